@@ -1,0 +1,93 @@
+package gotong
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+)
+
+// Epoch names one history of the log: 4 to 32 of a-z0-9.
+type Epoch string
+
+// Cursor says "everything of one stream after this": its text is "epoch:seq".
+type Cursor struct {
+	Epoch Epoch
+	Seq   uint64
+}
+
+// MaxCursors is how many streams one request may follow.
+const MaxCursors = 32
+
+// String is "epoch:seq".
+func (c Cursor) String() string { return string(c.Epoch) + ":" + strconv.FormatUint(c.Seq, 10) }
+
+// ParseCursor reads "epoch:seq"; anything else is [CodeCursorInvalid].
+func ParseCursor(s string) (Cursor, error) {
+	epoch, seq, ok := strings.Cut(s, ":")
+	n, err := strconv.ParseUint(seq, 10, 63)
+	c := Cursor{Epoch(epoch), n}
+	if !ok || err != nil || len(epoch) < 4 || !within(epoch, 32, isKindByte) || c.String() != s {
+		return Cursor{}, cursorInvalid()
+	}
+	return c, nil
+}
+
+// Check tells whether the cursor can be used on a stream of this epoch with
+// this head: [CodeEpochChanged] or [CodeCursorAhead] where it cannot.
+func (c Cursor) Check(epoch Epoch, head uint64) error {
+	switch {
+	case c.Epoch != epoch:
+		return NewError(CodeEpochChanged, "The history was restored or rolled back since this cursor was given; read anew.")
+	case c.Seq > head:
+		return NewError(CodeCursorAhead, "The cursor is ahead of the stream.")
+	default:
+		return nil
+	}
+}
+
+// StreamCursor is one entry of the cursor of a request over several streams.
+type StreamCursor struct {
+	Stream Stream
+	Cursor Cursor
+}
+
+// FormatCursors is the cursor of several streams: base64url of lines
+// "stream=epoch:seq".
+func FormatCursors(list []StreamCursor) string {
+	lines := make([]string, len(list))
+	for i, c := range list {
+		lines[i] = string(c.Stream) + "=" + c.Cursor.String()
+	}
+	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(lines, "\n")))
+}
+
+// ParseCursors reads what [FormatCursors] wrote: 1 to [MaxCursors] different
+// streams. Anything else is [CodeCursorInvalid].
+func ParseCursors(s string) ([]StreamCursor, error) {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	if err != nil || len(raw) == 0 {
+		return nil, cursorInvalid()
+	}
+	lines := strings.Split(string(raw), "\n")
+	if len(lines) > MaxCursors {
+		return nil, cursorInvalid()
+	}
+	list := make([]StreamCursor, 0, len(lines))
+	seen := make(map[Stream]bool, len(lines))
+	for _, line := range lines {
+		name, text, _ := strings.Cut(line, "=")
+		stream, err := ParseStream(name)
+		if err != nil || seen[stream] {
+			return nil, cursorInvalid()
+		}
+		cursor, err := ParseCursor(text)
+		if err != nil {
+			return nil, err
+		}
+		seen[stream] = true
+		list = append(list, StreamCursor{stream, cursor})
+	}
+	return list, nil
+}
+
+func cursorInvalid() *Error { return NewError(CodeCursorInvalid, "The cursor cannot be read.") }

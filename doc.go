@@ -1,0 +1,19 @@
+// Package gotong holds the words of the system as pure values: streams,
+// events, commands, receipts, cursors, the hash chain, and the one function
+// that decides who may see an event.
+//
+// One idea carries everything: a command becomes a commit, and everything else
+// reads commits. A [Kind] is the pure rules of one sort of stream; the engine
+// runs them, a store keeps what they decided, and live delivery reads what the
+// store kept.
+//
+// # Caveats
+//
+// Nothing here reads a clock, a database or a socket. Documents handed to a
+// kind are shared with other commands: treat maps and slices inside them as
+// read-only and copy before changing.
+//
+// # Dependencies
+//
+// The standard library only; no other package of this module.
+package gotong

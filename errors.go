@@ -1,0 +1,89 @@
+package gotong
+
+import "errors"
+
+// Code is the stable name of an error; the edge maps it to a status.
+type Code string
+
+// The codes that rules, engine, store and delivery answer with.
+const (
+	CodeInvalid         Code = "invalid"               // does not fit the operation
+	CodeUnauthorized    Code = "unauthorized"          // not, or no longer, authenticated
+	CodeForbidden       Code = "forbidden"             // known to the caller, but not allowed
+	CodeNotFound        Code = "not_found"             // absent, or not for the caller to know
+	CodeConflict        Code = "state_conflict"        // does not fit the state
+	CodeExists          Code = "already_exists"        // a claim is taken
+	CodeVersion         Code = "version_conflict"      // a stale revision
+	CodeTargetDeleted   Code = "target_deleted"        // edit after delete
+	CodeReused          Code = "request_id_reused"     // equal key, other request
+	CodeInProgress      Code = "request_in_progress"   // work of several steps goes on
+	CodeCursorInvalid   Code = "cursor_invalid"        // a broken cursor
+	CodeCursorAhead     Code = "cursor_ahead"          // beyond the head
+	CodeEpochChanged    Code = "epoch_changed"         // a cursor of another history
+	CodeNotYet          Code = "not_yet"               // min_seq not reached in time
+	CodeRateLimited     Code = "rate_limited"          // too many
+	CodeTooLarge        Code = "too_large"             // beyond a size limit
+	CodeBusy            Code = "busy"                  // outcome unknown: repeat with the same request id
+	CodeStorageFull     Code = "storage_full"          // disk full: reads go on
+	CodeStorageFailed   Code = "storage_failed"        // I/O error: the node stops
+	CodeCorruptEvent    Code = "corrupt_event"         // a commitment does not match
+	CodeInternal        Code = "internal"              // a fault of ours
+	CodeBadJSON         Code = "bad_json"              // not readable JSON
+	CodeUnsupported     Code = "unsupported"           // refused until it exists
+	CodePrecondition    Code = "precondition_failed"   // a stale If-Match
+	CodePrecondRequired Code = "precondition_required" // an If-Match that had to be there
+)
+
+// FieldError says what is wrong with one field of a request. It never holds
+// the rejected value.
+type FieldError struct {
+	Field  string `json:"field"`
+	Detail string `json:"detail"`
+}
+
+// Error is what rules and engine answer with. Detail is written for the
+// caller: no internals, no content of others.
+type Error struct {
+	Code   Code
+	Detail string
+	Fields []FieldError
+}
+
+// Error implements error.
+func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
+
+// Is makes errors.Is compare by code alone.
+func (e *Error) Is(target error) bool {
+	var t *Error
+	return errors.As(target, &t) && t.Code == e.Code
+}
+
+// Errorf is not offered: a detail is a fixed sentence, so that no value of a
+// request can slip into it.
+
+// NewError makes an error with this code and sentence.
+func NewError(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
+
+// Invalid says what is wrong with one field.
+func Invalid(field, detail string) *Error {
+	return &Error{Code: CodeInvalid, Detail: field + " " + detail, Fields: []FieldError{{field, detail}}}
+}
+
+// NotFound is the one answer for all that the caller may not know.
+func NotFound() *Error {
+	return NewError(CodeNotFound, "There is no such thing, or it is not yours to see.")
+}
+
+// CodeOf is the code of err: [CodeInternal] for an error that has none, empty
+// for nil.
+func CodeOf(err error) Code {
+	var e *Error
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &e):
+		return e.Code
+	default:
+		return CodeInternal
+	}
+}

@@ -1,0 +1,112 @@
+package gotong
+
+// Role is the platform role of an account; a closed set.
+type Role string
+
+// The platform roles. System is for the server's own commands only and is
+// never given to a person.
+const (
+	RoleAnonymous Role = "anonymous"
+	RoleUser      Role = "user"
+	RoleModerator Role = "moderator"
+	RoleAdmin     Role = "admin"
+	RoleSystem    Role = "system"
+)
+
+// CanModerate reports moderator, admin or system.
+func (r Role) CanModerate() bool { return r == RoleModerator || r == RoleAdmin || r == RoleSystem }
+
+// IsAdmin reports admin or system.
+func (r Role) IsAdmin() bool { return r == RoleAdmin || r == RoleSystem }
+
+// Valid reports whether the role is one of the closed set.
+func (r Role) Valid() bool { return r == RoleAnonymous || r == RoleUser || r.CanModerate() }
+
+// Actor is the frozen copy of who acted that every event keeps: an opaque id
+// and the platform role of the moment, never a name.
+type Actor struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Anonymous is the actor before sign-up.
+func Anonymous() Actor { return Actor{UserID: string(RoleAnonymous), Role: RoleAnonymous} }
+
+// Audience says for which readers of a stream an event is: empty for all of
+// them, "user/<id>" for one, "role/<name>" for those who hold a role in it.
+type Audience string
+
+// ForUser is the audience of one user.
+func ForUser(id string) Audience { return Audience("user/" + id) }
+
+// ForRole is the audience of those who hold this role in the stream.
+func ForRole(role string) Audience { return Audience("role/" + role) }
+
+// Fact is one event as a kind decides it, before the engine numbers, stamps
+// and chains it.
+type Fact struct {
+	Type     string
+	Audience Audience
+	Data     any  // kept for ever: ids, states, numbers
+	Content  any  // erasable: texts, names, reasons; nil where there is none
+	Counted  bool // raises the stream's Count by one (a message's ordinal)
+}
+
+// Event is one committed fact with its payloads as the types of its kind.
+type Event struct {
+	Stream        Stream
+	Seq           uint64
+	ID            EventID
+	Type          string
+	At            Instant
+	Audience      Audience
+	Count         uint64 // the stream's Count after this event
+	Actor         Actor
+	RequestID     string
+	CorrelationID string
+	Data          any
+	Content       any // nil where there is none or where it was erased
+}
+
+// Head is the newest state of a stream's log; the zero Head is a stream that
+// does not exist.
+type Head struct {
+	Seq   uint64
+	Chain Hash
+	At    Instant
+	Count uint64 // how many counted events
+	Home  Stream
+}
+
+// Exists reports whether the stream has an event.
+func (h Head) Exists() bool { return h.Seq > 0 }
+
+// Command is one wish. Data is the Go type that the kind names for Type; Raw is
+// the body as received, over which the fingerprint is taken.
+type Command struct {
+	Stream        Stream
+	Type          string
+	Actor         Actor
+	RequestID     string
+	CorrelationID string
+	Data          any
+	Raw           []byte
+	At            Instant // stamped by the lane: the only clock a rule may see
+}
+
+// Key is the idempotency key of the command.
+func (c Command) Key() RequestKey { return RequestKey{c.Stream, c.Actor.UserID, c.RequestID} }
+
+// Receipt is what a commit answers; the same for ever for the same request,
+// but for Replayed. A no-op has neither seqs nor ids.
+type Receipt struct {
+	Stream    Stream
+	Partition Partition
+	Position  uint64 // of the commit; 0 for a no-op
+	First     uint64 // seq of the first event, 0 for a no-op
+	Last      uint64
+	EventIDs  []EventID
+	At        Instant // of the last event; of the answer for a no-op
+	Chain     Hash    // after the last event
+	Replayed  bool
+}

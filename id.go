@@ -1,0 +1,100 @@
+package gotong
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+)
+
+// EventID is a UUIDv7 (RFC 9562) built from the event's instant: 48 bits of
+// milliseconds, 12 bits of the microsecond within it (method 3, "replace
+// leftmost random bits with increased clock precision"), 62 random bits.
+// Because instants strictly increase within a stream, order by seq, by (at,
+// id) and by id alone are one order.
+type EventID [16]byte
+
+// NewEventID builds the id of an event at this instant. Only the lowest 62
+// bits of random are used.
+func NewEventID(at Instant, random uint64) EventID {
+	var id EventID
+	milli, micro := splitMilli(at)
+	binary.BigEndian.PutUint64(id[0:8], milli<<16|0x7000|micro*4096/1000)
+	binary.BigEndian.PutUint64(id[8:16], 0x8000000000000000|random&0x3fffffffffffffff)
+	return id
+}
+
+func splitMilli(at Instant) (milli, micro uint64) {
+	m := at.Milli()
+	return uint64(m), uint64(int64(at) - m*1000) //nolint:gosec // instants of a log are after 1970
+}
+
+// At is the instant from which the id was built.
+func (id EventID) At() Instant {
+	head := binary.BigEndian.Uint64(id[0:8])
+	milli, frac := head>>16, head&0x0fff
+	return Instant(milli*1000 + (frac*1000+4095)/4096) //nolint:gosec // 48 bits of ms fit
+}
+
+// Compare orders ids as their bytes, which is the order of their instants.
+func (id EventID) Compare(other EventID) int { return bytes.Compare(id[:], other[:]) }
+
+// IsZero reports whether the id is unset.
+func (id EventID) IsZero() bool { return id == EventID{} }
+
+// String is the canonical form, 36 characters in lower case.
+func (id EventID) String() string { b, _ := id.AppendText(make([]byte, 0, 36)); return string(b) }
+
+// AppendText appends the canonical form to b; it never fails.
+func (id EventID) AppendText(b []byte) ([]byte, error) {
+	for i, cut := range [...]int{0, 4, 6, 8, 10} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, id[cut:[...]int{4, 6, 8, 10, 16}[i]])
+	}
+	return b, nil
+}
+
+// MarshalText is the canonical form.
+func (id EventID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
+
+// UnmarshalText reads the canonical form; see [ParseEventID].
+func (id *EventID) UnmarshalText(b []byte) error {
+	parsed, err := ParseEventID(string(b))
+	*id = parsed
+	return err
+}
+
+// ParseEventID reads the canonical form of an event's id. Upper case, braces
+// and other UUID versions are errors with code [CodeInvalid].
+func ParseEventID(s string) (EventID, error) {
+	var id EventID
+	bad := Invalid("id", "must be a UUIDv7 in lower case")
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return id, bad
+	}
+	packed := s[0:8] + s[9:13] + s[14:18] + s[19:23] + s[24:36]
+	if _, err := hex.Decode(id[:], []byte(packed)); err != nil || id.String() != s ||
+		id[6]>>4 != 7 || id[8]>>6 != 2 {
+		return EventID{}, bad
+	}
+	return id, nil
+}
+
+// DeriveID is the id of what this request creates: the same actor and request
+// id always name the same thing, so a retried create makes no twin. The form
+// is a UUIDv8 (RFC 9562) of a SHA-256 over length-prefixed fields.
+func DeriveID(kind, actor, requestID string) string {
+	h := sha256.New()
+	_, _ = h.Write([]byte("gotong derived id v1"))
+	for _, field := range [...]string{kind, actor, requestID} {
+		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field)))) //nolint:gosec // bounded by the gate
+		_, _ = h.Write([]byte(field))
+	}
+	var id EventID
+	copy(id[:], h.Sum(nil))
+	id[6] = id[6]&0x0f | 0x80
+	id[8] = id[8]&0x3f | 0x80
+	return id.String()
+}

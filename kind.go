@@ -1,0 +1,188 @@
+package gotong
+
+import "fmt"
+
+// Kind is the pure rules of one sort of stream. The engine and delivery know
+// nothing of messages or members: all that is said of them stands in a Kind.
+// Every function must be deterministic, must not block and must not change
+// what it is handed.
+type Kind struct {
+	Name      string // the part of a stream's name before the slash
+	Commands  []Type
+	Events    []EventType
+	Documents []Type   // by collection
+	Signals   []string // the ephemeral types a reader may send
+
+	// Home is where a stream that this command would create lives; an error
+	// where the command creates none. Asked only while the stream does not exist.
+	Home func(Command) (Stream, error)
+
+	// Needs names the documents and events that Decide and Project will look
+	// at. It is asked again with what it named before until it names nothing
+	// new, so that a document can point to the next.
+	Needs func(State, Command) []Ref
+
+	// Decide accepts with facts, accepts without any (a no-op), or rejects
+	// with an [Error].
+	Decide func(State, Command) (Decision, error)
+
+	// Project is the only way documents change.
+	Project func(State, Event) []Change
+
+	// AccessNeeds and Access say what a reader may see. As with Needs,
+	// AccessNeeds is asked until it names nothing new. The streams of its
+	// references govern access: delivery watches them.
+	AccessNeeds func(State, Reader) []Ref
+	Access      func(State, Reader) Grant
+
+	// Affects says whose access an event may have changed.
+	Affects func(Event) Affected
+
+	// Overlay is the collection of documents, keyed (stream id, [SeqName]),
+	// that tell what later events made of an earlier one, and the function
+	// that applies one. Empty and nil where old content never changes.
+	Overlays string
+	Overlay  func(Event, any) Event
+}
+
+// Type names a Go type of a kind: a command, a document, or part of an event.
+type Type struct {
+	Name   string
+	New    func() any // a pointer to a zero value, for schemas
+	decode func(unmarshal Unmarshal, b []byte) (any, error)
+}
+
+// Unmarshal reads JSON into a pointer; the strict reader of the edge and the
+// lenient one of the store are both of this shape.
+type Unmarshal func(b []byte, into any) error
+
+// TypeOf is the Type with this name whose values are T.
+func TypeOf[T any](name string) Type {
+	return Type{
+		Name: name,
+		New:  func() any { return new(T) },
+		decode: func(unmarshal Unmarshal, b []byte) (any, error) {
+			var v T
+			if err := unmarshal(b, &v); err != nil {
+				return nil, err
+			}
+			return v, nil
+		},
+	}
+}
+
+// Decode reads a value of the type, as T and not as a pointer to it.
+func (t Type) Decode(unmarshal Unmarshal, b []byte) (any, error) { return t.decode(unmarshal, b) }
+
+// EventType is the pair of Go types of one sort of event. The JSON names of
+// data and content do not overlap: readers get them as one object.
+type EventType struct {
+	Name    string
+	Data    Type
+	Content *Type // nil where the event has none
+}
+
+// EventOf is an event type with data D and no content.
+func EventOf[D any](name string) EventType { return EventType{Name: name, Data: TypeOf[D](name)} }
+
+// EventWith is an event type with data D and content C.
+func EventWith[D, C any](name string) EventType {
+	c := TypeOf[C](name)
+	return EventType{Name: name, Data: TypeOf[D](name), Content: &c}
+}
+
+// Validator is what a command's type offers where its fields have rules that
+// need no state. The error is an [Error] with [CodeInvalid].
+type Validator interface{ Validate() error }
+
+// Key names a document, a register or a claim: a collection, its owner within
+// it, and a name; order is by owner, then name, as bytes.
+type Key struct {
+	Collection string
+	Owner      string
+	Name       string
+}
+
+// SeqName is n as a Key's Name: 16 decimal digits, so that names sort as numbers.
+func SeqName(n uint64) string { return fmt.Sprintf("%016d", n) }
+
+// Ref names what a rule needs to see: a document that the events of Stream
+// project to, or one event of it. A commit that used a reference holds only
+// while that stream's head is where it was.
+type Ref struct {
+	Stream Stream
+	Key    Key
+	Event  EventID // set instead of Key to name an event
+}
+
+// Change is one effect of an event on documents. A nil Doc deletes.
+type Change struct {
+	Key Key
+	Doc any
+}
+
+// Claim is a row that must not exist yet, such as an e-mail address.
+type Claim struct {
+	Space string
+	Name  string
+}
+
+// Decision is what an accepted command does. No facts is a no-op.
+type Decision struct {
+	Facts  []Fact
+	Claims []Claim
+}
+
+// Accept is the decision for these facts.
+func Accept(facts ...Fact) (Decision, error) { return Decision{Facts: facts}, nil }
+
+// Reject is the answer of a rule that refuses.
+func Reject(code Code, detail string) (Decision, error) { return Decision{}, NewError(code, detail) }
+
+// State is the documents and events that a rule asked for, valid at Head.
+type State struct {
+	Stream Stream
+	Head   Head
+	docs   map[Key]any
+	events map[EventID]Event
+	heads  map[Stream]Head
+}
+
+// NewState is a state at this head that knows no document yet.
+func NewState(stream Stream, head Head) State {
+	return State{
+		Stream: stream, Head: head,
+		docs: map[Key]any{}, events: map[EventID]Event{}, heads: map[Stream]Head{},
+	}
+}
+
+// SetDoc notes a document; nil notes that it does not exist.
+func (s State) SetDoc(k Key, doc any) { s.docs[k] = doc }
+
+// SetEvent notes an event of a stream; an event without Seq notes that there
+// is none with this id.
+func (s State) SetEvent(id EventID, e Event) { s.events[id] = e }
+
+// SetHead notes the head of another stream whose documents the state holds.
+func (s State) SetHead(stream Stream, h Head) { s.heads[stream] = h }
+
+// HeadOf is the head of another stream the state holds documents of.
+func (s State) HeadOf(stream Stream) (Head, bool) { h, ok := s.heads[stream]; return h, ok }
+
+// Has reports whether what r names was looked up, be it there or not.
+func (s State) Has(r Ref) bool {
+	if !r.Event.IsZero() {
+		_, ok := s.events[r.Event]
+		return ok
+	}
+	_, ok := s.docs[r.Key]
+	return ok
+}
+
+// Doc is a document of the state as its type; false where it does not exist
+// or was not asked for.
+func Doc[T any](s State, k Key) (T, bool) { v, ok := s.docs[k].(T); return v, ok }
+
+// Event is an event of the state; false where it does not exist or was not
+// asked for.
+func (s State) Event(id EventID) (Event, bool) { e := s.events[id]; return e, e.Seq > 0 }
