@@ -1,0 +1,162 @@
+package store
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"gotong.dev/gotong"
+)
+
+// Codec turns rows into the Go types of their kinds and back. It is built once
+// from the table of kinds and is safe for concurrent use.
+type Codec struct {
+	kinds map[string]*kindCodec
+}
+
+type kindCodec struct {
+	kind      gotong.Kind
+	commands  map[string]gotong.Type
+	events    map[string]gotong.EventType
+	documents map[string]gotong.Type
+}
+
+// NewCodec indexes the kinds. Two kinds of one name, or two that share a
+// collection, are a fault of the table: it panics.
+func NewCodec(kinds []gotong.Kind) *Codec {
+	c := &Codec{kinds: map[string]*kindCodec{}}
+	owners := map[string]string{}
+	for _, k := range kinds {
+		if c.kinds[k.Name] != nil {
+			panic("store: two kinds named " + k.Name)
+		}
+		kc := &kindCodec{
+			kind: k, commands: map[string]gotong.Type{},
+			events: map[string]gotong.EventType{}, documents: map[string]gotong.Type{},
+		}
+		for _, t := range k.Commands {
+			kc.commands[t.Name] = t
+		}
+		for _, t := range k.Events {
+			kc.events[t.Name] = t
+		}
+		for _, t := range k.Documents {
+			if owner, ok := owners[t.Name]; ok {
+				panic("store: collection " + t.Name + " belongs to " + owner + " and " + k.Name)
+			}
+			owners[t.Name] = k.Name
+			kc.documents[t.Name] = t
+		}
+		c.kinds[k.Name] = kc
+	}
+	return c
+}
+
+// Kind is the rules of this stream; [gotong.CodeNotFound] where there are none.
+func (c *Codec) Kind(s gotong.Stream) (gotong.Kind, error) {
+	kc, ok := c.kinds[s.Kind()]
+	if !ok {
+		return gotong.Kind{}, gotong.NotFound()
+	}
+	return kc.kind, nil
+}
+
+// Command is the type of this command on this stream's kind.
+func (c *Codec) Command(s gotong.Stream, name string) (gotong.Type, bool) {
+	kc, ok := c.kinds[s.Kind()]
+	if !ok {
+		return gotong.Type{}, false
+	}
+	t, ok := kc.commands[name]
+	return t, ok
+}
+
+// Collections is every collection of the kinds, for adapters that lay out
+// tables.
+func Collections(kinds []gotong.Kind) []string {
+	var names []string
+	for _, k := range kinds {
+		for _, t := range k.Documents {
+			names = append(names, t.Name)
+		}
+	}
+	return names
+}
+
+// EncodeFact renders a fact's payloads as the row's data and content bytes.
+func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err error) {
+	data, err = json.Marshal(Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Data})
+	if err != nil {
+		return nil, nil, fmt.Errorf("store: encode data of %s: %w", f.Type, err)
+	}
+	if f.Content == nil {
+		return data, nil, nil
+	}
+	content, err = json.Marshal(f.Content)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store: encode content of %s: %w", f.Type, err)
+	}
+	return data, content, nil
+}
+
+// Event reads a row as its kind's types. The row is not verified; see
+// [Event.Verify].
+func (c *Codec) Event(row *Event) (gotong.Event, error) {
+	e := gotong.Event{
+		Stream: row.Stream, Seq: row.Seq, ID: row.ID, Type: row.Type, At: row.At,
+		Audience: row.Audience, Count: row.Count,
+	}
+	t, ok := c.eventType(row)
+	if !ok {
+		return e, fmt.Errorf("store: no kind knows event %s of a %s", row.Type, row.Stream.Kind())
+	}
+	var env Envelope[json.RawMessage]
+	err := json.Unmarshal(row.Data, &env)
+	if err == nil {
+		e.Actor, e.RequestID, e.CorrelationID = env.Actor, env.RequestID, env.CorrelationID
+		e.Data, err = t.Data.Decode(json.Unmarshal, env.Payload)
+	}
+	if err == nil && row.Content != nil && t.Content != nil {
+		e.Content, err = t.Content.Decode(json.Unmarshal, row.Content)
+	}
+	if err != nil {
+		return e, fmt.Errorf("store: decode %s %d: %w", row.Stream, row.Seq, err)
+	}
+	return e, nil
+}
+
+func (c *Codec) eventType(row *Event) (gotong.EventType, bool) {
+	kc, ok := c.kinds[row.Stream.Kind()]
+	if !ok {
+		return gotong.EventType{}, false
+	}
+	t, ok := kc.events[row.Type]
+	return t, ok
+}
+
+// Document reads a document's body as its collection's type.
+func (c *Codec) Document(collection string, body []byte) (any, error) {
+	for _, kc := range c.kinds {
+		t, ok := kc.documents[collection]
+		if !ok {
+			continue
+		}
+		doc, err := t.Decode(json.Unmarshal, body)
+		if err != nil {
+			return nil, fmt.Errorf("store: decode document of %s: %w", collection, err)
+		}
+		return doc, nil
+	}
+	return nil, fmt.Errorf("store: no kind owns collection %s", collection)
+}
+
+// EncodeChange renders a kind's change as the row to write.
+func EncodeChange(ch gotong.Change) (Change, error) {
+	if ch.Doc == nil {
+		return Change{Key: ch.Key}, nil
+	}
+	body, err := json.Marshal(ch.Doc)
+	if err != nil {
+		return Change{}, fmt.Errorf("store: encode document of %s: %w", ch.Key.Collection, err)
+	}
+	return Change{Key: ch.Key, Body: body}, nil
+}

@@ -1,0 +1,157 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// maxRounds bounds how often a rule may point from one document to the next.
+const maxRounds = 5
+
+// LoadState reads the state that a rule needs, and whatever else more names,
+// in one snapshot. needs is asked with the state so far until it names nothing
+// new; each round reads everything again, so the last round's snapshot holds
+// it all and no two documents are of different moments.
+//
+// more may look at the state so far to extend what is read; nil reads nothing
+// more.
+func LoadState(
+	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream,
+	needs func(gotong.State) []gotong.Ref, more func(gotong.State) Need,
+) (gotong.State, Snapshot, error) {
+	state := gotong.NewState(stream, gotong.Head{})
+	refs := needs(state)
+	for range maxRounds {
+		snap, err := from.Load(ctx, needFor(stream, refs, state, more))
+		if err != nil {
+			return state, snap, err
+		}
+		state, err = stateOf(ctx, from, codec, stream, refs, snap)
+		if err != nil {
+			return state, snap, err
+		}
+		missing := slices.DeleteFunc(needs(state), state.Has)
+		if len(missing) == 0 && covered(more, state, snap) {
+			return state, snap, nil
+		}
+		refs = append(refs, missing...)
+	}
+	return state, Snapshot{}, fmt.Errorf("store: the needs of %s do not settle", stream.Kind())
+}
+
+// covered reports whether the snapshot holds all that more asks for now that
+// the state is known.
+func covered(more func(gotong.State) Need, state gotong.State, snap Snapshot) bool {
+	if more == nil {
+		return true
+	}
+	n := more(state)
+	return len(n.Events) == len(snap.Events) && len(n.Ranges) == len(snap.Ranges)
+}
+
+func needFor(stream gotong.Stream, refs []gotong.Ref, state gotong.State, more func(gotong.State) Need) Need {
+	var need Need
+	if more != nil {
+		need = more(state)
+	}
+	need.Heads = append(slices.Clone(need.Heads), stream)
+	need.Documents = slices.Clone(need.Documents)
+	for _, r := range refs {
+		if r.Event.IsZero() {
+			need.Documents = append(need.Documents, r.Key)
+		}
+		if !slices.Contains(need.Heads, r.Stream) {
+			need.Heads = append(need.Heads, r.Stream)
+		}
+	}
+	return need
+}
+
+func stateOf(
+	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream, refs []gotong.Ref, snap Snapshot,
+) (gotong.State, error) {
+	state := gotong.NewState(stream, snap.Heads[stream])
+	for _, r := range refs {
+		state.SetHead(r.Stream, snap.Heads[r.Stream])
+		if !r.Event.IsZero() {
+			e, err := findEvent(ctx, from, codec, r, snap.Heads[r.Stream].Seq)
+			if err != nil {
+				return state, err
+			}
+			state.SetEvent(r.Event, e)
+			continue
+		}
+		body, ok := snap.Documents[r.Key]
+		if !ok {
+			state.SetDoc(r.Key, nil)
+			continue
+		}
+		doc, err := codec.Document(r.Key.Collection, body)
+		if err != nil {
+			return state, err
+		}
+		state.SetDoc(r.Key, doc)
+	}
+	return state, nil
+}
+
+func findEvent(ctx context.Context, from Committer, codec *Codec, r gotong.Ref, head uint64) (gotong.Event, error) {
+	row, ok, err := FindEvent(ctx, from, r.Stream, r.Event, head)
+	if err != nil || !ok {
+		return gotong.Event{}, err
+	}
+	return codec.Event(&row)
+}
+
+// FindEvent is the event of a stream with this id, up to seq head. Ids sort as
+// seqs do, so it needs no index: it halves the stream until it is there.
+func FindEvent(
+	ctx context.Context, from Committer, stream gotong.Stream, id gotong.EventID, head uint64,
+) (Event, bool, error) {
+	row, err := firstFrom(ctx, from, stream, head, func(e *Event) bool { return e.ID.Compare(id) >= 0 })
+	if err != nil || row.Seq == 0 || row.ID != id {
+		return Event{}, false, err
+	}
+	return row, true, nil
+}
+
+// SeqAfter is the seq of the last event of a stream, up to head, that is not
+// past what past reports; 0 where the first one is. past must be false for a
+// run of events and true for all after it.
+func SeqAfter(
+	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
+) (uint64, error) {
+	row, err := firstFrom(ctx, from, stream, head, past)
+	if err != nil || row.Seq == 0 {
+		return head, err
+	}
+	return row.Seq - 1, nil
+}
+
+// firstFrom is the first event for which past holds; the zero Event where
+// there is none.
+func firstFrom(
+	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
+) (Event, error) {
+	var found Event
+	low, high := uint64(1), head+1
+	for low < high {
+		mid := low + (high-low)/2
+		snap, err := from.Load(ctx, Need{Events: []EventRange{{Stream: stream, From: mid - 1, To: mid}}})
+		if err != nil {
+			return Event{}, err
+		}
+		if len(snap.Events[0]) != 1 {
+			return Event{}, fmt.Errorf("store: %s has no event %d: %w", stream, mid, ErrCorrupt)
+		}
+		if e := &snap.Events[0][0]; past(e) {
+			found, high = *e, mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return found, nil
+}
