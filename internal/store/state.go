@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -17,7 +18,8 @@ const maxRounds = 5
 // it all and no two documents are of different moments.
 //
 // more may look at the state so far to extend what is read; nil reads nothing
-// more.
+// more. What it names must follow from documents, not from heads, which move
+// with every commit.
 func LoadState(
 	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream,
 	needs func(gotong.State) []gotong.Ref, more func(gotong.State) Need,
@@ -25,7 +27,8 @@ func LoadState(
 	state := gotong.NewState(stream, gotong.Head{})
 	refs := needs(state)
 	for range maxRounds {
-		snap, err := from.Load(ctx, needFor(stream, refs, state, more))
+		need := needFor(stream, refs, state, more)
+		snap, err := from.Load(ctx, need)
 		if err != nil {
 			return state, snap, err
 		}
@@ -34,22 +37,12 @@ func LoadState(
 			return state, snap, err
 		}
 		missing := slices.DeleteFunc(needs(state), state.Has)
-		if len(missing) == 0 && covered(more, state, snap) {
+		refs = append(refs, missing...)
+		if len(missing) == 0 && reflect.DeepEqual(need, needFor(stream, refs, state, more)) {
 			return state, snap, nil
 		}
-		refs = append(refs, missing...)
 	}
 	return state, Snapshot{}, fmt.Errorf("store: the needs of %s do not settle", stream.Kind())
-}
-
-// covered reports whether the snapshot holds all that more asks for now that
-// the state is known.
-func covered(more func(gotong.State) Need, state gotong.State, snap Snapshot) bool {
-	if more == nil {
-		return true
-	}
-	n := more(state)
-	return len(n.Events) == len(snap.Events) && len(n.Ranges) == len(snap.Ranges)
 }
 
 func needFor(stream gotong.Stream, refs []gotong.Ref, state gotong.State, more func(gotong.State) Need) Need {
