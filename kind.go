@@ -1,6 +1,9 @@
 package gotong
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+)
 
 // Kind is the pure rules of one sort of stream. The engine and delivery know
 // nothing of messages or members: all that is said of them stands in a Kind.
@@ -168,6 +171,20 @@ func (s State) SetHead(stream Stream, h Head) { s.heads[stream] = h }
 
 // HeadOf is the head of another stream the state holds documents of.
 func (s State) HeadOf(stream Stream) (Head, bool) { h, ok := s.heads[stream]; return h, ok }
+
+// Adopt takes over what another state of the same stream holds; false where
+// the two disagree about the head of a third stream.
+func (s State) Adopt(other State) bool {
+	for stream, h := range other.heads {
+		if mine, ok := s.heads[stream]; stream != s.Stream && ok && mine.Seq != h.Seq {
+			return false
+		}
+		s.heads[stream] = h
+	}
+	maps.Copy(s.docs, other.docs)
+	maps.Copy(s.events, other.events)
+	return true
+}
 
 // Has reports whether what r names was looked up, be it there or not.
 func (s State) Has(r Ref) bool {

@@ -173,8 +173,7 @@ type Commit struct {
 	Fingerprint []byte
 
 	Home    gotong.Stream // decides the partition; the same in every commit of a stream
-	Expect  uint64        // the head's seq must be this
-	Prev    gotong.Head   // the head at Expect, as the commit's maker knows it
+	Prev    gotong.Head   // the head must be this one: same seq, same chain
 	Others  []Expectation // heads of other streams that must be where they were
 	Events  []Event       // Expect+1, Expect+2, …; none for a no-op
 	Changes []Change

@@ -1,0 +1,277 @@
+package engine
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// decideCold reads what the rules need and the request's record in one
+// snapshot, so that every answer, also a rejection, may rest on it.
+func (l *lane) decideCold(t *task) {
+	if t.ctx.Err() != nil {
+		t.done(gotong.Receipt{}, errUnknown())
+		return
+	}
+	key := t.cmd.Key()
+	state, snap, err := store.LoadState(t.ctx, l.engine.opts.Store, l.engine.opts.Codec, l.stream,
+		func(s gotong.State) []gotong.Ref { return l.kind.Needs(s, t.cmd) },
+		func(gotong.State) store.Need { return store.Need{Records: []gotong.RequestKey{key}} })
+	if err != nil {
+		t.done(gotong.Receipt{}, asStorage(err))
+		return
+	}
+	if record, ok := snap.Records[key]; ok {
+		l.engine.replay(t, record)
+		return
+	}
+	l.state, l.held = &state, len(snap.Documents)
+	decision, err := l.decide(t)
+	if err != nil {
+		t.done(gotong.Receipt{}, err)
+		return
+	}
+	l.build(t, decision)
+}
+
+// decideWarm decides on the cached state, after reading what is missing of it.
+// Only an acceptance stands; anything else starts afresh.
+func (l *lane) decideWarm(t *task) {
+	if err := l.complete(t); err != nil {
+		l.halt(t)
+		return
+	}
+	decision, err := l.decide(t)
+	if err != nil || len(decision.Facts) == 0 {
+		l.halt(t)
+		return
+	}
+	l.build(t, decision)
+}
+
+var errStale = errors.New("engine: the cached state is stale")
+
+// complete adds to the cached state what this command needs beyond it.
+// Documents of this stream that commands in flight change are in the cache
+// already, so what is read is what those commands left alone.
+func (l *lane) complete(t *task) error {
+	for range maxRounds {
+		refs := l.kind.Needs(*l.state, t.cmd)
+		missing := slices.DeleteFunc(slices.Clone(refs), l.state.Has)
+		if len(missing) == 0 {
+			return nil
+		}
+		read, _, err := store.LoadState(t.ctx, l.engine.opts.Store, l.engine.opts.Codec, l.stream,
+			func(gotong.State) []gotong.Ref { return missing }, nil)
+		if err != nil {
+			return err
+		}
+		if read.Head.Seq > l.state.Head.Seq || !l.state.Adopt(read) {
+			return errStale
+		}
+		l.held += len(missing)
+	}
+	return errStale
+}
+
+// maxRounds bounds how often a rule may point from one document to the next.
+const maxRounds = 5
+
+// decide stamps the command and asks the rules.
+func (l *lane) decide(t *task) (gotong.Decision, error) {
+	t.cmd.At = gotong.NextInstant(l.engine.opts.Now(), l.state.Head.At)
+	if !l.state.Head.Exists() {
+		if _, err := l.kind.Home(t.cmd); err != nil {
+			return gotong.Decision{}, err
+		}
+	}
+	return l.kind.Decide(*l.state, t.cmd)
+}
+
+// build turns a decision into a commit, moves the lane's state past it and
+// hands it on.
+func (l *lane) build(t *task, d gotong.Decision) {
+	commit, err := l.commitOf(t, d)
+	if err != nil {
+		l.mu.Lock()
+		l.halted = true // part of the decision may be in the state already
+		l.mu.Unlock()
+		t.done(gotong.Receipt{}, err)
+		return
+	}
+	t.commit = commit
+	l.submit(t)
+}
+
+func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
+	home := l.state.Head.Home
+	if !l.state.Head.Exists() {
+		h, err := l.kind.Home(t.cmd)
+		if err != nil {
+			return store.Commit{}, err
+		}
+		home = h
+	}
+	salt := newSalt()
+	commit := store.Commit{
+		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
+		Others: l.expectations(t), Claims: d.Claims, At: t.cmd.At,
+		Salt: salt[:], Fingerprint: fingerprint(salt[:], &t.cmd),
+		Events: make([]store.Event, 0, len(d.Facts)),
+	}
+	for i := range d.Facts {
+		if err := l.append(t, &d.Facts[i], &commit); err != nil {
+			return commit, err
+		}
+	}
+	return commit, nil
+}
+
+// expectations are the heads of other streams that this command's documents
+// come from.
+func (l *lane) expectations(t *task) []store.Expectation {
+	var others []store.Expectation
+	for _, r := range l.kind.Needs(*l.state, t.cmd) {
+		same := func(e store.Expectation) bool { return e.Stream == r.Stream }
+		if r.Stream == l.stream || slices.ContainsFunc(others, same) {
+			continue
+		}
+		head, _ := l.state.HeadOf(r.Stream)
+		others = append(others, store.Expectation{Stream: r.Stream, Seq: head.Seq})
+	}
+	return others
+}
+
+// append numbers, stamps, salts and chains one fact, and projects it onto the
+// lane's state.
+func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit) error {
+	data, content, err := store.EncodeFact(&t.cmd, f)
+	if err != nil {
+		return err
+	}
+	row := l.row(t, f, commit)
+	row.Data, row.Content = data, content
+	row.ContentCommit = gotong.CommitContent(row.ContentSalt, content)
+	row.Chain = row.Header(l.engine.opts.Store.Epoch()).Chain()
+	commit.Events = append(commit.Events, row)
+
+	event := gotong.Event{
+		Stream: row.Stream, Seq: row.Seq, ID: row.ID, Type: row.Type, At: row.At, Audience: row.Audience,
+		Count: row.Count, Actor: t.cmd.Actor, RequestID: t.cmd.RequestID, CorrelationID: t.cmd.CorrelationID,
+		Data: f.Data, Content: f.Content,
+	}
+	for _, ch := range l.kind.Project(*l.state, event) {
+		change, err := store.EncodeChange(ch)
+		if err != nil {
+			return err
+		}
+		commit.Changes = append(commit.Changes, change)
+		l.state.SetDoc(ch.Key, ch.Doc)
+		l.held++
+	}
+	l.state.Head = commit.Head()
+	return nil
+}
+
+func (l *lane) row(t *task, f *gotong.Fact, commit *store.Commit) store.Event {
+	head := l.state.Head
+	at := gotong.NextInstant(t.cmd.At, head.At)
+	count := head.Count
+	if f.Counted {
+		count++
+	}
+	return store.Event{
+		Stream: l.stream, Seq: head.Seq + 1, Partition: gotong.PartitionOf(commit.Home),
+		ID: gotong.NewEventID(at, randomBits()), Type: f.Type, At: at, Audience: f.Audience, Count: count,
+		DataSalt: newSalt(), ContentSalt: newSalt(), Prev: head.Chain,
+	}
+}
+
+func randomBits() uint64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return binary.BigEndian.Uint64(b[:])
+}
+
+// fingerprint is HMAC-SHA-256 under the commit's salt over operation, stream
+// and the body as received, each with its length before it (contract I2).
+func fingerprint(salt []byte, cmd *gotong.Command) []byte {
+	mac := hmac.New(sha256.New, salt)
+	for _, field := range [...][]byte{[]byte(cmd.Type), []byte(cmd.Stream), cmd.Raw} {
+		_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(field))))
+		_, _ = mac.Write(field)
+	}
+	return mac.Sum(nil)
+}
+
+// replay answers a request whose record exists: with the first receipt, or
+// with a refusal where the request is not the same.
+func (e *Engine) replay(t *task, record store.Record) {
+	if record.Salt != nil && !hmac.Equal(record.Fingerprint, fingerprint(record.Salt, &t.cmd)) {
+		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeReused,
+			"This request id was used for another request; use a new one."))
+		return
+	}
+	receipt, err := Replay(context.WithoutCancel(t.ctx), e.opts.Store, record)
+	if err != nil {
+		t.done(gotong.Receipt{}, asStorage(err))
+		return
+	}
+	t.done(receipt, nil)
+}
+
+// Replay is the receipt of a record, read from its events.
+func Replay(ctx context.Context, from store.Committer, record store.Record) (gotong.Receipt, error) {
+	receipt := receiptOf(record, nil)
+	receipt.Replayed = true
+	if record.First == 0 {
+		return receipt, nil
+	}
+	snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{
+		Stream: record.Request.Stream, From: record.First - 1, To: record.Last,
+	}}})
+	if err != nil {
+		return receipt, err
+	}
+	return withEvents(receipt, snap.Events[0]), nil
+}
+
+func receiptOf(record store.Record, rows []store.Event) gotong.Receipt {
+	r := gotong.Receipt{
+		Stream: record.Request.Stream, Partition: record.Partition, Position: record.Position,
+		First: record.First, Last: record.Last, At: record.At,
+	}
+	return withEvents(r, rows)
+}
+
+func withEvents(r gotong.Receipt, rows []store.Event) gotong.Receipt {
+	for i := range rows {
+		r.EventIDs = append(r.EventIDs, rows[i].ID)
+		r.Chain, r.At = rows[i].Chain, rows[i].At
+	}
+	return r
+}
+
+// asStorage gives a store's error the code that the edge knows.
+func asStorage(err error) error {
+	var known *gotong.Error
+	switch {
+	case errors.As(err, &known):
+		return known
+	case errors.Is(err, store.ErrFull):
+		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
+	case errors.Is(err, store.ErrFailed):
+		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
+	case errors.Is(err, store.ErrCorrupt):
+		return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
+	default:
+		return errUnknown()
+	}
+}

@@ -1,0 +1,22 @@
+// Package engine is the write path: it decides commands by the rules of their
+// kind and commits what was decided, many commits to one sync.
+//
+// A command goes to the lane of its stream, where it is decided in order on
+// the state that the commands before it will leave. What was decided waits for
+// the group committer, which puts many commits into one transaction. Only then
+// are readers told, and only then is the caller answered.
+//
+// # Caveats
+//
+// An acceptance may rest on the lane's cached documents, because the commit
+// checks them. A rejection or a no-op is answered only from documents read
+// afresh, in the same snapshot as the idempotency record, after everything in
+// flight on the stream has its outcome.
+//
+// The callback of [Engine.Submit] and the Committed hook run on the
+// committer's goroutine: they must not block.
+//
+// # Dependencies
+//
+// Packages gotong and store; the kinds are handed in.
+package engine

@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Store is what the engine needs of an adapter.
+type Store interface {
+	store.Committer
+	Epoch() gotong.Epoch
+}
+
+// Observer is told what the write path does; every method must return at once.
+type Observer interface {
+	// Committing is told of each batch: how many commits, and how long the
+	// store took.
+	Committing(commits int, took time.Duration)
+	// Decided is told the fate of each command: committed, no_op, replayed,
+	// or the code of its error.
+	Decided(kind, fate string)
+}
+
+// Options configure an [Engine]. Store, Codec and Now are required.
+type Options struct {
+	Store Store
+	Codec *store.Codec
+	Now   func() gotong.Instant
+
+	// Committed is told of every commit that has events, after it is durable
+	// and before its caller is answered, in order of position within a
+	// partition. ctx carries the values of the command's context, not its
+	// deadline.
+	Committed func(ctx context.Context, rows []store.Event)
+	Observer  Observer
+
+	MaxBatch int // commits in one transaction; 0 is 256
+	MaxLanes int // streams whose documents are kept; 0 is 8,192
+	MaxQueue int // commands waiting in one lane; 0 is 1,024
+}
+
+// Engine runs commands. It is safe for concurrent use.
+type Engine struct {
+	opts      Options
+	committer *committer
+
+	mu     sync.Mutex
+	lanes  map[gotong.Stream]*lane
+	closed bool
+}
+
+// New starts an engine; [Engine.Close] ends it.
+func New(opts Options) *Engine {
+	opts.MaxBatch = orDefault(opts.MaxBatch, 256)
+	opts.MaxLanes = orDefault(opts.MaxLanes, 8192)
+	opts.MaxQueue = orDefault(opts.MaxQueue, 1024)
+	if opts.Committed == nil {
+		opts.Committed = func(context.Context, []store.Event) {}
+	}
+	if opts.Observer == nil {
+		opts.Observer = silent{}
+	}
+	e := &Engine{opts: opts, lanes: map[gotong.Stream]*lane{}}
+	e.committer = newCommitter(e)
+	return e
+}
+
+func orDefault(n, def int) int {
+	if n <= 0 {
+		return def
+	}
+	return n
+}
+
+// Execute runs one command and waits for its answer. The errors are
+// [gotong.Error]; [gotong.CodeBusy] means that the outcome is unknown: repeat
+// with the same request id.
+func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error) {
+	type answer struct {
+		receipt gotong.Receipt
+		err     error
+	}
+	answered := make(chan answer, 1)
+	e.Submit(ctx, cmd, func(r gotong.Receipt, err error) { answered <- answer{r, err} })
+	select {
+	case a := <-answered:
+		return a.receipt, a.err
+	case <-ctx.Done():
+		return gotong.Receipt{}, errUnknown()
+	}
+}
+
+// Submit runs one command and calls done exactly once with its answer, on this
+// or another goroutine; done must not block. Commands of one stream submitted
+// one after the other are decided in that order.
+func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
+	t := &task{ctx: ctx, cmd: cmd}
+	t.done = func(r gotong.Receipt, err error) {
+		e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
+		done(r, err)
+	}
+	if err := e.check(&t.cmd); err != nil {
+		t.done(gotong.Receipt{}, err)
+		return
+	}
+	l, err := e.enqueue(t)
+	if err != nil {
+		t.done(gotong.Receipt{}, err)
+		return
+	}
+	if l != nil {
+		l.run()
+	}
+}
+
+// check refuses what no state could make right.
+func (e *Engine) check(cmd *gotong.Command) error {
+	if _, err := e.opts.Codec.Kind(cmd.Stream); err != nil {
+		return err
+	}
+	if !gotong.ValidRequestID(cmd.RequestID) {
+		return gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
+	}
+	if v, ok := cmd.Data.(gotong.Validator); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
+// enqueue puts the task into its lane; the lane is returned where nobody runs
+// it yet, so that the caller does.
+func (e *Engine) enqueue(t *task) (*lane, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return nil, errUnknown()
+	}
+	l, ok := e.lanes[t.cmd.Stream]
+	if !ok {
+		kind, err := e.opts.Codec.Kind(t.cmd.Stream)
+		if err != nil {
+			return nil, err
+		}
+		e.evict()
+		l = &lane{engine: e, stream: t.cmd.Stream, kind: kind}
+		e.lanes[t.cmd.Stream] = l
+	}
+	return l.push(t, e.opts.MaxQueue)
+}
+
+// evict forgets idle lanes while there are too many. Which ones does not
+// matter: a lane only caches.
+func (e *Engine) evict() {
+	for stream, l := range e.lanes {
+		if len(e.lanes) < e.opts.MaxLanes {
+			return
+		}
+		if l.idle() {
+			delete(e.lanes, stream)
+		}
+	}
+}
+
+// Failed is closed when storage failed: the process should end with an error
+// and start anew.
+func (e *Engine) Failed() <-chan struct{} { return e.committer.failed }
+
+// Close refuses new commands, lets what is in flight finish and stops. A
+// command that is still undecided by then is answered as unknown.
+func (e *Engine) Close(ctx context.Context) error {
+	e.mu.Lock()
+	e.closed = true
+	e.mu.Unlock()
+	return e.committer.close(ctx)
+}
+
+func newSalt() (s gotong.Salt) {
+	_, _ = rand.Read(s[:]) // never fails (crypto/rand)
+	return s
+}
+
+func errUnknown() *gotong.Error {
+	return gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
+}
+
+func fate(r gotong.Receipt, err error) string {
+	switch {
+	case err != nil:
+		return string(gotong.CodeOf(err))
+	case r.Replayed:
+		return "replayed"
+	case r.First == 0:
+		return "no_op"
+	default:
+		return "committed"
+	}
+}
+
+type silent struct{}
+
+func (silent) Committing(int, time.Duration) {}
+func (silent) Decided(string, string)        {}
