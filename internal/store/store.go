@@ -175,11 +175,11 @@ type Commit struct {
 	Home    gotong.Stream // decides the partition; the same in every commit of a stream
 	Prev    gotong.Head   // the head must be this one: same seq, same chain
 	Others  []Expectation // heads of other streams that must be where they were
-	Events  []Event       // Expect+1, Expect+2, …; none for a no-op
+	Events  []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
 	Changes []Change
 	Claims  []gotong.Claim
 	Erase   []uint64 // seqs of the stream whose content and content salt go
-	At      gotong.Instant
+	At      gotong.Instant // kept in the record
 }
 
 // Head is the stream's head after the commit.

@@ -1,0 +1,116 @@
+package memory
+
+import (
+	"context"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Commit implements [store.Committer].
+func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	for i := range batch {
+		if err := batch[i].Check(); err != nil {
+			return nil, err
+		}
+	}
+	outcomes := make([]store.Outcome, len(batch))
+	err := s.write(ctx, func() error {
+		for i := range batch {
+			if outcomes[i] = s.fate(&batch[i]); outcomes[i].Status == store.Committed {
+				outcomes[i].Record = s.apply(&batch[i])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return outcomes, nil
+}
+
+// fate is what becomes of a commit, checked in the order of the port.
+func (s *Store) fate(c *store.Commit) store.Outcome {
+	if r, ok := s.records[c.Request]; ok {
+		return store.Outcome{Status: store.Replayed, Record: cloneRecord(r)}
+	}
+	if h := s.heads[c.Request.Stream]; h.Seq != c.Prev.Seq || h.Chain != c.Prev.Chain {
+		return store.Outcome{Status: store.Moved, Stream: c.Request.Stream}
+	}
+	for _, o := range c.Others {
+		if s.heads[o.Stream].Seq != o.Seq {
+			return store.Outcome{Status: store.Moved, Stream: o.Stream}
+		}
+	}
+	for _, claim := range c.Claims {
+		if _, ok := s.claims[claim]; ok {
+			return store.Outcome{Status: store.Taken, Claim: claim}
+		}
+	}
+	return store.Outcome{Status: store.Committed}
+}
+
+func (s *Store) apply(c *store.Commit) store.Record {
+	p := c.Partition()
+	record := cloneRecord(c.Record(uint64(len(s.partitions[p])) + 1))
+	for i := range c.Events {
+		e := cloneEvent(&c.Events[i])
+		e.Partition, e.Position = p, record.Position
+		s.events[e.Stream] = append(s.events[e.Stream], e)
+	}
+	if len(c.Events) > 0 {
+		s.partitions[p] = append(s.partitions[p], record)
+		s.heads[c.Request.Stream] = c.Head()
+	}
+	s.records[c.Request] = record
+	for _, claim := range c.Claims {
+		s.claims[claim] = c.Request.Stream
+	}
+	s.change(c.Changes)
+	for _, seq := range c.Erase {
+		s.erase(c.Request.Stream, seq)
+	}
+	return cloneRecord(s.records[c.Request])
+}
+
+// erase removes the content of one event and what could be compared with it:
+// the fingerprint of the request that brought it.
+func (s *Store) erase(stream gotong.Stream, seq uint64) {
+	if seq == 0 || seq > uint64(len(s.events[stream])) {
+		return
+	}
+	e := &s.events[stream][seq-1]
+	e.Content, e.ContentSalt, e.Erased = nil, gotong.Salt{}, true
+	for key, r := range s.records {
+		if key.Stream == stream && r.First <= seq && seq <= r.Last {
+			r.Salt, r.Fingerprint = nil, nil
+			s.records[key] = r
+		}
+	}
+}
+
+func (s *Store) change(changes []store.Change) {
+	for _, ch := range changes {
+		at := shelf{ch.Key.Collection, ch.Key.Owner}
+		if ch.Body == nil {
+			delete(s.documents[at], ch.Key.Name)
+			continue
+		}
+		if s.documents[at] == nil {
+			s.documents[at] = map[string][]byte{}
+		}
+		s.documents[at][ch.Key.Name] = slices.Clone(ch.Body)
+	}
+}
+
+func cloneEvent(e *store.Event) store.Event {
+	c := *e
+	c.Data, c.Content = slices.Clone(e.Data), slices.Clone(e.Content)
+	return c
+}
+
+func cloneRecord(r store.Record) store.Record {
+	r.Salt, r.Fingerprint = slices.Clone(r.Salt), slices.Clone(r.Fingerprint)
+	return r
+}

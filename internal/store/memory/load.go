@@ -1,0 +1,142 @@
+package memory
+
+import (
+	"context"
+	"maps"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Load implements [store.Committer].
+func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap := store.Snapshot{
+		Heads:     map[gotong.Stream]gotong.Head{},
+		Documents: map[gotong.Key][]byte{},
+		Records:   map[gotong.RequestKey]store.Record{},
+		Claims:    map[gotong.Claim]gotong.Stream{},
+	}
+	err := s.read(ctx, func() error {
+		snap.Positions = s.positions()
+		s.loadRows(need, &snap)
+		for _, r := range need.Ranges {
+			snap.Ranges = append(snap.Ranges, s.documentsIn(r))
+		}
+		for _, r := range need.Events {
+			events, err := s.eventsIn(r)
+			if err != nil {
+				return err
+			}
+			snap.Events = append(snap.Events, events)
+		}
+		return nil
+	})
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	return snap, nil
+}
+
+func (s *Store) loadRows(need store.Need, snap *store.Snapshot) {
+	for _, stream := range need.Heads {
+		if h, ok := s.heads[stream]; ok {
+			snap.Heads[stream] = h
+		}
+	}
+	for _, key := range need.Documents {
+		if body, ok := s.documents[shelf{key.Collection, key.Owner}][key.Name]; ok {
+			snap.Documents[key] = slices.Clone(body)
+		}
+	}
+	for _, key := range need.Records {
+		if r, ok := s.records[key]; ok {
+			snap.Records[key] = cloneRecord(r)
+		}
+	}
+	for _, claim := range need.Claims {
+		if stream, ok := s.claims[claim]; ok {
+			snap.Claims[claim] = stream
+		}
+	}
+}
+
+// Positions implements [store.Log].
+func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
+	err = s.read(ctx, func() error { all = s.positions(); return nil })
+	return all, err
+}
+
+func (s *Store) positions() (all [gotong.Partitions]uint64) {
+	for p := range all {
+		all[p] = uint64(len(s.partitions[p]))
+	}
+	return all
+}
+
+func (s *Store) documentsIn(r store.KeyRange) []store.Document {
+	rows := s.documents[shelf{r.Collection, r.Owner}]
+	var found []store.Document
+	for _, name := range namesIn(r, rows) {
+		key := gotong.Key{Collection: r.Collection, Owner: r.Owner, Name: name}
+		found = append(found, store.Document{Key: key, Body: slices.Clone(rows[name])})
+	}
+	return found
+}
+
+// namesIn is the names of a closed range in its order and within its limit.
+func namesIn[T any](r store.KeyRange, rows map[string]T) []string {
+	names := slices.Sorted(maps.Keys(rows))
+	names = slices.DeleteFunc(names, func(n string) bool { return n < r.From || n > r.To })
+	if r.Descending {
+		slices.Reverse(names)
+	}
+	return names[:min(len(names), store.Bound(r.Limit))]
+}
+
+func (s *Store) eventsIn(r store.EventRange) ([]store.Event, error) {
+	rows := s.events[r.Stream]
+	to := min(r.To, uint64(len(rows)))
+	if r.From >= to {
+		return nil, nil
+	}
+	rows = slices.Clone(rows[r.From:to])
+	if r.Descending {
+		slices.Reverse(rows)
+	}
+	size := 0
+	for i := range rows {
+		size += rows[i].Size()
+		if i > 0 && size > store.ByteBound(r.MaxBytes) || i == store.Bound(r.Limit) {
+			return s.verified(rows[:i])
+		}
+	}
+	return s.verified(rows)
+}
+
+// verified copies rows out, none of them unless all match their commitments.
+func (s *Store) verified(rows []store.Event) ([]store.Event, error) {
+	for i := range rows {
+		if err := rows[i].Verify(s.epoch); err != nil {
+			return nil, err
+		}
+		rows[i] = cloneEvent(&rows[i])
+	}
+	return rows, nil
+}
+
+// ReadPartition implements [store.Log].
+func (s *Store) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) (events []store.Event, err error) {
+	err = s.read(ctx, func() error {
+		to = min(to, uint64(len(s.partitions[p])))
+		for at := from; at < to && len(events) < store.Bound(limit); at++ {
+			r := s.partitions[p][at]
+			events = append(events, s.events[r.Request.Stream][r.First-1:r.Last]...)
+		}
+		events, err = s.verified(events)
+		return err
+	})
+	return events, err
+}

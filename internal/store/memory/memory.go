@@ -1,0 +1,116 @@
+// Package memory is the reference store: every promise of the port in the
+// plainest code, kept in maps under one lock. It is what other adapters are
+// compared with, and what tests of the layers above run on.
+//
+// # Caveats
+//
+// Nothing survives the process; reads copy, ranges of documents sort what they
+// find. It is for tests and short demonstrations.
+//
+// # Dependencies
+//
+// Packages gotong and store, and the standard library.
+package memory
+
+import (
+	"context"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Options are the settings of a [Store].
+type Options struct {
+	// Now is the clock by which registers expire; without one they never do.
+	Now func() gotong.Instant
+}
+
+// Store implements [store.Store]. It is safe for concurrent use.
+type Store struct {
+	epoch gotong.Epoch
+	now   func() gotong.Instant
+
+	mu         sync.RWMutex
+	closed     bool
+	heads      map[gotong.Stream]gotong.Head
+	events     map[gotong.Stream][]store.Event
+	partitions [gotong.Partitions][]store.Record // by position-1
+	records    map[gotong.RequestKey]store.Record
+	claims     map[gotong.Claim]gotong.Stream
+	documents  map[shelf]map[string][]byte
+	registers  map[shelf]map[string]store.Register
+	cursors    map[cursorKey]uint64
+	jobs       map[jobKey]store.Job
+}
+
+var _ store.Store = (*Store)(nil)
+
+// shelf is what one owner has in one collection, by name.
+type shelf struct{ collection, owner string }
+
+type cursorKey struct {
+	reader    string
+	partition gotong.Partition
+}
+
+type jobKey struct{ queue, id string }
+
+// New makes an empty store. Without an epoch it gets a random one.
+func New(epoch gotong.Epoch, o Options) *Store {
+	if epoch == "" {
+		epoch = store.NewEpoch()
+	}
+	if o.Now == nil {
+		o.Now = func() gotong.Instant { return 0 }
+	}
+	return &Store{
+		epoch: epoch, now: o.Now,
+		heads:     map[gotong.Stream]gotong.Head{},
+		events:    map[gotong.Stream][]store.Event{},
+		records:   map[gotong.RequestKey]store.Record{},
+		claims:    map[gotong.Claim]gotong.Stream{},
+		documents: map[shelf]map[string][]byte{},
+		registers: map[shelf]map[string]store.Register{},
+		cursors:   map[cursorKey]uint64{},
+		jobs:      map[jobKey]store.Job{},
+	}
+}
+
+// Epoch implements [store.Log].
+func (s *Store) Epoch() gotong.Epoch { return s.epoch }
+
+// Close implements [store.Store]; every later call fails with
+// [store.ErrClosed].
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+	return nil
+}
+
+// write runs f alone, unless the store is closed or ctx is done already.
+func (s *Store) write(ctx context.Context, f func() error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f()
+}
+
+// read runs f beside other reads, unless the store is closed or ctx is done.
+func (s *Store) read(ctx context.Context, f func() error) error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f()
+}
