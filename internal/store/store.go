@@ -178,7 +178,7 @@ type Commit struct {
 	Events  []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
 	Changes []Change
 	Claims  []gotong.Claim
-	Erase   []uint64 // seqs of the stream whose content and content salt go
+	Erase   []uint64       // seqs of the stream whose content and content salt go
 	At      gotong.Instant // kept in the record
 }
 
