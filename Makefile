@@ -1,0 +1,97 @@
+# Everything that is done to this repository by hand or in CI has a target here.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+GO       ?= go
+PKGS     ?= ./...
+FUZZTIME ?= 5s
+BENCH    ?= .
+COUNT    ?= 6
+
+# Tools are built once per version from tools/go.mod into bin/.
+BIN       := bin
+version    = $(shell awk '$$1 == "$(1)" { print $$2 }' tools/go.mod)
+LINT      := $(BIN)/golangci-lint-$(call version,github.com/golangci/golangci-lint/v2)
+BENCHSTAT := $(BIN)/benchstat-$(call version,golang.org/x/perf)
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: install
+install: $(BIN)/.modules ## fetch what the tests need; does nothing the second time
+
+$(BIN)/.modules: go.mod go.sum
+	@mkdir -p $(BIN)
+	$(GO) mod download
+	@touch $@
+
+.PHONY: build
+build: install ## build the binary into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+.PHONY: test
+test: install ## install what the tests need and run them all
+	$(GO) test $(TESTFLAGS) $(PKGS)
+
+.PHONY: race
+race: install ## run the tests under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(PKGS)
+
+.PHONY: vet
+vet: install ## go vet
+	$(GO) vet $(PKGS)
+
+.PHONY: lint
+lint: install $(LINT) ## golangci-lint, with the pinned version
+	$(LINT) run $(PKGS)
+
+.PHONY: fmt
+fmt: $(LINT) ## format the Go files
+	$(LINT) fmt $(PKGS)
+
+.PHONY: tidy-check
+tidy-check: install ## fail if go.mod or go.sum is not what the code needs
+	$(GO) mod tidy -diff
+
+.PHONY: generate
+generate: install ## write again what is generated from the code
+	$(GO) generate $(PKGS)
+
+.PHONY: check
+check: tidy-check vet lint test ## what to run before a commit
+
+.PHONY: fuzz
+fuzz: install ## run each fuzz target for FUZZTIME (5s, or 30000x for a count)
+	@dirs=$$(grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u); \
+	for dir in $$dirs; do \
+		targets=$$($(GO) test -list '^Fuzz' $$dir); \
+		for target in $$(grep '^Fuzz' <<<"$$targets"); do \
+			echo "fuzz $$dir $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \
+		done; \
+	done
+
+.PHONY: bench
+bench: install $(BENCHSTAT) ## run the benchmarks COUNT (6) times and summarise them
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee $(BIN)/bench.txt
+	$(BENCHSTAT) $(BIN)/bench.txt
+
+.PHONY: cover
+cover: install ## test coverage over all packages, as bin/cover.html
+	@mkdir -p $(BIN)
+	$(GO) test -coverpkg $(PKGS) -coverprofile $(BIN)/cover.out $(PKGS)
+	$(GO) tool cover -func $(BIN)/cover.out | tail -n 1
+	$(GO) tool cover -html $(BIN)/cover.out -o $(BIN)/cover.html
+
+.PHONY: clean
+clean: ## remove bin/
+	rm -rf $(BIN)
+
+$(LINT): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) -C tools build -o ../$@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(BENCHSTAT): tools/go.mod tools/go.sum
+	CGO_ENABLED=0 $(GO) -C tools build -o ../$@ golang.org/x/perf/cmd/benchstat
