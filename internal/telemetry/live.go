@@ -1,0 +1,117 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Live counts what delivery does. Transports are ws, sse and poll; reasons are
+// fixed words of the caller, never text of a client.
+type Live struct {
+	sessions      *prometheus.GaugeVec
+	subscriptions prometheus.Gauge
+	bridge        *prometheus.CounterVec
+	frames        *prometheus.CounterVec
+	bytes         *prometheus.CounterVec
+	delay         prometheus.Observer
+	replayed      prometheus.Counter
+	catchUps      *prometheus.GaugeVec
+	drops         *prometheus.CounterVec
+}
+
+func newLive(r prometheus.Registerer) *Live {
+	return &Live{
+		sessions:      gauge(r, "gotong_live_sessions", "Open sessions.", "transport"),
+		subscriptions: gauge(r, "gotong_live_subscriptions", "Open subscriptions.").WithLabelValues(),
+		bridge: counter(r, "gotong_api_chat_realtime_bridge_events_total",
+			"Sessions opened and closed, subscriptions begun and ended.", "event", "transport", "reason"),
+		frames: counter(r, "gotong_live_frames_total", "Frames written.", "transport"),
+		bytes:  counter(r, "gotong_live_sent_bytes_total", "Bytes of frames written.", "transport"),
+		delay: histogram(r, "gotong_live_delivery_seconds",
+			"From an event's commit to its write to a connection.", seconds).WithLabelValues(),
+		replayed: counter(r, "gotong_live_replayed_events_total",
+			"Events delivered from the store to sessions that were behind.").WithLabelValues(),
+		catchUps: gauge(r, "gotong_live_catchups", "Page reads for sessions that are behind.", "state"),
+		drops:    counter(r, "gotong_live_drops_total", "What was let go: sessions, signals, cached frames.", "reason"),
+	}
+}
+
+// SessionOpened is told of each new session.
+func (l *Live) SessionOpened(transport string) {
+	l.sessions.WithLabelValues(transport).Inc()
+	l.bridge.WithLabelValues("session_opened", transport, "").Inc()
+}
+
+// SessionClosed is told why a session ended.
+func (l *Live) SessionClosed(transport, reason string) {
+	l.sessions.WithLabelValues(transport).Dec()
+	l.bridge.WithLabelValues("session_closed", transport, reason).Inc()
+}
+
+// Subscribed is told of each new subscription.
+func (l *Live) Subscribed(transport string) {
+	l.subscriptions.Inc()
+	l.bridge.WithLabelValues("subscribed", transport, "").Inc()
+}
+
+// Unsubscribed is told why a subscription ended.
+func (l *Live) Unsubscribed(transport, reason string) {
+	l.subscriptions.Dec()
+	l.bridge.WithLabelValues("unsubscribed", transport, reason).Inc()
+}
+
+// Wrote is told of each write to a connection, which may hold several frames.
+func (l *Live) Wrote(transport string, frames, bytes int) {
+	l.frames.WithLabelValues(transport).Add(float64(frames))
+	l.bytes.WithLabelValues(transport).Add(float64(bytes))
+}
+
+// Delivered is told how long after its commit an event was written. Tell it of
+// a sample where there are very many.
+func (l *Live) Delivered(after time.Duration) { l.delay.Observe(after.Seconds()) }
+
+// Replayed is told of events that came from the store.
+func (l *Live) Replayed(events int) { l.replayed.Add(float64(events)) }
+
+// CatchUpWaiting is told of a page read that waits (1) or waits no more (-1)
+// for its slot.
+func (l *Live) CatchUpWaiting(change int) { l.catchUps.WithLabelValues("waiting").Add(float64(change)) }
+
+// CatchUpRunning is told of a page read that began (1) or ended (-1).
+func (l *Live) CatchUpRunning(change int) { l.catchUps.WithLabelValues("running").Add(float64(change)) }
+
+// Dropped is told what was let go, and why.
+func (l *Live) Dropped(reason string, n int) { l.drops.WithLabelValues(reason).Add(float64(n)) }
+
+// Auth counts what happens at the door.
+type Auth struct {
+	attempts *prometheus.CounterVec
+	verified *prometheus.CounterVec
+	hashing  prometheus.Observer
+	waiting  prometheus.Gauge
+}
+
+func newAuth(r prometheus.Registerer) *Auth {
+	return &Auth{
+		attempts: counter(r, "gotong_auth_attempts_total",
+			"Sign-ups, sign-ins, refreshes and the like: ok, or the code of the error.", "action", "result"),
+		verified: counter(r, "gotong_auth_verifications_total",
+			"Tokens verified: cached, checked, or refused.", "result"),
+		hashing: histogram(r, "gotong_auth_hash_seconds", "How long one password hash took.", seconds).WithLabelValues(),
+		waiting: gauge(r, "gotong_auth_hash_waiting", "Password hashes that wait for their turn.").WithLabelValues(),
+	}
+}
+
+// Attempted is told of each sign-up, sign-in, refresh, logout and ticket: "ok"
+// or the code of the error.
+func (a *Auth) Attempted(action, result string) { a.attempts.WithLabelValues(action, result).Inc() }
+
+// Verified is told of each token: cached, checked or refused.
+func (a *Auth) Verified(result string) { a.verified.WithLabelValues(result).Inc() }
+
+// Hashed is told how long one password hash took.
+func (a *Auth) Hashed(took time.Duration) { a.hashing.Observe(took.Seconds()) }
+
+// HashWaiting is told of a hash that waits (1) or waits no more (-1).
+func (a *Auth) HashWaiting(change int) { a.waiting.Add(float64(change)) }

@@ -1,0 +1,102 @@
+package telemetry
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Correlation is what ties a log line to a request: the ids that a client may
+// send, and who it turned out to be. Empty fields are left out.
+type Correlation struct {
+	RequestID     string
+	CorrelationID string
+	UserID        string
+}
+
+type correlationKey struct{}
+
+// WithCorrelation puts c into every log line that is written with the context.
+func WithCorrelation(ctx context.Context, c Correlation) context.Context {
+	return context.WithValue(ctx, correlationKey{}, c)
+}
+
+// CorrelationOf is what [WithCorrelation] put into the context.
+func CorrelationOf(ctx context.Context) Correlation {
+	c, _ := ctx.Value(correlationKey{}).(Correlation)
+	return c
+}
+
+// The forms of log lines.
+const (
+	FormatJSON = "json"
+	FormatText = "text"
+)
+
+// NewLogger writes lines of at least this level (debug, info, warn, error) to
+// w, in JSON or as text. Lines carry trace_id and span_id, and the fields of
+// [Correlation], from their context.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+	var min slog.Level
+	if err := min.UnmarshalText([]byte(level)); err != nil {
+		return nil, fmt.Errorf("telemetry: log level must be debug, info, warn or error: %w", err)
+	}
+	opts := &slog.HandlerOptions{Level: min, ReplaceAttr: blank}
+	switch format {
+	case FormatJSON:
+		return slog.New(correlated{slog.NewJSONHandler(w, opts)}), nil
+	case FormatText:
+		return slog.New(correlated{slog.NewTextHandler(w, opts)}), nil
+	default:
+		return nil, fmt.Errorf("telemetry: log format must be %s or %s", FormatJSON, FormatText)
+	}
+}
+
+// private are words that, in the name of an attribute, promise content or a secret.
+var private = []string{
+	"authorization", "body", "content", "cookie", "email", "pass", "secret", "text", "ticket", "token", "username",
+}
+
+// blank keeps content and secrets out of the log even where someone forgot.
+func blank(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindInt64 || a.Value.Kind() == slog.KindDuration || a.Value.Kind() == slog.KindBool {
+		return a // body_bytes is no body
+	}
+	name := strings.ToLower(a.Key)
+	for _, word := range private {
+		if strings.Contains(name, word) {
+			return slog.String(a.Key, "[blanked]")
+		}
+	}
+	return a
+}
+
+// correlated adds the ids of the context to each line.
+type correlated struct{ slog.Handler }
+
+func (h correlated) Handle(ctx context.Context, r slog.Record) error {
+	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
+		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
+	}
+	c := CorrelationOf(ctx)
+	for _, a := range [...]slog.Attr{
+		slog.String("request_id", c.RequestID),
+		slog.String("correlation_id", c.CorrelationID),
+		slog.String("user_id", c.UserID),
+	} {
+		if a.Value.String() != "" {
+			r.AddAttrs(a)
+		}
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h correlated) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return correlated{h.Handler.WithAttrs(attrs)}
+}
+
+func (h correlated) WithGroup(name string) slog.Handler { return correlated{h.Handler.WithGroup(name)} }

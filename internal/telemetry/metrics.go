@@ -1,0 +1,154 @@
+package telemetry
+
+import (
+	"net/http"
+	"runtime"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Build is what this binary says it is.
+type Build struct{ Version, Revision string }
+
+// Metrics are all metrics of a node, in a registry of their own. The parts are
+// safe for concurrent use and satisfy the observers of the packages they are
+// named after.
+type Metrics struct {
+	HTTP   *HTTP
+	Engine *Engine
+	Live   *Live
+	Auth   *Auth
+
+	registry *prometheus.Registry
+}
+
+// NewMetrics registers everything, the Go runtime and the process included.
+func NewMetrics(b Build) *Metrics {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "gotong_build_info", Help: "What this binary is; always 1.",
+	}, []string{"version", "revision", "goversion"})
+	r.MustRegister(info)
+	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
+	return &Metrics{
+		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), registry: r,
+	}
+}
+
+// Handler serves the metrics in the Prometheus text formats.
+func (m *Metrics) Handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
+}
+
+// Registerer is for metrics that only the wiring knows, such as the size of a file.
+func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
+
+// Gatherer reads the metrics, for tests.
+func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
+
+// seconds are the bucket bounds of every duration: 0.1 ms to 10 s.
+var seconds = []float64{
+	.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10,
+}
+
+func counter(r prometheus.Registerer, name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	r.MustRegister(c)
+	return c
+}
+
+func gauge(r prometheus.Registerer, name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
+	r.MustRegister(g)
+	return g
+}
+
+func histogram(
+	r prometheus.Registerer, name, help string, buckets []float64, labels ...string,
+) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, labels)
+	r.MustRegister(h)
+	return h
+}
+
+// HTTP counts requests.
+type HTTP struct {
+	requests *prometheus.CounterVec
+	took     *prometheus.HistogramVec
+	errors   *prometheus.CounterVec
+}
+
+func newHTTP(r prometheus.Registerer) *HTTP {
+	return &HTTP{
+		requests: counter(r, "gotong_api_http_requests_total",
+			"Requests answered, by route template.", "method", "route", "status", "result"),
+		took: histogram(r, "gotong_api_http_request_duration_seconds",
+			"From the request's head to the end of the answer; streams are left out.", seconds, "method", "route"),
+		errors: counter(r, "gotong_api_http_errors_total",
+			"Requests answered with an error, by the code of the problem.", "route", "code"),
+	}
+}
+
+// Served is told of each answered request: the route's template and never its
+// path, and the code of the problem, empty where there was none.
+func (h *HTTP) Served(method, route string, status int, code string, took time.Duration) {
+	result := "ok"
+	switch {
+	case status >= http.StatusInternalServerError:
+		result = "server_error"
+	case status >= http.StatusBadRequest:
+		result = "client_error"
+	}
+	method = knownMethod(method)
+	h.requests.WithLabelValues(method, route, strconv.Itoa(status), result).Inc()
+	h.took.WithLabelValues(method, route).Observe(took.Seconds())
+	if code != "" {
+		h.errors.WithLabelValues(route, code).Inc()
+	}
+}
+
+// knownMethod bounds a label that a client could otherwise fill at will.
+func knownMethod(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
+		http.MethodDelete, http.MethodOptions:
+		return m
+	default:
+		return "other"
+	}
+}
+
+// Engine counts what the write path does.
+type Engine struct {
+	commands *prometheus.CounterVec
+	batch    prometheus.Observer
+	took     prometheus.Observer
+}
+
+func newEngine(r prometheus.Registerer) *Engine {
+	return &Engine{
+		commands: counter(r, "gotong_commands_total",
+			"Commands answered: committed, no_op, replayed, or the code of the error.", "kind", "outcome"),
+		batch: histogram(r, "gotong_commit_batch_size",
+			"Commits that shared one transaction.", prometheus.ExponentialBuckets(1, 2, 10)).WithLabelValues(),
+		took: histogram(r, "gotong_commit_seconds",
+			"How long the store took for one transaction, sync included.", seconds).WithLabelValues(),
+	}
+}
+
+// Committing is told of each batch that went to the store.
+func (e *Engine) Committing(commits int, took time.Duration) {
+	e.batch.Observe(float64(commits))
+	e.took.Observe(took.Seconds())
+}
+
+// Decided is told the fate of each command.
+func (e *Engine) Decided(kind, fate string) { e.commands.WithLabelValues(kind, fate).Inc() }
