@@ -149,6 +149,7 @@ type State struct {
 	docs   map[Key]any
 	events map[EventID]Event
 	heads  map[Stream]Head
+	miss   func(Ref)
 }
 
 // NewState is a state at this head that knows no document yet.
@@ -186,6 +187,18 @@ func (s State) Adopt(other State) bool {
 	return true
 }
 
+// OnMiss is the state that calls miss before it answers for a document or an
+// event that nobody looked up. miss may note it, as a rebuild does that loads
+// as it goes, or complain, as a test of [Kind.Needs] does. The reference it is
+// given has no Stream.
+func (s State) OnMiss(miss func(Ref)) State { s.miss = miss; return s }
+
+func (s State) want(r Ref) {
+	if s.miss != nil && !s.Has(r) {
+		s.miss(r)
+	}
+}
+
 // Has reports whether what r names was looked up, be it there or not.
 func (s State) Has(r Ref) bool {
 	if !r.Event.IsZero() {
@@ -198,8 +211,16 @@ func (s State) Has(r Ref) bool {
 
 // Doc is a document of the state as its type; false where it does not exist
 // or was not asked for.
-func Doc[T any](s State, k Key) (T, bool) { v, ok := s.docs[k].(T); return v, ok }
+func Doc[T any](s State, k Key) (T, bool) {
+	s.want(Ref{Key: k})
+	v, ok := s.docs[k].(T)
+	return v, ok
+}
 
 // Event is an event of the state; false where it does not exist or was not
 // asked for.
-func (s State) Event(id EventID) (Event, bool) { e := s.events[id]; return e, e.Seq > 0 }
+func (s State) Event(id EventID) (Event, bool) {
+	s.want(Ref{Event: id})
+	e := s.events[id]
+	return e, e.Seq > 0
+}

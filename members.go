@@ -1,0 +1,101 @@
+package gotong
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Membership is the document of one member of a stream. A kind whose streams
+// have members keeps one per user under [MemberKey], so that another stream
+// can borrow the members of its home and needs to know only the names of that
+// kind's roles.
+type Membership struct {
+	Role      string    `json:"role,omitempty"`
+	JoinedAt  Instant   `json:"joined_at,omitempty"`
+	LeftAt    Instant   `json:"left_at,omitempty"`
+	Stretches []Stretch `json:"stretches,omitempty"`
+}
+
+// Stretch is one time of being a member: from the event From on, before the
+// event To of the stream that has the members; To 0 is now. The counts are
+// the stream's Count at both ends.
+type Stretch struct {
+	From      uint64 `json:"from"`
+	To        uint64 `json:"to,omitempty"`
+	FromCount uint64 `json:"from_count,omitempty"`
+	ToCount   uint64 `json:"to_count,omitempty"`
+}
+
+// MaxStretches is how many stretches a membership remembers. Of a member who
+// came and went more often the oldest are forgotten: he sees less, never more.
+const MaxStretches = 64
+
+// MemberKey is where the membership of a user in a stream is kept.
+func MemberKey(s Stream, userID string) Key { return Key{s.Kind() + "_members", s.ID(), userID} }
+
+// Active reports whether the user is a member now; false for the zero value,
+// which is somebody who never was one.
+func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }
+
+// Join is the membership after the event that let the user in. The row of an
+// earlier time is kept and gets a new stretch.
+func (m Membership) Join(e Event, role string) Membership {
+	m.Role, m.JoinedAt, m.LeftAt = role, e.At, 0
+	keep := m.Stretches[max(0, len(m.Stretches)-MaxStretches+1):]
+	m.Stretches = append(slices.Clone(keep), Stretch{From: e.Seq, FromCount: e.Count})
+	return m
+}
+
+// Leave is the membership after the event with which the user left or was
+// removed.
+func (m Membership) Leave(e Event) Membership {
+	m.LeftAt = e.At
+	m.Stretches = slices.Clone(m.Stretches)
+	if n := len(m.Stretches); n > 0 {
+		m.Stretches[n-1].To, m.Stretches[n-1].ToCount = e.Seq, e.Count
+	}
+	return m
+}
+
+// Spans is the stretches as spans of the stream that has the members.
+func (m Membership) Spans(s Stream) []Span {
+	spans := make([]Span, len(m.Stretches))
+	for i, t := range m.Stretches {
+		spans[i] = Span{Stream: s, From: t.From, To: t.To}
+	}
+	return spans
+}
+
+// Roster counts a stream's active members and those of them who lead it (a
+// thread's owners, a group's admins), so that no stream is left with members
+// and without a leader.
+type Roster struct {
+	Leaders int `json:"leader_count"`
+	Members int `json:"member_count"`
+}
+
+// Move is the roster after somebody's role changed; an empty role is somebody
+// who is not a member.
+func (r Roster) Move(from, to, leader string) Roster {
+	return Roster{
+		Leaders: r.Leaders + one(to == leader) - one(from == leader),
+		Members: r.Members + one(to != "") - one(from != ""),
+	}
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Entry is one line of a listing: a document that is only ever put and
+// deleted, under a name of [EntryName].
+type Entry struct {
+	ID string `json:"id"`
+}
+
+// EntryName orders a listing by time of creation: 20 digits of microseconds,
+// a slash, the id.
+func EntryName(created Instant, id string) string { return fmt.Sprintf("%020d/%s", created, id) }
