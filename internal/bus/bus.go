@@ -1,0 +1,57 @@
+// Package bus is the port between nodes: wake-ups, which say that a partition
+// has grown, and signals, which are ephemeral.
+//
+// # Caveats
+//
+// Nothing that travels here is trusted or needed: a lost message costs
+// latency, a doubled or forged one a read of the store. Permission, order and
+// content always come from the store.
+//
+// # Dependencies
+//
+// Package gotong and the standard library.
+package bus
+
+import (
+	"context"
+	"encoding/json"
+
+	"gotong.dev/gotong"
+)
+
+// Message is what one node says to the others: exactly one of the fields
+// beside Node is set.
+type Message struct {
+	Node   string  `json:"node"` // who says it; random, new with each start
+	Wake   *Wake   `json:"wake,omitempty"`
+	Signal *Signal `json:"signal,omitempty"`
+}
+
+// Wake says that a partition has a commit at Position, and of which event.
+type Wake struct {
+	Partition gotong.Partition `json:"partition"`
+	Position  uint64           `json:"position"`
+	Stream    gotong.Stream    `json:"stream"`
+	Seq       uint64           `json:"seq"`
+}
+
+// Signal is an ephemeral sign to the subscribers of a stream. Data is a JSON
+// object or nil.
+type Signal struct {
+	Stream gotong.Stream   `json:"stream"`
+	Type   string          `json:"type"`
+	Actor  gotong.Actor    `json:"actor"`
+	Data   json.RawMessage `json:"data,omitempty"`
+}
+
+// Bus is one node's end of it.
+type Bus interface {
+	// Publish hands a message to the other nodes. It never blocks: what cannot
+	// be queued is dropped.
+	Publish(m Message)
+
+	// Run hands what other nodes publish to handle, from one goroutine, until
+	// ctx ends; it comes back by itself after a loss of connection and returns
+	// nil when ctx ended. It never hands back what this end published.
+	Run(ctx context.Context, handle func(Message)) error
+}

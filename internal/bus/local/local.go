@@ -1,0 +1,85 @@
+// Package local is a bus within one process: between the hubs of a test, or
+// for a node that is alone.
+//
+// # Caveats
+//
+// Each end queues up to [Queue] messages for its Run and drops what is more.
+//
+// # Dependencies
+//
+// Packages gotong and bus, and the standard library.
+package local
+
+import (
+	"context"
+	"sync"
+
+	"gotong.dev/gotong/internal/bus"
+)
+
+// Queue is how many messages wait at an end.
+const Queue = 1024
+
+// Switch joins its ends: each hears what the others publish.
+type Switch struct {
+	mu   sync.Mutex
+	ends []*end
+	down bool
+}
+
+// New is a switch without ends.
+func New() *Switch { return &Switch{} }
+
+// Join adds an end. It hears what is published from now on.
+func (s *Switch) Join() bus.Bus {
+	e := &end{on: s, in: make(chan bus.Message, Queue)}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ends = append(s.ends, e)
+	return e
+}
+
+// Cut stops all messages, as a broken network does, until Mend.
+func (s *Switch) Cut() { s.set(true) }
+
+// Mend ends a Cut.
+func (s *Switch) Mend() { s.set(false) }
+
+func (s *Switch) set(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+type end struct {
+	on *Switch
+	in chan bus.Message
+}
+
+func (e *end) Publish(m bus.Message) {
+	e.on.mu.Lock()
+	defer e.on.mu.Unlock()
+	if e.on.down {
+		return
+	}
+	for _, other := range e.on.ends {
+		if other == e {
+			continue
+		}
+		select {
+		case other.in <- m:
+		default: // a lost message costs latency only
+		}
+	}
+}
+
+func (e *end) Run(ctx context.Context, handle func(bus.Message)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case m := <-e.in:
+			handle(m)
+		}
+	}
+}
