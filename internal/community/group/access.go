@@ -1,0 +1,41 @@
+package group
+
+import "gotong.dev/gotong"
+
+func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, r.UserID)}}
+}
+
+// access: a group's events are for its members, all of them, also those from
+// before they came.
+func access(s gotong.State, r gotong.Reader) gotong.Grant {
+	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(s.Stream, r.UserID))
+	if !m.Active() {
+		return gotong.Grant{}
+	}
+	return gotong.Grant{
+		Readable: true, Roles: []string{m.Role}, Spans: []gotong.Span{{Stream: s.Stream}},
+	}
+}
+
+func affects(e gotong.Event) gotong.Affected {
+	switch d := e.Data.(type) {
+	case Created:
+		return gotong.Affected{Users: []string{e.Actor.UserID}}
+	case Member:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Gone:
+		return gotong.Affected{Users: []string{d.UserID}}
+	default:
+		return gotong.Affected{}
+	}
+}
+
+// MayKnow reports whether a user may know that the group exists and see its
+// detail: everybody, but for groups by invitation only its members.
+func MayKnow(g Group, m gotong.Membership) bool { return g.JoinPolicy != Undangan || m.Active() }
+
+// MayListMembers reports whether a user may see who the members are.
+func MayListMembers(g Group, m gotong.Membership) bool {
+	return g.JoinPolicy == Terbuka || m.Active()
+}

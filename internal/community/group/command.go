@@ -1,0 +1,137 @@
+package group
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"gotong.dev/gotong"
+)
+
+// The names of the commands.
+const (
+	CmdCreate = "group.create"
+	CmdJoin   = "group.join"
+	CmdLeave  = "group.leave"
+	CmdUpdate = "group.update"
+	CmdAdd    = "member.add"
+	CmdRemove = "member.remove"
+	CmdRole   = "member.role"
+)
+
+// The limits of texts, in characters.
+const (
+	MaxName        = 128
+	MaxDescription = 2000
+)
+
+func commands() []gotong.Type {
+	return []gotong.Type{
+		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
+		gotong.TypeOf[Update](CmdUpdate), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
+		gotong.TypeOf[SetRole](CmdRole),
+	}
+}
+
+// Create makes a group; who creates it is its first admin.
+type Create struct {
+	Name        string     `json:"name"`
+	Description string     `json:"description,omitempty"`
+	EntityType  EntityType `json:"entity_type"`
+	JoinPolicy  JoinPolicy `json:"join_policy"`
+}
+
+// Join makes the actor a member of an open group.
+type Join struct{}
+
+// Leave ends the actor's membership.
+type Leave struct{}
+
+// Update changes what is set; at least one field.
+type Update struct {
+	Name        *string     `json:"name,omitempty"`
+	Description *string     `json:"description,omitempty"`
+	JoinPolicy  *JoinPolicy `json:"join_policy,omitempty"`
+}
+
+// Add makes somebody a member; without a role, an ordinary one.
+type Add struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role,omitempty"`
+}
+
+// Remove ends somebody's membership.
+type Remove struct {
+	UserID string `json:"user_id"`
+}
+
+// SetRole changes a member's role.
+type SetRole struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Validate implements [gotong.Validator].
+func (c Create) Validate() error {
+	var check gotong.Check
+	checkName(&check, c.Name)
+	checkDescription(&check, c.Description)
+	check.That(c.EntityType == Kelompok || c.EntityType == Lembaga, "entity_type", "must be kelompok or lembaga")
+	checkPolicy(&check, c.JoinPolicy)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Update) Validate() error {
+	var check gotong.Check
+	check.That(c != Update{}, "name", "or another field must be there")
+	if c.Name != nil {
+		checkName(&check, *c.Name)
+	}
+	if c.Description != nil {
+		checkDescription(&check, *c.Description)
+	}
+	if c.JoinPolicy != nil {
+		checkPolicy(&check, *c.JoinPolicy)
+	}
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Add) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	check.That(c.Role == "" || c.Role.Valid(), "role", "must be admin, moderator or anggota")
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Remove) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c SetRole) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	check.That(c.Role.Valid(), "role", "must be admin, moderator or anggota")
+	return check.Err()
+}
+
+func checkName(check *gotong.Check, s string) {
+	check.That(gotong.ValidLine(s, 1, MaxName), "name", "must be one line of 1 to 128 characters")
+}
+
+func checkDescription(check *gotong.Check, s string) {
+	check.That(utf8.RuneCountInString(strings.TrimSpace(s)) <= MaxDescription,
+		"description", "must have at most 2000 characters")
+}
+
+func checkPolicy(check *gotong.Check, p JoinPolicy) {
+	check.That(p.Valid(), "join_policy", "must be terbuka, persetujuan or undangan")
+}
+
+func checkUser(check *gotong.Check, id string) {
+	check.That(gotong.ValidID(id), "user_id", "must be 1 to 128 of A-Za-z0-9._:-")
+}

@@ -1,0 +1,57 @@
+package group
+
+import "gotong.dev/gotong"
+
+// The types of event.
+const (
+	EvCreated     = "group.created"
+	EvUpdated     = "group.updated"
+	EvJoined      = "member.joined"
+	EvLeft        = "member.left"
+	EvAdded       = "member.added"
+	EvRemoved     = "member.removed"
+	EvRoleChanged = "member.role_changed"
+)
+
+func events() []gotong.EventType {
+	return []gotong.EventType{
+		gotong.EventWith[Created, Text](EvCreated), gotong.EventWith[Updated, NewText](EvUpdated),
+		gotong.EventOf[Member](EvJoined), gotong.EventOf[Gone](EvLeft),
+		gotong.EventOf[Member](EvAdded), gotong.EventOf[Gone](EvRemoved),
+		gotong.EventOf[Member](EvRoleChanged),
+	}
+}
+
+// Created is the data of group.created; the actor is the first admin.
+type Created struct {
+	EntityType EntityType `json:"entity_type"`
+	JoinPolicy JoinPolicy `json:"join_policy"`
+}
+
+// Text is the content of group.created.
+type Text struct {
+	Name        string `json:"name"`
+	Description string `json:"description"`
+}
+
+// Updated is the data of group.updated.
+type Updated struct {
+	JoinPolicy JoinPolicy `json:"join_policy,omitempty"` // empty: as before
+}
+
+// NewText is the content of group.updated: what changed of the texts.
+type NewText struct {
+	Name        *string `json:"name,omitempty"`
+	Description *string `json:"description,omitempty"`
+}
+
+// Member is the data of the events that make a member or change a role.
+type Member struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Gone is the data of the events that end a membership.
+type Gone struct {
+	UserID string `json:"user_id"`
+}

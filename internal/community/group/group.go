@@ -1,0 +1,111 @@
+package group
+
+import "gotong.dev/gotong"
+
+// Name is the kind: the part of a stream's name before the slash.
+const Name = "group"
+
+// Role is what a member is to the group; a closed set.
+type Role string
+
+// The roles, highest first.
+const (
+	Admin     Role = "admin"
+	Moderator Role = "moderator"
+	Anggota   Role = "anggota" // an ordinary member
+)
+
+// Valid reports whether the role is one of the closed set.
+func (r Role) Valid() bool { return r == Admin || r == Moderator || r == Anggota }
+
+// EntityType is what sort of group it is; a closed set.
+type EntityType string
+
+// The sorts of group.
+const (
+	Kelompok EntityType = "kelompok" // a group of people
+	Lembaga  EntityType = "lembaga"  // an institution
+)
+
+// JoinPolicy is how one becomes a member; a closed set.
+type JoinPolicy string
+
+// The join policies.
+const (
+	Terbuka     JoinPolicy = "terbuka"     // open: everybody may join
+	Persetujuan JoinPolicy = "persetujuan" // known to all, members are added
+	Undangan    JoinPolicy = "undangan"    // known to members only, members are added
+)
+
+// Valid reports whether the policy is one of the closed set.
+func (p JoinPolicy) Valid() bool { return p == Terbuka || p == Persetujuan || p == Undangan }
+
+// The collections of the kind.
+const (
+	Groups    = "groups"          // (group id, "") → Group
+	Members   = "group_members"   // (group id, user id) → gotong.Membership
+	OfUser    = "user_groups"     // (user id, gotong.EntryName) → gotong.Entry
+	Directory = "group_directory" // (DirectoryOwner, gotong.EntryName) → gotong.Entry: all but undangan
+)
+
+// DirectoryOwner owns the one list of the groups that everybody may know.
+const DirectoryOwner = "all"
+
+// Group is the document of one group. Its roster's leaders are the admins.
+type Group struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	EntityType  EntityType     `json:"entity_type"`
+	JoinPolicy  JoinPolicy     `json:"join_policy"`
+	CreatedBy   string         `json:"created_by"`
+	CreatedAt   gotong.Instant `json:"created_at"`
+	gotong.Roster
+}
+
+// GroupKey is the key of a group's document.
+func GroupKey(id string) gotong.Key { return gotong.Key{Collection: Groups, Owner: id} }
+
+// MemberKey is the key of a membership.
+func MemberKey(id, userID string) gotong.Key {
+	return gotong.MemberKey(gotong.NewStream(Name, id), userID)
+}
+
+// OfUserKey is the key of a group's line among a user's groups.
+func OfUserKey(userID string, created gotong.Instant, id string) gotong.Key {
+	return gotong.Key{Collection: OfUser, Owner: userID, Name: gotong.EntryName(created, id)}
+}
+
+// DirectoryKey is the key of a group's line in the directory.
+func DirectoryKey(created gotong.Instant, id string) gotong.Key {
+	return gotong.Key{Collection: Directory, Owner: DirectoryOwner, Name: gotong.EntryName(created, id)}
+}
+
+// StreamOf is the stream that this create command makes: its id is derived, so
+// that a retry makes no twin.
+func StreamOf(actor, requestID string) gotong.Stream {
+	return gotong.NewStream(Name, "ent-"+gotong.DeriveID(Name, actor, requestID))
+}
+
+// Kind is the rules of groups.
+func Kind() gotong.Kind {
+	return gotong.Kind{
+		Name:        Name,
+		Commands:    commands(),
+		Events:      events(),
+		Documents:   documents(),
+		Home:        home,
+		Needs:       needs,
+		Decide:      decide,
+		Project:     project,
+		AccessNeeds: accessNeeds,
+		Access:      access,
+		Affects:     affects,
+	}
+}
+
+func documents() []gotong.Type {
+	return []gotong.Type{
+		gotong.TypeOf[Group](Groups), gotong.TypeOf[gotong.Membership](Members),
+		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](Directory),
+	}
+}

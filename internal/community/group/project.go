@@ -1,0 +1,90 @@
+package group
+
+import "gotong.dev/gotong"
+
+func project(s gotong.State, e gotong.Event) []gotong.Change {
+	if e.Type == EvCreated {
+		return created(e)
+	}
+	group, ok := gotong.Doc[Group](s, GroupKey(e.Stream.ID()))
+	if !ok {
+		return nil
+	}
+	switch d := e.Data.(type) {
+	case Updated:
+		return updated(group, e, d)
+	case Member:
+		return seated(s, group, e, d.UserID, d.Role)
+	case Gone:
+		return seated(s, group, e, d.UserID, "")
+	default:
+		return nil
+	}
+}
+
+func created(e gotong.Event) []gotong.Change {
+	d, _ := e.Data.(Created)
+	text, _ := e.Content.(Text)
+	group := Group{
+		Name: text.Name, Description: text.Description, EntityType: d.EntityType, JoinPolicy: d.JoinPolicy,
+		CreatedBy: e.Actor.UserID, CreatedAt: e.At,
+		Roster: gotong.Roster{}.Move("", string(Admin), string(Admin)),
+	}
+	me := gotong.Membership{}.Join(e, string(Admin))
+	return []gotong.Change{
+		{Key: GroupKey(e.Stream.ID()), Doc: group},
+		{Key: gotong.MemberKey(e.Stream, e.Actor.UserID), Doc: me},
+		listed(OfUserKey(e.Actor.UserID, e.At, e.Stream.ID()), e.Stream, true),
+		listed(DirectoryKey(e.At, e.Stream.ID()), e.Stream, d.JoinPolicy != Undangan),
+	}
+}
+
+func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
+	text, _ := e.Content.(NewText)
+	if text.Name != nil {
+		group.Name = *text.Name
+	}
+	if text.Description != nil {
+		group.Description = *text.Description
+	}
+	changes := make([]gotong.Change, 0, 2)
+	if d.JoinPolicy != "" {
+		group.JoinPolicy = d.JoinPolicy
+		key := DirectoryKey(group.CreatedAt, e.Stream.ID())
+		changes = append(changes, listed(key, e.Stream, d.JoinPolicy != Undangan))
+	}
+	return append(changes, gotong.Change{Key: GroupKey(e.Stream.ID()), Doc: group})
+}
+
+// seated gives a user a role in the group; an empty one ends the membership.
+func seated(s gotong.State, group Group, e gotong.Event, userID string, role Role) []gotong.Change {
+	key := gotong.MemberKey(e.Stream, userID)
+	m, _ := gotong.Doc[gotong.Membership](s, key)
+	before := ""
+	if m.Active() {
+		before = m.Role
+	}
+	group.Roster = group.Move(before, string(role), string(Admin))
+	switch {
+	case role == "":
+		m = m.Leave(e)
+	case before == "":
+		m = m.Join(e, string(role))
+	default:
+		m.Role = string(role)
+	}
+	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}, {Key: key, Doc: m}}
+	if (before == "") != (role == "") {
+		mine := OfUserKey(userID, group.CreatedAt, e.Stream.ID())
+		changes = append(changes, listed(mine, e.Stream, role != ""))
+	}
+	return changes
+}
+
+// listed puts a line into a listing or takes it out.
+func listed(key gotong.Key, s gotong.Stream, in bool) gotong.Change {
+	if !in {
+		return gotong.Change{Key: key}
+	}
+	return gotong.Change{Key: key, Doc: gotong.Entry{ID: s.ID()}}
+}
