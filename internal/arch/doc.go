@@ -1,0 +1,15 @@
+// Package arch holds the structure of the project as tests: who may import
+// whom (the table in docs/architecture.md), that every package says what it
+// is, and that no version floats (docs/adr/0002-stack-versions.md against
+// go.mod and tools/go.mod).
+//
+// # Caveats
+//
+// It has no code of its own. Files are read without regard to build tags, so
+// that an import behind a tag counts too. Folders named testdata,
+// node_modules or bin, and folders with a go.mod of their own, are not read.
+//
+// # Dependencies
+//
+// The standard library only.
+package arch
