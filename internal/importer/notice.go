@@ -1,0 +1,100 @@
+package importer
+
+import (
+	"regexp"
+	"strings"
+)
+
+// What WhatsApp says of members, in English and Indonesian. Of a passive only
+// who it is about is known, of an active also who did it, which is not kept.
+var (
+	waAdded   = regexp.MustCompile(`(?s)^(.+?) (?:added|menambahkan) (.+)$`)
+	waRemoved = regexp.MustCompile(`(?s)^(.+?) (?:removed|mengeluarkan) (.+)$`)
+	waRenamed = regexp.MustCompile(`^(.+?) (?:changed to|diganti ke|diganti menjadi|berubah menjadi) (.+)$`)
+	waCame    = regexp.MustCompile(`^(.+?) (?:(?:was|were) added|(?:telah )?ditambahkan|` +
+		`joined(?: using .*| from .*| via .*)?|` +
+		`(?:telah )?bergabung(?: menggunakan .*| melalui .*| dari .*| lewat .*)?)$`)
+	waWent = regexp.MustCompile(`^(.+?) (?:left|keluar|telah keluar|(?:was|were) removed|(?:telah )?dikeluarkan)` +
+		`(?: the group| grup| dari grup)?$`)
+	waMade = regexp.MustCompile(`^(.+?) (?:created (?:this )?group|membuat grup)\b`)
+
+	// waStands is what iOS says in the group's name.
+	waStands = regexp.MustCompile(`^(?:Messages and calls are|Messages to this group|` +
+		`Pesan dan panggilan|Pesan ke grup|Pesan yang dikirim ke grup)`)
+
+	// waThing is what is added or removed without being a person.
+	waThing = regexp.MustCompile(`(?i)^(?:the|this|a|an) |^grup\b|^ikon\b|^foto\b|^komunitas\b|^deskripsi\b`)
+)
+
+// waDeleted is what stands in the place of a message that was taken back.
+var waDeleted = map[string]bool{
+	"This message was deleted":           true,
+	"This message was deleted by admin":  true,
+	"You deleted this message":           true,
+	"Pesan ini dihapus":                  true,
+	"Pesan ini telah dihapus":            true,
+	"Pesan ini telah dihapus oleh admin": true,
+	"Anda menghapus pesan ini":           true,
+	"Anda telah menghapus pesan ini":     true,
+}
+
+// waNotice reads a notice of the app. Where it says nothing of members it is
+// of kind Notice if sure is set, and nil otherwise.
+func waNotice(s Source, text string, sure bool) []Entry {
+	t := strings.TrimSuffix(strings.TrimSpace(text), ".")
+	one := func(kind Kind, who string) []Entry {
+		return []Entry{{Kind: kind, Author: self(s, who)}}
+	}
+	if m := waMade.FindStringSubmatch(t); m != nil {
+		return one(Join, m[1])
+	}
+	if m := waCame.FindStringSubmatch(t); m != nil {
+		return one(Join, m[1])
+	}
+	if m := waWent.FindStringSubmatch(t); m != nil {
+		return one(Leave, m[1])
+	}
+	if m := waAdded.FindStringSubmatch(t); m != nil && !waThing.MatchString(m[2]) {
+		return each(s, Join, m[2])
+	}
+	if m := waRemoved.FindStringSubmatch(t); m != nil && !waThing.MatchString(m[2]) {
+		return each(s, Leave, m[2])
+	}
+	if m := waRenamed.FindStringSubmatch(t); m != nil && !strings.Contains(t, `"`) {
+		return []Entry{{Kind: Rename, Author: self(s, m[1]), Text: self(s, m[2])}}
+	}
+	if sure || waStands.MatchString(t) {
+		return []Entry{{Kind: Notice, Text: strings.TrimSpace(text)}}
+	}
+	return nil
+}
+
+var lastAnd = regexp.MustCompile(`^(.*)(?:,? and |,? dan )(.*)$`)
+
+// each makes an entry per name of a list "A, B and C".
+func each(s Source, kind Kind, names string) []Entry {
+	list := strings.Split(names, ", ")
+	if m := lastAnd.FindStringSubmatch(list[len(list)-1]); m != nil {
+		list = append(list[:len(list)-1], m[1], m[2])
+	}
+	var entries []Entry
+	for _, name := range list {
+		if name = strings.TrimSpace(name); name != "" {
+			entries = append(entries, Entry{Kind: kind, Author: self(s, name)})
+		}
+	}
+	return entries
+}
+
+// self is the name of whoever made the export where a notice says "You".
+func self(s Source, name string) string {
+	switch name = strings.TrimSpace(name); name {
+	case "You", "you", "Anda", "anda", "Kamu", "kamu":
+		if s.Self != "" {
+			return s.Self
+		}
+		return "You"
+	default:
+		return name
+	}
+}

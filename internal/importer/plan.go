@@ -1,0 +1,220 @@
+package importer
+
+import (
+	"iter"
+
+	"gotong.dev/gotong"
+)
+
+// Op says what a step of an import does.
+type Op string
+
+// The operations of an import.
+const (
+	Add    Op = "add"    // make Member a member
+	Remove Op = "remove" // end it
+	Post   Op = "post"   // post Text as said by Name at SentAt
+)
+
+// Step is one command of an import.
+type Step struct {
+	Op        Op
+	RequestID string         // unique within the plan, the same in every run
+	Name      string         // as the export has it
+	UserID    string         // "import:" and a UUID derived from thread and name
+	Text      string         // of a Post: 1 to MaxText characters, trimmed
+	SentAt    gotong.Instant // when the export says it happened
+	Line      int            // of the export
+	Implied   bool           // not told, but needed for what is told to make sense
+}
+
+// Fault is a line that could not be read.
+type Fault struct {
+	Line int
+	Why  string
+}
+
+// MaxFaults is how many faults a summary lists; all are counted.
+const MaxFaults = 1000
+
+// Summary is what a plan has seen so far.
+type Summary struct {
+	Entries                     int
+	Messages, Actions           int
+	Joins, Leaves, Renames      int
+	Notices                     int // modes, topics, settings: not imported
+	Empty                       int // messages without any text: not imported
+	Split                       int // texts too long for one message
+	Recoded                     int // entries that were not UTF-8
+	Unreadable                  int
+	ImpliedAdds, ImpliedRemoves int
+	Steps                       int
+	Faults                      []Fault // the first MaxFaults of Unreadable
+	First, Last                 gotong.Instant
+}
+
+// Plan is the state of planning one export for one thread. It is a fold: the
+// steps of an entry depend on the entries before it and on nothing else, which
+// is why a longer export has the same steps and then more.
+type Plan struct {
+	thread  string
+	present map[string]bool
+	sum     Summary
+	out     []Step
+}
+
+// NewPlan is the plan of an import into the thread with this id.
+func NewPlan(thread string) *Plan {
+	return &Plan{thread: thread, present: make(map[string]bool)}
+}
+
+// UserID is the id under which this name of an export is a member of the thread.
+func UserID(thread, name string) string {
+	return "import:" + gotong.DeriveID("import", thread, name)
+}
+
+// Summary is what was planned so far; it is complete when Steps has ended.
+func (p *Plan) Summary() Summary {
+	s := p.sum
+	s.Faults = append([]Fault(nil), p.sum.Faults...)
+	return s
+}
+
+// Steps turns entries into steps, in order. Who speaks or goes without having
+// come is added just before; who comes while present is removed just before,
+// because then the export missed the going: so every join and every leave of
+// an export is an event of the thread. A rename is a leave and a join. An
+// error of the entries ends the steps.
+func (p *Plan) Steps(entries iter.Seq2[Entry, error]) iter.Seq2[Step, error] {
+	return func(yield func(Step, error) bool) {
+		for e, err := range entries {
+			if err != nil {
+				yield(Step{}, err)
+				return
+			}
+			for _, step := range p.steps(e) {
+				if !yield(step, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// steps are valid until the next call.
+func (p *Plan) steps(e Entry) []Step {
+	p.out = p.out[:0]
+	p.note(e)
+	switch e.Kind {
+	case Message:
+		p.post(e, e.Text)
+	case Action:
+		p.post(e, actionText(e))
+	case Join:
+		p.come(e, e.Author, "")
+	case Leave:
+		p.leave(e, e.Author, "")
+	case Rename:
+		p.leave(e, e.Author, ".old")
+		p.come(e, e.Text, ".new")
+	case Notice, Unreadable:
+	}
+	p.sum.Steps += len(p.out)
+	return p.out
+}
+
+// actionText is how an action reads as a message.
+func actionText(e Entry) string {
+	if e.Text == "" {
+		return ""
+	}
+	return "* " + e.Author + " " + e.Text
+}
+
+func (p *Plan) post(e Entry, text string) {
+	parts := split(text)
+	if len(parts) == 0 {
+		p.sum.Empty++
+		return
+	}
+	if len(parts) > 1 {
+		p.sum.Split++
+	}
+	p.presume(e, e.Author, true, "")
+	for i, part := range parts {
+		step := p.step(e, Post, e.Author, partSuffix(i))
+		step.Text = part
+		p.out = append(p.out, step)
+	}
+}
+
+func (p *Plan) come(e Entry, name, suffix string) {
+	p.presume(e, name, false, suffix)
+	p.out = append(p.out, p.step(e, Add, name, suffix))
+	p.present[name] = true
+}
+
+func (p *Plan) leave(e Entry, name, suffix string) {
+	p.presume(e, name, true, suffix)
+	p.out = append(p.out, p.step(e, Remove, name, suffix))
+	delete(p.present, name)
+}
+
+// presume makes name present, or absent, before what the entry tells.
+func (p *Plan) presume(e Entry, name string, present bool, suffix string) {
+	if p.present[name] == present {
+		return
+	}
+	var step Step
+	if present {
+		p.present[name] = true
+		p.sum.ImpliedAdds++
+		step = p.step(e, Add, name, suffix+".in")
+	} else {
+		delete(p.present, name)
+		p.sum.ImpliedRemoves++
+		step = p.step(e, Remove, name, suffix+".out")
+	}
+	step.Implied = true
+	p.out = append(p.out, step)
+}
+
+func (p *Plan) step(e Entry, op Op, name, suffix string) Step {
+	return Step{
+		Op: op, RequestID: e.RequestID() + suffix, Name: name, UserID: UserID(p.thread, name),
+		SentAt: e.At, Line: e.Line,
+	}
+}
+
+func (p *Plan) note(e Entry) {
+	s := &p.sum
+	s.Entries++
+	if e.Recoded {
+		s.Recoded++
+	}
+	if e.Kind == Unreadable {
+		s.Unreadable++
+		if len(s.Faults) < MaxFaults {
+			s.Faults = append(s.Faults, Fault{e.Line, e.Text})
+		}
+		return
+	}
+	if s.First == 0 || e.At < s.First {
+		s.First = e.At
+	}
+	s.Last = max(s.Last, e.At)
+	switch e.Kind {
+	case Message:
+		s.Messages++
+	case Action:
+		s.Actions++
+	case Join:
+		s.Joins++
+	case Leave:
+		s.Leaves++
+	case Rename:
+		s.Renames++
+	case Notice, Unreadable:
+		s.Notices++
+	}
+}
