@@ -109,4 +109,5 @@ type Receipt struct {
 	At        Instant // of the last event; of the answer for a no-op
 	Chain     Hash    // after the last event
 	Replayed  bool
+	Access    bool // it may have changed who sees what: wait for delivery before answering
 }

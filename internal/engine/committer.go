@@ -119,7 +119,9 @@ func (c *committer) settle(t *task, rows []store.Event, o store.Outcome) {
 	again := false
 	switch o.Status {
 	case store.Committed:
-		t.done(receiptOf(o.Record, rows), nil)
+		receipt := receiptOf(o.Record, rows)
+		receipt.Access = t.access
+		t.done(receipt, nil)
 	case store.Replayed:
 		go c.engine.replay(t, o.Record) // reads the store
 	case store.Taken:

@@ -119,6 +119,7 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 		}
 		home = h
 	}
+	t.access = false
 	salt := newSalt()
 	commit := store.Commit{
 		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
@@ -166,6 +167,10 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit) error {
 		Stream: row.Stream, Seq: row.Seq, ID: row.ID, Type: row.Type, At: row.At, Audience: row.Audience,
 		Count: row.Count, Actor: t.cmd.Actor, RequestID: t.cmd.RequestID, CorrelationID: t.cmd.CorrelationID,
 		Data: f.Data, Content: f.Content,
+	}
+	if l.kind.Affects != nil {
+		a := l.kind.Affects(event)
+		t.access = t.access || a.Everyone || len(a.Users) > 0
 	}
 	for _, ch := range l.kind.Project(*l.state, event) {
 		change, err := store.EncodeChange(ch)
@@ -230,7 +235,7 @@ func (e *Engine) replay(t *task, record store.Record) {
 // Replay is the receipt of a record, read from its events.
 func Replay(ctx context.Context, from store.Committer, record store.Record) (gotong.Receipt, error) {
 	receipt := receiptOf(record, nil)
-	receipt.Replayed = true
+	receipt.Replayed, receipt.Access = true, record.First > 0
 	if record.First == 0 {
 		return receipt, nil
 	}

@@ -24,6 +24,7 @@ type task struct {
 	lane   *lane
 	tries  int
 	commit store.Commit // once decided
+	access bool         // the commit may change who sees what
 }
 
 // lane is the place in this node through which all commands of one stream
