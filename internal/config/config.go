@@ -1,0 +1,180 @@
+// Package config is what an operator can set: one struct of flags, read from
+// the command line, from GOTONG_* variables and from a YAML file, in this
+// precedence, with defaults below them. The server needs none of it set.
+//
+// Each key has one name: the flag --admin-addr is GOTONG_ADMIN_ADDR and, in
+// the file, admin-addr. A key that holds a secret can also be read from a file
+// named by the variable with _FILE behind it, as container platforms do it. A
+// key in the file that does not exist is an error with a suggestion.
+//
+// # Caveats
+//
+// kong lets a file override the environment and prints the value of a variable
+// that it cannot read, secrets too; so the environment is read here, by
+// [Source], and never by kong. Embed [Config] into a command and pass
+// [Source.Options] to kong.
+//
+// # Dependencies
+//
+// alecthomas/kong for the command line, go.yaml.in/yaml/v3 for the file.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// The two environments.
+const (
+	Development = "development"
+	Production  = "production"
+)
+
+// Config is every key. The tag secret marks what is never shown and may be
+// read from a file named by GOTONG_…_FILE.
+type Config struct {
+	File string `name:"config" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
+
+	Env       string `name:"env" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
+	Addr      string `name:"addr" help:"Where the API listens." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminAddr string `name:"admin-addr" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	Data      string `name:"data" help:"Directory for everything that is kept." default:"gotong-data" placeholder:"DIR" type:"path"`
+	Store     string `name:"store" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
+	Redis     string `name:"redis" help:"Redis URL for wake-ups between nodes; not in this version." placeholder:"URL" secret:""`
+
+	AllowedOrigins []string `name:"allowed-origins" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
+	TrustedProxies []string `name:"trusted-proxies" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
+
+	SigningKey      string        `name:"signing-key" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
+	JWTKeys         []JWTKey      `name:"jwt-keys" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
+	AccessTokenLife time.Duration `name:"access-token-life" help:"How long an access token is good, 15m to 60m." default:"30m"`
+	RefreshLife     time.Duration `name:"refresh-token-life" help:"How long a session lives without being used." default:"720h"`
+	PasswordHashes  int           `name:"password-hashes" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
+
+	UserRate     float64 `name:"user-rate" help:"Requests and commands of one user per second, sustained." default:"50"`
+	UserBurst    int     `name:"user-burst" help:"Requests and commands of one user at once." default:"100"`
+	AddressRate  float64 `name:"address-rate" help:"Requests of one address per second, sustained." default:"200"`
+	AddressBurst int     `name:"address-burst" help:"Requests of one address at once." default:"400"`
+	MaxSessions  int     `name:"max-sessions" help:"Open realtime connections of this node." default:"20000"`
+
+	ShutdownGrace time.Duration `name:"shutdown-grace" help:"How long requests in flight may take at the end." default:"10s"`
+
+	LogLevel     string  `name:"log-level" help:"One of ${enum}." enum:"debug,info,warn,error" default:"info"`
+	LogFormat    string  `name:"log-format" help:"One of ${enum}." enum:"json,text" default:"json"`
+	OTelEndpoint string  `name:"otel-endpoint" help:"Base URL of an OTLP/HTTP collector for traces; OTEL_EXPORTER_OTLP_ENDPOINT is read too." placeholder:"URL" alsoenv:"OTEL_EXPORTER_OTLP_ENDPOINT" secret:""`
+	OTelSample   float64 `name:"otel-sample" help:"Share of traces that are recorded, above 0 up to 1." default:"1"`
+}
+
+// StoreURL is the store's address: by default the SQLite file gotong.db in the
+// data directory.
+func (c *Config) StoreURL() string {
+	if c.Store != "" {
+		return c.Store
+	}
+	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
+}
+
+// Proxies is TrustedProxies as networks.
+func (c *Config) Proxies() ([]netip.Prefix, error) {
+	list := make([]netip.Prefix, 0, len(c.TrustedProxies))
+	for _, s := range c.TrustedProxies {
+		if addr, err := netip.ParseAddr(s); err == nil {
+			list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
+			continue
+		}
+		p, err := netip.ParsePrefix(s)
+		if err != nil {
+			return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a network", s)
+		}
+		list = append(list, p.Masked())
+	}
+	return list, nil
+}
+
+// Check tells everything that is wrong with the values at once, and what is
+// only unwise. It reads the key files.
+func (c *Config) Check() (warnings []string, err error) {
+	var faults []error
+	fault := func(key, detail string) { faults = append(faults, fmt.Errorf("%s: %s", key, detail)) }
+
+	checkAddrs(c, fault)
+	if c.Redis != "" {
+		fault("redis", "not in this version; one node needs none, leave it unset")
+	}
+	for _, o := range c.AllowedOrigins {
+		if !isOrigin(o) {
+			fault("allowed-origins", fmt.Sprintf("%q is no origin such as https://app.example.org", o))
+		}
+	}
+	if _, err := c.Proxies(); err != nil {
+		faults = append(faults, err)
+	}
+	checkBounds(c, fault)
+	if u, err := url.Parse(c.OTelEndpoint); c.OTelEndpoint != "" && (err != nil || u.Host == "" || !isHTTP(u.Scheme)) {
+		fault("otel-endpoint", "must be an http or https URL")
+	}
+	weak := checkSecrets(c, fault)
+	if c.Env == Production {
+		for _, w := range weak {
+			faults = append(faults, fmt.Errorf("%s; refused in production", w))
+		}
+		weak = nil
+	}
+	return weak, errors.Join(faults...)
+}
+
+func checkAddrs(c *Config, fault func(key, detail string)) {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		fault("addr", "must be host:port")
+	}
+	host, _, err := net.SplitHostPort(c.AdminAddr)
+	switch ip, _ := netip.ParseAddr(host); {
+	case err != nil:
+		fault("admin-addr", "must be host:port")
+	case c.Env == Production && host != "localhost" && (!ip.IsValid() || !ip.IsLoopback() && !ip.IsPrivate()):
+		fault("admin-addr", "must be a loopback or private address in production")
+	}
+	if c.AdminAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {
+		fault("admin-addr", "must differ from addr")
+	}
+	if c.Data == "" {
+		fault("data", "must name a directory")
+	}
+}
+
+func checkBounds(c *Config, fault func(key, detail string)) {
+	between := func(key string, v, low, high time.Duration) {
+		if v < low || v > high {
+			fault(key, fmt.Sprintf("must be between %s and %s", low, high))
+		}
+	}
+	between("access-token-life", c.AccessTokenLife, 15*time.Minute, time.Hour)
+	between("refresh-token-life", c.RefreshLife, time.Hour, 365*24*time.Hour)
+	between("shutdown-grace", c.ShutdownGrace, 0, time.Minute)
+	for key, v := range map[string]float64{
+		"password-hashes": float64(c.PasswordHashes), "max-sessions": float64(c.MaxSessions),
+		"user-rate": c.UserRate, "user-burst": float64(c.UserBurst),
+		"address-rate": c.AddressRate, "address-burst": float64(c.AddressBurst),
+	} {
+		if !(v > 0 && v <= 1e6) {
+			fault(key, "must be above 0, at most 1,000,000")
+		}
+	}
+	if !(c.OTelSample > 0 && c.OTelSample <= 1) {
+		fault("otel-sample", "must be above 0, at most 1")
+	}
+}
+
+// isOrigin reports scheme://host[:port] and nothing behind it (RFC 6454).
+func isOrigin(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && isHTTP(u.Scheme) && u.Host != "" && u.Scheme+"://"+u.Host == s && u.Host == strings.ToLower(u.Host)
+}
+
+func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }

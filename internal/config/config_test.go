@@ -1,0 +1,421 @@
+package config
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli stands for the program: two commands, of which one has the keys.
+type cli struct {
+	Serve struct {
+		Config
+	} `cmd:""`
+	Version struct{} `cmd:""`
+}
+
+// world is an environment and files without the process's.
+type world struct {
+	env   map[string]string
+	files map[string]string
+}
+
+func (w world) parse(t *testing.T, args ...string) (*Config, *Source, *kong.Context, error) {
+	t.Helper()
+	s := newSource(
+		func(k string) (string, bool) { v, ok := w.env[k]; return v, ok },
+		func(name string) ([]byte, error) {
+			for k, v := range w.files {
+				if filepath.Base(name) == k {
+					return []byte(v), nil
+				}
+			}
+			return nil, os.ErrNotExist
+		},
+	)
+	var c cli
+	k, err := kong.New(&c, append(s.Options(), kong.Exit(func(int) { t.Fatal("exit") }))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := k.Parse(append([]string{"serve"}, args...))
+	return &c.Serve.Config, s, ctx, err
+}
+
+const (
+	strongText = "Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs="
+	weakSecret = "hunter2-hunter2"
+)
+
+func TestDefaultsNeedNothing(t *testing.T) {
+	c, s, ctx, err := world{}.parse(t)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if warnings, err := c.Check(); err != nil || len(warnings) != 0 {
+		t.Fatal(warnings, err)
+	}
+	data, _ := filepath.Abs("gotong-data")
+	if c.Addr != "127.0.0.1:8080" || c.AdminAddr != "127.0.0.1:8081" || c.AccessTokenLife != 30*time.Minute ||
+		c.RefreshLife != 720*time.Hour || c.StoreURL() != "sqlite://"+data+"/gotong.db" {
+		t.Errorf("%+v, %s", c, c.StoreURL())
+	}
+	for _, e := range s.Entries(ctx) {
+		if e.From != "default" {
+			t.Errorf("%+v", e)
+		}
+	}
+}
+
+func TestPrecedence(t *testing.T) {
+	w := world{
+		env: map[string]string{
+			"GOTONG_CONFIG": "g.yaml", "GOTONG_ADDR": "env:1", "GOTONG_ADMIN_ADDR": "env:2",
+			"GOTONG_STORE_FILE": "store-url",
+		},
+		files: map[string]string{
+			"g.yaml":    "addr: file:1\nadmin-addr: file:2\nlog-level: debug\nuser-burst: 7\nstore: file://x\n",
+			"store-url": "surreal://root:" + weakSecret + "@db\n",
+		},
+	}
+	c, s, ctx, err := w.parse(t, "--addr=flag:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Addr != "flag:1" || c.AdminAddr != "env:2" || c.LogLevel != "debug" || c.UserBurst != 7 ||
+		c.Store != "surreal://root:"+weakSecret+"@db" || c.LogFormat != "json" {
+		t.Errorf("%+v", c)
+	}
+	from := map[string]string{}
+	for _, e := range s.Entries(ctx) {
+		from[e.Key] = e.From
+	}
+	for key, want := range map[string]string{
+		"addr": "flag", "admin-addr": "env GOTONG_ADMIN_ADDR", "log-level": "file g.yaml, line 3",
+		"store": "env GOTONG_STORE_FILE", "log-format": "default", "config": "env GOTONG_CONFIG",
+	} {
+		if from[key] != want {
+			t.Errorf("%s comes from %q, want %q", key, from[key], want)
+		}
+	}
+}
+
+func TestConfigFlagBeatsItsVariable(t *testing.T) {
+	w := world{
+		env:   map[string]string{"GOTONG_CONFIG": "a.yaml"},
+		files: map[string]string{"a.yaml": "addr: a:1", "b.yaml": "addr: b:1"},
+	}
+	c, _, _, err := w.parse(t, "--config", "b.yaml")
+	if err != nil || c.Addr != "b:1" {
+		t.Fatalf("%q, %v", c.Addr, err)
+	}
+}
+
+func TestEveryKeyEverywhere(t *testing.T) {
+	samples := map[string]string{
+		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
+		"signing-key": strongText,
+	}
+	typ := reflect.TypeFor[Config]()
+	if typ.NumField() > 40 {
+		t.Errorf("%d keys are too many", typ.NumField())
+	}
+	for f := range typ.Fields() {
+		key := f.Tag.Get("name")
+		if key == fileKey {
+			continue
+		}
+		sample, ok := samples[key]
+		switch f.Type.Kind() {
+		case reflect.Int, reflect.Float64:
+			sample = "3"
+		case reflect.Int64:
+			sample = "17m"
+		default:
+			if !ok {
+				sample = "/some:1"
+			}
+		}
+		ways := map[string]func() (*Config, error){
+			"flag": func() (*Config, error) { c, _, _, err := world{}.parse(t, "--"+key+"="+sample); return c, err },
+			"env": func() (*Config, error) {
+				c, _, _, err := world{env: map[string]string{variable(key): sample}}.parse(t)
+				return c, err
+			},
+			"file": func() (*Config, error) {
+				w := world{files: map[string]string{"g.yaml": key + ": " + sample}}
+				c, _, _, err := w.parse(t, "--config=g.yaml")
+				return c, err
+			},
+		}
+		want, err := ways["flag"]()
+		if err != nil {
+			t.Errorf("%s: %v", key, err)
+			continue
+		}
+		for way, parse := range ways {
+			got, err := parse()
+			if err != nil {
+				t.Errorf("%s by %s: %v", key, way, err)
+				continue
+			}
+			a, b := reflect.ValueOf(*got).FieldByName(f.Name), reflect.ValueOf(*want).FieldByName(f.Name)
+			if a.IsZero() || !reflect.DeepEqual(a.Interface(), b.Interface()) {
+				t.Errorf("%s by %s is %v, by flag %v", key, way, a, b)
+			}
+		}
+	}
+}
+
+func TestBadFiles(t *testing.T) {
+	tests := []struct{ name, yaml, want string }{
+		{"unknown", "adr: x", "g.yaml:1: adr is no key; did you mean addr?"},
+		{"underscore", "\nadmin_addr: x", "g.yaml:2: admin_addr is no key; did you mean admin-addr?"},
+		{"case", "Log-Level: x", "did you mean log-level?"},
+		{"far off", "zzzzzz: x", "zzzzzz is no key"},
+		{"config in config", "config: x", "config is no key"},
+		{"twice", "addr: a\naddr: b", "g.yaml:2: addr is there twice"},
+		{"not YAML", "addr: [", "this is not YAML"},
+		{"list", "- addr", "must be keys with values"},
+		{"null", "addr:", "addr has a value of the wrong shape"},
+		{"deep", "jwt-keys: [{kid: {a: b}}]", "wrong shape"},
+		{"two documents", "addr: a\n---\naddr: b", "second document"},
+		{"bad number", "user-burst: many", "user-burst"},
+		{"bad enum", "log-level: loud", "log-level"},
+		{"text that is no key", "jwt-keys: [" + weakSecret + "]", "must be name=value pairs"},
+		{"comma in a kid", "jwt-keys: [{kid: 'a,b', alg: HS256, key: " + weakSecret + "}]", "wrong shape"},
+		{"unknown in a key", "jwt-keys: [{kid: a, algo: HS256, key: " + weakSecret + "}]", "a part other than kid, alg"},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			_, _, _, err := world{files: map[string]string{"g.yaml": tc.yaml}}.parse(t, "--config=g.yaml")
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Fatalf("%v, want %q", err, tc.want)
+			}
+			if strings.Contains(err.Error(), weakSecret) {
+				t.Errorf("shows a secret: %v", err)
+			}
+		})
+	}
+	if _, _, _, err := (world{}).parse(t, "--config=gone.yaml"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("missing file: %v", err)
+	}
+	if _, _, _, err := (world{files: map[string]string{"g.yaml": "# nothing\n"}}).parse(t, "--config=g.yaml"); err != nil {
+		t.Errorf("empty file: %v", err)
+	}
+}
+
+func TestSecretFiles(t *testing.T) {
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"both", map[string]string{"GOTONG_SIGNING_KEY": weakSecret, "GOTONG_SIGNING_KEY_FILE": "k"}, "both set"},
+		{"gone", map[string]string{"GOTONG_SIGNING_KEY_FILE": "gone"}, "GOTONG_SIGNING_KEY_FILE"},
+		{"bad keys", map[string]string{"GOTONG_JWT_KEYS": weakSecret}, "jwt-keys"},
+		{"not for what is no secret", map[string]string{"GOTONG_ADDR_FILE": "k"}, ""},
+	}
+	for _, tc := range tests {
+		c, _, _, err := world{env: tc.env, files: map[string]string{"k": "x"}}.parse(t)
+		switch {
+		case tc.want == "" && (err != nil || c.Addr != "127.0.0.1:8080"):
+			t.Errorf("%s: %v, %s", tc.name, err, c.Addr)
+		case tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)):
+			t.Errorf("%s: %v", tc.name, err)
+		case err != nil && strings.Contains(err.Error(), weakSecret):
+			t.Errorf("%s shows a secret: %v", tc.name, err)
+		}
+	}
+}
+
+func TestJWTKeysFromFlagEnvAndFile(t *testing.T) {
+	want := []JWTKey{{KID: "a", Alg: "HS256", Key: "x;,y=z"}, {Alg: "RS256", JWKS: "https://id.example.org/keys"}}
+	text := "alg=HS256,kid=a,key=x\\;,y=z;alg=RS256,jwks=https://id.example.org/keys"
+	yaml := "jwt-keys:\n- {kid: a, alg: HS256, key: 'x;,y=z'}\n- {alg: RS256, jwks: 'https://id.example.org/keys'}\n"
+	for name, parse := range map[string]func() (*Config, *Source, *kong.Context, error){
+		"flag": func() (*Config, *Source, *kong.Context, error) { return world{}.parse(t, "--jwt-keys", text) },
+		"env": func() (*Config, *Source, *kong.Context, error) {
+			return world{env: map[string]string{"GOTONG_JWT_KEYS": text}}.parse(t)
+		},
+		"file": func() (*Config, *Source, *kong.Context, error) {
+			return world{files: map[string]string{"g.yaml": yaml}}.parse(t, "--config=g.yaml")
+		},
+	} {
+		c, _, _, err := parse()
+		if err != nil || !slices.Equal(c.JWTKeys, want) {
+			t.Errorf("%s: %v, %v", name, c.JWTKeys, err)
+		}
+	}
+}
+
+func TestPrintBlanksSecrets(t *testing.T) {
+	args := []string{
+		"--signing-key=" + weakSecret, "--jwt-keys=kid=a,alg=HS256,key=" + weakSecret,
+		"--store=surreal://root:" + weakSecret + "@db/x?token=" + weakSecret, "--redis=redis://:" + weakSecret + "@r",
+		"--otel-endpoint=https://u:" + weakSecret + "@o", "--allowed-origins=https://a.example",
+	}
+	_, s, ctx, err := world{}.parse(t, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	if err := s.Print(&out, ctx); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), weakSecret) {
+		t.Error(out.String())
+	}
+	for _, want := range []string{
+		"# flag", "# default", `allowed-origins: ["https://a.example"]`, `signing-key: "[redacted]"`,
+		"kid=a,alg=HS256,key=[redacted]", "surreal://root:xxxxx@db/x",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %s in\n%s", want, out.String())
+		}
+	}
+}
+
+func TestHelpShowsVariables(t *testing.T) {
+	var out bytes.Buffer
+	s := newSource(func(string) (string, bool) { return "", false }, os.ReadFile)
+	var c cli
+	k, err := kong.New(&c, append(s.Options(), kong.Writers(&out, &out), kong.Exit(func(int) {}))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = k.Parse([]string{"serve", "--help"})
+	for key := range maps.Keys(keys()) {
+		if !strings.Contains(strings.Join(strings.Fields(out.String()), " "), "($"+variable(key)+")") {
+			t.Errorf("%s is not in the help", variable(key))
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	strong := JWTKey{KID: "a", Alg: "HS256", Key: "0123456789abcdefghijklmnopqrstuvwxyz"}
+	tests := []struct {
+		name    string
+		change  func(*Config)
+		fault   string // in any environment
+		inProd  string // in production only
+		warning string // in development only
+	}{
+		{"as it is", func(*Config) {}, "", "", ""},
+		{"redis", func(c *Config) { c.Redis = "redis://x" }, "not in this version", "", ""},
+		{"addr", func(c *Config) { c.Addr = "8080" }, "addr: must be host:port", "", ""},
+		{"same addr", func(c *Config) { c.AdminAddr = c.Addr }, "must differ", "", ""},
+		{"any ports", func(c *Config) { c.Addr, c.AdminAddr = "127.0.0.1:0", "127.0.0.1:0" }, "", "", ""},
+		{"public admin", func(c *Config) { c.AdminAddr = ":8081" }, "", "admin-addr", ""},
+		{"private admin", func(c *Config) { c.AdminAddr = "10.0.0.7:8081" }, "", "", ""},
+		{"no data", func(c *Config) { c.Data = "" }, "data", "", ""},
+		{"any origin", func(c *Config) { c.AllowedOrigins = []string{"*"} }, "allowed-origins", "", ""},
+		{"origin with path", func(c *Config) { c.AllowedOrigins = []string{"https://a/"} }, "allowed-origins", "", ""},
+		{"origins", func(c *Config) { c.AllowedOrigins = []string{"https://a.example:8443", "http://localhost"} }, "", "", ""},
+		{"proxy", func(c *Config) { c.TrustedProxies = []string{"home"} }, "trusted-proxies", "", ""},
+		{"short life", func(c *Config) { c.AccessTokenLife = 14 * time.Minute }, "access-token-life", "", ""},
+		{"long life", func(c *Config) { c.AccessTokenLife = 61 * time.Minute }, "access-token-life", "", ""},
+		{"refresh", func(c *Config) { c.RefreshLife = time.Minute }, "refresh-token-life", "", ""},
+		{"rate", func(c *Config) { c.UserRate = 0 }, "user-rate", "", ""},
+		{"sample", func(c *Config) { c.OTelSample = 0 }, "otel-sample", "", ""},
+		{"collector", func(c *Config) { c.OTelEndpoint = "collector:4317" }, "otel-endpoint", "", ""},
+		{"signing key", func(c *Config) { c.SigningKey = strongText }, "", "", ""},
+		{"no base64", func(c *Config) { c.SigningKey = "%%%" }, "signing-key: must be base64", "", ""},
+		{"tiny signing key", func(c *Config) { c.SigningKey = "AAAA" }, "far too short", "", ""},
+		{"31 bytes", func(c *Config) { c.SigningKey = b64(strongText[:31]) }, "", "signing-key: weak", "signing-key: weak"},
+		{"32 bytes", func(c *Config) { c.SigningKey = b64(strongText[:32]) }, "", "", ""},
+		{"repetitive", func(c *Config) { c.SigningKey = b64(strings.Repeat("ab", 32)) }, "", "weak", "weak"},
+		{"an example's", func(c *Config) { c.SigningKey = b64("ChangeMe, please, this is 32 bytes and more") }, "", "weak", "weak"},
+		{"HS256", func(c *Config) { c.JWTKeys = []JWTKey{strong} }, "", "", ""},
+		{"weak HS256", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "HS256", Key: weakSecret}} }, "", "jwt-keys[0]: weak", "jwt-keys[0]: weak"},
+		{"same kid", func(c *Config) { c.JWTKeys = []JWTKey{strong, strong} }, "kid of another", "", ""},
+		{"no alg", func(c *Config) { c.JWTKeys = []JWTKey{{Key: "x"}} }, "needs exactly one alg", "", ""},
+		{"alg none", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "none", Key: "x"}} }, "needs exactly one alg", "", ""},
+		{"two algs", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "RS256|ES256", Key: "x"}} }, "needs exactly one alg", "", ""},
+		{"no key", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "RS256"}} }, "exactly one of key", "", ""},
+		{"two keys", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "RS256", Key: "x", JWKS: "https://x"}} }, "exactly one of key", "", ""},
+		{"HS256 by JWKS", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "HS256", JWKS: "https://x/k"}} }, "not published", "", ""},
+		{"JWKS", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "ES256", JWKS: "https://x/k"}} }, "", "", ""},
+		{"plain JWKS", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "ES256", JWKS: "http://x/k"}} }, "", "plain http", "plain http"},
+		{"odd JWKS", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "ES256", JWKS: "file:///etc/passwd"}} }, "http or https", "", ""},
+		{"gone key file", func(c *Config) { c.JWTKeys = []JWTKey{{Alg: "ES256", File: "/nonexistent/k"}} }, "cannot be read", "", ""},
+	}
+	for _, tc := range tests {
+		for _, env := range []string{Development, Production} {
+			t.Run(tc.name+" in "+env, func(t *testing.T) {
+				c, _, _, err := world{}.parse(t, "--env="+env)
+				if err != nil {
+					t.Fatal(err)
+				}
+				tc.change(c)
+				warnings, err := c.Check()
+				want, warning := tc.fault, tc.warning
+				if env == Production {
+					warning = ""
+					if tc.inProd != "" {
+						want = tc.inProd
+					}
+				}
+				if (err != nil) != (want != "") || err != nil && !strings.Contains(err.Error(), want) {
+					t.Errorf("fault %v, want %q", err, want)
+				}
+				all := strings.Join(warnings, "\n")
+				if (all != "") != (warning != "") || !strings.Contains(all, warning) {
+					t.Errorf("warnings %q, want %q", all, warning)
+				}
+				if err != nil && strings.Contains(err.Error(), weakSecret) {
+					t.Errorf("shows a secret: %v", err)
+				}
+			})
+		}
+	}
+}
+
+func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	c, _, _, err := world{}.parse(t, "--redis=redis://x", "--addr=nope", "--user-rate=0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = c.Check()
+	for _, want := range []string{"redis", "addr", "user-rate"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v has no %s", err, want)
+		}
+	}
+}
+
+func TestProxies(t *testing.T) {
+	c := Config{TrustedProxies: []string{"10.1.2.3/8", "127.0.0.1", "::1"}}
+	list, err := c.Proxies()
+	if err != nil || len(list) != 3 || list[0].String() != "10.0.0.0/8" || list[1].String() != "127.0.0.1/32" ||
+		list[2].String() != "::1/128" {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+func TestMaterial(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "k")
+	if err := os.WriteFile(name, []byte("secret of a file\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		key  JWTKey
+		want string
+	}{{JWTKey{File: name}, "secret of a file"}, {JWTKey{Key: "k"}, "k"}, {JWTKey{JWKS: "https://x"}, ""}} {
+		if b, err := tc.key.Material(); err != nil || string(b) != tc.want {
+			t.Errorf("%v: %q, %v", tc.key, b, err)
+		}
+	}
+}

@@ -1,0 +1,218 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Source gives kong the values of the environment and of the YAML file, and
+// remembers where each came from. It serves one parse.
+type Source struct {
+	lookup func(string) (string, bool)
+	read   func(string) ([]byte, error)
+	keys   map[string]bool // every key that the file may have
+	file   *file           // nil until the first key is resolved
+	from   map[string]string
+}
+
+// NewSource reads the process's environment and files.
+func NewSource() *Source { return newSource(os.LookupEnv, os.ReadFile) }
+
+func newSource(lookup func(string) (string, bool), read func(string) ([]byte, error)) *Source {
+	return &Source{lookup: lookup, read: read, keys: keys(), from: map[string]string{}}
+}
+
+// keys is the names of all fields of Config.
+func keys() map[string]bool {
+	names := map[string]bool{}
+	for _, f := range reflect.VisibleFields(reflect.TypeFor[Config]()) {
+		names[f.Tag.Get("name")] = true
+	}
+	return names
+}
+
+const fileKey = "config"
+
+// Options is what kong needs: the values, and the names of the variables for
+// its help.
+func (s *Source) Options() []kong.Option {
+	return []kong.Option{
+		kong.Resolvers(s),
+		kong.PostBuild(func(k *kong.Kong) error { return s.nameVariables(k.Model.Node) }),
+	}
+}
+
+// nameVariables shows the variables in the help. They are not given to kong as
+// such, because it would read them (see the package's caveat).
+func (s *Source) nameVariables(n *kong.Node) error {
+	for _, flag := range n.Flags {
+		if s.keys[flag.Name] {
+			flag.Help = strings.TrimSuffix(flag.Help, ".") + " ($" + variable(flag.Name) + ")."
+		}
+	}
+	for _, child := range n.Children {
+		if err := s.nameVariables(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// variable is the name of a key's environment variable.
+func variable(key string) string {
+	return "GOTONG_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
+}
+
+// Validate implements kong.Resolver.
+func (s *Source) Validate(*kong.Application) error { return nil }
+
+// Resolve implements kong.Resolver: the environment before the file.
+func (s *Source) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	if !s.keys[flag.Name] {
+		return nil, nil
+	}
+	if err := s.load(ctx); err != nil {
+		return nil, err
+	}
+	value, from, err := s.environment(flag)
+	if err != nil {
+		return nil, err
+	}
+	if from != "" {
+		s.from[flag.Name] = from
+		return value, nil
+	}
+	if entry, ok := s.file.entries[flag.Name]; ok {
+		s.from[flag.Name] = fmt.Sprintf("file %s, line %d", s.file.name, entry.line)
+		if entry.list != nil {
+			return kong.JoinEscaped(entry.list, flag.Tag.Sep), nil
+		}
+		return entry.value, nil
+	}
+	return nil, nil
+}
+
+func (s *Source) environment(flag *kong.Flag) (value, from string, err error) {
+	name := variable(flag.Name)
+	value, ok := s.lookup(name)
+	if flag.Tag.Has("secret") {
+		path, fileToo := s.lookup(name + "_FILE")
+		switch {
+		case ok && fileToo:
+			return "", "", fmt.Errorf("%s and %s_FILE are both set", name, name)
+		case fileToo:
+			b, err := s.read(path)
+			if err != nil {
+				return "", "", fmt.Errorf("%s_FILE: %w", name, err)
+			}
+			return strings.TrimRight(string(b), "\r\n"), "env " + name + "_FILE", nil
+		}
+	}
+	if ok {
+		return value, "env " + name, nil
+	}
+	if other := flag.Tag.Get("alsoenv"); other != "" {
+		if value, ok := s.lookup(other); ok {
+			return value, "env " + other, nil
+		}
+	}
+	return "", "", nil
+}
+
+// load reads the YAML file, once.
+func (s *Source) load(ctx *kong.Context) error {
+	if s.file != nil {
+		return nil
+	}
+	s.file = &file{}
+	name, _ := s.lookup(variable(fileKey))
+	for _, f := range ctx.Flags() {
+		if text, ok := ctx.FlagValue(f).(string); ok && f.Name == fileKey && text != "" {
+			name = text
+		}
+	}
+	if name == "" {
+		return nil
+	}
+	b, err := s.read(name)
+	if err != nil {
+		return fmt.Errorf("the configuration file: %w", err)
+	}
+	s.file, err = parseFile(name, b, s.keys)
+	return err
+}
+
+// Entry is one key for people to read.
+type Entry struct{ Key, Value, From string }
+
+// Entries is every key of the parsed command with its value, secrets
+// blanked, and where it came from: flag, env …, file …, default.
+func (s *Source) Entries(ctx *kong.Context) []Entry {
+	given := map[string]bool{}
+	for _, p := range ctx.Path {
+		if p.Flag != nil && !p.Resolved {
+			given[p.Flag.Name] = true
+		}
+	}
+	var list []Entry
+	for _, flag := range ctx.Flags() {
+		if !s.keys[flag.Name] {
+			continue
+		}
+		from, ok := s.from[flag.Name]
+		switch {
+		case given[flag.Name]:
+			from = "flag"
+		case !ok:
+			from = "default"
+		}
+		list = append(list, Entry{flag.Name, show(flag), from})
+	}
+	return list
+}
+
+// Print writes the entries as a YAML file that could be read again, but for
+// the blanked secrets.
+func (s *Source) Print(w io.Writer, ctx *kong.Context) error {
+	var faults []error
+	for _, e := range s.Entries(ctx) {
+		_, err := fmt.Fprintf(w, "%-40s # %s\n", e.Key+": "+e.Value, e.From)
+		faults = append(faults, err)
+	}
+	return errors.Join(faults...)
+}
+
+func show(flag *kong.Flag) string {
+	switch v := flag.Target.Interface().(type) {
+	case []JWTKey:
+		list := make([]string, len(v))
+		for i, k := range v {
+			list[i] = quote(k.String())
+		}
+		return "[" + strings.Join(list, ", ") + "]"
+	case []string:
+		list := make([]string, len(v))
+		for i, s := range v {
+			list[i] = quote(s)
+		}
+		return "[" + strings.Join(list, ", ") + "]"
+	case string:
+		if v != "" && flag.Tag.Has("secret") {
+			if flag.PlaceHolder == "URL" {
+				return quote(redactURL(v))
+			}
+			return quote(redacted)
+		}
+		return quote(v)
+	default:
+		return fmt.Sprint(v)
+	}
+}
+
+func quote(s string) string { return fmt.Sprintf("%q", s) }
