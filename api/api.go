@@ -1,0 +1,31 @@
+// Package api holds what is published of the HTTP interface: the OpenAPI
+// document and the page that shows it.
+//
+// # Caveats
+//
+// The document is written by a test of internal/httpapi from the routes
+// themselves and never by hand:
+//
+//	go test ./internal/httpapi/... -run TestDocument -update
+//
+// # Dependencies
+//
+// The standard library only.
+package api
+
+import _ "embed" // the files
+
+// OpenAPI is the OpenAPI 3.1 document of the REST interface.
+//
+//go:embed openapi.json
+var OpenAPI []byte
+
+// Page is the html/template of the pages that show the interface to people.
+//
+//go:embed docs.html
+var Page string
+
+// Style is the style sheet of the pages.
+//
+//go:embed docs.css
+var Style []byte

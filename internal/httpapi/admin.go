@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// Version is what this binary was built from.
+type Version struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go,omitempty"`
+}
+
+// Check is one condition of being ready.
+type Check struct {
+	Name string
+	Test func(context.Context) error
+}
+
+// health answers those who watch the node.
+type health struct {
+	version  Version
+	checks   []Check
+	draining func() bool
+}
+
+// checkTimeout bounds all checks of one answer.
+const checkTimeout = 2 * time.Second
+
+// mount adds /livez, /readyz and /version; only operators see the checks.
+func (h health) mount(mux *http.ServeMux, detailed bool) {
+	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		status, report := h.ready(r.Context(), detailed)
+		writeJSON(w, status, report)
+	})
+	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
+		v := h.version
+		if !detailed {
+			v = Version{Version: v.Version}
+		}
+		writeJSON(w, http.StatusOK, v)
+	})
+}
+
+// readiness is the body of /readyz.
+type readiness struct {
+	Ready  bool              `json:"ready"`
+	Reason string            `json:"reason,omitempty"`
+	Checks map[string]string `json:"checks,omitempty"`
+}
+
+func (h health) ready(ctx context.Context, detailed bool) (int, readiness) {
+	report := readiness{Ready: true, Checks: map[string]string{}}
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	for _, c := range h.checks {
+		report.Checks[c.Name] = "ok"
+		if err := c.Test(ctx); err != nil {
+			report.Ready, report.Reason = false, "a check failed"
+			report.Checks[c.Name] = err.Error()
+		}
+	}
+	if h.draining != nil && h.draining() {
+		report.Ready, report.Reason = false, "draining"
+	}
+	if !detailed {
+		report.Checks = nil
+	}
+	if !report.Ready {
+		return http.StatusServiceUnavailable, report
+	}
+	return http.StatusOK, report
+}
+
+// adminHandler is the operators' handler: health with details, metrics,
+// profiles.
+func adminHandler(opts Options, h health) http.Handler {
+	mux := http.NewServeMux()
+	h.mount(mux, true)
+	if opts.Metrics != nil {
+		mux.Handle("GET /metrics", opts.Metrics)
+	}
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	mux.Handle(lastPattern, unknown{mux})
+	return &edge{next: mux, now: opts.Now, log: opts.Log, address: newLimiter(Rate{}), trace: untraced}
+}
+
+func writeJSON(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
+}
+
+// Unavailable is the answer of a node that takes no more work.
+func Unavailable() error {
+	return gotong.NewError(CodeUnavailable, "This node is going away; try again.")
+}

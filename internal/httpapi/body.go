@@ -1,0 +1,137 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/jsonx"
+)
+
+// The bounds of one body: its size, and how long it may take to arrive.
+const (
+	maxBody     = 256 << 10
+	bodyTimeout = 10 * time.Second
+)
+
+// Body is the JSON object of a request. It is a field of an input, named
+// anything but Body, which huma keeps for itself.
+type Body[T any] struct {
+	Value T
+	Raw   []byte // as received; it belongs to the handler
+}
+
+// Resolve reads the body; huma calls it.
+func (b *Body[T]) Resolve(ctx huma.Context) []error {
+	raw, err := readBody(ctx)
+	if err == nil {
+		b.Raw = raw
+		err = decode(ctx, raw, &b.Value)
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (b *Body[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
+
+// NoBody is the body of an operation that takes none: nothing, or {}.
+type NoBody struct{}
+
+// Resolve reads and refuses what is more than {}; huma calls it.
+func (b *NoBody) Resolve(ctx huma.Context) []error {
+	raw, err := readBody(ctx)
+	if err == nil && len(raw) > 0 {
+		err = jsonx.Unmarshal(raw, &struct{}{})
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+// readBody reads all of the body, once, within its bounds.
+func readBody(ctx huma.Context) ([]byte, error) {
+	r, w := humago.Unwrap(ctx)
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(deadline(bodyTimeout)) // a recorder has none
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	// The server reads on in the background to notice a client that leaves; an
+	// old deadline would look like one.
+	_ = control.SetReadDeadline(time.Time{})
+	var tooLarge *http.MaxBytesError
+	var netErr net.Error
+	switch {
+	case err == nil:
+		return raw, mediaType(r, len(raw))
+	case errors.As(err, &tooLarge):
+		return nil, gotong.NewError(gotong.CodeTooLarge, "The body is larger than 256 KiB.")
+	case errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &netErr) && netErr.Timeout():
+		return nil, gotong.NewError(CodeTimeout, "The body did not arrive in time.")
+	default:
+		return nil, gotong.NewError(CodeBadRequest, "The body could not be read.")
+	}
+}
+
+// deadline is a point in time for a socket, which knows no other clock.
+func deadline(d time.Duration) time.Time {
+	return time.Now().Add(d) //nolint:forbidigo // a socket's deadline
+}
+
+func mediaType(r *http.Request, size int) error {
+	if size == 0 {
+		return nil
+	}
+	name, params, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	charset := strings.ToLower(params["charset"])
+	if err != nil || name != "application/json" || charset != "" && charset != "utf-8" {
+		return gotong.NewError(CodeMediaType, "The body must be application/json in UTF-8.")
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return gotong.NewError(CodeMediaType, "The body must not be compressed.")
+	}
+	return nil
+}
+
+// decode reads raw strictly, then checks it against the schema that is
+// published, then against the type's own rules.
+func decode(ctx huma.Context, raw []byte, into any) error {
+	if err := jsonx.Unmarshal(raw, into); err != nil {
+		return err
+	}
+	if err := checkSchema(ctx, raw); err != nil {
+		return err
+	}
+	if v, ok := into.(gotong.Validator); ok {
+		return v.Validate()
+	}
+	return nil
+}
+
+func checkSchema(ctx huma.Context, raw []byte) error {
+	op := ctx.Operation()
+	api := op.Metadata[apiKey].(*API)
+	var plain any
+	if err := json.Unmarshal(raw, &plain); err != nil {
+		return gotong.NewError(gotong.CodeBadJSON, "The JSON cannot be read.")
+	}
+	res := huma.ValidateResult{}
+	schema := op.RequestBody.Content["application/json"].Schema
+	huma.Validate(api.OpenAPI().Components.Schemas, schema, huma.NewPathBuffer(nil, 0), huma.ModeWriteToServer, plain, &res)
+	if len(res.Errors) > 0 {
+		return invalid(res.Errors)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// Principal is who a token speaks for.
+type Principal struct {
+	UserID  string
+	Name    string // the user name
+	Role    gotong.Role
+	TokenID string // jti
+	Token   string // as presented
+	Expires time.Time
+}
+
+// Actor is the principal as events keep it.
+func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
+
+// Reader is the principal as the visibility function sees it.
+func (p Principal) Reader() gotong.Reader { return gotong.Reader{UserID: p.UserID, Role: p.Role} }
+
+// Authenticator turns a bearer token into who it speaks for;
+// [gotong.CodeUnauthorized] where it speaks for nobody.
+type Authenticator interface {
+	Authenticate(ctx context.Context, token string) (Principal, error)
+}
+
+// Call is what is known of a request beside its parameters.
+type Call struct {
+	Principal     Principal // zero for a public route
+	RequestID     string    // the idempotency key; empty for a read
+	CorrelationID string
+	TraceID       string
+	Address       string // of the client, behind trusted proxies
+	Token         string // the bearer token as presented, verified or not
+	header        http.Header
+	code          gotong.Code // of the problem that was answered
+}
+
+type callKey struct{}
+
+// CallOf is the call of a request; every handler of this package has one.
+func CallOf(ctx context.Context) *Call {
+	c, ok := ctx.Value(callKey{}).(*Call)
+	if !ok {
+		return &Call{Principal: Principal{Role: gotong.RoleAnonymous}, header: http.Header{}}
+	}
+	return c
+}
+
+// TraceID names the request in traces, logs and problems.
+func TraceID(ctx context.Context) string { return CallOf(ctx).TraceID }
+
+// Command is the wish of this call. raw is the body as received, over which the
+// fingerprint is taken; targets are the parts of the path and header that name
+// what the wish is about, which a body does not repeat.
+func (c *Call) Command(stream gotong.Stream, name string, data any, raw []byte, targets ...string) gotong.Command {
+	return gotong.Command{
+		Stream: stream, Type: name, Actor: c.Principal.Actor(), RequestID: c.RequestID,
+		CorrelationID: c.CorrelationID, Data: data, Raw: fingerprinted(raw, targets),
+	}
+}
+
+// fingerprinted is the body as received; where targets stand beside it, each
+// follows with a zero byte before it, which no JSON text holds.
+func fingerprinted(raw []byte, targets []string) []byte {
+	for _, t := range targets {
+		raw = append(append(raw, 0), t...)
+	}
+	return raw
+}
+
+// Executor runs commands; the engine is one.
+type Executor interface {
+	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
+}
+
+// Run executes a command of this call and notes in the answer's header whether
+// the receipt is that of an earlier request.
+func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt, error) {
+	receipt, err := exec.Execute(ctx, cmd)
+	if receipt.Replayed {
+		CallOf(ctx).header.Set("Idempotency-Replayed", "true")
+	}
+	return receipt, err
+}
+
+// ReceiptView is the bare answer of a write: what is left to say to somebody
+// who may not, or no longer, see what was written.
+type ReceiptView struct {
+	Stream   gotong.Stream    `json:"stream"`
+	Seq      []uint64         `json:"seq" doc:"First and last seq; empty where nothing had to change."`
+	EventIDs []gotong.EventID `json:"event_ids"`
+	At       gotong.Instant   `json:"at" format:"date-time"`
+	Replayed bool             `json:"replayed"`
+}
+
+// ViewReceipt renders a receipt.
+func ViewReceipt(r gotong.Receipt) ReceiptView {
+	v := ReceiptView{Stream: r.Stream, Seq: []uint64{}, EventIDs: []gotong.EventID{}, At: r.At, Replayed: r.Replayed}
+	if r.First > 0 {
+		v.Seq, v.EventIDs = []uint64{r.First, r.Last}, r.EventIDs
+	}
+	return v
+}

@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"net/http"
+	"slices"
+)
+
+// cors is the list of origins whose pages may call: scheme://host[:port],
+// compared as they are. There are no cookies, so none is ever allowed.
+type cors []string
+
+const (
+	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Correlation-Id, X-Request-Id"
+	corsExposed = "ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, X-Correlation-Id, X-Has-More, X-Next-Cursor"
+)
+
+// answer adds what the origin may do; true where that was all that was asked.
+func (c cors) answer(w http.ResponseWriter, r *http.Request) bool {
+	origin := r.Header.Get("Origin")
+	preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
+	if len(c) > 0 {
+		w.Header().Add("Vary", "Origin")
+	}
+	if origin != "" && slices.Contains(c, origin) {
+		h := w.Header()
+		h.Set("Access-Control-Allow-Origin", origin)
+		h.Set("Access-Control-Expose-Headers", corsExposed)
+		if preflight {
+			h.Set("Access-Control-Allow-Methods", corsMethods)
+			h.Set("Access-Control-Allow-Headers", corsHeaders)
+			h.Set("Access-Control-Max-Age", "600")
+		}
+	}
+	if preflight {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return preflight
+}

@@ -1,0 +1,75 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+)
+
+// huma builds its errors with these package variables. As they come, they put
+// the rejected value, all of the body even, into the answer.
+func init() {
+	huma.NewErrorWithContext = func(ctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
+		return humaProblem(ctx.Context(), status, errs)
+	}
+	huma.NewError = func(status int, _ string, errs ...error) huma.StatusError {
+		return humaProblem(context.Background(), status, errs) //nolint:forbidigo // huma asks while it makes the document
+	}
+	huma.DefaultArrayNullable = false
+}
+
+// humaProblem is the problem for what huma found wrong: one error of ours as it
+// is, several about fields as one, and never a value.
+func humaProblem(ctx context.Context, status int, errs []error) *Problem {
+	for _, err := range errs {
+		var known *gotong.Error
+		if errors.As(err, &known) && known.Code != gotong.CodeInvalid {
+			return problem(ctx, err)
+		}
+	}
+	if len(errs) > 0 && status < http.StatusInternalServerError {
+		return problem(ctx, invalid(errs))
+	}
+	return problem(ctx, byStatus(status))
+}
+
+// invalid gathers what is wrong with fields into one error.
+func invalid(errs []error) *gotong.Error {
+	var fields []gotong.FieldError
+	for _, err := range errs {
+		var known *gotong.Error
+		var detail *huma.ErrorDetail
+		switch {
+		case errors.As(err, &known):
+			fields = append(fields, known.Fields...)
+		case errors.As(err, &detail):
+			fields = append(fields, gotong.FieldError{Field: fieldName(detail.Location), Detail: detail.Message})
+		}
+	}
+	return &gotong.Error{Code: gotong.CodeInvalid, Detail: "The request does not fit the operation.", Fields: fields}
+}
+
+// fieldName is huma's location without the part of the request it lies in.
+func fieldName(location string) string {
+	for _, part := range [...]string{"query.", "path.", "header.", "body."} {
+		if rest, ok := strings.CutPrefix(location, part); ok {
+			return rest
+		}
+	}
+	if location == "" {
+		return "body"
+	}
+	return location
+}
+
+func byStatus(status int) *gotong.Error {
+	if status >= http.StatusInternalServerError || status == 0 {
+		return gotong.NewError(gotong.CodeInternal, "Something went wrong on our side.")
+	}
+	return gotong.NewError(CodeBadRequest, "The request cannot be taken.")
+}

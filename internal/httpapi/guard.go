@@ -1,0 +1,123 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gotong.dev/gotong"
+)
+
+// guard stands before every operation: who asks, how often, under which key.
+type guard struct {
+	auth   Authenticator
+	now    func() gotong.Instant
+	log    *slog.Logger
+	user   *limiter
+	strict *limiter
+}
+
+// before is huma's middleware of every operation.
+func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
+	r, w := humago.Unwrap(ctx)
+	route, call := routeOf(ctx), CallOf(ctx.Context())
+	err := g.admit(r, route, call)
+	if err == nil && route.Write {
+		err = g.key(r, call)
+		if call.RequestID != "" {
+			w.Header().Set("Idempotency-Key", call.RequestID)
+		}
+	}
+	if err != nil {
+		g.note(r.Context(), err)
+		WriteProblem(w, r, err)
+		return
+	}
+	next(ctx)
+}
+
+// admit authenticates and counts. Authentication runs before anything that
+// could tell of the state (contract I11).
+func (g *guard) admit(r *http.Request, route Route, call *Call) error {
+	now := g.now().Time()
+	if route.Strict {
+		if err := g.strict.allow(call.Address, now); err != nil {
+			return err
+		}
+	}
+	call.Token = BearerToken(r)
+	if route.Public {
+		return nil
+	}
+	if call.Token == "" {
+		return gotong.NewError(gotong.CodeUnauthorized, "Send a token as Authorization: Bearer.")
+	}
+	principal, err := g.auth.Authenticate(r.Context(), call.Token)
+	if err != nil {
+		return err
+	}
+	call.Principal = principal
+	return g.user.allow(principal.UserID, now)
+}
+
+// BearerToken is the token in the Authorization header; empty where there is
+// none. A token is never looked for anywhere else.
+func BearerToken(r *http.Request) string {
+	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// key reads the idempotency key, or makes one: a single try without retry
+// protection (contract I1).
+func (g *guard) key(r *http.Request, call *Call) error {
+	sent := r.Header.Values("Idempotency-Key")
+	switch len(sent) {
+	case 0:
+		call.RequestID = g.newID()
+		return nil
+	case 1:
+		if err := validKey(sent[0]); err != nil {
+			return err
+		}
+		call.RequestID = sent[0]
+		return nil
+	default:
+		return gotong.Invalid("Idempotency-Key", "must be there once")
+	}
+}
+
+func (g *guard) newID() string { return newID(g.now()) }
+
+// newID is a fresh UUIDv7.
+func newID(now gotong.Instant) string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return gotong.NewEventID(now, binary.BigEndian.Uint64(b[:])).String()
+}
+
+// told is err as the client hears it. What is a fault of ours is kept in the
+// log, where the trace id finds it.
+func (g *guard) told(ctx context.Context, err error) error {
+	if ctx.Err() != nil && gotong.CodeOf(err) == gotong.CodeInternal {
+		err = gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
+	}
+	g.note(ctx, err)
+	return problem(ctx, err)
+}
+
+func (g *guard) note(ctx context.Context, err error) {
+	if gotong.CodeOf(err) != gotong.CodeInternal {
+		return
+	}
+	call := CallOf(ctx)
+	g.log.ErrorContext(ctx, "request failed", "error", err, "trace_id", call.TraceID, "correlation_id", call.CorrelationID)
+}

@@ -1,0 +1,179 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"gotong.dev/gotong"
+)
+
+// edge is what every request passes before the mux.
+type edge struct {
+	next    http.Handler
+	now     func() gotong.Instant
+	log     *slog.Logger
+	trusted []netip.Prefix
+	cors    cors
+	address *limiter
+	watch   Observer
+	trace   Tracer
+}
+
+// Observer is told of each request when it is over: the pattern that took it,
+// empty where none did, and the code of the problem, empty where there was none.
+type Observer interface {
+	Served(method, route string, status int, code string, took time.Duration)
+}
+
+// Tracer begins a request's part of a trace. The context it returns goes to
+// whatever serves the request; the function ends the part.
+type Tracer func(r *http.Request) (context.Context, func(route string, status int))
+
+// ServeHTTP gives the request its names, takes it in or refuses it, and tells
+// of it when it is over.
+func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	began := time.Now() //nolint:forbidigo // a duration for the observer
+	ctx, end := e.trace(r)
+	call := &Call{
+		Principal: Principal{Role: gotong.RoleAnonymous}, TraceID: traceID(ctx),
+		CorrelationID: e.correlation(r), Address: addressKey(clientAddress(r, e.trusted)), header: w.Header(),
+	}
+	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
+	tap := &writer{ResponseWriter: w}
+	safeHeader(w.Header())
+	w.Header().Set("X-Correlation-Id", call.CorrelationID)
+	defer func() {
+		if cause := recover(); cause != nil {
+			e.failed(tap, r, cause)
+		}
+		end(r.Pattern, tap.status)
+		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
+	}()
+	if e.cors.answer(tap, r) {
+		return
+	}
+	if err := e.admit(r, call); err != nil {
+		WriteProblem(tap, r, err)
+		return
+	}
+	e.next.ServeHTTP(tap, r)
+}
+
+func (e *edge) admit(r *http.Request, call *Call) error {
+	if err := e.address.allow(call.Address, e.now().Time()); err != nil {
+		return err
+	}
+	if r.URL.RawQuery == "" {
+		return nil
+	}
+	query := r.URL.Query()
+	for _, name := range [...]string{"access_token", "token", "jwt", "authorization"} {
+		if query.Has(name) {
+			return gotong.NewError(CodeBadRequest, "A token does not belong into a URL, where logs keep it; send Authorization: Bearer.")
+		}
+	}
+	return nil
+}
+
+// correlation is the client's correlation id, or a new one.
+func (e *edge) correlation(r *http.Request) string {
+	if id := r.Header.Get("X-Correlation-Id"); gotong.ValidRequestID(id) {
+		return id
+	}
+	return newID(e.now())
+}
+
+// traceID is that of the trace the request belongs to, or a random one.
+func traceID(ctx context.Context) string {
+	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
+		return span.TraceID().String()
+	}
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// failed answers after a panic. Its cause is kept in the log and never told.
+func (e *edge) failed(w *writer, r *http.Request, cause any) {
+	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(cause)
+	}
+	e.log.ErrorContext(r.Context(), "panic", "cause", cause, "trace_id", TraceID(r.Context()), "stack", string(debug.Stack()))
+	if w.status != 0 {
+		panic(http.ErrAbortHandler) // an answer has begun: cut it off
+	}
+	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "Something went wrong on our side."))
+}
+
+// over logs and counts. Neither path nor query is told, which hold ids and
+// cursors, but the pattern.
+func (e *edge) over(w *writer, r *http.Request, call *Call, took time.Duration) {
+	if e.watch != nil {
+		e.watch.Served(r.Method, r.Pattern, w.status, string(call.code), took)
+	}
+	clientID := r.Header.Get("X-Request-Id")
+	if !gotong.ValidRequestID(clientID) {
+		clientID = ""
+	}
+	e.log.InfoContext(r.Context(), "request", "method", r.Method, "route", r.Pattern, "status", w.status,
+		"bytes", w.bytes, "took", took, "code", string(call.code), "user_id", call.Principal.UserID, "request_id", call.RequestID,
+		"correlation_id", call.CorrelationID, "trace_id", call.TraceID, "client_request_id", clientID)
+}
+
+// safeHeader is what every answer says; the pages for people say more.
+func safeHeader(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Cache-Control", "no-store")
+}
+
+// writer notes what became of the answer.
+type writer struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *writer) WriteHeader(status int) {
+	if w.status == 0 && status >= http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *writer) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(b)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Flush sends what is buffered.
+func (w *writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
+
+// Hijack hands over the connection, to a WebSocket.
+func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil && w.status == 0 {
+		w.status = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
+}

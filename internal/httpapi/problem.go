@@ -1,0 +1,198 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"gotong.dev/gotong"
+)
+
+// The codes that only the edge answers with; the others are the root package's.
+const (
+	CodeBadRequest  gotong.Code = "bad_request"            // a request that no operation could take
+	CodeMethod      gotong.Code = "method_not_allowed"     // the path exists, not for this method
+	CodeMediaType   gotong.Code = "unsupported_media_type" // a body that is not application/json
+	CodeTimeout     gotong.Code = "request_timeout"        // the body did not arrive in time
+	CodeUpgrade     gotong.Code = "upgrade_refused"        // not a WebSocket handshake as we take it
+	CodeUnavailable gotong.Code = "unavailable"            // the node is draining
+)
+
+// Entry is what one code means on the wire.
+type Entry struct {
+	Code   gotong.Code
+	Status int    // of HTTP
+	Title  string // the same for every occurrence
+	Retry  bool   // the same request may succeed later
+	Close  int    // of a WebSocket that ends for this reason; 0 where none does
+}
+
+// Type is the URI reference of the code's documentation, served by this host.
+func (e Entry) Type() string { return problemBase + string(e.Code) }
+
+const problemBase = "/problems/"
+
+// entries is the one table of errors: everything that tells a client what went
+// wrong, on any transport, reads it.
+var entries = index([]Entry{
+	{gotong.CodeBadJSON, http.StatusBadRequest, "Not readable JSON", false, 1007},
+	{CodeBadRequest, http.StatusBadRequest, "Bad request", false, 4400},
+	{gotong.CodeCursorInvalid, http.StatusBadRequest, "Broken cursor", false, 0},
+	{gotong.CodeUnauthorized, http.StatusUnauthorized, "Not authenticated", false, 4401},
+	{gotong.CodeForbidden, http.StatusForbidden, "Not allowed", false, 4403},
+	{gotong.CodeNotFound, http.StatusNotFound, "Not found", false, 0},
+	{CodeMethod, http.StatusMethodNotAllowed, "Method not allowed", false, 0},
+	{CodeTimeout, http.StatusRequestTimeout, "The request took too long", true, 0},
+	{gotong.CodeConflict, http.StatusConflict, "Does not fit the state", false, 0},
+	{gotong.CodeExists, http.StatusConflict, "Already exists", false, 0},
+	{gotong.CodeVersion, http.StatusConflict, "A newer revision exists", false, 0},
+	{gotong.CodeTargetDeleted, http.StatusConflict, "The target was deleted", false, 0},
+	{gotong.CodeInProgress, http.StatusConflict, "The same request is in progress", true, 0},
+	{gotong.CodeCursorAhead, http.StatusConflict, "The cursor is ahead", false, 0},
+	{gotong.CodeEpochChanged, http.StatusConflict, "The history changed", false, 0},
+	{gotong.CodePrecondition, http.StatusPreconditionFailed, "The precondition failed", false, 0},
+	{gotong.CodeTooLarge, http.StatusRequestEntityTooLarge, "Too large", false, 1009},
+	{CodeMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", false, 1003},
+	{gotong.CodeInvalid, http.StatusUnprocessableEntity, "Does not fit the operation", false, 0},
+	{gotong.CodeUnsupported, http.StatusUnprocessableEntity, "Not supported yet", false, 0},
+	{gotong.CodeReused, http.StatusUnprocessableEntity, "The request id was used before", false, 0},
+	{CodeUpgrade, http.StatusUpgradeRequired, "Upgrade refused", false, 0},
+	{gotong.CodePrecondRequired, http.StatusPreconditionRequired, "A precondition is required", false, 0},
+	{gotong.CodeRateLimited, http.StatusTooManyRequests, "Too many requests", true, 4429},
+	{gotong.CodeCorruptEvent, http.StatusInternalServerError, "A damaged event", false, 0},
+	{gotong.CodeInternal, http.StatusInternalServerError, "A fault of ours", true, 1011},
+	{gotong.CodeBusy, http.StatusServiceUnavailable, "The outcome is not known yet", true, 1013},
+	{gotong.CodeNotYet, http.StatusServiceUnavailable, "Not yet", true, 0},
+	{gotong.CodeStorageFailed, http.StatusServiceUnavailable, "Storage failed", true, 1012},
+	{CodeUnavailable, http.StatusServiceUnavailable, "Going away", true, 1012},
+	{gotong.CodeStorageFull, http.StatusInsufficientStorage, "Storage is full", true, 1013},
+})
+
+func index(list []Entry) map[gotong.Code]Entry {
+	m := make(map[gotong.Code]Entry, len(list))
+	for _, e := range list {
+		m[e.Code] = e
+	}
+	return m
+}
+
+// EntryOf is the table's row for a code; that of [gotong.CodeInternal] for a
+// code that is not in it.
+func EntryOf(code gotong.Code) Entry {
+	if e, ok := entries[code]; ok {
+		return e
+	}
+	return entries[gotong.CodeInternal]
+}
+
+// Entries is the whole table, by status and then code.
+func Entries() []Entry {
+	return slices.SortedFunc(maps.Values(entries), func(a, b Entry) int {
+		if a.Status != b.Status {
+			return a.Status - b.Status
+		}
+		return slices.Compare([]byte(a.Code), []byte(b.Code))
+	})
+}
+
+// Problem is the body of every error (RFC 9457).
+type Problem struct {
+	Type    string              `json:"type" format:"uri-reference" doc:"Where this kind of problem is described."`
+	Title   string              `json:"title" doc:"The kind of problem, in words."`
+	Status  int                 `json:"status" doc:"The HTTP status."`
+	Code    gotong.Code         `json:"code" doc:"The stable name of the problem."`
+	Detail  string              `json:"detail" doc:"What to know about this occurrence."`
+	TraceID string              `json:"trace_id" doc:"Quote this when asking for help."`
+	Errors  []gotong.FieldError `json:"errors,omitempty" doc:"What is wrong with which field."`
+
+	header http.Header
+}
+
+// ProblemOf is the problem that tells of err. An error without a code is a
+// fault of ours: nothing of it is shown.
+func ProblemOf(err error, traceID string) *Problem {
+	var known *gotong.Error
+	if !errors.As(err, &known) {
+		known = gotong.NewError(gotong.CodeInternal, "Something went wrong on our side.")
+	}
+	entry := EntryOf(known.Code)
+	p := &Problem{
+		Type: entry.Type(), Title: entry.Title, Status: entry.Status, Code: entry.Code,
+		Detail: known.Detail, TraceID: traceID, Errors: known.Fields,
+	}
+	var wait interface{ RetryAfter() int }
+	switch {
+	case errors.As(err, &wait):
+		p.setHeader("Retry-After", strconv.Itoa(wait.RetryAfter()))
+	case entry.Retry && entry.Status != http.StatusInternalServerError:
+		p.setHeader("Retry-After", "1")
+	}
+	if entry.Status == http.StatusUnauthorized {
+		p.setHeader("WWW-Authenticate", `Bearer realm="gotong"`)
+	}
+	return p
+}
+
+func (p *Problem) setHeader(name, value string) {
+	if p.header == nil {
+		p.header = http.Header{}
+	}
+	p.header.Set(name, value)
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
+
+// GetStatus is the HTTP status, for huma.
+func (p *Problem) GetStatus() int { return p.Status }
+
+// GetHeaders is what goes into the header beside the body, for huma.
+func (p *Problem) GetHeaders() http.Header { return p.header }
+
+// ContentType is application/problem+json, for huma.
+func (p *Problem) ContentType(string) string { return problemType }
+
+const problemType = "application/problem+json"
+
+// WriteProblem answers with the problem of err.
+func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
+	p := problem(r.Context(), err)
+	maps.Copy(w.Header(), p.header)
+	w.Header().Set("Content-Type", problemType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Del("Content-Length")
+	w.WriteHeader(p.Status)
+	if r.Method != http.MethodHead {
+		enc := json.NewEncoder(w)
+		enc.SetEscapeHTML(false)
+		_ = enc.Encode(p) // the client is gone: nobody to tell
+	}
+}
+
+// limited is an error that knows when to come back.
+type limited struct {
+	err     *gotong.Error
+	seconds int
+}
+
+// Error implements error.
+func (l *limited) Error() string { return l.err.Error() }
+
+// RetryAfter is the seconds to wait.
+func (l *limited) RetryAfter() int { return l.seconds }
+
+// Unwrap lets errors.As find the error beneath.
+func (l *limited) Unwrap() error { return l.err }
+
+// problem is ProblemOf for the call of this context, which notes the code for
+// whoever watches.
+func problem(ctx context.Context, err error) *Problem {
+	call := CallOf(ctx)
+	p := ProblemOf(err, call.TraceID)
+	call.code = p.Code
+	return p
+}

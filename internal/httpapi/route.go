@@ -1,0 +1,149 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"reflect"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+)
+
+// API is what routes are registered with.
+type API struct {
+	huma.API
+	guard *guard
+}
+
+const apiKey = "httpapi"
+const routeKey = "route"
+
+// Route describes one operation.
+type Route struct {
+	ID          string
+	Method      string
+	Path        string
+	Tag         string
+	Summary     string
+	Description string
+	Status      int  // of success; 0 is 200
+	Public      bool // needs no bearer token
+	Strict      bool // counts against the stricter limit per address
+	Write       bool // changes something: takes an Idempotency-Key
+}
+
+// Register adds an operation. The input names parameters by huma's tags and may
+// have one field of type [Body]; an operation that writes and takes no body has
+// one of type [NoBody].
+func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (*O, error)) {
+	op := huma.Operation{
+		OperationID: route.ID, Method: route.Method, Path: route.Path, Tags: []string{route.Tag},
+		Summary: route.Summary, Description: route.Description, DefaultStatus: route.Status,
+		Errors:   route.errors(),
+		Metadata: map[string]any{apiKey: a, routeKey: route},
+	}
+	if op.DefaultStatus == 0 {
+		op.DefaultStatus = http.StatusOK
+	}
+	if !route.Public {
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	body := bodyOf[I]()
+	huma.Register(&documenter{API: a.API, route: route, body: body}, op,
+		func(ctx context.Context, in *I) (*O, error) {
+			out, err := handler(ctx, in)
+			if err != nil {
+				return nil, a.guard.told(ctx, err)
+			}
+			return out, nil
+		})
+}
+
+// bodyOf is the type within the input's [Body]; nil where there is none.
+func bodyOf[I any]() reflect.Type {
+	t := reflect.TypeFor[I]()
+	for i := range t.NumField() {
+		if b, ok := reflect.New(t.Field(i).Type).Interface().(interface{ bodyType() reflect.Type }); ok {
+			return b.bodyType()
+		}
+	}
+	return nil
+}
+
+// errors is every status an operation of this sort may fail with.
+func (r Route) errors() []int {
+	list := []int{
+		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity,
+		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable,
+	}
+	if !r.Public || r.Strict {
+		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
+	}
+	if r.Write {
+		list = append(list, http.StatusRequestTimeout, http.StatusPreconditionFailed,
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
+	}
+	return list
+}
+
+// documenter completes the published document of an operation with what huma
+// does not see: the body, which it does not read, and common headers.
+type documenter struct {
+	huma.API
+	route Route
+	body  reflect.Type
+}
+
+// DocumentOperation adds the operation to the document; huma calls it.
+func (d *documenter) DocumentOperation(op *huma.Operation) {
+	registry := d.OpenAPI().Components.Schemas
+	if d.body != nil {
+		schema := registry.Schema(d.body, true, op.OperationID+"-body")
+		schema.PrecomputeMessages()
+		op.RequestBody = &huma.RequestBody{
+			Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+		}
+	}
+	text := &huma.Schema{Type: huma.TypeString}
+	if d.route.Write {
+		op.Parameters = append(op.Parameters, &huma.Param{
+			Name: "Idempotency-Key", In: "header", Schema: keySchema(),
+			Description: "Names this request: repeating it with the same key never acts twice. One is made and returned where it is missing.",
+		})
+	}
+	op.Parameters = append(op.Parameters, &huma.Param{
+		Name: "X-Correlation-Id", In: "header", Schema: keySchema(),
+		Description: "Ties requests together; kept with what they write.",
+	})
+	for status, response := range op.Responses {
+		if response.Headers == nil {
+			response.Headers = map[string]*huma.Param{}
+		}
+		response.Headers["X-Correlation-Id"] = &huma.Header{Schema: text}
+		if code, _ := strconv.Atoi(status); d.route.Write && code < http.StatusMultipleChoices {
+			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}
+			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
+		}
+	}
+	d.OpenAPI().AddOperation(op)
+}
+
+func keySchema() *huma.Schema {
+	return &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9._:-]{1,128}$"}
+}
+
+// routeOf is the description with which the operation was registered.
+func routeOf(ctx huma.Context) Route {
+	r, _ := ctx.Operation().Metadata[routeKey].(Route)
+	return r
+}
+
+// validKey checks an idempotency key that a client sent.
+func validKey(key string) error {
+	if gotong.ValidRequestID(key) {
+		return nil
+	}
+	return gotong.Invalid("Idempotency-Key", "must be 1 to 128 of A-Za-z0-9._:-")
+}

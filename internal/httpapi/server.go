@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"gotong.dev/gotong"
+)
+
+// Options configure the edge. Auth, Now and Log are required.
+type Options struct {
+	Auth Authenticator
+	Now  func() gotong.Instant
+	Log  *slog.Logger
+
+	Routes   []func(*API)            // the routes of each kind
+	Mounts   map[string]http.Handler // further handlers by pattern: the console, the AsyncAPI document
+	Realtime http.Handler            // takes everything under /v1/realtime/ but what a route takes
+
+	Origins        []string       // whose pages may call
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Limits         Limits
+	Observer       Observer // nil observes nothing
+	Tracer         Tracer   // nil traces nothing
+
+	Version  Version
+	Checks   []Check      // what must be well for /readyz
+	Draining func() bool  // true from the first sign of a shutdown; nil never is
+	Metrics  http.Handler // of the operators' handler; nil has none
+}
+
+// Server is the two handlers of a node.
+type Server struct {
+	main  http.Handler
+	admin http.Handler
+	api   *API
+}
+
+// New builds the handlers. It panics where two routes cannot stand side by
+// side, which is a fault of the table of routes.
+func New(opts Options) *Server {
+	if opts.Tracer == nil {
+		opts.Tracer = untraced
+	}
+	mux := http.NewServeMux()
+	g := &guard{
+		auth: opts.Auth, now: opts.Now, log: opts.Log,
+		user: newLimiter(opts.Limits.User), strict: newLimiter(opts.Limits.Strict),
+	}
+	api := &API{API: humago.New(mux, config(opts.Version)), guard: g}
+	api.UseMiddleware(g.before)
+	for _, register := range opts.Routes {
+		register(api)
+	}
+	mountPages(mux, api)
+	h := health{version: opts.Version, checks: opts.Checks, draining: opts.Draining}
+	h.mount(mux, false)
+	if opts.Realtime != nil {
+		mux.Handle("/v1/realtime/", opts.Realtime)
+	}
+	for pattern, handler := range opts.Mounts {
+		mux.Handle(pattern, handler)
+	}
+	mux.Handle(lastPattern, unknown{mux})
+	return &Server{
+		api:   api,
+		admin: adminHandler(opts, h),
+		main: &edge{
+			next: mux, now: opts.Now, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
+			address: newLimiter(opts.Limits.Address), watch: opts.Observer, trace: opts.Tracer,
+		},
+	}
+}
+
+func untraced(r *http.Request) (context.Context, func(string, int)) {
+	return r.Context(), func(string, int) {}
+}
+
+// Handler is for people and programs.
+func (s *Server) Handler() http.Handler { return s.main }
+
+// Admin is for operators; it belongs on a loopback address.
+func (s *Server) Admin() http.Handler { return s.admin }
+
+// OpenAPI is the published document, indented.
+func (s *Server) OpenAPI() []byte { return document(s.api) }
+
+// HTTPServer is a net/http server with the deadlines the contract asks for. A
+// handler that streams lifts the write deadline itself.
+func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      75 * time.Second, // a poll may wait 55 s
+		IdleTimeout:       120 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+}
+
+// config is huma without its own pages and with nothing but JSON.
+func config(v Version) huma.Config {
+	c := huma.DefaultConfig("Gotong", v.Version)
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.CreateHooks = nil // would put $schema into every body
+	c.RejectUnknownQueryParameters = true
+	jsonFormat := huma.DefaultJSONFormat
+	jsonFormat.Unmarshal = func([]byte, any) error { return gotong.NewError(gotong.CodeInternal, "huma reads no body") }
+	c.Formats = map[string]huma.Format{"application/json": jsonFormat, problemType: jsonFormat}
+	c.DefaultFormat = "application/json"
+	c.Info.Description = "Community chat that is kept durably, in one order, and delivered without loss, duplicate or leak."
+	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
+		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
+	}
+	return c
+}
+
+func document(api *API) []byte {
+	raw, err := json.Marshal(api.OpenAPI())
+	var out bytes.Buffer
+	if err == nil {
+		err = json.Indent(&out, raw, "", "  ")
+	}
+	if err != nil {
+		panic("httpapi: the document cannot be written: " + err.Error())
+	}
+	out.WriteByte('\n')
+	return out.Bytes()
+}
