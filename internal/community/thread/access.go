@@ -1,0 +1,111 @@
+package thread
+
+import (
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+	refs := []gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}
+	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
+		refs = append(refs, memberRefs(s.Stream, t, r.UserID)...)
+	}
+	return refs
+}
+
+// access: a thread is for its members, public or not, and for each of them the
+// stretches in which the history policy was all, and the stretches in which he
+// was a member.
+func access(s gotong.State, r gotong.Reader) gotong.Grant {
+	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
+	if !ok {
+		return gotong.Grant{}
+	}
+	st := standingOf(s, t, r.UserID)
+	if st.role == "" {
+		return gotong.Grant{}
+	}
+	return gotong.Grant{
+		Readable: true, Roles: []string{string(st.role)}, Spans: spans(s.Stream, t, st.base),
+	}
+}
+
+// spans is what a member may see: what is said for all, and what was said
+// while he was a member, unless that lies within the former.
+func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
+	open := openSpans(stream, t.History)
+	visible := slices.Clone(open)
+	for _, own := range m.Spans(t.governing(stream)) {
+		if !slices.ContainsFunc(open, func(o gotong.Span) bool { return covers(o, own) }) {
+			visible = append(visible, own)
+		}
+	}
+	return visible
+}
+
+// openSpans is the stretches in which the policy was all.
+func openSpans(stream gotong.Stream, history []PolicyChange) []gotong.Span {
+	var list []gotong.Span
+	for i, h := range history {
+		if h.Policy != All {
+			continue
+		}
+		span := gotong.Span{Stream: stream, From: h.Seq}
+		if h.Seq == 1 {
+			span.From = 0 // from the beginning: needs no look-up
+		}
+		if i+1 < len(history) {
+			span.To = history[i+1].Seq
+		}
+		list = append(list, span)
+	}
+	return list
+}
+
+// covers reports whether inner surely lies within outer: both of one stream,
+// or outer without an end on either side.
+func covers(outer, inner gotong.Span) bool {
+	if outer.From == 0 && outer.To == 0 {
+		return true
+	}
+	return outer.Stream == inner.Stream && outer.From <= inner.From &&
+		(outer.To == 0 || inner.To != 0 && inner.To <= outer.To)
+}
+
+func affects(e gotong.Event) gotong.Affected {
+	switch d := e.Data.(type) {
+	case Created:
+		if d.Members == Home {
+			return gotong.Affected{Everyone: true}
+		}
+		return gotong.Affected{Users: []string{e.Actor.UserID}}
+	case HistoryChanged:
+		return gotong.Affected{Everyone: true}
+	case Joined:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Added:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Left:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Removed:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case RoleChanged:
+		return gotong.Affected{Users: []string{d.UserID}}
+	default: // a mute changes what one may write, not what one may read
+		return gotong.Affected{}
+	}
+}
+
+// MayKnow reports whether a user may know that the thread exists: everybody of
+// a public one, of a private one who may read it.
+func MayKnow(t Thread, g gotong.Grant) bool { return t.Privacy == Public || g.Readable }
+
+// MayRead is nil for who may read the thread; for all others the answer is
+// that of a thread that never existed (contract D14).
+func MayRead(g gotong.Grant) error {
+	if !g.Readable {
+		return gotong.NotFound()
+	}
+	return nil
+}

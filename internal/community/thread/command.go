@@ -1,0 +1,112 @@
+package thread
+
+import (
+	"encoding/json"
+
+	"gotong.dev/gotong"
+)
+
+// The names of the commands.
+const (
+	CmdCreate  = "thread.create"
+	CmdJoin    = "thread.join"
+	CmdLeave   = "thread.leave"
+	CmdHistory = "thread.history"
+	CmdAdd     = "member.add"
+	CmdRemove  = "member.remove"
+	CmdMute    = "member.mute"
+	CmdRole    = "member.role"
+	CmdPost    = "message.post"
+	CmdEdit    = "message.edit"
+	CmdDelete  = "message.delete"
+	CmdReact   = "message.react"
+)
+
+func commands() []gotong.Type {
+	return []gotong.Type{
+		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
+		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
+		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
+		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
+	}
+}
+
+// Create makes a thread; who creates it owns it.
+type Create struct {
+	ScopeID string  `json:"scope_id"`
+	Privacy Privacy `json:"privacy_level"`
+	History Policy  `json:"history,omitempty"` // all where it is not said
+	Members Source  `json:"members,omitempty"` // own where it is not said
+}
+
+// Join makes the actor a member of a public thread.
+type Join struct{}
+
+// Leave ends the actor's membership.
+type Leave struct{}
+
+// SetHistory changes the history policy for what comes.
+type SetHistory struct {
+	Policy Policy `json:"policy"`
+}
+
+// Add makes somebody a member; without a role, an ordinary one.
+type Add struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role,omitempty"`
+	Origin
+}
+
+// Remove ends somebody's membership.
+type Remove struct {
+	UserID string `json:"user_id"`
+	Origin
+}
+
+// Mute keeps a member from sending until a time; 0 lifts it.
+type Mute struct {
+	UserID  string `json:"user_id"`
+	UntilMS int64  `json:"until_ms"`
+}
+
+// SetRole changes a member's role; an owner hands over by making another
+// member owner.
+type SetRole struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Post says something.
+type Post struct {
+	Body        string            `json:"body"`
+	Attachments []json.RawMessage `json:"attachments,omitempty"` // refused until they exist
+	ReplyTo     gotong.EventID    `json:"reply_to,omitzero"`
+	Origin
+}
+
+// Origin is what an import says of a thing that took place elsewhere. Only
+// owners and admins may say it.
+type Origin struct {
+	SentAtMS int64  `json:"sent_at_ms,omitempty"`
+	SentBy   string `json:"sent_by,omitempty"` // a display name
+}
+
+// Edit replaces the text of a message that has this revision.
+type Edit struct {
+	MessageID gotong.EventID `json:"message_id"`
+	Revision  uint64         `json:"revision"` // 0 as posted
+	Body      string         `json:"body"`
+}
+
+// Delete takes back a message that has this revision.
+type Delete struct {
+	MessageID gotong.EventID `json:"message_id"`
+	Revision  uint64         `json:"revision"`
+}
+
+// React puts the actor's emoji on a message or takes it off.
+type React struct {
+	MessageID gotong.EventID `json:"message_id"`
+	Emoji     string         `json:"emoji"`
+	On        bool           `json:"on"`
+}

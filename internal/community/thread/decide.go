@@ -1,0 +1,110 @@
+package thread
+
+import "gotong.dev/gotong"
+
+// ruling is what a decision looks at: the thread and who asks.
+type ruling struct {
+	state  gotong.State
+	thread Thread
+	cmd    gotong.Command
+	me     standing
+}
+
+func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
+	if cmd.Actor.Role == gotong.RoleAnonymous {
+		return gotong.Reject(gotong.CodeUnauthorized, "Sign in first.")
+	}
+	if c, ok := cmd.Data.(Create); ok {
+		return create(s, cmd, c)
+	}
+	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
+	if !ok {
+		return gotong.Decision{}, gotong.NotFound()
+	}
+	r := ruling{state: s, thread: t, cmd: cmd, me: standingOf(s, t, cmd.Actor.UserID)}
+	if _, leaving := cmd.Data.(Leave); leaving {
+		return r.leave()
+	}
+	if t.Privacy == Private && r.me.role == "" {
+		return gotong.Decision{}, gotong.NotFound()
+	}
+	return r.dispatch()
+}
+
+func (r ruling) dispatch() (gotong.Decision, error) {
+	switch c := r.cmd.Data.(type) {
+	case Join:
+		return r.join()
+	case Add:
+		return r.add(c)
+	case Remove:
+		return r.remove(c)
+	case Mute:
+		return r.mute(c)
+	case SetRole:
+		return r.setRole(c)
+	case SetHistory:
+		return r.setHistory(c)
+	case Post:
+		return r.post(c)
+	case Edit:
+		return r.edit(c)
+	case Delete:
+		return r.delete(c)
+	case React:
+		return r.react(c)
+	default:
+		return gotong.Decision{}, gotong.NotFound()
+	}
+}
+
+func create(s gotong.State, cmd gotong.Command, c Create) (gotong.Decision, error) {
+	if s.Head.Exists() {
+		return gotong.Reject(gotong.CodeConflict, "This thread exists.")
+	}
+	group := homeOf(c.ScopeID)
+	if groupScope(c.ScopeID) {
+		m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(group, cmd.Actor.UserID))
+		if !m.Active() {
+			return gotong.Reject(gotong.CodeNotFound, "There is no such group, or you are not a member of it.")
+		}
+	}
+	d := Created{ScopeID: c.ScopeID, Home: group, Privacy: c.Privacy, History: c.History, Members: c.Members}
+	if d.History == "" {
+		d.History = All
+	}
+	if d.Members == "" {
+		d.Members = Own
+	}
+	return gotong.Accept(gotong.Fact{Type: EvCreated, Data: d})
+}
+
+// elsewhere refuses to change members that the thread only borrows.
+func (r ruling) elsewhere() error {
+	if r.thread.Members == Home {
+		return gotong.NewError(gotong.CodeConflict,
+			"This thread has the members of its group; change the membership there.")
+	}
+	return nil
+}
+
+// leads reports whether the actor is an owner or admin of the thread itself.
+func (r ruling) leads() bool { return r.me.role.rank() >= Admin.rank() }
+
+// moderates reports whether the actor may act on others, as an owner or admin
+// of the thread or as a moderator of the platform.
+func (r ruling) moderates() bool { return r.me.power(r.cmd.Actor.Role) >= Admin.rank() }
+
+// outranked reports whether the target's role is higher than what the actor
+// may act on.
+func (r ruling) outranked(target standing) bool {
+	return target.role.rank() > r.me.power(r.cmd.Actor.Role)
+}
+
+// mayClaim: only owners and admins say that something took place elsewhere.
+func (r ruling) mayClaim(o Origin) error {
+	if o != (Origin{}) && !r.leads() {
+		return gotong.NewError(gotong.CodeForbidden, "Only owners and admins import what was sent elsewhere.")
+	}
+	return nil
+}

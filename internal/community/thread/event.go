@@ -1,0 +1,139 @@
+package thread
+
+import "gotong.dev/gotong"
+
+// The types of event.
+const (
+	EvCreated        = "thread.created"
+	EvHistoryChanged = "thread.history_changed"
+	EvJoined         = "member.joined"
+	EvLeft           = "member.left"
+	EvAdded          = "member.added"
+	EvRemoved        = "member.removed"
+	EvMuted          = "member.muted"
+	EvRoleChanged    = "member.role_changed"
+	EvPosted         = "message.posted"
+	EvEdited         = "message.edited"
+	EvDeleted        = "message.deleted"
+	EvReacted        = "message.reacted"
+)
+
+func events() []gotong.EventType {
+	return []gotong.EventType{
+		gotong.EventOf[Created](EvCreated), gotong.EventOf[HistoryChanged](EvHistoryChanged),
+		gotong.EventOf[Joined](EvJoined), gotong.EventOf[Left](EvLeft),
+		gotong.EventWith[Added, SentBy](EvAdded), gotong.EventWith[Removed, SentBy](EvRemoved),
+		gotong.EventOf[Muted](EvMuted), gotong.EventOf[RoleChanged](EvRoleChanged),
+		gotong.EventWith[Posted, Text](EvPosted), gotong.EventWith[Edited, NewText](EvEdited),
+		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
+	}
+}
+
+// Created is the data of thread.created; the actor is the owner.
+type Created struct {
+	ScopeID string        `json:"scope_id"`
+	Home    gotong.Stream `json:"home"`
+	Privacy Privacy       `json:"privacy_level"`
+	History Policy        `json:"history"`
+	Members Source        `json:"members"`
+}
+
+// HistoryChanged is the data of thread.history_changed.
+type HistoryChanged struct {
+	Policy Policy `json:"policy"`
+}
+
+// Joined is the data of member.joined.
+type Joined struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Left is the data of member.left.
+type Left struct {
+	UserID string `json:"user_id"`
+}
+
+// Added is the data of member.added.
+type Added struct {
+	UserID   string `json:"user_id"`
+	Role     Role   `json:"role"`
+	SentAtMS int64  `json:"sent_at_ms,omitempty"` // when it took place, in an import
+}
+
+// Removed is the data of member.removed.
+type Removed struct {
+	UserID   string `json:"user_id"`
+	SentAtMS int64  `json:"sent_at_ms,omitempty"`
+}
+
+// SentBy is the content of member.added and member.removed in an import.
+type SentBy struct {
+	SentBy string `json:"sent_by"`
+}
+
+// Muted is the data of member.muted; 0 lifts the mute.
+type Muted struct {
+	UserID  string `json:"user_id"`
+	UntilMS int64  `json:"until_ms"`
+}
+
+// RoleChanged is the data of member.role_changed.
+type RoleChanged struct {
+	UserID string `json:"user_id"`
+	Role   Role   `json:"role"`
+}
+
+// Posted is the data of message.posted. The event's id is the message's. What
+// stands in Later is never in the log; the overlay puts it there.
+type Posted struct {
+	N        uint64         `json:"n"` // ordinal: the first message is 1
+	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
+	SentAtMS int64          `json:"sent_at_ms,omitempty"`
+	Later
+}
+
+// Later is what later events made of a message.
+type Later struct {
+	Revision    uint64              `json:"revision,omitempty"` // 0: as posted
+	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
+	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
+	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids
+}
+
+// Text is the content of message.posted.
+type Text struct {
+	Body   string `json:"body"`
+	SentBy string `json:"sent_by,omitempty"`
+}
+
+// Edited is the data of message.edited. An event that a later edit or a
+// deletion made void is read without content.
+type Edited struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	Revision  uint64         `json:"revision"` // the new one
+}
+
+// NewText is the content of message.edited.
+type NewText struct {
+	Body string `json:"body"`
+}
+
+// Deleted is the data of message.deleted.
+type Deleted struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	Revision  uint64         `json:"revision"` // the new one
+}
+
+// Reacted is the data of message.reacted.
+type Reacted struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	Emoji     string         `json:"emoji"`
+	On        bool           `json:"on"`
+}

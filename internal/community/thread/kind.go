@@ -1,0 +1,35 @@
+package thread
+
+import "gotong.dev/gotong"
+
+// Signals that members may send: that they are writing.
+const SignalTyping = "typing"
+
+// Kind is the rules of threads.
+func Kind() gotong.Kind {
+	return gotong.Kind{
+		Name:        Name,
+		Commands:    commands(),
+		Events:      events(),
+		Documents:   documents(),
+		Signals:     []string{SignalTyping},
+		Home:        home,
+		Needs:       needs,
+		Decide:      decide,
+		Project:     project,
+		AccessNeeds: accessNeeds,
+		Access:      access,
+		Affects:     affects,
+		Overlays:    Overlays,
+		Overlay:     overlay,
+	}
+}
+
+func documents() []gotong.Type {
+	return []gotong.Type{
+		gotong.TypeOf[Thread](Threads), gotong.TypeOf[Member](Members),
+		gotong.TypeOf[Overlay](Overlays), gotong.TypeOf[gotong.Entry](Deletions),
+		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](OfScope),
+		gotong.TypeOf[gotong.Entry](OfHome),
+	}
+}

@@ -1,0 +1,149 @@
+package thread
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// EditWindow is how long after a post its author may edit it.
+const EditWindow = 15 * time.Minute
+
+// The limits of reactions to one message.
+const (
+	MaxEmoji     = 20
+	MaxReactions = 1000
+)
+
+// maySend: members who are not muted.
+func (r ruling) maySend() error {
+	switch {
+	case r.me.role == "":
+		return gotong.NewError(gotong.CodeForbidden, "Only members write in this thread; join it first.")
+	case r.me.row.MutedAt(r.cmd.At):
+		return gotong.NewError(gotong.CodeForbidden, "You are muted in this thread.")
+	default:
+		return nil
+	}
+}
+
+// message is a message of the thread with what later events made of it. What
+// lies outside the actor's sight is not found.
+func (r ruling) message(id gotong.EventID) (gotong.Event, Overlay, error) {
+	e, ok := r.state.Event(id)
+	if !ok || e.Type != EvPosted || !r.inSight(e.Seq) {
+		return e, Overlay{}, gotong.NewError(gotong.CodeNotFound, "There is no such message in this thread.")
+	}
+	o, _ := gotong.Doc[Overlay](r.state, OverlayKey(r.state.Stream.ID(), e.Seq))
+	return e, o, nil
+}
+
+// inSight reports whether a member's stretches cover an event. Moderators who
+// are not members act on the whole thread; borrowed stretches are of another
+// stream and cannot be compared.
+func (r ruling) inSight(seq uint64) bool {
+	if r.me.role == "" || r.thread.Members == Home {
+		return true
+	}
+	return slices.ContainsFunc(spans(r.state.Stream, r.thread, r.me.base), func(s gotong.Span) bool {
+		return s.From <= seq && (s.To == 0 || seq < s.To)
+	})
+}
+
+func (r ruling) post(c Post) (gotong.Decision, error) {
+	if err := r.maySend(); err != nil {
+		return gotong.Decision{}, err
+	}
+	if err := r.mayClaim(c.Origin); err != nil {
+		return gotong.Decision{}, err
+	}
+	if !c.ReplyTo.IsZero() {
+		_, o, err := r.message(c.ReplyTo)
+		if err != nil {
+			return gotong.Decision{}, err
+		}
+		if o.Deleted() {
+			return gotong.Reject(gotong.CodeTargetDeleted, "The message to reply to was deleted.")
+		}
+	}
+	return gotong.Accept(gotong.Fact{
+		Type:    EvPosted,
+		Counted: true,
+		Data:    Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS},
+		Content: Text{Body: strings.TrimSpace(c.Body), SentBy: strings.TrimSpace(c.SentBy)},
+	})
+}
+
+func (r ruling) edit(c Edit) (gotong.Decision, error) {
+	if err := r.maySend(); err != nil {
+		return gotong.Decision{}, err
+	}
+	e, o, err := r.message(c.MessageID)
+	switch {
+	case err != nil:
+		return gotong.Decision{}, err
+	case e.Actor.UserID != r.me.userID:
+		return gotong.Reject(gotong.CodeForbidden, "Only its author edits a message.")
+	case o.Deleted():
+		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
+	case r.cmd.At > e.At.Add(EditWindow):
+		return gotong.Reject(gotong.CodeForbidden, "A message can be edited for 15 minutes.")
+	case c.Revision != o.Revision:
+		return gotong.Reject(gotong.CodeVersion, "The message has another revision by now.")
+	default:
+		return gotong.Accept(gotong.Fact{
+			Type:    EvEdited,
+			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
+			Content: NewText{strings.TrimSpace(c.Body)},
+		})
+	}
+}
+
+// delete is not sending: who is muted may take back what he said.
+func (r ruling) delete(c Delete) (gotong.Decision, error) {
+	if r.me.role == "" && !r.moderates() {
+		return gotong.Reject(gotong.CodeForbidden, "Only members do that; join the thread first.")
+	}
+	e, o, err := r.message(c.MessageID)
+	switch {
+	case err != nil:
+		return gotong.Decision{}, err
+	case e.Actor.UserID != r.me.userID && !r.moderates():
+		return gotong.Reject(gotong.CodeForbidden, "Only its author and moderators delete a message.")
+	case o.Deleted():
+		return gotong.Accept()
+	case c.Revision != o.Revision:
+		return gotong.Reject(gotong.CodeVersion, "The message has another revision by now.")
+	default:
+		return gotong.Accept(gotong.Fact{
+			Type: EvDeleted,
+			Data: Deleted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
+		})
+	}
+}
+
+func (r ruling) react(c React) (gotong.Decision, error) {
+	if err := r.maySend(); err != nil {
+		return gotong.Decision{}, err
+	}
+	e, o, err := r.message(c.MessageID)
+	switch {
+	case err != nil:
+		return gotong.Decision{}, err
+	case o.Deleted():
+		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
+	case o.reacted(c.Emoji, r.me.userID) == c.On:
+		return gotong.Accept()
+	case c.On && o.Reactions[c.Emoji] == nil && len(o.Reactions) >= MaxEmoji:
+		return gotong.Reject(gotong.CodeConflict, "The message has 20 different emoji already.")
+	case c.On && o.reactions() >= MaxReactions:
+		return gotong.Reject(gotong.CodeConflict, "The message has 1000 reactions already.")
+	default:
+		return gotong.Accept(gotong.Fact{
+			Type: EvReacted,
+			Data: Reacted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Emoji: c.Emoji, On: c.On},
+		})
+	}
+}

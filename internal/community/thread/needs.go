@@ -1,0 +1,101 @@
+package thread
+
+import (
+	"strings"
+
+	"gotong.dev/gotong"
+)
+
+// groupScope reports whether a scope is a group, which then is the home.
+func groupScope(scopeID string) bool { return strings.HasPrefix(scopeID, "ent-") }
+
+func homeOf(scopeID string) gotong.Stream {
+	if groupScope(scopeID) {
+		return gotong.NewStream("group", scopeID)
+	}
+	return gotong.NewStream("scope", scopeID)
+}
+
+func home(cmd gotong.Command) (gotong.Stream, error) {
+	c, ok := cmd.Data.(Create)
+	if !ok {
+		return "", gotong.NotFound()
+	}
+	return homeOf(c.ScopeID), nil
+}
+
+func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
+	if c, ok := cmd.Data.(Create); ok {
+		return createNeeds(cmd, c)
+	}
+	refs := []gotong.Ref{{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())}}
+	t, ok := gotong.Doc[Thread](s, ThreadKey(cmd.Stream.ID()))
+	if !ok {
+		return refs
+	}
+	refs = append(refs, memberRefs(cmd.Stream, t, cmd.Actor.UserID)...)
+	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
+		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
+	}
+	if target := targetMessage(cmd.Data); !target.IsZero() {
+		refs = append(refs, messageRefs(s, cmd.Stream, target)...)
+	}
+	return refs
+}
+
+// createNeeds: in the scope of a group only its members create threads.
+func createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
+	if !groupScope(c.ScopeID) {
+		return nil
+	}
+	group := homeOf(c.ScopeID)
+	return []gotong.Ref{{Stream: group, Key: gotong.MemberKey(group, cmd.Actor.UserID)}}
+}
+
+// memberRefs is what tells what a user is to the thread.
+func memberRefs(s gotong.Stream, t Thread, userID string) []gotong.Ref {
+	refs := []gotong.Ref{{Stream: s, Key: gotong.MemberKey(s, userID)}}
+	if t.Members == Home {
+		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)})
+	}
+	return refs
+}
+
+// messageRefs is a message and, once its seq is known, its overlay.
+func messageRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {
+	refs := []gotong.Ref{{Stream: stream, Event: id}}
+	if e, ok := s.Event(id); ok {
+		refs = append(refs, gotong.Ref{Stream: stream, Key: OverlayKey(stream.ID(), e.Seq)})
+	}
+	return refs
+}
+
+func targetUser(data any) string {
+	switch c := data.(type) {
+	case Add:
+		return c.UserID
+	case Remove:
+		return c.UserID
+	case Mute:
+		return c.UserID
+	case SetRole:
+		return c.UserID
+	default:
+		return ""
+	}
+}
+
+func targetMessage(data any) gotong.EventID {
+	switch c := data.(type) {
+	case Post:
+		return c.ReplyTo
+	case Edit:
+		return c.MessageID
+	case Delete:
+		return c.MessageID
+	case React:
+		return c.MessageID
+	default:
+		return gotong.EventID{}
+	}
+}

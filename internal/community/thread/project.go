@@ -1,0 +1,149 @@
+package thread
+
+import "gotong.dev/gotong"
+
+func project(s gotong.State, e gotong.Event) []gotong.Change {
+	switch d := e.Data.(type) {
+	case Created:
+		return created(e, d)
+	case HistoryChanged:
+		return historyChanged(s, e, d)
+	case Joined:
+		return seated(s, e, d.UserID, d.Role)
+	case Added:
+		return seated(s, e, d.UserID, d.Role)
+	case RoleChanged:
+		return seated(s, e, d.UserID, d.Role)
+	case Left:
+		return seated(s, e, d.UserID, "")
+	case Removed:
+		return seated(s, e, d.UserID, "")
+	case Muted:
+		return muted(s, e, d)
+	case Edited:
+		return edited(s, e, d)
+	case Deleted:
+		return deleted(s, e, d)
+	case Reacted:
+		return reacted(s, e, d)
+	default: // message.posted: a post writes no document
+		return nil
+	}
+}
+
+func created(e gotong.Event, d Created) []gotong.Change {
+	id, me := e.Stream.ID(), e.Actor.UserID
+	t := Thread{
+		ScopeID: d.ScopeID, Home: d.Home, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At,
+		History: []PolicyChange{{Seq: e.Seq, Count: e.Count, Policy: d.History}},
+	}
+	var changes []gotong.Change
+	if d.Privacy == Public {
+		changes = append(changes, listed(OfScopeKey(d.ScopeID, e.At, id), e.Stream, true))
+	}
+	if d.Members == Home {
+		changes = append(changes, listed(OfHomeKey(d.Home, e.At, id), e.Stream, true))
+	} else {
+		t.Roster = t.Move("", string(Owner), string(Owner))
+		row := Member{Membership: gotong.Membership{}.Join(e, string(Owner))}
+		changes = append(changes, gotong.Change{Key: MemberKey(id, me), Doc: row},
+			listed(OfUserKey(me, e.At, id), e.Stream, true))
+	}
+	return append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
+}
+
+func historyChanged(s gotong.State, e gotong.Event, d HistoryChanged) []gotong.Change {
+	key := ThreadKey(e.Stream.ID())
+	t, _ := gotong.Doc[Thread](s, key)
+	n := len(t.History)
+	t.History = append(t.History[:n:n], PolicyChange{Seq: e.Seq, Count: e.Count, Policy: d.Policy})
+	return []gotong.Change{{Key: key, Doc: t}}
+}
+
+// seated gives a user a role in the thread; an empty one ends the membership.
+func seated(s gotong.State, e gotong.Event, userID string, role Role) []gotong.Change {
+	id := e.Stream.ID()
+	t, _ := gotong.Doc[Thread](s, ThreadKey(id))
+	m, _ := gotong.Doc[Member](s, MemberKey(id, userID))
+	before := ""
+	if m.Active() {
+		before = m.Role
+	}
+	switch {
+	case role == "":
+		m.Membership = m.Leave(e)
+	case before == "":
+		m.Membership = m.Join(e, string(role))
+	default:
+		m.Role = string(role)
+	}
+	changes := []gotong.Change{{Key: MemberKey(id, userID), Doc: m}}
+	if !imported(userID) {
+		t.Roster = t.Move(before, string(role), string(Owner))
+		changes = append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
+	}
+	if (before == "") != (role == "") {
+		changes = append(changes, listed(OfUserKey(userID, t.CreatedAt, id), e.Stream, role != ""))
+	}
+	return changes
+}
+
+func muted(s gotong.State, e gotong.Event, d Muted) []gotong.Change {
+	key := MemberKey(e.Stream.ID(), d.UserID)
+	m, _ := gotong.Doc[Member](s, key)
+	m.MuteUntilMS = d.UntilMS
+	if m.Role == "" && m.MuteUntilMS == 0 {
+		return []gotong.Change{{Key: key}} // a borrowed member who is not muted has no row
+	}
+	return []gotong.Change{{Key: key, Doc: m}}
+}
+
+func edited(s gotong.State, e gotong.Event, d Edited) []gotong.Change {
+	key := OverlayKey(e.Stream.ID(), d.TargetSeq)
+	o, _ := gotong.Doc[Overlay](s, key)
+	changes := superseded(e, d.MessageID, o)
+	text, _ := e.Content.(NewText)
+	o.MessageID, o.N, o.Revision = d.MessageID, d.N, d.Revision
+	o.Body, o.EditSeq, o.EditedAt = text.Body, e.Seq, e.At
+	return append(changes, gotong.Change{Key: key, Doc: o})
+}
+
+func deleted(s gotong.State, e gotong.Event, d Deleted) []gotong.Change {
+	id := e.Stream.ID()
+	key := OverlayKey(id, d.TargetSeq)
+	o, _ := gotong.Doc[Overlay](s, key)
+	changes := superseded(e, d.MessageID, o)
+	gone := Overlay{
+		MessageID: d.MessageID, N: d.N, Revision: d.Revision, EditedAt: o.EditedAt, DeletedAt: e.At,
+	}
+	return append(changes, gotong.Change{Key: key, Doc: gone},
+		gotong.Change{Key: DeletedKey(id, d.N), Doc: gotong.Entry{ID: d.MessageID.String()}})
+}
+
+func reacted(s gotong.State, e gotong.Event, d Reacted) []gotong.Change {
+	key := OverlayKey(e.Stream.ID(), d.TargetSeq)
+	o, _ := gotong.Doc[Overlay](s, key)
+	o = o.react(d.Emoji, e.Actor.UserID, d.On)
+	if o.empty() {
+		return []gotong.Change{{Key: key}}
+	}
+	o.MessageID, o.N = d.MessageID, d.N
+	return []gotong.Change{{Key: key, Doc: o}}
+}
+
+// superseded marks the edit that held the newest text so far as void.
+func superseded(e gotong.Event, message gotong.EventID, o Overlay) []gotong.Change {
+	if o.EditSeq == 0 {
+		return nil
+	}
+	void := Overlay{MessageID: message, Superseded: true}
+	return []gotong.Change{{Key: OverlayKey(e.Stream.ID(), o.EditSeq), Doc: void}}
+}
+
+// listed puts a line into a listing or takes it out.
+func listed(key gotong.Key, s gotong.Stream, in bool) gotong.Change {
+	if !in {
+		return gotong.Change{Key: key}
+	}
+	return gotong.Change{Key: key, Doc: gotong.Entry{ID: s.ID()}}
+}

@@ -1,0 +1,107 @@
+package thread
+
+import (
+	"cmp"
+	"iter"
+	"math"
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// MaxUnread is up to where unread messages are counted.
+const MaxUnread = 999
+
+// Ordinals is a stretch of messages: From < n <= To.
+type Ordinals struct{ From, To uint64 }
+
+// VisibleOrdinals turns the spans of a grant of this thread into ordinals of
+// messages, in order and without overlap. own is the reader's row in the
+// thread; it and the thread know the counts at the ends of the thread's own
+// spans. before is asked for the others: how many messages the thread had
+// before the event seq of its home was committed; it may be nil where the
+// thread has its own members.
+func VisibleOrdinals(
+	t Thread, own Member, g gotong.Grant, before func(home gotong.Stream, seq uint64) uint64,
+) []Ordinals {
+	count := func(s gotong.Stream, seq uint64) uint64 {
+		if t.Members == Home && s == t.Home {
+			return before(s, seq)
+		}
+		return countBefore(t, own, seq)
+	}
+	list := make([]Ordinals, 0, len(g.Spans))
+	for _, s := range g.Spans {
+		o := Ordinals{To: math.MaxUint64}
+		if s.From > 0 {
+			o.From = count(s.Stream, s.From)
+		}
+		if s.To > 0 {
+			o.To = count(s.Stream, s.To)
+		}
+		list = append(list, o)
+	}
+	return merged(list)
+}
+
+// countBefore is the number of messages before one of the events that begin or
+// end a span of the thread's own: changes of policy and of membership.
+func countBefore(t Thread, own Member, seq uint64) uint64 {
+	for _, h := range t.History {
+		if h.Seq == seq {
+			return h.Count
+		}
+	}
+	for _, s := range own.Stretches {
+		switch seq {
+		case s.From:
+			return s.FromCount
+		case s.To:
+			return s.ToCount
+		}
+	}
+	return 0
+}
+
+func merged(list []Ordinals) []Ordinals {
+	slices.SortFunc(list, func(a, b Ordinals) int { return cmp.Compare(a.From, b.From) })
+	var out []Ordinals
+	for _, o := range list {
+		switch n := len(out); {
+		case o.To <= o.From:
+		case n > 0 && o.From <= out[n-1].To:
+			out[n-1].To = max(out[n-1].To, o.To)
+		default:
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// Unread counts the messages above the mark, up to the ordinal last, that are
+// visible and not deleted, up to [MaxUnread]. deleted yields the ordinals of
+// deleted messages above the mark in ascending order; it is read only as far
+// as needed.
+func Unread(mark, last uint64, visible []Ordinals, deleted iter.Seq[uint64]) int {
+	next, stop := iter.Pull(deleted)
+	defer stop()
+	gone, more := next()
+	total := uint64(0)
+	for _, o := range visible {
+		from, to := max(o.From, mark), min(o.To, last)
+		for from < to && total < MaxUnread {
+			for more && gone <= from {
+				gone, more = next()
+			}
+			end := to
+			if more && gone <= to {
+				end = gone - 1 // up to the next deleted one
+			}
+			total += end - from
+			if from = end; end < to {
+				from++ // over it
+			}
+		}
+	}
+	return int(min(total, MaxUnread)) //nolint:gosec // at most 999
+}
