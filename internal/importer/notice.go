@@ -3,6 +3,8 @@ package importer
 import (
 	"regexp"
 	"strings"
+
+	"gotong.dev/gotong"
 )
 
 // What WhatsApp says of members, in English and Indonesian. Of a passive only
@@ -39,9 +41,27 @@ var waDeleted = map[string]bool{
 }
 
 // waNotice reads a notice of the app. Where it says nothing of members it is
-// of kind Notice if sure is set, and nil otherwise.
+// of kind Notice if sure is set, and nil otherwise. What it says of somebody
+// whose name could be none says nothing.
 func waNotice(s Source, text string, sure bool) []Entry {
-	t := strings.TrimSuffix(strings.TrimSpace(text), ".")
+	list := waMembers(s, strings.TrimSuffix(strings.TrimSpace(text), "."))
+	known := len(list) > 0
+	for _, e := range list {
+		known = known && isName(e.Author) && (e.Kind != Rename || isName(e.Text))
+	}
+	switch {
+	case known:
+		return list
+	case sure || waStands.MatchString(strings.TrimSpace(text)):
+		return []Entry{{Kind: Notice, Text: strings.TrimSpace(text)}}
+	default:
+		return nil
+	}
+}
+
+func isName(s string) bool { return gotong.ValidLine(s, 1, maxName) }
+
+func waMembers(s Source, t string) []Entry {
 	one := func(kind Kind, who string) []Entry {
 		return []Entry{{Kind: kind, Author: self(s, who)}}
 	}
@@ -62,9 +82,6 @@ func waNotice(s Source, text string, sure bool) []Entry {
 	}
 	if m := waRenamed.FindStringSubmatch(t); m != nil && !strings.Contains(t, `"`) {
 		return []Entry{{Kind: Rename, Author: self(s, m[1]), Text: self(s, m[2])}}
-	}
-	if sure || waStands.MatchString(t) {
-		return []Entry{{Kind: Notice, Text: strings.TrimSpace(text)}}
 	}
 	return nil
 }

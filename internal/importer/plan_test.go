@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"gotong.dev/gotong"
 )
 
 func TestPlanSteps(t *testing.T) {
@@ -57,6 +59,9 @@ func sound(t *testing.T, name string, steps []Step) {
 			t.Errorf("%s: step %d: %s %s while present=%v", name, i, s.Op, s.Name, present[s.UserID])
 		}
 		present[s.UserID] = s.Op != Remove
+		if !gotong.ValidLine(s.Name, 1, 128) || !gotong.ValidID(s.UserID) || s.SentAt < 0 {
+			t.Errorf("%s: step %d: name %q or time %s that no command may hold", name, i, s.Name, s.SentAt)
+		}
 		if s.Op == Post && (s.Text == "" || utf8.RuneCountInString(s.Text) > MaxText || len(s.Text) > MaxBytes ||
 			strings.TrimSpace(s.Text) != s.Text) {
 			t.Errorf("%s: step %d: a text of %d bytes that no message may hold", name, i, len(s.Text))

@@ -203,7 +203,7 @@ func (r waRecord) day(o order) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	t := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
-	return t, t.Year() == year && t.Month() == time.Month(month) && t.Day() == day
+	return t, year >= 1990 && t.Year() == year && t.Month() == time.Month(month) && t.Day() == day
 }
 
 // entries are what the record tells: one entry, or one per person of a notice
@@ -250,8 +250,9 @@ func (r waRecord) tell(s Source) []Entry {
 	return []Entry{{Kind: Message, Author: author, Text: text}}
 }
 
-// maxName is the longest name in bytes; what is longer before a colon is prose.
-const maxName = 256
+// maxName is the longest name in characters; what is longer before a colon is
+// prose.
+const maxName = 128
 
 // cutAuthor cuts "Name: text". A quotation mark before the colon is a notice
 // that quotes a subject, not a name.
@@ -265,7 +266,7 @@ func cutAuthor(s string) (author, text string, ok bool) {
 		text = rest
 	}
 	author = plain(author)
-	return author, text, author != "" && len(author) <= maxName && !strings.ContainsAny(author, "\"“”\n")
+	return author, text, isName(author) && !strings.ContainsAny(author, "\"“”")
 }
 
 // plain is a name or a notice without marks, its spaces ordinary.
