@@ -1,0 +1,144 @@
+package user
+
+import (
+	"strings"
+
+	"gotong.dev/gotong"
+)
+
+// The types of event.
+const (
+	EvRegistered  = "user.registered"
+	EvRoleChanged = "user.role_changed"
+	EvDisabled    = "user.disabled"
+	EvEnabled     = "user.enabled"
+)
+
+func events() []gotong.EventType {
+	return []gotong.EventType{
+		gotong.EventOf[Registered](EvRegistered), gotong.EventOf[RoleChanged](EvRoleChanged),
+		gotong.EventWith[Switched, Reason](EvDisabled), gotong.EventWith[Switched, Reason](EvEnabled),
+	}
+}
+
+// Registered is the data of user.registered.
+type Registered struct {
+	CommunityID string      `json:"community_id"`
+	Role        gotong.Role `json:"role"`
+}
+
+// RoleChanged is the data of user.role_changed.
+type RoleChanged struct {
+	Role gotong.Role `json:"role"`
+}
+
+// Switched is the data of user.disabled and user.enabled.
+type Switched struct {
+	Enabled bool `json:"enabled"`
+}
+
+// Reason is the content of user.disabled and user.enabled.
+type Reason struct {
+	Reason string `json:"reason"`
+}
+
+// home: an account is its own home.
+func home(cmd gotong.Command) (gotong.Stream, error) {
+	if _, ok := cmd.Data.(Register); !ok {
+		return "", gotong.NotFound()
+	}
+	return cmd.Stream, nil
+}
+
+func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
+	return []gotong.Ref{{Stream: cmd.Stream, Key: UserKey(cmd.Stream.ID())}}
+}
+
+func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
+	if c, ok := cmd.Data.(Register); ok {
+		return register(s, c)
+	}
+	if !cmd.Actor.Role.IsAdmin() {
+		return gotong.Reject(gotong.CodeForbidden, "Only an admin changes accounts.")
+	}
+	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
+	if !ok {
+		return gotong.Decision{}, gotong.NotFound()
+	}
+	switch c := cmd.Data.(type) {
+	case SetRole:
+		if c.Role == u.Role {
+			return gotong.Accept()
+		}
+		return gotong.Accept(gotong.Fact{Type: EvRoleChanged, Data: RoleChanged(c)})
+	case Disable:
+		return u.turn(EvDisabled, false, c.Reason)
+	case Enable:
+		return u.turn(EvEnabled, true, c.Reason)
+	default:
+		return gotong.Decision{}, gotong.NotFound()
+	}
+}
+
+func register(s gotong.State, c Register) (gotong.Decision, error) {
+	if s.Head.Exists() {
+		return gotong.Reject(gotong.CodeConflict, "This account exists.")
+	}
+	return gotong.Decision{
+		Facts: []gotong.Fact{{
+			Type: EvRegistered, Data: Registered{CommunityID: c.CommunityID, Role: gotong.RoleUser},
+		}},
+		Claims: []gotong.Claim{
+			{Space: ClaimEmail, Name: Email(c.Email)}, {Space: ClaimUsername, Name: Username(c.Username)},
+		},
+	}, nil
+}
+
+func (u User) turn(event string, enabled bool, reason string) (gotong.Decision, error) {
+	if u.Enabled == enabled {
+		return gotong.Accept()
+	}
+	fact := gotong.Fact{Type: event, Data: Switched{enabled}}
+	if reason = strings.TrimSpace(reason); reason != "" {
+		fact.Content = Reason{reason}
+	}
+	return gotong.Accept(fact)
+}
+
+func project(s gotong.State, e gotong.Event) []gotong.Change {
+	key := UserKey(e.Stream.ID())
+	if d, ok := e.Data.(Registered); ok {
+		u := User{Role: d.Role, Enabled: true, CommunityID: d.CommunityID, CreatedAt: e.At}
+		return []gotong.Change{{Key: key, Doc: u}}
+	}
+	u, _ := gotong.Doc[User](s, key)
+	switch d := e.Data.(type) {
+	case RoleChanged:
+		u.Role = d.Role
+	case Switched:
+		u.Enabled = d.Enabled
+	default:
+		return nil
+	}
+	return []gotong.Change{{Key: key, Doc: u}}
+}
+
+func accessNeeds(s gotong.State, _ gotong.Reader) []gotong.Ref {
+	return []gotong.Ref{{Stream: s.Stream, Key: UserKey(s.Stream.ID())}}
+}
+
+// access: an account is read by its user, while it is enabled, and by admins.
+func access(s gotong.State, r gotong.Reader) gotong.Grant {
+	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
+	self := r.UserID == s.Stream.ID() && u.Enabled
+	if !ok || !self && !r.Role.IsAdmin() {
+		return gotong.Grant{}
+	}
+	return gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s.Stream}}}
+}
+
+// affects: an account's events change what its own user may read of it.
+// Admins read by their platform role, which their tokens carry.
+func affects(e gotong.Event) gotong.Affected {
+	return gotong.Affected{Users: []string{e.Stream.ID()}}
+}

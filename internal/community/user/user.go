@@ -1,0 +1,60 @@
+package user
+
+import (
+	"strings"
+
+	"gotong.dev/gotong"
+)
+
+// Name is the kind: the part of a stream's name before the slash.
+const Name = "user"
+
+// Users is the collection of accounts: (user id, "") → User.
+const Users = "users"
+
+// The spaces of claims; a name in them is lower case.
+const (
+	ClaimEmail    = "email"
+	ClaimUsername = "username"
+)
+
+// User is the document of one account.
+type User struct {
+	Role        gotong.Role    `json:"role"`
+	Enabled     bool           `json:"enabled"`
+	CommunityID string         `json:"community_id"`
+	CreatedAt   gotong.Instant `json:"created_at"`
+}
+
+// UserKey is the key of an account's document.
+func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} }
+
+// StreamOf is the stream that this registration makes: its id is derived, so
+// that a retry makes no twin.
+func StreamOf(actor, requestID string) gotong.Stream {
+	return gotong.NewStream(Name, gotong.DeriveID(Name, actor, requestID))
+}
+
+// Email is an address as it is claimed and looked up: without the space around
+// it, in lower case.
+func Email(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// Username is a user name as it is claimed and looked up.
+func Username(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// Kind is the rules of accounts.
+func Kind() gotong.Kind {
+	return gotong.Kind{
+		Name:        Name,
+		Commands:    commands(),
+		Events:      events(),
+		Documents:   []gotong.Type{gotong.TypeOf[User](Users)},
+		Home:        home,
+		Needs:       needs,
+		Decide:      decide,
+		Project:     project,
+		AccessNeeds: accessNeeds,
+		Access:      access,
+		Affects:     affects,
+	}
+}
