@@ -1,0 +1,256 @@
+package communitytest
+
+import (
+	"bytes"
+	"errors"
+	"maps"
+	"reflect"
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// refusal checks that a rule refuses with an error that has a code and a
+// sentence.
+func (w *World) refusal(cmd gotong.Command, err error) error {
+	w.t.Helper()
+	var e *gotong.Error
+	if !errors.As(err, &e) || e.Code == "" || e.Code == gotong.CodeInternal || e.Detail == "" {
+		w.t.Fatalf("%s was refused with %#v, which a caller cannot be told", cmd.Type, err)
+	}
+	return err
+}
+
+// project runs the projection of one event on the state that the command
+// needed, twice, and once with the event as the log gives it back.
+func (w *World) project(kind gotong.Kind, l *loaded, e gotong.Event, r row) []gotong.Change {
+	w.t.Helper()
+	by := "Project of " + e.Type
+	changes := kind.Project(l.strict(by), e)
+	again := kind.Project(l.strict(by), w.decode(r))
+	if !reflect.DeepEqual(changes, again) {
+		w.t.Fatalf("%s is not deterministic:\n  %+v\n  %+v", by, changes, again)
+	}
+	l.unchanged(by)
+	for _, c := range changes {
+		l.state.SetDoc(c.Key, c.Doc)
+		delete(l.docs, c.Key) // differs from the world's until the commit
+	}
+	return changes
+}
+
+// Grant is what a kind's rules give a reader of a stream, and the streams that
+// govern it.
+func (w *World) Grant(s gotong.Stream, r gotong.Reader) (gotong.Grant, []gotong.Stream) {
+	w.t.Helper()
+	kind := w.kinds[s.Kind()]
+	l := w.load(s, func(st gotong.State) []gotong.Ref { return kind.AccessNeeds(st, r) })
+	by := "Access of " + kind.Name
+	g := kind.Access(l.strict(by), r)
+	if !reflect.DeepEqual(g, kind.Access(l.strict(by), r)) {
+		w.t.Fatalf("%s is not deterministic", by)
+	}
+	l.unchanged(by)
+	var governing []gotong.Stream
+	for _, ref := range l.refs {
+		governing = append(governing, ref.Stream)
+	}
+	for _, span := range g.Spans {
+		if gotong.PartitionOf(w.heads[span.Stream].Home) != gotong.PartitionOf(w.heads[s].Home) {
+			w.t.Fatalf("%s: %s and %s have no common order", by, s, span.Stream)
+		}
+		if !slices.Contains(governing, span.Stream) {
+			w.t.Fatalf("%s: a span of %s, which its needs do not name", by, span.Stream)
+		}
+	}
+	return g, governing
+}
+
+// Access is a reader's access to a stream in positions.
+func (w *World) Access(s gotong.Stream, r gotong.Reader) gotong.Access {
+	w.t.Helper()
+	g, _ := w.Grant(s, r)
+	return gotong.Resolve(r, g, w.Position)
+}
+
+// Position is the position of an event of a stream; 0 where there is none.
+func (w *World) Position(s gotong.Stream, seq uint64) uint64 {
+	for _, r := range w.rows {
+		if r.event.Stream == s && r.event.Seq == seq {
+			return r.position
+		}
+	}
+	return 0
+}
+
+// History is a stream's events with their overlays, as a reader gets them.
+func (w *World) History(s gotong.Stream, r gotong.Reader) []gotong.Event {
+	w.t.Helper()
+	access := w.Access(s, r)
+	var events []gotong.Event
+	for _, row := range w.rows {
+		if row.event.Stream == s && access.Sees(row.position, row.event.Audience) {
+			events = append(events, w.overlaid(row))
+		}
+	}
+	return events
+}
+
+// Event is one event of a stream with its overlay.
+func (w *World) Event(s gotong.Stream, seq uint64) gotong.Event {
+	w.t.Helper()
+	for _, row := range w.rows {
+		if row.event.Stream == s && row.event.Seq == seq {
+			return w.overlaid(row)
+		}
+	}
+	w.t.Fatalf("%s has no event %d", s, seq)
+	return gotong.Event{}
+}
+
+func (w *World) overlaid(r row) gotong.Event {
+	w.t.Helper()
+	e := w.decode(r)
+	kind := w.kinds[e.Stream.Kind()]
+	if kind.Overlay == nil {
+		return e
+	}
+	doc := w.Doc(gotong.Key{Collection: kind.Overlays, Owner: e.Stream.ID(), Name: gotong.SeqName(e.Seq)})
+	if doc == nil {
+		return e
+	}
+	return kind.Overlay(e, doc)
+}
+
+// checkOverlays: an overlay changes payloads only, and what it makes is of the
+// event's types.
+func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
+	w.t.Helper()
+	if kind.Overlay == nil {
+		return
+	}
+	for _, k := range w.Keys(kind.Overlays, s.ID()) {
+		for _, r := range w.rows {
+			if r.event.Stream != s || gotong.SeqName(r.event.Seq) != k.Name {
+				continue
+			}
+			e := w.overlaid(r)
+			t, _ := eventType(kind, e.Type)
+			w.marshal(e.Type, t.Data, e.Data)
+			if e.Content != nil {
+				w.marshal(e.Type, *t.Content, e.Content)
+			}
+			if e.Data, e.Content = nil, nil; !reflect.DeepEqual(e, r.event) {
+				w.t.Fatalf("the overlay of %s %d changes more than payloads", s, r.event.Seq)
+			}
+		}
+	}
+}
+
+// view is what one reader may see of one stream, and what governs it.
+type view struct {
+	grant     gotong.Grant
+	governing []gotong.Stream
+}
+
+type viewer struct {
+	stream gotong.Stream
+	reader gotong.Reader
+}
+
+// accesses is every known reader's view of every stream; the actor and whom
+// the events affect become known.
+func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.Event) map[viewer]view {
+	w.t.Helper()
+	w.Watch(gotong.Reader(actor))
+	for _, e := range events {
+		for _, id := range kind.Affects(e).Users {
+			w.Watch(gotong.Reader{UserID: id, Role: gotong.RoleUser})
+		}
+	}
+	all := map[viewer]view{}
+	for s := range w.heads {
+		for _, r := range w.readers {
+			g, governing := w.Grant(s, r)
+			all[viewer{s, r}] = view{g, governing}
+		}
+	}
+	return all
+}
+
+// checkAffects: whose view changed must be named by one of the events, and the
+// events' stream must be one that governs the view.
+func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map[viewer]view) {
+	w.t.Helper()
+	for s := range w.heads {
+		for _, r := range w.readers {
+			now, governing := w.Grant(s, r)
+			was := before[viewer{s, r}]
+			if reflect.DeepEqual(now, was.grant) {
+				continue
+			}
+			if !slices.Contains(append(governing, was.governing...), events[0].Stream) {
+				w.t.Fatalf("%s changed the access of %s to %s, which it does not govern",
+					events[0].Type, r.UserID, s)
+			}
+			named := slices.ContainsFunc(events, func(e gotong.Event) bool {
+				a := kind.Affects(e)
+				return a.Everyone || slices.Contains(a.Users, r.UserID)
+			})
+			if !named {
+				w.t.Fatalf("%s changed the access of %s to %s, but does not affect him:\n  was %+v\n  is  %+v",
+					events[0].Type, r.UserID, s, was.grant, now)
+			}
+		}
+	}
+}
+
+// Snapshot is the documents of a moment, to be brought up to date by
+// [World.Replay].
+type Snapshot struct {
+	docs documents
+	rows int
+}
+
+// Snapshot is the documents as they are.
+func (w *World) Snapshot() Snapshot { return Snapshot{maps.Clone(w.docs), len(w.rows)} }
+
+// Replay projects the events after a snapshot onto it and fails the test where
+// that is not what the documents are now (contract D11).
+func (w *World) Replay(from Snapshot) {
+	w.t.Helper()
+	docs := maps.Clone(from.docs)
+	heads := map[gotong.Stream]gotong.Head{}
+	for i, r := range w.rows {
+		e := w.decode(r)
+		if i >= from.rows {
+			state := gotong.NewState(e.Stream, heads[e.Stream])
+			lazy := state.OnMiss(func(ref gotong.Ref) {
+				if body, ok := docs[ref.Key]; ok {
+					state.SetDoc(ref.Key, w.document(ref.Key, body))
+				}
+			})
+			for _, c := range w.kinds[e.Stream.Kind()].Project(lazy, e) {
+				docs.put(w, c)
+			}
+		}
+		heads[e.Stream] = gotong.Head{Seq: e.Seq, At: e.At, Count: e.Count}
+	}
+	for k, body := range w.docs {
+		if !bytes.Equal(docs[k], body) {
+			w.t.Fatalf("rebuilt, the document %v is\n  %s\nand live\n  %s", k, docs[k], body)
+		}
+	}
+	if len(docs) != len(w.docs) {
+		w.t.Fatalf("rebuilt there are %d documents, live %d", len(docs), len(w.docs))
+	}
+}
+
+// checkRebuild folds the log from zero: after every command of a short log,
+// now and then of a long one.
+func (w *World) checkRebuild() {
+	w.t.Helper()
+	if n := len(w.rows); n <= 200 || n%128 == 0 {
+		w.Replay(Snapshot{docs: documents{}})
+	}
+}

@@ -1,0 +1,231 @@
+package communitytest
+
+import (
+	"fmt"
+	"reflect"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// T is what the world needs of a test; *testing.T and *rapid.T have it.
+type T interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// World is a log and its documents. Documents and events are kept as JSON, so
+// that nothing survives that a database would not keep.
+type World struct {
+	t      T
+	kinds  map[string]gotong.Kind
+	now    gotong.Instant
+	serial uint64
+
+	rows      []row
+	heads     map[gotong.Stream]gotong.Head
+	positions [gotong.Partitions]uint64
+	docs      documents
+	writers   map[gotong.Key]gotong.Stream // of each document, who wrote it first
+	claims    map[gotong.Claim]gotong.Stream
+	readers   []gotong.Reader
+}
+
+// row is one event as a store keeps it.
+type row struct {
+	event         gotong.Event // without payloads
+	position      uint64
+	data, content []byte
+}
+
+// Run makes an empty world of these kinds and checks what holds of them before
+// any command.
+func Run(t T, kinds ...gotong.Kind) *World {
+	t.Helper()
+	w := &World{
+		t: t, kinds: map[string]gotong.Kind{}, now: 1_700_000_000_000_000,
+		heads: map[gotong.Stream]gotong.Head{}, docs: documents{},
+		writers: map[gotong.Key]gotong.Stream{}, claims: map[gotong.Claim]gotong.Stream{},
+	}
+	for _, k := range kinds {
+		w.kinds[k.Name] = k
+		w.checkTypes(k)
+	}
+	return w
+}
+
+// User, Moderator and Admin are actors with these platform roles; System is
+// the server itself.
+func User(id string) gotong.Actor      { return gotong.Actor{UserID: id, Role: gotong.RoleUser} }
+func Moderator(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleModerator} }    //nolint:revive // see User
+func Admin(id string) gotong.Actor     { return gotong.Actor{UserID: id, Role: gotong.RoleAdmin} }        //nolint:revive // see User
+func System() gotong.Actor             { return gotong.Actor{UserID: "system", Role: gotong.RoleSystem} } //nolint:revive // see User
+
+// Now is the world's clock; it moves a millisecond with each command.
+func (w *World) Now() gotong.Instant { return w.now }
+
+// Pass lets time pass.
+func (w *World) Pass(d time.Duration) { w.now = w.now.Add(d) }
+
+// Watch adds readers whose access is compared before and after each command;
+// actors, and users that an event affects, are watched by themselves.
+func (w *World) Watch(readers ...gotong.Reader) {
+	for _, r := range readers {
+		known := false
+		for _, k := range w.readers {
+			known = known || k == r
+		}
+		if !known {
+			w.readers = append(w.readers, r)
+		}
+	}
+}
+
+// Head is the head of a stream.
+func (w *World) Head(s gotong.Stream) gotong.Head { return w.heads[s] }
+
+// Do runs a command that must be accepted, and is its events; none for a no-op.
+func (w *World) Do(actor gotong.Actor, s gotong.Stream, data any) []gotong.Event {
+	w.t.Helper()
+	events, err := w.Try(actor, s, data)
+	if err != nil {
+		w.t.Fatalf("%s: %T%+v by %s: %v", s, data, data, actor.UserID, err)
+	}
+	return events
+}
+
+// Idle runs a command that must be accepted and change nothing.
+func (w *World) Idle(actor gotong.Actor, s gotong.Stream, data any) {
+	w.t.Helper()
+	if events := w.Do(actor, s, data); len(events) > 0 {
+		w.t.Fatalf("%s: %T%+v by %s made %d events, want a no-op", s, data, data, actor.UserID, len(events))
+	}
+}
+
+// Refuse runs a command that must be refused with this code.
+func (w *World) Refuse(actor gotong.Actor, s gotong.Stream, data any, code gotong.Code) {
+	w.t.Helper()
+	_, err := w.Try(actor, s, data)
+	if gotong.CodeOf(err) != code {
+		w.t.Fatalf("%s: %T%+v by %s: got %v, want %s", s, data, data, actor.UserID, err, code)
+	}
+}
+
+// Try runs a command as the engine does, with every check of this package.
+func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Event, error) {
+	w.t.Helper()
+	kind, ok := w.kinds[s.Kind()]
+	if !ok {
+		w.t.Fatalf("no kind for %s", s)
+	}
+	w.now += 1000
+	w.serial++
+	cmd := w.overTheWire(kind, gotong.Command{
+		Stream: s, Actor: actor, Data: data, RequestID: fmt.Sprintf("request-%d", w.serial),
+		At: gotong.NextInstant(w.now, w.heads[s].At),
+	})
+	if v, ok := cmd.Data.(gotong.Validator); ok {
+		if err := v.Validate(); err != nil {
+			return nil, w.refusal(cmd, err)
+		}
+	}
+	return w.run(kind, cmd)
+}
+
+func (w *World) run(kind gotong.Kind, cmd gotong.Command) ([]gotong.Event, error) {
+	w.t.Helper()
+	home := w.heads[cmd.Stream].Home
+	if !w.heads[cmd.Stream].Exists() {
+		var err error
+		if home, err = kind.Home(cmd); err != nil {
+			return nil, w.refusal(cmd, err)
+		}
+	}
+	decision, err := w.decide(kind, cmd)
+	if err != nil {
+		return nil, w.refusal(cmd, err)
+	}
+	for _, c := range decision.Claims {
+		if _, taken := w.claims[c]; taken {
+			return nil, gotong.NewError(gotong.CodeExists, "This "+c.Space+" is taken.")
+		}
+	}
+	if len(decision.Facts) == 0 {
+		return nil, nil
+	}
+	return w.commit(kind, cmd, home, decision), nil
+}
+
+// decide asks twice, on states that were loaded apart.
+func (w *World) decide(kind gotong.Kind, cmd gotong.Command) (gotong.Decision, error) {
+	w.t.Helper()
+	needs := func(s gotong.State) []gotong.Ref { return kind.Needs(s, cmd) }
+	first, second := w.load(cmd.Stream, needs), w.load(cmd.Stream, needs)
+	decision, err := kind.Decide(first.strict("Decide of "+cmd.Type), cmd)
+	again, errAgain := kind.Decide(second.strict("Decide of "+cmd.Type), cmd)
+	if !reflect.DeepEqual(decision, again) || !reflect.DeepEqual(err, errAgain) {
+		w.t.Fatalf("%s: Decide is not deterministic: %+v %v, then %+v %v", cmd.Type, decision, err, again, errAgain)
+	}
+	first.unchanged("Decide of " + cmd.Type)
+	return decision, err
+}
+
+func (w *World) commit(
+	kind gotong.Kind, cmd gotong.Command, home gotong.Stream, decision gotong.Decision,
+) []gotong.Event {
+	w.t.Helper()
+	loaded := w.load(cmd.Stream, func(s gotong.State) []gotong.Ref { return kind.Needs(s, cmd) })
+	partition := gotong.PartitionOf(home)
+	position := w.positions[partition] + 1
+	head := w.heads[cmd.Stream]
+	head.Home = home
+	var events []gotong.Event
+	var changes []gotong.Change
+	for _, f := range decision.Facts {
+		e := w.stamp(cmd, f, head)
+		r := w.encode(kind, f, e)
+		r.position = position
+		changes = append(changes, w.project(kind, loaded, e, r)...)
+		head = gotong.Head{Seq: e.Seq, At: e.At, Count: e.Count, Home: home}
+		loaded.state.Head = head
+		events = append(events, e)
+		w.rows = append(w.rows, r)
+	}
+	before := w.accesses(cmd.Actor, kind, events)
+	for _, c := range changes {
+		w.write(cmd.Stream, c)
+	}
+	for _, c := range decision.Claims {
+		w.claims[c] = cmd.Stream
+	}
+	w.heads[cmd.Stream], w.positions[partition] = head, position
+	w.now = max(w.now, head.At)
+	w.checkAffects(kind, events, before)
+	w.checkRebuild()
+	w.checkOverlays(kind, cmd.Stream)
+	return events
+}
+
+func (w *World) stamp(cmd gotong.Command, f gotong.Fact, head gotong.Head) gotong.Event {
+	w.serial++
+	at := gotong.NextInstant(cmd.At, head.At)
+	e := gotong.Event{
+		Stream: cmd.Stream, Seq: head.Seq + 1, ID: gotong.NewEventID(at, w.serial), Type: f.Type, At: at,
+		Audience: f.Audience, Count: head.Count, Actor: cmd.Actor, RequestID: cmd.RequestID,
+		Data: f.Data, Content: f.Content,
+	}
+	if f.Counted {
+		e.Count++
+	}
+	return e
+}
+
+// write puts one change into the documents, as JSON.
+func (w *World) write(s gotong.Stream, c gotong.Change) {
+	w.t.Helper()
+	if first, ok := w.writers[c.Key]; ok && first != s {
+		w.t.Fatalf("document %v is written by %s and by %s", c.Key, first, s)
+	}
+	w.writers[c.Key] = s
+	w.docs.put(w, c)
+}
