@@ -1,0 +1,108 @@
+package sqlite
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// collection holds the statements of one table of documents.
+type collection struct{ get, put, remove, up, down string }
+
+var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+
+func makeCollections(c *conn, names []string) (map[string]collection, error) {
+	all := make(map[string]collection, len(names))
+	for _, name := range names {
+		if !collectionName.MatchString(name) {
+			return nil, fmt.Errorf("sqlite: collection %q: a name is 1 to 48 of a-z0-9_", name)
+		}
+		t := "doc_" + name
+		err := c.once("CREATE TABLE IF NOT EXISTS " + t + ` (
+    owner TEXT NOT NULL,
+    name  TEXT NOT NULL,
+    body  TEXT NOT NULL,
+    PRIMARY KEY (owner, name)
+) STRICT, WITHOUT ROWID`)
+		if err != nil {
+			return nil, err
+		}
+		find := "SELECT name, body FROM " + t + " WHERE owner = ? AND name BETWEEN ? AND ? ORDER BY name"
+		all[name] = collection{
+			get:    "SELECT body FROM " + t + " WHERE owner = ? AND name = ?",
+			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
+			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
+			up:     find + " LIMIT ?", down: find + " DESC LIMIT ?",
+		}
+	}
+	return all, nil
+}
+
+// collectionOf fails where the store was not opened with the collection.
+func (s *Store) collectionOf(name string) (collection, error) {
+	t, ok := s.collections[name]
+	if !ok {
+		return t, fmt.Errorf("sqlite: no collection %q", name)
+	}
+	return t, nil
+}
+
+// known checks that all changes are to collections of the store.
+func (s *Store) known(changes []store.Change) error {
+	unknown := slices.IndexFunc(changes, func(ch store.Change) bool {
+		_, ok := s.collections[ch.Key.Collection]
+		return !ok
+	})
+	if unknown >= 0 {
+		return fmt.Errorf("%w: no collection %q", store.ErrMalformed, changes[unknown].Key.Collection)
+	}
+	return nil
+}
+
+func (w *writer) change(changes []store.Change) error {
+	for _, ch := range changes {
+		t := w.collections[ch.Key.Collection]
+		var err error
+		if ch.Body == nil {
+			err = w.conn.exec(t.remove, ch.Key.Owner, ch.Key.Name)
+		} else {
+			err = w.conn.exec(t.put, ch.Key.Owner, ch.Key.Name, string(ch.Body))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) document(c *conn, key gotong.Key, found func([]byte)) error {
+	t, err := s.collectionOf(key.Collection)
+	if err != nil {
+		return err
+	}
+	return c.query(t.get, func(row *sqlite.Stmt) error {
+		found(blob(row, 0))
+		return nil
+	}, key.Owner, key.Name)
+}
+
+func (s *Store) documentsIn(c *conn, r store.KeyRange) (found []store.Document, err error) {
+	t, err := s.collectionOf(r.Collection)
+	if err != nil {
+		return nil, err
+	}
+	sql := t.up
+	if r.Descending {
+		sql = t.down
+	}
+	err = c.query(sql, func(row *sqlite.Stmt) error {
+		key := gotong.Key{Collection: r.Collection, Owner: r.Owner, Name: row.ColumnText(0)}
+		found = append(found, store.Document{Key: key, Body: blob(row, 1)})
+		return nil
+	}, r.Owner, r.From, r.To, store.Bound(r.Limit))
+	return found, err
+}

@@ -1,0 +1,84 @@
+package sqlite
+
+import (
+	"context"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+const (
+	eventColumns = `e.key & 0xffffffff, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
+		e.data, e.content, e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased`
+	selectUp      = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key LIMIT ?"
+	selectDown    = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC LIMIT ?"
+	selectCommits = "SELECT " + eventColumns + `, s.name FROM events e JOIN streams s ON s.no = e.key >> 32
+		WHERE e.partition = ? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
+)
+
+// eventsIn reads a range of a stream's events.
+func (s *Store) eventsIn(c *conn, r store.EventRange) (found []store.Event, err error) {
+	h, err := readHead(c, r.Stream)
+	if err != nil || h.no == 0 || r.From >= min(r.To, h.Seq) {
+		return nil, err
+	}
+	sql := selectUp
+	if r.Descending {
+		sql = selectDown
+	}
+	size, most := 0, store.ByteBound(r.MaxBytes)
+	err = c.query(sql, func(row *sqlite.Stmt) error {
+		size += row.ColumnLen(8) + row.ColumnLen(9)
+		if len(found) > 0 && size > most {
+			return errEnough
+		}
+		found = append(found, store.Event{Stream: r.Stream})
+		return s.scan(row, &found[len(found)-1])
+	}, int(eventKey(h.no, r.From)), int(eventKey(h.no, r.To)), store.Bound(r.Limit))
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}
+
+// scan reads a row and verifies it: what does not match its commitments is
+// never handed out.
+func (s *Store) scan(row *sqlite.Stmt, e *store.Event) error {
+	e.Seq = unsigned(row, 0)
+	e.Partition = gotong.Partition(unsigned(row, 1)) //nolint:gosec // written as one
+	e.Position = unsigned(row, 2)
+	row.ColumnBytes(3, e.ID[:])
+	e.Type = row.ColumnText(4)
+	e.At = gotong.Instant(row.ColumnInt64(5))
+	e.Audience = gotong.Audience(row.ColumnText(6))
+	e.Count = unsigned(row, 7)
+	e.Data, e.Content = blob(row, 8), blob(row, 9)
+	row.ColumnBytes(10, e.DataSalt[:])
+	row.ColumnBytes(11, e.ContentSalt[:])
+	row.ColumnBytes(12, e.ContentCommit[:])
+	row.ColumnBytes(13, e.Prev[:])
+	row.ColumnBytes(14, e.Chain[:])
+	e.Erased = row.ColumnBool(15)
+	return e.Verify(s.epoch)
+}
+
+// ReadPartition implements [store.Log].
+func (s *Store) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) (found []store.Event, err error) {
+	most := store.Bound(limit)
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(selectCommits, func(row *sqlite.Stmt) error {
+			if n := len(found); n >= most && unsigned(row, 2) != found[n-1].Position {
+				return errEnough
+			}
+			found = append(found, store.Event{Stream: gotong.Stream(row.ColumnText(16))})
+			return s.scan(row, &found[len(found)-1])
+		}, p, from, to)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return found, nil
+}

@@ -1,0 +1,109 @@
+package sqlite
+
+import (
+	"sync/atomic"
+
+	"zombiezen.com/go/sqlite"
+)
+
+// The WAL is written back beside the writer, which then only has to finish the
+// little that was added meanwhile. Pages are of 4 KiB.
+const (
+	transactionRows = 4    // what a transaction writes beside its rows
+	wakeRows        = 500  // how much is written between two looks at the WAL
+	longPages       = 4000 // a WAL longer than this is written back
+	shortPages      = 400  // few enough for the writer to finish
+	passes          = 4
+)
+
+// keeper writes the WAL back into the file on a connection of its own.
+type keeper struct {
+	conn   *conn
+	wake   chan struct{}
+	done   chan struct{}
+	finish atomic.Bool // asks the writer to write back the rest
+	failed atomic.Pointer[error]
+}
+
+func newKeeper(path string) (*keeper, error) {
+	c, err := openConn(path, "synchronous = FULL", "wal_autocheckpoint = 0", "cache_size = -1024")
+	if err != nil {
+		return nil, err
+	}
+	k := &keeper{conn: c, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	go k.run()
+	return k, nil
+}
+
+func (k *keeper) wakeUp() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (k *keeper) close() error {
+	close(k.wake)
+	<-k.done
+	return k.conn.db.Close()
+}
+
+// err is what a checkpoint beside the writer failed with.
+func (k *keeper) err() error {
+	if p := k.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (k *keeper) run() {
+	defer close(k.done)
+	for range k.wake {
+		if err := k.shorten(); err != nil {
+			k.failed.Store(&err)
+		} else {
+			k.failed.Store(nil)
+		}
+	}
+}
+
+// shorten writes back until what is left is short. The WAL begins anew only
+// when all of it is written back while nobody adds to it, so the writer has
+// the last word.
+func (k *keeper) shorten() error {
+	size, err := walSize(k.conn, "NOOP")
+	if err != nil || size.pages < longPages {
+		return err
+	}
+	for range passes {
+		if size, err = walSize(k.conn, "PASSIVE"); err != nil {
+			return err
+		}
+		if size.pages-size.back < shortPages {
+			break
+		}
+	}
+	k.finish.Store(true)
+	return nil
+}
+
+// wal is the state of the WAL: whether readers or writers kept it from being
+// written back, its length, and how much of that is back in the file.
+type wal struct {
+	busy        bool
+	pages, back int
+}
+
+func walSize(c *conn, mode string) (size wal, err error) {
+	err = c.query("PRAGMA wal_checkpoint("+mode+")", func(row *sqlite.Stmt) error {
+		size = wal{row.ColumnInt(0) != 0, row.ColumnInt(1), row.ColumnInt(2)}
+		return nil
+	})
+	return size, err
+}
+
+// checkpoint reports whether something is left in the WAL.
+func checkpoint(c *conn, mode string) (left bool, err error) {
+	size, err := walSize(c, mode)
+	return size.busy || size.back < size.pages, err
+}

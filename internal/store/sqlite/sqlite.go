@@ -1,0 +1,194 @@
+// Package sqlite is the embedded store: one SQLite file in WAL mode with
+// synchronous=FULL, one writer and several readers.
+//
+// Everything that waits to be written shares one transaction and one sync.
+// What a commit depends on is read before its first row is written, so a commit
+// that fails leaves nothing to undo and the others of the batch go on.
+//
+// # Caveats
+//
+// The file belongs to one process at a time; a lock file beside it says to
+// which. Reading it meanwhile with the sqlite3 shell is fine, writing is not:
+// heads and positions are cached. It must not lie on a network file system.
+// An erased text is gone from the file and its WAL; backups keep theirs.
+//
+// # Dependencies
+//
+// zombiezen.com/go/sqlite (SQLite compiled to Go, no cgo), packages gotong and
+// store.
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// Options are the settings of a [Store].
+type Options struct {
+	// Collections are the documents' collections; each is a table doc_<name>,
+	// made where it is missing. A name is 1 to 48 of a-z0-9_.
+	Collections []string
+	// Now is the clock by which registers expire; without one they never do.
+	Now func() gotong.Instant
+	// Readers is how many reads run at once; 4 where it is 0.
+	Readers int
+}
+
+// Store implements [store.Store] on one file. It is safe for concurrent use.
+type Store struct {
+	epoch       gotong.Epoch
+	now         func() gotong.Instant
+	collections map[string]collection
+	lock        *os.File
+	readers     chan *conn
+	count       int // of readers
+
+	queue   queue
+	writer  *writer
+	keeper  *keeper
+	closing sync.Once
+	closed  chan struct{}
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens the database at path and makes what is missing, directories
+// included. It fails with [ErrInUse], [ErrNewerSchema] or
+// [ErrChangedMigration] where the file is not to be touched.
+func Open(ctx context.Context, path string, o Options) (*Store, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	s := &Store{now: o.Now, count: o.Readers, closed: make(chan struct{}), queue: newQueue()}
+	if s.now == nil {
+		s.now = func() gotong.Instant { return 0 }
+	}
+	if s.count <= 0 {
+		s.count = 4
+	}
+	s.readers = make(chan *conn, s.count)
+	if err := s.open(path, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.release())
+	}
+	return s, nil
+}
+
+func (s *Store) open(path string, o Options) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	var err error
+	if s.lock, err = lock(path); err != nil {
+		return err
+	}
+	if err := create(path); err != nil {
+		return err
+	}
+	c, err := openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
+		"wal_autocheckpoint = 0", "cache_size = -65536", "temp_store = MEMORY", "secure_delete = ON")
+	if err != nil {
+		return err
+	}
+	s.writer = &writer{conn: c, now: s.now}
+	if err := s.prepare(c, o.Collections); err != nil {
+		return err
+	}
+	for range s.count {
+		r, err := openConn(path, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+		if err != nil {
+			return err
+		}
+		s.readers <- r
+	}
+	s.keeper, err = newKeeper(path)
+	return err
+}
+
+// create makes the file readable by its owner alone; SQLite gives the files
+// beside it the same mode.
+func create(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return errors.Join(f.Close(), dir.Sync(), dir.Close())
+}
+
+// prepare brings schema, collections and the writer's caches up to date.
+func (s *Store) prepare(c *conn, names []string) error {
+	list, err := migrations(embedded)
+	if err != nil {
+		return err
+	}
+	if err := migrate(c, list); err != nil {
+		return err
+	}
+	if s.collections, err = makeCollections(c, names); err != nil {
+		return err
+	}
+	s.writer.collections = s.collections
+	if s.epoch, err = epochOf(c); err != nil {
+		return err
+	}
+	return s.writer.reload()
+}
+
+// epochOf reads the epoch of this history, or begins one.
+func epochOf(c *conn) (epoch gotong.Epoch, err error) {
+	if err = c.exec("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", string(store.NewEpoch())); err != nil {
+		return "", err
+	}
+	err = c.query("SELECT value FROM meta WHERE name = 'epoch'", func(row *sqlite.Stmt) error {
+		epoch = gotong.Epoch(row.ColumnText(0))
+		return nil
+	})
+	return epoch, err
+}
+
+// Epoch implements [store.Log].
+func (s *Store) Epoch() gotong.Epoch { return s.epoch }
+
+// Close waits for the calls that run, then closes the file. Every later call
+// fails with [store.ErrClosed].
+func (s *Store) Close() (err error) {
+	s.closing.Do(func() {
+		close(s.closed)
+		s.queue.turn <- struct{}{} // the last writer is done; never given back
+		for range s.count {
+			err = errors.Join(err, (<-s.readers).db.Close())
+		}
+		s.count = 0
+		err = errors.Join(err, s.release())
+	})
+	return err
+}
+
+// release closes what is open, the writer last: closing the last connection
+// writes the WAL back.
+func (s *Store) release() (err error) {
+	for range len(s.readers) {
+		err = errors.Join(err, (<-s.readers).db.Close())
+	}
+	if s.keeper != nil {
+		err = errors.Join(err, s.keeper.close())
+	}
+	if s.writer != nil {
+		err = errors.Join(err, s.writer.conn.db.Close())
+	}
+	if s.lock != nil {
+		err = errors.Join(err, s.lock.Close())
+	}
+	return err
+}

@@ -1,0 +1,256 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// op is one thing to write. It runs inside a transaction that it shares with
+// others, and reads all it depends on before it writes: when it returns
+// [store.ErrConflict] it has written nothing. Any other error takes the whole
+// transaction back.
+type op struct {
+	run  func(*writer) error
+	done chan struct{}
+	err  error
+}
+
+// queue holds what waits for the next transaction. Whoever gets the turn
+// writes for all that wait.
+type queue struct {
+	turn chan struct{}
+	mu   *sync.Mutex
+	ops  *[]*op
+}
+
+func newQueue() queue {
+	return queue{turn: make(chan struct{}, 1), mu: new(sync.Mutex), ops: new([]*op)}
+}
+
+func (q queue) add(o *op) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	*q.ops = append(*q.ops, o)
+}
+
+// drop removes what nobody has begun; false where it is too late.
+func (q queue) drop(o *op) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(*q.ops, o)
+	if i >= 0 {
+		*q.ops = slices.Delete(*q.ops, i, i+1)
+	}
+	return i >= 0
+}
+
+// maxOps bounds one transaction, and with it how long a latecomer waits.
+const maxOps = 256
+
+func (q queue) take() []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := min(len(*q.ops), maxOps)
+	taken := slices.Clone((*q.ops)[:n])
+	*q.ops = slices.Delete(*q.ops, 0, n)
+	return taken
+}
+
+// write runs an op to its end. Only while nobody has begun it may ctx end the
+// wait.
+func (s *Store) write(ctx context.Context, run func(*writer) error) error {
+	if err := s.usable(ctx); err != nil {
+		return err
+	}
+	o := &op{run: run, done: make(chan struct{})}
+	s.queue.add(o)
+	given, closed := ctx.Done(), s.closed
+	for {
+		select {
+		case <-o.done:
+			return o.err
+		case s.queue.turn <- struct{}{}:
+			s.writer.write(s.queue.take(), s.keeper)
+			<-s.queue.turn
+		case <-given:
+			if s.queue.drop(o) {
+				return ctx.Err()
+			}
+			given = nil
+		case <-closed:
+			if s.queue.drop(o) {
+				return store.ErrClosed
+			}
+			closed = nil
+		}
+	}
+}
+
+func (s *Store) usable(ctx context.Context) error {
+	select {
+	case <-s.closed:
+		return store.ErrClosed
+	default:
+		return ctx.Err()
+	}
+}
+
+// writer owns the connection that writes and what it knows of the file. Only
+// the holder of the queue's turn uses it.
+type writer struct {
+	conn        *conn
+	now         func() gotong.Instant
+	collections map[string]collection
+
+	heads     heads
+	dirty     map[gotong.Stream]*head // changed by this transaction
+	positions [gotong.Partitions]uint64
+	moved     [gotong.Partitions]bool
+	rows      int // written since the keeper was last woken
+	purged    gotong.Instant
+	erased    bool  // the WAL still holds erased content
+	failed    error // sticky
+}
+
+// write runs ops in one transaction and tells each how it went.
+func (w *writer) write(ops []*op, k *keeper) {
+	if len(ops) == 0 {
+		return
+	}
+	err := w.failed
+	if err == nil {
+		err = storage(w.transact(ops))
+	}
+	if err != nil {
+		w.abandon(err)
+	}
+	for _, o := range ops {
+		if err != nil {
+			o.err = err
+		}
+		close(o.done)
+	}
+	w.tend(k)
+}
+
+func (w *writer) transact(ops []*op) error {
+	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	for _, o := range ops {
+		if o.err = o.run(w); o.err != nil && !errors.Is(o.err, store.ErrConflict) {
+			return o.err
+		}
+	}
+	if err := w.flush(); err != nil {
+		return err
+	}
+	if err := w.purge(); err != nil {
+		return err
+	}
+	return w.conn.exec("COMMIT")
+}
+
+// abandon takes the transaction back, if there is one, and forgets what it
+// taught. Where storage failed, nothing is written any more.
+func (w *writer) abandon(cause error) {
+	var err error
+	if !w.conn.db.AutocommitEnabled() {
+		err = w.conn.exec("ROLLBACK")
+	}
+	if err == nil {
+		err = w.reload()
+	}
+	if w.failed != nil {
+		return
+	}
+	if errors.Is(cause, store.ErrFailed) {
+		w.failed = cause
+	} else if err != nil {
+		w.failed = errors.Join(store.ErrFailed, err)
+	}
+}
+
+// reload reads anew what the writer caches.
+func (w *writer) reload() error {
+	w.heads, w.dirty, w.moved = heads{}, map[gotong.Stream]*head{}, [gotong.Partitions]bool{}
+	for p := range w.positions {
+		w.positions[p] = 0
+	}
+	return w.conn.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
+		w.positions[row.ColumnInt(0)] = unsigned(row, 1)
+		return nil
+	})
+}
+
+// flush writes heads and positions, once for all commits of the transaction.
+func (w *writer) flush() error {
+	for _, h := range w.dirty {
+		err := w.conn.exec("UPDATE streams SET home = ?, partition = ?, seq = ?, chain = ?, at = ?, count = ? WHERE no = ?",
+			h.Home, gotong.PartitionOf(h.Home), h.Seq, h.Chain[:], h.At, h.Count, int(h.no))
+		if err != nil {
+			return err
+		}
+	}
+	w.rows += len(w.dirty)
+	clear(w.dirty)
+	for p := range w.positions {
+		if !w.moved[p] {
+			continue
+		}
+		if err := w.conn.exec("INSERT OR REPLACE INTO partitions VALUES (?, ?)", p, w.positions[p]); err != nil {
+			return err
+		}
+		w.moved[p] = false
+	}
+	return nil
+}
+
+// purgeEvery is how often expired registers are dropped, and purgeMost how
+// many at once; the clock is the registers' own.
+const (
+	purgeEvery = gotong.Instant(60_000_000)
+	purgeMost  = 500
+)
+
+func (w *writer) purge() error {
+	now := w.now()
+	if now < w.purged+purgeEvery {
+		return nil
+	}
+	w.purged = now
+	return w.conn.exec(`DELETE FROM registers WHERE (collection, owner, name) IN (
+		SELECT collection, owner, name FROM registers WHERE expires > 0 AND expires <= ? LIMIT ?)`, now, purgeMost)
+}
+
+// tend keeps the WAL short; it is called between transactions.
+func (w *writer) tend(k *keeper) {
+	if w.failed != nil {
+		return
+	}
+	if err := storage(k.err()); errors.Is(err, store.ErrFailed) {
+		w.failed = err
+		return
+	}
+	var err error
+	if w.erased {
+		var left bool
+		left, err = checkpoint(w.conn, "TRUNCATE")
+		w.erased = err != nil || left
+	} else if k.finish.CompareAndSwap(true, false) {
+		_, err = checkpoint(w.conn, "PASSIVE")
+	}
+	if err = storage(err); errors.Is(err, store.ErrFailed) {
+		w.failed = err
+	}
+	if w.rows += transactionRows; w.rows >= wakeRows {
+		w.rows = 0
+		k.wakeUp()
+	}
+}

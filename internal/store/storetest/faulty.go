@@ -1,0 +1,163 @@
+package storetest
+
+import (
+	"context"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Op names a call of a store that [Faulty] can meddle with.
+type Op string
+
+// The calls that can be made to fail or wait.
+const (
+	OpCommit      Op = "Commit"
+	OpLoad        Op = "Load"
+	OpRead        Op = "ReadPartition"
+	OpSetRegister Op = "SetRegister"
+	OpAdvance     Op = "Advance"
+)
+
+// Faulty is a store whose calls fail or wait as a test has planned; all others
+// go through. It is safe for concurrent use.
+type Faulty struct {
+	store.Store
+
+	mu    sync.Mutex
+	calls map[Op]int
+	plans map[Op]map[int]plan
+}
+
+type plan struct {
+	err   error
+	after bool
+	hold  *Hold
+}
+
+// Hold is a call that waits.
+type Hold struct {
+	entered chan struct{}
+	release chan struct{}
+	once    sync.Once
+}
+
+// Entered is closed when the call has begun.
+func (h *Hold) Entered() <-chan struct{} { return h.entered }
+
+// Release lets the call go on. It may be called more than once.
+func (h *Hold) Release() { h.once.Do(func() { close(h.release) }) }
+
+// NewFaulty wraps a store; without plans it changes nothing.
+func NewFaulty(s store.Store) *Faulty {
+	return &Faulty{Store: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}}
+}
+
+// Fail makes the nth call of op from now on (1 is the next) fail with err
+// before it takes effect.
+func (f *Faulty) Fail(op Op, nth int, err error) { f.plan(op, nth, plan{err: err}) }
+
+// FailAfter makes the nth call of op from now on take effect and then fail
+// with err: the answer was lost, not the work.
+func (f *Faulty) FailAfter(op Op, nth int, err error) { f.plan(op, nth, plan{err: err, after: true}) }
+
+// Hold makes the nth call of op from now on wait, before it takes effect,
+// until it is released or its context is done.
+func (f *Faulty) Hold(op Op, nth int) *Hold {
+	h := newHold()
+	f.plan(op, nth, plan{hold: h})
+	return h
+}
+
+// HoldAfter is Hold after the call has taken effect.
+func (f *Faulty) HoldAfter(op Op, nth int) *Hold {
+	h := newHold()
+	f.plan(op, nth, plan{hold: h, after: true})
+	return h
+}
+
+// Calls is how often op was called.
+func (f *Faulty) Calls(op Op) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.calls[op]
+}
+
+func newHold() *Hold { return &Hold{entered: make(chan struct{}), release: make(chan struct{})} }
+
+func (f *Faulty) plan(op Op, nth int, p plan) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.plans[op] == nil {
+		f.plans[op] = map[int]plan{}
+	}
+	f.plans[op][f.calls[op]+nth] = p
+}
+
+// call runs f as the plan for this call of op has it.
+func (f *Faulty) call(ctx context.Context, op Op, run func() error) error {
+	f.mu.Lock()
+	f.calls[op]++
+	p := f.plans[op][f.calls[op]]
+	delete(f.plans[op], f.calls[op])
+	f.mu.Unlock()
+	if p.after {
+		if err := run(); err != nil {
+			return err
+		}
+		return p.meddle(ctx)
+	}
+	if err := p.meddle(ctx); err != nil {
+		return err
+	}
+	return run()
+}
+
+func (p plan) meddle(ctx context.Context) error {
+	if p.hold == nil {
+		return p.err
+	}
+	close(p.hold.entered)
+	select {
+	case <-p.hold.release:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Commit implements [store.Committer].
+func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.Outcome, err error) {
+	err = f.call(ctx, OpCommit, func() error { out, err = f.Store.Commit(ctx, batch); return err })
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// Load implements [store.Committer].
+func (f *Faulty) Load(ctx context.Context, need store.Need) (snap store.Snapshot, err error) {
+	err = f.call(ctx, OpLoad, func() error { snap, err = f.Store.Load(ctx, need); return err })
+	return snap, err
+}
+
+// ReadPartition implements [store.Log].
+func (f *Faulty) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) (rows []store.Event, err error) {
+	err = f.call(ctx, OpRead, func() error { rows, err = f.Store.ReadPartition(ctx, p, from, to, limit); return err })
+	return rows, err
+}
+
+// SetRegister implements [store.Registers].
+func (f *Faulty) SetRegister(
+	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
+) error {
+	return f.call(ctx, OpSetRegister, func() error { return f.Store.SetRegister(ctx, key, expect, body, expires) })
+}
+
+// Advance implements [store.Readers].
+func (f *Faulty) Advance(ctx context.Context, step store.Step) error {
+	return f.call(ctx, OpAdvance, func() error { return f.Store.Advance(ctx, step) })
+}
