@@ -1,0 +1,194 @@
+// Package chat is the REST routes of threads: making and listing them, their
+// members, messages, read marks, unread counts and presence.
+//
+// What a route shows is read through [live.Hub.Read], or, for the little that
+// a public thread shows to all, through the kind's own rules. A write is
+// answered by reading anew what the receipt names.
+//
+// # Caveats
+//
+// Lists are JSON arrays, as clients of the earlier product expect them. What
+// else is to say stands in the header: X-As-Of is the cursor of what was read,
+// X-Has-More and X-Next-Cursor lead to the next page.
+//
+// # Dependencies
+//
+// Packages gotong, httpapi, live, store, community/thread, community/group.
+package chat
+
+import (
+	"context"
+	"encoding/base64"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Hub is what the routes need of live delivery; [live.Hub] is one.
+type Hub interface {
+	Read(ctx context.Context, reader gotong.Reader, q live.Query) (live.Page, error)
+	Await(ctx context.Context, p gotong.Partition, position uint64) error
+	Names(ctx context.Context, ids []string) map[string]string
+	Present(stream gotong.Stream) []string
+	Epoch() gotong.Epoch
+}
+
+// Store is the read side of the store, and read marks.
+type Store interface {
+	store.Committer
+	store.Registers
+}
+
+// Options are what the routes work with; all are required.
+type Options struct {
+	Engine httpapi.Executor
+	Hub    Hub
+	Store  Store
+	Codec  *store.Codec
+	Now    func() gotong.Instant
+}
+
+type chat struct {
+	Options
+	kind gotong.Kind
+}
+
+// Routes are the routes under /v1/chat.
+func Routes(opts Options) func(*httpapi.API) {
+	c := &chat{Options: opts, kind: thread.Kind()}
+	return func(api *httpapi.API) {
+		c.threadRoutes(api)
+		c.memberRoutes(api)
+		c.messageRoutes(api)
+		c.writeRoutes(api)
+		c.markRoutes(api)
+	}
+}
+
+const (
+	tagThreads  = "Threads"
+	tagMembers  = "Members"
+	tagMessages = "Messages"
+	tagReading  = "Reading"
+)
+
+// inThread names a thread in the path.
+type inThread struct {
+	ID string `path:"id" doc:"The thread's id."`
+}
+
+func (in inThread) stream() (gotong.Stream, error) {
+	s, err := gotong.ParseStream(thread.Name + "/" + in.ID)
+	if err != nil {
+		return "", gotong.NotFound()
+	}
+	return s, nil
+}
+
+// inPage is how much of a list is asked for.
+type inPage struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
+	Cursor string `query:"cursor" doc:"X-Next-Cursor of the page before."`
+}
+
+// name is what the cursor stands for.
+func (p inPage) name() (string, error) {
+	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
+	if err != nil {
+		return "", gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read.")
+	}
+	return string(b), nil
+}
+
+func cursorOf(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
+
+func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Principal.Reader() }
+
+// asOf is the cursor of a stream at this seq, from which it can be followed.
+func (c *chat) asOf(seq uint64) string {
+	return gotong.Cursor{Epoch: c.Hub.Epoch(), Seq: seq}.String()
+}
+
+// awaitTimeout bounds how long a removal waits for its own node.
+const awaitTimeout = 5 * time.Second
+
+// await returns once nobody on this node is sent anything that the commit took
+// from him (contract D13).
+func (c *chat) await(ctx context.Context, r gotong.Receipt) error {
+	if r.First == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
+	defer cancel()
+	if err := c.Hub.Await(ctx, r.Partition, r.Position); err != nil {
+		return gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
+	}
+	return nil
+}
+
+// run executes a command on a thread.
+func (c *chat) run(
+	ctx context.Context, in inThread, name string, data any, raw []byte, targets ...string,
+) (gotong.Receipt, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return gotong.Receipt{}, err
+	}
+	return httpapi.Run(ctx, c.Engine, httpapi.CallOf(ctx).Command(stream, name, data, raw, targets...))
+}
+
+// load reads the rules' view of a thread for a reader, and what else more
+// names, in one snapshot. Who may not know of the thread gets
+// [gotong.CodeNotFound].
+func (c *chat) load(
+	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State) store.Need,
+) (look, error) {
+	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
+		func(s gotong.State) []gotong.Ref { return c.kind.AccessNeeds(s, r) }, more)
+	if err != nil {
+		return look{}, err
+	}
+	l := look{stream: stream, reader: r, state: state, snap: snap, grant: c.kind.Access(state, r)}
+	t, ok := gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
+	if !ok || !thread.MayKnow(t, l.grant) {
+		return look{}, gotong.NotFound()
+	}
+	l.thread = t
+	return l, nil
+}
+
+// look is one reader's view of one thread.
+type look struct {
+	stream gotong.Stream
+	reader gotong.Reader
+	state  gotong.State
+	snap   store.Snapshot
+	thread thread.Thread
+	grant  gotong.Grant
+}
+
+// own is the reader's row in the thread.
+func (l look) own() thread.Member {
+	m, _ := gotong.Doc[thread.Member](l.state, gotong.MemberKey(l.stream, l.reader.UserID))
+	return m
+}
+
+// document reads a document that a snapshot holds; false where it does not.
+func document[T any](codec *store.Codec, snap store.Snapshot, key gotong.Key) (T, bool, error) {
+	var none T
+	body, ok := snap.Documents[key]
+	if !ok {
+		return none, false, nil
+	}
+	return decoded[T](codec, store.Document{Key: key, Body: body})
+}
+
+func decoded[T any](codec *store.Codec, row store.Document) (T, bool, error) {
+	doc, err := codec.Document(row.Key.Collection, row.Body)
+	v, ok := doc.(T)
+	return v, ok, err
+}

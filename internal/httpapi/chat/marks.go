@@ -1,0 +1,189 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (c *chat) markRoutes(api *httpapi.API) {
+	const base = "/v1/chat/threads/{id}"
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-read-cursor", Method: http.MethodGet, Path: base + "/read-cursor", Tag: tagReading,
+		Summary: "Get how far you have read", Description: "For members; 404 where nothing was marked yet.",
+	}, c.getMark)
+	httpapi.Register(api, httpapi.Route{
+		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
+		Summary: "Mark as read up to a message", Description: "It only moves forward: an older message leaves it where it is.",
+	}, c.setMark)
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
+		Summary: "Count unread messages", Description: "For each of your threads, newest thread first; counted to 999.",
+	}, c.listUnread)
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-presence", Method: http.MethodGet, Path: base + "/presence", Tag: tagReading,
+		Summary: "See who is there", Description: "The users who follow the thread now, as far as this node has heard.",
+	}, c.presence)
+}
+
+// readMarks is the collection of registers (user id, thread id) → mark.
+const readMarks = "read_marks"
+
+// mark is how far a user has read in a thread. It only grows.
+type mark struct {
+	N         uint64         `json:"n"`
+	Seq       uint64         `json:"seq"`
+	MessageID gotong.EventID `json:"message_id"`
+	At        gotong.Instant `json:"at"`
+}
+
+// ReadCursor is how far a user has read in a thread.
+type ReadCursor struct {
+	ThreadID          string         `json:"thread_id"`
+	UserID            string         `json:"user_id"`
+	LastReadMessageID gotong.EventID `json:"last_read_message_id"`
+	LastReadAtMS      int64          `json:"last_read_at_ms"`
+	Seq               uint64         `json:"seq"`
+	N                 uint64         `json:"n"`
+}
+
+func (m mark) view(stream gotong.Stream, userID string) ReadCursor {
+	return ReadCursor{
+		ThreadID: stream.ID(), UserID: userID, LastReadMessageID: m.MessageID, LastReadAtMS: m.At.Milli(),
+		Seq: m.Seq, N: m.N,
+	}
+}
+
+func markKey(userID string, stream gotong.Stream) gotong.Key {
+	return gotong.Key{Collection: readMarks, Owner: userID, Name: stream.ID()}
+}
+
+// mark reads a user's mark and the version of its register; the zero mark
+// where nothing was marked yet.
+func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (mark, uint64, error) {
+	var m mark
+	reg, err := c.Store.Register(ctx, markKey(userID, stream))
+	if err != nil || reg.Version == 0 {
+		return m, reg.Version, err
+	}
+	if err := json.Unmarshal(reg.Body, &m); err != nil {
+		return m, reg.Version, fmt.Errorf("chat: read mark: %w", err)
+	}
+	return m, reg.Version, nil
+}
+
+type getMarkIn struct {
+	inThread
+}
+
+type markOut struct {
+	Body ReadCursor
+}
+
+func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream}); err != nil {
+		return nil, err
+	}
+	me := reader(ctx).UserID
+	m, version, err := c.mark(ctx, me, stream)
+	if err != nil {
+		return nil, err
+	}
+	if version == 0 {
+		return nil, gotong.NotFound()
+	}
+	return &markOut{m.view(stream, me)}, nil
+}
+
+// SetMark is the body of marking as read.
+type SetMark struct {
+	MessageID gotong.EventID `json:"message_id"`
+}
+
+type setMarkIn struct {
+	inThread
+	JSON httpapi.Body[SetMark]
+}
+
+// markTries bounds how often a mark is tried anew because another device of
+// the same user was faster.
+const markTries = 10
+
+func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	message, _, err := c.find(ctx, stream, in.JSON.Value.MessageID)
+	if err != nil {
+		return nil, err
+	}
+	me := reader(ctx).UserID
+	next := mark{N: message.N, Seq: message.Seq, MessageID: message.MessageID, At: c.Now()}
+	body, err := json.Marshal(next)
+	if err != nil {
+		return nil, fmt.Errorf("chat: read mark: %w", err)
+	}
+	for range markTries {
+		old, version, err := c.mark(ctx, me, stream)
+		if err != nil {
+			return nil, err
+		}
+		if version > 0 && old.N >= next.N {
+			return &markOut{old.view(stream, me)}, nil
+		}
+		err = c.Store.SetRegister(ctx, markKey(me, stream), version, body, 0)
+		if err == nil {
+			return &markOut{next.view(stream, me)}, nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return nil, err
+		}
+	}
+	return nil, gotong.NewError(gotong.CodeBusy, "Another device marks the same thread; try again.")
+}
+
+// Present is a user who follows a thread now.
+type Present struct {
+	UserID string `json:"user_id"`
+	Name   string `json:"name"`
+}
+
+// Presence is who follows a thread now.
+type Presence struct {
+	Users []Present `json:"users"`
+	AsOf  string    `json:"as_of"`
+}
+
+type presenceOut struct {
+	Body Presence
+}
+
+func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream})
+	if err != nil {
+		return nil, err
+	}
+	ids := c.Hub.Present(stream)
+	names := c.Hub.Names(ctx, ids)
+	out := &presenceOut{Presence{Users: []Present{}, AsOf: c.asOf(page.Head.Seq)}}
+	for _, id := range ids {
+		out.Body.Users = append(out.Body.Users, Present{UserID: id, Name: names[id]})
+	}
+	return out, nil
+}

@@ -1,0 +1,257 @@
+package chat
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (c *chat) messageRoutes(api *httpapi.API) {
+	const base = "/v1/chat/threads/{id}/messages"
+	const about = "Ascending. Without a position: the newest. After after_seq, or strictly after the tuple " +
+		"(since_created_at_ms, since_message_id): the oldest of those. before_seq leads back. X-Has-More says that there " +
+		"are more, and X-Next-Seq where to go on."
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-messages", Method: http.MethodGet, Path: base, Tag: tagMessages, Summary: "Read messages", Description: about,
+	}, c.listMessages)
+	httpapi.Register(api, httpapi.Route{
+		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
+		Summary: "Read messages, as earlier clients poll", Description: about + " It never waits; /v1/realtime/poll does.",
+	}, c.listMessages)
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-message", Method: http.MethodGet, Path: base + "/{mid}", Tag: tagMessages, Summary: "Get a message",
+	}, c.getMessage)
+}
+
+type listMessagesIn struct {
+	inThread
+	SinceMS   int64          `query:"since_created_at_ms" minimum:"0"`
+	SinceID   gotong.EventID `query:"since_message_id"`
+	AfterSeq  uint64         `query:"after_seq"`
+	BeforeSeq uint64         `query:"before_seq"`
+	Limit     int            `query:"limit" minimum:"1" maximum:"200" default:"50"`
+	MinSeq    uint64         `query:"min_seq" doc:"Wait until the thread has this event; 503 not_yet after 5 s."`
+
+	given map[string]bool
+}
+
+// Resolve notes which parameters are there, because 0 is a position too.
+func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
+	u := ctx.URL()
+	in.given = map[string]bool{}
+	for name := range u.Query() {
+		in.given[name] = true
+	}
+	if in.given["since_message_id"] && !in.given["since_created_at_ms"] {
+		return []error{gotong.NewError(httpapi.CodeBadRequest, "since_message_id needs since_created_at_ms beside it.")}
+	}
+	positions := 0
+	for _, name := range [...]string{"since_created_at_ms", "after_seq", "before_seq"} {
+		if in.given[name] {
+			positions++
+		}
+	}
+	if positions > 1 {
+		return []error{gotong.NewError(httpapi.CodeBadRequest, "Give one position: after_seq, before_seq or the since tuple.")}
+	}
+	return nil
+}
+
+type messagesOut struct {
+	AsOf    string `header:"X-As-Of"`
+	HasMore bool   `header:"X-Has-More"`
+	NextSeq uint64 `header:"X-Next-Seq"`
+	Body    []MessageView
+}
+
+func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	first, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: in.MinSeq})
+	if err != nil {
+		return nil, err
+	}
+	q := live.Query{Stream: stream, Limit: pageEvents, Descending: true}
+	switch {
+	case in.given["since_created_at_ms"]:
+		q.Descending = false
+		if q.From, err = c.seqSince(ctx, stream, first.Head.Seq, in.SinceMS, in.SinceID); err != nil {
+			return nil, err
+		}
+	case in.given["after_seq"]:
+		q.Descending, q.From = false, in.AfterSeq
+	case in.given["before_seq"]:
+		q.To = max(1, in.BeforeSeq) - 1
+		if q.To == 0 {
+			return &messagesOut{AsOf: c.asOf(first.Head.Seq), Body: []MessageView{}}, nil
+		}
+	}
+	if q.From > first.Head.Seq {
+		return nil, gotong.NewError(gotong.CodeCursorAhead, "The position is ahead of the thread.")
+	}
+	return c.collect(ctx, q, in.Limit)
+}
+
+// The bounds of one answer: events looked at in one read, and reads.
+const (
+	pageEvents = 500
+	maxReads   = 40
+)
+
+// collect reads events until it has enough messages. Where the thread holds
+// little else than other events, it stops before and says where to go on.
+func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesOut, error) {
+	out := &messagesOut{}
+	var found []live.Event
+	for range maxReads {
+		page, err := c.Hub.Read(ctx, reader(ctx), q)
+		if err != nil {
+			return nil, err
+		}
+		if out.AsOf == "" {
+			out.AsOf = c.asOf(page.Head.Seq)
+		}
+		for _, e := range page.Events {
+			if _, ok := messageOf(e, nil); ok {
+				found = append(found, e)
+			}
+		}
+		out.HasMore = !page.Done || len(found) > limit
+		if q.Descending {
+			q.To, out.NextSeq = page.From, page.From+1
+		} else {
+			q.From, out.NextSeq = page.To, page.To
+		}
+		if page.Done || len(found) > limit {
+			break
+		}
+	}
+	if len(found) > limit {
+		found = found[:limit]
+	}
+	if len(found) == limit {
+		out.NextSeq = found[limit-1].Seq
+	}
+	if q.Descending {
+		slices.Reverse(found)
+	}
+	out.Body = c.render(ctx, found)
+	return out, nil
+}
+
+// render is the views of messages, with the names of their authors.
+func (c *chat) render(ctx context.Context, events []live.Event) []MessageView {
+	var ids []string
+	for _, e := range events {
+		if !slices.Contains(ids, e.Actor.UserID) {
+			ids = append(ids, e.Actor.UserID)
+		}
+	}
+	names := c.Hub.Names(ctx, ids)
+	list := make([]MessageView, 0, len(events))
+	for _, e := range events {
+		if m, ok := messageOf(e, names); ok {
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
+// seqSince is the seq of the last event that is not strictly after the tuple.
+func (c *chat) seqSince(
+	ctx context.Context, stream gotong.Stream, head uint64, ms int64, id gotong.EventID,
+) (uint64, error) {
+	return store.SeqAfter(ctx, c.Store, stream, head, func(e *store.Event) bool {
+		if e.At.Milli() != ms {
+			return e.At.Milli() > ms
+		}
+		return !id.IsZero() && e.ID.Compare(id) > 0
+	})
+}
+
+// inMessage names a message in the path.
+type inMessage struct {
+	inThread
+	MessageID string `path:"mid" doc:"The message's id."`
+}
+
+func (in inMessage) message() (gotong.EventID, error) {
+	id, err := gotong.ParseEventID(in.MessageID)
+	if err != nil {
+		return id, gotong.NotFound()
+	}
+	return id, nil
+}
+
+type getMessageIn struct {
+	inMessage
+	IfNoneMatch string `header:"If-None-Match"`
+}
+
+type messageOut struct {
+	Status int
+	ETag   string `header:"ETag"`
+	AsOf   string `header:"X-As-Of"`
+	Body   MessageView
+}
+
+func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	id, err := in.message()
+	if err != nil {
+		return nil, err
+	}
+	view, head, err := c.find(ctx, stream, id)
+	if err != nil {
+		return nil, err
+	}
+	// Reactions change a message without a new revision.
+	out := &messageOut{Status: http.StatusOK, ETag: messageTag(view.Revision), AsOf: c.asOf(head), Body: view}
+	if len(view.Reactions) == 0 && httpapi.Matches(in.IfNoneMatch, out.ETag) {
+		out.Status = http.StatusNotModified
+	}
+	return out, nil
+}
+
+// find is one message by its id, for a reader who may see it. It authorises
+// before it looks, so that how long it takes tells nothing.
+func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID) (MessageView, uint64, error) {
+	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream})
+	if err != nil {
+		return MessageView{}, 0, err
+	}
+	row, ok, err := store.FindEvent(ctx, c.Store, stream, id, page.Head.Seq)
+	if err != nil {
+		return MessageView{}, 0, err
+	}
+	if !ok {
+		return MessageView{}, 0, gotong.NotFound()
+	}
+	view, err := c.message(ctx, stream, row.Seq)
+	return view, page.Head.Seq, err
+}
+
+// message is the message that the event seq posted.
+func (c *chat) message(ctx context.Context, stream gotong.Stream, seq uint64) (MessageView, error) {
+	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
+	if err != nil {
+		return MessageView{}, err
+	}
+	list := c.render(ctx, page.Events)
+	if len(list) == 0 {
+		return MessageView{}, gotong.NotFound()
+	}
+	return list[0], nil
+}

@@ -1,0 +1,184 @@
+package chat
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (c *chat) threadRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "create-thread", Method: http.MethodPost, Path: "/v1/chat/threads", Tag: tagThreads, Status: http.StatusCreated,
+		Write: true, Summary: "Create a thread",
+		Description: "Who creates it owns it. In the scope of a group (ent-…) only its members create threads, and a thread may borrow the group's members.",
+	}, c.create)
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
+		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. Without: those that you are a member of.",
+	}, c.list)
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
+	}, c.get)
+	httpapi.Register(api, httpapi.Route{
+		ID: "set-history", Method: http.MethodPut, Path: "/v1/chat/threads/{id}/history", Tag: tagThreads, Write: true,
+		Summary:     "Change the history policy",
+		Description: "It holds for what is said from now on: all members may read it, or only those who are members then.",
+	}, c.setHistory)
+}
+
+// CreateThread is the body of creating a thread.
+type CreateThread struct {
+	ScopeID string         `json:"scope_id" minLength:"1" maxLength:"128"`
+	Privacy thread.Privacy `json:"privacy_level" enum:"public,private"`
+	History thread.Policy  `json:"history,omitempty" enum:"all,from_join" doc:"all where it is not said."`
+	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"own where it is not said."`
+}
+
+type createIn struct {
+	JSON httpapi.Body[CreateThread]
+}
+
+type writtenThread struct {
+	Location string `header:"Location"`
+	ETag     string `header:"ETag"`
+	Body     Written[ThreadView]
+}
+
+func (c *chat) create(ctx context.Context, in *createIn) (*writtenThread, error) {
+	call := httpapi.CallOf(ctx)
+	stream := thread.StreamOf(call.Principal.UserID, call.RequestID)
+	cmd := call.Command(stream, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
+	receipt, err := httpapi.Run(ctx, c.Engine, cmd)
+	if err != nil {
+		return nil, err
+	}
+	out, err := c.answerThread(ctx, receipt)
+	if err == nil {
+		out.Location = "/v1/chat/threads/" + stream.ID()
+	}
+	return out, err
+}
+
+// answerThread renders the thread that a receipt is about.
+func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*writtenThread, error) {
+	view, err := c.view(ctx, receipt.Stream)
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeNotFound:
+		return &writtenThread{Body: bare[ThreadView](receipt)}, nil
+	case err != nil:
+		return nil, err
+	default:
+		return &writtenThread{ETag: view.tag(), Body: Written[ThreadView]{View: &view}}, nil
+	}
+}
+
+// HistoryPolicy is the body of changing the history policy.
+type HistoryPolicy struct {
+	Policy thread.Policy `json:"policy" enum:"all,from_join"`
+}
+
+type setHistoryIn struct {
+	inThread
+	JSON httpapi.Body[HistoryPolicy]
+}
+
+func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*writtenThread, error) {
+	receipt, err := c.run(ctx, in.inThread, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
+	if err != nil {
+		return nil, err
+	}
+	return c.answerThread(ctx, receipt)
+}
+
+type getIn struct {
+	inThread
+	MinSeq      uint64 `query:"min_seq" doc:"Wait until the thread has this event; 503 not_yet after 5 s."`
+	IfNoneMatch string `header:"If-None-Match"`
+}
+
+type threadOut struct {
+	Status int
+	ETag   string `header:"ETag"`
+	AsOf   string `header:"X-As-Of"`
+	Body   ThreadView
+}
+
+func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	if in.MinSeq > 0 {
+		// Who may not read may wait for nothing; what he may know comes below.
+		_, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: in.MinSeq})
+		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
+			return nil, err
+		}
+	}
+	view, err := c.view(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	out := &threadOut{Status: http.StatusOK, ETag: view.tag(), AsOf: view.AsOf, Body: view}
+	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
+		out.Status = http.StatusNotModified
+	}
+	return out, nil
+}
+
+// tag is the ETag: all that can change in a thread's view.
+func (v ThreadView) tag() string {
+	unread, members := -1, v.MemberCount
+	if v.Unread != nil {
+		unread = *v.Unread
+	}
+	return fmt.Sprintf("%q", fmt.Sprintf("%s.%d.%d.%s", v.AsOf, members, unread, v.MyRole))
+}
+
+// view is the thread as the caller may see it.
+func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {
+	l, err := c.load(ctx, stream, reader(ctx), groupOf(stream))
+	if err != nil {
+		return ThreadView{}, err
+	}
+	t, head := l.thread, l.state.Head
+	v := ThreadView{
+		ThreadID: stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
+		Members: t.Members, MemberCount: t.Roster.Members, CreatedAtMS: t.CreatedAt.Milli(),
+		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq),
+	}
+	if t.Members == thread.Home {
+		g, _, err := document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))
+		if err != nil {
+			return v, err
+		}
+		v.MemberCount = g.Roster.Members
+	}
+	if !l.grant.Readable {
+		return v, nil
+	}
+	unread, err := c.unreadOf(ctx, l)
+	if err != nil {
+		return v, err
+	}
+	v.MyRole, v.Unread, v.N = thread.Role(l.grant.Roles[0]), &unread, &head.Count
+	return v, nil
+}
+
+// groupOf reads the group whose members a thread borrows, where it does.
+func groupOf(stream gotong.Stream) func(gotong.State) store.Need {
+	return func(s gotong.State) store.Need {
+		t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(stream.ID()))
+		if t.Members != thread.Home {
+			return store.Need{}
+		}
+		return store.Need{Documents: []gotong.Key{group.GroupKey(t.Home.ID())}}
+	}
+}

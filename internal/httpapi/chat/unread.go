@@ -1,0 +1,136 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"strconv"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Unread is how much of one thread its reader has not read.
+type Unread struct {
+	ThreadID string `json:"thread_id"`
+	Unread   int    `json:"unread" minimum:"0" maximum:"999"`
+	N        uint64 `json:"n" doc:"The ordinal of the newest message."`
+	AsOf     string `json:"as_of"`
+}
+
+type listUnreadIn struct {
+	inPage
+}
+
+type unreadOut struct {
+	HasMore    bool   `header:"X-Has-More"`
+	NextCursor string `header:"X-Next-Cursor"`
+	Body       []Unread
+}
+
+func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, error) {
+	lines, more, err := c.lines(ctx, in.inPage, "")
+	if err != nil {
+		return nil, err
+	}
+	out := &unreadOut{HasMore: more, Body: []Unread{}}
+	for _, line := range lines {
+		stream := gotong.NewStream(thread.Name, line.id)
+		l, err := c.load(ctx, stream, reader(ctx), nil)
+		switch {
+		case gotong.CodeOf(err) == gotong.CodeNotFound || err == nil && !l.grant.Readable:
+			continue // it changed since the list was read
+		case err != nil:
+			return nil, err
+		}
+		count, err := c.unreadOf(ctx, l)
+		if err != nil {
+			return nil, err
+		}
+		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, c.asOf(l.state.Head.Seq)})
+	}
+	if more {
+		out.NextCursor = cursorOf(lines[len(lines)-1].name)
+	}
+	return out, nil
+}
+
+// unreadOf counts the messages above the reader's mark that he may see and that
+// were not deleted.
+func (c *chat) unreadOf(ctx context.Context, l look) (int, error) {
+	m, _, err := c.mark(ctx, l.reader.UserID, l.stream)
+	if err != nil {
+		return 0, err
+	}
+	var fault error
+	keep := func(err error) { fault = cmp.Or(fault, err) }
+	before := func(home gotong.Stream, seq uint64) uint64 {
+		n, err := c.countBefore(ctx, l, home, seq)
+		keep(err)
+		return n
+	}
+	visible := thread.VisibleOrdinals(l.thread, l.own(), l.grant, before)
+	last := l.state.Head.Count
+	count := thread.Unread(m.N, last, visible, c.deleted(ctx, l.stream, m.N, last, keep))
+	return count, fault
+}
+
+// deleted yields the ordinals of deleted messages in (from, to], reading rows
+// only as far as they are asked for.
+func (c *chat) deleted(
+	ctx context.Context, stream gotong.Stream, from, to uint64, failed func(error),
+) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for from < to {
+			snap, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
+				Collection: thread.Deletions, Owner: stream.ID(), Limit: deletedPage,
+				From: gotong.SeqName(from + 1), To: gotong.SeqName(to),
+			}}})
+			if err != nil {
+				failed(err)
+				return
+			}
+			rows := snap.Ranges[0]
+			for _, row := range rows {
+				n, err := strconv.ParseUint(row.Key.Name, 10, 64)
+				failed(err)
+				if err != nil || !yield(n) {
+					return
+				}
+				from = n
+			}
+			if len(rows) < deletedPage {
+				return
+			}
+		}
+	}
+}
+
+const deletedPage = 200
+
+// countBefore is how many messages the thread had before the event seq of its
+// home was committed; the two share a partition, so positions tell.
+func (c *chat) countBefore(ctx context.Context, l look, home gotong.Stream, seq uint64) (uint64, error) {
+	snap, err := c.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: home, From: seq - 1, To: seq}}})
+	if err != nil {
+		return 0, err
+	}
+	if len(snap.Events[0]) == 0 {
+		return 0, store.ErrCorrupt
+	}
+	position := snap.Events[0][0].Position
+	last, err := store.SeqAfter(ctx, c.Store, l.stream, l.state.Head.Seq,
+		func(e *store.Event) bool { return e.Position >= position })
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	snap, err = c.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: l.stream, From: last - 1, To: last}}})
+	if err != nil {
+		return 0, err
+	}
+	if len(snap.Events[0]) == 0 {
+		return 0, store.ErrCorrupt
+	}
+	return snap.Events[0][0].Count, nil
+}

@@ -1,0 +1,137 @@
+package chat
+
+import (
+	"encoding/json"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+)
+
+// ThreadView is a thread as one reader sees it.
+type ThreadView struct {
+	ThreadID    string         `json:"thread_id"`
+	ScopeID     string         `json:"scope_id"`
+	CreatedBy   string         `json:"created_by"`
+	Privacy     thread.Privacy `json:"privacy_level" enum:"public,private"`
+	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"From where on members may read."`
+	Members     thread.Source  `json:"members" enum:"own,home" doc:"Whose members it has: its own, or those of its group."`
+	MemberCount int            `json:"member_count"`
+	CreatedAtMS int64          `json:"created_at_ms"`
+	UpdatedAtMS int64          `json:"updated_at_ms"`
+	Seq         uint64         `json:"seq" doc:"Of the newest event."`
+	AsOf        string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
+	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent for who is not a member."`
+	Unread      *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
+	N           *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
+}
+
+// MemberView is one member of a thread.
+type MemberView struct {
+	ThreadID    string      `json:"thread_id"`
+	UserID      string      `json:"user_id"`
+	Name        string      `json:"name,omitempty"`
+	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for who never was a member."`
+	JoinedAtMS  int64       `json:"joined_at_ms"`
+	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`
+	MuteUntilMS int64       `json:"mute_until_ms,omitempty"`
+}
+
+// Author is who wrote a message, as others may see him.
+type Author struct {
+	UserID string `json:"user_id"`
+	Name   string `json:"name"`
+}
+
+// Reaction is one emoji on a message and who put it there.
+type Reaction struct {
+	Emoji   string   `json:"emoji"`
+	Count   int      `json:"count"`
+	UserIDs []string `json:"user_ids"`
+}
+
+// MessageView is a message as it reads now.
+type MessageView struct {
+	ThreadID      string            `json:"thread_id"`
+	MessageID     gotong.EventID    `json:"message_id"`
+	Seq           uint64            `json:"seq"`
+	N             uint64            `json:"n" doc:"Ordinal among the thread's messages."`
+	Author        Author            `json:"author"`
+	AuthorID      string            `json:"author_id"`
+	Body          string            `json:"body" doc:"Empty once the message was deleted."`
+	Attachments   []json.RawMessage `json:"attachments"`
+	CreatedAtMS   int64             `json:"created_at_ms"`
+	At            gotong.Instant    `json:"at" format:"date-time"`
+	EditedAtMS    int64             `json:"edited_at_ms,omitempty"`
+	DeletedAtMS   int64             `json:"deleted_at_ms,omitempty"`
+	Revision      uint64            `json:"revision" doc:"0 as posted; one more with each edit."`
+	ReplyTo       gotong.EventID    `json:"reply_to,omitzero"`
+	Reactions     []Reaction        `json:"reactions"`
+	RequestID     string            `json:"request_id"`
+	CorrelationID string            `json:"correlation_id"`
+	SentAtMS      int64             `json:"sent_at_ms,omitempty" doc:"Of an imported message: when it was sent elsewhere."`
+	SentBy        string            `json:"sent_by,omitempty" doc:"Of an imported message: by whom."`
+}
+
+// messageOf renders a message.posted event; false for any other event.
+func messageOf(e live.Event, names map[string]string) (MessageView, bool) {
+	posted, ok := e.Data.(thread.Posted)
+	if !ok {
+		return MessageView{}, false
+	}
+	text, _ := e.Content.(thread.Text)
+	author := e.Actor.UserID
+	return MessageView{
+		ThreadID: e.Stream.ID(), MessageID: e.ID, Seq: e.Seq, N: posted.N,
+		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
+		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
+		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
+		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions),
+		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
+	}, true
+}
+
+func reactionsOf(byEmoji map[string][]string) []Reaction {
+	list := make([]Reaction, 0, len(byEmoji))
+	for _, emoji := range slices.Sorted(maps.Keys(byEmoji)) {
+		list = append(list, Reaction{Emoji: emoji, Count: len(byEmoji[emoji]), UserIDs: byEmoji[emoji]})
+	}
+	return list
+}
+
+// messageTag is the ETag of a message: its revision.
+func messageTag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
+
+// Written is the answer of a write: what was written, as it reads now, or the
+// bare receipt for who may no longer read it.
+type Written[T any] struct {
+	View    *T
+	Receipt *httpapi.ReceiptView
+}
+
+// MarshalJSON is the one that is there.
+func (w Written[T]) MarshalJSON() ([]byte, error) {
+	if w.View != nil {
+		return json.Marshal(w.View)
+	}
+	return json.Marshal(w.Receipt)
+}
+
+// Schema is either form, for the document.
+func (Written[T]) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		r.Schema(reflect.TypeFor[T](), true, ""), r.Schema(reflect.TypeFor[httpapi.ReceiptView](), true, ""),
+	}}
+}
+
+func bare[T any](r gotong.Receipt) Written[T] {
+	view := httpapi.ViewReceipt(r)
+	return Written[T]{Receipt: &view}
+}

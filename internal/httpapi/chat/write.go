@@ -1,0 +1,232 @@
+package chat
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (c *chat) writeRoutes(api *httpapi.API) {
+	const base = "/v1/chat/threads/{id}/messages"
+	httpapi.Register(api, httpapi.Route{
+		ID: "send-message", Method: http.MethodPost, Path: base + "/send", Tag: tagMessages, Write: true,
+		Status: http.StatusCreated, Summary: "Send a message",
+		Description: "Once it is answered, the message has its final seq and survives a crash and a power loss.",
+	}, c.send)
+	httpapi.Register(api, httpapi.Route{
+		ID: "edit-message", Method: http.MethodPatch, Path: base + "/{mid}", Tag: tagMessages, Write: true,
+		Summary:     "Edit a message",
+		Description: "Its author, for 15 minutes. The revision that is replaced comes as If-Match or in the body.",
+	}, c.edit)
+	httpapi.Register(api, httpapi.Route{
+		ID: "delete-message", Method: http.MethodDelete, Path: base + "/{mid}", Tag: tagMessages, Write: true,
+		Summary:     "Delete a message",
+		Description: "Its author, or who moderates. Without If-Match, whatever its revision.",
+	}, c.delete)
+	httpapi.Register(api, httpapi.Route{
+		ID: "add-reaction", Method: http.MethodPut, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages, Write: true,
+		Summary: "React to a message",
+	}, c.react)
+	httpapi.Register(api, httpapi.Route{
+		ID: "remove-reaction", Method: http.MethodDelete, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages,
+		Write: true, Summary: "Take a reaction back",
+	}, c.unreact)
+}
+
+// Send is the body of sending a message.
+type Send struct {
+	Body        string            `json:"body" doc:"1 to 4000 characters without the space around it."`
+	Attachments []json.RawMessage `json:"attachments,omitempty" doc:"Must be empty: there are none yet."`
+	ReplyTo     gotong.EventID    `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
+	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: when it was sent elsewhere."`
+	SentBy      string            `json:"sent_by,omitempty" doc:"In an import: by whom."`
+}
+
+type sendIn struct {
+	inThread
+	JSON httpapi.Body[Send]
+}
+
+type writtenMessage struct {
+	Location string `header:"Location"`
+	ETag     string `header:"ETag"`
+	Body     Written[MessageView]
+}
+
+func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
+	v := in.JSON.Value
+	receipt, err := c.run(ctx, in.inThread, thread.CmdPost, thread.Post{
+		Body: v.Body, Attachments: v.Attachments, ReplyTo: v.ReplyTo,
+		Origin: thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy},
+	}, in.JSON.Raw)
+	if err != nil {
+		return nil, err
+	}
+	view, err := c.message(ctx, receipt.Stream, receipt.First)
+	out, err := answered(receipt, view, err)
+	if err == nil {
+		out.Location = "/v1/chat/threads/" + in.ID + "/messages/" + receipt.EventIDs[0].String()
+	}
+	return out, err
+}
+
+// answered is the message, or the bare receipt where it may not be read any
+// more by who wrote it.
+func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMessage, error) {
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeNotFound:
+		return &writtenMessage{Body: bare[MessageView](receipt)}, nil
+	case err != nil:
+		return nil, err
+	default:
+		return &writtenMessage{ETag: messageTag(view.Revision), Body: Written[MessageView]{View: &view}}, nil
+	}
+}
+
+// Edit is the body of editing a message.
+type Edit struct {
+	Body     string  `json:"body" doc:"1 to 4000 characters without the space around it."`
+	Revision *uint64 `json:"revision,omitempty" doc:"The revision that is replaced, where it does not come as If-Match."`
+}
+
+type editIn struct {
+	inMessage
+	IfMatch string `header:"If-Match" doc:"The ETag of the message that is replaced."`
+	JSON    httpapi.Body[Edit]
+}
+
+func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
+	id, err := in.message()
+	if err != nil {
+		return nil, err
+	}
+	data := thread.Edit{MessageID: id, Body: in.JSON.Value.Body}
+	switch revision := in.JSON.Value.Revision; {
+	case in.IfMatch != "" && revision != nil:
+		return nil, gotong.Invalid("revision", "comes once: in the body or as If-Match")
+	case in.IfMatch != "":
+		data.Revision, err = httpapi.Revision(in.IfMatch)
+	case revision != nil:
+		data.Revision = *revision
+	default:
+		err = gotong.NewError(gotong.CodePrecondRequired, "Say which revision is replaced: If-Match, or revision in the body.")
+	}
+	if err != nil {
+		return nil, err
+	}
+	receipt, err := c.run(ctx, in.inThread, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
+	if in.IfMatch != "" {
+		err = httpapi.Stale(err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	view, _, err := c.find(ctx, receipt.Stream, id)
+	return answered(receipt, view, err)
+}
+
+type deleteIn struct {
+	inMessage
+	IfMatch string `header:"If-Match" doc:"The ETag of the message that is deleted."`
+	Empty   httpapi.NoBody
+}
+
+// deleteTries bounds how often a deletion without a revision follows a message
+// that is being edited.
+const deleteTries = 5
+
+func (c *chat) delete(ctx context.Context, in *deleteIn) (*writtenMessage, error) {
+	id, err := in.message()
+	if err != nil {
+		return nil, err
+	}
+	if in.IfMatch != "" {
+		revision, err := httpapi.Revision(in.IfMatch)
+		if err != nil {
+			return nil, err
+		}
+		out, err := c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
+		return out, httpapi.Stale(err)
+	}
+	stream, err := in.stream()
+	if err != nil {
+		return nil, err
+	}
+	for range deleteTries {
+		var revision uint64
+		if revision, err = c.revision(ctx, stream, id); err != nil {
+			return nil, err
+		}
+		var out *writtenMessage
+		out, err = c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
+		if gotong.CodeOf(err) != gotong.CodeVersion {
+			return out, err
+		}
+	}
+	return nil, err
+}
+
+// revision is that of a message now, 0 where there is none. It is for a command
+// alone, which the rules then judge; nobody is told.
+func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.EventID) (uint64, error) {
+	snap, err := c.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}})
+	if err != nil {
+		return 0, err
+	}
+	row, ok, err := store.FindEvent(ctx, c.Store, stream, id, snap.Heads[stream].Seq)
+	if err != nil || !ok {
+		return 0, err
+	}
+	key := thread.OverlayKey(stream.ID(), row.Seq)
+	if snap, err = c.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}}); err != nil {
+		return 0, err
+	}
+	overlay, _, err := document[thread.Overlay](c.Codec, snap, key)
+	return overlay.Revision, err
+}
+
+func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Delete) (*writtenMessage, error) {
+	receipt, err := c.run(ctx, in.inThread, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
+	if err != nil {
+		return nil, err
+	}
+	view, _, err := c.find(ctx, receipt.Stream, data.MessageID)
+	return answered(receipt, view, err)
+}
+
+type reactIn struct {
+	inMessage
+	Emoji string `path:"emoji" doc:"One emoji, percent-encoded."`
+	Empty httpapi.NoBody
+}
+
+func (c *chat) react(ctx context.Context, in *reactIn) (*writtenMessage, error) {
+	return c.reacted(ctx, in, true)
+}
+
+func (c *chat) unreact(ctx context.Context, in *reactIn) (*writtenMessage, error) {
+	return c.reacted(ctx, in, false)
+}
+
+func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*writtenMessage, error) {
+	id, err := in.message()
+	if err != nil {
+		return nil, err
+	}
+	target := "off"
+	if on {
+		target = "on"
+	}
+	data := thread.React{MessageID: id, Emoji: in.Emoji, On: on}
+	receipt, err := c.run(ctx, in.inThread, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
+	if err != nil {
+		return nil, err
+	}
+	view, _, err := c.find(ctx, receipt.Stream, id)
+	return answered(receipt, view, err)
+}

@@ -1,0 +1,39 @@
+package httpapi
+
+import (
+	"strconv"
+	"strings"
+
+	"gotong.dev/gotong"
+)
+
+// Matches reports whether an If-None-Match header (RFC 9110, 13.1.2) names the
+// tag; the comparison is the weak one.
+func Matches(header, tag string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
+		if part == "*" || part != "" && part == tag {
+			return true
+		}
+	}
+	return false
+}
+
+// Revision reads an If-Match header (RFC 9110, 13.1.1) whose tag is a revision.
+// Nothing else can be compared: "*", lists and weak tags are refused.
+func Revision(header string) (uint64, error) {
+	n, err := strconv.ParseUint(strings.Trim(header, `"`), 10, 63)
+	if err != nil || `"`+strconv.FormatUint(n, 10)+`"` != header {
+		return 0, gotong.Invalid("If-Match", "must be the ETag of what is changed")
+	}
+	return n, nil
+}
+
+// Stale turns a conflict of revisions into the answer for a revision that came
+// as If-Match.
+func Stale(err error) error {
+	if gotong.CodeOf(err) != gotong.CodeVersion {
+		return err
+	}
+	return gotong.NewError(gotong.CodePrecondition, "It has another revision than the one in If-Match.")
+}
