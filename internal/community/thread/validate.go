@@ -7,11 +7,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The limits of a message's text, without the space around it.
-const (
-	MaxBodyChars = 4000
-	MaxBodyBytes = 16 << 10
-)
+// MaxBody is how many characters a message may have, without the space around
+// it. They are at most 16,000 bytes, which keeps the contract's 16 KiB as well.
+const MaxBody = 4000
 
 // MaxSentBy is how many characters an imported name may have.
 const MaxSentBy = 128
@@ -132,7 +130,6 @@ func checkMessage(check *gotong.Check, id gotong.EventID) {
 func checkBody(check *gotong.Check, s string) {
 	s = strings.TrimSpace(s)
 	n := utf8.RuneCountInString(s)
-	check.That(n >= 1 && n <= MaxBodyChars, "body", "must have 1 to 4000 characters")
-	check.That(len(s) <= MaxBodyBytes, "body", "must have at most 16384 bytes")
+	check.That(n >= 1 && n <= MaxBody, "body", "must have 1 to 4000 characters")
 	check.That(utf8.ValidString(s), "body", "must be UTF-8")
 }

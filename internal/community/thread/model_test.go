@@ -1,0 +1,400 @@
+package thread_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/communitytest"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+)
+
+// The model keeps no stretches and no documents: it writes down, for every
+// event of the thread, who was a member and what the policy was when it was
+// committed, and answers from that.
+type model struct {
+	home     bool
+	private  bool
+	seats    map[string]string // user → role, where the members are
+	ever     map[string]bool   // was a member once
+	muted    map[string]bool
+	policy   thread.Policy
+	moments  []moment // of the thread's events
+	messages []message
+}
+
+type moment struct {
+	policy  thread.Policy
+	members []string
+}
+
+type message struct {
+	id        gotong.EventID
+	seq       int
+	author    string
+	posted    gotong.Instant
+	revision  uint64
+	deleted   bool
+	reactions map[string]bool // by user
+	body      string
+}
+
+func (m *model) sees(user string, seq int) bool {
+	at := m.moments[seq-1]
+	return m.seats[user] != "" && (at.policy == thread.All || slices.Contains(at.members, user))
+}
+
+func (m *model) note() {
+	members := make([]string, 0, len(m.seats))
+	for user := range m.seats {
+		members = append(members, user)
+	}
+	m.moments = append(m.moments, moment{m.policy, members})
+}
+
+// grade is what a user may do in the thread: 3 owner, 2 admin, 1 member.
+func (m *model) grade(user string) int {
+	switch role := m.seats[user]; {
+	case role == "":
+		return 0
+	case m.home && user == "u1":
+		return 3 // made the thread
+	case role == "owner":
+		return 3
+	case role == "admin", role == "moderator":
+		return 2
+	default:
+		return 1
+	}
+}
+
+func (m *model) force(a gotong.Actor) int {
+	platform := map[gotong.Role]int{gotong.RoleModerator: 2, gotong.RoleAdmin: 3}[a.Role]
+	return max(m.grade(a.UserID), platform)
+}
+
+func (m *model) heads(role string) int {
+	n := 0
+	for _, r := range m.seats {
+		if r == role {
+			n++
+		}
+	}
+	return n
+}
+
+// idle is the prediction of a no-op; an empty code is that of an event.
+const idle = gotong.Code("idle")
+
+var actors = []gotong.Actor{
+	communitytest.User("u1"), communitytest.User("u2"), communitytest.User("u3"),
+	communitytest.User("u4"), mod, boss,
+}
+
+// trial is a world, its model, and the source of what happens next.
+type trial struct {
+	*rapid.T
+	w *world
+	m *model
+}
+
+func (t *trial) actor(label string) gotong.Actor { return rapid.SampledFrom(actors).Draw(t.T, label) }
+
+// run tries a command of the thread, holds it against the prediction and
+// reports whether it made an event.
+func (t *trial) run(a gotong.Actor, on gotong.Stream, data any, want gotong.Code) ([]gotong.Event, bool) {
+	t.Helper()
+	events, err := t.w.Try(a, on, data)
+	got := gotong.CodeOf(err)
+	if err == nil && len(events) == 0 {
+		got = idle
+	}
+	if got != want {
+		t.Fatalf("%T%+v by %s: got %q (%v), the model says %q; seats %v", data, data, a.UserID, got, err, want, t.m.seats)
+	}
+	return events, got == ""
+}
+
+// first is the code of the first rule that applies.
+func first(rules ...func() gotong.Code) gotong.Code {
+	for _, rule := range rules {
+		if code := rule(); code != "" {
+			return code
+		}
+	}
+	return ""
+}
+
+func when(cond bool, code gotong.Code) func() gotong.Code {
+	return func() gotong.Code {
+		if cond {
+			return code
+		}
+		return ""
+	}
+}
+
+// hidden: a private thread is unknown to all who are not in it.
+func (t *trial) hidden(a gotong.Actor) func() gotong.Code {
+	return when(t.m.private && t.m.grade(a.UserID) == 0, gotong.CodeNotFound)
+}
+
+func (t *trial) join() {
+	a := t.actor("actor")
+	code := first(t.hidden(a), when(t.m.grade(a.UserID) > 0, idle), when(t.m.home, gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.Join{}, code); ok {
+		t.seat(a.UserID, "member")
+	}
+}
+
+func (t *trial) seat(user, role string) {
+	if role == "" {
+		delete(t.m.seats, user)
+	} else {
+		t.m.seats[user], t.m.ever[user] = role, true
+	}
+	if !t.m.home {
+		t.m.note()
+	}
+}
+
+func (t *trial) leave() {
+	a := t.actor("actor")
+	u := a.UserID
+	member := t.m.grade(u) > 0
+	code := first(
+		when(!member && t.m.private && !t.m.ever[u], gotong.CodeNotFound), when(!member, idle),
+		when(t.m.home, gotong.CodeConflict),
+		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1 && len(t.m.seats) > 1, gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.Leave{}, code); ok {
+		t.seat(u, "")
+	}
+}
+
+func (t *trial) add() {
+	a, u := t.actor("actor"), t.actor("target").UserID
+	role := rapid.SampledFrom([]string{"owner", "admin", "member"}).Draw(t.T, "role")
+	g := t.m.grade(a.UserID)
+	code := first(t.hidden(a), when(g < 2 || role != "member" && g < 3, gotong.CodeForbidden),
+		when(t.m.home, gotong.CodeConflict), when(t.m.seats[u] == role, idle), when(t.m.seats[u] != "", gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.Add{UserID: u, Role: thread.Role(role)}, code); ok {
+		t.seat(u, role)
+	}
+}
+
+func (t *trial) remove() {
+	a, u := t.actor("actor"), t.actor("target").UserID
+	code := first(t.hidden(a), when(t.m.force(a) < 2, gotong.CodeForbidden), when(t.m.home, gotong.CodeConflict),
+		when(t.m.grade(u) == 0, idle), when(t.m.grade(u) > t.m.force(a), gotong.CodeForbidden),
+		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1, gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.Remove{UserID: u}, code); ok {
+		t.seat(u, "")
+	}
+}
+
+func (t *trial) setRole() {
+	a, u := t.actor("actor"), t.actor("target").UserID
+	role := rapid.SampledFrom([]string{"owner", "admin", "member"}).Draw(t.T, "role")
+	code := first(t.hidden(a), when(t.m.grade(a.UserID) < 3, gotong.CodeForbidden), when(t.m.home, gotong.CodeConflict),
+		when(t.m.grade(u) == 0, gotong.CodeNotFound), when(t.m.seats[u] == role, idle),
+		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1, gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.SetRole{UserID: u, Role: thread.Role(role)}, code); ok {
+		t.seat(u, role)
+	}
+}
+
+func (t *trial) mute() {
+	a, u := t.actor("actor"), t.actor("target").UserID
+	on := rapid.Bool().Draw(t.T, "on")
+	until := int64(0)
+	if on {
+		until = 4_000_000_000_000
+	}
+	code := first(t.hidden(a), when(t.m.force(a) < 2, gotong.CodeForbidden), when(t.m.grade(u) == 0, gotong.CodeNotFound),
+		when(t.m.grade(u) > t.m.force(a), gotong.CodeForbidden), when(t.m.muted[u] == on, idle))
+	if _, ok := t.run(a, s, thread.Mute{UserID: u, UntilMS: until}, code); ok {
+		t.m.muted[u] = on
+		t.m.note()
+	}
+}
+
+func (t *trial) history() {
+	a := t.actor("actor")
+	p := rapid.SampledFrom([]thread.Policy{thread.All, thread.FromJoin}).Draw(t.T, "policy")
+	code := first(t.hidden(a), when(t.m.grade(a.UserID) < 2, gotong.CodeForbidden), when(t.m.policy == p, idle))
+	if _, ok := t.run(a, s, thread.SetHistory{Policy: p}, code); ok {
+		t.m.policy = p
+		t.m.note()
+	}
+}
+
+// silent: who is not a member, or is muted, does not write.
+func (t *trial) silent(a gotong.Actor) func() gotong.Code {
+	return when(t.m.grade(a.UserID) == 0 || t.m.muted[a.UserID], gotong.CodeForbidden)
+}
+
+func (t *trial) post() {
+	a := t.actor("actor")
+	if events, ok := t.run(a, s, thread.Post{Body: "Halo"}, first(t.hidden(a), t.silent(a))); ok {
+		t.m.note()
+		t.m.messages = append(t.m.messages, message{
+			id: events[0].ID, seq: int(events[0].Seq), author: a.UserID, posted: events[0].At,
+			reactions: map[string]bool{}, body: "Halo",
+		})
+	}
+}
+
+func (t *trial) message() (*message, bool) {
+	if len(t.m.messages) == 0 {
+		return nil, false
+	}
+	return &t.m.messages[rapid.IntRange(0, len(t.m.messages)-1).Draw(t.T, "message")], true
+}
+
+// unseen: what a member of a thread with own members cannot see is not found.
+func (t *trial) unseen(a gotong.Actor, msg *message) func() gotong.Code {
+	return when(!t.m.home && t.m.grade(a.UserID) > 0 && !t.m.sees(a.UserID, msg.seq), gotong.CodeNotFound)
+}
+
+func (t *trial) edit() {
+	a := t.actor("actor")
+	msg, ok := t.message()
+	if !ok {
+		return
+	}
+	rev := msg.revision + rapid.Uint64Range(0, 1).Draw(t.T, "ahead")
+	body := rapid.StringMatching(`[a-z]{1,5}`).Draw(t.T, "body")
+	late := t.w.Now().Add(time.Millisecond) > msg.posted.Add(15*time.Minute)
+	code := first(t.hidden(a), t.silent(a), t.unseen(a, msg), when(msg.author != a.UserID, gotong.CodeForbidden),
+		when(msg.deleted, gotong.CodeTargetDeleted), when(late, gotong.CodeForbidden),
+		when(rev != msg.revision, gotong.CodeVersion))
+	if _, ok := t.run(a, s, thread.Edit{MessageID: msg.id, Revision: rev, Body: body}, code); ok {
+		msg.revision, msg.body = rev+1, body
+		t.m.note()
+	}
+}
+
+func (t *trial) delete() {
+	a := t.actor("actor")
+	msg, ok := t.message()
+	if !ok {
+		return
+	}
+	code := first(t.hidden(a), when(t.m.force(a) == 0, gotong.CodeForbidden), t.unseen(a, msg),
+		when(msg.author != a.UserID && t.m.force(a) < 2, gotong.CodeForbidden), when(msg.deleted, idle))
+	if _, ok := t.run(a, s, thread.Delete{MessageID: msg.id, Revision: msg.revision}, code); ok {
+		msg.revision, msg.deleted = msg.revision+1, true
+		t.m.note()
+	}
+}
+
+func (t *trial) react() {
+	a := t.actor("actor")
+	msg, ok := t.message()
+	if !ok {
+		return
+	}
+	on := rapid.Bool().Draw(t.T, "on")
+	code := first(t.hidden(a), t.silent(a), t.unseen(a, msg), when(msg.deleted, gotong.CodeTargetDeleted),
+		when(msg.reactions[a.UserID] == on, idle))
+	if _, ok := t.run(a, s, thread.React{MessageID: msg.id, Emoji: "👍", On: on}, code); ok {
+		msg.reactions[a.UserID] = on
+		t.m.note()
+	}
+}
+
+// comeAndGo changes the members of the home.
+func (t *trial) comeAndGo() {
+	u := t.actor("target").UserID
+	if !t.m.home || u == "u1" && t.m.seats[u] == "admin" && t.m.heads("admin") == 1 {
+		return
+	}
+	var keeper gotong.Actor // any admin of the group
+	for _, a := range actors {
+		if t.m.seats[a.UserID] == "admin" && a.UserID != u {
+			keeper = a
+		}
+	}
+	if keeper.UserID == "" {
+		return
+	}
+	if t.m.seats[u] != "" {
+		t.run(keeper, g, group.Remove{UserID: u}, "")
+		t.seat(u, "")
+		return
+	}
+	role := rapid.SampledFrom([]group.Role{group.Admin, group.Moderator, group.Anggota}).Draw(t.T, "role")
+	t.run(keeper, g, group.Add{UserID: u, Role: role}, "")
+	t.seat(u, string(role))
+}
+
+// agree holds the world's visibility and messages against the model's.
+func (t *trial) agree() {
+	for _, a := range actors {
+		access := t.w.Access(s, reader(a))
+		if access.Readable != (t.m.seats[a.UserID] != "") {
+			t.Fatalf("%s: readable is %v", a.UserID, access.Readable)
+		}
+		for seq := 1; seq <= len(t.m.moments); seq++ {
+			if got := access.Sees(t.w.Position(s, uint64(seq)), ""); got != t.m.sees(a.UserID, seq) {
+				t.Fatalf("%s sees event %d: %v, the model says %v; %+v", a.UserID, seq, got, !got, access)
+			}
+		}
+	}
+	if n := t.w.Head(s).Seq; n != uint64(len(t.m.moments)) {
+		t.Fatalf("%d events, the model has %d", n, len(t.m.moments))
+	}
+	for _, msg := range t.m.messages {
+		e := t.w.Event(s, uint64(msg.seq))
+		text, has := e.Content.(thread.Text)
+		if has == msg.deleted || text.Body != map[bool]string{false: msg.body}[msg.deleted] ||
+			e.Data.(thread.Posted).Revision != msg.revision {
+			t.Fatalf("message %d is %+v %+v, the model says %+v", msg.seq, e.Data, e.Content, msg)
+		}
+	}
+}
+
+func start(t *rapid.T, home bool) *trial {
+	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	m := &model{home: home, seats: map[string]string{}, ever: map[string]bool{"u1": true}, muted: map[string]bool{}}
+	m.private = rapid.Bool().Draw(t, "private")
+	m.policy = rapid.SampledFrom([]thread.Policy{thread.All, thread.FromJoin}).Draw(t, "history")
+	create := thread.Create{ScopeID: "rt05", Privacy: thread.Public, History: m.policy}
+	if m.private {
+		create.Privacy = thread.Private
+	}
+	m.seats["u1"] = "owner"
+	if home {
+		create.ScopeID, create.Members, m.seats["u1"] = in, thread.Home, "admin"
+		w.Do(actors[0], g, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	}
+	w.Do(actors[0], s, create)
+	m.note()
+	return &trial{t, w, m}
+}
+
+func modelled(t *testing.T, home bool) {
+	rapid.Check(t, func(rt *rapid.T) {
+		t := start(rt, home)
+		var earlier []communitytest.Snapshot
+		step := func(f func()) func(*rapid.T) { return func(*rapid.T) { f() } }
+		rt.Repeat(map[string]func(*rapid.T){
+			"join": step(t.join), "leave": step(t.leave), "add": step(t.add), "remove": step(t.remove),
+			"role": step(t.setRole), "mute": step(t.mute), "history": step(t.history), "post": step(t.post),
+			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "come and go": step(t.comeAndGo),
+			"pass":     step(func() { t.w.Pass(6 * time.Minute) }),
+			"snapshot": step(func() { earlier = append(earlier, t.w.Snapshot()) }),
+			"":         step(t.agree),
+		})
+		for _, snapshot := range earlier {
+			t.w.Replay(snapshot) // contract D11
+		}
+	})
+}
+
+func TestModelOwnMembers(t *testing.T)      { modelled(t, false) }
+func TestModelBorrowedMembers(t *testing.T) { modelled(t, true) }

@@ -1,0 +1,195 @@
+package thread_test
+
+import (
+	"slices"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/communitytest"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+)
+
+// sees is the bodies that a reader gets of the thread, oldest first.
+func sees(w *world, a gotong.Actor) []string {
+	var bodies []string
+	for _, e := range w.History(s, reader(a)) {
+		if text, ok := e.Content.(thread.Text); ok {
+			bodies = append(bodies, text.Body)
+		}
+	}
+	return bodies
+}
+
+func want(t *testing.T, w *world, a gotong.Actor, bodies ...string) {
+	t.Helper()
+	if got := sees(w, a); !slices.Equal(got, bodies) {
+		t.Errorf("%s sees %q, want %q", a.UserID, got, bodies)
+	}
+}
+
+// comings is how citra comes and goes, in the thread itself or in its home.
+type comings struct {
+	world   *world
+	add     func()
+	remove  func()
+	removal func() gotong.Stream
+}
+
+func own(t *testing.T, h thread.Policy) comings {
+	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: h})
+	return comings{
+		world:   w,
+		add:     func() { w.Do(ani, s, thread.Add{UserID: "citra"}) },
+		remove:  func() { w.Do(ani, s, thread.Remove{UserID: "citra"}) },
+		removal: func() gotong.Stream { return s },
+	}
+}
+
+func home(t *testing.T, h thread.Policy) comings {
+	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Private, History: h, Members: thread.Home})
+	return comings{
+		world:   w,
+		add:     func() { w.Do(ani, g, group.Add{UserID: "citra"}) },
+		remove:  func() { w.Do(ani, g, group.Remove{UserID: "citra"}) },
+		removal: func() gotong.Stream { return g },
+	}
+}
+
+func TestVisibility(t *testing.T) {
+	for name, make := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("all", func(t *testing.T) { everything(t, make(t, thread.All)) })
+			t.Run("from join", func(t *testing.T) { fromJoin(t, make(t, thread.FromJoin)) })
+			t.Run("changing", func(t *testing.T) { changing(t, make(t, thread.FromJoin)) })
+			t.Run("removal", func(t *testing.T) { removal(t, make(t, thread.All)) })
+		})
+	}
+}
+
+func everything(t *testing.T, c comings) {
+	post(c.world, ani, "1")
+	want(t, c.world, citra)
+	c.add()
+	post(c.world, ani, "2")
+	want(t, c.world, citra, "1", "2")
+	c.remove()
+	post(c.world, ani, "3")
+	want(t, c.world, citra)
+	c.add()
+	want(t, c.world, citra, "1", "2", "3")
+}
+
+func fromJoin(t *testing.T, c comings) {
+	post(c.world, ani, "1")
+	c.add()
+	want(t, c.world, citra)
+	post(c.world, ani, "2")
+	want(t, c.world, citra, "2")
+	c.remove()
+	post(c.world, ani, "3")
+	want(t, c.world, citra)
+	c.add()
+	post(c.world, ani, "4")
+	want(t, c.world, citra, "2", "4")
+	want(t, c.world, ani, "1", "2", "3", "4")
+}
+
+// The policy of the moment of the commit holds for ever.
+func changing(t *testing.T, c comings) {
+	w := c.world
+	post(w, ani, "closed 1")
+	w.Do(ani, s, thread.SetHistory{Policy: thread.All})
+	post(w, ani, "open 1")
+	c.add()
+	post(w, ani, "open 2")
+	w.Do(ani, s, thread.SetHistory{Policy: thread.FromJoin})
+	post(w, ani, "closed 2")
+	c.remove()
+	post(w, ani, "closed 3")
+	w.Do(ani, s, thread.SetHistory{Policy: thread.All})
+	post(w, ani, "open 3")
+	c.add()
+	want(t, w, citra, "open 1", "open 2", "closed 2", "open 3")
+	want(t, w, ani, "closed 1", "open 1", "open 2", "closed 2", "closed 3", "open 3")
+}
+
+// Contract D13: no event of the thread at a position at or beyond the
+// removal's, not the removal itself.
+func removal(t *testing.T, c comings) {
+	w := c.world
+	c.add()
+	post(w, ani, "1")
+	before := w.Access(s, reader(citra))
+	c.remove()
+	at := w.Position(c.removal(), w.Head(c.removal()).Seq)
+	post(w, ani, "2")
+	last := w.Position(s, w.Head(s).Seq)
+	after := w.Access(s, reader(citra))
+	for p := at; p <= last; p++ {
+		if after.Sees(p, "") || after.Sees(p, gotong.ForUser("citra")) {
+			t.Errorf("sees position %d of a removal at %d", p, at)
+		}
+	}
+	if !before.Sees(at-1, "") || thread.MayRead(gotong.Grant{Readable: before.Readable}) != nil {
+		t.Error("saw nothing before")
+	}
+	grant, _ := w.Grant(s, reader(citra))
+	if gotong.CodeOf(thread.MayRead(grant)) != gotong.CodeNotFound || thread.MayKnow(docOf(t, w), grant) {
+		t.Error("a removed member of a private thread knows of it")
+	}
+	c.add()
+	if !w.Access(s, reader(citra)).Sees(at-1, "") {
+		t.Error("who came back does not see what he saw")
+	}
+}
+
+func TestRolesAreAudiences(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	for _, tc := range []struct {
+		a    gotong.Actor
+		role string
+	}{{ani, "owner"}, {budi, "admin"}, {citra, "member"}} {
+		if got := w.Access(s, reader(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+			t.Errorf("%s holds %v", tc.a.UserID, got)
+		}
+	}
+	w = lent(t, thread.Public, "")
+	for _, tc := range []struct {
+		a    gotong.Actor
+		role string
+	}{{ani, "admin"}, {budi, "admin"}, {citra, "owner"}} {
+		if got := w.Access(s, reader(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+			t.Errorf("%s holds %v", tc.a.UserID, got)
+		}
+	}
+}
+
+// A public thread is known to everybody and read by members only, whatever
+// their platform role.
+func TestPublicIsForMembers(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	for _, a := range []gotong.Actor{dewi, mod, boss} {
+		grant, _ := w.Grant(s, reader(a))
+		if grant.Readable || !thread.MayKnow(docOf(t, w), grant) {
+			t.Errorf("%s: %+v", a.UserID, grant)
+		}
+	}
+}
+
+// A grant does not name what its other spans hold, so that reading it needs
+// few look-ups.
+func TestGrantIsShort(t *testing.T) {
+	w := staffed(t, thread.Public, thread.All)
+	for range 3 {
+		w.Do(citra, s, thread.Leave{})
+		w.Do(citra, s, thread.Join{})
+	}
+	grant, _ := w.Grant(s, reader(citra))
+	if !slices.Equal(grant.Spans, []gotong.Span{{Stream: s}}) {
+		t.Fatalf("got %+v", grant.Spans)
+	}
+}
