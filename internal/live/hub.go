@@ -2,132 +2,296 @@ package live
 
 import (
 	"context"
-	"errors"
+	"crypto/rand"
+	"math/big"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/store"
 )
 
-// ErrDraining is what Open answers once Drain or the end of Run began.
-var ErrDraining = errors.New("live: the hub takes no more sessions")
-
-// Source is what the hub reads.
-type Source interface {
-	store.Committer
-	store.Log
-}
-
-// Options are what a hub is made of. Store, Codec and Now must be set.
-type Options struct {
-	Store Source
-	Codec *store.Codec
-	Bus   bus.Bus               // nil: a node that is alone
-	Now   func() gotong.Instant // the clock
-
-	// Names gives the display names of users; who is missing has none. It may
-	// read a store. Answers are kept for a minute. Nil: no names.
-	Names func(ctx context.Context, ids []string) map[string]string
-
-	// Problem renders an error as the JSON object of an error frame's
-	// "problem". Nil: code and detail.
-	Problem func(error) []byte
-
-	Observer Observer
-	Limits   Limits // zero fields take their default
-}
-
-// Limits bound what the hub keeps.
-type Limits struct {
-	Sessions      int           // open at once; default 100,000
-	Subscriptions int           // per session; default and at most 32
-	Control       int           // control frames that wait before Put says stop; default 64
-	Signals       int           // signals that wait in a session; default 32
-	RingFrames    int           // recent events kept per followed stream; default 1,024
-	RingBytes     int           // and their bytes; default 512 KiB
-	RingTotal     int           // bytes of all rings above which quiet ones are dropped; default 128 MiB
-	Offered       int           // commits that wait for a partition's tail; default 8,192
-	CatchUps      int           // page reads at once; default and at most 64
-	PageEvents    int           // default and at most 500
-	PageBytes     int           // default 256 KiB, at most 1 MiB
-	Fresh         time.Duration // age of the last complete read at which nothing live goes out; default 5 s
-	Poll          time.Duration // between two proofs of completeness; default 1 s
-	Cut           time.Duration // a write to a removed user may last this long; default 100 ms
-	Read          time.Duration // one read of the store; default 5 s
-}
-
-// Observer is told what happens, for metrics, traces and logs. Nil fields are
-// not called; none may block.
-type Observer struct {
-	// Published is told once per commit that followers may now take, with the
-	// context of its Offer where it came from this node.
-	Published func(ctx context.Context, stream gotong.Stream, seq uint64, at gotong.Instant)
-	// Page is told of each page read: for how many readers, how many events.
-	Page func(readers, events int, took time.Duration)
-	// Ended is told why a subscription ended: "revoked", "refused", "resync",
-	// "corrupt", "left".
-	Ended func(reason string)
-	// Dropped is told of what was thrown away: "signal", "offer", "ring".
-	Dropped func(what string)
-	// Fault is told of failing reads; the hub tries again by itself.
-	Fault func(err error)
-}
-
 // Hub is the one place of a node where commits become frames. All methods are
 // safe for concurrent use.
-type Hub struct{ opt Options }
+//
+// Locks are taken in this order, and none is held while the store is read:
+// Session.mu, then a shard of the index, then topic.mu, then one of the leaves
+// partition.mu, loader.mu, Session.signalMu, nameCache.mu. Hub.mu is taken
+// alone.
+type Hub struct {
+	opt      Options
+	limits   Limits
+	observer Observer
+	epoch    gotong.Epoch
+	node     string // names this node on the bus
+
+	topics    *index
+	parts     [gotong.Partitions]*partition
+	loader    *loader
+	names     nameCache
+	positions positionCache
+	kinds     sync.Map // of *gotong.Kind by name
+
+	ringBytes     atomic.Int64
+	subscriptions atomic.Int64
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+	draining bool
+	empty    chan struct{}   // closed when the last session of a drain is gone
+	ctx      context.Context //nolint:containedctx // of Run, for the reads that nobody waits for
+}
 
 // New makes a hub; Run sets it going.
-func New(opt Options) *Hub { return &Hub{opt: opt} }
+func New(opt Options) *Hub {
+	h := &Hub{
+		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(),
+		topics: newIndex(), sessions: map[*Session]struct{}{},
+		names: nameCache{ask: opt.Names, now: opt.Now},
+	}
+	h.limits.fill()
+	h.observer.fill()
+	h.loader = newLoader(h)
+	for p := range h.parts {
+		h.parts[p] = newPartition(h, gotong.Partition(p)) //nolint:gosec // below 16
+	}
+	return h
+}
 
-// Run follows the log until ctx ends, then closes every session and returns
-// nil when nothing of it runs any more. It returns an error only where it
-// could not start.
-func (h *Hub) Run(ctx context.Context) error { return nil }
+// Run follows the log until ctx ends, then asks every session to close with
+// 1001 and returns nil when nothing of the hub runs any more. Subscriptions
+// made before Run wait for it.
+func (h *Hub) Run(ctx context.Context) error {
+	h.mu.Lock()
+	h.ctx = ctx
+	h.mu.Unlock()
+	if !h.begin(ctx) {
+		return nil
+	}
+	var running sync.WaitGroup
+	for _, p := range h.parts {
+		running.Go(func() { p.run(ctx) })
+	}
+	if h.opt.Bus != nil {
+		running.Go(func() {
+			for h.opt.Bus.Run(ctx, h.hear) != nil && pause(ctx, time.Second) {
+			}
+		})
+	}
+	h.loader.start()
+	h.poll(ctx)
+	h.loader.stop()
+	running.Wait()
+	for _, s := range h.refuseNew() {
+		s.mu.Lock()
+		s.askToClose(Closing{closeGoingAway, "the server stops"})
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// begin starts the tails at the end of the log; false where ctx ended first.
+func (h *Hub) begin(ctx context.Context) bool {
+	for {
+		at := h.opt.Now()
+		positions, err := h.ask(ctx)
+		if err == nil {
+			for i, p := range h.parts {
+				p.start(positions[i])
+				p.prove(positions[i], at)
+			}
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		h.observer.Fault(err)
+		if !pause(ctx, h.limits.Poll) {
+			return false
+		}
+	}
+}
+
+func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.limits.Read)
+	defer cancel()
+	return h.opt.Store.Positions(ctx)
+}
+
+// poll asks the store how far the log is: the backstop for lost wake-ups, and
+// the proof that what was read is complete.
+func (h *Hub) poll(ctx context.Context) {
+	const presenceEvery, trimEvery = 20, 5
+	for round := 1; pause(ctx, h.limits.Poll); round++ {
+		at := h.opt.Now()
+		positions, err := h.ask(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.observer.Fault(err)
+			}
+			continue
+		}
+		for i, p := range h.parts {
+			p.prove(positions[i], at)
+		}
+		if round%trimEvery == 0 && h.ringBytes.Load() > int64(h.limits.RingTotal) {
+			for _, p := range h.parts {
+				p.trim(at.Add(-trimEvery * h.limits.Poll))
+			}
+		}
+		if round%presenceEvery == 0 {
+			for _, p := range h.parts {
+				p.each(func(t *topic) { t.repeatPresence(at) })
+			}
+		}
+	}
+}
+
+// running is the context of Run.
+func (h *Hub) running() context.Context {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.ctx
+}
 
 // Offer hands over the events of one commit of this node, right after it
 // became durable. It never blocks; what finds no room is read from the store.
-// Of ctx only the values are used, for traces.
-func (h *Hub) Offer(ctx context.Context, rows []store.Event) {}
-
-// Await returns once this node's tail has processed the position, every
-// subscription whose access that may have changed was authorised anew or
-// ended, and no write of older frames of an ended one is under way. A removal
-// waits for it before it answers (contract D13). The error is ctx's.
-func (h *Hub) Await(ctx context.Context, p gotong.Partition, position uint64) error { return nil }
+// Of ctx only the values are used, for traces. The rows must not be changed
+// afterwards.
+func (h *Hub) Offer(ctx context.Context, rows []store.Event) {
+	if len(rows) > 0 {
+		h.parts[rows[0].Partition].offer(ctx, rows)
+	}
+}
 
 // Epoch names the history that is served.
-func (h *Hub) Epoch() gotong.Epoch { return "" }
+func (h *Hub) Epoch() gotong.Epoch { return h.epoch }
 
 // Names gives the display names that frames show, from the same cache.
-func (h *Hub) Names(ctx context.Context, ids []string) map[string]string { return nil }
+func (h *Hub) Names(ctx context.Context, ids []string) map[string]string {
+	return h.names.get(ctx, ids)
+}
 
 // Open makes a session for a reader; ErrDraining or CodeBusy (too many) where
 // there can be none.
-func (h *Hub) Open(reader gotong.Reader, opt SessionOptions) (*Session, error) { return nil, nil }
+func (h *Hub) Open(reader gotong.Reader, opt SessionOptions) (*Session, error) {
+	s := &Session{hub: h, id: rand.Text(), reader: reader, opt: opt}
+	if opt.Wake == nil {
+		s.note = make(chan struct{}, 1)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.draining:
+		return nil, ErrDraining
+	case len(h.sessions) >= h.limits.Sessions:
+		return nil, gotong.NewError(gotong.CodeBusy, "Too many connections; try again.")
+	}
+	h.sessions[s] = struct{}{}
+	return s, nil
+}
+
+// gone forgets a closed session.
+func (h *Hub) gone(s *Session) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, s)
+	if len(h.sessions) == 0 && h.empty != nil {
+		close(h.empty)
+		h.empty = nil
+	}
+}
+
+// pick is the sessions that match.
+func (h *Hub) pick(match func(*Session) bool) []*Session {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var found []*Session
+	for s := range h.sessions {
+		if match(s) {
+			found = append(found, s)
+		}
+	}
+	return found
+}
 
 // EndUser asks every session of a user to close, with this code and reason:
 // logout everywhere, a disabled account. Event frames stop at once.
-func (h *Hub) EndUser(userID string, c Closing) {}
+func (h *Hub) EndUser(userID string, c Closing) {
+	for _, s := range h.pick(func(s *Session) bool { return s.reader.UserID == userID }) {
+		s.mu.Lock()
+		s.askToClose(c)
+		s.mu.Unlock()
+	}
+}
 
 // EndSession does the same for one session, by its id; false where it is not
 // of this node.
-func (h *Hub) EndSession(id string, c Closing) bool { return false }
+func (h *Hub) EndSession(id string, c Closing) bool {
+	found := h.pick(func(s *Session) bool { return s.id == id })
+	for _, s := range found {
+		s.mu.Lock()
+		s.askToClose(c)
+		s.mu.Unlock()
+	}
+	return len(found) > 0
+}
+
+func (h *Hub) refuseNew() []*Session {
+	h.mu.Lock()
+	h.draining = true
+	h.mu.Unlock()
+	return h.pick(func(*Session) bool { return true })
+}
 
 // Drain tells every session going_away with a retry_after_ms of full jitter,
 // asks it to close with 1012, and waits until all are closed or ctx ends.
 // Sessions that are open then are killed. Open answers ErrDraining from now on.
-func (h *Hub) Drain(ctx context.Context) error { return nil }
+func (h *Hub) Drain(ctx context.Context) error {
+	for _, s := range h.refuseNew() {
+		s.mu.Lock()
+		s.put(goingAwayFrame(jitter(h.limits.Retry)))
+		s.askToClose(Closing{closeRestart, "the server restarts"})
+		s.mu.Unlock()
+	}
+	h.mu.Lock()
+	if len(h.sessions) == 0 {
+		h.mu.Unlock()
+		return nil
+	}
+	if h.empty == nil {
+		h.empty = make(chan struct{})
+	}
+	empty := h.empty
+	h.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+	}
+	for _, s := range h.pick(func(*Session) bool { return true }) {
+		s.kill()
+	}
+	return ctx.Err()
+}
 
-// Present lists the users who follow a stream now, on any node as far as this
-// one has heard, sorted.
-func (h *Hub) Present(stream gotong.Stream) []string { return nil }
+// kill cuts the connection, once.
+func (s *Session) kill() {
+	s.mu.Lock()
+	first := !s.killed && s.opt.Kill != nil
+	s.killed = true
+	s.mu.Unlock()
+	if first {
+		go s.opt.Kill()
+	}
+}
 
-// Read is the authorised way to read for REST: access, events, documents and
-// ranges of one stream in one snapshot, through the overlay of later edits, by
-// the code that catch-up uses. A stream that is not there and one that the
-// reader may not read are both CodeNotFound.
-func (h *Hub) Read(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
-	return Page{}, nil
+// jitter is a random share of the whole, in milliseconds.
+func jitter(whole time.Duration) int64 {
+	n, err := rand.Int(rand.Reader, big.NewInt(whole.Milliseconds()+1))
+	if err != nil { // crypto/rand never fails
+		return whole.Milliseconds()
+	}
+	return n.Int64()
 }

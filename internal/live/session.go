@@ -2,6 +2,9 @@ package live
 
 import (
 	"context"
+	"math/bits"
+	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 )
@@ -60,70 +63,309 @@ type Subscription struct {
 	Resumed bool
 }
 
-// Session is one client connection with its subscriptions.
-type Session struct{}
+// Session is one client connection with its subscriptions. An idle one costs
+// no goroutine.
+type Session struct {
+	hub    *Hub
+	id     string
+	reader gotong.Reader
+	opt    SessionOptions
+	note   chan struct{} // of Next; nil where the transport has a Wake
+
+	// dirty has a bit for each subscription that may have something to take,
+	// and those below. Whoever sets the first one wakes the transport.
+	dirty atomic.Uint64
+
+	mu        sync.Mutex // the first of the hub's locks; see Hub
+	subs      []*sub     // by slot; nil where free
+	turn      uint8      // the slot that is served first
+	pages     uint8      // subscriptions with a page asked for or waiting
+	starved   uint64     // those that found no allowance for a page
+	control   []Frame
+	refusals  map[gotong.Stream]error
+	unwritten []*sub // ended while frames of theirs are being written
+	bracket   uint32 // counts Takes that gave frames
+	writing   bool   // between such a Take and its Written
+	killed    bool
+	closing   *Closing
+	closed    bool
+
+	signalMu sync.Mutex // after topic.mu
+	signals  []waiting
+}
+
+// The bits of Session.dirty beside those of the subscriptions.
+const (
+	controlBit = 1 << (maxSubscriptions + iota)
+	signalBit
+	closingBit
+)
+
+// maxPages is how many pages of one session may be asked for or wait.
+const maxPages = 4
 
 // ID names the session: random, no secret.
-func (s *Session) ID() string { return "" }
+func (s *Session) ID() string { return s.id }
 
 // Reader is who reads.
-func (s *Session) Reader() gotong.Reader { return gotong.Reader{} }
+func (s *Session) Reader() gotong.Reader { return s.reader }
+
+// raise says that there is something to take.
+func (s *Session) raise(bit uint64) {
+	if s.dirty.Load()&bit != 0 {
+		return // whoever takes has yet to look
+	}
+	if s.dirty.Or(bit) == 0 {
+		s.wake()
+	}
+}
+
+func (s *Session) wake() {
+	if s.opt.Wake != nil {
+		s.opt.Wake()
+		return
+	}
+	select {
+	case s.note <- struct{}{}:
+	default:
+	}
+}
 
 // Subscribe begins to follow a stream. It answers at once; whether the stream
 // may be read comes as a frame: subscribed, or error. A stream that is not
 // there and one that may not be read give the same error. Returned errors are
-// CodeConflict (followed already) and CodeTooLarge (too many); they put no
-// frame.
-func (s *Session) Subscribe(sub Subscription) error { return nil }
+// CodeConflict (followed already), CodeTooLarge (too many) and ErrClosed; they
+// put no frame.
+func (s *Session) Subscribe(want Subscription) error {
+	kind, err := s.hub.kind(want.Stream)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.closing != nil {
+		return ErrClosed
+	}
+	if s.find(want.Stream) != nil {
+		return gotong.NewError(gotong.CodeConflict, "The stream is followed already.")
+	}
+	delete(s.refusals, want.Stream)
+	if err != nil { // no such kind: as for a stream that is not there
+		s.refuseUnknown(want)
+		return nil
+	}
+	slot, ok := s.slot()
+	if !ok {
+		return gotong.NewError(gotong.CodeTooLarge, "Too many subscriptions in one session.")
+	}
+	sub := &sub{session: s, slot: slot, id: want.ID, start: want.Start, resumed: want.Resumed}
+	sub.topic = s.hub.topics.acquire(s.hub, want.Stream, kind)
+	s.subs[slot] = sub
+	sub.topic.follow(sub) // before the read: nothing after it can be missed
+	if want.Start.mode == fromCursor {
+		sub.paging = true
+		s.pages++
+	}
+	s.hub.loader.enter(sub)
+	return nil
+}
+
+func (s *Session) refuseUnknown(want Subscription) {
+	f := s.hub.errorFrame(want.ID, want.Stream, gotong.NotFound())
+	if want.Resumed {
+		f = revokedFrame(want.Stream)
+	}
+	s.refused(want.Stream, gotong.NotFound())
+	s.put(f)
+}
+
+// refused remembers why, for Outcome.
+func (s *Session) refused(stream gotong.Stream, err error) {
+	if s.refusals == nil || len(s.refusals) >= maxSubscriptions {
+		s.refusals = map[gotong.Stream]error{}
+	}
+	s.refusals[stream] = err
+}
+
+func (s *Session) find(stream gotong.Stream) *sub {
+	for _, sub := range s.subs {
+		if sub != nil && sub.topic.stream == stream {
+			return sub
+		}
+	}
+	return nil
+}
+
+func (s *Session) slot() (uint8, bool) {
+	for i, sub := range s.subs {
+		if sub == nil {
+			return uint8(i), true //nolint:gosec // at most 32
+		}
+	}
+	if len(s.subs) >= s.hub.limits.Subscriptions {
+		return 0, false
+	}
+	s.subs = append(s.subs, nil)
+	return uint8(len(s.subs) - 1), true //nolint:gosec // at most 32
+}
 
 // Unsubscribe ends a subscription; false where there is none.
-func (s *Session) Unsubscribe(stream gotong.Stream) bool { return false }
+func (s *Session) Unsubscribe(stream gotong.Stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sub := s.find(stream)
+	if sub == nil {
+		return false
+	}
+	sub.end(endLeft, nil)
+	return true
+}
 
 // Outcome waits until it is known whether a subscription was accepted: nil, or
-// the error of its error frame. For transports that answer with a status
-// before their first frame.
-func (s *Session) Outcome(ctx context.Context, stream gotong.Stream) error { return nil }
-
-// Signal sends an ephemeral sign to the other subscribers of a followed
-// stream: CodeNotFound where it is not followed with a permission that holds
-// now, CodeInvalid where the kind has no such signal.
-func (s *Session) Signal(stream gotong.Stream, typ string) error { return nil }
+// the error of its refusal. For transports that answer with a status before
+// their first frame.
+func (s *Session) Outcome(ctx context.Context, stream gotong.Stream) error {
+	for {
+		s.mu.Lock()
+		sub := s.find(stream)
+		if sub == nil {
+			err := s.refusals[stream]
+			s.mu.Unlock()
+			if err == nil {
+				err = ErrClosed
+			}
+			return err
+		}
+		if sub.grant != nil {
+			s.mu.Unlock()
+			return nil
+		}
+		if sub.decided == nil {
+			sub.decided = make(chan struct{})
+		}
+		decided := sub.decided
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-decided:
+		}
+	}
+}
 
 // Put queues a control frame of the transport: acks, errors, pong, welcome.
 // They go before events. False says that enough wait: the transport must read
 // no more from its client until a Take. The frame is queued even then; at four
 // times the limit the session is asked to close with 1013.
-func (s *Session) Put(f Frame) bool { return false }
+func (s *Session) Put(f Frame) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(f)
+	return len(s.control) < s.hub.limits.Control
+}
+
+func (s *Session) put(f Frame) {
+	if s.closed {
+		return
+	}
+	if len(s.control) >= 4*s.hub.limits.Control {
+		s.askToClose(Closing{closeOverloaded, "too many answers wait"})
+		return
+	}
+	s.control = append(s.control, f)
+	s.raise(controlBit)
+}
 
 // Room reports whether Put would still say true.
-func (s *Session) Room() bool { return false }
-
-// Take appends the frames that may be written now to dst, up to about maxBytes
-// (at least one frame, if there is one): control frames, then events by
-// subscription, then signals. It never blocks. more says that there is more to
-// take at once; Wake is then not called before another Take. After Take has
-// returned frames, Written must be called once they were written or given up.
-func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) { return dst, false }
-
-// Written says that the frames of the last Take are out of the transport's
-// hands: written to the socket, or never to be written.
-func (s *Session) Written() {}
-
-// Next waits until Take gives frames, and returns them as Take does; ctx's
-// error or ErrClosed where nothing will come.
-func (s *Session) Next(ctx context.Context, dst []Frame, maxBytes int) ([]Frame, bool, error) {
-	return dst, false, nil
+func (s *Session) Room() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.control) < s.hub.limits.Control
 }
 
 // Cursors are the cursors of the accepted subscriptions after the frames taken
-// so far, in the order of subscribing.
-func (s *Session) Cursors() []gotong.StreamCursor { return nil }
+// so far.
+func (s *Session) Cursors() []gotong.StreamCursor {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]gotong.StreamCursor, 0, len(s.subs))
+	for _, sub := range s.subs {
+		if sub != nil && sub.grant != nil {
+			at := gotong.Cursor{Epoch: s.hub.epoch, Seq: sub.cursor}
+			list = append(list, gotong.StreamCursor{Stream: sub.topic.stream, Cursor: at})
+		}
+	}
+	return list
+}
+
+// The close codes that the hub asks for.
+const (
+	closeGoingAway  = 1001
+	closeRestart    = 1012
+	closeOverloaded = 1013
+)
+
+// askToClose ends all subscriptions and has the transport close. The first
+// request stands.
+func (s *Session) askToClose(c Closing) {
+	if s.closing != nil || s.closed {
+		return
+	}
+	s.closing = &c
+	reason := endClosed
+	if c.Code < 4000 {
+		reason = endRestart
+	}
+	for _, sub := range s.subs {
+		if sub != nil {
+			sub.end(reason, nil)
+		}
+	}
+	s.raise(closingBit)
+}
 
 // Closing tells whether and how the transport is asked to close. It writes
 // what Take still gives, finishes commands in flight, then closes. Wake is
 // called when the request comes.
-func (s *Session) Closing() (Closing, bool) { return Closing{}, false }
+func (s *Session) Closing() (Closing, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing == nil {
+		return Closing{}, false
+	}
+	return *s.closing, true
+}
 
-// Close ends the session and all its subscriptions; it may be called more than
+// Close ends the session and all its subscriptions. Call it when the
+// connection is cut, so that no byte can follow; it may be called more than
 // once.
-func (s *Session) Close() {}
+func (s *Session) Close() {
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return
+	}
+	s.written()
+	for _, sub := range s.subs {
+		if sub != nil {
+			sub.end(endLeft, nil)
+		}
+	}
+	s.closed, s.control, s.subs = true, nil, nil
+	s.raise(closingBit)
+	s.mu.Unlock()
+	s.hub.gone(s)
+}
+
+// slots yields the subscriptions whose bits are set, beginning with turn.
+func (s *Session) slots(dirty uint64, yield func(*sub) bool) {
+	const all = 1<<maxSubscriptions - 1
+	dirty &= all
+	turn := int(s.turn)
+	first := bits.RotateLeft32(uint32(dirty), -turn) //nolint:gosec // the low 32 bits
+	for first != 0 {
+		n := bits.TrailingZeros32(first)
+		first &^= 1 << n
+		slot := (n + turn) % maxSubscriptions
+		if slot < len(s.subs) && s.subs[slot] != nil && !yield(s.subs[slot]) {
+			return
+		}
+	}
+}

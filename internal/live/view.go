@@ -1,6 +1,10 @@
 package live
 
 import (
+	"context"
+	"errors"
+	"time"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 )
@@ -17,7 +21,8 @@ type Query struct {
 	Limit      int
 
 	// More is read in the same snapshot. Its Documents and Ranges are not
-	// filtered: name only what every reader of the stream may know.
+	// filtered: name only what every reader of the stream may know, and show
+	// nothing of its Events.
 	More store.Need
 
 	// MinSeq waits until the stream has this event: CodeNotYet after 5 s
@@ -47,4 +52,91 @@ type Event struct {
 	Position uint64
 	Chain    gotong.Hash
 	Erased   bool
+}
+
+const (
+	notYetAfter = 5 * time.Second
+	notYetLook  = 100 * time.Millisecond
+)
+
+// Read is the authorised way to read for REST: access, events, documents and
+// ranges of one stream in one snapshot, through the overlay of later edits, by
+// the code that catch-up uses. A stream that is not there and one that the
+// reader may not read are both CodeNotFound.
+func (h *Hub) Read(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
+	until := h.opt.Now().Add(notYetAfter)
+	for {
+		page, err := h.readOnce(ctx, reader, q)
+		if err != nil || page.Head.Seq >= q.MinSeq {
+			return page, err
+		}
+		if h.opt.Now() >= until {
+			return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not come that far.")
+		}
+		if err := h.awaitProgress(ctx, gotong.PartitionOf(page.Head.Home), notYetLook); err != nil {
+			return Page{}, err
+		}
+	}
+}
+
+func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
+	page := span{
+		from: q.From, to: q.To, descending: q.Descending,
+		limit: min(max(q.Limit, 0), maxPageEvents), bytes: store.MaxReadBytes,
+	}
+	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
+	if errors.Is(err, store.ErrCorrupt) {
+		return Page{}, corrupt()
+	}
+	if err != nil {
+		return Page{}, err
+	}
+	access := s.grants[0].Access
+	if !access.Readable {
+		return Page{}, gotong.NotFound()
+	}
+	p := Page{
+		Epoch: h.opt.Store.Epoch(), Head: s.state.Head, Access: access, State: s.state, Snapshot: s.store,
+	}
+	p.cover(q, s.rows)
+	for i := range s.rows {
+		row := &s.rows[i]
+		if !access.Sees(row.Position, row.Audience) {
+			continue
+		}
+		e, _, err := s.event(h, i)
+		if err != nil {
+			return Page{}, err
+		}
+		p.Events = append(p.Events, Event{e, row.Position, row.Chain, row.Erased})
+	}
+	return p, nil
+}
+
+// cover says how far the rows of the log came.
+func (p *Page) cover(q Query, rows []store.Event) {
+	end := p.Head.Seq
+	if q.To > 0 {
+		end = min(end, q.To)
+	}
+	p.From, p.To = min(q.From, end), end
+	switch {
+	case len(rows) == 0:
+		p.Done = q.From >= end
+		if q.Descending {
+			p.From = end
+		} else {
+			p.To = p.From
+		}
+	case q.Descending:
+		p.From = rows[len(rows)-1].Seq - 1
+		p.Done = p.From <= q.From
+	default:
+		p.To = rows[len(rows)-1].Seq
+		p.Done = p.To >= end
+	}
+}
+
+func corrupt() *gotong.Error {
+	return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
 }

@@ -1,0 +1,244 @@
+package live
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strconv"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// reading is one row on its way to a frame.
+type reading struct {
+	topic *topic // nil in a page
+	row   *store.Event
+	event gotong.Event
+	data  []byte // the event's payload and content as one JSON object
+	name  string // of the actor
+	live  bool   // somebody follows: worth encoding
+	err   error
+}
+
+// open decodes a row for a topic.
+func (h *Hub) open(t *topic, row *store.Event) *reading {
+	r := &reading{topic: t, row: row, live: t.followed()}
+	if r.live || t.kind.Affects != nil {
+		r.event, r.err = h.opt.Codec.Event(row)
+	}
+	if r.err == nil && r.live {
+		r.data, r.err = rawData(row)
+	}
+	return r
+}
+
+// pushed is the reading as the ring takes it.
+func (h *Hub) pushed(r *reading) pushed {
+	p := pushed{
+		entry: entry{position: r.row.Position, audience: r.row.Audience},
+		seq:   r.row.Seq, count: r.row.Count,
+	}
+	if r.live {
+		size := len(r.data) + len(r.row.Stream) + 512
+		b := appendEventsHead(startFrame(size), r.row.Stream, r.row.Seq-1, r.row.Seq)
+		p.frame = endFrame(append(r.append(b), `]}`...), Events, r.row.At)
+	}
+	return p
+}
+
+// appendEventsHead is an events frame up to its first event.
+func appendEventsHead(b []byte, stream gotong.Stream, from, to uint64) []byte {
+	b = append(b, `{"op":"events","stream":"`...)
+	b = append(b, stream...)
+	b = append(b, `","from":`...)
+	b = strconv.AppendUint(b, from, 10)
+	b = append(b, `,"to":`...)
+	b = strconv.AppendUint(b, to, 10)
+	return append(b, `,"events":[`...)
+}
+
+// covering is a frame that accounts for events the reader may not see.
+func covering(stream gotong.Stream, from, to uint64) Frame {
+	b := appendEventsHead(startFrame(96+len(stream)), stream, from, to)
+	return endFrame(append(b, `]}`...), Events, 0)
+}
+
+// append adds the event as the wire has it.
+func (r *reading) append(b []byte) []byte {
+	e := &r.event
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, e.Seq, 10)
+	b = append(b, `,"id":"`...)
+	b, _ = e.ID.AppendText(b)
+	b = append(b, `","type":`...)
+	b = appendString(b, e.Type)
+	b = append(b, `,"at":"`...)
+	b, _ = e.At.AppendText(b)
+	b = append(b, `","actor":`...)
+	b = appendActor(b, e.Actor, r.name)
+	b = append(b, `,"data":`...)
+	b = append(b, r.data...)
+	if r.row.Erased {
+		b = append(b, `,"erased":true`...)
+	}
+	b = append(b, `,"request_id":`...)
+	b = appendString(b, e.RequestID)
+	b = append(b, `,"correlation_id":`...)
+	b = appendString(b, e.CorrelationID)
+	b = append(b, `,"chain":"`...)
+	chain, _ := r.row.Chain.MarshalText()
+	b = append(b, chain...)
+	return append(b, `"}`...)
+}
+
+func appendActor(b []byte, a gotong.Actor, name string) []byte {
+	b = append(b, `{"user_id":`...)
+	b = appendString(b, a.UserID)
+	if name != "" {
+		b = append(b, `,"name":`...)
+		b = appendString(b, name)
+	}
+	b = append(b, `,"role":`...)
+	b = appendString(b, string(a.Role))
+	return append(b, '}')
+}
+
+// appendString is s as a JSON string.
+func appendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			quoted, err := json.Marshal(s)
+			if err != nil { // a string always has a JSON form
+				return append(b, `""`...)
+			}
+			return append(b, quoted...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
+// rawData is payload and content of a row as one object, from their bytes.
+func rawData(row *store.Event) ([]byte, error) {
+	var env struct {
+		Payload json.RawMessage `json:"payload"`
+	}
+	if err := json.Unmarshal(row.Data, &env); err != nil {
+		return nil, fmt.Errorf("live: data of %s %d: %w", row.Stream, row.Seq, err)
+	}
+	return merge(env.Payload, row.Content), nil
+}
+
+// overlaidData is the same of an event that an overlay changed.
+func overlaidData(e *gotong.Event) ([]byte, error) {
+	data, err := json.Marshal(e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("live: data of %s %d: %w", e.Stream, e.Seq, err)
+	}
+	if e.Content == nil {
+		return data, nil
+	}
+	content, err := json.Marshal(e.Content)
+	if err != nil {
+		return nil, fmt.Errorf("live: content of %s %d: %w", e.Stream, e.Seq, err)
+	}
+	return merge(data, content), nil
+}
+
+// merge joins two JSON objects whose names do not overlap.
+func merge(a, b []byte) []byte {
+	a, b = bytes.TrimSpace(a), bytes.TrimSpace(b)
+	switch {
+	case len(b) <= 2 || b[0] != '{':
+		return a
+	case len(a) <= 2 || a[0] != '{':
+		return b
+	}
+	joined := make([]byte, 0, len(a)+len(b))
+	joined = append(joined, a[:len(a)-1]...)
+	joined = append(joined, ',')
+	return append(joined, b[1:]...)
+}
+
+// nameAll gives the readings that will be encoded the names of their actors.
+func (h *Hub) nameAll(ctx context.Context, work []*reading) {
+	if h.opt.Names == nil || len(work) == 0 {
+		return
+	}
+	ids := make([]string, 0, len(work))
+	for _, r := range work {
+		if r.live && r.err == nil {
+			ids = append(ids, r.event.Actor.UserID)
+		}
+	}
+	names := h.names.get(ctx, ids)
+	for _, r := range work {
+		r.name = names[r.event.Actor.UserID]
+	}
+}
+
+// problem is the error as an error frame's object.
+func (h *Hub) problem(err error) []byte {
+	if h.opt.Problem != nil {
+		return h.opt.Problem(err)
+	}
+	b := append([]byte(`{"code":`), appendString(nil, string(gotong.CodeOf(err)))...)
+	b = append(b, `,"detail":`...)
+	detail := "A fault of ours."
+	if coded, ok := asCoded(err); ok {
+		detail = coded.Detail
+	}
+	return append(appendString(b, detail), '}')
+}
+
+func (h *Hub) errorFrame(id string, stream gotong.Stream, err error) Frame {
+	b := append(startFrame(256), `{"op":"error"`...)
+	if id != "" {
+		b = appendString(append(b, `,"id":`...), id)
+	}
+	b = appendString(append(b, `,"stream":`...), string(stream))
+	b = append(append(b, `,"problem":`...), h.problem(err)...)
+	return endFrame(append(b, '}'), Control, 0)
+}
+
+func subscribedFrame(id string, stream gotong.Stream, cursor gotong.Cursor, head uint64) Frame {
+	b := append(startFrame(192), `{"op":"subscribed"`...)
+	if id != "" {
+		b = appendString(append(b, `,"id":`...), id)
+	}
+	b = appendString(append(b, `,"stream":`...), string(stream))
+	b = appendString(append(b, `,"cursor":`...), cursor.String())
+	b = strconv.AppendUint(append(b, `,"head":`...), head, 10)
+	return endFrame(append(b, '}'), Control, 0)
+}
+
+func revokedFrame(stream gotong.Stream) Frame {
+	b := append(startFrame(96), `{"op":"access_revoked","stream":`...)
+	return endFrame(append(appendString(b, string(stream)), '}'), Control, 0)
+}
+
+func resyncFrame(stream gotong.Stream, reason string) Frame {
+	b := append(startFrame(128), `{"op":"resync_required","stream":`...)
+	b = appendString(b, string(stream))
+	b = appendString(append(b, `,"reason":`...), reason)
+	return endFrame(append(b, '}'), Control, 0)
+}
+
+func goingAwayFrame(retryMilli int64) Frame {
+	b := append(startFrame(64), `{"op":"going_away","retry_after_ms":`...)
+	return endFrame(append(strconv.AppendInt(b, retryMilli, 10), '}'), Control, 0)
+}
+
+func signalFrame(stream gotong.Stream, typ string, actor gotong.Actor, name string, data []byte) Frame {
+	b := append(startFrame(192+len(data)), `{"op":"signal","stream":`...)
+	b = appendString(b, string(stream))
+	b = appendString(append(b, `,"type":`...), typ)
+	b = appendActor(append(b, `,"actor":`...), actor, name)
+	if len(data) > 0 {
+		b = append(append(b, `,"data":`...), data...)
+	}
+	return endFrame(append(b, '}'), SignalOp, 0)
+}

@@ -1,0 +1,298 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// loader reads for subscriptions: pages for those that are behind, documents
+// for those whose access may have changed. Requests for the same stretch of a
+// stream that wait together are one read. A slot is held for the read alone.
+type loader struct {
+	hub *Hub
+
+	mu      sync.Mutex // a leaf; see Hub
+	pages   queue      // of new subscriptions and of those behind; first come, first served
+	auths   queue      // of stale ones: they do not wait behind pages
+	open    bool       // between start and stop
+	running sync.WaitGroup
+}
+
+// queue is jobs in order, each found by what it reads.
+type queue struct {
+	jobs    []*job
+	byKey   map[jobKey]*job
+	workers int
+	most    int
+}
+
+// jobKey is what a job reads.
+type jobKey struct {
+	stream gotong.Stream
+	from   uint64
+	page   bool
+}
+
+type job struct {
+	jobKey
+	subs []*sub
+	auth bool // of the queue auths
+}
+
+// request is one subscription of a job under way.
+type request struct {
+	sub    *sub
+	marks  uint32 // before the snapshot
+	reader gotong.Reader
+	first  bool // asks for its first visible event
+}
+
+const (
+	authWorkers = 8    // authorisations at once: small reads, wanted soon
+	maxTogether = 1024 // readers in one read
+	maxTries    = 8    // of one read before its subscriptions end
+)
+
+func newLoader(h *Hub) *loader {
+	return &loader{
+		hub:   h,
+		pages: queue{byKey: map[jobKey]*job{}, most: h.limits.CatchUps},
+		auths: queue{byKey: map[jobKey]*job{}, most: authWorkers},
+	}
+}
+
+// enter asks for the first read of a new subscription.
+func (l *loader) enter(s *sub) {
+	k := jobKey{stream: s.topic.stream}
+	if s.start.mode == fromCursor {
+		k.from, k.page = s.start.cursor.Seq, true
+	}
+	l.add(&l.pages, k, s, &s.inPages)
+}
+
+// page asks for the next page of a subscription that is behind.
+func (l *loader) page(s *sub) {
+	l.add(&l.pages, jobKey{s.topic.stream, s.cursor, true}, s, &s.inPages)
+}
+
+// authorise asks for the documents that decide access.
+func (l *loader) authorise(s *sub) {
+	l.add(&l.auths, jobKey{stream: s.topic.stream}, s, &s.inAuths)
+}
+
+// again repeats the read that was just found wanting.
+func (l *loader) again(s *sub) {
+	switch {
+	case s.grant == nil:
+		l.enter(s)
+	case s.paging && s.page == nil:
+		l.page(s)
+	default:
+		l.authorise(s)
+	}
+}
+
+func (l *loader) add(q *queue, k jobKey, s *sub, queued *bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if *queued {
+		return
+	}
+	*queued = true
+	j := q.byKey[k]
+	if j == nil || len(j.subs) >= maxTogether {
+		j = &job{jobKey: k, auth: q == &l.auths}
+		q.byKey[k] = j
+		q.jobs = append(q.jobs, j)
+		if !j.auth {
+			l.hub.observer.CatchUpWaiting(1)
+		}
+	}
+	j.subs = append(j.subs, s)
+	l.employ(q)
+}
+
+// employ starts a worker where there is work for one. l.mu is held.
+func (l *loader) employ(q *queue) {
+	if l.open && len(q.jobs) > 0 && q.workers < q.most {
+		q.workers++
+		l.running.Add(1)
+		go l.work(q)
+	}
+}
+
+// start begins to serve what was asked for already.
+func (l *loader) start() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open = true
+	for _, q := range []*queue{&l.pages, &l.auths} {
+		for range q.jobs {
+			l.employ(q)
+		}
+	}
+}
+
+// stop begins nothing more and waits for what is under way.
+func (l *loader) stop() {
+	l.mu.Lock()
+	l.open = false
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+func (l *loader) work(q *queue) {
+	defer l.running.Done()
+	for {
+		j, requests := l.next(q)
+		if j == nil {
+			return
+		}
+		if !j.auth {
+			l.hub.observer.CatchUpRunning(1)
+		}
+		l.serve(j, requests)
+		if !j.auth {
+			l.hub.observer.CatchUpRunning(-1)
+		}
+	}
+}
+
+// next takes the oldest job. Marks are read after the subscription left the
+// queue: a later mark asks again.
+func (l *loader) next(q *queue) (*job, []request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(q.jobs) == 0 || !l.open {
+		q.workers--
+		return nil, nil
+	}
+	j := q.jobs[0]
+	q.jobs[0] = nil
+	q.jobs = q.jobs[1:]
+	if q.byKey[j.jobKey] == j {
+		delete(q.byKey, j.jobKey)
+	}
+	if !j.auth {
+		l.hub.observer.CatchUpWaiting(-1)
+	}
+	requests := make([]request, len(j.subs))
+	for i, s := range j.subs {
+		if j.auth {
+			s.inAuths = false
+		} else {
+			s.inPages = false
+		}
+		requests[i] = request{
+			sub: s, marks: s.marks.Load(), reader: s.session.reader, first: s.start.mode == fromFirst,
+		}
+	}
+	return j, requests
+}
+
+// serve reads for one job until it succeeds, or cannot.
+func (l *loader) serve(j *job, requests []request) {
+	ctx := l.hub.running()
+	limit := l.hub.limits.PageEvents
+	for try, wait := 1, 50*time.Millisecond; ; try++ {
+		err := l.read(ctx, j, requests, limit)
+		coded, known := asCoded(err)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return
+		case errors.Is(err, store.ErrCorrupt) && j.page && limit > 1:
+			limit = max(1, limit/2) // what is before the corrupt event is good
+			continue
+		case errors.Is(err, store.ErrCorrupt):
+			l.fail(requests, corrupt())
+			return
+		case known:
+			l.fail(requests, coded)
+			return
+		}
+		l.hub.observer.Fault(err)
+		if try == maxTries {
+			l.fail(requests, err)
+			return
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+		wait = min(2*wait, 2*time.Second)
+		for i := range requests { // documents will be read anew: these marks too
+			requests[i].marks = requests[i].sub.marks.Load()
+		}
+	}
+}
+
+func (l *loader) fail(requests []request, err error) {
+	for _, r := range requests {
+		r.sub.fail(err)
+	}
+}
+
+// read makes one consistent read for everyone who waits for it and hands it
+// out.
+func (l *loader) read(ctx context.Context, j *job, requests []request, limit int) error {
+	h := l.hub
+	readers := make([]gotong.Reader, len(requests))
+	for i := range requests {
+		readers[i] = requests[i].reader
+	}
+	readers, place := tidy(readers)
+	var part span
+	if j.page {
+		part = span{from: j.from, limit: limit, bytes: h.limits.PageBytes}
+	}
+	snap, err := h.readStream(ctx, j.stream, readers, part, store.Need{})
+	if err != nil {
+		return err
+	}
+	pages := newPages(j, snap)
+	if j.page {
+		if err := pages.encode(ctx, h); err != nil {
+			return err
+		}
+		h.observer.Replayed(len(snap.rows))
+	}
+	starts := map[uint64]uint64{}
+	for i := range requests {
+		r, g := &requests[i], snap.grants[place[i]]
+		var first uint64
+		if r.first && g.Readable {
+			if first, err = l.first(ctx, snap, g, starts); err != nil {
+				return err
+			}
+		}
+		r.sub.apply(snap, g, r.marks, first, pages.of(place[i], g))
+	}
+	return nil
+}
+
+// first is the cursor before the first event that a reader may see.
+func (l *loader) first(ctx context.Context, snap *snapshot, g *grant, known map[uint64]uint64) (uint64, error) {
+	if len(g.Visible) == 0 {
+		return snap.state.Head.Seq, nil
+	}
+	from := g.Visible[0].From
+	for _, v := range g.Visible {
+		from = min(from, v.From)
+	}
+	if from == 0 {
+		return 0, nil
+	}
+	if seq, ok := known[from]; ok {
+		return seq, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, l.hub.limits.Read)
+	defer cancel()
+	seq, err := store.SeqAfter(ctx, l.hub.opt.Store, snap.state.Stream, snap.state.Head.Seq,
+		func(e *store.Event) bool { return e.Position >= from })
+	known[from] = seq
+	return seq, err
+}

@@ -1,0 +1,136 @@
+package live
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/store"
+)
+
+// What the hub's calls fail with beside coded errors.
+var (
+	ErrDraining = errors.New("live: the hub takes no more sessions")
+	ErrClosed   = errors.New("live: the session is closed or asked to close")
+)
+
+// Source is what the hub reads. It never commits.
+type Source interface {
+	store.Committer
+	store.Log
+}
+
+// Options are what a hub is made of. Store, Codec and Now must be set.
+type Options struct {
+	Store Source
+	Codec *store.Codec
+	Bus   bus.Bus               // nil: a node that is alone
+	Now   func() gotong.Instant // the clock
+
+	// Names gives the display names of users; who is missing has none. It may
+	// read a store. Answers are kept for a minute. Nil: no names.
+	Names func(ctx context.Context, ids []string) map[string]string
+
+	// Problem renders an error as the JSON object of an error frame's
+	// "problem". Nil: code and detail.
+	Problem func(error) []byte
+
+	Observer Observer
+	Limits   Limits // zero fields take their default
+}
+
+// Limits bound what the hub keeps.
+type Limits struct {
+	Sessions      int           // open at once; default 100,000
+	Subscriptions int           // per session; default and at most 32
+	Control       int           // control frames that wait before Put says stop; default 64
+	Signals       int           // signals that wait in a session; default 32
+	RingFrames    int           // recent events kept per followed stream; default 1,024
+	RingBytes     int           // and their bytes; default 512 KiB
+	RingTotal     int           // bytes of all rings above which quiet ones are dropped; default 128 MiB
+	Offered       int           // commits that wait for a partition's tail; default 8,192
+	CatchUps      int           // page reads at once; default and at most 64
+	PageEvents    int           // default and at most 500
+	PageBytes     int           // default 256 KiB, at most 1 MiB
+	Fresh         time.Duration // age of the last complete read at which nothing live goes out; default 5 s
+	Poll          time.Duration // between two proofs of completeness; default 1 s
+	Cut           time.Duration // how long a write to a removed user may last; default 100 ms
+	Read          time.Duration // one read of the store; default 5 s
+	Retry         time.Duration // the spread of retry_after_ms in a drain; default 10 s
+}
+
+// Observer is told what happens, for metrics, traces and logs. Nil fields are
+// not called; none may block.
+type Observer struct {
+	// Published is told of each commit of this node that followers may now
+	// take, with the values of the context of its Offer.
+	Published func(ctx context.Context, stream gotong.Stream, seq uint64, at gotong.Instant)
+
+	Subscribed     func()              // a subscription was accepted
+	Unsubscribed   func(reason string) // an accepted one ended: left, revoked, closed, restart, resync, corrupt
+	Replayed       func(events int)    // read from the store for sessions that were behind
+	CatchUpWaiting func(change int)    // page reads that wait for a slot
+	CatchUpRunning func(change int)    // page reads under way
+	Dropped        func(reason string, n int)
+	Fault          func(err error) // a read failed; the hub tries again by itself
+}
+
+func (o *Observer) fill() {
+	if o.Published == nil {
+		o.Published = func(context.Context, gotong.Stream, uint64, gotong.Instant) {}
+	}
+	if o.Subscribed == nil {
+		o.Subscribed = func() {}
+	}
+	if o.Unsubscribed == nil {
+		o.Unsubscribed = func(string) {}
+	}
+	if o.Dropped == nil {
+		o.Dropped = func(string, int) {}
+	}
+	if o.Fault == nil {
+		o.Fault = func(error) {}
+	}
+	for _, f := range []*func(int){&o.Replayed, &o.CatchUpWaiting, &o.CatchUpRunning} {
+		if *f == nil {
+			*f = func(int) {}
+		}
+	}
+}
+
+const (
+	maxSubscriptions = 32 // a bit each in Session.dirty
+	maxPageEvents    = 500
+	maxCatchUps      = 64
+)
+
+func (l *Limits) fill() {
+	def := func(v *int, d, most int) {
+		if *v <= 0 || *v > most {
+			*v = d
+		}
+	}
+	const unbounded = math.MaxInt
+	def(&l.Sessions, 100_000, unbounded)
+	def(&l.Subscriptions, maxSubscriptions, maxSubscriptions)
+	def(&l.Control, 64, unbounded)
+	def(&l.Signals, 32, unbounded)
+	def(&l.RingFrames, 1024, unbounded)
+	def(&l.RingBytes, 512<<10, unbounded)
+	def(&l.RingTotal, 128<<20, unbounded)
+	def(&l.Offered, 8192, unbounded)
+	def(&l.CatchUps, maxCatchUps, maxCatchUps)
+	def(&l.PageEvents, maxPageEvents, maxPageEvents)
+	def(&l.PageBytes, 256<<10, store.MaxReadBytes)
+	for d, v := range map[*time.Duration]time.Duration{
+		&l.Fresh: 5 * time.Second, &l.Poll: time.Second, &l.Cut: 100 * time.Millisecond,
+		&l.Read: 5 * time.Second, &l.Retry: 10 * time.Second,
+	} {
+		if *d <= 0 {
+			*d = v
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package live
+
+import (
+	"context"
+	"fmt"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// pages is one stretch of a stream as each of its readers may see it: encoded
+// once for all who may see all of it, and once per reader for the rest.
+type pages struct {
+	job    *job
+	snap   *snapshot
+	chunks [][]byte // the events, encoded
+	whole  *Frame   // all of them
+	public bool     // no event is for some readers only
+	own    map[int]Frame
+}
+
+func newPages(j *job, snap *snapshot) *pages { return &pages{job: j, snap: snap} }
+
+// encode renders the events, after checking that they are the ones after from.
+func (p *pages) encode(ctx context.Context, h *Hub) error {
+	p.public = true
+	for i := range p.snap.rows {
+		row := &p.snap.rows[i]
+		if row.Seq != p.job.from+uint64(i)+1 { //nolint:gosec // i is not negative
+			return fmt.Errorf("live: %s has a gap before %d: %w", row.Stream, row.Seq, store.ErrCorrupt)
+		}
+		p.public = p.public && row.Audience == ""
+	}
+	work, err := p.snap.readings(ctx, h)
+	if err != nil {
+		return err
+	}
+	p.chunks = make([][]byte, len(work))
+	for i, r := range work {
+		p.chunks[i] = r.append(make([]byte, 0, len(r.data)+384))
+	}
+	return nil
+}
+
+// of is the page of one reader; nil where the job is none.
+func (p *pages) of(reader int, g *grant) *page {
+	if !p.job.page || !g.Readable {
+		return nil
+	}
+	rows := p.snap.rows
+	pg := &page{from: p.job.from, to: p.job.from, position: p.snap.position(p.snap.home())}
+	if len(rows) == 0 {
+		return pg
+	}
+	pg.to = rows[len(rows)-1].Seq
+	if p.public && g.SeesAll(rows[0].Position, rows[len(rows)-1].Position) {
+		if p.whole == nil {
+			f := p.frame(func(*store.Event) bool { return true })
+			p.whole = &f
+		}
+		pg.frame = *p.whole
+		return pg
+	}
+	if f, ok := p.own[reader]; ok {
+		pg.frame = f
+		return pg
+	}
+	pg.frame = p.frame(func(e *store.Event) bool { return g.Sees(e.Position, e.Audience) })
+	if p.own == nil {
+		p.own = map[int]Frame{}
+	}
+	p.own[reader] = pg.frame
+	return pg
+}
+
+// frame joins the events that sees lets through; the others are covered.
+func (p *pages) frame(sees func(*store.Event) bool) Frame {
+	rows := p.snap.rows
+	size := 0
+	for i := range rows {
+		size += len(p.chunks[i]) + 1
+	}
+	last := &rows[len(rows)-1]
+	b := appendEventsHead(startFrame(size+128+len(last.Stream)), last.Stream, p.job.from, last.Seq)
+	var at gotong.Instant
+	n := len(b)
+	for i := range rows {
+		if !sees(&rows[i]) {
+			continue
+		}
+		if len(b) > n {
+			b = append(b, ',')
+		}
+		b = append(b, p.chunks[i]...)
+		at = rows[i].At
+	}
+	return endFrame(append(b, `]}`...), Events, at)
+}

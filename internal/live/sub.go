@@ -1,0 +1,349 @@
+package live
+
+import (
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// sub is one subscription of a session. What has no comment of its own is
+// guarded by the session's mu.
+type sub struct {
+	session *Session
+	topic   *topic
+	slot    uint8 // its bit in Session.dirty; set once
+	index   int   // in topic.followers; guarded by the topic's mu
+
+	// marks is raised whenever an event may have changed the reader's access;
+	// checked is what it was before the snapshot that grant is from. Where they
+	// differ the subscription is stale: it writes nothing.
+	marks    atomic.Uint32
+	accessAt atomic.Uint64 // position, in the stream's partition, of that snapshot
+	checked  uint32
+	grant    *grant // nil until accepted
+
+	inPages, inAuths bool // waits in the loader; guarded by its mu
+
+	id       string // of the frame that asked
+	start    Start
+	resumed  bool
+	ended    bool
+	paging   bool // a page is asked for, or waits to be taken
+	writing  bool // ended while a write of its frames is under way
+	cursor   uint64
+	page     *page
+	watching []*topic
+	decided  chan struct{} // made when somebody waits for the outcome
+}
+
+// page is the next stretch of a subscription that is behind.
+type page struct {
+	frame    Frame
+	from, to uint64
+	position uint64 // of its snapshot
+	marks    uint32 // of the subscription before its snapshot
+	events   int
+}
+
+// Why a subscription ended.
+const (
+	endLeft    = "left"    // the client's wish, or the connection is gone
+	endRevoked = "revoked" // the reader may not read it
+	endClosed  = "closed"  // the user's session is over
+	endRestart = "restart"
+	endResync  = "resync"
+	endCorrupt = "corrupt"
+)
+
+func (s *sub) bit() uint64 { return 1 << s.slot }
+
+// mark makes the subscription stale as of a position, and has it authorised
+// anew. It is called by the tail before any event at or beyond the position
+// can be taken.
+func (s *sub) mark(p *partition, position uint64) {
+	if p == s.topic.part.Load() && position <= s.accessAt.Load() {
+		return // the snapshot that authorised it saw the event
+	}
+	s.marks.Add(1)
+	p.mu.Lock()
+	if _, ok := p.pending[s]; !ok {
+		p.pending[s] = position
+	}
+	p.mu.Unlock()
+	s.session.hub.loader.authorise(s)
+}
+
+// stale reports whether access may have changed since grant. Where it is false
+// under the topic's mu, no frame in the ring is beyond an unseen change.
+func (s *sub) stale() bool { return s.marks.Load() != s.checked }
+
+// settle tells who waits that nothing of the subscription goes out on an old
+// permission any more.
+func (s *sub) settle() {
+	clear := func(t *topic) {
+		p := t.part.Load()
+		if p == nil {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if _, ok := p.pending[s]; ok {
+			delete(p.pending, s)
+			p.tick()
+		}
+	}
+	clear(s.topic)
+	for _, t := range s.watching {
+		clear(t)
+	}
+}
+
+// watch has the streams that govern the grant watched, and binds topics to
+// their partitions. True means that something is watched only now of which
+// the tail has passed more than the snapshot saw: read again.
+func (s *sub) watch(r *snapshot, g *grant) (again bool) {
+	h := s.session.hub
+	home := h.parts[r.home()]
+	if s.topic.bind(home) {
+		again = home.processed.Load() > r.position(home.id)
+	}
+	var watching []*topic
+	for _, stream := range g.governing {
+		known := slices.IndexFunc(s.watching, func(t *topic) bool { return t.stream == stream })
+		if known >= 0 {
+			watching = append(watching, s.watching[known])
+			continue
+		}
+		kind, err := h.kind(stream)
+		if err != nil {
+			continue // no such kind: it will never have an event
+		}
+		t := h.topics.acquire(h, stream, kind)
+		part := home
+		if head, ok := r.state.HeadOf(stream); ok && head.Exists() {
+			part = h.parts[gotong.PartitionOf(head.Home)]
+		}
+		t.watch(s)
+		t.bind(part)
+		watching = append(watching, t)
+		again = again || part.processed.Load() > r.position(part.id)
+	}
+	for _, t := range s.watching {
+		if !slices.Contains(watching, t) {
+			t.unwatch(s)
+			h.topics.release(t)
+		}
+	}
+	s.watching = watching
+	return again
+}
+
+// end ends the subscription: nothing of it is taken any more. The session's mu
+// is held. reason is for the observer; frame, where it is set, tells the
+// client.
+func (s *sub) end(reason string, frame *Frame) {
+	if s.ended {
+		return
+	}
+	s.ended, s.page = true, nil
+	s.stopPaging()
+	sess, h := s.session, s.session.hub
+	sess.subs[s.slot] = nil
+	if frame != nil {
+		sess.put(*frame)
+	}
+	if s.decided != nil {
+		close(s.decided)
+	}
+	if s.grant != nil {
+		s.topic.leave(sess.reader)
+		h.observer.Unsubscribed(reason)
+		h.subscriptions.Add(-1)
+	}
+	s.topic.unfollow(s)
+	for _, t := range s.watching {
+		t.unwatch(s)
+	}
+	if sess.writing {
+		s.writing = true
+		sess.unwritten = append(sess.unwritten, s)
+		if reason == endRevoked || reason == endClosed || s.stale() {
+			sess.cutAfter(h.limits.Cut) // those are not the reader's any more
+		}
+	} else {
+		s.settle()
+	}
+	h.topics.release(s.topic)
+	for _, t := range s.watching {
+		h.topics.release(t)
+	}
+}
+
+// stopPaging gives back the session's allowance for a page.
+func (s *sub) stopPaging() {
+	if !s.paging {
+		return
+	}
+	s.paging = false
+	s.session.pages--
+	if starved := s.session.starved; starved != 0 {
+		s.session.starved = 0
+		for _, other := range s.session.subs {
+			if other != nil && starved&other.bit() != 0 {
+				s.session.raise(other.bit())
+			}
+		}
+	}
+}
+
+// apply takes over what a read found. marks is what the subscription's were
+// before it; p is its page, nil where none was asked for.
+func (s *sub) apply(r *snapshot, g *grant, marks uint32, first uint64, p *page) {
+	sess := s.session
+	sess.mu.Lock()
+	defer sess.mu.Unlock()
+	if s.ended {
+		if !s.writing {
+			s.settle()
+		}
+		return
+	}
+	switch {
+	case s.grant != nil && r.position(s.topic.part.Load().id) < s.accessAt.Load():
+		// Reads may finish in another order than they began: this one is older
+		// than what is known.
+		if p != nil {
+			s.stopPaging()
+		}
+		sess.raise(s.bit())
+	case !g.Readable:
+		s.refuse(gotong.NotFound())
+	case s.watch(r, g):
+		sess.hub.loader.again(s)
+	case s.grant == nil:
+		s.accept(r, g, marks, first, p)
+	default:
+		s.renew(r, g, marks, p)
+	}
+}
+
+// accept answers the subscription.
+func (s *sub) accept(r *snapshot, g *grant, marks uint32, first uint64, p *page) {
+	h, head := s.session.hub, r.state.Head
+	s.cursor = head.Seq
+	switch s.start.mode {
+	case fromFirst:
+		s.cursor = first
+	case fromCursor:
+		if err := s.start.cursor.Check(h.epoch, head.Seq); err != nil {
+			s.refuse(err)
+			return
+		}
+		s.cursor = s.start.cursor.Seq
+	case fromNow:
+	}
+	s.topic.begin(head)
+	s.session.put(subscribedFrame(s.id, s.topic.stream, gotong.Cursor{Epoch: h.epoch, Seq: s.cursor}, head.Seq))
+	if s.decided != nil {
+		close(s.decided)
+		s.decided = nil
+	}
+	h.observer.Subscribed()
+	h.subscriptions.Add(1)
+	s.renew(r, g, marks, p)
+	s.topic.join(s.session.reader)
+}
+
+// renew takes over a newer permission, and the page that came with it.
+func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
+	s.grant, s.checked = g, max(s.checked, marks)
+	s.accessAt.Store(r.position(s.topic.part.Load().id))
+	s.topic.begin(r.state.Head)
+	if r.state.Head.Seq < s.cursor {
+		s.resync("log_behind")
+		return
+	}
+	if p != nil {
+		s.page = p
+		s.page.marks = s.checked
+		if p.from == p.to { // nothing there
+			s.page = nil
+			s.stopPaging()
+		}
+	}
+	if !s.stale() {
+		s.settle()
+	}
+	s.session.raise(s.bit())
+}
+
+// refuse ends a subscription that may not be, or no longer be.
+func (s *sub) refuse(err error) {
+	stream := s.topic.stream
+	var f Frame
+	switch {
+	case s.grant != nil:
+		f = revokedFrame(stream)
+	case s.resumed && gotong.CodeOf(err) == gotong.CodeNotFound:
+		f = revokedFrame(stream)
+		s.session.refused(stream, err)
+	default:
+		f = s.session.hub.errorFrame(s.id, stream, err)
+		s.session.refused(stream, err)
+	}
+	s.end(endRevoked, &f)
+}
+
+// resync ends a subscription that cannot go on from its cursor.
+func (s *sub) resync(reason string) {
+	f := resyncFrame(s.topic.stream, reason)
+	if s.grant == nil {
+		s.session.refused(s.topic.stream, ErrClosed)
+	}
+	s.end(endResync, &f)
+}
+
+// fail ends the subscription after a read that will not succeed.
+func (s *sub) fail(err error) {
+	s.session.mu.Lock()
+	defer s.session.mu.Unlock()
+	if s.ended {
+		if !s.writing {
+			s.settle()
+		}
+		return
+	}
+	coded, ok := asCoded(err)
+	switch {
+	case ok && coded.Code == gotong.CodeCorruptEvent:
+		f := s.session.hub.errorFrame(s.id, s.topic.stream, err)
+		s.end(endCorrupt, &f)
+	case s.grant == nil:
+		if !ok {
+			err = gotong.NewError(gotong.CodeBusy, "The stream could not be read; try again.")
+		}
+		s.refuse(err)
+	default:
+		s.resync("read_failed")
+	}
+}
+
+// cutAfter cuts the connection where the write under way now is still under
+// way then. The session's mu is held.
+func (s *Session) cutAfter(d time.Duration) {
+	if s.opt.Kill == nil {
+		return
+	}
+	bracket := s.bracket
+	time.AfterFunc(d, func() {
+		s.mu.Lock()
+		still := s.writing && s.bracket == bracket && !s.killed
+		s.killed = s.killed || still
+		s.mu.Unlock()
+		if still {
+			s.opt.Kill()
+		}
+	})
+}

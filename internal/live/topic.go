@@ -1,0 +1,281 @@
+package live
+
+import (
+	"hash/maphash"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gotong.dev/gotong"
+)
+
+// topic is one stream that somebody follows, or whose events govern the access
+// of somebody.
+type topic struct {
+	hub    *Hub
+	stream gotong.Stream
+	kind   *gotong.Kind
+	part   atomic.Pointer[partition] // nil until the stream's home is known
+
+	refs int // guarded by the shard of the index
+
+	// batch is what the tail is about to push. Only one goroutine touches it:
+	// the tail of the partition that the stream's events are in.
+	batch []pushed
+
+	mu        sync.Mutex // see Hub for the order of locks
+	ring      ring
+	amended   uint64 // position of the newest event that may have changed what older ones say
+	count     uint64 // the stream's Count at the ring's head
+	pushedAt  gotong.Instant
+	followers []follower
+	watchers  map[*sub]struct{}
+	presence  presence
+}
+
+// follower is what the pass over a topic needs of a subscription, side by side.
+type follower struct {
+	session *Session
+	bit     uint64
+	sub     *sub
+}
+
+// pushed is an event on its way into the ring.
+type pushed struct {
+	entry
+	seq, count uint64
+}
+
+// follow adds a subscription; its slot must be set.
+func (t *topic) follow(s *sub) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s.index = len(t.followers)
+	t.followers = append(t.followers, follower{s.session, s.bit(), s})
+}
+
+func (t *topic) unfollow(s *sub) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last := len(t.followers) - 1
+	moved := t.followers[last]
+	t.followers[s.index] = moved
+	moved.sub.index = s.index
+	t.followers[last] = follower{}
+	t.followers = t.followers[:last]
+	if cap(t.followers) > 64 && last < cap(t.followers)/4 {
+		t.followers = slices.Clone(t.followers)
+	}
+}
+
+func (t *topic) watch(s *sub) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.watchers == nil {
+		t.watchers = map[*sub]struct{}{}
+	}
+	t.watchers[s] = struct{}{}
+}
+
+func (t *topic) unwatch(s *sub) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.watchers, s)
+}
+
+func (t *topic) followed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.followers) > 0
+}
+
+// affect makes stale, as of the position, every subscription whose access the
+// event may have changed.
+func (t *topic) affect(p *partition, position uint64, who gotong.Affected) {
+	if !who.Everyone && len(who.Users) == 0 {
+		return
+	}
+	hit := func(s *sub) {
+		if who.Everyone || slices.Contains(who.Users, s.session.reader.UserID) {
+			s.mark(p, position)
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.followers {
+		hit(f.sub)
+	}
+	for s := range t.watchers {
+		hit(s)
+	}
+}
+
+// lose forgets the ring and makes every subscription stale: something of the
+// stream could not be read.
+func (t *topic) lose(p *partition, position uint64) {
+	t.mu.Lock()
+	t.shrink(t.ring.forget)
+	t.amended = position
+	t.mu.Unlock()
+	t.affect(p, position, gotong.Affected{Everyone: true})
+}
+
+// begin notes where the stream is, for a topic that has not heard of it.
+func (t *topic) begin(head gotong.Head) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.ring.known {
+		t.ring.begin(head.Seq)
+		t.count = head.Count
+	}
+}
+
+// flush moves the batch into the ring and wakes whoever has something to take.
+func (t *topic) flush(now gotong.Instant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.ring.bytes
+	for i := range t.batch {
+		t.push(&t.batch[i])
+	}
+	t.hub.ringBytes.Add(int64(t.ring.bytes - before))
+	t.pushedAt = now
+	clear(t.batch)
+	t.batch = t.batch[:0]
+	if cap(t.batch) > 256 {
+		t.batch = nil
+	}
+	for i := range t.followers {
+		t.followers[i].session.raise(t.followers[i].bit)
+	}
+}
+
+// push appends one event. An event that counts is new by nature; any other one
+// of a kind with overlays may have changed what older ones say, so those leave
+// the ring: whoever is still before it reads them through the overlay.
+func (t *topic) push(e *pushed) {
+	if t.ring.known && e.seq <= t.ring.head {
+		t.amended = max(t.amended, e.position) // as far as anybody can tell now
+		return
+	}
+	if t.kind.Overlays != "" && (!t.ring.known || e.count == t.count) {
+		t.ring.cut(e.seq - 1)
+		t.amended = e.position
+	}
+	t.count = e.count
+	if e.frame.buf == nil { // nobody followed when it was read
+		t.ring.skip(e.seq)
+		return
+	}
+	t.ring.push(e.seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
+}
+
+// shrink runs f, which drops frames, and keeps the hub's sum.
+func (t *topic) shrink(f func()) {
+	before := t.ring.bytes
+	f()
+	t.hub.ringBytes.Add(int64(t.ring.bytes - before))
+}
+
+// trim drops the frames of a topic that was quiet since then.
+func (t *topic) trim(since gotong.Instant) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.pushedAt > since || t.ring.len() == 0 {
+		return false
+	}
+	t.shrink(func() { t.ring.cut(t.ring.head) })
+	return true
+}
+
+// wakeAll raises every follower, after its partition was silent.
+func (t *topic) wakeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.followers {
+		t.followers[i].session.raise(t.followers[i].bit)
+	}
+}
+
+// bind says in which partition the stream is; true where that was not known.
+func (t *topic) bind(p *partition) bool {
+	if t.part.Load() != nil {
+		return false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if t.part.Load() != nil {
+		return false
+	}
+	t.part.Store(p)
+	p.topics[t] = struct{}{}
+	return true
+}
+
+// index finds topics by stream.
+type index struct {
+	seed   maphash.Seed
+	shards [64]shard
+}
+
+type shard struct {
+	mu     sync.RWMutex
+	topics map[gotong.Stream]*topic
+}
+
+func newIndex() *index {
+	x := &index{seed: maphash.MakeSeed()}
+	for i := range x.shards {
+		x.shards[i].topics = map[gotong.Stream]*topic{}
+	}
+	return x
+}
+
+func (x *index) shard(s gotong.Stream) *shard {
+	return &x.shards[maphash.String(x.seed, string(s))%uint64(len(x.shards))]
+}
+
+// lookup is the topic of a stream, nil where nobody needs it.
+func (x *index) lookup(s gotong.Stream) *topic {
+	sh := x.shard(s)
+	sh.mu.RLock()
+	defer sh.mu.RUnlock()
+	return sh.topics[s]
+}
+
+// acquire is the topic of a stream, made where it is not there; release gives
+// it back.
+func (x *index) acquire(h *Hub, s gotong.Stream, kind *gotong.Kind) *topic {
+	sh := x.shard(s)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	t := sh.topics[s]
+	if t == nil {
+		t = &topic{hub: h, stream: s, kind: kind}
+		sh.topics[s] = t
+	}
+	t.refs++
+	return t
+}
+
+func (x *index) release(t *topic) {
+	sh := x.shard(t.stream)
+	sh.mu.Lock()
+	t.refs--
+	last := t.refs == 0
+	if last {
+		delete(sh.topics, t.stream)
+	}
+	sh.mu.Unlock()
+	if !last {
+		return
+	}
+	if p := t.part.Load(); p != nil {
+		p.mu.Lock()
+		delete(p.topics, t)
+		p.mu.Unlock()
+	}
+	t.mu.Lock()
+	t.shrink(t.ring.forget)
+	t.mu.Unlock()
+}
