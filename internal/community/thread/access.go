@@ -36,7 +36,7 @@ func access(s gotong.State, r gotong.Reader) gotong.Grant {
 func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
 	open := openSpans(stream, t.History)
 	visible := slices.Clone(open)
-	for _, own := range m.Spans(t.governing(stream)) {
+	for _, own := range m.Spans(Governing(t, stream)) {
 		if !slices.ContainsFunc(open, func(o gotong.Span) bool { return covers(o, own) }) {
 			visible = append(visible, own)
 		}

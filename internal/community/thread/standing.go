@@ -28,14 +28,23 @@ func standingOf(s gotong.State, t Thread, userID string) standing {
 
 func borrowed(t Thread, userID string, row Member, base gotong.Membership) standing {
 	st := standing{userID: userID, row: row, base: base}
-	if !base.Active() {
-		return st
-	}
-	st.role = homeRoles[base.Role]
-	if userID == t.CreatedBy && st.role != "" {
-		st.role = Owner
+	if base.Active() {
+		st.role = RoleIn(t, userID, base.Role)
 	}
 	return st
+}
+
+// RoleIn is what a role among the members of the thread's governing stream is
+// to the thread itself; empty where it is none.
+func RoleIn(t Thread, userID, role string) Role {
+	switch {
+	case t.Members != Home:
+		return Role(role)
+	case homeRoles[role] != "" && userID == t.CreatedBy:
+		return Owner
+	default:
+		return homeRoles[role]
+	}
 }
 
 // power is what an actor may do about others: the rank of the role in the
@@ -52,10 +61,10 @@ func (st standing) power(platform gotong.Role) int {
 	}
 }
 
-// governing is the stream in which the thread's members come and go.
-func (t Thread) governing(stream gotong.Stream) gotong.Stream {
+// Governing is the stream in which the members of the thread s come and go.
+func Governing(t Thread, s gotong.Stream) gotong.Stream {
 	if t.Members == Home {
 		return t.Home
 	}
-	return stream
+	return s
 }

@@ -193,3 +193,28 @@ func TestGrantIsShort(t *testing.T) {
 		t.Fatalf("got %+v", grant.Spans)
 	}
 }
+
+func TestRoleIn(t *testing.T) {
+	ownMembers := thread.Thread{CreatedBy: "ani", Members: thread.Own}
+	borrows := thread.Thread{CreatedBy: "ani", Members: thread.Home, Home: g}
+	for _, tc := range []struct {
+		t          thread.Thread
+		user, role string
+		want       thread.Role
+	}{
+		{ownMembers, "ani", "member", thread.MemberRole},
+		{borrows, "ani", "anggota", thread.Owner},
+		{borrows, "ani", "", ""},
+		{borrows, "budi", string(group.Admin), thread.Admin},
+		{borrows, "budi", string(group.Moderator), thread.Admin},
+		{borrows, "budi", string(group.Anggota), thread.MemberRole},
+		{borrows, "budi", "owner", ""},
+	} {
+		if got := thread.RoleIn(tc.t, tc.user, tc.role); got != tc.want {
+			t.Errorf("%s as %q: %q, want %q", tc.user, tc.role, got, tc.want)
+		}
+	}
+	if thread.Governing(ownMembers, s) != s || thread.Governing(borrows, s) != g {
+		t.Error("governed by another stream")
+	}
+}

@@ -1,0 +1,136 @@
+package user_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/communitytest"
+	"gotong.dev/gotong/internal/community/user"
+)
+
+const s = gotong.Stream("user/u1")
+
+var (
+	self = communitytest.User("u1")
+	boss = communitytest.Admin("boss")
+	mod  = communitytest.Moderator("mod")
+	siti = user.Register{Email: " Siti@Example.ORG ", Username: "Siti", CommunityID: "rt05"}
+)
+
+func registered(t *testing.T) *communitytest.World {
+	t.Helper()
+	w := communitytest.Run(t, user.Kind())
+	w.Do(gotong.Anonymous(), s, siti)
+	return w
+}
+
+func docOf(w *communitytest.World) user.User { u, _ := w.Doc(user.UserKey("u1")).(user.User); return u }
+
+func TestRegister(t *testing.T) {
+	w := registered(t)
+	want := user.User{Role: gotong.RoleUser, Enabled: true, CommunityID: "rt05", CreatedAt: w.Head(s).At}
+	if got := docOf(w); got != want || w.Head(s).Home != s {
+		t.Fatalf("got %+v, want %+v", got, want)
+	}
+	w.Refuse(gotong.Anonymous(), s, user.Register{Email: "x@y", Username: "other", CommunityID: "rt05"}, gotong.CodeConflict)
+	for _, other := range []user.Register{
+		{Email: "SITI@example.org", Username: "other", CommunityID: "rt05"},
+		{Email: "other@example.org", Username: "sITI ", CommunityID: "rt05"},
+	} {
+		w.Refuse(gotong.Anonymous(), "user/u2", other, gotong.CodeExists)
+	}
+	w.Do(gotong.Anonymous(), "user/u2", user.Register{Email: "o@example.org", Username: "other", CommunityID: "rt05"})
+}
+
+// Neither the address nor the name is in the log or in a document.
+func TestNamesAreNotKept(t *testing.T) {
+	w := registered(t)
+	for _, v := range []any{w.Event(s, 1), docOf(w)} {
+		b, err := json.Marshal(v)
+		if err != nil || bytes.Contains(bytes.ToLower(b), []byte("siti")) || bytes.Contains(b, []byte("xample")) {
+			t.Fatalf("%s %v", b, err)
+		}
+	}
+}
+
+func TestRegisterShape(t *testing.T) {
+	for name, tc := range map[string]struct {
+		cmd   user.Register
+		field string
+	}{
+		"fine":            {siti, ""},
+		"other letters":   {user.Register{Email: "é@ü", Username: "Ñandú_1.-", CommunityID: "rt05"}, ""},
+		"no @":            {user.Register{Email: "example.org", Username: "siti", CommunityID: "rt05"}, "email"},
+		"two @":           {user.Register{Email: "a@b@c", Username: "siti", CommunityID: "rt05"}, "email"},
+		"space in it":     {user.Register{Email: "a b@c", Username: "siti", CommunityID: "rt05"}, "email"},
+		"header in it":    {user.Register{Email: "a@b\nBcc:c", Username: "siti", CommunityID: "rt05"}, "email"},
+		"long address":    {user.Register{Email: "a@" + strings.Repeat("x", 255), Username: "siti", CommunityID: "rt05"}, "email"},
+		"short name":      {user.Register{Email: "a@b", Username: "ab", CommunityID: "rt05"}, "username"},
+		"long name":       {user.Register{Email: "a@b", Username: strings.Repeat("x", 65), CommunityID: "rt05"}, "username"},
+		"an address":      {user.Register{Email: "a@b", Username: "a@b.c", CommunityID: "rt05"}, "username"},
+		"hidden sign":     {user.Register{Email: "a@b", Username: "si\u200bti", CommunityID: "rt05"}, "username"},
+		"no community":    {user.Register{Email: "a@b", Username: "siti"}, "community_id"},
+		"long community":  {user.Register{Email: "a@b", Username: "siti", CommunityID: strings.Repeat("x", 65)}, "community_id"},
+		"community of //": {user.Register{Email: "a@b", Username: "siti", CommunityID: "a/b"}, "community_id"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := tc.cmd.Validate()
+			if e, is := err.(*gotong.Error); is != (tc.field != "") || is && e.Fields[0].Field != tc.field {
+				t.Fatalf("got %v, want %q", err, tc.field)
+			}
+		})
+	}
+}
+
+func TestRoles(t *testing.T) {
+	w := registered(t)
+	for _, a := range []gotong.Actor{self, mod, gotong.Anonymous()} {
+		for _, c := range []any{user.SetRole{Role: gotong.RoleAdmin}, user.Disable{}, user.Enable{}} {
+			w.Refuse(a, s, c, gotong.CodeForbidden)
+		}
+	}
+	w.Refuse(boss, "user/none", user.SetRole{Role: gotong.RoleAdmin}, gotong.CodeNotFound)
+	w.Refuse(boss, s, user.SetRole{Role: gotong.RoleSystem}, gotong.CodeInvalid)
+	w.Refuse(boss, s, user.SetRole{Role: gotong.RoleAnonymous}, gotong.CodeInvalid)
+	w.Refuse(boss, s, user.SetRole{}, gotong.CodeInvalid)
+	w.Idle(boss, s, user.SetRole{Role: gotong.RoleUser})
+	w.Do(communitytest.System(), s, user.SetRole{Role: gotong.RoleModerator})
+	if docOf(w).Role != gotong.RoleModerator {
+		t.Fatalf("got %+v", docOf(w))
+	}
+}
+
+func TestDisable(t *testing.T) {
+	w := registered(t)
+	w.Idle(boss, s, user.Enable{})
+	e := w.Do(boss, s, user.Disable{Reason: " spam "})[0]
+	if docOf(w).Enabled || e.Content != (user.Reason{Reason: "spam"}) {
+		t.Fatalf("got %+v %+v", docOf(w), e.Content)
+	}
+	w.Idle(boss, s, user.Disable{})
+	if w.Access(s, gotong.Reader(self)).Readable {
+		t.Fatal("a disabled user reads on")
+	}
+	if e := w.Do(boss, s, user.Enable{})[0]; !docOf(w).Enabled || e.Content != nil {
+		t.Fatalf("got %+v %+v", docOf(w), e.Content)
+	}
+	w.Refuse(boss, s, user.Disable{Reason: strings.Repeat("x", 501)}, gotong.CodeInvalid)
+}
+
+func TestAccess(t *testing.T) {
+	w := registered(t)
+	for _, tc := range []struct {
+		a    gotong.Actor
+		want bool
+	}{{self, true}, {boss, true}, {mod, false}, {communitytest.User("u2"), false}} {
+		if got := w.Access(s, gotong.Reader(tc.a)).Sees(1, ""); got != tc.want {
+			t.Errorf("%s: %v", tc.a.UserID, got)
+		}
+	}
+	if w.Access("user/none", gotong.Reader(boss)).Readable {
+		t.Error("an account that is not there is readable")
+	}
+}
