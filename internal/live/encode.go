@@ -212,7 +212,7 @@ func subscribedFrame(id string, stream gotong.Stream, cursor gotong.Cursor, head
 	b = appendString(append(b, `,"stream":`...), string(stream))
 	b = appendString(append(b, `,"cursor":`...), cursor.String())
 	b = strconv.AppendUint(append(b, `,"head":`...), head, 10)
-	return endFrame(append(b, '}'), Control, 0)
+	return endFrame(append(b, '}'), Subscribed, 0)
 }
 
 func revokedFrame(stream gotong.Stream) Frame {

@@ -9,10 +9,11 @@ import (
 // Op is the sort of a frame.
 type Op uint8
 
-// The sorts of frames that the hub makes; [Control] is every frame that a
-// transport puts.
+// The sorts of frames. [Control] is every frame that a transport puts, and what
+// the hub says of a subscription but its acceptance.
 const (
 	Control Op = iota
+	Subscribed
 	Events
 	SignalOp
 )

@@ -1,0 +1,23 @@
+package httpapi
+
+import (
+	"errors"
+	"time"
+)
+
+// Limiter spends allowances by key, for what does not come as a request:
+// commands over a WebSocket. It is safe for concurrent use.
+type Limiter struct{ buckets *limiter }
+
+// NewLimiter gives every key this rate; a zero Rate is no limit.
+func NewLimiter(r Rate) *Limiter { return &Limiter{newLimiter(r)} }
+
+// Take spends one of the key's allowance; where there is none left, it says
+// how long to wait.
+func (l *Limiter) Take(key string, now time.Time) (ok bool, wait time.Duration) {
+	var spent *limited
+	if err := l.buckets.allow(key, now); errors.As(err, &spent) {
+		return false, time.Duration(spent.seconds) * time.Second
+	}
+	return true, 0
+}

@@ -1,0 +1,162 @@
+package realtime
+
+import (
+	"encoding/json"
+	"strconv"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/jsonx"
+	"gotong.dev/gotong/internal/live"
+)
+
+// inFrame is every frame that a client may send; op says which fields belong.
+type inFrame struct {
+	Op            string          `json:"op"`
+	ID            string          `json:"id"`
+	Token         string          `json:"token"`
+	Stream        string          `json:"stream"`
+	Cursor        string          `json:"cursor"`
+	RequestID     string          `json:"request_id"`
+	CorrelationID string          `json:"correlation_id"`
+	Traceparent   string          `json:"traceparent"`
+	Type          string          `json:"type"`
+	Data          json.RawMessage `json:"data"`
+}
+
+// fields of each op beside op and id.
+const (
+	fToken = 1 << iota
+	fStream
+	fCursor
+	fRequest // request_id, correlation_id, traceparent
+	fType
+	fData
+)
+
+var ops = map[string]int{
+	"auth":        fToken,
+	"subscribe":   fStream | fCursor,
+	"unsubscribe": fStream,
+	"command":     fStream | fRequest | fType | fData,
+	"signal":      fStream | fType,
+	"ping":        0,
+}
+
+const maxFrameID = 64
+
+// decodeFrame reads one client frame strictly: a field that does not belong to
+// the op is as wrong as one that nobody knows.
+func decodeFrame(b []byte) (inFrame, error) {
+	var f inFrame
+	if err := jsonx.Unmarshal(b, &f); err != nil {
+		return f, err
+	}
+	allowed, ok := ops[f.Op]
+	if !ok {
+		return f, gotong.Invalid("op", "is none of auth, subscribe, unsubscribe, command, signal, ping")
+	}
+	if len(f.ID) > maxFrameID {
+		f.ID = ""
+		return f, gotong.Invalid("id", "is longer than 64 bytes")
+	}
+	for _, field := range [...]struct {
+		bit  int
+		set  bool
+		name string
+	}{
+		{fToken, f.Token != "", "token"}, {fStream, f.Stream != "", "stream"}, {fCursor, f.Cursor != "", "cursor"},
+		{fRequest, f.RequestID != "", "request_id"}, {fRequest, f.CorrelationID != "", "correlation_id"},
+		{fRequest, f.Traceparent != "", "traceparent"}, {fType, f.Type != "", "type"}, {fData, f.Data != nil, "data"},
+	} {
+		if field.set && allowed&field.bit == 0 {
+			return f, gotong.Invalid(field.name, "does not belong to this op")
+		}
+	}
+	return f, nil
+}
+
+// startOf reads where a subscription begins: absent is from now, "start" from
+// the first visible event.
+func startOf(cursor string) (live.Start, error) {
+	switch cursor {
+	case "":
+		return live.Now(), nil
+	case "start":
+		return live.First(), nil
+	}
+	c, err := gotong.ParseCursor(cursor)
+	return live.At(c), err
+}
+
+func welcomeFrame(session string, epoch gotong.Epoch) live.Frame {
+	return encode(struct {
+		Op        string       `json:"op"`
+		Session   string       `json:"session"`
+		Epoch     gotong.Epoch `json:"epoch"`
+		Heartbeat int64        `json:"heartbeat_ms"`
+	}{"welcome", session, epoch, heartbeat.Milliseconds()})
+}
+
+func pongFrame(id string) live.Frame {
+	return encode(struct {
+		Op string `json:"op"`
+		ID string `json:"id,omitempty"`
+	}{"pong", id})
+}
+
+// errorFrame tells of err in answer to the client's frame id.
+func errorFrame(id string, err error, traceID string) live.Frame {
+	return encode(struct {
+		Op      string           `json:"op"`
+		ID      string           `json:"id,omitempty"`
+		Problem *httpapi.Problem `json:"problem"`
+	}{"error", id, httpapi.ProblemOf(err, traceID)})
+}
+
+// ackFrame is written by hand: it is the answer to every message.
+func ackFrame(id string, r gotong.Receipt) live.Frame {
+	b := make([]byte, 0, 320)
+	b = append(b, `{"op":"ack","id":`...)
+	b = appendString(b, id)
+	b = append(b, `,"receipt":{"stream":`...)
+	b = appendString(b, string(r.Stream))
+	b = append(b, `,"seq":[`...)
+	if r.First > 0 {
+		b = strconv.AppendUint(b, r.First, 10)
+		b = append(b, ',')
+		b = strconv.AppendUint(b, r.Last, 10)
+	}
+	b = append(b, `],"event_ids":[`...)
+	for i, id := range r.EventIDs {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, '"')
+		b, _ = id.AppendText(b)
+		b = append(b, '"')
+	}
+	b = append(b, `],"at":"`...)
+	b, _ = r.At.AppendText(b)
+	b = append(b, `","chain":"`...)
+	b = append(b, r.Chain.String()...)
+	b = append(b, `","replayed":`...)
+	b = strconv.AppendBool(b, r.Replayed)
+	return live.NewFrame(append(b, '}', '}'))
+}
+
+func appendString(b []byte, s string) []byte {
+	quoted, err := json.Marshal(s)
+	if err != nil { // a string always has a JSON form
+		return append(b, '"', '"')
+	}
+	return append(b, quoted...)
+}
+
+func encode(v any) live.Frame {
+	b, err := json.Marshal(v)
+	if err != nil { // these types always have a JSON form
+		b = []byte(`{"op":"error","problem":{"code":"internal","status":500}}`)
+	}
+	return live.NewFrame(b)
+}
