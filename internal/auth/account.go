@@ -1,0 +1,258 @@
+package auth
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// account is the register of what the log must not hold. An account whose
+// sign-up was refused has no Hash; it goes by itself.
+type account struct {
+	Email       string         `json:"email,omitempty"`
+	Username    string         `json:"username,omitempty"`
+	CommunityID string         `json:"community_id,omitempty"`
+	Hash        string         `json:"hash,omitempty"`
+	CreatedAt   gotong.Instant `json:"created_at"`
+}
+
+func accountKey(userID string) gotong.Key { return gotong.Key{Collection: accountsName, Owner: userID} }
+
+// account reads one and its version; the zero account where there is none.
+func (s *Service) account(ctx context.Context, userID string) (a account, version uint64, err error) {
+	reg, err := s.opts.Store.Register(ctx, accountKey(userID))
+	if err != nil {
+		return a, 0, asStorage(err)
+	}
+	if reg.Version == 0 {
+		return a, 0, nil
+	}
+	return a, reg.Version, read(reg, &a)
+}
+
+// SignUp is the request for an account. Address is the client's, for limits.
+type SignUp struct {
+	RequestID     string
+	CorrelationID string
+	Email         string
+	Pass          string
+	Username      string
+	CommunityID   string
+	Address       string
+}
+
+// The limits of passwords, in characters.
+const (
+	minPass = 8
+	maxPass = 256
+)
+
+// SignUp makes an account and begins a session. The same request id always
+// names the same account: with the same fields and password it is answered
+// again (with a new session), with others it is [gotong.CodeReused]. A taken
+// address or user name is [gotong.CodeExists].
+func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error) {
+	defer func() { s.attempted("signup", err) }()
+	r.Email, r.Username = strings.TrimSpace(r.Email), strings.TrimSpace(r.Username)
+	data, err := s.checkSignUp(r)
+	if err != nil {
+		return grant, err
+	}
+	userID := gotong.DeriveID(userKind, gotong.Anonymous().UserID, r.RequestID)
+	version, err := s.holdAccount(ctx, userID, r)
+	if err != nil {
+		return grant, err
+	}
+	receipt, err := s.opts.Executor.Execute(ctx, gotong.Command{
+		Stream: userStream(userID), Type: s.opts.Users.Command, Actor: gotong.Anonymous(),
+		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(),
+	})
+	if err != nil {
+		s.letAccountGo(ctx, userID, version, err)
+		return grant, err
+	}
+	grant, err = s.begin(ctx, userID)
+	grant.Username, grant.Replayed = r.Username, receipt.Replayed
+	return grant, err
+}
+
+func (s *Service) checkSignUp(r SignUp) (data any, err error) {
+	if !gotong.ValidRequestID(r.RequestID) {
+		return nil, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
+	}
+	data = s.opts.Users.Register(r.Email, r.Username, r.CommunityID)
+	if v, ok := data.(gotong.Validator); ok {
+		if err := v.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	if n := utf8.RuneCountInString(r.Pass); n < minPass || n > maxPass || !utf8.ValidString(r.Pass) {
+		return nil, gotong.Invalid("pass", "must have 8 to 256 characters")
+	}
+	return data, nil
+}
+
+// raw is what the fingerprint of a sign-up covers: its fields but the
+// password, each with its length before it.
+func (r *SignUp) raw() []byte {
+	var b []byte
+	for _, field := range [...]string{"gotong sign-up v1", r.Email, r.Username, r.CommunityID} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(field))) //nolint:gosec // bounded by the gate
+		b = append(b, field...)
+	}
+	return b
+}
+
+// holdAccount writes the account's register, or checks that the one of an
+// earlier try with this request id is the same. It returns the version.
+func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (uint64, error) {
+	hash := ""
+	for range maxTries {
+		a, version, err := s.account(ctx, userID)
+		if err != nil {
+			return 0, err
+		}
+		if a.Hash != "" {
+			return version, s.sameSignUp(ctx, a, r)
+		}
+		// Without a register, an account that is in the log has no password.
+		if _, known, err := s.standing(ctx, userID); err != nil || known {
+			return 0, errOr(err, reused())
+		}
+		if hash == "" {
+			if hash, err = s.passwords.Hash(ctx, r.Pass); err != nil {
+				return 0, err
+			}
+		}
+		body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, s.opts.Now()})
+		if err != nil {
+			return 0, err
+		}
+		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, 0)
+		if !errors.Is(err, store.ErrConflict) {
+			return version + 1, asStorage(err)
+		}
+	}
+	return 0, asStorage(store.ErrConflict)
+}
+
+// maxTries bounds how often a lost compare-and-set is tried again.
+const maxTries = 8
+
+func errOr(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+func reused() error {
+	return gotong.NewError(gotong.CodeReused, "This request id was used for another request; use a new one.")
+}
+
+// sameSignUp compares a retry with what an earlier try wrote. A wrong password
+// counts as a guess.
+func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
+	if a.Email != r.Email || a.Username != r.Username || a.CommunityID != r.CommunityID {
+		return reused()
+	}
+	address := addressKey(r.Address)
+	if wait := s.addresses.wait(address, s.opts.Now()); wait > 0 {
+		return later(wait, tooMany)
+	}
+	same, err := s.passwords.Check(ctx, r.Pass, a.Hash)
+	if err == nil && !same {
+		s.addresses.count(address, s.opts.Now())
+		return reused()
+	}
+	return err
+}
+
+// letAccountGo empties the register of an account that was refused for good.
+// It is emptied and not deleted, so that its version goes on: a twin that is
+// late must not empty what the next try with this request id has written.
+func (s *Service) letAccountGo(ctx context.Context, userID string, version uint64, why error) {
+	if code := gotong.CodeOf(why); code != gotong.CodeExists && code != gotong.CodeInvalid {
+		return // the outcome may be unknown
+	}
+	ctx = context.WithoutCancel(ctx)
+	if _, known, err := s.standing(ctx, userID); err != nil || known {
+		return
+	}
+	now := s.opts.Now()
+	body, err := json.Marshal(account{CreatedAt: now})
+	if err == nil {
+		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, now.Add(time.Hour))
+	}
+	if err != nil && !errors.Is(err, store.ErrConflict) {
+		s.opts.Log.WarnContext(ctx, "the register of a refused sign-up stays", "user_id", userID, "error", err)
+	}
+}
+
+// SignIn is the request for a session. Address is the client's, for limits.
+type SignIn struct {
+	Email   string
+	Pass    string
+	Address string
+}
+
+// SignIn begins a session. An unknown address costs as much time as a wrong
+// password and is answered the same: [gotong.CodeUnauthorized]. Who fails often
+// gets [gotong.CodeRateLimited] with a time to wait.
+func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error) {
+	defer func() { s.attempted("signin", err) }()
+	if r.Pass == "" || utf8.RuneCountInString(r.Pass) > maxPass || len(r.Email) > 4*maxPass {
+		return grant, wrongPassword()
+	}
+	claim, address, now := s.opts.Users.EmailClaim(r.Email), addressKey(r.Address), s.opts.Now()
+	if wait := s.addresses.wait(address, now); wait > 0 {
+		return grant, later(wait, tooMany)
+	}
+	// Counted before it is known to fail, so that many at once do not slip through.
+	if wait := s.accounts.count(claim.Name, now); wait > 0 {
+		return grant, later(wait, tooMany)
+	}
+	userID, a, err := s.accountOf(ctx, claim)
+	same := false
+	if err == nil {
+		same, err = s.passwords.Check(ctx, r.Pass, a.Hash)
+	}
+	switch {
+	case err != nil:
+		s.accounts.undo(claim.Name)
+		return grant, err
+	case !same:
+		s.addresses.count(address, s.opts.Now())
+		return grant, wrongPassword()
+	}
+	s.accounts.succeeded(claim.Name)
+	grant, err = s.begin(ctx, userID)
+	grant.Username = a.Username
+	return grant, err
+}
+
+const tooMany = "Too many attempts; wait before the next."
+
+func wrongPassword() error { return unauthorized("The e-mail address or the password is wrong.") }
+
+// accountOf finds the account that holds a claim. For one that does not exist
+// it reads as much, and returns the zero account.
+func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, account, error) {
+	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{claim}})
+	if err != nil {
+		return "", account{}, asStorage(err)
+	}
+	userID := "nobody"
+	if stream, ok := snap.Claims[claim]; ok {
+		userID = stream.ID()
+	}
+	a, _, err := s.account(ctx, userID)
+	return userID, a, err
+}

@@ -1,0 +1,244 @@
+package auth
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Store is what this package keeps things in.
+type Store interface {
+	store.Registers
+	Load(ctx context.Context, need store.Need) (store.Snapshot, error)
+}
+
+// Executor runs commands; the engine is one.
+type Executor interface {
+	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
+}
+
+// Observer is told what happens; every method must return at once.
+type Observer interface {
+	Attempted(action, result string) // "ok" or the code of the error
+	Verified(result string)          // cached, checked, refused
+	Hashed(took time.Duration)
+	HashWaiting(change int)
+}
+
+// Users is what this package must know of the kind user.
+type Users struct {
+	Command    string                                        // the type of the command that registers
+	Register   func(email, username, communityID string) any // its data
+	EmailClaim func(email string) gotong.Claim
+	Document   func(userID string) gotong.Key
+
+	// Standing reads what an account may do from the head of its stream and its
+	// document.
+	Standing func(head gotong.Head, document []byte) (Standing, error)
+}
+
+// Standing is what an account may do now. Version changes with each change of
+// the rest; sessions of another version are over.
+type Standing struct {
+	Role    gotong.Role
+	Enabled bool
+	Version uint64
+}
+
+// Options configure a [Service]. Store, Executor, Users, Now and Secret are
+// required.
+type Options struct {
+	Store    Store
+	Executor Executor
+	Users    Users
+	Now      func() gotong.Instant
+
+	Secret []byte // signs access tokens and derives refresh tokens; see [SigningKey]
+	Keys   []Key  // of others whose tokens are accepted
+
+	AccessLife  time.Duration // of an access token; 0 is 30 minutes
+	RefreshLife time.Duration // of a session that is not used; 0 is 30 days
+
+	Hashes int  // passwords hashed at once; 0 is 4
+	Queue  int  // hashes that may wait; 0 is 128
+	Cost   Cost // zero is [DefaultCost]
+
+	// OnSessionEnd and OnUserEnd are told of what ended on this node, so that
+	// live connections are closed. They must return at once.
+	OnSessionEnd func(sessionID, userID string)
+	OnUserEnd    func(userID string)
+
+	Observer Observer
+	Log      *slog.Logger
+}
+
+// Service is the door. It is safe for concurrent use.
+type Service struct {
+	opts      Options
+	tokens    *tokens
+	passwords *passwords
+	addresses *failures
+	accounts  *failures
+	verified  *verified
+	names     *names
+	stop      context.CancelFunc
+}
+
+// New makes a service. It fetches published key sets once, and goes on
+// refreshing them until [Service.Close] or the end of ctx.
+func New(ctx context.Context, opts Options) (*Service, error) {
+	if len(opts.Secret) < minSecret {
+		return nil, errors.New("auth: the signing key needs at least 16 bytes")
+	}
+	opts = withDefaults(opts)
+	ctx, stop := context.WithCancel(ctx)
+	t, err := newTokens(ctx, &opts)
+	if err != nil {
+		stop()
+		return nil, err
+	}
+	return &Service{
+		opts: opts, tokens: t, stop: stop,
+		passwords: newPasswords(&opts),
+		addresses: newFailures(20, 5*time.Minute),
+		accounts:  newFailures(10, 30*time.Second),
+		verified:  newVerified(),
+		names:     newNames(),
+	}, nil
+}
+
+const minSecret = 16
+
+func withDefaults(o Options) Options {
+	if o.AccessLife == 0 {
+		o.AccessLife = 30 * time.Minute
+	}
+	if o.RefreshLife == 0 {
+		o.RefreshLife = 30 * 24 * time.Hour
+	}
+	if o.Hashes == 0 {
+		o.Hashes = 4
+	}
+	if o.Queue == 0 {
+		o.Queue = 128
+	}
+	if o.Cost == (Cost{}) {
+		o.Cost = DefaultCost
+	}
+	if o.OnSessionEnd == nil {
+		o.OnSessionEnd = func(string, string) {}
+	}
+	if o.OnUserEnd == nil {
+		o.OnUserEnd = func(string) {}
+	}
+	if o.Observer == nil {
+		o.Observer = silent{}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// Close ends the refreshing of published key sets.
+func (s *Service) Close() { s.stop() }
+
+// silent is the observer of nobody.
+type silent struct{}
+
+func (silent) Attempted(string, string) {}
+func (silent) Verified(string)          {}
+func (silent) Hashed(time.Duration)     {}
+func (silent) HashWaiting(int)          {}
+
+// attempted tells the observer how an action ended.
+func (s *Service) attempted(action string, err error) {
+	result := "ok"
+	if err != nil {
+		result = string(gotong.CodeOf(err))
+	}
+	s.opts.Observer.Attempted(action, result)
+}
+
+// The kind whose streams are accounts; collections of registers.
+const (
+	userKind       = "user"
+	accountsName   = "auth_accounts"
+	sessionsName   = "auth_sessions"
+	ticketsName    = "auth_tickets"
+	revocationName = "auth_revoked"
+)
+
+func userStream(id string) gotong.Stream { return gotong.NewStream(userKind, id) }
+
+// standing reads what an account may do; known is false where there is none.
+func (s *Service) standing(ctx context.Context, userID string) (st Standing, known bool, err error) {
+	stream, key := userStream(userID), s.opts.Users.Document(userID)
+	snap, err := s.opts.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}, Documents: []gotong.Key{key}})
+	if err != nil {
+		return st, false, asStorage(err)
+	}
+	body, ok := snap.Documents[key]
+	if !ok {
+		return st, false, nil
+	}
+	st, err = s.opts.Users.Standing(snap.Heads[stream], body)
+	return st, true, err
+}
+
+// asStorage turns a store's error into one for the caller. Any that is not
+// known leaves the outcome unknown.
+func asStorage(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, store.ErrFull):
+		return gotong.NewError(gotong.CodeStorageFull, "There is no room left; reads go on.")
+	case errors.Is(err, store.ErrFailed):
+		return gotong.NewError(gotong.CodeStorageFailed, "The storage failed.")
+	default:
+		return gotong.NewError(gotong.CodeBusy, "The outcome is unknown; repeat with the same request id.")
+	}
+}
+
+// read decodes a register; one that cannot be read is a fault of ours.
+func read(reg store.Register, into any) error {
+	if json.Unmarshal(reg.Body, into) != nil {
+		return gotong.NewError(gotong.CodeInternal, "A stored register cannot be read.")
+	}
+	return nil
+}
+
+func unauthorized(detail string) error { return gotong.NewError(gotong.CodeUnauthorized, detail) }
+
+// waitError is an error that knows when to come back.
+type waitError struct {
+	err  *gotong.Error
+	wait time.Duration
+}
+
+func later(wait time.Duration, detail string) error {
+	return &waitError{gotong.NewError(gotong.CodeRateLimited, detail), wait}
+}
+
+// Error implements error.
+func (w *waitError) Error() string { return w.err.Error() }
+
+// Unwrap lets errors.As find the [gotong.Error].
+func (w *waitError) Unwrap() error { return w.err }
+
+// RetryAfter is the whole seconds to wait, at least 1.
+func (w *waitError) RetryAfter() int { return max(1, int((w.wait+time.Second-1)/time.Second)) }
+
+// random is n bytes for a secret or an id; crypto/rand never fails.
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b)
+	return b
+}

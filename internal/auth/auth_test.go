@@ -1,0 +1,429 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// cheap makes tests quick; the real cost has a test of its own.
+var cheap = Cost{MemoryKiB: 64, Time: 1, Threads: 1}
+
+const testSecret = "0123456789abcdef0123456789abcdef"
+
+// house is a service on a real engine and the reference store, with a clock.
+type house struct {
+	*Service
+	store  *memory.Store
+	engine *engine.Engine
+	clock  atomic.Int64
+
+	mu    sync.Mutex
+	ended []string // what the hooks were told
+}
+
+func (h *house) now() gotong.Instant { return gotong.Instant(h.clock.Load()) }
+
+func (h *house) pass(d time.Duration) { h.clock.Add(d.Microseconds()) }
+
+func (h *house) hooks() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return strings.Join(h.ended, " ")
+}
+
+func (h *house) note(what string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.ended = append(h.ended, what)
+}
+
+func users() Users {
+	return Users{
+		Command: user.CmdRegister,
+		Register: func(email, username, communityID string) any {
+			return user.Register{Email: email, Username: username, CommunityID: communityID}
+		},
+		EmailClaim: func(email string) gotong.Claim {
+			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
+		},
+		Document: user.UserKey,
+		Standing: func(head gotong.Head, doc []byte) (Standing, error) {
+			var u user.User
+			err := json.Unmarshal(doc, &u)
+			return Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+		},
+	}
+}
+
+// build opens a house; change may alter its options.
+func build(t testing.TB, change func(*Options)) *house {
+	t.Helper()
+	h := &house{}
+	h.clock.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMicro())
+	h.store = memory.New("test", memory.Options{Now: h.now})
+	kinds := []gotong.Kind{user.Kind()}
+	h.engine = engine.New(engine.Options{
+		Store: h.store, Codec: store.NewCodec(kinds), Now: h.now,
+		Committed: func(ctx context.Context, rows []store.Event) {
+			if h.Service != nil {
+				h.Committed(ctx, rows)
+			}
+		},
+	})
+	t.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(t.Context())) })
+	opts := Options{
+		Store: h.store, Executor: h.engine, Users: users(), Now: h.now, Secret: []byte(testSecret), Cost: cheap,
+		OnSessionEnd: func(id, userID string) { h.note("session:" + id + ":" + userID) },
+		OnUserEnd:    func(userID string) { h.note("user:" + userID) },
+	}
+	if change != nil {
+		change(&opts)
+	}
+	s, err := New(t.Context(), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	h.Service = s
+	return h
+}
+
+func siti(requestID string) SignUp {
+	return SignUp{
+		RequestID: requestID, Email: "Siti@Example.org", Pass: "selokan bersih", Username: "Siti_R",
+		CommunityID: "rt05", Address: "192.0.2.1",
+	}
+}
+
+func (h *house) signUp(t testing.TB, r SignUp) Grant {
+	t.Helper()
+	g, err := h.SignUp(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// command runs one on a user's stream as an admin.
+func (h *house) command(t testing.TB, userID, requestID, name string, data any) {
+	t.Helper()
+	_, err := h.engine.Execute(t.Context(), gotong.Command{
+		Stream: userStream(userID), Type: name, Actor: gotong.Actor{UserID: "root", Role: gotong.RoleSystem},
+		RequestID: requestID, Data: data, Raw: []byte("{}"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t testing.TB, err error, want gotong.Code) {
+	t.Helper()
+	if got := gotong.CodeOf(err); got != want {
+		t.Fatalf("code %q, want %q (%v)", got, want, err)
+	}
+}
+
+// count is how many registers of a kind one owner has.
+func (h *house) count(t testing.TB, collection, owner string) int {
+	t.Helper()
+	list, err := h.store.FindRegisters(t.Context(), store.KeyRange{Collection: collection, Owner: owner, From: "", To: "~"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(list)
+}
+
+func TestSignUpSignInMe(t *testing.T) {
+	h := build(t, nil)
+	up := h.signUp(t, siti("r1"))
+	if up.UserID != gotong.DeriveID("user", "anonymous", "r1") || up.Username != "Siti_R" || up.Role != gotong.RoleUser ||
+		up.Replayed || up.RefreshToken == "" || up.Expires != h.now().Add(30*time.Minute) {
+		t.Fatalf("%+v", up)
+	}
+	in, err := h.SignIn(t.Context(), SignIn{Email: " siti@example.ORG ", Pass: "selokan bersih", Address: "192.0.2.1"})
+	if err != nil || in.UserID != up.UserID || in.Username != "Siti_R" || in.SessionID == up.SessionID {
+		t.Fatalf("%+v, %v", in, err)
+	}
+	for _, g := range []Grant{up, in} {
+		p, err := h.Verify(t.Context(), g.AccessToken)
+		if err != nil || p.UserID != up.UserID || p.Username != "Siti_R" || p.Role != gotong.RoleUser ||
+			p.SessionID != g.SessionID || p.Expires != g.Expires || p.TokenID == "" {
+			t.Fatalf("%+v, %v", p, err)
+		}
+	}
+}
+
+func TestSignUpChecksItsFields(t *testing.T) {
+	h := build(t, nil)
+	tests := []struct {
+		name, field string
+		change      func(*SignUp)
+	}{
+		{"no request id", "request_id", func(r *SignUp) { r.RequestID = "" }},
+		{"odd request id", "request_id", func(r *SignUp) { r.RequestID = "a b" }},
+		{"short password", "pass", func(r *SignUp) { r.Pass = "1234567" }},
+		{"long password", "pass", func(r *SignUp) { r.Pass = strings.Repeat("x", 257) }},
+		{"password of bytes", "pass", func(r *SignUp) { r.Pass = "\xff\xfe12345678" }},
+		{"email", "email", func(r *SignUp) { r.Email = "siti" }},
+		{"long email", "email", func(r *SignUp) { r.Email = strings.Repeat("a", 250) + "@example.org" }},
+		{"username", "username", func(r *SignUp) { r.Username = "s" }},
+		{"community", "community_id", func(r *SignUp) { r.CommunityID = "" }},
+		{"long community", "community_id", func(r *SignUp) { r.CommunityID = strings.Repeat("a", 65) }},
+	}
+	for _, tc := range tests {
+		r := siti("r1")
+		tc.change(&r)
+		_, err := h.SignUp(t.Context(), r)
+		var e *gotong.Error
+		if !errors.As(err, &e) || e.Code != gotong.CodeInvalid || len(e.Fields) != 1 || e.Fields[0].Field != tc.field {
+			t.Errorf("%s: %v", tc.name, err)
+		}
+	}
+	if n := h.count(t, accountsName, gotong.DeriveID("user", "anonymous", "r1")); n != 0 {
+		t.Error("a refused request left a register")
+	}
+}
+
+func TestSignUpAgain(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*SignUp)
+		code   gotong.Code
+	}{
+		{"the same", func(*SignUp) {}, ""},
+		{"space around", func(r *SignUp) { r.Email = " " + r.Email }, ""},
+		{"other password", func(r *SignUp) { r.Pass += "!" }, gotong.CodeReused},
+		{"other email", func(r *SignUp) { r.Email = "budi@example.org" }, gotong.CodeReused},
+		{"other username", func(r *SignUp) { r.Username = "budi" }, gotong.CodeReused},
+		{"other community", func(r *SignUp) { r.CommunityID = "rt06" }, gotong.CodeReused},
+		{"other request, same email", func(r *SignUp) { r.RequestID, r.Username = "r2", "budi" }, gotong.CodeExists},
+		{"other request, same name in other case", func(r *SignUp) {
+			r.RequestID, r.Email, r.Username = "r2", "budi@example.org", "SITI_r"
+		}, gotong.CodeExists},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			h := build(t, nil)
+			first := h.signUp(t, siti("r1"))
+			r := siti("r1")
+			tc.change(&r)
+			again, err := h.SignUp(t.Context(), r)
+			wantCode(t, err, tc.code)
+			if err == nil && (again.UserID != first.UserID || !again.Replayed) {
+				t.Errorf("%+v", again)
+			}
+			if _, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+				t.Errorf("the first account is damaged: %v", err)
+			}
+		})
+	}
+}
+
+func TestRefusedSignUpLeavesNothing(t *testing.T) {
+	h := build(t, nil)
+	h.signUp(t, siti("r1"))
+	_, err := h.SignUp(t.Context(), siti("r2"))
+	wantCode(t, err, gotong.CodeExists)
+	id := gotong.DeriveID("user", "anonymous", "r2")
+	a, version, err := h.account(t.Context(), id)
+	if err != nil || a.Hash != "" || a.Email != "" || a.Username != "" || version != 2 {
+		t.Errorf("%+v %d %v", a, version, err)
+	}
+	if names := h.Names(t.Context(), []string{id}); len(names) != 0 {
+		t.Error(names)
+	}
+	// The request id is free for another try, which a late twin must not undo.
+	other := siti("r2")
+	other.Email, other.Username = "budi@example.org", "budi"
+	g := h.signUp(t, other)
+	h.letAccountGo(t.Context(), id, 1, gotong.NewError(gotong.CodeExists, ""))
+	if _, err := h.SignIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass}); err != nil || g.UserID != id {
+		t.Errorf("%+v, %v", g, err)
+	}
+	h.pass(2 * time.Hour)
+	if _, v, err := h.account(t.Context(), id); err != nil || v == 0 {
+		t.Error("a good account went with its refused predecessor", err)
+	}
+}
+
+// broken answers commands with an error after the engine did its work.
+type broken struct {
+	Executor
+	fail atomic.Bool
+}
+
+func (b *broken) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error) {
+	r, err := b.Executor.Execute(ctx, cmd)
+	if b.fail.Load() {
+		return gotong.Receipt{}, gotong.NewError(gotong.CodeBusy, "unknown")
+	}
+	return r, err
+}
+
+func TestUnknownOutcomeOfSignUpCanBeRepeated(t *testing.T) {
+	var b *broken
+	h := build(t, func(o *Options) { b = &broken{Executor: o.Executor}; o.Executor = b })
+	b.fail.Store(true)
+	_, err := h.SignUp(t.Context(), siti("r1"))
+	wantCode(t, err, gotong.CodeBusy)
+	b.fail.Store(false)
+	if g := h.signUp(t, siti("r1")); !g.Replayed {
+		t.Errorf("%+v", g)
+	}
+}
+
+func TestTwinsSignUp(t *testing.T) {
+	const n = 64
+	tests := []struct {
+		name    string
+		request func(i int) SignUp
+		winners int
+		loser   gotong.Code
+	}{
+		{"equal requests", func(int) SignUp { return siti("r1") }, n, ""},
+		{"equal e-mail", func(i int) SignUp {
+			r := siti(fmt.Sprint("r", i))
+			r.Username = fmt.Sprint("siti", i)
+			return r
+		}, 1, gotong.CodeExists},
+		{"equal request id, other passwords", func(i int) SignUp {
+			r := siti("r1")
+			r.Pass = fmt.Sprint("selokan bersih ", i)
+			return r
+		}, 1, gotong.CodeReused},
+	}
+	for _, tc := range tests {
+		t.Run(tc.name, func(t *testing.T) {
+			h := build(t, func(o *Options) { o.Queue = n })
+			var wg sync.WaitGroup
+			start := make(chan struct{})
+			errs, ids := make([]error, n), make([]string, n)
+			for i := range n {
+				wg.Go(func() {
+					<-start
+					r := tc.request(i)
+					r.Address = fmt.Sprint("192.0.2.", i)
+					g, err := h.SignUp(t.Context(), r)
+					errs[i], ids[i] = err, g.UserID
+				})
+			}
+			close(start)
+			wg.Wait()
+			won := map[string]int{}
+			for i, err := range errs {
+				if err == nil {
+					won[ids[i]]++
+				} else if gotong.CodeOf(err) != tc.loser {
+					t.Errorf("%d: %v", i, err)
+				}
+			}
+			for id, times := range won {
+				if len(won) != 1 || times != tc.winners {
+					t.Errorf("%s won %d times of %d accounts", id, times, len(won))
+				}
+				snap, err := h.store.Load(t.Context(), store.Need{Heads: []gotong.Stream{userStream(id)}})
+				if err != nil || snap.Heads[userStream(id)].Seq != 1 {
+					t.Errorf("%+v %v", snap.Heads, err)
+				}
+			}
+			if len(won) != 1 {
+				t.Errorf("%d accounts", len(won))
+			}
+		})
+	}
+}
+
+// leaks fails the test where a secret stands in the store.
+func TestNoSecretIsStored(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	ticket, _, err := h.Ticket(t.Context(), Principal{UserID: g.UserID, SessionID: g.SessionID, Role: g.Role, Expires: g.Expires})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all strings.Builder
+	for _, c := range []string{accountsName, sessionsName, ticketsName} {
+		for _, owner := range []string{g.UserID, "ticket"} {
+			list, err := h.store.FindRegisters(t.Context(), store.KeyRange{Collection: c, Owner: owner, To: "~"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, reg := range list {
+				all.WriteString(reg.Key.Name)
+				all.Write(reg.Body)
+			}
+		}
+	}
+	rows, err := h.store.ReadPartition(t.Context(), gotong.PartitionOf(userStream(g.UserID)), 0, 100, 100)
+	if err != nil || len(rows) != 1 {
+		t.Fatal(rows, err)
+	}
+	logged := string(rows[0].Data) + string(rows[0].Content)
+	mac := g.RefreshToken[strings.LastIndexByte(g.RefreshToken, '.')+1:]
+	for _, secret := range []string{"selokan", mac, ticket, g.AccessToken} {
+		if strings.Contains(all.String(), secret) || strings.Contains(logged, secret) {
+			t.Errorf("%q is stored", secret)
+		}
+	}
+	if strings.Contains(strings.ToLower(logged), "siti") {
+		t.Error("the log holds a name: ", logged)
+	}
+	raw := siti("r1")
+	if strings.Contains(string(raw.raw()), "selokan") {
+		t.Error("the fingerprint covers the password")
+	}
+}
+
+func TestObserverAndRetryAfter(t *testing.T) {
+	seen := &tally{}
+	h := build(t, func(o *Options) { o.Observer = seen })
+	g := h.signUp(t, siti("r1"))
+	_, _ = h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "wrong"})
+	_, _ = h.Verify(t.Context(), g.AccessToken)
+	_, _ = h.Verify(t.Context(), g.AccessToken)
+	_, _ = h.Verify(t.Context(), "x")
+	for _, want := range []string{"signup=ok", "signin=unauthorized", "checked", "cached", "refused", "hashed"} {
+		if seen.of(want) != 1 && want != "hashed" || seen.of(want) == 0 {
+			t.Errorf("%s: %d", want, seen.of(want))
+		}
+	}
+	if seen.of("waiting") != 0 {
+		t.Error("the gauge does not come back to 0")
+	}
+}
+
+type tally struct{ m sync.Map }
+
+func (o *tally) add(k string, n int64) {
+	v, _ := o.m.LoadOrStore(k, new(atomic.Int64))
+	v.(*atomic.Int64).Add(n)
+}
+
+func (o *tally) of(k string) int64 {
+	if v, ok := o.m.Load(k); ok {
+		return v.(*atomic.Int64).Load()
+	}
+	return 0
+}
+
+func (o *tally) Attempted(action, result string) { o.add(action+"="+result, 1) }
+func (o *tally) Verified(result string)          { o.add(result, 1) }
+func (o *tally) Hashed(time.Duration)            { o.add("hashed", 1) }
+func (o *tally) HashWaiting(change int)          { o.add("waiting", int64(change)) }

@@ -1,0 +1,32 @@
+// Package auth is the door: accounts and their passwords, sessions, access
+// tokens, tickets for browsers, and who a token speaks for.
+//
+// An account is a stream of the kind user, written by an ordinary command; its
+// e-mail address and user name are claims of that commit. What must not stand
+// in the log (address, name, password hash) is a register, written before the
+// command under the id that actor and request id derive, and emptied again
+// where the command is refused.
+//
+// An access token is a short-lived JWT (RFC 7519). A session is a register
+// with a refresh token that changes with each use; using an old one again ends
+// the session. Nothing secret is stored: registers hold hashes, and a refresh
+// token is derived from the server's key, so that the same request can be
+// answered twice with the same token.
+//
+// # Caveats
+//
+// A token that was valid is trusted for up to a second before registers are
+// looked at again; on the node that ends a session, not even that. Any change of
+// role, and disabling, ends all sessions of the account for good.
+//
+// An attempt to sign up for a taken address says so (409), as the published
+// contract has it; signing in does not tell whether an address is known.
+//
+// The fingerprint of a sign-up covers no password: a fast hash of it would
+// stand in the database. A retry is checked against the slow hash instead.
+//
+// # Dependencies
+//
+// Packages gotong and store; golang-jwt/jwt/v5 and MicahParks/keyfunc/v3 for
+// tokens, golang.org/x/crypto/argon2 for passwords, golang.org/x/sync.
+package auth

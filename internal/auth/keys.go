@@ -1,0 +1,203 @@
+package auth
+
+import (
+	"bytes"
+	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/MicahParks/keyfunc/v3"
+	"github.com/golang-jwt/jwt/v5"
+	"golang.org/x/time/rate"
+)
+
+// Key is one key, or one published set of keys, of others whose tokens are
+// accepted. It is pinned to one algorithm: HS256, RS256, ES256 or EdDSA.
+type Key struct {
+	ID       string // the kid of its tokens; empty: tokens without one
+	Alg      string
+	Material []byte // the secret of HS256, else a public key in PEM
+	JWKS     string // instead of Material: URL of a JSON Web Key Set (RFC 7517)
+}
+
+// pinned is a key with the one algorithm that it may be used with.
+type pinned struct {
+	alg    string
+	key    any             // nil for a published set
+	lookup keyfunc.Keyfunc // of a published set
+}
+
+// newPinned reads a key. A public key is never taken as an HS256 secret: that
+// is how tokens are forged with what everybody knows.
+func newPinned(ctx context.Context, k Key, log *slog.Logger) (pinned, error) {
+	p := pinned{alg: k.Alg}
+	var err error
+	switch {
+	case k.JWKS != "" && k.Alg == jwt.SigningMethodHS256.Alg():
+		return p, errors.New("auth: a secret is not published")
+	case k.JWKS != "":
+		p.lookup, err = published(ctx, k.JWKS, log)
+		return p, err
+	}
+	switch k.Alg {
+	case jwt.SigningMethodHS256.Alg():
+		if len(k.Material) == 0 || bytes.Contains(k.Material, []byte("-----BEGIN")) {
+			return p, errors.New("auth: an HS256 key must be a secret, not a public key")
+		}
+		p.key = k.Material
+		return p, nil
+	case jwt.SigningMethodRS256.Alg():
+		p.key, err = jwt.ParseRSAPublicKeyFromPEM(k.Material)
+	case jwt.SigningMethodES256.Alg():
+		p.key, err = jwt.ParseECPublicKeyFromPEM(k.Material)
+	case jwt.SigningMethodEdDSA.Alg():
+		p.key, err = jwt.ParseEdPublicKeyFromPEM(k.Material)
+	default:
+		return p, errors.New("auth: a key needs one algorithm of HS256, RS256, ES256 and EdDSA")
+	}
+	if err != nil {
+		return p, fmt.Errorf("auth: a %s key cannot be read: %w", k.Alg, err)
+	}
+	return p, fits(k.Alg, p.key)
+}
+
+// fits checks that a public key is of its algorithm and strong enough.
+func fits(alg string, key any) error {
+	ok := false
+	switch k := key.(type) {
+	case *rsa.PublicKey:
+		ok = alg == jwt.SigningMethodRS256.Alg() && k.N.BitLen() >= 2048
+	case *ecdsa.PublicKey:
+		ok = alg == jwt.SigningMethodES256.Alg() && k.Curve == elliptic.P256()
+	case ed25519.PublicKey:
+		ok = alg == jwt.SigningMethodEdDSA.Alg()
+	}
+	if !ok {
+		return fmt.Errorf("auth: a key does not fit %s", alg)
+	}
+	return nil
+}
+
+// published follows a key set: once an hour, and at most once a minute for a
+// kid that it does not have yet, without letting the caller wait for its turn.
+func published(ctx context.Context, url string, log *slog.Logger) (keyfunc.Keyfunc, error) {
+	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
+		Client:            &http.Client{Transport: bounded{}, Timeout: 5 * time.Second},
+		HTTPTimeout:       5 * time.Second,
+		RefreshInterval:   time.Hour,
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(time.Minute), 1),
+		RateLimitWaitMax:  time.Millisecond,
+		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
+			return func(ctx context.Context, err error) {
+				log.WarnContext(ctx, "published keys could not be fetched", "error", err)
+			}
+		},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("auth: published keys: %w", err)
+	}
+	return k, nil
+}
+
+// bounded cuts an answer that is too long to be a key set.
+type bounded struct{}
+
+func (bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := http.DefaultTransport.RoundTrip(r)
+	if err == nil {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, 1<<20), resp.Body}
+	}
+	return resp, err
+}
+
+// of is the key for a token of this pin.
+func (p pinned) of(t *jwt.Token) (any, error) {
+	if t.Method.Alg() != p.alg {
+		return nil, errors.New("auth: the token's algorithm is not its key's")
+	}
+	if p.lookup == nil {
+		return p.key, nil
+	}
+	key, err := p.lookup.Keyfunc(t)
+	if err != nil {
+		return nil, err
+	}
+	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
+		key = private.Public()
+	}
+	return key, fits(p.alg, key)
+}
+
+// keyFile is the name of the signing key in the data directory.
+const keyFile = "signing.key"
+
+// SigningKey is the server's secret from its data directory; on first start it
+// is made. path is where it is, and made says whether it is new, so that the
+// caller can tell. A file that others may read is refused.
+func SigningKey(dir string) (secret []byte, path string, made bool, err error) {
+	path = filepath.Join(dir, keyFile)
+	secret, err = readKey(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return secret, path, false, err
+	}
+	if err := makeKey(dir, path); err != nil {
+		return nil, path, false, err
+	}
+	secret, err = readKey(path)
+	return secret, path, true, err
+}
+
+func readKey(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("auth: signing key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("auth: others may read %s; run: chmod 600 %s", path, path)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("auth: signing key: %w", err)
+	}
+	secret, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
+	if err != nil || len(secret) < minSecret {
+		return nil, fmt.Errorf("auth: %s holds no key", path)
+	}
+	return secret, nil
+}
+
+// makeKey writes a new key aside and links it into place, so that a crash
+// leaves a whole key or none, and the first of two processes wins.
+func makeKey(dir, path string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("auth: signing key: %w", err)
+	}
+	f, err := os.CreateTemp(dir, keyFile+".*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("auth: signing key: %w", err)
+	}
+	_, err = f.WriteString(base64.StdEncoding.EncodeToString(random(32)) + "\n")
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil {
+		err = os.Link(f.Name(), path)
+	}
+	if errors.Is(err, os.ErrExist) {
+		err = nil
+	}
+	return errors.Join(err, os.Remove(f.Name()))
+}

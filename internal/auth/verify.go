@@ -1,0 +1,210 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash/maphash"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/singleflight"
+
+	"gotong.dev/gotong"
+)
+
+// recheck is how long a token that was valid is trusted without looking at
+// registers again.
+const recheck = time.Second
+
+// Principal is who a token speaks for.
+type Principal struct {
+	UserID    string
+	Username  string // empty for tokens of others without an account here
+	Role      gotong.Role
+	SessionID string // what OnSessionEnd names
+	TokenID   string // jti; empty for tokens without
+	Expires   gotong.Instant
+	foreign   bool // the token was not made here
+}
+
+// Actor is the principal as events keep it.
+func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
+
+// Verify tells who an access token speaks for: [gotong.CodeUnauthorized] where
+// it speaks for nobody, or no longer. Where the store does not answer, nobody
+// gets in.
+func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
+	key, now := sha256.Sum256([]byte(token)), s.opts.Now()
+	if v, ok := s.verified.get(key); ok && s.verified.fresh(v, now) {
+		s.opts.Observer.Verified("cached")
+		return v.principal, nil
+	}
+	p, err := s.verified.once(ctx, key, func(ctx context.Context) (Principal, error) {
+		return s.check(ctx, token, key)
+	})
+	if err == nil && p.Expires <= s.opts.Now() {
+		err = unauthorized("The token has expired.")
+	}
+	if err != nil {
+		s.opts.Observer.Verified("refused")
+		return Principal{}, err
+	}
+	s.opts.Observer.Verified("checked")
+	return p, nil
+}
+
+// check verifies a token in full and keeps the result.
+func (s *Service) check(ctx context.Context, token string, key [32]byte) (Principal, error) {
+	c, foreign, err := s.tokens.parse(token)
+	if err != nil {
+		return Principal{}, unauthorized("The token is not valid, or no longer.")
+	}
+	p := Principal{
+		UserID: c.Subject, Role: c.Role, SessionID: c.Session, TokenID: c.ID,
+		Expires: gotong.InstantOf(c.Expires.Time), foreign: foreign,
+	}
+	if foreign {
+		p.SessionID = "token-" + hex.EncodeToString(key[:16])
+	}
+	epoch := s.verified.epoch(p.UserID)
+	if p, err = s.admit(ctx, p); err != nil {
+		return Principal{}, err
+	}
+	s.verified.put(key, verdict{p, s.opts.Now(), epoch})
+	return p, nil
+}
+
+// admit looks at the registers behind a principal whose token is genuine.
+func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
+	if !gotong.ValidID(p.UserID) {
+		return p, unauthorized("The token names no user.")
+	}
+	if p.foreign {
+		return s.admitForeign(ctx, p)
+	}
+	sess, version, err := s.session(ctx, p.UserID, p.SessionID)
+	if err != nil || version == 0 {
+		return p, errOr(err, sessionOver())
+	}
+	st, known, err := s.standing(ctx, p.UserID)
+	switch {
+	case err != nil:
+		return p, err
+	case !known || !st.Enabled || st.Version != sess.Standing || st.Role != p.Role:
+		return p, sessionOver()
+	}
+	p.Username = s.name(ctx, p.UserID)
+	return p, nil
+}
+
+// admitForeign: the role of a token of others counts as far as it is one of a
+// person, and does not contradict the account where there is one here.
+func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
+	reg, err := s.opts.Store.Register(ctx, revocationKey(p.UserID, p.SessionID))
+	if err != nil || reg.Version > 0 {
+		return p, errOr(asStorage(err), unauthorized("The token was revoked."))
+	}
+	st, known, err := s.standing(ctx, p.UserID)
+	switch {
+	case err != nil:
+		return p, err
+	case known && !st.Enabled:
+		return p, unauthorized("This account is disabled.")
+	case known && p.Role == "":
+		p.Role = st.Role
+	case known && p.Role != st.Role:
+		return p, unauthorized("The role has changed; get a new token.")
+	case p.Role == "":
+		p.Role = gotong.RoleUser
+	}
+	if p.Role != gotong.RoleUser && p.Role != gotong.RoleModerator && p.Role != gotong.RoleAdmin {
+		return p, unauthorized("The token's role is not one of a person.")
+	}
+	p.Username = s.name(ctx, p.UserID)
+	return p, nil
+}
+
+// verdict is what was found out about a token, and when.
+type verdict struct {
+	principal Principal
+	at        gotong.Instant
+	epoch     uint64 // of the user, from before the registers were read
+}
+
+// verified remembers verdicts, so many and no more: each shard keeps the ones
+// of now and of before, and drops the older half when it is full.
+type verified struct {
+	shards [16]shard
+	epochs [256]atomic.Uint64
+	seed   maphash.Seed
+	flight singleflight.Group
+}
+
+type shard struct {
+	mu       sync.RWMutex
+	now, old map[[32]byte]verdict
+}
+
+// maxShard is how many verdicts half a shard keeps: 65,536 in all.
+const maxShard = 2048
+
+func newVerified() *verified { return &verified{seed: maphash.MakeSeed()} }
+
+// forget makes every verdict about this user stale, at once.
+func (v *verified) forget(userID string) { v.counter(userID).Add(1) }
+
+func (v *verified) epoch(userID string) uint64 { return v.counter(userID).Load() }
+
+// counter is shared by some users: forgetting one then costs others a look.
+func (v *verified) counter(userID string) *atomic.Uint64 {
+	return &v.epochs[maphash.String(v.seed, userID)%uint64(len(v.epochs))]
+}
+
+func (v *verified) fresh(d verdict, now gotong.Instant) bool {
+	return now < d.principal.Expires && now >= d.at && now < d.at.Add(recheck) &&
+		d.epoch == v.epoch(d.principal.UserID)
+}
+
+func (v *verified) shard(key [32]byte) *shard { return &v.shards[key[0]%byte(len(v.shards))] }
+
+func (v *verified) get(key [32]byte) (verdict, bool) {
+	s := v.shard(key)
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	d, ok := s.now[key]
+	if !ok {
+		d, ok = s.old[key]
+	}
+	return d, ok
+}
+
+func (v *verified) put(key [32]byte, d verdict) {
+	s := v.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.now == nil || len(s.now) >= maxShard {
+		s.old, s.now = s.now, map[[32]byte]verdict{}
+	}
+	s.now[key] = d
+}
+
+// once lets one of several callers with one token do the check. It goes on
+// where that one gives up, because the others wait for it.
+func (v *verified) once(
+	ctx context.Context, key [32]byte, check func(context.Context) (Principal, error),
+) (Principal, error) {
+	done := v.flight.DoChan(string(key[:]), func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		return check(ctx)
+	})
+	select {
+	case r := <-done:
+		p, _ := r.Val.(Principal)
+		return p, r.Err
+	case <-ctx.Done():
+		return Principal{}, gotong.NewError(gotong.CodeBusy, "The request was given up before its token was verified.")
+	}
+}
