@@ -1,0 +1,157 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+var lifeTests = map[string]func(*env){
+	"life/epoch":          epochs,
+	"life/reopen":         reopen,
+	"life/closed":         closed,
+	"life/close in a run": closeWhileBusy,
+	"life/empty":          empty,
+}
+
+func epochs(e *env) {
+	epoch := e.s.Epoch()
+	if _, err := gotong.ParseCursor(string(epoch) + ":0"); err != nil {
+		e.Errorf("epoch %q cannot stand in a cursor: %v", epoch, err)
+	}
+	e.next(Draft{Stream: "thread/a", Events: 1})
+	equal(e, "epoch", e.s.Epoch(), epoch)
+}
+
+func empty(e *env) {
+	equal(e, "positions", e.positions(), [gotong.Partitions]uint64{})
+	snap := e.load(store.Need{})
+	if len(snap.Heads)+len(snap.Documents)+len(snap.Ranges)+len(snap.Events)+len(snap.Records)+len(snap.Claims) != 0 {
+		e.Errorf("snapshot %+v", snap)
+	}
+	for p := range gotong.Partition(gotong.Partitions) {
+		if rows := e.partition(p, 0, math.MaxUint64, 0); len(rows) != 0 {
+			e.Errorf("partition %d: %v", p, rows)
+		}
+	}
+}
+
+// reopen: all that was there is there again, with the same epoch, and goes on
+// from there.
+func reopen(e *env) {
+	if !e.harness.Durable {
+		e.Skip("not durable")
+	}
+	claim := gotong.Claim{Space: "s", Name: "n"}
+	noop := Draft{Stream: "thread/noop", RequestID: "noop"}
+	e.next(Draft{Stream: "thread/a", Home: "group/g", Events: 3, RequestID: "one", Claims: []gotong.Claim{claim}, Changes: []store.Change{put("x", `{"n":1}`)}})
+	e.next(Draft{Stream: "thread/a", Events: 1, Erase: []uint64{2}})
+	e.next(noop)
+	e.set(key("r"), 0, "body", 0, true)
+	e.set(key("r"), 1, "body", e.now()+9, true)
+	e.jobs(store.Job{Queue: "q", ID: "j", Due: 5, Body: []byte("b")})
+	lease := e.claim("q", 5, 50, 1)
+	need := store.Need{
+		Heads:     []gotong.Stream{"thread/a", "thread/noop"},
+		Documents: []gotong.Key{key("x")}, Ranges: []store.KeyRange{{Collection: things, Owner: "owner", To: "~"}},
+		Events:  []store.EventRange{{Stream: "thread/a", To: 99}},
+		Records: []gotong.RequestKey{{Stream: "thread/a", Actor: "u1", RequestID: "one"}, {Stream: "thread/noop", Actor: "u1", RequestID: "noop"}},
+		Claims:  []gotong.Claim{claim},
+	}
+	before, epoch, r := e.load(need), e.s.Epoch(), e.register(key("r"))
+	for range 2 {
+		e.check(e.s.Close())
+		e.open()
+		equal(e, "epoch", e.s.Epoch(), epoch)
+		equal(e, "snapshot", e.load(need), before)
+		equal(e, "register", e.register(key("r")), r)
+		equal(e, "cursor", e.cursor("maker", 0), 1)
+		equal(e, "leased still", len(e.claim("q", 49, 60, 9)), 0)
+	}
+	e.check(e.s.SettleJob(e.ctx, lease[0], nil))
+	out := e.commit(
+		Build(epoch, Draft{Stream: "thread/a", Events: 1, RequestID: "one"}), Build(epoch, noop),
+		e.m.Peek(Draft{Stream: "thread/z", Events: 1, Claims: []gotong.Claim{claim}}),
+		e.m.Next(Draft{Stream: "thread/a", Events: 2}), e.m.Next(Draft{Stream: "thread/new", Home: "group/g", Events: 1}),
+	)
+	want := []store.Status{store.Replayed, store.Replayed, store.Taken, store.Committed, store.Committed}
+	for i := range out {
+		equal(e, fmt.Sprint("outcome ", i), out[i].Status, want[i])
+	}
+	equal(e, "position", out[4].Record.Position, 4)
+	e.verifyStream("thread/a")
+}
+
+// everything calls each method of a store.
+func everything(ctx context.Context, s store.Store, c store.Commit) map[string]error {
+	_, commit := s.Commit(ctx, []store.Commit{c})
+	_, load := s.Load(ctx, store.Need{})
+	_, positions := s.Positions(ctx)
+	_, partition := s.ReadPartition(ctx, 0, 0, 9, 9)
+	_, register := s.Register(ctx, key("x"))
+	_, find := s.FindRegisters(ctx, store.KeyRange{Collection: things, To: "~"})
+	_, cursor := s.Cursor(ctx, "r", 0)
+	_, claim := s.ClaimJobs(ctx, "q", 0, 1, 1)
+	return map[string]error{
+		"Commit": commit, "Load": load, "Positions": positions, "ReadPartition": partition, "Register": register,
+		"SetRegister": s.SetRegister(ctx, key("x"), 0, []byte("x"), 0), "FindRegisters": find, "Cursor": cursor,
+		"Advance": s.Advance(ctx, store.Step{Reader: "r", To: 1}), "ClaimJobs": claim,
+		"SettleJob": s.SettleJob(ctx, store.Job{Queue: "q", ID: "i", Lease: 1}, nil),
+	}
+}
+
+func closed(e *env) {
+	epoch := e.s.Epoch()
+	e.check(e.s.Close())
+	for name, err := range everything(e.ctx, e.s, e.m.Peek(Draft{Stream: "thread/a", Events: 1})) {
+		if !errors.Is(err, store.ErrClosed) {
+			e.Errorf("%s: %v", name, err)
+		}
+	}
+	equal(e, "epoch", e.s.Epoch(), epoch)
+	e.check(e.s.Close())
+}
+
+// closeWhileBusy: calls that run when the store is closed end well or with
+// ErrClosed, and what was acknowledged is there afterwards.
+func closeWhileBusy(e *env) {
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	acked := map[gotong.Stream]uint64{}
+	for i := range 8 {
+		wg.Go(func() {
+			stream := gotong.Stream(fmt.Sprint("thread/", i))
+			for {
+				out, err := e.s.Commit(e.ctx, []store.Commit{e.m.Next(Draft{Stream: stream, Events: 1})})
+				if err == nil {
+					mu.Lock()
+					acked[stream] = out[0].Record.Last
+					mu.Unlock()
+					_, err = e.s.Load(e.ctx, store.Need{Heads: []gotong.Stream{stream}})
+				}
+				if err != nil {
+					if !errors.Is(err, store.ErrClosed) {
+						e.Error(err)
+					}
+					return
+				}
+			}
+		})
+	}
+	for e.positions() == [gotong.Partitions]uint64{} {
+	}
+	e.check(e.s.Close())
+	wg.Wait()
+	if !e.harness.Durable {
+		return
+	}
+	e.open()
+	for stream, seq := range acked {
+		equal(e, "head of "+string(stream), e.head(stream).Seq, seq)
+	}
+}

@@ -1,0 +1,153 @@
+package storetest
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Options are what the suite opens a store with.
+type Options struct {
+	Collections []string
+	Now         func() gotong.Instant
+}
+
+// Harness is one empty place for a store.
+type Harness struct {
+	// Open opens the store of this place. Where it is durable the suite closes
+	// and opens it again and expects all that was there.
+	Open    func(Options) (store.Store, error)
+	Durable bool
+}
+
+// The collections that the suite uses.
+const (
+	things = "things"
+	others = "other_things"
+)
+
+// env is what one test of the suite works with.
+type env struct {
+	*testing.T
+	ctx     context.Context
+	harness Harness
+	s       store.Store
+	m       *Maker
+	clock   atomic.Int64
+}
+
+// Run runs the whole suite; harness makes a new empty place for each test.
+func Run(t *testing.T, harness func(*testing.T) Harness) {
+	suite := map[string]func(*env){}
+	for _, part := range []map[string]func(*env){
+		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests,
+	} {
+		maps.Copy(suite, part)
+	}
+	for _, name := range slices.Sorted(maps.Keys(suite)) {
+		t.Run(name, func(t *testing.T) {
+			e := &env{T: t, ctx: t.Context(), harness: harness(t)}
+			e.clock.Store(1_764_000_000_000_000)
+			e.open()
+			t.Cleanup(func() { e.check(e.s.Close()) })
+			e.m = NewMaker(e.s.Epoch())
+			suite[name](e)
+		})
+	}
+}
+
+func (e *env) open() {
+	e.Helper()
+	s, err := e.harness.Open(Options{Collections: []string{things, others}, Now: e.now})
+	e.check(err)
+	e.s = s
+}
+
+func (e *env) now() gotong.Instant { return gotong.Instant(e.clock.Load()) }
+
+func (e *env) check(err error) {
+	e.Helper()
+	if err != nil {
+		e.Fatal(err)
+	}
+}
+
+// commit commits a batch and returns the outcomes.
+func (e *env) commit(batch ...store.Commit) []store.Outcome {
+	e.Helper()
+	out, err := e.s.Commit(e.ctx, batch)
+	e.check(err)
+	if len(out) != len(batch) {
+		e.Fatalf("%d outcomes for %d commits", len(out), len(batch))
+	}
+	return out
+}
+
+// must commits a batch all of which has to be committed.
+func (e *env) must(batch ...store.Commit) []store.Outcome {
+	e.Helper()
+	out := e.commit(batch...)
+	for i := range out {
+		if out[i].Status != store.Committed {
+			e.Fatalf("commit %d: %+v", i, out[i])
+		}
+	}
+	return out
+}
+
+// next makes and commits one commit.
+func (e *env) next(d Draft) store.Outcome {
+	e.Helper()
+	return e.must(e.m.Next(d))[0]
+}
+
+func (e *env) load(need store.Need) store.Snapshot {
+	e.Helper()
+	snap, err := e.s.Load(e.ctx, need)
+	e.check(err)
+	return snap
+}
+
+func (e *env) head(s gotong.Stream) gotong.Head {
+	e.Helper()
+	return e.load(store.Need{Heads: []gotong.Stream{s}}).Heads[s]
+}
+
+func (e *env) events(r store.EventRange) []store.Event {
+	e.Helper()
+	return e.load(store.Need{Events: []store.EventRange{r}}).Events[0]
+}
+
+func (e *env) documents(r store.KeyRange) []store.Document {
+	e.Helper()
+	return e.load(store.Need{Ranges: []store.KeyRange{r}}).Ranges[0]
+}
+
+func (e *env) partition(p gotong.Partition, from, to uint64, limit int) []store.Event {
+	e.Helper()
+	rows, err := e.s.ReadPartition(e.ctx, p, from, to, limit)
+	e.check(err)
+	return rows
+}
+
+func (e *env) positions() [gotong.Partitions]uint64 {
+	e.Helper()
+	all, err := e.s.Positions(e.ctx)
+	e.check(err)
+	return all
+}
+
+func (e *env) record(key gotong.RequestKey) (store.Record, bool) {
+	e.Helper()
+	r, ok := e.load(store.Need{Records: []gotong.RequestKey{key}}).Records[key]
+	return r, ok
+}
+
+func key(name string) gotong.Key { return gotong.Key{Collection: things, Owner: "owner", Name: name} }
+
+func put(name, body string) store.Change { return store.Change{Key: key(name), Body: []byte(body)} }
