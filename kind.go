@@ -46,6 +46,11 @@ type Kind struct {
 	// that applies one. Empty and nil where old content never changes.
 	Overlays string
 	Overlay  func(Event, any) Event
+
+	// Amends tells whether an event may change an overlay: delivery then drops
+	// what it has cached of older events. Nil: every event that is not counted
+	// may. It must never be false for one that does.
+	Amends func(Event) bool
 }
 
 // Type names a Go type of a kind: a command, a document, or part of an event.

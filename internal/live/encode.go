@@ -40,6 +40,9 @@ func (h *Hub) pushed(r *reading) pushed {
 		entry: entry{position: r.row.Position, audience: r.row.Audience},
 		seq:   r.row.Seq, count: r.row.Count,
 	}
+	if amends := r.topic.kind.Amends; amends != nil && r.event.Seq > 0 {
+		p.keeps = !amends(r.event)
+	}
 	if r.live {
 		size := len(r.data) + len(r.row.Stream) + 512
 		b := appendEventsHead(startFrame(size), r.row.Stream, r.row.Seq-1, r.row.Seq)

@@ -44,6 +44,7 @@ type follower struct {
 type pushed struct {
 	entry
 	seq, count uint64
+	keeps      bool // the kind says that it changes no older event
 }
 
 // follow adds a subscription; its slot must be set.
@@ -150,15 +151,16 @@ func (t *topic) flush(now gotong.Instant) {
 	}
 }
 
-// push appends one event. An event that counts is new by nature; any other one
-// of a kind with overlays may have changed what older ones say, so those leave
-// the ring: whoever is still before it reads them through the overlay.
+// push appends one event. Where it may have changed what older ones say, those
+// leave the ring: whoever is still before it reads them through the overlay.
 func (t *topic) push(e *pushed) {
 	if t.ring.known && e.seq <= t.ring.head {
-		t.amended = max(t.amended, e.position) // as far as anybody can tell now
+		if !e.keeps { // as far as anybody can tell now
+			t.amended = max(t.amended, e.position)
+		}
 		return
 	}
-	if t.kind.Overlays != "" && (!t.ring.known || e.count == t.count) {
+	if t.kind.Overlays != "" && !e.keeps && (!t.ring.known || e.count == t.count || t.kind.Amends != nil) {
 		t.ring.cut(e.seq - 1)
 		t.amended = e.position
 	}

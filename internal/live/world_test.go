@@ -1,0 +1,443 @@
+package live_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Two kinds, with just enough rules to try delivery: a room has things said in
+// it, and its members are its own or, where its id begins with "c-", those of
+// the club it belongs to.
+type (
+	said    struct{ N int }
+	words   struct{ Text string }
+	edited  struct{ Seq uint64 }
+	member  struct{ User string }
+	edition struct{ Text string }
+)
+
+func kinds() []gotong.Kind { return []gotong.Kind{room(), club()} }
+
+func room() gotong.Kind {
+	k := club()
+	k.Name, k.Overlays, k.Signals = "room", "room_overlays", []string{"typing", "presence"}
+	k.Documents = []gotong.Type{
+		gotong.TypeOf[gotong.Membership]("room_members"), gotong.TypeOf[edition]("room_overlays"),
+	}
+	k.Amends = func(e gotong.Event) bool { return e.Type == "edited" }
+	k.Overlay = func(e gotong.Event, doc any) gotong.Event {
+		e.Content = words(doc.(edition))
+		return e
+	}
+	return k
+}
+
+func club() gotong.Kind {
+	return gotong.Kind{
+		Name: "club",
+		Events: []gotong.EventType{
+			gotong.EventWith[said, words]("said"), gotong.EventWith[edited, words]("edited"),
+			gotong.EventOf[member]("added"), gotong.EventOf[member]("removed"), gotong.EventOf[member]("opened"),
+		},
+		Documents: []gotong.Type{gotong.TypeOf[gotong.Membership]("club_members")},
+		AccessNeeds: func(s gotong.State, r gotong.Reader) []gotong.Ref {
+			return []gotong.Ref{{Stream: governing(s.Stream), Key: gotong.MemberKey(governing(s.Stream), r.UserID)}}
+		},
+		Access: func(s gotong.State, r gotong.Reader) gotong.Grant {
+			m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(governing(s.Stream), r.UserID))
+			return gotong.Grant{Readable: m.Active(), Roles: []string{m.Role}, Spans: m.Spans(governing(s.Stream))}
+		},
+		Affects: func(e gotong.Event) gotong.Affected {
+			if m, ok := e.Data.(member); ok {
+				return gotong.Affected{Users: []string{m.User}, Everyone: e.Type == "opened"}
+			}
+			return gotong.Affected{}
+		},
+		Project: project,
+	}
+}
+
+// governing is the stream whose members may read s.
+func governing(s gotong.Stream) gotong.Stream {
+	if s.Kind() == "room" && strings.HasPrefix(s.ID(), "c-") {
+		return home(s)
+	}
+	return s
+}
+
+// home is where a stream lives: rooms c-x-1, c-x-2 … in the club x.
+func home(s gotong.Stream) gotong.Stream {
+	if parts := strings.Split(s.ID(), "-"); s.Kind() == "room" && parts[0] == "c" {
+		return gotong.NewStream("club", parts[1])
+	}
+	return s
+}
+
+func project(s gotong.State, e gotong.Event) []gotong.Change {
+	switch d := e.Data.(type) {
+	case edited:
+		doc := edition{e.Content.(words).Text}
+		return []gotong.Change{{Key: gotong.Key{
+			Collection: "room_overlays", Owner: e.Stream.ID(), Name: gotong.SeqName(d.Seq),
+		}, Doc: doc}}
+	case member:
+		key := gotong.MemberKey(e.Stream, d.User)
+		m, _ := gotong.Doc[gotong.Membership](s, key)
+		switch e.Type {
+		case "added":
+			return []gotong.Change{{Key: key, Doc: m.Join(e, "member")}}
+		case "removed":
+			return []gotong.Change{{Key: key, Doc: m.Leave(e)}}
+		}
+	}
+	return nil
+}
+
+// world is a store, and everything that was committed to it.
+type world struct {
+	*memory.Store
+	t     testing.TB
+	codec *store.Codec
+
+	mu    sync.Mutex
+	rows  map[gotong.Stream][]store.Event
+	heads map[gotong.Stream]gotong.Head
+	at    map[gotong.Partition]uint64
+	docs  map[gotong.Key]any
+	spans map[gotong.Stream]map[string][]gotong.Interval
+	n     uint64
+}
+
+func newWorld(t testing.TB) *world {
+	return &world{
+		Store: memory.New("test", memory.Options{}), t: t, codec: store.NewCodec(kinds()),
+		rows: map[gotong.Stream][]store.Event{}, heads: map[gotong.Stream]gotong.Head{},
+		at: map[gotong.Partition]uint64{}, docs: map[gotong.Key]any{},
+		spans: map[gotong.Stream]map[string][]gotong.Interval{},
+	}
+}
+
+func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+
+// commit writes one commit and hands it to the hubs, as the engine does.
+func (w *world) commit(to *live.Hub, s gotong.Stream, facts ...gotong.Fact) store.Event {
+	w.t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := w.build(s, facts)
+	outcomes, err := w.Commit(context.Background(), []store.Commit{c})
+	if err != nil || outcomes[0].Status != store.Committed {
+		w.t.Fatalf("commit to %s: %v %v", s, outcomes, err)
+	}
+	w.heads[s] = c.Head()
+	for i := range c.Events {
+		c.Events[i].Partition, c.Events[i].Position = outcomes[0].Record.Partition, outcomes[0].Record.Position
+		w.note(&c.Events[i], facts[i])
+	}
+	w.rows[s] = append(w.rows[s], c.Events...)
+	if to != nil {
+		to.Offer(context.Background(), c.Events)
+	}
+	return c.Events[len(c.Events)-1]
+}
+
+func (w *world) build(s gotong.Stream, facts []gotong.Fact) store.Commit {
+	w.n++
+	actor := gotong.Actor{UserID: "ann", Role: gotong.RoleUser}
+	cmd := gotong.Command{Stream: s, Actor: actor, RequestID: fmt.Sprint("r", w.n)}
+	c := store.Commit{Request: cmd.Key(), Home: home(s), Prev: w.heads[s], At: now()}
+	kind, err := w.codec.Kind(s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	state := gotong.NewState(s, w.heads[s])
+	for k, d := range w.docs {
+		state.SetDoc(k, d)
+	}
+	for i := range facts {
+		head := c.Head()
+		at := gotong.NextInstant(now(), head.At)
+		e := store.Event{
+			Stream: s, Seq: head.Seq + 1, ID: gotong.NewEventID(at, w.n), Type: facts[i].Type, At: at,
+			Audience: facts[i].Audience, Count: head.Count, Prev: head.Chain,
+		}
+		if facts[i].Counted {
+			e.Count++
+		}
+		if e.Data, e.Content, err = store.EncodeFact(&cmd, &facts[i]); err != nil {
+			w.t.Fatal(err)
+		}
+		e.ContentCommit = gotong.CommitContent(e.ContentSalt, e.Content)
+		e.Chain = e.Header(w.Epoch()).Chain()
+		c.Events = append(c.Events, e)
+		event, err := w.codec.Event(&e)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		for _, ch := range kind.Project(state, event) {
+			row, err := store.EncodeChange(ch)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			c.Changes = append(c.Changes, row)
+			state.SetDoc(ch.Key, ch.Doc)
+			w.docs[ch.Key] = ch.Doc
+		}
+	}
+	return c
+}
+
+// note keeps the visible stretches as the model sees them, apart from the
+// rules: positions at which somebody came and went.
+func (w *world) note(e *store.Event, f gotong.Fact) {
+	m, ok := f.Data.(member)
+	if !ok {
+		return
+	}
+	if w.spans[e.Stream] == nil {
+		w.spans[e.Stream] = map[string][]gotong.Interval{}
+	}
+	list := w.spans[e.Stream][m.User]
+	switch e.Type {
+	case "added":
+		list = append(list, gotong.Interval{From: e.Position})
+	case "removed":
+		if n := len(list); n > 0 {
+			list[n-1].To = e.Position
+		}
+	}
+	w.spans[e.Stream][m.User] = list
+}
+
+// visible is what the model says a user who may read now sees of a stream.
+func (w *world) visible(user string, s gotong.Stream) []uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var seqs []uint64
+	for i := range w.rows[s] {
+		e := &w.rows[s][i]
+		in := slices.ContainsFunc(w.spans[governing(s)][user], func(v gotong.Interval) bool {
+			return v.From <= e.Position && (v.To == 0 || e.Position < v.To)
+		})
+		if in && (e.Audience == "" || e.Audience == gotong.ForUser(user)) {
+			seqs = append(seqs, e.Seq)
+		}
+	}
+	return seqs
+}
+
+func (w *world) position(s gotong.Stream, seq uint64) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.rows[s][seq-1].Position
+}
+
+func say(text string) gotong.Fact {
+	return gotong.Fact{Type: "said", Data: said{len(text)}, Content: words{text}, Counted: true}
+}
+
+func whisper(to, text string) gotong.Fact {
+	f := say(text)
+	f.Audience = gotong.ForUser(to)
+	return f
+}
+
+func edit(seq uint64, text string) gotong.Fact {
+	return gotong.Fact{Type: "edited", Data: edited{seq}, Content: words{text}}
+}
+
+func add(user string) gotong.Fact    { return gotong.Fact{Type: "added", Data: member{user}} }
+func remove(user string) gotong.Fact { return gotong.Fact{Type: "removed", Data: member{user}} }
+func opened() gotong.Fact            { return gotong.Fact{Type: "opened", Data: member{}} }
+
+func reader(user string) gotong.Reader { return gotong.Reader{UserID: user, Role: gotong.RoleUser} }
+
+// start runs a hub on the world until the test ends.
+func (w *world) start(change ...func(*live.Options)) *live.Hub {
+	opt := live.Options{Store: w, Codec: w.codec, Now: now}
+	for _, f := range change {
+		f(&opt)
+	}
+	h := live.New(opt)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- h.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
+	})
+	return h
+}
+
+func on(b bus.Bus) func(*live.Options) { return func(o *live.Options) { o.Bus = b } }
+
+// client takes frames as a client sees them and checks what must hold always.
+type client struct {
+	t       testing.TB
+	s       *live.Session
+	cursor  map[gotong.Stream]uint64
+	got     map[gotong.Stream][]uint64
+	text    map[gotong.Stream]map[uint64]string
+	ops     []string // all but events
+	last    map[string]any
+	revoked map[gotong.Stream]bool
+}
+
+func open(t testing.TB, h *live.Hub, user string, opt live.SessionOptions) *client {
+	t.Helper()
+	s, err := h.Open(reader(user), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return &client{
+		t: t, s: s, cursor: map[gotong.Stream]uint64{}, got: map[gotong.Stream][]uint64{},
+		text: map[gotong.Stream]map[uint64]string{}, revoked: map[gotong.Stream]bool{},
+	}
+}
+
+func (c *client) subscribe(s gotong.Stream, start live.Start) {
+	c.t.Helper()
+	if err := c.s.Subscribe(live.Subscription{ID: "1", Stream: s, Start: start}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+type wireEvent struct {
+	Seq  uint64         `json:"seq"`
+	Type string         `json:"type"`
+	Data map[string]any `json:"data"`
+}
+
+type wireFrame struct {
+	Op       string        `json:"op"`
+	Stream   gotong.Stream `json:"stream"`
+	From, To uint64
+	Cursor   string
+	Events   []wireEvent
+	Problem  struct{ Code string }
+	Reason   string
+	Type     string
+	Actor    map[string]any
+	Data     map[string]any
+}
+
+// take takes up to most bytes; more as Take says.
+func (c *client) take(most int) (n int, more bool) {
+	c.t.Helper()
+	frames, more := c.s.Take(nil, most)
+	for _, f := range frames {
+		c.handle(f)
+	}
+	if len(frames) > 0 {
+		c.s.Written()
+	}
+	return len(frames), more
+}
+
+// drain takes until there is nothing at once.
+func (c *client) drain() {
+	c.t.Helper()
+	for more := true; more; {
+		_, more = c.take(1 << 20)
+	}
+}
+
+func (c *client) handle(f live.Frame) {
+	c.t.Helper()
+	var w wireFrame
+	if err := json.Unmarshal(f.JSON(), &w); err != nil {
+		c.t.Fatalf("%v: %s", err, f.JSON())
+	}
+	if w.Op != "events" {
+		c.control(w)
+		return
+	}
+	if c.revoked[w.Stream] {
+		c.t.Errorf("events after access_revoked: %s", f.JSON())
+	}
+	if w.From != c.cursor[w.Stream] || w.To <= w.From {
+		c.t.Errorf("frame from %d to %d, cursor %d", w.From, w.To, c.cursor[w.Stream])
+	}
+	last := w.From
+	for _, e := range w.Events {
+		if e.Seq <= last || e.Seq > w.To {
+			c.t.Errorf("event %d after %d in (%d, %d]", e.Seq, last, w.From, w.To)
+		}
+		last = e.Seq
+		c.got[w.Stream] = append(c.got[w.Stream], e.Seq)
+		if c.text[w.Stream] == nil {
+			c.text[w.Stream] = map[uint64]string{}
+		}
+		c.text[w.Stream][e.Seq], _ = e.Data["Text"].(string)
+	}
+	c.cursor[w.Stream] = w.To
+}
+
+func (c *client) control(w wireFrame) {
+	c.t.Helper()
+	op := w.Op
+	switch w.Op {
+	case "subscribed":
+		at, err := gotong.ParseCursor(w.Cursor)
+		if err != nil {
+			c.t.Error(err)
+		}
+		c.cursor[w.Stream], c.revoked[w.Stream] = at.Seq, false
+	case "error":
+		op += " " + w.Problem.Code
+	case "access_revoked":
+		c.revoked[w.Stream] = true
+	case "signal":
+		op = fmt.Sprint("signal ", w.Type, " ", w.Actor["user_id"], " ", w.Data["online"])
+	case "resync_required":
+		op += " " + w.Reason
+	}
+	c.ops = append(c.ops, op)
+}
+
+func (c *client) sees(s gotong.Stream, want ...uint64) {
+	c.t.Helper()
+	if !slices.Equal(c.got[s], want) {
+		c.t.Errorf("%s got %v of %s, want %v", c.s.Reader().UserID, c.got[s], s, want)
+	}
+}
+
+func (c *client) heard(want ...string) {
+	c.t.Helper()
+	ops := slices.Clone(c.ops)
+	presence := func(op string) bool { return strings.HasPrefix(op, "signal presence") }
+	if !slices.ContainsFunc(want, presence) {
+		ops = slices.DeleteFunc(ops, presence) // not what the test is about
+	}
+	if !slices.Equal(ops, want) {
+		c.t.Errorf("%s heard %q, want %q", c.s.Reader().UserID, ops, want)
+	}
+}
+
+func at(seq uint64) live.Start { return live.At(gotong.Cursor{Epoch: "test", Seq: seq}) }
+
+func seqs(from, to uint64) []uint64 {
+	var list []uint64
+	for n := from; n <= to; n++ {
+		list = append(list, n)
+	}
+	return list
+}
