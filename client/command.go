@@ -1,0 +1,187 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// MaxFrame is how long a frame may be that the server takes, in bytes.
+const MaxFrame = 64 << 10
+
+// Call is a command that was submitted. Its answer stays.
+type Call struct {
+	conn      *Conn
+	id        string // of the frame
+	requestID string
+	frame     []byte
+	tries     int
+	sent      bool // over the WebSocket that is up
+	timer     *time.Timer
+	done      chan struct{}
+	receipt   gotong.Receipt
+	err       error
+}
+
+// RequestID is the command's request id.
+func (k *Call) RequestID() string { return k.requestID }
+
+// Done is closed when there is an answer.
+func (k *Call) Done() <-chan struct{} { return k.done }
+
+// Wait waits for the answer. If ctx ends first, the command is given up: it is
+// not sent again, and the error is an [UnknownError].
+func (k *Call) Wait(ctx context.Context) (gotong.Receipt, error) {
+	select {
+	case <-k.done:
+	case <-ctx.Done():
+		c := k.conn
+		c.mu.Lock()
+		c.resolve(k, gotong.Receipt{}, &UnknownError{RequestID: k.requestID, Err: ctx.Err()})
+		c.mu.Unlock()
+		<-k.done
+	}
+	return k.receipt, k.err
+}
+
+// Submit sends a command without waiting for its answer, and sends it again,
+// with the same request id and the same bytes, until there is one. Commands go
+// out in the order of their Submits. It blocks while MaxPending of them wait
+// for answers. A create names only a kind as its stream: "thread".
+func (c *Conn) Submit(ctx context.Context, stream gotong.Stream, typ string, data any, opts ...CallOption) (*Call, error) {
+	if !slices.Contains(c.client.opts.Transports, WebSocket) {
+		return nil, errors.New("client: commands of a Conn need the WebSocket transport")
+	}
+	set, err := optionsOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return nil, fmt.Errorf("client: encode %s: %w", typ, err)
+	}
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		<-c.slots
+		return nil, ErrClosed
+	}
+	k := &Call{conn: c, id: c.id(), requestID: set.requestID, done: make(chan struct{})}
+	k.frame = encodeFrame(outFrame{
+		Op: "command", ID: k.id, RequestID: set.requestID, CorrelationID: set.correlationID,
+		Traceparent: set.traceparent, Stream: string(stream), Type: typ, Data: raw,
+	})
+	if len(k.frame) > MaxFrame {
+		<-c.slots
+		return nil, gotong.NewError(gotong.CodeTooLarge, "The command does not fit into a frame of 64 KiB.")
+	}
+	c.calls[k.id] = k
+	c.order = append(c.order, k)
+	c.transmit(k)
+	return k, nil
+}
+
+// Command sends a command and waits for its answer: a receipt, or a [Problem]
+// that says why it was refused. It is repeated until there is one or ctx ends.
+func (c *Conn) Command(ctx context.Context, stream gotong.Stream, typ string, data any, opts ...CallOption) (gotong.Receipt, error) {
+	k, err := c.Submit(ctx, stream, typ, data, opts...)
+	if err != nil {
+		return gotong.Receipt{}, err
+	}
+	return k.Wait(ctx)
+}
+
+// Post says something in a thread.
+func (c *Conn) Post(ctx context.Context, stream gotong.Stream, body string, opts ...CallOption) (gotong.Receipt, error) {
+	return c.Command(ctx, stream, "message.post", struct {
+		Body string `json:"body"`
+	}{body}, opts...)
+}
+
+// Signal sends an ephemeral sign, such as "typing", to who follows a stream
+// that this Conn follows. It says whether it went out; it may still be lost.
+func (c *Conn) Signal(stream gotong.Stream, typ string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := c.subs[stream]
+	if s == nil || !s.live || c.sender == nil || c.sender.busy() {
+		return false
+	}
+	c.sender.put(encodeFrame(outFrame{Op: "signal", Stream: string(stream), Type: typ}))
+	return true
+}
+
+// id is a new frame id. c.mu is held.
+func (c *Conn) id() string {
+	c.nextID++
+	return strconv.FormatUint(c.nextID, 10)
+}
+
+// transmit sends a command where a WebSocket is up. c.mu is held.
+func (c *Conn) transmit(k *Call) {
+	if c.sender != nil && !k.sent {
+		k.sent = true
+		c.sender.put(k.frame)
+	}
+}
+
+// settle takes the answer to a command; one that is unknown sends it again.
+// c.mu is held.
+func (c *Conn) settle(k *Call, f *frame) error {
+	switch {
+	case f.Op == "ack" && f.Receipt != nil:
+		c.tries = 0
+		c.resolve(k, f.Receipt.receipt(), nil)
+	case f.Op == "error" && f.Problem != nil:
+		p := f.Problem.problem()
+		if !p.Unknown() {
+			c.tries = 0
+			c.resolve(k, gotong.Receipt{}, p)
+			return nil
+		}
+		k.tries++
+		k.timer = time.AfterFunc(c.wait(k.tries-1, p), func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if c.calls[k.id] == k {
+				k.sent = false
+				c.transmit(k)
+			}
+		})
+	default:
+		return errProtocol("an answer without a receipt or a problem")
+	}
+	return nil
+}
+
+// resolve ends a pending command. c.mu is held.
+func (c *Conn) resolve(k *Call, r gotong.Receipt, err error) {
+	if c.calls[k.id] != k {
+		return
+	}
+	delete(c.calls, k.id)
+	if i := slices.Index(c.order, k); i >= 0 {
+		c.order = slices.Delete(c.order, i, i+1)
+	}
+	k.resolve(r, err)
+}
+
+func (k *Call) resolve(r gotong.Receipt, err error) {
+	if k.timer != nil {
+		k.timer.Stop()
+	}
+	k.receipt, k.err = r, err
+	<-k.conn.slots
+	close(k.done)
+}

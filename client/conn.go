@@ -1,0 +1,264 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// ConnOptions configure a Conn. All may be left empty.
+type ConnOptions struct {
+	// Handle is called for each event, one at a time, in order. An error ends
+	// the Conn; its event counts as not handled. Nil lets events pass.
+	Handle func(Event) error
+
+	// OnEnded is called, in turn with Handle, when a stream is followed no
+	// longer. An error ends the Conn, as does every end where OnEnded is nil.
+	OnEnded func(*Ended) error
+
+	// OnSignal is called, in turn with Handle, for typing and presence.
+	OnSignal func(Signal)
+
+	// OnState is called when the connection comes and goes.
+	OnState func(State)
+
+	// MaxPending is how many commands may wait for their answer; 0 is 256.
+	MaxPending int
+}
+
+// State is how a Conn is connected. Transport is empty while it is not; then
+// Err says why and Wait how long it will be before the next try.
+type State struct {
+	Transport Transport
+	Err       error
+	Wait      time.Duration
+}
+
+// ErrClosed is in the answer of commands whose Conn has ended.
+var ErrClosed = errors.New("client: the connection has ended")
+
+// Conn follows streams and sends commands for as long as [Conn.Run] runs. All
+// its methods may be called from anywhere, from handlers too.
+type Conn struct {
+	client *Client
+	opts   ConnOptions
+	inbox  *inbox
+	slots  chan struct{} // one token per pending command
+	change chan struct{} // the set of streams changed
+
+	mu      sync.Mutex
+	started bool
+	closed  bool
+	subs    map[gotong.Stream]*sub
+	calls   map[string]*Call
+	order   []*Call // pending, as they were submitted
+	nextID  uint64
+	sender  *outbox // of the WebSocket that is up, or nil
+	tries   int     // failures since something last went well
+}
+
+// NewConn makes a Conn that follows nothing yet; [Conn.Run] connects it.
+func (c *Client) NewConn(opts ConnOptions) *Conn {
+	if opts.MaxPending == 0 {
+		opts.MaxPending = 256
+	}
+	return &Conn{
+		client: c, opts: opts, inbox: newInbox(),
+		slots:  make(chan struct{}, opts.MaxPending),
+		change: make(chan struct{}, 1),
+		subs:   make(map[gotong.Stream]*sub),
+		calls:  make(map[string]*Call),
+	}
+}
+
+// Follow follows these streams and calls handle for each event until ctx ends,
+// handle fails, or a stream ends (the error is then an [*Ended]). It returns
+// why; after ctx it is ctx's error.
+func (c *Client) Follow(ctx context.Context, streams map[gotong.Stream]From, handle func(Event) error) error {
+	conn := c.NewConn(ConnOptions{Handle: handle})
+	for stream, from := range streams {
+		if err := conn.Subscribe(stream, from); err != nil {
+			return err
+		}
+	}
+	return conn.Run(ctx)
+}
+
+// Events is [Client.Follow] as a sequence: the next event is fetched when the
+// loop's body is done with one. An error is the last pair.
+func (c *Client) Events(ctx context.Context, streams map[gotong.Stream]From) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		errLeft := errors.New("left")
+		err := c.Follow(ctx, streams, func(e Event) error {
+			if !yield(e, nil) {
+				return errLeft
+			}
+			return nil
+		})
+		if !errors.Is(err, errLeft) {
+			yield(Event{}, err)
+		}
+	}
+}
+
+// Subscribe begins to follow a stream, or follows it from elsewhere. The error
+// is that of a name or a cursor that cannot be read; whether the stream may be
+// read is told by events or OnEnded.
+func (c *Conn) Subscribe(stream gotong.Stream, from From) error {
+	if _, err := gotong.ParseStream(string(stream)); err != nil {
+		return err
+	}
+	s := &sub{stream: stream, start: from == Start}
+	if from != Now && from != Start {
+		cursor, err := gotong.ParseCursor(string(from))
+		if err != nil {
+			return err
+		}
+		s.place(cursor)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if old := c.subs[stream]; old != nil {
+		c.drop(old)
+	}
+	c.subs[stream] = s
+	c.subscribe(s)
+	wake(c.change)
+	return nil
+}
+
+// Unsubscribe ends following a stream; no event of it is handled after it
+// returns, but for one that is being handled.
+func (c *Conn) Unsubscribe(stream gotong.Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s := c.subs[stream]; s != nil {
+		c.drop(s)
+		wake(c.change)
+	}
+}
+
+// Cursors says for each stream up to where events were handled. Streams that
+// are followed from [Now] or [Start] appear when the server has said where
+// that is.
+func (c *Conn) Cursors() map[gotong.Stream]gotong.Cursor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m := make(map[gotong.Stream]gotong.Cursor, len(c.subs))
+	for stream, s := range c.subs {
+		if s.placed {
+			m[stream] = gotong.Cursor{Epoch: s.epoch, Seq: s.done}
+		}
+	}
+	return m
+}
+
+// Run connects and handles until ctx ends, a handler fails, or the server says
+// that it is of no use to come again. It returns why, and runs once. Commands
+// that are still pending then fail with an [UnknownError].
+func (c *Conn) Run(ctx context.Context) error {
+	c.mu.Lock()
+	if c.started {
+		c.mu.Unlock()
+		return errors.New("client: a Conn runs once")
+	}
+	c.started = true
+	c.mu.Unlock()
+	inner, cancel := context.WithCancelCause(ctx)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		cancel(c.supervise(inner))
+	}()
+	err := c.dispatch(inner)
+	cancel(err)
+	<-done
+	c.finish(context.Cause(inner))
+	return context.Cause(inner)
+}
+
+// dispatch calls the handlers until one fails or ctx ends.
+func (c *Conn) dispatch(ctx context.Context) error {
+	for {
+		it, ok := c.inbox.pop(ctx)
+		if !ok {
+			return ctx.Err()
+		}
+		if err := c.handle(ctx, it); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Conn) handle(ctx context.Context, it item) error {
+	switch {
+	case it.signal != nil:
+		if c.opts.OnSignal != nil {
+			c.opts.OnSignal(*it.signal)
+		}
+		return nil
+	case it.ended != nil:
+		if c.opts.OnEnded == nil {
+			return it.ended
+		}
+		return c.opts.OnEnded(it.ended)
+	}
+	for _, e := range it.events {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !c.current(it.sub, e.Seq) {
+			continue
+		}
+		if c.opts.Handle != nil {
+			if err := c.opts.Handle(e); err != nil {
+				return err
+			}
+		}
+		c.handled(it.sub, e.Seq)
+	}
+	c.emptied(it)
+	return nil
+}
+
+// current reports whether an event is still to be handled.
+func (c *Conn) current(s *sub, seq uint64) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !s.gone && seq > s.done
+}
+
+func (c *Conn) handled(s *sub, seq uint64) {
+	c.mu.Lock()
+	s.done = max(s.done, seq)
+	c.mu.Unlock()
+}
+
+// emptied notes that a frame was handled: what it covered without content
+// counts too. A stream that was stopped because too much waited goes on when
+// nothing of it waits any more.
+func (c *Conn) emptied(it item) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	it.sub.done = max(it.sub.done, it.to)
+	if it.sub.queued--; it.sub.queued == 0 && it.sub.lagging && !it.sub.gone {
+		it.sub.lagging = false
+		c.subscribe(it.sub)
+	}
+}
+
+// finish fails what waits for an answer.
+func (c *Conn) finish(why error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for _, call := range c.order {
+		call.resolve(gotong.Receipt{}, &UnknownError{RequestID: call.requestID, Err: fmt.Errorf("%w: %w", ErrClosed, why)})
+	}
+	c.order, c.calls = nil, nil
+}

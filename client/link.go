@@ -1,0 +1,295 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// link is one established connection over one transport.
+type link interface {
+	// serve hands frames to the Conn until the link ends, and says why.
+	serve(ctx context.Context) error
+
+	// close gives up a link that was not served.
+	close()
+}
+
+// subprotocol is what this package speaks.
+const subprotocol = "gotong.v1"
+
+// Times of the transports.
+const (
+	dialWithin  = 10 * time.Second // until a transport counts as not working
+	writeWithin = 30 * time.Second
+	pollWait    = 25 * time.Second
+	pollWithin  = 45 * time.Second // for an answer that takes pollWait
+	sseSilence  = 30 * time.Second // twice without even a comment is a dead connection
+)
+
+// CloseError is a WebSocket that the server closed.
+type CloseError struct {
+	Code   int
+	Reason string
+}
+
+// Error implements error.
+func (e *CloseError) Error() string {
+	return fmt.Sprintf("client: the server closed the connection: %d %s", e.Code, e.Reason)
+}
+
+// The close codes that mean something else than "come again".
+const (
+	closeProtocol     = 1002
+	closeBinary       = 1003
+	closeUTF8         = 1007
+	closeTooBig       = 1009
+	closeBadFrames    = 4400
+	closeUnauthorized = 4401
+	closeForbidden    = 4403
+)
+
+// hint is the wait in a close reason such as "retry_after_ms 8123".
+func (e *CloseError) hint() time.Duration {
+	_, text, _ := strings.Cut(e.Reason, "retry_after_ms")
+	ms, err := strconv.ParseUint(strings.Trim(text, " :="), 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(ms) * time.Millisecond //nolint:gosec // 31 bits
+}
+
+// What a link ends with that is no failure.
+var (
+	errChanged = errors.New("client: other streams are followed now")
+	errRaised  = errors.New("client: a better transport works")
+	errSilent  = errors.New("client: nothing was heard of the server")
+)
+
+// awayError is the end of a link whose server said when to come again.
+type awayError struct {
+	ready chan struct{} // closed then
+	timer *time.Timer
+}
+
+func (e *awayError) Error() string { return "client: the server is going away" }
+
+// away starts the time that a going_away frame tells. Where the server has not
+// ended the link when it is over, leave does.
+func away(d time.Duration, leave func(error)) *awayError {
+	e := &awayError{ready: make(chan struct{})}
+	e.timer = time.AfterFunc(d, func() {
+		close(e.ready)
+		leave(e)
+	})
+	return e
+}
+
+// dial opens a link over the transport.
+func (c *Conn) dial(ctx context.Context, t Transport, token string) (link, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	defer cancel()
+	switch t {
+	case WebSocket:
+		return c.dialWebSocket(ctx, token)
+	case SSE:
+		return c.dialSSE(ctx, token)
+	default:
+		return c.dialPoll(ctx, token)
+	}
+}
+
+// supervisor keeps a Conn connected.
+type supervisor struct {
+	c            *Conn
+	token        string // of the last try
+	refused      string // by the server
+	unauthorized int    // 401s since something went well
+	strikes      int    // WebSockets that carried nothing
+}
+
+func (c *Conn) supervise(ctx context.Context) error {
+	s := &supervisor{c: c}
+	var raised link
+	var level int
+	for {
+		l, err := raised, error(nil)
+		if l == nil {
+			l, level, err = s.connect(ctx)
+		}
+		if err == nil {
+			c.state(State{Transport: c.client.opts.Transports[level]})
+			raised, level, err = s.ride(ctx, l, level)
+		}
+		switch {
+		case ctx.Err() != nil:
+			if raised != nil {
+				raised.close()
+			}
+			return ctx.Err()
+		case raised != nil:
+			continue
+		}
+		if err := s.recover(ctx, err, level); err != nil {
+			return err
+		}
+	}
+}
+
+// down is the level of no transport.
+const down = -1
+
+// connect tries the transports from the one that worked last downwards.
+func (s *supervisor) connect(ctx context.Context) (link, int, error) {
+	c := s.c.client
+	var err error
+	if s.token, err = c.token(ctx, s.refused); err != nil {
+		return nil, down, fmt.Errorf("client: token: %w", err)
+	}
+	var failed error
+	for level := int(c.good.Load()); level < len(c.opts.Transports); level++ {
+		l, err := s.c.dial(ctx, c.opts.Transports[level], s.token)
+		if err == nil {
+			c.good.Store(int32(level)) //nolint:gosec // at most 3
+			return l, level, nil
+		}
+		failed = err
+		p := problemIn(err)
+		var closed *CloseError
+		var gone *awayError
+		if ctx.Err() != nil || errors.Is(err, errChanged) || errors.As(err, &closed) || errors.As(err, &gone) ||
+			p != nil && (p.Status == http.StatusUnauthorized || p.told && p.Unknown()) {
+			return nil, down, err // another transport would hear the same
+		}
+	}
+	c.good.Store(0)
+	return nil, down, failed
+}
+
+// ride serves a link, and tries the better transports meanwhile. Where one
+// works, it is what to go on with.
+func (s *supervisor) ride(ctx context.Context, l link, level int) (link, int, error) {
+	inner, cancel := context.WithCancelCause(ctx)
+	var raised link
+	higher := level
+	var climbing sync.WaitGroup
+	if level > 0 {
+		climbing.Go(func() {
+			if raised, higher = s.climb(inner, level); raised != nil {
+				cancel(errRaised)
+			}
+		})
+	}
+	err := l.serve(inner)
+	cancel(err)
+	climbing.Wait()
+	if raised != nil {
+		s.c.client.good.Store(int32(higher)) //nolint:gosec // at most 3
+	}
+	return raised, higher, err
+}
+
+// climb tries everything above level now and then; nil where ctx ended.
+func (s *supervisor) climb(ctx context.Context, level int) (link, int) {
+	c := s.c.client
+	for sleep(ctx, c.opts.Climb) {
+		token, err := c.token(ctx, "")
+		for higher := 0; higher < level && err == nil; higher++ {
+			if l, err := s.c.dial(ctx, c.opts.Transports[higher], token); err == nil {
+				s.token = token // nobody else looks at it while a link is served
+				return l, higher
+			}
+		}
+	}
+	return nil, level
+}
+
+// recover waits as long as the failure asks for. Its error is the end: it is
+// of no use to come again.
+func (s *supervisor) recover(ctx context.Context, failure error, level int) error {
+	c := s.c
+	c.mu.Lock()
+	n := c.tries
+	c.tries++
+	c.mu.Unlock()
+	if n == 0 {
+		s.unauthorized, s.strikes = 0, 0
+	}
+	var gone *awayError
+	var closed *CloseError
+	p := problemIn(failure)
+	switch {
+	case errors.Is(failure, errChanged):
+		return nil
+	case errors.As(failure, &gone):
+		c.state(State{Err: failure})
+		select {
+		case <-gone.ready:
+		case <-ctx.Done():
+			gone.timer.Stop()
+		}
+		return nil
+	case errors.Is(failure, ErrTokenRefused):
+		return failure
+	case errors.As(failure, &closed):
+		if err := s.closed(closed); err != nil {
+			return err
+		}
+	}
+	if unauthorized(p, closed) {
+		s.refused = s.token
+		if s.unauthorized++; s.unauthorized > 2 {
+			return errors.Join(ErrTokenRefused, failure)
+		}
+	} else if p != nil && p.told && p.Status == http.StatusForbidden {
+		return failure
+	}
+	s.strike(level)
+	wait := c.wait(n, p)
+	if closed != nil && closed.hint() > 0 {
+		wait = closed.hint()
+	}
+	c.state(State{Err: failure, Wait: wait})
+	c.client.opts.Log.Info("disconnected", "error", failure, "wait", wait)
+	sleep(ctx, wait)
+	return nil
+}
+
+func unauthorized(p *Problem, closed *CloseError) bool {
+	return p != nil && p.Status == http.StatusUnauthorized || closed != nil && closed.Code == closeUnauthorized
+}
+
+// closed acts on a close code; its error is the end.
+func (s *supervisor) closed(e *CloseError) error {
+	switch e.Code {
+	case closeBadFrames, closeForbidden:
+		return e
+	case closeProtocol, closeBinary, closeUTF8, closeTooBig:
+		s.c.failSent(e)
+	}
+	return nil
+}
+
+// strike counts WebSockets that came up and carried nothing, as something
+// between may let them: after three it is the next transport's turn.
+func (s *supervisor) strike(level int) {
+	c := s.c.client
+	if level != 0 || len(c.opts.Transports) == 1 {
+		return
+	}
+	if s.strikes++; s.strikes >= 3 {
+		s.strikes = 0
+		c.good.Store(1)
+	}
+}
+
+func (c *Conn) state(s State) {
+	if c.opts.OnState != nil {
+		c.opts.OnState(s)
+	}
+}

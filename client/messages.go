@@ -1,0 +1,175 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"gotong.dev/gotong"
+)
+
+// Message is a message as a reader sees it.
+type Message struct {
+	ThreadID      string         `json:"thread_id"`
+	MessageID     gotong.EventID `json:"message_id"`
+	Seq           uint64         `json:"seq"`
+	N             uint64         `json:"n"` // ordinal among the thread's messages
+	Author        Author         `json:"author"`
+	Body          string         `json:"body"` // empty once it was deleted
+	At            gotong.Instant `json:"at"`
+	CreatedAtMS   int64          `json:"created_at_ms"`
+	EditedAtMS    int64          `json:"edited_at_ms"`
+	DeletedAtMS   int64          `json:"deleted_at_ms"`
+	Revision      uint64         `json:"revision"` // 0 as posted
+	ReplyTo       gotong.EventID `json:"reply_to"`
+	Reactions     []Reaction     `json:"reactions"`
+	RequestID     string         `json:"request_id"`
+	CorrelationID string         `json:"correlation_id"`
+	SentAtMS      int64          `json:"sent_at_ms"` // of an imported message
+	SentBy        string         `json:"sent_by"`
+}
+
+// Author is who wrote a message.
+type Author struct {
+	UserID string `json:"user_id"`
+	Name   string `json:"name"`
+}
+
+// Reaction is an emoji and who put it on a message.
+type Reaction struct {
+	Emoji   string   `json:"emoji"`
+	Count   int      `json:"count"`
+	UserIDs []string `json:"user_ids"`
+}
+
+// NewMessage is what there is to say.
+type NewMessage struct {
+	Body     string         `json:"body"` // 1 to 4,000 characters, 16 KiB
+	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
+	SentAtMS int64          `json:"sent_at_ms,omitempty"` // in an import
+	SentBy   string         `json:"sent_by,omitempty"`
+}
+
+// Range says which messages of a thread are asked for; the zero Range is the
+// newest ones. Messages come in ascending order, whatever the range.
+type Range struct {
+	AfterSeq  uint64
+	BeforeSeq uint64
+	SinceMS   int64 // with SinceID: after this (created_at_ms, message_id)
+	SinceID   gotong.EventID
+	MinSeq    uint64 // wait until the thread has this event: read your write
+	Limit     int
+}
+
+// Messages is a part of a thread's messages.
+type Messages struct {
+	Items []Message
+	More  bool   // there are others in the direction that was asked for
+	AsOf  From   // the cursor of this state: follow from here
+	Next  uint64 // for Range: the seq to go on with
+}
+
+// Messages reads history, as edits and deletions have left it.
+func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messages, error) {
+	q := url.Values{}
+	setNumber(q, "after_seq", r.AfterSeq)
+	setNumber(q, "before_seq", r.BeforeSeq)
+	setNumber(q, "min_seq", r.MinSeq)
+	setNumber(q, "limit", uint64(max(r.Limit, 0)))                 //nolint:gosec // not negative
+	setNumber(q, "since_created_at_ms", uint64(max(r.SinceMS, 0))) //nolint:gosec // not negative
+	if !r.SinceID.IsZero() {
+		q.Set("since_message_id", r.SinceID.String())
+	}
+	var out Messages
+	var h http.Header
+	err := c.do(ctx, op{
+		method: http.MethodGet, path: threadPath(threadID, "messages"), query: q, header: &h,
+	}, &out.Items)
+	out.More, out.AsOf = h.Get("X-Has-More") == "true", From(h.Get("X-As-Of"))
+	if n, err := strconv.ParseUint(h.Get("X-Next-Seq"), 10, 64); err == nil {
+		out.Next = n
+	}
+	return out, err
+}
+
+// Message reads one message.
+func (c *Client) Message(ctx context.Context, threadID string, id gotong.EventID) (Message, error) {
+	return read[Message](ctx, c, threadPath(threadID, "messages", id.String()), nil)
+}
+
+// Send says something. When it has returned, the message has its final seq and
+// survives a crash of the server.
+func (c *Client) Send(ctx context.Context, threadID string, m NewMessage, opts ...CallOption) (Message, error) {
+	return write[Message](ctx, c, http.MethodPost, threadPath(threadID, "messages", "send"), m, opts)
+}
+
+// EditMessage replaces the text of a message that has this revision; another
+// one is [gotong.CodePrecondition].
+func (c *Client) EditMessage(
+	ctx context.Context, threadID string, id gotong.EventID, revision uint64, body string, opts ...CallOption,
+) (Message, error) {
+	in := struct {
+		Body string `json:"body"`
+	}{body}
+	return write[Message](ctx, c, http.MethodPatch, threadPath(threadID, "messages", id.String()), in,
+		append(opts, ifRevision(revision)))
+}
+
+// DeleteMessage takes a message back, whatever its revision.
+func (c *Client) DeleteMessage(ctx context.Context, threadID string, id gotong.EventID, opts ...CallOption) (Message, error) {
+	return write[Message](ctx, c, http.MethodDelete, threadPath(threadID, "messages", id.String()), nil, opts)
+}
+
+// ifRevision makes a write hold only for this revision.
+func ifRevision(n uint64) CallOption {
+	return func(o *callOptions) { o.ifMatch = `"` + strconv.FormatUint(n, 10) + `"` }
+}
+
+// React puts the caller's emoji on a message, or takes it off.
+func (c *Client) React(
+	ctx context.Context, threadID string, id gotong.EventID, emoji string, on bool, opts ...CallOption,
+) (Message, error) {
+	method := http.MethodDelete
+	if on {
+		method = http.MethodPut
+	}
+	return write[Message](ctx, c, method, threadPath(threadID, "messages", id.String(), "reactions", emoji), nil, opts)
+}
+
+// ReadCursor is how far somebody has read a thread.
+type ReadCursor struct {
+	ThreadID          string         `json:"thread_id"`
+	UserID            string         `json:"user_id"`
+	LastReadMessageID gotong.EventID `json:"last_read_message_id"`
+	LastReadAtMS      int64          `json:"last_read_at_ms"`
+	Seq               uint64         `json:"seq"`
+	N                 uint64         `json:"n"`
+}
+
+// ReadCursor is how far the caller has read; [gotong.CodeNotFound] where
+// nothing was marked yet.
+func (c *Client) ReadCursor(ctx context.Context, threadID string) (ReadCursor, error) {
+	return read[ReadCursor](ctx, c, threadPath(threadID, "read-cursor"), nil)
+}
+
+// MarkRead moves the caller's read cursor to a message; it never moves back.
+func (c *Client) MarkRead(ctx context.Context, threadID string, id gotong.EventID, opts ...CallOption) (ReadCursor, error) {
+	body := struct {
+		MessageID gotong.EventID `json:"message_id"`
+	}{id}
+	return write[ReadCursor](ctx, c, http.MethodPost, threadPath(threadID, "read-cursor"), body, opts)
+}
+
+// Unread is how much of a thread the caller has not read.
+type Unread struct {
+	ThreadID string `json:"thread_id"`
+	Unread   int    `json:"unread"` // counted to 999
+	N        uint64 `json:"n"`
+	AsOf     From   `json:"as_of"`
+}
+
+// Unread counts for each of the caller's threads, newest thread first.
+func (c *Client) Unread(ctx context.Context, page Page) (List[Unread], error) {
+	return list[Unread](ctx, c, "/v1/chat/unread", page.query())
+}

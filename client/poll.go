@@ -1,0 +1,297 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// noReceipt is that of a command without an answer.
+var noReceipt gotong.Receipt
+
+// answer is that of a poll.
+type answer struct {
+	Cursor string            `json:"cursor"`
+	Frames []json.RawMessage `json:"frames"`
+}
+
+// polling follows streams by asking again and again, 32 at a time.
+type polling struct {
+	conn   *Conn
+	token  string
+	groups [][]gotong.Stream
+}
+
+func (c *Conn) dialPoll(ctx context.Context, token string) (link, error) {
+	groups, err := c.placed(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	for _, group := range groups[:min(1, len(groups))] { // to see that it works
+		a, err := c.poll(ctx, token, nil, gotong.FormatCursors(c.cursorsOf(group)), 0)
+		if err == nil {
+			err = c.take(a)
+		}
+		if err != nil {
+			return nil, c.isolate(ctx, token, group, err)
+		}
+	}
+	return &polling{conn: c, token: token, groups: groups}, nil
+}
+
+func (l *polling) close() {}
+
+// serve implements link.
+func (l *polling) serve(ctx context.Context) error {
+	return l.conn.together(ctx, len(l.groups), func(ctx context.Context, i int) error {
+		for {
+			if !l.conn.inbox.room(ctx) {
+				return ctx.Err()
+			}
+			cursors := l.conn.cursorsOf(l.groups[i])
+			if len(cursors) == 0 {
+				return errChanged
+			}
+			within, cancel := context.WithTimeout(ctx, pollWithin)
+			a, err := l.conn.poll(within, l.token, nil, gotong.FormatCursors(cursors), pollWait)
+			cancel()
+			if err == nil {
+				err = l.conn.take(a)
+			}
+			if err != nil {
+				return l.conn.isolate(ctx, l.token, l.groups[i], err)
+			}
+		}
+	})
+}
+
+// together runs n loops until one ends, or until other streams are to be
+// followed; it says why.
+func (c *Conn) together(ctx context.Context, n int, loop func(ctx context.Context, i int) error) error {
+	inner, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var group sync.WaitGroup
+	for i := range n {
+		group.Go(func() { cancel(loop(inner, i)) })
+	}
+	select {
+	case <-inner.Done():
+	case <-c.change:
+		cancel(errChanged)
+	}
+	group.Wait()
+	return context.Cause(inner)
+}
+
+// placed makes sure that it is known of every stream where it begins, and
+// groups the streams by what one request may follow.
+func (c *Conn) placed(ctx context.Context, token string) ([][]gotong.Stream, error) {
+	select { // what has changed so far is seen below
+	case <-c.change:
+	default:
+	}
+	for _, start := range []bool{true, false} {
+		for group := range slices.Chunk(c.unplaced(start), gotong.MaxCursors) {
+			cursor := ""
+			if start {
+				cursor = string(Start)
+			}
+			a, err := c.poll(ctx, token, group, cursor, 0)
+			if err == nil {
+				err = c.begin(group, a)
+			}
+			if err == nil {
+				err = c.take(a)
+			}
+			if err != nil {
+				if err = c.isolate(ctx, token, group, err); !errors.Is(err, errChanged) {
+					return nil, err
+				}
+				return c.placed(ctx, token) // fewer streams now
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	names := slices.Sorted(maps.Keys(c.subs))
+	return slices.Collect(slices.Chunk(names, gotong.MaxCursors)), nil
+}
+
+func (c *Conn) unplaced(start bool) []gotong.Stream {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []gotong.Stream
+	for name, s := range c.subs {
+		if !s.placed && s.start == start {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// begin places streams where a poll says that they begin: before its first
+// frame of them, or where it stands if it has none.
+func (c *Conn) begin(group []gotong.Stream, a *answer) error {
+	cursors, err := gotong.ParseCursors(a.Cursor)
+	if err != nil {
+		return errProtocol("a poll without a cursor")
+	}
+	first := make(map[gotong.Stream]uint64)
+	for _, raw := range a.Frames {
+		f, err := decodeFrame(raw)
+		if err != nil {
+			return err
+		}
+		if _, ok := first[f.Stream]; f.Op == "events" && !ok {
+			first[f.Stream] = f.From
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, entry := range cursors {
+		s := c.subs[entry.Stream]
+		if s == nil || s.placed || !slices.Contains(group, entry.Stream) {
+			continue
+		}
+		if from, ok := first[entry.Stream]; ok {
+			entry.Cursor.Seq = from
+		}
+		s.place(entry.Cursor)
+	}
+	return nil
+}
+
+// cursorsOf are the positions of those of a group that are still followed.
+func (c *Conn) cursorsOf(group []gotong.Stream) []gotong.StreamCursor {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var list []gotong.StreamCursor
+	for _, name := range group {
+		if s := c.subs[name]; s != nil && s.placed {
+			list = append(list, gotong.StreamCursor{Stream: name, Cursor: gotong.Cursor{Epoch: s.epoch, Seq: s.got}})
+		}
+	}
+	return list
+}
+
+// take hands the frames of a poll on.
+func (c *Conn) take(a *answer) error {
+	var gone *awayError
+	for _, raw := range a.Frames {
+		f, err := decodeFrame(raw)
+		if err != nil {
+			return err
+		}
+		if f.Op == "going_away" && gone == nil {
+			gone = away(f.retryAfter(), func(error) {})
+			continue
+		}
+		if err := c.receive(f, len(raw), false); err != nil {
+			return err
+		}
+	}
+	if gone != nil {
+		return gone
+	}
+	c.mu.Lock()
+	c.tries = 0
+	c.mu.Unlock()
+	return nil
+}
+
+// isolate finds which streams a request over several failed for, and ends
+// those. It is errChanged where there were any, the failure itself where not.
+func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream, failure error) error {
+	p := problemIn(failure)
+	if p == nil || !p.told || p.Unknown() || p.Status == http.StatusUnauthorized {
+		return failure
+	}
+	found := false
+	for _, name := range group {
+		err := failure
+		if len(group) > 1 {
+			err = c.probe(ctx, token, name)
+		}
+		if p := problemIn(err); p != nil && p.told && !p.Unknown() && p.Status != http.StatusUnauthorized {
+			found = true
+			c.mu.Lock()
+			if s := c.subs[name]; s != nil {
+				c.end(s, refused(name, p))
+			}
+			c.mu.Unlock()
+		}
+	}
+	if found {
+		return errChanged
+	}
+	return failure
+}
+
+// probe asks for one stream alone, for the error.
+func (c *Conn) probe(ctx context.Context, token string, name gotong.Stream) error {
+	cursor := ""
+	if list := c.cursorsOf([]gotong.Stream{name}); len(list) > 0 {
+		cursor = gotong.FormatCursors(list)
+	}
+	_, err := c.poll(ctx, token, []gotong.Stream{name}, cursor, 0)
+	return err
+}
+
+// poll is one request.
+func (c *Conn) poll(ctx context.Context, token string, names []gotong.Stream, cursor string, wait time.Duration) (*answer, error) {
+	query := url.Values{"wait": {wait.String()}}
+	res, err := c.get(ctx, "/v1/realtime/poll", "application/json", token, names, cursor, query)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	b, err := io.ReadAll(io.LimitReader(res.Body, maxFrameIn))
+	if err != nil {
+		return nil, fmt.Errorf("client: read: %w", err)
+	}
+	a := &answer{}
+	if json.Unmarshal(b, a) != nil {
+		return nil, errProtocol("an answer that cannot be read")
+	}
+	return a, nil
+}
+
+// get asks for streams: the answer of a success, or a [Problem].
+func (c *Conn) get(
+	ctx context.Context, path, accept, token string, names []gotong.Stream, cursor string, query url.Values,
+) (*http.Response, error) {
+	for _, name := range names {
+		query.Add("stream", string(name))
+	}
+	if cursor != "" {
+		query.Set("cursor", cursor)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.client.address(path, query), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", accept+", application/problem+json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	res, err := c.client.stream.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode != http.StatusOK {
+		defer res.Body.Close() //nolint:errcheck // given up
+		return nil, problemOf(res)
+	}
+	return res, nil
+}

@@ -1,0 +1,153 @@
+package client
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// Problem is an error that the server answered with (RFC 9457). It wraps a
+// [gotong.Error], so that errors.As and [gotong.CodeOf] find the code.
+type Problem struct {
+	Status     int // of HTTP
+	Title      string
+	TraceID    string        // to quote when asking for help
+	RetryAfter time.Duration // 0 where the server did not say
+	Err        *gotong.Error
+
+	told bool // by the server itself, with a code, and not by something between
+}
+
+// Error implements error.
+func (p *Problem) Error() string { return fmt.Sprintf("%d %s", p.Status, p.Err.Error()) }
+
+// Unwrap is the code and what goes with it.
+func (p *Problem) Unwrap() error { return p.Err }
+
+// Unknown reports whether the request may or may not have taken effect, so
+// that repeating it with the same request id is right (contract D2).
+func (p *Problem) Unknown() bool {
+	switch p.Status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusConflict:
+		return p.Err.Code == gotong.CodeInProgress
+	default:
+		return p.Status >= 500
+	}
+}
+
+// UnknownError says that a command may or may not have taken effect: the
+// context ended, or the connection for good, before there was an answer. The
+// same command with the same request id tells.
+type UnknownError struct {
+	RequestID string
+	Err       error // why there is no answer
+}
+
+// Error implements error.
+func (e *UnknownError) Error() string {
+	return "client: outcome unknown, repeat with request id " + e.RequestID + ": " + e.Err.Error()
+}
+
+// Unwrap is why there is no answer.
+func (e *UnknownError) Unwrap() error { return e.Err }
+
+// wireProblem is a problem as JSON, in a body or in a frame.
+type wireProblem struct {
+	Status       int                 `json:"status"`
+	Title        string              `json:"title"`
+	Code         gotong.Code         `json:"code"`
+	Detail       string              `json:"detail"`
+	TraceID      string              `json:"trace_id"`
+	Errors       []gotong.FieldError `json:"errors"`
+	RetryAfterMS int64               `json:"retry_after_ms"`
+}
+
+func (w wireProblem) problem() *Problem {
+	told := w.Code != ""
+	if !told {
+		w.Code = codeOfStatus(w.Status)
+	}
+	return &Problem{
+		Status: w.Status, Title: w.Title, TraceID: w.TraceID,
+		told:       told,
+		RetryAfter: time.Duration(w.RetryAfterMS) * time.Millisecond,
+		Err:        &gotong.Error{Code: w.Code, Detail: w.Detail, Fields: w.Errors},
+	}
+}
+
+// maxAnswer bounds the body of an answer.
+const maxAnswer = 16 << 20
+
+// problemOf reads an answer that is no success. What is between may answer in
+// its own words; then the status has to do.
+func problemOf(res *http.Response) *Problem {
+	w := wireProblem{}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
+		if b, err := io.ReadAll(io.LimitReader(res.Body, 1<<20)); err != nil || json.Unmarshal(b, &w) != nil {
+			w = wireProblem{}
+		}
+	}
+	if w.Detail == "" {
+		w.Detail = "The answer was " + strconv.Itoa(res.StatusCode) + " without an explanation."
+	}
+	w.Status = res.StatusCode
+	p := w.problem()
+	if d, ok := retryAfter(res.Header); ok {
+		p.RetryAfter = d
+	}
+	return p
+}
+
+// retryAfter reads Retry-After (RFC 9110, section 10.2.3). A date is taken
+// against the answer's own Date, so that this machine's clock does not matter.
+func retryAfter(h http.Header) (time.Duration, bool) {
+	text := h.Get("Retry-After")
+	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(n) * time.Second, true //nolint:gosec // 31 bits
+	}
+	until, err := http.ParseTime(text)
+	if err != nil {
+		return 0, false
+	}
+	now, err := http.ParseTime(h.Get("Date"))
+	return max(until.Sub(now), 0), err == nil
+}
+
+func codeOfStatus(status int) gotong.Code {
+	switch {
+	case status == http.StatusUnauthorized:
+		return gotong.CodeUnauthorized
+	case status == http.StatusForbidden:
+		return gotong.CodeForbidden
+	case status == http.StatusNotFound:
+		return gotong.CodeNotFound
+	case status == http.StatusRequestEntityTooLarge:
+		return gotong.CodeTooLarge
+	case status == http.StatusTooManyRequests:
+		return gotong.CodeRateLimited
+	case status == http.StatusPreconditionFailed:
+		return gotong.CodePrecondition
+	case status >= 500:
+		return gotong.CodeBusy
+	default:
+		return gotong.CodeInvalid
+	}
+}
+
+// problemIn is the problem in an error's chain, or nil.
+func problemIn(err error) *Problem {
+	var p *Problem
+	if errors.As(err, &p) {
+		return p
+	}
+	return nil
+}

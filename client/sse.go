@@ -1,0 +1,218 @@
+package client
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// streaming follows streams over server-sent events, one response per 32.
+type streaming struct {
+	conn      *Conn
+	token     string
+	groups    [][]gotong.Stream
+	responses []*http.Response
+	cancel    context.CancelFunc // ends the requests
+}
+
+func (c *Conn) dialSSE(ctx context.Context, token string) (link, error) {
+	groups, err := c.placed(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	// The requests outlive the dialling.
+	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, cancel)
+	l := &streaming{conn: c, token: token, groups: groups, cancel: cancel}
+	for _, group := range groups {
+		res, err := c.get(lasting, "/v1/realtime/sse", "text/event-stream", token, nil,
+			gotong.FormatCursors(c.cursorsOf(group)), url.Values{})
+		if err == nil && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
+			_ = res.Body.Close()
+			err = errProtocol("no event stream")
+		}
+		if err != nil {
+			l.close()
+			return nil, c.isolate(ctx, token, group, err)
+		}
+		l.responses = append(l.responses, res)
+	}
+	if !stop() {
+		l.close()
+		return nil, ctx.Err()
+	}
+	return l, nil
+}
+
+func (l *streaming) close() {
+	l.cancel()
+	for _, res := range l.responses {
+		_ = res.Body.Close()
+	}
+}
+
+// serve implements link.
+func (l *streaming) serve(ctx context.Context) error {
+	defer l.close()
+	return l.conn.together(ctx, len(l.groups), func(ctx context.Context, i int) error {
+		body := &heardBody{Reader: l.responses[i].Body}
+		inner, cancel := context.WithCancelCause(ctx)
+		var watching sync.WaitGroup
+		watching.Go(func() { body.watch(inner, cancel) })
+		stop := context.AfterFunc(inner, l.cancel)
+		defer stop()
+		err := l.read(inner, body, cancel)
+		cancel(err)
+		watching.Wait()
+		return context.Cause(inner)
+	})
+}
+
+// read is the reader of one response. Resuming needs neither its ids nor its
+// retry times: frames say from where to where they go, and the waits are the
+// same for every transport.
+func (l *streaming) read(ctx context.Context, body io.Reader, cancel context.CancelCauseFunc) error {
+	in := newEventReader(body)
+	var gone *awayError
+	for {
+		data, err := in.next()
+		var f *frame
+		if err == nil {
+			f, err = decodeFrame(data)
+		}
+		switch {
+		case err == nil && f.Op == "going_away":
+			if gone == nil {
+				gone = away(f.retryAfter(), cancel)
+			}
+		case err == nil:
+			if !l.conn.inbox.room(ctx) {
+				return ctx.Err()
+			}
+			err = l.conn.receive(f, len(data), false)
+		}
+		if err != nil {
+			if gone != nil {
+				return gone
+			}
+			return fmt.Errorf("client: event stream: %w", err)
+		}
+	}
+}
+
+// heardBody notes that something came.
+type heardBody struct {
+	io.Reader
+	heard atomic.Bool
+}
+
+func (b *heardBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	if n > 0 {
+		b.heard.Store(true)
+	}
+	return n, err
+}
+
+// watch gives up a response on which not even a comment comes. (A handler that
+// is slow keeps it from being read; that is no silence of the server, but
+// costs no more than a new request.)
+func (b *heardBody) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(sseSilence)
+	defer tick.Stop()
+	for silent := 0; silent < 2; silent++ {
+		if b.heard.Swap(false) {
+			silent = 0
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+	cancel(errSilent)
+}
+
+// eventReader reads server-sent events (WHATWG HTML, section 9.2.6): of each
+// event its data. It is our own because that is all we need of the format, and
+// a public package should not bring a second one along; a test compares it
+// with go-sse.
+type eventReader struct {
+	in    *bufio.Reader
+	begun bool
+	data  []byte
+	line  []byte
+	cr    bool // the last line ended with CR: a LF belongs to it
+}
+
+func newEventReader(r io.Reader) *eventReader {
+	return &eventReader{in: bufio.NewReaderSize(r, 32<<10)}
+}
+
+var errEventTooLong = errors.New("an event of more than 16 MiB")
+
+// next is the data of the next event, valid until the call after. What is cut
+// before its blank line is no event.
+func (e *eventReader) next() ([]byte, error) {
+	e.data = e.data[:0]
+	some := false
+	for {
+		line, err := e.readLine()
+		if err != nil {
+			return nil, err
+		}
+		if len(line) == 0 {
+			if some {
+				return e.data[:len(e.data)-1], nil
+			}
+			continue
+		}
+		name, value, _ := bytes.Cut(line, []byte(":"))
+		if string(name) == "data" {
+			some = true
+			e.data = append(append(e.data, bytes.TrimPrefix(value, []byte(" "))...), '\n')
+			if len(e.data) > maxFrameIn {
+				return nil, errEventTooLong
+			}
+		}
+	}
+}
+
+// readLine reads up to CR, LF or both.
+func (e *eventReader) readLine() ([]byte, error) {
+	e.line = e.line[:0]
+	if !e.begun {
+		e.begun = true
+		if bom, err := e.in.Peek(3); err == nil && string(bom) == "\ufeff" {
+			_, _ = e.in.Discard(3)
+		}
+	}
+	for {
+		c, err := e.in.ReadByte()
+		if err != nil {
+			return nil, err
+		}
+		skip := e.cr && c == '\n'
+		e.cr = c == '\r'
+		switch {
+		case skip:
+		case c == '\n' || c == '\r':
+			return e.line, nil
+		default:
+			if e.line = append(e.line, c); len(e.line) > maxFrameIn {
+				return nil, errEventTooLong
+			}
+		}
+	}
+}

@@ -1,0 +1,197 @@
+package client
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strconv"
+
+	"gotong.dev/gotong"
+)
+
+// NewThread is what a thread is made of.
+type NewThread struct {
+	ScopeID string `json:"scope_id"`          // where it belongs: "rt05", or a group's id
+	Privacy string `json:"privacy_level"`     // public, private
+	History string `json:"history,omitempty"` // all, from_join; empty is all
+	Members string `json:"members,omitempty"` // own, home; empty is own
+}
+
+// Thread is a thread as its reader sees it.
+type Thread struct {
+	ThreadID    string `json:"thread_id"`
+	ScopeID     string `json:"scope_id"`
+	CreatedBy   string `json:"created_by"`
+	Privacy     string `json:"privacy_level"`
+	History     string `json:"history"`
+	Members     string `json:"members"`
+	MemberCount int    `json:"member_count"`
+	CreatedAtMS int64  `json:"created_at_ms"`
+	UpdatedAtMS int64  `json:"updated_at_ms"`
+	Seq         uint64 `json:"seq"`
+	AsOf        From   `json:"as_of"`   // follow from here
+	MyRole      string `json:"my_role"` // empty for who is not a member
+	Unread      *int   `json:"unread"`  // for members, counted to 999
+}
+
+// Stream is the thread's stream.
+func (t Thread) Stream() gotong.Stream { return gotong.NewStream("thread", t.ThreadID) }
+
+// Member is somebody's membership of a thread.
+type Member struct {
+	ThreadID    string `json:"thread_id"`
+	UserID      string `json:"user_id"`
+	Name        string `json:"name"`
+	Role        string `json:"role"` // owner, admin, member
+	JoinedAtMS  int64  `json:"joined_at_ms"`
+	LeftAtMS    int64  `json:"left_at_ms"` // 0 for an active member
+	MuteUntilMS int64  `json:"mute_until_ms"`
+}
+
+// Page asks for a part of a list; the zero Page is the first, of the server's
+// usual length.
+type Page struct {
+	Limit  int
+	Cursor string // Next of the part before
+}
+
+func (p Page) query() url.Values {
+	q := url.Values{}
+	setNumber(q, "limit", uint64(max(p.Limit, 0))) //nolint:gosec // not negative
+	set(q, "cursor", p.Cursor)
+	return q
+}
+
+func set(q url.Values, name, v string) {
+	if v != "" {
+		q.Set(name, v)
+	}
+}
+
+func setNumber(q url.Values, name string, n uint64) {
+	if n > 0 {
+		q.Set(name, strconv.FormatUint(n, 10))
+	}
+}
+
+// List is a part of a list. Next is empty in the last.
+type List[T any] struct {
+	Items []T
+	Next  string
+}
+
+// list reads an operation whose answer is an array.
+func list[T any](ctx context.Context, c *Client, path string, query url.Values) (List[T], error) {
+	var out List[T]
+	var h http.Header
+	err := c.do(ctx, op{method: http.MethodGet, path: path, query: query, header: &h}, &out.Items)
+	if h.Get("X-Has-More") == "true" {
+		out.Next = h.Get("X-Next-Cursor")
+	}
+	return out, err
+}
+
+func threadPath(id string, more ...string) string {
+	return joined("/v1/chat/threads/", append([]string{id}, more...))
+}
+
+func groupPath(id string, more ...string) string {
+	return joined("/v1/groups/", append([]string{id}, more...))
+}
+
+func joined(path string, parts []string) string {
+	for i, part := range parts {
+		if i > 0 {
+			path += "/"
+		}
+		path += url.PathEscape(part)
+	}
+	return path
+}
+
+// CreateThread makes a thread that the caller owns.
+func (c *Client) CreateThread(ctx context.Context, in NewThread, opts ...CallOption) (Thread, error) {
+	return write[Thread](ctx, c, http.MethodPost, "/v1/chat/threads", in, opts)
+}
+
+// Threads lists threads, newest first: the caller's own, or with a scope, its
+// public ones and the caller's in it.
+func (c *Client) Threads(ctx context.Context, scopeID string, page Page) (List[Thread], error) {
+	q := page.query()
+	set(q, "scope_id", scopeID)
+	return list[Thread](ctx, c, "/v1/chat/threads", q)
+}
+
+// Thread reads a thread.
+func (c *Client) Thread(ctx context.Context, id string) (Thread, error) {
+	return read[Thread](ctx, c, threadPath(id), nil)
+}
+
+// JoinThread makes the caller a member of a public thread.
+func (c *Client) JoinThread(ctx context.Context, id string, opts ...CallOption) (Member, error) {
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "join"), nil, opts)
+}
+
+// LeaveThread ends the caller's membership.
+func (c *Client) LeaveThread(ctx context.Context, id string, opts ...CallOption) (Member, error) {
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "leave"), nil, opts)
+}
+
+// Members lists a thread's active members by user id.
+func (c *Client) Members(ctx context.Context, id string, page Page) (List[Member], error) {
+	return list[Member](ctx, c, threadPath(id, "members"), page.query())
+}
+
+// AddMember makes somebody a member; an empty role is an ordinary one.
+func (c *Client) AddMember(ctx context.Context, id, userID, role string, opts ...CallOption) (Member, error) {
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members"), roleOf{userID, role}, opts)
+}
+
+// RemoveMember ends somebody's membership. Once it has returned, nothing more
+// of the thread is delivered to that user.
+func (c *Client) RemoveMember(ctx context.Context, id, userID string, opts ...CallOption) (Member, error) {
+	return write[Member](ctx, c, http.MethodDelete, threadPath(id, "members", userID), nil, opts)
+}
+
+// MuteMember keeps a member from sending until a time, in milliseconds since
+// the Unix epoch; 0 lifts it.
+func (c *Client) MuteMember(ctx context.Context, id, userID string, untilMS int64, opts ...CallOption) (Member, error) {
+	body := struct {
+		UntilMS int64 `json:"until_ms"`
+	}{untilMS}
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "mute"), body, opts)
+}
+
+// SetMemberRole changes a member's role: owner, admin, member.
+func (c *Client) SetMemberRole(ctx context.Context, id, userID, role string, opts ...CallOption) (Member, error) {
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "role"), roleOf{"", role}, opts)
+}
+
+// SetHistory changes from where on members may read what comes: "all",
+// "from_join".
+func (c *Client) SetHistory(ctx context.Context, id, policy string, opts ...CallOption) (Thread, error) {
+	body := struct {
+		Policy string `json:"policy"`
+	}{policy}
+	return write[Thread](ctx, c, http.MethodPut, threadPath(id, "history"), body, opts)
+}
+
+// roleOf is a body that names a user, a role or both.
+type roleOf struct {
+	UserID string `json:"user_id,omitempty"`
+	Role   string `json:"role,omitempty"`
+}
+
+// write runs an operation that changes something. Who may not, or no longer,
+// read what was changed gets a bare receipt: then the view is empty.
+func write[T any](ctx context.Context, c *Client, method, path string, body any, opts []CallOption) (T, error) {
+	var out T
+	err := c.do(ctx, op{method: method, path: path, body: body, opts: opts}, &out)
+	return out, err
+}
+
+func read[T any](ctx context.Context, c *Client, path string, query url.Values) (T, error) {
+	var out T
+	err := c.do(ctx, op{method: http.MethodGet, path: path, query: query}, &out)
+	return out, err
+}
