@@ -1,0 +1,348 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+func bench(t testing.TB, change func(*Options)) *passwords {
+	t.Helper()
+	o := withDefaults(Options{Now: func() gotong.Instant { return 0 }, Cost: cheap})
+	if change != nil {
+		change(&o)
+	}
+	return newPasswords(&o)
+}
+
+func TestPasswordRoundTrip(t *testing.T) {
+	p := bench(t, nil)
+	one, err := p.Hash(t.Context(), "selokan")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, _ := p.Hash(t.Context(), "selokan")
+	if one == two || !strings.HasPrefix(one, "$argon2id$v=19$m=64,t=1,p=1$") {
+		t.Error(one, two)
+	}
+	for pass, want := range map[string]bool{"selokan": true, "selokan ": false, "": false, "Selokan": false} {
+		if got, err := p.Check(t.Context(), pass, one); err != nil || got != want {
+			t.Errorf("%q: %v, %v", pass, got, err)
+		}
+	}
+	// The parameters come from the string, not from the settings of today.
+	dearer := bench(t, func(o *Options) { o.Cost = Cost{128, 2, 2} })
+	if ok, err := dearer.Check(t.Context(), "selokan", one); !ok || err != nil {
+		t.Error(ok, err)
+	}
+}
+
+// The vector is of the argon2 reference implementation: echo -n password |
+// argon2 somesalt -id -t 2 -m 16 -p 1 -l 32.
+func TestPasswordOfTheReference(t *testing.T) {
+	const phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+	if ok, err := bench(t, nil).Check(t.Context(), "password", phc); !ok || err != nil {
+		t.Error(ok, err)
+	}
+}
+
+func TestDefaultCost(t *testing.T) {
+	if DefaultCost != (Cost{MemoryKiB: 19456, Time: 2, Threads: 1}) {
+		t.Errorf("%+v", DefaultCost)
+	}
+}
+
+func TestUnknownAccountIsFalseForEveryPassword(t *testing.T) {
+	p := bench(t, nil)
+	if ok, err := p.Check(t.Context(), "", ""); ok || err != nil {
+		t.Error(ok, err)
+	}
+}
+
+func TestBadPHC(t *testing.T) {
+	good := cheap.format(random(16), random(32))
+	if _, _, _, err := parsePHC(good); err != nil {
+		t.Fatal(err)
+	}
+	for _, bad := range []string{
+		"", "$", good + "$", good + "=", " " + good, strings.Replace(good, "argon2id", "argon2i", 1),
+		strings.Replace(good, "v=19", "v=16", 1), strings.Replace(good, "m=64", "m=4294967295", 1),
+		strings.Replace(good, "m=64", "m=064", 1), strings.Replace(good, "t=1", "t=0", 1),
+		strings.Replace(good, "t=1", "t=1000000", 1), strings.Replace(good, "p=1", "p=255", 1),
+		cheap.format(nil, random(32)), cheap.format(random(16), random(8)), "$2b$12$abcdefghijklmnopqrstuv",
+	} {
+		if _, _, _, err := parsePHC(bad); !errors.Is(err, errPHC) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestHashesWaitForTheirTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := bench(t, func(o *Options) { o.Hashes, o.Queue = 2, 3 })
+		hold := make(chan struct{})
+		var mu sync.Mutex
+		running, most, done := 0, 0, 0
+		work := func() {
+			mu.Lock()
+			running++
+			most = max(most, running)
+			mu.Unlock()
+			<-hold
+			mu.Lock()
+			running, done = running-1, done+1
+			mu.Unlock()
+		}
+		for range 5 {
+			go func() {
+				if err := p.gated(t.Context(), work); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		synctest.Wait()
+		err := p.gated(t.Context(), func() { t.Error("a sixth ran") })
+		wantCode(t, err, gotong.CodeRateLimited)
+		var wait interface{ RetryAfter() int }
+		if !errors.As(err, &wait) || wait.RetryAfter() < 1 {
+			t.Error("no time to wait: ", err)
+		}
+		close(hold)
+		synctest.Wait()
+		if most != 2 || done != 5 || p.waiting.Load() != 0 {
+			t.Errorf("%d at once, %d done, %d left waiting", most, done, p.waiting.Load())
+		}
+	})
+}
+
+func TestWhoGivesUpDoesNotHash(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := bench(t, func(o *Options) { o.Hashes = 1 })
+		hold := make(chan struct{})
+		go func() { _ = p.gated(t.Context(), func() { <-hold }) }()
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		failed := make(chan error, 1)
+		go func() { failed <- p.gated(ctx, func() { t.Error("ran") }) }()
+		synctest.Wait()
+		cancel()
+		wantCode(t, <-failed, gotong.CodeBusy)
+		close(hold)
+		synctest.Wait()
+		if p.waiting.Load() != 0 {
+			t.Error(p.waiting.Load())
+		}
+	})
+}
+
+func TestFailuresSlowDown(t *testing.T) {
+	f := newFailures(3, 30*time.Second)
+	now := gotong.InstantOf(time.Unix(1_000_000, 0))
+	for range 3 {
+		if w := f.count("a", now); w != 0 {
+			t.Fatal("a free try waits", w)
+		}
+	}
+	for _, want := range []time.Duration{1, 2, 4, 8, 16, 30, 30} {
+		want *= time.Second
+		if w := f.count("a", now); w != want {
+			t.Fatalf("waits %v, want %v", w, want)
+		}
+		if w := f.wait("a", now.Add(want-time.Millisecond)); w != time.Millisecond {
+			t.Fatalf("left %v", w)
+		}
+		now = now.Add(want)
+		if w := f.count("a", now); w != 0 {
+			t.Fatalf("waits %v after its time", w)
+		}
+	}
+	if f.wait("b", now) != 0 {
+		t.Error("another key waits")
+	}
+	if w := f.wait("a", now.Add(-time.Hour)); w > 30*time.Second {
+		t.Error("a clock that went back locks out for ", w)
+	}
+	f.succeeded("a")
+	if f.wait("a", now) != 0 {
+		t.Error("waits after a success")
+	}
+	f.count("c", now)
+	f.undo("c")
+	for range 3 {
+		if f.count("c", now) != 0 {
+			t.Error("an undone try counts")
+		}
+	}
+	if f.count("c", now.Add(2*time.Minute)); f.wait("c", now.Add(2*time.Minute)) != 0 {
+		t.Error("nothing is ever forgotten")
+	}
+}
+
+func TestFailuresAreBounded(t *testing.T) {
+	f := newFailures(3, time.Second)
+	for i := range 2 * maxFailures {
+		f.count(fmt.Sprint(i), gotong.Instant(i))
+	}
+	if len(f.keys) > maxFailures {
+		t.Errorf("%d keys", len(f.keys))
+	}
+}
+
+func TestAddressKey(t *testing.T) {
+	for in, want := range map[string]string{
+		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
+		"fe80::1%eth0": "fe80::/64", "": "", "somewhere": "somewhere",
+	} {
+		if got := addressKey(in); got != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestGuessingIsSlowedDown(t *testing.T) {
+	h := build(t, nil)
+	h.signUp(t, siti("r1"))
+	wrong := func(email, address string) error {
+		_, err := h.SignIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
+		return err
+	}
+	for i := range 10 {
+		wantCode(t, wrong("siti@example.org", fmt.Sprint("198.51.100.", i)), gotong.CodeUnauthorized)
+	}
+	// The account waits, from whatever address, with the right password too.
+	_, err := h.SignIn(t.Context(), SignIn{Email: "SITI@example.org", Pass: "selokan bersih", Address: "203.0.113.9"})
+	wantCode(t, err, gotong.CodeRateLimited)
+	var wait interface{ RetryAfter() int }
+	if !errors.As(err, &wait) || wait.RetryAfter() != 1 {
+		t.Error(err)
+	}
+	h.pass(time.Second)
+	if _, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+		t.Error(err)
+	}
+	// The address waits, for whatever account.
+	for i := range 20 {
+		wantCode(t, wrong(fmt.Sprintf("%d@example.org", i), "198.51.100.77"), gotong.CodeUnauthorized)
+	}
+	wantCode(t, wrong("new@example.org", "198.51.100.77"), gotong.CodeRateLimited)
+	wantCode(t, wrong("new@example.org", "198.51.100.78"), gotong.CodeUnauthorized)
+}
+
+func TestGuessingBySignUpIsSlowedDown(t *testing.T) {
+	h := build(t, nil)
+	h.signUp(t, siti("r1"))
+	r := siti("r1")
+	for i := range 20 {
+		r.Pass = fmt.Sprint("guess number ", i)
+		_, err := h.SignUp(t.Context(), r)
+		wantCode(t, err, gotong.CodeReused)
+	}
+	_, err := h.SignUp(t.Context(), r)
+	wantCode(t, err, gotong.CodeRateLimited)
+}
+
+func TestManyGoodSignInsOfOneAddressAreNoGuessing(t *testing.T) {
+	h := build(t, nil)
+	for i := range 30 {
+		r := siti(fmt.Sprint("r", i))
+		r.Email, r.Username = fmt.Sprintf("w%d@example.org", i), fmt.Sprint("warga", i)
+		h.signUp(t, r)
+		if _, err := h.SignIn(t.Context(), SignIn{Email: r.Email, Pass: r.Pass, Address: r.Address}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestWrongAndUnknownAreOneAnswer(t *testing.T) {
+	h := build(t, nil)
+	h.signUp(t, siti("r1"))
+	var first error
+	for i, in := range []SignIn{
+		{Email: "siti@example.org", Pass: "wrong"}, {Email: "nobody@example.org", Pass: "wrong"},
+		{Email: "", Pass: "wrong"}, {Email: "siti@example.org", Pass: ""},
+		{Email: "siti@example.org", Pass: strings.Repeat("x", 257)}, {Email: strings.Repeat("x", 5000), Pass: "wrong"},
+	} {
+		_, err := h.SignIn(t.Context(), in)
+		wantCode(t, err, gotong.CodeUnauthorized)
+		if i == 0 {
+			first = err
+		}
+		if err.Error() != first.Error() {
+			t.Errorf("%v is not %v", err, first)
+		}
+	}
+}
+
+func TestSigningKeyFile(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	secret, path, made, err := SigningKey(dir)
+	if err != nil || !made || len(secret) != 32 {
+		t.Fatal(len(secret), path, made, err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Error(info, err)
+	}
+	again, _, made, err := SigningKey(dir)
+	if err != nil || made || string(again) != string(secret) {
+		t.Error(made, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) != 1 {
+		t.Error(left)
+	}
+	if err := os.WriteFile(path, []byte("AAAA\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := SigningKey(dir); err == nil {
+		t.Error("a short key was taken")
+	}
+	if runtime.GOOS != "windows" {
+		if err := os.Chmod(path, 0o644); err != nil { //nolint:gosec // that is what is tested
+			t.Fatal(err)
+		}
+		if _, _, _, err := SigningKey(dir); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Error("a key that others may read: ", err)
+		}
+	}
+}
+
+func TestSigningKeyIsMadeOnce(t *testing.T) {
+	dir := t.TempDir()
+	const n = 16
+	keys := make([]string, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			secret, _, _, err := SigningKey(dir)
+			if err != nil {
+				t.Error(err)
+			}
+			keys[i] = string(secret)
+		})
+	}
+	wg.Wait()
+	for _, k := range keys {
+		if k != keys[0] || k == "" {
+			t.Fatal("two keys were made")
+		}
+	}
+}
+
+func BenchmarkHash(b *testing.B) {
+	p := bench(b, func(o *Options) { o.Cost = DefaultCost })
+	for b.Loop() {
+		if _, err := p.Hash(b.Context(), "selokan bersih"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
