@@ -302,6 +302,19 @@ const (
 	closeOverloaded = 1013
 )
 
+// Behind reports whether a read of the store is under way for a subscription:
+// what it finds can be taken soon.
+func (s *Session) Behind() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, sub := range s.subs {
+		if sub != nil && (sub.grant == nil || sub.paging) {
+			return true
+		}
+	}
+	return false
+}
+
 // askToClose ends all subscriptions and has the transport close. The first
 // request stands.
 func (s *Session) askToClose(c Closing) {

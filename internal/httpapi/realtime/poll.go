@@ -59,36 +59,47 @@ func waitOf(text string) (time.Duration, error) {
 	return d, nil
 }
 
+// readWithin bounds how long a poll without a wait lets a read of the store
+// take.
+const readWithin = 2 * time.Second
+
+// maxPoll is about how many bytes one answer holds.
+const maxPoll = 256 << 10
+
 // gather takes frames until there is one worth answering, then all that fit.
+// Without a wait it still lets reads that are under way finish: it is a plain
+// read of the log.
 func gather(ctx context.Context, session *live.Session, wait time.Duration) []live.Frame {
-	ctx, cancel := context.WithTimeout(ctx, wait)
+	patience := wait
+	if wait == 0 {
+		patience = readWithin
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var kept []live.Frame
 	size := 0
-	for size < batchBytes*4 {
-		frames, more := session.Take(nil, batchBytes)
+	keep := func(frames []live.Frame) {
 		for _, f := range frames {
 			if f.Op() != live.Subscribed {
 				kept = append(kept, f)
 				size += len(f.JSON())
 			}
 		}
-		if more {
+	}
+	for size < maxPoll {
+		frames, more := session.Take(nil, maxPoll-size)
+		keep(frames)
+		switch {
+		case more:
 			continue
-		}
-		if len(kept) > 0 || wait == 0 {
-			break
+		case len(kept) > 0, wait == 0 && !session.Behind():
+			return kept
 		}
 		session.Written()
-		next, _, err := session.Next(ctx, nil, batchBytes)
+		frames, _, err := session.Next(ctx, nil, maxPoll)
+		keep(frames)
 		if err != nil {
-			break
-		}
-		for _, f := range next {
-			if f.Op() != live.Subscribed {
-				kept = append(kept, f)
-				size += len(f.JSON())
-			}
+			return kept
 		}
 	}
 	return kept

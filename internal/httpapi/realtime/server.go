@@ -158,7 +158,7 @@ func (s *Server) all() []*conn {
 // (contract D13: the time bound of a logout).
 func (s *Server) EndLogin(session string) {
 	for _, c := range s.all() {
-		if p := c.principal.Load(); p != nil && p.Session == session {
+		if p := c.principal.Load(); p != nil && p.SessionID == session {
 			c.close(CloseUnauthorized, "logged out")
 		}
 	}

@@ -1,0 +1,220 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/realtime"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/telemetry"
+)
+
+// Build is what the binary was made from.
+type Build struct{ Version, Commit string }
+
+// Options are what a server is made of.
+type Options struct {
+	Config config.Config
+	Build  Build
+	Log    *slog.Logger
+}
+
+// App is one server.
+type App struct {
+	cfg  config.Config
+	log  *slog.Logger
+	made []string
+
+	kinds   []kind
+	codec   *store.Codec
+	store   store.Store
+	engine  *engine.Engine
+	hub     *live.Hub
+	auth    *auth.Service
+	live    *realtime.Server
+	allow   *httpapi.Limiter
+	metrics *telemetry.Metrics
+	tracing *telemetry.Tracing
+
+	base     context.Context //nolint:containedctx // the process's: what background work runs under
+	stop     context.CancelFunc
+	draining atomic.Bool
+
+	main, admin         *http.Server
+	mainPort, adminPort net.Listener
+}
+
+// New opens the store and listens on both addresses. What it returns must be
+// run, also to be closed.
+func New(ctx context.Context, opts Options) (*App, error) {
+	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds()}
+	a.base, a.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := a.build(ctx, opts.Build); err != nil {
+		return nil, errors.Join(err, a.close(ctx))
+	}
+	return a, nil
+}
+
+func (a *App) now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+
+// build makes every part, from the store upwards.
+func (a *App) build(ctx context.Context, b Build) error {
+	build := telemetry.Build{Version: b.Version, Revision: b.Commit}
+	a.metrics = telemetry.NewMetrics(build)
+	var err error
+	a.tracing, err = telemetry.NewTracing(ctx, telemetry.TracingOptions{
+		Endpoint: a.cfg.OTelEndpoint, Sample: a.cfg.OTelSample, Build: build,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.makeDirectory(); err != nil {
+		return err
+	}
+	rules := Kinds()
+	a.codec = store.NewCodec(rules)
+	opened, made, err := openStore(ctx, &a.cfg, rules, a.now)
+	if err != nil {
+		return err
+	}
+	a.store = opened
+	a.made = append(a.made, made...)
+	a.hub = a.newHub()
+	a.engine = engine.New(engine.Options{
+		Store: a.store, Codec: a.codec, Now: a.now, Observer: a.metrics.Engine, Committed: a.committed,
+	})
+	if err := a.newAuth(); err != nil {
+		return err
+	}
+	a.allow = httpapi.NewLimiter(httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst})
+	a.live = a.newRealtime()
+	return a.listen(ctx, a.newServer(b))
+}
+
+func (a *App) makeDirectory() error {
+	_, err := os.Stat(a.cfg.Data)
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("the data directory cannot be made: %w", err)
+	}
+	a.made = append(a.made, "The data directory "+a.cfg.Data)
+	return nil
+}
+
+// committed tells the parts that follow commits at once. All else reads the
+// log.
+func (a *App) committed(ctx context.Context, rows []store.Event) {
+	a.auth.Committed(ctx, rows)
+	a.hub.Offer(ctx, rows)
+}
+
+// listen takes both addresses, so that a taken one is told before anything
+// runs.
+func (a *App) listen(ctx context.Context, s *httpapi.Server) error {
+	var lc net.ListenConfig
+	var err error
+	if a.mainPort, err = lc.Listen(ctx, "tcp", a.cfg.Addr); err != nil {
+		return fmt.Errorf("cannot listen on %s (choose another with --addr): %w", a.cfg.Addr, err)
+	}
+	if a.adminPort, err = lc.Listen(ctx, "tcp", a.cfg.AdminAddr); err != nil {
+		return fmt.Errorf("cannot listen on %s (choose another with --admin-addr): %w", a.cfg.AdminAddr, err)
+	}
+	a.main = httpapi.HTTPServer(s.Handler(), a.log)
+	a.admin = httpapi.HTTPServer(s.Admin(), a.log)
+	return nil
+}
+
+// URL is where the API answers.
+func (a *App) URL() string { return "http://" + a.mainPort.Addr().String() }
+
+// AdminURL is where metrics and profiling answer.
+func (a *App) AdminURL() string { return "http://" + a.adminPort.Addr().String() }
+
+// Made is what was made on this start, for people to read.
+func (a *App) Made() []string { return a.made }
+
+// Run serves until ctx ends, then drains: sessions are told to come back
+// elsewhere, what is in flight finishes, and all is closed within about 10 s.
+// It returns an error where serving or storage failed.
+func (a *App) Run(ctx context.Context) error {
+	failed := make(chan error, 3)
+	hubDone := make(chan struct{})
+	go func() { defer close(hubDone); failed <- a.hub.Run(a.base) }()
+	go a.live.Run(a.base)
+	go func() { failed <- a.main.Serve(a.mainPort) }()
+	go func() { failed <- a.admin.Serve(a.adminPort) }()
+	var cause error
+	select {
+	case <-ctx.Done():
+	case <-a.engine.Failed():
+		cause = errors.New("storage failed: start anew to recover; see the log for the cause")
+	case cause = <-failed:
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
+	defer cancel()
+	cause = errors.Join(cause, a.drain(grace))
+	a.stop()
+	<-hubDone
+	return errors.Join(cause, a.close(grace))
+}
+
+// drain sends everybody away, gently and in order.
+func (a *App) drain(ctx context.Context) error {
+	a.draining.Store(true)
+	if err := a.hub.Drain(ctx); err != nil {
+		a.log.WarnContext(ctx, "sessions had to be cut", "cause", err)
+	}
+	err := a.main.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = a.main.Close()
+	}
+	return err
+}
+
+// close releases what was opened, in the reverse order. Parts that were never
+// made are skipped.
+func (a *App) close(ctx context.Context) error {
+	a.stop()
+	var errs []error
+	if a.admin != nil {
+		errs = append(errs, a.admin.Close())
+	}
+	for _, port := range []net.Listener{a.mainPort, a.adminPort} {
+		if port != nil {
+			if err := port.Close(); !errors.Is(err, net.ErrClosed) {
+				errs = append(errs, err)
+			}
+		}
+	}
+	if a.engine != nil {
+		errs = append(errs, a.engine.Close(ctx))
+	}
+	if a.auth != nil {
+		a.auth.Close()
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if a.tracing != nil {
+		errs = append(errs, a.tracing.Shutdown(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+func goVersion() string { return runtime.Version() }

@@ -1,0 +1,169 @@
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/realtime"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/telemetry"
+)
+
+func (a *App) newHub() *live.Hub {
+	m := a.metrics.Live
+	return live.New(live.Options{
+		Store: a.store, Codec: a.codec, Now: a.now,
+		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
+		Problem: func(err error) []byte {
+			b, _ := json.Marshal(httpapi.ProblemOf(err, "")) //nolint:errchkjson // a problem always has a JSON form
+			return b
+		},
+		Limits: live.Limits{Sessions: a.cfg.MaxSessions},
+		Observer: live.Observer{
+			Published: func(ctx context.Context, _ gotong.Stream, _ uint64, _ gotong.Instant) {
+				trace.SpanFromContext(ctx).AddEvent("published")
+			},
+			Subscribed: func() { m.Subscribed("all") }, Unsubscribed: func(reason string) { m.Unsubscribed("all", reason) },
+			Replayed: m.Replayed, CatchUpWaiting: m.CatchUpWaiting, CatchUpRunning: m.CatchUpRunning, Dropped: m.Dropped,
+			Fault: func(err error) { a.log.WarnContext(a.base, "delivery could not read the store", "cause", err) },
+		},
+	})
+}
+
+func (a *App) newAuth() error {
+	secret, err := a.cfg.SigningSecret()
+	if err == nil && secret == nil {
+		var path string
+		var made bool
+		if secret, path, made, err = auth.SigningKey(a.cfg.Data); made {
+			a.made = append(a.made, "The signing key "+path+"; whoever has it can sign in as anybody")
+		}
+	}
+	if err != nil {
+		return err
+	}
+	keys := make([]auth.Key, 0, len(a.cfg.JWTKeys))
+	for _, k := range a.cfg.JWTKeys {
+		material, err := k.Material()
+		if err != nil {
+			return err
+		}
+		keys = append(keys, auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS})
+	}
+	a.auth, err = auth.New(a.base, auth.Options{
+		Store: a.store, Executor: a.engine, Now: a.now, Secret: secret, Keys: keys, Users: users(),
+		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
+		Observer: a.metrics.Auth, Log: a.log,
+		OnSessionEnd: func(session, _ string) { a.live.EndLogin(session) },
+		OnUserEnd: func(userID string) {
+			a.hub.EndUser(userID, live.Closing{Code: realtime.CloseUnauthorized, Reason: "the account was changed or disabled"})
+		},
+	})
+	return err
+}
+
+// users is what the door must know of the kind user.
+func users() auth.Users {
+	return auth.Users{
+		Command: user.CmdRegister,
+		Register: func(email, username, communityID string) any {
+			return user.Register{Email: email, Username: username, CommunityID: communityID}
+		},
+		EmailClaim: func(email string) gotong.Claim {
+			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
+		},
+		Document: user.UserKey,
+		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
+			var u user.User
+			err := json.Unmarshal(document, &u)
+			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+		},
+	}
+}
+
+func (a *App) newRealtime() *realtime.Server {
+	creates := map[string]func(actor, requestID string) gotong.Stream{}
+	for _, k := range a.kinds {
+		if k.creates != nil {
+			creates[k.rules.Name] = k.creates
+		}
+	}
+	m := a.metrics.Live
+	return realtime.New(realtime.Options{
+		Context: a.base, Hub: a.hub, Engine: a.engine, Codec: a.codec, Auth: httpapi.Tokens(a.auth), Now: a.now, Log: a.log,
+		Ticket: func(ctx context.Context, text string) (httpapi.Principal, error) {
+			p, err := a.auth.UseTicket(ctx, text)
+			return httpapi.PrincipalOf(p, ""), err
+		},
+		Creates: creates, Origins: a.cfg.AllowedOrigins,
+		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(userID, a.now().Time()) },
+		Observe: realtime.Observer{
+			Opened: m.SessionOpened, Closed: m.SessionClosed,
+			Wrote: func(transport string, frames, bytes int, oldest gotong.Instant) {
+				m.Wrote(transport, frames, bytes)
+				if oldest > 0 {
+					m.Delivered(time.Duration(a.now()-oldest) * time.Microsecond)
+				}
+			},
+		},
+		Trace: a.traceFrame,
+	})
+}
+
+// traceFrame continues the trace that a frame belongs to.
+func (a *App) traceFrame(ctx context.Context, traceparent, operation string) (context.Context, func()) {
+	if traceparent != "" {
+		ctx = telemetry.WithTraceparent(ctx, traceparent)
+	}
+	ctx, span := a.tracing.Tracer("realtime").Start(ctx, operation, trace.WithSpanKind(trace.SpanKindServer))
+	return ctx, func() { span.End() }
+}
+
+// traceRequest begins a request's part of a trace.
+func (a *App) traceRequest(r *http.Request) (context.Context, func(route string, status int)) {
+	ctx := telemetry.FromHeaders(r.Context(), r.Header)
+	ctx, span := a.tracing.Tracer("http").Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
+	return ctx, func(route string, status int) {
+		span.SetName(route)
+		span.SetAttributes(attribute.Int("http.response.status_code", status), attribute.String("http.route", route))
+		span.End()
+	}
+}
+
+func (a *App) newServer(b Build) *httpapi.Server {
+	proxies, err := a.cfg.Proxies()
+	if err != nil { // the configuration was checked
+		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
+	}
+	var routes []func(*httpapi.API)
+	for _, k := range a.kinds {
+		if k.routes != nil {
+			routes = append(routes, k.routes(a))
+		}
+	}
+	return httpapi.New(httpapi.Options{
+		Auth: httpapi.Tokens(a.auth), Now: a.now, Log: a.log, Routes: routes, Realtime: a.live,
+		Origins: a.cfg.AllowedOrigins, TrustedProxies: proxies,
+		Limits: httpapi.Limits{
+			User:    httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst},
+			Address: httpapi.Rate{PerSecond: a.cfg.AddressRate, Burst: a.cfg.AddressBurst},
+			Strict:  httpapi.Rate{PerSecond: 1, Burst: 20},
+		},
+		Observer: a.metrics.HTTP, Tracer: a.traceRequest, Metrics: a.metrics.Handler(),
+		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion()},
+		Draining: a.draining.Load,
+		Checks: []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
+			_, err := a.store.Positions(ctx)
+			return err
+		}}},
+	})
+}

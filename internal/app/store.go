@@ -1,0 +1,40 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/sqlite"
+)
+
+// openStore opens what the configuration's store address means; made says what
+// was not there before.
+func openStore(
+	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
+) (s store.Store, made []string, err error) {
+	u, err := url.Parse(cfg.StoreURL())
+	if err != nil {
+		return nil, nil, errors.New("store: the address cannot be read")
+	}
+	switch u.Scheme {
+	case "memory":
+		return memory.New("", memory.Options{Now: now}), []string{"A store in memory: nothing survives this process."}, nil
+	case "sqlite":
+		path := filepath.FromSlash(u.Host + u.Path + u.Opaque)
+		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+			made = append(made, "The database "+path)
+		}
+		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: store.Collections(kinds), Now: now})
+		return s, made, err
+	default:
+		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH or memory:", u.Scheme)
+	}
+}
