@@ -47,6 +47,24 @@ func (b *Body[T]) Resolve(ctx huma.Context) []error {
 
 func (b *Body[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
 
+// OptionalBody is a [Body] that may be missing.
+type OptionalBody[T any] struct{ Body[T] }
+
+// Resolve reads the body where there is one; huma calls it.
+func (b *OptionalBody[T]) Resolve(ctx huma.Context) []error {
+	raw, err := readBody(ctx)
+	if err == nil && len(raw) > 0 {
+		b.Raw = raw
+		err = decode(ctx, raw, &b.Value)
+	}
+	if err != nil {
+		return []error{err}
+	}
+	return nil
+}
+
+func (b *OptionalBody[T]) optional() {}
+
 // NoBody is the body of an operation that takes none: nothing, or {}.
 type NoBody struct{}
 

@@ -6,16 +6,45 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 )
 
 // Principal is who a token speaks for.
 type Principal struct {
-	UserID  string
-	Name    string // the user name
-	Role    gotong.Role
-	TokenID string // jti
-	Token   string // as presented
-	Expires time.Time
+	UserID    string
+	Name      string // the user name
+	Role      gotong.Role
+	SessionID string // what ends with a logout
+	TokenID   string // jti
+	Token     string // as presented; empty for one that came by ticket
+	Expires   time.Time
+	Verified  auth.Principal // as the door knows it
+}
+
+// PrincipalOf is what the door found out, in the words of the edge.
+func PrincipalOf(p auth.Principal, token string) Principal {
+	return Principal{
+		UserID: p.UserID, Name: p.Username, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID,
+		Token: token, Expires: p.Expires.Time(), Verified: p,
+	}
+}
+
+// Verifier is the door's side of an [Authenticator]; [auth.Service] is one.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (auth.Principal, error)
+}
+
+// Tokens is the authenticator that asks the door.
+func Tokens(v Verifier) Authenticator { return tokens{v} }
+
+type tokens struct{ Verifier }
+
+func (t tokens) Authenticate(ctx context.Context, token string) (Principal, error) {
+	p, err := t.Verify(ctx, token)
+	if err != nil {
+		return Principal{}, err
+	}
+	return PrincipalOf(p, token), nil
 }
 
 // Actor is the principal as events keep it.
@@ -85,10 +114,13 @@ type Executor interface {
 func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt, error) {
 	receipt, err := exec.Execute(ctx, cmd)
 	if receipt.Replayed {
-		CallOf(ctx).header.Set("Idempotency-Replayed", "true")
+		Replayed(ctx)
 	}
 	return receipt, err
 }
+
+// Replayed notes in the answer's header that it is that of an earlier request.
+func Replayed(ctx context.Context) { CallOf(ctx).header.Set("Idempotency-Replayed", "true") }
 
 // ReceiptView is the bare answer of a write: what is left to say to somebody
 // who may not, or no longer, see what was written.

@@ -121,8 +121,12 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 		out.Body = fieldsOf(resolved(doc, op.RequestBody.Content["application/json"].Schema))
 	}
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
-		f := pageField{Name: status, About: op.Responses[status].Description}
-		for _, media := range op.Responses[status].Content {
+		response := op.Responses[status]
+		if name, ok := strings.CutPrefix(response.Ref, responseRef); ok {
+			response = doc.Components.Responses[name]
+		}
+		f := pageField{Name: status, About: response.Description}
+		for _, media := range response.Content {
 			shown := fieldOf("", media.Schema)
 			f.Type, f.Ref = shown.Type, shown.Ref
 		}

@@ -50,8 +50,8 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 	if !route.Public {
 		op.Security = []map[string][]string{{"bearer": {}}}
 	}
-	body := bodyOf[I]()
-	huma.Register(&documenter{API: a.API, route: route, body: body}, op,
+	body, optional := bodyOf[I]()
+	huma.Register(&documenter{API: a.API, route: route, body: body, optional: optional}, op,
 		func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, in)
 			if err != nil {
@@ -61,15 +61,18 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		})
 }
 
-// bodyOf is the type within the input's [Body]; nil where there is none.
-func bodyOf[I any]() reflect.Type {
+// bodyOf is the type within the input's [Body], and whether it may be missing;
+// nil where there is none.
+func bodyOf[I any]() (body reflect.Type, optional bool) {
 	t := reflect.TypeFor[I]()
 	for i := range t.NumField() {
-		if b, ok := reflect.New(t.Field(i).Type).Interface().(interface{ bodyType() reflect.Type }); ok {
-			return b.bodyType()
+		field := reflect.New(t.Field(i).Type).Interface()
+		if b, ok := field.(interface{ bodyType() reflect.Type }); ok {
+			_, optional = field.(interface{ optional() })
+			return b.bodyType(), optional
 		}
 	}
-	return nil
+	return nil, false
 }
 
 // errors is every status an operation of this sort may fail with.
@@ -92,8 +95,9 @@ func (r Route) errors() []int {
 // does not see: the body, which it does not read, and common headers.
 type documenter struct {
 	huma.API
-	route Route
-	body  reflect.Type
+	route    Route
+	body     reflect.Type
+	optional bool
 }
 
 // DocumentOperation adds the operation to the document; huma calls it.
@@ -103,7 +107,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		schema := registry.Schema(d.body, true, op.OperationID+"-body")
 		schema.PrecomputeMessages()
 		op.RequestBody = &huma.RequestBody{
-			Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+			Required: !d.optional, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
 		}
 	}
 	text := &huma.Schema{Type: huma.TypeString}
@@ -118,17 +122,37 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		Description: "Ties requests together; kept with what they write.",
 	})
 	for status, response := range op.Responses {
+		if code, _ := strconv.Atoi(status); code >= http.StatusBadRequest {
+			op.Responses[status] = d.problem(status, response)
+			continue
+		}
 		if response.Headers == nil {
 			response.Headers = map[string]*huma.Param{}
 		}
 		response.Headers["X-Correlation-Id"] = &huma.Header{Schema: text}
-		if code, _ := strconv.Atoi(status); d.route.Write && code < http.StatusMultipleChoices {
+		if d.route.Write {
 			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}
 			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 		}
 	}
 	d.OpenAPI().AddOperation(op)
 }
+
+// problem puts an error, which is the same for every operation, into one place
+// of the document and refers to it.
+func (d *documenter) problem(status string, response *huma.Response) *huma.Response {
+	shared, name := d.OpenAPI().Components, "Problem"+status
+	if shared.Responses == nil {
+		shared.Responses = map[string]*huma.Response{}
+	}
+	if shared.Responses[name] == nil {
+		response.Headers = map[string]*huma.Param{"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}}}
+		shared.Responses[name] = response
+	}
+	return &huma.Response{Ref: responseRef + name}
+}
+
+const responseRef = "#/components/responses/"
 
 func keySchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9._:-]{1,128}$"}

@@ -7,6 +7,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"path"
+	"reflect"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -109,6 +112,7 @@ func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 // config is huma without its own pages and with nothing but JSON.
 func config(v Version) huma.Config {
 	c := huma.DefaultConfig("Gotong", v.Version)
+	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil // would put $schema into every body
 	c.RejectUnknownQueryParameters = true
@@ -122,6 +126,19 @@ func config(v Version) huma.Config {
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}
 	return c
+}
+
+// schemaName is the type's name behind that of its package of routes, so that
+// two kinds may each have a MemberView.
+func schemaName(t reflect.Type, hint string) string {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	name, dir := huma.DefaultSchemaNamer(t, hint), path.Base(t.PkgPath())
+	if dir == "." || dir == "httpapi" || dir == "gotong" {
+		return name
+	}
+	return strings.ToUpper(dir[:1]) + dir[1:] + name
 }
 
 func document(api *API) []byte {

@@ -18,7 +18,6 @@ package chat
 
 import (
 	"context"
-	"encoding/base64"
 	"time"
 
 	"gotong.dev/gotong"
@@ -76,35 +75,18 @@ const (
 	tagReading  = "Reading"
 )
 
-// inThread names a thread in the path.
-type inThread struct {
+// InThread names a thread in the path.
+type InThread struct {
 	ID string `path:"id" doc:"The thread's id."`
 }
 
-func (in inThread) stream() (gotong.Stream, error) {
+func (in InThread) stream() (gotong.Stream, error) {
 	s, err := gotong.ParseStream(thread.Name + "/" + in.ID)
 	if err != nil {
 		return "", gotong.NotFound()
 	}
 	return s, nil
 }
-
-// inPage is how much of a list is asked for.
-type inPage struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
-	Cursor string `query:"cursor" doc:"X-Next-Cursor of the page before."`
-}
-
-// name is what the cursor stands for.
-func (p inPage) name() (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(p.Cursor)
-	if err != nil {
-		return "", gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read.")
-	}
-	return string(b), nil
-}
-
-func cursorOf(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
 
 func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Principal.Reader() }
 
@@ -132,7 +114,7 @@ func (c *chat) await(ctx context.Context, r gotong.Receipt) error {
 
 // run executes a command on a thread.
 func (c *chat) run(
-	ctx context.Context, in inThread, name string, data any, raw []byte, targets ...string,
+	ctx context.Context, in InThread, name string, data any, raw []byte, targets ...string,
 ) (gotong.Receipt, error) {
 	stream, err := in.stream()
 	if err != nil {
@@ -175,20 +157,4 @@ type look struct {
 func (l look) own() thread.Member {
 	m, _ := gotong.Doc[thread.Member](l.state, gotong.MemberKey(l.stream, l.reader.UserID))
 	return m
-}
-
-// document reads a document that a snapshot holds; false where it does not.
-func document[T any](codec *store.Codec, snap store.Snapshot, key gotong.Key) (T, bool, error) {
-	var none T
-	body, ok := snap.Documents[key]
-	if !ok {
-		return none, false, nil
-	}
-	return decoded[T](codec, store.Document{Key: key, Body: body})
-}
-
-func decoded[T any](codec *store.Codec, row store.Document) (T, bool, error) {
-	doc, err := codec.Document(row.Key.Collection, row.Body)
-	v, ok := doc.(T)
-	return v, ok, err
 }

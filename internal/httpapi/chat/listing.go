@@ -9,11 +9,12 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 )
 
 type listIn struct {
-	inPage
+	httpapi.Page
 	ScopeID string `query:"scope_id" maxLength:"128"`
 }
 
@@ -24,13 +25,13 @@ type threadsOut struct {
 }
 
 func (c *chat) list(ctx context.Context, in *listIn) (*threadsOut, error) {
-	lines, more, err := c.lines(ctx, in.inPage, in.ScopeID)
+	lines, more, err := c.lines(ctx, in.Page, in.ScopeID)
 	if err != nil {
 		return nil, err
 	}
 	out := &threadsOut{HasMore: more, Body: []ThreadView{}}
 	for _, line := range lines {
-		out.NextCursor = cursorOf(line.name)
+		out.NextCursor = httpapi.PageCursor(line.name)
 		view, err := c.view(ctx, gotong.NewStream(thread.Name, line.id))
 		switch {
 		case gotong.CodeOf(err) == gotong.CodeNotFound || in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID:
@@ -52,8 +53,8 @@ type line struct{ name, id string }
 
 // lines is a page of the listings that the caller's threads stand in, and,
 // with a scope, of its public ones; newest first, each thread once.
-func (c *chat) lines(ctx context.Context, page inPage, scope string) ([]line, bool, error) {
-	before, err := page.name()
+func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]line, bool, error) {
+	before, err := page.After()
 	if err != nil {
 		return nil, false, err
 	}
@@ -101,7 +102,7 @@ func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyR
 		return nil, err
 	}
 	for _, row := range groups.Ranges[0] {
-		entry, _, err := decoded[gotong.Entry](c.Codec, row)
+		entry, _, err := httpapi.Decode[gotong.Entry](c.Codec, row)
 		if err != nil {
 			return nil, err
 		}
@@ -158,7 +159,7 @@ func (c *chat) inScope(ctx context.Context, lines []line, scope string) ([]line,
 	}
 	var kept []line
 	for _, l := range lines {
-		t, ok, err := document[thread.Thread](c.Codec, snap, thread.ThreadKey(l.id))
+		t, ok, err := httpapi.Document[thread.Thread](c.Codec, snap, thread.ThreadKey(l.id))
 		if err != nil {
 			return nil, err
 		}

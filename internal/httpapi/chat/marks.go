@@ -80,7 +80,7 @@ func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (m
 }
 
 type getMarkIn struct {
-	inThread
+	InThread
 }
 
 type markOut struct {
@@ -112,7 +112,7 @@ type SetMark struct {
 }
 
 type setMarkIn struct {
-	inThread
+	InThread
 	JSON httpapi.Body[SetMark]
 }
 

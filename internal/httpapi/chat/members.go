@@ -44,16 +44,16 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 }
 
 type moveIn struct {
-	inThread
+	InThread
 	Empty httpapi.NoBody
 }
 
 type memberOut struct {
-	Body Written[MemberView]
+	Body httpapi.Written[MemberView]
 }
 
 func (c *chat) join(ctx context.Context, in *moveIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.inThread, thread.CmdJoin, thread.Join{}, nil)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdJoin, thread.Join{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (c *chat) join(ctx context.Context, in *moveIn) (*memberOut, error) {
 }
 
 func (c *chat) leave(ctx context.Context, in *moveIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.inThread, thread.CmdLeave, thread.Leave{}, nil)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdLeave, thread.Leave{}, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -76,12 +76,12 @@ func (c *chat) answerMove(ctx context.Context, receipt gotong.Receipt) (*memberO
 	if err != nil {
 		return nil, err
 	}
-	return &memberOut{Written[MemberView]{View: &view}}, nil
+	return &memberOut{httpapi.Written[MemberView]{View: &view}}, nil
 }
 
 type membersIn struct {
-	inThread
-	inPage
+	InThread
+	httpapi.Page
 }
 
 type membersOut struct {
@@ -98,7 +98,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	after, err := in.name()
+	after, err := in.After()
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 		out.AsOf = c.asOf(page.Head.Seq)
 		for _, seat := range seats {
 			if len(out.Body) == in.Limit {
-				out.HasMore, out.NextCursor = true, cursorOf(out.Body[in.Limit-1].UserID)
+				out.HasMore, out.NextCursor = true, httpapi.PageCursor(out.Body[in.Limit-1].UserID)
 				return out, c.nameMembers(ctx, out.Body)
 			}
 			out.Body = append(out.Body, seat)
@@ -168,7 +168,7 @@ func (c *chat) seated(t thread.Thread, stream gotong.Stream, ranges [][]store.Do
 	var list []MemberView
 	mutes := map[string]int64{}
 	for _, row := range ranges[0] {
-		m, _, err := decoded[thread.Member](c.Codec, row)
+		m, _, err := httpapi.Decode[thread.Member](c.Codec, row)
 		if err != nil {
 			return nil, err
 		}
@@ -179,7 +179,7 @@ func (c *chat) seated(t thread.Thread, stream gotong.Stream, ranges [][]store.Do
 	}
 	for _, rows := range ranges[1:] {
 		for _, row := range rows {
-			m, _, err := decoded[gotong.Membership](c.Codec, row)
+			m, _, err := httpapi.Decode[gotong.Membership](c.Codec, row)
 			if err != nil {
 				return nil, err
 			}

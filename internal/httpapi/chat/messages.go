@@ -31,7 +31,7 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 }
 
 type listMessagesIn struct {
-	inThread
+	InThread
 	SinceMS   int64          `query:"since_created_at_ms" minimum:"0"`
 	SinceID   gotong.EventID `query:"since_message_id"`
 	AfterSeq  uint64         `query:"after_seq"`
@@ -178,13 +178,13 @@ func (c *chat) seqSince(
 	})
 }
 
-// inMessage names a message in the path.
-type inMessage struct {
-	inThread
+// InMessage names a message in the path.
+type InMessage struct {
+	InThread
 	MessageID string `path:"mid" doc:"The message's id."`
 }
 
-func (in inMessage) message() (gotong.EventID, error) {
+func (in InMessage) message() (gotong.EventID, error) {
 	id, err := gotong.ParseEventID(in.MessageID)
 	if err != nil {
 		return id, gotong.NotFound()
@@ -193,7 +193,7 @@ func (in inMessage) message() (gotong.EventID, error) {
 }
 
 type getMessageIn struct {
-	inMessage
+	InMessage
 	IfNoneMatch string `header:"If-None-Match"`
 }
 

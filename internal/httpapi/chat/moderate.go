@@ -18,13 +18,13 @@ type AddMember struct {
 }
 
 type addIn struct {
-	inThread
+	InThread
 	JSON httpapi.Body[AddMember]
 }
 
 func (c *chat) add(ctx context.Context, in *addIn) (*memberOut, error) {
 	v := in.JSON.Value
-	receipt, err := c.run(ctx, in.inThread, thread.CmdAdd, thread.Add{
+	receipt, err := c.run(ctx, in.InThread, thread.CmdAdd, thread.Add{
 		UserID: v.UserID, Role: v.Role, Origin: thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy},
 	}, in.JSON.Raw)
 	if err != nil {
@@ -33,19 +33,19 @@ func (c *chat) add(ctx context.Context, in *addIn) (*memberOut, error) {
 	return c.answerMember(ctx, receipt, v.UserID)
 }
 
-// inMember names a member of a thread in the path.
-type inMember struct {
-	inThread
+// InMember names a member of a thread in the path.
+type InMember struct {
+	InThread
 	UserID string `path:"uid" doc:"The member's user id."`
 }
 
 type removeIn struct {
-	inMember
+	InMember
 	Empty httpapi.NoBody
 }
 
 func (c *chat) remove(ctx context.Context, in *removeIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.inThread, thread.CmdRemove, thread.Remove{UserID: in.UserID}, nil, in.UserID)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdRemove, thread.Remove{UserID: in.UserID}, nil, in.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -61,13 +61,13 @@ type Mute struct {
 }
 
 type muteIn struct {
-	inMember
+	InMember
 	JSON httpapi.Body[Mute]
 }
 
 func (c *chat) mute(ctx context.Context, in *muteIn) (*memberOut, error) {
 	data := thread.Mute{UserID: in.UserID, UntilMS: in.JSON.Value.UntilMS}
-	receipt, err := c.run(ctx, in.inThread, thread.CmdMute, data, in.JSON.Raw, in.UserID)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdMute, data, in.JSON.Raw, in.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -80,13 +80,13 @@ type SetRole struct {
 }
 
 type setRoleIn struct {
-	inMember
+	InMember
 	JSON httpapi.Body[SetRole]
 }
 
 func (c *chat) setRole(ctx context.Context, in *setRoleIn) (*memberOut, error) {
 	data := thread.SetRole{UserID: in.UserID, Role: in.JSON.Value.Role}
-	receipt, err := c.run(ctx, in.inThread, thread.CmdRole, data, in.JSON.Raw, in.UserID)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdRole, data, in.JSON.Raw, in.UserID)
 	if err != nil {
 		return nil, err
 	}
@@ -99,17 +99,17 @@ func (c *chat) answerMember(ctx context.Context, receipt gotong.Receipt, userID 
 	l, err := c.load(ctx, receipt.Stream, reader(ctx), nil)
 	switch {
 	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &memberOut{bare[MemberView](receipt)}, nil
+		return &memberOut{httpapi.Bare[MemberView](receipt)}, nil
 	case err != nil:
 		return nil, err
 	case !l.grant.Readable && !l.reader.Role.CanModerate():
-		return &memberOut{bare[MemberView](receipt)}, nil
+		return &memberOut{httpapi.Bare[MemberView](receipt)}, nil
 	}
 	view, err := c.memberNow(ctx, l.thread, receipt.Stream, userID)
 	if err != nil {
 		return nil, err
 	}
-	return &memberOut{Written[MemberView]{View: &view}}, nil
+	return &memberOut{httpapi.Written[MemberView]{View: &view}}, nil
 }
 
 // memberNow is a member, or who was one, as the rows say now.
@@ -134,11 +134,11 @@ func (c *chat) rows(
 	if err != nil {
 		return thread.Member{}, gotong.Membership{}, err
 	}
-	own, _, err := document[thread.Member](c.Codec, snap, ownKey)
+	own, _, err := httpapi.Document[thread.Member](c.Codec, snap, ownKey)
 	if err != nil || t.Members != thread.Home {
 		return own, own.Membership, err
 	}
-	base, _, err := document[gotong.Membership](c.Codec, snap, homeKey)
+	base, _, err := httpapi.Document[gotong.Membership](c.Codec, snap, homeKey)
 	return own, base, err
 }
 
@@ -153,7 +153,7 @@ func (c *chat) memberAt(
 	if err != nil {
 		return v, err
 	}
-	t, _, err := document[thread.Thread](c.Codec, snap, thread.ThreadKey(stream.ID()))
+	t, _, err := httpapi.Document[thread.Thread](c.Codec, snap, thread.ThreadKey(stream.ID()))
 	if err != nil {
 		return v, err
 	}
@@ -161,39 +161,10 @@ func (c *chat) memberAt(
 	if err != nil {
 		return v, err
 	}
-	governing := thread.Governing(t, stream)
-	for i := len(base.Stretches) - 1; i >= 0; i-- {
-		joined, err := c.instant(ctx, governing, base.Stretches[i].From)
-		if err != nil {
-			return v, err
-		}
-		if joined > at {
-			continue
-		}
-		left, err := c.instant(ctx, governing, base.Stretches[i].To)
-		if err != nil {
-			return v, err
-		}
-		v.Role, v.JoinedAtMS = thread.RoleIn(t, userID, base.Role), joined.Milli()
-		if left != 0 && left <= at {
-			v.LeftAtMS = left.Milli()
-		}
-		return v, nil
+	stretch, err := httpapi.StretchAt(ctx, c.Store, thread.Governing(t, stream), base, at)
+	if err != nil || stretch.Joined == 0 {
+		return v, err
 	}
+	v.Role, v.JoinedAtMS, v.LeftAtMS = thread.RoleIn(t, userID, base.Role), stretch.Joined.Milli(), stretch.Left.Milli()
 	return v, nil
-}
-
-// instant is when an event of a stream was; 0 for the event 0, which is none.
-func (c *chat) instant(ctx context.Context, stream gotong.Stream, seq uint64) (gotong.Instant, error) {
-	if seq == 0 {
-		return 0, nil
-	}
-	snap, err := c.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
-	if err != nil {
-		return 0, err
-	}
-	if len(snap.Events[0]) == 0 {
-		return 0, store.ErrCorrupt
-	}
-	return snap.Events[0][0].At, nil
 }

@@ -48,7 +48,7 @@ type createIn struct {
 type writtenThread struct {
 	Location string `header:"Location"`
 	ETag     string `header:"ETag"`
-	Body     Written[ThreadView]
+	Body     httpapi.Written[ThreadView]
 }
 
 func (c *chat) create(ctx context.Context, in *createIn) (*writtenThread, error) {
@@ -71,11 +71,11 @@ func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*writt
 	view, err := c.view(ctx, receipt.Stream)
 	switch {
 	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &writtenThread{Body: bare[ThreadView](receipt)}, nil
+		return &writtenThread{Body: httpapi.Bare[ThreadView](receipt)}, nil
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenThread{ETag: view.tag(), Body: Written[ThreadView]{View: &view}}, nil
+		return &writtenThread{ETag: view.tag(), Body: httpapi.Written[ThreadView]{View: &view}}, nil
 	}
 }
 
@@ -85,12 +85,12 @@ type HistoryPolicy struct {
 }
 
 type setHistoryIn struct {
-	inThread
+	InThread
 	JSON httpapi.Body[HistoryPolicy]
 }
 
 func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*writtenThread, error) {
-	receipt, err := c.run(ctx, in.inThread, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*writtenThread
 }
 
 type getIn struct {
-	inThread
+	InThread
 	MinSeq      uint64 `query:"min_seq" doc:"Wait until the thread has this event; 503 not_yet after 5 s."`
 	IfNoneMatch string `header:"If-None-Match"`
 }
@@ -155,7 +155,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq),
 	}
 	if t.Members == thread.Home {
-		g, _, err := document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))
+		g, _, err := httpapi.Document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))
 		if err != nil {
 			return v, err
 		}

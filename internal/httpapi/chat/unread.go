@@ -8,6 +8,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -20,7 +21,7 @@ type Unread struct {
 }
 
 type listUnreadIn struct {
-	inPage
+	httpapi.Page
 }
 
 type unreadOut struct {
@@ -30,7 +31,7 @@ type unreadOut struct {
 }
 
 func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, error) {
-	lines, more, err := c.lines(ctx, in.inPage, "")
+	lines, more, err := c.lines(ctx, in.Page, "")
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, er
 		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, c.asOf(l.state.Head.Seq)})
 	}
 	if more {
-		out.NextCursor = cursorOf(lines[len(lines)-1].name)
+		out.NextCursor = httpapi.PageCursor(lines[len(lines)-1].name)
 	}
 	return out, nil
 }

@@ -3,15 +3,11 @@ package chat
 import (
 	"encoding/json"
 	"maps"
-	"reflect"
 	"slices"
 	"strconv"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -108,30 +104,3 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 
 // messageTag is the ETag of a message: its revision.
 func messageTag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
-
-// Written is the answer of a write: what was written, as it reads now, or the
-// bare receipt for who may no longer read it.
-type Written[T any] struct {
-	View    *T
-	Receipt *httpapi.ReceiptView
-}
-
-// MarshalJSON is the one that is there.
-func (w Written[T]) MarshalJSON() ([]byte, error) {
-	if w.View != nil {
-		return json.Marshal(w.View)
-	}
-	return json.Marshal(w.Receipt)
-}
-
-// Schema is either form, for the document.
-func (Written[T]) Schema(r huma.Registry) *huma.Schema {
-	return &huma.Schema{OneOf: []*huma.Schema{
-		r.Schema(reflect.TypeFor[T](), true, ""), r.Schema(reflect.TypeFor[httpapi.ReceiptView](), true, ""),
-	}}
-}
-
-func bare[T any](r gotong.Receipt) Written[T] {
-	view := httpapi.ViewReceipt(r)
-	return Written[T]{Receipt: &view}
-}

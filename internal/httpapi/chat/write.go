@@ -48,19 +48,19 @@ type Send struct {
 }
 
 type sendIn struct {
-	inThread
+	InThread
 	JSON httpapi.Body[Send]
 }
 
 type writtenMessage struct {
 	Location string `header:"Location"`
 	ETag     string `header:"ETag"`
-	Body     Written[MessageView]
+	Body     httpapi.Written[MessageView]
 }
 
 func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
 	v := in.JSON.Value
-	receipt, err := c.run(ctx, in.inThread, thread.CmdPost, thread.Post{
+	receipt, err := c.run(ctx, in.InThread, thread.CmdPost, thread.Post{
 		Body: v.Body, Attachments: v.Attachments, ReplyTo: v.ReplyTo,
 		Origin: thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy},
 	}, in.JSON.Raw)
@@ -80,11 +80,11 @@ func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
 func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMessage, error) {
 	switch {
 	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &writtenMessage{Body: bare[MessageView](receipt)}, nil
+		return &writtenMessage{Body: httpapi.Bare[MessageView](receipt)}, nil
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenMessage{ETag: messageTag(view.Revision), Body: Written[MessageView]{View: &view}}, nil
+		return &writtenMessage{ETag: messageTag(view.Revision), Body: httpapi.Written[MessageView]{View: &view}}, nil
 	}
 }
 
@@ -95,7 +95,7 @@ type Edit struct {
 }
 
 type editIn struct {
-	inMessage
+	InMessage
 	IfMatch string `header:"If-Match" doc:"The ETag of the message that is replaced."`
 	JSON    httpapi.Body[Edit]
 }
@@ -119,7 +119,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := c.run(ctx, in.inThread, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
 	if in.IfMatch != "" {
 		err = httpapi.Stale(err)
 	}
@@ -131,7 +131,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
 }
 
 type deleteIn struct {
-	inMessage
+	InMessage
 	IfMatch string `header:"If-Match" doc:"The ETag of the message that is deleted."`
 	Empty   httpapi.NoBody
 }
@@ -186,12 +186,12 @@ func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.Eve
 	if snap, err = c.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}}); err != nil {
 		return 0, err
 	}
-	overlay, _, err := document[thread.Overlay](c.Codec, snap, key)
+	overlay, _, err := httpapi.Document[thread.Overlay](c.Codec, snap, key)
 	return overlay.Revision, err
 }
 
 func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Delete) (*writtenMessage, error) {
-	receipt, err := c.run(ctx, in.inThread, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
@@ -200,7 +200,7 @@ func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Del
 }
 
 type reactIn struct {
-	inMessage
+	InMessage
 	Emoji string `path:"emoji" doc:"One emoji, percent-encoded."`
 	Empty httpapi.NoBody
 }
@@ -223,7 +223,7 @@ func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*writtenMessa
 		target = "on"
 	}
 	data := thread.React{MessageID: id, Emoji: in.Emoji, On: on}
-	receipt, err := c.run(ctx, in.inThread, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
+	receipt, err := c.run(ctx, in.InThread, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,208 @@
+// Package accounts is the REST routes of accounts: signing up and in, tokens,
+// tickets for browsers, and what admins do to accounts.
+//
+// # Caveats
+//
+// Tokens and addresses pass through here and are neither logged nor put into
+// an error.
+//
+// # Dependencies
+//
+// Packages gotong, auth, httpapi, store, community/user.
+package accounts
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Door makes and ends sessions; [auth.Service] is one.
+type Door interface {
+	SignUp(ctx context.Context, r auth.SignUp) (auth.Grant, error)
+	SignIn(ctx context.Context, r auth.SignIn) (auth.Grant, error)
+	Refresh(ctx context.Context, requestID, token string) (auth.Grant, error)
+	Logout(ctx context.Context, p auth.Principal) error
+	Ticket(ctx context.Context, p auth.Principal) (string, gotong.Instant, error)
+}
+
+// Hub is what the routes need of live delivery.
+type Hub interface {
+	Await(ctx context.Context, p gotong.Partition, position uint64) error
+	Names(ctx context.Context, ids []string) map[string]string
+	Epoch() gotong.Epoch
+}
+
+// Options are what the routes work with; all are required.
+type Options struct {
+	Door   Door
+	Engine httpapi.Executor
+	Hub    Hub
+	Store  store.Committer
+	Codec  *store.Codec
+}
+
+type accounts struct{ Options }
+
+const (
+	tagAuth  = "Accounts"
+	tagAdmin = "Administration"
+)
+
+// Routes are the routes under /v1/auth and /v1/admin/users, and the tickets.
+func Routes(opts Options) func(*httpapi.API) {
+	a := &accounts{opts}
+	return func(api *httpapi.API) {
+		a.sessionRoutes(api)
+		a.adminRoutes(api)
+	}
+}
+
+func (a *accounts) sessionRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "sign-up", Method: http.MethodPost, Path: "/v1/auth/signup", Tag: tagAuth, Public: true, Strict: true,
+		Write: true, Summary: "Make an account", Description: "It begins a session.",
+	}, a.signUp)
+	httpapi.Register(api, httpapi.Route{
+		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true,
+		Write: true, Summary: "Begin a session",
+	}, a.signIn)
+	httpapi.Register(api, httpapi.Route{
+		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true,
+		Write: true, Summary: "Get new tokens",
+		Description: "The refresh token is used up. Repeated with the same Idempotency-Key within a minute, it is answered the same; any other use of a used token ends the session.",
+	}, a.refresh)
+	httpapi.Register(api, httpapi.Route{
+		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,
+		Status: http.StatusNoContent, Summary: "End the session",
+	}, a.logout)
+	httpapi.Register(api, httpapi.Route{
+		ID: "me", Method: http.MethodGet, Path: "/v1/auth/me", Tag: tagAuth, Summary: "See who you are",
+	}, a.me)
+	httpapi.Register(api, httpapi.Route{
+		ID: "create-ticket", Method: http.MethodPost, Path: "/v1/realtime/tickets", Tag: tagAuth, Write: true,
+		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket",
+		Description: "Browsers cannot send a token with a WebSocket: /v1/realtime/ws?ticket=… takes this instead, once, within 30 seconds.",
+	}, a.ticket)
+}
+
+// SignUp is the body of making an account.
+type SignUp struct {
+	Email       string `json:"email" minLength:"3" maxLength:"256"`
+	Pass        string `json:"pass" minLength:"8" maxLength:"256"`
+	Username    string `json:"username" minLength:"3" maxLength:"64"`
+	CommunityID string `json:"community_id" minLength:"1" maxLength:"64"`
+}
+
+// SignIn is the body of beginning a session.
+type SignIn struct {
+	Email string `json:"email" minLength:"1" maxLength:"256"`
+	Pass  string `json:"pass" minLength:"1" maxLength:"256"`
+}
+
+// Refresh is the body of getting new tokens.
+type Refresh struct {
+	Refresh string `json:"refresh" minLength:"8" maxLength:"512"`
+}
+
+// AuthResponse is who one is, and the tokens for it.
+type AuthResponse struct {
+	AccessToken  string      `json:"access_token"`
+	RefreshToken *string     `json:"refresh_token"`
+	UserID       string      `json:"user_id"`
+	Username     string      `json:"username"`
+	Role         gotong.Role `json:"role" enum:"user,moderator,admin"`
+	ExpiresAtMS  int64       `json:"expires_at_ms" doc:"Of the access token."`
+}
+
+type authOut struct {
+	Body AuthResponse
+}
+
+func granted(ctx context.Context, g auth.Grant, err error) (*authOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	if g.Replayed {
+		httpapi.Replayed(ctx)
+	}
+	return &authOut{AuthResponse{
+		AccessToken: g.AccessToken, RefreshToken: &g.RefreshToken, UserID: g.UserID, Username: g.Username,
+		Role: g.Role, ExpiresAtMS: g.Expires.Milli(),
+	}}, nil
+}
+
+type signUpIn struct {
+	JSON httpapi.Body[SignUp]
+}
+
+func (a *accounts) signUp(ctx context.Context, in *signUpIn) (*authOut, error) {
+	call, v := httpapi.CallOf(ctx), in.JSON.Value
+	g, err := a.Door.SignUp(ctx, auth.SignUp{
+		RequestID: call.RequestID, CorrelationID: call.CorrelationID, Email: v.Email, Pass: v.Pass,
+		Username: v.Username, CommunityID: v.CommunityID, Address: call.Address,
+	})
+	return granted(ctx, g, err)
+}
+
+type signInIn struct {
+	JSON httpapi.Body[SignIn]
+}
+
+func (a *accounts) signIn(ctx context.Context, in *signInIn) (*authOut, error) {
+	v := in.JSON.Value
+	g, err := a.Door.SignIn(ctx, auth.SignIn{Email: v.Email, Pass: v.Pass, Address: httpapi.CallOf(ctx).Address})
+	return granted(ctx, g, err)
+}
+
+type refreshIn struct {
+	JSON httpapi.Body[Refresh]
+}
+
+func (a *accounts) refresh(ctx context.Context, in *refreshIn) (*authOut, error) {
+	g, err := a.Door.Refresh(ctx, httpapi.CallOf(ctx).RequestID, in.JSON.Value.Refresh)
+	return granted(ctx, g, err)
+}
+
+type emptyIn struct {
+	Empty httpapi.NoBody
+}
+
+type noOut struct{}
+
+func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
+	return &noOut{}, a.Door.Logout(ctx, httpapi.CallOf(ctx).Principal.Verified)
+}
+
+func (a *accounts) me(ctx context.Context, _ *struct{}) (*authOut, error) {
+	p := httpapi.CallOf(ctx).Principal
+	return &authOut{AuthResponse{
+		AccessToken: p.Token, UserID: p.UserID, Username: p.Name, Role: p.Role, ExpiresAtMS: p.Expires.UnixMilli(),
+	}}, nil
+}
+
+// Ticket stands for a token, once.
+type Ticket struct {
+	Ticket      string `json:"ticket"`
+	ExpiresAtMS int64  `json:"expires_at_ms"`
+}
+
+type ticketOut struct {
+	Body Ticket
+}
+
+func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
+	text, expires, err := a.Door.Ticket(ctx, httpapi.CallOf(ctx).Principal.Verified)
+	if err != nil {
+		return nil, err
+	}
+	return &ticketOut{Ticket{Ticket: text, ExpiresAtMS: expires.Milli()}}, nil
+}
+
+// awaitTimeout bounds how long shutting somebody out waits for its own node.
+const awaitTimeout = 5 * time.Second

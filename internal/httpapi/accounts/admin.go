@@ -1,0 +1,121 @@
+package accounts
+
+import (
+	"context"
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (a *accounts) adminRoutes(api *httpapi.API) {
+	const base = "/v1/admin/users/{id}"
+	httpapi.Register(api, httpapi.Route{
+		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true,
+		Summary: "Shut an account out", Description: "For admins. Its sessions end, its connections are closed.",
+	}, a.disable)
+	httpapi.Register(api, httpapi.Route{
+		ID: "enable-user", Method: http.MethodPost, Path: base + "/enable", Tag: tagAdmin, Write: true,
+		Summary: "Let an account in again", Description: "For admins. It has to sign in anew.",
+	}, a.enable)
+	httpapi.Register(api, httpapi.Route{
+		ID: "set-user-role", Method: http.MethodPost, Path: base + "/role", Tag: tagAdmin, Write: true,
+		Summary: "Give an account a platform role", Description: "For admins. Its sessions end: tokens carry the role.",
+	}, a.setRole)
+}
+
+// UserView is an account as admins see it.
+type UserView struct {
+	UserID      string      `json:"user_id"`
+	Username    string      `json:"username"`
+	Role        gotong.Role `json:"role" enum:"user,moderator,admin"`
+	Enabled     bool        `json:"enabled"`
+	CommunityID string      `json:"community_id"`
+	CreatedAtMS int64       `json:"created_at_ms"`
+	UpdatedAtMS int64       `json:"updated_at_ms"`
+	Seq         uint64      `json:"seq"`
+	AsOf        string      `json:"as_of"`
+}
+
+type userOut struct {
+	Body UserView
+}
+
+// Switch is the body of shutting an account out or letting it in.
+type Switch struct {
+	Reason string `json:"reason,omitempty" maxLength:"500"`
+}
+
+type switchIn struct {
+	ID   string `path:"id" doc:"The user's id."`
+	JSON httpapi.OptionalBody[Switch]
+}
+
+func (a *accounts) disable(ctx context.Context, in *switchIn) (*userOut, error) {
+	return a.run(ctx, in.ID, user.CmdDisable, user.Disable(in.JSON.Value), in.JSON.Raw)
+}
+
+func (a *accounts) enable(ctx context.Context, in *switchIn) (*userOut, error) {
+	return a.run(ctx, in.ID, user.CmdEnable, user.Enable(in.JSON.Value), in.JSON.Raw)
+}
+
+// SetRole is the body of giving a platform role.
+type SetRole struct {
+	Role gotong.Role `json:"role" enum:"user,moderator,admin"`
+}
+
+type setRoleIn struct {
+	ID   string `path:"id" doc:"The user's id."`
+	JSON httpapi.Body[SetRole]
+}
+
+func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*userOut, error) {
+	return a.run(ctx, in.ID, user.CmdSetRole, user.SetRole(in.JSON.Value), in.JSON.Raw)
+}
+
+// run changes an account and, once it is known to delivery, answers with it.
+func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*userOut, error) {
+	call := httpapi.CallOf(ctx)
+	stream, err := gotong.ParseStream(user.Name + "/" + id)
+	switch {
+	case !call.Principal.Role.IsAdmin():
+		return nil, gotong.NewError(gotong.CodeForbidden, "Only an admin changes accounts.")
+	case err != nil:
+		return nil, gotong.NotFound()
+	}
+	receipt, err := httpapi.Run(ctx, a.Engine, call.Command(stream, name, data, raw))
+	if err != nil {
+		return nil, err
+	}
+	if receipt.First > 0 {
+		wait, cancel := context.WithTimeout(ctx, awaitTimeout)
+		defer cancel()
+		if a.Hub.Await(wait, receipt.Partition, receipt.Position) != nil {
+			return nil, gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
+		}
+	}
+	return a.view(ctx, stream)
+}
+
+func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*userOut, error) {
+	id, key := stream.ID(), user.UserKey(stream.ID())
+	snap, err := a.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}, Documents: []gotong.Key{key}})
+	if err != nil {
+		return nil, err
+	}
+	u, ok, err := httpapi.Document[user.User](a.Codec, snap, key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, gotong.NotFound()
+	}
+	head := snap.Heads[stream]
+	return &userOut{UserView{
+		UserID: id, Username: a.Hub.Names(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
+		CommunityID: u.CommunityID, CreatedAtMS: u.CreatedAt.Milli(), UpdatedAtMS: head.At.Milli(), Seq: head.Seq,
+		AsOf: gotong.Cursor{Epoch: a.Hub.Epoch(), Seq: head.Seq}.String(),
+	}}, nil
+}

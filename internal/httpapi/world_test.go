@@ -1,0 +1,298 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/accounts"
+	"gotong.dev/gotong/internal/httpapi/chat"
+	"gotong.dev/gotong/internal/httpapi/groups"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+)
+
+// world is a whole node behind its handler, with the memory store. Every answer
+// it gives is checked against the published document.
+type world struct {
+	t      testing.TB
+	engine *engine.Engine
+	hub    *live.Hub
+	store  *memory.Store
+	door   *auth.Service
+	server *httpapi.Server
+	spec   *spec
+	log    *lockedBuffer
+	moved  atomic.Int64 // how far the clock is ahead, in microseconds
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+func (w *world) now() gotong.Instant {
+	return gotong.InstantOf(time.Now()) + gotong.Instant(w.moved.Load())
+}
+
+func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), user.Kind()} }
+
+func newWorld(t testing.TB, change ...func(*httpapi.Options)) *world {
+	t.Helper()
+	w := &world{t: t, log: &lockedBuffer{}, store: memory.New("", memory.Options{})}
+	codec := store.NewCodec(kinds())
+	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	ctx, cancel := context.WithCancel(context.Background())
+	w.engine = engine.New(engine.Options{
+		Store: w.store, Codec: codec, Now: w.now,
+		Committed: func(ctx context.Context, rows []store.Event) {
+			w.hub.Offer(ctx, rows)
+			w.door.Committed(ctx, rows)
+		},
+	})
+	door, err := auth.New(ctx, auth.Options{
+		Store: w.store, Executor: w.engine, Users: users(), Now: w.now, Log: log,
+		Secret: []byte("a secret of a test, long enough"), Cost: auth.Cost{MemoryKiB: 8, Time: 1, Threads: 1},
+		OnUserEnd: func(id string) { w.hub.EndUser(id, live.Closing{Code: 4401}) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.door = door
+	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Now: w.now, Names: door.Names})
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.hub.Run(ctx) }()
+	t.Cleanup(func() {
+		if err := w.engine.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		cancel()
+		if err := <-stopped; err != nil {
+			t.Error(err)
+		}
+		door.Close()
+	})
+	opts := httpapi.Options{
+		Auth: httpapi.Tokens(door), Now: w.now, Log: log, Version: httpapi.Version{Version: "0.1.0"},
+		Routes: []func(*httpapi.API){
+			chat.Routes(chat.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
+			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
+			accounts.Routes(accounts.Options{Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
+		},
+	}
+	for _, f := range change {
+		f(&opts)
+	}
+	w.server = httpapi.New(opts)
+	w.spec = newSpec(t, w.server.OpenAPI())
+	return w
+}
+
+func users() auth.Users {
+	return auth.Users{
+		Command: user.CmdRegister,
+		Register: func(email, username, communityID string) any {
+			return user.Register{Email: email, Username: username, CommunityID: communityID}
+		},
+		EmailClaim: func(email string) gotong.Claim {
+			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
+		},
+		Document: user.UserKey,
+		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
+			var u user.User
+			err := json.Unmarshal(document, &u)
+			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+		},
+	}
+}
+
+// person is an account with a token.
+type person struct {
+	w                  *world
+	id, name           string
+	token, refreshWith string
+}
+
+func (w *world) signUp(name string) *person {
+	w.t.Helper()
+	a := w.post("/v1/auth/signup", map[string]any{
+		"email": name + "@example.org", "pass": "rahasia-" + name, "username": name, "community_id": "rt05",
+	}).want(http.StatusOK)
+	return &person{w, a.str("user_id"), name, a.str("access_token"), a.str("refresh_token")}
+}
+
+// withRole is an account to which the server gave a platform role.
+func (w *world) withRole(name string, role gotong.Role) *person {
+	w.t.Helper()
+	p := w.signUp(name)
+	_, err := w.engine.Execute(context.Background(), gotong.Command{
+		Stream: gotong.NewStream(user.Name, p.id), Type: user.CmdSetRole, Data: user.SetRole{Role: role},
+		Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem}, RequestID: "promote-" + name,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	a := w.post("/v1/auth/signin", map[string]any{"email": name + "@example.org", "pass": "rahasia-" + name}).want(http.StatusOK)
+	p.token = a.str("access_token")
+	return p
+}
+
+// header is a pair of name and value.
+type header struct{ name, value string }
+
+func key(id string) header          { return header{"Idempotency-Key", id} }
+func ifMatch(tag string) header     { return header{"If-Match", tag} }
+func ifNoneMatch(tag string) header { return header{"If-None-Match", tag} }
+
+func (w *world) post(path string, body any, headers ...header) *answer {
+	w.t.Helper()
+	return w.do(http.MethodPost, path, body, headers...)
+}
+
+func (p *person) do(method, path string, body any, headers ...header) *answer {
+	p.w.t.Helper()
+	return p.w.do(method, path, body, append(headers, header{"Authorization", "Bearer " + p.token})...)
+}
+
+func (p *person) get(path string, headers ...header) *answer {
+	p.w.t.Helper()
+	return p.do(http.MethodGet, path, nil, headers...)
+}
+
+func (p *person) post(path string, body any, headers ...header) *answer {
+	p.w.t.Helper()
+	return p.do(http.MethodPost, path, body, headers...)
+}
+
+// do sends a request. A body is sent as JSON; a string as it is.
+func (w *world) do(method, path string, body any, headers ...header) *answer {
+	w.t.Helper()
+	var reader io.Reader = http.NoBody
+	if text, ok := body.(string); ok {
+		reader = strings.NewReader(text)
+	} else if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		reader = bytes.NewReader(b)
+	}
+	r := httptest.NewRequestWithContext(context.Background(), method, path, reader)
+	if body != nil {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	for _, h := range headers {
+		r.Header.Set(h.name, h.value)
+	}
+	rec := httptest.NewRecorder()
+	w.server.Handler().ServeHTTP(rec, r)
+	a := &answer{t: w.t, request: method + " " + path, code: rec.Code, header: rec.Header(), body: rec.Body.Bytes()}
+	w.spec.check(r, a)
+	return a
+}
+
+// answer is what came back.
+type answer struct {
+	t       testing.TB
+	request string
+	code    int
+	header  http.Header
+	body    []byte
+}
+
+func (a *answer) want(status int) *answer {
+	a.t.Helper()
+	if a.code != status {
+		a.t.Fatalf("%s: got %d, want %d: %s", a.request, a.code, status, a.body)
+	}
+	return a
+}
+
+// problem wants a problem with this status and code.
+func (a *answer) problem(status int, code gotong.Code) *answer {
+	a.t.Helper()
+	a.want(status)
+	if got := a.header.Get("Content-Type"); got != "application/problem+json" {
+		a.t.Errorf("%s: content type %q", a.request, got)
+	}
+	if got := a.str("code"); got != string(code) {
+		a.t.Errorf("%s: got code %q, want %q: %s", a.request, got, code, a.body)
+	}
+	if a.str("trace_id") == "" || a.str("type") != "/problems/"+string(code) {
+		a.t.Errorf("%s: incomplete problem: %s", a.request, a.body)
+	}
+	return a
+}
+
+func (a *answer) object() map[string]any {
+	a.t.Helper()
+	var m map[string]any
+	a.into(&m)
+	return m
+}
+
+func (a *answer) list() []map[string]any {
+	a.t.Helper()
+	var l []map[string]any
+	a.into(&l)
+	return l
+}
+
+func (a *answer) into(v any) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.body, v); err != nil {
+		a.t.Fatalf("%s: %v: %s", a.request, err, a.body)
+	}
+}
+
+func (a *answer) str(name string) string { a.t.Helper(); s, _ := a.object()[name].(string); return s }
+func (a *answer) num(name string) int64 {
+	a.t.Helper()
+	f, ok := a.object()[name].(float64)
+	if !ok {
+		return -1
+	}
+	return int64(f)
+}
+
+// thread makes a thread and returns its path.
+func (p *person) thread(privacy string) string {
+	p.w.t.Helper()
+	return p.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": privacy}).
+		want(http.StatusCreated).header.Get("Location")
+}
+
+// say posts a message and returns it.
+func (p *person) say(thread, body string) *answer {
+	p.w.t.Helper()
+	return p.post(thread+"/messages/send", map[string]any{"body": body}).want(http.StatusCreated)
+}

@@ -1,0 +1,38 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+)
+
+// Written is the answer of a write: what was written, as it reads now, or the
+// bare receipt for who may no longer read it (contract I10, I11).
+type Written[T any] struct {
+	View    *T
+	Receipt *ReceiptView
+}
+
+// MarshalJSON is the one that is there.
+func (w Written[T]) MarshalJSON() ([]byte, error) {
+	if w.View != nil {
+		return json.Marshal(w.View)
+	}
+	return json.Marshal(w.Receipt)
+}
+
+// Schema is either form, for the document.
+func (Written[T]) Schema(r huma.Registry) *huma.Schema {
+	return &huma.Schema{OneOf: []*huma.Schema{
+		r.Schema(reflect.TypeFor[T](), true, ""), r.Schema(reflect.TypeFor[ReceiptView](), true, ""),
+	}}
+}
+
+// Bare is the answer that says no more than the receipt.
+func Bare[T any](r gotong.Receipt) Written[T] {
+	view := ViewReceipt(r)
+	return Written[T]{Receipt: &view}
+}
