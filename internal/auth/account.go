@@ -34,7 +34,8 @@ func (s *Service) account(ctx context.Context, userID string) (a account, versio
 	if reg.Version == 0 {
 		return a, 0, nil
 	}
-	return a, reg.Version, read(reg, &a)
+	err = read(reg, &a)
+	return a, reg.Version, err
 }
 
 // SignUp is the request for an account. Address is the client's, for limits.

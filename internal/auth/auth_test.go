@@ -73,8 +73,8 @@ func users() Users {
 }
 
 // build opens a house; change may alter its options.
-func build(t testing.TB, change func(*Options)) *house {
-	t.Helper()
+func build(tb testing.TB, change func(*Options)) *house {
+	tb.Helper()
 	h := &house{}
 	h.clock.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMicro())
 	h.store = memory.New("test", memory.Options{Now: h.now})
@@ -87,7 +87,7 @@ func build(t testing.TB, change func(*Options)) *house {
 			}
 		},
 	})
-	t.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(t.Context())) })
+	tb.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(tb.Context())) })
 	opts := Options{
 		Store: h.store, Executor: h.engine, Users: users(), Now: h.now, Secret: []byte(testSecret), Cost: cheap,
 		OnSessionEnd: func(id, userID string) { h.note("session:" + id + ":" + userID) },
@@ -96,11 +96,11 @@ func build(t testing.TB, change func(*Options)) *house {
 	if change != nil {
 		change(&opts)
 	}
-	s, err := New(t.Context(), opts)
+	s, err := New(tb.Context(), opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	h.Service = s
 	return h
 }
@@ -112,40 +112,40 @@ func siti(requestID string) SignUp {
 	}
 }
 
-func (h *house) signUp(t testing.TB, r SignUp) Grant {
-	t.Helper()
-	g, err := h.SignUp(t.Context(), r)
+func (h *house) signUp(tb testing.TB, r SignUp) Grant {
+	tb.Helper()
+	g, err := h.SignUp(tb.Context(), r)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return g
 }
 
 // command runs one on a user's stream as an admin.
-func (h *house) command(t testing.TB, userID, requestID, name string, data any) {
-	t.Helper()
-	_, err := h.engine.Execute(t.Context(), gotong.Command{
+func (h *house) command(tb testing.TB, userID, requestID, name string, data any) {
+	tb.Helper()
+	_, err := h.engine.Execute(tb.Context(), gotong.Command{
 		Stream: userStream(userID), Type: name, Actor: gotong.Actor{UserID: "root", Role: gotong.RoleSystem},
 		RequestID: requestID, Data: data, Raw: []byte("{}"),
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func wantCode(t testing.TB, err error, want gotong.Code) {
-	t.Helper()
+func wantCode(tb testing.TB, err error, want gotong.Code) {
+	tb.Helper()
 	if got := gotong.CodeOf(err); got != want {
-		t.Fatalf("code %q, want %q (%v)", got, want, err)
+		tb.Fatalf("code %q, want %q (%v)", got, want, err)
 	}
 }
 
 // count is how many registers of a kind one owner has.
-func (h *house) count(t testing.TB, collection, owner string) int {
-	t.Helper()
-	list, err := h.store.FindRegisters(t.Context(), store.KeyRange{Collection: collection, Owner: owner, From: "", To: "~"})
+func (h *house) count(tb testing.TB, collection, owner string) int {
+	tb.Helper()
+	list, err := h.store.FindRegisters(tb.Context(), store.KeyRange{Collection: collection, Owner: owner, From: "", To: "~"})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return len(list)
 }

@@ -91,14 +91,15 @@ func fits(alg string, key any) error {
 }
 
 // published follows a key set: once an hour, and at most once a minute for a
-// kid that it does not have yet, without letting the caller wait for its turn.
+// kid that it does not have yet. The longest wait bounds that fetch too; a
+// caller whose turn would come later than that is refused at once.
 func published(ctx context.Context, url string, log *slog.Logger) (keyfunc.Keyfunc, error) {
 	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
 		Client:            &http.Client{Transport: bounded{}, Timeout: 5 * time.Second},
 		HTTPTimeout:       5 * time.Second,
 		RefreshInterval:   time.Hour,
 		RefreshUnknownKID: rate.NewLimiter(rate.Every(time.Minute), 1),
-		RateLimitWaitMax:  time.Millisecond,
+		RateLimitWaitMax:  5 * time.Second,
 		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 			return func(ctx context.Context, err error) {
 				log.WarnContext(ctx, "published keys could not be fetched", "error", err)
@@ -170,7 +171,7 @@ func readKey(path string) ([]byte, error) {
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("auth: others may read %s; run: chmod 600 %s", path, path)
 	}
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(path) //nolint:gosec // the operator's directory
 	if err != nil {
 		return nil, fmt.Errorf("auth: signing key: %w", err)
 	}

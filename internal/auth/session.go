@@ -154,8 +154,7 @@ func sessionOver() error { return unauthorized("The session is over; sign in aga
 
 // asAnswer leaves errors for the caller alone and turns the store's into such.
 func asAnswer(err error) error {
-	var known *gotong.Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*gotong.Error](err); ok {
 		return err
 	}
 	return asStorage(err)
@@ -218,7 +217,8 @@ func (s *Service) session(ctx context.Context, userID, id string) (sess session,
 	if reg.Version == 0 {
 		return sess, 0, nil
 	}
-	return sess, reg.Version, read(reg, &sess)
+	err = read(reg, &sess)
+	return sess, reg.Version, err
 }
 
 // live checks that the account may still do what it could when the session

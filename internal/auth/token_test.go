@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -34,14 +35,14 @@ type keyring struct {
 	pem   map[string][]byte
 }
 
-func newKeyring(t testing.TB) keyring {
-	t.Helper()
+func newKeyring(tb testing.TB) keyring {
+	tb.Helper()
 	var k keyring
 	var err error
 	must := func() {
 		if err != nil {
-			t.Helper()
-			t.Fatal(err)
+			tb.Helper()
+			tb.Fatal(err)
 		}
 	}
 	k.rsa, err = rsa.GenerateKey(rand.Reader, 2048)
@@ -58,7 +59,7 @@ func newKeyring(t testing.TB) keyring {
 	} {
 		der, err := x509.MarshalPKIXPublicKey(public)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		k.pem[name] = pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	}
@@ -77,15 +78,15 @@ func (k keyring) keys() []Key {
 }
 
 // signed makes a token; a nil kid leaves it out.
-func signed(t testing.TB, method jwt.SigningMethod, kid any, key any, claims jwt.MapClaims) string {
-	t.Helper()
+func signed(tb testing.TB, method jwt.SigningMethod, kid any, key any, claims jwt.MapClaims) string {
+	tb.Helper()
 	token := jwt.NewWithClaims(method, claims)
 	if kid != nil {
 		token.Header["kid"] = kid
 	}
 	text, err := token.SignedString(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }
@@ -105,9 +106,7 @@ func TestTokensOfOthers(t *testing.T) {
 	good := jwt.MapClaims{"sub": "warga-7", "role": "user", "exp": exp}
 	with := func(name string, v any) jwt.MapClaims {
 		c := jwt.MapClaims{}
-		for k, v := range good {
-			c[k] = v
-		}
+		maps.Copy(c, good)
 		if c[name] = v; v == nil {
 			delete(c, name)
 		}

@@ -38,10 +38,10 @@ func (c *counted) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 }
 
 // countedHouse is a house whose reads are counted.
-func countedHouse(t testing.TB) (*house, *counted) {
-	t.Helper()
+func countedHouse(tb testing.TB) (*house, *counted) {
+	tb.Helper()
 	var c *counted
-	h := build(t, func(o *Options) { c = &counted{Store: o.Store}; o.Store = c })
+	h := build(tb, func(o *Options) { c = &counted{Store: o.Store}; o.Store = c })
 	return h, c
 }
 

@@ -24,8 +24,7 @@ func badJSON(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		detail = "The JSON ends too early"
 	}
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		detail += ", at byte " + strconv.FormatInt(syntax.ByteOffset, 10)
 	}
 	return gotong.NewError(gotong.CodeBadJSON, detail+".")

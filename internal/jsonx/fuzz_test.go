@@ -23,8 +23,8 @@ func FuzzGate(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		var any map[string]any
-		err := jsonx.Unmarshal(in, &any)
+		var free map[string]any
+		err := jsonx.Unmarshal(in, &free)
 		want := readable(in)
 		switch code := gotong.CodeOf(err); code {
 		case "":

@@ -41,11 +41,11 @@ const (
 // w, in JSON or as text. Lines carry trace_id and span_id, and the fields of
 // [Correlation], from their context.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
-	var min slog.Level
-	if err := min.UnmarshalText([]byte(level)); err != nil {
+	var least slog.Level
+	if err := least.UnmarshalText([]byte(level)); err != nil {
 		return nil, fmt.Errorf("telemetry: log level must be debug, info, warn or error: %w", err)
 	}
-	opts := &slog.HandlerOptions{Level: min, ReplaceAttr: blank}
+	opts := &slog.HandlerOptions{Level: least, ReplaceAttr: blank}
 	switch format {
 	case FormatJSON:
 		return slog.New(correlated{slog.NewJSONHandler(w, opts)}), nil

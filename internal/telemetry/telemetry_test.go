@@ -70,8 +70,8 @@ func TestLogBlanksContentAndSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	const private = "besok-jam-tujuh"
-	log.WithGroup("g").With("Authorization", private).Info("x",
-		"body", private, "refresh_token", private, "pass", private, "Email", private, "content", []string{private},
+	log.WithGroup("g").With(slog.String("Authorization", private)).Info("x", //nolint:sloglint // any spelling is blanked
+		"body", private, "refresh_token", private, "pass", private, "user_email", private, "content", []string{private},
 		"body_bytes", 12, slog.Group("in", "ticket", private))
 	if strings.Contains(out.String(), private) {
 		t.Error(out.String())
@@ -119,7 +119,7 @@ func TestMetricsSay(t *testing.T) {
 	m := NewMetrics(Build{"1.2.3", "abc"})
 	exercise(m)
 	rec := httptest.NewRecorder()
-	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	m.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", http.NoBody))
 	text := rec.Body.String()
 	for _, want := range []string{
 		`gotong_build_info{goversion="go`,
