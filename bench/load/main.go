@@ -1,0 +1,65 @@
+// Command load measures the server under load, over real sockets, in a process
+// of its own: acknowledged posts, fan-out, idle connections and a storm of
+// returning clients.
+//
+// The server's CPU is taken from the kernel's accounting of its process, which
+// survives a noisy machine; rates and latencies compare only within one run.
+// Server and load share the cores, so the clients are as light as they can be:
+// they count frames and do not decode them.
+//
+// # Caveats
+//
+// It needs some 25,000 open files (ulimit -n) for 10,000 connections on both
+// sides. It is run by hand (make bench), never as a test.
+//
+// # Dependencies
+//
+// Package app for the server; for the clients the standard library only, and
+// golang-jwt for tokens.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 2 && os.Args[1] == "server" {
+		exit(serve(os.Args[2]))
+	}
+	only := flag.String("only", "posts,fanout,steady,idle,storm", "which scenarios, by comma")
+	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
+	clients := flag.Int("clients", 10_000, "connections of idle and storm")
+	profile := flag.String("profile", "", "write the server's CPU profile of fanout and posts into this directory")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	r := &run{ctx: ctx, length: *seconds, clients: *clients, profile: *profile}
+	for _, name := range strings.Split(*only, ",") {
+		scenario, ok := scenarios[name]
+		if !ok {
+			exit(fmt.Errorf("there is no scenario %q", name))
+		}
+		if err := r.with(name, scenario); err != nil {
+			exit(fmt.Errorf("%s: %w", name, err))
+		}
+	}
+}
+
+var scenarios = map[string]func(*run) error{
+	"posts": posts, "fanout": fanout, "steady": steady, "idle": idle, "storm": storm,
+}
+
+func exit(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
