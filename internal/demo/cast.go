@@ -1,0 +1,48 @@
+package demo
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"strings"
+)
+
+// name is a neighbour's user name, which is what others see.
+type name string
+
+// The neighbours.
+const (
+	joko  name = "Pak.Joko" // ketua RT
+	endah name = "Bu.Endah" // treasurer
+	wati  name = "Bu.Wati"  // the kitchen
+	rudi  name = "Rudi"     // the young people
+	sari  name = "Sari"     // nurse
+	guest name = "Tamu"     // whoever watches the demo
+)
+
+// cast is everybody, the founder first.
+var cast = []name{joko, endah, wati, rudi, sari, guest}
+
+// host answers what the guest says.
+const host = wati
+
+func (n name) email() string { return strings.ToLower(string(n)) + "@rt05.example" }
+
+// Scope is where the neighbourhood's public thread belongs.
+const Scope = "rt05"
+
+// secret is what ids and passwords derive from.
+type secret string
+
+// derive is 130 bits as 26 characters that fit into a request id.
+func (s secret) derive(what string) string {
+	mac := hmac.New(sha256.New, []byte(s))
+	_, _ = mac.Write([]byte("gotong demo v1 " + what))
+	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)))[:26]
+}
+
+// request is the request id of one thing that is seeded.
+func (s secret) request(what string) string { return "demo:" + s.derive("request "+what) }
+
+// password is the same for all neighbours, so that it can be shown once.
+func (s secret) password() string { return s.derive("password")[:16] }

@@ -1,0 +1,223 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+)
+
+// Options say where to seed. URL and Secret are required.
+type Options struct {
+	URL    string // of the server
+	Secret string // what ids and passwords derive from
+	Log    *slog.Logger
+
+	// Pause waits and reports whether to go on; nil waits in real time.
+	Pause func(ctx context.Context, d time.Duration) bool
+}
+
+// Neighbourhood is what was seeded.
+type Neighbourhood struct {
+	Group   client.Group
+	Public  client.Thread // of the scope rt05
+	Private client.Thread // of the group
+	Guest   Account       // whoever watches
+
+	opts   Options
+	people map[name]*person
+	known  map[string]bool // the user ids of the neighbours, without the guest
+}
+
+// Account is how to sign in as somebody.
+type Account struct {
+	Username, Email, Password string
+	Auth                      client.Auth
+}
+
+// person is one of the cast, signed in.
+type person struct {
+	name   name
+	auth   client.Auth
+	client *client.Client
+
+	mu   sync.Mutex
+	conn *client.Conn // while he talks
+}
+
+// Seed signs everybody up and makes the group, the threads and their history.
+// What is there already stays as it is.
+func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
+	if opts.Pause == nil {
+		opts.Pause = pause
+	}
+	n := &Neighbourhood{opts: opts, people: map[name]*person{}, known: map[string]bool{}}
+	for _, step := range []func(context.Context) error{n.signUp, n.found, n.gather, n.remember} {
+		if err := step(ctx); err != nil {
+			return nil, fmt.Errorf("demo: %w", err)
+		}
+	}
+	return n, nil
+}
+
+func (n *Neighbourhood) secret() secret { return secret(n.opts.Secret) }
+
+// once makes a request that is seeded once.
+func (n *Neighbourhood) once(what string) client.CallOption {
+	return client.RequestID(n.secret().request(what))
+}
+
+// signUp makes the accounts, side by side: each costs a password hash.
+func (n *Neighbourhood) signUp(ctx context.Context) error {
+	people, errs := make([]*person, len(cast)), make([]error, len(cast))
+	var group sync.WaitGroup
+	for i, who := range cast {
+		group.Go(func() { people[i], errs[i] = n.account(ctx, who) })
+	}
+	group.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	for _, p := range people {
+		n.people[p.name] = p
+		if p.name != guest {
+			n.known[p.auth.UserID] = true
+		}
+	}
+	n.Guest = Account{string(guest), guest.email(), n.secret().password(), n.people[guest].auth}
+	return nil
+}
+
+func (n *Neighbourhood) account(ctx context.Context, who name) (*person, error) {
+	door, err := client.New(client.Options{BaseURL: n.opts.URL})
+	if err != nil {
+		return nil, err
+	}
+	auth, err := door.SignUp(ctx, client.SignUp{
+		Email: who.email(), Pass: n.secret().password(), Username: string(who), CommunityID: Scope,
+	}, n.once("account "+string(who)))
+	if err != nil {
+		return nil, fmt.Errorf("account of %s: %w", who, err)
+	}
+	c, err := client.New(client.Options{
+		BaseURL: n.opts.URL, Token: client.NewSession(door, auth, nil), Log: n.opts.Log,
+	})
+	return &person{name: who, auth: auth, client: c}, err
+}
+
+// found makes the group and the two threads.
+func (n *Neighbourhood) found(ctx context.Context) error {
+	founder := n.people[joko].client
+	var err error
+	n.Group, err = founder.CreateGroup(ctx, client.NewGroup{
+		Name: "RT 05", Description: "Pengurus dan relawan RT 05: bersih-bersih setelah banjir.",
+		EntityType: "kelompok", JoinPolicy: "persetujuan",
+	}, n.once("group"))
+	if err != nil {
+		return fmt.Errorf("group: %w", err)
+	}
+	n.Private, err = founder.CreateThread(ctx, client.NewThread{
+		ScopeID: n.Group.GroupID, Privacy: "private", Members: "home",
+	}, n.once("private"))
+	if err != nil {
+		return fmt.Errorf("thread of the group: %w", err)
+	}
+	n.Public, err = founder.CreateThread(ctx, client.NewThread{ScopeID: Scope, Privacy: "public"}, n.once("public"))
+	if err != nil {
+		return fmt.Errorf("public thread: %w", err)
+	}
+	return nil
+}
+
+// gather makes everybody a member of both.
+func (n *Neighbourhood) gather(ctx context.Context) error {
+	for _, who := range cast[1:] {
+		p := n.people[who]
+		if _, err := n.people[joko].client.AddGroupMember(ctx, n.Group.GroupID, p.auth.UserID, "", n.once("member "+string(who))); err != nil {
+			return fmt.Errorf("%s in the group: %w", who, err)
+		}
+		if _, err := p.client.JoinThread(ctx, n.Public.ThreadID, n.once("join "+string(who))); err != nil {
+			return fmt.Errorf("%s in the thread: %w", who, err)
+		}
+	}
+	return nil
+}
+
+// remember says what was said before. A line that is refused (an edit that an
+// interrupted seeding left for too long, say) is left out.
+func (n *Neighbourhood) remember(ctx context.Context) error {
+	for i, sc := range history {
+		told := telling{n: n, scene: sc, ids: map[string]gotong.EventID{}}
+		for j, l := range sc.lines {
+			err := told.do(ctx, l, n.once(fmt.Sprintf("history %d %d", i, j)))
+			var problem *client.Problem
+			switch {
+			case errors.As(err, &problem) && !problem.Unknown():
+				n.opts.Log.InfoContext(ctx, "a line of the history was refused", "problem", problem.Error())
+			case err != nil:
+				return fmt.Errorf("history: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// telling is a scene on its way, with the messages that its lines named.
+type telling struct {
+	n     *Neighbourhood
+	scene scene
+	ids   map[string]gotong.EventID
+}
+
+func (t *telling) thread() client.Thread {
+	if t.scene.place == private {
+		return t.n.Private
+	}
+	return t.n.Public
+}
+
+// do carries out one line; its text is said as it stands.
+func (t *telling) do(ctx context.Context, l line, opts ...client.CallOption) error {
+	c, id := t.n.people[l.who].client, t.thread().ThreadID
+	var err error
+	switch {
+	case l.edit != "":
+		_, err = c.EditMessage(ctx, id, t.ids[l.edit], 0, l.text, opts...)
+	case l.react != "":
+		_, err = c.React(ctx, id, t.ids[l.react], l.text, true, opts...)
+	case l.undo != "":
+		_, err = c.DeleteMessage(ctx, id, t.ids[l.undo], opts...)
+	default:
+		var m client.Message
+		m, err = c.Send(ctx, id, client.NewMessage{Body: l.text, ReplyTo: t.ids[l.reply]}, opts...)
+		if err == nil && l.key != "" {
+			t.ids[l.key] = m.MessageID
+		}
+	}
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// between is a time between two, as people take it.
+func between(least, most time.Duration) time.Duration {
+	return least + rand.N(most-least) //nolint:gosec // how long a neighbour thinks is no secret
+}

@@ -1,0 +1,190 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+)
+
+// Talk lets the neighbours talk until ctx ends: scene after scene, typing
+// before they speak, reading what the others say. The host answers whoever is
+// none of them. What the server refuses is left unsaid.
+func (n *Neighbourhood) Talk(ctx context.Context) {
+	var group sync.WaitGroup
+	for _, who := range cast {
+		if who == guest {
+			continue
+		}
+		e := n.ear(n.people[who])
+		group.Go(func() {
+			if err := e.conn.Run(ctx); ctx.Err() == nil {
+				n.opts.Log.WarnContext(ctx, "a neighbour follows no longer", "cause", err)
+			}
+		})
+		group.Go(func() { e.read(ctx) })
+		group.Go(func() { e.answer(ctx) })
+	}
+	group.Go(func() { n.direct(ctx) })
+	group.Wait()
+}
+
+// direct plays the scenes, each round in another order.
+func (n *Neighbourhood) direct(ctx context.Context) {
+	dice := rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())) //nolint:gosec // the order of small talk
+	sky := newWeather(dice)
+	for first := true; ; first = false {
+		order := dice.Perm(len(scenes))
+		if first { // begin with the water, where everybody can see it
+			i := slices.Index(order, 0)
+			order[0], order[i] = order[i], order[0]
+		}
+		for _, i := range order {
+			sky.next()
+			if !n.play(ctx, scenes[i], sky) || !n.opts.Pause(ctx, between(5*time.Second, 12*time.Second)) {
+				return
+			}
+		}
+	}
+}
+
+// play tells one scene; false where ctx ended.
+func (n *Neighbourhood) play(ctx context.Context, sc scene, sky *weather) bool {
+	told := telling{n: n, scene: sc, ids: map[string]gotong.EventID{}}
+	for _, l := range sc.lines {
+		l.text = sky.fill(l.text)
+		if !n.compose(ctx, told.thread(), l) {
+			return false
+		}
+		if err := told.do(ctx, l); err != nil {
+			n.opts.Log.InfoContext(ctx, "a line was left out", "cause", err)
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// compose is the time that a line takes before it is there.
+func (n *Neighbourhood) compose(ctx context.Context, thread client.Thread, l line) bool {
+	switch {
+	case l.react != "" || l.undo != "":
+		return n.opts.Pause(ctx, between(800*time.Millisecond, 2500*time.Millisecond))
+	case !n.opts.Pause(ctx, between(time.Second, 4*time.Second)):
+		return false
+	}
+	return n.typing(ctx, l.who, thread.Stream(), l.text)
+}
+
+// typing shows that somebody types, for as long as the text takes.
+func (n *Neighbourhood) typing(ctx context.Context, who name, stream gotong.Stream, text string) bool {
+	const keys = 30 // a second
+	p := n.people[who]
+	for left := min(utf8.RuneCountInString(text), 6*keys); left > 0; left -= 3 * keys {
+		p.mu.Lock()
+		conn := p.conn
+		p.mu.Unlock()
+		if conn != nil {
+			conn.Signal(stream, "typing")
+		}
+		if !n.opts.Pause(ctx, time.Duration(min(left, 3*keys))*time.Second/keys) {
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// ear is what a neighbour hears.
+type ear struct {
+	n      *Neighbourhood
+	person *person
+	conn   *client.Conn
+	heard  chan client.Event // the newest; older ones make room
+	asked  chan client.Event // of who is no neighbour; for the host
+}
+
+// ear connects a person to both threads.
+func (n *Neighbourhood) ear(p *person) *ear {
+	e := &ear{n: n, person: p, heard: make(chan client.Event, 1), asked: make(chan client.Event, 4)}
+	e.conn = p.client.NewConn(client.ConnOptions{
+		Handle: e.handle,
+		OnEnded: func(end *client.Ended) error { // removed from one thread: the other goes on
+			n.opts.Log.Info("a neighbour follows a thread no longer", "cause", end.Error())
+			return nil
+		},
+	})
+	err := errors.Join(e.conn.Subscribe(n.Public.Stream(), client.Now), e.conn.Subscribe(n.Private.Stream(), client.Now))
+	if err != nil { // names that the server gave
+		n.opts.Log.Warn("a neighbour cannot follow", "cause", err)
+	}
+	p.mu.Lock()
+	p.conn = e.conn
+	p.mu.Unlock()
+	return e
+}
+
+func (e *ear) handle(ev client.Event) error {
+	if ev.Type != "message.posted" || ev.Actor.UserID == e.person.auth.UserID {
+		return nil
+	}
+	select {
+	case <-e.heard:
+	default:
+	}
+	e.heard <- ev // the only sender
+	if e.person.name == host && !e.n.known[ev.Actor.UserID] {
+		select {
+		case e.asked <- ev:
+		default: // so much at once is nothing to answer one by one
+		}
+	}
+	return nil
+}
+
+// read marks as read what was heard, a while later.
+func (e *ear) read(ctx context.Context) {
+	for {
+		var ev client.Event
+		select {
+		case ev = <-e.heard:
+		case <-ctx.Done():
+			return
+		}
+		if !e.n.opts.Pause(ctx, between(time.Second, 6*time.Second)) {
+			return
+		}
+		if _, err := e.person.client.MarkRead(ctx, ev.Stream.ID(), ev.ID); err != nil {
+			e.n.opts.Log.InfoContext(ctx, "a message was not marked as read", "cause", err)
+		}
+	}
+}
+
+// answer answers who is no neighbour.
+func (e *ear) answer(ctx context.Context) {
+	for {
+		var ev client.Event
+		select {
+		case ev = <-e.asked:
+		case <-ctx.Done():
+			return
+		}
+		var said struct {
+			Body     string `json:"body"`
+			SentAtMS int64  `json:"sent_at_ms"`
+		}
+		if ev.Decode(&said) != nil || said.SentAtMS != 0 || said.Body == "" {
+			continue // imported, or taken back already
+		}
+		text := answer(ev.Actor.Name, said.Body)
+		if !e.n.opts.Pause(ctx, between(time.Second, 2*time.Second)) || !e.n.typing(ctx, host, ev.Stream, text) {
+			return
+		}
+		if _, err := e.person.client.Send(ctx, ev.Stream.ID(), client.NewMessage{Body: text, ReplyTo: ev.ID}); err != nil {
+			e.n.opts.Log.InfoContext(ctx, "an answer was left unsaid", "cause", err)
+		}
+	}
+}
