@@ -116,16 +116,20 @@ func (r *SignUp) raw() []byte {
 func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (uint64, error) {
 	hash := ""
 	for range maxTries {
-		a, version, err := s.account(ctx, userID)
+		// In this order: a register is written before its account, so an
+		// account that is there by now and still has none has no password.
+		_, known, err := s.standing(ctx, userID)
 		if err != nil {
 			return 0, err
 		}
-		if a.Hash != "" {
+		a, version, err := s.account(ctx, userID)
+		switch {
+		case err != nil:
+			return 0, err
+		case a.Hash != "":
 			return version, s.sameSignUp(ctx, a, r)
-		}
-		// Without a register, an account that is in the log has no password.
-		if _, known, err := s.standing(ctx, userID); err != nil || known {
-			return 0, errOr(err, reused())
+		case known:
+			return 0, reused()
 		}
 		if hash == "" {
 			if hash, err = s.passwords.Hash(ctx, r.Pass); err != nil {

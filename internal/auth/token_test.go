@@ -357,3 +357,18 @@ func TestPublishedKeys(t *testing.T) {
 		t.Errorf("unknown kids made %d requests", n)
 	}
 }
+
+// The library checks the type of a key too; the pin must hold without it.
+func TestAPinHoldsByItself(t *testing.T) {
+	p := pinned{alg: "RS256", key: []byte("x")}
+	for _, method := range []jwt.SigningMethod{
+		jwt.SigningMethodHS256, jwt.SigningMethodPS256, jwt.SigningMethodRS512, jwt.SigningMethodNone,
+	} {
+		if _, err := p.of(&jwt.Token{Method: method}); err == nil {
+			t.Errorf("%s was taken", method.Alg())
+		}
+	}
+	if _, err := p.of(&jwt.Token{Method: jwt.SigningMethodRS256}); err != nil {
+		t.Error(err)
+	}
+}

@@ -37,6 +37,24 @@ func (c *counted) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 	return c.Store.Load(ctx, need)
 }
 
+// gathering lets nobody write a ticket's register before all have read it.
+type gathering struct {
+	Store
+	missing atomic.Int64
+	all     chan struct{}
+}
+
+func (g *gathering) Register(ctx context.Context, key gotong.Key) (store.Register, error) {
+	reg, err := g.Store.Register(ctx, key)
+	if key.Collection == ticketsName {
+		if g.missing.Add(-1) == 0 {
+			close(g.all)
+		}
+		<-g.all
+	}
+	return reg, err
+}
+
 // countedHouse is a house whose reads are counted.
 func countedHouse(tb testing.TB) (*house, *counted) {
 	tb.Helper()
