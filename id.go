@@ -33,7 +33,7 @@ func splitMilli(at Instant) (milli, micro uint64) {
 func (id EventID) At() Instant {
 	head := binary.BigEndian.Uint64(id[0:8])
 	milli, frac := head>>16, head&0x0fff
-	return Instant(milli*1000 + (frac*1000+4095)/4096) //nolint:gosec // 48 bits of ms fit
+	return Instant(milli*1000 + (frac*1000+4095)/4096)
 }
 
 // Compare orders ids as their bytes, which is the order of their instants.

@@ -25,6 +25,7 @@ func BenchmarkEngine(b *testing.B) {
 	stores := map[string]func(*testing.B) engine.Store{
 		"memory": func(*testing.B) engine.Store { return memory.New("", memory.Options{Now: now}) },
 		"sqlite": func(b *testing.B) engine.Store {
+			b.Helper()
 			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"),
 				sqlite.Options{Collections: store.Collections(kinds), Now: now})
 			if err != nil {
@@ -49,6 +50,7 @@ func BenchmarkEngine(b *testing.B) {
 }
 
 func postAll(b *testing.B, s engine.Store, kinds []gotong.Kind, now func() gotong.Instant, callers, threads int) {
+	b.Helper()
 	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(kinds), Now: now})
 	defer func() { _ = e.Close(context.Background()) }()
 	owner := gotong.Actor{UserID: "owner", Role: gotong.RoleUser}

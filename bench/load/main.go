@@ -41,7 +41,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	r := &run{ctx: ctx, length: *seconds, clients: *clients, profile: *profile}
-	for _, name := range strings.Split(*only, ",") {
+	for name := range strings.SplitSeq(*only, ",") {
 		scenario, ok := scenarios[name]
 		if !ok {
 			exit(fmt.Errorf("there is no scenario %q", name))

@@ -56,7 +56,7 @@ type server struct {
 
 // run is one call of the command.
 type run struct {
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // of the whole call
 	length  time.Duration
 	clients int
 	profile string
@@ -74,7 +74,7 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(r.ctx, self, "server", dir) //nolint:gosec // ourselves
+	cmd := exec.CommandContext(r.ctx, self, "server", dir)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {

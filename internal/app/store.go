@@ -26,7 +26,7 @@ func openStore(
 	}
 	switch u.Scheme {
 	case "memory":
-		return memory.New("", memory.Options{Now: now}), []string{"A store in memory: nothing survives this process."}, nil
+		return memory.New("", memory.Options{Now: now}), []string{"a store in memory: nothing survives this process"}, nil
 	case "sqlite":
 		path := filepath.FromSlash(u.Host + u.Path + u.Opaque)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
@@ -35,6 +35,6 @@ func openStore(
 		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: store.Collections(kinds), Now: now})
 		return s, made, err
 	default:
-		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH or memory:", u.Scheme)
+		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, or memory: for a trial", u.Scheme)
 	}
 }

@@ -18,7 +18,7 @@ const (
 
 // task is one command on its way.
 type task struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // it waits in a queue for whoever runs the lane
 	cmd    gotong.Command
 	done   func(gotong.Receipt, error)
 	lane   *lane
