@@ -28,6 +28,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/alecthomas/kong"
 )
 
 // The two environments.
@@ -36,39 +38,48 @@ const (
 	Production  = "production"
 )
 
+// Groups are the titles under which the help shows the keys.
+var Groups = []kong.Group{
+	{Key: "place", Title: "Where it listens and what it keeps:"},
+	{Key: "edge", Title: "Browsers and proxies:"},
+	{Key: "accounts", Title: "Accounts and tokens:"},
+	{Key: "limits", Title: "Limits:"},
+	{Key: "telemetry", Title: "Logs and traces:"},
+}
+
 // Config is every key. The tag secret marks what is never shown and may be
 // read from a file named by GOTONG_…_FILE.
 type Config struct {
-	File string `name:"config" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
+	File string `name:"config" group:"place" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
 
-	Env       string `name:"env" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
-	Addr      string `name:"addr" help:"Where the API listens." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	AdminAddr string `name:"admin-addr" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
-	Data      string `name:"data" help:"Directory for everything that is kept." default:"gotong-data" placeholder:"DIR" type:"path"`
-	Store     string `name:"store" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
-	Redis     string `name:"redis" help:"Redis URL for wake-ups between nodes; not in this version." placeholder:"URL" secret:""`
+	Env       string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
+	Addr      string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
+	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
+	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" placeholder:"DIR" type:"path"`
+	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
+	Redis     string `name:"redis" group:"place" help:"Redis URL for wake-ups between nodes; not in this version." placeholder:"URL" secret:""`
 
-	AllowedOrigins []string `name:"allowed-origins" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
-	TrustedProxies []string `name:"trusted-proxies" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
+	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
 
-	SigningKey      string        `name:"signing-key" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
-	JWTKeys         []JWTKey      `name:"jwt-keys" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
-	AccessTokenLife time.Duration `name:"access-token-life" help:"How long an access token is good, 15m to 60m." default:"30m"`
-	RefreshLife     time.Duration `name:"refresh-token-life" help:"How long a session lives without being used." default:"720h"`
-	PasswordHashes  int           `name:"password-hashes" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
+	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
+	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
+	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is good, 15m to 60m." default:"30m"`
+	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a session lives without being used." default:"720h"`
+	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
 
-	UserRate     float64 `name:"user-rate" help:"Requests and commands of one user per second, sustained." default:"50"`
-	UserBurst    int     `name:"user-burst" help:"Requests and commands of one user at once." default:"100"`
-	AddressRate  float64 `name:"address-rate" help:"Requests of one address per second, sustained." default:"200"`
-	AddressBurst int     `name:"address-burst" help:"Requests of one address at once." default:"400"`
-	MaxSessions  int     `name:"max-sessions" help:"Open realtime connections of this node." default:"20000"`
+	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests and commands of one user per second, sustained." default:"50"`
+	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests and commands of one user at once." default:"100"`
+	AddressRate  float64 `name:"address-rate" group:"limits" help:"Requests of one address per second, sustained." default:"200"`
+	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address at once." default:"400"`
+	MaxSessions  int     `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
 
-	ShutdownGrace time.Duration `name:"shutdown-grace" help:"How long requests in flight may take at the end." default:"10s"`
+	ShutdownGrace time.Duration `name:"shutdown-grace" group:"limits" help:"How long requests in flight may take at the end." default:"10s"`
 
-	LogLevel     string  `name:"log-level" help:"One of ${enum}." enum:"debug,info,warn,error" default:"info"`
-	LogFormat    string  `name:"log-format" help:"One of ${enum}." enum:"json,text" default:"json"`
-	OTelEndpoint string  `name:"otel-endpoint" help:"Base URL of an OTLP/HTTP collector for traces; OTEL_EXPORTER_OTLP_ENDPOINT is read too." placeholder:"URL" alsoenv:"OTEL_EXPORTER_OTLP_ENDPOINT" secret:""`
-	OTelSample   float64 `name:"otel-sample" help:"Share of traces that are recorded, above 0 up to 1." default:"1"`
+	LogLevel     string  `name:"log-level" group:"telemetry" help:"One of ${enum}." enum:"debug,info,warn,error" default:"info"`
+	LogFormat    string  `name:"log-format" group:"telemetry" help:"One of ${enum}." enum:"json,text" default:"json"`
+	OTelEndpoint string  `name:"otel-endpoint" group:"telemetry" help:"Base URL of an OTLP/HTTP collector for traces; OTEL_EXPORTER_OTLP_ENDPOINT is read too." placeholder:"URL" alsoenv:"OTEL_EXPORTER_OTLP_ENDPOINT" secret:""`
+	OTelSample   float64 `name:"otel-sample" group:"telemetry" help:"Share of traces that are recorded, above 0 up to 1." default:"1"`
 }
 
 // StoreURL is the store's address: by default the SQLite file gotong.db in the
