@@ -1,0 +1,232 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/store/storetest"
+	zombiezen "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// What a post is here: a body of some 110 characters, in a thread, by one of 64
+// people, with a request id that sorts by time.
+const postBody = "Halo semua, besok kita kerja bakti membersihkan selokan jam tujuh pagi di depan balai RW. Bawa cangkul ya."
+
+// load is one setting of both benchmarks.
+type load struct{ batch, streams int }
+
+var loads = []load{{1, 1}, {64, 1}, {64, 8}, {64, 64}, {200, 1}, {200, 64}}
+
+func (l load) name() string { return fmt.Sprintf("batch=%d/threads=%d", l.batch, l.streams) }
+
+// posts makes commits of one event each, batch by batch.
+type posts struct {
+	maker *storetest.Maker
+	load  load
+	n     int
+}
+
+func (p *posts) next(batch []store.Commit) {
+	for i := range batch {
+		p.n++
+		batch[i] = p.maker.Next(storetest.Draft{
+			Stream: gotong.Stream("thread/019ab697-e800-7000-80e6-" + fmt.Sprintf("%012d", p.n%p.load.streams)),
+			Home:   "group/ent-rt05", Actor: fmt.Sprintf("019ab697-e800-7000-8000-%012d", p.n%64), Events: 1, Body: postBody,
+			RequestID: gotong.NewEventID(gotong.Instant(1_764_000_000_000_000+p.n), uint64(p.n)*0x9e3779b97f4a7c15).String(),
+			At:        gotong.Instant(1_764_000_000_000_000 + p.n),
+		})
+	}
+}
+
+// meter adds up what the calls of one writer take, and nothing else.
+type meter struct {
+	write     func([]store.Commit)
+	posts     posts
+	took, cpu time.Duration
+}
+
+func newMeter(l load, epoch gotong.Epoch, write func([]store.Commit)) *meter {
+	m := &meter{write: write, posts: posts{maker: storetest.NewMaker(epoch), load: l}}
+	for range l.streams { // so that no thread has to be made later
+		m.batch()
+	}
+	m.took, m.cpu = 0, 0
+	return m
+}
+
+func (m *meter) batch() {
+	batch := make([]store.Commit, m.posts.load.batch)
+	m.posts.next(batch)
+	from, cpu := time.Now(), cpuTime()
+	m.write(batch)
+	m.took, m.cpu = m.took+time.Since(from), m.cpu+cpuTime()-cpu
+}
+
+// run measures n posts and reports them.
+func (m *meter) run(b *testing.B) {
+	b.ResetTimer()
+	n := 0
+	for ; n < b.N; n += m.posts.load.batch {
+		m.batch()
+	}
+	b.ReportMetric(float64(n)/m.took.Seconds(), "commits/s")
+	b.ReportMetric(float64(m.cpu.Microseconds())/float64(n), "cpu-µs/commit")
+	b.ReportMetric(0, "ns/op")
+}
+
+func cpuTime() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkSQLiteStore is Store.Commit: every promise of the port.
+func BenchmarkSQLiteStore(b *testing.B) {
+	for _, l := range loads {
+		b.Run(l.name(), func(b *testing.B) { openStore(b, l).run(b) })
+	}
+}
+
+// BenchmarkBareSQLite is the limit: the same rows by the same driver in the
+// same tables and files, without the port, its checks and its caches. A write
+// is a row of a table or an entry of an index.
+func BenchmarkBareSQLite(b *testing.B) {
+	for _, l := range loads {
+		b.Run(l.name(), func(b *testing.B) {
+			m, w := openBare(b, l)
+			m.run(b)
+			b.ReportMetric(float64(w.writes)/float64(w.posts), "writes/commit")
+		})
+	}
+}
+
+// BenchmarkSQLiteRatio takes turns between the store and the limit, batch by
+// batch, so that what disturbs the machine disturbs both: the part of the
+// limit's speed that the store reaches, in time and in CPU.
+func BenchmarkSQLiteRatio(b *testing.B) {
+	for _, l := range loads {
+		b.Run(l.name(), func(b *testing.B) {
+			s := openStore(b, l)
+			bare, _ := openBare(b, l)
+			b.ResetTimer()
+			for n := 0; n < b.N; n += l.batch {
+				s.batch()
+				bare.batch()
+			}
+			b.ReportMetric(bare.took.Seconds()/s.took.Seconds(), "of-limit")
+			b.ReportMetric(bare.cpu.Seconds()/s.cpu.Seconds(), "of-limit-cpu")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+func openStore(b *testing.B, l load) *meter {
+	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = s.Close() })
+	return newMeter(l, s.Epoch(), func(batch []store.Commit) {
+		out, err := s.Commit(context.Background(), batch)
+		if err != nil || out[len(out)-1].Status != store.Committed {
+			b.Fatal(out, err)
+		}
+	})
+}
+
+// bare writes rows of the store's own schema, which Open has made.
+type bare struct {
+	tb            testing.TB
+	db            *zombiezen.Conn
+	streams       map[gotong.Stream]int64
+	position      int64
+	writes, posts int
+}
+
+func openBare(b *testing.B, l load) (*meter, *bare) {
+	path := filepath.Join(b.TempDir(), "bare.db")
+	s, err := sqlite.Open(b.Context(), path, sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		b.Fatal(err)
+	}
+	db, err := zombiezen.OpenConn(path, zombiezen.OpenReadWrite)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, q := range []string{"PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000", "PRAGMA cache_size = -65536"} {
+		if err := sqlitex.ExecuteTransient(db, q, nil); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	w := &bare{tb: b, db: db, streams: map[gotong.Stream]int64{}}
+	m := newMeter(l, "bare", w.write)
+	w.writes, w.posts = 0, 0
+	return m, w
+}
+
+func (w *bare) run(sql string, args ...any) {
+	stmt, err := w.db.Prepare(sql)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	for i, arg := range args {
+		switch v := arg.(type) {
+		case int64:
+			stmt.BindInt64(i+1, v)
+		case string:
+			stmt.BindText(i+1, v)
+		case []byte:
+			stmt.BindBytes(i+1, v)
+		}
+	}
+	if _, err := stmt.Step(); err != nil {
+		w.tb.Fatal(err)
+	}
+	if err := stmt.Reset(); err != nil {
+		w.tb.Fatal(err)
+	}
+}
+
+func (w *bare) write(batch []store.Commit) {
+	w.run("BEGIN IMMEDIATE")
+	last := map[gotong.Stream]*store.Event{}
+	for i := range batch {
+		c := &batch[i]
+		e := &c.Events[0]
+		last[e.Stream] = e
+		no := w.streams[e.Stream]
+		if no == 0 {
+			no = int64(len(w.streams) + 1)
+			w.streams[e.Stream] = no
+			w.run("INSERT INTO streams VALUES (?, ?, ?, ?, 0, zeroblob(32), 0, 0)", no, string(e.Stream), string(c.Home), int64(e.Partition))
+		}
+		w.position++
+		w.run("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+			no<<32|int64(e.Seq), int64(e.Partition), w.position, e.ID[:], e.Type, int64(e.At), string(e.Audience), int64(e.Count),
+			string(e.Data), string(e.Content), e.DataSalt[:], e.ContentSalt[:], e.ContentCommit[:], e.Prev[:], e.Chain[:])
+		w.run("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", c.Request.RequestID, no, c.Request.Actor,
+			c.Salt, c.Fingerprint, int64(e.Partition), w.position, int64(e.Seq), int64(e.Seq), int64(c.At))
+	}
+	for stream, e := range last {
+		w.run("UPDATE streams SET home = ?, partition = ?, seq = ?, chain = ?, at = ?, count = ? WHERE no = ?",
+			"group/ent-rt05", int64(e.Partition), int64(e.Seq), e.Chain[:], int64(e.At), int64(e.Count), w.streams[stream])
+	}
+	w.run("INSERT OR REPLACE INTO partitions VALUES (?, ?)", int64(batch[0].Events[0].Partition), w.position)
+	w.run("COMMIT")
+	w.writes += 3*len(batch) + len(last) + 1
+	w.posts += len(batch)
+}
