@@ -54,6 +54,7 @@ type NewMessage struct {
 // Range says which messages of a thread are asked for; the zero Range is the
 // newest ones. Messages come in ascending order, whatever the range.
 type Range struct {
+	FromStart bool // from the first message on
 	AfterSeq  uint64
 	BeforeSeq uint64
 	SinceMS   int64 // with SinceID: after this (created_at_ms, message_id)
@@ -73,6 +74,9 @@ type Messages struct {
 // Messages reads history, as edits and deletions have left it.
 func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messages, error) {
 	q := url.Values{}
+	if r.FromStart {
+		q.Set("after_seq", "0")
+	}
 	setNumber(q, "after_seq", r.AfterSeq)
 	setNumber(q, "before_seq", r.BeforeSeq)
 	setNumber(q, "min_seq", r.MinSeq)

@@ -100,7 +100,7 @@ func (c *Conn) placed(ctx context.Context, token string) ([][]gotong.Stream, err
 	case <-c.change:
 	default:
 	}
-	for _, start := range []bool{true, false} {
+	for _, start := range [...]bool{true, false} {
 		for group := range slices.Chunk(c.unplaced(start), gotong.MaxCursors) {
 			cursor := ""
 			if start {
@@ -108,10 +108,11 @@ func (c *Conn) placed(ctx context.Context, token string) ([][]gotong.Stream, err
 			}
 			a, err := c.poll(ctx, token, group, cursor, 0)
 			if err == nil {
-				err = c.begin(group, a)
+				a.Frames = slices.DeleteFunc(a.Frames, isEvents)
+				err = c.take(a) // it may end streams
 			}
 			if err == nil {
-				err = c.take(a)
+				err = c.begin(group, start, a)
 			}
 			if err != nil {
 				if err = c.isolate(ctx, token, group, err); !errors.Is(err, errChanged) {
@@ -140,22 +141,19 @@ func (c *Conn) unplaced(start bool) []gotong.Stream {
 	return names
 }
 
-// begin places streams where a poll says that they begin: before its first
-// frame of them, or where it stands if it has none.
-func (c *Conn) begin(group []gotong.Stream, a *answer) error {
+func isEvents(raw json.RawMessage) bool {
+	f, err := decodeFrame(raw)
+	return err == nil && f.Op == "events"
+}
+
+// begin places streams: those that begin now where the answer stands, those
+// from the start before the first event, because what a reader may not see is
+// covered without content. The frames of the answer are left: asking again
+// from a known place is the same as after any cut.
+func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	cursors, err := gotong.ParseCursors(a.Cursor)
 	if err != nil {
 		return errProtocol("a poll without a cursor")
-	}
-	first := make(map[gotong.Stream]uint64)
-	for _, raw := range a.Frames {
-		f, err := decodeFrame(raw)
-		if err != nil {
-			return err
-		}
-		if _, ok := first[f.Stream]; f.Op == "events" && !ok {
-			first[f.Stream] = f.From
-		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -164,10 +162,15 @@ func (c *Conn) begin(group []gotong.Stream, a *answer) error {
 		if s == nil || s.placed || !slices.Contains(group, entry.Stream) {
 			continue
 		}
-		if from, ok := first[entry.Stream]; ok {
-			entry.Cursor.Seq = from
+		if start {
+			entry.Cursor.Seq = 0
 		}
 		s.place(entry.Cursor)
+	}
+	for _, name := range group {
+		if s := c.subs[name]; s != nil && !s.placed {
+			return errProtocol("a stream that begins nowhere")
+		}
 	}
 	return nil
 }
