@@ -21,6 +21,23 @@ func (w *World) refusal(cmd gotong.Command, err error) error {
 	return err
 }
 
+func same(a, b error) bool {
+	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
+}
+
+// Fields is the names of the fields that an error complains of.
+func Fields(err error) []string {
+	var e *gotong.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	var names []string
+	for _, f := range e.Fields {
+		names = append(names, f.Field)
+	}
+	return names
+}
+
 // project runs the projection of one event on the state that the command
 // needed, twice, and once with the event as the log gives it back.
 func (w *World) project(kind gotong.Kind, l *loaded, e gotong.Event, r row) []gotong.Change {

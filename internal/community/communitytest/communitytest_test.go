@@ -2,6 +2,7 @@ package communitytest_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,11 +51,11 @@ func lampKind() gotong.Kind {
 		Project: func(s gotong.State, e gotong.Event) []gotong.Change {
 			l, _ := gotong.Doc[lamp](s, lampKey(s.Stream))
 			d, _ := e.Data.(pressed)
-			by := append(l.By[:len(l.By):len(l.By)], e.Actor.UserID)
+			by := slices.Concat(l.By, []string{e.Actor.UserID})
 			return []gotong.Change{{Key: lampKey(s.Stream), Doc: lamp{On: d.On, Presses: l.Presses + 1, By: by}}}
 		},
 		AccessNeeds: func(s gotong.State, _ gotong.Reader) []gotong.Ref { return refs(s.Stream) },
-		Access: func(s gotong.State, r gotong.Reader) gotong.Grant {
+		Access: func(s gotong.State, _ gotong.Reader) gotong.Grant {
 			if l, _ := gotong.Doc[lamp](s, lampKey(s.Stream)); !l.On {
 				return gotong.Grant{}
 			}

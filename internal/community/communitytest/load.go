@@ -1,11 +1,11 @@
 package communitytest
 
 import (
-	"bytes"
 	"encoding/json"
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"gotong.dev/gotong"
 )
@@ -63,7 +63,7 @@ func (w *World) Doc(k gotong.Key) any {
 func (w *World) Keys(collection, owner string) []gotong.Key {
 	keys := slices.Collect(maps.Keys(w.docs))
 	keys = slices.DeleteFunc(keys, func(k gotong.Key) bool { return k.Collection != collection || k.Owner != owner })
-	slices.SortFunc(keys, func(a, b gotong.Key) int { return bytes.Compare([]byte(a.Name), []byte(b.Name)) })
+	slices.SortFunc(keys, func(a, b gotong.Key) int { return strings.Compare(a.Name, b.Name) })
 	return keys
 }
 

@@ -54,12 +54,17 @@ func Run(t T, kinds ...gotong.Kind) *World {
 	return w
 }
 
-// User, Moderator and Admin are actors with these platform roles; System is
-// the server itself.
-func User(id string) gotong.Actor      { return gotong.Actor{UserID: id, Role: gotong.RoleUser} }
-func Moderator(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleModerator} }    //nolint:revive // see User
-func Admin(id string) gotong.Actor     { return gotong.Actor{UserID: id, Role: gotong.RoleAdmin} }        //nolint:revive // see User
-func System() gotong.Actor             { return gotong.Actor{UserID: "system", Role: gotong.RoleSystem} } //nolint:revive // see User
+// User is an actor without special rights.
+func User(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleUser} }
+
+// Moderator is an actor who moderates the platform.
+func Moderator(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleModerator} }
+
+// Admin is an actor who administers the platform.
+func Admin(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleAdmin} }
+
+// System is the server itself.
+func System() gotong.Actor { return gotong.Actor{UserID: "system", Role: gotong.RoleSystem} }
 
 // Now is the world's clock; it moves a millisecond with each command.
 func (w *World) Now() gotong.Instant { return w.now }
@@ -163,7 +168,7 @@ func (w *World) decide(kind gotong.Kind, cmd gotong.Command) (gotong.Decision, e
 	first, second := w.load(cmd.Stream, needs), w.load(cmd.Stream, needs)
 	decision, err := kind.Decide(first.strict("Decide of "+cmd.Type), cmd)
 	again, errAgain := kind.Decide(second.strict("Decide of "+cmd.Type), cmd)
-	if !reflect.DeepEqual(decision, again) || !reflect.DeepEqual(err, errAgain) {
+	if !reflect.DeepEqual(decision, again) || !same(err, errAgain) {
 		w.t.Fatalf("%s: Decide is not deterministic: %+v %v, then %+v %v", cmd.Type, decision, err, again, errAgain)
 	}
 	first.unchanged("Decide of " + cmd.Type)

@@ -158,7 +158,7 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	case target == Admin && r.group.Leaders == 1:
 		return gotong.Reject(gotong.CodeConflict, "The last admin cannot be removed.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvRemoved, Data: Gone{c.UserID}})
+		return gotong.Accept(gotong.Fact{Type: EvRemoved, Data: Gone(c)})
 	}
 }
 

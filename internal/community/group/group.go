@@ -63,7 +63,7 @@ type Group struct {
 }
 
 // GroupKey is the key of a group's document.
-func GroupKey(id string) gotong.Key { return gotong.Key{Collection: Groups, Owner: id} }
+func GroupKey(id string) gotong.Key { return gotong.Key{Collection: Groups, Owner: id} } //nolint:revive // one of a family with MemberKey
 
 // MemberKey is the key of a membership.
 func MemberKey(id, userID string) gotong.Key {

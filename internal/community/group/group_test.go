@@ -1,7 +1,7 @@
 package group_test
 
 import (
-	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,14 +93,8 @@ func TestShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := tc.cmd.(gotong.Validator).Validate()
-			var fields []string
-			if e, is := err.(*gotong.Error); is {
-				for _, f := range e.Fields {
-					fields = append(fields, f.Field)
-				}
-			}
-			if !reflect.DeepEqual(fields, tc.fields) {
-				t.Fatalf("got %v (%v), want %v", fields, err, tc.fields)
+			if got := communitytest.Fields(err); !slices.Equal(got, tc.fields) || (err == nil) != (tc.fields == nil) {
+				t.Fatalf("got %v (%v), want %v", got, err, tc.fields)
 			}
 		})
 	}

@@ -2,7 +2,7 @@ package thread
 
 import "gotong.dev/gotong"
 
-// Signals that members may send: that they are writing.
+// SignalTyping is the signal that members may send: they are writing.
 const SignalTyping = "typing"
 
 // Kind is the rules of threads.

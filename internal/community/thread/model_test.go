@@ -378,6 +378,7 @@ func start(t *rapid.T, home bool) *trial {
 }
 
 func modelled(t *testing.T, home bool) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		t := start(rt, home)
 		var earlier []communitytest.Snapshot

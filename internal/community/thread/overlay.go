@@ -1,6 +1,7 @@
 package thread
 
 import (
+	"maps"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -39,9 +40,7 @@ func (o Overlay) reactions() int {
 // react is the overlay after a reaction; the old one stays as it was.
 func (o Overlay) react(emoji, userID string, on bool) Overlay {
 	all := make(map[string][]string, len(o.Reactions)+1)
-	for e, users := range o.Reactions {
-		all[e] = users
-	}
+	maps.Copy(all, o.Reactions)
 	users := slices.DeleteFunc(slices.Clone(all[emoji]), func(id string) bool { return id == userID })
 	if on {
 		users = append(users, userID)

@@ -124,7 +124,7 @@ type Member struct {
 func (m Member) MutedAt(at gotong.Instant) bool { return at.Milli() < m.MuteUntilMS }
 
 // ThreadKey is the key of a thread's document.
-func ThreadKey(id string) gotong.Key { return gotong.Key{Collection: Threads, Owner: id} }
+func ThreadKey(id string) gotong.Key { return gotong.Key{Collection: Threads, Owner: id} } //nolint:revive // one of a family with MemberKey
 
 // MemberKey is the key of a member's document.
 func MemberKey(id, userID string) gotong.Key {

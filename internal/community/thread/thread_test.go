@@ -260,6 +260,7 @@ func TestBorrowedMembers(t *testing.T) {
 }
 
 func borrowed(t *testing.T, w *world, p thread.Privacy) {
+	t.Helper()
 	until := w.Now().Milli() + 60_000
 	stranger := gotong.CodeNotFound
 	if p == thread.Public {

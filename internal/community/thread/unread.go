@@ -103,5 +103,5 @@ func Unread(mark, last uint64, visible []Ordinals, deleted iter.Seq[uint64]) int
 			}
 		}
 	}
-	return int(min(total, MaxUnread)) //nolint:gosec // at most 999
+	return int(min(total, MaxUnread))
 }

@@ -110,9 +110,9 @@ func unread(t *testing.T, w *world, a gotong.Actor, mark uint64) int {
 }
 
 func TestUnreadInAThread(t *testing.T) {
-	for name, make := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
+	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
-			c := make(t, thread.FromJoin)
+			c := begin(t, thread.FromJoin)
 			w := c.world
 			post(w, ani, "1")
 			w.Do(ani, s, thread.SetHistory{Policy: thread.All})

@@ -37,6 +37,7 @@ type comings struct {
 }
 
 func own(t *testing.T, h thread.Policy) comings {
+	t.Helper()
 	w := communitytest.Run(t, thread.Kind(), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: h})
 	return comings{
@@ -48,6 +49,7 @@ func own(t *testing.T, h thread.Policy) comings {
 }
 
 func home(t *testing.T, h thread.Policy) comings {
+	t.Helper()
 	w := communitytest.Run(t, thread.Kind(), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
 	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Private, History: h, Members: thread.Home})
@@ -60,17 +62,18 @@ func home(t *testing.T, h thread.Policy) comings {
 }
 
 func TestVisibility(t *testing.T) {
-	for name, make := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
+	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
-			t.Run("all", func(t *testing.T) { everything(t, make(t, thread.All)) })
-			t.Run("from join", func(t *testing.T) { fromJoin(t, make(t, thread.FromJoin)) })
-			t.Run("changing", func(t *testing.T) { changing(t, make(t, thread.FromJoin)) })
-			t.Run("removal", func(t *testing.T) { removal(t, make(t, thread.All)) })
+			t.Run("all", func(t *testing.T) { everything(t, begin(t, thread.All)) })
+			t.Run("from join", func(t *testing.T) { fromJoin(t, begin(t, thread.FromJoin)) })
+			t.Run("changing", func(t *testing.T) { changing(t, begin(t, thread.FromJoin)) })
+			t.Run("removal", func(t *testing.T) { removal(t, begin(t, thread.All)) })
 		})
 	}
 }
 
 func everything(t *testing.T, c comings) {
+	t.Helper()
 	post(c.world, ani, "1")
 	want(t, c.world, citra)
 	c.add()
@@ -84,6 +87,7 @@ func everything(t *testing.T, c comings) {
 }
 
 func fromJoin(t *testing.T, c comings) {
+	t.Helper()
 	post(c.world, ani, "1")
 	c.add()
 	want(t, c.world, citra)
@@ -100,6 +104,7 @@ func fromJoin(t *testing.T, c comings) {
 
 // The policy of the moment of the commit holds for ever.
 func changing(t *testing.T, c comings) {
+	t.Helper()
 	w := c.world
 	post(w, ani, "closed 1")
 	w.Do(ani, s, thread.SetHistory{Policy: thread.All})
@@ -120,6 +125,7 @@ func changing(t *testing.T, c comings) {
 // Contract D13: no event of the thread at a position at or beyond the
 // removal's, not the removal itself.
 func removal(t *testing.T, c comings) {
+	t.Helper()
 	w := c.world
 	c.add()
 	post(w, ani, "1")

@@ -27,7 +27,7 @@ type User struct {
 }
 
 // UserKey is the key of an account's document.
-func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} }
+func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} } //nolint:revive // as in the other kinds
 
 // StreamOf is the stream that this registration makes: its id is derived, so
 // that a retry makes no twin.

@@ -78,7 +78,7 @@ func TestRegisterShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := tc.cmd.Validate()
-			if e, is := err.(*gotong.Error); is != (tc.field != "") || is && e.Fields[0].Field != tc.field {
+			if (err == nil) != (tc.field == "") || err != nil && communitytest.Fields(err)[0] != tc.field {
 				t.Fatalf("got %v, want %q", err, tc.field)
 			}
 		})
