@@ -29,19 +29,20 @@ type server struct {
 	line  *line
 	done  chan struct{}
 
-	mu       sync.Mutex
-	rand     *rand.Rand
-	logs     map[gotong.Stream][]client.Event
-	grown    chan struct{} // closed and made anew when a log grows
-	acked    map[string]gotong.Receipt
-	bodies   map[string]string // of commands, by request id
-	subs     map[string]int    // subscribe frames and requests, by transport
-	sockets  int
-	tokens   map[string]bool // nil: any will do
-	revoked  map[gotong.Stream]bool
-	hidden   func(seq uint64) bool
-	faults   faults
-	requests []string
+	mu           sync.Mutex
+	rand         *rand.Rand
+	logs         map[gotong.Stream][]client.Event
+	grown        chan struct{} // closed and made anew when a log grows
+	acked        map[string]gotong.Receipt
+	bodies       map[string]string // of commands, by request id
+	subs         map[string]int    // subscribe frames and requests, by transport
+	sockets      int
+	unsubscribed int
+	tokens       map[string]bool // nil: any will do
+	revoked      map[gotong.Stream]bool
+	hidden       func(seq uint64) bool
+	faults       faults
+	requests     []string
 }
 
 // faults are what goes wrong, each with a chance of one in n; 0 is never.
@@ -463,3 +464,5 @@ func (c *cutConn) Close() error {
 	c.line.mu.Unlock()
 	return c.Conn.Close()
 }
+
+func newReader(s string) io.Reader { return strings.NewReader(s) }

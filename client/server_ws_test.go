@@ -127,6 +127,9 @@ func (p *wsPeer) take(b []byte) {
 	case "subscribe":
 		p.subscribe(f)
 	case "unsubscribe":
+		p.s.mu.Lock()
+		p.s.unsubscribed++
+		p.s.mu.Unlock()
 		p.mu.Lock()
 		p.list = slices.DeleteFunc(p.list, func(q *position) bool { return q.stream == f.Stream })
 		p.mu.Unlock()
