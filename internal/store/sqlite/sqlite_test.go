@@ -6,6 +6,7 @@ import (
 
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // place is an empty directory for a store.
@@ -17,3 +18,38 @@ func place(t *testing.T) storetest.Harness {
 }
 
 func TestStore(t *testing.T) { storetest.Run(t, place) }
+
+func opened(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path, Options{Collections: []string{"things"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { check(t, s.Close()) })
+	return s
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// outside runs SQL on the file as somebody with the sqlite3 shell would.
+func outside(t *testing.T, path, sql string) error {
+	t.Helper()
+	c, err := openConn(path)
+	check(t, err)
+	defer func() { check(t, c.db.Close()) }()
+	return sqlitex.ExecuteScript(c.db, sql, nil)
+}
+
+// commitOne commits a draft that has to be committed.
+func commitOne(t *testing.T, s *Store, m *storetest.Maker, d storetest.Draft) {
+	t.Helper()
+	out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+	if err != nil || out[0].Status != store.Committed {
+		t.Fatalf("%+v %v", out, err)
+	}
+}

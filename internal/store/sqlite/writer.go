@@ -108,14 +108,15 @@ type writer struct {
 	now         func() gotong.Instant
 	collections map[string]collection
 
-	heads     heads
-	dirty     map[gotong.Stream]*head // changed by this transaction
-	positions [gotong.Partitions]uint64
-	moved     [gotong.Partitions]bool
-	rows      int // written since the keeper was last woken
-	purged    gotong.Instant
-	erased    bool  // the WAL still holds erased content
-	failed    error // sticky
+	heads        heads
+	dirty        map[gotong.Stream]*head // changed by this transaction
+	positions    [gotong.Partitions]uint64
+	moved        [gotong.Partitions]bool
+	rows         int // written since the keeper was last woken
+	transactions int // begun
+	purged       gotong.Instant
+	erased       bool  // the WAL still holds erased content
+	failed       error // sticky
 }
 
 // write runs ops in one transaction and tells each how it went.
@@ -140,6 +141,7 @@ func (w *writer) write(ops []*op, k *keeper) {
 }
 
 func (w *writer) transact(ops []*op) error {
+	w.transactions++
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}

@@ -61,6 +61,11 @@ WHEN NOT (
 )
 BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
 
+-- INSERT OR REPLACE deletes without asking the triggers on DELETE.
+CREATE TRIGGER events_never_replaced BEFORE INSERT ON events
+WHEN EXISTS (SELECT 1 FROM events WHERE key = NEW.key)
+BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
 -- One row per commit, the idempotency record. request_id comes first in the key
 -- because ids that clients make sort by time: new rows then fall on one page.
 CREATE TABLE commits (
@@ -78,6 +83,10 @@ CREATE TABLE commits (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TRIGGER commits_never_deleted BEFORE DELETE ON commits
+BEGIN SELECT RAISE(ABORT, 'commits are append-only'); END;
+
+CREATE TRIGGER commits_never_replaced BEFORE INSERT ON commits
+WHEN EXISTS (SELECT 1 FROM commits WHERE request_id = NEW.request_id AND stream = NEW.stream AND actor = NEW.actor)
 BEGIN SELECT RAISE(ABORT, 'commits are append-only'); END;
 
 CREATE TRIGGER commits_only_blinded BEFORE UPDATE ON commits

@@ -1,0 +1,170 @@
+package sqlite
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+	"zombiezen.com/go/sqlite"
+)
+
+// TestAppendOnly: the database itself refuses to change the log.
+func TestAppendOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 2})
+	for _, sql := range []string{
+		"DELETE FROM events", "DELETE FROM commits",
+		"UPDATE events SET data = '{}'", "UPDATE events SET content = '{}'", "UPDATE events SET at = at + 1",
+		"UPDATE events SET erased = 1", "UPDATE events SET content = NULL, content_salt = NULL",
+		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1, chain = zeroblob(32)",
+		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1, key = key + 10",
+		"INSERT OR REPLACE INTO events SELECT key, partition, position, id, type, at, audience, count, '{}', content, data_salt, content_salt, content_commit, prev, chain, 0 FROM events",
+		"UPDATE commits SET last = 9", "UPDATE commits SET salt = zeroblob(32)",
+		"UPDATE commits SET salt = NULL, fingerprint = NULL, actor = 'x'",
+		"INSERT OR REPLACE INTO commits SELECT request_id, stream, actor, salt, fingerprint, partition, position, 7, 7, at FROM commits",
+	} {
+		if err := outside(t, path, sql); err == nil || !strings.Contains(err.Error(), "append-only") {
+			t.Errorf("%s: %v", sql, err)
+		}
+	}
+	for _, column := range columnsOf(t, s, "events") {
+		if column == "content" || column == "content_salt" || column == "erased" {
+			continue
+		}
+		for _, other := range []string{"-1", "'x'", "randomblob(32)"} { // the type that fits is among them
+			sql := fmt.Sprintf("UPDATE events SET content = NULL, content_salt = NULL, erased = 1, %s = %s WHERE key & 1", column, other)
+			if err := outside(t, path, sql); err == nil {
+				t.Errorf("column %s can be changed under the cover of an erasure", column)
+			}
+		}
+	}
+	check(t, outside(t, path, "UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE key = (1 << 32) | 2"))
+}
+
+func columnsOf(t *testing.T, s *Store, table string) (names []string) {
+	t.Helper()
+	check(t, s.read(t.Context(), func(c *conn) error {
+		return c.query("SELECT name FROM pragma_table_info(?)", func(row *sqlite.Stmt) error {
+			names = append(names, row.ColumnText(0))
+			return nil
+		}, table)
+	}))
+	return names
+}
+
+// TestCorruptEvent: a row that was changed under the store's feet is not handed
+// out; what is beside it still is.
+func TestCorruptEvent(t *testing.T) {
+	for name, change := range map[string]string{
+		"data":    "data = replace(data, 'u1', 'u2')",
+		"content": "content = '{\"body\":\"forged\"}'",
+		"at":      "at = at + 1",
+		"type":    "type = 'message.edited'",
+		"prev":    "prev = zeroblob(32)",
+		"chain":   "chain = zeroblob(32)",
+		"commit":  "content_commit = zeroblob(32)",
+		"hidden":  "content = NULL, content_salt = NULL, erased = 1, content_commit = zeroblob(32)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "gotong.db")
+			s := opened(t, path)
+			m := storetest.NewMaker(s.Epoch())
+			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+			check(t, outside(t, path, "DROP TRIGGER events_only_erased; UPDATE events SET "+change+" WHERE key & 0xffffffff = 2"))
+			_, err := s.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: "thread/a", To: 9}}})
+			if !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("Load: %v", err)
+			}
+			if _, err := s.ReadPartition(t.Context(), gotong.PartitionOf("thread/a"), 0, 9, 9); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("ReadPartition: %v", err)
+			}
+			snap, err := s.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: "thread/a", To: 1}}})
+			if err != nil || len(snap.Events[0]) != 1 {
+				t.Errorf("the good event: %v", err)
+			}
+		})
+	}
+}
+
+// TestErasedBytes: erased content is in none of the store's files, although
+// pages were split and rewritten around it before.
+func TestErasedBytes(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	const secret = "sangat-rahasia-sekali"
+	doc := func(i int) gotong.Key {
+		return gotong.Key{Collection: "things", Owner: "o", Name: fmt.Sprint(i * 7 % 60)}
+	}
+	var erase []uint64
+	for i := range 60 {
+		for n := range 4 { // neighbours in the middle of the tree, so that pages split
+			commitOne(t, s, m, storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", n)), Events: 1 + i%3})
+		}
+		commitOne(t, s, m, storetest.Draft{
+			Stream: "thread/a", Events: 1, Body: fmt.Sprint(secret, i, strings.Repeat("x", i*37%900)),
+			Changes: []store.Change{{Key: doc(i), Body: []byte(`{"b":"` + secret + `"}`)}},
+		})
+		erase = append(erase, uint64(i+1)) //nolint:gosec // small
+	}
+	if !inFiles(t, path, secret) {
+		t.Fatal("the test finds nothing to erase")
+	}
+	var changes []store.Change
+	for i := range 60 {
+		changes = append(changes, store.Change{Key: doc(i)})
+	}
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1, Erase: erase, Changes: changes})
+	if inFiles(t, path, secret) {
+		t.Error("erased content is still in a file")
+	}
+}
+
+func inFiles(t *testing.T, path, text string) bool {
+	t.Helper()
+	for _, suffix := range []string{"", "-wal"} {
+		data, err := os.ReadFile(path + suffix) //nolint:gosec // the test's own
+		check(t, err)
+		if n := bytes.Count(data, []byte(text)); n > 0 {
+			t.Logf("%d times in %s", n, filepath.Base(path+suffix))
+			return true
+		}
+	}
+	return false
+}
+
+// TestViews: what an operator sees in the shell.
+func TestViews(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
+	m := storetest.NewMaker(s.Epoch())
+	c := m.Next(storetest.Draft{
+		Stream: "thread/a", Events: 1, Actor: "budi", RequestID: "r1", Body: "halo", At: 1_764_000_000_000_042,
+	})
+	_, err := s.Commit(t.Context(), []store.Commit{c})
+	check(t, err)
+	e := c.Events[0]
+	for sql, want := range map[string]string{
+		`SELECT stream || ' ' || seq || ' ' || position || ' ' || id || ' ' || type || ' ' || at || ' ' || actor
+			|| ' ' || json_extract(content, '$.body') || ' ' || chain FROM log`: fmt.Sprintf(
+			"thread/a 1 1 %s message.posted %s budi halo %s", e.ID, e.At, e.Chain),
+		"SELECT stream || ' ' || actor || ' ' || request_id || ' ' || at FROM requests": fmt.Sprintf("thread/a budi r1 %s", e.At),
+	} {
+		got := ""
+		check(t, s.read(t.Context(), func(cn *conn) error {
+			return cn.query(sql, func(row *sqlite.Stmt) error { got = row.ColumnText(0); return nil })
+		}))
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", sql, got, want)
+		}
+	}
+}

@@ -1,0 +1,108 @@
+package sqlite
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+)
+
+func TestRefusals(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "gotong.db")
+	s := opened(t, path)
+	_, err := Open(t.Context(), path, Options{})
+	if !errors.Is(err, ErrInUse) || !strings.Contains(err.Error(), "this process already") {
+		t.Errorf("opened twice: %v", err)
+	}
+	check(t, s.Close())
+	for name, tt := range map[string]struct {
+		sql  string
+		want error
+	}{
+		"newer":   {"INSERT INTO migrations VALUES (99, '0099_new.sql', 'x', 'now')", ErrNewerSchema},
+		"changed": {"UPDATE migrations SET checksum = 'x' WHERE number = 1", ErrChangedMigration},
+		"gone":    {"UPDATE migrations SET number = -1", ErrChangedMigration},
+	} {
+		t.Run(name, func(t *testing.T) {
+			copied := filepath.Join(t.TempDir(), "gotong.db")
+			data, err := os.ReadFile(path) //nolint:gosec // the test's own
+			check(t, err)
+			check(t, os.WriteFile(copied, data, 0o600))
+			check(t, outside(t, copied, tt.sql))
+			if _, err := Open(t.Context(), copied, Options{}); !errors.Is(err, tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	for _, name := range []string{"", "A", "a-b", "a b", "a;", strings.Repeat("a", 49)} {
+		if _, err := Open(t.Context(), path, Options{Collections: []string{name}}); err == nil {
+			t.Errorf("collection %q was accepted", name)
+		}
+	}
+	check(t, os.WriteFile(filepath.Join(dir, "no.db"), []byte(strings.Repeat("not a database ", 999)), 0o600))
+	if _, err := Open(t.Context(), filepath.Join(dir, "no.db"), Options{}); err == nil {
+		t.Error("opened what is no database")
+	}
+	opened(t, path) // none of the refusals kept the lock
+}
+
+// TestSecondProcess starts itself again on a file that is open here.
+func TestSecondProcess(t *testing.T) {
+	if path := os.Getenv("GOTONG_TEST_SECOND"); path != "" {
+		_, err := Open(t.Context(), path, Options{})
+		if _, werr := fmt.Fprintln(os.Stdout, err); werr != nil {
+			t.Fatal(werr)
+		}
+		return
+	}
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	opened(t, path)
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestSecondProcess$") //nolint:gosec // this test itself
+	cmd.Env = append(os.Environ(), "GOTONG_TEST_SECOND="+path)
+	out, err := cmd.CombinedOutput()
+	check(t, err)
+	if want := fmt.Sprintf("open in process %d; stop it", os.Getpid()); !strings.Contains(string(out), want) {
+		t.Errorf("the second process said %s", out)
+	}
+}
+
+func TestMigrations(t *testing.T) {
+	one, two := "CREATE TABLE one (a TEXT);", "CREATE TABLE two (b TEXT); INSERT INTO one VALUES ('x');"
+	files := func(texts ...string) []migration {
+		dir := fstest.MapFS{}
+		for i, text := range texts {
+			dir[fmt.Sprintf("migrations/%04d_step.sql", i+1)] = &fstest.MapFile{Data: []byte(text)}
+		}
+		list, err := migrations(dir)
+		check(t, err)
+		return list
+	}
+	c, err := openConn(filepath.Join(t.TempDir(), "x.db"))
+	check(t, err)
+	defer func() { check(t, c.db.Close()) }()
+	check(t, migrate(c, files(one)))
+	check(t, migrate(c, files(one)))
+	check(t, migrate(c, files(one, two))) // the second only
+	if err := migrate(c, files(one)); !errors.Is(err, ErrNewerSchema) {
+		t.Errorf("an older program: %v", err)
+	}
+	if err := migrate(c, files(one+" ", two)); !errors.Is(err, ErrChangedMigration) {
+		t.Errorf("a changed migration: %v", err)
+	}
+	if err := migrate(c, files(one, two, "CREATE TABLE three (c TEXT); nonsense;")); err == nil {
+		t.Error("nonsense was applied")
+	}
+	if err := c.once("SELECT * FROM three"); err == nil {
+		t.Error("half a migration stayed")
+	}
+	check(t, c.once("SELECT * FROM two"))
+	gap := fstest.MapFS{"migrations/0002_x.sql": &fstest.MapFile{}}
+	if _, err := migrations(gap); err == nil {
+		t.Error("a gap in the numbers was accepted")
+	}
+}
