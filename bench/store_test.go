@@ -230,3 +230,59 @@ func (w *bare) write(batch []store.Commit) {
 	w.writes += 3*len(batch) + len(last) + 1
 	w.posts += len(batch)
 }
+
+// BenchmarkSQLiteRead reads pages of a thread and of a partition from a log of
+// 20,000 events in ten threads; every event is verified. For the share of the
+// hashing, see BenchmarkVerify.
+func BenchmarkSQLiteRead(b *testing.B) {
+	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"), sqlite.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10}}
+	batch := make([]store.Commit, 200)
+	for range 100 {
+		p.next(batch)
+		if _, err := s.Commit(b.Context(), batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	stream := batch[0].Request.Stream
+	for _, n := range []uint64{1, 100, 500} {
+		b.Run(fmt.Sprintf("thread/events=%d", n), func(b *testing.B) {
+			for i := range b.N {
+				from := uint64(i) * 97 % 1500
+				snap, err := s.Load(b.Context(), store.Need{
+					Heads: []gotong.Stream{stream}, Events: []store.EventRange{{Stream: stream, From: from, To: from + n}},
+				})
+				if err != nil || len(snap.Events[0]) != int(n) {
+					b.Fatal(len(snap.Events[0]), err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*float64(n)/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+	b.Run("partition/events=500", func(b *testing.B) {
+		for i := range b.N {
+			from := uint64(i) * 997 % 19000
+			rows, err := s.ReadPartition(b.Context(), gotong.PartitionOf("group/ent-rt05"), from, from+500, 500)
+			if err != nil || len(rows) != 500 {
+				b.Fatal(len(rows), err)
+			}
+		}
+		b.ReportMetric(float64(b.N)*500/b.Elapsed().Seconds(), "events/s")
+	})
+}
+
+// BenchmarkVerify is the hashing of one event that every read pays.
+func BenchmarkVerify(b *testing.B) {
+	p := posts{maker: storetest.NewMaker("bench"), load: load{batch: 1, streams: 1}}
+	batch := make([]store.Commit, 1)
+	p.next(batch)
+	for range b.N {
+		if err := batch[0].Events[0].Verify("bench"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
