@@ -212,8 +212,8 @@ func (c *Conn) handle(ctx context.Context, it item) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if !c.current(it.sub, e.Seq) {
-			continue
+		if c.gone(it.sub) {
+			break
 		}
 		if c.opts.Handle != nil {
 			if err := c.opts.Handle(e); err != nil {
@@ -226,11 +226,11 @@ func (c *Conn) handle(ctx context.Context, it item) error {
 	return nil
 }
 
-// current reports whether an event is still to be handled.
-func (c *Conn) current(s *sub, seq uint64) bool {
+// gone reports whether a stream is followed no longer.
+func (c *Conn) gone(s *sub) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return !s.gone && seq > s.done
+	return s.gone
 }
 
 func (c *Conn) handled(s *sub, seq uint64) {
