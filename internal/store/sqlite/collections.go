@@ -36,7 +36,7 @@ func makeCollections(c *conn, names []string) (map[string]collection, error) {
 			get:    "SELECT body FROM " + t + " WHERE owner = ? AND name = ?",
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
 			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
-			up:     find + " LIMIT ?", down: find + " DESC LIMIT ?",
+			up:     find, down: find + " DESC",
 		}
 	}
 	return all, nil
@@ -99,10 +99,10 @@ func (s *Store) documentsIn(c *conn, r store.KeyRange) (found []store.Document, 
 	if r.Descending {
 		sql = t.down
 	}
-	err = c.query(sql, func(row *sqlite.Stmt) error {
+	err = c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
 		key := gotong.Key{Collection: r.Collection, Owner: r.Owner, Name: row.ColumnText(0)}
 		found = append(found, store.Document{Key: key, Body: blob(row, 1)})
 		return nil
-	}, r.Owner, r.From, r.To, store.Bound(r.Limit))
+	}), r.Owner, r.From, r.To)
 	return found, err
 }

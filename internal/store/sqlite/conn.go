@@ -37,7 +37,20 @@ type rowFunc func(*sqlite.Stmt) error
 // errEnough makes a query stop early without an error.
 var errEnough = errors.New("enough")
 
+// atMost passes n rows on and then stops.
+func atMost(n int, row rowFunc) rowFunc {
+	return func(stmt *sqlite.Stmt) error {
+		if n--; n < 0 {
+			return errEnough
+		}
+		return row(stmt)
+	}
+}
+
 // query runs a prepared statement. Arguments are of the types that bind knows.
+// Statements do not say LIMIT ?: SQLite would prepare them anew whenever the
+// number is bound, which costs more than most reads. Their readers stop with
+// errEnough, and the order is always that of an index, so nothing more is read.
 func (c *conn) query(sql string, row rowFunc, args ...any) error {
 	stmt, err := c.db.Prepare(sql)
 	if err != nil {

@@ -11,8 +11,8 @@ import (
 const (
 	eventColumns = `e.key & 0xffffffff, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
 		e.data, e.content, e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased`
-	selectUp      = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key LIMIT ?"
-	selectDown    = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC LIMIT ?"
+	selectUp      = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key"
+	selectDown    = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC"
 	selectCommits = "SELECT " + eventColumns + `, s.name FROM events e JOIN streams s ON s.no = e.key >> 32
 		WHERE e.partition = ? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
@@ -28,14 +28,14 @@ func (s *Store) eventsIn(c *conn, r store.EventRange) (found []store.Event, err 
 		sql = selectDown
 	}
 	size, most := 0, store.ByteBound(r.MaxBytes)
-	err = c.query(sql, func(row *sqlite.Stmt) error {
+	err = c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
 		size += row.ColumnLen(8) + row.ColumnLen(9)
 		if len(found) > 0 && size > most {
 			return errEnough
 		}
 		found = append(found, store.Event{Stream: r.Stream})
 		return s.scan(row, &found[len(found)-1])
-	}, int(eventKey(h.no, r.From)), int(eventKey(h.no, r.To)), store.Bound(r.Limit))
+	}), int(eventKey(h.no, r.From)), int(eventKey(h.no, r.To)))
 	if err != nil {
 		return nil, err
 	}

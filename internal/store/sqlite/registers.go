@@ -68,10 +68,10 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 		sql += " DESC"
 	}
 	err = s.read(ctx, func(c *conn) error {
-		return c.query(sql+" LIMIT ?", func(row *sqlite.Stmt) error {
+		return c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
 			found = append(found, scanRegister(row, r.Collection, r.Owner))
 			return nil
-		}, r.Collection, r.Owner, r.From, r.To, s.now(), store.Bound(r.Limit))
+		}), r.Collection, r.Owner, r.From, r.To, s.now())
 	})
 	return found, err
 }
@@ -123,13 +123,13 @@ func (s *Store) ClaimJobs(
 ) (claimed []store.Job, err error) {
 	err = s.write(ctx, func(w *writer) error {
 		err := w.conn.query(`SELECT id, due, attempt, body FROM jobs
-			WHERE queue = ? AND due <= ? AND lease <= ? ORDER BY due, id LIMIT ?`, func(row *sqlite.Stmt) error {
+			WHERE queue = ? AND due <= ? AND lease <= ? ORDER BY due, id`, atMost(max(limit, 0), func(row *sqlite.Stmt) error {
 			claimed = append(claimed, store.Job{
 				Queue: queue, ID: row.ColumnText(0), Due: gotong.Instant(row.ColumnInt64(1)),
 				Attempt: row.ColumnInt(2), Lease: lease, Body: blob(row, 3),
 			})
 			return nil
-		}, queue, now, now, max(limit, 0))
+		}), queue, now, now)
 		for i := range claimed {
 			err = errors.Join(err, w.conn.exec("UPDATE jobs SET lease = ? WHERE queue = ? AND id = ?", lease, queue, claimed[i].ID))
 		}

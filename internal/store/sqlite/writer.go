@@ -214,12 +214,9 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// purgeEvery is how often expired registers are dropped, and purgeMost how
-// many at once; the clock is the registers' own.
-const (
-	purgeEvery = gotong.Instant(60_000_000)
-	purgeMost  = 500
-)
+// purgeEvery is how often expired registers are dropped, 500 at once; the clock
+// is the registers' own.
+const purgeEvery = gotong.Instant(60_000_000)
 
 func (w *writer) purge() error {
 	now := w.now()
@@ -228,7 +225,7 @@ func (w *writer) purge() error {
 	}
 	w.purged = now
 	return w.conn.exec(`DELETE FROM registers WHERE (collection, owner, name) IN (
-		SELECT collection, owner, name FROM registers WHERE expires > 0 AND expires <= ? LIMIT ?)`, now, purgeMost)
+		SELECT collection, owner, name FROM registers WHERE expires > 0 AND expires <= ? LIMIT 500)`, now)
 }
 
 // tend keeps the WAL short; it is called between transactions.
