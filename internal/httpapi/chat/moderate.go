@@ -128,9 +128,12 @@ func (c *chat) memberNow(ctx context.Context, t thread.Thread, stream gotong.Str
 func (c *chat) rows(
 	ctx context.Context, t thread.Thread, stream gotong.Stream, userID string,
 ) (thread.Member, gotong.Membership, error) {
-	ownKey := gotong.MemberKey(stream, userID)
-	homeKey := gotong.MemberKey(t.Home, userID)
-	snap, err := c.Store.Load(ctx, store.Need{Documents: []gotong.Key{ownKey, homeKey}})
+	ownKey, homeKey := gotong.MemberKey(stream, userID), gotong.MemberKey(t.Home, userID)
+	need := store.Need{Documents: []gotong.Key{ownKey}}
+	if t.Members == thread.Home { // a scope has no members to look up
+		need.Documents = append(need.Documents, homeKey)
+	}
+	snap, err := c.Store.Load(ctx, need)
 	if err != nil {
 		return thread.Member{}, gotong.Membership{}, err
 	}
