@@ -35,6 +35,15 @@ func (k *Call) RequestID() string { return k.requestID }
 // Done is closed when there is an answer.
 func (k *Call) Done() <-chan struct{} { return k.done }
 
+// PutOff reports whether the server put the command off (429, 503) before it
+// answered: commands behind it may then have overtaken it. Ask once there is
+// an answer.
+func (k *Call) PutOff() bool {
+	k.conn.mu.Lock()
+	defer k.conn.mu.Unlock()
+	return k.tries > 0
+}
+
 // Wait waits for the answer. If ctx ends first, the command is given up: it is
 // not sent again, and the error is an [UnknownError].
 func (k *Call) Wait(ctx context.Context) (gotong.Receipt, error) {
@@ -160,7 +169,7 @@ func (c *Conn) settle(k *Call, f *frame) error {
 			}
 		})
 	default:
-		return errProtocol("an answer without a receipt or a problem")
+		return protocolError("an answer without a receipt or a problem")
 	}
 	return nil
 }

@@ -17,9 +17,10 @@ import (
 )
 
 // running runs a Conn until the test's function returns.
-func running(t *testing.T, f *fixture, opts client.ConnOptions, run func(conn *client.Conn)) error {
+func running(f *fixture, opts client.ConnOptions, run func(conn *client.Conn)) error {
+	f.t.Helper()
 	conn := f.client.NewConn(opts)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan error, 1)
 	go func() { done <- conn.Run(ctx) }()
 	run(conn)
@@ -38,11 +39,12 @@ func TestCommandsTakeEffectOnce(t *testing.T) {
 		budget := rapid.SampledFrom([]int{1 << 30, 2000, 900}).Draw(rt, "budget")
 		synctest.Test(t, func(t *testing.T) {
 			opts := client.Options{Transports: []client.Transport{client.WebSocket}}
-			withServer(t, seed, opts, func(t *testing.T, f *fixture) {
+			withServer(t, seed, opts, func(f *fixture) {
+				t := f.t
 				f.faults.loseAck, f.faults.busy = loseAck, busy
 				f.line.budget = func() int { return budget }
 				seqs := map[uint64]bool{}
-				_ = running(t, f, client.ConnOptions{MaxPending: 8}, func(conn *client.Conn) {
+				_ = running(f, client.ConnOptions{MaxPending: 8}, func(conn *client.Conn) {
 					var mu sync.Mutex
 					var senders sync.WaitGroup
 					for i := range n {
@@ -67,8 +69,9 @@ func TestCommandsTakeEffectOnce(t *testing.T) {
 }
 
 func TestCommandsKeepTheirOrder(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
-		err := running(t, f, client.ConnOptions{}, func(conn *client.Conn) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
+		err := running(f, client.ConnOptions{}, func(conn *client.Conn) {
 			var calls []*client.Call
 			for i := range 50 {
 				k, err := conn.Submit(t.Context(), streamA, "message.post", map[string]int{"n": i}, client.RequestID(fmt.Sprint("r", i)))
@@ -90,9 +93,10 @@ func TestCommandsKeepTheirOrder(t *testing.T) {
 }
 
 func TestCommandAnswers(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.faults.commandErr = map[string]int{"forbidden": 403}
-		_ = running(t, f, client.ConnOptions{}, func(conn *client.Conn) {
+		_ = running(f, client.ConnOptions{}, func(conn *client.Conn) {
 			_, err := conn.Post(t.Context(), streamA, "x", client.RequestID("forbidden"))
 			var p *client.Problem
 			if !errors.As(err, &p) || p.Status != 403 || gotong.CodeOf(err) != gotong.CodeForbidden {
@@ -120,7 +124,8 @@ func TestCommandAnswers(t *testing.T) {
 }
 
 func TestCommandGivenUp(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.line.down = true
 		conn := f.client.NewConn(client.ConnOptions{})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -150,7 +155,8 @@ func TestCommandGivenUp(t *testing.T) {
 }
 
 func TestCommandsNeedWebSocket(t *testing.T) {
-	inBubble(t, client.Options{Transports: []client.Transport{client.SSE}}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{Transports: []client.Transport{client.SSE}}, func(f *fixture) {
+		t := f.t
 		if _, err := f.client.NewConn(client.ConnOptions{}).Post(t.Context(), streamA, "x"); err == nil {
 			t.Error("taken")
 		}
@@ -158,7 +164,8 @@ func TestCommandsNeedWebSocket(t *testing.T) {
 }
 
 func TestCommandsSentBeforeAFatalFrameAreNotRepeated(t *testing.T) {
-	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(f *fixture) {
+		t := f.t
 		f.append(streamA, 1)
 		f.faults.closeCode, f.faults.closeWith = 1, 1009
 		f.faults.busy = 1 // no answer that counts
@@ -179,12 +186,15 @@ func TestCommandsSentBeforeAFatalFrameAreNotRepeated(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
 	})
 }
 
 func TestHandlerMaySendAndWait(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.append(streamA, 40)
 		var conn *client.Conn
 		r := newRecord()
@@ -219,7 +229,8 @@ func TestHandlerMaySendAndWait(t *testing.T) {
 // server; the handler is slow and waits for commands meanwhile, and gets all
 // of it in order.
 func TestSlowHandlerCostsNoMemory(t *testing.T) {
-	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(f *fixture) {
+		t := f.t
 		const n = 60
 		f.append(streamA, n)
 		filler := strings.Repeat("x", 300<<10) // 60 × 300 KiB: four times the inbox
@@ -255,7 +266,8 @@ func TestSlowHandlerCostsNoMemory(t *testing.T) {
 }
 
 func TestSignals(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.append(streamA, 1)
 		got := make(chan client.Signal, 1)
 		live := make(chan struct{})
@@ -263,7 +275,7 @@ func TestSignals(t *testing.T) {
 			OnSignal: func(s client.Signal) { got <- s },
 			Handle:   func(client.Event) error { close(live); return nil },
 		}
-		_ = running(t, f, opts, func(conn *client.Conn) {
+		_ = running(f, opts, func(conn *client.Conn) {
 			if conn.Signal(streamA, "typing") {
 				t.Error("sent for a stream that is not followed")
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -59,7 +60,7 @@ func At(c gotong.Cursor) From { return From(c.String()) }
 
 // Ended says that a stream is followed no longer. It wraps [ErrAccessRevoked]
 // or [ErrResyncRequired], and the server's [Problem] where there was one.
-type Ended struct {
+type Ended struct { //nolint:errname // a stream that ended is news first, and an error where nobody asked for the news
 	Stream gotong.Stream
 	Reason string // the server's word for it; empty where it gave none
 	Err    error
@@ -87,11 +88,13 @@ func (e *Ended) Error() string {
 // Unwrap is why.
 func (e *Ended) Unwrap() error { return e.Err }
 
+// cursorCodes say that the cursor is of no use, and not who may read.
+var cursorCodes = []gotong.Code{gotong.CodeEpochChanged, gotong.CodeCursorAhead, gotong.CodeCursorInvalid}
+
 // refused is the end of a stream whose subscription a problem refused.
 func refused(stream gotong.Stream, p *Problem) *Ended {
 	err := ErrAccessRevoked
-	switch p.Err.Code {
-	case gotong.CodeEpochChanged, gotong.CodeCursorAhead, gotong.CodeCursorInvalid:
+	if slices.Contains(cursorCodes, p.Err.Code) {
 		err = ErrResyncRequired
 	}
 	return &Ended{Stream: stream, Reason: string(p.Err.Code), Err: errors.Join(err, p)}
@@ -139,18 +142,21 @@ func (w *wireReceipt) receipt() gotong.Receipt {
 	return r
 }
 
-// errProtocol is a server that does not keep the protocol; the connection is
+// protocolError is a server that does not keep the protocol; the connection is
 // given up and taken up again.
-type errProtocol string
+type protocolError string
 
-func (e errProtocol) Error() string { return "client: the server broke the protocol: " + string(e) }
+func (e protocolError) Error() string { return "client: the server broke the protocol: " + string(e) }
 
 func decodeFrame(b []byte) (*frame, error) {
 	f := &frame{}
 	if err := json.Unmarshal(b, f); err != nil {
-		return nil, errProtocol("a frame that cannot be read")
+		return nil, protocolError("a frame that cannot be read")
 	}
-	return f, f.check()
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // check refuses an events frame that contradicts itself: seqs beyond what it
@@ -160,12 +166,12 @@ func (f *frame) check() error {
 		return nil
 	}
 	if f.To < f.From {
-		return errProtocol("a frame that ends before it begins")
+		return protocolError("a frame that ends before it begins")
 	}
 	last := f.From
 	for i := range f.Events {
 		if f.Events[i].Seq <= last || f.Events[i].Seq > f.To {
-			return errProtocol("events out of order or out of their frame")
+			return protocolError("events out of order or out of their frame")
 		}
 		last = f.Events[i].Seq
 		f.Events[i].Stream = f.Stream

@@ -109,10 +109,11 @@ func ExampleRequestID() {
 		fmt.Println(r.First, r.Replayed, err)
 	}
 	cancel()
-	<-done
+	fmt.Println(<-done)
 	// Output:
 	// 4 false <nil>
 	// 4 true <nil>
+	// context canceled
 }
 
 func ExampleFullJitter() {

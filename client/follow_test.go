@@ -29,24 +29,26 @@ const (
 // fixture is a server and a client in one bubble of virtual time.
 type fixture struct {
 	*server
+	t      *testing.T
 	client *client.Client
 }
 
 // inBubble runs a test against a fresh server. Time in it is virtual: waits
 // cost nothing, and a test that would wait for ever fails.
-func inBubble(t *testing.T, opts client.Options, run func(t *testing.T, f *fixture)) {
+func inBubble(t *testing.T, opts client.Options, run func(f *fixture)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { withServer(t, 1, opts, run) })
 }
 
-func withServer(t *testing.T, seed uint64, opts client.Options, run func(t *testing.T, f *fixture)) {
+func withServer(t *testing.T, seed uint64, opts client.Options, run func(f *fixture)) {
+	t.Helper()
 	s := newServer(seed)
 	opts.BaseURL, opts.Dial = "http://gotong.test", s.line.dial
 	c, err := client.New(opts)
 	if err != nil {
 		t.Fatal(err)
 	}
-	run(t, &fixture{s, c})
+	run(&fixture{s, t, c})
 	c.Close()
 	s.stop()
 }
@@ -116,7 +118,8 @@ func (r *record) until(n int) func(client.Event) error {
 func TestFollowEachTransport(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
-			inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(t *testing.T, f *fixture) {
+			inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(f *fixture) {
+				t := f.t
 				f.append(streamA, 5)
 				f.append(streamB, 5)
 				r := newRecord()
@@ -139,7 +142,8 @@ func TestFollowEachTransport(t *testing.T) {
 }
 
 func TestEventsStops(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.append(streamA, 5)
 		var seqs []uint64
 		for e, err := range f.client.Events(t.Context(), map[gotong.Stream]client.From{streamA: "k3f9:2"}) {
@@ -179,20 +183,21 @@ func TestWhateverTheCuts(t *testing.T) {
 		least := rapid.SampledFrom([]int{700, 1500, 6000, 1 << 30}).Draw(rt, "budget")
 		hide := rapid.SampledFrom([]uint64{0, 3}).Draw(rt, "hide")
 		synctest.Test(t, func(t *testing.T) {
-			withServer(t, seed, client.Options{Climb: 3 * time.Second}, func(t *testing.T, f *fixture) {
+			withServer(t, seed, client.Options{Climb: 3 * time.Second}, func(f *fixture) {
 				f.faults = fault
 				if hide > 0 {
 					f.hidden = func(seq uint64) bool { return seq%hide == 0 }
 				}
-				budget := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test
+				budget := rand.New(rand.NewPCG(seed, 2))
 				f.line.budget = func() int { return least + budget.IntN(least) }
-				follows(t, rt, f, n, hide)
+				follows(rt, f, n, hide)
 			})
 		})
 	})
 }
 
-func follows(t *testing.T, rt *rapid.T, f *fixture, n int, hide uint64) {
+func follows(rt *rapid.T, f *fixture, n int, hide uint64) {
+	rt.Helper()
 	f.append(streamA, 1)
 	f.append(streamB, 1)
 	var want []uint64
@@ -202,7 +207,7 @@ func follows(t *testing.T, rt *rapid.T, f *fixture, n int, hide uint64) {
 		}
 	}
 	r := newRecord()
-	ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+	ctx, cancel := context.WithTimeout(f.t.Context(), 24*time.Hour)
 	defer cancel()
 	var writing sync.WaitGroup
 	writing.Go(func() {
@@ -231,7 +236,8 @@ func follows(t *testing.T, rt *rapid.T, f *fixture, n int, hide uint64) {
 }
 
 func TestFallsBackRemembersAndClimbs(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		f.faults.refuse = map[client.Transport]int{client.WebSocket: 502, client.SSE: 404}
 		f.append(streamA, 1)
 		r := newRecord()
@@ -247,15 +253,17 @@ func TestFallsBackRemembersAndClimbs(t *testing.T) {
 		if err := conn.Subscribe(streamA, client.Start); err != nil {
 			t.Fatal(err)
 		}
-		for i, fix := range []client.Transport{client.SSE, client.WebSocket, ""} {
-			step := time.AfterFunc(time.Duration(i+1)*time.Minute, func() {
+		var mending sync.WaitGroup
+		defer mending.Wait()
+		mending.Go(func() {
+			for _, fix := range []client.Transport{client.SSE, client.WebSocket, ""} {
+				<-time.After(time.Minute)
 				f.mu.Lock()
 				delete(f.faults.refuse, fix)
 				f.mu.Unlock()
 				f.append(streamA, 1)
-			})
-			defer step.Stop()
-		}
+			}
+		})
 		if err := conn.Run(t.Context()); !errors.Is(err, errEnough) {
 			t.Errorf("ended with %v", err)
 		}
@@ -278,7 +286,8 @@ func TestGoingAwayIsObeyed(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE} {
 		t.Run(string(transport), func(t *testing.T) {
 			opts := client.Options{Transports: []client.Transport{transport}}
-			inBubble(t, opts, func(t *testing.T, f *fixture) {
+			inBubble(t, opts, func(f *fixture) {
+				t := f.t
 				f.faults.away, f.faults.awayMS = 1, 8123
 				f.append(streamA, 1)
 				start := time.Now()
@@ -309,7 +318,8 @@ func TestCloseCodes(t *testing.T) {
 		t.Run(fmt.Sprint(int(code)), func(t *testing.T) {
 			backoff := 77 * time.Second
 			opts := client.Options{Backoff: func(int) time.Duration { return backoff }}
-			inBubble(t, opts, func(t *testing.T, f *fixture) {
+			inBubble(t, opts, func(f *fixture) {
+				t := f.t
 				f.faults.closeCode, f.faults.closeWith = 1, code
 				if code == 4429 {
 					f.faults.closeText = "retry_after_ms 2500"
@@ -347,7 +357,8 @@ func TestTokenIsRenewed(t *testing.T) {
 				return fmt.Sprintf("t%d", n), nil
 			})
 			opts := client.Options{Token: tokens, Transports: []client.Transport{transport}}
-			inBubble(t, opts, func(t *testing.T, f *fixture) {
+			inBubble(t, opts, func(f *fixture) {
+				t := f.t
 				f.tokens = map[string]bool{"t2": true}
 				f.append(streamA, 1)
 				r := newRecord()
@@ -359,7 +370,8 @@ func TestTokenIsRenewed(t *testing.T) {
 		})
 	}
 	opts := client.Options{Token: client.StaticToken("old")}
-	inBubble(t, opts, func(t *testing.T, f *fixture) {
+	inBubble(t, opts, func(f *fixture) {
+		t := f.t
 		f.tokens = map[string]bool{}
 		f.append(streamA, 1)
 		err := f.client.Follow(t.Context(), map[gotong.Stream]client.From{streamA: client.Start}, nil)
@@ -375,7 +387,8 @@ func TestClosed4401AsksForAnotherToken(t *testing.T) {
 		n++
 		return fmt.Sprintf("t%d", n), nil
 	})}
-	inBubble(t, opts, func(t *testing.T, f *fixture) {
+	inBubble(t, opts, func(f *fixture) {
+		t := f.t
 		f.faults.closeCode, f.faults.closeWith = 1, 4401
 		f.append(streamA, 1)
 		r := newRecord()
@@ -392,7 +405,8 @@ func TestStreamsEndOneByOne(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
 			opts := client.Options{Transports: []client.Transport{transport}}
-			inBubble(t, opts, func(t *testing.T, f *fixture) {
+			inBubble(t, opts, func(f *fixture) {
+				t := f.t
 				f.append(streamA, 1)
 				f.append(streamB, 3)
 				r := newRecord()
@@ -438,7 +452,8 @@ func TestStreamsEndOneByOne(t *testing.T) {
 }
 
 func TestAnEndNobodyWatchesIsAnError(t *testing.T) {
-	inBubble(t, client.Options{}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
 		err := f.client.Follow(t.Context(), map[gotong.Stream]client.From{streamA: client.Start}, nil)
 		var ended *client.Ended
 		if !errors.As(err, &ended) || ended.Stream != streamA || gotong.CodeOf(err) != gotong.CodeNotFound {
@@ -448,7 +463,8 @@ func TestAnEndNobodyWatchesIsAnError(t *testing.T) {
 }
 
 func TestSilentServerIsLeft(t *testing.T) {
-	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(t *testing.T, f *fixture) {
+	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(f *fixture) {
+		t := f.t
 		f.faults.silentWS = true
 		f.append(streamA, 1)
 		wakes := time.AfterFunc(time.Minute, func() {
@@ -467,7 +483,8 @@ func TestSilentServerIsLeft(t *testing.T) {
 
 func TestManyStreamsOverPollAndSSE(t *testing.T) {
 	for _, transport := range []client.Transport{client.SSE, client.Poll} {
-		inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(t *testing.T, f *fixture) {
+		inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(f *fixture) {
+			t := f.t
 			from := map[gotong.Stream]client.From{}
 			for i := range 70 {
 				stream := gotong.NewStream("thread", fmt.Sprintf("n%d", i))
@@ -487,7 +504,8 @@ func TestManyStreamsOverPollAndSSE(t *testing.T) {
 
 func TestSubscribeAndUnsubscribeWhileConnected(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
-		inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(t *testing.T, f *fixture) {
+		inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(f *fixture) {
+			t := f.t
 			f.append(streamA, 2)
 			f.append(streamB, 2)
 			r := newRecord()

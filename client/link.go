@@ -61,7 +61,7 @@ func (e *CloseError) hint() time.Duration {
 	if err != nil {
 		return 0
 	}
-	return time.Duration(ms) * time.Millisecond //nolint:gosec // 31 bits
+	return time.Duration(ms) * time.Millisecond
 }
 
 // What a link ends with that is no failure.

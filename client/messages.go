@@ -80,8 +80,8 @@ func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messag
 	setNumber(q, "after_seq", r.AfterSeq)
 	setNumber(q, "before_seq", r.BeforeSeq)
 	setNumber(q, "min_seq", r.MinSeq)
-	setNumber(q, "limit", uint64(max(r.Limit, 0)))                 //nolint:gosec // not negative
-	setNumber(q, "since_created_at_ms", uint64(max(r.SinceMS, 0))) //nolint:gosec // not negative
+	setNumber(q, "limit", uint64(max(r.Limit, 0)))
+	setNumber(q, "since_created_at_ms", uint64(max(r.SinceMS, 0)))
 	if !r.SinceID.IsZero() {
 		q.Set("since_message_id", r.SinceID.String())
 	}

@@ -153,7 +153,7 @@ func isEvents(raw json.RawMessage) bool {
 func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	cursors, err := gotong.ParseCursors(a.Cursor)
 	if err != nil {
-		return errProtocol("a poll without a cursor")
+		return protocolError("a poll without a cursor")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +169,7 @@ func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	}
 	for _, name := range group {
 		if s := c.subs[name]; s != nil && !s.placed {
-			return errProtocol("a stream that begins nowhere")
+			return protocolError("a stream that begins nowhere")
 		}
 	}
 	return nil
@@ -265,7 +265,7 @@ func (c *Conn) poll(ctx context.Context, token string, names []gotong.Stream, cu
 	}
 	a := &answer{}
 	if json.Unmarshal(b, a) != nil {
-		return nil, errProtocol("an answer that cannot be read")
+		return nil, protocolError("an answer that cannot be read")
 	}
 	return a, nil
 }
@@ -280,7 +280,7 @@ func (c *Conn) get(
 	if cursor != "" {
 		query.Set("cursor", cursor)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.client.address(path, query), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.client.address(path, query), http.NoBody)
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ import (
 
 // Problem is an error that the server answered with (RFC 9457). It wraps a
 // [gotong.Error], so that errors.As and [gotong.CodeOf] find the code.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	Status     int // of HTTP
 	Title      string
 	TraceID    string        // to quote when asking for help
@@ -112,7 +112,7 @@ func problemOf(res *http.Response) *Problem {
 func retryAfter(h http.Header) (time.Duration, bool) {
 	text := h.Get("Retry-After")
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
-		return time.Duration(n) * time.Second, true //nolint:gosec // 31 bits
+		return time.Duration(n) * time.Second, true
 	}
 	until, err := http.ParseTime(text)
 	if err != nil {
@@ -145,9 +145,6 @@ func codeOfStatus(status int) gotong.Code {
 
 // problemIn is the problem in an error's chain, or nil.
 func problemIn(err error) *Problem {
-	var p *Problem
-	if errors.As(err, &p) {
-		return p
-	}
-	return nil
+	p, _ := errors.AsType[*Problem](err)
+	return p
 }

@@ -48,11 +48,11 @@ func (c *Conn) subscribed(s *sub, f *frame, ws bool) error {
 	cursor, err := gotong.ParseCursor(f.Cursor)
 	switch {
 	case err != nil:
-		return errProtocol("a subscription without a cursor")
+		return protocolError("a subscription without a cursor")
 	case !s.placed:
 		s.place(cursor)
 	case cursor.Epoch != s.epoch || cursor.Seq > s.got:
-		return errProtocol("a subscription begins elsewhere than asked")
+		return protocolError("a subscription begins elsewhere than asked")
 	}
 	s.live = ws
 	return nil
@@ -66,7 +66,7 @@ func (c *Conn) events(s *sub, f *frame, size int, ws bool) error {
 	case ws && !s.live, s.placed && f.To <= s.got:
 		return nil // of an earlier subscription, or again
 	case !s.placed:
-		return errProtocol("events before it is known where they begin")
+		return protocolError("events before it is known where they begin")
 	case f.From > s.got:
 		return c.gap(s, ws)
 	case ws && c.inbox.full():
@@ -99,7 +99,7 @@ const lagWait = time.Second
 // gap asks again; where that does not help, over a new connection.
 func (c *Conn) gap(s *sub, ws bool) error {
 	if s.faults++; !ws || s.faults > 2 {
-		return errProtocol("a gap between frames")
+		return protocolError("a gap between frames")
 	}
 	c.subscribe(s)
 	return nil

@@ -8,7 +8,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -18,11 +20,20 @@ import (
 
 // script answers requests one after the other.
 type script struct {
-	answers []func(r *http.Request) (*http.Response, error)
+	answers []reply
 	keys    []string
 	bodies  []string
 	tokens  []string
 	paths   []string
+}
+
+// reply is one answer, or none.
+type reply struct {
+	err    error // instead of an answer
+	status int
+	header http.Header
+	body   string
+	cut    bool // after the body, which is not all
 }
 
 func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -36,32 +47,38 @@ func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
 	s.keys = append(s.keys, r.Header.Get("Idempotency-Key"))
 	s.tokens = append(s.tokens, r.Header.Get("Authorization"))
 	s.paths = append(s.paths, r.Method+" "+r.URL.RequestURI())
-	i := min(len(s.keys), len(s.answers)) - 1
-	return s.answers[i](r)
-}
-
-func answer(status int, body string, header ...string) func(*http.Request) (*http.Response, error) {
-	return func(r *http.Request) (*http.Response, error) {
-		h := http.Header{"Content-Type": {"application/json"}}
-		if status >= 400 {
-			h.Set("Content-Type", "application/problem+json")
-		}
-		for i := 0; i < len(header); i += 2 {
-			h.Set(header[i], header[i+1])
-		}
-		return &http.Response{
-			StatusCode: status, Header: h, Body: io.NopCloser(newReader(body)), ContentLength: -1, Request: r,
-		}, nil
+	a := s.answers[min(len(s.keys), len(s.answers))-1]
+	if a.err != nil {
+		return nil, a.err
 	}
+	var body io.Reader = strings.NewReader(a.body)
+	if a.cut {
+		body = io.MultiReader(body, iotest.ErrReader(io.ErrUnexpectedEOF))
+	}
+	return &http.Response{
+		StatusCode: a.status, Header: a.header, Body: io.NopCloser(body), ContentLength: -1, Request: r,
+	}, nil
 }
 
-func broken(*http.Request) (*http.Response, error) { return nil, errors.New("connection reset") }
+func answer(status int, body string, header ...string) reply {
+	h := http.Header{"Content-Type": {"application/json"}}
+	if status >= 400 {
+		h.Set("Content-Type", "application/problem+json")
+	}
+	for i := 0; i < len(header); i += 2 {
+		h.Set(header[i], header[i+1])
+	}
+	return reply{status: status, header: h, body: body}
+}
 
-func problem(status int, code gotong.Code, header ...string) func(*http.Request) (*http.Response, error) {
+var broken = reply{err: errors.New("connection reset")}
+
+func problem(status int, code gotong.Code, header ...string) reply {
 	return answer(status, problemJSON(status, gotong.NewError(code, "No.")), header...)
 }
 
 func scripted(t *testing.T, s *script, tokens client.TokenSource) *client.Client {
+	t.Helper()
 	c, err := client.New(client.Options{
 		BaseURL: "http://gotong.test/base/", HTTPClient: &http.Client{Transport: s}, Token: tokens,
 		Backoff: func(int) time.Duration { return time.Second },
@@ -75,7 +92,7 @@ func scripted(t *testing.T, s *script, tokens client.TokenSource) *client.Client
 func TestWritesRepeatWhileUnknown(t *testing.T) {
 	ok := answer(201, `{"thread_id":"t1","seq":1}`, "Idempotency-Replayed", "true")
 	for name, c := range map[string]struct {
-		first func(*http.Request) (*http.Response, error)
+		first reply
 		wait  time.Duration
 		final gotong.Code // of the error; empty where it is repeated
 	}{
@@ -97,7 +114,7 @@ func TestWritesRepeatWhileUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: []func(*http.Request) (*http.Response, error){c.first, ok}}
+				s := &script{answers: []reply{c.first, ok}}
 				begin, replayed := time.Now(), false
 				th, err := scripted(t, s, nil).CreateThread(t.Context(), client.NewThread{ScopeID: "rt05", Privacy: "public"}, client.Replayed(&replayed))
 				if gotong.CodeOf(err) != c.final {
@@ -122,7 +139,7 @@ func TestWritesRepeatWhileUnknown(t *testing.T) {
 
 func TestWriteGivesUpWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) (*http.Response, error){broken}}
+		s := &script{answers: []reply{broken}}
 		ctx, cancel := context.WithTimeout(t.Context(), 89500*time.Millisecond)
 		defer cancel()
 		_, err := scripted(t, s, nil).Send(ctx, "t1", client.NewMessage{Body: "x"}, client.RequestID("mine"))
@@ -135,7 +152,7 @@ func TestWriteGivesUpWithItsContext(t *testing.T) {
 
 func TestReadsAreTriedFourTimes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) (*http.Response, error){problem(503, gotong.CodeNotYet)}}
+		s := &script{answers: []reply{problem(503, gotong.CodeNotYet)}}
 		_, err := scripted(t, s, nil).Thread(t.Context(), "t1")
 		if gotong.CodeOf(err) != gotong.CodeNotYet || len(s.keys) != 4 || s.keys[0] != "" {
 			t.Errorf("ended with %v after %d tries", err, len(s.keys))
@@ -145,12 +162,9 @@ func TestReadsAreTriedFourTimes(t *testing.T) {
 
 func TestTruncatedAnswerIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cut := func(r *http.Request) (*http.Response, error) {
-			res, err := answer(201, "")(r)
-			res.Body = io.NopCloser(io.MultiReader(newReader(`{"thread_id"`), failing{}))
-			return res, err
-		}
-		s := &script{answers: []func(*http.Request) (*http.Response, error){cut, answer(201, `{"thread_id":"t1"}`)}}
+		cut := answer(201, `{"thread_id"`)
+		cut.cut = true
+		s := &script{answers: []reply{cut, answer(201, `{"thread_id":"t1"}`)}}
 		th, err := scripted(t, s, nil).CreateThread(t.Context(), client.NewThread{})
 		if err != nil || th.ThreadID != "t1" || len(s.keys) != 2 || s.keys[0] != s.keys[1] {
 			t.Errorf("%+v, %v, keys %q", th, err, s.keys)
@@ -158,16 +172,12 @@ func TestTruncatedAnswerIsRepeated(t *testing.T) {
 	})
 }
 
-type failing struct{}
-
-func (failing) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
-
 func TestSessionRefreshesOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		auth := func(n int) string {
 			return fmt.Sprintf(`{"access_token":"a%d","refresh_token":"r%d","user_id":"u"}`, n, n)
 		}
-		s := &script{answers: []func(*http.Request) (*http.Response, error){
+		s := &script{answers: []reply{
 			problem(401, gotong.CodeUnauthorized), // the old access token
 			broken,                                // refresh: unknown
 			answer(200, auth(2)),                  // refresh: the same again
@@ -192,7 +202,7 @@ func TestSessionRefreshesOnce(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []func(*http.Request) (*http.Response, error){problem(401, gotong.CodeUnauthorized)}}
+		s := &script{answers: []reply{problem(401, gotong.CodeUnauthorized)}}
 		session := client.NewSession(scripted(t, s, nil), client.Auth{AccessToken: "a1", RefreshToken: "r1"}, nil)
 		if _, err := scripted(t, s, session).Me(t.Context()); !errors.Is(err, client.ErrTokenRefused) || len(s.keys) != 2 {
 			t.Errorf("ended with %v after %d requests", err, len(s.keys))
@@ -295,7 +305,7 @@ func TestOperations(t *testing.T) {
 			"POST /base/v1/groups/g/members/u/role", `{"role":"admin"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &script{answers: []func(*http.Request) (*http.Response, error){answer(200, `{}`)}}
+			s := &script{answers: []reply{answer(200, `{}`)}}
 			if err := c.call(t.Context(), scripted(t, s, nil)); err != nil {
 				t.Fatal(err)
 			}
@@ -310,7 +320,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	s := &script{answers: []func(*http.Request) (*http.Response, error){
+	s := &script{answers: []reply{
 		answer(200, `[{"thread_id":"t1","as_of":"k3f9:4"}]`, "X-Has-More", "true", "X-Next-Cursor", "abc"),
 		answer(200, `[{"n":7,"reactions":[{"emoji":"x"}]}]`, "X-As-Of", "k3f9:9", "X-Has-More", "true", "X-Next-Seq", "8"),
 		answer(200, `[{"user_id":"u1"}]`),
@@ -355,7 +365,7 @@ func TestProblemsTellAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &script{answers: []func(*http.Request) (*http.Response, error){answer(422, string(body))}}
+	s := &script{answers: []reply{answer(422, string(body))}}
 	_, err = scripted(t, s, nil).Send(t.Context(), "t1", client.NewMessage{})
 	var p *client.Problem
 	var e *gotong.Error

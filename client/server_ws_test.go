@@ -18,7 +18,7 @@ import (
 type wsPeer struct {
 	s    *server
 	ws   *websocket.Conn
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // of the connection, which this is
 	stop context.CancelFunc
 
 	mu   sync.Mutex

@@ -40,13 +40,13 @@ func (c *Conn) dialSSE(ctx context.Context, token string) (link, error) {
 			gotong.FormatCursors(c.cursorsOf(group)), url.Values{})
 		if err == nil && !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 			_ = res.Body.Close()
-			err = errProtocol("no event stream")
+			err = protocolError("no event stream")
 		}
 		if err != nil {
 			l.close()
 			return nil, c.isolate(ctx, token, group, err)
 		}
-		l.responses = append(l.responses, res)
+		l.responses = append(l.responses, res) //nolint:bodyclose // the link closes it
 	}
 	if !stop() {
 		l.close()

@@ -57,7 +57,7 @@ type Page struct {
 
 func (p Page) query() url.Values {
 	q := url.Values{}
-	setNumber(q, "limit", uint64(max(p.Limit, 0))) //nolint:gosec // not negative
+	setNumber(q, "limit", uint64(max(p.Limit, 0)))
 	set(q, "cursor", p.Cursor)
 	return q
 }

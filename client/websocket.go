@@ -58,6 +58,7 @@ func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
 	if token != "" {
 		h.Set("Authorization", "Bearer "+token)
 	}
+	//nolint:bodyclose // never needed, says Dial
 	ws, res, err := websocket.Dial(ctx, c.client.address("/v1/realtime/ws", nil), &websocket.DialOptions{
 		HTTPClient: c.client.stream, HTTPHeader: h, Subprotocols: []string{subprotocol},
 	})
@@ -79,14 +80,14 @@ func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
 // welcomed reads the first frame.
 func (s *socket) welcomed(ctx context.Context) error {
 	if s.ws.Subprotocol() != subprotocol {
-		return errProtocol("the WebSocket speaks something else than " + subprotocol)
+		return protocolError("the WebSocket speaks something else than " + subprotocol)
 	}
 	f, _, err := s.read(ctx)
 	if err != nil {
 		return err
 	}
 	if f.Op != "welcome" {
-		return errProtocol("no welcome")
+		return protocolError("no welcome")
 	}
 	s.heartbeat = time.Duration(f.HeartbeatMS) * time.Millisecond
 	if s.heartbeat < time.Second {
@@ -100,14 +101,13 @@ func (s *socket) close() { _ = s.ws.CloseNow() }
 func (s *socket) read(ctx context.Context) (*frame, int, error) {
 	kind, b, err := s.ws.Read(ctx)
 	if err != nil {
-		var closed websocket.CloseError
-		if errors.As(err, &closed) {
+		if closed, ok := errors.AsType[websocket.CloseError](err); ok {
 			return nil, 0, &CloseError{Code: int(closed.Code), Reason: closed.Reason}
 		}
 		return nil, 0, fmt.Errorf("client: read: %w", err)
 	}
 	if kind != websocket.MessageText {
-		return nil, 0, errProtocol("a binary frame")
+		return nil, 0, protocolError("a binary frame")
 	}
 	f, err := decodeFrame(b)
 	return f, len(b), err

@@ -33,6 +33,7 @@ func FuzzExtension(f *testing.F) {
 }
 
 func extends(t *testing.T, s Source, head, tail []byte) {
+	t.Helper()
 	short, whole := fold(t, s, head), fold(t, s, append(slices.Clone(head), tail...))
 	if len(short) > len(whole) {
 		t.Fatalf("%s: %d steps became %d", s.Format, len(short), len(whole))
@@ -47,6 +48,7 @@ func extends(t *testing.T, s Source, head, tail []byte) {
 }
 
 func fold(t *testing.T, s Source, raw []byte) []Step {
+	t.Helper()
 	var entries []Entry
 	ids := map[string]bool{}
 	for e, err := range Parse(s, bytes.NewReader(raw)) {

@@ -85,6 +85,7 @@ func TestGoldenSamples(t *testing.T) {
 
 // render shows entries, steps and summary, one a line.
 func render(t *testing.T, entries []Entry) []byte {
+	t.Helper()
 	var b bytes.Buffer
 	for _, e := range entries {
 		fmt.Fprintf(&b, "%d %s %s|%s|%q #%d recoded=%v\n", e.Line, e.Kind, e.At, e.Author, e.Text, e.Occurrence, e.Recoded)

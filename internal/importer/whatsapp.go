@@ -23,7 +23,7 @@ var errTooBig = fmt.Errorf("import: a WhatsApp export of more than %d MiB", maxE
 // break are as the apps write them; commas, dots and seconds differ with the
 // phone's language.
 const (
-	reMarks = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*"
+	reMarks = `\p{Cf}*`
 	reSpace = "[ \u00a0\u202f]"
 	reDate  = `(\d{1,4})[/.\-](\d{1,2})[/.\-](\d{1,4})`
 	reTime  = `(\d{1,2})[:.](\d{2})(?:[:.](\d{2}))?(?:` + reSpace + `*([AaPp])\.?` + reSpace + `?[Mm]\.?)?`
