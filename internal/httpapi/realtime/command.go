@@ -2,7 +2,6 @@ package realtime
 
 import (
 	"context"
-	"log/slog"
 	"strconv"
 	"strings"
 	"time"
@@ -16,8 +15,8 @@ import (
 // the server.
 func (c *conn) handle(b []byte) {
 	defer func() {
-		if fault := recover(); fault != nil {
-			c.server.opts.Log.Error("a frame could not be handled", slog.Any("fault", fault))
+		if cause := recover(); cause != nil {
+			c.fault(cause)
 			c.close(closeInternal, "a fault of ours")
 		}
 	}()
@@ -27,51 +26,79 @@ func (c *conn) handle(b []byte) {
 	case session == nil && (err != nil || f.Op != "auth"):
 		c.close(CloseUnauthorized, "the first frame must be auth")
 	case err != nil:
-		session.Put(errorFrame(f.ID, err, ""))
+		session.Put(errorFrame(f.ID, err, 0))
 		if c.bad++; c.bad >= maxBad {
 			c.close(closeBadFrames, "too many frames that cannot be understood")
 		}
+	case f.Op == "auth":
+		c.auth(f.Token)
 	default:
-		c.dispatch(session, f)
+		if err := c.dispatch(session, f); err != nil {
+			session.Put(errorFrame(f.ID, err, 0))
+		}
 	}
 }
 
-func (c *conn) dispatch(session *live.Session, f inFrame) {
-	var err error
+func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	switch f.Op {
-	case "auth":
-		err = c.auth(f.Token)
-	case "subscribe":
-		err = subscribe(session, f)
 	case "unsubscribe":
-		err = unsubscribe(session, f)
-	case "signal":
-		err = session.Signal(gotong.Stream(f.Stream), f.Type)
+		return unsubscribe(session, f)
 	case "ping":
 		session.Put(pongFrame(f.ID))
-	case "command":
-		err = c.command(session, f)
+		return nil
 	}
-	if session = c.session.Load(); err != nil && session != nil {
-		session.Put(errorFrame(f.ID, err, ""))
+	// The others cost the store or other clients something.
+	if ok, wait := c.server.opts.Allow(c.principal.Load().UserID); !ok {
+		c.refuse(session, f, wait)
+		return nil
+	}
+	c.refused = 0
+	switch f.Op {
+	case "subscribe":
+		return subscribe(session, f)
+	case "signal":
+		return session.Signal(gotong.Stream(f.Stream), f.Type)
+	default:
+		return c.command(session, f)
 	}
 }
 
-// auth says who connects, or renews the token of who did: the same user, for
-// as long as the new token lasts.
-func (c *conn) auth(token string) error {
+// refuse tells a client that it asks too much, and sends it away where it does
+// not listen. Signals are just dropped (contract D16).
+func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
+	if c.refused++; c.refused >= maxRefused {
+		c.close(closeRateLimited, "retry_after_ms "+strconv.FormatInt(wait.Milliseconds(), 10))
+		return
+	}
+	if f.Op != "signal" {
+		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down.")
+		session.Put(errorFrame(f.ID, err, wait))
+	}
+}
+
+// auth says who connects, or renews the token of who did: the same user in
+// the same role, for as long as the new token lasts. A welcome answers both.
+func (c *conn) auth(token string) {
 	p, err := c.server.opts.Auth.Authenticate(c.server.opts.Context, token)
-	known := c.principal.Load()
-	if err != nil || known != nil && known.UserID != p.UserID {
+	known, session := c.principal.Load(), c.session.Load()
+	switch {
+	case err != nil && gotong.CodeOf(err) != gotong.CodeUnauthorized:
+		c.close(closeOverloaded, "the token could not be verified")
+	case err != nil:
 		c.close(CloseUnauthorized, "the token is not valid")
-		return nil
-	}
-	c.principal.Store(&p)
-	c.heard()
-	if known == nil {
+	case known == nil:
+		c.principal.Store(&p)
+		c.heard()
 		c.begin(&p)
+	case known.Reader() != p.Reader():
+		c.close(CloseUnauthorized, "the token is of another user or role")
+	default:
+		c.principal.Store(&p)
+		if !c.server.stillGood(c.server.opts.Context, &p) {
+			c.close(CloseUnauthorized, "the token is not valid any more")
+		}
+		session.Put(c.server.welcome(session))
 	}
-	return nil
 }
 
 func subscribe(session *live.Session, f inFrame) error {
@@ -101,89 +128,68 @@ func unsubscribe(session *live.Session, f inFrame) error {
 
 // command hands a wish to the engine; its answer comes when it is durable.
 func (c *conn) command(session *live.Session, f inFrame) error {
-	principal := c.principal.Load()
-	if ok, wait := c.server.opts.Allow(principal.UserID); !ok {
-		if c.refused++; c.refused >= maxRefused {
-			c.close(closeRateLimited, retryReason(wait))
-			return nil
-		}
-		return gotong.NewError(gotong.CodeRateLimited, "Too many commands; "+retryReason(wait)+".")
-	}
-	c.refused = 0
 	cmd, err := c.parse(f)
 	if err != nil {
 		return err
 	}
-	cmd.Actor = principal.Actor()
-	c.mu.Lock()
-	c.inflight++
-	c.mu.Unlock()
+	c.submitted()
 	ctx, end := c.server.opts.Trace(c.server.opts.Context, f.Traceparent, f.Type)
 	c.server.opts.Engine.Submit(ctx, cmd, func(r gotong.Receipt, err error) {
 		if err == nil && r.Access {
 			// A removal answers only when delivery has carried it out. That may
 			// wait, and this goroutine may not.
-			go func() { c.answer(session, f.ID, r, c.settled(ctx, r)); end() }()
+			go c.settle(ctx, session, f.ID, r, end)
 			return
 		}
-		c.answer(session, f.ID, r, err)
+		if err != nil {
+			c.answer(session, errorFrame(f.ID, err, 0))
+		} else {
+			c.answer(session, ackFrame(f.ID, r))
+		}
 		end()
 	})
 	return nil
 }
 
-func retryReason(wait time.Duration) string {
-	return "retry_after_ms " + strconv.FormatInt(wait.Milliseconds(), 10)
-}
-
 // settleWithin is longer than any write to a removed user may last.
 const settleWithin = 5 * time.Second
 
-func (c *conn) settled(ctx context.Context, r gotong.Receipt) error {
+func (c *conn) settle(ctx context.Context, session *live.Session, id string, r gotong.Receipt, end func()) {
+	defer c.fence()
+	defer end()
 	ctx, cancel := context.WithTimeout(ctx, settleWithin)
 	defer cancel()
-	if err := c.server.opts.Hub.Await(ctx, r.Partition, r.Position); err != nil {
-		return gotong.NewError(gotong.CodeBusy, "Committed, but delivery has not caught up; repeat with the same request id.")
+	if c.server.opts.Hub.Await(ctx, r.Partition, r.Position) != nil {
+		err := gotong.NewError(gotong.CodeBusy, "Committed, but delivery has not caught up; repeat with the same request id.")
+		c.answer(session, errorFrame(id, err, 0))
+		return
 	}
-	return nil
-}
-
-func (c *conn) answer(session *live.Session, id string, r gotong.Receipt, err error) {
-	if err != nil {
-		session.Put(errorFrame(id, err, ""))
-	} else {
-		session.Put(ackFrame(id, r))
-	}
-	c.mu.Lock()
-	c.inflight--
-	c.room.Broadcast()
-	c.mu.Unlock()
-	if c.pumping.Load() == 0 {
-		c.wake() // a close that was waiting for this answer
-	}
+	c.answer(session, ackFrame(id, r))
 }
 
 // parse turns a frame into a command of its kind.
 func (c *conn) parse(f inFrame) (gotong.Command, error) {
+	principal := c.principal.Load()
 	cmd := gotong.Command{
-		Stream: gotong.Stream(f.Stream), Type: f.Type, RequestID: f.RequestID,
+		Stream: gotong.Stream(f.Stream), Type: f.Type, RequestID: f.RequestID, Actor: principal.Actor(),
 		CorrelationID: f.CorrelationID, Raw: f.Data,
 	}
 	if cmd.CorrelationID == "" {
 		cmd.CorrelationID = c.correlation
 	}
-	if !gotong.ValidRequestID(f.RequestID) {
+	if !gotong.ValidRequestID(cmd.RequestID) {
 		return cmd, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
-	if f.CorrelationID != "" && !gotong.ValidRequestID(f.CorrelationID) {
+	if !gotong.ValidRequestID(cmd.CorrelationID) {
 		return cmd, gotong.Invalid("correlation_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
 	create, ok := c.server.opts.Creates[cmd.Stream.Kind()]
 	if !ok {
 		return cmd, gotong.NotFound()
 	}
+	made := create(principal.UserID, f.RequestID)
 	if !strings.Contains(f.Stream, "/") {
-		cmd.Stream = create(c.principal.Load().UserID, f.RequestID)
+		cmd.Stream = made
 	} else if _, err := gotong.ParseStream(f.Stream); err != nil {
 		return cmd, err
 	}
@@ -196,6 +202,21 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 		data = []byte("{}")
 	}
 	var err error
-	cmd.Data, err = typ.Decode(jsonx.Unmarshal, data)
-	return cmd, err
+	if cmd.Data, err = typ.Decode(jsonx.Unmarshal, data); err != nil {
+		return cmd, err
+	}
+	if cmd.Stream != made && c.creates(cmd) {
+		return cmd, gotong.Invalid("stream", "of a creating command is its kind alone: the server gives the id")
+	}
+	return cmd, nil
+}
+
+// creates reports whether the command is one that makes a stream.
+func (c *conn) creates(cmd gotong.Command) bool {
+	kind, err := c.server.opts.Codec.Kind(cmd.Stream)
+	if err != nil || kind.Home == nil {
+		return false
+	}
+	_, err = kind.Home(cmd)
+	return err == nil
 }

@@ -2,9 +2,10 @@ package realtime
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -13,36 +14,70 @@ import (
 
 // follow is what SSE and poll share: a session for one request.
 type follow struct {
+	server    *Server
 	session   *live.Session
+	out       *outlet
 	principal httpapi.Principal
-	streams   []gotong.Stream
+	end       context.CancelFunc // ends the request: its login is over
+	cursors   []gotong.StreamCursor
 }
 
-// followRequest opens a session and subscribes to what the request names. The
-// error is that of the request; a subscription that was refused among others
-// that were not comes as a frame.
-func (s *Server) followRequest(r *http.Request, cursor string) (*follow, error) {
-	principal, err := s.authenticate(r, false)
+// followRequest opens a session and subscribes to what the request names; the
+// context ends with the request, the token or the login. The error is that of
+// the request; a subscription that was refused among others that were not
+// comes as a frame.
+func (s *Server) followRequest(
+	w http.ResponseWriter, r *http.Request, names []string, cursor string,
+) (context.Context, *follow, error) {
+	principal, err := s.authenticate(r, "")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if principal == nil {
-		return nil, gotong.NewError(gotong.CodeUnauthorized, "Send a bearer token.")
+		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "Send a bearer token.")
 	}
-	subs, err := subscriptions(r.URL.Query()["stream"], cursor)
+	subs, err := subscriptions(names, cursor)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	session, err := s.opts.Hub.Open(principal.Reader(), live.SessionOptions{})
+	out := s.newOutlet(w)
+	session, err := s.opts.Hub.Open(principal.Reader(), live.SessionOptions{Kill: out.kill})
 	if err != nil {
-		return nil, gotong.NewError(httpapi.CodeUnavailable, "This node takes no more sessions.")
+		return nil, nil, goingAway()
 	}
-	f := &follow{session: session, principal: *principal}
-	if err := f.subscribe(r.Context(), subs); err != nil {
-		session.Close()
-		return nil, err
+	left := principal.Expires.Sub(s.opts.Now().Time())
+	ctx, cancel := context.WithTimeout(r.Context(), left)
+	f := &follow{server: s, session: session, out: out, principal: *principal, end: cancel}
+	s.mu.Lock()
+	s.follows[f] = struct{}{}
+	s.mu.Unlock()
+	if !s.stillGood(ctx, principal) {
+		f.close()
+		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer.")
 	}
-	return f, nil
+	err = f.subscribe(ctx, subs)
+	f.advance(nil)
+	if _, asked := session.Closing(); asked && err == nil {
+		err = goingAway()
+	}
+	if err != nil {
+		f.close()
+		return nil, nil, err
+	}
+	return ctx, f, nil
+}
+
+// close ends the session of a request that is over.
+func (f *follow) close() {
+	f.end()
+	f.server.mu.Lock()
+	delete(f.server.follows, f)
+	f.server.mu.Unlock()
+	f.session.Close()
+}
+
+func goingAway() error {
+	return gotong.NewError(httpapi.CodeUnavailable, "This node takes no more sessions; try again.")
 }
 
 // subscriptions merges the streams of the address with those of the cursor,
@@ -84,20 +119,25 @@ func subscriptions(names []string, cursor string) ([]live.Subscription, error) {
 }
 
 // subscribe waits until it is known of every stream whether it may be read.
-// Where none may, the request fails with the error of the first.
+// Where none may, or a cursor does not fit the log, the request fails.
 func (f *follow) subscribe(ctx context.Context, subs []live.Subscription) error {
+	for _, sub := range subs {
+		if err := f.session.Subscribe(sub); err != nil {
+			return goingAway()
+		}
+	}
 	var first error
 	accepted := false
 	for _, sub := range subs {
-		if err := f.session.Subscribe(sub); err != nil {
-			return err
-		}
-	}
-	for _, sub := range subs {
 		err := f.session.Outcome(ctx, sub.Stream)
+		code := gotong.CodeOf(err)
 		switch {
-		case err == nil || sub.Resumed && len(subs) > 1:
+		case err == nil:
 			accepted = true
+		case errors.Is(err, live.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+			return goingAway()
+		case sub.Resumed && code != gotong.CodeNotFound:
+			return err // never "from now", never "from the beginning" (contract D10)
 		case first == nil:
 			first = err
 		}
@@ -108,8 +148,43 @@ func (f *follow) subscribe(ctx context.Context, subs []live.Subscription) error 
 	return nil
 }
 
-// until is when the token ends, as a context.
-func (s *Server) until(ctx context.Context, p httpapi.Principal) (context.Context, context.CancelFunc) {
-	left := p.Expires.Sub(s.opts.Now().Time())
-	return context.WithTimeout(ctx, max(left, time.Millisecond))
+// advance takes over where the streams are after these frames, which are the
+// ones of the last Take. A stream that was ended stays where it was until the
+// client was told: else it would go on from now, and miss something.
+func (f *follow) advance(frames []live.Frame) {
+	current := f.session.Cursors()
+	for _, was := range f.cursors {
+		if slices.ContainsFunc(current, func(c gotong.StreamCursor) bool { return c.Stream == was.Stream }) {
+			continue
+		}
+		if at, told := told(was, frames); !told {
+			current = append(current, at)
+		}
+	}
+	f.cursors = current
 }
+
+// told reads in frames how far an ended stream came, and whether the client is
+// told of its end.
+func told(at gotong.StreamCursor, frames []live.Frame) (gotong.StreamCursor, bool) {
+	for _, f := range frames {
+		var in struct {
+			Op     string        `json:"op"`
+			Stream gotong.Stream `json:"stream"`
+			To     uint64        `json:"to"`
+		}
+		if err := json.Unmarshal(f.JSON(), &in); err != nil || in.Stream != at.Stream {
+			continue
+		}
+		switch in.Op {
+		case "events":
+			at.Cursor.Seq = in.To
+		case "access_revoked", "resync_required":
+			return at, true
+		}
+	}
+	return at, false
+}
+
+// cursor is the text of where the streams are.
+func (f *follow) cursor() string { return gotong.FormatCursors(f.cursors) }

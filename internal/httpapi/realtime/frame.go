@@ -3,6 +3,7 @@ package realtime
 import (
 	"encoding/json"
 	"strconv"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -50,7 +51,7 @@ const maxFrameID = 64
 func decodeFrame(b []byte) (inFrame, error) {
 	var f inFrame
 	if err := jsonx.Unmarshal(b, &f); err != nil {
-		return f, err
+		return inFrame{ID: idOf(b)}, err
 	}
 	allowed, ok := ops[f.Op]
 	if !ok {
@@ -76,6 +77,17 @@ func decodeFrame(b []byte) (inFrame, error) {
 	return f, nil
 }
 
+// idOf finds the id of a frame that cannot be understood, to answer it by.
+func idOf(b []byte) string {
+	var f struct {
+		ID string `json:"id"`
+	}
+	if json.Unmarshal(b, &f) != nil || len(f.ID) > maxFrameID {
+		return ""
+	}
+	return f.ID
+}
+
 // startOf reads where a subscription begins: absent is from now, "start" from
 // the first visible event.
 func startOf(cursor string) (live.Start, error) {
@@ -89,13 +101,13 @@ func startOf(cursor string) (live.Start, error) {
 	return live.At(c), err
 }
 
-func welcomeFrame(session string, epoch gotong.Epoch) live.Frame {
+func (s *Server) welcome(session *live.Session) live.Frame {
 	return encode(struct {
 		Op        string       `json:"op"`
 		Session   string       `json:"session"`
 		Epoch     gotong.Epoch `json:"epoch"`
 		Heartbeat int64        `json:"heartbeat_ms"`
-	}{"welcome", session, epoch, heartbeat.Milliseconds()})
+	}{"welcome", session.ID(), s.opts.Hub.Epoch(), s.times.heartbeat.Milliseconds()})
 }
 
 func pongFrame(id string) live.Frame {
@@ -105,20 +117,30 @@ func pongFrame(id string) live.Frame {
 	}{"pong", id})
 }
 
+// problem is a problem in a frame, where there is no header to say when to
+// come back.
+type problem struct {
+	*httpapi.Problem
+	RetryAfter int64 `json:"retry_after_ms,omitempty"`
+}
+
 // errorFrame tells of err in answer to the client's frame id.
-func errorFrame(id string, err error, traceID string) live.Frame {
+func errorFrame(id string, err error, retryAfter time.Duration) live.Frame {
 	return encode(struct {
-		Op      string           `json:"op"`
-		ID      string           `json:"id,omitempty"`
-		Problem *httpapi.Problem `json:"problem"`
-	}{"error", id, httpapi.ProblemOf(err, traceID)})
+		Op      string  `json:"op"`
+		ID      string  `json:"id,omitempty"`
+		Problem problem `json:"problem"`
+	}{"error", id, problem{httpapi.ProblemOf(err, ""), retryAfter.Milliseconds()}})
 }
 
 // ackFrame is written by hand: it is the answer to every message.
 func ackFrame(id string, r gotong.Receipt) live.Frame {
 	b := make([]byte, 0, 320)
-	b = append(b, `{"op":"ack","id":`...)
-	b = appendString(b, id)
+	b = append(b, `{"op":"ack"`...)
+	if id != "" {
+		b = append(b, `,"id":`...)
+		b = appendString(b, id)
+	}
 	b = append(b, `,"receipt":{"stream":`...)
 	b = appendString(b, string(r.Stream))
 	b = append(b, `,"seq":[`...)

@@ -14,27 +14,26 @@ import (
 // poll answers at once where there is something, else after the wait asked
 // for, with an empty list and a fresh cursor.
 func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
-	wait, err := waitOf(r.URL.Query().Get("wait"))
+	parameters, err := query(r, "stream", "cursor", "wait")
+	var wait time.Duration
+	if err == nil {
+		wait, err = waitOf(parameters.Get("wait"))
+	}
 	if err != nil {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	f, err := s.followRequest(r, r.URL.Query().Get("cursor"))
+	ctx, f, err := s.followRequest(w, r, parameters["stream"], parameters.Get("cursor"))
 	if err != nil {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	defer f.session.Close()
-	s.streams.Add(1)
-	defer s.streams.Add(-1)
+	defer f.close()
 	s.opened("poll")
-	ctx, cancel := s.until(r.Context(), f.principal)
-	defer cancel()
-	frames := gather(ctx, f.session, wait)
-	body := renderPoll(f.session, frames)
+	frames := f.gather(ctx, wait)
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	n, err := w.Write(body)
+	n, err := f.out.write(renderPoll(f.cursor(), frames))
 	f.session.Written()
 	s.wrote("poll", frames, n)
 	reason := "left"
@@ -47,67 +46,68 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 // waitOf reads a duration such as 25s: 0 to 55 s, 25 s where none is given.
 func waitOf(text string) (time.Duration, error) {
 	if text == "" {
-		return heartbeat, nil
+		return defaultWait, nil
 	}
 	if n, err := strconv.Atoi(text); err == nil && n == 0 {
 		return 0, nil
 	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxPollWait {
+	if err != nil || d < 0 || d > maxWait {
 		return 0, gotong.Invalid("wait", "must be a duration from 0s to 55s")
 	}
 	return d, nil
 }
 
-// readWithin bounds how long a poll without a wait lets a read of the store
-// take.
-const readWithin = 2 * time.Second
-
 // maxPoll is about how many bytes one answer holds.
 const maxPoll = 256 << 10
 
 // gather takes frames until there is one worth answering, then all that fit.
-// Without a wait it still lets reads that are under way finish: it is a plain
-// read of the log.
-func gather(ctx context.Context, session *live.Session, wait time.Duration) []live.Frame {
+// Without a wait it reads to the end of what is there, as far as that fits.
+func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 	patience := wait
 	if wait == 0 {
-		patience = readWithin
+		patience = f.server.times.read
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var kept []live.Frame
 	size := 0
 	keep := func(frames []live.Frame) {
-		for _, f := range frames {
-			if f.Op() != live.Subscribed {
-				kept = append(kept, f)
-				size += len(f.JSON())
+		f.advance(frames)
+		for _, frame := range frames {
+			if frame.Op() != live.Subscribed { // the cursor says it
+				kept = append(kept, frame)
+				size += len(frame.JSON())
 			}
 		}
+		if len(kept) == 0 {
+			f.session.Written()
+		}
 	}
-	for size < maxPoll {
-		frames, more := session.Take(nil, maxPoll-size)
+	for {
+		frames, more := f.session.Take(nil, max(1, maxPoll-size))
 		keep(frames)
+		enough := len(kept) > 0
+		if wait == 0 {
+			enough = !f.session.Behind()
+		}
 		switch {
+		case size >= maxPoll, enough && !more:
+			return kept
 		case more:
 			continue
-		case len(kept) > 0, wait == 0 && !session.Behind():
-			return kept
 		}
-		session.Written()
-		frames, _, err := session.Next(ctx, nil, maxPoll)
+		frames, _, err := f.session.Next(ctx, nil, max(1, maxPoll-size))
 		keep(frames)
 		if err != nil {
 			return kept
 		}
 	}
-	return kept
 }
 
-func renderPoll(session *live.Session, frames []live.Frame) []byte {
+func renderPoll(cursor string, frames []live.Frame) []byte {
 	b := append(make([]byte, 0, 1024), `{"cursor":`...)
-	b = appendString(b, gotong.FormatCursors(session.Cursors()))
+	b = appendString(b, cursor)
 	b = append(b, `,"frames":[`...)
 	for i, f := range frames {
 		if i > 0 {

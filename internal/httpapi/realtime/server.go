@@ -3,12 +3,12 @@ package realtime
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/lxzan/gws"
@@ -67,14 +67,28 @@ type Observer struct {
 	Wrote  func(transport string, frames, bytes int, oldest gotong.Instant)
 }
 
-// The fixed times of the protocol.
+// times are those of the protocol; only tests have others.
+type times struct {
+	heartbeat  time.Duration // between two pings of an idle connection
+	silence    time.Duration // without a sign of the client it is gone
+	authWithin time.Duration // for the first auth frame
+	stalled    time.Duration // a write without any progress
+	closing    time.Duration // for the close frame to get out
+	asked      time.Duration // for what is in flight when the hub asks to close
+	lingering  time.Duration // a closed connection is still read
+	comment    time.Duration // between two signs of life on SSE
+	read       time.Duration // a poll without a wait waits for the store
+}
+
+var protocolTimes = times{
+	heartbeat: 25 * time.Second, silence: time.Minute, authWithin: 5 * time.Second, stalled: 30 * time.Second,
+	closing: 5 * time.Second, asked: 8 * time.Second, lingering: 2 * time.Second,
+	comment: 20 * time.Second, read: 2 * time.Second,
+}
+
 const (
-	heartbeat   = 25 * time.Second // between two pings of an idle connection
-	silence     = 60 * time.Second // without a byte from the client it is gone
-	authWithin  = 5 * time.Second  // for the first auth frame
-	stalled     = 30 * time.Second // a write without any progress
-	sseComment  = 20 * time.Second
-	maxPollWait = 55 * time.Second
+	defaultWait = 25 * time.Second
+	maxWait     = 55 * time.Second
 	maxFrame    = 64 << 10
 	subprotocol = "gotong.v1"
 )
@@ -82,13 +96,12 @@ const (
 // Server serves everything under /v1/realtime/ but tickets.
 type Server struct {
 	opts     Options
+	times    times
 	upgrader *gws.Upgrader
-	mux      *http.ServeMux
 
-	mu    sync.Mutex
-	conns map[*conn]struct{}
-
-	streams atomic.Int64 // open SSE and poll requests
+	mu      sync.Mutex
+	conns   map[*conn]struct{}
+	follows map[*follow]struct{}
 }
 
 // New makes the transports; [Server.Run] keeps their times.
@@ -99,26 +112,33 @@ func New(opts Options) *Server {
 	if opts.Trace == nil {
 		opts.Trace = func(ctx context.Context, _, _ string) (context.Context, func()) { return ctx, func() {} }
 	}
-	s := &Server{opts: opts, conns: map[*conn]struct{}{}, mux: http.NewServeMux()}
-	s.upgrader = newUpgrader()
-	s.mux.HandleFunc("GET /v1/realtime/ws", s.webSocket)
-	s.mux.HandleFunc("GET /v1/realtime/sse", s.events)
-	s.mux.HandleFunc("GET /v1/realtime/poll", s.poll)
-	return s
+	return &Server{
+		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
+		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
+	}
 }
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if _, pattern := s.mux.Handler(r); pattern == "" {
-		if slices.Contains([]string{"/v1/realtime/ws", "/v1/realtime/sse", "/v1/realtime/poll"}, r.URL.Path) {
-			w.Header().Set("Allow", http.MethodGet)
-			httpapi.WriteProblem(w, r, gotong.NewError(httpapi.CodeMethod, "Only GET is answered here."))
-			return
-		}
-		httpapi.WriteProblem(w, r, gotong.NotFound())
-		return
+	var handle http.HandlerFunc
+	switch r.URL.Path {
+	case "/v1/realtime/ws":
+		handle = s.webSocket
+	case "/v1/realtime/sse":
+		handle = s.events
+	case "/v1/realtime/poll":
+		handle = s.poll
 	}
-	s.mux.ServeHTTP(w, r)
+	switch {
+	case handle == nil:
+		httpapi.WriteProblem(w, r, gotong.NotFound())
+	case r.Method != http.MethodGet:
+		w.Header().Set("Allow", http.MethodGet)
+		httpapi.WriteProblem(w, r, gotong.NewError(httpapi.CodeMethod, "Only GET is answered here."))
+	default:
+		r.Pattern = "GET " + r.URL.Path // for who watches
+		handle(w, r)
+	}
 }
 
 // Run pings idle connections and closes those that are silent, whose token has
@@ -147,11 +167,7 @@ func (s *Server) sweep() {
 func (s *Server) all() []*conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := make([]*conn, 0, len(s.conns))
-	for c := range s.conns {
-		list = append(list, c)
-	}
-	return list
+	return slices.Collect(maps.Keys(s.conns))
 }
 
 // EndLogin closes every connection that was opened by this login
@@ -162,36 +178,68 @@ func (s *Server) EndLogin(session string) {
 			c.close(CloseUnauthorized, "logged out")
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.follows {
+		if f.principal.SessionID == session {
+			f.end()
+		}
+	}
 }
 
 // Open is how many connections and requests are open, by transport.
 func (s *Server) Open() (webSockets, streams int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns), int(s.streams.Load())
+	return len(s.conns), len(s.follows)
 }
 
 // authenticate reads who opens the connection: from the header, or, for a
-// WebSocket only, from a ticket. Without either the principal is nil. A token
-// in the address is refused whatever else is there.
-func (s *Server) authenticate(r *http.Request, tickets bool) (*httpapi.Principal, error) {
-	query := r.URL.Query()
-	if query.Has("token") || query.Has("access_token") {
-		return nil, gotong.NewError(httpapi.CodeBadRequest, "A token never travels in an address; use the header or a ticket.")
-	}
+// WebSocket only, from a ticket. Without either the principal is nil.
+func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
-		scheme, token, _ := strings.Cut(header, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
+		token := httpapi.BearerToken(r)
+		if token == "" {
 			return nil, gotong.NewError(gotong.CodeUnauthorized, "Only bearer tokens are taken.")
 		}
-		p, err := s.opts.Auth.Authenticate(r.Context(), strings.TrimSpace(token))
+		p, err := s.opts.Auth.Authenticate(r.Context(), token)
 		return &p, err
 	}
-	if ticket := query.Get("ticket"); tickets && ticket != "" {
+	if ticket != "" {
 		p, err := s.opts.Ticket(r.Context(), ticket)
 		return &p, err
 	}
 	return nil, nil
+}
+
+// stillGood asks again, once the connection can be found by whoever ends
+// logins and users: what ended while it was being opened is not missed.
+func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
+	if p.Token == "" {
+		return true // by a ticket: it was used up this moment
+	}
+	_, err := s.opts.Auth.Authenticate(ctx, p.Token)
+	return err == nil
+}
+
+// query reads the parameters of an address, which are no others than these. A
+// token in it is refused whatever else is there.
+func query(r *http.Request, names ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, gotong.NewError(httpapi.CodeBadRequest, "The query of the address cannot be read.")
+	}
+	for name, list := range values {
+		switch {
+		case name == "token" || name == "access_token":
+			return nil, gotong.NewError(httpapi.CodeBadRequest, "A token never travels in an address; use the header or a ticket.")
+		case !slices.Contains(names, name):
+			return nil, gotong.Invalid("query", "has a parameter that is none of "+strings.Join(names, ", "))
+		case len(list) > 1 && name != "stream":
+			return nil, gotong.Invalid(name, "may be given once")
+		}
+	}
+	return values, nil
 }
 
 // originAllowed tells whether the page that asks may: programs send no Origin,

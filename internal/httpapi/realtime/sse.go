@@ -1,14 +1,13 @@
 package realtime
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
 	"net/http"
 	"strconv"
-	"time"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 )
@@ -16,38 +15,33 @@ import (
 // events streams frames as server-sent events (WHATWG HTML, section 9.2). Each
 // id is the cursor after its frame; Last-Event-ID beats the query.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	cursor := r.Header.Get("Last-Event-ID")
-	if cursor == "" {
-		cursor = r.URL.Query().Get("cursor")
-	}
-	f, err := s.followRequest(r, cursor)
+	parameters, err := query(r, "stream", "cursor")
 	if err != nil {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	defer f.session.Close()
-	s.streams.Add(1)
-	defer s.streams.Add(-1)
-	s.opened("sse")
+	cursor := cmp.Or(r.Header.Get("Last-Event-Id"), parameters.Get("cursor"))
+	ctx, f, err := s.followRequest(w, r, parameters["stream"], cursor)
+	if err != nil {
+		httpapi.WriteProblem(w, r, err)
+		return
+	}
+	defer f.close()
 	header := w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no")
-	out := &eventStream{server: s, w: w, control: http.NewResponseController(w), session: f.session}
-	ctx, cancel := s.until(r.Context(), f.principal)
-	defer cancel()
+	s.opened("sse")
+	out := &eventStream{follow: f}
 	s.closed("sse", out.run(ctx))
 }
 
 // eventStream writes one response.
 type eventStream struct {
-	server  *Server
-	w       http.ResponseWriter
-	control *http.ResponseController
-	session *live.Session
-	buf     []byte
-	frames  []live.Frame
-	cursor  string
+	*follow
+	buf    []byte
+	frames []live.Frame
+	id     string // the last one sent
 }
 
 // run writes until the client is gone, the token ends or the hub asks for the
@@ -57,78 +51,73 @@ func (e *eventStream) run(ctx context.Context) string {
 	e.buf = append(e.buf, "retry: "...)
 	e.buf = strconv.AppendInt(e.buf, 1000+rand.Int64N(4000), 10) //nolint:gosec // jitter
 	e.buf = append(e.buf, "\n\n"...)
-	if e.flush(0) != nil {
-		return "cut"
-	}
-	for {
-		err := e.next(ctx)
-		if _, asked := e.session.Closing(); asked && len(e.frames) == 0 {
-			return "closed"
-		}
+	err := e.flush()
+	for err == nil {
+		err = e.next(ctx)
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 			e.buf = append(e.buf, ": still here\n\n"...)
-			err = e.flush(0)
+			err = e.flush()
 		}
-		switch {
-		case ctx.Err() != nil:
-			return "left"
-		case err != nil:
-			return "cut"
-		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return "left"
+	case errors.Is(err, live.ErrClosed):
+		return "closed"
+	default:
+		return "cut"
 	}
 }
 
 // next waits for frames and writes them, each with the cursor after it.
 func (e *eventStream) next(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, sseComment)
+	ctx, cancel := context.WithTimeout(ctx, e.server.times.comment)
 	defer cancel()
-	e.frames = e.frames[:0]
+	// One at a time, so that the cursor after each is known.
 	one, more, err := e.session.Next(ctx, nil, 1)
 	if err != nil {
 		return err
 	}
 	for {
-		for _, f := range one {
-			e.append(f)
-		}
-		e.frames = append(e.frames, one...)
+		e.append(one)
 		if !more || len(e.buf) >= batchBytes {
 			break
 		}
 		one, more = e.session.Take(one[:0], 1)
 	}
-	err = e.flush(len(e.frames))
+	err = e.flush()
 	e.session.Written()
 	return err
 }
 
-// append renders one frame; the id is left out where the cursor did not move.
-func (e *eventStream) append(f live.Frame) {
-	if cursor := gotong.FormatCursors(e.session.Cursors()); f.Op() == live.Events || cursor != e.cursor {
-		e.cursor = cursor
-		e.buf = append(e.buf, "id: "...)
-		e.buf = append(e.buf, cursor...)
-		e.buf = append(e.buf, '\n')
+// append renders the frames of one Take. Only the last has an id: it is the
+// cursor after all of them, and who has but the first must not skip the rest.
+func (e *eventStream) append(frames []live.Frame) {
+	e.advance(frames)
+	for i, f := range frames {
+		if id := e.cursor(); i == len(frames)-1 && id != "" && id != e.id {
+			e.id = id
+			e.buf = append(e.buf, "id: "...)
+			e.buf = append(e.buf, id...)
+			e.buf = append(e.buf, '\n')
+		}
+		e.buf = append(e.buf, "data: "...)
+		e.buf = append(e.buf, f.JSON()...)
+		e.buf = append(e.buf, "\n\n"...)
 	}
-	e.buf = append(e.buf, "data: "...)
-	e.buf = append(e.buf, f.JSON()...)
-	e.buf = append(e.buf, "\n\n"...)
+	e.frames = append(e.frames, frames...)
 }
 
-// flush writes what was rendered; the client may take its time as long as it
-// takes anything for 30 s.
-func (e *eventStream) flush(frames int) error {
-	deadline := time.Now().Add(stalled) //nolint:forbidigo // a socket's deadline, not a time for a rule
-	if err := e.control.SetWriteDeadline(deadline); err != nil {
-		return err
-	}
-	n, err := e.w.Write(e.buf)
-	if err == nil {
-		err = e.control.Flush()
-	}
-	if frames > 0 {
+// flush writes what was rendered.
+func (e *eventStream) flush() error {
+	n, err := e.out.write(e.buf)
+	if len(e.frames) > 0 {
 		e.server.wrote("sse", e.frames, n)
 	}
-	e.buf = e.buf[:0]
+	clear(e.frames)
+	e.frames, e.buf = e.frames[:0], e.buf[:0]
+	if cap(e.buf) > 2*batchBytes {
+		e.buf = nil // an idle stream keeps no page
+	}
 	return err
 }

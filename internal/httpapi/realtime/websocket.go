@@ -1,13 +1,12 @@
 package realtime
 
 import (
-	"bufio"
-	"bytes"
 	"errors"
-	"net/http"
-	"strings"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lxzan/gws"
 
@@ -18,111 +17,31 @@ import (
 
 // Close codes of the protocol.
 const (
-	closeNormal       = 1000
 	closeGoingAway    = 1001
+	closeProtocol     = 1002
 	closeBinary       = 1003
 	closeInternal     = 1011
+	closeRestart      = 1012
 	closeOverloaded   = 1013
 	closeBadFrames    = 4400
 	CloseUnauthorized = 4401 // not, or no longer, authenticated
-	closeStalled      = 4408
 	closeRateLimited  = 4429
 )
 
-// Bounds of one connection.
-const (
-	maxInbox    = 32  // frames read and not yet handled
-	maxInflight = 128 // commands without an answer
-	maxBad      = 16  // frames that cannot be understood
-	maxRefused  = 64  // commands beyond the allowance
-	batchBytes  = 64 << 10
-	readBuffer  = 1 << 10 // one per connection: it decides what an idle one costs
-)
-
-func newUpgrader() *gws.Upgrader {
-	return gws.NewUpgrader(callbacks{}, &gws.ServerOption{
-		ReadMaxPayloadSize: maxFrame,
-		ReadBufferSize:     readBuffer,
-		CheckUtf8Enabled:   true,
-		Recovery:           gws.Recovery,
-		SubProtocols:       []string{subprotocol},
-		NewSession:         func() gws.SessionStorage { return new(holder) },
-	})
+// endings are the words of a metric for why a connection ended.
+var endings = map[int]string{
+	closeGoingAway: "silent", closeProtocol: "protocol", closeBinary: "protocol", closeInternal: "fault",
+	closeRestart: "restart", closeOverloaded: "overloaded", closeBadFrames: "bad_frames",
+	CloseUnauthorized: "unauthorized", closeRateLimited: "rate_limited",
 }
 
-// webSocket refuses with a problem what cannot be upgraded, and else hands the
-// connection to its reader.
-func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
-	principal, err := s.admit(w, r)
-	if err != nil {
-		httpapi.WriteProblem(w, r, err)
-		return
-	}
-	netConn, buffered, err := http.NewResponseController(w).Hijack()
-	if err != nil {
-		httpapi.WriteProblem(w, r, err)
-		return
-	}
-	pipe := &wire{Conn: netConn}
-	if n := buffered.Reader.Buffered(); n > 0 {
-		early, _ := buffered.Reader.Peek(n)
-		pipe.early = bytes.Clone(early)
-	}
-	c := &conn{server: s, wire: pipe, correlation: httpapi.CallOf(r.Context()).CorrelationID}
-	c.room.L = &c.mu
-	c.since.Store(int64(s.opts.Now()))
-	if principal != nil {
-		c.principal.Store(principal)
-	}
-	if err := c.upgrade(r); err != nil {
-		pipe.cut()
-		return
-	}
-	s.mu.Lock()
-	s.conns[c] = struct{}{}
-	s.mu.Unlock()
-	s.opened("ws")
-	if principal != nil {
-		c.begin(principal)
-	}
-	// Not on this goroutine: it holds the buffers of the HTTP request.
-	go c.socket.ReadLoop()
-}
-
-// admit checks everything that can still be answered with a status.
-func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*httpapi.Principal, error) {
-	offered := false
-	for _, p := range strings.Split(r.Header.Get("Sec-WebSocket-Protocol"), ",") {
-		offered = offered || strings.TrimSpace(p) == subprotocol
-	}
-	switch {
-	case !headerHas(r, "Connection", "upgrade") || !headerHas(r, "Upgrade", "websocket"),
-		r.Header.Get("Sec-WebSocket-Version") != "13", r.Header.Get("Sec-WebSocket-Key") == "":
-		w.Header().Set("Upgrade", "websocket")
-		return nil, gotong.NewError(httpapi.CodeUpgrade, "This address speaks WebSocket (RFC 6455), version 13.")
-	case !offered:
-		return nil, gotong.NewError(httpapi.CodeBadRequest, "Offer the subprotocol "+subprotocol+".")
-	case !s.originAllowed(r):
-		return nil, gotong.NewError(gotong.CodeForbidden, "Pages of this origin may not connect.")
-	}
-	return s.authenticate(r, true)
-}
-
-func headerHas(r *http.Request, name, token string) bool {
-	for _, line := range r.Header.Values(name) {
-		for _, part := range strings.Split(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), token) {
-				return true
-			}
-		}
-	}
-	return false
-}
+// batchBytes is about how much one write holds.
+const batchBytes = 64 << 10
 
 // conn is one WebSocket connection.
 type conn struct {
 	server      *Server
-	wire        *wire
+	wire        wire
 	socket      *gws.Conn
 	correlation string
 
@@ -130,42 +49,47 @@ type conn struct {
 	principal atomic.Pointer[httpapi.Principal]
 	since     atomic.Int64 // when the client was last heard of
 	pinged    atomic.Int64
-	closing   atomic.Bool
+	closing   atomic.Bool  // nothing more is taken, handled or written; set under mu
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again
 
-	bad, refused int // touched by the worker alone
+	bad, refused int            // touched by the worker alone
+	asked        gotong.Instant // when the hub's request to close was first seen; by the sweep alone
 
 	mu       sync.Mutex // guards what follows
-	room     sync.Cond  // there may be room: in the inbox, among the answers
+	room     sync.Cond  // there may be room, in the inbox or among the answers, or no need of it
 	inbox    [][]byte
 	working  bool
-	inflight int
-	gone     bool
+	inflight int  // commands without an answer
+	draining bool // the hub asked to close: nothing more is handled
+	ending   string
 }
 
-func (c *conn) upgrade(r *http.Request) error {
-	socket, err := c.server.upgrader.UpgradeFromConn(c.wire, bufio.NewReaderSize(c.wire, readBuffer), r)
-	if err != nil {
-		return err
-	}
-	socket.Session().Store("", c)
-	c.socket = socket
-	return nil
+func (s *Server) newConn(correlation string) *conn {
+	c := &conn{server: s, correlation: correlation}
+	c.wire.times = &s.times
+	c.room.L = &c.mu
+	c.since.Store(int64(s.opts.Now()))
+	return c
 }
 
 // begin opens the session once it is known who connects.
 func (c *conn) begin(p *httpapi.Principal) {
-	session, err := c.server.opts.Hub.Open(p.Reader(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
-	if err != nil {
+	hub := c.server.opts.Hub
+	session, err := hub.Open(p.Reader(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
+	switch {
+	case errors.Is(err, live.ErrDraining):
+		c.close(closeRestart, "the server restarts")
+		return
+	case err != nil:
 		c.close(closeOverloaded, "no room for another session")
 		return
 	}
-	session.Put(welcomeFrame(session.ID(), c.server.opts.Hub.Epoch()))
+	session.Put(c.server.welcome(session))
 	c.session.Store(session)
-	c.mu.Lock()
-	gone := c.gone
-	c.mu.Unlock()
-	if gone { // closed while the session was opened
+	if !c.server.stillGood(c.server.opts.Context, p) {
+		c.close(CloseUnauthorized, "the token is not valid any more")
+	}
+	if c.closing.Load() { // closed while the session was opened
 		session.Close()
 		return
 	}
@@ -201,12 +125,13 @@ func (b *batch) give() {
 // pump writes what the session has, many frames in one write, and ends when
 // there is nothing left.
 func (c *conn) pump() {
+	defer c.fence()
 	b := batches.Get().(*batch)
 	defer b.give()
 	for {
 		c.pumping.Store(1)
 		session := c.session.Load()
-		for more := session != nil; more; {
+		for more := session != nil; more && !c.closing.Load(); {
 			b.frames, more = session.Take(b.frames[:0], batchBytes)
 			if len(b.frames) == 0 {
 				continue
@@ -215,11 +140,13 @@ func (c *conn) pump() {
 			session.Written()
 			c.signalRoom()
 			if err != nil {
-				c.broken()
+				c.broken(err)
 				return
 			}
 		}
-		c.closeWhenAsked(session)
+		if session != nil {
+			c.closeWhenAsked(session)
+		}
 		if c.pumping.CompareAndSwap(1, 0) {
 			return
 		}
@@ -240,154 +167,114 @@ func (c *conn) write(b *batch) error {
 	return err
 }
 
-// broken ends a connection that cannot be written to; no close frame would
-// reach the client.
-func (c *conn) broken() {
-	c.closing.Store(true)
-	c.wire.cut()
-}
-
 // closeWhenAsked carries out the hub's request to close, once every command in
-// flight has its answer.
+// flight has its answer and the answers are out.
 func (c *conn) closeWhenAsked(session *live.Session) {
-	if session == nil {
-		return
-	}
 	asked, ok := session.Closing()
 	if !ok {
 		return
 	}
 	c.mu.Lock()
-	busy := c.inflight > 0
+	c.draining = true
+	busy := c.inflight > 0 || c.working
+	c.room.Broadcast()
 	c.mu.Unlock()
-	if !busy {
+	// Called again means that something may have been put since the last Take.
+	if !busy && c.pumping.Load() == 1 {
 		c.close(asked.Code, asked.Reason)
+	}
+}
+
+// stop ends everything but the connection itself. Only the first word counts;
+// false for any other.
+func (c *conn) stop(word string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closing.Swap(true) {
+		return false
+	}
+	c.ending = word
+	c.room.Broadcast()
+	return true
+}
+
+// broken ends a connection that cannot be written to; no close frame would
+// reach the client.
+func (c *conn) broken(err error) {
+	word := "cut"
+	if errors.Is(err, errStalled) {
+		word = "stalled"
+	}
+	c.stop(word)
+	if !errors.Is(err, errShut) { // else its close frame is on the way
+		c.wire.cut()
 	}
 }
 
 // close sends a close frame and ends the connection. Only the first call
 // counts; it never blocks.
 func (c *conn) close(code int, reason string) {
-	if c.closing.Swap(true) {
-		return
+	word := endings[code]
+	if word == "" {
+		word = "closed"
 	}
-	go func() {
-		// The error says that the client was faster.
-		_ = c.socket.WriteClose(uint16(code), []byte(reason)) //nolint:gosec // close codes fit
-	}()
+	if c.stop(word) {
+		go c.say(code, reason)
+	}
+}
+
+// say writes the close frame; a client that does not take it in time is cut.
+func (c *conn) say(code int, reason string) {
+	defer c.fence()
+	late := time.AfterFunc(c.server.times.closing, c.wire.cut)
+	// The error says that the client was faster.
+	if c.socket.WriteClose(uint16(code), []byte(reason)) == nil { //nolint:gosec // close codes fit
+		late.Stop()
+	}
 }
 
 // tick is called about once a second.
 func (c *conn) tick(now gotong.Instant) {
+	t := &c.server.times
 	principal := c.principal.Load()
+	if c.wire.waited.Swap(false) && principal != nil {
+		c.since.Store(int64(now))
+	}
 	heard := gotong.Instant(c.since.Load())
 	switch {
-	case principal == nil && now > heard.Add(authWithin):
+	case c.overdue(now):
+		c.broken(errStalled)
+	case principal == nil && now > heard.Add(t.authWithin):
 		c.close(CloseUnauthorized, "no auth frame came")
-	case principal != nil && now > gotong.InstantOf(principal.Expires):
+	case principal != nil && now >= gotong.InstantOf(principal.Expires):
 		c.close(CloseUnauthorized, "the token expired")
-	case now > heard.Add(silence):
+	case now > heard.Add(t.silence):
 		c.close(closeGoingAway, "nothing was heard for a minute")
-	case now > heard.Add(heartbeat) && now > gotong.Instant(c.pinged.Load()).Add(heartbeat) && c.pumping.Load() == 0:
+	case now > heard.Add(t.heartbeat) && now > gotong.Instant(c.pinged.Load()).Add(t.heartbeat) && c.pumping.Load() == 0:
 		c.pinged.Store(int64(now))
-		go func() { _ = c.socket.WritePing(nil) }() // a failing ping shows as silence
+		go c.ping()
 	}
 }
 
-func (c *conn) signalRoom() {
-	c.mu.Lock()
-	c.room.Broadcast()
-	c.mu.Unlock()
-}
-
-// push hands a frame to the worker, and blocks the reader while too many wait.
-func (c *conn) push(b []byte) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for len(c.inbox) >= maxInbox && !c.gone {
-		c.room.Wait()
-	}
-	if c.gone {
-		return
-	}
-	c.inbox = append(c.inbox, b)
-	if !c.working {
-		c.working = true
-		go c.work()
-	}
-}
-
-// work handles the frames that wait, in order.
-func (c *conn) work() {
-	for {
-		c.mu.Lock()
-		for !c.gone && len(c.inbox) > 0 && !c.roomForAnswers() {
-			c.room.Wait()
-		}
-		if c.gone || len(c.inbox) == 0 {
-			c.working, c.inbox = false, nil
-			c.mu.Unlock()
-			return
-		}
-		b := c.inbox[0]
-		c.inbox = c.inbox[1:]
-		c.room.Broadcast()
-		c.mu.Unlock()
-		c.handle(b)
-	}
-}
-
-// roomForAnswers holds a client back who sends more than he reads.
-func (c *conn) roomForAnswers() bool {
+// overdue reports whether the hub asked to close so long ago that what is
+// still under way is not waited for.
+func (c *conn) overdue(now gotong.Instant) bool {
 	session := c.session.Load()
-	return c.inflight < maxInflight && (session == nil || session.Room())
+	if session == nil {
+		return false
+	}
+	if _, asked := session.Closing(); !asked {
+		return false
+	}
+	if c.asked == 0 {
+		c.asked = now
+	}
+	return now > c.asked.Add(c.server.times.asked)
 }
 
-// callbacks is what the WebSocket library calls.
-type callbacks struct{}
-
-func (callbacks) OnOpen(*gws.Conn) {}
-
-func (callbacks) OnClose(socket *gws.Conn, err error) {
-	c := connOf(socket)
-	s := c.server
-	s.mu.Lock()
-	delete(s.conns, c)
-	s.mu.Unlock()
-	c.closing.Store(true)
-	c.mu.Lock()
-	c.gone = true
-	c.room.Broadcast()
-	c.mu.Unlock()
-	c.wire.cut()
-	if session := c.session.Load(); session != nil {
-		session.Close()
-	}
-	s.closed("ws", reasonOf(err))
-}
-
-func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
-	connOf(socket).heard()
-	_ = socket.WritePong(payload) // a failing pong is the reader's to notice
-}
-
-func (callbacks) OnPong(socket *gws.Conn, _ []byte) { connOf(socket).heard() }
-
-func (callbacks) OnMessage(socket *gws.Conn, m *gws.Message) {
-	c := connOf(socket)
-	c.heard()
-	if c.closing.Load() {
-		_ = m.Close()
-		return
-	}
-	if m.Opcode != gws.OpcodeText {
-		_ = m.Close()
-		c.close(closeBinary, "frames are JSON text")
-		return
-	}
-	b := bytes.Clone(m.Bytes())
-	_ = m.Close() // gives the library's buffer back
-	c.push(b)
+func (c *conn) ping() {
+	defer c.fence()
+	_ = c.socket.WritePing(nil) // a failing ping shows as silence
 }
 
 func (c *conn) heard() {
@@ -395,6 +282,71 @@ func (c *conn) heard() {
 		c.since.Store(int64(c.server.opts.Now()))
 	}
 }
+
+// read is the connection's own goroutine.
+func (c *conn) read() {
+	defer c.over()
+	c.socket.ReadLoop()
+}
+
+// over ends the connection after its reader, or after the reader's fault: a
+// frame that announces a negative length makes the library panic.
+func (c *conn) over() {
+	if fault := recover(); fault != nil {
+		c.server.opts.Log.Warn("a frame could not be read", slog.Any("fault", fault))
+		c.stop("protocol")
+		c.say(closeProtocol, "")
+	}
+	c.stop("cut")
+	sealed := c.wire.seal()
+	if !sealed {
+		c.wire.cut() // a write is under way to a client that is gone
+	}
+	if session := c.session.Load(); session != nil {
+		session.Close()
+	}
+	if sealed {
+		c.wire.linger()
+		c.wire.cut()
+	}
+	c.server.mu.Lock()
+	delete(c.server.conns, c)
+	c.server.mu.Unlock()
+	c.server.closed("ws", c.ending)
+}
+
+// fence keeps a fault of ours in this connection.
+func (c *conn) fence() {
+	if fault := recover(); fault != nil {
+		c.fault(fault)
+		c.stop("fault")
+		c.wire.cut()
+	}
+}
+
+func (c *conn) fault(cause any) {
+	c.server.opts.Log.Error("a connection met a fault of ours",
+		slog.Any("fault", cause), slog.String("stack", string(debug.Stack())))
+}
+
+// callbacks is what the WebSocket library calls, on the reader's goroutine.
+type callbacks struct{}
+
+// OnOpen implements gws.Event.
+func (callbacks) OnOpen(*gws.Conn) {}
+
+// OnClose notes why; what there is to do is done by [conn.over], which also
+// sees the reader's faults.
+func (callbacks) OnClose(socket *gws.Conn, err error) { connOf(socket).stop(wordOf(err)) }
+
+// OnPing implements gws.Event.
+func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
+	connOf(socket).heard()
+	_ = socket.WritePong(payload) // a failing pong is the reader's to notice
+}
+
+// OnPong implements gws.Event.
+func (callbacks) OnPong(socket *gws.Conn, _ []byte) { connOf(socket).heard() }
 
 // holder is the one value that the library keeps for a connection: ours.
 type holder struct{ conn *conn }
@@ -410,14 +362,16 @@ func connOf(socket *gws.Conn) *conn {
 	return v.(*conn) //nolint:forcetypeassert,errcheck // the holder keeps nothing else
 }
 
-// reasonOf is a bounded word for a metric.
-func reasonOf(err error) string {
-	var closed *gws.CloseError
-	if !errors.As(err, &closed) {
+// wordOf is why the library ended the connection, as a word of a metric.
+func wordOf(err error) string {
+	var left *gws.CloseError
+	var coded interface{ Uint16() uint16 }
+	switch {
+	case errors.As(err, &left):
+		return "left"
+	case errors.As(err, &coded), errors.Is(err, gws.ErrTextEncoding):
+		return "protocol"
+	default:
 		return "cut"
 	}
-	if closed.Code == closeNormal || closed.Code == closeGoingAway {
-		return "left"
-	}
-	return "closed"
 }

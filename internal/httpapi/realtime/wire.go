@@ -2,19 +2,28 @@ package realtime
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // wire is a connection that two sides write to: the WebSocket library its
-// control frames, the pump its batches of events. Each write is whole.
+// control frames, the pump its batches of events. Each write is whole, and
+// nothing follows a close frame.
 type wire struct {
 	net.Conn
+	times *times
 	early []byte // what net/http had read beyond the request; only the reader touches it
 
-	mu sync.Mutex // guards writing
+	// waited is set when a write had to wait for the client and then went on:
+	// the client takes bytes, so it is there, even where it says nothing.
+	waited atomic.Bool
+
+	mu   sync.Mutex // guards writing
+	shut bool       // the close frame was written, or never will be
 }
 
 // Read gives what was read early first.
@@ -29,40 +38,64 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// errStalled is a client that took no byte for 30 s.
-var errStalled = errors.New("realtime: the client takes no bytes")
+// What a write fails with.
+var (
+	errStalled = errors.New("realtime: the client takes no bytes")
+	errShut    = errors.New("realtime: the connection was closed")
+)
+
+// closeOpcode is the first byte of a close frame (RFC 6455, section 5.2).
+const closeOpcode = 0x88
 
 // Write writes all of b, however slowly the client takes it, as long as it
 // takes some.
 func (w *wire) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return writeAll(w.Conn, b)
+	if w.shut {
+		return 0, errShut
+	}
+	if len(b) > 0 && b[0] == closeOpcode {
+		w.shut = true
+	}
+	return w.writeAll(b)
 }
 
-func writeAll(c net.Conn, b []byte) (int, error) {
-	written := 0
+// A write waits in parts of the time within which the client has to take
+// something, so that "no byte for 30 s" means 30 to 36 s.
+const waits = 5
+
+// blocked is how long a write takes that does not just fill the kernel's
+// buffer.
+const blocked = 50 * time.Millisecond
+
+func (w *wire) writeAll(b []byte) (int, error) {
+	written, idle := 0, 0
 	for {
-		deadline := time.Now().Add(stalled) //nolint:forbidigo // a socket's deadline, not a time for a rule
-		if err := c.SetWriteDeadline(deadline); err != nil {
+		began := time.Now() //nolint:forbidigo // a socket's deadline, not a time for a rule
+		if err := w.SetWriteDeadline(began.Add(w.times.stalled / waits)); err != nil {
 			return written, err
 		}
-		n, err := c.Write(b[written:])
+		n, err := w.Conn.Write(b[written:])
 		written += n
+		if n > 0 {
+			idle = 0
+			if time.Since(began) > blocked { //nolint:forbidigo // as above
+				w.waited.Store(true)
+			}
+		}
 		switch {
 		case err == nil:
 			return written, nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return written, err
 		case n == 0:
-			return written, errStalled
+			if idle++; idle >= waits {
+				return written, errStalled
+			}
 		}
 	}
 }
-
-// lingering is how long a closed connection is still read, so that the close
-// frame reaches a client that is sending at the same time.
-const lingering = 2 * time.Second
 
 // Close ends the writing side; the reader goes on until the client is done or
 // the lingering is over. See [wire.cut].
@@ -71,8 +104,28 @@ func (w *wire) Close() error {
 	if !ok || half.CloseWrite() != nil {
 		return w.Conn.Close()
 	}
-	return w.SetReadDeadline(time.Now().Add(lingering)) //nolint:forbidigo // a socket's deadline
+	return w.SetReadDeadline(time.Now().Add(w.times.lingering)) //nolint:forbidigo // a socket's deadline
 }
 
-// cut ends the connection at once.
+// seal lets nothing be written any more. False where a write is under way.
+func (w *wire) seal() bool {
+	if !w.mu.TryLock() {
+		return false
+	}
+	defer w.mu.Unlock()
+	w.shut = true
+	return true
+}
+
+// linger reads what the client still sends and throws it away, for a moment: a
+// socket that is closed with unread bytes resets, and the client would lose
+// the close frame.
+func (w *wire) linger() {
+	deadline := time.Now().Add(w.times.lingering) //nolint:forbidigo // a socket's deadline
+	if w.SetReadDeadline(deadline) == nil {
+		_, _ = io.Copy(io.Discard, io.LimitReader(w.Conn, 4*maxFrame)) // whatever it says, it is over
+	}
+}
+
+// cut ends the connection at once: when it returns, no byte follows.
 func (w *wire) cut() { _ = w.Conn.Close() }

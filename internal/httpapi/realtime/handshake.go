@@ -1,0 +1,114 @@
+package realtime
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/lxzan/gws"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+// readBuffer is one per connection: it decides what an idle one costs. What is
+// longer is read past it.
+const readBuffer = 512
+
+func newUpgrader() *gws.Upgrader {
+	return gws.NewUpgrader(callbacks{}, &gws.ServerOption{
+		ReadMaxPayloadSize: maxFrame,
+		ReadBufferSize:     readBuffer,
+		CheckUtf8Enabled:   true,
+		SubProtocols:       []string{subprotocol},
+		NewSession:         func() gws.SessionStorage { return new(holder) },
+	})
+}
+
+// webSocket refuses with a problem what cannot be upgraded, and else hands the
+// connection to its reader.
+func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
+	principal, err := s.admit(w, r)
+	if err != nil {
+		httpapi.WriteProblem(w, r, err)
+		return
+	}
+	netConn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		httpapi.WriteProblem(w, r, err)
+		return
+	}
+	c := s.newConn(httpapi.CallOf(r.Context()).CorrelationID)
+	c.wire.Conn = netConn
+	if n := buffered.Reader.Buffered(); n > 0 {
+		early, _ := buffered.Reader.Peek(n)
+		c.wire.early = bytes.Clone(early)
+	}
+	if err := c.upgrade(r); err != nil {
+		c.wire.cut()
+		return
+	}
+	s.opened("ws")
+	s.mu.Lock()
+	s.conns[c] = struct{}{}
+	s.mu.Unlock()
+	if principal != nil {
+		c.principal.Store(principal)
+		c.begin(principal)
+	}
+	// Not on this goroutine: it holds the buffers of the HTTP request.
+	go c.read()
+}
+
+// admit checks everything that can still be answered with a status.
+func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*httpapi.Principal, error) {
+	parameters, err := query(r, "ticket")
+	key, keyErr := base64.StdEncoding.DecodeString(r.Header.Get("Sec-Websocket-Key"))
+	switch {
+	case !headerHas(r, "Connection", "upgrade") || !headerHas(r, "Upgrade", "websocket"),
+		r.Header.Get("Sec-Websocket-Version") != "13":
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		w.Header().Set("Sec-Websocket-Version", "13")
+		return nil, gotong.NewError(httpapi.CodeUpgrade, "This address speaks WebSocket (RFC 6455), version 13.")
+	case keyErr != nil || len(key) != 16:
+		return nil, gotong.NewError(httpapi.CodeBadRequest, "Sec-WebSocket-Key must be 16 bytes in base64.")
+	case !headerHas(r, "Sec-Websocket-Protocol", subprotocol):
+		return nil, gotong.NewError(httpapi.CodeBadRequest, "Offer the subprotocol "+subprotocol+".")
+	case !s.originAllowed(r):
+		return nil, gotong.NewError(gotong.CodeForbidden, "Pages of this origin may not connect.")
+	case err != nil:
+		return nil, err
+	}
+	return s.authenticate(r, parameters.Get("ticket"))
+}
+
+func headerHas(r *http.Request, name, token string) bool {
+	for _, line := range r.Header.Values(name) {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// upgrade answers the handshake. The library looks at the first line of each
+// header only, and would answer what it does not like in plain text: it gets
+// what was found good, said once.
+func (c *conn) upgrade(r *http.Request) error {
+	said := &http.Request{Method: http.MethodGet, Header: http.Header{
+		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
+		"Sec-Websocket-Protocol": {subprotocol}, "Sec-Websocket-Key": r.Header["Sec-Websocket-Key"][:1],
+	}}
+	socket, err := c.server.upgrader.UpgradeFromConn(&c.wire, bufio.NewReaderSize(&c.wire, readBuffer), said)
+	if err != nil {
+		return err
+	}
+	socket.Session().Store("", c)
+	c.socket = socket
+	return nil
+}

@@ -1,0 +1,115 @@
+package realtime
+
+import (
+	"bytes"
+
+	"github.com/lxzan/gws"
+
+	"gotong.dev/gotong/internal/live"
+)
+
+// Bounds of what one connection may have under way.
+const (
+	maxInbox    = 32  // frames read and not yet handled
+	maxInflight = 128 // commands without an answer
+	maxBad      = 16  // frames that cannot be understood
+	maxRefused  = 64  // frames beyond the allowance, one after the other
+)
+
+// OnMessage hands a frame to the worker.
+func (callbacks) OnMessage(socket *gws.Conn, m *gws.Message) {
+	c := connOf(socket)
+	c.heard()
+	if m.Opcode != gws.OpcodeText {
+		_ = m.Close()
+		c.close(closeBinary, "frames are JSON text")
+		return
+	}
+	b := bytes.Clone(m.Bytes())
+	_ = m.Close() // gives the library's buffer back
+	c.push(b)
+}
+
+// deaf reports whether nothing more is handled. c.mu is held.
+func (c *conn) deaf() bool { return c.draining || c.closing.Load() }
+
+// push hands a frame to the worker, and blocks the reader while too many wait.
+func (c *conn) push(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for len(c.inbox) >= maxInbox && !c.deaf() {
+		c.room.Wait()
+	}
+	if c.deaf() {
+		return
+	}
+	c.inbox = append(c.inbox, b)
+	if !c.working {
+		c.working = true
+		go c.work()
+	}
+}
+
+// work handles the frames that wait, in order, and ends when there are none.
+func (c *conn) work() {
+	defer c.fence()
+	for {
+		b, ok := c.pull()
+		if !ok {
+			return
+		}
+		c.handle(b)
+	}
+}
+
+// pull waits until the next frame may be handled; false where there is none.
+func (c *conn) pull() ([]byte, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for !c.deaf() && len(c.inbox) > 0 && !c.roomForAnswers() {
+		c.room.Wait()
+	}
+	if c.deaf() || len(c.inbox) == 0 {
+		c.working, c.inbox = false, nil
+		if c.draining && c.inflight == 0 {
+			c.wake() // to close
+		}
+		return nil, false
+	}
+	b := c.inbox[0]
+	c.inbox[0], c.inbox = nil, c.inbox[1:]
+	c.room.Broadcast()
+	return b, true
+}
+
+// roomForAnswers holds a client back who sends more than it reads.
+func (c *conn) roomForAnswers() bool {
+	session := c.session.Load()
+	return c.inflight < maxInflight && (session == nil || session.Room())
+}
+
+func (c *conn) signalRoom() {
+	c.mu.Lock()
+	c.room.Broadcast()
+	c.mu.Unlock()
+}
+
+// submitted counts a command that the engine has.
+func (c *conn) submitted() {
+	c.mu.Lock()
+	c.inflight++
+	c.mu.Unlock()
+}
+
+// answer puts the answer to such a command. Where the session is over it goes
+// nowhere: the client asks again with the same request id.
+func (c *conn) answer(session *live.Session, f live.Frame) {
+	session.Put(f)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.inflight--
+	c.room.Broadcast()
+	if c.draining && c.inflight == 0 {
+		c.wake() // to close
+	}
+}

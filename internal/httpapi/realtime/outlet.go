@@ -1,0 +1,64 @@
+package realtime
+
+import (
+	"net/http"
+	"sync"
+	"time"
+)
+
+// chunk is how much a client of SSE or poll has to take before its time to
+// take the next begins.
+const chunk = 16 << 10
+
+// outlet writes an HTTP answer to a client that may be slow: it has its time
+// for each chunk, not for the whole.
+type outlet struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	stalled time.Duration
+
+	mu  sync.Mutex // guards the deadline
+	cut bool
+}
+
+func (s *Server) newOutlet(w http.ResponseWriter) *outlet {
+	return &outlet{w: w, control: http.NewResponseController(w), stalled: s.times.stalled}
+}
+
+// write writes all of b and flushes it.
+func (o *outlet) write(b []byte) (int, error) {
+	written := 0
+	for len(b) > 0 {
+		if err := o.arm(); err != nil {
+			return written, err
+		}
+		n, err := o.w.Write(b[:min(len(b), chunk)])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		b = b[n:]
+	}
+	if err := o.arm(); err != nil {
+		return written, err
+	}
+	return written, o.control.Flush()
+}
+
+// arm sets the deadline of the next write.
+func (o *outlet) arm() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.cut {
+		return errShut
+	}
+	return o.control.SetWriteDeadline(time.Now().Add(o.stalled)) //nolint:forbidigo // a socket's deadline
+}
+
+// kill ends the write under way, and every later one, at once.
+func (o *outlet) kill() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.cut = true
+	_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // the connection is gone: as well
+}
