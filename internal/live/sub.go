@@ -1,6 +1,7 @@
 package live
 
 import (
+	"math/bits"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,10 @@ type sub struct {
 	marks    atomic.Uint32
 	accessAt atomic.Uint64 // position, in the stream's partition, of that snapshot
 	checked  uint32
-	grant    *grant // nil until accepted
+	// pendingIn has a bit for each partition in whose pending it is; changed
+	// under that partition's mu.
+	pendingIn atomic.Uint32
+	grant     *grant // nil until accepted
 
 	inPages, inAuths bool // waits in the loader; guarded by its mu
 
@@ -70,6 +74,7 @@ func (s *sub) mark(p *partition, position uint64) {
 	p.mu.Lock()
 	if _, ok := p.pending[s]; !ok {
 		p.pending[s] = position
+		s.pendingIn.Or(1 << p.id)
 	}
 	p.mu.Unlock()
 	s.session.hub.loader.authorise(s)
@@ -80,23 +85,18 @@ func (s *sub) mark(p *partition, position uint64) {
 func (s *sub) stale() bool { return s.marks.Load() != s.checked }
 
 // settle tells who waits that nothing of the subscription goes out on an old
-// permission any more.
+// permission any more. The session's mu is held.
 func (s *sub) settle() {
-	clear := func(t *topic) {
-		p := t.part.Load()
-		if p == nil {
-			return
-		}
+	for waits := s.pendingIn.Load(); waits != 0; waits &= waits - 1 {
+		id := bits.TrailingZeros32(waits)
+		p := s.session.hub.parts[id]
 		p.mu.Lock()
-		defer p.mu.Unlock()
-		if _, ok := p.pending[s]; ok {
+		if s.ended || !s.stale() { // a mark may have come in between
+			s.pendingIn.And(^(uint32(1) << id))
 			delete(p.pending, s)
 			p.tick()
 		}
-	}
-	clear(s.topic)
-	for _, t := range s.watching {
-		clear(t)
+		p.mu.Unlock()
 	}
 }
 
@@ -212,12 +212,12 @@ func (s *sub) apply(r *snapshot, g *grant, marks uint32, first uint64, p *page) 
 	}
 	switch {
 	case s.grant != nil && r.position(s.topic.part.Load().id) < s.accessAt.Load():
-		// Reads may finish in another order than they began: this one is older
-		// than what is known.
+		// Reads may finish in another order than they began: the grant is from
+		// a newer snapshot, which saw whatever raised the marks before this one.
 		if p != nil {
 			s.stopPaging()
 		}
-		sess.raise(s.bit())
+		s.check(marks)
 	case !g.Readable:
 		s.refuse(gotong.NotFound())
 	case s.watch(r, g):
@@ -258,7 +258,7 @@ func (s *sub) accept(r *snapshot, g *grant, marks uint32, first uint64, p *page)
 
 // renew takes over a newer permission, and the page that came with it.
 func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
-	s.grant, s.checked = g, max(s.checked, marks)
+	s.grant = g
 	s.accessAt.Store(r.position(s.topic.part.Load().id))
 	s.topic.begin(r.state.Head)
 	if r.state.Head.Seq < s.cursor {
@@ -267,12 +267,18 @@ func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
 	}
 	if p != nil {
 		s.page = p
-		s.page.marks = s.checked
+		s.page.marks = max(s.checked, marks)
 		if p.from == p.to { // nothing there
 			s.page = nil
 			s.stopPaging()
 		}
 	}
+	s.check(marks)
+}
+
+// check notes that the grant covers what raised the marks up to here.
+func (s *sub) check(marks uint32) {
+	s.checked = max(s.checked, marks)
 	if !s.stale() {
 		s.settle()
 	}

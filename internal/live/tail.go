@@ -105,7 +105,7 @@ func (p *partition) prove(position uint64, at gotong.Instant) {
 }
 
 // start begins after what is there already.
-func (p *partition) start(position uint64) { p.processed.Store(position) }
+func (p *partition) start(position uint64) { p.reach(position) }
 
 // fresh reports whether events may be handed out live: the last complete read
 // is not older than the limit, nor of the future.

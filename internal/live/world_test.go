@@ -108,10 +108,20 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	return nil
 }
 
+// tb is what tests, benchmarks and random histories have in common.
+type tb interface {
+	Helper()
+	Cleanup(f func())
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
 // world is a store, and everything that was committed to it.
 type world struct {
 	*memory.Store
-	t     testing.TB
+	t     tb
 	codec *store.Codec
 
 	mu    sync.Mutex
@@ -123,7 +133,7 @@ type world struct {
 	n     uint64
 }
 
-func newWorld(t testing.TB) *world {
+func newWorld(t tb) *world {
 	return &world{
 		Store: memory.New("test", memory.Options{}), t: t, codec: store.NewCodec(kinds()),
 		rows: map[gotong.Stream][]store.Event{}, heads: map[gotong.Stream]gotong.Head{},
@@ -290,7 +300,7 @@ func on(b bus.Bus) func(*live.Options) { return func(o *live.Options) { o.Bus = 
 
 // client takes frames as a client sees them and checks what must hold always.
 type client struct {
-	t       testing.TB
+	t       tb
 	s       *live.Session
 	cursor  map[gotong.Stream]uint64
 	got     map[gotong.Stream][]uint64
@@ -300,7 +310,7 @@ type client struct {
 	revoked map[gotong.Stream]bool
 }
 
-func open(t testing.TB, h *live.Hub, user string, opt live.SessionOptions) *client {
+func open(t tb, h *live.Hub, user string, opt live.SessionOptions) *client {
 	t.Helper()
 	s, err := h.Open(reader(user), opt)
 	if err != nil {
