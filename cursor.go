@@ -26,7 +26,7 @@ func ParseCursor(s string) (Cursor, error) {
 	epoch, seq, ok := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(seq, 10, 63)
 	c := Cursor{Epoch(epoch), n}
-	if !ok || err != nil || len(epoch) < 4 || !within(epoch, 32, isKindByte) || c.String() != s {
+	if !ok || err != nil || len(epoch) < 4 || !within(epoch, 32, isEpochByte) || c.String() != s {
 		return Cursor{}, cursorInvalid()
 	}
 	return c, nil
@@ -89,5 +89,7 @@ func ParseCursors(s string) ([]StreamCursor, error) {
 	}
 	return list, nil
 }
+
+func isEpochByte(c byte) bool { return c != '_' && isKindByte(c) }
 
 func cursorInvalid() *Error { return NewError(CodeCursorInvalid, "The cursor cannot be read.") }

@@ -41,7 +41,9 @@ type Access struct {
 	Visible  []Interval
 }
 
-// Resolve turns a grant into access; position gives the position of an event.
+// Resolve turns a grant into access; position gives the position of an event,
+// 0 where it has none. A span with an end that has no position shows nothing:
+// 0 would leave it open.
 func Resolve(reader Reader, g Grant, position func(Stream, uint64) uint64) Access {
 	a := Access{Reader: reader, Readable: g.Readable, Roles: g.Roles}
 	for _, s := range g.Spans {
@@ -52,7 +54,9 @@ func Resolve(reader Reader, g Grant, position func(Stream, uint64) uint64) Acces
 		if s.To > 0 {
 			v.To = position(s.Stream, s.To)
 		}
-		a.Visible = append(a.Visible, v)
+		if (s.From > 0) == (v.From > 0) && (s.To > 0) == (v.To > 0) {
+			a.Visible = append(a.Visible, v)
+		}
 	}
 	return a
 }

@@ -1,0 +1,109 @@
+package gotong_test
+
+import (
+	"slices"
+	"testing"
+
+	"gotong.dev/gotong"
+	"pgregory.net/rapid"
+)
+
+// TestSees compares the decision with a model that is written the other way
+// round: it walks the log position by position and keeps who is in.
+func TestSees(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const last = 30
+		roles := rapid.SliceOfDistinct(rapid.SampledFrom([]string{"owner", "admin", "member"}), rapid.ID).Draw(t, "roles")
+		in := rapid.SliceOfN(rapid.Bool(), last+1, last+1).Draw(t, "in") // at each position
+		readable := rapid.Bool().Draw(t, "readable")
+		audience := rapid.SampledFrom([]gotong.Audience{
+			"", "user/u1", "user/u2", "user/", "role/owner", "role/admin", "role/member", "role/", "role/u1", "user/admin", "all",
+		}).Draw(t, "audience")
+
+		access := gotong.Access{Reader: gotong.Reader{UserID: "u1", Role: gotong.RoleUser}, Readable: readable, Roles: roles}
+		for at := 1; at <= last; at++ {
+			was := at > 1 && in[at-1]
+			switch {
+			case in[at] && !was:
+				access.Visible = append(access.Visible, gotong.Interval{From: uint64(at)}) //nolint:gosec // small
+			case !in[at] && was:
+				access.Visible[len(access.Visible)-1].To = uint64(at) //nolint:gosec // small
+			}
+		}
+		access.Visible = rapid.Permutation(access.Visible).Draw(t, "order")
+
+		belongs := audience == "" || audience == "user/u1"
+		for _, r := range roles {
+			belongs = belongs || string(audience) == "role/"+r
+		}
+		for at := 1; at <= last; at++ {
+			if got, want := access.Sees(uint64(at), audience), readable && belongs && in[at]; got != want { //nolint:gosec // small
+				t.Fatalf("position %d, audience %q: %v, want %v (%+v)", at, audience, got, want, access)
+			}
+		}
+		if got, want := access.Sees(last+100, audience), readable && belongs && in[last]; got != want {
+			t.Fatalf("what comes later: %v, want %v", got, want)
+		}
+	})
+}
+
+// TestSeesAll: it may say no too often, but when it says yes, every event of
+// the range is visible to him.
+func TestSeesAll(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		interval := rapid.Custom(func(t *rapid.T) gotong.Interval {
+			from := rapid.Uint64Range(0, 20).Draw(t, "from")
+			to := rapid.Uint64Range(0, 20).Draw(t, "to")
+			return gotong.Interval{From: from, To: to}
+		})
+		access := gotong.Access{Readable: rapid.Bool().Draw(t, "readable"), Visible: rapid.SliceOfN(interval, 0, 4).Draw(t, "visible")}
+		from := rapid.Uint64Range(1, 20).Draw(t, "first")
+		to := rapid.Uint64Range(from, 22).Draw(t, "last")
+		all := true
+		for at := from; at <= to; at++ {
+			all = all && access.Sees(at, "")
+		}
+		got := access.SeesAll(from, to)
+		if got && !all {
+			t.Fatalf("(%d to %d) is not all visible with %+v", from, to, access)
+		}
+		one := slices.ContainsFunc(access.Visible, func(v gotong.Interval) bool {
+			return v.From <= from && (v.To == 0 || v.To > to)
+		})
+		if !got && access.Readable && one {
+			t.Fatalf("one interval covers %d to %d with %+v", from, to, access)
+		}
+	})
+}
+
+func TestResolve(t *testing.T) {
+	positions := map[gotong.Stream][]uint64{"thread/a": {0, 3, 5, 8}, "group/g": {0, 1, 4, 9}}
+	position := func(s gotong.Stream, seq uint64) uint64 {
+		if at := positions[s]; seq < uint64(len(at)) {
+			return at[seq]
+		}
+		return 0
+	}
+	reader := gotong.Reader{UserID: "u1", Role: gotong.RoleUser}
+	for name, tt := range map[string]struct {
+		spans []gotong.Span
+		want  []gotong.Interval
+	}{
+		"none":            {nil, nil},
+		"everything":      {[]gotong.Span{{Stream: "thread/a"}}, []gotong.Interval{{}}},
+		"from a join":     {[]gotong.Span{{Stream: "thread/a", From: 2}}, []gotong.Interval{{From: 5}}},
+		"until a removal": {[]gotong.Span{{Stream: "group/g", To: 3}}, []gotong.Interval{{To: 9}}},
+		"two stretches": {
+			[]gotong.Span{{Stream: "group/g", From: 1, To: 2}, {Stream: "thread/a", From: 3}}, []gotong.Interval{{From: 1, To: 4}, {From: 8}},
+		},
+		"an end that cannot be found":   {[]gotong.Span{{Stream: "thread/a", From: 1, To: 9}, {Stream: "thread/a", From: 3}}, []gotong.Interval{{From: 8}}},
+		"a start that cannot be found":  {[]gotong.Span{{Stream: "none/x", From: 1}}, nil},
+		"a stream that cannot be found": {[]gotong.Span{{Stream: "none/x", To: 1}}, nil},
+	} {
+		g := gotong.Grant{Readable: true, Roles: []string{"owner"}, Spans: tt.spans}
+		a := gotong.Resolve(reader, g, position)
+		if a.Reader != reader || !a.Readable || !slices.Equal(a.Roles, g.Roles) || !slices.Equal(a.Visible, tt.want) {
+			t.Errorf("%s: %+v, want intervals %v", name, a, tt.want)
+		}
+	}
+}
