@@ -96,7 +96,7 @@ func adminHandler(opts Options, h health) http.Handler {
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle(lastPattern, unknown{mux})
-	return &edge{next: mux, now: opts.Now, log: opts.Log, address: newLimiter(Rate{}), trace: untraced}
+	return &edge{next: mux, now: opts.Now, log: opts.Log, address: newLimiter(Rate{}), trace: untraced, bodyTimeout: bodyTimeout}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

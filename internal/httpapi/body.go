@@ -19,7 +19,8 @@ import (
 	"gotong.dev/gotong/internal/jsonx"
 )
 
-// The bounds of one body: its size, and how long it may take to arrive.
+// The bounds of one body: its size, and, where the options say nothing, how
+// long it may take to arrive.
 const (
 	maxBody     = 256 << 10
 	bodyTimeout = 10 * time.Second
@@ -83,12 +84,13 @@ func (b *NoBody) Resolve(ctx huma.Context) []error {
 // readBody reads all of the body, once, within its bounds.
 func readBody(ctx huma.Context) ([]byte, error) {
 	r, w := humago.Unwrap(ctx)
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(deadline(bodyTimeout)) // a recorder has none
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
-	// The server reads on in the background to notice a client that leaves; an
-	// old deadline would look like one.
-	_ = control.SetReadDeadline(time.Time{})
+	if err == nil {
+		// The server reads on in the background to notice a client that leaves;
+		// an old deadline would look like one. After a failure it stays: what is
+		// left of the body is not waited for.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a recorder has none
+	}
 	var tooLarge *http.MaxBytesError
 	var netErr net.Error
 	switch {
@@ -103,9 +105,13 @@ func readBody(ctx huma.Context) ([]byte, error) {
 	}
 }
 
-// deadline is a point in time for a socket, which knows no other clock.
-func deadline(d time.Duration) time.Time {
-	return time.Now().Add(d) //nolint:forbidigo // a socket's deadline
+// boundBody gives the body so long to arrive, whether it will be read or not:
+// the server itself waits for the rest of a body that nobody reads.
+func boundBody(w http.ResponseWriter, r *http.Request, d time.Duration) {
+	if r.ContentLength != 0 {
+		at := time.Now().Add(d)                               //nolint:forbidigo // a socket's deadline
+		_ = http.NewResponseController(w).SetReadDeadline(at) // a recorder has none
+	}
 }
 
 func mediaType(r *http.Request, size int) error {
@@ -139,8 +145,7 @@ func decode(ctx huma.Context, raw []byte, into any) error {
 }
 
 func checkSchema(ctx huma.Context, raw []byte) error {
-	op := ctx.Operation()
-	api := op.Metadata[apiKey].(*API)
+	op, api := ctx.Operation(), apiOf(ctx)
 	var plain any
 	if err := json.Unmarshal(raw, &plain); err != nil {
 		return gotong.NewError(gotong.CodeBadJSON, "The JSON cannot be read.")

@@ -28,6 +28,8 @@ type edge struct {
 	address *limiter
 	watch   Observer
 	trace   Tracer
+
+	bodyTimeout time.Duration
 }
 
 // Observer is told of each request when it is over: the pattern that took it,
@@ -51,6 +53,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
 	tap := &writer{ResponseWriter: w}
+	boundBody(w, r, e.bodyTimeout)
 	safeHeader(w.Header())
 	w.Header().Set("X-Correlation-Id", call.CorrelationID)
 	defer func() {

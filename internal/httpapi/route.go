@@ -86,7 +86,8 @@ func (r Route) errors() []int {
 	}
 	if r.Write {
 		list = append(list, http.StatusRequestTimeout, http.StatusPreconditionFailed,
-			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusInsufficientStorage)
+			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
+			http.StatusPreconditionRequired, http.StatusInsufficientStorage)
 	}
 	return list
 }
@@ -162,6 +163,11 @@ func keySchema() *huma.Schema {
 func routeOf(ctx huma.Context) Route {
 	r, _ := ctx.Operation().Metadata[routeKey].(Route)
 	return r
+}
+
+// apiOf is what the operation was registered with.
+func apiOf(ctx huma.Context) *API {
+	return ctx.Operation().Metadata[apiKey].(*API) //nolint:forcetypeassert // Register puts it there
 }
 
 // validKey checks an idempotency key that a client sent.

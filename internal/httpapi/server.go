@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -31,8 +32,9 @@ type Options struct {
 	Origins        []string       // whose pages may call
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
 	Limits         Limits
-	Observer       Observer // nil observes nothing
-	Tracer         Tracer   // nil traces nothing
+	BodyTimeout    time.Duration // for a body to arrive; 0 is 10 s
+	Observer       Observer      // nil observes nothing
+	Tracer         Tracer        // nil traces nothing
 
 	Version  Version
 	Checks   []Check      // what must be well for /readyz
@@ -79,6 +81,7 @@ func New(opts Options) *Server {
 		main: &edge{
 			next: mux, now: opts.Now, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
 			address: newLimiter(opts.Limits.Address), watch: opts.Observer, trace: opts.Tracer,
+			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},
 	}
 }

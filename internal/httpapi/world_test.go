@@ -296,3 +296,5 @@ func (p *person) say(thread, body string) *answer {
 	p.w.t.Helper()
 	return p.post(thread+"/messages/send", map[string]any{"body": body}).want(http.StatusCreated)
 }
+
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,0 +1,407 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+func TestUnknownPaths(t *testing.T) {
+	w := newWorld(t)
+	w.do(http.MethodGet, "/nothing", nil).problem(404, gotong.CodeNotFound)
+	w.do(http.MethodGet, "/", nil).problem(404, gotong.CodeNotFound)
+	a := w.do(http.MethodPut, "/v1/chat/threads", nil).problem(405, httpapi.CodeMethod)
+	if got := a.header.Get("Allow"); got != "GET, HEAD, POST" {
+		t.Errorf("Allow is %q", got)
+	}
+	a = w.do(http.MethodOptions, "/v1/chat/unread", nil).want(204)
+	if got := a.header.Get("Allow"); got != "GET, HEAD" {
+		t.Errorf("Allow is %q", got)
+	}
+}
+
+func TestSecurityHeader(t *testing.T) {
+	w := newWorld(t)
+	for _, path := range []string{"/nothing", "/v1/auth/me", "/livez", "/docs", "/openapi.json"} {
+		h := w.do(http.MethodGet, path, nil).header
+		for name, want := range map[string]string{
+			"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer", "Cache-Control": "no-store",
+		} {
+			if h.Get(name) != want {
+				t.Errorf("%s: %s is %q", path, name, h.Get(name))
+			}
+		}
+		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "frame-ancestors 'none'") {
+			t.Errorf("%s: CSP %q", path, csp)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	a := ani.get("/v1/groups/me", header{"X-Correlation-Id", "c-1"}, header{"X-Request-Id", "client-77"}).want(200)
+	if a.header.Get("X-Correlation-Id") != "c-1" || !strings.Contains(w.log.String(), `"client_request_id":"client-77"`) {
+		t.Errorf("correlation %q; the log has no client_request_id", a.header.Get("X-Correlation-Id"))
+	}
+	a = ani.get("/v1/groups/me", header{"X-Correlation-Id", "has a space"}).want(200)
+	if got := a.header.Get("X-Correlation-Id"); !gotong.ValidRequestID(got) {
+		t.Errorf("correlation %q", got)
+	}
+	a = ani.post("/v1/groups", map[string]any{"name": "RT 05", "entity_type": "kelompok", "join_policy": "terbuka"}).want(201)
+	if _, err := gotong.ParseEventID(a.header.Get("Idempotency-Key")); err != nil {
+		t.Errorf("no UUIDv7 was made: %q", a.header.Get("Idempotency-Key"))
+	}
+	ani.post("/v1/groups", `{}`, key("has a space")).problem(422, gotong.CodeInvalid)
+	ani.post("/v1/groups", `{}`, key("")).problem(422, gotong.CodeInvalid)
+	ani.post("/v1/groups", `{}`, key(strings.Repeat("x", 129))).problem(422, gotong.CodeInvalid)
+}
+
+func TestAuthentication(t *testing.T) {
+	w := newWorld(t)
+	a := w.do(http.MethodGet, "/v1/auth/me", nil).problem(401, gotong.CodeUnauthorized)
+	if a.header.Get("WWW-Authenticate") == "" {
+		t.Error("no WWW-Authenticate")
+	}
+	w.do(http.MethodGet, "/v1/auth/me", nil, header{"Authorization", "Basic YTpi"}).problem(401, gotong.CodeUnauthorized)
+	w.do(http.MethodGet, "/v1/auth/me", nil, header{"Authorization", "Bearer nonsense"}).problem(401, gotong.CodeUnauthorized)
+	ani := w.signUp("ani")
+	w.do(http.MethodGet, "/v1/auth/me?access_token="+ani.token, nil).problem(400, httpapi.CodeBadRequest)
+	ani.get("/v1/auth/me?token=x").problem(400, httpapi.CodeBadRequest)
+	ani.get("/v1/auth/me").want(200)
+	if strings.Contains(w.log.String(), ani.token) {
+		t.Error("the log has the token")
+	}
+}
+
+func TestJSONIsStrict(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	send := ani.thread("public") + "/messages/send"
+	tests := []struct {
+		name, body string
+		status     int
+		code       gotong.Code
+	}{
+		{"empty", ``, 400, gotong.CodeBadJSON},
+		{"syntax", `{"body":`, 400, gotong.CodeBadJSON},
+		{"trailing", `{"body":"a"} x`, 400, gotong.CodeBadJSON},
+		{"twice", `{"body":"a","body":"b"}`, 400, gotong.CodeBadJSON},
+		{"array", `["a"]`, 400, gotong.CodeBadJSON},
+		{"null", `null`, 400, gotong.CodeBadJSON},
+		{"not UTF-8", "{\"body\":\"\xff\"}", 400, gotong.CodeBadJSON},
+		{"lone surrogate", `{"body":"\ud800"}`, 400, gotong.CodeBadJSON},
+		{"unknown field", `{"body":"a","color":1}`, 422, gotong.CodeInvalid},
+		{"wrong case", `{"Body":"a"}`, 422, gotong.CodeInvalid},
+		{"wrong type", `{"body":7}`, 422, gotong.CodeInvalid},
+		{"missing field", `{}`, 422, gotong.CodeInvalid},
+		{"empty text", `{"body":"   "}`, 422, gotong.CodeInvalid},
+		{"too long", `{"body":"` + strings.Repeat("x", 4001) + `"}`, 422, gotong.CodeInvalid},
+		{"attachments", `{"body":"a","attachments":[{"id":1}]}`, 422, gotong.CodeUnsupported},
+		{"bad id", `{"body":"a","reply_to":"nope"}`, 422, gotong.CodeInvalid},
+		{"number too big", `{"body":"a","sent_at_ms":99999999999999999999}`, 422, gotong.CodeInvalid},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w.t = t
+			a := ani.post(send, test.body, key("strict-"+strings.ReplaceAll(test.name, " ", "-")))
+			a.t = t
+			a.problem(test.status, test.code)
+		})
+	}
+	ani.post(send, `{"body":"fits","attachments":[]}`).want(201)
+}
+
+func TestBodies(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	send := th + "/messages/send"
+	ani.post(send, `{"body":"`+strings.Repeat("x", 256<<10)+`"}`).problem(413, gotong.CodeTooLarge)
+	for _, media := range []string{"", "text/plain", "application/x-www-form-urlencoded", "application/json; charset=latin1", "application/cbor"} {
+		ani.post(send, `{"body":"a"}`, header{"Content-Type", media}).problem(415, httpapi.CodeMediaType)
+	}
+	ani.post(send, `{"body":"a"}`, header{"Content-Encoding", "gzip"}).problem(415, httpapi.CodeMediaType)
+	ani.post(send, `{"body":"a"}`, header{"Content-Type", "application/json; charset=UTF-8"}).want(201)
+	ani.post(th+"/leave", `{"x":1}`).problem(422, gotong.CodeInvalid)
+	ani.post(th+"/join", `{}`).want(200)
+	ani.post(th+"/join", nil).want(200)
+}
+
+// TestRejectedTextIsNotTold puts a marker wherever a client can put text, and
+// looks for it in every answer and in the log.
+func TestRejectedTextIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	id := ani.say(th, "Halo").str("message_id")
+	const marker = "RaHaSiA"
+	long := marker + strings.Repeat("x", 300)
+	bodies := []string{
+		`{"` + marker + ` x":1}`, `{"body":["` + marker + `"]}`, marker, `{"body":"` + marker + `"`, `["` + marker + `"]`,
+		`{"body":"` + marker + strings.Repeat("x", 5000) + `"}`, `{"body":"a","reply_to":"` + marker + `"}`,
+		`{"scope_id":"` + long + `","privacy_level":"` + marker + `"}`, `{"user_id":"` + marker + ` x","role":"` + marker + `"}`,
+		`{"email":"` + marker + `","pass":"` + long + `","username":"` + long + `","community_id":"` + long + `"}`,
+		`{"policy":"` + marker + `"}`, `{"until_ms":"` + marker + `"}`, `{"message_id":"` + marker + `"}`,
+		`{"name":"` + long + `","entity_type":"` + marker + `","join_policy":"` + marker + `"}`, `{"refresh":"` + marker + `"}`,
+		`{"body":"a","attachments":[{"` + marker + `":1}]}`, `{"body":"a","revision":"` + marker + `"}`,
+	}
+	paths := []string{
+		"POST /v1/chat/threads", "POST " + th + "/messages/send", "PATCH " + th + "/messages/" + id, "PUT " + th + "/history",
+		"POST " + th + "/members", "POST " + th + "/members/" + ani.id + "/mute", "POST " + th + "/members/" + ani.id + "/role",
+		"POST " + th + "/read-cursor", "POST /v1/auth/signup", "POST /v1/auth/signin", "POST /v1/auth/refresh", "POST /v1/groups",
+		"POST " + th + "/join",
+	}
+	for _, route := range paths {
+		method, path, _ := strings.Cut(route, " ")
+		for _, body := range bodies {
+			a := ani.do(method, path, body)
+			if a.code < 400 || strings.Contains(string(a.body), marker) {
+				t.Errorf("%s with %s: %d %s", route, body, a.code, a.body)
+			}
+		}
+	}
+	for _, query := range []string{"limit=" + marker, "cursor=" + marker, marker + "=1", "since_message_id=" + marker, "after_seq=" + marker} {
+		for _, path := range []string{"/v1/chat/threads", th + "/messages", "/v1/groups", th + "/" + marker} {
+			if a := ani.get(path + "?" + query); strings.Contains(string(a.body), marker) {
+				t.Errorf("%s?%s: %s", path, query, a.body)
+			}
+		}
+	}
+	for _, name := range []string{"Idempotency-Key", "If-Match", "Authorization", "X-Correlation-Id", "X-Request-Id", "Content-Type"} {
+		a := w.do(http.MethodDelete, th+"/messages/"+id, `{}`, header{"Authorization", "Bearer " + ani.token}, header{name, marker + " x"})
+		if strings.Contains(string(a.body)+fmt.Sprint(a.header), marker) {
+			t.Errorf("%s: %s %v", name, a.body, a.header)
+		}
+	}
+	if strings.Contains(w.log.String(), marker) {
+		t.Error("the log has the marker")
+	}
+}
+
+func TestPanicIsNotTold(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.Routes = append(o.Routes, func(api *httpapi.API) {
+			httpapi.Register(api, httpapi.Route{
+				ID: "boom", Method: http.MethodGet, Path: "/boom", Tag: "Test", Summary: "Boom", Public: true,
+			}, func(context.Context, *struct{}) (*struct{}, error) { panic("secret cause") })
+			httpapi.Register(api, httpapi.Route{
+				ID: "fail", Method: http.MethodGet, Path: "/fail", Tag: "Test", Summary: "Fail", Public: true,
+			}, func(context.Context, *struct{}) (*struct{}, error) { return nil, errors.New("secret cause") })
+		})
+	})
+	for _, path := range []string{"/boom", "/fail"} {
+		a := w.do(http.MethodGet, path, nil).problem(500, gotong.CodeInternal)
+		if strings.Contains(string(a.body), "secret") {
+			t.Errorf("%s", a.body)
+		}
+		if !strings.Contains(w.log.String(), a.str("trace_id")) {
+			t.Errorf("%s: the log does not have the trace id", path)
+		}
+	}
+}
+
+func TestRateLimits(t *testing.T) {
+	slow := httpapi.Rate{PerSecond: 0.5, Burst: 3}
+	tests := []struct {
+		name   string
+		limits httpapi.Limits
+		try    func(*world, *person) *answer
+		free   func(*world, *person) *answer // counted elsewhere
+	}{
+		{"address", httpapi.Limits{Address: slow}, func(w *world, _ *person) *answer { return w.do("GET", "/livez", nil) }, nil},
+		{"user", httpapi.Limits{User: slow}, func(_ *world, p *person) *answer { return p.get("/v1/auth/me") },
+			func(w *world, _ *person) *answer { return w.do("GET", "/livez", nil) }},
+		{"strict", httpapi.Limits{Strict: slow}, func(w *world, _ *person) *answer {
+			return w.post("/v1/auth/signin", map[string]any{"email": "x@example.org", "pass": "wrong"})
+		}, func(_ *world, p *person) *answer { return p.get("/v1/auth/me") }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t, func(o *httpapi.Options) { o.Limits = test.limits })
+			ani := w.signUp("ani")
+			w.moved.Add(time.Minute.Microseconds())
+			for i := range 3 {
+				if a := test.try(w, ani); a.code == 429 {
+					t.Fatalf("request %d was refused", i)
+				}
+			}
+			a := test.try(w, ani).problem(429, gotong.CodeRateLimited)
+			if got := a.header.Get("Retry-After"); got != "2" {
+				t.Errorf("Retry-After %q", got)
+			}
+			if test.free != nil {
+				test.free(w, ani).want(200)
+			}
+			w.moved.Add((2 * time.Second).Microseconds())
+			if a := test.try(w, ani); a.code == 429 {
+				t.Error("still refused after the wait")
+			}
+		})
+	}
+}
+
+func TestCORS(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) { o.Origins = []string{"https://rt05.example"} })
+	preflight := func(origin string) http.Header {
+		return w.do(http.MethodOptions, "/v1/chat/threads", nil, header{"Origin", origin},
+			header{"Access-Control-Request-Method", "POST"}).want(204).header
+	}
+	h := preflight("https://rt05.example")
+	if h.Get("Access-Control-Allow-Origin") != "https://rt05.example" || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "Idempotency-Key") ||
+		!strings.Contains(h.Get("Access-Control-Allow-Methods"), "PATCH") || h.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("%v", h)
+	}
+	for _, origin := range []string{"https://evil.example", "https://rt05.example.evil", "null", "http://rt05.example"} {
+		if h := preflight(origin); h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("%s is allowed", origin)
+		}
+	}
+	a := w.do(http.MethodGet, "/v1/auth/me", nil, header{"Origin", "https://rt05.example"}).problem(401, gotong.CodeUnauthorized)
+	if a.header.Get("Access-Control-Allow-Origin") == "" || a.header.Get("Vary") != "Origin" {
+		t.Errorf("%v", a.header)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	draining, broken := false, error(nil)
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.Draining = func() bool { return draining }
+		o.Checks = []httpapi.Check{{Name: "store", Test: func(context.Context) error { return broken }}}
+		o.Version.Commit = "abc"
+		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
+	})
+	admin := func(path string) *httptest.ResponseRecorder {
+		rec := httptest.NewRecorder()
+		w.server.Admin().ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		return rec
+	}
+	w.do("GET", "/livez", nil).want(200)
+	if a := w.do("GET", "/readyz", nil).want(200); strings.Contains(string(a.body), "store") {
+		t.Errorf("details in public: %s", a.body)
+	}
+	if a := w.do("GET", "/version", nil).want(200); a.str("version") != "0.1.0" || strings.Contains(string(a.body), "abc") {
+		t.Errorf("%s", a.body)
+	}
+	if rec := admin("/readyz"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"store":"ok"`) {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	broken = errors.New("disk gone")
+	w.do("GET", "/readyz", nil).want(503)
+	if rec := admin("/readyz"); rec.Code != 503 || !strings.Contains(rec.Body.String(), "disk gone") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	broken, draining = nil, true
+	if a := w.do("GET", "/readyz", nil).want(503); a.str("reason") != "draining" {
+		t.Errorf("%s", a.body)
+	}
+	w.do("GET", "/livez", nil).want(200)
+	for path, want := range map[string]string{"/version": "abc", "/metrics": "up 1", "/debug/pprof/": "goroutine"} {
+		if rec := admin(path); rec.Code != 200 || !strings.Contains(rec.Body.String(), want) {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+		if path != "/version" {
+			w.do("GET", path, nil).problem(404, gotong.CodeNotFound)
+		}
+	}
+	if rec := admin("/v1/auth/me"); rec.Code != 404 {
+		t.Errorf("the operators' handler serves the API: %d", rec.Code)
+	}
+}
+
+func TestPages(t *testing.T) {
+	w := newWorld(t)
+	a := w.do("GET", "/docs", nil).want(200)
+	page := string(a.body)
+	for _, want := range []string{`id="send-message"`, `id="schema-ChatMessageView"`, `id="problem-busy"`, "/v1/groups/{id}/join"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
+	for _, foreign := range []string{"<script", "http://", "https://", "style=", "onclick"} {
+		if strings.Contains(page, foreign) {
+			t.Errorf("the page has %s", foreign)
+		}
+	}
+	if csp := a.header.Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || !strings.Contains(csp, "style-src 'self'") {
+		t.Errorf("CSP %q", csp)
+	}
+	w.do("GET", "/docs/style.css", nil).want(200)
+	w.do("GET", "/openapi.json", nil).want(200)
+	for _, e := range httpapi.Entries() {
+		if a := w.do("GET", e.Type(), nil).want(200); !strings.Contains(string(a.body), e.Title) {
+			t.Errorf("%s: %s", e.Type(), a.body)
+		}
+	}
+	w.do("GET", "/problems/made_up", nil).problem(404, gotong.CodeNotFound)
+}
+
+// TestOnTheWire needs a real connection: a body that does not arrive, proxies,
+// and a connection that is taken over.
+func TestOnTheWire(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.BodyTimeout = 50 * time.Millisecond
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		o.Limits.Address = httpapi.Rate{PerSecond: 0.001, Burst: 5}
+		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if _, ok := w.(http.Flusher); !ok {
+				t.Error("no Flusher")
+			}
+			conn, _, err := w.(http.Hijacker).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
+			_ = conn.Close()
+		})
+	})
+	ani := w.signUp("ani")
+	srv := httptest.NewUnstartedServer(w.server.Handler())
+	srv.Config = httpapi.HTTPServer(w.server.Handler(), discard())
+	srv.Start()
+	defer srv.Close()
+	ask := func(request string) string {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := conn.Write([]byte(request)); err != nil {
+			t.Fatal(err)
+		}
+		b := make([]byte, 4096)
+		n, _ := conn.Read(b)
+		return string(b[:n])
+	}
+	got := ask("POST /v1/groups HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\nAuthorization: Bearer " + ani.token +
+		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":")
+	unread := ask("POST /v1/groups HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n" +
+		"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":")
+	if !strings.Contains(unread, " 401 ") {
+		t.Errorf("a body that nobody reads: %s", unread)
+	}
+	if !strings.Contains(got, " 408 ") || !strings.Contains(got, string(httpapi.CodeTimeout)) {
+		t.Errorf("a body that does not arrive: %s", got)
+	}
+	if got := ask("GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n"); !strings.Contains(got, " 101 ") {
+		t.Errorf("a connection that is taken over: %s", got)
+	}
+	// Five per address, and each address its own.
+	for i := range 12 {
+		got := ask(fmt.Sprintf("GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n", i%2))
+		if limited := strings.Contains(got, " 429 "); limited != (i >= 10) {
+			t.Errorf("request %d: %s", i, got)
+		}
+	}
+}

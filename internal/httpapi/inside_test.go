@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"net/http"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func TestClientAddress(t *testing.T) {
+	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("fd00::/8")}
+	tests := []struct {
+		name, peer string
+		forwarded  []string
+		want       string
+	}{
+		{"plain", "192.0.2.1:1", nil, "192.0.2.1"},
+		{"stranger claims", "192.0.2.1:1", []string{"198.51.100.1"}, "192.0.2.1"},
+		{"proxy", "10.0.0.1:1", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"two proxies", "10.0.0.1:1", []string{"198.51.100.1, 10.0.0.2"}, "198.51.100.1"},
+		{"invented before", "10.0.0.1:1", []string{"203.0.113.9", "198.51.100.1"}, "198.51.100.1"},
+		{"nonsense", "10.0.0.1:1", []string{"unknown"}, "10.0.0.1"},
+		{"proxy alone", "10.0.0.1:1", nil, "10.0.0.1"},
+		{"IPv6", "[fd00::1]:1", []string{"2001:db8::1"}, "2001:db8::1"},
+		{"mapped", "[::ffff:10.0.0.1]:1", []string{"198.51.100.1"}, "198.51.100.1"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			r := &http.Request{RemoteAddr: test.peer, Header: http.Header{}}
+			for _, f := range test.forwarded {
+				r.Header.Add("X-Forwarded-For", f)
+			}
+			if got := clientAddress(r, trusted).String(); got != test.want {
+				t.Errorf("got %s", got)
+			}
+		})
+	}
+	if a, b := addressKey(netip.MustParseAddr("2001:db8::1")), addressKey(netip.MustParseAddr("2001:db8::ffff:1")); a != b {
+		t.Errorf("one /64 is %s and %s", a, b)
+	}
+}
+
+func TestLimiterIsBounded(t *testing.T) {
+	l := newLimiter(Rate{PerSecond: 1, Burst: 1})
+	now := time.Unix(1_800_000_000, 0)
+	for i := range maxBuckets + 1000 {
+		if err := l.allow(strconv.Itoa(i), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(l.keys) > maxBuckets {
+		t.Errorf("%d keys", len(l.keys))
+	}
+}
+
+func TestRevision(t *testing.T) {
+	for header, ok := range map[string]bool{`"0"`: true, `"12"`: true, `*`: false, `0`: false, `W/"1"`: false, `"1","2"`: false, `"01"`: false, ``: false} {
+		if _, err := Revision(header); (err == nil) != ok {
+			t.Errorf("%s: %v", header, err)
+		}
+	}
+	for header, want := range map[string]bool{`"a"`: true, `W/"a"`: true, `"b", "a"`: true, `*`: true, `"b"`: false, ``: false} {
+		if Matches(header, `"a"`) != want {
+			t.Errorf("If-None-Match %s", header)
+		}
+	}
+}
