@@ -1,0 +1,229 @@
+package gotong_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+func TestErrors(t *testing.T) {
+	wrapped := fmt.Errorf("more words: %w", gotong.NewError(gotong.CodeConflict, "One sentence."))
+	for _, tt := range []struct {
+		err  error
+		want gotong.Code
+	}{
+		{nil, ""}, {errors.New("any"), gotong.CodeInternal}, {gotong.NotFound(), gotong.CodeNotFound},
+		{wrapped, gotong.CodeConflict}, {gotong.Invalid("body", "is too long"), gotong.CodeInvalid},
+	} {
+		if got := gotong.CodeOf(tt.err); got != tt.want {
+			t.Errorf("%v: %q, want %q", tt.err, got, tt.want)
+		}
+	}
+	if !errors.Is(wrapped, &gotong.Error{Code: gotong.CodeConflict}) || errors.Is(wrapped, &gotong.Error{Code: gotong.CodeInvalid}) {
+		t.Error("errors compare by something else than their code")
+	}
+	e := gotong.Invalid("body", "is too long")
+	if e.Detail != "body is too long" || !reflect.DeepEqual(e.Fields, []gotong.FieldError{{Field: "body", Detail: "is too long"}}) {
+		t.Errorf("%+v", e)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	var c gotong.Check
+	c.That(true, "a", "is bad")
+	if err := c.Err(); err != nil {
+		t.Errorf("nothing is wrong: %v", err)
+	}
+	c.That(false, "a", "is bad")
+	if err := c.Err(); err == nil || err.Error() != "invalid: a is bad" {
+		t.Errorf("one field: %v", err)
+	}
+	c.That(false, "b", "is worse")
+	var e *gotong.Error
+	if !errors.As(c.Err(), &e) || e.Code != gotong.CodeInvalid || len(e.Fields) != 2 || e.Fields[1].Field != "b" {
+		t.Errorf("two fields: %+v", e)
+	}
+}
+
+func TestValidLine(t *testing.T) {
+	for s, want := range map[string]bool{
+		"abc": true, "  abc  ": true, "ab": false, "   ab   ": false, "abcdef": false, "äöü": true, "日本語で": true,
+		"a\nbc": false, "a\x00bc": false, "ab\xffc": false, "": false,
+	} {
+		if got := gotong.ValidLine(s, 3, 5); got != want {
+			t.Errorf("%q: %v", s, got)
+		}
+	}
+}
+
+func TestRoles(t *testing.T) {
+	for role, want := range map[gotong.Role][3]bool{ // valid, moderates, is admin
+		gotong.RoleAnonymous: {true, false, false}, gotong.RoleUser: {true, false, false}, gotong.RoleModerator: {true, true, false},
+		gotong.RoleAdmin: {true, true, true}, gotong.RoleSystem: {true, true, true}, "": {}, "root": {}, "Admin": {},
+	} {
+		if got := [3]bool{role.Valid(), role.CanModerate(), role.IsAdmin()}; got != want {
+			t.Errorf("%q: %v, want %v", role, got, want)
+		}
+	}
+	if gotong.Anonymous() != (gotong.Actor{UserID: "anonymous", Role: gotong.RoleAnonymous}) {
+		t.Errorf("anonymous is %+v", gotong.Anonymous())
+	}
+}
+
+func TestInstants(t *testing.T) {
+	at := gotong.InstantOf(time.Date(2026, 11, 23, 10, 0, 0, 1999, time.FixedZone("WIB", 7*3600)))
+	if at.String() != "2026-11-23T03:00:00.000001Z" || at.Milli() != int64(at)/1000 || at.Add(time.Millisecond) != at+1000 {
+		t.Errorf("%s, %d", at, at.Milli())
+	}
+	for _, tt := range []struct{ now, prev, want gotong.Instant }{{10, 5, 10}, {10, 9, 10}, {10, 10, 11}, {10, 20, 21}, {0, 0, 1}} {
+		if got := gotong.NextInstant(tt.now, tt.prev); got != tt.want {
+			t.Errorf("after %d at %d: %d, want %d", tt.prev, tt.now, got, tt.want)
+		}
+	}
+	for _, before := range []gotong.Instant{-1, -999, -1000, -1001} {
+		if before.Milli() > -1 || gotong.InstantOf(before.Time()) != before {
+			t.Errorf("%d: %d ms", before, before.Milli())
+		}
+	}
+	b, err := json.Marshal(map[string]any{"at": at, "hash": gotong.Hash{0xab}})
+	want := `{"at":"2026-11-23T03:00:00.000001Z","hash":"ab` + strings.Repeat("0", 62) + `"}`
+	if err != nil || string(b) != want {
+		t.Errorf("%s, want %s", b, want)
+	}
+	for _, bad := range []string{`"x"`, `"2026-11-23"`, `""`} {
+		if json.Unmarshal([]byte(bad), &at) == nil {
+			t.Errorf("%s was read as a time", bad)
+		}
+	}
+	var h gotong.Hash
+	for _, bad := range []string{"", "ab", strings.Repeat("x", 64), strings.Repeat("0", 66)} {
+		if h.UnmarshalText([]byte(bad)) == nil {
+			t.Errorf("%q was read as a hash", bad)
+		}
+	}
+}
+
+// TestSeqName: names of numbers sort as the numbers do.
+func TestSeqName(t *testing.T) {
+	prev := ""
+	for _, n := range []uint64{0, 1, 9, 10, 99, 100, 1 << 32, 1 << 40, 9_999_999_999_999_999} {
+		if name := gotong.SeqName(n); name <= prev || len(name) != 16 {
+			t.Errorf("%d is %q, after %q", n, name, prev)
+		} else {
+			prev = name
+		}
+	}
+	if a, b := gotong.EntryName(999, "z"), gotong.EntryName(1_764_000_000_000_000, "a"); a >= b {
+		t.Errorf("%q sorts after %q", a, b)
+	}
+}
+
+// TestMembership follows one member in and out.
+func TestMembership(t *testing.T) {
+	var none gotong.Membership
+	at := func(seq uint64) gotong.Event {
+		return gotong.Event{Seq: seq, At: gotong.Instant(seq * 10), Count: seq / 2}
+	} //nolint:gosec // small
+	in := none.Join(at(2), "member")
+	out := in.Leave(at(6))
+	back := out.Join(at(9), "admin")
+	for name, tt := range map[string]struct {
+		m      gotong.Membership
+		active bool
+		spans  []gotong.Span
+	}{
+		"never": {none, false, []gotong.Span{}},
+		"in":    {in, true, []gotong.Span{{Stream: "g/1", From: 2}}},
+		"out":   {out, false, []gotong.Span{{Stream: "g/1", From: 2, To: 6}}},
+		"back":  {back, true, []gotong.Span{{Stream: "g/1", From: 2, To: 6}, {Stream: "g/1", From: 9}}},
+	} {
+		if tt.m.Active() != tt.active || !reflect.DeepEqual(tt.m.Spans("g/1"), tt.spans) {
+			t.Errorf("%s: active %v, spans %v", name, tt.m.Active(), tt.m.Spans("g/1"))
+		}
+	}
+	if s := out.Stretches[0]; s.FromCount != 1 || s.ToCount != 3 || back.JoinedAt != 90 || back.Role != "admin" {
+		t.Errorf("%+v", back)
+	}
+	m := none
+	for i := range uint64(2 * gotong.MaxStretches) {
+		before := m
+		m = m.Join(at(2*i+1), "member")
+		m = m.Leave(at(2*i + 2))
+		if n := len(before.Stretches); n > 0 && before.Stretches[n-1].To == 0 {
+			t.Fatal("an older membership was changed")
+		}
+	}
+	if last := m.Stretches[len(m.Stretches)-1]; len(m.Stretches) != gotong.MaxStretches || last.To != 4*gotong.MaxStretches {
+		t.Errorf("%d stretches, the last %+v", len(m.Stretches), last)
+	}
+	if gotong.MemberKey("thread/a", "u1") != (gotong.Key{Collection: "thread_members", Owner: "a", Name: "u1"}) {
+		t.Errorf("key %+v", gotong.MemberKey("thread/a", "u1"))
+	}
+}
+
+func TestRoster(t *testing.T) {
+	var r gotong.Roster
+	for _, tt := range []struct {
+		from, to string
+		want     gotong.Roster
+	}{
+		{"", "owner", gotong.Roster{Leaders: 1, Members: 1}}, {"", "member", gotong.Roster{Leaders: 1, Members: 2}},
+		{"member", "owner", gotong.Roster{Leaders: 2, Members: 2}}, {"owner", "owner", gotong.Roster{Leaders: 2, Members: 2}},
+		{"owner", "", gotong.Roster{Leaders: 1, Members: 1}}, {"owner", "member", gotong.Roster{Members: 1}},
+		{"member", "", gotong.Roster{}},
+	} {
+		if r = r.Move(tt.from, tt.to, "owner"); r != tt.want {
+			t.Fatalf("%q to %q: %+v, want %+v", tt.from, tt.to, r, tt.want)
+		}
+	}
+}
+
+// TestState: what a rule asked for is there, also when it is not.
+func TestState(t *testing.T) {
+	type doc struct{ N int }
+	key, gone := gotong.Key{Collection: "c", Owner: "o", Name: "n"}, gotong.Key{Collection: "c", Owner: "o", Name: "gone"}
+	id, none := gotong.NewEventID(5, 1), gotong.NewEventID(6, 1)
+	s := gotong.NewState("thread/a", gotong.Head{Seq: 3})
+	s.SetDoc(key, doc{7})
+	s.SetDoc(gone, nil)
+	s.SetEvent(id, gotong.Event{Seq: 2, ID: id})
+	s.SetEvent(none, gotong.Event{})
+	s.SetHead("group/g", gotong.Head{Seq: 9})
+	if d, ok := gotong.Doc[doc](s, key); !ok || d.N != 7 {
+		t.Errorf("document %+v %v", d, ok)
+	}
+	if _, ok := gotong.Doc[doc](s, gone); ok {
+		t.Error("a document that does not exist was found")
+	}
+	if _, ok := gotong.Doc[string](s, key); ok {
+		t.Error("a document was found as another type")
+	}
+	if e, ok := s.Event(id); !ok || e.Seq != 2 {
+		t.Errorf("event %+v %v", e, ok)
+	}
+	if _, ok := s.Event(none); ok {
+		t.Error("an event that does not exist was found")
+	}
+	if h, ok := s.HeadOf("group/g"); !ok || h.Seq != 9 {
+		t.Errorf("head %+v %v", h, ok)
+	}
+	for ref, want := range map[gotong.Ref]bool{
+		{Key: key}: true, {Key: gone}: true, {Event: id}: true, {Event: none}: true,
+		{Key: gotong.Key{Collection: "c"}}: false, {Event: gotong.NewEventID(7, 1)}: false,
+	} {
+		if s.Has(ref) != want {
+			t.Errorf("has %+v: %v", ref, !want)
+		}
+	}
+	other := gotong.NewState("thread/a", gotong.Head{Seq: 3})
+	other.SetHead("group/g", gotong.Head{Seq: 10})
+	if s.Adopt(other) {
+		t.Error("two states that disagree were joined")
+	}
+}
