@@ -2,8 +2,12 @@ package thread
 
 import "gotong.dev/gotong"
 
-// SignalTyping is the signal that members may send: they are writing.
-const SignalTyping = "typing"
+// The signals of a thread. Members send typing; presence, which says who
+// follows the thread, comes from delivery alone.
+const (
+	SignalTyping   = "typing"
+	SignalPresence = "presence"
+)
 
 // Kind is the rules of threads.
 func Kind() gotong.Kind {
@@ -12,7 +16,7 @@ func Kind() gotong.Kind {
 		Commands:    commands(),
 		Events:      events(),
 		Documents:   documents(),
-		Signals:     []string{SignalTyping},
+		Signals:     []string{SignalTyping, SignalPresence},
 		Home:        home,
 		Needs:       needs,
 		Decide:      decide,
