@@ -53,9 +53,9 @@ type Config struct {
 	File string `name:"config" group:"place" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
 
 	Env       string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
-	Addr      string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080" placeholder:"HOST:PORT"`
-	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081" placeholder:"HOST:PORT"`
-	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" placeholder:"DIR" type:"path"`
+	Addr      string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
+	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
+	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" type:"path"`
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
 	Redis     string `name:"redis" group:"place" help:"Redis URL for wake-ups between nodes; not in this version." placeholder:"URL" secret:""`
 

@@ -46,3 +46,17 @@ func (s secret) request(what string) string { return "demo:" + s.derive("request
 
 // password is the same for all neighbours, so that it can be shown once.
 func (s secret) password() string { return s.derive("password")[:16] }
+
+// Host is the name of who answers the guest.
+const Host = string(host)
+
+// Emails is the addresses of the neighbours, the founder first.
+func Emails() []string {
+	var list []string
+	for _, who := range cast {
+		if who != guest {
+			list = append(list, who.email())
+		}
+	}
+	return list
+}

@@ -33,7 +33,7 @@ var scenes = []scene{
 	{public, []line{
 		{who: joko, key: "ukur", text: "Barusan ukur di tiang mushola: {air} cm."},
 		{who: sari, reply: "ukur", text: "{arah} ya, Pak. Di depan rumah saya juga begitu."},
-		{who: joko, react: "ukur", text: "🙏"},
+		{who: endah, react: "ukur", text: "🙏"},
 		{who: rudi, text: "Pintu air timur sudah saya cek, sampahnya diangkat dua karung."},
 		{who: endah, text: "Terima kasih Mas Rudi. Hati-hati licin."},
 	}},

@@ -30,8 +30,8 @@ type Step struct {
 
 // Fault is a line that could not be read.
 type Fault struct {
-	Line int
-	Why  string
+	Line int    `json:"line"`
+	Why  string `json:"why"`
 }
 
 // MaxFaults is how many faults a summary lists; all are counted.
@@ -39,18 +39,23 @@ const MaxFaults = 1000
 
 // Summary is what a plan has seen so far.
 type Summary struct {
-	Entries                     int
-	Messages, Actions           int
-	Joins, Leaves, Renames      int
-	Notices                     int // modes, topics, settings: not imported
-	Empty                       int // messages without any text: not imported
-	Split                       int // texts too long for one message
-	Recoded                     int // entries that were not UTF-8
-	Unreadable                  int
-	ImpliedAdds, ImpliedRemoves int
-	Steps                       int
-	Faults                      []Fault // the first MaxFaults of Unreadable
-	First, Last                 gotong.Instant
+	Entries        int            `json:"entries"`
+	Messages       int            `json:"messages"`
+	Actions        int            `json:"actions"`
+	Joins          int            `json:"joins"`
+	Leaves         int            `json:"leaves"`
+	Renames        int            `json:"renames"`
+	Notices        int            `json:"notices"` // modes, topics, settings: not imported
+	Empty          int            `json:"empty"`   // messages without any text: not imported
+	Split          int            `json:"split"`   // texts too long for one message
+	Recoded        int            `json:"recoded"` // entries that were not UTF-8
+	Unreadable     int            `json:"unreadable"`
+	ImpliedAdds    int            `json:"implied_adds"`
+	ImpliedRemoves int            `json:"implied_removes"`
+	Steps          int            `json:"steps"`
+	Faults         []Fault        `json:"faults,omitempty"` // the first MaxFaults of Unreadable
+	First          gotong.Instant `json:"first"`
+	Last           gotong.Instant `json:"last"`
 }
 
 // Plan is the state of planning one export for one thread. It is a fold: the

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/alecthomas/kong"
+
+	"gotong.dev/gotong/internal/config"
+)
+
+// cli is every command.
+type cli struct {
+	Serve      serveCmd      `cmd:"" help:"Run a server."`
+	Demo       demoCmd       `cmd:"" help:"Run a server with a neighbourhood in it that talks."`
+	Import     importCmd     `cmd:"" help:"Turn an export of another chat into a thread."`
+	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
+	Token      tokenCmd      `cmd:"" help:"Sign in, or up, and print an access token."`
+	Config     configCmd     `cmd:"" help:"Look at the configuration."`
+	Version    versionCmd    `cmd:"" help:"Say which version this is."`
+	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+}
+
+const description = "Gotong keeps and delivers the chat of a community: one binary, one store, nothing lost."
+
+// groups are the titles of flags in the help.
+func groups() []kong.Group {
+	return append(slices.Clone(config.Groups), kong.Group{Key: "server", Title: "Which server:"})
+}
+
+// exit is what kong ends with after it has shown help.
+type exit int
+
+// run carries out one command line and returns the exit code.
+func run(ctx context.Context, args []string, std *stdio) (code int) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			e, ok := fault.(exit)
+			if !ok {
+				panic(fault)
+			}
+			code = max(code, int(e))
+		}
+	}()
+	help := std.out
+	if len(args) == 0 {
+		args, help, code = []string{"--help"}, std.err, 2
+	}
+	source := config.NewSource()
+	parser, err := newParser(source, help, std.err)
+	if err != nil {
+		return fail(std, err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return fail(std, usage(err))
+	}
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return fail(std, parsed.Run(std, source, parsed))
+}
+
+func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
+	return kong.New(&cli{}, append(source.Options(),
+		kong.Name("gotong"), kong.Description(description),
+		kong.Writers(out, errs), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.ExplicitGroups(groups()),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),
+	)...)
+}
+
+// usage is the error of a command line that cannot be carried out.
+func usage(err error) error {
+	var parse *kong.ParseError
+	command := "gotong"
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		command = parse.Context.Selected().FullPath()
+	}
+	return &failure{err: err, code: 2, hint: command + " --help"}
+}
+
+// fail tells what went wrong and what to do, and returns the exit code.
+func fail(std *stdio, err error) int {
+	if err == nil {
+		return 0
+	}
+	f := explain(err)
+	_, _ = fmt.Fprintf(std.err, "%s %v\n", std.paint(red, "gotong:"), f.err)
+	if f.hint != "" {
+		_, _ = fmt.Fprintf(std.err, "Try: %s\n", f.hint)
+	}
+	return f.code
+}

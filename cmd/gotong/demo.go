@@ -1,0 +1,149 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/demo"
+)
+
+type demoCmd struct {
+	config.Config
+}
+
+// Help implements kong.HelpProvider.
+func (*demoCmd) Help() string {
+	return `RT 05, the day after a flood: a few neighbours, a group, two threads, and talk that goes on until Ctrl-C.
+It prints what to open and what to paste into a second terminal. Without --data all of it is in a directory of
+its own that is removed at the end; where a port is taken, another one is used.
+
+Examples:
+
+    gotong demo
+    gotong demo --data ./rt05
+    gotong demo --addr 127.0.0.1:9090`
+}
+
+// Run is called by kong.
+func (c *demoCmd) Run(ctx context.Context, std *stdio, source *config.Source, parsed *kong.Context) error {
+	given := map[string]bool{}
+	for _, e := range source.Entries(parsed) {
+		given[e.Key] = e.From != "default"
+	}
+	temporary, err := c.adapt(given, std)
+	if err != nil {
+		return err
+	}
+	err = c.run(ctx, std)
+	if temporary {
+		return errors.Join(err, os.RemoveAll(c.Data))
+	}
+	return err
+}
+
+// adapt changes the defaults to those of a demo; temporary says that the data
+// directory is to be removed.
+func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err error) {
+	if !given["log-level"] {
+		c.LogLevel = "warn"
+	}
+	if !given["log-format"] {
+		c.LogFormat = telemetryText
+	}
+	if !given["access-token-life"] {
+		c.AccessTokenLife = time.Hour // the token that is printed should last a while
+	}
+	if !given["user-rate"] && !given["user-burst"] {
+		c.UserRate, c.UserBurst = 1000, 2000 // an import into a demo should take seconds
+	}
+	for key, addr := range map[string]*string{"addr": &c.Addr, "admin-addr": &c.AdminAddr} {
+		if !given[key] && taken(*addr) {
+			_, _ = fmt.Fprintf(std.out, "%s is taken, so another port is used.\n", *addr)
+			*addr = "127.0.0.1:0"
+		}
+	}
+	if given["data"] || given["store"] {
+		return false, nil
+	}
+	c.Data, err = os.MkdirTemp("", "gotong-demo-")
+	return true, err
+}
+
+const telemetryText = "text"
+
+func taken(addr string) bool {
+	l, err := net.Listen("tcp", addr) //nolint:noctx // a look at an address of this machine
+	if err != nil {
+		return true
+	}
+	return l.Close() != nil
+}
+
+// run serves, seeds, talks; in the reverse order at the end.
+func (c *demoCmd) run(ctx context.Context, std *stdio) error {
+	log, err := checked(&c.Config, std)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log})
+	if err != nil {
+		return err
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	talking, hush := context.WithCancelCause(ctx)
+	defer hush(nil)
+	served := make(chan error, 1)
+	go func() {
+		err := a.Run(serving)
+		hush(errors.New("the server has ended"))
+		served <- err
+	}()
+	err = c.show(talking, std, a, log)
+	if ctx.Err() != nil {
+		err = nil // it was stopped: that is how a demo ends
+		_, _ = fmt.Fprintln(std.out, "\nStopping.")
+	}
+	stop()
+	return errors.Join(err, <-served)
+}
+
+func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Logger) error {
+	secret, err := demoSecret(c.Data)
+	if err != nil {
+		return err
+	}
+	place, err := demo.Seed(ctx, demo.Options{URL: a.URL(), Secret: secret, Log: log})
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprint(std.out, c.invitation(std, a, place))
+	place.Talk(ctx)
+	return nil
+}
+
+// demoSecret is what the neighbours' passwords derive from, kept beside the
+// data that it seeded.
+func demoSecret(data string) (string, error) {
+	path := filepath.Join(data, "demo-secret")
+	b, err := os.ReadFile(path) //nolint:gosec // the directory is the operator's choice
+	if err == nil {
+		return strings.TrimSpace(string(b)), nil
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return "", err
+	}
+	secret := rand.Text()
+	return secret, os.WriteFile(path, []byte(secret+"\n"), 0o600)
+}

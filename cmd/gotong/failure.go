@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+)
+
+// failure is an error with the way out.
+type failure struct {
+	err  error
+	hint string // a command line, or a sentence; may be empty
+	code int    // to exit with
+}
+
+// Error implements error.
+func (f *failure) Error() string { return f.err.Error() }
+
+// Unwrap is what went wrong.
+func (f *failure) Unwrap() error { return f.err }
+
+func misuse(hint, format string, args ...any) error {
+	return &failure{err: fmt.Errorf(format, args...), hint: hint, code: 2}
+}
+
+// explain finds the way out of an error.
+func explain(err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	f = &failure{err: err, code: 1}
+	var problem *client.Problem
+	var ended *client.Ended
+	var refused *net.OpError
+	switch {
+	case errors.Is(err, context.Canceled):
+		f.err = errors.New("interrupted")
+	case errors.Is(err, client.ErrTokenRefused):
+		f.err = errors.New("the server does not take the token; it has expired, or is another server's")
+		f.hint = newToken
+	case errors.As(err, &ended):
+		explainEnded(f, ended)
+	case errors.As(err, &problem):
+		explainProblem(f, problem)
+	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &refused):
+		f.hint = "gotong demo, to start a server; or --url, to say where one is"
+	}
+	return f
+}
+
+const newToken = "export GOTONG_TOKEN=$(gotong token --email YOU@EXAMPLE.ORG), and then again"
+
+func explainEnded(f *failure, ended *client.Ended) {
+	switch {
+	case errors.Is(ended, client.ErrAccessRevoked):
+		f.err = fmt.Errorf("%s is not there, or not yours to read (any more)", ended.Stream)
+		f.hint = "gotong tail with the id of a thread that you are a member of"
+	case errors.Is(ended, client.ErrResyncRequired):
+		f.err = fmt.Errorf("the cursor is of no use any more: %s", ended.Reason)
+		f.hint = "--from start"
+	}
+}
+
+func explainProblem(f *failure, p *client.Problem) {
+	f.err = errors.New(p.Err.Detail)
+	if p.TraceID != "" {
+		f.err = fmt.Errorf("%s (trace %s)", p.Err.Detail, p.TraceID)
+	}
+	switch p.Err.Code {
+	case gotong.CodeUnauthorized:
+		f.hint = newToken
+	case gotong.CodeForbidden:
+		f.hint = "an account that owns the thread, or is an admin of it"
+	case gotong.CodeExists:
+		f.hint = "gotong token without --signup, or another e-mail address and user name"
+	case gotong.CodeRateLimited:
+		f.hint = "again in a while"
+		if p.RetryAfter > 0 {
+			f.hint = "again in " + p.RetryAfter.String()
+		}
+	}
+}

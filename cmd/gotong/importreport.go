@@ -1,0 +1,130 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong/internal/importer"
+)
+
+// maxTold is how many lines that could not be read a summary names.
+const maxTold = 20
+
+// text is the summary for people.
+func (r importReport) text() string {
+	var b strings.Builder
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
+	read := r.Read
+	say("%s: %s, %s, %s, %s, %s, %s", r.File,
+		count(read.Messages, "message"), count(read.Actions, "action"), count(read.Joins, "join"),
+		count(read.Leaves, "leave"), count(read.Renames, "rename"), count(read.Notices, "notice"))
+	if read.First > 0 {
+		say("  from %s to %s", read.First.Time().Format(time.DateTime), read.Last.Time().Format(time.DateTime+" UTC"))
+	}
+	for _, odd := range []struct {
+		n    int
+		what string
+	}{
+		{read.ImpliedAdds, "who were there without a join, added"}, {read.ImpliedRemoves, "who came again without a leave, removed before"},
+		{read.Split, "messages too long for one, split"}, {read.Recoded, "lines that were not UTF-8, read as Windows-1252"},
+		{read.Empty, "messages without text, left out"},
+	} {
+		if odd.n > 0 {
+			say("  %d %s", odd.n, odd.what)
+		}
+	}
+	faults(&b, read.Unreadable, "could not be read", read.Faults)
+	if r.DryRun {
+		say("Nothing was written: a dry run. An import takes %s.", count(read.Steps, "command"))
+		return b.String()
+	}
+	w := r.Written
+	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), w.Present+w.Moved+w.Void, moved(w.Moved), r.Seconds)
+	if w.Done < read.Steps {
+		say("  %d of %d commands have an answer; the rest was not done", w.Done, read.Steps)
+	}
+	if w.PutOff {
+		say("  the server's limit on requests set the pace (its --user-rate)")
+	}
+	faults(&b, w.Refused, "were refused", w.Refusals)
+	return b.String()
+}
+
+func moved(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d of them with another time, which stays)", n)
+}
+
+// count is a number and what it counts.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return grouped(n) + " " + what
+}
+
+// grouped is a number with a comma between its thousands.
+func grouped(n int) string {
+	s := fmt.Sprint(n)
+	for i := len(s) - 3; i > 0; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+func faults(b *strings.Builder, n int, what string, list []importer.Fault) {
+	if n == 0 {
+		return
+	}
+	_, _ = fmt.Fprintf(b, "  %s %s:\n", count(n, "line"), what)
+	for i, f := range list {
+		if i == maxTold {
+			_, _ = fmt.Fprintf(b, "    and %d more; --json names them\n", n-maxTold)
+			break
+		}
+		_, _ = fmt.Fprintf(b, "    line %d: %s\n", f.Line, f.Why)
+	}
+}
+
+// progress is one line on a terminal that says how far an import is. On
+// anything else it is silent.
+type progress struct {
+	std   *stdio
+	total int
+	began time.Time
+	last  time.Time
+}
+
+func newProgress(std *stdio, total int) *progress {
+	return &progress{std: std, total: total, began: time.Now()}
+}
+
+const progressEvery = 100 * time.Millisecond
+
+func (p *progress) show(r importer.Result) {
+	now := time.Now()
+	if !p.std.progress || now.Sub(p.last) < progressEvery {
+		return
+	}
+	p.last = now
+	_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", p.line(r.Done, now.Sub(p.began)))
+}
+
+// line is how far it is after this time.
+func (p *progress) line(done int, took time.Duration) string {
+	rate := float64(done) / max(took.Seconds(), 0.001)
+	left := "…"
+	if rate > 0 {
+		left = time.Duration(float64(p.total-done) / rate * float64(time.Second)).Round(time.Second).String()
+	}
+	return fmt.Sprintf("%s of %s (%d %%), %.0f/s, %s left", grouped(done), grouped(p.total), 100*done/max(p.total, 1), rate, left)
+}
+
+func (p *progress) clear() {
+	if p.std.progress {
+		_, _ = fmt.Fprint(p.std.err, "\r\x1b[K")
+	}
+}

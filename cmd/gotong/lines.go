@@ -1,0 +1,265 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+)
+
+// tailLines writes events as lines for people.
+type tailLines struct {
+	std      *stdio
+	zone     *time.Location
+	day      string
+	names    map[string]string // of users, as far as they were told
+	messages map[gotong.EventID]shown
+	order    []gotong.EventID // of messages, the oldest first
+}
+
+// shown is what is remembered of a message to speak of it later.
+type shown struct{ author, at, text string }
+
+const maxShown = 2000
+
+func newTailLines(std *stdio, zone *time.Location) *tailLines {
+	return &tailLines{std: std, zone: zone, names: map[string]string{}, messages: map[gotong.EventID]shown{}}
+}
+
+// learn asks for the names of the members; without an answer their ids do.
+func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream gotong.Stream) {
+	switch stream.Kind() {
+	case "thread":
+		if list, err := remote.Members(ctx, stream.ID(), client.Page{Limit: 200}); err == nil {
+			for _, m := range list.Items {
+				t.name(m.UserID, m.Name)
+			}
+		}
+	case "group":
+		if list, err := remote.GroupMembers(ctx, stream.ID(), client.Page{Limit: 200}); err == nil {
+			for _, m := range list.Items {
+				t.name(m.UserID, m.Name)
+			}
+		}
+	}
+}
+
+// name is what somebody is called.
+func (t *tailLines) name(userID, told string) string {
+	if told != "" {
+		t.names[userID] = told
+		return told
+	}
+	if known := t.names[userID]; known != "" {
+		return known
+	}
+	return shortened(userID, 12)
+}
+
+// eventData is what lines need of the data of any event.
+type eventData struct {
+	Body        string         `json:"body"`
+	SentBy      string         `json:"sent_by"`
+	SentAtMS    int64          `json:"sent_at_ms"`
+	ReplyTo     gotong.EventID `json:"reply_to"`
+	MessageID   gotong.EventID `json:"message_id"`
+	Emoji       string         `json:"emoji"`
+	On          bool           `json:"on"`
+	UserID      string         `json:"user_id"`
+	Role        string         `json:"role"`
+	UntilMS     int64          `json:"until_ms"`
+	Policy      string         `json:"policy"`
+	Name        string         `json:"name"`
+	DeletedAtMS int64          `json:"deleted_at_ms"`
+	Revision    uint64         `json:"revision"`
+}
+
+// event writes one event.
+func (t *tailLines) event(e client.Event) error {
+	var d eventData
+	if err := e.Decode(&d); err != nil {
+		return fmt.Errorf("event %d cannot be read: %w", e.Seq, err)
+	}
+	actor := t.name(e.Actor.UserID, e.Actor.Name)
+	at := e.At.Time().In(t.zone)
+	if d.SentAtMS > 0 {
+		at = time.UnixMilli(d.SentAtMS).In(t.zone)
+	}
+	if d.SentBy != "" && e.Type == "message.posted" {
+		actor = d.SentBy
+	}
+	if day := at.Format("Monday, 2 January 2006"); day != t.day {
+		t.day = day
+		if err := t.write(t.std.paint(dim, "--- "+day+" ---")); err != nil {
+			return err
+		}
+	}
+	clock := at.Format("15:04:05")
+	note, text := t.describe(e, d)
+	switch e.Type {
+	case "message.posted":
+		t.remember(e.ID, shown{actor, clock, d.Body})
+	case "message.edited", "message.deleted":
+		t.replace(d.MessageID, d.Body)
+	}
+	return t.write(t.std.paint(dim, clock) + "  " + t.column(actor) + "  " + join(t.std.paint(dim, printable(note)), printable(text)))
+}
+
+func (t *tailLines) write(line string) error {
+	_, err := fmt.Fprintln(t.std.out, line)
+	return err
+}
+
+func join(note, text string) string {
+	if note != "" && text != "" {
+		return note + " " + text
+	}
+	return note + text
+}
+
+// describe is what happened, in brackets, and what was said.
+func (t *tailLines) describe(e client.Event, d eventData) (note, text string) {
+	switch e.Type {
+	case "message.posted":
+		return t.posted(d)
+	case "message.edited":
+		if d.Body == "" { // a later edit or a deletion has taken its text
+			return "[edited " + t.message(d.MessageID) + "]", ""
+		}
+		return "[edited " + t.message(d.MessageID) + "]", d.Body
+	case "message.deleted":
+		return "[deleted " + t.message(d.MessageID) + "]", ""
+	case "message.reacted":
+		if !d.On {
+			return "[takes " + d.Emoji + " from " + t.quote(d.MessageID) + "]", ""
+		}
+		return "[" + d.Emoji + " for " + t.quote(d.MessageID) + "]", ""
+	default:
+		return "[" + t.happened(e, d) + "]", ""
+	}
+}
+
+// posted is a message as later events have left it.
+func (t *tailLines) posted(d eventData) (note, text string) {
+	switch {
+	case d.DeletedAtMS > 0:
+		return "[deleted]", ""
+	case !d.ReplyTo.IsZero():
+		if m, ok := t.messages[d.ReplyTo]; ok {
+			note = "[to " + m.author + "]"
+		} else {
+			note = "[reply]"
+		}
+	}
+	text = d.Body
+	if d.Revision > 0 {
+		text += " (edited)"
+	}
+	return note, text
+}
+
+// happened is what is no message, in words.
+func (t *tailLines) happened(e client.Event, d eventData) string {
+	who := d.SentBy
+	if who == "" && d.UserID != "" {
+		who = t.name(d.UserID, "")
+	}
+	switch e.Type {
+	case "thread.created":
+		return "made this thread"
+	case "group.created":
+		return "made the group " + d.Name
+	case "member.joined":
+		return "joined"
+	case "member.left":
+		return "left"
+	case "member.added":
+		return "added " + who
+	case "member.removed":
+		return "removed " + who
+	case "member.role_changed":
+		return "made " + who + " " + d.Role
+	case "member.muted":
+		if d.UntilMS == 0 {
+			return "lets " + who + " speak again"
+		}
+		return "muted " + who + " until " + time.UnixMilli(d.UntilMS).In(t.zone).Format("2006-01-02 15:04")
+	case "thread.history_changed":
+		return "history is for " + d.Policy + " from now on"
+	default:
+		return e.Type
+	}
+}
+
+// remember keeps a message; the oldest goes where there are too many.
+func (t *tailLines) remember(id gotong.EventID, m shown) {
+	t.messages[id] = m
+	if t.order = append(t.order, id); len(t.order) > maxShown {
+		delete(t.messages, t.order[0])
+		t.order = t.order[1:]
+	}
+}
+
+// replace is the text of a message from now on; a deleted one has none.
+func (t *tailLines) replace(id gotong.EventID, text string) {
+	if m, ok := t.messages[id]; ok {
+		m.text = text
+		t.messages[id] = m
+	}
+}
+
+// message is which message, without its text.
+func (t *tailLines) message(id gotong.EventID) string {
+	if m, ok := t.messages[id]; ok {
+		return "the message of " + m.at + " by " + m.author
+	}
+	return "a message"
+}
+
+// quote is which message, by its first words.
+func (t *tailLines) quote(id gotong.EventID) string {
+	if m, ok := t.messages[id]; ok && m.text != "" {
+		return m.author + ": " + shortened(strings.Join(strings.Fields(m.text), " "), 24)
+	}
+	return t.message(id)
+}
+
+// shortened is the beginning of a text, of at most n characters.
+func shortened(s string, n int) string {
+	if utf8.RuneCountInString(s) <= n {
+		return s
+	}
+	return strings.TrimRight(string([]rune(s)[:n-1]), " .,") + "…"
+}
+
+// column is a name, as wide as its column, in the colour of its own.
+func (t *tailLines) column(name string) string {
+	name = shortened(printable(name), 12)
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	paint := colour(fmt.Sprintf("\x1b[3%dm", 1+h.Sum32()%6))
+	return t.std.paint(paint, name) + strings.Repeat(" ", 12-utf8.RuneCountInString(name))
+}
+
+// printable makes a text harmless to a terminal: no control characters, which
+// could move its cursor or write its title, and no marks that turn the
+// direction of what follows. Further lines are indented.
+func printable(s string) string {
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case r == '\n' || r == '\t':
+			return r
+		case unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+			return utf8.RuneError
+		default:
+			return r
+		}
+	}, s)
+	return strings.ReplaceAll(s, "\n", "\n"+strings.Repeat(" ", 24))
+}

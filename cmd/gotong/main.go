@@ -1,0 +1,22 @@
+// Command gotong is the server and everything around it: it serves, shows
+// itself off, imports exports of other chats, follows threads and signs in.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong use. A first interrupt ends a command
+// in good order, a second one at once.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() { os.Exit(start()) }
+
+func start() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // from then on an interrupt is deadly again
+	return run(ctx, os.Args[1:], ownStdio())
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong/client"
+)
+
+// server is which server a command speaks to.
+type server struct {
+	URL string `name:"url" group:"server" help:"Where it is." default:"http://127.0.0.1:8080" env:"GOTONG_URL"`
+}
+
+// login is the server and who asks.
+type login struct {
+	server
+	Token string `name:"token" group:"server" help:"Access token of who asks; better set as the variable than as the flag." env:"GOTONG_TOKEN" placeholder:"TOKEN"`
+}
+
+// client is a client of this server, after a look whether it is there: a
+// client that is patient would wait for it without a word.
+func (s server) client(ctx context.Context, token client.TokenSource) (*client.Client, error) {
+	c, err := client.New(client.Options{BaseURL: s.URL, Token: token})
+	if err != nil {
+		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+"/version", nil)
+	if err != nil {
+		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: %w", s.URL, err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return nil, misuse("--url, to say where a server is", "what answers at %s is no Gotong server: %s", s.URL, res.Status)
+	}
+	return c, nil
+}
+
+func (l login) client(ctx context.Context) (*client.Client, error) {
+	token := strings.TrimSpace(l.Token)
+	if token == "" {
+		return nil, &failure{err: errNoToken, hint: newToken, code: 2}
+	}
+	return l.server.client(ctx, client.StaticToken(token))
+}
+
+var errNoToken = fmt.Errorf("there is no token: GOTONG_TOKEN is not set")

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/telemetry"
+)
+
+type serveCmd struct {
+	config.Config
+}
+
+// Help implements kong.HelpProvider.
+func (*serveCmd) Help() string {
+	return `It needs no configuration: what it lacks it makes, and says so. Every flag is also a variable, and a key of
+the YAML file; a flag beats a variable, a variable the file.
+
+Examples:
+
+    gotong serve
+    gotong serve --addr 0.0.0.0:8080 --data /var/lib/gotong
+    GOTONG_LOG_FORMAT=text gotong serve --config gotong.yaml
+    gotong config print --config gotong.yaml`
+}
+
+// Run is called by kong.
+func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
+	log, err := checked(&c.Config, std)
+	if err != nil {
+		return err
+	}
+	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log})
+	if err != nil {
+		return err
+	}
+	announce(std, a, &c.Config)
+	err = a.Run(ctx)
+	if err == nil {
+		_, _ = fmt.Fprintln(std.out, "Stopped.")
+	}
+	return err
+}
+
+// checked checks the configuration and makes the logger that it asks for.
+func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
+	warnings, err := c.Check()
+	if err != nil {
+		return nil, &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
+	}
+	log, err := telemetry.NewLogger(std.err, c.LogLevel, c.LogFormat)
+	if err != nil {
+		return nil, err
+	}
+	for _, w := range warnings {
+		_, _ = fmt.Fprintf(std.err, "Careful: %s\n", w)
+	}
+	return log, nil
+}
+
+// announce says what was made and where to go.
+func announce(std *stdio, a *app.App, c *config.Config) {
+	say := func(title, text string) {
+		_, _ = fmt.Fprintf(std.out, "%s %s\n", std.paint(bold, fmt.Sprintf("%-7s", title)), text)
+	}
+	for _, made := range a.Made() {
+		say("Made", made)
+	}
+	say("Keeps", c.StoreURL())
+	say("API", a.URL()+"   its pages: /docs, /openapi.json, /asyncapi.json")
+	say("Admin", a.AdminURL()+"   /metrics, /debug/pprof/; keep it private")
+	say("Stop", "with Ctrl-C")
+}

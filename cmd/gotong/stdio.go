@@ -1,0 +1,49 @@
+package main
+
+import (
+	"io"
+	"os"
+)
+
+// stdio is where a command reads and writes, and what is known of it.
+type stdio struct {
+	in       io.Reader
+	out, err io.Writer
+	env      func(string) string
+
+	secret   func(prompt string) (string, error) // asks without echo; nil where in is no terminal
+	terminal bool                                // out is one
+	progress bool                                // err is one
+	colour   bool
+}
+
+func ownStdio() *stdio {
+	std := &stdio{
+		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
+		terminal: isTerminal(os.Stdout), progress: isTerminal(os.Stderr),
+	}
+	if isTerminal(os.Stdin) {
+		std.secret = func(prompt string) (string, error) { return askSecret(os.Stdin, os.Stderr, prompt) }
+	}
+	// https://no-color.org: set and not empty.
+	std.colour = std.terminal && std.progress && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return std
+}
+
+// colour is a sequence of ANSI X3.64 that a terminal understands.
+type colour string
+
+const (
+	red  colour = "\x1b[31m"
+	dim  colour = "\x1b[2m"
+	bold colour = "\x1b[1m"
+)
+
+const plain = "\x1b[0m"
+
+func (s *stdio) paint(c colour, text string) string {
+	if !s.colour || text == "" {
+		return text
+	}
+	return string(c) + text + plain
+}
