@@ -1,18 +1,495 @@
 package httpapi_test
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
 )
 
-func TestFirst(t *testing.T) {
+func TestThreads(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	body := map[string]any{"scope_id": "rt05", "privacy_level": "public"}
+	a := ani.post("/v1/chat/threads", body, key("t1")).want(201)
+	th := a.header.Get("Location")
+	if a.str("my_role") != "owner" || a.num("member_count") != 1 || a.num("unread") != 0 || a.num("seq") != 1 || a.str("as_of") == "" {
+		t.Errorf("%s", a.body)
+	}
+	again := ani.post("/v1/chat/threads", body, key("t1")).want(201)
+	if again.str("thread_id") != a.str("thread_id") || again.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("a retried create: %s %v", again.body, again.header)
+	}
+	if a.header.Get("Idempotency-Replayed") != "" {
+		t.Error("the first answer says it is replayed")
+	}
+	ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt06", "privacy_level": "public"}, key("t1")).problem(422, gotong.CodeReused)
+	other := budi.post("/v1/chat/threads", body, key("t1")).want(201)
+	if other.str("thread_id") == a.str("thread_id") {
+		t.Error("two actors share a thread by equal keys")
+	}
+	// A public thread is known to all, and shows no more than that.
+	seen := budi.get(th).want(200)
+	if seen.object()["unread"] != nil || seen.object()["my_role"] != nil {
+		t.Errorf("%s", seen.body)
+	}
+	budi.get(th+"/messages").problem(404, gotong.CodeNotFound)
+	tag := seen.header.Get("ETag")
+	budi.get(th, ifNoneMatch(tag)).want(304)
+	ani.say(th, "Halo")
+	budi.get(th, ifNoneMatch(tag)).want(200)
+	for _, bad := range []string{`{"scope_id":"rt05"}`, `{"scope_id":"rt05","privacy_level":"secret"}`, `{"scope_id":"a b","privacy_level":"public"}`,
+		`{"scope_id":"rt05","privacy_level":"public","members":"home"}`} {
+		ani.post("/v1/chat/threads", bad).problem(422, gotong.CodeInvalid)
+	}
+	ani.post("/v1/chat/threads", map[string]any{"scope_id": "ent-none", "privacy_level": "public"}).problem(404, gotong.CodeNotFound)
+}
+
+func TestThreadLists(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	var own []string
+	for range 5 {
+		own = append(own, ani.thread("private"))
+	}
+	public := ani.thread("public")
+	elsewhere := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt06", "privacy_level": "private"}).want(201).header.Get("Location")
+	ids := func(a *answer) []string {
+		var list []string
+		for _, m := range a.want(200).list() {
+			list = append(list, "/v1/chat/threads/"+m["thread_id"].(string))
+		}
+		return list
+	}
+	want := append([]string{elsewhere, public}, reversed(own)...)
+	if got := ids(ani.get("/v1/chat/threads")); !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if got := ids(ani.get("/v1/chat/threads?scope_id=rt05")); !slices.Equal(got, want[1:]) {
+		t.Errorf("in the scope: got %v, want %v", got, want[1:])
+	}
+	if got := ids(budi.get("/v1/chat/threads?scope_id=rt05")); !slices.Equal(got, []string{public}) {
+		t.Errorf("somebody else: got %v", got)
+	}
+	if got := ids(budi.get("/v1/chat/threads")); got != nil {
+		t.Errorf("somebody else without a scope: got %v", got)
+	}
+	var paged []string
+	cursor, pages := "", 0
+	for ; pages < 10; pages++ {
+		a := ani.get("/v1/chat/threads?limit=3&cursor=" + cursor)
+		paged = append(paged, ids(a)...)
+		if cursor = a.header.Get("X-Next-Cursor"); a.header.Get("X-Has-More") != "true" {
+			break
+		}
+	}
+	if !slices.Equal(paged, want) || pages != 2 || cursor != "" {
+		t.Errorf("paged in %d: got %v", pages, paged)
+	}
+	ani.get("/v1/chat/threads?cursor=***").problem(400, gotong.CodeCursorInvalid)
+	ani.get("/v1/chat/threads?limit=0").problem(422, gotong.CodeInvalid)
+	ani.get("/v1/chat/threads?limit=201").problem(422, gotong.CodeInvalid)
+	ani.get("/v1/chat/threads?unknown=1").problem(422, gotong.CodeInvalid)
+}
+
+func reversed(list []string) []string {
+	list = slices.Clone(list)
+	slices.Reverse(list)
+	return list
+}
+
+// TestPrivacy: for who may not know of it, a private thread is one that never
+// existed, on every route: same status, same body but for the trace id.
+func TestPrivacy(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
+	th := ani.thread("private")
+	mid := ani.say(th, "rahasia").str("message_id")
+	removed := w.signUp("citra")
+	ani.post(th+"/members", map[string]any{"user_id": removed.id}).want(201)
+	ani.do(http.MethodDelete, th+"/members/"+removed.id, nil).want(200)
+	never := "/v1/chat/threads/" + gotong.DeriveID("thread", "x", "y")
+	routes := []struct {
+		method, path string
+		body         any
+	}{
+		{"GET", "", nil}, {"GET", "/messages", nil}, {"GET", "/messages/poll?after_seq=0", nil},
+		{"GET", "/messages?since_created_at_ms=0", nil}, {"GET", "/messages/" + mid, nil}, {"GET", "/members", nil},
+		{"GET", "/read-cursor", nil}, {"GET", "/presence", nil}, {"POST", "/join", nil},
+		{"POST", "/messages/send", map[string]any{"body": "x"}},
+		{"PATCH", "/messages/" + mid, map[string]any{"body": "x", "revision": 0}}, {"DELETE", "/messages/" + mid, nil},
+		{"PUT", "/messages/" + mid + "/reactions/" + url.PathEscape("👍"), nil},
+		{"DELETE", "/messages/" + mid + "/reactions/" + url.PathEscape("👍"), nil},
+		{"POST", "/read-cursor", map[string]any{"message_id": mid}}, {"PUT", "/history", map[string]any{"policy": "all"}},
+		{"POST", "/members", map[string]any{"user_id": ani.id}}, {"DELETE", "/members/" + ani.id, nil},
+		{"POST", "/members/" + ani.id + "/mute", map[string]any{"until_ms": 0}},
+		{"POST", "/members/" + ani.id + "/role", map[string]any{"role": "member"}},
+	}
+	for _, r := range routes {
+		for _, p := range []*person{budi, mod, removed} {
+			there, not := p.do(r.method, th+r.path, r.body), p.do(r.method, never+r.path, r.body)
+			there.problem(404, gotong.CodeNotFound)
+			if got, want := untraced(there), untraced(not); got != want || there.code != not.code {
+				t.Errorf("%s %s as %s:\n%d %s\n%d %s", r.method, r.path, p.name, there.code, got, not.code, want)
+			}
+			if a, b := headerNames(there), headerNames(not); !slices.Equal(a, b) {
+				t.Errorf("%s %s as %s: headers %v and %v", r.method, r.path, p.name, a, b)
+			}
+		}
+	}
+	budi.post(th+"/leave", nil).problem(404, gotong.CodeNotFound)
+	for _, bad := range []string{"/v1/chat/threads/a%20b", "/v1/chat/threads/a%2Fb"} {
+		budi.get(bad).problem(404, gotong.CodeNotFound)
+	}
+}
+
+func untraced(a *answer) string { return strings.ReplaceAll(string(a.body), a.str("trace_id"), "…") }
+
+func headerNames(a *answer) []string {
+	var names []string
+	for name := range a.header {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestMembers(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
+	th := ani.thread("public")
+	a := budi.post(th+"/join", nil).want(200)
+	if a.str("role") != "member" || a.str("name") != "budi" || a.num("joined_at_ms") <= 0 {
+		t.Errorf("%s", a.body)
+	}
+	ani.post(th+"/members", map[string]any{"user_id": citra.id, "role": "admin"}).want(201)
+	ani.post(th+"/members", map[string]any{"user_id": citra.id, "role": "owner"}).problem(409, gotong.CodeConflict)
+	budi.post(th+"/members", map[string]any{"user_id": "x"}).problem(403, gotong.CodeForbidden)
+	page := ani.get(th + "/members?limit=2").want(200)
+	rest := ani.get(th + "/members?limit=2&cursor=" + page.header.Get("X-Next-Cursor")).want(200)
+	if len(page.list()) != 2 || page.header.Get("X-Has-More") != "true" || len(rest.list()) != 1 || rest.header.Get("X-Has-More") != "false" {
+		t.Errorf("%s\n%s", page.body, rest.body)
+	}
+	until := w.now().Add(time.Hour).Milli()
+	a = citra.post(th+"/members/"+budi.id+"/mute", map[string]any{"until_ms": until}).want(200)
+	if a.num("mute_until_ms") != until {
+		t.Errorf("%s", a.body)
+	}
+	budi.post(th+"/messages/send", map[string]any{"body": "x"}).problem(403, gotong.CodeForbidden)
+	budi.get(th + "/messages").want(200)
+	citra.post(th+"/members/"+budi.id+"/mute", map[string]any{"until_ms": 1}).problem(422, gotong.CodeInvalid)
+	citra.post(th+"/members/"+budi.id+"/mute", map[string]any{"until_ms": 0}).want(200)
+	budi.say(th, "lagi")
+	citra.do(http.MethodDelete, th+"/members/"+ani.id, nil).problem(403, gotong.CodeForbidden)
+	citra.post(th+"/members/"+budi.id+"/role", map[string]any{"role": "admin"}).problem(403, gotong.CodeForbidden)
+	if a := ani.post(th+"/members/"+budi.id+"/role", map[string]any{"role": "admin"}).want(200); a.str("role") != "admin" {
+		t.Errorf("%s", a.body)
+	}
+	ani.post(th+"/leave", nil).problem(409, gotong.CodeConflict)
+	a = citra.do(http.MethodDelete, th+"/members/"+budi.id, nil).want(200)
+	if a.num("left_at_ms") <= 0 {
+		t.Errorf("%s", a.body)
+	}
+	budi.get(th+"/messages").problem(404, gotong.CodeNotFound)
+	budi.get(th+"/members").problem(404, gotong.CodeNotFound)
+	citra.post(th+"/messages/send", map[string]any{"body": "x"}).want(201)
+	ani.do(http.MethodPut, th+"/history", map[string]any{"policy": "from_join"}).want(200)
+	if a := ani.get(th).want(200); a.str("history") != "from_join" {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// TestLeaveIsReplayed: the answer of a join or leave stays what it was, however
+// often the member came and went since.
+func TestLeaveIsReplayed(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	steps := []string{"/join", "/leave", "/leave", "/join", "/join", "/leave"}
+	var first []*answer
+	for i, step := range steps {
+		w.moved.Add(time.Second.Microseconds())
+		first = append(first, budi.post(th+step, nil, key(fmt.Sprint("move-", i))).want(200))
+	}
+	w.moved.Add(time.Second.Microseconds())
+	budi.post(th+"/join", nil).want(200)
+	for i, step := range steps {
+		again := budi.post(th+step, nil, key(fmt.Sprint("move-", i))).want(200)
+		if again.header.Get("Idempotency-Replayed") != "true" || !slices.Equal(again.body, first[i].body) {
+			t.Errorf("%d %s: replayed %q\n%s\n%s", i, step, again.header.Get("Idempotency-Replayed"), again.body, first[i].body)
+		}
+	}
+	// Who never was a member leaves without effect.
+	citra := w.signUp("citra")
+	a := citra.post(th+"/leave", nil, key("never")).want(200)
+	if again := citra.post(th+"/leave", nil, key("never")).want(200); !slices.Equal(again.body, a.body) || a.object()["role"] != nil {
+		t.Errorf("%s\n%s", a.body, again.body)
+	}
+}
+
+func TestSendTwins(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	const twins = 32
+	answers := make([]*answer, twins)
+	var wg sync.WaitGroup
+	for i := range twins {
+		wg.Go(func() { answers[i] = w.quiet(ani, th+"/messages/send", `{"body":"sekali"}`, "twin") })
+	}
+	wg.Wait()
+	replayed := 0
+	for _, a := range answers {
+		if a.code != 201 || !slices.Equal(a.body, answers[0].body) || a.header.Get("Location") != answers[0].header.Get("Location") {
+			t.Fatalf("%d %s\n%s", a.code, a.body, answers[0].body)
+		}
+		if a.header.Get("Idempotency-Replayed") == "true" {
+			replayed++
+		}
+	}
+	if replayed != twins-1 {
+		t.Errorf("%d of %d say that they are replayed", replayed, twins)
+	}
+	if got := ani.get(th + "/messages").list(); len(got) != 1 {
+		t.Errorf("%d messages", len(got))
+	}
+	ani.post(th+"/messages/send", `{"body":"lain"}`, key("twin")).problem(422, gotong.CodeReused)
+	ani.post(th+"/messages/send", `{"body": "sekali"}`, key("twin")).problem(422, gotong.CodeReused)
+	if a := budi.post(th+"/messages/send", `{"body":"sekali"}`, key("twin")).want(201); a.header.Get("Idempotency-Replayed") != "" {
+		t.Error("somebody else's equal key is replayed")
+	}
+}
+
+// TestReplayAfterRemoval: who may no longer read gets the receipt and nothing
+// of the message.
+func TestReplayAfterRemoval(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("private")
+	ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
+	sent := budi.post(th+"/messages/send", `{"body":"rahasia"}`, key("m1")).want(201)
+	ani.do(http.MethodDelete, th+"/members/"+budi.id, nil).want(200)
+	a := budi.post(th+"/messages/send", `{"body":"rahasia"}`, key("m1")).want(201)
+	if strings.Contains(string(a.body), "rahasia") || a.object()["replayed"] != true || a.header.Get("ETag") != "" {
+		t.Errorf("%s %v", a.body, a.header)
+	}
+	ids, _ := a.object()["event_ids"].([]any)
+	if len(ids) != 1 || ids[0] != sent.str("message_id") {
+		t.Errorf("%s", a.body)
+	}
+	budi.post(th+"/messages/send", `{"body":"lain"}`, key("m1")).problem(422, gotong.CodeReused)
+	budi.post(th+"/messages/send", `{"body":"baru"}`, key("m2")).problem(404, gotong.CodeNotFound)
+}
+
+func TestMessages(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	for i := range 10 {
+		w.moved.Add(time.Millisecond.Microseconds())
+		a := ani.say(th, fmt.Sprint("pesan ", i))
+		if a.num("n") != int64(i+1) || a.num("seq") != int64(i+2) || a.num("revision") != 0 || a.header.Get("ETag") != `"0"` {
+			t.Fatalf("%s %v", a.body, a.header)
+		}
+		if got := ani.get(a.header.Get("Location")).want(200); !reflect.DeepEqual(got.object(), a.object()) {
+			t.Errorf("%s\n%s", got.body, a.body)
+		}
+	}
+	all := ani.get(th + "/messages").want(200).list()
+	tests := []struct {
+		query    string
+		from, to int // of all
+		more     bool
+	}{
+		{"", 0, 10, false}, {"limit=3", 7, 10, true}, {"limit=10", 0, 10, false}, {"after_seq=0", 0, 10, false},
+		{"after_seq=0&limit=4", 0, 4, true}, {"after_seq=5", 4, 10, false}, {"after_seq=11", 10, 10, false},
+		{"before_seq=5", 0, 3, false}, {"before_seq=8&limit=2", 4, 6, true}, {"before_seq=1", 0, 0, false}, {"before_seq=0", 0, 0, false},
+		{"since_created_at_ms=0", 0, 10, false}, {"since_created_at_ms=0&limit=1", 0, 1, true},
+		{fmt.Sprintf("since_created_at_ms=%.0f", all[3]["created_at_ms"]), 4, 10, false},
+		{fmt.Sprintf("since_created_at_ms=%.0f&since_message_id=%s", all[3]["created_at_ms"], all[3]["message_id"]), 4, 10, false},
+		{fmt.Sprintf("since_created_at_ms=%.0f", all[9]["created_at_ms"]), 10, 10, false},
+		{"min_seq=11", 0, 10, false},
+	}
+	for _, path := range []string{"/messages", "/messages/poll"} {
+		for _, test := range tests {
+			a := ani.get(th + path + "?" + test.query).want(200)
+			if got := a.list(); !reflect.DeepEqual(got, append([]map[string]any{}, all[test.from:test.to]...)) {
+				t.Errorf("%s?%s: %d messages: %s", path, test.query, len(got), a.body)
+			}
+			if a.header.Get("X-Has-More") != fmt.Sprint(test.more) || a.header.Get("X-As-Of") == "" {
+				t.Errorf("%s?%s: %v", path, test.query, a.header)
+			}
+		}
+	}
+	var walked []map[string]any
+	next := "0"
+	for range 20 {
+		a := ani.get(th + "/messages?limit=3&after_seq=" + next).want(200)
+		walked, next = append(walked, a.list()...), a.header.Get("X-Next-Seq")
+		if a.header.Get("X-Has-More") == "false" {
+			break
+		}
+	}
+	if !reflect.DeepEqual(walked, all) {
+		t.Errorf("walking gives %d messages", len(walked))
+	}
+	ani.get(th+"/messages?since_message_id="+all[0]["message_id"].(string)).problem(400, httpapi.CodeBadRequest)
+	ani.get(th+"/messages?after_seq=1&before_seq=2").problem(400, httpapi.CodeBadRequest)
+	ani.get(th+"/messages?after_seq=99").problem(409, gotong.CodeCursorAhead)
+	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "after_seq=-1", "since_created_at_ms=0&since_message_id=nope"} {
+		ani.get(th+"/messages?"+bad).problem(422, gotong.CodeInvalid)
+	}
+	ani.get(th+"/messages/nope").problem(404, gotong.CodeNotFound)
+	ani.get(th+"/messages/"+gotong.NewEventID(w.now(), 1).String()).problem(404, gotong.CodeNotFound)
+}
+
+// TestTupleWithinOneMillisecond: messages of one millisecond are told apart by
+// their id.
+func TestTupleWithinOneMillisecond(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	w.moved.Add(time.Minute.Microseconds())
+	ani.say(th, "then the log alone moves on")
+	w.moved.Add(-time.Minute.Microseconds())
+	var ids []string
+	var ms []int64
+	for range 4 {
+		a := ani.say(th, "x")
+		ids, ms = append(ids, a.str("message_id")), append(ms, a.num("created_at_ms"))
+	}
+	if ms[0] != ms[3] && ms[0]+1 != ms[3] {
+		t.Fatalf("not one or two milliseconds: %v", ms)
+	}
+	for i, id := range ids {
+		got := ani.get(fmt.Sprintf("%s/messages?since_created_at_ms=%d&since_message_id=%s", th, ms[i], id)).want(200).list()
+		if len(got) != len(ids)-1-i {
+			t.Errorf("after %d: %d messages", i, len(got))
+		}
+	}
+}
+
+func TestReply(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	first := ani.say(th, "pertama").str("message_id")
+	a := ani.post(th+"/messages/send", map[string]any{"body": "jawab", "reply_to": first}).want(201)
+	if a.str("reply_to") != first {
+		t.Errorf("%s", a.body)
+	}
+	ani.post(th+"/messages/send", map[string]any{"body": "x", "reply_to": gotong.NewEventID(w.now(), 1)}).problem(404, gotong.CodeNotFound)
+	a = ani.post(th+"/messages/send", map[string]any{"body": "dulu", "sent_at_ms": 1000, "sent_by": "Pak RT"}).want(201)
+	if a.str("sent_by") != "Pak RT" || a.num("sent_at_ms") != 1000 {
+		t.Errorf("%s", a.body)
+	}
+}
+
+func TestEditAndDelete(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	m := th + "/messages/" + budi.say(th, "salah").str("message_id")
+	edit := func(p *person, body string, h ...header) *answer { return p.do(http.MethodPatch, m, body, h...) }
+	edit(budi, `{"body":"benar"}`).problem(428, gotong.CodePrecondRequired)
+	edit(budi, `{"body":"benar","revision":0}`, ifMatch(`"0"`)).problem(422, gotong.CodeInvalid)
+	edit(budi, `{"body":"benar"}`, ifMatch(`*`)).problem(422, gotong.CodeInvalid)
+	edit(ani, `{"body":"benar","revision":0}`).problem(403, gotong.CodeForbidden)
+	a := edit(budi, `{"body":"benar"}`, ifMatch(`"0"`), key("e1")).want(200)
+	if a.str("body") != "benar" || a.num("revision") != 1 || a.header.Get("ETag") != `"1"` || a.num("edited_at_ms") <= 0 {
+		t.Errorf("%s %v", a.body, a.header)
+	}
+	edit(budi, `{"body":"lagi"}`, ifMatch(`"0"`)).problem(412, gotong.CodePrecondition)
+	edit(budi, `{"body":"lagi","revision":0}`).problem(409, gotong.CodeVersion)
+	edit(budi, `{"body":"benar"}`, ifMatch(`"1"`), key("e1")).problem(422, gotong.CodeReused)
+	if a := edit(budi, `{"body":"benar"}`, ifMatch(`"0"`), key("e1")).want(200); a.header.Get("Idempotency-Replayed") != "true" {
+		t.Error("a retried edit is not replayed")
+	}
+	budi.get(m, ifNoneMatch(`"1"`)).want(304)
+	budi.get(m, ifNoneMatch(`"0"`)).want(200)
+
+	w.moved.Add((16 * time.Minute).Microseconds())
+	edit(budi, `{"body":"terlambat","revision":1}`).problem(403, gotong.CodeForbidden)
+	ani.do(http.MethodDelete, m, nil, ifMatch(`"0"`)).problem(412, gotong.CodePrecondition)
+	mod.do(http.MethodDelete, m, nil, key("d1")).want(200) // not a member: no content for him
+	a = budi.get(m).want(200)
+	if a.str("body") != "" || a.num("deleted_at_ms") <= 0 || a.num("revision") != 2 {
+		t.Errorf("%s", a.body)
+	}
+	mod.do(http.MethodDelete, m, nil, key("d1")).want(200)
+	ani.do(http.MethodDelete, m, nil).want(200)
+	edit(budi, `{"body":"x","revision":2}`).problem(409, gotong.CodeTargetDeleted)
+	if got := budi.get(th + "/messages").list(); len(got) != 1 || got[0]["body"] != "" {
+		t.Errorf("%v", got)
+	}
+	budi.do(http.MethodDelete, th+"/messages/nope", nil).problem(404, gotong.CodeNotFound)
+}
+
+func TestReactions(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	m := th + "/messages/" + ani.say(th, "Halo").str("message_id")
+	thumb := m + "/reactions/" + url.PathEscape("👍🏽")
+	ani.do(http.MethodPut, thumb, nil).want(200)
+	ani.do(http.MethodPut, thumb, nil).want(200)
+	a := budi.do(http.MethodPut, thumb, nil).want(200)
+	want := []any{map[string]any{"emoji": "👍🏽", "count": 2.0, "user_ids": []any{ani.id, budi.id}}}
+	if got := a.object()["reactions"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+	if got := budi.get(th + "/messages").list()[0]["reactions"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("%v", got)
+	}
+	ani.do(http.MethodDelete, thumb, nil).want(200)
+	a = budi.do(http.MethodDelete, thumb, nil).want(200)
+	if got := a.object()["reactions"]; !reflect.DeepEqual(got, []any{}) {
+		t.Errorf("%v", got)
+	}
+	ani.do(http.MethodPut, m+"/reactions/abc", nil).problem(422, gotong.CodeInvalid)
+}
+
+func TestPresence(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("private")
-	ani.say(th, "Halo")
-	m := ani.get(th + "/messages").want(http.StatusOK).list()
-	if len(m) != 1 || m[0]["body"] != "Halo" {
-		t.Errorf("%v", m)
+	if users := ani.get(th + "/presence").want(200).object()["users"].([]any); len(users) != 0 {
+		t.Errorf("%v", users)
 	}
-	ani.get(th).want(http.StatusOK)
+	session, err := w.hub.Open(gotong.Reader{UserID: ani.id, Role: gotong.RoleUser}, live.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	stream := gotong.Stream("thread/" + th[len("/v1/chat/threads/"):])
+	if err := session.Subscribe(live.Subscription{Stream: stream}); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	if err := session.Outcome(ctx, stream); err != nil {
+		t.Fatal(err)
+	}
+	users := ani.get(th + "/presence").want(200).object()["users"].([]any)
+	if !reflect.DeepEqual(users, []any{map[string]any{"user_id": ani.id, "name": "ani"}}) {
+		t.Errorf("%v", users)
+	}
+}
+
+// quiet sends a POST without looking at the answer, for goroutines.
+func (w *world) quiet(p *person, path, body, id string) *answer {
+	return w.send(http.MethodPost, path, body, []header{{"Authorization", "Bearer " + p.token}, key(id)})
 }

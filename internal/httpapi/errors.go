@@ -48,10 +48,19 @@ func invalid(errs []error) *gotong.Error {
 		case errors.As(err, &known):
 			fields = append(fields, known.Fields...)
 		case errors.As(err, &detail):
-			fields = append(fields, gotong.FieldError{Field: fieldName(detail.Location), Detail: detail.Message})
+			fields = append(fields, fieldOfHuma(detail))
 		}
 	}
 	return &gotong.Error{Code: gotong.CodeInvalid, Detail: "The request does not fit the operation.", Fields: fields}
+}
+
+// fieldOfHuma is huma's finding about one parameter or field. The name of a
+// parameter that nobody knows is the client's invention and is not repeated.
+func fieldOfHuma(d *huma.ErrorDetail) gotong.FieldError {
+	if d.Message == "unknown query parameter" {
+		return gotong.FieldError{Field: "query", Detail: "has a parameter that is unknown"}
+	}
+	return gotong.FieldError{Field: fieldName(d.Location), Detail: d.Message}
 }
 
 // fieldName is huma's location without the part of the request it lies in.

@@ -42,6 +42,8 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		OperationID: route.ID, Method: route.Method, Path: route.Path, Tags: []string{route.Tag},
 		Summary: route.Summary, Description: route.Description, DefaultStatus: route.Status,
 		Errors:   route.errors(),
+
+		RejectUnknownQueryParameters: true,
 		Metadata: map[string]any{apiKey: a, routeKey: route},
 	}
 	if op.DefaultStatus == 0 {

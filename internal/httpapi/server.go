@@ -118,7 +118,6 @@ func config(v Version) huma.Config {
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
 	c.CreateHooks = nil // would put $schema into every body
-	c.RejectUnknownQueryParameters = true
 	jsonFormat := huma.DefaultJSONFormat
 	jsonFormat.Unmarshal = func([]byte, any) error { return gotong.NewError(gotong.CodeInternal, "huma reads no body") }
 	c.Formats = map[string]huma.Format{"application/json": jsonFormat, problemType: jsonFormat}
