@@ -33,9 +33,12 @@ func token(user string) string {
 
 // post sends a REST command and decodes the answer.
 func (s *server) post(user, path string, body any, into any) error {
-	b, err := json.Marshal(body)
-	if err != nil {
-		return err
+	var b []byte
+	var err error
+	if body != nil {
+		if b, err = json.Marshal(body); err != nil {
+			return err
+		}
 	}
 	req, err := http.NewRequest(http.MethodPost, "http://"+s.addr+path, bytes.NewReader(b))
 	if err != nil {
