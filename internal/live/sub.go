@@ -106,9 +106,8 @@ func (s *sub) settle() {
 func (s *sub) watch(r *snapshot, g *grant) (again bool) {
 	h := s.session.hub
 	home := h.parts[r.home()]
-	if s.topic.bind(home) {
-		again = home.processed.Load() > r.position(home.id)
-	}
+	s.topic.bind(home)
+	again = s.topic.boundAt.Load() > r.position(home.id)
 	var watching []*topic
 	for _, stream := range g.governing {
 		known := slices.IndexFunc(s.watching, func(t *topic) bool { return t.stream == stream })
@@ -128,7 +127,7 @@ func (s *sub) watch(r *snapshot, g *grant) (again bool) {
 		t.watch(s)
 		t.bind(part)
 		watching = append(watching, t)
-		again = again || part.processed.Load() > r.position(part.id)
+		again = again || part.processed.Load() > r.position(part.id) // or beyond: marks were missed
 	}
 	for _, t := range s.watching {
 		if !slices.Contains(watching, t) {
@@ -261,11 +260,11 @@ func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
 	s.grant = g
 	s.accessAt.Store(r.position(s.topic.part.Load().id))
 	s.topic.begin(r.state.Head)
-	if r.state.Head.Seq < s.cursor {
-		s.resync("log_behind")
-		return
-	}
 	if p != nil {
+		if r.state.Head.Seq < p.from { // the log was shorter than what it had shown
+			s.resync("log_behind")
+			return
+		}
 		s.page = p
 		s.page.marks = max(s.checked, marks)
 		if p.from == p.to { // nothing there

@@ -17,6 +17,8 @@ type topic struct {
 	kind   *gotong.Kind
 	part   atomic.Pointer[partition] // nil until the stream's home is known
 
+	boundAt atomic.Uint64 // where the tail was when part became known
+
 	refs int // guarded by the shard of the index
 
 	// batch is what the tail is about to push. Only one goroutine touches it:
@@ -199,19 +201,19 @@ func (t *topic) wakeAll() {
 	}
 }
 
-// bind says in which partition the stream is; true where that was not known.
-func (t *topic) bind(p *partition) bool {
+// bind says in which partition the stream is. From now on the tail jumps over
+// nothing of it; what it passed before was perhaps not pushed here.
+func (t *topic) bind(p *partition) {
 	if t.part.Load() != nil {
-		return false
+		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t.part.Load() != nil {
-		return false
+	if t.part.Load() == nil {
+		t.boundAt.Store(p.processed.Load())
+		t.part.Store(p)
+		p.topics[t] = struct{}{}
 	}
-	t.part.Store(p)
-	p.topics[t] = struct{}{}
-	return true
 }
 
 // index finds topics by stream.
