@@ -29,3 +29,9 @@ var Page string
 //
 //go:embed docs.css
 var Style []byte
+
+// AsyncAPI is the AsyncAPI 3.0 document of the realtime interface. A test of
+// internal/httpapi/realtime writes it, with -update as above.
+//
+//go:embed asyncapi.json
+var AsyncAPI []byte

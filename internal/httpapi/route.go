@@ -41,10 +41,10 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 	op := huma.Operation{
 		OperationID: route.ID, Method: route.Method, Path: route.Path, Tags: []string{route.Tag},
 		Summary: route.Summary, Description: route.Description, DefaultStatus: route.Status,
-		Errors:   route.errors(),
+		Errors: route.errors(),
 
 		RejectUnknownQueryParameters: true,
-		Metadata: map[string]any{apiKey: a, routeKey: route},
+		Metadata:                     map[string]any{apiKey: a, routeKey: route},
 	}
 	if op.DefaultStatus == 0 {
 		op.DefaultStatus = http.StatusOK

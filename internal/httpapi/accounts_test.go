@@ -1,0 +1,187 @@
+package httpapi_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/chat"
+	"gotong.dev/gotong/internal/store"
+)
+
+func TestAccounts(t *testing.T) {
+	w := newWorld(t)
+	body := map[string]any{"email": "Ani@example.org", "pass": "rahasia-ani", "username": "ani", "community_id": "rt05"}
+	a := w.post("/v1/auth/signup", body, key("s1")).want(200)
+	again := w.post("/v1/auth/signup", body, key("s1")).want(200)
+	if again.str("user_id") != a.str("user_id") || again.header.Get("Idempotency-Replayed") != "true" || a.str("role") != "user" {
+		t.Errorf("%s\n%s", a.body, again.body)
+	}
+	w.post("/v1/auth/signup", map[string]any{"email": "other@example.org", "pass": "rahasia-ani", "username": "ani2", "community_id": "rt05"}, key("s1")).
+		problem(422, gotong.CodeReused)
+	for _, taken := range []map[string]any{
+		{"email": "ani@EXAMPLE.org", "pass": "rahasia-ani", "username": "ani2", "community_id": "rt05"},
+		{"email": "ani2@example.org", "pass": "rahasia-ani", "username": "ANI", "community_id": "rt05"},
+	} {
+		w.post("/v1/auth/signup", taken).problem(409, gotong.CodeExists)
+	}
+	for name, bad := range map[string]any{"email": "x", "pass": "short", "username": "ab", "community_id": ""} {
+		wrong := map[string]any{"email": "new@example.org", "pass": "rahasia-ani", "username": "new", "community_id": "rt05"}
+		wrong[name] = bad
+		p := w.post("/v1/auth/signup", wrong).problem(422, gotong.CodeInvalid)
+		if !strings.Contains(string(p.body), `"`+name+`"`) {
+			t.Errorf("%s is not named: %s", name, p.body)
+		}
+	}
+	unknown := w.post("/v1/auth/signin", map[string]any{"email": "nobody@example.org", "pass": "rahasia-ani"}).problem(401, gotong.CodeUnauthorized)
+	wrong := w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "wrong"}).problem(401, gotong.CodeUnauthorized)
+	if untraced(unknown) != untraced(wrong) {
+		t.Errorf("%s\n%s", unknown.body, wrong.body)
+	}
+	ani := &person{w: w, token: w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}).want(200).str("access_token")}
+	me := ani.get("/v1/auth/me").want(200)
+	if me.str("access_token") != ani.token || me.object()["refresh_token"] != nil || me.str("username") != "ani" {
+		t.Errorf("%s", me.body)
+	}
+	for _, secret := range []string{"rahasia-ani", "example.org", ani.token} {
+		if strings.Contains(w.log.String(), secret) {
+			t.Errorf("the log has %s", secret)
+		}
+	}
+}
+
+func TestSessions(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	refresh := map[string]any{"refresh": ani.refreshWith}
+	first := w.post("/v1/auth/refresh", refresh, key("r1")).want(200)
+	second := w.post("/v1/auth/refresh", refresh, key("r1")).want(200)
+	if first.str("refresh_token") != second.str("refresh_token") || second.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s\n%s", first.body, second.body)
+	}
+	ani.token = first.str("access_token")
+	ticket := ani.post("/v1/realtime/tickets", nil).want(201)
+	p, err := w.door.UseTicket(context.Background(), ticket.str("ticket"))
+	if err != nil || p.UserID != ani.id || ticket.num("expires_at_ms") <= 0 {
+		t.Errorf("%v %v", p, err)
+	}
+	ani.post("/v1/auth/logout", nil).want(204)
+	ani.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+	w.post("/v1/auth/refresh", map[string]any{"refresh": first.str("refresh_token")}).problem(401, gotong.CodeUnauthorized)
+	w.post("/v1/auth/refresh", map[string]any{"refresh": "not-a-token"}).problem(401, gotong.CodeUnauthorized)
+
+	// A used token that comes again under another request ends the session.
+	budi := w.signUp("budi")
+	next := w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).want(200)
+	budi.token = next.str("access_token")
+	w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).problem(401, gotong.CodeUnauthorized)
+	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+}
+
+func TestAdministration(t *testing.T) {
+	w := newWorld(t)
+	ani, admin, mod := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin), w.withRole("mod", gotong.RoleModerator)
+	path := "/v1/admin/users/" + ani.id
+	for _, p := range []*person{ani, mod} {
+		there := p.post(path+"/disable", nil).problem(403, gotong.CodeForbidden)
+		if not := p.post("/v1/admin/users/nobody/disable", nil); untraced(there) != untraced(not) {
+			t.Errorf("%s\n%s", there.body, not.body)
+		}
+	}
+	admin.post("/v1/admin/users/nobody/disable", nil).problem(404, gotong.CodeNotFound)
+	a := admin.post(path+"/disable", map[string]any{"reason": "spam"}, key("d1")).want(200)
+	if a.object()["enabled"] != false || a.str("username") != "ani" || a.num("seq") != 2 {
+		t.Errorf("%s", a.body)
+	}
+	ani.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
+	signIn := map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}
+	if a := w.post("/v1/auth/signin", signIn); a.code != 401 && a.code != 403 {
+		t.Errorf("a disabled account signs in: %d %s", a.code, a.body)
+	}
+	if a := admin.post(path+"/enable", nil).want(200); a.object()["enabled"] != true {
+		t.Errorf("%s", a.body)
+	}
+	ani.token = w.post("/v1/auth/signin", signIn).want(200).str("access_token")
+	if a := admin.post(path+"/role", map[string]any{"role": "moderator"}).want(200); a.str("role") != "moderator" {
+		t.Errorf("%s", a.body)
+	}
+	ani.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized) // its token carries the old role
+	admin.post(path+"/role", map[string]any{"role": "system"}).problem(422, gotong.CodeInvalid)
+}
+
+// broken is an engine whose outcome is always this error.
+type broken struct{ err error }
+
+func (b broken) Execute(context.Context, gotong.Command) (gotong.Receipt, error) {
+	return gotong.Receipt{}, b.err
+}
+
+func TestStorageFaults(t *testing.T) {
+	tests := []struct {
+		err    error
+		status int
+		code   gotong.Code
+		retry  bool
+	}{
+		{gotong.NewError(gotong.CodeBusy, "x"), 503, gotong.CodeBusy, true},
+		{gotong.NewError(gotong.CodeStorageFailed, "x"), 503, gotong.CodeStorageFailed, true},
+		{gotong.NewError(gotong.CodeStorageFull, "x"), 507, gotong.CodeStorageFull, true},
+		{gotong.NewError(gotong.CodeInProgress, "x"), 409, gotong.CodeInProgress, true},
+		{gotong.NewError(gotong.CodeCorruptEvent, "x"), 500, gotong.CodeCorruptEvent, false},
+		{errors.New("table messages has no column text"), 500, gotong.CodeInternal, false},
+	}
+	for _, test := range tests {
+		t.Run(string(test.code), func(t *testing.T) {
+			w := newWorld(t)
+			token := w.signUp("ani").token
+			failing := newWorldOver(t, w, broken{test.err})
+			ani := &person{w: failing, token: token}
+			a := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "public"}, key("k"))
+			a.problem(test.status, test.code)
+			if (a.header.Get("Retry-After") != "") != test.retry || a.header.Get("Idempotency-Key") != "k" {
+				t.Errorf("%v", a.header)
+			}
+			if strings.Contains(string(a.body), "column") {
+				t.Errorf("%s", a.body)
+			}
+		})
+	}
+}
+
+// newWorldOver is the edge of w before another engine.
+func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
+	t.Helper()
+	codec := store.NewCodec(kinds())
+	server := httpapi.New(httpapi.Options{
+		Auth: httpapi.Tokens(w.door), Now: w.now, Log: discard(),
+		Routes: []func(*httpapi.API){
+			chat.Routes(chat.Options{Engine: engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
+		},
+	})
+	return &world{t: t, server: server, spec: newSpec(t, server.OpenAPI()), log: w.log}
+}
+
+// TestEveryRouteNeedsAToken: but for those that make one.
+func TestEveryRouteNeedsAToken(t *testing.T) {
+	w := newWorld(t)
+	public := []string{"POST /v1/auth/signup", "POST /v1/auth/signin", "POST /v1/auth/refresh"}
+	n := 0
+	for path, item := range w.spec.paths {
+		for method := range item {
+			method = strings.ToUpper(method)
+			a := w.do(method, strings.NewReplacer("{id}", "x", "{uid}", "x", "{mid}", "x", "{emoji}", "x").Replace(path), nil)
+			if open := slices.Contains(public, method+" "+path); open == (a.code == http.StatusUnauthorized) {
+				t.Errorf("%s %s without a token: %d", method, path, a.code)
+			}
+			n++
+		}
+	}
+	if n < 40 {
+		t.Errorf("only %d routes", n)
+	}
+}
