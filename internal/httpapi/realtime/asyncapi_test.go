@@ -1,0 +1,440 @@
+package realtime
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/api"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+)
+
+var update = flag.Bool("update", false, "write api/asyncapi.json anew")
+
+// The published document is made here: the frames by hand, what kinds put into
+// them from their Go types.
+type (
+	object = map[string]any
+	list   = []any
+)
+
+const schemaRef = "#/components/schemas/"
+
+func ref(name string) object { return object{"$ref": schemaRef + name} }
+
+func text(about string) object { return object{"type": "string", "description": about} }
+
+func number(about string) object {
+	return object{"type": "integer", "minimum": 0, "description": about}
+}
+
+func constant(s string) object { return object{"const": s} }
+
+// shape is an object; names that end in "?" may be absent.
+func shape(about string, fields object) object {
+	properties := object{}
+	required := []string{}
+	for name, schema := range fields {
+		bare, optional := strings.CutSuffix(name, "?")
+		if !optional {
+			required = append(required, bare)
+		}
+		properties[bare] = schema
+	}
+	slices.Sort(required)
+	s := object{"type": "object", "properties": properties}
+	if about != "" {
+		s["description"] = about
+	}
+	if len(required) > 0 {
+		s["required"] = required
+	}
+	return s
+}
+
+// closed is an object that takes nothing else: what clients send.
+func closed(about string, fields object) object {
+	s := shape(about, fields)
+	s["additionalProperties"] = false
+	return s
+}
+
+const nameChars = `[A-Za-z0-9._:-]{1,128}`
+
+func basics() object {
+	return object{
+		"stream":    object{"type": "string", "pattern": "^[a-z0-9_]{1,32}/" + nameChars + "$", "description": "The name of a stream: its kind, a slash, its id."},
+		"cursor":    object{"type": "string", "pattern": "^[a-z0-9]{4,32}:(0|[1-9][0-9]*)$", "description": "Everything of one stream after this: epoch and seq."},
+		"requestId": object{"type": "string", "pattern": "^" + nameChars + "$", "description": "The idempotency key of a command: repeat it to ask for the outcome."},
+		"frameId":   object{"type": "string", "minLength": 1, "maxLength": 64, "description": "Chosen by the client; the answer carries it."},
+		"eventId":   object{"type": "string", "format": "uuid", "description": "A UUIDv7 of the event's instant."},
+		"instant":   object{"type": "string", "format": "date-time", "description": "RFC 3339 in UTC with six decimals."},
+		"chain":     object{"type": "string", "pattern": "^[0-9a-f]{64}$", "description": "The stream's hash chain after the event, in hexadecimal."},
+		"actor": shape("Who acted.", object{
+			"user_id": text("The user's id."), "name?": text("The display name, where there is one."),
+			"role": object{"enum": list{"anonymous", "user", "moderator", "admin", "system"}},
+		}),
+		"problem": shape("What went wrong (RFC 9457).", object{
+			"type": text("Where this kind of problem is described."), "title": text("The kind of problem, in words."),
+			"status": number("As an HTTP status."), "code": text("The stable name of the problem."),
+			"detail": text("What to know about this occurrence."), "trace_id": text("Quote this when asking for help; may be empty."),
+			"errors?":         object{"type": "array", "items": shape("", object{"field": text("Which field."), "detail": text("What is wrong with it.")})},
+			"retry_after_ms?": number("How long to wait before trying again."),
+		}),
+		"receipt": shape("What a commit answers; the same for ever for the same request, but for replayed.", object{
+			"stream": ref("stream"), "seq": object{"type": "array", "items": number(""), "maxItems": 2, "description": "First and last seq; empty where nothing had to change."},
+			"event_ids": object{"type": "array", "items": ref("eventId")}, "at": ref("instant"), "chain": ref("chain"),
+			"replayed": object{"type": "boolean", "description": "The outcome of an earlier request with this id."},
+		}),
+	}
+}
+
+// message is one frame: its schema and what it is for.
+type message struct {
+	name, title, summary string
+	schema               object
+}
+
+func clientMessages() []message {
+	frame := func(op string, fields object) object {
+		fields["op"], fields["id?"] = constant(op), ref("frameId")
+		return closed("", fields)
+	}
+	return []message{
+		{"auth", "Authenticate", "The first frame, within 5 s, where no header and no ticket said who connects; later, renews the token of the same user.", frame("auth", object{"token": text("An access token.")})},
+		{"subscribe", "Follow a stream", "Without a cursor from now; \"start\" from the first visible event.", frame("subscribe", object{
+			"stream": ref("stream"), "cursor?": object{"oneOf": list{constant("start"), ref("cursor")}},
+		})},
+		{"unsubscribe", "Stop following", "No event of the stream follows the answer.", frame("unsubscribe", object{"stream": ref("stream")})},
+		{"command", "Write", "A wish; ack or error answers it. Without an answer its outcome is unknown: repeat it with the same request_id.", object{"oneOf": commandRefs()}},
+		{"signal", "Send a signal", "Something ephemeral to the others who follow the stream. Only an error answers it.", frame("signal", object{
+			"stream": ref("stream"), "type": object{"enum": signals()},
+		})},
+		{"ping", "Ask for a sign of life", "pong answers it.", frame("ping", object{})},
+	}
+}
+
+func serverMessages() []message {
+	frame := func(op string, fields object) object {
+		fields["op"] = constant(op)
+		return shape("", fields)
+	}
+	id := ref("frameId")
+	return []message{
+		{"welcome", "Session begun", "The first frame, and the answer to each later auth.", frame("welcome", object{
+			"session": text("Names the session; no secret."), "epoch": text("Names the history that cursors belong to."),
+			"heartbeat_ms": number("The server pings a connection that is idle for so long."),
+		})},
+		{"subscribed", "Following", "Events after the cursor follow.", frame("subscribed", object{
+			"id?": id, "stream": ref("stream"), "cursor": ref("cursor"), "head": number("The stream's newest seq."),
+		})},
+		{"unsubscribed", "Not following any more", "", frame("unsubscribed", object{"id?": id, "stream": ref("stream")})},
+		{"events", "Events", "Accounts for every seq with from < seq <= to. What the reader may not see is covered without content.", object{"oneOf": eventsRefs()}},
+		{"ack", "Committed", "The command's events have their final seq and survive a crash and a power loss.", frame("ack", object{"id?": id, "receipt": ref("receipt")})},
+		{"error", "Refused", "A frame that was refused, by its id; or the end of the named stream's subscription.", frame("error", object{
+			"id?": id, "stream?": object{"type": "string"}, "problem": ref("problem"),
+		})},
+		{"signalled", "A signal", "Something ephemeral of somebody else.", frame("signal", object{
+			"stream": ref("stream"), "type": object{"enum": signals()}, "actor": ref("actor"),
+		})},
+		{"accessRevoked", "Not readable any more", "Nothing of the stream follows. Its other answers are those for a stream that never existed.", frame("access_revoked", object{"stream": ref("stream")})},
+		{"resyncRequired", "Cannot go on", "The subscription ended: read the stream's state anew.", frame("resync_required", object{
+			"stream": ref("stream"), "reason": text("Why, in a word."),
+		})},
+		{"goingAway", "The server restarts", "Come back after the hint, with the same cursors.", frame("going_away", object{"retry_after_ms": number("When, with full jitter.")})},
+		{"pong", "Sign of life", "", frame("pong", object{"id?": id})},
+	}
+}
+
+func pollAnswer() message {
+	return message{"poll", "Answer of a poll", "frames is empty where the wait was over first.", shape("", object{
+		"cursor": text("Where to go on: pass it as the next request's cursor."),
+		"frames": object{"type": "array", "items": ref("serverFrame")},
+	})}
+}
+
+func signals() list {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.Signals...)
+	}
+	slices.Sort(names)
+	var l list
+	for _, n := range slices.Compact(names) {
+		l = append(l, n)
+	}
+	return l
+}
+
+// schemaOfCommand names the schema of a command frame.
+func schemaOfCommand(kind, name string) string { return "command." + kind + "." + name }
+
+func schemaOfEvent(kind, name string) string { return "event." + kind + "." + name }
+
+func commanded() []gotong.Kind { return []gotong.Kind{group.Kind(), thread.Kind()} }
+
+func commandRefs() list {
+	var l list
+	for _, k := range commanded() {
+		for _, c := range k.Commands {
+			l = append(l, ref(schemaOfCommand(k.Name, c.Name)))
+		}
+	}
+	return l
+}
+
+func eventsRefs() list {
+	var l list
+	for _, k := range kinds() {
+		l = append(l, ref("events."+k.Name))
+	}
+	return l
+}
+
+// commandSchema is the frame of one command. One that makes a stream names
+// the kind alone.
+func commandSchema(k gotong.Kind, c gotong.Type) object {
+	zero, err := c.Decode(json.Unmarshal, []byte("{}"))
+	if err != nil {
+		panic(err)
+	}
+	stream := object{"type": "string", "pattern": "^" + k.Name + "/" + nameChars + "$"}
+	if _, err := k.Home(gotong.Command{Stream: gotong.NewStream(k.Name, "x"), Type: c.Name, Data: zero}); err == nil {
+		stream = constant(k.Name)
+	}
+	data, dataName := schemaOf(c, true), "data"
+	if len(data["properties"].(object)) == 0 {
+		dataName = "data?"
+	}
+	return closed("", object{
+		"op": constant("command"), "id?": ref("frameId"), "request_id": ref("requestId"),
+		"correlation_id?": ref("requestId"), "traceparent?": text("W3C trace context."),
+		"stream": stream, "type": constant(c.Name), dataName: data,
+	})
+}
+
+// eventSchema is one event. Fields of its content may be absent: texts are
+// erasable.
+func eventSchema(e gotong.EventType) object {
+	data := schemaOf(e.Data, false)
+	if e.Content != nil {
+		maps.Copy(data["properties"].(object), schemaOf(*e.Content, false)["properties"].(object))
+	}
+	return shape("", object{
+		"seq": number("1, 2, 3 … within the stream."), "id": ref("eventId"), "type": constant(e.Name), "at": ref("instant"),
+		"actor": ref("actor"), "data": data, "request_id": text("Of the command."), "correlation_id": text("Of the command."),
+		"chain": ref("chain"), "erased?": object{"const": true, "description": "The texts were erased."},
+	})
+}
+
+func eventsSchema(k gotong.Kind) object {
+	var events list
+	for _, e := range k.Events {
+		events = append(events, ref(schemaOfEvent(k.Name, e.Name)))
+	}
+	return shape("", object{
+		"op": constant("events"), "stream": object{"type": "string", "pattern": "^" + k.Name + "/" + nameChars + "$"},
+		"from": number("The cursor before."), "to": number("The cursor after."),
+		"events": object{"type": "array", "items": object{"oneOf": events}},
+	})
+}
+
+func schemas() object {
+	s := basics()
+	var in, out list
+	for _, m := range clientMessages() {
+		s[m.name] = m.schema
+		in = append(in, ref(m.name))
+	}
+	for _, m := range append(serverMessages(), pollAnswer()) {
+		s[m.name] = m.schema
+		if m.name != "poll" {
+			out = append(out, ref(m.name))
+		}
+	}
+	s["clientFrame"], s["serverFrame"] = object{"oneOf": in}, object{"oneOf": out}
+	for _, k := range commanded() {
+		for _, c := range k.Commands {
+			s[schemaOfCommand(k.Name, c.Name)] = commandSchema(k, c)
+		}
+	}
+	for _, k := range kinds() {
+		s["events."+k.Name] = eventsSchema(k)
+		for _, e := range k.Events {
+			s[schemaOfEvent(k.Name, e.Name)] = eventSchema(e)
+		}
+	}
+	return s
+}
+
+const dialect = "application/schema+json;version=2020-12"
+
+func document() []byte {
+	messages, onWS, onSSE := object{}, object{}, object{}
+	var sent, received, streamed list
+	add := func(m message) {
+		one := object{
+			"name": m.name, "title": m.title, "contentType": "application/json",
+			"payload": object{"schemaFormat": dialect, "schema": ref(m.name)},
+		}
+		if m.summary != "" {
+			one["summary"] = m.summary
+		}
+		messages[m.name] = one
+	}
+	at := func(channel, name string) object {
+		return object{"$ref": "#/channels/" + channel + "/messages/" + name}
+	}
+	for _, m := range clientMessages() {
+		add(m)
+		onWS[m.name] = object{"$ref": "#/components/messages/" + m.name}
+		sent = append(sent, at("ws", m.name))
+	}
+	for _, m := range serverMessages() {
+		add(m)
+		onWS[m.name] = object{"$ref": "#/components/messages/" + m.name}
+		received = append(received, at("ws", m.name))
+		if !slices.Contains([]string{"welcome", "unsubscribed", "ack", "pong"}, m.name) {
+			onSSE[m.name] = object{"$ref": "#/components/messages/" + m.name}
+			streamed = append(streamed, at("sse", m.name))
+		}
+	}
+	add(pollAnswer())
+	on := func(channel string) object { return object{"$ref": "#/channels/" + channel} }
+	secured := list{object{"$ref": "#/components/securitySchemes/bearer"}}
+	doc := object{
+		"asyncapi": "3.0.0",
+		"info": object{
+			"title": "Gotong realtime", "version": "gotong.v1",
+			"description": "One session, three transports, one vocabulary. The same cursors work on all of them and transports may be swapped at any frame.",
+			"license":     object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
+		},
+		"defaultContentType": "application/json",
+		"channels":           channels(onWS, onSSE),
+		"operations": object{
+			"receiveFrames": object{"action": "receive", "channel": on("ws"), "summary": "What a client sends.", "messages": sent, "security": secured},
+			"sendFrames":    object{"action": "send", "channel": on("ws"), "summary": "What the server sends.", "messages": received, "security": secured},
+			"streamFrames": object{
+				"action": "send", "channel": on("sse"), "summary": "Frames as server-sent events; the id of each is the cursor after it.",
+				"messages": streamed, "security": secured, "bindings": asked(object{"cursor?": text("An id as it came, or start; Last-Event-ID beats it.")}),
+			},
+			"answerPoll": object{
+				"action": "send", "channel": on("poll"), "summary": "Frames as the answer to a request.",
+				"messages": list{at("poll", "poll")}, "security": secured, "bindings": asked(object{
+					"cursor?": text("The cursor of the last answer, or start."),
+					"wait?":   text("How long to wait where there is nothing: 0s to 55s, 25s where it is not said; 0 is a plain read."),
+				}),
+			},
+		},
+		"components": object{
+			"messages": messages, "schemas": schemas(),
+			"securitySchemes": object{"bearer": object{"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}},
+		},
+	}
+	var out bytes.Buffer
+	enc := json.NewEncoder(&out)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		panic(err)
+	}
+	return out.Bytes()
+}
+
+// asked is the query of a request over several streams.
+func asked(fields object) object {
+	fields["stream?"] = object{
+		"type": "array", "items": ref("stream"), "maxItems": gotong.MaxCursors, "description": "One parameter for each stream.",
+	}
+	return object{"http": object{"method": "GET", "bindingVersion": "0.3.0", "query": closed("", fields)}}
+}
+
+func channels(onWS, onSSE object) object {
+	return object{
+		"ws": object{
+			"address": "/v1/realtime/ws", "title": "WebSocket", "messages": onWS,
+			"description": "Subprotocol gotong.v1. Frames are JSON text, one object each, at most 64 KiB from the client. Authentication: the header, a first auth frame, or a ticket.",
+			"bindings": object{"ws": object{
+				"method": "GET", "bindingVersion": "0.1.0",
+				"query":   closed("", object{"ticket?": text("A single-use ticket of 30 s, for browsers.")}),
+				"headers": shape("", object{"Sec-WebSocket-Protocol": constant(subprotocol), "Authorization?": text("Bearer and an access token.")}),
+			}},
+		},
+		"sse": object{
+			"address": "/v1/realtime/sse", "title": "Server-sent events", "messages": onSSE,
+			"description": "text/event-stream; each data is one frame, each id the cursor after it, comments are the heartbeat.",
+		},
+		"poll": object{
+			"address": "/v1/realtime/poll", "title": "Long-poll", "messages": object{"poll": object{"$ref": "#/components/messages/poll"}},
+			"description": "Answers at once where there is something, else after the wait.",
+		},
+	}
+}
+
+func TestDocumentIsPublished(t *testing.T) {
+	got := document()
+	if *update {
+		if err := os.WriteFile("../../../api/asyncapi.json", got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if !bytes.Equal(got, api.AsyncAPI) {
+		t.Error("api/asyncapi.json is not what the code publishes; run the test with -update and look at the difference")
+	}
+}
+
+// TestDocumentHoldsTogether follows every reference.
+func TestDocumentHoldsTogether(t *testing.T) {
+	var doc any
+	if err := json.Unmarshal(api.AsyncAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	find := func(pointer string) bool {
+		at := doc
+		for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "#/"), "/") {
+			m, ok := at.(object)
+			if !ok || m[part] == nil {
+				return false
+			}
+			at = m[part]
+		}
+		return true
+	}
+	n := 0
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case object:
+			if pointer, ok := v["$ref"].(string); ok {
+				if n++; !find(pointer) {
+					t.Errorf("%s leads nowhere", pointer)
+				}
+			}
+			for _, inner := range v {
+				walk(inner)
+			}
+		case list:
+			for _, inner := range v {
+				walk(inner)
+			}
+		}
+	}
+	walk(doc)
+	if n < 100 {
+		t.Errorf("only %d references", n)
+	}
+	for _, name := range []string{"clientFrame", "serverFrame"} {
+		if !find(fmt.Sprint("#/components/schemas/", name)) {
+			t.Errorf("no schema %s", name)
+		}
+	}
+}
