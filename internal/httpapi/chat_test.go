@@ -451,6 +451,9 @@ func TestReactions(t *testing.T) {
 	if got := a.object()["reactions"]; !reflect.DeepEqual(got, want) {
 		t.Errorf("%v", got)
 	}
+	tag := budi.get(m).want(200).header.Get("ETag")
+	budi.get(m, ifNoneMatch(tag)).want(304)
+	budi.get(m, ifNoneMatch(`"0"`)).want(200)
 	if got := budi.get(th + "/messages").list()[0]["reactions"]; !reflect.DeepEqual(got, want) {
 		t.Errorf("%v", got)
 	}
@@ -459,6 +462,10 @@ func TestReactions(t *testing.T) {
 	if got := a.object()["reactions"]; !reflect.DeepEqual(got, []any{}) {
 		t.Errorf("%v", got)
 	}
+	if a := budi.get(m, ifNoneMatch(tag)).want(200); a.header.Get("ETag") != `"0"` {
+		t.Errorf("ETag %s", a.header.Get("ETag"))
+	}
+	ani.do(http.MethodDelete, m, nil, ifMatch(tag)).want(200)
 	ani.do(http.MethodPut, m+"/reactions/abc", nil).problem(422, gotong.CodeInvalid)
 }
 

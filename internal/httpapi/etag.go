@@ -19,11 +19,15 @@ func Matches(header, tag string) bool {
 	return false
 }
 
-// Revision reads an If-Match header (RFC 9110, 13.1.1) whose tag is a revision.
-// Nothing else can be compared: "*", lists and weak tags are refused.
+// Revision reads an If-Match header (RFC 9110, 13.1.1) whose tag begins with a
+// revision; what stands behind a dot is not about what is changed. Nothing else
+// can be compared: "*", lists and weak tags are refused.
 func Revision(header string) (uint64, error) {
-	n, err := strconv.ParseUint(strings.Trim(header, `"`), 10, 63)
-	if err != nil || `"`+strconv.FormatUint(n, 10)+`"` != header {
+	tag, quoted := strings.CutPrefix(header, `"`)
+	tag, closed := strings.CutSuffix(tag, `"`)
+	number, _, _ := strings.Cut(tag, ".")
+	n, err := strconv.ParseUint(number, 10, 63)
+	if err != nil || !quoted || !closed || strings.Contains(tag, `"`) || strconv.FormatUint(n, 10) != number {
 		return 0, gotong.Invalid("If-Match", "must be the ETag of what is changed")
 	}
 	return n, nil

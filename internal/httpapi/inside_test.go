@@ -55,7 +55,7 @@ func TestLimiterIsBounded(t *testing.T) {
 }
 
 func TestRevision(t *testing.T) {
-	for header, ok := range map[string]bool{`"0"`: true, `"12"`: true, `*`: false, `0`: false, `W/"1"`: false, `"1","2"`: false, `"01"`: false, ``: false} {
+	for header, ok := range map[string]bool{`"0"`: true, `"12"`: true, `"3.x9"`: true, `"3.x","4"`: false, `*`: false, `0`: false, `W/"1"`: false, `"1","2"`: false, `"01"`: false, ``: false} {
 		if _, err := Revision(header); (err == nil) != ok {
 			t.Errorf("%s: %v", header, err)
 		}

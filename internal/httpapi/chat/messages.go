@@ -217,9 +217,8 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, e
 	if err != nil {
 		return nil, err
 	}
-	// Reactions change a message without a new revision.
-	out := &messageOut{Status: http.StatusOK, ETag: messageTag(view.Revision), AsOf: c.asOf(head), Body: view}
-	if len(view.Reactions) == 0 && httpapi.Matches(in.IfNoneMatch, out.ETag) {
+	out := &messageOut{Status: http.StatusOK, ETag: view.tag(), AsOf: c.asOf(head), Body: view}
+	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
 		out.Status = http.StatusNotModified
 	}
 	return out, nil

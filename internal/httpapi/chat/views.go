@@ -2,6 +2,7 @@ package chat
 
 import (
 	"encoding/json"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
@@ -102,5 +103,14 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 	return list
 }
 
-// messageTag is the ETag of a message: its revision.
-func messageTag(revision uint64) string { return `"` + strconv.FormatUint(revision, 10) + `"` }
+// tag is the ETag of a message: its revision and, where there are reactions,
+// which. Only the revision counts in an If-Match.
+func (m MessageView) tag() string {
+	tag := strconv.FormatUint(m.Revision, 10)
+	if len(m.Reactions) > 0 {
+		sum := fnv.New64a()
+		_ = json.NewEncoder(sum).Encode(m.Reactions) // neither can fail
+		tag += "." + strconv.FormatUint(sum.Sum64(), 36)
+	}
+	return `"` + tag + `"`
+}

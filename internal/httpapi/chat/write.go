@@ -84,7 +84,7 @@ func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMess
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenMessage{ETag: messageTag(view.Revision), Body: httpapi.Written[MessageView]{View: &view}}, nil
+		return &writtenMessage{ETag: view.tag(), Body: httpapi.Written[MessageView]{View: &view}}, nil
 	}
 }
 
