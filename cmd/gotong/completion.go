@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -21,7 +23,7 @@ func (*completionCmd) Help() string {
 
 // Run is called by kong.
 func (c *completionCmd) Run(std *stdio, parsed *kong.Context) error {
-	words := map[string][]string{}
+	words := map[string][]string{"completion": {"bash", "zsh", "fish"}}
 	completions(parsed.Model.Node, "", words)
 	var script string
 	switch c.Shell {
@@ -61,15 +63,16 @@ func bashScript(words map[string][]string) string {
     word="${COMP_WORDS[i]}"
     case "$path $word" in
 `)
-	for path := range words {
+	paths := slices.Sorted(maps.Keys(words))
+	for _, path := range paths {
 		if path != "" {
 			parent, name := cutLast(path)
 			_, _ = fmt.Fprintf(&b, "      %q) path=%q ;;\n", parent+" "+name, path)
 		}
 	}
 	b.WriteString("    esac\n  done\n  case \"$path\" in\n")
-	for path, list := range words {
-		_, _ = fmt.Fprintf(&b, "    %q) words=%q ;;\n", path, strings.Join(list, " "))
+	for _, path := range paths {
+		_, _ = fmt.Fprintf(&b, "    %q) words=%q ;;\n", path, strings.Join(words[path], " "))
 	}
 	b.WriteString(`  esac
   COMPREPLY=($(compgen -W "$words" -- "${COMP_WORDS[COMP_CWORD]}"))
@@ -89,12 +92,12 @@ func cutLast(path string) (parent, name string) {
 
 func fishScript(words map[string][]string) string {
 	var b strings.Builder
-	for path, list := range words {
+	for _, path := range slices.Sorted(maps.Keys(words)) {
 		when := "__fish_use_subcommand"
 		if path != "" {
 			when = "__fish_seen_subcommand_from " + strings.ReplaceAll(path, " ", "; and __fish_seen_subcommand_from ")
 		}
-		for _, w := range list {
+		for _, w := range words[path] {
 			if flag, ok := strings.CutPrefix(w, "--"); ok {
 				_, _ = fmt.Fprintf(&b, "complete -c gotong -n '%s' -l %s\n", when, flag)
 			} else {

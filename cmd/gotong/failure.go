@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/store/sqlite"
 )
 
 // failure is an error with the way out.
@@ -37,7 +38,7 @@ func explain(err error) *failure {
 	f = &failure{err: err, code: 1}
 	var problem *client.Problem
 	var ended *client.Ended
-	var refused *net.OpError
+	var network *net.OpError
 	switch {
 	case errors.Is(err, context.Canceled):
 		f.err = errors.New("interrupted")
@@ -48,7 +49,10 @@ func explain(err error) *failure {
 		explainEnded(f, ended)
 	case errors.As(err, &problem):
 		explainProblem(f, problem)
-	case errors.Is(err, syscall.ECONNREFUSED), errors.As(err, &refused):
+	case errors.Is(err, sqlite.ErrInUse):
+		_, detail, _ := strings.Cut(err.Error(), sqlite.ErrInUse.Error()+": ")
+		f.err = errors.New(detail)
+	case errors.As(err, &network) && network.Op == "dial":
 		f.hint = "gotong demo, to start a server; or --url, to say where one is"
 	}
 	return f
@@ -68,10 +72,14 @@ func explainEnded(f *failure, ended *client.Ended) {
 }
 
 func explainProblem(f *failure, p *client.Problem) {
-	f.err = errors.New(p.Err.Detail)
-	if p.TraceID != "" {
-		f.err = fmt.Errorf("%s (trace %s)", p.Err.Detail, p.TraceID)
+	text := p.Err.Detail
+	for _, field := range p.Err.Fields {
+		text += "\n  " + field.Field + " " + field.Detail
 	}
+	if p.Status >= 500 && p.TraceID != "" {
+		text += "\n  To ask for help, quote trace " + p.TraceID + "."
+	}
+	f.err = errors.New(text)
 	switch p.Err.Code {
 	case gotong.CodeUnauthorized:
 		f.hint = newToken

@@ -81,8 +81,8 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 func (c *importCmd) read() ([]importer.Entry, error) {
 	source := importer.Source{Format: importer.Format(c.Format), Name: c.File, Self: c.Self}
 	var err error
-	if source.Zone, err = time.LoadLocation(c.Zone); err != nil {
-		return nil, misuse("--zone Asia/Jakarta", "%q is no time zone", c.Zone)
+	if source.Zone, err = zoneOf(c.Zone); err != nil {
+		return nil, err
 	}
 	if c.Date != "" {
 		if source.Date, err = time.Parse(time.DateOnly, c.Date); err != nil {

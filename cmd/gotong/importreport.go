@@ -23,15 +23,17 @@ func (r importReport) text() string {
 		say("  from %s to %s", read.First.Time().Format(time.DateTime), read.Last.Time().Format(time.DateTime+" UTC"))
 	}
 	for _, odd := range []struct {
-		n    int
 		what string
+		n    int
 	}{
-		{read.ImpliedAdds, "who were there without a join, added"}, {read.ImpliedRemoves, "who came again without a leave, removed before"},
-		{read.Split, "messages too long for one, split"}, {read.Recoded, "lines that were not UTF-8, read as Windows-1252"},
-		{read.Empty, "messages without text, left out"},
+		{"were there without a join, and are added", read.ImpliedAdds},
+		{"came again without a leave, and are removed before", read.ImpliedRemoves},
+		{"messages too long for one, split", read.Split},
+		{"lines that were not UTF-8, read as Windows-1252", read.Recoded},
+		{"messages without text, left out", read.Empty},
 	} {
 		if odd.n > 0 {
-			say("  %d %s", odd.n, odd.what)
+			say("  %s: %s", odd.what, grouped(odd.n))
 		}
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)

@@ -56,7 +56,7 @@ func ownCommand() string {
 	if err != nil {
 		return "gotong"
 	}
-	if strings.Contains(path, string(filepath.Separator)+"go-build") {
+	if filepath.Base(path) == "gotong" && strings.Contains(path, string(filepath.Separator)+"go-build") {
 		return "go run ./cmd/gotong"
 	}
 	return path

@@ -17,13 +17,14 @@ type tailCmd struct {
 	Thread string `arg:"" help:"Id of a thread, or the name of a stream such as group/ent-…."`
 	From   string `name:"from" help:"Where to begin: start, now, or a cursor; by default a little before now." placeholder:"WHERE"`
 	Last   uint64 `name:"last" help:"Without --from: how many events before now." default:"10"`
+	Zone   string `name:"zone" help:"Time zone of the times." default:"Local"`
 	JSON   bool   `name:"json" help:"Print each event as a line of JSON."`
 }
 
 // Help implements kong.HelpProvider.
 func (*tailCmd) Help() string {
 	return `It follows over WebSocket, and over server-sent events or polling where that is all that works; after a cut
-it goes on where it was. Times are of this machine's zone.
+it goes on where it was.
 
 Examples:
 
@@ -38,6 +39,10 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
+	zone, err := zoneOf(c.Zone)
+	if err != nil {
+		return err
+	}
 	remote, err := c.login.client(ctx)
 	if err != nil {
 		return err
@@ -46,7 +51,7 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	show := newTailLines(std, time.Local) //nolint:gosmopolitan // people read it here
+	show := newTailLines(std, zone)
 	show.learn(ctx, remote, stream)
 	handle := show.event
 	if c.JSON {
@@ -62,6 +67,14 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 		return nil // Ctrl-C is how one leaves
 	}
 	return err
+}
+
+func zoneOf(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil {
+		return nil, misuse("--zone Asia/Jakarta", "%q is no time zone", name)
+	}
+	return zone, nil
 }
 
 // tailed is one line of JSON: an event, whose it is and how to go on after it.
