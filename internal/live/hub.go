@@ -17,7 +17,7 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then a shard of the index, then topic.mu, then one of the leaves
-// partition.mu, loader.mu, Session.signalMu, nameCache.mu. Hub.mu is taken
+// partition.mu, loader.mu, tellings.mu, Session.signalMu, nameCache.mu. Hub.mu is taken
 // alone.
 type Hub struct {
 	opt      Options
@@ -29,6 +29,7 @@ type Hub struct {
 	topics    *index
 	parts     [gotong.Partitions]*partition
 	loader    *loader
+	presence  tellings
 	names     nameCache
 	positions positionCache
 	kinds     sync.Map // of *gotong.Kind by name
@@ -50,6 +51,7 @@ func New(opt Options) *Hub {
 		topics: newIndex(), sessions: map[*Session]struct{}{},
 		names: nameCache{ask: opt.Names, now: opt.Now},
 	}
+	h.presence.wake = make(chan struct{}, 1)
 	h.limits.fill()
 	h.observer.fill()
 	h.loader = newLoader(h)
@@ -73,6 +75,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, p := range h.parts {
 		running.Go(func() { p.run(ctx) })
 	}
+	running.Go(func() { h.presence.run(ctx, h.opt.Now) })
 	if h.opt.Bus != nil {
 		running.Go(func() {
 			for h.opt.Bus.Run(ctx, h.hear) != nil && pause(ctx, time.Second) {

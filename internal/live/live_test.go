@@ -506,6 +506,7 @@ func TestSignals(t *testing.T) {
 		ann, bob, cat := open(t, a, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{}), open(t, b, "cat", live.SessionOptions{})
 		for _, c := range []*client{ann, bob, cat} {
 			c.subscribe(r1, live.Now())
+			time.Sleep(time.Second)
 			synctest.Wait()
 			c.drain()
 		}
@@ -547,7 +548,10 @@ func TestSignals(t *testing.T) {
 			t.Errorf("present %v", got)
 		}
 		bob.s.Close()
-		synctest.Wait()
+		time.Sleep(time.Second)
+		cat.ops = nil
+		cat.drain()
+		cat.heard("signal typing bob <nil>", "signal presence bob false")
 		if got := b.Present(r1); !slices.Equal(got, []string{"cat"}) {
 			t.Errorf("present %v", got)
 		}
