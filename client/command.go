@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"time"
 
 	"gotong.dev/gotong"
 )
@@ -21,9 +20,8 @@ type Call struct {
 	id        string // of the frame
 	requestID string
 	frame     []byte
-	tries     int
-	sent      bool // over the WebSocket that is up
-	timer     *time.Timer
+	sent      bool // over the WebSocket that is up, and not answered with "unknown"
+	putOff    bool // answered with "unknown", once or more
 	done      chan struct{}
 	receipt   gotong.Receipt
 	err       error
@@ -41,7 +39,7 @@ func (k *Call) Done() <-chan struct{} { return k.done }
 func (k *Call) PutOff() bool {
 	k.conn.mu.Lock()
 	defer k.conn.mu.Unlock()
-	return k.tries > 0
+	return k.putOff
 }
 
 // Wait waits for the answer. If ctx ends first, the command is given up: it is
@@ -60,9 +58,14 @@ func (k *Call) Wait(ctx context.Context) (gotong.Receipt, error) {
 }
 
 // Submit sends a command without waiting for its answer, and sends it again,
-// with the same request id and the same bytes, until there is one. Commands go
-// out in the order of their Submits. It blocks while MaxPending of them wait
-// for answers. A create names only a kind as its stream: "thread".
+// with the same request id and the same bytes, until there is one. It blocks
+// while MaxPending of them wait for answers. A create names only a kind as its
+// stream: "thread".
+//
+// Commands go out in the order of their Submits. Where the server answers one
+// with "unknown" (it is busy, or this user sends too fast), those that went out
+// after it may take effect before it. Where that matters, wait for each answer
+// before the next Submit, or set MaxPending to 1.
 func (c *Conn) Submit(ctx context.Context, stream gotong.Stream, typ string, data any, opts ...CallOption) (*Call, error) {
 	if !slices.Contains(c.client.opts.Transports, WebSocket) {
 		return nil, errors.New("client: commands of a Conn need the WebSocket transport")
@@ -97,7 +100,7 @@ func (c *Conn) Submit(ctx context.Context, stream gotong.Stream, typ string, dat
 	}
 	c.calls[k.id] = k
 	c.order = append(c.order, k)
-	c.transmit(k)
+	c.flush()
 	return k, nil
 }
 
@@ -137,20 +140,13 @@ func (c *Conn) id() string {
 	return strconv.FormatUint(c.nextID, 10)
 }
 
-// transmit sends a command where a WebSocket is up. c.mu is held.
-func (c *Conn) transmit(k *Call) {
-	if c.sender != nil && !k.sent {
-		k.sent = true
-		c.sender.put(k.frame)
-	}
-}
-
 // settle takes the answer to a command; one that is unknown sends it again.
 // c.mu is held.
 func (c *Conn) settle(k *Call, f *frame) error {
 	switch {
 	case f.Op == "ack" && f.Receipt != nil:
 		c.tries = 0
+		c.pace.faster(c.opts.MaxPending)
 		c.resolve(k, f.Receipt.receipt(), nil)
 	case f.Op == "error" && f.Problem != nil:
 		p := f.Problem.problem()
@@ -159,15 +155,7 @@ func (c *Conn) settle(k *Call, f *frame) error {
 			c.resolve(k, gotong.Receipt{}, p)
 			return nil
 		}
-		k.tries++
-		k.timer = time.AfterFunc(c.wait(k.tries-1, p), func() {
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			if c.calls[k.id] == k {
-				k.sent = false
-				c.transmit(k)
-			}
-		})
+		c.postpone(k, p)
 	default:
 		return protocolError("an answer without a receipt or a problem")
 	}
@@ -183,13 +171,14 @@ func (c *Conn) resolve(k *Call, r gotong.Receipt, err error) {
 	if i := slices.Index(c.order, k); i >= 0 {
 		c.order = slices.Delete(c.order, i, i+1)
 	}
+	if k.sent {
+		c.pace.flying--
+	}
 	k.resolve(r, err)
+	c.flush()
 }
 
 func (k *Call) resolve(r gotong.Receipt, err error) {
-	if k.timer != nil {
-		k.timer.Stop()
-	}
 	k.receipt, k.err = r, err
 	<-k.conn.slots
 	close(k.done)

@@ -92,6 +92,46 @@ func TestCommandsKeepTheirOrder(t *testing.T) {
 	})
 }
 
+// TestCommandsSlowDown: a server that takes 50 a second is not asked much more
+// often than it answers, and no command is lost.
+func TestCommandsSlowDown(t *testing.T) {
+	inBubble(t, client.Options{}, func(f *fixture) {
+		t := f.t
+		f.faults.perSecond = 50
+		const n = 1000
+		begin := time.Now()
+		err := running(f, client.ConnOptions{}, func(conn *client.Conn) {
+			var calls []*client.Call
+			for range n {
+				k, err := conn.Submit(t.Context(), streamA, "message.post", struct{}{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				calls = append(calls, k)
+			}
+			late := 0
+			for _, k := range calls {
+				if _, err := k.Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+				if k.PutOff() {
+					late++
+				}
+			}
+			if late == 0 {
+				t.Error("no command was put off: the test proves nothing")
+			}
+		})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v", err)
+		}
+		if took := time.Since(begin); len(f.logs[streamA]) != n || f.limited > n || took > time.Minute {
+			t.Errorf("%d events after %s, %d refusals", len(f.logs[streamA]), took, f.limited)
+		}
+		t.Logf("%d refusals in %s", f.limited, time.Since(begin))
+	})
+}
+
 func TestCommandAnswers(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t

@@ -57,6 +57,7 @@ type Conn struct {
 	subs    map[gotong.Stream]*sub
 	calls   map[string]*Call
 	order   []*Call // pending, as they were submitted
+	pace    pace
 	nextID  uint64
 	sender  *outbox // of the WebSocket that is up, or nil
 	tries   int     // failures since something last went well
@@ -73,6 +74,7 @@ func (c *Client) NewConn(opts ConnOptions) *Conn {
 		change: make(chan struct{}, 1),
 		subs:   make(map[gotong.Stream]*sub),
 		calls:  make(map[string]*Call),
+		pace:   pace{window: float64(opts.MaxPending)},
 	}
 }
 
@@ -257,6 +259,7 @@ func (c *Conn) finish(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true
+	c.pace.release()
 	for _, call := range c.order {
 		call.resolve(gotong.Receipt{}, &UnknownError{RequestID: call.requestID, Err: fmt.Errorf("%w: %w", ErrClosed, why)})
 	}

@@ -29,20 +29,22 @@ type server struct {
 	line  *line
 	done  chan struct{}
 
-	mu           sync.Mutex
-	rand         *rand.Rand
-	logs         map[gotong.Stream][]client.Event
-	grown        chan struct{} // closed and made anew when a log grows
-	acked        map[string]gotong.Receipt
-	bodies       map[string]string // of commands, by request id
-	subs         map[string]int    // subscribe frames and requests, by transport
-	sockets      int
-	unsubscribed int
-	tokens       map[string]bool // nil: any will do
-	revoked      map[gotong.Stream]bool
-	hidden       func(seq uint64) bool
-	faults       faults
-	requests     []string
+	mu             sync.Mutex
+	rand           *rand.Rand
+	logs           map[gotong.Stream][]client.Event
+	grown          chan struct{} // closed and made anew when a log grows
+	acked          map[string]gotong.Receipt
+	bodies         map[string]string // of commands, by request id
+	subs           map[string]int    // subscribe frames and requests, by transport
+	sockets        int
+	taken, limited int // commands of this second; of all time
+	second         time.Time
+	unsubscribed   int
+	tokens         map[string]bool // nil: any will do
+	revoked        map[gotong.Stream]bool
+	hidden         func(seq uint64) bool
+	faults         faults
+	requests       []string
 }
 
 // faults are what goes wrong, each with a chance of one in n; 0 is never.
@@ -56,6 +58,7 @@ type faults struct {
 	closeWith  websocket.StatusCode
 	closeText  string
 	loseAck    int // a command commits and its ack is lost with the connection
+	perSecond  int // commands beyond so many in a second are answered with 429
 	busy       int // a command is answered with 503
 	silentWS   bool
 	commandErr map[string]int // status by request id

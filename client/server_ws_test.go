@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -162,11 +163,30 @@ func (p *wsPeer) subscribe(f clientFrame) {
 	}
 }
 
+// limited counts a command against this second's allowance.
+func (p *wsPeer) limited() bool {
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	if now := time.Now().Truncate(time.Second); now != p.s.second {
+		p.s.second, p.s.taken = now, 0
+	}
+	p.s.taken++
+	over := p.s.faults.perSecond > 0 && p.s.taken > p.s.faults.perSecond
+	if over {
+		p.s.limited++
+	}
+	return over
+}
+
 // command commits once per request id, and tells of a repetition that is not
 // the same bytes.
 func (p *wsPeer) command(f clientFrame) {
 	if p.s.chance(p.s.faults.busy) {
 		p.write(fmt.Sprintf(`{"op":"error","id":%q,"problem":%s}`, f.ID, problemJSON(503, gotong.NewError(gotong.CodeBusy, "Later."))))
+		return
+	}
+	if p.limited() {
+		p.write(fmt.Sprintf(`{"op":"error","id":%q,"problem":%s}`, f.ID, problemJSON(429, gotong.NewError(gotong.CodeRateLimited, "Slower."))))
 		return
 	}
 	p.s.mu.Lock()

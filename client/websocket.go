@@ -236,12 +236,11 @@ func (c *Conn) attach(out *outbox) {
 		c.subscribe(s)
 	}
 	for _, k := range c.order {
-		if k.timer != nil {
-			k.timer.Stop()
-		}
 		k.sent = false
-		c.transmit(k)
 	}
+	c.pace.flying = 0
+	c.pace.release()
+	c.flush()
 }
 
 func (c *Conn) detach() {

@@ -1,0 +1,71 @@
+package client
+
+import (
+	"slices"
+	"time"
+)
+
+// pace decides how many commands are on their way at once: fewer when the
+// server answers "unknown", which is what it does to who sends too fast, and
+// slowly more with every one that it takes. Its fields are guarded by the
+// Conn's mu.
+type pace struct {
+	window float64 // how many may be on their way: 1 to MaxPending
+	flying int     // how many are
+	slowed int     // "unknown" answers since one that was none
+	hold   *time.Timer
+}
+
+// faster is for an answer that came at once.
+func (p *pace) faster(most int) {
+	p.slowed = 0
+	p.window = min(p.window+1/p.window, float64(most))
+}
+
+// release ends a pause.
+func (p *pace) release() {
+	if p.hold != nil {
+		p.hold.Stop()
+		p.hold = nil
+	}
+}
+
+// postpone takes back a command that was answered with "unknown". Nothing is
+// sent until it is its turn again, so that what waits keeps its order. c.mu is
+// held.
+func (c *Conn) postpone(k *Call, why *Problem) {
+	if !k.sent {
+		return
+	}
+	k.sent, k.putOff = false, true
+	c.pace.flying--
+	if c.pace.hold != nil {
+		return // one pause for all that were on their way
+	}
+	c.pace.window = max(1, c.pace.window/2)
+	wait := c.wait(c.pace.slowed, why)
+	c.pace.slowed++
+	var hold *time.Timer
+	hold = time.AfterFunc(wait, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.pace.hold == hold {
+			c.pace.hold = nil
+			c.flush()
+		}
+	})
+	c.pace.hold = hold
+}
+
+// flush sends what may be sent, in order. c.mu is held.
+func (c *Conn) flush() {
+	if c.sender == nil || c.pace.hold != nil {
+		return
+	}
+	for room := int(c.pace.window) - c.pace.flying; room > 0 && c.pace.flying < len(c.order); room-- {
+		i := slices.IndexFunc(c.order, func(k *Call) bool { return !k.sent })
+		c.order[i].sent = true
+		c.pace.flying++
+		c.sender.put(c.order[i].frame)
+	}
+}
