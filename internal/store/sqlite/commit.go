@@ -113,6 +113,11 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 		return record, err
 	}
 	w.rows += len(c.Events) + len(c.Claims) + len(c.Changes) + 1
+	for _, seq := range c.Erase {
+		if record.First > 0 && record.First <= seq && seq <= record.Last { // its own
+			record.Salt, record.Fingerprint = nil, nil
+		}
+	}
 	return record, w.erase(c, h.no)
 }
 
@@ -204,7 +209,7 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 		if err != nil {
 			return err
 		}
-		w.erased = true
+		w.erased, w.putOff = true, false
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -17,11 +18,20 @@ type conn struct{ db *sqlite.Conn }
 // a batch goes to one stream and loses a fifth where it goes to 64.
 const pageSize = "4096"
 
+// busyTimeout is how long somebody outside, such as the sqlite3 shell, may keep
+// a lock before a write fails; truncateTimeout is how long the readers of old
+// pages may keep an erasure from leaving the WAL before that is put off.
+const (
+	busyTimeout     = 10 * time.Second
+	truncateTimeout = 200 * time.Millisecond
+)
+
 func openConn(path string, pragmas ...string) (*conn, error) {
 	db, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		return nil, err
 	}
+	db.SetBusyTimeout(busyTimeout)
 	c := &conn{db: db}
 	for _, p := range pragmas {
 		if err := c.once("PRAGMA " + p); err != nil {

@@ -142,6 +142,9 @@ func (s *Store) prepare(c *conn, names []string) error {
 	if s.epoch, err = epochOf(c); err != nil {
 		return err
 	}
+	if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
+		return err
+	}
 	return s.writer.reload()
 }
 

@@ -116,6 +116,7 @@ type writer struct {
 	transactions int // begun
 	purged       gotong.Instant
 	erased       bool  // the WAL still holds erased content
+	putOff       bool  // somebody reads it
 	failed       error // sticky
 }
 
@@ -237,19 +238,31 @@ func (w *writer) tend(k *keeper) {
 		w.failed = err
 		return
 	}
+	awake := w.rows+transactionRows >= wakeRows
 	var err error
-	if w.erased {
-		var left bool
-		left, err = checkpoint(w.conn, "TRUNCATE")
-		w.erased = err != nil || left
+	if w.erased && (!w.putOff || awake) {
+		err = w.truncate()
 	} else if k.finish.CompareAndSwap(true, false) {
 		_, err = checkpoint(w.conn, "PASSIVE")
 	}
 	if err = storage(err); errors.Is(err, store.ErrFailed) {
 		w.failed = err
 	}
-	if w.rows += transactionRows; w.rows >= wakeRows {
+	if w.rows += transactionRows; awake {
 		w.rows = 0
 		k.wakeUp()
 	}
+}
+
+// truncate takes erased content out of the WAL too. Where somebody still reads
+// old pages it is put off until the next erasure, or until more was written.
+func (w *writer) truncate() error {
+	w.conn.db.SetBusyTimeout(truncateTimeout)
+	defer w.conn.db.SetBusyTimeout(busyTimeout)
+	left, err := checkpoint(w.conn, "TRUNCATE")
+	w.erased, w.putOff = left || err != nil, left || err != nil
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
+		return nil
+	}
+	return err
 }
