@@ -353,7 +353,7 @@ func TestOnTheWire(t *testing.T) {
 		o.BodyTimeout = 50 * time.Millisecond
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		o.Limits.Address = httpapi.Rate{PerSecond: 0.001, Burst: 5}
-		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if _, ok := w.(http.Flusher); !ok {
 				t.Error("no Flusher")
 			}

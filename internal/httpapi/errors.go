@@ -13,7 +13,7 @@ import (
 
 // huma builds its errors with these package variables. As they come, they put
 // the rejected value, all of the body even, into the answer.
-func init() {
+func init() { //nolint:gochecknoinits // huma offers no other way
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
 		return humaProblem(ctx.Context(), status, errs)
 	}

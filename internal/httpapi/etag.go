@@ -7,6 +7,11 @@ import (
 	"gotong.dev/gotong"
 )
 
+// Tagged is the ETag of an output.
+type Tagged struct {
+	ETag string `header:"ETag"` //nolint:tagliatelle // as RFC 9110 spells it
+}
+
 // Matches reports whether an If-None-Match header (RFC 9110, 13.1.2) names the
 // tag; the comparison is the weak one.
 func Matches(header, tag string) bool {

@@ -100,7 +100,7 @@ func Entries() []Entry {
 }
 
 // Problem is the body of every error (RFC 9457).
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457
 	Type    string              `json:"type" format:"uri-reference" doc:"Where this kind of problem is described."`
 	Title   string              `json:"title" doc:"The kind of problem, in words."`
 	Status  int                 `json:"status" doc:"The HTTP status."`

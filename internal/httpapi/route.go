@@ -66,9 +66,8 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 // bodyOf is the type within the input's [Body], and whether it may be missing;
 // nil where there is none.
 func bodyOf[I any]() (body reflect.Type, optional bool) {
-	t := reflect.TypeFor[I]()
-	for i := range t.NumField() {
-		field := reflect.New(t.Field(i).Type).Interface()
+	for f := range reflect.TypeFor[I]().Fields() {
+		field := reflect.New(f.Type).Interface()
 		if b, ok := field.(interface{ bodyType() reflect.Type }); ok {
 			_, optional = field.(interface{ optional() })
 			return b.bodyType(), optional
@@ -117,7 +116,8 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	if d.route.Write {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header", Schema: keySchema(),
-			Description: "Names this request: repeating it with the same key never acts twice. One is made and returned where it is missing.",
+			Description: "Names this request: repeating it with the same key never acts twice. " +
+				"One is made and returned where it is missing.",
 		})
 	}
 	op.Parameters = append(op.Parameters, &huma.Param{

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "write api/openapi.json anew")
 
 // spec is the published document, made ready to check traffic against it.
 type spec struct {
-	t        testing.TB
+	t        *testing.T
 	mux      *http.ServeMux
 	paths    map[string]map[string]any // path → method → operation
 	shared   map[string]any            // responses that several operations share
@@ -30,7 +30,7 @@ type spec struct {
 
 const specURL = "mem:///openapi.json"
 
-func newSpec(t testing.TB, raw []byte) *spec {
+func newSpec(t *testing.T, raw []byte) *spec {
 	t.Helper()
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(raw))
 	if err != nil {

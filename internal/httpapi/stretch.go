@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -21,15 +22,15 @@ type Stretch struct {
 func StretchAt(
 	ctx context.Context, from store.Committer, stream gotong.Stream, m gotong.Membership, at gotong.Instant,
 ) (Stretch, error) {
-	for i := len(m.Stretches) - 1; i >= 0; i-- {
-		joined, err := instantOf(ctx, from, stream, m.Stretches[i].From)
+	for i, times := range slices.Backward(m.Stretches) {
+		joined, err := instantOf(ctx, from, stream, times.From)
 		if err != nil {
 			return Stretch{}, err
 		}
 		if joined > at {
 			continue
 		}
-		left, err := instantOf(ctx, from, stream, m.Stretches[i].To)
+		left, err := instantOf(ctx, from, stream, times.To)
 		if err != nil {
 			return Stretch{}, err
 		}

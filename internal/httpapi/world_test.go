@@ -32,7 +32,7 @@ import (
 // world is a whole node behind its handler, with the memory store. Every answer
 // it gives is checked against the published document.
 type world struct {
-	t      testing.TB
+	t      *testing.T
 	engine *engine.Engine
 	hub    *live.Hub
 	store  *memory.Store
@@ -66,7 +66,7 @@ func (w *world) now() gotong.Instant {
 
 func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), user.Kind()} }
 
-func newWorld(t testing.TB, change ...func(*httpapi.Options)) *world {
+func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
 	w := &world{t: t, log: &lockedBuffer{}, store: memory.New("", memory.Options{})}
 	codec := store.NewCodec(kinds())
@@ -227,7 +227,7 @@ func (w *world) send(method, path string, body any, headers []header) *answer {
 
 // answer is what came back.
 type answer struct {
-	t       testing.TB
+	t       *testing.T
 	request string
 	code    int
 	header  http.Header

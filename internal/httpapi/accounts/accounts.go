@@ -75,7 +75,8 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true,
 		Write: true, Summary: "Get new tokens",
-		Description: "The refresh token is used up. Repeated with the same Idempotency-Key within a minute, it is answered the same; any other use of a used token ends the session.",
+		Description: "The refresh token is used up. Repeated with the same Idempotency-Key within a minute, it is answered " +
+			"the same; any other use of a used token ends the session.",
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
 		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,

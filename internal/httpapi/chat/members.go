@@ -112,18 +112,20 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 		for _, seat := range seats {
 			if len(out.Body) == in.Limit {
 				out.HasMore, out.NextCursor = true, httpapi.PageCursor(out.Body[in.Limit-1].UserID)
-				return out, c.nameMembers(ctx, out.Body)
+				c.nameMembers(ctx, out.Body)
+				return out, nil
 			}
 			out.Body = append(out.Body, seat)
 		}
 		if last == "" {
-			return out, c.nameMembers(ctx, out.Body)
+			c.nameMembers(ctx, out.Body)
+			return out, nil
 		}
 		after = last
 	}
 }
 
-func (c *chat) nameMembers(ctx context.Context, list []MemberView) error {
+func (c *chat) nameMembers(ctx context.Context, list []MemberView) {
 	ids := make([]string, len(list))
 	for i := range list {
 		ids[i] = list[i].UserID
@@ -132,7 +134,6 @@ func (c *chat) nameMembers(ctx context.Context, list []MemberView) error {
 	for i := range list {
 		list[i].Name = names[list[i].UserID]
 	}
-	return nil
 }
 
 // seats reads the active members whose rows follow a user id; last is where to

@@ -199,9 +199,9 @@ type getMessageIn struct {
 
 type messageOut struct {
 	Status int
-	ETag   string `header:"ETag"`
-	AsOf   string `header:"X-As-Of"`
-	Body   MessageView
+	httpapi.Tagged
+	AsOf string `header:"X-As-Of"`
+	Body MessageView
 }
 
 func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, error) {
@@ -217,7 +217,7 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, e
 	if err != nil {
 		return nil, err
 	}
-	out := &messageOut{Status: http.StatusOK, ETag: view.tag(), AsOf: c.asOf(head), Body: view}
+	out := &messageOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: c.asOf(head), Body: view}
 	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
 		out.Status = http.StatusNotModified
 	}

@@ -17,11 +17,13 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-thread", Method: http.MethodPost, Path: "/v1/chat/threads", Tag: tagThreads, Status: http.StatusCreated,
 		Write: true, Summary: "Create a thread",
-		Description: "Who creates it owns it. In the scope of a group (ent-…) only its members create threads, and a thread may borrow the group's members.",
+		Description: "Who creates it owns it. In the scope of a group (ent-…) only its members create threads, and a thread " +
+			"may borrow the group's members.",
 	}, c.create)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
-		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. Without: those that you are a member of.",
+		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. " +
+			"Without: those that you are a member of.",
 	}, c.list)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
@@ -47,8 +49,8 @@ type createIn struct {
 
 type writtenThread struct {
 	Location string `header:"Location"`
-	ETag     string `header:"ETag"`
-	Body     httpapi.Written[ThreadView]
+	httpapi.Tagged
+	Body httpapi.Written[ThreadView]
 }
 
 func (c *chat) create(ctx context.Context, in *createIn) (*writtenThread, error) {
@@ -75,7 +77,7 @@ func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*writt
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenThread{ETag: view.tag(), Body: httpapi.Written[ThreadView]{View: &view}}, nil
+		return &writtenThread{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[ThreadView]{View: &view}}, nil
 	}
 }
 
@@ -105,9 +107,9 @@ type getIn struct {
 
 type threadOut struct {
 	Status int
-	ETag   string `header:"ETag"`
-	AsOf   string `header:"X-As-Of"`
-	Body   ThreadView
+	httpapi.Tagged
+	AsOf string `header:"X-As-Of"`
+	Body ThreadView
 }
 
 func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
@@ -126,7 +128,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &threadOut{Status: http.StatusOK, ETag: view.tag(), AsOf: view.AsOf, Body: view}
+	out := &threadOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: view.AsOf, Body: view}
 	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
 		out.Status = http.StatusNotModified
 	}
@@ -159,7 +161,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 		if err != nil {
 			return v, err
 		}
-		v.MemberCount = g.Roster.Members
+		v.MemberCount = g.Members
 	}
 	if !l.grant.Readable {
 		return v, nil

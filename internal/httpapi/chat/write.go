@@ -54,8 +54,8 @@ type sendIn struct {
 
 type writtenMessage struct {
 	Location string `header:"Location"`
-	ETag     string `header:"ETag"`
-	Body     httpapi.Written[MessageView]
+	httpapi.Tagged
+	Body httpapi.Written[MessageView]
 }
 
 func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
@@ -84,7 +84,7 @@ func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMess
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenMessage{ETag: view.tag(), Body: httpapi.Written[MessageView]{View: &view}}, nil
+		return &writtenMessage{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[MessageView]{View: &view}}, nil
 	}
 }
 

@@ -97,7 +97,7 @@ type Detail struct {
 	Members []MemberView `json:"members,omitempty" doc:"The first 200, for who may see them."`
 }
 
-// in names a group in the path.
+// InGroup names a group in the path.
 type InGroup struct {
 	ID string `path:"id" doc:"The group's id, ent-…"`
 }
@@ -124,8 +124,8 @@ type createIn struct {
 
 type writtenGroup struct {
 	Location string `header:"Location"`
-	ETag     string `header:"ETag"`
-	Body     httpapi.Written[Detail]
+	httpapi.Tagged
+	Body httpapi.Written[Detail]
 }
 
 func (g *groups) create(ctx context.Context, in *createIn) (*writtenGroup, error) {
@@ -171,7 +171,7 @@ func (g *groups) answer(ctx context.Context, receipt gotong.Receipt) (*writtenGr
 	case err != nil:
 		return nil, err
 	default:
-		return &writtenGroup{ETag: view.tag(), Body: httpapi.Written[Detail]{View: &view}}, nil
+		return &writtenGroup{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[Detail]{View: &view}}, nil
 	}
 }
 
@@ -182,9 +182,9 @@ type getIn struct {
 
 type groupOut struct {
 	Status int
-	ETag   string `header:"ETag"`
-	AsOf   string `header:"X-As-Of"`
-	Body   Detail
+	httpapi.Tagged
+	AsOf string `header:"X-As-Of"`
+	Body Detail
 }
 
 func (g *groups) get(ctx context.Context, in *getIn) (*groupOut, error) {
@@ -196,7 +196,7 @@ func (g *groups) get(ctx context.Context, in *getIn) (*groupOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &groupOut{Status: http.StatusOK, ETag: view.tag(), AsOf: view.AsOf, Body: view}
+	out := &groupOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: view.AsOf, Body: view}
 	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
 		out.Status = http.StatusNotModified
 	}
@@ -254,7 +254,7 @@ func (g *groups) load(ctx context.Context, stream gotong.Stream, more ...store.K
 func (g *groups) summary(l look) Summary {
 	s := Summary{
 		GroupID: l.stream.ID(), Name: l.group.Name, Description: l.group.Description, EntityType: l.group.EntityType,
-		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Roster.Members, CreatedAtMS: l.group.CreatedAt.Milli(),
+		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Members, CreatedAtMS: l.group.CreatedAt.Milli(),
 		UpdatedAtMS: l.head.At.Milli(), Seq: l.head.Seq, MyStatus: "none",
 		AsOf: gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String(),
 	}

@@ -214,6 +214,7 @@ func (g *groups) add(ctx context.Context, in *addIn) (*memberOut, error) {
 	return g.answerMember(ctx, receipt, v.UserID)
 }
 
+// InMember names a member of a group in the path.
 type InMember struct {
 	InGroup
 	UserID string `path:"uid" doc:"The member's user id."`
