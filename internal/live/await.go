@@ -65,19 +65,6 @@ func (h *Hub) awaitProgress(ctx context.Context, id gotong.Partition, most time.
 	return nil
 }
 
-// each calls f for every topic of the partition, without a lock.
-func (p *partition) each(f func(*topic)) {
-	p.mu.Lock()
-	topics := make([]*topic, 0, len(p.topics))
-	for t := range p.topics {
-		topics = append(topics, t)
-	}
-	p.mu.Unlock()
-	for _, t := range topics {
-		f(t)
-	}
-}
-
 // Stats is what the hub holds now.
 type Stats struct {
 	Sessions      int

@@ -1,0 +1,95 @@
+package live_test
+
+import (
+	"context"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// faulty is a store that fails, waits and lies when told to.
+type faulty struct {
+	*world
+	corrupt uint64 // seq of room/1
+
+	state struct {
+		err   error
+		gate  chan struct{}
+		loads int
+	}
+}
+
+func (f *faulty) set(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.err = err
+}
+
+func (f *faulty) block() (release func()) {
+	gate := make(chan struct{})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.gate = gate
+	return func() {
+		f.mu.Lock()
+		f.state.gate = nil
+		f.mu.Unlock()
+		close(gate)
+	}
+}
+
+func (f *faulty) loads() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.state.loads
+}
+
+func (f *faulty) call() error {
+	f.mu.Lock()
+	gate, err := f.state.gate, f.state.err
+	f.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	return err
+}
+
+func (f *faulty) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	f.mu.Lock()
+	f.state.loads++
+	f.mu.Unlock()
+	if err := f.call(); err != nil {
+		return store.Snapshot{}, err
+	}
+	snap, err := f.world.Load(ctx, need)
+	for _, rows := range snap.Events {
+		for i := range rows {
+			if rows[i].Stream == r1 && rows[i].Seq == f.corrupt {
+				return store.Snapshot{}, store.ErrCorrupt
+			}
+		}
+	}
+	return snap, err
+}
+
+func (f *faulty) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	if err := f.call(); err != nil {
+		return [gotong.Partitions]uint64{}, err
+	}
+	return f.world.Positions(ctx)
+}
+
+func (f *faulty) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) ([]store.Event, error) {
+	if err := f.call(); err != nil {
+		return nil, err
+	}
+	rows, err := f.world.ReadPartition(ctx, p, from, to, limit)
+	for i := range rows {
+		if rows[i].Stream == r1 && rows[i].Seq == f.corrupt {
+			return nil, store.ErrCorrupt
+		}
+	}
+	return rows, err
+}

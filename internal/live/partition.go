@@ -1,0 +1,180 @@
+package live
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// partition is one part of the log and the tail that follows it.
+type partition struct {
+	hub  *Hub
+	id   gotong.Partition
+	wake chan struct{} // holds at most one wake-up
+
+	processed  atomic.Uint64 // every event up to here is in its topic
+	completeAt atomic.Int64  // when a complete read was last begun; 0 never
+	held       atomic.Bool   // a session found the partition silent since
+
+	mu       sync.Mutex // a leaf; see Hub
+	offered  []offer
+	target   uint64 // there are commits up to here, as far as anybody said
+	known    uint64 // and as far as this node's store or engine said
+	proofs   []proof
+	topics   map[*topic]struct{}
+	pending  map[*sub]uint64 // made stale, not authorised anew: since which position
+	progress chan struct{}   // closed at the next step, for who waits
+}
+
+type offer struct {
+	ctx  context.Context //nolint:containedctx // carries trace values across the queue, nothing else
+	rows []store.Event
+}
+
+// proof is a position that the store told at a moment: once it is processed,
+// the read was complete as of then.
+type proof struct {
+	position uint64
+	at       gotong.Instant
+}
+
+func newPartition(h *Hub, id gotong.Partition) *partition {
+	return &partition{
+		hub: h, id: id, wake: make(chan struct{}, 1),
+		topics: map[*topic]struct{}{}, pending: map[*sub]uint64{},
+	}
+}
+
+func (p *partition) poke() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// offer queues one commit of this node; without room the store is read.
+func (p *partition) offer(ctx context.Context, rows []store.Event) {
+	p.mu.Lock()
+	room := len(p.offered) < p.hub.limits.Offered
+	if room {
+		p.offered = append(p.offered, offer{ctx, rows})
+	}
+	p.known = max(p.known, rows[0].Position)
+	p.target = max(p.target, p.known)
+	p.mu.Unlock()
+	p.poke()
+	if !room {
+		p.hub.observer.Dropped("offer", 1)
+	}
+}
+
+// hear notes that there are commits up to a position. Who says so is not
+// trusted: it only makes the tail look.
+func (p *partition) hear(position uint64) {
+	p.mu.Lock()
+	p.target = max(p.target, position)
+	p.mu.Unlock()
+	p.poke()
+}
+
+// prove notes what the store said at a moment. The oldest open proof stays, so
+// that a tail that lags but moves is never called silent for lack of one.
+func (p *partition) prove(position uint64, at gotong.Instant) {
+	p.mu.Lock()
+	p.known = max(p.known, position)
+	p.target = max(p.target, p.known)
+	if len(p.proofs) == 2 {
+		p.proofs = p.proofs[:1]
+	}
+	p.proofs = append(p.proofs, proof{position, at})
+	p.mu.Unlock()
+	p.poke()
+}
+
+// start begins after what is there already.
+func (p *partition) start(position uint64) { p.reach(position) }
+
+// fresh reports whether events may be handed out live: the last complete read
+// is not older than the limit, nor of the future.
+func (p *partition) fresh(now gotong.Instant) bool {
+	at := gotong.Instant(p.completeAt.Load())
+	return at != 0 && now >= at && now <= at.Add(p.hub.limits.Fresh)
+}
+
+// skip jumps to a position where nobody needs anything of the partition.
+func (p *partition) skip(to uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.topics) > 0 {
+		return false
+	}
+	p.target = min(p.target, p.known) // no other node's word moves the tail
+	p.processed.Store(max(min(to, p.known), p.processed.Load()))
+	p.tick()
+	return true
+}
+
+// reach notes that everything up to a position is in its topic.
+func (p *partition) reach(position uint64) {
+	p.processed.Store(position)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tick()
+}
+
+// tick lets everyone look who waits. p.mu is held.
+func (p *partition) tick() {
+	if p.progress != nil {
+		close(p.progress)
+		p.progress = nil
+	}
+}
+
+// complete settles the proofs that were reached, and wakes whoever waited for
+// one.
+func (p *partition) complete() {
+	p.mu.Lock()
+	done := false
+	for len(p.proofs) > 0 && p.proofs[0].position <= p.processed.Load() {
+		p.completeAt.Store(int64(p.proofs[0].at))
+		p.proofs = p.proofs[1:]
+		done = true
+	}
+	var topics []*topic
+	if done && p.held.Swap(false) {
+		for t := range p.topics {
+			topics = append(topics, t)
+		}
+	}
+	p.mu.Unlock()
+	for _, t := range topics {
+		t.wakeAll()
+	}
+}
+
+// trim drops the frames of topics that were quiet since then.
+func (p *partition) trim(since gotong.Instant) {
+	n := 0
+	p.each(func(t *topic) {
+		if t.trim(since) {
+			n++
+		}
+	})
+	p.hub.observer.Dropped("ring", n)
+}
+
+// each calls f for every topic of the partition, without a lock.
+func (p *partition) each(f func(*topic)) {
+	p.mu.Lock()
+	topics := make([]*topic, 0, len(p.topics))
+	for t := range p.topics {
+		topics = append(topics, t)
+	}
+	p.mu.Unlock()
+	for _, t := range topics {
+		f(t)
+	}
+}

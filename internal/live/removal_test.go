@@ -1,0 +1,188 @@
+package live_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/live"
+)
+
+func TestRemoval(t *testing.T) {
+	for _, s := range []gotong.Stream{"room/1", "room/c-x-1"} {
+		t.Run(string(s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				h := w.start()
+				g := governing(s)
+				w.commit(h, g, add("ann"), add("bob"))
+				w.commit(h, s, say("first"))
+				bob, ann := open(t, h, "bob", live.SessionOptions{}), open(t, h, "ann", live.SessionOptions{})
+				bob.subscribe(s, live.Now())
+				ann.subscribe(s, live.Now())
+				synctest.Wait()
+				bob.drain()
+				ann.drain()
+				before := w.commit(h, s, say("untaken"))
+				removal := w.commit(h, g, remove("bob"))
+				after := w.commit(h, s, say("after"))
+				if err := h.Await(t.Context(), removal.Partition, removal.Position); err != nil {
+					t.Fatal(err)
+				}
+				bob.drain()
+				bob.heard("subscribed", "access_revoked")
+				bob.sees(s)
+				if n := h.Stats(); n.Subscriptions != 1 || n.Stale != 0 {
+					t.Errorf("%+v", n)
+				}
+				for range 3 {
+					synctest.Wait()
+					ann.drain()
+				}
+				want := []uint64{before.Seq, after.Seq}
+				if g == s {
+					want = []uint64{before.Seq, removal.Seq, after.Seq}
+				}
+				ann.sees(s, want...)
+
+				w.commit(h, g, add("bob"))
+				w.commit(h, s, say("again"))
+				bob.subscribe(s, at(0))
+				for range 4 {
+					synctest.Wait()
+					bob.drain()
+				}
+				bob.sees(s, w.visible("bob", s)...)
+			})
+		})
+	}
+}
+
+// A write that is under way when its reader is removed is cut, and Await does
+// not return before it is over.
+func TestRemovalCutsBlockedWrite(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := w.start()
+		w.commit(h, r1, add("ann"), add("bob"))
+		killed := make(chan struct{})
+		bob := open(t, h, "bob", live.SessionOptions{Kill: func() { close(killed) }})
+		bob.subscribe(r1, live.Now())
+		synctest.Wait()
+		bob.drain()
+		w.commit(h, r1, say("3"))
+		synctest.Wait()
+		if frames, _ := bob.s.Take(nil, 1<<20); len(frames) != 1 {
+			t.Fatalf("%d frames", len(frames))
+		}
+		removal := w.commit(h, r1, remove("bob"))
+		began := time.Now()
+		awaited := make(chan time.Duration, 1)
+		go func() {
+			_ = h.Await(t.Context(), removal.Partition, removal.Position)
+			awaited <- time.Since(began)
+		}()
+		<-killed
+		if d := time.Since(began); d != 100*time.Millisecond {
+			t.Errorf("killed after %v", d)
+		}
+		select {
+		case <-awaited:
+			t.Error("Await returned while the write was under way")
+		default:
+		}
+		bob.s.Written()
+		<-awaited
+	})
+}
+
+// Whom a change touches but does not remove goes on where he was.
+func TestAccessRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := w.start()
+		w.commit(h, r1, add("ann"))
+		c := open(t, h, "ann", live.SessionOptions{})
+		c.subscribe(r1, live.Now())
+		synctest.Wait()
+		w.commit(h, r1, say("2"), opened())
+		w.commit(h, r1, say("4"))
+		for range 4 {
+			synctest.Wait()
+			c.drain()
+		}
+		c.heard("subscribed")
+		c.sees(r1, 2, 3, 4)
+	})
+}
+
+// A node that cannot hear the log falls silent after 5 s, and speaks again.
+func TestSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		f := &faulty{world: w}
+		h := w.start(func(o *live.Options) { o.Store = f })
+		w.commit(h, r1, add("ann"))
+		c := open(t, h, "ann", live.SessionOptions{})
+		c.subscribe(r1, live.Now())
+		synctest.Wait()
+		c.drain()
+		f.set(errors.New("no store"))
+		time.Sleep(4 * time.Second)
+		w.commit(h, r1, say("2"))
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 2)
+		time.Sleep(2 * time.Second)
+		w.commit(h, r1, say("3"))
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 2)
+		if err := c.s.Signal(r1, "typing"); gotong.CodeOf(err) != gotong.CodeNotFound {
+			t.Errorf("a signal on an old permission: %v", err)
+		}
+		f.set(nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 2, 3)
+	})
+}
+
+// What another node commits comes by the bus at once, and without it by the
+// next poll; a removal there ends the subscription here.
+func TestTwoNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		net := local.New()
+		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
+		w.commit(a, r1, add("ann"), add("bob"))
+		c := open(t, b, "bob", live.SessionOptions{})
+		c.subscribe(r1, live.Now())
+		synctest.Wait()
+		c.drain()
+		w.commit(a, r1, say("3"))
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 3)
+		net.Cut()
+		w.commit(a, r1, say("4"))
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 3)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 3, 4)
+		w.commit(a, r1, remove("bob"))
+		w.commit(a, r1, say("6"))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		c.drain()
+		c.sees(r1, 3, 4)
+		c.heard("subscribed", "access_revoked")
+	})
+}
