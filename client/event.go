@@ -97,7 +97,7 @@ func refused(stream gotong.Stream, p *Problem) *Ended {
 	if slices.Contains(cursorCodes, p.Err.Code) {
 		err = ErrResyncRequired
 	}
-	return &Ended{Stream: stream, Reason: string(p.Err.Code), Err: errors.Join(err, p)}
+	return &Ended{Stream: stream, Err: fmt.Errorf("%w: %w", err, p)}
 }
 
 // frame is every frame that a server may send; Op says which fields belong.

@@ -244,7 +244,7 @@ func (s *supervisor) recover(ctx context.Context, failure error, level int) erro
 	if unauthorized(p, closed) {
 		s.refused = s.token
 		if s.unauthorized++; s.unauthorized > 2 {
-			return errors.Join(ErrTokenRefused, failure)
+			return fmt.Errorf("%w: %w", ErrTokenRefused, failure)
 		}
 	} else if p != nil && p.told && p.Status == http.StatusForbidden {
 		return failure

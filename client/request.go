@@ -113,7 +113,7 @@ func (c *Client) do(ctx context.Context, o op, out any) error {
 			if !write {
 				return err
 			}
-			return &UnknownError{RequestID: set.requestID, Err: errors.Join(ctx.Err(), err)}
+			return &UnknownError{RequestID: set.requestID, Err: fmt.Errorf("%w: %w", ctx.Err(), err)}
 		}
 	}
 }
