@@ -51,13 +51,16 @@ func (s *Server) followRequest(
 	s.mu.Lock()
 	s.follows[f] = struct{}{}
 	s.mu.Unlock()
-	if !s.stillGood(ctx, principal) {
-		f.close()
-		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer.")
+	good := s.stillGood(ctx, principal)
+	if good {
+		err = f.subscribe(ctx, subs)
+		f.advance(nil)
 	}
-	err = f.subscribe(ctx, subs)
-	f.advance(nil)
-	if _, asked := session.Closing(); asked && err == nil {
+	_, asked := session.Closing()
+	switch {
+	case !good, ctx.Err() != nil:
+		err = gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer.")
+	case asked:
 		err = goingAway()
 	}
 	if err != nil {
@@ -134,7 +137,7 @@ func (f *follow) subscribe(ctx context.Context, subs []live.Subscription) error 
 		switch {
 		case err == nil:
 			accepted = true
-		case errors.Is(err, live.ErrClosed), errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		case errors.Is(err, live.ErrClosed), ctx.Err() != nil:
 			return goingAway()
 		case sub.Resumed && code != gotong.CodeNotFound:
 			return err // never "from now", never "from the beginning" (contract D10)

@@ -219,7 +219,7 @@ func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 		return true // by a ticket: it was used up this moment
 	}
 	_, err := s.opts.Auth.Authenticate(ctx, p.Token)
-	return err == nil
+	return gotong.CodeOf(err) != gotong.CodeUnauthorized // a fault of the store says nothing new
 }
 
 // query reads the parameters of an address, which are no others than these. A

@@ -1,0 +1,219 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/tmaxmax/go-sse"
+
+	"gotong.dev/gotong"
+)
+
+// eventSource is a client of SSE, read by a parser that is not ours.
+type eventSource struct {
+	t      testing.TB
+	res    *http.Response
+	cancel context.CancelFunc
+	frames chan eventFrame
+	done   chan error
+}
+
+type eventFrame struct {
+	frame
+	id string
+}
+
+// sse opens a stream, which must be accepted.
+func (w *world) sse(as, query, lastID string) *eventSource {
+	w.t.Helper()
+	e := w.trySSE(as, query, lastID)
+	if e.res.StatusCode != http.StatusOK || e.res.Header.Get("Content-Type") != "text/event-stream" ||
+		e.res.Header.Get("Cache-Control") != "no-store" || e.res.Header.Get("X-Accel-Buffering") != "no" {
+		b, _ := io.ReadAll(e.res.Body)
+		w.t.Fatalf("got %d %v %s", e.res.StatusCode, e.res.Header, b)
+	}
+	go e.read()
+	return e
+}
+
+func (w *world) trySSE(as, query, lastID string) *eventSource {
+	w.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.addr+"/v1/realtime/sse"+query, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if as != "" {
+		r.Header.Set("Authorization", "Bearer t-"+as)
+	}
+	if lastID != "" {
+		r.Header.Set("Last-Event-ID", lastID)
+	}
+	res, err := plain.Do(r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	e := &eventSource{t: w.t, res: res, cancel: cancel, frames: make(chan eventFrame, 1<<14), done: make(chan error, 1)}
+	w.t.Cleanup(e.close)
+	return e
+}
+
+func (e *eventSource) close() {
+	e.cancel()
+	_ = e.res.Body.Close()
+}
+
+func (e *eventSource) read() {
+	defer close(e.frames)
+	for ev, err := range sse.Read(e.res.Body, &sse.ReadConfig{MaxEventSize: 16 << 20}) {
+		if err != nil {
+			e.done <- err
+			return
+		}
+		theContract().check(e.t, fromServer, []byte(ev.Data))
+		f := frame{raw: ev.Data}
+		if err := json.Unmarshal([]byte(ev.Data), &f); err != nil {
+			e.t.Errorf("%v: %s", err, ev.Data)
+		}
+		e.frames <- eventFrame{f, ev.LastEventID}
+	}
+	e.done <- nil
+}
+
+func (e *eventSource) next() eventFrame {
+	e.t.Helper()
+	select {
+	case f, ok := <-e.frames:
+		if !ok {
+			e.t.Fatal("the stream has ended")
+		}
+		return f
+	case <-time.After(patience):
+		e.t.Fatal("no frame came")
+	}
+	panic("unreachable")
+}
+
+func (e *eventSource) want(op string) eventFrame {
+	e.t.Helper()
+	f := e.next()
+	if f.Op != op {
+		e.t.Fatalf("got %s, want %s", f.raw, op)
+	}
+	return f
+}
+
+// over waits for the end of the stream.
+func (e *eventSource) over() {
+	e.t.Helper()
+	for {
+		select {
+		case f, ok := <-e.frames:
+			if !ok {
+				return
+			}
+			if f.Op == "events" {
+				e.t.Errorf("events before the end: %s", f.raw)
+			}
+		case <-time.After(patience):
+			e.t.Fatal("the stream goes on")
+		}
+	}
+}
+
+// polled is the answer to a poll.
+type polled struct {
+	Cursor string            `json:"cursor"`
+	Frames []json.RawMessage `json:"frames"`
+	frames []frame
+	status int
+}
+
+// poll asks and wants an answer.
+func (w *world) poll(as, query string) polled {
+	w.t.Helper()
+	select {
+	case a := <-w.polling(as, query):
+		if a.status != http.StatusOK {
+			w.t.Fatalf("got %d for %s", a.status, query)
+		}
+		return a
+	case <-time.After(patience):
+		w.t.Fatal("no answer")
+	}
+	panic("unreachable")
+}
+
+// polling asks and does not wait.
+func (w *world) polling(as, query string) <-chan polled {
+	w.t.Helper()
+	answer := make(chan polled, 1)
+	ctx, cancel := context.WithCancel(context.Background())
+	w.t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.addr+"/v1/realtime/poll"+query, http.NoBody)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer t-"+as)
+	go func() {
+		a := polled{status: -1}
+		defer func() { answer <- a }()
+		res, err := plain.Do(r)
+		if err != nil {
+			return
+		}
+		defer func() { _ = res.Body.Close() }()
+		a.status = res.StatusCode
+		b, err := io.ReadAll(res.Body)
+		if err != nil || a.status != http.StatusOK {
+			return
+		}
+		theContract().checkPoll(w.t, b)
+		if err := json.Unmarshal(b, &a); err != nil {
+			w.t.Errorf("%v: %s", err, b)
+		}
+		for _, raw := range a.Frames {
+			a.frames = append(a.frames, parseFrame(w.t, raw))
+		}
+	}()
+	return answer
+}
+
+func (p polled) seqs(s gotong.Stream) []uint64 {
+	var seqs []uint64
+	for _, f := range p.frames {
+		for _, e := range f.Events {
+			if f.Stream == s {
+				seqs = append(seqs, e.Seq)
+			}
+		}
+	}
+	return seqs
+}
+
+func cursorOf(s gotong.Stream, seq uint64) string {
+	return gotong.FormatCursors([]gotong.StreamCursor{{Stream: s, Cursor: gotong.Cursor{Epoch: "test", Seq: seq}}})
+}
+
+func seqs(from, to uint64) []uint64 {
+	var l []uint64
+	for n := from; n <= to; n++ {
+		l = append(l, n)
+	}
+	return l
+}
+
+func bearer(id string) []string { return []string{"Authorization", "Bearer t-" + id} }
+
+func streams(list ...gotong.Stream) string {
+	q := ""
+	for _, s := range list {
+		q += fmt.Sprint("&stream=", s)
+	}
+	return q
+}
