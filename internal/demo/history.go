@@ -12,7 +12,7 @@ var history = []scene{
 		{who: wati, key: "dapur", text: "Dapur umum buka lagi jam 11 di balai: nasi, telur balado, sayur asem. Yang tidak bisa jalan, titip pesan di sini, nanti diantar."},
 		{who: sari, reply: "dapur", text: "Bu, Mbah Karso di nomor 14 tolong diantar dua bungkus. Beliau belum bisa turun dari loteng."},
 		{who: rudi, text: "Saya yang antar Mbah Karso, sekalian bawa air minum."},
-		{who: wati, react: "dapur", text: "🙏"},
+		{who: endah, react: "dapur", text: "🙏"},
 		{who: joko, key: "kerjabakti", text: "Kerja bakti besok jam 07.00, kumpul di balai. Bawa cangkul, sekop, karung. Yang punya gerobak sangat membantu."},
 		{who: rudi, react: "kerjabakti", text: "👍"},
 		{who: endah, react: "kerjabakti", text: "👍"},
