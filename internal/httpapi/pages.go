@@ -120,19 +120,28 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 	if op.RequestBody != nil {
 		out.Body = fieldsOf(resolved(doc, op.RequestBody.Content["application/json"].Schema))
 	}
+	out.Answers = answersOf(op)
+	return out
+}
+
+// answersOf is a line for each success, and one for all problems.
+func answersOf(op *huma.Operation) []pageField {
+	var fields []pageField
+	var problems []string
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		response := op.Responses[status]
-		if name, ok := strings.CutPrefix(response.Ref, responseRef); ok {
-			response = doc.Components.Responses[name]
+		if strings.HasPrefix(response.Ref, responseRef) {
+			problems = append(problems, status)
+			continue
 		}
 		f := pageField{Name: status, About: response.Description}
 		for _, media := range response.Content {
 			shown := fieldOf("", media.Schema)
 			f.Type, f.Ref = shown.Type, shown.Ref
 		}
-		out.Answers = append(out.Answers, f)
+		fields = append(fields, f)
 	}
-	return out
+	return append(fields, pageField{Name: "Problems", About: strings.Join(problems, " "), Ref: "Problem"})
 }
 
 func resolved(doc *huma.OpenAPI, s *huma.Schema) *huma.Schema {
