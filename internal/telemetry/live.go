@@ -12,22 +12,28 @@ type Live struct {
 	sessions      *prometheus.GaugeVec
 	subscriptions prometheus.Gauge
 	bridge        *prometheus.CounterVec
-	frames        *prometheus.CounterVec
-	bytes         *prometheus.CounterVec
+	wrote         map[string]written // by transport: looked up once, not at each write
 	delay         prometheus.Observer
 	replayed      prometheus.Counter
 	catchUps      *prometheus.GaugeVec
 	drops         *prometheus.CounterVec
 }
 
+type written struct{ frames, bytes prometheus.Counter }
+
 func newLive(r prometheus.Registerer) *Live {
+	frames := counter(r, "gotong_live_frames_total", "Frames written.", "transport")
+	bytes := counter(r, "gotong_live_sent_bytes_total", "Bytes of frames written.", "transport")
+	wrote := map[string]written{}
+	for _, t := range []string{"ws", "sse", "poll"} {
+		wrote[t] = written{frames.WithLabelValues(t), bytes.WithLabelValues(t)}
+	}
 	return &Live{
 		sessions:      gauge(r, "gotong_live_sessions", "Open sessions.", "transport"),
 		subscriptions: gauge(r, "gotong_live_subscriptions", "Open subscriptions.").WithLabelValues(),
 		bridge: counter(r, "gotong_api_chat_realtime_bridge_events_total",
 			"Sessions opened and closed, subscriptions begun and ended.", "event", "transport", "reason"),
-		frames: counter(r, "gotong_live_frames_total", "Frames written.", "transport"),
-		bytes:  counter(r, "gotong_live_sent_bytes_total", "Bytes of frames written.", "transport"),
+		wrote: wrote,
 		delay: histogram(r, "gotong_live_delivery_seconds",
 			"From an event's commit to its write to a connection.", seconds).WithLabelValues(),
 		replayed: counter(r, "gotong_live_replayed_events_total",
@@ -63,8 +69,10 @@ func (l *Live) Unsubscribed(transport, reason string) {
 
 // Wrote is told of each write to a connection, which may hold several frames.
 func (l *Live) Wrote(transport string, frames, bytes int) {
-	l.frames.WithLabelValues(transport).Add(float64(frames))
-	l.bytes.WithLabelValues(transport).Add(float64(bytes))
+	if w, ok := l.wrote[transport]; ok {
+		w.frames.Add(float64(frames))
+		w.bytes.Add(float64(bytes))
+	}
 }
 
 // Delivered is told how long after its commit an event was written. Tell it of
