@@ -90,6 +90,7 @@ func BenchmarkFanOut(b *testing.B) {
 }
 
 func fanOut(b *testing.B, window int) {
+	b.Helper()
 	const streams, readers = 10, 100
 	w := newWorld(b)
 	h := w.start()

@@ -18,7 +18,6 @@ type client struct {
 	got     map[gotong.Stream][]uint64
 	text    map[gotong.Stream]map[uint64]string
 	ops     []string // all but events
-	last    map[string]any
 	revoked map[gotong.Stream]bool
 }
 
@@ -49,16 +48,19 @@ type wireEvent struct {
 }
 
 type wireFrame struct {
-	Op       string        `json:"op"`
-	Stream   gotong.Stream `json:"stream"`
-	From, To uint64
-	Cursor   string
-	Events   []wireEvent
-	Problem  struct{ Code string }
-	Reason   string
-	Type     string
-	Actor    map[string]any
-	Data     map[string]any
+	Op      string        `json:"op"`
+	Stream  gotong.Stream `json:"stream"`
+	From    uint64        `json:"from"`
+	To      uint64        `json:"to"`
+	Cursor  string        `json:"cursor"`
+	Events  []wireEvent   `json:"events"`
+	Problem struct {
+		Code string `json:"code"`
+	} `json:"problem"`
+	Reason string         `json:"reason"`
+	Type   string         `json:"type"`
+	Actor  map[string]any `json:"actor"`
+	Data   map[string]any `json:"data"`
 }
 
 // take takes up to most bytes; more as Take says.

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
@@ -25,7 +26,7 @@ func TestFrameHeader(t *testing.T) {
 		case 127:
 			length, rest = binary.BigEndian.Uint64(rest), rest[8:]
 		}
-		if b[0] != 0x81 || length != uint64(n) || string(rest) != string(text) || string(f.JSON()) != string(text) {
+		if b[0] != 0x81 || length != uint64(n) || !bytes.Equal(rest, text) || !bytes.Equal(f.JSON(), text) {
 			t.Errorf("%d: % x…", n, b[:min(len(b), 12)])
 		}
 	}

@@ -48,18 +48,18 @@ func endFrame(b []byte, op Op, at gotong.Instant) Frame {
 	switch {
 	case n < 126:
 		head = 2
-		b[maxHeader-1] = byte(n)
+		b[maxHeader-1] = byte(n) //nolint:gosec // n < 126
 	case n <= 0xffff:
 		head = 4
 		b[maxHeader-3] = 126
-		binary.BigEndian.PutUint16(b[maxHeader-2:], uint16(n)) //nolint:gosec // n <= 0xffff
+		binary.BigEndian.PutUint16(b[maxHeader-2:], uint16(n))
 	default:
 		head = 10
 		b[maxHeader-9] = 127
-		binary.BigEndian.PutUint64(b[maxHeader-8:], uint64(n)) //nolint:gosec // a length is not negative
+		binary.BigEndian.PutUint64(b[maxHeader-8:], uint64(n))
 	}
 	b[maxHeader-head] = finText
-	return Frame{buf: b[maxHeader-head:], at: at, head: uint8(head), op: op} //nolint:gosec // head <= 10
+	return Frame{buf: b[maxHeader-head:], at: at, head: uint8(head), op: op}
 }
 
 // JSON is the text of the frame.

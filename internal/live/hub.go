@@ -56,7 +56,7 @@ func New(opt Options) *Hub {
 	h.observer.fill()
 	h.loader = newLoader(h)
 	for p := range h.parts {
-		h.parts[p] = newPartition(h, gotong.Partition(p)) //nolint:gosec // below 16
+		h.parts[p] = newPartition(h, gotong.Partition(p))
 	}
 	return h
 }
@@ -77,10 +77,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	running.Go(func() { h.presence.run(ctx, h.opt.Now) })
 	if h.opt.Bus != nil {
-		running.Go(func() {
-			for h.opt.Bus.Run(ctx, h.hear) != nil && pause(ctx, time.Second) {
-			}
-		})
+		running.Go(func() { h.listen(ctx) })
 	}
 	h.loader.start()
 	h.poll(ctx)
@@ -92,6 +89,17 @@ func (h *Hub) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// listen hears the other nodes until ctx ends.
+func (h *Hub) listen(ctx context.Context) {
+	for {
+		err := h.opt.Bus.Run(ctx, h.hear)
+		if err == nil || !pause(ctx, time.Second) {
+			return
+		}
+		h.observer.Fault(err)
+	}
 }
 
 // begin starts the tails at the end of the log; false where ctx ended first.

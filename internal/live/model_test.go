@@ -93,7 +93,7 @@ func (m *model) run() {
 		"resume":    m.resume,
 		"take":      m.take,
 		"wait":      func(*rapid.T) { synctest.Wait() },
-		"second":    func(*rapid.T) { time.Sleep(time.Second) },
+		"second":    func(*rapid.T) { pass(time.Second) },
 	})
 	m.settle()
 	for _, c := range m.clients {
@@ -206,7 +206,7 @@ func (m *model) take(rt *rapid.T) {
 
 // settle lets everyone resubscribe and take all there is.
 func (m *model) settle() {
-	time.Sleep(2 * time.Second)
+	pass(2 * time.Second)
 	for _, c := range m.clients {
 		synctest.Wait()
 		c.drain()
@@ -286,6 +286,7 @@ func TestRemovalRace(t *testing.T) {
 
 // removeOne adds a user, lets him follow for a while, removes him.
 func removeOne(t *testing.T, w *world, h *live.Hub, s gotong.Stream, user string, n int) {
+	t.Helper()
 	w.commit(h, governing(s), add(user))
 	wake := make(chan struct{}, 1)
 	c := open(t, h, user, live.SessionOptions{Wake: func() {

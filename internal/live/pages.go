@@ -26,7 +26,7 @@ func (p *pages) encode(ctx context.Context, h *Hub) error {
 	p.public = true
 	for i := range p.snap.rows {
 		row := &p.snap.rows[i]
-		if row.Seq != p.job.from+uint64(i)+1 { //nolint:gosec // i is not negative
+		if row.Seq != p.job.from+uint64(i)+1 {
 			return fmt.Errorf("live: %s has a gap before %d: %w", row.Stream, row.Seq, store.ErrCorrupt)
 		}
 		p.public = p.public && row.Audience == ""

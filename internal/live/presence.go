@@ -110,18 +110,19 @@ func (t *topic) tellPresence(now gotong.Instant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := &t.presence
+	p.told, p.said = orMake(p.told), orMake(p.said)
 	crowd := len(p.here)+len(p.there) > presenceCrowd
 	for id := range p.changed {
 		here := p.here[id] > 0
 		there := here || p.there[id] >= now
-		if news(&p.told, id, there) && !crowd {
+		if news(p.told, id, there) && !crowd {
 			m := t.presenceOf(id, there)
 			t.spreadLocked(waiting{
 				typ: m.Type, actor: id,
 				frame: signalFrame(t.stream, m.Type, m.Actor, t.hub.names.cached(id), m.Data),
 			})
 		}
-		if news(&p.said, id, here) {
+		if news(p.said, id, here) {
 			t.hub.tell(bus.Message{Signal: t.presenceOf(id, here)})
 		}
 		if !there {
@@ -132,15 +133,14 @@ func (t *topic) tellPresence(now gotong.Instant) {
 }
 
 // news sets whether id is in the set; true where that is a change.
-func news(set *map[string]struct{}, id string, in bool) bool {
-	if _, was := (*set)[id]; was == in {
+func news(set map[string]struct{}, id string, in bool) bool {
+	if _, was := set[id]; was == in {
 		return false
 	}
 	if in {
-		*set = orMake(*set)
-		(*set)[id] = struct{}{}
+		set[id] = struct{}{}
 	} else {
-		delete(*set, id)
+		delete(set, id)
 	}
 	return true
 }

@@ -91,7 +91,7 @@ func (r *ring) drop() {
 func (r *ring) grow() {
 	bigger := make([]entry, max(firstSlots, 2*len(r.slots)))
 	for i := range r.len() {
-		bigger[i] = *r.at(r.base + 1 + uint64(i)) //nolint:gosec // i is not negative
+		bigger[i] = *r.at(r.base + 1 + uint64(i))
 	}
 	r.slots, r.start = bigger, 0
 }

@@ -196,7 +196,7 @@ func (s *Session) find(stream gotong.Stream) *sub {
 func (s *Session) slot() (uint8, bool) {
 	for i, sub := range s.subs {
 		if sub == nil {
-			return uint8(i), true //nolint:gosec // at most 32
+			return uint8(i), true
 		}
 	}
 	if len(s.subs) >= s.hub.limits.Subscriptions {
@@ -372,7 +372,7 @@ func (s *Session) slots(dirty uint64, yield func(*sub) bool) {
 	const all = 1<<maxSubscriptions - 1
 	dirty &= all
 	turn := int(s.turn)
-	first := bits.RotateLeft32(uint32(dirty), -turn) //nolint:gosec // the low 32 bits
+	first := bits.RotateLeft32(uint32(dirty), -turn)
 	for first != 0 {
 		n := bits.TrailingZeros32(first)
 		first &^= 1 << n

@@ -22,7 +22,7 @@ func TestSignals(t *testing.T) {
 		ann, bob, cat := open(t, a, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{}), open(t, b, "cat", live.SessionOptions{})
 		for _, c := range []*client{ann, bob, cat} {
 			c.subscribe(r1, live.Now())
-			time.Sleep(time.Second)
+			pass(time.Second)
 			synctest.Wait()
 			c.drain()
 		}
@@ -58,13 +58,13 @@ func TestSignals(t *testing.T) {
 		if got := a.Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
-		time.Sleep(3 * time.Minute)
+		pass(3 * time.Minute)
 		synctest.Wait()
 		if got := b.Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
 		bob.s.Close()
-		time.Sleep(time.Second)
+		pass(time.Second)
 		cat.ops = nil
 		cat.drain()
 		cat.heard("signal typing bob <nil>", "signal presence bob false")
@@ -139,7 +139,7 @@ func TestNextAndPut(t *testing.T) {
 		}
 		c.handle(next())
 		go func() {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			w.commit(h, r1, say("2"))
 		}()
 		c.handle(next())

@@ -48,7 +48,6 @@ type page struct {
 	from, to uint64
 	position uint64 // of its snapshot
 	marks    uint32 // of the subscription before its snapshot
-	events   int
 }
 
 // Why a subscription ended.

@@ -79,7 +79,7 @@ func (s *Session) takeEvents(t *taking, dirty uint64) (left uint64) {
 		return true
 	})
 	if next >= 0 {
-		s.turn = uint8(next % maxSubscriptions) //nolint:gosec // below 32
+		s.turn = uint8(next % maxSubscriptions)
 	}
 	return left
 }

@@ -109,7 +109,7 @@ func TestReadMinSeq(t *testing.T) {
 			t.Errorf("%v after %v", err, took)
 		}
 		go func() {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			w.commit(nil, r1, say("2"))
 		}()
 		began = time.Now()

@@ -306,3 +306,6 @@ func seqs(from, to uint64) []uint64 {
 	}
 	return list
 }
+
+// pass lets time pass in a synctest bubble, where it costs none.
+func pass(d time.Duration) { <-time.After(d) }
