@@ -18,7 +18,7 @@
 //
 // # Dependencies
 //
-// Package gotong and internal/jsonx; danielgtaylor/huma for routing by
+// Packages gotong, api, auth, store and jsonx; danielgtaylor/huma for routing by
 // operation and for the OpenAPI document, golang.org/x/time/rate for limits,
 // the OpenTelemetry API for trace ids. Routes in the subpackages import this
 // package, never the other way.

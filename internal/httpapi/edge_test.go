@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -344,64 +342,4 @@ func TestPages(t *testing.T) {
 		}
 	}
 	w.do("GET", "/problems/made_up", nil).problem(404, gotong.CodeNotFound)
-}
-
-// TestOnTheWire needs a real connection: a body that does not arrive, proxies,
-// and a connection that is taken over.
-func TestOnTheWire(t *testing.T) {
-	w := newWorld(t, func(o *httpapi.Options) {
-		o.BodyTimeout = 50 * time.Millisecond
-		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-		o.Limits.Address = httpapi.Rate{PerSecond: 0.001, Burst: 5}
-		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if _, ok := w.(http.Flusher); !ok {
-				t.Error("no Flusher")
-			}
-			conn, _, err := w.(http.Hijacker).Hijack()
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			_, _ = conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n"))
-			_ = conn.Close()
-		})
-	})
-	ani := w.signUp("ani")
-	srv := httptest.NewUnstartedServer(w.server.Handler())
-	srv.Config = httpapi.HTTPServer(w.server.Handler(), discard())
-	srv.Start()
-	defer srv.Close()
-	ask := func(request string) string {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		if _, err := conn.Write([]byte(request)); err != nil {
-			t.Fatal(err)
-		}
-		b := make([]byte, 4096)
-		n, _ := conn.Read(b)
-		return string(b[:n])
-	}
-	got := ask("POST /v1/groups HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\nAuthorization: Bearer " + ani.token +
-		"\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":")
-	unread := ask("POST /v1/groups HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9\r\n" +
-		"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"name\":")
-	if !strings.Contains(unread, " 401 ") {
-		t.Errorf("a body that nobody reads: %s", unread)
-	}
-	if !strings.Contains(got, " 408 ") || !strings.Contains(got, string(httpapi.CodeTimeout)) {
-		t.Errorf("a body that does not arrive: %s", got)
-	}
-	if got := ask("GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.8\r\n\r\n"); !strings.Contains(got, " 101 ") {
-		t.Errorf("a connection that is taken over: %s", got)
-	}
-	// Five per address, and each address its own.
-	for i := range 12 {
-		got := ask(fmt.Sprintf("GET /livez HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.%d\r\n\r\n", i%2))
-		if limited := strings.Contains(got, " 429 "); limited != (i >= 10) {
-			t.Errorf("request %d: %s", i, got)
-		}
-	}
 }

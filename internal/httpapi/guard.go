@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 )
 
 // guard stands before every operation: who asks, how often, under which key.
@@ -110,8 +112,26 @@ func (g *guard) told(ctx context.Context, err error) error {
 	if ctx.Err() != nil && gotong.CodeOf(err) == gotong.CodeInternal {
 		err = gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
 	}
+	err = ofStore(err)
 	g.note(ctx, err)
 	return problem(ctx, err)
+}
+
+// ofStore gives what a route's own reads and registers failed with the code
+// that it has when the write path meets it.
+func ofStore(err error) error {
+	switch {
+	case gotong.CodeOf(err) != gotong.CodeInternal:
+		return err
+	case errors.Is(err, store.ErrFull):
+		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
+	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):
+		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
+	case errors.Is(err, store.ErrCorrupt):
+		return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
+	default:
+		return err
+	}
 }
 
 func (g *guard) note(ctx context.Context, err error) {
