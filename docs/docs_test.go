@@ -113,7 +113,7 @@ func TestMetrics(t *testing.T) {
 
 var (
 	shown  = regexp.MustCompile("`([a-z0-9/]+)\\.((?:Test|Fuzz)[A-Za-z0-9]+)(/[A-Za-z0-9_/ -]+)?`")
-	number = regexp.MustCompile(`(?m)^\*\*([DI][0-9]+)`)
+	number = regexp.MustCompile(`(?m)^\*\*([DI]\d+)`)
 )
 
 // TestPromises holds guarantees.md to the tests that it names, and to naming
