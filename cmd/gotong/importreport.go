@@ -42,7 +42,7 @@ func (r importReport) text() string {
 		return b.String()
 	}
 	w := r.Written
-	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), w.Present+w.Moved+w.Void, moved(w.Moved), r.Seconds)
+	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
 	if w.Done < read.Steps {
 		say("  %d of %d commands have an answer; the rest was not done", w.Done, read.Steps)
 	}
@@ -53,7 +53,7 @@ func (r importReport) text() string {
 	return b.String()
 }
 
-func moved(n int) string {
+func elsewhen(n int) string {
 	if n == 0 {
 		return ""
 	}

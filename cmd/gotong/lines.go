@@ -91,7 +91,7 @@ func (t *tailLines) event(e client.Event) error {
 	if d.SentAtMS > 0 {
 		at = time.UnixMilli(d.SentAtMS).In(t.zone)
 	}
-	if d.SentBy != "" && e.Type == "message.posted" {
+	if d.SentBy != "" { // imported: it was not the actor who spoke, came or went
 		actor = d.SentBy
 	}
 	if day := at.Format("Monday, 2 January 2006"); day != t.day {
@@ -166,11 +166,13 @@ func (t *tailLines) posted(d eventData) (note, text string) {
 
 // happened is what is no message, in words.
 func (t *tailLines) happened(e client.Event, d eventData) string {
-	who := d.SentBy
-	if who == "" && d.UserID != "" {
+	who := ""
+	if d.UserID != "" {
 		who = t.name(d.UserID, "")
 	}
 	switch e.Type {
+	case "member.added", "member.removed":
+		return moved(e.Type == "member.added", d.SentBy != "", who)
 	case "thread.created":
 		return "made this thread"
 	case "group.created":
@@ -179,10 +181,6 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 		return "joined"
 	case "member.left":
 		return "left"
-	case "member.added":
-		return "added " + who
-	case "member.removed":
-		return "removed " + who
 	case "member.role_changed":
 		return "made " + who + " " + d.Role
 	case "member.muted":
@@ -194,6 +192,21 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 		return "history is for " + d.Policy + " from now on"
 	default:
 		return e.Type
+	}
+}
+
+// moved is a member who was added or removed; an import adds and removes those
+// who came and went.
+func moved(added, imported bool, who string) string {
+	switch {
+	case imported && added:
+		return "joined"
+	case imported:
+		return "left"
+	case added:
+		return "added " + who
+	default:
+		return "removed " + who
 	}
 }
 

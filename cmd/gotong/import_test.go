@@ -1,0 +1,209 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong/internal/importer"
+)
+
+// imported runs an import and returns its report.
+func imported(t *testing.T, url, token, file string, args ...string) importReport {
+	t.Helper()
+	r := command(t, map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": token},
+		append([]string{"import", file, "--format=irc", "--zone=UTC", "--json"}, args...)...)
+	var report importReport
+	if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 0 || r.err != "" {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	return report
+}
+
+// tailText is what tail prints of a thread from its start, until it holds last.
+func tailText(t *testing.T, url, token, thread, last string, args ...string) string {
+	t.Helper()
+	b := interruptible(t, append([]string{"tail", thread, "--url=" + url, "--token=" + token, "--from=start", "--zone=UTC"}, args...)...)
+	text := b.out.await(t, last, func(s string) bool { return strings.Contains(s, last) && strings.HasSuffix(s, "\n") })
+	if code := b.stop(); code != 0 || b.errs.String() != "" {
+		t.Errorf("tail ended with %d: %s", code, b.errs.String())
+	}
+	return text
+}
+
+const (
+	sample     = "testdata/2026-08-16.txt"
+	sampleLast = "00:57:00  Wati          [left]" // its last event, as a line
+	sampleEnd  = `"seq":60`                       // and as JSON
+)
+
+func TestImportTwiceAndLonger(t *testing.T) {
+	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	token := account(t, url, "Wati")
+	raw, err := os.ReadFile(sample)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := strings.SplitAfter(string(raw), "\n")
+	// The shorter export has another name, and leads to the same thread.
+	part := filepath.Join(t.TempDir(), "2026-08-16_part.txt")
+	if err := os.WriteFile(part, []byte(strings.Join(rows[:25], "")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	first := imported(t, url, token, part, "--scope=rt05")
+	if first.Written.Added != first.Read.Steps || first.Written.Added < 15 || first.Thread == "" {
+		t.Fatalf("%+v", first)
+	}
+	whole := imported(t, url, token, sample, "--scope=rt05")
+	if whole.Thread != first.Thread || whole.Written.Present != first.Read.Steps ||
+		whole.Written.Added != whole.Read.Steps-first.Read.Steps || whole.Read.Unreadable != 2 {
+		t.Errorf("the longer export: %+v", whole)
+	}
+	before := tailText(t, url, token, whole.Thread, sampleLast)
+	for _, args := range [][]string{{"--scope=rt05"}, {"--thread=" + whole.Thread}} {
+		if again := imported(t, url, token, sample, args...); again.Thread != whole.Thread || again.Written.Added != 0 ||
+			again.Written.Present != whole.Read.Steps {
+			t.Errorf("again with %s: %+v", args, again)
+		}
+	}
+	if moved := imported(t, url, token, sample, "--scope=rt05", "--zone=Asia/Jakarta"); moved.Written.Moved != whole.Read.Steps {
+		t.Errorf("in another zone: %+v", moved)
+	}
+	if after := tailText(t, url, token, whole.Thread, sampleLast); after != before {
+		t.Errorf("the thread was changed:\n%s\nis now\n%s", before, after)
+	}
+	if elsewhere := imported(t, url, token, sample, "--scope=rt06"); elsewhere.Thread == whole.Thread || elsewhere.Written.Added != whole.Read.Steps {
+		t.Errorf("another scope: %+v", elsewhere)
+	}
+}
+
+// An export keeps its order when the server's limit stops it again and again.
+func TestImportUnderALimit(t *testing.T) {
+	url := serving(t, "--user-rate=40", "--user-burst=10")
+	token := account(t, url, "Wati")
+	report := imported(t, url, token, sample, "--scope=rt05")
+	if !report.Written.PutOff || report.Written.Added != report.Read.Steps {
+		t.Fatalf("%+v", report)
+	}
+	var got, want []string
+	for line := range strings.Lines(tailText(t, url, token, report.Thread, sampleEnd, "--json")) {
+		var e struct {
+			Type string
+			Data struct {
+				Body   string `json:"body"`
+				UserID string `json:"user_id"`
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type != "thread.created" {
+			got = append(got, e.Type+" "+e.Data.UserID+e.Data.Body)
+		}
+	}
+	for _, s := range stepsOf(t, report.Thread) {
+		switch s.Op {
+		case importer.Post:
+			want = append(want, "message.posted "+s.Text)
+		case importer.Add:
+			want = append(want, "member.added "+s.UserID)
+		default:
+			want = append(want, "member.removed "+s.UserID)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func stepsOf(t *testing.T, thread string) []importer.Step {
+	t.Helper()
+	c := importCmd{File: sample, Format: "irc", Zone: "UTC"}
+	entries, err := c.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps, _ := plan(thread, entries)
+	return steps
+}
+
+func TestImportRefused(t *testing.T) {
+	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	wati, budi := account(t, url, "Wati"), account(t, url, "Budi")
+	thread := imported(t, url, wati, sample, "--scope=rt05").Thread
+	for name, c := range map[string]struct {
+		token, thread string
+		says          string
+	}{
+		"a thread of others": {budi, thread, "is not there, or not yours"},
+		"no thread":          {wati, "0192", "is not there, or not yours"},
+		"a bad token":        {"abc", thread, "does not take the token"},
+	} {
+		r := command(t, map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": c.token}, "import", sample, "--format=irc", "--thread="+c.thread)
+		if r.code != 1 || !strings.Contains(r.err, c.says) || !strings.Contains(r.err, "Try: ") {
+			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+func TestImportSummaries(t *testing.T) {
+	dry := command(t, nil, "import", sample, "--format=irc", "--dry-run", "--zone=UTC")
+	whatsapp := command(t, nil, "import", "testdata/whatsapp-android-id.txt", "--format=whatsapp", "--dry-run", "--zone=Asia/Jakarta", "--self=Wati")
+	golden(t, "testdata/import.golden", dry.out+whatsapp.out)
+	if dry.code+whatsapp.code != 0 || dry.err+whatsapp.err != "" {
+		t.Errorf("%+v\n%+v", dry, whatsapp)
+	}
+
+	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
+	r := command(t, env, "import", sample, "--format=irc", "--scope=rt05")
+	if last := regexp.MustCompile(`(?m)^Thread [0-9a-f-]{36}: 59 new events, 0 there already, in \d+\.\d s$`); !last.MatchString(r.out) || r.err != "" {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestImportProgress(t *testing.T) {
+	std, _, errs := pipes(nil)
+	std.progress = true
+	p := newProgress(std, 2165)
+	p.show(importer.Result{Done: 5})
+	if text := errs.String(); !strings.HasPrefix(text, "\r\x1b[K5 of 2,165 (0 %)") {
+		t.Errorf("%q", text)
+	}
+	if got := p.line(1000, 2*time.Second); got != "1,000 of 2,165 (46 %), 500/s, 2s left" {
+		t.Errorf("%q", got)
+	}
+	if got := p.line(0, time.Second); got != "0 of 2,165 (0 %), 0/s, … left" {
+		t.Errorf("%q", got)
+	}
+	std.progress = false
+	before := errs.String()
+	p.last = time.Time{}
+	p.show(importer.Result{Done: 6})
+	p.clear()
+	if errs.String() != before {
+		t.Error("shows its progress to what is no terminal")
+	}
+}
+
+// golden compares with a file, or writes it anew.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(filepath.Clean(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got != string(want) {
+		t.Errorf("differs from %s:\n%s", path, got)
+	}
+}
