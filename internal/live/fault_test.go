@@ -16,7 +16,26 @@ type faulty struct {
 		err   error
 		gate  chan struct{}
 		loads int
+
+		before, after map[int]chan struct{} // by number of the load
 	}
+}
+
+// hold makes the nth load from now wait, before or after it takes its
+// snapshot, until release.
+func (f *faulty) hold(n int, after bool) (release func()) {
+	gate := make(chan struct{})
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.state.before == nil {
+		f.state.before, f.state.after = map[int]chan struct{}{}, map[int]chan struct{}{}
+	}
+	if after {
+		f.state.after[f.state.loads+n] = gate
+	} else {
+		f.state.before[f.state.loads+n] = gate
+	}
+	return func() { close(gate) }
 }
 
 func (f *faulty) set(err error) {
@@ -57,11 +76,18 @@ func (f *faulty) call() error {
 func (f *faulty) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	f.mu.Lock()
 	f.state.loads++
+	before, after := f.state.before[f.state.loads], f.state.after[f.state.loads]
 	f.mu.Unlock()
+	if before != nil {
+		<-before
+	}
 	if err := f.call(); err != nil {
 		return store.Snapshot{}, err
 	}
 	snap, err := f.world.Load(ctx, need)
+	if after != nil {
+		<-after
+	}
 	for _, rows := range snap.Events {
 		for i := range rows {
 			if rows[i].Stream == r1 && rows[i].Seq == f.corrupt {

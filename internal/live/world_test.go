@@ -52,6 +52,7 @@ func club() gotong.Kind {
 		Events: []gotong.EventType{
 			gotong.EventWith[said, words]("said"), gotong.EventWith[edited, words]("edited"),
 			gotong.EventOf[member]("added"), gotong.EventOf[member]("removed"), gotong.EventOf[member]("opened"),
+			gotong.EventOf[member]("renewed"),
 		},
 		Documents: []gotong.Type{gotong.TypeOf[gotong.Membership]("club_members")},
 		AccessNeeds: func(s gotong.State, r gotong.Reader) []gotong.Ref {
@@ -102,6 +103,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 			return []gotong.Change{{Key: key, Doc: m.Join(e, "member")}}
 		case "removed":
 			return []gotong.Change{{Key: key, Doc: m.Leave(e)}}
+		case "renewed": // sees only what comes from now on
+			return []gotong.Change{{Key: key, Doc: gotong.Membership{}.Join(e, "member")}}
 		}
 	}
 	return nil
