@@ -1,0 +1,78 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/config"
+)
+
+// serveEnv names the data directory for which this binary is a server.
+const serveEnv = "GOTONG_E2E_SERVE"
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(serveEnv); dir != "" {
+		os.Exit(serve(dir))
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// serve is the product as it is, in a process of its own. It says on standard
+// output where it is, and ends at once when whoever started it is gone.
+func serve(dir string) int {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		os.Exit(3)
+	}()
+	a, err := app.New(ctx, options(dir, os.Stderr))
+	if err == nil {
+		fmt.Println(a.URL())
+		err = a.Run(ctx)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "serve:", err)
+		return 1
+	}
+	return 0
+}
+
+// secret signs the tokens of the users here; the server takes it as the key of
+// another issuer.
+const secret = "end-to-end end-to-end end-to-end end-to-end"
+
+// options are the defaults but for ports and for rate limits, which do not
+// limit.
+func options(dir string, log io.Writer) app.Options {
+	const most = 1e9
+	return app.Options{
+		Config: config.Config{
+			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir,
+			JWTKeys:         []config.JWTKey{{KID: "e2e", Alg: "HS256", Key: secret}},
+			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 20_000,
+			UserRate: most, UserBurst: most, AddressRate: most, AddressBurst: most,
+			ShutdownGrace: 10 * time.Second, OTelSample: 1,
+		},
+		Build: app.Build{Version: "e2e"},
+		Log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+	}
+}
+
+// size is the first number, or the second one in -short mode.
+func size(full, short int) int {
+	if testing.Short() {
+		return short
+	}
+	return full
+}
