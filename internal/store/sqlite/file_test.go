@@ -121,3 +121,23 @@ func TestSynchronous(t *testing.T) {
 		}
 	}
 }
+
+// TestManyHeads: a cache that forgets at once forgets nothing of a transaction.
+func TestManyHeads(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
+	s.writer.heads.most = 1
+	m := storetest.NewMaker(s.Epoch())
+	for range 3 {
+		batch := make([]store.Commit, 30)
+		for i := range batch {
+			batch[i] = m.Next(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i%7)), Events: i % 2})
+		}
+		out, err := s.Commit(t.Context(), batch)
+		check(t, err)
+		for i := range out {
+			if out[i].Status != store.Committed {
+				t.Fatalf("commit %d: %+v", i, out[i])
+			}
+		}
+	}
+}

@@ -14,7 +14,10 @@ type head struct {
 
 // heads is a cache in two generations: what was not used since the younger one
 // began is forgotten with the older one.
-type heads struct{ young, old map[gotong.Stream]*head }
+type heads struct {
+	most       int // in one generation
+	young, old map[gotong.Stream]*head
+}
 
 // generation is how many heads one of the two holds; about 20 MB together.
 const generation = 32768
@@ -31,7 +34,7 @@ func (h *heads) get(s gotong.Stream) *head {
 }
 
 func (h *heads) put(s gotong.Stream, row *head) {
-	if h.young == nil || len(h.young) >= generation {
+	if h.young == nil || len(h.young) >= h.most {
 		h.young, h.old = map[gotong.Stream]*head{}, h.young
 	}
 	h.young[s] = row

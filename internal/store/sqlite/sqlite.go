@@ -97,7 +97,7 @@ func (s *Store) open(path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: c, now: s.now}
+	s.writer = &writer{conn: c, now: s.now, heads: heads{most: generation}}
 	if err := s.prepare(c, o.Collections); err != nil {
 		return err
 	}

@@ -182,7 +182,7 @@ func (w *writer) abandon(cause error) {
 
 // reload reads anew what the writer caches.
 func (w *writer) reload() error {
-	w.heads, w.dirty, w.moved = heads{}, map[gotong.Stream]*head{}, [gotong.Partitions]bool{}
+	w.heads, w.dirty, w.moved = heads{most: w.heads.most}, map[gotong.Stream]*head{}, [gotong.Partitions]bool{}
 	for p := range w.positions {
 		w.positions[p] = 0
 	}
