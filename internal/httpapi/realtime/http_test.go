@@ -80,7 +80,9 @@ func (e *eventSource) read() {
 		if err := json.Unmarshal([]byte(ev.Data), &f); err != nil {
 			e.t.Errorf("%v: %s", err, ev.Data)
 		}
-		e.frames <- eventFrame{f, ev.LastEventID}
+		if !f.presence() {
+			e.frames <- eventFrame{f, ev.LastEventID}
+		}
 	}
 	e.done <- nil
 }
@@ -178,7 +180,9 @@ func (w *world) polling(as, query string) <-chan polled {
 			w.t.Errorf("%v: %s", err, b)
 		}
 		for _, raw := range a.Frames {
-			a.frames = append(a.frames, parseFrame(w.t, raw))
+			if f := parseFrame(w.t, raw); !f.presence() {
+				a.frames = append(a.frames, f)
+			}
 		}
 	}()
 	return answer

@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"bytes"
 	"context"
 	"net/http"
 	"strconv"
@@ -36,11 +37,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	n, err := f.out.write(renderPoll(f.cursor(), frames))
 	f.session.Written()
 	s.wrote("poll", frames, n)
-	reason := "left"
-	if err != nil {
-		reason = "cut"
-	}
-	s.closed("poll", reason)
+	s.closed("poll", wordOfEnd(err))
 }
 
 // waitOf reads a duration such as 25s: 0 to 55 s, 25 s where none is given.
@@ -75,7 +72,9 @@ func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 	keep := func(frames []live.Frame) {
 		f.advance(frames)
 		for _, frame := range frames {
-			if frame.Op() != live.Subscribed { // the cursor says it
+			// The cursor says where a subscription begins. And who polls comes
+			// and goes: answers that tell of it would make others come and go.
+			if frame.Op() != live.Subscribed && !isPresence(frame) {
 				kept = append(kept, frame)
 				size += len(frame.JSON())
 			}
@@ -103,6 +102,10 @@ func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 			return kept
 		}
 	}
+}
+
+func isPresence(f live.Frame) bool {
+	return f.Op() == live.SignalOp && bytes.Contains(f.JSON(), []byte(`","type":"presence",`))
 }
 
 func renderPoll(cursor string, frames []live.Frame) []byte {

@@ -126,6 +126,7 @@ func (s *rawSocket) closed(code int) {
 	if rest, err := io.ReadAll(s.br); len(rest) > 0 || err != nil && !errors.Is(err, io.EOF) {
 		s.t.Errorf("after the close frame: %q %v", rest, err)
 	}
+	_ = s.conn.Close()
 }
 
 func ping(id string) []byte { return []byte(`{"op":"ping","id":"` + id + `"}`) }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"strconv"
 
 	"gotong.dev/gotong/internal/httpapi"
@@ -59,11 +60,18 @@ func (e *eventStream) run(ctx context.Context) string {
 			err = e.flush()
 		}
 	}
+	return wordOfEnd(err)
+}
+
+// wordOfEnd is why a request ended, as a word of a metric.
+func wordOfEnd(err error) string {
 	switch {
-	case ctx.Err() != nil:
+	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return "left"
 	case errors.Is(err, live.ErrClosed):
 		return "closed"
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return "stalled"
 	default:
 		return "cut"
 	}

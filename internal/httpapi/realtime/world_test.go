@@ -475,12 +475,20 @@ func (s *socket) read() (frame, error) {
 
 func (s *socket) next() frame {
 	s.t.Helper()
-	f, err := s.read()
-	if err != nil {
-		s.t.Fatalf("read: %v", err)
+	for {
+		f, err := s.read()
+		if err != nil {
+			s.t.Fatalf("read: %v", err)
+		}
+		if !f.presence() {
+			return f
+		}
 	}
-	return f
 }
+
+// presence tells of who follows, which few tests are about: it comes when it
+// comes.
+func (f frame) presence() bool { return f.Op == "signal" && f.Type == "presence" }
 
 // want reads the next frame, which must have this op.
 func (s *socket) want(op string) frame {

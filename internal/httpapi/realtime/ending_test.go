@@ -1,0 +1,513 @@
+package realtime
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+// gate is an engine that answers when a test lets it.
+type gate struct {
+	Submitter
+	mu   sync.Mutex
+	held []func()
+	shut bool
+}
+
+func (g *gate) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
+	g.Submitter.Submit(ctx, cmd, func(r gotong.Receipt, err error) {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.shut {
+			g.held = append(g.held, func() { done(r, err) })
+			return
+		}
+		go done(r, err)
+	})
+}
+
+func (g *gate) waiting() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return len(g.held)
+}
+
+func (g *gate) open() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, f := range g.held {
+		go f()
+	}
+	g.held, g.shut = nil, false
+}
+
+func gated(w *world) *gate {
+	g := &gate{Submitter: w.server.opts.Engine, shut: true}
+	w.server.opts.Engine = g
+	return g
+}
+
+func TestDrain(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann")
+	s := w.connect("ann")
+	s.subscribe(stream, "")
+	sse := w.sse("ann", "?cursor="+cursorOf(stream, 1), "")
+	sse.want("subscribed")
+	before := sse.id(w.say("ann", stream, "before"))
+	s.want("events")
+	poll := w.polling("ann", "?wait=50s&cursor="+cursorOf(stream, 1))
+	if a := <-poll; a.Cursor != before {
+		t.Errorf("got cursor %q, want %q", a.Cursor, before)
+	}
+	poll = w.polling("ann", "?wait=50s&cursor="+before)
+	w.until("all follow", func() bool { return w.hub.Stats().Subscriptions == 3 })
+	g := gated(w)
+	for _, id := range []string{"p1", "p2", "p3"} {
+		s.post(id, stream, "in flight")
+	}
+	w.until("all are in flight", func() bool { return g.waiting() == 3 })
+	drained := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		drained <- w.hub.Drain(ctx)
+	}()
+	if f := s.skip("events", "going_away"); f.Retry < 0 || f.Retry > 10_000 {
+		t.Errorf("got %s", f.raw)
+	}
+	s.post("p4", stream, "too late") // gets no answer: its outcome is unknown
+	g.open()
+	for _, id := range []string{"p1", "p2", "p3"} {
+		_ = id
+		s.want("ack")
+	}
+	s.closed(1012)
+	// The cursors of the other transports stay where they were.
+	var last eventFrame
+	for f := range sse.frames {
+		last = f
+	}
+	if last.Op != "going_away" || last.id == "" {
+		t.Errorf("last on SSE: %q %s", last.id, last.raw)
+	}
+	a := <-poll
+	if a.status != 200 || a.Cursor == "" {
+		t.Errorf("poll: %d %q", a.status, a.Cursor)
+	}
+	if err := <-drained; err != nil {
+		t.Error(err)
+	}
+	w.dial("", bearer("ann")...).closed(1012)
+	refused(t, w.get("/v1/realtime/poll?stream="+string(stream), bearer("ann")...), 503, httpapi.CodeUnavailable)
+	refused(t, w.get("/v1/realtime/sse?stream="+string(stream), bearer("ann")...), 503, httpapi.CodeUnavailable)
+	if w.server.all() != nil {
+		w.until("all are gone", func() bool { ws, _ := w.server.Open(); return ws == 0 })
+	}
+}
+
+// skip reads over frames of one op to one of another.
+func (s *socket) skip(over, op string) frame {
+	s.t.Helper()
+	f := s.next()
+	for f.Op == over {
+		f = s.next()
+	}
+	if f.Op != op {
+		s.t.Fatalf("got %s, want %s", f.raw, op)
+	}
+	return f
+}
+
+// id reads frames up to those of a commit and gives the cursor after it.
+func (e *eventSource) id(r gotong.Receipt) string {
+	e.t.Helper()
+	for {
+		f := e.want("events")
+		if f.To >= r.Last {
+			return f.id
+		}
+	}
+}
+
+// A command that never gets its answer does not hold up a restart for ever.
+func TestDrainOverdue(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann")
+	s := w.connect("ann")
+	g := gated(w)
+	s.post("p1", stream, "in flight")
+	w.until("it is in flight", func() bool { return g.waiting() == 1 })
+	go func() { _ = w.hub.Drain(context.Background()) }()
+	s.want("going_away")
+	w.server.sweep()
+	w.pass(9 * time.Second)
+	w.server.sweep()
+	if _, err := s.read(); err == nil {
+		t.Error("the connection lives on")
+	}
+	w.ended("ws stalled")
+	g.open()
+}
+
+// A client that sends without reading is held back, and when it is cut in this
+// state nothing of it remains.
+func TestDiesWhileHeldBack(t *testing.T) {
+	w := newWorld(t, timed(func(t *times) { t.stalled = 200 * time.Millisecond }))
+	w.tap.buffer.Store(4 << 10)
+	stream := w.thread("ann")
+	for _, how := range []string{"stalled", "cut"} {
+		s := w.rawConnect("ann")
+		_ = s.conn.SetReadBuffer(4 << 10)
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			frame := clientFrame(0x81, []byte(`{"op":"command","id":"1","request_id":"r","stream":"`+string(stream)+`","type":"message.post","data":{"body":"x"}}`))
+			many := bytes.Repeat(frame, 100)
+			for i := 0; how == "stalled" || i < 100; i++ {
+				_ = s.conn.SetWriteDeadline(time.Now().Add(patience))
+				if _, err := s.conn.Write(many); err != nil {
+					return
+				}
+			}
+		}()
+		if how == "cut" {
+			w.until("it is held back", func() bool {
+				all := w.server.all()
+				if len(all) == 0 {
+					return false
+				}
+				all[0].mu.Lock()
+				defer all[0].mu.Unlock()
+				return len(all[0].inbox) >= maxInbox
+			})
+			_ = s.conn.SetLinger(0)
+			_ = s.conn.Close()
+		}
+		<-sent
+		w.until("it is gone", func() bool { ws, _ := w.server.Open(); return ws == 0 })
+		if how == "stalled" {
+			w.ended("ws stalled")
+		}
+	}
+	if n := w.hub.Stats().Sessions; n != 0 {
+		t.Errorf("%d sessions", n)
+	}
+}
+
+// A reader that stops costs the others nothing, keeps no memory here, is cut
+// after its time, and its cursor gets it all.
+func TestSlowReader(t *testing.T) {
+	w := newWorld(t, timed(func(t *times) { t.stalled = 300 * time.Millisecond }))
+	w.tap.buffer.Store(4 << 10)
+	stream := w.thread("ann", "bob", "cici")
+	slow := w.rawConnect("bob")
+	_ = slow.conn.SetReadBuffer(4 << 10)
+	slow.send(clientFrame(0x81, []byte(`{"op":"subscribe","stream":"`+string(stream)+`"}`)))
+	if _, b := readServerFrame(t, slow.br); !strings.Contains(string(b), `"subscribed"`) {
+		t.Fatalf("got %s", b)
+	}
+	w.tap.buffer.Store(0)
+	quick := w.connect("cici")
+	quick.subscribe(stream, "")
+	text := strings.Repeat("x", 4000)
+	const n = 800 // some 3.5 MB
+	go func() {
+		for i := range n {
+			if _, err := w.try("ann", stream, thread.CmdPost, thread.Post{Body: fmt.Sprintf("%d %s", i, text[:3900])}); err != nil {
+				t.Error(err)
+			}
+		}
+	}()
+	at := uint64(3)
+	for at < n+3 {
+		f := quick.want("events")
+		if f.From != at {
+			t.Fatalf("got %d to %d after %d", f.From, f.To, at)
+		}
+		at = f.To
+	}
+	w.ended("ws stalled")
+	if got := w.hub.Stats().RingBytes; got > 1<<20 {
+		t.Errorf("%d bytes kept", got)
+	}
+	back := w.connect("bob")
+	back.subscribe(stream, "test:3")
+	for at = 3; at < n+3; {
+		f := back.want("events")
+		if f.From != at {
+			t.Fatalf("got %d to %d after %d", f.From, f.To, at)
+		}
+		at = f.To
+	}
+}
+
+// A client that takes little, but takes it, is served on, also where it says
+// nothing for longer than the silence.
+func TestTrickle(t *testing.T) {
+	client, server := net.Pipe()
+	defer func() { _ = client.Close() }()
+	w := &wire{Conn: server, times: &times{stalled: 250 * time.Millisecond}}
+	wrote := make(chan error, 1)
+	go func() {
+		_, err := w.Write(make([]byte, 8))
+		wrote <- err
+	}()
+	tick := time.NewTicker(80 * time.Millisecond)
+	defer tick.Stop()
+	for range 8 {
+		<-tick.C
+		if _, err := client.Read(make([]byte, 1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := <-wrote; err != nil {
+		t.Fatal(err)
+	}
+	if !w.waited.Load() {
+		t.Error("no sign of life")
+	}
+	if _, err := w.Write(make([]byte, 8)); !errors.Is(err, errStalled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestNothingAfterClose(t *testing.T) {
+	client, server := net.Pipe()
+	w := &wire{Conn: server, times: &times{stalled: time.Second}}
+	go func() { _, _ = io.Copy(io.Discard, client) }()
+	if _, err := w.Write([]byte{closeOpcode, 0}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte{0x81, 0}); !errors.Is(err, errShut) {
+		t.Errorf("got %v", err)
+	}
+	w.cut()
+	_ = client.Close()
+}
+
+// The close frame of a connection whose client takes nothing is not waited for.
+func TestCloseOfSlowClient(t *testing.T) {
+	w := newWorld(t, timed(func(t *times) { t.closing = 50 * time.Millisecond }))
+	w.tap.buffer.Store(4 << 10)
+	stream := w.thread("ann", "bob")
+	s := w.rawConnect("bob")
+	_ = s.conn.SetReadBuffer(4 << 10)
+	s.send(clientFrame(0x81, []byte(`{"op":"subscribe","stream":"`+string(stream)+`","cursor":"start"}`)))
+	c := w.server.all()[0]
+	for w.hub.Stats().Subscriptions == 0 {
+		w.until("it follows", func() bool { return w.hub.Stats().Subscriptions == 1 })
+	}
+	stuck := func() bool {
+		if c.wire.mu.TryLock() {
+			c.wire.mu.Unlock()
+			return false
+		}
+		return true
+	}
+	for range 600 {
+		w.say("ann", stream, strings.Repeat("x", 3900))
+	}
+	w.until("the write is stuck", stuck)
+	w.server.EndLogin("s-bob")
+	w.ended("ws unauthorized")
+}
+
+// Removal: no byte at or beyond its position, on any transport, and the answer
+// to the remover only when that is so.
+func TestRemoval(t *testing.T) {
+	for _, home := range []bool{false, true} {
+		t.Run(fmt.Sprint("home ", home), func(t *testing.T) { removal(t, home) })
+	}
+}
+
+func removal(t *testing.T, home bool) {
+	w := newWorld(t)
+	for round := range 8 {
+		stream, governing := w.thread("ann", "bob", "cici"), gotong.Stream("")
+		governing = stream
+		if home {
+			governing, stream = w.homeThread("ann", "bob", "cici")
+		}
+		ws, cici := w.connect("bob"), w.connect("cici")
+		start := ws.subscribe(stream, "")
+		cici.subscribe(stream, "")
+		other := w.thread("bob")
+		ws.subscribe(other, "")
+		sse := w.sse("bob", "?stream="+string(stream)+"&stream="+string(other), "")
+		sse.want("subscribed")
+		sse.want("subscribed")
+		poll := w.polling("bob", "?wait=50s"+streams(other)+"&cursor="+cursorOf(stream, start.Head))
+		stop := make(chan struct{})
+		posted := make(chan struct{})
+		go func() {
+			defer close(posted)
+			for i := 0; i < 300; i++ { // as fast as it goes
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := w.try("cici", stream, thread.CmdPost, thread.Post{Body: fmt.Sprint(i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		ann := w.connect("ann")
+		ann.command(fmt.Sprint("remove", round), governing, "member.remove", map[string]any{"user_id": "bob"})
+		r := ann.want("ack").Receipt
+		close(stop)
+		<-posted
+		limit := w.seqAt(governing, stream, r)
+		checkRemoved(t, ws.until("access_revoked"), stream, limit)
+		sseFrames := []frame{}
+		for {
+			f := sse.next()
+			sseFrames = append(sseFrames, f.frame)
+			if f.Op == "access_revoked" {
+				if list, err := gotong.ParseCursors(f.id); err != nil || len(list) != 1 || list[0].Stream != other {
+					t.Errorf("the cursor after the end: %v %v", list, err)
+				}
+				break
+			}
+		}
+		checkRemoved(t, sseFrames, stream, limit)
+		a := <-poll
+		checkRemoved(t, a.frames, stream, limit)
+		// The other stream goes on, the revoked one is not mentioned again.
+		w.say("bob", other, "of another stream")
+		if f := ws.want("events"); f.Stream != other {
+			t.Errorf("got %s", f.raw)
+		}
+		if f := sse.want("events"); f.Stream != other {
+			t.Errorf("got %s", f.raw)
+		}
+		sse.close()
+	}
+}
+
+// The answer to who removes waits for a write to who is removed, and such a
+// write does not wait for its client.
+func TestRemovalDuringWrite(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann", "bob")
+	bob := w.connect("bob")
+	bob.subscribe(stream, "")
+	c := w.server.all()[0]
+	c.wire.mu.Lock()
+	w.say("ann", stream, "on its way")
+	w.until("the pump writes", func() bool { return c.pumping.Load() != 0 })
+	ann := w.connect("ann")
+	answer := make(chan frame, 1)
+	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
+	go func() { answer <- ann.next() }()
+	if _, err := bob.read(); err == nil {
+		t.Error("a frame came through a locked wire")
+	}
+	select {
+	case f := <-answer:
+		t.Errorf("answered during the write: %s", f.raw)
+	default:
+	}
+	c.wire.mu.Unlock()
+	if f := <-answer; f.Op != "ack" {
+		t.Errorf("got %s", f.raw)
+	}
+}
+
+// The same where the client of SSE takes nothing.
+func TestRemovalOfSlowSSE(t *testing.T) {
+	w := newWorld(t)
+	w.tap.buffer.Store(4 << 10)
+	stream := w.thread("ann", "bob")
+	e := w.trySSE("bob", "?cursor=start&stream="+string(stream), "")
+	w.until("it follows", func() bool { return w.hub.Stats().Subscriptions == 1 })
+	for range 1500 { // more than all buffers between hold
+		w.say("ann", stream, strings.Repeat("x", 3900))
+	}
+	ann := w.connect("ann")
+	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
+	ann.want("ack")
+	w.ended("sse stalled")
+	e.close()
+}
+
+// until reads up to a frame of this op.
+func (s *socket) until(op string) []frame {
+	s.t.Helper()
+	var all []frame
+	for {
+		f := s.next()
+		all = append(all, f)
+		if f.Op == op {
+			return all
+		}
+	}
+}
+
+func checkRemoved(t *testing.T, frames []frame, stream gotong.Stream, limit uint64) {
+	t.Helper()
+	for _, f := range frames {
+		if f.Op == "events" && f.Stream == stream && f.To >= limit {
+			t.Errorf("at or beyond the removal (%d): %s", limit, f.raw)
+		}
+	}
+}
+
+// rows is the whole log of a stream.
+func (w *world) rows(stream gotong.Stream) []store.Event {
+	w.t.Helper()
+	var rows []store.Event
+	for {
+		snap, err := w.store.Load(context.Background(), store.Need{
+			Events: []store.EventRange{{Stream: stream, From: uint64(len(rows)), To: 1 << 40}},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(snap.Events[0]) == 0 {
+			return rows
+		}
+		rows = append(rows, snap.Events[0]...)
+	}
+}
+
+// seqAt is the first seq of a stream at or beyond a removal in another one of
+// its partition.
+func (w *world) seqAt(governing, stream gotong.Stream, r receipt) uint64 {
+	w.t.Helper()
+	removed := w.rows(governing)[r.Seq[0]-1]
+	rows := w.rows(stream)
+	for i := range rows {
+		if rows[i].Position >= removed.Position {
+			return rows[i].Seq
+		}
+	}
+	return uint64(len(rows)) + 1
+}
+
+// homeThread is a thread that borrows the members of a group.
+func (w *world) homeThread(owner string, others ...string) (home, stream gotong.Stream) {
+	w.t.Helper()
+	home = group.StreamOf(owner, fmt.Sprint("g", w.n.Add(1)))
+	w.do(owner, home, group.CmdCreate, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	for _, id := range others {
+		w.do(owner, home, group.CmdAdd, group.Add{UserID: id})
+	}
+	stream = thread.StreamOf(owner, fmt.Sprint("t", w.n.Add(1)))
+	w.do(owner, stream, thread.CmdCreate, thread.Create{ScopeID: home.ID(), Privacy: thread.Private, Members: thread.Home})
+	return home, stream
+}
