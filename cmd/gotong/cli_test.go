@@ -94,8 +94,9 @@ func TestConfigPrint(t *testing.T) {
 	}
 	j := command(t, env, "config", "print", "--json")
 	var list []struct {
-		Key, From string
-		Value     any
+		Key   string `json:"key"`
+		From  string `json:"from"`
+		Value any    `json:"value"`
 	}
 	if err := json.Unmarshal([]byte(j.out), &list); err != nil || len(list) < 20 {
 		t.Fatalf("%+v, %v", j, err)

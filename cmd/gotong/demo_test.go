@@ -43,12 +43,15 @@ func (p *process) interrupt() int {
 
 func (p *process) wait() int {
 	p.t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- p.cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = p.cmd.Wait() // the exit code says it
+	}()
 	late := time.NewTimer(30 * time.Second)
 	defer late.Stop()
 	select {
-	case <-done: // the exit code says it
+	case <-done:
 		return p.cmd.ProcessState.ExitCode()
 	case <-late.C:
 		p.t.Fatalf("does not end:\n%s\n%s", p.out.String(), p.errs.String())
@@ -152,7 +155,7 @@ func TestDemoAdapts(t *testing.T) {
 	std, out, _ := pipes(nil)
 	busy := interruptible(t, "demo", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")
 	text := busy.out.await(t, "invitation", func(s string) bool { return strings.Contains(s, "Ctrl-C ends it.\n") })
-	taken := strings.TrimPrefix(strings.TrimSuffix(strings.Fields(text[strings.Index(text, "http://"):])[0], "/docs"), "http://")
+	taken := regexp.MustCompile(`http://(\S+)/docs`).FindStringSubmatch(text)[1]
 	c := demoCmd{}
 	c.Addr, c.AdminAddr, c.LogLevel = taken, "127.0.0.1:0", "debug"
 	temporary, err := c.adapt(map[string]bool{"log-level": true}, std)

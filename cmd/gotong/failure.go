@@ -72,14 +72,14 @@ func explainEnded(f *failure, ended *client.Ended) {
 }
 
 func explainProblem(f *failure, p *client.Problem) {
-	text := p.Err.Detail
+	text := []string{p.Err.Detail}
 	for _, field := range p.Err.Fields {
-		text += "\n  " + field.Field + " " + field.Detail
+		text = append(text, field.Field+" "+field.Detail)
 	}
 	if p.Status >= 500 && p.TraceID != "" {
-		text += "\n  To ask for help, quote trace " + p.TraceID + "."
+		text = append(text, "To ask for help, quote trace "+p.TraceID+".")
 	}
-	f.err = errors.New(text)
+	f.err = errors.New(strings.Join(text, "\n  "))
 	switch p.Err.Code {
 	case gotong.CodeUnauthorized:
 		f.hint = newToken
@@ -92,5 +92,6 @@ func explainProblem(f *failure, p *client.Problem) {
 		if p.RetryAfter > 0 {
 			f.hint = "again in " + p.RetryAfter.String()
 		}
+	default: // the sentence says it
 	}
 }

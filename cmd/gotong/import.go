@@ -58,7 +58,7 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	if c.Thread == "" && c.Scope == "" {
 		return misuse("--scope rt05, or --thread with the id of a thread of yours", "where to is not said")
 	}
-	remote, err := c.login.client(ctx)
+	remote, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -128,8 +128,10 @@ func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries [
 func plan(thread string, entries []importer.Entry) ([]importer.Step, importer.Summary) {
 	p := importer.NewPlan(thread)
 	var steps []importer.Step
-	for s := range p.Steps(every(entries)) { // entries that were read have no errors
-		steps = append(steps, s)
+	for s, err := range p.Steps(every(entries)) {
+		if err == nil { // always: these entries were read already
+			steps = append(steps, s)
+		}
 	}
 	return steps, p.Summary()
 }

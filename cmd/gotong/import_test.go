@@ -93,11 +93,11 @@ func TestImportUnderALimit(t *testing.T) {
 	var got, want []string
 	for line := range strings.Lines(tailText(t, url, token, report.Thread, sampleEnd, "--json")) {
 		var e struct {
-			Type string
+			Type string `json:"type"`
 			Data struct {
 				Body   string `json:"body"`
 				UserID string `json:"user_id"`
-			}
+			} `json:"data"`
 		}
 		if err := json.Unmarshal([]byte(line), &e); err != nil {
 			t.Fatal(err)

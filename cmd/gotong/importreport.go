@@ -42,7 +42,8 @@ func (r importReport) text() string {
 		return b.String()
 	}
 	w := r.Written
-	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), w.Present+w.Moved+w.Void, elsewhen(w.Moved), r.Seconds)
+	known := w.Present + w.Moved + w.Void
+	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), known, elsewhen(w.Moved), r.Seconds)
 	if w.Done < read.Steps {
 		say("  %d of %d commands have an answer; the rest was not done", w.Done, read.Steps)
 	}

@@ -30,7 +30,7 @@ func (s server) client(ctx context.Context, token client.TokenSource) (*client.C
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+"/version", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+"/version", http.NoBody)
 	if err != nil {
 		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
 	}

@@ -43,7 +43,7 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	remote, err := c.login.client(ctx)
+	remote, err := c.client(ctx)
 	if err != nil {
 		return err
 	}
@@ -63,8 +63,9 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	if err := conn.Subscribe(stream, from); err != nil {
 		return err
 	}
-	if err = conn.Run(ctx); ctx.Err() != nil {
-		return nil // Ctrl-C is how one leaves
+	err = conn.Run(ctx)
+	if ctx.Err() != nil {
+		err = nil // Ctrl-C is how one leaves
 	}
 	return err
 }

@@ -14,14 +14,14 @@ import (
 )
 
 func isTerminal(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios) //nolint:gosec // a descriptor fits
+	_, err := unix.IoctlGetTermios(int(f.Fd()), getTermios)
 	return err == nil
 }
 
 // askSecret reads a line that is not shown while it is typed. An interrupt
 // puts the terminal back as it was before it ends the program.
 func askSecret(in *os.File, prompt io.Writer, text string) (string, error) {
-	fd := int(in.Fd()) //nolint:gosec // a descriptor fits
+	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)
 	if err != nil {
 		return "", fmt.Errorf("ask for the password: %w", err)

@@ -33,6 +33,8 @@ func build() app.Build {
 	return b
 }
 
+const platform = runtime.GOOS + "/" + runtime.GOARCH
+
 type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
@@ -45,9 +47,9 @@ func (c *versionCmd) Run(std *stdio) error {
 	b := build()
 	if c.JSON {
 		return json.NewEncoder(std.out).Encode(map[string]string{
-			"version": b.Version, "commit": b.Commit, "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH,
+			"version": b.Version, "commit": b.Commit, "go": runtime.Version(), "platform": platform,
 		})
 	}
-	_, err := fmt.Fprintf(std.out, "gotong %s, commit %s, %s, %s/%s\n", b.Version, b.Commit, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, err := fmt.Fprintf(std.out, "gotong %s, commit %s, %s, %s\n", b.Version, b.Commit, runtime.Version(), platform)
 	return err
 }

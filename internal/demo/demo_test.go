@@ -117,7 +117,7 @@ func TestTalk(t *testing.T) {
 		t.Fatal(err)
 	}
 	guest := as(t, url, n.Guest.Auth)
-	hear := &listener{t: t, ctx: ctx, guest: guest, n: n}
+	hear := &listener{t: t, guest: guest, n: n}
 	follow := guest.NewConn(client.ConnOptions{Handle: hear.event, OnSignal: hear.signal})
 	for _, s := range []gotong.Stream{n.Public.Stream(), n.Private.Stream()} {
 		if err := follow.Subscribe(s, client.Now); err != nil {
@@ -149,7 +149,6 @@ func hurried(ctx context.Context, d time.Duration) bool {
 // listener is what the guest hears.
 type listener struct {
 	t        *testing.T
-	ctx      context.Context
 	guest    *client.Client
 	n        *demo.Neighbourhood
 	question gotong.EventID
@@ -162,7 +161,7 @@ func (l *listener) signal(s client.Signal) {
 	if s.Type != "typing" || s.Actor.Name != demo.Host || !l.question.IsZero() {
 		return
 	}
-	m, err := l.guest.Send(l.ctx, l.n.Public.ThreadID, client.NewMessage{Body: "Halo, saya baru di sini"})
+	m, err := l.guest.Send(l.t.Context(), l.n.Public.ThreadID, client.NewMessage{Body: "Halo, saya baru di sini"})
 	if err != nil {
 		l.t.Error(err)
 	}

@@ -58,7 +58,8 @@ var scenes = []scene{
 		{who: rudi, edit: "lapangan", text: "Siap Bu, petunjuknya sudah saya tempel di lapangan."},
 	}},
 	{public, []line{
-		{who: sari, key: "sehat", text: "Rekap posko: {pasien} orang hari ini, paling banyak gatal dan batuk. Tidak ada yang berat, alhamdulillah."},
+		{who: sari, key: "sehat", text: "Rekap posko: {pasien} orang hari ini, paling banyak gatal dan batuk. Tidak ada yang " +
+			"berat, alhamdulillah."},
 		{who: endah, react: "sehat", text: "❤️"},
 		{who: joko, reply: "sehat", text: "Terima kasih Mbak Sari. Oralit dan sabun masih cukup?"},
 		{who: sari, text: "Sabun tinggal sedikit. Kalau ada yang ke kota, titip dua dus."},
@@ -72,15 +73,16 @@ var scenes = []scene{
 		{who: wati, text: "Kopi sama singkong rebus di pos ronda ya, jangan lupa istirahat."},
 	}},
 	{public, []line{
-		{who: wati, key: "dokumen", text: "Yang ijazah atau kartu keluarganya basah, jangan dijemur di bawah matahari. Dibuka pelan-pelan, diselipi tisu."},
+		{who: wati, key: "dokumen", text: "Yang ijazah atau kartu keluarganya basah, jangan dijemur di bawah matahari. Dibuka " +
+			"pelan-pelan, diselipi tisu."},
 		{who: endah, reply: "dokumen", text: "Kalau rusak, kelurahan buka layanan ganti KK dan akta sampai Jumat, gratis."},
 		{who: sari, react: "dokumen", text: "🙏"},
 		{who: joko, text: "Surat pengantarnya bisa minta saya, malam juga boleh."},
 	}},
 	{private, []line{
-		{who: endah, key: "kas", text: "Kas masuk lagi Rp{kas}.000 dari warga perantauan. Keluar untuk solar 20 liter."},
+		{who: endah, key: "kas", text: "Kas masuk lagi Rp{kas}.000 dari warga perantauan. Keluar untuk solar dua jeriken."},
 		{who: joko, reply: "kas", text: "Alhamdulillah. Tolong dicatat namanya, biar kita sebut di balai."},
-		{who: wati, text: "Beras masih 3 karung, minyak perlu 5 liter."},
+		{who: wati, text: "Beras masih 3 karung, minyak perlu lima botol."},
 		{who: endah, text: "Minyak saya belikan sekalian ke pasar."},
 	}},
 	{private, []line{
@@ -92,7 +94,8 @@ var scenes = []scene{
 	{private, []line{
 		{who: joko, key: "data", text: "Kelurahan minta data rumah rusak. Sementara: ringan 21, sedang {sedang}, berat 2."},
 		{who: sari, reply: "data", text: "Yang sedang tambah satu, Pak: dapurnya Bu Tini roboh."},
-		{who: joko, edit: "data", text: "Kelurahan minta data rumah rusak. Sementara: ringan 21, sedang {sedang} ditambah dapurnya Bu Tini, berat 2."},
+		{who: joko, edit: "data", text: "Kelurahan minta data rumah rusak. Sementara: ringan 21, sedang {sedang} ditambah " +
+			"dapurnya Bu Tini, berat 2."},
 		{who: endah, text: "Fotonya saya kumpulkan malam ini."},
 	}},
 }

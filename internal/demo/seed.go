@@ -142,7 +142,8 @@ func (n *Neighbourhood) found(ctx context.Context) error {
 func (n *Neighbourhood) gather(ctx context.Context) error {
 	for _, who := range cast[1:] {
 		p := n.people[who]
-		if _, err := n.people[joko].client.AddGroupMember(ctx, n.Group.GroupID, p.auth.UserID, "", n.once("member "+string(who))); err != nil {
+		_, err := n.people[joko].client.AddGroupMember(ctx, n.Group.GroupID, p.auth.UserID, "", n.once("member "+string(who)))
+		if err != nil {
 			return fmt.Errorf("%s in the group: %w", who, err)
 		}
 		if _, err := p.client.JoinThread(ctx, n.Public.ThreadID, n.once("join "+string(who))); err != nil {

@@ -141,8 +141,7 @@ func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 
 // sentence is what the server said to it.
 func sentence(err error) string {
-	var known *gotong.Error
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[*gotong.Error](err); ok {
 		return known.Detail
 	}
 	return err.Error()
