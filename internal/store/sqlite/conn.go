@@ -170,7 +170,11 @@ func storage(err error) error {
 	if err == nil {
 		return nil
 	}
-	switch code := sqlite.ErrCode(err); code.ToPrimary() {
+	code := sqlite.ErrCode(err)
+	if code == sqlite.ResultIOErrSHMSize { // no room for the index of the WAL, which is never synced
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	switch code.ToPrimary() {
 	case sqlite.ResultFull:
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultCantOpen,

@@ -138,6 +138,13 @@ func (m *Maker) build(d Draft) store.Commit {
 	return Build(m.Epoch, d)
 }
 
+// Took moves a stream's head past a commit that [Maker.Peek] made.
+func (m *Maker) Took(c store.Commit) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.heads[c.Request.Stream] = c.Head()
+}
+
 // Head is the stream's head after what was made so far.
 func (m *Maker) Head(s gotong.Stream) gotong.Head {
 	m.mu.Lock()
