@@ -1,0 +1,231 @@
+package realtime
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/api"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+// TestEveryMessage makes every message of the document, every command and every
+// event of it happen once, and has each checked.
+func TestEveryMessage(t *testing.T) {
+	c := theContract()
+	c.mu.Lock()
+	before := c.seen
+	c.seen = map[string]int{}
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for name, n := range before {
+			c.seen[name] += n
+		}
+	}()
+	w := newWorld(t)
+	ann, bob := w.dial(""), w.connect("bob")
+	ann.send("op", "auth", "token", "t-ann")
+	ann.want("welcome")
+	made := everyGroupCommand(t, w, ann, bob)
+	everyThreadCommand(t, w, ann, bob)
+	everyUserEvent(t, w)
+	w.poll("ann", "?wait=0&cursor=start&stream="+string(made))
+	ann.send("op", "ping", "id", "p")
+	ann.want("pong")
+	bob.send("op", "unsubscribe", "id", "u", "stream", w.thread("bob"))
+	bob.problem("u", gotong.CodeConflict)
+	resync(t)
+	done := make(chan struct{})
+	go func() { defer close(done); _ = w.hub.Drain(context.Background()) }()
+	ann.want("going_away")
+	<-done
+	if missing := c.missing(); len(missing) > 0 {
+		t.Errorf("never seen: %v", missing)
+	}
+}
+
+// order runs a command and takes its answer and, where the sender follows the
+// stream, its events.
+func order(s *socket, stream gotong.Stream, typ string, data any) receipt {
+	s.t.Helper()
+	s.n++
+	id := fmt.Sprint("o", s.n)
+	s.command(id, stream, typ, data)
+	for {
+		f := s.next()
+		if f.Op == "error" {
+			s.t.Fatalf("%s: %s", typ, f.raw)
+		}
+		if f.Op == "ack" && f.ID == id {
+			return f.Receipt
+		}
+	}
+}
+
+func everyGroupCommand(t *testing.T, w *world, ann, bob *socket) gotong.Stream {
+	t.Helper()
+	g := order(ann, group.Name, group.CmdCreate, object{"name": "RT 05", "description": "Warga", "entity_type": "kelompok", "join_policy": "terbuka"}).Stream
+	watch := w.sse("ann", "?cursor=start&stream="+string(g), "")
+	order(ann, g, group.CmdUpdate, object{"name": "RT 05 baru"})
+	order(bob, g, group.CmdJoin, object{})
+	order(bob, g, group.CmdLeave, object{})
+	order(ann, g, group.CmdAdd, object{"user_id": "bob"})
+	order(ann, g, group.CmdRole, object{"user_id": "bob", "role": "moderator"})
+	last := order(ann, g, group.CmdRemove, object{"user_id": "bob"})
+	for f := watch.want("subscribed").frame; f.To < last.Seq[1]; f = watch.want("events").frame {
+	}
+	watch.close()
+	return g
+}
+
+func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
+	t.Helper()
+	s := order(ann, thread.Name, thread.CmdCreate, object{"scope_id": "rt05", "privacy_level": "public", "history": "all"}).Stream
+	w.sse("ann", "?stream="+string(s), "").want("subscribed")
+	watch := w.sse("ann", "?cursor=start&stream="+string(s), "")
+	watch.want("subscribed")
+	order(bob, s, thread.CmdJoin, object{})
+	bob.subscribe(s, "start")
+	post := order(bob, s, thread.CmdPost, object{"body": "Halo"})
+	order(ann, s, thread.CmdReact, object{"message_id": post.EventIDs[0], "emoji": "👍", "on": true})
+	order(bob, s, thread.CmdEdit, object{"message_id": post.EventIDs[0], "revision": 0, "body": "Halo semua"})
+	order(bob, s, thread.CmdDelete, object{"message_id": post.EventIDs[0], "revision": 1})
+	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": time.Now().Add(time.Hour).UnixMilli()})
+	order(ann, s, thread.CmdHistory, object{"policy": "from_join"})
+	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
+	bob.send("op", "signal", "stream", s, "type", "typing")
+	for watch.next().Op != "signal" {
+	}
+	bob.send("op", "unsubscribe", "id", "u", "stream", s)
+	bob.until("unsubscribed")
+	order(bob, s, thread.CmdLeave, object{})
+	order(ann, s, thread.CmdAdd, object{"user_id": "bob"})
+	bob.subscribe(s, "")
+	last := order(ann, s, thread.CmdRemove, object{"user_id": "bob"})
+	bob.until("access_revoked")
+	for f := watch.want("events").frame; f.To < last.Seq[1]; f = watch.want("events").frame {
+	}
+	// The page of a new reader tells of it as it is now.
+	again := w.sse("ann", "?cursor=start&stream="+string(s), "")
+	again.want("subscribed")
+	if f := again.want("events"); strings.Contains(f.raw, "Halo") || !strings.Contains(f.raw, `"deleted_at_ms"`) {
+		t.Errorf("got %s", f.raw)
+	}
+}
+
+func everyUserEvent(t *testing.T, w *world) {
+	t.Helper()
+	s := user.StreamOf("anonymous", "r")
+	system := gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
+	run := func(typ string, data any) {
+		t.Helper()
+		_, err := w.engine.Execute(context.Background(), gotong.Command{
+			Stream: s, Type: typ, Data: data, Actor: system, RequestID: fmt.Sprint("u", w.n.Add(1)), CorrelationID: "c",
+		})
+		if err != nil {
+			t.Fatal(typ, err)
+		}
+	}
+	run(user.CmdRegister, user.Register{Email: "ann@example.org", Username: "ann", CommunityID: "rt05"})
+	run(user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
+	run(user.CmdDisable, user.Disable{Reason: "spam"})
+	run(user.CmdEnable, user.Enable{})
+	a := w.poll(s.ID(), "?wait=0&cursor=start&stream="+string(s))
+	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4}) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// resync shows a reader who is behind a log that is shorter than its cursor.
+func resync(t *testing.T) {
+	t.Helper()
+	w := newWorld(t, func(s *setting) { s.limits.RingFrames = 1 })
+	s := w.thread("ann", "bob")
+	w.say("ann", s, "three")
+	bob := w.connect("bob")
+	bob.subscribe(s, "")
+	c := w.server.all()[0]
+	c.wire.mu.Lock()
+	w.say("ann", s, "four")
+	w.until("the pump writes", func() bool { return c.pumping.Load() != 0 })
+	for range 5 {
+		w.say("ann", s, "more")
+	}
+	back := func(snap *store.Snapshot) {
+		if head, ok := snap.Heads[s]; ok {
+			head.Seq = 1
+			snap.Heads[s] = head
+			snap.Events = make([][]store.Event, len(snap.Events))
+		}
+	}
+	w.source.load.Store(&back)
+	c.wire.mu.Unlock()
+	if f := bob.skip("events", "resync_required"); f.Stream != s || f.Reason != "log_behind" {
+		t.Errorf("got %s", f.raw)
+	}
+	bob.send("op", "ping")
+	bob.want("pong")
+}
+
+// The contract's checks can fail.
+func TestContractFails(t *testing.T) {
+	c := theContract()
+	for _, tc := range []struct {
+		d    direction
+		text string
+	}{
+		{fromServer, `{"op":"pong","more":1}`},
+		{fromServer, `{"op":"welcome"}`},
+		{fromServer, `{"op":"subscribe","stream":"thread/1"}`},
+		{fromClient, `{"op":"subscribe","stream":"thread"}`},
+		{fromClient, `{"op":"subscribe","stream":"thread/1","cursor":"41"}`},
+		{fromClient, `{"op":"signal","stream":"thread/1","type":"presence"}`},
+		{fromClient, `{"op":"command","request_id":"r","stream":"thread/1","type":"message.post","data":{"body":"x","more":1}}`},
+		{fromClient, `{"op":"command","request_id":"r","stream":"thread/1","type":"thread.create","data":{"scope_id":"x","privacy_level":"public"}}`},
+		{fromClient, `{"op":"command","request_id":"r","stream":"group/1","type":"message.post","data":{"body":"x"}}`},
+		{fromServer, `{"op":"events","stream":"thread/1","from":0,"to":1,"events":[{"seq":1}]}`},
+		{fromServer, `{"op":"events","stream":"group/1","from":0,"to":1,"events":[{"seq":1,"id":"01a2089f-c896-7c9b-a859-177395d3e02f","type":"message.posted","at":"2026-11-23T13:36:59.030788Z","actor":{"user_id":"a","role":"user"},"data":{"n":1,"body":"0"},"request_id":"r","correlation_id":"c","chain":"eafc798c54d9728169fee7d35520851ed742b75ba64170599e11d19067b39830"}]}`},
+	} {
+		var frame map[string]any
+		if err := json.Unmarshal([]byte(tc.text), &frame); err != nil {
+			t.Fatal(err)
+		}
+		for _, often := range []int{0, 1000} {
+			fresh := &contract{schemas: c.schemas, parts: c.parts, poll: c.poll, seen: map[string]int{}, mu: sync.Mutex{}}
+			op := frame["op"].(string)
+			fresh.seen[op] = often
+			if fresh.validate(tc.d, op, frame) == nil {
+				t.Errorf("taken: %s", tc.text)
+			}
+		}
+	}
+}
+
+func TestDocumentIsServed(t *testing.T) {
+	w := newWorld(t)
+	edge := httpapi.New(httpapi.Options{
+		Auth: w.door, Now: w.now, Log: w.server.opts.Log, Mounts: map[string]http.Handler{"GET /asyncapi.json": Document()},
+	})
+	rec := httptest.NewRecorder()
+	edge.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/asyncapi.json", http.NoBody))
+	answer := rec.Result()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil || string(b) != string(api.AsyncAPI) || !strings.HasPrefix(answer.Header.Get("Content-Type"), "application/vnd.aai.asyncapi+json") {
+		t.Errorf("got %d %v %.100s", answer.StatusCode, answer.Header, b)
+	}
+}
