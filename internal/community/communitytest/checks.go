@@ -164,6 +164,20 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 	}
 }
 
+// checkAmends: delivery trusts a kind that says an event amends nothing, and
+// would go on showing the old text.
+func (w *World) checkAmends(kind gotong.Kind, e gotong.Event, changes []gotong.Change) {
+	w.t.Helper()
+	if kind.Amends == nil || kind.Amends(e) {
+		return
+	}
+	for _, c := range changes {
+		if c.Key.Collection == kind.Overlays {
+			w.t.Fatalf("%s changes the overlay %s, which Amends denies", e.Type, c.Key.Name)
+		}
+	}
+}
+
 // view is what one reader may see of one stream, and what governs it.
 type view struct {
 	grant     gotong.Grant

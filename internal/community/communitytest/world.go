@@ -190,7 +190,9 @@ func (w *World) commit(
 		e := w.stamp(cmd, f, head)
 		r := w.encode(kind, f, e)
 		r.position = position
-		changes = append(changes, w.project(kind, loaded, e, r)...)
+		made := w.project(kind, loaded, e, r)
+		w.checkAmends(kind, e, made)
+		changes = append(changes, made...)
 		head = gotong.Head{Seq: e.Seq, At: e.At, Count: e.Count, Home: home}
 		loaded.state.Head = head
 		events = append(events, e)

@@ -26,6 +26,7 @@ func Kind() gotong.Kind {
 		Affects:     affects,
 		Overlays:    Overlays,
 		Overlay:     overlay,
+		Amends:      amends,
 	}
 }
 

@@ -89,3 +89,8 @@ func overlay(e gotong.Event, doc any) gotong.Event {
 	e.Data = posted
 	return e
 }
+
+// amends: only what is done to a message changes how it is shown.
+func amends(e gotong.Event) bool {
+	return e.Type == EvEdited || e.Type == EvDeleted || e.Type == EvReacted
+}
