@@ -20,7 +20,7 @@ import (
 func running(f *fixture, opts client.ConnOptions, run func(conn *client.Conn)) error {
 	f.t.Helper()
 	conn := f.client.NewConn(opts)
-	ctx, cancel := context.WithCancel(f.t.Context())
+	ctx, cancel := context.WithTimeout(f.t.Context(), 24*time.Hour) // of virtual time
 	done := make(chan error, 1)
 	go func() { done <- conn.Run(ctx) }()
 	run(conn)
@@ -208,7 +208,7 @@ func TestCommandsSentBeforeAFatalFrameAreNotRepeated(t *testing.T) {
 		t := f.t
 		f.append(streamA, 1)
 		f.faults.closeCode, f.faults.closeWith = 1, 1009
-		f.faults.busy = 1 // no answer that counts
+		f.faults.deaf = true
 		conn := f.client.NewConn(client.ConnOptions{})
 		if err := conn.Subscribe(streamA, client.Start); err != nil {
 			t.Fatal(err)
@@ -217,7 +217,7 @@ func TestCommandsSentBeforeAFatalFrameAreNotRepeated(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		done := make(chan error, 1)
 		go func() { done <- conn.Run(ctx) }()
 		_, err = k.Wait(t.Context())

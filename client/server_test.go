@@ -57,9 +57,10 @@ type faults struct {
 	closeCode  int // a close code other than those below after a frame
 	closeWith  websocket.StatusCode
 	closeText  string
-	loseAck    int // a command commits and its ack is lost with the connection
-	perSecond  int // commands beyond so many in a second are answered with 429
-	busy       int // a command is answered with 503
+	loseAck    int  // a command commits and its ack is lost with the connection
+	deaf       bool // commands get no answer
+	perSecond  int  // commands beyond so many in a second are answered with 429
+	busy       int  // a command is answered with 503
 	silentWS   bool
 	commandErr map[string]int // status by request id
 }
@@ -297,9 +298,9 @@ func (s *server) serveSSE(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// pump writes frames of subscriptions until a write fails, ctx ends, or a
-// fault ends it.
-func (s *server) pump(ctx context.Context, list func() []*position, write func(string) bool, idle func() bool) {
+// pump writes frames of subscriptions until ctx ends (false), or a write fails
+// or a fault ends the connection (true).
+func (s *server) pump(ctx context.Context, list func() []*position, write func(string) bool, idle func() bool) bool {
 	beat := time.NewTicker(20 * time.Second)
 	defer beat.Stop()
 	for {
@@ -316,11 +317,11 @@ func (s *server) pump(ctx context.Context, list func() []*position, write func(s
 				p.id = "ended"
 			}
 			if wrote = true; !write(frame) {
-				return
+				return true
 			}
 			if s.chance(s.faults.away) {
 				write(fmt.Sprintf(`{"op":"going_away","retry_after_ms":%d}`, s.faults.awayMS))
-				return
+				return true
 			}
 		}
 		if wrote {
@@ -329,10 +330,10 @@ func (s *server) pump(ctx context.Context, list func() []*position, write func(s
 		select {
 		case <-wait:
 		case <-ctx.Done():
-			return
+			return false
 		case <-beat.C:
 			if !idle() {
-				return
+				return true
 			}
 		}
 	}

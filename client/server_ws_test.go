@@ -87,15 +87,12 @@ func (p *wsPeer) pump() {
 			case <-inner.Done():
 			}
 		}()
-		cut := false
-		p.s.pump(inner, p.positions, func(f string) bool {
-			cut = !p.write(f) || p.closeNow()
-			return !cut
+		over := p.s.pump(inner, p.positions, func(f string) bool {
+			return p.write(f) && !p.closeNow()
 		}, func() bool { return true })
-		poked := inner.Err() != nil
 		cancel()
 		<-ended
-		if cut || !poked {
+		if over {
 			return
 		}
 	}
@@ -181,6 +178,9 @@ func (p *wsPeer) limited() bool {
 // command commits once per request id, and tells of a repetition that is not
 // the same bytes.
 func (p *wsPeer) command(f clientFrame) {
+	if p.s.faults.deaf {
+		return
+	}
 	if p.s.chance(p.s.faults.busy) {
 		p.write(fmt.Sprintf(`{"op":"error","id":%q,"problem":%s}`, f.ID, problemJSON(503, gotong.NewError(gotong.CodeBusy, "Later."))))
 		return

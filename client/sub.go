@@ -90,7 +90,7 @@ func (c *Conn) end(s *sub, e *Ended) {
 	s.id = "" // the server has ended it already
 	c.drop(s)
 	wake(c.change)
-	c.client.opts.Log.Info("a stream has ended", "stream", string(s.stream), "reason", e.Reason)
+	c.client.opts.Log.Info("a stream has ended", "stream", string(s.stream), "error", e)
 	c.inbox.push(item{sub: s, ended: e})
 }
 
