@@ -26,7 +26,7 @@ func (c *conn) handle(b []byte) {
 	case session == nil && (err != nil || f.Op != "auth"):
 		c.close(CloseUnauthorized, "the first frame must be auth")
 	case err != nil:
-		session.Put(errorFrame(f.ID, err, 0))
+		c.put(session, errorFrame(f.ID, err, 0))
 		if c.bad++; c.bad >= maxBad {
 			c.close(closeBadFrames, "too many frames that cannot be understood")
 		}
@@ -34,7 +34,7 @@ func (c *conn) handle(b []byte) {
 		c.auth(f.Token)
 	default:
 		if err := c.dispatch(session, f); err != nil {
-			session.Put(errorFrame(f.ID, err, 0))
+			c.put(session, errorFrame(f.ID, err, 0))
 		}
 	}
 }
@@ -44,7 +44,7 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	case "unsubscribe":
 		return unsubscribe(session, f)
 	case "ping":
-		session.Put(pongFrame(f.ID))
+		c.put(session, pongFrame(f.ID))
 		return nil
 	}
 	// The others cost the store or other clients something.
@@ -72,7 +72,7 @@ func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 	}
 	if f.Op != "signal" {
 		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down.")
-		session.Put(errorFrame(f.ID, err, wait))
+		c.put(session, errorFrame(f.ID, err, wait))
 	}
 }
 

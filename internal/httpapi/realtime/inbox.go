@@ -104,7 +104,7 @@ func (c *conn) submitted() {
 // answer puts the answer to such a command. Where the session is over it goes
 // nowhere: the client asks again with the same request id.
 func (c *conn) answer(session *live.Session, f live.Frame) {
-	session.Put(f)
+	c.put(session, f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inflight--

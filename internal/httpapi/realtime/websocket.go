@@ -50,7 +50,8 @@ type conn struct {
 	since     atomic.Int64 // when the client was last heard of
 	pinged    atomic.Int64
 	closing   atomic.Bool  // nothing more is taken, handled or written; set under mu
-	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again
+	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or held back
+	pace      pace
 
 	bad, refused int            // touched by the worker alone
 	asked        gotong.Instant // when the hub's request to close was first seen; by the sweep alone
@@ -96,11 +97,23 @@ func (c *conn) begin(p *httpapi.Principal) {
 	c.wake()
 }
 
-// wake starts the pump unless it is at work already. It never blocks.
+// wake starts the pump, now or soon, unless it is at work already. It never
+// blocks.
 func (c *conn) wake() {
-	if c.pumping.Swap(2) == 0 {
-		go c.pump()
+	if c.pumping.Swap(2) != 0 {
+		return
 	}
+	if wait := c.pace.left(c.server.opts.Now()); wait > 0 {
+		c.pace.start(wait, c.pump)
+		return
+	}
+	go c.pump()
+}
+
+// put queues an answer, which waits for nothing.
+func (c *conn) put(session *live.Session, f live.Frame) {
+	session.Put(f)
+	c.pace.hurry(c.pump)
 }
 
 // batch is what one pump needs while it is at work: kept off its stack, which
@@ -163,6 +176,9 @@ func (c *conn) write(b *batch) error {
 		out = b.bytes
 	}
 	n, err := c.wire.Write(out)
+	if carriesEvents(b.frames) {
+		c.pace.wrote = c.server.opts.Now()
+	}
 	c.server.wrote("ws", b.frames, n)
 	return err
 }
