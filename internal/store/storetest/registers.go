@@ -112,9 +112,10 @@ func registerFind(e *env) {
 	if none := find("e", "z", 0, false); len(none) != 0 {
 		e.Errorf("found %v", none)
 	}
-	for i := range 1010 {
-		e.set(gotong.Key{Collection: others, Owner: "many", Name: fmt.Sprintf("%05d", i)}, 0, "x", 0, true)
-	}
+	together(e, 1010, func(i int) (struct{}, error) {
+		k := gotong.Key{Collection: others, Owner: "many", Name: fmt.Sprintf("%05d", i)}
+		return struct{}{}, e.s.SetRegister(e.ctx, k, 0, []byte("x"), 0)
+	})
 	found, err := e.s.FindRegisters(e.ctx, store.KeyRange{Collection: others, Owner: "many", To: "~", Limit: 5000})
 	e.check(err)
 	equal(e, "bound", len(found), store.MaxRead)
