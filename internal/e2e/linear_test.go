@@ -1,0 +1,235 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/anishathalye/porcupine"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+// The operations of the model.
+const (
+	opPost = iota
+	opAdd
+	opRemove
+	opRead
+)
+
+// wish is what somebody asks of the thread; user is who posts, reads, is added
+// or removed.
+type wish struct {
+	op   int
+	user string
+	text string
+}
+
+// told is what came back: a seq (0 for a no-op), what a reader sees, or that
+// there is nothing here for him.
+type told struct {
+	seq    uint64
+	hidden bool
+	log    string
+}
+
+// The state of the model is the log of the thread, one event a line: "+ann",
+// "-ann", "ann said 17". What a reader sees is the lines from_join lets him.
+
+// active reports whether a user is a member at the end of a log.
+func active(log, user string) bool {
+	return strings.LastIndex(log, "+"+user+"\n") > strings.LastIndex(log, "-"+user+"\n")
+}
+
+// visible is what a user may read of a log under the policy from_join: what
+// was said and done while he was a member, his own coming with it.
+func visible(log, user string) string {
+	var b strings.Builder
+	member := false
+	for i, line := range strings.SplitAfter(strings.TrimSuffix(log, "\n"), "\n") {
+		line = strings.TrimSuffix(line, "\n")
+		if line == "+"+user {
+			member = true
+		} else if line == "-"+user {
+			member = false
+		}
+		if member {
+			fmt.Fprintf(&b, "%d %s\n", i+1, line)
+		}
+	}
+	return b.String()
+}
+
+// step is the model's rule: whether this may be the answer in this state, and
+// the state after it.
+func step(state, input, output any) (bool, any) {
+	log, in, out := state.(string), input.(wish), output.(told)
+	next := uint64(strings.Count(log, "\n")) + 1
+	member := active(log, in.user)
+	write := func(line string) (bool, any) { return out.seq == next && !out.hidden, log + line + "\n" }
+	switch {
+	case in.op == opRead && !member, in.op == opPost && !member:
+		return out.hidden, log
+	case in.op == opRead:
+		return !out.hidden && out.log == visible(log, in.user), log
+	case in.op == opPost:
+		return write(in.user + " said " + in.text)
+	case in.op == opAdd && !member:
+		return write("+" + in.user)
+	case in.op == opRemove && member:
+		return write("-" + in.user)
+	default:
+		return out.seq == 0 && !out.hidden, log
+	}
+}
+
+func modelOf(rule func(state, input, output any) (bool, any)) porcupine.Model {
+	return porcupine.Model{Init: func() any { return "+owner\n" }, Step: rule}
+}
+
+// TestLinearizable runs operations on one thread from several sides and checks
+// that some one order of them explains every answer.
+func TestLinearizable(t *testing.T) {
+	adapters(t, func(t *testing.T, open func(*testing.T) store.Store) {
+		t.Helper()
+		for seed := range uint64(size(4, 2)) {
+			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+				history := runHistory(t, newCore(t, open(t), wrong()), seed)
+				if result := porcupine.CheckOperationsTimeout(modelOf(step), history, time.Minute); result != porcupine.Ok {
+					t.Errorf("the history of %d operations: %s", len(history), result)
+				}
+				if seed == 0 {
+					brokenModels(t, history)
+				}
+			})
+		}
+	})
+}
+
+// brokenModels shows that the check can fail: rules that differ from the
+// product's in one thing do not explain the history.
+func brokenModels(t *testing.T, history []porcupine.Operation) {
+	t.Helper()
+	broken := map[string]func(state, input, output any) (bool, any){
+		"a removed reader goes on reading": func(state, input, output any) (bool, any) {
+			if in, out := input.(wish), output.(told); in.op == opRead && strings.Contains(state.(string), "+"+in.user+"\n") {
+				return !out.hidden, state
+			}
+			return step(state, input, output)
+		},
+		"a reader sees what was before him": func(state, input, output any) (bool, any) {
+			if in, out := input.(wish), output.(told); in.op == opRead && active(state.(string), in.user) {
+				all := visible(strings.ReplaceAll(state.(string), "-"+in.user+"\n", "-nobody\n"), in.user)
+				return out.log == all, state
+			}
+			return step(state, input, output)
+		},
+		"a seq is skipped now and then": func(state, input, output any) (bool, any) {
+			in, out := input.(wish), output.(told)
+			if in.op == opPost && !out.hidden && out.seq%10 == 0 {
+				out.seq++
+			}
+			return step(state, in, out)
+		},
+	}
+	for name, rule := range broken {
+		if result := porcupine.CheckOperationsTimeout(modelOf(rule), history, time.Minute); result != porcupine.Illegal {
+			t.Errorf("a model in which %s: %s", name, result)
+		}
+	}
+}
+
+// runHistory lets several clients at a thread. What they do follows from the
+// seed; how it falls together does not.
+func runHistory(t *testing.T, c *core, seed uint64) []porcupine.Operation {
+	t.Helper()
+	stream := thread.StreamOf("owner", "make")
+	if _, err := c.do(t.Context(), stream, "owner", "make", thread.CmdCreate,
+		thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: thread.FromJoin}); err != nil {
+		t.Fatal(err)
+	}
+	const clients, each = 6, 60
+	began := time.Now()
+	var mu sync.Mutex
+	var history []porcupine.Operation
+	var group sync.WaitGroup
+	for id := range clients {
+		rnd := rand.New(rand.NewPCG(seed, uint64(id)))
+		group.Go(func() {
+			for n := range each {
+				in := wish{op: rnd.IntN(4), user: [...]string{"ann", "bob", "cat"}[rnd.IntN(3)], text: fmt.Sprintf("%d-%d", id, n)}
+				call := time.Since(began)
+				out, err := c.ask(t.Context(), stream, in)
+				op := porcupine.Operation{ClientId: id, Input: in, Call: int64(call), Output: out, Return: int64(time.Since(began))}
+				if err != nil {
+					t.Errorf("%+v: %v", in, err)
+				}
+				mu.Lock()
+				history = append(history, op)
+				mu.Unlock()
+			}
+		})
+	}
+	group.Wait()
+	concurrent := slices.ContainsFunc(history, func(a porcupine.Operation) bool {
+		return slices.ContainsFunc(history, func(b porcupine.Operation) bool {
+			return a.ClientId != b.ClientId && a.Call < b.Return && b.Call < a.Return
+		})
+	})
+	if !concurrent {
+		t.Error("no two operations were at work at once: the test shows nothing")
+	}
+	return history
+}
+
+// ask carries out one operation.
+func (c *core) ask(ctx context.Context, stream gotong.Stream, in wish) (told, error) {
+	id := "do-" + in.text
+	var r gotong.Receipt
+	var err error
+	switch in.op {
+	case opPost:
+		r, err = c.do(ctx, stream, in.user, id, thread.CmdPost, thread.Post{Body: in.text})
+	case opAdd:
+		r, err = c.do(ctx, stream, "owner", id, thread.CmdAdd, thread.Add{UserID: in.user})
+	case opRemove:
+		r, err = c.do(ctx, stream, "owner", id, thread.CmdRemove, thread.Remove{UserID: in.user})
+	default:
+		var page live.Page
+		page, err = c.hub.Read(ctx, gotong.Reader{UserID: in.user, Role: gotong.RoleUser}, live.Query{Stream: stream, Limit: 500})
+		if err == nil {
+			return told{log: rendered(page.Events)}, nil
+		}
+	}
+	if gotong.CodeOf(err) == gotong.CodeNotFound {
+		return told{hidden: true}, nil
+	}
+	return told{seq: r.First}, err
+}
+
+// rendered is what a reader got, in the words of the model.
+func rendered(events []live.Event) string {
+	var b strings.Builder
+	for _, e := range events {
+		fmt.Fprintf(&b, "%d ", e.Seq)
+		switch d := e.Data.(type) {
+		case thread.Added:
+			b.WriteString("+" + d.UserID)
+		case thread.Removed:
+			b.WriteString("-" + d.UserID)
+		case thread.Posted:
+			b.WriteString(e.Actor.UserID + " said " + e.Content.(thread.Text).Body)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
