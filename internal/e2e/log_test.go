@@ -170,3 +170,5 @@ func payloadBody(tb testing.TB, e *store.Event) string {
 	}
 	return c.Body
 }
+
+func unmarshal(text string, into any) error { return json.Unmarshal([]byte(text), into) }
