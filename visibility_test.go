@@ -25,9 +25,9 @@ func TestSees(t *testing.T) {
 			was := at > 1 && in[at-1]
 			switch {
 			case in[at] && !was:
-				access.Visible = append(access.Visible, gotong.Interval{From: uint64(at)}) //nolint:gosec // small
+				access.Visible = append(access.Visible, gotong.Interval{From: uint64(at)})
 			case !in[at] && was:
-				access.Visible[len(access.Visible)-1].To = uint64(at) //nolint:gosec // small
+				access.Visible[len(access.Visible)-1].To = uint64(at)
 			}
 		}
 		access.Visible = rapid.Permutation(access.Visible).Draw(t, "order")
@@ -37,7 +37,7 @@ func TestSees(t *testing.T) {
 			belongs = belongs || string(audience) == "role/"+r
 		}
 		for at := 1; at <= last; at++ {
-			if got, want := access.Sees(uint64(at), audience), readable && belongs && in[at]; got != want { //nolint:gosec // small
+			if got, want := access.Sees(uint64(at), audience), readable && belongs && in[at]; got != want {
 				t.Fatalf("position %d, audience %q: %v, want %v (%+v)", at, audience, got, want, access)
 			}
 		}

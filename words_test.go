@@ -129,7 +129,7 @@ func TestMembership(t *testing.T) {
 	var none gotong.Membership
 	at := func(seq uint64) gotong.Event {
 		return gotong.Event{Seq: seq, At: gotong.Instant(seq * 10), Count: seq / 2}
-	} //nolint:gosec // small
+	}
 	in := none.Join(at(2), "member")
 	out := in.Leave(at(6))
 	back := out.Join(at(9), "admin")

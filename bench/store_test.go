@@ -72,6 +72,7 @@ func (m *meter) batch() {
 
 // run measures n posts and reports them.
 func (m *meter) run(b *testing.B) {
+	b.Helper()
 	b.ResetTimer()
 	n := 0
 	for ; n < b.N; n += m.posts.load.batch {
@@ -131,6 +132,7 @@ func BenchmarkSQLiteRatio(b *testing.B) {
 }
 
 func openStore(b *testing.B, l load) *meter {
+	b.Helper()
 	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"), sqlite.Options{})
 	if err != nil {
 		b.Fatal(err)
@@ -154,6 +156,7 @@ type bare struct {
 }
 
 func openBare(b *testing.B, l load) (*meter, *bare) {
+	b.Helper()
 	path := filepath.Join(b.TempDir(), "bare.db")
 	s, err := sqlite.Open(b.Context(), path, sqlite.Options{})
 	if err != nil {

@@ -18,7 +18,7 @@ const maxSeq = 1<<32 - 1
 const maxStreams = 1<<31 - 1
 
 func eventKey(no int64, seq uint64) int64 {
-	return no<<32 | int64(min(seq, maxSeq)) //nolint:gosec // bounded on this line
+	return no<<32 | int64(min(seq, maxSeq))
 }
 
 // Commit implements [store.Committer]. Once begun it runs to its end, whatever

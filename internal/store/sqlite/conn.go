@@ -80,7 +80,7 @@ func (c *conn) once(sql string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(step(stmt, nil), stmt.Finalize())
+	return errors.Join(step(stmt, nil), stmt.Finalize()) //nolint:misspell // the library's own word
 }
 
 // step runs a bound statement to its end and resets it.
@@ -147,12 +147,12 @@ func bindJSON(stmt *sqlite.Stmt, i int, b []byte) {
 
 // number is n as the database has it; "as far as there is" fits too.
 func number(n uint64) int64 {
-	return int64(min(n, math.MaxInt64)) //nolint:gosec // bounded on this line
+	return int64(min(n, math.MaxInt64))
 }
 
 // unsigned reads a number that was written as one.
 func unsigned(stmt *sqlite.Stmt, col int) uint64 {
-	return uint64(max(stmt.ColumnInt64(col), 0)) //nolint:gosec // bounded on this line
+	return uint64(max(stmt.ColumnInt64(col), 0))
 }
 
 func blob(stmt *sqlite.Stmt, col int) []byte {

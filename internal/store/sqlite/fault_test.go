@@ -124,7 +124,7 @@ func TestSharedSync(t *testing.T) {
 	done := make(chan error, n)
 	for i := range n {
 		go func() {
-			done <- s.SetRegister(t.Context(), gotong.Key{Name: gotong.SeqName(uint64(i))}, 0, []byte("x"), 0) //nolint:gosec // small
+			done <- s.SetRegister(t.Context(), gotong.Key{Name: gotong.SeqName(uint64(i))}, 0, []byte("x"), 0)
 		}()
 	}
 	for len(s.queue.waiting()) < n {

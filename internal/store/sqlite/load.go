@@ -41,7 +41,7 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 		if snap.Positions, err = readPositions(c); err != nil {
 			return err
 		}
-		if err = s.loadRows(c, need, &snap); err != nil {
+		if err := s.loadRows(c, need, &snap); err != nil {
 			return err
 		}
 		for _, r := range need.Ranges {

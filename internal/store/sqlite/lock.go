@@ -10,18 +10,18 @@ import (
 	"syscall"
 )
 
-// ErrInUse: another process has the file open.
+// ErrInUse says that another process has the file open.
 var ErrInUse = errors.New("sqlite: in use")
 
 // lock takes the one right to open the database at path, for the life of the
 // process; the kernel gives it back when the process ends, however it ends.
 // The lock file stays, because removing it would race with the next process.
 func lock(path string) (*os.File, error) {
-	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's own path
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a descriptor fits
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		defer func() { _ = f.Close() }()
 		if !errors.Is(err, syscall.EWOULDBLOCK) {
 			return nil, fmt.Errorf("sqlite: lock %s: %w", f.Name(), err)

@@ -115,7 +115,7 @@ func TestErasedBytes(t *testing.T) {
 			Stream: "thread/a", Events: 1, Body: fmt.Sprint(secret, i, strings.Repeat("x", i*37%900)),
 			Changes: []store.Change{{Key: doc(i), Body: []byte(`{"b":"` + secret + `"}`)}},
 		})
-		erase = append(erase, uint64(i+1)) //nolint:gosec // small
+		erase = append(erase, uint64(i+1))
 	}
 	if !inFiles(t, path, secret) {
 		t.Fatal("the test finds nothing to erase")
@@ -133,7 +133,7 @@ func TestErasedBytes(t *testing.T) {
 func inFiles(t *testing.T, path, text string) bool {
 	t.Helper()
 	for _, suffix := range []string{"", "-wal"} {
-		data, err := os.ReadFile(path + suffix) //nolint:gosec // the test's own
+		data, err := os.ReadFile(path + suffix)
 		check(t, err)
 		if n := bytes.Count(data, []byte(text)); n > 0 {
 			t.Logf("%d times in %s", n, filepath.Base(path+suffix))

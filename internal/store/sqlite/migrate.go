@@ -20,10 +20,12 @@ var embedded embed.FS
 // The ways in which a file's schema can be refused.
 var (
 	// ErrNewerSchema: a newer version of the program has written this file.
-	ErrNewerSchema = errors.New("sqlite: the file has a newer schema than this program knows; start the version that made it, or restore a backup")
+	ErrNewerSchema = errors.New("sqlite: the file has a newer schema than this program knows; " +
+		"start the version that made it, or restore a backup")
 	// ErrChangedMigration: a migration that was applied is not the one this
 	// program has.
-	ErrChangedMigration = errors.New("sqlite: a migration that was applied differs from the one in this program; the schema cannot be trusted")
+	ErrChangedMigration = errors.New("sqlite: a migration that was applied differs from the one in this program; " +
+		"the schema cannot be trusted")
 )
 
 type migration struct {
@@ -98,8 +100,8 @@ func (m migration) apply(c *conn) (err error) {
 		return err
 	}
 	defer end(&err)
-	if err = sqlitex.ExecuteScript(c.db, m.sql, nil); err != nil {
-		return err
+	if err := sqlitex.ExecuteScript(c.db, m.sql, nil); err != nil {
+		return err // which end sees
 	}
 	return c.exec("INSERT INTO migrations VALUES (?, ?, ?, strftime('%Y-%m-%dT%H:%M:%SZ'))", m.number, m.name, m.checksum)
 }

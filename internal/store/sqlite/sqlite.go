@@ -82,7 +82,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(path string, o Options) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator's own path
 		return err
 	}
 	var err error
@@ -119,7 +119,7 @@ func create(path string) error {
 	if err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
+	dir, err := os.Open(filepath.Dir(path)) //nolint:gosec // the operator's own path
 	if err != nil {
 		return errors.Join(err, f.Close())
 	}
@@ -150,7 +150,7 @@ func (s *Store) prepare(c *conn, names []string) error {
 
 // epochOf reads the epoch of this history, or begins one.
 func epochOf(c *conn) (epoch gotong.Epoch, err error) {
-	if err = c.exec("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", string(store.NewEpoch())); err != nil {
+	if err := c.exec("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", string(store.NewEpoch())); err != nil {
 		return "", err
 	}
 	err = c.query("SELECT value FROM meta WHERE name = 'epoch'", func(row *sqlite.Stmt) error {

@@ -11,6 +11,7 @@ import (
 
 // place is an empty directory for a store.
 func place(t *testing.T) storetest.Harness {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "data", "gotong.db")
 	return storetest.Harness{Durable: true, Open: func(o storetest.Options) (store.Store, error) {
 		return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})

@@ -42,8 +42,8 @@ func Build(epoch gotong.Epoch, d Draft) store.Commit {
 		Salt:    random(32), Home: d.Home, Prev: d.Prev,
 		Others: d.Others, Changes: d.Changes, Claims: d.Claims, Erase: d.Erase, At: d.At,
 	}
-	print := sha256.Sum256(append(slices.Clone(c.Salt), d.RequestID...))
-	c.Fingerprint = print[:]
+	fingerprint := sha256.Sum256(append(slices.Clone(c.Salt), d.RequestID...))
+	c.Fingerprint = fingerprint[:]
 	head := d.Prev
 	for i := range d.Events {
 		e := d.event(epoch, head, i)

@@ -84,7 +84,7 @@ func positionsCount(e *env) {
 	p := gotong.PartitionOf(home)
 	for i, stream := range []gotong.Stream{"thread/a", "thread/b", home, "thread/a"} {
 		out := e.next(Draft{Stream: stream, Home: home, Events: i + 1})
-		if out.Record.Position != uint64(i+1) || out.Record.Partition != p { //nolint:gosec // small
+		if out.Record.Position != uint64(i+1) || out.Record.Partition != p {
 			e.Errorf("commit %d: position %d of %d", i, out.Record.Position, out.Record.Partition)
 		}
 	}

@@ -113,7 +113,7 @@ func documentLimits(e *env) {
 	const n = 1100
 	names := make([]string, n)
 	for i := range names {
-		names[i] = gotong.SeqName(uint64(i + 1)) //nolint:gosec // small
+		names[i] = gotong.SeqName(uint64(i + 1))
 	}
 	e.names("list", names...)
 	all := store.KeyRange{Collection: things, Owner: "list", From: gotong.SeqName(1), To: gotong.SeqName(n)}

@@ -126,7 +126,7 @@ func keptExactly(e *env) {
 	} {
 		c := e.m.Next(Draft{Stream: "thread/a", Events: 1, Body: body, Audience: "user/ü", Type: "message.posted"})
 		e.must(c)
-		rows := e.events(store.EventRange{Stream: "thread/a", From: uint64(i), To: uint64(i + 1)}) //nolint:gosec // small
+		rows := e.events(store.EventRange{Stream: "thread/a", From: uint64(i), To: uint64(i + 1)})
 		want := c.Events[0]
 		want.Position = rows[0].Position
 		equal(e, "event", rows[0], want)
@@ -192,7 +192,7 @@ func eraseContent(e *env) {
 		equal(e, "erased event", rows[1], want)
 		equal(e, "in its partition", e.partition(gotong.PartitionOf(stream), 0, 9, 9)[1], want)
 		e.verifyStream(stream)
-		equal(e, "commits", e.verifyStream(stream), uint64(len(rows)-2)) //nolint:gosec // small
+		equal(e, "commits", e.verifyStream(stream), uint64(len(rows)-2))
 		if r, ok := e.record(first.Request); !ok || r.Salt != nil || r.Fingerprint != nil || r.First != 1 || r.Last != 3 {
 			e.Errorf("record of the erased event's commit: %+v", r)
 		}

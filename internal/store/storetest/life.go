@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -144,6 +145,7 @@ func closeWhileBusy(e *env) {
 		})
 	}
 	for e.positions() == [gotong.Partitions]uint64{} {
+		runtime.Gosched()
 	}
 	e.check(e.s.Close())
 	wg.Wait()

@@ -41,7 +41,7 @@ func oneOrder(e *env) {
 		rand.Shuffle(len(shuffled), func(i, j int) { shuffled[i], shuffled[j] = shuffled[j], shuffled[i] })
 		slices.SortFunc(shuffled, order)
 		for i := range shuffled {
-			if shuffled[i].Seq != uint64(i+1) { //nolint:gosec // small
+			if shuffled[i].Seq != uint64(i+1) {
 				e.Fatalf("by %s, seq %d comes at place %d", name, shuffled[i].Seq, i+1)
 			}
 		}
@@ -98,12 +98,12 @@ func (e *env) verifyStream(stream gotong.Stream) (commits uint64) {
 // contract's words.
 func link(epoch gotong.Epoch, row *store.Event) gotong.Hash {
 	field := func(b []byte, v []byte) []byte {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(v))) //nolint:gosec // small
+		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
 		return append(b, v...)
 	}
 	seq, at := make([]byte, 8), make([]byte, 8)
 	binary.BigEndian.PutUint64(seq, row.Seq)
-	binary.BigEndian.PutUint64(at, uint64(row.At)) //nolint:gosec // as the format has it
+	binary.BigEndian.PutUint64(at, uint64(row.At))
 	data := sha256.Sum256(slices.Concat([]byte{0x20}, row.DataSalt[:], row.Data))
 	content := row.ContentCommit
 	if !row.Erased {
@@ -194,7 +194,7 @@ func separatePartitions(e *env) {
 			e.Errorf("partition %d has %d rows, want %d", p, len(rows), n)
 		}
 		for i := range rows {
-			if rows[i].Partition != p || rows[i].Position != uint64(i+1) || gotong.PartitionOf(rows[i].Stream) != p { //nolint:gosec // small
+			if rows[i].Partition != p || rows[i].Position != uint64(i+1) || gotong.PartitionOf(rows[i].Stream) != p {
 				e.Errorf("partition %d: %s at %d of %d", p, rows[i].Stream, rows[i].Position, rows[i].Partition)
 			}
 		}

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -126,7 +127,7 @@ func registerBodies(e *env) {
 	for i, body := range [][]byte{{}, {0}, {0xff, 0, 0xfe}, []byte(`{"a":1}`), slices.Repeat([]byte{7}, 9000)} {
 		k := key(fmt.Sprint(i))
 		e.check(e.s.SetRegister(e.ctx, k, 0, body, 0))
-		if r := e.register(k); r.Version != 1 || r.Body == nil || string(r.Body) != string(body) {
+		if r := e.register(k); r.Version != 1 || r.Body == nil || !bytes.Equal(r.Body, body) {
 			e.Errorf("body %d: %v, version %d", i, r.Body, r.Version)
 		}
 	}

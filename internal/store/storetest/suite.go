@@ -34,7 +34,7 @@ const (
 // env is what one test of the suite works with.
 type env struct {
 	*testing.T
-	ctx     context.Context
+	ctx     context.Context //nolint:containedctx // the context of one test, for all its calls
 	harness Harness
 	s       store.Store
 	m       *Maker
@@ -43,6 +43,7 @@ type env struct {
 
 // Run runs the whole suite; harness makes a new empty place for each test.
 func Run(t *testing.T, harness func(*testing.T) Harness) {
+	t.Helper()
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
 		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests,
