@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -51,6 +52,7 @@ type meter struct {
 	write     func([]store.Commit)
 	posts     posts
 	took, cpu time.Duration
+	calls     []time.Duration
 }
 
 func newMeter(l load, epoch gotong.Epoch, write func([]store.Commit)) *meter {
@@ -58,7 +60,7 @@ func newMeter(l load, epoch gotong.Epoch, write func([]store.Commit)) *meter {
 	for range l.streams { // so that no thread has to be made later
 		m.batch()
 	}
-	m.took, m.cpu = 0, 0
+	m.took, m.cpu, m.calls = 0, 0, nil
 	return m
 }
 
@@ -67,7 +69,8 @@ func (m *meter) batch() {
 	m.posts.next(batch)
 	from, cpu := time.Now(), cpuTime()
 	m.write(batch)
-	m.took, m.cpu = m.took+time.Since(from), m.cpu+cpuTime()-cpu
+	call := time.Since(from)
+	m.took, m.cpu, m.calls = m.took+call, m.cpu+cpuTime()-cpu, append(m.calls, call)
 }
 
 // run measures n posts and reports them.
@@ -80,6 +83,10 @@ func (m *meter) run(b *testing.B) {
 	}
 	b.ReportMetric(float64(n)/m.took.Seconds(), "commits/s")
 	b.ReportMetric(float64(m.cpu.Microseconds())/float64(n), "cpu-µs/commit")
+	slices.Sort(m.calls)
+	for name, part := range map[string]float64{"p50-ms": 0.5, "p99-ms": 0.99, "max-ms": 1} {
+		b.ReportMetric(float64(m.calls[int(part*float64(len(m.calls)-1))].Microseconds())/1000, name)
+	}
 	b.ReportMetric(0, "ns/op")
 }
 
