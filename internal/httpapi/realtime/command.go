@@ -42,7 +42,7 @@ func (c *conn) handle(b []byte) {
 func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	switch f.Op {
 	case "unsubscribe":
-		return unsubscribe(session, f)
+		return c.unsubscribe(session, f)
 	case "ping":
 		c.put(session, pongFrame(f.ID))
 		return nil
@@ -97,7 +97,7 @@ func (c *conn) auth(token string) {
 		if !c.server.stillGood(c.server.opts.Context, &p) {
 			c.close(CloseUnauthorized, "the token is not valid any more")
 		}
-		session.Put(c.server.welcome(session))
+		c.put(session, c.server.welcome(session))
 	}
 }
 
@@ -113,12 +113,12 @@ func subscribe(session *live.Session, f inFrame) error {
 	return session.Subscribe(live.Subscription{ID: f.ID, Stream: stream, Start: start})
 }
 
-func unsubscribe(session *live.Session, f inFrame) error {
+func (c *conn) unsubscribe(session *live.Session, f inFrame) error {
 	stream := gotong.Stream(f.Stream)
 	if !session.Unsubscribe(stream) {
 		return gotong.NewError(gotong.CodeConflict, "This stream is not followed here.")
 	}
-	session.Put(encode(struct {
+	c.put(session, encode(struct {
 		Op     string        `json:"op"`
 		ID     string        `json:"id,omitempty"`
 		Stream gotong.Stream `json:"stream"`

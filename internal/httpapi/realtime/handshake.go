@@ -43,7 +43,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 	c := s.newConn(httpapi.CallOf(r.Context()).CorrelationID)
 	c.wire.Conn = netConn
 	if n := buffered.Reader.Buffered(); n > 0 {
-		early, _ := buffered.Reader.Peek(n)
+		early, _ := buffered.Peek(n)
 		c.wire.early = bytes.Clone(early)
 	}
 	if err := c.upgrade(r); err != nil {

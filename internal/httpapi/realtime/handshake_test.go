@@ -62,8 +62,8 @@ func TestHandshakeRefused(t *testing.T) {
 			}
 			res := w.get("/v1/realtime/ws"+tc.query, headers...)
 			refused(t, res, tc.status, tc.code)
-			if tc.status == 426 && (res.Header.Get("Upgrade") != "websocket" || res.Header.Get("Sec-WebSocket-Version") != "13") {
-				t.Errorf("a refusal without what would do: %v", res.Header)
+			if tc.status == 426 && (res.header.Get("Upgrade") != "websocket" || res.header.Get("Sec-WebSocket-Version") != "13") {
+				t.Errorf("a refusal without what would do: %v", res.header)
 			}
 		})
 	}
@@ -78,12 +78,12 @@ func TestMethods(t *testing.T) {
 		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 			res := w.request(method, "/v1/realtime/"+path, "Authorization", "Bearer t-ann")
 			refused(t, res, http.StatusMethodNotAllowed, httpapi.CodeMethod)
-			if got := res.Header.Get("Allow"); got != "GET" {
+			if got := res.header.Get("Allow"); got != "GET" {
 				t.Errorf("%s %s: Allow %q", method, path, got)
 			}
 		}
-		if res := w.request("HEAD", "/v1/realtime/"+path, "Authorization", "Bearer t-ann"); res.StatusCode != 405 {
-			t.Errorf("HEAD %s: %d", path, res.StatusCode)
+		if res := w.request("HEAD", "/v1/realtime/"+path, "Authorization", "Bearer t-ann"); res.status != http.StatusMethodNotAllowed {
+			t.Errorf("HEAD %s: %d", path, res.status)
 		}
 	}
 	refused(t, w.get("/v1/realtime/other"), http.StatusNotFound, gotong.CodeNotFound)
@@ -137,7 +137,7 @@ func TestAuthentication(t *testing.T) {
 		t.Errorf("got %s", byHeader.raw)
 	}
 	w.dial("?ticket=once").want("welcome")
-	if _, res, err := w.tryDial("?ticket=once"); err == nil || res.StatusCode != 401 {
+	if _, status, err := w.tryDial("?ticket=once"); err == nil || status != http.StatusUnauthorized {
 		t.Errorf("a ticket was good twice: %v", err)
 	}
 	s := w.dial("")
@@ -272,8 +272,8 @@ func TestEndUser(t *testing.T) {
 	bob := w.connect("bob")
 	w.hub.EndUser("ann", live.Closing{Code: CloseUnauthorized, Reason: "the account was disabled"})
 	w.say("bob", stream, "after the end")
-	if end := ann.closed(4401); end.Reason != "the account was disabled" {
-		t.Errorf("reason %q", end.Reason)
+	if reason := ann.reason(4401); reason != "the account was disabled" {
+		t.Errorf("reason %q", reason)
 	}
 	bob.send("op", "ping")
 	bob.want("pong")
@@ -302,7 +302,8 @@ func TestHandshakeOverTCP(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if res.StatusCode != 101 || res.Header.Get("Sec-WebSocket-Protocol") != subprotocol || res.Header.Get("Sec-WebSocket-Extensions") != "" ||
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusSwitchingProtocols || res.Header.Get("Sec-WebSocket-Protocol") != subprotocol || res.Header.Get("Sec-WebSocket-Extensions") != "" ||
 		res.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		t.Fatalf("got %d %v", res.StatusCode, res.Header)
 	}

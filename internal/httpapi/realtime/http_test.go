@@ -17,7 +17,9 @@ import (
 // eventSource is a client of SSE, read by a parser that is not ours.
 type eventSource struct {
 	t      testing.TB
-	res    *http.Response
+	status int
+	header http.Header
+	body   io.ReadCloser
 	cancel context.CancelFunc
 	frames chan eventFrame
 	done   chan error
@@ -32,10 +34,10 @@ type eventFrame struct {
 func (w *world) sse(as, query, lastID string) *eventSource {
 	w.t.Helper()
 	e := w.trySSE(as, query, lastID)
-	if e.res.StatusCode != http.StatusOK || e.res.Header.Get("Content-Type") != "text/event-stream" ||
-		e.res.Header.Get("Cache-Control") != "no-store" || e.res.Header.Get("X-Accel-Buffering") != "no" {
-		b, _ := io.ReadAll(e.res.Body)
-		w.t.Fatalf("got %d %v %s", e.res.StatusCode, e.res.Header, b)
+	if e.status != http.StatusOK || e.header.Get("Content-Type") != "text/event-stream" ||
+		e.header.Get("Cache-Control") != "no-store" || e.header.Get("X-Accel-Buffering") != "no" {
+		b, _ := io.ReadAll(e.body)
+		w.t.Fatalf("got %d %v %s", e.status, e.header, b)
 	}
 	go e.read()
 	return e
@@ -54,23 +56,23 @@ func (w *world) trySSE(as, query, lastID string) *eventSource {
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := plain.Do(r)
+	res, err := plain.Do(r) //nolint:bodyclose // the source closes it
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e := &eventSource{t: w.t, res: res, cancel: cancel, frames: make(chan eventFrame, 1<<14), done: make(chan error, 1)}
+	e := &eventSource{t: w.t, status: res.StatusCode, header: res.Header, body: res.Body, cancel: cancel, frames: make(chan eventFrame, 1<<14), done: make(chan error, 1)}
 	w.t.Cleanup(e.close)
 	return e
 }
 
 func (e *eventSource) close() {
 	e.cancel()
-	_ = e.res.Body.Close()
+	_ = e.body.Close()
 }
 
 func (e *eventSource) read() {
 	defer close(e.frames)
-	for ev, err := range sse.Read(e.res.Body, &sse.ReadConfig{MaxEventSize: 16 << 20}) {
+	for ev, err := range sse.Read(e.body, &sse.ReadConfig{MaxEventSize: 16 << 20}) {
 		if err != nil {
 			e.done <- err
 			return
@@ -202,14 +204,6 @@ func (p polled) seqs(s gotong.Stream) []uint64 {
 
 func cursorOf(s gotong.Stream, seq uint64) string {
 	return gotong.FormatCursors([]gotong.StreamCursor{{Stream: s, Cursor: gotong.Cursor{Epoch: "test", Seq: seq}}})
-}
-
-func seqs(from, to uint64) []uint64 {
-	var l []uint64
-	for n := from; n <= to; n++ {
-		l = append(l, n)
-	}
-	return l
 }
 
 func bearer(id string) []string { return []string{"Authorization", "Bearer t-" + id} }

@@ -34,11 +34,11 @@ func clientFrame(first byte, payload []byte) []byte {
 }
 
 // readServerFrame reads one whole frame of the server.
-func readServerFrame(t testing.TB, r *bufio.Reader) (opcode byte, payload []byte) {
-	t.Helper()
+func readServerFrame(tb testing.TB, r *bufio.Reader) (opcode byte, payload []byte) {
+	tb.Helper()
 	var head [2]byte
 	if _, err := io.ReadFull(r, head[:]); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	n := int(head[1])
 	switch n {
@@ -53,7 +53,7 @@ func readServerFrame(t testing.TB, r *bufio.Reader) (opcode byte, payload []byte
 	}
 	payload = make([]byte, n)
 	if _, err := io.ReadFull(r, payload); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return head[0], payload
 }
@@ -83,8 +83,12 @@ func (w *world) rawConnect(id string) *rawSocket {
 		w.t.Fatal(err)
 	}
 	res, err := http.ReadResponse(s.br, nil)
-	if err != nil || res.StatusCode != 101 {
-		w.t.Fatal(res, err)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		w.t.Fatal(res.Status)
 	}
 	if id != "" {
 		if _, b := readServerFrame(w.t, s.br); !strings.Contains(string(b), `"welcome"`) {

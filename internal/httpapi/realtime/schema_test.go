@@ -33,8 +33,7 @@ func structSchema(t reflect.Type, strict bool) object {
 }
 
 func addFields(fields object, t reflect.Type, strict bool) {
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag, ok := f.Tag.Lookup("json")
 		if f.Anonymous && !ok {
 			addFields(fields, f.Type, strict)
@@ -169,16 +168,16 @@ func closeObjects(v any) {
 }
 
 // check fails the test where a frame is not as published.
-func (c *contract) check(t testing.TB, d direction, b []byte) {
-	t.Helper()
+func (c *contract) check(tb testing.TB, d direction, b []byte) {
+	tb.Helper()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
-		t.Errorf("%v: %s", err, b)
+		tb.Errorf("%v: %s", err, b)
 		return
 	}
 	op, _ := value.(map[string]any)["op"].(string)
 	if err := c.validate(d, op, value.(map[string]any)); err != nil {
-		t.Errorf("not as published: %.2000v\n%.2000s", err, b)
+		tb.Errorf("not as published: %.2000v\n%.2000s", err, b)
 	}
 	c.note(d, op, value.(map[string]any))
 }
@@ -222,11 +221,11 @@ func (c *contract) part(name string, value any) error {
 	return schema.Validate(value)
 }
 
-func (c *contract) checkPoll(t testing.TB, b []byte) {
-	t.Helper()
+func (c *contract) checkPoll(tb testing.TB, b []byte) {
+	tb.Helper()
 	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(b))
 	if err != nil {
-		t.Errorf("%v: %.2000s", err, b)
+		tb.Errorf("%v: %.2000s", err, b)
 		return
 	}
 	// The frames are checked one by one by who reads them.
@@ -234,7 +233,7 @@ func (c *contract) checkPoll(t testing.TB, b []byte) {
 		value.(map[string]any)["frames"] = frames[:20]
 	}
 	if err := c.poll.Validate(value); err != nil {
-		t.Errorf("not as published: %.2000v\n%.2000s", err, b)
+		tb.Errorf("not as published: %.2000v\n%.2000s", err, b)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()

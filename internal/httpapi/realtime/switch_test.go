@@ -2,6 +2,7 @@ package realtime
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -167,9 +168,7 @@ func TestSwitching(t *testing.T) {
 			for range 15 {
 				c.leg(nil)
 			}
-			for s, seq := range <-posted {
-				want[s] = seq
-			}
+			maps.Copy(want, <-posted)
 			for rounds := 0; !c.done(want); rounds++ {
 				if rounds > 500 {
 					t.Fatalf("stuck at %v of %v", c.cursor, want)

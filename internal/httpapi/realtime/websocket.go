@@ -139,7 +139,7 @@ func (b *batch) give() {
 // there is nothing left.
 func (c *conn) pump() {
 	defer c.fence()
-	b := batches.Get().(*batch)
+	b := batches.Get().(*batch) //nolint:forcetypeassert // the pool holds nothing else
 	defer b.give()
 	for {
 		c.pumping.Store(1)
@@ -375,7 +375,7 @@ func (h *holder) Range(func(string, any) bool) {}
 
 func connOf(socket *gws.Conn) *conn {
 	v, _ := socket.Session().Load("")
-	return v.(*conn) //nolint:forcetypeassert,errcheck // the holder keeps nothing else
+	return v.(*conn) //nolint:forcetypeassert // the holder keeps nothing else
 }
 
 // wordOf is why the library ended the connection, as a word of a metric.

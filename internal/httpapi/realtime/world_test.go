@@ -6,18 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
@@ -150,14 +147,14 @@ type setting struct {
 	limits  live.Limits
 }
 
-func newWorld(t testing.TB, change ...func(*setting)) *world {
-	t.Helper()
+func newWorld(tb testing.TB, change ...func(*setting)) *world {
+	tb.Helper()
 	set := setting{limits: live.Limits{Poll: 100 * time.Millisecond}}
 	for _, f := range change {
 		f(&set)
 	}
 	w := &world{
-		t: t, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &lockedBuffer{},
+		t: tb, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &lockedBuffer{},
 		tap: &tap{}, closed: make(chan string, 4096),
 	}
 	w.source = &source{Store: w.store}
@@ -217,7 +214,9 @@ func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.
 			c.wire.cut()
 		}
 		_ = srv.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			w.t.Error(err)
+		}
 		if err := w.engine.Close(context.Background()); err != nil {
 			w.t.Error(err)
 		}
@@ -277,7 +276,10 @@ func (l tapping) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	tcp := c.(*net.TCPConn)
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		return c, nil
+	}
 	if n := l.tap.buffer.Load(); n > 0 {
 		if err := tcp.SetWriteBuffer(int(n)); err != nil {
 			return nil, err
@@ -334,283 +336,4 @@ func (w *world) say(as string, s gotong.Stream, text string) gotong.Receipt {
 func (w *world) remove(owner string, s gotong.Stream, id string) gotong.Receipt {
 	w.t.Helper()
 	return w.do(owner, s, thread.CmdRemove, thread.Remove{UserID: id})
-}
-
-// frame is any frame of the server.
-type frame struct {
-	Op        string          `json:"op"`
-	ID        string          `json:"id"`
-	Stream    gotong.Stream   `json:"stream"`
-	Cursor    string          `json:"cursor"`
-	Session   string          `json:"session"`
-	Epoch     string          `json:"epoch"`
-	Heartbeat int64           `json:"heartbeat_ms"`
-	Head      uint64          `json:"head"`
-	From      uint64          `json:"from"`
-	To        uint64          `json:"to"`
-	Events    []event         `json:"events"`
-	Receipt   receipt         `json:"receipt"`
-	Problem   problemView     `json:"problem"`
-	Reason    string          `json:"reason"`
-	Retry     int64           `json:"retry_after_ms"`
-	Type      string          `json:"type"`
-	Actor     map[string]any  `json:"actor"`
-	Data      json.RawMessage `json:"data"`
-	raw       string
-}
-
-type event struct {
-	Seq  uint64 `json:"seq"`
-	Type string `json:"type"`
-	Data struct {
-		Body string `json:"body"`
-	} `json:"data"`
-}
-
-type receipt struct {
-	Stream   gotong.Stream `json:"stream"`
-	Seq      []uint64      `json:"seq"`
-	EventIDs []string      `json:"event_ids"`
-	Replayed bool          `json:"replayed"`
-}
-
-type problemView struct {
-	Code   gotong.Code         `json:"code"`
-	Status int                 `json:"status"`
-	Detail string              `json:"detail"`
-	Retry  int64               `json:"retry_after_ms"`
-	Errors []gotong.FieldError `json:"errors"`
-}
-
-func parseFrame(t testing.TB, b []byte) frame {
-	t.Helper()
-	theContract().check(t, fromServer, b)
-	f := frame{raw: string(b)}
-	if err := json.Unmarshal(b, &f); err != nil {
-		t.Fatalf("%v: %s", err, b)
-	}
-	return f
-}
-
-// socket is a client's end of a WebSocket.
-type socket struct {
-	t  testing.TB
-	ws *websocket.Conn
-	n  int
-}
-
-// dial opens a WebSocket without a word about who it is.
-func (w *world) dial(query string, headers ...string) *socket {
-	w.t.Helper()
-	s, res, err := w.tryDial(query, headers...)
-	if err != nil {
-		w.t.Fatal(err, res)
-	}
-	return s
-}
-
-func (w *world) tryDial(query string, headers ...string) (*socket, *http.Response, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	h := http.Header{}
-	for i := 0; i < len(headers); i += 2 {
-		h.Add(headers[i], headers[i+1])
-	}
-	ws, res, err := websocket.Dial(ctx, "ws://"+w.addr+"/v1/realtime/ws"+query, &websocket.DialOptions{
-		HTTPHeader: h, Subprotocols: []string{subprotocol}, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-	})
-	if err != nil {
-		return nil, res, err
-	}
-	ws.SetReadLimit(16 << 20)
-	w.t.Cleanup(func() { _ = ws.CloseNow() })
-	return &socket{t: w.t, ws: ws}, res, nil
-}
-
-// connect opens a WebSocket as a user and takes the welcome.
-func (w *world) connect(id string) *socket {
-	w.t.Helper()
-	s := w.dial("", "Authorization", "Bearer t-"+id)
-	s.want("welcome")
-	return s
-}
-
-// raw sends a text as it is.
-func (s *socket) raw(text string) {
-	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := s.ws.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
-		s.t.Fatalf("write: %v", err)
-	}
-}
-
-// send sends a frame that keeps the contract.
-func (s *socket) send(fields ...any) {
-	s.t.Helper()
-	m := map[string]any{}
-	for i := 0; i < len(fields); i += 2 {
-		m[fields[i].(string)] = fields[i+1]
-	}
-	b, err := json.Marshal(m)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	theContract().check(s.t, fromClient, b)
-	s.raw(string(b))
-}
-
-func (s *socket) read() (frame, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	kind, b, err := s.ws.Read(ctx)
-	if err != nil {
-		return frame{}, err
-	}
-	if kind != websocket.MessageText {
-		s.t.Errorf("a frame of type %v", kind)
-	}
-	return parseFrame(s.t, b), nil
-}
-
-func (s *socket) next() frame {
-	s.t.Helper()
-	for {
-		f, err := s.read()
-		if err != nil {
-			s.t.Fatalf("read: %v", err)
-		}
-		if !f.presence() {
-			return f
-		}
-	}
-}
-
-// presence tells of who follows, which few tests are about: it comes when it
-// comes.
-func (f frame) presence() bool { return f.Op == "signal" && f.Type == "presence" }
-
-// want reads the next frame, which must have this op.
-func (s *socket) want(op string) frame {
-	s.t.Helper()
-	f := s.next()
-	if f.Op != op {
-		s.t.Fatalf("got %s, want %s", f.raw, op)
-	}
-	return f
-}
-
-// problem reads an error frame that answers id.
-func (s *socket) problem(id string, code gotong.Code) frame {
-	s.t.Helper()
-	f := s.want("error")
-	if f.ID != id || f.Problem.Code != code || f.Problem.Status != httpapi.EntryOf(code).Status {
-		s.t.Fatalf("got %s, want id %q and code %s", f.raw, id, code)
-	}
-	return f
-}
-
-// closed reads until the server closes, and wants this code.
-func (s *socket) closed(code int) websocket.CloseError {
-	s.t.Helper()
-	for {
-		f, err := s.read()
-		if err == nil {
-			if f.Op == "events" {
-				s.t.Errorf("events before the end: %s", f.raw)
-			}
-			continue
-		}
-		var end websocket.CloseError
-		if got := websocket.CloseStatus(err); int(got) != code {
-			s.t.Fatalf("closed with %v (%v), want %d", got, err, code)
-		}
-		errors.As(err, &end)
-		return end
-	}
-}
-
-func (s *socket) subscribe(stream gotong.Stream, cursor string) frame {
-	s.t.Helper()
-	s.n++
-	id := fmt.Sprint("sub", s.n)
-	if cursor == "" {
-		s.send("op", "subscribe", "id", id, "stream", stream)
-	} else {
-		s.send("op", "subscribe", "id", id, "stream", stream, "cursor", cursor)
-	}
-	f := s.want("subscribed")
-	if f.ID != id || f.Stream != stream {
-		s.t.Errorf("got %s", f.raw)
-	}
-	return f
-}
-
-func (s *socket) command(id string, stream gotong.Stream, typ string, data any) {
-	s.t.Helper()
-	s.send("op", "command", "id", id, "request_id", id, "stream", stream, "type", typ, "data", data)
-}
-
-func (s *socket) post(id string, stream gotong.Stream, text string) {
-	s.t.Helper()
-	s.command(id, stream, thread.CmdPost, map[string]any{"body": text})
-}
-
-// bodies reads events frames until one says the last text, and gives all texts.
-func (s *socket) bodies(last string) []string {
-	s.t.Helper()
-	var got []string
-	for !slices.Contains(got, last) {
-		f := s.next()
-		for _, e := range f.Events {
-			if e.Type == thread.EvPosted {
-				got = append(got, e.Data.Body)
-			}
-		}
-	}
-	return got
-}
-
-// get asks over plain HTTP.
-func (w *world) get(path string, headers ...string) *http.Response {
-	w.t.Helper()
-	return w.request(http.MethodGet, path, headers...)
-}
-
-var plain = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-
-func (w *world) request(method, path string, headers ...string) *http.Response {
-	w.t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	w.t.Cleanup(cancel)
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+w.addr+path, http.NoBody)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for i := 0; i < len(headers); i += 2 {
-		r.Header.Add(headers[i], headers[i+1])
-	}
-	res, err := plain.Do(r)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = res.Body.Close() })
-	return res
-}
-
-// refused reads a problem.
-func refused(t testing.TB, res *http.Response, status int, code gotong.Code) problemView {
-	t.Helper()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var p problemView
-	if err := json.Unmarshal(b, &p); err != nil {
-		t.Fatalf("%v: %s", err, b)
-	}
-	if res.StatusCode != status || p.Code != code || res.Header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("got %d %s %s, want %d %s", res.StatusCode, res.Header.Get("Content-Type"), b, status, code)
-	}
-	return p
 }

@@ -1,0 +1,200 @@
+package realtime
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Removal: no byte at or beyond its position, on any transport, and the answer
+// to the remover only when that is so.
+func TestRemoval(t *testing.T) {
+	for _, home := range []bool{false, true} {
+		t.Run(fmt.Sprint("home ", home), func(t *testing.T) { removal(t, home) })
+	}
+}
+
+func removal(t *testing.T, home bool) {
+	t.Helper()
+	w := newWorld(t)
+	for round := range 8 {
+		stream := w.thread("ann", "bob", "cici")
+		governing := stream
+		if home {
+			governing, stream = w.homeThread("ann", "bob", "cici")
+		}
+		ws, cici := w.connect("bob"), w.connect("cici")
+		start := ws.subscribe(stream, "")
+		cici.subscribe(stream, "")
+		other := w.thread("bob")
+		ws.subscribe(other, "")
+		sse := w.sse("bob", "?stream="+string(stream)+"&stream="+string(other), "")
+		sse.want("subscribed")
+		sse.want("subscribed")
+		poll := w.polling("bob", "?wait=50s"+streams(other)+"&cursor="+cursorOf(stream, start.Head))
+		stop := make(chan struct{})
+		posted := make(chan struct{})
+		go func() {
+			defer close(posted)
+			for i := range 300 { // as fast as it goes
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := w.try("cici", stream, thread.CmdPost, thread.Post{Body: fmt.Sprint(i)}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		ann := w.connect("ann")
+		ann.command(fmt.Sprint("remove", round), governing, "member.remove", map[string]any{"user_id": "bob"})
+		r := ann.want("ack").Receipt
+		close(stop)
+		<-posted
+		limit := w.seqAt(governing, stream, r)
+		checkRemoved(t, ws.until("access_revoked"), stream, limit)
+		sseFrames := []frame{}
+		for {
+			f := sse.next()
+			sseFrames = append(sseFrames, f.frame)
+			if f.Op == "access_revoked" {
+				if list, err := gotong.ParseCursors(f.id); err != nil || len(list) != 1 || list[0].Stream != other {
+					t.Errorf("the cursor after the end: %v %v", list, err)
+				}
+				break
+			}
+		}
+		checkRemoved(t, sseFrames, stream, limit)
+		a := <-poll
+		checkRemoved(t, a.frames, stream, limit)
+		// The other stream goes on, the revoked one is not mentioned again.
+		w.say("bob", other, "of another stream")
+		if f := ws.want("events"); f.Stream != other {
+			t.Errorf("got %s", f.raw)
+		}
+		if f := sse.want("events"); f.Stream != other {
+			t.Errorf("got %s", f.raw)
+		}
+		sse.close()
+	}
+}
+
+// The answer to who removes waits for a write to who is removed, and such a
+// write does not wait for its client.
+func TestRemovalDuringWrite(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann", "bob")
+	bob := w.connect("bob")
+	bob.subscribe(stream, "")
+	c := w.server.all()[0]
+	c.wire.mu.Lock()
+	w.say("ann", stream, "on its way")
+	w.until("the pump writes", func() bool { return c.pumping.Load() != 0 })
+	ann := w.connect("ann")
+	answer := make(chan frame, 1)
+	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
+	go func() { answer <- ann.next() }()
+	if _, err := bob.read(); err == nil {
+		t.Error("a frame came through a locked wire")
+	}
+	select {
+	case f := <-answer:
+		t.Errorf("answered during the write: %s", f.raw)
+	default:
+	}
+	c.wire.mu.Unlock()
+	if f := <-answer; f.Op != "ack" {
+		t.Errorf("got %s", f.raw)
+	}
+}
+
+// The same where the client of SSE takes nothing.
+func TestRemovalOfSlowSSE(t *testing.T) {
+	w := newWorld(t)
+	w.tap.buffer.Store(4 << 10)
+	stream := w.thread("ann", "bob")
+	e := w.trySSE("bob", "?cursor=start&stream="+string(stream), "")
+	w.until("it follows", func() bool { return w.hub.Stats().Subscriptions == 1 })
+	for range 1500 { // more than all buffers between hold
+		w.say("ann", stream, strings.Repeat("x", 3900))
+	}
+	ann := w.connect("ann")
+	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
+	ann.want("ack")
+	w.ended("sse stalled")
+	e.close()
+}
+
+// until reads up to a frame of this op.
+func (s *socket) until(op string) []frame {
+	s.t.Helper()
+	var all []frame
+	for {
+		f := s.next()
+		all = append(all, f)
+		if f.Op == op {
+			return all
+		}
+	}
+}
+
+func checkRemoved(t *testing.T, frames []frame, stream gotong.Stream, limit uint64) {
+	t.Helper()
+	for _, f := range frames {
+		if f.Op == "events" && f.Stream == stream && f.To >= limit {
+			t.Errorf("at or beyond the removal (%d): %s", limit, f.raw)
+		}
+	}
+}
+
+// rows is the whole log of a stream.
+func (w *world) rows(stream gotong.Stream) []store.Event {
+	w.t.Helper()
+	var rows []store.Event
+	for {
+		snap, err := w.store.Load(context.Background(), store.Need{
+			Events: []store.EventRange{{Stream: stream, From: uint64(len(rows)), To: 1 << 40}},
+		})
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if len(snap.Events[0]) == 0 {
+			return rows
+		}
+		rows = append(rows, snap.Events[0]...)
+	}
+}
+
+// seqAt is the first seq of a stream at or beyond a removal in another one of
+// its partition.
+func (w *world) seqAt(governing, stream gotong.Stream, r receipt) uint64 {
+	w.t.Helper()
+	removed := w.rows(governing)[r.Seq[0]-1]
+	rows := w.rows(stream)
+	for i := range rows {
+		if rows[i].Position >= removed.Position {
+			return rows[i].Seq
+		}
+	}
+	return uint64(len(rows)) + 1
+}
+
+// homeThread is a thread that borrows the members of a group.
+func (w *world) homeThread(owner string, others ...string) (home, stream gotong.Stream) {
+	w.t.Helper()
+	home = group.StreamOf(owner, fmt.Sprint("g", w.n.Add(1)))
+	w.do(owner, home, group.CmdCreate, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	for _, id := range others {
+		w.do(owner, home, group.CmdAdd, group.Add{UserID: id})
+	}
+	stream = thread.StreamOf(owner, fmt.Sprint("t", w.n.Add(1)))
+	w.do(owner, stream, thread.CmdCreate, thread.Create{ScopeID: home.ID(), Privacy: thread.Private, Members: thread.Home})
+	return home, stream
+}
