@@ -84,7 +84,7 @@ func TestImportTwiceAndLonger(t *testing.T) {
 
 // An export keeps its order when the server's limit stops it again and again.
 func TestImportUnderALimit(t *testing.T) {
-	url := serving(t, "--user-rate=40", "--user-burst=10")
+	url := serving(t, "--user-rate=50", "--user-burst=25")
 	token := account(t, url, "Wati")
 	report := imported(t, url, token, sample, "--scope=rt05")
 	if !report.Written.PutOff || report.Written.Added != report.Read.Steps {
