@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"testing"
 	"time"
@@ -24,6 +25,15 @@ type eventSource struct {
 	frames chan eventFrame
 	done   chan error
 }
+
+// narrow is a client whose kernel holds little of what it does not read.
+var narrow = &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+	c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if tcp, ok := c.(*net.TCPConn); ok {
+		err = tcp.SetReadBuffer(4 << 10)
+	}
+	return c, err
+}}}
 
 type eventFrame struct {
 	frame
@@ -56,7 +66,11 @@ func (w *world) trySSE(as, query, lastID string) *eventSource {
 	if lastID != "" {
 		r.Header.Set("Last-Event-ID", lastID)
 	}
-	res, err := plain.Do(r) //nolint:bodyclose // the source closes it
+	through := plain
+	if w.tap.buffer.Load() > 0 {
+		through = narrow
+	}
+	res, err := through.Do(r) //nolint:bodyclose // the source closes it
 	if err != nil {
 		w.t.Fatal(err)
 	}
