@@ -65,9 +65,6 @@ func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err 
 	if !given["access-token-life"] {
 		c.AccessTokenLife = time.Hour // the token that is printed should last a while
 	}
-	if !given["user-rate"] && !given["user-burst"] {
-		c.UserRate, c.UserBurst = 1000, 2000 // an import into a demo should take seconds
-	}
 	for key, addr := range map[string]*string{"addr": &c.Addr, "admin-addr": &c.AdminAddr} {
 		if !given[key] && taken(*addr) {
 			_, _ = fmt.Fprintf(std.out, "%s is taken, so another port is used.\n", *addr)

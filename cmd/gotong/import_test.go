@@ -43,7 +43,7 @@ const (
 )
 
 func TestImportTwiceAndLonger(t *testing.T) {
-	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
 	token := account(t, url, "Wati")
 	raw, err := os.ReadFile(sample)
 	if err != nil {
@@ -84,7 +84,7 @@ func TestImportTwiceAndLonger(t *testing.T) {
 
 // An export keeps its order when the server's limit stops it again and again.
 func TestImportUnderALimit(t *testing.T) {
-	url := serving(t, "--user-rate=50", "--user-burst=25")
+	url := serving(t, "--command-rate=50", "--command-burst=25")
 	token := account(t, url, "Wati")
 	report := imported(t, url, token, sample, "--scope=rt05")
 	if !report.Written.PutOff || report.Written.Added != report.Read.Steps {
@@ -133,7 +133,7 @@ func stepsOf(t *testing.T, thread string) []importer.Step {
 }
 
 func TestImportRefused(t *testing.T) {
-	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
 	wati, budi := account(t, url, "Wati"), account(t, url, "Budi")
 	thread := imported(t, url, wati, sample, "--scope=rt05").Thread
 	for name, c := range map[string]struct {
@@ -159,7 +159,7 @@ func TestImportSummaries(t *testing.T) {
 		t.Errorf("%+v\n%+v", dry, whatsapp)
 	}
 
-	url := serving(t, "--user-rate=100000", "--user-burst=100000")
+	url := serving(t, "--command-rate=100000", "--command-burst=100000")
 	env := map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": account(t, url, "Wati")}
 	r := command(t, env, "import", sample, "--format=irc", "--scope=rt05")
 	if last := regexp.MustCompile(`(?m)^Thread [0-9a-f-]{36}: 59 new events, 0 there already, in \d+\.\d s$`); !last.MatchString(r.out) || r.err != "" {

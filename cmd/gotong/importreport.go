@@ -48,7 +48,7 @@ func (r importReport) text() string {
 		say("  %d of %d commands have an answer; the rest was not done", w.Done, read.Steps)
 	}
 	if w.PutOff {
-		say("  the server's limit on requests set the pace (its --user-rate)")
+		say("  the server's limit on requests set the pace (its --command-rate)")
 	}
 	faults(&b, w.Refused, "were refused", w.Refusals)
 	return b.String()

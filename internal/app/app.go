@@ -100,7 +100,7 @@ func (a *App) build(ctx context.Context, b Build) error {
 	if err := a.newAuth(); err != nil {
 		return err
 	}
-	a.allow = httpapi.NewLimiter(httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst})
+	a.allow = httpapi.NewLimiter(httpapi.Rate{PerSecond: a.cfg.CommandRate, Burst: a.cfg.CommandBurst})
 	a.live = a.newRealtime()
 	return a.listen(ctx, a.newServer(b))
 }

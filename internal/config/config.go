@@ -68,8 +68,10 @@ type Config struct {
 	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a session lives without being used." default:"720h"`
 	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
 
-	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests and commands of one user per second, sustained." default:"50"`
-	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests and commands of one user at once." default:"100"`
+	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
+	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user at once." default:"100"`
+	CommandRate  float64 `name:"command-rate" group:"limits" help:"Commands of one user over WebSocket per second, sustained." default:"500"`
+	CommandBurst int     `name:"command-burst" group:"limits" help:"Commands of one user over WebSocket at once." default:"1000"`
 	AddressRate  float64 `name:"address-rate" group:"limits" help:"Requests of one address per second, sustained." default:"200"`
 	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address at once." default:"400"`
 	MaxSessions  int     `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
@@ -170,6 +172,7 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	between("shutdown-grace", c.ShutdownGrace, 0, time.Minute)
 	for key, v := range map[string]float64{
 		"password-hashes": float64(c.PasswordHashes), "max-sessions": float64(c.MaxSessions),
+		"command-rate": c.CommandRate, "command-burst": float64(c.CommandBurst),
 		"user-rate": c.UserRate, "user-burst": float64(c.UserBurst),
 		"address-rate": c.AddressRate, "address-burst": float64(c.AddressBurst),
 	} {

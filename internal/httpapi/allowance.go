@@ -17,7 +17,7 @@ func NewLimiter(r Rate) *Limiter { return &Limiter{newLimiter(r)} }
 func (l *Limiter) Take(key string, now time.Time) (ok bool, wait time.Duration) {
 	var spent *limited
 	if err := l.buckets.allow(key, now); errors.As(err, &spent) {
-		return false, time.Duration(spent.seconds) * time.Second
+		return false, max(time.Millisecond, spent.wait)
 	}
 	return true, 0
 }

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"math"
 	"sync"
 	"time"
 
@@ -53,8 +52,8 @@ func (l *limiter) allow(key string, now time.Time) error {
 	}
 	missing := (1 - bucket.TokensAt(now)) / l.rate.PerSecond
 	return &limited{
-		err:     gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."),
-		seconds: max(1, int(math.Ceil(missing))),
+		err:  gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."),
+		wait: time.Duration(missing * float64(time.Second)),
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -175,15 +177,15 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 
 // limited is an error that knows when to come back.
 type limited struct {
-	err     *gotong.Error
-	seconds int
+	err  *gotong.Error
+	wait time.Duration
 }
 
 // Error implements error.
 func (l *limited) Error() string { return l.err.Error() }
 
 // RetryAfter is the seconds to wait.
-func (l *limited) RetryAfter() int { return l.seconds }
+func (l *limited) RetryAfter() int { return max(1, int(math.Ceil(l.wait.Seconds()))) }
 
 // Unwrap lets errors.As find the error beneath.
 func (l *limited) Unwrap() error { return l.err }
