@@ -12,7 +12,17 @@
 // The WebSocket library reads frames and writes control frames; events are
 // written around it, straight to the connection, because many waiting frames
 // go out in one write. Both sides pass through one lock of the connection, so
-// a frame is never cut by another.
+// a frame is never cut by another, and nothing follows a close frame.
+//
+// Faults of the library (v1.8.9) that are fenced off here, each with a test: a
+// frame that announces a negative length makes its reader panic; it looks at
+// the first line of a header only and refuses in plain text; its close frame is
+// lost where the client is still sending, because the socket is closed with
+// unread bytes. Its asynchronous writes are unbounded and are not used.
+//
+// A client that takes no byte for 30 s is cut rather than closed with 4408: a
+// close frame could not reach it either. What a ticket opened is not verified
+// again until it expires or its login ends, for there is no token to ask about.
 //
 // # Dependencies
 //

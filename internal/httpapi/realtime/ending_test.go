@@ -117,6 +117,27 @@ func TestDrain(t *testing.T) {
 	}
 }
 
+// Whoever waits at a restart comes back to where it was, and not to now.
+func TestDrainKeepsCursors(t *testing.T) {
+	w := newWorld(t)
+	stream, other := w.thread("ann"), w.thread("ann")
+	at := w.poll("ann", "?wait=0"+streams(stream, other)).Cursor
+	poll := w.polling("ann", "?wait=50s&cursor="+at)
+	sse := w.sse("ann", "?cursor="+at, "")
+	w.until("both follow", func() bool { return w.hub.Stats().Subscriptions == 4 })
+	if err := w.hub.Drain(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if a := <-poll; len(a.frames) != 1 || a.frames[0].Op != "going_away" || a.Cursor != at {
+		t.Errorf("got %v at %q, want %q", a.frames, a.Cursor, at)
+	}
+	for f := range sse.frames {
+		if f.id != at {
+			t.Errorf("%s at %q, want %q", f.raw, f.id, at)
+		}
+	}
+}
+
 // skip reads over frames of one op to one of another.
 func (s *socket) skip(over, op string) frame {
 	s.t.Helper()

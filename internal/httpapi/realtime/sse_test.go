@@ -226,6 +226,30 @@ func TestToldOrNot(t *testing.T) {
 	}
 }
 
+// Of two frames that were taken together only the last has an id: a client that
+// was cut after the first must not skip the other.
+func TestIDOfTwoFrames(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann")
+	session, err := w.hub.Open(gotong.Reader{UserID: "ann", Role: gotong.RoleUser}, live.SessionOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.Subscribe(live.Subscription{Stream: stream}); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Outcome(context.Background(), stream); err != nil {
+		t.Fatal(err)
+	}
+	e := &eventStream{follow: &follow{server: w.server, session: session}}
+	e.append([]live.Frame{live.NewFrame([]byte(`{"n":1}`)), live.NewFrame([]byte(`{"n":2}`))})
+	want := "data: {\"n\":1}\n\nid: " + cursorOf(stream, 1) + "\ndata: {\"n\":2}\n\n"
+	if string(e.buf) != want {
+		t.Errorf("got %q, want %q", e.buf, want)
+	}
+}
+
 func TestPoll(t *testing.T) {
 	w := newWorld(t)
 	stream, other := w.thread("ann", "bob"), w.thread("ann", "bob")
