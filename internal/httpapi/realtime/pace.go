@@ -32,25 +32,25 @@ func (p *pace) left(now gotong.Instant) time.Duration {
 	return gathering - since
 }
 
-// start runs the pump after a while, or at once where somebody is in a hurry.
-func (p *pace) start(wait time.Duration, pump func()) {
+// start has the pump run after a while, or at once where somebody is in a hurry.
+func (p *pace) start(wait time.Duration, startPump func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.hurried {
 		p.hurried = false
-		go pump()
+		startPump()
 		return
 	}
 	p.timer = time.AfterFunc(wait, func() {
 		p.mu.Lock()
 		p.timer = nil
 		p.mu.Unlock()
-		pump()
+		startPump()
 	})
 }
 
-// hurry runs a pump that is held back at once.
-func (p *pace) hurry(pump func()) {
+// hurry has a pump that is held back run at once.
+func (p *pace) hurry(startPump func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.timer == nil {
@@ -59,7 +59,7 @@ func (p *pace) hurry(pump func()) {
 	}
 	if p.timer.Stop() {
 		p.timer = nil
-		go pump()
+		startPump()
 	}
 }
 

@@ -102,6 +102,7 @@ type Server struct {
 	mu      sync.Mutex
 	conns   map[*conn]struct{}
 	follows map[*follow]struct{}
+	crew    *crew
 }
 
 // New makes the transports; [Server.Run] keeps their times.
@@ -114,7 +115,7 @@ func New(opts Options) *Server {
 	}
 	return &Server{
 		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
-		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
+		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{}, crew: newCrew(opts.Context.Done()),
 	}
 }
 

@@ -104,16 +104,18 @@ func (c *conn) wake() {
 		return
 	}
 	if wait := c.pace.left(c.server.opts.Now()); wait > 0 {
-		c.pace.start(wait, c.pump)
+		c.pace.start(wait, c.startPump)
 		return
 	}
-	go c.pump()
+	c.startPump()
 }
+
+func (c *conn) startPump() { c.server.crew.do(job{conn: c, pump: true}) }
 
 // put queues an answer, which waits for nothing.
 func (c *conn) put(session *live.Session, f live.Frame) {
 	session.Put(f)
-	c.pace.hurry(c.pump)
+	c.pace.hurry(c.startPump)
 }
 
 // batch is what one pump needs while it is at work: kept off its stack, which
