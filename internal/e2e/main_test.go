@@ -61,7 +61,7 @@ func options(dir string, log io.Writer) app.Options {
 			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir,
 			JWTKeys:         []config.JWTKey{{KID: "e2e", Alg: "HS256", Key: secret}},
 			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 20_000,
-			UserRate: most, UserBurst: most, AddressRate: most, AddressBurst: most,
+			UserRate: most, UserBurst: most, CommandRate: most, CommandBurst: most, AddressRate: most, AddressBurst: most,
 			ShutdownGrace: 10 * time.Second, OTelSample: 1,
 		},
 		Build: app.Build{Version: "e2e"},
@@ -69,10 +69,23 @@ func options(dir string, log io.Writer) app.Options {
 	}
 }
 
-// size is the first number, or the second one in -short mode.
+// size is the first number, or the second one in -short mode, and half of that
+// under the race detector.
 func size(full, short int) int {
-	if testing.Short() {
+	switch {
+	case !testing.Short():
+		return full
+	case raceDetector:
+		return max(1, short/2)
+	default:
 		return short
 	}
-	return full
+}
+
+// pace is how often the steady load of a test comes.
+func pace(d time.Duration) *time.Ticker {
+	if raceDetector {
+		d *= 5
+	}
+	return time.NewTicker(d)
 }

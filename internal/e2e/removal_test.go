@@ -54,7 +54,7 @@ func newScene(t *testing.T, url string, removals int) *scene {
 	s.other, _ = makeThread(t, url, "owner", private, append(append(append([]string{}, inOwn...), inHome...), stay...)...)
 	private.Members = "home"
 	s.home, _ = makeThread(t, url, "owner", private)
-	ways := []string{overWS, overSSE, overPoll, restless, stalled}
+	ways := []string{overWS, overSSE, overPoll, overWS, restless, overSSE, overPoll, overWS, stalled, overSSE}
 	for i := range removals {
 		user, target := fmt.Sprintf("own-%03d", i/2), s.own
 		if i%2 == 1 {
@@ -98,7 +98,7 @@ func (s *scene) say(ctx context.Context, th client.Thread, name string) {
 
 // talk posts in both threads, steadily, until ctx ends.
 func (s *scene) talk(ctx context.Context) {
-	tick := time.NewTicker(10 * time.Millisecond)
+	tick := pace(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		select {
@@ -169,7 +169,7 @@ func TestRemoval(t *testing.T) {
 	n := startNode(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
-	s := newScene(t, n.url, size(200, 50))
+	s := newScene(t, n.url, 2*size(100, 25))
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	talking, quiet := context.WithCancel(ctx)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -176,7 +177,7 @@ func (v *victim) note(b []byte) {
 // fidget leaves the target and comes back, from where it was or from before
 // that, until it is told that there is no such thing.
 func (v *victim) fidget(ctx context.Context, ws *websocket.Conn) {
-	tick := time.NewTicker(4 * time.Millisecond)
+	tick := pace(25 * time.Millisecond)
 	defer tick.Stop()
 	for n := uint64(0); ; n++ {
 		select {
@@ -211,9 +212,15 @@ func (v *victim) get(ctx context.Context, h *http.Client, path string, query url
 		b, _ := io.ReadAll(res.Body)
 		_ = res.Body.Close()
 		err = fmt.Errorf("%s: %s", res.Status, b)
+		if res.StatusCode == http.StatusServiceUnavailable {
+			err = errBusy
+		}
 	}
 	return res, err
 }
+
+// errBusy is an answer that asks to come again.
+var errBusy = errors.New("busy")
 
 func (v *victim) streams() url.Values {
 	return url.Values{"stream": {string(v.target), string(v.other)}}
@@ -240,6 +247,10 @@ func (v *victim) poll(ctx context.Context, h *http.Client) error {
 	for {
 		query.Set("wait", "20s")
 		res, err := v.get(ctx, h, "/v1/realtime/poll", query)
+		if errors.Is(err, errBusy) {
+			<-time.After(soon(3))
+			continue
+		}
 		if err != nil {
 			return err
 		}
