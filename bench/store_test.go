@@ -10,11 +10,10 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/bench/bare"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/store/storetest"
-	zombiezen "zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // What a post is here: a body of some 110 characters, in a thread, by one of 64
@@ -113,7 +112,7 @@ func BenchmarkBareSQLite(b *testing.B) {
 		b.Run(l.name(), func(b *testing.B) {
 			m, w := openBare(b, l)
 			m.run(b)
-			b.ReportMetric(float64(w.writes)/float64(w.posts), "writes/commit")
+			b.ReportMetric(float64(w.Writes)/float64(w.Posts), "writes/commit")
 		})
 	}
 }
@@ -125,14 +124,14 @@ func BenchmarkSQLiteRatio(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name(), func(b *testing.B) {
 			s := openStore(b, l)
-			bare, _ := openBare(b, l)
+			limit, _ := openBare(b, l)
 			b.ResetTimer()
 			for n := 0; n < b.N; n += l.batch {
 				s.batch()
-				bare.batch()
+				limit.batch()
 			}
-			b.ReportMetric(bare.took.Seconds()/s.took.Seconds(), "of-limit")
-			b.ReportMetric(bare.cpu.Seconds()/s.cpu.Seconds(), "of-limit-cpu")
+			b.ReportMetric(limit.took.Seconds()/s.took.Seconds(), "of-limit")
+			b.ReportMetric(limit.cpu.Seconds()/s.cpu.Seconds(), "of-limit-cpu")
 			b.ReportMetric(0, "ns/op")
 		})
 	}
@@ -153,92 +152,20 @@ func openStore(b *testing.B, l load) *meter {
 	})
 }
 
-// bare writes rows of the store's own schema, which Open has made.
-type bare struct {
-	tb            testing.TB
-	db            *zombiezen.Conn
-	streams       map[gotong.Stream]int64
-	position      int64
-	writes, posts int
-}
-
-func openBare(b *testing.B, l load) (*meter, *bare) {
+func openBare(b *testing.B, l load) (*meter, *bare.DB) {
 	b.Helper()
-	path := filepath.Join(b.TempDir(), "bare.db")
-	s, err := sqlite.Open(b.Context(), path, sqlite.Options{})
+	w, err := bare.Open(b.Context(), filepath.Join(b.TempDir(), "bare.db"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	if err := s.Close(); err != nil {
-		b.Fatal(err)
-	}
-	db, err := zombiezen.OpenConn(path, zombiezen.OpenReadWrite)
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, q := range []string{"PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000", "PRAGMA cache_size = -65536"} {
-		if err := sqlitex.ExecuteTransient(db, q, nil); err != nil {
+	b.Cleanup(func() { _ = w.Close() })
+	m := newMeter(l, "bare", func(batch []store.Commit) {
+		if err := w.Write(batch); err != nil {
 			b.Fatal(err)
 		}
-	}
-	b.Cleanup(func() { _ = db.Close() })
-	w := &bare{tb: b, db: db, streams: map[gotong.Stream]int64{}}
-	m := newMeter(l, "bare", w.write)
-	w.writes, w.posts = 0, 0
+	})
+	w.Writes, w.Posts = 0, 0
 	return m, w
-}
-
-func (w *bare) run(sql string, args ...any) {
-	stmt, err := w.db.Prepare(sql)
-	if err != nil {
-		w.tb.Fatal(err)
-	}
-	for i, arg := range args {
-		switch v := arg.(type) {
-		case int64:
-			stmt.BindInt64(i+1, v)
-		case string:
-			stmt.BindText(i+1, v)
-		case []byte:
-			stmt.BindBytes(i+1, v)
-		}
-	}
-	if _, err := stmt.Step(); err != nil {
-		w.tb.Fatal(err)
-	}
-	if err := stmt.Reset(); err != nil {
-		w.tb.Fatal(err)
-	}
-}
-
-func (w *bare) write(batch []store.Commit) {
-	w.run("BEGIN IMMEDIATE")
-	last := map[gotong.Stream]*store.Event{}
-	for i := range batch {
-		c := &batch[i]
-		e := &c.Events[0]
-		last[e.Stream] = e
-		no := w.streams[e.Stream]
-		if no == 0 {
-			no = int64(len(w.streams) + 1)
-			w.streams[e.Stream] = no
-			w.run("INSERT INTO streams VALUES (?, ?, ?, ?, 0, zeroblob(32), 0, 0)", no, string(e.Stream), string(c.Home), int64(e.Partition))
-		}
-		w.position++
-		w.run("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
-			no<<32|int64(e.Seq), int64(e.Partition), w.position, e.ID[:], e.Type, int64(e.At), string(e.Audience), int64(e.Count),
-			string(e.Data), string(e.Content), e.DataSalt[:], e.ContentSalt[:], e.ContentCommit[:], e.Prev[:], e.Chain[:])
-		w.run("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", c.Request.RequestID, no, c.Request.Actor,
-			c.Salt, c.Fingerprint, int64(e.Partition), w.position, int64(e.Seq), int64(e.Seq), int64(c.At))
-	}
-	for stream, e := range last {
-		w.run("UPDATE streams SET home = ?, partition = ?, seq = ?, chain = ?, at = ?, count = ? WHERE no = ?",
-			"group/ent-rt05", int64(e.Partition), int64(e.Seq), e.Chain[:], int64(e.At), int64(e.Count), w.streams[stream])
-	}
-	w.run("INSERT OR REPLACE INTO partitions VALUES (?, ?)", int64(batch[0].Events[0].Partition), w.position)
-	w.run("COMMIT")
-	w.writes += 3*len(batch) + len(last) + 1
-	w.posts += len(batch)
 }
 
 // BenchmarkSQLiteRead reads pages of a thread and of a partition from a log of

@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -32,6 +33,11 @@ import (
 func main() {
 	if len(os.Args) > 2 && os.Args[1] == "server" {
 		exit(serve(os.Args[2]))
+	}
+	if len(os.Args) > 4 && os.Args[1] == "limit" {
+		conns, _ := strconv.Atoi(os.Args[3])
+		length, _ := time.ParseDuration(os.Args[4])
+		exit(serveLimit(os.Args[2], conns, length))
 	}
 	only := flag.String("only", "posts,fanout,steady,idle,storm", "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")

@@ -2,11 +2,13 @@ package main
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gotong.dev/gotong"
 )
 
 const text = "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini, tolong dua orang."
@@ -22,7 +24,7 @@ func (s *server) thread(scope string) (string, error) {
 
 // posts measures acknowledged posts: callers with one command in flight each.
 func posts(r *run) error {
-	fmt.Println("callers\tthreads\tposts/s\tp50 ms\tp99 ms\tserver CPU µs/post")
+	fmt.Println("callers\tthreads\tposts/s\tof bare SQLite\tp50 ms\tp99 ms\tserver CPU µs/post")
 	for _, c := range []struct{ callers, threads int }{{1, 1}, {64, 1}, {64, 10}, {200, 10}} {
 		var streams []string
 		for i := range c.threads {
@@ -32,14 +34,18 @@ func posts(r *run) error {
 			}
 			streams = append(streams, s)
 		}
-		if err := r.ack(c.callers, streams); err != nil {
+		limit, err := r.postsLimit(min(c.callers, 64), c.threads)
+		if err != nil {
+			return err
+		}
+		if err := r.ack(c.callers, streams, limit); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (r *run) ack(callers int, streams []string) error {
+func (r *run) ack(callers int, streams []string, limit float64) error {
 	sockets := make([]*socket, callers)
 	for i := range sockets {
 		w, err := r.dial("owner", 4096)
@@ -57,11 +63,10 @@ func (r *run) ack(callers int, streams []string) error {
 	var failed error
 	var wg sync.WaitGroup
 	began, cpu := time.Now(), r.cpu()
-	run := strconv.FormatInt(began.UnixNano(), 36)
 	r.profiled(fmt.Sprint("posts", callers), func() {
 		for i, w := range sockets {
 			wg.Go(func() {
-				mine, err := postFor(w, streams[i%len(streams)], fmt.Sprint(run, "-", i), r.length)
+				mine, err := postFor(w, streams[i%len(streams)], r.length)
 				mu.Lock()
 				defer mu.Unlock()
 				took = append(took, mine...)
@@ -77,18 +82,19 @@ func (r *run) ack(callers int, streams []string) error {
 		return failed
 	}
 	slices.Sort(took)
-	fmt.Printf("%d\t%d\t%.0f\t%.2f\t%.2f\t%.1f\n", callers, len(streams), float64(len(took))/length.Seconds(),
+	rate := float64(len(took)) / length.Seconds()
+	fmt.Printf("%d\t%d\t%.0f\t%.2f\t%.2f\t%.2f\t%.1f\n", callers, len(streams), rate, rate/limit,
 		milli(took[len(took)/2]), milli(took[len(took)*99/100]), float64(used.Microseconds())/float64(len(took)))
 	return nil
 }
 
 func milli(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-func postFor(w *socket, stream, id string, length time.Duration) ([]time.Duration, error) {
+func postFor(w *socket, stream string, length time.Duration) ([]time.Duration, error) {
 	var took []time.Duration
 	for began := time.Now(); time.Since(began) < length; {
 		at := time.Now()
-		if err := w.post(stream, fmt.Sprint(id, "-", len(took))); err != nil {
+		if err := w.post(stream); err != nil {
 			return took, err
 		}
 		if err := w.until(`{"op":"ack"`); err != nil {
@@ -99,7 +105,9 @@ func postFor(w *socket, stream, id string, length time.Duration) ([]time.Duratio
 	return took, nil
 }
 
-func (w *socket) post(stream, request string) error {
+// post sends one message under a new request id, a UUIDv7 as clients make them.
+func (w *socket) post(stream string) error {
+	request := gotong.NewEventID(gotong.InstantOf(time.Now()), rand.Uint64()).String()
 	return w.send(`{"op":"command","id":"1","request_id":%q,"stream":%q,"type":"message.post","data":{"body":%q}}`,
 		request, stream, text)
 }
@@ -151,7 +159,11 @@ func (c *crowd) close() {
 // fanout is 10 threads with 100 readers each, at open throttle: 16 commands in
 // flight per thread.
 func fanout(r *run) error {
-	fmt.Println("threads x readers\tdeliveries/s\tposts/s\tserver CPU-s per million")
+	fmt.Println("threads x readers\tdeliveries/s\tposts/s\tserver CPU-s per million\tbare writes: deliveries/s\tCPU-s per million")
+	limit, limitCPU, err := r.fanoutLimit("open")
+	if err != nil {
+		return err
+	}
 	c, err := r.gather(10, 100)
 	if err != nil {
 		return err
@@ -160,13 +172,13 @@ func fanout(r *run) error {
 	var posted atomic.Int64
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for i, s := range c.streams {
+	for _, s := range c.streams {
 		w, err := r.dial("owner", 4096)
 		if err != nil {
 			return err
 		}
 		defer func() { _ = w.conn.Close() }()
-		wg.Go(func() { pipeline(w, s, fmt.Sprint("open", i), 16, stop, &posted) })
+		wg.Go(func() { pipeline(w, s, 16, stop, &posted) })
 	}
 	time.Sleep(time.Second) // warm
 	from, posts, cpu, began := c.delivered.Load(), posted.Load(), r.cpu(), time.Now()
@@ -175,13 +187,13 @@ func fanout(r *run) error {
 	sent := posted.Load() - posts
 	close(stop)
 	wg.Wait()
-	fmt.Printf("10 x 100\t%.0f\t%.0f\t%.2f\n", float64(delivered)/took.Seconds(), float64(sent)/took.Seconds(),
-		used.Seconds()/float64(delivered)*1e6)
+	fmt.Printf("10 x 100\t%.0f\t%.0f\t%.2f\t%.0f\t%.2f\n", float64(delivered)/took.Seconds(), float64(sent)/took.Seconds(),
+		used.Seconds()/float64(delivered)*1e6, limit, limitCPU)
 	return nil
 }
 
 // pipeline keeps n posts in flight.
-func pipeline(w *socket, stream, id string, n int, stop <-chan struct{}, posted *atomic.Int64) {
+func pipeline(w *socket, stream string, n int, stop <-chan struct{}, posted *atomic.Int64) {
 	slots := make(chan struct{}, n)
 	go func() {
 		for {
@@ -192,13 +204,13 @@ func pipeline(w *socket, stream, id string, n int, stop <-chan struct{}, posted 
 			<-slots
 		}
 	}()
-	for i := 0; ; i++ {
+	for {
 		select {
 		case <-stop:
 			return
 		case slots <- struct{}{}:
 		}
-		if w.post(stream, fmt.Sprint(id, "-", i)) != nil {
+		if w.post(stream) != nil {
 			return
 		}
 	}
@@ -206,7 +218,11 @@ func pipeline(w *socket, stream, id string, n int, stop <-chan struct{}, posted 
 
 // steady is the same crowd at 200 posts a second in all.
 func steady(r *run) error {
-	fmt.Println("threads x readers\tposts/s\tdeliveries/s\tserver CPU-s per million\tp99 of ack ms")
+	fmt.Println("threads x readers\tposts/s\tdeliveries/s\tserver CPU-s per million\tp99 of ack ms\tbare writes: CPU-s per million")
+	_, limitCPU, err := r.fanoutLimit("steady")
+	if err != nil {
+		return err
+	}
 	c, err := r.gather(10, 100)
 	if err != nil {
 		return err
@@ -228,7 +244,7 @@ func steady(r *run) error {
 		for i := 0; time.Since(began) < r.length; i++ {
 			<-tick.C
 			at := time.Now()
-			if err = w.post(c.streams[i%10], fmt.Sprint("steady-", i)); err == nil {
+			if err = w.post(c.streams[i%10]); err == nil {
 				err = w.until(`{"op":"ack"`)
 			}
 			if err != nil {
@@ -242,8 +258,8 @@ func steady(r *run) error {
 	}
 	delivered, used, length := c.delivered.Load()-from, r.cpu()-cpu, time.Since(began)
 	slices.Sort(took)
-	fmt.Printf("10 x 100\t%.0f\t%.0f\t%.2f\t%.2f\n", float64(len(took))/length.Seconds(), float64(delivered)/length.Seconds(),
-		used.Seconds()/float64(delivered)*1e6, milli(took[len(took)*99/100]))
+	fmt.Printf("10 x 100\t%.0f\t%.0f\t%.2f\t%.2f\t%.2f\n", float64(len(took))/length.Seconds(),
+		float64(delivered)/length.Seconds(), used.Seconds()/float64(delivered)*1e6, milli(took[len(took)*99/100]), limitCPU)
 	return nil
 }
 
@@ -374,8 +390,8 @@ func (r *run) fill(user, stream string, n int) (cursor string, err error) {
 		return "", err
 	}
 	cursor = between(b, `"cursor":"`, `"`)
-	for i := range n {
-		if err := w.post(stream, fmt.Sprint("fill-", i)); err != nil {
+	for range n {
+		if err := w.post(stream); err != nil {
 			return "", err
 		}
 		if err := w.until(`{"op":"ack"`); err != nil {
