@@ -32,22 +32,25 @@ func (w *crew) do(j job) {
 }
 
 func (w *crew) work(j job) {
-	for {
+	for ok := true; ok; j, ok = w.next() {
 		if j.pump {
 			j.conn.pump()
 		} else {
 			j.conn.work()
 		}
-		j = job{} // nobody is held on to while waiting
-		if w.idle.Add(1) > maxIdle {
-			w.idle.Add(-1)
-			return
-		}
-		select {
-		case j = <-w.jobs:
-			w.idle.Add(-1)
-		case <-w.done:
-			return
-		}
+	}
+}
+
+// next waits for another job, unless enough wait already.
+func (w *crew) next() (j job, ok bool) {
+	defer w.idle.Add(-1)
+	if w.idle.Add(1) > maxIdle {
+		return job{}, false
+	}
+	select {
+	case j = <-w.jobs:
+		return j, true
+	case <-w.done:
+		return job{}, false
 	}
 }
