@@ -31,6 +31,10 @@ type Options struct {
 	Config config.Config
 	Build  Build
 	Log    *slog.Logger
+
+	// Wrap, if not nil, stands between the store and everything else: a test's
+	// way to make storage fail.
+	Wrap func(store.Store) store.Store
 }
 
 // App is one server.
@@ -63,7 +67,7 @@ type App struct {
 func New(ctx context.Context, opts Options) (*App, error) {
 	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds()}
 	a.base, a.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := a.build(ctx, opts.Build); err != nil {
+	if err := a.build(ctx, opts.Build, opts.Wrap); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
 	}
 	return a, nil
@@ -72,7 +76,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 func (a *App) now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
 // build makes every part, from the store upwards.
-func (a *App) build(ctx context.Context, b Build) error {
+func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.Store) error {
 	build := telemetry.Build{Version: b.Version, Revision: b.Commit}
 	a.metrics = telemetry.NewMetrics(build)
 	var err error
@@ -92,6 +96,9 @@ func (a *App) build(ctx context.Context, b Build) error {
 		return err
 	}
 	a.store = opened
+	if wrap != nil {
+		a.store = wrap(opened)
+	}
 	a.made = append(a.made, made...)
 	a.hub = a.newHub()
 	a.engine = engine.New(engine.Options{
