@@ -172,3 +172,16 @@ func payloadBody(tb testing.TB, e *store.Event) string {
 }
 
 func unmarshal(text string, into any) error { return json.Unmarshal([]byte(text), into) }
+
+// upToLastWords is a log as far as followers go: what was under way when the
+// writers stopped may come behind.
+func upToLastWords(tb testing.TB, rows []store.Event) []store.Event {
+	tb.Helper()
+	for i := range rows {
+		if rows[i].Type == "message.posted" && payloadBody(tb, &rows[i]) == lastWords {
+			return rows[:i+1]
+		}
+	}
+	tb.Error("nobody said the last words")
+	return rows
+}

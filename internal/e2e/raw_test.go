@@ -31,7 +31,8 @@ func (p *tap) dial(ctx context.Context, network, address string) (net.Conn, erro
 		return nil, err
 	}
 	if p.small {
-		if err := c.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		// Smaller than a segment of loopback it would crawl when read again.
+		if err := c.(*net.TCPConn).SetReadBuffer(128 << 10); err != nil {
 			return nil, err
 		}
 	}
