@@ -202,6 +202,7 @@ func TestCorpus(t *testing.T) {
 
 // importAll imports the export, then again, and says the last words.
 func (x *export) importAll(ctx context.Context, t *testing.T, url string) {
+	t.Helper()
 	half := sync.OnceFunc(func() { close(x.halfway) })
 	defer half() // nobody waits for an import that failed
 	var first importer.Result

@@ -27,6 +27,7 @@ type farewell struct {
 
 // listen follows a stream until the server closes.
 func listen(ctx context.Context, t *testing.T, url, user string, stream gotong.Stream, ready func()) farewell {
+	t.Helper()
 	ws := socket(ctx, t, new(tap).http(t), url, user)
 	defer func() { _ = ws.CloseNow() }()
 	if err := tell(ctx, ws, map[string]any{"op": "subscribe", "id": "1", "stream": stream}); err != nil {

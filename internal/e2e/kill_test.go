@@ -38,6 +38,7 @@ type written struct {
 }
 
 func newLoad(tb testing.TB, url string) *load {
+	tb.Helper()
 	return &load{tb: tb, url: url, more: make(chan struct{})}
 }
 

@@ -57,9 +57,10 @@ func visible(log, user string) string {
 	member := false
 	for i, line := range strings.SplitAfter(strings.TrimSuffix(log, "\n"), "\n") {
 		line = strings.TrimSuffix(line, "\n")
-		if line == "+"+user {
+		switch line {
+		case "+" + user:
 			member = true
-		} else if line == "-"+user {
+		case "-" + user:
 			member = false
 		}
 		if member {

@@ -50,7 +50,7 @@ func serve(dir string) int {
 
 // secret signs the tokens of the users here; the server takes it as the key of
 // another issuer.
-const secret = "end-to-end end-to-end end-to-end end-to-end"
+const secret = "the key of the end-to-end tests, which is long enough"
 
 // options are the defaults but for ports and for rate limits, which do not
 // limit.

@@ -58,7 +58,7 @@ func newCore(t *testing.T, s store.Store, now func() gotong.Instant) *core {
 	done := make(chan error, 1)
 	go func() { done <- c.hub.Run(ctx) }()
 	t.Cleanup(func() {
-		if err := c.Engine.Close(context.Background()); err != nil {
+		if err := c.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
 		cancel()

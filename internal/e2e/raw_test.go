@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -21,7 +22,7 @@ type tap struct {
 func (p *tap) text() []byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.bytes[:len(p.bytes):len(p.bytes)]
+	return slices.Clip(p.bytes)
 }
 
 func (p *tap) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,7 +31,9 @@ type timedPost struct {
 }
 
 func (q *quick) handle(e client.Event) error {
-	var d struct{ Body string }
+	var d struct {
+		Body string `json:"body"`
+	}
 	var p timedPost
 	if e.Type != "message.posted" || json.Unmarshal(e.Data, &d) != nil || json.Unmarshal([]byte(d.Body[:strings.IndexByte(d.Body, '}')+1]), &p) != nil {
 		return nil
@@ -173,6 +174,7 @@ type stopping struct {
 }
 
 func (r *stopping) read(ctx context.Context, t *testing.T, url, user string, stream gotong.Stream) {
+	t.Helper()
 	h := r.tap.http(t)
 	ws := socket(ctx, t, h, url, user)
 	defer func() { _ = ws.CloseNow() }()
@@ -191,9 +193,12 @@ func (r *stopping) read(ctx context.Context, t *testing.T, url, user string, str
 			return
 		}
 		var f struct {
-			Op       string
-			From, To uint64
-			Events   []struct{ Seq uint64 }
+			Op     string `json:"op"`
+			From   uint64 `json:"from"`
+			To     uint64 `json:"to"`
+			Events []struct {
+				Seq uint64 `json:"seq"`
+			} `json:"events"`
 		}
 		if err := json.Unmarshal(b, &f); err != nil {
 			t.Error(err)
@@ -233,7 +238,7 @@ func (r *stopping) check(t *testing.T, user string, head, first uint64) {
 // memory is what a child has resident, in bytes; 0 where nobody tells.
 func (c *child) memory(tb testing.TB) int64 {
 	tb.Helper()
-	b, err := os.ReadFile(filepath.Join("/proc", fmt.Sprint(c.cmd.Process.Pid), "statm"))
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", c.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}

@@ -153,8 +153,8 @@ func TestStorageFailed(t *testing.T) {
 		f.store.Fail(storetest.OpCommit, i+1, fmt.Errorf("a test: %w", store.ErrFailed))
 	}
 	f.send("k-2", "two").want(t, http.StatusServiceUnavailable, gotong.CodeStorageFailed)
-	if err := <-f.done; err == nil {
-		t.Error("the server ended without an error")
+	if err := <-f.done; !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "a test") {
+		t.Errorf("the server does not say what it ended of: %v", err)
 	}
 	f.once.Do(f.stop)
 	log := readLog(t, f.dir)

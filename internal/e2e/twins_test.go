@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -224,7 +225,7 @@ func TestRetriedLeaveAndNoOp(t *testing.T) {
 
 func sameAnswer(t *testing.T, name string, was, again answer) {
 	t.Helper()
-	if again.header.Get("Idempotency-Replayed") != "true" || was.status != again.status || string(was.body) != string(again.body) {
+	if again.header.Get("Idempotency-Replayed") != "true" || was.status != again.status || !bytes.Equal(was.body, again.body) {
 		t.Errorf("%s was %s, and again (replayed %q) %s", name, was, again.header.Get("Idempotency-Replayed"), again)
 	}
 }

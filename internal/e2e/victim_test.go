@@ -73,6 +73,7 @@ func (s *moment) within(ctx context.Context, tb testing.TB, what string) bool {
 }
 
 func newVictim(tb testing.TB, url, user, how string, target, other gotong.Stream) *victim {
+	tb.Helper()
 	return &victim{
 		tb: tb, url: url, user: user, how: how, target: target, other: other,
 		tap:  &tap{small: how == stalled},
@@ -202,7 +203,7 @@ func (v *victim) fidget(ctx context.Context, ws *websocket.Conn) {
 }
 
 func (v *victim) get(ctx context.Context, h *http.Client, path string, query url.Values) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url+path+"?"+query.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url+path+"?"+query.Encode(), http.NoBody)
 	if err != nil {
 		return nil, err
 	}
@@ -256,7 +257,9 @@ func (v *victim) poll(ctx context.Context, h *http.Client) error {
 		}
 		b, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
-		var a struct{ Cursor string }
+		var a struct {
+			Cursor string `json:"cursor"`
+		}
 		if err == nil {
 			err = json.Unmarshal(b, &a)
 		}

@@ -18,6 +18,7 @@ type committer struct {
 	stop   chan struct{}
 	done   chan struct{}
 	failed chan struct{} // closed by the committer's goroutine alone
+	cause  error         // why; set before failed is closed
 
 	mu    sync.Mutex
 	queue []*task
@@ -143,6 +144,7 @@ func (c *committer) fail(batch []*task, err error) {
 		select {
 		case <-c.failed:
 		default:
+			c.cause = err
 			close(c.failed)
 		}
 	}

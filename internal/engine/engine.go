@@ -170,6 +170,16 @@ func (e *Engine) evict() {
 // and start anew.
 func (e *Engine) Failed() <-chan struct{} { return e.committer.failed }
 
+// Cause is why storage failed; nil until Failed is closed.
+func (e *Engine) Cause() error {
+	select {
+	case <-e.committer.failed:
+		return e.committer.cause
+	default:
+		return nil
+	}
+}
+
 // Close refuses new commands, lets what is in flight finish and stops. A
 // command that is still undecided by then is answered as unknown.
 func (e *Engine) Close(ctx context.Context) error {
