@@ -170,7 +170,7 @@ func (a *App) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 	case <-a.engine.Failed():
-		cause = fmt.Errorf("start anew to recover: %w", a.engine.Cause())
+		cause = a.engine.Cause()
 	case cause = <-failed:
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
