@@ -268,7 +268,7 @@ func (r *run) connect(n int, each func(i int, w *socket) error) ([]*socket, erro
 	sockets := make([]*socket, n)
 	var failed atomic.Value
 	var wg sync.WaitGroup
-	slots := make(chan struct{}, 64)
+	slots := make(chan struct{}, 1000) // the kernel queues no more handshakes at once
 	for i := range n {
 		slots <- struct{}{}
 		wg.Go(func() {
