@@ -283,7 +283,7 @@ func (s *scene) check(log *logbook, took time.Duration) {
 			s.t.Errorf("%s, who stayed, got %d of %d events", f.name, len(f.got), len(log.streams[f.stream]))
 		}
 	}
-	s.t.Logf("%d removals in %.1f s, %d posts around them; %d bytes to those who were removed, with %d traces of events before, none beyond",
+	s.t.Logf("%d removals in %.1f s, %d posts around them; %d bytes to those who were removed, with %d traces of events before",
 		len(s.victims), took.Seconds(), s.said, bytes, seen)
 }
 

@@ -198,3 +198,32 @@ func TestWake(t *testing.T) {
 		}
 	})
 }
+
+// TestWhisper: what a user marked as read concerns his own sessions alone.
+func TestWhisper(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		net := local.New()
+		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
+		w.commit(a, r1, add("ann"), add("bob"))
+		phone, desk, bob := open(t, a, "ann", live.SessionOptions{}), open(t, b, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{})
+		for _, c := range []*client{phone, desk, bob} {
+			c.subscribe(r1, live.Now())
+			synctest.Wait()
+			c.drain()
+		}
+		a.Whisper(r1, live.ReadType, gotong.Actor{UserID: "ann"}, []byte(`{"online":"n=3"}`))
+		a.Whisper(r1, live.ReadType, gotong.Actor{UserID: "ann"}, []byte(`not JSON`))
+		a.Whisper("room/nobody", live.ReadType, gotong.Actor{UserID: "ann"}, nil)
+		synctest.Wait()
+		for _, c := range []*client{phone, desk, bob} {
+			c.drain()
+		}
+		phone.heard("subscribed", "signal read ann n=3")
+		desk.heard("subscribed", "signal read ann n=3")
+		bob.heard("subscribed")
+		if err := bob.s.Signal(r1, live.ReadType); gotong.CodeOf(err) != gotong.CodeInvalid {
+			t.Errorf("a client's own: %v", err)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package live
 
 import (
+	"encoding/json"
 	"math"
 	"slices"
 
@@ -19,8 +20,8 @@ type waiting struct {
 
 // Signal sends an ephemeral sign to the other subscribers of a followed
 // stream: CodeNotFound where it is not followed with a permission that holds
-// now, CodeInvalid where the kind has no such signal. Presence is the hub's
-// own to say.
+// now, CodeInvalid where the kind has no such signal. Presence and read marks
+// are the server's own to say.
 func (s *Session) Signal(stream gotong.Stream, typ string) error {
 	s.mu.Lock()
 	sub := s.find(stream)
@@ -30,13 +31,44 @@ func (s *Session) Signal(stream gotong.Stream, typ string) error {
 	}
 	topic := sub.topic
 	s.mu.Unlock()
-	if typ == presenceType || !slices.Contains(topic.kind.Signals, typ) {
+	if typ == presenceType || typ == ReadType || !slices.Contains(topic.kind.Signals, typ) {
 		return gotong.Invalid("type", "must be a signal of this kind of stream")
 	}
 	m := bus.Signal{Stream: stream, Type: typ, Actor: gotong.Actor{UserID: s.reader.UserID, Role: s.reader.Role}}
 	topic.spread(&m)
 	s.hub.tell(bus.Message{Signal: &m})
 	return nil
+}
+
+// ReadType is the signal with which a user's sessions hear that another of them
+// has marked something as read.
+const ReadType = "read"
+
+// Whisper sends a sign to the sessions of its own actor that follow the
+// stream, on any node. Data is a JSON object of the server's own making.
+func (h *Hub) Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte) {
+	m := bus.Signal{Stream: stream, Type: typ, Actor: actor, Data: data}
+	h.whisper(&m)
+	h.tell(bus.Message{Signal: &m})
+}
+
+func (h *Hub) whisper(m *bus.Signal) {
+	t := h.topics.lookup(m.Stream)
+	if t == nil || !slices.Contains(t.kind.Signals, m.Type) || !json.Valid(m.Data) {
+		return
+	}
+	w := waiting{
+		typ: m.Type, actor: m.Actor.UserID,
+		frame: signalFrame(t.stream, m.Type, m.Actor, h.names.cached(m.Actor.UserID), m.Data),
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.followers {
+		if f.session.reader.UserID == w.actor {
+			w.sub = f.sub
+			f.session.signal(w)
+		}
+	}
 }
 
 // mayHear reports whether the subscription holds now: accepted, not stale, in
@@ -118,8 +150,12 @@ func (h *Hub) hear(m bus.Message) {
 		if t == nil || !slices.Contains(t.kind.Signals, m.Signal.Type) {
 			return
 		}
-		if m.Signal.Type == presenceType {
+		switch m.Signal.Type {
+		case presenceType:
 			t.hearPresence(m.Signal, h.opt.Now())
+			return
+		case ReadType:
+			h.whisper(m.Signal)
 			return
 		}
 		m.Signal.Data = nil // a client's signal has none

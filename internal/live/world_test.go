@@ -34,7 +34,7 @@ func kinds() []gotong.Kind { return []gotong.Kind{room(), club()} }
 
 func room() gotong.Kind {
 	k := club()
-	k.Name, k.Overlays, k.Signals = "room", "room_overlays", []string{"typing", "presence"}
+	k.Name, k.Overlays, k.Signals = "room", "room_overlays", []string{"typing", "presence", "read"}
 	k.Documents = []gotong.Type{
 		gotong.TypeOf[gotong.Membership]("room_members"), gotong.TypeOf[edition]("room_overlays"),
 	}

@@ -3,10 +3,12 @@ package thread
 import "gotong.dev/gotong"
 
 // The signals of a thread. Members send typing; presence, which says who
-// follows the thread, comes from delivery alone.
+// follows the thread, and read, which tells a user's other sessions what was
+// marked, come from the server alone.
 const (
 	SignalTyping   = "typing"
 	SignalPresence = "presence"
+	SignalRead     = "read"
 )
 
 // Kind is the rules of threads.
@@ -16,7 +18,7 @@ func Kind() gotong.Kind {
 		Commands:    commands(),
 		Events:      events(),
 		Documents:   documents(),
-		Signals:     []string{SignalTyping, SignalPresence},
+		Signals:     []string{SignalTyping, SignalPresence, SignalRead},
 		Home:        home,
 		Needs:       needs,
 		Decide:      decide,

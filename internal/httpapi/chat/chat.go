@@ -33,6 +33,7 @@ type Hub interface {
 	Await(ctx context.Context, p gotong.Partition, position uint64) error
 	Names(ctx context.Context, ids []string) map[string]string
 	Present(stream gotong.Stream) []string
+	Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte)
 	Epoch() gotong.Epoch
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
@@ -145,6 +146,8 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 		}
 		err = c.Store.SetRegister(ctx, markKey(me, stream), version, body, 0)
 		if err == nil {
+			c.Hub.Whisper(stream, thread.SignalRead, httpapi.CallOf(ctx).Principal.Actor(),
+				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
 			return &markOut{next.view(stream, me)}, nil
 		}
 		if !errors.Is(err, store.ErrConflict) {

@@ -108,7 +108,7 @@ func clientMessages() []message {
 		{"unsubscribe", "Stop following", "No event of the stream follows the answer.", frame("unsubscribe", object{"stream": ref("stream")})},
 		{"command", "Write", "A wish; ack or error answers it. Without an answer its outcome is unknown: repeat it with the same request_id.", object{"oneOf": commandRefs()}},
 		{"signal", "Send a signal", "Something ephemeral to the others who follow the stream. Only an error answers it.", frame("signal", object{
-			"stream": ref("stream"), "type": object{"enum": slices.DeleteFunc(signals(), func(name any) bool { return name == "presence" })},
+			"stream": ref("stream"), "type": object{"enum": slices.DeleteFunc(signals(), func(name any) bool { return name == "presence" || name == "read" })},
 		})},
 		{"ping", "Ask for a sign of life", "pong answers it.", frame("ping", object{})},
 	}
@@ -134,9 +134,11 @@ func serverMessages() []message {
 		{"error", "Refused", "A frame that was refused, by its id; or the end of the named stream's subscription.", frame("error", object{
 			"id?": id, "stream?": object{"type": "string"}, "problem": ref("problem"),
 		})},
-		{"signalled", "A signal", "Something ephemeral of somebody else; presence is the server's own word for who follows.", frame("signal", object{
+		{"signalled", "A signal", "Something ephemeral of somebody else; presence is the server's own word for who follows, read for what you have marked elsewhere.", frame("signal", object{
 			"stream": ref("stream"), "type": object{"enum": signals()}, "actor": ref("actor"),
-			"data?": shape("Of presence.", object{"online": object{"type": "boolean"}}),
+			"data?": shape("Of presence: online. Of a mark of your own, on another device: n, seq and message_id.", object{
+				"online?": object{"type": "boolean"}, "n?": object{"type": "integer"}, "seq?": object{"type": "integer"}, "message_id?": object{"type": "string"},
+			}),
 		})},
 		{"accessRevoked", "Not readable any more", "Nothing of the stream follows. Its other answers are those for a stream that never existed.", frame("access_revoked", object{"stream": ref("stream")})},
 		{"resyncRequired", "Cannot go on", "The subscription ended: read the stream's state anew.", frame("resync_required", object{
