@@ -66,7 +66,8 @@ func TestRowsPerPost(t *testing.T) {
 	}
 }
 
-// TestPurge: expired registers leave the file.
+// TestPurge: expired registers leave the file, also where there are more than
+// one transaction drops.
 func TestPurge(t *testing.T) {
 	now := gotong.Instant(1_000_000_000)
 	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "x.db"), Options{Now: func() gotong.Instant { return now }})
@@ -76,11 +77,14 @@ func TestPurge(t *testing.T) {
 		t.Helper()
 		check(t, s.SetRegister(t.Context(), gotong.Key{Collection: "c", Owner: "o", Name: name}, 0, []byte("x"), expires))
 	}
-	set("old", now+5)
+	for i := range purgeMost + 1 {
+		set(fmt.Sprint("old", i), now+5)
+	}
 	set("later", now+1_000_000_000)
 	set("never", 0)
 	now += purgeEvery + 10
 	set("new", 0)
+	set("newer", 0)
 	var left []string
 	check(t, s.read(t.Context(), func(c *conn) error {
 		return c.query("SELECT name FROM registers ORDER BY name", func(row *sqlite.Stmt) error {
@@ -88,7 +92,7 @@ func TestPurge(t *testing.T) {
 			return nil
 		})
 	}))
-	if fmt.Sprint(left) != "[later never new]" {
+	if fmt.Sprint(left) != "[later never new newer]" {
 		t.Errorf("left are %v", left)
 	}
 }

@@ -215,18 +215,24 @@ func (w *writer) flush() error {
 	return nil
 }
 
-// purgeEvery is how often expired registers are dropped, 500 at once; the clock
-// is the registers' own.
-const purgeEvery = gotong.Instant(60_000_000)
+// purgeEvery is how often expired registers are dropped, purgeMost in one
+// transaction and the rest in the next ones; the clock is the registers' own.
+const (
+	purgeEvery = gotong.Instant(60_000_000)
+	purgeMost  = 500 // stands in the statement too
+)
 
 func (w *writer) purge() error {
 	now := w.now()
 	if now < w.purged+purgeEvery {
 		return nil
 	}
-	w.purged = now
-	return w.conn.exec(`DELETE FROM registers WHERE (collection, owner, name) IN (
+	err := w.conn.exec(`DELETE FROM registers WHERE (collection, owner, name) IN (
 		SELECT collection, owner, name FROM registers WHERE expires > 0 AND expires <= ? LIMIT 500)`, now)
+	if err == nil && w.conn.db.Changes() < purgeMost {
+		w.purged = now
+	}
+	return err
 }
 
 // tend keeps the WAL short; it is called between transactions.
