@@ -104,6 +104,7 @@ func (a *App) newRealtime() *realtime.Server {
 			p, err := a.auth.UseTicket(ctx, text)
 			return httpapi.PrincipalOf(p, ""), err
 		},
+		Recheck: func(ctx context.Context, p httpapi.Principal) error { return a.auth.Recheck(ctx, p.Verified) },
 		Creates: creates, Origins: a.cfg.AllowedOrigins,
 		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(userID, a.now().Time()) },
 		Observe: realtime.Observer{

@@ -297,7 +297,7 @@ func TestTickets(t *testing.T) {
 	}
 
 	once := get()
-	if got, err := h.UseTicket(t.Context(), once); err != nil || got != p {
+	if got, err := h.UseTicket(t.Context(), once); err != nil || got != p || h.Recheck(t.Context(), got) != nil {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	_, err = h.UseTicket(t.Context(), once)
@@ -317,6 +317,7 @@ func TestTickets(t *testing.T) {
 	}
 	_, err = h.UseTicket(t.Context(), out)
 	wantCode(t, err, gotong.CodeUnauthorized)
+	wantCode(t, h.Recheck(t.Context(), p), gotong.CodeUnauthorized)
 }
 
 func TestTwinsUseATicket(t *testing.T) {

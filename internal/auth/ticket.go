@@ -77,3 +77,10 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	}
 	return p, nil
 }
+
+// Recheck tells whether a principal is still good, as [Service.Verify] does for
+// who holds no token: [gotong.CodeUnauthorized] where not.
+func (s *Service) Recheck(ctx context.Context, p Principal) error {
+	_, err := s.admit(ctx, p)
+	return err
+}

@@ -264,6 +264,23 @@ func TestLogoutEndsAll(t *testing.T) {
 	bob.want("pong")
 }
 
+// TestLogoutBesideATicket: a login that ends between the use of its ticket and
+// the opening of the connection is not missed.
+func TestLogoutBesideATicket(t *testing.T) {
+	recheck := func(o *Options) {
+		o.Recheck = func(_ context.Context, p httpapi.Principal) error {
+			if p.UserID == "ann" {
+				return gotong.NewError(gotong.CodeUnauthorized, "The session is over.")
+			}
+			return nil
+		}
+	}
+	w := newWorld(t, func(s *setting) { s.options = append(s.options, recheck) })
+	w.door.tickets["a"], w.door.tickets["b"] = "ann", "bob"
+	w.dial("?ticket=a").closed(4401)
+	w.dial("?ticket=b").want("welcome")
+}
+
 func TestEndUser(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann", "bob")

@@ -24,8 +24,8 @@ type Submitter interface {
 	Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error))
 }
 
-// Options configure the transports. All but Origins, Allow, Observe and Trace
-// are required.
+// Options configure the transports. All but Recheck, Origins, Allow, Observe
+// and Trace are required.
 type Options struct {
 	// Context is what commands over a WebSocket run under: they go on when
 	// their connection is gone.
@@ -40,6 +40,9 @@ type Options struct {
 
 	// Ticket redeems a single-use ticket (browsers cannot set headers).
 	Ticket func(ctx context.Context, ticket string) (httpapi.Principal, error)
+
+	// Recheck tells whether a principal that came by ticket is still good.
+	Recheck func(ctx context.Context, p httpapi.Principal) error
 
 	// Creates lists the kinds whose commands clients may send, each with the
 	// stream that a creating request of this actor makes.
@@ -107,6 +110,9 @@ type Server struct {
 
 // New makes the transports; [Server.Run] keeps their times.
 func New(opts Options) *Server {
+	if opts.Recheck == nil {
+		opts.Recheck = func(context.Context, httpapi.Principal) error { return nil }
+	}
 	if opts.Allow == nil {
 		opts.Allow = func(string) (bool, time.Duration) { return true, 0 }
 	}
@@ -216,10 +222,12 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 // stillGood asks again, once the connection can be found by whoever ends
 // logins and users: what ended while it was being opened is not missed.
 func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
-	if p.Token == "" {
-		return true // by a ticket: it was used up this moment
+	var err error
+	if p.Token == "" { // it came by ticket
+		err = s.opts.Recheck(ctx, *p)
+	} else {
+		_, err = s.opts.Auth.Authenticate(ctx, p.Token)
 	}
-	_, err := s.opts.Auth.Authenticate(ctx, p.Token)
 	return gotong.CodeOf(err) != gotong.CodeUnauthorized // a fault of the store says nothing new
 }
 
