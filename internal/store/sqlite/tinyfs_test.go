@@ -19,6 +19,9 @@ func TestFullDisk(t *testing.T) {
 	if dir == "" {
 		t.Skip("GOTONG_TINY_DIR names no small file system")
 	}
+	dir, err := os.MkdirTemp(dir, "full-*")
+	check(t, err)
+	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	s := opened(t, filepath.Join(dir, "gotong.db"))
 	m := storetest.NewMaker(s.Epoch())
 	ballast := filepath.Join(dir, "ballast")
