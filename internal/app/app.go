@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -103,6 +104,9 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	a.hub = a.newHub()
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Now: a.now, Observer: a.metrics.Engine, Committed: a.committed,
+		Fault: func(ctx context.Context, cause any) {
+			a.log.ErrorContext(ctx, "the rules of a kind met a fault of ours", "cause", cause, "stack", string(debug.Stack()))
+		},
 	})
 	if err := a.newAuth(); err != nil {
 		return err

@@ -39,6 +39,10 @@ type Options struct {
 	Committed func(ctx context.Context, rows []store.Event)
 	Observer  Observer
 
+	// Fault is told of a panic in the rules of a kind; its command is answered
+	// with [gotong.CodeInternal] and the rest goes on.
+	Fault func(ctx context.Context, cause any)
+
 	MaxBatch int // commits in one transaction; 0 is 256
 	MaxLanes int // streams whose documents are kept; 0 is 8,192
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
@@ -64,6 +68,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
+	}
+	if opts.Fault == nil {
+		opts.Fault = func(context.Context, any) {}
 	}
 	e := &Engine{opts: opts, lanes: map[gotong.Stream]*lane{}}
 	e.committer = newCommitter(e)

@@ -374,3 +374,18 @@ func TestClosedEngineAnswersUnknown(t *testing.T) {
 		t.Errorf("answered %v", err)
 	}
 }
+
+func TestFaultyRulesEndOneCommand(t *testing.T) {
+	r := newRig(t, newMemory())
+	r.must(t, command(one, "ani", "a", add{N: 1}))
+	for i := range 3 {
+		_, err := r.Execute(t.Context(), command(one, "ani", fmt.Sprint("burst", i), burst{}))
+		if gotong.CodeOf(err) != gotong.CodeInternal {
+			t.Errorf("answered %v", err)
+		}
+		r.must(t, command(one, "ani", fmt.Sprint("after", i), add{N: 1}))
+	}
+	if got := len(r.log(t, one)); got != 4 {
+		t.Errorf("%d events, want 4", got)
+	}
+}

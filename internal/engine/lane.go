@@ -71,18 +71,38 @@ func (l *lane) idle() bool {
 	return !l.running && l.inflight == 0 && len(l.queue) == 0
 }
 
+// turn is how many commands of others one caller decides before a goroutine
+// of the lane's own takes over.
+const turn = 64
+
 // run decides what waits, in order, until nothing does or the lane halts.
 func (l *lane) run() {
-	for {
+	for range turn {
 		t, warm := l.next()
 		if t == nil {
 			return
 		}
-		if warm {
-			l.decideWarm(t)
-		} else {
-			l.decideCold(t)
+		l.serve(t, warm)
+	}
+	go l.run()
+}
+
+// serve decides one command. A fault in the rules of a kind ends that command,
+// neither the lane nor the server.
+func (l *lane) serve(t *task, warm bool) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			l.mu.Lock()
+			l.halted = true // the state may be half changed
+			l.mu.Unlock()
+			l.engine.opts.Fault(t.ctx, fault)
+			t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeInternal, "Something went wrong on our side."))
 		}
+	}()
+	if warm {
+		l.decideWarm(t)
+	} else {
+		l.decideCold(t)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 type (
 	add    struct{ N, Limit int }
 	obey   struct{ Stream gotong.Stream }
+	burst  struct{}
 	flip   struct{ On bool }
 	added  struct{ N int }
 	obeyed struct{ Stream gotong.Stream }
@@ -58,6 +59,8 @@ func tallyNeeds(s gotong.State, c gotong.Command) []gotong.Ref {
 
 func tallyDecide(s gotong.State, c gotong.Command) (gotong.Decision, error) {
 	switch d := c.Data.(type) {
+	case burst:
+		panic("a fault in the rules")
 	case flip:
 		if l, _ := gotong.Doc[lamp](s, lampKey(c.Stream)); l.On == d.On && s.Head.Exists() {
 			return gotong.Decision{}, nil
