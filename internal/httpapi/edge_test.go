@@ -343,3 +343,21 @@ func TestPages(t *testing.T) {
 	}
 	w.do("GET", "/problems/made_up", nil).problem(404, gotong.CodeNotFound)
 }
+
+// A part of a query that nobody can read is no part that is not there: it could
+// be the position to read from.
+func TestUnreadableQueries(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	messages := ani.thread("public") + "/messages"
+	for _, query := range []string{
+		"after_seq=%zz", "after_seq=1;limit=2", "min_seq=%", "limit=5&after_seq=1;x",
+	} {
+		ani.get(messages+"?"+query).problem(400, httpapi.CodeBadRequest)
+	}
+	for _, query := range []string{"after_seq=", "before_seq", "since_created_at_ms=", "min_seq=", "after_seq=0&after_seq=1", "limit=1&limit=2"} {
+		ani.get(messages+"?"+query).problem(422, gotong.CodeInvalid)
+	}
+	ani.get("/v1/groups?cursor=%zz").problem(400, httpapi.CodeBadRequest)
+	ani.get(messages + "?after_seq=0&limit=2").want(200)
+}

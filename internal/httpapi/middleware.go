@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"time"
 
@@ -80,10 +81,18 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	query := r.URL.Query()
+	query, err := url.ParseQuery(r.URL.RawQuery) // a part that is dropped could be a position
 	for _, name := range [...]string{"access_token", "token", "jwt", "authorization"} {
 		if query.Has(name) {
 			return gotong.NewError(CodeBadRequest, "A token does not belong into a URL, where logs keep it; send Authorization: Bearer.")
+		}
+	}
+	if err != nil {
+		return gotong.NewError(CodeBadRequest, "The query of the address cannot be read.")
+	}
+	for name, list := range query {
+		if len(list) > 1 && name != "stream" { // the one that is a list
+			return gotong.Invalid("query", "has a parameter twice")
 		}
 	}
 	return nil

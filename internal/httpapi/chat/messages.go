@@ -46,7 +46,10 @@ type listMessagesIn struct {
 func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.given = map[string]bool{}
-	for name := range u.Query() {
+	for name, list := range u.Query() {
+		if list[0] == "" {
+			return []error{gotong.Invalid(name, "has no value")} // not 0, which is a position
+		}
 		in.given[name] = true
 	}
 	if in.given["since_message_id"] && !in.given["since_created_at_ms"] {
