@@ -72,7 +72,7 @@ func TestDrain(t *testing.T) {
 	}
 	server := start()
 	writers := []string{"rest-0", "rest-1", "ws-0", "ws-1"}
-	watchers := names("watcher", size(12, 6))
+	watchers := names("watcher", size(12, 8))
 	_, stream := makeThread(t, front.url(), "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, append(writers, watchers...)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()

@@ -91,6 +91,7 @@ func TestSlowReader(t *testing.T) {
 	phase := func(name string, d time.Duration) {
 		sent[name] = talkFor(ctx, t, conn, stream, name, padding, d)
 	}
+	phase("warm-up", time.Second)
 	phase("before", stop/3)
 	before := server.memory(t)
 	pause.set()
