@@ -273,7 +273,7 @@ func (r *run) connect(n int, each func(i int, w *socket) error) ([]*socket, erro
 		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			w, err := r.dial(fmt.Sprint("reader", i%100), 512)
+			w, err := r.dial(fmt.Sprint("reader", i%100), 512) // a user has at most 256 connections
 			if err == nil {
 				sockets[i] = w
 				err = each(i, w)

@@ -116,7 +116,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	if d.route.Write {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header", Schema: keySchema(),
-			Description: "Names this request: repeating it with the same key never acts twice. " +
+			Description: "Names this request: repeated with the same key it writes to the log once. " +
 				"One is made and returned where it is missing.",
 		})
 	}

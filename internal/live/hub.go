@@ -39,6 +39,7 @@ type Hub struct {
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
+	users    map[string]int // open sessions of each user
 	draining bool
 	empty    chan struct{}   // closed when the last session of a drain is gone
 	ctx      context.Context //nolint:containedctx // of Run, for the reads that nobody waits for
@@ -48,7 +49,7 @@ type Hub struct {
 func New(opt Options) *Hub {
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(),
-		topics: newIndex(), sessions: map[*Session]struct{}{},
+		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
 		names: nameCache{ask: opt.Names, now: opt.Now},
 	}
 	h.presence.wake = make(chan struct{}, 1)
@@ -198,8 +199,11 @@ func (h *Hub) Open(reader gotong.Reader, opt SessionOptions) (*Session, error) {
 		return nil, ErrDraining
 	case len(h.sessions) >= h.limits.Sessions:
 		return nil, gotong.NewError(gotong.CodeBusy, "Too many connections; try again.")
+	case h.users[reader.UserID] >= h.limits.UserSessions:
+		return nil, gotong.NewError(gotong.CodeRateLimited, "You have too many connections; close some.")
 	}
 	h.sessions[s] = struct{}{}
+	h.users[reader.UserID]++
 	return s, nil
 }
 
@@ -207,7 +211,13 @@ func (h *Hub) Open(reader gotong.Reader, opt SessionOptions) (*Session, error) {
 func (h *Hub) gone(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if _, open := h.sessions[s]; !open {
+		return
+	}
 	delete(h.sessions, s)
+	if h.users[s.reader.UserID]--; h.users[s.reader.UserID] == 0 {
+		delete(h.users, s.reader.UserID)
+	}
 	if len(h.sessions) == 0 && h.empty != nil {
 		close(h.empty)
 		h.empty = nil

@@ -45,6 +45,7 @@ type Options struct {
 // Limits bound what the hub keeps.
 type Limits struct {
 	Sessions      int           // open at once; default 100,000
+	UserSessions  int           // of one user; default 256
 	Subscriptions int           // per session; default and at most 32
 	Control       int           // control frames that wait before Put says stop; default 64
 	Signals       int           // signals that wait in a session; default 32
@@ -115,6 +116,7 @@ func (l *Limits) fill() {
 	}
 	const unbounded = math.MaxInt
 	def(&l.Sessions, 100_000, unbounded)
+	def(&l.UserSessions, 256, unbounded)
 	def(&l.Subscriptions, maxSubscriptions, maxSubscriptions)
 	def(&l.Control, 64, unbounded)
 	def(&l.Signals, 32, unbounded)

@@ -227,3 +227,39 @@ func TestWhisper(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionsOfOneUser: one user cannot take the room of all.
+func TestSessionsOfOneUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := w.start(func(o *live.Options) { o.Limits.UserSessions = 2 })
+		ann := gotong.Reader{UserID: "ann"}
+		first, err := h.Open(ann, live.SessionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := h.Open(ann, live.SessionOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Open(ann, live.SessionOptions{}); gotong.CodeOf(err) != gotong.CodeRateLimited {
+			t.Errorf("a third: %v", err)
+		}
+		bob, err := h.Open(gotong.Reader{UserID: "bob"}, live.SessionOptions{})
+		if err != nil {
+			t.Errorf("another user: %v", err)
+		}
+		first.Close()
+		first.Close()
+		third, err := h.Open(ann, live.SessionOptions{})
+		if err != nil {
+			t.Errorf("after one was closed: %v", err)
+		}
+		if _, err := h.Open(ann, live.SessionOptions{}); gotong.CodeOf(err) != gotong.CodeRateLimited {
+			t.Errorf("closing twice made room for two: %v", err)
+		}
+		for _, s := range []*live.Session{second, third, bob} {
+			s.Close()
+		}
+	})
+}

@@ -42,7 +42,10 @@ func (s *Server) followRequest(
 	}
 	out := s.newOutlet(w)
 	session, err := s.opts.Hub.Open(principal.Reader(), live.SessionOptions{Kill: out.kill})
-	if err != nil {
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeRateLimited:
+		return nil, nil, err
+	case err != nil:
 		return nil, nil, goingAway()
 	}
 	left := principal.Expires.Sub(s.opts.Now().Time())

@@ -53,9 +53,15 @@ func TestPings(t *testing.T) {
 			t.Fatalf("%d connections", n)
 		}
 	}
+	c := w.server.all()[0]
+	resting := func() { // who writes is not idle, and is pinged by a later sweep
+		t.Helper()
+		w.until("the pump rests", func() bool { return c.pumping.Load() == 0 })
+	}
 	w.pass(24 * time.Second)
 	w.server.sweep()
 	w.pass(2 * time.Second)
+	resting()
 	w.server.sweep()
 	w.server.sweep() // not twice
 	if op, b := readServerFrame(t, s.br); op != 0x89 || len(b) != 0 {
@@ -67,6 +73,7 @@ func TestPings(t *testing.T) {
 		t.Fatalf("got %x %q, want a pong", op, b)
 	}
 	w.pass(59 * time.Second)
+	resting()
 	w.server.sweep()
 	quiet()
 	if op, _ := readServerFrame(t, s.br); op != 0x89 {

@@ -81,6 +81,9 @@ func (c *conn) begin(p *httpapi.Principal) {
 	case errors.Is(err, live.ErrDraining):
 		c.close(closeRestart, "the server restarts")
 		return
+	case gotong.CodeOf(err) == gotong.CodeRateLimited:
+		c.close(closeRateLimited, "too many connections of this user")
+		return
 	case err != nil:
 		c.close(closeOverloaded, "no room for another session")
 		return

@@ -19,7 +19,7 @@ func TestFullDisk(t *testing.T) {
 	if dir == "" {
 		t.Skip("GOTONG_TINY_DIR names no small file system")
 	}
-	dir, err := os.MkdirTemp(dir, "full-*")
+	dir, err := os.MkdirTemp(dir, "full-*") //nolint:usetesting // in that file system, not in the usual one
 	check(t, err)
 	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
 	s := opened(t, filepath.Join(dir, "gotong.db"))
