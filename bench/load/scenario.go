@@ -156,6 +156,14 @@ func (c *crowd) close() {
 	}
 }
 
+// pass lets a measurement last; an interrupt ends it.
+func (r *run) pass(d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-r.ctx.Done():
+	}
+}
+
 // fanout is 10 threads with 100 readers each, at open throttle: 16 commands in
 // flight per thread.
 func fanout(r *run) error {
@@ -180,9 +188,9 @@ func fanout(r *run) error {
 		defer func() { _ = w.conn.Close() }()
 		wg.Go(func() { pipeline(w, s, 16, stop, &posted) })
 	}
-	time.Sleep(time.Second) // warm
+	r.pass(time.Second) // warm
 	from, posts, cpu, began := c.delivered.Load(), posted.Load(), r.cpu(), time.Now()
-	r.profiled("fanout", func() { time.Sleep(r.length) })
+	r.profiled("fanout", func() { r.pass(r.length) })
 	delivered, used, took := c.delivered.Load()-from, r.cpu()-cpu, time.Since(began)
 	sent := posted.Load() - posts
 	close(stop)
@@ -310,9 +318,9 @@ func idle(r *run) error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(r.length)
+	r.pass(r.length)
 	cpu, began := r.cpu(), time.Now()
-	time.Sleep(2 * r.length)
+	r.pass(2 * r.length)
 	fmt.Printf("%d\t%.1f\t%.1f\n", r.clients, float64(r.rss()-before)/1024/float64(r.clients),
 		float64((r.cpu()-cpu).Milliseconds())/time.Since(began).Seconds())
 	for _, w := range sockets {
