@@ -122,6 +122,28 @@ func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt
 // Replayed notes in the answer's header that it is that of an earlier request.
 func Replayed(ctx context.Context) { CallOf(ctx).header.Set("Idempotency-Replayed", "true") }
 
+// Awaiter waits for delivery; live.Hub is one.
+type Awaiter interface {
+	Await(ctx context.Context, p gotong.Partition, position uint64) error
+}
+
+// awaitTimeout bounds how long a removal waits for its own node.
+const awaitTimeout = 5 * time.Second
+
+// Settled returns once nobody on this node is sent anything that the commit
+// took from him (contract D13).
+func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
+	if r.First == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
+	defer cancel()
+	if hub.Await(ctx, r.Partition, r.Position) != nil {
+		return gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
+	}
+	return nil
+}
+
 // ReceiptView is the bare answer of a write: what is left to say to somebody
 // who may not, or no longer, see what was written.
 type ReceiptView struct {

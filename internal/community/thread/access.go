@@ -100,12 +100,3 @@ func affects(e gotong.Event) gotong.Affected {
 // MayKnow reports whether a user may know that the thread exists: everybody of
 // a public one, of a private one who may read it.
 func MayKnow(t Thread, g gotong.Grant) bool { return t.Privacy == Public || g.Readable }
-
-// MayRead is nil for who may read the thread; for all others the answer is
-// that of a thread that never existed (contract D14).
-func MayRead(g gotong.Grant) error {
-	if !g.Readable {
-		return gotong.NotFound()
-	}
-	return nil
-}

@@ -14,7 +14,6 @@ package accounts
 import (
 	"context"
 	"net/http"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
@@ -204,6 +203,3 @@ func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
 	}
 	return &ticketOut{Ticket{Ticket: text, ExpiresAtMS: expires.Milli()}}, nil
 }
-
-// awaitTimeout bounds how long shutting somebody out waits for its own node.
-const awaitTimeout = 5 * time.Second

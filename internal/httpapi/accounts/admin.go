@@ -89,12 +89,8 @@ func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byt
 	if err != nil {
 		return nil, err
 	}
-	if receipt.First > 0 {
-		wait, cancel := context.WithTimeout(ctx, awaitTimeout)
-		defer cancel()
-		if a.Hub.Await(wait, receipt.Partition, receipt.Position) != nil {
-			return nil, gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
-		}
+	if err := httpapi.Settled(ctx, a.Hub, receipt); err != nil {
+		return nil, err
 	}
 	return a.view(ctx, stream)
 }

@@ -18,7 +18,6 @@ package chat
 
 import (
 	"context"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
@@ -94,23 +93,6 @@ func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Prin
 // asOf is the cursor of a stream at this seq, from which it can be followed.
 func (c *chat) asOf(seq uint64) string {
 	return gotong.Cursor{Epoch: c.Hub.Epoch(), Seq: seq}.String()
-}
-
-// awaitTimeout bounds how long a removal waits for its own node.
-const awaitTimeout = 5 * time.Second
-
-// await returns once nobody on this node is sent anything that the commit took
-// from him (contract D13).
-func (c *chat) await(ctx context.Context, r gotong.Receipt) error {
-	if r.First == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
-	defer cancel()
-	if err := c.Hub.Await(ctx, r.Partition, r.Position); err != nil {
-		return gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
-	}
-	return nil
 }
 
 // run executes a command on a thread.

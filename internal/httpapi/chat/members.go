@@ -65,7 +65,7 @@ func (c *chat) leave(ctx context.Context, in *moveIn) (*memberOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.await(ctx, receipt); err != nil {
+	if err := httpapi.Settled(ctx, c.Hub, receipt); err != nil {
 		return nil, err
 	}
 	return c.answerMove(ctx, receipt)

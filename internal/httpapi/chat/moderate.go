@@ -49,7 +49,7 @@ func (c *chat) remove(ctx context.Context, in *removeIn) (*memberOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.await(ctx, receipt); err != nil {
+	if err := httpapi.Settled(ctx, c.Hub, receipt); err != nil {
 		return nil, err
 	}
 	return c.answerMember(ctx, receipt, in.UserID)

@@ -15,7 +15,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
@@ -282,6 +281,3 @@ func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, erro
 	}
 	return d, nil
 }
-
-// awaitTimeout bounds how long a removal waits for its own node.
-const awaitTimeout = 5 * time.Second

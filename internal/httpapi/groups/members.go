@@ -91,21 +91,7 @@ func (g *groups) leave(ctx context.Context, in *moveIn) (*leftOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &leftOut{Left{true}}, g.await(ctx, receipt)
-}
-
-// await returns once nobody on this node is sent anything that the commit took
-// from him (contract D13).
-func (g *groups) await(ctx context.Context, r gotong.Receipt) error {
-	if r.First == 0 {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
-	defer cancel()
-	if g.Hub.Await(ctx, r.Partition, r.Position) != nil {
-		return gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
-	}
-	return nil
+	return &leftOut{Left{true}}, httpapi.Settled(ctx, g.Hub, receipt)
 }
 
 type membersIn struct {
@@ -239,7 +225,7 @@ func (g *groups) remove(ctx context.Context, in *removeIn) (*removedOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	return &removedOut{Removed{receipt.First > 0}}, g.await(ctx, receipt)
+	return &removedOut{Removed{receipt.First > 0}}, httpapi.Settled(ctx, g.Hub, receipt)
 }
 
 // SetRole is the body of changing a member's role.
