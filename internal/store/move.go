@@ -1,0 +1,183 @@
+package store
+
+import (
+	"context"
+	"errors"
+
+	"gotong.dev/gotong"
+)
+
+// Why a whole store takes no writes. Commit, SetRegister, Advance, ClaimJobs
+// and SettleJob fail with one of them, nothing was written, and reads go on.
+var (
+	// ErrSealed: the log was sealed; it goes on in another store.
+	ErrSealed = errors.New("store: sealed; the log has moved to another store")
+	// ErrUnfinished: a copy into this store began and has not ended.
+	ErrUnfinished = errors.New("store: a copy into this store has not ended")
+)
+
+// Mover reads and writes a whole log as it is, for a copy between stores. Only
+// tools use it, never a server.
+type Mover interface {
+	// State is what the store as a whole is.
+	State(ctx context.Context) (State, error)
+
+	// Seal ends writing: whoever calls a write that Seal does not wait for
+	// gets [ErrSealed], on every node, and nothing becomes visible after Seal
+	// has returned. note says for people where the log went, without secrets;
+	// an empty one takes the seal off. It is durable, and a sealed store may
+	// be sealed again. Restore and Renew fail with [ErrSealed] meanwhile.
+	Seal(ctx context.Context, note string) error
+
+	// Rows returns up to limit rows of a section (0 or more than [MaxRead] is
+	// MaxRead), those after the mark that the page before ended with; the
+	// first mark is empty. Order and marks are the adapter's own, but fixed:
+	// without writes every row comes exactly once, and a mark holds across
+	// restarts. A page may be empty and not the last.
+	Rows(ctx context.Context, section Section, after string, limit int) (Rows, error)
+
+	// Restore writes rows as they are: all of the step, durable, or nothing.
+	// [ErrConflict] where the store's progress is not From, or where From is
+	// empty and anything at all is kept but meta. [ErrMalformed] where a row
+	// exists already. At most [MaxRestore] rows and as many documents.
+	Restore(ctx context.Context, step Restoring) error
+
+	// Renew begins a new epoch at the present positions of all partitions:
+	// events from now on are of this epoch, those before keep theirs. Nobody
+	// else may have the store open.
+	Renew(ctx context.Context, epoch gotong.Epoch) error
+}
+
+// MaxRestore bounds the rows, and the documents, of one [Restoring].
+const MaxRestore = MaxCommitEvents
+
+// State is what a store as a whole is.
+type State struct {
+	Eras     Eras   // of the log, never empty
+	Sealed   string // where the log went; empty where it is not sealed
+	Progress string // of the copy into this store; empty where none is under way
+	Empty    bool   // nothing at all is kept but meta
+}
+
+// Section is one sort of rows that a copy moves. Events are read by
+// [Log.ReadPartition]; documents are made anew from them.
+type Section uint8
+
+// The sections that [Mover.Rows] knows, in the order in which a copy moves
+// them; events come after the streams.
+const (
+	Streams   Section = iota + 1 // every stream that has an event, with its head
+	Records                      // every idempotency record, those of no-ops too
+	Claims                       // every claim
+	Registers                    // every register that has not expired
+	Cursors                      // every reader's cursor that is not 0
+	OpenJobs                     // every job; leases are those of the moment
+)
+
+// Rows are rows of one section.
+type Rows struct {
+	Streams   []StreamRow
+	Records   []Record
+	Claims    []ClaimRow
+	Registers []Register
+	Cursors   []CursorRow
+	Jobs      []Job
+
+	Next string // the mark of the next page; empty where the section has ended
+}
+
+// StreamRow is a stream with its head.
+type StreamRow struct {
+	Stream gotong.Stream
+	Head   gotong.Head
+}
+
+// ClaimRow is a claim and the stream whose commit made it.
+type ClaimRow struct {
+	Claim  gotong.Claim
+	Stream gotong.Stream
+}
+
+// CursorRow is how far a reader is in a partition.
+type CursorRow struct {
+	Reader    string
+	Partition gotong.Partition
+	Position  uint64
+}
+
+// Restoring is one step of a copy into a store. The first step has an empty
+// From and the Eras, which replace those that the empty store was made with;
+// the last one has an empty To, and the store then is like any other. Between
+// them the store takes no other write.
+//
+// A stream's head is written as it is in Streams; Events must be of streams
+// that this or an earlier step wrote, and raise the position of their
+// partition to theirs. Jobs are written without a lease.
+type Restoring struct {
+	From, To string // progress before and after; at most 4 KiB
+	Eras     Eras   // only in the first step
+
+	Rows      Rows // Next is ignored
+	Events    []Event
+	Documents []Change // in order; a later one of the same key wins
+}
+
+// Len is how many rows the step writes beside documents.
+func (r *Restoring) Len() int {
+	rows := &r.Rows
+	return len(r.Events) + len(rows.Streams) + len(rows.Records) + len(rows.Claims) +
+		len(rows.Registers) + len(rows.Cursors) + len(rows.Jobs)
+}
+
+// Check fails with [ErrMalformed] where the step breaks a bound or an event of
+// it does not match its commitments in the log of these eras.
+func (r *Restoring) Check(eras Eras) error {
+	if r.Len() > MaxRestore || len(r.Documents) > MaxRestore || len(r.From) > maxProgress || len(r.To) > maxProgress {
+		return errors.Join(ErrMalformed, errors.New("store: a step of a copy is too large"))
+	}
+	if (r.From == "") != (len(r.Eras) > 0) || r.From == "" && r.To == "" {
+		return errors.Join(ErrMalformed, errors.New("store: the first step of a copy names the epochs, and no other does"))
+	}
+	for i := range r.Events {
+		e := &r.Events[i]
+		if err := e.Verify(eras.At(e.Partition, e.Position)); err != nil || e.Position == 0 || e.Partition >= gotong.Partitions {
+			return errors.Join(ErrMalformed, ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+const maxProgress = 4096
+
+// Era is one epoch of a log: the events of positions above After, up to where
+// the next era begins.
+type Era struct {
+	Epoch gotong.Epoch              `json:"epoch"`
+	After [gotong.Partitions]uint64 `json:"after"`
+}
+
+// Eras are the epochs of a log, the oldest first. Each event is chained under
+// the epoch in which it was written. Adapters keep them as the JSON of this
+// type.
+type Eras []Era
+
+// FirstEra is the eras of a new log.
+func FirstEra(epoch gotong.Epoch) Eras { return Eras{{Epoch: epoch}} }
+
+// Epoch is the one that events are written in now.
+func (e Eras) Epoch() gotong.Epoch { return e[len(e)-1].Epoch }
+
+// At is the epoch of the events at a position of a partition.
+func (e Eras) At(p gotong.Partition, position uint64) gotong.Epoch {
+	for i := len(e) - 1; i > 0; i-- {
+		if position > e[i].After[p] {
+			return e[i].Epoch
+		}
+	}
+	return e[0].Epoch
+}
+
+// Next is the eras with a new one from these positions on.
+func (e Eras) Next(epoch gotong.Epoch, positions [gotong.Partitions]uint64) Eras {
+	return append(e[:len(e):len(e)], Era{Epoch: epoch, After: positions})
+}
