@@ -66,12 +66,12 @@ type Section uint8
 // The sections that [Mover.Rows] knows, in the order in which a copy moves
 // them; events come after the streams.
 const (
-	Streams   Section = iota + 1 // every stream that has an event, with its head
-	Records                      // every idempotency record, those of no-ops too
-	Claims                       // every claim
-	Registers                    // every register that has not expired
-	Cursors                      // every reader's cursor that is not 0
-	OpenJobs                     // every job; leases are those of the moment
+	AllStreams   Section = iota + 1 // every stream that has an event, with its head
+	AllRecords                      // every idempotency record, those of no-ops too
+	AllClaims                       // every claim
+	AllRegisters                    // every register that has not expired
+	AllCursors                      // every reader's cursor that is not 0
+	AllJobs                         // every job; leases are those of the moment
 )
 
 // Rows are rows of one section.
