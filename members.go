@@ -33,6 +33,10 @@ const MaxStretches = 64
 // MemberKey is where the membership of a user in a stream is kept.
 func MemberKey(s Stream, userID string) Key { return Key{s.Kind() + "_members", s.ID(), userID} }
 
+// StreamKey is where a kind keeps the document of a stream as a whole, so that
+// another kind can ask it what it says of itself.
+func StreamKey(s Stream) Key { return Key{Collection: s.Kind() + "s", Owner: s.ID()} }
+
 // Active reports whether the user is a member now; false for the zero value,
 // which is somebody who never was one.
 func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }

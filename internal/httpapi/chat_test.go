@@ -117,6 +117,63 @@ func TestPrivacy(t *testing.T) {
 	removed := w.signUp("citra")
 	ani.post(th+"/members", map[string]any{"user_id": removed.id}).want(201)
 	ani.do(http.MethodDelete, th+"/members/"+removed.id, nil).want(200)
+	w.unknownTo(th, mid, ani, budi, mod, removed)
+	budi.post(th+"/leave", nil).problem(404, gotong.CodeNotFound)
+	for _, bad := range []string{"/v1/chat/threads/a%20b", "/v1/chat/threads/a%2Fb"} {
+		budi.get(bad).problem(404, gotong.CodeNotFound)
+	}
+}
+
+// A thread in a group by invitation is public for who may know of the group; for
+// all others it is one that never existed, as a private one is.
+func TestPublicInAHiddenGroup(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra, mod := w.signUp("ani"), w.signUp("budi"), w.signUp("citra"), w.withRole("mod", gotong.RoleModerator)
+	g := strings.TrimPrefix(ani.group("undangan"), "/v1/groups/")
+	th := ani.post("/v1/chat/threads", map[string]any{"scope_id": g, "privacy_level": "public"}).want(201).header.Get("Location")
+	w.unknownTo(th, ani.say(th, "Halo").str("message_id"), ani, budi, mod)
+	if list := budi.get("/v1/chat/threads?scope_id=" + g).want(200).list(); len(list) != 0 {
+		t.Errorf("listed for a stranger: %v", list)
+	}
+	ani.post("/v1/groups/"+g+"/members", map[string]any{"user_id": citra.id}).want(201)
+	citra.get(th).want(200)
+	citra.post(th+"/join", nil).want(200)
+	if list := citra.get("/v1/chat/threads?scope_id=" + g).want(200).list(); len(list) != 1 {
+		t.Errorf("not listed for a member of the group: %v", list)
+	}
+}
+
+// Who was the last in a thread or a group closed it.
+func TestClosed(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th, g := ani.thread("public"), ani.group("terbuka")
+	for _, path := range []string{th, g} {
+		if a := budi.get(path).want(200); a.object()["closed"] != nil {
+			t.Errorf("%s", a.body)
+		}
+		ani.post(path+"/leave", nil).want(200)
+		budi.post(path+"/join", nil).problem(409, gotong.CodeConflict)
+		ani.post(path+"/join", nil).problem(409, gotong.CodeConflict)
+		if a := budi.get(path).want(200); a.object()["closed"] != true || a.num("member_count") != 0 {
+			t.Errorf("%s", a.body)
+		}
+	}
+	ani.get(th+"/messages").problem(404, gotong.CodeNotFound)
+	budi.post(th+"/messages/send", map[string]any{"body": "x"}).problem(403, gotong.CodeForbidden)
+	if list := budi.get("/v1/chat/threads?scope_id=rt05").want(200).list(); len(list) != 0 {
+		t.Errorf("a closed thread is listed: %v", list)
+	}
+	if items := budi.get("/v1/groups").want(200).object()["items"].([]any); len(items) != 0 {
+		t.Errorf("a closed group is listed: %v", items)
+	}
+}
+
+// unknownTo holds every route of a thread, which ani is in, against that of one
+// that never was: same status, same headers, same body but for the trace id.
+func (w *world) unknownTo(th, mid string, ani *person, strangers ...*person) {
+	t := w.t
+	t.Helper()
 	never := "/v1/chat/threads/" + gotong.DeriveID("thread", "x", "y")
 	routes := []struct {
 		method, path string
@@ -135,7 +192,7 @@ func TestPrivacy(t *testing.T) {
 		{"POST", "/members/" + ani.id + "/role", map[string]any{"role": "member"}},
 	}
 	for _, r := range routes {
-		for _, p := range []*person{budi, mod, removed} {
+		for _, p := range strangers {
 			there, not := p.do(r.method, th+r.path, r.body), p.do(r.method, never+r.path, r.body)
 			there.problem(404, gotong.CodeNotFound)
 			if got, want := untraced(there), untraced(not); got != want || there.code != not.code {
@@ -145,10 +202,6 @@ func TestPrivacy(t *testing.T) {
 				t.Errorf("%s %s as %s: headers %v and %v", r.method, r.path, p.name, a, b)
 			}
 		}
-	}
-	budi.post(th+"/leave", nil).problem(404, gotong.CodeNotFound)
-	for _, bad := range []string{"/v1/chat/threads/a%20b", "/v1/chat/threads/a%2Fb"} {
-		budi.get(bad).problem(404, gotong.CodeNotFound)
 	}
 }
 

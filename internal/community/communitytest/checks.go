@@ -83,6 +83,13 @@ func (w *World) Grant(s gotong.Stream, r gotong.Reader) (gotong.Grant, []gotong.
 	return g, governing
 }
 
+// State is what needs names of a stream; it fails the test when it is asked for
+// more.
+func (w *World) State(s gotong.Stream, needs func(gotong.State) []gotong.Ref) gotong.State {
+	w.t.Helper()
+	return w.load(s, needs).strict("a reader of " + s.Kind())
+}
+
 // Access is a reader's access to a stream in positions.
 func (w *World) Access(s gotong.Stream, r gotong.Reader) gotong.Access {
 	w.t.Helper()

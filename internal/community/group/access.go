@@ -33,7 +33,7 @@ func affects(e gotong.Event) gotong.Affected {
 
 // MayKnow reports whether a user may know that the group exists and see its
 // detail: everybody, but for groups by invitation only its members.
-func MayKnow(g Group, m gotong.Membership) bool { return g.JoinPolicy != Undangan || m.Active() }
+func MayKnow(g Group, m gotong.Membership) bool { return g.KnownToAll() || m.Active() }
 
 // MayListMembers reports whether a user may see who the members are.
 func MayListMembers(g Group, m gotong.Membership) bool {

@@ -70,7 +70,7 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if _, leaving := cmd.Data.(Leave); leaving {
 		return r.leave()
 	}
-	if r.role == "" && group.JoinPolicy == Undangan {
+	if r.role == "" && !group.KnownToAll() {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	switch c := cmd.Data.(type) {
@@ -104,6 +104,8 @@ func (r ruling) join() (gotong.Decision, error) {
 	switch {
 	case r.role != "":
 		return gotong.Accept()
+	case r.group.Closed():
+		return gotong.Reject(gotong.CodeConflict, "The group is closed: its last member left.")
 	case r.group.JoinPolicy != Terbuka:
 		return gotong.Reject(gotong.CodeForbidden, "The group's admins and moderators add its members.")
 	default:
@@ -112,12 +114,12 @@ func (r ruling) join() (gotong.Decision, error) {
 }
 
 // leave is a no-op for all who are not members; for a group by invitation only
-// those who once were may know that it exists.
+// those who once were may know that it exists. The last member closes the group.
 func (r ruling) leave() (gotong.Decision, error) {
 	me := r.cmd.Actor.UserID
 	if r.role == "" {
 		_, once := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.state.Stream, me))
-		if r.group.JoinPolicy == Undangan && !once {
+		if !r.group.KnownToAll() && !once {
 			return gotong.Decision{}, gotong.NotFound()
 		}
 		return gotong.Accept()

@@ -62,6 +62,13 @@ type Group struct {
 	gotong.Roster
 }
 
+// KnownToAll reports whether everybody may know that the group exists.
+func (g Group) KnownToAll() bool { return g.JoinPolicy != Undangan }
+
+// Closed reports whether the last member left: nobody can come into the group
+// any more.
+func (g Group) Closed() bool { return g.Members == 0 }
+
 // GroupKey is the key of a group's document.
 func GroupKey(id string) gotong.Key { return gotong.Key{Collection: Groups, Owner: id} } //nolint:revive // one of a family with MemberKey
 

@@ -74,6 +74,9 @@ func seated(s gotong.State, group Group, e gotong.Event, userID string, role Rol
 		m.Role = string(role)
 	}
 	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}, {Key: key, Doc: m}}
+	if group.Closed() {
+		changes = append(changes, listed(DirectoryKey(group.CreatedAt, e.Stream.ID()), e.Stream, false))
+	}
 	if (before == "") != (role == "") {
 		mine := OfUserKey(userID, group.CreatedAt, e.Stream.ID())
 		changes = append(changes, listed(mine, e.Stream, role != ""))

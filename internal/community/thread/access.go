@@ -97,6 +97,33 @@ func affects(e gotong.Event) gotong.Affected {
 	}
 }
 
-// MayKnow reports whether a user may know that the thread exists: everybody of
-// a public one, of a private one who may read it.
-func MayKnow(t Thread, g gotong.Grant) bool { return t.Privacy == Public || g.Readable }
+// known is what the document of a home tells of itself.
+type known interface{ KnownToAll() bool }
+
+// KnowNeeds names what [MayKnow] looks at.
+func KnowNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+	refs := accessNeeds(s, r)
+	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
+		refs = append(refs, homeRefs(s, t, r.UserID)...)
+	}
+	return refs
+}
+
+// MayKnow reports whether a user may know that the thread exists: who may read
+// it and, if it is public, who may know of the group that it is in; everybody
+// where it is in none.
+func MayKnow(s gotong.State, r gotong.Reader) bool {
+	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
+	return ok && mayKnow(s, t, standingOf(s, t, r.UserID))
+}
+
+func mayKnow(s gotong.State, t Thread, st standing) bool {
+	if st.role != "" || t.Privacy != Public || !groupScope(t.ScopeID) {
+		return st.role != "" || t.Privacy == Public
+	}
+	if home, ok := gotong.Doc[known](s, gotong.StreamKey(t.Home)); ok && home.KnownToAll() {
+		return true
+	}
+	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(t.Home, st.userID))
+	return m.Active()
+}

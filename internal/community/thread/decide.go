@@ -25,7 +25,7 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if _, leaving := cmd.Data.(Leave); leaving {
 		return r.leave()
 	}
-	if t.Privacy == Private && r.me.role == "" {
+	if !mayKnow(s, t, r.me) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	return r.dispatch()

@@ -13,14 +13,17 @@ func (r ruling) join() (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
+	if r.thread.Closed() {
+		return gotong.Reject(gotong.CodeConflict, "The thread is closed: its last member left.")
+	}
 	return gotong.Accept(gotong.Fact{Type: EvJoined, Data: Joined{r.me.userID, MemberRole}})
 }
 
-// leave is a no-op for all who are not members; of a private thread only those
-// who once were members may know that it exists.
+// leave is a no-op for all who are not members and may know of the thread, or
+// did as members. The last member closes the thread.
 func (r ruling) leave() (gotong.Decision, error) {
 	if r.me.role == "" {
-		if r.thread.Privacy == Private && r.me.base.Role == "" {
+		if r.me.base.Role == "" && !mayKnow(r.state, r.thread, r.me) {
 			return gotong.Decision{}, gotong.NotFound()
 		}
 		return gotong.Accept()

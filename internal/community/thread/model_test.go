@@ -18,7 +18,7 @@ import (
 // committed, and answers from that.
 type model struct {
 	home     bool
-	private  bool
+	secret   bool              // who is not in it may not know of it
 	seats    map[string]string // user → role, where the members are
 	ever     map[string]bool   // was a member once
 	muted    map[string]bool
@@ -138,14 +138,15 @@ func when(cond bool, code gotong.Code) func() gotong.Code {
 	}
 }
 
-// hidden: a private thread is unknown to all who are not in it.
+// hidden: a secret thread is unknown to all who are not in it.
 func (t *trial) hidden(a gotong.Actor) func() gotong.Code {
-	return when(t.m.private && t.m.grade(a.UserID) == 0, gotong.CodeNotFound)
+	return when(t.m.secret && t.m.grade(a.UserID) == 0, gotong.CodeNotFound)
 }
 
 func (t *trial) join() {
 	a := t.actor("actor")
-	code := first(t.hidden(a), when(t.m.grade(a.UserID) > 0, idle), when(t.m.home, gotong.CodeConflict))
+	code := first(t.hidden(a), when(t.m.grade(a.UserID) > 0, idle),
+		when(t.m.home || len(t.m.seats) == 0, gotong.CodeConflict)) // borrowed, or closed
 	if _, ok := t.run(a, s, thread.Join{}, code); ok {
 		t.seat(a.UserID, "member")
 	}
@@ -167,7 +168,7 @@ func (t *trial) leave() {
 	u := a.UserID
 	member := t.m.grade(u) > 0
 	code := first(
-		when(!member && t.m.private && !t.m.ever[u], gotong.CodeNotFound), when(!member, idle),
+		when(!member && t.m.secret && !t.m.ever[u], gotong.CodeNotFound), when(!member, idle),
 		when(t.m.home, gotong.CodeConflict),
 		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1 && len(t.m.seats) > 1, gotong.CodeConflict))
 	if _, ok := t.run(a, s, thread.Leave{}, code); ok {
@@ -361,16 +362,18 @@ func (t *trial) agree() {
 func start(t *rapid.T, home bool) *trial {
 	w := communitytest.Run(t, thread.Kind(), group.Kind())
 	m := &model{home: home, seats: map[string]string{}, ever: map[string]bool{"u1": true}, muted: map[string]bool{}}
-	m.private = rapid.Bool().Draw(t, "private")
+	private := rapid.Bool().Draw(t, "private")
 	m.policy = rapid.SampledFrom([]thread.Policy{thread.All, thread.FromJoin}).Draw(t, "history")
 	create := thread.Create{ScopeID: "rt05", Privacy: thread.Public, History: m.policy}
-	if m.private {
+	if private {
 		create.Privacy = thread.Private
 	}
-	m.seats["u1"] = "owner"
+	m.seats["u1"], m.secret = "owner", private
 	if home {
 		create.ScopeID, create.Members, m.seats["u1"] = in, thread.Home, "admin"
-		w.Do(actors[0], g, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+		join := rapid.SampledFrom([]group.JoinPolicy{group.Persetujuan, group.Undangan}).Draw(t, "join policy")
+		m.secret = private || join == group.Undangan
+		w.Do(actors[0], g, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: join})
 	}
 	w.Do(actors[0], s, create)
 	m.note()

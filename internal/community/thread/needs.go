@@ -34,6 +34,7 @@ func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 		return refs
 	}
 	refs = append(refs, memberRefs(cmd.Stream, t, cmd.Actor.UserID)...)
+	refs = append(refs, homeRefs(s, t, cmd.Actor.UserID)...)
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
 	}
@@ -59,6 +60,19 @@ func memberRefs(s gotong.Stream, t Thread, userID string) []gotong.Ref {
 		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)})
 	}
 	return refs
+}
+
+// homeRefs is what tells whether somebody who is no member may know of a public
+// thread in a group. Of a member nothing is asked: what he does would have to
+// wait for whatever happens in the group.
+func homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
+	asked := s.Has(gotong.Ref{Key: MemberKey(s.Stream.ID(), userID)})
+	if t.Privacy != Public || !groupScope(t.ScopeID) || !asked || standingOf(s, t, userID).role != "" {
+		return nil
+	}
+	return []gotong.Ref{
+		{Stream: t.Home, Key: gotong.StreamKey(t.Home)}, {Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)},
+	}
 }
 
 // messageRefs is a message and, once its seq is known, its overlay.

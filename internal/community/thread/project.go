@@ -82,6 +82,9 @@ func seated(s gotong.State, e gotong.Event, userID string, role Role) []gotong.C
 		t.Roster = t.Move(before, string(role), string(Owner))
 		changes = append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
 	}
+	if t.Closed() && t.Privacy == Public {
+		changes = append(changes, listed(OfScopeKey(t.ScopeID, t.CreatedAt, id), e.Stream, false))
+	}
 	if (before == "") != (role == "") {
 		changes = append(changes, listed(OfUserKey(userID, t.CreatedAt, id), e.Stream, role != ""))
 	}

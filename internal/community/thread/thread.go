@@ -105,6 +105,10 @@ type PolicyChange struct {
 	Policy Policy `json:"policy"`
 }
 
+// Closed reports whether the last member left: nobody can come into the thread
+// any more. One that borrows its members never closes by itself.
+func (t Thread) Closed() bool { return t.Members == Own && t.Roster.Members == 0 }
+
 // Policy is the history policy that holds now.
 func (t Thread) Policy() Policy {
 	if len(t.History) == 0 {

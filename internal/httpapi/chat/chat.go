@@ -113,13 +113,13 @@ func (c *chat) load(
 	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State) store.Need,
 ) (look, error) {
 	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
-		func(s gotong.State) []gotong.Ref { return c.kind.AccessNeeds(s, r) }, more)
+		func(s gotong.State) []gotong.Ref { return thread.KnowNeeds(s, r) }, more)
 	if err != nil {
 		return look{}, err
 	}
 	l := look{stream: stream, reader: r, state: state, snap: snap, grant: c.kind.Access(state, r)}
 	t, ok := gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
-	if !ok || !thread.MayKnow(t, l.grant) {
+	if !ok || !thread.MayKnow(state, r) {
 		return look{}, gotong.NotFound()
 	}
 	l.thread = t

@@ -153,7 +153,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	t, head := l.thread, l.state.Head
 	v := ThreadView{
 		ThreadID: stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
-		Members: t.Members, MemberCount: t.Roster.Members, CreatedAtMS: t.CreatedAt.Milli(),
+		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq),
 	}
 	if t.Members == thread.Home {

@@ -21,6 +21,7 @@ type ThreadView struct {
 	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"From where on members may read."`
 	Members     thread.Source  `json:"members" enum:"own,home" doc:"Whose members it has: its own, or those of its group."`
 	MemberCount int            `json:"member_count"`
+	Closed      bool           `json:"closed,omitempty" doc:"Its last member left: nobody can join any more."`
 	CreatedAtMS int64          `json:"created_at_ms"`
 	UpdatedAtMS int64          `json:"updated_at_ms"`
 	Seq         uint64         `json:"seq" doc:"Of the newest event."`

@@ -82,6 +82,7 @@ type Summary struct {
 	EntityType  group.EntityType `json:"entity_type" enum:"kelompok,lembaga"`
 	JoinPolicy  group.JoinPolicy `json:"join_policy" enum:"terbuka,persetujuan,undangan"`
 	MemberCount int              `json:"member_count"`
+	Closed      bool             `json:"closed,omitempty" doc:"Its last member left: nobody can join any more."`
 	CreatedAtMS int64            `json:"created_at_ms"`
 	UpdatedAtMS int64            `json:"updated_at_ms"`
 	Seq         uint64           `json:"seq"`
@@ -253,7 +254,7 @@ func (g *groups) load(ctx context.Context, stream gotong.Stream, more ...store.K
 func (g *groups) summary(l look) Summary {
 	s := Summary{
 		GroupID: l.stream.ID(), Name: l.group.Name, Description: l.group.Description, EntityType: l.group.EntityType,
-		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Members, CreatedAtMS: l.group.CreatedAt.Milli(),
+		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Members, Closed: l.group.Closed(), CreatedAtMS: l.group.CreatedAt.Milli(),
 		UpdatedAtMS: l.head.At.Milli(), Seq: l.head.Seq, MyStatus: "none",
 		AsOf: gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String(),
 	}
