@@ -63,6 +63,7 @@ type Authenticator interface {
 type Call struct {
 	Principal     Principal // zero for a public route
 	RequestID     string    // the idempotency key; empty for a read
+	Keyed         bool      // the client sent the key: it may repeat the request
 	CorrelationID string
 	TraceID       string
 	Address       string // of the client, behind trusted proxies

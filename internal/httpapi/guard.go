@@ -90,7 +90,7 @@ func (g *guard) key(r *http.Request, call *Call) error {
 		if err := validKey(sent[0]); err != nil {
 			return err
 		}
-		call.RequestID = sent[0]
+		call.RequestID, call.Keyed = sent[0], true
 		return nil
 	default:
 		return gotong.Invalid("Idempotency-Key", "must be there once")

@@ -22,7 +22,7 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.getMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
-		Summary: "Mark as read up to a message", Description: "It only moves forward: an older message leaves it where it is.",
+		Summary: "Mark as read up to a message", Description: "It only moves forward: an older message leaves it where it is. Of a thread your last 8 keys are kept.",
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
@@ -39,6 +39,12 @@ const readMarks = "read_marks"
 
 // mark is how far a user has read in a thread. It only grows.
 type mark struct {
+	position
+	Keys []keyed `json:"keys,omitempty"` // of the last requests, newest last
+}
+
+// position is a message and when it was marked.
+type position struct {
 	N         uint64         `json:"n"`
 	Seq       uint64         `json:"seq"`
 	MessageID gotong.EventID `json:"message_id"`
@@ -55,7 +61,7 @@ type ReadCursor struct {
 	N                 uint64         `json:"n"`
 }
 
-func (m mark) view(stream gotong.Stream, userID string) ReadCursor {
+func (m position) view(stream gotong.Stream, userID string) ReadCursor {
 	return ReadCursor{
 		ThreadID: stream.ID(), UserID: userID, LastReadMessageID: m.MessageID, LastReadAtMS: m.At.Milli(),
 		Seq: m.Seq, N: m.N,
@@ -117,44 +123,77 @@ type setMarkIn struct {
 	JSON httpapi.Body[SetMark]
 }
 
-// markTries bounds how often a mark is tried anew because another device of
-// the same user was faster.
-const markTries = 10
-
+// setMark moves a mark forward. A repeated request is answered as the first
+// time, also to who may no longer read the thread: it is his own mark.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	stream, err := in.stream()
 	if err != nil {
 		return nil, err
 	}
-	message, _, err := c.find(ctx, stream, in.JSON.Value.MessageID)
-	if err != nil {
-		return nil, err
-	}
-	me := reader(ctx).UserID
-	next := mark{N: message.N, Seq: message.Seq, MessageID: message.MessageID, At: c.Now()}
-	body, err := json.Marshal(next)
-	if err != nil {
-		return nil, fmt.Errorf("chat: read mark: %w", err)
-	}
+	me, print := reader(ctx).UserID, newPrint(ctx, in.JSON.Raw)
+	var next position
 	for range markTries {
 		old, version, err := c.mark(ctx, me, stream)
 		if err != nil {
 			return nil, err
 		}
-		if version > 0 && old.N >= next.N {
-			return &markOut{old.view(stream, me)}, nil
+		if first, ok, err := old.answered(print); ok || err != nil {
+			return replayedMark(ctx, first, stream, err)
 		}
-		err = c.Store.SetRegister(ctx, markKey(me, stream), version, body, 0)
-		if err == nil {
+		if next.N == 0 {
+			if next, err = c.positionOf(ctx, stream, in.JSON.Value.MessageID); err != nil {
+				return nil, err
+			}
+		}
+		now, moved, err := c.advance(ctx, markKey(me, stream), version, old, next, print)
+		switch {
+		case errors.Is(err, store.ErrConflict):
+			continue
+		case err != nil:
+			return nil, err
+		case moved:
 			c.Hub.Whisper(stream, thread.SignalRead, httpapi.CallOf(ctx).Principal.Actor(),
 				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
-			return &markOut{next.view(stream, me)}, nil
 		}
-		if !errors.Is(err, store.ErrConflict) {
-			return nil, err
-		}
+		return &markOut{now.view(stream, me)}, nil
 	}
 	return nil, gotong.NewError(gotong.CodeBusy, "Another device marks the same thread; try again.")
+}
+
+func (c *chat) positionOf(ctx context.Context, stream gotong.Stream, id gotong.EventID) (position, error) {
+	m, _, err := c.find(ctx, stream, id)
+	return position{N: m.N, Seq: m.Seq, MessageID: m.MessageID, At: c.Now()}, err
+}
+
+// markTries bounds how often a mark is tried anew because another device of
+// the same user was faster.
+const markTries = 10
+
+// advance writes what comes of a mark in one step, with the record of its key,
+// and tells where the mark stands then and whether it moved.
+func (c *chat) advance(
+	ctx context.Context, key gotong.Key, version uint64, old mark, next position, p fingerprint,
+) (position, bool, error) {
+	moved := version == 0 || old.N < next.N
+	if !moved {
+		next = old.position
+	}
+	if !moved && p.key == nil {
+		return next, false, nil // nothing to keep
+	}
+	body, err := json.Marshal(mark{position: next, Keys: old.keep(p, next)})
+	if err != nil {
+		return next, false, fmt.Errorf("chat: read mark: %w", err)
+	}
+	return next, moved, c.Store.SetRegister(ctx, key, version, body, 0)
+}
+
+func replayedMark(ctx context.Context, first position, stream gotong.Stream, err error) (*markOut, error) {
+	if err != nil {
+		return nil, err
+	}
+	httpapi.Replayed(ctx)
+	return &markOut{first.view(stream, reader(ctx).UserID)}, nil
 }
 
 // Present is a user who follows a thread now.
