@@ -2,55 +2,45 @@ package realtime
 
 import "sync/atomic"
 
-// crew is the goroutines that handle frames and write batches. They exist only
-// while there is work, but for a few that wait for the next: a new one would
-// have to grow its stack first, which costs more than the work of a frame.
+// crew is the goroutines that handle frames. They exist only while there is
+// work, but for a few that wait for the next: a new one would have to grow its
+// stack first, which costs more than the work of a frame.
 type crew struct {
-	jobs chan job
+	jobs chan *conn
 	idle atomic.Int32
 	done <-chan struct{} // closed when the process ends
-}
-
-// job is one connection's turn: to write, or to handle what it was sent.
-type job struct {
-	conn *conn
-	pump bool
 }
 
 // maxIdle is how many wait at most.
 const maxIdle = 64
 
-func newCrew(done <-chan struct{}) *crew { return &crew{jobs: make(chan job), done: done} }
+func newCrew(done <-chan struct{}) *crew { return &crew{jobs: make(chan *conn), done: done} }
 
-// do hands over a job; it never blocks.
-func (w *crew) do(j job) {
+// do has the frames of a connection handled; it never blocks.
+func (w *crew) do(c *conn) {
 	select {
-	case w.jobs <- j:
+	case w.jobs <- c:
 	default:
-		go w.work(j)
+		go w.work(c)
 	}
 }
 
-func (w *crew) work(j job) {
-	for ok := true; ok; j, ok = w.next() {
-		if j.pump {
-			j.conn.pump()
-		} else {
-			j.conn.work()
-		}
+func (w *crew) work(c *conn) {
+	for ok := true; ok; c, ok = w.next() {
+		c.work()
 	}
 }
 
-// next waits for another job, unless enough wait already.
-func (w *crew) next() (j job, ok bool) {
+// next waits for another connection, unless enough wait already.
+func (w *crew) next() (c *conn, ok bool) {
 	defer w.idle.Add(-1)
 	if w.idle.Add(1) > maxIdle {
-		return job{}, false
+		return nil, false
 	}
 	select {
-	case j = <-w.jobs:
-		return j, true
+	case c = <-w.jobs:
+		return c, true
 	case <-w.done:
-		return job{}, false
+		return nil, false
 	}
 }

@@ -41,7 +41,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c := s.newConn(httpapi.CallOf(r.Context()).CorrelationID)
-	c.wire.Conn = netConn
+	c.wire.over(netConn)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Peek(n)
 		c.wire.early = bytes.Clone(early)

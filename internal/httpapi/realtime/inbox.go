@@ -46,7 +46,7 @@ func (c *conn) push(b []byte) {
 	c.inbox = append(c.inbox, b)
 	if !c.working {
 		c.working = true
-		c.server.crew.do(job{conn: c})
+		c.server.crew.do(c)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -106,6 +107,7 @@ type Server struct {
 	conns   map[*conn]struct{}
 	follows map[*follow]struct{}
 	crew    *crew
+	pumps   *pumps
 }
 
 // New makes the transports; [Server.Run] keeps their times.
@@ -119,10 +121,13 @@ func New(opts Options) *Server {
 	if opts.Trace == nil {
 		opts.Trace = func(ctx context.Context, _, _ string) (context.Context, func()) { return ctx, func() {} }
 	}
-	return &Server{
+	s := &Server{
 		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
-		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{}, crew: newCrew(opts.Context.Done()),
+		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
+		crew: newCrew(opts.Context.Done()), pumps: newPumps(opts.Now, runtime.GOMAXPROCS(0)),
 	}
+	context.AfterFunc(opts.Context, s.pumps.close)
+	return s
 }
 
 // ServeHTTP implements http.Handler.

@@ -100,25 +100,18 @@ func (c *conn) begin(p *httpapi.Principal) {
 	c.wake()
 }
 
-// wake starts the pump, now or soon, unless it is at work already. It never
-// blocks.
+// wake has the connection pumped, now or soon, unless it is at work already. It
+// never blocks.
 func (c *conn) wake() {
-	if c.pumping.Swap(2) != 0 {
-		return
+	if c.pumping.Swap(2) == 0 {
+		c.server.pumps.add(c)
 	}
-	if wait := c.pace.left(c.server.opts.Now()); wait > 0 {
-		c.pace.start(wait, c.startPump)
-		return
-	}
-	c.startPump()
 }
-
-func (c *conn) startPump() { c.server.crew.do(job{conn: c, pump: true}) }
 
 // put queues an answer, which waits for nothing.
 func (c *conn) put(session *live.Session, f live.Frame) {
 	session.Put(f)
-	c.pace.hurry(c.startPump)
+	c.server.pumps.hurry(c)
 }
 
 // batch is what one pump needs while it is at work: kept off its stack, which
@@ -126,6 +119,7 @@ func (c *conn) put(session *live.Session, f live.Frame) {
 type batch struct {
 	frames []live.Frame
 	bytes  []byte
+	try    attempt
 }
 
 var batches = sync.Pool{New: func() any {
@@ -141,33 +135,31 @@ func (b *batch) give() {
 }
 
 // pump writes what the session has, many frames in one write, and ends when
-// there is nothing left.
+// there is nothing left; what came meanwhile may gather.
 func (c *conn) pump() {
 	defer c.fence()
 	b := batches.Get().(*batch) //nolint:forcetypeassert // the pool holds nothing else
 	defer b.give()
-	for {
-		c.pumping.Store(1)
-		session := c.session.Load()
-		for more := session != nil; more && !c.closing.Load(); {
-			b.frames, more = session.Take(b.frames[:0], batchBytes)
-			if len(b.frames) == 0 {
-				continue
-			}
-			err := c.write(b)
-			session.Written()
-			c.signalRoom()
-			if err != nil {
-				c.broken(err)
-				return
-			}
+	c.pumping.Store(1)
+	session := c.session.Load()
+	for more := session != nil; more && !c.closing.Load(); {
+		b.frames, more = session.Take(b.frames[:0], batchBytes)
+		if len(b.frames) == 0 {
+			continue
 		}
-		if session != nil {
-			c.closeWhenAsked(session)
-		}
-		if c.pumping.CompareAndSwap(1, 0) {
+		err := c.write(b)
+		session.Written()
+		c.signalRoom()
+		if err != nil {
+			c.broken(err)
 			return
 		}
+	}
+	if session != nil {
+		c.closeWhenAsked(session)
+	}
+	if !c.pumping.CompareAndSwap(1, 0) {
+		c.server.pumps.add(c)
 	}
 }
 
@@ -180,10 +172,8 @@ func (c *conn) write(b *batch) error {
 		}
 		out = b.bytes
 	}
-	n, err := c.wire.Write(out)
-	if carriesEvents(b.frames) {
-		c.pace.wrote = c.server.opts.Now()
-	}
+	n, err := c.wire.send(out, &b.try, c.server.pumps)
+	c.pace.wrote(c.server.opts.Now(), b.frames)
 	c.server.wrote("ws", b.frames, n)
 	return err
 }

@@ -7,7 +7,10 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // wire is a connection that two sides write to: the WebSocket library its
@@ -15,6 +18,7 @@ import (
 // nothing follows a close frame.
 type wire struct {
 	net.Conn
+	raw   syscall.RawConn // nil where Conn is not a socket of the system
 	times *times
 	early []byte // what net/http had read beyond the request; only the reader touches it
 
@@ -61,6 +65,71 @@ func (w *wire) Write(b []byte) (int, error) {
 	return w.writeAll(b)
 }
 
+// waiter is told when a write has to wait for its client, and when it goes
+// on.
+type waiter interface {
+	leave()
+	rejoin()
+}
+
+// send is Write for who must not wait: it says so before it does.
+func (w *wire) send(b []byte, try *attempt, p waiter) (int, error) {
+	if !w.mu.TryLock() {
+		p.leave()
+		defer p.rejoin()
+		return w.Write(b)
+	}
+	defer w.mu.Unlock()
+	if w.shut {
+		return 0, errShut
+	}
+	n, err := try.write(w.raw, b)
+	if err != nil || n == len(b) {
+		return n, err
+	}
+	p.leave()
+	defer p.rejoin()
+	m, err := w.writeAll(b[n:])
+	return n + m, err
+}
+
+// attempt is one write of what the kernel takes at once: without a deadline,
+// which costs more than the rest of a short write around the system call.
+type attempt struct {
+	b   []byte
+	n   int
+	err error
+	do  func(fd uintptr) bool // made once: a write allocates nothing
+}
+
+func (a *attempt) write(to syscall.RawConn, b []byte) (int, error) {
+	if to == nil {
+		return 0, nil
+	}
+	if a.do == nil {
+		a.do = a.once
+	}
+	a.b, a.n, a.err = b, 0, nil
+	err := to.Write(a.do)
+	a.b = nil
+	return a.n, errors.Join(err, a.err)
+}
+
+func (a *attempt) once(fd uintptr) bool {
+	for {
+		n, err := unix.Write(int(fd), a.b)
+		a.n = max(n, 0)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case errors.Is(err, unix.EAGAIN):
+		default:
+			a.err = err
+		}
+		return true // whatever came of it: this never waits
+	}
+}
+
 // A write waits in parts of the time within which the client has to take
 // something, so that "no byte for 30 s" means 30 to 36 s.
 const waits = 5
@@ -86,7 +155,7 @@ func (w *wire) writeAll(b []byte) (int, error) {
 		}
 		switch {
 		case err == nil:
-			return written, nil
+			return written, w.SetWriteDeadline(time.Time{}) // an attempt has none
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return written, err
 		case n == 0:
@@ -105,6 +174,14 @@ func (w *wire) Close() error {
 		return w.Conn.Close()
 	}
 	return w.SetReadDeadline(time.Now().Add(w.times.lingering)) //nolint:forbidigo // a socket's deadline
+}
+
+// over is the connection that a request was hijacked from.
+func (w *wire) over(c net.Conn) {
+	w.Conn = c
+	if s, ok := c.(syscall.Conn); ok {
+		w.raw, _ = s.SyscallConn() // without one every write may wait
+	}
 }
 
 // seal lets nothing be written any more. False where a write is under way.
