@@ -19,6 +19,7 @@ type cli struct {
 	Import     importCmd     `cmd:"" help:"Turn an export of another chat into a thread."`
 	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
 	Token      tokenCmd      `cmd:"" help:"Sign in, or up, and print an access token."`
+	Admin      adminCmd      `cmd:"" help:"Give platform roles, make signing keys."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
 	Version    versionCmd    `cmd:"" help:"Say which version this is."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

@@ -9,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store/sqlite"
 )
 
@@ -52,6 +53,10 @@ func explain(err error) *failure {
 	case errors.Is(err, sqlite.ErrInUse):
 		_, detail, _ := strings.Cut(err.Error(), sqlite.ErrInUse.Error()+": ")
 		f.err = errors.New(detail)
+	case errors.Is(err, app.ErrNoStore):
+		f.hint = "gotong serve, and gotong token --signup; or --data, to say where the database is"
+	case errors.Is(err, app.ErrNoAccount):
+		f.hint = "gotong token --signup, to make one"
 	case errors.As(err, &network) && network.Op == "dial":
 		f.hint = "gotong demo, to start a server; or --url, to say where one is"
 	}

@@ -40,16 +40,12 @@ func (a *App) newHub() *live.Hub {
 }
 
 func (a *App) newAuth() error {
-	secret, err := a.cfg.SigningSecret()
-	if err == nil && secret == nil {
-		var path string
-		var made bool
-		if secret, path, made, err = auth.SigningKey(a.cfg.Data); made {
-			a.made = append(a.made, "The signing key "+path+"; whoever has it can sign in as anybody")
-		}
-	}
+	secret, made, err := signingKey(&a.cfg)
 	if err != nil {
 		return err
+	}
+	if made != "" {
+		a.made = append(a.made, made)
 	}
 	keys := make([]auth.Key, 0, len(a.cfg.JWTKeys))
 	for _, k := range a.cfg.JWTKeys {

@@ -28,7 +28,7 @@ func openStore(
 	case "memory":
 		return memory.New("", memory.Options{Now: now}), []string{"a store in memory: nothing survives this process"}, nil
 	case "sqlite":
-		path := filepath.FromSlash(u.Host + u.Path + u.Opaque)
+		path := pathOf(u)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			made = append(made, "The database "+path)
 		}
@@ -37,4 +37,16 @@ func openStore(
 	default:
 		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, or memory: for a trial", u.Scheme)
 	}
+}
+
+// pathOf is the file that an address of SQLite names.
+func pathOf(u *url.URL) string { return filepath.FromSlash(u.Host + u.Path + u.Opaque) }
+
+// sqlitePath is the database's file, where the store is one.
+func sqlitePath(cfg *config.Config) (string, bool) {
+	u, err := url.Parse(cfg.StoreURL())
+	if err != nil || u.Scheme != "sqlite" {
+		return "", false
+	}
+	return pathOf(u), true
 }

@@ -182,6 +182,9 @@ func readKey(path string) ([]byte, error) {
 	return secret, nil
 }
 
+// newKeyText is a line with a new key.
+func newKeyText() []byte { return append(base64.StdEncoding.AppendEncode(nil, random(32)), '\n') }
+
 // makeKey writes a new key aside and links it into place, so that a crash
 // leaves a whole key or none, and the first of two processes wins.
 func makeKey(dir, path string) error {
@@ -192,7 +195,7 @@ func makeKey(dir, path string) error {
 	if err != nil {
 		return fmt.Errorf("auth: signing key: %w", err)
 	}
-	_, err = f.WriteString(base64.StdEncoding.EncodeToString(random(32)) + "\n")
+	_, err = f.Write(newKeyText())
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
 		err = os.Link(f.Name(), path)

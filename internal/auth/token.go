@@ -42,6 +42,10 @@ type tokens struct {
 	secret []byte
 	access []byte // the key of access tokens
 	kid    string
+
+	operator []byte // the key of operators' tokens
+	operKid  string
+
 	life   time.Duration
 	keys   map[string]pinned // of others, by kid
 	sets   []pinned          // published by others
@@ -52,6 +56,7 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	t := &tokens{secret: o.Secret, life: o.AccessLife, keys: map[string]pinned{}}
 	t.access = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
+	t.operator, t.operKid = t.operatorKey(), t.operatorKid()
 	for _, k := range o.Keys {
 		p, err := newPinned(ctx, k, o.Log)
 		if err != nil {
@@ -61,7 +66,7 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 			t.sets = append(t.sets, p)
 			continue
 		}
-		if _, twice := t.keys[k.ID]; twice || k.ID == t.kid {
+		if _, twice := t.keys[k.ID]; twice || k.ID == t.kid || k.ID == t.operKid {
 			return nil, errors.New("auth: two keys have one kid")
 		}
 		t.keys[k.ID] = p
@@ -118,6 +123,9 @@ func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 			return pinned{alg: jwt.SigningMethodHS256.Alg(), key: t.access}.of(token)
 		}
 		foreign = true
+		if kid == t.operKid {
+			return pinned{alg: jwt.SigningMethodHS256.Alg(), key: t.operator}.of(token)
+		}
 		return t.foreignKey(kid, token)
 	})
 	return c, foreign, err

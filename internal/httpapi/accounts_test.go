@@ -83,6 +83,25 @@ func TestSessions(t *testing.T) {
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
 }
 
+func TestFindAccount(t *testing.T) {
+	w := newWorld(t)
+	ani, admin := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin)
+	for _, who := range []string{"ani", "ANI", ani.id} {
+		if a := admin.get("/v1/admin/users?user=" + who).want(200); a.str("user_id") != ani.id || a.str("role") != "user" {
+			t.Errorf("%s: %s", who, a.body)
+		}
+	}
+	for _, who := range []string{"nobody", "ani@example.org", "a%2Fb"} {
+		admin.get("/v1/admin/users?user="+who).problem(404, gotong.CodeNotFound)
+	}
+	ani.get("/v1/admin/users?user=ani").problem(403, gotong.CodeForbidden)
+	// A name that is somebody's id does not stand before that id.
+	w.signUp(ani.id)
+	if a := admin.get("/v1/admin/users?user=" + ani.id).want(200); a.str("username") != "ani" {
+		t.Errorf("%s", a.body)
+	}
+}
+
 func TestAdministration(t *testing.T) {
 	w := newWorld(t)
 	ani, admin, mod := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin), w.withRole("mod", gotong.RoleModerator)

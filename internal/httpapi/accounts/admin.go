@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 
@@ -12,6 +13,10 @@ import (
 
 func (a *accounts) adminRoutes(api *httpapi.API) {
 	const base = "/v1/admin/users/{id}"
+	httpapi.Register(api, httpapi.Route{
+		ID: "find-user", Method: http.MethodGet, Path: "/v1/admin/users", Tag: tagAdmin,
+		Summary: "Find an account", Description: "For admins: by its user name or its id.",
+	}, a.find)
 	httpapi.Register(api, httpapi.Route{
 		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true,
 		Summary: "Shut an account out", Description: "For admins. Its sessions end, its connections are closed.",
@@ -41,6 +46,41 @@ type UserView struct {
 
 type userOut struct {
 	Body UserView
+}
+
+type findIn struct {
+	User string `query:"user" required:"true" minLength:"1" maxLength:"256" doc:"A user name or an id."`
+}
+
+func (a *accounts) find(ctx context.Context, in *findIn) (*userOut, error) {
+	if err := mustBeAdmin(ctx); err != nil {
+		return nil, err
+	}
+	// The id first: a name may be made to look like somebody's id.
+	claim := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(in.User)}
+	need := store.Need{Claims: []gotong.Claim{claim}}
+	if gotong.ValidID(in.User) {
+		need.Documents = []gotong.Key{user.UserKey(in.User)}
+	}
+	snap, err := a.Store.Load(ctx, need)
+	if err != nil {
+		return nil, err
+	}
+	if len(snap.Documents) > 0 {
+		return a.view(ctx, gotong.NewStream(user.Name, in.User))
+	}
+	stream, ok := snap.Claims[claim]
+	if !ok {
+		return nil, gotong.NotFound()
+	}
+	return a.view(ctx, stream)
+}
+
+func mustBeAdmin(ctx context.Context) error {
+	if !httpapi.CallOf(ctx).Principal.Role.IsAdmin() {
+		return gotong.NewError(gotong.CodeForbidden, "Only an admin sees and changes accounts.")
+	}
+	return nil
 }
 
 // Switch is the body of shutting an account out or letting it in.
@@ -79,11 +119,11 @@ func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*userOut, error)
 func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*userOut, error) {
 	call := httpapi.CallOf(ctx)
 	stream, err := gotong.ParseStream(user.Name + "/" + id)
-	switch {
-	case !call.Principal.Role.IsAdmin():
-		return nil, gotong.NewError(gotong.CodeForbidden, "Only an admin changes accounts.")
-	case err != nil:
-		return nil, gotong.NotFound()
+	if err != nil {
+		err = gotong.NotFound()
+	}
+	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
+		return nil, err
 	}
 	receipt, err := httpapi.Run(ctx, a.Engine, call.Command(stream, name, data, raw))
 	if err != nil {

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/config"
+)
+
+type adminCmd struct {
+	Grant adminGrantCmd `cmd:"" help:"Give an account a platform role; so there comes to be a first admin."`
+	Key   adminKeyCmd   `cmd:"" help:"Print a new signing key."`
+}
+
+type adminKeyCmd struct{}
+
+// Help implements kong.HelpProvider.
+func (*adminKeyCmd) Help() string {
+	return `Several nodes on one database need the same signing key. Whoever has it can sign in as anybody.
+
+Examples:
+
+    gotong admin key >signing.key && chmod 600 signing.key
+    GOTONG_SIGNING_KEY_FILE=signing.key gotong serve
+    export GOTONG_SIGNING_KEY=$(gotong admin key)`
+}
+
+// Run is called by kong.
+func (*adminKeyCmd) Run(std *stdio) error {
+	_, err := fmt.Fprintln(std.out, auth.NewSigningKey())
+	return err
+}
+
+type adminGrantCmd struct {
+	config.Config
+	server
+	User string `arg:"" name:"user" help:"Its user id, user name, or (while no server runs) e-mail address."`
+	Role string `name:"role" help:"The role: ${enum}." enum:"admin,moderator,user" default:"admin"`
+}
+
+// Help implements kong.HelpProvider.
+func (*adminGrantCmd) Help() string {
+	return `It works on the database itself, or, while a server has that open, through this server (--url) with a token
+that it makes from the server's signing key: give it the same configuration as the server. The log says that
+"operator" did it. An account that has the role already is left alone. Otherwise its sessions end.
+
+Examples:
+
+    gotong admin grant wati@example.org --data /var/lib/gotong
+    gotong admin grant Bu.Wati --role moderator --config gotong.yaml --url http://127.0.0.1:8080
+    gotong admin grant Bu.Wati --role user`
+}
+
+// Run is called by kong.
+func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
+	if _, err := c.Check(); err != nil {
+		return &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	done, err := app.GrantRole(ctx, &c.Config, c.User, gotong.Role(c.Role))
+	if errors.Is(err, app.ErrServing) {
+		done, err = c.through(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	said := "has the role " + c.Role + " now; it signs in anew"
+	if !done.Changed {
+		said = "has the role " + c.Role + " already"
+	}
+	_, err = fmt.Fprintf(std.out, "%s %s.\n", done.UserID, said)
+	return err
+}
+
+// through asks the server that has the store open.
+func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
+	secret, err := c.SigningSecret()
+	if err == nil && secret == nil {
+		secret, err = auth.ReadSigningKey(c.Data)
+	}
+	if err != nil {
+		return app.Granted{}, misuse("with the --data or --signing-key that the server has; or again while it is stopped",
+			"a server runs, and its signing key cannot be read: %w", err)
+	}
+	token, err := auth.OperatorToken(secret, gotong.InstantOf(time.Now()))
+	if err != nil {
+		return app.Granted{}, err
+	}
+	if _, err := c.client(ctx, nil); err != nil { // says what is wrong with the address
+		return app.Granted{}, err
+	}
+	before, err := c.ask(ctx, token, http.MethodGet, "/v1/admin/users?user="+url.QueryEscape(c.User), nil)
+	if err != nil || before.Role == gotong.Role(c.Role) {
+		return app.Granted{UserID: before.UserID, Role: before.Role}, err
+	}
+	body, err := json.Marshal(map[string]string{"role": c.Role})
+	if err != nil {
+		return app.Granted{}, err
+	}
+	after, err := c.ask(ctx, token, http.MethodPost, "/v1/admin/users/"+before.UserID+"/role", body)
+	return app.Granted{UserID: after.UserID, Role: after.Role, Changed: true}, err
+}
+
+// accountView is what the server says of one.
+type accountView struct {
+	UserID string      `json:"user_id"`
+	Role   gotong.Role `json:"role"`
+}
+
+func (c *adminGrantCmd) ask(ctx context.Context, token, method, path string, body []byte) (view accountView, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
+	if err != nil {
+		return view, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return view, fmt.Errorf("no answer from %s: %w", c.URL, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+	switch {
+	case err != nil:
+		return view, fmt.Errorf("no answer from %s: %w", c.URL, err)
+	case res.StatusCode == http.StatusUnauthorized:
+		return view, misuse("--url of the server on this database, with the --data or --signing-key that it has",
+			"the server at %s has another signing key", c.URL)
+	case res.StatusCode == http.StatusNotFound:
+		return view, app.ErrNoAccount
+	case res.StatusCode != http.StatusOK:
+		return view, fmt.Errorf("the server at %s answers %s", c.URL, res.Status)
+	}
+	err = json.Unmarshal(text, &view)
+	return view, err
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlite"
+)
+
+// accountOf is the account that the name belongs to, as the token says.
+func accountOf(t *testing.T, token string) string {
+	t.Helper()
+	body, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+	var c struct {
+		Subject string `json:"sub"`
+	}
+	if err == nil {
+		err = json.Unmarshal(body, &c)
+	}
+	if err != nil || c.Subject == "" {
+		t.Fatal(err)
+	}
+	return c.Subject
+}
+
+// history is the types and actors of a user's events.
+func history(t *testing.T, data, userID string) string {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), filepath.Join(data, "gotong.db"), sqlite.Options{Collections: store.Collections(app.Kinds())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	stream := gotong.NewStream("user", userID)
+	snap, err := s.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: stream, To: 100}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var words []string
+	for _, e := range snap.Events[0] {
+		var d store.Envelope[json.RawMessage]
+		if err := json.Unmarshal(e.Data, &d); err != nil {
+			t.Fatal(err)
+		}
+		words = append(words, e.Type+" by "+d.Actor.UserID+"/"+string(d.Actor.Role))
+	}
+	return strings.Join(words, ", ")
+}
+
+func TestFirstAdmin(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "kept")
+	if r := command(t, nil, "admin", "grant", "wati", "--data="+data); r.code != 1 ||
+		!strings.Contains(r.err, "no database yet") || !strings.Contains(r.err, "gotong serve") {
+		t.Errorf("%+v", r)
+	}
+	server := interruptible(t, "serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data="+data, "--log-level=error")
+	url := field(t, server.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")
+	wati, joko := accountOf(t, account(t, url, "wati")), accountOf(t, account(t, url, "joko"))
+
+	// While the server runs: through it, whoever is named in whichever way.
+	for _, step := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"wati"}, 0, wati + " has the role admin now"},
+		{[]string{wati}, 0, wati + " has the role admin already"},
+		{[]string{"joko", "--role=moderator"}, 0, joko + " has the role moderator now"},
+		{[]string{"nobody"}, 1, "no such account"},
+		{[]string{"wati", "--role=system"}, 2, "must be one of"},
+		{[]string{"wati", "--signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs="}, 2, "another signing key"},
+	} {
+		r := command(t, nil, append([]string{"admin", "grant", "--data=" + data, "--url=" + url}, step.args...)...)
+		if r.code != step.code || !strings.Contains(r.out+r.err, step.says) {
+			t.Errorf("%v: %+v", step.args, r)
+		}
+	}
+	if code := server.stop(); code != 0 {
+		t.Fatal(server.errs.String())
+	}
+
+	// While it does not: on the database itself.
+	for _, step := range []struct {
+		who, role, says string
+	}{
+		{"Joko@example.org", "admin", joko + " has the role admin now"},
+		{joko, "admin", joko + " has the role admin already"},
+		{"JOKO", "user", joko + " has the role user now"},
+		{"nobody@example.org", "admin", "no such account"},
+	} {
+		r := command(t, nil, "admin", "grant", step.who, "--role="+step.role, "--data="+data)
+		if !strings.Contains(r.out+r.err, step.says) {
+			t.Errorf("%+v: %+v", step, r)
+		}
+	}
+	const changed = ", user.role_changed by operator/admin"
+	if got, want := history(t, data, joko), "user.registered by anonymous/anonymous"+strings.Repeat(changed, 3); got != want {
+		t.Errorf("the log says %s", got)
+	}
+	if got, want := history(t, data, wati), "user.registered by anonymous/anonymous"+changed; got != want {
+		t.Errorf("the log says %s", got)
+	}
+}
+
+func TestNewSigningKey(t *testing.T) {
+	first, second := command(t, nil, "admin", "key"), command(t, nil, "admin", "key")
+	key, err := base64.StdEncoding.DecodeString(strings.TrimSpace(first.out))
+	if err != nil || len(key) != 32 || first.out == second.out {
+		t.Errorf("%+v %v", first, err)
+	}
+	r := command(t, nil, "config", "print", "--env=production", "--signing-key="+strings.TrimSpace(first.out))
+	if r.code != 0 || r.err != "" {
+		t.Errorf("production does not take it: %+v", r)
+	}
+}

@@ -1,0 +1,37 @@
+package app
+
+import (
+	"errors"
+	"net/url"
+
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/config"
+)
+
+// ErrSigningKey says that nodes that share a store must be given one key.
+var ErrSigningKey = errors.New(
+	"signing-key: a store that several nodes share needs the same one on each; make it once with: gotong admin key")
+
+// signingKey is the key of the configuration, or the one in the data directory,
+// which is made on first start. Nodes on one database would each make their
+// own and refuse each other's tokens, so there it must be configured.
+func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
+	secret, err = cfg.SigningSecret()
+	switch {
+	case err != nil || secret != nil:
+		return secret, "", err
+	case !ownStore(cfg):
+		return nil, "", ErrSigningKey
+	}
+	secret, path, isNew, err := auth.SigningKey(cfg.Data)
+	if isNew {
+		made = "The signing key " + path + "; whoever has it can sign in as anybody"
+	}
+	return secret, made, err
+}
+
+// ownStore reports that no other node can have this store open.
+func ownStore(cfg *config.Config) bool {
+	u, err := url.Parse(cfg.StoreURL())
+	return err == nil && (u.Scheme == "sqlite" || u.Scheme == "memory")
+}

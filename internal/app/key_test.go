@@ -1,0 +1,38 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/config"
+)
+
+func TestSigningKeyOfSharedStores(t *testing.T) {
+	configured := auth.NewSigningKey()
+	for name, tc := range map[string]struct {
+		store, key string
+		made       bool
+		err        error
+	}{
+		"default":               {"", "", true, nil},
+		"sqlite":                {"sqlite:///tmp/x.db", "", true, nil},
+		"memory":                {"memory:", "", true, nil},
+		"shared":                {"surreal://db:8000/gotong", "", false, ErrSigningKey},
+		"shared, encrypted":     {"surreals://db:8000/gotong", "", false, ErrSigningKey},
+		"shared and configured": {"surreal://db:8000/gotong", configured, false, nil},
+		"configured":            {"", configured, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := config.Config{Data: t.TempDir(), Store: tc.store, SigningKey: tc.key}
+			secret, made, err := signingKey(&cfg)
+			if !errors.Is(err, tc.err) || (made != "") != tc.made || (len(secret) >= 32) == (tc.err != nil) {
+				t.Errorf("%d bytes, %q, %v", len(secret), made, err)
+			}
+			if left, _ := os.ReadDir(cfg.Data); (len(left) > 0) != tc.made {
+				t.Errorf("the directory has %v", left)
+			}
+		})
+	}
+}

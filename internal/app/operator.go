@@ -1,0 +1,103 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/sqlite"
+)
+
+// What [GrantRole] fails with beside the errors of storage.
+var (
+	ErrServing   = errors.New("a running server has this store")
+	ErrNoStore   = errors.New("there is no database yet; start the server once, and sign up")
+	ErrNoAccount = errors.New("there is no such account; give its user id, e-mail address or user name")
+)
+
+// Granted is what became of a [GrantRole].
+type Granted struct {
+	UserID  string
+	Role    gotong.Role
+	Changed bool // false: it had the role already
+}
+
+// GrantRole gives an account a platform role, in the store itself: an ordinary
+// command by [auth.Operator], with its event in the log. who is a user id, an
+// e-mail address or a user name. It fails with [ErrServing] where the store
+// can only be had through the server that runs on it.
+func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.Role) (g Granted, err error) {
+	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
+	rules := Kinds()
+	opened, err := openExisting(ctx, cfg, rules, now)
+	if err != nil {
+		return g, err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	id, err := findAccount(ctx, opened, who)
+	if err != nil {
+		return g, err
+	}
+	e := engine.New(engine.Options{
+		Store: opened, Codec: store.NewCodec(rules), Now: now, Committed: func(context.Context, []store.Event) {},
+	})
+	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
+	receipt, err := e.Execute(ctx, gotong.Command{
+		Stream: gotong.NewStream(user.Name, id), Type: user.CmdSetRole, Actor: auth.Operator(),
+		RequestID: "grant-" + strings.ToLower(string(store.NewEpoch())+string(store.NewEpoch())),
+		Data:      user.SetRole{Role: role}, Raw: []byte(`{"role":"` + string(role) + `"}`),
+	})
+	return Granted{UserID: id, Role: role, Changed: receipt.First > 0}, err
+}
+
+// openExisting opens a store, but makes none.
+func openExisting(
+	ctx context.Context, cfg *config.Config, rules []gotong.Kind, now func() gotong.Instant,
+) (store.Store, error) {
+	if cfg.StoreURL() == "memory:" {
+		return nil, ErrServing
+	}
+	if path, ok := sqlitePath(cfg); ok {
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", path, ErrNoStore)
+		}
+	}
+	s, _, err := openStore(ctx, cfg, rules, now)
+	if errors.Is(err, sqlite.ErrInUse) {
+		err = errors.Join(ErrServing, err)
+	}
+	return s, err
+}
+
+// findAccount is the id of the account that somebody names.
+func findAccount(ctx context.Context, from store.Committer, who string) (string, error) {
+	mail := gotong.Claim{Space: user.ClaimEmail, Name: user.Email(who)}
+	name := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(who)}
+	need := store.Need{Claims: []gotong.Claim{mail, name}}
+	if gotong.ValidID(who) {
+		need.Documents = []gotong.Key{user.UserKey(who)}
+	}
+	snap, err := from.Load(ctx, need)
+	if err != nil {
+		return "", err
+	}
+	if len(snap.Documents) > 0 {
+		return who, nil
+	}
+	for _, c := range need.Claims {
+		if stream, ok := snap.Claims[c]; ok {
+			return stream.ID(), nil
+		}
+	}
+	return "", ErrNoAccount
+}
