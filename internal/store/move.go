@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"gotong.dev/gotong"
 )
@@ -179,5 +180,5 @@ func (e Eras) At(p gotong.Partition, position uint64) gotong.Epoch {
 
 // Next is the eras with a new one from these positions on.
 func (e Eras) Next(epoch gotong.Epoch, positions [gotong.Partitions]uint64) Eras {
-	return append(e[:len(e):len(e)], Era{Epoch: epoch, After: positions})
+	return append(slices.Clip(e), Era{Epoch: epoch, After: positions})
 }

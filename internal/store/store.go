@@ -20,8 +20,9 @@ import (
 
 // What an adapter's calls fail with. After ErrFull reads go on and writes
 // resume by themselves once there is room. After ErrFailed the log takes no
-// more writes until the process starts anew. Any other error of Commit,
-// Advance or SetRegister means that the outcome is unknown.
+// more writes until the process starts anew. ErrSealed and ErrUnfinished
+// are definite too. Any other error of Commit, Advance or SetRegister means
+// that the outcome is unknown.
 var (
 	ErrFull     = errors.New("store: no room left")
 	ErrFailed   = errors.New("store: storage failed; start anew to recover")
@@ -37,6 +38,7 @@ type Store interface {
 	Registers
 	Readers
 	Jobs
+	Mover
 	io.Closer
 }
 
@@ -56,7 +58,8 @@ type Committer interface {
 
 // Log is the readers' view of what was committed.
 type Log interface {
-	// Epoch names this history; it does not change while the store is open.
+	// Epoch names this history; while the store is open only [Mover.Restore]
+	// and [Mover.Renew] change it.
 	Epoch() gotong.Epoch
 
 	// Positions is the last position of each partition; 0 where it is empty.

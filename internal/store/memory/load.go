@@ -117,7 +117,7 @@ func (s *Store) eventsIn(r store.EventRange) ([]store.Event, error) {
 // verified copies rows out, none of them unless all match their commitments.
 func (s *Store) verified(rows []store.Event) ([]store.Event, error) {
 	for i := range rows {
-		if err := rows[i].Verify(s.epoch); err != nil {
+		if err := rows[i].Verify(s.eras.At(rows[i].Partition, rows[i].Position)); err != nil {
 			return nil, err
 		}
 		rows[i] = cloneEvent(&rows[i])

@@ -28,11 +28,13 @@ type Options struct {
 
 // Store implements [store.Store]. It is safe for concurrent use.
 type Store struct {
-	epoch gotong.Epoch
-	now   func() gotong.Instant
+	now func() gotong.Instant
 
 	mu         sync.RWMutex
 	closed     bool
+	eras       store.Eras
+	sealed     string
+	progress   string
 	heads      map[gotong.Stream]gotong.Head
 	events     map[gotong.Stream][]store.Event
 	partitions [gotong.Partitions][]store.Record // by position-1
@@ -65,7 +67,7 @@ func New(epoch gotong.Epoch, o Options) *Store {
 		o.Now = func() gotong.Instant { return 0 }
 	}
 	return &Store{
-		epoch: epoch, now: o.Now,
+		eras: store.FirstEra(epoch), now: o.Now,
 		heads:     map[gotong.Stream]gotong.Head{},
 		events:    map[gotong.Stream][]store.Event{},
 		records:   map[gotong.RequestKey]store.Record{},
@@ -78,7 +80,11 @@ func New(epoch gotong.Epoch, o Options) *Store {
 }
 
 // Epoch implements [store.Log].
-func (s *Store) Epoch() gotong.Epoch { return s.epoch }
+func (s *Store) Epoch() gotong.Epoch {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.eras.Epoch()
+}
 
 // Close implements [store.Store]; every later call fails with
 // [store.ErrClosed].
@@ -89,8 +95,19 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// write runs f alone, unless the store is closed or ctx is done already.
+// write runs f alone, unless the store is closed, sealed or unfinished, or ctx
+// is done already.
 func (s *Store) write(ctx context.Context, f func() error) error {
+	return s.move(ctx, func() error {
+		if err := s.gate(); err != nil {
+			return err
+		}
+		return f()
+	})
+}
+
+// move runs f alone, unless the store is closed or ctx is done already.
+func (s *Store) move(ctx context.Context, f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {

@@ -141,7 +141,7 @@ func (w *writer) number(c *store.Commit, h *head) error {
 }
 
 func (w *writer) insertEvent(no int64, p gotong.Partition, position uint64, e *store.Event) error {
-	stmt, err := w.conn.db.Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)")
+	stmt, err := w.conn.db.Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
 	if err != nil {
 		return err
 	}
@@ -156,10 +156,15 @@ func (w *writer) insertEvent(no int64, p gotong.Partition, position uint64, e *s
 	stmt.BindText(9, string(e.Data))
 	bindJSON(stmt, 10, e.Content)
 	stmt.BindBytes(11, e.DataSalt[:])
-	stmt.BindBytes(12, e.ContentSalt[:])
+	if e.Erased {
+		stmt.BindNull(12)
+	} else {
+		stmt.BindBytes(12, e.ContentSalt[:])
+	}
 	stmt.BindBytes(13, e.ContentCommit[:])
 	stmt.BindBytes(14, e.Prev[:])
 	stmt.BindBytes(15, e.Chain[:])
+	stmt.BindBool(16, e.Erased)
 	return step(stmt, nil)
 }
 

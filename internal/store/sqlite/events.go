@@ -60,7 +60,7 @@ func (s *Store) scan(row *sqlite.Stmt, e *store.Event) error {
 	row.ColumnBytes(13, e.Prev[:])
 	row.ColumnBytes(14, e.Chain[:])
 	e.Erased = row.ColumnBool(15)
-	return e.Verify(s.epoch)
+	return e.Verify(s.eras.Load().At(e.Partition, e.Position))
 }
 
 // ReadPartition implements [store.Log].

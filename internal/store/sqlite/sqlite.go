@@ -25,10 +25,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"zombiezen.com/go/sqlite"
 )
 
 // Options are the settings of a [Store].
@@ -44,7 +44,7 @@ type Options struct {
 
 // Store implements [store.Store] on one file. It is safe for concurrent use.
 type Store struct {
-	epoch       gotong.Epoch
+	eras        atomic.Pointer[store.Eras]
 	now         func() gotong.Instant
 	collections map[string]collection
 	lock        *os.File
@@ -139,29 +139,19 @@ func (s *Store) prepare(c *conn, names []string) error {
 		return err
 	}
 	s.writer.collections = s.collections
-	if s.epoch, err = epochOf(c); err != nil {
+	eras, err := erasOf(c)
+	if err != nil {
 		return err
 	}
+	s.eras.Store(&eras)
 	if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
 		return err
 	}
 	return s.writer.reload()
 }
 
-// epochOf reads the epoch of this history, or begins one.
-func epochOf(c *conn) (epoch gotong.Epoch, err error) {
-	if err := c.exec("INSERT OR IGNORE INTO meta VALUES ('epoch', ?)", string(store.NewEpoch())); err != nil {
-		return "", err
-	}
-	err = c.query("SELECT value FROM meta WHERE name = 'epoch'", func(row *sqlite.Stmt) error {
-		epoch = gotong.Epoch(row.ColumnText(0))
-		return nil
-	})
-	return epoch, err
-}
-
 // Epoch implements [store.Log].
-func (s *Store) Epoch() gotong.Epoch { return s.epoch }
+func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
 // Close waits for the calls that run, then closes the file. Every later call
 // fails with [store.ErrClosed].

@@ -12,9 +12,9 @@ import (
 )
 
 // op is one thing to write. It runs inside a transaction that it shares with
-// others, and reads all it depends on before it writes: when it returns
-// [store.ErrConflict] it has written nothing. Any other error takes the whole
-// transaction back.
+// others, and reads all it depends on before it writes: when it returns an
+// error that is harmless it has written nothing. Any other error takes the
+// whole transaction back.
 type op struct {
 	run  func(*writer) error
 	done chan struct{}
@@ -62,9 +62,19 @@ func (q queue) take() []*op {
 	return taken
 }
 
-// write runs an op to its end. Only while nobody has begun it may ctx end the
-// wait.
+// write is perform for all that a sealed or unfinished store refuses.
 func (s *Store) write(ctx context.Context, run func(*writer) error) error {
+	return s.perform(ctx, func(w *writer) error {
+		if err := w.gate(); err != nil {
+			return err
+		}
+		return run(w)
+	})
+}
+
+// perform runs an op to its end. Only while nobody has begun it may ctx end
+// the wait.
+func (s *Store) perform(ctx context.Context, run func(*writer) error) error {
 	if err := s.usable(ctx); err != nil {
 		return err
 	}
@@ -112,8 +122,10 @@ type writer struct {
 	dirty        map[gotong.Stream]*head // changed by this transaction
 	positions    [gotong.Partitions]uint64
 	moved        [gotong.Partitions]bool
-	rows         int // written since the keeper was last woken
-	transactions int // begun
+	rows         int    // written since the keeper was last woken
+	transactions int    // begun
+	sealed       string // where the log went
+	progress     string // of a copy into this file
 	purged       gotong.Instant
 	erased       bool  // the WAL still holds erased content
 	putOff       bool  // somebody reads it
@@ -147,7 +159,7 @@ func (w *writer) transact(ops []*op) error {
 		return err
 	}
 	for _, o := range ops {
-		if o.err = o.run(w); o.err != nil && !errors.Is(o.err, store.ErrConflict) {
+		if o.err = o.run(w); o.err != nil && !harmless(o.err) {
 			return o.err
 		}
 	}
@@ -186,10 +198,17 @@ func (w *writer) reload() error {
 	for p := range w.positions {
 		w.positions[p] = 0
 	}
-	return w.conn.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
+	err := w.conn.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
 		w.positions[row.ColumnInt(0)] = unsigned(row, 1)
 		return nil
 	})
+	if err == nil {
+		w.sealed, err = readMeta(w.conn, metaSealed)
+	}
+	if err == nil {
+		w.progress, err = readMeta(w.conn, metaProgress)
+	}
+	return err
 }
 
 // flush writes heads and positions, once for all commits of the transaction.

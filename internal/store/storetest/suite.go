@@ -36,6 +36,7 @@ type env struct {
 	*testing.T
 	ctx     context.Context //nolint:containedctx // the context of one test, for all its calls
 	harness Harness
+	again   func(*testing.T) Harness // another empty place
 	s       store.Store
 	m       *Maker
 	clock   atomic.Int64
@@ -46,13 +47,13 @@ func Run(t *testing.T, harness func(*testing.T) Harness) {
 	t.Helper()
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
-		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests,
+		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
 	} {
 		maps.Copy(suite, part)
 	}
 	for _, name := range slices.Sorted(maps.Keys(suite)) {
 		t.Run(name, func(t *testing.T) {
-			e := &env{T: t, ctx: t.Context(), harness: harness(t)}
+			e := &env{T: t, ctx: t.Context(), harness: harness(t), again: harness}
 			e.clock.Store(1_764_000_000_000_000)
 			e.open()
 			t.Cleanup(func() { e.check(e.s.Close()) })

@@ -1,0 +1,258 @@
+package memory
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// gate is why a store takes no writes now; nil where it does.
+func (s *Store) gate() error {
+	switch {
+	case s.sealed != "":
+		return store.ErrSealed
+	case s.progress != "":
+		return store.ErrUnfinished
+	default:
+		return nil
+	}
+}
+
+// State implements [store.Mover].
+func (s *Store) State(ctx context.Context) (state store.State, err error) {
+	err = s.read(ctx, func() error {
+		state = store.State{Eras: slices.Clone(s.eras), Sealed: s.sealed, Progress: s.progress, Empty: s.empty()}
+		return nil
+	})
+	return state, err
+}
+
+func (s *Store) empty() bool {
+	for _, shelf := range s.registers {
+		if len(shelf) > 0 {
+			return false
+		}
+	}
+	return len(s.heads)+len(s.records)+len(s.claims)+len(s.cursors)+len(s.jobs) == 0
+}
+
+// Seal implements [store.Mover].
+func (s *Store) Seal(ctx context.Context, note string) error {
+	return s.move(ctx, func() error { s.sealed = note; return nil })
+}
+
+// Renew implements [store.Mover].
+func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
+	return s.write(ctx, func() error {
+		if epoch == "" || slices.ContainsFunc(s.eras, func(e store.Era) bool { return e.Epoch == epoch }) {
+			return fmt.Errorf("%w: epoch %q", store.ErrMalformed, epoch)
+		}
+		s.eras = s.eras.Next(epoch, s.positions())
+		return nil
+	})
+}
+
+// Rows implements [store.Mover].
+func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
+	err = s.read(ctx, func() error {
+		switch section {
+		case store.AllStreams:
+			rows.Streams, rows.Next = page(s.heads, after, limit, func(k gotong.Stream, h gotong.Head) (string, store.StreamRow) {
+				return string(k), store.StreamRow{Stream: k, Head: h}
+			})
+		case store.AllRecords:
+			rows.Records, rows.Next = page(s.records, after, limit, func(k gotong.RequestKey, r store.Record) (string, store.Record) {
+				return mark(string(k.Stream), k.Actor, k.RequestID), cloneRecord(r)
+			})
+		case store.AllClaims:
+			rows.Claims, rows.Next = page(s.claims, after, limit, func(k gotong.Claim, by gotong.Stream) (string, store.ClaimRow) {
+				return mark(k.Space, k.Name), store.ClaimRow{Claim: k, Stream: by}
+			})
+		case store.AllRegisters:
+			rows.Registers, rows.Next = page(s.live(), after, limit, func(k gotong.Key, r store.Register) (string, store.Register) {
+				return mark(k.Collection, k.Owner, k.Name), r
+			})
+		case store.AllCursors:
+			rows.Cursors, rows.Next = page(s.cursors, after, limit, func(k cursorKey, at uint64) (string, store.CursorRow) {
+				row := store.CursorRow{Reader: k.reader, Partition: k.partition, Position: at}
+				return mark(k.reader, fmt.Sprintf("%02d", k.partition)), row
+			})
+		case store.AllJobs:
+			rows.Jobs, rows.Next = page(s.jobs, after, limit, func(k jobKey, j store.Job) (string, store.Job) {
+				j.Body = slices.Clone(j.Body)
+				return mark(k.queue, k.id), j
+			})
+		default:
+			return fmt.Errorf("memory: no section %d", section)
+		}
+		return nil
+	})
+	return rows, err
+}
+
+func mark(parts ...string) string { return strings.Join(parts, "\x00") }
+
+// live is every register that has not expired.
+func (s *Store) live() map[gotong.Key]store.Register {
+	all := map[gotong.Key]store.Register{}
+	for at, shelf := range s.registers {
+		for name := range shelf {
+			key := gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}
+			if r := s.register(key); r.Version > 0 {
+				all[key] = r
+			}
+		}
+	}
+	return all
+}
+
+// page is the rows after a mark, in order of their marks.
+func page[K comparable, V, R any](all map[K]V, after string, limit int, read func(K, V) (string, R)) (rows []R, next string) {
+	type marked struct {
+		mark string
+		row  R
+	}
+	var found []marked
+	for k, v := range all {
+		if at, row := read(k, v); after == "" || at > after {
+			found = append(found, marked{at, row})
+		}
+	}
+	slices.SortFunc(found, func(a, b marked) int { return cmp.Compare(a.mark, b.mark) })
+	if most := store.Bound(limit); len(found) > most {
+		found = found[:most]
+		next = found[most-1].mark
+	}
+	for _, f := range found {
+		rows = append(rows, f.row)
+	}
+	return rows, next
+}
+
+// Restore implements [store.Mover].
+func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
+	return s.move(ctx, func() error {
+		eras := s.eras
+		if step.From == "" {
+			eras = step.Eras
+		}
+		switch err := step.Check(eras); {
+		case err != nil:
+			return err
+		case s.sealed != "":
+			return store.ErrSealed
+		case s.progress != step.From || step.From == "" && !s.empty():
+			return store.ErrConflict
+		}
+		if err := s.fits(&step); err != nil {
+			return err
+		}
+		s.eras, s.progress = slices.Clone(eras), step.To
+		s.restore(&step)
+		return nil
+	})
+}
+
+// fits checks that no row of the step exists, in the store or twice in the
+// step, and that events follow.
+func (s *Store) fits(step *store.Restoring) error {
+	seen := map[any]bool{}
+	taken := func(key any, exists bool) error {
+		if exists || seen[key] {
+			return fmt.Errorf("%w: a row that exists", store.ErrMalformed)
+		}
+		seen[key] = true
+		return nil
+	}
+	return cmp.Or(
+		each(step.Rows.Streams, func(r store.StreamRow) error { return taken(r.Stream, s.heads[r.Stream].Exists()) }),
+		each(step.Rows.Records, func(r store.Record) error { _, ok := s.records[r.Request]; return taken(r.Request, ok) }),
+		each(step.Rows.Claims, func(r store.ClaimRow) error { _, ok := s.claims[r.Claim]; return taken(r.Claim, ok) }),
+		each(step.Rows.Registers, func(r store.Register) error {
+			_, ok := s.registers[shelf{r.Key.Collection, r.Key.Owner}][r.Key.Name]
+			return taken(r.Key, ok)
+		}),
+		each(step.Rows.Cursors, func(r store.CursorRow) error {
+			key := cursorKey{r.Reader, r.Partition}
+			return taken(key, s.cursors[key] > 0)
+		}),
+		each(step.Rows.Jobs, func(r store.Job) error {
+			_, ok := s.jobs[jobKey{r.Queue, r.ID}]
+			return taken(jobKey{r.Queue, r.ID}, ok)
+		}),
+		s.follow(step),
+	)
+}
+
+// follow checks that each event is the next one of a stream that is there.
+func (s *Store) follow(step *store.Restoring) error {
+	heads := map[gotong.Stream]bool{}
+	for _, r := range step.Rows.Streams {
+		heads[r.Stream] = true
+	}
+	last := map[gotong.Stream]uint64{}
+	for i := range step.Events {
+		e := &step.Events[i]
+		if last[e.Stream] == 0 {
+			last[e.Stream] = uint64(len(s.events[e.Stream]))
+		}
+		last[e.Stream]++
+		if e.Seq != last[e.Stream] || !heads[e.Stream] && !s.heads[e.Stream].Exists() {
+			return fmt.Errorf("%w: event %d of %s does not follow", store.ErrMalformed, e.Seq, e.Stream)
+		}
+	}
+	return nil
+}
+
+func (s *Store) restore(step *store.Restoring) {
+	for _, r := range step.Rows.Streams {
+		s.heads[r.Stream] = r.Head
+	}
+	for i := range step.Events {
+		e := cloneEvent(&step.Events[i])
+		s.events[e.Stream] = append(s.events[e.Stream], e)
+		for uint64(len(s.partitions[e.Partition])) < e.Position {
+			s.partitions[e.Partition] = append(s.partitions[e.Partition], store.Record{})
+		}
+		at := &s.partitions[e.Partition][e.Position-1]
+		if at.Request.Stream, at.Last = e.Stream, e.Seq; at.First == 0 {
+			at.First = e.Seq
+		}
+	}
+	for _, r := range step.Rows.Records {
+		s.records[r.Request] = cloneRecord(r)
+	}
+	for _, r := range step.Rows.Claims {
+		s.claims[r.Claim] = r.Stream
+	}
+	for _, r := range step.Rows.Registers {
+		at := shelf{r.Key.Collection, r.Key.Owner}
+		if s.registers[at] == nil {
+			s.registers[at] = map[string]store.Register{}
+		}
+		r.Body = slices.Clone(r.Body)
+		s.registers[at][r.Key.Name] = r
+	}
+	for _, r := range step.Rows.Cursors {
+		s.cursors[cursorKey{r.Reader, r.Partition}] = r.Position
+	}
+	for _, j := range step.Rows.Jobs {
+		j.Lease, j.Body = 0, slices.Clone(j.Body)
+		s.jobs[jobKey{j.Queue, j.ID}] = j
+	}
+	s.change(step.Documents)
+}
+
+func each[R any](rows []R, check func(R) error) error {
+	for _, r := range rows {
+		if err := check(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,340 @@
+package storetest
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+var moveTests = map[string]func(*env){
+	"move/rows":            moveRows,
+	"move/state":           moveState,
+	"move/sealed":          moveSealed,
+	"move/seal in a run":   moveSealWhileBusy,
+	"move/restore":         moveRestore,
+	"move/restore refuses": moveRestoreRefuses,
+	"move/unfinished":      moveUnfinished,
+	"move/renew":           moveRenew,
+}
+
+// fill writes some of everything: erased content, no-ops, an expired register,
+// a leased job.
+func (e *env) fill() {
+	e.Helper()
+	for i := range 5 {
+		stream := gotong.Stream(fmt.Sprint("thread/", i))
+		e.next(Draft{
+			Stream: stream, Home: gotong.Stream(fmt.Sprint("group/", i%2)), Events: 3, Bare: i == 3,
+			Claims: []gotong.Claim{{Space: "name", Name: fmt.Sprint(i)}}, Changes: []store.Change{put(fmt.Sprint(i), `{"n":1}`)},
+		})
+		e.next(Draft{Stream: stream, Actor: "u2", Events: 1, Audience: gotong.ForRole("owner"), Erase: []uint64{2}})
+		e.next(Draft{Stream: stream, RequestID: "noop"})
+		e.set(key(fmt.Sprint("r", i)), 0, "first", 0, true)
+		e.set(key(fmt.Sprint("r", i)), 1, "second", e.now()+gotong.Instant(i*1000), true)
+	}
+	e.next(Draft{Stream: "thread/only-noops", Home: "group/0"})
+	e.jobs(store.Job{Queue: "q", ID: "a", Due: 5, Attempt: 2, Body: []byte("b")}, store.Job{Queue: "q", ID: "b", Due: 7})
+	if got := e.claim("q", 6, 50, 1); len(got) != 1 {
+		e.Errorf("claimed %v", got)
+	}
+	e.clock.Add(1500) // two registers have expired
+}
+
+func (e *env) contents(limit int) Contents {
+	e.Helper()
+	c, err := Read(e.ctx, e.s, limit)
+	e.check(err)
+	return c
+}
+
+func (e *env) state() store.State {
+	e.Helper()
+	state, err := e.s.State(e.ctx)
+	e.check(err)
+	return state
+}
+
+// moveRows: every row comes exactly once whatever the size of the pages.
+func moveRows(e *env) {
+	e.fill()
+	all := e.contents(0)
+	for _, limit := range []int{1, 2, 7} {
+		equal(e, fmt.Sprint("pages of ", limit), e.contents(limit), all)
+	}
+	r := all.Rows
+	counts := []int{len(r.Streams), len(r.Records), len(r.Claims), len(r.Registers), len(r.Cursors), len(r.Jobs)}
+	equal(e, "streams, records, claims, registers, cursors, jobs", counts, []int{5, 16, 5, 3, 1, 2})
+	for _, row := range r.Streams {
+		equal(e, "head of "+string(row.Stream), row.Head, e.head(row.Stream))
+	}
+	for _, row := range r.Records {
+		got, _ := e.record(row.Request)
+		equal(e, "record", row, got)
+	}
+	for _, row := range r.Claims {
+		equal(e, "claim", row.Stream, e.load(store.Need{Claims: []gotong.Claim{row.Claim}}).Claims[row.Claim])
+	}
+	for _, row := range r.Registers {
+		equal(e, "register", row, e.register(row.Key))
+	}
+	if _, err := e.s.Rows(e.ctx, 99, "", 0); err == nil {
+		e.Error("an unknown section was read")
+	}
+}
+
+func moveState(e *env) {
+	state := e.state()
+	equal(e, "new", state, store.State{Eras: store.FirstEra(e.s.Epoch()), Empty: true})
+	e.set(key("r"), 0, "x", 0, true)
+	if e.state().Empty {
+		e.Error("a register is nothing")
+	}
+	e.set(key("r"), 1, "", 0, true)
+	if !e.state().Empty {
+		e.Error("a register that was deleted is something")
+	}
+	e.next(Draft{Stream: "thread/a"})
+	if e.state().Empty {
+		e.Error("the record of a no-op is nothing")
+	}
+}
+
+// refused checks that every write fails with why and that reads go on.
+func (e *env) refused(why error) {
+	e.Helper()
+	for name, err := range everything(e.ctx, e.s, e.m.Peek(Draft{Stream: "thread/a", Events: 1})) {
+		want := error(nil)
+		if slices.Contains([]string{"Commit", "SetRegister", "Advance", "ClaimJobs", "SettleJob"}, name) {
+			want = why
+		}
+		if !errors.Is(err, want) {
+			e.Errorf("%s: %v, want %v", name, err, want)
+		}
+	}
+}
+
+// moveSealed: a seal stops every write and nothing else, also after a restart,
+// until it is taken off.
+func moveSealed(e *env) {
+	e.fill()
+	before := e.contents(0)
+	e.check(e.s.Seal(e.ctx, "elsewhere"))
+	e.check(e.s.Seal(e.ctx, "surreal://db"))
+	e.refused(store.ErrSealed)
+	if e.harness.Durable {
+		e.check(e.s.Close())
+		e.open()
+		e.refused(store.ErrSealed)
+	}
+	if err := e.s.Renew(e.ctx, "another"); !errors.Is(err, store.ErrSealed) {
+		e.Errorf("renewed: %v", err)
+	}
+	if err := e.s.Restore(e.ctx, first(e.s.Epoch())); !errors.Is(err, store.ErrSealed) {
+		e.Errorf("restored: %v", err)
+	}
+	after := e.contents(0)
+	equal(e, "note", after.State.Sealed, "surreal://db")
+	after.State.Sealed = ""
+	equal(e, "contents", after, before)
+	e.check(e.s.Seal(e.ctx, ""))
+	e.next(Draft{Stream: "thread/0", Events: 1})
+	equal(e, "state", e.state().Sealed, "")
+}
+
+// moveSealWhileBusy: nothing becomes visible once Seal has returned.
+func moveSealWhileBusy(e *env) {
+	var wg sync.WaitGroup
+	var acked atomic.Int64
+	enough := make(chan struct{})
+	stop := sync.OnceFunc(func() { close(enough) })
+	for i := range 4 {
+		wg.Go(func() {
+			defer stop()
+			for n := range math.MaxInt {
+				c := e.m.Next(Draft{Stream: gotong.Stream(fmt.Sprintf("thread/%d-%d", i, n)), Events: 1})
+				_, err := e.s.Commit(e.ctx, []store.Commit{c})
+				if err == nil {
+					err = e.s.SetRegister(e.ctx, key(fmt.Sprint(i, "-", n)), 0, []byte("x"), 0)
+				}
+				if err != nil {
+					if !errors.Is(err, store.ErrSealed) {
+						e.Errorf("while it was sealed: %v", err)
+					}
+					return
+				}
+				if acked.Add(1) == 20 {
+					stop()
+				}
+			}
+		})
+	}
+	<-enough
+	e.check(e.s.Seal(e.ctx, "elsewhere"))
+	sealed := e.contents(0)
+	wg.Wait()
+	equal(e, "contents", e.contents(0), sealed)
+	if n := int64(len(sealed.Rows.Registers)); n < acked.Load() {
+		e.Errorf("%d registers of %d that were acknowledged", n, acked.Load())
+	}
+}
+
+func first(epoch gotong.Epoch) store.Restoring {
+	return store.Restoring{To: "1", Eras: store.FirstEra(epoch)}
+}
+
+// moveRestore: what was read of one store and restored into another is there
+// as it was, and the log goes on.
+func moveRestore(e *env) {
+	e.fill()
+	e.check(e.s.Renew(e.ctx, "second00"))
+	e.m.Epoch = "second00"
+	e.next(Draft{Stream: "thread/1", Events: 2})
+	from := e.contents(0)
+	e.check(e.s.Close())
+	e.harness = e.again(e.T)
+	e.open()
+	steps := []store.Restoring{{Eras: from.State.Eras}, {Rows: store.Rows{Streams: from.Rows.Streams}}}
+	for _, events := range from.Events {
+		if len(events) > 0 {
+			half := len(events) / 2
+			steps = append(steps, store.Restoring{Events: events[:half], Documents: []store.Change{put("x", `{"n":1}`), put("y", `{}`)}},
+				store.Restoring{Events: events[half:], Documents: []store.Change{put("x", `{"n":2}`), {Key: key("y")}}})
+		}
+	}
+	rows := from.Rows
+	rows.Streams = nil
+	rows.Jobs = slices.Clone(rows.Jobs)
+	rows.Jobs[0].Lease = 99
+	steps = append(steps, store.Restoring{Rows: rows}, store.Restoring{})
+	for i := range steps {
+		steps[i].From, steps[i].To = fmt.Sprint(i), fmt.Sprint(i+1)
+		if i == 0 {
+			steps[i].From = ""
+		}
+		if i == len(steps)-1 {
+			steps[i].To = ""
+		}
+		e.check(e.s.Restore(e.ctx, steps[i]))
+		if err := e.s.Restore(e.ctx, steps[i]); !errors.Is(err, store.ErrConflict) {
+			e.Errorf("step %d twice: %v", i, err)
+		}
+	}
+	equal(e, "epoch", e.s.Epoch(), "second00")
+	equal(e, "contents", e.contents(3), from)
+	if e.harness.Durable {
+		e.check(e.s.Close())
+		e.open()
+		equal(e, "contents after a restart", e.contents(0), from)
+	}
+	docs := e.load(store.Need{Documents: []gotong.Key{key("x"), key("y")}}).Documents
+	equal(e, "documents", docs, map[gotong.Key][]byte{key("x"): []byte(`{"n":2}`)})
+	equal(e, "job", e.claim("q", 6, 60, 9)[0].Attempt, 2)
+	again := e.commit(Build(e.s.Epoch(), Draft{
+		Stream: "thread/2", Home: "group/0", RequestID: "noop", Prev: e.head("thread/2"), Events: 1,
+	}))
+	equal(e, "a request that was there", again[0].Status, store.Replayed)
+	e.next(Draft{Stream: "thread/1", Events: 1})
+	e.next(Draft{Stream: "thread/only-noops", Home: "group/0", Events: 2})
+	equal(e, "head", e.head("thread/only-noops").Home, gotong.Stream("group/0"))
+	for _, p := range []gotong.Stream{"group/0", "group/1"} {
+		at := gotong.PartitionOf(p)
+		equal(e, "position", e.positions()[at], from.Positions[at]+1)
+	}
+}
+
+// moveRestoreRefuses: what does not fit is refused and leaves no trace.
+func moveRestoreRefuses(e *env) {
+	c := e.m.Next(Draft{Stream: "thread/a", Home: "group/g", Events: 2})
+	for i := range c.Events {
+		c.Events[i].Position = 1
+	}
+	head := store.StreamRow{Stream: "thread/a", Head: c.Head()}
+	bad := slices.Clone(c.Events)
+	bad[1].Data = []byte(`{}`)
+	claim := store.ClaimRow{Claim: gotong.Claim{Space: "s", Name: "n"}, Stream: "thread/a"}
+	register := store.Register{Key: key("r"), Version: 3, Body: []byte("b")}
+	cursor := store.CursorRow{Reader: "feed", Partition: 1, Position: 2}
+	job := store.Job{Queue: "q", ID: "j", Body: []byte{}}
+	everything := store.Rows{
+		Streams: []store.StreamRow{head}, Records: []store.Record{c.Record(1)}, Claims: []store.ClaimRow{claim},
+		Registers: []store.Register{register}, Cursors: []store.CursorRow{cursor}, Jobs: []store.Job{job},
+	}
+	begin := store.Restoring{To: "1", Eras: store.FirstEra(e.s.Epoch())}
+	e.check(e.s.Restore(e.ctx, begin))
+	try := func(what string, want error, step store.Restoring) {
+		e.Helper()
+		before := e.contents(0)
+		if err := e.s.Restore(e.ctx, step); !errors.Is(err, want) {
+			e.Errorf("%s: %v, want %v", what, err, want)
+		}
+		equal(e, "after "+what, e.contents(0), before)
+	}
+	try("another beginning", store.ErrConflict, begin)
+	try("other progress", store.ErrConflict, store.Restoring{From: "0", To: "2", Rows: everything})
+	try("a damaged event", store.ErrMalformed, store.Restoring{From: "1", To: "2", Events: bad, Rows: store.Rows{Streams: everything.Streams}})
+	try("events without their stream", store.ErrMalformed, store.Restoring{From: "1", To: "2", Events: c.Events})
+	try("epochs in the middle", store.ErrMalformed, store.Restoring{From: "1", To: "2", Eras: begin.Eras})
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", To: "2", Rows: everything, Events: c.Events}))
+	for what, rows := range map[string]store.Rows{
+		"a stream": {Streams: everything.Streams}, "a record": {Records: everything.Records}, "a claim": {Claims: everything.Claims},
+		"a register": {Registers: everything.Registers}, "a cursor": {Cursors: everything.Cursors}, "a job": {Jobs: everything.Jobs},
+	} {
+		rows.Registers = append(slices.Clone(rows.Registers), store.Register{Key: key("new"), Version: 1, Body: []byte("x")})
+		try(what+" twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Rows: rows})
+	}
+	try("events twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Events: c.Events})
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "2"}))
+	try("into a store that is not empty", store.ErrConflict, begin)
+}
+
+// moveUnfinished: between the first and the last step no write is taken, also
+// after a restart.
+func moveUnfinished(e *env) {
+	e.check(e.s.Restore(e.ctx, store.Restoring{To: "half", Eras: store.FirstEra("copied00")}))
+	e.refused(store.ErrUnfinished)
+	if e.harness.Durable {
+		e.check(e.s.Close())
+		e.open()
+		e.refused(store.ErrUnfinished)
+	}
+	state := e.state()
+	equal(e, "state", state, store.State{Eras: store.FirstEra("copied00"), Progress: "half", Empty: true})
+	if err := e.s.Renew(e.ctx, "another"); !errors.Is(err, store.ErrUnfinished) {
+		e.Errorf("renewed: %v", err)
+	}
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "half"}))
+	equal(e, "epoch", e.s.Epoch(), "copied00")
+	e.m = NewMaker("copied00")
+	e.next(Draft{Stream: "thread/a", Events: 1})
+}
+
+// moveRenew: old events keep the epoch that they were chained under.
+func moveRenew(e *env) {
+	old := e.s.Epoch()
+	e.next(Draft{Stream: "thread/a", Events: 2})
+	for _, bad := range []gotong.Epoch{"", old} {
+		if err := e.s.Renew(e.ctx, bad); !errors.Is(err, store.ErrMalformed) {
+			e.Errorf("renewed as %q: %v", bad, err)
+		}
+	}
+	at := e.positions()
+	e.check(e.s.Renew(e.ctx, "second00"))
+	equal(e, "epoch", e.s.Epoch(), "second00")
+	e.m.Epoch = "second00"
+	e.next(Draft{Stream: "thread/a", Events: 2})
+	e.next(Draft{Stream: "thread/b", Events: 1})
+	if e.harness.Durable {
+		e.check(e.s.Close())
+		e.open()
+	}
+	equal(e, "eras", e.state().Eras, store.FirstEra(old).Next("second00", at))
+	equal(e, "events of both", len(e.events(store.EventRange{Stream: "thread/a", To: 9})), 4)
+	p := gotong.PartitionOf("thread/a")
+	equal(e, "commits of both", len(e.partition(p, 0, math.MaxUint64, 0)), 4)
+}
