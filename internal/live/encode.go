@@ -184,9 +184,9 @@ func (h *Hub) nameAll(ctx context.Context, work []*reading) {
 }
 
 // problem is the error as an error frame's object.
-func (h *Hub) problem(err error) []byte {
+func (h *Hub) problem(err error, trace string) []byte {
 	if h.opt.Problem != nil {
-		return h.opt.Problem(err)
+		return h.opt.Problem(err, trace)
 	}
 	b := append([]byte(`{"code":`), appendString(nil, string(gotong.CodeOf(err)))...)
 	b = append(b, `,"detail":`...)
@@ -197,13 +197,13 @@ func (h *Hub) problem(err error) []byte {
 	return append(appendString(b, detail), '}')
 }
 
-func (h *Hub) errorFrame(id string, stream gotong.Stream, err error) Frame {
+func (h *Hub) errorFrame(id, trace string, stream gotong.Stream, err error) Frame {
 	b := append(startFrame(256), `{"op":"error"`...)
 	if id != "" {
 		b = appendString(append(b, `,"id":`...), id)
 	}
 	b = appendString(append(b, `,"stream":`...), string(stream))
-	b = append(append(b, `,"problem":`...), h.problem(err)...)
+	b = append(append(b, `,"problem":`...), h.problem(err, trace)...)
 	return endFrame(append(b, '}'), Control, 0)
 }
 

@@ -237,39 +237,61 @@ func (l *loader) fail(requests []request, err error) {
 }
 
 // read makes one consistent read for everyone who waits for it and hands it
-// out.
+// out. A page that was encoded before is not read again.
 func (l *loader) read(ctx context.Context, j *job, requests []request, limit int) error {
-	h := l.hub
 	readers := make([]gotong.Reader, len(requests))
 	for i := range requests {
 		readers[i] = requests[i].reader
 	}
 	readers, place := tidy(readers)
+	t := requests[0].sub.topic
+	if kept := t.kept(j, l.hub.opt.Now()); kept != nil {
+		snap, err := l.hub.readStream(ctx, j.stream, readers, span{}, store.Need{})
+		if err != nil {
+			return err
+		}
+		if t.holds(kept, snap) {
+			return l.hand(ctx, requests, place, snap, func(int, *grant) *page {
+				pg := kept.page
+				return &pg
+			})
+		}
+	}
 	var part span
 	if j.page {
-		part = span{from: j.from, limit: limit, bytes: h.limits.PageBytes}
+		part = span{from: j.from, limit: limit, bytes: l.hub.limits.PageBytes}
 	}
-	snap, err := h.readStream(ctx, j.stream, readers, part, store.Need{})
+	snap, err := l.hub.readStream(ctx, j.stream, readers, part, store.Need{})
 	if err != nil {
 		return err
 	}
 	pages := newPages(j, snap)
 	if j.page {
-		if err := pages.encode(ctx, h); err != nil {
+		if err := pages.encode(ctx, l.hub); err != nil {
 			return err
 		}
-		h.observer.Replayed(len(snap.rows))
+		l.hub.observer.Replayed(len(snap.rows))
 	}
+	err = l.hand(ctx, requests, place, snap, pages.of)
+	t.keep(pages, l.hub.opt.Now())
+	return err
+}
+
+// hand gives each who waits what was read for him.
+func (l *loader) hand(
+	ctx context.Context, requests []request, place []int, snap *snapshot, pageOf func(reader int, g *grant) *page,
+) error {
 	starts := map[uint64]uint64{}
 	for i := range requests {
 		r, g := &requests[i], snap.grants[place[i]]
 		var first uint64
 		if r.first && g.Readable {
+			var err error
 			if first, err = l.first(ctx, snap, g, starts); err != nil {
 				return err
 			}
 		}
-		r.sub.apply(snap, g, r.marks, first, pages.of(place[i], g))
+		r.sub.apply(snap, g, r.marks, first, pageOf(place[i], g))
 	}
 	return nil
 }

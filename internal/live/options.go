@@ -35,8 +35,8 @@ type Options struct {
 	Names func(ctx context.Context, ids []string) map[string]string
 
 	// Problem renders an error as the JSON object of an error frame's
-	// "problem". Nil: code and detail.
-	Problem func(error) []byte
+	// "problem", with the trace that its client may quote. Nil: code and detail.
+	Problem func(err error, trace string) []byte
 
 	Observer Observer
 	Limits   Limits // zero fields take their default

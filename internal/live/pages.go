@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -96,3 +97,80 @@ func (p *pages) frame(sees func(*store.Event) bool) Frame {
 	}
 	return endFrame(append(b, `]}`...), Events, at)
 }
+
+// keptPage is a page that all who may see all of it get, kept for those who
+// come back next: after a restart thousands ask for the same one.
+type keptPage struct {
+	page        page
+	first, last uint64 // positions of its first and last event
+	made        gotong.Instant
+}
+
+const (
+	maxKept  = 8                // of one stream
+	keptLife = 10 * time.Second // display names in it are of then
+)
+
+// kept is the page of a job where it was encoded before; nil where it must be
+// read.
+func (t *topic) kept(j *job, now gotong.Instant) *keptPage {
+	if !j.page {
+		return nil
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k := t.pages[j.from]
+	if k == nil || now < k.made || now > k.made.Add(keptLife) {
+		return nil
+	}
+	return k
+}
+
+// holds reports whether a fresh read would show what the page does, to all who
+// ask: nothing up to the snapshot changed what it says, as far as the tail
+// knows, and the tail knows all of it.
+func (t *topic) holds(k *keptPage, snap *snapshot) bool {
+	p := t.part.Load()
+	if p == nil || p.processed.Load() < snap.position(p.id) {
+		return false
+	}
+	for _, g := range snap.grants {
+		if !g.Readable || !g.SeesAll(k.first, k.last) {
+			return false
+		}
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.pages[k.page.from] == k
+}
+
+// keep keeps the page that whoever sees all of it got.
+func (t *topic) keep(p *pages, now gotong.Instant) {
+	if p.whole == nil {
+		return
+	}
+	rows := p.snap.rows
+	k := &keptPage{
+		page:  page{frame: *p.whole, from: p.job.from, to: rows[len(rows)-1].Seq, position: p.snap.position(p.snap.home())},
+		first: rows[0].Position, last: rows[len(rows)-1].Position, made: now,
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.part.Load() == nil || k.page.position < t.amended || len(t.followers) == 0 {
+		return
+	}
+	t.weigh(func() {
+		if len(t.pages) >= maxKept || t.pages == nil {
+			t.dropPages()
+			t.pages = map[uint64]*keptPage{}
+		}
+		if old := t.pages[k.page.from]; old != nil {
+			t.pageBytes -= len(old.page.frame.buf)
+		}
+		t.pages[k.page.from] = k
+		t.pageBytes += len(k.page.frame.buf)
+	})
+}
+
+// dropPages forgets the kept pages. t.mu is held.
+func (t *topic) dropPages() { t.pages, t.pageBytes = nil, 0 }

@@ -55,6 +55,7 @@ func At(c gotong.Cursor) Start { return Start{cursor: c, mode: fromCursor} }
 // Subscription is a wish to follow a stream.
 type Subscription struct {
 	ID     string // of the frame that asks; echoed in its answer, may be empty
+	Trace  string // what an error quotes
 	Stream gotong.Stream
 	Start  Start
 
@@ -155,7 +156,7 @@ func (s *Session) Subscribe(want Subscription) error {
 	if !ok {
 		return gotong.NewError(gotong.CodeTooLarge, "Too many subscriptions in one session.")
 	}
-	sub := &sub{session: s, slot: slot, id: want.ID, start: want.Start, resumed: want.Resumed}
+	sub := &sub{session: s, slot: slot, id: want.ID, trace: want.Trace, start: want.Start, resumed: want.Resumed}
 	sub.topic = s.hub.topics.acquire(s.hub, want.Stream, kind)
 	s.subs[slot] = sub
 	sub.topic.follow(sub) // before the read: nothing after it can be missed
@@ -168,7 +169,7 @@ func (s *Session) Subscribe(want Subscription) error {
 }
 
 func (s *Session) refuseUnknown(want Subscription) {
-	f := s.hub.errorFrame(want.ID, want.Stream, gotong.NotFound())
+	f := s.hub.errorFrame(want.ID, want.Trace, want.Stream, gotong.NotFound())
 	if want.Resumed {
 		f = revokedFrame(want.Stream)
 	}

@@ -31,6 +31,7 @@ type sub struct {
 	inPages, inAuths bool // waits in the loader; guarded by its mu
 
 	id       string // of the frame that asked
+	trace    string // what an error quotes
 	start    Start
 	resumed  bool
 	ended    bool
@@ -294,7 +295,7 @@ func (s *sub) refuse(err error) {
 		f = revokedFrame(stream)
 		s.session.refused(stream, err)
 	default:
-		f = s.session.hub.errorFrame(s.id, stream, err)
+		f = s.session.hub.errorFrame(s.id, s.trace, stream, err)
 		s.session.refused(stream, err)
 	}
 	s.end(endRevoked, &f)
@@ -322,7 +323,7 @@ func (s *sub) fail(err error) {
 	coded, ok := asCoded(err)
 	switch {
 	case ok && coded.Code == gotong.CodeCorruptEvent:
-		f := s.session.hub.errorFrame(s.id, s.topic.stream, err)
+		f := s.session.hub.errorFrame(s.id, s.trace, s.topic.stream, err)
 		s.end(endCorrupt, &f)
 	case s.grant == nil:
 		if !ok {

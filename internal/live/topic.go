@@ -27,8 +27,10 @@ type topic struct {
 
 	mu        sync.Mutex // see Hub for the order of locks
 	ring      ring
-	amended   uint64 // position of the newest event that may have changed what older ones say
-	count     uint64 // the stream's Count at the ring's head
+	amended   uint64               // position of the newest event that may have changed what older ones say
+	count     uint64               // the stream's Count at the ring's head
+	pages     map[uint64]*keptPage // by from
+	pageBytes int
 	pushedAt  gotong.Instant
 	followers []follower
 	watchers  map[*sub]struct{}
@@ -117,7 +119,7 @@ func (t *topic) affect(p *partition, position uint64, who gotong.Affected) {
 // stream could not be read.
 func (t *topic) lose(p *partition, position uint64) {
 	t.mu.Lock()
-	t.shrink(t.ring.forget)
+	t.weigh(t.forget)
 	t.amended = position
 	t.mu.Unlock()
 	t.affect(p, position, gotong.Affected{Everyone: true})
@@ -137,11 +139,11 @@ func (t *topic) begin(head gotong.Head) {
 func (t *topic) flush(now gotong.Instant) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := t.ring.bytes
-	for i := range t.batch {
-		t.push(&t.batch[i])
-	}
-	t.hub.ringBytes.Add(int64(t.ring.bytes - before))
+	t.weigh(func() {
+		for i := range t.batch {
+			t.push(&t.batch[i])
+		}
+	})
 	t.pushedAt = now
 	clear(t.batch)
 	t.batch = t.batch[:0]
@@ -159,12 +161,14 @@ func (t *topic) push(e *pushed) {
 	if t.ring.known && e.seq <= t.ring.head {
 		if !e.keeps { // as far as anybody can tell now
 			t.amended = max(t.amended, e.position)
+			t.dropPages()
 		}
 		return
 	}
 	if t.kind.Overlays != "" && !e.keeps && (!t.ring.known || e.count == t.count || t.kind.Amends != nil) {
 		t.ring.cut(e.seq - 1)
 		t.amended = e.position
+		t.dropPages()
 	}
 	t.count = e.count
 	if e.frame.buf == nil { // nobody followed when it was read
@@ -174,21 +178,31 @@ func (t *topic) push(e *pushed) {
 	t.ring.push(e.seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
 }
 
-// shrink runs f, which drops frames, and keeps the hub's sum.
-func (t *topic) shrink(f func()) {
-	before := t.ring.bytes
+// weigh runs f, which adds or drops frames, and keeps the hub's sum. t.mu is
+// held.
+func (t *topic) weigh(f func()) {
+	before := t.ring.bytes + t.pageBytes
 	f()
-	t.hub.ringBytes.Add(int64(t.ring.bytes - before))
+	t.hub.ringBytes.Add(int64(t.ring.bytes + t.pageBytes - before))
+}
+
+// forget drops all frames. t.mu is held.
+func (t *topic) forget() {
+	t.ring.forget()
+	t.dropPages()
 }
 
 // trim drops the frames of a topic that was quiet since then.
 func (t *topic) trim(since gotong.Instant) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.pushedAt > since || t.ring.len() == 0 {
+	if t.pushedAt > since || t.ring.len() == 0 && t.pages == nil {
 		return false
 	}
-	t.shrink(func() { t.ring.cut(t.ring.head) })
+	t.weigh(func() {
+		t.ring.cut(t.ring.head)
+		t.dropPages()
+	})
 	return true
 }
 
@@ -280,6 +294,6 @@ func (x *index) release(t *topic) {
 		p.mu.Unlock()
 	}
 	t.mu.Lock()
-	t.shrink(t.ring.forget)
+	t.weigh(t.forget)
 	t.mu.Unlock()
 }
