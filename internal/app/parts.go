@@ -23,8 +23,8 @@ func (a *App) newHub() *live.Hub {
 	return live.New(live.Options{
 		Store: a.store, Codec: a.codec, Now: a.now,
 		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
-		Problem: func(err error) []byte {
-			b, _ := json.Marshal(httpapi.ProblemOf(err, "")) //nolint:errchkjson // a problem always has a JSON form
+		Problem: func(err error, trace string) []byte {
+			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form
 			return b
 		},
 		Limits: live.Limits{Sessions: a.cfg.MaxSessions},
@@ -53,10 +53,10 @@ func (a *App) newAuth() error {
 		if err != nil {
 			return err
 		}
-		keys = append(keys, auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS})
+		keys = append(keys, auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS, Issuer: k.Iss, Audience: k.Aud})
 	}
 	a.auth, err = auth.New(a.base, auth.Options{
-		Store: a.store, Executor: a.engine, Now: a.now, Secret: secret, Keys: keys, Users: users(),
+		Store: a.store, Executor: a.engine, Now: a.now, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
 		Observer: a.metrics.Auth, Log: a.log,
 		OnSessionEnd: func(session, _ string) { a.live.EndLogin(session) },

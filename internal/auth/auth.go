@@ -61,6 +61,7 @@ type Options struct {
 
 	Secret []byte // signs access tokens and derives refresh tokens; see [SigningKey]
 	Keys   []Key  // of others whose tokens are accepted
+	Bypass bool   // takes [BypassToken]; for development on one machine only
 
 	AccessLife  time.Duration // of an access token; 0 is 30 minutes
 	RefreshLife time.Duration // of a session that is not used; 0 is 30 days

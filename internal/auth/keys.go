@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/MicahParks/keyfunc/v3"
@@ -30,11 +31,16 @@ type Key struct {
 	Alg      string
 	Material []byte // the secret of HS256, else a public key in PEM
 	JWKS     string // instead of Material: URL of a JSON Web Key Set (RFC 7517)
+	Issuer   string // its tokens must have this iss; empty: any or none
+	Audience string // and this among their aud; empty: any or none
 }
 
-// pinned is a key with the one algorithm that it may be used with.
+// pinned is a key with the one algorithm that it may be used with, and what
+// its tokens must say.
 type pinned struct {
 	alg    string
+	iss    string
+	aud    string
 	key    any             // nil for a published set
 	lookup keyfunc.Keyfunc // of a published set
 }
@@ -42,7 +48,7 @@ type pinned struct {
 // newPinned reads a key. A public key is never taken as an HS256 secret: that
 // is how tokens are forged with what everybody knows.
 func newPinned(ctx context.Context, k Key, log *slog.Logger) (pinned, error) {
-	p := pinned{alg: k.Alg}
+	p := pinned{alg: k.Alg, iss: k.Issuer, aud: k.Audience}
 	var err error
 	switch {
 	case k.JWKS != "" && k.Alg == jwt.SigningMethodHS256.Alg():
@@ -142,6 +148,18 @@ func (p pinned) of(t *jwt.Token) (any, error) {
 		key = private.Public()
 	}
 	return key, fits(p.alg, key)
+}
+
+// accepts checks who the token is from and whom it is for (RFC 7519, 4.1.1 and
+// 4.1.3): one that was made for another service must not open this one.
+func (p pinned) accepts(c claims) error {
+	switch {
+	case p.iss != "" && c.Issuer != p.iss:
+		return errors.New("auth: the token is of another issuer")
+	case p.aud != "" && !slices.Contains(c.Audience, p.aud):
+		return errors.New("auth: the token is for others")
+	}
+	return nil
 }
 
 // keyFile is the name of the signing key in the data directory.

@@ -17,15 +17,18 @@ import (
 // maxToken bounds the text of a token, in bytes.
 const maxToken = 8 << 10
 
-// claims is what tokens say. Earlier tokens have sub, role and exp only.
+// claims is what tokens say. Earlier tokens have sub or ID, role and exp only.
 type claims struct {
 	Subject   string           `json:"sub"`
+	Earlier   any              `json:"ID,omitempty"` //nolint:tagliatelle // theirs; text in it stands for a sub that is not there
 	Role      gotong.Role      `json:"role,omitempty"`
 	Expires   *jwt.NumericDate `json:"exp,omitempty"`
 	NotBefore *jwt.NumericDate `json:"nbf,omitempty"`
 	Issued    *jwt.NumericDate `json:"iat,omitempty"`
 	ID        string           `json:"jti,omitempty"`
 	Session   string           `json:"sid,omitempty"`
+	Issuer    string           `json:"iss,omitempty"`
+	Audience  jwt.ClaimStrings `json:"aud,omitempty"`
 }
 
 // The methods of jwt.Claims.
@@ -34,19 +37,16 @@ func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires
 func (c claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.NotBefore, nil }
 func (c claims) GetIssuedAt() (*jwt.NumericDate, error)       { return c.Issued, nil }
 func (c claims) GetSubject() (string, error)                  { return c.Subject, nil }
-func (c claims) GetIssuer() (string, error)                   { return "", nil }
-func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return nil, nil }
+func (c claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
+func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
 
 // tokens signs access tokens and reads those of others.
 type tokens struct {
 	secret []byte
 	access []byte // the key of access tokens
-	kid    string
-
-	operator []byte // the key of operators' tokens
-	operKid  string
-
+	kid    string // of access tokens
 	life   time.Duration
+	own    map[string]pinned // the keys made here, by kid
 	keys   map[string]pinned // of others, by kid
 	sets   []pinned          // published by others
 	parser *jwt.Parser
@@ -56,7 +56,8 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	t := &tokens{secret: o.Secret, life: o.AccessLife, keys: map[string]pinned{}}
 	t.access = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
-	t.operator, t.operKid = t.operatorKey(), t.operatorKid()
+	hs := jwt.SigningMethodHS256.Alg()
+	t.own = map[string]pinned{t.kid: {alg: hs, key: t.access}, t.operatorKid(): {alg: hs, key: t.operatorKey()}}
 	for _, k := range o.Keys {
 		p, err := newPinned(ctx, k, o.Log)
 		if err != nil {
@@ -66,7 +67,8 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 			t.sets = append(t.sets, p)
 			continue
 		}
-		if _, twice := t.keys[k.ID]; twice || k.ID == t.kid || k.ID == t.operKid {
+		_, twice := t.keys[k.ID]
+		if _, ours := t.own[k.ID]; twice || ours {
 			return nil, errors.New("auth: two keys have one kid")
 		}
 		t.keys[k.ID] = p
@@ -104,12 +106,13 @@ func (t *tokens) sign(userID, id string, role gotong.Role, sess session) (string
 	return text, gotong.InstantOf(expires), err
 }
 
-// parse reads a token and checks signature and times; foreign says that it was
-// not made here.
+// parse reads a token and checks signature, times and whom it is for; foreign
+// says that it was not made here.
 func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	if len(text) > maxToken {
 		return c, false, errors.New("auth: the token is too long")
 	}
+	var by pinned
 	_, err = t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (any, error) {
 		if _, critical := token.Header["crit"]; critical {
 			return nil, errors.New("auth: the token asks for extensions")
@@ -119,26 +122,33 @@ func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 		if given && !ok {
 			return nil, errors.New("auth: kid must be text")
 		}
-		if kid == t.kid {
-			return pinned{alg: jwt.SigningMethodHS256.Alg(), key: t.access}.of(token)
+		if by, ok = t.own[kid]; ok {
+			foreign = kid != t.kid
+			return by.of(token)
 		}
 		foreign = true
-		if kid == t.operKid {
-			return pinned{alg: jwt.SigningMethodHS256.Alg(), key: t.operator}.of(token)
-		}
-		return t.foreignKey(kid, token)
+		var key any
+		key, by, err = t.foreignKey(kid, token)
+		return key, err
 	})
+	if err == nil {
+		err = by.accepts(c)
+	}
+	if foreign && c.Subject == "" {
+		c.Subject, _ = c.Earlier.(string)
+	}
 	return c, foreign, err
 }
 
-func (t *tokens) foreignKey(kid string, token *jwt.Token) (any, error) {
+func (t *tokens) foreignKey(kid string, token *jwt.Token) (any, pinned, error) {
 	if p, ok := t.keys[kid]; ok {
-		return p.of(token)
+		key, err := p.of(token)
+		return key, p, err
 	}
 	for _, set := range t.sets {
 		if key, err := set.of(token); err == nil {
-			return key, nil
+			return key, set, nil
 		}
 	}
-	return nil, errors.New("auth: no such key")
+	return nil, pinned{}, errors.New("auth: no such key")
 }

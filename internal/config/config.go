@@ -63,10 +63,12 @@ type Config struct {
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
 
 	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
-	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
+	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that its tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
 	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is good, 15m to 60m." default:"30m"`
 	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a session lives without being used." default:"720h"`
 	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
+
+	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: take the token dev-bypass-token as the user dev-user."`
 
 	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
 	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user at once." default:"100"`
@@ -117,6 +119,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	fault := func(key, detail string) { faults = append(faults, fmt.Errorf("%s: %s", key, detail)) }
 
 	checkAddrs(c, fault)
+	checkBypass(c, fault)
 	if c.Redis != "" {
 		fault("redis", "not in this version; one node needs none, leave it unset")
 	}
@@ -139,7 +142,28 @@ func (c *Config) Check() (warnings []string, err error) {
 		}
 		weak = nil
 	}
+	weak = append(weak, c.unbound()...)
+	if c.DevBypass {
+		weak = append(weak, "dev-bypass: authentication is off for whoever sends the token dev-bypass-token")
+	}
 	return weak, errors.Join(faults...)
+}
+
+// checkBypass keeps the bypass to one machine, and to what is not production.
+func checkBypass(c *Config, fault func(key, detail string)) {
+	if !c.DevBypass {
+		return
+	}
+	host, _, _ := net.SplitHostPort(c.Addr)
+	ip, err := netip.ParseAddr(host)
+	switch {
+	case c.Env != Development:
+		fault("dev-bypass", "is for --env development only")
+	case err != nil || !ip.IsLoopback():
+		fault("dev-bypass", "needs addr to be a loopback address such as 127.0.0.1:8080")
+	case len(c.TrustedProxies) > 0:
+		fault("dev-bypass", "is refused behind a proxy; unset trusted-proxies")
+	}
 }
 
 func checkAddrs(c *Config, fault func(key, detail string)) {

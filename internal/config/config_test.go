@@ -124,7 +124,7 @@ func TestConfigFlagBeatsItsVariable(t *testing.T) {
 func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
-		"signing-key": strongText,
+		"signing-key": strongText, "dev-bypass": "true",
 	}
 	typ := reflect.TypeFor[Config]()
 	if typ.NumField() > 40 {
@@ -358,6 +358,9 @@ func TestCheck(t *testing.T) {
 					t.Fatal(err)
 				}
 				tc.change(c)
+				for i := range c.JWTKeys {
+					c.JWTKeys[i].Iss, c.JWTKeys[i].Aud = "https://id.example", "gotong"
+				}
 				warnings, err := c.Check()
 				want, warning := tc.fault, tc.warning
 				if env == Production {
@@ -378,6 +381,66 @@ func TestCheck(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// What is only unwise is said in every environment, and refused in none.
+func TestUnboundKeysAreTold(t *testing.T) {
+	key := func(more string) string {
+		return "kid=a,alg=HS256," + more + "key=0123456789abcdefghijklmnopqrstuvwxyz"
+	}
+	for text, want := range map[string]string{
+		key(""):                  "no iss and no aud",
+		key("iss=i,"):            "no aud",
+		key("aud=gotong,"):       "no iss",
+		key("aud=gotong,iss=i,"): "",
+	} {
+		for _, env := range []string{Development, Production} {
+			c, _, _, err := world{}.parse(t, "--env="+env, "--jwt-keys="+text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings, err := c.Check()
+			all := strings.Join(warnings, "\n")
+			if err != nil || (all == "") != (want == "") || !strings.Contains(all, want) {
+				t.Errorf("%s in %s: %q, %v", text, env, all, err)
+			}
+		}
+	}
+	k := JWTKey{KID: "a", Alg: "ES256", Iss: "https://id.example", Aud: "gotong", JWKS: "https://id.example/keys"}
+	var again JWTKey
+	if err := again.UnmarshalText([]byte(k.String())); err != nil || again != k {
+		t.Errorf("%s: %+v, %v", k, again, err)
+	}
+}
+
+func TestBypassIsForThisMachineOnly(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args []string
+		want string // of the fault; empty: it is taken, with a warning
+	}{
+		"loopback":     {nil, ""},
+		"loopback v6":  {[]string{"--addr=[::1]:8080"}, ""},
+		"every card":   {[]string{"--addr=:8080"}, "loopback"},
+		"any address":  {[]string{"--addr=0.0.0.0:8080"}, "loopback"},
+		"private":      {[]string{"--addr=10.0.0.7:8080"}, "loopback"},
+		"a name":       {[]string{"--addr=localhost:8080"}, "loopback"},
+		"production":   {[]string{"--env=production"}, "--env development"},
+		"behind proxy": {[]string{"--trusted-proxies=127.0.0.1"}, "proxy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, _, _, err := world{}.parse(t, append(tc.args, "--dev-bypass")...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			warnings, err := c.Check()
+			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%v", err)
+			}
+			if err == nil && !strings.Contains(strings.Join(warnings, ""), "authentication is off") {
+				t.Errorf("says nothing: %q", warnings)
+			}
+		})
 	}
 }
 

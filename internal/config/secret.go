@@ -26,6 +26,8 @@ type JWTKey struct {
 	Key  string // the HS256 secret, or a public key in PEM
 	File string // a file with the same
 	JWKS string // URL of a JSON Web Key Set (RFC 7517)
+	Iss  string // who its tokens must be from; empty: anybody
+	Aud  string // whom its tokens must be for; empty: anybody
 }
 
 // UnmarshalText reads "kid=…,alg=…,file=…", as flags and variables have it.
@@ -35,15 +37,17 @@ func (k *JWTKey) UnmarshalText(b []byte) error {
 	for rest != "" {
 		name, value, ok := strings.Cut(rest, "=")
 		if !ok {
-			return errors.New("must be name=value pairs: kid, alg, and key, file or jwks")
+			return errors.New("must be name=value pairs: kid, alg, iss, aud, and key, file or jwks")
 		}
 		name, rest = strings.TrimSpace(name), ""
 		if name != "key" {
 			value, rest, _ = strings.Cut(value, ",")
 		}
-		into := map[string]*string{"kid": &k.KID, "alg": &k.Alg, "key": &k.Key, "file": &k.File, "jwks": &k.JWKS}[name]
+		into := map[string]*string{
+			"kid": &k.KID, "alg": &k.Alg, "iss": &k.Iss, "aud": &k.Aud, "key": &k.Key, "file": &k.File, "jwks": &k.JWKS,
+		}[name]
 		if into == nil {
-			return errors.New("has a part other than kid, alg, key, file and jwks")
+			return errors.New("has a part other than kid, alg, iss, aud, key, file and jwks")
 		}
 		*into = value
 	}
@@ -53,6 +57,12 @@ func (k *JWTKey) UnmarshalText(b []byte) error {
 // String is the key without its secret.
 func (k JWTKey) String() string {
 	s := "kid=" + k.KID + ",alg=" + k.Alg
+	if k.Iss != "" {
+		s += ",iss=" + k.Iss
+	}
+	if k.Aud != "" {
+		s += ",aud=" + k.Aud
+	}
 	switch {
 	case k.JWKS != "":
 		return s + ",jwks=" + redactURL(k.JWKS)
@@ -129,6 +139,24 @@ func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 		}
 	}
 	return weak
+}
+
+// unbound is what is said of keys whose tokens may be of and for others.
+func (c *Config) unbound() (notes []string) {
+	for i, k := range c.JWTKeys {
+		var missing []string
+		if k.Iss == "" {
+			missing = append(missing, "iss")
+		}
+		if k.Aud == "" {
+			missing = append(missing, "aud")
+		}
+		if len(missing) > 0 {
+			notes = append(notes, fmt.Sprintf("jwt-keys[%d]: has no %s, so tokens that its key signs for other services are taken too",
+				i, strings.Join(missing, " and no ")))
+		}
+	}
+	return notes
 }
 
 func (k JWTKey) fault() string {
