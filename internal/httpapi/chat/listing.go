@@ -31,7 +31,7 @@ func (c *chat) list(ctx context.Context, in *listIn) (*threadsOut, error) {
 	}
 	out := &threadsOut{HasMore: more, Body: []ThreadView{}}
 	for _, line := range lines {
-		out.NextCursor = httpapi.PageCursor(line.name)
+		out.NextCursor = httpapi.ByTime.Cursor(line.name)
 		view, err := c.view(ctx, gotong.NewStream(thread.Name, line.id))
 		switch {
 		case gotong.CodeOf(err) == gotong.CodeNotFound || in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID:
@@ -54,7 +54,7 @@ type line struct{ name, id string }
 // lines is a page of the listings that the caller's threads stand in, and,
 // with a scope, of its public ones; newest first, each thread once.
 func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]line, bool, error) {
-	before, err := page.After()
+	before, err := httpapi.ByTime.Name(page.Cursor)
 	if err != nil {
 		return nil, false, err
 	}

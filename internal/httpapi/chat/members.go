@@ -98,7 +98,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	after, err := in.After()
+	after, err := httpapi.ByID.Name(in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 		out.AsOf = c.asOf(page.Head.Seq)
 		for _, seat := range seats {
 			if len(out.Body) == in.Limit {
-				out.HasMore, out.NextCursor = true, httpapi.PageCursor(out.Body[in.Limit-1].UserID)
+				out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)
 				c.nameMembers(ctx, out.Body)
 				return out, nil
 			}

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
@@ -14,6 +16,9 @@ type listIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor" doc:"The cursor of the page before."`
 }
+
+// Resolve implements huma.Resolver.
+func (in *listIn) Resolve(ctx huma.Context) []error { return httpapi.GivenCursor(ctx) }
 
 // List is a page of groups.
 type List struct {
@@ -36,7 +41,7 @@ func (g *groups) mine(ctx context.Context, in *listIn) (*listOut, error) {
 
 // page is a page of one listing, newest first.
 func (g *groups) page(ctx context.Context, collection, owner string, in *listIn) (*listOut, error) {
-	before, err := httpapi.ReadPageCursor(in.Cursor)
+	before, err := httpapi.ByTime.Name(in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +59,7 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 			continue
 		}
 		if len(out.Body.Items) == in.Limit {
-			out.Body.Cursor = httpapi.PageCursor(last)
+			out.Body.Cursor = httpapi.ByTime.Cursor(last)
 			break
 		}
 		entry, _, err := httpapi.Decode[gotong.Entry](g.Codec, row)

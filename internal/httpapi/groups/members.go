@@ -113,7 +113,7 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 	if err != nil {
 		return nil, err
 	}
-	after, err := in.After()
+	after, err := httpapi.ByID.Name(in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 		out.AsOf, out.Body = gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String(), append(out.Body, seats...)
 		if len(out.Body) > in.Limit {
 			out.Body, out.HasMore = out.Body[:in.Limit], true
-			out.NextCursor = httpapi.PageCursor(out.Body[in.Limit-1].UserID)
+			out.NextCursor = httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)
 		}
 		if out.HasMore || len(rows) < store.MaxRead {
 			g.name(ctx, out.Body)

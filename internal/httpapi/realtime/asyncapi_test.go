@@ -77,7 +77,7 @@ func basics() object {
 		"problem": shape("What went wrong (RFC 9457).", object{
 			"type": text("Where this kind of problem is described."), "title": text("The kind of problem, in words."),
 			"status": number("As an HTTP status."), "code": text("The stable name of the problem."),
-			"detail": text("What to know about this occurrence."), "trace_id": text("Quote this when asking for help; may be empty."),
+			"detail": text("What to know about this occurrence."), "trace_id": text("Quote this when asking for help."),
 			"errors?":         object{"type": "array", "items": shape("", object{"field": text("Which field."), "detail": text("What is wrong with it.")})},
 			"retry_after_ms?": number("How long to wait before trying again."),
 		}),

@@ -59,6 +59,7 @@ type problemView struct {
 	Code   gotong.Code         `json:"code"`
 	Status int                 `json:"status"`
 	Detail string              `json:"detail"`
+	Trace  string              `json:"trace_id"`
 	Retry  int64               `json:"retry_after_ms"`
 	Errors []gotong.FieldError `json:"errors"`
 }
@@ -69,6 +70,9 @@ func parseFrame(tb testing.TB, b []byte) frame {
 	f := frame{raw: string(b)}
 	if err := json.Unmarshal(b, &f); err != nil {
 		tb.Fatalf("%v: %s", err, b)
+	}
+	if f.Op == "error" && f.Problem.Trace == "" {
+		tb.Errorf("nothing to quote: %s", b)
 	}
 	return f
 }

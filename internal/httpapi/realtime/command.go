@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/jsonx"
 	"gotong.dev/gotong/internal/live"
 )
@@ -26,7 +27,7 @@ func (c *conn) handle(b []byte) {
 	case session == nil && (err != nil || f.Op != "auth"):
 		c.close(CloseUnauthorized, "the first frame must be auth")
 	case err != nil:
-		c.put(session, errorFrame(f.ID, err, 0))
+		c.put(session, errorFrame(f.ID, c.trace, err, 0))
 		if c.bad++; c.bad >= maxBad {
 			c.close(closeBadFrames, "too many frames that cannot be understood")
 		}
@@ -34,7 +35,7 @@ func (c *conn) handle(b []byte) {
 		c.auth(f.Token)
 	default:
 		if err := c.dispatch(session, f); err != nil {
-			c.put(session, errorFrame(f.ID, err, 0))
+			c.put(session, errorFrame(f.ID, c.trace, err, 0))
 		}
 	}
 }
@@ -55,7 +56,7 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	c.refused = 0
 	switch f.Op {
 	case "subscribe":
-		return subscribe(session, f)
+		return c.subscribe(session, f)
 	case "signal":
 		return session.Signal(gotong.Stream(f.Stream), f.Type)
 	default:
@@ -72,7 +73,7 @@ func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 	}
 	if f.Op != "signal" {
 		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down.")
-		c.put(session, errorFrame(f.ID, err, wait))
+		c.put(session, errorFrame(f.ID, c.trace, err, wait))
 	}
 }
 
@@ -101,7 +102,7 @@ func (c *conn) auth(token string) {
 	}
 }
 
-func subscribe(session *live.Session, f inFrame) error {
+func (c *conn) subscribe(session *live.Session, f inFrame) error {
 	stream, err := gotong.ParseStream(f.Stream)
 	if err != nil {
 		return err
@@ -110,7 +111,7 @@ func subscribe(session *live.Session, f inFrame) error {
 	if err != nil {
 		return err
 	}
-	return session.Subscribe(live.Subscription{ID: f.ID, Stream: stream, Start: start})
+	return session.Subscribe(live.Subscription{ID: f.ID, Trace: c.trace, Stream: stream, Start: start})
 }
 
 func (c *conn) unsubscribe(session *live.Session, f inFrame) error {
@@ -142,7 +143,7 @@ func (c *conn) command(session *live.Session, f inFrame) error {
 			return
 		}
 		if err != nil {
-			c.answer(session, errorFrame(f.ID, err, 0))
+			c.answer(session, errorFrame(f.ID, httpapi.TraceOf(ctx, c.trace), err, 0))
 		} else {
 			c.answer(session, ackFrame(f.ID, r))
 		}
@@ -161,7 +162,7 @@ func (c *conn) settle(ctx context.Context, session *live.Session, id string, r g
 	defer cancel()
 	if c.server.opts.Hub.Await(ctx, r.Partition, r.Position) != nil {
 		err := gotong.NewError(gotong.CodeBusy, "Committed, but delivery has not caught up; repeat with the same request id.")
-		c.answer(session, errorFrame(id, err, 0))
+		c.answer(session, errorFrame(id, httpapi.TraceOf(ctx, c.trace), err, 0))
 		return
 	}
 	c.answer(session, ackFrame(id, r))

@@ -27,7 +27,7 @@ type follow struct {
 // the request; a subscription that was refused among others that were not
 // comes as a frame.
 func (s *Server) followRequest(
-	w http.ResponseWriter, r *http.Request, names []string, cursor string,
+	w http.ResponseWriter, r *http.Request, names []string, cursor *string,
 ) (context.Context, *follow, error) {
 	principal, err := s.authenticate(r, "")
 	if err != nil {
@@ -36,7 +36,7 @@ func (s *Server) followRequest(
 	if principal == nil {
 		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "Send a bearer token.")
 	}
-	subs, err := subscriptions(names, cursor)
+	subs, err := subscriptions(names, cursor, httpapi.TraceID(r.Context()))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,6 +73,16 @@ func (s *Server) followRequest(
 	return ctx, f, nil
 }
 
+// given is the first of the texts that is there; nil where none is.
+func given(texts ...[]string) *string {
+	for _, list := range texts {
+		if len(list) > 0 {
+			return &list[0]
+		}
+	}
+	return nil
+}
+
 // close ends the session of a request that is over.
 func (f *follow) close() {
 	f.end()
@@ -88,23 +98,23 @@ func goingAway() error {
 
 // subscriptions merges the streams of the address with those of the cursor,
 // which go on where it says. "start" in place of a cursor begins at the first
-// visible event.
-func subscriptions(names []string, cursor string) ([]live.Subscription, error) {
+// visible event; without a cursor it begins now.
+func subscriptions(names []string, cursor *string, trace string) ([]live.Subscription, error) {
 	var known []gotong.StreamCursor
 	fresh := live.Now()
-	switch cursor {
-	case "":
-	case "start":
+	switch {
+	case cursor == nil:
+	case *cursor == "start":
 		fresh = live.First()
 	default:
 		var err error
-		if known, err = gotong.ParseCursors(cursor); err != nil {
+		if known, err = gotong.ParseCursors(*cursor); err != nil {
 			return nil, err
 		}
 	}
 	var subs []live.Subscription
 	for _, k := range known {
-		subs = append(subs, live.Subscription{Stream: k.Stream, Start: live.At(k.Cursor), Resumed: true})
+		subs = append(subs, live.Subscription{Trace: trace, Stream: k.Stream, Start: live.At(k.Cursor), Resumed: true})
 	}
 	for _, name := range names {
 		stream, err := gotong.ParseStream(name)
@@ -112,7 +122,7 @@ func subscriptions(names []string, cursor string) ([]live.Subscription, error) {
 			return nil, err
 		}
 		if !slices.ContainsFunc(subs, func(s live.Subscription) bool { return s.Stream == stream }) {
-			subs = append(subs, live.Subscription{Stream: stream, Start: fresh})
+			subs = append(subs, live.Subscription{Trace: trace, Stream: stream, Start: fresh})
 		}
 	}
 	switch {

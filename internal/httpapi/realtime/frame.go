@@ -17,7 +17,7 @@ type inFrame struct {
 	ID            string          `json:"id"`
 	Token         string          `json:"token"`
 	Stream        string          `json:"stream"`
-	Cursor        string          `json:"cursor"`
+	Cursor        *string         `json:"cursor"`
 	RequestID     string          `json:"request_id"`
 	CorrelationID string          `json:"correlation_id"`
 	Traceparent   string          `json:"traceparent"`
@@ -66,7 +66,7 @@ func decodeFrame(b []byte) (inFrame, error) {
 		set  bool
 		name string
 	}{
-		{fToken, f.Token != "", "token"}, {fStream, f.Stream != "", "stream"}, {fCursor, f.Cursor != "", "cursor"},
+		{fToken, f.Token != "", "token"}, {fStream, f.Stream != "", "stream"}, {fCursor, f.Cursor != nil, "cursor"},
 		{fRequest, f.RequestID != "", "request_id"}, {fRequest, f.CorrelationID != "", "correlation_id"},
 		{fRequest, f.Traceparent != "", "traceparent"}, {fType, f.Type != "", "type"}, {fData, f.Data != nil, "data"},
 	} {
@@ -89,15 +89,15 @@ func idOf(b []byte) string {
 }
 
 // startOf reads where a subscription begins: absent is from now, "start" from
-// the first visible event.
-func startOf(cursor string) (live.Start, error) {
-	switch cursor {
-	case "":
+// the first visible event. An empty text is no cursor, and not absent either.
+func startOf(cursor *string) (live.Start, error) {
+	switch {
+	case cursor == nil:
 		return live.Now(), nil
-	case "start":
+	case *cursor == "start":
 		return live.First(), nil
 	}
-	c, err := gotong.ParseCursor(cursor)
+	c, err := gotong.ParseCursor(*cursor)
 	return live.At(c), err
 }
 
@@ -124,13 +124,14 @@ type problem struct {
 	RetryAfter int64 `json:"retry_after_ms,omitempty"`
 }
 
-// errorFrame tells of err in answer to the client's frame id.
-func errorFrame(id string, err error, retryAfter time.Duration) live.Frame {
+// errorFrame tells of err in answer to the client's frame id. trace is what the
+// client may quote.
+func errorFrame(id, trace string, err error, retryAfter time.Duration) live.Frame {
 	return encode(struct {
 		Op      string  `json:"op"`
 		ID      string  `json:"id,omitempty"`
 		Problem problem `json:"problem"`
-	}{"error", id, problem{httpapi.ProblemOf(err, ""), retryAfter.Milliseconds()}})
+	}{"error", id, problem{httpapi.ProblemOf(err, trace), retryAfter.Milliseconds()}})
 }
 
 // ackFrame is written by hand: it is the answer to every message.

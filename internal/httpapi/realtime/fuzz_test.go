@@ -36,7 +36,7 @@ func FuzzDecodeFrame(f *testing.F) {
 			bit int
 			set bool
 		}{
-			{fToken, in.Token != ""}, {fStream, in.Stream != ""}, {fCursor, in.Cursor != ""}, {fRequest, in.RequestID != ""},
+			{fToken, in.Token != ""}, {fStream, in.Stream != ""}, {fCursor, in.Cursor != nil}, {fRequest, in.RequestID != ""},
 			{fRequest, in.CorrelationID != ""}, {fRequest, in.Traceparent != ""}, {fType, in.Type != ""}, {fData, in.Data != nil},
 		} {
 			if field.set && allowed&field.bit == 0 {

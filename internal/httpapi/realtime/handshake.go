@@ -40,7 +40,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	c := s.newConn(httpapi.CallOf(r.Context()).CorrelationID)
+	c := s.newConn(httpapi.CallOf(r.Context()))
 	c.wire.over(netConn)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Peek(n)

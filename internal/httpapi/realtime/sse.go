@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -21,7 +20,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	cursor := cmp.Or(r.Header.Get("Last-Event-Id"), parameters.Get("cursor"))
+	cursor := given(r.Header.Values("Last-Event-Id"), parameters["cursor"])
 	ctx, f, err := s.followRequest(w, r, parameters["stream"], cursor)
 	if err != nil {
 		httpapi.WriteProblem(w, r, err)

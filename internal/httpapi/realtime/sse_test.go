@@ -77,6 +77,8 @@ func TestEventStreamRefused(t *testing.T) {
 			{"no name", "?stream=thread", 422, gotong.CodeInvalid},
 			{"another's", "?stream=" + string(theirs), 404, gotong.CodeNotFound},
 			{"a broken cursor", "?cursor=41&stream=" + string(mine), 400, gotong.CodeCursorInvalid},
+			{"an empty cursor", "?cursor=&stream=" + string(mine), 400, gotong.CodeCursorInvalid},
+			{"an empty cursor in place of streams", "?cursor=", 400, gotong.CodeCursorInvalid},
 			{"a stream's own cursor", "?cursor=test:1&stream=" + string(mine), 400, gotong.CodeCursorInvalid},
 			{"ahead", "?cursor=" + cursorOf(mine, 99), 409, gotong.CodeCursorAhead},
 			{"ahead beside a good one", "?stream=" + string(w.thread("ann")) + "&cursor=" + cursorOf(mine, 99), 409, gotong.CodeCursorAhead},

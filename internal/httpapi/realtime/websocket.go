@@ -44,6 +44,7 @@ type conn struct {
 	wire        wire
 	socket      *gws.Conn
 	correlation string
+	trace       string // of the request that opened it: what an error quotes
 
 	session   atomic.Pointer[live.Session]
 	principal atomic.Pointer[httpapi.Principal]
@@ -65,8 +66,8 @@ type conn struct {
 	ending   string
 }
 
-func (s *Server) newConn(correlation string) *conn {
-	c := &conn{server: s, correlation: correlation}
+func (s *Server) newConn(call *httpapi.Call) *conn {
+	c := &conn{server: s, correlation: call.CorrelationID, trace: call.TraceID}
 	c.wire.times = &s.times
 	c.room.L = &c.mu
 	c.since.Store(int64(s.opts.Now()))

@@ -43,6 +43,8 @@ func TestFramesRefused(t *testing.T) {
 		{"no stream", `{"op":"subscribe","id":"1"}`, "1", gotong.CodeInvalid, "stream"},
 		{"no name of a stream", `{"op":"subscribe","id":"1","stream":"thread"}`, "1", gotong.CodeInvalid, "stream"},
 		{"a broken cursor", `{"op":"subscribe","id":"1","stream":"MINE","cursor":"41"}`, "1", gotong.CodeCursorInvalid, ""},
+		{"an empty cursor", `{"op":"subscribe","id":"1","stream":"MINE","cursor":""}`, "1", gotong.CodeCursorInvalid, ""},
+		{"an empty cursor of another op", `{"op":"ping","id":"1","cursor":""}`, "1", gotong.CodeInvalid, "cursor"},
 		{"a cursor ahead", `{"op":"subscribe","id":"1","stream":"MINE","cursor":"test:99"}`, "1", gotong.CodeCursorAhead, ""},
 		{"a cursor of another history", `{"op":"subscribe","id":"1","stream":"MINE","cursor":"other:1"}`, "1", gotong.CodeEpochChanged, ""},
 		{"not followed", `{"op":"unsubscribe","id":"1","stream":"MINE"}`, "1", gotong.CodeConflict, ""},

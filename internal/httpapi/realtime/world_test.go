@@ -166,7 +166,7 @@ func newWorld(tb testing.TB, change ...func(*setting)) *world {
 	})
 	w.hub = live.New(live.Options{
 		Store: w.source, Codec: w.codec, Now: w.now, Limits: set.limits,
-		Problem: func(err error) []byte { b, _ := json.Marshal(httpapi.ProblemOf(err, "")); return b },
+		Problem: func(err error, trace string) []byte { b, _ := json.Marshal(httpapi.ProblemOf(err, trace)); return b },
 		Names: func(_ context.Context, ids []string) map[string]string {
 			names := map[string]string{}
 			for _, id := range ids {
