@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 GO       ?= go
+NPM      ?= npm
 PKGS     ?= ./...
 FUZZTIME ?= 5s
 BENCH    ?= .
@@ -21,11 +22,25 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.redis ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
 	$(GO) mod download
+	@touch $@
+
+# SurrealDB's engine of two versions, and what an older glibc lacks for one of
+# them (dev/surreal/README.md).
+$(BIN)/.surreal: dev/surreal/package.json dev/surreal/package-lock.json dev/surreal/shim.c
+	@mkdir -p $(BIN)
+	cd dev/surreal && $(NPM) ci
+	if dev/surreal/wants-shim; then $(CC) -O2 -shared -fPIC -o $(BIN)/isoc23.so dev/surreal/shim.c; fi
+	@touch $@
+
+# A redis-server of the system's packages, where none is there yet.
+$(BIN)/.redis: dev/install-redis
+	@mkdir -p $(BIN)
+	dev/install-redis
 	@touch $@
 
 .PHONY: build

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path"
 	"regexp"
 	"slices"
@@ -12,7 +13,7 @@ import (
 )
 
 var (
-	exactPackage = regexp.MustCompile(`^\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`)
+	exactPackage = regexp.MustCompile(`^(npm:(@[a-z0-9-]+/)?[a-z0-9.-]+@)?\d+\.\d+\.\d+(-[0-9A-Za-z.]+)?$`)
 	exactTag     = regexp.MustCompile(`^v?\d+\.\d+\.\d+`)
 	imageLine    = regexp.MustCompile(`(?m)^\s*image:\s*["']?([^\s"'#]+)`)
 	fromLine     = regexp.MustCompile(`(?mi)^FROM\s+(?:--\S+\s+)*(\S+)(?:\s+AS\s+(\S+))?`)
@@ -20,10 +21,12 @@ var (
 )
 
 // floating finds versions that are not exact in what is not Go: packages of
-// Node, images, scripts. servers is the table of images, name → tag.
-func floating(t *testing.T, tree fs.FS, servers map[string]string) []string {
+// Node, images, scripts. node is the table of packages, as package.json names
+// them, and servers that of images, name → tag.
+func floating(t *testing.T, tree fs.FS, node, servers map[string]string) []string {
 	t.Helper()
 	var faults []string
+	used := map[string]string{}
 	walk(t, tree, func(name string) {
 		base := path.Base(name)
 		dockerfile := strings.HasPrefix(base, "Dockerfile") || strings.HasPrefix(base, "Containerfile")
@@ -38,7 +41,7 @@ func floating(t *testing.T, tree fs.FS, servers map[string]string) []string {
 		}
 		switch {
 		case base == "package.json":
-			faults = append(faults, nodeFaults(t, tree, name, body)...)
+			faults = append(faults, nodeFaults(t, tree, name, body, used)...)
 		case dockerfile:
 			faults = append(faults, imageFaults(name, stagesFrom(body), servers)...)
 		case compose:
@@ -48,14 +51,15 @@ func floating(t *testing.T, tree fs.FS, servers map[string]string) []string {
 			faults = append(faults, fmt.Sprintf("%s: %s is no version", name, m))
 		}
 	})
-	return faults
+	return append(faults, rowFaults("package.json", used, slices.Sorted(maps.Keys(used)), node)...)
 }
 
 func isYAML(name string) bool {
 	return path.Ext(name) == ".yaml" || path.Ext(name) == ".yml"
 }
 
-func nodeFaults(t *testing.T, tree fs.FS, name string, body []byte) []string {
+// nodeFaults checks one package.json, and adds what it depends on to used.
+func nodeFaults(t *testing.T, tree fs.FS, name string, body []byte, used map[string]string) []string {
 	t.Helper()
 	var file struct {
 		Dependencies         map[string]string `json:"dependencies"`
@@ -72,7 +76,9 @@ func nodeFaults(t *testing.T, tree fs.FS, name string, body []byte) []string {
 		for dependency, version := range list {
 			if !exactPackage.MatchString(version) {
 				faults = append(faults, fmt.Sprintf("%s: %s is %q, not an exact version", name, dependency, version))
+				continue
 			}
+			used[dependency] = version
 		}
 	}
 	if _, err := fs.Stat(tree, path.Join(path.Dir(name), "package-lock.json")); err != nil && needs > 0 {

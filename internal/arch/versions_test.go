@@ -101,7 +101,7 @@ func versionFaults(t *testing.T, tree fs.FS) []string {
 		goFaults("tools/go.mod", tools, page["Go"]),
 		rowFaults("go.mod", root.requires, imported(packages(t, tree), root.requires), page["Libraries"]),
 		rowFaults("tools/go.mod", tools.requires, owners(tools.tools, tools.requires), page["Tools"]),
-		floating(t, tree, page["Servers"]),
+		floating(t, tree, page["Node"], page["Servers"]),
 	)
 }
 
@@ -175,12 +175,12 @@ func TestVersionFaults(t *testing.T) {
 		"go.mod":                "module gotong.dev/gotong\n\ngo 1.26.0\n\ntoolchain go1.26.8\n\nrequire (\n\ta.org/a/v2 v2.1.0\n\tb.org/b v0.1.0 // indirect\n)\n",
 		"tools/go.mod":          "module x\n\ngo 1.26.0\n\ntoolchain go1.26.8\n\ntool c.org/c/cmd/c\n\nrequire c.org/c v1.0.0 // indirect\n",
 		"a.go":                  "package gotong\n\nimport _ \"a.org/a/v2/sub\"\n",
-		"web/package.json":      `{"dependencies":{"preact":"11.2.0"},"peerDependencies":{"preact":">=10"}}`,
+		"web/package.json":      `{"dependencies":{"preact":"11.2.0","db-2":"npm:@s/db@2.0.1"},"peerDependencies":{"preact":">=10"}}`,
 		"web/package-lock.json": `{}`,
 		"deploy/Dockerfile":     "FROM golang:1.26.8-bookworm AS build\nRUN go build\nFROM scratch\nCOPY --from=build /x /x\nFROM build\n",
 		"deploy/compose.yaml":   "services:\n  db:\n    image: redis:7.0.15\n",
 		"docs/adr/0002-stack-versions.md": "# x\n\n## Go\n\n| `go` | 1.26.0 | l | r |\n| `toolchain` | go1.26.8 | l | r |\n\n## Tools\n\n| `c.org/c` | v1.0.0 | l | r |\n\n" +
-			"## Libraries\n\n| `a.org/a/v2` | v2.1.0 | l | r |\n\n## Servers\n\n| `golang` | 1.26.8-bookworm | l | r |\n| `redis` | 7.0.15 | l | r |\n",
+			"## Libraries\n\n| `a.org/a/v2` | v2.1.0 | l | r |\n\n## Node\n\n| `preact` | 11.2.0 | l | r |\n| `db-2` | npm:@s/db@2.0.1 | l | r |\n\n## Servers\n\n| `golang` | 1.26.8-bookworm | l | r |\n| `redis` | 7.0.15 | l | r |\n",
 	}
 	tests := map[string]struct {
 		file, old, new string
@@ -197,6 +197,9 @@ func TestVersionFaults(t *testing.T) {
 		"tool not written":      {"tools/go.mod", "v1.0.0", "v1.0.1", `c.org/c is "v1.0.1" in tools/go.mod`},
 		"tool without row":      {"tools/go.mod", "tool c.org/c/cmd/c", "tool d.org/d\nrequire d.org/d v1.0.0", "d.org/d is used, but"},
 		"range in package.json": {"web/package.json", "11.2.0", "^11.2.0", `preact is "^11.2.0"`},
+		"range in an alias":     {"web/package.json", "db@2.0.1", "db@^2.0.1", `db-2 is "npm:@s/db@^2.0.1"`},
+		"package not written":   {"web/package.json", "11.2.0", "11.2.1", `preact is "11.2.1" in package.json`},
+		"package without row":   {"web/package.json", `"preact":"11.2.0"`, `"preact":"11.2.0","x":"1.0.0"`, "x is used, but"},
 		"package.json unlocked": {"web/package-lock.json", "", "gone", "web/package.json has no package-lock.json"},
 		"image without tag":     {"deploy/Dockerfile", "golang:1.26.8-bookworm", "golang", "deploy/Dockerfile: golang"},
 		"image latest":          {"deploy/compose.yaml", "7.0.15", "latest", "deploy/compose.yaml: redis:latest"},

@@ -1,0 +1,115 @@
+package surreal
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+var (
+	// ErrClosed is the error of calls after Close.
+	ErrClosed = errors.New("surreal: the client is closed")
+	// ErrAuth is wrapped where the server refused a login, or a login ran out.
+	ErrAuth = errors.New("surreal: the server refused the login")
+	// ErrTooBig is a request beyond Options.MaxMessage. It was not sent.
+	ErrTooBig = errors.New("surreal: the request is too big")
+	// ErrSlow ends a subscription whose notifications were not taken in time.
+	ErrSlow = errors.New("surreal: notifications came faster than they were taken")
+)
+
+// Error is what the server said no with.
+type Error struct {
+	Code      int    // JSON-RPC's, 0 for a statement
+	Kind      string // the server's word for it, 3.x only: "AlreadyExists", "Thrown"
+	Text      string // the server's sentence; it may quote stored values
+	Statement int    // index among the results, -1 for the whole request
+}
+
+var quoted = regexp.MustCompile(`'[^']*'?|"[^"]*"?`)
+
+const shownText = 300 // bytes of a server's sentence in Error
+
+// Error is the server's sentence without what it quotes.
+func (e *Error) Error() string {
+	text := quoted.ReplaceAllString(e.Text, dots)
+	if len(text) > shownText {
+		text = strings.ToValidUTF8(text[:shownText], "") + dots
+	}
+	if e.Statement >= 0 {
+		return fmt.Sprintf("surreal: statement %d: %s", e.Statement, text)
+	}
+	return fmt.Sprintf("surreal: %s (code %d)", text, e.Code)
+}
+
+// ConnError is a call that got no answer.
+type ConnError struct {
+	Sent bool // the server may have done the work, or do it yet
+	Err  error
+}
+
+// Error says what happened and whether the server may have done the work.
+func (e *ConnError) Error() string {
+	if e.Sent {
+		return fmt.Sprintf("surreal: no answer, the outcome is unknown: %v", e.Err)
+	}
+	return fmt.Sprintf("surreal: not sent: %v", e.Err)
+}
+
+// Unwrap is the cause: the context's error, or the socket's.
+func (e *ConnError) Unwrap() error { return e.Err }
+
+// Unknown reports whether the server may have done the work although the call
+// failed. Any other error of a call means that it did not.
+func Unknown(err error) bool {
+	var conn *ConnError
+	return errors.As(err, &conn) && conn.Sent
+}
+
+// Conflict reports whether a transaction lost to another one and may be tried
+// again.
+func Conflict(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) {
+		return false
+	}
+	return strings.Contains(e.Text, "can be retried") || strings.Contains(e.Text, "ransaction conflict") ||
+		strings.Contains(e.Text, "retry the transaction")
+}
+
+// Exists reports whether a record, or a value of a unique index, was there
+// already.
+func Exists(err error) bool {
+	var e *Error
+	if !errors.As(err, &e) || e.thrown() {
+		return false
+	}
+	return e.Kind == "AlreadyExists" || strings.HasSuffix(e.Text, "already exists") ||
+		(strings.HasPrefix(e.Text, "Database index") && strings.Contains(e.Text, "already contains"))
+}
+
+const thrownPrefix = "An error occurred: "
+
+func (e *Error) thrown() bool {
+	return e.Statement >= 0 && strings.HasPrefix(e.Text, thrownPrefix) && (e.Kind == "" || e.Kind == "Thrown")
+}
+
+// Thrown is the text of a THROW statement.
+func Thrown(err error) (string, bool) {
+	var e *Error
+	if !errors.As(err, &e) || !e.thrown() {
+		return "", false
+	}
+	return strings.TrimPrefix(e.Text, thrownPrefix), true
+}
+
+// followed reports whether a statement failed only because another one of its
+// transaction did.
+func (e *Error) followed() bool {
+	return strings.HasPrefix(e.Text, "The query was not executed due to a") && !strings.Contains(e.Text, "can be retried")
+}
+
+// expired reports whether the session of a socket ran out.
+func (e *Error) expired() bool {
+	return strings.Contains(e.Text, "session has expired") || strings.Contains(e.Text, "token has expired")
+}

@@ -1,0 +1,152 @@
+package surrealtest
+
+import (
+	"crypto/rand"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// Engine is a release line of SurrealDB.
+type Engine string
+
+// The engines that dev/surreal pins.
+const (
+	V3 Engine = "3" // 3.0.2
+	V2 Engine = "2" // 2.6.0
+)
+
+// All is the engines that a promise must hold on.
+func All() []Engine { return []Engine{V3, V2} }
+
+// Engines is those of [All] that are installed here.
+func Engines() []Engine {
+	var list []Engine
+	for _, e := range All() {
+		if e.missing() == "" {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// missing says what keeps an engine from starting here, "" if nothing does.
+func (e Engine) missing() string {
+	if _, err := exec.LookPath("node"); err != nil {
+		return "there is no node on the PATH"
+	}
+	folder, ok := bridge()
+	if !ok {
+		return "there is no dev/surreal above the working directory"
+	}
+	if _, err := os.Stat(filepath.Join(folder, "node_modules", "surrealdb-node-"+string(e))); err != nil {
+		return "the engine is not installed: run `make install`"
+	}
+	return ""
+}
+
+// bridge is the folder dev/surreal of this repository.
+func bridge() (string, bool) {
+	at, err := os.Getwd()
+	for err == nil {
+		folder := filepath.Join(at, "dev", "surreal")
+		if _, statErr := os.Stat(filepath.Join(folder, "bridge.mjs")); statErr == nil {
+			return folder, true
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+		at = filepath.Dir(at)
+	}
+	return "", false
+}
+
+// need skips the test where the engine is absent, and fails it in CI.
+func need(tb testing.TB, e Engine) {
+	tb.Helper()
+	why := e.missing()
+	switch {
+	case why == "":
+	case os.Getenv("CI") == "true":
+		tb.Fatalf("SurrealDB %s: %s", e, why)
+	default:
+		tb.Skipf("NOT TESTED on SurrealDB %s: %s", e, why)
+	}
+}
+
+// Each runs a test on every engine, as its subtest.
+func Each(t *testing.T, test func(t *testing.T, e Engine)) {
+	t.Helper()
+	for _, e := range All() {
+		t.Run("surreal"+string(e), func(t *testing.T) {
+			need(t, e)
+			test(t, e)
+		})
+	}
+}
+
+var shared struct {
+	sync.Mutex
+	servers map[Engine]*Server
+}
+
+// Start is a namespace and a database that nobody has used, as its owner, on
+// the process that the tests of this binary share.
+func Start(tb testing.TB, e Engine) surreal.Config {
+	tb.Helper()
+	return sharedServer(tb, e).Fresh()
+}
+
+// URL is what [Start] gives, as a URL with its password.
+func URL(tb testing.TB, e Engine) string {
+	tb.Helper()
+	return sharedServer(tb, e).FreshURL()
+}
+
+// Open is a client of what [Start] gives. It is closed with the test.
+func Open(tb testing.TB, e Engine) *surreal.Client {
+	tb.Helper()
+	client, err := surreal.Open(tb.Context(), Start(tb, e), surreal.Options{})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(client.Close)
+	return client
+}
+
+func sharedServer(tb testing.TB, e Engine) *Server {
+	tb.Helper()
+	need(tb, e)
+	shared.Lock()
+	defer shared.Unlock()
+	if s := shared.servers[e]; s != nil {
+		return s
+	}
+	s := &Server{engine: e, args: []string{"--engine", string(e)}}
+	if err := s.start(); err != nil {
+		tb.Fatal(err)
+	}
+	if shared.servers == nil {
+		shared.servers = map[Engine]*Server{}
+	}
+	shared.servers[e] = s
+	return s
+}
+
+// Stop ends the shared processes before the test binary does.
+func Stop() {
+	shared.Lock()
+	defer shared.Unlock()
+	for e, s := range shared.servers {
+		s.Stop()
+		delete(shared.servers, e)
+	}
+}
+
+// unused is a name that nobody has used.
+func unused() string { return "t" + strings.ToLower(rand.Text()) }
