@@ -366,8 +366,12 @@ func storm(r *run) error {
 		}
 	})
 	cpu, began := r.cpu(), time.Now()
-	sockets, err := r.connect(r.clients, func(i int, w *socket) error {
-		return w.missed(streams[i%threads], cursors[i%threads], missed, &delivered)
+	var sockets []*socket
+	var err error
+	r.profiled("storm", func() {
+		sockets, err = r.connect(r.clients, func(i int, w *socket) error {
+			return w.missed(streams[i%threads], cursors[i%threads], missed, &delivered)
+		})
 	})
 	took, used := time.Since(began), r.cpu()-cpu
 	close(stop)
