@@ -1,5 +1,6 @@
 // Package bus is the port between nodes: wake-ups, which say that a partition
-// has grown, and signals, which are ephemeral.
+// has grown, signals, which are ephemeral, and hints that a login may be over.
+// The suite bustest defines the port.
 //
 // # Caveats
 //
@@ -25,6 +26,7 @@ type Message struct {
 	Node   string  `json:"node"` // who says it; random, new with each start
 	Wake   *Wake   `json:"wake,omitempty"`
 	Signal *Signal `json:"signal,omitempty"`
+	Ended  *Ended  `json:"ended,omitempty"`
 }
 
 // Wake says that a partition has a commit at Position, and of which event.
@@ -42,6 +44,12 @@ type Signal struct {
 	Type   string          `json:"type"`
 	Actor  gotong.Actor    `json:"actor"`
 	Data   json.RawMessage `json:"data,omitempty"`
+}
+
+// Ended says that logins of a user may be over. Who hears it looks at them in
+// the store, and believes that.
+type Ended struct {
+	UserID string `json:"user_id"`
 }
 
 // Bus is one node's end of it.

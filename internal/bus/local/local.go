@@ -3,7 +3,8 @@
 //
 // # Caveats
 //
-// Each end queues up to [Queue] messages for its Run and drops what is more.
+// Each end queues up to [Queue] signals for its Run and drops what is more;
+// wake-ups of a partition that wait become one.
 //
 // # Dependencies
 //
@@ -17,7 +18,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 )
 
-// Queue is how many messages wait at an end.
+// Queue is how many signals wait at an end.
 const Queue = 1024
 
 // Switch joins its ends: each hears what the others publish.
@@ -32,7 +33,7 @@ func New() *Switch { return &Switch{} }
 
 // Join adds an end. It hears what is published from now on.
 func (s *Switch) Join() bus.Bus {
-	e := &end{on: s, in: make(chan bus.Message, Queue)}
+	e := &end{on: s, in: bus.NewQueue(Queue)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ends = append(s.ends, e)
@@ -53,7 +54,7 @@ func (s *Switch) set(down bool) {
 
 type end struct {
 	on *Switch
-	in chan bus.Message
+	in *bus.Queue
 }
 
 func (e *end) Publish(m bus.Message) {
@@ -63,12 +64,8 @@ func (e *end) Publish(m bus.Message) {
 		return
 	}
 	for _, other := range e.on.ends {
-		if other == e {
-			continue
-		}
-		select {
-		case other.in <- m:
-		default: // a lost message costs latency only
+		if other != e {
+			other.in.Put(m) // a lost message costs latency only
 		}
 	}
 }
@@ -78,8 +75,10 @@ func (e *end) Run(ctx context.Context, handle func(bus.Message)) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case m := <-e.in:
-			handle(m)
+		case <-e.in.Ready():
+			for _, m := range e.in.Take() {
+				handle(m)
+			}
 		}
 	}
 }

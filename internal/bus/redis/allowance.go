@@ -1,0 +1,85 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+const (
+	// maxAsking is how many calls wait for Redis at once.
+	maxAsking = 256
+	// asking is how long one of them waits.
+	asking = 50 * time.Millisecond
+	// resting is how long Redis is left alone after one waited in vain.
+	resting = time.Second
+)
+
+// ErrNotAsked says that Redis is away or slow: nobody knows what the other
+// nodes have given out.
+var ErrNotAsked = errors.New("redis: allowances are not shared now")
+
+// gcra is the generic cell rate algorithm (ITU-T I.371) on the server's clock:
+// a key holds the time up to which its allowance is spent, in µs. It gives as
+// many as there are, up to those asked for, or the µs to wait as a negative
+// number. A time farther ahead than there is room is of a clock that was set
+// back.
+var gcra = rueidis.NewLuaScript(`
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local gap, burst, want = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local room = gap * burst
+local spent = math.min(math.max(tonumber(redis.call('GET', KEYS[1])) or now, now), now + room)
+local n = math.min(want, math.floor((now + room - spent) / gap + 0.000001))
+if n < 1 then
+  return -math.max(1, math.ceil(spent + gap - now - room))
+end
+spent = spent + n * gap
+redis.call('SET', KEYS[1], string.format('%.0f', spent), 'PX', math.ceil((spent - now) / 1000) + 1)
+return n
+`)
+
+// Take spends up to want of a key's allowance, which all nodes share: perSecond
+// sustained and burst at once. It returns how many were given, or, with 0, how
+// long to wait. It answers within 50 ms, [ErrNotAsked] where Redis does not.
+func (l *Link) Take(
+	ctx context.Context, name, key string, perSecond float64, burst, want int,
+) (given int, wait time.Duration, err error) {
+	client := l.client.Load()
+	if client == nil || !l.up.Load() || int64(l.opt.Now()) < l.pause.Load() {
+		return 0, 0, ErrNotAsked
+	}
+	select {
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	default:
+		return 0, 0, ErrNotAsked
+	}
+	short, cancel := context.WithTimeout(ctx, asking)
+	defer cancel()
+	args := []string{
+		strconv.FormatFloat(1e6/perSecond, 'f', 3, 64), strconv.Itoa(max(1, burst)), strconv.Itoa(max(1, want)),
+	}
+	n, err := gcra.Exec(short, *client, []string{l.allowanceKey(name, key)}, args).AsInt64()
+	if err != nil && ctx.Err() == nil { // else the caller is gone, which says nothing of Redis
+		l.pause.Store(int64(l.opt.Now().Add(resting)))
+	}
+	if err != nil {
+		return 0, 0, ErrNotAsked
+	}
+	if n < 0 {
+		return 0, time.Duration(-n) * time.Microsecond, nil
+	}
+	return int(n), 0, nil
+}
+
+// allowanceKey names no address and no user in clear.
+func (l *Link) allowanceKey(name, key string) string {
+	sum := sha256.Sum256([]byte(l.opt.Installation + "\x00" + name + "\x00" + key))
+	return "gotong:rate:" + l.opt.Installation + ":" + name + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])
+}

@@ -1,0 +1,210 @@
+package redis
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
+)
+
+// signals is how many signals wait in each direction.
+const signals = 4096
+
+// maxMessage is how long a message may be, in bytes.
+const maxMessage = 64 << 10
+
+// Options are what a link is made of. URL, Installation and Now are required.
+type Options struct {
+	URL          string // redis://, rediss:// (TLS) or unix://, with user and password
+	Installation string // sets installations on one server apart: the epoch of the log
+	Now          func() gotong.Instant
+	TLS          *tls.Config // of rediss; nil: the system's roots
+	Observer     Observer
+}
+
+// Observer is told what happens, for metrics and logs. Nil fields are not
+// called; none may block.
+type Observer struct {
+	Connected func()          // messages come and go from now on
+	Lost      func(why error) // and no more; told once, however long it lasts
+	Sent      func(n int)
+	Heard     func(n int)
+	Dropped   func(n int) // messages that found no room, or were late
+}
+
+func (o *Observer) fill() {
+	for _, f := range []*func(int){&o.Sent, &o.Heard, &o.Dropped} {
+		if *f == nil {
+			*f = func(int) {}
+		}
+	}
+	if o.Connected == nil {
+		o.Connected = func() {}
+	}
+	if o.Lost == nil {
+		o.Lost = func(error) {}
+	}
+}
+
+// Link is one node's end. It is safe for concurrent use.
+type Link struct {
+	opt     Options
+	dial    rueidis.ClientOption
+	secrets []string // of the URL, never to be told
+	id      string
+	in, out *bus.Queue
+
+	client atomic.Pointer[rueidis.Client] // nil while there is no connection
+	up     atomic.Bool                    // the subscription was proven
+	pause  atomic.Int64                   // until when Redis is not asked for allowances
+	asking chan struct{}                  // a slot for each call for an allowance
+
+	mu   sync.Mutex // guards what follows
+	why  error      // of the present outage; nil while connected
+	told bool       // the observer knows of the outage
+}
+
+// New makes a link; Run connects it. The error is one of the URL, and shows
+// nothing of it.
+func New(opt Options) (*Link, error) {
+	opt.Observer.fill()
+	dial, secrets, err := parse(opt.URL, opt.TLS)
+	if err != nil {
+		return nil, err
+	}
+	return &Link{
+		opt: opt, dial: dial, secrets: secrets, id: rand.Text(), why: errNotYet,
+		in: bus.NewQueue(signals), out: bus.NewQueue(signals), asking: make(chan struct{}, maxAsking),
+	}, nil
+}
+
+var errNotYet = errors.New("redis: not connected yet")
+
+// Publish implements [bus.Bus].
+func (l *Link) Publish(m bus.Message) {
+	if !l.out.Put(m) {
+		l.opt.Observer.Dropped(1)
+	}
+}
+
+// Run implements [bus.Bus].
+func (l *Link) Run(ctx context.Context, handle func(bus.Message)) error {
+	var connecting sync.WaitGroup
+	connecting.Go(func() { l.keep(ctx) })
+	defer connecting.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-l.in.Ready():
+			for _, m := range l.in.Take() {
+				if ctx.Err() != nil {
+					return nil
+				}
+				handle(m)
+			}
+		}
+	}
+}
+
+// The waits between two tries to connect.
+const (
+	shortest = 100 * time.Millisecond
+	longest  = 2 * time.Second
+)
+
+// keep connects again and again until ctx ends.
+func (l *Link) keep(ctx context.Context) {
+	for wait := shortest; ; wait = min(2*wait, longest) {
+		err := l.connection(ctx)
+		if ctx.Err() != nil {
+			l.up.Store(false)
+			return
+		}
+		if l.lost(err) {
+			wait = shortest
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// lost notes that there is no connection, and why; true where there was one.
+func (l *Link) lost(err error) bool {
+	was := l.up.Swap(false)
+	l.mu.Lock()
+	l.why = l.clean(err)
+	first, why := !l.told, l.why
+	l.told = true
+	l.mu.Unlock()
+	if first {
+		l.opt.Observer.Lost(why)
+	}
+	return was
+}
+
+// proven notes that what is said is heard.
+func (l *Link) proven() {
+	if l.up.Swap(true) {
+		return
+	}
+	l.mu.Lock()
+	l.why, l.told = nil, false
+	l.mu.Unlock()
+	l.opt.Observer.Connected()
+}
+
+// Check is nil while messages come and go, else it says why not.
+func (l *Link) Check(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.why
+}
+
+// wire is how a message travels.
+type wire struct {
+	From string `json:"from"` // the link that says it
+	bus.Message
+}
+
+func (l *Link) encode(m bus.Message) (string, bool) {
+	b, err := json.Marshal(wire{l.id, m})
+	return string(b), err == nil && len(b) <= maxMessage
+}
+
+// hear queues what another link said, and ignores what nobody can have said.
+func (l *Link) hear(text string) {
+	var w wire
+	if len(text) > maxMessage || json.Unmarshal([]byte(text), &w) != nil || w.From == l.id || !whole(w.Message) {
+		return
+	}
+	l.opt.Observer.Heard(1)
+	if !l.in.Put(w.Message) {
+		l.opt.Observer.Dropped(1)
+	}
+}
+
+// whole reports whether a message says exactly one thing.
+func whole(m bus.Message) bool {
+	n := 0
+	for _, there := range [...]bool{m.Wake != nil, m.Signal != nil, m.Ended != nil} {
+		if there {
+			n++
+		}
+	}
+	return n == 1
+}

@@ -1,0 +1,467 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/bus/bustest"
+	"gotong.dev/gotong/internal/bus/redis"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+
+func newLink(t *testing.T, opt redis.Options) *redis.Link {
+	t.Helper()
+	if opt.Installation == "" {
+		opt.Installation = "here"
+	}
+	opt.Now = now
+	l, err := redis.New(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// The suite, over a proxy that cuts; sharded where the server knows it, plain
+// where not, and behind TLS and a password.
+func TestBus(t *testing.T) {
+	plain := []string{"--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""}
+	for name, args := range map[string][]string{"sharded": nil, "plain": plain} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t, args...)
+			bustest.Test(t, func(t *testing.T) bustest.Net { //nolint:thelper // makes, and checks nothing
+				p := newProxy(t, "127.0.0.1:"+s.port)
+				installation := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
+				publish := "SPUBLISH"
+				if name == "plain" {
+					publish = "PUBLISH"
+				}
+				return bustest.Net{
+					Join: func() bus.Bus {
+						return newLink(t, redis.Options{URL: "redis://" + p.addr(), Installation: installation})
+					},
+					Cut: p.cut, Mend: p.mend,
+					Garbage: func(text string) { s.do(publish, "gotong:{"+installation+"}:bus", text) },
+				}
+			})
+			size := s.do("DBSIZE")
+			if n, err := size.AsInt64(); n != 0 || err != nil {
+				t.Errorf("the bus keeps %d keys in Redis, %v", n, err)
+			}
+		})
+	}
+}
+
+// pair is two links and what reaches the second.
+type pair struct {
+	a, b    *redis.Link
+	heard   chan bus.Message
+	ready   chan struct{} // a value for each time that a is connected
+	changes chan string   // of b
+}
+
+func newPair(t *testing.T, opt redis.Options) *pair {
+	t.Helper()
+	p := &pair{heard: make(chan bus.Message, 1024), ready: make(chan struct{}, 64), changes: make(chan string, 64)}
+	opt.Observer.Connected = func() { p.ready <- struct{}{} }
+	p.a = newLink(t, opt)
+	opt.Observer = redis.Observer{
+		Connected: func() { p.changes <- "connected" }, Lost: func(err error) { p.changes <- "lost: " + err.Error() },
+	}
+	p.b = newLink(t, opt)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, l := range []*redis.Link{p.a, p.b} {
+		running.Go(func() {
+			if err := l.Run(ctx, func(m bus.Message) {
+				if l == p.b {
+					p.heard <- m
+				}
+			}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return p
+}
+
+func (p *pair) change(t *testing.T, want string, within time.Duration) {
+	t.Helper()
+	select {
+	case got := <-p.changes:
+		if !strings.HasPrefix(got, want) {
+			t.Fatalf("the link is %q, want %q", got, want)
+		}
+	case <-time.After(within):
+		t.Fatalf("the link is not %q within %s", want, within)
+	}
+}
+
+// talks waits until what a says from now on reaches b.
+func (p *pair) talks(t *testing.T, position uint64) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(10 * time.Second)
+	for {
+		p.a.Publish(bus.Message{Node: "a", Wake: &bus.Wake{Position: position}})
+		select {
+		case m := <-p.heard:
+			if m.Wake.Position == position {
+				return
+			}
+		case <-again.C:
+		case <-limit:
+			t.Fatalf("wake-up %d is not heard", position)
+		}
+	}
+}
+
+// TestFaults: a server that is killed, started anew, frozen and emptied.
+func TestFaults(t *testing.T) {
+	s := newServer(t)
+	p := newPair(t, redis.Options{URL: s.url()})
+	p.change(t, "connected", 5*time.Second)
+	p.talks(t, 1)
+	if err := p.b.Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+
+	s.kill()
+	p.change(t, "lost: redis: ", 5*time.Second)
+	if p.b.Check(t.Context()) == nil {
+		t.Error("nothing is wrong with a dead server")
+	}
+	s.start()
+	p.change(t, "connected", 10*time.Second)
+	p.talks(t, 2)
+
+	s.freeze()
+	p.change(t, "lost: redis: ", 5*time.Second) // nothing was closed: only the silence tells
+	s.thaw()
+	p.change(t, "connected", 10*time.Second)
+	p.talks(t, 3)
+
+	s.do("FLUSHALL")
+	s.do("SCRIPT", "FLUSH")
+	p.talks(t, 4)
+	if n, _, err := p.b.Take(t.Context(), "user", "ann", 1, 10, 3); n != 3 || err != nil {
+		t.Errorf("after FLUSHALL: %d, %v", n, err)
+	}
+}
+
+// TestDemoted: the subscription is at a server that nobody publishes to any
+// more, as after a failover. Every connection is well; only the probe tells.
+func TestDemoted(t *testing.T) {
+	master, demoted := newServer(t), newServer(t)
+	px := newRoutingProxy(t, func(n int) string { // RESP2 has a connection of its own for the subscription
+		if n == 2 {
+			return "127.0.0.1:" + demoted.port
+		}
+		return "127.0.0.1:" + master.port
+	})
+	changes := make(chan string, 8)
+	l := newLink(t, redis.Options{URL: "redis://" + px.addr() + "?protocol=2", Observer: redis.Observer{
+		Connected: func() { changes <- "connected" }, Lost: func(err error) { changes <- err.Error() },
+	}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- l.Run(ctx, func(bus.Message) {}) }()
+	for _, want := range []string{"redis: the subscription hears nothing any more", "connected"} {
+		select {
+		case got := <-changes:
+			if got != want {
+				t.Errorf("the link is %q, want %q", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("the link is not %q", want)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// A wake-up that was said while there was no connection is said when there is
+// one; a signal is not.
+func TestWakeUpsWait(t *testing.T) {
+	s := newServer(t)
+	px := newProxy(t, "127.0.0.1:"+s.port)
+	p := newPair(t, redis.Options{URL: s.url()})
+	p.change(t, "connected", 5*time.Second)
+	late := newLink(t, redis.Options{URL: "redis://" + px.addr()})
+	px.cut()
+	late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 7}})
+	late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 6}})
+	late.Publish(bus.Message{Node: "late", Signal: &bus.Signal{Stream: "thread/1", Type: "typing"}})
+	late.Publish(bus.Message{Node: "late", Ended: &bus.Ended{UserID: "ann"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- late.Run(ctx, func(bus.Message) {}) }()
+	px.mend()
+	for _, want := range []string{"ended ann", "wake 3 7"} {
+		select {
+		case m := <-p.heard:
+			got := fmt.Sprint("signal ", m.Signal)
+			switch {
+			case m.Ended != nil:
+				got = "ended " + m.Ended.UserID
+			case m.Wake != nil:
+				got = fmt.Sprint("wake ", m.Wake.Partition, " ", m.Wake.Position)
+			}
+			if got != want {
+				t.Errorf("heard %s, want %s", got, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%s is not heard", want)
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// Two installations share a server and nothing else.
+func TestInstallations(t *testing.T) {
+	s := newServer(t)
+	one := newPair(t, redis.Options{URL: s.url(), Installation: "one"})
+	two := newPair(t, redis.Options{URL: s.url(), Installation: "two"})
+	one.change(t, "connected", 5*time.Second)
+	two.change(t, "connected", 5*time.Second)
+	<-one.ready
+	<-two.ready
+	one.talks(t, 1)
+	two.talks(t, 2) // would hear 1 first, were it the same
+	if n := len(two.heard); n != 0 {
+		t.Errorf("%d messages more were heard", n)
+	}
+	for _, p := range []*pair{one, two} {
+		if n, _, err := p.a.Take(t.Context(), "user", "ann", 0.1, 1, 1); n != 1 || err != nil {
+			t.Errorf("%d, %v", n, err)
+		}
+	}
+}
+
+// Passwords work, over TLS too, and stand in no error.
+func TestSecrets(t *testing.T) {
+	const pass = "correct-horse-battery"
+	s := newServer(t)
+	s.do("CONFIG", "SET", "requirepass", pass)
+	s.pass = pass
+	newPair(t, redis.Options{URL: s.url()}).change(t, "connected", 5*time.Second)
+
+	args, trusting := secure(t)
+	safe := &server{t: t, port: freePort(t), args: append(args, "--requirepass", pass), tls: trusting, pass: pass}
+	safe.start()
+	t.Cleanup(safe.kill)
+	newPair(t, redis.Options{URL: safe.url(), TLS: trusting}).change(t, "connected", 5*time.Second)
+
+	// This server quotes what it does not understand, the password with it.
+	quoting := newServer(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "")
+	for name, url := range map[string]string{
+		"wrong password": "redis://:not-" + pass + "@127.0.0.1:" + s.port,
+		"unknown user":   "redis://someone:" + pass + "@127.0.0.1:" + s.port,
+		"quoting":        "redis://someone:" + pass + "@127.0.0.1:" + quoting.port,
+		"nobody there":   "redis://:" + pass + "@127.0.0.1:" + freePort(t),
+		"untrusted":      safe.url(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t, redis.Options{URL: url})
+			got := <-p.changes
+			if !strings.HasPrefix(got, "lost: redis: ") || strings.Contains(got, pass) {
+				t.Errorf("the link is %q", got)
+			}
+			if err := p.b.Check(t.Context()); err == nil || strings.Contains(err.Error(), pass) {
+				t.Errorf("check: %v", err)
+			}
+		})
+	}
+	for _, url := range []string{
+		"http://:" + pass + "@x", "redis://:" + pass + "@x:port", "redis://:" + pass + "@x/db", "redis://:" + pass + "@x?db=" + pass, ":" + pass,
+	} {
+		_, err := redis.New(redis.Options{URL: url, Now: now})
+		if err == nil || strings.Contains(err.Error(), pass) {
+			t.Errorf("a URL that cannot be used: %v", err)
+		}
+	}
+}
+
+// Allowances are shared by all links, and come back with time.
+func TestTake(t *testing.T) {
+	s := newServer(t)
+	p := newPair(t, redis.Options{URL: s.url()})
+	p.change(t, "connected", 5*time.Second)
+	<-p.ready
+	take := func(l *redis.Link, key string, want int) (int, time.Duration) {
+		t.Helper()
+		n, wait, err := l.Take(t.Context(), "user", key, 0.5, 5, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n, wait
+	}
+	for i, tc := range []struct {
+		link *redis.Link
+		key  string
+		want int
+		n    int
+	}{{p.a, "ann", 3, 3}, {p.b, "ann", 3, 2}, {p.a, "ann", 1, 0}, {p.b, "bob", 9, 5}, {p.a, "bob", 1, 0}} {
+		n, wait := take(tc.link, tc.key, tc.want)
+		if n != tc.n || (n == 0) != (wait > 0) || wait > 2*time.Second {
+			t.Errorf("%d: %d, wait %s", i, n, wait)
+		}
+	}
+	found := s.do("KEYS", "*")
+	keys, err := found.AsStrSlice()
+	if err != nil || len(keys) != 2 {
+		t.Fatalf("keys %q, %v", keys, err)
+	}
+	for _, k := range keys {
+		left := s.do("PTTL", k)
+		if ttl, _ := left.AsInt64(); ttl < 1 || ttl > 10_001 || strings.Contains(k, "ann") || strings.Contains(k, "bob") {
+			t.Errorf("%s lives %d ms", k, ttl)
+		}
+		s.do("SET", k, "99999999999999999999") // as after a clock that was set back
+	}
+	if n, wait := take(p.a, "ann", 1); n != 0 || wait > 2*time.Second {
+		t.Errorf("far ahead: %d, wait %s", n, wait)
+	}
+}
+
+// A server that is slow or away costs nobody more than the 50 ms, and of many
+// at once only some.
+func TestTakeWithoutRedis(t *testing.T) {
+	s := newServer(t)
+	p := newPair(t, redis.Options{URL: s.url()})
+	never := newLink(t, redis.Options{URL: s.url()})
+	if _, _, err := never.Take(t.Context(), "user", "ann", 1, 1, 1); !errors.Is(err, redis.ErrNotAsked) {
+		t.Errorf("not connected: %v", err)
+	}
+	p.change(t, "connected", 5*time.Second)
+	p.talks(t, 1)
+	s.freeze()
+	defer s.thaw()
+	var asking sync.WaitGroup
+	for range 2000 {
+		asking.Go(func() {
+			began := time.Now()
+			_, _, err := p.b.Take(t.Context(), "user", "ann", 1, 1, 1)
+			if took := time.Since(began); !errors.Is(err, redis.ErrNotAsked) || took > 500*time.Millisecond { // of one that is 50, on a busy machine
+				t.Errorf("%v after %s", err, took)
+			}
+		})
+	}
+	asking.Wait()
+	began := time.Now()
+	for range 1000 { // nobody asks for a while
+		_, _, _ = p.b.Take(t.Context(), "user", "ann", 1, 1, 1)
+	}
+	if took := time.Since(began); took > 500*time.Millisecond {
+		t.Errorf("a thousand took %s", took)
+	}
+}
+
+// proxy passes connections on until they are cut.
+type proxy struct {
+	route func(n int) string // where the nth goes; nil: all where to says
+	l     net.Listener
+	wg    sync.WaitGroup
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+	down  bool
+}
+
+func newProxy(t *testing.T, to string) *proxy {
+	t.Helper()
+	return newRoutingProxy(t, func(int) string { return to })
+}
+
+func newRoutingProxy(t *testing.T, route func(n int) string) *proxy {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &proxy{l: l, route: route, conns: map[net.Conn]struct{}{}}
+	p.wg.Go(p.accept)
+	t.Cleanup(func() {
+		_ = l.Close()
+		p.cut()
+		p.wg.Wait()
+	})
+	return p
+}
+
+func (p *proxy) addr() string { return p.l.Addr().String() }
+
+func (p *proxy) accept() {
+	for n := 1; ; n++ {
+		in, err := p.l.Accept()
+		if err != nil {
+			return
+		}
+		out, err := net.Dial("tcp", p.route(n))
+		if err != nil {
+			_ = in.Close()
+			continue
+		}
+		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
+			if p.keep(pair[0]) {
+				p.wg.Go(func() {
+					_, _ = io.Copy(pair[0], pair[1])
+					_ = pair[0].Close()
+					_ = pair[1].Close()
+				})
+			}
+		}
+	}
+}
+
+func (p *proxy) keep(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down {
+		_ = c.Close()
+		return false
+	}
+	p.conns[c] = struct{}{}
+	return true
+}
+
+// cut resets every connection, and each new one until mend.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = true
+	for c := range p.conns {
+		if tcp, ok := c.(*net.TCPConn); ok {
+			_ = tcp.SetLinger(0)
+		}
+		_ = c.Close()
+	}
+	clear(p.conns)
+}
+
+func (p *proxy) mend() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
+}

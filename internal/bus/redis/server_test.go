@@ -1,0 +1,184 @@
+package redis_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// server is a redis-server of a test, in a directory of its own.
+type server struct {
+	t    *testing.T
+	port string
+	args []string
+	tls  *tls.Config // nil: plain
+	pass string
+	cmd  *exec.Cmd
+	gone chan struct{}
+	log  *bytes.Buffer
+}
+
+// newServer starts one on a free port of loopback.
+func newServer(t *testing.T, args ...string) *server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal("redis-server is not installed, and CI must test with it")
+		}
+		t.Skip("NOT TESTED: everything that needs Redis, because redis-server is not installed (apt-get install redis-server)")
+	}
+	s := &server{t: t, port: freePort(t), args: args}
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func (s *server) start() {
+	s.t.Helper()
+	port := []string{"--port", s.port}
+	if s.tls != nil {
+		port = []string{"--port", "0", "--tls-port", s.port}
+	}
+	s.log = &bytes.Buffer{}
+	s.cmd = exec.Command("redis-server", append(append([]string{
+		"--bind", "127.0.0.1", "--dir", s.t.TempDir(), "--save", "", "--appendonly", "no",
+	}, port...), s.args...)...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	s.gone = gone
+	go func(cmd *exec.Cmd) {
+		_ = cmd.Wait()
+		close(gone)
+	}(s.cmd)
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(10 * time.Second)
+	for {
+		if c, err := s.client(); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-again.C:
+		case <-gone:
+			s.t.Fatalf("redis-server ended:\n%s", s.log)
+		case <-limit:
+			s.t.Fatal("redis-server does not answer")
+		}
+	}
+}
+
+// client is a connection of the test's own.
+func (s *server) client() (rueidis.Client, error) {
+	return rueidis.NewClient(rueidis.ClientOption{
+		InitAddress: []string{"127.0.0.1:" + s.port}, TLSConfig: s.tls, Password: s.pass,
+		DisableCache: true, DisableRetry: true, ForceSingleClient: true, Dialer: net.Dialer{Timeout: time.Second},
+	})
+}
+
+// do runs one command.
+func (s *server) do(words ...string) rueidis.RedisMessage {
+	s.t.Helper()
+	c, err := s.client()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer c.Close()
+	m, err := c.Do(context.Background(), c.B().Arbitrary(words...).Build()).ToMessage()
+	if err != nil && !rueidis.IsRedisNil(err) {
+		s.t.Fatalf("%s: %v", words[0], err)
+	}
+	return m
+}
+
+func (s *server) url() string {
+	scheme, pass := "redis", ""
+	if s.tls != nil {
+		scheme = "rediss"
+	}
+	if s.pass != "" {
+		pass = ":" + s.pass + "@"
+	}
+	return scheme + "://" + pass + "127.0.0.1:" + s.port
+}
+
+// kill ends the process at once.
+func (s *server) kill() {
+	_ = s.cmd.Process.Signal(syscall.SIGCONT)
+	_ = s.cmd.Process.Kill()
+	<-s.gone
+}
+
+// freeze stops the process without closing anything; thaw lets it go on.
+func (s *server) freeze() { s.signal(syscall.SIGSTOP) }
+func (s *server) thaw()   { s.signal(syscall.SIGCONT) }
+
+func (s *server) signal(sig os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(sig); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// secure makes a certificate for loopback, and what trusts it.
+func secure(t *testing.T) (args []string, client *tls.Config) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certFile, keyFile := filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	for name, b := range map[string][]byte{
+		certFile: certPEM, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
+	} {
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(certPEM)
+	return []string{"--tls-cert-file", certFile, "--tls-key-file", keyFile, "--tls-ca-cert-file", certFile, "--tls-auth-clients", "no"},
+		&tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+}
