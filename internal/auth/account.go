@@ -79,7 +79,10 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		s.letAccountGo(ctx, userID, version, err)
 		return grant, err
 	}
-	grant, err = s.begin(ctx, userID)
+	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "")
+	if gotong.CodeOf(err) == gotong.CodeConflict { // the account is what was asked for; its first session is over
+		grant, err = s.begin(ctx, userID)
+	}
 	grant.Username, grant.Replayed = r.Username, receipt.Replayed
 	return grant, err
 }
@@ -201,14 +204,19 @@ func (s *Service) letAccountGo(ctx context.Context, userID string, version uint6
 	}
 }
 
-// SignIn is the request for a session. Address is the client's, for limits.
+// SignIn is the request for a session. RequestID may be empty: then it cannot
+// be repeated. Address is the client's, for limits.
 type SignIn struct {
-	Email   string
-	Pass    string
-	Address string
+	RequestID string
+	Email     string
+	Pass      string
+	Address   string
 }
 
-// SignIn begins a session. An unknown address costs as much time as a wrong
+// SignIn begins a session. For ten minutes the same request id of the same
+// account is answered with the same session; with the address written in
+// another way it is [gotong.CodeReused], and where that session ended or moved
+// on, [gotong.CodeConflict]. An unknown address costs as much time as a wrong
 // password and is answered the same: [gotong.CodeUnauthorized]. Who fails often
 // gets [gotong.CodeRateLimited] with a time to wait.
 func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error) {
@@ -238,7 +246,11 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 		return grant, wrongPassword()
 	}
 	s.accounts.succeeded(claim.Name)
-	grant, err = s.begin(ctx, userID)
+	if r.RequestID == "" {
+		grant, err = s.begin(ctx, userID)
+	} else {
+		grant, err = s.beginOnce(ctx, userID, "signin", r.RequestID, r.Email)
+	}
 	grant.Username = a.Username
 	return grant, err
 }

@@ -173,6 +173,7 @@ const (
 	accountsName   = "auth_accounts"
 	sessionsName   = "auth_sessions"
 	ticketsName    = "auth_tickets"
+	begunName      = "auth_begun"
 	revocationName = "auth_revoked"
 )
 

@@ -235,7 +235,7 @@ func TestChangesOfTheAccountEndItsSessions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			ticket, _, err := h.Ticket(t.Context(), p)
+			ticket, _, err := h.ticket(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -289,7 +289,7 @@ func TestTickets(t *testing.T) {
 	}
 	get := func() string {
 		t.Helper()
-		text, expires, err := h.Ticket(t.Context(), p)
+		text, expires, err := h.ticket(t.Context(), p)
 		if err != nil || expires != h.now().Add(30*time.Second) {
 			t.Fatal(expires, err)
 		}
@@ -331,7 +331,7 @@ func TestTwinsUseATicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := h.Ticket(t.Context(), p)
+	text, _, err := h.ticket(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,7 +362,7 @@ func TestTicketEndsWithItsToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, _, err := h.Ticket(t.Context(), p)
+	text, _, err := h.ticket(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)
 	}

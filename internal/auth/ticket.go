@@ -2,10 +2,13 @@ package auth
 
 import (
 	"context"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -15,7 +18,16 @@ import (
 // ticketLife is how long a ticket can be used.
 const ticketLife = 30 * time.Second
 
-// ticket is the register of one: the principal that it stands for.
+// Ticket is what stands for a principal, once, within 30 seconds.
+type Ticket struct {
+	Text     string
+	Expires  gotong.Instant
+	Replayed bool // the same as before
+}
+
+// ticket is the register of one: the principal that it stands for. Its text is
+// derived from At and the server's key, so that the same request can be
+// answered with it again without its being stored.
 type ticket struct {
 	UserID    string         `json:"user_id"`
 	Role      gotong.Role    `json:"role"`
@@ -23,49 +35,65 @@ type ticket struct {
 	TokenID   string         `json:"token_id"`
 	Expires   gotong.Instant `json:"expires"` // of the token, not of the ticket
 	Foreign   bool           `json:"foreign,omitempty"`
+	At        gotong.Instant `json:"at"`
+	Used      bool           `json:"used,omitempty"` // kept until it expires, so that no repetition revives it
 }
 
-func ticketKey(text string) gotong.Key {
-	return gotong.Key{Collection: ticketsName, Owner: "ticket", Name: hex.EncodeToString(hashOf(text))}
+func ticketKey(id string) gotong.Key {
+	return gotong.Key{Collection: ticketsName, Owner: "ticket", Name: id}
+}
+
+// ticketText is the ticket with this id that was made at this instant.
+func (s *Service) ticketText(id string, at gotong.Instant) string {
+	mac := s.tokens.derive("ticket", id, strconv.FormatInt(int64(at), 10))
+	return id + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
 // Ticket makes a ticket for a browser, which cannot set a header on a
-// WebSocket: it stands for the principal, once, within 30 seconds.
-func (s *Service) Ticket(ctx context.Context, p Principal) (text string, expires gotong.Instant, err error) {
+// WebSocket. While it has not expired, the same request id of the same session
+// gets the same ticket again, used or not.
+func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t Ticket, err error) {
 	defer func() { s.attempted("ticket", err) }()
-	body, err := json.Marshal(ticket{p.UserID, p.Role, p.SessionID, p.TokenID, p.Expires, p.foreign})
-	if err != nil {
-		return "", 0, err
+	if !gotong.ValidRequestID(requestID) {
+		return t, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
-	text = base64.RawURLEncoding.EncodeToString(random(32))
-	expires = s.opts.Now().Add(ticketLife)
-	err = s.opts.Store.SetRegister(ctx, ticketKey(text), 0, body, expires)
-	return text, expires, asStorage(err)
+	id, now := hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.SessionID, requestID)[:16]), s.opts.Now()
+	body, err := json.Marshal(ticket{
+		UserID: p.UserID, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID, Expires: p.Expires, Foreign: p.foreign, At: now,
+	})
+	if err != nil {
+		return t, err
+	}
+	err = s.opts.Store.SetRegister(ctx, ticketKey(id), 0, body, now.Add(ticketLife))
+	if errors.Is(err, store.ErrConflict) {
+		return s.sameTicket(ctx, id)
+	}
+	return Ticket{Text: s.ticketText(id, now), Expires: now.Add(ticketLife)}, asStorage(err)
+}
+
+// sameTicket is the ticket that an earlier request with this id got.
+func (s *Service) sameTicket(ctx context.Context, id string) (Ticket, error) {
+	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
+	if err != nil {
+		return Ticket{}, asStorage(err)
+	}
+	if reg.Version == 0 { // it expired in this moment
+		return Ticket{}, asStorage(store.ErrConflict)
+	}
+	var held ticket
+	err = read(reg, &held)
+	return Ticket{Text: s.ticketText(id, held.At), Expires: reg.Expires, Replayed: true}, err
 }
 
 // UseTicket tells who a ticket stands for and uses it up: of several tries
 // exactly one gets in. The session behind it must still be good.
 func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err error) {
 	defer func() { s.attempted("use_ticket", err) }()
-	bad := unauthorized("The ticket is not valid, or no longer.")
-	reg, err := s.opts.Store.Register(ctx, ticketKey(text))
-	now := s.opts.Now()
-	switch {
-	case err != nil:
-		return p, asStorage(err)
-	case reg.Version == 0 || now >= reg.Expires:
-		return p, bad
-	}
-	var t ticket
-	if err := read(reg, &t); err != nil {
+	t, err := s.takeTicket(ctx, text)
+	if err != nil {
 		return p, err
 	}
-	switch err := s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, nil, 0); {
-	case errors.Is(err, store.ErrConflict):
-		return p, bad
-	case err != nil:
-		return p, asStorage(err)
-	}
+	now := s.opts.Now()
 	if t.Expires <= now {
 		return p, unauthorized("The token has expired.")
 	}
@@ -76,6 +104,38 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 		return Principal{}, err
 	}
 	return p, nil
+}
+
+// takeTicket finds the register of a ticket and marks it as used.
+func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err error) {
+	bad := unauthorized("The ticket is not valid, or no longer.")
+	id, _, ok := strings.Cut(text, ".")
+	if !ok || !gotong.ValidID(id) {
+		return t, bad
+	}
+	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
+	switch {
+	case err != nil:
+		return t, asStorage(err)
+	case reg.Version == 0 || s.opts.Now() >= reg.Expires:
+		return t, bad
+	}
+	if err := read(reg, &t); err != nil {
+		return t, err
+	}
+	if t.Used || subtle.ConstantTimeCompare([]byte(s.ticketText(id, t.At)), []byte(text)) != 1 {
+		return t, bad
+	}
+	t.Used = true
+	body, err := json.Marshal(t)
+	if err != nil {
+		return t, err
+	}
+	err = s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, body, reg.Expires)
+	if errors.Is(err, store.ErrConflict) {
+		return t, bad
+	}
+	return t, asStorage(err)
 }
 
 // Recheck tells whether a principal is still good, as [Service.Verify] does for

@@ -457,7 +457,7 @@ func TestBypass(t *testing.T) {
 		if err != nil || p.UserID != "dev-user" || p.Username != "dev-user" || p.Role != gotong.RoleUser {
 			t.Fatalf("%+v, %v", p, err)
 		}
-		ticket, _, err := h.Ticket(t.Context(), p)
+		ticket, _, err := h.ticket(t.Context(), p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -43,6 +44,12 @@ func TestAccounts(t *testing.T) {
 	if untraced(unknown) != untraced(wrong) {
 		t.Errorf("%s\n%s", unknown.body, wrong.body)
 	}
+	signIn := map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}
+	in, twice := w.post("/v1/auth/signin", signIn, key("i1")).want(200), w.post("/v1/auth/signin", signIn, key("i1")).want(200)
+	if !bytes.Equal(in.body, twice.body) || twice.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s\n%s", in.body, twice.body)
+	}
+	w.post("/v1/auth/signin", map[string]any{"email": " ani@example.org", "pass": "rahasia-ani"}, key("i1")).problem(422, gotong.CodeReused)
 	ani := &person{w: w, token: w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}).want(200).str("access_token")}
 	me := ani.get("/v1/auth/me").want(200)
 	if me.str("access_token") != ani.token || me.object()["refresh_token"] != nil || me.str("username") != "ani" {
@@ -66,6 +73,10 @@ func TestSessions(t *testing.T) {
 	}
 	ani.token = first.str("access_token")
 	ticket := ani.post("/v1/realtime/tickets", nil).want(201)
+	once, twice := ani.post("/v1/realtime/tickets", nil, key("t1")).want(201), ani.post("/v1/realtime/tickets", nil, key("t1")).want(201)
+	if !bytes.Equal(once.body, twice.body) || twice.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s\n%s", once.body, twice.body)
+	}
 	p, err := w.door.UseTicket(context.Background(), ticket.str("ticket"))
 	if err != nil || p.UserID != ani.id || ticket.num("expires_at_ms") <= 0 {
 		t.Errorf("%v %v", p, err)

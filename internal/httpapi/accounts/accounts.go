@@ -27,7 +27,7 @@ type Door interface {
 	SignIn(ctx context.Context, r auth.SignIn) (auth.Grant, error)
 	Refresh(ctx context.Context, requestID, token string) (auth.Grant, error)
 	Logout(ctx context.Context, p auth.Principal) error
-	Ticket(ctx context.Context, p auth.Principal) (string, gotong.Instant, error)
+	Ticket(ctx context.Context, requestID string, p auth.Principal) (auth.Ticket, error)
 }
 
 // Hub is what the routes need of live delivery.
@@ -70,6 +70,7 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true,
 		Write: true, Summary: "Begin a session",
+		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it is answered with the same session.",
 	}, a.signIn)
 	httpapi.Register(api, httpapi.Route{
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true,
@@ -155,8 +156,8 @@ type signInIn struct {
 }
 
 func (a *accounts) signIn(ctx context.Context, in *signInIn) (*authOut, error) {
-	v := in.JSON.Value
-	g, err := a.Door.SignIn(ctx, auth.SignIn{Email: v.Email, Pass: v.Pass, Address: httpapi.CallOf(ctx).Address})
+	call, v := httpapi.CallOf(ctx), in.JSON.Value
+	g, err := a.Door.SignIn(ctx, auth.SignIn{RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Address: call.Address})
 	return granted(ctx, g, err)
 }
 
@@ -197,9 +198,13 @@ type ticketOut struct {
 }
 
 func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
-	text, expires, err := a.Door.Ticket(ctx, httpapi.CallOf(ctx).Principal.Verified)
+	call := httpapi.CallOf(ctx)
+	t, err := a.Door.Ticket(ctx, call.RequestID, call.Principal.Verified)
 	if err != nil {
 		return nil, err
 	}
-	return &ticketOut{Ticket{Ticket: text, ExpiresAtMS: expires.Milli()}}, nil
+	if t.Replayed {
+		httpapi.Replayed(ctx)
+	}
+	return &ticketOut{Ticket{Ticket: t.Text, ExpiresAtMS: t.Expires.Milli()}}, nil
 }

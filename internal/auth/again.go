@@ -1,0 +1,88 @@
+package auth
+
+import (
+	"context"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// again is how long the same request is answered with the same session: less
+// than any access token lives.
+const again = 10 * time.Minute
+
+// begun is the register of a request that began a session. It is the account's
+// own: who asks has proved the password before it is looked at, so nobody
+// learns of, or uses up, the keys of others. It holds no password and nothing
+// made from one.
+type begun struct {
+	SessionID string `json:"session_id"`
+	Print     []byte `json:"print"` // of the other fields, under the server's key
+}
+
+// beginOnce begins a session for a request, or answers with the one that the
+// same request began. fields is what a repetition must have in common with it.
+func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fields string) (Grant, error) {
+	name := hex.EncodeToString(s.tokens.derive("begun", action, requestID)[:16])
+	key := gotong.Key{Collection: begunName, Owner: userID, Name: name}
+	mac := s.tokens.derive("begun print", action, fields)
+	if g, found, err := s.begunBefore(ctx, key, mac); found || err != nil {
+		return g, err
+	}
+	g, err := s.begin(ctx, userID)
+	if err != nil {
+		return g, err
+	}
+	body, err := json.Marshal(begun{g.SessionID, mac})
+	if err != nil {
+		return Grant{}, err
+	}
+	err = s.opts.Store.SetRegister(ctx, key, 0, body, s.opts.Now().Add(again))
+	if !errors.Is(err, store.ErrConflict) {
+		return g, asStorage(err)
+	}
+	// A twin was first: its session counts, and nobody has seen this one.
+	if err := s.endSession(ctx, userID, g.SessionID); err != nil {
+		return Grant{}, err
+	}
+	g, found, err := s.begunBefore(ctx, key, mac)
+	if err == nil && !found {
+		err = asStorage(store.ErrConflict)
+	}
+	return g, err
+}
+
+// begunBefore is the session that an earlier request with this key began.
+func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
+	reg, err := s.opts.Store.Register(ctx, key)
+	if err != nil || reg.Version == 0 {
+		return g, false, asStorage(err)
+	}
+	var b begun
+	if err := read(reg, &b); err != nil {
+		return g, true, err
+	}
+	if subtle.ConstantTimeCompare(b.Print, mac) != 1 {
+		return g, true, reused()
+	}
+	sess, version, err := s.session(ctx, key.Owner, b.SessionID)
+	switch {
+	case err != nil:
+		return g, true, err
+	case version == 0 || sess.Generation != 1:
+		return g, true, gotong.NewError(gotong.CodeConflict,
+			"The session of this request has ended, or was refreshed since; use a new key for another one.")
+	}
+	st, err := s.live(ctx, key.Owner, b.SessionID, sess)
+	if err != nil {
+		return g, true, err
+	}
+	g, err = s.grant(key.Owner, b.SessionID, s.refreshToken(key.Owner, b.SessionID, 1), sess, st)
+	g.Replayed = true
+	return g, true, err
+}
