@@ -38,6 +38,10 @@ type Options struct {
 	// "problem", with the trace that its client may quote. Nil: code and detail.
 	Problem func(err error, trace string) []byte
 
+	// Ended is called when another node says that logins of a user may be over;
+	// it must not block, and not believe it. Nil: it is not heard.
+	Ended func(userID string)
+
 	Observer Observer
 	Limits   Limits // zero fields take their default
 }

@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"encoding/json"
 	"maps"
 	"slices"
 	"sync"
@@ -25,15 +26,38 @@ const (
 	presenceCrowd = 100
 )
 
+// maxThere is how many users of other nodes are remembered in a stream.
+const maxThere = 16_384
+
+// maxWord is how many users one message between nodes names.
+const maxWord = 128
+
 // presence is who follows a stream: on this node by count of sessions, on the
 // others as last heard. It is guarded by the topic's mu.
 type presence struct {
 	here    map[string]int
-	there   map[string]gotong.Instant // until when it is believed
+	there   map[string][]heard // who says so, by user
 	role    map[string]gotong.Role
 	changed map[string]struct{}
 	told    map[string]struct{} // whom the sessions here believe to be there
 	said    map[string]struct{} // whom the other nodes believe to be here
+
+	queued bool // among the tellings
+	ask    bool // the others are to say who is there
+	answer bool // another asked
+}
+
+// heard is the word of one node, and until when it is believed.
+type heard struct {
+	node string
+	till gotong.Instant
+}
+
+// word is what nodes say to each other of a stream's presence.
+type word struct {
+	Here []gotong.Actor `json:"here,omitempty"`
+	Gone []gotong.Actor `json:"gone,omitempty"`
+	Ask  bool           `json:"ask,omitempty"` // say who follows at yours
 }
 
 var (
@@ -59,25 +83,36 @@ func (t *topic) countSession(r gotong.Reader, change int) {
 		p.here = map[string]int{}
 	}
 	was := p.here[r.UserID]
+	if was == 0 && len(p.here) == 0 {
+		p.ask = true // nobody here has listened until now
+	}
 	if p.here[r.UserID] = was + change; was+change == 0 {
 		delete(p.here, r.UserID)
 	}
-	first := (was == 0 || was+change == 0) && p.note(r.UserID, r.Role)
+	first := false
+	if was == 0 || was+change == 0 {
+		p.note(r.UserID, r.Role)
+		first = p.queue()
+	}
 	t.mu.Unlock()
 	if first {
 		t.hub.presence.add(t)
 	}
 }
 
-// note remembers that a user came or went; true where nothing else waits to be
-// told.
-func (p *presence) note(id string, role gotong.Role) bool {
-	if p.changed == nil {
-		p.changed, p.role = map[string]struct{}{}, orMake(p.role)
-	}
+// note remembers that a user came or went.
+func (p *presence) note(id string, role gotong.Role) {
+	p.changed, p.role = orMake(p.changed), orMake(p.role)
 	p.changed[id] = struct{}{}
 	p.role[id] = role
-	return len(p.changed) == 1
+}
+
+// queue reports whether the topic is to be added to the tellings, and notes
+// that it was.
+func (p *presence) queue() bool {
+	was := p.queued
+	p.queued = true
+	return !was
 }
 
 func orMake[V any](m map[string]V) map[string]V {
@@ -87,21 +122,71 @@ func orMake[V any](m map[string]V) map[string]V {
 	return m
 }
 
+// isThere reports whether another node says that it has the user.
+func (p *presence) isThere(id string, now gotong.Instant) bool {
+	return slices.ContainsFunc(p.there[id], func(h heard) bool { return h.till >= now })
+}
+
 // hearPresence takes in what another node says.
-func (t *topic) hearPresence(m *bus.Signal, now gotong.Instant) {
+func (t *topic) hearPresence(node string, m *bus.Signal, now gotong.Instant) {
+	var w word
+	if json.Unmarshal(m.Data, &w) != nil || len(w.Here) > maxWord || len(w.Gone) > maxWord {
+		return
+	}
 	t.mu.Lock()
 	p := &t.presence
-	if string(m.Data) == string(online) {
-		p.there = orMake(p.there)
-		p.there[m.Actor.UserID] = now.Add(presenceLife)
-	} else {
-		delete(p.there, m.Actor.UserID)
+	for _, a := range w.Gone {
+		if p.forget(a.UserID, node) {
+			p.note(a.UserID, a.Role)
+		}
 	}
-	first := p.note(m.Actor.UserID, m.Actor.Role)
+	for _, a := range w.Here {
+		if gotong.ValidID(a.UserID) && p.believe(a.UserID, node, now.Add(presenceLife)) {
+			p.note(a.UserID, a.Role)
+		}
+	}
+	p.answer = p.answer || w.Ask && len(p.here) > 0
+	first := (len(p.changed) > 0 || p.answer) && p.queue()
 	t.mu.Unlock()
 	if first {
 		t.hub.presence.add(t)
 	}
+}
+
+// believe notes that a node has a user; true where that is news.
+func (p *presence) believe(id, node string, till gotong.Instant) bool {
+	list := p.there[id]
+	i := slices.IndexFunc(list, func(h heard) bool { return h.node == node })
+	const maxNodes = 64
+	switch {
+	case i >= 0:
+		list[i].till = till
+		return false
+	case list == nil && len(p.there) >= maxThere, len(list) >= maxNodes:
+		return false
+	}
+	p.there = orMake(p.there)
+	p.there[id] = append(list, heard{node, till})
+	return true
+}
+
+// forget takes a node's word back; true where there was one.
+func (p *presence) forget(id, node string) bool {
+	return p.drop(id, func(h heard) bool { return h.node == node })
+}
+
+func (p *presence) drop(id string, which func(heard) bool) bool {
+	list := p.there[id]
+	left := slices.DeleteFunc(list, which)
+	switch len(left) {
+	case len(list):
+		return false
+	case 0:
+		delete(p.there, id)
+	default:
+		p.there[id] = left
+	}
+	return true
 }
 
 // tellPresence tells the sessions here, and the other nodes, what is news to
@@ -112,24 +197,65 @@ func (t *topic) tellPresence(now gotong.Instant) {
 	p := &t.presence
 	p.told, p.said = orMake(p.told), orMake(p.said)
 	crowd := len(p.here)+len(p.there) > presenceCrowd
+	var w word
 	for id := range p.changed {
 		here := p.here[id] > 0
-		there := here || p.there[id] >= now
+		there := here || p.isThere(id, now)
+		actor := gotong.Actor{UserID: id, Role: p.role[id]}
 		if news(p.told, id, there) && !crowd {
-			m := t.presenceOf(id, there)
-			t.spreadLocked(waiting{
-				typ: m.Type, actor: id,
-				frame: signalFrame(t.stream, m.Type, m.Actor, t.hub.names.cached(id), m.Data),
-			})
+			t.showPresence(actor, there)
 		}
-		if news(p.said, id, here) {
-			t.hub.tell(bus.Message{Signal: t.presenceOf(id, here)})
+		switch {
+		case !news(p.said, id, here):
+		case here:
+			w.Here = append(w.Here, actor)
+		default:
+			w.Gone = append(w.Gone, actor)
 		}
 		if !there {
 			delete(p.role, id)
 		}
 	}
-	p.changed = nil
+	if p.answer {
+		w.Here = p.hereNow()
+	}
+	w.Ask = p.ask && len(p.here) > 0
+	p.changed, p.queued, p.ask, p.answer = nil, false, false, false
+	t.saySome(w)
+}
+
+// showPresence tells the sessions here. t.mu is held.
+func (t *topic) showPresence(a gotong.Actor, on bool) {
+	data := offline
+	if on {
+		data = online
+	}
+	t.spreadLocked(waiting{
+		typ: presenceType, actor: a.UserID,
+		frame: signalFrame(t.stream, presenceType, a, t.hub.names.cached(a.UserID), data),
+	})
+}
+
+// hereNow is everybody of this node.
+func (p *presence) hereNow() []gotong.Actor {
+	list := make([]gotong.Actor, 0, len(p.here))
+	for id := range p.here {
+		list = append(list, gotong.Actor{UserID: id, Role: p.role[id]})
+	}
+	return list
+}
+
+// saySome tells the other nodes, in as many messages as it takes.
+func (t *topic) saySome(w word) {
+	for t.hub.opt.Bus != nil && (len(w.Here) > 0 || len(w.Gone) > 0 || w.Ask) {
+		part := word{Here: w.Here[:min(maxWord, len(w.Here))], Gone: w.Gone[:min(maxWord, len(w.Gone))], Ask: w.Ask}
+		w = word{Here: w.Here[len(part.Here):], Gone: w.Gone[len(part.Gone):]}
+		data, err := json.Marshal(part)
+		if err != nil { // ids and roles always have a JSON form
+			return
+		}
+		t.hub.tell(bus.Message{Signal: &bus.Signal{Stream: t.stream, Type: presenceType, Data: data}})
+	}
 }
 
 // news sets whether id is in the set; true where that is a change.
@@ -145,33 +271,19 @@ func news(set map[string]struct{}, id string, in bool) bool {
 	return true
 }
 
-func (t *topic) presenceOf(id string, on bool) *bus.Signal {
-	data := offline
-	if on {
-		data = online
-	}
-	return &bus.Signal{
-		Stream: t.stream, Type: presenceType,
-		Actor: gotong.Actor{UserID: id, Role: t.presence.role[id]}, Data: data,
-	}
-}
-
 // repeatPresence says again who is here, and forgets who was not heard of.
 func (t *topic) repeatPresence(now gotong.Instant) {
 	t.mu.Lock()
 	p := &t.presence
-	gone := false
-	maps.DeleteFunc(p.there, func(id string, till gotong.Instant) bool {
-		if till < now {
-			gone = p.note(id, p.role[id]) || gone
+	for id := range p.there {
+		if p.drop(id, func(h heard) bool { return h.till < now }) {
+			p.note(id, p.role[id])
 		}
-		return till < now
-	})
-	for id := range p.here {
-		t.hub.tell(bus.Message{Signal: t.presenceOf(id, true)})
 	}
+	t.saySome(word{Here: p.hereNow()})
+	first := len(p.changed) > 0 && p.queue()
 	t.mu.Unlock()
-	if gone {
+	if first {
 		t.hub.presence.add(t)
 	}
 }
@@ -187,8 +299,8 @@ func (h *Hub) Present(stream gotong.Stream) []string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	users := slices.Collect(maps.Keys(t.presence.here))
-	for id, till := range t.presence.there {
-		if till >= now && t.presence.here[id] == 0 {
+	for id := range t.presence.there {
+		if t.presence.here[id] == 0 && t.presence.isThere(id, now) {
 			users = append(users, id)
 		}
 	}

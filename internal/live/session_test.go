@@ -67,7 +67,7 @@ func TestSignals(t *testing.T) {
 		pass(time.Second)
 		cat.ops = nil
 		cat.drain()
-		cat.heard("signal typing bob <nil>", "signal presence bob false")
+		cat.heard("signal typing bob <nil>", "signal presence ann false", "signal presence bob false")
 		if got := b.Present(r1); !slices.Equal(got, []string{"cat"}) {
 			t.Errorf("present %v", got)
 		}

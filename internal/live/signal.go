@@ -145,6 +145,8 @@ func (h *Hub) hear(m bus.Message) {
 	case m.Node == h.node:
 	case m.Wake != nil && int(m.Wake.Partition) < len(h.parts):
 		h.parts[m.Wake.Partition].hear(m.Wake.Position)
+	case m.Ended != nil && h.opt.Ended != nil:
+		h.opt.Ended(m.Ended.UserID)
 	case m.Signal != nil:
 		t := h.topics.lookup(m.Signal.Stream)
 		if t == nil || !slices.Contains(t.kind.Signals, m.Signal.Type) {
@@ -152,7 +154,7 @@ func (h *Hub) hear(m bus.Message) {
 		}
 		switch m.Signal.Type {
 		case presenceType:
-			t.hearPresence(m.Signal, h.opt.Now())
+			t.hearPresence(m.Node, m.Signal, h.opt.Now())
 			return
 		case ReadType:
 			h.whisper(m.Signal)
@@ -162,6 +164,9 @@ func (h *Hub) hear(m bus.Message) {
 		t.spread(m.Signal)
 	}
 }
+
+// TellEnded tells the other nodes that logins of a user may be over.
+func (h *Hub) TellEnded(userID string) { h.tell(bus.Message{Ended: &bus.Ended{UserID: userID}}) }
 
 // tell hands a message to the other nodes.
 func (h *Hub) tell(m bus.Message) {
