@@ -141,7 +141,7 @@ func (r *Restoring) Check(eras Eras) error {
 	}
 	for i := range r.Events {
 		e := &r.Events[i]
-		if err := e.Verify(eras.At(e.Partition, e.Position)); err != nil || e.Position == 0 || e.Partition >= gotong.Partitions {
+		if e.Position == 0 || e.Partition >= gotong.Partitions || e.Verify(eras.At(e.Partition, e.Position)) != nil {
 			return errors.Join(ErrMalformed, ErrCorrupt)
 		}
 	}

@@ -1,0 +1,149 @@
+// Package copy moves a whole log from one store to another, or to a file and
+// back, as it is: events with epoch, partition, position, salts and erased
+// marks, every idempotency record, claims, registers, cursors of readers and
+// open jobs. Documents are not moved: the kinds' rules make them anew from the
+// events.
+//
+// A store that a log is copied from is sealed first. The store that it is
+// copied into keeps its progress beside the rows, in the same transaction, and
+// takes no other write until both sides were compared event by event and every
+// chain was computed again. Whatever ends a copy, the same copy again goes on
+// where it was and ends the same.
+//
+// # Caveats
+//
+// Project may look only at documents and events of its own stream: partitions
+// are rebuilt one after the other. Documents that readers made are not moved;
+// there is no such reader yet.
+//
+// A log that is not sealed is read as of the positions of the first moment:
+// events, heads and records are exactly that prefix, and so are claims but for
+// those that a later commit of an older stream made. Registers, jobs and
+// records of no-ops are as they are when they are read.
+//
+// # Dependencies
+//
+// Packages gotong and store, and the standard library.
+package copy
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Part is one sort of row that is moved.
+type Part string
+
+// The parts, in the order in which they are moved.
+const (
+	Streams   Part = "stream"
+	Events    Part = "event"
+	Records   Part = "record"
+	Claims    Part = "claim"
+	Registers Part = "register"
+	Cursors   Part = "cursor"
+	Jobs      Part = "job"
+)
+
+// Parts is all of them in order.
+func Parts() []Part { return []Part{Streams, Events, Records, Claims, Registers, Cursors, Jobs} }
+
+// section is what a store calls the part; 0 for events, which it reads by
+// partition.
+func (p Part) section() store.Section {
+	return map[Part]store.Section{
+		Streams: store.AllStreams, Records: store.AllRecords, Claims: store.AllClaims,
+		Registers: store.AllRegisters, Cursors: store.AllCursors, Jobs: store.AllJobs,
+	}[p]
+}
+
+// Mark is a place in a source from which it can be read on. The zero Mark is
+// the beginning.
+type Mark struct {
+	Part      Part             `json:"part,omitempty"`
+	Partition gotong.Partition `json:"partition,omitempty"`
+	Position  uint64           `json:"position,omitempty"` // of the last commit that was read whole
+	Skip      int              `json:"skip,omitempty"`     // events of the next commit that were read
+	After     string           `json:"after,omitempty"`    // the store's own mark
+	Line      uint64           `json:"line,omitempty"`     // of a file, the last that was read
+	End       bool             `json:"end,omitempty"`      // all was read
+}
+
+// Page is some rows of one part, and where to read on.
+type Page struct {
+	Part   Part
+	Rows   store.Rows
+	Events []store.Event // in order of partition, position, seq
+	Mark   Mark
+	Units  uint64 // how much of [About.Units] this page is
+}
+
+// Len is how many rows the page has.
+func (p *Page) Len() int {
+	step := store.Restoring{Rows: p.Rows, Events: p.Events}
+	return step.Len()
+}
+
+// add puts the rows of another page behind those of this one.
+func (p *Page) add(other *Page) {
+	p.Events = append(p.Events, other.Events...)
+	p.Rows.Streams = append(p.Rows.Streams, other.Rows.Streams...)
+	p.Rows.Records = append(p.Rows.Records, other.Rows.Records...)
+	p.Rows.Claims = append(p.Rows.Claims, other.Rows.Claims...)
+	p.Rows.Registers = append(p.Rows.Registers, other.Rows.Registers...)
+	p.Rows.Cursors = append(p.Rows.Cursors, other.Rows.Cursors...)
+	p.Rows.Jobs = append(p.Rows.Jobs, other.Rows.Jobs...)
+}
+
+// Source is a log that can be read from the beginning, or on from a mark.
+type Source interface {
+	About() About
+	// Pages yields at most 512 events, or 1,000 other rows, at once. It ends
+	// after the first error.
+	Pages(ctx context.Context, from Mark) iter.Seq2[Page, error]
+}
+
+// About is what is known of a source before it is read.
+type About struct {
+	ID        string // the same for the same log in the same form
+	Eras      store.Eras
+	Positions [gotong.Partitions]uint64
+	Units     uint64 // how much there is to read: commits of a store, lines of a file
+}
+
+// Counts is how many rows there are of each part.
+type Counts map[Part]uint64
+
+// Progress is how far a stage is.
+type Progress struct {
+	Stage       string // "reading", "copying", "comparing", "checking chains", "writing"
+	Done, Total uint64 // in units of the source; Total 0: not known
+}
+
+// Options are what a copy needs beside the two sides.
+type Options struct {
+	Codec    *store.Codec          // of the kinds, to make documents
+	Now      func() gotong.Instant // by which registers expire
+	Progress func(Progress)        // called after each page; may be nil
+}
+
+func (o *Options) tell(stage string, done, total uint64) {
+	if o.Progress != nil {
+		o.Progress(Progress{Stage: stage, Done: done, Total: total})
+	}
+}
+
+// progress is what the target keeps of a copy that is under way.
+type progress struct {
+	Source string `json:"source"`
+	Mark   Mark   `json:"mark"`
+}
+
+func (p progress) String() string {
+	b, _ := json.Marshal(p) //nolint:errchkjson // plain fields always have a JSON form
+	return string(b)
+}

@@ -1,0 +1,137 @@
+package copy
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"hash"
+	"io"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// The file: one JSON object a line. The first is the header, the last the
+// trailer, those between are rows in order of their parts. Every line ends
+// with sum, the first half of SHA-256(sum of the line before || the line up to
+// `,"sum"`), in hex; the line before the first has 32 zero bytes, and the whole
+// sum is carried on, not its half. So whatever is changed, cut, doubled or put
+// elsewhere is found, at its line.
+const (
+	fileKind    = "gotong-log"
+	fileVersion = 1
+	endKind     = "end"
+)
+
+type fileLine struct {
+	N       uint64          `json:"n"`
+	Kind    string          `json:"kind"`
+	Row     json.RawMessage `json:"row,omitempty"`
+	Version int             `json:"version,omitempty"` // header
+
+	Eras      store.Eras                 `json:"eras,omitempty"`
+	Positions *[gotong.Partitions]uint64 `json:"positions,omitempty"`
+
+	Rows   Counts `json:"rows,omitempty"`   // trailer
+	SHA256 string `json:"sha256,omitempty"` // of all bytes before the trailer
+
+	Sum string `json:"sum,omitempty"`
+}
+
+// lineSum carries the sum from line to line.
+type lineSum [sha256.Size]byte
+
+// next is the sum of the line whose text, up to its own sum, is this.
+func (s *lineSum) next(text []byte) string {
+	h := sha256.New()
+	_, _ = h.Write(s[:])
+	_, _ = h.Write(text)
+	h.Sum(s[:0])
+	return hex.EncodeToString(s[:sha256.Size/2])
+}
+
+const sumField = `,"sum":"`
+
+// Export writes a source as a file. What was written is worth nothing unless
+// it returns nil.
+func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, error) {
+	about := from.About()
+	sum := Summary{Eras: about.Eras, Rows: Counts{}}
+	out := bufio.NewWriterSize(w, 1<<20)
+	f := &writer{out: out, all: sha256.New()}
+	if err := f.line(fileLine{Kind: fileKind, Version: fileVersion, Eras: about.Eras, Positions: &about.Positions}); err != nil {
+		return sum, err
+	}
+	for _, part := range Parts() {
+		sum.Rows[part] = 0
+	}
+	done, check := uint64(0), order{eras: about.Eras}
+	for page, err := range from.Pages(ctx, Mark{}) {
+		if err == nil {
+			err = f.page(&page, &check, sum.Rows)
+		}
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return sum, err
+		}
+		sum.Moved += uint64(page.Len()) //nolint:gosec // a length
+		done += page.Units
+		o.tell("writing", done, about.Units)
+	}
+	err := f.line(fileLine{Kind: endKind, Rows: sum.Rows, SHA256: hex.EncodeToString(f.all.Sum(nil))})
+	if err != nil {
+		return sum, err
+	}
+	return sum, out.Flush()
+}
+
+type writer struct {
+	out *bufio.Writer
+	all hash.Hash
+	n   uint64
+	sum lineSum
+}
+
+func (f *writer) page(page *Page, check *order, counts Counts) error {
+	for part, row := range linesOf(&page.Rows) {
+		if err := f.row(part, row, counts); err != nil {
+			return err
+		}
+	}
+	for i := range page.Events {
+		if err := check.check(&page.Events[i]); err != nil {
+			return err
+		}
+		if err := f.row(Events, lineOfEvent(&page.Events[i]), counts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *writer) row(part Part, row any, counts Counts) error {
+	text, err := json.Marshal(row)
+	if err != nil {
+		return err
+	}
+	counts[part]++
+	return f.line(fileLine{Kind: string(part), Row: text})
+}
+
+func (f *writer) line(l fileLine) error {
+	f.n++
+	l.N = f.n
+	text, err := json.Marshal(l)
+	if err != nil {
+		return err
+	}
+	text = text[:len(text)-1]
+	text = append(text, sumField+f.sum.next(text)+"\"}\n"...)
+	_, _ = f.all.Write(text)
+	_, err = f.out.Write(text)
+	return err
+}

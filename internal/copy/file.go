@@ -1,0 +1,245 @@
+package copy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+	"maps"
+	"os"
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// ErrFile says that a file is not one that Export has written.
+var ErrFile = errors.New("copy: the file cannot be taken")
+
+// maxLine bounds one line of a file.
+const maxLine = 64 << 20
+
+// File is a file that Export has written, as a source.
+type File struct {
+	path  string
+	about About
+}
+
+// OpenFile reads a whole file and checks every line of it; nothing is kept in
+// memory. The error names the line.
+func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
+	f := &File{path: path}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: %s is no plain file", ErrFile, path)
+	}
+	read, total := uint64(0), uint64(max(info.Size(), 0))
+	err = f.each(ctx, func(l *lines, _ *fileLine, size int) error {
+		if read += uint64(size); l.n%pageEvents == 0 { //nolint:gosec // a length
+			o.tell("reading", read, total)
+		}
+		f.about = About{Eras: l.order.eras, Positions: l.claimed, Units: l.n, ID: "file " + l.digest}
+		return nil
+	})
+	return f, err
+}
+
+// About implements [Source].
+func (f *File) About() About { return f.about }
+
+// Pages implements [Source]. The file is read and checked from its beginning
+// again.
+func (f *File) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		if from.End {
+			return
+		}
+		stopped := errors.New("enough")
+		page, size := Page{}, 0
+		flush := func(mark Mark) error {
+			page.Mark = mark
+			if !yield(page, nil) {
+				return stopped
+			}
+			page, size = Page{}, 0
+			return nil
+		}
+		err := f.each(ctx, func(l *lines, row *fileLine, n int) error {
+			if row.Kind == endKind && "file "+l.digest != f.about.ID {
+				return fmt.Errorf("%w: it has changed since it was read first", ErrFile)
+			}
+			if row.Kind == fileKind || row.Kind == endKind || l.n <= from.Line {
+				return nil
+			}
+			full := page.Len() >= pageEvents || size+n > pageBytes || page.Part != Part(row.Kind)
+			if full && page.Len() > 0 {
+				if err := flush(Mark{Part: page.Part, Line: l.n - 1}); err != nil {
+					return err
+				}
+			}
+			page.Part, page.Units, size = Part(row.Kind), page.Units+1, size+n
+			page.add(&l.read)
+			return nil
+		})
+		if err == nil {
+			err = flush(Mark{End: true})
+		}
+		if err != nil && !errors.Is(err, stopped) {
+			yield(Page{}, err)
+		}
+	}
+}
+
+// each reads and checks every line and hands it on with its length.
+func (f *File) each(ctx context.Context, do func(l *lines, row *fileLine, size int) error) error {
+	file, err := os.Open(f.path)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // only read
+	l := &lines{all: sha256.New(), counts: Counts{}}
+	for _, part := range Parts() {
+		l.counts[part] = 0
+	}
+	scan := bufio.NewScanner(file)
+	scan.Buffer(make([]byte, 0, 1<<20), maxLine)
+	for scan.Scan() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		row, err := l.next(scan.Bytes())
+		if err == nil {
+			err = do(l, row, len(scan.Bytes())+1)
+		}
+		if err != nil {
+			return l.wrong(err)
+		}
+	}
+	if err := scan.Err(); err != nil {
+		l.n++
+		return l.wrong(err)
+	}
+	if l.digest == "" {
+		l.n++
+		return l.wrong(fmt.Errorf("%w: it ends without its last line", io.ErrUnexpectedEOF))
+	}
+	return nil
+}
+
+// lines is what is known after some lines of a file.
+type lines struct {
+	n       uint64
+	sum     lineSum
+	all     hash.Hash
+	part    int // index into Parts
+	counts  Counts
+	order   order
+	claimed [gotong.Partitions]uint64 // by the header
+	reached [gotong.Partitions]uint64
+	digest  string // of the file, once its end was read
+	read    Page   // the row of the line
+}
+
+func (l *lines) wrong(err error) error {
+	if errors.Is(err, ErrFile) || errors.Is(err, context.Canceled) {
+		return fmt.Errorf("line %d: %w", l.n, err)
+	}
+	return fmt.Errorf("%w: line %d: %w", ErrFile, l.n, err)
+}
+
+// next checks one line.
+func (l *lines) next(text []byte) (*fileLine, error) {
+	l.n++
+	cut := bytes.LastIndex(text, []byte(sumField))
+	if cut < 0 {
+		return nil, errors.New("it has no sum; it was cut off, or is not of such a file")
+	}
+	var row fileLine
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&row); err != nil {
+		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	sum := l.sum.next(text[:cut])
+	switch {
+	case row.N != l.n:
+		return nil, fmt.Errorf("it says that it is line %d; lines are missing, doubled, or in another order", row.N)
+	case row.Sum != sum || string(text[cut:]) != sumField+sum+`"}`:
+		return nil, errors.New("its sum is wrong; it, or a line before it, was changed")
+	case l.digest != "":
+		return nil, errors.New("it comes after the last line")
+	case l.n == 1:
+		return &row, l.header(&row, text)
+	case row.Kind == endKind:
+		return &row, l.end(&row)
+	}
+	l.add(text)
+	return &row, l.row(&row)
+}
+
+func (l *lines) add(text []byte) {
+	_, _ = l.all.Write(text)
+	_, _ = l.all.Write([]byte{'\n'})
+}
+
+func (l *lines) header(row *fileLine, text []byte) error {
+	switch {
+	case row.Kind != fileKind:
+		return errors.New("it is not the header of an exported log")
+	case row.Version != fileVersion:
+		return fmt.Errorf("version %d is not known to this program", row.Version)
+	case len(row.Eras) == 0 || row.Positions == nil:
+		return errors.New("the header lacks epochs or positions")
+	}
+	l.order.eras, l.claimed = row.Eras, *row.Positions
+	l.add(text)
+	return nil
+}
+
+func (l *lines) row(row *fileLine) error {
+	at := slices.Index(Parts(), Part(row.Kind))
+	if at < 0 {
+		return fmt.Errorf("a row of sort %q is not known", row.Kind)
+	}
+	if at < l.part {
+		return fmt.Errorf("a row of sort %q comes too late", row.Kind)
+	}
+	l.part = at
+	l.counts[Part(row.Kind)]++
+	l.read = Page{}
+	if err := decode(Part(row.Kind), row.Row, &l.read); err != nil {
+		return err
+	}
+	if Part(row.Kind) != Events {
+		return nil
+	}
+	e := &l.read.Events[0]
+	if err := l.order.check(e); err != nil {
+		return err
+	}
+	l.reached[e.Partition] = e.Position
+	return nil
+}
+
+func (l *lines) end(row *fileLine) error {
+	digest := hex.EncodeToString(l.all.Sum(nil))
+	switch {
+	case row.SHA256 != digest:
+		return errors.New("the hash over all lines is wrong")
+	case !maps.Equal(row.Rows, l.counts):
+		return errors.New("it counts other rows than there are")
+	case l.reached != l.claimed:
+		return errors.New("the events do not end where the header says")
+	}
+	l.digest = digest
+	return nil
+}

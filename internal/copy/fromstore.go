@@ -1,0 +1,230 @@
+package copy
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"iter"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// The bounds of one page of events.
+const (
+	pageEvents = 512
+	pageBytes  = 4 << 20
+)
+
+// stored is a store as a source, up to the positions of the first moment.
+type stored struct {
+	from  store.Store
+	about About
+	whole bool // nothing can come after the positions
+}
+
+// FromStore is a store as a source. Where it is not sealed, it is read up to
+// the positions of now.
+func FromStore(ctx context.Context, s store.Store) (Source, error) {
+	state, err := s.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	about := About{Eras: state.Eras}
+	if about.Positions, err = s.Positions(ctx); err != nil {
+		return nil, err
+	}
+	for _, n := range about.Positions {
+		about.Units += n
+	}
+	text, err := json.Marshal([]any{about.Eras, about.Positions})
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(text)
+	about.ID = "store " + hex.EncodeToString(sum[:8])
+	return &stored{from: s, about: about, whole: state.Sealed != "" || state.Progress != ""}, nil
+}
+
+// About implements [Source].
+func (s *stored) About() About { return s.about }
+
+// Pages implements [Source].
+func (s *stored) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
+	return func(yield func(Page, error) bool) {
+		on := from.Part == ""
+		for i, part := range Parts() {
+			if on = on || part == from.Part; !on || from.End {
+				continue
+			}
+			next := Mark{End: true}
+			if i+1 < len(Parts()) {
+				next = Mark{Part: Parts()[i+1]}
+			}
+			at := Mark{Part: part}
+			if part == from.Part {
+				at = from
+			}
+			read := s.rows
+			if part == Events {
+				read = s.events
+			}
+			if !read(ctx, at, next, yield) {
+				return
+			}
+		}
+	}
+}
+
+// rows reads one section; false where the reader has enough.
+func (s *stored) rows(ctx context.Context, at, next Mark, yield func(Page, error) bool) bool {
+	for {
+		rows, err := s.from.Rows(ctx, at.Part.section(), at.After, store.MaxRead)
+		if err == nil && !s.whole {
+			err = s.cut(ctx, &rows)
+		}
+		if err != nil {
+			yield(Page{}, fmt.Errorf("reading every %s: %w", at.Part, err))
+			return false
+		}
+		page := Page{Part: at.Part, Rows: rows, Mark: Mark{Part: at.Part, After: rows.Next}}
+		if rows.Next == "" {
+			page.Mark = next
+		}
+		if !yield(page, nil) {
+			return false
+		}
+		if at = page.Mark; rows.Next == "" {
+			return true
+		}
+	}
+}
+
+// events reads the partitions one after the other.
+func (s *stored) events(ctx context.Context, at, next Mark, yield func(Page, error) bool) bool {
+	for at.Partition < gotong.Partitions {
+		if at.Position >= s.about.Positions[at.Partition] {
+			at = Mark{Part: Events, Partition: at.Partition + 1}
+			continue
+		}
+		events, err := s.from.ReadPartition(ctx, at.Partition, at.Position, s.about.Positions[at.Partition], pageEvents)
+		if err == nil && len(events) <= at.Skip {
+			err = fmt.Errorf("there is nothing after position %d: %w", at.Position, store.ErrCorrupt)
+		}
+		if err != nil {
+			yield(Page{}, fmt.Errorf("reading partition %d: %w", at.Partition, err))
+			return false
+		}
+		for start := at.Skip; start < len(events); {
+			end := pageEnd(events, start)
+			at = markAfter(events, end)
+			if !yield(Page{Part: Events, Events: events[start:end], Mark: at, Units: commits(events, start, end)}, nil) {
+				return false
+			}
+			start = end
+		}
+	}
+	return yield(Page{Part: Events, Mark: next}, nil)
+}
+
+// pageEnd is where a page that begins at start ends.
+func pageEnd(rows []store.Event, start int) int {
+	size := 0
+	for i := start; i < len(rows); i++ {
+		if size += rows[i].Size(); i > start && (size > pageBytes || i-start >= pageEvents) {
+			return i
+		}
+	}
+	return len(rows)
+}
+
+// markAfter is the mark after the first end rows, which begin with a commit.
+func markAfter(rows []store.Event, end int) Mark {
+	last := &rows[end-1]
+	at := Mark{Part: Events, Partition: last.Partition, Position: last.Position}
+	if end == len(rows) || rows[end].Position != last.Position {
+		return at
+	}
+	at.Position--
+	for i := end - 1; i >= 0 && rows[i].Position == last.Position; i-- {
+		at.Skip++
+	}
+	return at
+}
+
+// commits is how many commits end in rows[start:end].
+func commits(rows []store.Event, start, end int) (n uint64) {
+	for i := start; i < end; i++ {
+		if i+1 == len(rows) || rows[i+1].Position != rows[i].Position {
+			n++
+		}
+	}
+	return n
+}
+
+// cut takes out of a page what came after the positions of the first moment.
+func (s *stored) cut(ctx context.Context, rows *store.Rows) error {
+	streams := rows.Streams[:0]
+	for _, r := range rows.Streams {
+		head, err := s.headThen(ctx, r)
+		if err != nil {
+			return err
+		}
+		if head.Exists() {
+			streams = append(streams, store.StreamRow{Stream: r.Stream, Head: head})
+		}
+	}
+	rows.Streams = streams
+	records := rows.Records[:0]
+	for _, r := range rows.Records {
+		if r.Position <= s.about.Positions[r.Partition] {
+			records = append(records, r)
+		}
+	}
+	rows.Records = records
+	claims := rows.Claims[:0]
+	for _, r := range rows.Claims {
+		first, err := s.event(ctx, r.Stream, 1)
+		if err != nil {
+			return err
+		}
+		if first.Position <= s.about.Positions[first.Partition] {
+			claims = append(claims, r)
+		}
+	}
+	rows.Claims = claims
+	cursors := rows.Cursors[:0]
+	for _, r := range rows.Cursors {
+		if r.Position = min(r.Position, s.about.Positions[r.Partition]); r.Position > 0 {
+			cursors = append(cursors, r)
+		}
+	}
+	rows.Cursors = cursors
+	return nil
+}
+
+// headThen is the head that a stream had at the positions.
+func (s *stored) headThen(ctx context.Context, r store.StreamRow) (gotong.Head, error) {
+	most := s.about.Positions[gotong.PartitionOf(r.Head.Home)]
+	last, err := s.event(ctx, r.Stream, r.Head.Seq)
+	if err != nil || last.Position <= most {
+		return r.Head, err
+	}
+	seq, err := store.SeqAfter(ctx, s.from, r.Stream, r.Head.Seq, func(e *store.Event) bool { return e.Position > most })
+	if err != nil || seq == 0 {
+		return gotong.Head{}, err
+	}
+	last, err = s.event(ctx, r.Stream, seq)
+	return gotong.Head{Seq: seq, Chain: last.Chain, At: last.At, Count: last.Count, Home: r.Head.Home}, err
+}
+
+// event is one event of a stream; the zero Event where there is none.
+func (s *stored) event(ctx context.Context, stream gotong.Stream, seq uint64) (store.Event, error) {
+	snap, err := s.from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
+	if err != nil || len(snap.Events[0]) == 0 {
+		return store.Event{}, err
+	}
+	return snap.Events[0][0], nil
+}

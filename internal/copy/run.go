@@ -1,0 +1,177 @@
+package copy
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+
+	"gotong.dev/gotong/internal/store"
+)
+
+// Why a copy is refused before anything was written.
+var (
+	ErrNotSealed  = errors.New("copy: the source is not sealed")
+	ErrUnfinished = errors.New("copy: a copy into the source has not ended; end that one first")
+	ErrNotEmpty   = errors.New("copy: the target is not empty, and what it holds is not this log; name another one")
+	ErrOtherCopy  = errors.New("copy: another copy into the target has not ended; end that one, or name another target")
+)
+
+// Summary is what a copy did.
+type Summary struct {
+	Eras     store.Eras `json:"eras"`
+	Rows     Counts     `json:"rows"`     // in the target
+	Moved    uint64     `json:"moved"`    // rows written this time
+	Resumed  bool       `json:"resumed"`  // it went on where another run was
+	Present  bool       `json:"present"`  // the copy was there and finished before
+	Verified bool       `json:"verified"` // both sides were compared and every chain computed
+}
+
+// Seal seals the source of a copy. Where it is sealed for another target it
+// fails.
+func Seal(ctx context.Context, s store.Store, note string) error {
+	state, err := s.State(ctx)
+	switch {
+	case err != nil:
+		return err
+	case state.Progress != "":
+		return ErrUnfinished
+	case state.Sealed != "" && state.Sealed != note:
+		return fmt.Errorf("copy: the source was sealed before: %s", state.Sealed)
+	case state.Sealed == note:
+		return nil
+	}
+	return s.Seal(ctx, note)
+}
+
+// Look says what Run would find: whether the target could take the source, and
+// whether it holds some or all of it. It writes nothing.
+func Look(ctx context.Context, from Source, to store.Store) (Summary, error) {
+	state, err := to.State(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	_, sum, err := begin(from.About(), state)
+	return sum, err
+}
+
+// begin is where to go on in the source.
+func begin(about About, state store.State) (progress, Summary, error) {
+	sum := Summary{Eras: about.Eras}
+	at := progress{Source: about.ID}
+	switch {
+	case state.Progress != "":
+		var was progress
+		if err := json.Unmarshal([]byte(state.Progress), &was); err != nil || was.Source != about.ID {
+			return at, sum, ErrOtherCopy
+		}
+		sum.Resumed = true
+		return was, sum, nil
+	case state.Empty:
+		return at, sum, nil
+	case !reflect.DeepEqual(state.Eras, about.Eras):
+		return at, sum, ErrNotEmpty
+	default:
+		sum.Present = true
+		return at, sum, nil
+	}
+}
+
+// Run copies a source into a store, or goes on with it, and ends it when both
+// sides were compared. A store as a source must be sealed.
+func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
+	if s, ok := from.(*stored); ok && !s.whole {
+		return Summary{}, ErrNotSealed
+	}
+	state, err := to.State(ctx)
+	if err != nil {
+		return Summary{}, err
+	}
+	about := from.About()
+	at, sum, err := begin(about, state)
+	if err != nil {
+		return sum, err
+	}
+	if sum.Present {
+		return finish(ctx, from, to, o, sum)
+	}
+	if !sum.Resumed {
+		if err := to.Restore(ctx, store.Restoring{To: at.String(), Eras: about.Eras}); err != nil {
+			return sum, full(err)
+		}
+	}
+	m := &move{from: from, to: to, o: o, at: at, rebuild: newRebuild(to, o.Codec), order: order{eras: about.Eras}}
+	if err := m.run(ctx); err != nil {
+		return sum, full(err)
+	}
+	sum.Moved = m.moved
+	sum, err = finish(ctx, from, to, o, sum)
+	if err != nil {
+		return sum, err
+	}
+	return sum, to.Restore(ctx, store.Restoring{From: m.at.String()})
+}
+
+func finish(ctx context.Context, from Source, to store.Store, o Options, sum Summary) (Summary, error) {
+	verified, err := Verify(ctx, from, to, o)
+	sum.Rows, sum.Verified = verified.Rows, err == nil
+	return sum, err
+}
+
+func full(err error) error {
+	if errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("the target has no room left; make some and run the same copy again: %w", err)
+	}
+	return err
+}
+
+// move writes page after page.
+type move struct {
+	from    Source
+	to      store.Store
+	o       Options
+	at      progress
+	rebuild *rebuild
+	order   order
+	moved   uint64
+}
+
+func (m *move) run(ctx context.Context) error {
+	if m.at.Mark.End {
+		return nil
+	}
+	done, total := uint64(0), m.from.About().Units
+	for page, err := range m.from.Pages(ctx, m.at.Mark) {
+		if err == nil {
+			err = m.write(ctx, &page)
+		}
+		if err != nil {
+			return err
+		}
+		done += page.Units
+		m.o.tell("copying", done, total)
+	}
+	return ctx.Err()
+}
+
+// write restores one page and moves the progress past it.
+func (m *move) write(ctx context.Context, page *Page) error {
+	next := progress{Source: m.at.Source, Mark: page.Mark}
+	step := store.Restoring{From: m.at.String(), To: next.String(), Rows: page.Rows, Events: page.Events}
+	for i := range page.Events {
+		if err := m.order.check(&page.Events[i]); err != nil {
+			return err
+		}
+	}
+	var err error
+	if step.Documents, err = m.rebuild.changes(ctx, page.Events); err != nil {
+		return err
+	}
+	if err := m.to.Restore(ctx, step); err != nil {
+		return err
+	}
+	m.at = next
+	m.moved += uint64(step.Len()) //nolint:gosec // a length
+	return nil
+}
