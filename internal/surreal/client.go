@@ -103,7 +103,8 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all sockets; calls in flight fail at once with [ErrClosed].
+// Close ends all sockets; calls in flight fail at once with [ErrClosed], and so
+// do subscriptions, which their owners close.
 func (c *Client) Close() {
 	c.cancel(ErrClosed)
 	c.ended.Wait()
@@ -218,7 +219,7 @@ func (c *Client) connect(ctx context.Context, note func(Raw) error) (*socket, er
 	s := start(c.ctx, conn, c.opts, note)
 	if err := c.prepare(ctx, s); err != nil {
 		s.stop(err)
-		return nil, err
+		return nil, &ConnError{Err: fmt.Errorf("%s: %w", c.cfg.Address, err)} // no work was asked for yet
 	}
 	return s, nil
 }
@@ -249,8 +250,7 @@ func (c *Client) prepare(ctx context.Context, s *socket) error {
 
 // refused tells a login that was refused from one that got no answer.
 func refused(err error) error {
-	var e *Error
-	if errors.As(err, &e) {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%w: %w", ErrAuth, err)
 	}
 	return err

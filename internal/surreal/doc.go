@@ -21,6 +21,8 @@
 // The text of a server's error may quote stored values. [Error.Error] leaves
 // quoted text out; [Error.Text] has all of it and is not for logs.
 //
+// 2.6 refuses text with a zero byte: what may hold one goes as bytes.
+//
 // An answer beyond [Options.MaxMessage] costs the socket, and all calls on it:
 // read in bounded pieces.
 //

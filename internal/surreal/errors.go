@@ -26,13 +26,15 @@ type Error struct {
 	Statement int    // index among the results, -1 for the whole request
 }
 
-var quoted = regexp.MustCompile(`'[^']*'?|"[^"]*"?`)
+// quoted is from the first quotation mark to the last one, or to the end if
+// there is no second: values hold quotation marks too. An apostrophe is none.
+var quoted = regexp.MustCompile("(?s)(^|[^\\pL])[\"'`](?:.*[\"'`]|[^\"'`]*$)")
 
 const shownText = 300 // bytes of a server's sentence in Error
 
-// Error is the server's sentence without what it quotes.
+// Error is the first line of the server's sentence, without what it quotes.
 func (e *Error) Error() string {
-	text := quoted.ReplaceAllString(e.Text, dots)
+	text, _, _ := strings.Cut(quoted.ReplaceAllString(e.Text, "${1}"+dots), "\n")
 	if len(text) > shownText {
 		text = strings.ToValidUTF8(text[:shownText], "") + dots
 	}
@@ -46,6 +48,8 @@ func (e *Error) Error() string {
 type ConnError struct {
 	Sent bool // the server may have done the work, or do it yet
 	Err  error
+
+	lost bool // its socket ended
 }
 
 // Error says what happened and whether the server may have done the work.

@@ -3,8 +3,6 @@ package surreal
 import (
 	"errors"
 	"strings"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 type request struct {
@@ -86,9 +84,9 @@ func (rs Results) Err() error {
 }
 
 type statement struct {
-	Status string          `cbor:"status"`
-	Kind   cbor.RawMessage `cbor:"kind"`
-	Result Raw             `cbor:"result"`
+	Status string `cbor:"status"`
+	Kind   Raw    `cbor:"kind"`
+	Result Raw    `cbor:"result"`
 }
 
 const statusOK = "OK"
@@ -109,7 +107,7 @@ func decodeResults(data Raw) (Results, error) {
 			e.Text = "an error that is no text"
 		}
 		if st.Kind != nil {
-			_ = Unmarshal(Raw(st.Kind), &e.Kind) // 2.6 has none
+			_ = Unmarshal(st.Kind, &e.Kind) // 2.6 has none
 		}
 		results[i].Err = e
 	}

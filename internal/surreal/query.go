@@ -43,20 +43,20 @@ func (c *Client) Select(ctx context.Context, text string, vars Vars, into any) e
 }
 
 // Transact runs statements as one transaction: all of them or none. The results
-// are those of the statements, without BEGIN and COMMIT, on any version. RETURN
-// may only stand last, and then 2.6 answers its value alone: the other results are
-// empty. The
-// error says that nothing was done, unless it is [Unknown]; [Conflict] says to
-// try again. The results are there too where a statement failed.
+// are those of the statements, without BEGIN and COMMIT, on any version; they
+// are there too where a statement failed. The error says that nothing was done,
+// unless it is [Unknown]; [Conflict] says to try again. RETURN may only be the
+// last statement, and then 2.6 answers its value alone: the other results are
+// empty.
 func (c *Client) Transact(ctx context.Context, statements []string, vars Vars) (Results, error) {
 	text := "BEGIN;\n" + strings.Join(statements, ";\n") + ";\nCOMMIT;"
 	all, err := c.Query(ctx, text, vars)
 	if err != nil {
 		return nil, err
 	}
-	failed := all.Err()
-	if failed != nil {
-		return inner(all, len(statements)), failed
+	if all.Err() != nil {
+		results := inner(all, len(statements))
+		return results, results.Err()
 	}
 	switch n := len(statements); len(all) {
 	case n: // 2.6
@@ -71,12 +71,20 @@ func (c *Client) Transact(ctx context.Context, statements []string, vars Vars) (
 	}
 }
 
-// inner is the results of the n statements of a transaction that failed.
+// inner is the results of the n statements of a transaction that failed. 3.x
+// has one for BEGIN, and for COMMIT sometimes.
 func inner(all Results, n int) Results {
-	if len(all) > n || (len(all) > 0 && all[0].Err == nil && isNone(all[0].Value) && len(all) == n+1) {
+	if len(all) > n {
 		all = all[1:]
 	}
-	return all[:min(n, len(all))]
+	results := make(Results, 0, n)
+	for i, r := range all[:min(n, len(all))] {
+		if e, ok := errors.AsType[*Error](r.Err); ok {
+			e.Statement = i
+		}
+		results = append(results, r)
+	}
+	return results
 }
 
 func nonNil(vars Vars) Vars {
@@ -86,56 +94,74 @@ func nonNil(vars Vars) Vars {
 	return vars
 }
 
-// call is one request on the socket that has the least to do.
+// call is one request on the socket that has the least to do. What was not sent
+// because its socket was lost goes to the next one.
 func (c *Client) call(ctx context.Context, method string, params []any) (Raw, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Call)
 	defer cancel()
-	s, err := c.pick(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { <-s.slots }()
-	raw, err := s.call(ctx, method, params)
-	var e *Error
-	if errors.As(err, &e) && e.expired() {
-		s.fail(errors.New("its login ran out"))
-		return nil, fmt.Errorf("%w: %w", ErrAuth, err)
-	}
-	return raw, err
-}
-
-// pick waits for a ready socket, and takes a place on the one with the least
-// to do. While none is ready it fails at once if the login was refused.
-func (c *Client) pick(ctx context.Context) (*socket, error) {
 	for {
-		c.mu.Lock()
-		var best *socket
-		for _, s := range c.ready {
-			if best == nil || len(s.slots) < len(best.slots) {
-				best = s
-			}
+		s, err := c.pick(ctx)
+		if err != nil {
+			return nil, err
 		}
-		failed, arrived := c.failed, c.arrived
-		c.mu.Unlock()
-		if c.ctx.Err() != nil {
-			return nil, &ConnError{Err: ErrClosed}
-		}
-		if best != nil {
-			if err := best.seat(ctx); err == nil {
-				return best, nil
-			} else if ctx.Err() != nil {
-				return nil, &ConnError{Err: err}
-			}
+		raw, err := s.call(ctx, method, params)
+		<-s.slots
+		var unsent *ConnError
+		if errors.As(err, &unsent) && !unsent.Sent && unsent.lost && ctx.Err() == nil {
 			continue
 		}
-		if errors.Is(failed, ErrAuth) {
+		var e *Error
+		if errors.As(err, &e) && e.expired() {
+			s.fail(errors.New("its login ran out"))
+			return nil, fmt.Errorf("%w: %w", ErrAuth, err)
+		}
+		return raw, err
+	}
+}
+
+// pick waits for a ready socket and for a place on it. While none is ready it
+// fails at once if the login was refused.
+func (c *Client) pick(ctx context.Context) (*socket, error) {
+	for {
+		best, arrived, failed := c.idlest()
+		if best != nil && best.seat(ctx) {
+			return best, nil
+		}
+		switch {
+		case c.ctx.Err() != nil:
+			return nil, &ConnError{Err: ErrClosed}
+		case ctx.Err() != nil:
+			return nil, &ConnError{Err: because(ctx, failed)}
+		case best != nil: // it was lost while we waited for a place
+			continue
+		case errors.Is(failed, ErrAuth):
 			return nil, &ConnError{Err: failed}
 		}
 		select {
 		case <-arrived:
 		case <-c.ctx.Done():
 		case <-ctx.Done():
-			return nil, &ConnError{Err: errors.Join(context.Cause(ctx), failed)}
 		}
 	}
+}
+
+// because is the context's reason, and why there was no socket.
+func because(ctx context.Context, failed error) error {
+	if failed == nil {
+		return context.Cause(ctx)
+	}
+	return fmt.Errorf("%w; %w", context.Cause(ctx), failed)
+}
+
+// idlest is the ready socket with the least to do, nil if none is ready; what
+// tells of the next one; and why the last connect failed.
+func (c *Client) idlest() (best *socket, arrived <-chan struct{}, failed error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.ready {
+		if s.alive() && (best == nil || len(s.slots) < len(best.slots)) {
+			best = s
+		}
+	}
+	return best, c.arrived, c.failed
 }

@@ -181,16 +181,26 @@ func (s *socket) watch(ctx context.Context) {
 	}
 }
 
-// seat waits for a place among the calls in flight.
-func (s *socket) seat(ctx context.Context) error {
+// alive reports whether the socket has not ended.
+func (s *socket) alive() bool {
+	select {
+	case <-s.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// seat waits for a place among the calls in flight; whoever gets one takes it
+// from slots again.
+func (s *socket) seat(ctx context.Context) bool {
 	select {
 	case s.slots <- struct{}{}:
-		return nil
+		return true
 	case <-ctx.Done():
-		return context.Cause(ctx)
 	case <-s.done:
-		return s.reason()
 	}
+	return false
 }
 
 // call sends one request and waits for its reply, its context, or the end of
@@ -238,7 +248,7 @@ func (s *socket) enlist(method string, params []any) (*call, uint64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return nil, 0, &ConnError{Err: s.err}
+		return nil, 0, &ConnError{lost: true, Err: s.err}
 	}
 	s.calls[id] = c
 	return c, id, nil
@@ -248,5 +258,5 @@ func (s *socket) giveUp(c *call, id uint64, why error) error {
 	s.mu.Lock()
 	delete(s.calls, id)
 	s.mu.Unlock()
-	return &ConnError{Sent: !c.state.CompareAndSwap(queued, dropped), Err: why}
+	return &ConnError{Sent: !c.state.CompareAndSwap(queued, dropped), lost: !s.alive(), Err: why}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"regexp"
@@ -57,8 +58,9 @@ const (
 )
 
 var (
-	errURL = errors.New("a SurrealDB URL is surreal://user:password@host:port/namespace/database?level=root&sockets=4 (surreals:// for TLS)")
-	name   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	errURL = errors.New("a SurrealDB URL is surreal://user:password@host:port/namespace/database?level=root&sockets=4, " +
+		"with surreals:// for TLS")
+	name = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
 // Parse reads a URL of the form
@@ -180,9 +182,7 @@ func (c Config) AsNewRecord(access string, vars Vars) Login {
 
 func (c Config) record(access string, vars Vars) map[string]any {
 	params := map[string]any{"NS": c.Namespace, "DB": c.Database, "AC": access}
-	for key, value := range vars {
-		params[key] = value
-	}
+	maps.Copy(params, vars)
 	return params
 }
 

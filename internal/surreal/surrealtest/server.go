@@ -94,7 +94,7 @@ func (s *Server) start() error {
 	port, err := listening(stdout)
 	if err != nil {
 		s.Kill()
-		return fmt.Errorf("SurrealDB %s did not start: %w", s.engine, err)
+		return fmt.Errorf("%s did not start: %w", s.engine, err)
 	}
 	s.port = port
 	return nil

@@ -21,6 +21,9 @@ const (
 	V2 Engine = "2" // 2.6.0
 )
 
+// String is a name for subtests.
+func (e Engine) String() string { return "surreal" + string(e) }
+
 // All is the engines that a promise must hold on.
 func All() []Engine { return []Engine{V3, V2} }
 
@@ -73,9 +76,9 @@ func need(tb testing.TB, e Engine) {
 	switch {
 	case why == "":
 	case os.Getenv("CI") == "true":
-		tb.Fatalf("SurrealDB %s: %s", e, why)
+		tb.Fatalf("%s: %s", e, why)
 	default:
-		tb.Skipf("NOT TESTED on SurrealDB %s: %s", e, why)
+		tb.Skipf("NOT TESTED on %s: %s", e, why)
 	}
 }
 
@@ -83,7 +86,7 @@ func need(tb testing.TB, e Engine) {
 func Each(t *testing.T, test func(t *testing.T, e Engine)) {
 	t.Helper()
 	for _, e := range All() {
-		t.Run("surreal"+string(e), func(t *testing.T) {
+		t.Run(e.String(), func(t *testing.T) {
 			need(t, e)
 			test(t, e)
 		})
