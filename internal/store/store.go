@@ -19,7 +19,7 @@ import (
 )
 
 // What an adapter's calls fail with. After ErrFull reads go on and writes
-// resume by themselves once there is room. After ErrFailed the log takes no
+// resume by themselves once there is room; after ErrClock once the clocks agree. After ErrFailed the log takes no
 // more writes until the process starts anew. ErrSealed and ErrUnfinished
 // are definite too. Any other error of Commit, Advance or SetRegister means
 // that the outcome is unknown.
@@ -29,6 +29,7 @@ var (
 	ErrConflict = errors.New("store: not what was expected")
 	ErrClosed   = errors.New("store: closed")
 	ErrCorrupt  = errors.New("store: an event does not match its commitments")
+	ErrClock    = errors.New("store: this node's clock is too far from the database's")
 )
 
 // Store is a whole adapter. Consumers ask for the part they use.
