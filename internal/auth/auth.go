@@ -70,6 +70,10 @@ type Options struct {
 	Queue  int  // hashes that may wait; 0 is 128
 	Cost   Cost // zero is [DefaultCost]
 
+	// Shared says that other nodes work on the same store: what ends here is then
+	// written down for them, and a [Watch] finds what ended there.
+	Shared bool
+
 	// OnSessionEnd and OnUserEnd are told of what ended on this node, so that
 	// live connections are closed. They must return at once.
 	OnSessionEnd func(sessionID, userID string)
@@ -98,6 +102,9 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		return nil, errors.New("auth: the signing key needs at least 16 bytes")
 	}
 	opts = withDefaults(opts)
+	if opts.Shared {
+		opts.Store = noticing{opts.Store, opts.Now}
+	}
 	ctx, stop := context.WithCancel(ctx)
 	t, err := newTokens(ctx, &opts)
 	if err != nil {

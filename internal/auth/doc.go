@@ -16,7 +16,9 @@
 // # Caveats
 //
 // A token that was valid is trusted for up to a second before registers are
-// looked at again; on the node that ends a session, not even that. Any change of
+// looked at again; on the node that ends a session, not even that. Open
+// connections on other nodes are found by a [Watch], which reads what the nodes
+// that share a store wrote down. Any change of
 // role, and disabling, ends all sessions of the account for good.
 //
 // An attempt to sign up for a taken address says so (409), as the published

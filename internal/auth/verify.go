@@ -26,7 +26,8 @@ type Principal struct {
 	SessionID string // what OnSessionEnd names
 	TokenID   string // jti; empty for tokens without
 	Expires   gotong.Instant
-	foreign   bool // the token was not made here
+	foreign   bool   // the token was not made here
+	standing  uint64 // the account's version when the registers were looked at; 0 without one
 }
 
 // Actor is the principal as events keep it.
@@ -102,7 +103,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	case !known || !st.Enabled || st.Version != sess.Standing || st.Role != p.Role:
 		return p, sessionOver()
 	}
-	p.Username = s.name(ctx, p.UserID)
+	p.Username, p.standing = s.name(ctx, p.UserID), st.Version
 	return p, nil
 }
 
@@ -129,7 +130,7 @@ func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, err
 	if p.Role != gotong.RoleUser && p.Role != gotong.RoleModerator && p.Role != gotong.RoleAdmin {
 		return p, unauthorized("The token's role is not one of a person.")
 	}
-	p.Username = s.name(ctx, p.UserID)
+	p.Username, p.standing = s.name(ctx, p.UserID), st.Version
 	return p, nil
 }
 

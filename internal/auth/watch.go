@@ -1,0 +1,223 @@
+package auth
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// endedName is the collection of notices: logins that end are listed there
+// for the other nodes, which look each second. A notice is written before its
+// login ends and stands for longer than any call of the store may last, and
+// whoever sees it looks at the login again as long as it stands. So no crash
+// between the two leaves a login that has ended unnoticed.
+const endedName = "auth_ended"
+
+const (
+	// noticeLife is how long a notice stands.
+	noticeLife = time.Minute
+	// noticeSkew is how far the clocks of two nodes may be apart.
+	noticeSkew = 15 * time.Second
+	// maxLook is of how many logins one round asks whether their account changed.
+	maxLook = 4000
+	// rechecks is how many looks at a login are under way together.
+	rechecks = 8
+	// maxHints is of how many users hints wait.
+	maxHints = 4096
+)
+
+// notice is the register of one.
+type notice struct {
+	UserID string `json:"user_id"`
+}
+
+func noticeKey(name string) gotong.Key {
+	return gotong.Key{Collection: endedName, Owner: "all", Name: name}
+}
+
+// noticing is a store that writes a notice before it takes a login away,
+// whichever way leads there.
+type noticing struct {
+	Store
+	now func() gotong.Instant
+}
+
+// SetRegister implements store.Registers.
+func (n noticing) SetRegister(
+	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
+) error {
+	if key.Collection == sessionsName && body == nil || key.Collection == revocationName {
+		at := n.now()
+		text, err := json.Marshal(notice{key.Owner})
+		if err != nil {
+			return err
+		}
+		name := gotong.NewEventID(at, binary.BigEndian.Uint64(random(8))).String()
+		if err := n.Store.SetRegister(ctx, noticeKey(name), 0, text, at.Add(noticeLife+noticeSkew)); err != nil {
+			return err
+		}
+	}
+	return n.Store.SetRegister(ctx, key, expect, body, expires)
+}
+
+// Watch finds the logins with open connections here that ended on other nodes
+// (contract D13). It is safe for concurrent use, but for Round.
+type Watch struct {
+	service *Service
+	logins  func() []Principal
+	end     func(Principal)
+	turn    int // where the next round begins among the logins
+
+	mu    sync.Mutex
+	hints map[string]struct{}
+	wake  chan struct{}
+}
+
+// NewWatch makes a watch: logins lists who has open connections on this node,
+// end closes those of one.
+func (s *Service) NewWatch(logins func() []Principal, end func(Principal)) *Watch {
+	return &Watch{
+		service: s, logins: logins, end: end, hints: map[string]struct{}{}, wake: make(chan struct{}, 1),
+	}
+}
+
+// Round looks once, and is to be called every second. Without an error, every
+// login that had ended before is over here. Only of 4,000 logins the account
+// is looked at in one round: with 20,000, a change is found after five.
+func (w *Watch) Round(ctx context.Context) error {
+	logins := w.logins()
+	if len(logins) == 0 {
+		return nil
+	}
+	suspects, err := w.service.noticed(ctx)
+	if err != nil {
+		return err
+	}
+	turn := w.turn % len(logins)
+	some := slices.Concat(logins[turn:], logins[:turn])
+	some = some[:min(maxLook, len(some))]
+	w.turn = turn + len(some)
+	if err := w.service.changed(ctx, some, suspects); err != nil {
+		return err
+	}
+	return w.look(ctx, logins, suspects)
+}
+
+// Hint says that logins of a user may be over. It does not block and is not
+// believed.
+func (w *Watch) Hint(userID string) {
+	w.service.verified.forget(userID)
+	w.mu.Lock()
+	if len(w.hints) < maxHints { // what is dropped, a round finds
+		w.hints[userID] = struct{}{}
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows hints until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		}
+		w.mu.Lock()
+		suspects := w.hints
+		w.hints = map[string]struct{}{}
+		w.mu.Unlock()
+		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
+		_ = w.look(limited, w.logins(), suspects) // what fails, a round finds
+		cancel()
+	}
+}
+
+// look checks the logins of these users and ends those that are over.
+func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[string]struct{}) error {
+	if len(suspects) == 0 {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(rechecks)
+	for _, p := range logins {
+		if _, ok := suspects[p.UserID]; !ok {
+			continue
+		}
+		group.Go(func() error {
+			err := w.service.Recheck(ctx, p)
+			if gotong.CodeOf(err) == gotong.CodeUnauthorized {
+				w.service.verified.forget(p.UserID)
+				w.end(p)
+				return nil
+			}
+			return err
+		})
+	}
+	return group.Wait()
+}
+
+// noticed is the users of the notices that stand.
+func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
+	found := map[string]struct{}{}
+	from := gotong.NewEventID(s.opts.Now().Add(-noticeLife-noticeSkew), 0).String()
+	for {
+		page, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
+			Collection: endedName, Owner: noticeKey("").Owner, From: from, To: "g", Limit: store.MaxRead,
+		})
+		if err != nil {
+			return nil, err
+		}
+		for _, reg := range page {
+			var n notice
+			if err := read(reg, &n); err != nil {
+				return nil, err
+			}
+			found[n.UserID] = struct{}{}
+		}
+		if len(page) < store.MaxRead {
+			return found, nil
+		}
+		from = page[len(page)-1].Key.Name + "0"
+	}
+}
+
+// maxHeads is how many heads one read asks for.
+const maxHeads = 1000
+
+// changed adds the users whose account is not what it was when their login
+// was verified.
+func (s *Service) changed(ctx context.Context, logins []Principal, to map[string]struct{}) error {
+	for len(logins) > 0 {
+		part := logins[:min(maxHeads, len(logins))]
+		logins = logins[len(part):]
+		need := store.Need{Heads: make([]gotong.Stream, 0, len(part))}
+		for _, p := range part {
+			if gotong.ValidID(p.UserID) {
+				need.Heads = append(need.Heads, userStream(p.UserID))
+			}
+		}
+		snap, err := s.opts.Store.Load(ctx, need)
+		if err != nil {
+			return errors.Join(errors.New("auth: accounts cannot be read"), err)
+		}
+		for _, p := range part {
+			if snap.Heads[userStream(p.UserID)].Seq != p.standing {
+				to[p.UserID] = struct{}{}
+			}
+		}
+	}
+	return nil
+}
