@@ -83,6 +83,9 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 	if gotong.CodeOf(err) == gotong.CodeConflict { // the account is what was asked for; its first session is over
 		grant, err = s.begin(ctx, userID)
 	}
+	if err == nil && !receipt.Replayed {
+		s.note(WithOrigin(ctx, Origin{r.Address, r.RequestID}), userID, ActSignedUp, grant.SessionID)
+	}
 	grant.Username, grant.Replayed = r.Username, receipt.Replayed
 	return grant, err
 }
@@ -237,19 +240,32 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	if err == nil {
 		same, err = s.passwords.Check(ctx, r.Pass, a.Hash)
 	}
+	ctx = WithOrigin(ctx, Origin{r.Address, r.RequestID})
 	switch {
 	case err != nil:
 		s.accounts.undo(claim.Name)
 		return grant, err
 	case !same:
 		s.addresses.count(address, s.opts.Now())
+		s.note(ctx, userID, ActSignInFailed, "")
 		return grant, wrongPassword()
 	}
 	s.accounts.succeeded(claim.Name)
+	return s.enter(ctx, userID, a, r)
+}
+
+// enter begins the session of somebody who proved who he is.
+func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn) (grant Grant, err error) {
 	if r.RequestID == "" {
 		grant, err = s.begin(ctx, userID)
 	} else {
 		grant, err = s.beginOnce(ctx, userID, "signin", r.RequestID, r.Email)
+	}
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeUnauthorized:
+		s.note(ctx, userID, ActSignInFailed, "")
+	case err == nil && !grant.Replayed:
+		s.note(ctx, userID, ActSignedIn, grant.SessionID)
 	}
 	grant.Username = a.Username
 	return grant, err
@@ -266,7 +282,7 @@ func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, ac
 	if err != nil {
 		return "", account{}, asStorage(err)
 	}
-	userID := "nobody"
+	userID := gotong.Anonymous().UserID
 	if stream, ok := snap.Claims[claim]; ok {
 		userID = stream.ID()
 	}

@@ -192,6 +192,7 @@ func (s *Service) rotate(
 	case s.wasGiven(hash, token, userID, id, generation, sess):
 		s.opts.Log.WarnContext(ctx, "a used refresh token came again: the session is ended",
 			"user_id", userID, "session_id", id)
+		s.note(ctx, userID, ActRefreshReused, id)
 		return Grant{}, errOr(s.endSession(ctx, userID, id), sessionOver())
 	default:
 		return Grant{}, sessionOver()
@@ -264,15 +265,31 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 		s.opts.OnSessionEnd(p.SessionID, p.UserID) // the token is everybody's and stays good
 		return nil
 	case !p.foreign:
-		return s.endSession(ctx, p.UserID, p.SessionID)
+		return s.logOut(ctx, p)
 	}
 	err = s.opts.Store.SetRegister(ctx, revocationKey(p.UserID, p.SessionID), 0, []byte(`{}`), p.Expires)
-	if errors.Is(err, store.ErrConflict) {
+	switch {
+	case errors.Is(err, store.ErrConflict):
 		err = nil // revoked already
+	case err == nil:
+		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
 	}
 	s.verified.forget(p.UserID)
 	s.opts.OnSessionEnd(p.SessionID, p.UserID)
 	return asStorage(err)
+}
+
+// logOut ends a session and notes it, once.
+func (s *Service) logOut(ctx context.Context, p Principal) error {
+	_, version, err := s.session(ctx, p.UserID, p.SessionID)
+	if err != nil {
+		return err
+	}
+	err = s.endSession(ctx, p.UserID, p.SessionID)
+	if err == nil && version > 0 {
+		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
+	}
+	return err
 }
 
 func revocationKey(userID, id string) gotong.Key {

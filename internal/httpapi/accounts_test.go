@@ -94,6 +94,44 @@ func TestSessions(t *testing.T) {
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
 }
 
+func TestAudit(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, admin := w.signUp("ani"), w.signUp("budi"), w.withRole("admin", gotong.RoleAdmin)
+	wrong := map[string]any{"email": "ani@example.org", "pass": "wrong"}
+	w.post("/v1/auth/signin", wrong, key("w1")).problem(401, gotong.CodeUnauthorized)
+	wrong["email"] = "nobody@example.org"
+	w.post("/v1/auth/signin", wrong).problem(401, gotong.CodeUnauthorized)
+
+	first := ani.get("/v1/auth/audit?limit=1").want(200)
+	if first.header.Get("X-Has-More") != "true" || !strings.Contains(string(first.body), "sign_in_failed") ||
+		!strings.Contains(string(first.body), `"request_id":"w1"`) {
+		t.Errorf("%s", first.body)
+	}
+	rest := ani.get("/v1/auth/audit?cursor=" + first.header.Get("X-Next-Cursor")).want(200)
+	if rest.header.Get("X-Has-More") == "true" || !strings.Contains(string(rest.body), "signed_up") ||
+		strings.Contains(string(rest.body), "sign_in_failed") {
+		t.Errorf("%s", rest.body)
+	}
+	ani.get("/v1/auth/audit?cursor=eA").problem(400, gotong.CodeCursorInvalid)
+	// One's own only; admins see all.
+	if a := budi.get("/v1/auth/audit").want(200); strings.Contains(string(a.body), "sign_in_failed") {
+		t.Errorf("%s", a.body)
+	}
+	budi.get("/v1/admin/users/"+ani.id+"/audit").problem(403, gotong.CodeForbidden)
+	(&person{w: w}).get("/v1/auth/audit").problem(401, gotong.CodeUnauthorized)
+	if a := admin.get("/v1/admin/users/" + ani.id + "/audit").want(200); !strings.Contains(string(a.body), "sign_in_failed") {
+		t.Errorf("%s", a.body)
+	}
+	if a := admin.get("/v1/admin/users/anonymous/audit").want(200); strings.Count(string(a.body), "sign_in_failed") != 1 {
+		t.Errorf("%s", a.body)
+	}
+	admin.post("/v1/admin/users/"+ani.id+"/disable", map[string]any{"reason": "spam"}).want(200)
+	if a := admin.get("/v1/admin/users/" + ani.id + "/audit?limit=1").want(200); !strings.Contains(string(a.body), `"by":"`+admin.id) ||
+		strings.Contains(string(a.body), "spam") {
+		t.Errorf("%s", a.body)
+	}
+}
+
 func TestFindAccount(t *testing.T) {
 	w := newWorld(t)
 	ani, admin := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin)

@@ -28,6 +28,7 @@ type Door interface {
 	Refresh(ctx context.Context, requestID, token string) (auth.Grant, error)
 	Logout(ctx context.Context, p auth.Principal) error
 	Ticket(ctx context.Context, requestID string, p auth.Principal) (auth.Ticket, error)
+	Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]auth.Entry, bool, error)
 }
 
 // Hub is what the routes need of live delivery.
@@ -59,6 +60,7 @@ func Routes(opts Options) func(*httpapi.API) {
 	return func(api *httpapi.API) {
 		a.sessionRoutes(api)
 		a.adminRoutes(api)
+		a.auditRoutes(api)
 	}
 }
 
@@ -138,6 +140,12 @@ func granted(ctx context.Context, g auth.Grant, err error) (*authOut, error) {
 	}}, nil
 }
 
+// origin is the context with where the call is from, for the record.
+func origin(ctx context.Context) context.Context {
+	call := httpapi.CallOf(ctx)
+	return auth.WithOrigin(ctx, auth.Origin{Address: call.Address, RequestID: call.RequestID})
+}
+
 type signUpIn struct {
 	JSON httpapi.Body[SignUp]
 }
@@ -166,7 +174,7 @@ type refreshIn struct {
 }
 
 func (a *accounts) refresh(ctx context.Context, in *refreshIn) (*authOut, error) {
-	g, err := a.Door.Refresh(ctx, httpapi.CallOf(ctx).RequestID, in.JSON.Value.Refresh)
+	g, err := a.Door.Refresh(origin(ctx), httpapi.CallOf(ctx).RequestID, in.JSON.Value.Refresh)
 	return granted(ctx, g, err)
 }
 
@@ -177,7 +185,7 @@ type emptyIn struct {
 type noOut struct{}
 
 func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
-	return &noOut{}, a.Door.Logout(ctx, httpapi.CallOf(ctx).Principal.Verified)
+	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Verified)
 }
 
 func (a *accounts) me(ctx context.Context, _ *struct{}) (*authOut, error) {

@@ -1,0 +1,125 @@
+package auth
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// The actions of the record of an account. What an admin does to it is in the
+// log, and read from there.
+const (
+	ActSignedUp      = "signed_up"
+	ActSignedIn      = "signed_in"
+	ActSignInFailed  = "sign_in_failed"
+	ActRefreshReused = "refresh_reused" // a used refresh token came again; the session was ended
+	ActLoggedOut     = "logged_out"
+	ActRoleChanged   = "role_changed"
+	ActDisabled      = "disabled"
+	ActEnabled       = "enabled"
+)
+
+// auditName is the collection of the record's registers.
+const auditName = "auth_audit"
+
+// The bounds of what is kept of one account: for so long, and of each day so
+// many failures and so much of all else. What is beyond is counted in the last
+// entry of its sort, so that guessing neither fills the store nor hides what
+// else happened.
+const (
+	auditLife   = 90 * 24 * time.Hour
+	maxFailed   = 100
+	maxHappened = 200
+)
+
+// Origin is where a request is from, for the record.
+type Origin struct {
+	Address   string
+	RequestID string
+}
+
+type originKey struct{}
+
+// WithOrigin tells the calls under this context where their request is from.
+func WithOrigin(ctx context.Context, o Origin) context.Context {
+	return context.WithValue(ctx, originKey{}, o)
+}
+
+// happened is one entry of a day's register. Its id holds the time.
+type happened struct {
+	ID        gotong.EventID `json:"id"`
+	Action    string         `json:"action"`
+	Address   string         `json:"ip,omitempty"`
+	RequestID string         `json:"request_id,omitempty"`
+	SessionID string         `json:"session_id,omitempty"`
+	More      int            `json:"more,omitempty"` // of the sort, later that day, and not kept
+}
+
+// auditDay is the register of one account's day.
+type auditDay struct {
+	Failed   []happened `json:"failed,omitempty"`
+	Happened []happened `json:"happened,omitempty"`
+}
+
+const dayLayout = time.DateOnly
+
+func auditKey(owner string, at gotong.Instant) gotong.Key {
+	return gotong.Key{Collection: auditName, Owner: owner, Name: at.Time().UTC().Format(dayLayout)}
+}
+
+// note adds to the record of an account, or of the anonymous where there is
+// none. An entry that cannot be written hinders nobody: it is missing, and the
+// server's log says so.
+func (s *Service) note(ctx context.Context, owner, action, sessionID string) {
+	origin, _ := ctx.Value(originKey{}).(Origin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	now := s.opts.Now()
+	entry := happened{
+		ID: gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))), Action: action,
+		Address: origin.Address, RequestID: origin.RequestID, SessionID: sessionID,
+	}
+	err := store.ErrConflict
+	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
+		err = s.addToDay(ctx, auditKey(owner, now), now, entry)
+	}
+	if err != nil {
+		s.opts.Log.WarnContext(ctx, "an entry is missing in the record of sign-ins", "action", action, "error", err)
+	}
+}
+
+func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Instant, entry happened) error {
+	reg, err := s.opts.Store.Register(ctx, key)
+	if err != nil {
+		return err
+	}
+	var day auditDay
+	if reg.Version > 0 {
+		if err := read(reg, &day); err != nil {
+			return err
+		}
+	}
+	if entry.Action == ActSignInFailed {
+		day.Failed = added(day.Failed, entry, maxFailed)
+	} else {
+		day.Happened = added(day.Happened, entry, maxHappened)
+	}
+	body, err := json.Marshal(day)
+	if err != nil {
+		return err
+	}
+	return s.opts.Store.SetRegister(ctx, key, reg.Version, body, now.Add(auditLife))
+}
+
+func added(list []happened, entry happened, most int) []happened {
+	if len(list) < most {
+		return append(list, entry)
+	}
+	list[len(list)-1].More++
+	return list
+}

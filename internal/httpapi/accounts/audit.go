@@ -1,0 +1,106 @@
+package accounts
+
+import (
+	"context"
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+func (a *accounts) auditRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "my-audit", Method: http.MethodGet, Path: "/v1/auth/audit", Tag: tagAuth,
+		Summary:     "See what happened to your account",
+		Description: "Newest first: sign-ins, failed ones, logouts of 90 days, and what admins changed.",
+	}, a.myAudit)
+	httpapi.Register(api, httpapi.Route{
+		ID: "user-audit", Method: http.MethodGet, Path: "/v1/admin/users/{id}/audit", Tag: tagAdmin,
+		Summary:     "See what happened to an account",
+		Description: "For admins. The id anonymous is for sign-ins with addresses that no account has.",
+	}, a.userAudit)
+}
+
+// AuditEntry is one thing that happened to an account.
+type AuditEntry struct {
+	ID        gotong.EventID `json:"id"`
+	At        gotong.Instant `json:"at" format:"date-time"`
+	AtMS      int64          `json:"at_ms"`
+	UserID    string         `json:"user_id,omitempty"`
+	Action    string         `json:"action" enum:"signed_up,signed_in,sign_in_failed,refresh_reused,logged_out,role_changed,disabled,enabled"`
+	IP        string         `json:"ip,omitempty"`
+	RequestID string         `json:"request_id,omitempty"`
+	SessionID string         `json:"session_id,omitempty"`
+	By        string         `json:"by,omitempty" doc:"Who did it, where it was done to the account."`
+	Role      gotong.Role    `json:"role,omitempty" doc:"The role that was given."`
+	More      int            `json:"more,omitempty" doc:"So many more of this sort came later that day and were not kept."`
+}
+
+type auditOut struct {
+	HasMore    bool   `header:"X-Has-More"`
+	NextCursor string `header:"X-Next-Cursor"`
+	Body       []AuditEntry
+}
+
+type myAuditIn struct {
+	httpapi.Page
+}
+
+func (a *accounts) myAudit(ctx context.Context, in *myAuditIn) (*auditOut, error) {
+	return a.audit(ctx, httpapi.CallOf(ctx).Principal.UserID, in.Page)
+}
+
+type userAuditIn struct {
+	ID string `path:"id" doc:"The user's id, or anonymous."`
+	httpapi.Page
+}
+
+func (a *accounts) userAudit(ctx context.Context, in *userAuditIn) (*auditOut, error) {
+	if err := mustBeAdmin(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := gotong.ParseStream(user.Name + "/" + in.ID); err != nil {
+		return nil, gotong.NotFound()
+	}
+	return a.audit(ctx, in.ID, in.Page)
+}
+
+func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) (*auditOut, error) {
+	before, err := beforeOf(page)
+	if err != nil {
+		return nil, err
+	}
+	list, more, err := a.Door.Record(ctx, userID, before, page.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &auditOut{HasMore: more, Body: make([]AuditEntry, len(list))}
+	for i, e := range list {
+		out.Body[i] = viewEntry(e)
+	}
+	if more {
+		out.NextCursor = httpapi.ByID.Cursor(list[len(list)-1].ID.String())
+	}
+	return out, nil
+}
+
+// beforeOf is the entry after which the page begins; zero for the first page.
+func beforeOf(page httpapi.Page) (before gotong.EventID, err error) {
+	after, err := httpapi.ByID.Name(page.Cursor)
+	if err != nil || after == "" {
+		return before, err
+	}
+	if before, err = gotong.ParseEventID(after); err != nil {
+		err = gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read.")
+	}
+	return before, err
+}
+
+func viewEntry(e auth.Entry) AuditEntry {
+	return AuditEntry{
+		ID: e.ID, At: e.At, AtMS: e.At.Milli(), UserID: e.UserID, Action: e.Action, IP: e.Address,
+		RequestID: e.RequestID, SessionID: e.SessionID, By: e.By, Role: e.Role, More: e.More,
+	}
+}
