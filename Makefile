@@ -49,6 +49,7 @@ build: install ## build the binary into bin/
 
 .PHONY: test
 test: install ## install what the tests need and run them all
+	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
 	$(GO) test $(TESTFLAGS) $(PKGS)
 
 .PHONY: race

@@ -52,9 +52,9 @@ async function main() {
   await call(engine, "query", [`DEFINE USER IF NOT EXISTS ${options.user} ON ROOT PASSWORD '${options.pass}' ROLES OWNER`]);
   const version = text(await call(engine, "version"));
   const sessions = options.engine === "2" ? new SharedSession(engine) : new OwnSessions(engine);
+  const notifications = await engine.notifications();
   const port = await serve(sessions, Number(options.port));
   process.stdout.write(`${JSON.stringify({ port, version, url, pid: process.pid })}\n`);
-  const notifications = await engine.notifications();
   for (;;) {
     const notification = await notifications.recv();
     if (!notification) return;

@@ -9,6 +9,9 @@ import { elements, encoded, fields, map, none, text, uuidOf } from "./cbor.mjs";
 
 const heldLimit = 10_000; // notifications that wait for the answer that says whose they are
 
+// A state is never changed, only replaced: a request keeps the one it came with.
+const nobody = Object.freeze({ who: null, ns: null, db: null, vars: new Map() });
+
 export class SharedSession {
   #engine;
   #current; // key of the state that the engine is in, undefined if unknown
@@ -26,7 +29,7 @@ export class SharedSession {
   }
 
   async open(notify) {
-    return { notify, who: null, ns: null, db: null, vars: new Map(), signedIn: false, turn: Promise.resolve() };
+    return { notify, state: nobody, turn: Promise.resolve(), get signedIn() { return this.state.who !== null; } };
   }
 
   // run keeps the order of a connection around what changes its state.
@@ -55,7 +58,7 @@ export class SharedSession {
 
   #enter(member, method, params) {
     return new Promise((resolve, reject) => {
-      const job = { member, request: map([["method", method], ["params", params]]), resolve, reject };
+      const job = { state: member.state, request: map([["method", method], ["params", params]]), resolve, reject };
       if (method === "query" && /\buse\b/i.test(text(elements(params)[0]) ?? "")) {
         // USE in a query changes the engine's session for everybody: it runs
         // alone, and what it changed ends with it.
@@ -64,8 +67,8 @@ export class SharedSession {
         this.#next();
         return;
       }
-      const key = keyOf(member);
-      if (!this.#switching && this.#waiting.size === 0 && (key === this.#current)) {
+      const key = keyOf(job.state);
+      if (!this.#switching && this.#waiting.size === 0 && key === this.#current) {
         this.#start(job);
         return;
       }
@@ -86,10 +89,10 @@ export class SharedSession {
   async #next() {
     if (this.#switching || this.#running > 0 || this.#waiting.size === 0) return;
     this.#switching = true;
-    const [key, jobs] = this.#waiting.entries().next().value;
+    const [key, jobs] = this.#waiting.entries().next().value; // a job that runs alone is its own key
     this.#waiting.delete(key);
     try {
-      await this.#become(jobs[0].alone ? keyOf(jobs[0].member) : key, jobs[0].member);
+      await this.#become(jobs[0].state);
       if (jobs[0].alone) this.#current = undefined;
       for (const job of jobs) this.#start(job);
     } catch (err) {
@@ -100,11 +103,13 @@ export class SharedSession {
     this.#next();
   }
 
-  async #become(key, { who, ns, db, vars }) {
+  async #become(state) {
+    const key = keyOf(state);
     if (key === this.#current) return;
     this.#current = undefined;
+    const { who, ns, db, vars } = state;
     await this.#authenticate(who);
-    await call(this.#engine, "use", [ns ?? none, db ?? none]);
+    await call(this.#engine, "use", [ns ?? null, db ?? null]);
     for (const name of this.#variables) if (!vars.has(name)) await call(this.#engine, "unset", [name]);
     for (const [name, value] of vars) await call(this.#engine, "let", [name, value]);
     this.#variables = new Set(vars.keys());
@@ -126,7 +131,7 @@ export class SharedSession {
   // exclusive runs what changes the engine's own session, with nothing beside it.
   #exclusive(member, method, params) {
     return new Promise((resolve, reject) => {
-      const job = { member, request: map([["method", method], ["params", params]]), resolve, reject, alone: true };
+      const job = { state: member.state, request: map([["method", method], ["params", params]]), resolve, reject, alone: true };
       this.#waiting.set(job, [job]);
       this.#next();
     });
@@ -137,10 +142,12 @@ export class SharedSession {
     const token = method === "authenticate" ? elements(params)[0] : answer;
     const key = method === "signin" ? params.toString("latin1") : token.toString("latin1");
     this.#tokens.set(key, token);
-    Object.assign(member, { who: { key, method, params }, signedIn: true });
     const claims = claimsOf(text(token) ?? "");
-    if (claims.NS) member.ns = encoded(claims.NS);
-    if (claims.DB) member.db = encoded(claims.DB);
+    change(member, {
+      who: { key, method, params },
+      ns: claims.NS ? encoded(claims.NS) : member.state.ns,
+      db: claims.DB ? encoded(claims.DB) : member.state.db,
+    });
     return answer;
   }
 
@@ -167,29 +174,34 @@ export class SharedSession {
   }
 }
 
+function change(member, to) {
+  member.state = Object.freeze({ ...member.state, ...to });
+}
+
 // changes is the methods that change the state of a connection.
 const changes = {
   async use(member, method, params) {
     const [ns, db] = elements(params);
-    if (ns && !isNone(ns)) member.ns = isNull(ns) ? null : Buffer.from(ns);
-    if (db && !isNone(db)) member.db = isNull(db) ? null : Buffer.from(db);
+    change(member, { ns: chosen(ns, member.state.ns), db: chosen(db, member.state.db) });
     return none;
   },
   async let(member, method, params) {
     const [name, value] = elements(params);
-    member.vars.set(text(name), Buffer.from(value));
+    change(member, { vars: new Map(member.state.vars).set(text(name), Buffer.from(value)) });
     return none;
   },
   async unset(member, method, params) {
-    member.vars.delete(text(elements(params)[0]));
+    const vars = new Map(member.state.vars);
+    vars.delete(text(elements(params)[0]));
+    change(member, { vars });
     return none;
   },
   async invalidate(member) {
-    Object.assign(member, { who: null, signedIn: false });
+    change(member, { who: null });
     return none;
   },
   async reset(member) { // the engine's own would end the process
-    Object.assign(member, { who: null, ns: null, db: null, vars: new Map(), signedIn: false });
+    member.state = nobody;
     return none;
   },
   signin: SharedSession.prototype.signIn,
@@ -198,12 +210,10 @@ const changes = {
 };
 changes.set = changes.let;
 
-function isNone(value) {
-  return value.equals(none);
-}
-
-function isNull(value) {
-  return value[0] === 0xf6;
+// chosen is what USE means: NONE, or nothing, keeps what was; null ends it.
+function chosen(value, before) {
+  if (value === undefined || value.equals(none)) return before;
+  return value[0] === 0xf6 ? null : Buffer.from(value);
 }
 
 function keyOf({ who, ns, db, vars }) {

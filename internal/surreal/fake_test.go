@@ -30,7 +30,6 @@ type fake struct {
 type peer struct {
 	ws  *websocket.Conn
 	tcp *net.TCPConn
-	ctx context.Context
 }
 
 type asked struct {
@@ -80,11 +79,11 @@ func (f *fake) serve(w http.ResponseWriter, r *http.Request) {
 	defer func() { _ = ws.CloseNow() }()
 	ws.SetReadLimit(1 << 26)
 	f.mu.Lock()
-	p := &peer{ws: ws, tcp: f.raw[r.RemoteAddr].(*net.TCPConn), ctx: context.Background()}
+	p := &peer{ws: ws, tcp: f.raw[r.RemoteAddr].(*net.TCPConn)}
 	f.peers = append(f.peers, p)
 	f.mu.Unlock()
 	for {
-		_, data, err := ws.Read(p.ctx)
+		_, data, err := ws.Read(context.Background())
 		if err != nil {
 			return
 		}
@@ -120,7 +119,7 @@ func (p *peer) send(frame any) {
 	if err != nil {
 		panic(err)
 	}
-	_ = p.ws.Write(p.ctx, websocket.MessageBinary, data) // the client may be gone
+	_ = p.ws.Write(context.Background(), websocket.MessageBinary, data) // the client may be gone
 }
 
 func (p *peer) result(id uint64, result any) { p.send(map[string]any{"id": id, "result": result}) }

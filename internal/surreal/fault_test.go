@@ -20,13 +20,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // comes back signed in.
 func TestLostInFlight(t *testing.T) {
 	tests := map[string]func(p *peer, r asked){
-		"RST":              func(p *peer, _ asked) { p.reset() },
-		"FIN":              func(p *peer, _ asked) { p.finish() },
-		"close frame":      func(p *peer, _ asked) { _ = p.ws.Close(websocket.StatusGoingAway, "") },
-		"text":             func(p *peer, _ asked) { _ = p.ws.Write(p.ctx, websocket.MessageText, []byte("{}")) },
-		"garbage":          func(p *peer, _ asked) { _ = p.ws.Write(p.ctx, websocket.MessageBinary, []byte{0xff, 0, 1}) },
-		"empty frame":      func(p *peer, _ asked) { _ = p.ws.Write(p.ctx, websocket.MessageBinary, nil) },
-		"half a frame":     func(p *peer, _ asked) { _ = p.ws.Write(p.ctx, websocket.MessageBinary, []byte{0xa1, 0x62, 'i'}) },
+		"RST":         func(p *peer, _ asked) { p.reset() },
+		"FIN":         func(p *peer, _ asked) { p.finish() },
+		"close frame": func(p *peer, _ asked) { _ = p.ws.Close(websocket.StatusGoingAway, "") },
+		"text":        func(p *peer, _ asked) { _ = p.ws.Write(context.Background(), websocket.MessageText, []byte("{}")) },
+		"garbage": func(p *peer, _ asked) {
+			_ = p.ws.Write(context.Background(), websocket.MessageBinary, []byte{0xff, 0, 1})
+		},
+		"empty frame": func(p *peer, _ asked) { _ = p.ws.Write(context.Background(), websocket.MessageBinary, nil) },
+		"half a frame": func(p *peer, _ asked) {
+			_ = p.ws.Write(context.Background(), websocket.MessageBinary, []byte{0xa1, 0x62, 'i'})
+		},
 		"a list":           func(p *peer, _ asked) { p.send([]int{1}) },
 		"neither":          func(p *peer, r asked) { p.send(map[string]any{"id": r.ID}) },
 		"beyond the limit": func(p *peer, r asked) { p.result(r.ID, strings.Repeat("x", 1<<20)) },
