@@ -25,11 +25,15 @@ func TestAccounts(t *testing.T) {
 	}
 	w.post("/v1/auth/signup", map[string]any{"email": "other@example.org", "pass": "rahasia-ani", "username": "ani2", "community_id": "rt05"}, key("s1")).
 		problem(422, gotong.CodeReused)
+	w.signUp("budl")
 	for _, taken := range []map[string]any{
 		{"email": "ani@EXAMPLE.org", "pass": "rahasia-ani", "username": "ani2", "community_id": "rt05"},
 		{"email": "ani2@example.org", "pass": "rahasia-ani", "username": "ANI", "community_id": "rt05"},
+		{"email": "ani2@example.org", "pass": "rahasia-ani", "username": "bud1", "community_id": "rt05"},
 	} {
-		w.post("/v1/auth/signup", taken).problem(409, gotong.CodeExists)
+		if p := w.post("/v1/auth/signup", taken).problem(409, gotong.CodeExists); strings.Contains(string(p.body), "look") {
+			t.Errorf("%s", p.body)
+		}
 	}
 	for name, bad := range map[string]any{"email": "x", "pass": "short", "username": "ab", "community_id": ""} {
 		wrong := map[string]any{"email": "new@example.org", "pass": "rahasia-ani", "username": "new", "community_id": "rt05"}

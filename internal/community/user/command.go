@@ -57,7 +57,7 @@ func (c Register) Validate() error {
 	var check gotong.Check
 	check.That(validEmail(Email(c.Email)), "email", "must be an address of 3 to 256 characters")
 	check.That(validUsername(Username(c.Username)), "username",
-		"must be 3 to 64 letters, digits, dots, hyphens or underscores")
+		"must be 3 to 64 of A-Z, a-z and 0-9, with single dots, hyphens or underscores between them")
 	check.That(gotong.ValidID(c.CommunityID) && len(c.CommunityID) <= 64, "community_id",
 		"must be 1 to 64 of A-Za-z0-9._:-")
 	return check.Err()
@@ -91,11 +91,25 @@ func validEmail(s string) bool {
 	})
 }
 
+// validUsername is for new names. Letters of one alphabet alone leave no way to
+// write a name with letters of another that look the same, or with marks that
+// do not show.
 func validUsername(s string) bool {
-	n := utf8.RuneCountInString(s)
-	return n >= 3 && n <= MaxUsername && utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return !unicode.In(r, unicode.L, unicode.M, unicode.Nd) && !strings.ContainsRune("._-", r)
-	})
+	if len(s) < 3 || len(s) > MaxUsername {
+		return false
+	}
+	between := true // a separator here would stand at the beginning or after another
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+			between = false
+		case strings.IndexByte("._-", c) >= 0 && !between:
+			between = true
+		default:
+			return false
+		}
+	}
+	return !between
 }
 
 func checkReason(s string) error {

@@ -8,6 +8,12 @@
 // case, and are in no event and no document; who needs them keeps them, like
 // the password, in registers under the derived id ([StreamOf]).
 //
+// A new user name is of plain Latin letters and digits, and must not look like
+// one that is taken ([Look]). That is asked for where an account is made and
+// never again, so names from before that rule go on working; but what they
+// look like is not claimed. Two letters that look like one (rn and m) are not
+// caught: too many honest names have them.
+//
 // Whoever registers first has no special rights: roles are given by an admin
 // or by the server itself.
 //

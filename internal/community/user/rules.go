@@ -90,6 +90,7 @@ func register(s gotong.State, c Register) (gotong.Decision, error) {
 		}},
 		Claims: []gotong.Claim{
 			{Space: ClaimEmail, Name: Email(c.Email)}, {Space: ClaimUsername, Name: Username(c.Username)},
+			{Space: ClaimUsername, Name: Look(c.Username)},
 		},
 	}, nil
 }

@@ -12,7 +12,8 @@ const Name = "user"
 // Users is the collection of accounts: (user id, "") → User.
 const Users = "users"
 
-// The spaces of claims; a name in them is lower case.
+// The spaces of claims; a name in them is lower case. That of user names also
+// holds what they look like ([Look]).
 const (
 	ClaimEmail    = "email"
 	ClaimUsername = "username"
@@ -41,6 +42,25 @@ func Email(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 
 // Username is a user name as it is claimed and looked up.
 func Username(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+
+// Look is what a user name looks like at a glance: two names with one look are
+// one to the eye, and only one of them can be had. Capital I and the digit 1
+// are the letter l, the digit 0 is o (after Unicode TS 39, confusables), and
+// one sign between words is like another. No two numbers look alike. What it
+// returns begins with what is in no user name.
+func Look(s string) string {
+	return "look:" + strings.ToLower(strings.Map(func(r rune) rune {
+		switch r {
+		case 'I', '1':
+			return 'l'
+		case '0':
+			return 'o'
+		case '-', '_':
+			return '.'
+		}
+		return r
+	}, strings.TrimSpace(s)))
+}
 
 // Kind is the rules of accounts.
 func Kind() gotong.Kind {

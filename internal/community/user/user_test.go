@@ -3,6 +3,7 @@ package user_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -45,6 +46,32 @@ func TestRegister(t *testing.T) {
 	w.Do(gotong.Anonymous(), "user/u2", user.Register{Email: "o@example.org", Username: "other", CommunityID: "rt05"})
 }
 
+// A name that looks like one that is taken is taken.
+func TestLookAlikes(t *testing.T) {
+	w := communitytest.Run(t, user.Kind())
+	for i, name := range []string{"Paul", "bu.wati", "rt05", "all", "sitir"} {
+		w.Do(gotong.Anonymous(), gotong.Stream(fmt.Sprint("user/u", i)), user.Register{
+			Email: fmt.Sprint("u", i, "@example.org"), Username: name, CommunityID: "rt05",
+		})
+	}
+	for i, tc := range []struct {
+		name string
+		free bool
+	}{
+		{"PauI", false}, {"Pau1", false}, {"pAUL", false}, {"bu_wati", false}, {"Bu-Wati", false}, {"rtO5", false}, {"AI1", false},
+		{"Pauli", true}, {"buwati", true}, {"rt06", true}, {"rt15", true}, {"ali", true}, {"siti.r", true},
+	} {
+		stream, cmd := gotong.Stream(fmt.Sprint("user/x", i)), user.Register{
+			Email: fmt.Sprint("x", i, "@example.org"), Username: tc.name, CommunityID: "rt05",
+		}
+		if tc.free {
+			w.Do(gotong.Anonymous(), stream, cmd)
+		} else {
+			w.Refuse(gotong.Anonymous(), stream, cmd, gotong.CodeExists)
+		}
+	}
+}
+
 // Neither the address nor the name is in the log or in a document.
 func TestNamesAreNotKept(t *testing.T) {
 	w := registered(t)
@@ -62,7 +89,21 @@ func TestRegisterShape(t *testing.T) {
 		field string
 	}{
 		"fine":            {siti, ""},
-		"other letters":   {user.Register{Email: "é@ü", Username: "Ñandú_1.-", CommunityID: "rt05"}, ""},
+		"signs between":   {user.Register{Email: "é@ü", Username: "Nandu_1.x-y", CommunityID: "rt05"}, ""},
+		"only digits":     {user.Register{Email: "a@b", Username: "123", CommunityID: "rt05"}, ""},
+		"Cyrillic a":      {user.Register{Email: "a@b", Username: "p\u0430ul", CommunityID: "rt05"}, "username"},
+		"all Cyrillic":    {user.Register{Email: "a@b", Username: "\u0441\u043e\u0440", CommunityID: "rt05"}, "username"},
+		"composed mark":   {user.Register{Email: "a@b", Username: "Jos\u00e9", CommunityID: "rt05"}, "username"},
+		"combining mark":  {user.Register{Email: "a@b", Username: "Jose\u0301", CommunityID: "rt05"}, "username"},
+		"dotless i":       {user.Register{Email: "a@b", Username: "s\u0131ti", CommunityID: "rt05"}, "username"},
+		"full width":      {user.Register{Email: "a@b", Username: "\uff53\uff49\uff54\uff49", CommunityID: "rt05"}, "username"},
+		"ligature":        {user.Register{Email: "a@b", Username: "arie\ufb01", CommunityID: "rt05"}, "username"},
+		"Arabic digits":   {user.Register{Email: "a@b", Username: "rt\u0660\u0661", CommunityID: "rt05"}, "username"},
+		"right to left":   {user.Register{Email: "a@b", Username: "si\u202eti", CommunityID: "rt05"}, "username"},
+		"dot at the end":  {user.Register{Email: "a@b", Username: "siti.", CommunityID: "rt05"}, "username"},
+		"sign at first":   {user.Register{Email: "a@b", Username: "_siti", CommunityID: "rt05"}, "username"},
+		"two signs":       {user.Register{Email: "a@b", Username: "si.-ti", CommunityID: "rt05"}, "username"},
+		"only signs":      {user.Register{Email: "a@b", Username: "._-", CommunityID: "rt05"}, "username"},
 		"no @":            {user.Register{Email: "example.org", Username: "siti", CommunityID: "rt05"}, "email"},
 		"two @":           {user.Register{Email: "a@b@c", Username: "siti", CommunityID: "rt05"}, "email"},
 		"space in it":     {user.Register{Email: "a b@c", Username: "siti", CommunityID: "rt05"}, "email"},
