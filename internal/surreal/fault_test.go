@@ -34,7 +34,7 @@ func TestLostInFlight(t *testing.T) {
 		"a list":           func(p *peer, _ asked) { p.send([]int{1}) },
 		"neither":          func(p *peer, r asked) { p.send(map[string]any{"id": r.ID}) },
 		"beyond the limit": func(p *peer, r asked) { p.result(r.ID, strings.Repeat("x", 1<<20)) },
-		"id is text":       func(p *peer, r asked) { p.send(map[string]any{"id": "1", "result": 1}) },
+		"id is text":       func(p *peer, _ asked) { p.send(map[string]any{"id": "1", "result": 1}) },
 	}
 	for name, fault := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -157,6 +157,15 @@ type Login struct {
 	params any
 }
 
+// String is how it signs in, without who and by what.
+func (l Login) String() string { return l.method + dots }
+
+// GoString is as String.
+func (l Login) GoString() string { return l.String() }
+
+// LogValue is as String.
+func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
+
 // AsUser is the login of a user that was defined at level.
 func (c Config) AsUser(level Level, user string, password Secret) Login {
 	params := map[string]any{"user": user, "pass": string(password)}

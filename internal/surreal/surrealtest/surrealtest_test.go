@@ -2,6 +2,7 @@ package surrealtest_test
 
 import (
 	"bufio"
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -31,7 +32,7 @@ func TestParent(t *testing.T) {
 		t.Skip("started by TestNoOrphan")
 	}
 	surrealtest.Start(t, e)
-	os.Stdout.WriteString("started\n")
+	fmt.Println("started")
 	select {} // until it is killed
 }
 
@@ -44,7 +45,7 @@ func TestNoOrphan(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer ours.Close()
+			defer func() { _ = ours.Close() }()
 			cmd := exec.Command(os.Args[0], "-test.run=^TestParent$", "-test.v")
 			cmd.Env = append(os.Environ(), parent+"="+string(e))
 			cmd.Stderr = theirs // the engine holds it too, as long as it runs
@@ -57,7 +58,10 @@ func TestNoOrphan(t *testing.T) {
 			}
 			_ = theirs.Close()
 			lines := bufio.NewScanner(stdout)
-			for lines.Scan() && !strings.Contains(lines.Text(), "started") {
+			for lines.Scan() {
+				if strings.Contains(lines.Text(), "started") {
+					break
+				}
 			}
 			if err := cmd.Process.Kill(); err != nil {
 				t.Fatal(err)
