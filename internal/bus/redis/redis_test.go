@@ -17,6 +17,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/bus/redis"
+	"gotong.dev/gotong/internal/bus/redistest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -42,9 +43,9 @@ func TestBus(t *testing.T) {
 	plain := []string{"--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""}
 	for name, args := range map[string][]string{"sharded": nil, "plain": plain} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, args...)
+			s := redistest.Start(t, args...)
 			bustest.Test(t, func(t *testing.T) bustest.Net { //nolint:thelper // makes, and checks nothing
-				p := newProxy(t, "127.0.0.1:"+s.port)
+				p := newProxy(t, s.Addr)
 				installation := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
 				publish := "SPUBLISH"
 				if name == "plain" {
@@ -55,10 +56,10 @@ func TestBus(t *testing.T) {
 						return newLink(t, redis.Options{URL: "redis://" + p.addr(), Installation: installation})
 					},
 					Cut: p.cut, Mend: p.mend,
-					Garbage: func(text string) { s.do(publish, "gotong:{"+installation+"}:bus", text) },
+					Garbage: func(text string) { s.Do(publish, "gotong:{"+installation+"}:bus", text) },
 				}
 			})
-			size := s.do("DBSIZE")
+			size := s.Do("DBSIZE")
 			if n, err := size.AsInt64(); n != 0 || err != nil {
 				t.Errorf("the bus keeps %d keys in Redis, %v", n, err)
 			}
@@ -134,31 +135,31 @@ func (p *pair) talks(t *testing.T, position uint64) {
 
 // TestFaults: a server that is killed, started anew, frozen and emptied.
 func TestFaults(t *testing.T) {
-	s := newServer(t)
-	p := newPair(t, redis.Options{URL: s.url()})
+	s := redistest.Start(t)
+	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected", 5*time.Second)
 	p.talks(t, 1)
 	if err := p.b.Check(t.Context()); err != nil {
 		t.Error(err)
 	}
 
-	s.kill()
+	s.Kill()
 	p.change(t, "lost: redis: ", 5*time.Second)
 	if p.b.Check(t.Context()) == nil {
 		t.Error("nothing is wrong with a dead server")
 	}
-	s.start()
+	s.Restart()
 	p.change(t, "connected", 10*time.Second)
 	p.talks(t, 2)
 
-	s.freeze()
+	s.Freeze()
 	p.change(t, "lost: redis: ", 5*time.Second) // nothing was closed: only the silence tells
-	s.thaw()
+	s.Thaw()
 	p.change(t, "connected", 10*time.Second)
 	p.talks(t, 3)
 
-	s.do("FLUSHALL")
-	s.do("SCRIPT", "FLUSH")
+	s.Do("FLUSHALL")
+	s.Do("SCRIPT", "FLUSH")
 	p.talks(t, 4)
 	if n, _, err := p.b.Take(t.Context(), "user", "ann", 1, 10, 3); n != 3 || err != nil {
 		t.Errorf("after FLUSHALL: %d, %v", n, err)
@@ -168,12 +169,12 @@ func TestFaults(t *testing.T) {
 // TestDemoted: the subscription is at a server that nobody publishes to any
 // more, as after a failover. Every connection is well; only the probe tells.
 func TestDemoted(t *testing.T) {
-	master, demoted := newServer(t), newServer(t)
+	master, demoted := redistest.Start(t), redistest.Start(t)
 	px := newRoutingProxy(t, func(n int) string { // RESP2 has a connection of its own for the subscription
 		if n == 2 {
-			return "127.0.0.1:" + demoted.port
+			return demoted.Addr
 		}
-		return "127.0.0.1:" + master.port
+		return master.Addr
 	})
 	changes := make(chan string, 8)
 	l := newLink(t, redis.Options{URL: "redis://" + px.addr() + "?protocol=2", Observer: redis.Observer{
@@ -201,9 +202,9 @@ func TestDemoted(t *testing.T) {
 // A wake-up that was said while there was no connection is said when there is
 // one; a signal is not.
 func TestWakeUpsWait(t *testing.T) {
-	s := newServer(t)
-	px := newProxy(t, "127.0.0.1:"+s.port)
-	p := newPair(t, redis.Options{URL: s.url()})
+	s := redistest.Start(t)
+	px := newProxy(t, s.Addr)
+	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected", 5*time.Second)
 	late := newLink(t, redis.Options{URL: "redis://" + px.addr()})
 	px.cut()
@@ -240,9 +241,9 @@ func TestWakeUpsWait(t *testing.T) {
 
 // Two installations share a server and nothing else.
 func TestInstallations(t *testing.T) {
-	s := newServer(t)
-	one := newPair(t, redis.Options{URL: s.url(), Installation: "one"})
-	two := newPair(t, redis.Options{URL: s.url(), Installation: "two"})
+	s := redistest.Start(t)
+	one := newPair(t, redis.Options{URL: s.URL(), Installation: "one"})
+	two := newPair(t, redis.Options{URL: s.URL(), Installation: "two"})
 	one.change(t, "connected", 5*time.Second)
 	two.change(t, "connected", 5*time.Second)
 	<-one.ready
@@ -262,25 +263,22 @@ func TestInstallations(t *testing.T) {
 // Passwords work, over TLS too, and stand in no error.
 func TestSecrets(t *testing.T) {
 	const pass = "correct-horse-battery"
-	s := newServer(t)
-	s.do("CONFIG", "SET", "requirepass", pass)
-	s.pass = pass
-	newPair(t, redis.Options{URL: s.url()}).change(t, "connected", 5*time.Second)
+	s := redistest.Start(t)
+	s.Do("CONFIG", "SET", "requirepass", pass)
+	s.Pass = pass
+	newPair(t, redis.Options{URL: s.URL()}).change(t, "connected", 5*time.Second)
 
-	args, trusting := secure(t)
-	safe := &server{t: t, port: freePort(t), args: append(args, "--requirepass", pass), tls: trusting, pass: pass}
-	safe.start()
-	t.Cleanup(safe.kill)
-	newPair(t, redis.Options{URL: safe.url(), TLS: trusting}).change(t, "connected", 5*time.Second)
+	safe := redistest.StartSecure(t, pass)
+	newPair(t, redis.Options{URL: safe.URL(), TLS: safe.TLS}).change(t, "connected", 5*time.Second)
 
 	// This server quotes what it does not understand, the password with it.
-	quoting := newServer(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "")
+	quoting := redistest.Start(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "")
 	for name, url := range map[string]string{
-		"wrong password": "redis://:not-" + pass + "@127.0.0.1:" + s.port,
-		"unknown user":   "redis://someone:" + pass + "@127.0.0.1:" + s.port,
-		"quoting":        "redis://someone:" + pass + "@127.0.0.1:" + quoting.port,
-		"nobody there":   "redis://:" + pass + "@127.0.0.1:" + freePort(t),
-		"untrusted":      safe.url(),
+		"wrong password": "redis://:not-" + pass + "@" + s.Addr,
+		"unknown user":   "redis://someone:" + pass + "@" + s.Addr,
+		"quoting":        "redis://someone:" + pass + "@" + quoting.Addr,
+		"nobody there":   "redis://:" + pass + "@127.0.0.1:" + redistest.FreePort(t),
+		"untrusted":      safe.URL(),
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t, redis.Options{URL: url})
@@ -305,8 +303,8 @@ func TestSecrets(t *testing.T) {
 
 // Allowances are shared by all links, and come back with time.
 func TestTake(t *testing.T) {
-	s := newServer(t)
-	p := newPair(t, redis.Options{URL: s.url()})
+	s := redistest.Start(t)
+	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected", 5*time.Second)
 	<-p.ready
 	take := func(l *redis.Link, key string, want int) (int, time.Duration) {
@@ -328,17 +326,17 @@ func TestTake(t *testing.T) {
 			t.Errorf("%d: %d, wait %s", i, n, wait)
 		}
 	}
-	found := s.do("KEYS", "*")
+	found := s.Do("KEYS", "*")
 	keys, err := found.AsStrSlice()
 	if err != nil || len(keys) != 2 {
 		t.Fatalf("keys %q, %v", keys, err)
 	}
 	for _, k := range keys {
-		left := s.do("PTTL", k)
+		left := s.Do("PTTL", k)
 		if ttl, _ := left.AsInt64(); ttl < 1 || ttl > 10_001 || strings.Contains(k, "ann") || strings.Contains(k, "bob") {
 			t.Errorf("%s lives %d ms", k, ttl)
 		}
-		s.do("SET", k, "99999999999999999999") // as after a clock that was set back
+		s.Do("SET", k, "99999999999999999999") // as after a clock that was set back
 	}
 	if n, wait := take(p.a, "ann", 1); n != 0 || wait > 2*time.Second {
 		t.Errorf("far ahead: %d, wait %s", n, wait)
@@ -348,16 +346,16 @@ func TestTake(t *testing.T) {
 // A server that is slow or away costs nobody more than the 50 ms, and of many
 // at once only some.
 func TestTakeWithoutRedis(t *testing.T) {
-	s := newServer(t)
-	p := newPair(t, redis.Options{URL: s.url()})
-	never := newLink(t, redis.Options{URL: s.url()})
+	s := redistest.Start(t)
+	p := newPair(t, redis.Options{URL: s.URL()})
+	never := newLink(t, redis.Options{URL: s.URL()})
 	if _, _, err := never.Take(t.Context(), "user", "ann", 1, 1, 1); !errors.Is(err, redis.ErrNotAsked) {
 		t.Errorf("not connected: %v", err)
 	}
 	p.change(t, "connected", 5*time.Second)
 	p.talks(t, 1)
-	s.freeze()
-	defer s.thaw()
+	s.Freeze()
+	defer s.Thaw()
 	var asking sync.WaitGroup
 	for range 2000 {
 		asking.Go(func() {

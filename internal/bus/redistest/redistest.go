@@ -1,4 +1,14 @@
-package redis_test
+// Package redistest starts real Redis servers for tests.
+//
+// # Caveats
+//
+// It needs redis-server in the path (Debian's package, 7.0 or newer). Without
+// it tests are left out and say so; where CI is true, they fail.
+//
+// # Dependencies
+//
+// redis/rueidis and the standard library.
+package redistest
 
 import (
 	"bytes"
@@ -22,34 +32,51 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// server is a redis-server of a test, in a directory of its own.
-type server struct {
-	t    *testing.T
+// Server is a redis-server of a test, on a free port of loopback and in a
+// directory of its own. It ends with the test.
+type Server struct {
+	Addr string      // host:port
+	TLS  *tls.Config // what trusts it; nil: plain
+	Pass string      // of the default user; to be set by who sets it there
+
+	t    testing.TB
 	port string
 	args []string
-	tls  *tls.Config // nil: plain
-	pass string
 	cmd  *exec.Cmd
 	gone chan struct{}
 	log  *bytes.Buffer
 }
 
-// newServer starts one on a free port of loopback.
-func newServer(t *testing.T, args ...string) *server {
+// Start starts a server with these arguments.
+func Start(t testing.TB, args ...string) *Server {
+	t.Helper()
+	return begin(t, &Server{args: args})
+}
+
+// StartSecure starts one that speaks TLS and wants a password.
+func StartSecure(t testing.TB, pass string) *Server {
+	t.Helper()
+	args, trusting := secure(t)
+	return begin(t, &Server{args: append(args, "--requirepass", pass), TLS: trusting, Pass: pass})
+}
+
+func begin(t testing.TB, s *Server) *Server {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal("redis-server is not installed, and CI must test with it")
 		}
-		t.Skip("NOT TESTED: everything that needs Redis, because redis-server is not installed (apt-get install redis-server)")
+		t.Skip("NOT TESTED: what needs Redis, because redis-server is not installed (apt-get install redis-server)")
 	}
-	s := &server{t: t, port: freePort(t), args: args}
-	s.start()
-	t.Cleanup(s.kill)
+	s.t, s.port = t, FreePort(t)
+	s.Addr = "127.0.0.1:" + s.port
+	s.Restart()
+	t.Cleanup(s.Kill)
 	return s
 }
 
-func freePort(t *testing.T) string {
+// FreePort is a port of loopback where nobody listens.
+func FreePort(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -59,10 +86,11 @@ func freePort(t *testing.T) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-func (s *server) start() {
+// Restart starts the server again after Kill, with nothing in it.
+func (s *Server) Restart() {
 	s.t.Helper()
 	port := []string{"--port", s.port}
-	if s.tls != nil {
+	if s.TLS != nil {
 		port = []string{"--port", "0", "--tls-port", s.port}
 	}
 	s.log = &bytes.Buffer{}
@@ -98,15 +126,15 @@ func (s *server) start() {
 }
 
 // client is a connection of the test's own.
-func (s *server) client() (rueidis.Client, error) {
+func (s *Server) client() (rueidis.Client, error) {
 	return rueidis.NewClient(rueidis.ClientOption{
-		InitAddress: []string{"127.0.0.1:" + s.port}, TLSConfig: s.tls, Password: s.pass,
+		InitAddress: []string{"127.0.0.1:" + s.port}, TLSConfig: s.TLS, Password: s.Pass,
 		DisableCache: true, DisableRetry: true, ForceSingleClient: true, Dialer: net.Dialer{Timeout: time.Second},
 	})
 }
 
-// do runs one command.
-func (s *server) do(words ...string) rueidis.RedisMessage {
+// Do runs one command.
+func (s *Server) Do(words ...string) rueidis.RedisMessage {
 	s.t.Helper()
 	c, err := s.client()
 	if err != nil {
@@ -120,29 +148,32 @@ func (s *server) do(words ...string) rueidis.RedisMessage {
 	return m
 }
 
-func (s *server) url() string {
+// URL is the address, with the password.
+func (s *Server) URL() string {
 	scheme, pass := "redis", ""
-	if s.tls != nil {
+	if s.TLS != nil {
 		scheme = "rediss"
 	}
-	if s.pass != "" {
-		pass = ":" + s.pass + "@"
+	if s.Pass != "" {
+		pass = ":" + s.Pass + "@"
 	}
-	return scheme + "://" + pass + "127.0.0.1:" + s.port
+	return scheme + "://" + pass + s.Addr
 }
 
-// kill ends the process at once.
-func (s *server) kill() {
+// Kill ends the process at once.
+func (s *Server) Kill() {
 	_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	_ = s.cmd.Process.Kill()
 	<-s.gone
 }
 
-// freeze stops the process without closing anything; thaw lets it go on.
-func (s *server) freeze() { s.signal(syscall.SIGSTOP) }
-func (s *server) thaw()   { s.signal(syscall.SIGCONT) }
+// Freeze stops the process without closing anything.
+func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
 
-func (s *server) signal(sig os.Signal) {
+// Thaw lets it go on.
+func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(sig os.Signal) {
 	s.t.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
 		s.t.Fatal(err)
@@ -150,7 +181,7 @@ func (s *server) signal(sig os.Signal) {
 }
 
 // secure makes a certificate for loopback, and what trusts it.
-func secure(t *testing.T) (args []string, client *tls.Config) {
+func secure(t testing.TB) (args []string, client *tls.Config) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
