@@ -33,6 +33,10 @@ type edge struct {
 	bodyTimeout time.Duration
 }
 
+// StatusClientGone is what a request counts as whose client left before it was
+// answered. It is never sent.
+const StatusClientGone = 499
+
 // Observer is told of each request when it is over: the pattern that took it,
 // empty where none did, and the code of the problem, empty where there was none.
 type Observer interface {
@@ -61,6 +65,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if cause := recover(); cause != nil {
 			e.failed(tap, r, cause)
 		}
+		if tap.status == 0 && r.Context().Err() != nil {
+			tap.status = StatusClientGone
+		}
 		end(r.Pattern, tap.status)
 		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
 	}()
@@ -75,7 +82,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *edge) admit(r *http.Request, call *Call) error {
-	if err := e.address.allow(call.Address, e.now().Time()); err != nil {
+	if err := e.address.allow(r.Context(), call.Address, e.now().Time()); err != nil {
 		return err
 	}
 	if r.URL.RawQuery == "" {

@@ -207,7 +207,8 @@ func (s *Session) slot() (uint8, bool) {
 	return uint8(len(s.subs) - 1), true //nolint:gosec // at most 32
 }
 
-// Unsubscribe ends a subscription; false where there is none.
+// Unsubscribe ends a subscription; false where there is none. One that was not
+// decided yet is answered with an error frame: nobody asks without an answer.
 func (s *Session) Unsubscribe(stream gotong.Stream) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -215,7 +216,14 @@ func (s *Session) Unsubscribe(stream gotong.Stream) bool {
 	if sub == nil {
 		return false
 	}
-	sub.end(endLeft, nil)
+	if sub.grant != nil {
+		sub.end(endLeft, nil)
+		return true
+	}
+	err := gotong.NewError(gotong.CodeConflict, "The subscription was taken back before it began.")
+	f := s.hub.errorFrame(sub.id, sub.trace, stream, err)
+	s.refused(stream, err)
+	sub.end(endLeft, &f)
 	return true
 }
 

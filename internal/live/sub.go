@@ -30,7 +30,7 @@ type sub struct {
 
 	inPages, inAuths bool // waits in the loader; guarded by its mu
 
-	id       string // of the frame that asked
+	id       string // of the frame that asked, until it is answered
 	trace    string // what an error quotes
 	start    Start
 	resumed  bool
@@ -245,6 +245,7 @@ func (s *sub) accept(r *snapshot, g *grant, marks uint32, first uint64, p *page)
 	}
 	s.topic.begin(head)
 	s.session.put(subscribedFrame(s.id, s.topic.stream, gotong.Cursor{Epoch: h.epoch, Seq: s.cursor}, head.Seq))
+	s.id = "" // it has its answer
 	if s.decided != nil {
 		close(s.decided)
 		s.decided = nil

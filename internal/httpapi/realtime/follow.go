@@ -61,6 +61,8 @@ func (s *Server) followRequest(
 	}
 	_, asked := session.Closing()
 	switch {
+	case r.Context().Err() != nil:
+		err = errLeft
 	case !good, ctx.Err() != nil:
 		err = gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer.")
 	case asked:
@@ -90,6 +92,16 @@ func (f *follow) close() {
 	delete(f.server.follows, f)
 	f.server.mu.Unlock()
 	f.session.Close()
+}
+
+// errLeft says that the client left before it could be answered.
+var errLeft = errors.New("realtime: the client left")
+
+// refuse answers a request that cannot be followed; who left is told nothing.
+func refuse(w http.ResponseWriter, r *http.Request, err error) {
+	if !errors.Is(err, errLeft) {
+		httpapi.WriteProblem(w, r, err)
+	}
 }
 
 func goingAway() error {

@@ -26,7 +26,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, f, err := s.followRequest(w, r, parameters["stream"], given(parameters["cursor"]))
 	if err != nil {
-		httpapi.WriteProblem(w, r, err)
+		refuse(w, r, err)
 		return
 	}
 	defer f.close()

@@ -23,7 +23,7 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	cursor := given(r.Header.Values("Last-Event-Id"), parameters["cursor"])
 	ctx, f, err := s.followRequest(w, r, parameters["stream"], cursor)
 	if err != nil {
-		httpapi.WriteProblem(w, r, err)
+		refuse(w, r, err)
 		return
 	}
 	defer f.close()
