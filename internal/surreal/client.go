@@ -224,19 +224,8 @@ func (c *Client) connect(ctx context.Context, note func(Raw) error) (*socket, er
 	return s, nil
 }
 
-// prepare signs in and enters the database.
+// prepare signs in, enters the database and asks for the version.
 func (c *Client) prepare(ctx context.Context, s *socket) error {
-	var text string
-	raw, err := s.call(ctx, "version", nil)
-	if err == nil {
-		err = Unmarshal(raw, &text)
-	}
-	if err != nil {
-		return fmt.Errorf("asking for the version: %w", err)
-	}
-	c.mu.Lock()
-	c.version = parseVersion(text)
-	c.mu.Unlock()
 	if login := c.cfg.Login; login.method != "" {
 		if _, err := s.call(ctx, login.method, []any{login.params}); err != nil {
 			return refused(err)
@@ -245,6 +234,20 @@ func (c *Client) prepare(ctx context.Context, s *socket) error {
 	if _, err := s.call(ctx, "use", []any{c.cfg.Namespace, c.cfg.Database}); err != nil {
 		return fmt.Errorf("entering the database: %w", err)
 	}
+	raw, err := s.call(ctx, "version", nil)
+	if _, told := errors.AsType[*Error](err); told {
+		return nil // it may be forbidden; then the version is unknown
+	}
+	if err != nil {
+		return fmt.Errorf("asking for the version: %w", err)
+	}
+	var text string
+	if err := Unmarshal(raw, &text); err != nil {
+		return fmt.Errorf("reading the version: %w", err)
+	}
+	c.mu.Lock()
+	c.version = parseVersion(text)
+	c.mu.Unlock()
 	return nil
 }
 

@@ -53,7 +53,7 @@ func TestLostInFlight(t *testing.T) {
 			if got, err := echo(t.Context(), c, 2); err != nil || got != 2 {
 				t.Fatalf("the next call: %d, %v", got, err)
 			}
-			want := "version signin use query version signin use query"
+			want := "signin use version query signin use version query"
 			if got := drain(f.seen); got != want {
 				t.Errorf("the server was asked %q, want %q", got, want)
 			}
