@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"gotong.dev/gotong"
@@ -67,7 +66,7 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		return grant, err
 	}
 	userID := gotong.DeriveID(userKind, gotong.Anonymous().UserID, r.RequestID)
-	version, err := s.holdAccount(ctx, userID, r)
+	version, listed, err := s.holdAccount(ctx, userID, r)
 	if err != nil {
 		return grant, err
 	}
@@ -76,8 +75,12 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(),
 	})
 	if err != nil {
-		s.letAccountGo(ctx, userID, version, err)
+		s.letAccountGo(ctx, userID, version, listed, err)
 		return grant, err
+	}
+	s.unlist(ctx, listed)
+	if err := s.Sweep(ctx); err != nil {
+		s.opts.Log.WarnContext(ctx, "unfinished sign-ups could not be looked at", "error", err)
 	}
 	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "")
 	if gotong.CodeOf(err) == gotong.CodeConflict { // the account is what was asked for; its first session is over
@@ -118,40 +121,48 @@ func (r *SignUp) raw() []byte {
 }
 
 // holdAccount writes the account's register, or checks that the one of an
-// earlier try with this request id is the same. It returns the version.
-func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (uint64, error) {
+// earlier try with this request id is the same. It returns the version, and
+// under which name the sign-up is listed: none where the account exists.
+func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (version uint64, listed string, err error) {
 	hash := ""
 	for range maxTries {
 		// In this order: a register is written before its account, so an
 		// account that is there by now and still has none has no password.
 		_, known, err := s.standing(ctx, userID)
 		if err != nil {
-			return 0, err
+			return 0, listed, err
 		}
 		a, version, err := s.account(ctx, userID)
+		if err == nil && a.Hash != "" {
+			hash, err = a.Hash, s.sameSignUp(ctx, a, r)
+		}
 		switch {
-		case err != nil:
-			return 0, err
-		case a.Hash != "":
-			return version, s.sameSignUp(ctx, a, r)
+		case err != nil, a.Hash != "" && (known || s.opts.Now() < a.CreatedAt.Add(orphanAge/2)):
+			return version, listed, err
 		case known:
-			return 0, reused()
+			return 0, listed, reused()
 		}
 		if hash == "" {
 			if hash, err = s.passwords.Hash(ctx, r.Pass); err != nil {
-				return 0, err
+				return 0, listed, err
 			}
 		}
+		if listed == "" {
+			if listed, err = s.list(ctx, userID); err != nil {
+				return 0, listed, err
+			}
+		}
+		// That of an earlier try that is getting old is written anew, so that no sweep takes it away.
 		body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, s.opts.Now()})
 		if err != nil {
-			return 0, err
+			return 0, listed, err
 		}
 		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, 0)
 		if !errors.Is(err, store.ErrConflict) {
-			return version + 1, asStorage(err)
+			return version + 1, listed, asStorage(err)
 		}
 	}
-	return 0, asStorage(store.ErrConflict)
+	return 0, listed, asStorage(store.ErrConflict)
 }
 
 // maxTries bounds how often a lost compare-and-set is tried again.
@@ -187,9 +198,7 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 }
 
 // letAccountGo empties the register of an account that was refused for good.
-// It is emptied and not deleted, so that its version goes on: a twin that is
-// late must not empty what the next try with this request id has written.
-func (s *Service) letAccountGo(ctx context.Context, userID string, version uint64, why error) {
+func (s *Service) letAccountGo(ctx context.Context, userID string, version uint64, listed string, why error) {
 	if code := gotong.CodeOf(why); code != gotong.CodeExists && code != gotong.CodeInvalid {
 		return // the outcome may be unknown
 	}
@@ -197,13 +206,11 @@ func (s *Service) letAccountGo(ctx context.Context, userID string, version uint6
 	if _, known, err := s.standing(ctx, userID); err != nil || known {
 		return
 	}
-	now := s.opts.Now()
-	body, err := json.Marshal(account{CreatedAt: now})
-	if err == nil {
-		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, now.Add(time.Hour))
-	}
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		s.opts.Log.WarnContext(ctx, "the register of a refused sign-up stays", "user_id", userID, "error", err)
+	switch err := s.emptyAccount(ctx, userID, version); {
+	case err == nil, errors.Is(err, store.ErrConflict):
+		s.unlist(ctx, listed)
+	default:
+		s.opts.Log.WarnContext(ctx, "the register of a refused sign-up stays for now", "user_id", userID, "error", err)
 	}
 }
 

@@ -261,7 +261,7 @@ func TestRefusedSignUpLeavesNothing(t *testing.T) {
 	other := siti("r2")
 	other.Email, other.Username = "budi@example.org", "budi"
 	g := h.signUp(t, other)
-	h.letAccountGo(t.Context(), id, 1, gotong.NewError(gotong.CodeExists, ""))
+	h.letAccountGo(t.Context(), id, 1, "", gotong.NewError(gotong.CodeExists, ""))
 	if _, err := h.SignIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass}); err != nil || g.UserID != id {
 		t.Errorf("%+v, %v", g, err)
 	}

@@ -5,13 +5,17 @@
 // e-mail address and user name are claims of that commit. What must not stand
 // in the log (address, name, password hash) is a register, written before the
 // command under the id that actor and request id derive, and emptied again
-// where the command is refused.
+// where the command is refused. What a crash between the two leaves is emptied
+// after an hour ([Service.Sweep]).
 //
 // An access token is a short-lived JWT (RFC 7519). A session is a register
 // with a refresh token that changes with each use; using an old one again ends
 // the session. Nothing secret is stored: registers hold hashes, and a refresh
 // token is derived from the server's key, so that the same request can be
 // answered twice with the same token.
+//
+// What happened to an account ([Service.Record]) is kept in registers of a day
+// each, bounded, for 90 days; what admins did to it is read from its stream.
 //
 // # Caveats
 //
@@ -20,6 +24,9 @@
 // connections on other nodes are found by a [Watch], which reads what the nodes
 // that share a store wrote down. Any change of
 // role, and disabling, ends all sessions of the account for good.
+//
+// How often somebody guessed a password is counted by each node for itself, in
+// memory; so are hashes that wait. All else is in registers, by compare-and-set.
 //
 // An attempt to sign up for a taken address says so (409), as the published
 // contract has it; signing in does not tell whether an address is known.
