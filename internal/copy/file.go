@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"io"
 	"iter"
 	"maps"
 	"os"
@@ -130,7 +129,7 @@ func (f *File) each(ctx context.Context, do func(l *lines, row *fileLine, size i
 	}
 	if l.digest == "" {
 		l.n++
-		return l.wrong(fmt.Errorf("%w: it ends without its last line", io.ErrUnexpectedEOF))
+		return l.wrong(errors.New("it ends without its last line; it was cut off"))
 	}
 	return nil
 }
@@ -197,7 +196,7 @@ func (l *lines) header(row *fileLine, text []byte) error {
 		return errors.New("it is not the header of an exported log")
 	case row.Version != fileVersion:
 		return fmt.Errorf("version %d is not known to this program", row.Version)
-	case len(row.Eras) == 0 || row.Positions == nil:
+	case row.Eras.Check() != nil || row.Positions == nil:
 		return errors.New("the header lacks epochs or positions")
 	}
 	l.order.eras, l.claimed = row.Eras, *row.Positions

@@ -20,14 +20,18 @@ const (
 
 // stored is a store as a source, up to the positions of the first moment.
 type stored struct {
-	from  store.Store
-	about About
-	whole bool // nothing can come after the positions
+	from   store.Store
+	about  About
+	sealed bool
+	whole  bool // nothing can come after the positions
 }
 
 // FromStore is a store as a source. Where it is not sealed, it is read up to
 // the positions of now.
-func FromStore(ctx context.Context, s store.Store) (Source, error) {
+func FromStore(ctx context.Context, s store.Store) (Source, error) { return fromStore(ctx, s, false) }
+
+// fromStore is FromStore; all says that nobody writes although it is not sealed.
+func fromStore(ctx context.Context, s store.Store, all bool) (*stored, error) {
 	state, err := s.State(ctx)
 	if err != nil {
 		return nil, err
@@ -45,7 +49,7 @@ func FromStore(ctx context.Context, s store.Store) (Source, error) {
 	}
 	sum := sha256.Sum256(text)
 	about.ID = "store " + hex.EncodeToString(sum[:8])
-	return &stored{from: s, about: about, whole: state.Sealed != "" || state.Progress != ""}, nil
+	return &stored{from: s, about: about, sealed: state.Sealed != "", whole: all || state.Sealed != "" || state.Progress != ""}, nil
 }
 
 // About implements [Source].

@@ -81,7 +81,7 @@ func begin(about About, state store.State) (progress, Summary, error) {
 // Run copies a source into a store, or goes on with it, and ends it when both
 // sides were compared. A store as a source must be sealed.
 func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
-	if s, ok := from.(*stored); ok && !s.whole {
+	if s, ok := from.(*stored); ok && !s.sealed {
 		return Summary{}, ErrNotSealed
 	}
 	state, err := to.State(ctx)

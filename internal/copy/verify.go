@@ -25,7 +25,7 @@ func differs(format string, args ...any) error {
 // computes every chain of the store again, up to the stream's head, and looks
 // for the record of every commit. It writes nothing.
 func Verify(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
-	target, err := FromStore(ctx, to)
+	target, err := fromStore(ctx, to, true)
 	if err != nil {
 		return Summary{}, err
 	}

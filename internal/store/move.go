@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -139,6 +140,9 @@ func (r *Restoring) Check(eras Eras) error {
 	if (r.From == "") != (len(r.Eras) > 0) || r.From == "" && r.To == "" {
 		return errors.Join(ErrMalformed, errors.New("store: the first step of a copy names the epochs, and no other does"))
 	}
+	if err := eras.Check(); err != nil {
+		return err
+	}
 	for i := range r.Events {
 		e := &r.Events[i]
 		if e.Position == 0 || e.Partition >= gotong.Partitions || e.Verify(eras.At(e.Partition, e.Position)) != nil {
@@ -161,6 +165,26 @@ type Era struct {
 // the epoch in which it was written. Adapters keep them as the JSON of this
 // type.
 type Eras []Era
+
+// Check fails with [ErrMalformed] where a log cannot have these eras.
+func (e Eras) Check() error {
+	seen := map[gotong.Epoch]bool{}
+	for i := range e {
+		_, err := gotong.ParseCursor(string(e[i].Epoch) + ":0")
+		bad := err != nil || seen[e[i].Epoch] || i == 0 && e[i].After != [gotong.Partitions]uint64{}
+		for p := range e[i].After {
+			bad = bad || i > 0 && e[i].After[p] < e[i-1].After[p]
+		}
+		if bad {
+			return fmt.Errorf("%w: epoch %q", ErrMalformed, e[i].Epoch)
+		}
+		seen[e[i].Epoch] = true
+	}
+	if len(e) == 0 {
+		return fmt.Errorf("%w: no epoch", ErrMalformed)
+	}
+	return nil
+}
 
 // FirstEra is the eras of a new log.
 func FirstEra(epoch gotong.Epoch) Eras { return Eras{{Epoch: epoch}} }

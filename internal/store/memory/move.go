@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -49,10 +50,11 @@ func (s *Store) Seal(ctx context.Context, note string) error {
 // Renew implements [store.Mover].
 func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 	return s.write(ctx, func() error {
-		if epoch == "" || slices.ContainsFunc(s.eras, func(e store.Era) bool { return e.Epoch == epoch }) {
-			return fmt.Errorf("%w: epoch %q", store.ErrMalformed, epoch)
+		next := s.eras.Next(epoch, s.positions())
+		if err := next.Check(); err != nil {
+			return err
 		}
-		s.eras = s.eras.Next(epoch, s.positions())
+		s.eras = next
 		return nil
 	})
 }
@@ -78,7 +80,9 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 				return mark(k.Collection, k.Owner, k.Name), r
 			})
 		case store.AllCursors:
-			rows.Cursors, rows.Next = page(s.cursors, after, limit, func(k cursorKey, at uint64) (string, store.CursorRow) {
+			moved := maps.Clone(s.cursors)
+			maps.DeleteFunc(moved, func(_ cursorKey, at uint64) bool { return at == 0 })
+			rows.Cursors, rows.Next = page(moved, after, limit, func(k cursorKey, at uint64) (string, store.CursorRow) {
 				row := store.CursorRow{Reader: k.reader, Partition: k.partition, Position: at}
 				return mark(k.reader, fmt.Sprintf("%02d", k.partition)), row
 			})

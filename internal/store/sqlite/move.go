@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -124,13 +123,11 @@ func (s *Store) Seal(ctx context.Context, note string) error {
 
 // Renew implements [store.Mover].
 func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
-	now := *s.eras.Load()
-	if epoch == "" || slices.ContainsFunc(now, func(e store.Era) bool { return e.Epoch == epoch }) {
-		return fmt.Errorf("%w: epoch %q", store.ErrMalformed, epoch)
-	}
 	var next store.Eras
 	err := s.write(ctx, func(w *writer) error {
-		next = now.Next(epoch, w.positions)
+		if next = s.eras.Load().Next(epoch, w.positions); next.Check() != nil {
+			return next.Check()
+		}
 		return writeEras(w.conn, next)
 	})
 	if err == nil {

@@ -40,6 +40,7 @@ func (e *env) fill() {
 	}
 	e.next(Draft{Stream: "thread/only-noops", Home: "group/0"})
 	e.jobs(store.Job{Queue: "q", ID: "a", Due: 5, Attempt: 2, Body: []byte("b")}, store.Job{Queue: "q", ID: "b", Due: 7})
+	e.check(e.s.Advance(e.ctx, store.Step{Reader: "at the beginning", Partition: 3}))
 	if got := e.claim("q", 6, 50, 1); len(got) != 1 {
 		e.Errorf("claimed %v", got)
 	}

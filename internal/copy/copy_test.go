@@ -1,0 +1,219 @@
+package copy_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+)
+
+// TestMain keeps the properties' runs few unless told otherwise: each syncs.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("15") // a number
+	}
+	os.Exit(m.Run())
+}
+
+// TestThereAndBack: any log goes from one store to another and back and is the
+// same; documents that the rules make anew are those that were there.
+func TestThereAndBack(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		v := newVillage(r, newMemory(), func(n int) int { return rapid.IntRange(0, n-1).Draw(r, "pick") })
+		defer v.close()
+		for range rapid.IntRange(0, 4).Draw(r, "rounds") {
+			v.live(rapid.IntRange(0, 40).Draw(r, "things"))
+			v.side()
+		}
+		file := note(openSQLite(r, filepath.Join(t.TempDir(), "gotong.db")))
+		defer file.Close() //nolint:errcheck // of a test
+		copied(r, v.s, file)
+		same(r, v.s, file)
+		back := note(newMemory())
+		copied(r, file, back)
+		same(r, v.s, back)
+	})
+}
+
+// TestEveryKind: in a long life every command of every kind had its effect, and
+// the documents are the same after a copy.
+func TestEveryKind(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a fixed seed
+	v := newVillage(t, newMemory(), random.IntN)
+	defer v.close()
+	v.live(6000)
+	for range 20 {
+		v.side()
+	}
+	for _, kind := range app.Kinds() {
+		for _, cmd := range kind.Commands {
+			if v.decided[cmd.Name] < 3 {
+				t.Errorf("%s had its effect %d times", cmd.Name, v.decided[cmd.Name])
+			}
+		}
+	}
+	to := note(newMemory())
+	sum := copied(t, v.s, to)
+	same(t, v.s, to)
+	if sum.Rows[logcopy.Events] < 1000 || sum.Moved == 0 {
+		t.Errorf("summary %+v", sum)
+	}
+	cursors, err := storetest.Read(t.Context(), to, 0)
+	check(t, err)
+	if sum.Rows[logcopy.Streams] != uint64(len(cursors.Rows.Streams)) {
+		t.Errorf("%d streams in the summary", sum.Rows[logcopy.Streams])
+	}
+}
+
+// raw is a log with what no command makes yet: erased content, commits of many
+// events, several epochs.
+func raw(t *testing.T, s store.Store) {
+	t.Helper()
+	m := storetest.NewMaker(s.Epoch())
+	commit := func(d storetest.Draft) {
+		t.Helper()
+		out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+		if err != nil || out[0].Status != store.Committed {
+			t.Fatal(err, out)
+		}
+	}
+	commit(storetest.Draft{Stream: "thread/a", Home: "group/g", Events: 700})
+	commit(storetest.Draft{Stream: "thread/a", Events: 1, Erase: []uint64{3, 5}, Claims: []gotong.Claim{{Space: "s", Name: "n"}}})
+	check(t, s.Renew(t.Context(), "second00"))
+	m.Epoch = "second00"
+	commit(storetest.Draft{Stream: "thread/b", Home: "group/g", Events: 2, Bare: true})
+	commit(storetest.Draft{Stream: "thread/a", Events: 1300, Audience: gotong.ForUser("ani")})
+	commit(storetest.Draft{Stream: "thread/noop"})
+}
+
+func TestErasedManyAndEpochs(t *testing.T) {
+	from, to, back := note(newMemory()), note(newSQLite(t)), note(newMemory())
+	raw(t, from)
+	copied(t, from, to)
+	same(t, from, to)
+	copied(t, to, back)
+	same(t, from, back)
+	if got := back.Epoch(); got != "second00" {
+		t.Errorf("epoch %s", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	ctx := t.Context()
+	from := newMemory()
+	raw(t, from)
+	source := func(s store.Store) logcopy.Source {
+		src, err := logcopy.FromStore(ctx, s)
+		check(t, err)
+		return src
+	}
+	if _, err := logcopy.Run(ctx, source(from), newMemory(), options()); !errors.Is(err, logcopy.ErrNotSealed) {
+		t.Errorf("a source that is not sealed: %v", err)
+	}
+	check(t, logcopy.Seal(ctx, from, "to b"))
+	check(t, logcopy.Seal(ctx, from, "to b"))
+	if err := logcopy.Seal(ctx, from, "to c"); err == nil {
+		t.Error("sealed for another target")
+	}
+	full := newMemory()
+	raw(t, full)
+	if _, err := logcopy.Run(ctx, source(from), full, options()); !errors.Is(err, logcopy.ErrNotEmpty) {
+		t.Errorf("a target that is not empty: %v", err)
+	}
+	half := newMemory()
+	check(t, half.Restore(ctx, store.Restoring{To: `{"source":"another"}`, Eras: store.FirstEra("other000")}))
+	if _, err := logcopy.Run(ctx, source(from), half, options()); !errors.Is(err, logcopy.ErrOtherCopy) {
+		t.Errorf("a target of another copy: %v", err)
+	}
+	if err := logcopy.Seal(ctx, half, "to b"); !errors.Is(err, logcopy.ErrUnfinished) {
+		t.Errorf("an unfinished source: %v", err)
+	}
+	if _, err := logcopy.Look(ctx, source(from), full); !errors.Is(err, logcopy.ErrNotEmpty) {
+		t.Errorf("looked at a target that is not empty: %v", err)
+	}
+	if _, err := logcopy.Look(ctx, source(from), newMemory()); err != nil {
+		t.Errorf("looked at an empty target: %v", err)
+	}
+}
+
+// TestAgain: the same copy once more says that all is there, and that it is not
+// once the target has gone on.
+func TestAgain(t *testing.T) {
+	from, to := newMemory(), newMemory()
+	raw(t, from)
+	copied(t, from, to)
+	if sum := copied(t, from, to); !sum.Present || sum.Moved != 0 || sum.Rows[logcopy.Events] != 2003 {
+		t.Errorf("again: %+v", sum)
+	}
+	m := storetest.NewMaker(to.Epoch())
+	_, err := to.Commit(t.Context(), []store.Commit{m.Next(storetest.Draft{Stream: "thread/new", Events: 1})})
+	check(t, err)
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	if _, err := logcopy.Run(t.Context(), source, to, options()); !errors.Is(err, logcopy.ErrDiffers) {
+		t.Errorf("after the target went on: %v", err)
+	}
+}
+
+// busy is a store to which others write while it is read.
+type busy struct {
+	store.Store
+	write func()
+}
+
+func (b *busy) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
+	b.write()
+	return b.Store.Rows(ctx, section, after, limit)
+}
+
+// TestPrefix: a log that goes on while it is exported is exported as it was at
+// first.
+func TestPrefix(t *testing.T) {
+	from, same1 := newMemory(), newMemory()
+	m := storetest.NewMaker(from.Epoch())
+	n := 0
+	write := func() {
+		for _, d := range []storetest.Draft{
+			{Stream: "thread/a", Events: 2}, {Stream: "thread/a", Events: 1}, {Stream: "thread/b", Events: 1},
+			{Stream: gotong.Stream("thread/" + string(rune('c'+n))), Events: 1, Claims: []gotong.Claim{{Space: "s", Name: string(rune('c' + n))}}},
+		} {
+			_, err := from.Commit(t.Context(), []store.Commit{m.Next(d)})
+			check(t, err)
+		}
+		n++
+	}
+	write()
+	write()
+	then, err := storetest.Read(t.Context(), from, 0)
+	check(t, err)
+	source, err := logcopy.FromStore(t.Context(), &busy{from, write})
+	check(t, err)
+	path := filepath.Join(t.TempDir(), "log")
+	w, err := os.Create(path)
+	check(t, err)
+	_, err = logcopy.Export(t.Context(), source, w, options())
+	check(t, errors.Join(err, w.Close()))
+	file, err := logcopy.OpenFile(t.Context(), path, options())
+	check(t, err)
+	_, err = logcopy.Run(t.Context(), file, same1, options())
+	check(t, err)
+	now, err := storetest.Read(t.Context(), same1, 0)
+	check(t, err)
+	if !slices.Equal(now.Rows.Streams, then.Rows.Streams) || now.Positions != then.Positions ||
+		len(now.Rows.Records) != len(then.Rows.Records) || len(now.Rows.Claims) != len(then.Rows.Claims) {
+		t.Errorf("exported %+v\nwas %+v", now.Rows, then.Rows)
+	}
+}

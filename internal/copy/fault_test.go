@@ -1,0 +1,279 @@
+package copy_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
+)
+
+var errCut = errors.New("cut")
+
+// cut is a store whose nth call from now on fails, before or after its effect,
+// and all after it, as if the process had ended there.
+type cut struct {
+	store.Store
+	left  int // calls until the end; negative: none
+	after bool
+}
+
+func (c *cut) call(effect func() error) error {
+	c.left--
+	switch {
+	case c.left < -1 || c.left == -1 && !c.after:
+		return errCut
+	case c.left == -1:
+		return errors.Join(effect(), errCut)
+	default:
+		return effect()
+	}
+}
+
+func (c *cut) State(ctx context.Context) (state store.State, err error) {
+	err = c.call(func() error { state, err = c.Store.State(ctx); return err })
+	return state, err
+}
+
+func (c *cut) Seal(ctx context.Context, note string) error {
+	return c.call(func() error { return c.Store.Seal(ctx, note) })
+}
+
+func (c *cut) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
+	err = c.call(func() error { rows, err = c.Store.Rows(ctx, section, after, limit); return err })
+	return rows, err
+}
+
+func (c *cut) Restore(ctx context.Context, step store.Restoring) error {
+	return c.call(func() error { return c.Store.Restore(ctx, step) })
+}
+
+func (c *cut) Load(ctx context.Context, need store.Need) (snap store.Snapshot, err error) {
+	err = c.call(func() error { snap, err = c.Store.Load(ctx, need); return err })
+	return snap, err
+}
+
+func (c *cut) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
+	err = c.call(func() error { all, err = c.Store.Positions(ctx); return err })
+	return all, err
+}
+
+func (c *cut) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) (rows []store.Event, err error) {
+	err = c.call(func() error { rows, err = c.Store.ReadPartition(ctx, p, from, to, limit); return err })
+	return rows, err
+}
+
+// run is one run of the whole tool between two stores.
+func run(ctx context.Context, from, to store.Store) error {
+	if err := logcopy.Seal(ctx, from, "copied"); err != nil {
+		return err
+	}
+	source, err := logcopy.FromStore(ctx, from)
+	if err == nil {
+		_, err = logcopy.Run(ctx, source, to, options())
+	}
+	return err
+}
+
+// small is a log with some of everything that goes in few calls.
+func small(t *testing.T) *noted {
+	t.Helper()
+	n := uint64(7)
+	v := newVillage(t, newMemory(), func(most int) int { // the same every time
+		n = n*6364136223846793005 + 1442695040888963407
+		return int(n>>33) % most //nolint:gosec // below most
+	})
+	t.Cleanup(v.close)
+	v.live(300)
+	v.side()
+	return v.s
+}
+
+// TestKilledAnywhere: whichever call of either side is the last one, and
+// whether it took effect or not, the same copy again ends the same. Each run
+// is killed a little later than the one before, until one ends.
+func TestKilledAnywhere(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for _, side := range []string{"source", "target"} {
+			killedAnywhere(t, side, after)
+		}
+	}
+}
+
+func killedAnywhere(t *testing.T, side string, after bool) {
+	t.Helper()
+	want := small(t)
+	for n := 0; ; n++ {
+		from, to := note(newMemory()), note(newMemory())
+		copied(t, want, from)
+		ends := map[string]store.Store{"source": from, "target": to}
+		ends[side] = &cut{ends[side], n, after}
+		if err := run(t.Context(), ends["source"], ends["target"]); err == nil {
+			if n < 15 {
+				t.Errorf("only %d calls of the %s", n, side)
+			}
+			return
+		} else if !errors.Is(err, errCut) {
+			t.Fatalf("%s, call %d: %v", side, n, err)
+		}
+		state, err := to.State(t.Context())
+		check(t, err)
+		if held, err := to.Positions(t.Context()); err != nil || held != [gotong.Partitions]uint64{} && state.Progress == "" && side == "source" {
+			t.Fatalf("%s, call %d: a half copy looks like a whole one (%v)", side, n, err)
+		}
+		check(t, run(t.Context(), from, to))
+		same(t, want, to)
+	}
+}
+
+// TestKilledImport: the same of a file.
+func TestKilledImport(t *testing.T) {
+	want := small(t)
+	path := exported(t, want)
+	for n := 0; ; n++ {
+		to := note(newMemory())
+		file, err := logcopy.OpenFile(t.Context(), path, options())
+		check(t, err)
+		_, err = logcopy.Run(t.Context(), file, &cut{to, n, n%2 == 0}, options())
+		if err == nil {
+			same(t, want, to)
+			return
+		}
+		_, err = logcopy.Run(t.Context(), file, to, options())
+		check(t, err)
+		same(t, want, to)
+	}
+}
+
+// TestResumesWhereItWas: what was written is not written again.
+func TestResumesWhereItWas(t *testing.T) {
+	from, to := small(t), newMemory()
+	all := copied(t, from, newMemory()).Moved
+	if err := run(t.Context(), from, &cut{to, 20, false}); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	sum, err := logcopy.Run(t.Context(), source, to, options())
+	check(t, err)
+	if !sum.Resumed || sum.Moved == 0 || sum.Moved >= all {
+		t.Errorf("resumed with %d of %d rows: %+v", sum.Moved, all, sum)
+	}
+}
+
+// twist is a store that shows some rows other than they are.
+type twist struct {
+	store.Store
+	rows   func(*store.Rows)
+	events func([]store.Event) []store.Event
+	load   func(*store.Snapshot)
+}
+
+func (w *twist) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
+	rows, err := w.Store.Rows(ctx, section, after, limit)
+	if err == nil && w.rows != nil {
+		w.rows(&rows)
+	}
+	return rows, err
+}
+
+func (w *twist) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
+	rows, err := w.Store.ReadPartition(ctx, p, from, to, limit)
+	if err == nil && w.events != nil {
+		rows = w.events(rows)
+	}
+	return rows, err
+}
+
+func (w *twist) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := w.Store.Load(ctx, need)
+	if err == nil && w.load != nil {
+		w.load(&snap)
+	}
+	return snap, err
+}
+
+// TestVerifyFinds: each way in which the target may be another than the source
+// is found, and named.
+func TestVerifyFinds(t *testing.T) {
+	from := small(t)
+	ctx := t.Context()
+	check(t, logcopy.Seal(ctx, from, "copied"))
+	source, err := logcopy.FromStore(ctx, from)
+	check(t, err)
+	to := newMemory()
+	copied(t, from, to)
+	for name, tt := range map[string]struct {
+		twist twist
+		want  string
+	}{
+		"nothing":         {twist{}, ""},
+		"a lost stream":   {twist{rows: func(r *store.Rows) { r.Streams = tail(r.Streams) }}, `of sort "stream"`},
+		"a lost record":   {twist{rows: func(r *store.Rows) { r.Records = tail(r.Records) }}, `of sort "record"`},
+		"a lost claim":    {twist{rows: func(r *store.Rows) { r.Claims = tail(r.Claims) }}, `of sort "claim"`},
+		"a lost cursor":   {twist{rows: func(r *store.Rows) { r.Cursors = tail(r.Cursors) }}, `of sort "cursor"`},
+		"a lost job":      {twist{rows: func(r *store.Rows) { r.Jobs = tail(r.Jobs) }}, `of sort "job"`},
+		"a lost register": {twist{rows: func(r *store.Rows) { r.Registers = tail(r.Registers) }}, `of sort "register"`},
+		"another version": {twist{rows: func(r *store.Rows) {
+			for i := range r.Registers {
+				r.Registers[i].Version++
+			}
+		}}, `rows of sort "register" one is not the same`},
+		"another salt": {twist{rows: func(r *store.Rows) {
+			for i := range r.Records {
+				r.Records[i].Salt = nil
+			}
+		}}, `rows of sort "record" one is not the same`},
+		"a lost event": {twist{events: func(rows []store.Event) []store.Event { return rows[:len(rows)-1] }}, "event"},
+		"another audience": {twist{events: func(rows []store.Event) []store.Event {
+			rows[0].Audience = "role/owner"
+			return rows
+		}}, "event 1"},
+		"no record of a commit": {twist{load: func(s *store.Snapshot) { clear(s.Records) }}, "the record of the commit"},
+		"a broken chain": {twist{load: func(s *store.Snapshot) {
+			for _, rows := range s.Events {
+				if len(rows) > 2 {
+					rows[1].Prev[0]++
+				}
+			}
+		}}, "event 2 does not follow"},
+		"a lost tail": {twist{load: func(s *store.Snapshot) {
+			for i, rows := range s.Events {
+				if len(rows) == 1 {
+					s.Events[i] = nil
+				}
+			}
+		}}, "before its head"},
+	} {
+		tt.twist.Store = to
+		_, err := logcopy.Verify(ctx, source, &tt.twist, options())
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", name, err, tt.want)
+		}
+	}
+}
+
+func tail[T any](rows []T) []T {
+	if len(rows) == 0 {
+		return rows
+	}
+	return rows[1:]
+}
+
+// exported is the path of a file with all of a store.
+func exported(t *testing.T, from store.Store) string {
+	t.Helper()
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	path := filepath.Join(t.TempDir(), "log.ndjson")
+	w, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	check(t, err)
+	_, err = logcopy.Export(t.Context(), source, w, options())
+	check(t, errors.Join(err, w.Close()))
+	return path
+}

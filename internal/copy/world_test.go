@@ -1,0 +1,335 @@
+package copy_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/store/storetest"
+)
+
+const begin = gotong.Instant(1_764_000_000_000_000)
+
+// tb is what the world needs of a test or of a property.
+type tb interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func check(t tb, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+}
+
+func options() logcopy.Options {
+	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Now: func() gotong.Instant { return begin }}
+}
+
+func newMemory() *memory.Store {
+	return memory.New("", memory.Options{Now: func() gotong.Instant { return begin }})
+}
+
+func openSQLite(t tb, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), path, sqlite.Options{
+		Collections: store.Collections(app.Kinds()), Now: func() gotong.Instant { return begin },
+	})
+	check(t, err)
+	return s
+}
+
+func newSQLite(t *testing.T) *sqlite.Store {
+	t.Helper()
+	s := openSQLite(t, filepath.Join(t.TempDir(), "gotong.db"))
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// noted is a store that remembers the keys of all documents that were ever
+// written to it.
+type noted struct {
+	store.Store
+	keys map[gotong.Key]bool
+}
+
+func note(s store.Store) *noted { return &noted{s, map[gotong.Key]bool{}} }
+
+func (n *noted) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	for i := range batch {
+		n.see(batch[i].Changes)
+	}
+	return n.Store.Commit(ctx, batch)
+}
+
+func (n *noted) Restore(ctx context.Context, step store.Restoring) error {
+	n.see(step.Documents)
+	return n.Store.Restore(ctx, step)
+}
+
+func (n *noted) see(changes []store.Change) {
+	for _, ch := range changes {
+		n.keys[ch.Key] = true
+	}
+}
+
+// documents is all documents that there are under these keys.
+func (n *noted) documents(t tb, keys map[gotong.Key]bool) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for chunk := range slices.Chunk(slices.Collect(maps.Keys(keys)), 500) {
+		snap, err := n.Load(context.Background(), store.Need{Documents: chunk})
+		check(t, err)
+		for key, body := range snap.Documents {
+			all[fmt.Sprint(key)] = string(body)
+		}
+	}
+	return all
+}
+
+// same compares all that two stores hold, seals and progress aside.
+func same(t tb, a, b *noted) {
+	t.Helper()
+	x, err := storetest.Read(context.Background(), a, 100)
+	check(t, err)
+	y, err := storetest.Read(context.Background(), b, 64)
+	check(t, err)
+	x.State.Sealed, y.State.Sealed = "", ""
+	for i := range x.Rows.Jobs { // what one store calls none the other calls empty
+		x.Rows.Jobs[i].Body = append([]byte{}, x.Rows.Jobs[i].Body...)
+	}
+	for i := range y.Rows.Jobs {
+		y.Rows.Jobs[i].Body = append([]byte{}, y.Rows.Jobs[i].Body...)
+	}
+	for _, pair := range [][2]any{
+		{x.State, y.State}, {x.Positions, y.Positions}, {x.Rows.Streams, y.Rows.Streams}, {x.Events, y.Events},
+		{x.Rows.Records, y.Rows.Records}, {x.Rows.Claims, y.Rows.Claims}, {x.Rows.Registers, y.Rows.Registers},
+		{x.Rows.Cursors, y.Rows.Cursors}, {x.Rows.Jobs, y.Rows.Jobs},
+	} {
+		if !reflect.DeepEqual(pair[0], pair[1]) {
+			t.Fatalf("%T:\nwas %.300v\nis  %.300v", pair[0], pair[0], pair[1])
+		}
+	}
+	keys := maps.Clone(a.keys)
+	maps.Copy(keys, b.keys)
+	if was, is := a.documents(t, keys), b.documents(t, keys); !maps.Equal(was, is) {
+		for key := range keys {
+			if k := fmt.Sprint(key); was[k] != is[k] {
+				t.Fatalf("document %s\n was %s\n is  %s", k, was[k], is[k])
+			}
+		}
+	}
+}
+
+// village is a log made by the rules of every kind.
+type village struct {
+	t       tb
+	s       *noted
+	e       *engine.Engine
+	pick    func(n int) int
+	now     gotong.Instant
+	serial  int
+	groups  []gotong.Stream
+	threads []gotong.Stream
+	posts   map[gotong.Stream][]gotong.EventID
+	edits   map[gotong.EventID]uint64
+	decided map[string]int // how often each sort of command made an event
+}
+
+func newVillage(t tb, s store.Store, pick func(n int) int) *village {
+	v := &village{
+		t: t, s: note(s), pick: pick, now: begin, posts: map[gotong.Stream][]gotong.EventID{},
+		edits: map[gotong.EventID]uint64{}, decided: map[string]int{},
+	}
+	v.e = engine.New(engine.Options{
+		Store: v.s, Codec: store.NewCodec(app.Kinds()), Now: func() gotong.Instant { v.now += 1000; return v.now },
+	})
+	return v
+}
+
+func (v *village) close() { check(v.t, v.e.Close(context.Background())) }
+
+var people = []string{"ani", "budi", "citra", "dewi"}
+
+func (v *village) person() string { return people[v.pick(len(people))] }
+
+// try runs one command and says what became of it; rules may refuse it.
+func (v *village) try(on gotong.Stream, actor, typ string, data any) (gotong.Receipt, bool) {
+	v.serial++
+	role := gotong.RoleUser
+	if v.pick(6) == 0 {
+		role = gotong.RoleAdmin
+	}
+	r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: typ, Data: data, RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+		Actor: gotong.Actor{UserID: actor, Role: role}, Raw: fmt.Appendf(nil, "%v", data),
+	})
+	if code := gotong.CodeOf(err); code == gotong.CodeBusy || code == gotong.CodeInternal {
+		v.t.Fatalf("%s: %v", typ, err)
+	}
+	ok := err == nil && r.First > 0
+	if ok {
+		v.decided[typ]++
+	}
+	return r, ok
+}
+
+// live does n random things.
+func (v *village) live(n int) {
+	for range n {
+		switch kind := v.pick(10); {
+		case kind == 0:
+			v.account()
+		case kind <= 2 || len(v.threads) == 0:
+			v.gather()
+		default:
+			v.talk(v.threads[v.pick(len(v.threads))])
+		}
+	}
+}
+
+func (v *village) account() {
+	p := v.person()
+	on := gotong.NewStream("user", p)
+	switch v.pick(4) {
+	case 0:
+		v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
+	case 1:
+		v.try(on, "boss", user.CmdEnable, user.Enable{})
+	case 2:
+		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
+	default:
+		v.try(on, p, user.CmdRegister, user.Register{Email: p + "@example.org", Username: p, CommunityID: "c1"})
+	}
+}
+
+func (v *village) gather() {
+	me, other := v.person(), v.person()
+	if len(v.groups) == 0 || v.pick(8) == 0 {
+		on := gotong.Stream(fmt.Sprintf("group/ent-%d", v.serial))
+		policy := []group.JoinPolicy{group.Terbuka, group.Undangan}[v.pick(2)]
+		if _, ok := v.try(on, me, group.CmdCreate, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: policy}); ok {
+			v.groups = append(v.groups, on)
+		}
+		return
+	}
+	on := v.groups[v.pick(len(v.groups))]
+	switch v.pick(8) {
+	case 0:
+		v.try(on, me, group.CmdJoin, group.Join{})
+	case 1:
+		v.try(on, me, group.CmdLeave, group.Leave{})
+	case 2:
+		v.try(on, me, group.CmdAdd, group.Add{UserID: other})
+	case 3:
+		v.try(on, me, group.CmdRemove, group.Remove{UserID: other})
+	case 4:
+		v.try(on, me, group.CmdRole, group.SetRole{UserID: other, Role: group.Moderator})
+	case 5:
+		name := fmt.Sprint("RT ", v.serial)
+		policy := group.Terbuka
+		v.try(on, me, group.CmdUpdate, group.Update{Name: &name, JoinPolicy: &policy})
+	default:
+		scope, members := on.ID(), []thread.Source{thread.Own, thread.Home}[v.pick(2)]
+		if v.pick(3) == 0 {
+			scope, members = "rt05", thread.Own
+		}
+		privacy := []thread.Privacy{thread.Public, thread.Private}[v.pick(2)]
+		at := gotong.Stream(fmt.Sprintf("thread/t%d", v.serial))
+		if _, ok := v.try(at, me, thread.CmdCreate, thread.Create{ScopeID: scope, Privacy: privacy, Members: members}); ok {
+			v.threads = append(v.threads, at)
+		}
+	}
+}
+
+func (v *village) talk(on gotong.Stream) {
+	me, other := v.person(), v.person()
+	said := v.posts[on]
+	if len(said) > 0 && v.pick(2) == 0 {
+		target := said[v.pick(len(said))]
+		switch v.pick(4) {
+		case 0:
+			if _, ok := v.try(on, me, thread.CmdEdit, thread.Edit{MessageID: target, Revision: v.edits[target], Body: "changed"}); ok {
+				v.edits[target]++
+			}
+		case 1:
+			v.try(on, me, thread.CmdDelete, thread.Delete{MessageID: target, Revision: v.edits[target]})
+		case 2:
+			v.try(on, me, thread.CmdReact, thread.React{MessageID: target, Emoji: "👍", On: v.pick(3) > 0})
+		default:
+			v.try(on, me, thread.CmdPost, thread.Post{Body: "answer", ReplyTo: target})
+		}
+		return
+	}
+	switch v.pick(10) {
+	case 0:
+		v.try(on, me, thread.CmdAdd, thread.Add{UserID: other})
+	case 1:
+		v.try(on, me, thread.CmdRemove, thread.Remove{UserID: other})
+	case 2:
+		v.try(on, me, thread.CmdJoin, thread.Join{})
+	case 3:
+		v.try(on, me, thread.CmdLeave, thread.Leave{})
+	case 4:
+		v.try(on, me, thread.CmdMute, thread.Mute{UserID: other, UntilMS: int64(v.pick(2)) * 4_000_000_000_000})
+	case 5:
+		v.try(on, me, thread.CmdRole, thread.SetRole{UserID: other, Role: thread.Admin})
+	case 6:
+		v.try(on, me, thread.CmdHistory, thread.SetHistory{Policy: []thread.Policy{thread.All, thread.FromJoin}[v.pick(2)]})
+	default:
+		if r, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: fmt.Sprint("halo ", v.serial)}); ok {
+			v.posts[on] = append(v.posts[on], r.EventIDs[0])
+		}
+	}
+}
+
+// side writes what is not in the log.
+func (v *village) side() {
+	v.serial++
+	ctx := context.Background()
+	key := gotong.Key{Collection: "session", Owner: v.person(), Name: fmt.Sprint(v.serial)}
+	check(v.t, v.s.SetRegister(ctx, key, 0, []byte("secret"), 0))
+	check(v.t, v.s.SetRegister(ctx, key, 1, []byte("secret two"), begin+gotong.Instant(v.pick(3))*3_600_000_000))
+	p := gotong.Partition(v.pick(gotong.Partitions)) //nolint:gosec // below 16
+	ends, err := v.s.Positions(ctx)
+	check(v.t, err)
+	for i := 0; i < gotong.Partitions && ends[p] == 0; i++ {
+		p = (p + 1) % gotong.Partitions
+	}
+	at, err := v.s.Cursor(ctx, "feed", p)
+	check(v.t, err)
+	job := store.Job{Queue: "mail", ID: fmt.Sprint(v.serial), Due: begin + gotong.Instant(v.pick(5)), Attempt: v.pick(3), Body: []byte("b")}
+	check(v.t, v.s.Advance(ctx, store.Step{Reader: "feed", Partition: p, From: at, To: ends[p], Jobs: []store.Job{job}}))
+	_, err = v.s.ClaimJobs(ctx, "mail", begin+2, begin+99, 1)
+	check(v.t, err)
+}
+
+// copied seals a store and copies it.
+func copied(t tb, from, to store.Store) logcopy.Summary {
+	t.Helper()
+	ctx := context.Background()
+	check(t, logcopy.Seal(ctx, from, "copied"))
+	source, err := logcopy.FromStore(ctx, from)
+	check(t, err)
+	sum, err := logcopy.Run(ctx, source, to, options())
+	check(t, err)
+	if !sum.Verified {
+		t.Fatalf("not verified: %+v", sum)
+	}
+	return sum
+}
