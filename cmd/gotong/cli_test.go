@@ -33,8 +33,8 @@ func TestWrongUse(t *testing.T) {
 		"two places":       {[]string{"import", export, "--format=irc", "--scope=a", "--thread=b"}, nil, 2, []string{"--scope", "--thread"}},
 		"no zone":          {[]string{"import", export, "--format=irc", "--zone=Mars/Base", "--dry-run"}, nil, 2, []string{"Mars/Base", "--zone Asia/Jakarta"}},
 		"no date":          {[]string{"import", "main.go", "--format=irc", "--dry-run"}, nil, 1, []string{"date"}},
-		"bad configuration": {[]string{"serve", "--addr=nonsense", "--redis=redis://x"}, nil, 2,
-			[]string{"addr: must be host:port", "redis: not in this version", "gotong config print"}},
+		"bad configuration": {[]string{"serve", "--addr=nonsense", "--redis=http://x"}, nil, 2,
+			[]string{"addr: must be host:port", "redis: must be a URL", "gotong config print"}},
 		"bad variable": {[]string{"serve"}, map[string]string{"GOTONG_LOG_LEVEL": "loud"}, 2, []string{"log-level", "Try: gotong serve --help"}},
 	} {
 		t.Run(name, func(t *testing.T) {

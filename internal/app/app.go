@@ -15,6 +15,8 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
@@ -51,6 +53,9 @@ type App struct {
 	hub     *live.Hub
 	auth    *auth.Service
 	live    *realtime.Server
+	watch   *auth.Watch
+	redis   *redis.Link // nil where there is none
+	bus     bus.Bus     // nil: this node hears of no other
 	allow   *httpapi.Limiter
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
@@ -101,6 +106,9 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 		a.store = wrap(opened)
 	}
 	a.made = append(a.made, made...)
+	if err := a.newBus(); err != nil {
+		return err
+	}
 	a.hub = a.newHub()
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Now: a.now, Observer: a.metrics.Engine, Committed: a.committed,
@@ -111,8 +119,10 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if err := a.newAuth(); err != nil {
 		return err
 	}
-	a.allow = httpapi.NewLimiter(httpapi.Rate{PerSecond: a.cfg.CommandRate, Burst: a.cfg.CommandBurst})
+	a.allow = httpapi.NewLimiter("command",
+		httpapi.Rate{PerSecond: a.cfg.CommandRate, Burst: a.cfg.CommandBurst}, a.allowances())
 	a.live = a.newRealtime()
+	a.watch = a.newWatch()
 	return a.listen(ctx, a.newServer(b))
 }
 
@@ -168,6 +178,7 @@ func (a *App) Run(ctx context.Context) error {
 	hubDone := make(chan struct{})
 	go func() { defer close(hubDone); failed <- a.hub.Run(a.base) }()
 	go a.live.Run(a.base)
+	go a.watch.Run(a.base)
 	go func() { failed <- a.main.Serve(a.mainPort) }()
 	go func() { failed <- a.admin.Serve(a.adminPort) }()
 	var cause error

@@ -21,12 +21,13 @@ import (
 func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
-		Store: a.store, Codec: a.codec, Now: a.now,
+		Store: a.source(), Codec: a.codec, Bus: a.bus, Now: a.now,
 		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form
 			return b
 		},
+		Ended:  func(userID string) { a.watch.Hint(userID) },
 		Limits: live.Limits{Sessions: a.cfg.MaxSessions},
 		Observer: live.Observer{
 			Published: func(ctx context.Context, _ gotong.Stream, _ uint64, _ gotong.Instant) {
@@ -59,9 +60,14 @@ func (a *App) newAuth() error {
 		Store: a.store, Executor: a.engine, Now: a.now, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
 		Observer: a.metrics.Auth, Log: a.log,
-		OnSessionEnd: func(session, _ string) { a.live.EndLogin(session) },
+		Shared: a.shared(),
+		OnSessionEnd: func(session, userID string) {
+			a.live.EndLogin(session)
+			a.hub.TellEnded(userID)
+		},
 		OnUserEnd: func(userID string) {
 			a.hub.EndUser(userID, live.Closing{Code: realtime.CloseUnauthorized, Reason: "the account was changed or disabled"})
+			a.hub.TellEnded(userID)
 		},
 	})
 	return err
@@ -102,7 +108,7 @@ func (a *App) newRealtime() *realtime.Server {
 		},
 		Recheck: func(ctx context.Context, p httpapi.Principal) error { return a.auth.Recheck(ctx, p.Verified) },
 		Creates: creates, Origins: a.cfg.AllowedOrigins,
-		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(userID, a.now().Time()) },
+		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(a.base, userID, a.now().Time()) },
 		Observe: realtime.Observer{
 			Opened: m.SessionOpened, Closed: m.SessionClosed,
 			Wrote: func(transport string, frames, bytes int, oldest gotong.Instant) {
@@ -158,13 +164,11 @@ func (a *App) newServer(b Build) *httpapi.Server {
 			User:    httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst},
 			Address: httpapi.Rate{PerSecond: a.cfg.AddressRate, Burst: a.cfg.AddressBurst},
 			Strict:  httpapi.Rate{PerSecond: 1, Burst: 20},
+			Shared:  a.allowances(),
 		},
 		Observer: a.metrics.HTTP, Tracer: a.traceRequest, Metrics: a.metrics.Handler(),
 		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion()},
 		Draining: a.draining.Load,
-		Checks: []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
-			_, err := a.store.Positions(ctx)
-			return err
-		}}},
+		Checks:   a.checks(),
 	})
 }

@@ -57,7 +57,8 @@ type Config struct {
 	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
 	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" type:"path"`
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
-	Redis     string `name:"redis" group:"place" help:"Redis URL for wake-ups between nodes; not in this version." placeholder:"URL" secret:""`
+	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
+	Bus       string `name:"bus" group:"place" help:"How nodes that share a store hear of each other: ${enum}." enum:"auto,local,redis,livequery" default:"auto"`
 
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
@@ -95,6 +96,26 @@ func (c *Config) StoreURL() string {
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
 }
 
+// How nodes hear of each other.
+const (
+	BusAuto      = "auto"      // redis where one is named, livequery on SurrealDB, else local
+	BusLocal     = "local"     // not at all: by asking the store
+	BusRedis     = "redis"     // over Redis
+	BusLiveQuery = "livequery" // by the database's live queries
+)
+
+// BusKind is Bus with auto settled.
+func (c *Config) BusKind() string {
+	switch {
+	case c.Bus != BusAuto && c.Bus != "":
+		return c.Bus
+	case c.Redis != "":
+		return BusRedis
+	default:
+		return BusLocal
+	}
+}
+
 // Proxies is TrustedProxies as networks.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
 	list := make([]netip.Prefix, 0, len(c.TrustedProxies))
@@ -120,9 +141,7 @@ func (c *Config) Check() (warnings []string, err error) {
 
 	checkAddrs(c, fault)
 	checkBypass(c, fault)
-	if c.Redis != "" {
-		fault("redis", "not in this version; one node needs none, leave it unset")
-	}
+	checkBus(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
 			fault("allowed-origins", fmt.Sprintf("%q is no origin such as https://app.example.org", o))
@@ -163,6 +182,19 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 		fault("dev-bypass", "needs addr to be a loopback address such as 127.0.0.1:8080")
 	case len(c.TrustedProxies) > 0:
 		fault("dev-bypass", "is refused behind a proxy; unset trusted-proxies")
+	}
+}
+
+func checkBus(c *Config, fault func(key, detail string)) {
+	u, err := url.Parse(c.Redis)
+	switch {
+	case c.Redis == "" && c.Bus == BusRedis:
+		fault("bus", "redis needs the address of one, in the key redis")
+	case c.Redis == "":
+	case c.Bus == BusLocal || c.Bus == BusLiveQuery:
+		fault("bus", "is not redis although the key redis is set; leave one of them unset")
+	case err != nil, u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix", u.Host == "" && u.Path == "":
+		fault("redis", "must be a URL such as redis://:PASSWORD@host:6379/0, with rediss:// for TLS")
 	}
 }
 

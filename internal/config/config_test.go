@@ -124,7 +124,7 @@ func TestConfigFlagBeatsItsVariable(t *testing.T) {
 func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
-		"signing-key": strongText, "dev-bypass": "true",
+		"signing-key": strongText, "dev-bypass": "true", "bus": "redis",
 	}
 	typ := reflect.TypeFor[Config]()
 	if typ.NumField() > 40 {
@@ -312,7 +312,13 @@ func TestCheck(t *testing.T) {
 		warning string // in development only
 	}{
 		{"as it is", func(*Config) {}, "", "", ""},
-		{"redis", func(c *Config) { c.Redis = "redis://x" }, "not in this version", "", ""},
+		{"redis", func(c *Config) { c.Redis = "redis://:p@x:6379/1" }, "", "", ""},
+		{"redis by TLS", func(c *Config) { c.Redis, c.Bus = "rediss://x", BusRedis }, "", "", ""},
+		{"redis by socket", func(c *Config) { c.Redis = "unix:///run/redis.sock" }, "", "", ""},
+		{"no redis URL", func(c *Config) { c.Redis = "localhost:6379" }, "redis: must be a URL", "", ""},
+		{"redis nowhere", func(c *Config) { c.Bus = BusRedis }, "bus: redis needs", "", ""},
+		{"redis of no use", func(c *Config) { c.Redis, c.Bus = "redis://x", BusLocal }, "bus: is not redis", "", ""},
+		{"livequery", func(c *Config) { c.Bus = BusLiveQuery }, "", "", ""},
 		{"addr", func(c *Config) { c.Addr = "8080" }, "addr: must be host:port", "", ""},
 		{"same addr", func(c *Config) { c.AdminAddr = c.Addr }, "must differ", "", ""},
 		{"any ports", func(c *Config) { c.Addr, c.AdminAddr = "127.0.0.1:0", "127.0.0.1:0" }, "", "", ""},
@@ -447,7 +453,7 @@ func TestBypassIsForThisMachineOnly(t *testing.T) {
 func b64(s string) string { return base64.StdEncoding.EncodeToString([]byte(s)) }
 
 func TestAllFaultsAtOnce(t *testing.T) {
-	c, _, _, err := world{}.parse(t, "--redis=redis://x", "--addr=nope", "--user-rate=0")
+	c, _, _, err := world{}.parse(t, "--redis=x", "--addr=nope", "--user-rate=0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -479,6 +485,17 @@ func TestMaterial(t *testing.T) {
 	}{{JWTKey{File: name}, "secret of a file"}, {JWTKey{Key: "k"}, "k"}, {JWTKey{JWKS: "https://x"}, ""}} {
 		if b, err := tc.key.Material(); err != nil || string(b) != tc.want {
 			t.Errorf("%v: %q, %v", tc.key, b, err)
+		}
+	}
+}
+
+func TestBusKind(t *testing.T) {
+	for _, tc := range []struct{ bus, redis, want string }{
+		{BusAuto, "", BusLocal}, {BusAuto, "redis://x", BusRedis}, {"", "", BusLocal}, {BusLiveQuery, "", BusLiveQuery},
+	} {
+		c := Config{Bus: tc.bus, Redis: tc.redis}
+		if got := c.BusKind(); got != tc.want {
+			t.Errorf("%q with redis %q is %s", tc.bus, tc.redis, got)
 		}
 	}
 }

@@ -21,6 +21,7 @@ type Version struct {
 type Check struct {
 	Name string
 	Test func(context.Context) error
+	Soft bool // where it fails the node does with less, and is ready
 }
 
 // health answers those who watch the node.
@@ -64,7 +65,11 @@ func (h health) ready(ctx context.Context, detailed bool) (int, readiness) {
 	defer cancel()
 	for _, c := range h.checks {
 		report.Checks[c.Name] = "ok"
-		if err := c.Test(ctx); err != nil {
+		err := c.Test(ctx)
+		switch {
+		case err != nil && c.Soft:
+			report.Checks[c.Name] = "degraded: " + err.Error()
+		case err != nil:
 			report.Ready, report.Reason = false, "a check failed"
 			report.Checks[c.Name] = err.Error()
 		}
@@ -96,7 +101,7 @@ func adminHandler(opts Options, h health) http.Handler {
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle(lastPattern, unknown{mux})
-	return &edge{next: mux, now: opts.Now, log: opts.Log, address: newLimiter(Rate{}), trace: untraced, bodyTimeout: bodyTimeout}
+	return &edge{next: mux, now: opts.Now, log: opts.Log, address: newLimiter("", Rate{}, nil), trace: untraced, bodyTimeout: bodyTimeout}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

@@ -275,7 +275,10 @@ func TestHealth(t *testing.T) {
 	draining, broken := false, error(nil)
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Draining = func() bool { return draining }
-		o.Checks = []httpapi.Check{{Name: "store", Test: func(context.Context) error { return broken }}}
+		o.Checks = []httpapi.Check{
+			{Name: "store", Test: func(context.Context) error { return broken }},
+			{Name: "redis", Test: func(context.Context) error { return errors.New("not there") }, Soft: true},
+		}
 		o.Version.Commit = "abc"
 		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
 	})
@@ -291,7 +294,8 @@ func TestHealth(t *testing.T) {
 	if a := w.do("GET", "/version", nil).want(200); a.str("version") != "0.1.0" || strings.Contains(string(a.body), "abc") {
 		t.Errorf("%s", a.body)
 	}
-	if rec := admin("/readyz"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"store":"ok"`) {
+	if rec := admin("/readyz"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"store":"ok"`) ||
+		!strings.Contains(rec.Body.String(), `"redis":"degraded: not there"`) {
 		t.Errorf("%d %s", rec.Code, rec.Body)
 	}
 	broken = errors.New("disk gone")

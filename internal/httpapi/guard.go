@@ -49,7 +49,7 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 	now := g.now().Time()
 	if route.Strict {
-		if err := g.strict.allow(call.Address, now); err != nil {
+		if err := g.strict.allow(r.Context(), call.Address, now); err != nil {
 			return err
 		}
 	}
@@ -65,7 +65,7 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 		return err
 	}
 	call.Principal = principal
-	return g.user.allow(principal.UserID, now)
+	return g.user.allow(r.Context(), principal.UserID, now)
 }
 
 // BearerToken is the token in the Authorization header; empty where there is

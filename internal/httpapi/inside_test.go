@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -46,15 +48,58 @@ func TestClientAddress(t *testing.T) {
 }
 
 func TestLimiterIsBounded(t *testing.T) {
-	l := newLimiter(Rate{PerSecond: 1, Burst: 1})
+	l := newLimiter("", Rate{PerSecond: 1, Burst: 1}, nil)
 	now := time.Unix(1_800_000_000, 0)
 	for i := range maxBuckets + 1000 {
-		if err := l.allow(strconv.Itoa(i), now); err != nil {
+		if err := l.allow(t.Context(), strconv.Itoa(i), now); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if len(l.keys) > maxBuckets {
 		t.Errorf("%d keys", len(l.keys))
+	}
+}
+
+// What nodes share is asked for in lots, and decides where it answers; the
+// node's own bucket always does.
+func TestSharedLimits(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	left, asked, down := 25, 0, false
+	l := NewLimiter("user", Rate{PerSecond: 10, Burst: 60}, func(_ context.Context, name, key string, _ Rate, want int) (int, time.Duration, error) {
+		asked++
+		if name != "user" || key != "ann" {
+			t.Errorf("asked for %s of %s", name, key)
+		}
+		if down {
+			return 0, 0, errors.New("away")
+		}
+		given := min(want, left)
+		left -= given
+		return given, time.Second, nil
+	})
+	spend := func(n int) (ok int, wait time.Duration) {
+		for range n {
+			yes, w := l.Take(t.Context(), "ann", now)
+			if wait = w; yes {
+				ok++
+			}
+		}
+		return ok, wait
+	}
+	if ok, wait := spend(30); ok != 25 || wait != time.Second || asked != 9+5 {
+		t.Errorf("%d of 25, wait %s, asked %d times", ok, wait, asked)
+	}
+	down = true
+	if ok, wait := spend(40); ok != 30 || wait <= 0 || wait > time.Second {
+		t.Errorf("%d of the 30 that the node has itself, wait %s", ok, wait)
+	}
+	down, left, now = false, 3, now.Add(time.Minute)
+	if ok, _ := spend(1); ok != 1 {
+		t.Error("none")
+	}
+	now = now.Add(2 * fetchLife) // what was fetched is forgotten
+	if ok, _ := spend(1); ok != 0 {
+		t.Error("spent what was forgotten")
 	}
 }
 

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -20,41 +21,102 @@ type Limits struct {
 	User    Rate // per user, on authenticated routes
 	Address Rate // per client address (an IPv6 /64 is one address), on all
 	Strict  Rate // per client address, on routes where a password is guessed
+
+	Shared Shared // nil: the limits are of this node
 }
+
+// Shared spends up to want of an allowance that all nodes share, by the name of
+// the limit and a key. It returns how many were given, or with 0 how long to
+// wait; an error where that is not known now: then the node's own bucket
+// decides alone. It must answer soon.
+type Shared func(ctx context.Context, name, key string, r Rate, want int) (given int, wait time.Duration, err error)
 
 // maxBuckets bounds how many keys a limiter remembers.
 const maxBuckets = 65536
 
-// limiter holds one token bucket per key, as many as maxBuckets.
+// limiter holds one token bucket per key, as many as maxBuckets. Where nodes
+// share allowances, both must have something left: the node's own bucket keeps
+// a flood away from the others' and goes on where they cannot be asked.
 type limiter struct {
-	rate Rate
-	mu   sync.Mutex
-	keys map[string]*rate.Limiter
+	name   string
+	rate   Rate
+	shared Shared
+	mu     sync.Mutex
+	keys   map[string]*bucket
 }
 
-func newLimiter(r Rate) *limiter { return &limiter{rate: r, keys: map[string]*rate.Limiter{}} }
+// bucket is what one key has left, and what was fetched for it in advance.
+type bucket struct {
+	*rate.Limiter
+	fetched int
+	till    time.Time // fetched is forgotten then
+}
+
+const (
+	// fetchLife is how long what was fetched can be spent.
+	fetchLife = time.Second
+	// fetchShare is which part of a burst is fetched at once, so that not each
+	// request asks.
+	fetchShare = 20
+)
+
+func newLimiter(name string, r Rate, shared Shared) *limiter {
+	return &limiter{name: name, rate: r, shared: shared, keys: map[string]*bucket{}}
+}
 
 // allow takes one token of the key, or tells when there will be one.
-func (l *limiter) allow(key string, now time.Time) error {
+func (l *limiter) allow(ctx context.Context, key string, now time.Time) error {
 	if l.rate.PerSecond <= 0 || key == "" {
 		return nil
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	bucket, ok := l.keys[key]
-	if !ok {
-		l.makeRoom(now)
-		bucket = rate.NewLimiter(rate.Limit(l.rate.PerSecond), max(1, l.rate.Burst))
-		l.keys[key] = bucket
+	wait, ask := l.own(key, now)
+	if wait == 0 && ask {
+		wait = l.ask(ctx, key, now)
 	}
-	if bucket.AllowN(now, 1) {
+	if wait == 0 {
 		return nil
 	}
-	missing := (1 - bucket.TokensAt(now)) / l.rate.PerSecond
-	return &limited{
-		err:  gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."),
-		wait: time.Duration(missing * float64(time.Second)),
+	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."), wait: wait}
+}
+
+// own takes one token of this node's bucket, or tells when there will be one;
+// ask says that the others must be asked too.
+func (l *limiter) own(key string, now time.Time) (wait time.Duration, ask bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.keys[key]
+	if !ok {
+		l.makeRoom(now)
+		b = &bucket{Limiter: rate.NewLimiter(rate.Limit(l.rate.PerSecond), max(1, l.rate.Burst))}
+		l.keys[key] = b
 	}
+	if !b.AllowN(now, 1) {
+		missing := (1 - b.TokensAt(now)) / l.rate.PerSecond
+		return max(1, time.Duration(missing*float64(time.Second))), false
+	}
+	if b.fetched > 0 && now.Before(b.till) {
+		b.fetched--
+		return 0, false
+	}
+	return 0, l.shared != nil
+}
+
+// ask takes some of what all nodes share, and tells how long to wait where
+// there is none.
+func (l *limiter) ask(ctx context.Context, key string, now time.Time) time.Duration {
+	given, wait, err := l.shared(ctx, l.name, key, l.rate, max(1, l.rate.Burst/fetchShare))
+	switch {
+	case err != nil:
+		return 0
+	case given == 0:
+		return max(1, wait)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if b, ok := l.keys[key]; ok && given > 1 {
+		b.fetched, b.till = given-1, now.Add(fetchLife)
+	}
+	return 0
 }
 
 // makeRoom forgets full buckets, which hold nothing against anybody; where none
@@ -65,9 +127,9 @@ func (l *limiter) makeRoom(now time.Time) {
 		return
 	}
 	seen := 0
-	for key, bucket := range l.keys {
+	for key, b := range l.keys {
 		seen++
-		if bucket.TokensAt(now) >= float64(bucket.Burst()) || seen == look {
+		if b.TokensAt(now) >= float64(b.Burst()) || seen == look {
 			delete(l.keys, key)
 		}
 		if seen == look {

@@ -58,7 +58,8 @@ func New(opts Options) *Server {
 	mux := http.NewServeMux()
 	g := &guard{
 		auth: opts.Auth, now: opts.Now, log: opts.Log,
-		user: newLimiter(opts.Limits.User), strict: newLimiter(opts.Limits.Strict),
+		user:   newLimiter("user", opts.Limits.User, opts.Limits.Shared),
+		strict: newLimiter("strict", opts.Limits.Strict, opts.Limits.Shared),
 	}
 	api := &API{API: humago.New(mux, config(opts.Version)), guard: g}
 	api.UseMiddleware(g.before)
@@ -80,7 +81,7 @@ func New(opts Options) *Server {
 		admin: adminHandler(opts, h),
 		main: &edge{
 			next: mux, now: opts.Now, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
-			address: newLimiter(opts.Limits.Address), watch: opts.Observer, trace: opts.Tracer,
+			address: newLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
 			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},
 	}

@@ -92,6 +92,41 @@ func (l *Live) CatchUpRunning(change int) { l.catchUps.WithLabelValues("running"
 // Dropped is told what was let go, and why.
 func (l *Live) Dropped(reason string, n int) { l.drops.WithLabelValues(reason).Add(float64(n)) }
 
+// Bus counts what nodes tell each other.
+type Bus struct {
+	connected prometheus.Gauge
+	sent      prometheus.Counter
+	heard     prometheus.Counter
+	drops     prometheus.Counter
+}
+
+func newBus(r prometheus.Registerer) *Bus {
+	messages := counter(r, "gotong_bus_messages_total", "Messages between nodes.", "direction")
+	return &Bus{
+		connected: gauge(r, "gotong_bus_connected", "Whether messages between nodes come and go.").WithLabelValues(),
+		sent:      messages.WithLabelValues("out"),
+		heard:     messages.WithLabelValues("in"),
+		drops:     counter(r, "gotong_bus_drops_total", "Messages between nodes that were let go.").WithLabelValues(),
+	}
+}
+
+// Connected is told whether messages come and go.
+func (b *Bus) Connected(up bool) {
+	b.connected.Set(0)
+	if up {
+		b.connected.Set(1)
+	}
+}
+
+// Sent is told of messages to other nodes.
+func (b *Bus) Sent(n int) { b.sent.Add(float64(n)) }
+
+// Heard is told of messages of other nodes.
+func (b *Bus) Heard(n int) { b.heard.Add(float64(n)) }
+
+// Dropped is told of messages that were let go.
+func (b *Bus) Dropped(n int) { b.drops.Add(float64(n)) }
+
 // Auth counts what happens at the door.
 type Auth struct {
 	attempts *prometheus.CounterVec

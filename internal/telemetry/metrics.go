@@ -22,6 +22,7 @@ type Metrics struct {
 	Engine *Engine
 	Live   *Live
 	Auth   *Auth
+	Bus    *Bus
 
 	registry *prometheus.Registry
 }
@@ -39,7 +40,7 @@ func NewMetrics(b Build) *Metrics {
 	r.MustRegister(info)
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
-		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), registry: r,
+		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), registry: r,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -254,6 +255,13 @@ func TestLogoutEndsAll(t *testing.T) {
 	sse.want("subscribed")
 	poll := w.polling("ann", "?wait=50s&stream="+string(stream))
 	w.until("all are open", func() bool { return w.hub.Stats().Subscriptions == 3 })
+	var logins []string
+	for _, p := range w.server.Logins() {
+		logins = append(logins, p.SessionID)
+	}
+	if slices.Sort(logins); !slices.Equal(logins, []string{"s-ann", "s-bob"}) {
+		t.Errorf("logins %q", logins)
+	}
 	w.server.EndLogin("s-ann")
 	ann.closed(4401)
 	sse.over()

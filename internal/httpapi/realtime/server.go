@@ -182,6 +182,22 @@ func (s *Server) all() []*conn {
 	return slices.Collect(maps.Keys(s.conns))
 }
 
+// Logins is who has open connections and requests here, each login once.
+func (s *Server) Logins() []httpapi.Principal {
+	found := map[string]httpapi.Principal{}
+	for _, c := range s.all() {
+		if p := c.principal.Load(); p != nil {
+			found[p.SessionID] = *p
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for f := range s.follows {
+		found[f.principal.SessionID] = f.principal
+	}
+	return slices.Collect(maps.Values(found))
+}
+
 // EndLogin closes every connection that was opened by this login
 // (contract D13: the time bound of a logout).
 func (s *Server) EndLogin(session string) {

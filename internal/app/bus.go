@@ -1,0 +1,106 @@
+package app
+
+import (
+	"context"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/bus/redis"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/live"
+)
+
+// newBus makes what the configuration says that nodes hear each other by. Nil
+// is nothing: what others commit is found by asking the store.
+func (a *App) newBus() error {
+	if a.cfg.BusKind() != config.BusRedis {
+		return nil
+	}
+	if ownStore(&a.cfg) {
+		a.log.WarnContext(a.base, "the store is of this node alone, so Redis is asked for rate limits and nothing else is there to hear")
+	}
+	m := a.metrics.Bus
+	link, err := redis.New(redis.Options{
+		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Now: a.now,
+		Observer: redis.Observer{
+			Connected: func() {
+				m.Connected(true)
+				a.log.InfoContext(a.base, "Redis is connected")
+			},
+			Lost: func(why error) {
+				m.Connected(false)
+				a.log.WarnContext(a.base, "Redis is away; commits of other nodes are found by asking the store", "cause", why)
+			},
+			Sent: m.Sent, Heard: m.Heard, Dropped: m.Dropped,
+		},
+	})
+	if err != nil {
+		return err
+	}
+	a.redis, a.bus = link, link
+	return nil
+}
+
+// shared reports that other nodes may work on the same store.
+func (a *App) shared() bool { return a.bus != nil || !ownStore(&a.cfg) }
+
+// source is what delivery reads. Where nodes share the store, it counts as read
+// only together with which logins ended on the other nodes: a node that cannot
+// know that falls silent (contract D13).
+func (a *App) source() live.Source {
+	if !a.shared() {
+		return a.store
+	}
+	return watched{a.store, func(ctx context.Context) error { return a.watch.Round(ctx) }}
+}
+
+// watched is a source whose positions are told after a look at the logins.
+type watched struct {
+	live.Source
+	look func(context.Context) error
+}
+
+// Positions implements store.Log.
+func (w watched) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	if err := w.look(ctx); err != nil {
+		return [gotong.Partitions]uint64{}, err
+	}
+	return w.Source.Positions(ctx)
+}
+
+// newWatch makes what ends the connections of logins that ended elsewhere.
+func (a *App) newWatch() *auth.Watch {
+	return a.auth.NewWatch(func() []auth.Principal {
+		logins := a.live.Logins()
+		list := make([]auth.Principal, len(logins))
+		for i := range logins {
+			list[i] = logins[i].Verified
+		}
+		return list
+	}, func(p auth.Principal) { a.live.EndLogin(p.SessionID) })
+}
+
+// allowances is what nodes share of the rate limits; nil where they share
+// nothing.
+func (a *App) allowances() httpapi.Shared {
+	if a.redis == nil {
+		return nil
+	}
+	return func(ctx context.Context, name, key string, r httpapi.Rate, want int) (int, time.Duration, error) {
+		return a.redis.Take(ctx, name, key, r.PerSecond, r.Burst, want)
+	}
+}
+
+// checks is what /readyz looks at.
+func (a *App) checks() []httpapi.Check {
+	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
+		_, err := a.store.Positions(ctx)
+		return err
+	}}}
+	if a.redis != nil {
+		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
+	}
+	return list
+}
