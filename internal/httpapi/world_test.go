@@ -36,6 +36,7 @@ type world struct {
 	engine *engine.Engine
 	hub    *live.Hub
 	store  *memory.Store
+	rotten *rotten // the store as delivery reads it
 	door   *auth.Service
 	server *httpapi.Server
 	spec   *spec
@@ -88,7 +89,8 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		t.Fatal(err)
 	}
 	w.door = door
-	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Now: w.now, Names: door.Names})
+	w.rotten = &rotten{Store: w.store}
+	w.hub = live.New(live.Options{Store: w.rotten, Codec: codec, Now: w.now, Names: door.Names})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
 	t.Cleanup(func() {

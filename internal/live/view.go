@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"gotong.dev/gotong"
@@ -85,8 +86,12 @@ func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page
 		limit: min(max(q.Limit, 0), maxPageEvents), bytes: store.MaxReadBytes,
 	}
 	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
+	for errors.Is(err, store.ErrCorrupt) && page.limit > 1 {
+		page.limit /= 2 // what is before the corrupt event is good
+		s, err = h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
+	}
 	if errors.Is(err, store.ErrCorrupt) {
-		return Page{}, corrupt()
+		return Page{}, h.damaged(ctx, reader, q)
 	}
 	if err != nil {
 		return Page{}, err
@@ -135,6 +140,31 @@ func (p *Page) cover(q Query, rows []store.Event) {
 		p.To = rows[len(rows)-1].Seq
 		p.Done = p.To >= end
 	}
+}
+
+// damaged says to who may read the stream with which event a page would begin
+// that cannot be served, so that he can ask for what lies beyond it.
+func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error {
+	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, span{}, store.Need{})
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		return corrupt() // it is what decides access
+	case err != nil:
+		return err
+	case !s.grants[0].Readable:
+		return gotong.NotFound()
+	case q.Limit <= 0:
+		return corrupt()
+	}
+	seq := q.From + 1
+	if q.Descending {
+		seq = s.state.Head.Seq
+		if q.To > 0 {
+			seq = min(seq, q.To)
+		}
+	}
+	return gotong.NewError(gotong.CodeCorruptEvent, fmt.Sprintf(
+		"Event %d does not match its commitment and is not served; what is after it and before it is.", seq))
 }
 
 func corrupt() *gotong.Error {

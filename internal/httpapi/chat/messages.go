@@ -117,6 +117,9 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 	var found []live.Event
 	for range maxReads {
 		page, err := c.Hub.Read(ctx, reader(ctx), q)
+		if out.AsOf != "" && gotong.CodeOf(err) == gotong.CodeCorruptEvent {
+			break // the next page begins with it and says so
+		}
 		if err != nil {
 			return nil, err
 		}
