@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"gotong.dev/gotong"
@@ -186,13 +187,12 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 		return reused()
 	}
 	address := addressKey(r.Address)
-	if wait := s.addresses.wait(address, s.opts.Now()); wait > 0 {
-		return later(wait, tooMany)
+	if err := slowed(s.addresses.wait(ctx, address, s.opts.Now())); err != nil {
+		return err
 	}
 	same, err := s.passwords.Check(ctx, r.Pass, a.Hash)
 	if err == nil && !same {
-		s.addresses.count(address, s.opts.Now())
-		return reused()
+		return errOr(s.guessed(ctx, address), reused())
 	}
 	return err
 }
@@ -235,12 +235,12 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 		return grant, wrongPassword()
 	}
 	claim, address, now := s.opts.Users.EmailClaim(r.Email), addressKey(r.Address), s.opts.Now()
-	if wait := s.addresses.wait(address, now); wait > 0 {
-		return grant, later(wait, tooMany)
+	if err := slowed(s.addresses.wait(ctx, address, now)); err != nil {
+		return grant, err
 	}
 	// Counted before it is known to fail, so that many at once do not slip through.
-	if wait := s.accounts.count(claim.Name, now); wait > 0 {
-		return grant, later(wait, tooMany)
+	if err := slowed(s.accounts.count(ctx, claim.Name, now)); err != nil {
+		return grant, err
 	}
 	userID, a, err := s.accountOf(ctx, claim)
 	same := false
@@ -250,14 +250,13 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	ctx = WithOrigin(ctx, Origin{r.Address, r.RequestID})
 	switch {
 	case err != nil:
-		s.accounts.undo(claim.Name)
+		s.accounts.undo(ctx, claim.Name)
 		return grant, err
 	case !same:
-		s.addresses.count(address, s.opts.Now())
 		s.note(ctx, userID, ActSignInFailed, "")
-		return grant, wrongPassword()
+		return grant, errOr(s.guessed(ctx, address), wrongPassword())
 	}
-	s.accounts.succeeded(claim.Name)
+	s.accounts.succeeded(ctx, claim.Name)
 	return s.enter(ctx, userID, a, r)
 }
 
@@ -278,7 +277,19 @@ func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn)
 	return grant, err
 }
 
-const tooMany = "Too many attempts; wait before the next."
+// slowed is what somebody hears who has to wait.
+func slowed(wait time.Duration, err error) error {
+	if err == nil && wait > 0 {
+		err = later(wait, "Too many attempts; wait before the next.")
+	}
+	return err
+}
+
+// guessed counts a wrong password against an address.
+func (s *Service) guessed(ctx context.Context, address string) error {
+	_, err := s.addresses.count(ctx, address, s.opts.Now())
+	return err
+}
 
 func wrongPassword() error { return unauthorized("The e-mail address or the password is wrong.") }
 

@@ -88,8 +88,8 @@ type Service struct {
 	opts      Options
 	tokens    *tokens
 	passwords *passwords
-	addresses *failures
-	accounts  *failures
+	addresses *guesses
+	accounts  *guesses
 	verified  *verified
 	names     *names
 	stop      context.CancelFunc
@@ -111,11 +111,15 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		stop()
 		return nil, err
 	}
+	var shared Store
+	if opts.Shared {
+		shared = opts.Store
+	}
 	return &Service{
 		opts: opts, tokens: t, stop: stop,
 		passwords: newPasswords(&opts),
-		addresses: newFailures(20, 5*time.Minute),
-		accounts:  newFailures(10, 30*time.Second),
+		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive},
+		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive},
 		verified:  newVerified(),
 		names:     newNames(),
 	}, nil
@@ -207,6 +211,8 @@ func asStorage(err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case store.AsSealed(err) != nil:
+		return store.AsSealed(err)
 	case errors.Is(err, store.ErrFull):
 		return gotong.NewError(gotong.CodeStorageFull, "There is no room left; reads go on.")
 	case errors.Is(err, store.ErrFailed):

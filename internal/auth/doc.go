@@ -25,8 +25,9 @@
 // that share a store wrote down. Any change of
 // role, and disabling, ends all sessions of the account for good.
 //
-// How often somebody guessed a password is counted by each node for itself, in
-// memory; so are hashes that wait. All else is in registers, by compare-and-set.
+// Of this node alone, in memory, are verdicts about tokens (a second), user names
+// (a minute), hashes that wait, and, unless the store is shared, how often
+// somebody guessed a password. All else is in registers, by compare-and-set.
 //
 // An attempt to sign up for a taken address says so (409), as the published
 // contract has it; signing in does not tell whether an address is known.
