@@ -26,6 +26,7 @@ const (
 	CodeBusy            Code = "busy"                  // outcome unknown: repeat with the same request id
 	CodeStorageFull     Code = "storage_full"          // disk full: reads go on
 	CodeStorageFailed   Code = "storage_failed"        // I/O error: the node stops
+	CodeStoreSealed     Code = "store_sealed"          // nothing is written: the log moved to another store
 	CodeCorruptEvent    Code = "corrupt_event"         // a commitment does not match
 	CodeInternal        Code = "internal"              // a fault of ours
 	CodeBadJSON         Code = "bad_json"              // not readable JSON

@@ -15,12 +15,34 @@ import (
 	"gotong.dev/gotong/internal/store/sqlite"
 )
 
-// openStore opens what the configuration's store address means; made says what
-// was not there before.
+// openStore opens the configuration's store for a server, which takes none
+// that is half a copy.
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
+) (store.Store, []string, error) {
+	s, made, err := OpenStore(ctx, cfg.StoreURL(), kinds, now)
+	if err != nil {
+		return nil, nil, err
+	}
+	state, err := s.State(ctx)
+	if err == nil && state.Progress != "" {
+		err = fmt.Errorf("%w: run the same gotong copy or import-log again, it goes on where it was", store.ErrUnfinished)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, s.Close())
+	}
+	if state.Sealed != "" {
+		made = append(made, "nothing: this store is sealed ("+state.Sealed+"), it can only be read; gotong copy --unseal takes the seal off")
+	}
+	return s, made, nil
+}
+
+// OpenStore opens what a store's address means, as tools see it; made says
+// what was not there before.
+func OpenStore(
+	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant,
 ) (s store.Store, made []string, err error) {
-	u, err := url.Parse(cfg.StoreURL())
+	u, err := url.Parse(address)
 	if err != nil {
 		return nil, nil, errors.New("store: the address cannot be read")
 	}

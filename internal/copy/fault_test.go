@@ -86,7 +86,7 @@ func small(t *testing.T) *noted {
 	n := uint64(7)
 	v := newVillage(t, newMemory(), func(most int) int { // the same every time
 		n = n*6364136223846793005 + 1442695040888963407
-		return int(n>>33) % most //nolint:gosec // below most
+		return int(n>>33) % most
 	})
 	t.Cleanup(v.close)
 	v.live(300)

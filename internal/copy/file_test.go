@@ -58,7 +58,7 @@ func forge(lines []string) string {
 			at := strings.Index(line, `"sha256":"`) + len(`"sha256":"`)
 			line = line[:at] + hex.EncodeToString(all[:]) + line[at+64:]
 		}
-		next := sha256.Sum256(append(sum, line...))
+		next := sha256.Sum256(slices.Concat(sum, []byte(line)))
 		sum = next[:]
 		out.WriteString(line + `,"sum":"` + hex.EncodeToString(sum[:16]) + "\"}\n")
 	}

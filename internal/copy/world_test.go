@@ -305,7 +305,7 @@ func (v *village) side() {
 	key := gotong.Key{Collection: "session", Owner: v.person(), Name: fmt.Sprint(v.serial)}
 	check(v.t, v.s.SetRegister(ctx, key, 0, []byte("secret"), 0))
 	check(v.t, v.s.SetRegister(ctx, key, 1, []byte("secret two"), begin+gotong.Instant(v.pick(3))*3_600_000_000))
-	p := gotong.Partition(v.pick(gotong.Partitions)) //nolint:gosec // below 16
+	p := gotong.Partition(v.pick(gotong.Partitions))
 	ends, err := v.s.Positions(ctx)
 	check(v.t, err)
 	for i := 0; i < gotong.Partitions && ends[p] == 0; i++ {

@@ -270,6 +270,8 @@ func asStorage(err error) error {
 	switch {
 	case errors.As(err, &known):
 		return known
+	case store.AsSealed(err) != nil:
+		return store.AsSealed(err)
 	case errors.Is(err, store.ErrFull):
 		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
 	case errors.Is(err, store.ErrFailed):

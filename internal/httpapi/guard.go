@@ -123,6 +123,8 @@ func ofStore(err error) error {
 	switch {
 	case gotong.CodeOf(err) != gotong.CodeInternal:
 		return err
+	case store.AsSealed(err) != nil:
+		return store.AsSealed(err)
 	case errors.Is(err, store.ErrFull):
 		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
 	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):

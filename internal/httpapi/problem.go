@@ -70,6 +70,7 @@ var entries = index([]Entry{
 	{gotong.CodeBusy, http.StatusServiceUnavailable, "The outcome is not known yet", true, 1013},
 	{gotong.CodeNotYet, http.StatusServiceUnavailable, "Not yet", true, 0},
 	{gotong.CodeStorageFailed, http.StatusServiceUnavailable, "Storage failed", true, 1012},
+	{gotong.CodeStoreSealed, http.StatusServiceUnavailable, "The log has moved", true, 0},
 	{CodeUnavailable, http.StatusServiceUnavailable, "Going away", true, 1012},
 	{gotong.CodeStorageFull, http.StatusInsufficientStorage, "Storage is full", true, 1013},
 })

@@ -18,6 +18,16 @@ var (
 	ErrUnfinished = errors.New("store: a copy into this store has not ended")
 )
 
+// AsSealed is the caller's error where err says that the whole store takes no
+// writes; nil for any other.
+func AsSealed(err error) *gotong.Error {
+	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnfinished) {
+		return gotong.NewError(gotong.CodeStoreSealed,
+			"The log is moving to another store, or has moved; nothing was written. Reading goes on. Repeat later, or ask the operator where it is now.")
+	}
+	return nil
+}
+
 // Mover reads and writes a whole log as it is, for a copy between stores. Only
 // tools use it, never a server.
 type Mover interface {
