@@ -53,7 +53,7 @@ async function main() {
   const version = text(await call(engine, "version"));
   const sessions = options.engine === "2" ? new SharedSession(engine) : new OwnSessions(engine);
   const notifications = await engine.notifications();
-  const port = await serve(sessions, Number(options.port));
+  const { port } = (await serve(sessions, Number(options.port))).address();
   process.stdout.write(`${JSON.stringify({ port, version, url, pid: process.pid })}\n`);
   for (;;) {
     const notification = await notifications.recv();

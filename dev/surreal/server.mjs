@@ -6,28 +6,29 @@ import { Refused, refusal } from "./engine.mjs";
 
 const messageLimit = 64 << 20; // bytes of one request
 const backlogLimit = 64 << 20; // bytes that wait for a reader; then it is cut off
-const inFlightLimit = 256; // requests of one connection; then it is not read from
+const inFlightLimit = 256; // requests of one connection; then it is not read from, but for what one read brought
 
 // open is what may be asked before signing in. The official server refuses
 // guests too, unless it is started otherwise; the bare engine lets them do all.
 const open = new Set(["ping", "version", "use", "let", "set", "unset", "signin", "signup", "authenticate", "invalidate", "reset"]);
 
-// serve answers RPC on a loopback port with the sessions of an engine, and
-// resolves to the port.
+// serve answers RPC on a loopback port with the sessions of an engine. It
+// resolves to the HTTP server, when that listens.
 export function serve(sessions, port) {
   const http = createServer((request, response) => response.writeHead(request.url === "/health" ? 200 : 404).end());
   const sockets = new WebSocketServer({
     server: http,
+    path: "/rpc",
     maxPayload: messageLimit,
     perMessageDeflate: false,
-    handleProtocols: (offered) => (offered.has("cbor") ? "cbor" : false),
+    handleProtocols: () => "cbor",
     // A page in a browser is no client of ours, wherever it was loaded from.
-    verifyClient: ({ req }) => req.headers.origin === undefined,
+    verifyClient: ({ req }) => req.headers.origin === undefined && /\bcbor\b/.test(req.headers["sec-websocket-protocol"]),
   });
   sockets.on("connection", (socket) => connect(socket, sessions));
   return new Promise((resolve, reject) => {
     http.on("error", reject);
-    http.listen(port, "127.0.0.1", () => resolve(http.address().port));
+    http.listen(port, "127.0.0.1", () => resolve(http));
   });
 }
 
