@@ -70,7 +70,13 @@ func (a *App) newAuth() error {
 			a.hub.TellEnded(userID)
 		},
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if err := a.auth.Sweep(a.base); err != nil {
+		a.log.WarnContext(a.base, "unfinished sign-ups could not be looked at", "cause", err)
+	}
+	return nil
 }
 
 // users is what the door must know of the kind user.
