@@ -95,6 +95,16 @@ func (c *chat) asOf(seq uint64) string {
 	return gotong.Cursor{Epoch: c.Hub.Epoch(), Seq: seq}.String()
 }
 
+// homeAsOf is the cursor of the group that a thread borrows its members from,
+// in the snapshot of this state; empty where it borrows none.
+func (c *chat) homeAsOf(s gotong.State, t thread.Thread) string {
+	head, ok := s.HeadOf(t.Home)
+	if t.Members != thread.Home || !ok {
+		return ""
+	}
+	return c.asOf(head.Seq)
+}
+
 // run executes a command on a thread.
 func (c *chat) run(
 	ctx context.Context, in InThread, name string, data any, raw []byte, targets ...string,

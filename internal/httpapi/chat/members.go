@@ -23,7 +23,8 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	}, c.leave)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-members", Method: http.MethodGet, Path: base + "/members", Tag: tagMembers,
-		Summary: "List the active members", Description: "For members; in order of user id.",
+		Summary: "List the active members", Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
+			"of the group, and X-As-Of that of the thread, which knows the mutes.",
 	}, c.members)
 	httpapi.Register(api, httpapi.Route{
 		ID: "add-member", Method: http.MethodPost, Path: base + "/members", Tag: tagMembers, Write: true,
@@ -86,6 +87,7 @@ type membersIn struct {
 
 type membersOut struct {
 	AsOf       string `header:"X-As-Of"`
+	HomeAsOf   string `header:"X-As-Of-Home"`
 	HasMore    bool   `header:"X-Has-More"`
 	NextCursor string `header:"X-Next-Cursor"`
 	Body       []MemberView
@@ -108,7 +110,10 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 		if err != nil {
 			return nil, err
 		}
-		out.AsOf = c.asOf(page.Head.Seq)
+		if out.AsOf == "" { // of the first read: what is later than that may be told twice, and never missed
+			t, _ := gotong.Doc[thread.Thread](page.State, thread.ThreadKey(stream.ID()))
+			out.AsOf, out.HomeAsOf = c.asOf(page.Head.Seq), c.homeAsOf(page.State, t)
+		}
 		for _, seat := range seats {
 			if len(out.Body) == in.Limit {
 				out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)

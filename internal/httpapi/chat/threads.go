@@ -141,7 +141,7 @@ func (v ThreadView) tag() string {
 	if v.Unread != nil {
 		unread = *v.Unread
 	}
-	return fmt.Sprintf("%q", fmt.Sprintf("%s.%d.%d.%s", v.AsOf, members, unread, v.MyRole))
+	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, members, unread, v.MyRole))
 }
 
 // view is the thread as the caller may see it.
@@ -154,7 +154,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	v := ThreadView{
 		ThreadID: stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
-		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq),
+		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq), HomeAsOf: c.homeAsOf(l.state, t),
 	}
 	if t.Members == thread.Home {
 		g, _, err := httpapi.Document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))

@@ -26,6 +26,7 @@ type ThreadView struct {
 	UpdatedAtMS int64          `json:"updated_at_ms"`
 	Seq         uint64         `json:"seq" doc:"Of the newest event."`
 	AsOf        string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
+	HomeAsOf    string         `json:"home_as_of,omitempty" doc:"Where the members are borrowed: the cursor of the group, which tells who they are."`
 	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent for who is not a member."`
 	Unread      *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
 	N           *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`

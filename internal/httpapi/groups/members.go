@@ -131,7 +131,10 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 		if err != nil {
 			return nil, err
 		}
-		out.AsOf, out.Body = gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String(), append(out.Body, seats...)
+		if out.AsOf == "" { // of the first read: what is later than that may be told twice, and never missed
+			out.AsOf = gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String()
+		}
+		out.Body = append(out.Body, seats...)
 		if len(out.Body) > in.Limit {
 			out.Body, out.HasMore = out.Body[:in.Limit], true
 			out.NextCursor = httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)
