@@ -83,6 +83,9 @@ func (a *App) now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
 // build makes every part, from the store upwards.
 func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.Store) error {
+	if needsSigningKey(&a.cfg) { // before anything is made
+		return ErrSigningKey
+	}
 	build := telemetry.Build{Version: b.Version, Revision: b.Commit}
 	a.metrics = telemetry.NewMetrics(build)
 	var err error

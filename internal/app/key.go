@@ -20,7 +20,7 @@ func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
 	switch {
 	case err != nil || secret != nil:
 		return secret, "", err
-	case !ownStore(cfg):
+	case needsSigningKey(cfg):
 		return nil, "", ErrSigningKey
 	}
 	secret, path, isNew, err := auth.SigningKey(cfg.Data)
@@ -29,6 +29,9 @@ func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
 	}
 	return secret, made, err
 }
+
+// needsSigningKey reports that a key must be configured and is not.
+func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !ownStore(cfg) }
 
 // ownStore reports that no other node can have this store open.
 func ownStore(cfg *config.Config) bool {

@@ -2,7 +2,11 @@ package app
 
 import (
 	"errors"
+	"io/fs"
+	"log/slog"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong/internal/auth"
@@ -34,5 +38,19 @@ func TestSigningKeyOfSharedStores(t *testing.T) {
 				t.Errorf("the directory has %v", left)
 			}
 		})
+	}
+}
+
+func TestASharedStoreWithoutAKeyMakesNothing(t *testing.T) {
+	data := filepath.Join(t.TempDir(), "data")
+	_, err := New(t.Context(), Options{
+		Config: config.Config{Data: data, Store: "surreal://127.0.0.1:1/gotong", Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0"},
+		Log:    slog.New(slog.DiscardHandler),
+	})
+	if !errors.Is(err, ErrSigningKey) || !strings.Contains(err.Error(), "gotong admin key") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Stat(data); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the data directory was made: %v", err)
 	}
 }
