@@ -20,8 +20,9 @@ type waiting struct {
 
 // Signal sends an ephemeral sign to the other subscribers of a followed
 // stream: CodeNotFound where it is not followed with a permission that holds
-// now, CodeInvalid where the kind has no such signal. Presence and read marks
-// are the server's own to say.
+// now, CodeForbidden while the kind wants silence of this reader, CodeInvalid
+// where it has no such signal. Presence and read marks are the server's own to
+// say.
 func (s *Session) Signal(stream gotong.Stream, typ string) error {
 	s.mu.Lock()
 	sub := s.find(stream)
@@ -29,10 +30,13 @@ func (s *Session) Signal(stream gotong.Stream, typ string) error {
 		s.mu.Unlock()
 		return gotong.NotFound()
 	}
-	topic := sub.topic
+	topic, silent := sub.topic, sub.grant.SilentUntil > s.hub.opt.Now()
 	s.mu.Unlock()
 	if typ == presenceType || typ == ReadType || !slices.Contains(topic.kind.Signals, typ) {
 		return gotong.Invalid("type", "must be a signal of this kind of stream")
+	}
+	if silent {
+		return gotong.NewError(gotong.CodeForbidden, "You are muted in this stream.")
 	}
 	m := bus.Signal{Stream: stream, Type: typ, Actor: gotong.Actor{UserID: s.reader.UserID, Role: s.reader.Role}}
 	topic.spread(&m)
@@ -44,6 +48,9 @@ func (s *Session) Signal(stream gotong.Stream, typ string) error {
 // has marked something as read.
 const ReadType = "read"
 
+// maxWhisper is how long the data of a sign may be, in bytes.
+const maxWhisper = 1024
+
 // Whisper sends a sign to the sessions of its own actor that follow the
 // stream, on any node. Data is a JSON object of the server's own making.
 func (h *Hub) Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte) {
@@ -54,7 +61,7 @@ func (h *Hub) Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data
 
 func (h *Hub) whisper(m *bus.Signal) {
 	t := h.topics.lookup(m.Stream)
-	if t == nil || !slices.Contains(t.kind.Signals, m.Type) || !json.Valid(m.Data) {
+	if t == nil || !slices.Contains(t.kind.Signals, m.Type) || len(m.Data) > maxWhisper || !json.Valid(m.Data) {
 		return
 	}
 	w := waiting{

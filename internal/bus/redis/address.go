@@ -53,6 +53,10 @@ func parse(text string, roots *tls.Config) (opt rueidis.ClientOption, secrets []
 	opt.RingScaleEachConn, opt.BlockingPoolSize = 10, 1
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = 64<<10, 64<<10
 	opt.ClientName = "gotong"
+	// A server alone needs no search for others, which it would be asked for
+	// again and again. One that is of a cluster says so when it is asked for
+	// what lies elsewhere.
+	opt.ForceSingleClient = len(opt.InitAddress) == 1
 	return opt, secrets, nil
 }
 

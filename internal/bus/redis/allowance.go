@@ -66,6 +66,12 @@ func (l *Link) Take(
 		strconv.FormatFloat(1e6/perSecond, 'f', 3, 64), strconv.Itoa(max(1, burst)), strconv.Itoa(max(1, want)),
 	}
 	n, err := gcra.Exec(short, *client, []string{l.allowanceKey(name, key)}, args).AsInt64()
+	if isMoved(err) {
+		select {
+		case l.moved <- struct{}{}:
+		default:
+		}
+	}
 	if err != nil && ctx.Err() == nil { // else the caller is gone, which says nothing of Redis
 		l.pause.Store(int64(l.opt.Now().Add(resting)))
 	}

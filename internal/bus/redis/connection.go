@@ -18,6 +18,7 @@ const batch = 256
 var (
 	errSilent = errors.New("the subscription hears nothing any more")
 	errEnded  = errors.New("the server ended the subscription")
+	errMoved  = errors.New("the server is one of a cluster")
 )
 
 // connection connects, and talks until something is wrong or ctx ends.
@@ -38,6 +39,10 @@ func (l *Link) connection(ctx context.Context) error {
 	if unknownCommand(err) { // a server before 7.0, or one that does not want it
 		t.sharded = false
 		err = t.run(ctx)
+	}
+	if isMoved(err) || errors.Is(err, errMoved) {
+		l.dial.ForceSingleClient = false // from the next connection on
+		return errMoved
 	}
 	return err
 }
@@ -80,6 +85,8 @@ func (t *talk) loop(ctx context.Context, over <-chan error) error {
 			}
 		case <-patience.C:
 			return errSilent
+		case <-t.moved:
+			return errMoved
 		case <-t.heard:
 			patience.Reset(silence)
 			t.proven()
@@ -163,6 +170,16 @@ func (t *talk) send(ctx context.Context, commands ...rueidis.Completed) error {
 		}
 	}
 	return nil
+}
+
+// isMoved reports whether another server of a cluster has what was asked for.
+func isMoved(err error) bool {
+	e, ok := rueidis.IsRedisErr(err)
+	if !ok {
+		return false
+	}
+	_, moved := e.IsMoved()
+	return moved
 }
 
 // unknownCommand reports whether the server has no such command.

@@ -66,6 +66,7 @@ type Link struct {
 	client atomic.Pointer[rueidis.Client] // nil while there is no connection
 	up     atomic.Bool                    // the subscription was proven
 	pause  atomic.Int64                   // until when Redis is not asked for allowances
+	moved  chan struct{}                  // a value when the server turned out to be of a cluster
 	asking chan struct{}                  // a slot for each call for an allowance
 
 	mu   sync.Mutex // guards what follows
@@ -84,6 +85,7 @@ func New(opt Options) (*Link, error) {
 	return &Link{
 		opt: opt, dial: dial, secrets: secrets, id: rand.Text(), why: errNotYet,
 		in: bus.NewQueue(signals), out: bus.NewQueue(signals), asking: make(chan struct{}, maxAsking),
+		moved: make(chan struct{}, 1),
 	}, nil
 }
 

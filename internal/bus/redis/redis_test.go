@@ -199,6 +199,64 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
+// TestCluster: the channel and the keys of some limits lie on another server
+// than the one that was named.
+func TestCluster(t *testing.T) {
+	var list []*redistest.Server
+	for range 2 {
+		list = append(list, redistest.Start(t, "--cluster-enabled", "yes", "--cluster-port", redistest.FreePort(t)))
+	}
+	list[0].Do("CLUSTER", "ADDSLOTSRANGE", "0", "8191")
+	list[1].Do("CLUSTER", "ADDSLOTSRANGE", "8192", "16383")
+	host, port, _ := net.SplitHostPort(list[1].Addr)
+	bus := list[1].Do("CONFIG", "GET", "cluster-port")
+	values, err := bus.AsStrMap()
+	if err != nil {
+		t.Fatal(err)
+	}
+	list[0].Do("CLUSTER", "MEET", host, port, values["cluster-port"])
+	joined(t, list...)
+	for _, s := range list {
+		p := newPair(t, redis.Options{URL: s.URL()})
+		<-p.ready
+		p.talks(t, 1)
+		for i := range 32 { // wherever their keys lie
+			n := 0
+			for try := 0; n == 0 && try < 50; try++ {
+				if n, _, err = p.a.Take(t.Context(), "user", fmt.Sprint(s.Addr, i), 1, 3, 2); err == nil {
+					break
+				}
+				<-time.After(100 * time.Millisecond)
+			}
+			if n != 2 || err != nil {
+				t.Errorf("key %d: %d, %v", i, n, err)
+			}
+		}
+	}
+}
+
+// joined waits until each server knows of all slots.
+func joined(t *testing.T, list ...*redistest.Server) {
+	t.Helper()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(20 * time.Second)
+	for _, s := range list {
+		for {
+			info := s.Do("CLUSTER", "INFO")
+			text, _ := info.ToString()
+			if strings.Contains(text, "cluster_state:ok") && strings.Contains(text, "cluster_slots_ok:16384") {
+				break
+			}
+			select {
+			case <-again.C:
+			case <-limit:
+				t.Fatalf("no cluster: %s", text)
+			}
+		}
+	}
+}
+
 // A wake-up that was said while there was no connection is said when there is
 // one; a signal is not.
 func TestWakeUpsWait(t *testing.T) {

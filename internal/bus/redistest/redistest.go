@@ -39,7 +39,7 @@ type Server struct {
 	TLS  *tls.Config // what trusts it; nil: plain
 	Pass string      // of the default user; to be set by who sets it there
 
-	t    testing.TB
+	tb   testing.TB
 	port string
 	args []string
 	cmd  *exec.Cmd
@@ -48,39 +48,39 @@ type Server struct {
 }
 
 // Start starts a server with these arguments.
-func Start(t testing.TB, args ...string) *Server {
-	t.Helper()
-	return begin(t, &Server{args: args})
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	return begin(tb, &Server{args: args})
 }
 
 // StartSecure starts one that speaks TLS and wants a password.
-func StartSecure(t testing.TB, pass string) *Server {
-	t.Helper()
-	args, trusting := secure(t)
-	return begin(t, &Server{args: append(args, "--requirepass", pass), TLS: trusting, Pass: pass})
+func StartSecure(tb testing.TB, pass string) *Server {
+	tb.Helper()
+	args, trusting := secure(tb)
+	return begin(tb, &Server{args: append(args, "--requirepass", pass), TLS: trusting, Pass: pass})
 }
 
-func begin(t testing.TB, s *Server) *Server {
-	t.Helper()
+func begin(tb testing.TB, s *Server) *Server {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
-			t.Fatal("redis-server is not installed, and CI must test with it")
+			tb.Fatal("redis-server is not installed, and CI must test with it")
 		}
-		t.Skip("NOT TESTED: what needs Redis, because redis-server is not installed (apt-get install redis-server)")
+		tb.Skip("NOT TESTED: what needs Redis, because redis-server is not installed (apt-get install redis-server)")
 	}
-	s.t, s.port = t, FreePort(t)
+	s.tb, s.port = tb, FreePort(tb)
 	s.Addr = "127.0.0.1:" + s.port
 	s.Restart()
-	t.Cleanup(s.Kill)
+	tb.Cleanup(s.Kill)
 	return s
 }
 
 // FreePort is a port of loopback where nobody listens.
-func FreePort(t testing.TB) string {
-	t.Helper()
+func FreePort(tb testing.TB) string {
+	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	defer func() { _ = l.Close() }()
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
@@ -88,18 +88,18 @@ func FreePort(t testing.TB) string {
 
 // Restart starts the server again after Kill, with nothing in it.
 func (s *Server) Restart() {
-	s.t.Helper()
+	s.tb.Helper()
 	port := []string{"--port", s.port}
 	if s.TLS != nil {
 		port = []string{"--port", "0", "--tls-port", s.port}
 	}
 	s.log = &bytes.Buffer{}
 	s.cmd = exec.Command("redis-server", append(append([]string{
-		"--bind", "127.0.0.1", "--dir", s.t.TempDir(), "--save", "", "--appendonly", "no",
+		"--bind", "127.0.0.1", "--dir", s.tb.TempDir(), "--save", "", "--appendonly", "no",
 	}, port...), s.args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	if err := s.cmd.Start(); err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	gone := make(chan struct{})
 	s.gone = gone
@@ -118,9 +118,9 @@ func (s *Server) Restart() {
 		select {
 		case <-again.C:
 		case <-gone:
-			s.t.Fatalf("redis-server ended:\n%s", s.log)
+			s.tb.Fatalf("redis-server ended:\n%s", s.log)
 		case <-limit:
-			s.t.Fatal("redis-server does not answer")
+			s.tb.Fatal("redis-server does not answer")
 		}
 	}
 }
@@ -135,15 +135,15 @@ func (s *Server) client() (rueidis.Client, error) {
 
 // Do runs one command.
 func (s *Server) Do(words ...string) rueidis.RedisMessage {
-	s.t.Helper()
+	s.tb.Helper()
 	c, err := s.client()
 	if err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 	defer c.Close()
 	m, err := c.Do(context.Background(), c.B().Arbitrary(words...).Build()).ToMessage()
 	if err != nil && !rueidis.IsRedisNil(err) {
-		s.t.Fatalf("%s: %v", words[0], err)
+		s.tb.Fatalf("%s: %v", words[0], err)
 	}
 	return m
 }
@@ -174,18 +174,18 @@ func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig os.Signal) {
-	s.t.Helper()
+	s.tb.Helper()
 	if err := s.cmd.Process.Signal(sig); err != nil {
-		s.t.Fatal(err)
+		s.tb.Fatal(err)
 	}
 }
 
 // secure makes a certificate for loopback, and what trusts it.
-func secure(t testing.TB) (args []string, client *tls.Config) {
-	t.Helper()
+func secure(tb testing.TB) (args []string, client *tls.Config) {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
@@ -193,19 +193,19 @@ func secure(t testing.TB) (args []string, client *tls.Config) {
 	}
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	secret, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	certFile, keyFile := filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	certFile, keyFile := filepath.Join(tb.TempDir(), "cert"), filepath.Join(tb.TempDir(), "key")
 	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
 	for name, b := range map[string][]byte{
 		certFile: certPEM, keyFile: pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}),
 	} {
 		if err := os.WriteFile(name, b, 0o600); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	roots := x509.NewCertPool()

@@ -1,0 +1,351 @@
+package app_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/bus/redistest"
+	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+)
+
+var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// kept is a store that outlives the nodes that close it.
+type kept struct{ store.Store }
+
+func (kept) Close() error { return nil }
+
+// town is some nodes on one store.
+type town struct {
+	t     *testing.T
+	nodes []*app.App
+	ann   client.Auth
+	bob   client.Auth
+	path  string // of a thread that both are in
+	topic gotong.Stream
+}
+
+// startTown runs so many nodes until the test ends. Redis is the address of
+// one, or of nothing that answers.
+func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)) *town {
+	t.Helper()
+	w := &town{t: t}
+	t.Cleanup(web.CloseIdleConnections)
+	db := memory.New("", memory.Options{Now: func() gotong.Instant { return gotong.InstantOf(time.Now()) }})
+	t.Cleanup(func() { _ = db.Close() })
+	key := auth.NewSigningKey()
+	for range n {
+		cfg := config.Config{
+			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: t.TempDir(), Store: "memory:",
+			SigningKey: key, Redis: redis, AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
+			UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
+			ShutdownGrace: 5 * time.Second, OTelSample: 1,
+		}
+		for _, f := range change {
+			f(&cfg)
+		}
+		a, err := app.New(t.Context(), app.Options{
+			Config: cfg, Log: slog.New(slog.DiscardHandler), Wrap: func(store.Store) store.Store { return kept{db} },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		go func() { done <- a.Run(ctx) }()
+		t.Cleanup(func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+		w.nodes = append(w.nodes, a)
+	}
+	w.settle()
+	return w
+}
+
+// settle makes a thread with two members.
+func (w *town) settle() {
+	w.t.Helper()
+	sign := func(name string) (a client.Auth) {
+		w.call(0, "", http.MethodPost, "/v1/auth/signup", map[string]any{
+			"email": name + "@example.org", "pass": "selokan bersih", "username": name, "community_id": "rt05",
+		}, &a)
+		return a
+	}
+	w.ann, w.bob = sign("ann"), sign("bob")
+	var th client.Thread
+	w.call(0, w.ann.AccessToken, http.MethodPost, "/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "public"}, &th)
+	w.path, w.topic = "/v1/chat/threads/"+th.ThreadID, gotong.NewStream("thread", th.ThreadID)
+	w.call(0, w.bob.AccessToken, http.MethodPost, w.path+"/join", map[string]any{}, nil)
+}
+
+// ask is one request to a node, and its status.
+func (w *town) ask(node int, token, method, path string, body any) (int, []byte) {
+	w.t.Helper()
+	var content io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		content = bytes.NewReader(b)
+	}
+	base := w.nodes[node].URL()
+	if token == "admin" {
+		base = w.nodes[node].AdminURL()
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), method, base+path, content)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := web.Do(req)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return resp.StatusCode, text
+}
+
+// call is one that must succeed.
+func (w *town) call(node int, token, method, path string, body, out any) {
+	w.t.Helper()
+	status, text := w.ask(node, token, method, path, body)
+	if status >= 300 {
+		w.t.Fatalf("%s %s: %d %s", method, path, status, text)
+	}
+	if out != nil {
+		if err := json.Unmarshal(text, out); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// follow opens a WebSocket that follows the thread.
+func (w *town) follow(node int, who client.Auth) *follower {
+	w.t.Helper()
+	ws, resp, err := websocket.Dial(w.t.Context(), strings.Replace(w.nodes[node].URL(), "http", "ws", 1)+"/v1/realtime/ws", &websocket.DialOptions{
+		HTTPHeader: http.Header{"Authorization": {"Bearer " + who.AccessToken}}, Subprotocols: []string{"gotong.v1"},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if resp.Body != nil {
+		_ = resp.Body.Close()
+	}
+	w.t.Cleanup(func() { _ = ws.CloseNow() })
+	f := &follower{t: w.t, ws: ws}
+	f.send(`{"op":"subscribe","id":"1","stream":"` + string(w.topic) + `"}`)
+	f.until(`"op":"subscribed"`, 5*time.Second)
+	return f
+}
+
+type follower struct {
+	t  *testing.T
+	ws *websocket.Conn
+}
+
+func (f *follower) send(text string) {
+	f.t.Helper()
+	if err := f.ws.Write(f.t.Context(), websocket.MessageText, []byte(text)); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+// until reads until a frame has all of these parts, and tells how long it took.
+func (f *follower) until(parts string, within time.Duration) time.Duration {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), within)
+	defer cancel()
+	began := time.Now()
+	for {
+		_, b, err := f.ws.Read(ctx)
+		if err != nil {
+			f.t.Fatalf("no %s within %s: %v", parts, within, err)
+		}
+		all := true
+		for p := range strings.SplitSeq(parts, " ") {
+			all = all && bytes.Contains(b, []byte(p))
+		}
+		if all {
+			return time.Since(began)
+		}
+	}
+}
+
+// closed reads until the server closes, which it must do with 4401.
+func (f *follower) closed(within time.Duration) {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), within)
+	defer cancel()
+	for {
+		_, _, err := f.ws.Read(ctx)
+		if err == nil {
+			continue
+		}
+		if code := websocket.CloseStatus(err); code != 4401 {
+			f.t.Errorf("closed with %d within %s: %v", code, within, err)
+		}
+		return
+	}
+}
+
+// connected waits until every node is well, or degraded, for lack of Redis.
+func (w *town) connected(want string) {
+	w.t.Helper()
+	for node := range w.nodes {
+		w.until("Redis is "+want, func() bool {
+			status, b := w.ask(node, "admin", http.MethodGet, "/readyz", nil)
+			if status != http.StatusOK {
+				w.t.Fatalf("a node is not ready: %s", b)
+			}
+			return strings.Contains(string(b), `"redis":"`+want)
+		})
+	}
+}
+
+func (w *town) until(what string, ok func() bool) {
+	w.t.Helper()
+	again := time.NewTicker(20 * time.Millisecond)
+	defer again.Stop()
+	limit := time.After(15 * time.Second)
+	for !ok() {
+		select {
+		case <-again.C:
+		case <-limit:
+			w.t.Fatalf("not so within 15 s: %s", what)
+		}
+	}
+}
+
+// TestNodesOverRedis: what nodes tell each other, and what becomes of it when
+// Redis goes away: the same, later; of signals nothing.
+func TestNodesOverRedis(t *testing.T) {
+	s := redistest.Start(t)
+	w := startTown(t, 2, s.URL())
+	w.connected("ok")
+	a, b := w.follow(0, w.ann), w.follow(1, w.bob)
+	again := w.follow(1, w.ann)
+
+	say := func(text string) (m client.Message) {
+		w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": text}, &m)
+		return m
+	}
+	m := say("one")
+	b.until("one", 5*time.Second)
+	a.send(`{"op":"signal","stream":"` + string(w.topic) + `","type":"typing"}`)
+	b.until(`"type":"typing" `+w.ann.UserID, 5*time.Second)
+	w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/read-cursor", map[string]any{"message_id": m.MessageID}, nil)
+	again.until(`"type":"read" `+m.MessageID.String(), 5*time.Second)
+	for node := range w.nodes {
+		w.until("both are present", func() bool {
+			_, text := w.ask(node, w.ann.AccessToken, http.MethodGet, w.path+"/presence", nil)
+			return strings.Count(string(text), w.ann.UserID) == 1 && strings.Count(string(text), w.bob.UserID) == 1
+		})
+	}
+
+	s.Kill()
+	w.connected("degraded")
+	say("two")
+	if took := b.until("two", 5*time.Second); took > 3*time.Second {
+		t.Errorf("without Redis it took %s", took)
+	}
+	s.Restart()
+	w.connected("ok")
+	s.Do("FLUSHALL")
+	say("three")
+	b.until("three", 5*time.Second)
+}
+
+// TestLoginsEndOnAllNodes: with Redis within a second, and without it within
+// five (contract D13).
+func TestLoginsEndOnAllNodes(t *testing.T) {
+	s := redistest.Start(t)
+	for name, tc := range map[string]struct {
+		redis  string
+		within time.Duration
+	}{
+		"with Redis": {s.URL(), time.Second}, "with Redis away": {"redis://127.0.0.1:" + redistest.FreePort(t), 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := startTown(t, 2, tc.redis)
+			if tc.within == time.Second {
+				w.connected("ok")
+			} else {
+				w.connected("degraded")
+			}
+			bob := w.follow(1, w.bob)
+			ann := w.follow(1, w.ann)
+			w.call(0, w.bob.AccessToken, http.MethodPost, "/v1/auth/logout", nil, nil)
+			bob.closed(tc.within)
+
+			w.call(0, "", http.MethodPost, "/v1/auth/refresh", map[string]any{"refresh": w.ann.RefreshToken}, nil)
+			if status, _ := w.ask(0, "", http.MethodPost, "/v1/auth/refresh", map[string]any{"refresh": w.ann.RefreshToken}); status != http.StatusUnauthorized {
+				t.Errorf("a used refresh token is answered %d", status)
+			}
+			ann.closed(tc.within)
+		})
+	}
+}
+
+// TestLimitsOfAllNodes: a user's requests count together; while Redis is away
+// each node counts its own, and nobody waits.
+func TestLimitsOfAllNodes(t *testing.T) {
+	s := redistest.Start(t)
+	w := startTown(t, 2, s.URL(), func(c *config.Config) { c.UserRate, c.UserBurst = 0.1, 10 })
+	w.connected("ok")
+	spend := func(who client.Auth) (ok int) {
+		for i := range 30 {
+			if status, _ := w.ask(i%2, who.AccessToken, http.MethodGet, "/v1/auth/me", nil); status == http.StatusOK {
+				ok++
+			}
+		}
+		return ok
+	}
+	w.bob.AccessToken = w.token("bob")
+	if ok := spend(w.bob); ok > 10 || ok < 7 { // joining was counted while Redis was being connected
+		t.Errorf("%d requests were let in, of 10", ok)
+	}
+	s.Freeze()
+	defer s.Thaw()
+	began := time.Now()
+	if ok := spend(w.ann); ok < 12 || ok > 20 {
+		t.Errorf("%d requests were let in, of 10 on each node", ok)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		t.Errorf("30 requests took %s", took)
+	}
+}
+
+// token signs in.
+func (w *town) token(name string) string {
+	w.t.Helper()
+	var a client.Auth
+	w.call(1, "", http.MethodPost, "/v1/auth/signin", map[string]any{"email": name + "@example.org", "pass": "selokan bersih"}, &a)
+	return a.AccessToken
+}
