@@ -1,0 +1,251 @@
+package surreal
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// The bounds of one transaction. A batch beyond them is written in several, one
+// after the other.
+const (
+	maxCommits = 256
+	maxEvents  = 2 * store.MaxCommitEvents
+	maxBytes   = 8 << 20
+)
+
+// patience is how long a commit goes on when the database does not answer.
+const patience = 20 * time.Second
+
+// op is one call of Commit that waits for its turn.
+type op struct {
+	batch []store.Commit
+	out   []store.Outcome
+	err   error
+	done  chan struct{}
+}
+
+// queue holds the commits that wait. Whoever gets the turn writes for all.
+type queue struct {
+	turn chan struct{}
+	mu   *sync.Mutex
+	ops  *[]*op
+}
+
+func newQueue() queue {
+	return queue{turn: make(chan struct{}, 1), mu: new(sync.Mutex), ops: new([]*op)}
+}
+
+func (q queue) add(o *op) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	*q.ops = append(*q.ops, o)
+}
+
+// drop removes what nobody has begun; false where it is too late.
+func (q queue) drop(o *op) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	i := slices.Index(*q.ops, o)
+	if i >= 0 {
+		*q.ops = slices.Delete(*q.ops, i, i+1)
+	}
+	return i >= 0
+}
+
+// take takes what one transaction can hold, at least one op.
+func (q queue) take() []*op {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n, commits := 0, 0
+	for n < len(*q.ops) && (n == 0 || commits+len((*q.ops)[n].batch) <= maxCommits) {
+		commits += len((*q.ops)[n].batch)
+		n++
+	}
+	taken := slices.Clone((*q.ops)[:n])
+	*q.ops = slices.Delete(*q.ops, 0, n)
+	return taken
+}
+
+// Commit implements [store.Committer]. Calls that wait at the same time share a
+// transaction. Once begun it runs to its end, whatever becomes of ctx.
+func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	for i := range batch {
+		if err := batch[i].Check(); err != nil {
+			return nil, err
+		}
+		if err := s.knows(batch[i].Changes); err != nil {
+			return nil, err
+		}
+	}
+	if len(batch) == 0 {
+		return nil, nil
+	}
+	o := &op{batch: batch, done: make(chan struct{})}
+	s.queue.add(o)
+	given := ctx.Done()
+	for {
+		select {
+		case <-o.done:
+			return o.out, o.err
+		case s.queue.turn <- struct{}{}:
+			s.writeFor(s.queue.take())
+			<-s.queue.turn
+		case <-given:
+			if s.queue.drop(o) {
+				return nil, ctx.Err()
+			}
+			given = nil
+		}
+	}
+}
+
+// writeFor writes what several calls brought as one batch.
+func (s *Store) writeFor(ops []*op) {
+	if len(ops) == 0 {
+		return
+	}
+	batch := ops[0].batch
+	if len(ops) > 1 {
+		batch = nil
+		for _, o := range ops {
+			batch = append(batch, o.batch...)
+		}
+	}
+	ctx, cancel := context.WithTimeout(s.ctx, patience)
+	defer cancel()
+	out, err := s.write(ctx, batch)
+	for _, o := range ops {
+		if o.err = err; err == nil {
+			o.out, out = out[:len(o.batch):len(o.batch)], out[len(o.batch):]
+		}
+		close(o.done)
+	}
+}
+
+// write writes a batch in as few transactions as its size allows.
+func (s *Store) write(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	out := make([]store.Outcome, 0, len(batch))
+	for len(batch) > 0 {
+		n := fitting(batch)
+		some, err := s.settle(ctx, batch[:n])
+		if err != nil {
+			return nil, err
+		}
+		out, batch = append(out, some...), batch[n:]
+	}
+	return out, nil
+}
+
+// fitting is how many of the commits one transaction can hold, at least one.
+func fitting(batch []store.Commit) (n int) {
+	events, bytes := 0, 0
+	for n < min(len(batch), maxCommits) {
+		c := &batch[n]
+		events += len(c.Events)
+		for i := range c.Events {
+			bytes += c.Events[i].Size()
+		}
+		for i := range c.Changes {
+			bytes += len(c.Changes[i].Body)
+		}
+		if n > 0 && (events > maxEvents || bytes > maxBytes) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// settle finds the fates of commits and makes them true in one transaction.
+//
+// It may repeat what failed, even where nobody knows whether it was done: heads
+// only go forward, records and claims are never deleted, and each transaction
+// checks them all. So a transaction that still hangs somewhere can no longer
+// succeed once what it rests on was seen to be otherwise, or once another one
+// has taken its place.
+func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	erased, err := s.origins(ctx, batch)
+	if err != nil {
+		return nil, err
+	}
+	view := s.guess(batch)
+	var sent []*plan
+	for tries := 0; ; tries++ {
+		p := decide(view, batch, erased, sent)
+		switch {
+		case len(p.order) == 0 && tries > 0:
+			return p.outcomes, nil
+		case p.whole() || tries > 0:
+			if err = s.carryOut(ctx, p); err == nil {
+				s.known.raise(p.ends())
+				return p.outcomes, nil
+			}
+			if surreal.Unknown(err) {
+				sent = append(sent, p)
+			}
+		}
+		if tries >= maxTries || err != nil && !repeatable(err) {
+			return nil, failure(err)
+		}
+		if tries > 0 {
+			if pause(ctx, tries) != nil {
+				return nil, failure(err)
+			}
+		}
+		if view, err = s.look(ctx, batch); err == nil {
+			err = view.closed
+		}
+		if err != nil {
+			return nil, failure(err)
+		}
+	}
+}
+
+// carryOut runs the transaction of a plan.
+func (s *Store) carryOut(ctx context.Context, p *plan) error {
+	return s.gated(ctx, func(gate surreal.RecordID) error {
+		w := p.render(gate)
+		_, err := s.db.Transact(ctx, w.statements, w.vars)
+		return err
+	})
+}
+
+// gated runs a transaction that writes one of this node's gates.
+func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) error {
+	if err := s.clock.fault(); err != nil {
+		return err
+	}
+	select {
+	case gate := <-s.gates:
+		defer func() { s.gates <- gate }()
+		return f(gate)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// repeatable says that a transaction failed in a way after which reading again
+// and deciding again is right.
+func repeatable(err error) bool {
+	text, thrown := surreal.Thrown(err)
+	return surreal.Conflict(err) || surreal.Exists(err) || lost(err) || thrown && text == moved
+}
+
+// lost says that there was no answer, because of the connection alone.
+func lost(err error) bool {
+	var conn *surreal.ConnError
+	return errors.As(err, &conn) && !errors.Is(err, surreal.ErrClosed) && !errors.Is(err, surreal.ErrAuth)
+}
+
+func isConflict(err error) bool { return errors.Is(err, store.ErrConflict) }

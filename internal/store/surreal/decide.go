@@ -1,0 +1,207 @@
+package surreal
+
+import (
+	"context"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// view is what the fates of a batch are decided on: guessed from what the
+// batch itself expects, or read in one snapshot.
+type view struct {
+	closed    error
+	positions [gotong.Partitions]uint64
+	heads     map[gotong.Stream]gotong.Head
+	records   map[gotong.RequestKey]store.Record
+	claims    map[gotong.Claim]gotong.Stream
+}
+
+// positions are the last ones that were seen of each partition.
+type positions struct {
+	mu  sync.Mutex
+	all [gotong.Partitions]uint64
+}
+
+func (p *positions) raise(seen [gotong.Partitions]uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := range p.all {
+		p.all[i] = max(p.all[i], seen[i])
+	}
+}
+
+func (p *positions) get() [gotong.Partitions]uint64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all
+}
+
+// guess assumes that all is as the batch expects. The transaction checks it.
+func (s *Store) guess(batch []store.Commit) *view {
+	v := &view{positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{}}
+	for i := range batch {
+		if _, ok := v.heads[batch[i].Request.Stream]; !ok {
+			v.heads[batch[i].Request.Stream] = batch[i].Prev
+		}
+	}
+	for i := range batch {
+		for _, other := range batch[i].Others {
+			if _, ok := v.heads[other.Stream]; !ok {
+				v.heads[other.Stream] = gotong.Head{Seq: other.Seq}
+			}
+		}
+	}
+	return v
+}
+
+// look reads all that the fates of the batch depend on.
+func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
+	v := &view{
+		heads:   map[gotong.Stream]gotong.Head{},
+		records: map[gotong.RequestKey]store.Record{},
+		claims:  map[gotong.Claim]gotong.Stream{},
+	}
+	var need store.Need
+	for i := range batch {
+		c := &batch[i]
+		need.Heads = append(need.Heads, c.Request.Stream)
+		for _, other := range c.Others {
+			need.Heads = append(need.Heads, other.Stream)
+		}
+		need.Records = append(need.Records, c.Request)
+		need.Claims = append(need.Claims, c.Claims...)
+	}
+	var r reading
+	r.gate(func(err error) { v.closed = err })
+	r.positions(func(all [gotong.Partitions]uint64) { v.positions = all })
+	r.heads(need.Heads, v.heads)
+	r.records(need.Records, v.records)
+	r.claims(need.Claims, v.claims)
+	if err := s.read(ctx, &r); err != nil {
+		return nil, err
+	}
+	s.known.raise(v.positions)
+	return v, nil
+}
+
+// eventKey names one event.
+type eventKey struct {
+	_      struct{} `cbor:",toarray"`
+	Stream gotong.Stream
+	Seq    uint64
+}
+
+// origins are the requests that brought the events which a batch erases.
+type origins map[eventKey]gotong.RequestKey
+
+// origins reads them: data never changes, so this may happen before the fates
+// are decided. What is not there is absent.
+func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, error) {
+	made := map[eventKey][]byte{}
+	var ids []surreal.RecordID
+	for i := range batch {
+		c := &batch[i]
+		for _, seq := range c.Erase {
+			if seq > 0 && seq <= maxNumber {
+				ids = append(ids, surreal.Record("event", string(c.Request.Stream), seq))
+			}
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	for i := range batch {
+		for j := range batch[i].Events {
+			e := &batch[i].Events[j]
+			made[eventKey{Stream: e.Stream, Seq: e.Seq}] = e.Data
+		}
+	}
+	var r reading
+	type row struct {
+		_    struct{} `cbor:",toarray"`
+		Key  eventKey
+		Data string
+	}
+	part(&r, "SELECT VALUE [record::id(id), data] FROM "+r.param(ids)+" WHERE data != NONE", func(rows []row) error {
+		for _, row := range rows {
+			made[row.Key] = []byte(row.Data)
+		}
+		return nil
+	})
+	if err := s.read(ctx, &r); err != nil {
+		return nil, err
+	}
+	found := origins{}
+	for key, data := range made {
+		var env store.Envelope[json.RawMessage]
+		if err := json.Unmarshal(data, &env); err != nil {
+			return nil, store.ErrCorrupt
+		}
+		found[key] = gotong.RequestKey{Stream: key.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}
+	}
+	return found, nil
+}
+
+// decide finds the fate of each commit, in order, and what is to be written.
+// sent are plans that may have been carried out although nobody said so: what
+// they would have recorded, and is recorded, is committed and not replayed.
+func decide(v *view, batch []store.Commit, erased origins, sent []*plan) *plan {
+	p := newPlan(v, len(batch))
+	for i := range batch {
+		c := &batch[i]
+		o := p.fate(c)
+		if o.Status == store.Committed {
+			o.Record = p.apply(c, erased)
+		}
+		if o.Status == store.Replayed && slices.ContainsFunc(sent, func(earlier *plan) bool { return earlier.did(i, o.Record) }) {
+			o.Status = store.Committed
+		}
+		p.outcomes[i] = o
+	}
+	return p
+}
+
+// did says that a record is the one that the plan would have written for
+// commit i.
+func (p *plan) did(i int, r store.Record) bool {
+	return p.outcomes[i].Status == store.Committed && reflect.DeepEqual(p.outcomes[i].Record, r)
+}
+
+// fate is what becomes of a commit, checked in the order of the port.
+func (p *plan) fate(c *store.Commit) store.Outcome {
+	if r, ok := p.records[c.Request]; ok {
+		r.Salt, r.Fingerprint = slices.Clone(r.Salt), slices.Clone(r.Fingerprint)
+		return store.Outcome{Status: store.Replayed, Record: r}
+	}
+	if r, ok := p.view.records[c.Request]; ok {
+		return store.Outcome{Status: store.Replayed, Record: r}
+	}
+	if h := p.head(c.Request.Stream); h.Seq != c.Prev.Seq || h.Chain != c.Prev.Chain {
+		return store.Outcome{Status: store.Moved, Stream: c.Request.Stream}
+	}
+	for _, o := range c.Others {
+		if p.head(o.Stream).Seq != o.Seq {
+			return store.Outcome{Status: store.Moved, Stream: o.Stream}
+		}
+	}
+	for _, claim := range c.Claims {
+		_, before := p.view.claims[claim]
+		if _, ok := p.claims[claim]; ok || before {
+			return store.Outcome{Status: store.Taken, Claim: claim}
+		}
+	}
+	return store.Outcome{Status: store.Committed}
+}
+
+func (p *plan) head(stream gotong.Stream) gotong.Head {
+	if h, ok := p.heads[stream]; ok {
+		return h
+	}
+	return p.view.heads[stream]
+}

@@ -1,0 +1,133 @@
+package surreal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// Load implements [store.Committer].
+func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	defer end()
+	snap := store.Snapshot{
+		Heads:     map[gotong.Stream]gotong.Head{},
+		Documents: map[gotong.Key][]byte{},
+		Records:   map[gotong.RequestKey]store.Record{},
+		Claims:    map[gotong.Claim]gotong.Stream{},
+		Ranges:    make([][]store.Document, len(need.Ranges)),
+		Events:    make([][]store.Event, len(need.Events)),
+	}
+	var r reading
+	r.positions(func(all [gotong.Partitions]uint64) { snap.Positions = all })
+	r.heads(need.Heads, snap.Heads)
+	r.records(need.Records, snap.Records)
+	r.claims(need.Claims, snap.Claims)
+	if err := s.documents(&r, need.Documents, snap.Documents); err != nil {
+		return store.Snapshot{}, err
+	}
+	for i, of := range need.Ranges {
+		if !s.docs[of.Collection] {
+			return store.Snapshot{}, fmt.Errorf("surreal: no collection %q", of.Collection)
+		}
+		r.documentsIn(of, &snap.Ranges[i])
+	}
+	for i, of := range need.Events {
+		r.eventsIn(of, &snap.Events[i], s.eras.Load())
+	}
+	if err := s.read(ctx, &r); err != nil {
+		return store.Snapshot{}, err
+	}
+	s.known.raise(snap.Positions)
+	return snap, nil
+}
+
+// Positions implements [store.Log].
+func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return all, err
+	}
+	defer end()
+	var r reading
+	r.positions(func(seen [gotong.Partitions]uint64) { all = seen })
+	if err := s.read(ctx, &r); err != nil {
+		return all, err
+	}
+	s.known.raise(all)
+	return all, nil
+}
+
+// documents reads single documents, one part a collection.
+func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
+	ids := map[string][]surreal.RecordID{}
+	for _, key := range keys {
+		if !s.docs[key.Collection] {
+			return fmt.Errorf("surreal: no collection %q", key.Collection)
+		}
+		ids[key.Collection] = append(ids[key.Collection], docID(key))
+	}
+	for collection, list := range ids {
+		type row struct {
+			_    struct{} `cbor:",toarray"`
+			Key  [2]string
+			Body string
+		}
+		part(r, "SELECT VALUE [record::id(id), body] FROM "+r.param(list)+" WHERE body != NONE", func(rows []row) error {
+			for _, row := range rows {
+				into[gotong.Key{Collection: collection, Owner: row.Key[0], Name: row.Key[1]}] = []byte(row.Body)
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// rangeOf is the closed range of an owner's names in a table, for FROM, and
+// what orders and bounds it. Rows must begin with the name.
+func (r *reading) rangeOf(of store.KeyRange, table string, before ...any) (from, bound string) {
+	ends := surreal.Range{
+		From: append(slices.Clone(before), of.Owner, of.From), To: append(slices.Clone(before), of.Owner, of.To),
+	}
+	from = r.param(surreal.RecordID{Table: table, Key: ends})
+	bound = fmt.Sprintf(" LIMIT %d", store.Bound(of.Limit))
+	if of.Descending {
+		bound = " ORDER BY id DESC" + bound
+	}
+	return from, bound
+}
+
+func (r *reading) documentsIn(of store.KeyRange, into *[]store.Document) {
+	from, bound := r.rangeOf(of, "doc_"+of.Collection)
+	type row struct {
+		ID   surreal.RecordID `cbor:"id"`
+		Body string           `cbor:"body"`
+	}
+	part(r, "SELECT id, body FROM "+from+bound, func(rows []row) error {
+		for _, row := range rows {
+			key, _ := row.ID.Key.([]any)
+			name, ok := last(key).(string)
+			if !ok {
+				return fmt.Errorf("surreal: an odd key in doc_%s", of.Collection)
+			}
+			*into = append(*into, store.Document{
+				Key: gotong.Key{Collection: of.Collection, Owner: of.Owner, Name: name}, Body: []byte(row.Body),
+			})
+		}
+		return nil
+	})
+}
+
+func last(key []any) any {
+	if len(key) == 0 {
+		return nil
+	}
+	return key[len(key)-1]
+}

@@ -1,0 +1,227 @@
+package surreal
+
+import (
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// maxNumber is the last seq or position that the database can hold.
+const maxNumber = 1<<63 - 1
+
+// plan is the fates of a batch, and the one transaction that makes them true.
+type plan struct {
+	view     *view
+	outcomes []store.Outcome
+
+	// What the batch does so far.
+	heads   map[gotong.Stream]gotong.Head
+	records map[gotong.RequestKey]store.Record
+	claims  map[gotong.Claim]gotong.Stream
+	docs    map[gotong.Key][]byte // nil deletes
+
+	// What it rests on: heads of its own streams, seqs of others.
+	own, others []gotong.Stream
+	rested      map[gotong.Stream]bool
+
+	events []*store.Event
+	places []place // of the events
+	logged [gotong.Partitions][]loggedCommit
+	erase  []eventKey
+	blind  []gotong.RequestKey
+	order  []gotong.RequestKey // of records
+}
+
+type place struct {
+	partition gotong.Partition
+	position  uint64
+}
+
+// loggedCommit is one entry of a row of batch.
+type loggedCommit struct {
+	_           struct{} `cbor:",toarray"`
+	Stream      gotong.Stream
+	First, Last uint64
+}
+
+func newPlan(v *view, n int) *plan {
+	return &plan{
+		view: v, outcomes: make([]store.Outcome, n),
+		heads: map[gotong.Stream]gotong.Head{}, records: map[gotong.RequestKey]store.Record{},
+		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{}, rested: map[gotong.Stream]bool{},
+	}
+}
+
+// apply takes a commit into the plan.
+func (p *plan) apply(c *store.Commit, erased origins) store.Record {
+	stream, no := c.Request.Stream, c.Partition()
+	p.rest(stream, &p.own)
+	for _, o := range c.Others {
+		p.rest(o.Stream, &p.others)
+	}
+	position := p.view.positions[no] + uint64(len(p.logged[no])) + 1
+	record := c.Record(position)
+	if len(c.Events) > 0 {
+		p.heads[stream] = c.Head()
+		p.logged[no] = append(p.logged[no], loggedCommit{Stream: stream, First: record.First, Last: record.Last})
+	}
+	for i := range c.Events {
+		p.events = append(p.events, &c.Events[i])
+		p.places = append(p.places, place{no, position})
+	}
+	for _, claim := range c.Claims {
+		p.claims[claim] = stream
+	}
+	for _, ch := range c.Changes {
+		p.docs[ch.Key] = ch.Body
+	}
+	kept := record
+	for _, seq := range c.Erase {
+		key := eventKey{Stream: stream, Seq: seq}
+		origin, ok := erased[key]
+		if !ok || seq > c.Head().Seq {
+			continue
+		}
+		p.erase = append(p.erase, key)
+		p.blind = append(p.blind, origin)
+		if origin == c.Request {
+			record.Salt, record.Fingerprint = nil, nil
+		}
+	}
+	record.Salt, record.Fingerprint = slices.Clone(record.Salt), slices.Clone(record.Fingerprint)
+	p.records[c.Request] = kept
+	p.order = append(p.order, c.Request)
+	return record
+}
+
+// rest notes that a head was as the view has it. A stream is in own or in
+// others, by what rested on it first; own compares more.
+func (p *plan) rest(stream gotong.Stream, list *[]gotong.Stream) {
+	if !p.rested[stream] {
+		p.rested[stream] = true
+		*list = append(*list, stream)
+	}
+}
+
+// ends are the positions after the plan.
+func (p *plan) ends() [gotong.Partitions]uint64 {
+	ends := p.view.positions
+	for no := range ends {
+		ends[no] += uint64(len(p.logged[no]))
+	}
+	return ends
+}
+
+// whole says that every commit is committed.
+func (p *plan) whole() bool { return len(p.order) == len(p.outcomes) }
+
+// writing is the text and the parameters of a transaction.
+type writing struct {
+	statements []string
+	vars       surreal.Vars
+}
+
+func (w *writing) add(statement, name string, value any) {
+	w.statements = append(w.statements, statement)
+	w.vars[name] = value
+}
+
+// moved is what a transaction throws when something is not as expected.
+const moved = "gotong: moved"
+
+// render makes the transaction of the plan.
+func (p *plan) render(gate surreal.RecordID) *writing {
+	w := &writing{vars: surreal.Vars{}}
+	p.check(w)
+	w.add("UPSERT $gate SET writes += 1 RETURN NONE", "gate", gate)
+	p.moveHeads(w)
+	p.writeLog(w)
+	w.documents(p.docs)
+	p.eraseContent(w)
+	return w
+}
+
+// check compares everything the plan rests on with one expression.
+func (p *plan) check(w *writing) {
+	ids := make([]surreal.RecordID, 0, len(p.own)+len(p.others)+2)
+	own, others, places := []any{}, []any{}, []any{}
+	for _, stream := range p.own {
+		ids = append(ids, headID(stream))
+		if h := p.view.heads[stream]; h.Seq > 0 {
+			own = append(own, []any{stream, h.Seq, h.Chain[:]})
+		}
+	}
+	w.vars["own"] = ids
+	text := "IF [(SELECT VALUE id FROM $closed WHERE value != NONE), (SELECT VALUE [record::id(id), seq, chain] FROM $own WHERE seq > 0)"
+	if len(p.others) > 0 {
+		otherIDs := make([]surreal.RecordID, len(p.others))
+		for i, stream := range p.others {
+			otherIDs[i] = headID(stream)
+			if h := p.view.heads[stream]; h.Seq > 0 {
+				others = append(others, []any{stream, h.Seq})
+			}
+		}
+		w.vars["others"] = otherIDs
+		text += ", (SELECT VALUE [record::id(id), seq] FROM $others WHERE seq > 0)"
+	}
+	var partitions []surreal.RecordID
+	for no, commits := range p.logged {
+		if len(commits) > 0 {
+			partitions = append(partitions, surreal.Record("partition", no))
+			places = append(places, p.view.positions[no])
+		}
+	}
+	want := []any{[]any{}, own}
+	if len(p.others) > 0 {
+		want = append(want, others)
+	}
+	if len(partitions) > 0 {
+		w.vars["partitions"] = partitions
+		text += ", (SELECT VALUE position FROM $partitions)"
+		want = append(want, places)
+	}
+	w.vars["closed"] = closedMeta
+	w.add(text+"] != $want { THROW '"+moved+"' }", "want", want)
+}
+
+// moveHeads writes every head that the plan rests on: to where it is now, or
+// only to collide with one who moves it.
+func (p *plan) moveHeads(w *writing) {
+	type change struct {
+		ID  surreal.RecordID `cbor:"id"`
+		Row map[string]any   `cbor:"row"`
+	}
+	var fresh, further []change
+	var touched []surreal.RecordID
+	for _, stream := range slices.Concat(p.own, p.others) {
+		h, ok := p.heads[stream]
+		if !ok {
+			touched = append(touched, headID(stream))
+			continue
+		}
+		c := change{headID(stream), headColumnsOf(h)}
+		if p.view.heads[stream].Seq == 0 {
+			fresh = append(fresh, c)
+		} else {
+			further = append(further, c)
+		}
+	}
+	if len(further) > 0 {
+		w.add("FOR $h IN $further { UPDATE $h.id CONTENT $h.row RETURN NONE }", "further", further)
+	}
+	if len(fresh) > 0 {
+		w.add("FOR $h IN $fresh { UPSERT $h.id CONTENT $h.row RETURN NONE }", "fresh", fresh)
+	}
+	if len(touched) > 0 {
+		w.add("UPSERT $touched SET touched += 1 RETURN NONE", "touched", touched)
+	}
+}
+
+func headColumnsOf(h gotong.Head) map[string]any {
+	return map[string]any{
+		"seq": h.Seq, "chain": h.Chain[:], "at": h.At, "count": h.Count, "home": h.Home,
+		"partition": gotong.PartitionOf(h.Home),
+	}
+}

@@ -1,0 +1,217 @@
+package surreal
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// reading is one statement that reads several things in one snapshot: an
+// implicit transaction, where BEGIN … COMMIT would cost a sync on 3.x.
+type reading struct {
+	parts []string
+	into  []func(surreal.Raw) error
+	vars  surreal.Vars
+}
+
+// param names a value in the statement.
+func (r *reading) param(value any) string {
+	if r.vars == nil {
+		r.vars = surreal.Vars{}
+	}
+	name := "p" + strconv.Itoa(len(r.vars))
+	r.vars[name] = value
+	return "$" + name
+}
+
+// part adds a query whose rows take is given. A query from a list of ids needs
+// a condition that fails where the record is missing: 3.x evaluates the columns
+// of those too.
+func part[T any](r *reading, query string, take func(rows []T) error) {
+	r.parts = append(r.parts, query)
+	r.into = append(r.into, func(raw surreal.Raw) error {
+		var rows []T
+		if err := surreal.Unmarshal(raw, &rows); err != nil {
+			return fmt.Errorf("surreal: a row cannot be read: %w", err)
+		}
+		return take(rows)
+	})
+}
+
+func (s *Store) read(ctx context.Context, r *reading) error {
+	var answers []surreal.Raw
+	text := "RETURN [(" + strings.Join(r.parts, "), (") + ")]"
+	for tries := 0; ; tries++ {
+		err := s.db.Select(ctx, text, r.vars, &answers)
+		if err == nil {
+			break
+		}
+		if tries >= maxTries || ctx.Err() != nil || !surreal.Conflict(err) && !lost(err) {
+			return failure(err)
+		}
+		if err := pause(ctx, tries); err != nil {
+			return err
+		}
+	}
+	if len(answers) != len(r.parts) {
+		return fmt.Errorf("surreal: %d answers to %d questions", len(answers), len(r.parts))
+	}
+	for i, take := range r.into {
+		if err := take(answers[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type positionRow struct {
+	_        struct{} `cbor:",toarray"`
+	No       gotong.Partition
+	Position uint64
+}
+
+// positions reads the last position of every partition.
+func (r *reading) positions(take func([gotong.Partitions]uint64)) {
+	part(r, "SELECT VALUE [record::id(id), position] FROM partition:0..=15", func(rows []positionRow) error {
+		if len(rows) != gotong.Partitions {
+			return fmt.Errorf("%w: %d partitions", store.ErrFailed, len(rows))
+		}
+		var all [gotong.Partitions]uint64
+		for _, row := range rows {
+			all[row.No%gotong.Partitions] = row.Position
+		}
+		take(all)
+		return nil
+	})
+}
+
+type headRow struct {
+	_      struct{} `cbor:",toarray"`
+	Stream gotong.Stream
+	Seq    uint64
+	Chain  []byte
+	At     gotong.Instant
+	Count  uint64
+	Home   gotong.Stream
+}
+
+const headColumns = "[record::id(id), seq, chain, at, count, home]"
+
+func (row *headRow) head() gotong.Head {
+	h := gotong.Head{Seq: row.Seq, At: row.At, Count: row.Count, Home: row.Home}
+	copy(h.Chain[:], row.Chain)
+	return h
+}
+
+func (r *reading) heads(list []gotong.Stream, into map[gotong.Stream]gotong.Head) {
+	if len(list) == 0 {
+		return
+	}
+	ids := make([]surreal.RecordID, len(list))
+	for i, stream := range list {
+		ids[i] = headID(stream)
+	}
+	part(r, "SELECT VALUE "+headColumns+" FROM "+r.param(ids)+" WHERE seq > 0", func(rows []headRow) error {
+		for _, row := range rows {
+			into[row.Stream] = row.head()
+		}
+		return nil
+	})
+}
+
+func headID(stream gotong.Stream) surreal.RecordID { return surreal.Record("head", string(stream)) }
+
+type recordRow struct {
+	_           struct{} `cbor:",toarray"`
+	Key         [3]string
+	Partition   gotong.Partition
+	Position    uint64
+	First, Last uint64
+	At          gotong.Instant
+	Salt        []byte
+	Fingerprint []byte
+}
+
+func (row *recordRow) record() store.Record {
+	return store.Record{
+		Request: gotong.RequestKey{Stream: gotong.Stream(row.Key[0]), Actor: row.Key[1], RequestID: row.Key[2]},
+		Salt:    row.Salt, Fingerprint: row.Fingerprint,
+		Partition: row.Partition, Position: row.Position, First: row.First, Last: row.Last, At: row.At,
+	}
+}
+
+const recordColumns = "[record::id(id), partition, position, first, last, at, salt, fingerprint]"
+
+func (r *reading) records(list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
+	if len(list) == 0 {
+		return
+	}
+	ids := make([]surreal.RecordID, len(list))
+	for i, key := range list {
+		ids[i] = requestID(key)
+	}
+	part(r, "SELECT VALUE "+recordColumns+" FROM "+r.param(ids)+" WHERE at > 0", func(rows []recordRow) error {
+		for i := range rows {
+			record := rows[i].record()
+			into[record.Request] = record
+		}
+		return nil
+	})
+}
+
+func requestID(key gotong.RequestKey) surreal.RecordID {
+	return surreal.Record("request", string(key.Stream), key.Actor, key.RequestID)
+}
+
+type claimRow struct {
+	_      struct{} `cbor:",toarray"`
+	Key    [2]string
+	Stream gotong.Stream
+}
+
+func (r *reading) claims(list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
+	if len(list) == 0 {
+		return
+	}
+	ids := make([]surreal.RecordID, len(list))
+	for i, claim := range list {
+		ids[i] = claimID(claim)
+	}
+	part(r, "SELECT VALUE [record::id(id), stream] FROM "+r.param(ids)+" WHERE stream != NONE", func(rows []claimRow) error {
+		for _, row := range rows {
+			into[gotong.Claim{Space: row.Key[0], Name: row.Key[1]}] = row.Stream
+		}
+		return nil
+	})
+}
+
+func claimID(claim gotong.Claim) surreal.RecordID {
+	return surreal.Record("claim", claim.Space, claim.Name)
+}
+
+func docID(key gotong.Key) surreal.RecordID {
+	return surreal.Record("doc_"+key.Collection, key.Owner, key.Name)
+}
+
+// closedMeta is what is there while the store takes no writes.
+var closedMeta = []surreal.RecordID{surreal.Record("meta", "sealed"), surreal.Record("meta", "progress")}
+
+// gate reads why the store takes no writes now.
+func (r *reading) gate(take func(error)) {
+	part(r, "SELECT VALUE record::id(id) FROM "+r.param(closedMeta)+" WHERE value != NONE", func(rows []string) error {
+		switch {
+		case len(rows) == 0:
+			take(nil)
+		case rows[0] == "sealed":
+			take(store.ErrSealed)
+		default:
+			take(store.ErrUnfinished)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,227 @@
+package surreal
+
+import (
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+//go:embed schema/*.surql
+var embedded embed.FS
+
+// The ways in which a database's schema can be refused.
+var (
+	// ErrNewerSchema: a newer version of the program has made this schema.
+	ErrNewerSchema = errors.New("surreal: the database has a newer schema than this program knows; " +
+		"start the version that made it, or restore a copy")
+	// ErrChangedSchema: a migration that was applied is not the one this
+	// program has.
+	ErrChangedSchema = errors.New("surreal: a migration that was applied differs from the one in this program; " +
+		"the schema cannot be trusted")
+)
+
+type migration struct {
+	number   int
+	name     string
+	text     string
+	checksum string
+}
+
+// migrations reads the numbered files of a directory; the numbers are 1, 2, 3 …
+func migrations(from fs.FS) ([]migration, error) {
+	names, err := fs.Glob(from, "schema/*.surql") // sorted
+	if err != nil {
+		return nil, err
+	}
+	list := make([]migration, 0, len(names))
+	for i, name := range names {
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			return nil, err
+		}
+		base := strings.TrimPrefix(name, "schema/")
+		digits, _, _ := strings.Cut(base, "_")
+		if n, err := strconv.Atoi(digits); err != nil || n != i+1 {
+			return nil, fmt.Errorf("surreal: migration %s is not number %d", base, i+1)
+		}
+		sum := sha256.Sum256(text)
+		list = append(list, migration{i + 1, base, string(text), hex.EncodeToString(sum[:])})
+	}
+	return list, nil
+}
+
+const ledger = `DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL PERMISSIONS NONE;
+DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
+DEFINE FIELD IF NOT EXISTS checksum ON migration TYPE string;
+DEFINE FIELD IF NOT EXISTS applied ON migration TYPE datetime`
+
+// migrate brings the schema up to date, each step in its own transaction that
+// also makes the step's record: of nodes that start at once one makes it, and
+// the others see that it is there.
+func migrate(ctx context.Context, db *surreal.Client, list []migration) error {
+	for tries := 0; ; tries++ {
+		applied, err := ledgerOf(ctx, db, list)
+		if err == nil && applied == len(list) {
+			return nil
+		}
+		if err == nil {
+			m := list[applied]
+			err = db.Exec(ctx, "BEGIN;\n"+
+				"CREATE $id SET name = $name, checksum = $checksum, applied = time::now() RETURN NONE;\n"+
+				dialect(db.Version(), m.text)+"COMMIT;",
+				surreal.Vars{"id": surreal.Record("migration", m.number), "name": m.name, "checksum": m.checksum})
+			if err != nil {
+				err = fmt.Errorf("migration %s: %w", m.name, err)
+			}
+		}
+		if err != nil && (tries >= maxTries || !surreal.Conflict(err) && !surreal.Exists(err)) {
+			return err
+		}
+		if err := pause(ctx, tries); err != nil {
+			return err
+		}
+	}
+}
+
+// ledgerOf reads how many migrations were applied, and refuses a schema that is
+// not of this program.
+func ledgerOf(ctx context.Context, db *surreal.Client, list []migration) (int, error) {
+	if err := db.Exec(ctx, ledger, nil); err != nil {
+		return 0, err
+	}
+	var rows []struct {
+		_        struct{} `cbor:",toarray"`
+		Number   int
+		Name     string
+		Checksum string
+	}
+	err := db.Select(ctx, "SELECT VALUE [record::id(id), name, checksum] FROM migration:1..=9999", nil, &rows)
+	if err != nil {
+		return 0, err
+	}
+	for i, row := range rows {
+		switch {
+		case row.Number > len(list):
+			return 0, fmt.Errorf("%w (found %s, known up to %d)", ErrNewerSchema, row.Name, len(list))
+		case row.Number != i+1 || row.Checksum != list[i].checksum:
+			return 0, fmt.Errorf("%w (%s)", ErrChangedSchema, row.Name)
+		}
+	}
+	return len(rows), nil
+}
+
+var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
+
+// makeCollections makes the tables that are missing.
+func (s *Store) makeCollections(ctx context.Context, names []string) error {
+	for _, name := range names {
+		if !collectionName.MatchString(name) {
+			return fmt.Errorf("collection %q: a name is 1 to 48 of a-z0-9_", name)
+		}
+		s.docs[name] = true
+	}
+	return s.again(ctx, func() error {
+		var info struct {
+			Tables map[string]string `cbor:"tables"`
+		}
+		if err := s.db.Select(ctx, "INFO FOR DB", nil, &info); err != nil {
+			return err
+		}
+		var missing []string
+		for _, name := range names {
+			if info.Tables["doc_"+name] == "" {
+				missing = append(missing, "DEFINE TABLE IF NOT EXISTS doc_"+name+" SCHEMALESS PERMISSIONS NONE")
+			}
+		}
+		if len(missing) == 0 {
+			return nil
+		}
+		return s.db.Exec(ctx, strings.Join(missing, ";\n"), nil)
+	})
+}
+
+// openEras reads the epochs of this history, or begins one. The epoch stands
+// beside them for people.
+func (s *Store) openEras(ctx context.Context) error {
+	first := store.FirstEra(store.NewEpoch())
+	err := s.again(ctx, func() error {
+		return s.db.Exec(ctx, "INSERT IGNORE INTO meta [{ id: meta:eras, value: $eras }, { id: meta:epoch, value: $epoch }] RETURN NONE",
+			erasVars(first))
+	})
+	if err != nil {
+		return err
+	}
+	return s.readEras(ctx)
+}
+
+// readEras reads the epochs as they are kept.
+func (s *Store) readEras(ctx context.Context) error {
+	var kept []string
+	if err := s.db.Select(ctx, "SELECT VALUE value FROM meta:eras", nil, &kept); err != nil {
+		return failure(err)
+	}
+	var eras store.Eras
+	if len(kept) != 1 || json.Unmarshal([]byte(kept[0]), &eras) != nil || len(eras) == 0 {
+		return fmt.Errorf("%w: the list of epochs cannot be read", store.ErrFailed)
+	}
+	s.eras.Store(&eras)
+	return nil
+}
+
+func erasVars(eras store.Eras) surreal.Vars {
+	text, _ := json.Marshal(eras) //nolint:errchkjson // names and numbers always have a JSON form
+	return surreal.Vars{"eras": string(text), "epoch": string(eras.Epoch())}
+}
+
+// knows checks that all changes are to collections of the store.
+func (s *Store) knows(changes []store.Change) error {
+	for _, ch := range changes {
+		if !s.docs[ch.Key.Collection] {
+			return fmt.Errorf("%w: no collection %q", store.ErrMalformed, ch.Key.Collection)
+		}
+	}
+	return nil
+}
+
+// maxTries bounds how often something is repeated that lost to another
+// transaction. Of those that collide one always wins.
+const maxTries = 64
+
+// again repeats what lost to another transaction.
+func (s *Store) again(ctx context.Context, f func() error) error {
+	for tries := 0; ; tries++ {
+		err := f()
+		if err == nil || !surreal.Conflict(err) || tries >= maxTries {
+			return failure(err)
+		}
+		if err := pause(ctx, tries); err != nil {
+			return err
+		}
+	}
+}
+
+// pause waits longer with each try, at most some 50 ms, and never as long as
+// anybody else.
+func pause(ctx context.Context, tries int) error {
+	timer := time.NewTimer(rand.N(time.Millisecond << min(tries, 6))) //nolint:gosec // spreads load, guards nothing
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,144 @@
+package surreal
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// Rows implements [store.Mover]. A mark is how many rows of the table came
+// before: on 3.x the engine skips from the table's beginning far faster than it
+// finds a place in the middle.
+func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return rows, err
+	}
+	defer end()
+	start := 0
+	if after != "" {
+		if start, err = strconv.Atoi(after); err != nil || start < 0 {
+			return rows, fmt.Errorf("surreal: %q is no mark", after)
+		}
+	}
+	var r reading
+	limit = store.Bound(limit)
+	bound := fmt.Sprintf(" LIMIT %d START %d", limit, start)
+	seen := 0
+	switch section {
+	case store.AllStreams:
+		part(&r, "SELECT VALUE "+headColumns+" FROM head"+bound, each(&seen, func(row headRow) error {
+			if row.Seq > 0 {
+				rows.Streams = append(rows.Streams, store.StreamRow{Stream: row.Stream, Head: row.head()})
+			}
+			return nil
+		}))
+	case store.AllRecords:
+		part(&r, "SELECT VALUE "+recordColumns+" FROM request"+bound, each(&seen, func(row recordRow) error {
+			rows.Records = append(rows.Records, row.record())
+			return nil
+		}))
+	case store.AllClaims:
+		part(&r, "SELECT VALUE [record::id(id), stream] FROM claim"+bound, each(&seen, func(row claimRow) error {
+			claim := gotong.Claim{Space: row.Key[0], Name: row.Key[1]}
+			rows.Claims = append(rows.Claims, store.ClaimRow{Claim: claim, Stream: row.Stream})
+			return nil
+		}))
+	case store.AllRegisters, store.AllCursors, store.AllJobs:
+		s.sideRows(&r, section, bound, &seen, &rows)
+	default:
+		return rows, fmt.Errorf("surreal: no section %d", section)
+	}
+	if err := s.read(ctx, &r); err != nil {
+		return store.Rows{}, err
+	}
+	if seen == limit {
+		rows.Next = strconv.Itoa(start + seen)
+	}
+	return rows, nil
+}
+
+func (s *Store) sideRows(r *reading, section store.Section, bound string, seen *int, rows *store.Rows) {
+	switch section { //nolint:exhaustive // Rows has the others
+	case store.AllRegisters:
+		now := s.now()
+		part(r, "SELECT id, version, body, expires FROM register"+bound, each(seen, func(row registerRow) error {
+			register, err := row.register()
+			if err == nil && (register.Expires == 0 || register.Expires > now) {
+				rows.Registers = append(rows.Registers, register)
+			}
+			return err
+		}))
+	case store.AllCursors:
+		type cursorRow struct {
+			_   struct{} `cbor:",toarray"`
+			Key struct {
+				_         struct{} `cbor:",toarray"`
+				Reader    string
+				Partition gotong.Partition
+			}
+			Position uint64
+		}
+		part(r, "SELECT VALUE [record::id(id), position] FROM cursor"+bound, each(seen, func(row cursorRow) error {
+			if row.Position > 0 {
+				rows.Cursors = append(rows.Cursors, store.CursorRow{
+					Reader: row.Key.Reader, Partition: row.Key.Partition, Position: row.Position,
+				})
+			}
+			return nil
+		}))
+	case store.AllJobs:
+		part(r, "SELECT VALUE "+jobColumns+" FROM job"+bound, each(seen, func(row jobRow) error {
+			rows.Jobs = append(rows.Jobs, row.job())
+			return nil
+		}))
+	}
+}
+
+// each takes rows one by one and counts them.
+func each[T any](seen *int, take func(T) error) func([]T) error {
+	return func(rows []T) error {
+		*seen = len(rows)
+		for _, row := range rows {
+			if err := take(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Restore implements [store.Mover].
+func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
+	eras := *s.eras.Load()
+	if step.From == "" {
+		eras = step.Eras
+	}
+	if err := step.Check(eras); err != nil {
+		return err
+	}
+	if err := s.knows(step.Documents); err != nil {
+		return err
+	}
+	r := restoring{step: &step, w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
+	if err := r.follow(); err != nil {
+		return err
+	}
+	before, err := s.beforeRestore(ctx, r.partitions())
+	if err != nil {
+		return err
+	}
+	r.render(eras, before)
+	_, err = s.transact(ctx, r.w.statements, r.w.vars)
+	switch {
+	case err == nil && step.From == "":
+		s.eras.Store(&eras)
+	case surreal.Exists(err):
+		err = fmt.Errorf("%w: a row that exists", store.ErrMalformed)
+	}
+	return err
+}

@@ -1,0 +1,246 @@
+// Package surreal is the store on SurrealDB 3.x and 2.6.x: the one database
+// that several nodes share.
+//
+// A batch is one request: a transaction that first compares the heads and
+// positions it rests on, then writes. Where something is not as expected it
+// throws and leaves nothing; the fates are then decided by what one read shows,
+// and what remains is written again. Every row that a decision rests on is
+// also written, because the engines' snapshot isolation sees only writes that
+// collide. ADR 0015 has the reasons and the figures.
+//
+// Every record has its natural key as its id, so no secondary index guards
+// anything, and every read of the log is a closed range of ids.
+//
+// # Caveats
+//
+// The engines mem and surrealkv lose acknowledged writes; [Open] refuses them
+// unless told otherwise. Whether the server syncs its commits cannot be asked.
+// The system users of the database can do anything, except change or delete an
+// event. An erased text leaves the files when RocksDB compacts them.
+// A range of documents with a limit costs what the range holds on 3.x, and what
+// it returns on 2.6.
+//
+// # Dependencies
+//
+// Packages gotong, store and surreal (the client), and the standard library.
+package surreal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// Options are the settings of a [Store].
+type Options struct {
+	// Collections are the documents' collections; each is a table doc_<name>,
+	// made where it is missing. A name is 1 to 48 of a-z0-9_.
+	Collections []string
+	// Now is the clock by which registers expire; without one they never do.
+	Now func() gotong.Instant
+	// Clock is compared with the database's, see [MaxSkew]; nil is never.
+	Clock func() gotong.Instant
+	// UnsafeEngine accepts an engine that may lose acknowledged writes.
+	UnsafeEngine bool
+	// AllowUntested accepts a version that is not in [Supported].
+	AllowUntested bool
+	// Client bounds the sockets.
+	Client surreal.Options
+}
+
+// Store implements [store.Store] on one database. It is safe for concurrent
+// use, and other processes may use the same database.
+type Store struct {
+	db    *surreal.Client
+	now   func() gotong.Instant
+	eras  atomic.Pointer[store.Eras]
+	docs  map[string]bool
+	gates chan surreal.RecordID
+	queue queue
+	known positions
+	clock clock
+
+	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
+	cancel  context.CancelFunc
+	closing sync.Once
+	running calls
+	ended   sync.WaitGroup
+}
+
+var _ store.Store = (*Store)(nil)
+
+// maxGates is how many transactions of this node run at once.
+const maxGates = 8
+
+// maxMessage holds the largest page of events, and the largest step of a copy.
+const maxMessage = 64 << 20
+
+// Open connects, brings the schema up to date and makes what is missing. It
+// fails with [ErrVersion], [ErrEngine], [ErrNewerSchema], [ErrChangedSchema] or
+// [store.ErrClock] where the database is not to be used.
+func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
+	if o.Client.MaxMessage == 0 {
+		o.Client.MaxMessage = maxMessage
+	}
+	db, err := surreal.Open(ctx, cfg, o.Client)
+	if err != nil {
+		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
+	}
+	s := &Store{db: db, now: o.Now, docs: map[string]bool{}, queue: newQueue(), gates: make(chan surreal.RecordID, maxGates)}
+	if s.now == nil {
+		s.now = func() gotong.Instant { return 0 }
+	}
+	s.clock.now = o.Clock
+	s.running.init()
+	if err := s.prepare(ctx, o); err != nil {
+		db.Close()
+		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
+	}
+	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
+	s.ended.Go(s.keep)
+	return s, nil
+}
+
+func (s *Store) prepare(ctx context.Context, o Options) error {
+	if err := checkServer(ctx, s.db, o); err != nil {
+		return err
+	}
+	list, err := migrations(embedded)
+	if err != nil {
+		return err
+	}
+	if err := migrate(ctx, s.db, list); err != nil {
+		return err
+	}
+	if err := s.makeCollections(ctx, o.Collections); err != nil {
+		return err
+	}
+	if err := s.openEras(ctx); err != nil {
+		return err
+	}
+	if err := s.openGates(ctx); err != nil {
+		return err
+	}
+	if _, err := s.Positions(ctx); err != nil {
+		return err
+	}
+	return s.checkClock(ctx)
+}
+
+// openGates makes this node's gates. It writes meta:gates too, so that it and a
+// seal come one after the other.
+func (s *Store) openGates(ctx context.Context) error {
+	node := rand.Text()[:10]
+	rows := make([]map[string]any, maxGates)
+	for i := range rows {
+		gate := surreal.Record("gate", node, i)
+		rows[i] = map[string]any{"id": gate, "writes": 0}
+		s.gates <- gate
+	}
+	return s.again(ctx, func() error {
+		_, err := s.db.Transact(ctx, []string{
+			"UPDATE meta:gates SET writes += 1 RETURN NONE",
+			"INSERT INTO gate $rows RETURN NONE",
+		}, surreal.Vars{"rows": rows})
+		return err
+	})
+}
+
+// closeGates takes this node's gates away. Those of a node that died stay; they
+// cost a seal a row each.
+func (s *Store) closeGates() {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
+	defer cancel()
+	var gates []surreal.RecordID
+	for range cap(s.gates) {
+		gates = append(gates, <-s.gates)
+	}
+	_ = s.db.Exec(ctx, "DELETE $gates RETURN NONE", surreal.Vars{"gates": gates}) // they harm nobody
+}
+
+// Epoch implements [store.Log].
+func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
+
+// Close waits for the calls that run, then closes the sockets. Every later call
+// fails with [store.ErrClosed].
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		s.running.end()
+		s.cancel()
+		s.ended.Wait()
+		s.closeGates()
+		s.db.Close()
+	})
+	return nil
+}
+
+// begin lets a call run, unless the store is closed or ctx is done already.
+func (s *Store) begin(ctx context.Context) (end func(), err error) {
+	if !s.running.begin() {
+		return nil, store.ErrClosed
+	}
+	if err := ctx.Err(); err != nil {
+		s.running.done()
+		return nil, err
+	}
+	return s.running.done, nil
+}
+
+// calls counts what runs, so that Close can wait for it.
+type calls struct {
+	mu     sync.Mutex
+	idle   *sync.Cond
+	n      int
+	closed bool
+}
+
+func (c *calls) init() { c.idle = sync.NewCond(&c.mu) }
+
+func (c *calls) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closed {
+		c.n++
+	}
+	return !c.closed
+}
+
+func (c *calls) done() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n--; c.n == 0 {
+		c.idle.Broadcast()
+	}
+}
+
+func (c *calls) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for c.n > 0 {
+		c.idle.Wait()
+	}
+}
+
+// failure names an error of the client in the words of the port.
+func failure(err error) error {
+	var e *surreal.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, surreal.ErrClosed):
+		return store.ErrClosed
+	case errors.As(err, &e) && full.MatchString(e.Text):
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	default:
+		return err
+	}
+}
