@@ -14,6 +14,9 @@ type Grant struct {
 	Readable bool
 	Roles    []string
 	Spans    []Span
+
+	// SilentUntil is until when the reader may send no signal; 0 where he may.
+	SilentUntil Instant
 }
 
 // Span is a stretch of the log between two events of Stream, which is the
@@ -39,13 +42,15 @@ type Access struct {
 	Readable bool
 	Roles    []string
 	Visible  []Interval
+
+	SilentUntil Instant // no signal before it
 }
 
 // Resolve turns a grant into access; position gives the position of an event,
 // 0 where it has none. A span with an end that has no position shows nothing:
 // 0 would leave it open.
 func Resolve(reader Reader, g Grant, position func(Stream, uint64) uint64) Access {
-	a := Access{Reader: reader, Readable: g.Readable, Roles: g.Roles}
+	a := Access{Reader: reader, Readable: g.Readable, Roles: g.Roles, SilentUntil: g.SilentUntil}
 	for _, s := range g.Spans {
 		var v Interval
 		if s.From > 0 {

@@ -82,6 +82,7 @@ func TestShape(t *testing.T) {
 		"fine":            {ok, nil},
 		"longest name":    {group.Create{Name: long[:256], EntityType: "lembaga", JoinPolicy: "terbuka"}, nil},
 		"no name":         {group.Create{Name: " ", EntityType: "lembaga", JoinPolicy: "terbuka"}, []string{"name"}},
+		"unseen name":     {group.Create{Name: "\u200b", EntityType: "lembaga", JoinPolicy: "terbuka"}, []string{"name"}},
 		"two lines":       {group.Create{Name: "a\nb", EntityType: "lembaga", JoinPolicy: "terbuka"}, []string{"name"}},
 		"all wrong":       {group.Create{Name: long, Description: strings.Repeat("x", 2001)}, []string{"name", "description", "entity_type", "join_policy"}},
 		"nothing updated": {group.Update{}, []string{"name"}},

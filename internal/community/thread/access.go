@@ -2,6 +2,7 @@ package thread
 
 import (
 	"slices"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -28,6 +29,7 @@ func access(s gotong.State, r gotong.Reader) gotong.Grant {
 	}
 	return gotong.Grant{
 		Readable: true, Roles: []string{string(st.role)}, Spans: spans(s.Stream, t, st.base),
+		SilentUntil: gotong.InstantOf(time.UnixMilli(st.row.MuteUntilMS)),
 	}
 }
 
@@ -92,7 +94,9 @@ func affects(e gotong.Event) gotong.Affected {
 		return gotong.Affected{Users: []string{d.UserID}}
 	case RoleChanged:
 		return gotong.Affected{Users: []string{d.UserID}}
-	default: // a mute changes what one may write, not what one may read
+	case Muted: // he reads on, and sends no signal
+		return gotong.Affected{Users: []string{d.UserID}}
+	default:
 		return gotong.Affected{}
 	}
 }

@@ -31,6 +31,30 @@ func TestPost(t *testing.T) {
 	w.Refuse(ani, s, thread.Post{Body: "x", ReplyTo: first.ID}, gotong.CodeTargetDeleted)
 }
 
+// What nobody can see is no message.
+func TestBlankBodies(t *testing.T) {
+	for _, blank := range []string{
+		"\u200b", " \u200b\u200d ", "\u2060\ufeff", "\u00ad", "\u3164", "\u115f\u1160", "\u2800", "\ufe0f", "\U000e0001", "\u202e\u2066", "\u180e", "\x00",
+	} {
+		for _, body := range []string{blank, blank + "\n" + blank} {
+			if err := (thread.Post{Body: body}).Validate(); gotong.CodeOf(err) != gotong.CodeInvalid {
+				t.Errorf("%+q: %v", body, err)
+			}
+			if err := (thread.Edit{MessageID: gotong.NewEventID(1, 1), Body: body}).Validate(); gotong.CodeOf(err) != gotong.CodeInvalid {
+				t.Errorf("%+q as an edit: %v", body, err)
+			}
+		}
+		if err := (thread.Post{Body: blank + "a" + blank}).Validate(); err != nil {
+			t.Errorf("%+q beside a letter: %v", blank, err)
+		}
+	}
+	for _, body := range []string{"👩\u200d🚒", "❤\ufe0f", "e\u0301", "من\u200cزل", "-", "ก"} {
+		if err := (thread.Post{Body: body}).Validate(); err != nil {
+			t.Errorf("%+q: %v", body, err)
+		}
+	}
+}
+
 func TestPostShape(t *testing.T) {
 	id := gotong.NewEventID(1, 1)
 	for name, tc := range map[string]struct {

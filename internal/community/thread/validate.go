@@ -130,6 +130,6 @@ func checkMessage(check *gotong.Check, id gotong.EventID) {
 func checkBody(check *gotong.Check, s string) {
 	s = strings.TrimSpace(s)
 	n := utf8.RuneCountInString(s)
-	check.That(n >= 1 && n <= MaxBody, "body", "must have 1 to 4000 characters")
+	check.That(n >= 1 && n <= MaxBody && gotong.Visible(s), "body", "must have 1 to 4000 characters, and one that can be seen")
 	check.That(utf8.ValidString(s), "body", "must be UTF-8")
 }

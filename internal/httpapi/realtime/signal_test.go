@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 )
 
@@ -42,6 +43,39 @@ func TestSignals(t *testing.T) {
 	cici.want("signal")
 	bob.send("op", "ping")
 	bob.want("pong")
+}
+
+// Who may not write may not say that he is typing, and may again when the mute
+// is over.
+func TestMutedDoNotType(t *testing.T) {
+	w := newWorld(t)
+	stream := w.thread("ann", "bob")
+	ann, bob := w.connect("ann"), w.connect("bob")
+	ann.subscribe(stream, "")
+	bob.subscribe(stream, "")
+	typing := func() { bob.send("op", "signal", "id", "t", "stream", stream, "type", "typing") }
+	mute := func(until gotong.Instant) {
+		w.do("ann", stream, thread.CmdMute, thread.Mute{UserID: "bob", UntilMS: until.Milli()})
+	}
+	mute(w.now().Add(time.Hour))
+	ann.want("events")
+	bob.want("events")
+	typing()
+	bob.problem("t", gotong.CodeForbidden)
+	mute(0)
+	ann.want("events")
+	bob.want("events")
+	typing()
+	if f := ann.want("signal"); f.Type != "typing" {
+		t.Errorf("got %s", f.raw)
+	}
+	mute(w.now().Add(10 * time.Second))
+	w.pass(20 * time.Second)
+	w.say("ann", stream, "again")
+	bob.bodies("again")
+	ann.bodies("again")
+	typing()
+	ann.want("signal")
 }
 
 func TestPings(t *testing.T) {
