@@ -117,6 +117,7 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": time.Now().Add(time.Hour).UnixMilli()})
 	order(ann, s, thread.CmdHistory, object{"policy": "from_join"})
 	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
+	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": 0}) // he may type again
 	bob.send("op", "signal", "stream", s, "type", "typing")
 	for f := watch.next(); f.Op != "signal"; f = watch.next() {
 		if f.Op != "events" {
