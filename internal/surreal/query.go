@@ -54,9 +54,12 @@ func (c *Client) Transact(ctx context.Context, statements []string, vars Vars) (
 	if err != nil {
 		return nil, err
 	}
-	if all.Err() != nil {
+	if failed := all.Err(); failed != nil {
 		results := inner(all, len(statements))
-		return results, results.Err()
+		if err := results.Err(); err != nil {
+			return results, err // the same, by the caller's count
+		}
+		return results, failed // BEGIN or COMMIT
 	}
 	switch n := len(statements); len(all) {
 	case n: // 2.6
