@@ -32,7 +32,7 @@ func openStore(
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	if state.Sealed != "" {
-		made = append(made, "nothing: this store is sealed ("+state.Sealed+"), it can only be read; gotong copy --unseal takes the seal off")
+		made = append(made, "nothing: this store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes the seal off")
 	}
 	return s, made, nil
 }
@@ -65,8 +65,11 @@ func OpenStore(
 func pathOf(u *url.URL) string { return filepath.FromSlash(u.Host + u.Path + u.Opaque) }
 
 // sqlitePath is the database's file, where the store is one.
-func sqlitePath(cfg *config.Config) (string, bool) {
-	u, err := url.Parse(cfg.StoreURL())
+func sqlitePath(cfg *config.Config) (string, bool) { return StoreFile(cfg.StoreURL()) }
+
+// StoreFile is the file that a store's address means, where it means one.
+func StoreFile(address string) (string, bool) {
+	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "sqlite" {
 		return "", false
 	}
