@@ -20,6 +20,10 @@ type cli struct {
 	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
 	Token      tokenCmd      `cmd:"" help:"Sign in, or up, and print an access token."`
 	Admin      adminCmd      `cmd:"" help:"Give platform roles, make signing keys."`
+	Copy       copyCmd       `cmd:"" help:"Move a whole log to another store."`
+	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
+	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from such a file."`
+	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, begin a new one."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
 	Version    versionCmd    `cmd:"" help:"Say which version this is."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

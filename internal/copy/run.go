@@ -56,6 +56,29 @@ func Look(ctx context.Context, from Source, to store.Store) (Summary, error) {
 	return sum, err
 }
 
+// Scan reads a whole source, checks every event as far as it can be said
+// without the others of its stream, and counts.
+func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
+	about := from.About()
+	done, check, rows := uint64(0), order{eras: about.Eras}, newTallies()
+	for page, err := range from.Pages(ctx, Mark{}) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Events {
+			if err := check.check(&page.Events[i]); err != nil {
+				return nil, err
+			}
+		}
+		if err := rows.add(&page, 0); err != nil {
+			return nil, err
+		}
+		done += page.Units
+		o.tell("reading", done, about.Units)
+	}
+	return rows.counts(), ctx.Err()
+}
+
 // begin is where to go on in the source.
 func begin(about About, state store.State) (progress, Summary, error) {
 	sum := Summary{Eras: about.Eras}

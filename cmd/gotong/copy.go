@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	logcopy "gotong.dev/gotong/internal/copy"
+)
+
+type copyCmd struct {
+	From string `name:"from" required:"" help:"Address of the store to copy from." env:"GOTONG_COPY_FROM" placeholder:"URL"`
+	To   string `name:"to" help:"Address of the store to copy into: a new one, or one with a part of this copy." env:"GOTONG_COPY_TO" placeholder:"URL"`
+
+	DryRun     bool `name:"dry-run" xor:"what" help:"Only read the source and say what would be copied."`
+	VerifyOnly bool `name:"verify-only" xor:"what" help:"Only compare the two."`
+	Unseal     bool `name:"unseal" xor:"what" help:"Take the seal off the source, to go on with it and not with the copy."`
+	JSON       bool `name:"json" help:"Print the summary as JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*copyCmd) Help() string {
+	return `Moves a whole log from one database to another, as it is. Stop the servers first. The source is sealed: from
+then on it can only be read. In the end both are compared event by event and every chain is computed again; only then
+a server takes the target. Whatever interrupts it, the same command again goes on where it was.
+
+Examples:
+
+    gotong copy --from sqlite:/var/lib/gotong/gotong.db --to sqlite:/mnt/new/gotong.db --dry-run
+    gotong copy --from sqlite:/var/lib/gotong/gotong.db --to sqlite:/mnt/new/gotong.db
+    gotong copy --from sqlite:old.db --to sqlite:new.db --verify-only --json
+    gotong copy --from sqlite:/var/lib/gotong/gotong.db --unseal`
+}
+
+// Run is called by kong.
+func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
+	from, err := openPlace(ctx, c.From, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	if c.Unseal {
+		return unseal(ctx, std, from)
+	}
+	if c.To == "" {
+		return misuse("--to URL", "where to is not said")
+	}
+	report := copyReport{From: from.name, DryRun: c.DryRun}
+	if report.To, err = placeName(c.To); err != nil {
+		return err
+	}
+	if report.To == report.From {
+		return misuse("--to with another address", "that is the same store twice")
+	}
+	began := time.Now()
+	err = c.do(ctx, std, from, &report)
+	report.Seconds = time.Since(began).Seconds()
+	if err != nil && report.Stage == "" {
+		return err
+	}
+	return errors.Join(report.tell(std, c.JSON), again(ctx, err))
+}
+
+// do does what was asked for and notes what became of it.
+func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyReport) (err error) {
+	if c.DryRun && !placeExists(c.To) {
+		return c.dryRun(ctx, std, from, nil, report)
+	}
+	to, err := openPlace(ctx, c.To, c.VerifyOnly)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if c.DryRun {
+		return c.dryRun(ctx, std, from, to, report)
+	}
+	bar := &stages{std: std}
+	defer bar.clear()
+	if c.VerifyOnly {
+		source, err := logcopy.FromStore(ctx, from)
+		if err != nil {
+			return err
+		}
+		report.Stage = "compared"
+		report.Summary, err = logcopy.Verify(ctx, source, to, copyOptions(bar))
+		return err
+	}
+	source, err := c.seal(ctx, from, to)
+	if err != nil {
+		return err
+	}
+	report.Stage = "copied"
+	report.Summary, err = logcopy.Run(ctx, source, to, copyOptions(bar))
+	return err
+}
+
+// seal seals the source, unless the target could not take it.
+func (c *copyCmd) seal(ctx context.Context, from, to *place) (logcopy.Source, error) {
+	source, err := logcopy.FromStore(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	found, err := logcopy.Look(ctx, source, to)
+	if err != nil {
+		return nil, err
+	}
+	state, err := from.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if found.Present && state.Sealed == "" {
+		return nil, logcopy.ErrNotEmpty
+	}
+	if err := logcopy.Seal(ctx, from, sealNote(to.name)); err != nil {
+		return nil, err
+	}
+	return logcopy.FromStore(ctx, from)
+}
+
+func sealNote(to string) string { return "copied to " + to }
+
+func (c *copyCmd) dryRun(ctx context.Context, std *stdio, from, to *place, report *copyReport) error {
+	source, err := logcopy.FromStore(ctx, from)
+	if err != nil {
+		return err
+	}
+	report.Eras = source.About().Eras
+	if to != nil {
+		if report.Summary, err = logcopy.Look(ctx, source, to); err != nil {
+			return err
+		}
+	}
+	bar := &stages{std: std}
+	defer bar.clear()
+	report.Stage = "read"
+	report.Rows, err = logcopy.Scan(ctx, source, copyOptions(bar))
+	return err
+}
+
+// again is the way out of a move that did not come to its end.
+func again(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it goes on where it stopped"}
+	case errors.Is(err, logcopy.ErrDiffers):
+		return &failure{err: err, code: 1, hint: "a new, empty target; gotong copy --unseal, to go on with the source meanwhile"}
+	default:
+		return err
+	}
+}
+
+// unseal takes the seal off, with a warning of what that means.
+func unseal(ctx context.Context, std *stdio, from *place) error {
+	state, err := from.State(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Sealed == "" {
+		_, err = fmt.Fprintf(std.out, "%s is not sealed.\n", from.name)
+		return err
+	}
+	if err := from.Seal(ctx, ""); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(std.err, `%s this log was sealed (%s).
+  If the other store has been served from, there are now two histories of one name, and clients cannot tell them
+  apart. Then make this one a new history, before a server runs on it: gotong epoch new --store URL
+  A copy that was begun into the other store cannot go on; throw that store away.
+`, std.paint(red, "Careful:"), state.Sealed)
+	_, err = fmt.Fprintf(std.out, "%s is no longer sealed.\n", from.name)
+	return err
+}

@@ -1,0 +1,85 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	logcopy "gotong.dev/gotong/internal/copy"
+)
+
+// copyReport is what a move of a log says at its end.
+type copyReport struct {
+	From   string `json:"from"`
+	To     string `json:"to,omitempty"`
+	DryRun bool   `json:"dry_run,omitempty"`
+	logcopy.Summary
+	Stage   string  `json:"stage"` // copied, compared, exported, imported, read
+	Seconds float64 `json:"seconds"`
+}
+
+func (r *copyReport) tell(std *stdio, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(std.out)
+		out.SetIndent("", "  ")
+		return out.Encode(r)
+	}
+	_, err := io.WriteString(std.out, r.text())
+	return err
+}
+
+// text is the summary for people.
+func (r *copyReport) text() string {
+	var b strings.Builder
+	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
+	if r.Rows != nil {
+		counts := make([]string, 0, len(r.Rows))
+		for _, part := range logcopy.Parts() {
+			counts = append(counts, count(int(r.Rows[part]), string(part))) //nolint:gosec // a count
+		}
+		say("%s: %s", r.From, strings.Join(counts, ", "))
+	}
+	moved := int(r.Moved) //nolint:gosec // a count
+	rate := int(float64(moved) / max(r.Seconds, 0.001))
+	wrote := fmt.Sprintf("%s written in %.1f s, %s a second", count(moved, "row"), r.Seconds, grouped(rate))
+	switch r.Stage {
+	case "read":
+		say("Nothing was written: a dry run. %s", r.found())
+	case "exported":
+		say("%s: %s", r.To, wrote)
+	case "compared":
+		if r.Verified {
+			say("%s is the same: every event, chain, record and row.", r.To)
+		}
+	default:
+		if r.Present {
+			say("%s had it all already.", r.To)
+		} else {
+			say("%s: %s%s", r.To, wrote, r.resumed())
+		}
+		if r.Verified {
+			say("Both were compared: every event, chain, record and row. A server may take %s now.", r.To)
+		}
+	}
+	return b.String()
+}
+
+// found is what a dry run saw of the target.
+func (r *copyReport) found() string {
+	switch {
+	case r.Present:
+		return "The target holds a log of this history already; --verify-only compares it."
+	case r.Resumed:
+		return "The target holds a part of this copy; it would go on there."
+	default:
+		return "The target could take it."
+	}
+}
+
+func (r *copyReport) resumed() string {
+	if r.Resumed {
+		return "; it went on where it had stopped"
+	}
+	return ""
+}

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+type epochCmd struct {
+	List epochListCmd `cmd:"" help:"Show the epochs of a log."`
+	New  epochNewCmd  `cmd:"" help:"Begin a new epoch: after a backup was restored, or a rollback accepted."`
+}
+
+type epochListCmd struct {
+	Store string `name:"store" required:"" help:"Address of the store." env:"GOTONG_STORE" placeholder:"URL"`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*epochListCmd) Help() string {
+	return `Examples:
+
+    gotong epoch list --store sqlite:/var/lib/gotong/gotong.db`
+}
+
+// Run is called by kong.
+func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
+	return withStore(ctx, c.Store, func(s *place) error { return tellEpochs(ctx, std, s, c.JSON) })
+}
+
+type epochNewCmd struct {
+	Store string `name:"store" required:"" help:"Address of the store; no server may run on it." env:"GOTONG_STORE" placeholder:"URL"`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*epochNewCmd) Help() string {
+	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
+are refused (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
+
+Examples:
+
+    gotong epoch new --store sqlite:/var/lib/gotong/gotong.db`
+}
+
+// Run is called by kong.
+func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
+	return withStore(ctx, c.Store, func(s *place) error {
+		if err := s.Renew(ctx, store.NewEpoch()); err != nil {
+			return err
+		}
+		return tellEpochs(ctx, std, s, c.JSON)
+	})
+}
+
+func withStore(ctx context.Context, address string, do func(*place) error) error {
+	s, err := openPlace(ctx, address, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(s), s.Close())
+}
+
+func tellEpochs(ctx context.Context, std *stdio, s *place, asJSON bool) error {
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		out := json.NewEncoder(std.out)
+		out.SetIndent("", "  ")
+		return out.Encode(state.Eras)
+	}
+	var b strings.Builder
+	for i, era := range state.Eras {
+		what := "from the beginning"
+		if i > 0 {
+			what = "from position " + positionsText(era.After) + " on"
+		}
+		_, _ = fmt.Fprintf(&b, "%-12s %s\n", era.Epoch, what)
+	}
+	_, err = io.WriteString(std.out, b.String())
+	return err
+}
+
+// positionsText is the positions of the partitions that have any.
+func positionsText(after [gotong.Partitions]uint64) string {
+	var parts []string
+	for p, n := range after {
+		if n > 0 {
+			parts = append(parts, fmt.Sprintf("%d of partition %d", n, p))
+		}
+	}
+	if len(parts) == 0 {
+		return "0"
+	}
+	return strings.Join(parts, ", ")
+}

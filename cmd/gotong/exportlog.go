@@ -1,0 +1,167 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	logcopy "gotong.dev/gotong/internal/copy"
+)
+
+type exportCmd struct {
+	Store string `name:"store" required:"" help:"Address of the store to export." env:"GOTONG_STORE" placeholder:"URL"`
+	File  string `arg:"" optional:"" default:"-" help:"The file to make, or - for the standard output."`
+	Seal  bool   `name:"seal" help:"Seal the store first: from then on it can only be read."`
+	JSON  bool   `name:"json" help:"Print the summary as JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*exportCmd) Help() string {
+	return `Writes a whole log as lines of JSON. The file holds everything, password hashes and sessions too: it is made for
+its owner alone; keep it so. Without --seal a log that others write to is exported as it was at the first moment.
+
+Examples:
+
+    gotong export --store sqlite:/var/lib/gotong/gotong.db /backup/gotong.ndjson
+    gotong export --store sqlite:gotong.db --seal gotong.ndjson --json
+    gotong export --store sqlite:gotong.db | zstd | ssh backup 'umask 077; cat >gotong.ndjson.zst'`
+}
+
+// Run is called by kong.
+func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
+	from, err := openPlace(ctx, c.Store, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, from.Close()) }()
+	report := copyReport{From: from.name, To: c.File, Stage: "exported"}
+	if c.Seal {
+		if err := logcopy.Seal(ctx, from, "exported"); err != nil {
+			return err
+		}
+	}
+	source, err := logcopy.FromStore(ctx, from)
+	if err != nil {
+		return err
+	}
+	bar := &stages{std: std}
+	defer bar.clear()
+	began := time.Now()
+	write := func(w io.Writer) error {
+		report.Summary, err = logcopy.Export(ctx, source, w, copyOptions(bar))
+		return err
+	}
+	if c.File == "-" {
+		err = write(std.out)
+	} else {
+		err = writeWhole(c.File, write)
+	}
+	if err != nil {
+		return err
+	}
+	report.Seconds = time.Since(began).Seconds()
+	bar.clear()
+	if c.File == "-" { // the standard output is the file
+		told := *std
+		told.out = std.err
+		std = &told
+	}
+	return report.tell(std, c.JSON)
+}
+
+// writeWhole makes a file for its owner alone, all of it or none, and takes no
+// other's place.
+func writeWhole(path string, write func(io.Writer) error) (err error) {
+	if _, err := os.Stat(path); err == nil {
+		return misuse("another name", "%s is there already", path)
+	}
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return err
+	}
+	err = errors.Join(f.Chmod(0o600), write(f))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+type importLogCmd struct {
+	Store  string `name:"store" required:"" help:"Address of the store to fill: a new one, or one with a part of this import." env:"GOTONG_STORE" placeholder:"URL"`
+	File   string `arg:"" type:"existingfile" help:"A file that gotong export made."`
+	DryRun bool   `name:"dry-run" help:"Only read the file and check every line of it."`
+	JSON   bool   `name:"json" help:"Print the summary as JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*importLogCmd) Help() string {
+	return `Fills an empty store with an exported log. First every line of the file is checked: a file that was changed, cut
+off or put in another order is refused with the line. In the end the store is compared with the file, event by event,
+and every chain is computed again. Whatever interrupts it, the same command again goes on where it was.
+
+The hashes show damage. They do not show who made the file: take one only from where you trust.
+
+Examples:
+
+    gotong import-log --store sqlite:/var/lib/gotong/gotong.db /backup/gotong.ndjson
+    gotong import-log --store sqlite:new.db gotong.ndjson --dry-run`
+}
+
+// Run is called by kong.
+func (c *importLogCmd) Run(ctx context.Context, std *stdio) (err error) {
+	name, err := placeName(c.Store)
+	if err != nil {
+		return err
+	}
+	report := copyReport{From: c.File, To: name, DryRun: c.DryRun, Stage: "imported"}
+	bar := &stages{std: std}
+	defer bar.clear()
+	began := time.Now()
+	file, err := logcopy.OpenFile(ctx, c.File, copyOptions(bar))
+	if err != nil {
+		return again(ctx, fmt.Errorf("%s: %w", c.File, err))
+	}
+	report.Eras = file.About().Eras
+	if c.DryRun && !placeExists(c.Store) {
+		return c.dryRun(ctx, std, file, bar, &report)
+	}
+	to, err := openPlace(ctx, c.Store, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, to.Close()) }()
+	if report.Summary, err = logcopy.Look(ctx, file, to); err != nil {
+		return err
+	}
+	if c.DryRun {
+		return c.dryRun(ctx, std, file, bar, &report)
+	}
+	report.Summary, err = logcopy.Run(ctx, file, to, copyOptions(bar))
+	report.Seconds = time.Since(began).Seconds()
+	bar.clear()
+	return errors.Join(report.tell(std, c.JSON), again(ctx, err))
+}
+
+func (c *importLogCmd) dryRun(ctx context.Context, std *stdio, file *logcopy.File, bar *stages, report *copyReport) (err error) {
+	report.Stage = "read"
+	if report.Rows, err = logcopy.Scan(ctx, file, copyOptions(bar)); err != nil {
+		return err
+	}
+	bar.clear()
+	return report.tell(std, c.JSON)
+}

@@ -1,0 +1,119 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
+)
+
+// place is a store as the tools that move logs open it.
+type place struct {
+	store.Store
+	name string // without secrets
+}
+
+// placeName is an address without what may be secret.
+func placeName(address string) (string, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme == "" {
+		return "", misuse("sqlite:PATH", "that is no address of a store")
+	}
+	if u.Scheme == "memory" {
+		return "", misuse("sqlite:PATH", "a store in memory is nobody's but its server's")
+	}
+	if path, ok := app.StoreFile(address); ok {
+		if path, err = filepath.Abs(path); err != nil {
+			return "", err
+		}
+		return "sqlite:" + path, nil
+	}
+	u.User, u.RawQuery, u.Fragment = nil, "", ""
+	return u.String(), nil
+}
+
+// openPlace opens a store; one that has to be there already is not made.
+func openPlace(ctx context.Context, address string, mustExist bool) (*place, error) {
+	name, err := placeName(address)
+	if err != nil {
+		return nil, err
+	}
+	if mustExist && !placeExists(address) {
+		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "look at the address"}
+	}
+	s, _, err := app.OpenStore(ctx, address, app.Kinds(), now)
+	if err != nil {
+		return nil, err
+	}
+	return &place{s, name}, nil
+}
+
+// placeExists is false where opening would make a new file.
+func placeExists(address string) bool {
+	path, ok := app.StoreFile(address)
+	if !ok {
+		return true
+	}
+	_, err := os.Stat(path)
+	return !errors.Is(err, os.ErrNotExist)
+}
+
+func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+
+// copyOptions are what every move of a log needs.
+func copyOptions(bar *stages) logcopy.Options {
+	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Now: now, Progress: bar.show}
+}
+
+// stages says how far a move of a log is: on a terminal in one line that is
+// written over, elsewhere in a line now and then.
+type stages struct {
+	std         *stdio
+	stage       string
+	began, last time.Time
+	line        bool // one is on the terminal
+}
+
+const stagesEvery = 15 * time.Second
+
+func (p *stages) show(s logcopy.Progress) {
+	at := time.Now()
+	if s.Stage != p.stage {
+		p.stage, p.began = s.Stage, at
+		if !p.std.progress {
+			p.last = at
+		}
+	}
+	every := stagesEvery
+	if p.std.progress {
+		every = progressEvery
+	}
+	if at.Sub(p.last) < every {
+		return
+	}
+	p.last = at
+	bar := progress{total: int(s.Total)}                           //nolint:gosec // a count
+	text := s.Stage + " " + bar.line(int(s.Done), at.Sub(p.began)) //nolint:gosec // a count
+	if s.Total == 0 {
+		text = s.Stage
+	}
+	if p.line = p.std.progress; p.line {
+		_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", text)
+		return
+	}
+	_, _ = fmt.Fprintln(p.std.err, text)
+}
+
+func (p *stages) clear() {
+	if p.line {
+		_, _ = fmt.Fprint(p.std.err, "\r\x1b[K")
+	}
+}
