@@ -22,6 +22,7 @@ type committer struct {
 
 	mu    sync.Mutex
 	queue []*task
+	ended bool // nothing is committed any more
 
 	stopOnce sync.Once
 }
@@ -35,10 +36,20 @@ func newCommitter(e *Engine) *committer {
 	return c
 }
 
+// add hands over a decided task. One that comes after the end is answered as
+// unknown, which is true, and frees those that wait behind it.
 func (c *committer) add(t *task) {
 	c.mu.Lock()
-	c.queue = append(c.queue, t)
+	late := c.ended
+	if !late {
+		c.queue = append(c.queue, t)
+	}
 	c.mu.Unlock()
+	if late {
+		t.done(gotong.Receipt{}, errUnknown())
+		t.lane.settle(t, false, false)
+		return
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -67,12 +78,19 @@ func (c *committer) run() {
 		select {
 		case <-c.wake:
 		case <-c.stop:
-			if batch = c.take(); len(batch) == 0 {
+			if c.end() {
 				return
 			}
-			c.commit(batch)
 		}
 	}
+}
+
+// end ends the committing, unless something waits for it.
+func (c *committer) end() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = len(c.queue) == 0
+	return c.ended
 }
 
 func (c *committer) take() []*task {
