@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/url"
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
@@ -69,8 +70,18 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 	for _, made := range a.Made() {
 		say("Made", made)
 	}
-	say("Keeps", c.StoreURL())
+	say("Keeps", withoutPassword(c.StoreURL()))
 	say("API", a.URL()+"   its pages: /docs, /openapi.json, /asyncapi.json")
 	say("Admin", a.AdminURL()+"   /metrics, /debug/pprof/; keep it private")
 	say("Stop", "with Ctrl-C")
+}
+
+// withoutPassword is an address as it may be shown.
+func withoutPassword(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.User == nil {
+		return address
+	}
+	u.User = nil
+	return u.String()
 }

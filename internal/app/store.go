@@ -13,6 +13,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/store/surreal"
+	client "gotong.dev/gotong/internal/surreal"
 )
 
 // openStore opens the configuration's store for a server, which takes none
@@ -20,7 +22,9 @@ import (
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
 ) (store.Store, []string, error) {
-	s, made, err := OpenStore(ctx, cfg.StoreURL(), kinds, now)
+	s, made, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
+		Clock: now, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
+	})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -42,6 +46,12 @@ func openStore(
 func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant,
 ) (s store.Store, made []string, err error) {
+	return openAs(ctx, address, kinds, now, surreal.Options{})
+}
+
+func openAs(
+	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
+) (s store.Store, made []string, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, nil, errors.New("store: the address cannot be read")
@@ -56,8 +66,19 @@ func OpenStore(
 		}
 		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: store.Collections(kinds), Now: now})
 		return s, made, err
+	case client.Scheme, client.SchemeTLS:
+		cfg, err := client.Parse(address)
+		if err != nil {
+			return nil, nil, fmt.Errorf("store: %w", err)
+		}
+		shared.Collections, shared.Now = store.Collections(kinds), now
+		s, err := surreal.Open(ctx, cfg, shared)
+		if err != nil {
+			return nil, nil, err
+		}
+		return s, []string{surreal.SyncNote}, nil
 	default:
-		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, or memory: for a trial", u.Scheme)
+		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
 	}
 }
 

@@ -26,6 +26,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,6 +60,9 @@ type Config struct {
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
 	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
 	Bus       string `name:"bus" group:"place" help:"How nodes that share a store hear of each other: ${enum}." enum:"auto,local,redis,livequery" default:"auto"`
+
+	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
+	AllowUntested bool `name:"allow-untested" group:"place" help:"Take a version of SurrealDB that nobody has tested with this one."`
 
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
@@ -111,6 +115,8 @@ func (c *Config) BusKind() string {
 		return c.Bus
 	case c.Redis != "":
 		return BusRedis
+	case strings.HasPrefix(c.Store, "surreal"):
+		return BusLiveQuery
 	default:
 		return BusLocal
 	}
@@ -141,6 +147,7 @@ func (c *Config) Check() (warnings []string, err error) {
 
 	checkAddrs(c, fault)
 	checkBypass(c, fault)
+	checkStore(c, fault)
 	checkBus(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
@@ -182,6 +189,16 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 		fault("dev-bypass", "needs addr to be a loopback address such as 127.0.0.1:8080")
 	case len(c.TrustedProxies) > 0:
 		fault("dev-bypass", "is refused behind a proxy; unset trusted-proxies")
+	}
+}
+
+func checkStore(c *Config, fault func(key, detail string)) {
+	if c.Store == "" {
+		return
+	}
+	u, err := url.Parse(c.Store)
+	if err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals"}, u.Scheme) {
+		fault("store", "must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), or memory: for a trial")
 	}
 }
 

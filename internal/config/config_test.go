@@ -125,6 +125,7 @@ func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
 		"signing-key": strongText, "dev-bypass": "true", "bus": "redis",
+		"unsafe-engine": "true", "allow-untested": "true",
 	}
 	typ := reflect.TypeFor[Config]()
 	if typ.NumField() > 40 {
@@ -490,10 +491,13 @@ func TestMaterial(t *testing.T) {
 }
 
 func TestBusKind(t *testing.T) {
-	for _, tc := range []struct{ bus, redis, want string }{
-		{BusAuto, "", BusLocal}, {BusAuto, "redis://x", BusRedis}, {"", "", BusLocal}, {BusLiveQuery, "", BusLiveQuery},
+	const surreal, sqlite = "surreals://db/ns/db", "sqlite:x.db"
+	for _, tc := range []struct{ bus, redis, store, want string }{
+		{BusAuto, "", "", BusLocal}, {BusAuto, "", sqlite, BusLocal}, {BusAuto, "", surreal, BusLiveQuery},
+		{BusAuto, "redis://x", surreal, BusRedis}, {"", "", surreal, BusLiveQuery}, {BusLocal, "", surreal, BusLocal},
+		{BusLiveQuery, "", surreal, BusLiveQuery},
 	} {
-		c := Config{Bus: tc.bus, Redis: tc.redis}
+		c := Config{Bus: tc.bus, Redis: tc.redis, Store: tc.store}
 		if got := c.BusKind(); got != tc.want {
 			t.Errorf("%q with redis %q is %s", tc.bus, tc.redis, got)
 		}
