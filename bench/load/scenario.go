@@ -323,6 +323,7 @@ func idle(r *run) error {
 	r.pass(2 * r.length)
 	fmt.Printf("%d\t%.1f\t%.1f\n", r.clients, float64(r.rss()-before)/1024/float64(r.clients),
 		float64((r.cpu()-cpu).Milliseconds())/time.Since(began).Seconds())
+	r.heap("idle")
 	for _, w := range sockets {
 		_ = w.conn.Close()
 	}

@@ -132,20 +132,32 @@ func (r *run) profiled(name string, f func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		resp, err := http.Get(r.admin + "/debug/pprof/profile?seconds=" + strconv.Itoa(int(r.length.Seconds())))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load: profile:", err)
-			return
-		}
-		defer func() { _ = resp.Body.Close() }()
-		file, err := os.Create(filepath.Join(r.profile, name+".pprof"))
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load: profile:", err)
-			return
-		}
-		_, _ = io.Copy(file, resp.Body)
-		_ = file.Close()
+		r.fetch("profile?seconds="+strconv.Itoa(int(r.length.Seconds())), name)
 	}()
 	f()
 	<-done
+}
+
+// heap keeps what the server's memory is used for.
+func (r *run) heap(name string) {
+	if r.profile != "" {
+		r.fetch("heap?gc=1", name)
+	}
+}
+
+// fetch writes one of the server's profiles into the folder for them.
+func (r *run) fetch(what, name string) {
+	resp, err := http.Get(r.admin + "/debug/pprof/" + what)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load: profile:", err)
+		return
+	}
+	defer func() { _ = resp.Body.Close() }()
+	file, err := os.Create(filepath.Join(r.profile, name+".pprof"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load: profile:", err)
+		return
+	}
+	_, _ = io.Copy(file, resp.Body)
+	_ = file.Close()
 }

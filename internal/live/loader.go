@@ -273,7 +273,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		l.hub.observer.Replayed(len(snap.rows))
 	}
 	err = l.hand(ctx, requests, place, snap, pages.of)
-	t.keep(pages, l.hub.opt.Now())
+	t.keep(pages, len(readers) > 1, l.hub.opt.Now())
 	return err
 }
 

@@ -144,8 +144,9 @@ func (t *topic) holds(k *keptPage, snap *snapshot) bool {
 	return t.pages[k.page.from] == k
 }
 
-// keep keeps the page that whoever sees all of it got.
-func (t *topic) keep(p *pages, now gotong.Instant) {
+// keep keeps the page that whoever sees all of it got, if it is not the first
+// time that it is asked for: a lone reader who is slow has no use for it.
+func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 	if p.whole == nil {
 		return
 	}
@@ -156,7 +157,9 @@ func (t *topic) keep(p *pages, now gotong.Instant) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.part.Load() == nil || k.page.position < t.amended || len(t.followers) == 0 {
+	again := together || t.asked == k.page.from+1
+	t.asked = k.page.from + 1
+	if !again || t.part.Load() == nil || k.page.position < t.amended || len(t.followers) == 0 {
 		return
 	}
 	t.weigh(func() {

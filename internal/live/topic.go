@@ -31,6 +31,7 @@ type topic struct {
 	count     uint64               // the stream's Count at the ring's head
 	pages     map[uint64]*keptPage // by from
 	pageBytes int
+	asked     uint64 // first seq of the page that was read last
 	pushedAt  gotong.Instant
 	followers []follower
 	watchers  map[*sub]struct{}

@@ -95,9 +95,7 @@ func (c *conn) auth(token string) {
 		c.close(CloseUnauthorized, "the token is of another user or role")
 	default:
 		c.principal.Store(&p)
-		if !c.server.stillGood(c.server.opts.Context, &p) {
-			c.close(CloseUnauthorized, "the token is not valid any more")
-		}
+		c.verify(&p)
 		c.put(session, c.server.welcome(session))
 	}
 }

@@ -91,14 +91,24 @@ func (c *conn) begin(p *httpapi.Principal) {
 	}
 	session.Put(c.server.welcome(session))
 	c.session.Store(session)
-	if !c.server.stillGood(c.server.opts.Context, p) {
-		c.close(CloseUnauthorized, "the token is not valid any more")
-	}
+	c.verify(p)
 	if c.closing.Load() { // closed while the session was opened
 		session.Close()
 		return
 	}
 	c.wake()
+}
+
+// verify asks once more for who connected. Only then the token may go: with it
+// go the headers that it came in.
+func (c *conn) verify(p *httpapi.Principal) {
+	if !c.server.stillGood(c.server.opts.Context, p) {
+		c.close(CloseUnauthorized, "the token is not valid any more")
+		return
+	}
+	known := *p
+	known.Token = ""
+	c.principal.CompareAndSwap(p, &known)
 }
 
 // wake has the connection pumped, now or soon, unless it is at work already. It
