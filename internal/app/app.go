@@ -16,6 +16,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/engine"
@@ -23,6 +24,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/telemetry"
 )
 
@@ -54,11 +56,14 @@ type App struct {
 	auth    *auth.Service
 	live    *realtime.Server
 	watch   *auth.Watch
-	redis   *redis.Link // nil where there is none
-	bus     bus.Bus     // nil: this node hears of no other
+	redis   *redis.Link    // nil where there is none
+	told    *livequery.Bus // nil where there is none
+	bus     bus.Bus        // one of them; nil: this node hears of no other
 	allow   *httpapi.Limiter
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
+
+	database *surreal.Client // that told listens to
 
 	base     context.Context //nolint:containedctx // the process's: what background work runs under
 	stop     context.CancelFunc
@@ -109,7 +114,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 		a.store = wrap(opened)
 	}
 	a.made = append(a.made, made...)
-	if err := a.newBus(); err != nil {
+	if err := a.newBus(ctx); err != nil {
 		return err
 	}
 	a.hub = a.newHub()
@@ -232,6 +237,9 @@ func (a *App) close(ctx context.Context) error {
 	}
 	if a.auth != nil {
 		a.auth.Close()
+	}
+	if a.database != nil {
+		a.database.Close()
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

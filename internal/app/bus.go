@@ -2,22 +2,34 @@ package app
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/surreal"
 )
 
 // newBus makes what the configuration says that nodes hear each other by. Nil
 // is nothing: what others commit is found by asking the store.
-func (a *App) newBus() error {
-	if a.cfg.BusKind() != config.BusRedis {
+func (a *App) newBus(ctx context.Context) error {
+	switch a.cfg.BusKind() {
+	case config.BusRedis:
+		return a.newRedis()
+	case config.BusLiveQuery:
+		return a.newLiveQuery(ctx)
+	default:
 		return nil
 	}
+}
+
+func (a *App) newRedis() error {
 	if ownStore(&a.cfg) {
 		a.log.WarnContext(a.base, "the store is of this node alone, so Redis is asked for rate limits and nothing else is there to hear")
 	}
@@ -40,6 +52,34 @@ func (a *App) newBus() error {
 		return err
 	}
 	a.redis, a.bus = link, link
+	return nil
+}
+
+// newLiveQuery connects to the store's database once more.
+func (a *App) newLiveQuery(ctx context.Context) error {
+	if ownStore(&a.cfg) {
+		return errors.New("bus: livequery needs a store on SurrealDB")
+	}
+	address, err := surreal.Parse(a.cfg.StoreURL())
+	if err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	if a.database, err = surreal.Open(ctx, address, surreal.Options{Sockets: 1}); err != nil {
+		return fmt.Errorf("bus: %w", err)
+	}
+	m := a.metrics.Bus
+	a.told = livequery.New(livequery.Options{Database: a.database, Observer: livequery.Observer{
+		Connected: func() {
+			m.Connected(true)
+			a.log.InfoContext(a.base, "the database tells of commits")
+		},
+		Lost: func(why error) {
+			m.Connected(false)
+			a.log.WarnContext(a.base, "the database does not tell of commits; those of other nodes are found by asking", "cause", why)
+		},
+		Heard: m.Heard, Dropped: m.Dropped,
+	}})
+	a.bus = a.told
 	return nil
 }
 
@@ -101,6 +141,9 @@ func (a *App) checks() []httpapi.Check {
 	}}}
 	if a.redis != nil {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
+	}
+	if a.told != nil {
+		list = append(list, httpapi.Check{Name: "livequery", Test: a.told.Check, Soft: true})
 	}
 	return list
 }

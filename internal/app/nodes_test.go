@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ import (
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
 var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
@@ -62,9 +64,11 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 		for _, f := range change {
 			f(&cfg)
 		}
-		a, err := app.New(t.Context(), app.Options{
-			Config: cfg, Log: slog.New(slog.DiscardHandler), Wrap: func(store.Store) store.Store { return kept{db} },
-		})
+		opts := app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}
+		if cfg.Store == "memory:" {
+			opts.Wrap = func(store.Store) store.Store { return kept{db} }
+		}
+		a, err := app.New(t.Context(), opts)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,6 +315,32 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 			ann.closed(tc.within)
 		})
 	}
+}
+
+// TestNodesByLiveQuery: without Redis the database tells of commits, and each
+// node looks for logins that ended.
+func TestNodesByLiveQuery(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		address := surrealtest.URL(t, e)
+		w := startTown(t, 2, "", func(c *config.Config) { c.Store = address })
+		w.until("the live query is there", func() bool {
+			_, b := w.ask(1, "admin", http.MethodGet, "/readyz", nil)
+			return strings.Contains(string(b), `"livequery":"ok"`)
+		})
+		bob := w.follow(1, w.bob)
+		times := make([]time.Duration, 0, 9)
+		for range cap(times) {
+			w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": "here"}, nil)
+			times = append(times, bob.until("here", 5*time.Second))
+		}
+		slices.Sort(times)
+		t.Logf("from the acknowledgement on one node to the frame on the other: %s in the middle, %s at most", times[4], times[8])
+		if times[4] > 250*time.Millisecond { // by asking alone it would be half a second
+			t.Errorf("it took %s in the middle", times[4])
+		}
+		w.call(0, w.bob.AccessToken, http.MethodPost, "/v1/auth/logout", nil, nil)
+		bob.closed(5 * time.Second)
+	})
 }
 
 // TestLimitsOfAllNodes: a user's requests count together; while Redis is away
