@@ -1,0 +1,314 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// accessName is the record access, and the table of its users, that the probe
+// makes in the scratch.
+const accessName = "gates_people"
+
+const closeWay = "close it: DEFINE TABLE OVERWRITE … PERMISSIONS NONE, with the rest of the definition as it is (INFO FOR DB shows it)"
+
+func checkAccess(ctx context.Context, r *run, f *findings) error {
+	s, err := r.openStore(ctx, surreal.Options{})
+	if err != nil {
+		return err
+	}
+	defer s.Close() //nolint:errcheck // only the probe's
+	owner, err := surreal.Open(ctx, r.store, clientOptions())
+	if err != nil {
+		return err
+	}
+	defer owner.Close()
+	a := &accessProbe{r: r, s: s, owner: owner, password: surreal.Secret(fmt.Sprint(randomNumber(), randomNumber()))}
+	if err := a.prepare(ctx); err != nil {
+		return err
+	}
+	if err := a.roles(ctx, f); err != nil {
+		return err
+	}
+	if err := a.appendOnly(ctx, f); err != nil {
+		return err
+	}
+	return r.yourTables(ctx, f)
+}
+
+// accessProbe tries the tables of the scratch's store, role by role.
+type accessProbe struct {
+	r        *run
+	s        store.Store
+	owner    *surreal.Client
+	password surreal.Secret
+	tables   []string
+}
+
+// prepare makes users, and a row in each table.
+func (a *accessProbe) prepare(ctx context.Context) error {
+	if err := a.write(ctx); err != nil {
+		return err
+	}
+	statements := []string{
+		"DEFINE TABLE IF NOT EXISTS " + accessName + " SCHEMALESS PERMISSIONS NONE",
+		"DEFINE ACCESS OVERWRITE " + accessName + " ON DATABASE TYPE RECORD " +
+			"SIGNUP (CREATE " + accessName + ")", // each socket is somebody of its own
+	}
+	for _, at := range []string{"DATABASE", "NAMESPACE"} {
+		if at == "NAMESPACE" && a.r.o.Target.Level != surreal.LevelRoot {
+			continue // the namespace is the operator's
+		}
+		// A password cannot be a parameter here; this one is digits that we drew.
+		statements = append(statements, fmt.Sprintf("DEFINE USER OVERWRITE gates_viewer ON %s PASSWORD '%s' ROLES VIEWER", at, string(a.password)))
+	}
+	for _, statement := range statements {
+		if err := a.owner.Exec(ctx, statement, nil); err != nil {
+			return err
+		}
+	}
+	var info struct {
+		Tables map[string]string `cbor:"tables"`
+	}
+	if err := a.owner.Select(ctx, "INFO FOR DB", nil, &info); err != nil {
+		return err
+	}
+	a.tables = slices.Sorted(maps.Keys(info.Tables))
+	return nil
+}
+
+// write changes as many tables as a store can: commits, a register, a cursor
+// and a job.
+func (a *accessProbe) write(ctx context.Context) error {
+	stream := unused("gate")
+	c, err := a.r.commit(a.s.Epoch(), draft{stream: stream, home: stream, request: "access", events: 1})
+	if err != nil {
+		return err
+	}
+	c.Claims = []gotong.Claim{{Space: "gate", Name: string(stream)}}
+	if _, err := a.s.Commit(ctx, []store.Commit{c}); err != nil {
+		return err
+	}
+	key := gotong.Key{Collection: "gates", Owner: "u", Name: stream.ID()}
+	if err := a.s.SetRegister(ctx, key, 0, []byte("kept"), 0); err != nil {
+		return err
+	}
+	step := store.Step{Reader: stream.ID(), Partition: gotong.PartitionOf(stream), From: 0, To: 1}
+	step.Jobs = []store.Job{{Queue: "gates", ID: stream.ID(), Due: a.r.o.Now(), Body: []byte("{}")}}
+	return a.s.Advance(ctx, step)
+}
+
+// person is somebody who asks.
+type person struct {
+	who    string
+	login  surreal.Login
+	system bool // may read, as every user of the system; must not write
+}
+
+func (a *accessProbe) people() []person {
+	cfg := a.r.store
+	list := []person{
+		{who: "guest"},
+		{who: "record user", login: cfg.AsNewRecord(accessName, nil)},
+		{who: "viewer of the database", login: cfg.AsUser(surreal.LevelDatabase, "gates_viewer", a.password), system: true},
+	}
+	if a.r.o.Target.Level == surreal.LevelRoot {
+		list = append(list, person{
+			who: "viewer of the namespace", login: cfg.AsUser(surreal.LevelNamespace, "gates_viewer", a.password), system: true,
+		})
+	}
+	return list
+}
+
+func (a *accessProbe) roles(ctx context.Context, f *findings) error {
+	for _, p := range a.people() {
+		cfg := a.r.store
+		cfg.Login, cfg.Sockets = p.login, 1
+		db, err := surreal.Open(ctx, cfg, clientOptions())
+		if err != nil {
+			if refused(err) {
+				f.good("%s: is refused", p.who)
+				continue
+			}
+			return fmt.Errorf("%s: %w", p.who, err)
+		}
+		err = a.try(ctx, f, p, db)
+		db.Close()
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.who, err)
+		}
+	}
+	return nil
+}
+
+// refused says that the server said no, rather than nothing.
+func refused(err error) bool {
+	var e *surreal.Error
+	return errors.As(err, &e)
+}
+
+// try lets one person read, subscribe to and write each table.
+func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surreal.Client) error {
+	live, err := a.subscribe(ctx, db)
+	if err != nil {
+		return err
+	}
+	if live != nil {
+		defer live.Close()
+	}
+	var read, wrote []string
+	for _, table := range a.tables {
+		some, err := answered(ctx, db, "SELECT * FROM "+table+" LIMIT 1")
+		if err != nil {
+			return err
+		}
+		made, err := answered(ctx, db, "CREATE "+table+":gates_"+fmt.Sprint(randomNumber()))
+		if err != nil {
+			return err
+		}
+		if some {
+			read = append(read, table)
+		}
+		if made {
+			wrote = append(wrote, table)
+		}
+	}
+	told, err := a.listen(ctx, live)
+	if err != nil {
+		return err
+	}
+	if p.system {
+		f.judge(len(wrote) == 0, "report this version: a viewer must not write", "%s: reads %d of %d tables, as a user of the system may; writes %s",
+			p.who, len(read), len(a.tables), noneOr(wrote))
+		return nil
+	}
+	f.judge(len(read)+len(wrote)+len(told) == 0, closeWay, "%s: of %d tables SELECT reads %s, LIVE SELECT tells of %s, CREATE writes %s",
+		p.who, len(a.tables), noneOr(read), noneOr(told), noneOr(wrote))
+	return nil
+}
+
+// answered says whether a statement gave a row; a refusal is none.
+func answered(ctx context.Context, db *surreal.Client, statement string) (bool, error) {
+	var rows []surreal.Raw
+	err := db.Select(ctx, statement, nil, &rows)
+	if refused(err) {
+		return false, nil
+	}
+	return len(rows) > 0, err
+}
+
+func noneOr(list []string) string {
+	if len(list) == 0 {
+		return "none"
+	}
+	return strings.Join(list, ", ")
+}
+
+// subscribe makes a live query for each table; nil where that is refused.
+func (a *accessProbe) subscribe(ctx context.Context, db *surreal.Client) (*surreal.Live, error) {
+	l, err := db.Live(ctx, "LIVE SELECT * FROM "+strings.Join(a.tables, "; LIVE SELECT * FROM "), nil)
+	if refused(err) {
+		return nil, nil
+	}
+	return l, err
+}
+
+// settled is how long the others' notifications may come after our own.
+const settled = 200 * time.Millisecond
+
+// listen writes while an owner listens too, and names the tables of which a
+// subscription was told: the owner's notification shows that there was one.
+func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []string, err error) {
+	own, err := a.owner.Live(ctx, "LIVE SELECT * FROM event", nil)
+	if err != nil {
+		return nil, err
+	}
+	defer own.Close()
+	if err := a.write(ctx); err != nil {
+		return nil, err
+	}
+	if n, err := nextNote(ctx, own); err != nil {
+		return nil, err
+	} else if n == nil {
+		return nil, errors.New("the owner's own live query told nothing, so nothing can be said of others'")
+	}
+	if live == nil {
+		return nil, nil
+	}
+	tables, err := a.tablesOf(live)
+	if err != nil {
+		return nil, err
+	}
+	inner, cancel := context.WithTimeout(ctx, settled)
+	defer cancel()
+	for {
+		n, err := live.Next(inner)
+		if err != nil {
+			slices.Sort(told)
+			return slices.Compact(told), ctx.Err()
+		}
+		told = append(told, tables[n.Query])
+	}
+}
+
+// tablesOf says which query is of which table.
+func (a *accessProbe) tablesOf(live *surreal.Live) (map[surreal.UUID]string, error) {
+	tables := map[surreal.UUID]string{}
+	for i, result := range live.Results() {
+		var id surreal.UUID
+		if err := result.Decode(&id); err != nil {
+			return nil, err
+		}
+		tables[id] = a.tables[i]
+	}
+	return tables, nil
+}
+
+// appendOnly shows that not even an owner changes or deletes an event.
+func (a *accessProbe) appendOnly(ctx context.Context, f *findings) error {
+	for _, statement := range []string{"DELETE event", "UPDATE event SET data = ''", "DELETE request"} {
+		err := a.owner.Exec(ctx, statement, nil)
+		var e *surreal.Error
+		if err != nil && !errors.As(err, &e) {
+			return err
+		}
+		if e == nil || !strings.Contains(e.Text, "append-only") {
+			f.bad(restore, "owner: %s was not refused by the schema", statement)
+			return nil
+		}
+	}
+	f.good("owner: events and requests are append-only, for him too")
+	return nil
+}
+
+// yourTables reads the definitions of the operator's own tables.
+func (r *run) yourTables(ctx context.Context, f *findings) error {
+	have, err := r.yours(ctx)
+	if err != nil {
+		return err
+	}
+	if len(have.tables) == 0 {
+		f.good("your database: no tables yet")
+		return nil
+	}
+	var open []string
+	for _, name := range slices.Sorted(maps.Keys(have.tables)) {
+		if have.tables[name].readable {
+			open = append(open, name)
+		}
+	}
+	f.judge(len(open) == 0, closeWay, "your database: of %s not PERMISSIONS NONE are %s", count(len(have.tables), "table"), noneOr(open))
+	if len(have.accesses) > 0 {
+		f.warn("remove what this program does not need (REMOVE ACCESS … ON DATABASE): nobody but it should sign in there",
+			"your database: record users may sign in by %s", strings.Join(have.accesses, ", "))
+	}
+	return nil
+}

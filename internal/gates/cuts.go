@@ -1,0 +1,175 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// cutEvery is the longest pause between two cuts.
+const cutEvery = 400 * time.Millisecond
+
+// cutAtRandom cuts each connection with a chance of one in three, again and
+// again, until the probes' time is over or ctx is done.
+func (r *run) cutAtRandom(ctx context.Context, p *proxy) {
+	began := r.o.Now()
+	for r.since(began) < r.o.For {
+		pause := time.Duration(randomNumber() % uint64(min(cutEvery, r.o.For/2))) //nolint:gosec // below a second
+		if !wait(ctx, pause) {
+			return
+		}
+		p.cutSome(func() bool { return randomNumber()%3 == 0 })
+	}
+}
+
+func checkReconnect(ctx context.Context, r *run, f *findings) error {
+	const way = "do not use this version with this program; report it with this table"
+	p, cfg, o, err := startProxy(ctx, r.store)
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	writer, err := r.o.Adapter.Open(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer writer.Close() //nolint:errcheck // only the probe's
+	reader, err := r.o.Adapter.Open(ctx, cfg, o)
+	if err != nil {
+		return err
+	}
+	defer reader.Close() //nolint:errcheck // only the probe's
+	direct, err := r.openStore(ctx, surreal.Options{})
+	if err != nil {
+		return err
+	}
+	defer direct.Close() //nolint:errcheck // only the probe's
+
+	home := unused("gate")
+	t, err := newTail(ctx, direct, gotong.PartitionOf(home))
+	if err != nil {
+		return err
+	}
+	first := t.at
+	acknowledged, repeats, err := r.underCuts(ctx, p, t, &retrying{writer, reader}, home)
+	if err != nil {
+		return err
+	}
+	lost, doubled, more := t.missing(acknowledged)
+	there, err := partitionOf(ctx, direct, t.partition, first, t.at)
+	if err != nil {
+		return err
+	}
+	for _, fault := range t.faults {
+		f.bad(way, "%s", fault)
+	}
+	f.judge(lost+doubled+more == 0 && len(there) == len(acknowledged) && p.count() > 0, way,
+		"%s commits and their follower through %d cuts of connections: %d lost, %d doubled, %d nobody wrote; %s commits and %s reads were asked again",
+		grouped(len(acknowledged)), p.count(), lost, doubled, more, grouped(repeats.writes), grouped(repeats.reads))
+	return nil
+}
+
+// repeated counts what failed and was asked again.
+type repeated struct{ writes, reads int }
+
+// retrying is a node whose connections are cut: one store to write, one to read.
+type retrying struct{ writer, reader store.Store }
+
+// underCuts lets writers commit and a follower read while connections are cut.
+func (r *run) underCuts(
+	ctx context.Context, p *proxy, t *tail, node *retrying, home gotong.Stream,
+) (acknowledged []gotong.EventID, n repeated, err error) {
+	cutting, calm := context.WithCancel(ctx)
+	defer calm()
+	var cuts, reading, writing sync.WaitGroup
+	cuts.Go(func() { r.cutAtRandom(cutting, p) })
+	var done atomic.Bool
+	var readErr error
+	reading.Go(func() { n.reads, readErr = followThroughCuts(ctx, t, node.reader, &done) })
+	var mu sync.Mutex
+	var errs []error
+	began := r.o.Now()
+	for range orderWriters {
+		writing.Go(func() {
+			mine, again, err := r.writeThroughCuts(ctx, node.writer, home, began)
+			mu.Lock()
+			defer mu.Unlock()
+			acknowledged, n.writes, errs = append(acknowledged, mine...), n.writes+again, append(errs, err)
+		})
+	}
+	writing.Wait()
+	calm()
+	cuts.Wait()
+	done.Store(true)
+	reading.Wait()
+	return acknowledged, n, errors.Join(append(errs, readErr)...)
+}
+
+// followThroughCuts goes on where it stopped when a read fails.
+func followThroughCuts(ctx context.Context, t *tail, s prober, done *atomic.Bool) (again int, err error) {
+	for {
+		err := t.followUntil(ctx, s, done)
+		if err == nil || ctx.Err() != nil || !cut(err) {
+			return again, err
+		}
+		again++
+		if !wait(ctx, patience) {
+			return again, context.Cause(ctx)
+		}
+	}
+}
+
+// cut says that a call failed because of its connection.
+func cut(err error) bool {
+	var conn *surreal.ConnError
+	return errors.As(err, &conn)
+}
+
+// writeThroughCuts commits for a while; what failed is asked again under the
+// same request until its fate is known.
+func (r *run) writeThroughCuts(
+	ctx context.Context, s prober, home gotong.Stream, began gotong.Instant,
+) (acknowledged []gotong.EventID, again int, err error) {
+	stream := unused("gate")
+	var head gotong.Head
+	for n := 0; r.since(began) < r.o.For && n < maxAdditions; n++ {
+		c, err := r.commit(s.Epoch(), draft{stream: stream, home: home, request: fmt.Sprint("w", n), prev: head, events: 1})
+		if err != nil {
+			return acknowledged, again, err
+		}
+		repeats, _, err := settle(ctx, s, c)
+		again += repeats
+		if err != nil {
+			return acknowledged, again, err
+		}
+		head = c.Head()
+		acknowledged = append(acknowledged, c.Events[0].ID)
+	}
+	return acknowledged, again, nil
+}
+
+// settle commits until there is a fate.
+func settle(ctx context.Context, s store.Committer, c store.Commit) (repeats int, status store.Status, err error) {
+	for {
+		out, err := s.Commit(ctx, []store.Commit{c})
+		switch {
+		case err == nil && (out[0].Status == store.Committed || out[0].Status == store.Replayed):
+			return repeats, out[0].Status, nil
+		case err == nil:
+			return repeats, out[0].Status, fmt.Errorf("asked again, a commit was given fate %d", out[0].Status)
+		case !cut(err) || ctx.Err() != nil:
+			return repeats, 0, err
+		}
+		repeats++
+		if !wait(ctx, patience) {
+			return repeats, 0, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// Why a run could not be carried out.
+var (
+	// ErrUnknownGate is a name in [Options.Only] that no gate has.
+	ErrUnknownGate = errors.New("gates: there is no such gate")
+	// ErrScratch: the user may not make a database to try things in.
+	ErrScratch = errors.New("gates: no scratch database could be made beside yours")
+)
+
+// Adapter is what the gates need of the store on SurrealDB.
+type Adapter struct {
+	// Supported is the versions that are tested, as "2.6.x and 3.0.x".
+	Supported string
+	// Open opens a store, with its schema made. It takes any engine and any
+	// version: the gates judge these.
+	Open func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error)
+}
+
+// Options are the settings of a [Run].
+type Options struct {
+	Target        Target
+	Adapter       Adapter
+	Only          []string      // names of gates; empty is all
+	AllowUntested bool          // an unsupported version is a warning
+	For           time.Duration // how long each probe runs; 0 is [DefaultFor]
+	Now           func() gotong.Instant
+	Progress      func(Progress) // is told of each gate that begins and ends; may be nil
+
+	limit   time.Duration // of a gate, 0 is the default; for tests
+	version string        // stands in for the server's; for tests
+}
+
+// DefaultFor is how long each probe runs by default.
+const DefaultFor = 5 * time.Second
+
+// Progress is a gate that begins (Result is nil) or has ended.
+type Progress struct {
+	Number, Of int
+	Name       string
+	Result     *Result
+}
+
+// gate is one row of the table of gates.
+type gate struct {
+	name  string
+	asks  string
+	check func(ctx context.Context, r *run, f *findings) error
+}
+
+// all is every gate, in the order in which they run.
+func all() []gate {
+	return []gate{
+		{"version", "Is the server of a supported version?", checkVersion},
+		{"engine", "Is its storage engine one that keeps what it acknowledges?", checkEngine},
+		{"sync", "Does it sync each commit?", checkSync},
+		{"clock", "Is its clock ours?", checkClock},
+		{"schema", "Is the schema of your database the one of this program?", checkSchema},
+		{"access", "Is every table closed to record users and guests?", checkAccess},
+		{"records", "Do ids, ranges, uniqueness and counters behave?", checkRecords},
+		{"lost-update", "Does a commit that was acknowledged stay?", checkLostUpdate},
+		{"write-skew", "Do transactions that write a shared row exclude each other?", checkWriteSkew},
+		{"order", "Do positions appear in order, without gaps?", checkOrder},
+		{"live", "Do live notifications have the shape that the bus reads?", checkLive},
+		{"reconnect", "Is nothing lost or doubled when connections are cut?", checkReconnect},
+		{"unknown", "Is the fate of a request known after a cut?", checkUnknown},
+		{"speed", "Do the hot queries read ranges, fast enough?", checkSpeed},
+	}
+}
+
+// Names is the names of all gates, in their order.
+func Names() []string {
+	var names []string
+	for _, g := range all() {
+		names = append(names, g.name)
+	}
+	return names
+}
+
+// run is what the gates of one run share.
+type run struct {
+	o       Options
+	scratch *scratch
+	db      *surreal.Client // in a database of the scratch
+	store   surreal.Config  // of the store of the scratch
+}
+
+// Run carries out the gates. An error means that it could not: the server was
+// not there, refused the login, or gave no scratch; or ctx was done. The report
+// then has what was found so far.
+func Run(ctx context.Context, o Options) (report Report, err error) {
+	chosen, err := choose(o.Only)
+	if err != nil {
+		return Report{}, err
+	}
+	if o.For <= 0 {
+		o.For = DefaultFor
+	}
+	if o.limit <= 0 {
+		o.limit = 4*o.For + 40*time.Second
+	}
+	if o.Progress == nil {
+		o.Progress = func(Progress) {}
+	}
+	report = Report{Target: o.Target.Config.String(), At: o.Now(), For: o.For.String()}
+	r := &run{o: o}
+	r.scratch, r.db, err = makeScratch(ctx, o.Target)
+	if err != nil {
+		return report, err
+	}
+	defer func() {
+		r.db.Close()
+		report.Left = append(report.Left, r.scratch.remove(ctx)...)
+	}()
+	report.Server, report.Left = r.version().Text, r.scratch.others
+	r.store = r.scratch.config("store")
+	for i, g := range chosen {
+		o.Progress(Progress{Number: i + 1, Of: len(chosen), Name: g.name})
+		result := r.carryOut(ctx, g)
+		if ctx.Err() != nil {
+			return report, fmt.Errorf("gates: interrupted in %s: %w", g.name, context.Cause(ctx))
+		}
+		report.add(result)
+		o.Progress(Progress{Number: i + 1, Of: len(chosen), Name: g.name, Result: &result})
+	}
+	return report, nil
+}
+
+func choose(only []string) ([]gate, error) {
+	list := all()
+	if len(only) == 0 {
+		return list, nil
+	}
+	for _, name := range only {
+		if !slices.Contains(Names(), name) {
+			return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknownGate, name, strings.Join(Names(), ", "))
+		}
+	}
+	return slices.DeleteFunc(list, func(g gate) bool { return !slices.Contains(only, g.name) }), nil
+}
+
+// errSlow ends a gate that takes too long.
+var errSlow = errors.New("the gate took too long")
+
+// carryOut runs one gate under its deadline.
+func (r *run) carryOut(ctx context.Context, g gate) Result {
+	ctx, cancel := context.WithTimeoutCause(ctx, r.o.limit, errSlow)
+	defer cancel()
+	began := r.o.Now()
+	var f findings
+	err := g.check(ctx, r, &f)
+	switch {
+	case ctx.Err() != nil:
+		f.bad("look at the server's log and load, then run the gates again; --only "+g.name+" runs this one alone",
+			"it did not end within %s", r.o.limit)
+	case err != nil:
+		f.bad("the server's log says more; --only "+g.name+" runs this gate alone", "it could not be carried out: %s", err)
+	}
+	return f.result(g, r.since(began))
+}
+
+func (r *run) since(began gotong.Instant) time.Duration {
+	return time.Duration(r.o.Now()-began) * time.Microsecond
+}
+
+// openStore opens the store of the scratch as one more node; o may be zero.
+func (r *run) openStore(ctx context.Context, o surreal.Options) (store.Store, error) {
+	s, err := r.o.Adapter.Open(ctx, r.store, o)
+	if err != nil {
+		return nil, fmt.Errorf("opening a store: %w", err)
+	}
+	return s, nil
+}
+
+// openStores opens n nodes on the store of the scratch.
+func (r *run) openStores(ctx context.Context, n int) (stores []store.Store, closeAll func(), err error) {
+	closeAll = func() {
+		for _, s := range stores {
+			_ = s.Close()
+		}
+	}
+	for range n {
+		s, err := r.openStore(ctx, surreal.Options{})
+		if err != nil {
+			closeAll()
+			return nil, nil, err
+		}
+		stores = append(stores, s)
+	}
+	return stores, closeAll, nil
+}

@@ -1,0 +1,57 @@
+package gates
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	adapter "gotong.dev/gotong/internal/store/surreal"
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+
+// real is the adapter of the program.
+func real() Adapter {
+	return Adapter{
+		Supported: adapter.Supported,
+		Open: func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error) {
+			return adapter.Open(ctx, cfg, adapter.Options{
+				Collections: []string{"things"}, Now: now, UnsafeEngine: true, AllowUntested: true, Client: o,
+			})
+		},
+	}
+}
+
+func options(t *testing.T, url string, only ...string) Options {
+	t.Helper()
+	target, err := Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Options{Target: target, Adapter: real(), Only: only, For: 300 * time.Millisecond, Now: now}
+}
+
+func TestAll(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		o := options(t, surrealtest.URL(t, e))
+		o.Progress = func(p Progress) {
+			if p.Result != nil {
+				t.Logf("%2d/%d %s: %s, %d ms", p.Number, p.Of, p.Name, p.Result.Verdict, p.Result.TookMS)
+				for _, f := range p.Result.Findings {
+					t.Logf("     %s: %s [%s]", f.Verdict, f.Seen, f.Way)
+				}
+			}
+		}
+		report, err := Run(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if report.Verdict != Go || len(report.Left) > 0 {
+			t.Errorf("got %s, left %q", report.Verdict, report.Left)
+		}
+	})
+}

@@ -1,0 +1,13 @@
+package gates
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { surrealtest.Stop() }))
+}

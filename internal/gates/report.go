@@ -1,0 +1,100 @@
+package gates
+
+import (
+	"fmt"
+	"time"
+
+	"gotong.dev/gotong"
+)
+
+// Verdict is what a gate says.
+type Verdict string
+
+// The verdicts, the worst last.
+const (
+	Go         Verdict = "go"
+	NotChecked Verdict = "not checked"
+	Warning    Verdict = "warning"
+	NoGo       Verdict = "no-go"
+)
+
+func (v Verdict) weight() int {
+	switch v {
+	case NoGo:
+		return 3
+	case Warning:
+		return 2
+	case NotChecked:
+		return 1
+	default:
+		return 0
+	}
+}
+
+// Finding is one thing that a gate saw.
+type Finding struct {
+	Verdict Verdict `json:"verdict"`
+	Seen    string  `json:"seen"`
+	Way     string  `json:"way_out,omitempty"` // what to do; empty where it is good
+}
+
+// Result is what became of one gate.
+type Result struct {
+	Gate     string    `json:"gate"`
+	Asks     string    `json:"asks"`
+	Verdict  Verdict   `json:"verdict"`
+	TookMS   int64     `json:"took_ms"`
+	Findings []Finding `json:"findings"`
+}
+
+// Report is what a run found.
+type Report struct {
+	Target  string         `json:"target"` // without user and password
+	Server  string         `json:"server"` // as it calls itself
+	At      gotong.Instant `json:"at"`
+	For     string         `json:"probes_for"`
+	Verdict Verdict        `json:"verdict"` // go, or no-go where one gate is
+	Gates   []Result       `json:"gates"`
+	Left    []string       `json:"left,omitempty"` // scratches that are still there, and how to remove them
+}
+
+func (r *Report) add(result Result) {
+	r.Gates = append(r.Gates, result)
+	r.Verdict = Go
+	for _, g := range r.Gates {
+		if g.Verdict == NoGo {
+			r.Verdict = NoGo
+		}
+	}
+}
+
+// findings is what a gate writes into.
+type findings []Finding
+
+func (f *findings) add(v Verdict, way, format string, args []any) {
+	*f = append(*f, Finding{Verdict: v, Seen: fmt.Sprintf(format, args...), Way: way})
+}
+
+func (f *findings) good(format string, args ...any)      { f.add(Go, "", format, args) }
+func (f *findings) warn(way, format string, args ...any) { f.add(Warning, way, format, args) }
+func (f *findings) bad(way, format string, args ...any)  { f.add(NoGo, way, format, args) }
+func (f *findings) skip(way, format string, args ...any) { f.add(NotChecked, way, format, args) }
+
+// judge is good where ok, else bad.
+func (f *findings) judge(ok bool, way, format string, args ...any) {
+	if ok {
+		f.good(format, args...)
+	} else {
+		f.bad(way, format, args...)
+	}
+}
+
+func (f *findings) result(g gate, took time.Duration) Result {
+	result := Result{Gate: g.name, Asks: g.asks, Verdict: NotChecked, TookMS: took.Milliseconds(), Findings: *f}
+	for i, finding := range *f {
+		if i == 0 || finding.Verdict.weight() > result.Verdict.weight() {
+			result.Verdict = finding.Verdict
+		}
+	}
+	return result
+}

@@ -1,0 +1,238 @@
+package gates
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// step is one row of the ledger of the schema.
+type step struct {
+	_        struct{} `cbor:",toarray"`
+	Number   int
+	Name     string
+	Checksum string
+}
+
+// table is a table as the server writes it down.
+type table struct {
+	definition string
+	parts      map[string]string // fields, events and indexes, by kind and name
+	readable   bool              // by record users or guests
+}
+
+// schema is what a database has.
+type schema struct {
+	ledger   []step
+	tables   map[string]table
+	accesses []string // DEFINE ACCESS … TYPE RECORD
+}
+
+const ledgerTable = "migration"
+
+// schemaOf reads the schema of a database.
+func schemaOf(ctx context.Context, db *surreal.Client) (schema, error) {
+	var info struct {
+		Tables   map[string]string `cbor:"tables"`
+		Accesses map[string]string `cbor:"accesses"`
+	}
+	if err := db.Select(ctx, "INFO FOR DB", nil, &info); err != nil {
+		return schema{}, err
+	}
+	found := schema{tables: map[string]table{}}
+	for name, text := range info.Accesses {
+		if strings.Contains(text, "TYPE RECORD") {
+			found.accesses = append(found.accesses, name)
+		}
+	}
+	slices.Sort(found.accesses)
+	for name, definition := range info.Tables {
+		t, err := tableOf(ctx, db, name, definition)
+		if err != nil {
+			return schema{}, err
+		}
+		found.tables[name] = t
+	}
+	if _, ok := info.Tables[ledgerTable]; !ok {
+		return found, nil
+	}
+	err := db.Select(ctx, "SELECT VALUE [record::id(id), name, checksum] FROM migration:1..=9999", nil, &found.ledger)
+	return found, err
+}
+
+func tableOf(ctx context.Context, db *surreal.Client, name, definition string) (table, error) {
+	t := table{definition: definition, parts: map[string]string{}, readable: readable(definition)}
+	var info struct {
+		Fields  map[string]string `cbor:"fields"`
+		Events  map[string]string `cbor:"events"`
+		Indexes map[string]string `cbor:"indexes"`
+	}
+	err := db.Select(ctx, "INFO FOR TABLE `"+strings.ReplaceAll(name, "`", "")+"`", nil, &info)
+	for kind, parts := range map[string]map[string]string{"field": info.Fields, "event": info.Events, "index": info.Indexes} {
+		for part, text := range parts {
+			t.parts[kind+" "+part] = text
+		}
+	}
+	return t, err
+}
+
+// readable says whether somebody who is no system user may select from a table,
+// or change it: its definition ends in PERMISSIONS NONE where nobody may.
+func readable(definition string) bool {
+	_, permissions, ok := strings.Cut(definition, " PERMISSIONS ")
+	return !ok || strings.TrimSpace(permissions) != "NONE"
+}
+
+// expected is the schema that this program makes: that of the scratch.
+func (r *run) expected(ctx context.Context) (schema, error) {
+	s, err := r.openStore(ctx, surreal.Options{})
+	if err != nil {
+		return schema{}, err
+	}
+	defer s.Close() //nolint:errcheck // only the probe's
+	db, err := surreal.Open(ctx, r.store, clientOptions())
+	if err != nil {
+		return schema{}, err
+	}
+	defer db.Close()
+	return schemaOf(ctx, db)
+}
+
+// yours reads the schema of the operator's database; none where it is not there.
+func (r *run) yours(ctx context.Context) (schema, error) {
+	if !r.scratch.there {
+		return schema{}, nil
+	}
+	db, err := r.live(ctx)
+	if err != nil {
+		return schema{}, err
+	}
+	defer db.Close()
+	return schemaOf(ctx, db)
+}
+
+func checkSchema(ctx context.Context, r *run, f *findings) error {
+	want, err := r.expected(ctx)
+	if err != nil {
+		return err
+	}
+	if len(want.ledger) == 0 {
+		return errors.New("this program made no ledger in the scratch")
+	}
+	have, err := r.yours(ctx)
+	if err != nil {
+		return err
+	}
+	compareSchemas(f, want, have)
+	return nil
+}
+
+// restore is the way out where a database is not what the program made.
+const restore = "find out who changed it; restore a backup, or gotong copy the log into an empty database"
+
+// compareSchemas judges what a database has against what the program makes.
+func compareSchemas(f *findings, want, have schema) {
+	ours, others := 0, []string{}
+	for _, name := range slices.Sorted(maps.Keys(have.tables)) {
+		if _, ok := want.tables[name]; ok || strings.HasPrefix(name, "doc_") {
+			ours++
+		} else {
+			others = append(others, name)
+		}
+	}
+	if len(others) > 0 {
+		f.warn("give this program a database of its own", "the database has tables that are not of this program: %s", strings.Join(others, ", "))
+	}
+	switch {
+	case ours == 0 && len(have.ledger) == 0:
+		f.good("the database has none of this program's tables: the first start will make them (%s of the schema)",
+			count(len(want.ledger), "step"))
+		return
+	case len(have.ledger) == 0:
+		f.bad(restore, "the database has %s of this program and no ledger of the schema", count(ours, "table"))
+		return
+	}
+	if compareLedgers(f, want.ledger, have.ledger) {
+		compareTables(f, want, have)
+	}
+}
+
+// compareLedgers reports whether the ledgers are equal.
+func compareLedgers(f *findings, want, have []step) bool {
+	for i, s := range have {
+		switch {
+		case i >= len(want):
+			f.bad("start the version that made it, or restore a copy from before",
+				"the schema is newer than this program: it has %s, known are %d", count(len(have), "step"), len(want))
+			return false
+		case s.Number != want[i].Number || s.Checksum != want[i].Checksum:
+			f.bad(restore, "step %d of the ledger (%s) is not the one of this program: its checksum differs", s.Number, s.Name)
+			return false
+		}
+	}
+	if len(have) < len(want) {
+		f.bad("back up (gotong copy), then start the new version once: it brings the schema up to date; then run the gates again",
+			"the schema is stale: it has %d of %s, %s is missing", len(have), count(len(want), "step"), want[len(have)].Name)
+		return false
+	}
+	f.good("the ledger has the %s of this program, with their checksums", count(len(want), "step"))
+	return true
+}
+
+// compareTables compares the definitions, as the same server writes them down.
+// Who may read them is told by the gate access.
+func compareTables(f *findings, want, have schema) {
+	missing, changed := []string{}, []string{}
+	for _, name := range slices.Sorted(maps.Keys(want.tables)) {
+		t, ok := have.tables[name]
+		if !ok {
+			missing = append(missing, name)
+			continue
+		}
+		if withoutPermissions(t.definition) != withoutPermissions(want.tables[name].definition) {
+			changed = append(changed, name)
+		}
+		for _, part := range slices.Sorted(maps.Keys(want.tables[name].parts)) {
+			if t.parts[part] != want.tables[name].parts[part] {
+				changed = append(changed, part+" of "+name)
+			}
+		}
+		for _, part := range slices.Sorted(maps.Keys(t.parts)) {
+			if _, ok := want.tables[name].parts[part]; !ok {
+				changed = append(changed, part+" of "+name+" (added)")
+			}
+		}
+	}
+	for _, name := range missing {
+		if strings.HasPrefix(name, "doc_") {
+			f.warn("if a new version brings it, the next start makes it; if it was lost, rebuild the documents (gotong copy)",
+				"the table %s is missing", name)
+			continue
+		}
+		f.bad(restore, "the table %s is missing", name)
+	}
+	if len(changed) > 0 {
+		f.bad(restore, "changed since this program made it: %s", strings.Join(changed, ", "))
+	}
+	if len(missing)+len(changed) == 0 {
+		f.good("%s with their fields, events and indexes are as this program makes them", count(len(want.tables), "table"))
+	}
+}
+
+func withoutPermissions(definition string) string {
+	text, _, _ := strings.Cut(definition, " PERMISSIONS ")
+	return text
+}
+
+// count is a number and what it counts.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprint(grouped(n), " ", what)
+}
