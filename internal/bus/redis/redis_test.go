@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -328,6 +329,21 @@ func TestSecrets(t *testing.T) {
 
 	safe := redistest.StartSecure(t, pass)
 	newPair(t, redis.Options{URL: safe.URL(), TLS: safe.TLS}).change(t, "connected", 5*time.Second)
+
+	// What docs/operate.md grants is enough.
+	const grant = "ACL SETUSER gotong on >PASSWORD ~gotong:rate:* &gotong:* +@connection +publish +spublish +subscribe +ssubscribe +unsubscribe +sunsubscribe +evalsha +eval +time +get +set"
+	page, err := os.ReadFile("../../../docs/operate.md")
+	if err != nil || !strings.Contains(string(page), grant) {
+		t.Errorf("the page grants something else: %v", err)
+	}
+	s.Do(strings.Fields(strings.Replace(grant, "PASSWORD", pass, 1))...)
+	few := newPair(t, redis.Options{URL: "redis://gotong:" + pass + "@" + s.Addr})
+	few.change(t, "connected", 5*time.Second)
+	<-few.ready
+	few.talks(t, 1)
+	if n, _, err := few.a.Take(t.Context(), "user", "ann", 1, 1, 1); n != 1 || err != nil {
+		t.Errorf("%d, %v", n, err)
+	}
 
 	// This server quotes what it does not understand, the password with it.
 	quoting := redistest.Start(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "")
