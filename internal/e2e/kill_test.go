@@ -20,6 +20,7 @@ import (
 type load struct {
 	tb   testing.TB
 	url  string
+	gap  time.Duration // between two requests of a writer; 0 is none
 	acks atomic.Int64
 
 	mu      sync.Mutex
@@ -72,7 +73,7 @@ func (l *load) await(ctx context.Context, n int64) error {
 // and is left out.
 func (l *load) post(ctx context.Context, stream gotong.Stream, actor string) {
 	c := dial(l.tb, l.url, actor)
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; l.pause(ctx); n++ {
 		w := l.next(stream, actor, "rest", n)
 		m, err := c.Send(ctx, stream.ID(), client.NewMessage{Body: w.body}, client.RequestID(w.requestID))
 		if err != nil {
@@ -89,7 +90,7 @@ func (l *load) command(ctx context.Context, stream gotong.Stream, actor string) 
 	conn := connect(l.tb, dial(l.tb, l.url, actor, client.WebSocket), client.ConnOptions{MaxPending: 8})
 	var answers sync.WaitGroup
 	defer answers.Wait()
-	for n := 0; ctx.Err() == nil; n++ {
+	for n := 0; l.pause(ctx); n++ {
 		w := l.next(stream, actor, "ws", n)
 		call, err := conn.Submit(ctx, stream, "message.post", map[string]string{"body": w.body}, client.RequestID(w.requestID))
 		if err != nil {
@@ -106,6 +107,14 @@ func (l *load) command(ctx context.Context, stream gotong.Stream, actor string) 
 			l.ack(w)
 		})
 	}
+}
+
+// pause is what a writer does between two requests; false where ctx ended.
+func (l *load) pause(ctx context.Context) bool {
+	if l.gap > 0 {
+		return lull(ctx, int(l.gap.Milliseconds()))
+	}
+	return ctx.Err() == nil
 }
 
 func (l *load) next(stream gotong.Stream, actor, how string, n int) written {

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -17,8 +18,13 @@ import (
 	"gotong.dev/gotong/internal/config"
 )
 
-// serveEnv names the data directory for which this binary is a server.
-const serveEnv = "GOTONG_E2E_SERVE"
+// serveEnv names the data directory for which this binary is a server; the
+// others what it shares with other nodes.
+const (
+	serveEnv = "GOTONG_E2E_SERVE"
+	storeEnv = "GOTONG_E2E_STORE"
+	redisEnv = "GOTONG_E2E_REDIS"
+)
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveEnv); dir != "" {
@@ -36,7 +42,12 @@ func serve(dir string) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
-	a, err := app.New(ctx, options(dir, os.Stderr))
+	opts := options(dir, os.Stderr)
+	opts.Config.Store, opts.Config.Redis = os.Getenv(storeEnv), os.Getenv(redisEnv)
+	if opts.Config.Store != "" {
+		opts.Config.SigningKey = base64.StdEncoding.EncodeToString([]byte(secret)) // the same on every node
+	}
+	a, err := app.New(ctx, opts)
 	if err == nil {
 		fmt.Println(a.URL())
 		err = a.Run(ctx)

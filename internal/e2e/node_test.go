@@ -79,16 +79,16 @@ type child struct {
 	out *bufio.Reader
 }
 
-// startChild runs this binary as a server. The address is known once it
-// answers; see ready.
-func startChild(tb testing.TB, dir string) *child {
+// startChild runs this binary as a server; env may name another store, and a
+// Redis. The address is known once it answers; see ready.
+func startChild(tb testing.TB, dir string, env ...string) *child {
 	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
 	}
 	c := &child{tb: tb, cmd: exec.Command(self)}
-	c.cmd.Env = append(os.Environ(), serveEnv+"="+dir)
+	c.cmd.Env = append(append(os.Environ(), serveEnv+"="+dir), env...)
 	c.cmd.Stderr = tb.Output()
 	in, err := c.cmd.StdinPipe() // open as long as this process lives
 	if err != nil {

@@ -23,8 +23,10 @@ type proxy struct {
 	plan     func() fault
 	target   atomic.Pointer[string]
 	cuts     atomic.Int64
+	lag      atomic.Int64 // before each piece from the server, of all connections
 
 	mu     sync.Mutex
+	stall  chan struct{} // nothing passes until it is closed; nil where all does
 	conns  map[*net.TCPConn]struct{}
 	closed bool
 	group  sync.WaitGroup
@@ -64,10 +66,42 @@ func (p *proxy) cutAll() {
 	}
 }
 
+// hold lets nothing pass, without closing anything, until let.
+func (p *proxy) hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stall == nil {
+		p.stall = make(chan struct{})
+	}
+}
+
+func (p *proxy) let() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stall != nil {
+		close(p.stall)
+		p.stall = nil
+	}
+}
+
+// wait is what every piece does on its way to a client.
+func (p *proxy) wait(f fault) {
+	if d := f.delay + time.Duration(p.lag.Load()); d > 0 {
+		<-time.After(d)
+	}
+	p.mu.Lock()
+	stall := p.stall
+	p.mu.Unlock()
+	if stall != nil {
+		<-stall
+	}
+}
+
 func (p *proxy) close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	p.let()
 	_ = p.listener.Close()
 	p.cutAll()
 	p.group.Wait()
@@ -116,7 +150,7 @@ func (p *proxy) carry(down *net.TCPConn) {
 	if p.keep(down) && p.keep(upstream) {
 		var toServer sync.WaitGroup
 		toServer.Go(func() {
-			_, _ = io.Copy(upstream, down)
+			_, _ = io.Copy(upstream, held{down, p})
 			_ = upstream.CloseWrite()
 		})
 		p.fromServer(down, upstream, f)
@@ -129,15 +163,30 @@ func (p *proxy) carry(down *net.TCPConn) {
 	p.end(upstream, true)
 }
 
+// held reads what a client says, unless nothing may pass.
+type held struct {
+	*net.TCPConn
+	proxy *proxy
+}
+
+func (h held) Read(b []byte) (int, error) {
+	n, err := h.TCPConn.Read(b)
+	h.proxy.wait(fault{})
+	return n, err
+}
+
+// WriteTo keeps io.Copy from passing by Read.
+func (h held) WriteTo(w io.Writer) (int64, error) {
+	return io.Copy(w, struct{ io.Reader }{h})
+}
+
 // fromServer carries what the server says, as far as the plan lets it. The
 // last piece is cut anywhere, in the middle of a frame too.
 func (p *proxy) fromServer(down, up *net.TCPConn, f fault) {
 	buf := make([]byte, 16<<10)
 	for left := f.after; ; {
 		n, err := up.Read(buf)
-		if f.delay > 0 {
-			<-time.After(f.delay)
-		}
+		p.wait(f)
 		if f.after > 0 && int64(n) >= left {
 			_, _ = down.Write(buf[:left])
 			p.cuts.Add(1)

@@ -1,0 +1,153 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+// cluster is several nodes, each a process of its own, on one SurrealDB and one
+// Redis. Between each of them stands a proxy that can break what passes.
+type cluster struct {
+	t     *testing.T
+	db    *surrealtest.Server
+	redis *redisServer
+	log   surreal.Config // the database, without a proxy
+	nodes []*member
+}
+
+// member is one node.
+type member struct {
+	c       *cluster
+	name    string
+	dir     string
+	toDB    *proxy
+	toRedis *proxy
+	front   *proxy // where clients find it, also after a restart
+
+	mu    sync.Mutex
+	child *child
+}
+
+func startCluster(t *testing.T, nodes int) *cluster {
+	t.Helper()
+	c := &cluster{t: t, db: surrealtest.Launch(t, surrealtest.V3, ""), redis: startRedis(t)}
+	c.log = c.db.Fresh()
+	for i := range nodes {
+		m := &member{
+			c: c, name: fmt.Sprint("node ", i), dir: t.TempDir(),
+			toDB:    startProxy(t, c.db.Address(), nil),
+			toRedis: startProxy(t, c.redis.address, nil),
+			front:   startProxy(t, "127.0.0.1:1", nil),
+		}
+		m.start()
+		c.nodes = append(c.nodes, m)
+	}
+	return c
+}
+
+// storeURL is the database as the node reaches it.
+func (m *member) storeURL() string {
+	u := url.URL{
+		Scheme: surreal.Scheme, User: url.UserPassword(surrealtest.User, surrealtest.Password),
+		Host: host(m.toDB.url()), Path: "/" + m.c.log.Namespace + "/" + m.c.log.Database,
+	}
+	return u.String()
+}
+
+// start begins the process and waits until it serves.
+func (m *member) start() {
+	m.c.t.Helper()
+	child := startChild(m.c.t, m.dir, storeEnv+"="+m.storeURL(), redisEnv+"=redis://"+host(m.toRedis.url()))
+	if !child.ready() {
+		m.c.t.Fatalf("%s did not start", m.name)
+	}
+	m.mu.Lock()
+	m.child = child
+	m.mu.Unlock()
+	m.front.aim(host(child.url))
+}
+
+// url is where clients find the node.
+func (m *member) url() string { return m.front.url() }
+
+func (m *member) signal(s syscall.Signal) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.child.cmd.Process.Signal(s); err != nil {
+		m.c.t.Error(err)
+	}
+}
+
+// kill ends the process at once.
+func (m *member) kill() {
+	m.signal(syscall.SIGKILL)
+	_ = m.child.cmd.Wait()
+}
+
+// trouble is one thing that goes wrong for a while.
+type trouble struct {
+	name  string
+	lasts time.Duration
+	begin func(m *member)
+	end   func(m *member)
+}
+
+// troubles is everything that goes wrong. What says for how long is what a
+// kernel, a network and an operator really do.
+func (c *cluster) troubles() []trouble {
+	nothing := func(*member) {}
+	return []trouble{
+		{"database connections reset", 0, func(m *member) { m.toDB.cutAll() }, nothing},
+		{"database slow", 2 * time.Second, func(m *member) { m.toDB.lag.Store(int64(40 * time.Millisecond)) },
+			func(m *member) { m.toDB.lag.Store(0) }},
+		{"database silent", 7 * time.Second, func(m *member) { m.toDB.hold() }, func(m *member) { m.toDB.let() }},
+		{"Redis connections reset", 0, func(m *member) { m.toRedis.cutAll() }, nothing},
+		{"Redis slow", 2 * time.Second, func(m *member) { m.toRedis.lag.Store(int64(60 * time.Millisecond)) },
+			func(m *member) { m.toRedis.lag.Store(0) }},
+		{"Redis silent", 6 * time.Second, func(m *member) { m.toRedis.hold() }, func(m *member) { m.toRedis.let() }},
+		{"Redis emptied", 0, func(*member) { _ = c.redis.say("FLUSHALL") }, nothing},
+		{"Redis restarted", time.Second, func(*member) { c.redis.kill() }, func(*member) { c.redis.start() }},
+		{"clients reset", 0, func(m *member) { m.front.cutAll() }, nothing},
+		{"node paused", 7 * time.Second, func(m *member) { m.signal(syscall.SIGSTOP) }, func(m *member) { m.signal(syscall.SIGCONT) }},
+		{"node killed", 500 * time.Millisecond, (*member).kill, (*member).start},
+	}
+}
+
+// trouble breaks one thing after the other, until ctx ends, and leaves all whole:
+// in the order of a seed, each before any comes a second time.
+func (c *cluster) trouble(ctx context.Context, rnd *rand.Rand, count *atomic.Int64) {
+	list := c.troubles()
+	for {
+		for _, i := range rnd.Perm(len(list)) {
+			if !lull(ctx, 500+rnd.IntN(1000)) {
+				return
+			}
+			m, tr := c.nodes[rnd.IntN(len(c.nodes))], list[i]
+			c.t.Logf("%s: %s", m.name, tr.name)
+			tr.begin(m)
+			count.Add(1)
+			lull(ctx, int(tr.lasts.Milliseconds()))
+			tr.end(m)
+		}
+	}
+}
+
+// lull waits so many milliseconds; false where ctx ended first.
+func lull(ctx context.Context, milli int) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(time.Duration(milli) * time.Millisecond):
+		return true
+	}
+}

@@ -1,0 +1,391 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/store"
+	surrealstore "gotong.dev/gotong/internal/store/surreal"
+)
+
+// soakEnv is how long the long run lasts; without it there is none.
+const soakEnv = "GOTONG_SOAK"
+
+// scale is how much goes on.
+type scale struct {
+	nodes, threads, followers, removals int
+	trouble, away                       time.Duration // with things breaking, and with Redis away
+}
+
+// TestSeveralNodes: several nodes on one database and one Redis, everything
+// between them breaking, and all that is promised holds.
+func TestSeveralNodes(t *testing.T) {
+	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 65 * time.Second, away: 12 * time.Second}
+	if testing.Short() {
+		s.trouble, s.away, s.threads, s.followers, s.removals = 8*time.Second, 6*time.Second, 3, 6, 6
+	}
+	runTown(t, s, 20261123)
+}
+
+// TestSoak is the same, larger and longer: GOTONG_SOAK=10m.
+func TestSoak(t *testing.T) {
+	d, err := time.ParseDuration(os.Getenv(soakEnv))
+	if err != nil {
+		t.Skipf("runs by make soak, with %s=10m or so", soakEnv)
+	}
+	runTown(t, scale{nodes: 3, threads: 50, followers: 300, removals: 120, trouble: d, away: time.Minute}, rand.Uint64())
+}
+
+// town is what happens on a cluster.
+type town struct {
+	*cluster
+	scale   scale
+	seed    uint64
+	threads []client.Thread
+	streams []gotong.Stream
+	group   client.Group
+	loads   []*load
+	watch   []*follower
+	outcast []*outcast
+	quick   *quick
+	broken  atomic.Int64
+}
+
+func runTown(t *testing.T, sc scale, seed uint64) {
+	t.Helper()
+	t.Logf("seed %d", seed)
+	w := &town{
+		cluster: startCluster(t, sc.nodes), scale: sc, seed: seed,
+		quick: &quick{late: map[string][]time.Duration{}, n: map[string]int{}},
+	}
+	w.settle()
+	ctx, cancel := context.WithTimeout(t.Context(), sc.trouble+sc.away+4*time.Minute)
+	defer cancel()
+	var watching, writing sync.WaitGroup
+	for i, f := range w.watch {
+		watching.Go(func() {
+			if err := f.run(ctx, w.rnd(i)); err != nil {
+				t.Errorf("%s, after %d events and %d pauses: %v", f.name, len(f.got), f.resumes, err)
+			}
+		})
+	}
+	for _, o := range w.outcast {
+		watching.Go(func() { o.run(ctx) })
+	}
+	loading, quiet := context.WithCancel(ctx)
+	w.write(loading, &writing)
+	w.withoutRedis(ctx)
+	w.withTrouble(ctx)
+	w.recovered(ctx)
+	quiet()
+	writing.Wait()
+	w.sayLastWords(ctx)
+	watching.Wait()
+	w.check()
+}
+
+func (w *town) rnd(n int) *rand.Rand { return rand.New(rand.NewPCG(w.seed, uint64(n))) }
+
+// at is where clients find the node of this turn.
+func (w *town) at(n int) string { return w.nodes[n%len(w.nodes)].url() }
+
+// settle makes threads, two thirds with members of their own and one third
+// with those of a group, and everybody who takes part.
+func (w *town) settle() {
+	t := w.t
+	owner := dial(t, w.at(0), "owner")
+	w.group = must(owner.CreateGroup(t.Context(), client.NewGroup{Name: "RT 05", EntityType: "kelompok", JoinPolicy: "undangan"}))(t)
+	watchers, outcasts := names("watcher", w.scale.followers), names("outcast", w.scale.removals)
+	writers := append(names("rest", 2*w.scale.threads), names("ws", 2*w.scale.threads)...)
+	all := append(append(append([]string{"clock-0", "clock-1"}, writers...), watchers...), outcasts...)
+	each(all, func(user string) {
+		must(owner.AddGroupMember(t.Context(), w.group.GroupID, user, ""))(t)
+	})
+	for i := range w.scale.threads {
+		in := client.NewThread{ScopeID: w.group.GroupID, Privacy: "private"}
+		var members []string
+		if i%3 == 2 {
+			in.Members = "home"
+		} else {
+			members = all
+		}
+		th, stream := makeThread(t, w.at(i), "owner", in, members...)
+		w.threads, w.streams = append(w.threads, th), append(w.streams, stream)
+	}
+	kept := newPool()
+	transports := []client.Transport{client.WebSocket, client.SSE, client.Poll}
+	for i, user := range watchers {
+		f := &follower{
+			name: fmt.Sprintf("%s over %s", user, transports[i%3]), stream: w.streams[i%len(w.streams)], pool: kept, pauses: 3,
+			last: func(e client.Event) bool { return strings.Contains(string(e.Data), lastWords) },
+		}
+		for k := range len(w.nodes) { // each stretch at another node
+			f.clients = append(f.clients, dial(t, w.at(i+k), user, transports[(i+k)%3]))
+		}
+		w.watch = append(w.watch, f)
+	}
+	for i, user := range outcasts {
+		w.outcast = append(w.outcast, newOutcast(t, w, user, i, transports[i%3]))
+	}
+}
+
+// write begins the steady load: of each thread a writer over REST and one over
+// WebSocket at every node.
+func (w *town) write(ctx context.Context, writing *sync.WaitGroup) {
+	for n := range w.nodes {
+		l := newLoad(w.t, w.at(n))
+		l.gap = time.Duration(len(w.streams)) * 8 * time.Millisecond
+		w.loads = append(w.loads, l)
+		for i, s := range w.streams {
+			if n < 2 {
+				writing.Go(func() { l.post(ctx, s, fmt.Sprintf("rest-%03d", 2*i+n)) })
+				writing.Go(func() { l.command(ctx, s, fmt.Sprintf("ws-%03d", 2*i+n)) })
+			}
+		}
+	}
+}
+
+// withoutRedis measures how late events come at another node than that of
+// their author, with Redis and then without: nothing but latency may change.
+func (w *town) withoutRedis(ctx context.Context) {
+	for n := range min(2, len(w.nodes)) {
+		conn := connect(w.t, dial(w.t, w.at(n), fmt.Sprint("clock-", n), client.WebSocket), client.ConnOptions{Handle: w.quick.handle})
+		if err := conn.Subscribe(w.streams[0], client.Now); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.talk(ctx, "with Redis", w.scale.away/2)
+	w.redis.kill()
+	w.talk(ctx, "without Redis", w.scale.away)
+	w.redis.start()
+	for _, phase := range []string{"with Redis", "without Redis"} {
+		late := w.quick.of(phase)
+		w.t.Logf("%s: %d deliveries, p50 %v, p99 %v", phase, len(late), percentile(late, 50), percentile(late, 99))
+		if p99 := percentile(late, 99); len(late) == 0 || p99 > 3*time.Second {
+			w.t.Errorf("%s, %d deliveries, p99 %v: more than 3 s", phase, len(late), p99)
+		}
+	}
+}
+
+func (q *quick) of(phase string) []time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.late[phase]
+}
+
+// talk posts timed messages at both nodes in turn for a while.
+func (w *town) talk(ctx context.Context, phase string, d time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n := i % min(2, len(w.nodes))
+		body := encode(timedPost{Phase: phase, Sent: time.Now().UnixNano()})
+		_, _ = dial(w.t, w.at(n), fmt.Sprint("clock-", n)).Send(ctx, w.threads[0].ThreadID, client.NewMessage{Body: body})
+	}
+}
+
+// withTrouble breaks things while outcasts are removed, each at another node
+// than the one that he is connected to.
+func (w *town) withTrouble(ctx context.Context) {
+	breaking, whole := context.WithTimeout(ctx, w.scale.trouble)
+	defer whole()
+	var removing sync.WaitGroup
+	removing.Go(func() {
+		gap := w.scale.trouble / time.Duration(w.scale.removals+1)
+		for i, o := range w.outcast {
+			if !lull(breaking, int(gap.Milliseconds())) {
+				break
+			}
+			removing.Go(func() { o.remove(ctx, w, i) })
+		}
+	})
+	w.trouble(breaking, w.rnd(-1), &w.broken)
+	removing.Wait()
+	for i, o := range w.outcast {
+		if !o.removed {
+			o.remove(ctx, w, i)
+		}
+	}
+}
+
+// recovered waits until every node acknowledges again.
+func (w *town) recovered(ctx context.Context) {
+	for _, l := range w.loads {
+		if err := l.await(ctx, l.acks.Load()+20); err != nil {
+			w.t.Fatal("after the troubles:", err)
+		}
+	}
+}
+
+func (w *town) sayLastWords(ctx context.Context) {
+	owner := dial(w.t, w.at(0), "owner")
+	for _, th := range w.threads {
+		if _, err := owner.Send(ctx, th.ThreadID, client.NewMessage{Body: lastWords}); err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
+// check reads the log from the database and compares it with what everybody
+// was told.
+func (w *town) check() {
+	t := w.t
+	db, err := surrealstore.Open(context.Background(), w.log, surrealstore.Options{Collections: store.Collections(app.Kinds())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := db.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	log := checkLog(t, db)
+	acked, resumes, deliveries := 0, 0, 0
+	for _, l := range w.loads {
+		l.check(log)
+		acked += len(l.written)
+	}
+	for _, f := range w.watch {
+		rows := upToLastWords(t, log.streams[f.stream])
+		f.check(t, rows)
+		if len(f.got) != len(rows) {
+			t.Errorf("%s ended with %d of %d events", f.name, len(f.got), len(rows))
+		}
+		resumes += f.resumes
+		deliveries += len(f.got)
+	}
+	seen := w.checkOutcasts(log)
+	t.Logf("%d nodes, %d troubles: %d requests acknowledged, all there once; %d events of the log, one order for %d followers (%d deliveries, left and resumed %d times); %d removed at another node, who saw %d events before and none after",
+		len(w.nodes), w.broken.Load(), acked, log.events, len(w.watch), deliveries, resumes, len(w.outcast), seen)
+}
+
+// checkOutcasts looks for whatever lies at or beyond a removal in all the bytes
+// that the removed user got.
+func (w *town) checkOutcasts(log *logbook) (seen int) {
+	w.t.Helper()
+	of, removed := map[string]*store.Event{}, map[string]uint64{}
+	for stream, rows := range log.streams {
+		for i := range rows {
+			e := &rows[i]
+			of[e.ID.String()], of[e.Chain.String()] = e, e
+			if e.Type == "member.removed" {
+				removed[string(stream)+" "+userIn(w.t, e)] = e.Position
+			}
+		}
+	}
+	for _, o := range w.outcast {
+		at, ok := removed[string(o.from)+" "+o.user]
+		if !ok {
+			w.t.Errorf("%s was not removed from %s", o.user, o.from)
+			continue
+		}
+		n := 0
+		for trace := range traces(o.heard()) {
+			e, ok := of[trace]
+			switch {
+			case !ok || e.Stream != o.target:
+			case e.Position >= at:
+				w.t.Errorf("%s, removed at %d, got %q of %s at %d", o.user, at, trace, e.Stream, e.Position)
+			default:
+				n++
+			}
+		}
+		if n == 0 {
+			w.t.Errorf("%s got no event before the removal: it shows nothing", o.user)
+		}
+		seen += n
+	}
+	return seen
+}
+
+// outcast is somebody who follows until he is removed, at whatever node; every
+// byte that he gets is kept.
+type outcast struct {
+	t      *testing.T
+	user   string
+	how    client.Transport
+	target gotong.Stream // that he follows
+	from   gotong.Stream // that he is removed from: the thread, or its group
+	thread string
+	client *client.Client
+	taps   *tap
+	live   *moment
+
+	removed bool
+}
+
+func newOutcast(t *testing.T, w *town, user string, i int, how client.Transport) *outcast {
+	t.Helper()
+	o := &outcast{t: t, user: user, how: how, taps: &tap{}, live: newMoment()}
+	n := i % len(w.threads)
+	o.target, o.thread = w.streams[n], w.threads[n].ThreadID
+	o.from = o.target
+	if n%3 == 2 {
+		o.from = w.group.Stream()
+	}
+	c, err := client.New(client.Options{
+		BaseURL: w.at(i), Token: client.StaticToken(tokenOf(user)), Transports: []client.Transport{how}, Backoff: soon, Dial: o.taps.dial,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	o.client = c
+	return o
+}
+
+// run follows until the server says that there is no such thread.
+func (o *outcast) run(ctx context.Context) {
+	err := o.client.Follow(ctx, map[gotong.Stream]client.From{o.target: client.Start}, func(client.Event) error {
+		o.live.set()
+		return nil
+	})
+	if ctx.Err() != nil {
+		o.t.Errorf("%s over %s was never sent away: %v", o.user, o.how, err)
+	}
+}
+
+// remove removes him at another node than his own.
+func (o *outcast) remove(ctx context.Context, w *town, i int) {
+	if !o.live.within(ctx, o.t, o.user+" never got anything") {
+		return
+	}
+	owner, err := dial(o.t, w.at(i+1), "owner"), error(nil)
+	key := client.RequestID("remove-" + o.user)
+	if o.from == o.target {
+		_, err = owner.RemoveMember(ctx, o.thread, o.user, key)
+	} else {
+		err = owner.RemoveGroupMember(ctx, w.group.GroupID, o.user, key)
+	}
+	if err != nil {
+		o.t.Errorf("removing %s: %v", o.user, err)
+	}
+	o.removed = true
+}
+
+// heard is everything that came, as one text.
+func (o *outcast) heard() string {
+	raw := string(o.taps.text())
+	if o.how != client.WebSocket {
+		raw = chunkEdge.ReplaceAllString(raw, "")
+	}
+	return strings.ToValidUTF8(raw, "\x00")
+}
+
