@@ -90,7 +90,7 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if o.Client.MaxMessage == 0 {
 		o.Client.MaxMessage = maxMessage
 	}
-	db, err := surreal.Open(ctx, cfg, o.Client)
+	db, err := connect(ctx, cfg, o.Client)
 	if err != nil {
 		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
 	}
@@ -107,6 +107,20 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended.Go(s.keep)
 	return s, nil
+}
+
+// connect repeats what lost to another node: entering a database that is not
+// there makes it, on 3.x.
+func connect(ctx context.Context, cfg surreal.Config, o surreal.Options) (*surreal.Client, error) {
+	for tries := 0; ; tries++ {
+		db, err := surreal.Open(ctx, cfg, o)
+		if err == nil || !surreal.Conflict(err) || tries >= maxTries {
+			return db, err
+		}
+		if err := pause(ctx, tries); err != nil {
+			return nil, err
+		}
+	}
 }
 
 func (s *Store) prepare(ctx context.Context, o Options) error {

@@ -1,12 +1,20 @@
 package surreal
 
 import (
+	"context"
 	"testing"
 
+	"go.uber.org/goleak"
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { surrealtest.Stop() }))
+}
 
 func TestStore(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
@@ -19,4 +27,50 @@ func TestStore(t *testing.T) {
 			}}
 		})
 	})
+}
+
+func opened(t *testing.T, cfg surreal.Config, o Options) *Store {
+	t.Helper()
+	o.Collections = []string{"things"}
+	s, err := Open(t.Context(), cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { check(t, s.Close()) })
+	return s
+}
+
+// operator is somebody with a shell on the database.
+func operator(t *testing.T, cfg surreal.Config) *surreal.Client {
+	t.Helper()
+	c, err := surreal.Open(t.Context(), cfg, surreal.Options{Sockets: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// commitOne commits a draft that has to be committed.
+func commitOne(t *testing.T, s *Store, m *storetest.Maker, d storetest.Draft) store.Record {
+	t.Helper()
+	out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+	if err != nil || out[0].Status != store.Committed {
+		t.Fatalf("%+v %v", out, err)
+	}
+	return out[0].Record
+}
+
+func headOf(t *testing.T, s *Store, stream gotong.Stream) gotong.Head {
+	t.Helper()
+	snap, err := s.Load(context.WithoutCancel(t.Context()), store.Need{Heads: []gotong.Stream{stream}})
+	check(t, err)
+	return snap.Heads[stream]
 }

@@ -1,0 +1,130 @@
+package surreal
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+// nodes is how many stores share one database in the tests.
+const nodes = 3
+
+// everywhere opens a store for each node and runs f on all at once.
+func everywhere(t *testing.T, e surrealtest.Engine, f func(node int, s *Store) error) []*Store {
+	t.Helper()
+	cfg := surrealtest.Start(t, e)
+	stores := make([]*Store, nodes)
+	for i := range stores {
+		stores[i] = opened(t, cfg, Options{})
+	}
+	var wg sync.WaitGroup
+	for i, s := range stores {
+		wg.Go(func() {
+			if err := f(i, s); err != nil {
+				t.Errorf("node %d: %v", i, err)
+			}
+		})
+	}
+	wg.Wait()
+	return stores
+}
+
+// TestNodesShareAStream: nodes that write to the same streams at once lose
+// nothing and repeat nothing; positions have no gaps and every node reads one
+// order.
+func TestNodesShareAStream(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		const each, home = 25, gotong.Stream("group/g")
+		var acked sync.Map
+		stores := everywhere(t, e, func(node int, s *Store) error {
+			for n := 0; n < each; {
+				stream := gotong.Stream(fmt.Sprint("thread/", n%2))
+				snap, err := s.Load(t.Context(), store.Need{Heads: []gotong.Stream{stream}})
+				if err != nil {
+					return err
+				}
+				c := storetest.Build(s.Epoch(), storetest.Draft{
+					Stream: stream, Home: home, Prev: snap.Heads[stream], Events: 1, RequestID: fmt.Sprint(node, "-", n),
+				})
+				out, err := s.Commit(t.Context(), []store.Commit{c})
+				if err != nil {
+					return err
+				}
+				if out[0].Status == store.Committed {
+					acked.Store(c.Events[0].ID, out[0].Record)
+					n++
+				}
+			}
+			return nil
+		})
+		p := gotong.PartitionOf(home)
+		for i, s := range stores {
+			rows, err := s.ReadPartition(t.Context(), p, 0, math.MaxUint64, 0)
+			check(t, err)
+			if len(rows) != nodes*each {
+				t.Errorf("node %d reads %d events", i, len(rows))
+			}
+			for at, row := range rows {
+				record, ok := acked.Load(row.ID)
+				if row.Position != uint64(at+1) || !ok || record.(store.Record).Position != row.Position {
+					t.Fatalf("node %d: %s at %d is %+v", i, row.ID, row.Position, record)
+				}
+			}
+		}
+	})
+}
+
+// TestNodesRace: over several nodes one request has one effect, one claim one
+// owner, and of two commits that each rest on the other's stream one happens.
+func TestNodesRace(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		const rounds = 20
+		var mu sync.Mutex
+		fates := map[string]map[store.Status]int{}
+		tell := func(what string, s store.Status) {
+			mu.Lock()
+			defer mu.Unlock()
+			if fates[what] == nil {
+				fates[what] = map[store.Status]int{}
+			}
+			fates[what][s]++
+		}
+		var gate [rounds]sync.WaitGroup // so that all nodes are in the same round
+		for i := range gate {
+			gate[i].Add(nodes)
+		}
+		everywhere(t, e, func(node int, s *Store) error {
+			for round := range rounds {
+				gate[round].Done()
+				gate[round].Wait()
+				name := func(kind string, n int) gotong.Stream {
+					return gotong.Stream(fmt.Sprintf("thread/%s-%d-%d", kind, round, n%nodes))
+				}
+				for what, d := range map[string]storetest.Draft{
+					"twins":  {Stream: name("twin", 0), RequestID: "same"},
+					"claims": {Stream: name("claim", node), Claims: []gotong.Claim{{Space: "s", Name: fmt.Sprint(round)}}},
+					"skew":   {Stream: name("skew", node), Others: []store.Expectation{{Stream: name("skew", node+1)}, {Stream: name("skew", node+2)}}},
+				} {
+					d.Events = 1
+					out, err := s.Commit(t.Context(), []store.Commit{storetest.Build(s.Epoch(), d)})
+					if err != nil {
+						return err
+					}
+					tell(what, out[0].Status)
+				}
+			}
+			return nil
+		})
+		for what, loser := range map[string]store.Status{"twins": store.Replayed, "claims": store.Taken, "skew": store.Moved} {
+			if got := fates[what]; got[store.Committed] != rounds || got[loser] != rounds*(nodes-1) {
+				t.Errorf("%s: %v", what, got)
+			}
+		}
+	})
+}

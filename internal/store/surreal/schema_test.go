@@ -1,0 +1,101 @@
+package surreal
+
+import (
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/fstest"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+// TestTogether: nodes that start at once on an empty database all come up, on
+// one history.
+func TestTogether(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		cfg := surrealtest.Start(t, e)
+		var mu sync.Mutex
+		epochs := map[gotong.Epoch]int{}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				s, err := Open(t.Context(), cfg, Options{Collections: []string{"things", "others"}})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				mu.Lock()
+				epochs[s.Epoch()]++
+				mu.Unlock()
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if len(epochs) != 1 {
+			t.Errorf("epochs %v", epochs)
+		}
+	})
+}
+
+// TestLedger: a schema that is not this program's is refused in words, and
+// nothing is changed.
+func TestLedger(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		for name, tt := range map[string]struct {
+			spoil string
+			want  error
+			named string
+		}{
+			"newer":    {"CREATE migration:2 SET name = '0002_later.surql', checksum = 'x', applied = time::now()", ErrNewerSchema, "0002_later"},
+			"tampered": {"UPDATE migration:1 SET checksum = 'x'", ErrChangedSchema, "0001_log"},
+			"gap":      {"DELETE migration:1; CREATE migration:3 SET name = 'n', checksum = 'x', applied = time::now()", ErrNewerSchema, "n"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				cfg := surrealtest.Start(t, e)
+				check(t, opened(t, cfg, Options{}).Close())
+				check(t, operator(t, cfg).Exec(t.Context(), tt.spoil, nil))
+				_, err := Open(t.Context(), cfg, Options{})
+				if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.named) {
+					t.Errorf("opened: %v, want %v", err, tt.want)
+				}
+			})
+		}
+	})
+}
+
+// TestMigrate: a database of an older program gets what is missing, once; a
+// step that fails leaves nothing.
+func TestMigrate(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		db := operator(t, surrealtest.Start(t, e))
+		files := fstest.MapFS{"schema/0001_a.surql": {Data: []byte("-- First.\nDEFINE TABLE a;\nCREATE a:1;\n")}}
+		step := func() error {
+			list, err := migrations(files)
+			check(t, err)
+			return migrate(t.Context(), db, list)
+		}
+		check(t, step())
+		files["schema/0002_b.surql"] = &fstest.MapFile{Data: []byte("CREATE a:2;\nCREATE a:1;\n")}
+		if err := step(); err == nil || !strings.Contains(err.Error(), "0002_b") {
+			t.Errorf("a step that fails: %v", err)
+		}
+		files["schema/0002_b.surql"] = &fstest.MapFile{Data: []byte("CREATE a:2;\n")}
+		for range 2 {
+			check(t, step())
+		}
+		var rows []surreal.RecordID
+		check(t, db.Select(t.Context(), "SELECT VALUE id FROM a", nil, &rows))
+		if len(rows) != 2 {
+			t.Errorf("rows %v", rows)
+		}
+		files["schema/0004_d.surql"] = &fstest.MapFile{}
+		if _, err := migrations(files); err == nil {
+			t.Error("a number was left out")
+		}
+	})
+}

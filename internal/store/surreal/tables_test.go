@@ -1,0 +1,118 @@
+package surreal
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+// filled is a store with two commits in one stream and a claim.
+func filled(t *testing.T, cfg surreal.Config) (*Store, *storetest.Maker) {
+	t.Helper()
+	s := opened(t, cfg, Options{})
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{
+		Stream: "thread/a", Home: "group/g", Events: 2, Body: "halo", RequestID: "one",
+		Claims:  []gotong.Claim{{Space: "email", Name: "siti@example.org"}},
+		Changes: []store.Change{{Key: gotong.Key{Collection: "things", Owner: "o", Name: "n"}, Body: []byte(`{"n":1}`)}},
+	})
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Home: "group/g", Events: 1, RequestID: "two"})
+	return s, m
+}
+
+// TestAppendOnly: not even the database's owner changes or deletes what
+// happened, whatever statement is used; the eraser's change is let through.
+func TestAppendOnly(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		cfg := surrealtest.Start(t, e)
+		s, m := filled(t, cfg)
+		db := operator(t, cfg)
+		for _, statement := range []string{
+			"UPDATE event:['thread/a', 1] SET data = '{}'",
+			"UPDATE event:['thread/a', 1] SET content = 'other'",
+			"UPDATE event:['thread/a', 1] SET content = 'other', erased = true",
+			"UPDATE event:['thread/a', 1] SET chain = prev, content = NONE, content_salt = NONE, erased = true",
+			"UPDATE event:['thread/a', 1] CONTENT {}",
+			"UPSERT event:['thread/a', 1] SET position = 9",
+			"UPDATE event SET count += 1",
+			"INSERT INTO event { id: ['thread/a', 1], data: '{}' } ON DUPLICATE KEY UPDATE data = '{}'",
+			"INSERT INTO event { id: ['thread/a', 1], data: '{}' }",
+			"DELETE event:['thread/a', 1]", "DELETE event", "DELETE event:['thread/a', 1]..=['thread/a', 9]",
+			"DELETE batch", "UPDATE batch SET first = 7",
+			"DELETE request", "UPDATE request SET first = 7", "UPDATE request SET salt = <bytes>'x'",
+		} {
+			if err := db.Exec(t.Context(), statement, nil); err == nil {
+				t.Errorf("went through: %s", statement)
+			}
+		}
+		before, err := storetest.Read(t.Context(), s, 0)
+		check(t, err)
+		if len(before.Rows.Records) != 2 {
+			t.Errorf("records %+v", before.Rows.Records)
+		}
+		commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Home: "group/g", Events: 1, Erase: []uint64{1}})
+		if err := db.Exec(t.Context(), "UPDATE event:['thread/a', 1] SET content = 'back', erased = NONE", nil); err == nil {
+			t.Error("erased content came back")
+		}
+	})
+}
+
+// TestReadable: what an operator would type gives what he expects.
+func TestReadable(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		cfg := surrealtest.Start(t, e)
+		filled(t, cfg)
+		db := operator(t, cfg)
+		for _, tt := range []struct {
+			query string
+			want  any
+		}{
+			{"SELECT VALUE record::id(id)[1] FROM event:['thread/a', 1]..=['thread/a', 9]", []any{int64(1), int64(2), int64(3)}},
+			{"SELECT VALUE content FROM event:['thread/a', 1]", []any{`{"body":"halo"}`}},
+			{"SELECT VALUE [seq, home, partition] FROM head:`thread/a`", []any{[]any{int64(3), "group/g", int64(gotong.PartitionOf("group/g"))}}},
+			{"SELECT VALUE [position, first, last] FROM request:['thread/a', 'u1', 'two']", []any{[]any{int64(2), int64(3), int64(3)}}},
+			{"SELECT VALUE commits FROM batch WHERE first = 2", []any{[]any{[]any{"thread/a", int64(3), int64(3)}}}},
+			{"SELECT VALUE stream FROM claim:['email', 'siti@example.org']", []any{"thread/a"}},
+			{"SELECT VALUE body FROM doc_things:['o', 'n']", []any{`{"n":1}`}},
+			{"SELECT VALUE position FROM partition WHERE position > 0", []any{int64(2)}},
+			{"SELECT VALUE name FROM migration:1", []any{"0001_log.surql"}},
+		} {
+			var got any
+			if err := db.Select(t.Context(), tt.query, nil, &got); err != nil || !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("%s:\n got %#v %v\nwant %#v", tt.query, got, err, tt.want)
+			}
+		}
+	})
+}
+
+// TestPermissions: every table is for system users alone, and errors never
+// quote what is stored.
+func TestPermissions(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		cfg := surrealtest.Start(t, e)
+		s, m := filled(t, cfg)
+		var info struct {
+			Tables map[string]string `cbor:"tables"`
+		}
+		check(t, operator(t, cfg).Select(t.Context(), "INFO FOR DB", nil, &info))
+		for name, definition := range info.Tables {
+			if !strings.Contains(definition, "PERMISSIONS NONE") {
+				t.Errorf("%s: %s", name, definition)
+			}
+		}
+		if len(info.Tables) < 11 {
+			t.Errorf("tables %v", info.Tables)
+		}
+		c := m.Next(storetest.Draft{Stream: "thread/a", Events: 1})
+		c.Changes = []store.Change{{Key: gotong.Key{Collection: "unheard"}, Body: []byte("secret")}}
+		if _, err := s.Commit(t.Context(), []store.Commit{c}); err == nil || strings.Contains(err.Error(), "secret") {
+			t.Errorf("committed: %v", err)
+		}
+	})
+}
