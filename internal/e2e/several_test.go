@@ -144,7 +144,7 @@ func (w *town) settle() {
 func (w *town) write(ctx context.Context, writing *sync.WaitGroup) {
 	for n := range w.nodes {
 		l := newLoad(w.t, w.at(n))
-		l.gap = time.Duration(len(w.streams)) * 8 * time.Millisecond
+		l.gap = time.Duration(len(w.streams)) * 25 * time.Millisecond
 		w.loads = append(w.loads, l)
 		for i, s := range w.streams {
 			if n < 2 {
