@@ -23,6 +23,7 @@ type cli struct {
 	Copy       copyCmd       `cmd:"" help:"Move a whole log to another store."`
 	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
 	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from such a file."`
+	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit to be used: go or no-go."`
 	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, begin a new one."`
 	Config     configCmd     `cmd:"" help:"Look at the configuration."`
 	Version    versionCmd    `cmd:"" help:"Say which version this is."`
@@ -70,6 +71,7 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
 	return kong.New(&cli{}, append(source.Options(),
 		kong.Name("gotong"), kong.Description(description),
+		kong.Vars{"gates": gateNames()},
 		kong.Writers(out, errs), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ExplicitGroups(groups()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),

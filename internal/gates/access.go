@@ -21,7 +21,7 @@ const accessName = "gates_people"
 const closeWay = "close it: DEFINE TABLE OVERWRITE … PERMISSIONS NONE, with the rest of the definition as it is (INFO FOR DB shows it)"
 
 func checkAccess(ctx context.Context, r *run, f *findings) error {
-	s, err := r.openStore(ctx, surreal.Options{})
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -68,7 +68,8 @@ func (a *accessProbe) prepare(ctx context.Context) error {
 			continue // the namespace is the operator's
 		}
 		// A password cannot be a parameter here; this one is digits that we drew.
-		statements = append(statements, fmt.Sprintf("DEFINE USER OVERWRITE gates_viewer ON %s PASSWORD '%s' ROLES VIEWER", at, string(a.password)))
+		statements = append(statements,
+			fmt.Sprintf("DEFINE USER OVERWRITE gates_viewer ON %s PASSWORD '%s' ROLES VIEWER", at, string(a.password)))
 	}
 	for _, statement := range statements {
 		if err := a.owner.Exec(ctx, statement, nil); err != nil {
@@ -88,7 +89,7 @@ func (a *accessProbe) prepare(ctx context.Context) error {
 // write changes as many tables as a store can: commits, a register, a cursor
 // and a job.
 func (a *accessProbe) write(ctx context.Context) error {
-	stream := unused("gate")
+	stream := unused()
 	c, err := a.r.commit(a.s.Epoch(), draft{stream: stream, home: stream, request: "access", events: 1})
 	if err != nil {
 		return err
@@ -135,7 +136,7 @@ func (a *accessProbe) roles(ctx context.Context, f *findings) error {
 		db, err := surreal.Open(ctx, cfg, clientOptions())
 		if err != nil {
 			if refused(err) {
-				f.good("%s: is refused", p.who)
+				f.goodf("%s: is refused", p.who)
 				continue
 			}
 			return fmt.Errorf("%s: %w", p.who, err)
@@ -166,7 +167,7 @@ func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surrea
 	}
 	var read, wrote []string
 	for _, table := range a.tables {
-		some, err := answered(ctx, db, "SELECT * FROM "+table+" LIMIT 1")
+		some, err := answered(ctx, db, "SELECT id FROM "+table+" LIMIT 1")
 		if err != nil {
 			return err
 		}
@@ -186,11 +187,12 @@ func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surrea
 		return err
 	}
 	if p.system {
-		f.judge(len(wrote) == 0, "report this version: a viewer must not write", "%s: reads %d of %d tables, as a user of the system may; writes %s",
+		f.judgef(len(wrote) == 0, "report this version: a viewer must not write",
+			"%s: reads %d of %d tables, as a user of the system may; writes %s",
 			p.who, len(read), len(a.tables), noneOr(wrote))
 		return nil
 	}
-	f.judge(len(read)+len(wrote)+len(told) == 0, closeWay, "%s: of %d tables SELECT reads %s, LIVE SELECT tells of %s, CREATE writes %s",
+	f.judgef(len(read)+len(wrote)+len(told) == 0, closeWay, "%s: of %d tables SELECT reads %s, LIVE SELECT tells of %s, CREATE writes %s",
 		p.who, len(a.tables), noneOr(read), noneOr(told), noneOr(wrote))
 	return nil
 }
@@ -214,7 +216,7 @@ func noneOr(list []string) string {
 
 // subscribe makes a live query for each table; nil where that is refused.
 func (a *accessProbe) subscribe(ctx context.Context, db *surreal.Client) (*surreal.Live, error) {
-	l, err := db.Live(ctx, "LIVE SELECT * FROM "+strings.Join(a.tables, "; LIVE SELECT * FROM "), nil)
+	l, err := db.Live(ctx, "LIVE SELECT id FROM "+strings.Join(a.tables, "; LIVE SELECT id FROM "), nil)
 	if refused(err) {
 		return nil, nil
 	}
@@ -227,7 +229,7 @@ const settled = 200 * time.Millisecond
 // listen writes while an owner listens too, and names the tables of which a
 // subscription was told: the owner's notification shows that there was one.
 func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []string, err error) {
-	own, err := a.owner.Live(ctx, "LIVE SELECT * FROM event", nil)
+	own, err := a.owner.Live(ctx, "LIVE SELECT id FROM event", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -281,11 +283,11 @@ func (a *accessProbe) appendOnly(ctx context.Context, f *findings) error {
 			return err
 		}
 		if e == nil || !strings.Contains(e.Text, "append-only") {
-			f.bad(restore, "owner: %s was not refused by the schema", statement)
+			f.badf(restore, "owner: %s was not refused by the schema", statement)
 			return nil
 		}
 	}
-	f.good("owner: events and requests are append-only, for him too")
+	f.goodf("owner: events and requests are append-only, for him too")
 	return nil
 }
 
@@ -296,7 +298,7 @@ func (r *run) yourTables(ctx context.Context, f *findings) error {
 		return err
 	}
 	if len(have.tables) == 0 {
-		f.good("your database: no tables yet")
+		f.goodf("your database: no tables yet")
 		return nil
 	}
 	var open []string
@@ -305,9 +307,9 @@ func (r *run) yourTables(ctx context.Context, f *findings) error {
 			open = append(open, name)
 		}
 	}
-	f.judge(len(open) == 0, closeWay, "your database: of %s not PERMISSIONS NONE are %s", count(len(have.tables), "table"), noneOr(open))
+	f.judgef(len(open) == 0, closeWay, "your database: of %s not PERMISSIONS NONE are %s", count(len(have.tables), "table"), noneOr(open))
 	if len(have.accesses) > 0 {
-		f.warn("remove what this program does not need (REMOVE ACCESS … ON DATABASE): nobody but it should sign in there",
+		f.warnf("remove what this program does not need (REMOVE ACCESS … ON DATABASE): nobody but it should sign in there",
 			"your database: record users may sign in by %s", strings.Join(have.accesses, ", "))
 	}
 	return nil

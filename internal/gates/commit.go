@@ -72,8 +72,8 @@ func randomSalt() (salt gotong.Salt) {
 }
 
 // unused is a stream that nobody has used.
-func unused(kind string) gotong.Stream {
-	return gotong.NewStream(kind, strings.ToLower(rand.Text()))
+func unused() gotong.Stream {
+	return gotong.NewStream("gate", strings.ToLower(rand.Text()))
 }
 
 // errBusy is that somebody else was faster: to be tried again on a new head.

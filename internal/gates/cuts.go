@@ -46,13 +46,13 @@ func checkReconnect(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	defer reader.Close() //nolint:errcheck // only the probe's
-	direct, err := r.openStore(ctx, surreal.Options{})
+	direct, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer direct.Close() //nolint:errcheck // only the probe's
 
-	home := unused("gate")
+	home := unused()
 	t, err := newTail(ctx, direct, gotong.PartitionOf(home))
 	if err != nil {
 		return err
@@ -68,10 +68,11 @@ func checkReconnect(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	for _, fault := range t.faults {
-		f.bad(way, "%s", fault)
+		f.badf(way, "%s", fault)
 	}
-	f.judge(lost+doubled+more == 0 && len(there) == len(acknowledged) && p.count() > 0, way,
-		"%s commits and their follower through %d cuts of connections: %d lost, %d doubled, %d nobody wrote; %s commits and %s reads were asked again",
+	f.judgef(lost+doubled+more == 0 && len(there) == len(acknowledged) && p.count() > 0, way,
+		"%s commits and their follower through %d cuts of connections: %d lost, %d doubled, %d nobody wrote; "+
+			"%s commits and %s reads were asked again",
 		grouped(len(acknowledged)), p.count(), lost, doubled, more, grouped(repeats.writes), grouped(repeats.reads))
 	return nil
 }
@@ -137,7 +138,7 @@ func cut(err error) bool {
 func (r *run) writeThroughCuts(
 	ctx context.Context, s prober, home gotong.Stream, began gotong.Instant,
 ) (acknowledged []gotong.EventID, again int, err error) {
-	stream := unused("gate")
+	stream := unused()
 	var head gotong.Head
 	for n := 0; r.since(began) < r.o.For && n < maxAdditions; n++ {
 		c, err := r.commit(s.Epoch(), draft{stream: stream, home: home, request: fmt.Sprint("w", n), prev: head, events: 1})

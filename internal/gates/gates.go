@@ -131,6 +131,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		o.Progress(Progress{Number: i + 1, Of: len(chosen), Name: g.name})
 		result := r.carryOut(ctx, g)
 		if ctx.Err() != nil {
+			report.Verdict = NotChecked
 			return report, fmt.Errorf("gates: interrupted in %s: %w", g.name, context.Cause(ctx))
 		}
 		report.add(result)
@@ -164,10 +165,10 @@ func (r *run) carryOut(ctx context.Context, g gate) Result {
 	err := g.check(ctx, r, &f)
 	switch {
 	case ctx.Err() != nil:
-		f.bad("look at the server's log and load, then run the gates again; --only "+g.name+" runs this one alone",
+		f.badf("look at the server's log and load, then run the gates again; --only "+g.name+" runs this one alone",
 			"it did not end within %s", r.o.limit)
 	case err != nil:
-		f.bad("the server's log says more; --only "+g.name+" runs this gate alone", "it could not be carried out: %s", err)
+		f.badf("the server's log says more; --only "+g.name+" runs this gate alone", "it could not be carried out: %s", err)
 	}
 	return f.result(g, r.since(began))
 }
@@ -176,9 +177,9 @@ func (r *run) since(began gotong.Instant) time.Duration {
 	return time.Duration(r.o.Now()-began) * time.Microsecond
 }
 
-// openStore opens the store of the scratch as one more node; o may be zero.
-func (r *run) openStore(ctx context.Context, o surreal.Options) (store.Store, error) {
-	s, err := r.o.Adapter.Open(ctx, r.store, o)
+// openStore opens the store of the scratch as one more node.
+func (r *run) openStore(ctx context.Context) (store.Store, error) {
+	s, err := r.o.Adapter.Open(ctx, r.store, surreal.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("opening a store: %w", err)
 	}
@@ -193,7 +194,7 @@ func (r *run) openStores(ctx context.Context, n int) (stores []store.Store, clos
 		}
 	}
 	for range n {
-		s, err := r.openStore(ctx, surreal.Options{})
+		s, err := r.openStore(ctx)
 		if err != nil {
 			closeAll()
 			return nil, nil, err

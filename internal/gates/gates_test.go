@@ -14,8 +14,8 @@ import (
 
 func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
-// real is the adapter of the program.
-func real() Adapter {
+// ours is the adapter of the program.
+func ours() Adapter {
 	return Adapter{
 		Supported: adapter.Supported,
 		Open: func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error) {
@@ -32,11 +32,12 @@ func options(t *testing.T, url string, only ...string) Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Options{Target: target, Adapter: real(), Only: only, For: 300 * time.Millisecond, Now: now}
+	return Options{Target: target, Adapter: ours(), Only: only, For: 300 * time.Millisecond, Now: now}
 }
 
 func TestAll(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		o := options(t, surrealtest.URL(t, e))
 		o.Progress = func(p Progress) {
 			if p.Result != nil {

@@ -11,47 +11,19 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// doorbell is a table whose changes tell of commits.
-type doorbell struct {
-	table, action string
-	// read takes partition and position from a notification.
-	read func(n surreal.Notification) (partition, position uint64, err error)
-}
-
-func doorbells() []doorbell {
-	return []doorbell{
-		{"batch", "CREATE", readBatchNote},
-		{"partition", "UPDATE", readPartitionNote},
-	}
-}
+// doorbell is the live query of the bus (package livequery): the position of
+// each partition that was written.
+const doorbell = "LIVE SELECT position FROM partition"
 
 var errShape = errors.New("it has another shape")
 
-// readBatchNote reads batch:[partition, last position].
-func readBatchNote(n surreal.Notification) (partition, position uint64, err error) {
-	var id surreal.RecordID
-	if err := surreal.Unmarshal(n.Record, &id); err != nil {
-		return 0, 0, errShape
-	}
-	key, ok := id.Key.([]any)
-	if !ok || id.Table != "batch" || len(key) != 2 {
-		return 0, 0, errShape
-	}
-	p, isNumber := key[0].(int64)
-	at, isNumberToo := key[1].(int64)
-	if !isNumber || !isNumberToo || p < 0 || at < 1 {
-		return 0, 0, errShape
-	}
-	return uint64(p), uint64(at), nil
-}
-
-// readPartitionNote reads partition:n and its position.
-func readPartitionNote(n surreal.Notification) (partition, position uint64, err error) {
+// readNote reads partition:n and its position, as the bus does.
+func readNote(n surreal.Notification) (partition, position uint64, err error) {
 	var id surreal.RecordID
 	var row struct {
 		Position int64 `cbor:"position"`
 	}
-	if surreal.Unmarshal(n.Record, &id) != nil || surreal.Unmarshal(n.Result, &row) != nil {
+	if n.Action != "UPDATE" && n.Action != "CREATE" || surreal.Unmarshal(n.Record, &id) != nil || surreal.Unmarshal(n.Result, &row) != nil {
 		return 0, 0, errShape
 	}
 	p, ok := id.Key.(int64)
@@ -68,10 +40,11 @@ const (
 )
 
 // liveWay is the way out where live queries are of no use.
-const liveWay = "take the bus over Redis for wake-ups between nodes; without it events arrive by the poll of the store, up to a second later"
+const liveWay = "take the bus over Redis for wake-ups between nodes; without it events arrive by the poll of the store, up to a second " +
+	"later"
 
 func checkLive(ctx context.Context, r *run, f *findings) error {
-	s, err := r.openStore(ctx, surreal.Options{})
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -81,78 +54,81 @@ func checkLive(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	defer db.Close()
-	for _, bell := range doorbells() {
-		l, err := db.Live(ctx, "LIVE SELECT * FROM "+bell.table, nil)
-		var refused *surreal.Error
-		if errors.As(err, &refused) {
-			f.warn(liveWay, "%s: LIVE SELECT is refused: %s", bell.table, err)
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		err = r.ring(ctx, f, s, l, bell)
-		l.Close()
-		if err != nil {
-			return err
-		}
+	l, err := db.Live(ctx, doorbell, nil)
+	if refused(err) {
+		f.warnf(liveWay, "LIVE SELECT is refused: %s", err)
+		return nil
 	}
-	return nil
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	return r.ring(ctx, f, s, l)
+}
+
+// rung is what the bell told.
+type rung struct {
+	heard           map[uint64]bool // positions
+	last            uint64
+	strange, behind int
+	waited          []time.Duration
 }
 
 // ring commits and looks what the subscription tells of it.
-func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.Live, bell doorbell) error {
-	stream := unused("gate")
-	partition := uint64(gotong.PartitionOf(stream))
-	heard := map[uint64]bool{}
-	var delays []time.Duration
-	strange, behind, last := 0, 0, uint64(0)
-	var want uint64
-	for range liveCommits {
-		if _, err := r.tryCommit(ctx, s, draft{stream: stream, home: stream, request: fmt.Sprint(randomNumber()), events: 1}); err != nil {
+func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.Live) error {
+	stream := unused()
+	told := rung{heard: map[uint64]bool{}}
+	heard := true
+	for n := 0; n < liveCommits && heard; n++ {
+		if _, err := r.tryCommit(ctx, s, draft{stream: stream, home: stream, request: fmt.Sprint(n), events: 1}); err != nil {
 			return err
 		}
 		positions, err := s.Positions(ctx)
 		if err != nil {
 			return err
 		}
-		want = positions[partition]
-		began := r.o.Now()
-		for !heard[want] && r.since(began) < liveWait {
-			n, err := nextNote(ctx, l)
-			if err != nil {
-				return err
-			}
-			if n == nil {
-				break
-			}
-			p, at, err := bell.read(*n)
-			if n.Action != bell.action || err != nil || p != partition {
-				strange++
-				continue
-			}
-			if at < last {
-				behind++
-			}
-			last = at
-			heard[at] = true
-		}
-		delays = append(delays, r.since(began))
-		if !heard[want] {
-			break // the rest would only wait as long
+		partition := gotong.PartitionOf(stream)
+		if heard, err = told.listen(ctx, r, l, partition, positions[partition]); err != nil {
+			return err
 		}
 	}
 	switch {
-	case strange > 0:
-		f.bad("do not use the bus over live queries with this version; "+liveWay,
-			"%s: %d notifications have not the shape that the bus reads (%s, the id, the fields)", bell.table, strange, bell.action)
-	case !heard[want]:
-		f.warn(liveWay, "%s: after %d commits no notification came within %s", bell.table, len(delays), liveWait)
+	case told.strange > 0:
+		f.badf("do not use the bus over live queries with this version; "+liveWay,
+			"%d notifications have not the shape that the bus reads (action, id, position)", told.strange)
+	case !heard:
+		f.warnf(liveWay, "after commit %d no notification came within %s", len(told.waited), liveWait)
 	default:
-		f.good("%s: %d commits, %d notifications, each as the bus reads it, %d behind another; waited for %s after the commit (median)",
-			bell.table, len(delays), len(heard), behind, short(medianOf(delays)))
+		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; waited for %s after the commit (median)",
+			len(told.waited), len(told.heard), told.behind, short(medianOf(told.waited)))
 	}
 	return nil
+}
+
+// listen waits until the position was told; false where it was not.
+func (t *rung) listen(ctx context.Context, r *run, l *surreal.Live, partition gotong.Partition, want uint64) (bool, error) {
+	began := r.o.Now()
+	for !t.heard[want] && r.since(began) < liveWait {
+		n, err := nextNote(ctx, l)
+		if err != nil {
+			return false, err
+		}
+		if n == nil {
+			break
+		}
+		p, at, err := readNote(*n)
+		if err != nil || p != uint64(partition) {
+			t.strange++
+			continue
+		}
+		if at < t.last {
+			t.behind++
+		}
+		t.last = at
+		t.heard[at] = true
+	}
+	t.waited = append(t.waited, r.since(began))
+	return t.heard[want], nil
 }
 
 // nextNote waits a while for a notification; nil where none came.

@@ -84,7 +84,9 @@ func (r *run) hammer(ctx context.Context, c counter, workers int) (additions, er
 }
 
 // addFor is one worker.
-func (r *run) addFor(ctx context.Context, c counter, worker int, began gotong.Instant) (acked []addition, conflicts, unknown int, err error) {
+func (r *run) addFor(
+	ctx context.Context, c counter, worker int, began gotong.Instant,
+) (acked []addition, conflicts, unknown int, err error) {
 	for try := 0; r.since(began) < r.o.For && len(acked) < maxAdditions && ctx.Err() == nil; try++ {
 		by := fmt.Sprintf("%d-%d", worker, try)
 		n, err := c.add(ctx, by)
@@ -119,16 +121,18 @@ func (a *additions) compare(acked []addition, by map[uint64]string, value uint64
 	}
 }
 
-const lostWay = "do not use this engine: it loses what it has acknowledged. rocksdb of SurrealDB 2.6 and 3.0 passed wherever it was tried; " +
+const lostWay = "do not use this engine: it loses what it has acknowledged. " +
+	"rocksdb of SurrealDB 2.6 and 3.0 passed wherever it was tried; " +
 	"mem and surrealkv fail"
 
 func (a *additions) tell(f *findings, shape string) {
 	if a.fine() {
-		f.good("%s: none lost seen in %s acknowledged additions by %d workers (%s conflicts, each told; %d without an answer)",
+		f.goodf("%s: none lost seen in %s acknowledged additions by %d workers (%s conflicts, each told; %d without an answer)",
 			shape, grouped(a.acknowledged), a.workers, grouped(a.conflicts), a.unknown)
 		return
 	}
-	f.bad(lostWay, "%s: of %s acknowledged additions %d are missing, %d overwritten, %d given the same number; the counter says %d, there are %d",
+	f.badf(lostWay,
+		"%s: of %s acknowledged additions %d are missing, %d overwritten, %d given the same number; the counter says %d, there are %d",
 		shape, grouped(a.acknowledged), a.lost, a.overwritten, a.twice, a.value, a.marks)
 }
 
@@ -141,7 +145,7 @@ func checkLostUpdate(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	defer closeAll()
-	stream := unused("gate")
+	stream := unused()
 	c := &storeCounter{r: r, stream: stream}
 	for _, s := range nodes {
 		c.nodes = append(c.nodes, s)

@@ -25,7 +25,7 @@ type tail struct {
 
 const maxFaults = 5
 
-func (t *tail) fault(format string, args ...any) {
+func (t *tail) faultf(format string, args ...any) {
 	if len(t.faults) < maxFaults {
 		t.faults = append(t.faults, fmt.Sprintf(format, args...))
 	}
@@ -41,7 +41,7 @@ func (t *tail) follow(ctx context.Context, s prober) (to uint64, err error) {
 	to = positions[t.partition]
 	t.reads++
 	if to < t.at {
-		t.fault("the last position went back from %d to %d", t.at, to)
+		t.faultf("the last position went back from %d to %d", t.at, to)
 		return to, nil
 	}
 	for t.at < to {
@@ -50,13 +50,13 @@ func (t *tail) follow(ctx context.Context, s prober) (to uint64, err error) {
 			return to, err
 		}
 		if len(page) == 0 {
-			t.fault("positions %d to %d were announced and are not there", t.at+1, to)
+			t.faultf("positions %d to %d were announced and are not there", t.at+1, to)
 			t.at = to
 		}
 		for i := range page {
 			e := &page[i]
 			if e.Position != t.at+1 {
-				t.fault("position %d comes after %d", e.Position, t.at)
+				t.faultf("position %d comes after %d", e.Position, t.at)
 			}
 			t.at = max(t.at, e.Position)
 			t.events[e.ID]++
@@ -111,7 +111,7 @@ func checkOrder(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	defer closeAll()
-	home := unused("gate")
+	home := unused()
 	t, err := newTail(ctx, nodes[2], gotong.PartitionOf(home))
 	if err != nil {
 		return err
@@ -133,12 +133,12 @@ func checkOrder(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	if len(again) != len(t.events) {
-		t.fault("read again, the partition has %d events where the follower saw %d", len(again), len(t.events))
+		t.faultf("read again, the partition has %d events where the follower saw %d", len(again), len(t.events))
 	}
 	for _, fault := range t.faults {
-		f.bad(way, "%s", fault)
+		f.badf(way, "%s", fault)
 	}
-	f.judge(lost+doubled+more == 0 && t.at-first == uint64(len(acknowledged)), way,
+	f.judgef(lost+doubled+more == 0 && t.at-first == uint64(len(acknowledged)), way,
 		"%s commits by %d writers on two nodes into one partition, followed in %s reads: %d missed, %d doubled, %d nobody wrote; "+
 			"positions %d to %d, of which %d out of order",
 		grouped(len(acknowledged)), orderWriters, grouped(t.reads), lost, doubled, more, first+1, t.at, len(t.faults))
@@ -154,7 +154,7 @@ func (r *run) writeAll(ctx context.Context, nodes []store.Store, home gotong.Str
 	began := r.o.Now()
 	for w := range orderWriters {
 		all.Go(func() {
-			mine, err := r.writeOne(ctx, nodes[w%len(nodes)], unused("gate"), home, began)
+			mine, err := r.writeOne(ctx, nodes[w%len(nodes)], unused(), home, began)
 			mu.Lock()
 			defer mu.Unlock()
 			acknowledged, errs = append(acknowledged, mine...), append(errs, err)

@@ -38,7 +38,7 @@ func checkRecords(ctx context.Context, r *run, f *findings) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.what, err)
 		}
-		f.judge(ok, way, "%s: %s", b.what, seen)
+		f.judgef(ok, way, "%s: %s", b.what, seen)
 	}
 	return r.coalesceTrap(ctx, f)
 }
@@ -66,7 +66,9 @@ func closedRanges(ctx context.Context, db *surreal.Client) (string, bool, error)
 		return "", false, err
 	}
 	tried := 0
-	for _, ends := range [][2]uint64{{0, 1<<63 - 1}, {9, 10}, {10, 300}, {99, 101}, {255, 257}, {600, 1 << 31}, {1<<53 + 1, 1<<53 + 1}, {700, 800}} {
+	for _, ends := range [][2]uint64{
+		{0, 1<<63 - 1}, {9, 10}, {10, 300}, {99, 101}, {255, 257}, {600, 1 << 31}, {1<<53 + 1, 1<<53 + 1}, {700, 800},
+	} {
 		var got []uint64
 		ids := surreal.RecordID{Table: "rec", Key: surreal.Range{From: []any{"s", ends[0]}, To: []any{"s", ends[1]}}}
 		if err := db.Select(ctx, "SELECT VALUE n FROM $ids", surreal.Vars{"ids": ids}, &got); err != nil {
@@ -74,7 +76,8 @@ func closedRanges(ctx context.Context, db *surreal.Client) (string, bool, error)
 		}
 		want := slices.DeleteFunc(slices.Clone(keys), func(n uint64) bool { return n < ends[0] || n > ends[1] })
 		if !slices.Equal(got, want) && len(got)+len(want) > 0 {
-			return fmt.Sprintf("[s, %d] to [s, %d] gave %d rows where there are %d, or not in order", ends[0], ends[1], len(got), len(want)), false, nil
+			return fmt.Sprintf("[s, %d] to [s, %d] gave %d rows where there are %d, or not in order",
+				ends[0], ends[1], len(got), len(want)), false, nil
 		}
 		tried++
 	}
@@ -88,7 +91,8 @@ func createExisting(ctx context.Context, db *surreal.Client) (string, bool, erro
 		return "", false, err
 	}
 	_, err := db.Transact(ctx, []string{
-		"CREATE rec:['c', 2] SET n = 2 RETURN NONE", "CREATE rec:['c', 1] SET n = 9 RETURN NONE", "CREATE rec:['c', 3] SET n = 3 RETURN NONE",
+		"CREATE rec:['c', 2] SET n = 2 RETURN NONE", "CREATE rec:['c', 1] SET n = 9 RETURN NONE",
+		"CREATE rec:['c', 3] SET n = 3 RETURN NONE",
 	}, nil)
 	return refusedWhole(ctx, db, err, surreal.Exists(err), "c")
 }
@@ -134,14 +138,16 @@ func insertExisting(ctx context.Context, db *surreal.Client) (string, bool, erro
 		return "", false, failed
 	}
 	var made, now []uint64
-	if err := db.Select(ctx, "SELECT VALUE n FROM (INSERT IGNORE INTO rec [{ id: rec:['i', 2], n: 9 }, { id: rec:['i', 4], n: 4 }])", nil, &made); err != nil {
+	const again = "SELECT VALUE n FROM (INSERT IGNORE INTO rec [{ id: rec:['i', 2], n: 9 }, { id: rec:['i', 4], n: 4 }])"
+	if err := db.Select(ctx, again, nil, &made); err != nil {
 		return "", false, err
 	}
 	if err := db.Select(ctx, "SELECT VALUE n FROM rec:['i', 0]..=['i', 9]", nil, &now); err != nil {
 		return "", false, err
 	}
 	ok := surreal.Exists(failed) && slices.Equal(made, []uint64{4}) && slices.Equal(now, []uint64{1, 2, 4})
-	return fmt.Sprintf("fails: %t; INSERT IGNORE made %d of 2; %d records in the end, 3 were meant", surreal.Exists(failed), len(made), len(now)), ok, nil
+	return fmt.Sprintf("fails: %t; INSERT IGNORE made %d of 2; %d records in the end, 3 were meant",
+		surreal.Exists(failed), len(made), len(now)), ok, nil
 }
 
 func upsertCounts(ctx context.Context, db *surreal.Client) (string, bool, error) {
@@ -188,8 +194,10 @@ func listsCompared(ctx context.Context, db *surreal.Client) (string, bool, error
 	ask := func(n int, h []byte) (same bool, err error) {
 		ids := []surreal.RecordID{surreal.Record("rec", "l", 1), surreal.Record("rec", "l", 2)}
 		want := []any{[]any{}, []any{[]any{n, h}}}
-		return same, db.Select(ctx, "RETURN [(SELECT VALUE id FROM $none WHERE n != NONE), (SELECT VALUE [n, h] FROM $ids WHERE n > 0)] = $want",
-			surreal.Vars{"none": []surreal.RecordID{surreal.Record("rec", "l", 9)}, "ids": ids, "want": want}, &same)
+		const text = "RETURN [(SELECT VALUE id FROM $none WHERE n != NONE), (SELECT VALUE [n, h] FROM $ids WHERE n > 0)] = $want"
+		none := []surreal.RecordID{surreal.Record("rec", "l", 9)}
+		err = db.Select(ctx, text, surreal.Vars{"none": none, "ids": ids, "want": want}, &same)
+		return same, err
 	}
 	same, err := ask(1, []byte{1, 2})
 	if err != nil {
@@ -215,9 +223,10 @@ func (r *run) coalesceTrap(ctx context.Context, f *findings) error {
 		return err
 	}
 	if slices.Equal(n, []int{2}) {
-		f.good("?? in UPSERT sees the row that is there (two of them count to 2)")
+		f.goodf("?? in UPSERT sees the row that is there (two of them count to 2)")
 	} else {
-		f.good("?? in UPSERT does not see the row that is there (two of them count to %v): a trap for queries of your own, the store uses +=", n)
+		f.goodf("?? in UPSERT does not see the row that is there (two of them count to %v): a trap for queries of your own; "+
+			"the store uses +=", n)
 	}
 	return nil
 }

@@ -75,17 +75,17 @@ func (f *findings) add(v Verdict, way, format string, args []any) {
 	*f = append(*f, Finding{Verdict: v, Seen: fmt.Sprintf(format, args...), Way: way})
 }
 
-func (f *findings) good(format string, args ...any)      { f.add(Go, "", format, args) }
-func (f *findings) warn(way, format string, args ...any) { f.add(Warning, way, format, args) }
-func (f *findings) bad(way, format string, args ...any)  { f.add(NoGo, way, format, args) }
-func (f *findings) skip(way, format string, args ...any) { f.add(NotChecked, way, format, args) }
+func (f *findings) goodf(format string, args ...any)      { f.add(Go, "", format, args) }
+func (f *findings) warnf(way, format string, args ...any) { f.add(Warning, way, format, args) }
+func (f *findings) badf(way, format string, args ...any)  { f.add(NoGo, way, format, args) }
+func (f *findings) skipf(way, format string, args ...any) { f.add(NotChecked, way, format, args) }
 
-// judge is good where ok, else bad.
-func (f *findings) judge(ok bool, way, format string, args ...any) {
+// judgef is good where ok, else bad.
+func (f *findings) judgef(ok bool, way, format string, args ...any) {
 	if ok {
-		f.good(format, args...)
+		f.goodf(format, args...)
 	} else {
-		f.bad(way, format, args...)
+		f.badf(way, format, args...)
 	}
 }
 

@@ -90,7 +90,7 @@ func readable(definition string) bool {
 
 // expected is the schema that this program makes: that of the scratch.
 func (r *run) expected(ctx context.Context) (schema, error) {
-	s, err := r.openStore(ctx, surreal.Options{})
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return schema{}, err
 	}
@@ -146,15 +146,16 @@ func compareSchemas(f *findings, want, have schema) {
 		}
 	}
 	if len(others) > 0 {
-		f.warn("give this program a database of its own", "the database has tables that are not of this program: %s", strings.Join(others, ", "))
+		f.warnf("give this program a database of its own",
+			"the database has tables that are not of this program: %s", strings.Join(others, ", "))
 	}
 	switch {
 	case ours == 0 && len(have.ledger) == 0:
-		f.good("the database has none of this program's tables: the first start will make them (%s of the schema)",
+		f.goodf("the database has none of this program's tables: the first start will make them (%s of the schema)",
 			count(len(want.ledger), "step"))
 		return
 	case len(have.ledger) == 0:
-		f.bad(restore, "the database has %s of this program and no ledger of the schema", count(ours, "table"))
+		f.badf(restore, "the database has %s of this program and no ledger of the schema", count(ours, "table"))
 		return
 	}
 	if compareLedgers(f, want.ledger, have.ledger) {
@@ -167,20 +168,20 @@ func compareLedgers(f *findings, want, have []step) bool {
 	for i, s := range have {
 		switch {
 		case i >= len(want):
-			f.bad("start the version that made it, or restore a copy from before",
+			f.badf("start the version that made it, or restore a copy from before",
 				"the schema is newer than this program: it has %s, known are %d", count(len(have), "step"), len(want))
 			return false
 		case s.Number != want[i].Number || s.Checksum != want[i].Checksum:
-			f.bad(restore, "step %d of the ledger (%s) is not the one of this program: its checksum differs", s.Number, s.Name)
+			f.badf(restore, "step %d of the ledger (%s) is not the one of this program: its checksum differs", s.Number, s.Name)
 			return false
 		}
 	}
 	if len(have) < len(want) {
-		f.bad("back up (gotong copy), then start the new version once: it brings the schema up to date; then run the gates again",
+		f.badf("back up (gotong copy), then start the new version once: it brings the schema up to date; then run the gates again",
 			"the schema is stale: it has %d of %s, %s is missing", len(have), count(len(want), "step"), want[len(have)].Name)
 		return false
 	}
-	f.good("the ledger has the %s of this program, with their checksums", count(len(want), "step"))
+	f.goodf("the ledger has the %s of this program, with their checksums", count(len(want), "step"))
 	return true
 }
 
@@ -210,17 +211,17 @@ func compareTables(f *findings, want, have schema) {
 	}
 	for _, name := range missing {
 		if strings.HasPrefix(name, "doc_") {
-			f.warn("if a new version brings it, the next start makes it; if it was lost, rebuild the documents (gotong copy)",
+			f.warnf("if a new version brings it, the next start makes it; if it was lost, rebuild the documents (gotong copy)",
 				"the table %s is missing", name)
 			continue
 		}
-		f.bad(restore, "the table %s is missing", name)
+		f.badf(restore, "the table %s is missing", name)
 	}
 	if len(changed) > 0 {
-		f.bad(restore, "changed since this program made it: %s", strings.Join(changed, ", "))
+		f.badf(restore, "changed since this program made it: %s", strings.Join(changed, ", "))
 	}
 	if len(missing)+len(changed) == 0 {
-		f.good("%s with their fields, events and indexes are as this program makes them", count(len(want.tables), "table"))
+		f.goodf("%s with their fields, events and indexes are as this program makes them", count(len(want.tables), "table"))
 	}
 }
 

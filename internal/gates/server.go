@@ -42,11 +42,11 @@ func checkVersion(_ context.Context, r *run, f *findings) error {
 	seen := "the server is " + strconv.Quote(v.Text) + "; tested are " + list
 	switch {
 	case supports(list, v):
-		f.good("%s", seen)
+		f.goodf("%s", seen)
 	case r.o.AllowUntested:
-		f.warn("let every gate pass, rehearse with a copy of your data, and keep the way back (gotong copy)", "%s", seen)
+		f.warnf("let every gate pass, rehearse with a copy of your data, and keep the way back (gotong copy)", "%s", seen)
 	default:
-		f.bad("use a version of "+list+", or --allow-untested to make this a warning and rely on the other gates alone", "%s", seen)
+		f.badf("use a version of "+list+", or --allow-untested to make this a warning and rely on the other gates alone", "%s", seen)
 	}
 	return nil
 }
@@ -66,13 +66,13 @@ func checkEngine(ctx context.Context, r *run, f *findings) error {
 	var e *surreal.Error
 	switch {
 	case err == nil:
-		f.bad(way, "the engine reads the past, as mem and surrealkv do and rocksdb does not")
+		f.badf(way, "the engine reads the past, as mem and surrealkv do and rocksdb does not")
 	case !errors.As(err, &e):
 		return err
 	case strings.Contains(e.Text, "does not support versioned queries"):
-		f.good("the engine cannot read the past, as rocksdb and tikv; mem and surrealkv can")
+		f.goodf("the engine cannot read the past, as rocksdb and tikv; mem and surrealkv can")
 	default:
-		f.bad(way, "the engine cannot be told: it answers neither as rocksdb nor as mem")
+		f.badf(way, "the engine cannot be told: it answers neither as rocksdb nor as mem")
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ func checkSync(ctx context.Context, r *run, f *findings) error {
 	if perSecond > fastestSyncs {
 		hint = "more than disks sync: commits are probably not synced"
 	}
-	f.skip(way, "the server does not tell. A hint: a single commit takes %s (median of %d), %s a second, %s",
+	f.skipf(way, "the server does not tell. A hint: a single commit takes %s (median of %d), %s a second, %s",
 		short(median), len(took), grouped(perSecond), hint)
 	return nil
 }
@@ -161,10 +161,10 @@ func judgeClock(f *findings, offset, trip time.Duration) {
 	seen := "the database's clock is " + short(offset.Abs()) + " " + word + " ours, give or take " + short(trip/2)
 	switch {
 	case offset.Abs() > clockLimit:
-		f.bad(way, "%s; a node takes no writes beyond %s", seen, clockLimit)
+		f.badf(way, "%s; a node takes no writes beyond %s", seen, clockLimit)
 	case offset.Abs() > clockWarning:
-		f.warn(way, "%s; beyond %s a node takes no writes", seen, clockLimit)
+		f.warnf(way, "%s; beyond %s a node takes no writes", seen, clockLimit)
 	default:
-		f.good("%s", seen)
+		f.goodf("%s", seen)
 	}
 }

@@ -65,14 +65,14 @@ func checkWriteSkew(ctx context.Context, r *run, f *findings) error {
 	if err != nil {
 		return err
 	}
-	f.good("without a shared written row %d of %s pairs were both committed (snapshot isolation lets them; the store never relies on it)",
+	f.goodf("without a shared written row %d of %s pairs were both committed (snapshot isolation lets them; the store never relies on it)",
 		free.both, grouped(free.trials))
 	bare = &bareRace{db: r.db, guarded: true}
 	guarded, err := r.runRaces(ctx, bare)
 	if err != nil {
 		return err
 	}
-	f.judge(guarded.both == 0 && guarded.trials > 0, way,
+	f.judgef(guarded.both == 0 && guarded.trials > 0, way,
 		"with a shared written row %d of %s pairs were both committed", guarded.both, grouped(guarded.trials))
 	nodes, closeAll, err := r.openStores(ctx, 2)
 	if err != nil {
@@ -83,8 +83,9 @@ func checkWriteSkew(ctx context.Context, r *run, f *findings) error {
 	if err != nil {
 		return err
 	}
-	f.judge(pairs.both == 0 && pairs.trials > 0, way,
-		"through the store: %d of %s pairs of commits that rest on each other's heads were both committed", pairs.both, grouped(pairs.trials))
+	f.judgef(pairs.both == 0 && pairs.trials > 0, way,
+		"through the store: %d of %s pairs of commits that rest on each other's heads were both committed",
+		pairs.both, grouped(pairs.trials))
 	return nil
 }
 
@@ -139,7 +140,7 @@ type storeRace struct {
 }
 
 func (p *storeRace) begin(ctx context.Context, no int) error {
-	pair := [2]gotong.Stream{unused("gate"), unused("gate")}
+	pair := [2]gotong.Stream{unused(), unused()}
 	p.seen[no] = pair
 	for i, stream := range pair {
 		c, err := p.r.tryCommit(ctx, p.nodes[i], draft{stream: stream, home: pair[0], request: "begin", events: 1})

@@ -36,6 +36,7 @@ const anyRows = -1
 func hotQueries(stream gotong.Stream, document string, last uint64) []hot {
 	heads := []surreal.RecordID{surreal.Record("head", string(stream)), surreal.Record("head", "gate/none")}
 	requests := []surreal.RecordID{surreal.Record("request", string(stream), probeUser, "seed0")}
+	registers := surreal.Vars{"ids": between("register", "gates", "u")}
 	named := surreal.Vars{"s": string(stream)}
 	p := gotong.PartitionOf(stream)
 	const slowRange, slowRecord = 50 * time.Millisecond, 25 * time.Millisecond
@@ -47,7 +48,7 @@ func hotQueries(stream gotong.Stream, document string, last uint64) []hot {
 			"SELECT VALUE [first, commits] FROM batch:[%d, %d]..=[%d, %d]", p, last, p, last+300), nil, 1, slowRange},
 		{"a head", "SELECT VALUE [record::id(id), seq, chain] FROM $ids WHERE seq > 0", surreal.Vars{"ids": heads}, 1, slowRecord},
 		{"a request's record", "SELECT VALUE [record::id(id), position] FROM $ids", surreal.Vars{"ids": requests}, 1, slowRecord},
-		{"registers of an owner", "SELECT id, version FROM $ids LIMIT 50", surreal.Vars{"ids": between("register", "gates", "u")}, anyRows, slowRange},
+		{"registers of an owner", "SELECT id, version FROM $ids LIMIT 50", registers, anyRows, slowRange},
 	}
 	if document != "" {
 		owner := surreal.Vars{"ids": between(document, "u")}
@@ -66,7 +67,7 @@ func between(table string, owner ...any) surreal.RecordID {
 }
 
 func checkSpeed(ctx context.Context, r *run, f *findings) error {
-	s, err := r.openStore(ctx, surreal.Options{})
+	s, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func checkSpeed(ctx context.Context, r *run, f *findings) error {
 		return err
 	}
 	defer db.Close()
-	stream := unused("gate")
+	stream := unused()
 	if err := r.seed(ctx, s, stream); err != nil {
 		return err
 	}
@@ -98,7 +99,8 @@ func checkSpeed(ctx context.Context, r *run, f *findings) error {
 
 func (r *run) seed(ctx context.Context, s store.Store, stream gotong.Stream) error {
 	for n := range speedCommits {
-		if _, err := r.tryCommit(ctx, s, draft{stream: stream, home: stream, request: fmt.Sprint("seed", n), events: speedEvents}); err != nil {
+		d := draft{stream: stream, home: stream, request: fmt.Sprint("seed", n), events: speedEvents}
+		if _, err := r.tryCommit(ctx, s, d); err != nil {
 			return err
 		}
 	}
@@ -141,13 +143,13 @@ func (r *run) measure(ctx context.Context, f *findings, db *surreal.Client, q ho
 	seen := fmt.Sprintf("%s: %s (median of %d); plan %s", q.what, short(median), len(took), strings.Join(steps, ", "))
 	switch {
 	case len(steps) == 0:
-		f.warn("look at EXPLAIN by hand", "%s: the plan cannot be read", seen)
+		f.warnf("look at EXPLAIN by hand", "%s: the plan cannot be read", seen)
 	case scans(steps):
-		f.bad("do not use this version: the query reads the whole table, and gets slower with each event", "%s", seen)
+		f.badf("do not use this version: the query reads the whole table, and gets slower with each event", "%s", seen)
 	case median > q.slow:
-		f.warn(slowWay, "%s; %s would be slow", seen, q.slow)
+		f.warnf(slowWay, "%s; %s would be slow", seen, q.slow)
 	default:
-		f.good("%s", seen)
+		f.goodf("%s", seen)
 	}
 	return nil
 }
@@ -190,7 +192,7 @@ func (r *run) measureStore(ctx context.Context, f *findings, s store.Store, stre
 		do   func(n int) error
 	}{
 		{"store: a commit of one event", 250 * time.Millisecond, func(n int) error {
-			own := unused("gate")
+			own := unused()
 			_, err := r.tryCommit(ctx, s, draft{stream: own, home: own, request: fmt.Sprint(n), events: 1})
 			return err
 		}},
@@ -220,9 +222,9 @@ func (r *run) measureStore(ctx context.Context, f *findings, s store.Store, stre
 			took = append(took, r.since(began))
 		}
 		if median := medianOf(took); median > work.slow {
-			f.warn(slowWay, "%s: %s (median of %d); %s would be slow", work.what, short(median), len(took), work.slow)
+			f.warnf(slowWay, "%s: %s (median of %d); %s would be slow", work.what, short(median), len(took), work.slow)
 		} else {
-			f.good("%s: %s (median of %d)", work.what, short(median), len(took))
+			f.goodf("%s: %s (median of %d)", work.what, short(median), len(took))
 		}
 	}
 	return nil

@@ -45,8 +45,9 @@ func (r *run) unknownBare(ctx context.Context, f *findings) error {
 			return err
 		}
 	}
-	f.judge(b.wrong == 0 && b.cuts > 0, unknownWay,
-		"bare transactions: %d cut right after they were sent: %d had been done, %d not; the client said \"unknown\" of %d, and the wrong of %d",
+	f.judgef(b.wrong == 0 && b.cuts > 0, unknownWay,
+		"bare transactions: %d cut right after they were sent: %d had been done, %d not; "+
+			"the client said \"unknown\" of %d, and the wrong of %d",
 		b.cuts, b.done, b.cuts-b.done, b.unknown, b.wrong)
 	return nil
 }
@@ -102,13 +103,13 @@ func (r *run) unknownStore(ctx context.Context, f *findings) error {
 		return err
 	}
 	defer s.Close() //nolint:errcheck // only the probe's
-	direct, err := r.openStore(ctx, surreal.Options{})
+	direct, err := r.openStore(ctx)
 	if err != nil {
 		return err
 	}
 	defer direct.Close() //nolint:errcheck // only the probe's
 	var fates storeFates
-	stream := unused("gate")
+	stream := unused()
 	var head gotong.Head
 	began := r.o.Now()
 	for no := 0; no < maxUnknown && r.since(began) < r.o.For/2; no++ {
@@ -125,9 +126,9 @@ func (r *run) unknownStore(ctx context.Context, f *findings) error {
 	if err != nil {
 		return err
 	}
-	f.judge(fates.wrong == 0 && fates.cuts > 0 && uint64(len(events)) == head.Seq, unknownWay,
-		"commits of the store: %d cut right after they were sent: %d settled by itself, %d answered \"unknown\"; asked again %d were replayed, "+
-			"%d with another fate than their record; %d events of %d requests",
+	f.judgef(fates.wrong == 0 && fates.cuts > 0 && uint64(len(events)) == head.Seq, unknownWay,
+		"commits of the store: %d cut right after they were sent: %d settled by itself, %d answered \"unknown\"; "+
+			"asked again %d were replayed, %d with another fate than their record; %d events of %d requests",
 		fates.cuts, fates.done, fates.errors, fates.replayed, fates.wrong, len(events), head.Seq)
 	return nil
 }

@@ -1,0 +1,155 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/gates"
+	"gotong.dev/gotong/internal/store"
+	surrealstore "gotong.dev/gotong/internal/store/surreal"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+type gatesCmd struct {
+	Store         string        `name:"store" help:"The SurrealDB, as gotong serve has it; its user must be of root or of the namespace." placeholder:"URL" secret:""`
+	Only          []string      `name:"only" help:"Only these gates: ${gates}." placeholder:"GATE,…"`
+	For           time.Duration `name:"for" help:"How long each probe runs." default:"5s"`
+	AllowUntested bool          `name:"allow-untested" help:"A version that is not supported is a warning."`
+	JSON          bool          `name:"json" help:"Print the report as JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*gatesCmd) Help() string {
+	return `Before a first start, and for every new version of SurrealDB or of this program. It tries the server in a
+namespace of its own beside yours, which it removes again; of your database it reads the definitions alone. It takes
+about a minute and loads the server meanwhile.
+
+Exit codes: 0 go, 1 no-go, 2 wrong use, 3 it could not be carried out.
+
+Examples:
+
+    gotong gates --store surreal://root:PASSWORD@db.example:8000/gotong/main
+    GOTONG_STORE_FILE=store.url gotong gates --json >report.json
+    gotong gates --only lost-update,write-skew --for 60s
+    gotong gates --allow-untested`
+}
+
+// The exit codes of gotong gates, beside 0 and 2.
+const (
+	exitNoGo     = 1
+	exitNotKnown = 3
+)
+
+// maxFor bounds a probe: it remembers what was acknowledged.
+const maxFor = 10 * time.Minute
+
+// Run is called by kong.
+func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
+	options, err := c.options(std)
+	if err != nil {
+		return err
+	}
+	report, err := gates.Run(ctx, options)
+	if err == nil || len(report.Gates) > 0 {
+		if told := c.tell(std, report); told != nil {
+			return told
+		}
+	}
+	switch {
+	case errors.Is(err, gates.ErrUnknownGate):
+		return &failure{err: err, code: 2, hint: "gotong gates --help"}
+	case err != nil:
+		return c.notKnown(ctx, report, err)
+	case report.Verdict == gates.NoGo:
+		return &failure{err: errors.New("no-go: do not start a server on this database as it is"), code: exitNoGo}
+	default:
+		return nil
+	}
+}
+
+func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
+	const hint = "gotong gates --store surreal://USER:PASSWORD@HOST:8000/NAMESPACE/DATABASE, or GOTONG_STORE"
+	if c.Store == "" {
+		return gates.Options{}, misuse(hint, "which database is not said")
+	}
+	target, err := gates.Parse(c.Store)
+	if err != nil {
+		return gates.Options{}, misuse(hint, "the address of the database: %v", err)
+	}
+	if c.For <= 0 || c.For > maxFor {
+		return gates.Options{}, misuse("--for 5s", "--for must be above 0 and at most %s", maxFor)
+	}
+	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
+	return gates.Options{
+		Target: target, Only: c.Only, AllowUntested: c.AllowUntested, For: c.For, Now: now,
+		Progress: func(p gates.Progress) { showGate(std, p) },
+		Adapter: gates.Adapter{
+			Supported: surrealstore.Supported,
+			Open: func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error) {
+				return surrealstore.Open(ctx, cfg, surrealstore.Options{
+					Collections: store.Collections(app.Kinds()), Now: now, UnsafeEngine: true, AllowUntested: true, Client: o,
+				})
+			},
+		},
+	}, nil
+}
+
+// notKnown is a run that could not be carried out.
+func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error) error {
+	f := &failure{err: err, code: exitNotKnown, hint: "whether the server runs at " + report.Target + " and is reached from here"}
+	switch {
+	case ctx.Err() != nil:
+		f.err, f.hint = errors.New("interrupted; what was tried is removed"), "the same command again"
+		if len(report.Left) > 0 {
+			f.err, f.hint = errors.New("interrupted"), strings.Join(report.Left, "; ")
+		}
+	case errors.Is(err, surreal.ErrAuth):
+		f.hint = "the user, the password and level= of the address"
+	case errors.Is(err, gates.ErrScratch):
+		f.hint = "a user of root, or of the namespace with level=namespace, who is an OWNER or EDITOR"
+	}
+	return f
+}
+
+// tell prints the report.
+func (c *gatesCmd) tell(std *stdio, report gates.Report) error {
+	if c.JSON {
+		encoder := json.NewEncoder(std.out)
+		encoder.SetIndent("", "  ")
+		encoder.SetEscapeHTML(false)
+		return encoder.Encode(report)
+	}
+	_, err := fmt.Fprint(std.out, report.Text(func(v gates.Verdict, text string) string {
+		switch v {
+		case gates.NoGo:
+			return std.paint(red, text)
+		case gates.Go:
+			return std.paint(bold, text)
+		default:
+			return std.paint(dim, text)
+		}
+	}))
+	return err
+}
+
+// showGate says on stderr which gate runs, and what became of it.
+func showGate(std *stdio, p gates.Progress) {
+	place := fmt.Sprintf("[%d/%d] %s", p.Number, p.Of, p.Name)
+	switch {
+	case p.Result != nil && std.progress:
+		_, _ = fmt.Fprintf(std.err, "\r\x1b[K%s: %s, %.1f s\n", place, p.Result.Verdict, float64(p.Result.TookMS)/1000)
+	case p.Result != nil:
+		_, _ = fmt.Fprintf(std.err, "%s: %s, %.1f s\n", place, p.Result.Verdict, float64(p.Result.TookMS)/1000)
+	case std.progress:
+		_, _ = fmt.Fprintf(std.err, "%s …", place)
+	}
+}
+
+// gateNames are the names of the gates, for the help.
+func gateNames() string { return strings.Join(gates.Names(), ", ") }
