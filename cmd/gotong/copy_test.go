@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -9,8 +10,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
 )
 
 // chatting is a database with the sample in it, the thread, and what tail
@@ -154,7 +157,7 @@ func post(t *testing.T, url, body string) (int, string) {
 		t.Fatal(err)
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := (&http.Client{Timeout: 20 * time.Second}).Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -226,6 +229,63 @@ func TestCopyHelpHasExamples(t *testing.T) {
 		r := command(t, nil, append(strings.Fields(name), "--help")...)
 		if r.code != 0 || r.err != "" || !strings.Contains(r.out, "Examples:") || !strings.Contains(r.out, "gotong "+name) {
 			t.Errorf("%s: %+v", name, r)
+		}
+	}
+}
+
+// TestOldCursor: after a new epoch a cursor of the old one is refused, with the
+// way out; from the start all is there, and an import that is repeated adds
+// nothing.
+func TestOldCursor(t *testing.T) {
+	db, thread, text := chatting(t)
+	file, _ := strings.CutPrefix(db, "sqlite:")
+	begin := func() (b *background, url, token string) {
+		b = interruptible(t, serveArgs(filepath.Dir(file))...)
+		url = field(t, b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")
+		r := command(t, map[string]string{"GOTONG_PASSWORD": "correct horse battery"}, "token", "--url="+url, "--email=Wati@example.org")
+		return b, url, strings.TrimSpace(r.out)
+	}
+	server, url, token := begin()
+	lines := tailText(t, url, token, thread, sampleEnd, "--json")
+	cursor := regexp.MustCompile(`"cursor":"([a-z0-9]+:60)"`).FindStringSubmatch(lines)
+	if server.stop() != 0 || cursor == nil {
+		t.Fatalf("no cursor in %s", lines)
+	}
+	if r := command(t, nil, "epoch", "new", "--store="+db); r.code != 0 {
+		t.Fatalf("%+v", r)
+	}
+	server, url, token = begin()
+	defer server.stop()
+	r := command(t, nil, "tail", thread, "--url="+url, "--token="+token, "--from="+cursor[1])
+	if r.code != 1 || !strings.Contains(r.err, "history was restored") || !strings.Contains(r.err, "--from start") {
+		t.Errorf("with the old cursor: %+v", r)
+	}
+	if again := imported(t, url, token, sample, "--scope=rt05"); again.Written.Added != 0 || again.Thread != thread {
+		t.Errorf("imported again: %+v", again)
+	}
+	if got := tailText(t, url, token, thread, sampleLast); got != text {
+		t.Errorf("the chat is\n%s\nwas\n%s", got, text)
+	}
+}
+
+// TestHalfCopy: a server does not take what is not yet a whole copy.
+func TestHalfCopy(t *testing.T) {
+	db := "sqlite:" + filepath.Join(t.TempDir(), "half.db")
+	to, err := openPlace(t.Context(), db, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = to.Restore(t.Context(), store.Restoring{To: "half", Eras: store.FirstEra("copied00")})
+	if err := errors.Join(err, to.Close()); err != nil {
+		t.Fatal(err)
+	}
+	r := command(t, nil, serveArgs(t.TempDir(), "--store="+db)...)
+	if r.code != 1 || !strings.Contains(r.err, "has not ended") || !strings.Contains(r.err, "the same gotong copy") {
+		t.Errorf("%+v", r)
+	}
+	for _, args := range [][]string{{"export", "--store=" + db}, {"copy", "--from=" + db, "--to=sqlite:" + t.TempDir() + "/c.db"}, {"epoch", "new", "--store=" + db}} {
+		if r := command(t, nil, args...); r.code != 1 || !strings.Contains(r.err, "has not ended") {
+			t.Errorf("%v: %+v", args, r)
 		}
 	}
 }

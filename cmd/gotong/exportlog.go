@@ -10,6 +10,7 @@ import (
 	"time"
 
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
 )
 
 type exportCmd struct {
@@ -39,6 +40,13 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	report := copyReport{From: from.name, To: c.File, Stage: "exported"}
+	state, err := from.State(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Progress != "" {
+		return store.ErrUnfinished
+	}
 	if c.Seal {
 		if err := logcopy.Seal(ctx, from, "exported"); err != nil {
 			return err

@@ -71,7 +71,12 @@ func explainEnded(f *failure, ended *client.Ended) {
 		f.err = fmt.Errorf("%s is not there, or not yours to read (any more)", ended.Stream)
 		f.hint = "gotong tail with the id of a thread that you are a member of"
 	case errors.Is(ended, client.ErrResyncRequired):
-		f.err = fmt.Errorf("the cursor is of no use any more: %s", ended.Reason)
+		reason := ended.Reason
+		var problem *client.Problem
+		if reason == "" && errors.As(ended, &problem) {
+			reason = problem.Err.Detail
+		}
+		f.err = fmt.Errorf("the cursor is of no use any more: %s", reason)
 		f.hint = "--from start"
 	}
 }
