@@ -149,6 +149,14 @@ type setting struct {
 
 func newWorld(tb testing.TB, change ...func(*setting)) *world {
 	tb.Helper()
+	w, ctx, cancel, log := newNode(tb, change...)
+	w.serve(ctx, cancel, log)
+	return w
+}
+
+// newNode is a world without a port; nothing of it runs yet.
+func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, context.CancelFunc, *slog.Logger) {
+	tb.Helper()
 	set := setting{limits: live.Limits{Poll: 100 * time.Millisecond}}
 	for _, f := range change {
 		f(&set)
@@ -189,8 +197,7 @@ func newWorld(tb testing.TB, change ...func(*setting)) *world {
 	for _, f := range set.times {
 		f(&w.server.times)
 	}
-	w.serve(ctx, cancel, log)
-	return w
+	return w, ctx, cancel, log
 }
 
 func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.Logger) {
