@@ -17,6 +17,7 @@ import (
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
 // TestMain keeps the properties' runs few unless told otherwise: each syncs.
@@ -25,7 +26,9 @@ func TestMain(m *testing.M) {
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
 		_ = checks.Value.Set("15") // a number
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	surrealtest.Stop()
+	os.Exit(code)
 }
 
 // TestThereAndBack: any log goes from one store to another and back and is the
@@ -108,6 +111,39 @@ func TestErasedManyAndEpochs(t *testing.T) {
 	same(t, from, back)
 	if got := back.Epoch(); got != "second00" {
 		t.Errorf("epoch %s", got)
+	}
+}
+
+// TestMarks: read on from any mark, a log is what it was, also where the mark
+// lies within a commit.
+func TestMarks(t *testing.T) {
+	from := newMemory()
+	raw(t, from)
+	check(t, logcopy.Seal(t.Context(), from, "copied"))
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	within := 0
+	list := func(at logcopy.Mark) (ids []gotong.EventID, marks []logcopy.Mark, left []int) {
+		for page, err := range source.Pages(t.Context(), at) {
+			check(t, err)
+			for i := range page.Events {
+				ids = append(ids, page.Events[i].ID)
+			}
+			marks, left = append(marks, page.Mark), append(left, len(ids))
+		}
+		return ids, marks, left
+	}
+	all, marks, read := list(logcopy.Mark{})
+	for i, mark := range marks {
+		if mark.Skip > 0 {
+			within++
+		}
+		if rest, _, _ := list(mark); !slices.Equal(rest, all[read[i]:]) {
+			t.Errorf("from %+v there are %d events, want %d", mark, len(rest), len(all)-read[i])
+		}
+	}
+	if within < 2 || len(all) != 2003 {
+		t.Errorf("%d events, %d marks within a commit", len(all), within)
 	}
 }
 

@@ -242,6 +242,16 @@ func TestVerifyFinds(t *testing.T) {
 				}
 			}
 		}}, "event 2 does not follow"},
+		"an event of another chain": {twist{load: func(s *store.Snapshot) {
+			for _, rows := range s.Events {
+				if len(rows) > 2 { // its own link is right
+					rows[1].Prev[0]++
+					rows[1].Chain = rows[1].Header(to.Epoch()).Chain()
+					rows[2].Prev = rows[1].Chain
+					rows[2].Chain = rows[2].Header(to.Epoch()).Chain()
+				}
+			}
+		}}, "event 2 does not follow"},
 		"a lost tail": {twist{load: func(s *store.Snapshot) {
 			for i, rows := range s.Events {
 				if len(rows) == 1 {

@@ -41,7 +41,10 @@ func TestFileThereAndBack(t *testing.T) {
 }
 
 // forge computes all sums of a file anew, as somebody would who knows how.
-func forge(lines []string) string {
+func forge(lines []string) string { return sums(lines, true) }
+
+// sums computes the sums of lines anew, and the hash over all where it shall.
+func sums(lines []string, whole bool) string {
 	var out strings.Builder
 	sum := make([]byte, 32)
 	for i, line := range lines {
@@ -53,7 +56,7 @@ func forge(lines []string) string {
 		if json.Unmarshal([]byte(line+"}"), &row) == nil {
 			line = strings.Replace(line, fmt.Sprintf(`"n":%d,`, row.N), fmt.Sprintf(`"n":%d,`, i+1), 1)
 		}
-		if row.Kind == "end" {
+		if row.Kind == "end" && whole {
 			all := sha256.Sum256([]byte(out.String()))
 			at := strings.Index(line, `"sha256":"`) + len(`"sha256":"`)
 			line = line[:at] + hex.EncodeToString(all[:]) + line[at+64:]
@@ -114,6 +117,7 @@ func TestTampered(t *testing.T) {
 		"forged: unknown sort":    {forge(edit(record, `"kind":"record"`, `"kind":"rumour"`)), fmt.Sprintf("line %d: a row of sort", record+1)},
 		"forged: unknown field":   {forge(edit(record, `"first":`, `"worst":1,"first":`)), fmt.Sprintf("line %d: the row cannot be read", record+1)},
 		"forged: sorts mixed":     {forge(swap(lines, event, record)), fmt.Sprintf("line %d: ", event+2)},
+		"forged: the whole hash":  {sums(edit(last-1, `"sha256":"`, `"sha256":"0`), false), "the hash over all lines is wrong"},
 		"forged: other positions": {forge(edit(0, `"positions":[`, `"positions":[7`)), "do not end where the header says"},
 	} {
 		path := filepath.Join(t.TempDir(), "log")

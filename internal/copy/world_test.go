@@ -214,8 +214,12 @@ func (v *village) account() {
 	case 2:
 		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
 	default:
-		v.try(on, p, user.CmdRegister, user.Register{Email: p + "@example.org", Username: p, CommunityID: "c1"})
+		v.try(on, p, user.CmdRegister, registration(p))
 	}
+}
+
+func registration(p string) user.Register {
+	return user.Register{Email: p + "@example.org", Username: p, CommunityID: "c1"}
 }
 
 func (v *village) gather() {
