@@ -19,7 +19,7 @@ BENCHSTAT := $(BIN)/benchstat-$(call version,golang.org/x/perf)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
 install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.redis ## fetch what the tests need; does nothing the second time
@@ -94,6 +94,17 @@ fuzz: install ## run each fuzz target for FUZZTIME (5s, or 30000x for a count)
 bench: install $(BENCHSTAT) ## run the benchmarks COUNT (6) times and summarise them
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKGS) | tee $(BIN)/bench.txt
 	$(BENCHSTAT) $(BIN)/bench.txt
+
+.PHONY: gates-reports
+gates-reports: install ## write docs/gates anew: gotong gates on both engines of dev/surreal
+	$(GO) test -count 1 -run '^TestReports$$' -v ./internal/gates -reports $(CURDIR)/docs/gates
+
+# How long gates-memory tries at most, on each engine.
+MEMORYTIME ?= 60s
+
+.PHONY: gates-memory
+gates-memory: install ## repeat the lost-update probe on the engine mem until it loses a write
+	$(GO) test -count 1 -run '^TestMemory$$' -v ./internal/gates -memory $(MEMORYTIME)
 
 .PHONY: cover
 cover: install ## test coverage over all packages, as bin/cover.html
