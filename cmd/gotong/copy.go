@@ -17,6 +17,7 @@ type copyCmd struct {
 	VerifyOnly bool `name:"verify-only" xor:"what" help:"Only compare the two."`
 	Unseal     bool `name:"unseal" xor:"what" help:"Take the seal off the source, to go on with it and not with the copy."`
 	JSON       bool `name:"json" help:"Print the summary as JSON."`
+	trust
 }
 
 // Help implements kong.HelpProvider.
@@ -35,13 +36,18 @@ Examples:
 
 // Run is called by kong.
 func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
-	from, err := openPlace(ctx, c.From, true)
+	from, err := c.open(ctx, c.From, true)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, from.Close()) }()
 	if c.Unseal {
 		return unseal(ctx, std, from)
+	}
+	if state, err := from.State(ctx); err != nil {
+		return err
+	} else if state.Empty && state.Progress == "" {
+		return &failure{err: fmt.Errorf("there is nothing in %s", from.name), code: 1, hint: "look at the address"}
 	}
 	if c.To == "" {
 		return misuse("--to URL", "where to is not said")
@@ -67,7 +73,7 @@ func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyR
 	if c.DryRun && !placeExists(c.To) {
 		return c.dryRun(ctx, std, from, nil, report)
 	}
-	to, err := openPlace(ctx, c.To, c.VerifyOnly)
+	to, err := c.open(ctx, c.To, c.VerifyOnly)
 	if err != nil {
 		return err
 	}

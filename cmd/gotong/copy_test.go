@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"gotong.dev/gotong"
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 )
@@ -175,6 +176,15 @@ func TestCopyWrongUse(t *testing.T) {
 	if r := command(t, nil, "import-log", "--store="+db, emptyLog(t)); r.code != 0 {
 		t.Fatalf("%+v", r)
 	}
+	full := "sqlite:" + filepath.Join(dir, "full.db")
+	some, err := trust{}.open(t.Context(), full, false)
+	if err == nil {
+		key := gotong.Key{Collection: "c", Owner: "o", Name: "n"}
+		err = errors.Join(some.SetRegister(t.Context(), key, 0, []byte("x"), 0), some.Close())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	broken := filepath.Join(dir, "broken")
 	if err := os.WriteFile(broken, []byte("{}\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -184,20 +194,21 @@ func TestCopyWrongUse(t *testing.T) {
 		code int
 		says string
 	}{
+		"an empty source":   {[]string{"copy", "--from=" + db, "--to=sqlite:" + dir + "/b.db"}, 1, "there is nothing in"},
 		"no source":         {[]string{"copy", "--to=" + db}, 2, "--from"},
-		"no target":         {[]string{"copy", "--from=" + db}, 2, "where to is not said"},
+		"no target":         {[]string{"copy", "--from=" + full}, 2, "where to is not said"},
 		"no such source":    {[]string{"copy", "--from=sqlite:" + dir + "/gone.db", "--to=" + db}, 1, "there is no database"},
-		"the same twice":    {[]string{"copy", "--from=" + db, "--to=sqlite:" + dir + "/./a.db"}, 2, "the same store twice"},
-		"memory":            {[]string{"copy", "--from=" + db, "--to=memory:"}, 2, "in memory"},
-		"no address":        {[]string{"copy", "--from=" + db, "--to=gotong.db"}, 2, "no address of a store"},
-		"no adapter":        {[]string{"copy", "--from=" + db, "--to=oracle://u:geheim@h/x"}, 1, "no adapter"},
+		"the same twice":    {[]string{"copy", "--from=" + full, "--to=sqlite:" + dir + "/./full.db"}, 2, "the same store twice"},
+		"memory":            {[]string{"copy", "--from=" + full, "--to=memory:"}, 2, "in memory"},
+		"no address":        {[]string{"copy", "--from=" + full, "--to=gotong.db"}, 2, "no address of a store"},
+		"no adapter":        {[]string{"copy", "--from=" + full, "--to=oracle://u:geheim@h/x"}, 1, "no adapter"},
 		"two modes":         {[]string{"copy", "--from=" + db, "--dry-run", "--unseal"}, 2, "--unseal"},
 		"not a log":         {[]string{"import-log", "--store=sqlite:" + dir + "/b.db", broken}, 1, "line 1: it has no sum"},
 		"no file":           {[]string{"import-log", "--store=" + db, dir + "/gone"}, 2, "gone"},
 		"file is there":     {[]string{"export", "--store=" + db, broken}, 2, "is there already"},
 		"no store":          {[]string{"export", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
 		"epoch of no store": {[]string{"epoch", "new", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
-		"nothing to verify": {[]string{"copy", "--from=" + db, "--to=sqlite:" + dir + "/gone.db", "--verify-only"}, 1, "there is no database"},
+		"nothing to verify": {[]string{"copy", "--from=" + full, "--to=sqlite:" + dir + "/gone.db", "--verify-only"}, 1, "there is no database"},
 	} {
 		r := command(t, nil, c.args...)
 		if r.code != c.code || !strings.Contains(r.err, c.says) || strings.Contains(r.err+r.out, "geheim") {
@@ -271,7 +282,7 @@ func TestOldCursor(t *testing.T) {
 // TestHalfCopy: a server does not take what is not yet a whole copy.
 func TestHalfCopy(t *testing.T) {
 	db := "sqlite:" + filepath.Join(t.TempDir(), "half.db")
-	to, err := openPlace(t.Context(), db, false)
+	to, err := trust{}.open(t.Context(), db, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,7 @@ type epochCmd struct {
 type epochListCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store." env:"GOTONG_STORE" placeholder:"URL"`
 	JSON  bool   `name:"json" help:"Print JSON."`
+	trust
 }
 
 // Help implements kong.HelpProvider.
@@ -31,12 +32,13 @@ func (*epochListCmd) Help() string {
 
 // Run is called by kong.
 func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
-	return withStore(ctx, c.Store, func(s *place) error { return tellEpochs(ctx, std, s, c.JSON) })
+	return withStore(ctx, c.trust, c.Store, func(s *place) error { return tellEpochs(ctx, std, s, c.JSON) })
 }
 
 type epochNewCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store; no server may run on it." env:"GOTONG_STORE" placeholder:"URL"`
 	JSON  bool   `name:"json" help:"Print JSON."`
+	trust
 }
 
 // Help implements kong.HelpProvider.
@@ -51,7 +53,7 @@ Examples:
 
 // Run is called by kong.
 func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
-	return withStore(ctx, c.Store, func(s *place) error {
+	return withStore(ctx, c.trust, c.Store, func(s *place) error {
 		if err := s.Renew(ctx, store.NewEpoch()); err != nil {
 			return err
 		}
@@ -59,8 +61,8 @@ func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 	})
 }
 
-func withStore(ctx context.Context, address string, do func(*place) error) error {
-	s, err := openPlace(ctx, address, true)
+func withStore(ctx context.Context, t trust, address string, do func(*place) error) error {
+	s, err := t.open(ctx, address, true)
 	if err != nil {
 		return err
 	}

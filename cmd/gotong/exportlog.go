@@ -18,6 +18,7 @@ type exportCmd struct {
 	File  string `arg:"" optional:"" default:"-" help:"The file to make, or - for the standard output."`
 	Seal  bool   `name:"seal" help:"Seal the store first: from then on it can only be read."`
 	JSON  bool   `name:"json" help:"Print the summary as JSON."`
+	trust
 }
 
 // Help implements kong.HelpProvider.
@@ -34,7 +35,7 @@ Examples:
 
 // Run is called by kong.
 func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
-	from, err := openPlace(ctx, c.Store, true)
+	from, err := c.open(ctx, c.Store, true)
 	if err != nil {
 		return err
 	}
@@ -114,6 +115,7 @@ type importLogCmd struct {
 	File   string `arg:"" type:"existingfile" help:"A file that gotong export made."`
 	DryRun bool   `name:"dry-run" help:"Only read the file and check every line of it."`
 	JSON   bool   `name:"json" help:"Print the summary as JSON."`
+	trust
 }
 
 // Help implements kong.HelpProvider.
@@ -148,7 +150,7 @@ func (c *importLogCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.DryRun && !placeExists(c.Store) {
 		return c.dryRun(ctx, std, file, bar, &report)
 	}
-	to, err := openPlace(ctx, c.Store, false)
+	to, err := c.open(ctx, c.Store, false)
 	if err != nil {
 		return err
 	}

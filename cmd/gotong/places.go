@@ -40,8 +40,15 @@ func placeName(address string) (string, error) {
 	return u.String(), nil
 }
 
-// openPlace opens a store; one that has to be there already is not made.
-func openPlace(ctx context.Context, address string, mustExist bool) (*place, error) {
+// trust is what one takes of a SurrealDB on one's own responsibility, to leave
+// it for instance.
+type trust struct {
+	AllowUntested bool `name:"allow-untested" help:"Take a version of SurrealDB that nobody has tested with this one."`
+	UnsafeEngine  bool `name:"unsafe-engine" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
+}
+
+// open opens a store; one that has to be there already is not made.
+func (t trust) open(ctx context.Context, address string, mustExist bool) (*place, error) {
 	name, err := placeName(address)
 	if err != nil {
 		return nil, err
@@ -49,7 +56,7 @@ func openPlace(ctx context.Context, address string, mustExist bool) (*place, err
 	if mustExist && !placeExists(address) {
 		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "look at the address"}
 	}
-	s, _, err := app.OpenStore(ctx, address, app.Kinds(), now)
+	s, _, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested})
 	if err != nil {
 		return nil, err
 	}

@@ -36,17 +36,23 @@ func openStore(
 		return nil, nil, errors.Join(err, s.Close())
 	}
 	if state.Sealed != "" {
-		made = append(made, "nothing: this store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes the seal off")
+		made = append(made, "nothing: this store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes it off")
 	}
 	return s, made, nil
+}
+
+// Trust is what a tool takes of a SurrealDB that a server refuses by default.
+type Trust struct {
+	UnsafeEngine  bool // an engine that may lose acknowledged writes
+	AllowUntested bool // a version that nobody has tested
 }
 
 // OpenStore opens what a store's address means, as tools see it; made says
 // what was not there before.
 func OpenStore(
-	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant,
+	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
 ) (s store.Store, made []string, err error) {
-	return openAs(ctx, address, kinds, now, surreal.Options{})
+	return openAs(ctx, address, kinds, now, surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested})
 }
 
 func openAs(
