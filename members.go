@@ -37,6 +37,20 @@ func MemberKey(s Stream, userID string) Key { return Key{s.Kind() + "_members", 
 // another kind can ask it what it says of itself.
 func StreamKey(s Stream) Key { return Key{Collection: s.Kind() + "s", Owner: s.ID()} }
 
+// AccountRef names the document of a user's account.
+func AccountRef(userID string) Ref {
+	s := NewStream("user", userID)
+	return Ref{Stream: s, Key: StreamKey(s)}
+}
+
+// Disabled reports whether a user has an account here that is shut out; the
+// state must hold [AccountRef]. Who has none may come from another issuer of
+// tokens.
+func Disabled(s State, userID string) bool {
+	account, ok := Doc[interface{ Active() bool }](s, AccountRef(userID).Key)
+	return ok && !account.Active()
+}
+
 // Active reports whether the user is a member now; false for the zero value,
 // which is somebody who never was one.
 func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }

@@ -57,7 +57,7 @@ func TestEveryKind(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	v := newVillage(t, newMemory(), random.IntN)
 	defer v.close()
-	v.live(6000)
+	v.live(7000)
 	for range 20 {
 		v.side()
 	}

@@ -24,6 +24,7 @@ func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
 	switch c := cmd.Data.(type) {
 	case Add:
 		target = c.UserID
+		refs = append(refs, gotong.AccountRef(target))
 	case Remove:
 		target = c.UserID
 	case SetRole:
@@ -143,6 +144,8 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 		return gotong.Accept()
 	case now != "":
 		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
+	case gotong.Disabled(r.state, c.UserID):
+		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	default:
 		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: Member{c.UserID, role}})
 	}

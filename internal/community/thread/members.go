@@ -55,6 +55,8 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 		return gotong.Accept()
 	case now != "":
 		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
+	case !imported(c.UserID) && gotong.Disabled(r.state, c.UserID):
+		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	default:
 		data := Added{UserID: c.UserID, Role: role, SentAtMS: c.SentAtMS}
 		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: data, Content: c.content()})

@@ -38,6 +38,9 @@ func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
 	}
+	if c, ok := cmd.Data.(Add); ok && !imported(c.UserID) {
+		refs = append(refs, gotong.AccountRef(c.UserID))
+	}
 	if target := targetMessage(cmd.Data); !target.IsZero() {
 		refs = append(refs, messageRefs(s, cmd.Stream, target)...)
 	}

@@ -27,6 +27,9 @@ type User struct {
 	CreatedAt   gotong.Instant `json:"created_at"`
 }
 
+// Active reports whether the account is not disabled.
+func (u User) Active() bool { return u.Enabled }
+
 // UserKey is the key of an account's document.
 func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} } //nolint:revive // as in the other kinds
 
