@@ -75,6 +75,28 @@ func (m Membership) Leave(e Event) Membership {
 	return m
 }
 
+// Held is the role that the user holds now; empty for who is no active member.
+func (m Membership) Held() string {
+	if !m.Active() {
+		return ""
+	}
+	return m.Role
+}
+
+// Seat is the membership after the event that gave the user this role, be he a
+// member already or not; an empty one ends the membership.
+func (m Membership) Seat(e Event, role string) Membership {
+	switch {
+	case role == "":
+		return m.Leave(e)
+	case !m.Active():
+		return m.Join(e, role)
+	default:
+		m.Role = role
+		return m
+	}
+}
+
 // Spans is the stretches as spans of the stream that has the members.
 func (m Membership) Spans(s Stream) []Span {
 	spans := make([]Span, len(m.Stretches))
@@ -112,6 +134,14 @@ func one(b bool) int {
 // deleted, under a name of [EntryName].
 type Entry struct {
 	ID string `json:"id"`
+}
+
+// List is the change that puts a stream into a listing or takes it out.
+func List(key Key, s Stream, in bool) Change {
+	if !in {
+		return Change{Key: key}
+	}
+	return Change{Key: key, Doc: Entry{ID: s.ID()}}
 }
 
 // EntryName orders a listing by time of creation: 20 digits of microseconds,

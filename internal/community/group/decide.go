@@ -46,10 +46,7 @@ type ruling struct {
 
 func (r ruling) roleOf(userID string) Role {
 	m, _ := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.state.Stream, userID))
-	if !m.Active() {
-		return ""
-	}
-	return Role(m.Role)
+	return Role(m.Held())
 }
 
 // mayManage: admins and moderators add and remove.

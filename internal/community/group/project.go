@@ -34,8 +34,8 @@ func created(e gotong.Event) []gotong.Change {
 	return []gotong.Change{
 		{Key: GroupKey(e.Stream.ID()), Doc: group},
 		{Key: gotong.MemberKey(e.Stream, e.Actor.UserID), Doc: me},
-		listed(OfUserKey(e.Actor.UserID, e.At, e.Stream.ID()), e.Stream, true),
-		listed(DirectoryKey(e.At, e.Stream.ID()), e.Stream, d.JoinPolicy != Undangan),
+		gotong.List(OfUserKey(e.Actor.UserID, e.At, e.Stream.ID()), e.Stream, true),
+		gotong.List(DirectoryKey(e.At, e.Stream.ID()), e.Stream, d.JoinPolicy != Undangan),
 	}
 }
 
@@ -51,7 +51,7 @@ func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
 	if d.JoinPolicy != "" {
 		group.JoinPolicy = d.JoinPolicy
 		key := DirectoryKey(group.CreatedAt, e.Stream.ID())
-		changes = append(changes, listed(key, e.Stream, d.JoinPolicy != Undangan))
+		changes = append(changes, gotong.List(key, e.Stream, d.JoinPolicy != Undangan))
 	}
 	return append(changes, gotong.Change{Key: GroupKey(e.Stream.ID()), Doc: group})
 }
@@ -60,34 +60,16 @@ func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
 func seated(s gotong.State, group Group, e gotong.Event, userID string, role Role) []gotong.Change {
 	key := gotong.MemberKey(e.Stream, userID)
 	m, _ := gotong.Doc[gotong.Membership](s, key)
-	before := ""
-	if m.Active() {
-		before = m.Role
-	}
+	before := m.Held()
 	group.Roster = group.Move(before, string(role), string(Admin))
-	switch {
-	case role == "":
-		m = m.Leave(e)
-	case before == "":
-		m = m.Join(e, string(role))
-	default:
-		m.Role = string(role)
-	}
+	m = m.Seat(e, string(role))
 	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}, {Key: key, Doc: m}}
 	if group.Closed() {
-		changes = append(changes, listed(DirectoryKey(group.CreatedAt, e.Stream.ID()), e.Stream, false))
+		changes = append(changes, gotong.List(DirectoryKey(group.CreatedAt, e.Stream.ID()), e.Stream, false))
 	}
 	if (before == "") != (role == "") {
 		mine := OfUserKey(userID, group.CreatedAt, e.Stream.ID())
-		changes = append(changes, listed(mine, e.Stream, role != ""))
+		changes = append(changes, gotong.List(mine, e.Stream, role != ""))
 	}
 	return changes
-}
-
-// listed puts a line into a listing or takes it out.
-func listed(key gotong.Key, s gotong.Stream, in bool) gotong.Change {
-	if !in {
-		return gotong.Change{Key: key}
-	}
-	return gotong.Change{Key: key, Doc: gotong.Entry{ID: s.ID()}}
 }

@@ -39,15 +39,15 @@ func created(e gotong.Event, d Created) []gotong.Change {
 	}
 	var changes []gotong.Change
 	if d.Privacy == Public {
-		changes = append(changes, listed(OfScopeKey(d.ScopeID, e.At, id), e.Stream, true))
+		changes = append(changes, gotong.List(OfScopeKey(d.ScopeID, e.At, id), e.Stream, true))
 	}
 	if d.Members == Home {
-		changes = append(changes, listed(OfHomeKey(d.Home, e.At, id), e.Stream, true))
+		changes = append(changes, gotong.List(OfHomeKey(d.Home, e.At, id), e.Stream, true))
 	} else {
 		t.Roster = t.Move("", string(Owner), string(Owner))
 		row := Member{Membership: gotong.Membership{}.Join(e, string(Owner))}
 		changes = append(changes, gotong.Change{Key: MemberKey(id, me), Doc: row},
-			listed(OfUserKey(me, e.At, id), e.Stream, true))
+			gotong.List(OfUserKey(me, e.At, id), e.Stream, true))
 	}
 	return append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
 }
@@ -65,28 +65,18 @@ func seated(s gotong.State, e gotong.Event, userID string, role Role) []gotong.C
 	id := e.Stream.ID()
 	t, _ := gotong.Doc[Thread](s, ThreadKey(id))
 	m, _ := gotong.Doc[Member](s, MemberKey(id, userID))
-	before := ""
-	if m.Active() {
-		before = m.Role
-	}
-	switch {
-	case role == "":
-		m.Membership = m.Leave(e)
-	case before == "":
-		m.Membership = m.Join(e, string(role))
-	default:
-		m.Role = string(role)
-	}
+	before := m.Held()
+	m.Membership = m.Seat(e, string(role))
 	changes := []gotong.Change{{Key: MemberKey(id, userID), Doc: m}}
 	if !imported(userID) {
 		t.Roster = t.Move(before, string(role), string(Owner))
 		changes = append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
 	}
 	if t.Closed() && t.Privacy == Public {
-		changes = append(changes, listed(OfScopeKey(t.ScopeID, t.CreatedAt, id), e.Stream, false))
+		changes = append(changes, gotong.List(OfScopeKey(t.ScopeID, t.CreatedAt, id), e.Stream, false))
 	}
 	if (before == "") != (role == "") {
-		changes = append(changes, listed(OfUserKey(userID, t.CreatedAt, id), e.Stream, role != ""))
+		changes = append(changes, gotong.List(OfUserKey(userID, t.CreatedAt, id), e.Stream, role != ""))
 	}
 	return changes
 }
@@ -141,12 +131,4 @@ func superseded(e gotong.Event, message gotong.EventID, o Overlay) []gotong.Chan
 	}
 	void := Overlay{MessageID: message, Superseded: true}
 	return []gotong.Change{{Key: OverlayKey(e.Stream.ID(), o.EditSeq), Doc: void}}
-}
-
-// listed puts a line into a listing or takes it out.
-func listed(key gotong.Key, s gotong.Stream, in bool) gotong.Change {
-	if !in {
-		return gotong.Change{Key: key}
-	}
-	return gotong.Change{Key: key, Doc: gotong.Entry{ID: s.ID()}}
 }

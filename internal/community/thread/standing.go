@@ -19,11 +19,7 @@ func standingOf(s gotong.State, t Thread, userID string) standing {
 		base, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(t.Home, userID))
 		return borrowed(t, userID, row, base)
 	}
-	st := standing{userID: userID, row: row, base: row.Membership}
-	if row.Active() {
-		st.role = Role(row.Role)
-	}
-	return st
+	return standing{userID: userID, role: Role(row.Held()), row: row, base: row.Membership}
 }
 
 func borrowed(t Thread, userID string, row Member, base gotong.Membership) standing {
