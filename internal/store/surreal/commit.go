@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong/internal/store"
@@ -179,14 +180,22 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 	if err != nil {
 		return nil, err
 	}
-	view := s.guess(batch)
+	view, looked := s.guess(batch), false
 	var sent []*plan
 	for tries := 0; ; tries++ {
+		if looked = looked || tries > 0 || s.crowd.look(); looked {
+			if view, err = s.look(ctx, batch); err == nil {
+				err = view.closed
+			}
+			if err != nil {
+				return nil, failure(err)
+			}
+		}
 		p := decide(view, batch, erased, sent)
-		switch {
-		case len(p.order) == 0 && tries > 0:
+		if looked && len(p.order) == 0 {
 			return p.outcomes, nil
-		case p.whole() || tries > 0:
+		}
+		if looked || p.whole() {
 			if err = s.carryOut(ctx, p); err == nil {
 				s.known.raise(p.ends())
 				return p.outcomes, nil
@@ -194,23 +203,35 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 			if surreal.Unknown(err) {
 				sent = append(sent, p)
 			}
-		}
-		if tries >= maxTries || err != nil && !repeatable(err) {
-			return nil, failure(err)
-		}
-		if tries > 0 {
-			if pause(ctx, tries) != nil {
+			if !repeatable(err) || tries >= maxTries || pause(ctx, tries) != nil {
 				return nil, failure(err)
 			}
-		}
-		if view, err = s.look(ctx, batch); err == nil {
-			err = view.closed
-		}
-		if err != nil {
-			return nil, failure(err)
+			s.crowd.lost()
 		}
 	}
 }
+
+// crowd remembers whether other nodes write to the same partitions. Then what
+// this node knows is old so often that looking first is cheaper than finding
+// out by failing.
+type crowd struct {
+	ahead   atomic.Int32 // how many batches look first
+	repeats atomic.Uint64
+}
+
+// lookFor is for how many batches one failure makes the node look first.
+const lookFor = 16
+
+func (c *crowd) lost() {
+	c.repeats.Add(1)
+	c.ahead.Store(lookFor)
+}
+
+func (c *crowd) look() bool { return c.ahead.Load() > 0 && c.ahead.Add(-1) >= 0 }
+
+// Repeats is how many transactions of commits were repeated since Open, because
+// others were first or an answer was lost.
+func (s *Store) Repeats() uint64 { return s.crowd.repeats.Load() }
 
 // carryOut runs the transaction of a plan.
 func (s *Store) carryOut(ctx context.Context, p *plan) error {

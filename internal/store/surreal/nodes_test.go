@@ -40,6 +40,7 @@ func everywhere(t *testing.T, e surrealtest.Engine, f func(node int, s *Store) e
 // order.
 func TestNodesShareAStream(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		const each, home = 25, gotong.Stream("group/g")
 		var acked sync.Map
 		stores := everywhere(t, e, func(node int, s *Store) error {
@@ -84,6 +85,7 @@ func TestNodesShareAStream(t *testing.T) {
 // owner, and of two commits that each rest on the other's stream one happens.
 func TestNodesRace(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		const rounds = 20
 		var mu sync.Mutex
 		fates := map[string]map[store.Status]int{}

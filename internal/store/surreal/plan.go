@@ -191,7 +191,7 @@ func (p *plan) check(w *writing) {
 func (p *plan) moveHeads(w *writing) {
 	type change struct {
 		ID  surreal.RecordID `cbor:"id"`
-		Row map[string]any   `cbor:"row"`
+		Row headFields       `cbor:"row"`
 	}
 	var fresh, further []change
 	var touched []surreal.RecordID
@@ -201,7 +201,7 @@ func (p *plan) moveHeads(w *writing) {
 			touched = append(touched, headID(stream))
 			continue
 		}
-		c := change{headID(stream), headColumnsOf(h)}
+		c := change{headID(stream), headFieldsOf(h)}
 		if p.view.heads[stream].Seq == 0 {
 			fresh = append(fresh, c)
 		} else {
@@ -219,9 +219,17 @@ func (p *plan) moveHeads(w *writing) {
 	}
 }
 
-func headColumnsOf(h gotong.Head) map[string]any {
-	return map[string]any{
-		"seq": h.Seq, "chain": h.Chain[:], "at": h.At, "count": h.Count, "home": h.Home,
-		"partition": gotong.PartitionOf(h.Home),
+type headFields struct {
+	Seq       uint64           `cbor:"seq"`
+	Chain     []byte           `cbor:"chain"`
+	At        gotong.Instant   `cbor:"at"`
+	Count     uint64           `cbor:"count"`
+	Home      gotong.Stream    `cbor:"home"`
+	Partition gotong.Partition `cbor:"partition"`
+}
+
+func headFieldsOf(h gotong.Head) headFields {
+	return headFields{
+		Seq: h.Seq, Chain: h.Chain[:], At: h.At, Count: h.Count, Home: h.Home, Partition: gotong.PartitionOf(h.Home),
 	}
 }

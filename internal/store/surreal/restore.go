@@ -105,15 +105,12 @@ func (r *restoring) render(eras store.Eras, before map[gotong.Partition]beginnin
 }
 
 func (r *restoring) streams() {
-	var rows []map[string]any
-	for _, s := range r.step.Rows.Streams {
-		row := headColumnsOf(s.Head)
-		row["id"] = headID(s.Stream)
-		rows = append(rows, row)
-	}
-	if len(rows) > 0 {
-		r.w.add("INSERT INTO head $heads RETURN NONE", "heads", rows)
-	}
+	insert(r.w, "head", r.step.Rows.Streams, func(s store.StreamRow) any {
+		return struct {
+			ID surreal.RecordID `cbor:"id"`
+			headFields
+		}{headID(s.Stream), headFieldsOf(s.Head)}
+	})
 }
 
 // events writes the events, in which order they came, and that each stretch
@@ -122,7 +119,7 @@ func (r *restoring) events(before map[gotong.Partition]beginning) {
 	if len(r.step.Events) == 0 {
 		return
 	}
-	var rows []map[string]any
+	var rows []eventFields
 	var streams, previous []surreal.RecordID
 	seen := map[gotong.Stream]bool{}
 	for i := range r.step.Events {
@@ -192,24 +189,24 @@ func (r *restoring) batches(p gotong.Partition, b beginning) (rows []batchRow) {
 // side writes what is not the log.
 func (r *restoring) side() {
 	rows := &r.step.Rows
-	insert(r.w, "request", rows.Records, requestRow)
-	insert(r.w, "claim", rows.Claims, func(c store.ClaimRow) map[string]any {
+	insert(r.w, "request", rows.Records, func(c store.Record) any { return requestRow(c) })
+	insert(r.w, "claim", rows.Claims, func(c store.ClaimRow) any {
 		return map[string]any{"id": claimID(c.Claim), "stream": c.Stream}
 	})
-	insert(r.w, "register", rows.Registers, func(g store.Register) map[string]any {
+	insert(r.w, "register", rows.Registers, func(g store.Register) any {
 		return map[string]any{"id": registerID(g.Key), "version": g.Version, "body": g.Body, "expires": g.Expires}
 	})
-	insert(r.w, "cursor", rows.Cursors, func(c store.CursorRow) map[string]any {
+	insert(r.w, "cursor", rows.Cursors, func(c store.CursorRow) any {
 		return map[string]any{"id": cursorID(c.Reader, c.Partition), "position": c.Position}
 	})
-	insert(r.w, "job", rows.Jobs, jobRowOf)
+	insert(r.w, "job", rows.Jobs, func(j store.Job) any { return jobRowOf(j) })
 }
 
-func insert[T any](w *writing, table string, rows []T, row func(T) map[string]any) {
+func insert[T any](w *writing, table string, rows []T, row func(T) any) {
 	if len(rows) == 0 {
 		return
 	}
-	list := make([]map[string]any, len(rows))
+	list := make([]any, len(rows))
 	for i := range rows {
 		list[i] = row(rows[i])
 	}

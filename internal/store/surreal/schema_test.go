@@ -16,6 +16,7 @@ import (
 // one history.
 func TestTogether(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		var mu sync.Mutex
 		epochs := map[gotong.Epoch]int{}
@@ -46,6 +47,7 @@ func TestTogether(t *testing.T) {
 // nothing is changed.
 func TestLedger(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		for name, tt := range map[string]struct {
 			spoil string
 			want  error
@@ -72,6 +74,7 @@ func TestLedger(t *testing.T) {
 // step that fails leaves nothing.
 func TestMigrate(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		db := operator(t, surrealtest.Start(t, e))
 		files := fstest.MapFS{"schema/0001_a.surql": {Data: []byte("-- First.\nDEFINE TABLE a;\nCREATE a:1;\n")}}
 		step := func() error {

@@ -16,6 +16,7 @@ import (
 // TestUnsafeEngine: an engine that loses writes is told from one that does not.
 func TestUnsafeEngine(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.LaunchMemory(t, e).Fresh()
 		if _, err := Open(t.Context(), cfg, Options{}); !errors.Is(err, ErrEngine) {
 			t.Errorf("opened on mem: %v", err)
@@ -39,6 +40,7 @@ func TestSupported(t *testing.T) {
 // wrong takes no writes until it is right again, and reads go on.
 func TestClock(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		var off atomic.Int64
 		clock := func() gotong.Instant { return gotong.InstantOf(time.Now().Add(time.Duration(off.Load()))) }
@@ -67,6 +69,7 @@ func TestClock(t *testing.T) {
 // TestClear: registers that have expired leave the table, and only those.
 func TestClear(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		var now atomic.Int64
 		now.Store(1000)

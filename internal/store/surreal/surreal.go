@@ -66,6 +66,7 @@ type Store struct {
 	gates chan surreal.RecordID
 	queue queue
 	known positions
+	crowd crowd
 	clock clock
 
 	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open

@@ -30,6 +30,7 @@ func filled(t *testing.T, cfg surreal.Config) (*Store, *storetest.Maker) {
 // happened, whatever statement is used; the eraser's change is let through.
 func TestAppendOnly(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		s, m := filled(t, cfg)
 		db := operator(t, cfg)
@@ -66,6 +67,7 @@ func TestAppendOnly(t *testing.T) {
 // TestReadable: what an operator would type gives what he expects.
 func TestReadable(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		filled(t, cfg)
 		db := operator(t, cfg)
@@ -95,6 +97,7 @@ func TestReadable(t *testing.T) {
 // quote what is stored.
 func TestPermissions(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		s, m := filled(t, cfg)
 		var info struct {

@@ -53,7 +53,7 @@ func (c *cutter) accept() {
 		if err != nil {
 			return
 		}
-		server, err := net.Dial("tcp", c.target) //nolint:noctx // ends with the proxy
+		server, err := net.Dial("tcp", c.target)
 		if err != nil {
 			_ = client.Close()
 			continue
@@ -95,6 +95,7 @@ func (c *cutter) pass(from, to net.Conn, left *atomic.Int32) {
 // still committed, once, and told as committed.
 func TestUnknownOutcome(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		c, cfg := proxied(t, surrealtest.Start(t, e))
 		cfg.Sockets = 1
 		s := opened(t, cfg, Options{})
@@ -138,6 +139,7 @@ func TestUnknownOutcome(t *testing.T) {
 // said to be unknown.
 func TestUnknownRegister(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
 		c, cfg := proxied(t, surrealtest.Start(t, e))
 		cfg.Sockets = 1
 		s := opened(t, cfg, Options{})
