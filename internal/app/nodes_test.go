@@ -320,7 +320,7 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 // TestNodesByLiveQuery: without Redis the database tells of commits, and each
 // node looks for logins that ended.
 func TestNodesByLiveQuery(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) { //nolint:thelper // the test itself, once per engine
 		address := surrealtest.URL(t, e)
 		w := startTown(t, 2, "", func(c *config.Config) { c.Store = address })
 		w.until("the live query is there", func() bool {

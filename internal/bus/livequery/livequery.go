@@ -186,7 +186,7 @@ func (b *Bus) follow(ctx context.Context) error {
 	}
 	for p, position := range now {
 		b.told[p].Store(position)
-		b.wake(gotong.Partition(p), position) //nolint:gosec // one of 16
+		b.wake(gotong.Partition(p), position)
 	}
 	b.begun()
 	var looking sync.WaitGroup
@@ -275,7 +275,7 @@ func (b *Bus) look(ctx context.Context) error {
 				return errDeaf
 			}
 			if told < position {
-				b.wake(gotong.Partition(p), position) //nolint:gosec // one of 16
+				b.wake(gotong.Partition(p), position)
 			}
 		}
 		before = now

@@ -86,7 +86,7 @@ func commit(ctx context.Context, db *surreal.Client, w *bus.Wake) error {
 // The suite, on both engines. Cut stops the database in the middle of whatever
 // it does.
 func TestBus(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) { //nolint:thelper // the test itself, once per engine
 		s := surrealtest.Launch(t, e, t.TempDir())
 		t.Cleanup(s.Stop)
 		bustest.Test(t, func(t *testing.T) bustest.Net { //nolint:thelper // makes, and checks nothing
@@ -110,7 +110,7 @@ func TestBus(t *testing.T) {
 // TestDeaf: a live query that is gone without a word is noticed, and what it
 // did not tell is told all the same; a database that is killed comes back.
 func TestDeaf(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) { //nolint:thelper // the test itself, once per engine
 		s := surrealtest.Launch(t, e, t.TempDir())
 		t.Cleanup(s.Stop)
 		db := table(t, s.Fresh())

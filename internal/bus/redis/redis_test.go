@@ -275,7 +275,7 @@ func TestWakeUpsWait(t *testing.T) {
 	done := make(chan error, 1)
 	go func() { done <- late.Run(ctx, func(bus.Message) {}) }()
 	px.mend()
-	for _, want := range []string{"ended ann", "wake 3 7"} {
+	for _, want := range []string{"ended ann", "wake 3 7", "wake 3 9"} {
 		select {
 		case m := <-p.heard:
 			got := fmt.Sprint("signal ", m.Signal)
@@ -287,6 +287,9 @@ func TestWakeUpsWait(t *testing.T) {
 			}
 			if got != want {
 				t.Errorf("heard %s, want %s", got, want)
+			}
+			if got == "wake 3 7" { // what was to come with it has come when this one has
+				late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 9}})
 			}
 		case <-time.After(10 * time.Second):
 			t.Fatalf("%s is not heard", want)
@@ -351,6 +354,7 @@ func TestSecrets(t *testing.T) {
 		"wrong password": "redis://:not-" + pass + "@" + s.Addr,
 		"unknown user":   "redis://someone:" + pass + "@" + s.Addr,
 		"quoting":        "redis://someone:" + pass + "@" + quoting.Addr,
+		"quoting a part": "redis://someone:" + pass + strings.Repeat("x", 200) + "@" + quoting.Addr,
 		"nobody there":   "redis://:" + pass + "@127.0.0.1:" + redistest.FreePort(t),
 		"untrusted":      safe.URL(),
 	} {
