@@ -77,8 +77,10 @@ func BenchmarkSurrealRead(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		err = db.Exec(b.Context(), "DEFINE TABLE indexed; DEFINE INDEX place ON indexed FIELDS stream, seq; "+
-			"INSERT INTO indexed (SELECT *, record::id(id)[0] AS stream, record::id(id)[1] AS seq, rand::ulid() AS id FROM event) RETURN NONE", nil)
+		const indexed = `DEFINE TABLE indexed; DEFINE INDEX place ON indexed FIELDS stream, seq;
+			INSERT INTO indexed (SELECT *, record::id(id)[0] AS stream, record::id(id)[1] AS seq, rand::ulid() AS id FROM event) RETURN NONE`
+		const byIndex = `SELECT * FROM indexed WHERE stream = $stream AND seq > $from ORDER BY seq LIMIT $n`
+		err = db.Exec(b.Context(), indexed, nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -96,8 +98,7 @@ func BenchmarkSurrealRead(b *testing.B) {
 			b.Run(fmt.Sprintf("index/events=%d", n), func(b *testing.B) {
 				for i := range b.N {
 					var rows []client.Raw
-					err := db.Select(b.Context(), "SELECT * FROM indexed WHERE stream = $stream AND seq > $from ORDER BY seq LIMIT $n",
-						client.Vars{"stream": stream, "from": i * 97 % 1500, "n": n}, &rows)
+					err := db.Select(b.Context(), byIndex, client.Vars{"stream": stream, "from": i * 97 % 1500, "n": n}, &rows)
 					if err != nil || len(rows) != int(n) {
 						b.Fatal(len(rows), err)
 					}
