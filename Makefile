@@ -97,7 +97,7 @@ bench: install $(BENCHSTAT) ## run the benchmarks COUNT (6) times and summarise 
 
 .PHONY: gates-reports
 gates-reports: install ## write docs/gates anew: gotong gates on both engines of dev/surreal
-	$(GO) test -count 1 -run '^TestReports$$' -v ./internal/gates -reports $(CURDIR)/docs/gates
+	$(GO) test -count 1 -run '^TestGatesReports$$' -v ./cmd/gotong -gates-reports $(CURDIR)/docs/gates
 
 # How long gates-memory tries at most, on each engine.
 MEMORYTIME ?= 60s

@@ -1,8 +1,8 @@
 // Command gotong is the server and everything around it: it serves, shows
 // itself off, imports exports of other chats, follows threads and signs in.
 //
-// Exit codes: 0 done, 1 failed, 2 wrong use. A first interrupt ends a command
-// in good order, a second one at once.
+// Exit codes: 0 done, 1 failed, 2 wrong use, 3 gates could not be carried out. A
+// first interrupt ends a command in good order, a second one at once.
 package main
 
 import (

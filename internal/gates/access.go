@@ -35,6 +35,11 @@ func checkAccess(ctx context.Context, r *run, f *findings) error {
 	if err := a.prepare(ctx); err != nil {
 		return err
 	}
+	made, err := schemaOf(ctx, owner)
+	if err != nil {
+		return err
+	}
+	made.tellOpen(f, "this program's schema")
 	if err := a.roles(ctx, f); err != nil {
 		return err
 	}
@@ -301,16 +306,21 @@ func (r *run) yourTables(ctx context.Context, f *findings) error {
 		f.goodf("your database: no tables yet")
 		return nil
 	}
-	var open []string
-	for _, name := range slices.Sorted(maps.Keys(have.tables)) {
-		if have.tables[name].readable {
-			open = append(open, name)
-		}
-	}
-	f.judgef(len(open) == 0, closeWay, "your database: of %s not PERMISSIONS NONE are %s", count(len(have.tables), "table"), noneOr(open))
+	have.tellOpen(f, "your database")
 	if len(have.accesses) > 0 {
 		f.warnf("remove what this program does not need (REMOVE ACCESS … ON DATABASE): nobody but it should sign in there",
 			"your database: record users may sign in by %s", strings.Join(have.accesses, ", "))
 	}
 	return nil
+}
+
+// tellOpen names the tables that somebody who is no system user could use.
+func (s schema) tellOpen(f *findings, whose string) {
+	var open []string
+	for _, name := range slices.Sorted(maps.Keys(s.tables)) {
+		if s.tables[name].readable {
+			open = append(open, name)
+		}
+	}
+	f.judgef(len(open) == 0, closeWay, "%s: of %s not PERMISSIONS NONE are %s", whose, count(len(s.tables), "table"), noneOr(open))
 }

@@ -83,6 +83,7 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 		if _, err := r.tryCommit(ctx, s, draft{stream: stream, home: stream, request: fmt.Sprint(n), events: 1}); err != nil {
 			return err
 		}
+		began := r.o.Now()
 		positions, err := s.Positions(ctx)
 		if err != nil {
 			return err
@@ -91,6 +92,7 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 		if heard, err = told.listen(ctx, r, l, partition, positions[partition]); err != nil {
 			return err
 		}
+		told.waited = append(told.waited, r.since(began))
 	}
 	switch {
 	case told.strange > 0:
@@ -99,7 +101,7 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 	case !heard:
 		f.warnf(liveWay, "after commit %d no notification came within %s", len(told.waited), liveWait)
 	default:
-		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; waited for %s after the commit (median)",
+		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; there %s after the commit was acknowledged, or before (median)",
 			len(told.waited), len(told.heard), told.behind, short(medianOf(told.waited)))
 	}
 	return nil
@@ -127,7 +129,6 @@ func (t *rung) listen(ctx context.Context, r *run, l *surreal.Live, partition go
 		t.last = at
 		t.heard[at] = true
 	}
-	t.waited = append(t.waited, r.since(began))
 	return t.heard[want], nil
 }
 

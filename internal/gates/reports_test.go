@@ -3,8 +3,6 @@ package gates
 import (
 	"encoding/json"
 	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -13,45 +11,7 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-var (
-	reportsTo = flag.String("reports", "", "write the reports of both engines to this folder (make gates-reports)")
-	memoryFor = flag.Duration("memory", 0, "repeat the probe on mem for at most so long, on each engine (make gates-memory)")
-)
-
-// TestReports writes what is committed in docs/gates.
-func TestReports(t *testing.T) {
-	if *reportsTo == "" {
-		t.Skip("only with -reports: see make gates-reports")
-	}
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
-		t.Helper()
-		line := map[surrealtest.Engine]string{surrealtest.V3: "3.0.x", surrealtest.V2: "2.6.x"}[e]
-		server := surrealtest.Launch(t, e, "")
-		target, err := Parse(server.URL("gotong", "main"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		report, err := Run(t.Context(), Options{Target: target, Adapter: ours(), Now: now, Progress: func(p Progress) {
-			if p.Result != nil {
-				t.Logf("%s: %s, %d ms", p.Name, p.Result.Verdict, p.Result.TookMS)
-			}
-		}})
-		if err != nil || report.Verdict != Go {
-			t.Fatalf("%v\n%s", err, report.Text(nil))
-		}
-		report.Target = "surreal://127.0.0.1/gotong/main" // its port is a new one each time
-		text, err := json.MarshalIndent(report, "", "  ")
-		if err != nil {
-			t.Fatal(err)
-		}
-		page := report.Markdown("Gates of SurrealDB " + line + ": a report")
-		for name, body := range map[string]string{line + ".json": string(text) + "\n", line + ".md": page} {
-			if err := os.WriteFile(filepath.Join(*reportsTo, name), []byte(body), 0o600); err != nil {
-				t.Fatal(err)
-			}
-		}
-	})
-}
+var memoryFor = flag.Duration("memory", 0, "repeat the probe on mem for at most so long, on each engine (make gates-memory)")
 
 // TestMemory repeats the probe on an engine that is known to lose writes, until
 // it does or the time is over. It fails in neither case: it reports.

@@ -1,0 +1,151 @@
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong/internal/gates"
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+var gatesReports = flag.String("gates-reports", "", "write the reports of both engines to this folder (make gates-reports)")
+
+func TestGatesWrongUse(t *testing.T) {
+	const nobody = "surreal://root:hidden@127.0.0.1:1/a/b"
+	for name, c := range map[string]struct {
+		args []string
+		env  map[string]string
+		code int
+		says []string
+	}{
+		"no store":      {nil, nil, 2, []string{"which database is not said", "GOTONG_STORE"}},
+		"another store": {[]string{"--store=sqlite:x.db"}, nil, 2, []string{"surreal://", "Try: gotong gates"}},
+		"no such gate":  {[]string{"--store=" + nobody, "--only=frob"}, nil, 2, []string{`"frob"`, "lost-update"}},
+		"no time":       {[]string{"--store=" + nobody, "--for=0s"}, nil, 2, []string{"--for"}},
+		"too long":      {[]string{"--store=" + nobody, "--for=1h"}, nil, 2, []string{"--for"}},
+		"nobody there":  {[]string{"--store=" + nobody}, nil, 3, []string{"127.0.0.1:1", "whether the server runs"}},
+		"by variable":   {nil, map[string]string{"GOTONG_STORE": nobody}, 3, []string{"127.0.0.1:1"}},
+		"may make none": {[]string{"--store=" + nobody + "?level=database"}, nil, 3, []string{"level=namespace"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := command(t, c.env, append([]string{"gates"}, c.args...)...)
+			if r.code != c.code || r.out != "" {
+				t.Errorf("code %d, want %d; output %q", r.code, c.code, r.out)
+			}
+			for _, want := range c.says {
+				if !strings.Contains(r.err, want) {
+					t.Errorf("does not say %q:\n%s", want, r.err)
+				}
+			}
+			if strings.Contains(r.err, "hidden") {
+				t.Errorf("shows the password:\n%s", r.err)
+			}
+		})
+	}
+	r := command(t, nil, "gates", "--help")
+	for _, want := range []string{"Examples:", "gotong gates --store", "write-skew", "$GOTONG_STORE"} {
+		if r.code != 0 || !strings.Contains(r.out, want) {
+			t.Errorf("help lacks %q: %+v", want, r)
+		}
+	}
+}
+
+func TestGates(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		env := map[string]string{"GOTONG_STORE": surrealtest.URL(t, e)}
+		r := command(t, env, "gates", "--only=version,clock,schema", "--for=100ms")
+		if r.code != 0 || !strings.Contains(r.out, "GO: surrealdb-") || !strings.Contains(r.err, "[3/3] schema: go") {
+			t.Errorf("%+v", r)
+		}
+		wrong := map[string]string{"GOTONG_STORE": strings.Replace(env["GOTONG_STORE"], "root:root@", "root:hidden@", 1)}
+		if r := command(t, wrong, "gates"); r.code != 3 || !strings.Contains(r.err, "the user, the password") || strings.Contains(r.err, "hidden") {
+			t.Errorf("%+v", r)
+		}
+		seed(t, env["GOTONG_STORE"], "DEFINE TABLE event SCHEMALESS PERMISSIONS FOR select FULL")
+		r = command(t, env, "gates", "--only=access,schema", "--json")
+		var report gates.Report
+		if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 1 || report.Verdict != gates.NoGo || len(report.Gates) != 2 {
+			t.Errorf("%v, %+v", err, r)
+		}
+		if strings.Contains(r.out+r.err, "root:root") || !strings.Contains(r.err, "no-go") {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func seed(t *testing.T, url, statement string) {
+	t.Helper()
+	cfg, err := surreal.Parse(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := surreal.Open(t.Context(), cfg, surreal.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if err := db.Exec(t.Context(), statement, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestGatesReports writes what is committed in docs/gates.
+func TestGatesReports(t *testing.T) {
+	if *gatesReports == "" {
+		t.Skip("only with -gates-reports: see make gates-reports")
+	}
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		line := map[surrealtest.Engine]string{surrealtest.V3: "3.0.x", surrealtest.V2: "2.6.x"}[e]
+		server := surrealtest.Launch(t, e, "")
+		r := command(t, map[string]string{"GOTONG_STORE": server.URL("gotong", "main")}, "gates", "--json")
+		var report gates.Report
+		if err := json.Unmarshal([]byte(r.out), &report); err != nil || r.code != 0 {
+			t.Fatalf("%v, %+v", err, r)
+		}
+		t.Log(r.err)
+		report.Target = "surreal://127.0.0.1/gotong/main" // its port is a new one each time
+		text, err := json.MarshalIndent(report, "", "  ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		page := report.Markdown("Gates of SurrealDB " + line + ": a report")
+		for name, body := range map[string]string{line + ".json": string(text) + "\n", line + ".md": page} {
+			if err := os.WriteFile(filepath.Join(*gatesReports, name), []byte(body), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// The committed reports are of every gate that there is, and good.
+func TestGatesReportsAreWhole(t *testing.T) {
+	for _, line := range []string{"3.0.x", "2.6.x"} {
+		body, err := os.ReadFile(filepath.Join("../../docs/gates", line+".json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var report gates.Report
+		if err := json.Unmarshal(body, &report); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, g := range report.Gates {
+			names = append(names, g.Gate)
+		}
+		if report.Verdict != gates.Go || !slices.Equal(names, gates.Names()) {
+			t.Errorf("%s: %s, %q; run make gates-reports", line, report.Verdict, names)
+		}
+		page, err := os.ReadFile(filepath.Join("../../docs/gates", line+".md"))
+		if want := report.Markdown("Gates of SurrealDB " + line + ": a report"); err != nil || string(page) != want {
+			t.Errorf("%s.md is not the page of its JSON, %v; run make gates-reports", line, err)
+		}
+	}
+}
