@@ -98,6 +98,7 @@ func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyR
 	}
 	report.Stage = "copied"
 	report.Summary, err = logcopy.Run(ctx, source, to, copyOptions(bar))
+	report.Writing = bar.writing.Seconds()
 	return err
 }
 

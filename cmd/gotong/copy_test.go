@@ -300,3 +300,22 @@ func TestHalfCopy(t *testing.T) {
 		}
 	}
 }
+
+// TestCopyProgress: how far, how fast and how long still, of what this run has
+// to do.
+func TestCopyProgress(t *testing.T) {
+	std, _, errs := pipes(nil)
+	std.progress = true
+	bar := &stages{std: std}
+	bar.show(logcopy.Progress{Stage: "copying", Done: 500, Total: 2000}) // it goes on there
+	bar.last = time.Time{}
+	bar.began = time.Now().Add(-10 * time.Second)
+	bar.show(logcopy.Progress{Stage: "copying", Done: 1000, Total: 2000})
+	bar.clear()
+	if text := errs.String(); !strings.Contains(text, "copying 1,000 of 2,000 (50 %), 50/s, 20s left") || !strings.HasSuffix(text, "\r\x1b[K") {
+		t.Errorf("%q", text)
+	}
+	if got := bar.text(logcopy.Progress{Stage: "reading"}, time.Second); got != "reading" {
+		t.Errorf("%q", got)
+	}
+}

@@ -15,8 +15,9 @@ type copyReport struct {
 	To     string `json:"to,omitempty"`
 	DryRun bool   `json:"dry_run,omitempty"`
 	logcopy.Summary
-	Stage   string  `json:"stage"` // copied, compared, exported, imported, read
-	Seconds float64 `json:"seconds"`
+	Stage   string  `json:"stage"`   // copied, compared, exported, imported, read
+	Seconds float64 `json:"seconds"` // in all
+	Writing float64 `json:"writing_seconds"`
 }
 
 func (r *copyReport) tell(std *stdio, asJSON bool) error {
@@ -41,8 +42,8 @@ func (r *copyReport) text() string {
 		say("%s: %s", r.From, strings.Join(counts, ", "))
 	}
 	moved := int(r.Moved) //nolint:gosec // a count
-	rate := int(float64(moved) / max(r.Seconds, 0.001))
-	wrote := fmt.Sprintf("%s written in %.1f s, %s a second", count(moved, "row"), r.Seconds, grouped(rate))
+	rate := int(float64(moved) / max(r.Writing, 0.001))
+	wrote := fmt.Sprintf("%s written in %.1f s, %s a second", count(moved, "row"), r.Writing, grouped(rate))
 	switch r.Stage {
 	case "read":
 		say("Nothing was written: a dry run. %s", r.found())

@@ -72,7 +72,7 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	report.Seconds = time.Since(began).Seconds()
+	report.Seconds, report.Writing = time.Since(began).Seconds(), bar.writing.Seconds()
 	bar.clear()
 	if c.File == "-" { // the standard output is the file
 		told := *std
@@ -162,7 +162,7 @@ func (c *importLogCmd) Run(ctx context.Context, std *stdio) (err error) {
 		return c.dryRun(ctx, std, file, bar, &report)
 	}
 	report.Summary, err = logcopy.Run(ctx, file, to, copyOptions(bar))
-	report.Seconds = time.Since(began).Seconds()
+	report.Seconds, report.Writing = time.Since(began).Seconds(), bar.writing.Seconds()
 	bar.clear()
 	return errors.Join(report.tell(std, c.JSON), again(ctx, err))
 }

@@ -83,18 +83,24 @@ func copyOptions(bar *stages) logcopy.Options {
 // stages says how far a move of a log is: on a terminal in one line that is
 // written over, elsewhere in a line now and then.
 type stages struct {
-	std         *stdio
-	stage       string
-	began, last time.Time
-	line        bool // one is on the terminal
+	std               *stdio
+	stage             string
+	began, last, seen time.Time
+	from              uint64        // where the stage began, when it goes on
+	writing           time.Duration // how long the stages took that write
+	line              bool          // one is on the terminal
 }
 
 const stagesEvery = 15 * time.Second
 
 func (p *stages) show(s logcopy.Progress) {
 	at := time.Now()
+	if p.stage == "copying" || p.stage == "writing" {
+		p.writing += at.Sub(p.seen)
+	}
+	p.seen = at
 	if s.Stage != p.stage {
-		p.stage, p.began = s.Stage, at
+		p.stage, p.began, p.from = s.Stage, at, s.Done
 		if !p.std.progress {
 			p.last = at
 		}
@@ -107,16 +113,25 @@ func (p *stages) show(s logcopy.Progress) {
 		return
 	}
 	p.last = at
-	bar := progress{total: int(s.Total)}                           //nolint:gosec // a count
-	text := s.Stage + " " + bar.line(int(s.Done), at.Sub(p.began)) //nolint:gosec // a count
-	if s.Total == 0 {
-		text = s.Stage
-	}
+	text := p.text(s, at.Sub(p.began))
 	if p.line = p.std.progress; p.line {
 		_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", text)
 		return
 	}
 	_, _ = fmt.Fprintln(p.std.err, text)
+}
+
+// text is how far a stage is after this time.
+func (p *stages) text(s logcopy.Progress, took time.Duration) string {
+	if s.Total == 0 {
+		return s.Stage
+	}
+	rate, left := float64(s.Done-p.from)/max(took.Seconds(), 0.001), "…"
+	if rate > 0 && s.Done <= s.Total {
+		left = time.Duration(float64(s.Total-s.Done) / rate * float64(time.Second)).Round(time.Second).String()
+	}
+	done, total := int(s.Done), int(s.Total) //nolint:gosec // counts
+	return fmt.Sprintf("%s %s of %s (%d %%), %.0f/s, %s left", s.Stage, grouped(done), grouped(total), 100*done/total, rate, left)
 }
 
 func (p *stages) clear() {

@@ -14,6 +14,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/community/user"
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -251,5 +252,30 @@ func TestPrefix(t *testing.T) {
 	if !slices.Equal(now.Rows.Streams, then.Rows.Streams) || now.Positions != then.Positions ||
 		len(now.Rows.Records) != len(then.Rows.Records) || len(now.Rows.Claims) != len(then.Rows.Claims) {
 		t.Errorf("exported %+v\nwas %+v", now.Rows, then.Rows)
+	}
+}
+
+// TestSealedUnderAnEngine: who writes hears that the log has moved, and that
+// nothing was written; once the seal is off, all goes on.
+func TestSealedUnderAnEngine(t *testing.T) {
+	for name, s := range map[string]store.Store{"memory": newMemory(), "sqlite": newSQLite(t)} {
+		v := newVillage(t, s, func(int) int { return 0 })
+		register := func(name string) error {
+			_, err := v.e.Execute(t.Context(), gotong.Command{
+				Stream: gotong.NewStream("user", name), Type: user.CmdRegister, RequestID: "r-" + name, Data: registration(name),
+				Actor: gotong.Actor{UserID: name, Role: gotong.RoleUser}, Raw: []byte(name),
+			})
+			return err
+		}
+		check(t, register("ani"))
+		check(t, s.Seal(t.Context(), "elsewhere"))
+		for range 2 {
+			if err := register("budi"); gotong.CodeOf(err) != gotong.CodeStoreSealed {
+				t.Errorf("%s, sealed: %v", name, err)
+			}
+		}
+		check(t, s.Seal(t.Context(), ""))
+		check(t, register("budi"))
+		v.close()
 	}
 }

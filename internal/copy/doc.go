@@ -73,6 +73,24 @@ type Mark struct {
 	End       bool             `json:"end,omitempty"`      // all was read
 }
 
+// units is how much of a source lies before the mark.
+func (m Mark) units(about About) (n uint64) {
+	switch {
+	case m.End:
+		return about.Units
+	case m.Line > 0:
+		return m.Line
+	case m.Part == "" || m.Part == Streams:
+		return 0
+	case m.Part != Events:
+		return about.Units
+	}
+	for p := range m.Partition {
+		n += about.Positions[p]
+	}
+	return n + m.Position
+}
+
 // Page is some rows of one part, and where to read on.
 type Page struct {
 	Part   Part

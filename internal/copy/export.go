@@ -68,6 +68,7 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 		sum.Rows[part] = 0
 	}
 	done, check := uint64(0), order{eras: about.Eras}
+	o.tell("writing", 0, about.Units)
 	for page, err := range from.Pages(ctx, Mark{}) {
 		if err == nil {
 			err = f.page(&page, &check, sum.Rows)

@@ -125,10 +125,10 @@ func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, 
 		}
 	}
 	m := &move{from: from, to: to, o: o, at: at, rebuild: newRebuild(to, o.Codec), order: order{eras: about.Eras}}
-	if err := m.run(ctx); err != nil {
+	err = m.run(ctx)
+	if sum.Moved = m.moved; err != nil {
 		return sum, full(err)
 	}
-	sum.Moved = m.moved
 	sum, err = finish(ctx, from, to, o, sum)
 	if err != nil {
 		return sum, err
@@ -164,7 +164,8 @@ func (m *move) run(ctx context.Context) error {
 	if m.at.Mark.End {
 		return nil
 	}
-	done, total := uint64(0), m.from.About().Units
+	done, total := m.at.Mark.units(m.from.About()), m.from.About().Units
+	m.o.tell("copying", done, total)
 	for page, err := range m.from.Pages(ctx, m.at.Mark) {
 		if err == nil {
 			err = m.write(ctx, &page)

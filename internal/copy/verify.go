@@ -63,6 +63,7 @@ type comparison struct {
 
 func (c *comparison) compare(ctx context.Context, a, b Source) error {
 	c.source, c.target = newTallies(), newTallies()
+	c.o.tell("comparing", 0, c.total)
 	mine, stopMine := iter.Pull2(c.events(ctx, a, c.source, true))
 	defer stopMine()
 	theirs, stopTheirs := iter.Pull2(c.events(ctx, b, c.target, false))
