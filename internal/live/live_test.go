@@ -278,7 +278,7 @@ func TestCorrupt(t *testing.T) {
 		c.sees(r1, 1, 2, 3)
 		c.heard("subscribed", "error corrupt_event")
 		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, Limit: 10})
-		if err != nil || page.To == 0 || page.To > 3 || page.Done || len(page.Events) != int(page.To) { //nolint:gosec // small
+		if err != nil || page.To == 0 || page.To > 3 || page.Done || len(page.Events) != int(page.To) {
 			t.Errorf("read: %+v %v", page, err)
 		}
 		_, err = h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 3, Limit: 10})

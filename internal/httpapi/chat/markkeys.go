@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -62,5 +63,5 @@ func (m mark) keep(p fingerprint, answer position) []keyed {
 		return m.Keys
 	}
 	keep := m.Keys[max(0, len(m.Keys)-maxMarkKeys+1):]
-	return append(keep[:len(keep):len(keep)], keyed{p.key, p.body, answer})
+	return append(slices.Clip(keep), keyed{p.key, p.body, answer})
 }

@@ -22,7 +22,8 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.getMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
-		Summary: "Mark as read up to a message", Description: "It only moves forward: an older message leaves it where it is. Of a thread your last 8 keys are kept.",
+		Summary:     "Mark as read up to a message",
+		Description: "It only moves forward: an older message leaves it where it is. Of a thread your last 8 keys are kept.",
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
@@ -130,14 +131,14 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	me, print := reader(ctx).UserID, newPrint(ctx, in.JSON.Raw)
+	me, asked := reader(ctx).UserID, newPrint(ctx, in.JSON.Raw)
 	var next position
 	for range markTries {
 		old, version, err := c.mark(ctx, me, stream)
 		if err != nil {
 			return nil, err
 		}
-		if first, ok, err := old.answered(print); ok || err != nil {
+		if first, ok, err := old.answered(asked); ok || err != nil {
 			return replayedMark(ctx, first, stream, err)
 		}
 		if next.N == 0 {
@@ -145,7 +146,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 				return nil, err
 			}
 		}
-		now, moved, err := c.advance(ctx, markKey(me, stream), version, old, next, print)
+		now, moved, err := c.advance(ctx, markKey(me, stream), version, old, next, asked)
 		switch {
 		case errors.Is(err, store.ErrConflict):
 			continue

@@ -23,7 +23,8 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	}, c.leave)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-members", Method: http.MethodGet, Path: base + "/members", Tag: tagMembers,
-		Summary: "List the active members", Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
+		Summary: "List the active members",
+		Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
 			"of the group, and X-As-Of that of the thread, which knows the mutes.",
 	}, c.members)
 	httpapi.Register(api, httpapi.Route{

@@ -23,7 +23,7 @@ func TestUnsubscribeAtOnce(t *testing.T) {
 	for range 3 {
 		reading, decide := make(chan struct{}, 16), make(chan struct{})
 		release := sync.OnceFunc(func() { close(decide) })
-		defer release() // also where the test fails
+		t.Cleanup(release) // also where the test fails
 		hold := func(*store.Snapshot) { reading <- struct{}{}; <-decide }
 		w.source.load.Store(&hold)
 		s.send("op", "subscribe", "id", "1", "stream", stream)
