@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"gotong.dev/gotong/internal/bus/redistest"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -20,7 +21,7 @@ import (
 type cluster struct {
 	t     *testing.T
 	db    *surrealtest.Server
-	redis *redisServer
+	redis *redistest.Server
 	log   surreal.Config // the database, without a proxy
 	nodes []*member
 }
@@ -40,13 +41,13 @@ type member struct {
 
 func startCluster(t *testing.T, nodes int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, db: surrealtest.Launch(t, surrealtest.V3, ""), redis: startRedis(t)}
+	c := &cluster{t: t, db: surrealtest.Launch(t, surrealtest.V3, ""), redis: redistest.Start(t)}
 	c.log = c.db.Fresh()
 	for i := range nodes {
 		m := &member{
 			c: c, name: fmt.Sprint("node ", i), dir: t.TempDir(),
 			toDB:    startProxy(t, c.db.Address(), nil),
-			toRedis: startProxy(t, c.redis.address, nil),
+			toRedis: startProxy(t, c.redis.Addr, nil),
 			front:   startProxy(t, "127.0.0.1:1", nil),
 		}
 		m.start()
@@ -115,8 +116,8 @@ func (c *cluster) troubles() []trouble {
 		{"Redis slow", 2 * time.Second, func(m *member) { m.toRedis.lag.Store(int64(60 * time.Millisecond)) },
 			func(m *member) { m.toRedis.lag.Store(0) }},
 		{"Redis silent", 6 * time.Second, func(m *member) { m.toRedis.hold() }, func(m *member) { m.toRedis.let() }},
-		{"Redis emptied", 0, func(*member) { _ = c.redis.say("FLUSHALL") }, nothing},
-		{"Redis restarted", time.Second, func(*member) { c.redis.kill() }, func(*member) { c.redis.start() }},
+		{"Redis emptied", 0, func(*member) { c.redis.Do("FLUSHALL") }, nothing},
+		{"Redis restarted", time.Second, func(*member) { c.redis.Kill() }, func(*member) { c.redis.Restart() }},
 		{"clients reset", 0, func(m *member) { m.front.cutAll() }, nothing},
 		{"node paused", 7 * time.Second, func(m *member) { m.signal(syscall.SIGSTOP) }, func(m *member) { m.signal(syscall.SIGCONT) }},
 		{"node killed", 500 * time.Millisecond, (*member).kill, (*member).start},

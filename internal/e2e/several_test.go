@@ -165,9 +165,9 @@ func (w *town) withoutRedis(ctx context.Context) {
 		}
 	}
 	w.talk(ctx, "with Redis", w.scale.away/2)
-	w.redis.kill()
+	w.redis.Kill()
 	w.talk(ctx, "without Redis", w.scale.away)
-	w.redis.start()
+	w.redis.Restart()
 	for _, phase := range []string{"with Redis", "without Redis"} {
 		late := w.quick.of(phase)
 		w.t.Logf("%s: %d deliveries, p50 %v, p99 %v", phase, len(late), percentile(late, 50), percentile(late, 99))
