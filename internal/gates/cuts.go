@@ -3,7 +3,6 @@ package gates
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,7 +98,7 @@ func (r *run) underCuts(
 	began := r.o.Now()
 	for range orderWriters {
 		writing.Go(func() {
-			mine, again, err := r.writeThroughCuts(ctx, node.writer, home, began)
+			mine, again, err := r.writeFor(ctx, node.writer, home, began)
 			mu.Lock()
 			defer mu.Unlock()
 			acknowledged, n.writes, errs = append(acknowledged, mine...), n.writes+again, append(errs, err)
@@ -131,46 +130,4 @@ func followThroughCuts(ctx context.Context, t *tail, s prober, done *atomic.Bool
 func cut(err error) bool {
 	var conn *surreal.ConnError
 	return errors.As(err, &conn)
-}
-
-// writeThroughCuts commits for a while; what failed is asked again under the
-// same request until its fate is known.
-func (r *run) writeThroughCuts(
-	ctx context.Context, s prober, home gotong.Stream, began gotong.Instant,
-) (acknowledged []gotong.EventID, again int, err error) {
-	stream := unused()
-	var head gotong.Head
-	for n := 0; r.since(began) < r.o.For && n < maxAdditions; n++ {
-		c, err := r.commit(s.Epoch(), draft{stream: stream, home: home, request: fmt.Sprint("w", n), prev: head, events: 1})
-		if err != nil {
-			return acknowledged, again, err
-		}
-		repeats, _, err := settle(ctx, s, c)
-		again += repeats
-		if err != nil {
-			return acknowledged, again, err
-		}
-		head = c.Head()
-		acknowledged = append(acknowledged, c.Events[0].ID)
-	}
-	return acknowledged, again, nil
-}
-
-// settle commits until there is a fate.
-func settle(ctx context.Context, s store.Committer, c store.Commit) (repeats int, status store.Status, err error) {
-	for {
-		out, err := s.Commit(ctx, []store.Commit{c})
-		switch {
-		case err == nil && (out[0].Status == store.Committed || out[0].Status == store.Replayed):
-			return repeats, out[0].Status, nil
-		case err == nil:
-			return repeats, out[0].Status, fmt.Errorf("asked again, a commit was given fate %d", out[0].Status)
-		case !cut(err) || ctx.Err() != nil:
-			return repeats, 0, err
-		}
-		repeats++
-		if !wait(ctx, patience) {
-			return repeats, 0, context.Cause(ctx)
-		}
-	}
 }

@@ -178,6 +178,24 @@ func (s *late) ReadPartition(ctx context.Context, p gotong.Partition, from, to u
 	return page, err
 }
 
+// starving gives up its tenth commit, as one that always loses to another node.
+type starving struct {
+	store.Store
+	mu sync.Mutex
+	n  int
+}
+
+func (s *starving) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	s.mu.Lock()
+	s.n++
+	lost := s.n == 10
+	s.mu.Unlock()
+	if lost {
+		return nil, &surreal.Error{Text: "This transaction can be retried"}
+	}
+	return s.Store.Commit(ctx, batch)
+}
+
 func TestOrderFindsALateCommit(t *testing.T) {
 	for _, test := range []struct {
 		wrap  func(store.Store) store.Store
@@ -185,6 +203,7 @@ func TestOrderFindsALateCommit(t *testing.T) {
 		parts []string
 	}{
 		{nil, Go, []string{"0 missed, 0 doubled"}},
+		{func(s store.Store) store.Store { return &starving{Store: s} }, Warning, []string{"1 commit gave up"}},
 		{func(s store.Store) store.Store { return &late{Store: s} }, NoGo, []string{"comes after", "1 missed"}},
 	} {
 		var f findings

@@ -165,6 +165,9 @@ func (p *storeRace) move(ctx context.Context, no, i int) (bool, error) {
 		return false, err
 	}
 	out, err := p.nodes[i].Commit(ctx, []store.Commit{c})
+	if surreal.Conflict(err) {
+		return false, nil
+	}
 	if err != nil {
 		return false, err
 	}
