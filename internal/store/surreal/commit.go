@@ -20,7 +20,8 @@ const (
 	maxBytes   = 8 << 20
 )
 
-// patience is how long a commit goes on when the database does not answer.
+// patience is how long a commit or a read goes on while the database does not
+// answer.
 const patience = 20 * time.Second
 
 // op is one call of Commit that waits for its turn.

@@ -97,13 +97,13 @@ type eventKey struct {
 	Seq    uint64
 }
 
-// origins are the requests that brought the events which a batch erases.
+// origins are the requests that brought the events which a batch erases and
+// does not bring itself.
 type origins map[eventKey]gotong.RequestKey
 
 // origins reads them: data never changes, so this may happen before the fates
 // are decided. What is not there is absent.
 func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, error) {
-	made := map[eventKey][]byte{}
 	var ids []surreal.RecordID
 	for i := range batch {
 		c := &batch[i]
@@ -116,36 +116,24 @@ func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, err
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	for i := range batch {
-		for j := range batch[i].Events {
-			e := &batch[i].Events[j]
-			made[eventKey{Stream: e.Stream, Seq: e.Seq}] = e.Data
-		}
-	}
 	var r reading
 	type row struct {
 		_    struct{} `cbor:",toarray"`
 		Key  eventKey
 		Data string
 	}
+	found := origins{}
 	part(&r, "SELECT VALUE [record::id(id), data] FROM "+r.param(ids)+" WHERE data != NONE", func(rows []row) error {
 		for _, row := range rows {
-			made[row.Key] = []byte(row.Data)
+			var env store.Envelope[json.RawMessage]
+			if err := json.Unmarshal([]byte(row.Data), &env); err != nil {
+				return store.ErrCorrupt
+			}
+			found[row.Key] = gotong.RequestKey{Stream: row.Key.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}
 		}
 		return nil
 	})
-	if err := s.read(ctx, &r); err != nil {
-		return nil, err
-	}
-	found := origins{}
-	for key, data := range made {
-		var env store.Envelope[json.RawMessage]
-		if err := json.Unmarshal(data, &env); err != nil {
-			return nil, store.ErrCorrupt
-		}
-		found[key] = gotong.RequestKey{Stream: key.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}
-	}
-	return found, nil
+	return found, s.read(ctx, &r)
 }
 
 // decide finds the fate of each commit, in order, and what is to be written.

@@ -80,8 +80,8 @@ func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	kept := record
 	for _, seq := range c.Erase {
 		key := eventKey{Stream: stream, Seq: seq}
-		origin, ok := erased[key]
-		if !ok || seq > c.Head().Seq {
+		origin, ok := p.origin(c, key, erased)
+		if !ok {
 			continue
 		}
 		p.erase = append(p.erase, key)
@@ -94,6 +94,22 @@ func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	p.records[c.Request] = kept
 	p.order = append(p.order, c.Request)
 	return record
+}
+
+// origin is the request that brought an event: this commit, an earlier one of
+// the batch, or one that was there.
+func (p *plan) origin(c *store.Commit, key eventKey, before origins) (gotong.RequestKey, bool) {
+	if key.Seq > c.Prev.Seq {
+		return c.Request, key.Seq <= c.Head().Seq
+	}
+	for _, request := range p.order {
+		r := p.records[request]
+		if request.Stream == key.Stream && r.First <= key.Seq && key.Seq <= r.Last {
+			return request, true
+		}
+	}
+	origin, ok := before[key]
+	return origin, ok
 }
 
 // rest notes that a head was as the view has it. A stream is in own or in

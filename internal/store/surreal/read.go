@@ -43,7 +43,10 @@ func part[T any](r *reading, query string, take func(rows []T) error) {
 	})
 }
 
+// read asks again while the connection is lost, as long as patience lasts.
 func (s *Store) read(ctx context.Context, r *reading) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	var answers []surreal.Raw
 	text := "RETURN [(" + strings.Join(r.parts, "), (") + ")]"
 	for tries := 0; ; tries++ {

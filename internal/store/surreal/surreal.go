@@ -141,13 +141,13 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := s.openEras(ctx); err != nil {
 		return err
 	}
-	if err := s.openGates(ctx); err != nil {
-		return err
-	}
 	if _, err := s.Positions(ctx); err != nil {
 		return err
 	}
-	return s.checkClock(ctx)
+	if err := s.checkClock(ctx); err != nil {
+		return err
+	}
+	return s.openGates(ctx)
 }
 
 // openGates makes this node's gates. It writes meta:gates too, so that it and a

@@ -119,3 +119,36 @@ func TestPermissions(t *testing.T) {
 		}
 	})
 }
+
+// TestEraseInBatch: who erases what came with the same batch blinds the request
+// that brought it, not the one that lost its place to it.
+func TestEraseInBatch(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		s, m := filled(t, surrealtest.Start(t, e))
+		rival := m.Peek(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "rival"})
+		brought := m.Next(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "brought"})
+		eraser := m.Next(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "eraser", Erase: []uint64{1, 4}})
+		out, err := s.Commit(t.Context(), []store.Commit{brought, rival, eraser})
+		if err != nil || out[0].Status != store.Committed || out[1].Status != store.Moved || out[2].Status != store.Committed {
+			t.Fatalf("%+v %v", out, err)
+		}
+		first := gotong.RequestKey{Stream: "thread/a", Actor: "u1", RequestID: "one"}
+		need := store.Need{
+			Records: []gotong.RequestKey{first, brought.Request, eraser.Request},
+			Events:  []store.EventRange{{Stream: "thread/a", To: 9}},
+		}
+		snap, err := s.Load(t.Context(), need)
+		check(t, err)
+		for key, blind := range map[gotong.RequestKey]bool{first: true, brought.Request: true, eraser.Request: false} {
+			if r := snap.Records[key]; (r.Fingerprint == nil) != blind || (r.Salt == nil) != blind {
+				t.Errorf("record %+v", r)
+			}
+		}
+		for _, row := range snap.Events[0] {
+			if row.Erased != (row.Seq == 1 || row.Seq == 4) {
+				t.Errorf("event %d erased: %v", row.Seq, row.Erased)
+			}
+		}
+	})
+}
