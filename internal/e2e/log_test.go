@@ -10,9 +10,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/sqlite"
 )
 
 // logbook is a whole log, read from the store and checked.
@@ -25,11 +23,11 @@ type logbook struct {
 // readLog opens the database that a server left behind and reads all of it.
 func readLog(tb testing.TB, dir string) *logbook {
 	tb.Helper()
-	s, err := sqlite.Open(context.Background(), filepath.Join(dir, "gotong.db"),
-		sqlite.Options{Collections: store.Collections(app.Kinds())})
-	if err != nil {
-		tb.Fatal(err)
+	address := backendOf(tb, dir).store
+	if address == "" {
+		address = "sqlite:" + filepath.Join(dir, "gotong.db")
 	}
+	s := openStore(tb, address)
 	defer func() {
 		if err := s.Close(); err != nil {
 			tb.Error(err)

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
 // serveEnv names the data directory for which this binary is a server; the
@@ -30,7 +30,10 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveEnv); dir != "" {
 		os.Exit(serve(dir))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		surrealtest.Stop()
+		os.Exit(code)
+	}))
 }
 
 // serve is the product as it is, in a process of its own. It says on standard
@@ -43,10 +46,7 @@ func serve(dir string) int {
 		os.Exit(3)
 	}()
 	opts := options(dir, os.Stderr)
-	opts.Config.Store, opts.Config.Redis = os.Getenv(storeEnv), os.Getenv(redisEnv)
-	if opts.Config.Store != "" {
-		opts.Config.SigningKey = base64.StdEncoding.EncodeToString([]byte(secret)) // the same on every node
-	}
+	backend{os.Getenv(storeEnv), os.Getenv(redisEnv)}.on(&opts)
 	a, err := app.New(ctx, opts)
 	if err == nil {
 		fmt.Println(a.URL())

@@ -24,7 +24,7 @@ import (
 	"gotong.dev/gotong/internal/app"
 )
 
-// node is a whole server in this process, on SQLite.
+// node is a whole server in this process, on SQLite or what engineEnv names.
 type node struct {
 	tb   testing.TB
 	url  string
@@ -42,6 +42,7 @@ func startNode(tb testing.TB, change ...func(*app.Options)) *node {
 	tb.Cleanup(func() { goleak.VerifyNone(tb, before) })
 	n := &node{tb: tb, dir: tb.TempDir(), done: make(chan error, 1)}
 	opts := options(n.dir, tb.Output())
+	backendOf(tb, n.dir).on(&opts)
 	for _, f := range change {
 		f(&opts)
 	}
@@ -86,6 +87,9 @@ func startChild(tb testing.TB, dir string, env ...string) *child {
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
+	}
+	if len(env) == 0 {
+		env = backendOf(tb, dir).env()
 	}
 	c := &child{tb: tb, cmd: exec.Command(self)}
 	c.cmd.Env = append(append(os.Environ(), serveEnv+"="+dir), env...)
