@@ -388,4 +388,3 @@ func (o *outcast) heard() string {
 	}
 	return strings.ToValidUTF8(raw, "\x00")
 }
-
