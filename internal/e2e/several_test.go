@@ -367,7 +367,8 @@ func (o *outcast) remove(ctx context.Context, w *town, i int) {
 	if !o.live.within(ctx, o.t, o.user+" never got anything") {
 		return
 	}
-	owner, err := dial(o.t, w.at(i+1), "owner"), error(nil)
+	owner := dial(o.t, w.at(i+1), "owner")
+	var err error
 	key := client.RequestID("remove-" + o.user)
 	if o.from == o.target {
 		_, err = owner.RemoveMember(ctx, o.thread, o.user, key)
