@@ -112,7 +112,7 @@ func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error)
 	case errors.Is(err, surreal.ErrAuth):
 		f.hint = "the user, the password and level= of the address"
 	case errors.Is(err, gates.ErrScratch):
-		f.hint = "a user of root, or of the namespace with level=namespace, who is an OWNER or EDITOR"
+		f.hint = "a user of root, or of the namespace with level=namespace, who is an OWNER or EDITOR there"
 	}
 	return f
 }

@@ -125,7 +125,7 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 		r.db.Close()
 		report.Left = append(report.Left, r.scratch.remove(ctx)...)
 	}()
-	report.Server, report.Left = r.version().Text, r.scratch.others
+	report.Server, report.Others = r.version().Text, r.scratch.others
 	r.store = r.scratch.config("store")
 	for i, g := range chosen {
 		o.Progress(Progress{Number: i + 1, Of: len(chosen), Name: g.name})

@@ -55,7 +55,8 @@ type Report struct {
 	For     string         `json:"probes_for"`
 	Verdict Verdict        `json:"verdict"` // go, or no-go where one gate is
 	Gates   []Result       `json:"gates"`
-	Left    []string       `json:"left,omitempty"` // scratches that are still there, and how to remove them
+	Left    []string       `json:"left,omitempty"`   // of the scratch, and how to remove it
+	Others  []string       `json:"others,omitempty"` // scratches of other runs, and how to remove them
 }
 
 func (r *Report) add(result Result) {

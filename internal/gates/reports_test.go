@@ -48,7 +48,7 @@ var sample = Report{
 		}},
 		{Gate: "clock", Verdict: Warning, Findings: []Finding{{Warning, "600ms behind", "chrony"}}},
 	},
-	Left: []string{"gotong_gates_x could not be removed"},
+	Left: []string{"gotong_gates_x could not be removed"}, Others: []string{"gotong_gates_y is of another run"},
 }
 
 const sampleText = `gate         verdict      what was seen, and the way out
@@ -60,6 +60,7 @@ schema       no-go        the ledger is good
 clock        warning      600ms behind
                           > chrony
 Left behind: gotong_gates_x could not be removed
+Also there: gotong_gates_y is of another run
 NO-GO: surrealdb-3.0.2 on surreal://db.example:8000/gotong/main, probes of 5s: 1 go, 1 warning, 0 not checked, 1 no-go (schema)
 `
 
@@ -75,7 +76,7 @@ func TestText(t *testing.T) {
 func TestMarkdown(t *testing.T) {
 	got := sample.Markdown("A report")
 	for _, want := range []string{
-		"# A report\n", "**NO-GO**", "| `version` | go | the server is 3.0.2 |  |\n", `|  | no-go | the table job`, `restore a \| backup`, "Left behind: gotong_gates_x",
+		"# A report\n", "**NO-GO**", "| `version` | go | the server is 3.0.2 |  |\n", `|  | no-go | the table job`, `restore a \| backup`, "Left behind: gotong_gates_x", "Also there: gotong_gates_y",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("no %q in\n%s", want, got)
@@ -167,5 +168,23 @@ func TestUserOfNamespace(t *testing.T) {
 				t.Errorf("%s is left", name)
 			}
 		}
+	})
+}
+
+// An editor may not make users; what that leaves unknown is not checked.
+func TestEditor(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		cfg := surrealtest.Start(t, e)
+		db, err := surreal.Open(t.Context(), cfg, surreal.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		if err := db.Exec(t.Context(), "DEFINE USER OVERWRITE editor ON ROOT PASSWORD 'kept' ROLES EDITOR", nil); err != nil {
+			t.Fatal(err)
+		}
+		o := options(t, "surreal://editor:kept@"+cfg.Address+"/"+cfg.Namespace+"/"+cfg.Database, "access")
+		says(t, only(t, o), NotChecked, "this user may not make any")
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,15 +32,19 @@ type schema struct {
 	ledger   []step
 	tables   map[string]table
 	accesses []string // DEFINE ACCESS … TYPE RECORD
+	users    []string // with their roles
 }
 
 const ledgerTable = "migration"
+
+var role = regexp.MustCompile(`\b(OWNER|EDITOR|VIEWER)\b`)
 
 // schemaOf reads the schema of a database.
 func schemaOf(ctx context.Context, db *surreal.Client) (schema, error) {
 	var info struct {
 		Tables   map[string]string `cbor:"tables"`
 		Accesses map[string]string `cbor:"accesses"`
+		Users    map[string]string `cbor:"users"`
 	}
 	if err := db.Select(ctx, "INFO FOR DB", nil, &info); err != nil {
 		return schema{}, err
@@ -50,7 +55,11 @@ func schemaOf(ctx context.Context, db *surreal.Client) (schema, error) {
 			found.accesses = append(found.accesses, name)
 		}
 	}
+	for name, text := range info.Users { // which holds a hash of the password
+		found.users = append(found.users, name+" ("+strings.Join(role.FindAllString(text, -1), ", ")+")")
+	}
 	slices.Sort(found.accesses)
+	slices.Sort(found.users)
 	for name, definition := range info.Tables {
 		t, err := tableOf(ctx, db, name, definition)
 		if err != nil {

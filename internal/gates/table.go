@@ -45,6 +45,9 @@ func (r Report) Text(paint func(Verdict, string) string) string {
 	for _, left := range r.Left {
 		say("Left behind: %s", left)
 	}
+	for _, other := range r.Others {
+		say("Also there: %s", other)
+	}
 	say("%s: %s", paint(r.Verdict, strings.ToUpper(string(r.Verdict))), r.summary())
 	return b.String()
 }
@@ -104,6 +107,9 @@ func (r Report) Markdown(title string) string {
 	say("")
 	for _, left := range r.Left {
 		say("Left behind: %s", left)
+	}
+	for _, other := range r.Others {
+		say("Also there: %s", other)
 	}
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
