@@ -56,7 +56,7 @@ func (t trust) open(ctx context.Context, address string, mustExist bool) (*place
 	if mustExist && !placeExists(address) {
 		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "look at the address"}
 	}
-	s, _, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested})
+	s, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested})
 	if err != nil {
 		return nil, err
 	}

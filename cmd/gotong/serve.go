@@ -70,6 +70,9 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 	for _, made := range a.Made() {
 		say("Made", made)
 	}
+	for _, note := range a.Notes() {
+		say("Note", note)
+	}
 	say("Keeps", withoutPassword(c.StoreURL()))
 	say("API", a.URL()+"   its pages: /docs, /openapi.json, /asyncapi.json")
 	say("Admin", a.AdminURL()+"   /metrics, /debug/pprof/; keep it private")

@@ -17,28 +17,32 @@ import (
 	client "gotong.dev/gotong/internal/surreal"
 )
 
+// told is what opening a store has to say to people: what was not there
+// before, and what to know of it.
+type told struct{ made, notes []string }
+
 // openStore opens the configuration's store for a server, which takes none
 // that is half a copy.
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
-) (store.Store, []string, error) {
-	s, made, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
+) (store.Store, told, error) {
+	s, say, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: now, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, told{}, err
 	}
 	state, err := s.State(ctx)
 	if err == nil && state.Progress != "" {
 		err = fmt.Errorf("%w: run the same gotong copy or import-log again, it goes on where it was", store.ErrUnfinished)
 	}
 	if err != nil {
-		return nil, nil, errors.Join(err, s.Close())
+		return nil, told{}, errors.Join(err, s.Close())
 	}
 	if state.Sealed != "" {
-		made = append(made, "nothing: this store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes it off")
+		say.notes = append(say.notes, "This store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes it off")
 	}
-	return s, made, nil
+	return s, say, nil
 }
 
 // Trust is what a tool takes of a SurrealDB that a server refuses by default.
@@ -47,44 +51,46 @@ type Trust struct {
 	AllowUntested bool // a version that nobody has tested
 }
 
-// OpenStore opens what a store's address means, as tools see it; made says
-// what was not there before.
+// OpenStore opens what a store's address means, as tools see it.
 func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
-) (s store.Store, made []string, err error) {
-	return openAs(ctx, address, kinds, now, surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested})
+) (store.Store, error) {
+	s, _, err := openAs(ctx, address, kinds, now, surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested})
+	return s, err
 }
 
 func openAs(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
-) (s store.Store, made []string, err error) {
+) (s store.Store, say told, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, nil, errors.New("store: the address cannot be read")
+		return nil, say, errors.New("store: the address cannot be read")
 	}
 	switch u.Scheme {
 	case "memory":
-		return memory.New("", memory.Options{Now: now}), []string{"a store in memory: nothing survives this process"}, nil
+		say.notes = []string{"The store is in memory: nothing survives this process"}
+		return memory.New("", memory.Options{Now: now}), say, nil
 	case "sqlite":
 		path := pathOf(u)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			made = append(made, "The database "+path)
+			say.made = []string{"The database " + path}
 		}
 		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: store.Collections(kinds), Now: now})
-		return s, made, err
+		return s, say, err
 	case client.Scheme, client.SchemeTLS:
 		cfg, err := client.Parse(address)
 		if err != nil {
-			return nil, nil, fmt.Errorf("store: %w", err)
+			return nil, say, fmt.Errorf("store: %w", err)
 		}
 		shared.Collections, shared.Now = store.Collections(kinds), now
 		s, err := surreal.Open(ctx, cfg, shared)
 		if err != nil {
-			return nil, nil, err
+			return nil, say, err
 		}
-		return s, []string{surreal.SyncNote}, nil
+		say.notes = []string{surreal.SyncNote}
+		return s, say, nil
 	default:
-		return nil, nil, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
+		return nil, say, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
 	}
 }
 

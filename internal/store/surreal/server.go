@@ -28,7 +28,7 @@ func supported(v surreal.Version) bool {
 }
 
 // SyncNote is what cannot be asked of a server, for who starts one.
-const SyncNote = "nothing: SurrealDB does not tell whether it syncs each commit to the disk. " +
+const SyncNote = "SurrealDB does not tell whether it syncs each commit to the disk. " +
 	"Only if it does, a power loss takes nothing that was acknowledged: 3.x with sync=every (its default), 2.6 with SURREAL_SYNC_DATA=true"
 
 // full matches what the engines say where the disk is.
