@@ -150,7 +150,8 @@ func (c *chat) seats(ctx context.Context, stream gotong.Stream, after string) ([
 		return nil, page, "", err
 	}
 	from := store.KeyRange{
-		Collection: thread.Members, Owner: stream.ID(), From: after + "\x00", To: nameMax, Limit: store.MaxRead,
+		// No id has a byte below this; SurrealDB 2.6 takes no NUL in a key.
+		Collection: thread.Members, Owner: stream.ID(), From: after + "\x01", To: nameMax, Limit: store.MaxRead,
 	}
 	need := store.Need{Ranges: []store.KeyRange{from}}
 	if t.Members == thread.Home {

@@ -149,7 +149,8 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 
 func memberRange(stream gotong.Stream, after string) store.KeyRange {
 	return store.KeyRange{
-		Collection: group.Members, Owner: stream.ID(), From: after + "\x00", To: "~", Limit: store.MaxRead,
+		// No id has a byte below this; SurrealDB 2.6 takes no NUL in a key.
+		Collection: group.Members, Owner: stream.ID(), From: after + "\x01", To: "~", Limit: store.MaxRead,
 	}
 }
 
