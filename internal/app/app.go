@@ -46,7 +46,7 @@ type Options struct {
 type App struct {
 	cfg  config.Config
 	log  *slog.Logger
-	told told
+	said told
 
 	kinds   []kind
 	codec   *store.Codec
@@ -113,8 +113,8 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if wrap != nil {
 		a.store = wrap(opened)
 	}
-	a.told.made = append(a.told.made, say.made...)
-	a.told.notes = append(a.told.notes, say.notes...)
+	a.said.made = append(a.said.made, say.made...)
+	a.said.notes = append(a.said.notes, say.notes...)
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ func (a *App) makeDirectory() error {
 	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("the data directory cannot be made: %w", err)
 	}
-	a.told.made = append(a.told.made, "The data directory "+a.cfg.Data)
+	a.said.made = append(a.said.made, "The data directory "+a.cfg.Data)
 	return nil
 }
 
@@ -177,10 +177,10 @@ func (a *App) URL() string { return "http://" + a.mainPort.Addr().String() }
 func (a *App) AdminURL() string { return "http://" + a.adminPort.Addr().String() }
 
 // Made is what was made on this start, for people to read.
-func (a *App) Made() []string { return a.told.made }
+func (a *App) Made() []string { return a.said.made }
 
 // Notes is what to know of the store that it runs on, for people to read.
-func (a *App) Notes() []string { return a.told.notes }
+func (a *App) Notes() []string { return a.said.notes }
 
 // Run serves until ctx ends, then drains: sessions are told to come back
 // elsewhere, what is in flight finishes, and all is closed within about 10 s.

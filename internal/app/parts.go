@@ -46,7 +46,7 @@ func (a *App) newAuth() error {
 		return err
 	}
 	if made != "" {
-		a.told.made = append(a.told.made, made)
+		a.said.made = append(a.said.made, made)
 	}
 	keys := make([]auth.Key, 0, len(a.cfg.JWTKeys))
 	for _, k := range a.cfg.JWTKeys {
