@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 )
@@ -66,5 +67,60 @@ func TestKeptPage(t *testing.T) {
 		pass(15 * time.Second)
 		synctest.Wait()
 		back("ann", 1, seqs(1, 9)...)
+	})
+}
+// late is a world whose hub begins when it is told to, and in which something
+// happens right after the first page was read, before anybody has it.
+type late struct {
+	*world
+	begin chan struct{}
+	read  atomic.Bool
+	then  func()
+}
+
+func (l *late) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	<-l.begin
+	return l.world.Positions(ctx)
+}
+
+func (l *late) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := l.world.Load(ctx, need)
+	for _, r := range need.Events {
+		if r.To > r.From+1 && l.read.CompareAndSwap(false, true) {
+			l.then()
+		}
+	}
+	return snap, err
+}
+
+// An edit that the tail jumped over, because nobody followed yet, did not reach
+// the topic: a page that was read before it must not be kept.
+func TestKeptPageOlderThanItsTopic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &late{world: newWorld(t), begin: make(chan struct{})}
+		w.commit(nil, r1, add("ann"), add("bob"))
+		w.commit(nil, r1, say("3"), say("4"))
+		a := w.start(func(o *live.Options) { o.Store = w })
+		w.then = func() {
+			w.commit(a, r1, edit(3, "drei"))
+			pass(10 * time.Millisecond) // now the tail is beyond it
+		}
+		clients := []*client{open(t, a, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{})}
+		for _, c := range clients {
+			c.subscribe(r1, at(0))
+		}
+		close(w.begin) // so that both are one read
+		for range 3 {
+			pass(100 * time.Millisecond)
+			for _, c := range clients {
+				c.drain()
+			}
+		}
+		for _, c := range clients {
+			c.sees(r1, seqs(1, 5)...)
+			if c.text[r1][3] != "drei" {
+				t.Errorf("%s reads %q, which was edited before", c.s.Reader().UserID, c.text[r1][3])
+			}
+		}
 	})
 }

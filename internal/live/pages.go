@@ -145,7 +145,9 @@ func (t *topic) holds(k *keptPage, snap *snapshot) bool {
 }
 
 // keep keeps the page that whoever sees all of it got, if it is not the first
-// time that it is asked for: a lone reader who is slow has no use for it.
+// time that it is asked for: a lone reader who is slow has no use for it. Of
+// what was amended before the topic was bound, nobody told the topic: a page
+// from before that is not kept.
 func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 	if p.whole == nil {
 		return
@@ -159,7 +161,8 @@ func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 	defer t.mu.Unlock()
 	again := together || t.asked == k.page.from+1
 	t.asked = k.page.from + 1
-	if !again || t.part.Load() == nil || k.page.position < t.amended || len(t.followers) == 0 {
+	heard := t.part.Load() != nil && k.page.position >= max(t.amended, t.boundAt.Load())
+	if !again || !heard || len(t.followers) == 0 {
 		return
 	}
 	t.weigh(func() {
