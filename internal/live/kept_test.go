@@ -69,6 +69,7 @@ func TestKeptPage(t *testing.T) {
 		back("ann", 1, seqs(1, 9)...)
 	})
 }
+
 // late is a world whose hub begins when it is told to, and in which something
 // happens right after the first page was read, before anybody has it.
 type late struct {
