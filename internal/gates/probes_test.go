@@ -127,11 +127,21 @@ func TestHammer(t *testing.T) {
 	}
 }
 
+func TestNothingAcknowledgedIsNotGo(t *testing.T) {
+	a, err := fake(t, nil).hammer(t.Context(), failing{errBusy}, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var f findings
+	a.tell(&f, "fake")
+	says(t, f.result(gate{name: "lost-update"}, 0), NotChecked, "not one addition")
+}
+
 type failing struct{ err error }
 
 func (f failing) add(context.Context, string) (uint64, error) { return 0, f.err }
 func (f failing) marks(context.Context) (map[uint64]string, uint64, error) {
-	return nil, 0, errors.New("not asked")
+	return nil, 0, nil
 }
 
 // blind does not look at the heads of other streams.
