@@ -1,14 +1,17 @@
 package surreal
 
 import (
+	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
@@ -77,6 +80,77 @@ func TestNodesShareAStream(t *testing.T) {
 					t.Fatalf("node %d: %s at %d is %+v", i, row.ID, row.Position, record)
 				}
 			}
+		}
+	})
+}
+
+// TestNodesShareAPartition: nodes that write batches of several sizes to streams
+// of their own in one home get positions without gaps, each once.
+func TestNodesShareAPartition(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		const batches, home = 20, gotong.Stream("group/g")
+		var mu sync.Mutex
+		acked := map[uint64]gotong.EventID{}
+		stores := everywhere(t, e, func(node int, s *Store) error {
+			m := storetest.NewMaker(s.Epoch())
+			for n := range batches {
+				batch := make([]store.Commit, 1+(n+node)%4)
+				for i := range batch {
+					batch[i] = m.Next(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", node)), Home: home, Events: 1})
+				}
+				out, err := s.Commit(t.Context(), batch)
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				for i := range out {
+					acked[out[i].Record.Position] = batch[i].Events[0].ID
+				}
+				mu.Unlock()
+			}
+			return nil
+		})
+		rows, err := stores[0].ReadPartition(t.Context(), gotong.PartitionOf(home), 0, math.MaxUint64, 0)
+		check(t, err)
+		for at, row := range rows {
+			if row.Position != uint64(at+1) || acked[row.Position] != row.ID {
+				t.Fatalf("place %d: position %d, event %s, told %s", at+1, row.Position, row.ID, acked[row.Position])
+			}
+		}
+		if want := nodes * batches * 10 / 4; len(rows) != want || len(acked) != want {
+			t.Errorf("%d events, %d told, want %d", len(rows), len(acked), want)
+		}
+	})
+}
+
+// TestSealWaits: a transaction that had begun before the seal does not end after
+// it.
+func TestSealWaits(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		cfg := surrealtest.Start(t, e)
+		slow, sealer := opened(t, cfg, Options{}), opened(t, cfg, Options{})
+		key := gotong.Key{Collection: "things", Owner: "o", Name: "n"}
+		there := func() bool {
+			snap, err := sealer.Load(t.Context(), store.Need{Documents: []gotong.Key{key}})
+			check(t, err)
+			return snap.Documents[key] != nil
+		}
+		done := make(chan error, 1)
+		go func() {
+			_, err := slow.alone(t.Context(), []string{"SLEEP 400ms", "CREATE doc_things:['o', 'n'] SET body = '{}'"}, surreal.Vars{})
+			done <- err
+		}()
+		for len(slow.gates) == maxGates { // until it runs
+			runtime.Gosched()
+		}
+		check(t, operator(t, cfg).Exec(t.Context(), "SLEEP 100ms", nil)) // until it has begun in the database
+		check(t, sealer.Seal(t.Context(), "elsewhere"))
+		before := there()
+		err := <-done
+		if after := there(); after != before || after != (err == nil) || err != nil && !errors.Is(err, store.ErrSealed) {
+			t.Errorf("there before the seal %v, after %v: %v", before, after, err)
 		}
 	})
 }
