@@ -138,10 +138,15 @@ func TestPublicInAHiddenGroup(t *testing.T) {
 	if list := budi.get("/v1/chat/threads?scope_id=" + g).want(200).list(); len(list) != 0 {
 		t.Errorf("listed for a stranger: %v", list)
 	}
+	ani.post("/v1/chat/threads", map[string]any{"scope_id": g, "privacy_level": "public"}).want(201)
+	page := budi.get("/v1/chat/threads?limit=1&scope_id=" + g).want(200)
+	if page.header.Get("X-Has-More") != "false" || page.header.Get("X-Next-Cursor") != "" {
+		t.Errorf("a stranger is told of more: %v", page.header)
+	}
 	ani.post("/v1/groups/"+g+"/members", map[string]any{"user_id": citra.id}).want(201)
 	citra.get(th).want(200)
 	citra.post(th+"/join", nil).want(200)
-	if list := citra.get("/v1/chat/threads?scope_id=" + g).want(200).list(); len(list) != 1 {
+	if list := citra.get("/v1/chat/threads?scope_id=" + g).want(200).list(); len(list) != 2 {
 		t.Errorf("not listed for a member of the group: %v", list)
 	}
 }

@@ -3,6 +3,7 @@ package chat
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -84,24 +85,36 @@ const (
 )
 
 // listings names where to look: the caller's own threads, those of his groups
-// that borrow their members, and the public ones of a scope.
+// that borrow their members, and the public ones of a scope, unless that is a
+// group of which he may not know: even that there is more would tell him.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
 	to := cmp.Or(before, nameMax)
 	me := reader(ctx).UserID
 	within := func(collection, owner string) store.KeyRange {
 		return store.KeyRange{Collection: collection, Owner: owner, From: nameMin, To: to, Descending: true}
 	}
-	ranges := []store.KeyRange{within(thread.OfUser, me)}
-	if scope != "" {
-		ranges = append(ranges, within(thread.OfScope, scope))
-	}
-	groups, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{
+	groupKey := group.GroupKey(scope)
+	memberKey := gotong.Key{Collection: group.Members, Owner: scope, Name: me}
+	need := store.Need{Ranges: []store.KeyRange{
 		{Collection: group.OfUser, Owner: me, From: nameMin, To: nameMax, Descending: true},
-	}})
+	}}
+	if scope != "" {
+		need.Documents = []gotong.Key{groupKey, memberKey}
+	}
+	snap, err := c.Store.Load(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	for _, row := range groups.Ranges[0] {
+	ranges := []store.KeyRange{within(thread.OfUser, me)}
+	g, isGroup, err := httpapi.Document[group.Group](c.Codec, snap, groupKey)
+	m, _, errOfMember := httpapi.Document[gotong.Membership](c.Codec, snap, memberKey)
+	if err := errors.Join(err, errOfMember); err != nil {
+		return nil, err
+	}
+	if scope != "" && (!isGroup || group.MayKnow(g, m)) {
+		ranges = append(ranges, within(thread.OfScope, scope))
+	}
+	for _, row := range snap.Ranges[0] {
 		entry, _, err := httpapi.Decode[gotong.Entry](c.Codec, row)
 		if err != nil {
 			return nil, err
