@@ -10,6 +10,7 @@ PKGS     ?= ./...
 FUZZTIME ?= 5s
 BENCH    ?= .
 COUNT    ?= 6
+SOAK     ?= 10m
 
 # Tools are built once per version from tools/go.mod into bin/.
 BIN       := bin
@@ -105,6 +106,14 @@ MEMORYTIME ?= 60s
 .PHONY: gates-memory
 gates-memory: install ## repeat the lost-update probe on the engine mem until it loses a write
 	$(GO) test -count 1 -run '^TestMemory$$' -v ./internal/gates -memory $(MEMORYTIME)
+
+.PHONY: candidate
+candidate: install ## what every release candidate must pass; VERSION names the report in docs/candidate
+	$(GO) run ./dev/candidate $(if $(VERSION),-version $(VERSION))
+
+.PHONY: soak
+soak: install ## three nodes, 50 threads and 300 followers under troubles, for SOAK (10m)
+	GOTONG_SOAK=$(SOAK) $(GO) test ./internal/e2e -run 'TestSoak$$' -v -count 1 -timeout 60m
 
 .PHONY: cover
 cover: install ## test coverage over all packages, as bin/cover.html

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -120,7 +121,7 @@ func (r *rehearsal) on(address string, live func(url string)) {
 func (r *rehearsal) ask(url, user, method, path, body string, header ...string) answer {
 	r.t.Helper()
 	a := asked{user: user, method: method, path: path, body: body}
-	a.header = append(header, "Idempotency-Key", fmt.Sprintf("key-%04d", len(r.asked)))
+	a.header = append([]string{"Idempotency-Key", fmt.Sprintf("key-%04d", len(r.asked))}, header...)
 	a.first = must(rest(r.t.Context(), r.http, url, user, method, path, body, a.header...))(r.t)
 	if a.first.status >= http.StatusMultipleChoices {
 		r.t.Fatalf("%s %s: %s", method, path, a.first)
@@ -297,7 +298,7 @@ func (r *rehearsal) compare(was, is store.Store) {
 		x := must(was.Load(r.t.Context(), store.Need{Documents: chunk}))(r.t)
 		y := must(is.Load(r.t.Context(), store.Need{Documents: chunk}))(r.t)
 		for _, key := range chunk {
-			if string(x.Documents[key]) != string(y.Documents[key]) {
+			if !bytes.Equal(x.Documents[key], y.Documents[key]) {
 				r.t.Errorf("document %v\nwas %s\nis  %s", key, x.Documents[key], y.Documents[key])
 			}
 		}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// gates runs `gotong gates` against a fresh engine of this line.
+func gates(ctx context.Context, binary, scratch, line string) result {
+	r := result{command: "gotong gates --json --store surreal://… # on dev/surreal/surreal --engine " + line}
+	port, stop, err := engine(ctx, line, filepath.Join(scratch, "gates"+line))
+	if err != nil {
+		r.why = err.Error()
+		return r
+	}
+	defer stop()
+	cmd := exec.CommandContext(ctx, binary, "gates", "--json") //nolint:gosec // our own program
+	cmd.Env = append(os.Environ(), fmt.Sprintf("GOTONG_STORE=surreal://root:root@127.0.0.1:%d/candidate/main", port))
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, ended := cmd.Output()
+	var said struct {
+		Server  string
+		Verdict string
+		Gates   []struct {
+			Gate, Verdict string
+			Findings      []struct {
+				Verdict, Seen string
+				Way           string `json:"way_out"`
+			}
+		}
+	}
+	if err := json.Unmarshal(out, &said); err != nil {
+		r.why = fmt.Sprintf("%v, %v\n%s", ended, err, errs.String())
+		return r
+	}
+	counts := map[string]int{}
+	for _, g := range said.Gates {
+		counts[g.Verdict]++
+		for _, f := range g.Findings {
+			if f.Verdict != "go" {
+				r.notes = append(r.notes, fmt.Sprintf("%s, %s: %s", g.Gate, f.Verdict, f.Seen))
+			}
+			if f.Verdict == "no-go" {
+				r.why += fmt.Sprintf("%s: %s\n    %s\n", g.Gate, f.Seen, f.Way)
+			}
+		}
+	}
+	r.ok = ended == nil && said.Verdict == "go"
+	r.figures = fmt.Sprintf("%s: %d go, %d warnings, %d not checked, %d no-go", said.Server,
+		counts["go"], counts["warning"], counts["not checked"], counts["no-go"])
+	return r
+}
+
+// engine starts the bridge on a fresh folder; stop ends it.
+func engine(ctx context.Context, line, folder string) (port int, stop func(), err error) {
+	cmd := exec.CommandContext(ctx, "dev/surreal/surreal", "--engine", line, "--url", "rocksdb://"+folder) //nolint:gosec // fixed words
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return 0, nil, err
+	}
+	stop = func() {
+		_ = in.Close() // which ends it
+		_ = cmd.Wait()
+	}
+	text, err := bufio.NewReader(out).ReadBytes('\n')
+	var said struct{ Port int }
+	if err = errors.Join(err, json.Unmarshal(text, &said)); err != nil {
+		stop()
+		return 0, nil, fmt.Errorf("the engine did not start (make install): %w", err)
+	}
+	return said.Port, stop, nil
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+)
+
+// goTest is a run of go test. What cannot be tested fails it: CI is true.
+type goTest struct {
+	pkg   string
+	run   string
+	short bool
+	env   []string
+}
+
+func (g goTest) args() []string {
+	args := []string{"test", "-json", "-count=1", "-timeout=15m", "-run=" + g.run}
+	if g.short {
+		args = append(args, "-short")
+	}
+	return append(args, g.pkg)
+}
+
+// line is the command as somebody would type it.
+func (g goTest) line() string {
+	words := append([]string{}, g.env...)
+	words = append(words, "go")
+	for _, arg := range g.args() {
+		if pattern, ok := strings.CutPrefix(arg, "-run="); ok {
+			arg = "-run '" + pattern + "'"
+		}
+		if arg != "-json" {
+			words = append(words, arg)
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+func (g goTest) do(ctx context.Context) result {
+	cmd := exec.CommandContext(ctx, "go", g.args()...) //nolint:gosec // fixed words
+	cmd.Env = append(append(os.Environ(), "CI=true"), g.env...)
+	var errs bytes.Buffer
+	cmd.Stderr = &errs
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		return result{why: err.Error(), command: g.line()}
+	}
+	t := readTests(out)
+	r := t.result(cmd.Wait())
+	r.command = g.line()
+	if errs.Len() > 0 && !r.ok {
+		r.why += "\n" + errs.String()
+	}
+	return r
+}
+
+// tests is what go test told.
+type tests struct {
+	passed, failed int
+	skipped        []string
+	output         map[string][]string // by test
+	failures       []string            // their names
+	notes          []string            // the last line that each test logged
+}
+
+// note is a line that a test logged.
+var note = regexp.MustCompile(`^ +\w+_test\.go:\d+: (.+)\n$`)
+
+// readTests reads go test's events to the end.
+func readTests(from io.Reader) *tests {
+	t := &tests{output: map[string][]string{}}
+	last := map[string]string{}
+	lines := bufio.NewReader(from)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if err != nil {
+			return t
+		}
+		var e struct{ Action, Test, Output string }
+		if json.Unmarshal(line, &e) != nil {
+			e.Action, e.Output = "output", string(line) // of what could not be built
+		}
+		switch e.Action {
+		case "output":
+			t.output[e.Test] = append(t.output[e.Test], e.Output)
+			if m := note.FindStringSubmatch(e.Output); m != nil {
+				last[e.Test] = m[1]
+			}
+		case "pass":
+			if e.Test != "" {
+				t.passed++
+			}
+			if said := last[e.Test]; said != "" && !strings.Contains(e.Test, "/") {
+				t.notes = append(t.notes, e.Test+": "+said)
+			}
+		case "fail":
+			t.failed++
+			t.failures = append(t.failures, e.Test)
+		case "skip":
+			if e.Test != "" {
+				t.skipped = append(t.skipped, e.Test)
+			}
+		}
+	}
+}
+
+// mostOutput is how many lines of what failed a report shows.
+const mostOutput = 60
+
+// result judges: all passed, and there were some.
+func (t *tests) result(ended error) result {
+	r := result{ok: ended == nil && t.failed == 0 && t.passed > 0, notes: t.notes}
+	r.figures = fmt.Sprintf("%d passed", t.passed)
+	if t.failed > 0 {
+		r.figures += fmt.Sprintf(", %d failed", t.failed)
+	}
+	if n := len(t.skipped); n > 0 {
+		r.figures += fmt.Sprintf(", %d left out", n)
+		r.notes = append(r.notes, "left out: "+strings.Join(t.skipped, ", "))
+	}
+	if r.ok {
+		return r
+	}
+	var lines []string
+	for _, name := range t.failures {
+		lines = append(lines, t.output[name]...)
+	}
+	if len(lines) == 0 {
+		lines = append(t.output[""], fmt.Sprintln("no test passed:", ended))
+	}
+	if len(lines) > mostOutput {
+		lines = append(lines[:mostOutput], "…\n")
+	}
+	r.why = strings.Join(lines, "")
+	return r
+}

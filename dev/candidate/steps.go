@@ -1,0 +1,55 @@
+package main
+
+import "context"
+
+// step is one thing that has to pass.
+type step struct {
+	what   string
+	engine string
+	run    func(ctx context.Context) result
+}
+
+// engines are the lines of SurrealDB that are supported, and what they are
+// called in tests.
+var engines = []struct{ name, line string }{{"SurrealDB 3.0.x", "3"}, {"SurrealDB 2.6.x", "2"}}
+
+// Tests of a whole server: who gets what while it happens, and that nothing is
+// lost, doubled or reordered on the way.
+const (
+	leaks   = "^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw)$"
+	streams = "^(TestTwins|TestRetriedLeaveAndNoOp|TestResume|TestCorpus|TestLongerExport|TestKill|TestDrain)$"
+)
+
+// steps is everything, the quick and telling first.
+func steps(binary, scratch string) []step {
+	var list []step
+	add := func(what, engine string, run func(ctx context.Context) result) {
+		list = append(list, step{what, engine, run})
+	}
+	for _, e := range engines {
+		add("gates", e.name, func(ctx context.Context) result { return gates(ctx, binary, scratch, e.line) })
+	}
+	for _, name := range []string{"memory", "sqlite"} {
+		add("contract of the store", name, goTest{pkg: "./internal/store/" + name, run: "^TestStore$"}.do)
+	}
+	for _, e := range engines {
+		add("contract of the store, and what only this one promises", e.name,
+			goTest{pkg: "./internal/store/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
+		add("client of the database", e.name, goTest{pkg: "./internal/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
+	}
+	add("contract of the bus", "one node", goTest{pkg: "./internal/bus/local", run: "^TestBus$"}.do)
+	add("contract of the bus", "Redis", goTest{pkg: "./internal/bus/redis", run: "^Test"}.do)
+	for _, e := range engines {
+		add("contract of the bus", "live queries, "+e.name, goTest{pkg: "./internal/bus/livequery", run: "^TestBus$/^surreal" + e.line + "$"}.do)
+	}
+	for _, e := range engines {
+		env := []string{"GOTONG_E2E_ENGINE=" + e.line}
+		add("roles and leaks over live streams", e.name+", Redis", goTest{pkg: "./internal/e2e", run: leaks, short: true, env: env}.do)
+		add("cuts, kills, retries, drains", e.name+", Redis", goTest{pkg: "./internal/e2e", run: streams, short: true, env: env}.do)
+	}
+	add("logins and limits of several nodes", "Redis, and live queries", goTest{pkg: "./internal/app", run: "Nodes"}.do)
+	add("several nodes while everything breaks", "SurrealDB 3.0.x, Redis", goTest{pkg: "./internal/e2e", run: "^TestSeveralNodes$"}.do)
+	add("copy, with cuts", "all", goTest{pkg: "./internal/copy", run: "^(TestRehearsal|TestKilledOnSurreal)$"}.do)
+	add("rehearsal of the way up, over and back", "SQLite, 3.0.x, 2.6.x, SQLite", goTest{pkg: "./internal/e2e", run: "^TestRehearsal$"}.do)
+	return list
+}
