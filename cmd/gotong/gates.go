@@ -74,7 +74,7 @@ func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
-	const hint = "gotong gates --store surreal://USER:PASSWORD@HOST:8000/NAMESPACE/DATABASE, or GOTONG_STORE"
+	const hint = "gotong gates --store surreal://… as gotong serve has it, or GOTONG_STORE"
 	if c.Store == "" {
 		return gates.Options{}, misuse(hint, "which database is not said")
 	}

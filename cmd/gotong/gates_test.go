@@ -128,7 +128,7 @@ func TestGatesReports(t *testing.T) {
 // The committed reports are of every gate that there is, and good.
 func TestGatesReportsAreWhole(t *testing.T) {
 	for _, line := range []string{"3.0.x", "2.6.x"} {
-		body, err := os.ReadFile(filepath.Join("../../docs/gates", line+".json"))
+		body, err := os.ReadFile(filepath.Join("..", "..", "docs", "gates", line+".json"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -143,7 +143,7 @@ func TestGatesReportsAreWhole(t *testing.T) {
 		if report.Verdict != gates.Go || !slices.Equal(names, gates.Names()) {
 			t.Errorf("%s: %s, %q; run make gates-reports", line, report.Verdict, names)
 		}
-		page, err := os.ReadFile(filepath.Join("../../docs/gates", line+".md"))
+		page, err := os.ReadFile(filepath.Join("..", "..", "docs", "gates", line+".md"))
 		if want := report.Markdown("Gates of SurrealDB " + line + ": a report"); err != nil || string(page) != want {
 			t.Errorf("%s.md is not the page of its JSON, %v; run make gates-reports", line, err)
 		}

@@ -101,7 +101,8 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 	case !heard:
 		f.warnf(liveWay, "after commit %d no notification came within %s", len(told.waited), liveWait)
 	default:
-		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; heard %s after the acknowledgement at the latest (median)",
+		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; "+
+			"heard %s after the acknowledgement at the latest (median)",
 			len(told.waited), len(told.heard), told.behind, short(medianOf(told.waited)))
 	}
 	return nil

@@ -130,7 +130,8 @@ const lostWay = "do not use this engine: it loses what it has acknowledged. " +
 
 func (a *additions) tell(f *findings, shape string) {
 	if a.acknowledged == 0 && a.fine() {
-		f.skipf(longer, "%s: not one addition was acknowledged (%s conflicts, %d without an answer)", shape, grouped(a.conflicts), a.unknown)
+		f.skipf(longer, "%s: not one addition was acknowledged (%s conflicts, %d without an answer)",
+			shape, grouped(a.conflicts), a.unknown)
 		return
 	}
 	if a.fine() {

@@ -140,7 +140,8 @@ func checkOrder(ctx context.Context, r *run, f *findings) error {
 		f.badf(way, "%s", fault)
 	}
 	if starved > 0 {
-		f.warnf("nothing is lost, but two nodes that write to one home keep each other waiting: let one node serve the writers of a busy home",
+		f.warnf("nothing is lost, but two nodes that write to one home keep each other waiting: "+
+			"let one node serve the writers of a busy home",
 			"%s gave up, because the other node was faster again and again, and went through when asked anew", count(starved, "commit"))
 	}
 	if len(acknowledged) == 0 {
