@@ -12,6 +12,21 @@ import (
 	"path/filepath"
 )
 
+// gatesReport is the part of its report that is looked at.
+type gatesReport struct {
+	Server  string `json:"server"`
+	Verdict string `json:"verdict"`
+	Gates   []struct {
+		Gate     string `json:"gate"`
+		Verdict  string `json:"verdict"`
+		Findings []struct {
+			Verdict string `json:"verdict"`
+			Seen    string `json:"seen"`
+			Way     string `json:"way_out"`
+		} `json:"findings"`
+	} `json:"gates"`
+}
+
 // gates runs `gotong gates` against a fresh engine of this line.
 func gates(ctx context.Context, binary, scratch, line string) result {
 	r := result{command: "gotong gates --json --store surreal://… # on dev/surreal/surreal --engine " + line}
@@ -21,22 +36,12 @@ func gates(ctx context.Context, binary, scratch, line string) result {
 		return r
 	}
 	defer stop()
-	cmd := exec.CommandContext(ctx, binary, "gates", "--json") //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, binary, "gates", "--json")
 	cmd.Env = append(os.Environ(), fmt.Sprintf("GOTONG_STORE=surreal://root:root@127.0.0.1:%d/candidate/main", port))
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, ended := cmd.Output()
-	var said struct {
-		Server  string
-		Verdict string
-		Gates   []struct {
-			Gate, Verdict string
-			Findings      []struct {
-				Verdict, Seen string
-				Way           string `json:"way_out"`
-			}
-		}
-	}
+	var said gatesReport
 	if err := json.Unmarshal(out, &said); err != nil {
 		r.why = fmt.Sprintf("%v, %v\n%s", ended, err, errs.String())
 		return r
@@ -79,7 +84,9 @@ func engine(ctx context.Context, line, folder string) (port int, stop func(), er
 		_ = cmd.Wait()
 	}
 	text, err := bufio.NewReader(out).ReadBytes('\n')
-	var said struct{ Port int }
+	var said struct {
+		Port int `json:"port"`
+	}
 	if err = errors.Join(err, json.Unmarshal(text, &said)); err != nil {
 		stop()
 		return 0, nil, fmt.Errorf("the engine did not start (make install): %w", err)

@@ -87,7 +87,11 @@ func readTests(from io.Reader) *tests {
 		if err != nil {
 			return t
 		}
-		var e struct{ Action, Test, Output string }
+		var e struct {
+			Action string `json:"Action"` //nolint:tagliatelle // go test's names
+			Test   string `json:"Test"`   //nolint:tagliatelle // as above
+			Output string `json:"Output"` //nolint:tagliatelle // as above
+		}
 		if json.Unmarshal(line, &e) != nil {
 			e.Action, e.Output = "output", string(line) // of what could not be built
 		}
@@ -137,7 +141,8 @@ func (t *tests) result(ended error) result {
 		lines = append(lines, t.output[name]...)
 	}
 	if len(lines) == 0 {
-		lines = append(t.output[""], fmt.Sprintln("no test passed:", ended))
+		lines = append(lines, t.output[""]...)
+		lines = append(lines, fmt.Sprintln("no test passed:", ended))
 	}
 	if len(lines) > mostOutput {
 		lines = append(lines[:mostOutput], "…\n")

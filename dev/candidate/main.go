@@ -19,7 +19,10 @@ import (
 	"time"
 )
 
-func main() {
+func main() { os.Exit(run()) }
+
+// run is the program; what it returns is its exit code.
+func run() int {
 	version := flag.String("version", "", "what is tried; the day if left out. It names the report")
 	only := flag.String("only", "", "only steps whose name matches this expression; then no report is written")
 	folder := flag.String("reports", "docs/candidate", "where the report goes")
@@ -29,11 +32,12 @@ func main() {
 	passed, err := try(ctx, *version, *only, *folder)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "candidate:", err)
-		os.Exit(2)
+		return 2
 	}
 	if !passed {
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // versionName is what may name a report.
@@ -58,7 +62,8 @@ func try(ctx context.Context, version, only, folder string) (passed bool, err er
 	}
 	defer func() { _ = os.RemoveAll(scratch) }()
 	binary := filepath.Join(scratch, "gotong")
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/gotong").CombinedOutput(); err != nil {
+	build := exec.CommandContext(ctx, "go", "build", "-o", binary, "./cmd/gotong") //nolint:gosec // fixed words and a folder of ours
+	if out, err := build.CombinedOutput(); err != nil {
 		return false, fmt.Errorf("the program cannot be built: %w\n%s", err, out)
 	}
 	r := &report{version: version, began: began, about: about(ctx)}

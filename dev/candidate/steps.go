@@ -40,7 +40,8 @@ func steps(binary, scratch string) []step {
 	add("contract of the bus", "one node", goTest{pkg: "./internal/bus/local", run: "^TestBus$"}.do)
 	add("contract of the bus", "Redis", goTest{pkg: "./internal/bus/redis", run: "^Test"}.do)
 	for _, e := range engines {
-		add("contract of the bus", "live queries, "+e.name, goTest{pkg: "./internal/bus/livequery", run: "^TestBus$/^surreal" + e.line + "$"}.do)
+		add("contract of the bus", "live queries, "+e.name,
+			goTest{pkg: "./internal/bus/livequery", run: "^TestBus$/^surreal" + e.line + "$"}.do)
 	}
 	for _, e := range engines {
 		env := []string{"GOTONG_E2E_ENGINE=" + e.line}
