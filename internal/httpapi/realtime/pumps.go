@@ -160,6 +160,9 @@ func (p *pumps) take() *conn {
 	}
 	if p.ready.len() == 0 || p.workers > p.most {
 		p.workers--
+		if p.ready.len() > 0 { // what it was woken for
+			p.hire()
+		}
 		return nil
 	}
 	c := p.ready.first()

@@ -94,6 +94,30 @@ func TestPumpsBlocked(t *testing.T) {
 	})
 }
 
+// One worker too many that is woken and goes home leaves its connection to
+// another that waits, not to the one that came back and is at work.
+func TestPumpsTooMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, connect := pumpsAt(t, 2)
+		p.mu.Lock()
+		for range 2 {
+			c := connect()
+			c.pumping.Store(2)
+			p.push(c)
+		}
+		p.mu.Unlock()
+		synctest.Wait() // both workers wait
+		p.rejoin()
+		c := connect()
+		c.wake()
+		synctest.Wait()
+		if c.pumping.Load() != 0 {
+			t.Error("nobody pumped it, although a worker waits")
+		}
+		p.leave()
+	})
+}
+
 func TestFifo(t *testing.T) {
 	var q fifo[int]
 	for next, out := 0, 0; out < 1000; {
