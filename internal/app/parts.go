@@ -18,6 +18,17 @@ import (
 	"gotong.dev/gotong/internal/telemetry"
 )
 
+// catchUps is how many pages a node reads at once; 0 is the default of an own
+// store. A database that nodes share queues what it has no processor for: with
+// 64 of each node waiting there, all of them run out of time, are asked again,
+// and nothing is read any more.
+func (a *App) catchUps() int {
+	if ownStore(&a.cfg) {
+		return 0
+	}
+	return 8
+}
+
 func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
@@ -28,7 +39,7 @@ func (a *App) newHub() *live.Hub {
 			return b
 		},
 		Ended:  func(userID string) { a.watch.Hint(userID) },
-		Limits: live.Limits{Sessions: a.cfg.MaxSessions},
+		Limits: live.Limits{Sessions: a.cfg.MaxSessions, CatchUps: a.catchUps()},
 		Observer: live.Observer{
 			Published: func(ctx context.Context, _ gotong.Stream, _ uint64, _ gotong.Instant) {
 				trace.SpanFromContext(ctx).AddEvent("published")
