@@ -22,10 +22,6 @@ import (
 // SQLite. Tests of the file itself (a full disk, a second server) stay there.
 const engineEnv = "GOTONG_E2E_ENGINE"
 
-// onEngine: what is measured is not how much the engine can do on the machine
-// that it shares with all these clients.
-func onEngine() bool { return os.Getenv(engineEnv) != "" }
-
 // backend is where a server keeps its log, if that is not its own directory.
 type backend struct{ store, redis string }
 

@@ -81,12 +81,12 @@ func options(dir string, log io.Writer) app.Options {
 }
 
 // size is the first number, or the second one in -short mode, and half of that
-// under the race detector, and beside an engine of SurrealDB.
+// under the race detector.
 func size(full, short int) int {
 	switch {
 	case !testing.Short():
 		return full
-	case raceDetector, onEngine():
+	case raceDetector:
 		return max(1, short/2)
 	default:
 		return short
@@ -95,7 +95,7 @@ func size(full, short int) int {
 
 // pace is how often the steady load of a test comes.
 func pace(d time.Duration) *time.Ticker {
-	if raceDetector || onEngine() {
+	if raceDetector {
 		d *= 5
 	}
 	return time.NewTicker(d)
