@@ -244,7 +244,7 @@ func TestClock(t *testing.T) {
 		judgeClock(&f, ahead, time.Millisecond)
 		says(t, f.result(gate{name: "clock"}, 0), want)
 	}
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		o := options(t, surrealtest.URL(t, e), "clock")
 		o.Now = func() gotong.Instant { return now().Add(-5 * time.Second) }
@@ -316,7 +316,7 @@ func TestReadNote(t *testing.T) {
 
 // A server that stops to answer ends no later than the gates' deadlines.
 func TestStoppedServer(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		o := options(t, server.FreshURL(), "lost-update", "speed")

@@ -112,7 +112,7 @@ func TestVerdicts(t *testing.T) {
 // What a server refuses, and what a user may not do, ends the run before it
 // begins; and the password is in no text.
 func TestCannotRun(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		url := surrealtest.URL(t, e)
 		for name, change := range map[string]func(string) string{
@@ -139,7 +139,7 @@ func TestCannotRun(t *testing.T) {
 // A user of a namespace has no namespace to make: databases beside the one that
 // is his will do.
 func TestUserOfNamespace(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		db, err := surreal.Open(t.Context(), cfg, surreal.Options{})
@@ -173,7 +173,7 @@ func TestUserOfNamespace(t *testing.T) {
 
 // An editor may not make users; what that leaves unknown is not checked.
 func TestEditor(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
 		db, err := surreal.Open(t.Context(), cfg, surreal.Options{})

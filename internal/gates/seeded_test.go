@@ -208,7 +208,7 @@ func TestSeededRoles(t *testing.T) {
 
 // An operator's database that does not exist is not made by looking at it.
 func TestTouchesNothing(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		url := strings.TrimSuffix(server.FreshURL(), "/test") + "_never/nothing"
@@ -241,7 +241,7 @@ func namespaces(t *testing.T, server *surrealtest.Server) string {
 
 // A run that is interrupted says so and leaves nothing.
 func TestInterrupted(t *testing.T) {
-	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
 		ctx, cancel := context.WithCancel(t.Context())
