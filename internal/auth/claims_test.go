@@ -1,7 +1,10 @@
 package auth
 
 import (
+	"encoding/base64"
+	"math/big"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -103,5 +106,34 @@ func TestBypass(t *testing.T) {
 		if err := h.Logout(t.Context(), p); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+// Who has an ES256 token can write its signature in another way that is as good:
+// (r, n-s) for (r, s). That is the same token, and logged out with it.
+func TestLogoutOfATokenWrittenAnew(t *testing.T) {
+	k := newKeyring(t)
+	h := build(t, func(o *Options) { o.Keys = []Key{{ID: "ec", Alg: "ES256", Material: k.pem["ec"]}} })
+	text := signed(t, jwt.SigningMethodES256, "ec", k.ec, jwt.MapClaims{"sub": "warga-7", "exp": h.now().Add(time.Hour).Time().Unix()})
+	part := strings.LastIndexByte(text, '.') + 1
+	sig, err := base64.RawURLEncoding.DecodeString(text[part:])
+	if err != nil || len(sig) != 64 {
+		t.Fatal(err, len(sig))
+	}
+	s := new(big.Int).SetBytes(sig[32:])
+	s.Sub(k.ec.Params().N, s).FillBytes(sig[32:])
+	other := text[:part] + base64.RawURLEncoding.EncodeToString(sig)
+	p, err := h.Verify(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q, err := h.Verify(t.Context(), other); err != nil || q.SessionID != p.SessionID {
+		t.Errorf("%+v, %v: another login than %s", q, err, p.SessionID)
+	}
+	if err := h.Logout(t.Context(), p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Verify(t.Context(), other); gotong.CodeOf(err) != gotong.CodeUnauthorized {
+		t.Errorf("good after its logout: %v", err)
 	}
 }

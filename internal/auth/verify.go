@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash/maphash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -70,7 +71,7 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 		Expires: gotong.InstantOf(c.Expires.Time), foreign: foreign,
 	}
 	if foreign {
-		p.SessionID = foreignSession(key)
+		p.SessionID = foreignSession(token)
 	}
 	epoch := s.verified.epoch(p.UserID)
 	if p, err = s.admit(ctx, p); err != nil {
@@ -80,9 +81,16 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 	return p, nil
 }
 
-// foreignSession names what ends where a token of others, with this hash, is
-// logged out.
-func foreignSession(key [32]byte) string { return "token-" + hex.EncodeToString(key[:16]) }
+// foreignSession names what ends where a token of others is logged out. It is
+// made of what is signed, because some signatures can be written in another way
+// that is as good.
+func foreignSession(token string) string {
+	if at := strings.LastIndexByte(token, '.'); at > 0 {
+		token = token[:at]
+	}
+	sum := sha256.Sum256([]byte(token))
+	return "token-" + hex.EncodeToString(sum[:16])
+}
 
 // admit looks at the registers behind a principal whose token is genuine.
 func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
