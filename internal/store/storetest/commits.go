@@ -16,6 +16,8 @@ var commitTests = map[string]func(*env){
 	"commit/positions count":        positionsCount,
 	"commit/own fate":               ownFate,
 	"commit/lost predecessor":       lostPredecessor,
+	"commit/other predecessor":      otherPredecessor(),
+	"commit/other one, rested on":   otherPredecessor(store.Expectation{Stream: "thread/a", Seq: 1}),
 	"commit/order of fates":         orderOfFates,
 	"commit/expectations":           expectations,
 	"commit/twins in a batch":       twinsInBatch,
@@ -173,6 +175,22 @@ func lostPredecessor(e *env) {
 		e.Errorf("outcomes %+v", out)
 	}
 	equal(e, "head", e.head("thread/a"), winner.Head())
+}
+
+// otherPredecessor: a head at the same seq with another chain is another head,
+// also where a commit before rests on the seq alone.
+func otherPredecessor(others ...store.Expectation) func(*env) {
+	return func(e *env) {
+		lost := e.m.Peek(Draft{Stream: "thread/a", Events: 1})
+		e.next(Draft{Stream: "thread/a", Events: 1})
+		beside := e.m.Next(Draft{Stream: "thread/b", Events: 1, Others: others})
+		follower := Build(e.s.Epoch(), Draft{Stream: "thread/a", Events: 1, Prev: lost.Head()})
+		out := e.commit(beside, follower)
+		if out[0].Status != store.Committed || out[1].Status != store.Moved {
+			e.Errorf("outcomes %+v", out)
+		}
+		equal(e, "head", e.head("thread/a"), e.m.Head("thread/a"))
+	}
 }
 
 // orderOfFates: replayed before moved before taken, the own stream before

@@ -24,7 +24,7 @@ type plan struct {
 
 	// What it rests on: heads of its own streams, seqs of others.
 	own, others []gotong.Stream
-	rested      map[gotong.Stream]bool
+	rested      map[gotong.Stream]bool // true where own
 
 	events []*store.Event
 	places []place // of the events
@@ -57,9 +57,9 @@ func newPlan(v *view, n int) *plan {
 // apply takes a commit into the plan.
 func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	stream, no := c.Request.Stream, c.Partition()
-	p.rest(stream, &p.own)
+	p.restOn(stream)
 	for _, o := range c.Others {
-		p.rest(o.Stream, &p.others)
+		p.restOnOther(o.Stream)
 	}
 	position := p.view.positions[no] + uint64(len(p.logged[no])) + 1
 	record := c.Record(position)
@@ -112,12 +112,25 @@ func (p *plan) origin(c *store.Commit, key eventKey, before origins) (gotong.Req
 	return origin, ok
 }
 
-// rest notes that a head was as the view has it. A stream is in own or in
-// others, by what rested on it first; own compares more.
-func (p *plan) rest(stream gotong.Stream, list *[]gotong.Stream) {
-	if !p.rested[stream] {
-		p.rested[stream] = true
-		*list = append(*list, stream)
+// restOn notes that the head of a commit's own stream was as the view has it. A
+// stream is in own or in others; own compares more, so it wins.
+func (p *plan) restOn(stream gotong.Stream) {
+	own, rested := p.rested[stream]
+	if own {
+		return
+	}
+	if rested {
+		p.others = slices.DeleteFunc(p.others, func(o gotong.Stream) bool { return o == stream })
+	}
+	p.rested[stream] = true
+	p.own = append(p.own, stream)
+}
+
+// restOnOther notes that another stream's seq was as the view has it.
+func (p *plan) restOnOther(stream gotong.Stream) {
+	if _, rested := p.rested[stream]; !rested {
+		p.rested[stream] = false
+		p.others = append(p.others, stream)
 	}
 }
 
