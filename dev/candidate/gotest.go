@@ -109,8 +109,10 @@ func readTests(from io.Reader) *tests {
 				t.notes = append(t.notes, e.Test+": "+said)
 			}
 		case "fail":
-			t.failed++
-			t.failures = append(t.failures, e.Test)
+			if e.Test != "" {
+				t.failed++
+			}
+			t.failures = append(t.failures, e.Test) // the package's own last
 		case "skip":
 			if e.Test != "" {
 				t.skipped = append(t.skipped, e.Test)
