@@ -8,9 +8,12 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The bounds of one read of chains.
+// The bounds of one read of chains. The events are bounded too, because a
+// database reads as many as there may be before it counts their bytes: that
+// many of the longest messages must fit into one answer.
 const (
 	chainStreams = 16
+	chainEvents  = 100
 	chainBytes   = 256 << 10
 )
 
@@ -50,7 +53,7 @@ func walk(ctx context.Context, s store.Store, eras store.Eras, rows []store.Stre
 		var need store.Need
 		for _, l := range links {
 			need.Events = append(need.Events, store.EventRange{
-				Stream: l.row.Stream, From: l.at.Seq, To: l.row.Head.Seq, MaxBytes: chainBytes,
+				Stream: l.row.Stream, From: l.at.Seq, To: l.row.Head.Seq, Limit: chainEvents, MaxBytes: chainBytes,
 			})
 		}
 		snap, err := s.Load(ctx, need)

@@ -1,0 +1,41 @@
+package copy
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+	surrealstore "gotong.dev/gotong/internal/store/surreal"
+	"gotong.dev/gotong/internal/surreal"
+	"gotong.dev/gotong/internal/surreal/surrealtest"
+)
+
+// TestChainsOfLongMessages: what one step reads fits into one answer of the
+// database, however long the messages are. All is a sixteenth of its real
+// size, the answer too.
+func TestChainsOfLongMessages(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		s, err := surrealstore.Open(t.Context(), surrealtest.Start(t, e), surrealstore.Options{
+			Client: surreal.Options{MaxMessage: 4 << 20},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = s.Close() }()
+		for i := range chainStreams {
+			c := storetest.Build(s.Epoch(), storetest.Draft{
+				Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 250, Body: strings.Repeat("x", 1<<10),
+			})
+			if out, err := s.Commit(t.Context(), []store.Commit{c}); err != nil || out[0].Status != store.Committed {
+				t.Fatalf("%+v, %v", out, err)
+			}
+		}
+		if err := checkChains(t.Context(), s, Options{}, chainStreams); err != nil {
+			t.Error(err)
+		}
+	})
+}
