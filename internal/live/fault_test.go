@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"cmp"
 	"context"
 
 	"gotong.dev/gotong"
@@ -14,6 +15,7 @@ type faulty struct {
 
 	state struct {
 		err   error
+		deaf  error // of ReadPartition alone
 		gate  chan struct{}
 		loads int
 
@@ -42,6 +44,13 @@ func (f *faulty) set(err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.state.err = err
+}
+
+// deafen lets every read of a partition fail.
+func (f *faulty) deafen(err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.state.deaf = err
 }
 
 func (f *faulty) block() (release func()) {
@@ -108,7 +117,10 @@ func (f *faulty) Positions(ctx context.Context) ([gotong.Partitions]uint64, erro
 func (f *faulty) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {
-	if err := f.call(); err != nil {
+	f.mu.Lock()
+	deaf := f.state.deaf
+	f.mu.Unlock()
+	if err := cmp.Or(f.call(), deaf); err != nil {
 		return nil, err
 	}
 	rows, err := f.world.ReadPartition(ctx, p, from, to, limit)

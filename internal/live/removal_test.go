@@ -152,6 +152,31 @@ func TestSilence(t *testing.T) {
 	})
 }
 
+// A node that can ask how far the log is, but cannot read what is there, falls
+// silent too: there may be a removal.
+func TestSilenceOfTheDeaf(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		f := &faulty{world: w}
+		a, b := w.start(), w.start(func(o *live.Options) { o.Store = f })
+		w.commit(a, r1, add("ann"), add("bob"))
+		c := open(t, b, "bob", live.SessionOptions{})
+		c.subscribe(r1, live.Now())
+		pass(time.Second)
+		c.drain()
+		f.deafen(errors.New("no partition"))
+		w.commit(a, r1, remove("bob"))
+		pass(7 * time.Second)
+		if err := c.s.Signal(r1, "typing"); gotong.CodeOf(err) != gotong.CodeNotFound {
+			t.Errorf("a signal on an old permission: %v", err)
+		}
+		f.deafen(nil)
+		pass(3 * time.Second)
+		c.drain()
+		c.sees(r1)
+	})
+}
+
 // What another node commits comes by the bus at once, and without it by the
 // next poll; a removal there ends the subscription here.
 func TestTwoNodes(t *testing.T) {
