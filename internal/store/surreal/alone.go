@@ -20,10 +20,10 @@ const (
 // of its statements.
 func (s *Store) alone(ctx context.Context, statements []string, vars surreal.Vars) (results surreal.Results, err error) {
 	statements = slices.Concat([]string{
-		"IF (SELECT VALUE id FROM $closed WHERE value != NONE) != [] { THROW '" + closedNow + "' }",
+		"IF " + whatCloses + " != [] { THROW '" + closedNow + "' }",
 		"UPSERT $gate SET writes += 1 RETURN NONE",
 	}, statements)
-	vars["closed"] = closedMeta
+	vars["closers"], vars["mine"] = closers, string(s.Epoch())
 	results, err = s.transact(ctx, statements, vars)
 	if err != nil {
 		return nil, err
@@ -70,7 +70,7 @@ func (s *Store) thrown(ctx context.Context, err error) error {
 // whyClosed is why the store takes no writes, as it is now.
 func (s *Store) whyClosed(ctx context.Context) (why error) {
 	var r reading
-	r.gate(func(err error) { why = err })
+	r.gate(s.Epoch(), func(err error) { why = err })
 	if err := s.read(ctx, &r); err != nil {
 		return err
 	}

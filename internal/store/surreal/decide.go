@@ -16,6 +16,7 @@ import (
 // batch itself expects, or read in one snapshot.
 type view struct {
 	closed    error
+	epoch     gotong.Epoch // under which the commits were chained
 	positions [gotong.Partitions]uint64
 	heads     map[gotong.Stream]gotong.Head
 	records   map[gotong.RequestKey]store.Record
@@ -44,7 +45,7 @@ func (p *positions) get() [gotong.Partitions]uint64 {
 
 // guess assumes that all is as the batch expects. The transaction checks it.
 func (s *Store) guess(batch []store.Commit) *view {
-	v := &view{positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{}}
+	v := &view{epoch: s.Epoch(), positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{}}
 	for i := range batch {
 		if _, ok := v.heads[batch[i].Request.Stream]; !ok {
 			v.heads[batch[i].Request.Stream] = batch[i].Prev
@@ -63,6 +64,7 @@ func (s *Store) guess(batch []store.Commit) *view {
 // look reads all that the fates of the batch depend on.
 func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 	v := &view{
+		epoch:   s.Epoch(),
 		heads:   map[gotong.Stream]gotong.Head{},
 		records: map[gotong.RequestKey]store.Record{},
 		claims:  map[gotong.Claim]gotong.Stream{},
@@ -78,7 +80,7 @@ func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 		need.Claims = append(need.Claims, c.Claims...)
 	}
 	var r reading
-	r.gate(func(err error) { v.closed = err })
+	r.gate(v.epoch, func(err error) { v.closed = err })
 	r.positions(func(all [gotong.Partitions]uint64) { v.positions = all })
 	r.heads(need.Heads, v.heads)
 	r.records(need.Records, v.records)

@@ -2,6 +2,7 @@ package surreal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -58,8 +59,13 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 	defer end()
 	var r reading
 	r.positions(func(seen [gotong.Partitions]uint64) { all = seen })
+	var closed error
+	r.gate(s.Epoch(), func(err error) { closed = err })
 	if err := s.read(ctx, &r); err != nil {
 		return all, err
+	}
+	if errors.Is(closed, errOtherEpoch) { // nor can this node read what comes
+		return all, closed
 	}
 	s.known.raise(all)
 	return all, nil

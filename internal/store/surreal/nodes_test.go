@@ -1,10 +1,12 @@
 package surreal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"testing"
 
@@ -124,35 +126,59 @@ func TestNodesShareAPartition(t *testing.T) {
 	})
 }
 
+// slowly are the ways in which a document things/o/n comes to be there, each in
+// a transaction that lasts.
+var slowly = map[string]func(ctx context.Context, s *Store) error{
+	"alone": func(ctx context.Context, s *Store) error {
+		_, err := s.alone(ctx, []string{"SLEEP 400ms", "CREATE doc_things:['o', 'n'] SET body = '{}'"}, surreal.Vars{})
+		return err
+	},
+	"commit": func(ctx context.Context, s *Store) error {
+		batch := []store.Commit{storetest.Build(s.Epoch(), storetest.Draft{
+			Stream: "thread/a", Events: 1, Changes: []store.Change{{Key: nThing, Body: []byte("{}")}},
+		})}
+		return s.gated(ctx, func(gate surreal.RecordID) error {
+			w := decide(s.guess(batch), batch, nil, nil).render(gate)
+			_, err := s.db.Transact(ctx, slices.Insert(w.statements, 1, "SLEEP 400ms"), w.vars)
+			return err
+		})
+	},
+}
+
+var nThing = gotong.Key{Collection: "things", Owner: "o", Name: "n"}
+
 // TestSealWaits: a transaction that had begun before the seal does not end after
 // it.
 func TestSealWaits(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
-		cfg := surrealtest.Start(t, e)
-		slow, sealer := opened(t, cfg, Options{}), opened(t, cfg, Options{})
-		key := gotong.Key{Collection: "things", Owner: "o", Name: "n"}
-		there := func() bool {
-			snap, err := sealer.Load(t.Context(), store.Need{Documents: []gotong.Key{key}})
-			check(t, err)
-			return snap.Documents[key] != nil
-		}
-		done := make(chan error, 1)
-		go func() {
-			_, err := slow.alone(t.Context(), []string{"SLEEP 400ms", "CREATE doc_things:['o', 'n'] SET body = '{}'"}, surreal.Vars{})
-			done <- err
-		}()
-		for len(slow.gates) == maxGates { // until it runs
-			runtime.Gosched()
-		}
-		check(t, operator(t, cfg).Exec(t.Context(), "SLEEP 100ms", nil)) // until it has begun in the database
-		check(t, sealer.Seal(t.Context(), "elsewhere"))
-		before := there()
-		err := <-done
-		if after := there(); after != before || after != (err == nil) || err != nil && !errors.Is(err, store.ErrSealed) {
-			t.Errorf("there before the seal %v, after %v: %v", before, after, err)
+		for name, write := range slowly {
+			t.Run(name, func(t *testing.T) { sealWaits(t, surrealtest.Start(t, e), write) })
 		}
 	})
+}
+
+func sealWaits(t *testing.T, cfg surreal.Config, write func(context.Context, *Store) error) {
+	t.Helper()
+	slow, sealer := opened(t, cfg, Options{}), opened(t, cfg, Options{})
+	there := func() bool {
+		snap, err := sealer.Load(t.Context(), store.Need{Documents: []gotong.Key{nThing}})
+		check(t, err)
+		return snap.Documents[nThing] != nil
+	}
+	done := make(chan error, 1)
+	go func() { done <- write(t.Context(), slow) }()
+	for len(slow.gates) == maxGates { // until it runs
+		runtime.Gosched()
+	}
+	check(t, operator(t, cfg).Exec(t.Context(), "SLEEP 100ms", nil)) // until it has begun in the database
+	check(t, sealer.Seal(t.Context(), "elsewhere"))
+	before := there()
+	err := <-done
+	refused := errors.Is(err, store.ErrSealed) || surreal.Conflict(err)
+	if after := there(); after != before || after != (err == nil) || err != nil && !refused {
+		t.Errorf("there before the seal %v, after %v: %v", before, after, err)
+	}
 }
 
 // TestNodesRace: over several nodes one request has one effect, one claim one
@@ -202,5 +228,33 @@ func TestNodesRace(t *testing.T) {
 				t.Errorf("%s: %v", what, got)
 			}
 		}
+	})
+}
+
+// TestOtherEpoch: a node that still runs when a new epoch begins writes nothing
+// more, and says so: nobody could read it.
+func TestOtherEpoch(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		cfg := surrealtest.Start(t, e)
+		left, tool := opened(t, cfg, Options{}), opened(t, cfg, Options{})
+		m := storetest.NewMaker(left.Epoch())
+		commitOne(t, left, m, storetest.Draft{Stream: "thread/a", Events: 1})
+		check(t, tool.Renew(t.Context(), "another0"))
+		for range 2 { // as it was expected, and after a look
+			out, err := left.Commit(t.Context(), []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})})
+			if !errors.Is(err, store.ErrFailed) {
+				t.Errorf("commit: %+v, %v", out, err)
+			}
+		}
+		key := gotong.Key{Collection: "session", Owner: "u", Name: "n"}
+		if err := left.SetRegister(t.Context(), key, 0, []byte("x"), 0); !errors.Is(err, store.ErrFailed) {
+			t.Errorf("register: %v", err)
+		}
+		if _, err := left.Positions(t.Context()); !errors.Is(err, store.ErrFailed) {
+			t.Errorf("positions: %v", err)
+		}
+		m.Epoch = tool.Epoch()
+		commitOne(t, tool, m, storetest.Draft{Stream: "thread/a", Events: 1})
 	})
 }

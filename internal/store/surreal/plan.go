@@ -183,7 +183,7 @@ func (p *plan) check(w *writing) {
 		}
 	}
 	w.vars["own"] = ids
-	text := "IF [(SELECT VALUE id FROM $closed WHERE value != NONE), (SELECT VALUE [record::id(id), seq, chain] FROM $own WHERE seq > 0)"
+	text := "IF [" + whatCloses + ", (SELECT VALUE [record::id(id), seq, chain] FROM $own WHERE seq > 0)"
 	if len(p.others) > 0 {
 		otherIDs := make([]surreal.RecordID, len(p.others))
 		for i, stream := range p.others {
@@ -211,7 +211,7 @@ func (p *plan) check(w *writing) {
 		text += ", (SELECT VALUE position FROM $partitions)"
 		want = append(want, places)
 	}
-	w.vars["closed"] = closedMeta
+	w.vars["closers"], w.vars["mine"] = closers, string(p.view.epoch)
 	w.add(text+"] != $want { THROW '"+moved+"' }", "want", want)
 }
 

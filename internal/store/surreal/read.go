@@ -3,6 +3,7 @@ package surreal
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -201,19 +202,34 @@ func docID(key gotong.Key) surreal.RecordID {
 	return surreal.Record("doc_"+key.Collection, key.Owner, key.Name)
 }
 
+// errOtherEpoch: a tool has begun a new epoch, or moved another log in here.
+var errOtherEpoch = fmt.Errorf("%w: the log has another epoch than when this node was started", store.ErrFailed)
+
 // closedMeta is what is there while the store takes no writes.
 var closedMeta = []surreal.RecordID{surreal.Record("meta", "sealed"), surreal.Record("meta", "progress")}
 
-// gate reads why the store takes no writes now.
-func (r *reading) gate(take func(error)) {
-	part(r, "SELECT VALUE record::id(id) FROM "+r.param(closedMeta)+" WHERE value != NONE", func(rows []string) error {
+// closers are those and the epoch, which closes the store for a node that was
+// started under another one: its events would be chained under a name that
+// nobody reads them by.
+var closers = append(slices.Clone(closedMeta), surreal.Record("meta", "epoch"))
+
+// whatCloses is the ids of $closers that close the store for a node of epoch
+// $mine.
+const whatCloses = "(SELECT VALUE id FROM $closers WHERE value != NONE AND value != $mine)"
+
+// gate reads why the store takes no writes of a node of this epoch now.
+func (r *reading) gate(epoch gotong.Epoch, take func(error)) {
+	query := "SELECT VALUE record::id(id) FROM " + r.param(closers) + " WHERE value != NONE AND value != " + r.param(string(epoch))
+	part(r, query, func(rows []string) error {
 		switch {
 		case len(rows) == 0:
 			take(nil)
 		case rows[0] == "sealed":
 			take(store.ErrSealed)
-		default:
+		case rows[0] == "progress":
 			take(store.ErrUnfinished)
+		default:
+			take(errOtherEpoch)
 		}
 		return nil
 	})

@@ -139,7 +139,7 @@ func (s *Store) anyDue(ctx context.Context, queue string, now gotong.Instant) (s
 	defer end()
 	r := reading{vars: surreal.Vars{"queue": queue, "now": now}}
 	var closed error
-	r.gate(func(err error) { closed = err })
+	r.gate(s.Epoch(), func(err error) { closed = err })
 	part(&r, "SELECT VALUE due"+isDue+" LIMIT 1", func(rows []int64) error { some = len(rows) > 0; return nil })
 	if err := s.read(ctx, &r); err != nil {
 		return false, err
