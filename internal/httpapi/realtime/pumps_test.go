@@ -94,6 +94,25 @@ func TestPumpsBlocked(t *testing.T) {
 	})
 }
 
+// What is queued behind a worker that has to wait is pumped by another one.
+func TestPumpsBehindABlockedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, connect := pumpsAt(t, 1)
+		p.rejoin() // the only worker is at work
+		c := connect()
+		c.wake()
+		synctest.Wait()
+		if c.pumping.Load() == 0 {
+			t.Fatal("more workers than there may be")
+		}
+		p.leave()
+		synctest.Wait()
+		if c.pumping.Load() != 0 {
+			t.Error("nobody pumped it")
+		}
+	})
+}
+
 // One worker too many that is woken and goes home leaves its connection to
 // another that waits, not to the one that came back and is at work.
 func TestPumpsTooMany(t *testing.T) {
