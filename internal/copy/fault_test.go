@@ -289,3 +289,30 @@ func exported(t *testing.T, from store.Store) string {
 	check(t, errors.Join(err, w.Close()))
 	return path
 }
+
+// sealing counts the calls of Seal; the first leaves its mark and gets no
+// further.
+type sealing struct {
+	store.Store
+	calls int
+}
+
+func (s *sealing) Seal(ctx context.Context, note string) error {
+	if s.calls++; s.calls == 1 {
+		return errors.Join(s.Store.Seal(ctx, note), errCut)
+	}
+	return s.Store.Seal(ctx, note)
+}
+
+// TestSealAgain: the mark alone is no seal; who comes after an interruption
+// seals to the end.
+func TestSealAgain(t *testing.T) {
+	from := &sealing{Store: newMemory()}
+	if err := logcopy.Seal(t.Context(), from, "copied"); !errors.Is(err, errCut) {
+		t.Fatal(err)
+	}
+	check(t, logcopy.Seal(t.Context(), from, "copied"))
+	if from.calls != 2 {
+		t.Errorf("sealed %d times", from.calls)
+	}
+}

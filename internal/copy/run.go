@@ -39,9 +39,9 @@ func Seal(ctx context.Context, s store.Store, note string) error {
 		return ErrUnfinished
 	case state.Sealed != "" && state.Sealed != note:
 		return fmt.Errorf("copy: the source was sealed before: %s", state.Sealed)
-	case state.Sealed == note:
-		return nil
 	}
+	// Also where the mark stands: whoever left it may have been cut off before
+	// everything had ended that began without it.
 	return s.Seal(ctx, note)
 }
 
