@@ -77,6 +77,9 @@ var (
 	ErrResyncRequired = errors.New("client: resync required")
 )
 
+// errUnread ends a request of which a stream could not be read.
+var errUnread = errors.New("client: the server could not read a stream")
+
 // Error implements error.
 func (e *Ended) Error() string {
 	if e.Reason == "" {

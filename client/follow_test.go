@@ -169,6 +169,7 @@ func TestWhateverTheCuts(t *testing.T) {
 		fault := faults{
 			duplicate: rapid.SampledFrom([]int{0, 2, 5}).Draw(rt, "duplicate"),
 			gap:       rapid.SampledFrom([]int{0, 4, 9}).Draw(rt, "gap"),
+			unread:    rapid.SampledFrom([]int{0, 0, 6}).Draw(rt, "unread"),
 			away:      rapid.SampledFrom([]int{0, 20}).Draw(rt, "away"),
 			awayMS:    rapid.IntRange(0, 9000).Draw(rt, "awayMS"),
 			closeCode: rapid.SampledFrom([]int{0, 10}).Draw(rt, "close"),

@@ -31,6 +31,9 @@ func (c *Conn) receive(f *frame, size int, ws bool) error {
 	case "access_revoked":
 		c.end(s, &Ended{Stream: s.stream, Reason: f.Reason, Err: ErrAccessRevoked})
 	case "resync_required":
+		if f.Reason == readFailed {
+			return c.unread(s, ws)
+		}
 		c.end(s, &Ended{Stream: s.stream, Reason: f.Reason, Err: ErrResyncRequired})
 	case "signal":
 		if !c.inbox.full() {
@@ -102,6 +105,25 @@ func (c *Conn) gap(s *sub, ws bool) error {
 		return protocolError("a gap between frames")
 	}
 	c.subscribe(s)
+	return nil
+}
+
+// readFailed is the reason of a stream that ended though its cursor is good:
+// the server could not read its log for now.
+const readFailed = "read_failed"
+
+// unread asks for such a stream again, after a while: over a WebSocket for it
+// alone, else for all by a new request.
+func (c *Conn) unread(s *sub, ws bool) error {
+	switch {
+	case !ws:
+		return errUnread
+	case !s.live:
+		return nil // of an earlier subscription
+	}
+	s.id, s.live = "", false // the server has ended it already
+	s.faults++
+	c.later(s, c.wait(s.faults-1, nil))
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coder/websocket"
@@ -52,6 +53,7 @@ type faults struct {
 	refuse     map[client.Transport]int // answer with this status
 	duplicate  int                      // a frame begins before the cursor
 	gap        int                      // a frame begins beyond it
+	unread     int                      // a stream could not be read and ends
 	away       int                      // going_away after a frame
 	awayMS     int
 	closeCode  int // a close code other than those below after a frame
@@ -126,7 +128,7 @@ func (s *server) revoke(stream gotong.Stream) {
 type position struct {
 	stream gotong.Stream
 	at     uint64
-	id     string
+	over   atomic.Bool // the server ended it
 }
 
 // start reads a cursor; a problem is what a server would answer.
@@ -163,6 +165,9 @@ func (s *server) next(p *position) (frame string, ended bool, wait chan struct{}
 	}
 	if p.at >= head {
 		return "", false, s.grown
+	}
+	if n := s.faults.unread; n > 0 && s.rand.IntN(n) == 0 {
+		return fmt.Sprintf(`{"op":"resync_required","stream":%q,"reason":"read_failed"}`, p.stream), true, s.grown
 	}
 	from, to := p.at, min(head, p.at+1+s.rand.Uint64N(4))
 	if n := s.faults.duplicate; n > 0 && s.rand.IntN(n) == 0 {
@@ -310,12 +315,10 @@ func (s *server) pump(ctx context.Context, list func() []*position, write func(s
 		s.mu.Unlock()
 		for _, p := range list() {
 			frame, ended, _ := s.next(p)
-			if frame == "" || p.id == "ended" {
+			if frame == "" || p.over.Load() {
 				continue
 			}
-			if ended {
-				p.id = "ended"
-			}
+			p.over.Store(ended)
 			if wrote = true; !write(frame) {
 				return true
 			}

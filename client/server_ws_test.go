@@ -109,6 +109,7 @@ func (p *wsPeer) closeNow() bool {
 func (p *wsPeer) positions() []*position {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.list = slices.DeleteFunc(p.list, func(q *position) bool { return q.over.Load() })
 	return slices.Clone(p.list)
 }
 

@@ -113,11 +113,16 @@ func (w *town) settle() {
 	})
 	for i := range w.scale.threads {
 		in := client.NewThread{ScopeID: w.group.GroupID, Privacy: "private"}
-		var members []string
+		members := []string{"clock-0", "clock-1"}
 		if i%3 == 2 {
-			in.Members = "home"
+			in.Members, members = "home", nil
 		} else {
-			members = all
+			members = append(members, writers[2*i], writers[2*i+1], writers[2*w.scale.threads+2*i], writers[2*w.scale.threads+2*i+1])
+			for _, list := range [][]string{watchers, outcasts} {
+				for k := i; k < len(list); k += w.scale.threads {
+					members = append(members, list[k])
+				}
+			}
 		}
 		th, stream := makeThread(t, w.at(i), "owner", in, members...)
 		w.threads, w.streams = append(w.threads, th), append(w.streams, stream)

@@ -1,6 +1,7 @@
 package gates
 
 import (
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -9,5 +10,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { surrealtest.Stop() }))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		surrealtest.Stop()
+		os.Exit(code)
+	}))
 }

@@ -2,6 +2,7 @@ package surreal
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,7 +14,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { surrealtest.Stop() }))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		surrealtest.Stop()
+		os.Exit(code)
+	}))
 }
 
 func TestStore(t *testing.T) {
