@@ -53,6 +53,13 @@ test: install ## install what the tests need and run them all
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
 	$(GO) test $(TESTFLAGS) $(PKGS)
 
+.PHONY: engines
+engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
+	@for engine in 3 2; do \
+		echo "SurrealDB $$engine"; \
+		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw)$$' ./internal/e2e; \
+	done
+
 .PHONY: race
 race: install ## run the tests under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(PKGS)
