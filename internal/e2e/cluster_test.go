@@ -109,6 +109,8 @@ func (c *cluster) troubles() []trouble {
 	nothing := func(*member) {}
 	return []trouble{
 		{"database connections reset", 0, func(m *member) { m.toDB.cutAll() }, nothing},
+		{"database requests lost", 200 * time.Millisecond, func(m *member) { m.toDB.hold() },
+			func(m *member) { m.toDB.cutAll(); m.toDB.let() }},
 		{"database slow", 2 * time.Second, func(m *member) { m.toDB.lag.Store(int64(40 * time.Millisecond)) },
 			func(m *member) { m.toDB.lag.Store(0) }},
 		{"database silent", 7 * time.Second, func(m *member) { m.toDB.hold() }, func(m *member) { m.toDB.let() }},
