@@ -208,6 +208,7 @@ func TestCopyWrongUse(t *testing.T) {
 		"file is there":     {[]string{"export", "--store=" + db, broken}, 2, "is there already"},
 		"no store":          {[]string{"export", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
 		"epoch of no store": {[]string{"epoch", "new", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
+		"a database away":   {[]string{"epoch", "list", "--store=surreal://root:geheim@127.0.0.1:1/a/b"}, 1, "whether the database runs"},
 		"nothing to verify": {[]string{"copy", "--from=" + full, "--to=sqlite:" + dir + "/gone.db", "--verify-only"}, 1, "there is no database"},
 	} {
 		r := command(t, nil, c.args...)

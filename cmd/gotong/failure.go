@@ -11,6 +11,7 @@ import (
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/surreal"
 )
 
 // failure is an error with the way out.
@@ -40,6 +41,7 @@ func explain(err error) *failure {
 	var problem *client.Problem
 	var ended *client.Ended
 	var network *net.OpError
+	var database *surreal.ConnError
 	switch {
 	case errors.Is(err, context.Canceled):
 		f.err = errors.New("interrupted")
@@ -57,6 +59,8 @@ func explain(err error) *failure {
 		f.hint = "gotong serve, and gotong token --signup; or --data, to say where the database is"
 	case errors.Is(err, app.ErrNoAccount):
 		f.hint = "gotong token --signup, to make one"
+	case errors.As(err, &database):
+		f.hint = "whether the database runs there and is reached from here"
 	case errors.As(err, &network) && network.Op == "dial":
 		f.hint = "gotong demo, to start a server; or --url, to say where one is"
 	}
