@@ -142,7 +142,7 @@ func (s *Store) write(ctx context.Context, batch []store.Commit) ([]store.Outcom
 		n := fitting(batch)
 		some, err := s.settle(ctx, batch[:n])
 		if err != nil {
-			return nil, err
+			return nil, hedged(err, len(out) > 0)
 		}
 		out, batch = append(out, some...), batch[n:]
 	}
@@ -189,7 +189,7 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 				err = view.closed
 			}
 			if err != nil {
-				return nil, failure(err)
+				return nil, hedged(failure(err), len(sent) > 0)
 			}
 		}
 		p := decide(view, batch, erased, sent)
@@ -205,11 +205,22 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 				sent = append(sent, p)
 			}
 			if !repeatable(err) || tries >= maxTries || pause(ctx, tries) != nil {
-				return nil, failure(err)
+				return nil, hedged(failure(err), len(sent) > 0)
 			}
 			s.crowd.lost()
 		}
 	}
+}
+
+// hedged is an error that does not say that nothing was written, where some of
+// the batch may have been.
+func hedged(err error, some bool) error {
+	for _, nothing := range []error{store.ErrFull, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed} {
+		if some && errors.Is(err, nothing) {
+			return errors.New("surreal: some of the batch may be written: " + err.Error())
+		}
+	}
+	return err
 }
 
 // crowd remembers whether other nodes write to the same partitions. Then what

@@ -1,6 +1,7 @@
 package surreal
 
 import (
+	"errors"
 	"math"
 	"net"
 	"sync"
@@ -150,6 +151,33 @@ func TestUnknownRegister(t *testing.T) {
 		}
 		if r, err := s.Register(t.Context(), key); err != nil || r.Version != 1 {
 			t.Errorf("register %+v %v", r, err)
+		}
+	})
+}
+
+// TestPartOfABatch: where a batch takes two transactions and only the first
+// happens, no error says that nothing was written.
+func TestPartOfABatch(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		cfg := surrealtest.Start(t, e)
+		s, sealer := opened(t, cfg, Options{}), opened(t, cfg, Options{})
+		check(t, operator(t, cfg).Exec(t.Context(), // when the first is written
+			`DEFINE EVENT sealing ON head WHEN $event != "DELETE" THEN { UPSERT meta:sealed SET value = "elsewhere" }`, nil))
+		m := storetest.NewMaker(s.Epoch())
+		var batch []store.Commit
+		for _, events := range []int{maxEvents / 2, maxEvents / 2, 1} {
+			batch = append(batch, m.Next(storetest.Draft{Stream: "thread/a", Events: events, Bare: true}))
+		}
+		out, err := s.Commit(t.Context(), batch)
+		if err == nil || errors.Is(err, store.ErrSealed) {
+			t.Errorf("%+v, %v", out, err)
+		}
+		if headOf(t, sealer, "thread/a").Seq != maxEvents {
+			t.Error("the first was not written")
+		}
+		if _, err := s.Commit(t.Context(), batch[2:]); !errors.Is(err, store.ErrSealed) {
+			t.Errorf("now nothing is written: %v", err)
 		}
 	})
 }
