@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"gotong.dev/gotong/internal/store"
 )
 
 func TestRefusals(t *testing.T) {
@@ -24,9 +26,9 @@ func TestRefusals(t *testing.T) {
 		sql  string
 		want error
 	}{
-		"newer":   {"INSERT INTO migrations VALUES (99, '0099_new.sql', 'x', 'now')", ErrNewerSchema},
-		"changed": {"UPDATE migrations SET checksum = 'x' WHERE number = 1", ErrChangedMigration},
-		"gone":    {"UPDATE migrations SET number = -1", ErrChangedMigration},
+		"newer":   {"INSERT INTO migrations VALUES (99, '0099_new.sql', 'x', 'now')", store.ErrNewerSchema},
+		"changed": {"UPDATE migrations SET checksum = 'x' WHERE number = 1", store.ErrChangedSchema},
+		"gone":    {"UPDATE migrations SET number = -1", store.ErrChangedSchema},
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "gotong.db")
@@ -73,12 +75,12 @@ func TestSecondProcess(t *testing.T) {
 
 func TestMigrations(t *testing.T) {
 	one, two := "CREATE TABLE one (a TEXT);", "CREATE TABLE two (b TEXT); INSERT INTO one VALUES ('x');"
-	files := func(texts ...string) []migration {
+	files := func(texts ...string) []store.Migration {
 		dir := fstest.MapFS{}
 		for i, text := range texts {
 			dir[fmt.Sprintf("migrations/%04d_step.sql", i+1)] = &fstest.MapFile{Data: []byte(text)}
 		}
-		list, err := migrations(dir)
+		list, err := store.Migrations(dir, "migrations/*.sql")
 		check(t, err)
 		return list
 	}
@@ -88,10 +90,10 @@ func TestMigrations(t *testing.T) {
 	check(t, migrate(c, files(one)))
 	check(t, migrate(c, files(one)))
 	check(t, migrate(c, files(one, two))) // the second only
-	if err := migrate(c, files(one)); !errors.Is(err, ErrNewerSchema) {
+	if err := migrate(c, files(one)); !errors.Is(err, store.ErrNewerSchema) {
 		t.Errorf("an older program: %v", err)
 	}
-	if err := migrate(c, files(one+" ", two)); !errors.Is(err, ErrChangedMigration) {
+	if err := migrate(c, files(one+" ", two)); !errors.Is(err, store.ErrChangedSchema) {
 		t.Errorf("a changed migration: %v", err)
 	}
 	if err := migrate(c, files(one, two, "CREATE TABLE three (c TEXT); nonsense;")); err == nil {
@@ -102,7 +104,7 @@ func TestMigrations(t *testing.T) {
 	}
 	check(t, c.once("SELECT b FROM two"))
 	gap := fstest.MapFS{"migrations/0002_x.sql": &fstest.MapFile{}}
-	if _, err := migrations(gap); err == nil {
+	if _, err := store.Migrations(gap, "migrations/*.sql"); err == nil {
 		t.Error("a gap in the numbers was accepted")
 	}
 }

@@ -61,8 +61,8 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database at path and makes what is missing, directories
-// included. It fails with [ErrInUse], [ErrNewerSchema] or
-// [ErrChangedMigration] where the file is not to be touched.
+// included. It fails with [ErrInUse], [store.ErrNewerSchema] or
+// [store.ErrChangedSchema] where the file is not to be touched.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -128,7 +128,7 @@ func create(path string) error {
 
 // prepare brings schema, collections and the writer's caches up to date.
 func (s *Store) prepare(c *conn, names []string) error {
-	list, err := migrations(embedded)
+	list, err := store.Migrations(embedded, "migrations/*.sql")
 	if err != nil {
 		return err
 	}

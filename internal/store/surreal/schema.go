@@ -2,16 +2,11 @@ package surreal
 
 import (
 	"context"
-	"crypto/sha256"
 	"embed"
-	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,47 +17,6 @@ import (
 //go:embed schema/*.surql
 var embedded embed.FS
 
-// The ways in which a database's schema can be refused.
-var (
-	// ErrNewerSchema: a newer version of the program has made this schema.
-	ErrNewerSchema = errors.New("surreal: the database has a newer schema than this program knows; " +
-		"start the version that made it, or restore a copy")
-	// ErrChangedSchema: a migration that was applied is not the one this
-	// program has.
-	ErrChangedSchema = errors.New("surreal: a migration that was applied differs from the one in this program; " +
-		"the schema cannot be trusted")
-)
-
-type migration struct {
-	number   int
-	name     string
-	text     string
-	checksum string
-}
-
-// migrations reads the numbered files of a directory; the numbers are 1, 2, 3 …
-func migrations(from fs.FS) ([]migration, error) {
-	names, err := fs.Glob(from, "schema/*.surql") // sorted
-	if err != nil {
-		return nil, err
-	}
-	list := make([]migration, 0, len(names))
-	for i, name := range names {
-		text, err := fs.ReadFile(from, name)
-		if err != nil {
-			return nil, err
-		}
-		base := strings.TrimPrefix(name, "schema/")
-		digits, _, _ := strings.Cut(base, "_")
-		if n, err := strconv.Atoi(digits); err != nil || n != i+1 {
-			return nil, fmt.Errorf("surreal: migration %s is not number %d", base, i+1)
-		}
-		sum := sha256.Sum256(text)
-		list = append(list, migration{i + 1, base, string(text), hex.EncodeToString(sum[:])})
-	}
-	return list, nil
-}
-
 const ledger = `DEFINE TABLE IF NOT EXISTS migration SCHEMAFULL PERMISSIONS NONE;
 DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
 DEFINE FIELD IF NOT EXISTS checksum ON migration TYPE string;
@@ -71,7 +25,7 @@ DEFINE FIELD IF NOT EXISTS applied ON migration TYPE datetime`
 // migrate brings the schema up to date, each step in its own transaction that
 // also makes the step's record: of nodes that start at once one makes it, and
 // the others see that it is there.
-func migrate(ctx context.Context, db *surreal.Client, list []migration) error {
+func migrate(ctx context.Context, db *surreal.Client, list []store.Migration) error {
 	for tries := 0; ; tries++ {
 		applied, err := ledgerOf(ctx, db, list)
 		if err == nil && applied == len(list) {
@@ -81,10 +35,10 @@ func migrate(ctx context.Context, db *surreal.Client, list []migration) error {
 			m := list[applied]
 			err = db.Exec(ctx, "BEGIN;\n"+
 				"CREATE $id SET name = $name, checksum = $checksum, applied = time::now() RETURN NONE;\n"+
-				dialect(db.Version(), m.text)+"COMMIT;",
-				surreal.Vars{"id": surreal.Record("migration", m.number), "name": m.name, "checksum": m.checksum})
+				dialect(db.Version(), m.Text)+"COMMIT;",
+				surreal.Vars{"id": surreal.Record("migration", m.Number), "name": m.Name, "checksum": m.Checksum})
 			if err != nil {
-				err = fmt.Errorf("migration %s: %w", m.name, err)
+				err = fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}
 		if err != nil && (tries >= maxTries || !surreal.Conflict(err) && !surreal.Exists(err)) {
@@ -98,7 +52,7 @@ func migrate(ctx context.Context, db *surreal.Client, list []migration) error {
 
 // ledgerOf reads how many migrations were applied, and refuses a schema that is
 // not of this program.
-func ledgerOf(ctx context.Context, db *surreal.Client, list []migration) (int, error) {
+func ledgerOf(ctx context.Context, db *surreal.Client, list []store.Migration) (int, error) {
 	if err := db.Exec(ctx, ledger, nil); err != nil {
 		return 0, err
 	}
@@ -113,11 +67,8 @@ func ledgerOf(ctx context.Context, db *surreal.Client, list []migration) (int, e
 		return 0, err
 	}
 	for i, row := range rows {
-		switch {
-		case row.Number > len(list):
-			return 0, fmt.Errorf("%w (found %s, known up to %d)", ErrNewerSchema, row.Name, len(list))
-		case row.Number != i+1 || row.Checksum != list[i].checksum:
-			return 0, fmt.Errorf("%w (%s)", ErrChangedSchema, row.Name)
+		if err := store.CheckApplied(list, i, row.Number, row.Name, row.Checksum); err != nil {
+			return 0, err
 		}
 	}
 	return len(rows), nil

@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -53,9 +54,9 @@ func TestLedger(t *testing.T) {
 			want  error
 			named string
 		}{
-			"newer":    {"CREATE migration:2 SET name = '0002_later.surql', checksum = 'x', applied = time::now()", ErrNewerSchema, "0002_later"},
-			"tampered": {"UPDATE migration:1 SET checksum = 'x'", ErrChangedSchema, "0001_log"},
-			"gap":      {"DELETE migration:1; CREATE migration:3 SET name = 'n', checksum = 'x', applied = time::now()", ErrNewerSchema, "n"},
+			"newer":    {"CREATE migration:2 SET name = '0002_later.surql', checksum = 'x', applied = time::now()", store.ErrNewerSchema, "0002_later"},
+			"tampered": {"UPDATE migration:1 SET checksum = 'x'", store.ErrChangedSchema, "0001_log"},
+			"gap":      {"DELETE migration:1; CREATE migration:3 SET name = 'n', checksum = 'x', applied = time::now()", store.ErrNewerSchema, "n"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				cfg := surrealtest.Start(t, e)
@@ -78,7 +79,7 @@ func TestMigrate(t *testing.T) {
 		db := operator(t, surrealtest.Start(t, e))
 		files := fstest.MapFS{"schema/0001_a.surql": {Data: []byte("-- First.\nDEFINE TABLE a;\nCREATE a:1;\n")}}
 		step := func() error {
-			list, err := migrations(files)
+			list, err := store.Migrations(files, "schema/*.surql")
 			check(t, err)
 			return migrate(t.Context(), db, list)
 		}
@@ -97,7 +98,7 @@ func TestMigrate(t *testing.T) {
 			t.Errorf("rows %v", rows)
 		}
 		files["schema/0004_d.surql"] = &fstest.MapFile{}
-		if _, err := migrations(files); err == nil {
+		if _, err := store.Migrations(files, "schema/*.surql"); err == nil {
 			t.Error("a number was left out")
 		}
 	})

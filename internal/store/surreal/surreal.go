@@ -85,7 +85,7 @@ const maxGates = 8
 const maxMessage = 64 << 20
 
 // Open connects, brings the schema up to date and makes what is missing. It
-// fails with [ErrVersion], [ErrEngine], [ErrNewerSchema], [ErrChangedSchema] or
+// fails with [ErrVersion], [ErrEngine], [store.ErrNewerSchema], [store.ErrChangedSchema] or
 // [store.ErrClock] where the database is not to be used.
 func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if o.Client.MaxMessage == 0 {
@@ -128,7 +128,7 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	if err := checkServer(ctx, s.db, o); err != nil {
 		return err
 	}
-	list, err := migrations(embedded)
+	list, err := store.Migrations(embedded, "schema/*.surql")
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,67 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// The ways in which a database's schema is refused when it is opened.
+var (
+	// ErrNewerSchema: a newer version of the program has made this schema.
+	ErrNewerSchema = errors.New("store: the database has a newer schema than this program knows; " +
+		"start the version that made it, or restore a backup")
+	// ErrChangedSchema: a migration that was applied is not the one this
+	// program has.
+	ErrChangedSchema = errors.New("store: a migration that was applied differs from the one in this program; " +
+		"the schema cannot be trusted")
+)
+
+// Migration is one numbered step of an adapter's schema.
+type Migration struct {
+	Number   int
+	Name     string // of its file
+	Text     string
+	Checksum string // SHA-256 of the text, in hex
+}
+
+// Migrations reads the files that a pattern matches, named 0001_…, 0002_… and
+// so on without a gap.
+func Migrations(from fs.FS, pattern string) ([]Migration, error) {
+	names, err := fs.Glob(from, pattern) // sorted
+	if err != nil {
+		return nil, err
+	}
+	list := make([]Migration, 0, len(names))
+	for i, name := range names {
+		text, err := fs.ReadFile(from, name)
+		if err != nil {
+			return nil, err
+		}
+		base := path.Base(name)
+		digits, _, _ := strings.Cut(base, "_")
+		if n, err := strconv.Atoi(digits); err != nil || n != i+1 {
+			return nil, fmt.Errorf("store: migration %s is not number %d", base, i+1)
+		}
+		sum := sha256.Sum256(text)
+		list = append(list, Migration{i + 1, base, string(text), hex.EncodeToString(sum[:])})
+	}
+	return list, nil
+}
+
+// CheckApplied compares entry n (from 0) of a database's ledger, by number,
+// name and checksum, with the migrations that the program has.
+func CheckApplied(list []Migration, n, number int, name, checksum string) error {
+	switch {
+	case number > len(list):
+		return fmt.Errorf("%w (found %s, known up to %d)", ErrNewerSchema, name, len(list))
+	case number != n+1 || checksum != list[n].Checksum:
+		return fmt.Errorf("%w (%s)", ErrChangedSchema, name)
+	}
+	return nil
+}
