@@ -42,11 +42,12 @@ func main() {
 	only := flag.String("only", "posts,fanout,steady,idle,storm", "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
 	clients := flag.Int("clients", 10_000, "connections of idle and storm")
+	store := flag.String("store", "", "keep the log in SurrealDB, surreal://USER:PASSWORD@HOST:PORT/NAMESPACE, one database a scenario")
 	profile := flag.String("profile", "", "write the server's CPU profile of fanout and posts into this directory")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	r := &run{ctx: ctx, length: *seconds, clients: *clients, profile: *profile}
+	r := &run{ctx: ctx, length: *seconds, clients: *clients, profile: *profile, store: *store}
 	for name := range strings.SplitSeq(*only, ",") {
 		scenario, ok := scenarios[name]
 		if !ok {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"fmt"
 	"io"
 	"log/slog"
@@ -24,14 +25,23 @@ import (
 // key of another issuer.
 const secret = "load-load-load-load-load-load-load-load"
 
+// storeEnv tells the server's process where the log is kept.
+const storeEnv = "GOTONG_LOAD_STORE"
+
 // serve is the server's process: the product as it is, with rate limits that
 // do not limit.
 func serve(dir string) error {
+	shared := os.Getenv(storeEnv)
+	var signing string
+	if shared != "" { // which wants the same key on each node
+		signing = base64.StdEncoding.EncodeToString([]byte(secret))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	a, err := app.New(ctx, app.Options{
 		Config: config.Config{
 			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir,
+			Store: shared, SigningKey: signing,
 			JWTKeys:         []config.JWTKey{{KID: "load", Alg: "HS256", Key: secret}},
 			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 1 << 20,
 			UserRate: 1e9, UserBurst: 1e9, CommandRate: 1e9, CommandBurst: 1e9,
@@ -61,6 +71,7 @@ type run struct {
 	length  time.Duration
 	clients int
 	profile string
+	store   string
 	*server
 }
 
@@ -77,6 +88,9 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	}
 	cmd := exec.CommandContext(r.ctx, self, "server", dir)
 	cmd.Stderr = os.Stderr
+	if r.store != "" {
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%s-%d", storeEnv, r.store, name, time.Now().Unix()))
+	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

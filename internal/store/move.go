@@ -27,7 +27,8 @@ func AsSealed(err error) *gotong.Error {
 	}
 	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnfinished) {
 		return gotong.NewError(gotong.CodeStoreSealed,
-			"The log is moving to another store, or has moved; nothing was written. Reading goes on. Repeat later, or ask the operator where it is now.")
+			"The log is moving to another store, or has moved; nothing was written. Reading goes on. "+
+				"Repeat later, or ask the operator where it is now.")
 	}
 	return nil
 }
