@@ -110,9 +110,15 @@ type Executor interface {
 	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
 }
 
+// runTimeout bounds how long a client waits to hear that the outcome of its
+// write is unknown, where the store does not answer.
+const runTimeout = 10 * time.Second
+
 // Run executes a command of this call and notes in the answer's header whether
 // the receipt is that of an earlier request.
 func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
+	defer cancel()
 	receipt, err := exec.Execute(ctx, cmd)
 	if receipt.Replayed {
 		Replayed(ctx)

@@ -147,15 +147,24 @@ func (h *Hub) poll(ctx context.Context) {
 		for i, p := range h.parts {
 			p.prove(positions[i], at)
 		}
-		if round%trimEvery == 0 && h.ringBytes.Load() > int64(h.limits.RingTotal) {
-			for _, p := range h.parts {
-				p.trim(at.Add(-trimEvery * h.limits.Poll))
-			}
+		if round%trimEvery == 0 {
+			h.trim(at, trimEvery*h.limits.Poll)
 		}
 		if round%presenceEvery == 0 {
 			for _, p := range h.parts {
 				p.each(func(t *topic) { t.repeatPresence(at) })
 			}
+		}
+	}
+}
+
+// trim lets go of pages that are too old to be handed out and, where all
+// frames together are too many, of those of streams that were quiet so long.
+func (h *Hub) trim(now gotong.Instant, quiet time.Duration) {
+	for _, p := range h.parts {
+		p.each(func(t *topic) { t.expire(now) })
+		if h.ringBytes.Load() > int64(h.limits.RingTotal) {
+			p.trim(now.Add(-quiet))
 		}
 	}
 }

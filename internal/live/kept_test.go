@@ -67,8 +67,12 @@ func TestKeptPage(t *testing.T) {
 		synctest.Wait()
 		back("cid", 1, 8)
 		back("ann", 0, seqs(1, 8)...)
-		pass(15 * time.Second)
+		before := a.Stats().RingBytes
+		pass(20 * time.Second)
 		synctest.Wait()
+		if after := a.Stats().RingBytes; after >= before {
+			t.Errorf("%d of %d bytes are kept of pages that nobody gets any more", after, before)
+		}
 		back("ann", 1, seqs(1, 8)...)
 	})
 }

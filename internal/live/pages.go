@@ -178,5 +178,17 @@ func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 	})
 }
 
+// expire forgets the pages that are too old to be handed out.
+func (t *topic) expire(now gotong.Instant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for from, k := range t.pages {
+		if now > k.made.Add(keptLife) {
+			t.weigh(func() { t.pageBytes -= len(k.page.frame.buf) })
+			delete(t.pages, from)
+		}
+	}
+}
+
 // dropPages forgets the kept pages. t.mu is held.
 func (t *topic) dropPages() { t.pages, t.pageBytes = nil, 0 }
