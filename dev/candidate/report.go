@@ -88,9 +88,10 @@ func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
 // public is a text without the folders of the machine.
 func public(text string) string {
-	text = strings.ReplaceAll(strings.TrimSpace(text), os.TempDir(), "TMP")
-	if here, err := os.Getwd(); err == nil {
+	text = strings.TrimSpace(text)
+	if here, err := os.Getwd(); err == nil { // first: it may be a temporary one itself
 		text = strings.ReplaceAll(text, here, ".")
 	}
+	text = strings.ReplaceAll(text, os.TempDir(), "TMP")
 	return strings.ReplaceAll(text, "```", "` ` `")
 }
