@@ -141,7 +141,7 @@ func (t *topic) holds(k *keptPage, snap *snapshot) bool {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.pages[k.page.from] == k
+	return k.page.position >= t.amended
 }
 
 // keep keeps the page that whoever sees all of it got, if it is not the first
