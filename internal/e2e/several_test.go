@@ -145,17 +145,15 @@ func (w *town) settle() {
 }
 
 // write begins the steady load: of each thread a writer over REST and one over
-// WebSocket at every node.
+// WebSocket at two nodes.
 func (w *town) write(ctx context.Context, writing *sync.WaitGroup) {
-	for n := range w.nodes {
+	for n := range min(2, len(w.nodes)) {
 		l := newLoad(w.t, w.at(n))
 		l.gap = time.Duration(len(w.streams)) * 25 * time.Millisecond
 		w.loads = append(w.loads, l)
 		for i, s := range w.streams {
-			if n < 2 {
-				writing.Go(func() { l.post(ctx, s, fmt.Sprintf("rest-%03d", 2*i+n)) })
-				writing.Go(func() { l.command(ctx, s, fmt.Sprintf("ws-%03d", 2*i+n)) })
-			}
+			writing.Go(func() { l.post(ctx, s, fmt.Sprintf("rest-%03d", 2*i+n)) })
+			writing.Go(func() { l.command(ctx, s, fmt.Sprintf("ws-%03d", 2*i+n)) })
 		}
 	}
 }
