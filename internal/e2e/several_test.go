@@ -167,6 +167,7 @@ func (w *town) withoutRedis(ctx context.Context) {
 			w.t.Fatal(err)
 		}
 	}
+	w.talk(ctx, "while everybody arrives", w.scale.away/2) // and reads from the beginning: not judged
 	w.talk(ctx, "with Redis", w.scale.away/2)
 	w.redis.Kill()
 	w.talk(ctx, "without Redis", w.scale.away)
