@@ -1,9 +1,11 @@
 package bus
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -90,4 +92,48 @@ func (q *Queue) DropSignals() int {
 	n := len(q.signals)
 	q.signals = nil
 	return n
+}
+
+// Deliver hands what is put to handle, until ctx ends.
+func (q *Queue) Deliver(ctx context.Context, handle func(Message)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-q.ready:
+			for _, m := range q.Take() {
+				if ctx.Err() != nil {
+					return
+				}
+				handle(m)
+			}
+		}
+	}
+}
+
+// The waits between two tries to connect.
+const (
+	shortest = 100 * time.Millisecond
+	longest  = 2 * time.Second
+)
+
+// Keep tries to be connected again and again until ctx ends: try returns when a
+// connection is lost or cannot be made, and says whether there was one.
+func Keep(ctx context.Context, try func(context.Context) (was bool)) {
+	for wait := shortest; ; wait = min(2*wait, longest) {
+		was := try(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if was {
+			wait = shortest
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return
+		case <-t.C:
+		}
+	}
 }

@@ -38,10 +38,8 @@ const (
 )
 
 const (
-	looking  = 2 * time.Second        // between two reads that check the live query
-	reading  = 2 * time.Second        // for one of them to be answered
-	shortest = 100 * time.Millisecond // between two tries to begin anew
-	longest  = 2 * time.Second
+	looking = 2 * time.Second // between two reads that check the live query
+	reading = 2 * time.Second // for one of them to be answered
 )
 
 var (
@@ -117,39 +115,16 @@ func (b *Bus) Run(ctx context.Context, handle func(bus.Message)) error {
 	var following sync.WaitGroup
 	following.Go(func() { b.keep(ctx) })
 	defer following.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-b.in.Ready():
-			for _, m := range b.in.Take() {
-				if ctx.Err() != nil {
-					return nil
-				}
-				handle(m)
-			}
-		}
-	}
+	b.in.Deliver(ctx, handle)
+	return nil
 }
 
 // keep begins again and again until ctx ends.
 func (b *Bus) keep(ctx context.Context) {
-	for wait := shortest; ; wait = min(2*wait, longest) {
+	bus.Keep(ctx, func(ctx context.Context) bool {
 		err := b.follow(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if b.lost(err) {
-			wait = shortest
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-		}
-	}
+		return ctx.Err() == nil && b.lost(err)
+	})
 }
 
 // lost notes why nothing comes; true where something did.

@@ -71,14 +71,6 @@ func (e *end) Publish(m bus.Message) {
 }
 
 func (e *end) Run(ctx context.Context, handle func(bus.Message)) error {
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-e.in.Ready():
-			for _, m := range e.in.Take() {
-				handle(m)
-			}
-		}
-	}
+	e.in.Deliver(ctx, handle)
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/redis/rueidis"
 
@@ -103,46 +102,17 @@ func (l *Link) Run(ctx context.Context, handle func(bus.Message)) error {
 	var connecting sync.WaitGroup
 	connecting.Go(func() { l.keep(ctx) })
 	defer connecting.Wait()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-l.in.Ready():
-			for _, m := range l.in.Take() {
-				if ctx.Err() != nil {
-					return nil
-				}
-				handle(m)
-			}
-		}
-	}
+	l.in.Deliver(ctx, handle)
+	return nil
 }
-
-// The waits between two tries to connect.
-const (
-	shortest = 100 * time.Millisecond
-	longest  = 2 * time.Second
-)
 
 // keep connects again and again until ctx ends.
 func (l *Link) keep(ctx context.Context) {
-	for wait := shortest; ; wait = min(2*wait, longest) {
+	bus.Keep(ctx, func(ctx context.Context) bool {
 		err := l.connection(ctx)
-		if ctx.Err() != nil {
-			l.up.Store(false)
-			return
-		}
-		if l.lost(err) {
-			wait = shortest
-		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return
-		case <-t.C:
-		}
-	}
+		return ctx.Err() == nil && l.lost(err)
+	})
+	l.up.Store(false)
 }
 
 // lost notes that there is no connection, and why; true where there was one.
