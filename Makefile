@@ -50,6 +50,7 @@ build: install ## build the binary into bin/
 
 .PHONY: test
 test: install ## install what the tests need and run them all
+	dev/changelog --check
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
 	$(GO) test $(TESTFLAGS) $(PKGS)
 
@@ -83,6 +84,10 @@ tidy-check: install ## fail if go.mod or go.sum is not what the code needs
 .PHONY: generate
 generate: install ## write again what is generated from the code
 	$(GO) generate $(PKGS)
+
+.PHONY: changelog
+changelog: ## move the fragments of changes/ into CHANGELOG.md
+	dev/changelog
 
 .PHONY: check
 check: tidy-check vet lint test ## what to run before a commit
