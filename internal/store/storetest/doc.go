@@ -2,9 +2,8 @@
 // adapter passes whole ([Run]), makers of valid commits that need no engine
 // ([Build], [Maker]), and a store that fails on demand ([Faulty]).
 //
-// # Caveats
-//
-// It imports testing and belongs in tests only.
+// The suite runs under go test ([Run]) and, case by case, in a program ([Tests]):
+// the package does not import testing.
 //
 // # Dependencies
 //

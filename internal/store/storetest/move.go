@@ -198,7 +198,7 @@ func moveRestore(e *env) {
 	e.next(Draft{Stream: "thread/1", Events: 2})
 	from := e.contents(0)
 	e.check(e.s.Close())
-	e.harness = e.again(e.T)
+	e.harness = e.again()
 	e.open()
 	steps := []store.Restoring{{Eras: from.State.Eras}, {Rows: store.Rows{Streams: from.Rows.Streams}}}
 	for _, events := range from.Events {

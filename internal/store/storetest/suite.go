@@ -4,12 +4,26 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync/atomic"
-	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 )
+
+// T is what the suite needs of a test; *testing.T has it. Fatal, Fatalf and Skip
+// must end the calling goroutine.
+type T interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Skip(args ...any)
+	Failed() bool
+	Context() context.Context
+	Cleanup(f func())
+}
 
 // Options are what the suite opens a store with.
 type Options struct {
@@ -33,33 +47,62 @@ const (
 
 // env is what one test of the suite works with.
 type env struct {
-	*testing.T
+	T
 	ctx     context.Context //nolint:containedctx // the context of one test, for all its calls
 	harness Harness
-	again   func(*testing.T) Harness // another empty place
+	again   func() Harness // another empty place
 	s       store.Store
 	m       *Maker
 	clock   atomic.Int64
 }
 
-// Run runs the whole suite; harness makes a new empty place for each test.
-func Run(t *testing.T, harness func(*testing.T) Harness) {
-	t.Helper()
+// Test is one case of the suite.
+type Test struct {
+	Name string // the part that it belongs to, a slash, and what it checks
+	run  func(*env)
+}
+
+// Part is the part of the suite that the case belongs to.
+func (c Test) Part() string {
+	part, _, _ := strings.Cut(c.Name, "/")
+	return part
+}
+
+// Tests is every case of the suite, in order of name.
+func Tests() []Test {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
 		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
 	} {
 		maps.Copy(suite, part)
 	}
+	tests := make([]Test, 0, len(suite))
 	for _, name := range slices.Sorted(maps.Keys(suite)) {
-		t.Run(name, func(t *testing.T) {
-			e := &env{T: t, ctx: t.Context(), harness: harness(t), again: harness}
-			e.clock.Store(1_764_000_000_000_000)
-			e.open()
-			t.Cleanup(func() { e.check(e.s.Close()) })
-			e.m = NewMaker(e.s.Epoch())
-			suite[name](e)
-		})
+		tests = append(tests, Test{name, suite[name]})
+	}
+	return tests
+}
+
+// Run runs one case; harness makes a new empty place.
+func (c Test) Run(t T, harness func() Harness) {
+	t.Helper()
+	e := &env{T: t, ctx: t.Context(), harness: harness(), again: harness}
+	e.clock.Store(1_764_000_000_000_000)
+	e.open()
+	t.Cleanup(func() { e.check(e.s.Close()) })
+	e.m = NewMaker(e.s.Epoch())
+	c.run(e)
+}
+
+// Run runs the whole suite, each case as a subtest; harness makes a new empty
+// place for each.
+func Run[X interface {
+	T
+	Run(name string, f func(X)) bool
+}](t X, harness func(X) Harness) {
+	t.Helper()
+	for _, c := range Tests() {
+		t.Run(c.Name, func(t X) { c.Run(t, func() Harness { return harness(t) }) })
 	}
 }
 
