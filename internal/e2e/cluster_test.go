@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/bus/redistest"
+	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -31,9 +32,9 @@ type member struct {
 	c       *cluster
 	name    string
 	dir     string
-	toDB    *proxy
-	toRedis *proxy
-	front   *proxy // where clients find it, also after a restart
+	toDB    *netfault.Proxy
+	toRedis *netfault.Proxy
+	front   *netfault.Proxy // where clients find it, also after a restart
 
 	mu    sync.Mutex
 	child *child
@@ -46,9 +47,9 @@ func startCluster(t *testing.T, nodes int) *cluster {
 	for i := range nodes {
 		m := &member{
 			c: c, name: fmt.Sprint("node ", i), dir: t.TempDir(),
-			toDB:    startProxy(t, c.db.Address(), nil),
-			toRedis: startProxy(t, c.redis.Addr, nil),
-			front:   startProxy(t, "127.0.0.1:1", nil),
+			toDB:    netfault.For(t, c.db.Address()),
+			toRedis: netfault.For(t, c.redis.Addr),
+			front:   netfault.For(t, "127.0.0.1:1"),
 		}
 		m.start()
 		c.nodes = append(c.nodes, m)
@@ -60,7 +61,7 @@ func startCluster(t *testing.T, nodes int) *cluster {
 func (m *member) storeURL() string {
 	u := url.URL{
 		Scheme: surreal.Scheme, User: url.UserPassword(surrealtest.User, surrealtest.Password),
-		Host: host(m.toDB.url()), Path: "/" + m.c.log.Namespace + "/" + m.c.log.Database,
+		Host: m.toDB.Addr(), Path: "/" + m.c.log.Namespace + "/" + m.c.log.Database,
 	}
 	return u.String()
 }
@@ -68,18 +69,18 @@ func (m *member) storeURL() string {
 // start begins the process and waits until it serves.
 func (m *member) start() {
 	m.c.t.Helper()
-	child := startChild(m.c.t, m.dir, storeEnv+"="+m.storeURL(), redisEnv+"=redis://"+host(m.toRedis.url()))
+	child := startChild(m.c.t, m.dir, storeEnv+"="+m.storeURL(), redisEnv+"=redis://"+m.toRedis.Addr())
 	if !child.ready() {
 		m.c.t.Fatalf("%s did not start", m.name)
 	}
 	m.mu.Lock()
 	m.child = child
 	m.mu.Unlock()
-	m.front.aim(host(child.url))
+	m.front.Aim(host(child.url))
 }
 
 // url is where clients find the node.
-func (m *member) url() string { return m.front.url() }
+func (m *member) url() string { return m.front.URL() }
 
 func (m *member) signal(s syscall.Signal) {
 	m.mu.Lock()
@@ -108,19 +109,19 @@ type trouble struct {
 func (c *cluster) troubles() []trouble {
 	nothing := func(*member) {}
 	return []trouble{
-		{"database connections reset", 0, func(m *member) { m.toDB.cutAll() }, nothing},
-		{"database requests lost", 200 * time.Millisecond, func(m *member) { m.toDB.hold() },
-			func(m *member) { m.toDB.cutAll(); m.toDB.let() }},
-		{"database slow", 2 * time.Second, func(m *member) { m.toDB.lag.Store(int64(40 * time.Millisecond)) },
-			func(m *member) { m.toDB.lag.Store(0) }},
-		{"database silent", 7 * time.Second, func(m *member) { m.toDB.hold() }, func(m *member) { m.toDB.let() }},
-		{"Redis connections reset", 0, func(m *member) { m.toRedis.cutAll() }, nothing},
-		{"Redis slow", 2 * time.Second, func(m *member) { m.toRedis.lag.Store(int64(60 * time.Millisecond)) },
-			func(m *member) { m.toRedis.lag.Store(0) }},
-		{"Redis silent", 6 * time.Second, func(m *member) { m.toRedis.hold() }, func(m *member) { m.toRedis.let() }},
+		{"database connections reset", 0, func(m *member) { m.toDB.Cut() }, nothing},
+		{"database requests lost", 200 * time.Millisecond, func(m *member) { m.toDB.Hold() },
+			func(m *member) { m.toDB.Cut(); m.toDB.Let() }},
+		{"database slow", 2 * time.Second, func(m *member) { m.toDB.Lag(40 * time.Millisecond) },
+			func(m *member) { m.toDB.Lag(0) }},
+		{"database silent", 7 * time.Second, func(m *member) { m.toDB.Hold() }, func(m *member) { m.toDB.Let() }},
+		{"Redis connections reset", 0, func(m *member) { m.toRedis.Cut() }, nothing},
+		{"Redis slow", 2 * time.Second, func(m *member) { m.toRedis.Lag(60 * time.Millisecond) },
+			func(m *member) { m.toRedis.Lag(0) }},
+		{"Redis silent", 6 * time.Second, func(m *member) { m.toRedis.Hold() }, func(m *member) { m.toRedis.Let() }},
 		{"Redis emptied", 0, func(*member) { c.redis.Do("FLUSHALL") }, nothing},
 		{"Redis restarted", time.Second, func(*member) { c.redis.Kill() }, func(*member) { c.redis.Restart() }},
-		{"clients reset", 0, func(m *member) { m.front.cutAll() }, nothing},
+		{"clients reset", 0, func(m *member) { m.front.Cut() }, nothing},
 		{"node paused", 7 * time.Second, func(m *member) { m.signal(syscall.SIGSTOP) }, func(m *member) { m.signal(syscall.SIGCONT) }},
 		{"node killed", 500 * time.Millisecond, (*member).kill, (*member).start},
 	}

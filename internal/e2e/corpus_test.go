@@ -18,6 +18,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/importer"
+	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -158,21 +159,22 @@ func TestCorpus(t *testing.T) {
 	t.Logf("seed %d", seed)
 	var plans sync.Mutex
 	rnd := rand.New(rand.NewPCG(seed, 1))
-	cutting := startProxy(t, host(n.url), func() fault {
+	cutting := netfault.For(t, host(n.url))
+	cutting.Plan(func() netfault.Fault {
 		plans.Lock()
 		defer plans.Unlock()
 		// From a few bytes to more than a page of the log: a cut within every
 		// page would let nobody ever get on.
-		f := fault{after: 1 + rnd.Int64N(1<<(6+rnd.IntN(16))), reset: rnd.IntN(2) == 0}
+		f := netfault.Fault{After: 1 + rnd.Int64N(1<<(6+rnd.IntN(16))), Reset: rnd.IntN(2) == 0}
 		if rnd.IntN(4) == 0 {
-			f.delay = time.Duration(rnd.IntN(3000)) * time.Microsecond
+			f.Delay = time.Duration(rnd.IntN(3000)) * time.Microsecond
 		}
 		return f
 	})
 	kept, list, watchers := newPool(), exports(t), size(50, 12)
 	for _, x := range list {
 		x.create(t, n.url)
-		x.watch(t, n.url, cutting.url(), watchers, kept)
+		x.watch(t, n.url, cutting.URL(), watchers, kept)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
@@ -197,7 +199,7 @@ func TestCorpus(t *testing.T) {
 	if err := n.end(); err != nil {
 		t.Fatal(err)
 	}
-	report(t, readLog(t, n.dir), list, took, cutting.cuts.Load())
+	report(t, readLog(t, n.dir), list, took, cutting.Cuts())
 }
 
 // importAll imports the export, then again, and says the last words.

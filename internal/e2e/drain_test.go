@@ -16,6 +16,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/netfault"
 )
 
 // farewell is what a WebSocket hears of a server that ends in good order.
@@ -61,22 +62,22 @@ func listen(ctx context.Context, t *testing.T, url, user string, stream gotong.S
 // within 10 s and without a fault, tells everybody, and nobody loses anything.
 func TestDrain(t *testing.T) {
 	dir := t.TempDir()
-	front := startProxy(t, "127.0.0.1:1", nil)
+	front := netfault.For(t, "127.0.0.1:1")
 	start := func() *child {
 		c := startChild(t, dir)
 		if !c.ready() {
 			t.Fatal("the server did not start")
 		}
-		front.aim(host(c.url))
+		front.Aim(host(c.url))
 		return c
 	}
 	server := start()
 	writers := []string{"rest-0", "rest-1", "ws-0", "ws-1"}
 	watchers := names("watcher", size(12, 8))
-	_, stream := makeThread(t, front.url(), "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, append(writers, watchers...)...)
+	_, stream := makeThread(t, front.URL(), "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, append(writers, watchers...)...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	l := newLoad(t, front.url())
+	l := newLoad(t, front.URL())
 	writing, enough := context.WithCancel(ctx)
 	var load, watching, listening sync.WaitGroup
 	for i, w := range writers {
@@ -91,7 +92,7 @@ func TestDrain(t *testing.T) {
 	for i, user := range watchers {
 		f := &follower{
 			name: fmt.Sprint(user, " over ", transports[i%3]), stream: stream, pool: kept,
-			clients: []*client.Client{dial(t, front.url(), user, transports[i%3])},
+			clients: []*client.Client{dial(t, front.URL(), user, transports[i%3])},
 			last:    func(e client.Event) bool { return strings.Contains(string(e.Data), lastWords) },
 		}
 		followers[i] = f
@@ -138,7 +139,7 @@ func TestDrain(t *testing.T) {
 	}
 	enough()
 	load.Wait()
-	must(dial(t, front.url(), "owner").Send(ctx, stream.ID(), client.NewMessage{Body: lastWords}))(t)
+	must(dial(t, front.URL(), "owner").Send(ctx, stream.ID(), client.NewMessage{Body: lastWords}))(t)
 	watching.Wait()
 	terminate(t, server)
 	log := readLog(t, dir)

@@ -13,6 +13,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/netfault"
 )
 
 // load is several writers whose every request has an id and is repeated until
@@ -183,16 +184,16 @@ func TestKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()
-	front := startProxy(t, "127.0.0.1:1", nil)
+	front := netfault.For(t, "127.0.0.1:1")
 	server := startChild(t, dir)
 	if !server.ready() {
 		t.Fatal("the server did not start")
 	}
-	front.aim(host(server.url))
-	streams := killStreams(t, front.url())
+	front.Aim(host(server.url))
+	streams := killStreams(t, front.URL())
 	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
-	l := newLoad(t, front.url())
+	l := newLoad(t, front.URL())
 	var writers sync.WaitGroup
 	for i, s := range streams {
 		for k := range 2 {
@@ -213,12 +214,12 @@ func TestKill(t *testing.T) {
 		if !server.ready() {
 			t.Fatal("the server did not come back")
 		}
-		front.aim(host(server.url))
+		front.Aim(host(server.url))
 	}
 	if server.url == "" && !server.ready() {
 		t.Fatal("the server did not come back")
 	}
-	front.aim(host(server.url))
+	front.Aim(host(server.url))
 	if err := l.await(ctx, l.acks.Load()+100); err != nil {
 		t.Error("after the last start:", err)
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"strings"
@@ -19,6 +18,7 @@ import (
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/bus/redistest"
+	"gotong.dev/gotong/internal/netfault"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,7 +46,7 @@ func TestBus(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := redistest.Start(t, args...)
 			bustest.Test(t, func(t *testing.T) bustest.Net { //nolint:thelper // makes, and checks nothing
-				p := newProxy(t, s.Addr)
+				p := netfault.For(t, s.Addr)
 				installation := strings.NewReplacer("/", "-", "_", "-").Replace(t.Name())
 				publish := "SPUBLISH"
 				if name == "plain" {
@@ -54,9 +54,9 @@ func TestBus(t *testing.T) {
 				}
 				return bustest.Net{
 					Join: func() bus.Bus {
-						return newLink(t, redis.Options{URL: "redis://" + p.addr(), Installation: installation})
+						return newLink(t, redis.Options{URL: "redis://" + p.Addr(), Installation: installation})
 					},
-					Cut: p.cut, Mend: p.mend,
+					Cut: p.Refuse, Mend: p.Accept,
 					Garbage: func(text string) { s.Do(publish, "gotong:{"+installation+"}:bus", text) },
 				}
 			})
@@ -171,14 +171,15 @@ func TestFaults(t *testing.T) {
 // more, as after a failover. Every connection is well; only the probe tells.
 func TestDemoted(t *testing.T) {
 	master, demoted := redistest.Start(t), redistest.Start(t)
-	px := newRoutingProxy(t, func(n int) string { // RESP2 has a connection of its own for the subscription
+	px := netfault.For(t, master.Addr)
+	px.Route(func(n int) string { // RESP2 has a connection of its own for the subscription
 		if n == 2 {
 			return demoted.Addr
 		}
 		return master.Addr
 	})
 	changes := make(chan string, 8)
-	l := newLink(t, redis.Options{URL: "redis://" + px.addr() + "?protocol=2", Observer: redis.Observer{
+	l := newLink(t, redis.Options{URL: "redis://" + px.Addr() + "?protocol=2", Observer: redis.Observer{
 		Connected: func() { changes <- "connected" }, Lost: func(err error) { changes <- err.Error() },
 	}})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -262,11 +263,11 @@ func joined(t *testing.T, list ...*redistest.Server) {
 // one; a signal is not.
 func TestWakeUpsWait(t *testing.T) {
 	s := redistest.Start(t)
-	px := newProxy(t, s.Addr)
+	px := netfault.For(t, s.Addr)
 	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected", 5*time.Second)
-	late := newLink(t, redis.Options{URL: "redis://" + px.addr()})
-	px.cut()
+	late := newLink(t, redis.Options{URL: "redis://" + px.Addr()})
+	px.Refuse()
 	late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 7}})
 	late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 6}})
 	late.Publish(bus.Message{Node: "late", Signal: &bus.Signal{Stream: "thread/1", Type: "typing"}})
@@ -274,7 +275,7 @@ func TestWakeUpsWait(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- late.Run(ctx, func(bus.Message) {}) }()
-	px.mend()
+	px.Accept()
 	for _, want := range []string{"ended ann", "wake 3 7", "wake 3 9"} {
 		select {
 		case m := <-p.heard:
@@ -452,92 +453,4 @@ func TestTakeWithoutRedis(t *testing.T) {
 	if took := time.Since(began); took > 500*time.Millisecond {
 		t.Errorf("a thousand took %s", took)
 	}
-}
-
-// proxy passes connections on until they are cut.
-type proxy struct {
-	route func(n int) string // where the nth goes; nil: all where to says
-	l     net.Listener
-	wg    sync.WaitGroup
-
-	mu    sync.Mutex
-	conns map[net.Conn]struct{}
-	down  bool
-}
-
-func newProxy(t *testing.T, to string) *proxy {
-	t.Helper()
-	return newRoutingProxy(t, func(int) string { return to })
-}
-
-func newRoutingProxy(t *testing.T, route func(n int) string) *proxy {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &proxy{l: l, route: route, conns: map[net.Conn]struct{}{}}
-	p.wg.Go(p.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		p.cut()
-		p.wg.Wait()
-	})
-	return p
-}
-
-func (p *proxy) addr() string { return p.l.Addr().String() }
-
-func (p *proxy) accept() {
-	for n := 1; ; n++ {
-		in, err := p.l.Accept()
-		if err != nil {
-			return
-		}
-		out, err := net.Dial("tcp", p.route(n))
-		if err != nil {
-			_ = in.Close()
-			continue
-		}
-		for _, pair := range [][2]net.Conn{{in, out}, {out, in}} {
-			if p.keep(pair[0]) {
-				p.wg.Go(func() {
-					_, _ = io.Copy(pair[0], pair[1])
-					_ = pair[0].Close()
-					_ = pair[1].Close()
-				})
-			}
-		}
-	}
-}
-
-func (p *proxy) keep(c net.Conn) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.down {
-		_ = c.Close()
-		return false
-	}
-	p.conns[c] = struct{}{}
-	return true
-}
-
-// cut resets every connection, and each new one until mend.
-func (p *proxy) cut() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = true
-	for c := range p.conns {
-		if tcp, ok := c.(*net.TCPConn); ok {
-			_ = tcp.SetLinger(0)
-		}
-		_ = c.Close()
-	}
-	clear(p.conns)
-}
-
-func (p *proxy) mend() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.down = false
 }

@@ -3,93 +3,22 @@ package surreal
 import (
 	"errors"
 	"math"
-	"net"
-	"sync"
-	"sync/atomic"
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// cutter is a proxy that cuts connections instead of passing something on.
-type cutter struct {
-	net.Listener
-	target    string
-	requests  atomic.Int32 // how many more writes of a client pass before a cut; negative: no cut
-	answers   atomic.Int32 // the same for the server's
-	cuts      atomic.Int32
-	mu        sync.Mutex
-	open      map[net.Conn]bool
-	listening sync.WaitGroup
-}
-
-func proxied(t *testing.T, cfg surreal.Config) (*cutter, surreal.Config) {
+// proxied is a proxy in front of a database, and how to reach that through it.
+func proxied(t *testing.T, cfg surreal.Config) (*netfault.Proxy, surreal.Config) {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	check(t, err)
-	c := &cutter{Listener: l, target: cfg.Address, open: map[net.Conn]bool{}}
-	c.requests.Store(-1)
-	c.answers.Store(-1)
-	c.listening.Go(c.accept)
-	t.Cleanup(func() {
-		_ = l.Close()
-		c.mu.Lock()
-		for conn := range c.open {
-			_ = conn.Close()
-		}
-		c.mu.Unlock()
-		c.listening.Wait()
-	})
-	cfg.Address = l.Addr().String()
-	return c, cfg
-}
-
-func (c *cutter) accept() {
-	for {
-		client, err := c.Accept()
-		if err != nil {
-			return
-		}
-		server, err := net.Dial("tcp", c.target)
-		if err != nil {
-			_ = client.Close()
-			continue
-		}
-		c.mu.Lock()
-		c.open[client], c.open[server] = true, true
-		c.mu.Unlock()
-		c.listening.Go(func() { c.pass(client, server, &c.requests) })
-		c.listening.Go(func() { c.pass(server, client, &c.answers) })
-	}
-}
-
-// pass copies until the count runs out; then both ends are cut and what was
-// read is lost.
-func (c *cutter) pass(from, to net.Conn, left *atomic.Int32) {
-	defer func() {
-		_ = from.Close()
-		_ = to.Close()
-	}()
-	buf := make([]byte, 64<<10)
-	for {
-		n, err := from.Read(buf)
-		if n > 0 && left.Load() >= 0 && left.Add(-1) < 0 {
-			c.cuts.Add(1)
-			return
-		}
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return
-			}
-		}
-		if err != nil {
-			return
-		}
-	}
+	p := netfault.For(t, cfg.Address)
+	cfg.Address = p.Addr()
+	return p, cfg
 }
 
 // TestUnknownOutcome: a commit whose question or answer was lost on the way is
@@ -102,10 +31,10 @@ func TestUnknownOutcome(t *testing.T) {
 		s := opened(t, cfg, Options{})
 		m := storetest.NewMaker(s.Epoch())
 		n := uint64(0)
-		for _, left := range []*atomic.Int32{&c.requests, &c.answers} {
-			for after := range int32(3) { // 0: the transaction itself; then what is asked about it
-				before := c.cuts.Load()
-				left.Store(after)
+		for _, lose := range []func(int){c.LoseRequest, c.LoseAnswer} {
+			for after := range 3 { // 0: the transaction itself; then what is asked about it
+				before := c.Cuts()
+				lose(after)
 				batch := []store.Commit{
 					m.Next(storetest.Draft{Stream: "thread/a", Events: 2}),
 					m.Next(storetest.Draft{Stream: "thread/a", Events: 1}),
@@ -120,7 +49,7 @@ func TestUnknownOutcome(t *testing.T) {
 				if err != nil {
 					t.Fatalf("cut after %d: %v", after, err)
 				}
-				if left.Store(-1); after == 0 && c.cuts.Load() == before {
+				if lose(-1); after == 0 && c.Cuts() == before {
 					t.Error("nothing was cut")
 				}
 				n += 2
@@ -144,7 +73,7 @@ func TestUnknownRegister(t *testing.T) {
 		c, cfg := proxied(t, surrealtest.Start(t, e))
 		cfg.Sockets = 1
 		s := opened(t, cfg, Options{})
-		c.answers.Store(0)
+		c.LoseAnswer(0)
 		key := gotong.Key{Collection: "session", Owner: "u", Name: "n"}
 		if err := s.SetRegister(t.Context(), key, 0, []byte("x"), 0); !surreal.Unknown(err) {
 			t.Errorf("set: %v", err)

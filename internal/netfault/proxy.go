@@ -1,0 +1,284 @@
+package netfault
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Fault is what happens to one connection.
+type Fault struct {
+	After int64         // bytes from the server until the connection is cut, in the middle of a piece too; 0: never
+	Reset bool          // cut with RST instead of FIN
+	Delay time.Duration // before each piece from the server
+}
+
+// Proxy listens on a port of loopback and passes every connection on to a
+// server. All methods are safe for concurrent use.
+type Proxy struct {
+	listener net.Listener
+	target   atomic.Pointer[func(n int) string]
+	plan     atomic.Pointer[func() Fault]
+	lag      atomic.Int64 // before each piece from the server, in nanoseconds
+	refusing atomic.Bool
+	requests countdown
+	answers  countdown
+	cuts     atomic.Int64
+
+	ctx   context.Context //nolint:containedctx // ends the dials under way
+	end   context.CancelFunc
+	group sync.WaitGroup
+
+	mu     sync.Mutex
+	stall  chan struct{} // nothing passes until it is closed; nil: everything does
+	conns  map[*net.TCPConn]*net.TCPConn
+	closed bool
+}
+
+// Start begins to pass connections on to a server, by host and port.
+func Start(target string) (*Proxy, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	p := &Proxy{listener: l, conns: map[*net.TCPConn]*net.TCPConn{}}
+	p.ctx, p.end = context.WithCancel(context.Background())
+	p.Aim(target)
+	p.Plan(func() Fault { return Fault{} })
+	p.group.Go(p.accept)
+	return p, nil
+}
+
+// T is what [For] needs of a test; *testing.T has it.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(f func())
+}
+
+// For is a proxy that ends with a test.
+func For(t T, target string) *Proxy {
+	t.Helper()
+	p, err := Start(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.Close)
+	return p
+}
+
+// URL is where clients that speak HTTP find it.
+func (p *Proxy) URL() string { return "http://" + p.Addr() }
+
+// Addr is the host and port that clients connect to.
+func (p *Proxy) Addr() string { return p.listener.Addr().String() }
+
+// Aim sends the connections to come to this host and port.
+func (p *Proxy) Aim(target string) { p.Route(func(int) string { return target }) }
+
+// Route asks for the target of each connection to come; n is 1 for the first.
+func (p *Proxy) Route(target func(n int) string) { p.target.Store(&target) }
+
+// Plan asks for the fault of each connection to come.
+func (p *Proxy) Plan(plan func() Fault) { p.plan.Store(&plan) }
+
+// Lag delays each piece from the server, on all connections.
+func (p *Proxy) Lag(d time.Duration) { p.lag.Store(int64(d)) }
+
+// Refuse resets every connection, and each one to come until Accept.
+func (p *Proxy) Refuse() {
+	p.refusing.Store(true)
+	p.Cut()
+}
+
+// Accept ends Refuse.
+func (p *Proxy) Accept() { p.refusing.Store(false) }
+
+// LoseRequest cuts a connection in place of passing on the piece from a client
+// that comes after so many others; -1 loses none.
+func (p *Proxy) LoseRequest(after int) { p.requests.set(after) }
+
+// LoseAnswer does the same with a piece from the server.
+func (p *Proxy) LoseAnswer(after int) { p.answers.set(after) }
+
+// Cuts is how many connections [Fault], LoseRequest, LoseAnswer and CutSome
+// have cut.
+func (p *Proxy) Cuts() int64 { return p.cuts.Load() }
+
+// Cut resets every connection.
+func (p *Proxy) Cut() { p.CutSome(func() bool { return true }) }
+
+// CutSome resets each connection for which choose returns true.
+func (p *Proxy) CutSome(choose func() bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for down, up := range p.conns {
+		if choose() {
+			p.cuts.Add(1)
+			reset(down)
+			reset(up)
+			delete(p.conns, down)
+		}
+	}
+}
+
+// Hold lets nothing pass in either direction, and closes nothing, until Let.
+func (p *Proxy) Hold() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stall == nil {
+		p.stall = make(chan struct{})
+	}
+}
+
+// Let ends Hold.
+func (p *Proxy) Let() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.stall != nil {
+		close(p.stall)
+		p.stall = nil
+	}
+}
+
+// Close resets every connection, listens no more and waits until nothing of the
+// proxy runs.
+func (p *Proxy) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.end()
+	_ = p.listener.Close()
+	p.Let()
+	p.Cut()
+	p.group.Wait()
+}
+
+func (p *Proxy) accept() {
+	for n := 1; ; n++ {
+		c, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		down, target := c.(*net.TCPConn), (*p.target.Load())(n) //nolint:forcetypeassert // a TCP listener
+		p.group.Go(func() { p.join(down, target) })
+	}
+}
+
+// join passes on what two sides send until either is gone.
+func (p *Proxy) join(down *net.TCPConn, target string) {
+	fault := (*p.plan.Load())()
+	up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(p.ctx, "tcp", target)
+	if err != nil {
+		reset(down)
+		return
+	}
+	upstream := up.(*net.TCPConn) //nolint:forcetypeassert // dialled as TCP
+	if !p.keep(down, upstream) {
+		reset(down)
+		reset(upstream)
+		return
+	}
+	var requests sync.WaitGroup
+	requests.Go(func() {
+		if p.pass(down, upstream, &p.requests, Fault{}, 0) {
+			reset(down)
+			reset(upstream)
+		}
+		_ = upstream.CloseWrite()
+	})
+	if p.pass(upstream, down, &p.answers, fault, fault.After) && fault.Reset {
+		_ = down.SetLinger(0)
+	}
+	_ = down.Close()
+	_ = upstream.Close()
+	requests.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.conns, down)
+}
+
+// keep notes a connection; false where it must not be.
+func (p *Proxy) keep(down, up *net.TCPConn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed || p.refusing.Load() {
+		return false
+	}
+	p.conns[down] = up
+	return true
+}
+
+// pass carries one direction; true where the proxy itself cut it. left is how
+// many bytes may pass, 0 any number.
+func (p *Proxy) pass(from, to *net.TCPConn, lose *countdown, fault Fault, left int64) (cut bool) {
+	delay := func() time.Duration { return 0 }
+	if lose == &p.answers {
+		delay = func() time.Duration { return fault.Delay + time.Duration(p.lag.Load()) }
+	}
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		p.wait(delay())
+		piece := buffer[:n]
+		switch {
+		case n > 0 && lose.down():
+			p.cuts.Add(1)
+			return true
+		case left > 0 && int64(n) >= left:
+			_, _ = to.Write(piece[:left])
+			p.cuts.Add(1)
+			return true
+		case left > 0:
+			left -= int64(n)
+		}
+		if _, werr := to.Write(piece); err != nil || werr != nil {
+			return false
+		}
+	}
+}
+
+// wait is what each piece does on its way.
+func (p *Proxy) wait(delay time.Duration) {
+	if delay > 0 {
+		<-time.After(delay)
+	}
+	p.mu.Lock()
+	stall := p.stall
+	p.mu.Unlock()
+	if stall != nil {
+		<-stall
+	}
+}
+
+func reset(c *net.TCPConn) {
+	_ = c.SetLinger(0)
+	_ = c.Close()
+}
+
+// countdown is how many pieces still pass before one is lost.
+type countdown struct {
+	mu     sync.Mutex
+	armed  bool
+	passes int
+}
+
+func (c *countdown) set(passes int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed, c.passes = passes >= 0, passes
+}
+
+// down counts one piece; true where it is the one to be lost.
+func (c *countdown) down() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.armed {
+		return false
+	}
+	c.passes--
+	c.armed = c.passes >= 0
+	return !c.armed
+}
