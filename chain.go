@@ -34,32 +34,42 @@ const (
 	tagContent = 0x21
 )
 
-// headerVersion is the first byte of every encoded header.
-const headerVersion = 1
+// HeaderVersion is the first byte of every encoded header. Every store and
+// every exported file says it beside its log, and is rejected where it says
+// another: there is no migration of a hashed log.
+const HeaderVersion = 2
 
 // Header is what one link of a stream's hash chain covers.
 type Header struct {
-	Epoch   Epoch
-	Stream  Stream
-	Seq     uint64
-	Type    string
-	At      Instant
-	Prev    Hash // the chain of the event before; zero for the first
-	Data    Hash // CommitData
-	Content Hash // CommitContent
+	Epoch     Epoch
+	Partition Partition
+	Stream    Stream
+	Seq       uint64
+	ID        EventID
+	Type      string
+	At        Instant
+	Audience  Audience
+	Count     uint64
+	Prev      Hash // the chain of the event before; zero for the first
+	Data      Hash // CommitData
+	Content   Hash // CommitContent
 }
 
-// Append encodes the header: version byte, then epoch, stream, seq, type, at,
-// previous chain and the two commitments, each with a big-endian 32-bit length
-// before it; numbers are 8 bytes, big-endian. The layout is for ever; golden
-// vectors in testdata hold it.
+// Append encodes the header: version byte, then epoch, partition, stream, seq,
+// id, type, at, audience, count, previous chain and the two commitments, each
+// with a big-endian 32-bit length before it; numbers are 8 bytes, big-endian.
+// The layout is for ever; golden vectors in testdata hold it.
 func (h Header) Append(b []byte) []byte {
-	b = append(b, headerVersion)
+	b = append(b, HeaderVersion)
 	b = appendField(b, string(h.Epoch))
+	b = appendNumber(b, uint64(h.Partition))
 	b = appendField(b, string(h.Stream))
 	b = appendNumber(b, h.Seq)
+	b = appendField(b, string(h.ID[:]))
 	b = appendField(b, h.Type)
 	b = appendNumber(b, uint64(h.At)) //nolint:gosec // two's complement on purpose: a fixed layout
+	b = appendField(b, string(h.Audience))
+	b = appendNumber(b, h.Count)
 	b = appendField(b, string(h.Prev[:]))
 	b = appendField(b, string(h.Data[:]))
 	return appendField(b, string(h.Content[:]))
@@ -67,7 +77,7 @@ func (h Header) Append(b []byte) []byte {
 
 // Chain is the link: SHA-256(0x10 || header).
 func (h Header) Chain() Hash {
-	b := make([]byte, 1, 320)
+	b := make([]byte, 1, 448)
 	b[0] = tagHeader
 	return sha256.Sum256(h.Append(b))
 }

@@ -17,17 +17,21 @@ import (
 // implementation, in another language, from the contract's words.
 type vectors struct {
 	Headers []struct {
-		Name    string      `json:"name"`
-		Epoch   string      `json:"epoch"`
-		Stream  string      `json:"stream"`
-		Type    string      `json:"type"`
-		Seq     uint64      `json:"seq"`
-		At      int64       `json:"at"`
-		Prev    gotong.Hash `json:"prev"`
-		Data    gotong.Hash `json:"data"`
-		Content gotong.Hash `json:"content"`
-		Encoded string      `json:"encoded"`
-		Chain   gotong.Hash `json:"chain"`
+		Name      string           `json:"name"`
+		Epoch     string           `json:"epoch"`
+		Partition gotong.Partition `json:"partition"`
+		Stream    string           `json:"stream"`
+		Seq       uint64           `json:"seq"`
+		ID        string           `json:"id"`
+		Type      string           `json:"type"`
+		At        int64            `json:"at"`
+		Audience  string           `json:"audience"`
+		Count     uint64           `json:"count"`
+		Prev      gotong.Hash      `json:"prev"`
+		Data      gotong.Hash      `json:"data"`
+		Content   gotong.Hash      `json:"content"`
+		Encoded   string           `json:"encoded"`
+		Chain     gotong.Hash      `json:"chain"`
 	} `json:"headers"`
 	Commitments []struct {
 		Salt    string      `json:"salt"`
@@ -76,20 +80,24 @@ func TestGoldenHeaders(t *testing.T) {
 	list := golden(t).Headers
 	for _, g := range list {
 		h := gotong.Header{
-			Epoch: gotong.Epoch(g.Epoch), Stream: gotong.Stream(g.Stream), Seq: g.Seq, Type: g.Type,
-			At: gotong.Instant(g.At), Prev: g.Prev, Data: g.Data, Content: g.Content,
+			Epoch: gotong.Epoch(g.Epoch), Partition: g.Partition, Stream: gotong.Stream(g.Stream), Seq: g.Seq, Type: g.Type,
+			At: gotong.Instant(g.At), Audience: gotong.Audience(g.Audience), Count: g.Count,
+			Prev: g.Prev, Data: g.Data, Content: g.Content,
+		}
+		if _, err := hex.Decode(h.ID[:], []byte(strings.ReplaceAll(g.ID, "-", ""))); err != nil {
+			t.Fatal(err)
 		}
 		if got := hex.EncodeToString(h.Append(nil)); got != g.Encoded {
 			t.Errorf("%s: encoded as\n%s, want\n%s", g.Name, got, g.Encoded)
 		}
-		if got := h.Append([]byte("before")); !bytes.HasPrefix(got, []byte("before\x01")) {
+		if got := h.Append([]byte("before")); !bytes.HasPrefix(got, []byte("before\x02")) {
 			t.Errorf("%s: Append does not append", g.Name)
 		}
 		if got := h.Chain(); got != g.Chain {
 			t.Errorf("%s: chain %s, want %s", g.Name, got, g.Chain)
 		}
 	}
-	if len(list) < 7 || list[1].Prev != list[0].Chain {
+	if len(list) < 9 || list[1].Prev != list[0].Chain {
 		t.Error("the vectors do not chain")
 	}
 }
@@ -166,9 +174,11 @@ func TestGoldenTexts(t *testing.T) {
 func TestEveryFieldCounts(t *testing.T) {
 	base := gotong.Header{Epoch: "k3f9", Stream: "thread/a", Seq: 1, Type: "x", At: 5}
 	for name, change := range map[string]func(*gotong.Header){
-		"epoch": func(h *gotong.Header) { h.Epoch = "k3f8" }, "stream": func(h *gotong.Header) { h.Stream = "thread/b" },
-		"seq": func(h *gotong.Header) { h.Seq++ }, "type": func(h *gotong.Header) { h.Type = "y" },
-		"at": func(h *gotong.Header) { h.At++ }, "prev": func(h *gotong.Header) { h.Prev[31]++ },
+		"epoch": func(h *gotong.Header) { h.Epoch = "k3f8" }, "partition": func(h *gotong.Header) { h.Partition++ },
+		"stream": func(h *gotong.Header) { h.Stream = "thread/b" }, "seq": func(h *gotong.Header) { h.Seq++ },
+		"id": func(h *gotong.Header) { h.ID[15]++ }, "type": func(h *gotong.Header) { h.Type = "y" },
+		"at": func(h *gotong.Header) { h.At++ }, "audience": func(h *gotong.Header) { h.Audience = "user/b" },
+		"count": func(h *gotong.Header) { h.Count++ }, "prev": func(h *gotong.Header) { h.Prev[31]++ },
 		"data": func(h *gotong.Header) { h.Data[0]++ }, "content": func(h *gotong.Header) { h.Content[0]++ },
 		"swap": func(h *gotong.Header) { h.Epoch, h.Type = "x", "k3f9" },
 	} {
@@ -208,10 +218,10 @@ func TestEventIDOrder(t *testing.T) {
 // decodeHeader reads an encoded header back: that it can be done for every
 // header is what makes the encoding injective.
 func decodeHeader(b []byte) (h gotong.Header, ok bool) {
-	if len(b) == 0 || b[0] != 1 {
+	if len(b) == 0 || b[0] != 2 {
 		return h, false
 	}
-	var fields [8][]byte
+	var fields [12][]byte
 	b = b[1:]
 	for i := range fields {
 		if len(b) < 4 {
@@ -224,20 +234,30 @@ func decodeHeader(b []byte) (h gotong.Header, ok bool) {
 		fields[i], b = b[4:4+n], b[4+n:]
 	}
 	h = gotong.Header{
-		Epoch: gotong.Epoch(fields[0]), Stream: gotong.Stream(fields[1]), Seq: binary.BigEndian.Uint64(fields[2]),
-		Type: string(fields[3]), At: gotong.Instant(binary.BigEndian.Uint64(fields[4])),
+		Epoch: gotong.Epoch(fields[0]), Partition: gotong.Partition(binary.BigEndian.Uint64(fields[1])),
+		Stream: gotong.Stream(fields[2]), Seq: binary.BigEndian.Uint64(fields[3]), Type: string(fields[5]),
+		At: gotong.Instant(binary.BigEndian.Uint64(fields[6])), Audience: gotong.Audience(fields[7]),
+		Count: binary.BigEndian.Uint64(fields[8]),
 	}
-	copy(h.Prev[:], fields[5])
-	copy(h.Data[:], fields[6])
-	copy(h.Content[:], fields[7])
+	copy(h.ID[:], fields[4])
+	copy(h.Prev[:], fields[9])
+	copy(h.Data[:], fields[10])
+	copy(h.Content[:], fields[11])
 	return h, len(b) == 0
 }
 
 func FuzzHeader(f *testing.F) {
-	f.Add("k3f9", "thread/a", uint64(1), "message.posted", int64(5), []byte{1}, []byte{2}, []byte{3})
-	f.Add("", "", uint64(0), "", int64(-1), []byte{}, []byte{}, []byte{})
-	f.Fuzz(func(t *testing.T, epoch, stream string, seq uint64, typ string, at int64, prev, data, content []byte) {
-		h := gotong.Header{Epoch: gotong.Epoch(epoch), Stream: gotong.Stream(stream), Seq: seq, Type: typ, At: gotong.Instant(at)}
+	f.Add("k3f9", byte(3), "thread/a", uint64(1), []byte{4}, "message.posted", int64(5), "user/u1", uint64(1), []byte{1}, []byte{2}, []byte{3})
+	f.Add("", byte(0), "", uint64(0), []byte{}, "", int64(-1), "", uint64(0), []byte{}, []byte{}, []byte{})
+	f.Fuzz(func(
+		t *testing.T, epoch string, partition byte, stream string, seq uint64, id []byte, typ string, at int64,
+		audience string, count uint64, prev, data, content []byte,
+	) {
+		h := gotong.Header{
+			Epoch: gotong.Epoch(epoch), Partition: gotong.Partition(partition), Stream: gotong.Stream(stream), Seq: seq,
+			Type: typ, At: gotong.Instant(at), Audience: gotong.Audience(audience), Count: count,
+		}
+		copy(h.ID[:], id)
 		copy(h.Prev[:], prev)
 		copy(h.Data[:], data)
 		copy(h.Content[:], content)

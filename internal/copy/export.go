@@ -21,7 +21,7 @@ import (
 // elsewhere is found, at its line.
 const (
 	fileKind    = "gotong-log"
-	fileVersion = 1
+	fileVersion = gotong.HeaderVersion // a file of another header version is another sort of file
 	endKind     = "end"
 )
 

@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 )
 
 // ErrFile says that a file is not one that Export has written.
@@ -195,7 +196,7 @@ func (l *lines) header(row *fileLine, text []byte) error {
 	case row.Kind != fileKind:
 		return errors.New("it is not the header of an exported log")
 	case row.Version != fileVersion:
-		return fmt.Errorf("version %d is not known to this program", row.Version)
+		return fmt.Errorf("version %d: %w", row.Version, store.ErrHeader)
 	case row.Eras.Check() != nil || row.Positions == nil:
 		return errors.New("the header lacks epochs or positions")
 	}

@@ -106,7 +106,7 @@ func TestTampered(t *testing.T) {
 		"not JSON":                {"hello\n", "line 1: it has no sum"},
 		"a blank line":            {join(slices.Insert(slices.Clone(lines), 5, "")), "line 6: it has no sum"},
 		"no header":               {forge(lines[1:]), "line 1: it is not the header"},
-		"another version":         {forge(edit(0, `"version":1`, `"version":9`)), "line 1: version 9 is not known"},
+		"another version":         {forge(edit(0, `"version":2`, `"version":1`)), "line 1: version 1: store: the log was written with another header version"},
 		"forged: an event gone":   {forge(slices.Delete(slices.Clone(lines), event+3, event+4)), fmt.Sprintf("line %d: ", event+4)},
 		"forged: an event twice":  {forge(slices.Insert(slices.Clone(lines), event, lines[event])), fmt.Sprintf("line %d: ", event+2)},
 		"forged: events swapped":  {forge(swap(lines, event+2, event+3)), "line "},

@@ -39,7 +39,8 @@ func TestMarksBeforeFrames(t *testing.T) {
 		var prev gotong.Head
 		commit := func() {
 			e := store.Event{
-				Stream: "room/1", Seq: prev.Seq + 1, Type: "left", At: prev.At + 1, Prev: prev.Chain,
+				Stream: "room/1", Partition: gotong.PartitionOf("room/1"), Seq: prev.Seq + 1, ID: gotong.NewEventID(prev.At+1, 0),
+				Type: "left", At: prev.At + 1, Prev: prev.Chain,
 				Data: []byte(`{"payload":{}}`), ContentCommit: gotong.CommitContent(gotong.Salt{}, nil),
 			}
 			e.Chain = e.Header("test").Chain()

@@ -185,7 +185,7 @@ func (w *world) build(s gotong.Stream, facts []gotong.Fact) store.Commit {
 		head := c.Head()
 		at := gotong.NextInstant(now(), head.At)
 		e := store.Event{
-			Stream: s, Seq: head.Seq + 1, ID: gotong.NewEventID(at, w.n), Type: facts[i].Type, At: at,
+			Stream: s, Seq: head.Seq + 1, Partition: c.Partition(), ID: gotong.NewEventID(at, w.n), Type: facts[i].Type, At: at,
 			Audience: facts[i].Audience, Count: head.Count, Prev: head.Chain,
 		}
 		if facts[i].Counted {

@@ -55,7 +55,8 @@ func (c *Commit) Check() error {
 	seq, chain, at := c.Prev.Seq, c.Prev.Chain, c.Prev.At
 	for i := range c.Events {
 		e := &c.Events[i]
-		if e.Stream != c.Request.Stream || e.Seq != seq+1 || e.Prev != chain || e.At <= at || e.Erased {
+		if e.Stream != c.Request.Stream || e.Seq != seq+1 || e.Prev != chain || e.At <= at || e.Erased ||
+			e.ID.At() != e.At || e.Partition != c.Partition() {
 			return fmt.Errorf("%w: event %d of %s does not follow", ErrMalformed, e.Seq, e.Stream)
 		}
 		seq, chain, at = e.Seq, e.Chain, e.At

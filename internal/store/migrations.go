@@ -9,6 +9,8 @@ import (
 	"path"
 	"strconv"
 	"strings"
+
+	"gotong.dev/gotong"
 )
 
 // The ways in which a database's schema is refused when it is opened.
@@ -20,7 +22,23 @@ var (
 	// program has.
 	ErrChangedSchema = errors.New("store: a migration that was applied differs from the one in this program; " +
 		"the schema cannot be trusted")
+	// ErrHeader: the log is hashed with another header version.
+	ErrHeader = errors.New("store: the log was written with another header version than " +
+		strconv.Itoa(gotong.HeaderVersion) + ", the only one this program reads, and nothing converts it; " +
+		"keep it with the program that wrote it and start a new store")
 )
+
+// HeaderName is what adapters call the log's header version beside the log.
+const HeaderName = "header"
+
+// CheckHeader compares the header version that stands beside a log with the
+// program's; an empty one is of a program from before it was written down.
+func CheckHeader(version string) error {
+	if version != strconv.Itoa(gotong.HeaderVersion) {
+		return ErrHeader
+	}
+	return nil
+}
 
 // Migration is one numbered step of an adapter's schema.
 type Migration struct {

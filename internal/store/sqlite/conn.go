@@ -164,6 +164,12 @@ func blob(stmt *sqlite.Stmt, col int) []byte {
 	return b
 }
 
+// fixed reads a column of exactly as many bytes; false where it has another
+// length.
+func fixed(stmt *sqlite.Stmt, col int, into []byte) bool {
+	return stmt.ColumnLen(col) == len(into) && stmt.ColumnBytes(col, into) == len(into)
+}
+
 // storage turns the database's errors into the port's. What is neither full
 // nor a constraint means that the file cannot be trusted any more.
 func storage(err error) error {

@@ -43,23 +43,24 @@ func (s *Store) eventsIn(c *conn, r store.EventRange) (found []store.Event, err 
 }
 
 // scan reads a row and verifies it: what does not match its commitments is
-// never handed out.
+// never handed out, nor is what only looks like it once it is read.
 func (s *Store) scan(row *sqlite.Stmt, e *store.Event) error {
 	e.Seq = unsigned(row, 0)
-	e.Partition = gotong.Partition(unsigned(row, 1)) //nolint:gosec // written as one
+	e.Partition = gotong.Partition(unsigned(row, 1)) //nolint:gosec // compared below
 	e.Position = unsigned(row, 2)
-	row.ColumnBytes(3, e.ID[:])
 	e.Type = row.ColumnText(4)
 	e.At = gotong.Instant(row.ColumnInt64(5))
 	e.Audience = gotong.Audience(row.ColumnText(6))
 	e.Count = unsigned(row, 7)
 	e.Data, e.Content = blob(row, 8), blob(row, 9)
-	row.ColumnBytes(10, e.DataSalt[:])
-	row.ColumnBytes(11, e.ContentSalt[:])
-	row.ColumnBytes(12, e.ContentCommit[:])
-	row.ColumnBytes(13, e.Prev[:])
-	row.ColumnBytes(14, e.Chain[:])
 	e.Erased = row.ColumnBool(15)
+	exact := row.ColumnInt64(1) == int64(e.Partition) && row.ColumnInt64(7) == int64(e.Count) && //nolint:gosec // back again
+		row.ColumnInt64(15)&^1 == 0 && row.ColumnIsNull(11) == e.Erased &&
+		fixed(row, 3, e.ID[:]) && fixed(row, 10, e.DataSalt[:]) && (e.Erased || fixed(row, 11, e.ContentSalt[:])) &&
+		fixed(row, 12, e.ContentCommit[:]) && fixed(row, 13, e.Prev[:]) && fixed(row, 14, e.Chain[:])
+	if !exact {
+		return store.ErrCorrupt
+	}
 	return e.Verify(s.eras.Load().At(e.Partition, e.Position))
 }
 

@@ -29,6 +29,10 @@ func TestRefusals(t *testing.T) {
 		"newer":   {"INSERT INTO migrations VALUES (99, '0099_new.sql', 'x', 'now')", store.ErrNewerSchema},
 		"changed": {"UPDATE migrations SET checksum = 'x' WHERE number = 1", store.ErrChangedSchema},
 		"gone":    {"UPDATE migrations SET number = -1", store.ErrChangedSchema},
+		"first header version": {
+			"DELETE FROM meta WHERE name = 'header'; UPDATE migrations SET checksum = 'of its own'", store.ErrHeader,
+		},
+		"next header version": {"UPDATE meta SET value = '3' WHERE name = 'header'", store.ErrHeader},
 	} {
 		t.Run(name, func(t *testing.T) {
 			copied := filepath.Join(t.TempDir(), "gotong.db")

@@ -61,8 +61,8 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database at path and makes what is missing, directories
-// included. It fails with [ErrInUse], [store.ErrNewerSchema] or
-// [store.ErrChangedSchema] where the file is not to be touched.
+// included. It fails with [ErrInUse], [store.ErrHeader], [store.ErrNewerSchema]
+// or [store.ErrChangedSchema] where the file is not to be touched.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -130,6 +130,9 @@ func create(path string) error {
 func (s *Store) prepare(c *conn, names []string) error {
 	list, err := store.Migrations(embedded, "migrations/*.sql")
 	if err != nil {
+		return err
+	}
+	if err := checkHeader(c); err != nil {
 		return err
 	}
 	if err := migrate(c, list); err != nil {

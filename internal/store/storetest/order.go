@@ -101,17 +101,16 @@ func link(epoch gotong.Epoch, row *store.Event) gotong.Hash {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(v)))
 		return append(b, v...)
 	}
-	seq, at := make([]byte, 8), make([]byte, 8)
-	binary.BigEndian.PutUint64(seq, row.Seq)
-	binary.BigEndian.PutUint64(at, uint64(row.At))
+	number := func(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
 	data := sha256.Sum256(slices.Concat([]byte{0x20}, row.DataSalt[:], row.Data))
 	content := row.ContentCommit
 	if !row.Erased {
 		content = sha256.Sum256(slices.Concat([]byte{0x21}, row.ContentSalt[:], row.Content))
 	}
-	b := []byte{0x10, 1}
+	b := []byte{0x10, 2}
 	for _, v := range [][]byte{
-		[]byte(epoch), []byte(row.Stream), seq, []byte(row.Type), at, row.Prev[:], data[:], content[:],
+		[]byte(epoch), number(uint64(row.Partition)), []byte(row.Stream), number(row.Seq), row.ID[:], []byte(row.Type),
+		number(uint64(row.At)), []byte(row.Audience), number(row.Count), row.Prev[:], data[:], content[:],
 	} {
 		b = field(b, v)
 	}

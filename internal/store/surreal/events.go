@@ -48,6 +48,9 @@ func (t *text) UnmarshalCBOR(data []byte) error {
 	return err
 }
 
+// fixed copies bytes of exactly this length; false where there are others.
+func fixed(into, from []byte) bool { return copy(into, from) == len(into) && len(from) == len(into) }
+
 const eventColumns = "[record::id(id)[1], partition, position, uuid, type, at, audience, count, data, content, " +
 	"data_salt, content_salt, content_commit, prev, chain, erased]"
 
@@ -61,13 +64,13 @@ func (row *storedEvent) event(stream gotong.Stream, eras *store.Eras) (store.Eve
 		e.Audience = *row.Audience
 	}
 	e.Erased = row.Erased != nil && *row.Erased
-	copy(e.DataSalt[:], row.DataSalt)
-	copy(e.ContentSalt[:], row.ContentSalt)
-	copy(e.ContentCommit[:], row.ContentCommit)
-	copy(e.Prev[:], row.Prev)
-	copy(e.Chain[:], row.Chain)
-	err := e.Verify(eras.At(e.Partition, e.Position))
-	return e, err
+	exact := fixed(e.DataSalt[:], row.DataSalt) && (row.ContentSalt == nil) == e.Erased &&
+		(e.Erased || fixed(e.ContentSalt[:], row.ContentSalt)) && fixed(e.ContentCommit[:], row.ContentCommit) &&
+		fixed(e.Prev[:], row.Prev) && fixed(e.Chain[:], row.Chain)
+	if !exact {
+		return e, store.ErrCorrupt
+	}
+	return e, e.Verify(eras.At(e.Partition, e.Position))
 }
 
 // eventsIn reads a closed range of a stream. As seqs have no gaps, the limit

@@ -74,6 +74,31 @@ func ledgerOf(ctx context.Context, db *surreal.Client, list []store.Migration) (
 	return len(rows), nil
 }
 
+// checkHeader rejects a log that is hashed another way; a database that is not
+// yet made has none. It comes before the migrations, whose checksums differ then
+// too.
+func checkHeader(ctx context.Context, db *surreal.Client) error {
+	tables, err := tablesOf(ctx, db)
+	if err != nil || tables["meta"] == "" {
+		return failure(err)
+	}
+	var version []string
+	err = db.Select(ctx, "SELECT VALUE value FROM $id WHERE value != NONE", surreal.Vars{"id": surreal.Record("meta", store.HeaderName)}, &version)
+	if err != nil {
+		return failure(err)
+	}
+	return store.CheckHeader(strings.Join(version, " "))
+}
+
+// tablesOf is the definitions of the database's tables, by name.
+func tablesOf(ctx context.Context, db *surreal.Client) (map[string]string, error) {
+	var info struct {
+		Tables map[string]string `cbor:"tables"`
+	}
+	err := db.Select(ctx, "INFO FOR DB", nil, &info)
+	return info.Tables, err
+}
+
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
 // makeCollections makes the tables that are missing.
@@ -85,15 +110,13 @@ func (s *Store) makeCollections(ctx context.Context, names []string) error {
 		s.docs[name] = true
 	}
 	return s.again(ctx, func() error {
-		var info struct {
-			Tables map[string]string `cbor:"tables"`
-		}
-		if err := s.db.Select(ctx, "INFO FOR DB", nil, &info); err != nil {
+		tables, err := tablesOf(ctx, s.db)
+		if err != nil {
 			return err
 		}
 		var missing []string
 		for _, name := range names {
-			if info.Tables["doc_"+name] == "" {
+			if tables["doc_"+name] == "" {
 				missing = append(missing, "DEFINE TABLE IF NOT EXISTS doc_"+name+" SCHEMALESS PERMISSIONS NONE")
 			}
 		}

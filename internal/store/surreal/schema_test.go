@@ -56,6 +56,7 @@ func TestLedger(t *testing.T) {
 		}{
 			"newer":    {"CREATE migration:2 SET name = '0002_later.surql', checksum = 'x', applied = time::now()", store.ErrNewerSchema, "0002_later"},
 			"tampered": {"UPDATE migration:1 SET checksum = 'x'", store.ErrChangedSchema, "0001_log"},
+			"header":   {"DELETE meta:header; UPDATE migration:1 SET checksum = 'x'", store.ErrHeader, "header version"},
 			"gap":      {"DELETE migration:1; CREATE migration:3 SET name = 'n', checksum = 'x', applied = time::now()", store.ErrNewerSchema, "n"},
 		} {
 			t.Run(name, func(t *testing.T) {

@@ -85,8 +85,8 @@ const maxGates = 8
 const maxMessage = 64 << 20
 
 // Open connects, brings the schema up to date and makes what is missing. It
-// fails with [ErrVersion], [ErrEngine], [store.ErrNewerSchema], [store.ErrChangedSchema] or
-// [store.ErrClock] where the database is not to be used.
+// fails with [ErrVersion], [ErrEngine], [store.ErrHeader], [store.ErrNewerSchema],
+// [store.ErrChangedSchema] or [store.ErrClock] where the database is not to be used.
 func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if o.Client.MaxMessage == 0 {
 		o.Client.MaxMessage = maxMessage
@@ -130,6 +130,9 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	}
 	list, err := store.Migrations(embedded, "schema/*.surql")
 	if err != nil {
+		return err
+	}
+	if err := checkHeader(ctx, s.db); err != nil {
 		return err
 	}
 	if err := migrate(ctx, s.db, list); err != nil {

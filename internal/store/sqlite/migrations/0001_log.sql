@@ -7,6 +7,10 @@ CREATE TABLE meta (
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- The version of the header that the chain hashes; a program that knows another
+-- one rejects the file.
+INSERT INTO meta VALUES ('header', '2');
+
 CREATE TABLE partitions (
     no       INTEGER PRIMARY KEY,
     position INTEGER NOT NULL
