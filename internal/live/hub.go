@@ -16,9 +16,9 @@ import (
 // safe for concurrent use.
 //
 // Locks are taken in this order, and none is held while the store is read:
-// Session.mu, then a shard of the index, then topic.mu, then one of the leaves
-// partition.mu, loader.mu, tellings.mu, Session.signalMu, nameCache.mu. Hub.mu is taken
-// alone.
+// Session.mu, then partition.order (one at a time), then a shard of the index,
+// then topic.mu, then one of the leaves partition.mu, loader.mu, tellings.mu,
+// Session.signalMu, nameCache.mu. Hub.mu is taken alone.
 type Hub struct {
 	opt      Options
 	limits   Limits

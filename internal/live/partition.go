@@ -15,7 +15,34 @@ type partition struct {
 	id   gotong.Partition
 	wake chan struct{} // holds at most one wake-up
 
-	processed  atomic.Uint64 // every event up to here is in its topic
+	// order makes publishing and watching one step each. Why nobody who was
+	// removed at position R keeps receiving:
+	//
+	//  1. A subscription s is authorised on a snapshot of position P. R <= P: the
+	//     snapshot knows of the removal. So let P < R, and let G be the stream with
+	//     the event at R. s is marked if it is among G's followers or watchers when
+	//     publish looks G up for R.
+	//  2. G is the followed stream: s became a follower before its snapshot was
+	//     read, so before R was committed, so before publish could look for it.
+	//  3. G governs the followed stream: watch enters s and looks at processed in
+	//     one step of order; publish looks up, marks and raises processed in one
+	//     step of order. Watch first: publish finds s and marks it. Publish first:
+	//     watch finds processed >= R > P, and s is read again, on a snapshot that
+	//     knows of R; until then it has no grant by this one.
+	//  4. A mark stays until a read that began after it is applied, and before the
+	//     mark is gone the subscription takes nothing.
+	//
+	// The same holds where a commit cannot be read (loseAll), with everybody in
+	// the place of G's followers and watchers. bind is a step of order, so that a
+	// topic is either among those that loseAll marks or bound after processed was
+	// raised.
+	//
+	// What publish prepares before the lock decides nothing: topics are looked up
+	// again under it. Order comes after Session.mu and before a shard of the index
+	// and topic.mu; the store is never read under it.
+	order sync.Mutex
+
+	processed  atomic.Uint64 // every event up to here is in its topic; raised under order
 	completeAt atomic.Int64  // when a complete read was last begun; 0 never
 	held       atomic.Bool   // a session found the partition silent since
 
@@ -95,7 +122,42 @@ func (p *partition) prove(position uint64, at gotong.Instant) {
 }
 
 // start begins after what is there already.
-func (p *partition) start(position uint64) { p.reach(position) }
+func (p *partition) start(position uint64) {
+	p.order.Lock()
+	defer p.order.Unlock()
+	p.reach(position)
+}
+
+// watch has the events of a stream that governs a subscription's access mark
+// it. True means that the tail has passed more than the snapshot of that access
+// saw: marks were perhaps missed.
+func (p *partition) watch(t *topic, s *sub, seen uint64) (passed bool) {
+	p.order.Lock()
+	defer p.order.Unlock()
+	t.watch(s)
+	t.bind(p)
+	return p.processed.Load() > seen
+}
+
+// bind does the same for the stream that is followed. Its subscription is
+// registered since before the snapshot, so that only what the tail passed
+// before the topic was known to be here can be missing.
+func (p *partition) bind(t *topic, seen uint64) (passed bool) {
+	p.order.Lock()
+	defer p.order.Unlock()
+	t.bind(p)
+	return t.boundAt.Load() > seen
+}
+
+// loseAll passes commits up to a position of which nobody knows whom they
+// concern: every subscription is authorised anew and goes on from its
+// documents.
+func (p *partition) loseAll(position uint64) {
+	p.order.Lock()
+	defer p.order.Unlock()
+	p.each(func(t *topic) { t.lose(p, position) })
+	p.reach(position)
+}
 
 // fresh reports whether events may be handed out live: the last complete read
 // is not older than the limit, nor of the future.
@@ -106,6 +168,8 @@ func (p *partition) fresh(now gotong.Instant) bool {
 
 // skip jumps to a position where nobody needs anything of the partition.
 func (p *partition) skip(to uint64) bool {
+	p.order.Lock()
+	defer p.order.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.topics) > 0 {
@@ -117,7 +181,8 @@ func (p *partition) skip(to uint64) bool {
 	return true
 }
 
-// reach notes that everything up to a position is in its topic.
+// reach notes that everything up to a position is in its topic. p.order is
+// held.
 func (p *partition) reach(position uint64) {
 	p.processed.Store(position)
 	p.mu.Lock()

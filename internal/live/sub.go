@@ -106,8 +106,7 @@ func (s *sub) settle() {
 func (s *sub) watch(r *snapshot, g *grant) (again bool) {
 	h := s.session.hub
 	home := h.parts[r.home()]
-	s.topic.bind(home)
-	again = s.topic.boundAt.Load() > r.position(home.id)
+	again = home.bind(s.topic, r.position(home.id))
 	var watching []*topic
 	for _, stream := range g.governing {
 		known := slices.IndexFunc(s.watching, func(t *topic) bool { return t.stream == stream })
@@ -124,10 +123,8 @@ func (s *sub) watch(r *snapshot, g *grant) (again bool) {
 		if head, ok := r.state.HeadOf(stream); ok && head.Exists() {
 			part = h.parts[gotong.PartitionOf(head.Home)]
 		}
-		t.watch(s)
-		t.bind(part)
 		watching = append(watching, t)
-		again = again || part.processed.Load() > r.position(part.id) // or beyond: marks were missed
+		again = part.watch(t, s, r.position(part.id)) || again
 	}
 	for _, t := range s.watching {
 		if !slices.Contains(watching, t) {

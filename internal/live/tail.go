@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
@@ -166,13 +167,7 @@ func (p *partition) read(ctx context.Context, to uint64) error {
 			p.mu.Unlock()
 			return nil
 		}
-		p.publish(ctx, func(yield func(*store.Event) bool) {
-			for i := range rows {
-				if !yield(&rows[i]) {
-					return
-				}
-			}
-		}, rows[len(rows)-1].Position)
+		p.publish(ctx, pointers(rows), rows[len(rows)-1].Position)
 	}
 	return nil
 }
@@ -190,13 +185,7 @@ func (p *partition) readAround(ctx context.Context, from uint64) error {
 	rows, err := p.fetch(ctx, from, from+1, 1)
 	switch {
 	case err == nil && len(rows) > 0:
-		p.publish(ctx, func(yield func(*store.Event) bool) {
-			for i := range rows {
-				if !yield(&rows[i]) {
-					return
-				}
-			}
-		}, from+1)
+		p.publish(ctx, pointers(rows), from+1)
 		return nil
 	case err == nil:
 		return errGap
@@ -204,41 +193,86 @@ func (p *partition) readAround(ctx context.Context, from uint64) error {
 		return err
 	}
 	p.hub.observer.Fault(err)
-	p.each(func(t *topic) { t.lose(p, from+1) })
-	p.reach(from + 1)
+	p.loseAll(from + 1)
 	return nil
 }
 
-// publish takes whole commits in order: first everything that may have changed
-// somebody's access, then the frames. So no frame at or beyond a removal can be
-// taken by whom it removed.
-func (p *partition) publish(ctx context.Context, rows func(func(*store.Event) bool), last uint64) {
-	var work []*reading
+// arrival is a row of the log on its way into its topic.
+type arrival struct {
+	row     *store.Event
+	reading *reading // nil where nobody needed the stream yet
+	pushed  pushed
+}
+
+// publish takes whole commits in order. Names, decoding and encoding come
+// first: they may wait, and need no lock. What follows is one step of the
+// partition.
+func (p *partition) publish(ctx context.Context, rows iter.Seq[*store.Event], last uint64) {
+	var arrivals []arrival
+	var named []*reading
 	for row := range rows {
+		a := arrival{row: row}
 		if t := p.hub.topics.lookup(row.Stream); t != nil {
-			work = append(work, p.hub.open(t, row))
+			a.reading = p.hub.open(t, row)
+			named = append(named, a.reading)
+		}
+		arrivals = append(arrivals, a)
+	}
+	p.hub.nameAll(ctx, named)
+	for i := range arrivals {
+		if r := arrivals[i].reading; r != nil && r.err == nil {
+			arrivals[i].pushed = p.hub.pushed(r)
 		}
 	}
-	p.hub.nameAll(ctx, work)
+	p.order.Lock()
+	defer p.order.Unlock()
+	p.spread(arrivals)
+	p.reach(last)
+}
+
+// spread hands rows to the topics that there are now: first everything that
+// may have changed somebody's access, then the frames. So no frame at or beyond
+// a removal can be taken by whom it removed. p.order is held.
+func (p *partition) spread(arrivals []arrival) {
 	var touched []*topic
-	for _, r := range work {
-		if r.err != nil {
-			p.hub.observer.Fault(r.err)
-			r.topic.batch = nil
-			r.topic.lose(p, r.row.Position)
+	for i := range arrivals {
+		a := &arrivals[i]
+		t := p.hub.topics.lookup(a.row.Stream)
+		if t == nil {
 			continue
 		}
-		if affects := r.topic.kind.Affects; affects != nil {
-			r.topic.affect(p, r.row.Position, affects(r.event))
+		if a.reading == nil { // it came since: who follows it reads the event in a page
+			a.reading = p.hub.open(t, a.row)
+			a.reading.live = false
+			a.pushed = p.hub.pushed(a.reading)
 		}
-		if len(r.topic.batch) == 0 {
-			touched = append(touched, r.topic)
+		if err := a.reading.err; err != nil {
+			p.hub.observer.Fault(err)
+			t.batch = nil
+			t.lose(p, a.row.Position)
+			continue
 		}
-		r.topic.batch = append(r.topic.batch, p.hub.pushed(r))
+		if affects := t.kind.Affects; affects != nil {
+			t.affect(p, a.row.Position, affects(a.reading.event))
+		}
+		if len(t.batch) == 0 {
+			touched = append(touched, t)
+		}
+		t.batch = append(t.batch, a.pushed)
 	}
 	now := p.hub.opt.Now()
 	for _, t := range touched {
 		t.flush(now)
 	}
-	p.reach(last)
+}
+
+// pointers yields each row where it lies.
+func pointers(rows []store.Event) iter.Seq[*store.Event] {
+	return func(yield func(*store.Event) bool) {
+		for i := range rows {
+			if !yield(&rows[i]) {
+				return
+			}
+		}
+	}
 }

@@ -217,7 +217,8 @@ func (t *topic) wakeAll() {
 }
 
 // bind says in which partition the stream is. From now on the tail jumps over
-// nothing of it; what it passed before was perhaps not pushed here.
+// nothing of it; what it passed before was perhaps not pushed here. p.order is
+// held.
 func (t *topic) bind(p *partition) {
 	if t.part.Load() != nil {
 		return
