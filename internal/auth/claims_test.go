@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/base64"
+	"fmt"
 	"math/big"
 	"slices"
 	"strings"
@@ -135,5 +136,105 @@ func TestLogoutOfATokenWrittenAnew(t *testing.T) {
 	}
 	if _, err := h.Verify(t.Context(), other); gotong.CodeOf(err) != gotong.CodeUnauthorized {
 		t.Errorf("good after its logout: %v", err)
+	}
+}
+
+// written signs these very bytes with the key of an earlier server.
+func written(tb testing.TB, header, claims string) string {
+	tb.Helper()
+	enc := base64.RawURLEncoding
+	text := enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString([]byte(claims))
+	sig, err := jwt.SigningMethodHS256.Sign(text, []byte(earlier))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text + "." + enc.EncodeToString(sig)
+}
+
+// What decides rights is read strictly: exact names, each once, each value of
+// its type.
+func TestClaimsAreReadStrictly(t *testing.T) {
+	h := build(t, func(o *Options) {
+		o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}, {ID: "a", Alg: "HS256", Material: []byte(earlier), Audience: "gotong"}}
+	})
+	exp := fmt.Sprint(h.now().Add(time.Hour).Time().Unix())
+	const header, withAud = `{"alg":"HS256"}`, `{"alg":"HS256","kid":"a"}`
+	good := `"sub":"warga-7","exp":` + exp
+	for name, tc := range map[string]struct {
+		header, claims string
+		ok             bool
+	}{
+		"plain":               {header, `{` + good + `}`, true},
+		"unknown claims":      {header, `{` + good + `,"name":null,"x":{"role":"admin"},"id":"7","gröẞe":[1,2.5]}`, true},
+		"exp with a fraction": {header, `{"sub":"warga-7","exp":` + exp + `.75}`, true},
+		"exp as an exponent":  {header, `{"sub":"warga-7","exp":4e9}`, true},
+		"one audience":        {withAud, `{` + good + `,"aud":"gotong"}`, true},
+		"several audiences":   {withAud, `{` + good + `,"aud":["x","gotong"]}`, true},
+
+		"ROLE beside role":        {header, `{` + good + `,"role":"user","ROLE":"admin"}`, false},
+		"ROLE alone":              {header, `{` + good + `,"ROLE":"admin"}`, false},
+		"Role":                    {header, `{` + good + `,"Role":"admin"}`, false},
+		"role twice":              {header, `{` + good + `,"role":"user","role":"admin"}`, false},
+		"role twice, one escaped": {header, `{` + good + `,"role":"user","r\u006fle":"admin"}`, false},
+		"sub twice":               {header, `{` + good + `,"sub":"warga-8"}`, false},
+		"SUB":                     {header, `{` + good + `,"SUB":"warga-8"}`, false},
+		"sub with a long s":       {header, `{` + good + `,"ſub":"warga-8"}`, false},
+		"AUD":                     {withAud, `{` + good + `,"AUD":"gotong"}`, false},
+		"AUD beside aud":          {withAud, `{` + good + `,"aud":"shop","AUD":"gotong"}`, false},
+		"EXP":                     {header, `{"sub":"warga-7","EXP":` + exp + `}`, false},
+		"EXP beside exp":          {header, `{"sub":"warga-7","exp":1,"EXP":` + exp + `}`, false},
+		"exp twice":               {header, `{"sub":"warga-7","exp":1,"exp":` + exp + `}`, false},
+		"exp as text":             {header, `{"sub":"warga-7","exp":"` + exp + `"}`, false},
+		"exp null":                {header, `{"sub":"warga-7","exp":null}`, false},
+		"exp beyond every date":   {header, `{"sub":"warga-7","exp":1e300}`, false},
+		"nbf as text":             {header, `{` + good + `,"nbf":"1"}`, false},
+		"iat as text":             {header, `{` + good + `,"iat":"1"}`, false},
+		"role null":               {header, `{` + good + `,"role":null}`, false},
+		"role in a list":          {header, `{` + good + `,"role":["admin"]}`, false},
+		"sub a number":            {header, `{"sub":7,"exp":` + exp + `}`, false},
+		"sub null, with an ID":    {header, `{"sub":null,"ID":"warga-7","exp":` + exp + `}`, false},
+		"ID twice":                {header, `{"ID":"warga-8","ID":"warga-7","exp":` + exp + `}`, false},
+		"aud null":                {header, `{` + good + `,"aud":null}`, false},
+		"aud of numbers":          {header, `{` + good + `,"aud":[7]}`, false},
+		"aud null in a list":      {withAud, `{` + good + `,"aud":["gotong",null]}`, false},
+		"iss in a list":           {header, `{` + good + `,"iss":["x"]}`, false},
+		"more after the object":   {header, `{` + good + `}{}`, false},
+		"bytes that are no text":  {header, `{` + good + ",\"x\":\"\xff\"}", false},
+		"half a character":        {header, `{` + good + `,"x":"\ud800"}`, false},
+		"twice within":            {header, `{` + good + `,"x":{"a":1,"a":2}}`, false},
+		"a list":                  {header, `[{` + good + `}]`, false},
+		"alg twice in the header": {`{"alg":"none","alg":"HS256"}`, `{` + good + `}`, false},
+		"kid twice in the header": {`{"alg":"HS256","kid":"x","kid":"a"}`, `{` + good + `,"aud":"gotong"}`, false},
+		"KID in the header":       {`{"alg":"HS256","KID":"x","kid":"a"}`, `{` + good + `,"aud":"gotong"}`, false},
+		"CRIT in the header":      {`{"alg":"HS256","CRIT":["b64"]}`, `{` + good + `}`, false},
+		"kid null in the header":  {`{"alg":"HS256","kid":null}`, `{` + good + `}`, false},
+		"more after the header":   {`{"alg":"HS256"} x`, `{` + good + `}`, false},
+	} {
+		p, err := h.Verify(t.Context(), written(t, tc.header, tc.claims))
+		if tc.ok && (err != nil || p.UserID != "warga-7" || p.Role != gotong.RoleUser) || !tc.ok && gotong.CodeOf(err) != gotong.CodeUnauthorized {
+			t.Errorf("%s: %+v, %v", name, p, err)
+		}
+	}
+}
+
+// No token of others speaks for the server, for nobody, or for an imported author.
+func TestReservedSubjects(t *testing.T) {
+	h := build(t, func(o *Options) { o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}} })
+	exp := h.now().Add(time.Hour).Time().Unix()
+	for _, id := range []string{
+		"operator", "system", "anonymous", "import:0198c2a4", "import:", "Operator", "SYSTEM", "Import:x",
+	} {
+		for _, claim := range []string{"sub", "ID"} {
+			_, err := h.Verify(t.Context(), signed(t, jwt.SigningMethodHS256, nil, []byte(earlier), jwt.MapClaims{claim: id, "exp": exp}))
+			if gotong.CodeOf(err) != gotong.CodeUnauthorized {
+				t.Errorf("%s %s: %v", claim, id, err)
+			}
+		}
+	}
+	for _, id := range []string{"operators", "important", "system:7"} {
+		_, err := h.Verify(t.Context(), signed(t, jwt.SigningMethodHS256, nil, []byte(earlier), jwt.MapClaims{"sub": id, "exp": exp}))
+		if err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
 	}
 }

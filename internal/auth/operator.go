@@ -23,7 +23,7 @@ func Operator() gotong.Actor { return gotong.Actor{UserID: "operator", Role: got
 func OperatorToken(secret []byte, now gotong.Instant) (string, error) {
 	t := tokens{secret: secret}
 	actor, issued := Operator(), now.Time().Truncate(time.Second)
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
 		Subject: actor.UserID, Role: actor.Role, Issued: jwt.NewNumericDate(issued),
 		Expires: jwt.NewNumericDate(issued.Add(operatorLife)), ID: hex.EncodeToString(random(12)),
 	})

@@ -17,29 +17,6 @@ import (
 // maxToken bounds the text of a token, in bytes.
 const maxToken = 8 << 10
 
-// claims is what tokens say. Earlier tokens have sub or ID, role and exp only.
-type claims struct {
-	Subject   string           `json:"sub"`
-	Earlier   any              `json:"ID,omitempty"` //nolint:tagliatelle // theirs; text in it stands for a sub that is not there
-	Role      gotong.Role      `json:"role,omitempty"`
-	Expires   *jwt.NumericDate `json:"exp,omitempty"`
-	NotBefore *jwt.NumericDate `json:"nbf,omitempty"`
-	Issued    *jwt.NumericDate `json:"iat,omitempty"`
-	ID        string           `json:"jti,omitempty"`
-	Session   string           `json:"sid,omitempty"`
-	Issuer    string           `json:"iss,omitempty"`
-	Audience  jwt.ClaimStrings `json:"aud,omitempty"`
-}
-
-// The methods of jwt.Claims.
-
-func (c claims) GetExpirationTime() (*jwt.NumericDate, error) { return c.Expires, nil }
-func (c claims) GetNotBefore() (*jwt.NumericDate, error)      { return c.NotBefore, nil }
-func (c claims) GetIssuedAt() (*jwt.NumericDate, error)       { return c.Issued, nil }
-func (c claims) GetSubject() (string, error)                  { return c.Subject, nil }
-func (c claims) GetIssuer() (string, error)                   { return c.Issuer, nil }
-func (c claims) GetAudience() (jwt.ClaimStrings, error)       { return c.Audience, nil }
-
 // tokens signs access tokens and reads those of others.
 type tokens struct {
 	secret []byte
@@ -50,10 +27,11 @@ type tokens struct {
 	keys   map[string]pinned // of others, by kid
 	sets   []pinned          // published by others
 	parser *jwt.Parser
+	now    func() gotong.Instant
 }
 
 func newTokens(ctx context.Context, o *Options) (*tokens, error) {
-	t := &tokens{secret: o.Secret, life: o.AccessLife, keys: map[string]pinned{}}
+	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Now, keys: map[string]pinned{}}
 	t.access = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
 	hs := jwt.SigningMethodHS256.Alg()
@@ -75,8 +53,7 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	}
 	t.parser = jwt.NewParser(
 		jwt.WithValidMethods([]string{"HS256", "RS256", "ES256", "EdDSA"}),
-		jwt.WithExpirationRequired(), jwt.WithStrictDecoding(),
-		jwt.WithTimeFunc(func() time.Time { return o.Now().Time() }),
+		jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(), // parse checks them
 	)
 	return t, nil
 }
@@ -97,7 +74,7 @@ func (t *tokens) derive(fields ...string) []byte {
 func (t *tokens) sign(userID, id string, role gotong.Role, sess session) (string, gotong.Instant, error) {
 	issued := sess.RotatedAt.Time().Truncate(time.Second)
 	expires := issued.Add(t.life)
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims{
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
 		Subject: userID, Role: role, Expires: jwt.NewNumericDate(expires), Issued: jwt.NewNumericDate(issued),
 		ID: hex.EncodeToString(t.derive("jti", userID, id, gotong.SeqName(sess.Generation))[:12]), Session: id,
 	})
@@ -106,36 +83,42 @@ func (t *tokens) sign(userID, id string, role gotong.Role, sess session) (string
 	return text, gotong.InstantOf(expires), err
 }
 
-// parse reads a token and checks signature, times and whom it is for; foreign
-// says that it was not made here.
+// parse reads a token and checks signature, times, and from and for whom it is;
+// foreign says that it was not made here.
 func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	if len(text) > maxToken {
 		return c, false, errors.New("auth: the token is too long")
 	}
-	var by pinned
-	_, err = t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (any, error) {
-		if _, critical := token.Header["crit"]; critical {
-			return nil, errors.New("auth: the token asks for extensions")
+	kid, err := strictHeader(text)
+	if err != nil {
+		return c, false, err
+	}
+	foreign = kid != t.kid
+	by, own := t.own[kid]
+	_, err = t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (key any, err error) {
+		if !own {
+			key, by, err = t.foreignKey(kid, token)
+			return key, err
 		}
-		header, given := token.Header["kid"]
-		kid, ok := header.(string)
-		if given && !ok {
-			return nil, errors.New("auth: kid must be text")
-		}
-		if by, ok = t.own[kid]; ok {
-			foreign = kid != t.kid
-			return by.of(token)
-		}
-		foreign = true
-		var key any
-		key, by, err = t.foreignKey(kid, token)
-		return key, err
+		return by.of(token)
 	})
-	if err == nil {
-		err = by.accepts(c)
+	if err != nil {
+		return c, foreign, err
 	}
 	if foreign && c.Subject == "" {
-		c.Subject, _ = c.Earlier.(string)
+		c.Subject = c.Earlier
+	}
+	more := leeway
+	if own {
+		more = 0
+	}
+	switch {
+	case !c.good(t.now(), more):
+		err = errors.New("auth: the token has expired, or is not good yet")
+	case reserved(c.Subject) && (kid != t.operatorKid() || c.Subject != Operator().UserID):
+		err = errors.New("auth: the token names nobody who could have one")
+	default:
+		err = by.accepts(c)
 	}
 	return c, foreign, err
 }

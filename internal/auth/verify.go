@@ -24,11 +24,11 @@ type Principal struct {
 	UserID    string
 	Username  string // empty for tokens of others without an account here
 	Role      gotong.Role
-	SessionID string // what OnSessionEnd names
-	TokenID   string // jti; empty for tokens without
-	Expires   gotong.Instant
-	foreign   bool   // the token was not made here
-	standing  uint64 // the account's version when the registers were looked at; 0 without one
+	SessionID string         // what OnSessionEnd names
+	TokenID   string         // jti; empty for tokens without
+	Expires   gotong.Instant // when the token stops being accepted; for tokens of others, with some leeway
+	foreign   bool           // the token was not made here
+	standing  uint64         // the account's version when the registers were looked at; 0 without one
 }
 
 // Actor is the principal as events keep it.
@@ -67,8 +67,7 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 		return Principal{}, unauthorized("The token is not valid, or no longer.")
 	}
 	p := Principal{
-		UserID: c.Subject, Role: c.Role, SessionID: c.Session, TokenID: c.ID,
-		Expires: gotong.InstantOf(c.Expires.Time), foreign: foreign,
+		UserID: c.Subject, Role: c.Role, SessionID: c.Session, TokenID: c.ID, Expires: c.until, foreign: foreign,
 	}
 	if foreign {
 		p.SessionID = foreignSession(token)
