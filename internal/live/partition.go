@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -82,7 +83,8 @@ func (p *partition) poke() {
 	}
 }
 
-// offer queues one commit of this node; without room the store is read.
+// offer queues one commit of this node; without room the store is read. The
+// other nodes are told here: what the tail does with it is nothing to them.
 func (p *partition) offer(ctx context.Context, rows []store.Event) {
 	p.mu.Lock()
 	room := len(p.offered) < p.hub.limits.Offered
@@ -93,6 +95,10 @@ func (p *partition) offer(ctx context.Context, rows []store.Event) {
 	p.target = max(p.target, p.known)
 	p.mu.Unlock()
 	p.poke()
+	newest := &rows[len(rows)-1]
+	p.hub.tell(bus.Message{Wake: &bus.Wake{
+		Partition: p.id, Position: newest.Position, Stream: newest.Stream, Seq: newest.Seq,
+	}})
 	if !room {
 		p.hub.observer.Dropped("offer", 1)
 	}

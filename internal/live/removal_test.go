@@ -62,41 +62,64 @@ func TestRemoval(t *testing.T) {
 }
 
 // A write that is under way when its reader is removed is cut, and Await does
-// not return before it is over.
+// not return before it is over; also where the writer takes more before it
+// writes, as transports do that gather an answer.
 func TestRemovalCutsBlockedWrite(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		h := w.start()
-		w.commit(h, r1, add("ann"), add("bob"))
-		killed := make(chan struct{})
-		bob := open(t, h, "bob", live.SessionOptions{Kill: func() { close(killed) }})
-		bob.subscribe(r1, live.Now())
-		synctest.Wait()
-		bob.drain()
-		w.commit(h, r1, say("3"))
-		synctest.Wait()
-		if frames, _ := bob.s.Take(nil, 1<<20); len(frames) != 1 {
-			t.Fatalf("%d frames", len(frames))
-		}
-		removal := w.commit(h, r1, remove("bob"))
-		began := time.Now()
-		awaited := make(chan time.Duration, 1)
-		go func() {
-			_ = h.Await(t.Context(), removal.Partition, removal.Position)
-			awaited <- time.Since(began)
-		}()
-		<-killed
-		if d := time.Since(began); d != 100*time.Millisecond {
-			t.Errorf("killed after %v", d)
-		}
-		select {
-		case <-awaited:
-			t.Error("Await returned while the write was under way")
-		default:
-		}
-		bob.s.Written()
-		<-awaited
-	})
+	for _, test := range []struct {
+		name string
+		more bool
+	}{{"one take", false}, {"two takes", true}} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				h := w.start()
+				other := beside(r1)
+				w.commit(h, r1, add("ann"), add("bob"))
+				w.commit(h, other, add("bob"))
+				killed := make(chan struct{})
+				bob := open(t, h, "bob", live.SessionOptions{Kill: func() { close(killed) }})
+				bob.subscribe(r1, live.Now())
+				bob.subscribe(other, live.Now())
+				synctest.Wait()
+				bob.drain()
+				w.commit(h, r1, say("3"))
+				synctest.Wait()
+				if frames, _ := bob.s.Take(nil, 1<<20); len(frames) != 1 {
+					t.Fatalf("%d frames", len(frames))
+				}
+				removal := w.commit(h, r1, remove("bob"))
+				began := time.Now()
+				awaited := make(chan struct{})
+				go func() {
+					_ = h.Await(t.Context(), removal.Partition, removal.Position)
+					close(awaited)
+				}()
+				synctest.Wait()
+				if test.more {
+					w.commit(h, other, say("2"))
+					synctest.Wait()
+					if frames, _ := bob.s.Take(nil, 1<<20); len(frames) == 0 {
+						t.Fatal("nothing more to take")
+					}
+				}
+				select {
+				case <-killed:
+				case <-time.After(time.Minute):
+					t.Fatal("the write is not cut")
+				}
+				if d := time.Since(began); d != 100*time.Millisecond {
+					t.Errorf("killed after %v", d)
+				}
+				select {
+				case <-awaited:
+					t.Error("Await returned while the write was under way")
+				default:
+				}
+				bob.s.Written()
+				<-awaited
+			})
+		})
+	}
 }
 
 // Whom a change touches but does not remove goes on where he was.

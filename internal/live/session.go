@@ -85,8 +85,8 @@ type Session struct {
 	control   []Frame
 	refusals  map[gotong.Stream]error
 	unwritten []*sub // ended while frames of theirs are being written
-	bracket   uint32 // counts Takes that gave frames
-	writing   bool   // between such a Take and its Written
+	bracket   uint32 // counts the writes: each from its first Take to Written
+	writing   bool   // during such a write
 	killed    bool
 	closing   *Closing
 	closed    bool

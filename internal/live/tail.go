@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -93,7 +92,8 @@ func (p *partition) advance(ctx context.Context, offers []offer) error {
 		case n > 0:
 			p.takeOffers(ctx, offers[:n])
 			offers = offers[n:]
-		case offers[0].rows[0].Position < next:
+		case offers[0].rows[0].Position < next: // found by the poll before it was offered
+			p.taken(offers[:1])
 			offers = offers[1:]
 		default:
 			if err := p.read(ctx, offers[0].rows[0].Position-1); err != nil {
@@ -121,7 +121,7 @@ func (p *partition) putBack(offers []offer) {
 	p.offered = append(slices.Clone(offers), p.offered...)
 }
 
-// takeOffers publishes commits of this node, and tells the other nodes.
+// takeOffers publishes commits of this node.
 func (p *partition) takeOffers(ctx context.Context, offers []offer) {
 	last := &offers[len(offers)-1]
 	newest := &last.rows[len(last.rows)-1]
@@ -136,13 +136,15 @@ func (p *partition) takeOffers(ctx context.Context, offers []offer) {
 			}
 		}, newest.Position)
 	}
+	p.taken(offers)
+}
+
+// taken notes that commits of this node are published.
+func (p *partition) taken(offers []offer) {
 	for _, o := range offers {
 		e := &o.rows[len(o.rows)-1]
 		p.hub.observer.Published(o.ctx, e.Stream, e.Seq, e.At)
 	}
-	p.hub.tell(bus.Message{Wake: &bus.Wake{
-		Partition: p.id, Position: newest.Position, Stream: newest.Stream, Seq: newest.Seq,
-	}})
 }
 
 // read publishes from the store up to a position.

@@ -53,7 +53,7 @@ func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
 	if left != 0 {
 		s.dirty.Or(left)
 	}
-	if len(t.frames) > len(dst) {
+	if len(t.frames) > len(dst) && !s.writing { // else the write is still the one that began before
 		s.writing = true
 		s.bracket++
 	}

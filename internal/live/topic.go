@@ -26,6 +26,7 @@ type topic struct {
 	batch []pushed
 
 	mu        sync.Mutex // see Hub for the order of locks
+	gone      bool       // released: nothing is kept any more
 	ring      ring
 	amended   uint64               // position of the newest event that may have changed what older ones say
 	count     uint64               // the stream's Count at the ring's head
@@ -179,9 +180,12 @@ func (t *topic) push(e *pushed) {
 	t.ring.push(e.seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
 }
 
-// weigh runs f, which adds or drops frames, and keeps the hub's sum. t.mu is
-// held.
+// weigh runs f, which adds or drops frames, and keeps the hub's sum. A topic
+// that was released in the meantime has none and gets none. t.mu is held.
 func (t *topic) weigh(f func()) {
+	if t.gone {
+		return
+	}
 	before := t.ring.bytes + t.pageBytes
 	f()
 	t.hub.ringBytes.Add(int64(t.ring.bytes + t.pageBytes - before))
@@ -297,5 +301,6 @@ func (x *index) release(t *topic) {
 	}
 	t.mu.Lock()
 	t.weigh(t.forget)
+	t.gone = true
 	t.mu.Unlock()
 }
