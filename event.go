@@ -47,9 +47,10 @@ func ForRole(role string) Audience { return Audience("role/" + role) }
 type Fact struct {
 	Type     string
 	Audience Audience
-	Data     any  // kept for ever: ids, states, numbers
-	Content  any  // erasable: texts, names, reasons; nil where there is none
-	Counted  bool // raises the stream's Count by one (a message's ordinal)
+	Data     any      // kept for ever: ids, states, numbers
+	Content  any      // erasable: texts, names, reasons; nil where there is none
+	Counted  bool     // raises the stream's Count by one (a message's ordinal)
+	Erases   []uint64 // seqs of earlier events of the stream whose content goes, ascending
 }
 
 // Event is one committed fact with its payloads as the types of its kind.

@@ -162,6 +162,7 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit) error {
 	row.ContentCommit = gotong.CommitContent(row.ContentSalt, content)
 	row.Chain = row.Header(l.engine.opts.Store.Epoch()).Chain()
 	commit.Events = append(commit.Events, row)
+	commit.Erase = append(commit.Erase, f.Erases...)
 
 	event := gotong.Event{
 		Stream: row.Stream, Seq: row.Seq, ID: row.ID, Type: row.Type, At: row.At, Audience: row.Audience,

@@ -105,6 +105,27 @@ func (r *rig) log(t *testing.T, stream gotong.Stream) []store.Event {
 	return rows
 }
 
+// TestErases: what a fact erases stands in the data of its event, and is gone.
+func TestErases(t *testing.T) {
+	r := newRig(t, newMemory())
+	for i := range 3 {
+		r.must(t, command(one, "ani", fmt.Sprint("add", i), add{N: 1}))
+	}
+	r.must(t, command(one, "ani", "wipe", wipe{[]uint64{1, 3}}))
+	seen, rows := store.Erasures{}, r.log(t, one)
+	for i := range rows {
+		if err := seen.See(&rows[i]); err != nil {
+			t.Fatal(err)
+		}
+		if want := i == 0 || i == 2; rows[i].Erased != want {
+			t.Errorf("event %d erased: %v", i+1, rows[i].Erased)
+		}
+	}
+	if seen.Unnamed() != 0 {
+		t.Errorf("no event names %d", seen.Unnamed())
+	}
+}
+
 func TestEqualRequestsMakeOneEvent(t *testing.T) {
 	r := newRig(t, newMemory())
 	r.must(t, command(one, "ani", "first", flip{true}))

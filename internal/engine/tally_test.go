@@ -13,6 +13,7 @@ type (
 	add    struct{ N, Limit int }
 	obey   struct{ Stream gotong.Stream }
 	burst  struct{}
+	wipe   struct{ Seqs []uint64 }
 	flip   struct{ On bool }
 	added  struct{ N int }
 	obeyed struct{ Stream gotong.Stream }
@@ -66,6 +67,8 @@ func tallyDecide(s gotong.State, c gotong.Command) (gotong.Decision, error) {
 			return gotong.Decision{}, nil
 		}
 		return gotong.Accept(gotong.Fact{Type: "flipped", Data: d})
+	case wipe:
+		return gotong.Accept(gotong.Fact{Type: "flipped", Data: flip{}, Erases: d.Seqs})
 	case obey:
 		return gotong.Accept(gotong.Fact{Type: "obeyed", Data: obeyed(d)})
 	case add:

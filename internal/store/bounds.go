@@ -1,9 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"gotong.dev/gotong"
@@ -44,7 +47,8 @@ func (e *Event) Size() int { return len(e.Data) + len(e.Content) }
 func (c *Commit) Partition() gotong.Partition { return gotong.PartitionOf(c.Home) }
 
 // Check tells whether the commit's events follow from its Prev: numbered,
-// chained and stamped without a gap. It fails with [ErrMalformed].
+// chained and stamped without a gap, and whether it erases what they name and
+// nothing else. It fails with [ErrMalformed].
 func (c *Commit) Check() error {
 	if len(c.Events) > 0 && (c.Home == "" || c.Prev.Home != "" && c.Prev.Home != c.Home) {
 		return fmt.Errorf("%w: home %q of %s", ErrMalformed, c.Home, c.Request.Stream)
@@ -61,7 +65,83 @@ func (c *Commit) Check() error {
 		}
 		seq, chain, at = e.Seq, e.Chain, e.At
 	}
+	return c.checkErase()
+}
+
+// checkErase compares what the commit erases with what its events, which the
+// chain covers, say that it does.
+func (c *Commit) checkErase() error {
+	var named []uint64
+	for i := range c.Events {
+		seqs, err := c.Events[i].Erases()
+		if err != nil || len(seqs) > 0 && seqs[len(seqs)-1] > c.Prev.Seq {
+			return fmt.Errorf("%w: event %d of %s erases what cannot be erased", ErrMalformed, c.Events[i].Seq, c.Request.Stream)
+		}
+		named = append(named, seqs...)
+	}
+	if !slices.Equal(named, c.Erase) {
+		return fmt.Errorf("%w: a commit to %s erases what its events do not name", ErrMalformed, c.Request.Stream)
+	}
 	return nil
+}
+
+// Erases is the seqs of the events whose content this one erased, ascending and
+// all below its own; [ErrCorrupt] where its data names others.
+func (e *Event) Erases() ([]uint64, error) {
+	if !bytes.Contains(e.Data, []byte(`"erases"`)) {
+		return nil, nil
+	}
+	var fields map[string]json.RawMessage // not a struct: its names would match in any case
+	var seqs []uint64
+	err := json.Unmarshal(e.Data, &fields)
+	if list, ok := fields["erases"]; err == nil && ok {
+		err = json.Unmarshal(list, &seqs)
+	}
+	last := uint64(0)
+	for _, seq := range seqs {
+		if seq <= last || seq >= e.Seq {
+			return nil, ErrCorrupt
+		}
+		last = seq
+	}
+	if err != nil {
+		return nil, ErrCorrupt
+	}
+	return seqs, nil
+}
+
+// Erasures are the events of one stream that are marked erased, and whether a
+// later event named them. It sees the events of the stream in order.
+type Erasures map[uint64]bool
+
+// See takes the next event of the stream. It returns [ErrCorrupt] where the
+// event names one that is not marked erased.
+func (m Erasures) See(e *Event) error {
+	seqs, err := e.Erases()
+	if err != nil {
+		return err
+	}
+	for _, seq := range seqs {
+		if _, erased := m[seq]; !erased {
+			return fmt.Errorf("event %d names event %d, which was not erased: %w", e.Seq, seq, ErrCorrupt)
+		}
+		m[seq] = true
+	}
+	if e.Erased {
+		m[e.Seq] = false
+	}
+	return nil
+}
+
+// Unnamed is the first event marked erased that none which was seen names; 0
+// where there is none.
+func (m Erasures) Unnamed() (first uint64) {
+	for seq, named := range m {
+		if !named && (first == 0 || seq < first) {
+			first = seq
+		}
+	}
+	return first
 }
 
 // Record is the idempotency record of the commit at this position of its

@@ -84,7 +84,7 @@ func Collections(kinds []gotong.Kind) []string {
 
 // EncodeFact renders a fact's payloads as the row's data and content bytes.
 func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err error) {
-	data, err = json.Marshal(Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Data})
+	data, err = json.Marshal(Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data})
 	if err != nil {
 		return nil, nil, fmt.Errorf("store: encode data of %s: %w", f.Type, err)
 	}

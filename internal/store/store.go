@@ -188,7 +188,7 @@ type Commit struct {
 	Events  []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
 	Changes []Change
 	Claims  []gotong.Claim
-	Erase   []uint64       // seqs of the stream whose content and content salt go
+	Erase   []uint64       // seqs whose content and content salt go: what its events name, see [Event.Erases]
 	At      gotong.Instant // kept in the record
 }
 
@@ -310,10 +310,13 @@ type Job struct {
 }
 
 // Envelope is what the data bytes of every event hold: who acted and by which
-// request, beside the payload of the kind.
+// request, beside the payload of the kind. Erases is the committed form of an
+// erasure: the seqs of earlier events of the same stream, ascending. An event
+// is rightly marked erased only where a later one names it there.
 type Envelope[P any] struct {
 	Actor         gotong.Actor `json:"actor"`
 	RequestID     string       `json:"request_id"`
 	CorrelationID string       `json:"correlation_id"`
+	Erases        []uint64     `json:"erases,omitempty"`
 	Payload       P            `json:"payload"`
 }

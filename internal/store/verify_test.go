@@ -2,6 +2,8 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -76,6 +78,58 @@ func TestCheckHeader(t *testing.T) {
 	for version, want := range map[string]error{"2": nil, "": store.ErrHeader, "1": store.ErrHeader, "3": store.ErrHeader} {
 		if err := store.CheckHeader(version); !errors.Is(err, want) {
 			t.Errorf("version %q: %v", version, err)
+		}
+	}
+}
+
+// TestErasures: an event may be marked erased where a later one of its stream
+// names it, and must be where one does.
+func TestErasures(t *testing.T) {
+	made := storetest.NewMaker(epoch)
+	next := func(erase ...uint64) store.Event {
+		return made.Next(storetest.Draft{Stream: "thread/a", Events: 1, Erase: erase}).Events[0]
+	}
+	list := []store.Event{next(), next(), next(), next(1), next(1, 3)}
+	for name, tt := range map[string]struct {
+		marked  []int
+		fails   bool
+		unnamed uint64
+	}{
+		"as named":      {marked: []int{0, 2}},
+		"one not":       {marked: []int{0}, fails: true},
+		"one more":      {marked: []int{0, 1, 2}, unnamed: 2},
+		"the eraser":    {marked: []int{0, 2, 4}, unnamed: 5},
+		"nobody's mark": {marked: []int{1}, fails: true},
+	} {
+		seen, err := store.Erasures{}, error(nil)
+		for i := range list {
+			e := list[i]
+			e.Erased = slices.Contains(tt.marked, i)
+			if err == nil {
+				err = seen.See(&e)
+			}
+		}
+		if errors.Is(err, store.ErrCorrupt) != tt.fails || !tt.fails && seen.Unnamed() != tt.unnamed {
+			t.Errorf("%s: %v, unnamed %d", name, err, seen.Unnamed())
+		}
+	}
+}
+
+// TestErases: the list stands at the top of the data, under its exact name.
+func TestErases(t *testing.T) {
+	for data, want := range map[string]string{
+		`{"payload":{}}`: "[] <nil>", `{"erases":[1,2],"payload":{}}`: "[1 2] <nil>",
+		`{"Erases":[1],"payload":{"erases":[2]}}`: "[] <nil>", `{"payload":"\"erases\""}`: "[] <nil>",
+		`{"erases":[2,1]}`: "[] corrupt", `{"erases":[0]}`: "[] corrupt", `{"erases":[9]}`: "[] corrupt",
+		`{"erases":["1"]}`: "[] corrupt", `{"erases":[-1]}`: "[] corrupt", `{"erases":[1],`: "[] corrupt",
+	} {
+		e := store.Event{Seq: 9, Data: []byte(data)}
+		seqs, err := e.Erases()
+		if errors.Is(err, store.ErrCorrupt) {
+			err = errors.New("corrupt")
+		}
+		if got := fmt.Sprint(seqs, err); got != want {
+			t.Errorf("%s: %s, want %s", data, got, want)
 		}
 	}
 }

@@ -71,15 +71,12 @@ func (s *Store) apply(c *store.Commit) store.Record {
 	for _, seq := range c.Erase {
 		s.erase(c.Request.Stream, seq)
 	}
-	return cloneRecord(s.records[c.Request])
+	return cloneRecord(record)
 }
 
 // erase removes the content of one event and what could be compared with it:
 // the fingerprint of the request that brought it.
 func (s *Store) erase(stream gotong.Stream, seq uint64) {
-	if seq == 0 || seq > uint64(len(s.events[stream])) {
-		return
-	}
 	e := &s.events[stream][seq-1]
 	e.Content, e.ContentSalt, e.Erased = nil, gotong.Salt{}, true
 	for key, r := range s.records {

@@ -113,11 +113,6 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 		return record, err
 	}
 	w.rows += len(c.Events) + len(c.Claims) + len(c.Changes) + 1
-	for _, seq := range c.Erase {
-		if record.First > 0 && record.First <= seq && seq <= record.Last { // its own
-			record.Salt, record.Fingerprint = nil, nil
-		}
-	}
 	return record, w.erase(c, h.no)
 }
 
@@ -190,9 +185,6 @@ func (w *writer) insertRecord(no int64, r *store.Record) error {
 // them could be compared with.
 func (w *writer) erase(c *store.Commit, no int64) error {
 	for _, seq := range c.Erase {
-		if seq == 0 || seq > maxSeq {
-			continue
-		}
 		var env store.Envelope[json.RawMessage]
 		found := false
 		err := w.conn.query("SELECT data FROM events WHERE key = ?", func(row *sqlite.Stmt) error {

@@ -30,7 +30,7 @@ type Draft struct {
 	Others    []store.Expectation
 	Changes   []store.Change
 	Claims    []gotong.Claim
-	Erase     []uint64
+	Erase     []uint64 // named by the last event; ascending
 }
 
 // Build makes the commit of a draft: its events are numbered, stamped, salted
@@ -80,9 +80,13 @@ func (d Draft) event(epoch gotong.Epoch, head gotong.Head, i int) store.Event {
 		ID: gotong.NewEventID(at, binary.BigEndian.Uint64(random(8))), Type: d.Type, At: at,
 		Audience: d.Audience, Count: head.Count + 1, Prev: head.Chain,
 	}
+	var erases []uint64
+	if i == d.Events-1 {
+		erases = d.Erase
+	}
 	e.Data = must(json.Marshal(store.Envelope[map[string]int]{
 		Actor:     gotong.Actor{UserID: d.Actor, Role: gotong.RoleUser},
-		RequestID: d.RequestID, CorrelationID: "c", Payload: map[string]int{"i": i},
+		RequestID: d.RequestID, CorrelationID: "c", Erases: erases, Payload: map[string]int{"i": i},
 	}))
 	copy(e.DataSalt[:], random(32))
 	copy(e.ContentSalt[:], random(32))

@@ -315,16 +315,25 @@ func malformed(e *env) {
 		"another home":  func(c *store.Commit) { c.Home = "group/other" },
 		"born erased":   func(c *store.Commit) { c.Events[0].Erased = true },
 		"starts at two": func(c *store.Commit) { c.Events = c.Events[1:] },
+		"id of another": func(c *store.Commit) { c.Events[1].ID = gotong.NewEventID(c.Events[1].At+1, 7) },
+		"elsewhere":     func(c *store.Commit) { c.Events[0].Partition++ },
 	} {
-		good := e.m.Peek(Draft{Stream: "thread/good", Events: 1})
 		bad := e.m.Peek(Draft{Stream: "thread/a", Events: 2})
 		spoil(&bad)
-		if _, err := e.s.Commit(e.ctx, []store.Commit{good, bad}); !errors.Is(err, store.ErrMalformed) {
-			e.Errorf("%s: %v", name, err)
-		}
-		e.traceless([]store.Commit{good, bad})
+		e.malformed(name, bad)
 	}
 	equal(e, "head", e.head("thread/a").Seq, 1)
+}
+
+// malformed commits a bad commit beside a good one, which must leave no trace
+// of either.
+func (e *env) malformed(name string, bad store.Commit) {
+	e.Helper()
+	good := e.m.Peek(Draft{Stream: "thread/good", Events: 1})
+	if _, err := e.s.Commit(e.ctx, []store.Commit{good, bad}); !errors.Is(err, store.ErrMalformed) {
+		e.Errorf("%s: %v", name, err)
+	}
+	e.traceless([]store.Commit{good, bad})
 }
 
 func withoutFingerprint(e *env) {

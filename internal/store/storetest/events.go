@@ -17,7 +17,7 @@ var eventTests = map[string]func(*env){
 	"events/several":      severalRanges,
 	"events/find":         findEvent,
 	"erase/content":       eraseContent,
-	"erase/odd requests":  eraseOddly,
+	"erase/as named":      eraseNamed,
 	"erase/own fate":      eraseOwnFate,
 }
 
@@ -207,15 +207,35 @@ func eraseContent(e *env) {
 	}
 }
 
-// eraseOddly: seqs that are not there are no error, an event of the same commit
-// can be erased, and one without content too.
-func eraseOddly(e *env) {
+// eraseNamed: a commit erases what its events name, of what was there before
+// it; any other is malformed and leaves no trace.
+func eraseNamed(e *env) {
 	const stream = gotong.Stream("thread/a")
-	e.next(Draft{Stream: stream, Events: 1, Bare: true})
+	e.next(Draft{Stream: stream, Events: 3, Bare: true})
 	e.next(Draft{Stream: "thread/b", Events: 5})
-	e.next(Draft{Stream: stream, Events: 2, Erase: []uint64{0, 1, 3, 4, 99, math.MaxUint64}})
+	for name, d := range map[string]Draft{
+		"none": {Erase: []uint64{0}}, "its own": {Erase: []uint64{4}}, "a later one": {Erase: []uint64{5}},
+		"one of its own": {Events: 2, Erase: []uint64{4}}, "out of order": {Erase: []uint64{2, 1}}, "twice": {Erase: []uint64{2, 2}},
+		"beyond all": {Erase: []uint64{math.MaxUint64}},
+	} {
+		d.Stream, d.Events = stream, max(d.Events, 1)
+		e.malformed(name, e.m.Peek(d))
+	}
+	for name, erase := range map[string][]uint64{"not named": {1}, "more": {2, 3}, "others": {3}, "fewer": nil} {
+		d := Draft{Stream: stream, Events: 1}
+		if name != "not named" {
+			d.Erase = []uint64{2}
+		}
+		c := e.m.Peek(d)
+		c.Erase = erase
+		e.malformed(name, c)
+	}
+	noop := e.m.Peek(Draft{Stream: stream})
+	noop.Erase = []uint64{1}
+	e.malformed("by a no-op", noop)
+	e.next(Draft{Stream: stream, Events: 2, Erase: []uint64{1, 3}})
 	rows := e.events(store.EventRange{Stream: stream, To: 9})
-	for i, want := range []bool{true, false, true} {
+	for i, want := range []bool{true, false, true, false, false} {
 		if rows[i].Erased != want || want && rows[i].Content != nil {
 			e.Errorf("event %d: erased %v, content %q", i+1, rows[i].Erased, rows[i].Content)
 		}

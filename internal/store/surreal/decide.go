@@ -110,9 +110,7 @@ func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, err
 	for i := range batch {
 		c := &batch[i]
 		for _, seq := range c.Erase {
-			if seq > 0 && seq <= maxNumber {
-				ids = append(ids, surreal.Record("event", string(c.Request.Stream), seq))
-			}
+			ids = append(ids, surreal.Record("event", string(c.Request.Stream), seq))
 		}
 	}
 	if len(ids) == 0 {

@@ -77,31 +77,22 @@ func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	for _, ch := range c.Changes {
 		p.docs[ch.Key] = ch.Body
 	}
-	kept := record
 	for _, seq := range c.Erase {
 		key := eventKey{Stream: stream, Seq: seq}
-		origin, ok := p.origin(c, key, erased)
-		if !ok {
-			continue
-		}
-		p.erase = append(p.erase, key)
-		p.blind = append(p.blind, origin)
-		if origin == c.Request {
-			record.Salt, record.Fingerprint = nil, nil
+		if origin, ok := p.origin(key, erased); ok {
+			p.erase = append(p.erase, key)
+			p.blind = append(p.blind, origin)
 		}
 	}
+	p.records[c.Request] = record
 	record.Salt, record.Fingerprint = slices.Clone(record.Salt), slices.Clone(record.Fingerprint)
-	p.records[c.Request] = kept
 	p.order = append(p.order, c.Request)
 	return record
 }
 
-// origin is the request that brought an event: this commit, an earlier one of
-// the batch, or one that was there.
-func (p *plan) origin(c *store.Commit, key eventKey, before origins) (gotong.RequestKey, bool) {
-	if key.Seq > c.Prev.Seq {
-		return c.Request, key.Seq <= c.Head().Seq
-	}
+// origin is the request that brought an event: an earlier one of the batch, or
+// one that was there.
+func (p *plan) origin(key eventKey, before origins) (gotong.RequestKey, bool) {
 	for _, request := range p.order {
 		r := p.records[request]
 		if request.Stream == key.Stream && r.First <= key.Seq && key.Seq <= r.Last {
