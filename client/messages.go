@@ -54,32 +54,30 @@ type NewMessage struct {
 // Range says which messages of a thread are asked for; the zero Range is the
 // newest ones. Messages come in ascending order, whatever the range.
 type Range struct {
-	FromStart bool // from the first message on
-	AfterSeq  uint64
-	BeforeSeq uint64
-	SinceMS   int64 // with SinceID: after this (created_at_ms, message_id)
-	SinceID   gotong.EventID
-	MinSeq    uint64 // wait until the thread has this event: read your write
-	Limit     int
+	After   From  // [Start] or a cursor
+	Before  From  // a cursor
+	SinceMS int64 // with SinceID: after this (created_at_ms, message_id)
+	SinceID gotong.EventID
+	MinSeq  From // wait until the thread has the event at this cursor: read your write, see [Cursor]
+	Limit   int
 }
 
 // Messages is a part of a thread's messages.
 type Messages struct {
 	Items []Message
-	More  bool   // there are others in the direction that was asked for
-	AsOf  From   // the cursor of this state: follow from here
-	Next  uint64 // for Range: the seq to go on with
+	More  bool // there are others in the direction that was asked for
+	AsOf  From // the cursor of this state: follow from here
+	Next  From // for Range: the After or Before to go on with
 }
 
 // Messages reads history, as edits and deletions have left it.
 func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messages, error) {
 	q := url.Values{}
-	if r.FromStart {
-		q.Set("after_seq", "0")
+	for name, at := range map[string]From{"after_seq": r.After, "before_seq": r.Before, "min_seq": r.MinSeq} {
+		if at != "" {
+			q.Set(name, string(at))
+		}
 	}
-	setNumber(q, "after_seq", r.AfterSeq)
-	setNumber(q, "before_seq", r.BeforeSeq)
-	setNumber(q, "min_seq", r.MinSeq)
 	setNumber(q, "limit", uint64(max(r.Limit, 0)))
 	setNumber(q, "since_created_at_ms", uint64(max(r.SinceMS, 0)))
 	if !r.SinceID.IsZero() {
@@ -90,10 +88,7 @@ func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messag
 	err := c.do(ctx, op{
 		method: http.MethodGet, path: threadPath(threadID, "messages"), query: q, header: &h,
 	}, &out.Items)
-	out.More, out.AsOf = h.Get("X-Has-More") == "true", From(h.Get("X-As-Of"))
-	if n, err := strconv.ParseUint(h.Get("X-Next-Seq"), 10, 64); err == nil {
-		out.Next = n
-	}
+	out.More, out.AsOf, out.Next = h.Get("X-Has-More") == "true", From(h.Get("X-As-Of")), From(h.Get("X-Next-Seq"))
 	return out, err
 }
 

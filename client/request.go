@@ -23,6 +23,7 @@ type callOptions struct {
 	correlationID string
 	traceparent   string
 	replayed      *bool
+	cursor        *From
 	ifMatch       string
 }
 
@@ -38,6 +39,9 @@ func Traceparent(v string) CallOption { return func(o *callOptions) { o.tracepar
 
 // Replayed notes whether the answer was that of an earlier, equal request.
 func Replayed(into *bool) CallOption { return func(o *callOptions) { o.replayed = into } }
+
+// Cursor notes the cursor after what a write wrote, for [Range] to ask for it.
+func Cursor(into *From) CallOption { return func(o *callOptions) { o.cursor = into } }
 
 func optionsOf(list []CallOption) (callOptions, error) {
 	var o callOptions
@@ -164,6 +168,9 @@ func (c *Client) try(ctx context.Context, o op, set callOptions, body []byte, re
 	}
 	if set.replayed != nil {
 		*set.replayed = res.Header.Get("Idempotency-Replayed") == "true"
+	}
+	if set.cursor != nil {
+		*set.cursor = From(res.Header.Get("X-Cursor"))
 	}
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
 	if err != nil || out == nil || len(b) == 0 {

@@ -322,7 +322,7 @@ func TestOperations(t *testing.T) {
 func TestLists(t *testing.T) {
 	s := &script{answers: []reply{
 		answer(200, `[{"thread_id":"t1","as_of":"k3f9:4"}]`, "X-Has-More", "true", "X-Next-Cursor", "abc"),
-		answer(200, `[{"n":7,"reactions":[{"emoji":"x"}]}]`, "X-As-Of", "k3f9:9", "X-Has-More", "true", "X-Next-Seq", "8"),
+		answer(200, `[{"n":7,"reactions":[{"emoji":"x"}]}]`, "X-As-Of", "k3f9:9", "X-Has-More", "true", "X-Next-Seq", "k3f9:8"),
 		answer(200, `[{"user_id":"u1"}]`),
 		answer(200, `[{"thread_id":"t1","unread":3}]`),
 		answer(200, `[{"user_id":"u1"}]`),
@@ -332,8 +332,8 @@ func TestLists(t *testing.T) {
 	if err != nil || len(threads.Items) != 1 || threads.Next != "abc" || threads.Items[0].AsOf != "k3f9:4" {
 		t.Errorf("threads %+v, %v", threads, err)
 	}
-	m, err := c.Messages(t.Context(), "t1", client.Range{FromStart: true, Limit: 2})
-	if err != nil || len(m.Items) != 1 || !m.More || m.AsOf != "k3f9:9" || m.Next != 8 || m.Items[0].N != 7 {
+	m, err := c.Messages(t.Context(), "t1", client.Range{After: client.Start, Limit: 2})
+	if err != nil || len(m.Items) != 1 || !m.More || m.AsOf != "k3f9:9" || m.Next != "k3f9:8" || m.Items[0].N != 7 {
 		t.Errorf("messages %+v, %v", m, err)
 	}
 	members, err := c.Members(t.Context(), "t1", client.Page{})
@@ -349,7 +349,7 @@ func TestLists(t *testing.T) {
 	}
 	want := []string{
 		"GET /base/v1/chat/threads?cursor=x&limit=1&scope_id=rt05",
-		"GET /base/v1/chat/threads/t1/messages?after_seq=0&limit=2",
+		"GET /base/v1/chat/threads/t1/messages?after_seq=start&limit=2",
 		"GET /base/v1/chat/threads/t1/members", "GET /base/v1/chat/unread", "GET /base/v1/groups/g/members",
 	}
 	if !slices.Equal(s.paths, want) {

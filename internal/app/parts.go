@@ -174,7 +174,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 		}
 	}
 	return httpapi.New(httpapi.Options{
-		Auth: httpapi.Tokens(a.auth), Now: a.now, Log: a.log, Routes: routes, Realtime: a.live,
+		Auth: httpapi.Tokens(a.auth), Now: a.now, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
 		Mounts:  map[string]http.Handler{"GET /asyncapi.json": realtime.Document()},
 		Origins: a.cfg.AllowedOrigins, TrustedProxies: proxies,
 		Limits: httpapi.Limits{

@@ -33,8 +33,8 @@ func readRoutes(t *testing.T) []string {
 		t.Fatalf("only %d routes read a thread: %q", len(list), list)
 	}
 	const messages, thread = "/v1/chat/threads/{id}/messages", "/v1/chat/threads/{id}"
-	return append(list, thread+"?min_seq=1", thread+"?min_seq=1000000", messages+"?after_seq=0", messages+"?min_seq=1000000",
-		messages+"?after_seq=1000000", messages+"?since_created_at_ms=0", messages+"?before_seq=2", "/v1/realtime/poll?wait=0&stream=thread/{id}",
+	return append(list, thread+"?min_seq={epoch}:1", thread+"?min_seq={epoch}:1000000", messages+"?after_seq={epoch}:0", messages+"?min_seq={epoch}:1000000",
+		messages+"?after_seq={epoch}:1000000", messages+"?since_created_at_ms=0", messages+"?before_seq={epoch}:2", "/v1/realtime/poll?wait=0&stream=thread/{id}",
 		"/v1/realtime/poll?wait=0&cursor=start&stream=thread/{id}", "/v1/realtime/sse?stream=thread/{id}",
 		"/v1/realtime/sse?cursor=start&stream=thread/{id}")
 }
@@ -62,8 +62,9 @@ func TestGone(t *testing.T) {
 	must(owner.AddGroupMember(t.Context(), group.GroupID, "ann", ""))(t)
 	home, _ := makeThread(t, n.url, "owner", client.NewThread{ScopeID: group.GroupID, Privacy: "private", Members: "home"})
 	http := new(tap).http(t)
+	epoch, _, _ := strings.Cut(string(home.AsOf), ":")
 	get := func(path, id, mid string) answer {
-		path = strings.NewReplacer("{id}", id, "{mid}", mid).Replace(path)
+		path = strings.NewReplacer("{id}", id, "{mid}", mid, "{epoch}", epoch).Replace(path)
 		return must(rest(t.Context(), http, n.url, "ann", "GET", path, ""))(t)
 	}
 	ann := dial(t, n.url, "ann")

@@ -198,7 +198,7 @@ func (r *rehearsal) settle(url string) {
 	r.paths = []string{"/v1/chat/threads", "/v1/chat/unread", "/v1/groups", "/v1/groups/" + group, "/v1/groups/" + group + "/members"}
 	for _, id := range r.threads {
 		at := "/v1/chat/threads/" + id
-		r.paths = append(r.paths, at, at+"/messages?after_seq=0&limit=200", at+"/members", at+"/read-cursor")
+		r.paths = append(r.paths, at, at+"/messages?after_seq=start&limit=200", at+"/members", at+"/read-cursor")
 	}
 }
 

@@ -107,7 +107,7 @@ func (l *law) now() *state {
 	if l.stream.Kind() != "thread" {
 		return s
 	}
-	messages := l.get(l.path + "/messages?after_seq=0&limit=200")
+	messages := l.get(l.path + "/messages?after_seq=start&limit=200")
 	l.asOf(s, messages)
 	var notes []struct {
 		ID        string `json:"message_id"`

@@ -230,7 +230,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 	t.Helper()
 	codec := store.NewCodec(kinds())
 	server := httpapi.New(httpapi.Options{
-		Auth: httpapi.Tokens(w.door), Now: w.now, Log: discard(),
+		Auth: httpapi.Tokens(w.door), Now: w.now, Epoch: w.hub.Epoch(), Log: discard(),
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{Engine: engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
 		},

@@ -68,6 +68,7 @@ type Call struct {
 	TraceID       string
 	Address       string // of the client, behind trusted proxies
 	Token         string // the bearer token as presented, verified or not
+	epoch         gotong.Epoch
 	header        http.Header
 	code          gotong.Code // of the problem that was answered
 }
@@ -114,12 +115,17 @@ type Executor interface {
 // write is unknown, where the store does not answer.
 const runTimeout = 10 * time.Second
 
-// Run executes a command of this call and notes in the answer's header whether
-// the receipt is that of an earlier request.
+// Run executes a command of this call. It notes in the answer's header the
+// cursor after what was written, by which a read can ask for it (contract D21),
+// and whether the receipt is that of an earlier request.
 func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	receipt, err := exec.Execute(ctx, cmd)
+	if receipt.Last > 0 {
+		call := CallOf(ctx)
+		call.header.Set("X-Cursor", gotong.Cursor{Epoch: call.epoch, Seq: receipt.Last}.String())
+	}
 	if receipt.Replayed {
 		Replayed(ctx)
 	}

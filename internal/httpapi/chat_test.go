@@ -187,7 +187,7 @@ func (w *world) unknownTo(th, mid string, ani *person, strangers ...*person) {
 		method, path string
 		body         any
 	}{
-		{"GET", "", nil}, {"GET", "/messages", nil}, {"GET", "/messages/poll?after_seq=0", nil},
+		{"GET", "", nil}, {"GET", "/messages", nil}, {"GET", "/messages/poll?after_seq=k3f9:0", nil},
 		{"GET", "/messages?since_created_at_ms=0", nil}, {"GET", "/messages/" + mid, nil}, {"GET", "/members", nil},
 		{"GET", "/read-cursor", nil}, {"GET", "/presence", nil}, {"POST", "/join", nil},
 		{"POST", "/messages/send", map[string]any{"body": "x"}},

@@ -43,25 +43,25 @@ func TestCorruptEventHidesNothingElse(t *testing.T) {
 	for _, tc := range []struct {
 		query, want, next string
 	}{
-		{"", "m7 m8 m9 m10", "7"},
-		{"?limit=2", "m9 m10", "9"},
-		{"?after_seq=0", "m2 m3 m4 m5", "5"},
-		{"?after_seq=4", "m5", "5"},
-		{"?after_seq=6", "m7 m8 m9 m10", "10"},
-		{"?before_seq=9", "m7 m8", "7"},
-		{"?before_seq=6", "m2 m3 m4 m5", "1"},
+		{"", "m7 m8 m9 m10", "k3f9:7"},
+		{"?limit=2", "m9 m10", "k3f9:9"},
+		{"?after_seq=k3f9:0", "m2 m3 m4 m5", "k3f9:5"},
+		{"?after_seq=k3f9:4", "m5", "k3f9:5"},
+		{"?after_seq=k3f9:6", "m7 m8 m9 m10", "k3f9:10"},
+		{"?before_seq=k3f9:9", "m7 m8", "k3f9:7"},
+		{"?before_seq=k3f9:6", "m2 m3 m4 m5", "k3f9:1"},
 	} {
 		a := ani.get(th + "/messages" + tc.query).want(200)
 		var got []string
 		for _, m := range a.list() {
 			got = append(got, m["body"].(string))
 		}
-		more := !strings.Contains(tc.query, "=6")
+		more := !strings.Contains(tc.query, ":6")
 		if strings.Join(got, " ") != tc.want || a.header.Get("X-Next-Seq") != tc.next || (a.header.Get("X-Has-More") == "true") != more {
 			t.Errorf("%s: got %v, next %s, more %s", tc.query, got, a.header.Get("X-Next-Seq"), a.header.Get("X-Has-More"))
 		}
 	}
-	for _, query := range []string{"?after_seq=5", "?before_seq=7"} {
+	for _, query := range []string{"?after_seq=k3f9:5", "?before_seq=k3f9:7"} {
 		a := ani.get(th+"/messages"+query).problem(500, gotong.CodeCorruptEvent)
 		if !strings.Contains(a.str("detail"), "Event 6 ") {
 			t.Errorf("%s: does not say which: %s", query, a.body)

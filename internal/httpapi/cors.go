@@ -13,7 +13,7 @@ const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Correlation-Id, X-Request-Id"
 	corsExposed = "ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
-		"X-As-Of, X-As-Of-Home, X-Correlation-Id, X-Has-More, X-Next-Cursor, X-Next-Seq"
+		"X-As-Of, X-As-Of-Home, X-Cursor, X-Correlation-Id, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 
 // answer adds what the origin may do; true where that was all that was asked.

@@ -355,13 +355,13 @@ func TestUnreadableQueries(t *testing.T) {
 	ani := w.signUp("ani")
 	messages := ani.thread("public") + "/messages"
 	for _, query := range []string{
-		"after_seq=%zz", "after_seq=1;limit=2", "min_seq=%", "limit=5&after_seq=1;x",
+		"after_seq=%zz", "after_seq=k3f9:1;limit=2", "min_seq=%", "limit=5&after_seq=k3f9:1;x",
 	} {
 		ani.get(messages+"?"+query).problem(400, httpapi.CodeBadRequest)
 	}
-	for _, query := range []string{"after_seq=", "before_seq", "since_created_at_ms=", "min_seq=", "after_seq=0&after_seq=1", "limit=1&limit=2"} {
+	for _, query := range []string{"after_seq=", "before_seq", "since_created_at_ms=", "min_seq=", "after_seq=k3f9:0&after_seq=k3f9:1", "limit=1&limit=2"} {
 		ani.get(messages+"?"+query).problem(422, gotong.CodeInvalid)
 	}
 	ani.get("/v1/groups?cursor=%zz").problem(400, httpapi.CodeBadRequest)
-	ani.get(messages + "?after_seq=0&limit=2").want(200)
+	ani.get(messages + "?after_seq=k3f9:0&limit=2").want(200)
 }

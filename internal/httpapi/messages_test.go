@@ -32,14 +32,14 @@ func TestMessages(t *testing.T) {
 		from, to int // of all
 		more     bool
 	}{
-		{"", 0, 10, false}, {"limit=3", 7, 10, true}, {"limit=10", 0, 10, false}, {"after_seq=0", 0, 10, false},
-		{"after_seq=0&limit=4", 0, 4, true}, {"after_seq=5", 4, 10, false}, {"after_seq=11", 10, 10, false},
-		{"before_seq=5", 0, 3, false}, {"before_seq=8&limit=2", 4, 6, true}, {"before_seq=1", 0, 0, false}, {"before_seq=0", 0, 0, false},
+		{"", 0, 10, false}, {"limit=3", 7, 10, true}, {"limit=10", 0, 10, false}, {"after_seq=k3f9:0", 0, 10, false},
+		{"after_seq=start", 0, 10, false}, {"after_seq=k3f9:0&limit=4", 0, 4, true}, {"after_seq=k3f9:5", 4, 10, false}, {"after_seq=k3f9:11", 10, 10, false},
+		{"before_seq=k3f9:5", 0, 3, false}, {"before_seq=k3f9:8&limit=2", 4, 6, true}, {"before_seq=k3f9:1", 0, 0, false}, {"before_seq=k3f9:0", 0, 0, false},
 		{"since_created_at_ms=0", 0, 10, false}, {"since_created_at_ms=0&limit=1", 0, 1, true},
 		{fmt.Sprintf("since_created_at_ms=%.0f", all[3]["created_at_ms"]), 4, 10, false},
 		{fmt.Sprintf("since_created_at_ms=%.0f&since_message_id=%s", all[3]["created_at_ms"], all[3]["message_id"]), 4, 10, false},
 		{fmt.Sprintf("since_created_at_ms=%.0f", all[9]["created_at_ms"]), 10, 10, false},
-		{"min_seq=11", 0, 10, false},
+		{"min_seq=k3f9:11", 0, 10, false},
 	}
 	for _, path := range []string{"/messages", "/messages/poll"} {
 		for _, test := range tests {
@@ -53,7 +53,7 @@ func TestMessages(t *testing.T) {
 		}
 	}
 	var walked []map[string]any
-	next := "0"
+	next := "start"
 	for range 20 {
 		a := ani.get(th + "/messages?limit=3&after_seq=" + next).want(200)
 		walked, next = append(walked, a.list()...), a.header.Get("X-Next-Seq")
@@ -65,9 +65,10 @@ func TestMessages(t *testing.T) {
 		t.Errorf("walking gives %d messages", len(walked))
 	}
 	ani.get(th+"/messages?since_message_id="+all[0]["message_id"].(string)).problem(400, httpapi.CodeBadRequest)
-	ani.get(th+"/messages?after_seq=1&before_seq=2").problem(400, httpapi.CodeBadRequest)
-	ani.get(th+"/messages?after_seq=99").problem(409, gotong.CodeCursorAhead)
-	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "after_seq=-1", "since_created_at_ms=0&since_message_id=nope"} {
+	ani.get(th+"/messages?after_seq=k3f9:1&before_seq=k3f9:2").problem(400, httpapi.CodeBadRequest)
+	ani.get(th+"/messages?after_seq=k3f9:99").problem(409, gotong.CodeCursorAhead)
+	ani.get(th+"/messages?before_seq=k3f9:99").problem(409, gotong.CodeCursorAhead)
+	for _, bad := range []string{"limit=0", "limit=201", "limit=x", "since_created_at_ms=0&since_message_id=nope"} {
 		ani.get(th+"/messages?"+bad).problem(422, gotong.CodeInvalid)
 	}
 	ani.get(th+"/messages/nope").problem(404, gotong.CodeNotFound)

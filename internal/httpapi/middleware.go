@@ -23,6 +23,7 @@ import (
 type edge struct {
 	next    http.Handler
 	now     func() gotong.Instant
+	epoch   gotong.Epoch
 	log     *slog.Logger
 	trusted []netip.Prefix
 	cors    cors
@@ -54,7 +55,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, end := e.trace(r)
 	call := &Call{
 		Principal: Principal{Role: gotong.RoleAnonymous}, TraceID: traceID(ctx),
-		CorrelationID: e.correlation(r), Address: addressKey(clientAddress(r, e.trusted)), header: w.Header(),
+		CorrelationID: e.correlation(r), Address: addressKey(clientAddress(r, e.trusted)), epoch: e.epoch, header: w.Header(),
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
 	tap := &writer{ResponseWriter: w}

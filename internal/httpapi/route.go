@@ -135,6 +135,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		response.Headers["X-Correlation-Id"] = &huma.Header{Schema: text}
 		if d.route.Write {
 			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}
+			response.Headers["X-Cursor"] = &huma.Header{Schema: text, Description: "The cursor after what was written to the log."}
 			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 		}
 	}

@@ -19,11 +19,12 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Options configure the edge. Auth, Now and Log are required.
+// Options configure the edge. Auth, Now, Epoch and Log are required.
 type Options struct {
-	Auth Authenticator
-	Now  func() gotong.Instant
-	Log  *slog.Logger
+	Auth  Authenticator
+	Now   func() gotong.Instant
+	Epoch gotong.Epoch // of the log: positions of another are rejected
+	Log   *slog.Logger
 
 	Routes   []func(*API)            // the routes of each kind
 	Mounts   map[string]http.Handler // further handlers by pattern: the console, the AsyncAPI document
@@ -80,7 +81,7 @@ func New(opts Options) *Server {
 		api:   api,
 		admin: adminHandler(opts, h),
 		main: &edge{
-			next: mux, now: opts.Now, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
+			next: mux, now: opts.Now, epoch: opts.Epoch, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
 			address: newLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
 			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},

@@ -69,7 +69,7 @@ func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), u
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, log: &lockedBuffer{}, store: memory.New("", memory.Options{})}
+	w := &world{t: t, log: &lockedBuffer{}, store: memory.New("k3f9", memory.Options{})}
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -104,7 +104,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		door.Close()
 	})
 	opts := httpapi.Options{
-		Auth: httpapi.Tokens(door), Now: w.now, Log: log, Version: httpapi.Version{Version: "0.1.0"},
+		Auth: httpapi.Tokens(door), Now: w.now, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),

@@ -68,7 +68,7 @@ func (a *accounts) userAudit(ctx context.Context, in *userAuditIn) (*auditOut, e
 }
 
 func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) (*auditOut, error) {
-	before, err := beforeOf(page)
+	before, err := beforeOf(ctx, page)
 	if err != nil {
 		return nil, err
 	}
@@ -81,14 +81,14 @@ func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) 
 		out.Body[i] = viewEntry(e)
 	}
 	if more {
-		out.NextCursor = httpapi.ByID.Cursor(list[len(list)-1].ID.String())
+		out.NextCursor = httpapi.ByID.Cursor(ctx, list[len(list)-1].ID.String())
 	}
 	return out, nil
 }
 
 // beforeOf is the entry after which the page begins; zero for the first page.
-func beforeOf(page httpapi.Page) (before gotong.EventID, err error) {
-	after, err := httpapi.ByID.Name(page.Cursor)
+func beforeOf(ctx context.Context, page httpapi.Page) (before gotong.EventID, err error) {
+	after, err := httpapi.ByID.Name(ctx, page.Cursor)
 	if err != nil || after == "" {
 		return before, err
 	}

@@ -32,7 +32,7 @@ func (c *chat) list(ctx context.Context, in *listIn) (*threadsOut, error) {
 	}
 	out := &threadsOut{HasMore: more, Body: []ThreadView{}}
 	for _, line := range lines {
-		out.NextCursor = httpapi.ByTime.Cursor(line.name)
+		out.NextCursor = httpapi.ByTime.Cursor(ctx, line.name)
 		view, err := c.view(ctx, gotong.NewStream(thread.Name, line.id))
 		switch {
 		case gotong.CodeOf(err) == gotong.CodeNotFound || in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID:
@@ -55,7 +55,7 @@ type line struct{ name, id string }
 // lines is a page of the listings that the caller's threads stand in, and,
 // with a scope, of its public ones; newest first, each thread once.
 func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]line, bool, error) {
-	before, err := httpapi.ByTime.Name(page.Cursor)
+	before, err := httpapi.ByTime.Name(ctx, page.Cursor)
 	if err != nil {
 		return nil, false, err
 	}

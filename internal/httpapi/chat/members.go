@@ -101,7 +101,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 	if err != nil {
 		return nil, err
 	}
-	after, err := httpapi.ByID.Name(in.Cursor)
+	after, err := httpapi.ByID.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +117,7 @@ func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) 
 		}
 		for _, seat := range seats {
 			if len(out.Body) == in.Limit {
-				out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)
+				out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(ctx, out.Body[in.Limit-1].UserID)
 				c.nameMembers(ctx, out.Body)
 				return out, nil
 			}

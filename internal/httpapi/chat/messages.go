@@ -17,7 +17,8 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}/messages"
 	const about = "Ascending. Without a position: the newest. After after_seq, or strictly after the tuple " +
 		"(since_created_at_ms, since_message_id): the oldest of those. before_seq leads back. X-Has-More says that there " +
-		"are more, and X-Next-Seq where to go on."
+		"are more, and X-Next-Seq where to go on. A position is epoch:seq; one of an epoch from before a restore is answered " +
+		"409 epoch_changed."
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-messages", Method: http.MethodGet, Path: base, Tag: tagMessages, Summary: "Read messages", Description: about,
 	}, c.listMessages)
@@ -34,10 +35,10 @@ type listMessagesIn struct {
 	InThread
 	SinceMS   int64          `query:"since_created_at_ms" minimum:"0"`
 	SinceID   gotong.EventID `query:"since_message_id"`
-	AfterSeq  uint64         `query:"after_seq"`
-	BeforeSeq uint64         `query:"before_seq"`
+	AfterSeq  string         `query:"after_seq" doc:"A position, or start."`
+	BeforeSeq string         `query:"before_seq" doc:"A position."`
 	Limit     int            `query:"limit" minimum:"1" maximum:"200" default:"50"`
-	MinSeq    uint64         `query:"min_seq" doc:"Wait until the thread has this event; 503 not_yet after 5 s."`
+	MinSeq    string         `query:"min_seq" doc:"Wait until the thread has the event at this position; 503 not_yet after 5 s."`
 
 	given map[string]bool
 }
@@ -70,7 +71,7 @@ func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 type messagesOut struct {
 	AsOf    string `header:"X-As-Of"`
 	HasMore bool   `header:"X-Has-More"`
-	NextSeq uint64 `header:"X-Next-Seq"`
+	NextSeq string `header:"X-Next-Seq" doc:"The position to go on with, as the next after_seq or before_seq."`
 	Body    []MessageView
 }
 
@@ -79,7 +80,11 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: in.MinSeq})
+	at, err := in.positions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	first, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: at.min})
 	if err != nil {
 		return nil, err
 	}
@@ -91,17 +96,35 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 			return nil, err
 		}
 	case in.given["after_seq"]:
-		q.Descending, q.From = false, in.AfterSeq
+		q.Descending, q.From = false, at.after
 	case in.given["before_seq"]:
-		q.To = max(1, in.BeforeSeq) - 1
+		q.To = max(1, at.before) - 1
 		if q.To == 0 {
-			return &messagesOut{AsOf: c.asOf(first.Head.Seq), Body: []MessageView{}}, nil
+			return &messagesOut{AsOf: c.asOf(first.Head.Seq), NextSeq: c.asOf(0), Body: []MessageView{}}, nil
 		}
 	}
-	if q.From > first.Head.Seq {
+	if max(q.From, q.To) > first.Head.Seq {
 		return nil, gotong.NewError(gotong.CodeCursorAhead, "The position is ahead of the thread.")
 	}
 	return c.collect(ctx, q, in.Limit)
+}
+
+// positions are the seqs that a request names, 0 where it names none.
+type positions struct{ after, before, min uint64 }
+
+func (in *listMessagesIn) positions(ctx context.Context) (at positions, err error) {
+	for _, p := range [...]struct {
+		text string
+		into *uint64
+	}{{in.AfterSeq, &at.after}, {in.BeforeSeq, &at.before}, {in.MinSeq, &at.min}} {
+		if p.text == "" || p.into == &at.after && p.text == "start" {
+			continue
+		}
+		if *p.into, err = httpapi.Position(ctx, p.text); err != nil {
+			return at, err
+		}
+	}
+	return at, nil
 }
 
 // The bounds of one answer: events looked at in one read, and reads.
@@ -133,9 +156,9 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 		}
 		out.HasMore = !page.Done || len(found) > limit
 		if q.Descending {
-			q.To, out.NextSeq = page.From, page.From+1
+			q.To, out.NextSeq = page.From, c.asOf(page.From+1)
 		} else {
-			q.From, out.NextSeq = page.To, page.To
+			q.From, out.NextSeq = page.To, c.asOf(page.To)
 		}
 		if page.Done || len(found) > limit {
 			break
@@ -145,7 +168,7 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 		found = found[:limit]
 	}
 	if len(found) == limit {
-		out.NextSeq = found[limit-1].Seq
+		out.NextSeq = c.asOf(found[limit-1].Seq)
 	}
 	if q.Descending {
 		slices.Reverse(found)

@@ -101,7 +101,7 @@ func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*writtenThread
 
 type getIn struct {
 	InThread
-	MinSeq      uint64 `query:"min_seq" doc:"Wait until the thread has this event; 503 not_yet after 5 s."`
+	MinSeq      string `query:"min_seq" doc:"Wait until the thread has the event at this position, epoch:seq; 503 not_yet after 5 s."`
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
@@ -117,9 +117,13 @@ func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.MinSeq > 0 {
+	if in.MinSeq != "" {
+		least, err := httpapi.Position(ctx, in.MinSeq)
+		if err != nil {
+			return nil, err
+		}
 		// Who may not read may wait for nothing; what he may know comes below.
-		_, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: in.MinSeq})
+		_, err = c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err
 		}

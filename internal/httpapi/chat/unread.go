@@ -52,7 +52,7 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, er
 		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, c.asOf(l.state.Head.Seq)})
 	}
 	if more {
-		out.NextCursor = httpapi.ByTime.Cursor(lines[len(lines)-1].name)
+		out.NextCursor = httpapi.ByTime.Cursor(ctx, lines[len(lines)-1].name)
 	}
 	return out, nil
 }

@@ -41,7 +41,7 @@ func (g *groups) mine(ctx context.Context, in *listIn) (*listOut, error) {
 
 // page is a page of one listing, newest first.
 func (g *groups) page(ctx context.Context, collection, owner string, in *listIn) (*listOut, error) {
-	before, err := httpapi.ByTime.Name(in.Cursor)
+	before, err := httpapi.ByTime.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 			continue
 		}
 		if len(out.Body.Items) == in.Limit {
-			out.Body.Cursor = httpapi.ByTime.Cursor(last)
+			out.Body.Cursor = httpapi.ByTime.Cursor(ctx, last)
 			break
 		}
 		entry, _, err := httpapi.Decode[gotong.Entry](g.Codec, row)

@@ -113,7 +113,7 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 	if err != nil {
 		return nil, err
 	}
-	after, err := httpapi.ByID.Name(in.Cursor)
+	after, err := httpapi.ByID.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +137,7 @@ func (g *groups) members(ctx context.Context, in *membersIn) (*membersOut, error
 		out.Body = append(out.Body, seats...)
 		if len(out.Body) > in.Limit {
 			out.Body, out.HasMore = out.Body[:in.Limit], true
-			out.NextCursor = httpapi.ByID.Cursor(out.Body[in.Limit-1].UserID)
+			out.NextCursor = httpapi.ByID.Cursor(ctx, out.Body[in.Limit-1].UserID)
 		}
 		if out.HasMore || len(rows) < store.MaxRead {
 			g.name(ctx, out.Body)
