@@ -41,16 +41,46 @@ type Kind struct {
 	// Affects says whose access an event may have changed.
 	Affects func(Event) Affected
 
-	// Overlay is the collection of documents, keyed (stream id, [SeqName]),
-	// that tell what later events made of an earlier one, and the function
-	// that applies one. Empty and nil where old content never changes.
+	// About names the earlier events of the same stream, by seq, about which an
+	// event speaks, from its data alone: an edit is about the message that it
+	// edits. It is visible only where they are, and has their audience. Nil
+	// where no event is about another.
+	About func(Event) []uint64
+
+	// Overlays is the collection of documents, keyed (stream id, [SeqName]),
+	// that name the later events that changed an earlier one. They hold nothing
+	// of those events' content: it is read where the overlay is. Laid says which
+	// events one names, and Overlay applies one as far as a viewer sees those.
+	// Empty and nil where old content never changes.
 	Overlays string
-	Overlay  func(Event, any) Event
+	Laid     func(doc any) Laid
+	Overlay  func(Event, any, Later) Event
 
 	// Amends tells whether an event may change an overlay: delivery then drops
 	// what it has cached of older events. Nil: every event that is not counted
 	// may. It must never be false for one that does.
 	Amends func(Event) bool
+}
+
+// AboutOf is what [Kind.About] names; nothing where the kind has none.
+func (k *Kind) AboutOf(e Event) []uint64 {
+	if k.About == nil {
+		return nil
+	}
+	return k.About(e)
+}
+
+// Laid names the events that an overlay lays over an earlier one: who sees all
+// of First to Last is shown all of it. The zero Laid shows everybody the same.
+type Laid struct {
+	First, Last uint64
+	Text        uint64 // the one that holds the newest content; 0: it is the event's own, or gone
+}
+
+// Later is what a viewer sees of the events that an overlay names.
+type Later struct {
+	Sees func(seq uint64) bool
+	Text *Event // that Laid.Text names; nil where the viewer does not see it
 }
 
 // Type names a Go type of a kind: a command, a document, or part of an event.
@@ -155,6 +185,7 @@ type State struct {
 	events map[EventID]Event
 	heads  map[Stream]Head
 	miss   func(Ref)
+	sees   func(Event) bool
 }
 
 // NewState is a state at this head that knows no document yet.
@@ -191,6 +222,13 @@ func (s State) Adopt(other State) bool {
 	maps.Copy(s.events, other.events)
 	return true
 }
+
+// WithSight is the state that answers [State.Sees] with sees.
+func (s State) WithSight(sees func(Event) bool) State { s.sees = sees; return s }
+
+// Sees reports whether the actor of the command that is being decided may see
+// an event of the state. What they may not see does not exist for them.
+func (s State) Sees(e Event) bool { return s.sees != nil && s.sees(e) }
 
 // OnMiss is the state that calls miss before it answers for a document or an
 // event that nobody looked up. miss may note it, as a rebuild does that loads

@@ -16,7 +16,8 @@ type Message struct {
 	Seq           uint64         `json:"seq"`
 	N             uint64         `json:"n"` // ordinal among the thread's messages
 	Author        Author         `json:"author"`
-	Body          string         `json:"body"` // empty once it was deleted
+	Body          string         `json:"body"`     // empty once it was deleted, or where it is withheld
+	Withheld      bool           `json:"withheld"` // its newest text lies outside what the reader may see
 	At            gotong.Instant `json:"at"`
 	CreatedAtMS   int64          `json:"created_at_ms"`
 	EditedAtMS    int64          `json:"edited_at_ms"`

@@ -77,6 +77,7 @@ type eventData struct {
 	Policy      string         `json:"policy"`
 	Name        string         `json:"name"`
 	DeletedAtMS int64          `json:"deleted_at_ms"`
+	Withheld    bool           `json:"withheld"`
 	Revision    uint64         `json:"revision"`
 }
 
@@ -150,6 +151,8 @@ func (t *tailLines) posted(d eventData) (note, text string) {
 	switch {
 	case d.DeletedAtMS > 0:
 		return "[deleted]", ""
+	case d.Withheld:
+		return "[withheld]", ""
 	case !d.ReplyTo.IsZero():
 		if m, ok := t.messages[d.ReplyTo]; ok {
 			note = "[to " + m.author + "]"

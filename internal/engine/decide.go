@@ -22,8 +22,8 @@ func (l *lane) decideCold(t *task) {
 	}
 	key := t.cmd.Key()
 	state, snap, err := store.LoadState(t.ctx, l.engine.opts.Store, l.engine.opts.Codec, l.stream,
-		func(s gotong.State) []gotong.Ref { return l.kind.Needs(s, t.cmd) },
-		func(gotong.State) store.Need { return store.Need{Records: []gotong.RequestKey{key}} })
+		func(s gotong.State) []gotong.Ref { return l.needs(s, &t.cmd) },
+		func(gotong.State, store.Snapshot) store.Need { return store.Need{Records: []gotong.RequestKey{key}} })
 	if err != nil {
 		t.done(gotong.Receipt{}, asStorage(err))
 		return
@@ -63,7 +63,7 @@ var errStale = errors.New("engine: the cached state is stale")
 // already, so what is read is what those commands left alone.
 func (l *lane) complete(t *task) error {
 	for range maxRounds {
-		refs := l.kind.Needs(*l.state, t.cmd)
+		refs := l.needs(*l.state, &t.cmd)
 		missing := slices.DeleteFunc(slices.Clone(refs), l.state.Has)
 		if len(missing) == 0 {
 			return nil
@@ -92,7 +92,11 @@ func (l *lane) decide(t *task) (gotong.Decision, error) {
 			return gotong.Decision{}, err
 		}
 	}
-	return l.kind.Decide(*l.state, t.cmd)
+	state, err := l.sight(t)
+	if err != nil {
+		return gotong.Decision{}, asStorage(err)
+	}
+	return l.kind.Decide(state, t.cmd)
 }
 
 // build turns a decision into a commit, moves the lane's state past it and
@@ -139,7 +143,7 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 // come from.
 func (l *lane) expectations(t *task) []store.Expectation {
 	var others []store.Expectation
-	for _, r := range l.kind.Needs(*l.state, t.cmd) {
+	for _, r := range l.needs(*l.state, &t.cmd) {
 		same := func(e store.Expectation) bool { return e.Stream == r.Stream }
 		if r.Stream == l.stream || slices.ContainsFunc(others, same) {
 			continue

@@ -52,6 +52,7 @@ type Options struct {
 type Engine struct {
 	opts      Options
 	committer *committer
+	places    store.Places
 
 	mu     sync.Mutex
 	lanes  map[gotong.Stream]*lane

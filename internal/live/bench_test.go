@@ -75,6 +75,9 @@ func (p *writers) open(b *testing.B, h *live.Hub, stream gotong.Stream) {
 	b.Cleanup(s.Close)
 }
 
+// crowd lets one user have as many sessions as there are readers.
+func crowd(o *live.Options) { o.Limits.UserSessions = 1 << 20 }
+
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -93,7 +96,7 @@ func fanOut(b *testing.B, window int) {
 	b.Helper()
 	const streams, readers = 10, 100
 	w := newWorld(b)
-	h := w.start()
+	h := w.start(crowd)
 	p := newWriters(2, streams*readers)
 	b.Cleanup(func() { close(p.queue); p.wg.Wait() })
 	var next []store.Event
@@ -146,7 +149,7 @@ func waitFor(done func() bool) {
 // keeps.
 func BenchmarkIdleSession(b *testing.B) {
 	w := newWorld(b)
-	h := w.start()
+	h := w.start(crowd)
 	w.commit(h, r1, add("ann"))
 	p := newWriters(1, b.N)
 	b.Cleanup(func() { close(p.queue); p.wg.Wait() })

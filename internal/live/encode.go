@@ -16,19 +16,23 @@ type reading struct {
 	topic *topic // nil in a page
 	row   *store.Event
 	event gotong.Event
-	data  []byte // the event's payload and content as one JSON object
-	name  string // of the actor
-	live  bool   // somebody follows: worth encoding
+	about []uint64 // seqs of the events that it speaks of
+	over  *over    // what is laid over it, in a page; nil for nothing
+	data  []byte   // the event's payload and content as one JSON object
+	name  string   // of the actor
+	gone  bool     // the content was erased
+	live  bool     // somebody follows: worth encoding
 	err   error
 }
 
 // open decodes a row for a topic.
 func (h *Hub) open(t *topic, row *store.Event) *reading {
-	r := &reading{topic: t, row: row, live: t.followed()}
+	r := &reading{topic: t, row: row, gone: row.Erased, live: t.followed()}
 	if r.live || t.kind.Affects != nil {
 		r.event, r.err = h.opt.Codec.Event(row)
 	}
 	if r.err == nil && r.live {
+		r.about = t.kind.AboutOf(r.event)
 		r.data, r.err = rawData(row)
 	}
 	return r
@@ -37,8 +41,8 @@ func (h *Hub) open(t *topic, row *store.Event) *reading {
 // pushed is the reading as the ring takes it.
 func (h *Hub) pushed(r *reading) pushed {
 	p := pushed{
-		entry: entry{position: r.row.Position, audience: r.row.Audience},
-		seq:   r.row.Seq, count: r.row.Count,
+		entry: entry{audience: r.row.Audience, about: r.about},
+		seq:   r.row.Seq, count: r.row.Count, position: r.row.Position,
 	}
 	if amends := r.topic.kind.Amends; amends != nil && r.event.Seq > 0 {
 		p.keeps = !amends(r.event)
@@ -83,7 +87,7 @@ func (r *reading) append(b []byte) []byte {
 	b = appendActor(b, e.Actor, r.name)
 	b = append(b, `,"data":`...)
 	b = append(b, r.data...)
-	if r.row.Erased {
+	if r.gone {
 		b = append(b, `,"erased":true`...)
 	}
 	b = append(b, `,"request_id":`...)

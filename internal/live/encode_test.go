@@ -62,7 +62,7 @@ func TestEventGolden(t *testing.T) {
 	at := gotong.Instant(1_795_420_800_000_001)
 	r := &reading{
 		row:  &store.Event{Stream: "room/1", Seq: 44, At: at, Erased: true},
-		name: "Bu Sri", data: []byte(`{"n":7}`),
+		name: "Bu Sri", data: []byte(`{"n":7}`), gone: true,
 		event: gotong.Event{
 			Stream: "room/1", Seq: 44, ID: gotong.NewEventID(at, 1), Type: "said", At: at,
 			Actor: gotong.Actor{UserID: "u1", Role: gotong.RoleUser}, RequestID: "r1", CorrelationID: "c1",
@@ -82,7 +82,7 @@ func TestEventGolden(t *testing.T) {
 func TestRing(t *testing.T) {
 	var r ring
 	push := func(seq uint64) {
-		r.push(seq, entry{frame: NewFrame(fmt.Append(nil, seq)), position: seq * 10}, 5, 1<<20)
+		r.push(seq, entry{frame: NewFrame(fmt.Append(nil, seq))}, 5, 1<<20)
 	}
 	check := func(base, head uint64) {
 		t.Helper()

@@ -26,13 +26,13 @@ type Hub struct {
 	epoch    gotong.Epoch
 	node     string // names this node on the bus
 
-	topics    *index
-	parts     [gotong.Partitions]*partition
-	loader    *loader
-	presence  tellings
-	names     nameCache
-	positions positionCache
-	kinds     sync.Map // of *gotong.Kind by name
+	topics   *index
+	parts    [gotong.Partitions]*partition
+	loader   *loader
+	presence tellings
+	names    nameCache
+	places   store.Places
+	kinds    sync.Map // of *gotong.Kind by name
 
 	ringBytes     atomic.Int64
 	subscriptions atomic.Int64

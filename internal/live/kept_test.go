@@ -20,7 +20,7 @@ type counting struct {
 
 func (c *counting) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	for _, r := range need.Events {
-		if r.To > r.From+1 { // not an event that is looked up
+		if r.To > r.From+2 { // not an event that is looked up, with the one before it
 			c.pages.Add(1)
 		}
 	}
@@ -94,7 +94,7 @@ func (l *late) Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
 func (l *late) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	snap, err := l.world.Load(ctx, need)
 	for _, r := range need.Events {
-		if r.To > r.From+1 && l.read.CompareAndSwap(false, true) {
+		if r.To > r.From+2 && l.read.CompareAndSwap(false, true) {
 			l.then()
 		}
 	}

@@ -251,9 +251,9 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 			return err
 		}
 		if t.holds(kept, snap) {
-			return l.hand(ctx, requests, place, snap, func(int, *grant) *page {
+			return l.hand(requests, place, snap, func(int, *grant) (*page, error) {
 				pg := kept.page
-				return &pg
+				return &pg, nil
 			})
 		}
 	}
@@ -272,49 +272,35 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		}
 		l.hub.observer.Replayed(len(snap.rows))
 	}
-	err = l.hand(ctx, requests, place, snap, pages.of)
+	err = l.hand(requests, place, snap, pages.of)
 	t.keep(pages, len(readers) > 1, l.hub.opt.Now())
 	return err
 }
 
 // hand gives each who waits what was read for him.
 func (l *loader) hand(
-	ctx context.Context, requests []request, place []int, snap *snapshot, pageOf func(reader int, g *grant) *page,
+	requests []request, place []int, snap *snapshot, pageOf func(reader int, g *grant) (*page, error),
 ) error {
-	starts := map[uint64]uint64{}
 	for i := range requests {
 		r, g := &requests[i], snap.grants[place[i]]
 		var first uint64
 		if r.first && g.Readable {
-			var err error
-			if first, err = l.first(ctx, snap, g, starts); err != nil {
-				return err
-			}
+			first = firstOf(g, snap.state.Head.Seq)
 		}
-		r.sub.apply(snap, g, r.marks, first, pageOf(place[i], g))
+		page, err := pageOf(place[i], g)
+		if err != nil {
+			return err
+		}
+		r.sub.apply(snap, g, r.marks, first, page)
 	}
 	return nil
 }
 
-// first is the cursor before the first event that a reader may see.
-func (l *loader) first(ctx context.Context, snap *snapshot, g *grant, known map[uint64]uint64) (uint64, error) {
-	if len(g.Visible) == 0 {
-		return snap.state.Head.Seq, nil
-	}
-	from := g.Visible[0].From
+// firstOf is the cursor before the first event that a reader may see.
+func firstOf(g *grant, head uint64) uint64 {
+	first := head
 	for _, v := range g.Visible {
-		from = min(from, v.From)
+		first = min(first, max(1, v.From)-1)
 	}
-	if from == 0 {
-		return 0, nil
-	}
-	if seq, ok := known[from]; ok {
-		return seq, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, l.hub.limits.Read)
-	defer cancel()
-	seq, err := store.SeqAfter(ctx, l.hub.opt.Store, snap.state.Stream, snap.state.Head.Seq,
-		func(e *store.Event) bool { return e.Position >= from })
-	known[from] = seq
-	return seq, err
+	return first
 }

@@ -12,12 +12,14 @@ import (
 // pages is one stretch of a stream as each of its readers may see it: encoded
 // once for all who may see all of it, and once per reader for the rest.
 type pages struct {
-	job    *job
-	snap   *snapshot
-	chunks [][]byte // the events, encoded
-	whole  *Frame   // all of them
-	public bool     // no event is for some readers only
-	own    map[int]Frame
+	job         *job
+	snap        *snapshot
+	work        []*reading
+	chunks      [][]byte // the events, encoded with all that is laid over them
+	whole       *Frame   // all of them
+	public      bool     // no event is for some readers only
+	first, last uint64   // of all events whose effect the chunks show
+	own         map[int]Frame
 }
 
 func newPages(j *job, snap *snapshot) *pages { return &pages{job: j, snap: snap} }
@@ -30,69 +32,135 @@ func (p *pages) encode(ctx context.Context, h *Hub) error {
 		if row.Seq != p.job.from+uint64(i)+1 {
 			return fmt.Errorf("live: %s has a gap before %d: %w", row.Stream, row.Seq, store.ErrCorrupt)
 		}
-		p.public = p.public && row.Audience == ""
+		r, err := p.snap.reading(h, i)
+		if err != nil {
+			return err
+		}
+		p.public = p.public && row.Audience == "" && (r.over == nil || r.over.row == nil || r.over.row.Audience == "")
+		p.reach(r)
+		p.work = append(p.work, r)
 	}
-	work, err := p.snap.readings(ctx, h)
-	if err != nil {
-		return err
-	}
-	p.chunks = make([][]byte, len(work))
-	for i, r := range work {
-		p.chunks[i] = r.append(make([]byte, 0, len(r.data)+384))
+	h.nameAll(ctx, p.work)
+	p.chunks = make([][]byte, len(p.work))
+	for i, r := range p.work {
+		var err error
+		if p.chunks[i], err = r.chunk(p.snap.kind, all); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
+// reach widens the stretch that a viewer must see by what an event shows.
+func (p *pages) reach(r *reading) {
+	if p.last == 0 {
+		p.first = r.row.Seq
+	}
+	p.last = max(p.last, r.row.Seq)
+	for _, seq := range r.about {
+		p.first, p.last = min(p.first, seq), max(p.last, seq)
+	}
+	if r.over != nil && r.over.laid != (gotong.Laid{}) {
+		p.first, p.last = min(p.first, r.over.laid.First), max(p.last, r.over.laid.Last)
+	}
+}
+
+// chunk is the event as a viewer gets it, as the wire has it.
+func (r *reading) chunk(kind *gotong.Kind, sees sight) ([]byte, error) {
+	shown := *r
+	var err error
+	if shown.event, shown.gone = r.shown(kind, sees); r.over != nil {
+		shown.data, err = overlaidData(&shown.event)
+	} else {
+		shown.data, err = rawData(r.row)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return shown.append(make([]byte, 0, len(shown.data)+384)), nil
+}
+
 // of is the page of one reader; nil where the job is none.
-func (p *pages) of(reader int, g *grant) *page {
+func (p *pages) of(reader int, g *grant) (*page, error) {
 	if !p.job.page || !g.Readable {
-		return nil
+		return nil, nil
 	}
 	rows := p.snap.rows
 	pg := &page{from: p.job.from, to: p.job.from, position: p.snap.position(p.snap.home())}
 	if len(rows) == 0 {
-		return pg
+		return pg, nil
 	}
 	pg.to = rows[len(rows)-1].Seq
-	if p.public && g.SeesAll(rows[0].Position, rows[len(rows)-1].Position) {
+	if p.public && g.SeesAll(p.first, p.last) {
 		if p.whole == nil {
-			f := p.frame(func(*store.Event) bool { return true })
+			f := p.frame(p.chunks)
 			p.whole = &f
 		}
 		pg.frame = *p.whole
-		return pg
+		return pg, nil
 	}
 	if f, ok := p.own[reader]; ok {
 		pg.frame = f
-		return pg
+		return pg, nil
 	}
-	pg.frame = p.frame(func(e *store.Event) bool { return g.Sees(e.Position, e.Audience) })
+	chunks, err := p.seen(g)
+	if err != nil {
+		return nil, err
+	}
+	pg.frame = p.frame(chunks)
 	if p.own == nil {
 		p.own = map[int]Frame{}
 	}
 	p.own[reader] = pg.frame
-	return pg
+	return pg, nil
 }
 
-// frame joins the events that sees lets through; the others are covered.
-func (p *pages) frame(sees func(*store.Event) bool) Frame {
+// seen is the chunks of one reader; nil where an event is not for them.
+func (p *pages) seen(g *grant) ([][]byte, error) {
+	chunks := make([][]byte, len(p.work))
+	for i, r := range p.work {
+		if !g.Sees(r.row.Seq, r.row.Audience, r.about...) {
+			continue
+		}
+		if chunks[i] = p.chunks[i]; r.shownWhole(g) {
+			continue
+		}
+		var err error
+		if chunks[i], err = r.chunk(p.snap.kind, g.Sees); err != nil {
+			return nil, err
+		}
+	}
+	return chunks, nil
+}
+
+// shownWhole reports whether a reader sees all that is laid over the event.
+func (r *reading) shownWhole(g *grant) bool {
+	if r.over == nil || r.over.laid == (gotong.Laid{}) {
+		return true
+	}
+	text := r.over.row
+	return g.SeesAll(r.over.laid.First, r.over.laid.Last) && (text == nil || g.Sees(text.Seq, text.Audience, r.over.about...))
+}
+
+// frame joins chunks; an event without one is covered.
+func (p *pages) frame(chunks [][]byte) Frame {
 	rows := p.snap.rows
 	size := 0
-	for i := range rows {
-		size += len(p.chunks[i]) + 1
+	for i := range chunks {
+		size += len(chunks[i]) + 1
 	}
 	last := &rows[len(rows)-1]
 	b := appendEventsHead(startFrame(size+128+len(last.Stream)), last.Stream, p.job.from, last.Seq)
 	var at gotong.Instant
 	n := len(b)
-	for i := range rows {
-		if !sees(&rows[i]) {
+	for i := range chunks {
+		if chunks[i] == nil {
 			continue
 		}
 		if len(b) > n {
 			b = append(b, ',')
 		}
-		b = append(b, p.chunks[i]...)
+		b = append(b, chunks[i]...)
 		at = rows[i].At
 	}
 	return endFrame(append(b, `]}`...), Events, at)
@@ -102,7 +170,7 @@ func (p *pages) frame(sees func(*store.Event) bool) Frame {
 // come back next: after a restart thousands ask for the same one.
 type keptPage struct {
 	page        page
-	first, last uint64 // positions of its first and last event
+	first, last uint64 // of all events whose effect it shows
 	made        gotong.Instant
 }
 
@@ -155,7 +223,7 @@ func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 	rows := p.snap.rows
 	k := &keptPage{
 		page:  page{frame: *p.whole, from: p.job.from, to: rows[len(rows)-1].Seq, position: p.snap.position(p.snap.home())},
-		first: rows[0].Position, last: rows[len(rows)-1].Position, made: now,
+		first: p.first, last: p.last, made: now,
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

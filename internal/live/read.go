@@ -1,12 +1,12 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
-	"sync"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -28,7 +28,15 @@ type snapshot struct {
 	store    store.Snapshot
 	grants   []*grant // by reader
 	rows     []store.Event
-	overlays map[uint64]any // documents by seq
+	overlays map[uint64]overlay      // by seq
+	texts    map[uint64]*store.Event // that overlays name, by seq
+}
+
+// overlay is a document of what later events made of an event.
+type overlay struct {
+	doc  any
+	laid gotong.Laid
+	size int
 }
 
 // grant is the access of one reader, and the other streams that govern it.
@@ -55,19 +63,26 @@ func (h *Hub) readStream(
 	defer cancel()
 	need := withPage(more, stream, kind, page)
 	s := &snapshot{kind: kind}
+	var fault error
 	s.state, s.store, err = store.LoadState(ctx, h.opt.Store, h.opt.Codec, stream,
 		func(state gotong.State) []gotong.Ref { return accessNeeds(kind, state, readers) },
-		func(gotong.State) store.Need { return need })
-	if err != nil {
+		func(_ gotong.State, snap store.Snapshot) store.Need {
+			whole := need
+			if page.limit > 0 && snap.Heads != nil {
+				var texts []store.EventRange
+				texts, fault = s.lay(h, snap, len(more.Events), len(more.Ranges))
+				whole.Events = append(slices.Clone(need.Events), texts...)
+			}
+			return whole
+		})
+	if err = cmp.Or(err, fault); err != nil {
 		return nil, err
 	}
 	if page.limit > 0 {
-		if err := s.takePage(h, len(more.Events), len(more.Ranges)); err != nil {
-			return nil, err
-		}
+		s.store.Events, s.store.Ranges = s.store.Events[:len(more.Events)], s.store.Ranges[:len(more.Ranges)]
+		s.bound(page.bytes)
 	}
-	s.grants, err = h.grants(ctx, s, readers)
-	return s, err
+	return s, h.grant(ctx, s, readers)
 }
 
 // withPage adds the page and the overlays of its seqs to what is read. The
@@ -100,27 +115,64 @@ func withPage(more store.Need, stream gotong.Stream, kind *gotong.Kind, page spa
 // maxSeqName is the greatest seq whose name sorts as a number.
 const maxSeqName = 9_999_999_999_999_999
 
-// takePage moves the page out of the snapshot, so that what is left is what
-// the caller asked for.
-func (s *snapshot) takePage(h *Hub, events, ranges int) error {
-	s.rows = s.store.Events[events]
-	s.store.Events = s.store.Events[:events]
+// lay takes the page and its overlays out of what was read so far, and names
+// the events with the newest texts that are not on the page, to be read beside
+// it: there they are verified, erased and judged like any other event.
+func (s *snapshot) lay(h *Hub, snap store.Snapshot, events, ranges int) ([]store.EventRange, error) {
+	s.rows, s.overlays, s.texts = snap.Events[events], nil, nil
 	if s.kind.Overlays == "" {
-		return nil
+		return nil, nil
 	}
-	docs := s.store.Ranges[ranges]
-	s.store.Ranges = s.store.Ranges[:ranges]
-	s.overlays = make(map[uint64]any, len(docs))
-	for _, d := range docs {
+	here := make(map[uint64]*store.Event, len(s.rows))
+	for i := range s.rows {
+		here[s.rows[i].Seq] = &s.rows[i]
+	}
+	s.overlays, s.texts = map[uint64]overlay{}, map[uint64]*store.Event{}
+	for _, rows := range snap.Events[events+1:] {
+		for i := range rows {
+			s.texts[rows[i].Seq] = &rows[i]
+		}
+	}
+	var texts []store.EventRange
+	for _, d := range snap.Ranges[ranges] {
 		seq, err := seqOf(d.Key.Name)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if s.overlays[seq], err = h.opt.Codec.Document(d.Key.Collection, d.Body); err != nil {
-			return err
+		row := here[seq]
+		if row == nil {
+			continue // the page ended before it
+		}
+		doc, err := h.opt.Codec.Document(d.Key.Collection, d.Body)
+		if err != nil {
+			return nil, err
+		}
+		o := overlay{doc, s.kind.Laid(doc), len(d.Body)}
+		s.overlays[seq] = o
+		switch text := o.laid.Text; {
+		case text == 0:
+		case here[text] != nil:
+			s.texts[text] = here[text]
+		default:
+			texts = append(texts, store.EventRange{Stream: row.Stream, From: text - 1, To: text})
 		}
 	}
-	return nil
+	return texts, nil
+}
+
+// bound ends the page before what is laid over it makes it too large.
+func (s *snapshot) bound(bytes int) {
+	size := 0
+	for i := range s.rows {
+		o := s.overlays[s.rows[i].Seq]
+		if size += s.rows[i].Size() + o.size; s.texts[o.laid.Text] != nil {
+			size += s.texts[o.laid.Text].Size()
+		}
+		if size > bytes && i > 0 {
+			s.rows = s.rows[:i]
+			return
+		}
+	}
 }
 
 func seqOf(name string) (uint64, error) {
@@ -152,36 +204,32 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, readers []gotong.Reader)
 	return refs
 }
 
-// grants decides for each reader. Where a stretch begins or ends never moves,
-// so its position may be read after the snapshot.
-func (h *Hub) grants(ctx context.Context, s *snapshot, readers []gotong.Reader) ([]*grant, error) {
+// grant decides for each reader. Where a stretch begins or ends never moves, so
+// its place may be looked up after the snapshot.
+func (h *Hub) grant(ctx context.Context, s *snapshot, readers []gotong.Reader) error {
 	rules := make([]gotong.Grant, len(readers))
-	var spans []gotong.Span
 	for i, r := range readers {
 		if s.state.Head.Exists() && s.kind.Access != nil {
 			rules[i] = s.kind.Access(s.state, r)
-			spans = append(spans, rules[i].Spans...)
 		}
 	}
-	positions, err := h.positions.find(ctx, h.opt.Store, spans)
+	access, err := h.places.Resolve(ctx, h.opt.Store, s.state.Stream, readers, rules)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	grants := make([]*grant, len(readers))
+	s.grants = make([]*grant, len(readers))
 	for i, r := range readers {
-		grants[i] = &grant{Access: gotong.Resolve(r, rules[i], func(stream gotong.Stream, seq uint64) uint64 {
-			return positions[spot{stream, seq}]
-		})}
+		s.grants[i] = &grant{Access: access[i]}
 		if s.kind.AccessNeeds == nil {
 			continue
 		}
 		for _, ref := range s.kind.AccessNeeds(s.state, r) {
-			if ref.Stream != s.state.Stream && !slices.Contains(grants[i].governing, ref.Stream) {
-				grants[i].governing = append(grants[i].governing, ref.Stream)
+			if ref.Stream != s.state.Stream && !slices.Contains(s.grants[i].governing, ref.Stream) {
+				s.grants[i].governing = append(s.grants[i].governing, ref.Stream)
 			}
 		}
 	}
-	return grants, nil
+	return nil
 }
 
 // kind is the rules of a stream; kinds are made once and shared.
@@ -198,115 +246,64 @@ func (h *Hub) kind(stream gotong.Stream) (*gotong.Kind, error) {
 	return kept.(*gotong.Kind), nil //nolint:forcetypeassert // only this function stores
 }
 
-// spot is an event of a stream.
-type spot struct {
-	stream gotong.Stream
-	seq    uint64
+// reading is row i of the page, decoded, with what is laid over it.
+func (s *snapshot) reading(h *Hub, i int) (*reading, error) {
+	row := &s.rows[i]
+	r := &reading{row: row, gone: row.Erased, live: true}
+	var err error
+	if r.event, err = h.opt.Codec.Event(row); err != nil {
+		return nil, err
+	}
+	r.about = s.kind.AboutOf(r.event)
+	o, ok := s.overlays[row.Seq]
+	if !ok {
+		return r, nil
+	}
+	r.over = &over{overlay: o}
+	if o.laid.Text == 0 {
+		return r, nil
+	}
+	text := s.texts[o.laid.Text]
+	if text == nil {
+		return nil, fmt.Errorf("live: %s has no event %d: %w", row.Stream, o.laid.Text, store.ErrCorrupt)
+	}
+	r.over.row = text
+	if r.over.text, err = h.opt.Codec.Event(text); err != nil {
+		return nil, err
+	}
+	if r.over.about = s.kind.AboutOf(r.over.text); !slices.Contains(r.over.about, row.Seq) {
+		return nil, fmt.Errorf("live: event %d of %s is not about %d: %w", text.Seq, row.Stream, row.Seq, store.ErrCorrupt)
+	}
+	return r, nil
 }
 
-// positionCache remembers the positions of the events where stretches begin
-// and end; they never change.
-type positionCache struct {
-	mu    sync.Mutex
-	known map[spot]uint64
+// over is what is laid over a reading.
+type over struct {
+	overlay
+	row   *store.Event // that holds the newest content; nil where the event's own row does
+	text  gotong.Event
+	about []uint64
 }
 
-const (
-	maxPositions  = 1 << 16
-	positionsRead = 200 // events looked up in one Load
-)
+// sight is what a viewer sees: [gotong.Access.Sees].
+type sight func(seq uint64, audience gotong.Audience, about ...uint64) bool
 
-// find is the positions of both ends of the spans.
-func (c *positionCache) find(ctx context.Context, from store.Committer, spans []gotong.Span) (map[spot]uint64, error) {
-	found := map[spot]uint64{}
-	var unknown []spot
-	c.mu.Lock()
-	for _, s := range spans {
-		for _, seq := range [...]uint64{s.From, s.To} {
-			at := spot{s.Stream, seq}
-			if _, ok := found[at]; ok || seq == 0 {
-				continue
-			}
-			position, ok := c.known[at]
-			found[at] = position
-			if !ok {
-				unknown = append(unknown, at)
-			}
-		}
-	}
-	c.mu.Unlock()
-	for part := range slices.Chunk(unknown, positionsRead) {
-		if err := readPositions(ctx, from, part, found); err != nil {
-			return nil, err
-		}
-	}
-	c.keep(unknown, found)
-	return found, nil
-}
+// all is the sight of who sees everything.
+func all(uint64, gotong.Audience, ...uint64) bool { return true }
 
-func readPositions(ctx context.Context, from store.Committer, spots []spot, found map[spot]uint64) error {
-	var need store.Need
-	for _, s := range spots {
-		need.Events = append(need.Events, store.EventRange{Stream: s.stream, From: s.seq - 1, To: s.seq})
+// shown is the event as a viewer gets it, and whether its content was erased.
+func (r *reading) shown(kind *gotong.Kind, sees sight) (gotong.Event, bool) {
+	if r.over == nil {
+		return r.event, r.gone
 	}
-	snap, err := from.Load(ctx, need)
-	if err != nil {
-		return err
-	}
-	for i, s := range spots {
-		if len(snap.Events[i]) != 1 {
-			return fmt.Errorf("live: %s has no event %d: %w", s.stream, s.seq, store.ErrCorrupt)
+	later := gotong.Later{Sees: func(seq uint64) bool { return sees(seq, r.row.Audience, r.row.Seq) }}
+	gone := r.gone
+	if text := r.over.row; text != nil {
+		if gone = false; sees(text.Seq, text.Audience, r.over.about...) {
+			later.Text, gone = &r.over.text, text.Erased
 		}
-		found[s] = snap.Events[i][0].Position
 	}
-	return nil
-}
-
-func (c *positionCache) keep(spots []spot, found map[spot]uint64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil || len(c.known)+len(spots) > maxPositions {
-		c.known = map[spot]uint64{}
-	}
-	for _, s := range spots {
-		c.known[s] = found[s]
-	}
-}
-
-// event is row i of the page as a fresh read shows it.
-func (s *snapshot) event(h *Hub, i int) (gotong.Event, bool, error) {
-	e, err := h.opt.Codec.Event(&s.rows[i])
-	if err != nil {
-		return e, false, err
-	}
-	doc, ok := s.overlays[e.Seq]
-	if ok && s.kind.Overlay != nil {
-		return s.kind.Overlay(e, doc), true, nil
-	}
-	return e, false, nil
-}
-
-// readings are the rows of the page, ready to be encoded.
-func (s *snapshot) readings(ctx context.Context, h *Hub) ([]*reading, error) {
-	work := make([]*reading, len(s.rows))
-	for i := range s.rows {
-		e, overlaid, err := s.event(h, i)
-		if err != nil {
-			return nil, err
-		}
-		r := &reading{row: &s.rows[i], event: e, live: true}
-		if overlaid {
-			r.data, err = overlaidData(&e)
-		} else {
-			r.data, err = rawData(r.row)
-		}
-		if err != nil {
-			return nil, err
-		}
-		work[i] = r
-	}
-	h.nameAll(ctx, work)
-	return work, nil
+	return kind.Overlay(r.event, r.over.doc, later), gone
 }
 
 // asCoded finds the coded error in err.

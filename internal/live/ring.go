@@ -5,8 +5,8 @@ import "gotong.dev/gotong"
 // entry is one event of a stream, encoded once for everyone who may see it.
 type entry struct {
 	frame    Frame
-	position uint64
 	audience gotong.Audience
+	about    []uint64 // seqs of the events that it speaks of
 }
 
 // ring is the recent events of a stream: those with base < seq <= head, no
@@ -17,7 +17,7 @@ type ring struct {
 	start      int
 	base, head uint64
 	bytes      int
-	restricted uint64 // seq of the newest entry that is not for all
+	restricted uint64 // seq of the newest entry that is not for all, or is about another event
 	known      bool
 }
 
@@ -56,7 +56,7 @@ func (r *ring) push(seq uint64, e entry, frames, bytes int) {
 	r.head = seq
 	*r.at(seq) = e
 	r.bytes += len(e.frame.buf)
-	if e.audience != "" {
+	if e.audience != "" || len(e.about) > 0 {
 		r.restricted = seq
 	}
 	for r.len() > frames || r.bytes > bytes && r.len() > 1 {

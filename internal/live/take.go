@@ -153,7 +153,7 @@ func (s *sub) takeLocked(t *taking) (left, behind bool) {
 
 // takeRing gathers from the ring, from the cursor on.
 func (s *sub) takeRing(t *taking, ring *ring) (left bool) {
-	if ring.restricted <= s.cursor && s.grant.SeesAll(ring.at(s.cursor+1).position, ring.at(ring.head).position) {
+	if ring.restricted <= s.cursor && s.grant.SeesAll(s.cursor+1, ring.head) {
 		for s.cursor < ring.head && !t.full() {
 			s.cursor++
 			t.add(ring.at(s.cursor).frame)
@@ -163,7 +163,7 @@ func (s *sub) takeRing(t *taking, ring *ring) (left bool) {
 	told := s.cursor // everything up to here is accounted for
 	for s.cursor < ring.head && !t.full() {
 		e := ring.at(s.cursor + 1)
-		if s.grant.Sees(e.position, e.audience) {
+		if s.grant.Sees(s.cursor+1, e.audience, e.about...) {
 			if told < s.cursor {
 				t.add(covering(s.topic.stream, told, s.cursor))
 			}

@@ -49,8 +49,8 @@ type follower struct {
 // pushed is an event on its way into the ring.
 type pushed struct {
 	entry
-	seq, count uint64
-	keeps      bool // the kind says that it changes no older event
+	seq, count, position uint64
+	keeps                bool // the kind says that it changes no older event
 }
 
 // follow adds a subscription; its slot must be set.

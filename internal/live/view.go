@@ -105,15 +105,14 @@ func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page
 	}
 	p.cover(q, s.rows)
 	for i := range s.rows {
-		row := &s.rows[i]
-		if !access.Sees(row.Position, row.Audience) {
-			continue
-		}
-		e, _, err := s.event(h, i)
+		r, err := s.reading(h, i)
 		if err != nil {
 			return Page{}, err
 		}
-		p.Events = append(p.Events, Event{e, row.Position, row.Chain, row.Erased})
+		if row := r.row; access.Sees(row.Seq, row.Audience, r.about...) {
+			e, gone := r.shown(s.kind, access.Sees)
+			p.Events = append(p.Events, Event{e, row.Position, row.Chain, gone})
+		}
 	}
 	return p, nil
 }

@@ -27,8 +27,11 @@ type (
 	words   struct{ Text string }
 	edited  struct{ Seq uint64 }
 	member  struct{ User string }
-	edition struct{ Text string }
+	edition struct{ By uint64 }
 )
+
+// withheld is the text of what was edited out of its viewer's sight.
+const withheld = "(withheld)"
 
 func kinds() []gotong.Kind { return []gotong.Kind{room(), club()} }
 
@@ -39,8 +42,20 @@ func room() gotong.Kind {
 		gotong.TypeOf[gotong.Membership]("room_members"), gotong.TypeOf[edition]("room_overlays"),
 	}
 	k.Amends = func(e gotong.Event) bool { return e.Type == "edited" }
-	k.Overlay = func(e gotong.Event, doc any) gotong.Event {
-		e.Content = words(doc.(edition))
+	k.About = func(e gotong.Event) []uint64 {
+		if d, ok := e.Data.(edited); ok {
+			return []uint64{d.Seq}
+		}
+		return nil
+	}
+	k.Laid = func(doc any) gotong.Laid {
+		by := doc.(edition).By
+		return gotong.Laid{First: by, Last: by, Text: by}
+	}
+	k.Overlay = func(e gotong.Event, _ any, later gotong.Later) gotong.Event {
+		if e.Content = (words{withheld}); later.Text != nil {
+			e.Content = later.Text.Content
+		}
 		return e
 	}
 	return k
@@ -91,7 +106,7 @@ func home(s gotong.Stream) gotong.Stream {
 func project(s gotong.State, e gotong.Event) []gotong.Change {
 	switch d := e.Data.(type) {
 	case edited:
-		doc := edition{e.Content.(words).Text}
+		doc := edition{e.Seq}
 		return []gotong.Change{{Key: gotong.Key{
 			Collection: "room_overlays", Owner: e.Stream.ID(), Name: gotong.SeqName(d.Seq),
 		}, Doc: doc}}
@@ -131,7 +146,8 @@ type world struct {
 	heads map[gotong.Stream]gotong.Head
 	at    map[gotong.Partition]uint64
 	docs  map[gotong.Key]any
-	spans map[gotong.Stream]map[string][]gotong.Interval
+	spans map[gotong.Stream]map[string][]stretch
+	edits map[gotong.Stream]map[uint64]uint64 // what each edit is about
 	n     uint64
 }
 
@@ -140,7 +156,7 @@ func newWorld(t tb) *world {
 		Store: memory.New("test", memory.Options{}), t: t, codec: store.NewCodec(kinds()),
 		rows: map[gotong.Stream][]store.Event{}, heads: map[gotong.Stream]gotong.Head{},
 		at: map[gotong.Partition]uint64{}, docs: map[gotong.Key]any{},
-		spans: map[gotong.Stream]map[string][]gotong.Interval{},
+		spans: map[gotong.Stream]map[string][]stretch{}, edits: map[gotong.Stream]map[uint64]uint64{},
 	}
 }
 
@@ -217,41 +233,55 @@ func (w *world) build(s gotong.Stream, facts []gotong.Fact) store.Commit {
 // note keeps the visible stretches as the model sees them, apart from the
 // rules: positions at which somebody came and went.
 func (w *world) note(e *store.Event, f gotong.Fact) {
+	if d, ok := f.Data.(edited); ok {
+		if w.edits[e.Stream] == nil {
+			w.edits[e.Stream] = map[uint64]uint64{}
+		}
+		w.edits[e.Stream][e.Seq] = d.Seq
+	}
 	m, ok := f.Data.(member)
 	if !ok {
 		return
 	}
 	if w.spans[e.Stream] == nil {
-		w.spans[e.Stream] = map[string][]gotong.Interval{}
+		w.spans[e.Stream] = map[string][]stretch{}
 	}
 	list := w.spans[e.Stream][m.User]
 	switch e.Type {
 	case "added":
-		list = append(list, gotong.Interval{From: e.Position})
+		list = append(list, stretch{from: e.Position})
 	case "removed":
 		if n := len(list); n > 0 {
-			list[n-1].To = e.Position
+			list[n-1].to = e.Position
 		}
 	}
 	w.spans[e.Stream][m.User] = list
 }
 
-// visible is what the model says a user who may read now sees of a stream.
+// visible is what the model says a user who may read now sees of a stream: what
+// lies in their stretches, and of the edits those of what does.
 func (w *world) visible(user string, s gotong.Stream) []uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	in := func(seq uint64) bool {
+		e := &w.rows[s][seq-1]
+		return slices.ContainsFunc(w.spans[governing(s)][user], func(v stretch) bool {
+			return v.from <= e.Position && (v.to == 0 || e.Position < v.to)
+		})
+	}
 	var seqs []uint64
 	for i := range w.rows[s] {
 		e := &w.rows[s][i]
-		in := slices.ContainsFunc(w.spans[governing(s)][user], func(v gotong.Interval) bool {
-			return v.From <= e.Position && (v.To == 0 || e.Position < v.To)
-		})
-		if in && (e.Audience == "" || e.Audience == gotong.ForUser(user)) {
+		target := w.edits[s][e.Seq]
+		if in(e.Seq) && (target == 0 || in(target)) && (e.Audience == "" || e.Audience == gotong.ForUser(user)) {
 			seqs = append(seqs, e.Seq)
 		}
 	}
 	return seqs
 }
+
+// stretch is a time of being a member, in positions.
+type stretch struct{ from, to uint64 }
 
 func (w *world) position(s gotong.Stream, seq uint64) uint64 {
 	w.mu.Lock()

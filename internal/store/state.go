@@ -9,46 +9,58 @@ import (
 	"gotong.dev/gotong"
 )
 
-// maxRounds bounds how often a rule may point from one document to the next.
-const maxRounds = 5
+// The bounds of a read of a rule's needs: how often a document may point to the
+// next, and how often what else is read may change under the reading.
+const (
+	maxRounds = 5
+	maxAnew   = 50
+)
 
 // LoadState reads the state that a rule needs, and whatever else more names,
 // in one snapshot. needs is asked with the state so far until it names nothing
 // new; each round reads everything again, so the last round's snapshot holds
 // it all and no two documents are of different moments.
 //
-// more may look at the state so far to extend what is read; nil reads nothing
-// more. What it names must follow from documents, not from heads, which move
-// with every commit.
+// more may look at what was read so far to extend what is read; nil reads
+// nothing more. The snapshot that is returned holds what it names for that
+// very snapshot.
 func LoadState(
 	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream,
-	needs func(gotong.State) []gotong.Ref, more func(gotong.State) Need,
+	needs func(gotong.State) []gotong.Ref, more func(gotong.State, Snapshot) Need,
 ) (gotong.State, Snapshot, error) {
-	state := gotong.NewState(stream, gotong.Head{})
+	state, snap := gotong.NewState(stream, gotong.Head{}), Snapshot{}
 	refs := needs(state)
-	for range maxRounds {
-		need := needFor(stream, refs, state, more)
-		snap, err := from.Load(ctx, need)
-		if err != nil {
+	need := needFor(stream, refs, state, snap, more)
+	for rounds, anew := 0, 0; rounds < maxRounds && anew < maxAnew; {
+		var err error
+		if snap, err = from.Load(ctx, need); err != nil {
 			return state, snap, err
 		}
-		state, err = stateOf(ctx, from, codec, stream, refs, snap)
-		if err != nil {
+		if state, err = stateOf(ctx, from, codec, stream, refs, snap); err != nil {
 			return state, snap, err
 		}
 		missing := slices.DeleteFunc(needs(state), state.Has)
 		refs = append(refs, missing...)
-		if len(missing) == 0 && reflect.DeepEqual(need, needFor(stream, refs, state, more)) {
+		next := needFor(stream, refs, state, snap, more)
+		switch {
+		case len(missing) > 0:
+			rounds++
+		case !reflect.DeepEqual(need, next):
+			anew++
+		default:
 			return state, snap, nil
 		}
+		need = next
 	}
 	return state, Snapshot{}, fmt.Errorf("store: the needs of %s do not settle", stream.Kind())
 }
 
-func needFor(stream gotong.Stream, refs []gotong.Ref, state gotong.State, more func(gotong.State) Need) Need {
+func needFor(
+	stream gotong.Stream, refs []gotong.Ref, state gotong.State, snap Snapshot, more func(gotong.State, Snapshot) Need,
+) Need {
 	var need Need
 	if more != nil {
-		need = more(state)
+		need = more(state, snap)
 	}
 	need.Heads = append(slices.Clone(need.Heads), stream)
 	need.Documents = slices.Clone(need.Documents)

@@ -90,49 +90,71 @@ func (w *World) State(s gotong.Stream, needs func(gotong.State) []gotong.Ref) go
 	return w.load(s, needs).strict("a reader of " + s.Kind())
 }
 
-// Access is a reader's access to a stream in positions.
+// Access is a reader's access to a stream.
 func (w *World) Access(s gotong.Stream, r gotong.Reader) gotong.Access {
 	w.t.Helper()
 	g, _ := w.Grant(s, r)
-	return gotong.Resolve(r, g, w.Position)
+	return w.resolve(s, r, g)
+}
+
+func (w *World) resolve(s gotong.Stream, r gotong.Reader, g gotong.Grant) gotong.Access {
+	return gotong.Resolve(r, g, func(other gotong.Stream, seq uint64) uint64 {
+		at := w.Position(other, seq)
+		if at == 0 {
+			return 0
+		}
+		first := uint64(1)
+		for _, row := range w.rows {
+			if row.event.Stream == s && row.position < at {
+				first = row.event.Seq + 1
+			}
+		}
+		return first
+	})
 }
 
 // Position is the position of an event of a stream; 0 where there is none.
 func (w *World) Position(s gotong.Stream, seq uint64) uint64 {
-	for _, r := range w.rows {
-		if r.event.Stream == s && r.event.Seq == seq {
-			return r.position
-		}
+	if r := w.row(s, seq); r != nil {
+		return r.position
 	}
 	return 0
+}
+
+func (w *World) row(s gotong.Stream, seq uint64) *row {
+	for i := range w.rows {
+		if e := &w.rows[i].event; e.Stream == s && e.Seq == seq {
+			return &w.rows[i]
+		}
+	}
+	return nil
 }
 
 // History is a stream's events with their overlays, as a reader gets them.
 func (w *World) History(s gotong.Stream, r gotong.Reader) []gotong.Event {
 	w.t.Helper()
-	access := w.Access(s, r)
+	access, kind := w.Access(s, r), w.kinds[s.Kind()]
 	var events []gotong.Event
 	for _, row := range w.rows {
-		if row.event.Stream == s && access.Sees(row.position, row.event.Audience) {
-			events = append(events, w.overlaid(row))
+		e := w.decode(row)
+		if e.Stream == s && access.Sees(e.Seq, e.Audience, kind.AboutOf(e)...) {
+			events = append(events, w.overlaid(row, func(seq uint64) bool { return access.Sees(seq, e.Audience, e.Seq) }))
 		}
 	}
 	return events
 }
 
-// Event is one event of a stream with its overlay.
+// Event is one event of a stream with its overlay, for who sees everything.
 func (w *World) Event(s gotong.Stream, seq uint64) gotong.Event {
 	w.t.Helper()
-	for _, row := range w.rows {
-		if row.event.Stream == s && row.event.Seq == seq {
-			return w.overlaid(row)
-		}
+	r := w.row(s, seq)
+	if r == nil {
+		w.t.Fatalf("%s has no event %d", s, seq)
 	}
-	w.t.Fatalf("%s has no event %d", s, seq)
-	return gotong.Event{}
+	return w.overlaid(*r, func(uint64) bool { return true })
 }
 
-func (w *World) overlaid(r row) gotong.Event {
+func (w *World) overlaid(r row, sees func(seq uint64) bool) gotong.Event {
 	w.t.Helper()
 	e := w.decode(r)
 	kind := w.kinds[e.Stream.Kind()]
@@ -143,11 +165,16 @@ func (w *World) overlaid(r row) gotong.Event {
 	if doc == nil {
 		return e
 	}
-	return kind.Overlay(e, doc)
+	later := gotong.Later{Sees: sees}
+	if text := w.row(e.Stream, kind.Laid(doc).Text); text != nil && sees(text.event.Seq) {
+		t := w.decode(*text)
+		later.Text = &t
+	}
+	return kind.Overlay(e, doc, later)
 }
 
-// checkOverlays: an overlay changes payloads only, and what it makes is of the
-// event's types.
+// checkOverlays: an overlay changes payloads only, what it makes is of the
+// event's types, and who sees all that Laid names is shown all of it.
 func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 	w.t.Helper()
 	if kind.Overlay == nil {
@@ -158,7 +185,12 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 			if r.event.Stream != s || gotong.SeqName(r.event.Seq) != k.Name {
 				continue
 			}
-			e := w.overlaid(r)
+			e := w.Event(s, r.event.Seq)
+			laid := kind.Laid(w.Doc(k))
+			within := w.overlaid(r, func(seq uint64) bool { return laid.First <= seq && seq <= laid.Last })
+			if !reflect.DeepEqual(e, within) {
+				w.t.Fatalf("the overlay of %s %d shows more than the events %+v", s, r.event.Seq, laid)
+			}
 			t, _ := eventType(kind, e.Type)
 			w.marshal(e.Type, t.Data, e.Data)
 			if e.Content != nil {
@@ -167,6 +199,20 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 			if e.Data, e.Content = nil, nil; !reflect.DeepEqual(e, r.event) {
 				w.t.Fatalf("the overlay of %s %d changes more than payloads", s, r.event.Seq)
 			}
+		}
+	}
+}
+
+// checkAbout: an event speaks of earlier ones of its stream, and to those who
+// may see them.
+func (w *World) checkAbout(kind gotong.Kind, e gotong.Event) {
+	w.t.Helper()
+	for _, seq := range kind.AboutOf(e) {
+		if seq == 0 || seq >= e.Seq {
+			w.t.Fatalf("%s %d is about event %d, which is not an earlier one", e.Type, e.Seq, seq)
+		}
+		if other := w.row(e.Stream, seq).event; other.Audience != e.Audience {
+			w.t.Fatalf("%s is for %q and about an event for %q", e.Type, e.Audience, other.Audience)
 		}
 	}
 }

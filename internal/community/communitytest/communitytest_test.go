@@ -197,7 +197,8 @@ func TestComplaints(t *testing.T) {
 					Key: gotong.Key{Collection: "lamp_overlays", Owner: "1", Name: gotong.SeqName(e.Seq)}, Doc: note{},
 				}}
 			}
-			k.Overlay = func(e gotong.Event, _ any) gotong.Event { e.Actor.UserID = "x"; return e }
+			k.Laid = func(any) gotong.Laid { return gotong.Laid{} }
+			k.Overlay = func(e gotong.Event, _ any, _ gotong.Later) gotong.Event { e.Actor.UserID = "x"; return e }
 		}, "changes more than payloads"},
 	} {
 		t.Run(name, func(t *testing.T) {

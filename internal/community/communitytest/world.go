@@ -164,10 +164,25 @@ func (w *World) run(kind gotong.Kind, cmd gotong.Command) ([]gotong.Event, error
 // decide asks twice, on states that were loaded apart.
 func (w *World) decide(kind gotong.Kind, cmd gotong.Command) (gotong.Decision, error) {
 	w.t.Helper()
-	needs := func(s gotong.State) []gotong.Ref { return kind.Needs(s, cmd) }
+	r := gotong.Reader{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
+	needs := func(s gotong.State) []gotong.Ref {
+		refs := kind.Needs(s, cmd)
+		if kind.AccessNeeds != nil {
+			refs = append(refs, kind.AccessNeeds(s, r)...)
+		}
+		return refs
+	}
+	sight := func(s gotong.State) gotong.State {
+		if kind.Access == nil {
+			return s
+		}
+		access := w.resolve(cmd.Stream, r, kind.Access(s, r))
+		return s.WithSight(func(e gotong.Event) bool { return access.Sees(e.Seq, e.Audience, kind.AboutOf(e)...) })
+	}
 	first, second := w.load(cmd.Stream, needs), w.load(cmd.Stream, needs)
-	decision, err := kind.Decide(first.strict("Decide of "+cmd.Type), cmd)
-	again, errAgain := kind.Decide(second.strict("Decide of "+cmd.Type), cmd)
+	by := "Decide of " + cmd.Type
+	decision, err := kind.Decide(sight(first.strict(by)), cmd)
+	again, errAgain := kind.Decide(sight(second.strict(by)), cmd)
 	if !reflect.DeepEqual(decision, again) || !same(err, errAgain) {
 		w.t.Fatalf("%s: Decide is not deterministic: %+v %v, then %+v %v", cmd.Type, decision, err, again, errAgain)
 	}
@@ -192,6 +207,7 @@ func (w *World) commit(
 		r.position = position
 		made := w.project(kind, loaded, e, r)
 		w.checkAmends(kind, e, made)
+		w.checkAbout(kind, e)
 		changes = append(changes, made...)
 		head = gotong.Head{Seq: e.Seq, At: e.At, Count: e.Count, Home: home}
 		loaded.state.Head = head

@@ -7,13 +7,12 @@
 //
 // # Caveats
 //
-// Old text never changes in the log: what an edit or a deletion made of a
-// message lies in its overlay, and reading goes through [Kind]'s Overlay.
+// Old text never changes in the log, and an overlay holds none: it names the
+// events that an edit, a deletion or reactions made, and reading goes through
+// [Kind]'s Overlay with what of them the viewer sees.
 //
-// A reply or a reaction to a message outside the actor's visible stretches is
-// refused in threads with own members. Where members are borrowed, stretches
-// are seqs of the group, which a rule cannot compare with seqs of the thread;
-// there it is only the reading that is bounded.
+// A reply, an edit or a reaction to a message that the actor cannot see is
+// refused as if there were no such message.
 //
 // Imported members, whose ids begin with [ImportedPrefix], are listed but are
 // not counted: nobody can hand a thread over to them.

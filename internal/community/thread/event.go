@@ -98,7 +98,8 @@ type Later struct {
 	Revision    uint64              `json:"revision,omitempty"` // 0: as posted
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
-	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids
+	Withheld    bool                `json:"withheld,omitempty"`      // the newest text is not for this viewer, nor is the older
+	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 
 // Text is the content of message.posted.

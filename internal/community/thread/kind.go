@@ -26,7 +26,9 @@ func Kind() gotong.Kind {
 		AccessNeeds: accessNeeds,
 		Access:      access,
 		Affects:     affects,
+		About:       about,
 		Overlays:    Overlays,
+		Laid:        laid,
 		Overlay:     overlay,
 		Amends:      amends,
 	}

@@ -1,7 +1,6 @@
 package thread
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -30,26 +29,15 @@ func (r ruling) maySend() error {
 }
 
 // message is a message of the thread with what later events made of it. What
-// lies outside the actor's sight is not found.
+// the actor may not see is not found. Moderators who are not members act on the
+// whole thread.
 func (r ruling) message(id gotong.EventID) (gotong.Event, Overlay, error) {
 	e, ok := r.state.Event(id)
-	if !ok || e.Type != EvPosted || !r.inSight(e.Seq) {
+	if !ok || e.Type != EvPosted || r.me.role != "" && !r.state.Sees(e) {
 		return e, Overlay{}, gotong.NewError(gotong.CodeNotFound, "There is no such message in this thread.")
 	}
 	o, _ := gotong.Doc[Overlay](r.state, OverlayKey(r.state.Stream.ID(), e.Seq))
 	return e, o, nil
-}
-
-// inSight reports whether a member's stretches cover an event. Moderators who
-// are not members act on the whole thread; borrowed stretches are of another
-// stream and cannot be compared.
-func (r ruling) inSight(seq uint64) bool {
-	if r.me.role == "" || r.thread.Members == Home {
-		return true
-	}
-	return slices.ContainsFunc(spans(r.state.Stream, r.thread, r.me.base), func(s gotong.Span) bool {
-		return s.From <= seq && (s.To == 0 || seq < s.To)
-	})
 }
 
 func (r ruling) post(c Post) (gotong.Decision, error) {

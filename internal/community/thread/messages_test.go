@@ -162,7 +162,7 @@ func TestDelete(t *testing.T) {
 			if w.Doc(thread.DeletedKey("t", 1)) != (gotong.Entry{ID: m.ID.String()}) {
 				t.Fatal("the ordinal is not marked")
 			}
-			if o, _ := w.Doc(thread.OverlayKey("t", m.Seq)).(thread.Overlay); o.Body != "" || o.Reactions != nil {
+			if o, _ := w.Doc(thread.OverlayKey("t", m.Seq)).(thread.Overlay); o.EditSeq != 0 || o.Reactions != nil {
 				t.Fatalf("the overlay keeps %+v", o)
 			}
 		})
@@ -220,11 +220,11 @@ func TestReactionLimits(t *testing.T) {
 // would take the world, which checks everything after each command, too long.
 func TestReactionsPerMessage(t *testing.T) {
 	kind := thread.Kind()
-	state := gotong.NewState(s, gotong.Head{Seq: 2, Count: 1})
+	state := gotong.NewState(s, gotong.Head{Seq: 2, Count: 1}).WithSight(func(gotong.Event) bool { return true })
 	id := gotong.NewEventID(1, 1)
-	full := thread.Overlay{MessageID: id, N: 1, Reactions: map[string][]string{}}
+	full := thread.Overlay{MessageID: id, N: 1, Reactions: map[string][]thread.Reaction{}}
 	for i := range thread.MaxReactions {
-		full.Reactions["👍"] = append(full.Reactions["👍"], fmt.Sprint("user-", i))
+		full.Reactions["👍"] = append(full.Reactions["👍"], thread.Reaction{UserID: fmt.Sprint("user-", i), Seq: 3})
 	}
 	state.SetDoc(thread.ThreadKey("t"), thread.Thread{
 		Privacy: thread.Public, Members: thread.Own, History: []thread.PolicyChange{{Seq: 1, Policy: thread.All}},
@@ -247,34 +247,62 @@ func TestReactionsPerMessage(t *testing.T) {
 	}
 }
 
-// A member who came back under from_join cannot touch what he cannot see.
+// A member who came back under from_join cannot touch what they cannot see, be
+// the members the thread's own or borrowed.
 func TestOutOfSight(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
+		t.Run(name, func(t *testing.T) {
+			c := begin(t, thread.FromJoin)
+			w := c.world
+			c.add()
+			seen, mine := post(w, ani, "seen"), post(w, citra, "mine")
+			c.remove()
+			unseen := post(w, ani, "unseen")
+			c.add()
+			w.Do(citra, s, thread.Post{Body: "x", ReplyTo: seen.ID})
+			w.Do(citra, s, thread.React{MessageID: seen.ID, Emoji: "👍", On: true})
+			w.Do(citra, s, thread.Edit{MessageID: mine.ID, Body: "still mine"})
+			for _, command := range []any{
+				thread.Post{Body: "x", ReplyTo: unseen.ID}, thread.React{MessageID: unseen.ID, Emoji: "👍", On: true},
+				thread.Edit{MessageID: unseen.ID, Body: "x"}, thread.Delete{MessageID: unseen.ID},
+			} {
+				w.Refuse(citra, s, command, gotong.CodeNotFound)
+			}
+			if name == "own" { // where all may know of it, a platform moderator acts on the whole thread
+				w.Do(ani, s, thread.Add{UserID: "budi", Role: thread.Admin})
+				w.Refuse(budi, s, thread.Delete{MessageID: unseen.ID}, gotong.CodeNotFound)
+			}
+		})
+	}
 	w := staffed(t, thread.Public, thread.FromJoin)
-	seen := post(w, citra, "seen")
-	w.Do(citra, s, thread.Leave{})
-	unseen := post(w, ani, "unseen")
-	w.Do(citra, s, thread.Join{})
-	w.Do(citra, s, thread.Post{Body: "x", ReplyTo: seen.ID})
-	w.Do(citra, s, thread.React{MessageID: seen.ID, Emoji: "👍", On: true})
-	w.Refuse(citra, s, thread.Post{Body: "x", ReplyTo: unseen.ID}, gotong.CodeNotFound)
-	w.Refuse(citra, s, thread.React{MessageID: unseen.ID, Emoji: "👍", On: true}, gotong.CodeNotFound)
-	w.Do(mod, s, thread.Delete{MessageID: unseen.ID}) // a platform moderator acts on the whole thread
+	w.Do(mod, s, thread.Delete{MessageID: post(w, ani, "x").ID}) // who moderates the platform acts on the whole thread
 }
 
 // What an eraser takes from an event does not come back through an overlay,
-// and what an edit holds is shown although the first text is gone.
+// and what an edit holds is shown although the first text is gone. An edit that
+// the viewer does not see takes the older text with it.
 func TestOverlayOfErased(t *testing.T) {
 	kind := thread.Kind()
 	e := gotong.Event{Stream: s, Seq: 2, Type: thread.EvPosted, Data: thread.Posted{N: 1}}
-	o := thread.Overlay{N: 1, Reactions: map[string][]string{"👍": {"ani"}}}
-	if got := kind.Overlay(e, o); got.Content != nil {
+	seen := gotong.Later{Sees: func(uint64) bool { return true }}
+	o := thread.Overlay{N: 1, Reactions: map[string][]thread.Reaction{"👍": {{UserID: "ani", Seq: 3}}}}
+	if got := kind.Overlay(e, o, seen); got.Content != nil {
 		t.Fatalf("got %+v", got.Content)
 	}
-	o.Revision, o.Body = 1, "new"
-	if got := kind.Overlay(e, o); got.Content != (thread.Text{Body: "new"}) {
+	o.Revision, o.EditSeq = 1, 4
+	seen.Text = &gotong.Event{Seq: 4, Content: thread.NewText{Body: "new"}}
+	if got := kind.Overlay(e, o, seen); got.Content != (thread.Text{Body: "new"}) {
 		t.Fatalf("got %+v", got.Content)
 	}
-	if got := kind.Overlay(e, nil); !reflect.DeepEqual(got, e) {
+	e.Content, seen.Text = thread.Text{Body: "old"}, &gotong.Event{Seq: 4}
+	if got := kind.Overlay(e, o, seen); got.Content != nil || got.Data.(thread.Posted).Withheld {
+		t.Fatalf("of an erased edit got %+v %+v", got.Data, got.Content)
+	}
+	seen.Text = nil
+	if got := kind.Overlay(e, o, seen); got.Content != nil || !got.Data.(thread.Posted).Withheld {
+		t.Fatalf("of an edit out of sight got %+v %+v", got.Data, got.Content)
+	}
+	if got := kind.Overlay(e, nil, seen); !reflect.DeepEqual(got, e) {
 		t.Fatalf("no overlay changes nothing, got %+v", got)
 	}
 }

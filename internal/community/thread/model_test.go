@@ -30,6 +30,7 @@ type model struct {
 type moment struct {
 	policy  thread.Policy
 	members []string
+	about   int // seq of the message that the event is about
 }
 
 type message struct {
@@ -39,21 +40,27 @@ type message struct {
 	posted    gotong.Instant
 	revision  uint64
 	deleted   bool
-	reactions map[string]bool // by user
+	reactions map[string]int // by user: the event's seq
 	body      string
+	edited    int // seq of the event with the newest text; 0: as posted
 }
 
 func (m *model) sees(user string, seq int) bool {
 	at := m.moments[seq-1]
-	return m.seats[user] != "" && (at.policy == thread.All || slices.Contains(at.members, user))
+	return m.seats[user] != "" && (at.policy == thread.All || slices.Contains(at.members, user)) &&
+		(at.about == 0 || m.sees(user, at.about))
 }
 
-func (m *model) note() {
+func (m *model) note(about ...int) {
 	members := make([]string, 0, len(m.seats))
 	for user := range m.seats {
 		members = append(members, user)
 	}
-	m.moments = append(m.moments, moment{m.policy, members})
+	at := moment{policy: m.policy, members: members}
+	if len(about) > 0 {
+		at.about = about[0]
+	}
+	m.moments = append(m.moments, at)
 }
 
 // grade is what a user may do in the thread: 3 owner, 2 admin, 1 member.
@@ -244,7 +251,7 @@ func (t *trial) post() {
 		t.m.note()
 		t.m.messages = append(t.m.messages, message{
 			id: events[0].ID, seq: int(events[0].Seq), author: a.UserID, posted: events[0].At,
-			reactions: map[string]bool{}, body: "Halo",
+			reactions: map[string]int{}, body: "Halo",
 		})
 	}
 }
@@ -256,9 +263,9 @@ func (t *trial) message() (*message, bool) {
 	return &t.m.messages[rapid.IntRange(0, len(t.m.messages)-1).Draw(t.T, "message")], true
 }
 
-// unseen: what a member of a thread with own members cannot see is not found.
+// unseen: what a member cannot see is not found.
 func (t *trial) unseen(a gotong.Actor, msg *message) func() gotong.Code {
-	return when(!t.m.home && t.m.grade(a.UserID) > 0 && !t.m.sees(a.UserID, msg.seq), gotong.CodeNotFound)
+	return when(t.m.grade(a.UserID) > 0 && !t.m.sees(a.UserID, msg.seq), gotong.CodeNotFound)
 }
 
 func (t *trial) edit() {
@@ -274,8 +281,8 @@ func (t *trial) edit() {
 		when(msg.deleted, gotong.CodeTargetDeleted), when(late, gotong.CodeForbidden),
 		when(rev != msg.revision, gotong.CodeVersion))
 	if _, ok := t.run(a, s, thread.Edit{MessageID: msg.id, Revision: rev, Body: body}, code); ok {
-		msg.revision, msg.body = rev+1, body
-		t.m.note()
+		t.m.note(msg.seq)
+		msg.revision, msg.body, msg.edited = rev+1, body, len(t.m.moments)
 	}
 }
 
@@ -289,7 +296,7 @@ func (t *trial) delete() {
 		when(msg.author != a.UserID && t.m.force(a) < 2, gotong.CodeForbidden), when(msg.deleted, idle))
 	if _, ok := t.run(a, s, thread.Delete{MessageID: msg.id, Revision: msg.revision}, code); ok {
 		msg.revision, msg.deleted = msg.revision+1, true
-		t.m.note()
+		t.m.note(msg.seq)
 	}
 }
 
@@ -301,10 +308,10 @@ func (t *trial) react() {
 	}
 	on := rapid.Bool().Draw(t.T, "on")
 	code := first(t.hidden(a), t.silent(a), t.unseen(a, msg), when(msg.deleted, gotong.CodeTargetDeleted),
-		when(msg.reactions[a.UserID] == on, idle))
+		when(msg.reactions[a.UserID] > 0 == on, idle))
 	if _, ok := t.run(a, s, thread.React{MessageID: msg.id, Emoji: "👍", On: on}, code); ok {
-		msg.reactions[a.UserID] = on
-		t.m.note()
+		t.m.note(msg.seq)
+		msg.reactions[a.UserID] = map[bool]int{true: len(t.m.moments)}[on]
 	}
 }
 
@@ -341,10 +348,15 @@ func (t *trial) agree() {
 			t.Fatalf("%s: readable is %v", a.UserID, access.Readable)
 		}
 		for seq := 1; seq <= len(t.m.moments); seq++ {
-			if got := access.Sees(t.w.Position(s, uint64(seq)), ""); got != t.m.sees(a.UserID, seq) {
+			var about []uint64
+			if at := t.m.moments[seq-1]; at.about > 0 {
+				about = []uint64{uint64(at.about)}
+			}
+			if got := access.Sees(uint64(seq), "", about...); got != t.m.sees(a.UserID, seq) {
 				t.Fatalf("%s sees event %d: %v, the model says %v; %+v", a.UserID, seq, got, !got, access)
 			}
 		}
+		t.agreeOnMessages(a)
 	}
 	if n := t.w.Head(s).Seq; n != uint64(len(t.m.moments)) {
 		t.Fatalf("%d events, the model has %d", n, len(t.m.moments))
@@ -355,6 +367,39 @@ func (t *trial) agree() {
 		if has == msg.deleted || text.Body != map[bool]string{false: msg.body}[msg.deleted] ||
 			e.Data.(thread.Posted).Revision != msg.revision {
 			t.Fatalf("message %d is %+v %+v, the model says %+v", msg.seq, e.Data, e.Content, msg)
+		}
+	}
+}
+
+// agreeOnMessages holds what a user gets of each message against the model.
+func (t *trial) agreeOnMessages(a gotong.Actor) {
+	history := map[uint64]gotong.Event{}
+	for _, e := range t.w.History(s, reader(a)) {
+		history[e.Seq] = e
+	}
+	for _, msg := range t.m.messages {
+		e, got := history[uint64(msg.seq)]
+		if want := t.m.sees(a.UserID, msg.seq); got != want || !got {
+			if got != want {
+				t.Fatalf("%s gets message %d: %v", a.UserID, msg.seq, got)
+			}
+			continue
+		}
+		text, has := e.Content.(thread.Text)
+		withheld := msg.edited > 0 && !msg.deleted && !t.m.sees(a.UserID, msg.edited)
+		want := map[bool]string{false: msg.body}[msg.deleted || withheld]
+		var likes []string
+		for user, seq := range msg.reactions {
+			if seq > 0 && !msg.deleted && t.m.sees(a.UserID, seq) {
+				likes = append(likes, user)
+			}
+		}
+		posted, _ := e.Data.(thread.Posted)
+		liked := slices.Clone(posted.Reactions["👍"])
+		slices.Sort(likes)
+		slices.Sort(liked)
+		if has == (msg.deleted || withheld) || text.Body != want || posted.Withheld != withheld || !slices.Equal(likes, liked) {
+			t.Fatalf("%s gets %+v %+v, the model says %+v, liked by %v", a.UserID, posted, e.Content, msg, likes)
 		}
 	}
 }

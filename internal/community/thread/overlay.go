@@ -7,46 +7,54 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Overlay is the document of what later events made of an event. It exists for
-// messages that were edited, deleted or reacted to, and for edits that a later
-// edit or a deletion made void.
+// Overlay is the document of what later events made of an event: it names them
+// and holds none of their text. It exists for messages that were edited,
+// deleted or reacted to, and for edits that a later edit or a deletion made
+// void.
 type Overlay struct {
-	MessageID  gotong.EventID      `json:"message_id"`
-	N          uint64              `json:"n,omitempty"`        // the message's ordinal
-	Revision   uint64              `json:"revision,omitempty"` // 0: as posted
-	Body       string              `json:"body,omitempty"`     // the newest, where edited
-	EditSeq    uint64              `json:"edit_seq,omitempty"` // the event that holds the newest text
-	EditedAt   gotong.Instant      `json:"edited_at,omitempty"`
-	DeletedAt  gotong.Instant      `json:"deleted_at,omitempty"`
-	Superseded bool                `json:"superseded,omitempty"` // an edit that is void
-	Reactions  map[string][]string `json:"reactions,omitempty"`  // emoji → user ids in order
+	MessageID  gotong.EventID        `json:"message_id"`
+	N          uint64                `json:"n,omitempty"`        // the message's ordinal
+	Revision   uint64                `json:"revision,omitempty"` // 0: as posted
+	EditSeq    uint64                `json:"edit_seq,omitempty"` // the event that holds the newest text
+	EditedAt   gotong.Instant        `json:"edited_at,omitempty"`
+	DeletedAt  gotong.Instant        `json:"deleted_at,omitempty"`
+	Superseded bool                  `json:"superseded,omitempty"` // an edit that is void
+	Reactions  map[string][]Reaction `json:"reactions,omitempty"`  // by emoji, in order
+}
+
+// Reaction is one user's reaction and its event.
+type Reaction struct {
+	UserID string `json:"user_id"`
+	Seq    uint64 `json:"seq"`
 }
 
 // Deleted reports whether the message was taken back.
 func (o Overlay) Deleted() bool { return o.DeletedAt != 0 }
 
 func (o Overlay) reacted(emoji, userID string) bool {
-	return slices.Contains(o.Reactions[emoji], userID)
+	return slices.ContainsFunc(o.Reactions[emoji], func(r Reaction) bool { return r.UserID == userID })
 }
 
 func (o Overlay) reactions() int {
 	n := 0
-	for _, users := range o.Reactions {
-		n += len(users)
+	for _, list := range o.Reactions {
+		n += len(list)
 	}
 	return n
 }
 
-// react is the overlay after a reaction; the old one stays as it was.
-func (o Overlay) react(emoji, userID string, on bool) Overlay {
-	all := make(map[string][]string, len(o.Reactions)+1)
+// react is the overlay after the event of a reaction; the old one stays as it
+// was.
+func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
+	userID := e.Actor.UserID
+	all := make(map[string][]Reaction, len(o.Reactions)+1)
 	maps.Copy(all, o.Reactions)
-	users := slices.DeleteFunc(slices.Clone(all[emoji]), func(id string) bool { return id == userID })
+	list := slices.DeleteFunc(slices.Clone(all[emoji]), func(r Reaction) bool { return r.UserID == userID })
 	if on {
-		users = append(users, userID)
+		list = append(list, Reaction{userID, e.Seq})
 	}
-	all[emoji] = users
-	if len(users) == 0 {
+	all[emoji] = list
+	if len(list) == 0 {
 		delete(all, emoji)
 	}
 	if o.Reactions = all; len(all) == 0 {
@@ -58,10 +66,60 @@ func (o Overlay) react(emoji, userID string, on bool) Overlay {
 // empty reports whether nothing is left to be laid over the message.
 func (o Overlay) empty() bool { return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded }
 
-// overlay is the event as a reader gets it: a message with its newest text,
-// its revision and its reactions; a deleted one without text; an edit that is
-// void without text.
-func overlay(e gotong.Event, doc any) gotong.Event {
+// seen is the users whose reactions a viewer sees, by emoji.
+func (o Overlay) seen(sees func(seq uint64) bool) map[string][]string {
+	var seen map[string][]string
+	for emoji, list := range o.Reactions {
+		for _, r := range list {
+			if !sees(r.Seq) {
+				continue
+			}
+			if seen == nil {
+				seen = map[string][]string{}
+			}
+			seen[emoji] = append(seen[emoji], r.UserID)
+		}
+	}
+	return seen
+}
+
+// about: what is done to a message is about it. A reply is not: it names an
+// opaque id, and quotes nothing.
+func about(e gotong.Event) []uint64 {
+	switch d := e.Data.(type) {
+	case Edited:
+		return []uint64{d.TargetSeq}
+	case Deleted:
+		return []uint64{d.TargetSeq}
+	case Reacted:
+		return []uint64{d.TargetSeq}
+	default:
+		return nil
+	}
+}
+
+// laid: a tombstone, and that an edit is void, are the same for everybody.
+func laid(doc any) gotong.Laid {
+	o, ok := doc.(Overlay)
+	if !ok || o.Superseded || o.Deleted() {
+		return gotong.Laid{}
+	}
+	l := gotong.Laid{First: o.EditSeq, Last: o.EditSeq, Text: o.EditSeq}
+	for _, list := range o.Reactions {
+		for _, r := range list {
+			if l.Last = max(l.Last, r.Seq); l.First == 0 || r.Seq < l.First {
+				l.First = r.Seq
+			}
+		}
+	}
+	return l
+}
+
+// overlay is the event as a viewer gets it: a message with its newest text, its
+// revision and the reactions that they see; a deleted one without text; an edit
+// that is void without text. Text that they may not see is withheld, and so is
+// the older one, which its author withdrew.
+func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	o, ok := doc.(Overlay)
 	if !ok {
 		return e
@@ -74,20 +132,35 @@ func overlay(e gotong.Event, doc any) gotong.Event {
 	if !ok {
 		return e
 	}
-	posted.Later = Later{Revision: o.Revision, Reactions: o.Reactions}
-	text, has := e.Content.(Text)
+	posted.Later = Later{Revision: o.Revision}
 	switch {
 	case o.Deleted():
-		posted.DeletedAtMS, posted.Reactions = o.DeletedAt.Milli(), nil
+		posted.DeletedAtMS = o.DeletedAt.Milli()
 		e.Content = nil
-	case o.Revision > 0:
+	case o.EditSeq > 0 && later.Text == nil:
+		posted.Withheld = true
+		e.Content = nil
+	case o.EditSeq > 0:
 		posted.EditedAtMS = o.EditedAt.Milli()
-		if text.Body = o.Body; has || o.Body != "" {
-			e.Content = text
-		}
+		e.Content = edition(e.Content, later.Text.Content)
+	}
+	if !o.Deleted() {
+		posted.Reactions = o.seen(later.Sees)
 	}
 	e.Data = posted
 	return e
+}
+
+// edition is a message's content with the text of an edit; nil where that was
+// erased.
+func edition(posted, edit any) any {
+	newest, ok := edit.(NewText)
+	if !ok {
+		return nil
+	}
+	text, _ := posted.(Text)
+	text.Body = newest.Body
+	return text
 }
 
 // amends: only what is done to a message changes how it is shown.

@@ -95,9 +95,8 @@ func edited(s gotong.State, e gotong.Event, d Edited) []gotong.Change {
 	key := OverlayKey(e.Stream.ID(), d.TargetSeq)
 	o, _ := gotong.Doc[Overlay](s, key)
 	changes := superseded(e, d.MessageID, o)
-	text, _ := e.Content.(NewText)
 	o.MessageID, o.N, o.Revision = d.MessageID, d.N, d.Revision
-	o.Body, o.EditSeq, o.EditedAt = text.Body, e.Seq, e.At
+	o.EditSeq, o.EditedAt = e.Seq, e.At
 	return append(changes, gotong.Change{Key: key, Doc: o})
 }
 
@@ -116,7 +115,7 @@ func deleted(s gotong.State, e gotong.Event, d Deleted) []gotong.Change {
 func reacted(s gotong.State, e gotong.Event, d Reacted) []gotong.Change {
 	key := OverlayKey(e.Stream.ID(), d.TargetSeq)
 	o, _ := gotong.Doc[Overlay](s, key)
-	o = o.react(d.Emoji, e.Actor.UserID, d.On)
+	o = o.react(e, d.Emoji, d.On)
 	if o.empty() {
 		return []gotong.Change{{Key: key}}
 	}

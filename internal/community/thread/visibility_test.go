@@ -1,6 +1,7 @@
 package thread_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -131,16 +132,23 @@ func removal(t *testing.T, c comings) {
 	post(w, ani, "1")
 	before := w.Access(s, reader(citra))
 	c.remove()
-	at := w.Position(c.removal(), w.Head(c.removal()).Seq)
 	post(w, ani, "2")
-	last := w.Position(s, w.Head(s).Seq)
+	last := w.Head(s).Seq
 	after := w.Access(s, reader(citra))
-	for p := at; p <= last; p++ {
-		if after.Sees(p, "") || after.Sees(p, gotong.ForUser("citra")) {
-			t.Errorf("sees position %d of a removal at %d", p, at)
+	at := w.Position(c.removal(), w.Head(c.removal()).Seq) // where the members are borrowed
+	if c.removal() == s {
+		at = w.Position(s, last-1)
+	}
+	for seq := uint64(1); seq <= last; seq++ {
+		beyond := w.Position(s, seq) >= at
+		if after.Sees(seq, "") || after.Sees(seq, gotong.ForUser("citra")) {
+			t.Errorf("sees event %d after a removal at position %d", seq, at)
+		}
+		if !beyond && !before.Sees(seq, "") {
+			t.Errorf("did not see event %d before", seq)
 		}
 	}
-	if !before.Sees(at-1, "") || !before.Readable {
+	if !before.Readable {
 		t.Error("saw nothing before")
 	}
 	grant, _ := w.Grant(s, reader(citra))
@@ -148,7 +156,7 @@ func removal(t *testing.T, c comings) {
 		t.Error("a removed member of a private thread knows of it")
 	}
 	c.add()
-	if !w.Access(s, reader(citra)).Sees(at-1, "") {
+	if !w.Access(s, reader(citra)).Sees(last, "") {
 		t.Error("who came back does not see what he saw")
 	}
 }
@@ -222,5 +230,77 @@ func TestRoleIn(t *testing.T) {
 	}
 	if thread.Governing(ownMembers, s) != s || thread.Governing(borrows, s) != g {
 		t.Error("governed by another stream")
+	}
+}
+
+// told is what a reader gets of a message: its text, or why there is none.
+func told(w *world, a gotong.Actor, id gotong.EventID) string {
+	for _, e := range w.History(s, reader(a)) {
+		posted, ok := e.Data.(thread.Posted)
+		text, has := e.Content.(thread.Text)
+		switch {
+		case !ok || e.ID != id:
+		case posted.DeletedAtMS > 0:
+			return "deleted"
+		case posted.Withheld && !has:
+			return fmt.Sprint("withheld ", posted.Reactions["👍"])
+		default:
+			return fmt.Sprint(text.Body, " ", posted.Reactions["👍"])
+		}
+	}
+	return "unknown"
+}
+
+// What an event says about another is visible where both are.
+func TestAboutAnother(t *testing.T) {
+	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
+		t.Run(name, func(t *testing.T) {
+			t.Run("of an unseen message", func(t *testing.T) { aboutUnseen(t, begin(t, thread.FromJoin)) })
+			t.Run("unseen, of a seen message", func(t *testing.T) { unseenAbout(t, begin(t, thread.All)) })
+		})
+	}
+}
+
+func aboutUnseen(t *testing.T, c comings) {
+	t.Helper()
+	w := c.world
+	m := post(w, ani, "before")
+	c.add()
+	w.Do(ani, s, thread.Edit{MessageID: m.ID, Body: "secret"})
+	w.Do(ani, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true})
+	w.Do(ani, s, thread.Delete{MessageID: m.ID, Revision: 1})
+	for _, e := range w.History(s, reader(citra)) {
+		if e.Type != thread.EvAdded {
+			t.Errorf("is told of %s %d", e.Type, e.Seq)
+		}
+	}
+}
+
+func unseenAbout(t *testing.T, c comings) {
+	t.Helper()
+	w := c.world
+	edited, deleted, reacted := post(w, ani, "old"), post(w, ani, "gone"), post(w, ani, "liked")
+	w.Do(ani, s, thread.Edit{MessageID: reacted.ID, Body: "liked again"})
+	w.Do(ani, s, thread.React{MessageID: reacted.ID, Emoji: "👍", On: true})
+	w.Do(ani, s, thread.SetHistory{Policy: thread.FromJoin})
+	w.Do(ani, s, thread.Edit{MessageID: edited.ID, Body: "secret"})
+	w.Do(ani, s, thread.React{MessageID: edited.ID, Emoji: "👍", On: true})
+	w.Do(ani, s, thread.Delete{MessageID: deleted.ID})
+	c.add()
+	w.Do(citra, s, thread.React{MessageID: edited.ID, Emoji: "👍", On: true})
+	for _, tt := range []struct {
+		id   gotong.EventID
+		want string
+	}{{edited.ID, "withheld [citra]"}, {deleted.ID, "deleted"}, {reacted.ID, "liked again [ani]"}} {
+		if got := told(w, citra, tt.id); got != tt.want {
+			t.Errorf("citra gets %q, want %q", got, tt.want)
+		}
+	}
+	if got := told(w, ani, edited.ID); got != "secret [ani citra]" {
+		t.Errorf("ani gets %q", got)
+	}
+	w.Do(ani, s, thread.Edit{MessageID: edited.ID, Revision: 1, Body: "for all of us"})
+	if got := told(w, citra, edited.ID); got != "for all of us [citra]" {
+		t.Errorf("after another edit citra gets %q", got)
 	}
 }

@@ -120,7 +120,7 @@ func (c *chat) run(
 // names, in one snapshot. Who may not know of the thread gets
 // [gotong.CodeNotFound].
 func (c *chat) load(
-	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State) store.Need,
+	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State, store.Snapshot) store.Need,
 ) (look, error) {
 	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
 		func(s gotong.State) []gotong.Ref { return thread.KnowNeeds(s, r) }, more)

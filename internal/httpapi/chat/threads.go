@@ -179,8 +179,8 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 }
 
 // groupOf reads the group whose members a thread borrows, where it does.
-func groupOf(stream gotong.Stream) func(gotong.State) store.Need {
-	return func(s gotong.State) store.Need {
+func groupOf(stream gotong.Stream) func(gotong.State, store.Snapshot) store.Need {
+	return func(s gotong.State, _ store.Snapshot) store.Need {
 		t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(stream.ID()))
 		if t.Members != thread.Home {
 			return store.Need{}

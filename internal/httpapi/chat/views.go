@@ -64,7 +64,8 @@ type MessageView struct {
 	N             uint64            `json:"n" doc:"Ordinal among the thread's messages."`
 	Author        Author            `json:"author"`
 	AuthorID      string            `json:"author_id"`
-	Body          string            `json:"body" doc:"Empty once the message was deleted."`
+	Body          string            `json:"body" doc:"Empty once the message was deleted, or where it is withheld."`
+	Withheld      bool              `json:"withheld,omitempty" doc:"True: its newest text lies outside what you may see. The older one was withdrawn."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
 	At            gotong.Instant    `json:"at" format:"date-time"`
@@ -92,7 +93,7 @@ func messageOf(e live.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions),
+		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }
@@ -105,13 +106,14 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 	return list
 }
 
-// tag is the ETag of a message: its revision and, where there are reactions,
-// which. Only the revision counts in an If-Match.
+// tag is the ETag of a message: its revision and, where there is more to tell,
+// a sum of it. Only the revision counts in an If-Match.
 func (m MessageView) tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
-	if len(m.Reactions) > 0 {
+	if len(m.Reactions) > 0 || m.Withheld {
 		sum := fnv.New64a()
 		_ = json.NewEncoder(sum).Encode(m.Reactions) // neither can fail
+		_ = json.NewEncoder(sum).Encode(m.Withheld)
 		tag += "." + strconv.FormatUint(sum.Sum64(), 36)
 	}
 	return `"` + tag + `"`

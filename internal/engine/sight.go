@@ -1,0 +1,49 @@
+package engine
+
+import (
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// needs is what the rules look at for a command and, where they name an event,
+// what tells whether its actor may see it.
+func (l *lane) needs(s gotong.State, cmd *gotong.Command) []gotong.Ref {
+	refs := l.kind.Needs(s, *cmd)
+	if l.kind.AccessNeeds == nil || !namesEvent(refs) {
+		return refs
+	}
+	for _, r := range l.kind.AccessNeeds(s, viewer(cmd)) {
+		if !slices.Contains(refs, r) {
+			refs = append(refs, r)
+		}
+	}
+	return refs
+}
+
+func namesEvent(refs []gotong.Ref) bool {
+	return slices.ContainsFunc(refs, func(r gotong.Ref) bool { return !r.Event.IsZero() })
+}
+
+// viewer is the actor of a command as a reader of the stream.
+func viewer(cmd *gotong.Command) gotong.Reader {
+	return gotong.Reader{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
+}
+
+// sight is the lane's state as the command's actor sees it: the one visibility
+// function, on the documents that decide the command. The lane keeps nothing of
+// it, because the next command has another actor.
+func (l *lane) sight(t *task) (gotong.State, error) {
+	if l.kind.Access == nil || !namesEvent(l.kind.Needs(*l.state, t.cmd)) {
+		return *l.state, nil
+	}
+	reader := viewer(&t.cmd)
+	access, err := l.engine.places.Resolve(t.ctx, l.engine.opts.Store, l.stream,
+		[]gotong.Reader{reader}, []gotong.Grant{l.kind.Access(*l.state, reader)})
+	if err != nil {
+		return *l.state, err
+	}
+	return l.state.WithSight(func(e gotong.Event) bool {
+		return e.Stream == l.stream && access[0].Sees(e.Seq, e.Audience, l.kind.AboutOf(e)...)
+	}), nil
+}
