@@ -1,0 +1,138 @@
+package live_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/live"
+)
+
+// What an event says about another is for those who see both, on each way to
+// read: the ring, a page of one's own, a page that all share, a page that was
+// kept, and REST.
+func TestAboutAnother(t *testing.T) {
+	for _, s := range []gotong.Stream{r1, "room/c-x-1"} {
+		t.Run(string(s), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { aboutAnother(t, s) })
+		})
+	}
+}
+
+func aboutAnother(t *testing.T, s gotong.Stream) {
+	t.Helper()
+	w := newWorld(t)
+	h := w.start()
+	w.commit(h, governing(s), add("ann"))
+	w.commit(h, governing(s), add("cat"))
+	early := w.commit(h, s, say("early")).Seq
+	w.commit(h, governing(s), add("bob"))
+	mine := w.commit(h, s, say("mine")).Seq
+	w.commit(h, governing(s), remove("bob"))
+	edited := w.commit(h, s, edit(mine, "secret 1")).Seq
+	w.commit(h, governing(s), add("bob"))
+	synctest.Wait()
+
+	follow := func(user string, from live.Start) *client {
+		t.Helper()
+		c := open(t, h, user, live.SessionOptions{})
+		c.subscribe(s, from)
+		synctest.Wait()
+		c.drain()
+		return c
+	}
+	ring := follow("bob", live.Now())
+	w.commit(h, s, edit(early, "secret 2"))
+	last := w.commit(h, s, say("last")).Seq
+	synctest.Wait()
+	ring.drain()
+	ring.sees(s, last)
+	for range 3 { // whoever sees all has the page kept, which is not for bob
+		for _, user := range []string{"ann", "cat"} {
+			c := follow(user, at(0))
+			if c.text[s][mine] != "secret 1" || c.text[s][early] != "secret 2" {
+				t.Errorf("%s reads %v", user, c.text[s])
+			}
+		}
+		c := follow("bob", at(0))
+		c.sees(s, w.visible("bob", s)...)
+		if c.text[s][mine] != withheld || slices.Contains(c.got[s], edited) {
+			t.Errorf("bob reads %v", c.text[s])
+		}
+	}
+	for _, q := range []live.Query{{Limit: 50}, {Limit: 50, Descending: true}, {From: mine - 1, To: mine, Limit: 1}} {
+		q.Stream = s
+		page, err := h.Read(t.Context(), reader("bob"), q)
+		if got := fmt.Sprint(page); err != nil || strings.Contains(got, "secret") || !strings.Contains(got, withheld) {
+			t.Errorf("%+v: %v %s", q, err, got)
+		}
+	}
+
+	w.commit(h, s, edit(mine, "for bob too"))
+	synctest.Wait()
+	ring.drain()
+	if c := follow("bob", at(0)); c.text[s][mine] != "for bob too" || ring.text[s][last+1] != "for bob too" {
+		t.Errorf("bob reads %v and %v", c.text[s], ring.text[s])
+	}
+}
+
+// Following costs no read of the store, whatever the events are about and
+// whoever may see them.
+func TestLiveReadsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		f := &faulty{world: w}
+		h := w.start(func(o *live.Options) { o.Store = f })
+		w.commit(h, r1, add("ann"))
+		w.commit(h, r1, say("2"))
+		w.commit(h, r1, add("bob"))
+		clients := []*client{open(t, h, "ann", live.SessionOptions{}), open(t, h, "bob", live.SessionOptions{})}
+		for _, c := range clients {
+			c.subscribe(r1, live.Now())
+			synctest.Wait()
+			c.drain()
+		}
+		before := f.loads()
+		for n := range uint64(20) {
+			for _, fact := range []gotong.Fact{say("x"), edit(2+2*(n%3), "y")} { // of what bob does not see, too
+				w.commit(h, r1, fact)
+				synctest.Wait()
+				for _, c := range clients {
+					c.drain()
+				}
+			}
+		}
+		clients[0].sees(r1, seqs(4, 43)...)
+		clients[1].sees(r1, slices.DeleteFunc(w.visible("bob", r1), func(seq uint64) bool { return seq < 4 })...)
+		if n := f.loads() - before; n != 0 {
+			t.Errorf("%d reads", n)
+		}
+	})
+}
+
+// A text that does not match its commitment is not served on the page of the
+// message whose newest text it is.
+func TestOverlaidTextIsVerified(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		f := &faulty{world: w}
+		h := w.start(func(o *live.Options) { o.Store = f })
+		w.commit(h, r1, add("ann"))
+		w.commit(h, r1, say("2"), say("3"))
+		edited := w.commit(h, r1, edit(3, "drei")).Seq
+		synctest.Wait()
+		f.mu.Lock()
+		f.corrupt = edited
+		f.mu.Unlock()
+		if _, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 2, To: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeCorruptEvent {
+			t.Errorf("got %v", err)
+		}
+		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, To: 3, Limit: 3})
+		if err != nil || len(page.Events) != 1 {
+			t.Errorf("before it: %v, %d events", err, len(page.Events))
+		}
+	})
+}

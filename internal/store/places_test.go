@@ -1,0 +1,121 @@
+package store_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// order is two streams of one partition, as commits of a stream and how many
+// events each has.
+type order struct {
+	store.Committer
+	rows  map[gotong.Stream][]store.Event
+	loads int
+}
+
+const (
+	read  = gotong.Stream("thread/t")
+	other = gotong.Stream("group/g")
+)
+
+func (o *order) commit(s gotong.Stream, position uint64, events int) {
+	for range events {
+		o.rows[s] = append(o.rows[s], store.Event{Stream: s, Seq: uint64(len(o.rows[s]) + 1), Position: position})
+	}
+}
+
+func (o *order) Load(_ context.Context, need store.Need) (store.Snapshot, error) {
+	o.loads++
+	snap := store.Snapshot{Heads: map[gotong.Stream]gotong.Head{}}
+	for _, s := range need.Heads {
+		snap.Heads[s] = gotong.Head{Seq: uint64(len(o.rows[s]))}
+	}
+	for _, r := range need.Events {
+		rows := o.rows[r.Stream]
+		end := min(r.To, uint64(len(rows)))
+		snap.Events = append(snap.Events, rows[min(r.From, end):end])
+	}
+	return snap, nil
+}
+
+// first walks the log: the seq of the first event of the stream that is read at
+// or beyond the position of an event.
+func (o *order) first(s gotong.Stream, seq uint64) uint64 {
+	at := o.rows[s][seq-1].Position
+	first := uint64(1)
+	for _, e := range o.rows[read] {
+		if e.Position < at {
+			first = e.Seq + 1
+		}
+	}
+	return first
+}
+
+// TestPlaces: stretches in any order of commits of one or more events begin and
+// end where a walk over the log finds it, also those that begin after the last
+// event, and an end is looked up once, however the log grows.
+func TestPlaces(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := &order{rows: map[gotong.Stream][]store.Event{}}
+		o.commit(other, 1, 1)
+		o.commit(read, 2, 1)
+		n := rapid.IntRange(0, 40).Draw(t, "commits")
+		for position := range n {
+			s := rapid.SampledFrom([]gotong.Stream{read, other}).Draw(t, "stream")
+			o.commit(s, uint64(position)+3, rapid.IntRange(1, 3).Draw(t, "events"))
+		}
+		end := func() (gotong.Stream, uint64) {
+			s := rapid.SampledFrom([]gotong.Stream{read, other}).Draw(t, "of")
+			return s, rapid.Uint64Range(0, uint64(len(o.rows[s]))).Draw(t, "seq")
+		}
+		var grants []gotong.Grant
+		var want [][]gotong.Interval
+		for range rapid.IntRange(1, 300).Draw(t, "readers") {
+			s, from := end()
+			to := rapid.Uint64Range(0, uint64(len(o.rows[s]))).Draw(t, "to")
+			grants = append(grants, gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s, From: from, To: to}}})
+			var v gotong.Interval
+			if from > 0 {
+				v.From = o.first(s, from)
+			}
+			if to > 0 {
+				v.To = o.first(s, to)
+			}
+			want = append(want, []gotong.Interval{v})
+		}
+		var places store.Places
+		for round := range 2 {
+			got, err := places.Resolve(context.Background(), o, read, make([]gotong.Reader, len(grants)), grants)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range got {
+				if got[i].Visible[0] != want[i][0] {
+					t.Fatalf("%+v is %+v, want %+v", grants[i].Spans, got[i].Visible, want[i])
+				}
+			}
+			if round > 0 && o.loads > 0 {
+				t.Fatalf("%d reads for what was known", o.loads)
+			}
+			o.commit(read, uint64(n)+3, 2)
+			o.loads = 0
+		}
+	})
+}
+
+func TestPlaceOfNothing(t *testing.T) {
+	o := &order{rows: map[gotong.Stream][]store.Event{}}
+	o.commit(read, 1, 1)
+	var places store.Places
+	_, err := places.Resolve(t.Context(), o, read, make([]gotong.Reader, 1),
+		[]gotong.Grant{{Spans: []gotong.Span{{Stream: other, From: 1}}}})
+	if !errors.Is(err, store.ErrCorrupt) {
+		t.Fatalf("got %v", err)
+	}
+}
