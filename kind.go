@@ -129,6 +129,11 @@ func EventWith[D, C any](name string) EventType {
 	return EventType{Name: name, Data: TypeOf[D](name), Content: &c}
 }
 
+// Cleaner is what a command's type offers where it carries text: itself with
+// each text as it is compared and kept. The engine asks once, before it
+// validates the command and before a rule sees it.
+type Cleaner interface{ Clean() any }
+
 // Validator is what a command's type offers where its fields have rules that
 // need no state. The error is an [Error] with [CodeInvalid].
 type Validator interface{ Validate() error }

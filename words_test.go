@@ -51,17 +51,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestValidLine(t *testing.T) {
-	for s, want := range map[string]bool{
-		"abc": true, "  abc  ": true, "ab": false, "   ab   ": false, "abcdef": false, "äöü": true, "日本語で": true,
-		"a\nbc": false, "a\x00bc": false, "ab\xffc": false, "": false,
-	} {
-		if got := gotong.ValidLine(s, 3, 5); got != want {
-			t.Errorf("%q: %v", s, got)
-		}
-	}
-}
-
 func TestRoles(t *testing.T) {
 	for role, want := range map[gotong.Role][3]bool{ // valid, moderates, is admin
 		gotong.RoleAnonymous: {true, false, false}, gotong.RoleUser: {true, false, false}, gotong.RoleModerator: {true, true, false},

@@ -16,6 +16,7 @@ import (
 
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/text"
 )
 
 // page reads a page of this repository.
@@ -166,4 +167,13 @@ func TestReadmeFitsTwoScreens(t *testing.T) {
 	if lines > 150 {
 		t.Errorf("README.md has %d lines", lines)
 	}
+}
+
+// The steps that normalise text, and what it must be.
+func TestTexts(t *testing.T) {
+	var want [][]string
+	for _, sort := range text.Table() {
+		want = append(want, []string{sort.Name, sort.Step, sort.Says})
+	}
+	same(t, "api.md", table(t, page(t, "api.md"), "texts"), want)
 }

@@ -5,12 +5,12 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 	"unicode/utf8"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/text"
 )
 
 // account is the register of what the log must not hold. An account whose
@@ -49,11 +49,8 @@ type SignUp struct {
 	Address       string
 }
 
-// The limits of passwords, in characters.
-const (
-	minPass = 8
-	maxPass = 256
-)
+// maxTyped bounds, in bytes, what is normalised at all.
+const maxTyped = 4 << 10
 
 // SignUp makes an account and begins a session. The same request id always
 // names the same account: with the same fields and password it is answered
@@ -61,7 +58,7 @@ const (
 // address or user name is [gotong.CodeExists].
 func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error) {
 	defer func() { s.attempted("signup", err) }()
-	r.Email, r.Username = strings.TrimSpace(r.Email), strings.TrimSpace(r.Username)
+	r.Email, r.Username, r.Pass = text.Email.Clean(r.Email), text.Username.Clean(r.Username), text.Password.Clean(r.Pass)
 	data, err := s.checkSignUp(r)
 	if err != nil {
 		return grant, err
@@ -104,10 +101,9 @@ func (s *Service) checkSignUp(r SignUp) (data any, err error) {
 			return nil, err
 		}
 	}
-	if n := utf8.RuneCountInString(r.Pass); n < minPass || n > maxPass || !utf8.ValidString(r.Pass) {
-		return nil, gotong.Invalid("pass", "must have 8 to 256 characters")
-	}
-	return data, nil
+	var check gotong.Check
+	text.Password.Check(&check, "pass", r.Pass)
+	return data, check.Err()
 }
 
 // raw is what the fingerprint of a sign-up covers: its fields but the
@@ -231,7 +227,10 @@ type SignIn struct {
 // gets [gotong.CodeRateLimited] with a time to wait.
 func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error) {
 	defer func() { s.attempted("signin", err) }()
-	if r.Pass == "" || utf8.RuneCountInString(r.Pass) > maxPass || len(r.Email) > 4*maxPass {
+	if len(r.Pass) > maxTyped || len(r.Email) > maxTyped {
+		return grant, wrongPassword()
+	}
+	if r.Pass = text.Password.Clean(r.Pass); r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
 		return grant, wrongPassword()
 	}
 	claim, address, now := s.opts.Users.EmailClaim(r.Email), addressKey(r.Address), s.opts.Now()

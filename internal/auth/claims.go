@@ -49,13 +49,13 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 	if err != nil {
 		return err
 	}
-	ok := text(all, "sub", &c.Subject) && text(all, "role", &c.Role) && text(all, "jti", &c.ID) &&
-		text(all, "sid", &c.Session) && text(all, "iss", &c.Issuer) && audience(all, &c.Audience) &&
+	ok := stringOf(all, "sub", &c.Subject) && stringOf(all, "role", &c.Role) && stringOf(all, "jti", &c.ID) &&
+		stringOf(all, "sid", &c.Session) && stringOf(all, "iss", &c.Issuer) && audience(all, &c.Audience) &&
 		date(all, "exp", &c.Expires) && date(all, "nbf", &c.NotBefore) && date(all, "iat", &c.Issued)
 	if !ok {
 		return errClaims
 	}
-	_ = text(all, "ID", &c.Earlier) // of another type it is one more claim that nobody here reads
+	_ = stringOf(all, "ID", &c.Earlier) // of another type it is one more claim that nobody here reads
 	return nil
 }
 
@@ -76,8 +76,8 @@ func strictly(b []byte, names ...string) (map[string]json.RawMessage, error) {
 	return all, nil
 }
 
-// text reads a claim that must be a string where it is there.
-func text[T ~string](all map[string]json.RawMessage, name string, into *T) bool {
+// stringOf reads a claim that must be a string where it is there.
+func stringOf[T ~string](all map[string]json.RawMessage, name string, into *T) bool {
 	raw, given := all[name]
 	return !given || raw[0] == '"' && json.Unmarshal(raw, into) == nil
 }
@@ -96,7 +96,7 @@ func audience(all map[string]json.RawMessage, into *jwt.ClaimStrings) bool {
 	}
 	for _, one := range list {
 		var s string
-		if !text(map[string]json.RawMessage{"aud": one}, "aud", &s) {
+		if !stringOf(map[string]json.RawMessage{"aud": one}, "aud", &s) {
 			return false
 		}
 		*into = append(*into, s)
@@ -134,7 +134,7 @@ func strictHeader(token string) (kid string, err error) {
 	if err != nil {
 		return "", err
 	}
-	if _, critical := all["crit"]; critical || !text(all, "kid", &kid) {
+	if _, critical := all["crit"]; critical || !stringOf(all, "kid", &kid) {
 		return "", errClaims
 	}
 	return kid, nil

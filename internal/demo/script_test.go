@@ -6,7 +6,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"gotong.dev/gotong/internal/community/thread"
+	written "gotong.dev/gotong/internal/text"
 )
 
 // The scenes as data: whoever speaks exists, what a line refers to was said
@@ -46,7 +46,7 @@ func lineFault(l line, text string, said map[string]name) string {
 		return "changes what another has said"
 	case l.react != "" && author == l.who:
 		return "reacts to himself"
-	case l.react != "" && !thread.ValidEmoji(text):
+	case l.react != "" && !written.Emoji.Valid(written.Emoji.Clean(text)):
 		return "reacts with " + text
 	case l.react == "" && l.undo == "" && (text == "" || utf8.RuneCountInString(text) > 500):
 		return "is no message"

@@ -126,13 +126,16 @@ func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(goton
 	}
 }
 
-// check refuses what no state could make right.
+// check cleans the texts of a command and refuses what no state could make right.
 func (e *Engine) check(cmd *gotong.Command) error {
 	if _, err := e.opts.Codec.Kind(cmd.Stream); err != nil {
 		return err
 	}
 	if !gotong.ValidRequestID(cmd.RequestID) {
 		return gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
+	}
+	if c, ok := cmd.Data.(gotong.Cleaner); ok {
+		cmd.Data = c.Clean()
 	}
 	if v, ok := cmd.Data.(gotong.Validator); ok {
 		return v.Validate()

@@ -122,7 +122,7 @@ func ircSpoken(s string) Entry {
 	if !ok || s[0] != '<' || nick == "" {
 		return unreadable("a time, but neither <nick> nor * nick after it")
 	}
-	return Entry{Kind: Message, Author: nick, Text: strings.TrimSpace(text)}
+	return Entry{Kind: Message, Author: nick, Text: body(strings.TrimPrefix(text, " "))}
 }
 
 func ircAction(s string) Entry {

@@ -4,7 +4,7 @@ import (
 	"regexp"
 	"strings"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // What WhatsApp says of members, in English and Indonesian. Of a passive only
@@ -59,7 +59,13 @@ func waNotice(s Source, text string, sure bool) []Entry {
 	}
 }
 
-func isName(s string) bool { return gotong.ValidLine(s, 1, maxName) }
+func isName(s string) bool { return text.Name.Valid(s) }
+
+// asName is a name without what none may hold.
+func asName(s string) string { return text.Name.Clean(text.Legible(text.Name.Clean(s))) }
+
+// body is a message as the server keeps it.
+func body(s string) string { return text.Message.Clean(s) }
 
 func waMembers(s Source, t string) []Entry {
 	one := func(kind Kind, who string) []Entry {
@@ -105,7 +111,7 @@ func each(s Source, kind Kind, names string) []Entry {
 
 // self is the name of whoever made the export where a notice says "You".
 func self(s Source, name string) string {
-	switch name = strings.TrimSpace(name); name {
+	switch name = asName(name); name {
 	case "You", "you", "Anda", "anda", "Kamu", "kamu":
 		if s.Self != "" {
 			return s.Self

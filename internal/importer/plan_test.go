@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 func TestPlanSteps(t *testing.T) {
@@ -59,11 +60,11 @@ func sound(t *testing.T, name string, steps []Step) {
 			t.Errorf("%s: step %d: %s %s while present=%v", name, i, s.Op, s.Name, present[s.UserID])
 		}
 		present[s.UserID] = s.Op != Remove
-		if !gotong.ValidLine(s.Name, 1, 128) || !gotong.ValidID(s.UserID) || s.SentAt < 0 {
+		if !text.Name.Valid(s.Name) || !gotong.ValidID(s.UserID) || s.SentAt < 0 {
 			t.Errorf("%s: step %d: name %q or time %s that no command may hold", name, i, s.Name, s.SentAt)
 		}
 		if s.Op == Post && (s.Text == "" || utf8.RuneCountInString(s.Text) > MaxText || len(s.Text) > MaxBytes ||
-			strings.TrimSpace(s.Text) != s.Text) {
+			body(s.Text) != s.Text) {
 			t.Errorf("%s: step %d: a text of %d bytes that no message may hold", name, i, len(s.Text))
 		}
 	}
@@ -93,7 +94,7 @@ func TestSplit(t *testing.T) {
 		want []int // runes of the parts
 	}{
 		"blank":         {" \n ", nil},
-		"short":         {" halo ", []int{4}},
+		"short":         {"\n halo ", []int{5}},
 		"full":          {strings.Repeat("x", MaxText), []int{MaxText}},
 		"one more":      {strings.Repeat("x", MaxText+1), []int{MaxText, 1}},
 		"at a space":    {strings.Repeat(word, 41), []int{3999, 99}},

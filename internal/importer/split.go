@@ -14,17 +14,17 @@ const (
 
 // split cuts a text into messages: at the last line break of the second half
 // of what fits, else at the last space there, else where it is full. It
-// depends on the text alone. Parts are trimmed, as the server trims them;
+// depends on the text alone. Parts are as the server keeps them;
 // blank ones are dropped.
 func split(text string) []string {
 	var parts []string
-	for text = strings.TrimSpace(text); text != ""; {
+	for text = body(text); text != ""; {
 		n := fits(text)
 		if n < len(text) {
 			n = cut(text[:n])
 		}
-		parts = append(parts, strings.TrimSpace(text[:n]))
-		text = strings.TrimSpace(text[n:])
+		parts = append(parts, body(text[:n]))
+		text = body(strings.TrimPrefix(text[n:], " "))
 	}
 	return parts
 }

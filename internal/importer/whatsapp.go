@@ -238,7 +238,7 @@ func (r waRecord) tell(s Source) []Entry {
 	// iOS puts a name before a notice too, the group's or the actor's, and a
 	// mark after it.
 	marked := r.ios && strings.HasPrefix(text, "\u200e")
-	text = strings.TrimSpace(trimMarks(text))
+	text = body(trimMarks(text))
 	if marked {
 		if list := waNotice(s, text, false); list != nil {
 			return list
@@ -249,10 +249,6 @@ func (r waRecord) tell(s Source) []Entry {
 	}
 	return []Entry{{Kind: Message, Author: author, Text: text}}
 }
-
-// maxName is the longest name in characters; what is longer before a colon is
-// prose.
-const maxName = 128
 
 // cutAuthor cuts "Name: text". A quotation mark before the colon is a notice
 // that quotes a subject, not a name.
@@ -265,7 +261,7 @@ func cutAuthor(s string) (author, text string, ok bool) {
 		}
 		text = rest
 	}
-	author = plain(author)
+	author = asName(author)
 	return author, text, isName(author) && !strings.ContainsAny(author, "\"“”")
 }
 

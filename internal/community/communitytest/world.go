@@ -129,6 +129,9 @@ func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Eve
 		Stream: s, Actor: actor, Data: data, RequestID: fmt.Sprintf("request-%d", w.serial),
 		At: gotong.NextInstant(w.now, w.heads[s].At),
 	})
+	if c, ok := cmd.Data.(gotong.Cleaner); ok {
+		cmd.Data = c.Clean()
+	}
 	if v, ok := cmd.Data.(gotong.Validator); ok {
 		if err := v.Validate(); err != nil {
 			return nil, w.refusal(cmd, err)

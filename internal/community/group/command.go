@@ -1,10 +1,8 @@
 package group
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // The names of the commands.
@@ -16,12 +14,6 @@ const (
 	CmdAdd    = "member.add"
 	CmdRemove = "member.remove"
 	CmdRole   = "member.role"
-)
-
-// The limits of texts, in characters.
-const (
-	MaxName        = 128
-	MaxDescription = 2000
 )
 
 func commands() []gotong.Type {
@@ -70,11 +62,31 @@ type SetRole struct {
 	Role   Role   `json:"role"`
 }
 
+// Clean implements [gotong.Cleaner].
+func (c Create) Clean() any {
+	c.Name, c.Description = text.Name.Clean(c.Name), text.Description.Clean(c.Description)
+	return c
+}
+
+// Clean implements [gotong.Cleaner].
+func (c Update) Clean() any {
+	c.Name, c.Description = cleaned(text.Name, c.Name), cleaned(text.Description, c.Description)
+	return c
+}
+
+func cleaned(sort text.Sort, s *string) *string {
+	if s == nil {
+		return nil
+	}
+	clean := sort.Clean(*s)
+	return &clean
+}
+
 // Validate implements [gotong.Validator].
 func (c Create) Validate() error {
 	var check gotong.Check
-	checkName(&check, c.Name)
-	checkDescription(&check, c.Description)
+	text.Name.Check(&check, "name", c.Name)
+	text.Description.Check(&check, "description", c.Description)
 	check.That(c.EntityType == Kelompok || c.EntityType == Lembaga, "entity_type", "must be kelompok or lembaga")
 	checkPolicy(&check, c.JoinPolicy)
 	return check.Err()
@@ -85,10 +97,10 @@ func (c Update) Validate() error {
 	var check gotong.Check
 	check.That(c != Update{}, "name", "or another field must be there")
 	if c.Name != nil {
-		checkName(&check, *c.Name)
+		text.Name.Check(&check, "name", *c.Name)
 	}
 	if c.Description != nil {
-		checkDescription(&check, *c.Description)
+		text.Description.Check(&check, "description", *c.Description)
 	}
 	if c.JoinPolicy != nil {
 		checkPolicy(&check, *c.JoinPolicy)
@@ -117,15 +129,6 @@ func (c SetRole) Validate() error {
 	checkUser(&check, c.UserID)
 	check.That(c.Role.Valid(), "role", "must be admin, moderator or anggota")
 	return check.Err()
-}
-
-func checkName(check *gotong.Check, s string) {
-	check.That(gotong.ValidLine(s, 1, MaxName), "name", "must be one line of 1 to 128 characters")
-}
-
-func checkDescription(check *gotong.Check, s string) {
-	check.That(utf8.RuneCountInString(strings.TrimSpace(s)) <= MaxDescription,
-		"description", "must have at most 2000 characters")
 }
 
 func checkPolicy(check *gotong.Check, p JoinPolicy) {

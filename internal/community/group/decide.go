@@ -1,10 +1,6 @@
 package group
 
-import (
-	"strings"
-
-	"gotong.dev/gotong"
-)
+import "gotong.dev/gotong"
 
 // home: a group is its own home.
 func home(cmd gotong.Command) (gotong.Stream, error) {
@@ -94,7 +90,7 @@ func create(s gotong.State, c Create) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{
 		Type:    EvCreated,
 		Data:    Created{EntityType: c.EntityType, JoinPolicy: c.JoinPolicy},
-		Content: Text{Name: strings.TrimSpace(c.Name), Description: strings.TrimSpace(c.Description)},
+		Content: Text{Name: c.Name, Description: c.Description},
 	})
 }
 
@@ -201,11 +197,8 @@ func (r ruling) update(c Update) (gotong.Decision, error) {
 }
 
 func changed(want *string, is string) *string {
-	if want == nil {
+	if want == nil || *want == is {
 		return nil
 	}
-	if s := strings.TrimSpace(*want); s != is {
-		return &s
-	}
-	return nil
+	return want
 }

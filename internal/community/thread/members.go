@@ -1,10 +1,6 @@
 package thread
 
-import (
-	"strings"
-
-	"gotong.dev/gotong"
-)
+import "gotong.dev/gotong"
 
 func (r ruling) join() (gotong.Decision, error) {
 	if r.me.role != "" {
@@ -88,8 +84,8 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 
 // content is nil where no name came with an import.
 func (o Origin) content() any {
-	if by := strings.TrimSpace(o.SentBy); by != "" {
-		return SentBy{by}
+	if o.SentBy != "" {
+		return SentBy{o.SentBy}
 	}
 	return nil
 }

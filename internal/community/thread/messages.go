@@ -1,7 +1,6 @@
 package thread
 
 import (
-	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -60,7 +59,7 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 		Type:    EvPosted,
 		Counted: true,
 		Data:    Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS},
-		Content: Text{Body: strings.TrimSpace(c.Body), SentBy: strings.TrimSpace(c.SentBy)},
+		Content: Text{Body: c.Body, SentBy: c.SentBy},
 	})
 }
 
@@ -84,7 +83,7 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 		return gotong.Accept(gotong.Fact{
 			Type:    EvEdited,
 			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
-			Content: NewText{strings.TrimSpace(c.Body)},
+			Content: NewText{c.Body},
 		})
 	}
 }

@@ -1,22 +1,30 @@
 package thread
 
 import (
-	"strings"
-	"unicode/utf8"
-
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
-
-// MaxBody is how many characters a message may have, without the space around
-// it. They are at most 16,000 bytes, which keeps the contract's 16 KiB as well.
-const MaxBody = 4000
-
-// MaxSentBy is how many characters an imported name may have.
-const MaxSentBy = 128
 
 // maxTimeMS is the end of the year 9999; it also keeps a number of
 // milliseconds exact in any JSON reader.
 const maxTimeMS = 253402300799999
+
+// Clean implements [gotong.Cleaner].
+func (c Add) Clean() any { c.Origin = c.clean(); return c }
+
+// Clean implements [gotong.Cleaner].
+func (c Remove) Clean() any { c.Origin = c.clean(); return c }
+
+// Clean implements [gotong.Cleaner].
+func (c Post) Clean() any { c.Body, c.Origin = text.Message.Clean(c.Body), c.clean(); return c }
+
+// Clean implements [gotong.Cleaner].
+func (c Edit) Clean() any { c.Body = text.Message.Clean(c.Body); return c }
+
+// Clean implements [gotong.Cleaner].
+func (c React) Clean() any { c.Emoji = text.Emoji.Clean(c.Emoji); return c }
+
+func (o Origin) clean() Origin { o.SentBy = text.Name.Clean(o.SentBy); return o }
 
 // Validate implements [gotong.Validator].
 func (c Create) Validate() error {
@@ -78,7 +86,7 @@ func (c Post) Validate() error {
 		}
 	}
 	var check gotong.Check
-	checkBody(&check, c.Body)
+	text.Message.Check(&check, "body", c.Body)
 	c.check(&check)
 	return check.Err()
 }
@@ -87,7 +95,7 @@ func (c Post) Validate() error {
 func (c Edit) Validate() error {
 	var check gotong.Check
 	checkMessage(&check, c.MessageID)
-	checkBody(&check, c.Body)
+	text.Message.Check(&check, "body", c.Body)
 	return check.Err()
 }
 
@@ -102,14 +110,15 @@ func (c Delete) Validate() error {
 func (c React) Validate() error {
 	var check gotong.Check
 	checkMessage(&check, c.MessageID)
-	check.That(ValidEmoji(c.Emoji), "emoji", "must be one emoji of at most 32 bytes")
+	text.Emoji.Check(&check, "emoji", c.Emoji)
 	return check.Err()
 }
 
 func (o Origin) check(check *gotong.Check) {
 	check.That(o.SentAtMS >= 0 && o.SentAtMS <= maxTimeMS, "sent_at_ms", "must be a time")
-	check.That(o.SentBy == "" || gotong.ValidLine(o.SentBy, 1, MaxSentBy), "sent_by",
-		"must be one line of 1 to 128 characters")
+	if o.SentBy != "" {
+		text.Name.Check(check, "sent_by", o.SentBy)
+	}
 }
 
 func validPolicy(p Policy) bool { return p == All || p == FromJoin }
@@ -125,11 +134,4 @@ func checkRole(check *gotong.Check, userID string, r Role, optional bool) {
 
 func checkMessage(check *gotong.Check, id gotong.EventID) {
 	check.That(!id.IsZero(), "message_id", "must name a message")
-}
-
-func checkBody(check *gotong.Check, s string) {
-	s = strings.TrimSpace(s)
-	n := utf8.RuneCountInString(s)
-	check.That(n >= 1 && n <= MaxBody && gotong.Visible(s), "body", "must have 1 to 4000 characters, and one that can be seen")
-	check.That(utf8.ValidString(s), "body", "must be UTF-8")
 }

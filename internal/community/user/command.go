@@ -1,11 +1,8 @@
 package user
 
 import (
-	"strings"
-	"unicode"
-	"unicode/utf8"
-
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // The names of the commands.
@@ -14,13 +11,6 @@ const (
 	CmdSetRole  = "user.set_role"
 	CmdDisable  = "user.disable"
 	CmdEnable   = "user.enable"
-)
-
-// The limits of texts, in characters.
-const (
-	MaxEmail    = 256
-	MaxUsername = 64
-	MaxReason   = 500
 )
 
 func commands() []gotong.Type {
@@ -52,12 +42,23 @@ type Enable struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// Clean implements [gotong.Cleaner].
+func (c Register) Clean() any {
+	c.Email, c.Username = text.Email.Clean(c.Email), text.Username.Clean(c.Username)
+	return c
+}
+
+// Clean implements [gotong.Cleaner].
+func (c Disable) Clean() any { return Disable{text.Reason.Clean(c.Reason)} }
+
+// Clean implements [gotong.Cleaner].
+func (c Enable) Clean() any { return Enable{text.Reason.Clean(c.Reason)} }
+
 // Validate implements [gotong.Validator].
 func (c Register) Validate() error {
 	var check gotong.Check
-	check.That(validEmail(Email(c.Email)), "email", "must be an address of 3 to 256 characters")
-	check.That(validUsername(Username(c.Username)), "username",
-		"must be 3 to 64 of A-Z, a-z and 0-9, with single dots, hyphens or underscores between them")
+	text.Email.Check(&check, "email", c.Email)
+	text.Username.Check(&check, "username", c.Username)
 	check.That(gotong.ValidID(c.CommunityID) && len(c.CommunityID) <= 64, "community_id",
 		"must be 1 to 64 of A-Za-z0-9._:-")
 	return check.Err()
@@ -81,39 +82,8 @@ func assignable(r gotong.Role) bool {
 	return r == gotong.RoleUser || r == gotong.RoleModerator || r == gotong.RoleAdmin
 }
 
-// validEmail asks for little: whether an address works, only a mail can tell.
-func validEmail(s string) bool {
-	local, domain, _ := strings.Cut(s, "@")
-	n := utf8.RuneCountInString(s)
-	return n >= 3 && n <= MaxEmail && local != "" && domain != "" && !strings.Contains(domain, "@") &&
-		utf8.ValidString(s) && !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsSpace(r) || !unicode.IsPrint(r)
-	})
-}
-
-// validUsername is for new names. Letters of one alphabet alone leave no way to
-// write a name with letters of another that look the same, or with marks that
-// do not show.
-func validUsername(s string) bool {
-	if len(s) < 3 || len(s) > MaxUsername {
-		return false
-	}
-	between := true // a separator here would stand at the beginning or after another
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-			between = false
-		case strings.IndexByte("._-", c) >= 0 && !between:
-			between = true
-		default:
-			return false
-		}
-	}
-	return !between
-}
-
 func checkReason(s string) error {
 	var check gotong.Check
-	check.That(utf8.RuneCountInString(strings.TrimSpace(s)) <= MaxReason, "reason", "must have at most 500 characters")
+	text.Reason.Check(&check, "reason", s)
 	return check.Err()
 }

@@ -1,10 +1,6 @@
 package user
 
-import (
-	"strings"
-
-	"gotong.dev/gotong"
-)
+import "gotong.dev/gotong"
 
 // The types of event.
 const (
@@ -100,7 +96,7 @@ func (u User) turn(event string, enabled bool, reason string) (gotong.Decision, 
 		return gotong.Accept()
 	}
 	fact := gotong.Fact{Type: event, Data: Switched{enabled}}
-	if reason = strings.TrimSpace(reason); reason != "" {
+	if reason != "" {
 		fact.Content = Reason{reason}
 	}
 	return gotong.Accept(fact)

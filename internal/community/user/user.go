@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // Name is the kind: the part of a stream's name before the slash.
@@ -39,12 +40,11 @@ func StreamOf(actor, requestID string) gotong.Stream {
 	return gotong.NewStream(Name, gotong.DeriveID(Name, actor, requestID))
 }
 
-// Email is an address as it is claimed and looked up: without the space around
-// it, in lower case.
-func Email(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+// Email is an address as it is claimed and looked up: cleaned, in lower case.
+func Email(s string) string { return text.Fold(text.Email.Clean(s)) }
 
 // Username is a user name as it is claimed and looked up.
-func Username(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
+func Username(s string) string { return text.Fold(text.Username.Clean(s)) }
 
 // Look is what a user name looks like at a glance: two names with one look are
 // one to the eye, and only one of them can be had. Capital I and the digit 1
@@ -52,7 +52,7 @@ func Username(s string) string { return strings.ToLower(strings.TrimSpace(s)) }
 // one sign between words is like another. No two numbers look alike. What it
 // returns begins with what is in no user name.
 func Look(s string) string {
-	return "look:" + strings.ToLower(strings.Map(func(r rune) rune {
+	return "look:" + text.Fold(strings.Map(func(r rune) rune {
 		switch r {
 		case 'I', '1':
 			return 'l'
@@ -62,7 +62,7 @@ func Look(s string) string {
 			return '.'
 		}
 		return r
-	}, strings.TrimSpace(s)))
+	}, text.Username.Clean(s)))
 }
 
 // Kind is the rules of accounts.

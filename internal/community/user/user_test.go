@@ -108,6 +108,10 @@ func TestRegisterShape(t *testing.T) {
 		"two @":           {user.Register{Email: "a@b@c", Username: "siti", CommunityID: "rt05"}, "email"},
 		"space in it":     {user.Register{Email: "a b@c", Username: "siti", CommunityID: "rt05"}, "email"},
 		"header in it":    {user.Register{Email: "a@b\nBcc:c", Username: "siti", CommunityID: "rt05"}, "email"},
+		"pointed":         {user.Register{Email: "<a@b>", Username: "siti", CommunityID: "rt05"}, "email"},
+		"empty label":     {user.Register{Email: "a@b..c", Username: "siti", CommunityID: "rt05"}, "email"},
+		"Kelvin sign":     {user.Register{Email: "a@b", Username: "\u212aadir", CommunityID: "rt05"}, "username"},
+		"dotted I":        {user.Register{Email: "a@b", Username: "S\u0130ti", CommunityID: "rt05"}, "username"},
 		"long address":    {user.Register{Email: "a@" + strings.Repeat("x", 255), Username: "siti", CommunityID: "rt05"}, "email"},
 		"short name":      {user.Register{Email: "a@b", Username: "ab", CommunityID: "rt05"}, "username"},
 		"long name":       {user.Register{Email: "a@b", Username: strings.Repeat("x", 65), CommunityID: "rt05"}, "username"},
@@ -118,7 +122,7 @@ func TestRegisterShape(t *testing.T) {
 		"community of //": {user.Register{Email: "a@b", Username: "siti", CommunityID: "a/b"}, "community_id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tc.cmd.Validate()
+			err := tc.cmd.Clean().(user.Register).Validate()
 			if (err == nil) != (tc.field == "") || err != nil && communitytest.Fields(err)[0] != tc.field {
 				t.Fatalf("got %v, want %q", err, tc.field)
 			}

@@ -1,0 +1,43 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"gotong.dev/gotong"
+)
+
+// What two keyboards write in two ways is one text, wherever it comes in.
+func TestTextsAreNormalisedAtTheGate(t *testing.T) {
+	w := newWorld(t)
+	account := map[string]any{
+		"email": "cafe\u0301@rt05.example", "pass": "cafe\u0301-rt05", "username": "Bu.Cafe", "community_id": "rt05",
+	}
+	w.post("/v1/auth/signup", account).want(200)
+	w.post("/v1/auth/signin", map[string]any{"email": " CAF\u00c9@rt05.example", "pass": "caf\u00e9-rt05"}).want(200)
+	w.post("/v1/auth/signin", map[string]any{"email": "caf\u00e9@rt05.example", "pass": "cafe-rt05"}).problem(401, gotong.CodeUnauthorized)
+
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	m := ani.say(th, "\n    if halo {\n    }\n").want(201)
+	if got := m.str("body"); got != "    if halo {\n    }" {
+		t.Errorf("the message is %q", got)
+	}
+	at := th + "/messages/" + m.str("message_id") + "/reactions/"
+	for _, heart := range []string{"❤", "❤️", "❤\ufe0e"} {
+		list, _ := ani.do(http.MethodPut, at+url.PathEscape(heart), nil).want(200).object()["reactions"].([]any)
+		if len(list) != 1 || list[0].(map[string]any)["emoji"] != "❤️" { //nolint:forcetypeassert // a test
+			t.Errorf("%q: reactions are %v", heart, list)
+		}
+	}
+	if list, _ := ani.do(http.MethodDelete, at+url.PathEscape("❤"), nil).want(200).object()["reactions"].([]any); len(list) != 0 {
+		t.Errorf("taken back, and there is %v", list)
+	}
+	group := map[string]any{"name": "RT\u202e05", "entity_type": "kelompok", "join_policy": "terbuka"}
+	ani.post("/v1/groups", group).problem(422, gotong.CodeInvalid)
+	group["name"] = " Cafe\u0301 RT\u00a005"
+	if got := ani.post("/v1/groups", group).want(201).str("name"); got != "Caf\u00e9 RT 05" {
+		t.Errorf("the group is called %q", got)
+	}
+}

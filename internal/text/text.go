@@ -1,0 +1,130 @@
+package text
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+
+	"gotong.dev/gotong"
+)
+
+// Sort is one sort of text. Lengths are in characters (code points), after the
+// step.
+type Sort struct {
+	Name        string // as the table of the documentation calls it
+	Step        string // what [Sort.Clean] does
+	Says        string // what a valid value is; it follows the field's name
+	Least, Most int
+	clean       func(string) string
+	valid       func(string) bool
+}
+
+// The sorts of text.
+var (
+	Password = Sort{
+		Name: "password", Step: "NFKC", Least: 8, Most: 256,
+		Says: "must have 8 to 256 characters", clean: norm.NFKC.String, valid: anything,
+	}
+	Email = Sort{
+		Name: "e-mail address", Step: "space around it is dropped, NFC; compared in lower case", Least: 3, Most: 256,
+		Says: "must be an address of 3 to 256 characters", clean: trimmedNFC, valid: address,
+	}
+	Username = Sort{
+		Name: "user name", Step: "space around it is dropped; checked as written, compared in lower case", Least: 3, Most: 64,
+		Says:  "must be 3 to 64 of A-Z, a-z and 0-9, with single dots, hyphens or underscores between them",
+		clean: strings.TrimSpace, valid: plainName,
+	}
+	Name = Sort{
+		Name: "name", Step: "NFC, each space becomes U+0020, space around it is dropped", Least: 1, Most: 128,
+		Says:  "must be one line of 1 to 128 characters, without invisible ones or ones that change the direction",
+		clean: name, valid: validName,
+	}
+	Message = Sort{
+		Name: "message", Step: "blank lines before it and space after it are dropped", Least: 1, Most: 4000,
+		Says: "must have 1 to 4000 characters, and one that can be seen", clean: prose, valid: Visible,
+	}
+	Description = Sort{
+		Name: "description", Step: "space around it is dropped", Most: 2000,
+		Says: "must have at most 2000 characters", clean: strings.TrimSpace, valid: anything,
+	}
+	Reason = Sort{
+		Name: "reason", Step: "space around it is dropped", Most: 500,
+		Says: "must have at most 500 characters", clean: strings.TrimSpace, valid: anything,
+	}
+	Emoji = Sort{
+		Name: "emoji", Step: "the fully qualified form, with U+FE0F where Unicode has it", Least: 1, Most: 16,
+		Says: "must be one emoji of Emoji " + emojiVersion, clean: qualified, valid: isEmoji,
+	}
+)
+
+// Table is every sort of text that the server takes.
+func Table() []Sort {
+	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Emoji}
+}
+
+// Clean is the text as it is compared and kept. Cleaning twice changes nothing
+// more.
+func (t Sort) Clean(s string) string { return t.clean(s) }
+
+// Valid reports whether a cleaned text is one of this sort.
+func (t Sort) Valid(s string) bool {
+	n := utf8.RuneCountInString(s)
+	return n >= t.Least && n <= t.Most && utf8.ValidString(s) && t.valid(s)
+}
+
+// Check notes against a field that a cleaned text is not valid.
+func (t Sort) Check(c *gotong.Check, field, s string) { c.That(t.Valid(s), field, t.Says) }
+
+func anything(string) bool { return true }
+
+func trimmedNFC(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
+
+// prose keeps the indentation of the first line that has text.
+func prose(s string) string {
+	s = strings.TrimRightFunc(s, unicode.IsSpace)
+	start := 0
+	for i, r := range s {
+		if r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' {
+			start = i + utf8.RuneLen(r)
+		} else if !unicode.IsSpace(r) {
+			break
+		}
+	}
+	return s[start:]
+}
+
+// Fold is the text in lower case, for comparing. A letter beyond ASCII never
+// becomes one of ASCII (K, U+212A, and İ would): two addresses that differ to
+// a mail server stay two.
+func Fold(s string) string {
+	return strings.Map(func(r rune) rune {
+		if l := unicode.ToLower(r); l > unicode.MaxASCII || r <= unicode.MaxASCII {
+			return l
+		}
+		return r
+	}, s)
+}
+
+// plainName is for user names. Letters of one alphabet alone leave no way to
+// write a name with letters of another that look the same, or with marks that
+// do not show.
+func plainName(s string) bool {
+	between := true // a separator here would stand at the beginning or after another
+	for i := range len(s) {
+		switch c := s[i]; {
+		case asciiAlnum(rune(c)):
+			between = false
+		case strings.IndexByte("._-", c) >= 0 && !between:
+			between = true
+		default:
+			return false
+		}
+	}
+	return !between
+}
+
+func asciiAlnum(c rune) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+}
