@@ -92,7 +92,13 @@ type Command struct {
 	CorrelationID string
 	Data          any
 	Raw           []byte
-	At            Instant // stamped by the lane: the only clock a rule may see
+
+	// The lane stamps both. At orders: it lies after the stream's newest event,
+	// even where that is ahead of the clock. Now is the clock, and deadlines are
+	// compared with it. An event whose decision did so keeps Now in its data, so
+	// that the log tells why it was accepted. A rule sees no other clock.
+	At  Instant
+	Now Instant
 }
 
 // Key is the idempotency key of the command.

@@ -21,6 +21,10 @@ func (i Instant) Milli() int64 { return i.Time().UnixMilli() }
 // Add moves the instant by d.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Microseconds()) }
 
+// Sub is the time from another instant to i. Between two readings of the time
+// of day it is no duration: the clock may have been set in between.
+func (i Instant) Sub(from Instant) time.Duration { return time.Duration(i-from) * time.Microsecond }
+
 // String is RFC 3339 with six decimals, in UTC.
 func (i Instant) String() string { return i.Time().Format(instantLayout) }
 

@@ -51,7 +51,7 @@ func BenchmarkEngine(b *testing.B) {
 
 func postAll(b *testing.B, s engine.Store, kinds []gotong.Kind, now func() gotong.Instant, callers, threads int) {
 	b.Helper()
-	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(kinds), Now: now})
+	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(kinds)})
 	defer func() { _ = e.Close(context.Background()) }()
 	owner := gotong.Actor{UserID: "owner", Role: gotong.RoleUser}
 	streams := make([]gotong.Stream, threads)

@@ -11,13 +11,13 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync/atomic"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
@@ -37,6 +37,8 @@ type Options struct {
 	Build  Build
 	Log    *slog.Logger
 
+	Clock clock.Clock // nil: the machine's
+
 	// Wrap, if not nil, stands between the store and everything else: a test's
 	// way to make storage fail.
 	Wrap func(store.Store) store.Store
@@ -47,6 +49,9 @@ type App struct {
 	cfg  config.Config
 	log  *slog.Logger
 	said told
+
+	clock clock.Clock
+	ahead ahead
 
 	kinds   []kind
 	codec   *store.Codec
@@ -76,7 +81,11 @@ type App struct {
 // New opens the store and listens on both addresses. What it returns must be
 // run, also to be closed.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds()}
+	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(), clock: opts.Clock}
+	if a.clock == nil {
+		a.clock = clock.System()
+	}
+	a.ahead = ahead{log: a.log, clock: a.clock}
 	a.base, a.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := a.build(ctx, opts.Build, opts.Wrap); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
@@ -84,7 +93,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	return a, nil
 }
 
-func (a *App) now() gotong.Instant { return gotong.InstantOf(time.Now()) }
+func (a *App) now() gotong.Instant { return a.clock.Now() }
 
 // build makes every part, from the store upwards.
 func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.Store) error {
@@ -120,7 +129,8 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	}
 	a.hub = a.newHub()
 	a.engine = engine.New(engine.Options{
-		Store: a.store, Codec: a.codec, Now: a.now, Observer: a.metrics.Engine, Committed: a.committed,
+		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
+		Ahead: a.ahead.warn,
 		Fault: func(ctx context.Context, cause any) {
 			a.log.ErrorContext(ctx, "the rules of a kind met a fault of ours", "cause", cause, "stack", string(debug.Stack()))
 		},
@@ -189,6 +199,8 @@ func (a *App) Run(ctx context.Context) error {
 	failed := make(chan error, 3)
 	hubDone := make(chan struct{})
 	go func() { defer close(hubDone); failed <- a.hub.Run(a.base) }()
+	looked := make(chan struct{})
+	go func() { defer close(looked); a.ahead.look(a.base, a.store) }()
 	go a.live.Run(a.base)
 	go a.watch.Run(a.base)
 	go func() { failed <- a.main.Serve(a.mainPort) }()
@@ -205,6 +217,7 @@ func (a *App) Run(ctx context.Context) error {
 	cause = errors.Join(cause, a.drain(grace))
 	a.stop()
 	<-hubDone
+	<-looked
 	return errors.Join(cause, a.close(grace))
 }
 

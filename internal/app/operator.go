@@ -7,10 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/engine"
@@ -37,9 +37,8 @@ type Granted struct {
 // e-mail address or a user name. It fails with [ErrServing] where the store
 // can only be had through the server that runs on it.
 func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.Role) (g Granted, err error) {
-	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
 	rules := Kinds()
-	opened, err := openExisting(ctx, cfg, rules, now)
+	opened, err := openExisting(ctx, cfg, rules, clock.System().Now)
 	if err != nil {
 		return g, err
 	}
@@ -49,7 +48,7 @@ func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.
 		return g, err
 	}
 	e := engine.New(engine.Options{
-		Store: opened, Codec: store.NewCodec(rules), Now: now, Committed: func(context.Context, []store.Event) {},
+		Store: opened, Codec: store.NewCodec(rules), Committed: func(context.Context, []store.Event) {},
 	})
 	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
 	receipt, err := e.Execute(ctx, gotong.Command{

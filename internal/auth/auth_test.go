@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
@@ -82,7 +83,7 @@ func build(tb testing.TB, change func(*Options)) *house {
 	h.store = memory.New("test", memory.Options{Now: h.now})
 	kinds := []gotong.Kind{user.Kind()}
 	h.engine = engine.New(engine.Options{
-		Store: h.store, Codec: store.NewCodec(kinds), Now: h.now,
+		Store: h.store, Codec: store.NewCodec(kinds), Clock: clocktest.Showing(h.now),
 		Committed: func(ctx context.Context, rows []store.Event) {
 			if h.Service != nil {
 				h.Committed(ctx, rows)

@@ -11,6 +11,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -157,7 +158,8 @@ func newVillage(t tb, s store.Store, pick func(n int) int) *village {
 		edits: map[gotong.EventID]uint64{}, decided: map[string]int{},
 	}
 	v.e = engine.New(engine.Options{
-		Store: v.s, Codec: store.NewCodec(app.Kinds()), Now: func() gotong.Instant { v.now += 1000; return v.now },
+		Store: v.s, Codec: store.NewCodec(app.Kinds()),
+		Clock: clocktest.Showing(func() gotong.Instant { v.now += 1000; return v.now }),
 	})
 	return v
 }

@@ -13,6 +13,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/live"
@@ -53,7 +54,7 @@ func newCore(t *testing.T, s store.Store, now func() gotong.Instant) *core {
 	codec := store.NewCodec(app.Kinds())
 	c := &core{store: s}
 	c.hub = live.New(live.Options{Store: s, Codec: codec, Now: func() gotong.Instant { return gotong.InstantOf(time.Now()) }})
-	c.Engine = engine.New(engine.Options{Store: s, Codec: codec, Now: now, Committed: c.hub.Offer})
+	c.Engine = engine.New(engine.Options{Store: s, Codec: codec, Clock: clocktest.Showing(now), Committed: c.hub.Offer})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.hub.Run(ctx) }()

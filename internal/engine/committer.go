@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -109,10 +108,10 @@ func (c *committer) commit(batch []*task) {
 	for i, t := range batch {
 		commits[i] = t.commit
 	}
-	began := c.engine.opts.Now()
+	began := c.engine.opts.Clock.Mono()
 	// Nobody's deadline: a commit that has begun runs to its end.
 	outcomes, err := c.engine.opts.Store.Commit(context.WithoutCancel(batch[0].ctx), commits)
-	c.engine.opts.Observer.Committing(len(batch), time.Duration(c.engine.opts.Now()-began)*time.Microsecond)
+	c.engine.opts.Observer.Committing(len(batch), c.engine.opts.Clock.Mono().Sub(began))
 	if err != nil {
 		c.fail(batch, err)
 		return

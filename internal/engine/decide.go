@@ -86,7 +86,11 @@ const maxRounds = 5
 
 // decide stamps the command and asks the rules.
 func (l *lane) decide(t *task) (gotong.Decision, error) {
-	t.cmd.At = gotong.NextInstant(l.engine.opts.Now(), l.state.Head.At)
+	t.cmd.Now = l.engine.opts.Clock.Now()
+	t.cmd.At = gotong.NextInstant(t.cmd.Now, l.state.Head.At)
+	if by := t.cmd.At.Sub(t.cmd.Now); by > MaxAhead {
+		l.engine.opts.Ahead(t.ctx, l.stream, by)
+	}
 	if !l.state.Head.Exists() {
 		if _, err := l.kind.Home(t.cmd); err != nil {
 			return gotong.Decision{}, err

@@ -18,5 +18,5 @@
 //
 // # Dependencies
 //
-// Packages gotong and store; the kinds are handed in.
+// Packages gotong, store and clock; the kinds are handed in.
 package engine

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -26,11 +27,11 @@ type Observer interface {
 	Decided(kind, fate string)
 }
 
-// Options configure an [Engine]. Store, Codec and Now are required.
+// Options configure an [Engine]. Store and Codec are required.
 type Options struct {
 	Store Store
 	Codec *store.Codec
-	Now   func() gotong.Instant
+	Clock clock.Clock // nil: the machine's
 
 	// Committed is told of every commit that has events, after it is durable
 	// and before its caller is answered, in order of position within a
@@ -38,6 +39,11 @@ type Options struct {
 	// deadline.
 	Committed func(ctx context.Context, rows []store.Event)
 	Observer  Observer
+
+	// Ahead is told of a command to a stream whose newest event is so much
+	// ahead of the clock, by more than [MaxAhead]: the clock of whoever wrote it
+	// was wrong, or this one is. It must not block. Nil: nobody is told.
+	Ahead func(ctx context.Context, stream gotong.Stream, by time.Duration)
 
 	// Fault is told of a panic in the rules of a kind; its command is answered
 	// with [gotong.CodeInternal] and the rest goes on.
@@ -47,6 +53,10 @@ type Options struct {
 	MaxLanes int // streams whose documents are kept; 0 is 8,192
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
+
+// MaxAhead is how far a stream may be ahead of the clock before that is worth a
+// warning: nodes that share a store may differ by less.
+const MaxAhead = 5 * time.Second
 
 // Engine runs commands. It is safe for concurrent use.
 type Engine struct {
@@ -69,6 +79,12 @@ func New(opts Options) *Engine {
 	}
 	if opts.Observer == nil {
 		opts.Observer = silent{}
+	}
+	if opts.Clock == nil {
+		opts.Clock = clock.System()
+	}
+	if opts.Ahead == nil {
+		opts.Ahead = func(context.Context, gotong.Stream, time.Duration) {}
 	}
 	if opts.Fault == nil {
 		opts.Fault = func(context.Context, any) {}

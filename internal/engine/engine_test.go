@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -40,7 +41,7 @@ func newRig(t *testing.T, s engine.Store) *rig {
 	t.Helper()
 	r := &rig{store: s}
 	r.Engine = engine.New(engine.Options{
-		Store: s, Codec: store.NewCodec([]gotong.Kind{tally()}), Now: clock(),
+		Store: s, Codec: store.NewCodec([]gotong.Kind{tally()}), Clock: clocktest.Showing(clock()),
 		Committed: func(_ context.Context, rows []store.Event) {
 			r.mu.Lock()
 			defer r.mu.Unlock()

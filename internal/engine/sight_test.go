@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/engine"
@@ -28,7 +29,7 @@ func newNeighbours(t *testing.T, members thread.Source) *neighbours {
 	t.Helper()
 	n := &neighbours{t: t, thread: "thread/t"}
 	n.Engine = engine.New(engine.Options{
-		Store: memory.New("", memory.Options{}), Now: clock(),
+		Store: memory.New("", memory.Options{}), Clock: clocktest.Showing(clock()),
 		Codec: store.NewCodec([]gotong.Kind{thread.Kind(), group.Kind()}),
 	})
 	t.Cleanup(func() { _ = n.Close(t.Context()) })

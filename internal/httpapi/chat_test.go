@@ -278,10 +278,10 @@ func TestLeaveIsReplayed(t *testing.T) {
 	steps := []string{"/join", "/leave", "/leave", "/join", "/join", "/leave"}
 	var first []*answer
 	for i, step := range steps {
-		w.moved.Add(time.Second.Microseconds())
+		w.clock.Pass(time.Second)
 		first = append(first, budi.post(th+step, nil, key(fmt.Sprint("move-", i))).want(200))
 	}
-	w.moved.Add(time.Second.Microseconds())
+	w.clock.Pass(time.Second)
 	budi.post(th+"/join", nil).want(200)
 	for i, step := range steps {
 		again := budi.post(th+step, nil, key(fmt.Sprint("move-", i))).want(200)

@@ -228,7 +228,7 @@ func TestRateLimits(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, func(o *httpapi.Options) { o.Limits = test.limits })
 			ani := w.signUp("ani")
-			w.moved.Add(time.Minute.Microseconds())
+			w.clock.Pass(time.Minute)
 			for i := range 3 {
 				if a := test.try(w, ani); a.code == 429 {
 					t.Fatalf("request %d was refused", i)
@@ -241,7 +241,7 @@ func TestRateLimits(t *testing.T) {
 			if test.free != nil {
 				test.free(w, ani).want(200)
 			}
-			w.moved.Add((2 * time.Second).Microseconds())
+			w.clock.Pass(2 * time.Second)
 			if a := test.try(w, ani); a.code == 429 {
 				t.Error("still refused after the wait")
 			}

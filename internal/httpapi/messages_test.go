@@ -17,7 +17,7 @@ func TestMessages(t *testing.T) {
 	ani := w.signUp("ani")
 	th := ani.thread("public")
 	for i := range 10 {
-		w.moved.Add(time.Millisecond.Microseconds())
+		w.clock.Pass(time.Millisecond)
 		a := ani.say(th, fmt.Sprint("pesan ", i))
 		if a.num("n") != int64(i+1) || a.num("seq") != int64(i+2) || a.num("revision") != 0 || a.header.Get("ETag") != `"0"` {
 			t.Fatalf("%s %v", a.body, a.header)
@@ -81,9 +81,9 @@ func TestTupleWithinOneMillisecond(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
-	w.moved.Add(time.Minute.Microseconds())
+	w.clock.Pass(time.Minute)
 	ani.say(th, "then the log alone moves on")
-	w.moved.Add(-time.Minute.Microseconds())
+	w.clock.Step(-time.Minute)
 	var ids []string
 	var ms []int64
 	for range 4 {
@@ -141,7 +141,7 @@ func TestEditAndDelete(t *testing.T) {
 	budi.get(m, ifNoneMatch(`"1"`)).want(304)
 	budi.get(m, ifNoneMatch(`"0"`)).want(200)
 
-	w.moved.Add((16 * time.Minute).Microseconds())
+	w.clock.Pass(16 * time.Minute)
 	edit(budi, `{"body":"terlambat","revision":1}`).problem(403, gotong.CodeForbidden)
 	ani.do(http.MethodDelete, m, nil, ifMatch(`"0"`)).problem(412, gotong.CodePrecondition)
 	mod.do(http.MethodDelete, m, nil, key("d1")).want(200) // not a member: no content for him

@@ -10,12 +10,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -41,7 +40,7 @@ type world struct {
 	server *httpapi.Server
 	spec   *spec
 	log    *lockedBuffer
-	moved  atomic.Int64 // how far the clock is ahead, in microseconds
+	clock  *clocktest.Clock
 }
 
 type lockedBuffer struct {
@@ -61,20 +60,18 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func (w *world) now() gotong.Instant {
-	return gotong.InstantOf(time.Now()) + gotong.Instant(w.moved.Load())
-}
+func (w *world) now() gotong.Instant { return w.clock.Now() }
 
 func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), user.Kind()} }
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, log: &lockedBuffer{}, store: memory.New("k3f9", memory.Options{})}
+	w := &world{t: t, clock: clocktest.Running(), log: &lockedBuffer{}, store: memory.New("k3f9", memory.Options{})}
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := context.WithCancel(context.Background())
 	w.engine = engine.New(engine.Options{
-		Store: w.store, Codec: codec, Now: w.now,
+		Store: w.store, Codec: codec, Clock: w.clock,
 		Committed: func(ctx context.Context, rows []store.Event) {
 			w.hub.Offer(ctx, rows)
 			w.door.Committed(ctx, rows)

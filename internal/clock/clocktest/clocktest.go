@@ -24,7 +24,11 @@ type Clock struct {
 
 // Running is a clock that runs on by itself as the machine's does, or the time
 // in a bubble of testing/synctest.
-func Running() *Clock { return &Clock{now: clock.System().Now, mono: clock.System().Mono} }
+func Running() *Clock { return Showing(clock.System().Now) }
+
+// Showing is a clock with a time of day of the test's own making; its moments
+// are the machine's.
+func Showing(now func() gotong.Instant) *Clock { return &Clock{now: now, mono: clock.System().Mono} }
 
 // Stopped is a clock that shows this time of day and moves only by Pass and
 // Step.

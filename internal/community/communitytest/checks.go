@@ -2,6 +2,7 @@ package communitytest
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"maps"
 	"reflect"
@@ -336,5 +337,27 @@ func (w *World) checkRebuild() {
 	w.t.Helper()
 	if n := len(w.rows); n <= 200 || n%128 == 0 {
 		w.Replay(Snapshot{docs: documents{}})
+	}
+}
+
+// checkClock decides again by what the log tells of the clock: the time that an
+// event's data keeps as "now", or the event's own. The outcome must be the same.
+func (w *World) checkClock(kind gotong.Kind, cmd gotong.Command, decision gotong.Decision) {
+	w.t.Helper()
+	var kept struct {
+		Now gotong.Instant `json:"now"`
+	}
+	b, err := json.Marshal(decision.Facts[0].Data)
+	if err == nil {
+		err = json.Unmarshal(b, &kept)
+	}
+	if err != nil {
+		w.t.Fatalf("%s: %v", cmd.Type, err)
+	}
+	if cmd.Now = kept.Now; kept.Now == 0 {
+		cmd.Now = cmd.At
+	}
+	if again, err := w.decide(kind, cmd); err != nil || !reflect.DeepEqual(decision, again) {
+		w.t.Fatalf("%s: by the clock that its event tells: %+v %v, want %+v", cmd.Type, again, err, decision)
 	}
 }

@@ -69,7 +69,7 @@ func System() gotong.Actor { return gotong.Actor{UserID: "system", Role: gotong.
 // Now is the world's clock; it moves a millisecond with each command.
 func (w *World) Now() gotong.Instant { return w.now }
 
-// Pass lets time pass.
+// Pass lets time pass, or sets the clock back where d is negative.
 func (w *World) Pass(d time.Duration) { w.now = w.now.Add(d) }
 
 // Watch adds readers whose access is compared before and after each command;
@@ -127,7 +127,7 @@ func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Eve
 	w.serial++
 	cmd := w.overTheWire(kind, gotong.Command{
 		Stream: s, Actor: actor, Data: data, RequestID: fmt.Sprintf("request-%d", w.serial),
-		At: gotong.NextInstant(w.now, w.heads[s].At),
+		At: gotong.NextInstant(w.now, w.heads[s].At), Now: w.now,
 	})
 	if c, ok := cmd.Data.(gotong.Cleaner); ok {
 		cmd.Data = c.Clean()
@@ -161,6 +161,7 @@ func (w *World) run(kind gotong.Kind, cmd gotong.Command) ([]gotong.Event, error
 	if len(decision.Facts) == 0 {
 		return nil, nil
 	}
+	w.checkClock(kind, cmd, decision)
 	return w.commit(kind, cmd, home, decision), nil
 }
 
@@ -225,7 +226,6 @@ func (w *World) commit(
 		w.claims[c] = cmd.Stream
 	}
 	w.heads[cmd.Stream], w.positions[partition] = head, position
-	w.now = max(w.now, head.At)
 	w.checkAffects(kind, events, before)
 	w.checkRebuild()
 	w.checkOverlays(kind, cmd.Stream)

@@ -2,7 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// The types of event.
+// The types of event. Data with Now tells what the clock showed: the decision
+// compared a deadline with it, or a deadline is counted from the event, whose At
+// only orders. Where Now is missing, At is it.
 const (
 	EvCreated        = "thread.created"
 	EvHistoryChanged = "thread.history_changed"
@@ -76,6 +78,8 @@ type SentBy struct {
 type Muted struct {
 	UserID  string `json:"user_id"`
 	UntilMS int64  `json:"until_ms"`
+
+	Now gotong.Instant `json:"now"`
 }
 
 // RoleChanged is the data of member.role_changed.
@@ -90,6 +94,7 @@ type Posted struct {
 	N        uint64         `json:"n"` // ordinal: the first message is 1
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
+	Now      gotong.Instant `json:"now,omitzero"`
 	Later
 }
 
@@ -115,6 +120,7 @@ type Edited struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
 	Revision  uint64         `json:"revision"` // the new one
+	Now       gotong.Instant `json:"now"`
 }
 
 // NewText is the content of message.edited.
@@ -137,4 +143,5 @@ type Reacted struct {
 	N         uint64         `json:"n"`
 	Emoji     string         `json:"emoji"`
 	On        bool           `json:"on"`
+	Now       gotong.Instant `json:"now,omitzero"`
 }

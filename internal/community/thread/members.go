@@ -96,18 +96,18 @@ func (r ruling) mute(c Mute) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators mute members.")
 	}
 	target := standingOf(r.state, r.thread, c.UserID)
-	muted := target.row.MutedAt(r.cmd.At)
+	muted := target.row.MutedAt(r.cmd.Now)
 	switch {
 	case target.role == "":
 		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
 	case r.outranked(target):
 		return gotong.Reject(gotong.CodeForbidden, "The member's role is higher than yours.")
-	case c.UntilMS != 0 && c.UntilMS <= r.cmd.At.Milli():
+	case c.UntilMS != 0 && c.UntilMS <= r.cmd.Now.Milli():
 		return gotong.Decision{}, gotong.Invalid("until_ms", "must be in the future, or 0 to lift the mute")
 	case c.UntilMS == 0 && !muted || muted && c.UntilMS == target.row.MuteUntilMS:
 		return gotong.Accept()
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvMuted, Data: Muted(c)})
+		return gotong.Accept(gotong.Fact{Type: EvMuted, Data: Muted{UserID: c.UserID, UntilMS: c.UntilMS, Now: r.cmd.Now}})
 	}
 }
 

@@ -20,11 +20,31 @@ func (r ruling) maySend() error {
 	switch {
 	case r.me.role == "":
 		return gotong.NewError(gotong.CodeForbidden, "Only members write in this thread; join it first.")
-	case r.me.row.MutedAt(r.cmd.At):
+	case r.me.row.MutedAt(r.cmd.Now):
 		return gotong.NewError(gotong.CodeForbidden, "You are muted in this thread.")
 	default:
 		return nil
 	}
+}
+
+// sentAt is what an event that [ruling.maySend] accepted keeps of the clock: 0
+// where there was no mute to compare it with and the event's At tells it too.
+func (r ruling) sentAt() gotong.Instant {
+	if r.me.row.MuteUntilMS != 0 || r.cmd.Now != r.cmd.At {
+		return r.cmd.Now
+	}
+	return 0
+}
+
+// editable reports whether a message may still be edited. The time is counted
+// by the clock at the post, in both directions: a message that was posted while
+// the clock ran ahead cannot be edited until that time has come.
+func editable(e gotong.Event, now gotong.Instant) bool {
+	posted := e.At
+	if d, ok := e.Data.(Posted); ok && d.Now != 0 {
+		posted = d.Now
+	}
+	return now <= posted.Add(EditWindow) && posted <= now.Add(EditWindow)
 }
 
 // message is a message of the thread with what later events made of it. What
@@ -58,7 +78,7 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{
 		Type:    EvPosted,
 		Counted: true,
-		Data:    Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS},
+		Data:    Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS, Now: r.sentAt()},
 		Content: Text{Body: c.Body, SentBy: c.SentBy},
 	})
 }
@@ -75,14 +95,14 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeForbidden, "Only its author edits a message.")
 	case o.Deleted():
 		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
-	case r.cmd.At > e.At.Add(EditWindow):
+	case !editable(e, r.cmd.Now):
 		return gotong.Reject(gotong.CodeForbidden, "A message can be edited for 15 minutes.")
 	case c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision by now.")
 	default:
 		return gotong.Accept(gotong.Fact{
 			Type:    EvEdited,
-			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
+			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1, Now: r.cmd.Now},
 			Content: NewText{c.Body},
 		})
 	}
@@ -130,7 +150,7 @@ func (r ruling) react(c React) (gotong.Decision, error) {
 	default:
 		return gotong.Accept(gotong.Fact{
 			Type: EvReacted,
-			Data: Reacted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Emoji: c.Emoji, On: c.On},
+			Data: Reacted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Emoji: c.Emoji, On: c.On, Now: r.sentAt()},
 		})
 	}
 }

@@ -250,7 +250,7 @@ func (t *trial) post() {
 	if events, ok := t.run(a, s, thread.Post{Body: "Halo"}, first(t.hidden(a), t.silent(a))); ok {
 		t.m.note()
 		t.m.messages = append(t.m.messages, message{
-			id: events[0].ID, seq: int(events[0].Seq), author: a.UserID, posted: events[0].At,
+			id: events[0].ID, seq: int(events[0].Seq), author: a.UserID, posted: t.w.Now(),
 			reactions: map[string]int{}, body: "Halo",
 		})
 	}
@@ -276,7 +276,8 @@ func (t *trial) edit() {
 	}
 	rev := msg.revision + rapid.Uint64Range(0, 1).Draw(t.T, "ahead")
 	body := rapid.StringMatching(`[a-z]{1,5}`).Draw(t.T, "body")
-	late := t.w.Now().Add(time.Millisecond) > msg.posted.Add(15*time.Minute)
+	age := t.w.Now().Add(time.Millisecond).Sub(msg.posted)
+	late := age > 15*time.Minute || age < -15*time.Minute
 	code := first(t.hidden(a), t.silent(a), t.unseen(a, msg), when(msg.author != a.UserID, gotong.CodeForbidden),
 		when(msg.deleted, gotong.CodeTargetDeleted), when(late, gotong.CodeForbidden),
 		when(rev != msg.revision, gotong.CodeVersion))
@@ -435,7 +436,10 @@ func modelled(t *testing.T, home bool) {
 			"join": step(t.join), "leave": step(t.leave), "add": step(t.add), "remove": step(t.remove),
 			"role": step(t.setRole), "mute": step(t.mute), "history": step(t.history), "post": step(t.post),
 			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "come and go": step(t.comeAndGo),
-			"pass":     step(func() { t.w.Pass(6 * time.Minute) }),
+			"pass": step(func() { t.w.Pass(6 * time.Minute) }),
+			"clock": step(func() {
+				t.w.Pass(rapid.SampledFrom([]time.Duration{-time.Hour, 61 * time.Second, 10 * time.Minute, -10 * time.Minute}).Draw(t.T, "step"))
+			}),
 			"snapshot": step(func() { earlier = append(earlier, t.w.Snapshot()) }),
 			"":         step(t.agree),
 		})

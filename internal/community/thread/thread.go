@@ -124,8 +124,8 @@ type Member struct {
 	MuteUntilMS int64 `json:"mute_until_ms,omitempty"` // 0: not muted
 }
 
-// MutedAt reports whether the member may not send at this instant.
-func (m Member) MutedAt(at gotong.Instant) bool { return at.Milli() < m.MuteUntilMS }
+// MutedAt reports whether the member may not send while the clock shows now.
+func (m Member) MutedAt(now gotong.Instant) bool { return now.Milli() < m.MuteUntilMS }
 
 // ThreadKey is the key of a thread's document.
 func ThreadKey(id string) gotong.Key { return gotong.Key{Collection: Threads, Owner: id} } //nolint:revive // one of a family with MemberKey

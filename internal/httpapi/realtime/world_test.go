@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -48,8 +49,8 @@ type world struct {
 	addr   string
 	log    *lockedBuffer
 	tap    *tap
-	moved  atomic.Int64 // how far the clock is ahead
-	closed chan string  // why connections ended
+	clock  *clocktest.Clock
+	closed chan string // why connections ended
 	n      atomic.Int64
 }
 
@@ -135,11 +136,9 @@ func (d *door) ticket(_ context.Context, text string) (httpapi.Principal, error)
 	return d.principal(id), nil
 }
 
-func (w *world) now() gotong.Instant {
-	return gotong.InstantOf(time.Now()) + gotong.Instant(w.moved.Load())
-}
+func (w *world) now() gotong.Instant { return w.clock.Now() }
 
-func (w *world) pass(d time.Duration) { w.moved.Add(d.Microseconds()) }
+func (w *world) pass(d time.Duration) { w.clock.Pass(d) }
 
 type setting struct {
 	options []func(*Options)
@@ -163,13 +162,13 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 	}
 	w := &world{
 		t: tb, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &lockedBuffer{},
-		tap: &tap{}, closed: make(chan string, 4096),
+		tap: &tap{}, closed: make(chan string, 4096), clock: clocktest.Running(),
 	}
 	w.source = &source{Store: w.store}
 	w.door = &door{world: w, tokens: map[string]httpapi.Principal{}, revoked: map[string]bool{}, tickets: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))
 	w.engine = engine.New(engine.Options{
-		Store: w.store, Codec: w.codec, Now: w.now,
+		Store: w.store, Codec: w.codec, Clock: w.clock,
 		Committed: func(ctx context.Context, rows []store.Event) { w.hub.Offer(ctx, rows) },
 	})
 	w.hub = live.New(live.Options{

@@ -1,0 +1,71 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+)
+
+// Streams that are ahead of the clock are told of when the server starts, all in
+// one line, and when somebody writes there, at most once a minute, however the
+// time of day is set.
+func TestStreamsAheadOfTheClock(t *testing.T) {
+	clock := clocktest.Stopped(1_764_000_000_000_000)
+	var out bytes.Buffer
+	a := ahead{log: slog.New(slog.NewTextHandler(&out, nil)), clock: clock}
+	said := func() string { defer out.Reset(); return out.String() }
+	s := memory.New("", memory.Options{})
+	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(Kinds()), Clock: clock, Ahead: a.warn})
+	defer func() { _ = e.Close(context.Background()) }()
+	n := 0
+	write := func(id int) {
+		t.Helper()
+		n++
+		made := gotong.NewStream(thread.Name, fmt.Sprint("t", id))
+		if _, err := e.Execute(t.Context(), gotong.Command{
+			Stream: made, Type: thread.CmdCreate, Data: thread.Create{ScopeID: "rt05", Privacy: thread.Public}, RequestID: fmt.Sprint("r", n),
+			Actor: gotong.Actor{UserID: "ani", Role: gotong.RoleUser},
+		}); err != nil && gotong.CodeOf(err) != gotong.CodeConflict {
+			t.Fatal(err)
+		}
+	}
+	write(1)
+	a.look(t.Context(), s)
+	if text := said(); text != "" {
+		t.Errorf("nothing is ahead, and yet: %s", text)
+	}
+	clock.Step(48 * time.Hour)
+	write(2)
+	clock.Step(-24 * time.Hour)
+	write(3)
+	clock.Step(-24 * time.Hour)
+	a.look(t.Context(), s)
+	if text := said(); !strings.Contains(text, "streams=2") || !strings.Contains(text, "farthest=thread/t2 ahead=48h0m0s") {
+		t.Errorf("two streams are ahead: %s", text)
+	}
+	for _, step := range clocktest.Steps() {
+		clock.Pass(warnEvery)
+		for range 3 {
+			write(2) // refused, and told of all the same
+		}
+		for _, d := range step {
+			clock.Step(d)
+			write(2)
+			clock.Step(-d)
+		}
+		if text := said(); strings.Count(text, "ahead of this machine's clock") != 1 {
+			t.Errorf("in a minute: %s", text)
+		}
+	}
+}
