@@ -3,14 +3,18 @@ package copy_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 )
 
 var errCut = errors.New("cut")
@@ -231,7 +235,7 @@ func TestVerifyFinds(t *testing.T) {
 				r.Records[i].Salt = nil
 			}
 		}}, `rows of sort "record" one is not the same`},
-		"a lost event": {twist{events: func(rows []store.Event) []store.Event { return rows[:len(rows)-1] }}, "event"},
+		"a lost event": {twist{events: func(rows []store.Event) []store.Event { return rows[:len(rows)-1] }}, "there is nothing after position"},
 		"another audience": {twist{events: func(rows []store.Event) []store.Event {
 			rows[0].Audience = "role/owner"
 			return rows
@@ -314,5 +318,27 @@ func TestSealAgain(t *testing.T) {
 	check(t, logcopy.Seal(t.Context(), from, "copied"))
 	if from.calls != 2 {
 		t.Errorf("sealed %d times", from.calls)
+	}
+}
+
+// TestLostRow: a copy, an export and a scan stop at a row that is missing, and
+// say where.
+func TestLostRow(t *testing.T) {
+	damaged := storetest.NewFaulty(small(t))
+	all, err := storetest.Read(t.Context(), damaged, 0)
+	check(t, err)
+	i := slices.IndexFunc(all.Events[:], func(rows []store.Event) bool { return len(rows) > 2 })
+	lost := all.Events[i][2]
+	damaged.Lose(lost.Stream, lost.Seq)
+	check(t, logcopy.Seal(t.Context(), damaged, "elsewhere"))
+	from, err := logcopy.FromStore(t.Context(), damaged)
+	check(t, err)
+	_, scan := logcopy.Scan(t.Context(), from, options())
+	_, export := logcopy.Export(t.Context(), from, io.Discard, options())
+	_, run := logcopy.Run(t.Context(), from, newMemory(), options())
+	for what, err := range map[string]error{"scan": scan, "export": export, "copy": run} {
+		if want := fmt.Sprint("partition ", i); !errors.Is(err, store.ErrCorrupt) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %s", what, err, want)
+		}
 	}
 }

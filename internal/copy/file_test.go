@@ -164,8 +164,8 @@ func TestForgedRows(t *testing.T) {
 	}{
 		"a claim twice":    {counted(slices.Insert(slices.Clone(lines), claim, lines[claim]), "claim", 1), "a row that exists"},
 		"a stream gone":    {counted(slices.Delete(slices.Clone(lines), stream, stream+1), "stream", -1), "of no stream"},
-		"a record gone":    {counted(slices.Delete(slices.Clone(lines), record, record+1), "record", -1), "the record of the commit"},
-		"another record":   {first, "the record of the commit"},
+		"a record gone":    {counted(slices.Delete(slices.Clone(lines), record, record+1), "record", -1), "not what its record says"},
+		"another record":   {first, "not what its record says"},
 		"a head that lies": {head, "head"},
 	} {
 		path := filepath.Join(t.TempDir(), "log")

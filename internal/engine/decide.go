@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -241,20 +242,31 @@ func (e *Engine) replay(t *task, record store.Record) {
 	t.done(receipt, nil)
 }
 
-// Replay is the receipt of a record, read from its events.
+// Replay is the receipt of a record, read from its events;
+// [store.ErrCorrupt] where they are not all there.
 func Replay(ctx context.Context, from store.Committer, record store.Record) (gotong.Receipt, error) {
 	receipt := receiptOf(record, nil)
 	receipt.Replayed, receipt.Access = true, record.First > 0
-	if record.First == 0 {
+	stream, next := record.Request.Stream, record.First
+	if next == 0 && record.Last == 0 && record.Position == 0 { // a no-op
 		return receipt, nil
 	}
-	snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{
-		Stream: record.Request.Stream, From: record.First - 1, To: record.Last,
-	}}})
-	if err != nil {
-		return receipt, err
+	if next == 0 || record.Last-next >= store.MaxCommitEvents {
+		return receipt, fmt.Errorf("%w: a request's record on %s has seqs that no commit has", store.ErrCorrupt, stream)
 	}
-	return withEvents(receipt, snap.Events[0]), nil
+	for next <= record.Last {
+		snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: next - 1, To: record.Last}}})
+		if err != nil {
+			return receipt, err
+		}
+		rows := snap.Events[0]
+		if len(rows) == 0 || rows[0].Position != record.Position {
+			return receipt, fmt.Errorf("%w: a request's record does not fit event %d of %s", store.ErrCorrupt, next, stream)
+		}
+		next = rows[len(rows)-1].Seq + 1
+		receipt = withEvents(receipt, rows)
+	}
+	return receipt, nil
 }
 
 func receiptOf(record store.Record, rows []store.Event) gotong.Receipt {
@@ -286,7 +298,7 @@ func asStorage(err error) error {
 	case errors.Is(err, store.ErrFailed):
 		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
 	case errors.Is(err, store.ErrCorrupt):
-		return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
+		return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
 	default:
 		return errUnknown()
 	}

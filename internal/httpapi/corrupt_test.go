@@ -1,34 +1,12 @@
 package httpapi_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/memory"
 )
-
-// rotten is a store in which one event does not match its commitments.
-type rotten struct {
-	*memory.Store
-	stream gotong.Stream // none where it is empty; set while nothing reads
-	seq    uint64
-}
-
-func (r *rotten) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	snap, err := r.Store.Load(ctx, need)
-	for _, rows := range snap.Events {
-		for i := range rows {
-			if rows[i].Stream == r.stream && rows[i].Seq == r.seq {
-				return store.Snapshot{}, store.ErrCorrupt
-			}
-		}
-	}
-	return snap, err
-}
 
 // A damaged event is not served and not passed over; what lies on either side
 // of it is served.
@@ -39,7 +17,7 @@ func TestCorruptEventHidesNothingElse(t *testing.T) {
 	for i := range 9 { // seq 2 to 10
 		ani.say(th, fmt.Sprint("m", i+2))
 	}
-	w.rotten.stream, w.rotten.seq = gotong.Stream("thread/"+strings.TrimPrefix(th, "/v1/chat/threads/")), 6
+	w.store.Lose(gotong.Stream("thread/"+strings.TrimPrefix(th, "/v1/chat/threads/")), 6)
 	for _, tc := range []struct {
 		query, want, next string
 	}{
@@ -68,4 +46,36 @@ func TestCorruptEventHidesNothingElse(t *testing.T) {
 		}
 		budi.get(th+"/messages"+query).problem(404, gotong.CodeNotFound) // is told nothing
 	}
+}
+
+// Each message but the damaged one is found by its id, and a request whose
+// event is damaged says so when it is repeated.
+func TestDamagedMessage(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("private")
+	stream := gotong.Stream("thread/" + strings.TrimPrefix(th, "/v1/chat/threads/"))
+	send := func(i int) *answer {
+		return ani.post(th+"/messages/send", map[string]any{"body": fmt.Sprint("m", i)}, header{"Idempotency-Key", fmt.Sprint("k", i)})
+	}
+	const first, last = 2, 13
+	var ids []string
+	for i := first; i <= last; i++ {
+		ids = append(ids, send(i).want(201).str("message_id"))
+	}
+	for damaged := uint64(last); damaged >= first; damaged -= 3 {
+		w.store.Lose(stream, damaged)
+	}
+	for i := first; i <= last; i++ {
+		if (last-i)%3 == 0 {
+			ani.get(th+"/messages/"+ids[i-first]).problem(500, gotong.CodeCorruptEvent)
+			send(i).problem(500, gotong.CodeCorruptEvent)
+			continue
+		}
+		ani.get(th + "/messages/" + ids[i-first]).want(200)
+		if again := send(i).want(201); again.str("message_id") != ids[i-first] {
+			t.Errorf("message %d, sent again, is %s", i, again.body)
+		}
+	}
+	ani.get(th+"/messages/"+gotong.NewEventID(1, 1).String()).problem(404, gotong.CodeNotFound)
 }

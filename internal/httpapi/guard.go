@@ -130,7 +130,7 @@ func ofStore(err error) error {
 	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):
 		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
 	case errors.Is(err, store.ErrCorrupt):
-		return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
+		return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
 	default:
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/storetest"
 )
 
 // world is a whole node behind its handler, with the memory store. Every answer
@@ -34,8 +35,7 @@ type world struct {
 	t      *testing.T
 	engine *engine.Engine
 	hub    *live.Hub
-	store  *memory.Store
-	rotten *rotten // the store as delivery reads it
+	store  *storetest.Faulty
 	door   *auth.Service
 	server *httpapi.Server
 	spec   *spec
@@ -66,7 +66,7 @@ func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), u
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, clock: clocktest.Running(), log: &lockedBuffer{}, store: memory.New("k3f9", memory.Options{})}
+	w := &world{t: t, clock: clocktest.Running(), log: &lockedBuffer{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := context.WithCancel(context.Background())
@@ -86,8 +86,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		t.Fatal(err)
 	}
 	w.door = door
-	w.rotten = &rotten{Store: w.store}
-	w.hub = live.New(live.Options{Store: w.rotten, Codec: codec, Now: w.now, Names: door.Names})
+	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Now: w.now, Names: door.Names})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
 	t.Cleanup(func() {

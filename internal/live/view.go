@@ -163,9 +163,9 @@ func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error 
 		}
 	}
 	return gotong.NewError(gotong.CodeCorruptEvent, fmt.Sprintf(
-		"Event %d does not match its commitment and is not served; what is after it and before it is.", seq))
+		"Event %d is missing or does not match its commitment; what is after it and before it is served.", seq))
 }
 
 func corrupt() *gotong.Error {
-	return gotong.NewError(gotong.CodeCorruptEvent, "An event does not match its commitment and is not served.")
+	return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
 }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -116,47 +117,76 @@ func findEvent(ctx context.Context, from Committer, codec *Codec, r gotong.Ref, 
 func FindEvent(
 	ctx context.Context, from Committer, stream gotong.Stream, id gotong.EventID, head uint64,
 ) (Event, bool, error) {
-	row, err := firstFrom(ctx, from, stream, head, func(e *Event) bool { return e.ID.Compare(id) >= 0 })
-	if err != nil || row.Seq == 0 || row.ID != id {
+	before, row, err := boundary(ctx, from, stream, head, func(e *Event) bool { return e.ID.Compare(id) >= 0 })
+	switch {
+	case err != nil:
 		return Event{}, false, err
+	case row.Seq > 0 && row.ID == id:
+		return row, true, nil
+	case row.Seq != before+1 && (row.Seq > 0 || before < head):
+		return Event{}, false, fmt.Errorf("%w: in %s, what follows event %d may be it", ErrCorrupt, stream, before)
+	default:
+		return Event{}, false, nil
 	}
-	return row, true, nil
 }
 
 // SeqAfter is the seq of the last event of a stream, up to head, that is not
 // past what past reports; 0 where the first one is. past must be false for a
-// run of events and true for all after it.
+// run of events and true for all after it. A damaged event counts as past it.
 func SeqAfter(
 	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
 ) (uint64, error) {
-	row, err := firstFrom(ctx, from, stream, head, past)
-	if err != nil || row.Seq == 0 {
-		return head, err
-	}
-	return row.Seq - 1, nil
+	before, _, err := boundary(ctx, from, stream, head, past)
+	return before, err
 }
 
-// firstFrom is the first event for which past holds; the zero Event where
-// there is none.
-func firstFrom(
+// boundary finds where past begins to hold: the seq of the last event for which it
+// does not, and the first event for which it does, if there is one. Between
+// them are only events that are damaged.
+func boundary(
 	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
-) (Event, error) {
-	var found Event
+) (before uint64, after Event, err error) {
 	low, high := uint64(1), head+1
 	for low < high {
 		mid := low + (high-low)/2
-		snap, err := from.Load(ctx, Need{Events: []EventRange{{Stream: stream, From: mid - 1, To: mid}}})
-		if err != nil {
-			return Event{}, err
-		}
-		if len(snap.Events[0]) != 1 {
-			return Event{}, fmt.Errorf("store: %s has no event %d: %w", stream, mid, ErrCorrupt)
-		}
-		if e := &snap.Events[0][0]; past(e) {
-			found, high = *e, mid
-		} else {
-			low = mid + 1
+		e, err := intact(ctx, from, stream, mid, high)
+		switch {
+		case err != nil:
+			return 0, Event{}, err
+		case e.Seq == 0:
+			high = mid
+		case past(&e):
+			after, high = e, mid
+		default:
+			low = e.Seq + 1
 		}
 	}
-	return found, nil
+	return low - 1, after, nil
+}
+
+// maxDamaged is how many damaged events in a row are passed over.
+const maxDamaged = 8
+
+// intact is the first event of a stream with seq <= its seq < end that is not
+// damaged; the zero Event where all of them are.
+func intact(ctx context.Context, from Committer, stream gotong.Stream, seq, end uint64) (Event, error) {
+	var damage error
+	for range maxDamaged {
+		if seq >= end {
+			return Event{}, nil
+		}
+		snap, err := from.Load(ctx, Need{Events: []EventRange{{Stream: stream, From: seq - 1, To: seq}}})
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			damage = err
+		case err != nil:
+			return Event{}, err
+		case len(snap.Events[0]) != 1:
+			return Event{}, fmt.Errorf("%w: %s ends before event %d", ErrCorrupt, stream, seq)
+		default:
+			return snap.Events[0][0], nil
+		}
+		seq++
+	}
+	return Event{}, damage
 }

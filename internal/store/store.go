@@ -28,7 +28,7 @@ var (
 	ErrFailed   = errors.New("store: storage failed; start anew to recover")
 	ErrConflict = errors.New("store: not what was expected")
 	ErrClosed   = errors.New("store: closed")
-	ErrCorrupt  = errors.New("store: an event does not match its commitments")
+	ErrCorrupt  = errors.New("store: the log is damaged")
 	ErrClock    = errors.New("store: this node's clock is too far from the database's")
 )
 
@@ -69,6 +69,8 @@ type Log interface {
 	// ReadPartition returns the events of commits with from < position <= to,
 	// in order of position, then seq. It returns at least one commit where
 	// there is one, whole commits only, and stops after about limit events.
+	// Before a commit of which something is missing, or does not match, it
+	// stops too; where it would begin there it fails with [ErrCorrupt].
 	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]Event, error)
 }
 
@@ -94,7 +96,9 @@ type KeyRange struct {
 
 // EventRange is the events of a stream with From < seq <= To. It stops after
 // Limit events, or before the event with which data and content would pass
-// MaxBytes; the first event is always returned.
+// MaxBytes; the first event is always returned. Before an event that is
+// missing, or does not match its commitments, it stops too; where it would
+// begin there the Load fails with [ErrCorrupt]. No events are the end.
 type EventRange struct {
 	Stream     gotong.Stream
 	From, To   uint64

@@ -95,34 +95,33 @@ func namesIn[T any](r store.KeyRange, rows map[string]T) []string {
 }
 
 func (s *Store) eventsIn(r store.EventRange) ([]store.Event, error) {
-	rows := s.events[r.Stream]
-	to := min(r.To, uint64(len(rows)))
-	if r.From >= to {
-		return nil, nil
-	}
-	rows = slices.Clone(rows[r.From:to])
+	page := store.NewStreamPage(r, s.heads[r.Stream].Seq, s.eras)
+	rows := s.rows(r.Stream, r.From, r.To)
 	if r.Descending {
 		slices.Reverse(rows)
 	}
-	size := 0
 	for i := range rows {
-		size += rows[i].Size()
-		if i > 0 && size > store.ByteBound(r.MaxBytes) || i == store.Bound(r.Limit) {
-			return s.verified(rows[:i])
+		if !page.Add(&rows[i]) {
+			break
 		}
 	}
-	return s.verified(rows)
+	return cloned(page.Events())
 }
 
-// verified copies rows out, none of them unless all match their commitments.
-func (s *Store) verified(rows []store.Event) ([]store.Event, error) {
+// rows is what there is of a stream with from < seq <= to.
+func (s *Store) rows(stream gotong.Stream, from, to uint64) []store.Event {
+	rows := s.events[stream]
+	to = min(to, uint64(len(rows)))
+	rows = slices.Clone(rows[min(from, to):to])
+	return slices.DeleteFunc(rows, func(e store.Event) bool { return e.Seq == 0 })
+}
+
+// cloned copies rows out.
+func cloned(rows []store.Event, err error) ([]store.Event, error) {
 	for i := range rows {
-		if err := rows[i].Verify(s.eras.At(rows[i].Partition, rows[i].Position)); err != nil {
-			return nil, err
-		}
 		rows[i] = cloneEvent(&rows[i])
 	}
-	return rows, nil
+	return rows, err
 }
 
 // ReadPartition implements [store.Log].
@@ -130,12 +129,14 @@ func (s *Store) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) (events []store.Event, err error) {
 	err = s.read(ctx, func() error {
-		to = min(to, uint64(len(s.partitions[p])))
-		for at := from; at < to && len(events) < store.Bound(limit); at++ {
+		head := uint64(len(s.partitions[p]))
+		page := store.NewPartitionPage(p, from, to, head, limit, s.eras)
+		for at := from; at < head && page.Wants(); at++ {
 			r := s.partitions[p][at]
-			events = append(events, s.events[r.Request.Stream][r.First-1:r.Last]...)
+			r.Partition, r.Position = p, at+1
+			page.Add(s.rows(r.Request.Stream, max(r.First, 1)-1, r.Last), r)
 		}
-		events, err = s.verified(events)
+		events, err = cloned(page.Events())
 		return err
 	})
 	return events, err

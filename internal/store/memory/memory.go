@@ -36,7 +36,7 @@ type Store struct {
 	sealed     string
 	progress   string
 	heads      map[gotong.Stream]gotong.Head
-	events     map[gotong.Stream][]store.Event
+	events     map[gotong.Stream][]store.Event   // by seq-1
 	partitions [gotong.Partitions][]store.Record // by position-1
 	records    map[gotong.RequestKey]store.Record
 	claims     map[gotong.Claim]gotong.Stream

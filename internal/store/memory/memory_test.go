@@ -3,6 +3,7 @@ package memory_test
 import (
 	"testing"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -10,8 +11,13 @@ import (
 
 func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Harness {
-		return storetest.Harness{Open: func(o storetest.Options) (store.Store, error) {
-			return memory.New("", memory.Options{Now: o.Now}), nil
-		}}
+		var s *memory.Store
+		return storetest.Harness{
+			Open: func(o storetest.Options) (store.Store, error) {
+				s = memory.New("", memory.Options{Now: o.Now})
+				return s, nil
+			},
+			Lose: func(stream gotong.Stream, seq uint64) error { return s.Lose(stream, seq) },
+		}
 	})
 }

@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 	"zombiezen.com/go/sqlite/sqlitex"
@@ -13,9 +15,16 @@ import (
 func place(t *testing.T) storetest.Harness {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data", "gotong.db")
-	return storetest.Harness{Durable: true, Open: func(o storetest.Options) (store.Store, error) {
-		return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
-	}}
+	return storetest.Harness{
+		Durable: true,
+		Open: func(o storetest.Options) (store.Store, error) {
+			return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
+		},
+		Lose: func(s gotong.Stream, seq uint64) error {
+			return outside(t, path, fmt.Sprintf("DROP TRIGGER IF EXISTS events_never_deleted; "+
+				"DELETE FROM events WHERE key = (SELECT no << 32 | %d FROM streams WHERE name = '%s')", seq, s))
+		},
+	}
 }
 
 func TestStore(t *testing.T) { storetest.Run(t, place) }

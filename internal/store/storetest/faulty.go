@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -28,6 +29,13 @@ type Faulty struct {
 	mu    sync.Mutex
 	calls map[Op]int
 	plans map[Op]map[int]plan
+	lost  map[lostEvent]bool
+}
+
+// lostEvent names an event whose row is gone.
+type lostEvent struct {
+	stream gotong.Stream
+	seq    uint64
 }
 
 type plan struct {
@@ -51,7 +59,35 @@ func (h *Hold) Release() { h.once.Do(func() { close(h.release) }) }
 
 // NewFaulty wraps a store; without plans it changes nothing.
 func NewFaulty(s store.Store) *Faulty {
-	return &Faulty{Store: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}}
+	return &Faulty{Store: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}, lost: map[lostEvent]bool{}}
+}
+
+// Lose makes the store read as if the row of an event were gone.
+func (f *Faulty) Lose(s gotong.Stream, seq uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost[lostEvent{s, seq}] = true
+}
+
+// until cuts rows off before the first one that is lost, or before its whole
+// commit.
+func (f *Faulty) until(rows []store.Event, whole bool) ([]store.Event, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range rows {
+		if !f.lost[lostEvent{rows[i].Stream, rows[i].Seq}] {
+			continue
+		}
+		n := i
+		for n > 0 && whole && rows[n-1].Position == rows[i].Position {
+			n--
+		}
+		if n == 0 {
+			return nil, fmt.Errorf("%w: %s has no event %d", store.ErrCorrupt, rows[i].Stream, rows[i].Seq)
+		}
+		return rows[:n], nil
+	}
+	return rows, nil
 }
 
 // Fail makes the nth call of op from now on (1 is the next) fail with err
@@ -139,7 +175,15 @@ func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.
 // Load implements [store.Committer].
 func (f *Faulty) Load(ctx context.Context, need store.Need) (snap store.Snapshot, err error) {
 	err = f.call(ctx, OpLoad, func() error { snap, err = f.Store.Load(ctx, need); return err })
-	return snap, err
+	for i := range snap.Events {
+		if err == nil {
+			snap.Events[i], err = f.until(snap.Events[i], false)
+		}
+	}
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	return snap, nil
 }
 
 // ReadPartition implements [store.Log].
@@ -147,7 +191,10 @@ func (f *Faulty) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) (rows []store.Event, err error) {
 	err = f.call(ctx, OpRead, func() error { rows, err = f.Store.ReadPartition(ctx, p, from, to, limit); return err })
-	return rows, err
+	if err != nil {
+		return nil, err
+	}
+	return f.until(rows, true)
 }
 
 // SetRegister implements [store.Registers].

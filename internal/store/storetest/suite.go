@@ -37,6 +37,9 @@ type Harness struct {
 	// and opens it again and expects all that was there.
 	Open    func(Options) (store.Store, error)
 	Durable bool
+	// Lose takes the row of an event away under the feet of the open store.
+	// Where it is nil, what needs it is skipped.
+	Lose func(s gotong.Stream, seq uint64) error
 }
 
 // The collections that the suite uses.
@@ -72,7 +75,7 @@ func (c Test) Part() string {
 func Tests() []Test {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
-		commitTests, raceTests, orderTests, eventTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
+		commitTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
 	} {
 		maps.Copy(suite, part)
 	}

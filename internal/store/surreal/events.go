@@ -54,8 +54,14 @@ func fixed(into, from []byte) bool { return copy(into, from) == len(into) && len
 const eventColumns = "[record::id(id)[1], partition, position, uuid, type, at, audience, count, data, content, " +
 	"data_salt, content_salt, content_commit, prev, chain, erased]"
 
-// event is the row as the port has it, when it matches its commitments.
-func (row *storedEvent) event(stream gotong.Stream, eras *store.Eras) (store.Event, error) {
+// eventOf is a row as the port has it, which its page verifies. Of one that
+// only looks like an event, nothing is left but its place, if that; so
+// its page ends before it.
+func eventOf(raw surreal.Raw, stream gotong.Stream) store.Event {
+	var row storedEvent
+	if surreal.Unmarshal(raw, &row) != nil {
+		return store.Event{Stream: stream}
+	}
 	e := store.Event{
 		Stream: stream, Seq: row.Seq, Partition: row.Partition, Position: row.Position, ID: gotong.EventID(row.UUID),
 		Type: row.Type, At: row.At, Count: row.Count, Data: []byte(row.Data), Content: row.Content,
@@ -68,26 +74,34 @@ func (row *storedEvent) event(stream gotong.Stream, eras *store.Eras) (store.Eve
 		(e.Erased || fixed(e.ContentSalt[:], row.ContentSalt)) && fixed(e.ContentCommit[:], row.ContentCommit) &&
 		fixed(e.Prev[:], row.Prev) && fixed(e.Chain[:], row.Chain)
 	if !exact {
-		return e, store.ErrCorrupt
+		return store.Event{Stream: stream, Seq: e.Seq, Partition: e.Partition, Position: e.Position}
 	}
-	return e, e.Verify(eras.At(e.Partition, e.Position))
+	return e
 }
 
-// eventsIn reads a closed range of a stream. As seqs have no gaps, the limit
-// becomes a bound of the range; where it counts from the end, the range ends at
-// the head at the latest.
-func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, eras *store.Eras) {
+// eventsIn reads a closed range of a stream up to its head, which is among
+// heads when the rows come. As seqs have no gaps, the limit becomes a bound of
+// the range; where it counts from the end, the range ends at the head at the
+// latest.
+func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, heads map[gotong.Stream]gotong.Head, eras *store.Eras) {
 	if of.From >= of.To || of.From >= maxNumber {
-		part(r, "[]", func([]storedEvent) error { return nil })
+		part(r, "[]", func([]surreal.Raw) error { return nil })
 		return
 	}
 	limit := uint64(store.Bound(of.Limit)) //nolint:gosec // 1 to 1,000
 	low, high := of.From+1, min(of.To, maxNumber)
-	take := func(rows []storedEvent) error {
+	take := func(rows []surreal.Raw) (err error) {
 		if of.Descending {
 			slices.Reverse(rows)
 		}
-		return page(rows, of, into, eras)
+		page := store.NewStreamPage(of, heads[of.Stream].Seq, *eras)
+		for _, raw := range rows {
+			if e := eventOf(raw, of.Stream); !page.Add(&e) {
+				break
+			}
+		}
+		*into, err = page.Events()
+		return err
 	}
 	stream := r.param(string(of.Stream))
 	if !of.Descending || high-low < limit {
@@ -100,22 +114,6 @@ func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, eras *store
 	part(r, fmt.Sprintf("SELECT VALUE %s FROM event:[%s, math::max([%d, "+
 		"math::min([%d, (SELECT VALUE seq FROM ONLY %s) OR 0]) - %d])]..=[%s, %d]",
 		eventColumns, stream, low, high, r.param(headID(of.Stream)), limit-1, stream, high), take)
-}
-
-// page cuts rows where their bytes pass the bound.
-func page(rows []storedEvent, of store.EventRange, into *[]store.Event, eras *store.Eras) error {
-	size := 0
-	for i := range rows {
-		e, err := rows[i].event(of.Stream, eras)
-		if err != nil {
-			return err
-		}
-		if size += e.Size(); i > 0 && size > store.ByteBound(of.MaxBytes) {
-			return nil
-		}
-		*into = append(*into, e)
-	}
-	return nil
 }
 
 type batchRow struct {
@@ -143,16 +141,26 @@ func (s *Store) ReadPartition(
 	// A row of batch is known by its last position.
 	high := min(to, from+most) + maxCommits - 1
 	var commits []logged
+	var page *store.PartitionPage
 	var r reading
+	r.positions(func(heads [gotong.Partitions]uint64) {
+		page = store.NewPartitionPage(p, from, to, heads[p], limit, *s.eras.Load())
+	})
 	query := fmt.Sprintf("SELECT VALUE [first, commits] FROM batch:[%d, %d]..=[%d, %d]", p, from+1, p, high)
-	part(&r, query, func(rows []batchRow) error {
+	part(&r, query, func(rows []surreal.Raw) error {
 		commits = between(rows, from, to, most)
 		return nil
 	})
-	if err := s.read(ctx, &r); err != nil || len(commits) == 0 {
+	if err := s.read(ctx, &r); err != nil {
 		return nil, err
 	}
-	return s.eventsOf(ctx, commits)
+	if page.Wants() {
+		err = s.fill(ctx, page, p, commits)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return page.Events()
 }
 
 // logged is a commit of a partition and its position.
@@ -162,18 +170,26 @@ type logged struct {
 }
 
 // between is the commits with from < position <= to, until there are most
-// events.
-func between(rows []batchRow, from, to, most uint64) (commits []logged) {
+// events. A row that cannot be read, or names seqs that cannot come there, is
+// as good as missing.
+func between(rows []surreal.Raw, from, to, most uint64) (commits []logged) {
 	var events uint64
-	for _, row := range rows {
+	last := map[gotong.Stream]uint64{}
+	for _, raw := range rows {
+		var row batchRow
+		if surreal.Unmarshal(raw, &row) != nil {
+			return commits
+		}
 		for i, c := range row.Commits {
 			at := row.First + uint64(i)
 			if at <= from {
 				continue
 			}
-			if at > to || events >= most {
+			before, again := last[c.Stream]
+			if at > to || events >= most || c.Last-c.First >= store.MaxCommitEvents || again && c.First != before+1 {
 				return commits
 			}
+			last[c.Stream] = c.Last
 			commits = append(commits, logged{c, at})
 			events += c.Last - c.First + 1
 		}
@@ -181,7 +197,8 @@ func between(rows []batchRow, from, to, most uint64) (commits []logged) {
 	return commits
 }
 
-func (s *Store) eventsOf(ctx context.Context, commits []logged) ([]store.Event, error) {
+// fill reads the events of commits and adds them to their page.
+func (s *Store) fill(ctx context.Context, page *store.PartitionPage, p gotong.Partition, commits []logged) error {
 	spans := map[gotong.Stream]*loggedCommit{}
 	for i := range commits {
 		c := commits[i].loggedCommit
@@ -197,29 +214,30 @@ func (s *Store) eventsOf(ctx context.Context, commits []logged) ([]store.Event, 
 		name := r.param(string(stream))
 		query := "SELECT VALUE " + eventColumns + " FROM event:[" + name + ", " + strconv.FormatUint(span.First, 10) +
 			"]..=[" + name + ", " + strconv.FormatUint(span.Last, 10) + "]"
-		part(&r, query, func(rows []storedEvent) error {
-			for i := range rows {
-				e, err := rows[i].event(stream, s.eras.Load())
-				if err != nil {
-					return err
-				}
+		part(&r, query, func(rows []surreal.Raw) error {
+			for _, raw := range rows {
+				e := eventOf(raw, stream)
 				found[eventKey{Stream: stream, Seq: e.Seq}] = e
 			}
 			return nil
 		})
 	}
+	if len(spans) == 0 {
+		return nil
+	}
 	if err := s.read(ctx, &r); err != nil {
-		return nil, err
+		return err
 	}
-	var events []store.Event
 	for _, c := range commits {
+		var events []store.Event
 		for seq := c.First; seq <= c.Last; seq++ {
-			e, ok := found[eventKey{Stream: c.Stream, Seq: seq}]
-			if !ok || e.Position != c.position {
-				return nil, store.ErrCorrupt
+			if e, ok := found[eventKey{Stream: c.Stream, Seq: seq}]; ok {
+				events = append(events, e)
 			}
-			events = append(events, e)
 		}
+		page.Add(events, store.Record{
+			Request: gotong.RequestKey{Stream: c.Stream}, Partition: p, Position: c.position, First: c.First, Last: c.Last,
+		})
 	}
-	return events, nil
+	return nil
 }

@@ -28,7 +28,13 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	}
 	var r reading
 	r.positions(func(all [gotong.Partitions]uint64) { snap.Positions = all })
-	r.heads(need.Heads, snap.Heads)
+	heads := map[gotong.Stream]gotong.Head{} // of the streams whose events are read too
+	list := slices.Clone(need.Heads)
+	for _, of := range need.Events {
+		list = append(list, of.Stream)
+	}
+	slices.Sort(list)
+	r.heads(slices.Compact(list), heads)
 	r.records(need.Records, snap.Records)
 	r.claims(need.Claims, snap.Claims)
 	if err := s.documents(&r, need.Documents, snap.Documents); err != nil {
@@ -41,10 +47,15 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 		r.documentsIn(of, &snap.Ranges[i])
 	}
 	for i, of := range need.Events {
-		r.eventsIn(of, &snap.Events[i], s.eras.Load())
+		r.eventsIn(of, &snap.Events[i], heads, s.eras.Load())
 	}
 	if err := s.read(ctx, &r); err != nil {
 		return store.Snapshot{}, err
+	}
+	for _, stream := range need.Heads {
+		if h, ok := heads[stream]; ok {
+			snap.Heads[stream] = h
+		}
 	}
 	s.known.raise(snap.Positions)
 	return snap, nil

@@ -26,9 +26,18 @@ func TestStore(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			t.Helper()
 			cfg := surrealtest.Start(t, e)
-			return storetest.Harness{Durable: true, Open: func(o storetest.Options) (store.Store, error) {
-				return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
-			}}
+			return storetest.Harness{
+				Durable: true,
+				Open: func(o storetest.Options) (store.Store, error) {
+					return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
+				},
+				Lose: func(s gotong.Stream, seq uint64) error {
+					db := operator(t, cfg)
+					defer db.Close()
+					return db.Exec(t.Context(), "REMOVE EVENT IF EXISTS append_only ON event; DELETE $row",
+						surreal.Vars{"row": surreal.Record("event", string(s), seq)})
+				},
+			}
 		})
 	})
 }

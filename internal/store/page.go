@@ -1,0 +1,156 @@
+package store
+
+import (
+	"fmt"
+
+	"gotong.dev/gotong"
+)
+
+// StreamPage makes a page of an [EventRange] out of the rows that an adapter
+// reads in the range's order. The head says how far the stream goes, so
+// nothing found is never taken for the end: a page begins where its range
+// does, has no hole, and ends at the range's end or the head unless a bound
+// ends it. Before an event that is missing or does not match its commitments
+// it ends too; where that would be its first one, the page is an error.
+type StreamPage struct {
+	of     EventRange
+	eras   Eras
+	next   uint64 // the seq that must come next
+	left   uint64 // how many must still come
+	size   int
+	events []Event
+	fault  error
+}
+
+// NewStreamPage is the empty page of a range of a stream that ends at head.
+func NewStreamPage(of EventRange, head uint64, eras Eras) *StreamPage {
+	p := &StreamPage{of: of, eras: eras, next: of.From + 1}
+	end := min(of.To, head)
+	if of.Descending {
+		p.next = end
+	}
+	if of.From < end {
+		p.left = min(end-of.From, uint64(Bound(of.Limit))) //nolint:gosec // 1 to 1,000
+	}
+	return p
+}
+
+// Wants reports whether another event belongs to the page.
+func (p *StreamPage) Wants() bool { return p.left > 0 && p.fault == nil }
+
+// Add takes the next event that there is, and reports whether the page wants
+// another one.
+func (p *StreamPage) Add(e *Event) bool {
+	switch p.size += e.Size(); {
+	case !p.Wants():
+		return false
+	case e.Seq != p.next:
+		p.fault = p.missing()
+		return false
+	case len(p.events) > 0 && p.size > ByteBound(p.of.MaxBytes):
+		p.left = 0
+		return false
+	}
+	if p.fault = e.check(p.eras); p.fault != nil {
+		return false
+	}
+	p.events = append(p.events, *e)
+	p.left--
+	p.next++
+	if p.of.Descending {
+		p.next -= 2
+	}
+	return p.left > 0
+}
+
+// Events is the page, once all events that there are were added.
+// [ErrCorrupt] says which event the page cannot begin with.
+func (p *StreamPage) Events() ([]Event, error) {
+	if p.Wants() {
+		p.fault = p.missing()
+	}
+	if len(p.events) == 0 {
+		return nil, p.fault
+	}
+	return p.events, nil
+}
+
+func (p *StreamPage) missing() error {
+	return fmt.Errorf("%w: %s has no event %d", ErrCorrupt, p.of.Stream, p.next)
+}
+
+// check is Verify, and says which event it is.
+func (e *Event) check(eras Eras) error {
+	if e.Verify(eras.At(e.Partition, e.Position)) != nil {
+		return fmt.Errorf("%w: event %d of %s does not match its commitments", ErrCorrupt, e.Seq, e.Stream)
+	}
+	return nil
+}
+
+// PartitionPage makes what [Log.ReadPartition] returns out of the commits that
+// an adapter reads in order. Positions follow each other up to the last one of
+// the partition, and each commit has exactly the events that its record names,
+// so a commit that is missing, or part of one, is not taken for the end
+// either: the page ends before it, or is an error where it would begin there.
+type PartitionPage struct {
+	partition gotong.Partition
+	eras      Eras
+	at, to    uint64 // the last position taken, and the last to come
+	most      int
+	events    []Event
+	fault     error
+}
+
+// NewPartitionPage is the empty page of the positions after from, up to to, of
+// a partition that ends at head.
+func NewPartitionPage(p gotong.Partition, from, to, head uint64, limit int, eras Eras) *PartitionPage {
+	return &PartitionPage{partition: p, eras: eras, at: from, to: min(to, head), most: Bound(limit)}
+}
+
+// Wants reports whether another commit belongs to the page.
+func (p *PartitionPage) Wants() bool { return p.at < p.to && len(p.events) < p.most && p.fault == nil }
+
+// Add takes the events at the next position that there are, and the record of
+// their commit as far as the adapter knows it: stream, partition, position and
+// seqs. It reports whether the page wants another commit.
+func (p *PartitionPage) Add(events []Event, r Record) bool {
+	if !p.Wants() || len(events) == 0 {
+		return p.Wants()
+	}
+	switch position := events[0].Position; {
+	case position != p.at+1:
+		p.fault = p.missing()
+	case r.Partition != p.partition || r.Position != position || r.Last-r.First+1 != uint64(len(events)):
+		p.fault = fmt.Errorf("%w: commit %d of partition %d is not what its record says", ErrCorrupt, position, p.partition)
+	}
+	for i := range events {
+		e := &events[i]
+		if p.fault == nil && (e.Stream != r.Request.Stream || e.Seq != r.First+uint64(i) || e.Position != r.Position || e.Partition != r.Partition) {
+			p.fault = fmt.Errorf("%w: event %d of %s is not where its record says", ErrCorrupt, e.Seq, e.Stream)
+		}
+		if p.fault == nil {
+			p.fault = e.check(p.eras)
+		}
+	}
+	if p.fault == nil {
+		p.events = append(p.events, events...)
+		p.at++
+	}
+	return p.Wants()
+}
+
+// Events is the page, once all commits that there are were added. [ErrCorrupt]
+// says which commit the page cannot begin with.
+func (p *PartitionPage) Events() ([]Event, error) {
+	if p.Wants() {
+		p.fault = p.missing()
+	}
+	if len(p.events) == 0 {
+		return nil, p.fault
+	}
+	return p.events, nil
+}
+
+func (p *PartitionPage) missing() error {
+	return fmt.Errorf("%w: partition %d has no commit %d", ErrCorrupt, p.partition, p.at+1)
+}
