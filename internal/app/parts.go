@@ -32,7 +32,7 @@ func (a *App) catchUps() int {
 func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
-		Store: a.source(), Codec: a.codec, Bus: a.bus, Now: a.now,
+		Store: a.source(), Codec: a.codec, Bus: a.bus, Clock: a.clock,
 		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form

@@ -53,7 +53,7 @@ func newCore(t *testing.T, s store.Store, now func() gotong.Instant) *core {
 	before := goleak.IgnoreCurrent()
 	codec := store.NewCodec(app.Kinds())
 	c := &core{store: s}
-	c.hub = live.New(live.Options{Store: s, Codec: codec, Now: func() gotong.Instant { return gotong.InstantOf(time.Now()) }})
+	c.hub = live.New(live.Options{Store: s, Codec: codec})
 	c.Engine = engine.New(engine.Options{Store: s, Codec: codec, Clock: clocktest.Showing(now), Committed: c.hub.Offer})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

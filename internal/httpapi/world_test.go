@@ -86,7 +86,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		t.Fatal(err)
 	}
 	w.door = door
-	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Now: w.now, Names: door.Names})
+	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Clock: w.clock, Names: door.Names})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
 	t.Cleanup(func() {

@@ -77,7 +77,7 @@ type Stats struct {
 
 // Stats counts.
 func (h *Hub) Stats() Stats {
-	now := h.opt.Now()
+	now := h.opt.Clock.Mono()
 	st := Stats{Subscriptions: int(h.subscriptions.Load()), RingBytes: int(h.ringBytes.Load())}
 	h.mu.Lock()
 	st.Sessions = len(h.sessions)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -47,10 +48,13 @@ type Hub struct {
 
 // New makes a hub; Run sets it going.
 func New(opt Options) *Hub {
+	if opt.Clock == nil {
+		opt.Clock = clock.System()
+	}
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(),
 		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
-		names: nameCache{ask: opt.Names, now: opt.Now},
+		names: nameCache{ask: opt.Names, mono: opt.Clock.Mono},
 	}
 	h.presence.wake = make(chan struct{}, 1)
 	h.limits.fill()
@@ -76,7 +80,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, p := range h.parts {
 		running.Go(func() { p.run(ctx) })
 	}
-	running.Go(func() { h.presence.run(ctx, h.opt.Now) })
+	running.Go(func() { h.presence.run(ctx, h.opt.Clock.Mono) })
 	if h.opt.Bus != nil {
 		running.Go(func() { h.listen(ctx) })
 	}
@@ -106,7 +110,7 @@ func (h *Hub) listen(ctx context.Context) {
 // begin starts the tails at the end of the log; false where ctx ended first.
 func (h *Hub) begin(ctx context.Context) bool {
 	for {
-		at := h.opt.Now()
+		at := h.opt.Clock.Mono()
 		positions, err := h.ask(ctx)
 		if err == nil {
 			for i, p := range h.parts {
@@ -136,7 +140,7 @@ func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
 func (h *Hub) poll(ctx context.Context) {
 	const presenceEvery, trimEvery = 20, 5
 	for round := 1; pause(ctx, h.limits.Poll); round++ {
-		at := h.opt.Now()
+		at := h.opt.Clock.Mono()
 		positions, err := h.ask(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
@@ -160,7 +164,7 @@ func (h *Hub) poll(ctx context.Context) {
 
 // trim lets go of pages that are too old to be handed out and, where all
 // frames together are too many, of those of streams that were quiet so long.
-func (h *Hub) trim(now gotong.Instant, quiet time.Duration) {
+func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
 	for _, p := range h.parts {
 		p.each(func(t *topic) { t.expire(now) })
 		if h.ringBytes.Load() > int64(h.limits.RingTotal) {

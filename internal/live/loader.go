@@ -245,7 +245,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 	}
 	readers, place := tidy(readers)
 	t := requests[0].sub.topic
-	if kept := t.kept(j, l.hub.opt.Now()); kept != nil {
+	if kept := t.kept(j, l.hub.opt.Clock.Mono()); kept != nil {
 		snap, err := l.hub.readStream(ctx, j.stream, readers, span{}, store.Need{})
 		if err != nil {
 			return err
@@ -273,7 +273,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		l.hub.observer.Replayed(len(snap.rows))
 	}
 	err = l.hand(requests, place, snap, pages.of)
-	t.keep(pages, len(readers) > 1, l.hub.opt.Now())
+	t.keep(pages, len(readers) > 1, l.hub.opt.Clock.Mono())
 	return err
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -24,7 +23,6 @@ func TestMarksBeforeFrames(t *testing.T) {
 		db := memory.New("test", memory.Options{})
 		h := New(Options{
 			Store: db, Codec: store.NewCodec([]gotong.Kind{kind}),
-			Now: func() gotong.Instant { return gotong.InstantOf(time.Now()) },
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)

@@ -55,7 +55,7 @@ func newModel(rt *rapid.T) *model {
 	net := local.New()
 	for range 2 {
 		h := live.New(live.Options{
-			Store: m.world, Codec: m.codec, Now: now, Bus: net.Join(),
+			Store: m.world, Codec: m.codec, Bus: net.Join(),
 			Limits: live.Limits{RingFrames: 6, PageEvents: 5},
 		})
 		running.Go(func() { _ = h.Run(ctx) })

@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 const (
@@ -17,14 +17,14 @@ const (
 // nameCache keeps display names for a minute.
 type nameCache struct {
 	ask   func(ctx context.Context, ids []string) map[string]string
-	now   func() gotong.Instant
+	mono  func() clock.Moment
 	mu    sync.Mutex
 	known map[string]cachedName
 }
 
 type cachedName struct {
 	name string
-	till gotong.Instant
+	till clock.Moment
 }
 
 func (c *nameCache) get(ctx context.Context, ids []string) map[string]string {
@@ -32,7 +32,7 @@ func (c *nameCache) get(ctx context.Context, ids []string) map[string]string {
 	if c.ask == nil || len(ids) == 0 {
 		return names
 	}
-	now := c.now()
+	now := c.mono()
 	var unknown []string
 	c.mu.Lock()
 	for _, id := range ids {

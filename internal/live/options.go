@@ -8,6 +8,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -23,12 +24,12 @@ type Source interface {
 	store.Log
 }
 
-// Options are what a hub is made of. Store, Codec and Now must be set.
+// Options are what a hub is made of. Store and Codec must be set.
 type Options struct {
 	Store Source
 	Codec *store.Codec
-	Bus   bus.Bus               // nil: a node that is alone
-	Now   func() gotong.Instant // the clock
+	Bus   bus.Bus     // nil: a node that is alone
+	Clock clock.Clock // nil: the machine's
 
 	// Names gives the display names of users; who is missing has none. It may
 	// read a store. Answers are kept for a minute. Nil: no names.

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -171,7 +172,7 @@ func (p *pages) frame(chunks [][]byte) Frame {
 type keptPage struct {
 	page        page
 	first, last uint64 // of all events whose effect it shows
-	made        gotong.Instant
+	made        clock.Moment
 }
 
 const (
@@ -181,14 +182,14 @@ const (
 
 // kept is the page of a job where it was encoded before; nil where it must be
 // read.
-func (t *topic) kept(j *job, now gotong.Instant) *keptPage {
+func (t *topic) kept(j *job, now clock.Moment) *keptPage {
 	if !j.page {
 		return nil
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	k := t.pages[j.from]
-	if k == nil || now < k.made || now > k.made.Add(keptLife) {
+	if k == nil || now > k.made.Add(keptLife) {
 		return nil
 	}
 	return k
@@ -216,7 +217,7 @@ func (t *topic) holds(k *keptPage, snap *snapshot) bool {
 // time that it is asked for: a lone reader who is slow has no use for it. Of
 // what was amended before the topic was bound, nobody told the topic: a page
 // from before that is not kept.
-func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
+func (t *topic) keep(p *pages, together bool, now clock.Moment) {
 	if p.whole == nil {
 		return
 	}
@@ -247,7 +248,7 @@ func (t *topic) keep(p *pages, together bool, now gotong.Instant) {
 }
 
 // expire forgets the pages that are too old to be handed out.
-func (t *topic) expire(now gotong.Instant) {
+func (t *topic) expire(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for from, k := range t.pages {

@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -66,7 +67,7 @@ type offer struct {
 // the read was complete as of then.
 type proof struct {
 	position uint64
-	at       gotong.Instant
+	at       clock.Moment
 }
 
 func newPartition(h *Hub, id gotong.Partition) *partition {
@@ -115,7 +116,7 @@ func (p *partition) hear(position uint64) {
 
 // prove notes what the store said at a moment. The oldest open proof stays, so
 // that a tail that lags but moves is never called silent for lack of one.
-func (p *partition) prove(position uint64, at gotong.Instant) {
+func (p *partition) prove(position uint64, at clock.Moment) {
 	p.mu.Lock()
 	p.known = max(p.known, position)
 	p.target = max(p.target, p.known)
@@ -166,10 +167,10 @@ func (p *partition) loseAll(position uint64) {
 }
 
 // fresh reports whether events may be handed out live: the last complete read
-// is not older than the limit, nor of the future.
-func (p *partition) fresh(now gotong.Instant) bool {
-	at := gotong.Instant(p.completeAt.Load())
-	return at != 0 && now >= at && now <= at.Add(p.hub.limits.Fresh)
+// is not older than the limit.
+func (p *partition) fresh(now clock.Moment) bool {
+	at := clock.Moment(p.completeAt.Load())
+	return at != 0 && now <= at.Add(p.hub.limits.Fresh)
 }
 
 // skip jumps to a position where nobody needs anything of the partition.
@@ -227,7 +228,7 @@ func (p *partition) complete() {
 }
 
 // trim drops the frames of topics that were quiet since then.
-func (p *partition) trim(since gotong.Instant) {
+func (p *partition) trim(since clock.Moment) {
 	n := 0
 	p.each(func(t *topic) {
 		if t.trim(since) {

@@ -10,6 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // presenceType is the signal with which the hub tells who came and went.
@@ -50,7 +51,7 @@ type presence struct {
 // heard is the word of one node, and until when it is believed.
 type heard struct {
 	node string
-	till gotong.Instant
+	till clock.Moment
 }
 
 // word is what nodes say to each other of a stream's presence.
@@ -123,12 +124,12 @@ func orMake[V any](m map[string]V) map[string]V {
 }
 
 // isThere reports whether another node says that it has the user.
-func (p *presence) isThere(id string, now gotong.Instant) bool {
+func (p *presence) isThere(id string, now clock.Moment) bool {
 	return slices.ContainsFunc(p.there[id], func(h heard) bool { return h.till >= now })
 }
 
 // hearPresence takes in what another node says.
-func (t *topic) hearPresence(node string, m *bus.Signal, now gotong.Instant) {
+func (t *topic) hearPresence(node string, m *bus.Signal, now clock.Moment) {
 	var w word
 	if json.Unmarshal(m.Data, &w) != nil || len(w.Here) > maxWord || len(w.Gone) > maxWord {
 		return
@@ -154,7 +155,7 @@ func (t *topic) hearPresence(node string, m *bus.Signal, now gotong.Instant) {
 }
 
 // believe notes that a node has a user; true where that is news.
-func (p *presence) believe(id, node string, till gotong.Instant) bool {
+func (p *presence) believe(id, node string, till clock.Moment) bool {
 	list := p.there[id]
 	i := slices.IndexFunc(list, func(h heard) bool { return h.node == node })
 	const maxNodes = 64
@@ -191,7 +192,7 @@ func (p *presence) drop(id string, which func(heard) bool) bool {
 
 // tellPresence tells the sessions here, and the other nodes, what is news to
 // them.
-func (t *topic) tellPresence(now gotong.Instant) {
+func (t *topic) tellPresence(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	p := &t.presence
@@ -272,7 +273,7 @@ func news(set map[string]struct{}, id string, in bool) bool {
 }
 
 // repeatPresence says again who is here, and forgets who was not heard of.
-func (t *topic) repeatPresence(now gotong.Instant) {
+func (t *topic) repeatPresence(now clock.Moment) {
 	t.mu.Lock()
 	p := &t.presence
 	for id := range p.there {
@@ -295,7 +296,7 @@ func (h *Hub) Present(stream gotong.Stream) []string {
 	if t == nil {
 		return nil
 	}
-	now := h.opt.Now()
+	now := h.opt.Clock.Mono()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	users := slices.Collect(maps.Keys(t.presence.here))
@@ -326,7 +327,7 @@ func (l *tellings) add(t *topic) {
 }
 
 // run tells what was gathered, until ctx ends.
-func (l *tellings) run(ctx context.Context, now func() gotong.Instant) {
+func (l *tellings) run(ctx context.Context, mono func() clock.Moment) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -341,7 +342,7 @@ func (l *tellings) run(ctx context.Context, now func() gotong.Instant) {
 		l.topics = nil
 		l.mu.Unlock()
 		for _, t := range topics {
-			t.tellPresence(now())
+			t.tellPresence(mono())
 		}
 	}
 }

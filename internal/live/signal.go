@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // waiting is a signal that a session has not taken. There is at most one per
@@ -26,11 +27,11 @@ type waiting struct {
 func (s *Session) Signal(stream gotong.Stream, typ string) error {
 	s.mu.Lock()
 	sub := s.find(stream)
-	if sub == nil || !sub.mayHear(s.hub.opt.Now()) {
+	if sub == nil || !sub.mayHear(s.hub.opt.Clock.Mono()) {
 		s.mu.Unlock()
 		return gotong.NotFound()
 	}
-	topic, silent := sub.topic, sub.grant.SilentUntil > s.hub.opt.Now()
+	topic, silent := sub.topic, sub.grant.SilentUntil > s.hub.opt.Clock.Now()
 	s.mu.Unlock()
 	if typ == presenceType || typ == ReadType || !slices.Contains(topic.kind.Signals, typ) {
 		return gotong.Invalid("type", "must be a signal of this kind of stream")
@@ -81,7 +82,7 @@ func (h *Hub) whisper(m *bus.Signal) {
 // mayHear reports whether the subscription holds now: accepted, not stale, in
 // a partition that is complete, and open for what happens next. The session's
 // mu is held.
-func (s *sub) mayHear(now gotong.Instant) bool {
+func (s *sub) mayHear(now clock.Moment) bool {
 	return s.grant != nil && !s.ended && !s.stale() && s.topic.part.Load().fresh(now) &&
 		s.grant.Sees(math.MaxUint64, "")
 }
@@ -137,7 +138,7 @@ func (s *Session) takeSignals(t *taking) {
 	signals := s.signals
 	s.signals = nil
 	s.signalMu.Unlock()
-	now := s.hub.opt.Now()
+	now := s.hub.opt.Clock.Mono()
 	for _, w := range signals {
 		if w.sub.mayHear(now) {
 			t.add(w.frame)
@@ -161,7 +162,7 @@ func (h *Hub) hear(m bus.Message) {
 		}
 		switch m.Signal.Type {
 		case presenceType:
-			t.hearPresence(m.Node, m.Signal, h.opt.Now())
+			t.hearPresence(m.Node, m.Signal, h.opt.Clock.Mono())
 			return
 		case ReadType:
 			h.whisper(m.Signal)

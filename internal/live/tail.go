@@ -262,7 +262,7 @@ func (p *partition) spread(arrivals []arrival) {
 		}
 		t.batch = append(t.batch, a.pushed)
 	}
-	now := p.hub.opt.Now()
+	now := p.hub.opt.Clock.Mono()
 	for _, t := range touched {
 		t.flush(now)
 	}

@@ -3,7 +3,7 @@ package live
 import (
 	"context"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // taking is what one Take gathers.
@@ -11,7 +11,7 @@ type taking struct {
 	frames []Frame
 	size   int
 	most   int
-	now    gotong.Instant
+	now    clock.Moment
 }
 
 func (t *taking) full() bool { return t.size >= t.most }
@@ -40,7 +40,7 @@ func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
 	}
 	const events = 1<<maxSubscriptions - 1
 	if dirty&events != 0 {
-		t.now = s.hub.opt.Now()
+		t.now = s.hub.opt.Clock.Mono()
 		left |= s.takeEvents(&t, dirty)
 	}
 	if dirty&signalBit != 0 {

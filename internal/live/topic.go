@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // topic is one stream that somebody follows, or whose events govern the access
@@ -33,7 +34,7 @@ type topic struct {
 	pages     map[uint64]*keptPage // by from
 	pageBytes int
 	asked     uint64 // first seq of the page that was read last
-	pushedAt  gotong.Instant
+	pushedAt  clock.Moment
 	followers []follower
 	watchers  map[*sub]struct{}
 	presence  presence
@@ -138,7 +139,7 @@ func (t *topic) begin(head gotong.Head) {
 }
 
 // flush moves the batch into the ring and wakes whoever has something to take.
-func (t *topic) flush(now gotong.Instant) {
+func (t *topic) flush(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.weigh(func() {
@@ -198,7 +199,7 @@ func (t *topic) forget() {
 }
 
 // trim drops the frames of a topic that was quiet since then.
-func (t *topic) trim(since gotong.Instant) bool {
+func (t *topic) trim(since clock.Moment) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pushedAt > since || t.ring.len() == 0 && t.pages == nil {

@@ -65,13 +65,13 @@ const (
 // the code that catch-up uses. A stream that is not there and one that the
 // reader may not read are both CodeNotFound.
 func (h *Hub) Read(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
-	until := h.opt.Now().Add(notYetAfter)
+	until := h.opt.Clock.Mono().Add(notYetAfter)
 	for {
 		page, err := h.readOnce(ctx, reader, q)
 		if err != nil || page.Head.Seq >= q.MinSeq {
 			return page, err
 		}
-		if h.opt.Now() >= until {
+		if h.opt.Clock.Mono() >= until {
 			return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not come that far.")
 		}
 		if err := h.awaitProgress(ctx, gotong.PartitionOf(page.Head.Home), notYetLook); err != nil {

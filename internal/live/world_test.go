@@ -311,7 +311,7 @@ func reader(user string) gotong.Reader { return gotong.Reader{UserID: user, Role
 
 // start runs a hub on the world until the test ends.
 func (w *world) start(change ...func(*live.Options)) *live.Hub {
-	opt := live.Options{Store: w, Codec: w.codec, Now: now}
+	opt := live.Options{Store: w, Codec: w.codec}
 	for _, f := range change {
 		f(&opt)
 	}

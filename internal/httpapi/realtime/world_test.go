@@ -172,7 +172,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		Committed: func(ctx context.Context, rows []store.Event) { w.hub.Offer(ctx, rows) },
 	})
 	w.hub = live.New(live.Options{
-		Store: w.source, Codec: w.codec, Now: w.now, Limits: set.limits,
+		Store: w.source, Codec: w.codec, Clock: w.clock, Limits: set.limits,
 		Problem: func(err error, trace string) []byte { b, _ := json.Marshal(httpapi.ProblemOf(err, trace)); return b },
 		Names: func(_ context.Context, ids []string) map[string]string {
 			names := map[string]string{}
