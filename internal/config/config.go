@@ -65,7 +65,8 @@ type Config struct {
 	AllowUntested bool `name:"allow-untested" group:"place" help:"Take a version of SurrealDB that nobody has tested with this one."`
 
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
-	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks whose X-Forwarded-For is believed." placeholder:"CIDR"`
+	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies that are believed on where requests come from." placeholder:"CIDR"`
+	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header that they are believed in: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
 
 	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
 	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that its tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`

@@ -124,7 +124,7 @@ func TestConfigFlagBeatsItsVariable(t *testing.T) {
 func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
-		"signing-key": strongText, "dev-bypass": "true", "bus": "redis",
+		"signing-key": strongText, "dev-bypass": "true", "bus": "redis", "proxy-header": "forwarded",
 		"unsafe-engine": "true", "allow-untested": "true",
 	}
 	typ := reflect.TypeFor[Config]()

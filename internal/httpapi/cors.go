@@ -2,18 +2,18 @@ package httpapi
 
 import (
 	"net/http"
-	"slices"
 )
 
-// cors is the list of origins whose pages may call: scheme://host[:port],
-// compared as they are. There are no cookies, so none is ever allowed.
-type cors []string
+// cors is what the origins in the list may do. There are no cookies, so none is
+// ever allowed.
+type cors Origins
 
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, X-Correlation-Id, X-Request-Id"
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Traceparent, " +
+		"Tracestate, X-Correlation-Id, X-Request-Id"
 	corsExposed = "ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
-		"X-As-Of, X-As-Of-Home, X-Cursor, X-Correlation-Id, X-Has-More, X-Next-Cursor, X-Next-Seq"
+		"X-As-Of, X-As-Of-Home, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 
 // answer adds what the origin may do; true where that was all that was asked.
@@ -23,7 +23,7 @@ func (c cors) answer(w http.ResponseWriter, r *http.Request) bool {
 	if len(c) > 0 {
 		w.Header().Add("Vary", "Origin")
 	}
-	if origin != "" && slices.Contains(c, origin) {
+	if origin != "" && Origins(c).Has(origin) {
 		h := w.Header()
 		h.Set("Access-Control-Allow-Origin", origin)
 		h.Set("Access-Control-Expose-Headers", corsExposed)

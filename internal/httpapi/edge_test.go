@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,6 +26,79 @@ func TestUnknownPaths(t *testing.T) {
 	a = w.do(http.MethodOptions, "/v1/chat/unread", nil).want(204)
 	if got := a.header.Get("Allow"); got != "GET, HEAD" {
 		t.Errorf("Allow is %q", got)
+	}
+}
+
+// Allow lists the methods of the path itself: not those of another path whose
+// wildcard covers it, and not what a handler below would refuse.
+func TestAllow(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	})
+	ani := w.signUp("ani")
+	for path, want := range map[string]string{
+		"/v1/realtime/tickets": "POST", "/v1/realtime/ws": "GET", "/v1/realtime/sse": "GET", "/v1/realtime/poll": "GET",
+		"/v1/chat/threads/x/messages/poll": "GET, HEAD", "/v1/chat/threads/x/messages/send": "POST",
+		"/v1/chat/threads/x/messages/0192": "GET, HEAD, PATCH, DELETE", "/v1/groups/me": "GET, HEAD",
+		"/v1/chat/threads": "GET, HEAD, POST", "/livez": "GET, HEAD",
+	} {
+		for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} {
+			a := w.send(method, path, nil, []header{{"Authorization", "Bearer " + ani.token}})
+			listed := slices.Contains(strings.Split(want, ", "), method)
+			switch {
+			case listed && a.code == http.StatusMethodNotAllowed:
+				t.Errorf("%s %s is not allowed", method, path)
+			case !listed && (a.code != http.StatusMethodNotAllowed && method != "OPTIONS" || a.header.Get("Allow") != want):
+				t.Errorf("%s %s: %d, Allow %q, want %q", method, path, a.code, a.header.Get("Allow"), want)
+			}
+		}
+	}
+	w.do(http.MethodGet, "/v1/realtime/nothing", nil).problem(404, gotong.CodeNotFound)
+}
+
+// A header that says one thing may be there once; the first is not preferred.
+func TestHeadersTwice(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	for _, name := range []string{
+		"Authorization", "Origin", "Content-Type", "Content-Encoding", "If-Match", "If-None-Match", "Idempotency-Key",
+		"Last-Event-ID", "X-Request-Id", "X-Correlation-Id", "traceparent", "Sec-WebSocket-Key",
+	} {
+		for _, path := range []string{th, "/v1/auth/me", "/livez", "/nothing"} {
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)
+			r.Header.Set("Authorization", "Bearer "+ani.token)
+			r.Header.Add(name, "a")
+			r.Header.Add(name, "a")
+			rec := httptest.NewRecorder()
+			w.server.Handler().ServeHTTP(rec, r)
+			if rec.Code != 400 || !strings.Contains(rec.Body.String(), string(httpapi.CodeBadRequest)) {
+				t.Errorf("%s twice to %s: %d %s", name, path, rec.Code, rec.Body)
+			}
+		}
+	}
+}
+
+// A value has one way of being written, and a parameter that is there has one.
+func TestQueriesAreStrict(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	for path, names := range map[string][]string{
+		"/v1/chat/threads": {"limit"}, th + "/messages": {"limit", "since_created_at_ms"}, th + "/members": {"limit"},
+		"/v1/groups": {"limit"}, "/v1/groups/me": {"limit"}, "/v1/chat/unread": {"limit"}, "/v1/auth/audit": {"limit"},
+	} {
+		for _, name := range names {
+			ani.get(path + "?" + name + "=5").want(200)
+			for _, bad := range []string{"", "%2B5", "+5", "05", "-0", "5.0", "5e0", "0x5", "5_0", " 5", "%205", "5&" + name + "=5"} {
+				if a := w.send("GET", path+"?"+name+"="+strings.ReplaceAll(bad, " ", "%20"), nil, []header{{"Authorization", "Bearer " + ani.token}}); a.code != 422 {
+					t.Errorf("%s?%s=%s: %d", path, name, bad, a.code)
+				}
+			}
+		}
+	}
+	for _, query := range []string{"scope_id=", "scope_id", "=", "=x"} {
+		ani.get("/v1/chat/threads?"+query).problem(422, gotong.CodeInvalid)
 	}
 }
 

@@ -30,6 +30,9 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	route, call := routeOf(ctx), CallOf(ctx.Context())
 	err := g.admit(r, route, call)
+	if err == nil {
+		err = strictQuery(ctx)
+	}
 	if err == nil && route.Write {
 		err = g.key(r, call)
 		if call.RequestID != "" {
@@ -82,19 +85,15 @@ func BearerToken(r *http.Request) string {
 // protection (contract I1).
 func (g *guard) key(r *http.Request, call *Call) error {
 	sent := r.Header.Values("Idempotency-Key")
-	switch len(sent) {
-	case 0:
+	if len(sent) == 0 {
 		call.RequestID = g.newID()
 		return nil
-	case 1:
-		if err := validKey(sent[0]); err != nil {
-			return err
-		}
-		call.RequestID, call.Keyed = sent[0], true
-		return nil
-	default:
-		return gotong.Invalid("Idempotency-Key", "must be there once")
 	}
+	if err := validKey(sent[0]); err != nil {
+		return err
+	}
+	call.RequestID, call.Keyed = sent[0], true
+	return nil
 }
 
 func (g *guard) newID() string { return newID(g.now()) }

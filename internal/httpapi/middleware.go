@@ -9,9 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -25,7 +25,7 @@ type edge struct {
 	now     func() gotong.Instant
 	epoch   gotong.Epoch
 	log     *slog.Logger
-	trusted []netip.Prefix
+	proxies *proxies
 	cors    cors
 	address *limiter
 	watch   Observer
@@ -55,13 +55,16 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx, end := e.trace(r)
 	call := &Call{
 		Principal: Principal{Role: gotong.RoleAnonymous}, TraceID: traceID(ctx),
-		CorrelationID: e.correlation(r), Address: addressKey(clientAddress(r, e.trusted)), epoch: e.epoch, header: w.Header(),
+		CorrelationID: e.correlation(r), Address: addressKey(e.proxies.client(r)), epoch: e.epoch, header: w.Header(),
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))
 	tap := &writer{ResponseWriter: w}
 	boundBody(w, r, e.bodyTimeout)
 	safeHeader(w.Header())
 	w.Header().Set("X-Correlation-Id", call.CorrelationID)
+	if ends(r) {
+		w.Header().Set("Connection", "close")
+	}
 	defer func() {
 		if cause := recover(); cause != nil {
 			e.failed(tap, r, cause)
@@ -72,6 +75,10 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		end(r.Pattern, tap.status)
 		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
 	}()
+	if err := checkOnce(r.Header); err != nil {
+		WriteProblem(tap, r, err)
+		return
+	}
 	if e.cors.answer(tap, r) {
 		return
 	}
@@ -99,8 +106,14 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 		return gotong.NewError(CodeBadRequest, "The query of the address cannot be read.")
 	}
 	for name, list := range query {
-		if len(list) > 1 && name != "stream" { // the one that is a list
+		switch {
+		case len(list) > 1 && name != "stream": // the one that is a list
 			return gotong.Invalid("query", "has a parameter twice")
+		case !slices.Contains(list, ""): // what says nothing is not what is not there
+		case name == "cursor":
+			return cursorInvalid()
+		default:
+			return gotong.Invalid("query", "has a parameter without a value")
 		}
 	}
 	return nil

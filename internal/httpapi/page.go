@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"strings"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"gotong.dev/gotong"
 )
 
@@ -14,19 +12,6 @@ import (
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
 	Cursor string `query:"cursor" doc:"X-Next-Cursor of the page before."`
-}
-
-// Resolve implements huma.Resolver.
-func (p *Page) Resolve(ctx huma.Context) []error { return GivenCursor(ctx) }
-
-// GivenCursor refuses a cursor that is there and says nothing: the first page
-// is asked for without one (contract D10).
-func GivenCursor(ctx huma.Context) []error {
-	u := ctx.URL()
-	if query := u.Query(); query.Has("cursor") && query.Get("cursor") == "" {
-		return []error{cursorInvalid()}
-	}
-	return nil
 }
 
 // Order is what a list is sorted by. A cursor of one order is none of another.

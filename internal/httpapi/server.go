@@ -28,10 +28,11 @@ type Options struct {
 
 	Routes   []func(*API)            // the routes of each kind
 	Mounts   map[string]http.Handler // further handlers by pattern: the console, the AsyncAPI document
-	Realtime http.Handler            // takes everything under /v1/realtime/ but what a route takes
+	Realtime http.Handler            // takes GET of ws, sse and poll below /v1/realtime
 
-	Origins        []string       // whose pages may call
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+	Origins        Origins        // whose pages may call
+	TrustedProxies []netip.Prefix // whose word is believed on where requests come from
+	ProxyHeader    string         // the one header for it: [XForwardedFor], as when empty, or [Forwarded]
 	Limits         Limits
 	BodyTimeout    time.Duration // for a body to arrive; 0 is 10 s
 	Observer       Observer      // nil observes nothing
@@ -42,6 +43,9 @@ type Options struct {
 	Draining func() bool  // true from the first sign of a shutdown; nil never is
 	Metrics  http.Handler // of the operators' handler; nil has none
 }
+
+// realtimePaths take GET alone, not even HEAD.
+var realtimePaths = [...]string{"/v1/realtime/ws", "/v1/realtime/sse", "/v1/realtime/poll"}
 
 // Server is the two handlers of a node.
 type Server struct {
@@ -71,17 +75,20 @@ func New(opts Options) *Server {
 	h := health{version: opts.Version, checks: opts.Checks, draining: opts.Draining}
 	h.mount(mux, false)
 	if opts.Realtime != nil {
-		mux.Handle("/v1/realtime/", opts.Realtime)
+		for _, path := range realtimePaths {
+			mux.Handle("GET "+path, opts.Realtime)
+		}
 	}
 	for pattern, handler := range opts.Mounts {
 		mux.Handle(pattern, handler)
 	}
-	mux.Handle(lastPattern, unknown{mux})
+	mux.Handle(lastPattern, unknown{mux, shadow(mux, api.OpenAPI().Paths)})
 	return &Server{
 		api:   api,
 		admin: adminHandler(opts, h),
 		main: &edge{
-			next: mux, now: opts.Now, epoch: opts.Epoch, log: opts.Log, trusted: opts.TrustedProxies, cors: opts.Origins,
+			next: mux, now: opts.Now, epoch: opts.Epoch, log: opts.Log, cors: cors(opts.Origins),
+			proxies: &proxies{trusted: opts.TrustedProxies, header: cmp.Or(opts.ProxyHeader, XForwardedFor), log: opts.Log},
 			address: newLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
 			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},

@@ -1,8 +1,12 @@
 package httpapi
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
 
 	"gotong.dev/gotong"
 )
@@ -10,7 +14,10 @@ import (
 // unknown answers what no pattern took: 404, or 405 where the path is known for
 // another method. It is the mux's last pattern, because the mux itself would
 // answer in plain text.
-type unknown struct{ mux *http.ServeMux }
+type unknown struct {
+	mux    *http.ServeMux
+	shadow map[string]bool // patterns that take nothing
+}
 
 const lastPattern = "/"
 
@@ -39,9 +46,59 @@ func (u unknown) allowed(r *http.Request) []string {
 	probe := r.Clone(r.Context())
 	for _, m := range methods {
 		probe.Method = m
-		if _, pattern := u.mux.Handler(probe); pattern != "" && pattern != lastPattern {
+		if _, pattern := u.mux.Handler(probe); pattern != "" && pattern != lastPattern && !u.shadow[pattern] {
 			list = append(list, m)
 		}
 	}
 	return list
+}
+
+// shadow has the mux treat a path that is spelled out as one of its own: for a
+// method that it does not have, another path with a wildcard in that place
+// would take the request, and take the word for an id. It returns the patterns
+// that it added.
+func shadow(mux *http.ServeMux, paths map[string]*huma.PathItem) map[string]bool {
+	added := map[string]bool{}
+	refuse := func(pattern string) {
+		added[pattern] = true
+		mux.Handle(pattern, unknown{mux, added})
+	}
+	for _, path := range slices.Sorted(maps.Keys(paths)) {
+		for other, item := range paths {
+			for method := range operations(item) {
+				if pattern := method + " " + path; covers(other, path) && operations(paths[path])[method] == nil && !added[pattern] {
+					refuse(pattern)
+				}
+			}
+		}
+	}
+	for _, path := range realtimePaths {
+		refuse("HEAD " + path) // GET would take it
+	}
+	return added
+}
+
+// covers reports whether every request for the path is one for the other too,
+// which has a wildcard where the path has a word.
+func covers(other, path string) bool {
+	a, b := strings.Split(other, "/"), strings.Split(path, "/")
+	if other == path || len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] && !strings.HasPrefix(a[i], "{") {
+			return false
+		}
+	}
+	return true
+}
+
+// operations are those of a path, by method.
+func operations(item *huma.PathItem) map[string]*huma.Operation {
+	all := map[string]*huma.Operation{
+		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch,
+		http.MethodDelete: item.Delete,
+	}
+	maps.DeleteFunc(all, func(_ string, op *huma.Operation) bool { return op == nil })
+	return all
 }

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,43 @@ import (
 
 	"gotong.dev/gotong/internal/httpapi"
 )
+
+// The length of a request with a Transfer-Encoding may have been judged
+// otherwise by a proxy, and what follows would be the request of another: it is
+// never read.
+func TestNothingFollowsATransferEncoding(t *testing.T) {
+	w := newWorld(t)
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Config = httpapi.HTTPServer(w.server.Handler(), discard())
+	srv.Start()
+	defer srv.Close()
+	const body = "0\r\n\r\n"
+	for _, test := range []struct {
+		name, first string
+		answers     int
+	}{
+		{"a length", "POST /v1/auth/signin HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n" + body, 2},
+		{"chunked", "POST /v1/auth/signin HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 1},
+		{"both", "POST /v1/auth/signin HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 1},
+		{"a GET", "GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" + body, 1},
+		{"HTTP/1.0", "POST /v1/auth/signin HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nContent-Length: 5\r\n" +
+			"Transfer-Encoding: chunked\r\n\r\n" + body, 1},
+	} {
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = conn.Write([]byte(test.first + "GET /version HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, _ := io.ReadAll(conn) // ends with a reset where something was left unread
+		_ = conn.Close()
+		if n := strings.Count(string(got), "HTTP/1."); n != test.answers {
+			t.Errorf("%s: %d answers, want %d: %s", test.name, n, test.answers, got)
+		}
+	}
+}
 
 // TestOnTheWire needs a real connection: a body that does not arrive, proxies,
 // and a connection that is taken over.

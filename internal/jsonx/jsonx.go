@@ -12,8 +12,9 @@
 // # Caveats
 //
 // A type with an UnmarshalJSON of its own decides for itself what it takes;
-// only syntax, duplicates and UTF-8 are then checked for it. Pointers, slices,
-// maps, interfaces and such types may be null; nothing else may.
+// only syntax, duplicates and UTF-8 are then checked for it. What keeps the JSON
+// as it is, an interface or raw text, may be null; nothing else may: a field
+// that is optional is left out.
 //
 // # Dependencies
 //
@@ -137,13 +138,9 @@ var (
 )
 
 func mayBeNull(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Slice, reflect.Map, reflect.Interface:
-		return true
-	default:
-		p := reflect.PointerTo(t)
-		return p.Implements(ownJSON) || p.Implements(ownJSONv)
-	}
+	p := reflect.PointerTo(t)
+	raw := t.Kind() == reflect.Slice && (p.Implements(ownJSON) || p.Implements(ownJSONv))
+	return raw || t.Kind() == reflect.Interface
 }
 
 // check reads b for its form alone.

@@ -45,7 +45,9 @@ func TestUnmarshal(t *testing.T) {
 			"items":[{"name":"x"}],"maybe":"m","raw":{"a":[1]},"id":"0192f5c0-1111-7abc-8def-0123456789ab",
 			"at":"2026-11-23T10:00:00.000001Z","free":{"a":null}}`, ok, ""},
 		{"white space around", " \t\r\n{}\n", ok, ""},
-		{"null where it may be", `{"maybe":null,"items":null,"raw":null,"free":null}`, ok, ""},
+		{"null where it may be", `{"raw":null,"free":{"a":null}}`, ok, ""},
+		{"null for an optional field", `{"maybe":null}`, gotong.CodeInvalid, "maybe"},
+		{"null for an array", `{"items":null}`, gotong.CodeInvalid, "items"},
 		{"surrogate pair", `{"body":"\ud83d\ude00"}`, ok, ""},
 
 		{"nothing", ``, gotong.CodeBadJSON, ""},

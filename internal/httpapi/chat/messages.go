@@ -47,10 +47,7 @@ type listMessagesIn struct {
 func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.given = map[string]bool{}
-	for name, list := range u.Query() {
-		if list[0] == "" {
-			return []error{gotong.Invalid(name, "has no value")} // not 0, which is a position
-		}
+	for name := range u.Query() {
 		in.given[name] = true
 	}
 	if in.given["since_message_id"] && !in.given["since_created_at_ms"] {

@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"context"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
@@ -16,9 +14,6 @@ type listIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
 	Cursor string `query:"cursor" doc:"The cursor of the page before."`
 }
-
-// Resolve implements huma.Resolver.
-func (in *listIn) Resolve(ctx huma.Context) []error { return httpapi.GivenCursor(ctx) }
 
 // List is a page of groups.
 type List struct {

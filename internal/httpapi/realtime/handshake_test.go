@@ -76,12 +76,15 @@ func TestHandshakeRefused(t *testing.T) {
 func TestMethods(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"ws", "sse", "poll"} {
-		for _, method := range []string{"POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
+		for _, method := range []string{"POST", "PUT", "DELETE", "PATCH"} {
 			res := w.request(method, "/v1/realtime/"+path, "Authorization", "Bearer t-ann")
 			refused(t, res, http.StatusMethodNotAllowed, httpapi.CodeMethod)
 			if got := res.header.Get("Allow"); got != "GET" {
 				t.Errorf("%s %s: Allow %q", method, path, got)
 			}
+		}
+		if res := w.request("OPTIONS", "/v1/realtime/"+path); res.status != http.StatusNoContent || res.header.Get("Allow") != "GET" {
+			t.Errorf("OPTIONS %s: %d, Allow %q", path, res.status, res.header.Get("Allow"))
 		}
 		if res := w.request("HEAD", "/v1/realtime/"+path, "Authorization", "Bearer t-ann"); res.status != http.StatusMethodNotAllowed {
 			t.Errorf("HEAD %s: %d", path, res.status)

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"strconv"
+	"regexp"
 	"time"
 
 	"gotong.dev/gotong"
@@ -45,15 +45,16 @@ func waitOf(text string) (time.Duration, error) {
 	if text == "" {
 		return defaultWait, nil
 	}
-	if n, err := strconv.Atoi(text); err == nil && n == 0 {
-		return 0, nil
-	}
 	d, err := time.ParseDuration(text)
-	if err != nil || d < 0 || d > maxWait {
+	if err != nil || d > maxWait || !durationForm.MatchString(text) {
 		return 0, gotong.Invalid("wait", "must be a duration from 0s to 55s")
 	}
 	return d, nil
 }
+
+// durationForm is one number with its unit, without a sign and without zeros
+// before it.
+var durationForm = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?(ms|s)$|^0$`)
 
 // maxPoll is about how many bytes one answer holds.
 const maxPoll = 256 << 10

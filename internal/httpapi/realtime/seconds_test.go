@@ -86,8 +86,10 @@ func TestPollWaits(t *testing.T) {
 		if h := ask(context.Background(), address); h.at[0] > time.Second {
 			t.Errorf("what is there is told after %s", h.at[0])
 		}
-		if h := ask(context.Background(), address+"&wait=56s"); h.Code != http.StatusUnprocessableEntity {
-			t.Errorf("a wait of 56 s: %d", h.Code)
+		for _, bad := range []string{"56s", "%2B5s", "-1s", "05s", "1m", "1s1s", "5", "+0", "1e1s", "-0"} {
+			if h := ask(context.Background(), address+"&wait="+bad); h.Code != http.StatusUnprocessableEntity {
+				t.Errorf("a wait of %q: %d", bad, h.Code)
+			}
 		}
 	})
 }

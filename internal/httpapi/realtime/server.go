@@ -51,7 +51,7 @@ type Options struct {
 
 	// Origins are the pages that may open a connection beside the server's own;
 	// "*" is all.
-	Origins []string
+	Origins httpapi.Origins
 
 	// Allow spends one command of a user's allowance; false is refused with
 	// how long to wait.
@@ -141,16 +141,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/v1/realtime/poll":
 		handle = s.poll
 	}
-	switch {
-	case handle == nil:
+	if handle == nil {
 		httpapi.WriteProblem(w, r, gotong.NotFound())
-	case r.Method != http.MethodGet:
-		w.Header().Set("Allow", http.MethodGet)
-		httpapi.WriteProblem(w, r, gotong.NewError(httpapi.CodeMethod, "Only GET is answered here."))
-	default:
-		r.Pattern = "GET " + r.URL.Path // for who watches
-		handle(w, r)
+		return
 	}
+	handle(w, r)
 }
 
 // Run pings idle connections and closes those that are silent, whose token has
@@ -252,21 +247,16 @@ func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 	return gotong.CodeOf(err) != gotong.CodeUnauthorized // a fault of the store says nothing new
 }
 
-// query reads the parameters of an address, which are no others than these. A
-// token in it is refused whatever else is there.
+// query reads the parameters of an address, which are no others than these. The
+// edge has looked at their form, and for tokens among them.
 func query(r *http.Request, names ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return nil, gotong.NewError(httpapi.CodeBadRequest, "The query of the address cannot be read.")
 	}
-	for name, list := range values {
-		switch {
-		case name == "token" || name == "access_token":
-			return nil, gotong.NewError(httpapi.CodeBadRequest, "A token never travels in an address; use the header or a ticket.")
-		case !slices.Contains(names, name):
+	for name := range values {
+		if !slices.Contains(names, name) {
 			return nil, gotong.Invalid("query", "has a parameter that is none of "+strings.Join(names, ", "))
-		case len(list) > 1 && name != "stream":
-			return nil, gotong.Invalid(name, "may be given once")
 		}
 	}
 	return values, nil
@@ -276,11 +266,7 @@ func query(r *http.Request, names ...string) (url.Values, error) {
 // the server's own pages come from its host, others must be on the list.
 func (s *Server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
-	if origin == "" || slices.Contains(s.opts.Origins, "*") || slices.Contains(s.opts.Origins, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && u.Host != "" && strings.EqualFold(u.Host, r.Host)
+	return origin == "" || s.opts.Origins.Has(origin) || httpapi.Own(r, origin)
 }
 
 func (s *Server) opened(transport string) {

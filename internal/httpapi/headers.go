@@ -1,0 +1,35 @@
+package httpapi
+
+import (
+	"net/http"
+
+	"gotong.dev/gotong"
+)
+
+// once are the headers of a request that say one thing. A request that has one
+// of them twice is two requests in one: whoever stands before this server may
+// have judged the other.
+var once = [...]string{
+	"Access-Control-Request-Method", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match",
+	"If-None-Match", "Last-Event-Id", "Origin", "Sec-Websocket-Key", "Sec-Websocket-Version", "Traceparent",
+	"X-Correlation-Id", "X-Request-Id",
+}
+
+// checkOnce returns an error that names the first of those headers that a
+// request has twice.
+func checkOnce(h http.Header) error {
+	for _, name := range once {
+		if len(h[name]) > 1 {
+			return gotong.NewError(CodeBadRequest, "The header "+name+" may be there once.")
+		}
+	}
+	return nil
+}
+
+// ends reports whether a connection must not carry another request after r.
+// net/http removes Content-Length where there is a Transfer-Encoding, and
+// Transfer-Encoding from HTTP/1.0, before anybody can see that both were there:
+// where the request ends may be another place for the proxy that sent it.
+func ends(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
+}
