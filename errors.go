@@ -28,6 +28,7 @@ const (
 	CodeStorageFailed   Code = "storage_failed"        // I/O error: the node stops
 	CodeStoreSealed     Code = "store_sealed"          // nothing is written: the log moved to another store
 	CodeCorruptEvent    Code = "corrupt_event"         // a commitment does not match
+	CodeUnreadable      Code = "unreadable"            // of a type that this version does not know
 	CodeInternal        Code = "internal"              // a fault of ours
 	CodeBadJSON         Code = "bad_json"              // not readable JSON
 	CodeUnsupported     Code = "unsupported"           // refused until it exists

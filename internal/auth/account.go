@@ -29,7 +29,7 @@ func accountKey(userID string) gotong.Key { return gotong.Key{Collection: accoun
 func (s *Service) account(ctx context.Context, userID string) (a account, version uint64, err error) {
 	reg, err := s.opts.Store.Register(ctx, accountKey(userID))
 	if err != nil {
-		return a, 0, asStorage(err)
+		return a, 0, store.CodedWrite(err)
 	}
 	if reg.Version == 0 {
 		return a, 0, nil
@@ -156,10 +156,10 @@ func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (ver
 		}
 		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, 0)
 		if !errors.Is(err, store.ErrConflict) {
-			return version + 1, listed, asStorage(err)
+			return version + 1, listed, store.CodedWrite(err)
 		}
 	}
-	return 0, listed, asStorage(store.ErrConflict)
+	return 0, listed, store.CodedWrite(store.ErrConflict)
 }
 
 // maxTries bounds how often a lost compare-and-set is tried again.
@@ -297,7 +297,7 @@ func wrongPassword() error { return unauthorized("The e-mail address or the pass
 func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, account, error) {
 	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{claim}})
 	if err != nil {
-		return "", account{}, asStorage(err)
+		return "", account{}, store.CodedWrite(err)
 	}
 	userID := gotong.Anonymous().UserID
 	if stream, ok := snap.Claims[claim]; ok {

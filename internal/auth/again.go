@@ -44,7 +44,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	}
 	err = s.opts.Store.SetRegister(ctx, key, 0, body, s.opts.Now().Add(again))
 	if !errors.Is(err, store.ErrConflict) {
-		return g, asStorage(err)
+		return g, store.CodedWrite(err)
 	}
 	// A twin was first: its session counts, and nobody has seen this one.
 	if err := s.endSession(ctx, userID, g.SessionID); err != nil {
@@ -52,7 +52,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	}
 	g, found, err := s.begunBefore(ctx, key, mac)
 	if err == nil && !found {
-		err = asStorage(store.ErrConflict)
+		err = store.CodedWrite(store.ErrConflict)
 	}
 	return g, err
 }
@@ -61,7 +61,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
 	reg, err := s.opts.Store.Register(ctx, key)
 	if err != nil || reg.Version == 0 {
-		return g, false, asStorage(err)
+		return g, false, store.CodedWrite(err)
 	}
 	var b begun
 	if err := read(reg, &b); err != nil {

@@ -195,7 +195,7 @@ func (s *Service) standing(ctx context.Context, userID string) (st Standing, kno
 	stream, key := userStream(userID), s.opts.Users.Document(userID)
 	snap, err := s.opts.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}, Documents: []gotong.Key{key}})
 	if err != nil {
-		return st, false, asStorage(err)
+		return st, false, store.CodedWrite(err)
 	}
 	body, ok := snap.Documents[key]
 	if !ok {
@@ -203,23 +203,6 @@ func (s *Service) standing(ctx context.Context, userID string) (st Standing, kno
 	}
 	st, err = s.opts.Users.Standing(snap.Heads[stream], body)
 	return st, true, err
-}
-
-// asStorage turns a store's error into one for the caller. Any that is not
-// known leaves the outcome unknown.
-func asStorage(err error) error {
-	switch {
-	case err == nil:
-		return nil
-	case store.AsSealed(err) != nil:
-		return store.AsSealed(err)
-	case errors.Is(err, store.ErrFull):
-		return gotong.NewError(gotong.CodeStorageFull, "There is no room left; reads go on.")
-	case errors.Is(err, store.ErrFailed):
-		return gotong.NewError(gotong.CodeStorageFailed, "The storage failed.")
-	default:
-		return gotong.NewError(gotong.CodeBusy, "The outcome is unknown; repeat with the same request id.")
-	}
 }
 
 // read decodes a register; one that cannot be read is a fault of ours.

@@ -39,7 +39,7 @@ func (g *guesses) key(key string) gotong.Key {
 func (g *guesses) held(ctx context.Context, key string) (failure, uint64, error) {
 	reg, err := g.shared.Register(ctx, g.key(key))
 	if err != nil {
-		return failure{}, 0, asStorage(err)
+		return failure{}, 0, store.CodedWrite(err)
 	}
 	if reg.Version == 0 {
 		return failure{}, 0, nil
@@ -87,7 +87,7 @@ func (g *guesses) count(ctx context.Context, key string, now gotong.Instant) (ti
 		}
 		err = g.hold(ctx, key, version, failure{held.tries + 1, now})
 		if !errors.Is(err, store.ErrConflict) {
-			return 0, asStorage(err)
+			return 0, store.CodedWrite(err)
 		}
 	}
 	return time.Second, nil // so many at once are guesses

@@ -43,7 +43,7 @@ func (s *Service) list(ctx context.Context, userID string) (name string, err err
 		return "", err
 	}
 	name = gotong.NewEventID(s.opts.Now(), binary.BigEndian.Uint64(random(8))).String()
-	return name, asStorage(s.opts.Store.SetRegister(ctx, pendingKey(name), 0, body, 0))
+	return name, store.CodedWrite(s.opts.Store.SetRegister(ctx, pendingKey(name), 0, body, 0))
 }
 
 // unlist takes a sign-up off the list. Where that fails, a sweep does it.
@@ -62,7 +62,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		Collection: pendingName, Owner: pendingKey("").Owner, From: "0", To: before, Limit: sweepAtOnce,
 	})
 	if err != nil {
-		return asStorage(err)
+		return store.CodedWrite(err)
 	}
 	for _, reg := range list {
 		if err := s.sweepOne(ctx, reg); err != nil {
@@ -93,14 +93,14 @@ func (s *Service) sweepOne(ctx context.Context, reg store.Register) error {
 		case errors.Is(err, store.ErrConflict):
 			return nil // somebody repeats it; it is listed anew
 		case err != nil:
-			return asStorage(err)
+			return store.CodedWrite(err)
 		}
 	}
 	err = s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, nil, 0)
 	if errors.Is(err, store.ErrConflict) {
 		err = nil // another node was here
 	}
-	return asStorage(err)
+	return store.CodedWrite(err)
 }
 
 // emptyAccount takes everything out of an account's register. It is emptied

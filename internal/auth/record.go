@@ -36,11 +36,11 @@ func (s *Service) Record(ctx context.Context, userID string, before gotong.Event
 	}
 	list, err := s.noted(ctx, userID, before, limit)
 	if err != nil {
-		return nil, false, asStorage(err)
+		return nil, false, store.CodedWrite(err)
 	}
 	done, err := s.doneTo(ctx, userID, before, limit)
 	if err != nil {
-		return nil, false, asStorage(err)
+		return nil, false, store.CodedWrite(err)
 	}
 	list = append(list, done...)
 	slices.SortFunc(list, func(a, b Entry) int { return b.ID.Compare(a.ID) })

@@ -67,7 +67,7 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	refresh := s.refreshToken(userID, id, 1)
 	sess := session{Generation: 1, Hash: hashOf(refresh), RotatedAt: now, Standing: st.Version}
 	if err := s.putSession(ctx, sessionKey(userID, id), 0, sess); err != nil {
-		return Grant{}, asStorage(err)
+		return Grant{}, store.CodedWrite(err)
 	}
 	return s.grant(userID, id, refresh, sess, st)
 }
@@ -94,7 +94,7 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 		Collection: sessionsName, Owner: userID, From: "0", To: "g", Limit: maxSessions + 8,
 	})
 	if err != nil {
-		return asStorage(err)
+		return store.CodedWrite(err)
 	}
 	for i := 0; i <= len(list)-maxSessions; i++ {
 		if err := s.endSession(ctx, userID, list[i].Key.Name); err != nil {
@@ -157,7 +157,7 @@ func asAnswer(err error) error {
 	if _, ok := errors.AsType[*gotong.Error](err); ok {
 		return err
 	}
-	return asStorage(err)
+	return store.CodedWrite(err)
 }
 
 // rotate is one try of a refresh.
@@ -213,7 +213,7 @@ func (s *Service) wasGiven(hash []byte, token, userID, id string, generation uin
 func (s *Service) session(ctx context.Context, userID, id string) (sess session, version uint64, err error) {
 	reg, err := s.opts.Store.Register(ctx, sessionKey(userID, id))
 	if err != nil {
-		return sess, 0, asStorage(err)
+		return sess, 0, store.CodedWrite(err)
 	}
 	if reg.Version == 0 {
 		return sess, 0, nil
@@ -251,9 +251,9 @@ func (s *Service) endSession(ctx context.Context, userID, id string) error {
 		}
 		s.verified.forget(userID)
 		s.opts.OnSessionEnd(id, userID)
-		return asStorage(err)
+		return store.CodedWrite(err)
 	}
-	return asStorage(store.ErrConflict)
+	return store.CodedWrite(store.ErrConflict)
 }
 
 // Logout ends the session of a token; a token of others is refused from now on
@@ -276,7 +276,7 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	}
 	s.verified.forget(p.UserID)
 	s.opts.OnSessionEnd(p.SessionID, p.UserID)
-	return asStorage(err)
+	return store.CodedWrite(err)
 }
 
 // logOut ends a session and notes it, once.

@@ -68,17 +68,17 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 	if errors.Is(err, store.ErrConflict) {
 		return s.sameTicket(ctx, id)
 	}
-	return Ticket{Text: s.ticketText(id, now), Expires: now.Add(ticketLife)}, asStorage(err)
+	return Ticket{Text: s.ticketText(id, now), Expires: now.Add(ticketLife)}, store.CodedWrite(err)
 }
 
 // sameTicket is the ticket that an earlier request with this id got.
 func (s *Service) sameTicket(ctx context.Context, id string) (Ticket, error) {
 	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
 	if err != nil {
-		return Ticket{}, asStorage(err)
+		return Ticket{}, store.CodedWrite(err)
 	}
 	if reg.Version == 0 { // it expired in this moment
-		return Ticket{}, asStorage(store.ErrConflict)
+		return Ticket{}, store.CodedWrite(store.ErrConflict)
 	}
 	var held ticket
 	err = read(reg, &held)
@@ -116,7 +116,7 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
 	switch {
 	case err != nil:
-		return t, asStorage(err)
+		return t, store.CodedWrite(err)
 	case reg.Version == 0 || s.opts.Now() >= reg.Expires:
 		return t, bad
 	}
@@ -135,7 +135,7 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	if errors.Is(err, store.ErrConflict) {
 		return t, bad
 	}
-	return t, asStorage(err)
+	return t, store.CodedWrite(err)
 }
 
 // Recheck tells whether a principal is still good, as [Service.Verify] does for

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 )
 
 // recheck is how long a token that was valid is trusted without looking at
@@ -119,7 +120,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
 	reg, err := s.opts.Store.Register(ctx, revocationKey(p.UserID, p.SessionID))
 	if err != nil || reg.Version > 0 {
-		return p, errOr(asStorage(err), unauthorized("The token was revoked."))
+		return p, errOr(store.CodedWrite(err), unauthorized("The token was revoked."))
 	}
 	st, known, err := s.standing(ctx, p.UserID)
 	switch {

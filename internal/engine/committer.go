@@ -166,7 +166,7 @@ func (c *committer) fail(batch []*task, err error) {
 		}
 	}
 	for _, t := range batch {
-		t.done(gotong.Receipt{}, asStorage(err))
+		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		t.lane.settle(t, false, false)
 	}
 }

@@ -26,7 +26,7 @@ func (l *lane) decideCold(t *task) {
 		func(s gotong.State) []gotong.Ref { return l.needs(s, &t.cmd) },
 		func(gotong.State, store.Snapshot) store.Need { return store.Need{Records: []gotong.RequestKey{key}} })
 	if err != nil {
-		t.done(gotong.Receipt{}, asStorage(err))
+		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return
 	}
 	if record, ok := snap.Records[key]; ok {
@@ -99,7 +99,7 @@ func (l *lane) decide(t *task) (gotong.Decision, error) {
 	}
 	state, err := l.sight(t)
 	if err != nil {
-		return gotong.Decision{}, asStorage(err)
+		return gotong.Decision{}, store.CodedWrite(err)
 	}
 	return l.kind.Decide(state, t.cmd)
 }
@@ -236,7 +236,7 @@ func (e *Engine) replay(t *task, record store.Record) {
 	}
 	receipt, err := Replay(context.WithoutCancel(t.ctx), e.opts.Store, record)
 	if err != nil {
-		t.done(gotong.Receipt{}, asStorage(err))
+		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return
 	}
 	t.done(receipt, nil)
@@ -283,23 +283,4 @@ func withEvents(r gotong.Receipt, rows []store.Event) gotong.Receipt {
 		r.Chain, r.At = rows[i].Chain, rows[i].At
 	}
 	return r
-}
-
-// asStorage gives a store's error the code that the edge knows.
-func asStorage(err error) error {
-	var known *gotong.Error
-	switch {
-	case errors.As(err, &known):
-		return known
-	case store.AsSealed(err) != nil:
-		return store.AsSealed(err)
-	case errors.Is(err, store.ErrFull):
-		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
-	case errors.Is(err, store.ErrFailed):
-		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
-	case errors.Is(err, store.ErrCorrupt):
-		return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
-	default:
-		return errUnknown()
-	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -108,35 +107,17 @@ func newID(now gotong.Instant) string {
 // told is err as the client hears it. What is a fault of ours is kept in the
 // log, where the trace id finds it.
 func (g *guard) told(ctx context.Context, err error) error {
-	if ctx.Err() != nil && gotong.CodeOf(err) == gotong.CodeInternal {
-		err = gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
+	if coded := store.Coded(err); coded != nil {
+		err = coded
+	} else if ctx.Err() != nil { // nobody waited for the end
+		err = store.CodedWrite(err)
 	}
-	err = ofStore(err)
 	g.note(ctx, err)
 	return problem(ctx, err)
 }
 
-// ofStore gives what a route's own reads and registers failed with the code
-// that it has when the write path meets it.
-func ofStore(err error) error {
-	switch {
-	case gotong.CodeOf(err) != gotong.CodeInternal:
-		return err
-	case store.AsSealed(err) != nil:
-		return store.AsSealed(err)
-	case errors.Is(err, store.ErrFull):
-		return gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")
-	case errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrClosed):
-		return gotong.NewError(gotong.CodeStorageFailed, "Storage failed; the outcome is not known. Repeat with the same request id.")
-	case errors.Is(err, store.ErrCorrupt):
-		return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
-	default:
-		return err
-	}
-}
-
 func (g *guard) note(ctx context.Context, err error) {
-	if gotong.CodeOf(err) != gotong.CodeInternal {
+	if code := gotong.CodeOf(err); code != gotong.CodeInternal && code != gotong.CodeUnreadable {
 		return
 	}
 	call := CallOf(ctx)

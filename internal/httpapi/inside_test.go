@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -12,9 +11,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/store"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -206,17 +202,6 @@ func TestRevision(t *testing.T) {
 	for header, want := range map[string]bool{`"a"`: true, `W/"a"`: true, `"b", "a"`: true, `*`: true, `"b"`: false, ``: false} {
 		if Matches(header, `"a"`) != want {
 			t.Errorf("If-None-Match %s", header)
-		}
-	}
-}
-
-func TestStoreErrors(t *testing.T) {
-	for err, want := range map[error]gotong.Code{
-		store.ErrFull: gotong.CodeStorageFull, store.ErrFailed: gotong.CodeStorageFailed,
-		store.ErrCorrupt: gotong.CodeCorruptEvent, store.ErrConflict: gotong.CodeInternal, gotong.NotFound(): gotong.CodeNotFound,
-	} {
-		if got := gotong.CodeOf(ofStore(fmt.Errorf("wrapped: %w", err))); got != want {
-			t.Errorf("%v: got %s, want %s", err, got, want)
 		}
 	}
 }

@@ -66,6 +66,7 @@ var entries = index([]Entry{
 	{gotong.CodePrecondRequired, http.StatusPreconditionRequired, "A precondition is required", false, 0},
 	{gotong.CodeRateLimited, http.StatusTooManyRequests, "Too many requests", true, 4429},
 	{gotong.CodeCorruptEvent, http.StatusInternalServerError, "A damaged event", false, 0},
+	{gotong.CodeUnreadable, http.StatusInternalServerError, "Not readable by this version", false, 0},
 	{gotong.CodeInternal, http.StatusInternalServerError, "A fault of ours", true, 1011},
 	{gotong.CodeBusy, http.StatusServiceUnavailable, "The outcome is not known yet", true, 1013},
 	{gotong.CodeNotYet, http.StatusServiceUnavailable, "Not yet", true, 0},

@@ -3,6 +3,7 @@ package live
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,7 +13,8 @@ import (
 
 // loader reads for subscriptions: pages for those that are behind, documents
 // for those whose access may have changed. Requests for the same stretch of a
-// stream that wait together are one read. A slot is held for the read alone.
+// stream that wait together are one read. A slot is held for the read alone, not
+// for the pause before it is tried again.
 type loader struct {
 	hub *Hub
 
@@ -40,8 +42,9 @@ type jobKey struct {
 
 type job struct {
 	jobKey
-	subs []*sub
-	auth bool // of the queue auths
+	subs  []*sub
+	auth  bool // of the queue auths
+	tries int  // that failed
 }
 
 // request is one subscription of a job under way.
@@ -55,7 +58,7 @@ type request struct {
 const (
 	authWorkers = 8    // authorisations at once: small reads, wanted soon
 	maxTogether = 1024 // readers in one read
-	maxTries    = 8    // of one read before its subscriptions end
+	maxTries    = 8    // of one read whose fault may pass
 )
 
 func newLoader(h *Hub) *loader {
@@ -72,17 +75,17 @@ func (l *loader) enter(s *sub) {
 	if s.start.mode == fromCursor {
 		k.from, k.page = s.start.cursor.Seq, true
 	}
-	l.add(&l.pages, k, s, &s.inPages)
+	l.add(&l.pages, k, s)
 }
 
 // page asks for the next page of a subscription that is behind.
 func (l *loader) page(s *sub) {
-	l.add(&l.pages, jobKey{s.topic.stream, s.cursor, true}, s, &s.inPages)
+	l.add(&l.pages, jobKey{s.topic.stream, s.cursor, true}, s)
 }
 
 // authorise asks for the documents that decide access.
 func (l *loader) authorise(s *sub) {
-	l.add(&l.auths, jobKey{stream: s.topic.stream}, s, &s.inAuths)
+	l.add(&l.auths, jobKey{stream: s.topic.stream}, s)
 }
 
 // again repeats the read that was just found wanting.
@@ -97,9 +100,10 @@ func (l *loader) again(s *sub) {
 	}
 }
 
-func (l *loader) add(q *queue, k jobKey, s *sub, queued *bool) {
+func (l *loader) add(q *queue, k jobKey, s *sub) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	queued := s.queued(q == &l.auths)
 	if *queued {
 		return
 	}
@@ -108,10 +112,7 @@ func (l *loader) add(q *queue, k jobKey, s *sub, queued *bool) {
 	if j == nil || len(j.subs) >= maxTogether {
 		j = &job{jobKey: k, auth: q == &l.auths}
 		q.byKey[k] = j
-		q.jobs = append(q.jobs, j)
-		if !j.auth {
-			l.hub.observer.CatchUpWaiting(1)
-		}
+		l.append(q, j)
 	}
 	j.subs = append(j.subs, s)
 	l.employ(q)
@@ -156,7 +157,7 @@ func (l *loader) work(q *queue) {
 		if !j.auth {
 			l.hub.observer.CatchUpRunning(1)
 		}
-		l.serve(j, requests)
+		l.serve(q, j, requests)
 		if !j.auth {
 			l.hub.observer.CatchUpRunning(-1)
 		}
@@ -183,11 +184,7 @@ func (l *loader) next(q *queue) (*job, []request) {
 	}
 	requests := make([]request, len(j.subs))
 	for i, s := range j.subs {
-		if j.auth {
-			s.inAuths = false
-		} else {
-			s.inPages = false
-		}
+		*s.queued(j.auth) = false
 		requests[i] = request{
 			sub: s, marks: s.marks.Load(), reader: s.session.reader, first: s.start.mode == fromFirst,
 		}
@@ -195,45 +192,73 @@ func (l *loader) next(q *queue) (*job, []request) {
 	return j, requests
 }
 
-// serve reads for one job until it succeeds, or cannot.
-func (l *loader) serve(j *job, requests []request) {
+// serve reads once for a job. Before what cannot be served, what is there is
+// good: the page is made shorter. A fault that may pass is tried again later,
+// any other ends the subscriptions.
+func (l *loader) serve(q *queue, j *job, requests []request) {
 	ctx := l.hub.running()
-	limit := l.hub.limits.PageEvents
-	for try, wait := 1, 50*time.Millisecond; ; try++ {
-		err := l.read(ctx, j, requests, limit)
-		coded, known := asCoded(err)
-		switch {
-		case err == nil || ctx.Err() != nil:
-			return
-		case errors.Is(err, store.ErrCorrupt) && j.page && limit > 1:
-			limit = max(1, limit/2) // what is before the corrupt event is good
-			continue
-		case errors.Is(err, store.ErrCorrupt):
-			l.fail(requests, corrupt())
-			return
-		case known:
-			l.fail(requests, coded)
-			return
-		}
+	err := l.read(ctx, j, requests, l.hub.limits.PageEvents)
+	for limit := l.hub.limits.PageEvents; j.page && limit > 1 && spoilt(err); {
+		limit /= 2
+		err = l.read(ctx, j, requests, limit)
+	}
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	coded := store.Coded(err)
+	if coded == nil {
 		l.hub.observer.Fault(err)
-		if try == maxTries {
-			l.fail(requests, err)
+		if j.tries++; j.tries < maxTries {
+			l.later(q, j)
 			return
 		}
-		if !pause(ctx, wait) {
-			return
-		}
-		wait = min(2*wait, 2*time.Second)
-		for i := range requests { // documents will be read anew: these marks too
-			requests[i].marks = requests[i].sub.marks.Load()
-		}
+		coded = err
+	}
+	for _, r := range requests {
+		r.sub.fail(coded)
 	}
 }
 
-func (l *loader) fail(requests []request, err error) {
-	for _, r := range requests {
-		r.sub.fail(err)
+// spoilt reports whether one event, perhaps not the first, spoils the page.
+func spoilt(err error) bool {
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrUnreadable)
+}
+
+// later puts a job back after a pause, in which it holds no slot. Whoever asked
+// anew in the meantime is served by the job that he has.
+func (l *loader) later(q *queue, j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.subs = slices.DeleteFunc(j.subs, func(s *sub) bool { return *s.queued(j.auth) })
+	for _, s := range j.subs {
+		*s.queued(j.auth) = true
 	}
+	if len(j.subs) == 0 {
+		return
+	}
+	time.AfterFunc(min(25*time.Millisecond<<j.tries, 2*time.Second), func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.append(q, j)
+		l.employ(q)
+	})
+}
+
+// append puts a job at the end of its queue. l.mu is held.
+func (l *loader) append(q *queue, j *job) {
+	q.jobs = append(q.jobs, j)
+	if !j.auth {
+		l.hub.observer.CatchUpWaiting(1)
+	}
+}
+
+// queued is the mark that a subscription waits in a queue. The loader's mu is
+// held.
+func (s *sub) queued(auth bool) *bool {
+	if auth {
+		return &s.inAuths
+	}
+	return &s.inPages
 }
 
 // read makes one consistent read for everyone who waits for it and hands it

@@ -77,7 +77,7 @@ type Observer struct {
 	Published func(ctx context.Context, stream gotong.Stream, seq uint64, at gotong.Instant)
 
 	Subscribed     func()              // a subscription was accepted
-	Unsubscribed   func(reason string) // an accepted one ended: left, revoked, closed, restart, resync, corrupt
+	Unsubscribed   func(reason string) // an accepted one ended: left, revoked, closed, restart, resync, corrupt, unreadable
 	Replayed       func(events int)    // read from the store for sessions that were behind
 	CatchUpWaiting func(change int)    // page reads that wait for a slot
 	CatchUpRunning func(change int)    // page reads under way

@@ -59,6 +59,7 @@ const (
 	endRestart = "restart"
 	endResync  = "resync"
 	endCorrupt = "corrupt"
+	endUnread  = "unreadable" // by this version
 )
 
 func (s *sub) bit() uint64 { return 1 << s.slot }
@@ -318,16 +319,18 @@ func (s *sub) fail(err error) {
 		}
 		return
 	}
-	coded, ok := asCoded(err)
-	switch {
-	case ok && coded.Code == gotong.CodeCorruptEvent:
-		f := s.session.hub.errorFrame(s.id, s.trace, s.topic.stream, err)
-		s.end(endCorrupt, &f)
+	switch coded, ok := asCoded(err); {
+	case s.grant == nil && !ok:
+		s.refuse(gotong.NewError(gotong.CodeBusy, "The stream could not be read; try again."))
 	case s.grant == nil:
-		if !ok {
-			err = gotong.NewError(gotong.CodeBusy, "The stream could not be read; try again.")
-		}
 		s.refuse(err)
+	case ok && coded.Code != gotong.CodeBusy:
+		reason := endUnread
+		if coded.Code == gotong.CodeCorruptEvent {
+			reason = endCorrupt
+		}
+		f := s.session.hub.errorFrame(s.id, s.trace, s.topic.stream, err)
+		s.end(reason, &f)
 	default:
 		s.resync("read_failed")
 	}

@@ -107,7 +107,7 @@ func (c *Codec) Event(row *Event) (gotong.Event, error) {
 	}
 	t, ok := c.eventType(row)
 	if !ok {
-		return e, fmt.Errorf("store: no kind knows event %s of a %s", row.Type, row.Stream.Kind())
+		return e, fmt.Errorf("%w: no kind knows event %s of a %s", ErrUnreadable, row.Type, row.Stream.Kind())
 	}
 	var env Envelope[json.RawMessage]
 	err := json.Unmarshal(row.Data, &env)
@@ -119,7 +119,7 @@ func (c *Codec) Event(row *Event) (gotong.Event, error) {
 		e.Content, err = t.Content.Decode(json.Unmarshal, row.Content)
 	}
 	if err != nil {
-		return e, fmt.Errorf("store: decode %s %d: %w", row.Stream, row.Seq, err)
+		return e, fmt.Errorf("%w: decode %s %d: %w", ErrUnreadable, row.Stream, row.Seq, err)
 	}
 	return e, nil
 }
@@ -142,11 +142,11 @@ func (c *Codec) Document(collection string, body []byte) (any, error) {
 		}
 		doc, err := t.Decode(json.Unmarshal, body)
 		if err != nil {
-			return nil, fmt.Errorf("store: decode document of %s: %w", collection, err)
+			return nil, fmt.Errorf("%w: decode document of %s: %w", ErrUnreadable, collection, err)
 		}
 		return doc, nil
 	}
-	return nil, fmt.Errorf("store: no kind owns collection %s", collection)
+	return nil, fmt.Errorf("%w: no kind owns collection %s", ErrUnreadable, collection)
 }
 
 // EncodeChange renders a kind's change as the row to write.

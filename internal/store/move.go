@@ -18,21 +18,6 @@ var (
 	ErrUnfinished = errors.New("store: a copy into this store has not ended")
 )
 
-// AsSealed is the caller's error where err says that the whole store takes no
-// writes, or none from this node; nil for any other.
-func AsSealed(err error) *gotong.Error {
-	if errors.Is(err, ErrClock) {
-		return gotong.NewError(gotong.CodeBusy,
-			"This node's clock is wrong, so it takes no writes; nothing was written. Reading goes on. Repeat later, or on another node.")
-	}
-	if errors.Is(err, ErrSealed) || errors.Is(err, ErrUnfinished) {
-		return gotong.NewError(gotong.CodeStoreSealed,
-			"The log is moving to another store, or has moved; nothing was written. Reading goes on. "+
-				"Repeat later, or ask the operator where it is now.")
-	}
-	return nil
-}
-
 // Mover reads and writes a whole log as it is, for a copy between stores. Only
 // tools use it, never a server.
 type Mover interface {

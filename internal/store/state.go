@@ -53,7 +53,7 @@ func LoadState(
 		}
 		need = next
 	}
-	return state, Snapshot{}, fmt.Errorf("store: the needs of %s do not settle", stream.Kind())
+	return state, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, stream.Kind())
 }
 
 func needFor(

@@ -22,7 +22,8 @@ func TestRemoval(t *testing.T) {
 
 func removal(t *testing.T, home bool) {
 	t.Helper()
-	w := newWorld(t)
+	// No write is cut here because the machine is slow.
+	w := newWorld(t, func(s *setting) { s.limits.Cut = patience })
 	for round := range 8 {
 		stream := w.thread("ann", "bob", "cici")
 		governing := stream
