@@ -29,7 +29,9 @@ type Kind struct {
 	// with an [Error].
 	Decide func(State, Command) (Decision, error)
 
-	// Project is the only way documents change.
+	// Project is the only way documents change. It looks only at documents and
+	// events of its own stream, and changes only documents whose [Key.StreamID]
+	// is that stream's.
 	Project func(State, Event) []Change
 
 	// AccessNeeds and Access say what a reader may see. As with Needs,

@@ -3,6 +3,7 @@ package gotong
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Membership is the document of one member of a stream. A kind whose streams
@@ -147,3 +148,12 @@ func List(key Key, s Stream, in bool) Change {
 // EntryName orders a listing by time of creation: 20 digits of microseconds,
 // a slash, the id.
 func EntryName(created Instant, id string) string { return fmt.Sprintf("%020d/%s", created, id) }
+
+// StreamID is the id of the stream whose events project to the document of this
+// key: the line of a listing ends with it, every other document is owned by it.
+func (k Key) StreamID() string {
+	if _, id, ok := strings.Cut(k.Name, "/"); ok {
+		return id
+	}
+	return k.Owner
+}

@@ -6,8 +6,8 @@
 //
 // A store that a log is copied from is sealed first. The store that it is
 // copied into keeps its progress beside the rows, in the same transaction, and
-// takes no other write until both sides were compared event by event and every
-// chain was computed again. Whatever ends a copy, the same copy again goes on
+// takes no other write until both sides were compared event by event and the
+// copy was checked whole. Whatever ends a copy, the same copy again goes on
 // where it was and ends the same.
 //
 // # Caveats
@@ -23,7 +23,7 @@
 //
 // # Dependencies
 //
-// Packages gotong and store, and the standard library.
+// Packages gotong, store and check, and the standard library.
 package copy
 
 import (
@@ -138,7 +138,7 @@ type Counts map[Part]uint64
 
 // Progress is how far a stage is.
 type Progress struct {
-	Stage       string // "reading", "copying", "comparing", "checking chains", "writing"
+	Stage       string // "reading", "copying", "comparing", "checking", "writing"
 	Done, Total uint64 // in units of the source; Total 0: not known
 }
 

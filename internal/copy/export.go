@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/check"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -67,11 +68,11 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 	for _, part := range Parts() {
 		sum.Rows[part] = 0
 	}
-	done, check := uint64(0), order{eras: about.Eras}
+	done, order := uint64(0), check.Order{Eras: about.Eras}
 	o.tell("writing", 0, about.Units)
 	for page, err := range from.Pages(ctx, Mark{}) {
 		if err == nil {
-			err = f.page(&page, &check, sum.Rows)
+			err = f.page(&page, &order, sum.Rows)
 		}
 		if err == nil {
 			err = ctx.Err()
@@ -82,6 +83,9 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 		sum.Moved += uint64(page.Len()) //nolint:gosec // a length
 		done += page.Units
 		o.tell("writing", done, about.Units)
+	}
+	if err := order.End(); err != nil {
+		return sum, err
 	}
 	err := f.line(fileLine{Kind: endKind, Rows: sum.Rows, SHA256: hex.EncodeToString(f.all.Sum(nil))})
 	if err != nil {
@@ -97,14 +101,14 @@ type writer struct {
 	sum lineSum
 }
 
-func (f *writer) page(page *Page, check *order, counts Counts) error {
+func (f *writer) page(page *Page, order *check.Order, counts Counts) error {
 	for part, row := range linesOf(&page.Rows) {
 		if err := f.row(part, row, counts); err != nil {
 			return err
 		}
 	}
 	for i := range page.Events {
-		if err := check.check(&page.Events[i]); err != nil {
+		if err := order.Check(&page.Events[i]); err != nil {
 			return err
 		}
 		if err := f.row(Events, lineOfEvent(&page.Events[i]), counts); err != nil {

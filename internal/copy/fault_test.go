@@ -240,14 +240,14 @@ func TestVerifyFinds(t *testing.T) {
 			rows[0].Audience = "role/owner"
 			return rows
 		}}, "event 1"},
-		"no record of a commit": {twist{load: func(s *store.Snapshot) { clear(s.Records) }}, "the record of the commit"},
+		"no record of a commit": {twist{load: func(s *store.Snapshot) { clear(s.Records) }}, "that of the commit"},
 		"a broken chain": {twist{load: func(s *store.Snapshot) {
 			for _, rows := range s.Events {
 				if len(rows) > 2 {
 					rows[1].Prev[0]++
 				}
 			}
-		}}, "event 2 does not follow"},
+		}}, "event 2: does not"},
 		"an event of another chain": {twist{load: func(s *store.Snapshot) {
 			for _, rows := range s.Events {
 				if len(rows) > 2 { // its own link is right
@@ -257,14 +257,14 @@ func TestVerifyFinds(t *testing.T) {
 					rows[2].Chain = rows[2].Header(to.Epoch()).Chain()
 				}
 			}
-		}}, "event 2 does not follow"},
+		}}, "event 2: does not"},
 		"a lost tail": {twist{load: func(s *store.Snapshot) {
 			for i, rows := range s.Events {
 				if len(rows) == 1 {
 					s.Events[i] = nil
 				}
 			}
-		}}, "before its head"},
+		}}, "is missing; the head is at"},
 	} {
 		tt.twist.Store = to
 		_, err := logcopy.Verify(ctx, source, &tt.twist, options())

@@ -16,6 +16,7 @@ import (
 	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/check"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -47,7 +48,7 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 		if read += uint64(size); l.n%pageEvents == 0 { //nolint:gosec // a length
 			o.tell("reading", read, total)
 		}
-		f.about = About{Eras: l.order.eras, Positions: l.claimed, Units: l.n, ID: "file " + l.digest}
+		f.about = About{Eras: l.order.Eras, Positions: l.claimed, Units: l.n, ID: "file " + l.digest}
 		return nil
 	})
 	return f, err
@@ -142,7 +143,7 @@ type lines struct {
 	all     hash.Hash
 	part    int // index into Parts
 	counts  Counts
-	order   order
+	order   check.Order
 	claimed [gotong.Partitions]uint64 // by the header
 	reached [gotong.Partitions]uint64
 	digest  string // of the file, once its end was read
@@ -200,7 +201,7 @@ func (l *lines) header(row *fileLine, text []byte) error {
 	case row.Eras.Check() != nil || row.Positions == nil:
 		return errors.New("the header lacks epochs or positions")
 	}
-	l.order.eras, l.claimed = row.Eras, *row.Positions
+	l.order.Eras, l.claimed = row.Eras, *row.Positions
 	l.add(text)
 	return nil
 }
@@ -223,7 +224,7 @@ func (l *lines) row(row *fileLine) error {
 		return nil
 	}
 	e := &l.read.Events[0]
-	if err := l.order.check(e); err != nil {
+	if err := l.order.Check(e); err != nil {
 		return err
 	}
 	l.reached[e.Partition] = e.Position
@@ -239,6 +240,9 @@ func (l *lines) end(row *fileLine) error {
 		return errors.New("it counts other rows than there are")
 	case l.reached != l.claimed:
 		return errors.New("the events do not end where the header says")
+	}
+	if err := l.order.End(); err != nil {
+		return err
 	}
 	l.digest = digest
 	return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"reflect"
 
+	"gotong.dev/gotong/internal/check"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -56,17 +57,21 @@ func Look(ctx context.Context, from Source, to store.Store) (Summary, error) {
 	return sum, err
 }
 
-// Scan reads a whole source, checks every event as far as it can be said
-// without the others of its stream, and counts.
+// Scan reads a whole source, checks it and counts. Of a file it checks every
+// event as far as it can be said without the others of its stream; a store is
+// checked whole, documents included, see package check.
 func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 	about := from.About()
-	done, check, rows := uint64(0), order{eras: about.Eras}, newTallies()
+	done, order, rows := uint64(0), check.Order{Eras: about.Eras}, newTallies()
 	for page, err := range from.Pages(ctx, Mark{}) {
+		if s, ok := from.(*stored); ok && errors.Is(err, store.ErrCorrupt) {
+			return nil, errors.Join(err, checked(ctx, s.from, o, 0)) // all that is wrong, not only the first
+		}
 		if err != nil {
 			return nil, err
 		}
 		for i := range page.Events {
-			if err := check.check(&page.Events[i]); err != nil {
+			if err := order.Check(&page.Events[i]); err != nil {
 				return nil, err
 			}
 		}
@@ -75,6 +80,12 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 		}
 		done += page.Units
 		o.tell("reading", done, about.Units)
+	}
+	if err := order.End(); err != nil {
+		return nil, err
+	}
+	if s, ok := from.(*stored); ok {
+		return rows.counts(), checked(ctx, s.from, o, rows.counts()[Streams])
 	}
 	return rows.counts(), ctx.Err()
 }
@@ -124,7 +135,7 @@ func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, 
 			return sum, full(err)
 		}
 	}
-	m := &move{from: from, to: to, o: o, at: at, rebuild: newRebuild(to, o.Codec), order: order{eras: about.Eras}}
+	m := &move{from: from, to: to, o: o, at: at, rebuild: check.NewProjection(to, o.Codec), order: check.Order{Eras: about.Eras, Partial: true}}
 	err = m.run(ctx)
 	if sum.Moved = m.moved; err != nil {
 		return sum, full(err)
@@ -155,8 +166,8 @@ type move struct {
 	to      store.Store
 	o       Options
 	at      progress
-	rebuild *rebuild
-	order   order
+	rebuild *check.Projection
+	order   check.Order
 	moved   uint64
 }
 
@@ -184,12 +195,12 @@ func (m *move) write(ctx context.Context, page *Page) error {
 	next := progress{Source: m.at.Source, Mark: page.Mark}
 	step := store.Restoring{From: m.at.String(), To: next.String(), Rows: page.Rows, Events: page.Events}
 	for i := range page.Events {
-		if err := m.order.check(&page.Events[i]); err != nil {
+		if err := m.order.Check(&page.Events[i]); err != nil {
 			return err
 		}
 	}
 	var err error
-	if step.Documents, err = m.rebuild.changes(ctx, page.Events); err != nil {
+	if step.Documents, err = m.rebuild.Changes(ctx, page.Events); err != nil {
 		return err
 	}
 	if err := m.to.Restore(ctx, step); err != nil {

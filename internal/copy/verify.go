@@ -4,13 +4,13 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
 	"reflect"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/check"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -23,8 +23,8 @@ func differs(format string, args ...any) error {
 
 // Verify compares a source with a store: the epochs, every event with its
 // position, salts and commitments, every other row by count and hash; then it
-// computes every chain of the store again, up to the stream's head, and looks
-// for the record of every commit. It writes nothing.
+// checks the store whole: every chain up to the stream's head, the record of
+// every commit and every document, see package check. It writes nothing.
 func Verify(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
 	target, err := fromStore(ctx, to, true)
 	if err != nil {
@@ -38,13 +38,13 @@ func Verify(ctx context.Context, from Source, to store.Store, o Options) (Summar
 	if a.Positions != b.Positions {
 		return sum, differs("the source ends at positions %v, the target at %v", a.Positions, b.Positions)
 	}
-	c := &comparison{to: to, o: o, total: a.Units, soon: o.Now() + grace, order: order{eras: b.Eras}}
+	c := &comparison{o: o, total: a.Units, soon: o.Now() + grace, order: check.Order{Eras: b.Eras}}
 	if err := c.compare(ctx, from, target); err != nil {
 		return sum, err
 	}
 	sum.Rows = c.target.counts()
 	sum.Verified = true
-	return sum, checkChains(ctx, to, o, sum.Rows[Streams])
+	return sum, checked(ctx, to, o, sum.Rows[Streams])
 }
 
 // grace: registers that expire before the comparison may be done do not count.
@@ -52,13 +52,11 @@ const grace = gotong.Instant(600_000_000)
 
 // comparison reads two sources side by side.
 type comparison struct {
-	to             store.Store
 	o              Options
 	done, total    uint64
 	soon           gotong.Instant
 	source, target tallies
-	order          order
-	commits        []store.Record // just read of the target; their records are still to be looked at
+	order          check.Order
 }
 
 func (c *comparison) compare(ctx context.Context, a, b Source) error {
@@ -77,15 +75,40 @@ func (c *comparison) compare(ctx context.Context, a, b Source) error {
 		if !more && !moreToo {
 			break
 		}
-		if err := c.event(ctx, x, y); err != nil {
+		if err := c.event(x, y); err != nil {
 			return err
 		}
 	}
-	if err := c.lookUp(ctx); err != nil {
+	if err := c.order.End(); err != nil {
 		return err
 	}
 	return c.source.differ(c.target)
 }
+
+// checked checks a whole store, and fails with what is wrong with it, the first
+// faults of many.
+func checked(ctx context.Context, s store.Store, o Options, streams uint64) error {
+	var faults []error
+	more := 0
+	err := check.Run(ctx, s, check.Options{
+		Codec: o.Codec,
+		Fault: func(f *check.Fault) {
+			if len(faults) < maxFaults {
+				faults = append(faults, f)
+			} else {
+				more++
+			}
+		},
+		Progress: func(done uint64) { o.tell("checking", done, streams) },
+	})
+	if more > 0 {
+		faults = append(faults, fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(append(faults, err)...)
+}
+
+// maxFaults is how many faults of one log are named.
+const maxFaults = 20
 
 // events yields the events of a source and counts and hashes its other rows.
 func (c *comparison) events(ctx context.Context, from Source, into tallies, told bool) iter.Seq2[*store.Event, error] {
@@ -113,34 +136,14 @@ func (c *comparison) events(ctx context.Context, from Source, into tallies, told
 }
 
 // event compares one event of each side; nil where a side has no more.
-func (c *comparison) event(ctx context.Context, x, y *store.Event) error {
+func (c *comparison) event(x, y *store.Event) error {
 	if x == nil || y == nil {
 		return differs("one of them has more events")
 	}
 	if !sameEvent(x, y) {
 		return differs("%s, event %d, at %d of partition %d", x.Stream, x.Seq, x.Position, x.Partition)
 	}
-	if err := c.order.check(y); err != nil {
-		return err
-	}
-	if n := len(c.commits); n > 0 && c.commits[n-1].Position == y.Position && c.commits[n-1].Partition == y.Partition {
-		c.commits[n-1].Last = y.Seq
-		return nil
-	}
-	if len(c.commits) >= lookUps {
-		if err := c.lookUp(ctx); err != nil {
-			return err
-		}
-	}
-	var env store.Envelope[json.RawMessage]
-	if err := json.Unmarshal(y.Data, &env); err != nil {
-		return differs("%s, event %d, has data that cannot be read", y.Stream, y.Seq)
-	}
-	c.commits = append(c.commits, store.Record{
-		Request:   gotong.RequestKey{Stream: y.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID},
-		Partition: y.Partition, Position: y.Position, First: y.Seq, Last: y.Seq,
-	})
-	return nil
+	return c.order.Check(y)
 }
 
 // sameEvent compares every field of two events.
@@ -154,26 +157,3 @@ func sameEvent(x, y *store.Event) bool {
 
 // sameBytes tells no bytes from none at all.
 func sameBytes(x, y []byte) bool { return bytes.Equal(x, y) && (x == nil) == (y == nil) }
-
-// lookUps is how many records are read at once.
-const lookUps = 256
-
-// lookUp compares the target's records with the commits that were read.
-func (c *comparison) lookUp(ctx context.Context) error {
-	need := store.Need{Records: make([]gotong.RequestKey, 0, len(c.commits))}
-	for _, want := range c.commits {
-		need.Records = append(need.Records, want.Request)
-	}
-	snap, err := c.to.Load(ctx, need)
-	if err != nil {
-		return err
-	}
-	for _, want := range c.commits {
-		r := snap.Records[want.Request]
-		if r.Partition != want.Partition || r.Position != want.Position || r.First != want.First || r.Last != want.Last {
-			return differs("the record of the commit at %d of partition %d is missing or another", want.Position, want.Partition)
-		}
-	}
-	c.commits = c.commits[:0]
-	return nil
-}

@@ -133,6 +133,18 @@ func (c *Codec) eventType(row *Event) (gotong.EventType, bool) {
 	return t, ok
 }
 
+// StreamOf is the stream whose events project to the document of this key, be
+// there one or not; false where no kind owns the collection. A document is
+// owned by its stream; one of a listing names it in its line.
+func (c *Codec) StreamOf(key gotong.Key) (gotong.Stream, bool) {
+	for name, kc := range c.kinds {
+		if _, ok := kc.documents[key.Collection]; ok {
+			return gotong.NewStream(name, key.StreamID()), true
+		}
+	}
+	return "", false
+}
+
 // Document reads a document's body as its collection's type.
 func (c *Codec) Document(collection string, body []byte) (any, error) {
 	for _, kc := range c.kinds {

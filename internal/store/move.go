@@ -18,8 +18,8 @@ var (
 	ErrUnfinished = errors.New("store: a copy into this store has not ended")
 )
 
-// Mover reads and writes a whole log as it is, for a copy between stores. Only
-// tools use it, never a server.
+// Mover reads and writes a whole log as it is, for a copy between stores. A
+// server only reads with it, to check the log.
 type Mover interface {
 	// State is what the store as a whole is.
 	State(ctx context.Context) (State, error)
@@ -61,8 +61,7 @@ type State struct {
 	Empty    bool   // nothing at all is kept but meta
 }
 
-// Section is one sort of rows that a copy moves. Events are read by
-// [Log.ReadPartition]; documents are made anew from them.
+// Section is one sort of rows. Events are read by [Log.ReadPartition].
 type Section uint8
 
 // The sections that [Mover.Rows] knows, in the order in which a copy moves
@@ -74,6 +73,7 @@ const (
 	AllRegisters                    // every register that has not expired
 	AllCursors                      // every reader's cursor that is not 0
 	AllJobs                         // every job; leases are those of the moment
+	AllDocuments                    // every document; a copy makes them anew, and only a check reads them
 )
 
 // Rows are rows of one section.
@@ -84,6 +84,7 @@ type Rows struct {
 	Registers []Register
 	Cursors   []CursorRow
 	Jobs      []Job
+	Documents []Document // ignored by Restore
 
 	Next string // the mark of the next page; empty where the section has ended
 }

@@ -91,6 +91,16 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 				j.Body = slices.Clone(j.Body)
 				return mark(k.queue, k.id), j
 			})
+		case store.AllDocuments:
+			all := map[gotong.Key][]byte{}
+			for at, shelf := range s.documents {
+				for name, body := range shelf {
+					all[gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}] = body
+				}
+			}
+			rows.Documents, rows.Next = page(all, after, limit, func(k gotong.Key, body []byte) (string, store.Document) {
+				return mark(k.Collection, k.Owner, k.Name), store.Document{Key: k, Body: slices.Clone(body)}
+			})
 		default:
 			return fmt.Errorf("memory: no section %d", section)
 		}

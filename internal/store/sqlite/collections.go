@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -11,7 +12,7 @@ import (
 )
 
 // collection holds the statements of one table of documents.
-type collection struct{ get, put, remove, up, down string }
+type collection struct{ get, put, remove, up, down, all string }
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
@@ -37,6 +38,7 @@ func makeCollections(c *conn, names []string) (map[string]collection, error) {
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
 			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
 			up:     find, down: find + " DESC",
+			all: "SELECT owner, name, body FROM " + t + " WHERE (owner, name) > (?, ?) ORDER BY owner, name",
 		}
 	}
 	return all, nil
@@ -105,4 +107,35 @@ func (s *Store) documentsIn(c *conn, r store.KeyRange) (found []store.Document, 
 		return nil
 	}), r.Owner, r.From, r.To)
 	return found, err
+}
+
+// documentRows reads the documents after a key, one collection after the other;
+// the page ends with its collection.
+func (s *Store) documentRows(c *conn, at *rowKey, most int, rows *store.Rows) (more bool, err error) {
+	names := slices.Sorted(maps.Keys(s.collections))
+	n, found := slices.BinarySearch(names, at.Text[0])
+	if !found {
+		at.Text = [3]string{}
+	}
+	if n == len(names) {
+		return false, nil
+	}
+	name := names[n]
+	err = c.query(s.collections[name].all, atMost(most, func(row *sqlite.Stmt) error {
+		key := gotong.Key{Collection: name, Owner: row.ColumnText(0), Name: row.ColumnText(1)}
+		rows.Documents = append(rows.Documents, store.Document{Key: key, Body: blob(row, 2)})
+		return nil
+	}), at.Text[1], at.Text[2])
+	switch {
+	case err != nil:
+		return false, err
+	case len(rows.Documents) == most:
+		last := rows.Documents[most-1].Key
+		at.Text = [3]string{last.Collection, last.Owner, last.Name}
+		return true, nil
+	case n+1 < len(names):
+		at.Text = [3]string{names[n+1]}
+		return true, nil
+	}
+	return false, nil
 }

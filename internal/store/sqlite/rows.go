@@ -42,6 +42,13 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	}
 	n, most := 0, store.Bound(limit)
 	err = s.read(ctx, func(c *conn) error {
+		if section == store.AllDocuments {
+			more, err := s.documentRows(c, &at, most, &rows)
+			if more {
+				n = most
+			}
+			return err
+		}
 		sql, args, scan := s.section(section, &at, &rows)
 		if scan == nil {
 			return fmt.Errorf("sqlite: no section %d", section)

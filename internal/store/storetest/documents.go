@@ -12,6 +12,7 @@ var documentTests = map[string]func(*env){
 	"documents/ranges":  documentRanges,
 	"documents/order":   documentOrder,
 	"documents/limits":  documentLimits,
+	"documents/all":     allDocuments,
 }
 
 // documentChanges: a put replaces, a delete removes, in the order of the
@@ -31,6 +32,38 @@ func documentChanges(e *env) {
 	}
 	got := e.load(store.Need{Documents: []gotong.Key{key("x"), key("y"), key("z"), key("never"), elsewhere, stranger, key("x")}})
 	equal(e, "documents", got.Documents, want)
+}
+
+// allDocuments: every document comes once, whatever the page's size.
+func allDocuments(e *env) {
+	want := map[gotong.Key]string{}
+	var changes []store.Change
+	for i := range 23 {
+		at := gotong.Key{Collection: things, Owner: fmt.Sprint("o", i%5), Name: fmt.Sprint("n/", i)}
+		if i%3 == 0 {
+			at.Collection = others
+		}
+		want[at] = fmt.Sprintf(`{"n":%d}`, i)
+		changes = append(changes, store.Change{Key: at, Body: []byte(want[at])})
+	}
+	e.next(Draft{Stream: "thread/a", Events: 1, Changes: changes})
+	for _, limit := range []int{1, 2, 4, 8, 23, 0} {
+		got := map[gotong.Key]string{}
+		for after, pages := "", 0; pages == 0 || after != ""; pages++ {
+			rows, err := e.s.Rows(e.ctx, store.AllDocuments, after, limit)
+			e.check(err)
+			for _, d := range rows.Documents {
+				if _, twice := got[d.Key]; twice {
+					e.Errorf("pages of %d: %v twice", limit, d.Key)
+				}
+				got[d.Key] = string(d.Body)
+			}
+			if after = rows.Next; pages > 60 {
+				e.Fatalf("pages of %d do not end", limit)
+			}
+		}
+		equal(e, fmt.Sprint("documents in pages of ", limit), got, want)
+	}
 }
 
 // names puts a document under each name and gives back how to read them.

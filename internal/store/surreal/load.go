@@ -82,6 +82,12 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 	return all, nil
 }
 
+type documentRow struct {
+	_    struct{}  `cbor:",toarray"`
+	Key  [2]string // owner, name
+	Body string
+}
+
 // documents reads single documents, one part a collection.
 func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
 	ids := map[string][]surreal.RecordID{}
@@ -92,12 +98,7 @@ func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]b
 		ids[key.Collection] = append(ids[key.Collection], docID(key))
 	}
 	for collection, list := range ids {
-		type row struct {
-			_    struct{} `cbor:",toarray"`
-			Key  [2]string
-			Body string
-		}
-		part(r, "SELECT VALUE [record::id(id), body] FROM "+r.param(list)+" WHERE body != NONE", func(rows []row) error {
+		part(r, "SELECT VALUE [record::id(id), body] FROM "+r.param(list)+" WHERE body != NONE", func(rows []documentRow) error {
 			for _, row := range rows {
 				into[gotong.Key{Collection: collection, Owner: row.Key[0], Name: row.Key[1]}] = []byte(row.Body)
 			}

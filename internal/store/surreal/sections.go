@@ -3,7 +3,10 @@ package surreal
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -19,6 +22,9 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 		return rows, err
 	}
 	defer end()
+	if section == store.AllDocuments {
+		return s.documentRows(ctx, after, store.Bound(limit))
+	}
 	start := 0
 	if after != "" {
 		if start, err = strconv.Atoi(after); err != nil || start < 0 {
@@ -58,6 +64,43 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	}
 	if seen == limit {
 		rows.Next = strconv.Itoa(start + seen)
+	}
+	return rows, nil
+}
+
+// documentRows reads the documents, one collection after the other. A mark is
+// the collection and how many of its rows came before.
+func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows store.Rows, err error) {
+	names := slices.Sorted(maps.Keys(s.docs))
+	if len(names) == 0 {
+		return rows, nil
+	}
+	name, text, marked := strings.Cut(after, " ")
+	if !marked {
+		name, text = names[0], "0"
+	}
+	start, err := strconv.Atoi(text)
+	n, found := slices.BinarySearch(names, name)
+	if err != nil || start < 0 || !found {
+		return rows, fmt.Errorf("surreal: %q is no mark", after)
+	}
+	var r reading
+	query := fmt.Sprintf("SELECT VALUE [record::id(id), body] FROM doc_%s LIMIT %d START %d", name, limit, start)
+	part(&r, query, func(list []documentRow) error {
+		for _, row := range list {
+			key := gotong.Key{Collection: name, Owner: row.Key[0], Name: row.Key[1]}
+			rows.Documents = append(rows.Documents, store.Document{Key: key, Body: []byte(row.Body)})
+		}
+		return nil
+	})
+	if err := s.read(ctx, &r); err != nil {
+		return store.Rows{}, err
+	}
+	switch {
+	case len(rows.Documents) == limit:
+		rows.Next = fmt.Sprint(name, " ", start+limit)
+	case n+1 < len(names):
+		rows.Next = names[n+1] + " 0"
 	}
 	return rows, nil
 }

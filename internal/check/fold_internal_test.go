@@ -1,4 +1,4 @@
-package copy
+package check
 
 import (
 	"fmt"
@@ -13,10 +13,10 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestChainsOfLongMessages: what one step reads fits into one answer of the
+// TestLongMessages: what one step reads fits into one answer of the
 // database, however long the messages are. All is a sixteenth of its real
 // size, the answer too.
-func TestChainsOfLongMessages(t *testing.T) {
+func TestLongMessages(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		s, err := surrealstore.Open(t.Context(), surrealtest.Start(t, e), surrealstore.Options{
@@ -26,7 +26,7 @@ func TestChainsOfLongMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = s.Close() }()
-		for i := range chainStreams {
+		for i := range someStreams {
 			c := storetest.Build(s.Epoch(), storetest.Draft{
 				Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 250, Body: strings.Repeat("x", 1<<10),
 			})
@@ -34,7 +34,8 @@ func TestChainsOfLongMessages(t *testing.T) {
 				t.Fatalf("%+v, %v", out, err)
 			}
 		}
-		if err := checkChains(t.Context(), s, Options{}, chainStreams); err != nil {
+		err = Run(t.Context(), s, Options{Fault: func(f *Fault) { t.Error(f) }})
+		if err != nil {
 			t.Error(err)
 		}
 	})

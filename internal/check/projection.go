@@ -1,4 +1,4 @@
-package copy
+package check
 
 import (
 	"context"
@@ -15,27 +15,27 @@ const (
 	maxEvents    = 4096
 )
 
-// rebuild makes documents anew from events, with the rules of their kinds and
-// nothing else. It reads from the target what it does not remember.
-type rebuild struct {
-	to        store.Committer
+// Projection makes documents anew from events, with the rules of their kinds and
+// nothing else.
+type Projection struct {
+	from      store.Committer
 	codec     *store.Codec
+	whole     bool                        // it began at the first event and forgets no document
 	documents map[gotong.Key]any          // nil: there is none
 	events    map[gotong.Ref]gotong.Event // by stream and id
 }
 
-func newRebuild(to store.Committer, codec *store.Codec) *rebuild {
-	return &rebuild{to: to, codec: codec, documents: map[gotong.Key]any{}, events: map[gotong.Ref]gotong.Event{}}
+// NewProjection goes on from what a store holds: it reads what it does not
+// remember.
+func NewProjection(from store.Committer, codec *store.Codec) *Projection {
+	return &Projection{from: from, codec: codec, documents: map[gotong.Key]any{}, events: map[gotong.Ref]gotong.Event{}}
 }
 
-// changes is what these events, which follow all that the target holds, do to
+// Changes is what these events, which follow all that the store holds, do to
 // documents; the last change of each.
-func (b *rebuild) changes(ctx context.Context, rows []store.Event) ([]store.Change, error) {
+func (b *Projection) Changes(ctx context.Context, rows []store.Event) ([]store.Change, error) {
 	if len(b.documents) > maxDocuments {
 		clear(b.documents)
-	}
-	if len(b.events) > maxEvents {
-		clear(b.events)
 	}
 	at := map[gotong.Key]int{}
 	var list []store.Change
@@ -61,7 +61,10 @@ func (b *rebuild) changes(ctx context.Context, rows []store.Event) ([]store.Chan
 	return slices.Clip(list), nil
 }
 
-func (b *rebuild) project(ctx context.Context, row *store.Event) ([]gotong.Change, error) {
+func (b *Projection) project(ctx context.Context, row *store.Event) ([]gotong.Change, error) {
+	if len(b.events) > maxEvents {
+		clear(b.events)
+	}
 	kind, err := b.codec.Kind(row.Stream)
 	if err != nil {
 		return nil, fmt.Errorf("no kind knows a %s", row.Stream.Kind())
@@ -82,7 +85,7 @@ func (b *rebuild) project(ctx context.Context, row *store.Event) ([]gotong.Chang
 }
 
 // fill looks up one document, or one earlier event of the stream.
-func (b *rebuild) fill(ctx context.Context, state gotong.State, r gotong.Ref, head uint64) error {
+func (b *Projection) fill(ctx context.Context, state gotong.State, r gotong.Ref, head uint64) error {
 	if r.Event.IsZero() {
 		doc, err := b.document(ctx, r.Key)
 		state.SetDoc(r.Key, doc)
@@ -93,22 +96,22 @@ func (b *rebuild) fill(ctx context.Context, state gotong.State, r gotong.Ref, he
 	return err
 }
 
-func (b *rebuild) event(ctx context.Context, s gotong.Stream, id gotong.EventID, head uint64) (gotong.Event, error) {
+func (b *Projection) event(ctx context.Context, s gotong.Stream, id gotong.EventID, head uint64) (gotong.Event, error) {
 	if event, ok := b.events[gotong.Ref{Stream: s, Event: id}]; ok {
 		return event, nil
 	}
-	row, found, err := store.FindEvent(ctx, b.to, s, id, head)
+	row, found, err := store.FindEvent(ctx, b.from, s, id, head)
 	if err != nil || !found {
 		return gotong.Event{}, err
 	}
 	return b.codec.Event(&row)
 }
 
-func (b *rebuild) document(ctx context.Context, key gotong.Key) (any, error) {
-	if doc, ok := b.documents[key]; ok {
+func (b *Projection) document(ctx context.Context, key gotong.Key) (any, error) {
+	if doc, ok := b.documents[key]; ok || b.whole {
 		return doc, nil
 	}
-	snap, err := b.to.Load(ctx, store.Need{Documents: []gotong.Key{key}})
+	snap, err := b.from.Load(ctx, store.Need{Documents: []gotong.Key{key}})
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,177 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// keyed is a document that a stream's events project to.
+type keyed struct {
+	fold *fold
+	key  gotong.Key
+}
+
+// documents compares the documents of streams that were read to their heads
+// with what is kept, each in a snapshot of its own head, and remembers which
+// there are.
+func (c *round) documents(ctx context.Context, folds []*fold) error {
+	var wanted []keyed
+	for _, f := range folds {
+		if f.documents == nil || f.broken {
+			continue
+		}
+		for key := range f.documents.documents {
+			wanted = append(wanted, keyed{f, key})
+		}
+	}
+	for len(wanted) > 0 {
+		some := wanted[:min(someRows, len(wanted))]
+		left, err := c.compare(ctx, some)
+		if err != nil {
+			return err
+		}
+		wanted = append(left, wanted[len(some):]...)
+	}
+	return nil
+}
+
+// compare compares some documents; those of streams that grew too much to read
+// on in one piece are left over.
+func (c *round) compare(ctx context.Context, some []keyed) (left []keyed, err error) {
+	var folds []*fold
+	var need store.Need
+	for _, k := range some {
+		if !slices.Contains(folds, k.fold) {
+			folds = append(folds, k.fold)
+		}
+		need.Documents = append(need.Documents, k.key)
+	}
+	whole, err := c.piece(ctx, folds, need, func(snap *store.Snapshot) {
+		for _, k := range some {
+			switch {
+			case k.fold.broken || k.fold.documents == nil:
+			case k.fold.at.Seq < k.fold.head.Seq:
+				left = append(left, k)
+			default:
+				c.same(k, snap.Documents[k.key])
+			}
+		}
+	})
+	if err == nil && !whole {
+		left = slices.DeleteFunc(slices.Clone(some), func(k keyed) bool { return k.fold.broken })
+	}
+	if err == nil {
+		err = c.lookUp(ctx, folds)
+	}
+	return left, err
+}
+
+// same compares one document, by what a reader would see of it.
+func (c *round) same(k keyed, kept []byte) {
+	doc := k.fold.documents.documents[k.key]
+	fault := ""
+	if doc == nil {
+		if kept != nil {
+			fault = "is there, although the log has removed it"
+		}
+	} else {
+		c.expect(k.key)
+		made, err := store.EncodeChange(gotong.Change{Key: k.key, Doc: doc})
+		switch {
+		case err != nil:
+			fault = "cannot be made"
+		case kept == nil:
+			fault = "is missing"
+		case !bytes.Equal(made.Body, kept) && !c.reads(k.key, kept, made.Body):
+			fault = "is not what the events make"
+		}
+	}
+	if fault != "" {
+		c.o.Fault(&Fault{Sort: Document, Stream: k.fold.stream, Key: nameOf(k.key), Detail: fault})
+	}
+}
+
+// reads tells whether a kept document that was written another way, by an older
+// program, reads as what the events make.
+func (c *round) reads(key gotong.Key, kept, made []byte) bool {
+	doc, err := c.o.Codec.Document(key.Collection, kept)
+	if err != nil {
+		return false
+	}
+	again, err := store.EncodeChange(gotong.Change{Key: key, Doc: doc})
+	return err == nil && bytes.Equal(again.Body, made)
+}
+
+func nameOf(key gotong.Key) string {
+	return strings.Join([]string{key.Collection, key.Owner, key.Name}, " ")
+}
+
+// seed makes the hashes of this process's keys; nobody can choose keys that meet.
+var seed = maphash.MakeSeed()
+
+// expect remembers that a document is rightly there.
+func (c *round) expect(key gotong.Key) {
+	c.expected[maphash.Comparable(seed, key)] = struct{}{}
+	c.over = c.over || c.o.MaxKeys > 0 && len(c.expected) > c.o.MaxKeys
+}
+
+// strays looks for documents that no event has made. One that was not expected
+// may be new; its stream is read again before anything is said.
+func (c *round) strays(ctx context.Context) error {
+	if c.o.Codec == nil {
+		return nil
+	}
+	return c.each(ctx, store.AllDocuments, func(rows *store.Rows) error {
+		for i := range rows.Documents {
+			key := rows.Documents[i].Key
+			stream, known := c.o.Codec.StreamOf(key)
+			if !known || !c.mine(stream) {
+				continue
+			}
+			if _, ok := c.expected[maphash.Comparable(seed, key)]; ok {
+				continue
+			}
+			if err := c.stray(ctx, stream, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *round) stray(ctx context.Context, stream gotong.Stream, key gotong.Key) error {
+	snap, err := c.load(ctx, store.Need{Heads: []gotong.Stream{stream}})
+	if err != nil {
+		return err
+	}
+	said := c.o.Fault // what is wrong with the stream itself was said before, or will be
+	c.o.Fault = func(*Fault) {}
+	f := c.fold(store.StreamRow{Stream: stream, Head: snap.Heads[stream]})
+	if snap.Heads[stream].Exists() {
+		err = c.read(ctx, []*fold{f})
+	}
+	if err == nil && !f.broken && f.documents != nil {
+		if f.documents.documents[key] == nil {
+			f.documents.documents[key] = nil // so that it is compared in the stream's newest state
+		}
+		c.o.Fault = func(fault *Fault) {
+			if fault.Sort == Document && fault.Key == nameOf(key) {
+				fault.Detail = "is there, although no event made it"
+				said(fault)
+			}
+		}
+		if snap.Heads[stream].Exists() {
+			err = c.documents(ctx, []*fold{f})
+		} else {
+			c.same(keyed{f, key}, []byte{})
+		}
+	}
+	c.o.Fault = said
+	return err
+}

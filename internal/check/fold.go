@@ -1,0 +1,264 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// fold is one stream that is read from its first event to its head.
+type fold struct {
+	stream    gotong.Stream
+	at        gotong.Head // of what was read so far; Home is the head's
+	head      gotong.Head // in the snapshot that was read last
+	home      gotong.Partition
+	position  uint64
+	erasures  store.Erasures
+	documents *Projection  // nil: they are not compared
+	open      store.Record // the commit that is being read; its record is not looked up yet
+	records   []store.Record
+	broken    bool // a fault makes the rest unreadable
+}
+
+func (c *round) fold(row store.StreamRow) *fold {
+	f := &fold{stream: row.Stream, home: gotong.PartitionOf(row.Head.Home), erasures: store.Erasures{}}
+	if c.o.Codec != nil {
+		f.documents = NewProjection(c.s, c.o.Codec)
+		f.documents.whole = true
+	}
+	return f
+}
+
+// fault reports what is wrong with the stream; nothing after it can be judged.
+func (c *round) broken(f *fold, sort Sort, seq uint64, detail string) {
+	f.broken = true
+	c.o.Fault(&Fault{Sort: sort, Stream: f.stream, Seq: seq, Detail: detail})
+}
+
+// take reads the events of a snapshot on, and compares the head with the last
+// of them once they are all read.
+func (c *round) take(ctx context.Context, f *fold, snap *store.Snapshot, events []store.Event) error {
+	head := snap.Heads[f.stream]
+	f.head, f.at.Home = head, head.Home
+	for i := range events {
+		e := &events[i]
+		if e.Partition < gotong.Partitions && e.Position > snap.Positions[e.Partition] {
+			c.broken(f, Event, e.Seq, "is beyond the last position of its partition")
+			return nil
+		}
+		if fault := f.follows(c.eras, e); fault != "" {
+			c.broken(f, Event, e.Seq, fault)
+			return nil
+		}
+		if fault, err := c.erasures(ctx, f, e); fault || err != nil {
+			return err
+		}
+		if err := f.commit(e); err != nil {
+			c.broken(f, Event, e.Seq, "its data cannot be read")
+			return nil
+		}
+		c.project(ctx, f, e)
+	}
+	switch {
+	case f.at.Seq < head.Seq && len(events) == 0:
+		c.broken(f, Event, f.at.Seq+1, fmt.Sprintf("is missing; the head is at %d", head.Seq))
+	case f.at.Seq > head.Seq || f.at.Seq == head.Seq && f.at != head:
+		c.broken(f, Head, 0, "is not the last event")
+	case f.at.Seq == head.Seq:
+		if seq := f.erasures.Unnamed(); seq > 0 {
+			c.broken(f, Event, seq, "is marked erased, and no later event names it")
+		}
+		f.close()
+	}
+	return nil
+}
+
+// follows is why an event cannot come next; empty where it does.
+func (f *fold) follows(eras store.Eras, e *store.Event) string {
+	switch {
+	case e.Seq != f.at.Seq+1:
+		return fmt.Sprintf("comes after event %d", f.at.Seq)
+	case e.Verify(eras.At(e.Partition, e.Position)) != nil:
+		return "does not match its commitments"
+	case e.Prev != f.at.Chain || e.At <= f.at.At || e.Count < f.at.Count:
+		return "does not follow the one before it"
+	case e.Partition != f.home || e.Position < f.position:
+		return "is not where its stream is"
+	}
+	f.at = gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: f.at.Home}
+	f.position = e.Position
+	return ""
+}
+
+// erasures sees an event's erasures. What it erased may have been read before it
+// was erased, so it is looked at again before anything is said.
+func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bool, err error) {
+	if f.erasures.See(e) == nil {
+		return false, nil
+	}
+	seqs, err := e.Erases()
+	if err != nil {
+		c.broken(f, Event, e.Seq, "erases what it cannot erase")
+		return true, nil
+	}
+	for _, seq := range seqs {
+		if _, ok := f.erasures[seq]; ok {
+			continue
+		}
+		snap, err := c.load(ctx, store.Need{Events: []store.EventRange{{Stream: f.stream, From: seq - 1, To: seq}}})
+		if err != nil && !errors.Is(err, store.ErrCorrupt) {
+			return true, err
+		}
+		if err != nil || len(snap.Events[0]) != 1 || !snap.Events[0][0].Erased {
+			c.broken(f, Event, seq, fmt.Sprintf("is whole, although event %d erased it", e.Seq))
+			return true, nil
+		}
+		f.erasures[seq] = false
+	}
+	return false, f.erasures.See(e)
+}
+
+// commit notes which record the event's commit must have.
+func (f *fold) commit(e *store.Event) error {
+	if f.open.Position == e.Position {
+		f.open.Last = e.Seq
+		return nil
+	}
+	request, err := requestOf(e)
+	if err != nil {
+		return err
+	}
+	f.close()
+	f.open = store.Record{Request: request, Partition: e.Partition, Position: e.Position, First: e.Seq, Last: e.Seq}
+	return nil
+}
+
+func (f *fold) close() {
+	if f.open.Position > 0 {
+		f.records = append(f.records, f.open)
+	}
+	f.open = store.Record{}
+}
+
+// requestOf is the request whose commit brought an event.
+func requestOf(e *store.Event) (gotong.RequestKey, error) {
+	var env store.Envelope[json.RawMessage]
+	err := json.Unmarshal(e.Data, &env)
+	return gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}, err
+}
+
+// project makes the documents; where the rules do not know the event, those of
+// the stream are left out.
+func (c *round) project(ctx context.Context, f *fold, e *store.Event) {
+	if f.documents == nil {
+		return
+	}
+	if _, err := f.documents.Changes(ctx, []store.Event{*e}); err != nil {
+		f.documents = nil
+		c.o.Fault(&Fault{Sort: Unknown, Stream: f.stream, Seq: e.Seq, Detail: "documents cannot be compared: " + err.Error()})
+	}
+}
+
+// The bounds of one read of streams. The events are bounded too, because a
+// database reads as many as there may be before it counts their bytes: that
+// many of the longest messages must fit into one answer.
+const (
+	someStreams = 16
+	someEvents  = 100
+	someBytes   = 256 << 10
+	someRows    = 256 // records or documents of one read
+)
+
+func (f *fold) rest() store.EventRange {
+	return store.EventRange{Stream: f.stream, From: f.at.Seq, To: math.MaxInt64, Limit: someEvents, MaxBytes: someBytes}
+}
+
+// read reads some streams to their heads, a piece of each at once.
+func (c *round) read(ctx context.Context, folds []*fold) error {
+	for open := folds; len(open) > 0; {
+		if _, err := c.piece(ctx, open, store.Need{}, nil); err != nil {
+			return err
+		}
+		var left []*fold
+		for _, f := range open {
+			if !f.broken && f.at.Seq < f.head.Seq {
+				left = append(left, f)
+			}
+		}
+		open = left
+		if err := c.lookUp(ctx, folds); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// piece reads the next events of some streams, and whatever else need names, in
+// one snapshot; false where that could not be done in one, because an event is
+// damaged: then each stream was read alone.
+func (c *round) piece(ctx context.Context, folds []*fold, need store.Need, also func(*store.Snapshot)) (bool, error) {
+	for _, f := range folds {
+		need.Heads, need.Events = append(need.Heads, f.stream), append(need.Events, f.rest())
+	}
+	snap, err := c.load(ctx, need)
+	switch {
+	case err == nil:
+		for i, f := range folds {
+			if err := c.take(ctx, f, &snap, snap.Events[i]); err != nil {
+				return false, err
+			}
+		}
+		if also != nil {
+			also(&snap)
+		}
+		return true, nil
+	case !errors.Is(err, store.ErrCorrupt):
+		return false, err
+	case len(folds) == 1:
+		f := folds[0]
+		c.broken(f, Event, f.at.Seq+1, "is missing or does not match its commitments")
+		return false, nil
+	}
+	for _, f := range folds {
+		if _, err := c.piece(ctx, []*fold{f}, store.Need{}, nil); err != nil {
+			return false, err
+		}
+	}
+	return false, nil
+}
+
+// lookUp compares the records of the commits that were read.
+func (c *round) lookUp(ctx context.Context, folds []*fold) error {
+	var wanted []store.Record
+	for _, f := range folds {
+		wanted = append(wanted, f.records...)
+		f.records = nil
+	}
+	for len(wanted) > 0 {
+		some := wanted[:min(someRows, len(wanted))]
+		wanted = wanted[len(some):]
+		need := store.Need{}
+		for i := range some {
+			need.Records = append(need.Records, some[i].Request)
+		}
+		snap, err := c.load(ctx, need)
+		if err != nil {
+			return err
+		}
+		for i := range some {
+			want, got := &some[i], snap.Records[some[i].Request]
+			if got.Partition != want.Partition || got.Position != want.Position || got.First != want.First || got.Last != want.Last {
+				c.o.Fault(&Fault{
+					Sort: Record, Stream: want.Request.Stream, Seq: want.First, Key: want.Request.RequestID,
+					Detail: "is missing, or is not that of the commit",
+				})
+			}
+		}
+	}
+	return nil
+}

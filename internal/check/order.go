@@ -1,0 +1,82 @@
+package check
+
+import (
+	"fmt"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Order checks, event by event, what can be said of a log that is read in order
+// of partition, position and seq: that nothing is left out, doubled or moved,
+// that each event matches its commitments, and that erasures are named. Whether
+// an event follows the one before it in its stream, [Run] sees.
+type Order struct {
+	Eras    store.Eras
+	Partial bool // it begins within the log, so it says nothing of erasures
+
+	begun    bool
+	last     store.Event // without payloads
+	erasures map[gotong.Stream]store.Erasures
+}
+
+// Check takes the next event.
+func (o *Order) Check(e *store.Event) error {
+	if e.Partition >= gotong.Partitions || e.Position == 0 || e.Seq == 0 {
+		return fmt.Errorf("%s, event %d has no place in the log: %w", e.Stream, e.Seq, store.ErrCorrupt)
+	}
+	if err := e.Verify(o.Eras.At(e.Partition, e.Position)); err != nil {
+		return fmt.Errorf("%s, event %d: %w", e.Stream, e.Seq, err)
+	}
+	if err := o.follows(e); err != nil {
+		return err
+	}
+	if err := o.erased(e); err != nil {
+		return fmt.Errorf("%s: %w", e.Stream, err)
+	}
+	o.begun = true
+	o.last = store.Event{Stream: e.Stream, Seq: e.Seq, Partition: e.Partition, Position: e.Position}
+	return nil
+}
+
+func (o *Order) erased(e *store.Event) error {
+	seqs, err := e.Erases()
+	if o.Partial || err == nil && len(seqs) == 0 && !e.Erased {
+		return err
+	}
+	if o.erasures == nil {
+		o.erasures = map[gotong.Stream]store.Erasures{}
+	}
+	if o.erasures[e.Stream] == nil {
+		o.erasures[e.Stream] = store.Erasures{}
+	}
+	return o.erasures[e.Stream].See(e)
+}
+
+// End is called after the last event: it fails where an event is marked erased
+// that none names.
+func (o *Order) End() error {
+	for stream, seen := range o.erasures {
+		if seq := seen.Unnamed(); seq > 0 {
+			return fmt.Errorf("%s, event %d, is marked erased and no later event names it; where the log was in use, "+
+				"it may have been erased meanwhile: read it again: %w", stream, seq, store.ErrCorrupt)
+		}
+	}
+	return nil
+}
+
+func (o *Order) follows(e *store.Event) error {
+	was := &o.last
+	switch {
+	case !o.begun: // or read on from a mark
+		return nil
+	case e.Partition > was.Partition && e.Position == 1:
+		return nil
+	case e.Partition == was.Partition && e.Position == was.Position+1:
+		return nil
+	case e.Partition == was.Partition && e.Position == was.Position && e.Stream == was.Stream && e.Seq == was.Seq+1:
+		return nil
+	}
+	return fmt.Errorf("%s, event %d, at %d of partition %d does not follow what was before it: %w",
+		e.Stream, e.Seq, e.Position, e.Partition, store.ErrCorrupt)
+}

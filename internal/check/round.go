@@ -1,0 +1,290 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// round is one round over a store.
+type round struct {
+	s    Store
+	o    Options
+	eras store.Eras
+	mark Mark
+
+	expected map[uint64]struct{} // hashes of the keys of this part's documents
+	over     bool                // there are more than may be remembered
+	holes    int                 // found in the partition
+	streams  uint64
+}
+
+// errParts says that the streams must be divided into more parts.
+var errParts = errors.New("check: more documents than are remembered at once")
+
+// Run is one round. It returns an error where it could not go on; what is wrong
+// with the log goes to Options.Fault.
+func Run(ctx context.Context, s Store, o Options) error {
+	c := &round{s: s, o: o, mark: o.Begin}
+	c.mark.Parts = max(c.mark.Parts, 1)
+	for c.mark.Phase < phaseEnd {
+		state, err := s.State(ctx)
+		if err != nil {
+			return err
+		}
+		c.eras = state.Eras
+		if err = c.phase(ctx); err != nil {
+			return err
+		}
+		if c.o.Reached != nil {
+			if err := c.o.Reached(c.mark); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// phase does the next piece of the round and moves the mark.
+func (c *round) phase(ctx context.Context) error {
+	switch c.mark.Phase {
+	case phasePartitions:
+		return c.partition(ctx)
+	case phaseStreams:
+		err := c.part(ctx)
+		if errors.Is(err, errParts) {
+			c.mark.Part, c.mark.Parts = 0, c.mark.Parts*8
+			return nil
+		}
+		if c.mark.Part++; err == nil && c.mark.Part >= c.mark.Parts {
+			c.mark.Phase, c.mark.Part = phaseRecords, 0
+		}
+		return err
+	case phaseRecords:
+		c.mark.Phase = phaseClaims
+		return c.each(ctx, store.AllRecords, func(rows *store.Rows) error { return c.records(ctx, rows.Records) })
+	default:
+		c.mark.Phase = phaseEnd
+		return c.each(ctx, store.AllClaims, func(rows *store.Rows) error { return c.claims(ctx, rows.Claims) })
+	}
+}
+
+func (c *round) paced(ctx context.Context, err error) error {
+	if err == nil && c.o.Pace != nil {
+		err = c.o.Pace(ctx)
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
+func (c *round) load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := c.s.Load(ctx, need)
+	return snap, c.paced(ctx, err)
+}
+
+// each reads a section page by page.
+func (c *round) each(ctx context.Context, section store.Section, take func(*store.Rows) error) error {
+	for after := ""; ; {
+		rows, err := c.s.Rows(ctx, section, after, store.MaxRead)
+		if err = c.paced(ctx, err); err != nil {
+			return err
+		}
+		if err := take(&rows); err != nil {
+			return err
+		}
+		if after = rows.Next; after == "" {
+			return nil
+		}
+	}
+}
+
+// partition reads the next page of a partition in order of position.
+func (c *round) partition(ctx context.Context) error {
+	p, from := c.mark.Partition, c.mark.Position
+	order := Order{Eras: c.eras, Partial: true}
+	events, err := c.s.ReadPartition(ctx, p, from, maxPosition, store.MaxRead)
+	if err = c.paced(ctx, err); err != nil && !errors.Is(err, store.ErrCorrupt) {
+		return err
+	}
+	switch {
+	case err != nil: // a page ends before a fault, so it is at the next position
+		c.position(p, from+1, err.Error())
+		c.mark.Position = from + 1
+		if c.holes++; c.holes < maxHoles {
+			return nil
+		}
+		c.position(p, from+1, "is one of too many that are missing; the partition is left there")
+		fallthrough
+	case len(events) == 0:
+		c.mark.Partition, c.mark.Position, c.holes = p+1, 0, 0
+		if c.mark.Partition == gotong.Partitions {
+			c.mark = Mark{Phase: phaseStreams, Parts: c.mark.Parts}
+		}
+		return nil
+	}
+	c.mark.Position = events[len(events)-1].Position
+	for i := range events {
+		if err := order.Check(&events[i]); err != nil {
+			c.position(events[i].Partition, events[i].Position, err.Error())
+			order = Order{Eras: c.eras, Partial: true}
+		}
+	}
+	return c.headed(ctx, events)
+}
+
+const (
+	maxPosition = 1<<62 - 1
+	// maxHoles is how many damaged positions of a partition are named. A last
+	// position that was changed looks like any number of them.
+	maxHoles = 100
+)
+
+// headed looks for events that their stream's head does not reach.
+func (c *round) headed(ctx context.Context, events []store.Event) error {
+	last := map[gotong.Stream]uint64{}
+	var need store.Need
+	for i := range events {
+		if last[events[i].Stream] == 0 {
+			need.Heads = append(need.Heads, events[i].Stream)
+		}
+		last[events[i].Stream] = events[i].Seq
+	}
+	snap, err := c.load(ctx, need)
+	if err != nil {
+		return err
+	}
+	for _, stream := range need.Heads {
+		if snap.Heads[stream].Seq < last[stream] {
+			c.o.Fault(&Fault{Sort: Head, Stream: stream, Detail: fmt.Sprintf("is before event %d", last[stream])})
+		}
+	}
+	return nil
+}
+
+func (c *round) position(p gotong.Partition, position uint64, detail string) {
+	c.o.Fault(&Fault{Sort: Event, Key: fmt.Sprintf("position %d of partition %d", position, p), Detail: detail})
+}
+
+// mine tells whether a stream belongs to the part that is read now.
+func (c *round) mine(stream gotong.Stream) bool {
+	if c.mark.Parts == 1 {
+		return true
+	}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(stream))
+	return h.Sum32()/gotong.Partitions%c.mark.Parts == c.mark.Part
+}
+
+// part reads the streams of one part, then looks for documents of theirs that
+// nothing made.
+func (c *round) part(ctx context.Context) error {
+	c.expected, c.over = map[uint64]struct{}{}, false
+	err := c.each(ctx, store.AllStreams, func(rows *store.Rows) error {
+		var some []*fold
+		for _, row := range rows.Streams {
+			if c.mine(row.Stream) {
+				some = append(some, c.fold(row))
+			}
+		}
+		for len(some) > 0 {
+			n := min(someStreams, len(some))
+			if err := c.some(ctx, some[:n]); err != nil {
+				return err
+			}
+			some = some[n:]
+		}
+		return nil
+	})
+	if err == nil {
+		err = c.strays(ctx)
+	}
+	return err
+}
+
+func (c *round) some(ctx context.Context, folds []*fold) error {
+	if err := c.read(ctx, folds); err != nil {
+		return err
+	}
+	if err := c.documents(ctx, folds); err != nil {
+		return err
+	}
+	if c.streams += uint64(len(folds)); c.o.Progress != nil {
+		c.o.Progress(c.streams)
+	}
+	for i := range folds {
+		folds[i] = nil // its documents are no longer needed
+	}
+	if c.over {
+		return errParts
+	}
+	return nil
+}
+
+// records looks for records of commits that are not there: every commit's own
+// was looked up when its stream was read.
+func (c *round) records(ctx context.Context, rows []store.Record) error {
+	for len(rows) > 0 {
+		some := rows[:min(someStreams, len(rows))]
+		rows = rows[len(some):]
+		err := c.ofCommits(ctx, some)
+		if errors.Is(err, store.ErrCorrupt) && len(some) > 1 {
+			for i := range some {
+				if err := c.records(ctx, some[i:i+1]); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		if err != nil && !errors.Is(err, store.ErrCorrupt) { // a damaged event was said with its stream
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *round) ofCommits(ctx context.Context, some []store.Record) error {
+	var need store.Need
+	for i := range some {
+		first := max(some[i].First, 1)
+		need.Events = append(need.Events, store.EventRange{Stream: some[i].Request.Stream, From: first - 1, To: first})
+	}
+	snap, err := c.load(ctx, need)
+	if err != nil {
+		return err
+	}
+	for i := range some {
+		r, found := &some[i], false
+		for j := range snap.Events[i] {
+			request, err := requestOf(&snap.Events[i][j])
+			found = err == nil && request == r.Request && snap.Events[i][j].Position == r.Position
+		}
+		if !found && r.Position > 0 {
+			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "is of no commit"})
+		}
+	}
+	return nil
+}
+
+// claims looks for claims of streams that do not exist.
+func (c *round) claims(ctx context.Context, rows []store.ClaimRow) error {
+	need := store.Need{}
+	for i := range rows {
+		need.Heads = append(need.Heads, rows[i].Stream)
+	}
+	snap, err := c.load(ctx, need)
+	if err != nil {
+		return err
+	}
+	for i := range rows {
+		if !snap.Heads[rows[i].Stream].Exists() {
+			c.o.Fault(&Fault{Sort: Claim, Stream: rows[i].Stream, Key: rows[i].Claim.Space, Detail: "is of a stream that does not exist"})
+		}
+	}
+	return nil
+}
