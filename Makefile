@@ -116,7 +116,7 @@ gates-reports: install ## write docs/gates anew: gotong gates on both engines of
 MEMORYTIME ?= 60s
 
 .PHONY: gates-memory
-gates-memory: install ## repeat the lost-update probe on the engine mem until it loses a write
+gates-memory: install ## repeat the probes of several nodes on the engine mem until it loses a write
 	$(GO) test -count 1 -run '^TestMemory$$' -v ./internal/gates -memory $(MEMORYTIME)
 
 .PHONY: candidate

@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/gates"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	surrealstore "gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal"
 )
@@ -28,7 +29,7 @@ type gatesCmd struct {
 func (*gatesCmd) Help() string {
 	return `Before a first start, and for every new version of SurrealDB or of this program. It tries the server in a
 namespace of its own beside yours, which it removes again; of your database it reads the definitions alone. It takes
-about a minute and loads the server meanwhile.
+one to two minutes and loads the server meanwhile.
 
 Exit codes: 0 go, 1 no-go, 2 wrong use, 3 it could not be carried out.
 
@@ -36,7 +37,7 @@ Examples:
 
     gotong gates --store surreal://root:PASSWORD@db.example:8000/gotong/main
     GOTONG_STORE_FILE=store.url gotong gates --json >report.json
-    gotong gates --only lost-update,write-skew --for 60s
+    gotong gates --only engine,store/nodes --for 60s
     gotong gates --allow-untested`
 }
 
@@ -91,9 +92,14 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 		Progress: func(p gates.Progress) { showGate(std, p) },
 		Adapter: gates.Adapter{
 			Supported: surrealstore.Supported,
-			Open: func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error) {
+			Open: func(
+				ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options,
+			) (store.Store, error) {
+				if o.Now == nil {
+					o = storetest.Options{Collections: store.Collections(app.Kinds()), Now: now}
+				}
 				return surrealstore.Open(ctx, cfg, surrealstore.Options{
-					Collections: store.Collections(app.Kinds()), Now: now, UnsafeEngine: true, AllowUntested: true, Client: o,
+					Collections: o.Collections, Now: o.Now, UnsafeEngine: true, AllowUntested: true, Client: client,
 				})
 			},
 		},

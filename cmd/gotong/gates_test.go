@@ -26,7 +26,7 @@ func TestGatesWrongUse(t *testing.T) {
 	}{
 		"no store":      {nil, nil, 2, []string{"which database is not said", "GOTONG_STORE"}},
 		"another store": {[]string{"--store=sqlite:x.db"}, nil, 2, []string{"surreal://", "Try: gotong gates"}},
-		"no such gate":  {[]string{"--store=" + nobody, "--only=frob"}, nil, 2, []string{`"frob"`, "lost-update"}},
+		"no such gate":  {[]string{"--store=" + nobody, "--only=frob"}, nil, 2, []string{`"frob"`, "store/nodes"}},
 		"no time":       {[]string{"--store=" + nobody, "--for=0s"}, nil, 2, []string{"--for"}},
 		"too long":      {[]string{"--store=" + nobody, "--for=1h"}, nil, 2, []string{"--for"}},
 		"nobody there":  {[]string{"--store=" + nobody}, nil, 3, []string{"127.0.0.1:1", "whether the server runs"}},
@@ -49,7 +49,7 @@ func TestGatesWrongUse(t *testing.T) {
 		})
 	}
 	r := command(t, nil, "gates", "--help")
-	for _, want := range []string{"Examples:", "gotong gates --store", "write-skew", "$GOTONG_STORE"} {
+	for _, want := range []string{"Examples:", "gotong gates --store", "store/cuts", "$GOTONG_STORE"} {
 		if r.code != 0 || !strings.Contains(r.out, want) {
 			t.Errorf("help lacks %q: %+v", want, r)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 )
 
@@ -87,12 +88,8 @@ func (a *accessProbe) define(ctx context.Context) error {
 // and a job.
 func (a *accessProbe) write(ctx context.Context) error {
 	stream := unused()
-	c, err := a.r.commit(a.s.Epoch(), draft{stream: stream, home: stream, request: "access", events: 1})
-	if err != nil {
-		return err
-	}
-	c.Claims = []gotong.Claim{{Space: "gate", Name: string(stream)}}
-	if _, err := a.s.Commit(ctx, []store.Commit{c}); err != nil {
+	d := storetest.Draft{Stream: stream, Events: 1, Claims: []gotong.Claim{{Space: "gate", Name: string(stream)}}}
+	if err := a.r.write(ctx, a.s, storetest.NewMaker(a.s.Epoch()), d); err != nil {
 		return err
 	}
 	key := gotong.Key{Collection: "gates", Owner: "u", Name: stream.ID()}
@@ -176,7 +173,7 @@ func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surrea
 		if err != nil {
 			return err
 		}
-		made, err := answered(ctx, db, "CREATE "+table+":gates_"+fmt.Sprint(randomNumber()))
+		made, err := answered(ctx, db, "CREATE "+table+":gates_"+strings.ToLower(rand.Text()))
 		if err != nil {
 			return err
 		}

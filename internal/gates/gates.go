@@ -10,6 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 )
 
@@ -26,8 +27,9 @@ type Adapter struct {
 	// Supported is the versions that are tested, as "2.6.x and 3.0.x".
 	Supported string
 	// Open opens a store, with its schema made. It takes any engine and any
-	// version: the gates judge these.
-	Open func(ctx context.Context, cfg surreal.Config, o surreal.Options) (store.Store, error)
+	// version: the gates judge these. The zero storetest.Options stand for the
+	// program's own collections and clock.
+	Open func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Store, error)
 }
 
 // Options are the settings of a [Run].
@@ -63,22 +65,17 @@ type gate struct {
 
 // all is every gate, in the order in which they run.
 func all() []gate {
-	return []gate{
+	return slices.Concat([]gate{
 		{"version", "Is the server of a supported version?", checkVersion},
 		{"engine", "Is its storage engine one that keeps what it acknowledges?", checkEngine},
 		{"sync", "Does it sync each commit?", checkSync},
 		{"clock", "Is its clock ours?", checkClock},
 		{"schema", "Is the schema of your database the one of this program?", checkSchema},
 		{"access", "Is every table closed to record users and guests?", checkAccess},
-		{"records", "Do ids, ranges, uniqueness and counters behave?", checkRecords},
-		{"lost-update", "Does a commit that was acknowledged stay?", checkLostUpdate},
-		{"write-skew", "Do transactions that write a shared row exclude each other?", checkWriteSkew},
-		{"order", "Do positions appear in order, without gaps?", checkOrder},
 		{"live", "Do live notifications have the shape that the bus reads?", checkLive},
-		{"reconnect", "Is nothing lost or doubled when connections are cut?", checkReconnect},
-		{"unknown", "Is the fate of a request known after a cut?", checkUnknown},
+	}, suiteGates(), []gate{
 		{"speed", "Do the hot queries read ranges, fast enough?", checkSpeed},
-	}
+	})
 }
 
 // Names is the names of all gates, in their order.
@@ -140,17 +137,20 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	return report, nil
 }
 
+// choose is the gates of these names; "store" is all parts of the store's suite.
 func choose(only []string) ([]gate, error) {
-	list := all()
 	if len(only) == 0 {
-		return list, nil
+		return all(), nil
 	}
+	var chosen []gate
 	for _, name := range only {
-		if !slices.Contains(Names(), name) {
+		named := slices.DeleteFunc(all(), func(g gate) bool { return g.name != name && !strings.HasPrefix(g.name, name+"/") })
+		if len(named) == 0 {
 			return nil, fmt.Errorf("%w: %q; there are %s", ErrUnknownGate, name, strings.Join(Names(), ", "))
 		}
+		chosen = append(chosen, named...)
 	}
-	return slices.DeleteFunc(list, func(g gate) bool { return !slices.Contains(only, g.name) }), nil
+	return chosen, nil
 }
 
 // errSlow ends a gate that takes too long.
@@ -179,27 +179,9 @@ func (r *run) since(began gotong.Instant) time.Duration {
 
 // openStore opens the store of the scratch as one more node.
 func (r *run) openStore(ctx context.Context) (store.Store, error) {
-	s, err := r.o.Adapter.Open(ctx, r.store, surreal.Options{})
+	s, err := r.o.Adapter.Open(ctx, r.store, storetest.Options{}, surreal.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("opening a store: %w", err)
 	}
 	return s, nil
-}
-
-// openStores opens n nodes on the store of the scratch.
-func (r *run) openStores(ctx context.Context, n int) (stores []store.Store, closeAll func(), err error) {
-	closeAll = func() {
-		for _, s := range stores {
-			_ = s.Close()
-		}
-	}
-	for range n {
-		s, err := r.openStore(ctx)
-		if err != nil {
-			closeAll()
-			return nil, nil, err
-		}
-		stores = append(stores, s)
-	}
-	return stores, closeAll, nil
 }

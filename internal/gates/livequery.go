@@ -3,11 +3,11 @@ package gates
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 )
 
@@ -76,11 +76,11 @@ type rung struct {
 
 // ring commits and looks what the subscription tells of it.
 func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.Live) error {
-	stream := unused()
+	stream, m := unused(), storetest.NewMaker(s.Epoch())
 	told := rung{heard: map[uint64]bool{}}
 	heard := true
 	for n := 0; n < liveCommits && heard; n++ {
-		if _, err := r.tryCommit(ctx, s, draft{stream: stream, home: stream, request: fmt.Sprint(n), events: 1}); err != nil {
+		if err := r.write(ctx, s, m, storetest.Draft{Stream: stream, Events: 1}); err != nil {
 			return err
 		}
 		began := r.o.Now()

@@ -2,7 +2,6 @@ package gates
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"syscall"
@@ -12,6 +11,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
@@ -25,8 +25,10 @@ func fake(t *testing.T, wrap func(store.Store) store.Store) *run {
 	}
 	t.Cleanup(func() { _ = inner.Close() })
 	o := Options{For: 50 * time.Millisecond, Now: now}
-	o.Adapter.Open = func(context.Context, surreal.Config, surreal.Options) (store.Store, error) { return shared{inner}, nil }
-	return &run{o: o}
+	o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Store, error) {
+		return shared{inner}, nil
+	}
+	return &run{o: o, scratch: &scratch{}}
 }
 
 // shared is a store that several nodes of a probe have open.
@@ -56,183 +58,53 @@ func (s *losing) Commit(ctx context.Context, batch []store.Commit) ([]store.Outc
 	return out, nil
 }
 
-func storeLost(t *testing.T, r *run) Result {
-	t.Helper()
-	s, err := r.openStore(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f findings
-	a, err := r.hammer(t.Context(), &storeCounter{r: r, nodes: []prober{s}, stream: unused()}, 4)
-	if err != nil {
-		t.Fatal(err)
-	}
-	a.tell(&f, "fake")
-	return f.result(gate{name: "lost-update"}, 0)
-}
-
-func TestLostUpdateFindsOneLostWrite(t *testing.T) {
-	says(t, storeLost(t, fake(t, nil)), Go, "none lost seen in")
-	says(t, storeLost(t, fake(t, func(s store.Store) store.Store { return &losing{Store: s} })), NoGo, "missing")
-}
-
-// forgetful is a counter that loses one of its marks, or its value, as an
-// engine without a check of writes does.
-type forgetful struct {
-	mu    sync.Mutex
-	n     uint64
-	by    map[uint64]string
-	fault string
-}
-
-func (c *forgetful) add(_ context.Context, by string) (uint64, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.n++
-	at := c.n
-	if at != 20 || c.fault == "" {
-		c.by[at] = by
-		return at, nil
-	}
-	switch c.fault {
-	case "overwritten":
-		c.by[at-1] = by // both were told this number
-		return at - 1, nil
-	case "went back":
-		c.n = 10
-	case "unknown":
-		return 0, &surreal.ConnError{Sent: true, Err: errors.New("cut")}
-	}
-	return at, nil
-}
-
-func (c *forgetful) marks(context.Context) (map[uint64]string, uint64, error) { return c.by, c.n, nil }
-
-func TestHammer(t *testing.T) {
-	for fault, fine := range map[string]bool{"": true, "lost": false, "overwritten": false, "went back": false, "unknown": false} {
-		t.Run(fault, func(t *testing.T) {
-			c := &forgetful{by: map[uint64]string{}, fault: fault}
-			a, err := fake(t, nil).hammer(t.Context(), c, 4)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if a.fine() != fine || a.acknowledged < 20 {
-				t.Errorf("%+v", a)
-			}
-			if (a.lost > 0) != (fault == "lost" || fault == "went back") || (a.overwritten > 0) != (fault == "overwritten" || fault == "went back") {
-				t.Errorf("%s: %+v", fault, a)
-			}
-		})
-	}
-	broken := errors.New("broken")
-	if _, err := fake(t, nil).hammer(t.Context(), failing{broken}, 4); !errors.Is(err, broken) {
-		t.Errorf("got %v", err)
-	}
-}
-
-func TestNothingAcknowledgedIsNotGo(t *testing.T) {
-	a, err := fake(t, nil).hammer(t.Context(), failing{errBusy}, 2)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var f findings
-	a.tell(&f, "fake")
-	says(t, f.result(gate{name: "lost-update"}, 0), NotChecked, "not one addition")
-}
-
-type failing struct{ err error }
-
-func (f failing) add(context.Context, string) (uint64, error) { return 0, f.err }
-func (f failing) marks(context.Context) (map[uint64]string, uint64, error) {
-	return nil, 0, nil
-}
-
-// blind does not look at the heads of other streams.
-type blind struct{ store.Store }
-
-func (s blind) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	batch = slices.Clone(batch)
-	for i := range batch {
-		batch[i].Others = nil
-	}
-	return s.Store.Commit(ctx, batch)
-}
-
-func TestWriteSkewIsFound(t *testing.T) {
-	for name, wrap := range map[string]func(store.Store) store.Store{"good": nil, "blind": func(s store.Store) store.Store { return blind{s} }} {
-		r := fake(t, wrap)
-		nodes, closeAll, err := r.openStores(t.Context(), 2)
-		if err != nil {
-			t.Fatal(err)
-		}
-		seen, err := r.runRaces(t.Context(), &storeRace{r: r, nodes: nodes, seen: map[int][2]gotong.Stream{}})
-		if err != nil || seen.trials == 0 || (seen.both > 0) != (name == "blind") {
-			t.Errorf("%s: %+v, %v", name, seen, err)
-		}
-		closeAll()
-	}
-}
-
-// late shows a commit only after the one that follows it.
-type late struct {
-	store.Store
-	mu   sync.Mutex
-	held bool
-}
-
-func (s *late) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
-	page, err := s.Store.ReadPartition(ctx, p, from, to, limit)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.held && len(page) > 1 {
-		s.held = true
-		page = slices.Delete(page, 0, 1)
-	}
-	return page, err
-}
-
-// starving gives up its tenth commit, as one that always loses to another node.
-type starving struct {
-	store.Store
-	mu sync.Mutex
-	n  int
-}
-
-func (s *starving) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	s.mu.Lock()
-	s.n++
-	lost := s.n == 10
-	s.mu.Unlock()
-	if lost {
-		return nil, &surreal.Error{Text: "This transaction can be retried"}
-	}
-	return s.Store.Commit(ctx, batch)
-}
-
-func TestOrderFindsALateCommit(t *testing.T) {
-	for _, test := range []struct {
+// TestSuiteFindsALostWrite: a part of the store's suite that fails is a no-go
+// that names the case; one that holds says so.
+func TestSuiteFindsALostWrite(t *testing.T) {
+	for name, test := range map[string]struct {
 		wrap  func(store.Store) store.Store
 		want  Verdict
 		parts []string
 	}{
-		{nil, Go, []string{"0 missed, 0 doubled"}},
-		{func(s store.Store) store.Store { return &starving{Store: s} }, Warning, []string{"1 commit gave up"}},
-		{func(s store.Store) store.Store { return &late{Store: s} }, NoGo, []string{"comes after", "1 missed"}},
+		"good":   {nil, Go, []string{"1 of 1 case hold", "commits of 3 nodes"}},
+		"losing": {func(s store.Store) store.Store { return &losing{Store: s} }, NoGo, []string{"nodes/one stream: "}},
+		"panic":  {nil, NoGo, []string{"panic: a fault"}},
 	} {
-		var f findings
-		if err := checkOrder(t.Context(), fake(t, test.wrap), &f); err != nil {
-			t.Fatal(err)
-		}
-		says(t, f.result(gate{name: "order"}, 0), test.want, test.parts...)
+		t.Run(name, func(t *testing.T) {
+			r := fake(t, test.wrap)
+			if name == "panic" {
+				r.o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Store, error) {
+					panic("a fault")
+				}
+			}
+			for _, part := range storetest.Parts() {
+				part.Tests = slices.DeleteFunc(part.Tests, func(c storetest.Test) bool { return c.Name != "nodes/one stream" })
+				if len(part.Tests) > 0 {
+					var f findings
+					r.carryOutPart(t.Context(), &f, part)
+					says(t, f.result(gate{name: "store/nodes"}, 0), test.want, test.parts...)
+				}
+			}
+		})
 	}
 }
 
-func TestMissing(t *testing.T) {
-	id := func(n uint64) gotong.EventID { return gotong.NewEventID(1, n) }
-	seen := tail{events: map[gotong.EventID]int{id(1): 1, id(2): 2, id(9): 1}}
-	lost, doubled, more := seen.missing([]gotong.EventID{id(1), id(2), id(3)})
-	if lost != 1 || doubled != 1 || more != 1 {
-		t.Errorf("%d lost, %d doubled, %d more", lost, doubled, more)
+// TestCounter: a lost mark and a number given twice are a no-go, and no addition
+// at all is not checked.
+func TestCounter(t *testing.T) {
+	for name, test := range map[string]struct {
+		told *additions
+		lost int
+		want Verdict
+	}{
+		"good":    {&additions{by: map[uint64]string{1: "a", 2: "b"}, conflicts: 7}, 0, Go},
+		"lost":    {&additions{by: map[uint64]string{1: "a", 2: "b"}}, 1, NoGo},
+		"twice":   {&additions{by: map[uint64]string{1: "a"}, twice: 1}, 0, NoGo},
+		"nothing": {&additions{conflicts: 7}, 0, NotChecked},
+	} {
+		var f findings
+		test.told.judge(&f, test.lost)
+		t.Run(name, func(t *testing.T) { says(t, f.result(gate{name: "engine"}, 0), test.want) })
 	}
 }
 
@@ -319,11 +191,11 @@ func TestStoppedServer(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
-		o := options(t, server.FreshURL(), "lost-update", "speed")
+		o := options(t, server.FreshURL(), "store/nodes", "speed")
 		o.limit = time.Second
 		o.Progress = func(p Progress) {
 			switch {
-			case p.Name == "lost-update" && p.Result == nil:
+			case p.Name == "store/nodes" && p.Result == nil:
 				server.Signal(t, syscall.SIGSTOP)
 			case p.Name == "speed" && p.Result != nil:
 				server.Signal(t, syscall.SIGCONT)

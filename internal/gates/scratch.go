@@ -50,7 +50,7 @@ type scratch struct {
 const rawDatabase = "raw"
 
 // cleanUp is how long the removal of a scratch may take.
-const cleanUp = 15 * time.Second
+const cleanUp = time.Minute
 
 // config is a database of the scratch.
 func (s *scratch) config(database string) surreal.Config {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	adapter "gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
@@ -138,7 +139,7 @@ func served(t *testing.T, url, seed string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ours().Open(t.Context(), target.Config, surreal.Options{})
+	s, err := ours().Open(t.Context(), target.Config, storetest.Options{}, surreal.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -190,8 +191,8 @@ func TestSeededRoles(t *testing.T) {
 		t.Helper()
 		o := options(t, surrealtest.URL(t, e), "access")
 		inner := o.Adapter.Open
-		o.Adapter.Open = func(ctx context.Context, cfg surreal.Config, co surreal.Options) (store.Store, error) {
-			s, err := inner(ctx, cfg, co)
+		o.Adapter.Open = func(ctx context.Context, cfg surreal.Config, so storetest.Options, co surreal.Options) (store.Store, error) {
+			s, err := inner(ctx, cfg, so, co)
 			if err != nil {
 				return nil, err
 			}
@@ -247,7 +248,7 @@ func TestInterrupted(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		o := options(t, server.FreshURL())
 		o.Progress = func(p Progress) {
-			if p.Name == "lost-update" && p.Result == nil {
+			if p.Name == "store/commit" && p.Result == nil {
 				cancel()
 			}
 		}

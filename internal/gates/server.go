@@ -74,7 +74,7 @@ func checkEngine(ctx context.Context, r *run, f *findings) error {
 	default:
 		f.badf(way, "the engine cannot be told: it answers neither as rocksdb nor as mem")
 	}
-	return nil
+	return r.checkCounter(ctx, f)
 }
 
 // Single commits one after the other cannot be faster than the disk syncs.

@@ -9,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
 )
 
@@ -98,9 +99,10 @@ func checkSpeed(ctx context.Context, r *run, f *findings) error {
 }
 
 func (r *run) seed(ctx context.Context, s store.Store, stream gotong.Stream) error {
+	m := storetest.NewMaker(s.Epoch())
 	for n := range speedCommits {
-		d := draft{stream: stream, home: stream, request: fmt.Sprint("seed", n), events: speedEvents}
-		if _, err := r.tryCommit(ctx, s, d); err != nil {
+		d := storetest.Draft{Stream: stream, RequestID: fmt.Sprint("seed", n), Events: speedEvents}
+		if err := r.write(ctx, s, m, d); err != nil {
 			return err
 		}
 	}
@@ -191,10 +193,8 @@ func (r *run) measureStore(ctx context.Context, f *findings, s store.Store, stre
 		slow time.Duration
 		do   func(n int) error
 	}{
-		{"store: a commit of one event", 250 * time.Millisecond, func(n int) error {
-			own := unused()
-			_, err := r.tryCommit(ctx, s, draft{stream: own, home: own, request: fmt.Sprint(n), events: 1})
-			return err
+		{"store: a commit of one event", 250 * time.Millisecond, func(int) error {
+			return r.write(ctx, s, storetest.NewMaker(s.Epoch()), storetest.Draft{Stream: unused(), Events: 1})
 		}},
 		{"store: a page of 50 events", 100 * time.Millisecond, func(n int) error {
 			from := uint64(n) * speedPage //nolint:gosec // below the trials

@@ -2,7 +2,7 @@
 // adapter passes whole ([Run]), makers of valid commits that need no engine
 // ([Build], [Maker]), and a store that fails on demand ([Faulty]).
 //
-// The suite runs under go test ([Run]) and, case by case, in a program ([Tests]):
+// The suite runs under go test ([Run]) and, case by case, in a program ([Parts]):
 // the package does not import testing.
 //
 // # Dependencies

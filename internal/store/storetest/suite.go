@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -21,6 +23,7 @@ type T interface {
 	Fatalf(format string, args ...any)
 	Skip(args ...any)
 	Failed() bool
+	Logf(format string, args ...any)
 	Context() context.Context
 	Cleanup(f func())
 }
@@ -40,6 +43,16 @@ type Harness struct {
 	// Lose takes the row of an event away under the feet of the open store.
 	// Where it is nil, what needs it is skipped.
 	Lose func(s gotong.Stream, seq uint64) error
+
+	// Shared: Open may be called again while a store of this place is open, and
+	// gives one more node on the same log.
+	Shared bool
+	// Through opens one more node whose connections to the database pass a
+	// proxy; nil where the store has none.
+	Through func(Options) (store.Store, *netfault.Proxy, error)
+	// For is how long each case that looks for lost writes goes on; 0: a fixed
+	// number of writes.
+	For time.Duration
 }
 
 // The collections that the suite uses.
@@ -59,31 +72,57 @@ type env struct {
 	clock   atomic.Int64
 }
 
+// Part is what a group of cases checks together.
+type Part struct {
+	Name  string
+	Asks  string // the question that its cases answer
+	Tests []Test // in order of name
+}
+
 // Test is one case of the suite.
 type Test struct {
-	Name string // the part that it belongs to, a slash, and what it checks
+	Name string // the name of its part, a slash, and what it checks
 	run  func(*env)
 }
 
-// Part is the part of the suite that the case belongs to.
-func (c Test) Part() string {
-	part, _, _ := strings.Cut(c.Name, "/")
-	return part
+// questions are the parts in their order.
+var questions = [...]Part{
+	{Name: "commit", Asks: "Does each commit of a batch have an outcome of its own, all or nothing?"},
+	{Name: "race", Asks: "Of writers that compete at one moment, does exactly one win?"},
+	{Name: "order", Asks: "Are seq, time and id one order, and does the chain hold?"},
+	{Name: "partition", Asks: "Do positions appear in order, in whole commits, without gaps?"},
+	{Name: "events", Asks: "Are pages of a stream complete and bounded?"},
+	{Name: "holes", Asks: "Is a missing row reported, and never taken for the end?"},
+	{Name: "erase", Asks: "Does erased content go, and nothing else?"},
+	{Name: "documents", Asks: "Are documents read by ranges, in order, as they were written?"},
+	{Name: "registers", Asks: "Do registers compare and set, and expire?"},
+	{Name: "readers", Asks: "Is the advance of a reader fenced and all or nothing?"},
+	{Name: "jobs", Asks: "Are jobs leased to one at a time?"},
+	{Name: "life", Asks: "Is everything there after the store was closed and opened?"},
+	{Name: "move", Asks: "Does a whole log move as it is?"},
+	{Name: "nodes", Asks: "Do several nodes on one log lose nothing and keep one order?"},
+	{Name: "cuts", Asks: "Is nothing lost or doubled when connections are cut?"},
 }
 
-// Tests is every case of the suite, in order of name.
-func Tests() []Test {
+// Parts is the whole suite.
+func Parts() []Part {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
 		commitTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
+		nodeTests, cutTests,
 	} {
 		maps.Copy(suite, part)
 	}
-	tests := make([]Test, 0, len(suite))
+	parts := slices.Clone(questions[:])
 	for _, name := range slices.Sorted(maps.Keys(suite)) {
-		tests = append(tests, Test{name, suite[name]})
+		of, _, _ := strings.Cut(name, "/")
+		i := slices.IndexFunc(parts, func(p Part) bool { return p.Name == of })
+		if i < 0 {
+			panic("storetest: no part is named " + of)
+		}
+		parts[i].Tests = append(parts[i].Tests, Test{name, suite[name]})
 	}
-	return tests
+	return parts
 }
 
 // Run runs one case; harness makes a new empty place.
@@ -104,17 +143,21 @@ func Run[X interface {
 	Run(name string, f func(X)) bool
 }](t X, harness func(X) Harness) {
 	t.Helper()
-	for _, c := range Tests() {
-		t.Run(c.Name, func(t X) { c.Run(t, func() Harness { return harness(t) }) })
+	for _, part := range Parts() {
+		for _, c := range part.Tests {
+			t.Run(c.Name, func(t X) { c.Run(t, func() Harness { return harness(t) }) })
+		}
 	}
 }
 
 func (e *env) open() {
 	e.Helper()
-	s, err := e.harness.Open(Options{Collections: []string{things, others}, Now: e.now})
+	s, err := e.harness.Open(e.options())
 	e.check(err)
 	e.s = s
 }
+
+func (e *env) options() Options { return Options{Collections: []string{things, others}, Now: e.now} }
 
 func (e *env) now() gotong.Instant { return gotong.Instant(e.clock.Load()) }
 

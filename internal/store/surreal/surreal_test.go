@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/goleak"
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/netfault"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 	"gotong.dev/gotong/internal/surreal"
@@ -26,10 +27,17 @@ func TestStore(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			t.Helper()
 			cfg := surrealtest.Start(t, e)
+			open := func(cfg surreal.Config, o storetest.Options) (store.Store, error) {
+				return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
+			}
 			return storetest.Harness{
-				Durable: true,
-				Open: func(o storetest.Options) (store.Store, error) {
-					return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
+				Durable: true, Shared: true,
+				Open: func(o storetest.Options) (store.Store, error) { return open(cfg, o) },
+				Through: func(o storetest.Options) (store.Store, *netfault.Proxy, error) {
+					p, through := proxied(t, cfg)
+					through.Sockets = 1
+					s, err := open(through, o)
+					return s, p, err
 				},
 				Lose: func(s gotong.Stream, seq uint64) error {
 					db := operator(t, cfg)

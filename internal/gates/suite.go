@@ -1,0 +1,88 @@
+package gates
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"strings"
+	"sync/atomic"
+
+	"gotong.dev/gotong/internal/netfault"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// suiteGate begins the names of the gates that are parts of the store's suite.
+const suiteGate = "store"
+
+// suiteGates are the parts of the store's suite, each a gate.
+func suiteGates() []gate {
+	var list []gate
+	for _, part := range storetest.Parts() {
+		list = append(list, gate{suiteGate + "/" + part.Name, part.Asks, func(ctx context.Context, r *run, f *findings) error {
+			r.carryOutPart(ctx, f, part)
+			return nil
+		}})
+	}
+	return list
+}
+
+// carryOutPart runs each case of a part, each in a database of its own.
+func (r *run) carryOutPart(ctx context.Context, f *findings, part storetest.Part) {
+	const way = "do not use this server with this program: the store relies on it. Report it with this table"
+	held, left := 0, 0
+	for _, c := range part.Tests {
+		result := c.Try(ctx, func() storetest.Harness { return r.harness(ctx) })
+		switch {
+		case ctx.Err() != nil:
+			return
+		case len(result.Faults) > 0:
+			f.badf(way, "%s: %s", c.Name, strings.Join(result.Faults, "; "))
+		case result.Skipped != "":
+			left++
+			f.skipf("nothing: it is not for this store", "%s: %s", c.Name, result.Skipped)
+		default:
+			held++
+		}
+		for _, note := range result.Notes {
+			f.goodf("%s: %s", c.Name, note)
+		}
+	}
+	if held > 0 {
+		f.goodf("%d of %s hold", held, count(len(part.Tests)-left, "case"))
+	}
+}
+
+// cases numbers the databases of the scratch.
+var cases atomic.Int64
+
+// harness is a database of its own in the scratch.
+func (r *run) harness(ctx context.Context) storetest.Harness {
+	cfg := r.scratch.config(fmt.Sprint("case", cases.Add(1)))
+	return storetest.Harness{
+		Durable: true, Shared: true, For: r.o.For / 2,
+		Open: func(o storetest.Options) (store.Store, error) {
+			return r.o.Adapter.Open(ctx, cfg, o, surreal.Options{})
+		},
+		Through: func(o storetest.Options) (store.Store, *netfault.Proxy, error) {
+			p, err := netfault.Start(cfg.Address)
+			if err != nil {
+				return nil, nil, err
+			}
+			client := clientOptions()
+			if host, _, err := net.SplitHostPort(cfg.Address); err == nil && cfg.TLS {
+				// The certificate is the server's, not the proxy's.
+				client.TLS = &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+			}
+			through := cfg
+			through.Address, through.Sockets = p.Addr(), 1
+			s, err := r.o.Adapter.Open(ctx, through, o, client)
+			if err != nil {
+				p.Close()
+			}
+			return s, p, err
+		},
+	}
+}

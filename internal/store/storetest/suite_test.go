@@ -1,0 +1,155 @@
+package storetest_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/storetest"
+)
+
+// losing acknowledges its tenth commit and does not write it.
+type losing struct {
+	store.Store
+	mu sync.Mutex
+	n  int
+}
+
+func (s *losing) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	s.mu.Lock()
+	s.n++
+	lost := s.n == 10
+	s.mu.Unlock()
+	if !lost {
+		return s.Store.Commit(ctx, batch)
+	}
+	out := make([]store.Outcome, len(batch))
+	for i := range batch {
+		out[i] = store.Outcome{Status: store.Committed, Record: batch[i].Record(1)}
+	}
+	return out, nil
+}
+
+// blind does not look at the heads of other streams.
+type blind struct{ store.Store }
+
+func (s blind) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	batch = slices.Clone(batch)
+	for i := range batch {
+		batch[i].Others = nil
+	}
+	return s.Store.Commit(ctx, batch)
+}
+
+// late shows a commit only after the one that follows it.
+type late struct {
+	store.Store
+	mu   sync.Mutex
+	held bool
+}
+
+func (s *late) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
+	page, err := s.Store.ReadPartition(ctx, p, from, to, limit)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.held && len(page) > 1 {
+		s.held = true
+		page = slices.Delete(page, 0, 1)
+	}
+	return page, err
+}
+
+// starving gives up its tenth commit, as a node that always loses to another.
+type starving struct {
+	store.Store
+	mu sync.Mutex
+	n  int
+}
+
+func (s *starving) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+	s.mu.Lock()
+	s.n++
+	lost := s.n == 10
+	s.mu.Unlock()
+	if lost {
+		return nil, errors.New("the outcome is not known")
+	}
+	return s.Store.Commit(ctx, batch)
+}
+
+// shared is a store that several nodes of a case have open.
+type shared struct{ store.Store }
+
+func (shared) Close() error { return nil }
+
+// TestSuiteFindsFaults: a store that breaks a promise between nodes fails the
+// case of that promise; one that only gives up now and then passes.
+func TestSuiteFindsFaults(t *testing.T) {
+	for name, test := range map[string]struct {
+		wrap func(store.Store) store.Store
+		by   string // the case
+		want string // in its faults; empty where it passes
+	}{
+		"good, one stream":        {func(s store.Store) store.Store { return s }, "nodes/one stream", ""},
+		"good, one partition":     {func(s store.Store) store.Store { return s }, "nodes/one partition", ""},
+		"good, races":             {func(s store.Store) store.Store { return s }, "nodes/races", ""},
+		"starving, one partition": {func(s store.Store) store.Store { return &starving{Store: s} }, "nodes/one partition", ""},
+		"losing, one stream":      {func(s store.Store) store.Store { return &losing{Store: s} }, "nodes/one stream", " "},
+		"losing, one partition":   {func(s store.Store) store.Store { return &losing{Store: s} }, "nodes/one partition", " "},
+		"blind, races":            {func(s store.Store) store.Store { return blind{s} }, "nodes/races", "skew: "},
+		"late, one partition":     {func(s store.Store) store.Store { return &late{Store: s} }, "nodes/one partition", " after "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result := try(t, test.by, test.wrap)
+			got := strings.Join(result.Faults, "; ")
+			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+				t.Errorf("faults %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func try(t *testing.T, name string, wrap func(store.Store) store.Store) storetest.Result {
+	t.Helper()
+	for _, part := range storetest.Parts() {
+		for _, c := range part.Tests {
+			if c.Name != name {
+				continue
+			}
+			return c.Try(t.Context(), func() storetest.Harness {
+				var once sync.Once
+				var inner store.Store
+				return storetest.Harness{Shared: true, Open: func(o storetest.Options) (store.Store, error) {
+					once.Do(func() { inner = wrap(memory.New("", memory.Options{Now: o.Now})) })
+					return shared{inner}, nil
+				}}
+			})
+		}
+	}
+	t.Fatalf("the suite has no case %q", name)
+	return storetest.Result{}
+}
+
+// TestTry: a case that does not apply says why, and a panic is a fault.
+func TestTry(t *testing.T) {
+	part := storetest.Parts()[0]
+	if got := part.Tests[0].Try(t.Context(), func() storetest.Harness { panic("no place") }); !slices.Equal(got.Faults, []string{"panic: no place"}) {
+		t.Errorf("%+v", got)
+	}
+	alone := func() storetest.Harness {
+		return storetest.Harness{Open: func(o storetest.Options) (store.Store, error) { return memory.New("", memory.Options{Now: o.Now}), nil }}
+	}
+	for _, part := range storetest.Parts() {
+		if part.Name == "nodes" {
+			if got := part.Tests[0].Try(t.Context(), alone); got.Skipped == "" || len(got.Faults) > 0 {
+				t.Errorf("%+v", got)
+			}
+		}
+	}
+}

@@ -1,0 +1,103 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// maxFaults bounds what a [Result] quotes.
+const maxFaults = 5
+
+// Result is what a case found outside go test.
+type Result struct {
+	Faults  []string // the first few; none: the promise held
+	Notes   []string // figures
+	Skipped string   // why the case is not for this store; empty where it is
+}
+
+// Try runs one case without go test. A panic on the case's own goroutine is a
+// fault.
+func (c Test) Try(ctx context.Context, harness func() Harness) Result {
+	t := &trial{ctx: ctx}
+	t.protect(func() { c.Run(t, harness) })
+	for _, cleanup := range slices.Backward(t.cleanups) {
+		t.protect(cleanup)
+	}
+	return t.result
+}
+
+// trial is the T of [Test.Try].
+type trial struct {
+	ctx context.Context //nolint:containedctx // the context of one case, for all its calls
+
+	mu       sync.Mutex
+	result   Result
+	cleanups []func()
+}
+
+// protect runs f on a goroutine of its own, which Fatal and Skip may end.
+func (t *trial) protect(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer func() {
+			if fault := recover(); fault != nil {
+				t.Errorf("panic: %v", fault)
+			}
+		}()
+		f()
+	}()
+	<-done
+}
+
+func (t *trial) Helper()                  {}
+func (t *trial) Context() context.Context { return t.ctx }
+
+func (t *trial) Error(args ...any) { t.Errorf("%s", strings.TrimSpace(fmt.Sprintln(args...))) }
+
+func (t *trial) Errorf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.result.Faults) < maxFaults {
+		t.result.Faults = append(t.result.Faults, fmt.Sprintf(format, args...))
+	}
+}
+
+func (t *trial) Fatal(args ...any) {
+	t.Error(args...)
+	runtime.Goexit()
+}
+
+func (t *trial) Fatalf(format string, args ...any) {
+	t.Errorf(format, args...)
+	runtime.Goexit()
+}
+
+func (t *trial) Skip(args ...any) {
+	t.mu.Lock()
+	t.result.Skipped = strings.TrimSpace(fmt.Sprintln(args...))
+	t.mu.Unlock()
+	runtime.Goexit()
+}
+
+func (t *trial) Failed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.result.Faults) > 0
+}
+
+func (t *trial) Logf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.result.Notes = append(t.result.Notes, fmt.Sprintf(format, args...))
+}
+
+func (t *trial) Cleanup(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.cleanups = append(t.cleanups, f)
+}
