@@ -122,6 +122,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if wrap != nil {
 		a.store = wrap(opened)
 	}
+	a.metrics.Store(a.store.Failed)
 	a.said.made = append(a.said.made, say.made...)
 	a.said.notes = append(a.said.notes, say.notes...)
 	if err := a.newBus(ctx); err != nil {

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,7 +138,7 @@ func (a *App) allowances() httpapi.Shared {
 func (a *App) checks() []httpapi.Check {
 	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
 		_, err := a.store.Positions(ctx)
-		return err
+		return cmp.Or(a.store.Failed(), err)
 	}}}
 	if a.redis != nil {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})

@@ -110,7 +110,11 @@ func (c *committer) commit(batch []*task) {
 	}
 	began := c.engine.opts.Clock.Mono()
 	// Nobody's deadline: a commit that has begun runs to its end.
-	outcomes, err := c.engine.opts.Store.Commit(context.WithoutCancel(batch[0].ctx), commits)
+	var outcomes []store.Outcome
+	err := store.Guard(func() (err error) {
+		outcomes, err = c.engine.opts.Store.Commit(context.WithoutCancel(batch[0].ctx), commits)
+		return err
+	})
 	c.engine.opts.Observer.Committing(len(batch), c.engine.opts.Clock.Mono().Sub(began))
 	if err != nil {
 		c.fail(batch, err)
@@ -130,7 +134,7 @@ func (c *committer) announce(t *task, rows []store.Event, record store.Record) {
 	for i := range rows {
 		rows[i].Position, rows[i].Partition = record.Position, record.Partition
 	}
-	c.engine.opts.Committed(context.WithoutCancel(t.ctx), rows)
+	c.engine.guard(t.ctx, func() { c.engine.opts.Committed(context.WithoutCancel(t.ctx), rows) })
 }
 
 // settle gives one task its outcome.
@@ -157,6 +161,9 @@ func (c *committer) settle(t *task, rows []store.Event, o store.Outcome) {
 
 // fail answers a whole batch whose fate is one error.
 func (c *committer) fail(batch []*task, err error) {
+	if errors.Is(err, store.ErrFault) {
+		c.engine.opts.Fault(batch[0].ctx, err)
+	}
 	if errors.Is(err, store.ErrFailed) {
 		select {
 		case <-c.failed:

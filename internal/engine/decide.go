@@ -234,7 +234,11 @@ func (e *Engine) replay(t *task, record store.Record) {
 			"This request id was used for another request; use a new one."))
 		return
 	}
-	receipt, err := Replay(context.WithoutCancel(t.ctx), e.opts.Store, record)
+	var receipt gotong.Receipt
+	err := store.Guard(func() (err error) {
+		receipt, err = Replay(context.WithoutCancel(t.ctx), e.opts.Store, record)
+		return err
+	})
 	if err != nil {
 		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return

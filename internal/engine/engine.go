@@ -45,7 +45,8 @@ type Options struct {
 	// was wrong, or this one is. It must not block. Nil: nobody is told.
 	Ahead func(ctx context.Context, stream gotong.Stream, by time.Duration)
 
-	// Fault is told of a panic in the rules of a kind; its command is answered
+	// Fault is told of a panic in what is not the engine's own: the rules of a
+	// kind, the store, a hook, a callback. The command that met it is answered
 	// with [gotong.CodeInternal] and the rest goes on.
 	Fault func(ctx context.Context, cause any)
 
@@ -125,8 +126,10 @@ func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receip
 func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
 	t := &task{ctx: ctx, cmd: cmd}
 	t.done = func(r gotong.Receipt, err error) {
-		e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
-		done(r, err)
+		e.guard(ctx, func() {
+			e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
+			done(r, err)
+		})
 	}
 	if err := e.check(&t.cmd); err != nil {
 		t.done(gotong.Receipt{}, err)
@@ -139,6 +142,14 @@ func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(goton
 	}
 	if l != nil {
 		l.run()
+	}
+}
+
+// guard runs what is not ours: a fault in it ends neither the lane nor the
+// server.
+func (e *Engine) guard(ctx context.Context, f func()) {
+	if err := store.Guard(func() error { f(); return nil }); err != nil {
+		e.opts.Fault(ctx, err)
 	}
 }
 

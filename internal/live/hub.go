@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
@@ -99,7 +100,11 @@ func (h *Hub) Run(ctx context.Context) error {
 // listen hears the other nodes until ctx ends.
 func (h *Hub) listen(ctx context.Context) {
 	for {
-		err := h.opt.Bus.Run(ctx, h.hear)
+		err := h.opt.Bus.Run(ctx, func(m bus.Message) {
+			if err := store.Guard(func() error { h.hear(m); return nil }); err != nil {
+				h.observer.Fault(err)
+			}
+		})
 		if err == nil || !pause(ctx, time.Second) {
 			return
 		}

@@ -25,7 +25,7 @@ func (p *partition) run(ctx context.Context) {
 		case <-p.wake:
 		}
 		for wait := time.Duration(0); ; {
-			err := p.step(ctx)
+			err := store.Guard(func() error { return p.step(ctx) })
 			if err == nil {
 				break
 			}

@@ -40,7 +40,15 @@ type Store interface {
 	Readers
 	Jobs
 	Mover
+	Health
 	io.Closer
+}
+
+// Health is for those who watch the node.
+type Health interface {
+	// Failed is why the store takes no more writes until the process starts
+	// anew, an [ErrFailed]; nil while it does.
+	Failed() error
 }
 
 // Committer is the write path's view.

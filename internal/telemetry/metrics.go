@@ -52,6 +52,18 @@ func (m *Metrics) Handler() http.Handler {
 // Registerer is for metrics that only the wiring knows, such as the size of a file.
 func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
 
+// Store shows whether the store takes no more writes.
+func (m *Metrics) Store(failed func() error) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gotong_store_failed", Help: "1 where the store takes no more writes until the process starts anew, else 0.",
+	}, func() float64 {
+		if failed() != nil {
+			return 1
+		}
+		return 0
+	}))
+}
+
 // Gatherer reads the metrics, for tests.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 

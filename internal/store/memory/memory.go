@@ -13,7 +13,9 @@
 package memory
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -32,6 +34,7 @@ type Store struct {
 
 	mu         sync.RWMutex
 	closed     bool
+	failed     error // sticky
 	eras       store.Eras
 	sealed     string
 	progress   string
@@ -106,17 +109,30 @@ func (s *Store) write(ctx context.Context, f func() error) error {
 	})
 }
 
-// move runs f alone, unless the store is closed or ctx is done already.
+// move runs f alone, unless the store is closed or has failed, or ctx is done
+// already. After a fault half of f may be done, so nothing is written any more.
 func (s *Store) move(ctx context.Context, f func() error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return store.ErrClosed
 	}
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(s.failed, ctx.Err()); err != nil {
 		return err
 	}
-	return f()
+	err := store.Guard(f)
+	if errors.Is(err, store.ErrFault) {
+		s.failed = errors.Join(store.ErrFailed, err)
+		return s.failed
+	}
+	return err
+}
+
+// Failed implements [store.Health].
+func (s *Store) Failed() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.failed
 }
 
 // read runs f beside other reads, unless the store is closed or ctx is done.
@@ -129,5 +145,5 @@ func (s *Store) read(ctx context.Context, f func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return f()
+	return store.Guard(f)
 }

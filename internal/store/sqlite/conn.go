@@ -176,6 +176,9 @@ func storage(err error) error {
 	if err == nil {
 		return nil
 	}
+	if errors.Is(err, store.ErrFault) { // nobody knows what it left half done
+		return fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
 	code := sqlite.ErrCode(err)
 	if code == sqlite.ResultIOErrSHMSize { // no room for the index of the WAL, which is never synced
 		return fmt.Errorf("%w: %w", store.ErrFull, err)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"sync/atomic"
 
+	"gotong.dev/gotong/internal/store"
 	"zombiezen.com/go/sqlite"
 )
 
@@ -59,7 +60,7 @@ func (k *keeper) err() error {
 func (k *keeper) run() {
 	defer close(k.done)
 	for range k.wake {
-		if err := k.shorten(); err != nil {
+		if err := store.Guard(k.shorten); err != nil {
 			k.failed.Store(&err)
 		} else {
 			k.failed.Store(nil)

@@ -18,7 +18,18 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 	}
 	select {
 	case c := <-s.readers:
-		defer func() { s.readers <- c }()
+		return s.readOn(c, f)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return store.ErrClosed
+	}
+}
+
+// readOn reads on a connection and gives it back, or one in its place where a
+// fault may have left it within a transaction.
+func (s *Store) readOn(c *conn, f func(*conn) error) error {
+	err := store.Guard(func() error {
 		if err := c.exec("BEGIN"); err != nil {
 			return fmt.Errorf("sqlite: read: %w", err)
 		}
@@ -27,11 +38,24 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 			return err
 		}
 		return errors.Join(err, c.exec("COMMIT"))
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.closed:
-		return store.ErrClosed
+	})
+	if errors.Is(err, store.ErrFault) || !c.db.AutocommitEnabled() {
+		c = s.replaced(c)
 	}
+	s.readers <- c
+	return err
+}
+
+// replaced is a new connection in place of one that is closed; the old one
+// where there is none to be had.
+func (s *Store) replaced(old *conn) *conn {
+	c, err := s.openReader()
+	if err != nil {
+		_ = store.Guard(func() error { return old.exec("ROLLBACK") }) // else every read on it fails
+		return old
+	}
+	_ = store.Guard(old.db.Close) // it has nothing to lose
+	return c
 }
 
 // Load implements [store.Committer].

@@ -44,6 +44,7 @@ type Options struct {
 
 // Store implements [store.Store] on one file. It is safe for concurrent use.
 type Store struct {
+	path        string
 	eras        atomic.Pointer[store.Eras]
 	now         func() gotong.Instant
 	collections map[string]collection
@@ -67,7 +68,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{now: o.Now, count: o.Readers, closed: make(chan struct{}), queue: newQueue()}
+	s := &Store{path: path, now: o.Now, count: o.Readers, closed: make(chan struct{}), queue: newQueue()}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
@@ -102,7 +103,7 @@ func (s *Store) open(path string, o Options) error {
 		return err
 	}
 	for range s.count {
-		r, err := openConn(path, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+		r, err := s.openReader()
 		if err != nil {
 			return err
 		}
@@ -110,6 +111,10 @@ func (s *Store) open(path string, o Options) error {
 	}
 	s.keeper, err = newKeeper(path)
 	return err
+}
+
+func (s *Store) openReader() (*conn, error) {
+	return openConn(s.path, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
 }
 
 // create makes the file readable by its owner alone; SQLite gives the files

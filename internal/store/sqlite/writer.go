@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -86,8 +87,7 @@ func (s *Store) perform(ctx context.Context, run func(*writer) error) error {
 		case <-o.done:
 			return o.err
 		case s.queue.turn <- struct{}{}:
-			s.writer.write(s.queue.take(), s.keeper)
-			<-s.queue.turn
+			s.takeTurn()
 		case <-given:
 			if s.queue.drop(o) {
 				return ctx.Err()
@@ -101,6 +101,15 @@ func (s *Store) perform(ctx context.Context, run func(*writer) error) error {
 		}
 	}
 }
+
+// takeTurn writes what waits. Whatever happens, the turn is given back.
+func (s *Store) takeTurn() {
+	defer func() { <-s.queue.turn }()
+	s.writer.write(s.queue.take(), s.keeper)
+}
+
+// Failed implements [store.Health].
+func (s *Store) Failed() error { return s.writer.failed.get() }
 
 func (s *Store) usable(ctx context.Context) error {
 	select {
@@ -127,9 +136,27 @@ type writer struct {
 	sealed       string // where the log went
 	progress     string // of a copy into this file
 	purged       gotong.Instant
-	erased       bool  // the WAL still holds erased content
-	putOff       bool  // somebody reads it
-	failed       error // sticky
+	erased       bool // the WAL still holds erased content
+	putOff       bool // somebody reads it
+	failed       failure
+}
+
+// failure is the first [store.ErrFailed] that a writer met.
+type failure struct{ first atomic.Pointer[error] }
+
+func (f *failure) get() error {
+	if p := f.first.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// set keeps the first error; where that is not an ErrFailed it becomes one.
+func (f *failure) set(err error) {
+	if !errors.Is(err, store.ErrFailed) {
+		err = errors.Join(store.ErrFailed, err)
+	}
+	f.first.CompareAndSwap(nil, &err)
 }
 
 // write runs ops in one transaction and tells each how it went.
@@ -137,12 +164,12 @@ func (w *writer) write(ops []*op, k *keeper) {
 	if len(ops) == 0 {
 		return
 	}
-	err := w.failed
+	err := w.failed.get()
 	if err == nil {
-		err = storage(w.transact(ops))
+		err = storage(store.Guard(func() error { return w.transact(ops) }))
 	}
 	if err != nil {
-		w.abandon(err)
+		w.guard(func() error { return w.abandon(err) })
 	}
 	for _, o := range ops {
 		if err != nil {
@@ -150,7 +177,16 @@ func (w *writer) write(ops []*op, k *keeper) {
 		}
 		close(o.done)
 	}
-	w.tend(k)
+	if w.failed.get() == nil {
+		w.guard(func() error { return w.tend(k) })
+	}
+}
+
+// guard runs what must not fail. After that nothing is written any more.
+func (w *writer) guard(f func() error) {
+	if err := store.Guard(f); err != nil {
+		w.failed.set(err)
+	}
 }
 
 func (w *writer) transact(ops []*op) error {
@@ -173,8 +209,8 @@ func (w *writer) transact(ops []*op) error {
 }
 
 // abandon takes the transaction back, if there is one, and forgets what it
-// taught. Where storage failed, nothing is written any more.
-func (w *writer) abandon(cause error) {
+// taught. It fails where storage had, or does.
+func (w *writer) abandon(cause error) error {
 	var err error
 	if !w.conn.db.AutocommitEnabled() {
 		err = w.conn.exec("ROLLBACK")
@@ -182,14 +218,10 @@ func (w *writer) abandon(cause error) {
 	if err == nil {
 		err = w.reload()
 	}
-	if w.failed != nil {
-		return
-	}
 	if errors.Is(cause, store.ErrFailed) {
-		w.failed = cause
-	} else if err != nil {
-		w.failed = errors.Join(store.ErrFailed, err)
+		return cause
 	}
+	return err
 }
 
 // reload reads anew what the writer caches.
@@ -254,14 +286,11 @@ func (w *writer) purge() error {
 	return err
 }
 
-// tend keeps the WAL short; it is called between transactions.
-func (w *writer) tend(k *keeper) {
-	if w.failed != nil {
-		return
-	}
+// tend keeps the WAL short; it is called between transactions. It fails where
+// storage did.
+func (w *writer) tend(k *keeper) error {
 	if err := storage(k.err()); errors.Is(err, store.ErrFailed) {
-		w.failed = err
-		return
+		return err
 	}
 	awake := w.rows+transactionRows >= wakeRows
 	var err error
@@ -271,12 +300,13 @@ func (w *writer) tend(k *keeper) {
 		_, err = checkpoint(w.conn, "PASSIVE")
 	}
 	if err = storage(err); errors.Is(err, store.ErrFailed) {
-		w.failed = err
+		return err
 	}
 	if w.rows += transactionRows; awake {
 		w.rows = 0
 		k.wakeUp()
 	}
+	return nil
 }
 
 // truncate takes erased content out of the WAL too. Where somebody still reads

@@ -7,6 +7,7 @@ import (
 	"math"
 	"runtime"
 	"sync"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -18,6 +19,7 @@ var lifeTests = map[string]func(*env){
 	"life/closed":         closed,
 	"life/close in a run": closeWhileBusy,
 	"life/empty":          empty,
+	"life/fault":          lifeFault,
 }
 
 func epochs(e *env) {
@@ -155,5 +157,35 @@ func closeWhileBusy(e *env) {
 	e.open()
 	for stream, seq := range acked {
 		equal(e, "head of "+string(stream), e.head(stream).Seq, seq)
+	}
+}
+
+// lifeFault: a fault of ours in the middle of a write, here in the clock, holds
+// up nobody: what comes after it is done, or fails because the store has.
+func lifeFault(e *env) {
+	ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
+	defer cancel()
+	set := func(name string) error {
+		return store.Guard(func() error {
+			return e.s.SetRegister(ctx, gotong.Key{Collection: "session", Owner: "u", Name: name}, 0, []byte("x"), 0)
+		})
+	}
+	e.broken.Store(true)
+	if err := set("a"); !errors.Is(err, store.ErrFault) {
+		e.Skip("this store writes without a look at the clock")
+	}
+	e.broken.Store(false)
+	failed := e.s.Failed()
+	for _, name := range []string{"b", "c"} {
+		if err := set(name); (err != nil) != (failed != nil) || err != nil && !errors.Is(err, store.ErrFailed) {
+			e.Errorf("a register after the fault: %v; the store says %v", err, failed)
+		}
+	}
+	out, err := e.s.Commit(ctx, []store.Commit{e.m.Peek(Draft{Stream: "thread/a", Events: 1})})
+	if (err != nil) != (failed != nil) || err == nil && out[0].Status != store.Committed {
+		e.Errorf("a commit after the fault: %+v, %v; the store says %v", out, err, failed)
+	}
+	if _, err := e.s.Positions(ctx); err != nil {
+		e.Errorf("a read after the fault: %v", err)
 	}
 }

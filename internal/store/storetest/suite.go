@@ -70,6 +70,7 @@ type env struct {
 	s       store.Store
 	m       *Maker
 	clock   atomic.Int64
+	broken  atomic.Bool // the clock
 }
 
 // Part is what a group of cases checks together.
@@ -159,7 +160,12 @@ func (e *env) open() {
 
 func (e *env) options() Options { return Options{Collections: []string{things, others}, Now: e.now} }
 
-func (e *env) now() gotong.Instant { return gotong.Instant(e.clock.Load()) }
+func (e *env) now() gotong.Instant {
+	if e.broken.Load() {
+		panic("the clock is broken")
+	}
+	return gotong.Instant(e.clock.Load())
+}
 
 func (e *env) check(err error) {
 	e.Helper()

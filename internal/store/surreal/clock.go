@@ -78,8 +78,11 @@ func (s *Store) keep() {
 		select {
 		case <-tick.C:
 			ctx, cancel := context.WithTimeout(s.ctx, clockEvery)
-			_ = s.checkClock(ctx) // kept in the clock
-			s.clear(ctx)
+			_ = store.Guard(func() error {
+				_ = s.checkClock(ctx) // kept in the clock
+				s.clear(ctx)
+				return nil
+			})
 			cancel()
 		case <-s.ctx.Done():
 			return

@@ -101,8 +101,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 		case <-o.done:
 			return o.out, o.err
 		case s.queue.turn <- struct{}{}:
-			s.writeFor(s.queue.take())
-			<-s.queue.turn
+			s.takeTurn()
 		case <-given:
 			if s.queue.drop(o) {
 				return nil, ctx.Err()
@@ -110,6 +109,12 @@ func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 			given = nil
 		}
 	}
+}
+
+// takeTurn writes what waits. Whatever happens, the turn is given back.
+func (s *Store) takeTurn() {
+	defer func() { <-s.queue.turn }()
+	s.writeFor(s.queue.take())
 }
 
 // writeFor writes what several calls brought as one batch.
@@ -126,7 +131,8 @@ func (s *Store) writeFor(ops []*op) {
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	out, err := s.write(ctx, batch)
+	var out []store.Outcome
+	err := store.Guard(func() (err error) { out, err = s.write(ctx, batch); return err })
 	for _, o := range ops {
 		if o.err = err; err == nil {
 			o.out, out = out[:len(o.batch):len(o.batch)], out[len(o.batch):]

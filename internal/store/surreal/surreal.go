@@ -187,6 +187,10 @@ func (s *Store) closeGates() {
 // Epoch implements [store.Log].
 func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
+// Failed implements [store.Health]. Nothing that this node keeps outlives a
+// failed call, so it can always go on.
+func (s *Store) Failed() error { return nil }
+
 // Close waits for the calls that run, then closes the sockets. Every later call
 // fails with [store.ErrClosed].
 func (s *Store) Close() error {

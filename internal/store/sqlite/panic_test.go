@@ -1,0 +1,87 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+)
+
+// within fails a test that would hang: whatever it waits for comes at once, or
+// never.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// TestPanicInAWrite: a fault in an op fails those that shared its transaction
+// and every later write, at once, and says so to those who watch. Nothing of
+// the transaction is there, reads go on, and a new start takes writes.
+func TestPanicInAWrite(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+	if err := s.Failed(); err != nil {
+		t.Fatalf("failed before: %v", err)
+	}
+	shared := &op{done: make(chan struct{}), run: func(w *writer) error { return writeMeta(w.conn, metaSealed, "half") }}
+	s.queue.add(shared)
+	err := s.write(within(t), func(*writer) error { panic("a fault in an op") })
+	if !errors.Is(err, store.ErrFailed) || !errors.Is(err, store.ErrFault) {
+		t.Errorf("the op itself: %v", err)
+	}
+	select {
+	case <-shared.done:
+	case <-within(t).Done():
+		t.Fatal("an op that shared the transaction was forgotten")
+	}
+	key := gotong.Key{Collection: "c", Owner: "o", Name: "n"}
+	for what, err := range map[string]error{
+		"the shared op": shared.err, "a later write": s.SetRegister(within(t), key, 0, []byte("{}"), 0), "health": s.Failed(),
+	} {
+		if !errors.Is(err, store.ErrFailed) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if state, err := s.State(within(t)); err != nil || state.Sealed != "" || len(s.events(t, "thread/a")) != 1 {
+		t.Errorf("reading after the fault: %+v %v", state, err)
+	}
+	check(t, s.Close())
+	s = opened(t, path)
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+}
+
+// TestPanicInARead: a fault in a read fails that read; no connection is left
+// within its transaction, which would show an old state for ever.
+func TestPanicInARead(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
+	m := storetest.NewMaker(s.Epoch())
+	for range 2 * s.count {
+		err := s.read(within(t), func(c *conn) error {
+			if _, err := readPositions(c); err != nil {
+				return err
+			}
+			panic("a fault in a read")
+		})
+		if !errors.Is(err, store.ErrFault) {
+			t.Fatalf("the read: %v", err)
+		}
+	}
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+	for range 2 * s.count {
+		if all, err := s.Positions(within(t)); err != nil || all[gotong.PartitionOf("thread/a")] != 1 {
+			t.Errorf("a read after it: %v %v", all, err)
+		}
+	}
+	if err := s.Failed(); err != nil {
+		t.Errorf("a read made writing fail: %v", err)
+	}
+}
