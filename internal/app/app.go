@@ -176,6 +176,7 @@ func (a *App) listen(ctx context.Context, s *httpapi.Server) error {
 	if a.adminPort, err = lc.Listen(ctx, "tcp", a.cfg.AdminAddr); err != nil {
 		return fmt.Errorf("cannot listen on %s (choose another with --admin-addr): %w", a.cfg.AdminAddr, err)
 	}
+	a.mainPort = s.Listener(a.mainPort)
 	a.main = httpapi.HTTPServer(s.Handler(), a.log)
 	a.admin = httpapi.HTTPServer(s.Admin(), a.log)
 	return nil

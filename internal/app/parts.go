@@ -183,6 +183,9 @@ func (a *App) newServer(b Build) *httpapi.Server {
 			Strict:  httpapi.Rate{PerSecond: 1, Burst: 20},
 			Shared:  a.allowances(),
 		},
+		Conns: httpapi.ConnLimits{
+			PerAddress: a.cfg.PendingPerAddress, Total: a.cfg.PendingConns, Refused: a.metrics.HTTP.Refused,
+		},
 		Observer: a.metrics.HTTP, Tracer: a.traceRequest, Metrics: a.metrics.Handler(),
 		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion()},
 		Draining: a.draining.Load,

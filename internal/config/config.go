@@ -82,7 +82,11 @@ type Config struct {
 	CommandBurst int     `name:"command-burst" group:"limits" help:"Commands of one user over WebSocket at once." default:"1000"`
 	AddressRate  float64 `name:"address-rate" group:"limits" help:"Requests of one address per second, sustained." default:"200"`
 	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address at once." default:"400"`
-	MaxSessions  int     `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
+
+	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Open connections of one address that have not authenticated." default:"256"`
+	PendingConns      int `name:"pending-conns" group:"limits" help:"Open connections that have not authenticated, of all addresses." default:"4096"`
+
+	MaxSessions int `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
 
 	ShutdownGrace time.Duration `name:"shutdown-grace" group:"limits" help:"How long requests in flight may take at the end." default:"10s"`
 
@@ -245,6 +249,7 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	between("refresh-token-life", c.RefreshLife, time.Hour, 365*24*time.Hour)
 	between("shutdown-grace", c.ShutdownGrace, 0, time.Minute)
 	for key, v := range map[string]float64{
+		"pending-per-address": float64(c.PendingPerAddress), "pending-conns": float64(c.PendingConns),
 		"password-hashes": float64(c.PasswordHashes), "max-sessions": float64(c.MaxSessions),
 		"command-rate": c.CommandRate, "command-burst": float64(c.CommandBurst),
 		"user-rate": c.UserRate, "user-burst": float64(c.UserBurst),

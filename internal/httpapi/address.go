@@ -27,11 +27,7 @@ type proxies struct {
 // trusted, the last address in their header that is none of them. What stands
 // left of that could be anybody's invention.
 func (p *proxies) client(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
-	}
-	addr, rest := plainAddr(peer.Addr()), strings.Join(r.Header.Values(p.header), ",")
+	addr, rest := peerOf(r), strings.Join(r.Header.Values(p.header), ",")
 	for rest != "" && p.trusts(addr) {
 		var hop string
 		if rest, hop = p.last(rest); strings.TrimSpace(hop) == "" {
@@ -48,6 +44,13 @@ func (p *proxies) client(r *http.Request) netip.Addr {
 		addr = next
 	}
 	return addr
+}
+
+// peerOf is the address at the other end of the connection; the zero Addr where
+// it has none.
+func peerOf(r *http.Request) netip.Addr {
+	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+	return plainAddr(peer.Addr())
 }
 
 // trusts reports whether an address is that of a proxy that is believed.

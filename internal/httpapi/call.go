@@ -69,6 +69,9 @@ type Call struct {
 	Address       string // of the client, behind trusted proxies
 	Token         string // the bearer token as presented, verified or not
 	epoch         gotong.Epoch
+	pending       *Pending // of the connection; nil where it has no place
+	kept          bool     // somebody else gives it back
+	crowded       bool     // there was no place
 	header        http.Header
 	code          gotong.Code // of the problem that was answered
 }

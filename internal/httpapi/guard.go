@@ -57,7 +57,7 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 	}
 	call.Token = BearerToken(r)
 	if route.Public {
-		return nil
+		return call.Crowded()
 	}
 	if call.Token == "" {
 		return gotong.NewError(gotong.CodeUnauthorized, "Send a token as Authorization: Bearer.")
@@ -67,6 +67,7 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 		return err
 	}
 	call.Principal = principal
+	call.Authenticated()
 	return g.user.allow(r.Context(), principal.UserID, now)
 }
 

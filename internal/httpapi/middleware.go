@@ -26,6 +26,7 @@ type edge struct {
 	epoch   gotong.Epoch
 	log     *slog.Logger
 	proxies *proxies
+	conns   *conns
 	cors    cors
 	address *limiter
 	watch   Observer
@@ -72,6 +73,9 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if tap.status == 0 && r.Context().Err() != nil {
 			tap.status = StatusClientGone
 		}
+		if !call.kept {
+			call.pending.Leave()
+		}
 		end(r.Pattern, tap.status)
 		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
 	}()
@@ -79,6 +83,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		WriteProblem(tap, r, err)
 		return
 	}
+	e.count(r, call)
 	if e.cors.answer(tap, r) {
 		return
 	}

@@ -34,6 +34,7 @@ type Options struct {
 	TrustedProxies []netip.Prefix // whose word is believed on where requests come from
 	ProxyHeader    string         // the one header for it: [XForwardedFor], as when empty, or [Forwarded]
 	Limits         Limits
+	Conns          ConnLimits
 	BodyTimeout    time.Duration // for a body to arrive; 0 is 10 s
 	Observer       Observer      // nil observes nothing
 	Tracer         Tracer        // nil traces nothing
@@ -51,6 +52,7 @@ var realtimePaths = [...]string{"/v1/realtime/ws", "/v1/realtime/sse", "/v1/real
 type Server struct {
 	main  http.Handler
 	admin http.Handler
+	conns *conns
 	api   *API
 }
 
@@ -83,12 +85,14 @@ func New(opts Options) *Server {
 		mux.Handle(pattern, handler)
 	}
 	mux.Handle(lastPattern, unknown{mux, shadow(mux, api.OpenAPI().Paths)})
+	from := &proxies{trusted: opts.TrustedProxies, header: cmp.Or(opts.ProxyHeader, XForwardedFor), log: opts.Log}
+	counted := newConns(opts.Conns, from)
 	return &Server{
-		api:   api,
+		api: api, conns: counted,
 		admin: adminHandler(opts, h),
 		main: &edge{
 			next: mux, now: opts.Now, epoch: opts.Epoch, log: opts.Log, cors: cors(opts.Origins),
-			proxies: &proxies{trusted: opts.TrustedProxies, header: cmp.Or(opts.ProxyHeader, XForwardedFor), log: opts.Log},
+			proxies: from, conns: counted,
 			address: newLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
 			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},
@@ -109,14 +113,16 @@ func (s *Server) Admin() http.Handler { return s.admin }
 func (s *Server) OpenAPI() []byte { return document(s.api) }
 
 // HTTPServer is a net/http server with the deadlines the contract asks for. A
-// handler that streams lifts the write deadline itself.
+// handler that streams lifts the write deadline itself. The header of a request
+// has 16 KiB: net/http adds 4 KiB to what it is told.
 func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 5 * time.Second,
 		WriteTimeout:      75 * time.Second, // a poll may wait 55 s
 		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    12 << 10,
+		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 }

@@ -97,6 +97,7 @@ type HTTP struct {
 	requests *prometheus.CounterVec
 	took     *prometheus.HistogramVec
 	errors   *prometheus.CounterVec
+	refused  prometheus.Counter
 }
 
 func newHTTP(r prometheus.Registerer) *HTTP {
@@ -107,8 +108,14 @@ func newHTTP(r prometheus.Registerer) *HTTP {
 			"From the request's head to the end of the answer; streams are left out.", seconds, "method", "route"),
 		errors: counter(r, "gotong_api_http_errors_total",
 			"Requests answered with an error, by the code of the problem.", "route", "code"),
+		refused: counter(r, "gotong_api_connections_refused_total",
+			"Connections refused because too many were open that had not authenticated.").WithLabelValues(),
 	}
 }
+
+// Refused is told of each connection that was refused because too many were
+// open that had not authenticated.
+func (h *HTTP) Refused() { h.refused.Inc() }
 
 // Served is told of each answered request: the route's template and never its
 // path, and the code of the problem, empty where there was none.

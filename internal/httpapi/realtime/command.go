@@ -89,6 +89,7 @@ func (c *conn) auth(token string) {
 		c.close(CloseUnauthorized, "the token is not valid")
 	case known == nil:
 		c.principal.Store(&p)
+		c.pending.Leave()
 		c.heard()
 		c.begin(&p)
 	case known.Reader() != p.Reader():

@@ -36,6 +36,7 @@ func (s *Server) followRequest(
 	if principal == nil {
 		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "Send a bearer token.")
 	}
+	httpapi.CallOf(r.Context()).Authenticated()
 	subs, err := subscriptions(names, cursor, httpapi.TraceID(r.Context()))
 	if err != nil {
 		return nil, nil, err

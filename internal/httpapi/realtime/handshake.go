@@ -40,14 +40,20 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	c := s.newConn(httpapi.CallOf(r.Context()))
+	call := httpapi.CallOf(r.Context())
+	c := s.newConn(call)
+	c.pending = call.Pending()
 	c.wire.over(netConn)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Peek(n)
 		c.wire.early = bytes.Clone(early)
 	}
+	if principal != nil {
+		c.pending.Leave()
+	}
 	if err := c.upgrade(r); err != nil {
 		c.wire.cut()
+		c.pending.Leave()
 		return
 	}
 	s.opened("ws")
@@ -82,7 +88,11 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*httpapi.Princip
 	case err != nil:
 		return nil, err
 	}
-	return s.authenticate(r, parameters.Get("ticket"))
+	principal, err := s.authenticate(r, parameters.Get("ticket"))
+	if err == nil && principal == nil {
+		err = httpapi.CallOf(r.Context()).Crowded()
+	}
+	return principal, err
 }
 
 func headerHas(r *http.Request, name, token string) bool {

@@ -10,7 +10,7 @@ import (
 
 // Bounds of what one connection may have under way.
 const (
-	maxInbox    = 32  // frames read and not yet handled
+	maxInbox    = 32  // frames read and not yet handled; one before the client has authenticated
 	maxInflight = 128 // commands without an answer
 	maxBad      = 16  // frames that cannot be understood
 	maxRefused  = 64  // frames beyond the allowance, one after the other
@@ -37,7 +37,7 @@ func (c *conn) deaf() bool { return c.draining || c.closing.Load() }
 func (c *conn) push(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.inbox) >= maxInbox && !c.deaf() {
+	for len(c.inbox) >= c.inboxRoom() && !c.deaf() {
 		c.room.Wait()
 	}
 	if c.deaf() {
@@ -48,6 +48,13 @@ func (c *conn) push(b []byte) {
 		c.working = true
 		c.server.crew.do(c)
 	}
+}
+
+func (c *conn) inboxRoom() int {
+	if c.principal.Load() == nil {
+		return 1
+	}
+	return maxInbox
 }
 
 // work handles the frames that wait, in order, and ends when there are none.

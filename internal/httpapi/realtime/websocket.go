@@ -45,6 +45,7 @@ type conn struct {
 	socket      *gws.Conn
 	correlation string
 	trace       string // of the request that opened it: what an error quotes
+	pending     *httpapi.Pending
 
 	session   atomic.Pointer[live.Session]
 	principal atomic.Pointer[httpapi.Principal]
@@ -320,6 +321,7 @@ func (c *conn) over() {
 		c.say(closeProtocol, "")
 	}
 	c.stop("cut")
+	defer c.pending.Leave()
 	sealed := c.wire.seal()
 	if !sealed {
 		c.wire.cut() // a write is under way to a client that is gone

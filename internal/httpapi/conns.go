@@ -1,0 +1,163 @@
+package httpapi
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+
+	"gotong.dev/gotong"
+)
+
+// ConnLimits bound the connections that have not authenticated. Those that have
+// are bounded per user.
+type ConnLimits struct {
+	PerAddress int    // of one IPv4 address or IPv6 /64; 0 is 256
+	Total      int    // of all together; 0 is 4,096
+	Refused    func() // is told of each that was refused; nil is not
+}
+
+// conns counts the connections that have not authenticated. One that comes from
+// a trusted proxy is that of many clients: there each request counts, as a
+// connection of its client, until it has authenticated or is over.
+type conns struct {
+	limits  ConnLimits
+	proxies *proxies
+
+	mu    sync.Mutex
+	total int
+	by    map[string]int
+}
+
+func newConns(limits ConnLimits, p *proxies) *conns {
+	limits.PerAddress, limits.Total = cmp.Or(limits.PerAddress, 256), cmp.Or(limits.Total, 4096)
+	if limits.Refused == nil {
+		limits.Refused = func() {}
+	}
+	return &conns{limits: limits, proxies: p, by: map[string]int{}}
+}
+
+// Pending is the place of a connection among those that have not authenticated.
+// A nil one is no place.
+type Pending struct {
+	once sync.Once
+	of   *conns
+	key  string
+}
+
+// enter takes a place; false where there is none.
+func (c *conns) enter(key string) (*Pending, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.total >= c.limits.Total || c.by[key] >= c.limits.PerAddress {
+		return nil, false
+	}
+	c.total++
+	c.by[key]++
+	return &Pending{of: c, key: key}, true
+}
+
+// Leave gives the place back: the connection has authenticated, or is over.
+// Only the first call counts.
+func (p *Pending) Leave() {
+	if p == nil {
+		return
+	}
+	p.once.Do(func() {
+		p.of.mu.Lock()
+		defer p.of.mu.Unlock()
+		p.of.total--
+		if p.of.by[p.key]--; p.of.by[p.key] == 0 {
+			delete(p.of.by, p.key)
+		}
+	})
+}
+
+// Listener refuses connections at once, before anything is kept for them, while
+// there are too many that have not authenticated. The server that accepts from
+// it is one of [HTTPServer].
+func (s *Server) Listener(l net.Listener) net.Listener { return &listener{l, s.conns} }
+
+type listener struct {
+	net.Listener
+	conns *conns
+}
+
+// Accept returns the next connection for which there is room.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		tcp, ok := conn.(*net.TCPConn)
+		peer, parseErr := netip.ParseAddrPort(conn.RemoteAddr().String())
+		if !ok || parseErr != nil || l.conns.proxies.trusts(plainAddr(peer.Addr())) {
+			return conn, nil
+		}
+		if pending, ok := l.conns.enter(addressKey(plainAddr(peer.Addr()))); ok {
+			return &counted{tcp, pending}, nil
+		}
+		l.conns.limits.Refused()
+		_ = tcp.SetLinger(0) // nothing is left behind here either
+		_ = tcp.Close()
+	}
+}
+
+// counted is a connection with its place. It is still all that a TCP connection
+// is, for who writes to it without waiting.
+type counted struct {
+	*net.TCPConn
+	pending *Pending
+}
+
+// Close gives the place back too.
+func (c *counted) Close() error {
+	c.pending.Leave()
+	return c.TCPConn.Close()
+}
+
+type pendingKey struct{}
+
+// connContext lets the requests of a connection find its place.
+func connContext(ctx context.Context, c net.Conn) context.Context {
+	if c, ok := c.(*counted); ok {
+		return context.WithValue(ctx, pendingKey{}, c.pending)
+	}
+	return ctx
+}
+
+// Authenticated says that whoever sent the request has authenticated: the
+// connection counts for the user now.
+func (c *Call) Authenticated() { c.pending.Leave() }
+
+// Pending is the place of a connection that outlives its request: the caller
+// gives it back.
+func (c *Call) Pending() *Pending {
+	c.kept = true
+	return c.pending
+}
+
+// Crowded is the error for a request that will be served although nobody has
+// authenticated, where its client has too many of those open; else nil.
+func (c *Call) Crowded() error {
+	if !c.crowded {
+		return nil
+	}
+	return gotong.NewError(gotong.CodeRateLimited, "Too many requests of this address are open that have not authenticated.")
+}
+
+// count finds the place that the connection of a request has, or, behind a
+// trusted proxy, takes one. Without one the request may still authenticate.
+func (e *edge) count(r *http.Request, call *Call) {
+	if pending, ok := r.Context().Value(pendingKey{}).(*Pending); ok {
+		call.pending, call.kept = pending, true
+		return
+	}
+	if e.proxies.trusts(peerOf(r)) { // else it came through no listener of ours
+		pending, ok := e.conns.enter(call.Address)
+		call.pending, call.crowded = pending, !ok
+	}
+}

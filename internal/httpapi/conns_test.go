@@ -1,0 +1,176 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+// raw is a client that speaks bytes.
+type raw struct {
+	t *testing.T
+	net.Conn
+	in *bufio.Reader
+}
+
+// serve has the world listen, for clients that speak bytes.
+func (w *world) serve() (dial func() *raw) {
+	srv := httptest.NewUnstartedServer(nil)
+	srv.Listener = w.server.Listener(srv.Listener)
+	srv.Config = httpapi.HTTPServer(w.server.Handler(), discard())
+	srv.Start()
+	w.t.Cleanup(srv.Close)
+	return func() *raw {
+		conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", srv.Listener.Addr().String())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.t.Cleanup(func() { _ = conn.Close() })
+		return &raw{w.t, conn, bufio.NewReader(conn)}
+	}
+}
+
+// ask sends a request and returns the status line; empty where the connection
+// was refused.
+func (r *raw) ask(request string, headers ...string) string {
+	r.t.Helper()
+	_, err := io.WriteString(r, request+" HTTP/1.1\r\nHost: x\r\n"+strings.Join(append(headers, ""), "\r\n")+"\r\n")
+	if err != nil {
+		return ""
+	}
+	status, err := r.in.ReadString('\n')
+	if err != nil {
+		return ""
+	}
+	length := 0
+	for {
+		line, err := r.in.ReadString('\n')
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if strings.TrimSpace(line) == "" {
+			break
+		}
+		_, _ = fmt.Sscanf(line, "Content-Length: %d", &length)
+	}
+	_, _ = io.CopyN(io.Discard, r.in, int64(length))
+	return strings.TrimSpace(status)
+}
+
+// One address has so many connections that have not authenticated; those that
+// have do not count, and one that ends makes room.
+func TestConnectionsOfOneAddress(t *testing.T) {
+	var refused atomic.Int32
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.Conns = httpapi.ConnLimits{PerAddress: 3, Refused: func() { refused.Add(1) }}
+	})
+	token := "Authorization: Bearer " + w.signUp("ani").token
+	dial := w.serve()
+	var open []*raw
+	for range 3 {
+		c := dial()
+		if got := c.ask("GET /livez"); !strings.Contains(got, " 200 ") {
+			t.Fatalf("one of three: %q", got)
+		}
+		open = append(open, c)
+	}
+	if got := dial().ask("GET /livez"); got != "" || refused.Load() != 1 {
+		t.Fatalf("the fourth: %q, %d refused", got, refused.Load())
+	}
+	if got := open[0].ask("GET /v1/auth/me", "Authorization: Bearer nonsense"); !strings.Contains(got, " 401 ") {
+		t.Fatal(got)
+	}
+	if got := dial().ask("GET /livez"); got != "" {
+		t.Fatalf("a wrong token makes room: %q", got)
+	}
+	if got := open[0].ask("GET /v1/auth/me", token); !strings.Contains(got, " 200 ") {
+		t.Fatal(got)
+	}
+	if got := dial().ask("GET /livez"); !strings.Contains(got, " 200 ") {
+		t.Fatalf("where one has authenticated: %q", got)
+	}
+	if got := dial().ask("GET /livez"); got != "" {
+		t.Fatalf("the fourth again: %q", got)
+	}
+	_ = open[1].Close()
+	for got := ""; got == ""; { // once the server has seen it
+		got = dial().ask("GET /livez")
+	}
+}
+
+func TestConnectionsOfAll(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) { o.Conns = httpapi.ConnLimits{PerAddress: 9, Total: 2} })
+	dial := w.serve()
+	for _, want := range []bool{true, true, false} {
+		if got := dial().ask("GET /livez"); (got != "") != want {
+			t.Errorf("got %q, want an answer: %v", got, want)
+		}
+	}
+}
+
+// Behind a trusted proxy, connections are the proxy's and do not count: the
+// open requests do, each for its client, unless they authenticate.
+func TestConnectionsBehindAProxy(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		o.Conns = httpapi.ConnLimits{PerAddress: 2}
+	})
+	token := "Authorization: Bearer " + w.signUp("ani").token
+	dial := w.serve()
+	for range 9 {
+		if got := dial().ask("GET /livez"); !strings.Contains(got, " 200 ") {
+			t.Fatalf("a connection of the proxy: %q", got)
+		}
+	}
+	// The server asks for the body once it has counted the request.
+	held := func(from string) (*raw, string) {
+		c := dial()
+		return c, c.ask("POST /v1/auth/signin", "X-Forwarded-For: "+from, "Expect: 100-continue",
+			"Content-Type: application/json", "Content-Length: 100")
+	}
+	first, got := held("192.0.2.1")
+	if !strings.Contains(got, " 100 ") {
+		t.Fatal(got)
+	}
+	for _, test := range []struct{ from, want string }{
+		{"192.0.2.1", " 100 "}, {"192.0.2.1", " 429 "}, {"192.0.2.2", " 100 "},
+		{"2001:db8::1", " 100 "}, {"2001:db8::2", " 100 "}, {"2001:db8::3", " 429 "}, {"2001:db8:0:1::1", " 100 "},
+	} {
+		if _, got := held(test.from); !strings.Contains(got, test.want) {
+			t.Errorf("a request from %s: %q, want %s", test.from, got, test.want)
+		}
+	}
+	if got := dial().ask("GET /v1/auth/me", "X-Forwarded-For: 192.0.2.1", token); !strings.Contains(got, " 200 ") {
+		t.Errorf("one that authenticates: %q", got)
+	}
+	_ = first.Close()
+	for got := ""; !strings.Contains(got, " 100 "); { // once the server has seen it
+		_, got = held("192.0.2.1")
+	}
+}
+
+// A header has 16 KiB, of which a token may take 8; what never ends is cut there.
+func TestHeaderLimit(t *testing.T) {
+	w := newWorld(t)
+	dial := w.serve()
+	token := "Authorization: Bearer " + strings.Repeat("x", 8<<10)
+	if got := dial().ask("GET /v1/auth/me", token, "X-Pad: "+strings.Repeat("x", 7<<10)); !strings.Contains(got, " 401 ") {
+		t.Errorf("15 KiB: %q", got)
+	}
+	c := dial()
+	_, err := io.WriteString(c, "GET /livez HTTP/1.1\r\nHost: x\r\nX-Pad: "+strings.Repeat("x", 16<<10))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := c.in.ReadString('\n'); !strings.Contains(got, " 431 ") {
+		t.Errorf("16 KiB without an end: %q", got)
+	}
+}
