@@ -59,7 +59,7 @@ type Config struct {
 	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" type:"path"`
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
 	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
-	Bus       string `name:"bus" group:"place" help:"How nodes that share a store hear of each other: ${enum}." enum:"auto,local,redis,livequery" default:"auto"`
+	Bus       string `name:"bus" group:"place" help:"How nodes that share a store hear of each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
 	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
 	AllowUntested bool `name:"allow-untested" group:"place" help:"Take a version of SurrealDB that nobody has tested with this one."`
@@ -107,8 +107,8 @@ func (c *Config) StoreURL() string {
 
 // How nodes hear of each other.
 const (
-	BusAuto      = "auto"      // redis where one is named, livequery on SurrealDB, else local
-	BusLocal     = "local"     // not at all: by asking the store
+	BusAuto      = "auto"      // redis where one is named, livequery on SurrealDB, else none
+	BusNone      = "none"      // no bus: nodes ask the store
 	BusRedis     = "redis"     // over Redis
 	BusLiveQuery = "livequery" // by the database's live queries
 )
@@ -123,7 +123,7 @@ func (c *Config) BusKind() string {
 	case strings.HasPrefix(c.Store, "surreal"):
 		return BusLiveQuery
 	default:
-		return BusLocal
+		return BusNone
 	}
 }
 
@@ -213,7 +213,7 @@ func checkBus(c *Config, fault func(key, detail string)) {
 	case c.Redis == "" && c.Bus == BusRedis:
 		fault("bus", "redis needs the address of one, in the key redis")
 	case c.Redis == "":
-	case c.Bus == BusLocal || c.Bus == BusLiveQuery:
+	case c.Bus == BusNone || c.Bus == BusLiveQuery:
 		fault("bus", "is not redis although the key redis is set; leave one of them unset")
 	case err != nil, u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix", u.Host == "" && u.Path == "":
 		fault("redis", "must be a URL such as redis://:PASSWORD@host:6379/0, with rediss:// for TLS")

@@ -318,7 +318,7 @@ func TestCheck(t *testing.T) {
 		{"redis by socket", func(c *Config) { c.Redis = "unix:///run/redis.sock" }, "", "", ""},
 		{"no redis URL", func(c *Config) { c.Redis = "localhost:6379" }, "redis: must be a URL", "", ""},
 		{"redis nowhere", func(c *Config) { c.Bus = BusRedis }, "bus: redis needs", "", ""},
-		{"redis of no use", func(c *Config) { c.Redis, c.Bus = "redis://x", BusLocal }, "bus: is not redis", "", ""},
+		{"redis of no use", func(c *Config) { c.Redis, c.Bus = "redis://x", BusNone }, "bus: is not redis", "", ""},
 		{"livequery", func(c *Config) { c.Bus = BusLiveQuery }, "", "", ""},
 		{"addr", func(c *Config) { c.Addr = "8080" }, "addr: must be host:port", "", ""},
 		{"same addr", func(c *Config) { c.AdminAddr = c.Addr }, "must differ", "", ""},
@@ -493,8 +493,8 @@ func TestMaterial(t *testing.T) {
 func TestBusKind(t *testing.T) {
 	const surreal, sqlite = "surreals://db/ns/db", "sqlite:x.db"
 	for _, tc := range []struct{ bus, redis, store, want string }{
-		{BusAuto, "", "", BusLocal}, {BusAuto, "", sqlite, BusLocal}, {BusAuto, "", surreal, BusLiveQuery},
-		{BusAuto, "redis://x", surreal, BusRedis}, {"", "", surreal, BusLiveQuery}, {BusLocal, "", surreal, BusLocal},
+		{BusAuto, "", "", BusNone}, {BusAuto, "", sqlite, BusNone}, {BusAuto, "", surreal, BusLiveQuery},
+		{BusAuto, "redis://x", surreal, BusRedis}, {"", "", surreal, BusLiveQuery}, {BusNone, "", surreal, BusNone},
 		{BusLiveQuery, "", surreal, BusLiveQuery},
 	} {
 		c := Config{Bus: tc.bus, Redis: tc.redis, Store: tc.store}
