@@ -9,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store/storetest"
 )
 
 // What an event says about another is for those who see both, on each way to
@@ -118,15 +119,11 @@ func TestLiveReadsNothing(t *testing.T) {
 func TestOverlaidTextIsVerified(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		f := &faulty{world: w}
+		f := storetest.NewFaulty(w.Store)
 		h := w.start(func(o *live.Options) { o.Store = f })
 		w.commit(h, r1, add("ann"))
 		w.commit(h, r1, say("2"), say("3"))
-		edited := w.commit(h, r1, edit(3, "drei")).Seq
-		synctest.Wait()
-		f.mu.Lock()
-		f.corrupt = edited
-		f.mu.Unlock()
+		f.Lose(r1, w.commit(h, r1, edit(3, "drei")).Seq)
 		if _, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 2, To: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeCorruptEvent {
 			t.Errorf("got %v", err)
 		}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
@@ -260,63 +259,5 @@ func TestCoalesced(t *testing.T) {
 		if n := f.loads() - before; n > 4 {
 			t.Errorf("%d loads for 100 clients", n)
 		}
-	})
-}
-
-func TestCorrupt(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		f := &faulty{world: w, corrupt: 4}
-		h := w.start(func(o *live.Options) { o.Store = f })
-		w.commit(nil, r1, add("ann"), say("2"), say("3"), say("4"), say("5"))
-		c := open(t, h, "ann", live.SessionOptions{})
-		c.subscribe(r1, at(0))
-		for range 10 {
-			synctest.Wait()
-			c.drain()
-		}
-		c.sees(r1, 1, 2, 3)
-		c.heard("subscribed", "error corrupt_event")
-		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, Limit: 10})
-		if err != nil || page.To == 0 || page.To > 3 || page.Done || len(page.Events) != int(page.To) {
-			t.Errorf("read: %+v %v", page, err)
-		}
-		_, err = h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 3, Limit: 10})
-		if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
-			t.Errorf("read: %v", err)
-		}
-	})
-}
-
-// A commit that cannot be read does not stop the partition, and who was live
-// finds out.
-func TestCorruptWhileLive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		f := &faulty{world: w, corrupt: 3}
-		h := w.start(func(o *live.Options) { o.Store = f })
-		w.commit(h, r1, add("ann"), say("2"))
-		other := gotong.Stream("room/c-1-1")
-		for i := 1; gotong.PartitionOf(home(other)) != gotong.PartitionOf(r1); i++ {
-			other = gotong.Stream(fmt.Sprintf("room/c-%d-1", i))
-		}
-		w.commit(h, governing(other), add("ann"))
-		w.commit(h, other, say("1"))
-		c := open(t, h, "ann", live.SessionOptions{})
-		c.subscribe(r1, live.Now())
-		c.subscribe(other, live.Now())
-		synctest.Wait()
-		c.drain()
-		w.commit(nil, r1, say("3")) // as from another node: it must be read
-		w.commit(nil, r1, say("4"))
-		w.commit(nil, other, say("2"))
-		for range 10 {
-			pass(time.Second)
-			synctest.Wait()
-			c.drain()
-		}
-		c.heard("subscribed", "subscribed", "error corrupt_event")
-		c.sees(r1)
-		c.sees(other, 2)
 	})
 }

@@ -28,6 +28,9 @@ func newPages(j *job, snap *snapshot) *pages { return &pages{job: j, snap: snap}
 // encode renders the events, after checking that they are the ones after from.
 func (p *pages) encode(ctx context.Context, h *Hub) error {
 	p.public = true
+	if len(p.snap.rows) == 0 && p.job.from < p.snap.state.Head.Seq {
+		return fmt.Errorf("live: %s ends at %d, before its head: %w", p.job.stream, p.job.from, store.ErrCorrupt)
+	}
 	for i := range p.snap.rows {
 		row := &p.snap.rows[i]
 		if row.Seq != p.job.from+uint64(i)+1 {

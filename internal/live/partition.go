@@ -156,9 +156,10 @@ func (p *partition) bind(t *topic, seen uint64) (passed bool) {
 	return t.boundAt.Load() > seen
 }
 
-// loseAll passes commits up to a position of which nobody knows whom they
-// concern: every subscription is authorised anew and goes on from its
-// documents.
+// loseAll passes the commit at a position, of which nobody knows whom it
+// concerns: every ring is forgotten and every subscription authorised anew. It
+// goes on from its documents, and its cursor is compared with the stream's
+// head: what it lacks it reads, and comes to what is not there.
 func (p *partition) loseAll(position uint64) {
 	p.order.Lock()
 	defer p.order.Unlock()

@@ -38,6 +38,7 @@ type sub struct {
 	paging   bool // a page is asked for, or waits to be taken
 	writing  bool // ended while a write of its frames is under way
 	cursor   uint64
+	lacks    uint64 // the ring's head when a page was asked for last
 	page     *page
 	watching []*topic
 	decided  chan struct{} // made when somebody waits for the outcome
@@ -260,7 +261,7 @@ func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
 	s.accessAt.Store(r.position(s.topic.part.Load().id))
 	s.topic.begin(r.state.Head)
 	if p != nil {
-		if r.state.Head.Seq < p.from { // the log was shorter than what it had shown
+		if r.state.Head.Seq < max(p.from, s.lacks) { // the log is shorter than what it had shown
 			s.resync("log_behind")
 			return
 		}

@@ -147,56 +147,51 @@ func (p *partition) taken(offers []offer) {
 	}
 }
 
-// read publishes from the store up to a position.
+// read publishes from the store up to a position. A commit of which something
+// is missing or damaged is passed: nobody knows whom it concerned.
 func (p *partition) read(ctx context.Context, to uint64) error {
-	for p.processed.Load() < to {
+	for hole := false; p.processed.Load() < to; {
 		if p.skip(to) {
 			return nil
 		}
 		from := p.processed.Load()
-		rows, err := p.fetch(ctx, from, to, tailRead)
+		rows, err := p.fetch(ctx, from, to)
 		switch {
 		case errors.Is(err, store.ErrCorrupt):
-			if err := p.readAround(ctx, from); err != nil {
-				return err
+			if !hole { // however wide it is
+				p.hub.observer.Fault(err)
 			}
+			hole = true
+			p.loseAll(from + 1)
 			continue
 		case err != nil:
 			return err
-		case len(rows) == 0: // whoever told us was wrong
-			p.mu.Lock()
-			p.target = from
-			p.mu.Unlock()
-			return nil
+		case len(rows) == 0:
+			return p.doubt(from)
 		}
+		hole = false
 		p.publish(ctx, pointers(rows), rows[len(rows)-1].Position)
 	}
 	return nil
 }
 
-func (p *partition) fetch(ctx context.Context, from, to uint64, limit int) ([]store.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.hub.limits.Read)
-	defer cancel()
-	return p.hub.opt.Store.ReadPartition(ctx, p.id, from, to, limit)
+// doubt is called where the store has nothing after a position. If only another
+// node said that there is more, it was wrong. If this node's own store or engine
+// did, the store has lost it or lags, and nothing is complete until it is there.
+func (p *partition) doubt(from uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known > from {
+		return errGap
+	}
+	p.target = from
+	return nil
 }
 
-// readAround passes one commit of which nothing can be read, if it is that one
-// that is corrupt. Nobody knows whom it concerned: every subscription of the
-// partition is authorised anew and goes on from its documents.
-func (p *partition) readAround(ctx context.Context, from uint64) error {
-	rows, err := p.fetch(ctx, from, from+1, 1)
-	switch {
-	case err == nil && len(rows) > 0:
-		p.publish(ctx, pointers(rows), from+1)
-		return nil
-	case err == nil:
-		return errGap
-	case !errors.Is(err, store.ErrCorrupt):
-		return err
-	}
-	p.hub.observer.Fault(err)
-	p.loseAll(from + 1)
-	return nil
+func (p *partition) fetch(ctx context.Context, from, to uint64) ([]store.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.hub.limits.Read)
+	defer cancel()
+	return p.hub.opt.Store.ReadPartition(ctx, p.id, from, to, tailRead)
 }
 
 // arrival is a row of the log on its way into its topic.

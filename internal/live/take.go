@@ -143,6 +143,9 @@ func (s *sub) takeLocked(t *taking) (left, behind bool) {
 	case !ring.known || s.cursor >= ring.head:
 		return false, false
 	case s.cursor < ring.base:
+		if !s.paging {
+			s.lacks = ring.head
+		}
 		return false, !s.paging
 	}
 	if t.full() {

@@ -1,0 +1,236 @@
+package live_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
+)
+
+// losing runs a hub on a store that loses events, and counts its reads.
+func losing(w *world, faults *int, change ...func(*live.Options)) (*live.Hub, *storetest.Faulty) {
+	f := storetest.NewFaulty(w.Store)
+	return w.start(append(change, func(o *live.Options) {
+		o.Store = f
+		o.Observer.Fault = func(error) { *faults++ }
+	})...), f
+}
+
+// A page ends before a damaged event, and a subscription where it would begin
+// with it; what lies before it is served, and who asks reads what lies beyond.
+func TestDamagedEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.commit(nil, r1, add("ann"), say("2"), say("3"), say("4"), say("5"))
+		faults := 0
+		h, f := losing(w, &faults)
+		f.Lose(r1, 4)
+		c := open(t, h, "ann", live.SessionOptions{})
+		c.subscribe(r1, at(0))
+		for range 10 {
+			synctest.Wait()
+			c.drain()
+		}
+		c.sees(r1, 1, 2, 3)
+		c.heard("subscribed", "error corrupt_event")
+		c.subscribe(r1, at(3))
+		synctest.Wait()
+		if err := c.s.Outcome(t.Context(), r1); gotong.CodeOf(err) != gotong.CodeCorruptEvent {
+			t.Errorf("a subscription that begins with it: %v", err)
+		}
+		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, Limit: 10})
+		if err != nil || page.To != 3 || page.Done || len(page.Events) != 3 {
+			t.Errorf("read: %+v %v", page, err)
+		}
+		_, err = h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 3, Limit: 10})
+		if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
+			t.Errorf("read: %v", err)
+		}
+	})
+}
+
+// Commits that are not there when the tail comes to them: it passes them and
+// tells once, whoever followed the stream learns that something is missing,
+// the others lose nothing, and no read is repeated.
+func TestHole(t *testing.T) {
+	other := beside(r1)
+	for _, test := range []struct {
+		name  string
+		lose  []uint64 // of r1, where 3 to 6 are written
+		after bool     // the other stream is written to afterwards
+	}{
+		{"the last commit of the partition", []uint64{6}, false},
+		{"all commits since", []uint64{3, 4, 5, 6}, false},
+		{"one in the middle", []uint64{4}, true},
+		{"many in a row", []uint64{3, 4, 5, 6}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.commit(nil, r1, add("ann"), say("2"))
+				w.commit(nil, other, add("ann"), say("2"))
+				faults := 0
+				h, f := losing(w, &faults)
+				c := open(t, h, "ann", live.SessionOptions{})
+				c.subscribe(r1, live.Now())
+				c.subscribe(other, live.Now())
+				synctest.Wait()
+				c.drain()
+				for n := uint64(3); n <= 6; n++ {
+					w.commit(nil, r1, say(fmt.Sprint(n)))
+				}
+				for _, seq := range test.lose {
+					f.Lose(r1, seq)
+				}
+				if test.after {
+					w.commit(nil, other, say("3"))
+				}
+				pass(time.Second)
+				for range 5 {
+					synctest.Wait()
+					c.drain()
+				}
+				c.heard("subscribed", "subscribed", "error corrupt_event")
+				c.sees(r1, seqs(3, test.lose[0]-1)...)
+				if test.after {
+					c.sees(other, 3)
+				}
+				reads := f.Calls(storetest.OpLoad) + f.Calls(storetest.OpRead)
+				pass(time.Minute)
+				c.drain()
+				if n := f.Calls(storetest.OpLoad) + f.Calls(storetest.OpRead) - reads; n != 0 {
+					t.Errorf("%d reads in a minute in which nothing happened", n)
+				}
+				if faults != 1 {
+					t.Errorf("the hole is told %d times", faults)
+				}
+				if n := h.Stats(); n.Silent != 0 || n.Subscriptions != 1 || n.Stale != 0 {
+					t.Errorf("%+v", n)
+				}
+			})
+		})
+	}
+}
+
+// A removal that is not there ends the subscription all the same: the documents
+// name it, and access that rests on what cannot be read is none.
+func TestLostRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		s := gotong.Stream("room/c-x-1")
+		w.commit(nil, governing(s), add("ann"), add("bob"))
+		w.commit(nil, s, say("1"))
+		faults := 0
+		h, f := losing(w, &faults)
+		bob := open(t, h, "bob", live.SessionOptions{})
+		bob.subscribe(s, live.Now())
+		synctest.Wait()
+		f.Lose(governing(s), w.commit(nil, governing(s), remove("bob")).Seq)
+		w.commit(nil, s, say("2"))
+		pass(time.Second)
+		for range 3 {
+			synctest.Wait()
+			bob.drain()
+		}
+		bob.heard("subscribed", "error corrupt_event")
+		bob.sees(s)
+	})
+}
+
+// short is a store whose reads show less than there is.
+type short struct {
+	*world
+	mu    sync.Mutex
+	end   uint64 // of r1; 0 shows all
+	reads int
+}
+
+func (s *short) cut() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	return s.end
+}
+
+func (s *short) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := s.world.Load(ctx, need)
+	if end := s.cut(); end > 0 && snap.Heads[r1].Seq > end {
+		head := snap.Heads[r1]
+		head.Seq = end
+		snap.Heads[r1] = head
+		for i, rows := range snap.Events {
+			for len(rows) > 0 && rows[len(rows)-1].Seq > end {
+				rows = rows[:len(rows)-1]
+			}
+			snap.Events[i] = rows
+		}
+	}
+	return snap, err
+}
+
+func (s *short) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) ([]store.Event, error) {
+	if s.cut() > 0 {
+		return nil, nil
+	}
+	return s.world.ReadPartition(ctx, p, from, to, limit)
+}
+
+// Where the store shows less than it said, or than this node has handed out,
+// nothing spins and nothing is taken for complete.
+func TestStoreThatForgets(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		offered bool
+		heard   []string
+		silent  int
+	}{
+		{"what it said there was", false, []string{"subscribed"}, 1},
+		{"what it acknowledged", true, []string{"subscribed", "resync_required log_behind"}, 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.commit(nil, r1, add("ann"))
+				f := &short{world: w}
+				h := w.start(func(o *live.Options) { o.Store, o.Limits.RingFrames = f, 1 })
+				c := open(t, h, "ann", live.SessionOptions{})
+				c.subscribe(r1, live.Now())
+				synctest.Wait()
+				c.drain()
+				f.mu.Lock()
+				f.end = 1
+				f.mu.Unlock()
+				for range 3 {
+					e := w.commit(nil, r1, say("x"))
+					if test.offered {
+						h.Offer(t.Context(), []store.Event{e})
+					}
+				}
+				f.mu.Lock()
+				f.reads = 0
+				f.mu.Unlock()
+				for range 60 {
+					pass(time.Second)
+					c.drain()
+				}
+				c.heard(test.heard...)
+				c.sees(r1)
+				if n := h.Stats().Silent; n != test.silent {
+					t.Errorf("%d partitions are silent, want %d", n, test.silent)
+				}
+				if f.reads > 80 { // one a second, and a few at first
+					t.Errorf("%d reads in a minute", f.reads)
+				}
+			})
+		})
+	}
+}
