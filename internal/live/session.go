@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // SessionOptions are a transport's side of a session.
@@ -311,17 +312,33 @@ const (
 	closeOverloaded = 1013
 )
 
-// Behind reports whether a read of the store is under way for a subscription:
-// what it finds can be taken soon.
-func (s *Session) Behind() bool {
+// Complete reports whether everything was taken that there is: nothing is being
+// read for a subscription, and no partition of one is silent. Where it is false
+// a Wake follows, once there is more or it is known that there is not.
+func (s *Session) Complete() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	now := s.hub.opt.Clock.Mono()
 	for _, sub := range s.subs {
-		if sub != nil && (sub.grant == nil || sub.paging) {
-			return true
+		if sub != nil && !sub.complete(now) {
+			return false
 		}
 	}
-	return false
+	return true
+}
+
+// complete is the same of one subscription. The session's mu is held.
+func (s *sub) complete(now clock.Moment) bool {
+	if s.grant == nil || s.paging || s.stale() {
+		return false
+	}
+	if part := s.topic.part.Load(); !part.fresh(now) {
+		part.held.Store(true) // the next complete read raises it
+		return false
+	}
+	s.topic.mu.Lock()
+	defer s.topic.mu.Unlock()
+	return !s.topic.ring.known || s.cursor >= s.topic.ring.head
 }
 
 // askToClose ends all subscriptions and has the transport close. The first

@@ -32,6 +32,12 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	defer f.close()
 	s.opened("poll")
 	frames := f.gather(ctx, wait)
+	if len(frames) == 0 && !f.session.Complete() { // an empty list would say that there is nothing
+		httpapi.WriteProblem(w, r, gotong.NewError(gotong.CodeBusy,
+			"What there is could not be read in time; ask again with the same cursor."))
+		s.closed("poll", "busy")
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	n, err := f.out.write(renderPoll(f.cursor(), frames))
@@ -89,7 +95,7 @@ func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 		keep(frames)
 		enough := len(kept) > 0
 		if wait == 0 {
-			enough = !f.session.Behind()
+			enough = f.session.Complete()
 		}
 		switch {
 		case size >= maxPoll, enough && !more:
