@@ -58,7 +58,7 @@ test: install ## install what the tests need and run them all
 engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
 	@for engine in 3 2; do \
 		echo "SurrealDB $$engine"; \
-		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw)$$' ./internal/e2e; \
+		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk)$$' ./internal/e2e; \
 	done
 
 .PHONY: race

@@ -123,7 +123,7 @@ func host(url string) string { return strings.TrimPrefix(url, "http://") }
 // tokenOf speaks for a user.
 func tokenOf(user string) string {
 	t := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": user, "role": "user", "exp": time.Now().Add(time.Hour).Unix(),
+		"sub": user, "role": roleOf(user), "exp": time.Now().Add(time.Hour).Unix(),
 	})
 	t.Header["kid"] = "e2e"
 	text, err := t.SignedString([]byte(secret))
@@ -131,6 +131,18 @@ func tokenOf(user string) string {
 		panic(err)
 	}
 	return text
+}
+
+// roleOf is the platform role of a user, which stands in the name.
+func roleOf(user string) gotong.Role {
+	switch {
+	case strings.HasPrefix(user, "mod-"):
+		return gotong.RoleModerator
+	case strings.HasPrefix(user, "boss-"):
+		return gotong.RoleAdmin
+	default:
+		return gotong.RoleUser
+	}
 }
 
 // soon is a backoff for a network that is broken on purpose.

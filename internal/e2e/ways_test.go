@@ -1,0 +1,404 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"gotong.dev/gotong"
+)
+
+// ways are the ways to read a thread; each holds what it got against the oracle.
+var ways = []struct {
+	name string
+	read func(*walk, string, *talk)
+}{
+	{"newest", (*walk).newestPage}, {"after", (*walk).pageAfter}, {"before", (*walk).pageBefore},
+	{"since", (*walk).pageSince}, {"get", (*walk).getMessage}, {"about", (*walk).getThread},
+	{"mark", (*walk).setMark}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
+	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll},
+}
+
+// frameWait is how long a frame that has to come may take.
+const frameWait = 30 * time.Second
+
+// look has two users read a thread in three ways each.
+func (w *walk) look() {
+	w.t.Helper()
+	for range 2 {
+		k, user := w.talk(), w.pick(w.users)
+		for range 3 {
+			way := ways[w.rnd.IntN(len(ways))]
+			w.tried[k.state(user)+" "+way.name]++
+			way.read(w, user, k)
+		}
+	}
+}
+
+// get is a request whose answer is watched; 200 is for members, 404 for others.
+func (w *walk) get(user string, k *talk, path string) (answer, bool) {
+	w.t.Helper()
+	a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+	w.watch(user, path, []byte(fmt.Sprint(a.header, " ", a)))
+	if want := map[bool]int{true: 200, false: 404}[k.members[user]]; a.status != want {
+		w.t.Errorf("%s, %s: GET %s: %d, want %d: %.300s", user, k.state(user), path, a.status, want, a.body)
+	}
+	return a, k.members[user] && a.status == 200
+}
+
+// listed is a message in an answer of REST.
+type listed struct {
+	Seq       int    `json:"seq"`
+	Body      string `json:"body"`
+	Withheld  bool   `json:"withheld"`
+	DeletedMS int64  `json:"deleted_at_ms"`
+	Revision  int    `json:"revision"`
+	CreatedMS int64  `json:"created_at_ms"`
+	Reactions []struct {
+		Emoji string   `json:"emoji"`
+		Count int      `json:"count"`
+		Users []string `json:"user_ids"`
+	} `json:"reactions"`
+}
+
+func (m listed) shown() shown {
+	var list []string
+	for _, r := range m.Reactions {
+		for _, user := range r.Users {
+			list = append(list, r.Emoji+user)
+		}
+		if r.Count != len(r.Users) {
+			list = append(list, "miscounted")
+		}
+	}
+	slices.Sort(list)
+	return shown{m.Body, m.Withheld, m.DeletedMS > 0, m.Revision, strings.Join(list, " ")}
+}
+
+// page holds a list of messages against the seqs that there should be.
+func (w *walk) page(user string, k *talk, path string, want []int) {
+	w.t.Helper()
+	a, ok := w.get(user, k, path)
+	if !ok {
+		return
+	}
+	var list []listed
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		w.t.Fatal(err)
+	}
+	var got []int
+	for _, m := range list {
+		got = append(got, m.Seq)
+		if want := k.message(user, m.Seq); m.shown() != want {
+			w.t.Errorf("%s of %s by %s: message %d is %+v, want %+v", user, k.name, path, m.Seq, m.shown(), want)
+		}
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s of %s by %s: got messages %v, want %v", user, k.name, path, got, want)
+	}
+}
+
+func (w *walk) newestPage(user string, k *talk) {
+	w.t.Helper()
+	list, limit := k.visible(user, 0, true), 1+w.rnd.IntN(60)
+	name := w.pick([]string{"/messages", "/messages/poll"})
+	w.page(user, k, fmt.Sprintf("%s%s?limit=%d", k.path, name, limit), list[max(0, len(list)-limit):])
+}
+
+func (w *walk) cursor(seq int) string { return fmt.Sprintf("%s:%d", w.ears[0].epoch, seq) }
+
+func (w *walk) pageAfter(user string, k *talk) {
+	w.t.Helper()
+	after, limit := w.rnd.IntN(len(k.facts)+1), 1+w.rnd.IntN(60)
+	list := k.visible(user, after, true)
+	path := fmt.Sprintf("%s/messages?after_seq=%s&limit=%d", k.path, w.cursor(after), limit)
+	w.page(user, k, path, list[:min(limit, len(list))])
+}
+
+func (w *walk) pageBefore(user string, k *talk) {
+	w.t.Helper()
+	before, limit := 1+w.rnd.IntN(len(k.facts)), 1+w.rnd.IntN(60)
+	list := slices.DeleteFunc(k.visible(user, 0, true), func(seq int) bool { return seq >= before })
+	path := fmt.Sprintf("%s/messages?before_seq=%s&limit=%d", k.path, w.cursor(before), limit)
+	w.page(user, k, path, list[max(0, len(list)-limit):])
+}
+
+// pageSince asks after a message that anybody may know of, by its id and time.
+func (w *walk) pageSince(user string, k *talk) {
+	w.t.Helper()
+	seq := w.message(k)
+	if seq == 0 {
+		return
+	}
+	id, err := gotong.ParseEventID(k.fact(seq).id)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	list := k.visible(user, seq, true)
+	path := fmt.Sprintf("%s/messages?since_created_at_ms=%d&since_message_id=%s&limit=200", k.path, id.At().Milli(), id)
+	w.page(user, k, path, list[:min(200, len(list))])
+}
+
+func (w *walk) getMessage(user string, k *talk) {
+	w.t.Helper()
+	seq := w.message(k)
+	if seq == 0 {
+		return
+	}
+	path := k.path + "/messages/" + k.fact(seq).id
+	a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+	w.watch(user, path, a.body)
+	if sees := k.sees(user, seq); !sees || a.status != 200 {
+		if sees || a.status != 404 {
+			w.t.Errorf("%s gets message %d of %s: %s", user, seq, k.name, a)
+		}
+		return
+	}
+	var m listed
+	if err := json.Unmarshal(a.body, &m); err != nil {
+		w.t.Fatal(err)
+	}
+	if want := k.message(user, seq); m.shown() != want {
+		w.t.Errorf("%s gets message %d of %s as %+v, want %+v", user, seq, k.name, m.shown(), want)
+	}
+	tag := a.header.Get("Etag")
+	a = must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, "", "If-None-Match", tag))(w.t)
+	if a.status != 304 {
+		w.t.Errorf("the tag %s does not hold: %d", tag, a.status)
+	}
+}
+
+// getThread is the thread, its members, who is there, the listings, and how
+// much is unread, which is never more than there is to read.
+func (w *walk) getThread(user string, k *talk) {
+	w.t.Helper()
+	for _, path := range []string{"/members", "/presence"} {
+		w.get(user, k, k.path+path)
+	}
+	for _, path := range []string{k.path, "/v1/chat/threads", "/v1/chat/unread", "/v1/groups/" + w.group.ID(), k.path + "/read-cursor"} {
+		a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+		w.watch(user, path, a.body)
+		var v struct{ Unread int }
+		if path != k.path || json.Unmarshal(a.body, &v) != nil {
+			continue
+		}
+		left := slices.DeleteFunc(k.visible(user, 0, true), func(seq int) bool { return k.newest(seq) == 0 })
+		if v.Unread > len(left) {
+			w.t.Errorf("%s of %s has %d unread of %d messages", user, k.name, v.Unread, len(left))
+		}
+	}
+}
+
+func (w *walk) setMark(user string, k *talk) {
+	w.t.Helper()
+	seq := w.message(k)
+	if seq == 0 {
+		return
+	}
+	body := encode(map[string]any{"message_id": k.fact(seq).id})
+	a := must(rest(w.ctx, w.http, w.url, user, http.MethodPost, k.path+"/read-cursor", body))(w.t)
+	w.watch(user, "read-cursor", a.body)
+	if want := map[bool]int{true: 200, false: 404}[k.sees(user, seq)]; a.status != want {
+		w.t.Errorf("%s marks event %d of %s: %s", user, seq, k.name, a)
+	}
+}
+
+// sendAgain repeats a request of the user, whose answer is rendered anew.
+func (w *walk) sendAgain(user string, _ *talk) {
+	w.t.Helper()
+	for _, s := range w.sent {
+		if s.user == user && w.rnd.IntN(4) == 0 {
+			a := must(rest(w.ctx, w.http, w.url, user, http.MethodPost, s.path, s.body, "Idempotency-Key", s.key))(w.t)
+			w.watch(user, "a repeated send", a.body)
+			if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
+				w.t.Errorf("%s repeats %s: %s", user, s.key, a)
+			}
+			return
+		}
+	}
+}
+
+// wire is a frame.
+type wire struct {
+	Op      string        `json:"op"`
+	Epoch   string        `json:"epoch"`
+	Stream  gotong.Stream `json:"stream"`
+	Cursor  string        `json:"cursor"`
+	From    int           `json:"from"`
+	To      int           `json:"to"`
+	Problem struct {
+		Code string `json:"code"`
+	} `json:"problem"`
+	Events []struct {
+		Seq  int    `json:"seq"`
+		Type string `json:"type"`
+		Data struct {
+			Body      string              `json:"body"`
+			Withheld  bool                `json:"withheld"`
+			DeletedMS int64               `json:"deleted_at_ms"`
+			Revision  int                 `json:"revision"`
+			Reactions map[string][]string `json:"reactions"`
+		} `json:"data"`
+	} `json:"events"`
+}
+
+// events holds an events frame against the oracle: exactly what the user sees,
+// each as it reads now.
+func (w *walk) events(user, how string, k *talk, f wire) {
+	w.t.Helper()
+	want := slices.DeleteFunc(k.visible(user, f.From, false), func(seq int) bool { return seq > f.To })
+	var got []int
+	for _, e := range f.Events {
+		got = append(got, e.Seq)
+		if e.Seq > len(k.facts) {
+			continue
+		}
+		is := shown{Body: e.Data.Body, Withheld: e.Data.Withheld, Deleted: e.Data.DeletedMS > 0, Revision: e.Data.Revision}
+		var list []string
+		for emoji, users := range e.Data.Reactions {
+			for _, user := range users {
+				list = append(list, emoji+user)
+			}
+		}
+		slices.Sort(list)
+		is.Reactions = strings.Join(list, " ")
+		switch fact := k.fact(e.Seq); fact.what {
+		case "posted":
+			if want := k.message(user, e.Seq); is != want {
+				w.t.Errorf("%s of %s over %s: event %d is %+v, want %+v", user, k.name, how, e.Seq, is, want)
+			}
+		case "edited":
+			if is.Body != "" != (k.newest(fact.target) == e.Seq) {
+				w.t.Errorf("%s of %s over %s: the edit %d says %q", user, k.name, how, e.Seq, is.Body)
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		w.t.Errorf("%s, %s, over %s: got (%d, %d] %v, want %v", user, k.state(user), how, f.From, f.To, got, want)
+	}
+}
+
+func (w *walk) pollAll(user string, k *talk) {
+	w.t.Helper()
+	at := w.rnd.IntN(len(k.facts) + 1)
+	for from := -1; from < at; {
+		from = at
+		cursor := gotong.FormatCursors([]gotong.StreamCursor{{Stream: k.stream, Cursor: gotong.Cursor{
+			Epoch: gotong.Epoch(w.ears[0].epoch), Seq: uint64(at),
+		}}})
+		a, ok := w.get(user, k, "/v1/realtime/poll?wait=0&cursor="+cursor)
+		if !ok {
+			return
+		}
+		var p struct{ Frames []wire }
+		if err := json.Unmarshal(a.body, &p); err != nil {
+			w.t.Fatal(err)
+		}
+		for _, f := range p.Frames {
+			if f.Op == "events" {
+				w.events(user, "poll", k, f)
+				at = f.To
+			}
+		}
+	}
+	if at != len(k.facts) {
+		w.t.Errorf("poll ended at %d of %d", at, len(k.facts))
+	}
+}
+
+// sseAll and wsAll follow from the first event until the end is there.
+func (w *walk) sseAll(user string, k *talk) {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, frameWait)
+	defer cancel()
+	path := "/v1/realtime/sse?cursor=start&stream=" + string(k.stream)
+	if !k.members[user] {
+		w.get(user, k, path)
+		return
+	}
+	next := w.openSSE(ctx, user, path)
+	w.toEnd(user, "sse", k, next)
+}
+
+func (w *walk) wsAll(user string, k *talk) {
+	w.t.Helper()
+	ws := socket(w.ctx, w.t, w.http, w.url, user)
+	defer func() { _ = ws.CloseNow() }()
+	if err := tell(w.ctx, ws, map[string]any{"op": "subscribe", "stream": k.stream, "cursor": "start"}); err != nil {
+		w.t.Fatal(err)
+	}
+	w.toEnd(user, "ws", k, func() []byte { return w.readWS(ws) })
+}
+
+func (w *walk) readWS(ws *websocket.Conn) []byte {
+	w.t.Helper()
+	ctx, cancel := context.WithTimeout(w.ctx, frameWait)
+	defer cancel()
+	_, b, err := ws.Read(ctx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return b
+}
+
+// openSSE is a function that waits for the next frame.
+func (w *walk) openSSE(ctx context.Context, user, path string) func() []byte {
+	w.t.Helper()
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, w.url+path, nil))(w.t)
+	req.Header.Set("Authorization", "Bearer "+tokenOf(user))
+	res := must(w.http.Do(req))(w.t)
+	if res.StatusCode != 200 {
+		w.t.Fatalf("%s follows over SSE: %d", user, res.StatusCode)
+	}
+	context.AfterFunc(ctx, func() { _ = res.Body.Close() })
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 16<<20)
+	return func() []byte {
+		for lines.Scan() {
+			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok {
+				return []byte(data)
+			}
+		}
+		w.t.Fatalf("the SSE of %s ended: %v", user, lines.Err())
+		return nil
+	}
+}
+
+func (w *walk) toEnd(user, how string, k *talk, next func() []byte) {
+	w.t.Helper()
+	// A reader who asks for the start begins where there is something to see.
+	visible := k.visible(user, 0, false)
+	for at := -1; at < len(k.facts); {
+		b := next()
+		w.watch(user, how, b)
+		var f wire
+		if err := json.Unmarshal(b, &f); err != nil {
+			w.t.Fatal(err)
+		}
+		switch f.Op {
+		case "subscribed":
+			at = int(must(gotong.ParseCursor(f.Cursor))(w.t).Seq)
+			if len(visible) > 0 && at >= visible[0] {
+				w.t.Errorf("%s over %s begins after %d, and sees %d", user, how, at, visible[0])
+			}
+		case "events":
+			w.events(user, how, k, f)
+			at = f.To
+		case "welcome", "signal":
+		case "error":
+			if k.members[user] || f.Problem.Code != "not_found" {
+				w.t.Fatalf("%s, %s, over %s: %s", user, k.state(user), how, b)
+			}
+			return
+		default:
+			w.t.Fatalf("%s, %s, over %s: %s", user, k.state(user), how, b)
+		}
+	}
+}
