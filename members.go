@@ -15,6 +15,12 @@ type Membership struct {
 	JoinedAt  Instant   `json:"joined_at,omitempty"`
 	LeftAt    Instant   `json:"left_at,omitempty"`
 	Stretches []Stretch `json:"stretches,omitempty"`
+
+	// Appointed: an outsider who was made to lead the stream, and who sees
+	// nothing from before, whatever its history policy.
+	Appointed bool `json:"appointed,omitempty"`
+
+	Ban // of who is no member
 }
 
 // Stretch is one time of being a member: from the event From on, before the
@@ -38,20 +44,6 @@ func MemberKey(s Stream, userID string) Key { return Key{s.Kind() + "_members", 
 // another kind can ask it what it says of itself.
 func StreamKey(s Stream) Key { return Key{Collection: s.Kind() + "s", Owner: s.ID()} }
 
-// AccountRef names the document of a user's account.
-func AccountRef(userID string) Ref {
-	s := NewStream("user", userID)
-	return Ref{Stream: s, Key: StreamKey(s)}
-}
-
-// Disabled reports whether a user has an account here that is shut out; the
-// state must hold [AccountRef]. Who has none may come from another issuer of
-// tokens.
-func Disabled(s State, userID string) bool {
-	account, ok := Doc[interface{ Active() bool }](s, AccountRef(userID).Key)
-	return ok && !account.Active()
-}
-
 // Active reports whether the user is a member now; false for the zero value,
 // which is somebody who never was one.
 func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }
@@ -59,7 +51,7 @@ func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }
 // Join is the membership after the event that let the user in. The row of an
 // earlier time is kept and gets a new stretch.
 func (m Membership) Join(e Event, role string) Membership {
-	m.Role, m.JoinedAt, m.LeftAt = role, e.At, 0
+	m.Role, m.JoinedAt, m.LeftAt, m.Appointed, m.Ban = role, e.At, 0, false, Ban{}
 	keep := m.Stretches[max(0, len(m.Stretches)-MaxStretches+1):]
 	m.Stretches = append(slices.Clone(keep), Stretch{From: e.Seq, FromCount: e.Count})
 	return m
@@ -88,6 +80,8 @@ func (m Membership) Held() string {
 // member already or not; an empty one ends the membership.
 func (m Membership) Seat(e Event, role string) Membership {
 	switch {
+	case role == "" && !m.Active():
+		return m
 	case role == "":
 		return m.Leave(e)
 	case !m.Active():
@@ -98,37 +92,18 @@ func (m Membership) Seat(e Event, role string) Membership {
 	}
 }
 
-// Spans is the stretches as spans of the stream that has the members.
+// Spans is the stretches as spans of the stream that has the members; of an
+// outsider who was appointed the last one alone.
 func (m Membership) Spans(s Stream) []Span {
-	spans := make([]Span, len(m.Stretches))
-	for i, t := range m.Stretches {
+	stretches := m.Stretches
+	if m.Appointed {
+		stretches = stretches[max(0, len(stretches)-1):]
+	}
+	spans := make([]Span, len(stretches))
+	for i, t := range stretches {
 		spans[i] = Span{Stream: s, From: t.From, To: t.To}
 	}
 	return spans
-}
-
-// Roster counts a stream's active members and those of them who lead it (a
-// thread's owners, a group's admins), so that no stream is left with members
-// and without a leader.
-type Roster struct {
-	Leaders int `json:"leader_count"`
-	Members int `json:"member_count"`
-}
-
-// Move is the roster after somebody's role changed; an empty role is somebody
-// who is not a member.
-func (r Roster) Move(from, to, leader string) Roster {
-	return Roster{
-		Leaders: r.Leaders + one(to == leader) - one(from == leader),
-		Members: r.Members + one(to != "") - one(from != ""),
-	}
-}
-
-func one(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // Entry is one line of a listing: a document that is only ever put and

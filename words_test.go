@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -159,16 +160,66 @@ func TestMembership(t *testing.T) {
 func TestRoster(t *testing.T) {
 	var r gotong.Roster
 	for _, tt := range []struct {
-		from, to string
-		want     gotong.Roster
+		user, from, to string
+		want           gotong.Roster
 	}{
-		{"", "owner", gotong.Roster{Leaders: 1, Members: 1}}, {"", "member", gotong.Roster{Leaders: 1, Members: 2}},
-		{"member", "owner", gotong.Roster{Leaders: 2, Members: 2}}, {"owner", "owner", gotong.Roster{Leaders: 2, Members: 2}},
-		{"owner", "", gotong.Roster{Leaders: 1, Members: 1}}, {"owner", "member", gotong.Roster{Members: 1}},
-		{"member", "", gotong.Roster{}},
+		{"b", "", "owner", gotong.Roster{Leaders: []string{"b"}, Members: 1}},
+		{"a", "", "member", gotong.Roster{Leaders: []string{"b"}, Members: 2}},
+		{"a", "member", "owner", gotong.Roster{Leaders: []string{"a", "b"}, Members: 2}},
+		{"a", "owner", "owner", gotong.Roster{Leaders: []string{"a", "b"}, Members: 2}},
+		{"b", "owner", "", gotong.Roster{Leaders: []string{"a"}, Members: 1}},
+		{"a", "owner", "member", gotong.Roster{Members: 1}},
+		{"a", "member", "", gotong.Roster{}},
 	} {
-		if r = r.Move(tt.from, tt.to, "owner"); r != tt.want {
-			t.Fatalf("%q to %q: %+v, want %+v", tt.from, tt.to, r, tt.want)
+		before := slices.Clone(r.Leaders)
+		old := r
+		r = r.Move(tt.user, tt.from, tt.to, "owner")
+		if r.Members != tt.want.Members || !slices.Equal(r.Leaders, tt.want.Leaders) || !slices.Equal(old.Leaders, before) {
+			t.Fatalf("%s, %q to %q: %+v, want %+v", tt.user, tt.from, tt.to, r, tt.want)
+		}
+	}
+}
+
+type account bool
+
+func (a account) Active() bool { return bool(a) }
+
+// Whether a stream is led, and rests on one user, depends on who can act.
+func TestLeaders(t *testing.T) {
+	s := gotong.NewState("thread/t", gotong.Head{Seq: 1})
+	s.SetDoc(gotong.AccountRef("on").Key, account(true))
+	s.SetDoc(gotong.AccountRef("off").Key, account(false))
+	for _, tt := range []struct {
+		leaders   string
+		accounts  gotong.Accounts
+		led, rest bool // on "on"
+	}{
+		{"on", gotong.OwnAccounts, true, true}, {"off", gotong.OwnAccounts, false, false}, {"off on", gotong.OwnAccounts, true, true},
+		{"foreign on", gotong.OwnAccounts, true, true}, {"foreign on", gotong.AnyIssuer, true, false},
+		{"foreign", gotong.OwnAccounts, false, false}, {"foreign", gotong.AnyIssuer, true, false}, {"", gotong.AnyIssuer, false, false},
+	} {
+		r := gotong.Roster{Leaders: strings.Fields(tt.leaders)}
+		if r.Led(s, tt.accounts) != tt.led || r.RestsOn(s, tt.accounts, "on") != tt.rest {
+			t.Errorf("%q, %v: led %v, rests on one %v", tt.leaders, tt.accounts, r.Led(s, tt.accounts), r.RestsOn(s, tt.accounts, "on"))
+		}
+	}
+}
+
+// That nobody can act is proved by naming all members, each once, and none who can.
+func TestNobody(t *testing.T) {
+	s := gotong.NewState("thread/t", gotong.Head{Seq: 1})
+	for id, active := range map[string]bool{"off1": false, "off2": false, "on": true, "left": false} {
+		s.SetDoc(gotong.AccountRef(id).Key, account(active))
+		role := "member"
+		s.SetDoc(gotong.MemberKey("thread/t", id), gotong.Membership{Role: role, LeftAt: map[bool]gotong.Instant{true: 1}[id == "left"]})
+	}
+	for list, want := range map[string]bool{
+		"off1 off2": true, "off2 off1 off1": true, "off1": false, "off1 off1": false, "off1 left": false, "off1 stranger": false,
+		"off1 on": false, "off1 off2 on": false, "": false,
+	} {
+		r := gotong.Roster{Members: 2}
+		if got := r.Nobody(s, gotong.OwnAccounts, "thread/t", strings.Fields(list)); got != want {
+			t.Errorf("%q: %v", list, got)
 		}
 	}
 }

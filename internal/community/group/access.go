@@ -6,6 +6,14 @@ func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, r.UserID)}}
 }
 
+// spans: all of the group's events, or those since an outsider was appointed.
+func spans(s gotong.Stream, m gotong.Membership) []gotong.Span {
+	if m.Appointed {
+		return m.Spans(s)
+	}
+	return []gotong.Span{{Stream: s}}
+}
+
 // access: a group's events are for its members, all of them, also those from
 // before they came.
 func access(s gotong.State, r gotong.Reader) gotong.Grant {
@@ -14,7 +22,7 @@ func access(s gotong.State, r gotong.Reader) gotong.Grant {
 		return gotong.Grant{}
 	}
 	return gotong.Grant{
-		Readable: true, Roles: []string{m.Role}, Spans: []gotong.Span{{Stream: s.Stream}},
+		Readable: true, Roles: []string{m.Role}, Spans: spans(s.Stream, m),
 	}
 }
 
@@ -25,6 +33,10 @@ func affects(e gotong.Event) gotong.Affected {
 	case Member:
 		return gotong.Affected{Users: []string{d.UserID}}
 	case Gone:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Removed:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Appointed:
 		return gotong.Affected{Users: []string{d.UserID}}
 	default:
 		return gotong.Affected{}

@@ -7,20 +7,22 @@ import (
 
 // The names of the commands.
 const (
-	CmdCreate = "group.create"
-	CmdJoin   = "group.join"
-	CmdLeave  = "group.leave"
-	CmdUpdate = "group.update"
-	CmdAdd    = "member.add"
-	CmdRemove = "member.remove"
-	CmdRole   = "member.role"
+	CmdCreate  = "group.create"
+	CmdJoin    = "group.join"
+	CmdLeave   = "group.leave"
+	CmdUpdate  = "group.update"
+	CmdAdd     = "member.add"
+	CmdRemove  = "member.remove"
+	CmdRole    = "member.role"
+	CmdUnban   = "member.unban"
+	CmdAppoint = "member.appoint"
 )
 
 func commands() []gotong.Type {
 	return []gotong.Type{
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
 		gotong.TypeOf[Update](CmdUpdate), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
-		gotong.TypeOf[SetRole](CmdRole),
+		gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 	}
 }
 
@@ -51,9 +53,24 @@ type Add struct {
 	Role   Role   `json:"role,omitempty"`
 }
 
-// Remove ends somebody's membership.
+// Remove ends somebody's membership. With a ban it also keeps them out, be they
+// a member or not.
 type Remove struct {
 	UserID string `json:"user_id"`
+	gotong.Ban
+}
+
+// Unban lets somebody in again who was kept out.
+type Unban struct {
+	UserID string `json:"user_id"`
+}
+
+// Appoint makes somebody an admin of a group that has none who can act: a
+// member or, where none of them can act either, an outsider. Members then names
+// all of them.
+type Appoint struct {
+	UserID  string   `json:"user_id"`
+	Members []string `json:"members,omitempty"`
 }
 
 // SetRole changes a member's role.
@@ -120,6 +137,22 @@ func (c Add) Validate() error {
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
+	c.Ban.Check(&check)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Unban) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Appoint) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	gotong.CheckMembers(&check, c.Members)
 	return check.Err()
 }
 

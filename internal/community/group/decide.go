@@ -10,26 +10,64 @@ func home(cmd gotong.Command) (gotong.Stream, error) {
 	return cmd.Stream, nil
 }
 
-func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
+func needs(state gotong.State, cmd gotong.Command) []gotong.Ref {
 	s := cmd.Stream
 	refs := []gotong.Ref{
 		{Stream: s, Key: GroupKey(s.ID())},
 		{Stream: s, Key: gotong.MemberKey(s, cmd.Actor.UserID)},
 	}
-	target := ""
-	switch c := cmd.Data.(type) {
-	case Add:
-		target = c.UserID
-		refs = append(refs, gotong.AccountRef(target))
-	case Remove:
-		target = c.UserID
-	case SetRole:
-		target = c.UserID
+	if group, ok := gotong.Doc[Group](state, GroupKey(s.ID())); ok {
+		refs = append(refs, accountRefs(s, group, cmd)...)
 	}
-	if target != "" && target != cmd.Actor.UserID {
+	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, gotong.Ref{Stream: s, Key: gotong.MemberKey(s, target)})
 	}
 	return refs
+}
+
+// accountRefs is the accounts that the rules on leading look at: of somebody
+// who is to get a role, and of the admins where one of them may go.
+func accountRefs(s gotong.Stream, group Group, cmd gotong.Command) []gotong.Ref {
+	switch c := cmd.Data.(type) {
+	case Add:
+		return []gotong.Ref{gotong.AccountRef(c.UserID)}
+	case Appoint:
+		refs := append(group.LeaderRefs(), gotong.AccountRef(c.UserID))
+		return append(refs, gotong.MemberRefs(s, c.Members)...)
+	case Leave:
+		if group.Leads(cmd.Actor.UserID) {
+			return group.LeaderRefs()
+		}
+	case Remove:
+		if group.Leads(c.UserID) {
+			return group.LeaderRefs()
+		}
+	case SetRole:
+		if group.Leads(c.UserID) {
+			return group.LeaderRefs()
+		}
+		if c.Role == Admin {
+			return []gotong.Ref{gotong.AccountRef(c.UserID)}
+		}
+	}
+	return nil
+}
+
+func targetUser(data any) string {
+	switch c := data.(type) {
+	case Add:
+		return c.UserID
+	case Remove:
+		return c.UserID
+	case Unban:
+		return c.UserID
+	case Appoint:
+		return c.UserID
+	case SetRole:
+		return c.UserID
+	default:
+		return ""
+	}
 }
 
 // ruling is what a decision looks at: the group and who asks.
@@ -37,18 +75,42 @@ type ruling struct {
 	state gotong.State
 	group Group
 	cmd   gotong.Command
-	role  Role // of the actor; empty where he is not a member
+	role  Role // of the actor; empty where they are not a member
+
+	accounts gotong.Accounts
 }
 
-func (r ruling) roleOf(userID string) Role {
+func (r ruling) member(userID string) gotong.Membership {
 	m, _ := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.state.Stream, userID))
-	return Role(m.Held())
+	return m
+}
+
+func (r ruling) roleOf(userID string) Role { return Role(r.member(userID).Held()) }
+
+// now is the clock, with which deadlines are compared.
+func (r ruling) now() gotong.Instant { return r.cmd.Now }
+
+// compared is the clock for an event whose decision compared
+// it with the end of this ban; 0 where it has none.
+func (r ruling) compared(b gotong.Ban) gotong.Instant {
+	if b.UntilMS == 0 {
+		return 0
+	}
+	return r.now()
+}
+
+// lastAdmin reports whether nobody could act as admin any more without them.
+func (r ruling) lastAdmin(userID string) bool { return r.group.RestsOn(r.state, r.accounts, userID) }
+
+// tooMany refuses one admin more than a group may have.
+func (r ruling) tooMany(role Role) bool {
+	return role == Admin && len(r.group.Leaders) >= gotong.MaxLeaders
 }
 
 // mayManage: admins and moderators add and remove.
 func (r ruling) mayManage() bool { return r.role == Admin || r.role == Moderator }
 
-func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
+func decide(s gotong.State, cmd gotong.Command, accounts gotong.Accounts) (gotong.Decision, error) {
 	if cmd.Actor.Role == gotong.RoleAnonymous {
 		return gotong.Reject(gotong.CodeUnauthorized, "Sign in first.")
 	}
@@ -59,15 +121,22 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
 	}
-	r := ruling{state: s, group: group, cmd: cmd}
+	r := ruling{state: s, group: group, cmd: cmd, accounts: accounts}
 	r.role = r.roleOf(cmd.Actor.UserID)
-	if _, leaving := cmd.Data.(Leave); leaving {
+	switch c := cmd.Data.(type) { // also of groups that the actor may not know
+	case Leave:
 		return r.leave()
+	case Appoint:
+		return r.appoint(c)
 	}
 	if r.role == "" && !group.KnownToAll() {
 		return gotong.Decision{}, gotong.NotFound()
 	}
-	switch c := cmd.Data.(type) {
+	return r.dispatch()
+}
+
+func (r ruling) dispatch() (gotong.Decision, error) {
+	switch c := r.cmd.Data.(type) {
 	case Join:
 		return r.join()
 	case Update:
@@ -78,6 +147,8 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 		return r.remove(c)
 	case SetRole:
 		return r.setRole(c)
+	case Unban:
+		return r.unban(c)
 	default:
 		return gotong.Decision{}, gotong.NotFound()
 	}
@@ -102,8 +173,12 @@ func (r ruling) join() (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeConflict, "The group is closed: its last member left.")
 	case r.group.JoinPolicy != Terbuka:
 		return gotong.Reject(gotong.CodeForbidden, "The group's admins and moderators add its members.")
+	case r.member(r.cmd.Actor.UserID).Holds(r.now()):
+		return gotong.Reject(gotong.CodeForbidden, "You are banned here.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvJoined, Data: Member{r.cmd.Actor.UserID, Anggota}})
+		me := r.cmd.Actor.UserID
+		data := Member{UserID: me, Role: Anggota, Now: r.compared(r.member(me).Ban)}
+		return gotong.Accept(gotong.Fact{Type: EvJoined, Data: data})
 	}
 }
 
@@ -112,13 +187,12 @@ func (r ruling) join() (gotong.Decision, error) {
 func (r ruling) leave() (gotong.Decision, error) {
 	me := r.cmd.Actor.UserID
 	if r.role == "" {
-		_, once := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.state.Stream, me))
-		if !r.group.KnownToAll() && !once {
+		if once := r.member(me).Role != ""; !r.group.KnownToAll() && !once {
 			return gotong.Decision{}, gotong.NotFound()
 		}
 		return gotong.Accept()
 	}
-	if r.role == Admin && r.group.Leaders == 1 && r.group.Members > 1 {
+	if r.lastAdmin(me) && r.group.Members > 1 {
 		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member admin first.")
 	}
 	return gotong.Accept(gotong.Fact{Type: EvLeft, Data: Gone{me}})
@@ -137,10 +211,15 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 		return gotong.Accept()
 	case now != "":
 		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
-	case gotong.Disabled(r.state, c.UserID):
+	case !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+	case r.member(c.UserID).Holds(r.now()):
+		return gotong.Reject(gotong.CodeConflict, "Is banned from the group; lift the ban first.")
+	case r.tooMany(role):
+		return gotong.Reject(gotong.CodeConflict, "The group has 50 admins already.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: Member{c.UserID, role}})
+		data := Member{UserID: c.UserID, Role: role, Now: r.compared(r.member(c.UserID).Ban)}
+		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: data})
 	}
 }
 
@@ -148,15 +227,18 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	if !r.mayManage() {
 		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators remove members.")
 	}
+	if err := c.CheckNow(r.now()); err != nil {
+		return gotong.Decision{}, err
+	}
 	switch target := r.roleOf(c.UserID); {
-	case target == "":
+	case target == "" && (!c.Set() || c.Ban == r.member(c.UserID).Ban):
 		return gotong.Accept()
 	case target == Admin && r.role != Admin:
 		return gotong.Reject(gotong.CodeForbidden, "Only an admin removes an admin.")
-	case target == Admin && r.group.Leaders == 1:
+	case r.lastAdmin(c.UserID):
 		return gotong.Reject(gotong.CodeConflict, "The last admin cannot be removed.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvRemoved, Data: Gone(c)})
+		return gotong.Accept(gotong.Fact{Type: EvRemoved, Data: Removed{c.UserID, r.compared(c.Ban), c.Ban}})
 	}
 }
 
@@ -169,10 +251,26 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
 	case now == c.Role:
 		return gotong.Accept()
-	case now == Admin && r.group.Leaders == 1:
+	case c.Role == Admin && !r.accounts.CanAct(r.state, c.UserID):
+		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+	case r.tooMany(c.Role):
+		return gotong.Reject(gotong.CodeConflict, "The group has 50 admins already.")
+	case r.lastAdmin(c.UserID):
 		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member admin first.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvRoleChanged, Data: Member(c)})
+		return gotong.Accept(gotong.Fact{Type: EvRoleChanged, Data: Member{UserID: c.UserID, Role: c.Role}})
+	}
+}
+
+// unban lifts a ban; who is not banned stays as they are.
+func (r ruling) unban(c Unban) (gotong.Decision, error) {
+	switch {
+	case !r.mayManage():
+		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators lift a ban.")
+	case !r.member(c.UserID).Set():
+		return gotong.Accept()
+	default:
+		return gotong.Accept(gotong.Fact{Type: EvUnbanned, Data: Gone(c)})
 	}
 }
 

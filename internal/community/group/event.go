@@ -11,14 +11,17 @@ const (
 	EvAdded       = "member.added"
 	EvRemoved     = "member.removed"
 	EvRoleChanged = "member.role_changed"
+	EvUnbanned    = "member.unbanned"
+	EvAppointed   = "member.appointed"
 )
 
 func events() []gotong.EventType {
 	return []gotong.EventType{
 		gotong.EventWith[Created, Text](EvCreated), gotong.EventWith[Updated, NewText](EvUpdated),
 		gotong.EventOf[Member](EvJoined), gotong.EventOf[Gone](EvLeft),
-		gotong.EventOf[Member](EvAdded), gotong.EventOf[Gone](EvRemoved),
-		gotong.EventOf[Member](EvRoleChanged),
+		gotong.EventOf[Member](EvAdded), gotong.EventOf[Removed](EvRemoved),
+		gotong.EventOf[Member](EvRoleChanged), gotong.EventOf[Gone](EvUnbanned),
+		gotong.EventOf[Appointed](EvAppointed),
 	}
 }
 
@@ -47,11 +50,26 @@ type NewText struct {
 
 // Member is the data of the events that make a member or change a role.
 type Member struct {
-	UserID string `json:"user_id"`
-	Role   Role   `json:"role"`
+	UserID string         `json:"user_id"`
+	Role   Role           `json:"role"`
+	Now    gotong.Instant `json:"now,omitzero"` // the clock, where a ban was over by then
 }
 
-// Gone is the data of the events that end a membership.
+// Gone is the data of member.left and member.unbanned.
 type Gone struct {
 	UserID string `json:"user_id"`
+}
+
+// Removed is the data of member.removed.
+type Removed struct {
+	UserID string         `json:"user_id"`
+	Now    gotong.Instant `json:"now,omitzero"` // the clock, where the ban has an end
+	gotong.Ban
+}
+
+// Appointed is the data of member.appointed.
+type Appointed struct {
+	UserID   string `json:"user_id"`
+	Role     Role   `json:"role"`
+	Outsider bool   `json:"outsider,omitempty"` // was no member, and sees nothing from before
 }

@@ -93,8 +93,11 @@ func StreamOf(actor, requestID string) gotong.Stream {
 	return gotong.NewStream(Name, "ent-"+gotong.DeriveID(Name, actor, requestID))
 }
 
-// Kind is the rules of groups.
-func Kind() gotong.Kind {
+// Kind is the rules of groups, for accounts of any issuer.
+func Kind() gotong.Kind { return KindFor(gotong.AnyIssuer) }
+
+// KindFor is the rules of groups for these accounts.
+func KindFor(accounts gotong.Accounts) gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,
 		Commands:    commands(),
@@ -102,7 +105,7 @@ func Kind() gotong.Kind {
 		Documents:   documents(),
 		Home:        home,
 		Needs:       needs,
-		Decide:      decide,
+		Decide:      func(s gotong.State, cmd gotong.Command) (gotong.Decision, error) { return decide(s, cmd, accounts) },
 		Project:     project,
 		AccessNeeds: accessNeeds,
 		Access:      access,

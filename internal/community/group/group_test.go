@@ -55,7 +55,7 @@ func roleOf(w *communitytest.World, id string) string {
 func TestCreate(t *testing.T) {
 	w := found(t, group.Terbuka)
 	g := docOf(t, w)
-	if g.Name != "RT 05" || g.CreatedBy != "ani" || g.Leaders != 1 || g.Members != 1 || roleOf(w, "ani") != "admin" {
+	if g.Name != "RT 05" || g.CreatedBy != "ani" || len(g.Leaders) != 1 || g.Members != 1 || roleOf(w, "ani") != "admin" {
 		t.Fatalf("got %+v", g)
 	}
 	if len(w.Keys(group.OfUser, "ani")) != 1 || len(w.Keys(group.Directory, group.DirectoryOwner)) != 1 {
@@ -131,7 +131,7 @@ func TestLeave(t *testing.T) {
 	w.Do(ani, rt05, group.SetRole{UserID: "budi", Role: group.Admin})
 	w.Do(ani, rt05, group.Leave{})
 	w.Do(budi, rt05, group.Leave{}) // alone, the last admin may
-	if g := docOf(t, w); g.Leaders != 0 || g.Members != 0 {
+	if g := docOf(t, w); len(g.Leaders) != 0 || g.Members != 0 {
 		t.Fatalf("got %+v", g.Roster)
 	}
 }
@@ -157,7 +157,7 @@ func TestAdd(t *testing.T) {
 		w.Idle(budi, rt05, group.Add{UserID: "ani"})
 		w.Refuse(ani, rt05, group.Add{UserID: "citra", Role: group.Admin}, gotong.CodeConflict)
 		w.Do(ani, rt05, group.Add{UserID: "dewi", Role: group.Admin})
-		if g := docOf(t, w); g.Leaders != 2 || g.Members != 4 {
+		if g := docOf(t, w); len(g.Leaders) != 2 || g.Members != 4 {
 			t.Fatalf("got %+v", g.Roster)
 		}
 	}
@@ -174,7 +174,7 @@ func TestRemove(t *testing.T) {
 	w.Do(ani, rt05, group.Add{UserID: "dewi", Role: group.Admin})
 	w.Do(dewi, rt05, group.Remove{UserID: "ani"})
 	w.Refuse(ani, rt05, group.Remove{UserID: "dewi"}, gotong.CodeForbidden)
-	if g := docOf(t, w); g.Leaders != 1 || g.Members != 2 {
+	if g := docOf(t, w); len(g.Leaders) != 1 || g.Members != 2 {
 		t.Fatalf("got %+v", g.Roster)
 	}
 }
@@ -187,7 +187,7 @@ func TestSetRole(t *testing.T) {
 	w.Idle(ani, rt05, group.SetRole{UserID: "ani", Role: group.Admin})
 	w.Do(ani, rt05, group.SetRole{UserID: "citra", Role: group.Admin})
 	w.Do(citra, rt05, group.SetRole{UserID: "ani", Role: group.Anggota})
-	if g := docOf(t, w); g.Leaders != 1 || roleOf(w, "ani") != "anggota" {
+	if g := docOf(t, w); len(g.Leaders) != 1 || roleOf(w, "ani") != "anggota" {
 		t.Fatalf("got %+v", g.Roster)
 	}
 }

@@ -17,6 +17,10 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return seated(s, group, e, d.UserID, d.Role)
 	case Gone:
 		return seated(s, group, e, d.UserID, "")
+	case Removed:
+		return seated(s, group, e, d.UserID, "")
+	case Appointed:
+		return seated(s, group, e, d.UserID, d.Role)
 	default:
 		return nil
 	}
@@ -28,7 +32,7 @@ func created(e gotong.Event) []gotong.Change {
 	group := Group{
 		Name: text.Name, Description: text.Description, EntityType: d.EntityType, JoinPolicy: d.JoinPolicy,
 		CreatedBy: e.Actor.UserID, CreatedAt: e.At,
-		Roster: gotong.Roster{}.Move("", string(Admin), string(Admin)),
+		Roster: gotong.Roster{}.Move(e.Actor.UserID, "", string(Admin), string(Admin)),
 	}
 	me := gotong.Membership{}.Join(e, string(Admin))
 	return []gotong.Change{
@@ -61,8 +65,16 @@ func seated(s gotong.State, group Group, e gotong.Event, userID string, role Rol
 	key := gotong.MemberKey(e.Stream, userID)
 	m, _ := gotong.Doc[gotong.Membership](s, key)
 	before := m.Held()
-	group.Roster = group.Move(before, string(role), string(Admin))
+	group.Roster = group.Move(userID, before, string(role), string(Admin))
 	m = m.Seat(e, string(role))
+	switch d := e.Data.(type) {
+	case Removed:
+		m.Ban = d.Ban
+	case Gone: // also of who was banned
+		m.Ban = gotong.Ban{}
+	case Appointed:
+		m.Appointed = m.Appointed || d.Outsider
+	}
 	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}, {Key: key, Doc: m}}
 	if group.Closed() {
 		changes = append(changes, gotong.List(DirectoryKey(group.CreatedAt, e.Stream.ID()), e.Stream, false))

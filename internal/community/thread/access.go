@@ -36,6 +36,9 @@ func access(s gotong.State, r gotong.Reader) gotong.Grant {
 // spans is what a member may see: what is said for all, and what was said
 // while he was a member, unless that lies within the former.
 func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
+	if m.Appointed {
+		return m.Spans(Governing(t, stream))
+	}
 	open := openSpans(stream, t.History)
 	visible := slices.Clone(open)
 	for _, own := range m.Spans(Governing(t, stream)) {
@@ -93,6 +96,8 @@ func affects(e gotong.Event) gotong.Affected {
 	case Removed:
 		return gotong.Affected{Users: []string{d.UserID}}
 	case RoleChanged:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Appointed:
 		return gotong.Affected{Users: []string{d.UserID}}
 	case Muted: // he reads on, and sends no signal
 		return gotong.Affected{Users: []string{d.UserID}}

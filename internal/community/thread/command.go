@@ -16,6 +16,8 @@ const (
 	CmdRemove  = "member.remove"
 	CmdMute    = "member.mute"
 	CmdRole    = "member.role"
+	CmdUnban   = "member.unban"
+	CmdAppoint = "member.appoint"
 	CmdPost    = "message.post"
 	CmdEdit    = "message.edit"
 	CmdDelete  = "message.delete"
@@ -27,7 +29,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
 		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
-		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
+		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint), gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
 	}
 }
 
@@ -57,10 +59,25 @@ type Add struct {
 	Origin
 }
 
-// Remove ends somebody's membership.
+// Remove ends somebody's membership. With a ban it also keeps them out, be they
+// a member or not.
 type Remove struct {
 	UserID string `json:"user_id"`
 	Origin
+	gotong.Ban
+}
+
+// Unban lets somebody in again who was kept out.
+type Unban struct {
+	UserID string `json:"user_id"`
+}
+
+// Appoint makes somebody an owner of a thread that has none who can act: a
+// member or, where none of them can act either, an outsider. Members then names
+// all of them.
+type Appoint struct {
+	UserID  string   `json:"user_id"`
+	Members []string `json:"members,omitempty"`
 }
 
 // Mute keeps a member from sending until a time; 0 lifts it.

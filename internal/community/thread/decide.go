@@ -4,13 +4,14 @@ import "gotong.dev/gotong"
 
 // ruling is what a decision looks at: the thread and who asks.
 type ruling struct {
-	state  gotong.State
-	thread Thread
-	cmd    gotong.Command
-	me     standing
+	state    gotong.State
+	thread   Thread
+	cmd      gotong.Command
+	me       standing
+	accounts gotong.Accounts
 }
 
-func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
+func decide(s gotong.State, cmd gotong.Command, accounts gotong.Accounts) (gotong.Decision, error) {
 	if cmd.Actor.Role == gotong.RoleAnonymous {
 		return gotong.Reject(gotong.CodeUnauthorized, "Sign in first.")
 	}
@@ -21,9 +22,12 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
 	}
-	r := ruling{state: s, thread: t, cmd: cmd, me: standingOf(s, t, cmd.Actor.UserID)}
-	if _, leaving := cmd.Data.(Leave); leaving {
+	r := ruling{state: s, thread: t, cmd: cmd, me: standingOf(s, t, cmd.Actor.UserID), accounts: accounts}
+	switch c := cmd.Data.(type) { // also of threads that the actor may not know
+	case Leave:
 		return r.leave()
+	case Appoint:
+		return r.appoint(c)
 	}
 	if !mayKnow(s, t, r.me) {
 		return gotong.Decision{}, gotong.NotFound()
@@ -43,6 +47,8 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.mute(c)
 	case SetRole:
 		return r.setRole(c)
+	case Unban:
+		return r.unban(c)
 	case SetHistory:
 		return r.setHistory(c)
 	case Post:

@@ -14,6 +14,8 @@ const (
 	EvRemoved        = "member.removed"
 	EvMuted          = "member.muted"
 	EvRoleChanged    = "member.role_changed"
+	EvUnbanned       = "member.unbanned"
+	EvAppointed      = "member.appointed"
 	EvPosted         = "message.posted"
 	EvEdited         = "message.edited"
 	EvDeleted        = "message.deleted"
@@ -26,6 +28,7 @@ func events() []gotong.EventType {
 		gotong.EventOf[Joined](EvJoined), gotong.EventOf[Left](EvLeft),
 		gotong.EventWith[Added, SentBy](EvAdded), gotong.EventWith[Removed, SentBy](EvRemoved),
 		gotong.EventOf[Muted](EvMuted), gotong.EventOf[RoleChanged](EvRoleChanged),
+		gotong.EventOf[Unbanned](EvUnbanned), gotong.EventOf[Appointed](EvAppointed),
 		gotong.EventWith[Posted, Text](EvPosted), gotong.EventWith[Edited, NewText](EvEdited),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
 	}
@@ -47,8 +50,9 @@ type HistoryChanged struct {
 
 // Joined is the data of member.joined.
 type Joined struct {
-	UserID string `json:"user_id"`
-	Role   Role   `json:"role"`
+	UserID string         `json:"user_id"`
+	Role   Role           `json:"role"`
+	Now    gotong.Instant `json:"now,omitzero"` // the clock, where a ban was over by then
 }
 
 // Left is the data of member.left.
@@ -58,15 +62,30 @@ type Left struct {
 
 // Added is the data of member.added.
 type Added struct {
-	UserID   string `json:"user_id"`
-	Role     Role   `json:"role"`
-	SentAtMS int64  `json:"sent_at_ms,omitempty"` // when it took place, in an import
+	UserID   string         `json:"user_id"`
+	Role     Role           `json:"role"`
+	SentAtMS int64          `json:"sent_at_ms,omitempty"` // when it took place, in an import
+	Now      gotong.Instant `json:"now,omitzero"`         // the clock, where a ban was over by then
 }
 
 // Removed is the data of member.removed.
 type Removed struct {
+	UserID   string         `json:"user_id"`
+	SentAtMS int64          `json:"sent_at_ms,omitempty"`
+	Now      gotong.Instant `json:"now,omitzero"` // the clock, where the ban has an end
+	gotong.Ban
+}
+
+// Unbanned is the data of member.unbanned.
+type Unbanned struct {
+	UserID string `json:"user_id"`
+}
+
+// Appointed is the data of member.appointed.
+type Appointed struct {
 	UserID   string `json:"user_id"`
-	SentAtMS int64  `json:"sent_at_ms,omitempty"`
+	Role     Role   `json:"role"`
+	Outsider bool   `json:"outsider,omitempty"` // was no member, and sees nothing from before
 }
 
 // SentBy is the content of member.added and member.removed in an import.

@@ -11,8 +11,11 @@ const (
 	SignalRead     = "read"
 )
 
-// Kind is the rules of threads.
-func Kind() gotong.Kind {
+// Kind is the rules of threads, for accounts of any issuer.
+func Kind() gotong.Kind { return KindFor(gotong.AnyIssuer) }
+
+// KindFor is the rules of threads for these accounts.
+func KindFor(accounts gotong.Accounts) gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,
 		Commands:    commands(),
@@ -21,7 +24,7 @@ func Kind() gotong.Kind {
 		Signals:     []string{SignalTyping, SignalPresence, SignalRead},
 		Home:        home,
 		Needs:       needs,
-		Decide:      decide,
+		Decide:      func(s gotong.State, cmd gotong.Command) (gotong.Decision, error) { return decide(s, cmd, accounts) },
 		Project:     project,
 		AccessNeeds: accessNeeds,
 		Access:      access,

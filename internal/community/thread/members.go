@@ -1,6 +1,10 @@
 package thread
 
-import "gotong.dev/gotong"
+import (
+	"cmp"
+
+	"gotong.dev/gotong"
+)
 
 func (r ruling) join() (gotong.Decision, error) {
 	if r.me.role != "" {
@@ -9,10 +13,39 @@ func (r ruling) join() (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	if r.thread.Closed() {
+	switch {
+	case r.thread.Closed():
 		return gotong.Reject(gotong.CodeConflict, "The thread is closed: its last member left.")
+	case r.me.row.Holds(r.now()) || r.outOfHome().Holds(r.now()):
+		return gotong.Reject(gotong.CodeForbidden, "You are banned here.")
+	default:
+		data := Joined{UserID: r.me.userID, Role: MemberRole, Now: r.compared(r.me.row.Ban, r.outOfHome())}
+		return gotong.Accept(gotong.Fact{Type: EvJoined, Data: data})
 	}
-	return gotong.Accept(gotong.Fact{Type: EvJoined, Data: Joined{r.me.userID, MemberRole}})
+}
+
+// outOfHome is the ban of who may know of a public thread in a group, and is
+// kept out of the group.
+func (r ruling) outOfHome() gotong.Ban {
+	if r.thread.Privacy != Public || !groupScope(r.thread.ScopeID) {
+		return gotong.Ban{}
+	}
+	m, _ := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.thread.Home, r.me.userID))
+	return m.Ban
+}
+
+// now is the clock, with which deadlines are compared.
+func (r ruling) now() gotong.Instant { return r.cmd.Now }
+
+// compared is the clock for an event whose decision compared
+// it with the end of one of these bans; 0 where none has an end.
+func (r ruling) compared(bans ...gotong.Ban) gotong.Instant {
+	for _, b := range bans {
+		if b.UntilMS != 0 {
+			return r.now()
+		}
+	}
+	return 0
 }
 
 // leave is a no-op for all who are not members and may know of the thread, or
@@ -33,7 +66,13 @@ func (r ruling) leave() (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: EvLeft, Data: Left{r.me.userID}})
 }
 
-func (r ruling) lastOwner(st standing) bool { return st.role == Owner && r.thread.Leaders == 1 }
+// lastOwner reports whether nobody could act as owner any more without them.
+func (r ruling) lastOwner(st standing) bool { return r.thread.RestsOn(r.state, r.accounts, st.userID) }
+
+// tooMany refuses one owner more than a thread may have.
+func (r ruling) tooMany(role Role) bool {
+	return role == Owner && len(r.thread.Leaders) >= gotong.MaxLeaders
+}
 
 func (r ruling) add(c Add) (gotong.Decision, error) {
 	role := c.Role
@@ -46,15 +85,20 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	switch now := standingOf(r.state, r.thread, c.UserID).role; {
+	target := standingOf(r.state, r.thread, c.UserID)
+	switch now := target.role; {
 	case now == role || now != "" && c.Role == "":
 		return gotong.Accept()
 	case now != "":
 		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
-	case !imported(c.UserID) && gotong.Disabled(r.state, c.UserID):
+	case !imported(c.UserID) && !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+	case target.row.Holds(r.now()):
+		return gotong.Reject(gotong.CodeConflict, "Is banned from the thread; lift the ban first.")
+	case r.tooMany(role):
+		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")
 	default:
-		data := Added{UserID: c.UserID, Role: role, SentAtMS: c.SentAtMS}
+		data := Added{UserID: c.UserID, Role: role, SentAtMS: c.SentAtMS, Now: r.compared(target.row.Ban)}
 		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: data, Content: c.content()})
 	}
 }
@@ -66,20 +110,34 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	if err := r.mayClaim(c.Origin); err != nil {
+	if err := cmp.Or(r.mayClaim(c.Origin), c.CheckNow(r.now())); err != nil {
 		return gotong.Decision{}, err
 	}
 	switch target := standingOf(r.state, r.thread, c.UserID); {
-	case target.role == "":
+	case target.role == "" && (!c.Set() || c.Ban == target.row.Ban):
 		return gotong.Accept()
 	case r.outranked(target):
 		return gotong.Reject(gotong.CodeForbidden, "The member's role is higher than yours.")
 	case r.lastOwner(target):
 		return gotong.Reject(gotong.CodeConflict, "The last owner cannot be removed.")
 	default:
-		data := Removed{UserID: c.UserID, SentAtMS: c.SentAtMS}
+		data := Removed{UserID: c.UserID, SentAtMS: c.SentAtMS, Ban: c.Ban, Now: r.compared(c.Ban)}
 		return gotong.Accept(gotong.Fact{Type: EvRemoved, Data: data, Content: c.content()})
 	}
+}
+
+// unban lifts a ban; who is not banned stays as they are.
+func (r ruling) unban(c Unban) (gotong.Decision, error) {
+	if !r.moderates() {
+		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators lift a ban.")
+	}
+	if err := r.elsewhere(); err != nil {
+		return gotong.Decision{}, err
+	}
+	if !standingOf(r.state, r.thread, c.UserID).row.Set() {
+		return gotong.Accept()
+	}
+	return gotong.Accept(gotong.Fact{Type: EvUnbanned, Data: Unbanned(c)})
 }
 
 // content is nil where no name came with an import.
@@ -123,6 +181,10 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
 	case target.role == c.Role:
 		return gotong.Accept()
+	case c.Role == Owner && !r.accounts.CanAct(r.state, c.UserID):
+		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+	case r.tooMany(c.Role):
+		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")
 	case r.lastOwner(target):
 		return gotong.Reject(gotong.CodeConflict, "The last owner must make another member owner first.")
 	default:

@@ -22,6 +22,9 @@ type model struct {
 	seats    map[string]string // user → role, where the members are
 	ever     map[string]bool   // was a member once
 	muted    map[string]bool
+	banned   map[string]bool
+	disabled map[string]bool
+	since    map[string]int // of an outsider who was appointed: sees nothing from before
 	policy   thread.Policy
 	moments  []moment // of the thread's events
 	messages []message
@@ -47,7 +50,7 @@ type message struct {
 
 func (m *model) sees(user string, seq int) bool {
 	at := m.moments[seq-1]
-	return m.seats[user] != "" && (at.policy == thread.All || slices.Contains(at.members, user)) &&
+	return m.seats[user] != "" && seq >= m.since[user] && (at.policy == thread.All || slices.Contains(at.members, user)) &&
 		(at.about == 0 || m.sees(user, at.about))
 }
 
@@ -82,16 +85,6 @@ func (m *model) grade(user string) int {
 func (m *model) force(a gotong.Actor) int {
 	platform := map[gotong.Role]int{gotong.RoleModerator: 2, gotong.RoleAdmin: 3}[a.Role]
 	return max(m.grade(a.UserID), platform)
-}
-
-func (m *model) heads(role string) int {
-	n := 0
-	for _, r := range m.seats {
-		if r == role {
-			n++
-		}
-	}
-	return n
 }
 
 // idle is the prediction of a no-op; an empty code is that of an event.
@@ -153,13 +146,17 @@ func (t *trial) hidden(a gotong.Actor) func() gotong.Code {
 func (t *trial) join() {
 	a := t.actor("actor")
 	code := first(t.hidden(a), when(t.m.grade(a.UserID) > 0, idle),
-		when(t.m.home || len(t.m.seats) == 0, gotong.CodeConflict)) // borrowed, or closed
+		when(t.m.home || len(t.m.seats) == 0, gotong.CodeConflict), // borrowed, or closed
+		when(t.m.banned[a.UserID], gotong.CodeForbidden))
 	if _, ok := t.run(a, s, thread.Join{}, code); ok {
 		t.seat(a.UserID, "member")
 	}
 }
 
 func (t *trial) seat(user, role string) {
+	if t.m.seats[user] == "" {
+		delete(t.m.since, user)
+	}
 	if role == "" {
 		delete(t.m.seats, user)
 	} else {
@@ -177,7 +174,7 @@ func (t *trial) leave() {
 	code := first(
 		when(!member && t.m.secret && !t.m.ever[u], gotong.CodeNotFound), when(!member, idle),
 		when(t.m.home, gotong.CodeConflict),
-		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1 && len(t.m.seats) > 1, gotong.CodeConflict))
+		when(t.m.last(u, "owner") && len(t.m.seats) > 1, gotong.CodeConflict))
 	if _, ok := t.run(a, s, thread.Leave{}, code); ok {
 		t.seat(u, "")
 	}
@@ -188,7 +185,8 @@ func (t *trial) add() {
 	role := rapid.SampledFrom([]string{"owner", "admin", "member"}).Draw(t.T, "role")
 	g := t.m.grade(a.UserID)
 	code := first(t.hidden(a), when(g < 2 || role != "member" && g < 3, gotong.CodeForbidden),
-		when(t.m.home, gotong.CodeConflict), when(t.m.seats[u] == role, idle), when(t.m.seats[u] != "", gotong.CodeConflict))
+		when(t.m.home, gotong.CodeConflict), when(t.m.seats[u] == role, idle), when(t.m.seats[u] != "", gotong.CodeConflict),
+		when(t.m.disabled[u], gotong.CodeNotFound), when(t.m.banned[u], gotong.CodeConflict))
 	if _, ok := t.run(a, s, thread.Add{UserID: u, Role: thread.Role(role)}, code); ok {
 		t.seat(u, role)
 	}
@@ -196,10 +194,12 @@ func (t *trial) add() {
 
 func (t *trial) remove() {
 	a, u := t.actor("actor"), t.actor("target").UserID
+	ban := gotong.Ban{Ever: rapid.Bool().Draw(t.T, "ban")}
 	code := first(t.hidden(a), when(t.m.force(a) < 2, gotong.CodeForbidden), when(t.m.home, gotong.CodeConflict),
-		when(t.m.grade(u) == 0, idle), when(t.m.grade(u) > t.m.force(a), gotong.CodeForbidden),
-		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1, gotong.CodeConflict))
-	if _, ok := t.run(a, s, thread.Remove{UserID: u}, code); ok {
+		when(t.m.grade(u) == 0 && (!ban.Ever || t.m.banned[u]), idle), when(t.m.grade(u) > t.m.force(a), gotong.CodeForbidden),
+		when(t.m.last(u, "owner"), gotong.CodeConflict))
+	if _, ok := t.run(a, s, thread.Remove{UserID: u, Ban: ban}, code); ok {
+		t.m.banned[u] = ban.Ever
 		t.seat(u, "")
 	}
 }
@@ -209,7 +209,7 @@ func (t *trial) setRole() {
 	role := rapid.SampledFrom([]string{"owner", "admin", "member"}).Draw(t.T, "role")
 	code := first(t.hidden(a), when(t.m.grade(a.UserID) < 3, gotong.CodeForbidden), when(t.m.home, gotong.CodeConflict),
 		when(t.m.grade(u) == 0, gotong.CodeNotFound), when(t.m.seats[u] == role, idle),
-		when(t.m.seats[u] == "owner" && t.m.heads("owner") == 1, gotong.CodeConflict))
+		when(role == "owner" && t.m.disabled[u], gotong.CodeNotFound), when(t.m.last(u, "owner"), gotong.CodeConflict))
 	if _, ok := t.run(a, s, thread.SetRole{UserID: u, Role: thread.Role(role)}, code); ok {
 		t.seat(u, role)
 	}
@@ -319,7 +319,7 @@ func (t *trial) react() {
 // comeAndGo changes the members of the home.
 func (t *trial) comeAndGo() {
 	u := t.actor("target").UserID
-	if !t.m.home || u == "u1" && t.m.seats[u] == "admin" && t.m.heads("admin") == 1 {
+	if !t.m.home {
 		return
 	}
 	var keeper gotong.Actor // any admin of the group
@@ -332,13 +332,15 @@ func (t *trial) comeAndGo() {
 		return
 	}
 	if t.m.seats[u] != "" {
-		t.run(keeper, g, group.Remove{UserID: u}, "")
-		t.seat(u, "")
+		if _, ok := t.run(keeper, g, group.Remove{UserID: u}, first(when(t.m.last(u, "admin"), gotong.CodeConflict))); ok {
+			t.seat(u, "")
+		}
 		return
 	}
 	role := rapid.SampledFrom([]group.Role{group.Admin, group.Moderator, group.Anggota}).Draw(t.T, "role")
-	t.run(keeper, g, group.Add{UserID: u, Role: role}, "")
-	t.seat(u, string(role))
+	if _, ok := t.run(keeper, g, group.Add{UserID: u, Role: role}, first(when(t.m.disabled[u], gotong.CodeNotFound))); ok {
+		t.seat(u, string(role))
+	}
 }
 
 // agree holds the world's visibility and messages against the model's.
@@ -406,8 +408,11 @@ func (t *trial) agreeOnMessages(a gotong.Actor) {
 }
 
 func start(t *rapid.T, home bool) *trial {
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
-	m := &model{home: home, seats: map[string]string{}, ever: map[string]bool{"u1": true}, muted: map[string]bool{}}
+	w := accounts(t, actors...)
+	m := &model{
+		home: home, seats: map[string]string{}, ever: map[string]bool{"u1": true}, muted: map[string]bool{},
+		banned: map[string]bool{}, disabled: map[string]bool{}, since: map[string]int{},
+	}
 	private := rapid.Bool().Draw(t, "private")
 	m.policy = rapid.SampledFrom([]thread.Policy{thread.All, thread.FromJoin}).Draw(t, "history")
 	create := thread.Create{ScopeID: "rt05", Privacy: thread.Public, History: m.policy}
@@ -435,6 +440,7 @@ func modelled(t *testing.T, home bool) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"join": step(t.join), "leave": step(t.leave), "add": step(t.add), "remove": step(t.remove),
 			"role": step(t.setRole), "mute": step(t.mute), "history": step(t.history), "post": step(t.post),
+			"unban": step(t.unban), "toggle": step(t.toggle), "appoint": step(t.appoint),
 			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "come and go": step(t.comeAndGo),
 			"pass": step(func() { t.w.Pass(6 * time.Minute) }),
 			"clock": step(func() {

@@ -38,9 +38,7 @@ func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
 	}
-	if c, ok := cmd.Data.(Add); ok && !imported(c.UserID) {
-		refs = append(refs, gotong.AccountRef(c.UserID))
-	}
+	refs = append(refs, accountRefs(s.Stream, t, cmd)...)
 	if target := targetMessage(cmd.Data); !target.IsZero() {
 		refs = append(refs, messageRefs(s, cmd.Stream, target)...)
 	}
@@ -63,6 +61,36 @@ func memberRefs(s gotong.Stream, t Thread, userID string) []gotong.Ref {
 		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)})
 	}
 	return refs
+}
+
+// accountRefs is the accounts that the rules on ownership look at: of somebody
+// who is to get a role, and of the owners where one of them may go.
+func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
+	switch c := cmd.Data.(type) {
+	case Add:
+		if !imported(c.UserID) {
+			return []gotong.Ref{gotong.AccountRef(c.UserID)}
+		}
+	case Appoint:
+		refs := append(t.LeaderRefs(), gotong.AccountRef(c.UserID))
+		return append(refs, gotong.MemberRefs(s, c.Members)...)
+	case Leave:
+		if t.Leads(cmd.Actor.UserID) {
+			return t.LeaderRefs()
+		}
+	case Remove:
+		if t.Leads(c.UserID) {
+			return t.LeaderRefs()
+		}
+	case SetRole:
+		if t.Leads(c.UserID) {
+			return t.LeaderRefs()
+		}
+		if c.Role == Owner {
+			return []gotong.Ref{gotong.AccountRef(c.UserID)}
+		}
+	}
+	return nil
 }
 
 // homeRefs is what tells whether somebody who is no member may know of a public
@@ -96,6 +124,10 @@ func targetUser(data any) string {
 	case Mute:
 		return c.UserID
 	case SetRole:
+		return c.UserID
+	case Unban:
+		return c.UserID
+	case Appoint:
 		return c.UserID
 	default:
 		return ""

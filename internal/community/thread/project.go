@@ -18,6 +18,10 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return seated(s, e, d.UserID, "")
 	case Removed:
 		return seated(s, e, d.UserID, "")
+	case Appointed:
+		return seated(s, e, d.UserID, d.Role)
+	case Unbanned:
+		return seated(s, e, d.UserID, "")
 	case Muted:
 		return muted(s, e, d)
 	case Edited:
@@ -44,7 +48,7 @@ func created(e gotong.Event, d Created) []gotong.Change {
 	if d.Members == Home {
 		changes = append(changes, gotong.List(OfHomeKey(d.Home, e.At, id), e.Stream, true))
 	} else {
-		t.Roster = t.Move("", string(Owner), string(Owner))
+		t.Roster = t.Move(me, "", string(Owner), string(Owner))
 		row := Member{Membership: gotong.Membership{}.Join(e, string(Owner))}
 		changes = append(changes, gotong.Change{Key: MemberKey(id, me), Doc: row},
 			gotong.List(OfUserKey(me, e.At, id), e.Stream, true))
@@ -67,9 +71,17 @@ func seated(s gotong.State, e gotong.Event, userID string, role Role) []gotong.C
 	m, _ := gotong.Doc[Member](s, MemberKey(id, userID))
 	before := m.Held()
 	m.Membership = m.Seat(e, string(role))
+	switch d := e.Data.(type) {
+	case Removed:
+		m.Ban = d.Ban
+	case Unbanned:
+		m.Ban = gotong.Ban{}
+	case Appointed:
+		m.Appointed = m.Appointed || d.Outsider
+	}
 	changes := []gotong.Change{{Key: MemberKey(id, userID), Doc: m}}
 	if !imported(userID) {
-		t.Roster = t.Move(before, string(role), string(Owner))
+		t.Roster = t.Move(userID, before, string(role), string(Owner))
 		changes = append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
 	}
 	if t.Closed() && t.Privacy == Public {

@@ -74,7 +74,7 @@ func TestCreate(t *testing.T) {
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	d := docOf(t, w)
 	if d.Home != "scope/rt05" || w.Head(s).Home != d.Home || d.Members != thread.Own || d.Policy() != thread.All ||
-		d.CreatedBy != "ani" || d.Leaders != 1 || d.Roster.Members != 1 || memberOf(w, "ani").Role != "owner" {
+		d.CreatedBy != "ani" || len(d.Leaders) != 1 || d.Roster.Members != 1 || memberOf(w, "ani").Role != "owner" {
 		t.Fatalf("got %+v", d)
 	}
 	if len(w.Keys(thread.OfUser, "ani")) != 1 || len(w.Keys(thread.OfScope, "rt05")) != 1 {
@@ -133,7 +133,7 @@ func TestLeave(t *testing.T) {
 	w.Do(ani, s, thread.SetRole{UserID: "budi", Role: thread.Owner}) // hands over
 	w.Do(ani, s, thread.Leave{})
 	w.Do(budi, s, thread.Leave{}) // alone
-	if d := docOf(t, w); d.Leaders != 0 || d.Roster.Members != 0 || len(w.Keys(thread.OfUser, "ani")) != 0 {
+	if d := docOf(t, w); len(d.Leaders) != 0 || d.Roster.Members != 0 || len(w.Keys(thread.OfUser, "ani")) != 0 {
 		t.Fatalf("got %+v", d.Roster)
 	}
 }
@@ -172,7 +172,7 @@ func TestAdd(t *testing.T) {
 	w.Idle(budi, s, thread.Add{UserID: "ani"})
 	w.Refuse(ani, s, thread.Add{UserID: "citra", Role: thread.Admin}, gotong.CodeConflict)
 	w.Do(ani, s, thread.Add{UserID: "dewi", Role: thread.Owner})
-	if d := docOf(t, w); d.Leaders != 2 || d.Roster.Members != 4 {
+	if d := docOf(t, w); len(d.Leaders) != 2 || d.Roster.Members != 4 {
 		t.Fatalf("got %+v", d.Roster)
 	}
 }
@@ -190,7 +190,7 @@ func TestRemove(t *testing.T) {
 	w.Idle(mod, s, thread.Remove{UserID: "citra"})
 	w.Do(ani, s, thread.SetRole{UserID: "budi", Role: thread.Owner})
 	w.Do(boss, s, thread.Remove{UserID: "ani"})
-	if d := docOf(t, w); d.Leaders != 1 || d.Roster.Members != 1 {
+	if d := docOf(t, w); len(d.Leaders) != 1 || d.Roster.Members != 1 {
 		t.Fatalf("got %+v", d.Roster)
 	}
 }
@@ -204,7 +204,7 @@ func TestSetRole(t *testing.T) {
 	w.Idle(ani, s, thread.SetRole{UserID: "citra", Role: thread.MemberRole})
 	w.Do(ani, s, thread.SetRole{UserID: "citra", Role: thread.Owner})
 	w.Do(ani, s, thread.SetRole{UserID: "ani", Role: thread.MemberRole})
-	if d := docOf(t, w); d.Leaders != 1 || memberOf(w, "ani").Role != "member" || len(memberOf(w, "ani").Stretches) != 1 {
+	if d := docOf(t, w); len(d.Leaders) != 1 || memberOf(w, "ani").Role != "member" || len(memberOf(w, "ani").Stretches) != 1 {
 		t.Fatalf("got %+v", d.Roster)
 	}
 }

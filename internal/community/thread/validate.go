@@ -5,10 +5,6 @@ import (
 	"gotong.dev/gotong/internal/text"
 )
 
-// maxTimeMS is the end of the year 9999; it also keeps a number of
-// milliseconds exact in any JSON reader.
-const maxTimeMS = 253402300799999
-
 // Clean implements [gotong.Cleaner].
 func (c Add) Clean() any { c.Origin = c.clean(); return c }
 
@@ -57,7 +53,24 @@ func (c Add) Validate() error {
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
-	c.check(&check)
+	c.Origin.check(&check)
+	c.Ban.Check(&check)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Unban) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	return check.Err()
+}
+
+// Validate implements [gotong.Validator].
+func (c Appoint) Validate() error {
+	var check gotong.Check
+	checkUser(&check, c.UserID)
+	check.That(!imported(c.UserID), "user_id", "must not be of an import")
+	gotong.CheckMembers(&check, c.Members)
 	return check.Err()
 }
 
@@ -65,7 +78,7 @@ func (c Remove) Validate() error {
 func (c Mute) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
-	check.That(c.UntilMS >= 0 && c.UntilMS <= maxTimeMS, "until_ms", "must be a time, or 0 to lift the mute")
+	check.That(gotong.ValidTime(c.UntilMS), "until_ms", "must be a time, or 0 to lift the mute")
 	return check.Err()
 }
 
@@ -115,7 +128,7 @@ func (c React) Validate() error {
 }
 
 func (o Origin) check(check *gotong.Check) {
-	check.That(o.SentAtMS >= 0 && o.SentAtMS <= maxTimeMS, "sent_at_ms", "must be a time")
+	check.That(gotong.ValidTime(o.SentAtMS), "sent_at_ms", "must be a time")
 	if o.SentBy != "" {
 		text.Name.Check(check, "sent_by", o.SentBy)
 	}

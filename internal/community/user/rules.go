@@ -47,15 +47,41 @@ func home(cmd gotong.Command) (gotong.Stream, error) {
 }
 
 func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
-	return []gotong.Ref{{Stream: cmd.Stream, Key: UserKey(cmd.Stream.ID())}}
+	refs := []gotong.Ref{{Stream: cmd.Stream, Key: UserKey(cmd.Stream.ID())}}
+	if _, ok := cmd.Data.(Register); !ok && cmd.Actor.Role != gotong.RoleSystem {
+		refs = append(refs, gotong.AccountRef(cmd.Actor.UserID))
+	}
+	return refs
+}
+
+// mayAdmin: an admin whose account, where it is one of this server, says so
+// now; the token may be older. Nobody shuts themselves out or takes their own
+// role: so there is always an admin left.
+func mayAdmin(s gotong.State, cmd gotong.Command) error {
+	switch {
+	case !cmd.Actor.Role.IsAdmin():
+		return gotong.NewError(gotong.CodeForbidden, "Only an admin changes accounts.")
+	case cmd.Actor.Role == gotong.RoleSystem:
+		return nil
+	}
+	me, ours := gotong.Doc[User](s, UserKey(cmd.Actor.UserID))
+	_, enabling := cmd.Data.(Enable)
+	switch {
+	case ours && (!me.Enabled || me.Role != gotong.RoleAdmin):
+		return gotong.NewError(gotong.CodeForbidden, "You are no admin any more.")
+	case cmd.Actor.UserID == s.Stream.ID() && !enabling:
+		return gotong.NewError(gotong.CodeForbidden, "Another admin has to do that to your account.")
+	default:
+		return nil
+	}
 }
 
 func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if c, ok := cmd.Data.(Register); ok {
 		return register(s, c)
 	}
-	if !cmd.Actor.Role.IsAdmin() {
-		return gotong.Reject(gotong.CodeForbidden, "Only an admin changes accounts.")
+	if err := mayAdmin(s, cmd); err != nil {
+		return gotong.Decision{}, err
 	}
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
 	if !ok {

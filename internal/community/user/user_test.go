@@ -179,3 +179,27 @@ func TestAccess(t *testing.T) {
 		t.Error("an account that is not there is readable")
 	}
 }
+
+// There is always an admin left: nobody shuts themselves out or takes their own
+// role, and who was shut out, or is no admin any more, changes nobody.
+func TestAnAdminIsLeft(t *testing.T) {
+	w := communitytest.Run(t, user.Kind())
+	a, b := communitytest.Admin("a"), communitytest.Admin("b")
+	for _, id := range []string{"a", "b"} {
+		w.Do(gotong.Anonymous(), gotong.NewStream(user.Name, id), user.Register{Email: id + "@x", Username: "user" + id, CommunityID: "rt05"})
+	}
+	for _, id := range []string{"a", "b"} {
+		w.Do(communitytest.System(), gotong.NewStream(user.Name, id), user.SetRole{Role: gotong.RoleAdmin})
+	}
+	for _, c := range []any{user.Disable{}, user.SetRole{Role: gotong.RoleUser}} {
+		w.Refuse(a, "user/a", c, gotong.CodeForbidden)
+	}
+	w.Do(a, "user/b", user.Disable{})
+	for _, c := range []any{user.Disable{}, user.SetRole{Role: gotong.RoleUser}} {
+		w.Refuse(b, "user/a", c, gotong.CodeForbidden) // with a token from before
+	}
+	w.Refuse(b, "user/b", user.Enable{}, gotong.CodeForbidden)
+	w.Do(a, "user/b", user.Enable{})
+	w.Do(b, "user/a", user.SetRole{Role: gotong.RoleUser})
+	w.Refuse(a, "user/b", user.Disable{}, gotong.CodeForbidden)
+}
