@@ -92,6 +92,7 @@ type Command struct {
 	CorrelationID string
 	Data          any
 	Raw           []byte
+	Targets       []string // what the wish is about where Raw does not say it, such as parts of a path
 
 	// The lane stamps both. At orders: it lies after the stream's newest event,
 	// even where that is ahead of the clock. Now is the clock, and deadlines are

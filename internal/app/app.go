@@ -81,7 +81,7 @@ type App struct {
 // New opens the store and listens on both addresses. What it returns must be
 // run, also to be closed.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(), clock: opts.Clock}
+	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(accountsOf(&opts.Config)), clock: opts.Clock}
 	if a.clock == nil {
 		a.clock = clock.System()
 	}
@@ -112,7 +112,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if err := a.makeDirectory(); err != nil {
 		return err
 	}
-	rules := Kinds()
+	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
 	opened, say, err := openStore(ctx, &a.cfg, rules, a.now)
 	if err != nil {

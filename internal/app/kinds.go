@@ -5,6 +5,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
 	"gotong.dev/gotong/internal/httpapi/chat"
@@ -20,25 +21,39 @@ type kind struct {
 }
 
 // kinds is every sort of stream that this server keeps.
-func kinds() []kind {
+func kinds(accounts gotong.Accounts) []kind {
 	return []kind{
 		{rules: user.Kind(), routes: accountRoutes},
-		{rules: group.Kind(), routes: groupRoutes, creates: group.StreamOf},
-		{rules: thread.Kind(), routes: chatRoutes, creates: thread.StreamOf},
+		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf},
+		{rules: thread.KindFor(accounts), routes: chatRoutes, creates: thread.StreamOf},
 	}
 }
 
-// Kinds is the rules of every sort of stream.
-func Kinds() []gotong.Kind {
-	var list []gotong.Kind
-	for _, k := range kinds() {
-		list = append(list, k.rules)
+// accountsOf says whose accounts users have: where tokens of other issuers are
+// accepted, so are user ids that have no account here.
+func accountsOf(cfg *config.Config) gotong.Accounts {
+	if len(cfg.JWTKeys) > 0 {
+		return gotong.AnyIssuer
+	}
+	return gotong.OwnAccounts
+}
+
+// Kinds is the rules of every sort of stream, for reading a log: whose accounts
+// there are makes a difference to commands alone.
+func Kinds() []gotong.Kind { return rulesOf(kinds(gotong.AnyIssuer)) }
+
+func rulesOf(kinds []kind) []gotong.Kind {
+	list := make([]gotong.Kind, len(kinds))
+	for i, k := range kinds {
+		list[i] = k.rules
 	}
 	return list
 }
 
 func accountRoutes(a *App) func(*httpapi.API) {
-	return accounts.Routes(accounts.Options{Door: a.auth, Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec})
+	return accounts.Routes(accounts.Options{
+		Door: a.auth, Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Accounts: accountsOf(&a.cfg),
+	})
 }
 
 func groupRoutes(a *App) func(*httpapi.API) {

@@ -215,13 +215,20 @@ func randomBits() uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// fingerprint is HMAC-SHA-256 under the commit's salt over operation, stream
-// and the body as received, each with its length before it (contract I2).
+// fingerprint is HMAC-SHA-256 under the commit's salt over operation, stream,
+// the body as received and each target, every one with its length before it
+// (contract I2).
 func fingerprint(salt []byte, cmd *gotong.Command) []byte {
 	mac := hmac.New(sha256.New, salt)
-	for _, field := range [...][]byte{[]byte(cmd.Type), []byte(cmd.Stream), cmd.Raw} {
-		_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(field))))
-		_, _ = mac.Write(field)
+	field := func(b []byte) {
+		_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
+		_, _ = mac.Write(b)
+	}
+	field([]byte(cmd.Type))
+	field([]byte(cmd.Stream))
+	field(cmd.Raw)
+	for _, t := range cmd.Targets {
+		field([]byte(t))
 	}
 	return mac.Sum(nil)
 }

@@ -66,6 +66,8 @@ func (r *roster) later() {
 			switch d := e.Data.(type) {
 			case group.Member:
 				r.roles[d.UserID] = names[d.Role]
+			case group.Removed:
+				delete(r.roles, d.UserID)
 			case group.Gone:
 				delete(r.roles, d.UserID)
 			case thread.Muted:

@@ -96,17 +96,8 @@ func TraceID(ctx context.Context) string { return CallOf(ctx).TraceID }
 func (c *Call) Command(stream gotong.Stream, name string, data any, raw []byte, targets ...string) gotong.Command {
 	return gotong.Command{
 		Stream: stream, Type: name, Actor: c.Principal.Actor(), RequestID: c.RequestID,
-		CorrelationID: c.CorrelationID, Data: data, Raw: fingerprinted(raw, targets),
+		CorrelationID: c.CorrelationID, Data: data, Raw: raw, Targets: targets,
 	}
-}
-
-// fingerprinted is the body as received; where targets stand beside it, each
-// follows with a zero byte before it, which no JSON text holds.
-func fingerprinted(raw []byte, targets []string) []byte {
-	for _, t := range targets {
-		raw = append(append(raw, 0), t...)
-	}
-	return raw
 }
 
 // Executor runs commands; the engine is one.

@@ -136,7 +136,7 @@ func TestGroupLists(t *testing.T) {
 
 	g := want[0]
 	for i := range 5 {
-		ani.post(g+"/members", map[string]any{"user_id": fmt.Sprint("user-", i)}).want(201)
+		ani.post(g+"/members", map[string]any{"user_id": w.signUp(fmt.Sprint("anggota", i)).id}).want(201)
 	}
 	page := ani.get(g + "/members?limit=4").want(200)
 	rest := ani.get(g + "/members?limit=4&cursor=" + page.header.Get("X-Next-Cursor")).want(200)

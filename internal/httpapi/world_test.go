@@ -62,7 +62,9 @@ func (l *lockedBuffer) String() string {
 
 func (w *world) now() gotong.Instant { return w.clock.Now() }
 
-func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), user.Kind()} }
+func kinds() []gotong.Kind {
+	return []gotong.Kind{thread.KindFor(gotong.OwnAccounts), group.KindFor(gotong.OwnAccounts), user.Kind()}
+}
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
@@ -104,7 +106,9 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
-			accounts.Routes(accounts.Options{Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
+			accounts.Routes(accounts.Options{
+				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Accounts: gotong.OwnAccounts,
+			}),
 		},
 	}
 	for _, f := range change {

@@ -140,6 +140,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		u.Role = d.Role
 	case Switched:
 		u.Enabled = d.Enabled
+		listed := gotong.List(DisabledKey(u.CreatedAt, e.Stream.ID()), e.Stream, !d.Enabled)
+		return []gotong.Change{{Key: key, Doc: u}, listed}
 	default:
 		return nil
 	}

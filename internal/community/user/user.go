@@ -10,8 +10,14 @@ import (
 // Name is the kind: the part of a stream's name before the slash.
 const Name = "user"
 
-// Users is the collection of accounts: (user id, "") → User.
-const Users = "users"
+// The collections of the kind.
+const (
+	Users    = "users"          // (user id, "") → User
+	Disabled = "disabled_users" // (DirectoryOwner, gotong.EntryName) → gotong.Entry
+)
+
+// DirectoryOwner owns the one list of the accounts that are disabled.
+const DirectoryOwner = "all"
 
 // The spaces of claims; a name in them is lower case. That of user names also
 // holds what they look like ([Look]).
@@ -33,6 +39,11 @@ func (u User) Active() bool { return u.Enabled }
 
 // UserKey is the key of an account's document.
 func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} } //nolint:revive // as in the other kinds
+
+// DisabledKey is the key of an account's line among those that are disabled.
+func DisabledKey(created gotong.Instant, id string) gotong.Key {
+	return gotong.Key{Collection: Disabled, Owner: DirectoryOwner, Name: gotong.EntryName(created, id)}
+}
 
 // StreamOf is the stream that this registration makes: its id is derived, so
 // that a retry makes no twin.
@@ -71,7 +82,7 @@ func Kind() gotong.Kind {
 		Name:        Name,
 		Commands:    commands(),
 		Events:      events(),
-		Documents:   []gotong.Type{gotong.TypeOf[User](Users)},
+		Documents:   []gotong.Type{gotong.TypeOf[User](Users), gotong.TypeOf[gotong.Entry](Disabled)},
 		Home:        home,
 		Needs:       needs,
 		Decide:      decide,

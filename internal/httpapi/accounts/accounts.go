@@ -8,7 +8,8 @@
 //
 // # Dependencies
 //
-// Packages gotong, auth, httpapi, store, community/user.
+// Packages gotong, auth, httpapi, store, community/user,
+// community/group, community/thread.
 package accounts
 
 import (
@@ -45,6 +46,8 @@ type Options struct {
 	Hub    Hub
 	Store  store.Committer
 	Codec  *store.Codec
+
+	Accounts gotong.Accounts // whose accounts users have
 }
 
 type accounts struct{ Options }
@@ -61,6 +64,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		a.sessionRoutes(api)
 		a.adminRoutes(api)
 		a.auditRoutes(api)
+		a.ownerlessRoutes(api)
 	}
 }
 

@@ -36,6 +36,15 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 		Summary: "Remove a member", Description: "Once it is answered, nothing of the thread is delivered to that user any more.",
 	}, c.remove)
 	httpapi.Register(api, httpapi.Route{
+		ID: "ban-member", Method: http.MethodPut, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
+		Summary:     "Remove a user and keep them out",
+		Description: "For ever, or until a time. Somebody who is not a member is kept out too. It is the same as a removal otherwise.",
+	}, c.ban)
+	httpapi.Register(api, httpapi.Route{
+		ID: "unban-member", Method: http.MethodDelete, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
+		Summary: "Lift a ban", Description: "The user may come in again as anybody else; it adds nobody.",
+	}, c.unban)
+	httpapi.Register(api, httpapi.Route{
 		ID: "mute-member", Method: http.MethodPost, Path: base + "/members/{uid}/mute", Tag: tagMembers, Write: true,
 		Summary: "Mute a member", Description: "A muted member reads and cannot write, until a time; 0 lifts the mute.",
 	}, c.mute)

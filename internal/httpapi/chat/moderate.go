@@ -45,11 +45,37 @@ type removeIn struct {
 }
 
 func (c *chat) remove(ctx context.Context, in *removeIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.InThread, thread.CmdRemove, thread.Remove{UserID: in.UserID}, nil, in.UserID)
+	return c.removed(ctx, in.InMember, gotong.Ban{}, nil)
+}
+
+func (c *chat) removed(ctx context.Context, in InMember, ban gotong.Ban, raw []byte) (*memberOut, error) {
+	data := thread.Remove{UserID: in.UserID, Ban: ban}
+	targets := []string{in.UserID}
+	if ban.Set() {
+		targets = append(targets, "ban")
+	}
+	receipt, err := c.run(ctx, in.InThread, thread.CmdRemove, data, raw, targets...)
 	if err != nil {
 		return nil, err
 	}
 	if err := httpapi.Settled(ctx, c.Hub, receipt); err != nil {
+		return nil, err
+	}
+	return c.answerMember(ctx, receipt, in.UserID)
+}
+
+type banIn struct {
+	InMember
+	JSON httpapi.OptionalBody[httpapi.Ban]
+}
+
+func (c *chat) ban(ctx context.Context, in *banIn) (*memberOut, error) {
+	return c.removed(ctx, in.InMember, in.JSON.Value.Of(), in.JSON.Raw)
+}
+
+func (c *chat) unban(ctx context.Context, in *removeIn) (*memberOut, error) {
+	receipt, err := c.run(ctx, in.InThread, thread.CmdUnban, thread.Unban{UserID: in.UserID}, nil, in.UserID)
+	if err != nil {
 		return nil, err
 	}
 	return c.answerMember(ctx, receipt, in.UserID)
@@ -119,7 +145,7 @@ func (c *chat) memberNow(ctx context.Context, t thread.Thread, stream gotong.Str
 		return MemberView{}, err
 	}
 	v := c.seat(t, stream, userID, base, map[string]int64{userID: own.MuteUntilMS})
-	v.LeftAtMS = base.LeftAt.Milli()
+	v.LeftAtMS, v.Banned, v.BanUntilMS = base.LeftAt.Milli(), base.Ever, base.UntilMS
 	v.Name = c.Hub.Names(ctx, []string{userID})[userID]
 	return v, nil
 }

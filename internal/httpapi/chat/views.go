@@ -41,6 +41,8 @@ type MemberView struct {
 	JoinedAtMS  int64       `json:"joined_at_ms"`
 	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`
 	MuteUntilMS int64       `json:"mute_until_ms,omitempty"`
+	Banned      bool        `json:"ban,omitempty" doc:"Kept out for ever."`
+	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"Kept out until then."`
 }
 
 // Author is who wrote a message, as others may see him.

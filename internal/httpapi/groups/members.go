@@ -34,6 +34,15 @@ func (g *groups) memberRoutes(api *httpapi.API) {
 			"Removing who is not a member changes nothing.",
 	}, g.remove)
 	httpapi.Register(api, httpapi.Route{
+		ID: "ban-group-member", Method: http.MethodPut, Path: base + "/members/{uid}/ban", Tag: tag, Write: true,
+		Summary:     "Remove a user from a group and keep them out",
+		Description: "For ever, or until a time. Somebody who is not a member is kept out too. It is the same as a removal otherwise.",
+	}, g.ban)
+	httpapi.Register(api, httpapi.Route{
+		ID: "unban-group-member", Method: http.MethodDelete, Path: base + "/members/{uid}/ban", Tag: tag, Write: true,
+		Summary: "Lift a ban of a group", Description: "The user may come in again as anybody else; it adds nobody.",
+	}, g.unban)
+	httpapi.Register(api, httpapi.Route{
 		ID: "set-group-role", Method: http.MethodPost, Path: base + "/members/{uid}/role", Tag: tag, Write: true,
 		Summary: "Change a member's role in a group",
 	}, g.setRole)
@@ -230,6 +239,34 @@ func (g *groups) remove(ctx context.Context, in *removeIn) (*removedOut, error) 
 		return nil, err
 	}
 	return &removedOut{Removed{receipt.First > 0}}, httpapi.Settled(ctx, g.Hub, receipt)
+}
+
+type banIn struct {
+	InMember
+	JSON httpapi.OptionalBody[httpapi.Ban]
+}
+
+// Banned is the answer of a ban, and of lifting one.
+type Banned struct {
+	Banned bool `json:"banned"`
+}
+
+type bannedOut struct {
+	Body Banned
+}
+
+func (g *groups) ban(ctx context.Context, in *banIn) (*bannedOut, error) {
+	data := group.Remove{UserID: in.UserID, Ban: in.JSON.Value.Of()}
+	receipt, err := g.run(ctx, in.InGroup, group.CmdRemove, data, in.JSON.Raw, in.UserID, "ban")
+	if err != nil {
+		return nil, err
+	}
+	return &bannedOut{Banned{true}}, httpapi.Settled(ctx, g.Hub, receipt)
+}
+
+func (g *groups) unban(ctx context.Context, in *removeIn) (*bannedOut, error) {
+	_, err := g.run(ctx, in.InGroup, group.CmdUnban, group.Unban{UserID: in.UserID}, nil, in.UserID)
+	return &bannedOut{}, err
 }
 
 // SetRole is the body of changing a member's role.

@@ -43,6 +43,7 @@ func TestEveryMessage(t *testing.T) {
 	ann.send("op", "auth", "token", "t-ann")
 	ann.want("welcome")
 	made := everyGroupCommand(t, w, ann, bob)
+	everyAppointment(t, w)
 	everyThreadCommand(t, w, ann, bob)
 	everyUserEvent(t, w)
 	w.poll("ann", "?wait=0&cursor=start&stream="+string(made))
@@ -95,7 +96,8 @@ func everyGroupCommand(t *testing.T, w *world, ann, bob *socket) gotong.Stream {
 	order(bob, g, group.CmdLeave, object{})
 	order(ann, g, group.CmdAdd, object{"user_id": "bob"})
 	order(ann, g, group.CmdRole, object{"user_id": "bob", "role": "moderator"})
-	last := order(ann, g, group.CmdRemove, object{"user_id": "bob"})
+	order(ann, g, group.CmdRemove, object{"user_id": "bob", "ban": true})
+	last := order(ann, g, group.CmdUnban, object{"user_id": "bob"})
 	watch.want("subscribed")
 	watch.upTo(last)
 	watch.close()
@@ -129,14 +131,48 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	order(bob, s, thread.CmdLeave, object{})
 	order(ann, s, thread.CmdAdd, object{"user_id": "bob"})
 	bob.subscribe(s, "")
-	last := order(ann, s, thread.CmdRemove, object{"user_id": "bob"})
+	order(ann, s, thread.CmdRemove, object{"user_id": "bob", "ban_until_ms": time.Now().Add(time.Hour).UnixMilli()})
 	bob.until("access_revoked")
+	last := order(ann, s, thread.CmdUnban, object{"user_id": "bob"})
 	watch.upTo(last)
 	// The page of a new reader tells of it as it is now.
 	again := w.sse("ann", "?cursor=start&stream="+string(s), "")
 	again.want("subscribed")
 	if f := again.want("events"); strings.Contains(f.raw, "Halo") || !strings.Contains(f.raw, `"deleted_at_ms"`) {
 		t.Errorf("got %s", f.raw)
+	}
+}
+
+// everyAppointment: the streams are led by somebody whose account is disabled.
+func everyAppointment(t *testing.T, w *world) {
+	t.Helper()
+	gone := w.connect("gone")
+	th := order(gone, thread.Name, thread.CmdCreate, object{"scope_id": "rt05", "privacy_level": "private"}).Stream
+	g := order(gone, group.Name, group.CmdCreate, object{"name": "RT 06", "entity_type": "kelompok", "join_policy": "terbuka"}).Stream
+	for _, s := range []gotong.Stream{th, g} {
+		order(gone, s, thread.CmdAdd, object{"user_id": "ann"})
+	}
+	system := gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
+	for _, c := range []struct {
+		typ  string
+		data any
+	}{
+		{user.CmdRegister, user.Register{Email: "gone@example.org", Username: "gone", CommunityID: "rt05"}},
+		{user.CmdDisable, user.Disable{}},
+	} {
+		_, err := w.engine.Execute(context.Background(), gotong.Command{
+			Stream: "user/gone", Type: c.typ, Data: c.data, Actor: system, RequestID: fmt.Sprint("u", w.n.Add(1)), CorrelationID: "c",
+		})
+		if err != nil {
+			t.Fatal(c.typ, err)
+		}
+	}
+	boss := w.connect("boss")
+	for _, s := range []gotong.Stream{th, g} {
+		watch := w.sse("ann", "?stream="+string(s), "")
+		watch.want("subscribed")
+		watch.upTo(order(boss, s, thread.CmdAppoint, object{"user_id": "ann"}))
+		watch.close()
 	}
 }
 

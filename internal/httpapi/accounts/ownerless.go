@@ -1,0 +1,296 @@
+package accounts
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+func (a *accounts) ownerlessRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-ownerless", Method: http.MethodGet, Path: "/v1/admin/ownerless", Tag: tagAdmin,
+		Summary: "List the threads and groups that nobody can lead",
+		Description: "For admins: those of whose owners, or admins, every account is disabled. A page looks at limit disabled " +
+			"accounts, newest first, so it may be empty and still say that there is more.",
+	}, a.ownerless)
+	httpapi.Register(api, httpapi.Route{
+		ID: "appoint-owner", Method: http.MethodPost, Path: "/v1/admin/threads/{id}/appoint", Tag: tagAdmin, Write: true,
+		Summary: "Appoint an owner of a thread", Description: appointing,
+	}, func(ctx context.Context, in *appointIn) (*appointedOut, error) {
+		return a.appoint(ctx, thread.Name, in)
+	})
+	httpapi.Register(api, httpapi.Route{
+		ID: "appoint-admin", Method: http.MethodPost, Path: "/v1/admin/groups/{id}/appoint", Tag: tagAdmin, Write: true,
+		Summary: "Appoint an admin of a group", Description: appointing,
+	}, func(ctx context.Context, in *appointIn) (*appointedOut, error) { return a.appoint(ctx, group.Name, in) })
+}
+
+const appointing = "For admins, where nobody can lead it. A member is appointed; an outsider only if no member can act, and then they " +
+	"see nothing from before. All members see the event."
+
+// Ownerless is a thread or a group that nobody can lead.
+type Ownerless struct {
+	Stream      gotong.Stream `json:"stream"`
+	Name        string        `json:"name,omitempty" doc:"Of a group."`
+	Leaders     []string      `json:"leaders" doc:"The owners or admins, all of them disabled."`
+	MemberCount int           `json:"member_count"`
+	Candidates  []Candidate   `json:"candidates" doc:"Members who can act, at most 20."`
+	Outsider    bool          `json:"outsider" doc:"No member can act: an outsider can be appointed."`
+}
+
+// Candidate is a member who can be appointed.
+type Candidate struct {
+	UserID string `json:"user_id"`
+	Name   string `json:"name,omitempty"`
+}
+
+const maxCandidates = 20
+
+type ownerlessIn struct {
+	httpapi.Page
+}
+
+type ownerlessOut struct {
+	HasMore    bool   `header:"X-Has-More"`
+	NextCursor string `header:"X-Next-Cursor"`
+	Body       []Ownerless
+}
+
+func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*ownerlessOut, error) {
+	if err := mustBeAdmin(ctx); err != nil {
+		return nil, err
+	}
+	before, err := httpapi.ByTime.Name(ctx, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.entries(ctx, user.Disabled, user.DirectoryOwner, before, in.Limit+2) // the cursor's own, and one to know of more
+	if err != nil {
+		return nil, err
+	}
+	out := &ownerlessOut{Body: []Ownerless{}}
+	looked := 0
+	for _, row := range rows {
+		if row.name == before {
+			continue
+		}
+		if looked == in.Limit {
+			out.HasMore = true
+			break
+		}
+		looked++
+		out.NextCursor = httpapi.ByTime.Cursor(ctx, row.name)
+		found, err := a.ownerlessOf(ctx, row.id)
+		if err != nil {
+			return nil, err
+		}
+		out.Body = append(out.Body, found...)
+	}
+	if !out.HasMore {
+		out.NextCursor = ""
+	}
+	return out, nil
+}
+
+// entry is one line of a listing.
+type entry struct{ name, id string }
+
+func (a *accounts) entries(ctx context.Context, collection, owner, before string, limit int) ([]entry, error) {
+	snap, err := a.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
+		Collection: collection, Owner: owner, From: "0", To: cmp.Or(before, "~"), Descending: true, Limit: limit,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]entry, 0, len(snap.Ranges[0]))
+	for _, row := range snap.Ranges[0] {
+		e, _, err := httpapi.Decode[gotong.Entry](a.Codec, row)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, entry{row.Key.Name, e.ID})
+	}
+	return list, nil
+}
+
+// ownerlessOf is the streams that nobody can lead and in whose list of leaders
+// a disabled user comes first: each is found once.
+func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless, error) {
+	var list []Ownerless
+	for _, of := range []struct{ listing, kind string }{{thread.OfUser, thread.Name}, {group.OfUser, group.Name}} {
+		lines, err := a.entries(ctx, of.listing, userID, "", store.MaxRead)
+		if err != nil {
+			return nil, err
+		}
+		for _, line := range lines {
+			l, err := a.led(ctx, gotong.NewStream(of.kind, line.id))
+			if err != nil {
+				return nil, err
+			}
+			if len(l.roster.Leaders) == 0 || l.roster.Leaders[0] != userID {
+				continue
+			}
+			view, ok, err := a.viewOwnerless(ctx, l)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				list = append(list, view)
+			}
+		}
+	}
+	return list, nil
+}
+
+// led is who leads a stream.
+type led struct {
+	stream gotong.Stream
+	name   string
+	roster gotong.Roster
+}
+
+func (a *accounts) led(ctx context.Context, stream gotong.Stream) (led, error) {
+	key := gotong.StreamKey(stream)
+	snap, err := a.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}})
+	if err != nil {
+		return led{}, err
+	}
+	if stream.Kind() == group.Name {
+		g, _, err := httpapi.Document[group.Group](a.Codec, snap, key)
+		return led{stream, g.Name, g.Roster}, err
+	}
+	t, _, err := httpapi.Document[thread.Thread](a.Codec, snap, key)
+	return led{stream: stream, roster: t.Roster}, err
+}
+
+// viewOwnerless is false for a stream that somebody can lead.
+func (a *accounts) viewOwnerless(ctx context.Context, l led) (Ownerless, bool, error) {
+	able, err := a.able(ctx, l.roster.Leaders)
+	if err != nil || len(able) > 0 {
+		return Ownerless{}, false, err
+	}
+	members, err := a.membersOf(ctx, l.stream)
+	if err != nil {
+		return Ownerless{}, false, err
+	}
+	if able, err = a.able(ctx, members); err != nil {
+		return Ownerless{}, false, err
+	}
+	view := Ownerless{
+		Stream: l.stream, Name: l.name, Leaders: l.roster.Leaders, MemberCount: l.roster.Members, Candidates: []Candidate{},
+		Outsider: len(able) == 0 && len(members) == l.roster.Members,
+	}
+	able = able[:min(len(able), maxCandidates)]
+	names := a.Hub.Names(ctx, able)
+	for _, id := range able {
+		view.Candidates = append(view.Candidates, Candidate{id, names[id]})
+	}
+	return view, true, nil
+}
+
+// able is those of these users who can act.
+func (a *accounts) able(ctx context.Context, ids []string) ([]string, error) {
+	need := store.Need{}
+	for _, id := range ids {
+		need.Documents = append(need.Documents, user.UserKey(id))
+	}
+	snap, err := a.Store.Load(ctx, need)
+	if err != nil {
+		return nil, err
+	}
+	state := gotong.NewState("", gotong.Head{})
+	for _, id := range ids {
+		u, ok, err := httpapi.Document[user.User](a.Codec, snap, user.UserKey(id))
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			state.SetDoc(user.UserKey(id), u)
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !a.Accounts.CanAct(state, id) }), nil
+}
+
+// membersOf is the active members of a stream that an import did not make, as
+// far as one read goes.
+func (a *accounts) membersOf(ctx context.Context, stream gotong.Stream) ([]string, error) {
+	key := gotong.MemberKey(stream, "")
+	snap, err := a.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
+		Collection: key.Collection, Owner: key.Owner, From: "\x01", To: "~", Limit: store.MaxRead,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	var ids []string
+	for _, row := range snap.Ranges[0] {
+		active, err := a.active(row)
+		if err != nil {
+			return nil, err
+		}
+		if active && !strings.HasPrefix(row.Key.Name, thread.ImportedPrefix) {
+			ids = append(ids, row.Key.Name)
+		}
+	}
+	return ids, nil
+}
+
+func (a *accounts) active(row store.Document) (bool, error) {
+	if row.Key.Collection == thread.Members {
+		m, _, err := httpapi.Decode[thread.Member](a.Codec, row)
+		return m.Active(), err
+	}
+	m, _, err := httpapi.Decode[gotong.Membership](a.Codec, row)
+	return m.Active(), err
+}
+
+// Appoint is the body of an appointment.
+type Appoint struct {
+	UserID string `json:"user_id" minLength:"1" maxLength:"128"`
+}
+
+type appointIn struct {
+	ID   string `path:"id" doc:"The thread's or the group's id."`
+	JSON httpapi.Body[Appoint]
+}
+
+type appointedOut struct {
+	Body httpapi.ReceiptView
+}
+
+// appoint names all members where somebody else is to be appointed: the rules
+// hold the list to what they know.
+func (a *accounts) appoint(ctx context.Context, kind string, in *appointIn) (*appointedOut, error) {
+	stream, err := gotong.ParseStream(kind + "/" + in.ID)
+	if err != nil {
+		err = gotong.NotFound()
+	}
+	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
+		return nil, err
+	}
+	members, err := a.membersOf(ctx, stream)
+	if err != nil {
+		return nil, err
+	}
+	id := in.JSON.Value.UserID
+	if slices.Contains(members, id) || len(members) > gotong.MaxProof {
+		members = nil
+	}
+	name, data := thread.CmdAppoint, any(thread.Appoint{UserID: id, Members: members})
+	if kind == group.Name {
+		name, data = group.CmdAppoint, group.Appoint{UserID: id, Members: members}
+	}
+	receipt, err := httpapi.Run(ctx, a.Engine, httpapi.CallOf(ctx).Command(stream, name, data, in.JSON.Raw))
+	if err != nil {
+		return nil, err
+	}
+	return &appointedOut{httpapi.ViewReceipt(receipt)}, httpapi.Settled(ctx, a.Hub, receipt)
+}
