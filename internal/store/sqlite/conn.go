@@ -16,7 +16,10 @@ type conn struct{ db *sqlite.Conn }
 
 // pageSize is fixed when the file is made. Measured: 8 KiB gains a tenth where
 // a batch goes to one stream and loses a fifth where it goes to 64.
-const pageSize = "4096"
+const (
+	pageSize  = "4096"
+	pageBytes = 4096
+)
 
 // busyTimeout is how long somebody outside, such as the sqlite3 shell, may keep
 // a lock before a write fails; truncateTimeout is how long the readers of old

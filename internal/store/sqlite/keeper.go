@@ -1,7 +1,9 @@
 package sqlite
 
 import (
+	"os"
 	"sync/atomic"
+	"time"
 
 	"gotong.dev/gotong/internal/store"
 	"zombiezen.com/go/sqlite"
@@ -15,15 +17,25 @@ const (
 	longPages       = 4000 // a WAL longer than this is written back
 	shortPages      = 400  // few enough for the writer to finish
 	passes          = 4
+	hugePages       = 16000 // a WAL file longer than this is emptied as soon as nobody reads it
+)
+
+// A long WAL file is emptied once nothing was written for quietAfter; where
+// somebody reads old pages, again after quietAgain.
+const (
+	quietAfter = time.Second
+	quietAgain = 10 * time.Second
 )
 
 // keeper writes the WAL back into the file on a connection of its own.
 type keeper struct {
 	conn   *conn
+	file   string // the WAL
 	wake   chan struct{}
 	done   chan struct{}
 	finish atomic.Bool // asks the writer to write back the rest
 	failed atomic.Pointer[error]
+	writes atomic.Int64 // transactions
 }
 
 func newKeeper(path string) (*keeper, error) {
@@ -31,7 +43,7 @@ func newKeeper(path string) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keeper{conn: c, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	k := &keeper{conn: c, file: path + "-wal", wake: make(chan struct{}, 1), done: make(chan struct{})}
 	go k.run()
 	return k, nil
 }
@@ -59,13 +71,71 @@ func (k *keeper) err() error {
 
 func (k *keeper) run() {
 	defer close(k.done)
-	for range k.wake {
-		if err := store.Guard(k.shorten); err != nil {
-			k.failed.Store(&err)
-		} else {
-			k.failed.Store(nil)
+	quiet := time.NewTimer(quietAfter)
+	defer quiet.Stop()
+	for seen := int64(0); ; {
+		select {
+		case _, open := <-k.wake:
+			if !open {
+				return
+			}
+			k.keep(k.shorten)
+			quiet.Reset(quietAfter)
+		case <-quiet.C:
+			n, left := k.writes.Load(), false
+			if n == seen {
+				k.keep(func() (err error) { left, err = k.empty(); return err })
+			}
+			if n != seen {
+				quiet.Reset(quietAfter)
+			} else if left {
+				quiet.Reset(quietAgain)
+			}
+			seen = n
 		}
 	}
+}
+
+func (k *keeper) keep(f func() error) {
+	if err := store.Guard(f); err != nil {
+		k.failed.Store(&err)
+	} else {
+		k.failed.Store(nil)
+	}
+}
+
+// pages is how many pages the WAL's file has room for: it keeps the length that
+// it once had.
+func (k *keeper) pages() int {
+	info, err := os.Stat(k.file)
+	if err != nil {
+		return 0
+	}
+	return int(info.Size() / pageBytes)
+}
+
+// empty writes a long WAL back and cuts its file to nothing. It waits for
+// nobody, and reports whether readers or writers were in its way.
+func (k *keeper) empty() (left bool, err error) {
+	if k.pages() < longPages {
+		return false, nil
+	}
+	if _, err := checkpoint(k.conn, "PASSIVE"); err != nil { // most of it, while others may write
+		return false, err
+	}
+	return cut(k.conn, 0)
+}
+
+// cut empties the WAL, unless somebody who reads old pages, or writes, is in
+// the way for longer than patience: then it reports that something is left.
+func cut(c *conn, patience time.Duration) (left bool, err error) {
+	c.db.SetBusyTimeout(patience)
+	defer c.db.SetBusyTimeout(busyTimeout)
+	left, err = checkpoint(c, "TRUNCATE")
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
+		return true, nil
+	}
+	return left, err
 }
 
 // shorten writes back until what is left is short. The WAL begins anew only

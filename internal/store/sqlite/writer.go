@@ -292,12 +292,15 @@ func (w *writer) tend(k *keeper) error {
 	if err := storage(k.err()); errors.Is(err, store.ErrFailed) {
 		return err
 	}
+	k.writes.Add(1)
 	awake := w.rows+transactionRows >= wakeRows
 	var err error
 	if w.erased && (!w.putOff || awake) {
 		err = w.truncate()
 	} else if k.finish.CompareAndSwap(true, false) {
-		_, err = checkpoint(w.conn, "PASSIVE")
+		if _, err = checkpoint(w.conn, "PASSIVE"); err == nil && k.pages() > hugePages {
+			_, err = cut(w.conn, 0)
+		}
 	}
 	if err = storage(err); errors.Is(err, store.ErrFailed) {
 		return err
@@ -312,12 +315,7 @@ func (w *writer) tend(k *keeper) error {
 // truncate takes erased content out of the WAL too. Where somebody still reads
 // old pages it is put off until the next erasure, or until more was written.
 func (w *writer) truncate() error {
-	w.conn.db.SetBusyTimeout(truncateTimeout)
-	defer w.conn.db.SetBusyTimeout(busyTimeout)
-	left, err := checkpoint(w.conn, "TRUNCATE")
+	left, err := cut(w.conn, truncateTimeout)
 	w.erased, w.putOff = left || err != nil, left || err != nil
-	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
-		return nil
-	}
 	return err
 }
