@@ -22,6 +22,8 @@ var (
 	// program has.
 	ErrChangedSchema = errors.New("store: a migration that was applied differs from the one in this program; " +
 		"the schema cannot be trusted")
+	// ErrForeign: the database holds what this program did not make.
+	ErrForeign = errors.New("store: the database belongs to another program; name another one")
 	// ErrHeader: the log is hashed with another header version.
 	ErrHeader = errors.New("store: the log was written with another header version than " +
 		strconv.Itoa(gotong.HeaderVersion) + ", the only one this program reads, and nothing converts it; " +

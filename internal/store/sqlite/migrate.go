@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"embed"
+	"errors"
 	"fmt"
 
 	"gotong.dev/gotong/internal/store"
@@ -19,14 +20,49 @@ const ledger = `CREATE TABLE IF NOT EXISTS migrations (
     applied_at TEXT NOT NULL
 ) STRICT`
 
+// applicationID marks the file as this program's, in its header: "Gotg".
+const applicationID = 0x476f7467
+
+func ownerOf(c *conn) (id int, err error) {
+	err = c.query("PRAGMA application_id", func(row *sqlite.Stmt) error { id = row.ColumnInt(0); return nil })
+	return id, err
+}
+
+// checkOwner rejects the file of another program before anything is written to
+// it. One without tables is new; one without the mark but with the first
+// migration is of a program from before there was a mark.
+func checkOwner(c *conn) error {
+	id, err := ownerOf(c)
+	tables, older := 0, false
+	err = errors.Join(err, c.query("SELECT count(*) FROM sqlite_schema", func(row *sqlite.Stmt) error {
+		tables = row.ColumnInt(0)
+		return nil
+	}))
+	if err != nil || id == applicationID || id == 0 && tables == 0 {
+		return err
+	}
+	err = c.query("SELECT 1 FROM migrations WHERE name = '0001_log.sql'", func(*sqlite.Stmt) error { older = true; return nil })
+	if err == nil && older && id == 0 {
+		return store.ErrHeader
+	}
+	return store.ErrForeign
+}
+
 // migrate brings the schema up to date, each step in its own transaction, and
 // refuses a schema that is not of this program.
 func migrate(c *conn, list []store.Migration) error {
-	if err := c.once(ledger); err != nil {
+	id, err := ownerOf(c)
+	if err == nil && id != applicationID {
+		err = c.once(fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	}
+	if err == nil {
+		err = c.once(ledger)
+	}
+	if err != nil {
 		return err
 	}
 	applied := 0
-	err := c.query("SELECT number, name, checksum FROM migrations ORDER BY number", func(row *sqlite.Stmt) error {
+	err = c.query("SELECT number, name, checksum FROM migrations ORDER BY number", func(row *sqlite.Stmt) error {
 		err := store.CheckApplied(list, applied, row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
 		applied++
 		return err

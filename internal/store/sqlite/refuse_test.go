@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -32,6 +33,8 @@ func TestRefusals(t *testing.T) {
 		"first header version": {
 			"DELETE FROM meta WHERE name = 'header'; UPDATE migrations SET checksum = 'of its own'", store.ErrHeader,
 		},
+		"before the mark":     {"PRAGMA application_id = 0", store.ErrHeader},
+		"of another's mark":   {"PRAGMA application_id = 252006675", store.ErrForeign},
 		"next header version": {"UPDATE meta SET value = '3' WHERE name = 'header'", store.ErrHeader},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -55,6 +58,32 @@ func TestRefusals(t *testing.T) {
 		t.Error("opened what is no database")
 	}
 	opened(t, path) // none of the refusals kept the lock
+}
+
+// TestForeignFile: the file of another program is left as it is.
+func TestForeignFile(t *testing.T) {
+	for name, sql := range map[string]string{
+		"with a mark":              "PRAGMA application_id = 252006675",
+		"with a mark and no table": "PRAGMA application_id = 252006675; CREATE TABLE t (a); DROP TABLE t",
+		"with tables":              "CREATE TABLE bookmarks (url TEXT); INSERT INTO bookmarks VALUES ('x')",
+		"with such a table":        "CREATE TABLE migrations (name TEXT); INSERT INTO migrations VALUES ('0001_init')",
+		"with a view":              "CREATE VIEW v AS SELECT 1",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "x.db")
+			check(t, outside(t, path, sql))
+			before, err := os.ReadFile(path)
+			check(t, err)
+			if _, err := Open(t.Context(), path, Options{}); !errors.Is(err, store.ErrForeign) {
+				t.Errorf("opened: %v", err)
+			}
+			after, err := os.ReadFile(path)
+			check(t, err)
+			if !bytes.Equal(before, after) {
+				t.Error("the file was changed")
+			}
+		})
+	}
 }
 
 // TestSecondProcess starts itself again on a file that is open here.

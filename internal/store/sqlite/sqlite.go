@@ -62,8 +62,9 @@ type Store struct {
 var _ store.Store = (*Store)(nil)
 
 // Open opens the database at path and makes what is missing, directories
-// included. It fails with [ErrInUse], [store.ErrHeader], [store.ErrNewerSchema]
-// or [store.ErrChangedSchema] where the file is not to be touched.
+// included. It fails with [ErrInUse], [store.ErrForeign], [store.ErrHeader],
+// [store.ErrNewerSchema] or [store.ErrChangedSchema] where the file is not to be
+// touched.
 func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -93,6 +94,9 @@ func (s *Store) open(path string, o Options) error {
 	if err := create(path); err != nil {
 		return err
 	}
+	if err := look(path, checkOwner); err != nil {
+		return err
+	}
 	c, err := openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
 		"wal_autocheckpoint = 0", "cache_size = -65536", "temp_store = MEMORY", "secure_delete = ON")
 	if err != nil {
@@ -111,6 +115,15 @@ func (s *Store) open(path string, o Options) error {
 	}
 	s.keeper, err = newKeeper(path)
 	return err
+}
+
+// look runs f on a connection that changes nothing by being opened.
+func look(path string, f func(*conn) error) error {
+	c, err := openConn(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c), c.db.Close())
 }
 
 func (s *Store) openReader() (*conn, error) {

@@ -74,11 +74,15 @@ func ledgerOf(ctx context.Context, db *surreal.Client, list []store.Migration) (
 	return len(rows), nil
 }
 
-// checkHeader rejects a log that is hashed another way; a database that is not
+// checkHeader rejects the database of another program, and a log that is hashed
+// another way; a database that is not
 // yet made has none. It comes before the migrations, whose checksums differ then
 // too.
 func checkHeader(ctx context.Context, db *surreal.Client) error {
 	tables, err := tablesOf(ctx, db)
+	if err == nil && len(tables) > 0 && tables["migration"] == "" { // the first that is made
+		return store.ErrForeign
+	}
 	if err != nil || tables["meta"] == "" {
 		return failure(err)
 	}

@@ -72,6 +72,22 @@ func TestLedger(t *testing.T) {
 	})
 }
 
+// TestForeign: the database of another program is left as it is.
+func TestForeign(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		cfg := surrealtest.Start(t, e)
+		db := operator(t, cfg)
+		check(t, db.Exec(t.Context(), "CREATE bookmark:1 SET url = 'x'", nil))
+		if _, err := Open(t.Context(), cfg, Options{}); !errors.Is(err, store.ErrForeign) {
+			t.Errorf("opened: %v", err)
+		}
+		if tables, err := tablesOf(t.Context(), db); err != nil || len(tables) != 1 {
+			t.Errorf("tables %v, %v", tables, err)
+		}
+	})
+}
+
 // TestMigrate: a database of an older program gets what is missing, once; a
 // step that fails leaves nothing.
 func TestMigrate(t *testing.T) {
