@@ -19,7 +19,8 @@ type SignUp struct {
 // Auth is who is signed in, with the tokens.
 type Auth struct {
 	AccessToken  string      `json:"access_token"`
-	RefreshToken string      `json:"refresh_token"` // empty in the answer of Me
+	RefreshToken string      `json:"refresh_token"`          // empty in the answer of Me
+	DeviceToken  string      `json:"device_token,omitempty"` // of SignUp and SignIn: for [Device], at the next sign-in here
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
 	Role         gotong.Role `json:"role"`
@@ -34,18 +35,26 @@ func (c *Client) SignUp(ctx context.Context, in SignUp, opts ...CallOption) (Aut
 	return out, err
 }
 
-// SignIn signs in.
+// SignIn signs in. With [Device], strangers who guess at the account do not keep
+// its owner out.
 func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOption) (Auth, error) {
 	var out Auth
+	set, err := optionsOf(opts)
+	if err != nil {
+		return out, err
+	}
 	body := struct {
-		Email string `json:"email"`
-		Pass  string `json:"pass"`
-	}{email, pass}
-	err := c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/signin", body: body, open: true, opts: opts}, &out)
+		Email  string `json:"email"`
+		Pass   string `json:"pass"`
+		Device string `json:"device_token,omitempty"`
+	}{email, pass, set.device}
+	err = c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/signin", body: body, open: true, opts: opts}, &out)
 	return out, err
 }
 
-// Refresh changes a refresh token, which is good for one use, for new tokens.
+// Refresh changes a refresh token for new tokens. Within ten seconds the same
+// token gets the same ones again; whoever sends it after the new ones were used
+// ends the session.
 func (c *Client) Refresh(ctx context.Context, refresh string, opts ...CallOption) (Auth, error) {
 	var out Auth
 	body := struct {
@@ -114,6 +123,7 @@ func (s *Session) Token(ctx context.Context, refused string) (string, error) {
 		return "", err
 	}
 	s.attempt = ""
+	next.DeviceToken = s.auth.DeviceToken // of the sign-in
 	s.auth = next
 	if s.changed != nil {
 		s.changed(next)

@@ -25,11 +25,15 @@ type callOptions struct {
 	replayed      *bool
 	cursor        *From
 	ifMatch       string
+	device        string
 }
 
 // RequestID sets the request id of a write instead of a new UUIDv7: of a
 // request whose outcome stayed unknown, or of work that names its own.
 func RequestID(id string) CallOption { return func(o *callOptions) { o.requestID = id } }
+
+// Device shows the device token of an earlier sign-in at a [Client.SignIn].
+func Device(token string) CallOption { return func(o *callOptions) { o.device = token } }
 
 // CorrelationID groups commands that belong together.
 func CorrelationID(id string) CallOption { return func(o *callOptions) { o.correlationID = id } }

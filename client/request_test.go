@@ -223,6 +223,10 @@ func TestOperations(t *testing.T) {
 			_, err := c.SignUp(ctx, client.SignUp{Email: "e", Pass: "p", Username: "u", CommunityID: "rt05"})
 			return err
 		}, "POST /base/v1/auth/signup", `{"email":"e","pass":"p","username":"u","community_id":"rt05"}`},
+		"signin from a device": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.SignIn(ctx, "e", "p", client.Device("d1.u.s.m"))
+			return err
+		}, "POST /base/v1/auth/signin", `{"email":"e","pass":"p","device_token":"d1.u.s.m"}`},
 		"signin": {func(ctx context.Context, c *client.Client) error { _, err := c.SignIn(ctx, "e", "p"); return err },
 			"POST /base/v1/auth/signin", `{"email":"e","pass":"p"}`},
 		"logout": {func(ctx context.Context, c *client.Client) error { return c.Logout(ctx) }, "POST /base/v1/auth/logout", ""},

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -38,6 +39,7 @@ func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
 type epochNewCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store; no server may run on it." env:"GOTONG_STORE" placeholder:"URL"`
 	JSON  bool   `name:"json" help:"Print JSON."`
+	Keep  bool   `name:"keep-logins" help:"Keep sessions, tickets and tokens of other issuers from before."`
 	trust
 }
 
@@ -45,6 +47,8 @@ type epochNewCmd struct {
 func (*epochNewCmd) Help() string {
 	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
 are refused (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
+
+All logins end: sessions that had ended since the backup would be good again. With --keep-logins they stay.
 
 Examples:
 
@@ -54,7 +58,18 @@ Examples:
 // Run is called by kong.
 func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 	return withStore(ctx, c.trust, c.Store, func(s *place) error {
+		said := "All logins are kept: every logout since the backup is undone, and whoever refreshed a token since then signs in again."
+		if !c.Keep { // before the epoch: a command that was interrupted is given again
+			sessions, err := auth.EndLogins(ctx, s, now())
+			if err != nil {
+				return err
+			}
+			said = fmt.Sprintf("All logins have ended, %d sessions among them; everybody signs in again.", sessions)
+		}
 		if err := s.Renew(ctx, store.NewEpoch()); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintln(std.err, said); err != nil {
 			return err
 		}
 		return tellEpochs(ctx, std, s, c.JSON)

@@ -19,7 +19,8 @@ type tokenCmd struct {
 	Signup    bool   `name:"signup" help:"Make the account first."`
 	Username  string `name:"username" help:"With --signup: the name that others see; by default what is before the @." placeholder:"NAME"`
 	Community string `name:"community" help:"With --signup: the community it belongs to." default:"rt05" placeholder:"ID"`
-	JSON      bool   `name:"json" help:"Print JSON, with the refresh token."`
+	Device    string `name:"device-token" help:"The device token that --json printed at an earlier sign-in: strangers who guess at the account then do not keep you out." env:"GOTONG_DEVICE_TOKEN" placeholder:"TOKEN"`
+	JSON      bool   `name:"json" help:"Print JSON, with the refresh token and the device token."`
 }
 
 // Help implements kong.HelpProvider.
@@ -59,7 +60,7 @@ func (c *tokenCmd) Run(ctx context.Context, std *stdio) error {
 
 func (c *tokenCmd) sign(ctx context.Context, remote *client.Client, pass string) (client.Auth, error) {
 	if !c.Signup {
-		auth, err := remote.SignIn(ctx, c.Email, pass)
+		auth, err := remote.SignIn(ctx, c.Email, pass, client.Device(c.Device))
 		var problem *client.Problem
 		if errors.As(err, &problem) && problem.Status == 401 {
 			err = &failure{

@@ -68,10 +68,11 @@ func (a *App) newAuth() error {
 		keys = append(keys, auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS, Issuer: k.Iss, Audience: k.Aud})
 	}
 	a.auth, err = auth.New(a.base, auth.Options{
-		Store: a.store, Executor: a.engine, Now: a.now, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
+		Store: a.store, Executor: a.engine, Clock: a.clock, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
 		Observer: a.metrics.Auth, Log: a.log,
-		Shared: a.shared(),
+		Shared:    a.shared(),
+		Connected: func(userID string) map[string]bool { return a.live.LoginsOf(userID) },
 		OnSessionEnd: func(session, userID string) {
 			a.live.EndLogin(session)
 			a.hub.TellEnded(userID)
@@ -125,7 +126,7 @@ func (a *App) newRealtime() *realtime.Server {
 		},
 		Recheck: func(ctx context.Context, p httpapi.Principal) error { return a.auth.Recheck(ctx, p.Verified) },
 		Creates: creates, Origins: a.cfg.AllowedOrigins,
-		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(a.base, userID, a.now().Time()) },
+		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(a.base, userID, a.clock.Mono()) },
 		Observe: realtime.Observer{
 			Opened: m.SessionOpened, Closed: m.SessionClosed,
 			Wrote: func(transport string, frames, bytes int, oldest gotong.Instant) {
@@ -174,13 +175,14 @@ func (a *App) newServer(b Build) *httpapi.Server {
 		}
 	}
 	return httpapi.New(httpapi.Options{
-		Auth: httpapi.Tokens(a.auth), Now: a.now, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
+		Auth: httpapi.Tokens(a.auth), Clock: a.clock, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
 		Mounts:  map[string]http.Handler{"GET /asyncapi.json": realtime.Document()},
 		Origins: a.cfg.AllowedOrigins, TrustedProxies: proxies, ProxyHeader: a.cfg.ProxyHeader,
 		Limits: httpapi.Limits{
 			User:    httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst},
 			Address: httpapi.Rate{PerSecond: a.cfg.AddressRate, Burst: a.cfg.AddressBurst},
 			Strict:  httpapi.Rate{PerSecond: 1, Burst: 20},
+			Login:   httpapi.Rate{PerSecond: 1, Burst: 20},
 			Shared:  a.allowances(),
 		},
 		Conns: httpapi.ConnLimits{

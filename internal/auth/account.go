@@ -134,7 +134,7 @@ func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (ver
 			hash, err = a.Hash, s.sameSignUp(ctx, a, r)
 		}
 		switch {
-		case err != nil, a.Hash != "" && (known || s.opts.Now() < a.CreatedAt.Add(orphanAge/2)):
+		case err != nil, a.Hash != "" && (known || s.now() < a.CreatedAt.Add(orphanAge/2)):
 			return version, listed, err
 		case known:
 			return 0, listed, reused()
@@ -150,7 +150,7 @@ func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (ver
 			}
 		}
 		// That of an earlier try that is getting old is written anew, so that no sweep takes it away.
-		body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, s.opts.Now()})
+		body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, s.now()})
 		if err != nil {
 			return 0, listed, err
 		}
@@ -183,7 +183,7 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 		return reused()
 	}
 	address := addressKey(r.Address)
-	if err := slowed(s.addresses.wait(ctx, address, s.opts.Now())); err != nil {
+	if err := slowed(s.addresses.wait(ctx, address)); err != nil {
 		return err
 	}
 	same, err := s.passwords.Check(ctx, r.Pass, a.Hash)
@@ -211,12 +211,15 @@ func (s *Service) letAccountGo(ctx context.Context, userID string, version uint6
 }
 
 // SignIn is the request for a session. RequestID may be empty: then it cannot
-// be repeated. Address is the client's, for limits.
+// be repeated. Address is the client's, for limits; Device is the device token
+// of an earlier sign-in, if there is one.
 type SignIn struct {
 	RequestID string
 	Email     string
 	Pass      string
+	Device    string
 	Address   string
+	Count     Count
 }
 
 // SignIn begins a session. For ten minutes the same request id of the same
@@ -227,21 +230,18 @@ type SignIn struct {
 // gets [gotong.CodeRateLimited] with a time to wait.
 func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error) {
 	defer func() { s.attempted("signin", err) }()
-	if len(r.Pass) > maxTyped || len(r.Email) > maxTyped {
-		return grant, wrongPassword()
+	tooLong := len(r.Pass) > maxTyped || len(r.Email) > maxTyped
+	if !tooLong {
+		r.Pass = text.Password.Clean(r.Pass)
 	}
-	if r.Pass = text.Password.Clean(r.Pass); r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
-		return grant, wrongPassword()
+	if tooLong || r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
+		return grant, errOr(r.Count(ctx, ""), wrongPassword())
 	}
-	claim, address, now := s.opts.Users.EmailClaim(r.Email), addressKey(r.Address), s.opts.Now()
-	if err := slowed(s.addresses.wait(ctx, address, now)); err != nil {
+	at, err := s.begins(ctx, r)
+	if err != nil {
 		return grant, err
 	}
-	// Counted before it is known to fail, so that many at once do not slip through.
-	if err := slowed(s.accounts.count(ctx, claim.Name, now)); err != nil {
-		return grant, err
-	}
-	userID, a, err := s.accountOf(ctx, claim)
+	userID, a, err := s.accountOf(ctx, at.claim)
 	same := false
 	if err == nil {
 		same, err = s.passwords.Check(ctx, r.Pass, a.Hash)
@@ -249,14 +249,78 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	ctx = WithOrigin(ctx, Origin{r.Address, r.RequestID})
 	switch {
 	case err != nil:
-		s.accounts.undo(ctx, claim.Name)
+		s.undo(ctx, at)
 		return grant, err
 	case !same:
 		s.note(ctx, userID, ActSignInFailed, "")
-		return grant, errOr(s.guessed(ctx, address), wrongPassword())
+		if at.device != "" {
+			return grant, wrongPassword()
+		}
+		return grant, errOr(s.guessed(ctx, at.address), wrongPassword())
+	case at.device != "":
+		s.undo(ctx, at)
+	default:
+		s.accounts.succeeded(ctx, at.claim.Name)
 	}
-	s.accounts.succeeded(ctx, claim.Name)
 	return s.enter(ctx, userID, a, r)
+}
+
+// attempt is a sign-in that was counted: with a device token against that, else
+// against the account.
+type attempt struct {
+	claim          gotong.Claim
+	address        string
+	userID, device string // of the device token; empty without one that counts
+}
+
+// begins counts a sign-in before it is known to fail, so that many at once do
+// not slip through.
+func (s *Service) begins(ctx context.Context, r SignIn) (attempt, error) {
+	at := attempt{claim: s.opts.Users.EmailClaim(r.Email), address: addressKey(r.Address)}
+	known, err := s.byDevice(ctx, r, &at)
+	if known || err != nil {
+		return at, err
+	}
+	if err := r.Count(ctx, ""); err != nil {
+		return at, err
+	}
+	if err := slowed(s.addresses.wait(ctx, at.address)); err != nil {
+		return at, err
+	}
+	return at, slowed(s.accounts.count(ctx, at.claim.Name))
+}
+
+// byDevice counts a sign-in with a device token of the account that it names.
+// It reports false where it has none that counts.
+func (s *Service) byDevice(ctx context.Context, r SignIn, at *attempt) (bool, error) {
+	userID, id, ok := s.parseDevice(r.Device)
+	if !ok {
+		return false, nil
+	}
+	if err := r.Count(ctx, id); err != nil {
+		return false, err
+	}
+	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{at.claim}})
+	if err != nil {
+		return false, store.CodedWrite(err)
+	}
+	if snap.Claims[at.claim] != userStream(userID) {
+		return false, nil
+	}
+	ok, err = s.holdDevice(ctx, userID, id)
+	if ok {
+		at.userID, at.device = userID, id
+	}
+	return ok, err
+}
+
+// undo takes a counted attempt back, which was no guess.
+func (s *Service) undo(ctx context.Context, at attempt) {
+	if at.device != "" {
+		s.freeDevice(ctx, at.userID, at.device)
+		return
+	}
+	s.accounts.undo(ctx, at.claim.Name)
 }
 
 // enter begins the session of somebody who proved who he is.
@@ -286,7 +350,7 @@ func slowed(wait time.Duration, err error) error {
 
 // guessed counts a wrong password against an address.
 func (s *Service) guessed(ctx context.Context, address string) error {
-	_, err := s.addresses.count(ctx, address, s.opts.Now())
+	_, err := s.addresses.count(ctx, address)
 	return err
 }
 

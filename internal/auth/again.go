@@ -42,7 +42,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if err != nil {
 		return Grant{}, err
 	}
-	err = s.opts.Store.SetRegister(ctx, key, 0, body, s.opts.Now().Add(again))
+	err = s.opts.Store.SetRegister(ctx, key, 0, body, s.now().Add(again))
 	if !errors.Is(err, store.ErrConflict) {
 		return g, store.CodedWrite(err)
 	}
@@ -82,7 +82,7 @@ func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (
 	if err != nil {
 		return g, true, err
 	}
-	g, err = s.grant(key.Owner, b.SessionID, s.refreshToken(key.Owner, b.SessionID, 1), sess, st)
-	g.Replayed = true
+	g, err = s.grant(key.Owner, b.SessionID, sess, st)
+	g.DeviceToken, g.Replayed = s.deviceToken(key.Owner, b.SessionID), true
 	return g, true, err
 }

@@ -29,7 +29,7 @@ func TestSignInAgain(t *testing.T) {
 		"wrong password":    {nil, func(r *SignIn) { r.Pass += "!" }, gotong.CodeUnauthorized, false},
 		"written otherwise": {nil, func(r *SignIn) { r.Email = "SITI@example.org" }, gotong.CodeReused, false},
 		"after a refresh": {func(h *house, g Grant) {
-			if _, err := h.Refresh(t.Context(), "f1", g.RefreshToken); err != nil {
+			if _, err := h.refresh(t.Context(), g.RefreshToken); err != nil {
 				t.Error(err)
 			}
 		}, nil, gotong.CodeConflict, false},
@@ -45,7 +45,7 @@ func TestSignInAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := build(t, nil)
 			h.signUp(t, siti("r1"))
-			first, err := h.SignIn(t.Context(), sitiAgain("i1"))
+			first, err := h.signIn(t.Context(), sitiAgain("i1"))
 			if err != nil || first.Replayed {
 				t.Fatalf("%+v, %v", first, err)
 			}
@@ -56,7 +56,7 @@ func TestSignInAgain(t *testing.T) {
 			if tc.change != nil {
 				tc.change(&r)
 			}
-			got, err := h.SignIn(t.Context(), r)
+			got, err := h.signIn(t.Context(), r)
 			wantCode(t, err, tc.code)
 			if tc.code != "" {
 				return
@@ -77,11 +77,11 @@ func TestSignInKeysAreOfTheAccount(t *testing.T) {
 	budi := siti("r2")
 	budi.Email, budi.Username = "budi@example.org", "budi"
 	h.signUp(t, budi)
-	first, err := h.SignIn(t.Context(), sitiAgain("i1"))
+	first, err := h.signIn(t.Context(), sitiAgain("i1"))
 	wantCode(t, err, "")
 	other := sitiAgain("i1")
 	other.Email = "budi@example.org"
-	got, err := h.SignIn(t.Context(), other)
+	got, err := h.signIn(t.Context(), other)
 	if err != nil || got.Replayed || got.UserID == first.UserID {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -97,7 +97,7 @@ func TestTwinsSignIn(t *testing.T) {
 		wg.Go(func() {
 			<-start
 			var err error
-			if got[i], err = h.SignIn(t.Context(), sitiAgain("i1")); err != nil {
+			if got[i], err = h.signIn(t.Context(), sitiAgain("i1")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -120,7 +120,7 @@ func TestSignUpAgainGetsTheSameSession(t *testing.T) {
 	if got := h.signUp(t, siti("r1")); got.AccessToken != first.AccessToken || !got.Replayed {
 		t.Errorf("%+v, first %+v", got, first)
 	}
-	if _, err := h.Refresh(t.Context(), "f1", first.RefreshToken); err != nil {
+	if _, err := h.refresh(t.Context(), first.RefreshToken); err != nil {
 		t.Fatal(err)
 	}
 	if got := h.signUp(t, siti("r1")); got.SessionID == first.SessionID || got.UserID != first.UserID {
@@ -157,12 +157,23 @@ func TestTicketAgain(t *testing.T) {
 	if _, err := h.UseTicket(t.Context(), first.Text); err != nil {
 		t.Fatal(err)
 	}
-	// Asked for again, it is the same and stays used up.
-	if again := get("t1"); again.Text != first.Text {
-		t.Errorf("%+v", again)
+	// Asked for again, it is another one, and the first stays used up.
+	second := get("t1")
+	if second.Text == first.Text || second.Replayed || second.Expires != h.now().Add(ticketLife) {
+		t.Errorf("%+v, first %+v", second, first)
+	}
+	if again := get("t1"); again.Text != second.Text || !again.Replayed {
+		t.Errorf("%+v, second %+v", again, second)
 	}
 	_, err = h.UseTicket(t.Context(), first.Text)
 	wantCode(t, err, gotong.CodeUnauthorized)
+	if _, err := h.UseTicket(t.Context(), second.Text); err != nil {
+		t.Error(err)
+	}
+	for _, used := range []string{first.Text, second.Text} {
+		_, err = h.UseTicket(t.Context(), used)
+		wantCode(t, err, gotong.CodeUnauthorized)
+	}
 	// After its time the key makes another one, and does not revive the first.
 	h.pass(ticketLife)
 	last := get("t1")

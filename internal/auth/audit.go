@@ -79,7 +79,7 @@ func (s *Service) note(ctx context.Context, owner, action, sessionID string) {
 	origin, _ := ctx.Value(originKey{}).(Origin)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	now := s.opts.Now()
+	now := s.now()
 	entry := happened{
 		ID: gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))), Action: action,
 		Address: origin.Address, RequestID: origin.RequestID, SessionID: sessionID,

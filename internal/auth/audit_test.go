@@ -47,7 +47,7 @@ func TestRecord(t *testing.T) {
 		next()
 		r := sitiAgain(requestID)
 		r.Pass, r.Address = pass, "2001:db8::7"
-		got, err := h.SignIn(t.Context(), r)
+		got, err := h.signIn(t.Context(), r)
 		if (err == nil) != (pass == "selokan bersih") {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestRecord(t *testing.T) {
 	}
 	signIn("i1", "wrong")
 	in := signIn("i2", "selokan bersih")
-	if _, err := h.SignIn(t.Context(), sitiAgain("i2")); err != nil { // a repetition is no other sign-in
+	if _, err := h.signIn(t.Context(), sitiAgain("i2")); err != nil { // a repetition is no other sign-in
 		t.Fatal(err)
 	}
 	next()
@@ -66,17 +66,21 @@ func TestRecord(t *testing.T) {
 		}
 	}
 	next()
-	if _, err := h.Refresh(t.Context(), "f1", g.RefreshToken); err != nil {
+	moved, err := h.refresh(t.Context(), g.RefreshToken)
+	if err != nil {
 		t.Fatal(err)
 	}
-	_, err := h.Refresh(WithOrigin(t.Context(), Origin{"203.0.113.5", "f2"}), "f2", g.RefreshToken)
+	if _, err := h.refresh(t.Context(), moved.RefreshToken); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.refresh(WithOrigin(t.Context(), Origin{"203.0.113.5", "f2"}), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	next()
 	h.command(t, g.UserID, "c1", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
 	next()
 	h.command(t, g.UserID, "c2", user.CmdDisable, user.Disable{Reason: "private words"})
 	next()
-	_, err = h.SignIn(t.Context(), sitiAgain("i3")) // the right password of a disabled account
+	_, err = h.signIn(t.Context(), sitiAgain("i3")) // the right password of a disabled account
 	wantCode(t, err, gotong.CodeUnauthorized)
 
 	const want = "signed_up sign_in_failed signed_in logged_out refresh_reused role_changed disabled sign_in_failed"
@@ -116,7 +120,7 @@ func TestFailuresOnUnknownAddresses(t *testing.T) {
 	h := build(t, nil)
 	r := sitiAgain("i1")
 	r.Email = "nobody@example.org"
-	_, err := h.SignIn(t.Context(), r)
+	_, err := h.signIn(t.Context(), r)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	list := h.record(t, "anonymous", 10)
 	if actions(list) != "sign_in_failed" || list[0].UserID != "" || list[0].Address != "192.0.2.1" {
@@ -159,9 +163,9 @@ func TestRecordHoldsNoSecret(t *testing.T) {
 	g := h.signUp(t, siti("r1"))
 	r := sitiAgain("i1")
 	r.Pass = "sangat rahasia"
-	_, _ = h.SignIn(t.Context(), r)
+	_, _ = h.signIn(t.Context(), r)
 	r.Email = "salah@example.org"
-	_, _ = h.SignIn(t.Context(), r)
+	_, _ = h.signIn(t.Context(), r)
 	for _, owner := range []string{g.UserID, "anonymous"} {
 		regs, err := h.store.FindRegisters(t.Context(), store.KeyRange{Collection: auditName, Owner: owner, To: "~"})
 		if err != nil || len(regs) != 1 {

@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"runtime"
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -51,13 +53,13 @@ type Standing struct {
 	Version uint64
 }
 
-// Options configure a [Service]. Store, Executor, Users, Now and Secret are
+// Options configure a [Service]. Store, Executor, Users, Clock and Secret are
 // required.
 type Options struct {
 	Store    Store
 	Executor Executor
 	Users    Users
-	Now      func() gotong.Instant
+	Clock    clock.Clock
 
 	Secret []byte // signs access tokens and derives refresh tokens; see [SigningKey]
 	Keys   []Key  // of others whose tokens are accepted
@@ -66,13 +68,17 @@ type Options struct {
 	AccessLife  time.Duration // of an access token; 0 is 30 minutes
 	RefreshLife time.Duration // of a session that is not used; 0 is 30 days
 
-	Hashes int  // passwords hashed at once; 0 is 4
+	Hashes int  // passwords hashed at once; 0 is half of the processors, and more is never used
 	Queue  int  // hashes that may wait; 0 is 128
 	Cost   Cost // zero is [DefaultCost]
 
 	// Shared says that other nodes work on the same store: what ends here is then
 	// written down for them, and a [Watch] finds what ended there.
 	Shared bool
+
+	// Connected is the sessions of a user that have an open connection on this
+	// node; nil: none has. They are the last to go where an account has too many.
+	Connected func(userID string) map[string]bool
 
 	// OnSessionEnd and OnUserEnd are told of what ended on this node, so that
 	// live connections are closed. They must return at once.
@@ -92,6 +98,7 @@ type Service struct {
 	accounts  *guesses
 	verified  *verified
 	names     *names
+	revoked   *revocations
 	stop      context.CancelFunc
 }
 
@@ -103,7 +110,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	}
 	opts = withDefaults(opts)
 	if opts.Shared {
-		opts.Store = noticing{opts.Store, opts.Now}
+		opts.Store = noticing{opts.Store, opts.Clock.Now}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	t, err := newTokens(ctx, &opts)
@@ -118,11 +125,21 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	return &Service{
 		opts: opts, tokens: t, stop: stop,
 		passwords: newPasswords(&opts),
-		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive},
-		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive},
+		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive, opts.Clock},
+		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive, opts.Clock},
 		verified:  newVerified(),
 		names:     newNames(),
+		revoked:   &revocations{seen: map[string]clock.Moment{}},
 	}, nil
+}
+
+func (s *Service) now() gotong.Instant { return s.opts.Clock.Now() }
+
+func (s *Service) mono() clock.Moment { return s.opts.Clock.Mono() }
+
+// age is how long ago a stored instant was; one in the future counts as now.
+func (s *Service) age(at gotong.Instant) time.Duration {
+	return max(0, time.Duration(s.now()-at)*time.Microsecond)
 }
 
 const minSecret = 16
@@ -134,14 +151,17 @@ func withDefaults(o Options) Options {
 	if o.RefreshLife == 0 {
 		o.RefreshLife = 30 * 24 * time.Hour
 	}
-	if o.Hashes == 0 {
-		o.Hashes = 4
+	if most := max(1, runtime.GOMAXPROCS(0)/2); o.Hashes == 0 || o.Hashes > most {
+		o.Hashes = most
 	}
 	if o.Queue == 0 {
 		o.Queue = 128
 	}
 	if o.Cost == (Cost{}) {
 		o.Cost = DefaultCost
+	}
+	if o.Connected == nil {
+		o.Connected = func(string) map[string]bool { return nil }
 	}
 	if o.OnSessionEnd == nil {
 		o.OnSessionEnd = func(string, string) {}
@@ -186,6 +206,8 @@ const (
 	ticketsName    = "auth_tickets"
 	begunName      = "auth_begun"
 	revocationName = "auth_revoked"
+	devicesName    = "auth_devices"
+	loginsName     = "auth_logins"
 )
 
 func userStream(id string) gotong.Stream { return gotong.NewStream(userKind, id) }

@@ -33,7 +33,7 @@ type house struct {
 	*Service
 	store  *memory.Store
 	engine *engine.Engine
-	clock  atomic.Int64
+	clock  *clocktest.Clock
 
 	tickets atomic.Int64 // made so far
 
@@ -41,9 +41,21 @@ type house struct {
 	ended []string // what the hooks were told
 }
 
-func (h *house) now() gotong.Instant { return gotong.Instant(h.clock.Load()) }
+func (h *house) now() gotong.Instant { return h.clock.Now() }
 
-func (h *house) pass(d time.Duration) { h.clock.Add(d.Microseconds()) }
+func (h *house) pass(d time.Duration) { h.clock.Pass(d) }
+
+// uncounted is a caller without limits.
+func uncounted(context.Context, string) error { return nil }
+
+func (h *house) refresh(ctx context.Context, token string) (Grant, error) {
+	return h.Refresh(ctx, token, uncounted)
+}
+
+func (h *house) signIn(ctx context.Context, r SignIn) (Grant, error) {
+	r.Count = uncounted
+	return h.SignIn(ctx, r)
+}
 
 func (h *house) hooks() string {
 	h.mu.Lock()
@@ -78,8 +90,7 @@ func users() Users {
 // build opens a house; change may alter its options.
 func build(tb testing.TB, change func(*Options)) *house {
 	tb.Helper()
-	h := &house{}
-	h.clock.Store(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC).UnixMicro())
+	h := &house{clock: clocktest.Stopped(gotong.InstantOf(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)))}
 	h.store = memory.New("test", memory.Options{Now: h.now})
 	kinds := []gotong.Kind{user.Kind()}
 	h.engine = engine.New(engine.Options{
@@ -92,7 +103,7 @@ func build(tb testing.TB, change func(*Options)) *house {
 	})
 	tb.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(tb.Context())) })
 	opts := Options{
-		Store: h.store, Executor: h.engine, Users: users(), Now: h.now, Secret: []byte(testSecret), Cost: cheap,
+		Store: h.store, Executor: h.engine, Users: users(), Clock: h.clock, Secret: []byte(testSecret), Cost: cheap,
 		OnSessionEnd: func(id, userID string) { h.note("session:" + id + ":" + userID) },
 		OnUserEnd:    func(userID string) { h.note("user:" + userID) },
 	}
@@ -166,7 +177,7 @@ func TestSignUpSignInMe(t *testing.T) {
 		up.Replayed || up.RefreshToken == "" || up.Expires != h.now().Add(30*time.Minute) {
 		t.Fatalf("%+v", up)
 	}
-	in, err := h.SignIn(t.Context(), SignIn{Email: " siti@example.ORG ", Pass: "selokan bersih", Address: "192.0.2.1"})
+	in, err := h.signIn(t.Context(), SignIn{Email: " siti@example.ORG ", Pass: "selokan bersih", Address: "192.0.2.1"})
 	if err != nil || in.UserID != up.UserID || in.Username != "Siti_R" || in.SessionID == up.SessionID {
 		t.Fatalf("%+v, %v", in, err)
 	}
@@ -238,7 +249,7 @@ func TestSignUpAgain(t *testing.T) {
 			if err == nil && (again.UserID != first.UserID || !again.Replayed) {
 				t.Errorf("%+v", again)
 			}
-			if _, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+			if _, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
 				t.Errorf("the first account is damaged: %v", err)
 			}
 		})
@@ -263,7 +274,7 @@ func TestRefusedSignUpLeavesNothing(t *testing.T) {
 	other.Email, other.Username = "budi@example.org", "budi"
 	g := h.signUp(t, other)
 	h.letAccountGo(t.Context(), id, 1, "", gotong.NewError(gotong.CodeExists, ""))
-	if _, err := h.SignIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass}); err != nil || g.UserID != id {
+	if _, err := h.signIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass}); err != nil || g.UserID != id {
 		t.Errorf("%+v, %v", g, err)
 	}
 	h.pass(2 * time.Hour)
@@ -404,7 +415,7 @@ func TestObserverAndRetryAfter(t *testing.T) {
 	seen := &tally{}
 	h := build(t, func(o *Options) { o.Observer = seen })
 	g := h.signUp(t, siti("r1"))
-	_, _ = h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "wrong"})
+	_, _ = h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "wrong"})
 	_, _ = h.Verify(t.Context(), g.AccessToken)
 	_, _ = h.Verify(t.Context(), g.AccessToken)
 	_, _ = h.Verify(t.Context(), "x")

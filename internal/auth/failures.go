@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // maxFailures bounds how many keys one table remembers.
@@ -25,7 +25,7 @@ type failures struct {
 // failure is what is held against a key.
 type failure struct {
 	tries int
-	last  gotong.Instant
+	last  clock.Moment
 }
 
 func newFailures(free int, longest time.Duration) *failures {
@@ -51,7 +51,7 @@ func failureKey(s string) [16]byte {
 }
 
 // wait is how long the key has to wait now; 0 where it may go on.
-func (f *failures) wait(key string, now gotong.Instant) time.Duration {
+func (f *failures) wait(key string, now clock.Moment) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return max(0, f.left(f.keys[failureKey(key)], now))
@@ -59,7 +59,7 @@ func (f *failures) wait(key string, now gotong.Instant) time.Duration {
 
 // count holds an attempt against the key, unless it has to wait: then it
 // returns how long.
-func (f *failures) count(key string, now gotong.Instant) time.Duration {
+func (f *failures) count(key string, now clock.Moment) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	k := failureKey(key)
@@ -95,22 +95,22 @@ func (f *failures) undo(key string) {
 
 // left is how long a key still has to wait: 1 s after the last free try, then
 // 2, 4, 8 …
-func (f *failures) left(e failure, now gotong.Instant) time.Duration {
+func (f *failures) left(e failure, now clock.Moment) time.Duration {
 	if e.tries < f.free {
 		return 0
 	}
 	pause := min(time.Second<<min(e.tries-f.free, 20), f.longest)
-	return min(time.Duration(e.last.Add(pause)-now)*time.Microsecond, pause) // the clock may have gone back
+	return e.last.Add(pause).Sub(now)
 }
 
 // forgotten: after four times the longest pause nothing is held any more.
-func (f *failures) forgotten(e failure, now gotong.Instant) bool {
+func (f *failures) forgotten(e failure, now clock.Moment) bool {
 	return now >= e.last.Add(4*f.longest)
 }
 
 // makeRoom drops what is forgotten; where all of some entries looked at still
 // count, one of them goes. Map order makes them random.
-func (f *failures) makeRoom(now gotong.Instant) {
+func (f *failures) makeRoom(now clock.Moment) {
 	if len(f.keys) < maxFailures {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -23,6 +24,7 @@ type guesses struct {
 	space  string
 	shared Store // nil where this node is the only one
 	name   func(fields ...string) []byte
+	clock  clock.Clock
 }
 
 // guess is the register of one key.
@@ -35,7 +37,10 @@ func (g *guesses) key(key string) gotong.Key {
 	return gotong.Key{Collection: guessesName, Owner: g.space, Name: hex.EncodeToString(g.name("guess", g.space, key)[:16])}
 }
 
-// held reads what is held against a key, and the version of its register.
+// held reads what is held against a key, and the version of its register. A
+// try in the future was stored by a clock that ran ahead: it counts as of now,
+// and is stored so, because the pause after it would not end before that clock's
+// time has come.
 func (g *guesses) held(ctx context.Context, key string) (failure, uint64, error) {
 	reg, err := g.shared.Register(ctx, g.key(key))
 	if err != nil {
@@ -45,20 +50,35 @@ func (g *guesses) held(ctx context.Context, key string) (failure, uint64, error)
 		return failure{}, 0, nil
 	}
 	var held guess
-	err = read(reg, &held)
-	return failure{tries: held.Tries, last: held.Last}, reg.Version, err
+	if err := read(reg, &held); err != nil {
+		return failure{}, 0, err
+	}
+	now, mono := g.clock.Now(), g.clock.Mono()
+	if held.Last <= now {
+		return failure{held.Tries, mono.Add(-time.Duration(now-held.Last) * time.Microsecond)}, reg.Version, nil
+	}
+	switch err := g.hold(ctx, key, reg.Version, held.Tries); {
+	case err == nil:
+		reg.Version++
+	case !errors.Is(err, store.ErrConflict): // another node did it
+		return failure{}, 0, store.CodedWrite(err)
+	}
+	return failure{held.Tries, mono}, reg.Version, nil
 }
 
-func (g *guesses) hold(ctx context.Context, key string, version uint64, f failure) error {
-	body, err := json.Marshal(guess{Tries: f.tries, Last: f.last})
+// hold writes so many tries, the last of them now.
+func (g *guesses) hold(ctx context.Context, key string, version uint64, tries int) error {
+	now := g.clock.Now()
+	body, err := json.Marshal(guess{Tries: tries, Last: now})
 	if err != nil {
 		return err
 	}
-	return g.shared.SetRegister(ctx, g.key(key), version, body, f.last.Add(4*g.longest))
+	return g.shared.SetRegister(ctx, g.key(key), version, body, now.Add(4*g.longest))
 }
 
 // wait is how long the key has to wait now; 0 where it may go on.
-func (g *guesses) wait(ctx context.Context, key string, now gotong.Instant) (time.Duration, error) {
+func (g *guesses) wait(ctx context.Context, key string) (time.Duration, error) {
+	now := g.clock.Mono()
 	wait := g.failures.wait(key, now)
 	if wait > 0 || g.shared == nil {
 		return wait, nil
@@ -69,7 +89,8 @@ func (g *guesses) wait(ctx context.Context, key string, now gotong.Instant) (tim
 
 // count holds an attempt against the key, unless it has to wait: then it
 // returns how long.
-func (g *guesses) count(ctx context.Context, key string, now gotong.Instant) (time.Duration, error) {
+func (g *guesses) count(ctx context.Context, key string) (time.Duration, error) {
+	now := g.clock.Mono()
 	wait := g.failures.count(key, now)
 	if wait > 0 || g.shared == nil {
 		return wait, nil
@@ -85,7 +106,7 @@ func (g *guesses) count(ctx context.Context, key string, now gotong.Instant) (ti
 		if g.forgotten(held, now) {
 			held.tries = 0
 		}
-		err = g.hold(ctx, key, version, failure{held.tries + 1, now})
+		err = g.hold(ctx, key, version, held.tries+1)
 		if !errors.Is(err, store.ErrConflict) {
 			return 0, store.CodedWrite(err)
 		}
@@ -114,7 +135,6 @@ func (g *guesses) undo(ctx context.Context, key string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if held, version, err := g.held(ctx, key); err == nil && held.tries > 0 {
-		held.tries--
-		_ = g.hold(ctx, key, version, held)
+		_ = g.hold(ctx, key, version, held.tries-1)
 	}
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/store"
 )
 
 // tries guesses at one node and says with which code it ended.
 func tries(t *testing.T, h *house, email, address string) gotong.Code {
 	t.Helper()
-	_, err := h.SignIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
+	_, err := h.signIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
 	return gotong.CodeOf(err)
 }
 
@@ -56,13 +57,38 @@ func TestNodesCountGuessesTogether(t *testing.T) {
 	}
 }
 
+// A pause ends with the time that passes, however the clock is set meanwhile:
+// on the node that counted, and on the others, which read what it stored.
+func TestPausesFollowTimeThatPasses(t *testing.T) {
+	for name, steps := range clocktest.Steps() {
+		t.Run(name, func(t *testing.T) {
+			n := newTwoNodes(t)
+			n.here.signUp(t, siti("r1"))
+			for code := gotong.CodeUnauthorized; code != gotong.CodeRateLimited; {
+				code = tries(t, n.here, "siti@example.org", "192.0.2.9")
+			}
+			for _, step := range steps {
+				n.here.clock.Step(step)
+				n.there.clock.Step(step)
+			}
+			_ = tries(t, n.there, "siti@example.org", "192.0.2.8") // reads it
+			n.pass(2 * time.Second)
+			for _, h := range []*house{n.here, n.there} {
+				if _, err := h.signIn(t.Context(), sitiAgain("i1")); err != nil {
+					t.Errorf("still locked out: %v", err)
+				}
+			}
+		})
+	}
+}
+
 func TestASuccessClearsGuessesOnAllNodes(t *testing.T) {
 	n := newTwoNodes(t)
 	n.here.signUp(t, siti("r1"))
 	for i := range 9 {
 		tries(t, n.there, "siti@example.org", fmt.Sprint("192.0.2.", i))
 	}
-	if _, err := n.here.SignIn(t.Context(), sitiAgain("i1")); err != nil {
+	if _, err := n.here.signIn(t.Context(), sitiAgain("i1")); err != nil {
 		t.Fatal(err)
 	}
 	if left := n.here.count(t, guessesName, "account"); left != 0 {

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // nameLife is how long a name is shown without looking again.
@@ -26,7 +27,7 @@ type names struct {
 
 type named struct {
 	name string // empty: there is no such account
-	at   gotong.Instant
+	at   clock.Moment
 }
 
 func newNames() *names { return &names{} }
@@ -51,8 +52,8 @@ func (s *Service) name(ctx context.Context, id string) string {
 	if strings.HasPrefix(id, "import:") || !gotong.ValidID(id) {
 		return ""
 	}
-	now := s.opts.Now()
-	if n, ok := s.names.get(id); ok && now >= n.at && now < n.at.Add(nameLife) {
+	now := s.mono()
+	if n, ok := s.names.get(id); ok && now.Sub(n.at) < nameLife {
 		return n.name
 	}
 	done := s.names.flight.DoChan(id, func() (any, error) {
@@ -62,7 +63,7 @@ func (s *Service) name(ctx context.Context, id string) string {
 		if err != nil {
 			return "", err
 		}
-		s.names.put(id, named{a.Username, s.opts.Now()})
+		s.names.put(id, named{a.Username, s.mono()})
 		return a.Username, nil
 	})
 	select {

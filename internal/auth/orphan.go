@@ -42,7 +42,7 @@ func (s *Service) list(ctx context.Context, userID string) (name string, err err
 	if err != nil {
 		return "", err
 	}
-	name = gotong.NewEventID(s.opts.Now(), binary.BigEndian.Uint64(random(8))).String()
+	name = gotong.NewEventID(s.now(), binary.BigEndian.Uint64(random(8))).String()
 	return name, store.CodedWrite(s.opts.Store.SetRegister(ctx, pendingKey(name), 0, body, 0))
 }
 
@@ -57,7 +57,7 @@ func (s *Service) unlist(ctx context.Context, name string) {
 // after they were tried. Sign-ups call it too; a server calls it when it
 // starts.
 func (s *Service) Sweep(ctx context.Context) error {
-	before := gotong.NewEventID(s.opts.Now().Add(-orphanAge)+1, 0).String() // the bound itself is none
+	before := gotong.NewEventID(s.now().Add(-orphanAge)+1, 0).String() // the bound itself is none
 	list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
 		Collection: pendingName, Owner: pendingKey("").Owner, From: "0", To: before, Limit: sweepAtOnce,
 	})
@@ -88,7 +88,7 @@ func (s *Service) sweepOne(ctx context.Context, reg store.Register) error {
 	if err != nil {
 		return err
 	}
-	if !known && a.Hash != "" && a.CreatedAt <= s.opts.Now().Add(-orphanAge) {
+	if !known && a.Hash != "" && a.CreatedAt <= s.now().Add(-orphanAge) {
 		switch err := s.emptyAccount(ctx, p.UserID, version); {
 		case errors.Is(err, store.ErrConflict):
 			return nil // somebody repeats it; it is listed anew
@@ -107,7 +107,7 @@ func (s *Service) sweepOne(ctx context.Context, reg store.Register) error {
 // and not deleted, so that its version goes on: a twin that is late must not
 // empty what the next try with this request id has written.
 func (s *Service) emptyAccount(ctx context.Context, userID string, version uint64) error {
-	now := s.opts.Now()
+	now := s.now()
 	body, err := json.Marshal(account{CreatedAt: now})
 	if err != nil {
 		return err

@@ -76,7 +76,7 @@ func TestCrashBeforeTheAccount(t *testing.T) {
 		t.Fatal("the crash left nothing")
 	}
 	// It is no account, and in nobody's way.
-	_, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
+	_, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
 	wantCode(t, err, gotong.CodeUnauthorized)
 	other := h.signUp(t, siti("r2"))
 	if other.UserID == id || other.Replayed {
@@ -96,7 +96,7 @@ func TestCrashBeforeTheAccount(t *testing.T) {
 	if a := left(); a.Hash != "" || a.Email != "" || a.Username != "" || h.listed(t) != 0 {
 		t.Errorf("%+v and %d listed are left", a, h.listed(t))
 	}
-	if _, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+	if _, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
 		t.Errorf("another account was swept: %v", err)
 	}
 	// The request id is free for somebody else.
@@ -126,7 +126,7 @@ func TestCrashAfterTheAccount(t *testing.T) {
 	if err := h.Sweep(t.Context()); err != nil || h.listed(t) != 0 {
 		t.Errorf("%d listed, %v", h.listed(t), err)
 	}
-	if g, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil || g.UserID != id {
+	if g, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil || g.UserID != id {
 		t.Errorf("a good account was swept: %+v, %v", g, err)
 	}
 	if g := h.signUp(t, siti("r1")); !g.Replayed || g.UserID != id {
@@ -166,7 +166,7 @@ func TestASweepHindersNoRepetition(t *testing.T) {
 	l := &late{house: h}
 	l.body = func() { h.signUp(t, siti("r1")) }
 	sweeper, err := New(t.Context(), Options{
-		Store: l, Executor: h.engine, Users: users(), Now: h.now, Secret: []byte(testSecret), Cost: cheap,
+		Store: l, Executor: h.engine, Users: users(), Clock: h.clock, Secret: []byte(testSecret), Cost: cheap,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -175,7 +175,7 @@ func TestASweepHindersNoRepetition(t *testing.T) {
 	if err := sweeper.Sweep(t.Context()); err != nil || l.body != nil {
 		t.Fatal(err, "nothing was swept")
 	}
-	if g, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil || g.UserID != id {
+	if g, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil || g.UserID != id {
 		t.Errorf("the account lost its password: %+v, %v", g, err)
 	}
 	if err := h.Sweep(t.Context()); err != nil || h.listed(t) != 0 {

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // Cost is what one password hash (argon2id, RFC 9106) costs.
@@ -37,14 +38,14 @@ type passwords struct {
 	slots   chan struct{}
 	queue   int64
 	waiting atomic.Int64
-	now     func() gotong.Instant
+	now     func() clock.Moment
 	observe Observer
 	dummy   string // checked for accounts that do not exist
 }
 
 func newPasswords(o *Options) *passwords {
 	return &passwords{
-		cost: o.Cost, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Now, observe: o.Observer,
+		cost: o.Cost, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, observe: o.Observer,
 		dummy: o.Cost.format(random(saltLen), random(hashLen)),
 	}
 }
@@ -96,7 +97,7 @@ func (p *passwords) gated(ctx context.Context, work func()) error {
 	defer func() { <-p.slots }()
 	from := p.now()
 	work()
-	p.observe.Hashed(time.Duration(p.now()-from) * time.Microsecond)
+	p.observe.Hashed(p.now().Sub(from))
 	return nil
 }
 

@@ -15,11 +15,13 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/clock/clocktest"
 )
 
 func bench(tb testing.TB, change func(*Options)) *passwords {
 	tb.Helper()
-	o := withDefaults(Options{Now: func() gotong.Instant { return 0 }, Cost: cheap})
+	o := withDefaults(Options{Clock: clocktest.Stopped(0), Cost: cheap})
 	if change != nil {
 		change(&o)
 	}
@@ -148,7 +150,7 @@ func TestWhoGivesUpDoesNotHash(t *testing.T) {
 
 func TestFailuresSlowDown(t *testing.T) {
 	f := newFailures(3, 30*time.Second)
-	now := gotong.InstantOf(time.Unix(1_000_000, 0))
+	now := clocktest.Stopped(0).Mono()
 	for range 3 {
 		if w := f.count("a", now); w != 0 {
 			t.Fatal("a free try waits", w)
@@ -170,9 +172,6 @@ func TestFailuresSlowDown(t *testing.T) {
 	if f.wait("b", now) != 0 {
 		t.Error("another key waits")
 	}
-	if w := f.wait("a", now.Add(-time.Hour)); w > 30*time.Second {
-		t.Error("a clock that went back locks out for ", w)
-	}
 	f.succeeded("a")
 	if f.wait("a", now) != 0 {
 		t.Error("waits after a success")
@@ -192,7 +191,7 @@ func TestFailuresSlowDown(t *testing.T) {
 func TestFailuresAreBounded(t *testing.T) {
 	f := newFailures(3, time.Second)
 	for i := range 2 * maxFailures {
-		f.count(fmt.Sprint(i), gotong.Instant(i))
+		f.count(fmt.Sprint(i), clock.Moment(i))
 	}
 	if len(f.keys) > maxFailures {
 		t.Errorf("%d keys", len(f.keys))
@@ -214,21 +213,21 @@ func TestGuessingIsSlowedDown(t *testing.T) {
 	h := build(t, nil)
 	h.signUp(t, siti("r1"))
 	wrong := func(email, address string) error {
-		_, err := h.SignIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
+		_, err := h.signIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
 		return err
 	}
 	for i := range 10 {
 		wantCode(t, wrong("siti@example.org", fmt.Sprint("198.51.100.", i)), gotong.CodeUnauthorized)
 	}
 	// The account waits, from whatever address, with the right password too.
-	_, err := h.SignIn(t.Context(), SignIn{Email: "SITI@example.org", Pass: "selokan bersih", Address: "203.0.113.9"})
+	_, err := h.signIn(t.Context(), SignIn{Email: "SITI@example.org", Pass: "selokan bersih", Address: "203.0.113.9"})
 	wantCode(t, err, gotong.CodeRateLimited)
 	var wait interface{ RetryAfter() int }
 	if !errors.As(err, &wait) || wait.RetryAfter() != 1 {
 		t.Error(err)
 	}
 	h.pass(time.Second)
-	if _, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+	if _, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
 		t.Error(err)
 	}
 	// The address waits, for whatever account.
@@ -258,7 +257,7 @@ func TestManyGoodSignInsOfOneAddressAreNoGuessing(t *testing.T) {
 		r := siti(fmt.Sprint("r", i))
 		r.Email, r.Username = fmt.Sprintf("w%d@example.org", i), fmt.Sprint("warga", i)
 		h.signUp(t, r)
-		if _, err := h.SignIn(t.Context(), SignIn{Email: r.Email, Pass: r.Pass, Address: r.Address}); err != nil {
+		if _, err := h.signIn(t.Context(), SignIn{Email: r.Email, Pass: r.Pass, Address: r.Address}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -273,7 +272,7 @@ func TestWrongAndUnknownAreOneAnswer(t *testing.T) {
 		{Email: "", Pass: "wrong"}, {Email: "siti@example.org", Pass: ""},
 		{Email: "siti@example.org", Pass: strings.Repeat("x", 257)}, {Email: strings.Repeat("x", 5000), Pass: "wrong"},
 	} {
-		_, err := h.SignIn(t.Context(), in)
+		_, err := h.signIn(t.Context(), in)
 		wantCode(t, err, gotong.CodeUnauthorized)
 		if i == 0 {
 			first = err

@@ -32,7 +32,7 @@ type Entry struct {
 // [gotong.RoleAnonymous] is of attempts on addresses that nobody has.
 func (s *Service) Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]Entry, bool, error) {
 	if before.IsZero() {
-		before = gotong.NewEventID(s.opts.Now().Add(24*time.Hour), 0) // of now are all before
+		before = gotong.NewEventID(s.now().Add(24*time.Hour), 0) // of now are all before
 	}
 	list, err := s.noted(ctx, userID, before, limit)
 	if err != nil {

@@ -1,13 +1,14 @@
 package auth
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,16 +17,19 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// grace is how long the same request is answered with the same refresh token.
-const grace = time.Minute
+// grace is how long a refresh token that was just exchanged gets the same
+// successor again: two tabs may send it at once, or a response may be lost.
+const grace = 10 * time.Second
 
-// maxSessions is how many sessions one account may have; the oldest goes.
+// maxSessions is how many sessions one account may have; the one that was not
+// used for longest goes.
 const maxSessions = 32
 
 // Grant is what a client gets: tokens, and who it is now.
 type Grant struct {
 	AccessToken  string
 	RefreshToken string
+	DeviceToken  string // of a sign-up or sign-in: for the next sign-in on this device
 	UserID       string
 	Username     string
 	Role         gotong.Role
@@ -34,16 +38,49 @@ type Grant struct {
 	Replayed     bool           // the same answer as before
 }
 
-// session is the register of one session. It holds hashes of refresh tokens,
-// from which no token can be made.
+// session is the register of one session. Its refresh tokens are numbered by
+// generation; none is stored, and none can be made from it.
 type session struct {
-	Generation uint64         `json:"generation"`
-	Hash       []byte         `json:"hash"`     // of the current refresh token
-	Previous   []byte         `json:"previous"` // of the one before
-	Request    string         `json:"request"`  // by which the current one came to be
+	Generation uint64         `json:"generation"`           // of the current refresh token
+	Parent     uint64         `json:"parent"`               // the one that it was given for; 0 at first
+	UsedAt     gotong.Instant `json:"used_at,omitempty"`    // when an access token issued beside it came first
+	Superseded []span         `json:"superseded,omitempty"` // before Parent; those after it are what lies between
 	RotatedAt  gotong.Instant `json:"rotated_at"`
 	Standing   uint64         `json:"standing"` // the account's version at the beginning
 }
+
+// span is generations that were superseded before anybody used them.
+type span struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to"`
+}
+
+// maxSpans is how many spans a session remembers: their access tokens have
+// expired long before so many came together.
+const maxSpans = 8
+
+// next is the session after an exchange of a refresh token: of the current one,
+// or of its parent, where nobody used the current one.
+func (s session) next(exchanged uint64, now gotong.Instant) session {
+	spans := s.Superseded
+	if exchanged == s.Generation && s.Generation > s.Parent+1 {
+		spans = append(slices.Clip(spans), span{s.Parent + 1, s.Generation - 1})
+		spans = spans[max(0, len(spans)-maxSpans):]
+	}
+	return session{
+		Generation: s.Generation + 1, Parent: exchanged, Superseded: spans, RotatedAt: now, Standing: s.Standing,
+	}
+}
+
+// superseded reports a generation that was replaced before anybody used it. If
+// it is used after all, two have the session.
+func (s *session) superseded(generation uint64) bool {
+	return s.Parent < generation && generation < s.Generation ||
+		slices.ContainsFunc(s.Superseded, func(v span) bool { return v.From <= generation && generation <= v.To })
+}
+
+// lastUse is the last use of a session that its register knows of.
+func (s *session) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
 
 func sessionKey(userID, id string) gotong.Key {
 	return gotong.Key{Collection: sessionsName, Owner: userID, Name: id}
@@ -61,22 +98,24 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	if err := s.makeRoomForSession(ctx, userID); err != nil {
 		return Grant{}, err
 	}
-	now := s.opts.Now()
+	now := s.now()
 	// The id sorts by age and is no secret: tokens carry a MAC beside it.
 	id := gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))).String()
-	refresh := s.refreshToken(userID, id, 1)
-	sess := session{Generation: 1, Hash: hashOf(refresh), RotatedAt: now, Standing: st.Version}
+	sess := session{Generation: 1, RotatedAt: now, Standing: st.Version}
 	if err := s.putSession(ctx, sessionKey(userID, id), 0, sess); err != nil {
 		return Grant{}, store.CodedWrite(err)
 	}
-	return s.grant(userID, id, refresh, sess, st)
+	grant, err := s.grant(userID, id, sess, st)
+	grant.DeviceToken = s.deviceToken(userID, id)
+	return grant, err
 }
 
 // grant renders a session's current generation; twice the same, to the byte.
-func (s *Service) grant(userID, id, refresh string, sess session, st Standing) (Grant, error) {
+func (s *Service) grant(userID, id string, sess session, st Standing) (Grant, error) {
 	access, expires, err := s.tokens.sign(userID, id, st.Role, sess)
 	return Grant{
-		AccessToken: access, RefreshToken: refresh, UserID: userID, Role: st.Role, SessionID: id, Expires: expires,
+		AccessToken: access, RefreshToken: s.refreshToken(userID, id, sess.Generation),
+		UserID: userID, Role: st.Role, SessionID: id, Expires: expires,
 	}, err
 }
 
@@ -88,7 +127,8 @@ func (s *Service) putSession(ctx context.Context, key gotong.Key, expect uint64,
 	return s.opts.Store.SetRegister(ctx, key, expect, body, sess.RotatedAt.Add(s.opts.RefreshLife))
 }
 
-// makeRoomForSession ends the oldest session where the account has too many.
+// makeRoomForSession ends the sessions that were not used for longest where the
+// account has too many; those with an open connection go last.
 func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 	list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
 		Collection: sessionsName, Owner: userID, From: "0", To: "g", Limit: maxSessions + 8,
@@ -96,12 +136,44 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 	if err != nil {
 		return store.CodedWrite(err)
 	}
-	for i := 0; i <= len(list)-maxSessions; i++ {
-		if err := s.endSession(ctx, userID, list[i].Key.Name); err != nil {
+	if len(list) < maxSessions {
+		return nil
+	}
+	type candidate struct {
+		id        string
+		connected bool
+		idle      time.Duration // by the register, or less where more is known here
+		seen      time.Duration // since it was used on this node
+	}
+	connected, candidates := s.opts.Connected(userID), make([]candidate, len(list))
+	for i, reg := range list {
+		var sess session
+		if err := read(reg, &sess); err != nil {
+			return err
+		}
+		id := reg.Key.Name
+		seen := s.verified.idle(id, s.mono())
+		candidates[i] = candidate{id, connected[id], min(s.age(sess.lastUse()), seen), seen}
+	}
+	slices.SortStableFunc(candidates, func(a, b candidate) int {
+		if a.connected != b.connected {
+			return cmp.Compare(asInt(a.connected), asInt(b.connected))
+		}
+		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(b.seen, a.seen))
+	})
+	for _, c := range candidates[:len(list)-maxSessions+1] {
+		if err := s.endSession(ctx, userID, c.id); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func asInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // refreshToken is derived from the server's key, so that it can be given again
@@ -112,10 +184,9 @@ func (s *Service) refreshToken(userID, id string, generation uint64) string {
 	return strings.Join([]string{"r1", userID, id, g, base64.RawURLEncoding.EncodeToString(mac)}, ".")
 }
 
-func hashOf(token string) []byte { sum := sha256.Sum256([]byte(token)); return sum[:] }
-
-// parseRefresh reads a refresh token; a user's id may hold dots.
-func parseRefresh(token string) (userID, id string, generation uint64, ok bool) {
+// parseRefresh reads a refresh token that this server made; a user's id may
+// hold dots.
+func (s *Service) parseRefresh(token string) (userID, id string, generation uint64, ok bool) {
 	rest, version := strings.CutPrefix(token, "r1.")
 	part := strings.Split(rest, ".")
 	if !version || len(token) > 512 || len(part) < 4 {
@@ -124,26 +195,39 @@ func parseRefresh(token string) (userID, id string, generation uint64, ok bool) 
 	n := len(part)
 	generation, err := strconv.ParseUint(part[n-2], 10, 63)
 	userID, id = strings.Join(part[:n-3], "."), part[n-3]
-	return userID, id, generation, err == nil && gotong.ValidID(userID) && gotong.ValidID(id)
+	if err != nil || !gotong.ValidID(userID) || !gotong.ValidID(id) {
+		return "", "", 0, false
+	}
+	made := s.refreshToken(userID, id, generation)
+	return userID, id, generation, subtle.ConstantTimeCompare([]byte(made), []byte(token)) == 1
 }
 
-// Refresh gives new tokens for a refresh token, which is then used up. The same
-// request id within a minute gets the same answer; any other use of a used
-// token means that it was copied, and ends the session.
-func (s *Service) Refresh(ctx context.Context, requestID, token string) (grant Grant, err error) {
+// Count spends one of an allowance before an attempt is looked at: that of the
+// login which the caller proved to have, or where that is empty, that of the
+// caller's address. It returns the error of one that is spent.
+type Count func(ctx context.Context, login string) error
+
+// Refresh gives new tokens for a refresh token. Within ten seconds the same
+// token gets the same answer again. Later it gets other tokens where nobody used
+// those that it got, which then count as spent. Any other use of a spent token
+// says that two have the session, and ends it.
+func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant Grant, err error) {
 	defer func() { s.attempted("refresh", err) }()
-	userID, id, generation, ok := parseRefresh(token)
-	if !ok || !gotong.ValidRequestID(requestID) {
-		return grant, sessionOver()
+	userID, id, generation, ok := s.parseRefresh(token)
+	if !ok {
+		return grant, errOr(count(ctx, ""), sessionOver())
+	}
+	if err := count(ctx, id); err != nil {
+		return grant, err
 	}
 	for range maxTries {
-		grant, err = s.rotate(ctx, requestID, token, userID, id, generation)
+		grant, err = s.rotate(ctx, userID, id, generation)
 		if !errors.Is(err, store.ErrConflict) {
 			break
 		}
 	}
 	if err != nil {
-		return Grant{}, asAnswer(err)
+		return Grant{}, store.CodedWrite(err)
 	}
 	a, _, err := s.account(ctx, userID)
 	grant.Username = a.Username
@@ -152,18 +236,8 @@ func (s *Service) Refresh(ctx context.Context, requestID, token string) (grant G
 
 func sessionOver() error { return unauthorized("The session is over; sign in again.") }
 
-// asAnswer leaves errors for the caller alone and turns the store's into such.
-func asAnswer(err error) error {
-	if _, ok := errors.AsType[*gotong.Error](err); ok {
-		return err
-	}
-	return store.CodedWrite(err)
-}
-
-// rotate is one try of a refresh.
-func (s *Service) rotate(
-	ctx context.Context, requestID, token, userID, id string, generation uint64,
-) (Grant, error) {
+// rotate is one try of a refresh with the token of this generation.
+func (s *Service) rotate(ctx context.Context, userID, id string, generation uint64) (Grant, error) {
 	sess, version, err := s.session(ctx, userID, id)
 	if err != nil || version == 0 {
 		return Grant{}, errOr(err, sessionOver())
@@ -172,41 +246,56 @@ func (s *Service) rotate(
 	if err != nil {
 		return Grant{}, err
 	}
-	now, hash := s.opts.Now(), hashOf(token)
+	parent := generation == sess.Parent && generation > 0
 	switch {
-	case subtle.ConstantTimeCompare(hash, sess.Hash) == 1:
-		next := session{
-			Generation: sess.Generation + 1, Previous: sess.Hash, Request: requestID, RotatedAt: now, Standing: sess.Standing,
-		}
-		refresh := s.refreshToken(userID, id, next.Generation)
-		next.Hash = hashOf(refresh)
+	case parent && s.age(sess.RotatedAt) <= grace:
+		g, err := s.grant(userID, id, sess, st)
+		g.Replayed = true
+		return g, err
+	case generation == sess.Generation, parent && sess.UsedAt == 0:
+		next := sess.next(generation, s.now())
 		if err := s.putSession(ctx, sessionKey(userID, id), version, next); err != nil {
 			return Grant{}, err
 		}
-		return s.grant(userID, id, refresh, next, st)
-	case subtle.ConstantTimeCompare(hash, sess.Previous) == 1 &&
-		requestID == sess.Request && now <= sess.RotatedAt.Add(grace):
-		g, err := s.grant(userID, id, s.refreshToken(userID, id, sess.Generation), sess, st)
-		g.Replayed = true
-		return g, err
-	case s.wasGiven(hash, token, userID, id, generation, sess):
-		s.opts.Log.WarnContext(ctx, "a used refresh token came again: the session is ended",
-			"user_id", userID, "session_id", id)
-		s.note(ctx, userID, ActRefreshReused, id)
-		return Grant{}, errOr(s.endSession(ctx, userID, id), sessionOver())
-	default:
+		return s.grant(userID, id, next, st)
+	case generation < sess.Generation:
+		return Grant{}, s.twoHaveIt(ctx, userID, id)
+	default: // of a session that was restored from before it
 		return Grant{}, sessionOver()
 	}
 }
 
-// wasGiven reports whether the token is one of this session's earlier ones.
-// One that somebody made up must not end a session.
-func (s *Service) wasGiven(hash []byte, token, userID, id string, generation uint64, sess session) bool {
-	if subtle.ConstantTimeCompare(hash, sess.Previous) == 1 {
-		return true
+// twoHaveIt ends a session of which a spent token came again.
+func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
+	s.opts.Log.WarnContext(ctx, "a spent token came again: the session is ended", "user_id", userID, "session_id", id)
+	s.note(ctx, userID, ActRefreshReused, id)
+	return errOr(s.endSession(ctx, userID, id), sessionOver())
+}
+
+// use looks at the session of an access token, and records the first use of the
+// current generation: from then on its parent is spent.
+func (s *Service) use(ctx context.Context, p Principal) (session, error) {
+	generation, ok := generationOf(p.SessionID, p.TokenID)
+	if !ok {
+		return session{}, sessionOver()
 	}
-	made := s.refreshToken(userID, id, generation)
-	return generation < sess.Generation && subtle.ConstantTimeCompare([]byte(made), []byte(token)) == 1
+	for range maxTries {
+		sess, version, err := s.session(ctx, p.UserID, p.SessionID)
+		switch {
+		case err != nil || version == 0:
+			return sess, errOr(err, sessionOver())
+		case sess.superseded(generation):
+			return sess, s.twoHaveIt(ctx, p.UserID, p.SessionID)
+		case generation != sess.Generation || sess.UsedAt != 0:
+			return sess, nil
+		}
+		sess.UsedAt = s.now()
+		err = s.putSession(ctx, sessionKey(p.UserID, p.SessionID), version, sess)
+		if !errors.Is(err, store.ErrConflict) {
+			return sess, store.CodedWrite(err)
+		}
+	}
+	return session{}, store.CodedWrite(store.ErrConflict)
 }
 
 // session reads one and its version, 0 where it is over.
@@ -267,16 +356,13 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	case !p.foreign:
 		return s.logOut(ctx, p)
 	}
-	err = s.opts.Store.SetRegister(ctx, revocationKey(p.UserID, p.SessionID), 0, []byte(`{}`), p.Expires)
-	switch {
-	case errors.Is(err, store.ErrConflict):
-		err = nil // revoked already
-	case err == nil:
+	good, err := s.revoke(ctx, p)
+	if good {
 		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
 	}
 	s.verified.forget(p.UserID)
 	s.opts.OnSessionEnd(p.SessionID, p.UserID)
-	return store.CodedWrite(err)
+	return err
 }
 
 // logOut ends a session and notes it, once.
@@ -290,10 +376,6 @@ func (s *Service) logOut(ctx context.Context, p Principal) error {
 		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
 	}
 	return err
-}
-
-func revocationKey(userID, id string) gotong.Key {
-	return gotong.Key{Collection: revocationName, Owner: userID, Name: id}
 }
 
 // Committed is told of commits on this node, as the engine tells of them: what

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,154 +11,21 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 )
 
-func TestRefreshRotates(t *testing.T) {
-	h := build(t, nil)
-	g := h.signUp(t, siti("r1"))
-	seen := map[string]bool{g.RefreshToken: true}
-	for i := range 5 {
-		h.pass(time.Minute)
-		next, err := h.Refresh(t.Context(), fmt.Sprint("f", i), g.RefreshToken)
-		if err != nil || seen[next.RefreshToken] || next.AccessToken == g.AccessToken || next.Replayed ||
-			next.SessionID != g.SessionID || next.UserID != g.UserID || next.Username != "Siti_R" {
-			t.Fatalf("%d: %+v, %v", i, next, err)
-		}
-		if _, err := h.Verify(t.Context(), next.AccessToken); err != nil {
-			t.Fatal(err)
-		}
-		seen[next.RefreshToken], g = true, next
-	}
-}
-
-func TestRefreshAgain(t *testing.T) {
-	tests := []struct {
-		name    string
-		request string
-		after   time.Duration
-		ends    bool
-	}{
-		{"same request at once", "f1", 0, false},
-		{"same request within the minute", "f1", time.Minute, false},
-		{"same request after the minute", "f1", time.Minute + time.Microsecond, true},
-		{"other request", "f2", 0, true},
-	}
-	for _, tc := range tests {
-		t.Run(tc.name, func(t *testing.T) {
-			h := build(t, nil)
-			g := h.signUp(t, siti("r1"))
-			first, err := h.Refresh(t.Context(), "f1", g.RefreshToken)
-			if err != nil {
-				t.Fatal(err)
-			}
-			h.pass(tc.after)
-			again, err := h.Refresh(t.Context(), tc.request, g.RefreshToken)
-			if !tc.ends {
-				if err != nil || !again.Replayed || again.RefreshToken != first.RefreshToken ||
-					again.AccessToken != first.AccessToken || again.Expires != first.Expires {
-					t.Fatalf("%+v, %v; first %+v", again, err, first)
-				}
-				_, err = h.Refresh(t.Context(), "f9", first.RefreshToken)
-				wantCode(t, err, "")
-				return
-			}
-			wantCode(t, err, gotong.CodeUnauthorized)
-			_, err = h.Refresh(t.Context(), "f9", first.RefreshToken)
-			wantCode(t, err, gotong.CodeUnauthorized)
-			_, err = h.Verify(t.Context(), first.AccessToken)
-			wantCode(t, err, gotong.CodeUnauthorized)
-			if want := "session:" + g.SessionID + ":" + g.UserID; h.hooks() != want {
-				t.Errorf("hooks %q, want %q", h.hooks(), want)
-			}
-		})
-	}
-}
-
-func TestAnOldTokenEndsTheSession(t *testing.T) {
-	h := build(t, nil)
-	g := h.signUp(t, siti("r1"))
-	oldest := g.RefreshToken
-	for i := range 3 {
-		var err error
-		if g, err = h.Refresh(t.Context(), fmt.Sprint("f", i), g.RefreshToken); err != nil {
-			t.Fatal(err)
-		}
-	}
-	_, err := h.Refresh(t.Context(), "f0", oldest)
-	wantCode(t, err, gotong.CodeUnauthorized)
-	_, err = h.Refresh(t.Context(), "f9", g.RefreshToken)
-	wantCode(t, err, gotong.CodeUnauthorized)
-}
-
-func TestAMadeUpTokenEndsNothing(t *testing.T) {
-	h := build(t, nil)
-	g := h.signUp(t, siti("r1"))
-	g, err := h.Refresh(t.Context(), "f1", g.RefreshToken)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head := g.RefreshToken[:strings.LastIndexByte(g.RefreshToken, '.')]
-	older := strings.TrimSuffix(head, ".2") + ".1"
-	for _, made := range []string{
-		"", "r1", "r1.", "r1....", head, head + ".", head + ".AAAA", older + ".AAAA", strings.Replace(g.RefreshToken, "r1.", "r2.", 1),
-		strings.Replace(g.RefreshToken, ".2.", ".3.", 1), strings.Replace(g.RefreshToken, ".2.", ".1.", 1),
-		g.RefreshToken + "A", g.AccessToken, strings.Repeat("r1.a.b.1.", 100), "r1.a/b.c.1.x",
-	} {
-		_, err := h.Refresh(t.Context(), "f2", made)
-		wantCode(t, err, gotong.CodeUnauthorized)
-	}
-	_, err = h.Refresh(t.Context(), "not an id", g.RefreshToken)
-	wantCode(t, err, gotong.CodeUnauthorized)
-	if _, err := h.Refresh(t.Context(), "f3", g.RefreshToken); err != nil || h.hooks() != "" {
-		t.Fatal(err, h.hooks())
-	}
-}
-
-func TestTwinsRefresh(t *testing.T) {
-	h := build(t, nil)
-	g := h.signUp(t, siti("r1"))
-	const n = 64
-	got := make([]Grant, n)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range n {
-		wg.Go(func() {
-			<-start
-			var err error
-			if got[i], err = h.Refresh(t.Context(), "f1", g.RefreshToken); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	close(start)
-	wg.Wait()
-	first := 0
-	for _, g := range got {
-		if g.RefreshToken != got[0].RefreshToken || g.AccessToken != got[0].AccessToken {
-			t.Errorf("%+v differs from %+v", g, got[0])
-		}
-		if !g.Replayed {
-			first++
-		}
-	}
-	if first != 1 {
-		t.Errorf("%d rotations", first)
-	}
-}
-
 func TestSessionGoesWhenItIsNotUsed(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	h.pass(29 * 24 * time.Hour)
-	g, err := h.Refresh(t.Context(), "f1", g.RefreshToken)
+	g, err := h.refresh(t.Context(), g.RefreshToken)
 	wantCode(t, err, "")
 	h.pass(30*24*time.Hour + time.Second)
-	_, err = h.Refresh(t.Context(), "f2", g.RefreshToken)
+	_, err = h.refresh(t.Context(), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
 func TestLogout(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
-	other, err := h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
+	other, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +40,7 @@ func TestLogout(t *testing.T) {
 	}
 	_, err = h.Verify(t.Context(), g.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
-	_, err = h.Refresh(t.Context(), "f1", g.RefreshToken)
+	_, err = h.refresh(t.Context(), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	if _, err := h.Verify(t.Context(), other.AccessToken); err != nil {
 		t.Errorf("another session ended too: %v", err)
@@ -188,7 +54,7 @@ func TestLogoutOnAnotherNode(t *testing.T) {
 	here := build(t, nil)
 	g := here.signUp(t, siti("r1"))
 	there, err := New(t.Context(), Options{
-		Store: here.store, Executor: here.engine, Users: users(), Now: here.now, Secret: []byte(testSecret), Cost: cheap,
+		Store: here.store, Executor: here.engine, Users: users(), Clock: here.clock, Secret: []byte(testSecret), Cost: cheap,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,9 +114,9 @@ func TestChangesOfTheAccountEndItsSessions(t *testing.T) {
 			}
 			_, err = h.UseTicket(t.Context(), ticket)
 			wantCode(t, err, gotong.CodeUnauthorized)
-			_, err = h.Refresh(t.Context(), "f1", g.RefreshToken)
+			_, err = h.refresh(t.Context(), g.RefreshToken)
 			wantCode(t, err, gotong.CodeUnauthorized)
-			_, err = h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
+			_, err = h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
 			if (err == nil) != tc.signsIn {
 				t.Errorf("sign-in: %v", err)
 			}
@@ -265,7 +131,7 @@ func TestSessionsOfOneAccountAreBounded(t *testing.T) {
 	for range maxSessions {
 		h.pass(time.Second)
 		var err error
-		last, err = h.SignIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
+		last, err = h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,6 +143,71 @@ func TestSessionsOfOneAccountAreBounded(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 	if _, err := h.Verify(t.Context(), last.AccessToken); err != nil {
 		t.Error(err)
+	}
+}
+
+// The limit ends the session that was not used for longest, and none that is
+// connected.
+func TestTheLongestUnusedSessionGoes(t *testing.T) {
+	use := func(t *testing.T, h *house, g Grant) {
+		t.Helper()
+		if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, tc := range map[string]struct {
+		connected []int
+		before    func(t *testing.T, h *house, all []Grant)
+		gone      int
+	}{
+		"none was used":       {nil, func(*testing.T, *house, []Grant) {}, 0},
+		"the oldest was used": {nil, func(t *testing.T, h *house, all []Grant) { t.Helper(); use(t, h, all[0]) }, 1},
+		"the oldest was used twice": {nil, func(t *testing.T, h *house, all []Grant) {
+			t.Helper()
+			for _, g := range all {
+				use(t, h, g)
+				h.pass(recheck)
+			}
+			use(t, h, all[0])
+		}, 1},
+		"the oldest was refreshed": {nil, func(t *testing.T, h *house, all []Grant) {
+			t.Helper()
+			if _, err := h.refresh(t.Context(), all[0].RefreshToken); err != nil {
+				t.Fatal(err)
+			}
+		}, 1},
+		"the oldest is connected":     {[]int{0}, func(*testing.T, *house, []Grant) {}, 1},
+		"the three oldest are":        {[]int{0, 1, 2}, func(*testing.T, *house, []Grant) {}, 3},
+		"the clock was set back then": {nil, func(t *testing.T, h *house, all []Grant) { t.Helper(); use(t, h, all[0]); h.clock.Step(-time.Hour) }, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			connected := map[string]bool{}
+			h := build(t, func(o *Options) { o.Connected = func(string) map[string]bool { return connected } })
+			all := []Grant{h.signUp(t, siti("r1"))}
+			for len(all) < maxSessions {
+				h.pass(time.Second)
+				g, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, g)
+			}
+			h.pass(time.Second)
+			for _, i := range tc.connected {
+				connected[all[i].SessionID] = true
+			}
+			tc.before(t, h, all)
+			h.pass(time.Second)
+			if _, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"}); err != nil {
+				t.Fatal(err)
+			}
+			for i, g := range all {
+				_, version, err := h.session(t.Context(), g.UserID, g.SessionID)
+				if err != nil || (version == 0) != (i == tc.gone) {
+					t.Errorf("session %d: version %d, %v", i, version, err)
+				}
+			}
+		})
 	}
 }
 
@@ -322,11 +253,9 @@ func TestTickets(t *testing.T) {
 
 func TestTwinsUseATicket(t *testing.T) {
 	const n = 64
-	h := build(t, func(o *Options) {
-		g := &gathering{Store: o.Store, all: make(chan struct{})}
-		g.missing.Store(n)
-		o.Store = g
-	})
+	g := &gathering{all: make(chan struct{})}
+	g.missing.Store(n)
+	h := build(t, func(o *Options) { g.Store, o.Store = o.Store, g })
 	p, err := h.Verify(t.Context(), h.signUp(t, siti("r1")).AccessToken)
 	if err != nil {
 		t.Fatal(err)
@@ -335,6 +264,7 @@ func TestTwinsUseATicket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.on.Store(true)
 	var wg sync.WaitGroup
 	var in atomic.Int64
 	for range n {

@@ -35,6 +35,7 @@ type ticket struct {
 	TokenID   string         `json:"token_id"`
 	Expires   gotong.Instant `json:"expires"` // of the token, not of the ticket
 	Foreign   bool           `json:"foreign,omitempty"`
+	Issued    gotong.Instant `json:"issued,omitempty"`
 	At        gotong.Instant `json:"at"`
 	Used      bool           `json:"used,omitempty"` // kept until it expires, so that no repetition revives it
 }
@@ -50,39 +51,52 @@ func (s *Service) ticketText(id string, at gotong.Instant) string {
 }
 
 // Ticket makes a ticket for a browser, which cannot set a header on a
-// WebSocket. While it has not expired, the same request id of the same session
-// gets the same ticket again, used or not.
+// WebSocket. While it has neither expired nor been used, the same request id of
+// the same session gets the same ticket again.
 func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t Ticket, err error) {
 	defer func() { s.attempted("ticket", err) }()
 	if !gotong.ValidRequestID(requestID) {
 		return t, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
-	id, now := hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.SessionID, requestID)[:16]), s.opts.Now()
-	body, err := json.Marshal(ticket{
-		UserID: p.UserID, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID, Expires: p.Expires, Foreign: p.foreign, At: now,
-	})
-	if err != nil {
-		return t, err
+	key := ticketKey(hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.SessionID, requestID)[:16]))
+	for range maxTries {
+		reg, err := s.opts.Store.Register(ctx, key)
+		if err != nil {
+			return t, store.CodedWrite(err)
+		}
+		var held ticket
+		if reg.Version > 0 {
+			if err := read(reg, &held); err != nil {
+				return t, err
+			}
+		}
+		if reg.Version > 0 && !held.Used {
+			return Ticket{Text: s.ticketText(key.Name, held.At), Expires: reg.Expires, Replayed: true}, nil
+		}
+		// A used one is replaced: its response was lost and sent again, or somebody
+		// took it. The next one has another instant, and so another text.
+		t, err = s.makeTicket(ctx, key, reg.Version, max(s.now(), held.At+1), p)
+		if !errors.Is(err, store.ErrConflict) {
+			return t, store.CodedWrite(err)
+		}
 	}
-	err = s.opts.Store.SetRegister(ctx, ticketKey(id), 0, body, now.Add(ticketLife))
-	if errors.Is(err, store.ErrConflict) {
-		return s.sameTicket(ctx, id)
-	}
-	return Ticket{Text: s.ticketText(id, now), Expires: now.Add(ticketLife)}, store.CodedWrite(err)
+	return t, store.CodedWrite(store.ErrConflict)
 }
 
-// sameTicket is the ticket that an earlier request with this id got.
-func (s *Service) sameTicket(ctx context.Context, id string) (Ticket, error) {
-	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
+// makeTicket is one try to write a ticket; an error of the store is returned as
+// it is.
+func (s *Service) makeTicket(ctx context.Context, key gotong.Key, version uint64, at gotong.Instant, p Principal) (Ticket, error) {
+	body, err := json.Marshal(ticket{
+		UserID: p.UserID, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID, Expires: p.Expires,
+		Foreign: p.foreign, Issued: p.issued, At: at,
+	})
 	if err != nil {
-		return Ticket{}, store.CodedWrite(err)
+		return Ticket{}, err
 	}
-	if reg.Version == 0 { // it expired in this moment
-		return Ticket{}, store.CodedWrite(store.ErrConflict)
+	if err := s.opts.Store.SetRegister(ctx, key, version, body, at.Add(ticketLife)); err != nil {
+		return Ticket{}, err
 	}
-	var held ticket
-	err = read(reg, &held)
-	return Ticket{Text: s.ticketText(id, held.At), Expires: reg.Expires, Replayed: true}, err
+	return Ticket{Text: s.ticketText(key.Name, at), Expires: at.Add(ticketLife)}, nil
 }
 
 // UseTicket tells who a ticket stands for and uses it up: of several tries
@@ -93,12 +107,13 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	if err != nil {
 		return p, err
 	}
-	now := s.opts.Now()
+	now := s.now()
 	if t.Expires <= now {
 		return p, unauthorized("The token has expired.")
 	}
 	p, err = s.admit(ctx, Principal{
-		UserID: t.UserID, Role: t.Role, SessionID: t.SessionID, TokenID: t.TokenID, Expires: t.Expires, foreign: t.Foreign,
+		UserID: t.UserID, Role: t.Role, SessionID: t.SessionID, TokenID: t.TokenID, Expires: t.Expires,
+		foreign: t.Foreign, issued: t.Issued,
 	})
 	if err != nil {
 		return Principal{}, err
@@ -117,7 +132,7 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	switch {
 	case err != nil:
 		return t, store.CodedWrite(err)
-	case reg.Version == 0 || s.opts.Now() >= reg.Expires:
+	case reg.Version == 0 || s.now() >= reg.Expires:
 		return t, bad
 	}
 	if err := read(reg, &t); err != nil {

@@ -7,6 +7,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -31,7 +33,7 @@ type tokens struct {
 }
 
 func newTokens(ctx context.Context, o *Options) (*tokens, error) {
-	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Now, keys: map[string]pinned{}}
+	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Clock.Now, keys: map[string]pinned{}}
 	t.access = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
 	hs := jwt.SigningMethodHS256.Alg()
@@ -76,11 +78,24 @@ func (t *tokens) sign(userID, id string, role gotong.Role, sess session) (string
 	expires := issued.Add(t.life)
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
 		Subject: userID, Role: role, Expires: jwt.NewNumericDate(expires), Issued: jwt.NewNumericDate(issued),
-		ID: hex.EncodeToString(t.derive("jti", userID, id, gotong.SeqName(sess.Generation))[:12]), Session: id,
+		ID: tokenID(id, sess.Generation), Session: id,
 	})
 	token.Header["kid"] = t.kid
 	text, err := token.SignedString(t.access)
 	return text, gotong.InstantOf(expires), err
+}
+
+// tokenID is the jti of a session's access tokens of one generation: those that
+// were issued beside its refresh token of this number.
+func tokenID(session string, generation uint64) string {
+	return session + "." + strconv.FormatUint(generation, 10)
+}
+
+// generationOf reads a [tokenID] of this session.
+func generationOf(session, id string) (uint64, bool) {
+	number, ok := strings.CutPrefix(id, session+".")
+	generation, err := strconv.ParseUint(number, 10, 63)
+	return generation, ok && err == nil
 }
 
 // parse reads a token and checks signature, times, and from and for whom it is;

@@ -23,6 +23,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 )
 
@@ -297,7 +298,7 @@ func TestBadKeys(t *testing.T) {
 		"HS256 by JWKS":        {{ID: "a", Alg: "HS256", JWKS: "https://example.org/"}},
 		"kid twice":            {{ID: "a", Alg: "HS256", Material: []byte("x")}, {ID: "a", Alg: "HS256", Material: []byte("y")}},
 	} {
-		s, err := New(t.Context(), Options{Secret: []byte(testSecret), Keys: keys, Now: func() gotong.Instant { return 0 }})
+		s, err := New(t.Context(), Options{Secret: []byte(testSecret), Keys: keys, Clock: clocktest.Stopped(0)})
 		if err == nil {
 			s.Close()
 			t.Errorf("%s was taken", name)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -28,6 +29,7 @@ type Principal struct {
 	SessionID string         // what OnSessionEnd names
 	TokenID   string         // jti; empty for tokens without
 	Expires   gotong.Instant // when the token stops being accepted; for tokens of others, with some leeway
+	issued    gotong.Instant // of a token of others; 0 where it does not say
 	foreign   bool           // the token was not made here
 	standing  uint64         // the account's version when the registers were looked at; 0 without one
 }
@@ -42,15 +44,15 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	if s.bypasses(token) {
 		return s.bypass(ctx)
 	}
-	key, now := sha256.Sum256([]byte(token)), s.opts.Now()
-	if v, ok := s.verified.get(key); ok && s.verified.fresh(v, now) {
+	key := sha256.Sum256([]byte(token))
+	if v, ok := s.verified.get(key); ok && v.principal.Expires > s.now() && s.verified.fresh(v, s.mono()) {
 		s.opts.Observer.Verified("cached")
 		return v.principal, nil
 	}
 	p, err := s.verified.once(ctx, key, func(ctx context.Context) (Principal, error) {
 		return s.check(ctx, token, key)
 	})
-	if err == nil && p.Expires <= s.opts.Now() {
+	if err == nil && p.Expires <= s.now() {
 		err = unauthorized("The token has expired.")
 	}
 	if err != nil {
@@ -72,12 +74,16 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 	}
 	if foreign {
 		p.SessionID = foreignSession(token)
+		if c.Issued != nil {
+			p.issued = max(1, gotong.InstantOf(c.Issued.Time))
+		}
 	}
 	epoch := s.verified.epoch(p.UserID)
 	if p, err = s.admit(ctx, p); err != nil {
 		return Principal{}, err
 	}
-	s.verified.put(key, verdict{p, s.opts.Now(), epoch})
+	s.verified.use(p.SessionID, s.mono())
+	s.verified.put(key, verdict{p, s.mono(), epoch})
 	return p, nil
 }
 
@@ -100,9 +106,9 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	if p.foreign {
 		return s.admitForeign(ctx, p)
 	}
-	sess, version, err := s.session(ctx, p.UserID, p.SessionID)
-	if err != nil || version == 0 {
-		return p, errOr(err, sessionOver())
+	sess, err := s.use(ctx, p)
+	if err != nil {
+		return p, err
 	}
 	st, known, err := s.standing(ctx, p.UserID)
 	switch {
@@ -118,9 +124,12 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 // admitForeign: the role of a token of others counts as far as it is one of a
 // person, and does not contradict the account where there is one here.
 func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
-	reg, err := s.opts.Store.Register(ctx, revocationKey(p.UserID, p.SessionID))
+	reg, err := s.opts.Store.Register(ctx, revocationKey(p.SessionID))
 	if err != nil || reg.Version > 0 {
 		return p, errOr(store.CodedWrite(err), unauthorized("The token was revoked."))
+	}
+	if before, err := s.issuedBefore(ctx, p.issued); err != nil || before {
+		return p, errOr(err, unauthorized("All logins were ended since the token was issued; get a new one."))
 	}
 	st, known, err := s.standing(ctx, p.UserID)
 	switch {
@@ -145,7 +154,7 @@ func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, err
 // verdict is what was found out about a token, and when.
 type verdict struct {
 	principal Principal
-	at        gotong.Instant
+	at        clock.Moment
 	epoch     uint64 // of the user, from before the registers were read
 }
 
@@ -156,6 +165,9 @@ type verified struct {
 	epochs [256]atomic.Uint64
 	seed   maphash.Seed
 	flight singleflight.Group
+
+	useMu         sync.Mutex
+	used, usedOld map[string]clock.Moment // when a token of a session was checked last
 }
 
 type shard struct {
@@ -178,10 +190,34 @@ func (v *verified) counter(userID string) *atomic.Uint64 {
 	return &v.epochs[maphash.String(v.seed, userID)%uint64(len(v.epochs))]
 }
 
-func (v *verified) fresh(d verdict, now gotong.Instant) bool {
-	return now < d.principal.Expires && now >= d.at && now < d.at.Add(recheck) &&
-		d.epoch == v.epoch(d.principal.UserID)
+func (v *verified) fresh(d verdict, now clock.Moment) bool {
+	return now.Sub(d.at) < recheck && d.epoch == v.epoch(d.principal.UserID)
 }
+
+// idle is how long ago a token of the session was last checked here, if
+// that is known; else longer than anything.
+func (v *verified) idle(session string, now clock.Moment) time.Duration {
+	v.useMu.Lock()
+	defer v.useMu.Unlock()
+	at, ok := v.used[session]
+	if !ok {
+		at = v.usedOld[session]
+	}
+	return now.Sub(at)
+}
+
+// use notes that a token of the session was checked.
+func (v *verified) use(session string, now clock.Moment) {
+	v.useMu.Lock()
+	defer v.useMu.Unlock()
+	if v.used == nil || len(v.used) >= maxUsed {
+		v.usedOld, v.used = v.used, map[string]clock.Moment{}
+	}
+	v.used[session] = now
+}
+
+// maxUsed is of how many sessions half of what is noted is.
+const maxUsed = 32768
 
 func (v *verified) shard(key [32]byte) *shard { return &v.shards[key[0]%byte(len(v.shards))] }
 

@@ -55,9 +55,20 @@ type noticing struct {
 func (n noticing) SetRegister(
 	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
 ) error {
-	if key.Collection == sessionsName && body == nil || key.Collection == revocationName {
+	userID := ""
+	switch {
+	case key.Collection == sessionsName && body == nil:
+		userID = key.Owner
+	case key.Collection == revocationName && body != nil:
+		var v revocation
+		if err := json.Unmarshal(body, &v); err != nil {
+			return err
+		}
+		userID = v.UserID
+	}
+	if userID != "" {
 		at := n.now()
-		text, err := json.Marshal(notice{key.Owner})
+		text, err := json.Marshal(notice{userID})
 		if err != nil {
 			return err
 		}
@@ -172,7 +183,7 @@ func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[strin
 // noticed is the users of the notices that stand.
 func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 	found := map[string]struct{}{}
-	from := gotong.NewEventID(s.opts.Now().Add(-noticeLife-noticeSkew), 0).String()
+	from := gotong.NewEventID(s.now().Add(-noticeLife-noticeSkew), 0).String()
 	for {
 		page, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
 			Collection: endedName, Owner: noticeKey("").Owner, From: from, To: "g", Limit: store.MaxRead,

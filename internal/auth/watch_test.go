@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/store"
 )
@@ -52,10 +53,9 @@ func newTwoNodes(t *testing.T) *twoNodes {
 	t.Helper()
 	n := &twoNodes{}
 	n.here = build(t, func(o *Options) { o.Shared, o.Store = true, failing{o.Store, n} })
-	n.there = &house{store: n.here.store, engine: n.here.engine}
-	n.there.clock.Store(n.here.clock.Load())
+	n.there = &house{store: n.here.store, engine: n.here.engine, clock: clocktest.Stopped(n.here.now())}
 	s, err := New(t.Context(), Options{
-		Store: failing{n.here.store, n}, Executor: n.here.engine, Users: users(), Now: n.there.now,
+		Store: failing{n.here.store, n}, Executor: n.here.engine, Users: users(), Clock: n.there.clock,
 		Secret: []byte(testSecret), Cost: cheap, Shared: true,
 	})
 	if err != nil {
@@ -116,14 +116,17 @@ func TestWatch(t *testing.T) {
 			t.Helper()
 			n.here.command(t, g.UserID, "a1", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
 		},
-		"used refresh token": func(t *testing.T, n *twoNodes, g Grant, _ Principal) {
+		"spent refresh token": func(t *testing.T, n *twoNodes, g Grant, _ Principal) {
 			t.Helper()
-			for _, id := range []string{"f1", "f2"} {
-				_, err := n.here.Refresh(t.Context(), id, g.RefreshToken)
-				if (err != nil) != (id == "f2") {
-					t.Fatal(err)
-				}
+			next, err := n.here.refresh(t.Context(), g.RefreshToken)
+			if err == nil {
+				_, err = n.here.refresh(t.Context(), next.RefreshToken)
 			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = n.here.refresh(t.Context(), g.RefreshToken)
+			wantCode(t, err, gotong.CodeUnauthorized)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -146,7 +149,7 @@ func TestWatch(t *testing.T) {
 func TestNotices(t *testing.T) {
 	n := newTwoNodes(t)
 	_, p := n.connect(t, "ann")
-	n.there.pass(-2 * time.Second)
+	n.there.clock.Step(-2 * time.Second)
 	slow := errors.New("the node dies here")
 	n.held = func(key gotong.Key) error {
 		if key.Collection == sessionsName {
@@ -209,7 +212,7 @@ func TestWatchMany(t *testing.T) {
 	_, p := n.connect(t, "ann")
 	for i := range store.MaxRead + 5 { // of others, all before it
 		s := noticing{n.here.store, n.here.now}
-		if err := s.SetRegister(t.Context(), revocationKey(fmt.Sprint("x", i), "y"), 0, []byte("{}"), n.here.now().Add(time.Hour)); err != nil {
+		if err := s.SetRegister(t.Context(), revocationKey(fmt.Sprint("x", i)), 0, fmt.Appendf(nil, `{"user_id":"x%d"}`, i), 0); err != nil {
 			t.Fatal(err)
 		}
 		n.pass(time.Millisecond)

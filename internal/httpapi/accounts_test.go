@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -90,10 +91,17 @@ func TestSessions(t *testing.T) {
 	w.post("/v1/auth/refresh", map[string]any{"refresh": first.str("refresh_token")}).problem(401, gotong.CodeUnauthorized)
 	w.post("/v1/auth/refresh", map[string]any{"refresh": "not-a-token"}).problem(401, gotong.CodeUnauthorized)
 
-	// A used token that comes again under another request ends the session.
+	// Two tabs send one token, each with a key of its own: both get the same. Once
+	// the next one was used, a spent token that comes again ends the session.
 	budi := w.signUp("budi")
 	next := w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).want(200)
+	tab := w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).want(200)
+	if tab.str("refresh_token") != next.str("refresh_token") || tab.header.Get("Idempotency-Replayed") != "true" {
+		t.Errorf("%s\n%s", next.body, tab.body)
+	}
 	budi.token = next.str("access_token")
+	budi.get("/v1/auth/me").want(200)
+	w.clock.Pass(11 * time.Second)
 	w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).problem(401, gotong.CodeUnauthorized)
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
 }
@@ -230,7 +238,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 	t.Helper()
 	codec := store.NewCodec(kinds())
 	server := httpapi.New(httpapi.Options{
-		Auth: httpapi.Tokens(w.door), Now: w.now, Epoch: w.hub.Epoch(), Log: discard(),
+		Auth: httpapi.Tokens(w.door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: discard(),
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{Engine: engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
 		},

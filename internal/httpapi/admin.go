@@ -101,7 +101,10 @@ func adminHandler(opts Options, h health) http.Handler {
 	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.Handle(lastPattern, unknown{mux: mux})
-	return &edge{next: mux, now: opts.Now, log: opts.Log, proxies: &proxies{log: opts.Log}, address: newLimiter("", Rate{}, nil), trace: untraced, bodyTimeout: bodyTimeout}
+	return &edge{
+		next: mux, clock: opts.Clock, log: opts.Log, proxies: &proxies{log: opts.Log},
+		address: newLimiter("", Rate{}, nil), trace: untraced, bodyTimeout: bodyTimeout,
+	}
 }
 
 func writeJSON(w http.ResponseWriter, status int, body any) {

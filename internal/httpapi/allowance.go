@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"gotong.dev/gotong/internal/clock"
 )
 
 // Limiter spends allowances by key, for what does not come as a request:
@@ -18,7 +20,7 @@ func NewLimiter(name string, r Rate, shared Shared) *Limiter {
 
 // Take spends one of the key's allowance; where there is none left, it says
 // how long to wait.
-func (l *Limiter) Take(ctx context.Context, key string, now time.Time) (ok bool, wait time.Duration) {
+func (l *Limiter) Take(ctx context.Context, key string, now clock.Moment) (ok bool, wait time.Duration) {
 	var spent *limited
 	if err := l.buckets.allow(ctx, key, now); errors.As(err, &spent) {
 		return false, max(time.Millisecond, spent.wait)

@@ -73,6 +73,7 @@ type Call struct {
 	kept          bool     // somebody else gives it back
 	crowded       bool     // there was no place
 	header        http.Header
+	guard         *guard
 	code          gotong.Code // of the problem that was answered
 }
 

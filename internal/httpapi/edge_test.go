@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -309,8 +310,13 @@ func TestRateLimits(t *testing.T) {
 				}
 			}
 			a := test.try(w, ani).problem(429, gotong.CodeRateLimited)
-			if got := a.header.Get("Retry-After"); got != "2" {
-				t.Errorf("Retry-After %q", got)
+			// Of an address, it is spread over the 6 s in which the bucket fills.
+			most := 2
+			if test.name != "user" {
+				most += 6
+			}
+			if got, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || got < 2 || got > most {
+				t.Errorf("Retry-After %d, %v", got, err)
 			}
 			if test.free != nil {
 				test.free(w, ani).want(200)

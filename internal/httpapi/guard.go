@@ -12,16 +12,18 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
 // guard stands before every operation: who asks, how often, under which key.
 type guard struct {
 	auth   Authenticator
-	now    func() gotong.Instant
+	clock  clock.Clock
 	log    *slog.Logger
 	user   *limiter
 	strict *limiter
+	login  *limiter
 }
 
 // before is huma's middleware of every operation.
@@ -49,9 +51,9 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 // admit authenticates and counts. Authentication runs before anything that
 // could tell of the state (contract I11).
 func (g *guard) admit(r *http.Request, route Route, call *Call) error {
-	now := g.now().Time()
-	if route.Strict {
-		if err := g.strict.allow(r.Context(), call.Address, now); err != nil {
+	call.guard = g
+	if route.Strict && !route.Counts {
+		if err := g.strict.allow(r.Context(), call.Address, g.clock.Mono()); err != nil {
 			return err
 		}
 	}
@@ -68,7 +70,23 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 	}
 	call.Principal = principal
 	call.Authenticated()
-	return g.user.allow(r.Context(), principal.UserID, now)
+	return g.user.allow(r.Context(), principal.UserID, g.clock.Mono())
+}
+
+// Count spends one of the allowance of a route that counts by itself: where the
+// caller proved a login that was there before, one of that login's own, else one
+// of the address, as the guard does for other strict routes.
+func Count(ctx context.Context, login string) error {
+	call := CallOf(ctx)
+	g := call.guard
+	switch {
+	case g == nil: // no route took the call
+		return nil
+	case login != "":
+		return g.login.allow(ctx, login, g.clock.Mono())
+	default:
+		return g.strict.allow(ctx, call.Address, g.clock.Mono())
+	}
 }
 
 // BearerToken is the token in the Authorization header; empty where there is
@@ -96,7 +114,7 @@ func (g *guard) key(r *http.Request, call *Call) error {
 	return nil
 }
 
-func (g *guard) newID() string { return newID(g.now()) }
+func (g *guard) newID() string { return newID(g.clock.Now()) }
 
 // newID is a fresh UUIDv7.
 func newID(now gotong.Instant) string {

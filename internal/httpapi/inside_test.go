@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"gotong.dev/gotong/internal/clock"
 )
 
 func TestClientAddress(t *testing.T) {
@@ -139,7 +141,7 @@ func TestOrigins(t *testing.T) {
 
 func TestLimiterIsBounded(t *testing.T) {
 	l := newLimiter("", Rate{PerSecond: 1, Burst: 1}, nil)
-	now := time.Unix(1_800_000_000, 0)
+	now := clock.System().Mono()
 	for i := range maxBuckets + 1000 {
 		if err := l.allow(t.Context(), strconv.Itoa(i), now); err != nil {
 			t.Fatal(err)
@@ -153,7 +155,7 @@ func TestLimiterIsBounded(t *testing.T) {
 // What nodes share is asked for in lots, and decides where it answers; the
 // node's own bucket always does.
 func TestSharedLimits(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
+	now := clock.System().Mono()
 	left, asked, down := 25, 0, false
 	l := NewLimiter("user", Rate{PerSecond: 10, Burst: 60}, func(_ context.Context, name, key string, _ Rate, want int) (int, time.Duration, error) {
 		asked++

@@ -2,12 +2,14 @@ package httpapi
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // Rate is how many requests a second, and how many at once.
@@ -21,6 +23,7 @@ type Limits struct {
 	User    Rate // per user, on authenticated routes
 	Address Rate // per client address (an IPv6 /64 is one address), on all
 	Strict  Rate // per client address, on routes where a password is guessed
+	Login   Rate // per login, for those of them where a token proves that it was there before
 
 	Shared Shared // nil: the limits are of this node
 }
@@ -41,6 +44,7 @@ type limiter struct {
 	name   string
 	rate   Rate
 	shared Shared
+	crowd  bool // many clients may have one key
 	mu     sync.Mutex
 	keys   map[string]*bucket
 }
@@ -64,17 +68,29 @@ func newLimiter(name string, r Rate, shared Shared) *limiter {
 	return &limiter{name: name, rate: r, shared: shared, keys: map[string]*bucket{}}
 }
 
+// newCrowdLimiter is a limiter whose key is an address, behind which many
+// clients may be. What they are told to wait is spread over the time in which
+// the bucket fills, so that they do not all come back at once.
+func newCrowdLimiter(name string, r Rate, shared Shared) *limiter {
+	l := newLimiter(name, r, shared)
+	l.crowd = true
+	return l
+}
+
 // allow takes one token of the key, or tells when there will be one.
-func (l *limiter) allow(ctx context.Context, key string, now time.Time) error {
+func (l *limiter) allow(ctx context.Context, key string, now clock.Moment) error {
 	if l.rate.PerSecond <= 0 || key == "" {
 		return nil
 	}
-	wait, ask := l.own(key, now)
+	wait, ask := l.own(key, now.Time())
 	if wait == 0 && ask {
-		wait = l.ask(ctx, key, now)
+		wait = l.ask(ctx, key, now.Time())
 	}
 	if wait == 0 {
 		return nil
+	}
+	if l.crowd {
+		wait += time.Duration(rand.Float64() * float64(l.rate.Burst) / l.rate.PerSecond * float64(time.Second)) //nolint:gosec // no secret
 	}
 	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."), wait: wait}
 }

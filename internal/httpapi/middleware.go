@@ -17,12 +17,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // edge is what every request passes before the mux.
 type edge struct {
 	next    http.Handler
-	now     func() gotong.Instant
+	clock   clock.Clock
 	epoch   gotong.Epoch
 	log     *slog.Logger
 	proxies *proxies
@@ -95,7 +96,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *edge) admit(r *http.Request, call *Call) error {
-	if err := e.address.allow(r.Context(), call.Address, e.now().Time()); err != nil {
+	if err := e.address.allow(r.Context(), call.Address, e.clock.Mono()); err != nil {
 		return err
 	}
 	if r.URL.RawQuery == "" {
@@ -129,7 +130,7 @@ func (e *edge) correlation(r *http.Request) string {
 	if id := r.Header.Get("X-Correlation-Id"); gotong.ValidRequestID(id) {
 		return id
 	}
-	return newID(e.now())
+	return newID(e.clock.Now())
 }
 
 // TraceOf is the id of the trace that ctx is part of, or otherwise.

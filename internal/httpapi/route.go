@@ -31,6 +31,7 @@ type Route struct {
 	Status      int  // of success; 0 is 200
 	Public      bool // needs no bearer token
 	Strict      bool // counts against the stricter limit per address
+	Counts      bool // with Strict: the handler counts, by [Count], once it has read what proves a login
 	Write       bool // changes something: takes an Idempotency-Key
 }
 

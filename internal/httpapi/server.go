@@ -17,12 +17,13 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // Options configure the edge. Auth, Now, Epoch and Log are required.
 type Options struct {
 	Auth  Authenticator
-	Now   func() gotong.Instant
+	Clock clock.Clock
 	Epoch gotong.Epoch // of the log: positions of another are rejected
 	Log   *slog.Logger
 
@@ -64,9 +65,10 @@ func New(opts Options) *Server {
 	}
 	mux := http.NewServeMux()
 	g := &guard{
-		auth: opts.Auth, now: opts.Now, log: opts.Log,
+		auth: opts.Auth, clock: opts.Clock, log: opts.Log,
 		user:   newLimiter("user", opts.Limits.User, opts.Limits.Shared),
-		strict: newLimiter("strict", opts.Limits.Strict, opts.Limits.Shared),
+		strict: newCrowdLimiter("strict", opts.Limits.Strict, opts.Limits.Shared),
+		login:  newLimiter("login", opts.Limits.Login, opts.Limits.Shared),
 	}
 	api := &API{API: humago.New(mux, config(opts.Version)), guard: g}
 	api.UseMiddleware(g.before)
@@ -91,9 +93,9 @@ func New(opts Options) *Server {
 		api: api, conns: counted,
 		admin: adminHandler(opts, h),
 		main: &edge{
-			next: mux, now: opts.Now, epoch: opts.Epoch, log: opts.Log, cors: cors(opts.Origins),
+			next: mux, clock: opts.Clock, epoch: opts.Epoch, log: opts.Log, cors: cors(opts.Origins),
 			proxies: from, conns: counted,
-			address: newLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
+			address: newCrowdLimiter("address", opts.Limits.Address, opts.Limits.Shared), watch: opts.Observer, trace: opts.Tracer,
 			bodyTimeout: cmp.Or(opts.BodyTimeout, bodyTimeout),
 		},
 	}

@@ -41,6 +41,7 @@ type world struct {
 	spec   *spec
 	log    *lockedBuffer
 	clock  *clocktest.Clock
+	opts   httpapi.Options
 }
 
 type lockedBuffer struct {
@@ -80,7 +81,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		},
 	})
 	door, err := auth.New(ctx, auth.Options{
-		Store: w.store, Executor: w.engine, Users: users(), Now: w.now, Log: log,
+		Store: w.store, Executor: w.engine, Users: users(), Clock: w.clock, Log: log,
 		Secret: []byte("a secret of a test, long enough"), Cost: auth.Cost{MemoryKiB: 8, Time: 1, Threads: 1},
 		OnUserEnd: func(id string) { w.hub.EndUser(id, live.Closing{Code: 4401}) },
 	})
@@ -102,7 +103,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		door.Close()
 	})
 	opts := httpapi.Options{
-		Auth: httpapi.Tokens(door), Now: w.now, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
+		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
@@ -114,7 +115,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	for _, f := range change {
 		f(&opts)
 	}
-	w.server = httpapi.New(opts)
+	w.opts, w.server = opts, httpapi.New(opts)
 	w.spec = newSpec(t, w.server.OpenAPI())
 	return w
 }

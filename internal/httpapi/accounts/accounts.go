@@ -26,7 +26,7 @@ import (
 type Door interface {
 	SignUp(ctx context.Context, r auth.SignUp) (auth.Grant, error)
 	SignIn(ctx context.Context, r auth.SignIn) (auth.Grant, error)
-	Refresh(ctx context.Context, requestID, token string) (auth.Grant, error)
+	Refresh(ctx context.Context, token string, count auth.Count) (auth.Grant, error)
 	Logout(ctx context.Context, p auth.Principal) error
 	Ticket(ctx context.Context, requestID string, p auth.Principal) (auth.Ticket, error)
 	Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]auth.Entry, bool, error)
@@ -74,15 +74,16 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 		Write: true, Summary: "Make an account", Description: "It begins a session.",
 	}, a.signUp)
 	httpapi.Register(api, httpapi.Route{
-		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true,
+		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Begin a session",
-		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it is answered with the same session.",
+		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it is answered with the same session. " +
+			"Send the device_token of an earlier sign-in, so that strangers who guess at the account do not keep you out.",
 	}, a.signIn)
 	httpapi.Register(api, httpapi.Route{
-		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true,
+		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Get new tokens",
-		Description: "The refresh token is used up. Repeated with the same Idempotency-Key within a minute, it is answered " +
-			"the same; any other use of a used token ends the session.",
+		Description: "The refresh token is spent. Sent again within ten seconds, it is answered the same, whatever the key; later, " +
+			"it gets other tokens if nobody used those. Any other use of a spent token ends the session.",
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
 		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,
@@ -110,6 +111,8 @@ type SignUp struct {
 type SignIn struct {
 	Email string `json:"email" minLength:"1" maxLength:"256"`
 	Pass  string `json:"pass" minLength:"1" maxLength:"256"`
+
+	DeviceToken string `json:"device_token,omitempty" maxLength:"512" doc:"Of an earlier sign-in on this device."`
 }
 
 // Refresh is the body of getting new tokens.
@@ -121,6 +124,7 @@ type Refresh struct {
 type AuthResponse struct {
 	AccessToken  string      `json:"access_token"`
 	RefreshToken *string     `json:"refresh_token"`
+	DeviceToken  string      `json:"device_token,omitempty" doc:"Of a sign-up or sign-in: send it with the next sign-in on this device."`
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
 	Role         gotong.Role `json:"role" enum:"user,moderator,admin"`
@@ -139,7 +143,7 @@ func granted(ctx context.Context, g auth.Grant, err error) (*authOut, error) {
 		httpapi.Replayed(ctx)
 	}
 	return &authOut{AuthResponse{
-		AccessToken: g.AccessToken, RefreshToken: &g.RefreshToken, UserID: g.UserID, Username: g.Username,
+		AccessToken: g.AccessToken, RefreshToken: &g.RefreshToken, DeviceToken: g.DeviceToken, UserID: g.UserID, Username: g.Username,
 		Role: g.Role, ExpiresAtMS: g.Expires.Milli(),
 	}}, nil
 }
@@ -169,7 +173,9 @@ type signInIn struct {
 
 func (a *accounts) signIn(ctx context.Context, in *signInIn) (*authOut, error) {
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
-	g, err := a.Door.SignIn(ctx, auth.SignIn{RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Address: call.Address})
+	g, err := a.Door.SignIn(ctx, auth.SignIn{
+		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Count: httpapi.Count,
+	})
 	return granted(ctx, g, err)
 }
 
@@ -178,7 +184,7 @@ type refreshIn struct {
 }
 
 func (a *accounts) refresh(ctx context.Context, in *refreshIn) (*authOut, error) {
-	g, err := a.Door.Refresh(origin(ctx), httpapi.CallOf(ctx).RequestID, in.JSON.Value.Refresh)
+	g, err := a.Door.Refresh(origin(ctx), in.JSON.Value.Refresh, httpapi.Count)
 	return granted(ctx, g, err)
 }
 

@@ -61,7 +61,7 @@ func TestClientGone(t *testing.T) {
 			w := newWorld(t)
 			stream := w.thread("ann")
 			told := served{make(chan int, 1), make(chan string, 1)}
-			edge := httpapi.New(httpapi.Options{Auth: w.door, Now: w.now, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server, Observer: told})
+			edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server, Observer: told})
 			ctx, leave := context.WithCancel(context.Background())
 			defer leave()
 			gone := make(chan struct{})

@@ -267,7 +267,7 @@ func TestContractFails(t *testing.T) {
 func TestDocumentIsServed(t *testing.T) {
 	w := newWorld(t)
 	edge := httpapi.New(httpapi.Options{
-		Auth: w.door, Now: w.now, Log: w.server.opts.Log, Mounts: map[string]http.Handler{"GET /asyncapi.json": Document()},
+		Auth: w.door, Clock: w.clock, Log: w.server.opts.Log, Mounts: map[string]http.Handler{"GET /asyncapi.json": Document()},
 	})
 	rec := httptest.NewRecorder()
 	edge.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/asyncapi.json", http.NoBody))

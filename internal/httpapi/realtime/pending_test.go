@@ -17,7 +17,7 @@ func TestSocketsThatHaveNotAuthenticated(t *testing.T) {
 		t.Fatal(err)
 	}
 	edge := httpapi.New(httpapi.Options{
-		Auth: w.door, Now: w.now, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server,
+		Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server,
 		Conns: httpapi.ConnLimits{PerAddress: 2},
 	})
 	srv := httpapi.HTTPServer(edge.Handler(), slog.New(slog.DiscardHandler))

@@ -193,6 +193,17 @@ func (s *Server) Logins() []httpapi.Principal {
 	return slices.Collect(maps.Values(found))
 }
 
+// LoginsOf is the sessions of a user that have an open connection.
+func (s *Server) LoginsOf(userID string) map[string]bool {
+	of := map[string]bool{}
+	for _, p := range s.Logins() {
+		if p.UserID == userID {
+			of[p.SessionID] = true
+		}
+	}
+	return of
+}
+
 // EndLogin closes every connection that was opened by this login
 // (contract D13: the time bound of a logout).
 func (s *Server) EndLogin(session string) {

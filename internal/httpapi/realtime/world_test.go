@@ -212,7 +212,7 @@ func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.
 		w.t.Fatal(err)
 	}
 	w.addr = listener.Addr().String()
-	edge := httpapi.New(httpapi.Options{Auth: w.door, Now: w.now, Epoch: w.hub.Epoch(), Log: log, Realtime: w.server})
+	edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Realtime: w.server})
 	srv := httpapi.HTTPServer(edge.Handler(), log)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(tapping{listener, w.tap}) }()

@@ -1,0 +1,92 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Logins is what [EndLogins] works on: a store that no server has open.
+type Logins interface {
+	store.Registers
+	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
+}
+
+// since is the register of when all logins ended.
+type since struct {
+	At gotong.Instant `json:"at"`
+}
+
+// endAtOnce is how many registers are deleted together.
+const endAtOnce = 64
+
+func sinceKey() gotong.Key { return gotong.Key{Collection: loginsName, Owner: "all", Name: "since"} }
+
+// EndLogins ends every login of a log: sessions and tickets go, and tokens of
+// others that were issued before now are refused from then on. It returns how
+// many sessions there were. What it had not come to when it failed, the next
+// call ends.
+func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int, err error) {
+	body, err := json.Marshal(since{now})
+	if err != nil {
+		return 0, err
+	}
+	reg, err := s.Register(ctx, sinceKey())
+	if err == nil {
+		err = s.SetRegister(ctx, sinceKey(), reg.Version, body, 0)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("auth: logins cannot be ended: %w", err)
+	}
+	gone := map[string]bool{sessionsName: true, ticketsName: true, begunName: true}
+	for after := ""; ; {
+		rows, err := s.Rows(ctx, store.AllRegisters, after, store.MaxRead)
+		if err != nil {
+			return sessions, fmt.Errorf("auth: logins cannot be read: %w", err)
+		}
+		group, deleting := errgroup.WithContext(ctx) // writes that wait together share a sync
+		group.SetLimit(endAtOnce)
+		for _, reg := range rows.Registers {
+			if !gone[reg.Key.Collection] {
+				continue
+			}
+			if reg.Key.Collection == sessionsName {
+				sessions++
+			}
+			group.Go(func() error {
+				err := s.SetRegister(deleting, reg.Key, reg.Version, nil, 0)
+				if errors.Is(err, store.ErrConflict) { // it has expired
+					err = nil
+				}
+				return err
+			})
+		}
+		if err := group.Wait(); err != nil {
+			return sessions, fmt.Errorf("auth: a login cannot be ended: %w", err)
+		}
+		if after = rows.Next; after == "" {
+			return sessions, nil
+		}
+	}
+}
+
+// issuedBefore reports that a token of others was issued before all logins were
+// ended. One that does not say when it was issued was not.
+func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool, error) {
+	if issued == 0 {
+		return false, nil
+	}
+	reg, err := s.opts.Store.Register(ctx, sinceKey())
+	if err != nil || reg.Version == 0 {
+		return false, store.CodedWrite(err)
+	}
+	var v since
+	err = read(reg, &v)
+	return issued < v.At, err
+}
