@@ -17,16 +17,18 @@ import (
 // kept, and REST.
 func TestAboutAnother(t *testing.T) {
 	for _, s := range []gotong.Stream{r1, "room/c-x-1"} {
-		t.Run(string(s), func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) { aboutAnother(t, s) })
-		})
+		for _, events := range []int{500, 1} { // of a page
+			t.Run(fmt.Sprint(s, " by ", events), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { aboutAnother(t, s, events) })
+			})
+		}
 	}
 }
 
-func aboutAnother(t *testing.T, s gotong.Stream) {
+func aboutAnother(t *testing.T, s gotong.Stream, events int) {
 	t.Helper()
 	w := newWorld(t)
-	h := w.start()
+	h := w.start(func(o *live.Options) { o.Limits.PageEvents = events })
 	w.commit(h, governing(s), add("ann"))
 	w.commit(h, governing(s), add("cat"))
 	early := w.commit(h, s, say("early")).Seq
@@ -37,28 +39,35 @@ func aboutAnother(t *testing.T, s gotong.Stream) {
 	w.commit(h, governing(s), add("bob"))
 	synctest.Wait()
 
-	follow := func(user string, from live.Start) *client {
+	follow := func(from live.Start, users ...string) []*client {
 		t.Helper()
-		c := open(t, h, user, live.SessionOptions{})
-		c.subscribe(s, from)
-		synctest.Wait()
-		c.drain()
-		return c
+		var clients []*client
+		for _, user := range users {
+			c := open(t, h, user, live.SessionOptions{})
+			c.subscribe(s, from)
+			clients = append(clients, c)
+		}
+		for range 20 {
+			synctest.Wait()
+			for _, c := range clients {
+				c.drain()
+			}
+		}
+		return clients
 	}
-	ring := follow("bob", live.Now())
+	ring := follow(live.Now(), "bob")[0]
 	w.commit(h, s, edit(early, "secret 2"))
 	last := w.commit(h, s, say("last")).Seq
 	synctest.Wait()
 	ring.drain()
 	ring.sees(s, last)
-	for range 3 { // whoever sees all has the page kept, which is not for bob
-		for _, user := range []string{"ann", "cat"} {
-			c := follow(user, at(0))
+	for range 3 { // those who see all have the page kept, which is not for bob
+		for _, c := range follow(at(0), "ann", "cat") {
 			if c.text[s][mine] != "secret 1" || c.text[s][early] != "secret 2" {
-				t.Errorf("%s reads %v", user, c.text[s])
+				t.Errorf("%s reads %v", c.s.Reader().UserID, c.text[s])
 			}
 		}
-		c := follow("bob", at(0))
+		c := follow(at(0), "bob")[0]
 		c.sees(s, w.visible("bob", s)...)
 		if c.text[s][mine] != withheld || slices.Contains(c.got[s], edited) {
 			t.Errorf("bob reads %v", c.text[s])
@@ -75,7 +84,7 @@ func aboutAnother(t *testing.T, s gotong.Stream) {
 	w.commit(h, s, edit(mine, "for bob too"))
 	synctest.Wait()
 	ring.drain()
-	if c := follow("bob", at(0)); c.text[s][mine] != "for bob too" || ring.text[s][last+1] != "for bob too" {
+	if c := follow(at(0), "bob")[0]; c.text[s][mine] != "for bob too" || ring.text[s][last+1] != "for bob too" {
 		t.Errorf("bob reads %v and %v", c.text[s], ring.text[s])
 	}
 }

@@ -200,6 +200,36 @@ func TestComplaints(t *testing.T) {
 			k.Laid = func(any) gotong.Laid { return gotong.Laid{} }
 			k.Overlay = func(e gotong.Event, _ any, _ gotong.Later) gotong.Event { e.Actor.UserID = "x"; return e }
 		}, "changes more than payloads"},
+		"about what comes later": {func(k *gotong.Kind) {
+			k.About = func(e gotong.Event) []uint64 { return []uint64{e.Seq} }
+		}, "which is not an earlier one"},
+		"about what is for others": {func(k *gotong.Kind) {
+			k.About = func(e gotong.Event) []uint64 {
+				if e.Seq > 1 {
+					return []uint64{e.Seq - 1}
+				}
+				return nil
+			}
+			k.Decide = func(s gotong.State, _ gotong.Command) (gotong.Decision, error) {
+				audience := gotong.Audience("")
+				if !s.Head.Exists() {
+					audience = gotong.ForUser("a")
+				}
+				return gotong.Accept(gotong.Fact{Type: "lamp.pressed", Audience: audience, Data: pressed{On: true}})
+			}
+		}, `is for "" and about an event for "user/a"`},
+		"overlay shows what it does not name": {func(k *gotong.Kind) {
+			k.Documents = append(k.Documents, gotong.TypeOf[note]("lamp_overlays"))
+			k.Overlays = "lamp_overlays"
+			k.Project = func(_ gotong.State, e gotong.Event) []gotong.Change {
+				return []gotong.Change{{Key: gotong.Key{Collection: "lamp_overlays", Owner: "1", Name: gotong.SeqName(1)}, Doc: note{}}}
+			}
+			k.Laid = func(any) gotong.Laid { return gotong.Laid{} }
+			k.Overlay = func(e gotong.Event, _ any, later gotong.Later) gotong.Event {
+				e.Data = pressed{On: later.Sees(2)}
+				return e
+			}
+		}, "shows more than the events"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind := lampKind()
