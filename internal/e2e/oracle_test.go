@@ -154,7 +154,7 @@ func (k *talk) messages() []int {
 // oracle is all threads, and where each canary is.
 type oracle struct {
 	talks   []*talk
-	texts   []spot          // by number of the canary
+	texts   []spot // by number of the canary
 	emojis  map[string][]spot
 	answers atomic.Int64
 	leaks   []string
