@@ -36,7 +36,7 @@ func (a *App) newRedis() error {
 	}
 	m := a.metrics.Bus
 	link, err := redis.New(redis.Options{
-		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Now: a.now,
+		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Clock: a.clock,
 		Observer: redis.Observer{
 			Connected: func() {
 				m.Connected(true)

@@ -119,7 +119,7 @@ func (a *App) newRealtime() *realtime.Server {
 	}
 	m := a.metrics.Live
 	return realtime.New(realtime.Options{
-		Context: a.base, Hub: a.hub, Engine: a.engine, Codec: a.codec, Auth: httpapi.Tokens(a.auth), Now: a.now, Log: a.log,
+		Context: a.base, Hub: a.hub, Engine: a.engine, Codec: a.codec, Auth: httpapi.Tokens(a.auth), Clock: a.clock, Log: a.log,
 		Ticket: func(ctx context.Context, text string) (httpapi.Principal, error) {
 			p, err := a.auth.UseTicket(ctx, text)
 			return httpapi.PrincipalOf(p, ""), err
@@ -132,7 +132,7 @@ func (a *App) newRealtime() *realtime.Server {
 			Wrote: func(transport string, frames, bytes int, oldest gotong.Instant) {
 				m.Wrote(transport, frames, bytes)
 				if oldest > 0 {
-					m.Delivered(time.Duration(a.now()-oldest) * time.Microsecond)
+					m.Delivered(max(0, a.now().Sub(oldest)))
 				}
 			},
 		},

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"gotong.dev/gotong/internal/clock"
 )
 
 const (
@@ -51,7 +53,7 @@ func (l *Link) Take(
 	ctx context.Context, name, key string, perSecond float64, burst, want int,
 ) (given int, wait time.Duration, err error) {
 	client := l.client.Load()
-	if client == nil || !l.up.Load() || int64(l.opt.Now()) < l.pause.Load() {
+	if client == nil || !l.up.Load() || l.opt.Clock.Mono() < clock.Moment(l.pause.Load()) {
 		return 0, 0, ErrNotAsked
 	}
 	select {
@@ -73,7 +75,7 @@ func (l *Link) Take(
 		}
 	}
 	if err != nil && ctx.Err() == nil { // else the caller is gone, which says nothing of Redis
-		l.pause.Store(int64(l.opt.Now().Add(resting)))
+		l.pause.Store(int64(l.opt.Clock.Mono().Add(resting)))
 	}
 	if err != nil {
 		return 0, 0, ErrNotAsked

@@ -11,8 +11,8 @@ import (
 
 	"github.com/redis/rueidis"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // signals is how many signals wait in each direction.
@@ -21,11 +21,11 @@ const signals = 4096
 // maxMessage is how long a message may be, in bytes.
 const maxMessage = 64 << 10
 
-// Options are what a link is made of. URL, Installation and Now are required.
+// Options are what a link is made of. URL and Installation are required.
 type Options struct {
-	URL          string // redis://, rediss:// (TLS) or unix://, with user and password
-	Installation string // sets installations on one server apart: the epoch of the log
-	Now          func() gotong.Instant
+	URL          string      // redis://, rediss:// (TLS) or unix://, with user and password
+	Installation string      // sets installations on one server apart: the epoch of the log
+	Clock        clock.Clock // nil: the machine's
 	TLS          *tls.Config // of rediss; nil: the system's roots
 	Observer     Observer
 }
@@ -64,7 +64,7 @@ type Link struct {
 
 	client atomic.Pointer[rueidis.Client] // nil while there is no connection
 	up     atomic.Bool                    // the subscription was proven
-	pause  atomic.Int64                   // until when Redis is not asked for allowances
+	pause  atomic.Int64                   // the moment until which Redis is not asked for allowances
 	moved  chan struct{}                  // a value when the server turned out to be of a cluster
 	asking chan struct{}                  // a slot for each call for an allowance
 
@@ -77,6 +77,9 @@ type Link struct {
 // nothing of it.
 func New(opt Options) (*Link, error) {
 	opt.Observer.fill()
+	if opt.Clock == nil {
+		opt.Clock = clock.System()
+	}
 	dial, secrets, err := parse(opt.URL, opt.TLS)
 	if err != nil {
 		return nil, err

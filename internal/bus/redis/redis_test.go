@@ -13,7 +13,6 @@ import (
 
 	"go.uber.org/goleak"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/bus/redis"
@@ -23,14 +22,11 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
-
 func newLink(t *testing.T, opt redis.Options) *redis.Link {
 	t.Helper()
 	if opt.Installation == "" {
 		opt.Installation = "here"
 	}
-	opt.Now = now
 	l, err := redis.New(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +369,7 @@ func TestSecrets(t *testing.T) {
 	for _, url := range []string{
 		"http://:" + pass + "@x", "redis://:" + pass + "@x:port", "redis://:" + pass + "@x/db", "redis://:" + pass + "@x?db=" + pass, ":" + pass,
 	} {
-		_, err := redis.New(redis.Options{URL: url, Now: now})
+		_, err := redis.New(redis.Options{URL: url})
 		if err == nil || strings.Contains(err.Error(), pass) {
 			t.Errorf("a URL that cannot be used: %v", err)
 		}

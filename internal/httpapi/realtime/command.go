@@ -88,14 +88,14 @@ func (c *conn) auth(token string) {
 	case err != nil:
 		c.close(CloseUnauthorized, "the token is not valid")
 	case known == nil:
-		c.principal.Store(&p)
+		c.know(&p)
 		c.pending.Leave()
 		c.heard()
 		c.begin(&p)
 	case known.Reader() != p.Reader():
 		c.close(CloseUnauthorized, "the token is of another user or role")
 	default:
-		c.principal.Store(&p)
+		c.know(&p)
 		c.verify(&p)
 		c.put(session, c.server.welcome(session))
 	}

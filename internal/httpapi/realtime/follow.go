@@ -49,8 +49,7 @@ func (s *Server) followRequest(
 	case err != nil:
 		return nil, nil, goingAway()
 	}
-	left := principal.Expires.Sub(s.opts.Now().Time())
-	ctx, cancel := context.WithTimeout(r.Context(), left)
+	ctx, cancel := context.WithTimeout(r.Context(), s.lasts(principal.Expires))
 	f := &follow{server: s, session: session, out: out, principal: *principal, end: cancel}
 	s.mu.Lock()
 	s.follows[f] = struct{}{}

@@ -61,7 +61,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 	s.conns[c] = struct{}{}
 	s.mu.Unlock()
 	if principal != nil {
-		c.principal.Store(principal)
+		c.know(principal)
 		c.begin(principal)
 	}
 	// Not on this goroutine: it holds the buffers of the HTTP request.

@@ -4,7 +4,7 @@ import (
 	"sync"
 	"time"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -16,7 +16,7 @@ import (
 // A connection that was just written events is held back for a moment, to
 // gather the next ones (ADR 0013).
 type pumps struct {
-	now  func() gotong.Instant
+	mono func() clock.Moment
 	most int // workers that are not waiting for a client
 
 	mu      sync.Mutex
@@ -32,11 +32,11 @@ type pumps struct {
 // holding is one connection that is held back.
 type holding struct {
 	conn *conn
-	due  gotong.Instant
+	due  clock.Moment
 }
 
-func newPumps(now func() gotong.Instant, most int) *pumps {
-	p := &pumps{now: now, most: most}
+func newPumps(mono func() clock.Moment, most int) *pumps {
+	p := &pumps{mono: mono, most: most}
 	p.free.L = &p.mu
 	return p
 }
@@ -44,9 +44,9 @@ func newPumps(now func() gotong.Instant, most int) *pumps {
 // pace is what pumps knows of one connection; guarded by pumps.mu, but for next,
 // which is touched by its pump, and by who starts it.
 type pace struct {
-	next    gotong.Instant // when events may be written again
-	due     gotong.Instant // 0 where it is not held back
-	hurried bool           // it has an answer to write: not to be held back
+	next    clock.Moment // when events may be written again
+	due     clock.Moment // 0 where it is not held back
+	hurried bool         // it has an answer to write: not to be held back
 }
 
 // gathering is how long a connection that was just written events gathers the
@@ -56,24 +56,18 @@ type pace struct {
 const gathering = 20 * time.Millisecond
 
 // wrote notes that frames went out; control frames come first among them.
-func (p *pace) wrote(now gotong.Instant, frames []live.Frame) {
+func (p *pace) wrote(now clock.Moment, frames []live.Frame) {
 	if frames[len(frames)-1].Op() == live.Events {
 		p.next = now.Add(gathering)
 	}
 }
 
 // wait is how long it is to be held back.
-func (p *pace) wait(now gotong.Instant) time.Duration {
-	left := time.Duration(p.next-now) * time.Microsecond
-	if left < 0 || left > gathering { // a clock that went back holds nobody
-		return 0
-	}
-	return left
-}
+func (p *pace) wait(now clock.Moment) time.Duration { return max(0, p.next.Sub(now)) }
 
 // add has a connection pumped, now or soon. It never blocks.
 func (p *pumps) add(c *conn) {
-	now := p.now()
+	now := p.mono()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	wait := c.pace.wait(now)
@@ -108,13 +102,13 @@ const soon = time.Millisecond
 
 // release has those pumped that were held back long enough.
 func (p *pumps) release() {
-	now := p.now().Add(soon)
+	now := p.mono().Add(soon)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for p.held.len() > 0 {
 		h := p.held.first()
 		if h.conn.pace.due == h.due {
-			if wait := time.Duration(h.due-now) * time.Microsecond; wait > 0 && wait <= gathering {
+			if wait := h.due.Sub(now); wait > 0 {
 				p.timer.Reset(wait)
 				return
 			}

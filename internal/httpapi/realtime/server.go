@@ -15,6 +15,7 @@ import (
 	"github.com/lxzan/gws"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
@@ -25,8 +26,8 @@ type Submitter interface {
 	Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error))
 }
 
-// Options configure the transports. All but Recheck, Origins, Allow, Observe
-// and Trace are required.
+// Options configure the transports. All but Clock, Recheck, Origins, Allow,
+// Observe and Trace are required.
 type Options struct {
 	// Context is what commands over a WebSocket run under: they go on when
 	// their connection is gone.
@@ -36,7 +37,7 @@ type Options struct {
 	Engine Submitter
 	Codec  *store.Codec
 	Auth   httpapi.Authenticator
-	Now    func() gotong.Instant
+	Clock  clock.Clock // nil: the machine's
 	Log    *slog.Logger
 
 	// Ticket redeems a single-use ticket (browsers cannot set headers).
@@ -112,6 +113,9 @@ type Server struct {
 
 // New makes the transports; [Server.Run] keeps their times.
 func New(opts Options) *Server {
+	if opts.Clock == nil {
+		opts.Clock = clock.System()
+	}
 	if opts.Recheck == nil {
 		opts.Recheck = func(context.Context, httpapi.Principal) error { return nil }
 	}
@@ -124,7 +128,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
 		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
-		crew: newCrew(opts.Context.Done()), pumps: newPumps(opts.Now, runtime.GOMAXPROCS(0)),
+		crew: newCrew(opts.Context.Done()), pumps: newPumps(opts.Clock.Mono, runtime.GOMAXPROCS(0)),
 	}
 	context.AfterFunc(opts.Context, s.pumps.close)
 	return s
@@ -165,7 +169,7 @@ func (s *Server) Run(ctx context.Context) {
 }
 
 func (s *Server) sweep() {
-	now := s.opts.Now()
+	now := s.opts.Clock.Mono()
 	for _, c := range s.all() {
 		c.tick(now)
 	}
@@ -244,6 +248,12 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 		return &p, err
 	}
 	return nil, nil
+}
+
+// lasts is how long a token that ends then is good for. From when its connection
+// was opened that is measured, so that no step of the time of day ends it.
+func (s *Server) lasts(expires time.Time) time.Duration {
+	return gotong.InstantOf(expires).Sub(s.opts.Clock.Now())
 }
 
 // stillGood asks again, once the connection can be found by whoever ends

@@ -11,6 +11,7 @@ import (
 	"github.com/lxzan/gws"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 )
@@ -49,14 +50,15 @@ type conn struct {
 
 	session   atomic.Pointer[live.Session]
 	principal atomic.Pointer[httpapi.Principal]
-	since     atomic.Int64 // when the client was last heard of
-	pinged    atomic.Int64
+	expires   atomic.Int64 // the moment at which the principal's token ends; set before it
+	since     atomic.Int64 // the moment at which the client was last heard of
+	pinged    atomic.Int64 // and the one of the last ping
 	closing   atomic.Bool  // nothing more is taken, handled or written; set under mu
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or held back
 	pace      pace
 
-	bad, refused int            // touched by the worker alone
-	asked        gotong.Instant // when the hub's request to close was first seen; by the sweep alone
+	bad, refused int          // touched by the worker alone
+	asked        clock.Moment // when the hub's request to close was first seen; by the sweep alone
 
 	mu       sync.Mutex // guards what follows
 	room     sync.Cond  // there may be room, in the inbox or among the answers, or no need of it
@@ -71,8 +73,14 @@ func (s *Server) newConn(call *httpapi.Call) *conn {
 	c := &conn{server: s, correlation: call.CorrelationID, trace: call.TraceID}
 	c.wire.times = &s.times
 	c.room.L = &c.mu
-	c.since.Store(int64(s.opts.Now()))
+	c.since.Store(int64(s.opts.Clock.Mono()))
 	return c
+}
+
+// know notes who connects, for as long as the token lasts.
+func (c *conn) know(p *httpapi.Principal) {
+	c.expires.Store(int64(c.server.opts.Clock.Mono().Add(c.server.lasts(p.Expires))))
+	c.principal.Store(p)
 }
 
 // begin opens the session once it is known who connects.
@@ -185,7 +193,7 @@ func (c *conn) write(b *batch) error {
 		out = b.bytes
 	}
 	n, err := c.wire.send(out, &b.try, c.server.pumps)
-	c.pace.wrote(c.server.opts.Now(), b.frames)
+	c.pace.wrote(c.server.opts.Clock.Mono(), b.frames)
 	c.server.wrote("ws", b.frames, n)
 	return err
 }
@@ -257,23 +265,23 @@ func (c *conn) say(code int, reason string) {
 }
 
 // tick is called about once a second.
-func (c *conn) tick(now gotong.Instant) {
+func (c *conn) tick(now clock.Moment) {
 	t := &c.server.times
 	principal := c.principal.Load()
 	if c.wire.waited.Swap(false) && principal != nil {
 		c.since.Store(int64(now))
 	}
-	heard := gotong.Instant(c.since.Load())
+	heard := clock.Moment(c.since.Load())
 	switch {
 	case c.overdue(now):
 		c.broken(errStalled)
 	case principal == nil && now > heard.Add(t.authWithin):
 		c.close(CloseUnauthorized, "no auth frame came")
-	case principal != nil && now >= gotong.InstantOf(principal.Expires):
+	case principal != nil && now >= clock.Moment(c.expires.Load()):
 		c.close(CloseUnauthorized, "the token expired")
 	case now > heard.Add(t.silence):
 		c.close(closeGoingAway, "nothing was heard for a minute")
-	case now > heard.Add(t.heartbeat) && now > gotong.Instant(c.pinged.Load()).Add(t.heartbeat) && c.pumping.Load() == 0:
+	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat) && c.pumping.Load() == 0:
 		c.pinged.Store(int64(now))
 		go c.ping()
 	}
@@ -281,7 +289,7 @@ func (c *conn) tick(now gotong.Instant) {
 
 // overdue reports whether the hub asked to close so long ago that what is
 // still under way is not waited for.
-func (c *conn) overdue(now gotong.Instant) bool {
+func (c *conn) overdue(now clock.Moment) bool {
 	session := c.session.Load()
 	if session == nil {
 		return false
@@ -297,12 +305,20 @@ func (c *conn) overdue(now gotong.Instant) bool {
 
 func (c *conn) ping() {
 	defer c.fence()
-	_ = c.socket.WritePing(nil) // a failing ping shows as silence
+	c.wrote(c.socket.WritePing(nil))
+}
+
+// wrote ends the connection where a control frame waited for a client that takes
+// no bytes. What else may be wrong is the reader's to notice.
+func (c *conn) wrote(err error) {
+	if errors.Is(err, errStalled) {
+		c.broken(err)
+	}
 }
 
 func (c *conn) heard() {
 	if c.principal.Load() != nil { // before, only an auth frame counts
-		c.since.Store(int64(c.server.opts.Now()))
+		c.since.Store(int64(c.server.opts.Clock.Mono()))
 	}
 }
 
@@ -366,7 +382,7 @@ func (callbacks) OnClose(socket *gws.Conn, err error) { connOf(socket).stop(word
 // OnPing implements gws.Event.
 func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
 	connOf(socket).heard()
-	_ = socket.WritePong(payload) // a failing pong is the reader's to notice
+	connOf(socket).wrote(socket.WritePong(payload))
 }
 
 // OnPong implements gws.Event.

@@ -27,7 +27,7 @@ type wire struct {
 	waited atomic.Bool
 
 	mu   sync.Mutex // guards writing
-	shut bool       // the close frame was written, or never will be
+	shut bool       // the close frame was written, or never will be, or a write failed
 }
 
 // Read gives what was read early first.
@@ -85,6 +85,7 @@ func (w *wire) send(b []byte, try *attempt, p waiter) (int, error) {
 	}
 	n, err := try.write(w.raw, b)
 	if err != nil || n == len(b) {
+		w.shut = w.shut || err != nil
 		return n, err
 	}
 	p.leave()
@@ -138,8 +139,12 @@ const waits = 5
 // buffer.
 const blocked = 50 * time.Millisecond
 
-func (w *wire) writeAll(b []byte) (int, error) {
-	written, idle := 0, 0
+// writeAll writes all of b. After a write that failed nothing more is written:
+// the client has part of a frame, and whoever waited for it does not do so anew.
+// w.mu is held.
+func (w *wire) writeAll(b []byte) (written int, err error) {
+	defer func() { w.shut = w.shut || err != nil }()
+	idle := 0
 	for {
 		began := time.Now() //nolint:forbidigo // a socket's deadline, not a time for a rule
 		if err := w.SetWriteDeadline(began.Add(w.times.stalled / waits)); err != nil {

@@ -188,7 +188,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	opts := Options{
-		Context: ctx, Hub: w.hub, Engine: w.engine, Codec: w.codec, Auth: w.door, Now: w.now, Log: log,
+		Context: ctx, Hub: w.hub, Engine: w.engine, Codec: w.codec, Auth: w.door, Clock: w.clock, Log: log,
 		Ticket:  w.door.ticket,
 		Creates: map[string]func(actor, requestID string) gotong.Stream{group.Name: group.StreamOf, thread.Name: thread.StreamOf},
 		Observe: Observer{Closed: func(transport, reason string) { w.closed <- transport + " " + reason }},

@@ -1,0 +1,158 @@
+package realtime
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/httpapi"
+)
+
+// pipes is a listener whose connections are pipes: without a buffer, and with
+// the time of a bubble of testing/synctest.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (p *pipes) Close() error   { close(p.done); return nil }
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// inABubble is a whole node with the times of the protocol, in a bubble where
+// they cost nothing. dial opens a WebSocket as ann, up to its welcome.
+func inABubble(t *testing.T, f func(w *world, dial func() (net.Conn, *bufio.Reader))) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w, ctx, cancel, log := newNode(t)
+		over := make(chan error, 3)
+		go func() { over <- w.hub.Run(ctx) }()
+		go func() { w.server.Run(ctx); over <- nil }()
+		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Realtime: w.server})
+		srv := httpapi.HTTPServer(edge.Handler(), log)
+		go func() { _ = srv.Serve(l); over <- nil }()
+		t.Cleanup(func() {
+			for _, c := range w.server.all() {
+				c.wire.cut()
+			}
+			_ = srv.Close()
+			if err := w.engine.Close(ctx); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			for range cap(over) {
+				if err := <-over; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		f(w, func() (net.Conn, *bufio.Reader) {
+			client, server := net.Pipe()
+			t.Cleanup(func() { _ = client.Close() })
+			l.conns <- server
+			_, err := fmt.Fprintf(client, "GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: gotong.v1\r\nAuthorization: Bearer t-ann\r\n\r\n", someKey)
+			if err != nil {
+				t.Fatal(err)
+			}
+			br := bufio.NewReader(client)
+			res, err := http.ReadResponse(br, nil)
+			if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+				t.Fatal(res, err)
+			}
+			readServerFrame(t, br)
+			return client, br
+		})
+	})
+}
+
+// A healthy connection stays, and is pinged every 25 s, whatever is done to the
+// time of day; one that says nothing is closed after a minute.
+func TestStepsCloseNothing(t *testing.T) {
+	for name, steps := range clocktest.Steps() {
+		t.Run(name, func(t *testing.T) {
+			inABubble(t, func(w *world, dial func() (net.Conn, *bufio.Reader)) {
+				conn, br := dial()
+				last := time.Now()
+				step := func(i int) time.Duration { return steps[i%len(steps)] }
+				for i := range 2 * len(steps) {
+					time.AfterFunc(3*time.Second, func() { w.clock.Step(step(i)) })
+					op, _ := readServerFrame(t, br)
+					if took := time.Since(last); op != 0x89 || took < 25*time.Second || took > 27*time.Second {
+						t.Fatalf("%x after %s, want a ping after 25 s", op, took)
+					}
+					last = time.Now()
+					if _, err := conn.Write(clientFrame(0x8a, nil)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				time.AfterFunc(time.Second, func() { w.clock.Step(step(0)) })
+				ops := []byte{}
+				for len(ops) == 0 || ops[len(ops)-1] != 0x88 {
+					op, _ := readServerFrame(t, br)
+					ops = append(ops, op)
+				}
+				if took := time.Since(last); took < time.Minute || took > 62*time.Second {
+					t.Errorf("silent for %s, and then %x", took, ops)
+				}
+				_ = conn.Close()
+				w.ended("ws silent")
+			})
+		})
+	}
+}
+
+// A write that failed is the last one: what waited behind it, as the library's
+// close frame does, does not wait for the client once more.
+func TestNothingAfterAStall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, server := net.Pipe()
+		defer func() { _ = client.Close() }()
+		w := &wire{Conn: server, times: &protocolTimes}
+		began := time.Now()
+		_, err := w.Write([]byte{0x8a, 0})
+		if took := time.Since(began); !errors.Is(err, errStalled) || took < 30*time.Second || took > 36*time.Second {
+			t.Errorf("%v after %s", err, took)
+		}
+		for _, first := range []byte{closeOpcode, 0x8a, 0x81} {
+			began = time.Now()
+			if _, err = w.Write([]byte{first, 0}); !errors.Is(err, errShut) || time.Since(began) != 0 {
+				t.Errorf("%x: %v after %s", first, err, time.Since(began))
+			}
+		}
+	})
+}
+
+// A client that sends pings and reads nothing is cut like any other that takes
+// no byte.
+func TestPingsAndReadsNothing(t *testing.T) {
+	w := newWorld(t, timed(func(t *times) { t.stalled = 300 * time.Millisecond }))
+	w.tap.buffer.Store(4 << 10)
+	s := w.rawConnect("ann")
+	_ = s.conn.SetReadBuffer(4 << 10)
+	pings := bytes.Repeat(clientFrame(0x89, bytes.Repeat([]byte("x"), 120)), 512)
+	go func() {
+		for {
+			if _, err := s.conn.Write(pings); err != nil {
+				return
+			}
+		}
+	}()
+	w.ended("ws stalled")
+}
