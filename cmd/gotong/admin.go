@@ -64,7 +64,11 @@ Examples:
 
 // Run is called by kong.
 func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
-	if _, err := c.Check(); err != nil {
+	_, err := c.Check()
+	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
+		err = fmt.Errorf("store: %w", wrong)
+	}
+	if err != nil {
 		return &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

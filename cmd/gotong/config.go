@@ -7,6 +7,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/config"
 )
 
@@ -32,9 +33,12 @@ Examples:
 // Run is called by kong.
 func (c *configPrintCmd) Run(std *stdio, source *config.Source, parsed *kong.Context) error {
 	err := c.print(std, source, parsed)
-	warnings, wrong := c.Check()
+	warnings, wrong := app.CheckConfig(&c.Config)
 	for _, w := range warnings {
 		_, _ = fmt.Fprintf(std.err, "Careful: %s\n", w)
+	}
+	if wrong != nil {
+		wrong = &failure{err: wrong, code: 2}
 	}
 	return errors.Join(err, wrong)
 }

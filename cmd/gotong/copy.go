@@ -20,6 +20,11 @@ type copyCmd struct {
 	trust
 }
 
+// Validate is called by kong.
+func (c *copyCmd) Validate() error {
+	return checkStores(map[string]string{"--from": c.From, "--to": c.To})
+}
+
 // Help implements kong.HelpProvider.
 func (*copyCmd) Help() string {
 	return `Moves a whole log from one database to another, as it is. Stop the servers first. The source is sealed: from

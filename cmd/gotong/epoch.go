@@ -24,6 +24,11 @@ type epochListCmd struct {
 	trust
 }
 
+// Validate is called by kong.
+func (c *epochListCmd) Validate() error {
+	return checkStores(map[string]string{"--store": c.Store})
+}
+
 // Help implements kong.HelpProvider.
 func (*epochListCmd) Help() string {
 	return `Examples:
@@ -41,6 +46,11 @@ type epochNewCmd struct {
 	JSON  bool   `name:"json" help:"Print JSON."`
 	Keep  bool   `name:"keep-logins" help:"Keep sessions, tickets and tokens of other issuers from before."`
 	trust
+}
+
+// Validate is called by kong.
+func (c *epochNewCmd) Validate() error {
+	return checkStores(map[string]string{"--store": c.Store})
 }
 
 // Help implements kong.HelpProvider.

@@ -21,6 +21,11 @@ type exportCmd struct {
 	trust
 }
 
+// Validate is called by kong.
+func (c *exportCmd) Validate() error {
+	return checkStores(map[string]string{"--store": c.Store})
+}
+
 // Help implements kong.HelpProvider.
 func (*exportCmd) Help() string {
 	return `Writes a whole log as lines of JSON. The file holds everything, password hashes and sessions too: it is made for
@@ -116,6 +121,11 @@ type importLogCmd struct {
 	DryRun bool   `name:"dry-run" help:"Only read the file and check every line of it."`
 	JSON   bool   `name:"json" help:"Print the summary as JSON."`
 	trust
+}
+
+// Validate is called by kong.
+func (c *importLogCmd) Validate() error {
+	return checkStores(map[string]string{"--store": c.Store})
 }
 
 // Help implements kong.HelpProvider.

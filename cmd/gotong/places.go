@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -38,6 +40,18 @@ func placeName(address string) (string, error) {
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	return u.String(), nil
+}
+
+// checkStores reports what is wrong with the addresses that flags give, by
+// flag; an empty one was not given.
+func checkStores(given map[string]string) error {
+	var faults []error
+	for _, flag := range slices.Sorted(maps.Keys(given)) {
+		if err := app.CheckStore(given[flag]); given[flag] != "" && err != nil {
+			faults = append(faults, fmt.Errorf("%s: %w", flag, err))
+		}
+	}
+	return errors.Join(faults...)
 }
 
 // trust is what one takes of a SurrealDB on one's own responsibility, to leave

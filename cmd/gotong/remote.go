@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -25,7 +28,8 @@ type login struct {
 // client that is patient would wait for it without a word.
 func (s server) client(ctx context.Context, token client.TokenSource) (*client.Client, error) {
 	c, err := client.New(client.Options{BaseURL: s.URL, Token: token})
-	if err != nil {
+	u, wrong := url.Parse(s.URL)
+	if _, odd := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil || wrong != nil || odd != nil {
 		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)

@@ -48,7 +48,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 
 // checked checks the configuration and makes the logger that it asks for.
 func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
-	warnings, err := c.Check()
+	warnings, err := app.CheckConfig(c)
 	if err != nil {
 		return nil, &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
 	}

@@ -21,6 +21,18 @@ type tailCmd struct {
 	JSON   bool   `name:"json" help:"Print each event as a line of JSON."`
 }
 
+// Validate is called by kong.
+func (c *tailCmd) Validate() error {
+	switch c.From {
+	case "", "start", "now":
+		return nil
+	}
+	if _, err := gotong.ParseCursor(c.From); err != nil {
+		return fmt.Errorf("--from: %q is neither start, now nor a cursor that --json printed", c.From)
+	}
+	return nil
+}
+
 // Help implements kong.HelpProvider.
 func (*tailCmd) Help() string {
 	return `It follows over WebSocket, and over server-sent events or polling where that is all that works; after a cut
@@ -108,10 +120,7 @@ func (c *tailCmd) from(ctx context.Context, remote *client.Client, stream gotong
 	case "":
 		return c.before(ctx, remote, stream)
 	}
-	if _, err := gotong.ParseCursor(c.From); err != nil {
-		return "", misuse("--from start, --from now, or --from with a cursor that --json printed", "%q is no cursor", c.From)
-	}
-	return client.From(c.From), nil
+	return client.From(c.From), nil // which Validate has read
 }
 
 // before is a little before the stream's end.

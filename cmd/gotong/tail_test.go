@@ -131,7 +131,7 @@ func TestTailOfAnImport(t *testing.T) {
 		}
 	}
 	for from, says := range map[string]string{
-		"yesterday":                "is no cursor",
+		"yesterday":                "nor a cursor",
 		"zzzzzzzz:3":               "--from start", // another history's
 		event.Cursor[:9] + "99999": "--from start", // ahead
 	} {

@@ -7,8 +7,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -45,6 +47,35 @@ func openStore(
 	return s, say, nil
 }
 
+// CheckStore reports what is wrong with the address of a store, before anybody
+// is asked.
+func CheckStore(address string) error {
+	err := config.CheckStore(address)
+	if u, _ := url.Parse(address); err == nil && strings.HasPrefix(u.Scheme, client.Scheme) {
+		_, err = client.Parse(address)
+	}
+	return err
+}
+
+// CheckConfig is [config.Config.Check] with what only the databases' own
+// packages know of their addresses.
+func CheckConfig(cfg *config.Config) (warnings []string, err error) {
+	if warnings, err = cfg.Check(); err != nil {
+		return warnings, err
+	}
+	var faults []error
+	if err := CheckStore(cfg.StoreURL()); err != nil {
+		faults = append(faults, fmt.Errorf("store: %w", err))
+	}
+	if cfg.Redis != "" {
+		faults = append(faults, redis.CheckURL(cfg.Redis)) // which names the key
+	}
+	if needsSigningKey(cfg) {
+		faults = append(faults, ErrSigningKey) // so does this
+	}
+	return warnings, errors.Join(faults...)
+}
+
 // Trust is what a tool takes of a SurrealDB that a server refuses by default.
 type Trust struct {
 	UnsafeEngine  bool // an engine that may lose acknowledged writes
@@ -68,7 +99,6 @@ func openAs(
 	}
 	switch u.Scheme {
 	case "memory":
-		say.notes = []string{"The store is in memory: nothing survives this process"}
 		return memory.New("", memory.Options{Now: now}), say, nil
 	case "sqlite":
 		path := pathOf(u)

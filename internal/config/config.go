@@ -25,8 +25,11 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -152,7 +155,7 @@ func (c *Config) Check() (warnings []string, err error) {
 
 	checkAddrs(c, fault)
 	checkBypass(c, fault)
-	checkStore(c, fault)
+	lossy := checkStore(c, fault)
 	checkBus(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
@@ -163,10 +166,10 @@ func (c *Config) Check() (warnings []string, err error) {
 		faults = append(faults, err)
 	}
 	checkBounds(c, fault)
-	if u, err := url.Parse(c.OTelEndpoint); c.OTelEndpoint != "" && (err != nil || u.Host == "" || !isHTTP(u.Scheme)) {
+	if u, err := url.Parse(c.OTelEndpoint); c.OTelEndpoint != "" && (err != nil || !isHTTP(u.Scheme) || !hasHost(u)) {
 		fault("otel-endpoint", "must be an http or https URL")
 	}
-	weak := checkSecrets(c, fault)
+	weak := append(checkSecrets(c, fault), lossy...)
 	if c.Env == Production {
 		for _, w := range weak {
 			faults = append(faults, fmt.Errorf("%s; refused in production", w))
@@ -197,19 +200,43 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 	}
 }
 
-func checkStore(c *Config, fault func(key, detail string)) {
-	if c.Store == "" {
-		return
+// checkStore reports faults, and what may lose what was acknowledged.
+func checkStore(c *Config, fault func(key, detail string)) (weak []string) {
+	if c.UnsafeEngine {
+		weak = append(weak, "unsafe-engine: the database may lose what was acknowledged")
 	}
-	u, err := url.Parse(c.Store)
-	if err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals"}, u.Scheme) {
-		fault("store", "must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), or memory: for a trial")
+	if c.Store == "memory:" {
+		weak = append(weak, "store: memory: keeps nothing; what was acknowledged is gone when the process ends")
+	}
+	if err := CheckStore(c.Store); c.Store != "" && err != nil {
+		fault("store", err.Error())
+	}
+	return weak
+}
+
+// CheckStore reports what is wrong with the address of a store, as far as that
+// does not depend on the database.
+func CheckStore(address string) error {
+	u, err := url.Parse(address)
+	switch {
+	case err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals"}, u.Scheme):
+		return errors.New("must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), or memory: for a trial")
+	case u.Scheme == "memory" && address != "memory:":
+		return errors.New("memory: has nothing behind the colon")
+	case u.Scheme == "sqlite" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
+		return errors.New("sqlite: takes a path and nothing else")
+	case u.Scheme == "sqlite" && (u.Host+u.Path+u.Opaque == "" || strings.HasPrefix(u.Opaque, ":") || strings.HasPrefix(u.Opaque, "file:")):
+		return errors.New("sqlite: needs the path of a file")
+	default:
+		return nil
 	}
 }
 
 func checkBus(c *Config, fault func(key, detail string)) {
 	u, err := url.Parse(c.Redis)
 	switch {
+	case c.Bus == BusLiveQuery && !strings.HasPrefix(c.Store, "surreal"):
+		fault("bus", "livequery needs a SurrealDB, in the key store")
 	case c.Redis == "" && c.Bus == BusRedis:
 		fault("bus", "redis needs the address of one, in the key redis")
 	case c.Redis == "":
@@ -221,23 +248,52 @@ func checkBus(c *Config, fault func(key, detail string)) {
 }
 
 func checkAddrs(c *Config, fault func(key, detail string)) {
-	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
-		fault("addr", "must be host:port")
+	if detail := addrFault(c.Addr); detail != "" {
+		fault("addr", detail)
 	}
-	host, _, err := net.SplitHostPort(c.AdminAddr)
+	host, _, _ := net.SplitHostPort(c.AdminAddr)
 	switch ip, _ := netip.ParseAddr(host); {
-	case err != nil:
-		fault("admin-addr", "must be host:port")
+	case addrFault(c.AdminAddr) != "":
+		fault("admin-addr", addrFault(c.AdminAddr))
 	case c.Env == Production && host != "localhost" && (!ip.IsValid() || !ip.IsLoopback() && !ip.IsPrivate()):
 		fault("admin-addr", "must be a loopback or private address in production")
 	}
 	if c.AdminAddr == c.Addr && !strings.HasSuffix(c.Addr, ":0") {
 		fault("admin-addr", "must differ from addr")
 	}
-	if c.Data == "" {
+	if info, err := os.Stat(c.Data); c.Data == "" || err == nil && !info.IsDir() {
 		fault("data", "must name a directory")
 	}
 }
+
+// hostName is what may stand before the colon beside an address.
+var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)*$`)
+
+// addrFault is what keeps an address from being listened on, as far as its text
+// tells.
+func addrFault(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	_, notIP := netip.ParseAddr(host)
+	digits := strings.Trim(host, "0123456789.") == "" && host != ""
+	switch {
+	case err != nil:
+		return "must be host:port"
+	case !isPort(port):
+		return "must end with a port of 0 to 65535"
+	case notIP != nil && (digits || !hostName.MatchString(host)):
+		return "must begin with an address or a host name"
+	default:
+		return ""
+	}
+}
+
+func isPort(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 16)
+	return err == nil
+}
+
+// maxHashes bounds the memory that password hashes take, each 19 MiB.
+const maxHashes = 256
 
 func checkBounds(c *Config, fault func(key, detail string)) {
 	between := func(key string, v, low, high time.Duration) {
@@ -248,9 +304,12 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	between("access-token-life", c.AccessTokenLife, 15*time.Minute, time.Hour)
 	between("refresh-token-life", c.RefreshLife, time.Hour, 365*24*time.Hour)
 	between("shutdown-grace", c.ShutdownGrace, 0, time.Minute)
+	if c.PasswordHashes < 1 || c.PasswordHashes > maxHashes {
+		fault("password-hashes", fmt.Sprintf("must be between 1 and %d", maxHashes))
+	}
 	for key, v := range map[string]float64{
 		"pending-per-address": float64(c.PendingPerAddress), "pending-conns": float64(c.PendingConns),
-		"password-hashes": float64(c.PasswordHashes), "max-sessions": float64(c.MaxSessions),
+		"max-sessions": float64(c.MaxSessions),
 		"command-rate": c.CommandRate, "command-burst": float64(c.CommandBurst),
 		"user-rate": c.UserRate, "user-burst": float64(c.UserBurst),
 		"address-rate": c.AddressRate, "address-burst": float64(c.AddressBurst),
@@ -267,7 +326,12 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 // isOrigin reports scheme://host[:port] and nothing behind it (RFC 6454).
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
-	return err == nil && isHTTP(u.Scheme) && u.Host != "" && u.Scheme+"://"+u.Host == s && u.Host == strings.ToLower(u.Host)
+	return err == nil && isHTTP(u.Scheme) && hasHost(u) && u.Scheme+"://"+u.Host == s && u.Host == strings.ToLower(u.Host)
+}
+
+// hasHost reports a host, and behind it no port or one that there is.
+func hasHost(u *url.URL) bool {
+	return u.Hostname() != "" && (u.Port() == "" && !strings.HasSuffix(u.Host, ":") || isPort(u.Port()))
 }
 
 func isHTTP(scheme string) bool { return scheme == "http" || scheme == "https" }

@@ -172,7 +172,7 @@ func (k JWTKey) fault() string {
 		return "needs exactly one alg of " + strings.Join(Algorithms, ", ")
 	case given != 1:
 		return "needs exactly one of key, file and jwks"
-	case k.JWKS != "" && (err != nil || !isHTTP(u.Scheme) || u.Host == ""):
+	case k.JWKS != "" && (err != nil || !isHTTP(u.Scheme) || !hasHost(u)):
 		return "jwks must be an http or https URL"
 	case k.JWKS != "" && k.Alg == "HS256":
 		return "HS256 secrets are not published in a JWKS"

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,21 @@ const (
 	probing    = 500 * time.Millisecond // between two probes of the subscription
 	silence    = 3 * time.Second        // without hearing one
 )
+
+// CheckURL reports what is wrong with a URL, without showing anything of it.
+func CheckURL(text string) error {
+	opt, _, err := parse(text, nil)
+	if err != nil {
+		return err
+	}
+	for _, at := range opt.InitAddress {
+		_, port, _ := net.SplitHostPort(at)
+		if _, err := strconv.ParseUint(port, 10, 16); err != nil && !strings.HasPrefix(text, "unix:") {
+			return errors.New("redis: the URL has a port that there is not")
+		}
+	}
+	return nil
+}
 
 // parse reads a URL into what a client is made of, and what of it is secret.
 // No error shows anything of the URL.
