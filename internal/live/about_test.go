@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
@@ -123,22 +125,77 @@ func TestLiveReadsNothing(t *testing.T) {
 	})
 }
 
-// A text that does not match its commitment is not served on the page of the
-// message whose newest text it is.
+// forger hands out other overlays than there are, and loses what it is told to.
+type forger struct {
+	*storetest.Faulty
+	forged store.Change
+}
+
+func (f *forger) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := f.Faulty.Load(ctx, need)
+	for _, docs := range snap.Ranges {
+		for i := range docs {
+			if docs[i].Key == f.forged.Key {
+				docs[i].Body = f.forged.Body
+			}
+		}
+	}
+	return snap, err
+}
+
+// A text that was lost, or that is not of an event about the message, is not
+// served on the page of the message whose newest text it is.
 func TestOverlaidTextIsVerified(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		f := storetest.NewFaulty(w.Store)
-		h := w.start(func(o *live.Options) { o.Store = f })
-		w.commit(h, r1, add("ann"))
-		w.commit(h, r1, say("2"), say("3"))
-		f.Lose(r1, w.commit(h, r1, edit(3, "drei")).Seq)
-		if _, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 2, To: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeCorruptEvent {
-			t.Errorf("got %v", err)
-		}
-		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, To: 3, Limit: 3})
-		if err != nil || len(page.Events) != 1 {
-			t.Errorf("before it: %v, %d events", err, len(page.Events))
-		}
+	for name, damage := range map[string]func(*forger){
+		"lost":      func(f *forger) { f.Lose(r1, 4) },
+		"another's": func(f *forger) { f.forge(t, 3, edition{5}) },
+		"nowhere":   func(f *forger) { f.forge(t, 3, edition{99}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				f := &forger{Faulty: storetest.NewFaulty(w.Store)}
+				h := w.start(func(o *live.Options) { o.Store = f })
+				w.commit(h, r1, add("ann"))
+				w.commit(h, r1, say("2"), say("3"))
+				w.commit(h, r1, edit(3, "drei"))
+				w.commit(h, r1, edit(2, "zwei"))
+				synctest.Wait()
+				damage(f)
+				textIsNotServed(t, h)
+			})
+		})
+	}
+}
+
+func textIsNotServed(t *testing.T, h *live.Hub) {
+	t.Helper()
+	_, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 2, To: 3, Limit: 1})
+	if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
+		t.Errorf("got %v", err)
+	}
+	page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, To: 3, Limit: 5})
+	if err != nil || page.Done || len(page.Events) == 0 || page.Events[len(page.Events)-1].Seq == 3 {
+		t.Errorf("before it: %v, %+v", err, page.Events)
+	}
+	c := open(t, h, "ann", live.SessionOptions{})
+	c.subscribe(r1, at(0))
+	for range 10 {
+		synctest.Wait()
+		c.drain()
+	}
+	if got := c.text[r1]; got[3] != "" || got[2] != "zwei" || !slices.Contains(c.ops, "error corrupt_event") {
+		t.Errorf("a follower got %v, %v", got, c.ops)
+	}
+}
+
+func (f *forger) forge(t *testing.T, seq uint64, doc edition) {
+	t.Helper()
+	var err error
+	f.forged, err = store.EncodeChange(gotong.Change{
+		Key: gotong.Key{Collection: "room_overlays", Owner: "1", Name: gotong.SeqName(seq)}, Doc: doc,
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }

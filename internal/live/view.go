@@ -85,14 +85,19 @@ func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page
 		from: q.From, to: q.To, descending: q.Descending,
 		limit: min(max(q.Limit, 0), maxPageEvents), bytes: store.MaxReadBytes,
 	}
-	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
+	p, err := h.readPage(ctx, reader, q, page)
 	for errors.Is(err, store.ErrCorrupt) && page.limit > 1 {
 		page.limit /= 2 // what is before the corrupt event is good
-		s, err = h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
+		p, err = h.readPage(ctx, reader, q, page)
 	}
 	if errors.Is(err, store.ErrCorrupt) {
 		return Page{}, h.damaged(ctx, reader, q)
 	}
+	return p, err
+}
+
+func (h *Hub) readPage(ctx context.Context, reader gotong.Reader, q Query, page span) (Page, error) {
+	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, page, q.More)
 	if err != nil {
 		return Page{}, err
 	}
