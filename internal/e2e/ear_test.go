@@ -83,7 +83,8 @@ func (e *ear) settle() {
 		if err := tell(e.w.ctx, e.ws, map[string]any{"op": "ping", "id": fmt.Sprint(e.pings)}); err != nil {
 			e.w.t.Fatal(err)
 		}
-		for e.take() != "pong" {
+		for op := ""; op != "pong"; {
+			op = e.take()
 		}
 	}
 }

@@ -105,6 +105,7 @@ func newWalk(t *testing.T, url string, seed uint64) *walk {
 
 // forgetful is a client that keeps nothing.
 func forgetful(t *testing.T) *http.Client {
+	t.Helper()
 	transport := &http.Transport{MaxIdleConnsPerHost: 8}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}

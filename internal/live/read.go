@@ -75,7 +75,7 @@ func (h *Hub) readStream(
 			}
 			return whole
 		})
-	if err = cmp.Or(err, fault); err != nil {
+	if err := cmp.Or(err, fault); err != nil {
 		return nil, err
 	}
 	if page.limit > 0 {

@@ -221,7 +221,7 @@ func TestComplaints(t *testing.T) {
 		"overlay shows what it does not name": {func(k *gotong.Kind) {
 			k.Documents = append(k.Documents, gotong.TypeOf[note]("lamp_overlays"))
 			k.Overlays = "lamp_overlays"
-			k.Project = func(_ gotong.State, e gotong.Event) []gotong.Change {
+			k.Project = func(gotong.State, gotong.Event) []gotong.Change {
 				return []gotong.Change{{Key: gotong.Key{Collection: "lamp_overlays", Owner: "1", Name: gotong.SeqName(1)}, Doc: note{}}}
 			}
 			k.Laid = func(any) gotong.Laid { return gotong.Laid{} }
