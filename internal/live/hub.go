@@ -42,6 +42,7 @@ type Hub struct {
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 	users    map[string]int // open sessions of each user
+	reads    map[string]int // reads of each user that wait for an event
 	draining bool
 	empty    chan struct{}   // closed when the last session of a drain is gone
 	ctx      context.Context //nolint:containedctx // of Run, for the reads that nobody waits for
@@ -54,7 +55,7 @@ func New(opt Options) *Hub {
 	}
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(),
-		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
+		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{}, reads: map[string]int{},
 		names: nameCache{ask: opt.Names, mono: opt.Clock.Mono},
 	}
 	h.presence.wake = make(chan struct{}, 1)

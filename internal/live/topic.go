@@ -37,6 +37,7 @@ type topic struct {
 	pushedAt  clock.Moment
 	followers []follower
 	watchers  map[*sub]struct{}
+	reads     []*readWait
 	presence  presence
 }
 
@@ -135,6 +136,7 @@ func (t *topic) begin(head gotong.Head) {
 	if !t.ring.known {
 		t.ring.begin(head.Seq)
 		t.count = head.Count
+		t.tellReads()
 	}
 }
 
@@ -147,6 +149,7 @@ func (t *topic) flush(now clock.Moment) {
 			t.push(&t.batch[i])
 		}
 	})
+	t.tellReads()
 	t.pushedAt = now
 	clear(t.batch)
 	t.batch = t.batch[:0]

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -27,7 +26,9 @@ type Query struct {
 	More store.Need
 
 	// MinSeq waits until the stream has this event: CodeNotYet after 5 s
-	// (contract D21). 0 waits for nothing.
+	// (contract D21), CodeCursorAhead at once where it is far ahead, and
+	// CodeRateLimited where too many reads of the user wait already. 0 waits
+	// for nothing.
 	MinSeq uint64
 }
 
@@ -55,29 +56,16 @@ type Event struct {
 	Erased   bool
 }
 
-const (
-	notYetAfter = 5 * time.Second
-	notYetLook  = 100 * time.Millisecond
-)
-
 // Read is the authorised way to read for REST: access, events, documents and
 // ranges of one stream in one snapshot, through the overlay of later edits, by
 // the code that catch-up uses. A stream that is not there and one that the
 // reader may not read are both CodeNotFound.
 func (h *Hub) Read(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
-	until := h.opt.Clock.Mono().Add(notYetAfter)
-	for {
-		page, err := h.readOnce(ctx, reader, q)
-		if err != nil || page.Head.Seq >= q.MinSeq {
-			return page, err
-		}
-		if h.opt.Clock.Mono() >= until {
-			return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not come that far.")
-		}
-		if err := h.awaitProgress(ctx, gotong.PartitionOf(page.Head.Home), notYetLook); err != nil {
-			return Page{}, err
-		}
+	page, err := h.readOnce(ctx, reader, q)
+	if err != nil || page.Head.Seq >= q.MinSeq {
+		return page, err
 	}
+	return h.readLater(ctx, reader, q, page.Head)
 }
 
 func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page, error) {
