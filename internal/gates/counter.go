@@ -120,7 +120,8 @@ func (a *additions) addOne(ctx context.Context, c *counter, by string) error {
 func (a *additions) judge(f *findings, lost int) {
 	switch {
 	case len(a.by) == 0:
-		f.skipf("a longer --for, or a server with less load", "no addition to one counter was acknowledged (%s conflicts)", grouped(a.conflicts))
+		f.skipf("a longer --for, or a server with less load",
+			"no addition to one counter was acknowledged (%s conflicts)", grouped(a.conflicts))
 	case lost+a.twice > 0:
 		f.badf(byHand+"it must be rocksdb:// (or tikv://). mem and surrealkv lose acknowledged writes when writers meet",
 			"of %s acknowledged additions to one counter the marks of %d are missing or another's, and %d were given a number twice",

@@ -67,7 +67,7 @@ func (r *run) harness(ctx context.Context) storetest.Harness {
 			return r.o.Adapter.Open(ctx, cfg, o, surreal.Options{})
 		},
 		Through: func(o storetest.Options) (store.Store, *netfault.Proxy, error) {
-			p, err := netfault.Start(cfg.Address)
+			p, err := netfault.Start(ctx, cfg.Address)
 			if err != nil {
 				return nil, nil, err
 			}

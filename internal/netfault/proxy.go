@@ -37,14 +37,15 @@ type Proxy struct {
 	closed bool
 }
 
-// Start begins to pass connections on to a server, by host and port.
-func Start(target string) (*Proxy, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// Start begins to pass connections on to a server, by host and port. Where ctx
+// ends, no new ones are passed on.
+func Start(ctx context.Context, target string) (*Proxy, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
 	p := &Proxy{listener: l, conns: map[*net.TCPConn]*net.TCPConn{}}
-	p.ctx, p.end = context.WithCancel(context.Background())
+	p.ctx, p.end = context.WithCancel(ctx)
 	p.Aim(target)
 	p.Plan(func() Fault { return Fault{} })
 	p.group.Go(p.accept)
@@ -55,13 +56,14 @@ func Start(target string) (*Proxy, error) {
 type T interface {
 	Helper()
 	Fatal(args ...any)
+	Context() context.Context
 	Cleanup(f func())
 }
 
 // For is a proxy that ends with a test.
 func For(t T, target string) *Proxy {
 	t.Helper()
-	p, err := Start(target)
+	p, err := Start(t.Context(), target)
 	if err != nil {
 		t.Fatal(err)
 	}

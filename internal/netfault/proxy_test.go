@@ -31,7 +31,7 @@ func echo(t *testing.T) *netfault.Proxy {
 			}()
 		}
 	}()
-	p, err := netfault.Start(l.Addr().String())
+	p, err := netfault.Start(t.Context(), l.Addr().String())
 	check(t, err)
 	t.Cleanup(func() { p.Close(); _ = l.Close() })
 	return p
@@ -85,8 +85,8 @@ func refused(t *testing.T, p *netfault.Proxy) {
 	if err != nil {
 		return
 	}
-	defer c.Close()
 	broken(t, c, "")
+	_ = c.Close()
 }
 
 func TestCut(t *testing.T) {

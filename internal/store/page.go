@@ -125,7 +125,8 @@ func (p *PartitionPage) Add(events []Event, r Record) bool {
 	}
 	for i := range events {
 		e := &events[i]
-		if p.fault == nil && (e.Stream != r.Request.Stream || e.Seq != r.First+uint64(i) || e.Position != r.Position || e.Partition != r.Partition) {
+		if p.fault == nil && (e.Stream != r.Request.Stream || e.Seq != r.First+uint64(i) ||
+			e.Position != r.Position || e.Partition != r.Partition) {
 			p.fault = fmt.Errorf("%w: event %d of %s is not where its record says", ErrCorrupt, e.Seq, e.Stream)
 		}
 		if p.fault == nil {

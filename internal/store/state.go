@@ -112,24 +112,6 @@ func findEvent(ctx context.Context, from Committer, codec *Codec, r gotong.Ref, 
 	return codec.Event(&row)
 }
 
-// FindEvent is the event of a stream with this id, up to seq head. Ids sort as
-// seqs do, so it needs no index: it halves the stream until it is there.
-func FindEvent(
-	ctx context.Context, from Committer, stream gotong.Stream, id gotong.EventID, head uint64,
-) (Event, bool, error) {
-	before, row, err := boundary(ctx, from, stream, head, func(e *Event) bool { return e.ID.Compare(id) >= 0 })
-	switch {
-	case err != nil:
-		return Event{}, false, err
-	case row.Seq > 0 && row.ID == id:
-		return row, true, nil
-	case row.Seq != before+1 && (row.Seq > 0 || before < head):
-		return Event{}, false, fmt.Errorf("%w: in %s, what follows event %d may be it", ErrCorrupt, stream, before)
-	default:
-		return Event{}, false, nil
-	}
-}
-
 // SeqAfter is the seq of the last event of a stream, up to head, that is not
 // past what past reports; 0 where the first one is. past must be false for a
 // run of events and true for all after it. A damaged event counts as past it.

@@ -366,7 +366,7 @@ func aliasing(e *env) {
 	second.Ranges[0][0].Body[0]++
 	second.Records[c.Request].Salt[0]++
 	if bytes.Equal(second.Documents[key("x")], want.Documents[key("x")]) {
-		e.Fatal("the test changes nothing")
+		e.Fatalf("the test changes nothing")
 	}
 	equal(e, "after changing what was handed out", e.load(need), want)
 }

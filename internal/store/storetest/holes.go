@@ -31,21 +31,21 @@ func holeStream(i int) gotong.Stream { return gotong.Stream(fmt.Sprint("thread/h
 // has, and 0 for one that lacks some.
 func withHoles(e *env) (positions []int) {
 	if e.harness.Lose == nil {
-		e.Skip("rows of this store cannot be taken away")
+		e.Skipf("rows of this store cannot be taken away")
 	}
 	first := uint64(1)
 	for _, events := range []int{2, 3, 1, 1} {
 		for i, missing := range lost {
 			e.next(Draft{Stream: holeStream(i), Home: holeHome, Events: events})
 			whole := events
-			for seq := first; seq < first+uint64(events); seq++ { //nolint:gosec // 1 to 3
+			for seq := first; seq < first+uint64(events); seq++ {
 				if slices.Contains(missing, seq) {
 					whole = 0
 				}
 			}
 			positions = append(positions, whole)
 		}
-		first += uint64(events) //nolint:gosec // 1 to 3
+		first += uint64(events)
 	}
 	for i, missing := range lost {
 		for _, seq := range missing {

@@ -48,7 +48,7 @@ func empty(e *env) {
 // from there.
 func reopen(e *env) {
 	if !e.harness.Durable {
-		e.Skip("not durable")
+		e.Skipf("not durable")
 	}
 	claim := gotong.Claim{Space: "s", Name: "n"}
 	noop := Draft{Stream: "thread/noop", RequestID: "noop"}
@@ -139,7 +139,7 @@ func closeWhileBusy(e *env) {
 				}
 				if err != nil {
 					if !errors.Is(err, store.ErrClosed) {
-						e.Error(err)
+						e.Errorf("%v", err)
 					}
 					return
 				}
@@ -172,7 +172,7 @@ func lifeFault(e *env) {
 	}
 	e.broken.Store(true)
 	if err := set("a"); !errors.Is(err, store.ErrFault) {
-		e.Skip("this store writes without a look at the clock")
+		e.Skipf("this store writes without a look at the clock")
 	}
 	e.broken.Store(false)
 	failed := e.s.Failed()

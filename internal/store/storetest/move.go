@@ -85,7 +85,7 @@ func moveRows(e *env) {
 		equal(e, "register", row, e.register(row.Key))
 	}
 	if _, err := e.s.Rows(e.ctx, 99, "", 0); err == nil {
-		e.Error("an unknown section was read")
+		e.Errorf("an unknown section was read")
 	}
 }
 
@@ -94,15 +94,15 @@ func moveState(e *env) {
 	equal(e, "new", state, store.State{Eras: store.FirstEra(e.s.Epoch()), Empty: true})
 	e.set(key("r"), 0, "x", 0, true)
 	if e.state().Empty {
-		e.Error("a register is nothing")
+		e.Errorf("a register is nothing")
 	}
 	e.set(key("r"), 1, "", 0, true)
 	if !e.state().Empty {
-		e.Error("a register that was deleted is something")
+		e.Errorf("a register that was deleted is something")
 	}
 	e.next(Draft{Stream: "thread/a"})
 	if e.state().Empty {
-		e.Error("the record of a no-op is nothing")
+		e.Errorf("the record of a no-op is nothing")
 	}
 }
 

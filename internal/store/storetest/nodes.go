@@ -38,7 +38,7 @@ const nodeCount = 3
 func (e *env) nodes() []store.Store {
 	e.Helper()
 	if !e.harness.Shared {
-		e.Skip("one process alone has this store open")
+		e.Skipf("one process alone has this store open")
 	}
 	list := []store.Store{e.s}
 	for len(list) < nodeCount {
@@ -54,7 +54,7 @@ func (e *env) nodes() []store.Store {
 func (e *env) through() (store.Store, *netfault.Proxy) {
 	e.Helper()
 	if e.harness.Through == nil {
-		e.Skip("the store has no connections to cut")
+		e.Skipf("the store has no connections to cut")
 	}
 	s, p, err := e.harness.Through(e.options())
 	e.check(err)
@@ -68,8 +68,8 @@ func eachNode(e *env, nodes []store.Store, f func(node int, s store.Store) error
 	together(e, len(nodes), func(i int) (struct{}, error) { return struct{}{}, f(i, nodes[i]) })
 }
 
-// figure logs what a case saw, where it found no fault.
-func (e *env) figure(format string, args ...any) {
+// figuref logs what a case saw, where it found no fault.
+func (e *env) figuref(format string, args ...any) {
 	if !e.Failed() {
 		e.Logf(format, args...)
 	}
@@ -156,7 +156,7 @@ func (a *acked) compare(e *env, s store.Store, home gotong.Stream, from uint64) 
 		}
 	}
 	if len(a.records) == 0 {
-		e.Error("not one commit was acknowledged")
+		e.Errorf("not one commit was acknowledged")
 	}
 	if seen != len(a.records) {
 		e.Errorf("of %d acknowledged commits %d are there", len(a.records), seen)
@@ -190,7 +190,7 @@ func nodesOneStream(e *env) {
 	for _, s := range nodes {
 		told.compare(e, s, home, 0)
 	}
-	e.figure("%d commits of %d nodes to two streams: none lost, overwritten or doubled; %d were decided again because another came first",
+	e.figuref("%d commits of %d nodes to two streams: none lost, overwritten or doubled; %d were decided again because another came first",
 		len(told.records), len(nodes), moved.Load())
 }
 
@@ -237,7 +237,7 @@ func nodesOnePartition(e *env) {
 	if t.cursor != uint64(len(told.records)) {
 		e.Errorf("the follower came to position %d of %d", t.cursor, len(told.records))
 	}
-	e.figure("%d commits of two nodes to one partition, followed on a third: every position once and in order; %d requests were repeated",
+	e.figuref("%d commits of two nodes to one partition, followed on a third: every position once and in order; %d requests were repeated",
 		len(told.records), told.repeats)
 }
 
@@ -374,14 +374,14 @@ func cutCommits(e *env) {
 			}
 			lose(-1)
 			if after == 0 && p.Cuts() == before {
-				e.Error("nothing was cut")
+				e.Errorf("nothing was cut")
 			}
 			commits += 2
 			equal(e, "position", out[1].Record.Position, commits)
 			equal(e, "head", e.head("thread/a"), m.Head("thread/a"))
 		}
 	}
-	equal(e, "events", len(e.partition(gotong.PartitionOf("thread/a"), 0, math.MaxUint64, 0)), int(commits/2*3)) //nolint:gosec // a dozen
+	equal(e, "events", len(e.partition(gotong.PartitionOf("thread/a"), 0, math.MaxUint64, 0)), int(commits/2*3))
 }
 
 // cutRegister: a register whose answer is lost is written once or not at all,
@@ -422,9 +422,9 @@ func cutFollower(e *env) {
 		e.Errorf("the follower came to position %d of %d", t.cursor, len(told.records))
 	}
 	if toWriter.Cuts() == 0 {
-		e.Error("nothing was cut")
+		e.Errorf("nothing was cut")
 	}
-	e.figure("%d commits and their follower through %d cut connections: none lost, none doubled; %d requests were repeated",
+	e.figuref("%d commits and their follower through %d cut connections: none lost, none doubled; %d requests were repeated",
 		len(told.records), toWriter.Cuts()+toReader.Cuts(), told.repeats)
 }
 

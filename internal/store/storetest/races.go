@@ -231,7 +231,7 @@ func oneMoment(e *env) {
 			body := fmt.Sprintf(`{"n":%d}`, i+1)
 			c := e.m.Next(Draft{Stream: stream, Events: 1, Changes: []store.Change{put("x", body), put("y", body)}})
 			if _, err := e.s.Commit(e.ctx, []store.Commit{c}); err != nil {
-				e.Error(err)
+				e.Errorf("%v", err)
 				return
 			}
 		}
@@ -258,7 +258,7 @@ func (e *env) sameMoment(stream gotong.Stream, seen uint64) uint64 {
 		Heads:     []gotong.Stream{stream},
 	})
 	if err != nil {
-		e.Error(err)
+		e.Errorf("%v", err)
 		return math.MaxUint64
 	}
 	n := snap.Heads[stream].Seq

@@ -51,7 +51,7 @@ func readerAdvance(e *env) {
 	e.check(e.s.Advance(e.ctx, store.Step{Reader: "feed", Partition: 2, From: 5, To: 8, Changes: []store.Change{{Key: key("gone")}}}))
 	equal(e, "moved on", e.cursor("feed", 2), 8)
 	if _, ok := e.load(store.Need{Documents: []gotong.Key{key("gone")}}).Documents[key("gone")]; ok {
-		e.Error("the deletion was lost")
+		e.Errorf("the deletion was lost")
 	}
 }
 

@@ -13,15 +13,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// T is what the suite needs of a test; *testing.T has it. Fatal, Fatalf and Skip
-// must end the calling goroutine.
+// T is what the suite needs of a test; *testing.T has it. Fatalf and Skipf must
+// end the calling goroutine.
 type T interface {
 	Helper()
-	Error(args ...any)
 	Errorf(format string, args ...any)
-	Fatal(args ...any)
 	Fatalf(format string, args ...any)
-	Skip(args ...any)
+	Skipf(format string, args ...any)
 	Failed() bool
 	Logf(format string, args ...any)
 	Context() context.Context
@@ -170,7 +168,7 @@ func (e *env) now() gotong.Instant {
 func (e *env) check(err error) {
 	e.Helper()
 	if err != nil {
-		e.Fatal(err)
+		e.Fatalf("%v", err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 )
 
@@ -39,7 +38,7 @@ type trial struct {
 	cleanups []func()
 }
 
-// protect runs f on a goroutine of its own, which Fatal and Skip may end.
+// protect runs f on a goroutine of its own, which Fatalf and Skipf may end.
 func (t *trial) protect(f func()) {
 	done := make(chan struct{})
 	go func() {
@@ -57,8 +56,6 @@ func (t *trial) protect(f func()) {
 func (t *trial) Helper()                  {}
 func (t *trial) Context() context.Context { return t.ctx }
 
-func (t *trial) Error(args ...any) { t.Errorf("%s", strings.TrimSpace(fmt.Sprintln(args...))) }
-
 func (t *trial) Errorf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -67,19 +64,14 @@ func (t *trial) Errorf(format string, args ...any) {
 	}
 }
 
-func (t *trial) Fatal(args ...any) {
-	t.Error(args...)
-	runtime.Goexit()
-}
-
 func (t *trial) Fatalf(format string, args ...any) {
 	t.Errorf(format, args...)
 	runtime.Goexit()
 }
 
-func (t *trial) Skip(args ...any) {
+func (t *trial) Skipf(format string, args ...any) {
 	t.mu.Lock()
-	t.result.Skipped = strings.TrimSpace(fmt.Sprintln(args...))
+	t.result.Skipped = fmt.Sprintf(format, args...)
 	t.mu.Unlock()
 	runtime.Goexit()
 }
