@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"gotong.dev/gotong/internal/httpapi"
@@ -30,7 +32,10 @@ func (w *world) serve() (dial func() *raw) {
 	w.t.Cleanup(srv.Close)
 	return func() *raw {
 		conn, err := (&net.Dialer{}).DialContext(w.t.Context(), "tcp", srv.Listener.Addr().String())
-		if err != nil {
+		if errors.Is(err, syscall.ECONNRESET) { // refused that soon
+			conn, _ = net.Pipe()
+			_ = conn.Close()
+		} else if err != nil {
 			w.t.Fatal(err)
 		}
 		w.t.Cleanup(func() { _ = conn.Close() })
