@@ -167,10 +167,11 @@ func (w *world) poll(as, query string) polled {
 	panic("unreachable")
 }
 
-// polling asks and does not wait.
+// polling asks, and returns once the request follows: what happens then is told
+// in its answer, and what happened before may refuse it.
 func (w *world) polling(as, query string) <-chan polled {
 	w.t.Helper()
-	answer := make(chan polled, 1)
+	answer, before := make(chan polled, 1), w.polls.Load()
 	ctx, cancel := context.WithCancel(context.Background())
 	w.t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+w.addr+"/v1/realtime/poll"+query, http.NoBody)
@@ -201,6 +202,7 @@ func (w *world) polling(as, query string) <-chan polled {
 			}
 		}
 	}()
+	w.until("the poll follows, or has its answer", func() bool { return w.polls.Load() > before || len(answer) > 0 })
 	return answer
 }
 

@@ -47,6 +47,7 @@ type world struct {
 	server *Server
 	door   *door
 	addr   string
+	polls  atomic.Int64 // that have followed what they asked for
 	log    *lockedBuffer
 	tap    *tap
 	clock  *clocktest.Clock
@@ -191,7 +192,14 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		Context: ctx, Hub: w.hub, Engine: w.engine, Codec: w.codec, Auth: w.door, Clock: w.clock, Log: log,
 		Ticket:  w.door.ticket,
 		Creates: map[string]func(actor, requestID string) gotong.Stream{group.Name: group.StreamOf, thread.Name: thread.StreamOf},
-		Observe: Observer{Closed: func(transport, reason string) { w.closed <- transport + " " + reason }},
+		Observe: Observer{
+			Opened: func(transport string) {
+				if transport == "poll" {
+					w.polls.Add(1)
+				}
+			},
+			Closed: func(transport, reason string) { w.closed <- transport + " " + reason },
+		},
 	}
 	for _, f := range set.options {
 		f(&opts)
