@@ -22,6 +22,7 @@ type quick struct {
 	mu   sync.Mutex
 	late map[string][]time.Duration // by phase
 	n    map[string]int
+	more chan struct{} // something was counted
 }
 
 // timedPost carries its phase and the moment it was sent.
@@ -42,7 +43,30 @@ func (q *quick) handle(e client.Event) error {
 	defer q.mu.Unlock()
 	q.n[p.Phase]++
 	q.late[p.Phase] = append(q.late[p.Phase], time.Duration(time.Now().UnixNano()-p.Sent))
+	select {
+	case q.more <- struct{}{}:
+	default:
+	}
 	return nil
+}
+
+func (q *quick) count(phase string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n[phase]
+}
+
+// has waits until so many events of a phase came; false where they did not
+// while ctx lasted.
+func (q *quick) has(ctx context.Context, phase string, n int) bool {
+	for q.count(phase) < n {
+		select {
+		case <-q.more:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
 }
 
 func percentile(list []time.Duration, p int) time.Duration {
@@ -71,7 +95,7 @@ func TestSlowReader(t *testing.T) {
 	_, stream := makeThread(t, server.url, "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, users...)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	q := &quick{late: map[string][]time.Duration{}, n: map[string]int{}}
+	q := &quick{late: map[string][]time.Duration{}, n: map[string]int{}, more: make(chan struct{}, 1)}
 	for _, user := range users[:fast] {
 		conn := connect(t, dial(t, server.url, user, client.WebSocket), client.ConnOptions{Handle: q.handle})
 		if err := conn.Subscribe(stream, client.Start); err != nil {
@@ -97,6 +121,11 @@ func TestSlowReader(t *testing.T) {
 	pause.set()
 	phase("stopped", stop)
 	grown := server.memory(t) - before
+	// Nobody waits for those who stopped: what was posted meanwhile is here
+	// before they go on. How late it came is for the benchmarks to judge.
+	if !q.has(ctx, "stopped", fast*sent["stopped"]) {
+		t.Errorf("the quick ones wait for the slow ones: %d of %d events", q.count("stopped"), fast*sent["stopped"])
+	}
 	resume.set()
 	if _, err := conn.Post(ctx, stream, lastWords); err != nil {
 		t.Fatal(err)
@@ -108,18 +137,14 @@ func TestSlowReader(t *testing.T) {
 		r.check(t, users[fast+i], uint64(len(rows)), 1)
 	}
 	for name, n := range sent {
-		if q.n[name] != fast*n {
-			t.Errorf("%s: the quick ones got %d of %d events", name, q.n[name], fast*n)
+		if got := q.count(name); got != fast*n {
+			t.Errorf("%s: the quick ones got %d of %d events", name, got, fast*n)
 		}
 	}
 	p50, p99 := percentile(q.late["before"], 50), percentile(q.late["before"], 99)
 	q50, q99 := percentile(q.late["stopped"], 50), percentile(q.late["stopped"], 99)
 	t.Logf("%d posts of %d bytes in %s: to the quick ones within %s (median), %s (99 of 100) before, %s and %s while %d stopped; the server grew by %d KiB",
 		sent["stopped"], padding, stop, p50, p99, q50, q99, slow, grown>>10)
-	// Twice as late, and the noise of a machine that does other things too.
-	if q50 > 2*p50+20*time.Millisecond || q99 > 2*p99+250*time.Millisecond {
-		t.Error("the quick ones waited for the slow ones")
-	}
 	// What a node keeps for a stream, and the caches of its store, are bounded;
 	// what slow readers have yet to read is not kept at all.
 	const most = 96 << 20
