@@ -72,6 +72,9 @@ func (w *world) rawConnect(id string) *rawSocket {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = c.Close() })
+	if err := c.SetReadDeadline(time.Now().Add(2 * patience)); err != nil { // what never comes is a failure of the test
+		w.t.Fatal(err)
+	}
 	s := &rawSocket{w.t, c.(*net.TCPConn), bufio.NewReader(c)}
 	auth := ""
 	if id != "" {

@@ -281,7 +281,7 @@ func (c *conn) tick(now clock.Moment) {
 		c.close(CloseUnauthorized, "the token expired")
 	case now > heard.Add(t.silence):
 		c.close(closeGoingAway, "nothing was heard for a minute")
-	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat) && c.pumping.Load() == 0:
+	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
 		c.pinged.Store(int64(now))
 		go c.ping()
 	}
