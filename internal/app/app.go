@@ -118,10 +118,13 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if err != nil {
 		return err
 	}
-	a.store = opened
 	if wrap != nil {
-		a.store = wrap(opened)
+		opened = wrap(opened)
 	}
+	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
+		a.metrics.Damaged()
+		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
+	}}
 	a.metrics.Store(a.store.Failed)
 	a.said.made = append(a.said.made, say.made...)
 	a.said.notes = append(a.said.notes, say.notes...)
@@ -129,6 +132,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 		return err
 	}
 	a.hub = a.newHub()
+	a.metrics.Silent(func() int { return a.hub.Stats().Silent })
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn,

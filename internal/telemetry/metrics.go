@@ -24,6 +24,7 @@ type Metrics struct {
 	Auth   *Auth
 	Bus    *Bus
 
+	damage   prometheus.Counter
 	registry *prometheus.Registry
 }
 
@@ -41,6 +42,8 @@ func NewMetrics(b Build) *Metrics {
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
 		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), registry: r,
+		damage: counter(r, "gotong_store_damage_total",
+			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}
 }
 
@@ -62,6 +65,17 @@ func (m *Metrics) Store(failed func() error) {
 		}
 		return 0
 	}))
+}
+
+// Damaged is told of each place of the log that is missing or does not match.
+func (m *Metrics) Damaged() { m.damage.Inc() }
+
+// Silent shows how many partitions delivery cannot follow.
+func (m *Metrics) Silent(partitions func() int) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gotong_live_silent_partitions",
+		Help: "Partitions of which this node delivers nothing, because it cannot read to their end.",
+	}, func() float64 { return float64(partitions()) }))
 }
 
 // Gatherer reads the metrics, for tests.

@@ -1,0 +1,63 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// maxPlaces is how many damaged places one process reports.
+const maxPlaces = 1000
+
+// watchful is a store that reports what is missing in its log, or does not
+// match, whoever comes to it: each place once, however often it is asked for.
+type watchful struct {
+	store.Store
+	report func(err error)
+
+	mu     sync.Mutex
+	places map[string]bool
+	next   [gotong.Partitions]uint64 // right after the commit that was reported last
+}
+
+// Load implements [store.Committer].
+func (w *watchful) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := w.Store.Load(ctx, need)
+	if errors.Is(err, store.ErrCorrupt) {
+		w.place(err)
+	}
+	return snap, err
+}
+
+// ReadPartition implements [store.Log]. Commits in a row are one place, however
+// many are missing.
+func (w *watchful) ReadPartition(
+	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
+) ([]store.Event, error) {
+	rows, err := w.Store.ReadPartition(ctx, p, from, to, limit)
+	if errors.Is(err, store.ErrCorrupt) {
+		w.mu.Lock()
+		same := w.next[p] == from+1
+		w.next[p] = from + 2
+		w.mu.Unlock()
+		if !same {
+			w.place(err)
+		}
+	}
+	return rows, err
+}
+
+func (w *watchful) place(err error) {
+	w.mu.Lock()
+	first := !w.places[err.Error()] && len(w.places) < maxPlaces
+	if first {
+		w.places[err.Error()] = true
+	}
+	w.mu.Unlock()
+	if first {
+		w.report(err)
+	}
+}

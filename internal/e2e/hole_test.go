@@ -1,0 +1,74 @@
+package e2e_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+)
+
+// lines is a log that a test reads.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.b.String(), what)
+}
+
+// TestHole: an event that is gone from the log is the end on no transport and
+// no page, and the operator reads of it once.
+func TestHole(t *testing.T) {
+	log := &lines{}
+	f := newFaulty(t, func(o *app.Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
+	f.send("k", "one")
+	f.next("message.posted")
+	stream := f.thread.Stream()
+	f.store.Lose(stream, 2) // older than what the node has in memory
+	get := func(path string) answer {
+		return must(rest(t.Context(), f.http, f.url, "owner", http.MethodGet, path, ""))(t)
+	}
+	for range 3 {
+		a := get("/v1/realtime/poll?wait=0&cursor=start&stream=" + string(stream))
+		if a.status != http.StatusOK || !bytes.Contains(a.body, []byte(`"to":1,`)) || !bytes.Contains(a.body, []byte(`"code":"corrupt_event"`)) {
+			t.Errorf("a poll from the start: %s", a)
+		}
+		at := gotong.FormatCursors([]gotong.StreamCursor{{Stream: stream, Cursor: gotong.Cursor{Epoch: f.store.Epoch(), Seq: 1}}})
+		get("/v1/realtime/poll?wait=0&cursor="+at).want(t, http.StatusInternalServerError, gotong.CodeCorruptEvent)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // a failure of its own, where nothing comes
+	defer cancel()
+	req := must(http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/v1/realtime/sse?cursor=start&stream="+string(stream), http.NoBody))(t)
+	req.Header.Set("Authorization", "Bearer "+tokenOf("owner"))
+	res := must(f.http.Do(req))(t)
+	defer func() { _ = res.Body.Close() }()
+	var seen int
+	for in := bufio.NewScanner(res.Body); in.Scan() && !strings.Contains(in.Text(), `"code":"corrupt_event"`); seen++ {
+		if strings.Contains(in.Text(), `"to":2,`) {
+			t.Errorf("served: %s", in.Text())
+		}
+	}
+	if ctx.Err() != nil {
+		t.Errorf("server-sent events hang after %d lines", seen)
+	}
+	if n := log.count("level=ERROR"); n != 1 {
+		t.Errorf("the log has %d errors: %s", n, &log.b)
+	}
+}
