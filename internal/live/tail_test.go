@@ -85,6 +85,7 @@ func TestEachCommitIsTold(t *testing.T) {
 					name()
 				}
 				pass(time.Second)
+				synctest.Wait()
 				c.drain()
 				c.sees(r1, 2, 3, 4)
 				if !slices.Equal(b.told, want) {
