@@ -129,7 +129,8 @@ func serverMessages() []message {
 			"id?": id, "stream": ref("stream"), "cursor": ref("cursor"), "head": number("The stream's newest seq."),
 		})},
 		{"unsubscribed", "Not following any more", "", frame("unsubscribed", object{"id?": id, "stream": ref("stream")})},
-		{"events", "Events", "Accounts for every seq with from < seq <= to. What the reader may not see is covered without content.", object{"oneOf": eventsRefs()}},
+		{"events", "Events", "Accounts for every seq with from < seq <= to. What the reader may not see is covered without content. " +
+			"A message that is withheld has no body: its newest text lies outside what the reader may see.", object{"oneOf": eventsRefs()}},
 		{"ack", "Committed", "The command's events have their final seq and survive a crash and a power loss.", frame("ack", object{"id?": id, "receipt": ref("receipt")})},
 		{"error", "Refused", "A frame that was refused, by its id; or the end of the named stream's subscription.", frame("error", object{
 			"id?": id, "stream?": object{"type": "string"}, "problem": ref("problem"),
