@@ -220,7 +220,8 @@ func CheckStore(address string) error {
 	u, err := url.Parse(address)
 	switch {
 	case err != nil || !slices.Contains([]string{"sqlite", "memory", "surreal", "surreals"}, u.Scheme):
-		return errors.New("must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), or memory: for a trial")
+		return errors.New("must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), " +
+			"or memory: for a trial")
 	case u.Scheme == "memory" && address != "memory:":
 		return errors.New("memory: has nothing behind the colon")
 	case u.Scheme == "sqlite" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):

@@ -112,7 +112,7 @@ func (s *Store) ReadPartition(
 func recordOf(c *conn, no int64, e *store.Event) (store.Record, error) {
 	var env store.Envelope[json.RawMessage]
 	if json.Unmarshal(e.Data, &env) != nil {
-		return store.Record{}, nil // the page finds that the event is damaged
+		return store.Record{}, nil //nolint:nilerr // the page finds that the event is damaged
 	}
 	key := gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}
 	r, _, err := readRecord(c, no, key)

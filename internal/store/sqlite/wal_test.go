@@ -45,13 +45,13 @@ func TestQuietWAL(t *testing.T) {
 			}
 		}
 		fill(2 * longBytes)
-		time.Sleep(3 * quietAgain)
+		time.Sleep(3 * quietAgain) //nolint:forbidigo // in a bubble
 		synctest.Wait()
 		if size := walBytes(t, path); size < 2*longBytes {
 			t.Errorf("%d bytes while pages of it are read", size)
 		}
 		release()
-		time.Sleep(2 * quietAgain)
+		time.Sleep(2 * quietAgain) //nolint:forbidigo // in a bubble
 		synctest.Wait()
 		if size := walBytes(t, path); size != 0 {
 			t.Errorf("%d bytes are left when all is quiet", size)
