@@ -39,7 +39,7 @@ func main() {
 		length, _ := time.ParseDuration(os.Args[4])
 		exit(serveLimit(os.Args[2], conns, length))
 	}
-	only := flag.String("only", "posts,fanout,steady,idle,storm", "which scenarios, by comma")
+	only := flag.String("only", "posts,fanout,steady,idle,storm,signins", "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
 	clients := flag.Int("clients", 10_000, "connections of idle and storm")
 	store := flag.String("store", "", "keep the log in SurrealDB, surreal://USER:PASSWORD@HOST:PORT/NAMESPACE, one database a scenario")
@@ -60,7 +60,7 @@ func main() {
 }
 
 var scenarios = map[string]func(*run) error{
-	"posts": posts, "fanout": fanout, "steady": steady, "idle": idle, "storm": storm,
+	"posts": posts, "fanout": fanout, "steady": steady, "idle": idle, "storm": storm, "signins": signins,
 }
 
 func exit(err error) {

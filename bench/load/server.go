@@ -43,7 +43,7 @@ func serve(dir string) error {
 			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir,
 			Store: shared, SigningKey: signing,
 			JWTKeys:         []config.JWTKey{{KID: "load", Alg: "HS256", Key: secret}},
-			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 1 << 20,
+			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 4, MaxSessions: 1 << 20,
 			UserRate: 1e9, UserBurst: 1e9, CommandRate: 1e9, CommandBurst: 1e9,
 			AddressRate: 1e9, AddressBurst: 1e9, ShutdownGrace: 5 * time.Second,
 		},

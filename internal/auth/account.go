@@ -284,8 +284,8 @@ func (s *Service) begins(ctx context.Context, r SignIn) (attempt, error) {
 	if err := r.Count(ctx, ""); err != nil {
 		return at, err
 	}
-	if err := slowed(s.addresses.wait(ctx, at.address)); err != nil {
-		return at, err
+	if wait, err := s.addresses.wait(ctx, at.address); err != nil || wait > 0 {
+		return at, slowed(wait+spread(wait+1), err) // many may be behind one address
 	}
 	return at, slowed(s.accounts.count(ctx, at.claim.Name))
 }

@@ -72,6 +72,10 @@ type Options struct {
 	Queue  int  // hashes that may wait; 0 is 128
 	Cost   Cost // zero is [DefaultCost]
 
+	// Busy reports that commands are under way; nil: none ever are. A hash begins
+	// when none are, or after 100 ms.
+	Busy func() bool
+
 	// Shared says that other nodes work on the same store: what ends here is then
 	// written down for them, and a [Watch] finds what ended there.
 	Shared bool
@@ -159,6 +163,9 @@ func withDefaults(o Options) Options {
 	}
 	if o.Cost == (Cost{}) {
 		o.Cost = DefaultCost
+	}
+	if o.Busy == nil {
+		o.Busy = func() bool { return false }
 	}
 	if o.Connected == nil {
 		o.Connected = func(string) map[string]bool { return nil }

@@ -28,7 +28,7 @@ func TestEndLogins(t *testing.T) {
 	}
 	before, silent := foreign(h.now().Time().Unix()), foreign(nil)
 	var tickets []string
-	for _, token := range []string{g.AccessToken, before} {
+	for _, token := range []string{g.AccessToken, before, silent} {
 		p, err := h.Verify(t.Context(), token)
 		if err != nil {
 			t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,21 +32,23 @@ const (
 	hashLen = 32
 )
 
-// passwords hashes and checks passwords, so many at once and no more: each
-// takes memory that an attacker could otherwise multiply.
+// passwords hashes and checks passwords, so many at once and no more, on half of
+// the processors at most: each takes memory and time that an attacker could
+// otherwise multiply.
 type passwords struct {
 	cost    Cost
 	slots   chan struct{}
 	queue   int64
 	waiting atomic.Int64
 	now     func() clock.Moment
+	busy    func() bool
 	observe Observer
 	dummy   string // checked for accounts that do not exist
 }
 
 func newPasswords(o *Options) *passwords {
 	return &passwords{
-		cost: o.Cost, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, observe: o.Observer,
+		cost: o.Cost, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, busy: o.Busy, observe: o.Observer,
 		dummy: o.Cost.format(random(saltLen), random(hashLen)),
 	}
 }
@@ -83,7 +86,7 @@ func (p *passwords) Check(ctx context.Context, pass, phc string) (bool, error) {
 func (p *passwords) gated(ctx context.Context, work func()) error {
 	if p.waiting.Add(1) > p.queue+int64(cap(p.slots)) {
 		p.waiting.Add(-1)
-		return later(2*time.Second, "Too many sign in at once; try again in a moment.")
+		return later(2*time.Second+spread(8*time.Second), "Too many sign in at once; try again in a moment.")
 	}
 	p.observe.HashWaiting(1)
 	defer func() { p.waiting.Add(-1) }()
@@ -95,11 +98,36 @@ func (p *passwords) gated(ctx context.Context, work func()) error {
 		return gotong.NewError(gotong.CodeBusy, "The request was given up before its turn came.")
 	}
 	defer func() { <-p.slots }()
+	p.yield(ctx)
 	from := p.now()
 	work()
 	p.observe.Hashed(p.now().Sub(from))
 	return nil
 }
+
+const (
+	// yieldStep is how often a hash looks whether it may begin.
+	yieldStep = 2 * time.Millisecond
+	// maxYield is for how long posting goes first, so that on a server on which
+	// somebody always posts people can sign in.
+	maxYield = 100 * time.Millisecond
+)
+
+// yield lets commands that are under way go first: a hash takes a processor for
+// longer than a post takes in all, and cannot be interrupted.
+func (p *passwords) yield(ctx context.Context) {
+	for waited := time.Duration(0); waited < maxYield && p.busy(); waited += yieldStep {
+		select {
+		case <-time.After(yieldStep):
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// spread is a random part of d, so that many who were refused at once do not
+// come back at once.
+func spread(d time.Duration) time.Duration { return rand.N(d) } //nolint:gosec // no secret
 
 func (c Cost) key(pass string, salt []byte, n int) []byte {
 	return argon2.IDKey([]byte(pass), salt, c.Time, c.MemoryKiB, c.Threads, uint32(n)) //nolint:gosec // at most 64

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -124,6 +125,64 @@ func TestHashesWaitForTheirTurn(t *testing.T) {
 		synctest.Wait()
 		if most != 2 || done != 5 || p.waiting.Load() != 0 {
 			t.Errorf("%d at once, %d done, %d left waiting", most, done, p.waiting.Load())
+		}
+	})
+}
+
+// However many sign in and whatever is configured, hashes have half of the
+// processors at most.
+func TestHashesHaveHalfOfTheProcessors(t *testing.T) {
+	half := max(1, runtime.GOMAXPROCS(0)/2)
+	for _, configured := range []int{0, 1, half, 64} {
+		synctest.Test(t, func(t *testing.T) {
+			p := bench(t, func(o *Options) { o.Hashes, o.Queue = configured, 600; *o = withDefaults(*o) })
+			hold := make(chan struct{})
+			var running, most atomic.Int64
+			for range 600 {
+				go func() {
+					_ = p.gated(t.Context(), func() {
+						most.Store(max(most.Load(), running.Add(1)))
+						<-hold
+						running.Add(-1)
+					})
+				}()
+			}
+			synctest.Wait()
+			close(hold)
+			synctest.Wait()
+			if most := int(most.Load()); most > half || most < 1 {
+				t.Errorf("%d configured: %d hashes at once on %d processors", configured, most, runtime.GOMAXPROCS(0))
+			}
+		})
+	}
+}
+
+// A hash begins when no command is under way, and after 100 ms in any case.
+func TestPostingGoesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var busy atomic.Bool
+		p := bench(t, func(o *Options) { o.Busy = busy.Load })
+		hash := func() (took time.Duration) {
+			from := clock.System().Mono()
+			_ = p.gated(t.Context(), func() { took = clock.System().Mono().Sub(from) })
+			return took
+		}
+		if took := hash(); took != 0 {
+			t.Errorf("while nobody posts, a hash waits %s", took)
+		}
+		busy.Store(true)
+		time.AfterFunc(15*time.Millisecond, func() { busy.Store(false) })
+		if took := hash(); took < 15*time.Millisecond || took > 17*time.Millisecond {
+			t.Errorf("began after %s, want when the post is done, after 15 ms", took)
+		}
+		busy.Store(true)
+		if took := hash(); took != maxYield {
+			t.Errorf("while somebody always posts, a hash begins after %s", took)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := p.gated(ctx, func() {}); err != nil && gotong.CodeOf(err) != gotong.CodeBusy {
+			t.Error(err)
 		}
 	})
 }

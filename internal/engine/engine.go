@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
@@ -65,6 +66,8 @@ type Engine struct {
 	committer *committer
 	places    store.Places
 
+	underWay atomic.Int64 // commands that have no answer yet
+
 	mu     sync.Mutex
 	lanes  map[gotong.Stream]*lane
 	closed bool
@@ -125,7 +128,9 @@ func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receip
 // one after the other are decided in that order.
 func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
 	t := &task{ctx: ctx, cmd: cmd}
+	e.underWay.Add(1)
 	t.done = func(r gotong.Receipt, err error) {
+		e.underWay.Add(-1)
 		e.guard(ctx, func() {
 			e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
 			done(r, err)
@@ -144,6 +149,9 @@ func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(goton
 		l.run()
 	}
 }
+
+// Busy reports whether a command has no answer yet.
+func (e *Engine) Busy() bool { return e.underWay.Load() > 0 }
 
 // guard runs what is not ours: a fault in it ends neither the lane nor the
 // server.
