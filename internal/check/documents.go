@@ -109,7 +109,7 @@ func (c *round) reads(key gotong.Key, kept, made []byte) bool {
 }
 
 func nameOf(key gotong.Key) string {
-	return strings.Join([]string{key.Collection, key.Owner, key.Name}, " ")
+	return strings.TrimRight(strings.Join([]string{key.Collection, key.Owner, key.Name}, " "), " ")
 }
 
 // seed makes the hashes of this process's keys; nobody can choose keys that meet.

@@ -172,6 +172,7 @@ const (
 	someEvents  = 100
 	someBytes   = 256 << 10
 	someRows    = 256 // records or documents of one read
+	someRecords = 64  // whose commits are looked for in one read
 )
 
 func (f *fold) rest() store.EventRange {

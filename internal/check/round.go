@@ -230,7 +230,7 @@ func (c *round) some(ctx context.Context, folds []*fold) error {
 // was looked up when its stream was read.
 func (c *round) records(ctx context.Context, rows []store.Record) error {
 	for len(rows) > 0 {
-		some := rows[:min(someStreams, len(rows))]
+		some := rows[:min(someRecords, len(rows))]
 		rows = rows[len(some):]
 		err := c.ofCommits(ctx, some)
 		if errors.Is(err, store.ErrCorrupt) && len(some) > 1 {

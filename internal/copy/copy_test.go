@@ -58,7 +58,7 @@ func TestEveryKind(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	v := newVillage(t, newMemory(), random.IntN)
 	defer v.close()
-	v.live(7000)
+	v.live(10000)
 	for range 20 {
 		v.side()
 	}

@@ -235,7 +235,13 @@ func (v *village) gather() {
 		return
 	}
 	on := v.groups[v.pick(len(v.groups))]
-	switch v.pick(8) {
+	switch v.pick(10) {
+	case 8:
+		v.try(on, me, group.CmdUnban, group.Unban{UserID: other})
+	case 9:
+		for range 12 { // it takes an admin of the platform
+			v.try(on, me, group.CmdAppoint, group.Appoint{UserID: v.person()})
+		}
 	case 0:
 		v.try(on, me, group.CmdJoin, group.Join{})
 	case 1:
@@ -243,7 +249,7 @@ func (v *village) gather() {
 	case 2:
 		v.try(on, me, group.CmdAdd, group.Add{UserID: other})
 	case 3:
-		v.try(on, me, group.CmdRemove, group.Remove{UserID: other})
+		v.try(on, me, group.CmdRemove, group.Remove{UserID: other, Ban: v.ban()})
 	case 4:
 		v.try(on, me, group.CmdRole, group.SetRole{UserID: other, Role: group.Moderator})
 	case 5:
@@ -262,6 +268,9 @@ func (v *village) gather() {
 		}
 	}
 }
+
+// ban is how the removed are kept out: mostly not at all.
+func (v *village) ban() gotong.Ban { return gotong.Ban{Ever: v.pick(2) == 0} }
 
 func (v *village) talk(on gotong.Stream) {
 	me, other := v.person(), v.person()
@@ -282,11 +291,17 @@ func (v *village) talk(on gotong.Stream) {
 		}
 		return
 	}
-	switch v.pick(10) {
+	switch v.pick(12) {
+	case 10:
+		v.try(on, me, thread.CmdUnban, thread.Unban{UserID: other})
+	case 11:
+		for range 12 { // it takes an admin of the platform
+			v.try(on, me, thread.CmdAppoint, thread.Appoint{UserID: v.person()})
+		}
 	case 0:
 		v.try(on, me, thread.CmdAdd, thread.Add{UserID: other})
 	case 1:
-		v.try(on, me, thread.CmdRemove, thread.Remove{UserID: other})
+		v.try(on, me, thread.CmdRemove, thread.Remove{UserID: other, Ban: v.ban()})
 	case 2:
 		v.try(on, me, thread.CmdJoin, thread.Join{})
 	case 3:

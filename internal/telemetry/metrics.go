@@ -23,6 +23,7 @@ type Metrics struct {
 	Live   *Live
 	Auth   *Auth
 	Bus    *Bus
+	Check  *Check
 
 	damage   prometheus.Counter
 	registry *prometheus.Registry
@@ -41,7 +42,7 @@ func NewMetrics(b Build) *Metrics {
 	r.MustRegister(info)
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
-		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), registry: r,
+		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), registry: r,
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}

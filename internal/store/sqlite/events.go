@@ -13,9 +13,11 @@ import (
 const (
 	eventColumns = `e.key & 0xffffffff, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
 		e.data, e.content, e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased`
-	selectUp      = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key"
-	selectDown    = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC"
-	selectCommits = "SELECT " + eventColumns + `, s.name, s.no FROM events e JOIN streams s ON s.no = e.key >> 32
+	selectUp   = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key"
+	selectDown = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC"
+	// LEFT: an event of no stream is not passed over, its commit is then not what
+	// its record says.
+	selectCommits = "SELECT " + eventColumns + `, s.name, s.no FROM events e LEFT JOIN streams s ON s.no = e.key >> 32
 		WHERE e.partition = ? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
 

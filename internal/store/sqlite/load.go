@@ -138,7 +138,11 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 
 func readPositions(c *conn) (all [gotong.Partitions]uint64, err error) {
 	err = c.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
-		all[row.ColumnInt(0)] = unsigned(row, 1)
+		no := row.ColumnInt64(0)
+		if no < 0 || no >= gotong.Partitions {
+			return fmt.Errorf("%w: there is no partition %d", store.ErrCorrupt, no)
+		}
+		all[no] = unsigned(row, 1)
 		return nil
 	})
 	return all, err

@@ -9,7 +9,6 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"zombiezen.com/go/sqlite"
 )
 
 // op is one thing to write. It runs inside a transaction that it shares with
@@ -227,13 +226,8 @@ func (w *writer) abandon(cause error) error {
 // reload reads anew what the writer caches.
 func (w *writer) reload() error {
 	w.heads, w.dirty, w.moved = heads{most: w.heads.most}, map[gotong.Stream]*head{}, [gotong.Partitions]bool{}
-	for p := range w.positions {
-		w.positions[p] = 0
-	}
-	err := w.conn.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
-		w.positions[row.ColumnInt(0)] = unsigned(row, 1)
-		return nil
-	})
+	var err error
+	w.positions, err = readPositions(w.conn)
 	if err == nil {
 		w.sealed, err = readMeta(w.conn, metaSealed)
 	}

@@ -1,0 +1,26 @@
+package app
+
+import (
+	"gotong.dev/gotong/internal/check"
+)
+
+// newCheck reads the log again in the background, slowly, and says what is not
+// as it should be.
+func (a *App) newCheck() *check.Background {
+	return check.NewBackground(check.BackgroundOptions{
+		Store: a.store, Codec: a.codec, Clock: a.clock,
+		Fault: func(f *check.Fault) {
+			a.metrics.Check.Fault(string(f.Sort))
+			if f.Sort == check.Unknown {
+				a.log.WarnContext(a.base, "a part of the log cannot be checked by this version", "what", f.Error())
+				return
+			}
+			a.log.ErrorContext(a.base, "the log is damaged: a row is not what it should be", "sort", f.Sort,
+				"stream", f.Stream, "seq", f.Seq, "key", f.Key, "fault", f.Detail)
+		},
+		Failed: func(err error) {
+			a.log.WarnContext(a.base, "the log could not be checked; it is tried again", "cause", err)
+		},
+		Ended: a.metrics.Check.Ended,
+	})
+}

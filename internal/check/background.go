@@ -1,0 +1,176 @@
+package check
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/store"
+)
+
+// The pace of a server's rounds. A round reads at most a twentieth of the time,
+// and less on a fast store.
+const (
+	first     = 2 * time.Minute // after the start, and without a sign of the node that has the turn
+	rest      = time.Hour       // between two rounds
+	signEvery = 30 * time.Second
+	leastWait = 20 * time.Millisecond
+	mostWait  = 2 * time.Second
+	share     = 19 // as long as a read took it waits so many times
+	keysKept  = 1 << 20
+	saidKept  = 4096
+)
+
+// BackgroundOptions configure a [Background]. All but Observer are required.
+type BackgroundOptions struct {
+	Store interface {
+		Store
+		store.Registers
+	}
+	Codec *store.Codec
+	Clock clock.Clock
+	// Fault is called once for each fault that this process finds.
+	Fault func(*Fault)
+	// Failed is called with why a round could not go on; it is tried again.
+	Failed func(error)
+	// Ended is called after each whole round.
+	Ended func(took time.Duration)
+}
+
+// Background runs rounds in a server. Of the nodes of one store one has the
+// turn; where a round was cut off it goes on, here or on another node.
+type Background struct {
+	o       BackgroundOptions
+	node    string
+	seen    uint64 // the version of the turn that was seen last
+	version uint64
+	mark    Mark
+	signed  clock.Moment
+	read    clock.Moment // when the last wait ended
+	said    map[string]struct{}
+}
+
+// NewBackground is what a server runs.
+func NewBackground(o BackgroundOptions) *Background {
+	return &Background{o: o, node: rand.Text(), said: map[string]struct{}{}}
+}
+
+// turn is the register by which nodes take turns. It holds no instant: a node is
+// gone when the version stands still.
+type turn struct {
+	Node string `json:"node"`
+	Mark Mark   `json:"mark"`
+}
+
+var turnKey = gotong.Key{Collection: "check", Owner: "log", Name: "turn"}
+
+// Run runs until ctx ends.
+func (b *Background) Run(ctx context.Context) {
+	for wait := first; sleep(ctx, wait) == nil; {
+		wait = b.once(ctx)
+	}
+}
+
+// once runs a round, or what is left of one, if it is this node's turn. It
+// returns how long to wait then.
+func (b *Background) once(ctx context.Context) time.Duration {
+	r, err := b.o.Store.Register(ctx, turnKey)
+	if err != nil {
+		return b.failed(ctx, err)
+	}
+	var t turn
+	if r.Version > 0 && json.Unmarshal(r.Body, &t) != nil {
+		t = turn{}
+	}
+	if r.Version > 0 && t.Node != b.node && r.Version != b.seen {
+		b.seen = r.Version
+		return first
+	}
+	b.version, b.mark = r.Version, t.Mark
+	began := b.o.Clock.Mono()
+	b.read = began
+	if err := b.sign(ctx); err != nil {
+		return first
+	}
+	err = Run(ctx, b.o.Store, Options{
+		Codec: b.o.Codec, Fault: b.fault, Pace: b.pace, MaxKeys: keysKept, Begin: b.mark,
+		Reached: func(m Mark) error { b.mark = m; return nil },
+	})
+	switch {
+	case errors.Is(err, store.ErrConflict):
+		return first
+	case err != nil:
+		return b.failed(ctx, err)
+	}
+	b.o.Ended(b.o.Clock.Mono().Sub(began))
+	b.mark = Mark{}
+	for range rest / signEvery {
+		if b.sign(ctx) != nil || sleep(ctx, signEvery) != nil {
+			break
+		}
+	}
+	return 0
+}
+
+func (b *Background) failed(ctx context.Context, err error) time.Duration {
+	if ctx.Err() == nil {
+		b.o.Failed(err)
+	}
+	return first
+}
+
+// sign says in the register that this node is at it, and where. It fails only
+// where another node has taken the turn: a store that takes no writes can be
+// checked all the same.
+func (b *Background) sign(ctx context.Context) error {
+	b.signed = b.o.Clock.Mono()
+	body, err := json.Marshal(turn{b.node, b.mark})
+	if err != nil {
+		return err
+	}
+	err = b.o.Store.SetRegister(ctx, turnKey, b.version, body, 0)
+	if err == nil {
+		b.version++
+	}
+	if errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	return nil
+}
+
+// pace waits after a read, as long as it has earned.
+func (b *Background) pace(ctx context.Context) error {
+	now := b.o.Clock.Mono()
+	if now.Sub(b.signed) >= signEvery {
+		if err := b.sign(ctx); err != nil {
+			return err
+		}
+	}
+	err := sleep(ctx, min(max(now.Sub(b.read)*share, leastWait), mostWait))
+	b.read = b.o.Clock.Mono()
+	return err
+}
+
+func (b *Background) fault(f *Fault) {
+	text := f.Error()
+	if _, ok := b.said[text]; ok || len(b.said) >= saidKept {
+		return
+	}
+	b.said[text] = struct{}{}
+	b.o.Fault(f)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

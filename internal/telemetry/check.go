@@ -1,0 +1,28 @@
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Check counts what the background check of the log finds.
+type Check struct {
+	faults *prometheus.CounterVec
+	rounds prometheus.Observer
+}
+
+func newCheck(r prometheus.Registerer) *Check {
+	return &Check{
+		faults: counter(r, "gotong_check_faults_total",
+			"Rows found that are not what the log says, each counted once by a process.", "sort"),
+		rounds: histogram(r, "gotong_check_round_seconds",
+			"How long a whole round of the background check took.", prometheus.ExponentialBuckets(1, 4, 10)).WithLabelValues(),
+	}
+}
+
+// Fault is told of each row that is not what the log says.
+func (c *Check) Fault(sort string) { c.faults.WithLabelValues(sort).Inc() }
+
+// Ended is told of each whole round.
+func (c *Check) Ended(took time.Duration) { c.rounds.Observe(took.Seconds()) }
