@@ -24,13 +24,23 @@ func (l *lane) decideCold(t *task) {
 	key := t.cmd.Key()
 	state, snap, err := store.LoadState(t.ctx, l.engine.opts.Store, l.engine.opts.Codec, l.stream,
 		func(s gotong.State) []gotong.Ref { return l.needs(s, &t.cmd) },
-		func(gotong.State, store.Snapshot) store.Need { return store.Need{Records: []gotong.RequestKey{key}} })
-	if err != nil {
-		t.done(gotong.Receipt{}, store.CodedWrite(err))
-		return
+		func(gotong.State, store.Snapshot) store.Need {
+			return store.Need{Records: []gotong.RequestKey{key}, Events: []store.EventRange{store.LastEvent(l.stream)}}
+		})
+	if err == nil { // nothing is chained to a head that the log does not have
+		err = store.CheckHead(l.stream, state.Head, snap.Events[0])
+	}
+	if errors.Is(err, store.ErrCorrupt) { // what was decided before the damage stands
+		if alone, again := l.engine.opts.Store.Load(t.ctx, store.Need{Records: []gotong.RequestKey{key}}); again == nil {
+			snap = alone
+		}
 	}
 	if record, ok := snap.Records[key]; ok {
 		l.engine.replay(t, record)
+		return
+	}
+	if err != nil {
+		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return
 	}
 	l.state, l.held = &state, len(snap.Documents)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"math"
 
 	"gotong.dev/gotong"
 )
@@ -77,6 +78,27 @@ func (p *StreamPage) Events() ([]Event, error) {
 
 func (p *StreamPage) missing() error {
 	return fmt.Errorf("%w: %s has no event %d", ErrCorrupt, p.of.Stream, p.next)
+}
+
+// LastEvent is the range of the newest event of a stream.
+func LastEvent(s gotong.Stream) EventRange {
+	return EventRange{Stream: s, To: math.MaxInt64, Descending: true, Limit: 1}
+}
+
+// CheckHead compares a stream's head with what was read as [LastEvent] in the
+// same snapshot: [ErrCorrupt] where it is not the head that this event left.
+func CheckHead(s gotong.Stream, head gotong.Head, last []Event) error {
+	if len(last) == 0 && !head.Exists() {
+		return nil
+	}
+	if len(last) == 1 {
+		e := &last[0]
+		left := gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: head.Home}
+		if left == head && gotong.PartitionOf(head.Home) == e.Partition {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the head of %s is not that of its last event", ErrCorrupt, s)
 }
 
 // check is Verify, and says which event it is.

@@ -32,7 +32,8 @@ func LoadState(
 	state, snap := gotong.NewState(stream, gotong.Head{}), Snapshot{}
 	refs := needs(state)
 	need := needFor(stream, refs, state, snap, more)
-	for rounds, anew := 0, 0; rounds < maxRounds && anew < maxAnew; {
+	rounds, anew := 0, 0
+	for rounds < maxRounds && anew < maxAnew {
 		var err error
 		if snap, err = from.Load(ctx, need); err != nil {
 			return state, snap, err
@@ -52,6 +53,9 @@ func LoadState(
 			return state, snap, nil
 		}
 		need = next
+	}
+	if rounds < maxRounds { // it may stand still the next time
+		return state, Snapshot{}, fmt.Errorf("store: %s changes faster than it is read", stream)
 	}
 	return state, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, stream.Kind())
 }
