@@ -124,14 +124,12 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 	return out
 }
 
-// answersOf is a line for each success, and one for all problems.
+// answersOf is a line for each answer, the last for all problems.
 func answersOf(op *huma.Operation) []pageField {
 	var fields []pageField
-	var problems []string
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
 		response := op.Responses[status]
-		if strings.HasPrefix(response.Ref, responseRef) {
-			problems = append(problems, status)
+		if response.Ref != "" {
 			continue
 		}
 		f := pageField{Name: status, About: response.Description}
@@ -141,7 +139,7 @@ func answersOf(op *huma.Operation) []pageField {
 		}
 		fields = append(fields, f)
 	}
-	return append(fields, pageField{Name: "Problems", About: strings.Join(problems, " "), Ref: "Problem"})
+	return append(fields, pageField{Name: "else", About: "A problem.", Ref: "Problem"})
 }
 
 func resolved(doc *huma.OpenAPI, s *huma.Schema) *huma.Schema {

@@ -2,9 +2,9 @@ package httpapi
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"reflect"
-	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -42,7 +42,6 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 	op := huma.Operation{
 		OperationID: route.ID, Method: route.Method, Path: route.Path, Tags: []string{route.Tag},
 		Summary: route.Summary, Description: route.Description, DefaultStatus: route.Status,
-		Errors: route.errors(),
 
 		RejectUnknownQueryParameters: true,
 		Metadata:                     map[string]any{apiKey: a, routeKey: route},
@@ -50,6 +49,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 	if op.DefaultStatus == 0 {
 		op.DefaultStatus = http.StatusOK
 	}
+	op.Security = []map[string][]string{} // none, and said so
 	if !route.Public {
 		op.Security = []map[string][]string{{"bearer": {}}}
 	}
@@ -75,23 +75,6 @@ func bodyOf[I any]() (body reflect.Type, optional bool) {
 		}
 	}
 	return nil, false
-}
-
-// errors is every status an operation of this sort may fail with.
-func (r Route) errors() []int {
-	list := []int{
-		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict, http.StatusUnprocessableEntity,
-		http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable,
-	}
-	if !r.Public || r.Strict {
-		list = append(list, http.StatusUnauthorized, http.StatusForbidden)
-	}
-	if r.Write {
-		list = append(list, http.StatusRequestTimeout, http.StatusPreconditionFailed,
-			http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
-			http.StatusPreconditionRequired, http.StatusInsufficientStorage)
-	}
-	return list
 }
 
 // documenter completes the published document of an operation with what huma
@@ -125,15 +108,26 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		Name: "X-Correlation-Id", In: "header", Schema: keySchema(),
 		Description: "Ties requests together; kept with what they write.",
 	})
-	for status, response := range op.Responses {
-		if code, _ := strconv.Atoi(status); code >= http.StatusBadRequest {
-			op.Responses[status] = d.problem(status, response)
+	for _, p := range op.Parameters {
+		p.Schema = published(p)
+		if p.Name == "If-None-Match" {
+			op.Responses["304"] = &huma.Response{Description: "It is what the client has."}
+		}
+	}
+	for status, response := range maps.Clone(op.Responses) {
+		if status == "default" {
+			op.Responses[status] = d.problem(response)
+			op.Responses["4XX"] = op.Responses[status]
 			continue
 		}
 		if response.Headers == nil {
 			response.Headers = map[string]*huma.Param{}
 		}
 		response.Headers["X-Correlation-Id"] = &huma.Header{Schema: text}
+		if status == "304" {
+			response.Headers["ETag"] = &huma.Header{Schema: text}
+			continue
+		}
 		if d.route.Write {
 			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}
 			response.Headers["X-Cursor"] = &huma.Header{Schema: text, Description: "The cursor after what was written to the log."}
@@ -143,18 +137,27 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	d.OpenAPI().AddOperation(op)
 }
 
-// problem puts an error, which is the same for every operation, into one place
+// problem puts the error, which is the same for every operation, into one place
 // of the document and refers to it.
-func (d *documenter) problem(status string, response *huma.Response) *huma.Response {
-	shared, name := d.OpenAPI().Components, "Problem"+status
+func (d *documenter) problem(response *huma.Response) *huma.Response {
+	shared := d.OpenAPI().Components
 	if shared.Responses == nil {
-		shared.Responses = map[string]*huma.Response{}
+		response.Description = "A problem (RFC 9457); its code says which, and the table under /docs with which status."
+		response.Headers = map[string]*huma.Param{
+			"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}},
+			"Retry-After": {
+				Description: "Seconds to wait, where the same request may succeed later (408, 409 request_in_progress, 429, 503, 507).",
+				Schema:      &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)},
+			},
+			"WWW-Authenticate": {Description: "With 401.", Schema: &huma.Schema{Type: huma.TypeString}},
+		}
+		shared.Responses = map[string]*huma.Response{"Problem": response}
+		code := shared.Schemas.Map()["Problem"].Properties["code"]
+		for _, e := range Entries() {
+			code.Enum = append(code.Enum, string(e.Code))
+		}
 	}
-	if shared.Responses[name] == nil {
-		response.Headers = map[string]*huma.Param{"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}}}
-		shared.Responses[name] = response
-	}
-	return &huma.Response{Ref: responseRef + name}
+	return &huma.Response{Ref: responseRef + "Problem"}
 }
 
 const responseRef = "#/components/responses/"

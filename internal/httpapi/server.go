@@ -141,6 +141,16 @@ func config(v Version) huma.Config {
 	c.DefaultFormat = "application/json"
 	c.Info.Description = "Community chat that is kept durably, in one order, and delivered without loss, duplicate or leak."
 	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
+	c.Servers = []*huma.Server{{URL: "/", Description: "This server."}}
+	c.Tags = []*huma.Tag{
+		{Name: "Accounts", Description: "Signing up and in, sessions, and who one is."},
+		{Name: "Administration", Description: "What platform admins do with accounts, threads and groups."},
+		{Name: "Groups", Description: "Groups, their members and roles."},
+		{Name: "Threads", Description: "Threads: making, finding, joining and closing them."},
+		{Name: "Members", Description: "Who is in a thread, in which role."},
+		{Name: "Messages", Description: "Reading and writing messages."},
+		{Name: "Reading", Description: "Read marks, unread counts and presence."},
+	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}

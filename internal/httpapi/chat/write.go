@@ -40,7 +40,7 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 
 // Send is the body of sending a message.
 type Send struct {
-	Body        string            `json:"body" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
+	Body        string            `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
 	Attachments []json.RawMessage `json:"attachments,omitempty" doc:"Must be empty: there are none yet."`
 	ReplyTo     gotong.EventID    `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
 	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: when it was sent elsewhere."`
@@ -90,7 +90,7 @@ func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMess
 
 // Edit is the body of editing a message.
 type Edit struct {
-	Body     string  `json:"body" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
+	Body     string  `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
 	Revision *uint64 `json:"revision,omitempty" doc:"The revision that is replaced, where it does not come as If-Match."`
 }
 
