@@ -92,7 +92,7 @@ func TestAppoint(t *testing.T) {
 		t.Errorf("an outsider sees %v", got)
 	}
 	dewi.get(th+"/messages/"+secret.str("message_id")).problem(404, gotong.CodeNotFound)
-	if dewi.say(th, "after").want(201); len(dewi.get(th+"/messages").want(200).list()) != 1 {
+	if dewi.say(th, "after").want(201); len(dewi.get(th+"/messages").want(200).list()) != 1 || dewi.unread(th) != 0 {
 		t.Error("an outsider does not see what came after")
 	}
 }

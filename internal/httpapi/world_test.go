@@ -42,6 +42,7 @@ type world struct {
 	log    *lockedBuffer
 	clock  *clocktest.Clock
 	opts   httpapi.Options
+	marks  marking
 }
 
 type lockedBuffer struct {
@@ -105,7 +106,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Now: w.now}),
+			chat.Routes(chat.Options{Engine: w.engine, Hub: whispers{w.hub, w}, Store: registers{w.store, w}, Codec: codec, Now: w.now}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Accounts: gotong.OwnAccounts,

@@ -44,6 +44,23 @@ func VisibleOrdinals(
 	return merged(list)
 }
 
+// AtLatestJoin is how many messages the thread had when the user last came, to
+// it or to the home that it borrows its members from; before is asked as for
+// [VisibleOrdinals].
+func AtLatestJoin(
+	s gotong.State, t Thread, userID string, before func(home gotong.Stream, seq uint64) uint64,
+) uint64 {
+	stretches := standingOf(s, t, userID).base.Stretches
+	if len(stretches) == 0 {
+		return 0
+	}
+	last := stretches[len(stretches)-1]
+	if t.Members == Home {
+		return before(t.Home, last.From)
+	}
+	return last.FromCount
+}
+
 // countBefore is the number of messages before one of the events that begin or
 // end a span of the thread's own: changes of policy and of membership.
 func countBefore(t Thread, own Member, seq uint64) uint64 {
@@ -78,12 +95,37 @@ func merged(list []Ordinals) []Ordinals {
 	return out
 }
 
+// InOrder yields the numbers of two ascending sequences in ascending order, each
+// read only as far as needed.
+func InOrder(a, b iter.Seq[uint64]) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		next, stop := iter.Pull(b)
+		defer stop()
+		n, more := next()
+		for m := range a {
+			for ; more && n < m; n, more = next() {
+				if !yield(n) {
+					return
+				}
+			}
+			if !yield(m) {
+				return
+			}
+		}
+		for ; more; n, more = next() {
+			if !yield(n) {
+				return
+			}
+		}
+	}
+}
+
 // Unread counts the messages above the mark, up to the ordinal last, that are
-// visible and not deleted, up to [MaxUnread]. deleted yields the ordinals of
-// deleted messages above the mark in ascending order; it is read only as far
-// as needed.
-func Unread(mark, last uint64, visible []Ordinals, deleted iter.Seq[uint64]) int {
-	next, stop := iter.Pull(deleted)
+// visible and not left out, up to [MaxUnread]. out yields the ordinals above the
+// mark of messages that do not count, deleted ones and the reader's own, in
+// ascending order; it is read only as far as needed.
+func Unread(mark, last uint64, visible []Ordinals, out iter.Seq[uint64]) int {
+	next, stop := iter.Pull(out)
 	defer stop()
 	gone, more := next()
 	total := uint64(0)

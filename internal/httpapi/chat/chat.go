@@ -53,12 +53,13 @@ type Options struct {
 
 type chat struct {
 	Options
-	kind gotong.Kind
+	kind    gotong.Kind
+	tallies *tallies
 }
 
 // Routes are the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
-	c := &chat{Options: opts, kind: thread.Kind()}
+	c := &chat{Options: opts, kind: thread.Kind(), tallies: newTallies()}
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)
 		c.memberRoutes(api)

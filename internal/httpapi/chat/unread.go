@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"slices"
 	"strconv"
 
 	"gotong.dev/gotong"
@@ -57,24 +58,30 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, er
 	return out, nil
 }
 
-// unreadOf counts the messages above the reader's mark that he may see and that
-// were not deleted.
+// unreadOf counts the messages of others above the reader's mark that they may
+// see and that were not deleted. What was said before their latest coming counts
+// as read.
 func (c *chat) unreadOf(ctx context.Context, l look) (int, error) {
 	m, _, err := c.mark(ctx, l.reader.UserID, l.stream)
-	if err != nil {
+	last := l.state.Head.Count
+	if err != nil || m.N >= last {
 		return 0, err
 	}
 	var fault error
 	keep := func(err error) { fault = cmp.Or(fault, err) }
 	before := func(home gotong.Stream, seq uint64) uint64 {
-		n, err := c.countBefore(ctx, l, home, seq)
+		n, err := c.tallies.before(before{l.stream, home, seq}, func() (uint64, error) { return c.countBefore(ctx, l, home, seq) })
 		keep(err)
 		return n
 	}
 	visible := thread.VisibleOrdinals(l.thread, l.own(), l.grant, before)
-	last := l.state.Head.Count
-	count := thread.Unread(m.N, last, visible, c.deleted(ctx, l.stream, m.N, last, keep))
-	return count, fault
+	floor := max(m.N, thread.AtLatestJoin(l.state, l.thread, l.reader.UserID, before), last-min(last, counted))
+	own, err := c.tallies.of(l.stream).own(ctx, c.Store, l.stream, l.state.Head, floor, l.reader.UserID)
+	if err != nil {
+		return 0, err
+	}
+	skip := thread.InOrder(slices.Values(own), c.deleted(ctx, l.stream, floor, last, keep))
+	return thread.Unread(floor, last, visible, skip), fault
 }
 
 // deleted yields the ordinals of deleted messages in (from, to], reading rows

@@ -1,0 +1,278 @@
+package httpapi_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
+)
+
+// marking is what a test sees of read marks, and does to them.
+type marking struct {
+	mu      sync.Mutex
+	told    []string // what the other devices of users are told
+	between func()   // once, before the next mark is written
+	posts   int
+}
+
+// whispers notes what the other devices of a user are told.
+type whispers struct {
+	*live.Hub
+	w *world
+}
+
+func (h whispers) Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte) {
+	h.w.marks.mu.Lock()
+	h.w.marks.told = append(h.w.marks.told, fmt.Sprint(actor.UserID, " ", typ, " ", string(data)))
+	h.w.marks.mu.Unlock()
+	h.Hub.Whisper(stream, typ, actor, data)
+}
+
+// registers lets something happen before the next mark is written.
+type registers struct {
+	store.Store
+	w *world
+}
+
+func (r registers) SetRegister(ctx context.Context, key gotong.Key, version uint64, body []byte, expires gotong.Instant) error {
+	if key.Collection == "read_marks" {
+		r.w.marks.mu.Lock()
+		f := r.w.marks.between
+		r.w.marks.between = nil
+		r.w.marks.mu.Unlock()
+		if f != nil {
+			f()
+		}
+	}
+	return r.Store.SetRegister(ctx, key, version, body, expires)
+}
+
+// many posts messages as the edge does, without the edge.
+func (p *person) many(th string, n int) []gotong.EventID {
+	p.w.t.Helper()
+	var ids []gotong.EventID
+	for range n {
+		p.w.marks.posts++
+		r, err := p.w.engine.Execute(context.Background(), gotong.Command{
+			Stream: gotong.NewStream(thread.Name, strings.TrimPrefix(th, "/v1/chat/threads/")), Type: thread.CmdPost,
+			Data: thread.Post{Body: "x"}, Actor: gotong.Actor{UserID: p.id, Role: gotong.RoleUser},
+			RequestID: fmt.Sprint("many-", p.w.marks.posts),
+		})
+		if err != nil {
+			p.w.t.Fatal(err)
+		}
+		ids = append(ids, r.EventIDs...)
+	}
+	return ids
+}
+
+// A user's own messages are not unread to them, however many, and posting marks
+// nothing as read.
+func TestOwnMessagesAreNotUnread(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	for step, want := range []struct {
+		who        *person
+		n          int
+		ani, budi_ int64
+	}{
+		{ani, 1, 0, 1}, {ani, 33, 0, 34}, {budi, 2, 2, 34}, {ani, 1, 2, 35}, {budi, 1100, 999, 0}, {ani, 5, 995, 5},
+	} {
+		want.who.many(th, want.n)
+		if a, b := ani.unread(th), budi.unread(th); a != want.ani || b != want.budi_ {
+			t.Errorf("step %d: ani has %d, budi %d unread; want %d, %d", step, a, b, want.ani, want.budi_)
+		}
+	}
+	ani.get(th+"/read-cursor").problem(404, gotong.CodeNotFound)
+}
+
+// Joining an old thread shows nothing as unread, whatever its policy, also where
+// the members are a group's.
+func TestBeforeJoiningCountsAsRead(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	g := ani.group("terbuka")
+	borrowed := ani.post("/v1/chat/threads", map[string]any{
+		"scope_id": g[len("/v1/groups/"):], "privacy_level": "public", "members": "home", "history": "all",
+	}).want(201).header.Get("Location")
+	for base, th := range map[string]string{ani.thread("public"): "", g: borrowed} {
+		th := th
+		if th == "" {
+			th = base
+		}
+		for round := range 3 {
+			ani.many(th, 1001)
+			budi.post(base+"/join", nil).want(200)
+			if got := budi.unread(th); got != 0 {
+				t.Errorf("round %d: %d unread", round, got)
+			}
+			ani.many(th, 2)
+			if got := budi.unread(th); got != 2 {
+				t.Errorf("round %d: %d unread of two", round, got)
+			}
+			budi.post(base+"/leave", nil).want(200)
+		}
+	}
+}
+
+// Deleted messages are read a page at a time.
+func TestManyDeletionsAboveTheMark(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	ids := ani.many(th, 450)
+	budi.post(th+"/read-cursor", map[string]any{"message_id": ids[4].String()}).want(200)
+	for _, id := range ids[5:445] {
+		ani.do(http.MethodDelete, th+"/messages/"+id.String(), nil).want(200)
+	}
+	if got := budi.unread(th); got != 5 {
+		t.Errorf("%d unread, want 5", got)
+	}
+}
+
+// Every mark that moves goes to the user's other devices, in order, and a device
+// that loses a race is told where the mark stands.
+func TestMarksReachEveryDevice(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	ids := ani.many(th, 9)
+	mark := func(n int) int64 {
+		return budi.post(th+"/read-cursor", map[string]any{"message_id": ids[n-1].String()}).want(200).num("n")
+	}
+	race := func(mine, other int) int64 {
+		w.marks.between = func() { mark(other) }
+		return mark(mine)
+	}
+	if got := []int64{mark(2), mark(1), race(3, 5), race(7, 6), race(8, 8)}; !slices.Equal(got, []int64{2, 2, 5, 7, 8}) {
+		t.Errorf("the answers are %v", got)
+	}
+	var told []string
+	for _, m := range w.marks.told {
+		who, rest, _ := strings.Cut(m, " read {\"n\":")
+		n, _, _ := strings.Cut(rest, ",")
+		if who != budi.id {
+			t.Errorf("%s is told", who)
+		}
+		told = append(told, n)
+	}
+	if want := []string{"2", "5", "6", "7", "8"}; !slices.Equal(told, want) {
+		t.Errorf("the other devices are told %v, want %v", told, want)
+	}
+}
+
+// The ETag of a thread changes with what its reader is shown: how much is
+// unread, and their role.
+func TestThreadTagCoversUnreadAndRole(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, dewi := w.signUp("ani"), w.signUp("budi"), w.signUp("dewi")
+	g := ani.group("terbuka")
+	th := ani.post("/v1/chat/threads", map[string]any{
+		"scope_id": g[len("/v1/groups/"):], "privacy_level": "public", "members": "home",
+	}).want(201).header.Get("Location")
+	budi.post(g+"/join", nil).want(200)
+	ids := ani.many(th, 2)
+	tag := budi.get(th).want(200).header.Get("ETag")
+	same := func(what string, want int) {
+		t.Helper()
+		a := budi.get(th, ifNoneMatch(tag)).want(want)
+		if want == 200 && a.header.Get("ETag") == tag {
+			t.Errorf("%s: the tag stays", what)
+		}
+		tag = a.header.Get("ETag")
+	}
+	same("nothing", 304)
+	budi.post(th+"/read-cursor", map[string]any{"message_id": ids[0].String()}).want(200) // no event of the thread
+	same("a mark", 200)
+	ani.post(g+"/members/"+budi.id+"/role", map[string]any{"role": "moderator"}).want(200)
+	same("a role", 200)
+	dewi.post(g+"/join", nil).want(200)
+	same("a member", 200)
+	same("nothing", 304)
+}
+
+// TestUnreadModel holds the counts of three users in a thread of their own and
+// in one that borrows its members against a list of who wrote what when.
+func TestUnreadModel(t *testing.T) {
+	for _, members := range []string{"own", "home"} {
+		t.Run(members, func(t *testing.T) {
+			w := newWorld(t)
+			people := [3]*person{w.signUp("ani"), w.signUp("budi"), w.signUp("citra")}
+			rapid.Check(t, func(rt *rapid.T) { unreadModel(rt, people, members) })
+		})
+	}
+}
+
+type written struct {
+	by      int
+	id      gotong.EventID
+	deleted bool
+}
+
+func unreadModel(rt *rapid.T, people [3]*person, members string) {
+	base, body := "", map[string]any{"scope_id": "rt05", "privacy_level": "public", "history": rapid.SampledFrom([]string{"all", "from_join"}).Draw(rt, "history")}
+	if members == "home" {
+		base = people[0].group("terbuka")
+		body["scope_id"], body["members"] = base[len("/v1/groups/"):], "home"
+	}
+	th := people[0].post("/v1/chat/threads", body).want(201).header.Get("Location")
+	if base == "" {
+		base = th
+	}
+	var said []written
+	mark, in := [3]int{}, [3]bool{true}
+	for range rapid.IntRange(5, 25).Draw(rt, "steps") {
+		who := rapid.IntRange(0, 2).Draw(rt, "who")
+		p := people[who]
+		switch what := rapid.IntRange(0, 5).Draw(rt, "what"); {
+		case who > 0 && what == 0 && !in[who]:
+			p.post(base+"/join", nil).want(200)
+			in[who], mark[who] = true, max(mark[who], len(said))
+		case who > 0 && what == 0:
+			p.post(base+"/leave", nil).want(200)
+			in[who] = false
+		case in[who] && what < 3:
+			for _, id := range p.many(th, rapid.IntRange(1, 3).Draw(rt, "posts")) {
+				said = append(said, written{by: who, id: id})
+			}
+		case in[who] && len(said) > mark[who] && what == 3:
+			n := rapid.IntRange(mark[who]+1, len(said)).Draw(rt, "marked")
+			p.post(th+"/read-cursor", map[string]any{"message_id": said[n-1].id.String()}).want(200)
+			mark[who] = n
+		case len(said) > 0 && what == 4:
+			n := rapid.IntRange(0, len(said)-1).Draw(rt, "deleted")
+			if by := people[said[n].by]; in[said[n].by] {
+				if a := by.do(http.MethodDelete, th+"/messages/"+said[n].id.String(), nil); a.code == http.StatusOK {
+					said[n].deleted = true
+				}
+			}
+		}
+		for i, p := range people {
+			want := int64(0)
+			for n := mark[i]; n < len(said); n++ {
+				if said[n].by != i && !said[n].deleted {
+					want++
+				}
+			}
+			if in[i] {
+				if got := p.unread(th); got != want {
+					rt.Fatalf("user %d: %d unread, want %d; mark %d of %v", i, got, want, mark[i], said)
+				}
+			}
+		}
+	}
+}
