@@ -276,3 +276,26 @@ func unreadModel(rt *rapid.T, people [3]*person, members string) {
 		}
 	}
 }
+
+// The authors are read as far back as somebody needs them, however little
+// others needed before, and whatever came in between.
+func TestAuthorsAreReadBackAsFarAsAsked(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	var ids []gotong.EventID
+	for _, step := range []struct{ posts, mark int }{{20, 15}, {30, 48}, {3, 49}} {
+		ids = append(ids, ani.many(th, step.posts)...)
+		budi.post(th+"/read-cursor", map[string]any{"message_id": ids[step.mark-1].String()}).want(200)
+		if got, want := budi.unread(th), int64(len(ids)-step.mark); got != want {
+			t.Errorf("budi has %d unread, want %d", got, want)
+		}
+		if step.posts == 20 {
+			continue // ani does not look
+		}
+		if got := ani.unread(th); got != 0 {
+			t.Errorf("ani has %d unread of their own", got)
+		}
+	}
+}
