@@ -116,9 +116,9 @@ func (p *presence) queue() bool {
 	return !was
 }
 
-func orMake[V any](m map[string]V) map[string]V {
+func orMake[K comparable, V any](m map[K]V) map[K]V {
 	if m == nil {
-		m = map[string]V{}
+		m = map[K]V{}
 	}
 	return m
 }
@@ -227,14 +227,28 @@ func (t *topic) tellPresence(now clock.Moment) {
 
 // showPresence tells the sessions here. t.mu is held.
 func (t *topic) showPresence(a gotong.Actor, on bool) {
+	t.spreadLocked(t.presenceOf(a, on))
+}
+
+func (t *topic) presenceOf(a gotong.Actor, on bool) waiting {
 	data := offline
 	if on {
 		data = online
 	}
-	t.spreadLocked(waiting{
-		typ: presenceType, actor: a.UserID,
+	return waiting{
+		typ: presenceType, actor: a.UserID, role: a.Role,
 		frame: signalFrame(t.stream, presenceType, a, t.hub.names.cached(a.UserID), data),
-	})
+	}
+}
+
+// tellOne tells one subscription again what the sessions here believe of a user.
+func (t *topic) tellOne(s *sub, a gotong.Actor) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, on := t.presence.told[a.UserID]
+	w := t.presenceOf(a, on)
+	w.sub = s
+	s.session.signal(w)
 }
 
 // hereNow is everybody of this node.

@@ -94,6 +94,7 @@ type Session struct {
 
 	signalMu sync.Mutex // after topic.mu
 	signals  []waiting
+	missed   map[missing]gotong.Role
 }
 
 // The bits of Session.dirty beside those of the subscriptions.

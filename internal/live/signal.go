@@ -16,8 +16,19 @@ type waiting struct {
 	sub   *sub
 	typ   string
 	actor string
+	role  gotong.Role // of a presence
 	frame Frame
 }
+
+// missing names a user whose presence a subscription was to be told of and was
+// not, because too many signals waited or nothing could be heard.
+type missing struct {
+	sub *sub
+	id  string
+}
+
+// maxMissed is of how many users a session remembers that.
+const maxMissed = 4096
 
 // Signal sends an ephemeral sign to the other subscribers of a followed
 // stream: CodeNotFound where it is not followed with a permission that holds
@@ -115,10 +126,12 @@ func (s *Session) signal(w waiting) {
 		return o.sub == w.sub && o.typ == w.typ && o.actor == w.actor
 	})
 	dropped := false
+	delete(s.missed, missing{w.sub, w.actor}) // the latest is here
 	switch {
 	case same >= 0:
 		s.signals[same] = w
 	case len(s.signals) >= s.hub.limits.Signals:
+		s.miss(s.signals[0])
 		copy(s.signals, s.signals[1:])
 		s.signals[len(s.signals)-1] = w
 		dropped = true
@@ -132,7 +145,46 @@ func (s *Session) signal(w waiting) {
 	s.raise(signalBit)
 }
 
-// takeSignals moves the signals out that may still be heard.
+// miss remembers a presence that is not told. s.signalMu is held.
+func (s *Session) miss(w waiting) {
+	if w.typ == presenceType && len(s.missed) < maxMissed {
+		s.missed = orMake(s.missed)
+		s.missed[missing{w.sub, w.actor}] = w.role
+	}
+}
+
+// tellMissed queues what is true now of the users whose presence was not told.
+// Where they are more than wait at once, the rest is missed again. s.mu is held.
+func (s *Session) tellMissed(now clock.Moment) {
+	s.signalMu.Lock()
+	missed := s.missed
+	s.missed = nil
+	s.signalMu.Unlock()
+	for m, role := range missed {
+		switch {
+		case m.sub.ended:
+		case m.sub.mayHear(now):
+			m.sub.topic.tellOne(m.sub, gotong.Actor{UserID: m.id, Role: role})
+		default: // for when it may; see wakeSignals
+			s.signalMu.Lock()
+			s.miss(waiting{sub: m.sub, typ: presenceType, actor: m.id, role: role})
+			s.signalMu.Unlock()
+		}
+	}
+}
+
+// wakeSignals has the session look at what it missed, after it could not hear.
+func (s *Session) wakeSignals() {
+	s.signalMu.Lock()
+	some := len(s.missed) > 0
+	s.signalMu.Unlock()
+	if some {
+		s.raise(signalBit)
+	}
+}
+
+// takeSignals moves the signals out that may still be heard. Then the queue is
+// quiet, and what was missed is queued.
 func (s *Session) takeSignals(t *taking) {
 	s.signalMu.Lock()
 	signals := s.signals
@@ -142,8 +194,13 @@ func (s *Session) takeSignals(t *taking) {
 	for _, w := range signals {
 		if w.sub.mayHear(now) {
 			t.add(w.frame)
+			continue
 		}
+		s.signalMu.Lock()
+		s.miss(w)
+		s.signalMu.Unlock()
 	}
+	s.tellMissed(now)
 }
 
 // hear takes in a message of another node; nothing in it is trusted beyond

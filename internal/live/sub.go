@@ -280,6 +280,7 @@ func (s *sub) check(marks uint32) {
 	s.checked = max(s.checked, marks)
 	if !s.stale() {
 		s.settle()
+		s.session.wakeSignals()
 	}
 	s.session.raise(s.bit())
 }

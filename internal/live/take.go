@@ -48,6 +48,7 @@ func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
 			left |= signalBit
 		} else {
 			s.takeSignals(&t)
+			left |= s.dirty.Load() & signalBit // it was told of more
 		}
 	}
 	if left != 0 {

@@ -221,6 +221,7 @@ func (t *topic) wakeAll() {
 	defer t.mu.Unlock()
 	for i := range t.followers {
 		t.followers[i].session.raise(t.followers[i].bit)
+		t.followers[i].session.wakeSignals()
 	}
 }
 
