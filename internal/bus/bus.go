@@ -38,12 +38,14 @@ type Wake struct {
 }
 
 // Signal is an ephemeral sign to the subscribers of a stream. Data is a JSON
-// object or nil.
+// object or nil. One that is Bulk is said again later: it goes first where there
+// are many.
 type Signal struct {
 	Stream gotong.Stream   `json:"stream"`
 	Type   string          `json:"type"`
 	Actor  gotong.Actor    `json:"actor"`
 	Data   json.RawMessage `json:"data,omitempty"`
+	Bulk   bool            `json:"bulk,omitempty"`
 }
 
 // Ended says that logins of a user may be over. Who hears it looks at them in

@@ -16,7 +16,7 @@ const maxEnded = 4096
 // Queue holds messages between those who must not wait and the one goroutine
 // that takes them. Its size is bounded: of a partition's wake-ups only the
 // farthest waits, each user has ended once, and signals go where there are too
-// many. It is safe for concurrent use.
+// many, those first that are said again later. It is safe for concurrent use.
 type Queue struct {
 	most  int
 	ready chan struct{}
@@ -56,12 +56,21 @@ func (q *Queue) put(m Message) bool {
 			return false
 		}
 		q.ended[m.Ended.UserID] = m
-	case m.Signal != nil && len(q.signals) < q.most:
+	case m.Signal != nil && len(q.signals) < q.room(m.Signal):
 		q.signals = append(q.signals, m)
 	default:
 		return false
 	}
 	return true
+}
+
+// room is how many signals may wait where this one is to wait too: those that
+// are said again later leave half of it to the others.
+func (q *Queue) room(s *Signal) int {
+	if s.Bulk {
+		return q.most / 2
+	}
+	return q.most
 }
 
 // Ready has a value when there may be something to take.

@@ -66,3 +66,23 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%d users waited", n)
 	}
 }
+
+// Signals that are said again later leave half of the room to those that are not.
+func TestQueueOfBulk(t *testing.T) {
+	q := bus.NewQueue(4)
+	kept := map[bool]int{}
+	put := func(bulk bool) {
+		if q.Put(bus.Message{Signal: &bus.Signal{Type: "x", Bulk: bulk}}) {
+			kept[bulk]++
+		}
+	}
+	for range 10 {
+		put(true)
+	}
+	for range 10 {
+		put(false)
+	}
+	if kept[true] != 2 || kept[false] != 2 {
+		t.Errorf("kept %d that are said again and %d others, want 2 of each", kept[true], kept[false])
+	}
+}

@@ -84,6 +84,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	}
 	running.Go(func() { h.presence.run(ctx, h.opt.Clock.Mono) })
 	if h.opt.Bus != nil {
+		running.Go(func() { h.presence.repeat(ctx, h.opt.Clock.Mono) })
 		running.Go(func() { h.listen(ctx) })
 	}
 	h.loader.start()
@@ -144,7 +145,7 @@ func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
 // poll asks the store how far the log is: the backstop for lost wake-ups, and
 // the proof that what was read is complete.
 func (h *Hub) poll(ctx context.Context) {
-	const presenceEvery, trimEvery = 20, 5
+	const expireEvery, trimEvery = 20, 5
 	for round := 1; pause(ctx, h.limits.Poll); round++ {
 		at := h.opt.Clock.Mono()
 		positions, err := h.ask(ctx)
@@ -160,9 +161,9 @@ func (h *Hub) poll(ctx context.Context) {
 		if round%trimEvery == 0 {
 			h.trim(at, trimEvery*h.limits.Poll)
 		}
-		if round%presenceEvery == 0 {
+		if round%expireEvery == 0 {
 			for _, p := range h.parts {
-				p.each(func(t *topic) { t.repeatPresence(at) })
+				p.each(func(t *topic) { t.expirePresence(at) })
 			}
 		}
 	}

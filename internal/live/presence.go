@@ -1,11 +1,9 @@
 package live
 
 import (
-	"context"
 	"encoding/json"
 	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"gotong.dev/gotong"
@@ -20,8 +18,17 @@ const (
 	// presenceDelay is how long changes are gathered: who comes back within it
 	// was never away.
 	presenceDelay = 250 * time.Millisecond
-	// presenceLife is how long another node's word holds.
+	// presenceLife is how long another node's word holds at least, and how long
+	// any of its words do after the node was last heard.
 	presenceLife = time.Minute
+	// presenceEvery is how often a node says at most who is there in a stream.
+	presenceEvery = 20 * time.Second
+	// presenceRate is how many such messages a node sends in a second. Where
+	// its streams are more than that allows for, each is said less often, and
+	// the word holds longer.
+	presenceRate = 512
+	// maxPresenceLife bounds how long a word may claim to hold.
+	maxPresenceLife = time.Hour
 	// presenceCrowd is how many users may be in a stream of which each coming
 	// and going is told to all the others; of a larger one only Present tells.
 	presenceCrowd = 100
@@ -44,6 +51,7 @@ type presence struct {
 	said    map[string]struct{} // whom the other nodes believe to be here
 
 	queued bool // among the tellings
+	listed bool // among those that are said again
 	ask    bool // the others are to say who is there
 	answer bool // another asked
 }
@@ -59,6 +67,12 @@ type word struct {
 	Here []gotong.Actor `json:"here,omitempty"`
 	Gone []gotong.Actor `json:"gone,omitempty"`
 	Ask  bool           `json:"ask,omitempty"` // say who follows at yours
+	For  int            `json:"for,omitempty"` // for how many seconds Here holds unless it is said again
+}
+
+// life is how long the word holds.
+func (w *word) life() time.Duration {
+	return min(max(presenceLife, time.Duration(min(w.For, int(maxPresenceLife.Seconds())))*time.Second), maxPresenceLife)
 }
 
 var (
@@ -95,6 +109,10 @@ func (t *topic) countSession(r gotong.Reader, change int) {
 		p.note(r.UserID, r.Role)
 		first = p.queue()
 	}
+	if !p.listed {
+		p.listed = true
+		t.hub.presence.list(t, t.hub.opt.Clock.Mono())
+	}
 	t.mu.Unlock()
 	if first {
 		t.hub.presence.add(t)
@@ -123,9 +141,9 @@ func orMake[K comparable, V any](m map[K]V) map[K]V {
 	return m
 }
 
-// isThere reports whether another node says that it has the user.
-func (p *presence) isThere(id string, now clock.Moment) bool {
-	return slices.ContainsFunc(p.there[id], func(h heard) bool { return h.till >= now })
+// isThere reports whether another node says that it has the user. t.mu is held.
+func (t *topic) isThere(id string, now clock.Moment) bool {
+	return slices.ContainsFunc(t.presence.there[id], func(h heard) bool { return t.hub.presence.holds(h, now) })
 }
 
 // hearPresence takes in what another node says.
@@ -142,7 +160,7 @@ func (t *topic) hearPresence(node string, m *bus.Signal, now clock.Moment) {
 		}
 	}
 	for _, a := range w.Here {
-		if gotong.ValidID(a.UserID) && p.believe(a.UserID, node, now.Add(presenceLife)) {
+		if gotong.ValidID(a.UserID) && p.believe(a.UserID, node, now.Add(w.life())) {
 			p.note(a.UserID, a.Role)
 		}
 	}
@@ -201,7 +219,7 @@ func (t *topic) tellPresence(now clock.Moment) {
 	var w word
 	for id := range p.changed {
 		here := p.here[id] > 0
-		there := here || p.isThere(id, now)
+		there := here || t.isThere(id, now)
 		actor := gotong.Actor{UserID: id, Role: p.role[id]}
 		if news(p.told, id, there) && !crowd {
 			t.showPresence(actor, there)
@@ -260,17 +278,21 @@ func (p *presence) hereNow() []gotong.Actor {
 	return list
 }
 
-// saySome tells the other nodes, in as many messages as it takes.
-func (t *topic) saySome(w word) {
+// saySome tells the other nodes, in as many messages as it takes, and returns
+// how many those are.
+func (t *topic) saySome(w word) (n int) {
+	life := int(t.hub.presence.life().Seconds())
 	for t.hub.opt.Bus != nil && (len(w.Here) > 0 || len(w.Gone) > 0 || w.Ask) {
-		part := word{Here: w.Here[:min(maxWord, len(w.Here))], Gone: w.Gone[:min(maxWord, len(w.Gone))], Ask: w.Ask}
+		part := word{Here: w.Here[:min(maxWord, len(w.Here))], Gone: w.Gone[:min(maxWord, len(w.Gone))], Ask: w.Ask, For: life}
+		n++
 		w = word{Here: w.Here[len(part.Here):], Gone: w.Gone[len(part.Gone):]}
 		data, err := json.Marshal(part)
 		if err != nil { // ids and roles always have a JSON form
-			return
+			return n
 		}
-		t.hub.tell(bus.Message{Signal: &bus.Signal{Stream: t.stream, Type: presenceType, Data: data}})
+		t.hub.tell(bus.Message{Signal: &bus.Signal{Stream: t.stream, Type: presenceType, Data: data, Bulk: true}})
 	}
+	return n
 }
 
 // news sets whether id is in the set; true where that is a change.
@@ -286,16 +308,15 @@ func news(set map[string]struct{}, id string, in bool) bool {
 	return true
 }
 
-// repeatPresence says again who is here, and forgets who was not heard of.
-func (t *topic) repeatPresence(now clock.Moment) {
+// expirePresence forgets who was not heard of.
+func (t *topic) expirePresence(now clock.Moment) {
 	t.mu.Lock()
 	p := &t.presence
 	for id := range p.there {
-		if p.drop(id, func(h heard) bool { return h.till < now }) {
+		if p.drop(id, func(h heard) bool { return !t.hub.presence.holds(h, now) }) {
 			p.note(id, p.role[id])
 		}
 	}
-	t.saySome(word{Here: p.hereNow()})
 	first := len(p.changed) > 0 && p.queue()
 	t.mu.Unlock()
 	if first {
@@ -315,48 +336,10 @@ func (h *Hub) Present(stream gotong.Stream) []string {
 	defer t.mu.Unlock()
 	users := slices.Collect(maps.Keys(t.presence.here))
 	for id := range t.presence.there {
-		if t.presence.here[id] == 0 && t.presence.isThere(id, now) {
+		if t.presence.here[id] == 0 && t.isThere(id, now) {
 			users = append(users, id)
 		}
 	}
 	slices.Sort(users)
 	return users
-}
-
-// tellings is the topics of which there is presence to tell.
-type tellings struct {
-	mu     sync.Mutex // a leaf; see Hub
-	topics []*topic
-	wake   chan struct{}
-}
-
-func (l *tellings) add(t *topic) {
-	l.mu.Lock()
-	l.topics = append(l.topics, t)
-	l.mu.Unlock()
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
-}
-
-// run tells what was gathered, until ctx ends.
-func (l *tellings) run(ctx context.Context, mono func() clock.Moment) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-l.wake:
-		}
-		if !pause(ctx, presenceDelay) {
-			return
-		}
-		l.mu.Lock()
-		topics := l.topics
-		l.topics = nil
-		l.mu.Unlock()
-		for _, t := range topics {
-			t.tellPresence(mono())
-		}
-	}
 }

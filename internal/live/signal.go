@@ -206,8 +206,11 @@ func (s *Session) takeSignals(t *taking) {
 // hear takes in a message of another node; nothing in it is trusted beyond
 // what a signal may say.
 func (h *Hub) hear(m bus.Message) {
+	if m.Node == h.node {
+		return
+	}
+	h.presence.heard(m.Node, h.opt.Clock.Mono())
 	switch {
-	case m.Node == h.node:
 	case m.Wake != nil && int(m.Wake.Partition) < len(h.parts):
 		h.parts[m.Wake.Partition].hear(m.Wake.Position)
 	case m.Ended != nil && h.opt.Ended != nil:
