@@ -9,10 +9,13 @@
 // after an hour ([Service.Sweep]).
 //
 // An access token is a short-lived JWT (RFC 7519). A session is a register
-// with a refresh token that changes with each use; using an old one again ends
-// the session. Nothing secret is stored: registers hold hashes, and a refresh
-// token is derived from the server's key, so that the same request can be
-// answered twice with the same token.
+// that counts generations of tokens; its refresh token changes with each use,
+// and using a spent one again ends the session. Nothing secret is stored:
+// refresh tokens, tickets and device tokens are derived from the server's key,
+// so that the same token can be given twice.
+//
+// Durations of this process lie between moments; stored instants are of the time
+// of day, and one in the future counts as now.
 //
 // What happened to an account ([Service.Record]) is kept in registers of a day
 // each, bounded, for 90 days; what admins did to it is read from its stream.
