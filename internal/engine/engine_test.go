@@ -171,6 +171,34 @@ func TestReuse(t *testing.T) {
 	}
 }
 
+// The fingerprint covers operation, body and every target, each as a field of
+// its own: what one loses another does not gain.
+func TestFingerprint(t *testing.T) {
+	r := newRig(t, newMemory())
+	with := func(typ, raw string, targets ...string) gotong.Command {
+		c := command(one, "ani", "k", add{N: 1})
+		c.Type, c.Raw, c.Targets = typ, []byte(raw), targets
+		return c
+	}
+	first := with("member.mute", `{"a":1}`, "ani", "x")
+	r.must(t, first)
+	if got := r.must(t, first); !got.Replayed {
+		t.Fatal("the same request is not a replay")
+	}
+	for name, c := range map[string]gotong.Command{
+		"operation": with("member.role", `{"a":1}`, "ani", "x"), "body": with("member.mute", `{"a":2}`, "ani", "x"),
+		"target": with("member.mute", `{"a":1}`, "budi", "x"), "second target": with("member.mute", `{"a":1}`, "ani", "y"),
+		"no target": with("member.mute", `{"a":1}`), "one target less": with("member.mute", `{"a":1}`, "ani"),
+		"one more": with("member.mute", `{"a":1}`, "ani", "x", ""), "lengths": with("member.mute", `{"a":1}`, "an", "ix"),
+		"in one": with("member.mute", `{"a":1}`, "anix"), "in the body": with("member.mute", `{"a":1}ani`, "x"),
+		"swapped": with("member.mute", `{"a":1}`, "x", "ani"), "zero byte": with("member.mute", "{\"a\":1}\x00ani", "x"),
+	} {
+		if _, err := r.Execute(t.Context(), c); gotong.CodeOf(err) != gotong.CodeReused {
+			t.Errorf("another %s under the key: %v, want request_id_reused", name, err)
+		}
+	}
+}
+
 func TestRetriedNoOpAndRejection(t *testing.T) {
 	r := newRig(t, newMemory())
 	r.must(t, command(one, "ani", "on", flip{true}))
