@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -177,6 +178,13 @@ func (r *reports) of(s store.Store, c clock.Clock, node string) *check.Backgroun
 	})
 }
 
+// rounds is how many whole rounds each node ran.
+func (r *reports) rounds() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.ended)
+}
+
 func (r *reports) seen() (faults, ended, failed int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -200,14 +208,14 @@ func TestBackground(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
 				wg.Go(func() { r.of(s, c, "a").Run(ctx) })
-				time.Sleep(4 * time.Minute)
+				pass(4 * time.Minute)
 				for _, by := range steps {
 					c.Step(by)
 				}
 				if found, rounds, failed := r.seen(); found != 1 || rounds != 1 || failed != 0 {
 					t.Errorf("after the first round: %d faults, %d rounds, %d failed", found, rounds, failed)
 				}
-				time.Sleep(3 * time.Hour)
+				pass(3 * time.Hour)
 				if found, rounds, failed := r.seen(); found != 1 || rounds != 4 || failed != 0 {
 					t.Errorf("after three hours: %d faults, %d rounds, %d failed", found, rounds, failed)
 				}
@@ -229,19 +237,19 @@ func TestTurns(t *testing.T) {
 			stop[node] = cancel
 			wg.Go(func() { r.of(s, c, node).Run(ctx) })
 		}
-		time.Sleep(150 * time.Minute)
-		if len(r.ended) != 1 {
-			t.Fatalf("rounds %v", r.ended)
+		pass(150 * time.Minute)
+		if ended := r.rounds(); len(ended) != 1 {
+			t.Fatalf("rounds %v", ended)
 		}
-		for node, rounds := range r.ended {
+		for node, rounds := range r.rounds() {
 			if rounds != 3 {
 				t.Errorf("%d rounds in two hours and a half", rounds)
 			}
 			stop[node]()
 		}
-		time.Sleep(10 * time.Minute)
-		if len(r.ended) != 2 {
-			t.Errorf("no other node went on: %v", r.ended)
+		pass(10 * time.Minute)
+		if ended := r.rounds(); len(ended) != 2 {
+			t.Errorf("no other node went on: %v", ended)
 		}
 		for _, cancel := range stop {
 			cancel()
@@ -262,14 +270,14 @@ func TestSealedIsChecked(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { r.of(s, clocktest.Running(), "a").Run(ctx) })
-		time.Sleep(4 * time.Minute)
+		pass(4 * time.Minute)
 		if found, rounds, _ := r.seen(); found != 1 || rounds != 1 {
 			t.Errorf("%d faults, %d rounds", found, rounds)
 		}
 		if err := s.Close(); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(3 * time.Hour)
+		pass(3 * time.Hour)
 		if _, _, failed := r.seen(); failed < 60 || failed > 90 {
 			t.Errorf("failed %d times in three hours", failed)
 		}
@@ -305,3 +313,6 @@ func TestGoesOn(t *testing.T) {
 		seen[m] = true
 	}
 }
+
+// pass lets time pass in a bubble of testing/synctest.
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // no time of the machine's

@@ -44,7 +44,7 @@ const (
 )
 
 // Fault is one thing that is not as the log says. It holds no content.
-type Fault struct {
+type Fault struct { //nolint:errname // the word of the docs
 	Sort   Sort
 	Stream gotong.Stream // empty where only the position is known
 	Seq    uint64        // of the event; 0 where it is not about one

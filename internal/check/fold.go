@@ -58,7 +58,7 @@ func (c *round) take(ctx context.Context, f *fold, snap *store.Snapshot, events 
 		if fault, err := c.erasures(ctx, f, e); fault || err != nil {
 			return err
 		}
-		if err := f.commit(e); err != nil {
+		if !f.commit(e) {
 			c.broken(f, Event, e.Seq, "its data cannot be read")
 			return nil
 		}
@@ -101,8 +101,8 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 	if f.erasures.See(e) == nil {
 		return false, nil
 	}
-	seqs, err := e.Erases()
-	if err != nil {
+	seqs, _ := e.Erases()
+	if len(seqs) == 0 {
 		c.broken(f, Event, e.Seq, "erases what it cannot erase")
 		return true, nil
 	}
@@ -111,10 +111,11 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 			continue
 		}
 		snap, err := c.load(ctx, store.Need{Events: []store.EventRange{{Stream: f.stream, From: seq - 1, To: seq}}})
-		if err != nil && !errors.Is(err, store.ErrCorrupt) {
+		whole := errors.Is(err, store.ErrCorrupt) || err == nil && (len(snap.Events[0]) != 1 || !snap.Events[0][0].Erased)
+		if err != nil && !whole {
 			return true, err
 		}
-		if err != nil || len(snap.Events[0]) != 1 || !snap.Events[0][0].Erased {
+		if whole {
 			c.broken(f, Event, seq, fmt.Sprintf("is whole, although event %d erased it", e.Seq))
 			return true, nil
 		}
@@ -123,19 +124,17 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 	return false, f.erasures.See(e)
 }
 
-// commit notes which record the event's commit must have.
-func (f *fold) commit(e *store.Event) error {
+// commit notes which record the event's commit must have; false where its data
+// cannot be read.
+func (f *fold) commit(e *store.Event) bool {
 	if f.open.Position == e.Position {
 		f.open.Last = e.Seq
-		return nil
+		return true
 	}
 	request, err := requestOf(e)
-	if err != nil {
-		return err
-	}
 	f.close()
 	f.open = store.Record{Request: request, Partition: e.Partition, Position: e.Position, First: e.Seq, Last: e.Seq}
-	return nil
+	return err == nil
 }
 
 func (f *fold) close() {

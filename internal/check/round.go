@@ -37,7 +37,7 @@ func Run(ctx context.Context, s Store, o Options) error {
 			return err
 		}
 		c.eras = state.Eras
-		if err = c.phase(ctx); err != nil {
+		if err := c.phase(ctx); err != nil {
 			return err
 		}
 		if c.o.Reached != nil {
@@ -92,7 +92,7 @@ func (c *round) load(ctx context.Context, need store.Need) (store.Snapshot, erro
 func (c *round) each(ctx context.Context, section store.Section, take func(*store.Rows) error) error {
 	for after := ""; ; {
 		rows, err := c.s.Rows(ctx, section, after, store.MaxRead)
-		if err = c.paced(ctx, err); err != nil {
+		if err := c.paced(ctx, err); err != nil {
 			return err
 		}
 		if err := take(&rows); err != nil {

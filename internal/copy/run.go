@@ -135,7 +135,10 @@ func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, 
 			return sum, full(err)
 		}
 	}
-	m := &move{from: from, to: to, o: o, at: at, rebuild: check.NewProjection(to, o.Codec), order: check.Order{Eras: about.Eras, Partial: true}}
+	m := &move{
+		from: from, to: to, o: o, at: at, rebuild: check.NewProjection(to, o.Codec),
+		order: check.Order{Eras: about.Eras, Partial: true},
+	}
 	err = m.run(ctx)
 	if sum.Moved = m.moved; err != nil {
 		return sum, full(err)

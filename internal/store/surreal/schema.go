@@ -87,7 +87,8 @@ func checkHeader(ctx context.Context, db *surreal.Client) error {
 		return failure(err)
 	}
 	var version []string
-	err = db.Select(ctx, "SELECT VALUE value FROM $id WHERE value != NONE", surreal.Vars{"id": surreal.Record("meta", store.HeaderName)}, &version)
+	vars := surreal.Vars{"id": surreal.Record("meta", store.HeaderName)}
+	err = db.Select(ctx, "SELECT VALUE value FROM $id WHERE value != NONE", vars, &version)
 	if err != nil {
 		return failure(err)
 	}
