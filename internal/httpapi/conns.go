@@ -5,7 +5,6 @@ import (
 	"context"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -93,11 +92,14 @@ func (l *listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		tcp, ok := conn.(*net.TCPConn)
-		peer, parseErr := netip.ParseAddrPort(conn.RemoteAddr().String())
-		if !ok || parseErr != nil || l.conns.proxies.trusts(plainAddr(peer.Addr())) {
+		if !ok {
+			return conn, nil // no connection that came over a network
+		}
+		peer := plainAddr(tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) //nolint:forcetypeassert // that of a TCP connection
+		if l.conns.proxies.trusts(peer) {
 			return conn, nil
 		}
-		if pending, ok := l.conns.enter(addressKey(plainAddr(peer.Addr()))); ok {
+		if pending, ok := l.conns.enter(addressKey(peer)); ok {
 			return &counted{tcp, pending}, nil
 		}
 		l.conns.limits.Refused()

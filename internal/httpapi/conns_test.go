@@ -138,8 +138,9 @@ func TestConnectionsBehindAProxy(t *testing.T) {
 	// The server asks for the body once it has counted the request.
 	held := func(from string) (*raw, string) {
 		c := dial()
-		return c, c.ask("POST /v1/auth/signin", "X-Forwarded-For: "+from, "Expect: 100-continue",
+		status := c.ask("POST /v1/auth/signin", "X-Forwarded-For: "+from, "Expect: 100-continue",
 			"Content-Type: application/json", "Content-Length: 100")
+		return c, status
 	}
 	first, got := held("192.0.2.1")
 	if !strings.Contains(got, " 100 ") {

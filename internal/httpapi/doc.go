@@ -13,6 +13,9 @@
 // huma keeps its error constructor and its rule for nullable arrays in package
 // variables; importing this package sets them for the whole process.
 //
+// Connections are counted where they are accepted, by [Server.Listener], and
+// only those of a server of [HTTPServer].
+//
 // net/http itself answers what it cannot read as HTTP (a malformed request
 // line, headers beyond the limit) with plain text; no handler sees those.
 //

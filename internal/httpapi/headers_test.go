@@ -98,8 +98,11 @@ func TestCORSListsAreComplete(t *testing.T) {
 	}
 	var doc struct {
 		Paths map[string]map[string]struct {
-			Parameters []struct{ Name, In string } `json:"parameters"`
-			Responses  map[string]response         `json:"responses"`
+			Parameters []struct {
+				Name string `json:"name"`
+				In   string `json:"in"`
+			} `json:"parameters"`
+			Responses map[string]response `json:"responses"`
 		} `json:"paths"`
 		Components struct {
 			Responses map[string]response `json:"responses"`

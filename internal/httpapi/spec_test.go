@@ -193,15 +193,25 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 func TestDocumentIsClean(t *testing.T) {
 	raw := newWorld(t).server.OpenAPI()
 	var doc struct {
-		Servers []struct{ URL string }                 `json:"servers"`
-		Tags    []struct{ Name, Description string }   `json:"tags"`
-		Info    struct{ License struct{ URL string } } `json:"info"`
-		Paths   map[string]map[string]struct {
+		Servers []any `json:"servers"`
+		Tags    []struct {
+			Name        string `json:"name"`
+			Description string `json:"description"`
+		} `json:"tags"`
+		Info struct {
+			License struct {
+				URL string `json:"url"`
+			} `json:"license"`
+		} `json:"info"`
+		Paths map[string]map[string]struct {
 			Summary    string                 `json:"summary"`
 			Tags       []string               `json:"tags"`
 			Security   *[]map[string][]string `json:"security"`
-			Parameters []struct{ Name, In string }
-			Responses  map[string]any `json:"responses"`
+			Parameters []struct {
+				Name string `json:"name"`
+				In   string `json:"in"`
+			} `json:"parameters"`
+			Responses map[string]any `json:"responses"`
 		} `json:"paths"`
 		Components map[string]map[string]json.RawMessage `json:"components"`
 	}
@@ -259,7 +269,9 @@ func TestDocumentIsClean(t *testing.T) {
 	}
 	var problem struct {
 		Properties struct {
-			Code struct{ Enum []string } `json:"code"`
+			Code struct {
+				Enum []string `json:"enum"`
+			} `json:"code"`
 		} `json:"properties"`
 	}
 	if err := json.Unmarshal(doc.Components["schemas"]["Problem"], &problem); err != nil || len(problem.Properties.Code.Enum) != len(httpapi.Entries()) {

@@ -1,8 +1,10 @@
 package realtime
 
 import (
+	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"testing"
 
 	"gotong.dev/gotong/internal/httpapi"
@@ -25,7 +27,9 @@ func TestSocketsThatHaveNotAuthenticated(t *testing.T) {
 	go func() { served <- srv.Serve(edge.Listener(listener)) }()
 	t.Cleanup(func() {
 		_ = srv.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
 	})
 	w.addr = listener.Addr().String()
 	first, second := w.dial(""), w.dial("")

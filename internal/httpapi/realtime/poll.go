@@ -60,7 +60,7 @@ func waitOf(text string) (time.Duration, error) {
 
 // durationForm is one number with its unit, without a sign and without zeros
 // before it.
-var durationForm = regexp.MustCompile(`^(0|[1-9][0-9]*)(\.[0-9]+)?(ms|s)$|^0$`)
+var durationForm = regexp.MustCompile(`^(0|[1-9]\d*)(\.\d+)?(ms|s)$|^0$`)
 
 // maxPoll is about how many bytes one answer holds.
 const maxPoll = 256 << 10
