@@ -1,8 +1,10 @@
 package thread_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -302,5 +304,29 @@ func unseenAbout(t *testing.T, c comings) {
 	w.Do(ani, s, thread.Edit{MessageID: edited.ID, Revision: 1, Body: "for all of us"})
 	if got := told(w, citra, edited.ID); got != "for all of us [citra]" {
 		t.Errorf("after another edit citra gets %q", got)
+	}
+}
+
+// No document holds what somebody said: it is read from its event, where it is
+// verified, erased and judged.
+func TestDocumentsHoldNoText(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	m, gone := post(w, ani, "rahasia one"), post(w, ani, "rahasia two")
+	w.Do(ani, s, thread.Edit{MessageID: m.ID, Body: "rahasia three"})
+	w.Do(ani, s, thread.Edit{MessageID: m.ID, Revision: 1, Body: "rahasia four"})
+	w.Do(budi, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true})
+	w.Do(ani, s, thread.Edit{MessageID: gone.ID, Body: "rahasia five"})
+	w.Do(ani, s, thread.Delete{MessageID: gone.ID, Revision: 1})
+	found := 0
+	for _, collection := range []string{thread.Threads, thread.Members, thread.Overlays, thread.Deletions} {
+		for _, k := range w.Keys(collection, s.ID()) {
+			found++
+			if b, err := json.Marshal(w.Doc(k)); err != nil || strings.Contains(string(b), "rahasia") {
+				t.Errorf("%v holds %s (%v)", k, b, err)
+			}
+		}
+	}
+	if found < 8 {
+		t.Errorf("only %d documents", found)
 	}
 }
