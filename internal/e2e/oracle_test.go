@@ -42,6 +42,8 @@ type talk struct {
 	facts   []fact
 	later   map[int][]int // by message: what came after it
 	since   map[string]string
+	came    map[string]int // how many messages there were when a user last came
+	marks   map[string]int // how many a user has marked as read
 }
 
 func (k *talk) note(f fact) {
@@ -151,6 +153,18 @@ func (k *talk) messages() []int {
 	return list
 }
 
+// unread is how many messages of others a user sees above what they marked, and
+// above what was there when they came.
+func (k *talk) unread(user string) int {
+	unread := 0
+	for i, seq := range k.messages() {
+		if i >= max(k.marks[user], k.came[user]) && k.sees(user, seq) && k.newest(seq) > 0 && k.fact(seq).by != user {
+			unread++
+		}
+	}
+	return unread
+}
+
 // oracle is all threads, and where each canary is.
 type oracle struct {
 	talks   []*talk
@@ -242,6 +256,7 @@ func (k *talk) state(user string) string {
 // come and go note who is a member of threads now.
 func come(talks []*talk, user string) {
 	for _, k := range talks {
+		k.came[user] = len(k.messages())
 		if k.members[user] = true; k.since[user] == "" {
 			k.since[user] = "newcomer"
 		} else {

@@ -117,6 +117,7 @@ func (w *walk) begin(name string, in client.NewThread, home map[string]bool) {
 	k := &talk{
 		name: name, members: home, open: in.History == "all", muted: map[string]bool{}, later: map[int][]int{},
 		since: map[string]string{"ani": "founder", "budi": "founder"}, emojis: menagerie[len(w.talks)*20:][:20],
+		came: map[string]int{}, marks: map[string]int{},
 	}
 	_, k.stream = makeThread(w.t, w.url, "ani", in)
 	k.path = "/v1/chat/threads/" + k.stream.ID()
