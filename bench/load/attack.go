@@ -9,18 +9,30 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// guessers is from how many addresses sign-ins come at once.
-const guessers = 600
+// attack is what one of a crowd does until ctx ends. It counts what the server
+// did for it and what it refused.
+type attack struct {
+	name  string
+	crowd int
+	run   func(ctx context.Context, r *run, i int, served, refused *atomic.Int64)
+}
 
-// signins measures an honest poster, alone and beside sign-ins from many
-// addresses, each of which costs a password hash or is refused.
-func signins(r *run) error {
-	stream, err := r.thread("signins")
+var all = []attack{
+	{"sign-ins, each from an address of its own", 600, guess},
+	{"reads of one user that wait for an event", 200, await},
+	{"connections with unfinished headers", 1000, dawdle},
+	{"clients that send pings and read nothing", 50, ping},
+}
+
+// attacks measures an honest poster, alone and beside each attack in turn.
+func attacks(r *run) error {
+	stream, err := r.thread("attacks")
 	if err != nil {
 		return err
 	}
@@ -35,29 +47,39 @@ func signins(r *run) error {
 	if _, err := r.honest(w, stream, time.Second); err != nil { // warm
 		return err
 	}
-	fmt.Println("sign-ins\tposts\tp50 ms\tp99 ms\tof alone\thashed\trefused")
-	for range 3 {
-		alone, err := r.honest(w, stream, r.length)
-		if err != nil {
-			return err
+	fmt.Println("attack\tcrowd\tposts\tp50 ms\tp99 ms\tof alone\tserved\trefused")
+	for _, a := range all {
+		for range 3 {
+			if err := r.beside(w, stream, a); err != nil {
+				return fmt.Errorf("%s: %w", a.name, err)
+			}
 		}
-		ctx, stop := context.WithCancel(r.ctx)
-		var hashed, refused atomic.Int64
-		var crowd sync.WaitGroup
-		for i := range guessers {
-			crowd.Go(func() { r.guess(ctx, i, &hashed, &refused) })
-		}
-		beside, err := r.honest(w, stream, r.length)
-		stop()
-		crowd.Wait()
-		if err != nil {
-			return err
-		}
-		slow := func(of []time.Duration) float64 { return milli(of[len(of)*99/100]) }
-		fmt.Printf("none\t%d\t%.2f\t%.2f\n", len(alone), milli(alone[len(alone)/2]), slow(alone))
-		fmt.Printf("%d at once\t%d\t%.2f\t%.2f\t%.2f\t%d\t%d\n", guessers, len(beside), milli(beside[len(beside)/2]), slow(beside),
-			slow(beside)/slow(alone), hashed.Load(), refused.Load())
 	}
+	return nil
+}
+
+// beside prints one pair of measurements.
+func (r *run) beside(w *socket, stream string, a attack) error {
+	alone, err := r.honest(w, stream, r.length)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(r.ctx)
+	var served, refused atomic.Int64
+	var crowd sync.WaitGroup
+	for i := range a.crowd {
+		crowd.Go(func() { a.run(ctx, r, i, &served, &refused) })
+	}
+	beside, err := r.honest(w, stream, r.length)
+	stop()
+	crowd.Wait()
+	if err != nil {
+		return err
+	}
+	slow := func(of []time.Duration) float64 { return milli(of[len(of)*99/100]) }
+	fmt.Printf("none\t\t%d\t%.2f\t%.2f\n", len(alone), milli(alone[len(alone)/2]), slow(alone))
+	fmt.Printf("%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t%d\t%d\n", a.name, a.crowd, len(beside), milli(beside[len(beside)/2]), slow(beside),
+		slow(beside)/slow(alone), served.Load(), refused.Load())
 	return nil
 }
 
@@ -78,31 +100,108 @@ func (r *run) honest(w *socket, stream string, length time.Duration) ([]time.Dur
 	return took, nil
 }
 
-// guess signs in again and again, a second after each answer, from an address
-// of its own: on Linux all of 127.0.0.0/8 is this machine.
-func (r *run) guess(ctx context.Context, i int, hashed, refused *atomic.Int64) {
-	from := &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}
-	transport := &http.Transport{DialContext: (&net.Dialer{LocalAddr: from}).DialContext}
+// from is an address of the attacker's own: on Linux all of 127.0.0.0/8 is this
+// machine.
+func from(i int) *net.Dialer {
+	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}}
+}
+
+// again asks, and a second after each answer once more.
+func again(ctx context.Context, transport *http.Transport, ask func() (*http.Request, error), answered func(status int)) {
 	defer transport.CloseIdleConnections()
-	body := fmt.Appendf(nil, `{"email":"nobody-%d@example.org","pass":"selokan bersih"}`, i)
 	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+r.addr+"/v1/auth/signin", bytes.NewReader(body))
+		req, err := ask()
 		if err != nil {
 			return
 		}
-		req.Header.Set("Content-Type", "application/json")
-		if resp, err := (&http.Client{Transport: transport}).Do(req); err == nil {
+		if resp, err := (&http.Client{Transport: transport}).Do(req.WithContext(ctx)); err == nil {
 			_, _ = io.Copy(io.Discard, resp.Body)
 			_ = resp.Body.Close()
-			if resp.StatusCode == http.StatusUnauthorized {
-				hashed.Add(1)
-			} else {
-				refused.Add(1)
-			}
+			answered(resp.StatusCode)
 		}
 		select {
 		case <-ctx.Done():
 		case <-time.After(time.Second):
 		}
+	}
+}
+
+// tally counts an answer that cost the server what the attack is after.
+func tally(status, costly int, served, refused *atomic.Int64) {
+	if status == costly {
+		served.Add(1)
+	} else {
+		refused.Add(1)
+	}
+}
+
+// guess signs in, which costs a password hash or is refused.
+func guess(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
+	body := fmt.Appendf(nil, `{"email":"nobody-%d@example.org","pass":"selokan bersih"}`, i)
+	again(ctx, &http.Transport{DialContext: from(i).DialContext}, func() (*http.Request, error) {
+		req, err := http.NewRequest(http.MethodPost, "http://"+r.addr+"/v1/auth/signin", bytes.NewReader(body))
+		if err == nil {
+			req.Header.Set("Content-Type", "application/json")
+		}
+		return req, err
+	}, func(status int) { tally(status, http.StatusUnauthorized, served, refused) })
+}
+
+// await reads with a min_seq that does not come, in a busy partition.
+func await(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
+	var made struct {
+		ID   string `json:"thread_id"`
+		AsOf string `json:"as_of"`
+	}
+	if err := r.post("reader", "/v1/threads", map[string]any{"scope_id": "load", "privacy_level": "public"}, &made); err != nil {
+		return
+	}
+	epoch, _, _ := strings.Cut(made.AsOf, ":")
+	again(ctx, &http.Transport{DialContext: from(i).DialContext}, func() (*http.Request, error) {
+		req, err := http.NewRequest(http.MethodGet, "http://"+r.addr+"/v1/threads/"+made.ID+"?min_seq="+epoch+":900", http.NoBody)
+		if err == nil {
+			req.Header.Set("Authorization", "Bearer "+token("reader"))
+		}
+		return req, err
+	}, func(status int) { tally(status, http.StatusServiceUnavailable, served, refused) })
+}
+
+// dawdle opens a connection and never ends its headers.
+func dawdle(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
+	for ctx.Err() == nil {
+		conn, err := from(i).DialContext(ctx, "tcp", r.addr)
+		if err != nil {
+			refused.Add(1)
+			return
+		}
+		end := context.AfterFunc(ctx, func() { _ = conn.Close() })
+		_, _ = conn.Write([]byte("GET /v1/threads HTTP/1.1\r\nHost: x\r\nX-A: "))
+		served.Add(1)
+		_, _ = io.Copy(io.Discard, conn) // until the server or the attack ends it
+		end()
+		_ = conn.Close()
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// ping sends pings, fast, and reads nothing.
+func ping(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
+	w, err := r.dial(fmt.Sprint("pinger-", i), 4096)
+	if err != nil {
+		refused.Add(1)
+		return
+	}
+	defer context.AfterFunc(ctx, func() { _ = w.conn.Close() })()
+	defer func() { _ = w.conn.Close() }()
+	frame := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, bytes.Repeat([]byte("x"), 125)...)
+	for batch := bytes.Repeat(frame, 64); ctx.Err() == nil; {
+		if _, err := w.conn.Write(batch); err != nil {
+			refused.Add(1)
+			return
+		}
+		served.Add(64)
 	}
 }

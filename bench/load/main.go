@@ -1,6 +1,6 @@
 // Command load measures the server under load, over real sockets, in a process
-// of its own: acknowledged posts, fan-out, idle connections and a storm of
-// returning clients.
+// of its own: acknowledged posts, fan-out, idle connections, a storm of
+// returning clients, and an honest poster beside attacks.
 //
 // The server's CPU is taken from the kernel's accounting of its process, which
 // survives a noisy machine; rates and latencies compare only within one run.
@@ -39,7 +39,7 @@ func main() {
 		length, _ := time.ParseDuration(os.Args[4])
 		exit(serveLimit(os.Args[2], conns, length))
 	}
-	only := flag.String("only", "posts,fanout,steady,idle,storm,signins", "which scenarios, by comma")
+	only := flag.String("only", "posts,fanout,steady,idle,storm,attacks", "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
 	clients := flag.Int("clients", 10_000, "connections of idle and storm")
 	store := flag.String("store", "", "keep the log in SurrealDB, surreal://USER:PASSWORD@HOST:PORT/NAMESPACE, one database a scenario")
@@ -60,7 +60,7 @@ func main() {
 }
 
 var scenarios = map[string]func(*run) error{
-	"posts": posts, "fanout": fanout, "steady": steady, "idle": idle, "storm": storm, "signins": signins,
+	"posts": posts, "fanout": fanout, "steady": steady, "idle": idle, "storm": storm, "attacks": attacks,
 }
 
 func exit(err error) {

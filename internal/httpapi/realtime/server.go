@@ -83,12 +83,13 @@ type times struct {
 	lingering  time.Duration // a closed connection is still read
 	comment    time.Duration // between two signs of life on SSE
 	read       time.Duration // a poll without a wait waits for the store
+	pings      int           // control frames of a client in a second
 }
 
 var protocolTimes = times{
 	heartbeat: 25 * time.Second, silence: time.Minute, authWithin: 5 * time.Second, stalled: 30 * time.Second,
 	closing: 5 * time.Second, asked: 8 * time.Second, lingering: 2 * time.Second,
-	comment: 20 * time.Second, read: 2 * time.Second,
+	comment: 20 * time.Second, read: 2 * time.Second, pings: 64,
 }
 
 const (

@@ -142,7 +142,7 @@ func TestNothingAfterAStall(t *testing.T) {
 // A client that sends pings and reads nothing is cut like any other that takes
 // no byte.
 func TestPingsAndReadsNothing(t *testing.T) {
-	w := newWorld(t, timed(func(t *times) { t.stalled = 300 * time.Millisecond }))
+	w := newWorld(t, timed(func(t *times) { t.stalled, t.pings = 300*time.Millisecond, 1<<30 }))
 	w.tap.buffer.Store(4 << 10)
 	s := w.rawConnect("ann")
 	_ = s.conn.SetReadBuffer(4 << 10)
@@ -155,4 +155,33 @@ func TestPingsAndReadsNothing(t *testing.T) {
 		}
 	}()
 	w.ended("ws stalled")
+}
+
+// Pings and pongs cost no allowance, and are not without bound: 64 in a second
+// are answered, and who sends more is sent away.
+func TestTooManyPings(t *testing.T) {
+	for name, first := range map[string]byte{"pings": 0x89, "pongs": 0x8a} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.rawConnect("ann")
+			for range 64 {
+				s.send(clientFrame(first, nil))
+			}
+			s.send(clientFrame(0x81, []byte(`{"op":"ping","id":"1"}`)))
+			pongs := 0
+			for op := byte(0); op != 0x81; {
+				if op, _ = readServerFrame(t, s.br); op == 0x8a {
+					pongs++
+				}
+			}
+			if first == 0x89 && pongs != 64 {
+				t.Errorf("%d pongs", pongs)
+			}
+			for range 128 { // of which some may be of the next second
+				s.send(clientFrame(first, nil))
+			}
+			s.closed(4429)
+			w.ended("ws rate_limited")
+		})
+	}
 }

@@ -57,6 +57,9 @@ type conn struct {
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or held back
 	pace      pace
 
+	counted clock.Moment // when the second of pings began; by the reader alone, as is pings
+	pings   int
+
 	bad, refused int          // touched by the worker alone
 	asked        clock.Moment // when the hub's request to close was first seen; by the sweep alone
 
@@ -308,6 +311,19 @@ func (c *conn) ping() {
 	c.wrote(c.socket.WritePing(nil))
 }
 
+// mayPing counts a ping or pong, which no allowance covers and which is never
+// held back. Who sends too many is sent away.
+func (c *conn) mayPing() bool {
+	if now := c.server.opts.Clock.Mono(); now > c.counted.Add(time.Second) {
+		c.counted, c.pings = now, 0
+	}
+	if c.pings++; c.pings > c.server.times.pings {
+		c.close(closeRateLimited, "too many pings")
+		return false
+	}
+	return true
+}
+
 // wrote ends the connection where a control frame waited for a client that takes
 // no bytes. What else may be wrong is the reader's to notice.
 func (c *conn) wrote(err error) {
@@ -381,12 +397,18 @@ func (callbacks) OnClose(socket *gws.Conn, err error) { connOf(socket).stop(word
 
 // OnPing implements gws.Event.
 func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
-	connOf(socket).heard()
-	connOf(socket).wrote(socket.WritePong(payload))
+	if c := connOf(socket); c.mayPing() {
+		c.heard()
+		c.wrote(socket.WritePong(payload))
+	}
 }
 
 // OnPong implements gws.Event.
-func (callbacks) OnPong(socket *gws.Conn, _ []byte) { connOf(socket).heard() }
+func (callbacks) OnPong(socket *gws.Conn, _ []byte) {
+	if c := connOf(socket); c.mayPing() {
+		c.heard()
+	}
+}
 
 // holder is the one value that the library keeps for a connection: ours.
 type holder struct{ conn *conn }
