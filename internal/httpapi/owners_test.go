@@ -66,7 +66,7 @@ func TestAppoint(t *testing.T) {
 	budi.post(thread+"/appoint", me(budi)).problem(403, gotong.CodeForbidden)
 	for _, found := range list() {
 		candidates, _ := found["candidates"].([]any)
-		if len(candidates) != 1 || found["outsider"] != false || candidates[0].(map[string]any)["user_id"] != budi.id { //nolint:forcetypeassert // a test
+		if len(candidates) != 1 || found["outsider"] != false || candidates[0].(map[string]any)["user_id"] != budi.id {
 			t.Errorf("found %v", found)
 		}
 	}

@@ -27,7 +27,7 @@ func TestTextsAreNormalisedAtTheGate(t *testing.T) {
 	at := th + "/messages/" + m.str("message_id") + "/reactions/"
 	for _, heart := range []string{"❤", "❤️", "❤\ufe0e"} {
 		list, _ := ani.do(http.MethodPut, at+url.PathEscape(heart), nil).want(200).object()["reactions"].([]any)
-		if len(list) != 1 || list[0].(map[string]any)["emoji"] != "❤️" { //nolint:forcetypeassert // a test
+		if len(list) != 1 || list[0].(map[string]any)["emoji"] != "❤️" {
 			t.Errorf("%q: reactions are %v", heart, list)
 		}
 	}

@@ -84,15 +84,15 @@ func TestOwnMessagesAreNotUnread(t *testing.T) {
 	th := ani.thread("public")
 	budi.post(th+"/join", nil).want(200)
 	for step, want := range []struct {
-		who        *person
-		n          int
-		ani, budi_ int64
+		who           *person
+		n             int
+		ofAni, ofBudi int64
 	}{
 		{ani, 1, 0, 1}, {ani, 33, 0, 34}, {budi, 2, 2, 34}, {ani, 1, 2, 35}, {budi, 1100, 999, 0}, {ani, 5, 995, 5},
 	} {
 		want.who.many(th, want.n)
-		if a, b := ani.unread(th), budi.unread(th); a != want.ani || b != want.budi_ {
-			t.Errorf("step %d: ani has %d, budi %d unread; want %d, %d", step, a, b, want.ani, want.budi_)
+		if a, b := ani.unread(th), budi.unread(th); a != want.ofAni || b != want.ofBudi {
+			t.Errorf("step %d: ani has %d, budi %d unread; want %d, %d", step, a, b, want.ofAni, want.ofBudi)
 		}
 	}
 	ani.get(th+"/read-cursor").problem(404, gotong.CodeNotFound)
@@ -108,7 +108,6 @@ func TestBeforeJoiningCountsAsRead(t *testing.T) {
 		"scope_id": g[len("/v1/groups/"):], "privacy_level": "public", "members": "home", "history": "all",
 	}).want(201).header.Get("Location")
 	for base, th := range map[string]string{ani.thread("public"): "", g: borrowed} {
-		th := th
 		if th == "" {
 			th = base
 		}

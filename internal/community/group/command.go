@@ -137,7 +137,7 @@ func (c Add) Validate() error {
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
-	c.Ban.Check(&check)
+	c.Check(&check)
 	return check.Err()
 }
 

@@ -29,7 +29,8 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
 		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
-		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint), gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
+		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
+		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
 	}
 }
 

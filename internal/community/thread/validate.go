@@ -53,8 +53,8 @@ func (c Add) Validate() error {
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
-	c.Origin.check(&check)
-	c.Ban.Check(&check)
+	c.check(&check)
+	c.Check(&check)
 	return check.Err()
 }
 
