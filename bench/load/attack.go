@@ -153,12 +153,12 @@ func await(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 		ID   string `json:"thread_id"`
 		AsOf string `json:"as_of"`
 	}
-	if err := r.post("reader", "/v1/threads", map[string]any{"scope_id": "load", "privacy_level": "public"}, &made); err != nil {
+	if err := r.post("reader", "/v1/chat/threads", map[string]any{"scope_id": "load", "privacy_level": "public"}, &made); err != nil {
 		return
 	}
 	epoch, _, _ := strings.Cut(made.AsOf, ":")
 	again(ctx, &http.Transport{DialContext: from(i).DialContext}, func() (*http.Request, error) {
-		req, err := http.NewRequest(http.MethodGet, "http://"+r.addr+"/v1/threads/"+made.ID+"?min_seq="+epoch+":900", http.NoBody)
+		req, err := http.NewRequest(http.MethodGet, "http://"+r.addr+"/v1/chat/threads/"+made.ID+"?min_seq="+epoch+":900", http.NoBody)
 		if err == nil {
 			req.Header.Set("Authorization", "Bearer "+token("reader"))
 		}

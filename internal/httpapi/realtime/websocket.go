@@ -312,13 +312,21 @@ func (c *conn) ping() {
 }
 
 // mayPing counts a ping or pong, which no allowance covers and which is never
-// held back. Who sends too many is sent away.
+// held back. Who sends too many is sent away, and read no further: a flood
+// would be, until the connection is closed.
 func (c *conn) mayPing() bool {
 	if now := c.server.opts.Clock.Mono(); now > c.counted.Add(time.Second) {
 		c.counted, c.pings = now, 0
 	}
 	if c.pings++; c.pings > c.server.times.pings {
 		c.close(closeRateLimited, "too many pings")
+		t := time.NewTimer(c.server.times.lingering) // for the close frame to get there
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-c.server.opts.Context.Done():
+		}
+		c.wire.cut()
 		return false
 	}
 	return true
