@@ -2,7 +2,6 @@ package live
 
 import (
 	"context"
-	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -392,20 +391,4 @@ func (s *Session) Close() {
 	s.raise(closingBit)
 	s.mu.Unlock()
 	s.hub.gone(s)
-}
-
-// slots yields the subscriptions whose bits are set, beginning with turn.
-func (s *Session) slots(dirty uint64, yield func(*sub) bool) {
-	const all = 1<<maxSubscriptions - 1
-	dirty &= all
-	turn := int(s.turn)
-	first := bits.RotateLeft32(uint32(dirty), -turn)
-	for first != 0 {
-		n := bits.TrailingZeros32(first)
-		first &^= 1 << n
-		slot := (n + turn) % maxSubscriptions
-		if slot < len(s.subs) && s.subs[slot] != nil && !yield(s.subs[slot]) {
-			return
-		}
-	}
 }

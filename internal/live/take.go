@@ -2,6 +2,7 @@ package live
 
 import (
 	"context"
+	"math/bits"
 
 	"gotong.dev/gotong/internal/clock"
 )
@@ -230,6 +231,22 @@ func (s *Session) Next(ctx context.Context, dst []Frame, maxBytes int) ([]Frame,
 		case <-ctx.Done():
 			return frames, false, ctx.Err()
 		case <-s.note:
+		}
+	}
+}
+
+// slots yields the subscriptions whose bits are set, beginning with turn.
+func (s *Session) slots(dirty uint64, yield func(*sub) bool) {
+	const all = 1<<maxSubscriptions - 1
+	dirty &= all
+	turn := int(s.turn)
+	first := bits.RotateLeft32(uint32(dirty), -turn)
+	for first != 0 {
+		n := bits.TrailingZeros32(first)
+		first &^= 1 << n
+		slot := (n + turn) % maxSubscriptions
+		if slot < len(s.subs) && s.subs[slot] != nil && !yield(s.subs[slot]) {
+			return
 		}
 	}
 }

@@ -1,0 +1,87 @@
+package realtime
+
+import (
+	"errors"
+	"time"
+
+	"gotong.dev/gotong/internal/clock"
+)
+
+// tick is called about once a second.
+func (c *conn) tick(now clock.Moment) {
+	t := &c.server.times
+	principal := c.principal.Load()
+	if c.wire.waited.Swap(false) && principal != nil {
+		c.since.Store(int64(now))
+	}
+	heard := clock.Moment(c.since.Load())
+	switch {
+	case c.overdue(now):
+		c.broken(errStalled)
+	case principal == nil && now > heard.Add(t.authWithin):
+		c.close(CloseUnauthorized, "no auth frame came")
+	case principal != nil && now >= clock.Moment(c.expires.Load()):
+		c.close(CloseUnauthorized, "the token expired")
+	case now > heard.Add(t.silence):
+		c.close(closeGoingAway, "nothing was heard for a minute")
+	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
+		c.pinged.Store(int64(now))
+		go c.ping()
+	}
+}
+
+// overdue reports whether the hub asked to close so long ago that what is
+// still under way is not waited for.
+func (c *conn) overdue(now clock.Moment) bool {
+	session := c.session.Load()
+	if session == nil {
+		return false
+	}
+	if _, asked := session.Closing(); !asked {
+		return false
+	}
+	if c.asked == 0 {
+		c.asked = now
+	}
+	return now > c.asked.Add(c.server.times.asked)
+}
+
+func (c *conn) ping() {
+	defer c.fence()
+	c.wrote(c.socket.WritePing(nil))
+}
+
+// mayPing counts a ping or pong, which no allowance covers and which is never
+// held back. Who sends too many is sent away, and read no further: a flood
+// would be, until the connection is closed.
+func (c *conn) mayPing() bool {
+	if now := c.server.opts.Clock.Mono(); now > c.counted.Add(time.Second) {
+		c.counted, c.pings = now, 0
+	}
+	if c.pings++; c.pings > c.server.times.pings {
+		c.close(closeRateLimited, "too many pings")
+		t := time.NewTimer(c.server.times.lingering) // for the close frame to get there
+		defer t.Stop()
+		select {
+		case <-t.C:
+		case <-c.server.opts.Context.Done():
+		}
+		c.wire.cut()
+		return false
+	}
+	return true
+}
+
+// wrote ends the connection where a control frame waited for a client that takes
+// no bytes. What else may be wrong is the reader's to notice.
+func (c *conn) wrote(err error) {
+	if errors.Is(err, errStalled) {
+		c.broken(err)
+	}
+}
+
+func (c *conn) heard() {
+	if c.principal.Load() != nil { // before, only an auth frame counts
+		c.since.Store(int64(c.server.opts.Clock.Mono()))
+	}
+}
