@@ -35,6 +35,7 @@ func stepped(t *testing.T, test func(t *testing.T, w *world, clocked func(*live.
 // completely stays so for as long as it would have.
 func TestStepsHoldUpNoEvent(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
+		t.Helper()
 		h := w.start(clocked)
 		w.commit(h, r1, add("ann"), add("bob"))
 		ann, bob := open(t, h, "ann", live.SessionOptions{}), open(t, h, "bob", live.SessionOptions{})
@@ -62,6 +63,7 @@ func TestStepsHoldUpNoEvent(t *testing.T) {
 // where the time of day goes back to when it could.
 func TestStepsEndNoSilence(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
+		t.Helper()
 		f := &faulty{world: w}
 		h := w.start(clocked, func(o *live.Options) { o.Store = f })
 		w.commit(h, r1, add("ann"))
@@ -94,6 +96,7 @@ func TestStepsEndNoSilence(t *testing.T) {
 // who is there stays.
 func TestStepsKeepNobodyPresent(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
+		t.Helper()
 		net := local.New()
 		a, b := w.start(on(net.Join()), clocked), w.start(on(net.Join()))
 		w.commit(a, r1, add("ann"), add("bob"))
@@ -124,6 +127,7 @@ func TestStepsKeepNobodyPresent(t *testing.T) {
 // A read that waits for an event gives up after 5 s.
 func TestStepsProlongNoWait(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
+		t.Helper()
 		h := w.start(clocked)
 		w.commit(h, r1, add("ann"))
 		time.AfterFunc(time.Second, func() { set(func() {}) })
@@ -138,6 +142,7 @@ func TestStepsProlongNoWait(t *testing.T) {
 // A kept page is handed out for as long as it would have been, and no longer.
 func TestStepsKeepNoPage(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
+		t.Helper()
 		c := &counting{world: w}
 		h := w.start(clocked, func(o *live.Options) { o.Store = c })
 		w.commit(h, r1, add("ann"), add("bob"), say("3"))

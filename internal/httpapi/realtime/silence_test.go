@@ -76,6 +76,7 @@ func inABubble(t *testing.T, f func(w *world, dial func() (net.Conn, *bufio.Read
 			if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 				t.Fatal(res, err)
 			}
+			_ = res.Body.Close()
 			readServerFrame(t, br)
 			return client, br
 		})
