@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"time"
-
-	"gotong.dev/gotong"
 )
 
 // Version is what this binary was built from.
@@ -111,9 +109,4 @@ func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
-}
-
-// Unavailable is the answer of a node that takes no more work.
-func Unavailable() error {
-	return gotong.NewError(CodeUnavailable, "This node is going away; try again.")
 }

@@ -194,8 +194,3 @@ func (c Config) record(access string, vars Vars) map[string]any {
 	maps.Copy(params, vars)
 	return params
 }
-
-// AsToken is the login by a token that the server made.
-func AsToken(token Secret) Login {
-	return Login{method: "authenticate", params: string(token)}
-}

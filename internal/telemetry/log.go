@@ -10,27 +10,6 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Correlation is what ties a log line to a request: the ids that a client may
-// send, and who it turned out to be. Empty fields are left out.
-type Correlation struct {
-	RequestID     string
-	CorrelationID string
-	UserID        string
-}
-
-type correlationKey struct{}
-
-// WithCorrelation puts c into every log line that is written with the context.
-func WithCorrelation(ctx context.Context, c Correlation) context.Context {
-	return context.WithValue(ctx, correlationKey{}, c)
-}
-
-// CorrelationOf is what [WithCorrelation] put into the context.
-func CorrelationOf(ctx context.Context) Correlation {
-	c, _ := ctx.Value(correlationKey{}).(Correlation)
-	return c
-}
-
 // The forms of log lines.
 const (
 	FormatJSON = "json"
@@ -38,8 +17,8 @@ const (
 )
 
 // NewLogger writes lines of at least this level (debug, info, warn, error) to
-// w, in JSON or as text. Lines carry trace_id and span_id, and the fields of
-// [Correlation], from their context.
+// w, in JSON or as text. Lines carry trace_id and span_id
+// from their context.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -81,16 +60,6 @@ type correlated struct{ slog.Handler }
 func (h correlated) Handle(ctx context.Context, r slog.Record) error {
 	if sc := trace.SpanContextFromContext(ctx); sc.IsValid() {
 		r.AddAttrs(slog.String("trace_id", sc.TraceID().String()), slog.String("span_id", sc.SpanID().String()))
-	}
-	c := CorrelationOf(ctx)
-	for _, a := range [...]slog.Attr{
-		slog.String("request_id", c.RequestID),
-		slog.String("correlation_id", c.CorrelationID),
-		slog.String("user_id", c.UserID),
-	} {
-		if a.Value.String() != "" {
-			r.AddAttrs(a)
-		}
 	}
 	return h.Handler.Handle(ctx, r)
 }

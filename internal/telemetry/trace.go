@@ -2,7 +2,6 @@ package telemetry
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -94,9 +93,6 @@ func FromHeaders(ctx context.Context, h http.Header) context.Context {
 	return w3c.Extract(ctx, propagation.HeaderCarrier(h))
 }
 
-// ToHeaders lets an outgoing request carry the trace on.
-func ToHeaders(ctx context.Context, h http.Header) { w3c.Inject(ctx, propagation.HeaderCarrier(h)) }
-
 // WithTraceparent continues the trace of a traceparent field, as WebSocket
 // frames carry it. An empty or unreadable one changes nothing.
 func WithTraceparent(ctx context.Context, traceparent string) context.Context {
@@ -104,33 +100,4 @@ func WithTraceparent(ctx context.Context, traceparent string) context.Context {
 		return ctx
 	}
 	return w3c.Extract(ctx, propagation.MapCarrier{"traceparent": traceparent})
-}
-
-// Traceparent is the field for a frame that carries the trace on; empty
-// without a trace.
-func Traceparent(ctx context.Context) string {
-	carrier := propagation.MapCarrier{}
-	w3c.Inject(ctx, carrier)
-	return carrier["traceparent"]
-}
-
-// TraceID is the id of the context's trace, 32 hex digits, as problem documents
-// and log lines show it; empty without a trace.
-func TraceID(ctx context.Context) string {
-	if sc := trace.SpanContextFromContext(ctx); sc.HasTraceID() {
-		return sc.TraceID().String()
-	}
-	return ""
-}
-
-// EnsureTrace gives the context a trace where it has none, so that a problem
-// always has an id to ask about. The new trace is not recorded.
-func EnsureTrace(ctx context.Context) context.Context {
-	if trace.SpanContextFromContext(ctx).IsValid() {
-		return ctx
-	}
-	var config trace.SpanContextConfig
-	_, _ = rand.Read(config.TraceID[:]) // never fails
-	_, _ = rand.Read(config.SpanID[:])
-	return trace.ContextWithSpanContext(ctx, trace.NewSpanContext(config))
 }

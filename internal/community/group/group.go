@@ -72,11 +72,6 @@ func (g Group) Closed() bool { return g.Members == 0 }
 // GroupKey is the key of a group's document.
 func GroupKey(id string) gotong.Key { return gotong.Key{Collection: Groups, Owner: id} } //nolint:revive // one of a family with MemberKey
 
-// MemberKey is the key of a membership.
-func MemberKey(id, userID string) gotong.Key {
-	return gotong.MemberKey(gotong.NewStream(Name, id), userID)
-}
-
 // OfUserKey is the key of a group's line among a user's groups.
 func OfUserKey(userID string, created gotong.Instant, id string) gotong.Key {
 	return gotong.Key{Collection: OfUser, Owner: userID, Name: gotong.EntryName(created, id)}

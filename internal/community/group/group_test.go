@@ -45,7 +45,7 @@ func docOf(t *testing.T, w *communitytest.World) group.Group {
 }
 
 func roleOf(w *communitytest.World, id string) string {
-	m, _ := w.Doc(group.MemberKey("ent-rt05", id)).(gotong.Membership)
+	m, _ := w.Doc(gotong.MemberKey("group/ent-rt05", id)).(gotong.Membership)
 	if !m.Active() {
 		return ""
 	}
@@ -238,7 +238,7 @@ func TestStretchesAreBounded(t *testing.T) {
 		w.Do(budi, rt05, group.Join{})
 		w.Do(budi, rt05, group.Leave{})
 	}
-	m, _ := w.Doc(group.MemberKey("ent-rt05", "budi")).(gotong.Membership)
+	m, _ := w.Doc(gotong.MemberKey("group/ent-rt05", "budi")).(gotong.Membership)
 	if n := len(m.Stretches); n != gotong.MaxStretches || m.Stretches[n-1].To != w.Head(rt05).Seq {
 		t.Fatalf("%d stretches, the last %+v", n, m.Stretches[n-1])
 	}

@@ -45,12 +45,6 @@ func DisabledKey(created gotong.Instant, id string) gotong.Key {
 	return gotong.Key{Collection: Disabled, Owner: DirectoryOwner, Name: gotong.EntryName(created, id)}
 }
 
-// StreamOf is the stream that this registration makes: its id is derived, so
-// that a retry makes no twin.
-func StreamOf(actor, requestID string) gotong.Stream {
-	return gotong.NewStream(Name, gotong.DeriveID(Name, actor, requestID))
-}
-
 // Email is an address as it is claimed and looked up: cleaned, in lower case.
 func Email(s string) string { return text.Fold(text.Email.Clean(s)) }
 

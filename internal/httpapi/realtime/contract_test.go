@@ -178,7 +178,7 @@ func everyAppointment(t *testing.T, w *world) {
 
 func everyUserEvent(t *testing.T, w *world) {
 	t.Helper()
-	s := user.StreamOf("anonymous", "r")
+	s := gotong.NewStream(user.Name, "r")
 	system := gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
 	run := func(typ string, data any) {
 		t.Helper()
