@@ -64,6 +64,29 @@ type Kind struct {
 	Amends func(Event) bool
 }
 
+// Check reports what a kind lacks that every kind of a server needs: a name,
+// its rules, and with Overlays all that reads them.
+func (k *Kind) Check() error {
+	overlaid := k.Overlays != ""
+	for _, part := range []struct {
+		what    string
+		needed  bool
+		missing bool
+	}{
+		{"Name", true, k.Name == ""}, {"Commands", true, len(k.Commands) == 0}, {"Events", true, len(k.Events) == 0},
+		{"Home", true, k.Home == nil}, {"Needs", true, k.Needs == nil}, {"Decide", true, k.Decide == nil},
+		{"Project", true, k.Project == nil}, {"AccessNeeds", true, k.AccessNeeds == nil}, {"Access", true, k.Access == nil},
+		{"Affects", true, k.Affects == nil}, {"About", overlaid, k.About == nil},
+		{"Laid", overlaid, k.Laid == nil}, {"Overlay", overlaid, k.Overlay == nil},
+		{"Overlays", k.Laid != nil || k.Overlay != nil, !overlaid},
+	} {
+		if part.needed && part.missing {
+			return fmt.Errorf("gotong: kind %q has no %s", k.Name, part.what)
+		}
+	}
+	return nil
+}
+
 // AboutOf is what [Kind.About] names; nothing where the kind has none.
 func (k *Kind) AboutOf(e Event) []uint64 {
 	if k.About == nil {

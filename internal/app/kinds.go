@@ -42,9 +42,14 @@ func accountsOf(cfg *config.Config) gotong.Accounts {
 // there are makes a difference to commands alone.
 func Kinds() []gotong.Kind { return rulesOf(kinds(gotong.AnyIssuer)) }
 
+// rulesOf is the rules of the rows. A kind that lacks a function is a fault of
+// the program: it panics, before anything is served.
 func rulesOf(kinds []kind) []gotong.Kind {
 	list := make([]gotong.Kind, len(kinds))
 	for i, k := range kinds {
+		if err := k.rules.Check(); err != nil {
+			panic(err)
+		}
 		list[i] = k.rules
 	}
 	return list
