@@ -121,6 +121,22 @@ func TestConnectionsOfAll(t *testing.T) {
 	}
 }
 
+// A request beyond the user's allowance is none that counts for the user: whoever
+// has one account could else hold as many connections as they like.
+func TestConnectionsBeyondAllowance(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.Conns = httpapi.ConnLimits{PerAddress: 2}
+		o.Limits.User = httpapi.Rate{PerSecond: 0.001, Burst: 1}
+	})
+	token := "Authorization: Bearer " + w.signUp("ani").token
+	dial := w.serve()
+	for _, want := range []string{" 200 ", " 429 ", " 429 ", ""} {
+		if got := dial().ask("GET /v1/auth/me", token); !strings.Contains(got, want) || (got == "") != (want == "") {
+			t.Fatalf("got %q, want %q", got, want)
+		}
+	}
+}
+
 // Behind a trusted proxy, connections are the proxy's and do not count: the
 // open requests do, each for its client, unless they authenticate.
 func TestConnectionsBehindAProxy(t *testing.T) {

@@ -69,8 +69,11 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 		return err
 	}
 	call.Principal = principal
-	call.Authenticated()
-	return g.user.allow(r.Context(), principal.UserID, g.clock.Mono())
+	if err := g.user.allow(r.Context(), principal.UserID, g.clock.Mono()); err != nil {
+		return err
+	}
+	call.Authenticated() // what the user's allowance does not bound stays bounded by the address
+	return nil
 }
 
 // Count spends one of the allowance of a route that counts by itself: where the

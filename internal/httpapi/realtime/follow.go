@@ -36,7 +36,6 @@ func (s *Server) followRequest(
 	if principal == nil {
 		return nil, nil, gotong.NewError(gotong.CodeUnauthorized, "Send a bearer token.")
 	}
-	httpapi.CallOf(r.Context()).Authenticated()
 	subs, err := subscriptions(names, cursor, httpapi.TraceID(r.Context()))
 	if err != nil {
 		return nil, nil, err
@@ -49,6 +48,7 @@ func (s *Server) followRequest(
 	case err != nil:
 		return nil, nil, goingAway()
 	}
+	httpapi.CallOf(r.Context()).Authenticated() // now that it counts among the user's sessions
 	ctx, cancel := context.WithTimeout(r.Context(), s.lasts(principal.Expires))
 	f := &follow{server: s, session: session, out: out, principal: *principal, end: cancel}
 	s.mu.Lock()
