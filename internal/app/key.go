@@ -30,6 +30,19 @@ func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
 	return secret, made, err
 }
 
+// keysOf is the keys of others, as the door takes them.
+func keysOf(cfg *config.Config) ([]auth.Key, error) {
+	keys := make([]auth.Key, len(cfg.JWTKeys))
+	for i, k := range cfg.JWTKeys {
+		material, err := k.Material()
+		if err != nil {
+			return nil, err
+		}
+		keys[i] = auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS, Issuer: k.Iss, Audience: k.Aud}
+	}
+	return keys, nil
+}
+
 // needsSigningKey reports that a key must be configured and is not.
 func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !ownStore(cfg) }
 

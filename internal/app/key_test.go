@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/alecthomas/kong"
+
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/config"
 )
@@ -54,3 +56,34 @@ func TestASharedStoreWithoutAKeyMakesNothing(t *testing.T) {
 		t.Errorf("the data directory was made: %v", err)
 	}
 }
+
+// A key that no token could be verified with is found before anything is made.
+func TestKeysAreChecked(t *testing.T) {
+	for name, tc := range map[string]struct {
+		alg, key string
+		fault    bool
+	}{
+		"secret":                 {"HS256", "0123456789abcdefghijklmnopqrstuvwxyz", false},
+		"public key as a secret": {"HS256", "-----BEGIN PUBLIC KEY-----", true},
+		"no PEM":                 {"RS256", "nonsense", true},
+		"of another algorithm":   {"ES256", edKey, true},
+		"PEM":                    {"EdDSA", edKey, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var cfg config.Config
+			if _, err := kong.Must(&cfg).Parse(nil); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Data = t.TempDir()
+			cfg.JWTKeys = []config.JWTKey{{KID: "k", Alg: tc.alg, Key: tc.key}}
+			_, err := CheckConfig(&cfg)
+			if (err != nil) != tc.fault || err != nil && !strings.Contains(err.Error(), "jwt-keys[0]") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+const edKey = `-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=
+-----END PUBLIC KEY-----`

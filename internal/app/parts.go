@@ -59,13 +59,9 @@ func (a *App) newAuth() error {
 	if made != "" {
 		a.said.made = append(a.said.made, made)
 	}
-	keys := make([]auth.Key, 0, len(a.cfg.JWTKeys))
-	for _, k := range a.cfg.JWTKeys {
-		material, err := k.Material()
-		if err != nil {
-			return err
-		}
-		keys = append(keys, auth.Key{ID: k.KID, Alg: k.Alg, Material: material, JWKS: k.JWKS, Issuer: k.Iss, Audience: k.Aud})
+	keys, err := keysOf(&a.cfg)
+	if err != nil {
+		return err
 	}
 	a.auth, err = auth.New(a.base, auth.Options{
 		Store: a.store, Executor: a.engine, Clock: a.clock, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),

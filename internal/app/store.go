@@ -57,8 +57,8 @@ func CheckStore(address string) error {
 	return err
 }
 
-// CheckConfig is [config.Config.Check] with what only the databases' own
-// packages know of their addresses.
+// CheckConfig is [config.Config.Check] with what only the packages that use a
+// value know of it: databases of their addresses, the door of its keys.
 func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	if warnings, err = cfg.Check(); err != nil {
 		return warnings, err
@@ -72,6 +72,13 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	}
 	if needsSigningKey(cfg) {
 		faults = append(faults, ErrSigningKey) // so does this
+	}
+	keys, err := keysOf(cfg)
+	faults = append(faults, err)
+	for i, k := range keys {
+		if err := k.Check(); err != nil {
+			faults = append(faults, fmt.Errorf("jwt-keys[%d]: %w", i, err))
+		}
 	}
 	return warnings, errors.Join(faults...)
 }

@@ -45,18 +45,33 @@ type pinned struct {
 	lookup keyfunc.Keyfunc // of a published set
 }
 
-// newPinned reads a key. A public key is never taken as an HS256 secret: that
-// is how tokens are forged with what everybody knows.
+// newPinned reads a key, or begins to follow a published set.
 func newPinned(ctx context.Context, k Key, log *slog.Logger) (pinned, error) {
+	if k.JWKS == "" {
+		return k.pin()
+	}
+	if k.Alg == jwt.SigningMethodHS256.Alg() {
+		return pinned{}, errors.New("auth: a secret is not published")
+	}
+	lookup, err := published(ctx, k.JWKS, log)
+	return pinned{alg: k.Alg, iss: k.Issuer, aud: k.Audience, lookup: lookup}, err
+}
+
+// Check reports what is wrong with a key, as far as that can be seen without
+// fetching a set.
+func (k Key) Check() error {
+	if k.JWKS != "" {
+		return nil
+	}
+	_, err := k.pin()
+	return err
+}
+
+// pin reads a key. A public key is never taken as an HS256 secret: that is how
+// tokens are forged with what everybody knows.
+func (k Key) pin() (pinned, error) {
 	p := pinned{alg: k.Alg, iss: k.Issuer, aud: k.Audience}
 	var err error
-	switch {
-	case k.JWKS != "" && k.Alg == jwt.SigningMethodHS256.Alg():
-		return p, errors.New("auth: a secret is not published")
-	case k.JWKS != "":
-		p.lookup, err = published(ctx, k.JWKS, log)
-		return p, err
-	}
 	switch k.Alg {
 	case jwt.SigningMethodHS256.Alg():
 		if len(k.Material) == 0 || bytes.Contains(k.Material, []byte("-----BEGIN")) {

@@ -130,15 +130,20 @@ func (c *Config) BusKind() string {
 	}
 }
 
-// Proxies is TrustedProxies as networks.
+// Proxies is TrustedProxies as networks. An IPv4 address in the form of IPv6 is
+// that IPv4 address, as it is where requests come from.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
 	list := make([]netip.Prefix, 0, len(c.TrustedProxies))
 	for _, s := range c.TrustedProxies {
 		if addr, err := netip.ParseAddr(s); err == nil {
+			addr = addr.Unmap()
 			list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
 			continue
 		}
 		p, err := netip.ParsePrefix(s)
+		if p.Addr().Is4In6() && p.Bits() >= 96 {
+			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a network", s)
 		}

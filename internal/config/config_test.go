@@ -439,6 +439,10 @@ func TestUnboundKeysAreTold(t *testing.T) {
 			}
 		}
 	}
+	var twice JWTKey
+	if err := twice.UnmarshalText([]byte("kid=a,kid=b," + key("aud=gotong,"))); err == nil {
+		t.Errorf("two kids: %+v", twice)
+	}
 	k := JWTKey{KID: "a", Alg: "ES256", Iss: "https://id.example", Aud: "gotong", JWKS: "https://id.example/keys"}
 	var again JWTKey
 	if err := again.UnmarshalText([]byte(k.String())); err != nil || again != k {
@@ -492,11 +496,14 @@ func TestAllFaultsAtOnce(t *testing.T) {
 }
 
 func TestProxies(t *testing.T) {
-	c := Config{TrustedProxies: []string{"10.1.2.3/8", "127.0.0.1", "::1"}}
-	list, err := c.Proxies()
-	if err != nil || len(list) != 3 || list[0].String() != "10.0.0.0/8" || list[1].String() != "127.0.0.1/32" ||
-		list[2].String() != "::1/128" {
-		t.Errorf("%v, %v", list, err)
+	for text, want := range map[string]string{
+		"10.1.2.3/8": "10.0.0.0/8", "127.0.0.1": "127.0.0.1/32", "::1": "::1/128",
+		"::ffff:10.1.2.3": "10.1.2.3/32", "::ffff:10.1.2.3/104": "10.0.0.0/8",
+	} {
+		c := Config{TrustedProxies: []string{text}}
+		if list, err := c.Proxies(); err != nil || len(list) != 1 || list[0].String() != want {
+			t.Errorf("%s: %v, %v", text, list, err)
+		}
 	}
 }
 

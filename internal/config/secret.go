@@ -49,6 +49,9 @@ func (k *JWTKey) UnmarshalText(b []byte) error {
 		if into == nil {
 			return errors.New("has a part other than kid, alg, iss, aud, key, file and jwks")
 		}
+		if *into != "" {
+			return errors.New("has the part " + name + " twice")
+		}
 		*into = value
 	}
 	return nil
