@@ -42,14 +42,14 @@ func BenchmarkEngine(b *testing.B) {
 					continue
 				}
 				b.Run(fmt.Sprintf("store=%s/callers=%d/threads=%d", name, callers, threads), func(b *testing.B) {
-					postAll(b, stores[name](b), kinds, now, callers, threads)
+					postAll(b, stores[name](b), kinds, callers, threads)
 				})
 			}
 		}
 	}
 }
 
-func postAll(b *testing.B, s engine.Store, kinds []gotong.Kind, now func() gotong.Instant, callers, threads int) {
+func postAll(b *testing.B, s engine.Store, kinds []gotong.Kind, callers, threads int) {
 	b.Helper()
 	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(kinds)})
 	defer func() { _ = e.Close(context.Background()) }()
