@@ -55,6 +55,7 @@ type App struct {
 
 	kinds   []kind
 	codec   *store.Codec
+	bare    store.Store // says nothing of damage; for the check, which does so itself
 	store   store.Store
 	engine  *engine.Engine
 	hub     *live.Hub
@@ -121,10 +122,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if wrap != nil {
 		opened = wrap(opened)
 	}
-	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
-		a.metrics.Damaged()
-		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
-	}}
+	a.keep(opened)
 	a.metrics.Store(a.store.Failed)
 	a.said.made = append(a.said.made, say.made...)
 	a.said.notes = append(a.said.notes, say.notes...)

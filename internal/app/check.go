@@ -5,14 +5,15 @@ import (
 )
 
 // newCheck reads the log again in the background, slowly, and says what is not
-// as it should be.
+// as it should be. It reads beside the watchful store, which would say the same
+// again.
 func (a *App) newCheck() *check.Background {
 	return check.NewBackground(check.BackgroundOptions{
-		Store: a.store, Codec: a.codec, Clock: a.clock,
+		Store: a.bare, Codec: a.codec, Clock: a.clock,
 		Fault: func(f *check.Fault) {
 			a.metrics.Check.Fault(string(f.Sort))
 			if f.Sort == check.Unknown {
-				a.log.WarnContext(a.base, "a part of the log cannot be checked by this version", "what", f.Error())
+				a.log.WarnContext(a.base, "a part of the log cannot be checked here", "what", f.Error())
 				return
 			}
 			a.log.ErrorContext(a.base, "the log is damaged: a row is not what it should be", "sort", f.Sort,

@@ -23,6 +23,15 @@ type watchful struct {
 	next   [gotong.Partitions]uint64 // right after the commit that was reported last
 }
 
+// keep makes a store the app's.
+func (a *App) keep(opened store.Store) {
+	a.bare = opened
+	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
+		a.metrics.Damaged()
+		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
+	}}
+}
+
 // Load implements [store.Committer].
 func (w *watchful) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	snap, err := w.Store.Load(ctx, need)

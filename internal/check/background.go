@@ -96,9 +96,11 @@ func (b *Background) once(ctx context.Context) time.Duration {
 	if err := b.sign(ctx); err != nil {
 		return first
 	}
-	err = Run(ctx, b.o.Store, Options{
-		Codec: b.o.Codec, Fault: b.fault, Pace: b.pace, MaxKeys: keysKept, Begin: b.mark,
-		Reached: func(m Mark) error { b.mark = m; return nil },
+	err = store.Guard(func() error {
+		return Run(ctx, b.o.Store, Options{
+			Codec: b.o.Codec, Fault: b.fault, Pace: b.pace, MaxKeys: keysKept, Begin: b.mark,
+			Reached: func(m Mark) error { b.mark = m; return nil },
+		})
 	})
 	switch {
 	case errors.Is(err, store.ErrConflict):

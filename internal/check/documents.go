@@ -76,12 +76,12 @@ func (c *round) compare(ctx context.Context, some []keyed) (left []keyed, err er
 func (c *round) same(k keyed, kept []byte) {
 	doc := k.fold.documents.documents[k.key]
 	fault := ""
+	c.expect(k.key)
 	if doc == nil {
 		if kept != nil {
 			fault = "is there, although the log has removed it"
 		}
 	} else {
-		c.expect(k.key)
 		made, err := store.EncodeChange(gotong.Change{Key: k.key, Doc: doc})
 		switch {
 		case err != nil:
@@ -116,28 +116,38 @@ func nameOf(key gotong.Key) string {
 var seed = maphash.MakeSeed()
 
 // expect remembers that a document is rightly there.
-func (c *round) expect(key gotong.Key) {
-	c.expected[maphash.Comparable(seed, key)] = struct{}{}
+func (c *round) expect(key gotong.Key) { c.remember(maphash.Comparable(seed, key)) }
+
+func (c *round) remember(hash uint64) {
+	c.expected[hash] = struct{}{}
 	c.over = c.over || c.o.MaxKeys > 0 && len(c.expected) > c.o.MaxKeys
 }
 
+// expects reports whether a document was compared, or cannot be.
+func (c *round) expects(stream gotong.Stream, key gotong.Key) bool {
+	_, known := c.expected[maphash.Comparable(seed, key)]
+	_, passed := c.expected[maphash.Comparable(seed, stream)]
+	return known || passed
+}
+
 // strays looks for documents that no event has made. One that was not expected
-// may be new; its stream is read again before anything is said.
+// may be new; its stream is read again before anything is said, once for all
+// of a page.
 func (c *round) strays(ctx context.Context) error {
 	if c.o.Codec == nil {
 		return nil
 	}
 	return c.each(ctx, store.AllDocuments, func(rows *store.Rows) error {
+		found := map[gotong.Stream][]gotong.Key{}
 		for i := range rows.Documents {
 			key := rows.Documents[i].Key
 			stream, known := c.o.Codec.StreamOf(key)
-			if !known || !c.mine(stream) {
-				continue
+			if known && c.mine(stream) && !c.expects(stream, key) {
+				found[stream] = append(found[stream], key)
 			}
-			if _, ok := c.expected[maphash.Comparable(seed, key)]; ok {
-				continue
-			}
-			if err := c.stray(ctx, stream, key); err != nil {
+		}
+		for stream, keys := range found {
+			if err := c.alone(ctx, stream, keys); err != nil {
 				return err
 			}
 		}
@@ -145,33 +155,53 @@ func (c *round) strays(ctx context.Context) error {
 	})
 }
 
-func (c *round) stray(ctx context.Context, stream gotong.Stream, key gotong.Key) error {
+// alone reads a stream by itself and compares its documents: those that its
+// events make, or where strays are named only these. What is wrong with the
+// stream itself was said before, or will be.
+func (c *round) alone(ctx context.Context, stream gotong.Stream, strays []gotong.Key) error {
 	snap, err := c.load(ctx, store.Need{Heads: []gotong.Stream{stream}})
 	if err != nil {
 		return err
 	}
-	said := c.o.Fault // what is wrong with the stream itself was said before, or will be
+	said := c.o.Fault
+	defer func() { c.o.Fault = said }()
 	c.o.Fault = func(*Fault) {}
+	if strays == nil {
+		c.o.Fault = func(fault *Fault) {
+			if fault.Sort == Document || fault.Sort == Unknown {
+				said(fault)
+			}
+		}
+		delete(c.expected, maphash.Comparable(seed, stream)) // why it was passed over
+	}
 	f := c.fold(store.StreamRow{Stream: stream, Head: snap.Heads[stream]})
-	if snap.Heads[stream].Exists() {
+	f.alone, c.held = true, 0
+	if f.head = snap.Heads[stream]; f.head.Exists() {
 		err = c.read(ctx, []*fold{f})
 	}
-	if err == nil && !f.broken && f.documents != nil {
+	if err != nil || f.documents == nil {
+		return err
+	}
+	named := map[string]bool{}
+	for _, key := range strays {
+		named[nameOf(key)] = true
 		if f.documents.documents[key] == nil {
 			f.documents.documents[key] = nil // so that it is compared in the stream's newest state
 		}
+	}
+	if strays != nil {
 		c.o.Fault = func(fault *Fault) {
-			if fault.Sort == Document && fault.Key == nameOf(key) {
+			if fault.Sort == Document && named[fault.Key] {
 				fault.Detail = "is there, although no event made it"
 				said(fault)
 			}
 		}
-		if snap.Heads[stream].Exists() {
-			err = c.documents(ctx, []*fold{f})
-		} else {
-			c.same(keyed{f, key}, []byte{})
-		}
 	}
-	c.o.Fault = said
-	return err
+	if f.head.Exists() {
+		return c.documents(ctx, []*fold{f})
+	}
+	for _, key := range strays {
+		c.same(keyed{f, key}, []byte{})
+	}
+	return nil
 }

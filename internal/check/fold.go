@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math"
 
 	"gotong.dev/gotong"
@@ -23,6 +24,8 @@ type fold struct {
 	open      store.Record // the commit that is being read; its record is not looked up yet
 	records   []store.Record
 	broken    bool // a fault makes the rest unreadable
+	aside     bool // its documents are too many beside those of others
+	alone     bool // it is read by itself
 }
 
 func (c *round) fold(row store.StreamRow) *fold {
@@ -37,6 +40,10 @@ func (c *round) fold(row store.StreamRow) *fold {
 // fault reports what is wrong with the stream; nothing after it can be judged.
 func (c *round) broken(f *fold, sort Sort, seq uint64, detail string) {
 	f.broken = true
+	c.unjudged(f)
+	if sort == Event && c.damaged[store.Damaged{Stream: f.stream, Seq: seq}] {
+		return // it was reported with its position
+	}
 	c.o.Fault(&Fault{Sort: sort, Stream: f.stream, Seq: seq, Detail: detail})
 }
 
@@ -151,16 +158,44 @@ func requestOf(e *store.Event) (gotong.RequestKey, error) {
 	return gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}, err
 }
 
-// project makes the documents; where the rules do not know the event, those of
-// the stream are left out.
+// project makes the documents; where the rules do not know the event, or where
+// there are more than may be held, those of the stream are left out.
 func (c *round) project(ctx context.Context, f *fold, e *store.Event) {
 	if f.documents == nil {
 		return
 	}
-	if _, err := f.documents.Changes(ctx, []store.Event{*e}); err != nil {
-		f.documents = nil
-		c.o.Fault(&Fault{Sort: Unknown, Stream: f.stream, Seq: e.Seq, Detail: "documents cannot be compared: " + err.Error()})
+	before := len(f.documents.documents)
+	_, err := f.documents.Changes(ctx, []store.Event{*e})
+	c.held += len(f.documents.documents) - before
+	detail := ""
+	switch {
+	case err != nil:
+		detail = "documents cannot be compared: " + err.Error()
+	case c.o.MaxKeys == 0 || c.held <= max(c.o.MaxKeys/heldShare, 1):
+		return
+	case !f.alone:
+		f.aside = true
+	default:
+		detail = "it has more documents than are held at once; gotong copy --dry-run compares them"
 	}
+	c.unjudged(f)
+	if !f.aside {
+		c.o.Fault(&Fault{Sort: Unknown, Stream: f.stream, Seq: e.Seq, Detail: detail})
+	}
+}
+
+// heldShare: so many times fewer documents are held, while they are made and
+// compared, than are remembered. So no stream fills a part by itself.
+const heldShare = 8
+
+// unjudged leaves the documents of a stream out, and passes over them where
+// strays are looked for.
+func (c *round) unjudged(f *fold) {
+	if f.documents != nil {
+		c.held -= len(f.documents.documents)
+		f.documents = nil
+	}
+	c.remember(maphash.Comparable(seed, f.stream))
 }
 
 // The bounds of one read of streams. The events are bounded too, because a
@@ -221,7 +256,11 @@ func (c *round) piece(ctx context.Context, folds []*fold, need store.Need, also 
 		return false, err
 	case len(folds) == 1:
 		f := folds[0]
-		c.broken(f, Event, f.at.Seq+1, "is missing or does not match its commitments")
+		detail := "is missing"
+		if _, ok := errors.AsType[*store.Damaged](err); ok {
+			detail = "does not match its commitments"
+		}
+		c.broken(f, Event, f.at.Seq+1, detail)
 		return false, nil
 	}
 	for _, f := range folds {

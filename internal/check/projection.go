@@ -37,6 +37,9 @@ func (b *Projection) Changes(ctx context.Context, rows []store.Event) ([]store.C
 	if len(b.documents) > maxDocuments {
 		clear(b.documents)
 	}
+	if len(b.events) > maxEvents { // not within rows, which the store does not hold yet
+		clear(b.events)
+	}
 	at := map[gotong.Key]int{}
 	var list []store.Change
 	for i := range rows {
@@ -62,9 +65,6 @@ func (b *Projection) Changes(ctx context.Context, rows []store.Event) ([]store.C
 }
 
 func (b *Projection) project(ctx context.Context, row *store.Event) ([]gotong.Change, error) {
-	if len(b.events) > maxEvents {
-		clear(b.events)
-	}
 	kind, err := b.codec.Kind(row.Stream)
 	if err != nil {
 		return nil, fmt.Errorf("no kind knows a %s", row.Stream.Kind())

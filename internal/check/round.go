@@ -19,6 +19,8 @@ type round struct {
 
 	expected map[uint64]struct{} // hashes of the keys of this part's documents
 	over     bool                // there are more than may be remembered
+	held     int                 // documents of the streams that are read together
+	damaged  map[store.Damaged]bool
 	holes    int                 // found in the partition
 	streams  uint64
 }
@@ -29,7 +31,7 @@ var errParts = errors.New("check: more documents than are remembered at once")
 // Run is one round. It returns an error where it could not go on; what is wrong
 // with the log goes to Options.Fault.
 func Run(ctx context.Context, s Store, o Options) error {
-	c := &round{s: s, o: o, mark: o.Begin}
+	c := &round{s: s, o: o, mark: o.Begin, damaged: map[store.Damaged]bool{}}
 	c.mark.Parts = max(c.mark.Parts, 1)
 	for c.mark.Phase < phaseEnd {
 		state, err := s.State(ctx)
@@ -114,7 +116,7 @@ func (c *round) partition(ctx context.Context) error {
 	}
 	switch {
 	case err != nil: // a page ends before a fault, so it is at the next position
-		c.position(p, from+1, err.Error())
+		c.hole(p, from+1, err)
 		c.mark.Position = from + 1
 		if c.holes++; c.holes < maxHoles {
 			return nil
@@ -167,6 +169,18 @@ func (c *round) headed(ctx context.Context, events []store.Event) error {
 	return nil
 }
 
+// hole reports what is at a position. An event that is damaged is not reported
+// with its stream again.
+func (c *round) hole(p gotong.Partition, position uint64, err error) {
+	event, ok := errors.AsType[*store.Damaged](err)
+	if !ok {
+		c.position(p, position, err.Error())
+		return
+	}
+	c.damaged[*event] = true
+	c.o.Fault(&Fault{Sort: Event, Stream: event.Stream, Seq: event.Seq, Detail: "does not match its commitments"})
+}
+
 func (c *round) position(p gotong.Partition, position uint64, detail string) {
 	c.o.Fault(&Fault{Sort: Event, Key: fmt.Sprintf("position %d of partition %d", position, p), Detail: detail})
 }
@@ -208,6 +222,7 @@ func (c *round) part(ctx context.Context) error {
 }
 
 func (c *round) some(ctx context.Context, folds []*fold) error {
+	c.held = 0
 	if err := c.read(ctx, folds); err != nil {
 		return err
 	}
@@ -217,8 +232,17 @@ func (c *round) some(ctx context.Context, folds []*fold) error {
 	if c.streams += uint64(len(folds)); c.o.Progress != nil {
 		c.o.Progress(c.streams)
 	}
-	for i := range folds {
+	var aside []gotong.Stream
+	for i, f := range folds {
+		if f.aside {
+			aside = append(aside, f.stream)
+		}
 		folds[i] = nil // its documents are no longer needed
+	}
+	for _, stream := range aside {
+		if err := c.alone(ctx, stream, nil); err != nil {
+			return err
+		}
 	}
 	if c.over {
 		return errParts

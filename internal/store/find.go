@@ -25,10 +25,14 @@ func FindEvent(
 		if err != nil {
 			return Event{}, false, err
 		}
+		low, high := s.low, s.high
 		for _, rows := range snap.Events {
 			if e, ok := s.narrow(rows); ok {
 				return e, true, nil
 			}
+		}
+		if s.low == low && s.high == high { // nor would the next read find anything
+			return Event{}, false, fmt.Errorf("%w: %s ends before event %d", ErrCorrupt, stream, low)
 		}
 	}
 	return Event{}, false, nil

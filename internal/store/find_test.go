@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -114,6 +115,18 @@ func TestFindEventSmall(t *testing.T) {
 			if _, ok, err := store.FindEvent(t.Context(), p, "thread/a", id, head); ok || err != nil {
 				t.Errorf("%s of %d: %v %v", id, head, ok, err)
 			}
+		}
+	}
+}
+
+// TestFindEventPastTheHead: where the head is lower than it was, which happens
+// only to a damaged log, a search ends.
+func TestFindEventPastTheHead(t *testing.T) {
+	for _, head := range []uint64{0, 3, 200, 5000} {
+		p := &pace{at: func(seq uint64) gotong.Instant { return gotong.Instant(seq) * second }, head: head}
+		_, ok, err := store.FindEvent(t.Context(), p, "thread/a", p.id(head+5), head+10)
+		if ok || !errors.Is(err, store.ErrCorrupt) || p.loads > 20 {
+			t.Errorf("%d: %d reads, %v %v", head, p.loads, ok, err)
 		}
 	}
 }

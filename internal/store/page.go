@@ -101,10 +101,24 @@ func CheckHead(s gotong.Stream, head gotong.Head, last []Event) error {
 	return fmt.Errorf("%w: the head of %s is not that of its last event", ErrCorrupt, s)
 }
 
+// Damaged is the [ErrCorrupt] of an event that does not match its commitments.
+type Damaged struct { //nolint:errname // the word of the docs
+	Stream gotong.Stream
+	Seq    uint64
+}
+
+// Error implements error.
+func (d *Damaged) Error() string {
+	return fmt.Sprintf("%v: event %d of %s does not match its commitments", ErrCorrupt, d.Seq, d.Stream)
+}
+
+// Unwrap is [ErrCorrupt].
+func (*Damaged) Unwrap() error { return ErrCorrupt }
+
 // check is Verify, and says which event it is.
 func (e *Event) check(eras Eras) error {
 	if e.Verify(eras.At(e.Partition, e.Position)) != nil {
-		return fmt.Errorf("%w: event %d of %s does not match its commitments", ErrCorrupt, e.Seq, e.Stream)
+		return &Damaged{e.Stream, e.Seq}
 	}
 	return nil
 }
