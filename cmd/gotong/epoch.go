@@ -44,7 +44,7 @@ func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
 type epochNewCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store; no server may run on it." env:"GOTONG_STORE" placeholder:"URL"`
 	JSON  bool   `name:"json" help:"Print JSON."`
-	Keep  bool   `name:"keep-logins" help:"Keep sessions, tickets and tokens of other issuers from before."`
+	Keep  bool   `name:"keep-logins" help:"Keep sessions, tickets and tokens of other issuers from before the new epoch good."`
 	trust
 }
 
@@ -68,13 +68,13 @@ Examples:
 // Run is called by kong.
 func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 	return withStore(ctx, c.trust, c.Store, func(s *place) error {
-		said := "All logins are kept: every logout since the backup is undone, and whoever refreshed a token since then signs in again."
+		said := "All logins are kept: this undoes every logout since the backup. Users who refreshed a token since then must sign in again."
 		if !c.Keep { // before the epoch: a command that was interrupted is given again
 			sessions, err := auth.EndLogins(ctx, s, now())
 			if err != nil {
 				return err
 			}
-			said = fmt.Sprintf("All logins have ended, %d sessions among them; everybody signs in again.", sessions)
+			said = fmt.Sprintf("All logins have ended, %d sessions among them; everybody must sign in again.", sessions)
 		}
 		if err := s.Renew(ctx, store.NewEpoch()); err != nil {
 			return err

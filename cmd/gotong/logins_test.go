@@ -19,8 +19,8 @@ func TestRestoredLogins(t *testing.T) {
 		says string
 	}{
 		"a new epoch":       {nil, false, "All logins have ended, 2 sessions"},
-		"logins are kept":   {[]string{"--keep-logins"}, true, "every logout since the backup is undone"},
-		"kept, as JSON":     {[]string{"--keep-logins", "--json"}, true, "every logout since the backup is undone"},
+		"logins are kept":   {[]string{"--keep-logins"}, true, "undoes every logout since the backup"},
+		"kept, as JSON":     {[]string{"--keep-logins", "--json"}, true, "undoes every logout since the backup"},
 		"a new one as JSON": {[]string{"--json"}, false, "All logins have ended"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -57,7 +57,7 @@ func checkStores(given map[string]string) error {
 // trust is what one takes of a SurrealDB on one's own responsibility, to leave
 // it for instance.
 type trust struct {
-	AllowUntested bool `name:"allow-untested" help:"Take a version of SurrealDB that nobody has tested with this one."`
+	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that nobody has tested with this one."`
 	UnsafeEngine  bool `name:"unsafe-engine" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
 }
 

@@ -19,7 +19,7 @@ type tokenCmd struct {
 	Signup    bool   `name:"signup" help:"Make the account first."`
 	Username  string `name:"username" help:"With --signup: the name that others see; by default what is before the @." placeholder:"NAME"`
 	Community string `name:"community" help:"With --signup: the community it belongs to." default:"rt05" placeholder:"ID"`
-	Device    string `name:"device-token" help:"The device token that --json printed at an earlier sign-in: strangers who guess at the account then do not keep you out." env:"GOTONG_DEVICE_TOKEN" placeholder:"TOKEN"`
+	Device    string `name:"device-token" help:"The device token that --json printed at an earlier sign-in, so that strangers who guess at your password do not keep you out." env:"GOTONG_DEVICE_TOKEN" placeholder:"TOKEN"`
 	JSON      bool   `name:"json" help:"Print JSON, with the refresh token and the device token."`
 }
 

@@ -135,7 +135,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn,
 		Fault: func(ctx context.Context, cause any) {
-			a.log.ErrorContext(ctx, "the rules of a kind met a fault of ours", "cause", cause, "stack", string(debug.Stack()))
+			a.log.ErrorContext(ctx, "a fault of the server ended a command", "cause", cause, "stack", string(debug.Stack()))
 		},
 	})
 	if err := a.newAuth(); err != nil {

@@ -32,7 +32,7 @@ func (a *App) newBus(ctx context.Context) error {
 
 func (a *App) newRedis() error {
 	if ownStore(&a.cfg) {
-		a.log.WarnContext(a.base, "the store is of this node alone, so Redis is asked for rate limits and nothing else is there to hear")
+		a.log.WarnContext(a.base, "this node alone has the store, so Redis serves for rate limits only")
 	}
 	m := a.metrics.Bus
 	link, err := redis.New(redis.Options{
@@ -44,7 +44,7 @@ func (a *App) newRedis() error {
 			},
 			Lost: func(why error) {
 				m.Connected(false)
-				a.log.WarnContext(a.base, "Redis is away; commits of other nodes are found by asking the store", "cause", why)
+				a.log.WarnContext(a.base, "Redis is away; this node finds commits of other nodes by polling the store", "cause", why)
 			},
 			Sent: m.Sent, Heard: m.Heard, Dropped: m.Dropped,
 		},
@@ -72,11 +72,11 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 	a.told = livequery.New(livequery.Options{Database: a.database, Observer: livequery.Observer{
 		Connected: func() {
 			m.Connected(true)
-			a.log.InfoContext(a.base, "the database tells of commits")
+			a.log.InfoContext(a.base, "the database sends notifications of commits")
 		},
 		Lost: func(why error) {
 			m.Connected(false)
-			a.log.WarnContext(a.base, "the database does not tell of commits; those of other nodes are found by asking", "cause", why)
+			a.log.WarnContext(a.base, "the database sends no notifications of commits; this node finds those of other nodes by polling", "cause", why)
 		},
 		Heard: m.Heard, Dropped: m.Dropped,
 	}})

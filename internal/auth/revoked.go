@@ -54,7 +54,7 @@ func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
 		return false, store.CodedWrite(err)
 	}
 	if err := s.dropRevocations(ctx); err != nil {
-		s.opts.Log.WarnContext(ctx, "expired revocations stay for now", "error", err)
+		s.opts.Log.WarnContext(ctx, "expired revocations could not be deleted yet", "error", err)
 	}
 	return true, nil
 }

@@ -131,7 +131,7 @@ func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	case !c.good(t.now(), more):
 		err = errors.New("auth: the token has expired, or is not good yet")
 	case reserved(c.Subject) && (kid != t.operatorKid() || c.Subject != Operator().UserID):
-		err = errors.New("auth: the token names nobody who could have one")
+		err = errors.New("auth: the token's subject cannot have a token")
 	default:
 		err = by.accepts(c)
 	}

@@ -129,7 +129,7 @@ func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, err
 		return p, errOr(store.CodedWrite(err), unauthorized("The token was revoked."))
 	}
 	if before, err := s.issuedBefore(ctx, p.issued); err != nil || before {
-		return p, errOr(err, unauthorized("All logins were ended since the token was issued; get a new one."))
+		return p, errOr(err, unauthorized("An operator ended all logins after the token was issued; get a new one."))
 	}
 	st, known, err := s.standing(ctx, p.UserID)
 	switch {

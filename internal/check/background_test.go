@@ -89,13 +89,13 @@ func faults(t *testing.T, s check.Store, o check.Options) (list []string) {
 	return list
 }
 
-// TestDocuments: a document that is not what the events make is found, and so
+// TestDocuments: a document that differs from what the events make is found, and so
 // is one that they do not make at all, also where few are remembered at once.
 func TestDocuments(t *testing.T) {
 	for name, tt := range map[string]struct{ owner, body, want string }{
-		"altered":          {"3", `{"Sum":1}`, "document of box/3, boxes 3: is not what the events make"},
-		"of another shape": {"3", `[]`, "document of box/3, boxes 3: is not what the events make"},
-		"never made":       {"none", `{"Sum":1}`, "document of box/none, boxes none: is there, although no event made it"},
+		"altered":          {"3", `{"Sum":1}`, "document of box/3, boxes 3: differs from what the events make"},
+		"of another shape": {"3", `[]`, "document of box/3, boxes 3: differs from what the events make"},
+		"never made":       {"none", `{"Sum":1}`, "document of box/none, boxes none: exists, although no event made it"},
 	} {
 		for _, keys := range []int{0, 2} {
 			s := filled(t, 40)

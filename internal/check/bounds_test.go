@@ -91,8 +91,8 @@ func TestHeldDocuments(t *testing.T) {
 		held int
 		want []string
 	}{
-		"all of them":      {200, []string{"document of shelf/a, shelved a n7: is not what the events make"}},
-		"each by itself":   {100, []string{"document of shelf/a, shelved a n7: is not what the events make"}},
+		"all of them":      {200, []string{"document of shelf/a, shelved a n7: differs from what the events make"}},
+		"each by itself":   {100, []string{"document of shelf/a, shelved a n7: differs from what the events make"}},
 		"one is too many":  {95, []string{tooMany("a", 96)}},
 		"two are too many": {40, []string{tooMany("a", 41), tooMany("b", 41)}},
 	} {

@@ -79,7 +79,7 @@ func (c *round) same(k keyed, kept []byte) {
 	c.expect(k.key)
 	if doc == nil {
 		if kept != nil {
-			fault = "is there, although the log has removed it"
+			fault = "exists, although the log has removed it"
 		}
 	} else {
 		made, err := store.EncodeChange(gotong.Change{Key: k.key, Doc: doc})
@@ -89,7 +89,7 @@ func (c *round) same(k keyed, kept []byte) {
 		case kept == nil:
 			fault = "is missing"
 		case !bytes.Equal(made.Body, kept) && !c.reads(k.key, kept, made.Body):
-			fault = "is not what the events make"
+			fault = "differs from what the events make"
 		}
 	}
 	if fault != "" {
@@ -192,7 +192,7 @@ func (c *round) alone(ctx context.Context, stream gotong.Stream, strays []gotong
 	if strays != nil {
 		c.o.Fault = func(fault *Fault) {
 			if fault.Sort == Document && named[fault.Key] {
-				fault.Detail = "is there, although no event made it"
+				fault.Detail = "exists, although no event made it"
 				said(fault)
 			}
 		}

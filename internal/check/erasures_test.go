@@ -53,7 +53,7 @@ func TestErasures(t *testing.T) {
 		t.Error(err)
 	}
 	list := run(&restored{s, first.Events[1]})
-	if len(list) != 1 || !strings.Contains(list[0], "event 2: is whole, although event 4 erased it") {
+	if len(list) != 1 || !strings.Contains(list[0], "event 2: has its content, although event 4 erased it") {
 		t.Errorf("faults %q", list)
 	}
 }

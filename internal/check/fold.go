@@ -95,7 +95,7 @@ func (f *fold) follows(eras store.Eras, e *store.Event) string {
 	case e.Prev != f.at.Chain || e.At <= f.at.At || e.Count < f.at.Count:
 		return "does not follow the one before it"
 	case e.Partition != f.home || e.Position < f.position:
-		return "is not where its stream is"
+		return "lies in another partition than its stream"
 	}
 	f.at = gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: f.at.Home}
 	f.position = e.Position
@@ -110,7 +110,7 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 	}
 	seqs, _ := e.Erases()
 	if len(seqs) == 0 {
-		c.broken(f, Event, e.Seq, "erases what it cannot erase")
+		c.broken(f, Event, e.Seq, "names events to erase that it cannot erase")
 		return true, nil
 	}
 	for _, seq := range seqs {
@@ -123,7 +123,7 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 			return true, err
 		}
 		if whole {
-			c.broken(f, Event, seq, fmt.Sprintf("is whole, although event %d erased it", e.Seq))
+			c.broken(f, Event, seq, fmt.Sprintf("has its content, although event %d erased it", e.Seq))
 			return true, nil
 		}
 		f.erasures[seq] = false
@@ -176,7 +176,7 @@ func (c *round) project(ctx context.Context, f *fold, e *store.Event) {
 	case !f.alone:
 		f.aside = true
 	default:
-		detail = "it has more documents than are held at once; gotong copy --dry-run compares them"
+		detail = "it has more documents than this check holds at once; gotong copy --dry-run compares them"
 	}
 	c.unjudged(f)
 	if !f.aside {
@@ -294,7 +294,7 @@ func (c *round) lookUp(ctx context.Context, folds []*fold) error {
 			if got.Partition != want.Partition || got.Position != want.Position || got.First != want.First || got.Last != want.Last {
 				c.o.Fault(&Fault{
 					Sort: Record, Stream: want.Request.Stream, Seq: want.First, Key: want.Request.RequestID,
-					Detail: "is missing, or is not that of the commit",
+					Detail: "is missing or does not match the commit",
 				})
 			}
 		}

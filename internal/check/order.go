@@ -59,7 +59,7 @@ func (o *Order) End() error {
 	for stream, seen := range o.erasures {
 		if seq := seen.Unnamed(); seq > 0 {
 			return fmt.Errorf("%s, event %d, is marked erased and no later event names it; where the log was in use, "+
-				"it may have been erased meanwhile: read it again: %w", stream, seq, store.ErrCorrupt)
+				"it may have been erased meanwhile: run the check again: %w", stream, seq, store.ErrCorrupt)
 		}
 	}
 	return nil

@@ -121,7 +121,7 @@ func (c *round) partition(ctx context.Context) error {
 		if c.holes++; c.holes < maxHoles {
 			return nil
 		}
-		c.position(p, from+1, "is one of too many that are missing; the partition is left there")
+		c.position(p, from+1, "is one of too many that are missing; the round skips the rest of the partition")
 		fallthrough
 	case len(events) == 0:
 		c.mark.Partition, c.mark.Position, c.holes = p+1, 0, 0
@@ -289,7 +289,7 @@ func (c *round) ofCommits(ctx context.Context, some []store.Record) error {
 			found = err == nil && request == r.Request && snap.Events[i][j].Position == r.Position
 		}
 		if !found && r.Position > 0 {
-			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "is of no commit"})
+			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "belongs to no commit"})
 		}
 	}
 	return nil
@@ -307,7 +307,7 @@ func (c *round) claims(ctx context.Context, rows []store.ClaimRow) error {
 	}
 	for i := range rows {
 		if !snap.Heads[rows[i].Stream].Exists() {
-			c.o.Fault(&Fault{Sort: Claim, Stream: rows[i].Stream, Key: rows[i].Claim.Space, Detail: "is of a stream that does not exist"})
+			c.o.Fault(&Fault{Sort: Claim, Stream: rows[i].Stream, Key: rows[i].Claim.Space, Detail: "belongs to a stream that does not exist"})
 		}
 	}
 	return nil

@@ -62,20 +62,20 @@ type Config struct {
 	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" type:"path"`
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
 	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
-	Bus       string `name:"bus" group:"place" help:"How nodes that share a store hear of each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
+	Bus       string `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
-	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
-	AllowUntested bool `name:"allow-untested" group:"place" help:"Take a version of SurrealDB that nobody has tested with this one."`
+	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
+	AllowUntested bool `name:"allow-untested" group:"place" help:"Accept a version of SurrealDB that nobody has tested with this one."`
 
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
-	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies that are believed on where requests come from." placeholder:"CIDR"`
-	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header that they are believed in: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
+	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies whose header names a request's client." placeholder:"CIDR"`
+	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that is read: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
 
 	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
-	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of others whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that its tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
+	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of other issuers whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that their tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
 	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is good, 15m to 60m." default:"30m"`
 	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a session lives without being used." default:"720h"`
-	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB." default:"4"`
+	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB, on at most half of the processors." default:"4"`
 
 	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: take the token dev-bypass-token as the user dev-user."`
 
@@ -86,8 +86,8 @@ type Config struct {
 	AddressRate  float64 `name:"address-rate" group:"limits" help:"Requests of one address per second, sustained." default:"200"`
 	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address at once." default:"400"`
 
-	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Open connections of one address that have not authenticated." default:"256"`
-	PendingConns      int `name:"pending-conns" group:"limits" help:"Open connections that have not authenticated, of all addresses." default:"4096"`
+	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Most open connections of one IPv4 address or IPv6 /64 that have not authenticated." default:"256"`
+	PendingConns      int `name:"pending-conns" group:"limits" help:"Most open connections that have not authenticated, of all addresses." default:"4096"`
 
 	MaxSessions int `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
 
@@ -208,10 +208,10 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 // checkStore reports faults, and what may lose what was acknowledged.
 func checkStore(c *Config, fault func(key, detail string)) (weak []string) {
 	if c.UnsafeEngine {
-		weak = append(weak, "unsafe-engine: the database may lose what was acknowledged")
+		weak = append(weak, "unsafe-engine: the database may lose acknowledged writes")
 	}
 	if c.Store == "memory:" {
-		weak = append(weak, "store: memory: keeps nothing; what was acknowledged is gone when the process ends")
+		weak = append(weak, "store: memory: loses acknowledged writes when the process ends")
 	}
 	if err := CheckStore(c.Store); c.Store != "" && err != nil {
 		fault("store", err.Error())
@@ -228,7 +228,7 @@ func CheckStore(address string) error {
 		return errors.New("must be sqlite:PATH, surreal://USER:PASSWORD@HOST/NAMESPACE/DATABASE (surreals: for TLS), " +
 			"or memory: for a trial")
 	case u.Scheme == "memory" && address != "memory:":
-		return errors.New("memory: has nothing behind the colon")
+		return errors.New("memory: must have nothing after the colon")
 	case u.Scheme == "sqlite" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
 		return errors.New("sqlite: takes a path and nothing else")
 	case u.Scheme == "sqlite" && (u.Host+u.Path+u.Opaque == "" || strings.HasPrefix(u.Opaque, ":") || strings.HasPrefix(u.Opaque, "file:")):
@@ -244,7 +244,7 @@ func checkBus(c *Config, fault func(key, detail string)) {
 	case c.Bus == BusLiveQuery && !strings.HasPrefix(c.Store, "surreal"):
 		fault("bus", "livequery needs a SurrealDB, in the key store")
 	case c.Redis == "" && c.Bus == BusRedis:
-		fault("bus", "redis needs the address of one, in the key redis")
+		fault("bus", "redis needs the address of a Redis, in the key redis")
 	case c.Redis == "":
 	case c.Bus == BusNone || c.Bus == BusLiveQuery:
 		fault("bus", "is not redis although the key redis is set; leave one of them unset")

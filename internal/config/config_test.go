@@ -321,7 +321,7 @@ func TestCheck(t *testing.T) {
 		{"redis of no use", func(c *Config) { c.Redis, c.Bus = "redis://x", BusNone }, "bus: is not redis", "", ""},
 		{"livequery", func(c *Config) { c.Bus, c.Store = BusLiveQuery, "surreal://a:b@db/n/d" }, "", "", ""},
 		{"livequery on SQLite", func(c *Config) { c.Bus = BusLiveQuery }, "bus: livequery needs", "", ""},
-		{"memory", func(c *Config) { c.Store = "memory:" }, "", "store: memory: keeps nothing", "store: memory: keeps nothing"},
+		{"memory", func(c *Config) { c.Store = "memory:" }, "", "store: memory: loses acknowledged writes", "store: memory: loses acknowledged writes"},
 		{"memory of a name", func(c *Config) { c.Store = "memory:x" }, "store: memory:", "", ""},
 		{"lossy engine", func(c *Config) { c.UnsafeEngine = true }, "", "unsafe-engine: the database", "unsafe-engine: the database"},
 		{"sqlite", func(c *Config) { c.Store = "sqlite:/var/lib/a.db" }, "", "", ""},

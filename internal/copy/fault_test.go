@@ -240,7 +240,7 @@ func TestVerifyFinds(t *testing.T) {
 			rows[0].Audience = "role/owner"
 			return rows
 		}}, "event 1"},
-		"no record of a commit": {twist{load: func(s *store.Snapshot) { clear(s.Records) }}, "that of the commit"},
+		"no record of a commit": {twist{load: func(s *store.Snapshot) { clear(s.Records) }}, "match the commit"},
 		"a broken chain": {twist{load: func(s *store.Snapshot) {
 			for _, rows := range s.Events {
 				if len(rows) > 2 {

@@ -273,7 +273,7 @@ func Replay(ctx context.Context, from store.Committer, record store.Record) (got
 		return receipt, nil
 	}
 	if next == 0 || record.Last-next >= store.MaxCommitEvents {
-		return receipt, fmt.Errorf("%w: a request's record on %s has seqs that no commit has", store.ErrCorrupt, stream)
+		return receipt, fmt.Errorf("%w: a request's record on %s has impossible seqs", store.ErrCorrupt, stream)
 	}
 	for next <= record.Last {
 		snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: next - 1, To: record.Last}}})

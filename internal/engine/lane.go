@@ -96,7 +96,7 @@ func (l *lane) serve(t *task, warm bool) {
 			l.halted = true // the state may be half changed
 			l.mu.Unlock()
 			l.engine.opts.Fault(t.ctx, fault)
-			t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeInternal, "Something went wrong on our side."))
+			t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeInternal, "Something went wrong in the server."))
 		}
 	}()
 	if warm {

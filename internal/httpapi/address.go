@@ -36,7 +36,7 @@ func (p *proxies) client(r *http.Request) netip.Addr {
 		next, ok := p.hop(hop)
 		if !ok {
 			p.warned.Do(func() {
-				p.log.WarnContext(r.Context(), "a trusted proxy sends addresses that cannot be read: all its clients count as one",
+				p.log.WarnContext(r.Context(), "a trusted proxy sends addresses that cannot be read, so all its clients count as one",
 					"header", p.header, "proxy", addr.String())
 			})
 			return addr

@@ -8,7 +8,7 @@ import (
 
 // Ban is the body of keeping a user out of a thread or a group.
 type Ban struct {
-	UntilMS *int64 `json:"until_ms,omitempty" minimum:"1" doc:"Until when, in milliseconds since 1970; for ever where it is missing."`
+	UntilMS *int64 `json:"until_ms,omitempty" minimum:"1" doc:"Until when, in milliseconds since 1970; for ever if absent."`
 }
 
 // Of is the ban that the body asks for.

@@ -20,7 +20,7 @@ var once = [...]string{
 func checkOnce(h http.Header) error {
 	for _, name := range once {
 		if len(h[name]) > 1 {
-			return gotong.NewError(CodeBadRequest, "The header "+name+" may be there once.")
+			return gotong.NewError(CodeBadRequest, "The header "+name+" must not occur twice.")
 		}
 	}
 	return nil

@@ -160,7 +160,7 @@ func (e *edge) failed(w *writer, r *http.Request, cause any) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // an answer has begun: cut it off
 	}
-	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "Something went wrong on our side."))
+	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "Something went wrong in the server."))
 }
 
 // over logs and counts. Neither path nor query is told, which hold ids and

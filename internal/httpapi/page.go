@@ -69,5 +69,5 @@ func (o Order) names(name string) bool {
 }
 
 func cursorInvalid() error {
-	return gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read; the first page is asked for without one.")
+	return gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read; leave it out for the first page.")
 }

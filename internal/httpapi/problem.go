@@ -121,7 +121,7 @@ type Problem struct { //nolint:errname // the word of RFC 9457
 func ProblemOf(err error, traceID string) *Problem {
 	var known *gotong.Error
 	if !errors.As(err, &known) {
-		known = gotong.NewError(gotong.CodeInternal, "Something went wrong on our side.")
+		known = gotong.NewError(gotong.CodeInternal, "Something went wrong in the server.")
 	}
 	entry := EntryOf(known.Code)
 	p := &Problem{

@@ -111,7 +111,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	for _, p := range op.Parameters {
 		p.Schema = published(p)
 		if p.Name == "If-None-Match" {
-			op.Responses["304"] = &huma.Response{Description: "It is what the client has."}
+			op.Responses["304"] = &huma.Response{Description: "Not changed: the client has it already."}
 		}
 	}
 	for status, response := range maps.Clone(op.Responses) {
@@ -142,11 +142,11 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 func (d *documenter) problem(response *huma.Response) *huma.Response {
 	shared := d.OpenAPI().Components
 	if shared.Responses == nil {
-		response.Description = "A problem (RFC 9457); its code says which, and the table under /docs with which status."
+		response.Description = "A problem (RFC 9457). Its code says which; the table under /docs gives the status of each."
 		response.Headers = map[string]*huma.Param{
 			"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}},
 			"Retry-After": {
-				Description: "Seconds to wait, where the same request may succeed later (408, 409 request_in_progress, 429, 503, 507).",
+				Description: "How many seconds to wait, if the same request may succeed later (408, 409 request_in_progress, 429, 503, 507).",
 				Schema:      &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)},
 			},
 			"WWW-Authenticate": {Description: "With 401.", Schema: &huma.Schema{Type: huma.TypeString}},

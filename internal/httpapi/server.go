@@ -143,11 +143,11 @@ func config(v Version) huma.Config {
 	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	c.Servers = []*huma.Server{{URL: "/", Description: "This server."}}
 	c.Tags = []*huma.Tag{
-		{Name: "Accounts", Description: "Signing up and in, sessions, and who one is."},
+		{Name: "Accounts", Description: "Signing up and in, sessions, and your own account."},
 		{Name: "Administration", Description: "What platform admins do with accounts, threads and groups."},
 		{Name: "Groups", Description: "Groups, their members and roles."},
-		{Name: "Threads", Description: "Threads: making, finding, joining and closing them."},
-		{Name: "Members", Description: "Who is in a thread, in which role."},
+		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
+		{Name: "Members", Description: "The members of a thread and their roles."},
 		{Name: "Messages", Description: "Reading and writing messages."},
 		{Name: "Reading", Description: "Read marks, unread counts and presence."},
 	}

@@ -73,7 +73,7 @@ func (h *Hub) readLater(ctx context.Context, reader gotong.Reader, q Query, head
 		return Page{}, gotong.NewError(gotong.CodeCursorAhead, "The position is far ahead of the stream.")
 	}
 	if !h.mayWait(reader.UserID) {
-		return Page{}, gotong.NewError(gotong.CodeRateLimited, "Too many of your reads wait already; try again later.")
+		return Page{}, gotong.NewError(gotong.CodeRateLimited, "Too many of your reads are waiting already; try again later.")
 	}
 	defer h.waited(reader.UserID)
 	kind, err := h.kind(q.Stream)
@@ -103,7 +103,7 @@ func (h *Hub) readLater(ctx context.Context, reader gotong.Reader, q Query, head
 	if page, err = h.readOnce(ctx, reader, q); err != nil || page.Head.Seq >= q.MinSeq {
 		return page, err
 	}
-	return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not come that far.")
+	return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not reached that position yet.")
 }
 
 // mayWait counts one more read of a user that waits, where there may be one.

@@ -160,5 +160,5 @@ func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error 
 }
 
 func corrupt() *gotong.Error {
-	return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")
+	return gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment, so the server does not show it.")
 }

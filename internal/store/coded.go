@@ -23,21 +23,21 @@ var classes = []struct {
 	means *gotong.Error
 }{
 	{ErrClock, gotong.NewError(gotong.CodeBusy,
-		"This node's clock is wrong, so it takes no writes; nothing was written. Reading goes on. Repeat later, or on another node.")},
+		"This node's clock is wrong, so it takes no writes; nothing was written. Reads go on. Repeat later, or on another node.")},
 	{ErrSealed, sealed}, {ErrUnfinished, sealed},
-	{ErrFull, gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reading goes on.")},
+	{ErrFull, gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reads go on.")},
 	{ErrFailed, gotong.NewError(gotong.CodeStorageFailed,
 		"Storage failed; the outcome is not known. Repeat with the same request id.")},
 	{ErrClosed, gotong.NewError(gotong.CodeBusy, "The server is stopping; repeat with the same request id.")},
-	{ErrCorrupt, gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment; it is not served.")},
-	{ErrUnreadable, gotong.NewError(gotong.CodeUnreadable, "This version of the server cannot read what is stored here; a newer one may.")},
+	{ErrCorrupt, gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment, so the server does not show it.")},
+	{ErrUnreadable, gotong.NewError(gotong.CodeUnreadable, "This version of the server cannot read what is stored here; a newer one may be able to.")},
 	{ErrUnsettled, ours}, {ErrMalformed, ours},
 }
 
 var (
 	sealed = gotong.NewError(gotong.CodeStoreSealed, "The log is moving to another store, or has moved; nothing was written. "+
-		"Reading goes on. Repeat later, or ask the operator where it is now.")
-	ours    = gotong.NewError(gotong.CodeInternal, "Something went wrong on our side.")
+		"Reads go on. Repeat later, or ask the operator where the log is now.")
+	ours    = gotong.NewError(gotong.CodeInternal, "Something went wrong in the server.")
 	unknown = gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
 )
 

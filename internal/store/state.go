@@ -55,7 +55,7 @@ func LoadState(
 		need = next
 	}
 	if rounds < maxRounds { // it may stand still the next time
-		return state, Snapshot{}, fmt.Errorf("store: %s changes faster than it is read", stream)
+		return state, Snapshot{}, fmt.Errorf("store: %s changes faster than it can be read", stream)
 	}
 	return state, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, stream.Kind())
 }

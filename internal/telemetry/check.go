@@ -15,7 +15,7 @@ type Check struct {
 func newCheck(r prometheus.Registerer) *Check {
 	return &Check{
 		faults: counter(r, "gotong_check_faults_total",
-			"Rows found that are not what the log says, each counted once by a process.", "sort"),
+			"Rows found that do not match the log, each counted once per process.", "sort"),
 		rounds: histogram(r, "gotong_check_round_seconds",
 			"How long a whole round of the background check took.", prometheus.ExponentialBuckets(1, 4, 10)).WithLabelValues(),
 	}

@@ -59,7 +59,7 @@ func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
 // Store shows whether the store takes no more writes.
 func (m *Metrics) Store(failed func() error) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gotong_store_failed", Help: "1 where the store takes no more writes until the process starts anew, else 0.",
+		Name: "gotong_store_failed", Help: "1 once the store takes no more writes until a restart, else 0.",
 	}, func() float64 {
 		if failed() != nil {
 			return 1
@@ -75,7 +75,7 @@ func (m *Metrics) Damaged() { m.damage.Inc() }
 func (m *Metrics) Silent(partitions func() int) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gotong_live_silent_partitions",
-		Help: "Partitions of which this node delivers nothing, because it cannot read to their end.",
+		Help: "Partitions whose events this node cannot deliver, because it cannot read them to the end.",
 	}, func() float64 { return float64(partitions()) }))
 }
 
@@ -124,7 +124,7 @@ func newHTTP(r prometheus.Registerer) *HTTP {
 		errors: counter(r, "gotong_api_http_errors_total",
 			"Requests answered with an error, by the code of the problem.", "route", "code"),
 		refused: counter(r, "gotong_api_connections_refused_total",
-			"Connections refused because too many were open that had not authenticated.").WithLabelValues(),
+			"Connections closed at once, because too many others had not authenticated.").WithLabelValues(),
 	}
 }
 

@@ -28,33 +28,33 @@ var (
 		Says: "must have 8 to 256 characters", clean: norm.NFKC.String, valid: anything,
 	}
 	Email = Sort{
-		Name: "e-mail address", Step: "space around it is dropped, NFC; compared in lower case", Least: 3, Most: 256,
+		Name: "e-mail address", Step: "NFC, without surrounding space; compared in lower case", Least: 3, Most: 256,
 		Says: "must be an address of 3 to 256 characters", clean: trimmedNFC, valid: address,
 	}
 	Username = Sort{
-		Name: "user name", Step: "space around it is dropped; checked as written, compared in lower case", Least: 3, Most: 64,
+		Name: "user name", Step: "without surrounding space; checked as typed, compared in lower case", Least: 3, Most: 64,
 		Says:  "must be 3 to 64 of A-Z, a-z and 0-9, with single dots, hyphens or underscores between them",
 		clean: strings.TrimSpace, valid: plainName,
 	}
 	Name = Sort{
-		Name: "name", Step: "NFC, each space becomes U+0020, space around it is dropped", Least: 1, Most: 128,
-		Says:  "must be one line of 1 to 128 characters, without invisible ones or ones that change the direction",
+		Name: "name", Step: "NFC, without surrounding space; every other space becomes U+0020", Least: 1, Most: 128,
+		Says:  "must be one line of 1 to 128 characters, none of them invisible or changing the direction of text",
 		clean: name, valid: validName,
 	}
 	Message = Sort{
-		Name: "message", Step: "blank lines before it and space after it are dropped", Least: 1, Most: 4000,
-		Says: "must have 1 to 4000 characters, and one that can be seen", clean: prose, valid: Visible,
+		Name: "message", Step: "without blank lines before it and space after it", Least: 1, Most: 4000,
+		Says: "must have 1 to 4000 characters, at least one of them visible", clean: prose, valid: Visible,
 	}
 	Description = Sort{
-		Name: "description", Step: "space around it is dropped", Most: 2000,
+		Name: "description", Step: "without surrounding space", Most: 2000,
 		Says: "must have at most 2000 characters", clean: strings.TrimSpace, valid: anything,
 	}
 	Reason = Sort{
-		Name: "reason", Step: "space around it is dropped", Most: 500,
+		Name: "reason", Step: "without surrounding space", Most: 500,
 		Says: "must have at most 500 characters", clean: strings.TrimSpace, valid: anything,
 	}
 	Emoji = Sort{
-		Name: "emoji", Step: "the fully qualified form, with U+FE0F where Unicode has it", Least: 1, Most: 16,
+		Name: "emoji", Step: "the fully qualified form, with U+FE0F where Unicode lists it", Least: 1, Most: 16,
 		Says: "must be one emoji of Emoji " + emojiVersion, clean: qualified, valid: isEmoji,
 	}
 )

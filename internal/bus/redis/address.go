@@ -32,7 +32,7 @@ func CheckURL(text string) error {
 	for _, at := range opt.InitAddress {
 		_, port, _ := net.SplitHostPort(at)
 		if _, err := strconv.ParseUint(port, 10, 16); err != nil && !strings.HasPrefix(text, "unix:") {
-			return errors.New("redis: the URL has a port that there is not")
+			return errors.New("redis: the URL's port must be at most 65535")
 		}
 	}
 	return nil

@@ -214,7 +214,7 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 	case !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case r.member(c.UserID).Holds(r.now()):
-		return gotong.Reject(gotong.CodeConflict, "Is banned from the group; lift the ban first.")
+		return gotong.Reject(gotong.CodeConflict, "The user is banned from the group; lift the ban first.")
 	case r.tooMany(role):
 		return gotong.Reject(gotong.CodeConflict, "The group has 50 admins already.")
 	default:
@@ -266,7 +266,7 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	switch {
 	case !r.mayManage():
-		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators lift a ban.")
+		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators can lift a ban.")
 	case !r.member(c.UserID).Set():
 		return gotong.Accept()
 	default:

@@ -94,7 +94,7 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 	case !imported(c.UserID) && !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case target.row.Holds(r.now()):
-		return gotong.Reject(gotong.CodeConflict, "Is banned from the thread; lift the ban first.")
+		return gotong.Reject(gotong.CodeConflict, "The user is banned from the thread; lift the ban first.")
 	case r.tooMany(role):
 		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")
 	default:
@@ -129,7 +129,7 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 // unban lifts a ban; who is not banned stays as they are.
 func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	if !r.moderates() {
-		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators lift a ban.")
+		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can lift a ban.")
 	}
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err

@@ -68,9 +68,9 @@ func mayAdmin(s gotong.State, cmd gotong.Command) error {
 	_, enabling := cmd.Data.(Enable)
 	switch {
 	case ours && (!me.Enabled || me.Role != gotong.RoleAdmin):
-		return gotong.NewError(gotong.CodeForbidden, "You are no admin any more.")
+		return gotong.NewError(gotong.CodeForbidden, "You are no longer an admin.")
 	case cmd.Actor.UserID == s.Stream.ID() && !enabling:
-		return gotong.NewError(gotong.CodeForbidden, "Another admin has to do that to your account.")
+		return gotong.NewError(gotong.CodeForbidden, "You cannot do that to your own account; another admin must.")
 	default:
 		return nil
 	}

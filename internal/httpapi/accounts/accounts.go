@@ -76,13 +76,13 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Begin a session",
-		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it is answered with the same session. " +
-			"Send the device_token of an earlier sign-in, so that strangers who guess at the account do not keep you out.",
+		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it returns the same session. " +
+			"Send the device_token of an earlier sign-in, so that strangers who guess at your password do not keep you out.",
 	}, a.signIn)
 	httpapi.Register(api, httpapi.Route{
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Get new tokens",
-		Description: "The refresh token is spent. Sent again within ten seconds, it is answered the same, whatever the key; later, " +
+		Description: "It spends the refresh token. Sent again within ten seconds, the token gets the same answer, whatever the key; later, " +
 			"it gets other tokens if nobody used those. Any other use of a spent token ends the session.",
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
@@ -112,7 +112,7 @@ type SignIn struct {
 	Email string `json:"email" minLength:"1" maxLength:"256"`
 	Pass  string `json:"pass" minLength:"1" maxLength:"256"`
 
-	DeviceToken string `json:"device_token,omitempty" maxLength:"512" doc:"Of an earlier sign-in on this device."`
+	DeviceToken string `json:"device_token,omitempty" maxLength:"512" doc:"The device token of an earlier sign-in on this device."`
 }
 
 // Refresh is the body of getting new tokens.
@@ -124,7 +124,7 @@ type Refresh struct {
 type AuthResponse struct {
 	AccessToken  string      `json:"access_token"`
 	RefreshToken *string     `json:"refresh_token"`
-	DeviceToken  string      `json:"device_token,omitempty" doc:"Of a sign-up or sign-in: send it with the next sign-in on this device."`
+	DeviceToken  string      `json:"device_token,omitempty" doc:"Returned by a sign-up or sign-in: send it with the next sign-in on this device."`
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
 	Role         gotong.Role `json:"role" enum:"user,moderator,admin"`

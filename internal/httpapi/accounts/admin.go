@@ -19,11 +19,11 @@ func (a *accounts) adminRoutes(api *httpapi.API) {
 	}, a.find)
 	httpapi.Register(api, httpapi.Route{
 		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true,
-		Summary: "Shut an account out", Description: "For admins. Its sessions end, its connections are closed.",
+		Summary: "Disable an account", Description: "For admins. It ends the account's sessions and closes its connections.",
 	}, a.disable)
 	httpapi.Register(api, httpapi.Route{
 		ID: "enable-user", Method: http.MethodPost, Path: base + "/enable", Tag: tagAdmin, Write: true,
-		Summary: "Let an account in again", Description: "For admins. It has to sign in anew.",
+		Summary: "Enable an account again", Description: "For admins. It has to sign in anew.",
 	}, a.enable)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-user-role", Method: http.MethodPost, Path: base + "/role", Tag: tagAdmin, Write: true,

@@ -19,8 +19,8 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-ownerless", Method: http.MethodGet, Path: "/v1/admin/ownerless", Tag: tagAdmin,
 		Summary: "List the threads and groups that nobody can lead",
-		Description: "For admins: those of whose owners, or admins, every account is disabled. A page looks at limit disabled " +
-			"accounts, newest first, so it may be empty and still say that there is more.",
+		Description: "For admins: threads and groups whose owners, or admins, are all disabled. A page looks at limit disabled " +
+			"accounts, newest first, so it may be empty although there is more.",
 	}, a.ownerless)
 	httpapi.Register(api, httpapi.Route{
 		ID: "appoint-owner", Method: http.MethodPost, Path: "/v1/admin/threads/{id}/appoint", Tag: tagAdmin, Write: true,
@@ -34,8 +34,8 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	}, func(ctx context.Context, in *appointIn) (*appointedOut, error) { return a.appoint(ctx, group.Name, in) })
 }
 
-const appointing = "For admins, where nobody can lead it. A member is appointed; an outsider only if no member can act, and then they " +
-	"see nothing from before. All members see the event."
+const appointing = "For admins, where nobody can lead it. Appoint a member, or an outsider if no member can act. An outsider " +
+	"sees nothing from before. All members see the event."
 
 // Ownerless is a thread or a group that nobody can lead.
 type Ownerless struct {
@@ -43,8 +43,8 @@ type Ownerless struct {
 	Name        string        `json:"name,omitempty" doc:"Of a group."`
 	Leaders     []string      `json:"leaders" doc:"The owners or admins, all of them disabled."`
 	MemberCount int           `json:"member_count"`
-	Candidates  []Candidate   `json:"candidates" doc:"Members who can act, at most 20."`
-	Outsider    bool          `json:"outsider" doc:"No member can act: an outsider can be appointed."`
+	Candidates  []Candidate   `json:"candidates" doc:"Members who can be appointed, at most 20."`
+	Outsider    bool          `json:"outsider" doc:"True if no member can act, so that an outsider can be appointed."`
 }
 
 // Candidate is a member who can be appointed.

@@ -31,7 +31,7 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.listUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-presence", Method: http.MethodGet, Path: base + "/presence", Tag: tagReading,
-		Summary: "See who is there", Description: "The users who follow the thread now, as far as this node has heard.",
+		Summary: "See who is there", Description: "The users who follow the thread now, as far as this node knows.",
 	}, c.presence)
 }
 

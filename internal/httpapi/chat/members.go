@@ -38,11 +38,11 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "ban-member", Method: http.MethodPut, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
 		Summary:     "Remove a user and keep them out",
-		Description: "For ever, or until a time. Somebody who is not a member is kept out too. It is the same as a removal otherwise.",
+		Description: "For ever, or until a time, also a user who is not a member. Otherwise it does the same as a removal.",
 	}, c.ban)
 	httpapi.Register(api, httpapi.Route{
 		ID: "unban-member", Method: http.MethodDelete, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
-		Summary: "Lift a ban", Description: "The user may come in again as anybody else; it adds nobody.",
+		Summary: "Lift a ban", Description: "The user can join or be added again like anybody else; it does not add them.",
 	}, c.unban)
 	httpapi.Register(api, httpapi.Route{
 		ID: "mute-member", Method: http.MethodPost, Path: base + "/members/{uid}/mute", Tag: tagMembers, Write: true,

@@ -15,10 +15,10 @@ import (
 
 func (c *chat) messageRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}/messages"
-	const about = "Ascending. Without a position: the newest. After after_seq, or strictly after the tuple " +
-		"(since_created_at_ms, since_message_id): the oldest of those. before_seq leads back. X-Has-More says that there " +
-		"are more, and X-Next-Seq where to go on. A position is epoch:seq; one of an epoch from before a restore is answered " +
-		"409 epoch_changed."
+	const about = "In ascending order. Without a position: the newest. With after_seq, or the tuple (since_created_at_ms, " +
+		"since_message_id): the oldest after it. With before_seq: the newest before it. X-Has-More: true means that there are " +
+		"more, and X-Next-Seq is the position to go on with. A position is epoch:seq; one from before a restored backup " +
+		"gets 409 epoch_changed."
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-messages", Method: http.MethodGet, Path: base, Tag: tagMessages, Summary: "Read messages", Description: about,
 	}, c.listMessages)

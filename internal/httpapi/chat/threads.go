@@ -17,7 +17,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-thread", Method: http.MethodPost, Path: "/v1/chat/threads", Tag: tagThreads, Status: http.StatusCreated,
 		Write: true, Summary: "Create a thread",
-		Description: "Who creates it owns it. In the scope of a group (ent-…) only its members create threads, and a thread " +
+		Description: "You own what you create. In the scope of a group (ent-…) only its members create threads, and a thread " +
 			"may borrow the group's members.",
 	}, c.create)
 	httpapi.Register(api, httpapi.Route{

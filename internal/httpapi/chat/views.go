@@ -26,8 +26,8 @@ type ThreadView struct {
 	UpdatedAtMS int64          `json:"updated_at_ms"`
 	Seq         uint64         `json:"seq" doc:"Of the newest event."`
 	AsOf        string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
-	HomeAsOf    string         `json:"home_as_of,omitempty" doc:"Where the members are borrowed: the cursor of the group, which tells who they are."`
-	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent for who is not a member."`
+	HomeAsOf    string         `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
+	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
 	Unread      *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
 	N           *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
 }
@@ -37,12 +37,12 @@ type MemberView struct {
 	ThreadID    string      `json:"thread_id"`
 	UserID      string      `json:"user_id"`
 	Name        string      `json:"name,omitempty"`
-	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for who never was a member."`
+	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a user who never was a member."`
 	JoinedAtMS  int64       `json:"joined_at_ms"`
 	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`
 	MuteUntilMS int64       `json:"mute_until_ms,omitempty"`
-	Banned      bool        `json:"ban,omitempty" doc:"Kept out for ever."`
-	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"Kept out until then."`
+	Banned      bool        `json:"ban,omitempty" doc:"True: banned for ever."`
+	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"Banned until then."`
 }
 
 // Author is who wrote a message, as others may see him.
@@ -66,8 +66,8 @@ type MessageView struct {
 	N             uint64            `json:"n" doc:"Ordinal among the thread's messages."`
 	Author        Author            `json:"author"`
 	AuthorID      string            `json:"author_id"`
-	Body          string            `json:"body" doc:"Empty once the message was deleted, or where it is withheld."`
-	Withheld      bool              `json:"withheld,omitempty" doc:"True: its newest text lies outside what you may see. The older one was withdrawn."`
+	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld."`
+	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
 	At            gotong.Instant    `json:"at" format:"date-time"`

@@ -26,7 +26,7 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "delete-message", Method: http.MethodDelete, Path: base + "/{mid}", Tag: tagMessages, Write: true,
 		Summary:     "Delete a message",
-		Description: "Its author, or who moderates. Without If-Match, whatever its revision.",
+		Description: "For its author and moderators. Without If-Match, whatever its revision.",
 	}, c.delete)
 	httpapi.Register(api, httpapi.Route{
 		ID: "add-reaction", Method: http.MethodPut, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages, Write: true,

@@ -56,7 +56,7 @@ const tag = "Groups"
 func (g *groups) groupRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-group", Method: http.MethodPost, Path: "/v1/groups", Tag: tag, Write: true,
-		Status: http.StatusCreated, Summary: "Make a group", Description: "Who makes it is its first admin.",
+		Status: http.StatusCreated, Summary: "Make a group", Description: "You become its first admin.",
 	}, g.create)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-groups", Method: http.MethodGet, Path: "/v1/groups", Tag: tag, Summary: "List groups",
@@ -94,7 +94,7 @@ type Summary struct {
 // Detail is a group as one reader may see it.
 type Detail struct {
 	Summary
-	Members []MemberView `json:"members,omitempty" doc:"The first 200, for who may see them."`
+	Members []MemberView `json:"members,omitempty" doc:"The first 200, if you may see them."`
 }
 
 // InGroup names a group in the path.

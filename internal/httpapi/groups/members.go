@@ -31,16 +31,16 @@ func (g *groups) memberRoutes(api *httpapi.API) {
 		ID: "remove-group-member", Method: http.MethodPost, Path: base + "/members/{uid}/remove", Tag: tag, Write: true,
 		Summary: "Remove a member from a group",
 		Description: "Once it is answered, nothing of the threads that borrow the group's members is delivered to that user any more. " +
-			"Removing who is not a member changes nothing.",
+			"Removing a user who is not a member changes nothing.",
 	}, g.remove)
 	httpapi.Register(api, httpapi.Route{
 		ID: "ban-group-member", Method: http.MethodPut, Path: base + "/members/{uid}/ban", Tag: tag, Write: true,
 		Summary:     "Remove a user from a group and keep them out",
-		Description: "For ever, or until a time. Somebody who is not a member is kept out too. It is the same as a removal otherwise.",
+		Description: "For ever, or until a time, also a user who is not a member. Otherwise it does the same as a removal.",
 	}, g.ban)
 	httpapi.Register(api, httpapi.Route{
 		ID: "unban-group-member", Method: http.MethodDelete, Path: base + "/members/{uid}/ban", Tag: tag, Write: true,
-		Summary: "Lift a ban of a group", Description: "The user may come in again as anybody else; it adds nobody.",
+		Summary: "Lift a ban of a group", Description: "The user can join or be added again like anybody else; it does not add them.",
 	}, g.unban)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-group-role", Method: http.MethodPost, Path: base + "/members/{uid}/role", Tag: tag, Write: true,
@@ -226,7 +226,7 @@ type removeIn struct {
 
 // Removed is the answer of a removal.
 type Removed struct {
-	Removed bool `json:"removed" doc:"False for who was no member."`
+	Removed bool `json:"removed" doc:"False if the user was not a member."`
 }
 
 type removedOut struct {

@@ -101,12 +101,12 @@ func clientMessages() []message {
 		return closed("", fields)
 	}
 	return []message{
-		{"auth", "Authenticate", "The first frame, within 5 s, where no header and no ticket said who connects; later, renews the token of the same user.", frame("auth", object{"token": text("An access token.")})},
+		{"auth", "Authenticate", "The first frame, within 5 s, if the request has neither a token in its header nor a ticket; later, it renews the token of the same user.", frame("auth", object{"token": text("An access token.")})},
 		{"subscribe", "Follow a stream", "Without a cursor from now; \"start\" from the first visible event.", frame("subscribe", object{
 			"stream": ref("stream"), "cursor?": object{"oneOf": list{constant("start"), ref("cursor")}},
 		})},
 		{"unsubscribe", "Stop following", "No event of the stream follows the answer.", frame("unsubscribe", object{"stream": ref("stream")})},
-		{"command", "Write", "A wish; ack or error answers it. Without an answer its outcome is unknown: repeat it with the same request_id.", object{"oneOf": commandRefs()}},
+		{"command", "Write", "Its answer is ack or error. Without an answer its outcome is unknown: repeat it with the same request_id.", object{"oneOf": commandRefs()}},
 		{"signal", "Send a signal", "Something ephemeral to the others who follow the stream. Only an error answers it.", frame("signal", object{
 			"stream": ref("stream"), "type": object{"enum": slices.DeleteFunc(signals(), func(name any) bool { return name == "presence" || name == "read" })},
 		})},
@@ -129,19 +129,19 @@ func serverMessages() []message {
 			"id?": id, "stream": ref("stream"), "cursor": ref("cursor"), "head": number("The stream's newest seq."),
 		})},
 		{"unsubscribed", "Not following any more", "", frame("unsubscribed", object{"id?": id, "stream": ref("stream")})},
-		{"events", "Events", "Accounts for every seq with from < seq <= to. What the reader may not see is covered without content. " +
-			"A message that is withheld has no body: its newest text lies outside what the reader may see.", object{"oneOf": eventsRefs()}},
+		{"events", "Events", "Accounts for every seq with from < seq <= to. An event that the reader may not see is covered, without content. " +
+			"A withheld message has no body: the reader may not see its newest text.", object{"oneOf": eventsRefs()}},
 		{"ack", "Committed", "The command's events have their final seq and survive a crash and a power loss.", frame("ack", object{"id?": id, "receipt": ref("receipt")})},
-		{"error", "Refused", "A frame that was refused, by its id; or the end of the named stream's subscription.", frame("error", object{
+		{"error", "Refused", "The server refused the frame with this id; without an id, the subscription of the stream has ended.", frame("error", object{
 			"id?": id, "stream?": object{"type": "string"}, "problem": ref("problem"),
 		})},
-		{"signalled", "A signal", "Something ephemeral of somebody else; presence is the server's own word for who follows, read for what you have marked elsewhere.", frame("signal", object{
+		{"signalled", "A signal", "Something ephemeral of another user. The server itself sends presence, when a user begins or ceases to follow, and read, when you set a read mark on another device.", frame("signal", object{
 			"stream": ref("stream"), "type": object{"enum": signals()}, "actor": ref("actor"),
 			"data?": shape("Of presence: online. Of a mark of your own, on another device: n, seq and message_id.", object{
 				"online?": object{"type": "boolean"}, "n?": object{"type": "integer"}, "seq?": object{"type": "integer"}, "message_id?": object{"type": "string"},
 			}),
 		})},
-		{"accessRevoked", "Not readable any more", "Nothing of the stream follows. Its other answers are those for a stream that never existed.", frame("access_revoked", object{"stream": ref("stream")})},
+		{"accessRevoked", "Not readable any more", "No event of the stream follows. The server answers you from now on as if the stream had never existed.", frame("access_revoked", object{"stream": ref("stream")})},
 		{"resyncRequired", "Cannot go on", "The subscription ended: read the stream's state anew.", frame("resync_required", object{
 			"stream": ref("stream"), "reason": text("Why, in a word."),
 		})},
@@ -151,8 +151,8 @@ func serverMessages() []message {
 }
 
 func pollAnswer() message {
-	return message{"poll", "Answer of a poll", "frames is empty where the wait was over first.", shape("", object{
-		"cursor": text("Where to go on: pass it as the next request's cursor."),
+	return message{"poll", "Answer of a poll", "frames is empty if nothing came within the wait.", shape("", object{
+		"cursor": text("The cursor of the next request."),
 		"frames": object{"type": "array", "items": ref("serverFrame")},
 	})}
 }

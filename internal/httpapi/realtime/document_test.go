@@ -71,7 +71,7 @@ func document() []byte {
 				"action": "send", "channel": on("poll"), "summary": "Frames as the answer to a request.",
 				"messages": list{at("poll", "poll")}, "security": secured, "bindings": asked(object{
 					"cursor?": text("The cursor of the last answer, or start."),
-					"wait?":   text("How long to wait where there is nothing: 0s to 55s, 25s where it is not said; 0 is a plain read."),
+					"wait?":   text("How long to wait if there is nothing: 0s to 55s, by default 25s; 0s does not wait."),
 				}),
 			},
 		},
@@ -115,7 +115,7 @@ func channels(onWS, onSSE object) object {
 		},
 		"poll": object{
 			"address": "/v1/realtime/poll", "title": "Long-poll", "messages": object{"poll": object{"$ref": "#/components/messages/poll"}},
-			"description": "Answers at once where there is something, else after the wait.",
+			"description": "Answers at once if there is something, else after the wait.",
 		},
 	}
 }

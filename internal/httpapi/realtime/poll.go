@@ -34,7 +34,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	frames := f.gather(ctx, wait)
 	if len(frames) == 0 && !f.session.Complete() { // an empty list would say that there is nothing
 		httpapi.WriteProblem(w, r, gotong.NewError(gotong.CodeBusy,
-			"What there is could not be read in time; ask again with the same cursor."))
+			"The server could not read the stream in time; ask again with the same cursor."))
 		s.closed("poll", "busy")
 		return
 	}

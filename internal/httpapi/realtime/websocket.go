@@ -310,7 +310,7 @@ func (c *conn) fence() {
 }
 
 func (c *conn) fault(cause any) {
-	c.server.opts.Log.Error("a connection met a fault of ours",
+	c.server.opts.Log.Error("a fault of the server ended a connection",
 		slog.Any("fault", cause), slog.String("stack", string(debug.Stack())))
 }
 

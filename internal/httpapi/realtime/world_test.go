@@ -243,7 +243,7 @@ func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.
 			w.t.Error(err)
 		}
 		w.until("no connection is left", func() bool { ws, streams := w.server.Open(); return ws+streams == 0 })
-		if strings.Contains(w.log.String(), "fault of ours") && !strings.Contains(w.t.Name(), "Fault") {
+		if strings.Contains(w.log.String(), "fault of the server") && !strings.Contains(w.t.Name(), "Fault") {
 			w.t.Errorf("faults in the log: %s", w.log)
 		}
 	})
