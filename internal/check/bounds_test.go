@@ -84,7 +84,7 @@ func (r *reads) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 func TestHeldDocuments(t *testing.T) {
 	streams := map[gotong.Stream]int{"shelf/a": 100, "shelf/b": 90, "shelf/c": 3}
 	tooMany := func(stream string, n int) string {
-		return fmt.Sprintf("unknown of shelf/%s, event %d: it has more documents than are held at once; "+
+		return fmt.Sprintf("unknown of shelf/%s, event %d: it has more documents than this check holds at once; "+
 			"gotong copy --dry-run compares them", stream, n)
 	}
 	for name, tt := range map[string]struct {
