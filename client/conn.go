@@ -228,11 +228,12 @@ func (c *Conn) handle(ctx context.Context, it item) error {
 	return nil
 }
 
-// gone reports whether a stream is followed no longer.
+// gone reports whether a stream is followed no longer, and nothing of it is to
+// be handled.
 func (c *Conn) gone(s *sub) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return s.gone
+	return s.gone && !s.whole
 }
 
 func (c *Conn) handled(s *sub, seq uint64) {

@@ -75,6 +75,11 @@ var (
 	// log has another history or another end. Read the state anew and follow
 	// from the cursor that came with it.
 	ErrResyncRequired = errors.New("client: resync required")
+
+	// ErrUnserved: the server has the next event and cannot serve it, because it
+	// is damaged or of a newer version of the server. What lies beyond it can be
+	// asked for.
+	ErrUnserved = errors.New("client: the next event cannot be served")
 )
 
 // errUnread ends a request of which a stream could not be read.
@@ -94,11 +99,17 @@ func (e *Ended) Unwrap() error { return e.Err }
 // cursorCodes say that the cursor is of no use, and not who may read.
 var cursorCodes = []gotong.Code{gotong.CodeEpochChanged, gotong.CodeCursorAhead, gotong.CodeCursorInvalid}
 
+// unservedCodes say that the next event cannot be served, whoever asks.
+var unservedCodes = []gotong.Code{gotong.CodeCorruptEvent, gotong.CodeUnreadable}
+
 // refused is the end of a stream whose subscription a problem refused.
 func refused(stream gotong.Stream, p *Problem) *Ended {
 	err := ErrAccessRevoked
-	if slices.Contains(cursorCodes, p.Err.Code) {
+	switch {
+	case slices.Contains(cursorCodes, p.Err.Code):
 		err = ErrResyncRequired
+	case slices.Contains(unservedCodes, p.Err.Code):
+		err = ErrUnserved
 	}
 	return &Ended{Stream: stream, Err: fmt.Errorf("%w: %w", err, p)}
 }

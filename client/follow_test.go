@@ -452,6 +452,54 @@ func TestStreamsEndOneByOne(t *testing.T) {
 	}
 }
 
+// TestDamagedStreamEndsAlone: a stream whose next event cannot be served ends,
+// be it met on the way or at the beginning, and holds up no other.
+func TestDamagedStreamEndsAlone(t *testing.T) {
+	const streamC gotong.Stream = "thread/c"
+	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
+		t.Run(string(transport), func(t *testing.T) {
+			inBubble(t, client.Options{Transports: []client.Transport{transport}}, func(f *fixture) {
+				t := f.t
+				f.append(streamA, 5)
+				f.append(streamB, 2)
+				f.append(streamC, 2)
+				f.damaged = map[gotong.Stream]uint64{streamA: 4, streamC: 2}
+				r := newRecord()
+				ended := map[gotong.Stream]error{}
+				conn := f.client.NewConn(client.ConnOptions{
+					Handle: r.until(6),
+					OnEnded: func(e *client.Ended) error {
+						ended[e.Stream] = e
+						return nil
+					},
+				})
+				for stream, from := range map[gotong.Stream]client.From{streamA: client.Start, streamB: client.Start, streamC: "k3f9:1"} {
+					if err := conn.Subscribe(stream, from); err != nil {
+						t.Fatal(err)
+					}
+				}
+				began := time.Now()
+				defer time.AfterFunc(time.Minute, func() { f.append(streamB, 1) }).Stop()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // else it is tried for ever
+				defer cancel()
+				if err := conn.Run(ctx); !errors.Is(err, errEnough) {
+					t.Errorf("ended with %v", err)
+				}
+				for _, stream := range []gotong.Stream{streamA, streamC} {
+					if err := ended[stream]; !errors.Is(err, client.ErrUnserved) || gotong.CodeOf(err) != gotong.CodeCorruptEvent {
+						t.Errorf("%s ended with %v", stream, err)
+					}
+				}
+				r.check(t, streamA, 0, 3)
+				r.check(t, streamB, 0, 3)
+				if d := time.Since(began); d > time.Minute+time.Second {
+					t.Errorf("the stream that is well came after %v", d)
+				}
+			})
+		})
+	}
+}
+
 func TestAnEndNobodyWatchesIsAnError(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t

@@ -217,7 +217,7 @@ func (c *Conn) take(a *answer) error {
 // those. It is errChanged where there were any, the failure itself where not.
 func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream, failure error) error {
 	p := problemIn(failure)
-	if p == nil || !p.told || p.Unknown() || p.Status == http.StatusUnauthorized {
+	if p == nil || !p.told || p.passes() || p.Status == http.StatusUnauthorized {
 		return failure
 	}
 	found := false
@@ -226,7 +226,7 @@ func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream,
 		if len(group) > 1 {
 			err = c.probe(ctx, token, name)
 		}
-		if p := problemIn(err); p != nil && p.told && !p.Unknown() && p.Status != http.StatusUnauthorized {
+		if p := problemIn(err); p != nil && p.told && !p.passes() && p.Status != http.StatusUnauthorized {
 			found = true
 			c.mu.Lock()
 			if s := c.subs[name]; s != nil {

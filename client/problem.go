@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,6 +44,11 @@ func (p *Problem) Unknown() bool {
 		return p.Status >= 500
 	}
 }
+
+// passes reports whether the same request may succeed later without anybody
+// mending anything. What is damaged stays so, and what this version of the
+// server cannot read, another one has to.
+func (p *Problem) passes() bool { return p.Unknown() && !slices.Contains(unservedCodes, p.Err.Code) }
 
 // UnknownError says that a command may or may not have taken effect: the
 // context ended, or the connection for good, before there was an answer. The

@@ -145,7 +145,7 @@ func (c *Conn) answered(f *frame, s *sub) error {
 		return nil
 	case p.Status == 401:
 		return p
-	case p.Unknown():
+	case p.passes():
 		s.faults++
 		c.later(s, c.wait(s.faults-1, p))
 		return nil

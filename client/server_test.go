@@ -44,6 +44,7 @@ type server struct {
 	tokens         map[string]bool // nil: any will do
 	revoked        map[gotong.Stream]bool
 	hidden         func(seq uint64) bool
+	damaged        map[gotong.Stream]uint64 // the seq that cannot be served
 	faults         faults
 	requests       []string
 }
@@ -116,6 +117,9 @@ func (s *server) append(stream gotong.Stream, n int) {
 	s.grown = make(chan struct{})
 }
 
+// errDamaged is the answer where an event cannot be served.
+var errDamaged = gotong.NewError(gotong.CodeCorruptEvent, "Damaged.")
+
 func (s *server) revoke(stream gotong.Stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,6 +152,9 @@ func (s *server) start(stream gotong.Stream, cursor string) (uint64, *gotong.Err
 	if err == nil {
 		err = c.Check(s.epoch, uint64(len(events)))
 	}
+	if err == nil && c.Seq+1 == s.damaged[stream] {
+		err = errDamaged
+	}
 	var problem *gotong.Error
 	errors.As(err, &problem)
 	return c.Seq, problem
@@ -170,6 +177,11 @@ func (s *server) next(p *position) (frame string, ended bool, wait chan struct{}
 		return fmt.Sprintf(`{"op":"resync_required","stream":%q,"reason":"read_failed"}`, p.stream), true, s.grown
 	}
 	from, to := p.at, min(head, p.at+1+s.rand.Uint64N(4))
+	if bad := s.damaged[p.stream]; bad == p.at+1 {
+		return fmt.Sprintf(`{"op":"error","stream":%q,"problem":%s}`, p.stream, problemJSON(500, errDamaged)), true, s.grown
+	} else if bad > from {
+		to = min(to, bad-1)
+	}
 	if n := s.faults.duplicate; n > 0 && s.rand.IntN(n) == 0 {
 		from -= min(from, s.rand.Uint64N(5))
 	}
@@ -233,6 +245,8 @@ func statusOf(e *gotong.Error) int {
 		return 404
 	case gotong.CodeCursorInvalid:
 		return 400
+	case gotong.CodeCorruptEvent:
+		return 500
 	default:
 		return 409
 	}

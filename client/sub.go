@@ -2,6 +2,7 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	"gotong.dev/gotong"
@@ -17,6 +18,7 @@ type sub struct {
 	done   uint64 // handled up to here
 	queued int    // frames in the inbox
 	gone   bool   // ended, or replaced
+	whole  bool   // ended, and what came before is handled all the same
 
 	// Over WebSocket only.
 	id      string // of the subscribe frame that counts
@@ -88,6 +90,7 @@ func (c *Conn) later(s *sub, wait time.Duration) {
 // end tells the handler that a stream is over. c.mu is held.
 func (c *Conn) end(s *sub, e *Ended) {
 	s.id = "" // the server has ended it already
+	s.whole = errors.Is(e, ErrUnserved) // the reader may still read what came
 	c.drop(s)
 	wake(c.change)
 	c.client.opts.Log.Info("a stream has ended", "stream", string(s.stream), "error", e)
