@@ -3,6 +3,7 @@ package live_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -52,6 +53,41 @@ func TestDamagedEvent(t *testing.T) {
 		_, err = h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 3, Limit: 10})
 		if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
 			t.Errorf("read: %v", err)
+		}
+	})
+}
+
+// A read ends before an event that this version does not know, and says which
+// it is where it would begin with it.
+func TestReadOfUnreadable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.commit(nil, r1, add("ann"), say("2"), say("3"), gotong.Fact{Type: "renewed", Data: member{"bob"}}, say("5"))
+		h := w.start(func(o *live.Options) { o.Codec = store.NewCodec(older()) })
+		for _, test := range []struct {
+			name     string
+			query    live.Query
+			from, to uint64 // where it is served
+			code     gotong.Code
+			says     string
+		}{
+			{"before it", live.Query{Limit: 6}, 0, 3, "", ""},
+			{"beyond it", live.Query{From: 4, Limit: 10}, 4, 5, "", ""},
+			{"back to it", live.Query{Descending: true, Limit: 10}, 4, 5, "", ""},
+			{"at it", live.Query{From: 3, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
+			{"back from it", live.Query{To: 4, Descending: true, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
+		} {
+			test.query.Stream = r1
+			page, err := h.Read(t.Context(), reader("ann"), test.query)
+			if gotong.CodeOf(err) != test.code || err != nil && !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+			if err == nil && (page.From != test.from || page.To != test.to || page.Done != (test.to == 5 && !test.query.Descending)) {
+				t.Errorf("%s: %d to %d, done %v", test.name, page.From, page.To, page.Done)
+			}
+		}
+		if _, err := h.Read(t.Context(), reader("eve"), live.Query{Stream: r1, From: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeNotFound {
+			t.Errorf("who may not read it is told: %v", err)
 		}
 	})
 }

@@ -197,10 +197,14 @@ func (l *loader) next(q *queue) (*job, []request) {
 // any other ends the subscriptions.
 func (l *loader) serve(q *queue, j *job, requests []request) {
 	ctx := l.hub.running()
-	err := store.Guard(func() error { return l.read(ctx, j, requests, l.hub.limits.PageEvents) })
-	for limit := l.hub.limits.PageEvents; j.page && limit > 1 && spoilt(err); {
+	read := func(limit int) error {
+		return store.Guard(func() error { return l.read(ctx, j, requests, limit) })
+	}
+	limit := l.hub.limits.PageEvents
+	err := read(limit)
+	for j.page && limit > 1 && spoilt(err) {
 		limit /= 2
-		err = l.read(ctx, j, requests, limit)
+		err = read(limit)
 	}
 	if err == nil || ctx.Err() != nil {
 		return

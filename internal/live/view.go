@@ -74,12 +74,12 @@ func (h *Hub) readOnce(ctx context.Context, reader gotong.Reader, q Query) (Page
 		limit: min(max(q.Limit, 0), maxPageEvents), bytes: store.MaxReadBytes,
 	}
 	p, err := h.readPage(ctx, reader, q, page)
-	for errors.Is(err, store.ErrCorrupt) && page.limit > 1 {
-		page.limit /= 2 // what is before the corrupt event is good
+	for spoilt(err) && page.limit > 1 {
+		page.limit /= 2 // what is before the event that spoils it is good
 		p, err = h.readPage(ctx, reader, q, page)
 	}
-	if errors.Is(err, store.ErrCorrupt) {
-		return Page{}, h.damaged(ctx, reader, q)
+	if spoilt(err) {
+		return Page{}, h.spoiltAt(ctx, reader, q, err)
 	}
 	return p, err
 }
@@ -134,9 +134,9 @@ func (p *Page) cover(q Query, rows []store.Event) {
 	}
 }
 
-// damaged says to who may read the stream with which event a page would begin
-// that cannot be served, so that he can ask for what lies beyond it.
-func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error {
+// spoiltAt says to who may read the stream with which event a page would begin
+// that cannot be served, so that they can ask for what lies beyond it.
+func (h *Hub) spoiltAt(ctx context.Context, reader gotong.Reader, q Query, fault error) error {
 	s, err := h.readStream(ctx, q.Stream, []gotong.Reader{reader}, span{}, store.Need{})
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
@@ -146,7 +146,7 @@ func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error 
 	case !s.grants[0].Readable:
 		return gotong.NotFound()
 	case q.Limit <= 0:
-		return corrupt()
+		return fault // it is what was asked for beside the events
 	}
 	seq := q.From + 1
 	if q.Descending {
@@ -155,8 +155,11 @@ func (h *Hub) damaged(ctx context.Context, reader gotong.Reader, q Query) error 
 			seq = min(seq, q.To)
 		}
 	}
-	return gotong.NewError(gotong.CodeCorruptEvent, fmt.Sprintf(
-		"Event %d is missing or does not match its commitment; what is after it and before it is served.", seq))
+	code, what := gotong.CodeCorruptEvent, "is missing or does not match its commitment"
+	if errors.Is(fault, store.ErrUnreadable) {
+		code, what = gotong.CodeUnreadable, "is of a type or a shape that this version does not know"
+	}
+	return gotong.NewError(code, fmt.Sprintf("Event %d %s; what is after it and before it is served.", seq, what))
 }
 
 func corrupt() *gotong.Error {

@@ -137,7 +137,7 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 	var found []live.Event
 	for range maxReads {
 		page, err := c.Hub.Read(ctx, reader(ctx), q)
-		if out.AsOf != "" && gotong.CodeOf(err) == gotong.CodeCorruptEvent {
+		if code := gotong.CodeOf(err); out.AsOf != "" && (code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable) {
 			break // the next page begins with it and says so
 		}
 		if err != nil {
