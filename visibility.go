@@ -1,6 +1,10 @@
 package gotong
 
-import "slices"
+import (
+	"cmp"
+	"math"
+	"slices"
+)
 
 // Reader is who wants to see.
 type Reader struct {
@@ -41,7 +45,7 @@ type Access struct {
 	Reader   Reader
 	Readable bool
 	Roles    []string
-	Visible  []Interval
+	Visible  []Interval // in order; no two overlap or touch, and none is empty
 
 	SilentUntil Instant // no signal before it
 }
@@ -64,7 +68,34 @@ func Resolve(reader Reader, g Grant, first func(Stream, uint64) uint64) Access {
 			a.Visible = append(a.Visible, v)
 		}
 	}
+	a.Visible = merged(a.Visible)
 	return a
+}
+
+// merged is the same seqs in as few intervals as there can be, in order. Of a
+// member who came and went often, little is left, however long the history is.
+func merged(list []Interval) []Interval {
+	slices.SortFunc(list, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
+	kept := list[:0]
+	for _, v := range list {
+		last := len(kept) - 1
+		switch {
+		case v.end() <= v.From: // nothing happened in between
+		case last < 0 || kept[last].end() < v.From:
+			kept = append(kept, v)
+		case kept[last].end() < v.end():
+			kept[last].To = v.To
+		}
+	}
+	return kept
+}
+
+// end is the first seq that the interval does not hold.
+func (v Interval) end() uint64 {
+	if v.To == 0 {
+		return math.MaxUint64
+	}
+	return v.To
 }
 
 // Sees decides visibility, everywhere: live, catch-up, history, search, feed,
@@ -86,14 +117,16 @@ func (a Access) Sees(seq uint64, audience Audience, about ...uint64) bool {
 
 func (a Access) covers(seq uint64) bool { return a.coversAll(seq, seq) }
 
-// coversAll reports whether one interval holds all of [first, last].
+// coversAll reports whether one interval holds all of [first, last]: the last
+// that does not begin after first.
 func (a Access) coversAll(first, last uint64) bool {
-	for _, v := range a.Visible {
-		if v.From <= first && (v.To == 0 || last < v.To) {
-			return true
-		}
+	i, begins := slices.BinarySearchFunc(a.Visible, first, func(v Interval, seq uint64) int {
+		return cmp.Compare(v.From, seq)
+	})
+	if !begins {
+		i--
 	}
-	return false
+	return i >= 0 && (a.Visible[i].To == 0 || last < a.Visible[i].To)
 }
 
 // SeesAll reports whether every event of an audience of all with a seq in
