@@ -21,7 +21,7 @@ type round struct {
 	over     bool                // there are more than may be remembered
 	held     int                 // documents of the streams that are read together
 	damaged  map[store.Damaged]bool
-	holes    int                 // found in the partition
+	holes    int // found in the partition
 	streams  uint64
 }
 
@@ -39,7 +39,13 @@ func Run(ctx context.Context, s Store, o Options) error {
 			return err
 		}
 		c.eras = state.Eras
-		if err := c.phase(ctx); err != nil {
+		at := c.mark.Phase
+		err = c.phase(ctx)
+		if errors.Is(err, store.ErrCorrupt) { // a row that looks like none; the rest is checked all the same
+			c.o.Fault(&Fault{Sort: sorts[at], Key: "some row", Detail: err.Error()})
+			c.mark, err = Mark{Phase: at + 1, Parts: c.mark.Parts}, nil
+		}
+		if err != nil {
 			return err
 		}
 		if c.o.Reached != nil {
@@ -50,6 +56,9 @@ func Run(ctx context.Context, s Store, o Options) error {
 	}
 	return nil
 }
+
+// sorts is what sort of row a phase mostly reads.
+var sorts = [phaseEnd]Sort{phasePartitions: Event, phaseStreams: Head, phaseRecords: Record, phaseClaims: Claim}
 
 // phase does the next piece of the round and moves the mark.
 func (c *round) phase(ctx context.Context) error {

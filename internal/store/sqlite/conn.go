@@ -187,6 +187,8 @@ func storage(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	}
 	switch code.ToPrimary() {
+	case sqlite.ResultConstraint: // a row is where the heads say that none is
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	case sqlite.ResultFull:
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
 	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultCantOpen,

@@ -204,3 +204,20 @@ func (s *Store) events(t *testing.T, stream gotong.Stream) []store.Event {
 	check(t, err)
 	return snap.Events[0]
 }
+
+// TestRowPastTheHead: a stream with a row where its head says that none is takes
+// no writes, and that is no reason to try again; other streams do.
+func TestRowPastTheHead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/b", Events: 1})
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
+	check(t, outside(t, path, `INSERT INTO events SELECT key + 1, partition, position + 7, id, type, at, audience, count, data,
+		content, data_salt, content_salt, content_commit, prev, chain, erased FROM events ORDER BY key DESC LIMIT 1`))
+	out, err := s.Commit(t.Context(), []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+	if !errors.Is(err, store.ErrCorrupt) || gotong.CodeOf(store.CodedWrite(err)) != gotong.CodeCorruptEvent {
+		t.Errorf("%+v, %v", out, err)
+	}
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/b", Events: 1})
+}

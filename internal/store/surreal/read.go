@@ -38,7 +38,7 @@ func part[T any](r *reading, query string, take func(rows []T) error) {
 	r.into = append(r.into, func(raw surreal.Raw) error {
 		var rows []T
 		if err := surreal.Unmarshal(raw, &rows); err != nil {
-			return fmt.Errorf("surreal: a row cannot be read: %w", err)
+			return fmt.Errorf("%w: a row cannot be read: %w", store.ErrCorrupt, err)
 		}
 		return take(rows)
 	})
