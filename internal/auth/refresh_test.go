@@ -96,6 +96,57 @@ func TestRefreshAgain(t *testing.T) {
 	}
 }
 
+// The grace of a spent token ends although the clock was set back meanwhile.
+func TestRefreshAgainAfterAStepBack(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	first, err := h.refresh(t.Context(), g.RefreshToken)
+	if err == nil {
+		_, err = h.Verify(t.Context(), first.AccessToken)
+	}
+	h.clock.Step(-time.Hour)
+	again, e := h.refresh(t.Context(), g.RefreshToken)
+	if err != nil || e != nil || again.RefreshToken != first.RefreshToken || !again.Replayed {
+		t.Fatalf("%+v; %v, %v", again, err, e)
+	}
+	if _, err := h.Verify(t.Context(), again.AccessToken); err != nil {
+		t.Fatal(err)
+	}
+	h.pass(2 * grace)
+	_, err = h.refresh(t.Context(), g.RefreshToken)
+	wantCode(t, err, gotong.CodeUnauthorized)
+}
+
+// Who makes a session forget what was superseded, by losing many responses, does
+// not make a superseded access token good: it is refused, and its refresh token
+// ends the session.
+func TestASupersededTokenIsNeverForgotten(t *testing.T) {
+	h := build(t, nil)
+	g := h.signUp(t, siti("r1"))
+	lost, err := h.refresh(t.Context(), g.RefreshToken)
+	last := g
+	for range maxSpans + 1 {
+		h.pass(2 * grace)
+		if _, e := h.refresh(t.Context(), last.RefreshToken); e == nil { // lost again
+			h.pass(2 * grace)
+		}
+		if last, err = h.refresh(t.Context(), last.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+		if last, err = h.refresh(t.Context(), last.RefreshToken); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err = h.Verify(t.Context(), lost.AccessToken)
+	wantCode(t, err, gotong.CodeUnauthorized)
+	if _, err := h.Verify(t.Context(), last.AccessToken); err != nil {
+		t.Fatalf("the access token ended the session: %v", err)
+	}
+	_, err = h.refresh(t.Context(), lost.RefreshToken)
+	wantCode(t, err, gotong.CodeUnauthorized)
+	wantOver(t, h, last)
+}
+
 // wantOver checks that a session has ended and that somebody was told.
 func wantOver(t *testing.T, h *house, g Grant) {
 	t.Helper()

@@ -45,6 +45,7 @@ type session struct {
 	Parent     uint64         `json:"parent"`               // the one that it was given for; 0 at first
 	UsedAt     gotong.Instant `json:"used_at,omitempty"`    // when an access token issued beside it came first
 	Superseded []span         `json:"superseded,omitempty"` // before Parent; those after it are what lies between
+	Forgotten  uint64         `json:"forgotten,omitempty"`  // up to here, access tokens are refused: which were superseded is not known
 	RotatedAt  gotong.Instant `json:"rotated_at"`
 	Standing   uint64         `json:"standing"` // the account's version at the beginning
 }
@@ -55,20 +56,22 @@ type span struct {
 	To   uint64 `json:"to"`
 }
 
-// maxSpans is how many spans a session remembers: their access tokens have
-// expired long before so many came together.
+// maxSpans is how many spans a session remembers.
 const maxSpans = 8
 
 // next is the session after an exchange of a refresh token: of the current one,
 // or of its parent, where nobody used the current one.
 func (s session) next(exchanged uint64, now gotong.Instant) session {
-	spans := s.Superseded
+	spans, forgotten := s.Superseded, s.Forgotten
 	if exchanged == s.Generation && s.Generation > s.Parent+1 {
 		spans = append(slices.Clip(spans), span{s.Parent + 1, s.Generation - 1})
-		spans = spans[max(0, len(spans)-maxSpans):]
+		if len(spans) > maxSpans {
+			spans, forgotten = spans[1:], spans[0].To
+		}
 	}
 	return session{
-		Generation: s.Generation + 1, Parent: exchanged, Superseded: spans, RotatedAt: now, Standing: s.Standing,
+		Generation: s.Generation + 1, Parent: exchanged, Superseded: spans, Forgotten: forgotten, RotatedAt: now,
+		Standing: s.Standing,
 	}
 }
 
@@ -248,6 +251,9 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 	}
 	parent := generation == sess.Parent && generation > 0
 	switch {
+	case parent && s.now().Add(grace) < sess.RotatedAt: // the clock was set back: the grace must end before it has caught up
+		sess.RotatedAt = s.now()
+		return Grant{}, errOr(s.putSession(ctx, sessionKey(userID, id), version, sess), store.ErrConflict)
 	case parent && s.age(sess.RotatedAt) <= grace:
 		g, err := s.grant(userID, id, sess, st)
 		g.Replayed = true
@@ -286,6 +292,8 @@ func (s *Service) use(ctx context.Context, p Principal) (session, error) {
 			return sess, errOr(err, sessionOver())
 		case sess.superseded(generation):
 			return sess, s.twoHaveIt(ctx, p.UserID, p.SessionID)
+		case generation <= sess.Forgotten:
+			return sess, unauthorized("The token is too old; refresh.")
 		case generation != sess.Generation || sess.UsedAt != 0:
 			return sess, nil
 		}
