@@ -12,13 +12,13 @@ func (b Ban) Set() bool { return b != Ban{} }
 // Holds reports whether the user is kept out at this instant.
 func (b Ban) Holds(now Instant) bool { return b.Ever || now.Milli() < b.UntilMS }
 
-// maxTimeMS is the end of the year 9999; it also keeps a number of
+// MaxTimeMS is the end of the year 9999; it also keeps a number of
 // milliseconds exact in any JSON reader.
-const maxTimeMS = 253402300799999
+const MaxTimeMS = 253402300799999
 
 // ValidTime reports whether a number of milliseconds since 1970 is a time that
 // a command may name; 0 is one.
-func ValidTime(ms int64) bool { return ms >= 0 && ms <= maxTimeMS }
+func ValidTime(ms int64) bool { return ms >= 0 && ms <= MaxTimeMS }
 
 // Check notes what is wrong with a ban whatever the state.
 func (b Ban) Check(c *Check) {

@@ -124,6 +124,9 @@ func TestASupersededTokenIsNeverForgotten(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	lost, err := h.refresh(t.Context(), g.RefreshToken)
+	if err != nil {
+		t.Fatal(err)
+	}
 	last := g
 	for range maxSpans + 1 {
 		h.pass(2 * grace)

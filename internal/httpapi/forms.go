@@ -1,6 +1,12 @@
 package httpapi
 
-import "github.com/danielgtaylor/huma/v2"
+import (
+	"cmp"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong"
+)
 
 // Forms of parameters, which the handlers check: what has another is answered as
 // they say, with 404 where it names something.
@@ -15,6 +21,28 @@ const (
 var forms = map[string]string{
 	"id": idForm, "uid": idForm, "mid": eventForm, "since_message_id": eventForm, "min_seq": positionForm, "before_seq": positionForm,
 	"after_seq": "^start$|" + positionForm, "cursor": "^[A-Za-z0-9_-]+$", "If-Match": tagForm,
+}
+
+// bodyForms are those of the fields of bodies, by name.
+var bodyForms = map[string]string{
+	"user_id": idForm, "scope_id": idForm, "community_id": idForm, "message_id": eventForm, "reply_to": eventForm,
+}
+
+// timeFields are the fields of bodies that hold milliseconds since 1970.
+var timeFields = [...]string{"sent_at_ms", "until_ms"}
+
+// formed completes the schema of a body with the forms of its fields.
+func formed(schema *huma.Schema) {
+	for name, form := range bodyForms {
+		if field := schema.Properties[name]; field != nil {
+			field.Pattern = form
+		}
+	}
+	for _, name := range timeFields {
+		if field := schema.Properties[name]; field != nil {
+			field.Minimum, field.Maximum = cmp.Or(field.Minimum, new(0.0)), new(float64(gotong.MaxTimeMS))
+		}
+	}
 }
 
 // published is the schema of a parameter as it is published. It is a copy: huma

@@ -91,7 +91,12 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	registry := d.OpenAPI().Components.Schemas
 	if d.body != nil {
 		schema := registry.Schema(d.body, true, op.OperationID+"-body")
-		schema.PrecomputeMessages()
+		fields := schema
+		if schema.Ref != "" {
+			fields = registry.SchemaFromRef(schema.Ref)
+		}
+		formed(fields)
+		fields.PrecomputeMessages()
 		op.RequestBody = &huma.RequestBody{
 			Required: !d.optional, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
 		}

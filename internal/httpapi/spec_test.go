@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/api"
 	"gotong.dev/gotong/internal/httpapi"
 )
@@ -185,6 +187,42 @@ func TestEveryOperationIsDescribed(t *testing.T) {
 	}
 	if len(seen) < 40 {
 		t.Errorf("only %d operations", len(seen))
+	}
+}
+
+// What the server rejects for its form, whatever the state, the document does not
+// offer.
+func TestFormsOfBodiesArePublished(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	th := ani.thread("public")
+	message := ani.say(th, "hello").want(201).str("message_id")
+	late := int64(gotong.MaxTimeMS + 1)
+	for _, tc := range []struct {
+		method, path, published string
+		body                    map[string]any
+	}{
+		{"POST", "/v1/auth/signup", "", map[string]any{"email": "x@example.org", "pass": "long enough", "username": "xena", "community_id": "a b"}},
+		{"POST", "/v1/chat/threads", "", map[string]any{"scope_id": "a b", "privacy_level": "public"}},
+		{"POST", th + "/members", "/v1/chat/threads/{id}/members", map[string]any{"user_id": "a b"}},
+		{"POST", th + "/read-cursor", "/v1/chat/threads/{id}/read-cursor", map[string]any{"message_id": "x"}},
+		{"POST", th + "/messages/send", "/v1/chat/threads/{id}/messages/send", map[string]any{"body": "x", "reply_to": "x"}},
+		{"POST", th + "/messages/send", "/v1/chat/threads/{id}/messages/send", map[string]any{"body": "x", "sent_at_ms": -5}},
+		{"POST", th + "/members/x/mute", "/v1/chat/threads/{id}/members/{uid}/mute", map[string]any{"until_ms": late}},
+		{"PUT", th + "/members/x/ban", "/v1/chat/threads/{id}/members/{uid}/ban", map[string]any{"until_ms": late}},
+		{"PATCH", th + "/messages/" + message, "/v1/chat/threads/{id}/messages/{mid}", map[string]any{"body": "", "revision": 1}},
+	} {
+		ani.do(tc.method, tc.path, tc.body).problem(422, gotong.CodeInvalid)
+		escape := strings.NewReplacer("/", "~1", "{", "%7B", "}", "%7D")
+		schema := w.spec.compile("#/paths/" + escape.Replace(cmp.Or(tc.published, tc.path)) + "/" + strings.ToLower(tc.method) +
+			"/requestBody/content/application~1json/schema")
+		text, err := json.Marshal(tc.body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text)); err != nil || schema.Validate(value) == nil {
+			t.Errorf("%s %s: %s is published as valid (%v)", tc.method, tc.path, text, err)
+		}
 	}
 }
 

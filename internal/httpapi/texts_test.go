@@ -3,10 +3,32 @@ package httpapi_test
 import (
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
 )
+
+// Lengths are those of the normalised text: the form in which a keyboard writes
+// it does not make it too long.
+func TestLengthsAreCountedAfterTheStep(t *testing.T) {
+	w := newWorld(t)
+	whole, apart := strings.Repeat("\u00e9", 200), strings.Repeat("e\u0301", 200)
+	account := map[string]any{"email": "long@rt05.example", "pass": whole, "username": "Bu.Long", "community_id": "rt05"}
+	w.post("/v1/auth/signup", account).want(200)
+	account["pass"] = apart
+	w.post("/v1/auth/signin", map[string]any{"email": "long@rt05.example", "pass": apart}).want(200)
+	account["email"], account["username"] = "longer@rt05.example", "Bu.Longer"
+	w.post("/v1/auth/signup", account).want(200)
+	account["pass"] = whole + whole
+	w.post("/v1/auth/signup", account).problem(422, gotong.CodeInvalid)
+
+	group := map[string]any{"name": apart[:3*128], "entity_type": "kelompok", "join_policy": "terbuka"}
+	ani := w.signUp("ani")
+	ani.post("/v1/groups", group).want(201)
+	group["name"] = apart[:3*129]
+	ani.post("/v1/groups", group).problem(422, gotong.CodeInvalid)
+}
 
 // What two keyboards write in two ways is one text, wherever it comes in.
 func TestTextsAreNormalisedAtTheGate(t *testing.T) {

@@ -102,7 +102,7 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 // SignUp is the body of making an account.
 type SignUp struct {
 	Email       string `json:"email" minLength:"3" maxLength:"256"`
-	Pass        string `json:"pass" minLength:"8" maxLength:"256"`
+	Pass        string `json:"pass" minLength:"1" maxLength:"1024" doc:"8 to 256 characters, counted in the form NFKC."`
 	Username    string `json:"username" minLength:"3" maxLength:"64"`
 	CommunityID string `json:"community_id" minLength:"1" maxLength:"64"`
 }
@@ -110,7 +110,7 @@ type SignUp struct {
 // SignIn is the body of beginning a session.
 type SignIn struct {
 	Email string `json:"email" minLength:"1" maxLength:"256"`
-	Pass  string `json:"pass" minLength:"1" maxLength:"256"`
+	Pass  string `json:"pass" minLength:"1" maxLength:"1024"`
 
 	DeviceToken string `json:"device_token,omitempty" maxLength:"512" doc:"The device token of an earlier sign-in on this device."`
 }

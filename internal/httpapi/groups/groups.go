@@ -112,7 +112,7 @@ func (in InGroup) stream() (gotong.Stream, error) {
 
 // Create is the body of making a group.
 type Create struct {
-	Name        string           `json:"name" minLength:"1" maxLength:"128"`
+	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted in the form NFC."`
 	Description string           `json:"description,omitempty" maxLength:"2000"`
 	EntityType  group.EntityType `json:"entity_type" enum:"kelompok,lembaga"`
 	JoinPolicy  group.JoinPolicy `json:"join_policy" enum:"terbuka,persetujuan,undangan"`
@@ -145,7 +145,7 @@ func (g *groups) create(ctx context.Context, in *createIn) (*writtenGroup, error
 
 // Update is the body of changing a group.
 type Update struct {
-	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"128"`
+	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted in the form NFC."`
 	Description *string           `json:"description,omitempty" maxLength:"2000"`
 	JoinPolicy  *group.JoinPolicy `json:"join_policy,omitempty" enum:"terbuka,persetujuan,undangan"`
 }
