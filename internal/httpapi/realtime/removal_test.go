@@ -1,10 +1,15 @@
 package realtime
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
@@ -116,21 +121,33 @@ func TestRemovalDuringWrite(t *testing.T) {
 	}
 }
 
-// The same where the client of SSE takes nothing.
+// The same where the client of SSE takes nothing: its write is cut after 100 ms,
+// and the answer comes then.
 func TestRemovalOfSlowSSE(t *testing.T) {
-	w := newWorld(t)
-	w.tap.buffer.Store(4 << 10)
-	stream := w.thread("ann", "bob")
-	e := w.trySSE("bob", "?cursor=start&stream="+string(stream), "")
-	w.until("it follows", func() bool { return w.hub.Stats().Subscriptions == 1 })
-	for range 1500 { // more than all buffers between hold
-		w.say("ann", stream, strings.Repeat("x", 3900))
-	}
-	ann := w.connect("ann")
-	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
-	ann.want("ack")
-	w.ended("sse stalled")
-	e.close()
+	onPipes(t, func(w *world, ask func(request string) (net.Conn, *bufio.Reader, *http.Response)) {
+		stream := w.thread("ann", "bob")
+		_, _, res := ask("GET /v1/realtime/sse?stream=" + string(stream) + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer t-bob\r\n\r\n")
+		defer func() { _ = res.Body.Close() }()
+		lines := bufio.NewScanner(res.Body)
+		for lines.Scan() && !strings.Contains(lines.Text(), `"subscribed"`) { //nolint:revive // reads up to there
+		}
+		synctest.Wait()
+		w.say("ann", stream, strings.Repeat("x", 3900)) // more than what reads ahead takes
+		w.say("ann", stream, strings.Repeat("y", 3900))
+		synctest.Wait()
+		if w.hub.Stats().Subscriptions != 1 {
+			t.Fatal("it does not follow")
+		}
+		began := time.Now()
+		removal := w.remove("ann", stream, "bob")
+		if err := w.hub.Await(w.t.Context(), removal.Partition, removal.Position); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 100*time.Millisecond {
+			t.Errorf("answered after %s", took)
+		}
+		w.ended("sse stalled")
+	})
 }
 
 // until reads up to a frame of this op.

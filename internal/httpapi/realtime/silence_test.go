@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"testing"
@@ -38,6 +38,24 @@ func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 // they cost nothing. dial opens a WebSocket as ann, up to its welcome.
 func inABubble(t *testing.T, f func(w *world, dial func() (net.Conn, *bufio.Reader))) {
 	t.Helper()
+	onPipes(t, func(w *world, ask func(request string) (net.Conn, *bufio.Reader, *http.Response)) {
+		f(w, func() (net.Conn, *bufio.Reader) {
+			conn, br, res := ask("GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + someKey + "\r\nSec-WebSocket-Protocol: gotong.v1\r\nAuthorization: Bearer t-ann\r\n\r\n")
+			if res.StatusCode != http.StatusSwitchingProtocols {
+				w.t.Fatal(res)
+			}
+			_ = res.Body.Close()
+			readServerFrame(w.t, br)
+			return conn, br
+		})
+	})
+}
+
+// onPipes is the same; ask sends a request over a connection of its own and
+// reads the answer up to its body.
+func onPipes(t *testing.T, f func(w *world, ask func(request string) (net.Conn, *bufio.Reader, *http.Response))) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w, ctx, cancel, log := newNode(t)
 		over := make(chan error, 3)
@@ -62,23 +80,19 @@ func inABubble(t *testing.T, f func(w *world, dial func() (net.Conn, *bufio.Read
 				}
 			}
 		})
-		f(w, func() (net.Conn, *bufio.Reader) {
+		f(w, func(request string) (net.Conn, *bufio.Reader, *http.Response) {
 			client, server := net.Pipe()
 			t.Cleanup(func() { _ = client.Close() })
 			l.conns <- server
-			_, err := fmt.Fprintf(client, "GET /v1/realtime/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-				"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\nSec-WebSocket-Protocol: gotong.v1\r\nAuthorization: Bearer t-ann\r\n\r\n", someKey)
-			if err != nil {
+			if _, err := io.WriteString(client, request); err != nil {
 				t.Fatal(err)
 			}
 			br := bufio.NewReader(client)
 			res, err := http.ReadResponse(br, nil)
-			if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
-				t.Fatal(res, err)
+			if err != nil {
+				t.Fatal(err)
 			}
-			_ = res.Body.Close()
-			readServerFrame(t, br)
-			return client, br
+			return client, br, res
 		})
 	})
 }
