@@ -44,6 +44,9 @@ func MemberKey(s Stream, userID string) Key { return Key{s.Kind() + "_members", 
 // another kind can ask it what it says of itself.
 func StreamKey(s Stream) Key { return Key{Collection: s.Kind() + "s", Owner: s.ID()} }
 
+// Base is the membership itself, also of a row that adds to it.
+func (m Membership) Base() Membership { return m }
+
 // Active reports whether the user is a member now; false for the zero value,
 // which is somebody who never was one.
 func (m Membership) Active() bool { return m.Role != "" && m.LeftAt == 0 }

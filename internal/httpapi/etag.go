@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -10,6 +11,27 @@ import (
 // Tagged is the ETag of an output.
 type Tagged struct {
 	ETag string `header:"ETag"` //nolint:tagliatelle // as RFC 9110 spells it
+}
+
+// Tagger is a view that knows its ETag.
+type Tagger interface{ Tag() string }
+
+// Shown is the answer of reading one thing.
+type Shown[T any] struct {
+	Status int
+	Tagged
+	AsOf string `header:"X-As-Of"`
+	Body T
+}
+
+// Show is the answer that shows a view, or says that the client has it: its
+// If-None-Match header names the ETag.
+func Show[T Tagger](view T, asOf, ifNoneMatch string) *Shown[T] {
+	out := &Shown[T]{Status: http.StatusOK, Tagged: Tagged{ETag: view.Tag()}, AsOf: asOf, Body: view}
+	if Matches(ifNoneMatch, out.ETag) {
+		out.Status = http.StatusNotModified
+	}
+	return out
 }
 
 // Matches reports whether an If-None-Match header (RFC 9110, 13.1.2) names the

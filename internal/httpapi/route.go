@@ -28,11 +28,12 @@ type Route struct {
 	Tag         string
 	Summary     string
 	Description string
-	Status      int  // of success; 0 is 200
-	Public      bool // needs no bearer token
-	Strict      bool // counts against the stricter limit per address
-	Counts      bool // with Strict: the handler counts, by [Count], once it has read what proves a login
-	Write       bool // changes something: takes an Idempotency-Key
+	Subject     string // what the id in the path names, where the input does not say
+	Status      int    // of success; 0 is 200
+	Public      bool   // needs no bearer token
+	Strict      bool   // counts against the stricter limit per address
+	Counts      bool   // with Strict: the handler counts, by [Count], once it has read what proves a login
+	Write       bool   // changes something: takes an Idempotency-Key
 }
 
 // Register adds an operation. The input names parameters by huma's tags and may
@@ -114,6 +115,9 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		Description: "Ties requests together; kept with what they write.",
 	})
 	for _, p := range op.Parameters {
+		if p.Name == "id" && p.In == "path" && d.route.Subject != "" {
+			p.Description, p.Schema.Description = d.route.Subject, d.route.Subject
+		}
 		p.Schema = published(p)
 		if p.Name == "If-None-Match" {
 			op.Responses["304"] = &huma.Response{Description: "Not changed: the client has it already."}

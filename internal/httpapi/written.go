@@ -36,3 +36,23 @@ func Bare[T any](r gotong.Receipt) Written[T] {
 	view := ViewReceipt(r)
 	return Written[T]{Receipt: &view}
 }
+
+// Answered is the answer of writing one thing.
+type Answered[T any] struct {
+	Location string `header:"Location"`
+	Tagged
+	Body Written[T]
+}
+
+// Answer is the view that was read anew after a write, or the bare receipt
+// where that found nothing that the caller may see.
+func Answer[T Tagger](r gotong.Receipt, view T, err error) (*Answered[T], error) {
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeNotFound:
+		return &Answered[T]{Body: Bare[T](r)}, nil
+	case err != nil:
+		return nil, err
+	default:
+		return &Answered[T]{Tagged: Tagged{ETag: view.Tag()}, Body: Written[T]{View: &view}}, nil
+	}
+}

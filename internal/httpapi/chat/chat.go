@@ -13,7 +13,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, live, store, community/thread, community/group.
+// Packages gotong, httpapi, httpapi/members, live, store, community/thread, community/group.
 package chat
 
 import (
@@ -33,7 +33,6 @@ type Hub interface {
 	Names(ctx context.Context, ids []string) map[string]string
 	Present(stream gotong.Stream) []string
 	Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte)
-	Epoch() gotong.Epoch
 }
 
 // Store is the read side of the store, and read marks.
@@ -53,13 +52,16 @@ type Options struct {
 
 type chat struct {
 	Options
+	httpapi.Streams
 	kind    gotong.Kind
 	tallies *tallies
 }
 
 // Routes are the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
-	c := &chat{Options: opts, kind: thread.Kind(), tallies: newTallies()}
+	c := &chat{
+		Options: opts, Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, kind: thread.Kind(), tallies: newTallies(),
+	}
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)
 		c.memberRoutes(api)
@@ -81,45 +83,21 @@ type InThread struct {
 	ID string `path:"id" doc:"The thread's id."`
 }
 
-func (in InThread) stream() (gotong.Stream, error) {
-	s, err := gotong.ParseStream(thread.Name + "/" + in.ID)
-	if err != nil {
-		return "", gotong.NotFound()
-	}
-	return s, nil
-}
-
 func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Principal.Reader() }
-
-// asOf is the cursor of a stream at this seq, from which it can be followed.
-func (c *chat) asOf(seq uint64) string {
-	return gotong.Cursor{Epoch: c.Hub.Epoch(), Seq: seq}.String()
-}
 
 // homeAsOf is the cursor of the group that a thread borrows its members from,
 // in the snapshot of this state; empty where it borrows none.
-func (c *chat) homeAsOf(s gotong.State, t thread.Thread) string {
+func homeAsOf(ctx context.Context, s gotong.State, t thread.Thread) string {
 	head, ok := s.HeadOf(t.Home)
 	if t.Members != thread.Home || !ok {
 		return ""
 	}
-	return c.asOf(head.Seq)
-}
-
-// run executes a command on a thread.
-func (c *chat) run(
-	ctx context.Context, in InThread, name string, data any, raw []byte, targets ...string,
-) (gotong.Receipt, error) {
-	stream, err := in.stream()
-	if err != nil {
-		return gotong.Receipt{}, err
-	}
-	return httpapi.Run(ctx, c.Engine, httpapi.CallOf(ctx).Command(stream, name, data, raw, targets...))
+	return httpapi.AsOf(ctx, head.Seq)
 }
 
 // load reads the rules' view of a thread for a reader, and what else more
-// names, in one snapshot. Who may not know of the thread gets
-// [gotong.CodeNotFound].
+// names, in one snapshot; with [gotong.CodeNotFound] where the reader may not
+// know of the thread.
 func (c *chat) load(
 	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State, store.Snapshot) store.Need,
 ) (look, error) {
@@ -129,11 +107,10 @@ func (c *chat) load(
 		return look{}, err
 	}
 	l := look{stream: stream, reader: r, state: state, snap: snap, grant: c.kind.Access(state, r)}
-	t, ok := gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
-	if !ok || !thread.MayKnow(state, r) {
-		return look{}, gotong.NotFound()
+	l.thread, _ = gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
+	if !thread.MayKnow(state, r) {
+		return l, gotong.NotFound()
 	}
-	l.thread = t
 	return l, nil
 }
 

@@ -96,7 +96,7 @@ type markOut struct {
 }
 
 func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
-	stream, err := in.stream()
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ type setMarkIn struct {
 // setMark moves a mark forward. A repeated request is answered as the first
 // time, also to who may no longer read the thread: it is his own mark.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
-	stream, err := in.stream()
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -214,7 +214,7 @@ type presenceOut struct {
 }
 
 func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error) {
-	stream, err := in.stream()
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +224,7 @@ func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error
 	}
 	ids := c.Hub.Present(stream)
 	names := c.Hub.Names(ctx, ids)
-	out := &presenceOut{Presence{Users: []Present{}, AsOf: c.asOf(page.Head.Seq)}}
+	out := &presenceOut{Presence{Users: []Present{}, AsOf: httpapi.AsOf(ctx, page.Head.Seq)}}
 	for _, id := range ids {
 		out.Body.Users = append(out.Body.Users, Present{UserID: id, Name: names[id]})
 	}

@@ -7,228 +7,114 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
+)
+
+// AddMember is the body of adding a member.
+type AddMember struct {
+	UserID   string      `json:"user_id" minLength:"1" maxLength:"128"`
+	Role     thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"member where it is not said."`
+	SentAtMS int64       `json:"sent_at_ms,omitempty" doc:"In an import: when it took place."`
+	SentBy   string      `json:"sent_by,omitempty" doc:"In an import: the name there."`
+}
+
+// SetRole is the body of changing a member's role.
+type SetRole struct {
+	Role thread.Role `json:"role" enum:"owner,admin,member"`
+}
+
+// Mute is the body of muting a member.
+type Mute struct {
+	UntilMS int64 `json:"until_ms" minimum:"0" doc:"Until when, in milliseconds since 1970; 0 lifts the mute."`
+}
+
+type (
+	done    = members.Done[MemberView]
+	written = httpapi.Written[MemberView]
 )
 
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
-	httpapi.Register(api, httpapi.Route{
-		ID: "join-thread", Method: http.MethodPost, Path: base + "/join", Tag: tagMembers, Write: true,
-		Summary: "Join a public thread", Description: "Joining again changes nothing.",
-	}, c.join)
-	httpapi.Register(api, httpapi.Route{
-		ID: "leave-thread", Method: http.MethodPost, Path: base + "/leave", Tag: tagMembers, Write: true,
-		Summary: "Leave a thread", Description: "Once it is answered, nothing of the thread is delivered any more.",
-	}, c.leave)
-	httpapi.Register(api, httpapi.Route{
-		ID: "list-members", Method: http.MethodGet, Path: base + "/members", Tag: tagMembers,
-		Summary: "List the active members",
-		Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
-			"of the group, and X-As-Of that of the thread, which knows the mutes.",
-	}, c.members)
-	httpapi.Register(api, httpapi.Route{
-		ID: "add-member", Method: http.MethodPost, Path: base + "/members", Tag: tagMembers, Write: true,
-		Status: http.StatusCreated, Summary: "Add a member",
-	}, c.add)
-	httpapi.Register(api, httpapi.Route{
-		ID: "remove-member", Method: http.MethodDelete, Path: base + "/members/{uid}", Tag: tagMembers, Write: true,
-		Summary: "Remove a member", Description: "Once it is answered, nothing of the thread is delivered to that user any more.",
-	}, c.remove)
-	httpapi.Register(api, httpapi.Route{
-		ID: "ban-member", Method: http.MethodPut, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
-		Summary:     "Remove a user and keep them out",
-		Description: "For ever, or until a time, also a user who is not a member. Otherwise it does the same as a removal.",
-	}, c.ban)
-	httpapi.Register(api, httpapi.Route{
-		ID: "unban-member", Method: http.MethodDelete, Path: base + "/members/{uid}/ban", Tag: tagMembers, Write: true,
-		Summary: "Lift a ban", Description: "The user can join or be added again like anybody else; it does not add them.",
-	}, c.unban)
+	book := members.Book[MemberView]{
+		Options: members.Options{Engine: c.Streams.Engine, Hub: c.Hub, Store: c.Store, Codec: c.Codec}, Open: c.open,
+	}
+	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
+		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: "The thread's id.", Lent: true, Ops: operations,
+		Join: thread.Join{}, Leave: thread.Leave{},
+		Add: func(v AddMember) (any, string) {
+			origin := thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy}
+			return thread.Add{UserID: v.UserID, Role: v.Role, Origin: origin}, v.UserID
+		},
+		Remove: func(id string, ban gotong.Ban) any { return thread.Remove{UserID: id, Ban: ban} },
+		Unban:  func(id string) any { return thread.Unban{UserID: id} },
+		Role:   func(id string, v SetRole) any { return thread.SetRole{UserID: id, Role: v.Role} },
+
+		Left: (*done).Then, Removed: (*done).Now, Banned: (*done).Now, Unbanned: (*done).Now,
+	})
 	httpapi.Register(api, httpapi.Route{
 		ID: "mute-member", Method: http.MethodPost, Path: base + "/members/{uid}/mute", Tag: tagMembers, Write: true,
 		Summary: "Mute a member", Description: "A muted member reads and cannot write, until a time; 0 lifts the mute.",
-	}, c.mute)
-	httpapi.Register(api, httpapi.Route{
-		ID: "set-member-role", Method: http.MethodPost, Path: base + "/members/{uid}/role", Tag: tagMembers, Write: true,
-		Summary: "Change a member's role",
-	}, c.setRole)
+		Subject: "The thread's id.",
+	}, members.Act(book, thread.Name, thread.CmdMute, func(id string, v Mute) any {
+		return thread.Mute{UserID: id, UntilMS: v.UntilMS}
+	}))
 }
 
-type moveIn struct {
-	InThread
-	Empty httpapi.NoBody
+var operations = members.Ops{
+	Join: httpapi.Route{ID: "join-thread", Summary: "Join a public thread", Description: "Joining again changes nothing."},
+	Leave: httpapi.Route{
+		ID: "leave-thread", Summary: "Leave a thread", Description: "Once it is answered, nothing of the thread is delivered any more.",
+	},
+	List: httpapi.Route{
+		ID: "list-members", Summary: "List the active members",
+		Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
+			"of the group, and X-As-Of that of the thread, which knows the mutes.",
+	},
+	Add: httpapi.Route{ID: "add-member", Summary: "Add a member"},
+	Remove: httpapi.Route{
+		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member",
+		Description: "Once it is answered, nothing of the thread is delivered to that user any more.",
+	},
+	Ban:   httpapi.Route{ID: "ban-member", Summary: "Remove a user and keep them out"},
+	Unban: httpapi.Route{ID: "unban-member", Summary: "Lift a ban"},
+	Role:  httpapi.Route{ID: "set-member-role", Summary: "Change a member's role"},
 }
 
-type memberOut struct {
-	Body httpapi.Written[MemberView]
-}
-
-func (c *chat) join(ctx context.Context, in *moveIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.InThread, thread.CmdJoin, thread.Join{}, nil)
-	if err != nil {
-		return nil, err
-	}
-	return c.answerMove(ctx, receipt)
-}
-
-func (c *chat) leave(ctx context.Context, in *moveIn) (*memberOut, error) {
-	receipt, err := c.run(ctx, in.InThread, thread.CmdLeave, thread.Leave{}, nil)
-	if err != nil {
-		return nil, err
-	}
-	if err := httpapi.Settled(ctx, c.Hub, receipt); err != nil {
-		return nil, err
-	}
-	return c.answerMove(ctx, receipt)
-}
-
-func (c *chat) answerMove(ctx context.Context, receipt gotong.Receipt) (*memberOut, error) {
-	view, err := c.memberAt(ctx, receipt.Stream, reader(ctx).UserID, receipt.At)
-	if err != nil {
-		return nil, err
-	}
-	return &memberOut{httpapi.Written[MemberView]{View: &view}}, nil
-}
-
-type membersIn struct {
-	InThread
-	httpapi.Page
-}
-
-type membersOut struct {
-	AsOf       string `header:"X-As-Of"`
-	HomeAsOf   string `header:"X-As-Of-Home"`
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []MemberView
-}
-
-// members reads rows until the page is full; rows of those who left do not
-// count.
-func (c *chat) members(ctx context.Context, in *membersIn) (*membersOut, error) {
-	stream, err := in.stream()
-	if err != nil {
-		return nil, err
-	}
-	after, err := httpapi.ByID.Name(ctx, in.Cursor)
-	if err != nil {
-		return nil, err
-	}
-	out := &membersOut{Body: []MemberView{}}
-	for {
-		seats, page, last, err := c.seats(ctx, stream, after)
-		if err != nil {
-			return nil, err
+// open reads the members of a thread: for its members, of one whom they acted
+// on also for moderators of the platform, and of oneself for everybody.
+func (c *chat) open(
+	ctx context.Context, s gotong.Stream, as members.Sight, more func(lender gotong.Stream) store.Need,
+) (members.Roll[MemberView], error) {
+	l, err := c.load(ctx, s, reader(ctx), func(state gotong.State, _ store.Snapshot) store.Need {
+		t, ok := gotong.Doc[thread.Thread](state, thread.ThreadKey(s.ID()))
+		if !ok {
+			return store.Need{}
 		}
-		if out.AsOf == "" { // of the first read: what is later than that may be told twice, and never missed
-			t, _ := gotong.Doc[thread.Thread](page.State, thread.ThreadKey(stream.ID()))
-			out.AsOf, out.HomeAsOf = c.asOf(page.Head.Seq), c.homeAsOf(page.State, t)
-		}
-		for _, seat := range seats {
-			if len(out.Body) == in.Limit {
-				out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(ctx, out.Body[in.Limit-1].UserID)
-				c.nameMembers(ctx, out.Body)
-				return out, nil
-			}
-			out.Body = append(out.Body, seat)
-		}
-		if last == "" {
-			c.nameMembers(ctx, out.Body)
-			return out, nil
-		}
-		after = last
+		return more(thread.Governing(t, s))
+	})
+	switch acting := as == members.Acting && l.reader.Role.CanModerate(); {
+	case as == members.Oneself && gotong.CodeOf(err) == gotong.CodeNotFound:
+		err = nil
+	case err == nil && as != members.Oneself && !l.grant.Readable && !acting:
+		err = gotong.NotFound()
 	}
+	return members.Roll[MemberView]{
+		Lender: thread.Governing(l.thread, s), Snapshot: l.snap, AsOf: httpapi.AsOf(ctx, l.state.Head.Seq),
+		HomeAsOf: homeAsOf(ctx, l.state, l.thread), Show: func(seat members.Seat) *MemberView { return c.show(l, seat) },
+	}, err
 }
 
-func (c *chat) nameMembers(ctx context.Context, list []MemberView) {
-	ids := make([]string, len(list))
-	for i := range list {
-		ids[i] = list[i].UserID
+func (c *chat) show(l look, seat members.Seat) *MemberView {
+	v := &MemberView{
+		ThreadID: l.stream.ID(), UserID: seat.UserID, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
+		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
-	names := c.Hub.Names(ctx, ids)
-	for i := range list {
-		list[i].Name = names[list[i].UserID]
+	if seat.JoinedAt != 0 {
+		v.Role = thread.RoleIn(l.thread, seat.UserID, seat.Role)
 	}
-}
-
-// seats reads the active members whose rows follow a user id; last is where to
-// go on, empty at the end.
-func (c *chat) seats(ctx context.Context, stream gotong.Stream, after string) ([]MemberView, live.Page, string, error) {
-	page, t, err := c.authorised(ctx, stream, store.Need{})
-	if err != nil {
-		return nil, page, "", err
-	}
-	from := store.KeyRange{
-		// No id has a byte below this; SurrealDB 2.6 takes no NUL in a key.
-		Collection: thread.Members, Owner: stream.ID(), From: after + "\x01", To: nameMax, Limit: store.MaxRead,
-	}
-	need := store.Need{Ranges: []store.KeyRange{from}}
-	if t.Members == thread.Home {
-		home := gotong.MemberKey(t.Home, "")
-		from.Collection, from.Owner = home.Collection, home.Owner
-		need.Ranges = append(need.Ranges, from)
-	}
-	if page, t, err = c.authorised(ctx, stream, need); err != nil {
-		return nil, page, "", err
-	}
-	list, err := c.seated(t, stream, page.Snapshot.Ranges)
-	rows, last := page.Snapshot.Ranges[len(need.Ranges)-1], ""
-	if len(rows) == store.MaxRead {
-		last = rows[len(rows)-1].Key.Name
-	}
-	return list, page, last, err
-}
-
-// seated renders rows of active members: the thread's own, or those of its home
-// with what the thread's own say of mutes.
-func (c *chat) seated(t thread.Thread, stream gotong.Stream, ranges [][]store.Document) ([]MemberView, error) {
-	var list []MemberView
-	mutes := map[string]int64{}
-	for _, row := range ranges[0] {
-		m, _, err := httpapi.Decode[thread.Member](c.Codec, row)
-		if err != nil {
-			return nil, err
-		}
-		mutes[row.Key.Name] = m.MuteUntilMS
-		if t.Members == thread.Own && m.Active() {
-			list = append(list, c.seat(t, stream, row.Key.Name, m.Membership, mutes))
-		}
-	}
-	for _, rows := range ranges[1:] {
-		for _, row := range rows {
-			m, _, err := httpapi.Decode[gotong.Membership](c.Codec, row)
-			if err != nil {
-				return nil, err
-			}
-			if m.Active() {
-				list = append(list, c.seat(t, stream, row.Key.Name, m, mutes))
-			}
-		}
-	}
-	return list, nil
-}
-
-func (c *chat) seat(
-	t thread.Thread, stream gotong.Stream, userID string, m gotong.Membership, mutes map[string]int64,
-) MemberView {
-	v := MemberView{
-		ThreadID: stream.ID(), UserID: userID, Role: thread.RoleIn(t, userID, m.Role), JoinedAtMS: m.JoinedAt.Milli(),
-	}
-	if until := mutes[userID]; until > c.Now().Milli() {
-		v.MuteUntilMS = until
+	if own, ok := seat.Own.(thread.Member); ok && own.MutedAt(c.Now()) {
+		v.MuteUntilMS = own.MuteUntilMS
 	}
 	return v
-}
-
-// authorised reads a thread for a member.
-func (c *chat) authorised(ctx context.Context, stream gotong.Stream, more store.Need) (live.Page, thread.Thread, error) {
-	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, More: more})
-	if err != nil {
-		return page, thread.Thread{}, err
-	}
-	t, ok := gotong.Doc[thread.Thread](page.State, thread.ThreadKey(stream.ID()))
-	if !ok {
-		return page, t, gotong.NotFound()
-	}
-	return page, t, nil
 }

@@ -73,7 +73,7 @@ type messagesOut struct {
 }
 
 func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesOut, error) {
-	stream, err := in.stream()
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 	case in.given["before_seq"]:
 		q.To = max(1, at.before) - 1
 		if q.To == 0 {
-			return &messagesOut{AsOf: c.asOf(first.Head.Seq), NextSeq: c.asOf(0), Body: []MessageView{}}, nil
+			return &messagesOut{AsOf: httpapi.AsOf(ctx, first.Head.Seq), NextSeq: httpapi.AsOf(ctx, 0), Body: []MessageView{}}, nil
 		}
 	}
 	if max(q.From, q.To) > first.Head.Seq {
@@ -144,7 +144,7 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 			return nil, err
 		}
 		if out.AsOf == "" {
-			out.AsOf = c.asOf(page.Head.Seq)
+			out.AsOf = httpapi.AsOf(ctx, page.Head.Seq)
 		}
 		for _, e := range page.Events {
 			if _, ok := messageOf(e, nil); ok {
@@ -153,9 +153,9 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 		}
 		out.HasMore = !page.Done || len(found) > limit
 		if q.Descending {
-			q.To, out.NextSeq = page.From, c.asOf(page.From+1)
+			q.To, out.NextSeq = page.From, httpapi.AsOf(ctx, page.From+1)
 		} else {
-			q.From, out.NextSeq = page.To, c.asOf(page.To)
+			q.From, out.NextSeq = page.To, httpapi.AsOf(ctx, page.To)
 		}
 		if page.Done || len(found) > limit {
 			break
@@ -165,7 +165,7 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 		found = found[:limit]
 	}
 	if len(found) == limit {
-		out.NextSeq = c.asOf(found[limit-1].Seq)
+		out.NextSeq = httpapi.AsOf(ctx, found[limit-1].Seq)
 	}
 	if q.Descending {
 		slices.Reverse(found)
@@ -223,15 +223,8 @@ type getMessageIn struct {
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
-type messageOut struct {
-	Status int
-	httpapi.Tagged
-	AsOf string `header:"X-As-Of"`
-	Body MessageView
-}
-
-func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, error) {
-	stream, err := in.stream()
+func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*httpapi.Shown[MessageView], error) {
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -243,11 +236,7 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*messageOut, e
 	if err != nil {
 		return nil, err
 	}
-	out := &messageOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: c.asOf(head), Body: view}
-	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
-		out.Status = http.StatusNotModified
-	}
-	return out, nil
+	return httpapi.Show(view, httpapi.AsOf(ctx, head), in.IfNoneMatch), nil
 }
 
 // find is one message by its id, for a reader who may see it. It authorises

@@ -47,38 +47,24 @@ type createIn struct {
 	JSON httpapi.Body[CreateThread]
 }
 
-type writtenThread struct {
-	Location string `header:"Location"`
-	httpapi.Tagged
-	Body httpapi.Written[ThreadView]
-}
-
-func (c *chat) create(ctx context.Context, in *createIn) (*writtenThread, error) {
+func (c *chat) create(ctx context.Context, in *createIn) (*httpapi.Answered[ThreadView], error) {
 	call := httpapi.CallOf(ctx)
-	stream := thread.StreamOf(call.Principal.UserID, call.RequestID)
-	cmd := call.Command(stream, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
-	receipt, err := httpapi.Run(ctx, c.Engine, cmd)
+	id := thread.StreamOf(call.Principal.UserID, call.RequestID).ID()
+	receipt, err := c.Run(ctx, id, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}
 	out, err := c.answerThread(ctx, receipt)
 	if err == nil {
-		out.Location = "/v1/chat/threads/" + stream.ID()
+		out.Location = "/v1/chat/threads/" + id
 	}
 	return out, err
 }
 
 // answerThread renders the thread that a receipt is about.
-func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*writtenThread, error) {
+func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*httpapi.Answered[ThreadView], error) {
 	view, err := c.view(ctx, receipt.Stream)
-	switch {
-	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &writtenThread{Body: httpapi.Bare[ThreadView](receipt)}, nil
-	case err != nil:
-		return nil, err
-	default:
-		return &writtenThread{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[ThreadView]{View: &view}}, nil
-	}
+	return httpapi.Answer(receipt, view, err)
 }
 
 // HistoryPolicy is the body of changing the history policy.
@@ -91,8 +77,8 @@ type setHistoryIn struct {
 	JSON httpapi.Body[HistoryPolicy]
 }
 
-func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*writtenThread, error) {
-	receipt, err := c.run(ctx, in.InThread, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
+func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*httpapi.Answered[ThreadView], error) {
+	receipt, err := c.Run(ctx, in.ID, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}
@@ -105,15 +91,8 @@ type getIn struct {
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
-type threadOut struct {
-	Status int
-	httpapi.Tagged
-	AsOf string `header:"X-As-Of"`
-	Body ThreadView
-}
-
-func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
-	stream, err := in.stream()
+func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], error) {
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -132,15 +111,11 @@ func (c *chat) get(ctx context.Context, in *getIn) (*threadOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &threadOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: view.AsOf, Body: view}
-	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
-		out.Status = http.StatusNotModified
-	}
-	return out, nil
+	return httpapi.Show(view, view.AsOf, in.IfNoneMatch), nil
 }
 
-// tag is the ETag: all that can change in a thread's view.
-func (v ThreadView) tag() string {
+// Tag is the ETag: all that can change in a thread's view.
+func (v ThreadView) Tag() string {
 	unread, members := -1, v.MemberCount
 	if v.Unread != nil {
 		unread = *v.Unread
@@ -158,7 +133,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	v := ThreadView{
 		ThreadID: stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
-		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: c.asOf(head.Seq), HomeAsOf: c.homeAsOf(l.state, t),
+		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: homeAsOf(ctx, l.state, t),
 	}
 	if t.Members == thread.Home {
 		g, _, err := httpapi.Document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))

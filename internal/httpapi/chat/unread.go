@@ -50,7 +50,7 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, er
 		if err != nil {
 			return nil, err
 		}
-		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, c.asOf(l.state.Head.Seq)})
+		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, httpapi.AsOf(ctx, l.state.Head.Seq)})
 	}
 	if more {
 		out.NextCursor = httpapi.ByTime.Cursor(ctx, lines[len(lines)-1].name)

@@ -108,9 +108,9 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 	return list
 }
 
-// tag is the ETag of a message: its revision and, where there is more to tell,
+// Tag is the ETag of a message: its revision and, where there is more to tell,
 // a sum of it. Only the revision counts in an If-Match.
-func (m MessageView) tag() string {
+func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
 	if len(m.Reactions) > 0 || m.Withheld {
 		sum := fnv.New64a()

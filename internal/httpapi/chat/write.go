@@ -52,15 +52,9 @@ type sendIn struct {
 	JSON httpapi.Body[Send]
 }
 
-type writtenMessage struct {
-	Location string `header:"Location"`
-	httpapi.Tagged
-	Body httpapi.Written[MessageView]
-}
-
-func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
+func (c *chat) send(ctx context.Context, in *sendIn) (*httpapi.Answered[MessageView], error) {
 	v := in.JSON.Value
-	receipt, err := c.run(ctx, in.InThread, thread.CmdPost, thread.Post{
+	receipt, err := c.Run(ctx, in.ID, thread.CmdPost, thread.Post{
 		Body: v.Body, Attachments: v.Attachments, ReplyTo: v.ReplyTo,
 		Origin: thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy},
 	}, in.JSON.Raw)
@@ -68,24 +62,11 @@ func (c *chat) send(ctx context.Context, in *sendIn) (*writtenMessage, error) {
 		return nil, err
 	}
 	view, err := c.message(ctx, receipt.Stream, receipt.First)
-	out, err := answered(receipt, view, err)
+	out, err := httpapi.Answer(receipt, view, err)
 	if err == nil {
 		out.Location = "/v1/chat/threads/" + in.ID + "/messages/" + receipt.EventIDs[0].String()
 	}
 	return out, err
-}
-
-// answered is the message, or the bare receipt where it may not be read any
-// more by who wrote it.
-func answered(receipt gotong.Receipt, view MessageView, err error) (*writtenMessage, error) {
-	switch {
-	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &writtenMessage{Body: httpapi.Bare[MessageView](receipt)}, nil
-	case err != nil:
-		return nil, err
-	default:
-		return &writtenMessage{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[MessageView]{View: &view}}, nil
-	}
 }
 
 // Edit is the body of editing a message.
@@ -100,7 +81,7 @@ type editIn struct {
 	JSON    httpapi.Body[Edit]
 }
 
-func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
+func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageView], error) {
 	id, err := in.message()
 	if err != nil {
 		return nil, err
@@ -119,7 +100,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := c.run(ctx, in.InThread, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
+	receipt, err := c.Run(ctx, in.ID, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
 	if in.IfMatch != "" {
 		err = httpapi.Stale(err)
 	}
@@ -127,7 +108,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*writtenMessage, error) {
 		return nil, err
 	}
 	view, _, err := c.find(ctx, receipt.Stream, id)
-	return answered(receipt, view, err)
+	return httpapi.Answer(receipt, view, err)
 }
 
 type deleteIn struct {
@@ -140,7 +121,7 @@ type deleteIn struct {
 // that is being edited.
 const deleteTries = 5
 
-func (c *chat) delete(ctx context.Context, in *deleteIn) (*writtenMessage, error) {
+func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[MessageView], error) {
 	id, err := in.message()
 	if err != nil {
 		return nil, err
@@ -153,7 +134,7 @@ func (c *chat) delete(ctx context.Context, in *deleteIn) (*writtenMessage, error
 		out, err := c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
 		return out, httpapi.Stale(err)
 	}
-	stream, err := in.stream()
+	stream, err := c.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +143,7 @@ func (c *chat) delete(ctx context.Context, in *deleteIn) (*writtenMessage, error
 		if revision, err = c.revision(ctx, stream, id); err != nil {
 			return nil, err
 		}
-		var out *writtenMessage
+		var out *httpapi.Answered[MessageView]
 		out, err = c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
 		if gotong.CodeOf(err) != gotong.CodeVersion {
 			return out, err
@@ -190,13 +171,13 @@ func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.Eve
 	return overlay.Revision, err
 }
 
-func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Delete) (*writtenMessage, error) {
-	receipt, err := c.run(ctx, in.InThread, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
+func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Delete) (*httpapi.Answered[MessageView], error) {
+	receipt, err := c.Run(ctx, in.ID, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
 	if err != nil {
 		return nil, err
 	}
 	view, _, err := c.find(ctx, receipt.Stream, data.MessageID)
-	return answered(receipt, view, err)
+	return httpapi.Answer(receipt, view, err)
 }
 
 type reactIn struct {
@@ -205,15 +186,15 @@ type reactIn struct {
 	Empty httpapi.NoBody
 }
 
-func (c *chat) react(ctx context.Context, in *reactIn) (*writtenMessage, error) {
+func (c *chat) react(ctx context.Context, in *reactIn) (*httpapi.Answered[MessageView], error) {
 	return c.reacted(ctx, in, true)
 }
 
-func (c *chat) unreact(ctx context.Context, in *reactIn) (*writtenMessage, error) {
+func (c *chat) unreact(ctx context.Context, in *reactIn) (*httpapi.Answered[MessageView], error) {
 	return c.reacted(ctx, in, false)
 }
 
-func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*writtenMessage, error) {
+func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*httpapi.Answered[MessageView], error) {
 	id, err := in.message()
 	if err != nil {
 		return nil, err
@@ -223,10 +204,10 @@ func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*writtenMessa
 		target = "on"
 	}
 	data := thread.React{MessageID: id, Emoji: in.Emoji, On: on}
-	receipt, err := c.run(ctx, in.InThread, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
+	receipt, err := c.Run(ctx, in.ID, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
 	if err != nil {
 		return nil, err
 	}
 	view, _, err := c.find(ctx, receipt.Stream, id)
-	return answered(receipt, view, err)
+	return httpapi.Answer(receipt, view, err)
 }

@@ -8,7 +8,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, store, community/group.
+// Packages gotong, httpapi, httpapi/members, store, community/group.
 package groups
 
 import (
@@ -19,32 +19,22 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 )
 
-// Hub is what the routes need of live delivery.
-type Hub interface {
-	Await(ctx context.Context, p gotong.Partition, position uint64) error
-	Names(ctx context.Context, ids []string) map[string]string
-	Epoch() gotong.Epoch
-}
-
 // Options are what the routes work with; all are required.
-type Options struct {
-	Engine httpapi.Executor
-	Hub    Hub
-	Store  store.Committer
-	Codec  *store.Codec
-}
+type Options = members.Options
 
 type groups struct {
-	Options
-	kind gotong.Kind
+	httpapi.Streams
+	members.Book[MemberView]
 }
 
 // Routes are the routes under /v1/groups.
 func Routes(opts Options) func(*httpapi.API) {
-	g := &groups{Options: opts, kind: group.Kind()}
+	g := &groups{Streams: httpapi.Streams{Kind: group.Name, Engine: opts.Engine}}
+	g.Book = members.Book[MemberView]{Options: opts, Open: g.open}
 	return func(api *httpapi.API) {
 		g.groupRoutes(api)
 		g.memberRoutes(api)
@@ -102,14 +92,6 @@ type InGroup struct {
 	ID string `path:"id" doc:"The group's id, ent-…"`
 }
 
-func (in InGroup) stream() (gotong.Stream, error) {
-	s, err := gotong.ParseStream(group.Name + "/" + in.ID)
-	if err != nil {
-		return "", gotong.NotFound()
-	}
-	return s, nil
-}
-
 // Create is the body of making a group.
 type Create struct {
 	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted in the form NFC."`
@@ -122,23 +104,16 @@ type createIn struct {
 	JSON httpapi.Body[Create]
 }
 
-type writtenGroup struct {
-	Location string `header:"Location"`
-	httpapi.Tagged
-	Body httpapi.Written[Detail]
-}
-
-func (g *groups) create(ctx context.Context, in *createIn) (*writtenGroup, error) {
+func (g *groups) create(ctx context.Context, in *createIn) (*httpapi.Answered[Detail], error) {
 	call := httpapi.CallOf(ctx)
-	stream := group.StreamOf(call.Principal.UserID, call.RequestID)
-	cmd := call.Command(stream, group.CmdCreate, group.Create(in.JSON.Value), in.JSON.Raw)
-	receipt, err := httpapi.Run(ctx, g.Engine, cmd)
+	id := group.StreamOf(call.Principal.UserID, call.RequestID).ID()
+	receipt, err := g.Run(ctx, id, group.CmdCreate, group.Create(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}
 	out, err := g.answer(ctx, receipt)
 	if err == nil {
-		out.Location = "/v1/groups/" + stream.ID()
+		out.Location = "/v1/groups/" + id
 	}
 	return out, err
 }
@@ -155,24 +130,17 @@ type updateIn struct {
 	JSON httpapi.Body[Update]
 }
 
-func (g *groups) update(ctx context.Context, in *updateIn) (*writtenGroup, error) {
-	receipt, err := g.run(ctx, in.InGroup, group.CmdUpdate, group.Update(in.JSON.Value), in.JSON.Raw)
+func (g *groups) update(ctx context.Context, in *updateIn) (*httpapi.Answered[Detail], error) {
+	receipt, err := g.Run(ctx, in.ID, group.CmdUpdate, group.Update(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}
 	return g.answer(ctx, receipt)
 }
 
-func (g *groups) answer(ctx context.Context, receipt gotong.Receipt) (*writtenGroup, error) {
+func (g *groups) answer(ctx context.Context, receipt gotong.Receipt) (*httpapi.Answered[Detail], error) {
 	view, err := g.detail(ctx, receipt.Stream)
-	switch {
-	case gotong.CodeOf(err) == gotong.CodeNotFound:
-		return &writtenGroup{Body: httpapi.Bare[Detail](receipt)}, nil
-	case err != nil:
-		return nil, err
-	default:
-		return &writtenGroup{Tagged: httpapi.Tagged{ETag: view.tag()}, Body: httpapi.Written[Detail]{View: &view}}, nil
-	}
+	return httpapi.Answer(receipt, view, err)
 }
 
 type getIn struct {
@@ -180,15 +148,8 @@ type getIn struct {
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
-type groupOut struct {
-	Status int
-	httpapi.Tagged
-	AsOf string `header:"X-As-Of"`
-	Body Detail
-}
-
-func (g *groups) get(ctx context.Context, in *getIn) (*groupOut, error) {
-	stream, err := in.stream()
+func (g *groups) get(ctx context.Context, in *getIn) (*httpapi.Shown[Detail], error) {
+	stream, err := g.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -196,26 +157,11 @@ func (g *groups) get(ctx context.Context, in *getIn) (*groupOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &groupOut{Status: http.StatusOK, Tagged: httpapi.Tagged{ETag: view.tag()}, AsOf: view.AsOf, Body: view}
-	if httpapi.Matches(in.IfNoneMatch, out.ETag) {
-		out.Status = http.StatusNotModified
-	}
-	return out, nil
+	return httpapi.Show(view, view.AsOf, in.IfNoneMatch), nil
 }
 
-// tag is the ETag: the state, and who looks at it.
-func (v Summary) tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyRole)) }
-
-// run executes a command on a group.
-func (g *groups) run(
-	ctx context.Context, in InGroup, name string, data any, raw []byte, targets ...string,
-) (gotong.Receipt, error) {
-	stream, err := in.stream()
-	if err != nil {
-		return gotong.Receipt{}, err
-	}
-	return httpapi.Run(ctx, g.Engine, httpapi.CallOf(ctx).Command(stream, name, data, raw, targets...))
-}
+// Tag is the ETag: the state, and who looks at it.
+func (v Summary) Tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyRole)) }
 
 // look is one reader's view of one group.
 type look struct {
@@ -226,14 +172,14 @@ type look struct {
 	snap   store.Snapshot
 }
 
-// load reads a group for the caller; who may not know of it gets
-// [gotong.CodeNotFound].
-func (g *groups) load(ctx context.Context, stream gotong.Stream, more ...store.KeyRange) (look, error) {
+// load reads a group for the caller, and more of its rows; with
+// [gotong.CodeNotFound] where they may not know of it.
+func (g *groups) load(ctx context.Context, stream gotong.Stream, more store.Need) (look, error) {
 	me := httpapi.CallOf(ctx).Principal.UserID
 	groupKey, memberKey := group.GroupKey(stream.ID()), gotong.MemberKey(stream, me)
-	snap, err := g.Store.Load(ctx, store.Need{
-		Heads: []gotong.Stream{stream}, Documents: []gotong.Key{groupKey, memberKey}, Ranges: more,
-	})
+	more.Heads = []gotong.Stream{stream}
+	more.Documents = append(more.Documents, groupKey, memberKey)
+	snap, err := g.Store.Load(ctx, more)
 	if err != nil {
 		return look{}, err
 	}
@@ -246,17 +192,17 @@ func (g *groups) load(ctx context.Context, stream gotong.Stream, more ...store.K
 		return look{}, err
 	}
 	if !ok || !group.MayKnow(l.group, l.mine) {
-		return look{}, gotong.NotFound()
+		return l, gotong.NotFound()
 	}
 	return l, nil
 }
 
-func (g *groups) summary(l look) Summary {
+func summary(ctx context.Context, l look) Summary {
 	s := Summary{
 		GroupID: l.stream.ID(), Name: l.group.Name, Description: l.group.Description, EntityType: l.group.EntityType,
 		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Members, Closed: l.group.Closed(), CreatedAtMS: l.group.CreatedAt.Milli(),
 		UpdatedAtMS: l.head.At.Milli(), Seq: l.head.Seq, MyStatus: "none",
-		AsOf: gotong.Cursor{Epoch: g.Hub.Epoch(), Seq: l.head.Seq}.String(),
+		AsOf: httpapi.AsOf(ctx, l.head.Seq),
 	}
 	if l.mine.Active() {
 		s.MyRole, s.MyStatus = group.Role(l.mine.Role), "approved"
@@ -267,18 +213,18 @@ func (g *groups) summary(l look) Summary {
 const detailMembers = 200
 
 func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, error) {
-	l, err := g.load(ctx, stream, memberRange(stream, ""))
+	l, err := g.load(ctx, stream, members.Rows(stream, "")(stream))
 	if err != nil {
 		return Detail{}, err
 	}
-	d := Detail{Summary: g.summary(l)}
+	d := Detail{Summary: summary(ctx, l)}
 	if group.MayListMembers(l.group, l.mine) {
-		seats, err := g.seats(l.snap.Ranges[0])
+		roll := l.roll(ctx)
+		seats, _, err := g.Active(roll)
 		if err != nil {
 			return d, err
 		}
-		d.Members = seats[:min(len(seats), detailMembers)]
-		g.name(ctx, d.Members)
+		d.Members = g.Views(ctx, roll, seats[:min(len(seats), detailMembers)])
 	}
 	return d, nil
 }

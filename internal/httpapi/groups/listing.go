@@ -62,14 +62,14 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 			return nil, err
 		}
 		last = row.Key.Name
-		l, err := g.load(ctx, gotong.NewStream(group.Name, entry.ID))
+		l, err := g.load(ctx, gotong.NewStream(group.Name, entry.ID), store.Need{})
 		if gotong.CodeOf(err) == gotong.CodeNotFound {
 			continue // it changed since the list was read
 		}
 		if err != nil {
 			return nil, err
 		}
-		out.Body.Items = append(out.Body.Items, g.summary(l))
+		out.Body.Items = append(out.Body.Items, summary(ctx, l))
 	}
 	return out, nil
 }
