@@ -20,7 +20,7 @@ const MaxTimeMS = 253402300799999
 // a command may name; 0 is one.
 func ValidTime(ms int64) bool { return ms >= 0 && ms <= MaxTimeMS }
 
-// Check notes what is wrong with a ban whatever the state.
+// Check notes what is wrong with a ban, apart from the state of the stream.
 func (b Ban) Check(c *Check) {
 	c.That(ValidTime(b.UntilMS), "ban_until_ms", "must be a time")
 	c.That(!b.Ever || b.UntilMS == 0, "ban_until_ms", "and ban exclude each other")

@@ -35,8 +35,8 @@ const (
 )
 
 // HeaderVersion is the first byte of every encoded header. Every store and
-// every exported file says it beside its log, and is rejected where it says
-// another: there is no migration of a hashed log.
+// every exported file keeps it beside its log. One with another version is
+// rejected: there is no migration of a hashed log.
 const HeaderVersion = 2
 
 // Header is what one link of a stream's hash chain covers.

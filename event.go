@@ -94,10 +94,11 @@ type Command struct {
 	Raw           []byte
 	Targets       []string // what the wish is about where Raw does not say it, such as parts of a path
 
-	// The lane stamps both. At orders: it lies after the stream's newest event,
-	// even where that is ahead of the clock. Now is the clock, and deadlines are
-	// compared with it. An event whose decision did so keeps Now in its data, so
-	// that the log tells why it was accepted. A rule sees no other clock.
+	// The lane stamps both. At orders events: it lies after the stream's newest
+	// event, even where that is ahead of the clock. Now is the clock, with
+	// which rules compare deadlines. An event whose decision did so keeps Now
+	// in its data, so that the log shows why the command was accepted. Rules
+	// see no other clock.
 	At  Instant
 	Now Instant
 }

@@ -95,8 +95,9 @@ func (k *Kind) AboutOf(e Event) []uint64 {
 	return k.About(e)
 }
 
-// Laid names the events that an overlay lays over an earlier one: who sees all
-// of First to Last is shown all of it. The zero Laid shows everybody the same.
+// Laid names the events that an overlay lays over an earlier one. A viewer who
+// sees all of First to Last gets all of it. The zero Laid shows everybody the
+// same.
 type Laid struct {
 	First, Last uint64
 	Text        uint64 // the one that holds the newest content; 0: it is the event's own, or gone

@@ -2,7 +2,7 @@ package gotong
 
 import "slices"
 
-// Accounts says whose accounts users have.
+// Accounts is who issues the accounts of users.
 type Accounts bool
 
 // The sorts of accounts.
@@ -102,7 +102,8 @@ func (r Roster) Nobody(s State, a Accounts, stream Stream, members []string) boo
 	return len(members) == r.Members
 }
 
-// CheckMembers notes what is wrong with such a list whatever the state.
+// CheckMembers notes what is wrong with such a list, apart from the state of
+// the stream.
 func CheckMembers(c *Check, members []string) {
 	c.That(len(members) <= MaxProof, "members", "must be at most 500")
 	c.That(!slices.ContainsFunc(members, func(id string) bool { return !ValidID(id) }), "members", "must be user ids")

@@ -35,8 +35,8 @@ func (c *Client) SignUp(ctx context.Context, in SignUp, opts ...CallOption) (Aut
 	return out, err
 }
 
-// SignIn signs in. With [Device], strangers who guess at the account do not keep
-// its owner out.
+// SignIn signs in. With [Device], strangers who guess at the password do not
+// keep the owner out.
 func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOption) (Auth, error) {
 	var out Auth
 	set, err := optionsOf(opts)
@@ -53,7 +53,7 @@ func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOpt
 }
 
 // Refresh changes a refresh token for new tokens. Within ten seconds the same
-// token gets the same ones again; whoever sends it after the new ones were used
+// token gets the same new tokens again. To send it after the new ones were used
 // ends the session.
 func (c *Client) Refresh(ctx context.Context, refresh string, opts ...CallOption) (Auth, error) {
 	var out Auth

@@ -32,7 +32,7 @@ type callOptions struct {
 // request whose outcome stayed unknown, or of work that names its own.
 func RequestID(id string) CallOption { return func(o *callOptions) { o.requestID = id } }
 
-// Device shows the device token of an earlier sign-in at a [Client.SignIn].
+// Device sends the device token of an earlier sign-in with a [Client.SignIn].
 func Device(token string) CallOption { return func(o *callOptions) { o.device = token } }
 
 // CorrelationID groups commands that belong together.
@@ -44,7 +44,8 @@ func Traceparent(v string) CallOption { return func(o *callOptions) { o.tracepar
 // Replayed notes whether the answer was that of an earlier, equal request.
 func Replayed(into *bool) CallOption { return func(o *callOptions) { o.replayed = into } }
 
-// Cursor notes the cursor after what a write wrote, for [Range] to ask for it.
+// Cursor stores the cursor after a write, so that a [Range] can ask for what
+// was written.
 func Cursor(into *From) CallOption { return func(o *callOptions) { o.cursor = into } }
 
 func optionsOf(list []CallOption) (callOptions, error) {

@@ -42,8 +42,8 @@ func placeName(address string) (string, error) {
 	return u.String(), nil
 }
 
-// checkStores reports what is wrong with the addresses that flags give, by
-// flag; an empty one was not given.
+// checkStores reports what is wrong with the stores' addresses, by flag; an
+// empty address means that the flag was not given.
 func checkStores(given map[string]string) error {
 	var faults []error
 	for _, flag := range slices.Sorted(maps.Keys(given)) {

@@ -12,9 +12,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// ahead warns of streams whose newest event is ahead of the clock: whoever
-// wrote it had a clock that ran ahead, or this one is behind. Order holds
-// either way, but their events show a time that has not come yet.
+// ahead warns of streams whose newest event is ahead of the clock: the clock of
+// the node that wrote it was ahead, or this one is behind. Order holds either
+// way, but the events show a time that has not come yet.
 type ahead struct {
 	log   *slog.Logger
 	clock clock.Clock
@@ -25,7 +25,7 @@ type ahead struct {
 // ahead would fill the log.
 const warnEvery = time.Minute
 
-// warn is told of a command to such a stream.
+// warn warns of a command to such a stream, at most once in warnEvery.
 func (a *ahead) warn(ctx context.Context, stream gotong.Stream, by time.Duration) {
 	said, now := a.said.Load(), a.clock.Mono()
 	if now.Sub(clock.Moment(said)) < warnEvery || !a.said.CompareAndSwap(said, int64(now)) {

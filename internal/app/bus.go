@@ -17,8 +17,8 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// newBus makes what the configuration says that nodes hear each other by. Nil
-// is nothing: what others commit is found by asking the store.
+// newBus makes the bus that the configuration names. Without one, the node
+// finds other nodes' commits by polling the store.
 func (a *App) newBus(ctx context.Context) error {
 	switch a.cfg.BusKind() {
 	case config.BusRedis:

@@ -4,9 +4,9 @@ import (
 	"gotong.dev/gotong/internal/check"
 )
 
-// newCheck reads the log again in the background, slowly, and says what is not
-// as it should be. It reads beside the watchful store, which would say the same
-// again.
+// newCheck returns the background check, which reads the log again, slowly, and
+// reports each row that does not match. It reads beside the watchful store,
+// which would say the same again.
 func (a *App) newCheck() *check.Background {
 	return check.NewBackground(check.BackgroundOptions{
 		Store: a.bare, Codec: a.codec, Clock: a.clock,

@@ -12,8 +12,8 @@ import (
 // maxPlaces is how many damaged places one process reports.
 const maxPlaces = 1000
 
-// watchful is a store that reports what is missing in its log, or does not
-// match, whoever comes to it: each place once, however often it is asked for.
+// watchful is a store that reports each place of its log that is missing or
+// does not match, once, however many reads reach it.
 type watchful struct {
 	store.Store
 	report func(err error)

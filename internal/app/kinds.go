@@ -29,8 +29,8 @@ func kinds(accounts gotong.Accounts) []kind {
 	}
 }
 
-// accountsOf says whose accounts users have: where tokens of other issuers are
-// accepted, so are user ids that have no account here.
+// accountsOf returns OwnAccounts, or AnyIssuer where tokens of other issuers
+// are accepted: then a user id may have no account here.
 func accountsOf(cfg *config.Config) gotong.Accounts {
 	if len(cfg.JWTKeys) > 0 {
 		return gotong.AnyIssuer

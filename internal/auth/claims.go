@@ -14,7 +14,8 @@ import (
 	"gotong.dev/gotong/internal/jsonx"
 )
 
-// claims is what tokens say. Earlier tokens have sub or ID, role and exp only.
+// claims are the claims of a token. Earlier tokens have sub or ID, role and exp
+// only.
 type claims struct {
 	Subject   string           `json:"sub"`
 	Earlier   string           `json:"-"` // their ID, which stands for a sub that is not there

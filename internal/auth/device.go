@@ -13,11 +13,11 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// A device token says that somebody signed in to an account on this device
-// before. It proves nobody: the password is still asked for. But attempts with
-// it are counted by themselves, so that strangers who guess at the account, or
-// from the same address, do not keep its owner out. Nothing is kept of it but
-// how many attempts with it failed.
+// A device token shows that its holder has signed in to an account on this
+// device before. It is no proof of identity: the password is still needed. But
+// attempts with it have a count of their own, so that strangers who guess at
+// the account, or from the same address, do not keep its owner out. The store
+// keeps only how many attempts with it failed.
 const (
 	// deviceLife is how long after its sign-in a device token counts.
 	deviceLife = 180 * 24 * time.Hour

@@ -28,10 +28,10 @@ const endAtOnce = 64
 
 func sinceKey() gotong.Key { return gotong.Key{Collection: loginsName, Owner: "all", Name: "since"} }
 
-// EndLogins ends every login of a log: sessions and tickets go, and tokens of
-// others that were issued before now are refused from then on. It returns how
-// many sessions there were. What it had not come to when it failed, the next
-// call ends.
+// EndLogins ends every login of a log: it deletes sessions and tickets, and
+// from then on tokens of other issuers with an earlier iat are rejected. It
+// returns how many sessions there were. If it fails, the next call ends the
+// rest.
 func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int, err error) {
 	body, err := json.Marshal(since{now})
 	if err != nil {
@@ -76,8 +76,8 @@ func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int,
 	}
 }
 
-// issuedBefore reports that a token of others was issued before all logins were
-// ended. One that does not say when it was issued was not.
+// issuedBefore reports whether a token of another issuer was issued before all
+// logins were ended; false for one without an iat.
 func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool, error) {
 	if issued == 0 {
 		return false, nil

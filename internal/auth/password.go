@@ -108,8 +108,8 @@ func (p *passwords) gated(ctx context.Context, work func()) error {
 const (
 	// yieldStep is how often a hash looks whether it may begin.
 	yieldStep = 2 * time.Millisecond
-	// maxYield is for how long posting goes first, so that on a server on which
-	// somebody always posts people can sign in.
+	// maxYield is how long posting goes first, so that users can still sign in
+	// to a server that always has posts.
 	maxYield = 100 * time.Millisecond
 )
 

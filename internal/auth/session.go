@@ -76,7 +76,7 @@ func (s session) next(exchanged uint64, now gotong.Instant) session {
 }
 
 // superseded reports a generation that was replaced before anybody used it. If
-// it is used after all, two have the session.
+// it is used after all, two clients have the session.
 func (s *session) superseded(generation uint64) bool {
 	return s.Parent < generation && generation < s.Generation ||
 		slices.ContainsFunc(s.Superseded, func(v span) bool { return v.From <= generation && generation <= v.To })
@@ -211,9 +211,9 @@ func (s *Service) parseRefresh(token string) (userID, id string, generation uint
 type Count func(ctx context.Context, login string) error
 
 // Refresh gives new tokens for a refresh token. Within ten seconds the same
-// token gets the same answer again. Later it gets other tokens where nobody used
-// those that it got, which then count as spent. Any other use of a spent token
-// says that two have the session, and ends it.
+// token gets the same answer again. Later it gets other tokens where nobody
+// used those that it got, which then count as spent. Any other use of a spent
+// token shows that two clients have the session, and ends it.
 func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant Grant, err error) {
 	defer func() { s.attempted("refresh", err) }()
 	userID, id, generation, ok := s.parseRefresh(token)
@@ -271,7 +271,7 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 	}
 }
 
-// twoHaveIt ends a session of which a spent token came again.
+// twoHaveIt ends a session of which a spent token was used again.
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
 	s.opts.Log.WarnContext(ctx, "a spent token was used again; the session has been ended", "user_id", userID, "session_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)

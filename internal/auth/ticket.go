@@ -73,8 +73,9 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 		if reg.Version > 0 && !held.Used {
 			return Ticket{Text: s.ticketText(key.Name, held.At), Expires: reg.Expires, Replayed: true}, nil
 		}
-		// A used one is replaced: its response was lost and sent again, or somebody
-		// took it. The next one has another instant, and so another text.
+		// A used ticket is replaced: the request may be a retry whose first
+		// response was lost. The next one has another instant, and so another
+		// text.
 		t, err = s.makeTicket(ctx, key, reg.Version, max(s.now(), held.At+1), p)
 		if !errors.Is(err, store.ErrConflict) {
 			return t, store.CodedWrite(err)

@@ -99,7 +99,7 @@ func generationOf(session, id string) (uint64, bool) {
 }
 
 // parse reads a token and checks signature, times, and from and for whom it is;
-// foreign says that it was not made here.
+// foreign is true where another issuer made it.
 func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	if len(text) > maxToken {
 		return c, false, errors.New("auth: the token is too long")

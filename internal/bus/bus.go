@@ -38,8 +38,8 @@ type Wake struct {
 }
 
 // Signal is an ephemeral sign to the subscribers of a stream. Data is a JSON
-// object or nil. One that is Bulk is said again later: it goes first where there
-// are many.
+// object or nil. One that is Bulk is sent again later: it is the first to be
+// dropped where there are many.
 type Signal struct {
 	Stream gotong.Stream   `json:"stream"`
 	Type   string          `json:"type"`

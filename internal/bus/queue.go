@@ -64,8 +64,8 @@ func (q *Queue) put(m Message) bool {
 	return true
 }
 
-// room is how many signals may wait where this one is to wait too: those that
-// are said again later leave half of it to the others.
+// room is how many signals may wait beside this one: those that are sent again
+// later leave half of the queue to the others.
 func (q *Queue) room(s *Signal) int {
 	if s.Bulk {
 		return q.most / 2

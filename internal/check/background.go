@@ -125,9 +125,9 @@ func (b *Background) failed(ctx context.Context, err error) time.Duration {
 	return first
 }
 
-// sign says in the register that this node is at it, and where. It fails only
-// where another node has taken the turn: a store that takes no writes can be
-// checked all the same.
+// sign writes to the register that this node has the turn, and where it is. It
+// fails only where another node has taken the turn: a store that takes no
+// writes can be checked all the same.
 func (b *Background) sign(ctx context.Context) error {
 	b.signed = b.o.Clock.Mono()
 	body, err := json.Marshal(turn{b.node, b.mark})

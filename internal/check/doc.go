@@ -5,15 +5,15 @@
 // events.
 //
 // [Run] is one round. [Background] runs rounds in a server, slowly; `gotong
-// copy` runs one over what it reads and one over what it wrote. It writes
-// nothing, and a log may go on growing meanwhile.
+// copy` runs one over what it reads and one over what it wrote. A round writes
+// nothing, and the log may go on growing meanwhile.
 //
 // # Caveats
 //
 // The documents of the streams that are read together are kept in memory.
-// Registers, claims beyond their stream, and the records of no-ops follow from
-// nothing in the log and are not checked. Two positions that were swapped, and a
-// whole tail that is missing with its head, look right.
+// Nothing in the log determines registers, claims beyond their stream, or the
+// records of no-ops, so they are not checked. Two positions that were swapped,
+// and a whole tail that is missing with its head, look right.
 //
 // # Dependencies
 //

@@ -97,8 +97,8 @@ func (c *round) same(k keyed, kept []byte) {
 	}
 }
 
-// reads tells whether a kept document that was written another way, by an older
-// program, reads as what the events make.
+// reads reports whether a kept document that an older program wrote in another
+// form reads as what the events make.
 func (c *round) reads(key gotong.Key, kept, made []byte) bool {
 	doc, err := c.o.Codec.Document(key.Collection, kept)
 	if err != nil {

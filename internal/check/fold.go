@@ -131,8 +131,8 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 	return false, f.erasures.See(e)
 }
 
-// commit notes which record the event's commit must have; false where its data
-// cannot be read.
+// commit notes which record the event's commit must have. It returns false
+// where the event's data cannot be read.
 func (f *fold) commit(e *store.Event) bool {
 	if f.open.Position == e.Position {
 		f.open.Last = e.Seq

@@ -41,14 +41,14 @@ type Options struct {
 	Committed func(ctx context.Context, rows []store.Event)
 	Observer  Observer
 
-	// Ahead is told of a command to a stream whose newest event is so much
-	// ahead of the clock, by more than [MaxAhead]: the clock of whoever wrote it
-	// was wrong, or this one is. It must not block. Nil: nobody is told.
+	// Ahead is called for a command to a stream whose newest event is ahead of
+	// the clock by more than [MaxAhead]: the clock of the node that wrote it
+	// was wrong, or this one is. It must not block; nil is none.
 	Ahead func(ctx context.Context, stream gotong.Stream, by time.Duration)
 
-	// Fault is told of a panic in what is not the engine's own: the rules of a
-	// kind, the store, a hook, a callback. The command that met it is answered
-	// with [gotong.CodeInternal] and the rest goes on.
+	// Fault is called for a panic in what is not the engine's own: the rules of
+	// a kind, the store, a hook, a callback. The command that met it is
+	// answered with [gotong.CodeInternal] and the rest goes on.
 	Fault func(ctx context.Context, cause any)
 
 	MaxBatch int // commits in one transaction; 0 is 256

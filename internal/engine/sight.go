@@ -7,7 +7,7 @@ import (
 )
 
 // needs is what the rules look at for a command and, where they name an event,
-// what tells whether its actor may see it.
+// what decides whether the actor may see it.
 func (l *lane) needs(s gotong.State, cmd *gotong.Command) []gotong.Ref {
 	refs := l.kind.Needs(s, *cmd)
 	if l.kind.AccessNeeds == nil || !namesEvent(refs) {

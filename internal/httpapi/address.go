@@ -24,8 +24,8 @@ type proxies struct {
 }
 
 // client is where a request comes from: the peer, or, behind proxies that are
-// trusted, the last address in their header that is none of them. What stands
-// left of that could be anybody's invention.
+// trusted, the last address in their header that is not a trusted proxy. A
+// client can invent everything to the left of that.
 func (p *proxies) client(r *http.Request) netip.Addr {
 	addr, rest := peerOf(r), strings.Join(r.Header.Values(p.header), ",")
 	for rest != "" && p.trusts(addr) {
@@ -53,7 +53,7 @@ func peerOf(r *http.Request) netip.Addr {
 	return plainAddr(peer.Addr())
 }
 
-// trusts reports whether an address is that of a proxy that is believed.
+// trusts reports whether an address is that of a trusted proxy.
 func (p *proxies) trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(p.trusted, func(net netip.Prefix) bool { return net.Contains(addr) })
 }

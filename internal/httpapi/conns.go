@@ -108,8 +108,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// counted is a connection with its place. It is still all that a TCP connection
-// is, for who writes to it without waiting.
+// counted is a connection with its place. It keeps all methods of a TCP
+// connection, for writers that need more than net.Conn has.
 type counted struct {
 	*net.TCPConn
 	pending *Pending
@@ -131,8 +131,8 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Authenticated says that whoever sent the request has authenticated: the
-// connection counts for the user now.
+// Authenticated notes that the client of a request has authenticated, so that
+// its connection no longer counts.
 func (c *Call) Authenticated() { c.pending.Leave() }
 
 // Pending is the place of a connection that outlives its request: the caller

@@ -8,8 +8,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Forms of parameters, which the handlers check: what has another is answered as
-// they say, with 404 where it names something.
+// Forms of parameters. The handlers check them: a value of another form gets
+// their answer, which is 404 for an id.
 const (
 	idForm       = "^[A-Za-z0-9._:-]{1,128}$"
 	eventForm    = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -46,7 +46,7 @@ func formed(schema *huma.Schema) {
 }
 
 // published is the schema of a parameter as it is published. It is a copy: huma
-// would answer with 422 whatever breaks its own.
+// would answer 422 to a value that breaks its own schema.
 func published(p *huma.Param) *huma.Schema {
 	form, ok := forms[p.Name]
 	if !ok || p.Schema.Pattern != "" {

@@ -6,9 +6,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// once are the headers of a request that say one thing. A request that has one
-// of them twice is two requests in one: whoever stands before this server may
-// have judged the other.
+// once are the headers that can have only one value. A request that has one of
+// them twice is two requests in one: a proxy may have checked the other value.
 var once = [...]string{
 	"Access-Control-Request-Method", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match",
 	"If-None-Match", "Last-Event-Id", "Origin", "Sec-Websocket-Key", "Sec-Websocket-Version", "Traceparent",
@@ -28,8 +27,8 @@ func checkOnce(h http.Header) error {
 
 // ends reports whether a connection must not carry another request after r.
 // net/http removes Content-Length where there is a Transfer-Encoding, and
-// Transfer-Encoding from HTTP/1.0, before anybody can see that both were there:
-// where the request ends may be another place for the proxy that sent it.
+// Transfer-Encoding from HTTP/1.0, before a handler can see that both were
+// there. The proxy that sent the request may take another place for its end.
 func ends(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }

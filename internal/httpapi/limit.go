@@ -69,8 +69,8 @@ func newLimiter(name string, r Rate, shared Shared) *limiter {
 }
 
 // newCrowdLimiter is a limiter whose key is an address, behind which many
-// clients may be. What they are told to wait is spread over the time in which
-// the bucket fills, so that they do not all come back at once.
+// clients may be. Their Retry-After is spread over the time in which the bucket
+// fills, so that they do not all come back at once.
 func newCrowdLimiter(name string, r Rate, shared Shared) *limiter {
 	l := newLimiter(name, r, shared)
 	l.crowd = true

@@ -116,7 +116,7 @@ func (s *Server) OpenAPI() []byte { return document(s.api) }
 
 // HTTPServer is a net/http server with the deadlines the contract asks for. A
 // handler that streams lifts the write deadline itself. The header of a request
-// has 16 KiB: net/http adds 4 KiB to what it is told.
+// may have 16 KiB: net/http adds 4 KiB to MaxHeaderBytes.
 func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,

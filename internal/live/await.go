@@ -54,8 +54,8 @@ const (
 	notYetAfter = 5 * time.Second
 	// maxReadWaits is how many reads of one user wait at once.
 	maxReadWaits = 8
-	// maxReadAhead is how far beyond the head a read may wait for: who was
-	// told of an event knows of one that is there, or nearly.
+	// maxReadAhead is how far beyond the head a read may wait for: a client
+	// that knows of an event knows of one that is there, or nearly.
 	maxReadAhead = 1000
 )
 
@@ -67,7 +67,7 @@ type readWait struct {
 
 // readLater waits until the stream has the event seq of the query, and reads
 // once more. However busy the stream and its partition are, that is two reads:
-// the tail tells when the head is there.
+// the tail signals when the head is there.
 func (h *Hub) readLater(ctx context.Context, reader gotong.Reader, q Query, head gotong.Head) (Page, error) {
 	if q.MinSeq-head.Seq > maxReadAhead {
 		return Page{}, gotong.NewError(gotong.CodeCursorAhead, "The position is far ahead of the stream.")
@@ -125,7 +125,7 @@ func (h *Hub) waited(userID string) {
 	}
 }
 
-// await has the tail tell when the stream's head is at seq.
+// await has the tail signal when the stream's head is at seq.
 func (t *topic) await(seq uint64) *readWait {
 	w := &readWait{seq, make(chan struct{})}
 	t.mu.Lock()

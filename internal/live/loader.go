@@ -228,8 +228,9 @@ func spoilt(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrUnreadable)
 }
 
-// later puts a job back after a pause, in which it holds no slot. Whoever asked
-// anew in the meantime is served by the job that he has.
+// later puts a job back after a pause, in which it holds no slot. A
+// subscription that asked anew in the meantime is served by the job that it
+// has.
 func (l *loader) later(q *queue, j *job) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -73,7 +73,7 @@ type Limits struct {
 type Observer struct {
 	// Published is told of each commit of this node that followers may now
 	// take, with the values of the context of its Offer. One that found no room
-	// in the queue is told to Dropped instead.
+	// in the queue goes to Dropped instead.
 	Published func(ctx context.Context, stream gotong.Stream, seq uint64, at gotong.Instant)
 
 	Subscribed     func()              // a subscription was accepted

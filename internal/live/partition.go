@@ -84,8 +84,8 @@ func (p *partition) poke() {
 	}
 }
 
-// offer queues one commit of this node; without room the store is read. The
-// other nodes are told here: what the tail does with it is nothing to them.
+// offer queues one commit of this node; without room the store is read. It
+// wakes the other nodes here, whatever the tail does with the commit.
 func (p *partition) offer(ctx context.Context, rows []store.Event) {
 	p.mu.Lock()
 	room := len(p.offered) < p.hub.limits.Offered

@@ -18,16 +18,17 @@ const (
 	// presenceDelay is how long changes are gathered: who comes back within it
 	// was never away.
 	presenceDelay = 250 * time.Millisecond
-	// presenceLife is how long another node's word holds at least, and how long
-	// any of its words do after the node was last heard.
+	// presenceLife is how long another node's report holds at least, and how
+	// long its reports hold after the last message of the node.
 	presenceLife = time.Minute
-	// presenceEvery is how often a node says at most who is there in a stream.
+	// presenceEvery is the least time between two reports of a stream's
+	// presence.
 	presenceEvery = 20 * time.Second
-	// presenceRate is how many such messages a node sends in a second. Where
-	// its streams are more than that allows for, each is said less often, and
-	// the word holds longer.
+	// presenceRate is how many such messages a node sends in a second. With
+	// more streams than that allows for, a node reports each less often, and
+	// the report holds longer.
 	presenceRate = 512
-	// maxPresenceLife bounds how long a word may claim to hold.
+	// maxPresenceLife bounds how long a report may claim to hold.
 	maxPresenceLife = time.Hour
 	// presenceCrowd is how many users may be in a stream of which each coming
 	// and going is told to all the others; of a larger one only Present tells.
@@ -70,7 +71,7 @@ type word struct {
 	For  int            `json:"for,omitempty"` // for how many seconds Here holds unless it is said again
 }
 
-// life is how long the word holds.
+// life is how long the report holds.
 func (w *word) life() time.Duration {
 	return min(max(presenceLife, time.Duration(min(w.For, int(maxPresenceLife.Seconds())))*time.Second), maxPresenceLife)
 }
@@ -141,7 +142,7 @@ func orMake[K comparable, V any](m map[K]V) map[K]V {
 	return m
 }
 
-// isThere reports whether another node says that it has the user. t.mu is held.
+// isThere reports whether another node has reported the user. t.mu is held.
 func (t *topic) isThere(id string, now clock.Moment) bool {
 	return slices.ContainsFunc(t.presence.there[id], func(h heard) bool { return t.hub.presence.holds(h, now) })
 }
@@ -259,7 +260,8 @@ func (t *topic) presenceOf(a gotong.Actor, on bool) waiting {
 	}
 }
 
-// tellOne tells one subscription again what the sessions here believe of a user.
+// tellOne sends one subscription again the presence of a user as this node
+// knows it.
 func (t *topic) tellOne(s *sub, a gotong.Actor) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -278,8 +280,8 @@ func (p *presence) hereNow() []gotong.Actor {
 	return list
 }
 
-// saySome tells the other nodes, in as many messages as it takes, and returns
-// how many those are.
+// saySome reports to the other nodes, in as many messages as it takes, and
+// returns how many those are.
 func (t *topic) saySome(w word) (n int) {
 	life := int(t.hub.presence.life().Seconds())
 	for t.hub.opt.Bus != nil && (len(w.Here) > 0 || len(w.Gone) > 0 || w.Ask) {
@@ -308,7 +310,7 @@ func news(set map[string]struct{}, id string, in bool) bool {
 	return true
 }
 
-// expirePresence forgets who was not heard of.
+// expirePresence drops users whose reports have expired.
 func (t *topic) expirePresence(now clock.Moment) {
 	t.mu.Lock()
 	p := &t.presence

@@ -20,8 +20,8 @@ type waiting struct {
 	frame Frame
 }
 
-// missing names a user whose presence a subscription was to be told of and was
-// not, because too many signals waited or nothing could be heard.
+// missing names a user whose presence a subscription should have got and did
+// not, because too many signals waited or it could not take any.
 type missing struct {
 	sub *sub
 	id  string
@@ -145,7 +145,7 @@ func (s *Session) signal(w waiting) {
 	s.raise(signalBit)
 }
 
-// miss remembers a presence that is not told. s.signalMu is held.
+// miss remembers a presence that is not sent. s.signalMu is held.
 func (s *Session) miss(w waiting) {
 	if w.typ == presenceType && len(s.missed) < maxMissed {
 		s.missed = orMake(s.missed)
@@ -153,8 +153,9 @@ func (s *Session) miss(w waiting) {
 	}
 }
 
-// tellMissed queues what is true now of the users whose presence was not told.
-// Where they are more than wait at once, the rest is missed again. s.mu is held.
+// tellMissed queues the present state of the users whose presence was not sent.
+// Where they are more than wait at once, the rest is missed again. s.mu is
+// held.
 func (s *Session) tellMissed(now clock.Moment) {
 	s.signalMu.Lock()
 	missed := s.missed
@@ -173,7 +174,8 @@ func (s *Session) tellMissed(now clock.Moment) {
 	}
 }
 
-// wakeSignals has the session look at what it missed, after it could not hear.
+// wakeSignals has the session look at what it missed, now that it can take
+// signals again.
 func (s *Session) wakeSignals() {
 	s.signalMu.Lock()
 	some := len(s.missed) > 0
@@ -183,8 +185,8 @@ func (s *Session) wakeSignals() {
 	}
 }
 
-// takeSignals moves the signals out that may still be heard. Then the queue is
-// quiet, and what was missed is queued.
+// takeSignals moves out the signals that the session may still get. Then the
+// queue is quiet, and what was missed is queued.
 func (s *Session) takeSignals(t *taking) {
 	s.signalMu.Lock()
 	signals := s.signals

@@ -176,8 +176,8 @@ func (p *partition) read(ctx context.Context, to uint64) error {
 }
 
 // doubt is called where the store has nothing after a position. If only another
-// node said that there is more, it was wrong. If this node's own store or engine
-// did, the store has lost it or lags, and nothing is complete until it is there.
+// node announced more, it was wrong. If this node's own store or engine did,
+// the store has lost it or lags, and nothing is complete until it is there.
 func (p *partition) doubt(from uint64) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -227,9 +227,9 @@ func (p *partition) publish(ctx context.Context, rows iter.Seq[*store.Event], la
 	p.reach(last)
 }
 
-// spread hands rows to the topics that there are now: first everything that
-// may have changed somebody's access, then the frames. So no frame at or beyond
-// a removal can be taken by whom it removed. p.order is held.
+// spread hands rows to the topics that there are now: first everything that may
+// have changed somebody's access, then the frames. So a removed user cannot
+// take a frame at or beyond the removal. p.order is held.
 func (p *partition) spread(arrivals []arrival) {
 	var touched []*topic
 	for i := range arrivals {

@@ -8,9 +8,9 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// tellings is what a node has to say of presence: at once of the topics where
-// somebody came or went, and again and again, in turn, of all where somebody is.
-// It is paced: presence never fills the bus.
+// tellings is the presence that a node has to report: at once of the topics
+// where a user came or went, and again and again, in turn, of all that have
+// users. It is paced: presence never fills the bus.
 type tellings struct {
 	wake chan struct{}
 
@@ -20,7 +20,7 @@ type tellings struct {
 	nodes  map[string]clock.Moment
 }
 
-// turn is a topic, and when it was said.
+// turn is a topic, and when it was last reported.
 type turn struct {
 	topic *topic
 	said  clock.Moment
@@ -29,7 +29,7 @@ type turn struct {
 // maxNodes bounds how many other nodes are remembered.
 const maxNodes = 1024
 
-// heard notes that a node lives.
+// heard notes a sign of life of a node.
 func (l *tellings) heard(node string, now clock.Moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -47,31 +47,32 @@ func (l *tellings) heard(node string, now clock.Moment) {
 	l.nodes[node] = now
 }
 
-// holds reports whether a word is to be believed: it has not run out, and its
-// node lives.
+// holds reports whether a report still counts: it has not expired, and its node
+// lives.
 func (l *tellings) holds(h heard, now clock.Moment) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return h.till >= now && now <= l.nodes[h.node].Add(presenceLife)
 }
 
-// life is how long a word of now holds: three times what it may take until it
-// is said again. What is said later waits behind it.
+// life is how long a report of now holds: three times the longest time until
+// the next one of the same topic.
 func (l *tellings) life() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return 3 * (presenceEvery + time.Duration(len(l.turn)/presenceRate)*time.Second)
 }
 
-// list puts a topic among those that are said again; it was said just now.
+// list puts a topic among those that are reported again; it was reported just
+// now.
 func (l *tellings) list(t *topic, now clock.Moment) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turn = append(l.turn, turn{t, now})
 }
 
-// next takes the topic that was unsaid the longest; nil where it was said not
-// long ago.
+// next takes the topic whose last report is oldest; nil if that is not old
+// enough yet.
 func (l *tellings) next(now clock.Moment) *topic {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -96,11 +97,11 @@ func (l *tellings) add(t *topic) {
 	}
 }
 
-// tellingsAtOnce is how many topics tell their news before others may fill the
-// bus: those that many came to at once are told over some moments.
+// tellingsAtOnce is how many topics report their news at once. Others may use
+// the bus in between, so news of very many topics takes some moments.
 const tellingsAtOnce = 256
 
-// run tells what was gathered, until ctx ends.
+// run reports what was gathered, until ctx ends.
 func (l *tellings) run(ctx context.Context, mono func() clock.Moment) {
 	for {
 		select {
@@ -126,7 +127,8 @@ func (l *tellings) run(ctx context.Context, mono func() clock.Moment) {
 	}
 }
 
-// repeat says again who is here, of the topics whose turn it is, until ctx ends.
+// repeat reports again who is here, for the topics whose turn it is, until ctx
+// ends.
 func (l *tellings) repeat(ctx context.Context, mono func() clock.Moment) {
 	for pause(ctx, time.Second) {
 		now := mono()
@@ -143,8 +145,8 @@ func (l *tellings) repeat(ctx context.Context, mono func() clock.Moment) {
 	}
 }
 
-// repeatPresence says again who is here, in n messages; again is false where
-// nobody is any more.
+// repeatPresence reports again who is here, in n messages; again is false once
+// nobody is.
 func (t *topic) repeatPresence() (n int, again bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -16,8 +16,7 @@ var (
 	ErrUnsettled = errors.New("store: the needs of a kind do not settle")
 )
 
-// classes is the one place that says what an error of a store means to a
-// caller.
+// classes is the one table of what an error of a store means to a caller.
 var classes = []struct {
 	err   error
 	means *gotong.Error

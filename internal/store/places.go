@@ -9,9 +9,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Places tells where in a stream the stretches that grants give begin and end:
-// at the first event that was committed with or after one of the stream itself,
-// or of another stream of its partition. It keeps what it found, for that never
+// Places finds where in a stream the stretches of grants begin and end: at the
+// first event that was committed with or after one of the stream itself, or of
+// another stream of its partition. It keeps what it found, for that never
 // moves. The zero Places is ready to use.
 type Places struct {
 	mu    sync.Mutex

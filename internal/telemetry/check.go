@@ -21,8 +21,8 @@ func newCheck(r prometheus.Registerer) *Check {
 	}
 }
 
-// Fault is told of each row that is not what the log says.
+// Fault counts a row that does not match the log.
 func (c *Check) Fault(sort string) { c.faults.WithLabelValues(sort).Inc() }
 
-// Ended is told of each whole round.
+// Ended observes a whole round.
 func (c *Check) Ended(took time.Duration) { c.rounds.Observe(took.Seconds()) }

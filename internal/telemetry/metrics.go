@@ -68,7 +68,7 @@ func (m *Metrics) Store(failed func() error) {
 	}))
 }
 
-// Damaged is told of each place of the log that is missing or does not match.
+// Damaged counts a place of the log that is missing or does not match.
 func (m *Metrics) Damaged() { m.damage.Inc() }
 
 // Silent shows how many partitions delivery cannot follow.
@@ -128,8 +128,8 @@ func newHTTP(r prometheus.Registerer) *HTTP {
 	}
 }
 
-// Refused is told of each connection that was refused because too many were
-// open that had not authenticated.
+// Refused counts a connection that was closed at once, because too many others
+// had not authenticated.
 func (h *HTTP) Refused() { h.refused.Inc() }
 
 // Served is told of each answered request: the route's template and never its

@@ -15,7 +15,7 @@ const (
 // address reports whether s is local@domain as people write it: a dot-atom of
 // RFC 5322 before the sign and a host name after it, letters of any script
 // included (RFC 6531). Quoted local parts, comments, literal addresses and
-// display names are none. Whether an address works, only a mail can tell.
+// display names are none. Only a mail shows whether an address works.
 func address(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {

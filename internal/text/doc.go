@@ -4,7 +4,7 @@
 //
 // A command that carries text offers [gotong.Cleaner]. The engine asks it once,
 // before the rules see the command, so that no rule trims, folds or composes
-// for itself and no two places disagree about what is the same text.
+// for itself, and all places agree which texts are the same.
 //
 // # Dependencies
 //

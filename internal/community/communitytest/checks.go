@@ -340,8 +340,9 @@ func (w *World) checkRebuild() {
 	}
 }
 
-// checkClock decides again by what the log tells of the clock: the time that an
-// event's data keeps as "now", or the event's own. The outcome must be the same.
+// checkClock decides again with the clock that the log keeps: the time that an
+// event's data keeps as "now", or the event's own. The outcome must be the
+// same.
 func (w *World) checkClock(kind gotong.Kind, cmd gotong.Command, decision gotong.Decision) {
 	w.t.Helper()
 	var kept struct {

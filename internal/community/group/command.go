@@ -53,21 +53,21 @@ type Add struct {
 	Role   Role   `json:"role,omitempty"`
 }
 
-// Remove ends somebody's membership. With a ban it also keeps them out, be they
-// a member or not.
+// Remove ends a user's membership. With a ban it also keeps the user out,
+// whether a member or not.
 type Remove struct {
 	UserID string `json:"user_id"`
 	gotong.Ban
 }
 
-// Unban lets somebody in again who was kept out.
+// Unban lifts a user's ban.
 type Unban struct {
 	UserID string `json:"user_id"`
 }
 
-// Appoint makes somebody an admin of a group that has none who can act: a
-// member or, where none of them can act either, an outsider. Members then names
-// all of them.
+// Appoint makes a user admin of a group that has no admin who can act: a member
+// or, if no member can act, an outsider. For an outsider, Members names all
+// members.
 type Appoint struct {
 	UserID  string   `json:"user_id"`
 	Members []string `json:"members,omitempty"`

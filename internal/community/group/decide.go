@@ -25,8 +25,8 @@ func needs(state gotong.State, cmd gotong.Command) []gotong.Ref {
 	return refs
 }
 
-// accountRefs is the accounts that the rules on leading look at: of somebody
-// who is to get a role, and of the admins where one of them may go.
+// accountRefs names the accounts that the rules on leading look at: of the user
+// who is to get a role, and of all admins where one of them may go.
 func accountRefs(s gotong.Stream, group Group, cmd gotong.Command) []gotong.Ref {
 	switch c := cmd.Data.(type) {
 	case Add:
@@ -262,7 +262,7 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 	}
 }
 
-// unban lifts a ban; who is not banned stays as they are.
+// unban lifts a ban; it changes nothing for a user who is not banned.
 func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	switch {
 	case !r.mayManage():

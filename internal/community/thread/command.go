@@ -60,22 +60,22 @@ type Add struct {
 	Origin
 }
 
-// Remove ends somebody's membership. With a ban it also keeps them out, be they
-// a member or not.
+// Remove ends a user's membership. With a ban it also keeps the user out,
+// whether a member or not.
 type Remove struct {
 	UserID string `json:"user_id"`
 	Origin
 	gotong.Ban
 }
 
-// Unban lets somebody in again who was kept out.
+// Unban lifts a user's ban.
 type Unban struct {
 	UserID string `json:"user_id"`
 }
 
-// Appoint makes somebody an owner of a thread that has none who can act: a
-// member or, where none of them can act either, an outsider. Members then names
-// all of them.
+// Appoint makes a user owner of a thread that has no owner who can act: a
+// member or, if no member can act, an outsider. For an outsider, Members names
+// all members.
 type Appoint struct {
 	UserID  string   `json:"user_id"`
 	Members []string `json:"members,omitempty"`

@@ -2,9 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// The types of event. Data with Now tells what the clock showed: the decision
-// compared a deadline with it, or a deadline is counted from the event, whose At
-// only orders. Where Now is missing, At is it.
+// The types of event. Now in the data is the clock's time, where the decision
+// compared a deadline with it, or where a deadline counts from the event. Where
+// Now is absent, the clock showed At.
 const (
 	EvCreated        = "thread.created"
 	EvHistoryChanged = "thread.history_changed"

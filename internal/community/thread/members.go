@@ -24,8 +24,8 @@ func (r ruling) join() (gotong.Decision, error) {
 	}
 }
 
-// outOfHome is the ban of who may know of a public thread in a group, and is
-// kept out of the group.
+// outOfHome is the ban from the group that also bars a user from the group's
+// public threads.
 func (r ruling) outOfHome() gotong.Ban {
 	if r.thread.Privacy != Public || !groupScope(r.thread.ScopeID) {
 		return gotong.Ban{}
@@ -126,7 +126,7 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	}
 }
 
-// unban lifts a ban; who is not banned stays as they are.
+// unban lifts a ban; it changes nothing for a user who is not banned.
 func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	if !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can lift a ban.")

@@ -63,8 +63,8 @@ func memberRefs(s gotong.Stream, t Thread, userID string) []gotong.Ref {
 	return refs
 }
 
-// accountRefs is the accounts that the rules on ownership look at: of somebody
-// who is to get a role, and of the owners where one of them may go.
+// accountRefs names the accounts that the rules on ownership look at: of the
+// user who is to get a role, and of all owners where one of them may go.
 func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
 	switch c := cmd.Data.(type) {
 	case Add:

@@ -54,9 +54,9 @@ func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
 	return refs
 }
 
-// mayAdmin: an admin whose account, where it is one of this server, says so
-// now; the token may be older. Nobody shuts themselves out or takes their own
-// role: so there is always an admin left.
+// mayAdmin checks that the actor is an admin now, by their account if it is of
+// this server, because the token may be older. Admins cannot disable themselves
+// or change their own role, so there is always one left.
 func mayAdmin(s gotong.State, cmd gotong.Command) error {
 	switch {
 	case !cmd.Actor.Role.IsAdmin():

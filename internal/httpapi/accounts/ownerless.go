@@ -266,8 +266,8 @@ type appointedOut struct {
 	Body httpapi.ReceiptView
 }
 
-// appoint names all members where somebody else is to be appointed: the rules
-// hold the list to what they know.
+// appoint names all members if an outsider is to be appointed; the rules check
+// that the list is complete.
 func (a *accounts) appoint(ctx context.Context, kind string, in *appointIn) (*appointedOut, error) {
 	stream, err := gotong.ParseStream(kind + "/" + in.ID)
 	if err != nil {

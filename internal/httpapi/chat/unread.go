@@ -59,8 +59,8 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, er
 }
 
 // unreadOf counts the messages of others above the reader's mark that they may
-// see and that were not deleted. What was said before their latest coming counts
-// as read.
+// see and that were not deleted. Messages from before the reader last joined, or
+// was added, count as read.
 func (c *chat) unreadOf(ctx context.Context, l look) (int, error) {
 	m, _, err := c.mark(ctx, l.reader.UserID, l.stream)
 	last := l.state.Head.Count

@@ -52,7 +52,7 @@ func (c *conn) ping() {
 }
 
 // mayPing counts a ping or pong, which no allowance covers and which is never
-// held back. Who sends too many is sent away, and read no further: a flood
+// held back. A client that sends too many is cut, and read no further: a flood
 // would be, until the connection is closed.
 func (c *conn) mayPing() bool {
 	if now := c.server.opts.Clock.Mono(); now > c.counted.Add(time.Second) {

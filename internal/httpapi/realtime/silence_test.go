@@ -173,7 +173,7 @@ func TestPingsAndReadsNothing(t *testing.T) {
 }
 
 // Pings and pongs cost no allowance, and are not without bound: 64 in a second
-// are answered, and who sends more is sent away.
+// are answered, and a client that sends more is cut.
 func TestTooManyPings(t *testing.T) {
 	for name, first := range map[string]byte{"pings": 0x89, "pongs": 0x8a} {
 		t.Run(name, func(t *testing.T) {

@@ -140,8 +140,8 @@ const waits = 5
 const blocked = 50 * time.Millisecond
 
 // writeAll writes all of b. After a write that failed nothing more is written:
-// the client has part of a frame, and whoever waited for it does not do so anew.
-// w.mu is held.
+// the client has part of a frame, and a writer that waited for w.mu must not go
+// on after it. w.mu is held.
 func (w *wire) writeAll(b []byte) (written int, err error) {
 	defer func() { w.shut = w.shut || err != nil }()
 	idle := 0
