@@ -70,7 +70,7 @@ func TestCheckReportsOnce(t *testing.T) {
 		a.keep(&spoiled{s})
 		done := make(chan struct{})
 		go func() { defer close(done); a.newCheck().Run(a.base) }()
-		time.Sleep(3 * time.Hour) //nolint:forbidigo // no time of the machine's
+		time.Sleep(3 * time.Hour)
 		cancel()
 		<-done
 		if n := strings.Count(said.String(), "level=ERROR"); n != 1 {

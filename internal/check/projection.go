@@ -12,7 +12,7 @@ import (
 // The bounds of what a rebuild remembers.
 const (
 	maxDocuments = 8192
-	maxEvents    = 4096
+	maxEvents    = 256
 )
 
 // Projection makes documents anew from events, with the rules of their kinds and
