@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/netip"
 	"strings"
@@ -176,6 +177,29 @@ func TestConnectionsBehindAProxy(t *testing.T) {
 	_ = first.Close()
 	for got := ""; !strings.Contains(got, " 100 "); { // once the server has seen it
 		_, got = held("192.0.2.1")
+	}
+}
+
+// A request that is cut off gives its place back, and is told of, like any other.
+func TestARequestThatIsCutOffLeaves(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) {
+		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+		o.Conns = httpapi.ConnLimits{PerAddress: 1}
+		o.Mounts = map[string]http.Handler{"GET /cut": http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusAccepted)
+			panic("a fault in the middle of an answer")
+		})}
+	})
+	dial := w.serve()
+	if got := dial().ask("GET /cut", "X-Forwarded-For: 192.0.2.1"); got != "" {
+		t.Fatalf("got %q", got)
+	}
+	if !strings.Contains(w.log.String(), `"route":"GET /cut","status":202`) {
+		t.Error("nobody was told of it")
+	}
+	got := dial().ask("POST /v1/auth/signin", "X-Forwarded-For: 192.0.2.1", "Content-Type: application/json", "Content-Length: 0")
+	if strings.Contains(got, " 429 ") {
+		t.Errorf("its place is taken: %q", got)
 	}
 }
 

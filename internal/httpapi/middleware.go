@@ -68,9 +68,6 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Connection", "close")
 	}
 	defer func() {
-		if cause := recover(); cause != nil {
-			e.failed(tap, r, cause)
-		}
 		if tap.status == 0 && r.Context().Err() != nil {
 			tap.status = StatusClientGone
 		}
@@ -79,6 +76,11 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		end(r.Pattern, tap.status)
 		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
+	}()
+	defer func() { // before that, which must happen although this may panic again
+		if cause := recover(); cause != nil {
+			e.failed(tap, r, cause)
+		}
 	}()
 	if err := checkOnce(r.Header); err != nil {
 		WriteProblem(tap, r, err)
