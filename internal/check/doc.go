@@ -10,8 +10,8 @@
 //
 // # Caveats
 //
-// The documents of the streams that are read together are kept in memory.
-// Nothing in the log determines registers, claims beyond their stream, or the
+// The documents of the streams that are read together are kept in memory, an
+// eighth of [Options.MaxKeys] at most; without it all of them. Nothing in the log determines registers, claims beyond their stream, or the
 // records of no-ops, so they are not checked. Two positions that were swapped,
 // and a whole tail that is missing with its head, look right.
 //
@@ -88,7 +88,8 @@ type Options struct {
 	// Pace is called after each read and may wait; its error ends the round.
 	Pace func(ctx context.Context) error
 	// MaxKeys bounds how many documents are remembered at once; 0 is all of
-	// them. Where there are more, the log is read in several parts.
+	// them. Where there are more, the log is read in several parts. A stream
+	// with more than an eighth of them is [Unknown].
 	MaxKeys int
 	// Begin is where to go on; Reached is called with where a later round could.
 	Begin   Mark
