@@ -36,7 +36,10 @@ type talk struct {
 	stream  gotong.Stream
 	path    string
 	emojis  []string
+	lead    string          // who leads it
 	members map[string]bool // now; those of the group where they are borrowed
+	banned  map[string]bool
+	from    map[string]int // of an outsider who was appointed: the seq of that
 	open    bool
 	muted   map[string]bool
 	facts   []fact
@@ -57,10 +60,10 @@ func (k *talk) note(f fact) {
 func (k *talk) fact(seq int) fact { return k.facts[seq-1] }
 
 // sees: a member sees what was said while all could see it or they were there,
-// if they see what it is about.
+// if they see what it is about; an outsider who was appointed, what came since.
 func (k *talk) sees(user string, seq int) bool {
 	f := k.fact(seq)
-	return k.members[user] && (f.open || f.in[user]) && (f.target == 0 || k.sees(user, f.target))
+	return k.members[user] && seq >= k.from[user] && (f.open || f.in[user]) && (f.target == 0 || k.sees(user, f.target))
 }
 
 // newest is the seq of the event with the newest text of a message; 0 where it

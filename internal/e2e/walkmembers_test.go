@@ -1,0 +1,137 @@
+package e2e_test
+
+import (
+	"net/http"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/client"
+)
+
+// beginOrphan makes a thread whose only member has said something to all when
+// their account is disabled; then an outsider is appointed to lead it.
+func (w *walk) beginOrphan(name, lead string) {
+	w.t.Helper()
+	k := w.talkOf(name, lead, true)
+	k.members, k.banned, k.since = map[string]bool{}, map[string]bool{}, map[string]string{}
+	account := must(dial(w.t, w.url, "nobody").SignUp(w.ctx, client.SignUp{
+		Email: "wati@example.org", Pass: "a long passphrase of hers", Username: "wati", CommunityID: "rt05",
+	}))(w.t)
+	wati := must(client.New(client.Options{BaseURL: w.url, Token: client.StaticToken(account.AccessToken)}))(w.t)
+	defer wati.Close()
+	th := must(wati.CreateThread(w.ctx, client.NewThread{ScopeID: "rt05", Privacy: "private", History: "all"}))(w.t)
+	k.stream = th.Stream()
+	k.path = "/v1/chat/threads/" + k.stream.ID()
+	k.members[account.UserID] = true
+	k.note(fact{by: account.UserID})
+	for range 3 {
+		text := w.text(k)
+		m := must(wati.Send(w.ctx, th.ThreadID, client.NewMessage{Body: text}))(w.t)
+		k.note(fact{what: "posted", by: account.UserID, text: text, id: m.MessageID.String()})
+	}
+	a := must(rest(w.ctx, w.http, w.url, "boss-indra", http.MethodPost, "/v1/admin/users/"+account.UserID+"/disable", ""))(w.t)
+	if a.status != http.StatusOK {
+		w.t.Fatal(a)
+	}
+	come([]*talk{k}, lead)
+	data := map[string]any{"user_id": lead, "members": []string{account.UserID}}
+	if code, did := w.noted("boss-indra", k, "member.appoint", data, fact{by: "boss-indra"}); !did {
+		w.t.Fatal(code)
+	}
+	k.from[lead] = len(k.facts)
+}
+
+// comeOrGo changes who is a member or banned, of a thread or of the group.
+func (w *walk) comeOrGo(k *talk) {
+	w.t.Helper()
+	user := w.pick(w.users[1:8]) // boss-indra never comes
+	if user == k.lead {
+		return
+	}
+	do := "come"
+	switch n := w.rnd.IntN(8); {
+	case k.members[user] && n < 3:
+		do = "ban"
+	case k.members[user]:
+		do = "go"
+	case k.banned[user] && n < 5:
+		do = "unban"
+	case k.banned[user]:
+		do = "knock"
+	case n == 0:
+		do = "ban"
+	}
+	if k.lent() {
+		w.ofGroup(user, do)
+	} else {
+		w.ofThread(k, user, do)
+	}
+}
+
+// ban is a removal that keeps out, for ever or for longer than the walk.
+func (w *walk) ban(user string) map[string]any {
+	if w.rnd.IntN(2) == 0 {
+		return map[string]any{"user_id": user, "ban": true}
+	}
+	return map[string]any{"user_id": user, "ban_until_ms": 4_000_000_000_000}
+}
+
+func (w *walk) ofGroup(user, do string) {
+	w.t.Helper()
+	typ, data := "member.add", map[string]any{"user_id": user, "role": "anggota"}
+	switch do {
+	case "go":
+		typ, data = "member.remove", map[string]any{"user_id": user}
+	case "ban":
+		typ, data = "member.remove", w.ban(user)
+	case "unban":
+		typ, data = "member.unban", map[string]any{"user_id": user}
+	}
+	seq, code := w.commandOn("ani", w.group, typ, data)
+	w.done(w.talks[2:4], user, do, seq > 0, code, gotong.CodeConflict)
+}
+
+func (w *walk) ofThread(k *talk, user, do string) {
+	w.t.Helper()
+	typ, by, data, refusal := "member.add", k.lead, map[string]any{"user_id": user}, gotong.CodeConflict
+	self := w.rnd.IntN(2) == 0
+	switch do {
+	case "go":
+		if typ = "member.remove"; self {
+			typ, by, data = "thread.leave", user, map[string]any{}
+		}
+	case "ban":
+		typ, data = "member.remove", w.ban(user)
+	case "unban":
+		typ = "member.unban"
+	default:
+		if self && k.name == "own public" {
+			typ, by, data, refusal = "thread.join", user, map[string]any{}, gotong.CodeForbidden
+		}
+	}
+	seq, code := w.command(by, k, typ, data)
+	if seq > 0 && seq != len(k.facts)+1 {
+		w.t.Fatalf("%s by %s: event %d of %s, after %d", typ, by, seq, k.name, len(k.facts))
+	}
+	w.done([]*talk{k}, user, do, seq > 0, code, refusal)
+	if seq > 0 {
+		k.note(fact{by: by})
+	}
+}
+
+// done writes down what became of it. Who is banned is not let in.
+func (w *walk) done(talks []*talk, user, do string, did bool, code string, refusal gotong.Code) {
+	w.t.Helper()
+	if did != (do != "knock") || !did && code != string(refusal) {
+		w.t.Fatalf("%s of %s to %s: done %v, %s", do, user, talks[0].name, did, code)
+	}
+	switch member := talks[0].members[user]; {
+	case do == "come":
+		come(talks, user)
+	case member:
+		leave(talks, user)
+	}
+	if do == "ban" || do == "unban" {
+		talks[0].banned[user] = do == "ban"
+	}
+	w.tried[do]++
+}
