@@ -89,7 +89,7 @@ func (c *Conn) later(s *sub, wait time.Duration) {
 
 // end tells the handler that a stream is over. c.mu is held.
 func (c *Conn) end(s *sub, e *Ended) {
-	s.id = "" // the server has ended it already
+	s.id = ""                           // the server has ended it already
 	s.whole = errors.Is(e, ErrUnserved) // the reader may still read what came
 	c.drop(s)
 	wake(c.change)

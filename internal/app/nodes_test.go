@@ -321,7 +321,7 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 	}
 }
 
-// TestNodesByLiveQuery: without Redis the database sends notifications of commits, and each
+// TestNodesByLiveQuery: without Redis the database notifies nodes of commits, and each
 // node looks for logins that ended.
 func TestNodesByLiveQuery(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) { //nolint:thelper // the test itself, once per engine

@@ -298,7 +298,7 @@ func (c *round) ofCommits(ctx context.Context, some []store.Record) error {
 			found = err == nil && request == r.Request && snap.Events[i][j].Position == r.Position
 		}
 		if !found && r.Position > 0 {
-			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "belongs to no commit"})
+			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "has no commit"})
 		}
 	}
 	return nil
@@ -316,7 +316,7 @@ func (c *round) claims(ctx context.Context, rows []store.ClaimRow) error {
 	}
 	for i := range rows {
 		if !snap.Heads[rows[i].Stream].Exists() {
-			c.o.Fault(&Fault{Sort: Claim, Stream: rows[i].Stream, Key: rows[i].Claim.Space, Detail: "belongs to a stream that does not exist"})
+			c.o.Fault(&Fault{Sort: Claim, Stream: rows[i].Stream, Key: rows[i].Claim.Space, Detail: "names a stream that does not exist"})
 		}
 	}
 	return nil

@@ -155,7 +155,7 @@ func (d *documenter) problem(response *huma.Response) *huma.Response {
 		response.Headers = map[string]*huma.Param{
 			"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}},
 			"Retry-After": {
-				Description: "How many seconds to wait, if the same request may succeed later (408, 409 request_in_progress, 429, 503, 507).",
+				Description: "Seconds to wait, if the same request may succeed later (408, 409 request_in_progress, 429, 503, 507).",
 				Schema:      &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)},
 			},
 			"WWW-Authenticate": {Description: "With 401.", Schema: &huma.Schema{Type: huma.TypeString}},

@@ -82,8 +82,8 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Get new tokens",
-		Description: "It spends the refresh token. Sent again within ten seconds, the token gets the same answer, whatever the key; later, " +
-			"it gets other tokens if nobody used those. Any other use of a spent token ends the session.",
+		Description: "It spends the refresh token. Sent again within ten seconds, the token gets the same answer, whatever the key; " +
+			"later, it gets other tokens if nobody used those. Any other use of a spent token ends the session.",
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
 		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,
