@@ -159,8 +159,11 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 		candidates[i] = candidate{id, connected[id], min(s.age(sess.lastUse()), seen), seen}
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int {
-		if a.connected != b.connected {
-			return cmp.Compare(asInt(a.connected), asInt(b.connected))
+		switch {
+		case a.connected && !b.connected:
+			return 1
+		case b.connected && !a.connected:
+			return -1
 		}
 		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(b.seen, a.seen))
 	})
@@ -170,13 +173,6 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 		}
 	}
 	return nil
-}
-
-func asInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // refreshToken is derived from the server's key, so that it can be given again
@@ -298,8 +294,10 @@ func (s *Service) use(ctx context.Context, p Principal) (session, error) {
 			return sess, nil
 		}
 		sess.UsedAt = s.now()
-		err = s.putSession(ctx, sessionKey(p.UserID, p.SessionID), version, sess)
-		if !errors.Is(err, store.ErrConflict) {
+		switch err = s.putSession(ctx, sessionKey(p.UserID, p.SessionID), version, sess); {
+		case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrSealed):
+			return sess, nil // reads go on; nobody can exchange the parent now, and the next use is recorded
+		case !errors.Is(err, store.ErrConflict):
 			return sess, store.CodedWrite(err)
 		}
 	}

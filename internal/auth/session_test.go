@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/store"
 )
 
 func TestSessionGoesWhenItIsNotUsed(t *testing.T) {
@@ -299,4 +301,36 @@ func TestTicketEndsWithItsToken(t *testing.T) {
 	h.pass(10 * time.Second)
 	_, err = h.UseTicket(t.Context(), text)
 	wantCode(t, err, gotong.CodeUnauthorized)
+}
+
+// A store that takes no writes now is still read, by who has just signed in too.
+func TestTheFirstUseOfATokenOnAStoreWithoutWrites(t *testing.T) {
+	for _, fault := range []error{store.ErrFull, store.ErrSealed} {
+		h := build(t, nil)
+		g := h.signUp(t, siti("r1"))
+		whole := h.opts.Store
+		h.opts.Store = unwritable{whole, fault}
+		if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
+			t.Errorf("%v: %v", fault, err)
+		}
+		h.opts.Store = whole
+		h.pass(2 * recheck)
+		next, err := h.refresh(t.Context(), g.RefreshToken)
+		if err == nil {
+			_, err = h.Verify(t.Context(), next.AccessToken)
+		}
+		if err != nil {
+			t.Errorf("later: %v", err)
+		}
+	}
+}
+
+// unwritable is a store that takes no writes.
+type unwritable struct {
+	Store
+	fault error
+}
+
+func (u unwritable) SetRegister(context.Context, gotong.Key, uint64, []byte, gotong.Instant) error {
+	return u.fault
 }
