@@ -102,7 +102,7 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 // SignUp is the body of making an account.
 type SignUp struct {
 	Email       string `json:"email" minLength:"3" maxLength:"256"`
-	Pass        string `json:"pass" minLength:"1" maxLength:"1024" doc:"8 to 256 characters, counted in the form NFKC."`
+	Pass        string `json:"pass" minLength:"1" maxLength:"1024" doc:"8 to 256 characters, counted after normalisation to NFKC."`
 	Username    string `json:"username" minLength:"3" maxLength:"64"`
 	CommunityID string `json:"community_id" minLength:"1" maxLength:"64"`
 }

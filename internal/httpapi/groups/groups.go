@@ -94,7 +94,7 @@ type InGroup struct {
 
 // Create is the body of making a group.
 type Create struct {
-	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted in the form NFC."`
+	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
 	Description string           `json:"description,omitempty" maxLength:"2000"`
 	EntityType  group.EntityType `json:"entity_type" enum:"kelompok,lembaga"`
 	JoinPolicy  group.JoinPolicy `json:"join_policy" enum:"terbuka,persetujuan,undangan"`
@@ -120,7 +120,7 @@ func (g *groups) create(ctx context.Context, in *createIn) (*httpapi.Answered[De
 
 // Update is the body of changing a group.
 type Update struct {
-	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted in the form NFC."`
+	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
 	Description *string           `json:"description,omitempty" maxLength:"2000"`
 	JoinPolicy  *group.JoinPolicy `json:"join_policy,omitempty" enum:"terbuka,persetujuan,undangan"`
 }
