@@ -71,6 +71,9 @@ func TestHole(t *testing.T) {
 	if ctx.Err() != nil {
 		t.Errorf("server-sent events hang after %d lines", seen)
 	}
+	for _, path := range []string{"/v1/chat/threads", "/v1/chat/unread", "/v1/chat/threads/" + stream.ID()} {
+		get(path).want(t, http.StatusOK, "")
+	}
 	if n := log.count("level=ERROR"); n != 1 {
 		t.Errorf("the log has %d errors: %s", n, &log.b)
 	}
