@@ -11,9 +11,10 @@
 // # Caveats
 //
 // The documents of the streams that are read together are kept in memory, an
-// eighth of [Options.MaxKeys] at most; without it all of them. Nothing in the log determines registers, claims beyond their stream, or the
-// records of no-ops, so they are not checked. Two positions that were swapped,
-// and a whole tail that is missing with its head, look right.
+// eighth of [Options.MaxKeys] at most; without it all of them. Nothing in the
+// log determines registers, claims beyond their stream, or the records of
+// no-ops, so they are not checked. Two positions that were swapped, and a whole
+// tail that is missing with its head, look right.
 //
 // # Dependencies
 //
