@@ -15,6 +15,7 @@ type Kind struct {
 	Events    []EventType
 	Documents []Type   // by collection
 	Signals   []string // the ephemeral types a reader may send
+	Lends     *Lends   // its streams lend their members; nil where they do not
 
 	// Home is where a stream that this command would create lives; an error
 	// where the command creates none. Asked only while the stream does not exist.

@@ -42,6 +42,9 @@ type Roster struct {
 	Members int      `json:"member_count"`
 }
 
+// Leadership is the roster itself, also of a document that adds to it.
+func (r Roster) Leadership() Roster { return r }
+
 // Move is the roster after a user's role changed; an empty role is that of
 // somebody who is not a member.
 func (r Roster) Move(userID, from, to, leader string) Roster {

@@ -20,7 +20,7 @@ import (
 // BenchmarkEngine posts messages through the whole write path, without a
 // network: rules, chain, group commit, sync.
 func BenchmarkEngine(b *testing.B) {
-	kinds := []gotong.Kind{thread.Kind(), group.Kind()}
+	kinds := []gotong.Kind{thread.Kind(group.Kind()), group.Kind()}
 	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
 	stores := map[string]func(*testing.B) engine.Store{
 		"memory": func(*testing.B) engine.Store { return memory.New("", memory.Options{Now: now}) },

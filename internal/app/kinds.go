@@ -22,11 +22,12 @@ type kind struct {
 
 // kinds is every sort of stream that this server keeps.
 func kinds(accounts gotong.Accounts) []kind {
-	return []kind{
+	rows := []kind{
 		{rules: user.Kind(), routes: accountRoutes},
 		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf},
-		{rules: thread.KindFor(accounts), routes: chatRoutes, creates: thread.StreamOf},
 	}
+	threads := thread.Rules{Accounts: accounts, Homes: gotong.LendersOf(rulesOf(rows))}
+	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf})
 }
 
 // accountsOf returns OwnAccounts, or AnyIssuer where tokens of other issuers
@@ -65,6 +66,8 @@ func groupRoutes(a *App) func(*httpapi.API) {
 	return groups.Routes(groups.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec})
 }
 
-func chatRoutes(a *App) func(*httpapi.API) {
-	return chat.Routes(chat.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Now: a.now})
+func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
+	return func(a *App) func(*httpapi.API) {
+		return chat.Routes(chat.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Now: a.now, Rules: rules})
+	}
 }

@@ -30,7 +30,7 @@ func newNeighbours(t *testing.T, members thread.Source) *neighbours {
 	n := &neighbours{t: t, thread: "thread/t"}
 	n.Engine = engine.New(engine.Options{
 		Store: memory.New("", memory.Options{}), Clock: clocktest.Showing(clock()),
-		Codec: store.NewCodec([]gotong.Kind{thread.Kind(), group.Kind()}),
+		Codec: store.NewCodec([]gotong.Kind{thread.Kind(group.Kind()), group.Kind()}),
 	})
 	t.Cleanup(func() { _ = n.Close(t.Context()) })
 	n.do("ani", lent, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Persetujuan})

@@ -64,8 +64,13 @@ func (l *lockedBuffer) String() string {
 
 func (w *world) now() gotong.Instant { return w.clock.Now() }
 
+// threads is the rules of threads.
+func threads() thread.Rules {
+	return thread.Rules{Accounts: gotong.OwnAccounts, Homes: gotong.Homes{group.KindFor(gotong.OwnAccounts)}}
+}
+
 func kinds() []gotong.Kind {
-	return []gotong.Kind{thread.KindFor(gotong.OwnAccounts), group.KindFor(gotong.OwnAccounts), user.Kind()}
+	return []gotong.Kind{threads().Kind(), group.KindFor(gotong.OwnAccounts), user.Kind()}
 }
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
@@ -106,7 +111,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{Engine: w.engine, Hub: whispers{w.hub, w}, Store: registers{w.store, w}, Codec: codec, Now: w.now}),
+			chat.Routes(chat.Options{Engine: w.engine, Hub: whispers{w.hub, w}, Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads()}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Accounts: gotong.OwnAccounts,

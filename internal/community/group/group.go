@@ -5,6 +5,9 @@ import "gotong.dev/gotong"
 // Name is the kind: the part of a stream's name before the slash.
 const Name = "group"
 
+// prefix begins the ids of groups.
+const prefix = "ent-"
+
 // Role is what a member is to the group; a closed set.
 type Role string
 
@@ -14,6 +17,11 @@ const (
 	Moderator Role = "moderator"
 	Anggota   Role = "anggota" // an ordinary member
 )
+
+// lent says what a member is to a thread that borrows the group's members.
+var lent = map[string]gotong.Standing{
+	string(Admin): gotong.Leading, string(Moderator): gotong.Leading, string(Anggota): gotong.Ordinary,
+}
 
 // Valid reports whether the role is one of the closed set.
 func (r Role) Valid() bool { return r == Admin || r == Moderator || r == Anggota }
@@ -85,7 +93,7 @@ func DirectoryKey(created gotong.Instant, id string) gotong.Key {
 // StreamOf is the stream that this create command makes: its id is derived, so
 // that a retry makes no twin.
 func StreamOf(actor, requestID string) gotong.Stream {
-	return gotong.NewStream(Name, "ent-"+gotong.DeriveID(Name, actor, requestID))
+	return gotong.NewStream(Name, prefix+gotong.DeriveID(Name, actor, requestID))
 }
 
 // Kind is the rules of groups, for accounts of any issuer.
@@ -98,6 +106,7 @@ func KindFor(accounts gotong.Accounts) gotong.Kind {
 		Commands:    commands(),
 		Events:      events(),
 		Documents:   documents(),
+		Lends:       &gotong.Lends{Prefix: prefix, OfUser: OfUser, Roles: lent},
 		Home:        home,
 		Needs:       needs,
 		Decide:      func(s gotong.State, cmd gotong.Command) (gotong.Decision, error) { return decide(s, cmd, accounts) },

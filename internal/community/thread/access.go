@@ -18,12 +18,12 @@ func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 // access: a thread is for its members, public or not, and for each of them the
 // stretches in which the history policy was all, and the stretches in which he
 // was a member.
-func access(s gotong.State, r gotong.Reader) gotong.Grant {
+func (rules Rules) access(s gotong.State, r gotong.Reader) gotong.Grant {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Grant{}
 	}
-	st := standingOf(s, t, r.UserID)
+	st := rules.standingOf(s, t, r.UserID)
 	if st.role == "" {
 		return gotong.Grant{}
 	}
@@ -106,33 +106,26 @@ func affects(e gotong.Event) gotong.Affected {
 	}
 }
 
-// known is what the document of a home tells of itself.
-type known interface{ KnownToAll() bool }
-
 // KnowNeeds names what [MayKnow] looks at.
-func KnowNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+func (rules Rules) KnowNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 	refs := accessNeeds(s, r)
 	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
-		refs = append(refs, homeRefs(s, t, r.UserID)...)
+		refs = append(refs, rules.homeRefs(s, t, r.UserID)...)
 	}
 	return refs
 }
 
 // MayKnow reports whether a user may know that the thread exists: who may read
-// it and, if it is public, who may know of the group that it is in; everybody
-// where it is in none.
-func MayKnow(s gotong.State, r gotong.Reader) bool {
+// it and, if it is public, who may know of the home that it is in.
+func (rules Rules) MayKnow(s gotong.State, r gotong.Reader) bool {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
-	return ok && mayKnow(s, t, standingOf(s, t, r.UserID))
+	return ok && mayKnow(s, t, rules.standingOf(s, t, r.UserID))
 }
 
 func mayKnow(s gotong.State, t Thread, st standing) bool {
-	if st.role != "" || t.Privacy != Public || !groupScope(t.ScopeID) {
+	if st.role != "" || t.Privacy != Public || !t.inHome() {
 		return st.role != "" || t.Privacy == Public
 	}
-	if home, ok := gotong.Doc[known](s, gotong.StreamKey(t.Home)); ok && home.KnownToAll() {
-		return true
-	}
-	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(t.Home, st.userID))
-	return m.Active()
+	home, ok := gotong.Doc[gotong.Known](s, gotong.StreamKey(t.Home))
+	return ok && home.KnownToAll() || memberOf(s, t.Home, st.userID).Active()
 }

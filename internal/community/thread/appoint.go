@@ -16,14 +16,14 @@ func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 		return gotong.Decision{}, gotong.NotFound()
 	case !r.ownerless():
 		return gotong.Reject(gotong.CodeConflict, "The thread has an owner who can act, borrows its members, or is closed.")
-	case !r.accounts.CanAct(r.state, c.UserID):
+	case !r.Accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	}
-	target := standingOf(r.state, r.thread, c.UserID)
+	target := r.standing(c.UserID)
 	switch outsider := target.role == ""; {
 	case outsider && target.row.Holds(r.now()):
 		return gotong.Reject(gotong.CodeConflict, "The user is banned from the thread.")
-	case outsider && !r.thread.Nobody(r.state, r.accounts, r.state.Stream, c.Members):
+	case outsider && !r.thread.Nobody(r.state, r.Accounts, r.state.Stream, c.Members):
 		return gotong.Reject(gotong.CodeConflict, "An outsider can be appointed only if none of the members can act.")
 	default:
 		data := Appointed{UserID: c.UserID, Role: Owner, Outsider: outsider}
@@ -34,5 +34,5 @@ func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 // ownerless reports a thread with members of its own, of whose owners none can
 // act.
 func (r ruling) ownerless() bool {
-	return r.thread.Members == Own && !r.thread.Closed() && !r.thread.Led(r.state, r.accounts)
+	return r.thread.Members == Own && !r.thread.Closed() && !r.thread.Led(r.state, r.Accounts)
 }

@@ -36,7 +36,7 @@ func TestTheLastMemberCloses(t *testing.T) {
 // in the group, budi made the thread and citra, who is not in the group, is in it.
 func invited(t communitytest.T, members thread.Source) *world {
 	t.Helper()
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
 	w.Do(ani, g, group.Add{UserID: "budi"})
 	w.Do(budi, s, thread.Create{ScopeID: in, Privacy: thread.Public, Members: members})
@@ -89,6 +89,6 @@ func TestBorrowedInAHiddenGroup(t *testing.T) {
 }
 
 func knows(w *world, a gotong.Actor) bool {
-	state := w.State(s, func(st gotong.State) []gotong.Ref { return thread.KnowNeeds(st, reader(a)) })
-	return thread.MayKnow(state, reader(a))
+	state := w.State(s, func(st gotong.State) []gotong.Ref { return ofGroups.KnowNeeds(st, reader(a)) })
+	return ofGroups.MayKnow(state, reader(a))
 }

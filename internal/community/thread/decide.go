@@ -4,35 +4,35 @@ import "gotong.dev/gotong"
 
 // ruling is what a decision looks at: the thread and who asks.
 type ruling struct {
-	state    gotong.State
-	thread   Thread
-	cmd      gotong.Command
-	me       standing
-	accounts gotong.Accounts
+	Rules
+	state  gotong.State
+	thread Thread
+	cmd    gotong.Command
+	me     standing
 }
 
-func decide(s gotong.State, cmd gotong.Command, accounts gotong.Accounts) (gotong.Decision, error) {
+func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if cmd.Actor.Role == gotong.RoleAnonymous {
 		return gotong.Reject(gotong.CodeUnauthorized, "Sign in first.")
 	}
 	if c, ok := cmd.Data.(Create); ok {
-		return create(s, cmd, c)
+		return r.create(s, cmd, c)
 	}
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
 	}
-	r := ruling{state: s, thread: t, cmd: cmd, me: standingOf(s, t, cmd.Actor.UserID), accounts: accounts}
+	on := ruling{r, s, t, cmd, r.standingOf(s, t, cmd.Actor.UserID)}
 	switch c := cmd.Data.(type) { // also of threads that the actor may not know
 	case Leave:
-		return r.leave()
+		return on.leave()
 	case Appoint:
-		return r.appoint(c)
+		return on.appoint(c)
 	}
-	if !mayKnow(s, t, r.me) {
+	if !mayKnow(s, t, on.me) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
-	return r.dispatch()
+	return on.dispatch()
 }
 
 func (r ruling) dispatch() (gotong.Decision, error) {
@@ -64,18 +64,17 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 	}
 }
 
-func create(s gotong.State, cmd gotong.Command, c Create) (gotong.Decision, error) {
-	if s.Head.Exists() {
+func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Decision, error) {
+	home, lends := r.homeOf(c.ScopeID)
+	switch {
+	case c.Members == Home && !lends:
+		return gotong.Decision{}, gotong.Invalid("members", "can be home in the scope of a group only")
+	case s.Head.Exists():
 		return gotong.Reject(gotong.CodeConflict, "This thread exists.")
+	case lends && !memberOf(s, home, cmd.Actor.UserID).Active():
+		return gotong.Reject(gotong.CodeNotFound, "There is no such group, or you are not a member of it.")
 	}
-	group := homeOf(c.ScopeID)
-	if groupScope(c.ScopeID) {
-		m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(group, cmd.Actor.UserID))
-		if !m.Active() {
-			return gotong.Reject(gotong.CodeNotFound, "There is no such group, or you are not a member of it.")
-		}
-	}
-	d := Created{ScopeID: c.ScopeID, Home: group, Privacy: c.Privacy, History: c.History, Members: c.Members}
+	d := Created{ScopeID: c.ScopeID, Home: home, Privacy: c.Privacy, History: c.History, Members: c.Members}
 	if d.History == "" {
 		d.History = All
 	}

@@ -11,23 +11,30 @@ const (
 	SignalRead     = "read"
 )
 
-// Kind is the rules of threads, for accounts of any issuer.
-func Kind() gotong.Kind { return KindFor(gotong.AnyIssuer) }
+// Rules are the rules of threads for these accounts, in homes of these kinds.
+type Rules struct {
+	Accounts gotong.Accounts
+	Homes    gotong.Homes
+}
 
-// KindFor is the rules of threads for these accounts.
-func KindFor(accounts gotong.Accounts) gotong.Kind {
+// Kind is the rules of threads in homes of these kinds, for accounts of any
+// issuer.
+func Kind(homes ...gotong.Kind) gotong.Kind { return Rules{Homes: homes}.Kind() }
+
+// Kind is the rules as the engine and delivery ask them.
+func (r Rules) Kind() gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,
 		Commands:    commands(),
 		Events:      events(),
 		Documents:   documents(),
 		Signals:     []string{SignalTyping, SignalPresence, SignalRead},
-		Home:        home,
-		Needs:       needs,
-		Decide:      func(s gotong.State, cmd gotong.Command) (gotong.Decision, error) { return decide(s, cmd, accounts) },
+		Home:        r.home,
+		Needs:       r.needs,
+		Decide:      r.decide,
 		Project:     project,
 		AccessNeeds: accessNeeds,
-		Access:      access,
+		Access:      r.access,
 		Affects:     affects,
 		About:       about,
 		Overlays:    Overlays,

@@ -24,14 +24,13 @@ func (r ruling) join() (gotong.Decision, error) {
 	}
 }
 
-// outOfHome is the ban from the group that also bars a user from the group's
+// outOfHome is the ban from the home that also bars a user from the home's
 // public threads.
 func (r ruling) outOfHome() gotong.Ban {
-	if r.thread.Privacy != Public || !groupScope(r.thread.ScopeID) {
+	if r.thread.Privacy != Public || !r.thread.inHome() {
 		return gotong.Ban{}
 	}
-	m, _ := gotong.Doc[gotong.Membership](r.state, gotong.MemberKey(r.thread.Home, r.me.userID))
-	return m.Ban
+	return memberOf(r.state, r.thread.Home, r.me.userID).Ban
 }
 
 // now is the clock, with which deadlines are compared.
@@ -67,7 +66,7 @@ func (r ruling) leave() (gotong.Decision, error) {
 }
 
 // lastOwner reports whether nobody could act as owner any more without them.
-func (r ruling) lastOwner(st standing) bool { return r.thread.RestsOn(r.state, r.accounts, st.userID) }
+func (r ruling) lastOwner(st standing) bool { return r.thread.RestsOn(r.state, r.Accounts, st.userID) }
 
 // tooMany refuses one owner more than a thread may have.
 func (r ruling) tooMany(role Role) bool {
@@ -85,13 +84,13 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	target := standingOf(r.state, r.thread, c.UserID)
+	target := r.standing(c.UserID)
 	switch now := target.role; {
 	case now == role || now != "" && c.Role == "":
 		return gotong.Accept()
 	case now != "":
 		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
-	case !imported(c.UserID) && !r.accounts.CanAct(r.state, c.UserID):
+	case !imported(c.UserID) && !r.Accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case target.row.Holds(r.now()):
 		return gotong.Reject(gotong.CodeConflict, "The user is banned from the thread; lift the ban first.")
@@ -113,7 +112,7 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	if err := cmp.Or(r.mayClaim(c.Origin), c.CheckNow(r.now())); err != nil {
 		return gotong.Decision{}, err
 	}
-	switch target := standingOf(r.state, r.thread, c.UserID); {
+	switch target := r.standing(c.UserID); {
 	case target.role == "" && (!c.Set() || c.Ban == target.row.Ban):
 		return gotong.Accept()
 	case r.outranked(target):
@@ -134,7 +133,7 @@ func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	if !standingOf(r.state, r.thread, c.UserID).row.Set() {
+	if !r.standing(c.UserID).row.Set() {
 		return gotong.Accept()
 	}
 	return gotong.Accept(gotong.Fact{Type: EvUnbanned, Data: Unbanned(c)})
@@ -153,7 +152,7 @@ func (r ruling) mute(c Mute) (gotong.Decision, error) {
 	if !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators mute members.")
 	}
-	target := standingOf(r.state, r.thread, c.UserID)
+	target := r.standing(c.UserID)
 	muted := target.row.MutedAt(r.cmd.Now)
 	switch {
 	case target.role == "":
@@ -176,12 +175,12 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
-	switch target := standingOf(r.state, r.thread, c.UserID); {
+	switch target := r.standing(c.UserID); {
 	case target.role == "":
 		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
 	case target.role == c.Role:
 		return gotong.Accept()
-	case c.Role == Owner && !r.accounts.CanAct(r.state, c.UserID):
+	case c.Role == Owner && !r.Accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case r.tooMany(c.Role):
 		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")

@@ -1,32 +1,33 @@
 package thread
 
-import (
-	"strings"
+import "gotong.dev/gotong"
 
-	"gotong.dev/gotong"
-)
+// scope is the kind of a home that lends no members: a name, and no stream.
+const scope = "scope"
 
-// groupScope reports whether a scope is a group, which then is the home.
-func groupScope(scopeID string) bool { return strings.HasPrefix(scopeID, "ent-") }
-
-func homeOf(scopeID string) gotong.Stream {
-	if groupScope(scopeID) {
-		return gotong.NewStream("group", scopeID)
+// homeOf is the home that a scope id names, and whether it lends members.
+func (r Rules) homeOf(scopeID string) (gotong.Stream, bool) {
+	if home, ok := r.Homes.Of(scopeID); ok {
+		return home, true
 	}
-	return gotong.NewStream("scope", scopeID)
+	return gotong.NewStream(scope, scopeID), false
 }
 
-func home(cmd gotong.Command) (gotong.Stream, error) {
+// inHome reports whether the thread was created in a home that lends members.
+func (t Thread) inHome() bool { return t.Home.Kind() != scope }
+
+func (r Rules) home(cmd gotong.Command) (gotong.Stream, error) {
 	c, ok := cmd.Data.(Create)
 	if !ok {
 		return "", gotong.NotFound()
 	}
-	return homeOf(c.ScopeID), nil
+	home, _ := r.homeOf(c.ScopeID)
+	return home, nil
 }
 
-func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
+func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if c, ok := cmd.Data.(Create); ok {
-		return createNeeds(cmd, c)
+		return r.createNeeds(cmd, c)
 	}
 	refs := []gotong.Ref{{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())}}
 	t, ok := gotong.Doc[Thread](s, ThreadKey(cmd.Stream.ID()))
@@ -34,7 +35,7 @@ func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 		return refs
 	}
 	refs = append(refs, memberRefs(cmd.Stream, t, cmd.Actor.UserID)...)
-	refs = append(refs, homeRefs(s, t, cmd.Actor.UserID)...)
+	refs = append(refs, r.homeRefs(s, t, cmd.Actor.UserID)...)
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
 	}
@@ -45,13 +46,13 @@ func needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	return refs
 }
 
-// createNeeds: in the scope of a group only its members create threads.
-func createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
-	if !groupScope(c.ScopeID) {
+// createNeeds: in a home that lends members only its members create threads.
+func (r Rules) createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
+	home, lends := r.homeOf(c.ScopeID)
+	if !lends {
 		return nil
 	}
-	group := homeOf(c.ScopeID)
-	return []gotong.Ref{{Stream: group, Key: gotong.MemberKey(group, cmd.Actor.UserID)}}
+	return []gotong.Ref{{Stream: home, Key: gotong.MemberKey(home, cmd.Actor.UserID)}}
 }
 
 // memberRefs is what tells what a user is to the thread.
@@ -94,11 +95,11 @@ func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
 }
 
 // homeRefs is what tells whether somebody who is no member may know of a public
-// thread in a group. Of a member nothing is asked: what he does would have to
-// wait for whatever happens in the group.
-func homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
+// thread in a home that lends members. Of a member nothing is asked: what he does would have to
+// wait for whatever happens in the home.
+func (r Rules) homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
 	asked := s.Has(gotong.Ref{Key: MemberKey(s.Stream.ID(), userID)})
-	if t.Privacy != Public || !groupScope(t.ScopeID) || !asked || standingOf(s, t, userID).role != "" {
+	if t.Privacy != Public || !t.inHome() || !asked || r.standingOf(s, t, userID).role != "" {
 		return nil
 	}
 	return []gotong.Ref{

@@ -17,7 +17,7 @@ import (
 // accounts is a world in which nobody has an account but these.
 func accounts(t communitytest.T, actors ...gotong.Actor) *world {
 	t.Helper()
-	w := communitytest.Run(t, thread.KindFor(gotong.OwnAccounts), group.KindFor(gotong.OwnAccounts), user.Kind())
+	w := communitytest.Run(t, thread.Rules{Accounts: gotong.OwnAccounts, Homes: gotong.Homes{group.Kind()}}.Kind(), group.KindFor(gotong.OwnAccounts), user.Kind())
 	for _, a := range actors {
 		w.Do(gotong.Anonymous(), gotong.NewStream(user.Name, a.UserID), user.Register{
 			Email: a.UserID + "@rt05.example", Username: "user." + a.UserID, CommunityID: "rt05",
@@ -123,7 +123,7 @@ func TestLastOwnerWhoCanAct(t *testing.T) {
 }
 
 func TestMaxOwners(t *testing.T) {
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	for i := range gotong.MaxLeaders - 1 {
 		w.Do(ani, s, thread.Add{UserID: "owner-" + string(rune('a'+i/26)) + string(rune('a'+i%26)), Role: thread.Owner})
@@ -224,7 +224,7 @@ func TestBanOfAPrivateThread(t *testing.T) {
 
 // Who is banned from a group does not come into its public threads.
 func TestBanOfTheGroup(t *testing.T) {
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
 	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Public})
 	w.Do(ani, g, group.Remove{UserID: "dewi", Ban: gotong.Ban{UntilMS: w.Now().Milli() + 60_000}})

@@ -13,33 +13,47 @@ type standing struct {
 
 // standingOf is the one place that tells who is a member and as what, for
 // decisions and for reading.
-func standingOf(s gotong.State, t Thread, userID string) standing {
+func (r Rules) standingOf(s gotong.State, t Thread, userID string) standing {
 	row, _ := gotong.Doc[Member](s, gotong.MemberKey(s.Stream, userID))
-	if t.Members == Home {
-		base, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(t.Home, userID))
-		return borrowed(t, userID, row, base)
-	}
-	return standing{userID: userID, role: Role(row.Held()), row: row, base: row.Membership}
+	base := baseOf(s, t, userID)
+	return standing{userID: userID, role: r.RoleIn(t, userID, base.Held()), row: row, base: base}
 }
 
-func borrowed(t Thread, userID string, row Member, base gotong.Membership) standing {
-	st := standing{userID: userID, row: row, base: base}
-	if base.Active() {
-		st.role = RoleIn(t, userID, base.Role)
+// baseOf is the membership of a user in the thread or in the home that it
+// borrows its members from.
+func baseOf(s gotong.State, t Thread, userID string) gotong.Membership {
+	if t.Members == Home {
+		return memberOf(s, t.Home, userID)
 	}
-	return st
+	row, _ := gotong.Doc[Member](s, gotong.MemberKey(s.Stream, userID))
+	return row.Membership
+}
+
+// standing is what a user is to the thread that is decided on.
+func (r ruling) standing(userID string) standing { return r.standingOf(r.state, r.thread, userID) }
+
+// memberOf is what a user is to a home.
+func memberOf(s gotong.State, home gotong.Stream, userID string) gotong.Membership {
+	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(home, userID))
+	return m
 }
 
 // RoleIn is what a role among the members of the thread's governing stream is
-// to the thread itself; empty where it is none.
-func RoleIn(t Thread, userID, role string) Role {
-	switch {
-	case t.Members != Home:
+// to the thread itself; empty where it is none. Who created the thread owns it
+// while a member of the home.
+func (r Rules) RoleIn(t Thread, userID, role string) Role {
+	if t.Members != Home {
 		return Role(role)
-	case homeRoles[role] != "" && userID == t.CreatedBy:
+	}
+	switch standing := r.Homes.Standing(t.Home, role); {
+	case standing == gotong.Outside:
+		return ""
+	case userID == t.CreatedBy:
 		return Owner
+	case standing == gotong.Leading:
+		return Admin
 	default:
-		return homeRoles[role]
+		return MemberRole
 	}
 }
 

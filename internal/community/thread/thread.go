@@ -59,12 +59,8 @@ type Source string
 // The sources of members.
 const (
 	Own  Source = "own"
-	Home Source = "home" // the active members of the group it was created in
+	Home Source = "home" // the active members of the home it was created in
 )
-
-// homeRoles says what a member of the home is to a thread that borrows its
-// members. Who created the thread owns it while a member of the home.
-var homeRoles = map[string]Role{"admin": Admin, "moderator": Admin, "anggota": MemberRole}
 
 // ImportedPrefix begins the user ids of members that an import made: they have
 // no account.
@@ -80,7 +76,7 @@ const (
 	Deletions = "thread_deleted"  // (thread id, gotong.SeqName(n)) → gotong.Entry, the id is the message's
 	OfUser    = "user_threads"    // (user id, gotong.EntryName) → gotong.Entry: threads with own members
 	OfScope   = "scope_threads"   // (scope id, gotong.EntryName) → gotong.Entry: public threads
-	OfHome    = "home_threads"    // (group id, gotong.EntryName) → gotong.Entry: threads that borrow its members
+	OfHome    = "home_threads"    // (home id, gotong.EntryName) → gotong.Entry: threads that borrow its members
 )
 
 // Thread is the document of one thread. Its roster counts members of its own,

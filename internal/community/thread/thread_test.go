@@ -32,7 +32,7 @@ func reader(a gotong.Actor) gotong.Reader { return gotong.Reader(a) }
 // staffed has ani as owner, budi as admin, citra as an ordinary member.
 func staffed(t communitytest.T, p thread.Privacy, h thread.Policy) *world {
 	t.Helper()
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: p, History: h})
 	w.Do(ani, s, thread.Add{UserID: "budi", Role: thread.Admin})
 	w.Do(budi, s, thread.Add{UserID: "citra"})
@@ -43,7 +43,7 @@ func staffed(t communitytest.T, p thread.Privacy, h thread.Policy) *world {
 // admin, budi its moderator, citra an ordinary member; citra made the thread.
 func lent(t communitytest.T, p thread.Privacy, h thread.Policy) *world {
 	t.Helper()
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Persetujuan})
 	w.Do(ani, g, group.Add{UserID: "budi", Role: group.Moderator})
 	w.Do(ani, g, group.Add{UserID: "citra"})
@@ -70,7 +70,7 @@ func post(w *world, a gotong.Actor, body string) gotong.Event {
 }
 
 func TestCreate(t *testing.T) {
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	d := docOf(t, w)
 	if d.Home != "scope/rt05" || w.Head(s).Home != d.Home || d.Members != thread.Own || d.Policy() != thread.All ||
@@ -103,6 +103,7 @@ func TestCreateInGroup(t *testing.T) {
 		create.ScopeID = "ent-none"
 		w.Refuse(ani, "thread/3", create, gotong.CodeNotFound)
 	}
+	w.Refuse(ani, "thread/3", thread.Create{ScopeID: "rt05", Privacy: thread.Public, Members: thread.Home}, gotong.CodeInvalid)
 	w.Do(budi, "thread/4", thread.Create{ScopeID: in, Privacy: thread.Public, Members: thread.Own})
 	w.Do(ani, g, group.Remove{UserID: "citra"})
 	w.Refuse(citra, "thread/5", thread.Create{ScopeID: in, Privacy: thread.Public}, gotong.CodeNotFound)

@@ -50,7 +50,7 @@ func VisibleOrdinals(
 func AtLatestJoin(
 	s gotong.State, t Thread, userID string, before func(home gotong.Stream, seq uint64) uint64,
 ) uint64 {
-	stretches := standingOf(s, t, userID).base.Stretches
+	stretches := baseOf(s, t, userID).Stretches
 	if len(stretches) == 0 {
 		return 0
 	}

@@ -29,7 +29,6 @@ func (c Create) Validate() error {
 	check.That(c.Privacy == Public || c.Privacy == Private, "privacy_level", "must be public or private")
 	check.That(c.History == "" || validPolicy(c.History), "history", "must be all or from_join")
 	check.That(c.Members == "" || c.Members == Own || c.Members == Home, "members", "must be own or home")
-	check.That(c.Members != Home || groupScope(c.ScopeID), "members", "can be home in the scope of a group only")
 	return check.Err()
 }
 

@@ -41,7 +41,7 @@ type comings struct {
 
 func own(t *testing.T, h thread.Policy) comings {
 	t.Helper()
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: h})
 	return comings{
 		world:   w,
@@ -53,7 +53,7 @@ func own(t *testing.T, h thread.Policy) comings {
 
 func home(t *testing.T, h thread.Policy) comings {
 	t.Helper()
-	w := communitytest.Run(t, thread.Kind(), group.Kind())
+	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
 	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Private, History: h, Members: thread.Home})
 	return comings{
@@ -210,6 +210,9 @@ func TestGrantIsShort(t *testing.T) {
 	}
 }
 
+// ofGroups is the rules of threads that may borrow the members of groups.
+var ofGroups = thread.Rules{Homes: gotong.Homes{group.Kind()}}
+
 func TestRoleIn(t *testing.T) {
 	ownMembers := thread.Thread{CreatedBy: "ani", Members: thread.Own}
 	borrows := thread.Thread{CreatedBy: "ani", Members: thread.Home, Home: g}
@@ -226,7 +229,7 @@ func TestRoleIn(t *testing.T) {
 		{borrows, "budi", string(group.Anggota), thread.MemberRole},
 		{borrows, "budi", "owner", ""},
 	} {
-		if got := thread.RoleIn(tc.t, tc.user, tc.role); got != tc.want {
+		if got := ofGroups.RoleIn(tc.t, tc.user, tc.role); got != tc.want {
 			t.Errorf("%s as %q: %q, want %q", tc.user, tc.role, got, tc.want)
 		}
 	}

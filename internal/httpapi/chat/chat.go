@@ -13,7 +13,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, httpapi/members, live, store, community/thread, community/group.
+// Packages gotong, httpapi, httpapi/members, live, store, community/thread.
 package chat
 
 import (
@@ -48,6 +48,7 @@ type Options struct {
 	Store  Store
 	Codec  *store.Codec
 	Now    func() gotong.Instant
+	Rules  thread.Rules
 }
 
 type chat struct {
@@ -60,7 +61,7 @@ type chat struct {
 // Routes are the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
 	c := &chat{
-		Options: opts, Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, kind: thread.Kind(), tallies: newTallies(),
+		Options: opts, Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, kind: opts.Rules.Kind(), tallies: newTallies(),
 	}
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)
@@ -85,7 +86,7 @@ type InThread struct {
 
 func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Principal.Reader() }
 
-// homeAsOf is the cursor of the group that a thread borrows its members from,
+// homeAsOf is the cursor of the home that a thread borrows its members from,
 // in the snapshot of this state; empty where it borrows none.
 func homeAsOf(ctx context.Context, s gotong.State, t thread.Thread) string {
 	head, ok := s.HeadOf(t.Home)
@@ -102,13 +103,13 @@ func (c *chat) load(
 	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State, store.Snapshot) store.Need,
 ) (look, error) {
 	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
-		func(s gotong.State) []gotong.Ref { return thread.KnowNeeds(s, r) }, more)
+		func(s gotong.State) []gotong.Ref { return c.Rules.KnowNeeds(s, r) }, more)
 	if err != nil {
 		return look{}, err
 	}
 	l := look{stream: stream, reader: r, state: state, snap: snap, grant: c.kind.Access(state, r)}
 	l.thread, _ = gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
-	if !thread.MayKnow(state, r) {
+	if !c.Rules.MayKnow(state, r) {
 		return l, gotong.NotFound()
 	}
 	return l, nil

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
@@ -84,46 +83,52 @@ const (
 	nameMax = "~" // after every digit
 )
 
-// listings names where to look: the caller's own threads, those of his groups
+// listings names where to look: the caller's own threads, those of their homes
 // that borrow their members, and the public ones of a scope, unless that is a
-// group of which he may not know: even that there is more would tell him.
+// home of which they may not know: even that there is more would tell them.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
-	to := cmp.Or(before, nameMax)
 	me := reader(ctx).UserID
-	within := func(collection, owner string) store.KeyRange {
+	within := func(collection, owner, to string) store.KeyRange {
 		return store.KeyRange{Collection: collection, Owner: owner, From: nameMin, To: to, Descending: true}
 	}
-	groupKey := group.GroupKey(scope)
-	memberKey := gotong.Key{Collection: group.Members, Owner: scope, Name: me}
-	need := store.Need{Ranges: []store.KeyRange{
-		{Collection: group.OfUser, Owner: me, From: nameMin, To: nameMax, Descending: true},
-	}}
-	if scope != "" {
-		need.Documents = []gotong.Key{groupKey, memberKey}
+	to := cmp.Or(before, nameMax)
+	need := store.Need{}
+	for i := range c.Rules.Homes {
+		need.Ranges = append(need.Ranges, within(c.Rules.Homes[i].Lends.OfUser, me, nameMax))
+	}
+	home, isHome := c.Rules.Homes.Of(scope)
+	if isHome {
+		need.Documents = []gotong.Key{gotong.StreamKey(home), gotong.MemberKey(home, me)}
 	}
 	snap, err := c.Store.Load(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	ranges := []store.KeyRange{within(thread.OfUser, me)}
-	g, isGroup, err := httpapi.Document[group.Group](c.Codec, snap, groupKey)
-	m, _, errOfMember := httpapi.Document[gotong.Membership](c.Codec, snap, memberKey)
-	if err := errors.Join(err, errOfMember); err != nil {
+	ranges := []store.KeyRange{within(thread.OfUser, me, to)}
+	known, err := c.known(snap, home, me)
+	if err != nil {
 		return nil, err
 	}
-	if scope != "" && (!isGroup || group.MayKnow(g, m)) {
-		ranges = append(ranges, within(thread.OfScope, scope))
+	if scope != "" && (!isHome || known) {
+		ranges = append(ranges, within(thread.OfScope, scope, to))
 	}
-	for _, row := range snap.Ranges[0] {
+	for _, row := range slices.Concat(snap.Ranges...) {
 		entry, _, err := httpapi.Decode[gotong.Entry](c.Codec, row)
 		if err != nil {
 			return nil, err
 		}
 		if scope == "" || scope == entry.ID {
-			ranges = append(ranges, within(thread.OfHome, entry.ID))
+			ranges = append(ranges, within(thread.OfHome, entry.ID, to))
 		}
 	}
 	return ranges, nil
+}
+
+// known reports whether the user may know of a home that the snapshot holds.
+func (c *chat) known(snap store.Snapshot, home gotong.Stream, userID string) (bool, error) {
+	doc, ok, err := httpapi.Document[gotong.Known](c.Codec, snap, gotong.StreamKey(home))
+	m, _, errOfMember := httpapi.Document[gotong.Membership](c.Codec, snap, gotong.MemberKey(home, userID))
+	return ok && doc.KnownToAll() || m.Active(), errors.Join(err, errOfMember)
 }
 
 // read reads lines of one listing until there are enough. Of the caller's own

@@ -111,7 +111,7 @@ func (c *chat) show(l look, seat members.Seat) *MemberView {
 		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
 	if seat.JoinedAt != 0 {
-		v.Role = thread.RoleIn(l.thread, seat.UserID, seat.Role)
+		v.Role = c.Rules.RoleIn(l.thread, seat.UserID, seat.Role)
 	}
 	if own, ok := seat.Own.(thread.Member); ok && own.MutedAt(c.Now()) {
 		v.MuteUntilMS = own.MuteUntilMS

@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
@@ -125,7 +124,7 @@ func (v ThreadView) Tag() string {
 
 // view is the thread as the caller may see it.
 func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {
-	l, err := c.load(ctx, stream, reader(ctx), groupOf(stream))
+	l, err := c.load(ctx, stream, reader(ctx), homeOf(stream))
 	if err != nil {
 		return ThreadView{}, err
 	}
@@ -136,11 +135,13 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: homeAsOf(ctx, l.state, t),
 	}
 	if t.Members == thread.Home {
-		g, _, err := httpapi.Document[group.Group](c.Codec, l.snap, group.GroupKey(t.Home.ID()))
+		home, ok, err := httpapi.Document[led](c.Codec, l.snap, gotong.StreamKey(t.Home))
 		if err != nil {
 			return v, err
 		}
-		v.MemberCount = g.Members
+		if ok {
+			v.MemberCount = home.Leadership().Members
+		}
 	}
 	if !l.grant.Readable {
 		return v, nil
@@ -153,13 +154,16 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	return v, nil
 }
 
-// groupOf reads the group whose members a thread borrows, where it does.
-func groupOf(stream gotong.Stream) func(gotong.State, store.Snapshot) store.Need {
+// led is the document of a stream with a roster.
+type led interface{ Leadership() gotong.Roster }
+
+// homeOf reads the home whose members a thread borrows, where it does.
+func homeOf(stream gotong.Stream) func(gotong.State, store.Snapshot) store.Need {
 	return func(s gotong.State, _ store.Snapshot) store.Need {
 		t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(stream.ID()))
 		if t.Members != thread.Home {
 			return store.Need{}
 		}
-		return store.Need{Documents: []gotong.Key{group.GroupKey(t.Home.ID())}}
+		return store.Need{Documents: []gotong.Key{gotong.StreamKey(t.Home)}}
 	}
 }

@@ -34,7 +34,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what has to come.
 const patience = 20 * time.Second
 
-func kinds() []gotong.Kind { return []gotong.Kind{thread.Kind(), group.Kind(), user.Kind()} }
+func kinds() []gotong.Kind {
+	return []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), user.Kind()}
+}
 
 // world is a node with its sockets on a port of its own.
 type world struct {
