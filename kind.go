@@ -68,7 +68,10 @@ type Kind struct {
 // Check reports what a kind lacks that every kind of a server needs: a name,
 // its rules, and with Overlays all that reads them.
 func (k *Kind) Check() error {
-	overlaid := k.Overlays != ""
+	overlaid, lends := k.Overlays != "", Lends{}
+	if k.Lends != nil {
+		lends = *k.Lends
+	}
 	for _, part := range []struct {
 		what    string
 		needed  bool
@@ -79,6 +82,7 @@ func (k *Kind) Check() error {
 		{"Project", true, k.Project == nil}, {"AccessNeeds", true, k.AccessNeeds == nil}, {"Access", true, k.Access == nil},
 		{"Affects", true, k.Affects == nil}, {"About", overlaid, k.About == nil},
 		{"Laid", overlaid, k.Laid == nil}, {"Overlay", overlaid, k.Overlay == nil},
+		{"Lends.Prefix", k.Lends != nil, lends.Prefix == ""}, {"Lends.OfUser", k.Lends != nil, lends.OfUser == ""},
 		{"Overlays", k.Laid != nil || k.Overlay != nil, !overlaid},
 	} {
 		if part.needed && part.missing {

@@ -9,11 +9,12 @@ import (
 )
 
 // TestKindsAreWhole: a kind that lacks a function does not get into the table;
-// Amends alone may be missing, and Signals where there are none.
+// Amends alone may be missing, Signals where there are none, and Lends.
 func TestKindsAreWhole(t *testing.T) {
 	rows := kinds(gotong.OwnAccounts)
-	whole := rows[len(rows)-1] // of threads, which have everything
-	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true}
+	whole := rows[len(rows)-1] // of threads, which have everything else
+	whole.rules.Lends = &gotong.Lends{Prefix: "t-", OfUser: "user_threads"}
+	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true}
 	rules := reflect.TypeFor[gotong.Kind]()
 	for i := range rules.NumField() {
 		name := rules.Field(i).Name
@@ -31,5 +32,19 @@ func TestKindsAreWhole(t *testing.T) {
 			}()
 			rulesOf([]kind{lacking})
 		})
+	}
+}
+
+// TestLendersNameTheirStreams: without a prefix, every scope would be a home of
+// the kind.
+func TestLendersNameTheirStreams(t *testing.T) {
+	for want, lends := range map[string]gotong.Lends{
+		"Lends.Prefix": {OfUser: "user_clubs"}, "Lends.OfUser": {Prefix: "club-"}, "": {Prefix: "club-", OfUser: "user_clubs"},
+	} {
+		rules := Kinds()[0]
+		rules.Lends = &lends
+		if err := rules.Check(); (err != nil) != (want != "") || err != nil && !strings.HasSuffix(err.Error(), "has no "+want) {
+			t.Errorf("got %v, want that %q is missing", err, want)
+		}
 	}
 }

@@ -18,12 +18,12 @@ func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 // access: a thread is for its members, public or not, and for each of them the
 // stretches in which the history policy was all, and the stretches in which he
 // was a member.
-func (rules Rules) access(s gotong.State, r gotong.Reader) gotong.Grant {
+func (r Rules) access(s gotong.State, reader gotong.Reader) gotong.Grant {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Grant{}
 	}
-	st := rules.standingOf(s, t, r.UserID)
+	st := r.standingOf(s, t, reader.UserID)
 	if st.role == "" {
 		return gotong.Grant{}
 	}
@@ -106,20 +106,20 @@ func affects(e gotong.Event) gotong.Affected {
 	}
 }
 
-// KnowNeeds names what [MayKnow] looks at.
-func (rules Rules) KnowNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
-	refs := accessNeeds(s, r)
+// KnowNeeds names what [Rules.MayKnow] looks at.
+func (r Rules) KnowNeeds(s gotong.State, reader gotong.Reader) []gotong.Ref {
+	refs := accessNeeds(s, reader)
 	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
-		refs = append(refs, rules.homeRefs(s, t, r.UserID)...)
+		refs = append(refs, r.homeRefs(s, t, reader.UserID)...)
 	}
 	return refs
 }
 
 // MayKnow reports whether a user may know that the thread exists: who may read
 // it and, if it is public, who may know of the home that it is in.
-func (rules Rules) MayKnow(s gotong.State, r gotong.Reader) bool {
+func (r Rules) MayKnow(s gotong.State, reader gotong.Reader) bool {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
-	return ok && mayKnow(s, t, rules.standingOf(s, t, r.UserID))
+	return ok && mayKnow(s, t, r.standingOf(s, t, reader.UserID))
 }
 
 func mayKnow(s gotong.State, t Thread, st standing) bool {
