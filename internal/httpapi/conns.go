@@ -6,12 +6,14 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 )
 
-// ConnLimits bound the connections that have not authenticated. Those that have
-// are bounded per user.
+// ConnLimits bound the connections that have not authenticated, and in the same
+// numbers those that wait for their next request. What is under way for a user
+// is bounded per user.
 type ConnLimits struct {
 	PerAddress int    // of one IPv4 address or IPv6 /64; 0 is 256
 	Total      int    // of all together; 0 is 4,096
@@ -24,10 +26,21 @@ type ConnLimits struct {
 type conns struct {
 	limits  ConnLimits
 	proxies *proxies
+	pending places
+	idle    places // of those that have authenticated and wait for their next request
+}
+
+// places are so many for an address, and so many in all.
+type places struct {
+	perAddress, most int
 
 	mu    sync.Mutex
 	total int
 	by    map[string]int
+}
+
+func newPlaces(l ConnLimits) places {
+	return places{perAddress: l.PerAddress, most: l.Total, by: map[string]int{}}
 }
 
 func newConns(limits ConnLimits, p *proxies) *conns {
@@ -35,43 +48,41 @@ func newConns(limits ConnLimits, p *proxies) *conns {
 	if limits.Refused == nil {
 		limits.Refused = func() {}
 	}
-	return &conns{limits: limits, proxies: p, by: map[string]int{}}
+	return &conns{limits: limits, proxies: p, pending: newPlaces(limits), idle: newPlaces(limits)}
 }
 
 // Pending is the place of a connection among those that have not authenticated.
 // A nil one is no place.
 type Pending struct {
-	once sync.Once
-	of   *conns
+	left atomic.Bool
+	of   *places
 	key  string
 }
 
 // enter takes a place; false where there is none.
-func (c *conns) enter(key string) (*Pending, bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.total >= c.limits.Total || c.by[key] >= c.limits.PerAddress {
+func (p *places) enter(key string) (*Pending, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.total >= p.most || p.by[key] >= p.perAddress {
 		return nil, false
 	}
-	c.total++
-	c.by[key]++
-	return &Pending{of: c, key: key}, true
+	p.total++
+	p.by[key]++
+	return &Pending{of: p, key: key}, true
 }
 
 // Leave gives the place back: the connection has authenticated, or is over.
 // Only the first call counts.
 func (p *Pending) Leave() {
-	if p == nil {
+	if p == nil || p.left.Swap(true) {
 		return
 	}
-	p.once.Do(func() {
-		p.of.mu.Lock()
-		defer p.of.mu.Unlock()
-		p.of.total--
-		if p.of.by[p.key]--; p.of.by[p.key] == 0 {
-			delete(p.of.by, p.key)
-		}
-	})
+	p.of.mu.Lock()
+	defer p.of.mu.Unlock()
+	p.of.total--
+	if p.of.by[p.key]--; p.of.by[p.key] == 0 {
+		delete(p.of.by, p.key)
+	}
 }
 
 // Listener refuses connections at once, before anything is kept for them, while
@@ -99,8 +110,9 @@ func (l *listener) Accept() (net.Conn, error) {
 		if l.conns.proxies.trusts(peer) {
 			return conn, nil
 		}
-		if pending, ok := l.conns.enter(addressKey(peer)); ok {
-			return &counted{tcp, pending}, nil
+		key := addressKey(peer)
+		if pending, ok := l.conns.pending.enter(key); ok {
+			return &counted{TCPConn: tcp, pending: pending, key: key, idlers: &l.conns.idle}, nil
 		}
 		l.conns.limits.Refused()
 		_ = tcp.SetLinger(0) // nothing is left behind here either
@@ -113,12 +125,36 @@ func (l *listener) Accept() (net.Conn, error) {
 type counted struct {
 	*net.TCPConn
 	pending *Pending
+	key     string
+	idlers  *places
+	idle    atomic.Pointer[Pending]
 }
 
-// Close gives the place back too.
+// Close gives the places back too.
 func (c *counted) Close() error {
 	c.pending.Leave()
+	c.idle.Swap(nil).Leave()
 	return c.TCPConn.Close()
+}
+
+// connState closes a connection that has authenticated and would wait for its
+// next request while too many do. Its client loses nothing: it opens another one. Otherwise one account
+// could leave behind as many connections as it likes.
+func connState(conn net.Conn, state http.ConnState) {
+	c, ok := conn.(*counted)
+	if !ok {
+		return
+	}
+	c.idle.Swap(nil).Leave()
+	if state != http.StateIdle || !c.pending.left.Load() { // or it counts already
+		return
+	}
+	place, ok := c.idlers.enter(c.key)
+	if !ok {
+		_ = c.Close()
+		return
+	}
+	c.idle.Store(place)
 }
 
 type pendingKey struct{}
@@ -159,7 +195,7 @@ func (e *edge) count(r *http.Request, call *Call) {
 		return
 	}
 	if e.proxies.trusts(peerOf(r)) { // else it came through no listener of ours
-		pending, ok := e.conns.enter(call.Address)
+		pending, ok := e.conns.pending.enter(call.Address)
 		call.pending, call.crowded = pending, !ok
 	}
 }

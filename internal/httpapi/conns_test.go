@@ -112,6 +112,31 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 	}
 }
 
+// Of the connections that authenticated and now wait, one address keeps so many;
+// the others are closed after their answer, and new ones are not refused.
+func TestIdleConnections(t *testing.T) {
+	w := newWorld(t, func(o *httpapi.Options) { o.Conns = httpapi.ConnLimits{PerAddress: 3} })
+	token := "Authorization: Bearer " + w.signUp("ani").token
+	dial := w.serve()
+	var first *raw
+	for i := range 9 {
+		c := dial()
+		if got := c.ask("GET /v1/auth/me", token); !strings.Contains(got, " 200 ") {
+			t.Fatalf("connection %d: %q", i, got)
+		}
+		if i < 3 {
+			first = c
+			continue
+		}
+		if _, err := c.in.ReadByte(); !errors.Is(err, io.EOF) && !errors.Is(err, syscall.ECONNRESET) {
+			t.Fatalf("connection %d stays open: %v", i, err)
+		}
+	}
+	if got := first.ask("GET /v1/auth/me", token); !strings.Contains(got, " 200 ") {
+		t.Errorf("one that waited: %q", got)
+	}
+}
+
 func TestConnectionsOfAll(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) { o.Conns = httpapi.ConnLimits{PerAddress: 9, Total: 2} })
 	dial := w.serve()
