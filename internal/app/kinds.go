@@ -1,6 +1,8 @@
 package app
 
 import (
+	"slices"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
@@ -10,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/accounts"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
+	"gotong.dev/gotong/internal/httpapi/members"
 )
 
 // kind is one row of the table: the rules, the routes, and, where clients may
@@ -18,16 +21,17 @@ type kind struct {
 	rules   gotong.Kind
 	routes  func(*App) func(*httpapi.API)
 	creates func(actor, requestID string) gotong.Stream
+	led     *members.Led // nil where its streams have no leaders
 }
 
 // kinds is every sort of stream that this server keeps.
 func kinds(accounts gotong.Accounts) []kind {
 	rows := []kind{
 		{rules: user.Kind(), routes: accountRoutes},
-		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf},
+		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf, led: &groups.Led},
 	}
 	threads := thread.Rules{Accounts: accounts, Homes: gotong.LendersOf(rulesOf(rows))}
-	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf})
+	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
 }
 
 // accountsOf returns OwnAccounts, or AnyIssuer where tokens of other issuers
@@ -57,8 +61,15 @@ func rulesOf(kinds []kind) []gotong.Kind {
 }
 
 func accountRoutes(a *App) func(*httpapi.API) {
+	whose := accountsOf(&a.cfg)
+	var led []members.Led
+	for _, k := range slices.Backward(kinds(whose)) { // threads first
+		if k.led != nil {
+			led = append(led, *k.led)
+		}
+	}
 	return accounts.Routes(accounts.Options{
-		Door: a.auth, Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Accounts: accountsOf(&a.cfg),
+		Door: a.auth, Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Led: led, Accounts: whose,
 	})
 }
 

@@ -23,6 +23,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/accounts"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -114,7 +115,8 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			chat.Routes(chat.Options{Engine: w.engine, Hub: whispers{w.hub, w}, Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads()}),
 			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
 			accounts.Routes(accounts.Options{
-				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec, Accounts: gotong.OwnAccounts,
+				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec,
+				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
 		},
 	}

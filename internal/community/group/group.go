@@ -70,6 +70,9 @@ type Group struct {
 	gotong.Roster
 }
 
+// Title is the group's name.
+func (g Group) Title() string { return g.Name }
+
 // KnownToAll reports whether everybody may know that the group exists.
 func (g Group) KnownToAll() bool { return g.JoinPolicy != Undangan }
 

@@ -8,8 +8,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, auth, httpapi, store, community/user,
-// community/group, community/thread.
+// Packages gotong, auth, httpapi, httpapi/members, store, community/user.
 package accounts
 
 import (
@@ -19,6 +18,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -47,6 +47,7 @@ type Options struct {
 	Store  store.Committer
 	Codec  *store.Codec
 
+	Led      []members.Led   // the kinds whose streams have leaders
 	Accounts gotong.Accounts // whose accounts users have
 }
 

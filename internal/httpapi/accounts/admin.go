@@ -117,15 +117,12 @@ func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*userOut, error)
 
 // run changes an account and, once it is known to delivery, answers with it.
 func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*userOut, error) {
-	call := httpapi.CallOf(ctx)
-	stream, err := gotong.ParseStream(user.Name + "/" + id)
-	if err != nil {
-		err = gotong.NotFound()
-	}
+	streams := httpapi.Streams{Kind: user.Name, Engine: a.Engine}
+	stream, err := streams.Stream(id)
 	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
 		return nil, err
 	}
-	receipt, err := httpapi.Run(ctx, a.Engine, call.Command(stream, name, data, raw))
+	receipt, err := streams.Run(ctx, id, name, data, raw)
 	if err != nil {
 		return nil, err
 	}

@@ -5,13 +5,11 @@ import (
 	"context"
 	"net/http"
 	"slices"
-	"strings"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/community/group"
-	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -22,16 +20,11 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 		Description: "For admins: threads and groups whose owners, or admins, are all disabled. A page looks at limit disabled " +
 			"accounts, newest first, so it may be empty although there is more.",
 	}, a.ownerless)
-	httpapi.Register(api, httpapi.Route{
-		ID: "appoint-owner", Method: http.MethodPost, Path: "/v1/admin/threads/{id}/appoint", Tag: tagAdmin, Write: true,
-		Summary: "Appoint an owner of a thread", Description: appointing,
-	}, func(ctx context.Context, in *appointIn) (*appointedOut, error) {
-		return a.appoint(ctx, thread.Name, in)
-	})
-	httpapi.Register(api, httpapi.Route{
-		ID: "appoint-admin", Method: http.MethodPost, Path: "/v1/admin/groups/{id}/appoint", Tag: tagAdmin, Write: true,
-		Summary: "Appoint an admin of a group", Description: appointing,
-	}, func(ctx context.Context, in *appointIn) (*appointedOut, error) { return a.appoint(ctx, group.Name, in) })
+	for _, of := range a.Led {
+		op := of.Op
+		op.Method, op.Tag, op.Write, op.Description = http.MethodPost, tagAdmin, true, appointing
+		httpapi.Register(api, op, func(ctx context.Context, in *appointIn) (*appointedOut, error) { return a.appoint(ctx, of, in) })
+	}
 }
 
 const appointing = "For admins, where nobody can lead it. Appoint a member, or an outsider if no member can act. An outsider " +
@@ -126,20 +119,20 @@ func (a *accounts) entries(ctx context.Context, collection, owner, before string
 // a disabled user comes first: each is found once.
 func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless, error) {
 	var list []Ownerless
-	for _, of := range []struct{ listing, kind string }{{thread.OfUser, thread.Name}, {group.OfUser, group.Name}} {
-		lines, err := a.entries(ctx, of.listing, userID, "", store.MaxRead)
+	for _, of := range a.Led {
+		lines, err := a.entries(ctx, of.OfUser, userID, "", store.MaxRead)
 		if err != nil {
 			return nil, err
 		}
 		for _, line := range lines {
-			l, err := a.led(ctx, gotong.NewStream(of.kind, line.id))
+			l, err := a.led(ctx, gotong.NewStream(of.Kind, line.id))
 			if err != nil {
 				return nil, err
 			}
 			if len(l.roster.Leaders) == 0 || l.roster.Leaders[0] != userID {
 				continue
 			}
-			view, ok, err := a.viewOwnerless(ctx, l)
+			view, ok, err := a.viewOwnerless(ctx, of, l)
 			if err != nil {
 				return nil, err
 			}
@@ -164,30 +157,33 @@ func (a *accounts) led(ctx context.Context, stream gotong.Stream) (led, error) {
 	if err != nil {
 		return led{}, err
 	}
-	if stream.Kind() == group.Name {
-		g, _, err := httpapi.Document[group.Group](a.Codec, snap, key)
-		return led{stream, g.Name, g.Roster}, err
+	doc, ok, err := httpapi.Document[members.Roster](a.Codec, snap, key)
+	l := led{stream: stream}
+	if ok {
+		l.roster = doc.Leadership()
 	}
-	t, _, err := httpapi.Document[thread.Thread](a.Codec, snap, key)
-	return led{stream: stream, roster: t.Roster}, err
+	if titled, ok := doc.(members.Titled); ok {
+		l.name = titled.Title()
+	}
+	return l, err
 }
 
 // viewOwnerless is false for a stream that somebody can lead.
-func (a *accounts) viewOwnerless(ctx context.Context, l led) (Ownerless, bool, error) {
+func (a *accounts) viewOwnerless(ctx context.Context, of members.Led, l led) (Ownerless, bool, error) {
 	able, err := a.able(ctx, l.roster.Leaders)
 	if err != nil || len(able) > 0 {
 		return Ownerless{}, false, err
 	}
-	members, err := a.membersOf(ctx, l.stream)
+	all, err := a.membersOf(ctx, of, l.stream)
 	if err != nil {
 		return Ownerless{}, false, err
 	}
-	if able, err = a.able(ctx, members); err != nil {
+	if able, err = a.able(ctx, all); err != nil {
 		return Ownerless{}, false, err
 	}
 	view := Ownerless{
 		Stream: l.stream, Name: l.name, Leaders: l.roster.Leaders, MemberCount: l.roster.Members, Candidates: []Candidate{},
-		Outsider: len(able) == 0 && len(members) == l.roster.Members,
+		Outsider: len(able) == 0 && len(all) == l.roster.Members,
 	}
 	able = able[:min(len(able), maxCandidates)]
 	names := a.Hub.Names(ctx, able)
@@ -222,7 +218,7 @@ func (a *accounts) able(ctx context.Context, ids []string) ([]string, error) {
 
 // membersOf is the active members of a stream that an import did not make, as
 // far as one read goes.
-func (a *accounts) membersOf(ctx context.Context, stream gotong.Stream) ([]string, error) {
+func (a *accounts) membersOf(ctx context.Context, of members.Led, stream gotong.Stream) ([]string, error) {
 	key := gotong.MemberKey(stream, "")
 	snap, err := a.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
 		Collection: key.Collection, Owner: key.Owner, From: "\x01", To: "~", Limit: store.MaxRead,
@@ -232,24 +228,15 @@ func (a *accounts) membersOf(ctx context.Context, stream gotong.Stream) ([]strin
 	}
 	var ids []string
 	for _, row := range snap.Ranges[0] {
-		active, err := a.active(row)
+		m, _, err := httpapi.Decode[members.Row](a.Codec, row)
 		if err != nil {
 			return nil, err
 		}
-		if active && !strings.HasPrefix(row.Key.Name, thread.ImportedPrefix) {
+		if of.Counts(row.Key.Name, m) {
 			ids = append(ids, row.Key.Name)
 		}
 	}
 	return ids, nil
-}
-
-func (a *accounts) active(row store.Document) (bool, error) {
-	if row.Key.Collection == thread.Members {
-		m, _, err := httpapi.Decode[thread.Member](a.Codec, row)
-		return m.Active(), err
-	}
-	m, _, err := httpapi.Decode[gotong.Membership](a.Codec, row)
-	return m.Active(), err
 }
 
 // Appoint is the body of an appointment.
@@ -268,27 +255,21 @@ type appointedOut struct {
 
 // appoint names all members if an outsider is to be appointed; the rules check
 // that the list is complete.
-func (a *accounts) appoint(ctx context.Context, kind string, in *appointIn) (*appointedOut, error) {
-	stream, err := gotong.ParseStream(kind + "/" + in.ID)
-	if err != nil {
-		err = gotong.NotFound()
-	}
+func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (*appointedOut, error) {
+	streams := httpapi.Streams{Kind: of.Kind, Engine: a.Engine}
+	stream, err := streams.Stream(in.ID)
 	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
 		return nil, err
 	}
-	members, err := a.membersOf(ctx, stream)
+	all, err := a.membersOf(ctx, of, stream)
 	if err != nil {
 		return nil, err
 	}
 	id := in.JSON.Value.UserID
-	if slices.Contains(members, id) || len(members) > gotong.MaxProof {
-		members = nil
+	if slices.Contains(all, id) || len(all) > gotong.MaxProof {
+		all = nil
 	}
-	name, data := thread.CmdAppoint, any(thread.Appoint{UserID: id, Members: members})
-	if kind == group.Name {
-		name, data = group.CmdAppoint, group.Appoint{UserID: id, Members: members}
-	}
-	receipt, err := httpapi.Run(ctx, a.Engine, httpapi.CallOf(ctx).Command(stream, name, data, in.JSON.Raw))
+	receipt, err := streams.Run(ctx, in.ID, "member.appoint", of.Appoint(id, all), in.JSON.Raw)
 	if err != nil {
 		return nil, err
 	}

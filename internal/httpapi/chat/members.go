@@ -61,6 +61,13 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	}))
 }
 
+// Led says of threads how they are led.
+var Led = members.Led{
+	Kind: thread.Name, OfUser: thread.OfUser, Imported: thread.ImportedPrefix,
+	Op:      httpapi.Route{ID: "appoint-owner", Path: "/v1/admin/threads/{id}/appoint", Summary: "Appoint an owner of a thread"},
+	Appoint: func(id string, all []string) any { return thread.Appoint{UserID: id, Members: all} },
+}
+
 var operations = members.Ops{
 	Join: httpapi.Route{ID: "join-thread", Summary: "Join a public thread", Description: "Joining again changes nothing."},
 	Leave: httpapi.Route{

@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 )
@@ -135,7 +136,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: homeAsOf(ctx, l.state, t),
 	}
 	if t.Members == thread.Home {
-		home, ok, err := httpapi.Document[led](c.Codec, l.snap, gotong.StreamKey(t.Home))
+		home, ok, err := httpapi.Document[members.Roster](c.Codec, l.snap, gotong.StreamKey(t.Home))
 		if err != nil {
 			return v, err
 		}
@@ -153,9 +154,6 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	v.MyRole, v.Unread, v.N = thread.Role(l.grant.Roles[0]), &unread, &head.Count
 	return v, nil
 }
-
-// led is the document of a stream with a roster.
-type led interface{ Leadership() gotong.Roster }
 
 // homeOf reads the home whose members a thread borrows, where it does.
 func homeOf(stream gotong.Stream) func(gotong.State, store.Snapshot) store.Need {

@@ -64,6 +64,13 @@ func (g *groups) memberRoutes(api *httpapi.API) {
 	})
 }
 
+// Led says of groups how they are led.
+var Led = members.Led{
+	Kind: group.Name, OfUser: group.OfUser,
+	Op:      httpapi.Route{ID: "appoint-admin", Path: "/v1/admin/groups/{id}/appoint", Summary: "Appoint an admin of a group"},
+	Appoint: func(id string, all []string) any { return group.Appoint{UserID: id, Members: all} },
+}
+
 var operations = members.Ops{
 	Join: httpapi.Route{ID: "join-group", Summary: "Join an open group"},
 	Leave: httpapi.Route{
