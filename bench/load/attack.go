@@ -70,6 +70,12 @@ func (r *run) beside(w *socket, stream string, a attack) error {
 	for i := range a.crowd {
 		crowd.Go(func() { a.run(ctx, r, i, &served, &refused) })
 	}
+	// While the crowd arrives nothing is measured: a storm of connections is
+	// another scenario.
+	if _, err = r.honest(w, stream, 2*time.Second); err != nil {
+		stop()
+		return err
+	}
 	beside, err := r.honest(w, stream, r.length)
 	stop()
 	crowd.Wait()
