@@ -76,7 +76,8 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 		},
 		Lost: func(why error) {
 			m.Connected(false)
-			a.log.WarnContext(a.base, "the database sends no notifications; this node finds commits of other nodes by polling", "cause", why)
+			a.log.WarnContext(a.base, "the database sends no notifications; this node finds commits of other nodes by polling",
+				"cause", why)
 		},
 		Heard: m.Heard, Dropped: m.Dropped,
 	}})
