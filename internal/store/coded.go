@@ -28,8 +28,10 @@ var classes = []struct {
 	{ErrFailed, gotong.NewError(gotong.CodeStorageFailed,
 		"Storage failed; the outcome is not known. Repeat with the same request id.")},
 	{ErrClosed, gotong.NewError(gotong.CodeBusy, "The server is stopping; repeat with the same request id.")},
-	{ErrCorrupt, gotong.NewError(gotong.CodeCorruptEvent, "An event is missing or does not match its commitment, so the server does not show it.")},
-	{ErrUnreadable, gotong.NewError(gotong.CodeUnreadable, "This version of the server cannot read what is stored here; a newer one may be able to.")},
+	{ErrCorrupt, gotong.NewError(gotong.CodeCorruptEvent,
+		"An event is missing or does not match its commitment, so the server does not show it.")},
+	{ErrUnreadable, gotong.NewError(gotong.CodeUnreadable,
+		"This version of the server cannot read what is stored here; a newer one may be able to.")},
 	{ErrUnsettled, ours}, {ErrMalformed, ours},
 }
 
