@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"slices"
@@ -112,7 +113,8 @@ func from(i int) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}}
 }
 
-// again asks, and a second after each answer once more.
+// again asks, and about a second after each answer once more: not exactly, or
+// the crowd would ask in step for as long as it lasts.
 func again(ctx context.Context, transport *http.Transport, ask func() (*http.Request, error), answered func(status int)) {
 	defer transport.CloseIdleConnections()
 	for ctx.Err() == nil {
@@ -127,7 +129,7 @@ func again(ctx context.Context, transport *http.Transport, ask func() (*http.Req
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+		case <-time.After(time.Second/2 + rand.N(time.Second)): //nolint:gosec // no secret
 		}
 	}
 }
@@ -188,7 +190,7 @@ func dawdle(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 		_ = conn.Close()
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second):
+		case <-time.After(time.Second/2 + rand.N(time.Second)): //nolint:gosec // no secret
 		}
 	}
 }
