@@ -129,7 +129,7 @@ func again(ctx context.Context, transport *http.Transport, ask func() (*http.Req
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second/2 + rand.N(time.Second)): //nolint:gosec // no secret
+		case <-time.After(time.Second/2 + rand.N(time.Second)):
 		}
 	}
 }
@@ -190,7 +190,7 @@ func dawdle(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 		_ = conn.Close()
 		select {
 		case <-ctx.Done():
-		case <-time.After(time.Second/2 + rand.N(time.Second)): //nolint:gosec // no secret
+		case <-time.After(time.Second/2 + rand.N(time.Second)):
 		}
 	}
 }
