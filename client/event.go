@@ -99,7 +99,7 @@ func (e *Ended) Unwrap() error { return e.Err }
 // cursorCodes say that the cursor is of no use, and not who may read.
 var cursorCodes = []gotong.Code{gotong.CodeEpochChanged, gotong.CodeCursorAhead, gotong.CodeCursorInvalid}
 
-// unservedCodes say that the next event cannot be served, whoever asks.
+// unservedCodes say that the server cannot serve the next event to anybody.
 var unservedCodes = []gotong.Code{gotong.CodeCorruptEvent, gotong.CodeUnreadable}
 
 // refused is the end of a stream whose subscription a problem refused.

@@ -17,9 +17,9 @@ import (
 	"gotong.dev/gotong/internal/store/memory"
 )
 
-// Streams that are ahead of the clock are told of when the server starts, all in
-// one line, and when somebody writes there, at most once a minute, however the
-// time of day is set.
+// The server warns of streams that are ahead of the clock: once for all of them
+// when it starts, and at most once a minute when somebody writes to one, however
+// the time of day is set.
 func TestStreamsAheadOfTheClock(t *testing.T) {
 	clock := clocktest.Stopped(1_764_000_000_000_000)
 	var out bytes.Buffer

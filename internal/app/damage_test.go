@@ -23,7 +23,7 @@ func (g *gaps) ReadPartition(_ context.Context, p gotong.Partition, from, _ uint
 	return nil, fmt.Errorf("%w: partition %d has no commit %d", store.ErrCorrupt, p, from+1)
 }
 
-// What is missing is reported once, whoever asks for it and however often.
+// A missing event is reported once, however many clients ask for it.
 func TestDamageIsReportedOnce(t *testing.T) {
 	g, told := &gaps{}, 0
 	w := &watchful{Store: g, places: map[string]bool{}, report: func(error) { told++ }}

@@ -150,7 +150,7 @@ func TestASupersededTokenIsNeverForgotten(t *testing.T) {
 	wantOver(t, h, last)
 }
 
-// wantOver checks that a session has ended and that somebody was told.
+// wantOver checks that a session has ended and that the end was announced.
 func wantOver(t *testing.T, h *house, g Grant) {
 	t.Helper()
 	_, err := h.refresh(t.Context(), g.RefreshToken)

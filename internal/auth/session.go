@@ -267,7 +267,7 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 	}
 }
 
-// twoHaveIt ends a session of which a spent token was used again.
+// twoHaveIt ends a session after somebody used one of its spent tokens again.
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
 	s.opts.Log.WarnContext(ctx, "a spent token was used again; the session has been ended", "user_id", userID, "session_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)

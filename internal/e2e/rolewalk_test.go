@@ -14,8 +14,8 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// walk is a random history of five threads, of which some users follow all, and
-// of which others read in every way there is.
+// walk is a random history of five threads. Some users follow all of them; others
+// read them in every way there is.
 type walk struct {
 	*oracle
 	t       *testing.T

@@ -13,8 +13,8 @@ import (
 )
 
 // A rule sees the clock as it is, and an instant that orders: after the
-// stream's newest event, whatever the clock did. A stream that is ahead of the
-// clock is told of.
+// stream's newest event, whatever the clock did. The engine reports a stream that is ahead
+// of the clock.
 func TestClockOfACommand(t *testing.T) {
 	const start = gotong.Instant(1_764_000_000_000_000)
 	for name, steps := range clocktest.Steps() {

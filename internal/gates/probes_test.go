@@ -3,7 +3,6 @@ package gates
 import (
 	"context"
 	"slices"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,25 +36,10 @@ type shared struct{ store.Store }
 func (shared) Close() error { return nil }
 
 // losing acknowledges its tenth commit and does not write it.
-type losing struct {
-	store.Store
-	mu sync.Mutex
-	n  int
-}
-
-func (s *losing) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	s.mu.Lock()
-	s.n++
-	lost := s.n == 10
-	s.mu.Unlock()
-	if !lost {
-		return s.Store.Commit(ctx, batch)
-	}
-	out := make([]store.Outcome, len(batch))
-	for i := range batch {
-		out[i] = store.Outcome{Status: store.Committed, Record: batch[i].Record(1)}
-	}
-	return out, nil
+func losing(s store.Store) store.Store {
+	f := storetest.NewFaulty(s)
+	f.Forget(10)
+	return f
 }
 
 // TestSuiteFindsALostWrite: a part of the store's suite that fails is a no-go
@@ -67,7 +51,7 @@ func TestSuiteFindsALostWrite(t *testing.T) {
 		parts []string
 	}{
 		"good":   {nil, Go, []string{"1 of 1 case hold", "commits of 3 nodes"}},
-		"losing": {func(s store.Store) store.Store { return &losing{Store: s} }, NoGo, []string{"nodes/one stream: "}},
+		"losing": {losing, NoGo, []string{"nodes/one stream: "}},
 		"panic":  {nil, NoGo, []string{"panic: a fault"}},
 	} {
 		t.Run(name, func(t *testing.T) {

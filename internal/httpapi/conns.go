@@ -17,7 +17,7 @@ import (
 type ConnLimits struct {
 	PerAddress int    // of one IPv4 address or IPv6 /64; 0 is 256
 	Total      int    // of all together; 0 is 4,096
-	Refused    func() // is told of each that was refused; nil is not
+	Refused    func() // called for each connection that was refused; may be nil
 }
 
 // conns counts the connections that have not authenticated. One that comes from

@@ -147,8 +147,8 @@ func TestConnectionsOfAll(t *testing.T) {
 	}
 }
 
-// A request beyond the user's allowance is none that counts for the user: whoever
-// has one account could else hold as many connections as they like.
+// A request beyond the user's allowance does not count for the user. Otherwise one
+// account could hold any number of connections.
 func TestConnectionsBeyondAllowance(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Conns = httpapi.ConnLimits{PerAddress: 2}
@@ -205,7 +205,8 @@ func TestConnectionsBehindAProxy(t *testing.T) {
 	}
 }
 
-// A request that is cut off gives its place back, and is told of, like any other.
+// A request that is cut off gives its place back, and is logged, like
+// any other.
 func TestARequestThatIsCutOffLeaves(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
@@ -220,7 +221,7 @@ func TestARequestThatIsCutOffLeaves(t *testing.T) {
 		t.Fatalf("got %q", got)
 	}
 	if !strings.Contains(w.log.String(), `"route":"GET /cut","status":202`) {
-		t.Error("nobody was told of it")
+		t.Error("the request was not logged")
 	}
 	got := dial().ask("POST /v1/auth/signin", "X-Forwarded-For: 192.0.2.1", "Content-Type: application/json", "Content-Length: 0")
 	if strings.Contains(got, " 429 ") {
@@ -228,7 +229,8 @@ func TestARequestThatIsCutOffLeaves(t *testing.T) {
 	}
 }
 
-// A header has 16 KiB, of which a token may take 8; what never ends is cut there.
+// The headers of a request may have 16 KiB, a token 8 KiB. A header that never
+// ends is cut at the limit.
 func TestHeaderLimit(t *testing.T) {
 	w := newWorld(t)
 	dial := w.serve()

@@ -91,8 +91,8 @@ func aboutAnother(t *testing.T, s gotong.Stream, events int) {
 	}
 }
 
-// Following costs no read of the store, whatever the events are about and
-// whoever may see them.
+// Following costs no read of the store, whatever the events are about and however
+// few viewers may see them.
 func TestLiveReadsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

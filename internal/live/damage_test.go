@@ -92,9 +92,9 @@ func TestReadOfUnreadable(t *testing.T) {
 	})
 }
 
-// Commits that are not there when the tail comes to them: it passes them and
-// tells once, whoever followed the stream learns that something is missing,
-// the others lose nothing, and no read is repeated.
+// Commits that are not there when the tail comes to them: the tail passes them and
+// reports them once; the followers of their stream learn that something is
+// missing, followers of other streams lose nothing, and no read is repeated.
 func TestHole(t *testing.T) {
 	other := beside(r1)
 	for _, test := range []struct {

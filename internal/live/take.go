@@ -49,7 +49,7 @@ func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
 			left |= signalBit
 		} else {
 			s.takeSignals(&t)
-			left |= s.dirty.Load() & signalBit // it was told of more
+			left |= s.dirty.Load() & signalBit // tellMissed queued presence that had been dropped
 		}
 	}
 	if left != 0 {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -98,6 +99,12 @@ func (f *Faulty) Fail(op Op, nth int, err error) { f.plan(op, nth, plan{err: err
 // with err: the answer was lost, not the work.
 func (f *Faulty) FailAfter(op Op, nth int, err error) { f.plan(op, nth, plan{err: err, after: true}) }
 
+// Forget makes the nth Commit from now on acknowledge its batch and write
+// nothing of it.
+func (f *Faulty) Forget(nth int) { f.plan(OpCommit, nth, plan{err: errForgotten}) }
+
+var errForgotten = errors.New("storetest: acknowledged, and not written")
+
 // Hold makes the nth call of op from now on wait, before it takes effect,
 // until it is released or its context is done.
 func (f *Faulty) Hold(op Op, nth int) *Hold {
@@ -166,6 +173,12 @@ func (p plan) meddle(ctx context.Context) error {
 // Commit implements [store.Committer].
 func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.Outcome, err error) {
 	err = f.call(ctx, OpCommit, func() error { out, err = f.Store.Commit(ctx, batch); return err })
+	if errors.Is(err, errForgotten) {
+		for i := range batch {
+			out = append(out, store.Outcome{Status: store.Committed, Record: batch[i].Record(1)})
+		}
+		return out, nil
+	}
 	if err != nil {
 		return nil, err
 	}
