@@ -50,7 +50,11 @@ func TestRoleWalk(t *testing.T) {
 	w := newWalk(t, n.url, seed)
 	steps := size(2000, 500)
 	for step := range steps {
-		w.step()
+		if step == steps/2 {
+			w.comeGoBanKnock() // a short walk may not come to each by chance
+		} else {
+			w.step()
+		}
 		w.settle()
 		w.look()
 		if len(w.leaks) > 0 || t.Failed() {

@@ -75,6 +75,22 @@ func (w *walk) ban(user string) map[string]any {
 	return map[string]any{"user_id": user, "ban_until_ms": 4_000_000_000_000}
 }
 
+// comeGoBanKnock does to one user of one thread all that can be done to a member.
+func (w *walk) comeGoBanKnock() {
+	w.t.Helper()
+	k, user := w.talks[0], "gita"
+	switch {
+	case k.banned[user]:
+		w.ofThread(k, user, "unban")
+	case k.members[user]:
+		w.ofThread(k, user, "go")
+	}
+	for _, do := range []string{"come", "go", "come", "ban", "knock", "unban"} {
+		w.ofThread(k, user, do)
+		w.settle()
+	}
+}
+
 func (w *walk) ofGroup(user, do string) {
 	w.t.Helper()
 	typ, data := "member.add", map[string]any{"user_id": user, "role": "anggota"}
