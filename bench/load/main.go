@@ -28,9 +28,14 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"gotong.dev/gotong/internal/auth/argon"
 )
 
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == argon.Command {
+		exit(argon.Serve(os.Stdin, os.Stdout))
+	}
 	if len(os.Args) > 2 && os.Args[1] == "server" {
 		exit(serve(os.Args[2]))
 	}

@@ -36,6 +36,10 @@ func serve(dir string) error {
 	if shared != "" { // which wants the same key on each node
 		signing = base64.StdEncoding.EncodeToString([]byte(secret))
 	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
 	a, err := app.New(ctx, app.Options{
@@ -47,8 +51,8 @@ func serve(dir string) error {
 			UserRate: 1e9, UserBurst: 1e9, CommandRate: 1e9, CommandBurst: 1e9,
 			AddressRate: 1e9, AddressBurst: 1e9, ShutdownGrace: 5 * time.Second,
 		},
-		Build: app.Build{Version: "load"},
-		Log:   slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Build: app.Build{Version: "load"}, HashProgram: self,
+		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err

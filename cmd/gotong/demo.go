@@ -94,7 +94,7 @@ func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log})
+	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log, HashProgram: std.program})
 	if err != nil {
 		return err
 	}

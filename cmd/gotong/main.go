@@ -11,11 +11,16 @@ import (
 	"os/signal"
 	"syscall"
 	_ "time/tzdata" // where the machine has no time zones of its own
+
+	"gotong.dev/gotong/internal/auth/argon"
 )
 
 func main() { os.Exit(start()) }
 
 func start() int {
+	if len(os.Args) == 2 && os.Args[1] == argon.Command {
+		return deriveKeys()
+	}
 	endings := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // else it runs under nohup
 		endings = append(endings, syscall.SIGHUP)
@@ -24,4 +29,15 @@ func start() int {
 	defer stop()
 	context.AfterFunc(ctx, stop) // from then on an interrupt is deadly again
 	return run(ctx, os.Args[1:], ownStdio())
+}
+
+// deriveKeys is the child process of a server that hashes its passwords. It ends
+// with its input and not by a signal: an interrupt goes to the server and its
+// children alike, and the server still answers what it has begun.
+func deriveKeys() int {
+	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if argon.Serve(os.Stdin, os.Stdout) != nil {
+		return 1
+	}
+	return 0
 }

@@ -15,11 +15,15 @@ type stdio struct {
 	terminal bool                                // out is one
 	progress bool                                // err is one
 	colour   bool
+
+	program string // the path of this program, which a server starts to hash passwords; empty where it is unknown
 }
 
 func ownStdio() *stdio {
+	program, _ := os.Executable()
 	std := &stdio{
-		in: os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
+		program: program,
+		in:      os.Stdin, out: os.Stdout, err: os.Stderr, env: os.Getenv,
 		terminal: isTerminal(os.Stdout), progress: isTerminal(os.Stderr),
 	}
 	if isTerminal(os.Stdin) {

@@ -39,6 +39,10 @@ type Options struct {
 
 	Clock clock.Clock // nil: the machine's
 
+	// HashProgram is the program that hashes passwords in processes of its own, as
+	// [auth.Options] describes; empty: they are hashed in this process.
+	HashProgram string
+
 	// Wrap, if not nil, stands between the store and everything else: a test's
 	// way to make storage fail.
 	Wrap func(store.Store) store.Store
@@ -52,6 +56,8 @@ type App struct {
 
 	clock clock.Clock
 	ahead ahead
+
+	hashProgram string
 
 	kinds   []kind
 	codec   *store.Codec
@@ -82,7 +88,7 @@ type App struct {
 // New opens the store and listens on both addresses. What it returns must be
 // run, also to be closed.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(accountsOf(&opts.Config)), clock: opts.Clock}
+	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(accountsOf(&opts.Config)), clock: opts.Clock, hashProgram: opts.HashProgram}
 	if a.clock == nil {
 		a.clock = clock.System()
 	}

@@ -67,7 +67,7 @@ func (a *App) newAuth() error {
 		Store: a.store, Executor: a.engine, Clock: a.clock, Secret: secret, Keys: keys, Bypass: a.cfg.DevBypass, Users: users(),
 		AccessLife: a.cfg.AccessTokenLife, RefreshLife: a.cfg.RefreshLife, Hashes: a.cfg.PasswordHashes,
 		Observer: a.metrics.Auth, Log: a.log,
-		Busy:      a.engine.Busy,
+		Busy: a.engine.Busy, HashProgram: a.hashProgram,
 		Shared:    a.shared(),
 		Connected: func(userID string) map[string]bool { return a.live.LoginsOf(userID) },
 		OnSessionEnd: func(session, userID string) {

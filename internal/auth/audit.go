@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"gotong.dev/gotong"
@@ -30,10 +31,13 @@ const auditName = "auth_audit"
 // The bounds of what is kept of one account: for so long, and of each day so
 // many failures and so much of all else. What is beyond is counted in the last
 // entry of its sort, so that guessing neither fills the store nor hides what
-// else happened.
+// else happened. Of the failures beyond, one in failedStep, drawn at random,
+// is written and counts for all: a crowd that guesses must not make the store
+// sync 50 times a second, because posts wait for that.
 const (
 	auditLife   = 90 * 24 * time.Hour
 	maxFailed   = 100
+	failedStep  = 16
 	maxHappened = 200
 )
 
@@ -57,7 +61,7 @@ type happened struct {
 	Address   string         `json:"ip,omitempty"`
 	RequestID string         `json:"request_id,omitempty"`
 	SessionID string         `json:"session_id,omitempty"`
-	More      int            `json:"more,omitempty"` // of the sort, later that day, and not kept
+	More      int            `json:"more,omitempty"` // of the sort, later that day, and not kept; of failures an estimate
 }
 
 // auditDay is the register of one account's day.
@@ -104,10 +108,13 @@ func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Insta
 			return err
 		}
 	}
-	if entry.Action == ActSignInFailed {
-		day.Failed = added(day.Failed, entry, maxFailed)
-	} else {
-		day.Happened = added(day.Happened, entry, maxHappened)
+	switch {
+	case entry.Action != ActSignInFailed:
+		day.Happened = added(day.Happened, entry, maxHappened, 1)
+	case len(day.Failed) == maxFailed && rand.N(failedStep) > 0: //nolint:gosec // no secret
+		return nil
+	default:
+		day.Failed = added(day.Failed, entry, maxFailed, failedStep)
 	}
 	body, err := json.Marshal(day)
 	if err != nil {
@@ -116,10 +123,12 @@ func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Insta
 	return s.opts.Store.SetRegister(ctx, key, reg.Version, body, now.Add(auditLife))
 }
 
-func added(list []happened, entry happened, most int) []happened {
+// added returns list with entry, or with step more in its last entry where there
+// is no room.
+func added(list []happened, entry happened, most, step int) []happened {
 	if len(list) < most {
 		return append(list, entry)
 	}
-	list[len(list)-1].More++
+	list[len(list)-1].More += step
 	return list
 }

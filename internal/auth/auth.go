@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
@@ -68,9 +69,13 @@ type Options struct {
 	AccessLife  time.Duration // of an access token; 0 is 30 minutes
 	RefreshLife time.Duration // of a session that is not used; 0 is 30 days
 
-	Hashes int  // passwords hashed at once; 0 is half of the processors, and more is never used
-	Queue  int  // hashes that may wait; 0 is 128
-	Cost   Cost // zero is [DefaultCost]
+	Hashes int        // passwords hashed at once; 0 is half of the processors, and more is never used
+	Queue  int        // hashes that may wait; 0 is 128
+	Cost   argon.Cost // zero is [DefaultCost]
+
+	// HashProgram is started as the process that hashes passwords, with the
+	// argument [argon.Command]; empty: they are hashed in this process.
+	HashProgram string
 
 	// Busy reports that commands are under way; nil: none ever are. A hash begins
 	// when none are, or after 100 ms.
@@ -126,9 +131,12 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	if opts.Shared {
 		shared = opts.Store
 	}
+	keys := argon.NewPool(ctx, opts.HashProgram, func(err error) {
+		opts.Log.WarnContext(ctx, "a password is hashed in the server's own process", "cause", err)
+	})
 	return &Service{
 		opts: opts, tokens: t, stop: stop,
-		passwords: newPasswords(&opts),
+		passwords: newPasswords(&opts, keys),
 		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive, opts.Clock},
 		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive, opts.Clock},
 		verified:  newVerified(),
@@ -161,7 +169,7 @@ func withDefaults(o Options) Options {
 	if o.Queue == 0 {
 		o.Queue = 128
 	}
-	if o.Cost == (Cost{}) {
+	if o.Cost == (argon.Cost{}) {
 		o.Cost = DefaultCost
 	}
 	if o.Busy == nil {
@@ -185,8 +193,12 @@ func withDefaults(o Options) Options {
 	return o
 }
 
-// Close ends the refreshing of published key sets.
-func (s *Service) Close() { s.stop() }
+// Close ends the refreshing of published key sets and the processes that hash
+// passwords.
+func (s *Service) Close() {
+	s.passwords.keys.Close()
+	s.stop()
+}
 
 // silent is the observer of nobody.
 type silent struct{}

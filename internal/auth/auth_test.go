@@ -14,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/engine"
@@ -24,7 +25,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cheap makes tests quick; the real cost has a test of its own.
-var cheap = Cost{MemoryKiB: 64, Time: 1, Threads: 1}
+var cheap = argon.Cost{MemoryKiB: 64, Time: 1, Threads: 1}
 
 const testSecret = "0123456789abcdef0123456789abcdef"
 

@@ -14,18 +14,12 @@ import (
 	"golang.org/x/crypto/argon2"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock"
 )
 
-// Cost is what one password hash (argon2id, RFC 9106) costs.
-type Cost struct {
-	MemoryKiB uint32
-	Time      uint32
-	Threads   uint8
-}
-
 // DefaultCost is OWASP's minimum for argon2id: 19 MiB, two passes, one thread.
-var DefaultCost = Cost{MemoryKiB: 19 << 10, Time: 2, Threads: 1}
+var DefaultCost = argon.Cost{MemoryKiB: 19 << 10, Time: 2, Threads: 1}
 
 const (
 	saltLen = 16
@@ -36,7 +30,8 @@ const (
 // the processors at most: each takes memory and time that an attacker could
 // otherwise multiply.
 type passwords struct {
-	cost    Cost
+	cost    argon.Cost
+	keys    *argon.Pool
 	slots   chan struct{}
 	queue   int64
 	waiting atomic.Int64
@@ -46,10 +41,10 @@ type passwords struct {
 	dummy   string // checked for accounts that do not exist
 }
 
-func newPasswords(o *Options) *passwords {
+func newPasswords(o *Options, keys *argon.Pool) *passwords {
 	return &passwords{
-		cost: o.Cost, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, busy: o.Busy, observe: o.Observer,
-		dummy: o.Cost.format(random(saltLen), random(hashLen)),
+		cost: o.Cost, keys: keys, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, busy: o.Busy, observe: o.Observer,
+		dummy: format(o.Cost, random(saltLen), random(hashLen)),
 	}
 }
 
@@ -58,7 +53,7 @@ func (p *passwords) Hash(ctx context.Context, pass string) (string, error) {
 	var text string
 	err := p.gated(ctx, func() {
 		salt := random(saltLen)
-		text = p.cost.format(salt, p.cost.key(pass, salt, hashLen))
+		text = format(p.cost, salt, p.keys.Key(p.cost, pass, salt, hashLen))
 	})
 	return text, err
 }
@@ -76,7 +71,7 @@ func (p *passwords) Check(ctx context.Context, pass, phc string) (bool, error) {
 	}
 	same := false
 	err = p.gated(ctx, func() {
-		same = subtle.ConstantTimeCompare(cost.key(pass, salt, len(want)), want) == 1
+		same = subtle.ConstantTimeCompare(p.keys.Key(cost, pass, salt, len(want)), want) == 1
 	})
 	return same && known, err
 }
@@ -129,12 +124,8 @@ func (p *passwords) yield(ctx context.Context) {
 // come back at once.
 func spread(d time.Duration) time.Duration { return rand.N(d) } //nolint:gosec // no secret
 
-func (c Cost) key(pass string, salt []byte, n int) []byte {
-	return argon2.IDKey([]byte(pass), salt, c.Time, c.MemoryKiB, c.Threads, uint32(n)) //nolint:gosec // at most 64
-}
-
 // format is the PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
-func (c Cost) format(salt, hash []byte) string {
+func format(c argon.Cost, salt, hash []byte) string {
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.MemoryKiB, c.Time, c.Threads,
 		enc.EncodeToString(salt), enc.EncodeToString(hash))
@@ -144,7 +135,7 @@ var errPHC = errors.New("auth: a stored password hash cannot be read")
 
 // parsePHC reads what format writes, within bounds: a stored string must not
 // make the server take any amount of memory or time.
-func parsePHC(s string) (c Cost, salt, hash []byte, err error) {
+func parsePHC(s string) (c argon.Cost, salt, hash []byte, err error) {
 	part := strings.Split(s, "$")
 	if len(part) != 6 || part[0] != "" || part[1] != "argon2id" || part[2] != fmt.Sprintf("v=%d", argon2.Version) {
 		return c, nil, nil, errPHC
@@ -156,7 +147,7 @@ func parsePHC(s string) (c Cost, salt, hash []byte, err error) {
 	hash, err2 := base64.RawStdEncoding.DecodeString(part[5])
 	bounded := c.MemoryKiB >= 8 && c.MemoryKiB <= 256<<10 && c.Time >= 1 && c.Time <= 16 &&
 		c.Threads >= 1 && c.Threads <= 8 && len(salt) >= 8 && len(salt) <= 64 && len(hash) >= 16 && len(hash) <= 64
-	if err1 != nil || err2 != nil || !bounded || c.format(salt, hash) != s {
+	if err1 != nil || err2 != nil || !bounded || format(c, salt, hash) != s {
 		return c, nil, nil, errPHC
 	}
 	return c, salt, hash, nil

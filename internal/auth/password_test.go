@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/clock/clocktest"
 )
@@ -26,7 +27,7 @@ func bench(tb testing.TB, change func(*Options)) *passwords {
 	if change != nil {
 		change(&o)
 	}
-	return newPasswords(&o)
+	return newPasswords(&o, argon.NewPool(tb.Context(), "", nil))
 }
 
 func TestPasswordRoundTrip(t *testing.T) {
@@ -45,7 +46,7 @@ func TestPasswordRoundTrip(t *testing.T) {
 		}
 	}
 	// The parameters come from the string, not from the settings of today.
-	dearer := bench(t, func(o *Options) { o.Cost = Cost{128, 2, 2} })
+	dearer := bench(t, func(o *Options) { o.Cost = argon.Cost{MemoryKiB: 128, Time: 2, Threads: 2} })
 	if ok, err := dearer.Check(t.Context(), "selokan", one); !ok || err != nil {
 		t.Error(ok, err)
 	}
@@ -61,7 +62,7 @@ func TestPasswordOfTheReference(t *testing.T) {
 }
 
 func TestDefaultCost(t *testing.T) {
-	if DefaultCost != (Cost{MemoryKiB: 19456, Time: 2, Threads: 1}) {
+	if DefaultCost != (argon.Cost{MemoryKiB: 19456, Time: 2, Threads: 1}) {
 		t.Errorf("%+v", DefaultCost)
 	}
 }
@@ -74,7 +75,7 @@ func TestUnknownAccountIsFalseForEveryPassword(t *testing.T) {
 }
 
 func TestBadPHC(t *testing.T) {
-	good := cheap.format(random(16), random(32))
+	good := format(cheap, random(16), random(32))
 	if _, _, _, err := parsePHC(good); err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +84,7 @@ func TestBadPHC(t *testing.T) {
 		strings.Replace(good, "v=19", "v=16", 1), strings.Replace(good, "m=64", "m=4294967295", 1),
 		strings.Replace(good, "m=64", "m=064", 1), strings.Replace(good, "t=1", "t=0", 1),
 		strings.Replace(good, "t=1", "t=1000000", 1), strings.Replace(good, "p=1", "p=255", 1),
-		cheap.format(nil, random(32)), cheap.format(random(16), random(8)), "$2b$12$abcdefghijklmnopqrstuv",
+		format(cheap, nil, random(32)), format(cheap, random(16), random(8)), "$2b$12$abcdefghijklmnopqrstuv",
 	} {
 		if _, _, _, err := parsePHC(bad); !errors.Is(err, errPHC) {
 			t.Errorf("%q: %v", bad, err)

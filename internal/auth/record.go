@@ -22,7 +22,7 @@ type Entry struct {
 	SessionID string
 	By        string      // who did it, where it was done to the account
 	Role      gotong.Role // the one that was given
-	More      int         // so many more of the sort came later that day and were not kept
+	More      int         // so many more of the sort came later that day and were not kept; of failed sign-ins an estimate
 }
 
 // Record is what happened to an account, newest first: sign-ins and what

@@ -14,6 +14,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
@@ -89,7 +90,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	})
 	door, err := auth.New(ctx, auth.Options{
 		Store: w.store, Executor: w.engine, Users: users(), Clock: w.clock, Log: log,
-		Secret: []byte("a secret of a test, long enough"), Cost: auth.Cost{MemoryKiB: 8, Time: 1, Threads: 1},
+		Secret: []byte("a secret of a test, long enough"), Cost: argon.Cost{MemoryKiB: 8, Time: 1, Threads: 1},
 		OnUserEnd: func(id string) { w.hub.EndUser(id, live.Closing{Code: 4401}) },
 	})
 	if err != nil {

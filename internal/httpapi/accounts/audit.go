@@ -35,7 +35,7 @@ type AuditEntry struct {
 	SessionID string         `json:"session_id,omitempty"`
 	By        string         `json:"by,omitempty" doc:"Who did it, where it was done to the account."`
 	Role      gotong.Role    `json:"role,omitempty" doc:"The role that was given."`
-	More      int            `json:"more,omitempty" doc:"So many more of this sort came later that day and were not kept."`
+	More      int            `json:"more,omitempty" doc:"So many more of this sort came later that day and were not kept; an estimate for failed sign-ins."`
 }
 
 type auditOut struct {

@@ -1,0 +1,232 @@
+// Package argon derives keys from passwords with argon2id, in child processes
+// of a low priority.
+//
+// One hash takes 19 MiB and a processor for about 20 ms. Within the server's
+// process, its memory becomes garbage that makes the collector run some 25
+// times a second under a crowd of sign-ins, and the collector then waits up to
+// 4 ms for the hash, because its inner loop is assembly that the runtime cannot
+// interrupt. Every post waits with it. A child keeps both to itself, and with
+// its low priority the operating system runs whoever posts first.
+//
+// # Dependencies
+//
+// The standard library and golang.org/x/crypto/argon2.
+package argon
+
+import (
+	"context"
+	"encoding/gob"
+	"errors"
+	"io"
+	"os/exec"
+	"sync"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+)
+
+// Cost is what one hash costs: the parameters of argon2id, RFC 9106.
+type Cost struct {
+	MemoryKiB uint32
+	Time      uint32
+	Threads   uint8
+}
+
+// Key returns n bytes derived from pass and salt in this process.
+func (c Cost) Key(pass string, salt []byte, n int) []byte {
+	return argon2.IDKey([]byte(pass), salt, c.Time, c.MemoryKiB, c.Threads, uint32(n)) //nolint:gosec // at most 64
+}
+
+const (
+	// Command is the only argument of a program that runs [Serve].
+	Command = "derive-keys"
+
+	// keep is how long a child without work lives on.
+	keep = time.Minute
+
+	// patience is how long one hash may take before its child counts as stuck.
+	patience = 30 * time.Second
+)
+
+// request is one hash that a child is asked for; the reply is the key.
+type request struct {
+	Cost Cost
+	Pass string
+	Salt []byte
+	N    int
+}
+
+// Serve answers requests until in ends. It lowers the priority of its process.
+func Serve(in io.Reader, out io.Writer) error {
+	lowerPriority()
+	requests, replies := gob.NewDecoder(in), gob.NewEncoder(out)
+	for {
+		var r request
+		if err := requests.Decode(&r); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		if err := replies.Encode(r.Cost.Key(r.Pass, r.Salt, r.N)); err != nil {
+			return err
+		}
+	}
+}
+
+// Pool derives keys in children. A child starts when no other is free, serves one
+// hash at a time, and ends after a minute without work. The caller bounds how
+// many hashes run at once, and so how many children there are.
+type Pool struct {
+	ctx     context.Context //nolint:containedctx // the life of the children
+	program string
+	failed  func(error)
+
+	mu     sync.Mutex
+	idle   []*child
+	expiry *time.Timer // ends the idle ones
+	closed bool
+}
+
+// NewPool returns a pool whose children run program with the argument [Command],
+// until ctx ends. Where program is empty, keys are derived in this process. What
+// keeps a child from answering is reported to failed; the key is then derived in
+// this process, so that users can sign in all the same.
+func NewPool(ctx context.Context, program string, failed func(error)) *Pool {
+	p := &Pool{ctx: ctx, program: program, failed: failed}
+	p.expiry = time.AfterFunc(keep, func() { p.end(p.drain()) })
+	return p
+}
+
+// Key returns n bytes derived from pass and salt at cost c.
+func (p *Pool) Key(c Cost, pass string, salt []byte, n int) []byte {
+	if p.program == "" {
+		return c.Key(pass, salt, n)
+	}
+	key, err := p.ask(request{c, pass, salt, n})
+	if err != nil {
+		if p.ctx.Err() == nil {
+			p.failed(err)
+		}
+		return c.Key(pass, salt, n)
+	}
+	return key
+}
+
+func (p *Pool) ask(r request) ([]byte, error) {
+	c, err := p.take()
+	if err != nil {
+		return nil, err
+	}
+	key, err := c.ask(r)
+	if err != nil {
+		_ = c.end()
+		return nil, err
+	}
+	if late := p.put(c); late {
+		_ = c.end()
+	}
+	return key, nil
+}
+
+// take returns a free child, or a new one.
+func (p *Pool) take() (*child, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
+	if n := len(p.idle); n > 0 {
+		c := p.idle[n-1]
+		p.idle = p.idle[:n-1]
+		return c, nil
+	}
+	return start(p.ctx, p.program)
+}
+
+// put keeps a free child; it reports whether the pool was closed instead.
+func (p *Pool) put(c *child) (late bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.closed {
+		p.idle = append(p.idle, c)
+		p.expiry.Reset(keep)
+	}
+	return p.closed
+}
+
+func (p *Pool) drain() []*child {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	idle := p.idle
+	p.idle = nil
+	return idle
+}
+
+func (*Pool) end(children []*child) {
+	for _, c := range children {
+		_ = c.end()
+	}
+}
+
+// Close ends the children. A child at work ends after its hash.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.expiry.Stop()
+	p.end(p.drain())
+}
+
+var (
+	errClosed = errors.New("argon: closed")
+	errStuck  = errors.New("argon: a child did not answer within 30 s")
+)
+
+// child is one process that runs [Serve].
+type child struct {
+	cmd      *exec.Cmd
+	in       io.Closer
+	requests *gob.Encoder
+	replies  *gob.Decoder
+}
+
+// start starts a child with an empty environment: it needs none of the
+// server's secrets.
+func start(ctx context.Context, program string) (*child, error) {
+	cmd := exec.CommandContext(ctx, program, Command)
+	cmd.Env = []string{"GOMAXPROCS=1"}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &child{cmd: cmd, in: in, requests: gob.NewEncoder(in), replies: gob.NewDecoder(out)}, nil
+}
+
+func (c *child) ask(r request) (key []byte, err error) {
+	stuck := time.AfterFunc(patience, func() { _ = c.cmd.Process.Kill() })
+	err = c.requests.Encode(r)
+	if err == nil {
+		err = c.replies.Decode(&key)
+	}
+	if !stuck.Stop() {
+		return nil, errStuck
+	}
+	if err == nil && len(key) != r.N {
+		err = errors.New("argon: a child answered with another length")
+	}
+	return key, err
+}
+
+// end closes the child's input, which ends it, and waits for that.
+func (c *child) end() error {
+	_ = c.in.Close()
+	return c.cmd.Wait()
+}

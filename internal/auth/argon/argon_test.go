@@ -1,0 +1,170 @@
+package argon_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"gotong.dev/gotong/internal/auth/argon"
+)
+
+// TestMain is the child too: its environment is empty, its argument is not.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == argon.Command {
+		if argon.Serve(os.Stdin, os.Stdout) != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+var cheap = argon.Cost{MemoryKiB: 64, Time: 1, Threads: 1}
+
+func self(t *testing.T) string {
+	t.Helper()
+	path, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func pool(t *testing.T, program string) *argon.Pool {
+	t.Helper()
+	p := argon.NewPool(t.Context(), program, func(err error) { t.Error(err) })
+	t.Cleanup(p.Close)
+	return p
+}
+
+// The vector is of the argon2 reference implementation: echo -n password |
+// argon2 somesalt -id -t 2 -m 16 -p 1 -l 32.
+func TestKeyIsThatOfTheReference(t *testing.T) {
+	for name, program := range map[string]string{"child": self(t), "this process": ""} {
+		key := pool(t, program).Key(argon.Cost{MemoryKiB: 65536, Time: 2, Threads: 1}, "password", []byte("somesalt"), 32)
+		if got := hex.EncodeToString(key); got != "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7" {
+			t.Error(name, got)
+		}
+	}
+}
+
+func TestKeysOfManyCallersAreTheirOwn(t *testing.T) {
+	p := pool(t, self(t))
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for j := range 20 {
+				pass := strconv.Itoa(i*100 + j)
+				if got, want := p.Key(cheap, pass, []byte("a salt of a test"), 32), cheap.Key(pass, []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+					t.Errorf("%s: %x, not %x", pass, got, want)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// A program that cannot start, ends at once, answers rubbish or answers too
+// little keeps nobody from signing in.
+func TestKeyWithoutAChildIsDerivedHere(t *testing.T) {
+	want := cheap.Key("selokan", []byte("a salt of a test"), 32)
+	rubbish := filepath.Join(t.TempDir(), "rubbish")
+	if err := os.WriteFile(rubbish, []byte("#!/bin/sh\necho rubbish\n"), 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	for _, program := range []string{"/does/not/exist", "/bin/false", "/bin/cat", rubbish} {
+		reported := 0
+		p := argon.NewPool(t.Context(), program, func(error) { reported++ })
+		for range 3 {
+			if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+				t.Errorf("%s: %x", program, got)
+			}
+		}
+		p.Close()
+		if reported != 3 {
+			t.Errorf("%s: %d reports", program, reported)
+		}
+	}
+}
+
+func TestKeyAfterTheEnd(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	p := argon.NewPool(ctx, self(t), func(err error) { t.Error(err) })
+	want := p.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+	stop() // kills the idle child
+	if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+		t.Errorf("%x", got)
+	}
+	p.Close()
+	if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+		t.Errorf("%x", got)
+	}
+}
+
+// All threads of a child have the low priority, and its environment holds
+// nothing of the server's.
+func TestChildHasLowPriorityAndNoSecrets(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc, which Linux alone has")
+	}
+	t.Setenv("GOTONG_SIGNING_KEY", "a secret of a test")
+	p := pool(t, self(t))
+	p.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+	pid := childOf(t, os.Getpid())
+	env, err := os.ReadFile(filepath.Join("/proc", pid, "environ"))
+	if err != nil || string(env) != "GOMAXPROCS=1\x00" {
+		t.Errorf("%q, %v", env, err)
+	}
+	threads, err := filepath.Glob(filepath.Join("/proc", pid, "task/*/stat"))
+	if err != nil || len(threads) == 0 {
+		t.Fatal(threads, err)
+	}
+	for _, thread := range threads {
+		if field := statOf(t, thread); field[18-2] != "10" { // nice is field 19; comm, field 2, is cut off
+			t.Errorf("%s: nice %s", thread, field[18-2])
+		}
+	}
+}
+
+// childOf returns the only child of a process.
+func childOf(t *testing.T, parent int) string {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range all {
+		if b, err := os.ReadFile(path); err == nil { // else it has ended
+			if f := fields(b); len(f) > 1 && f[1] == strconv.Itoa(parent) {
+				return filepath.Base(filepath.Dir(path))
+			}
+		}
+	}
+	t.Fatal("no child")
+	return ""
+}
+
+func statOf(t *testing.T, path string) []string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fields(b)
+}
+
+// fields returns those of a stat file after the name of the program, from the
+// state, field 3, on; the name may hold spaces.
+func fields(stat []byte) []string {
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	return strings.Fields(rest)
+}
