@@ -19,7 +19,7 @@ import (
 )
 
 type adminCmd struct {
-	Grant adminGrantCmd `cmd:"" help:"Give an account a platform role; so there comes to be a first admin."`
+	Grant adminGrantCmd `cmd:"" help:"Give an account a platform role; this makes the first admin."`
 	Key   adminKeyCmd   `cmd:"" help:"Print a new signing key."`
 }
 
@@ -27,7 +27,7 @@ type adminKeyCmd struct{}
 
 // Help implements kong.HelpProvider.
 func (*adminKeyCmd) Help() string {
-	return `Several nodes on one database need the same signing key. Whoever has it can sign in as anybody.
+	return `Several nodes on one database need the same signing key. Anybody who has it can sign in as any user.
 
 Examples:
 
@@ -51,9 +51,9 @@ type adminGrantCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*adminGrantCmd) Help() string {
-	return `It works on the database itself, or, while a server has that open, through this server (--url) with a token
-that it makes from the server's signing key: give it the same configuration as the server. The log says that
-"operator" did it. An account that has the role already is left alone. Otherwise its sessions end.
+	return `It works on the database itself or, while a server has the database open, through that server (--url), with a token
+that it signs with the server's key: give it the configuration of the server. The event in the log names
+"operator" as its actor. Nothing changes if the account already has the role; otherwise its logins end.
 
 Examples:
 
@@ -69,7 +69,7 @@ func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 		err = fmt.Errorf("store: %w", wrong)
 	}
 	if err != nil {
-		return &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
+		return &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -80,11 +80,11 @@ func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	said := "has the role " + c.Role + " now; it signs in anew"
+	text := "now has the role " + c.Role + "; the user must sign in again"
 	if !done.Changed {
-		said = "has the role " + c.Role + " already"
+		text = "already has the role " + c.Role
 	}
-	_, err = fmt.Fprintf(std.out, "%s %s.\n", done.UserID, said)
+	_, err = fmt.Fprintf(std.out, "%s %s.\n", done.UserID, text)
 	return err
 }
 

@@ -69,9 +69,9 @@ func TestFirstAdmin(t *testing.T) {
 		code int
 		says string
 	}{
-		{[]string{"wati"}, 0, wati + " has the role admin now"},
-		{[]string{wati}, 0, wati + " has the role admin already"},
-		{[]string{"joko", "--role=moderator"}, 0, joko + " has the role moderator now"},
+		{[]string{"wati"}, 0, wati + " now has the role admin"},
+		{[]string{wati}, 0, wati + " already has the role admin"},
+		{[]string{"joko", "--role=moderator"}, 0, joko + " now has the role moderator"},
 		{[]string{"nobody"}, 1, "no such account"},
 		{[]string{"wati", "--role=system"}, 2, "must be one of"},
 		{[]string{"wati", "--signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs="}, 2, "another signing key"},
@@ -89,9 +89,9 @@ func TestFirstAdmin(t *testing.T) {
 	for _, step := range []struct {
 		who, role, says string
 	}{
-		{"Joko@example.org", "admin", joko + " has the role admin now"},
-		{joko, "admin", joko + " has the role admin already"},
-		{"JOKO", "user", joko + " has the role user now"},
+		{"Joko@example.org", "admin", joko + " now has the role admin"},
+		{joko, "admin", joko + " already has the role admin"},
+		{"JOKO", "user", joko + " now has the role user"},
 		{"nobody@example.org", "admin", "no such account"},
 	} {
 		r := command(t, nil, "admin", "grant", step.who, "--role="+step.role, "--data="+data)

@@ -15,18 +15,18 @@ import (
 // cli is every command.
 type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run a server."`
-	Demo       demoCmd       `cmd:"" help:"Run a server with a neighbourhood in it that talks."`
+	Demo       demoCmd       `cmd:"" help:"Run a server with a neighbourhood that chats."`
 	Import     importCmd     `cmd:"" help:"Turn an export of another chat into a thread."`
 	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
-	Token      tokenCmd      `cmd:"" help:"Sign in, or up, and print an access token."`
-	Admin      adminCmd      `cmd:"" help:"Give platform roles, make signing keys."`
+	Token      tokenCmd      `cmd:"" help:"Sign in, or sign up, and print an access token."`
+	Admin      adminCmd      `cmd:"" help:"Give platform roles, generate signing keys."`
 	Copy       copyCmd       `cmd:"" help:"Move a whole log to another store."`
 	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
-	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from such a file."`
-	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit to be used: go or no-go."`
-	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, begin a new one."`
-	Config     configCmd     `cmd:"" help:"Look at the configuration."`
-	Version    versionCmd    `cmd:"" help:"Say which version this is."`
+	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
+	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
+	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
+	Config     configCmd     `cmd:"" help:"Show the configuration."`
+	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
 }
 

@@ -12,7 +12,7 @@ import (
 )
 
 type configCmd struct {
-	Print configPrintCmd `cmd:"" help:"Print every key, its value and where that comes from."`
+	Print configPrintCmd `cmd:"" help:"Print every key with its value and the source of the value."`
 }
 
 type configPrintCmd struct {

@@ -13,9 +13,9 @@ type copyCmd struct {
 	From string `name:"from" required:"" help:"Address of the store to copy from." env:"GOTONG_COPY_FROM" placeholder:"URL"`
 	To   string `name:"to" help:"Address of the store to copy into: a new one, or one with a part of this copy." env:"GOTONG_COPY_TO" placeholder:"URL"`
 
-	DryRun     bool `name:"dry-run" xor:"what" help:"Only read the source and say what would be copied."`
-	VerifyOnly bool `name:"verify-only" xor:"what" help:"Only compare the two."`
-	Unseal     bool `name:"unseal" xor:"what" help:"Take the seal off the source, to go on with it and not with the copy."`
+	DryRun     bool `name:"dry-run" xor:"what" help:"Only read the source and print what would be copied."`
+	VerifyOnly bool `name:"verify-only" xor:"what" help:"Only compare source and target."`
+	Unseal     bool `name:"unseal" xor:"what" help:"Remove the seal from the source, to continue with it instead of the copy."`
 	JSON       bool `name:"json" help:"Print the summary as JSON."`
 	trust
 }
@@ -52,17 +52,17 @@ func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if state, err := from.State(ctx); err != nil {
 		return err
 	} else if state.Empty && state.Progress == "" {
-		return &failure{err: fmt.Errorf("there is nothing in %s", from.name), code: 1, hint: "look at the address"}
+		return &failure{err: fmt.Errorf("%s is empty", from.name), code: 1, hint: "another address"}
 	}
 	if c.To == "" {
-		return misuse("--to URL", "where to is not said")
+		return misuse("--to URL", "no target is given")
 	}
 	report := copyReport{From: from.name, DryRun: c.DryRun}
 	if report.To, err = placeName(c.To); err != nil {
 		return err
 	}
 	if report.To == report.From {
-		return misuse("--to with another address", "that is the same store twice")
+		return misuse("--to with another address", "source and target are the same store")
 	}
 	began := time.Now()
 	err = c.do(ctx, std, from, &report)
@@ -156,9 +156,9 @@ func again(ctx context.Context, err error) error {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
-		return &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it goes on where it stopped"}
+		return &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it resumes where it stopped"}
 	case errors.Is(err, logcopy.ErrDiffers):
-		return &failure{err: err, code: 1, hint: "a new, empty target; gotong copy --unseal, to go on with the source meanwhile"}
+		return &failure{err: err, code: 1, hint: "a new, empty target; gotong copy --unseal, to continue with the source meanwhile"}
 	default:
 		return err
 	}

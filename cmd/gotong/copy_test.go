@@ -194,18 +194,18 @@ func TestCopyWrongUse(t *testing.T) {
 		code int
 		says string
 	}{
-		"an empty source":   {[]string{"copy", "--from=" + db, "--to=sqlite:" + dir + "/b.db"}, 1, "there is nothing in"},
+		"an empty source":   {[]string{"copy", "--from=" + db, "--to=sqlite:" + dir + "/b.db"}, 1, "is empty"},
 		"no source":         {[]string{"copy", "--to=" + db}, 2, "--from"},
-		"no target":         {[]string{"copy", "--from=" + full}, 2, "where to is not said"},
+		"no target":         {[]string{"copy", "--from=" + full}, 2, "no target is given"},
 		"no such source":    {[]string{"copy", "--from=sqlite:" + dir + "/gone.db", "--to=" + db}, 1, "there is no database"},
-		"the same twice":    {[]string{"copy", "--from=" + full, "--to=sqlite:" + dir + "/./full.db"}, 2, "the same store twice"},
+		"the same twice":    {[]string{"copy", "--from=" + full, "--to=sqlite:" + dir + "/./full.db"}, 2, "the same store"},
 		"memory":            {[]string{"copy", "--from=" + full, "--to=memory:"}, 2, "in memory"},
 		"no address":        {[]string{"copy", "--from=" + full, "--to=gotong.db"}, 2, "--to: must be sqlite:PATH"},
 		"no adapter":        {[]string{"copy", "--from=" + full, "--to=oracle://u:geheim@h/x"}, 2, "--to: must be sqlite:PATH"},
 		"two modes":         {[]string{"copy", "--from=" + db, "--dry-run", "--unseal"}, 2, "--unseal"},
 		"not a log":         {[]string{"import-log", "--store=sqlite:" + dir + "/b.db", broken}, 1, "line 1: it has no sum"},
 		"no file":           {[]string{"import-log", "--store=" + db, dir + "/gone"}, 2, "gone"},
-		"file is there":     {[]string{"export", "--store=" + db, broken}, 2, "is there already"},
+		"file is there":     {[]string{"export", "--store=" + db, broken}, 2, "already exists"},
 		"no store":          {[]string{"export", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
 		"epoch of no store": {[]string{"epoch", "new", "--store=sqlite:" + dir + "/gone.db"}, 1, "there is no database"},
 		"a database away":   {[]string{"epoch", "list", "--store=surreal://root:geheim@127.0.0.1:1/a/b"}, 1, "whether the database runs"},

@@ -51,16 +51,16 @@ func (r *copyReport) text() string {
 		say("%s: %s", r.To, wrote)
 	case "compared":
 		if r.Verified {
-			say("%s is the same: every event, chain, record and row.", r.To)
+			say("%s is equal: every event, chain, record and row.", r.To)
 		}
 	default:
 		if r.Present {
-			say("%s had it all already.", r.To)
+			say("%s already had all of it.", r.To)
 		} else {
 			say("%s: %s%s", r.To, wrote, r.resumed())
 		}
 		if r.Verified {
-			say("Both were compared: every event, chain, record and row. A server may take %s now.", r.To)
+			say("Source and target were compared: every event, chain, record and row. A server can now start on %s.", r.To)
 		}
 	}
 	return b.String()
@@ -72,9 +72,9 @@ func (r *copyReport) found() string {
 	case r.Present:
 		return "The target holds a log of this history already; --verify-only compares it."
 	case r.Resumed:
-		return "The target holds a part of this copy; it would go on there."
+		return "The target holds a part of this copy, which would resume there."
 	default:
-		return "The target could take it."
+		return "The copy could be written to the target."
 	}
 }
 

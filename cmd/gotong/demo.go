@@ -25,9 +25,9 @@ type demoCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*demoCmd) Help() string {
-	return `RT 05, the day after a flood: a few neighbours, a group, two threads, and talk that goes on until Ctrl-C.
+	return `RT 05, the day after a flood: a few neighbours, a group, two threads, and a conversation that continues until Ctrl-C.
 It prints what to open and what to paste into a second terminal. Without --data all of it is in a directory of
-its own that is removed at the end; where a port is taken, another one is used.
+its own that is removed at the end; if a port is in use, another one is chosen.
 
 Examples:
 
@@ -67,7 +67,7 @@ func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err 
 	}
 	for key, addr := range map[string]*string{"addr": &c.Addr, "admin-addr": &c.AdminAddr} {
 		if !given[key] && taken(*addr) {
-			_, _ = fmt.Fprintf(std.out, "%s is taken, so another port is used.\n", *addr)
+			_, _ = fmt.Fprintf(std.out, "%s is in use, so the demo uses another port.\n", *addr)
 			*addr = "127.0.0.1:0"
 		}
 	}

@@ -159,7 +159,7 @@ func TestDemoAdapts(t *testing.T) {
 	c := demoCmd{}
 	c.Addr, c.AdminAddr, c.LogLevel = taken, "127.0.0.1:0", "debug"
 	temporary, err := c.adapt(map[string]bool{"log-level": true}, std)
-	if err != nil || !temporary || c.Addr != "127.0.0.1:0" || !strings.Contains(out.String(), taken+" is taken") || c.LogLevel != "debug" {
+	if err != nil || !temporary || c.Addr != "127.0.0.1:0" || !strings.Contains(out.String(), taken+" is in use") || c.LogLevel != "debug" {
 		t.Errorf("%v, %v, %+v, %s", temporary, err, c.Config, out.String())
 	}
 	if err := os.Remove(c.Data); err != nil {

@@ -44,7 +44,7 @@ func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
 type epochNewCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store; no server may run on it." env:"GOTONG_STORE" placeholder:"URL"`
 	JSON  bool   `name:"json" help:"Print JSON."`
-	Keep  bool   `name:"keep-logins" help:"Keep sessions, tickets and tokens of other issuers from before the new epoch good."`
+	Keep  bool   `name:"keep-logins" help:"Keep logins, tickets and tokens of other issuers from before the new epoch valid."`
 	trust
 }
 
@@ -58,7 +58,7 @@ func (*epochNewCmd) Help() string {
 	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
 are refused (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
 
-All logins end: sessions that had ended since the backup would be good again. With --keep-logins they stay.
+All logins end, because logins that ended after the backup would otherwise be valid again. --keep-logins keeps them.
 
 Examples:
 
@@ -68,18 +68,18 @@ Examples:
 // Run is called by kong.
 func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 	return withStore(ctx, c.trust, c.Store, func(s *place) error {
-		said := "All logins are kept: this undoes every logout since the backup. Users who refreshed a token since then must sign in again."
+		text := "All logins are kept: this undoes every logout since the backup. Users who refreshed a token since then must sign in again."
 		if !c.Keep { // before the epoch: a command that was interrupted is given again
-			sessions, err := auth.EndLogins(ctx, s, now())
+			logins, err := auth.EndLogins(ctx, s, now())
 			if err != nil {
 				return err
 			}
-			said = fmt.Sprintf("All logins have ended, %d sessions among them; everybody must sign in again.", sessions)
+			text = fmt.Sprintf("All logins have ended, %d of them of accounts in this store; all users must sign in again.", logins)
 		}
 		if err := s.Renew(ctx, store.NewEpoch()); err != nil {
 			return err
 		}
-		if _, err := fmt.Fprintln(std.err, said); err != nil {
+		if _, err := fmt.Fprintln(std.err, text); err != nil {
 			return err
 		}
 		return tellEpochs(ctx, std, s, c.JSON)

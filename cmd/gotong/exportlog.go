@@ -15,7 +15,7 @@ import (
 
 type exportCmd struct {
 	Store string `name:"store" required:"" help:"Address of the store to export." env:"GOTONG_STORE" placeholder:"URL"`
-	File  string `arg:"" optional:"" default:"-" help:"The file to make, or - for the standard output."`
+	File  string `arg:"" optional:"" default:"-" help:"The file to write, or - for standard output."`
 	Seal  bool   `name:"seal" help:"Seal the store first: from then on it can only be read."`
 	JSON  bool   `name:"json" help:"Print the summary as JSON."`
 	trust
@@ -80,9 +80,9 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	report.Seconds, report.Writing = time.Since(began).Seconds(), bar.writing.Seconds()
 	bar.clear()
 	if c.File == "-" { // the standard output is the file
-		told := *std
-		told.out = std.err
-		std = &told
+		plain := *std
+		plain.out = std.err
+		std = &plain
 	}
 	return report.tell(std, c.JSON)
 }
@@ -91,7 +91,7 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 // other's place.
 func writeWhole(path string, write func(io.Writer) error) (err error) {
 	if _, err := os.Stat(path); err == nil {
-		return misuse("another name", "%s is there already", path)
+		return misuse("another name", "%s already exists", path)
 	}
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
@@ -117,7 +117,7 @@ func writeWhole(path string, write func(io.Writer) error) (err error) {
 
 type importLogCmd struct {
 	Store  string `name:"store" required:"" help:"Address of the store to fill: a new one, or one with a part of this import." env:"GOTONG_STORE" placeholder:"URL"`
-	File   string `arg:"" type:"existingfile" help:"A file that gotong export made."`
+	File   string `arg:"" type:"existingfile" help:"A file that gotong export wrote."`
 	DryRun bool   `name:"dry-run" help:"Only read the file and check every line of it."`
 	JSON   bool   `name:"json" help:"Print the summary as JSON."`
 	trust

@@ -46,7 +46,7 @@ func explain(err error) *failure {
 	case errors.Is(err, context.Canceled):
 		f.err = errors.New("interrupted")
 	case errors.Is(err, client.ErrTokenRefused):
-		f.err = errors.New("the server does not take the token; it has expired, or is another server's")
+		f.err = errors.New("the server rejects the token; it has expired, or is of another server")
 		f.hint = newToken
 	case errors.As(err, &ended):
 		explainEnded(f, ended)
@@ -56,13 +56,13 @@ func explain(err error) *failure {
 		_, detail, _ := strings.Cut(err.Error(), sqlite.ErrInUse.Error()+": ")
 		f.err = errors.New(detail)
 	case errors.Is(err, app.ErrNoStore):
-		f.hint = "gotong serve, and gotong token --signup; or --data, to say where the database is"
+		f.hint = "gotong serve, and gotong token --signup; or --data, to name the data directory"
 	case errors.Is(err, app.ErrNoAccount):
 		f.hint = "gotong token --signup, to make one"
 	case errors.As(err, &database):
-		f.hint = "whether the database runs there and is reached from here"
+		f.hint = "to find out whether the database runs and can be reached from here"
 	case errors.As(err, &network) && network.Op == "dial":
-		f.hint = "gotong demo, to start a server; or --url, to say where one is"
+		f.hint = "gotong demo, to start a server; or --url, to name one"
 	}
 	return f
 }
@@ -72,7 +72,7 @@ const newToken = "export GOTONG_TOKEN=$(gotong token --email YOU@EXAMPLE.ORG), a
 func explainEnded(f *failure, ended *client.Ended) {
 	switch {
 	case errors.Is(ended, client.ErrAccessRevoked):
-		f.err = fmt.Errorf("%s is not there, or not yours to read (any more)", ended.Stream)
+		f.err = fmt.Errorf("%s does not exist, or you may not (or no longer) read it", ended.Stream)
 		f.hint = "gotong tail with the id of a thread that you are a member of"
 	case errors.Is(ended, client.ErrResyncRequired):
 		reason := ended.Reason
@@ -80,7 +80,7 @@ func explainEnded(f *failure, ended *client.Ended) {
 		if reason == "" && errors.As(ended, &problem) {
 			reason = problem.Err.Detail
 		}
-		f.err = fmt.Errorf("the cursor is of no use any more: %s", reason)
+		f.err = fmt.Errorf("the cursor is no longer usable: %s", reason)
 		f.hint = "--from start"
 	}
 }

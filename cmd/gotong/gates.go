@@ -18,10 +18,10 @@ import (
 )
 
 type gatesCmd struct {
-	Store         string        `name:"store" help:"The SurrealDB, as gotong serve has it; its user must be of root or of the namespace." placeholder:"URL" secret:""`
+	Store         string        `name:"store" help:"The SurrealDB, with the address that gotong serve has; its user must be of root or of the namespace." placeholder:"URL" secret:""`
 	Only          []string      `name:"only" help:"Only these gates: ${gates}." placeholder:"GATE,…"`
 	For           time.Duration `name:"for" help:"How long each probe runs." default:"5s"`
-	AllowUntested bool          `name:"allow-untested" help:"A version that is not supported is a warning."`
+	AllowUntested bool          `name:"allow-untested" help:"Count an unsupported version as a warning."`
 	JSON          bool          `name:"json" help:"Print the report as JSON."`
 }
 
@@ -58,8 +58,8 @@ func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	report, err := gates.Run(ctx, options)
 	if err == nil || len(report.Gates) > 0 {
-		if told := c.tell(std, report); told != nil {
-			return told
+		if err := c.tell(std, report); err != nil {
+			return err
 		}
 	}
 	switch {
@@ -77,7 +77,7 @@ func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 	const hint = "gotong gates --store surreal://… as gotong serve has it, or GOTONG_STORE"
 	if c.Store == "" {
-		return gates.Options{}, misuse(hint, "which database is not said")
+		return gates.Options{}, misuse(hint, "no database is given")
 	}
 	target, err := gates.Parse(c.Store)
 	if err != nil {
@@ -108,10 +108,10 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 
 // notKnown is a run that could not be carried out.
 func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error) error {
-	f := &failure{err: err, code: exitNotKnown, hint: "whether the server runs at " + report.Target + " and is reached from here"}
+	f := &failure{err: err, code: exitNotKnown, hint: "to find out whether the server runs at " + report.Target + " and can be reached from here"}
 	switch {
 	case ctx.Err() != nil:
-		f.err, f.hint = errors.New("interrupted; what was tried is removed"), "the same command again"
+		f.err, f.hint = errors.New("interrupted; the scratch was removed"), "the same command again"
 		if len(report.Left) > 0 {
 			f.err, f.hint = errors.New("interrupted"), strings.Join(report.Left, "; ")
 		}

@@ -24,7 +24,7 @@ func TestGatesWrongUse(t *testing.T) {
 		code int
 		says []string
 	}{
-		"no store":      {nil, nil, 2, []string{"which database is not said", "GOTONG_STORE"}},
+		"no store":      {nil, nil, 2, []string{"no database is given", "GOTONG_STORE"}},
 		"another store": {[]string{"--store=sqlite:x.db"}, nil, 2, []string{"surreal://", "Try: gotong gates"}},
 		"no such gate":  {[]string{"--store=" + nobody, "--only=frob"}, nil, 2, []string{`"frob"`, "store/nodes"}},
 		"no time":       {[]string{"--store=" + nobody, "--for=0s"}, nil, 2, []string{"--for"}},

@@ -18,16 +18,16 @@ import (
 type importCmd struct {
 	login
 	File   string `arg:"" type:"existingfile" help:"The export."`
-	Format string `name:"format" required:"" enum:"irc,whatsapp" help:"What it is: ${enum}." placeholder:"FORMAT"`
+	Format string `name:"format" required:"" enum:"irc,whatsapp" help:"The format of the export: ${enum}." placeholder:"FORMAT"`
 
 	Thread string `name:"thread" xor:"where" help:"Into this thread, which you own or are an admin of." placeholder:"ID"`
-	Scope  string `name:"scope" xor:"where" help:"Into a private thread of this scope: the one that this export has made before, or a new one." placeholder:"SCOPE"`
+	Scope  string `name:"scope" xor:"where" help:"Into a private thread of this scope: the one that an earlier import of it created, or a new one." placeholder:"SCOPE"`
 
 	Zone string `name:"zone" help:"Time zone of the export, such as Asia/Jakarta." default:"Local"`
 	Date string `name:"date" help:"Day on which an irc export begins, as 2006-01-02; by default it is in the file's name." placeholder:"DAY"`
 	Self string `name:"self" help:"Your name in a whatsapp export, where it says You or Anda." placeholder:"NAME"`
 
-	DryRun bool `name:"dry-run" help:"Only read the file and say what is in it; asks no server."`
+	DryRun bool `name:"dry-run" help:"Only read the file and print what it holds; connects to no server."`
 	JSON   bool `name:"json" help:"Print the summary as JSON."`
 }
 
@@ -56,7 +56,7 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 		return c.tell(std, report)
 	}
 	if c.Thread == "" && c.Scope == "" {
-		return misuse("--scope rt05, or --thread with the id of a thread of yours", "where to is not said")
+		return misuse("--scope rt05, or --thread with the id of a thread of yours", "no target is given")
 	}
 	remote, err := c.client(ctx)
 	if err != nil {
@@ -71,7 +71,7 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	report.Written, err = c.write(ctx, std, remote, report.Thread, steps)
 	report.Seconds = time.Since(began).Seconds()
 	if ctx.Err() != nil {
-		err = &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it goes on where it stopped"}
+		err = &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it resumes where it stopped"}
 	}
 	return errors.Join(c.tell(std, report), err)
 }
@@ -86,7 +86,7 @@ func (c *importCmd) read() ([]importer.Entry, error) {
 	}
 	if c.Date != "" {
 		if source.Date, err = time.Parse(time.DateOnly, c.Date); err != nil {
-			return nil, misuse("--date 2026-08-17", "%q is no day", c.Date)
+			return nil, misuse("--date 2026-08-17", "%q is not a day", c.Date)
 		}
 	}
 	file, err := os.Open(c.File)
@@ -113,7 +113,7 @@ func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries [
 		t, err := remote.Thread(ctx, c.Thread)
 		if err == nil && t.MyRole != "owner" && t.MyRole != "admin" {
 			err = &failure{
-				err: errors.New("only who owns a thread, or is an admin of it, imports into it"), code: 1,
+				err: errors.New("only an owner or admin of a thread can import into it"), code: 1,
 				hint: "--scope, to import into a thread of your own",
 			}
 		}

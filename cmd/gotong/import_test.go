@@ -140,9 +140,9 @@ func TestImportRefused(t *testing.T) {
 		token, thread string
 		says          string
 	}{
-		"a thread of others": {budi, thread, "is not there, or not yours"},
-		"no thread":          {wati, "0192", "is not there, or not yours"},
-		"a bad token":        {"abc", thread, "does not take the token"},
+		"a thread of others": {budi, thread, "does not exist, or you may not"},
+		"no thread":          {wati, "0192", "does not exist, or you may not"},
+		"a bad token":        {"abc", thread, "rejects the token"},
 	} {
 		r := command(t, map[string]string{"GOTONG_URL": url, "GOTONG_TOKEN": c.token}, "import", sample, "--format=irc", "--thread="+c.thread)
 		if r.code != 1 || !strings.Contains(r.err, c.says) || !strings.Contains(r.err, "Try: ") {

@@ -27,7 +27,7 @@ func (r importReport) text() string {
 		n    int
 	}{
 		{"were there without a join, and are added", read.ImpliedAdds},
-		{"came again without a leave, and are removed before", read.ImpliedRemoves},
+		{"joined again without a leave, so a removal is added before", read.ImpliedRemoves},
 		{"messages too long for one, split", read.Split},
 		{"lines that were not UTF-8, read as Windows-1252", read.Recoded},
 		{"messages without text, left out", read.Empty},
@@ -38,14 +38,14 @@ func (r importReport) text() string {
 	}
 	faults(&b, read.Unreadable, "could not be read", read.Faults)
 	if r.DryRun {
-		say("Nothing was written: a dry run. An import takes %s.", count(read.Steps, "command"))
+		say("Nothing was written: a dry run. An import needs %s.", count(read.Steps, "command"))
 		return b.String()
 	}
 	w := r.Written
 	known := w.Present + w.Moved + w.Void
 	say("Thread %s: %s, %d there already%s, in %.1f s", r.Thread, count(w.Added, "new event"), known, elsewhen(w.Moved), r.Seconds)
 	if w.Done < read.Steps {
-		say("  %d of %d commands have an answer; the rest was not done", w.Done, read.Steps)
+		say("  %d of %d commands have an answer; the rest were not sent", w.Done, read.Steps)
 	}
 	if w.PutOff {
 		say("  the server's limit on requests set the pace (its --command-rate)")

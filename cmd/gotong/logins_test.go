@@ -18,7 +18,7 @@ func TestRestoredLogins(t *testing.T) {
 		good bool
 		says string
 	}{
-		"a new epoch":       {nil, false, "All logins have ended, 2 sessions"},
+		"a new epoch":       {nil, false, "All logins have ended, 2 of them"},
 		"logins are kept":   {[]string{"--keep-logins"}, true, "undoes every logout since the backup"},
 		"kept, as JSON":     {[]string{"--keep-logins", "--json"}, true, "undoes every logout since the backup"},
 		"a new one as JSON": {[]string{"--json"}, false, "All logins have ended"},

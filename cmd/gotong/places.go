@@ -27,10 +27,10 @@ type place struct {
 func placeName(address string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" {
-		return "", misuse("sqlite:PATH", "that is no address of a store")
+		return "", misuse("sqlite:PATH", "this is not the address of a store")
 	}
 	if u.Scheme == "memory" {
-		return "", misuse("sqlite:PATH", "a store in memory is nobody's but its server's")
+		return "", misuse("sqlite:PATH", "only its own server can use a store in memory")
 	}
 	if path, ok := app.StoreFile(address); ok {
 		if path, err = filepath.Abs(path); err != nil {
@@ -57,8 +57,8 @@ func checkStores(given map[string]string) error {
 // trust is what one takes of a SurrealDB on one's own responsibility, to leave
 // it for instance.
 type trust struct {
-	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that nobody has tested with this one."`
-	UnsafeEngine  bool `name:"unsafe-engine" help:"Take a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
+	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
+	UnsafeEngine  bool `name:"unsafe-engine" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
 }
 
 // open opens a store; one that has to be there already is not made.
@@ -68,7 +68,7 @@ func (t trust) open(ctx context.Context, address string, mustExist bool) (*place
 		return nil, err
 	}
 	if mustExist && !placeExists(address) {
-		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "look at the address"}
+		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "another address"}
 	}
 	s, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested})
 	if err != nil {

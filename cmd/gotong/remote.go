@@ -15,13 +15,13 @@ import (
 
 // server is which server a command speaks to.
 type server struct {
-	URL string `name:"url" group:"server" help:"Where it is." default:"http://127.0.0.1:8080" env:"GOTONG_URL"`
+	URL string `name:"url" group:"server" help:"The address of the server." default:"http://127.0.0.1:8080" env:"GOTONG_URL"`
 }
 
 // login is the server and who asks.
 type login struct {
 	server
-	Token string `name:"token" group:"server" help:"Access token of who asks; better set as the variable than as the flag." env:"GOTONG_TOKEN" placeholder:"TOKEN"`
+	Token string `name:"token" group:"server" help:"Your access token; prefer the variable to the flag." env:"GOTONG_TOKEN" placeholder:"TOKEN"`
 }
 
 // client is a client of this server, after a look whether it is there: a
@@ -30,13 +30,13 @@ func (s server) client(ctx context.Context, token client.TokenSource) (*client.C
 	c, err := client.New(client.Options{BaseURL: s.URL, Token: token})
 	u, wrong := url.Parse(s.URL)
 	if _, odd := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil || wrong != nil || odd != nil {
-		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
+		return nil, misuse("--url http://HOST:PORT", "%q is not an http or https address", s.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+"/version", http.NoBody)
 	if err != nil {
-		return nil, misuse("--url http://HOST:PORT", "%q is no http or https address", s.URL)
+		return nil, misuse("--url http://HOST:PORT", "%q is not an http or https address", s.URL)
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -44,7 +44,7 @@ func (s server) client(ctx context.Context, token client.TokenSource) (*client.C
 	}
 	_ = res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, misuse("--url, to say where a server is", "what answers at %s is no Gotong server: %s", s.URL, res.Status)
+		return nil, misuse("--url, to name a server", "the server at %s is not a Gotong server: %s", s.URL, res.Status)
 	}
 	return c, nil
 }
@@ -57,4 +57,4 @@ func (l login) client(ctx context.Context) (*client.Client, error) {
 	return l.server.client(ctx, client.StaticToken(token))
 }
 
-var errNoToken = fmt.Errorf("there is no token: GOTONG_TOKEN is not set")
+var errNoToken = fmt.Errorf("no token: GOTONG_TOKEN is not set")

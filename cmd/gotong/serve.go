@@ -17,7 +17,7 @@ type serveCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*serveCmd) Help() string {
-	return `It needs no configuration: what it lacks it makes, and says so. Every flag is also a variable, and a key of
+	return `It needs no configuration: it creates what is missing and prints that. Every flag is also a variable, and a key of
 the YAML file; a flag beats a variable, a variable the file.
 
 Examples:
@@ -50,7 +50,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 	warnings, err := app.CheckConfig(c)
 	if err != nil {
-		return nil, &failure{err: err, code: 2, hint: "gotong config print, to see where each value comes from"}
+		return nil, &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
 	}
 	log, err := telemetry.NewLogger(std.err, c.LogLevel, c.LogFormat)
 	if err != nil {

@@ -85,7 +85,7 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 func zoneOf(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
 	if err != nil {
-		return nil, misuse("--zone Asia/Jakarta", "%q is no time zone", name)
+		return nil, misuse("--zone Asia/Jakarta", "%q is not a time zone", name)
 	}
 	return zone, nil
 }
@@ -105,7 +105,7 @@ func (c *tailCmd) stream() (gotong.Stream, error) {
 	}
 	stream, err := gotong.ParseStream(name)
 	if err != nil {
-		return "", misuse("gotong tail with the id of a thread", "%q is no thread", c.Thread)
+		return "", misuse("gotong tail with the id of a thread", "%q is not a thread", c.Thread)
 	}
 	return stream, nil
 }
@@ -165,10 +165,10 @@ func stateTo(std *stdio) func(client.State) {
 		switch {
 		case s.Err != nil && !lost:
 			lost = true
-			_, _ = fmt.Fprintln(std.err, std.paint(dim, "The connection is lost; trying again until it is back."))
+			_, _ = fmt.Fprintln(std.err, std.paint(dim, "The connection is lost; reconnecting."))
 		case s.Transport != "" && lost:
 			lost = false
-			_, _ = fmt.Fprintln(std.err, std.paint(dim, "Back, over "+string(s.Transport)+"."))
+			_, _ = fmt.Fprintln(std.err, std.paint(dim, "Reconnected, over "+string(s.Transport)+"."))
 		}
 	}
 }

@@ -139,7 +139,7 @@ func TestTailOfAnImport(t *testing.T) {
 			t.Errorf("from %s: %+v", from, r)
 		}
 	}
-	if r := command(t, env, "tail", "0192"); r.code != 1 || !strings.Contains(r.err, "is not there, or not yours") {
+	if r := command(t, env, "tail", "0192"); r.code != 1 || !strings.Contains(r.err, "does not exist, or you may not") {
 		t.Errorf("%+v", r)
 	}
 }

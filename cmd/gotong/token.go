@@ -16,16 +16,16 @@ import (
 type tokenCmd struct {
 	server
 	Email     string `name:"email" help:"Address of the account." env:"GOTONG_EMAIL" required:"" placeholder:"ADDRESS"`
-	Signup    bool   `name:"signup" help:"Make the account first."`
-	Username  string `name:"username" help:"With --signup: the name that others see; by default what is before the @." placeholder:"NAME"`
-	Community string `name:"community" help:"With --signup: the community it belongs to." default:"rt05" placeholder:"ID"`
-	Device    string `name:"device-token" help:"The device token that --json printed at an earlier sign-in, so that strangers who guess at your password do not keep you out." env:"GOTONG_DEVICE_TOKEN" placeholder:"TOKEN"`
+	Signup    bool   `name:"signup" help:"Create the account first."`
+	Username  string `name:"username" help:"With --signup: the name that others see; by default the part of the address before the @." placeholder:"NAME"`
+	Community string `name:"community" help:"With --signup: the community of the account." default:"rt05" placeholder:"ID"`
+	Device    string `name:"device-token" help:"The device token that --json printed at an earlier sign-in, so that strangers who guess your password do not lock you out." env:"GOTONG_DEVICE_TOKEN" placeholder:"TOKEN"`
 	JSON      bool   `name:"json" help:"Print JSON, with the refresh token and the device token."`
 }
 
 // Help implements kong.HelpProvider.
 func (*tokenCmd) Help() string {
-	return `The password is asked for, or comes as GOTONG_PASSWORD, or as the first line of the standard input.
+	return `The password comes from a prompt, from GOTONG_PASSWORD, or from the first line of standard input.
 
 Examples:
 
@@ -65,7 +65,7 @@ func (c *tokenCmd) sign(ctx context.Context, remote *client.Client, pass string)
 		if errors.As(err, &problem) && problem.Status == 401 {
 			err = &failure{
 				err: errors.New("the address or the password is wrong"), code: 1,
-				hint: "again; or --signup, to make the account",
+				hint: "again; or --signup, to create the account",
 			}
 		}
 		return auth, err
@@ -90,7 +90,7 @@ func (c *tokenCmd) password(std *stdio) (string, error) {
 		return "", fmt.Errorf("read the password: %w", err)
 	}
 	if line = strings.TrimRight(line, "\r\n"); line == "" {
-		return "", misuse("GOTONG_PASSWORD=… gotong token …, or a password on the standard input", "there is no password")
+		return "", misuse("GOTONG_PASSWORD=… gotong token …, or a password on the standard input", "no password is given")
 	}
 	return line, nil
 }

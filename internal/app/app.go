@@ -160,7 +160,7 @@ func (a *App) makeDirectory() error {
 		return err
 	}
 	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("the data directory cannot be made: %w", err)
+		return fmt.Errorf("the data directory cannot be created: %w", err)
 	}
 	a.said.made = append(a.said.made, "The data directory "+a.cfg.Data)
 	return nil

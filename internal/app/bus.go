@@ -46,7 +46,7 @@ func (a *App) newRedis() error {
 				m.Connected(false)
 				a.log.WarnContext(a.base, "Redis is away; this node finds commits of other nodes by polling the store", "cause", why)
 			},
-			Sent: m.Sent, Heard: m.Heard, Dropped: m.Dropped,
+			Sent: m.Sent, Received: m.Received, Dropped: m.Dropped,
 		},
 	})
 	if err != nil {
@@ -79,7 +79,7 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 			a.log.WarnContext(a.base, "the database sends no notifications; this node finds commits of other nodes by polling",
 				"cause", why)
 		},
-		Heard: m.Heard, Dropped: m.Dropped,
+		Received: m.Received, Dropped: m.Dropped,
 	}})
 	a.bus = a.told
 	return nil

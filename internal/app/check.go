@@ -13,14 +13,14 @@ func (a *App) newCheck() *check.Background {
 		Fault: func(f *check.Fault) {
 			a.metrics.Check.Fault(string(f.Sort))
 			if f.Sort == check.Unknown {
-				a.log.WarnContext(a.base, "this server cannot check a part of the log", "what", f.Error())
+				a.log.WarnContext(a.base, "a part of the log cannot be checked", "what", f.Error())
 				return
 			}
 			a.log.ErrorContext(a.base, "the log is damaged: a row does not match the events", "sort", f.Sort,
 				"stream", f.Stream, "seq", f.Seq, "key", f.Key, "fault", f.Detail)
 		},
 		Failed: func(err error) {
-			a.log.WarnContext(a.base, "the check of the log was interrupted; it will go on later", "cause", err)
+			a.log.WarnContext(a.base, "the check of the log was interrupted; it will resume later", "cause", err)
 		},
 		Ended: a.metrics.Check.Ended,
 	})

@@ -25,7 +25,7 @@ func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
 	}
 	secret, path, isNew, err := auth.SigningKey(cfg.Data)
 	if isNew {
-		made = "The signing key " + path + "; whoever has it can sign in as anybody"
+		made = "The signing key " + path + "; anybody who has it can sign in as any user"
 	}
 	return secret, made, err
 }

@@ -20,8 +20,8 @@ import (
 
 // What [GrantRole] fails with beside the errors of storage.
 var (
-	ErrServing   = errors.New("a running server has this store")
-	ErrNoStore   = errors.New("there is no database yet; start the server once, and sign up")
+	ErrServing   = errors.New("a running server has this store open")
+	ErrNoStore   = errors.New("there is no database yet; start the server and sign up first")
 	ErrNoAccount = errors.New("there is no such account; give its user id, e-mail address or user name")
 )
 

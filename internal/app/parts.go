@@ -83,7 +83,7 @@ func (a *App) newAuth() error {
 		return err
 	}
 	if err := a.auth.Sweep(a.base); err != nil {
-		a.log.WarnContext(a.base, "unfinished sign-ups could not be looked at", "cause", err)
+		a.log.WarnContext(a.base, "unfinished sign-ups could not be read", "cause", err)
 	}
 	return nil
 }

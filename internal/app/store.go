@@ -36,13 +36,13 @@ func openStore(
 	}
 	state, err := s.State(ctx)
 	if err == nil && state.Progress != "" {
-		err = fmt.Errorf("%w: run the same gotong copy or import-log again, it goes on where it was", store.ErrUnfinished)
+		err = fmt.Errorf("%w: run the same gotong copy or import-log again; it resumes where it stopped", store.ErrUnfinished)
 	}
 	if err != nil {
 		return nil, told{}, errors.Join(err, s.Close())
 	}
 	if state.Sealed != "" {
-		say.notes = append(say.notes, "This store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal takes it off")
+		say.notes = append(say.notes, "This store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal removes the seal")
 	}
 	return s, say, nil
 }
@@ -102,7 +102,7 @@ func openAs(
 ) (s store.Store, say told, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, say, errors.New("store: the address cannot be read")
+		return nil, say, errors.New("store: the address is malformed")
 	}
 	switch u.Scheme {
 	case "memory":

@@ -59,39 +59,39 @@ type Config struct {
 	Env       string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
 	Addr      string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
 	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
-	Data      string `name:"data" group:"place" help:"Directory for everything that is kept." default:"gotong-data" type:"path"`
+	Data      string `name:"data" group:"place" help:"Directory for all data." default:"gotong-data" type:"path"`
 	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
 	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
 	Bus       string `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
 	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
-	AllowUntested bool `name:"allow-untested" group:"place" help:"Accept a version of SurrealDB that nobody has tested with this one."`
+	AllowUntested bool `name:"allow-untested" group:"place" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
 
-	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins that browsers may call from, for CORS and WebSocket." placeholder:"ORIGIN"`
+	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins whose pages may call the server, for CORS and WebSocket." placeholder:"ORIGIN"`
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies whose header names a request's client." placeholder:"CIDR"`
-	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that is read: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
+	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that the server reads: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
 
-	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default made on first start and kept in the data directory." placeholder:"BASE64" secret:""`
+	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default generated at the first start and kept in the data directory." placeholder:"BASE64" secret:""`
 	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of other issuers whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that their tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
-	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is good, 15m to 60m." default:"30m"`
-	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a session lives without being used." default:"720h"`
+	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is valid, 15m to 60m." default:"30m"`
+	RefreshLife     time.Duration `name:"refresh-token-life" group:"accounts" help:"How long a login lives without a refresh." default:"720h"`
 	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB, on at most half of the processors." default:"4"`
 
-	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: take the token dev-bypass-token as the user dev-user."`
+	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: accept the token dev-bypass-token for the user dev-user."`
 
 	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
-	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user at once." default:"100"`
+	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user in a burst." default:"100"`
 	CommandRate  float64 `name:"command-rate" group:"limits" help:"Commands of one user over WebSocket per second, sustained." default:"500"`
-	CommandBurst int     `name:"command-burst" group:"limits" help:"Commands of one user over WebSocket at once." default:"1000"`
+	CommandBurst int     `name:"command-burst" group:"limits" help:"Commands of one user over WebSocket in a burst." default:"1000"`
 	AddressRate  float64 `name:"address-rate" group:"limits" help:"Requests of one address per second, sustained." default:"200"`
-	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address at once." default:"400"`
+	AddressBurst int     `name:"address-burst" group:"limits" help:"Requests of one address in a burst." default:"400"`
 
-	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Most open connections of one IPv4 address or IPv6 /64 that have not authenticated." default:"256"`
-	PendingConns      int `name:"pending-conns" group:"limits" help:"Most open connections that have not authenticated, of all addresses." default:"4096"`
+	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Maximum of open connections of one IPv4 address or IPv6 /64 that have not authenticated." default:"256"`
+	PendingConns      int `name:"pending-conns" group:"limits" help:"Maximum of open connections of all addresses that have not authenticated." default:"4096"`
 
-	MaxSessions int `name:"max-sessions" group:"limits" help:"Open realtime connections of this node." default:"20000"`
+	MaxSessions int `name:"max-sessions" group:"limits" help:"Maximum of open realtime connections of this node." default:"20000"`
 
-	ShutdownGrace time.Duration `name:"shutdown-grace" group:"limits" help:"How long requests in flight may take at the end." default:"10s"`
+	ShutdownGrace time.Duration `name:"shutdown-grace" group:"limits" help:"How long requests in flight may take after SIGTERM." default:"10s"`
 
 	LogLevel     string  `name:"log-level" group:"telemetry" help:"One of ${enum}." enum:"debug,info,warn,error" default:"info"`
 	LogFormat    string  `name:"log-format" group:"telemetry" help:"One of ${enum}." enum:"json,text" default:"json"`
@@ -108,7 +108,7 @@ func (c *Config) StoreURL() string {
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
 }
 
-// How nodes hear of each other.
+// The ways in which nodes reach each other.
 const (
 	BusAuto      = "auto"      // redis where one is named, livequery on SurrealDB, else none
 	BusNone      = "none"      // no bus: nodes ask the store
@@ -230,7 +230,7 @@ func CheckStore(address string) error {
 	case u.Scheme == "memory" && address != "memory:":
 		return errors.New("memory: must have nothing after the colon")
 	case u.Scheme == "sqlite" && (u.RawQuery != "" || u.Fragment != "" || u.User != nil):
-		return errors.New("sqlite: takes a path and nothing else")
+		return errors.New("sqlite: accepts a path and nothing else")
 	case u.Scheme == "sqlite" && (u.Host+u.Path+u.Opaque == "" || strings.HasPrefix(u.Opaque, ":") || strings.HasPrefix(u.Opaque, "file:")):
 		return errors.New("sqlite: needs the path of a file")
 	default:

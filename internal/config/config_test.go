@@ -327,7 +327,7 @@ func TestCheck(t *testing.T) {
 		{"sqlite", func(c *Config) { c.Store = "sqlite:/var/lib/a.db" }, "", "", ""},
 		{"sqlite nowhere", func(c *Config) { c.Store = "sqlite:" }, "store: sqlite: needs", "", ""},
 		{"sqlite in memory", func(c *Config) { c.Store = "sqlite::memory:" }, "store: sqlite: needs", "", ""},
-		{"sqlite with options", func(c *Config) { c.Store = "sqlite:a.db?mode=ro" }, "store: sqlite: takes", "", ""},
+		{"sqlite with options", func(c *Config) { c.Store = "sqlite:a.db?mode=ro" }, "store: sqlite: accepts", "", ""},
 		{"addr", func(c *Config) { c.Addr = "8080" }, "addr: must be host:port", "", ""},
 		{"port too high", func(c *Config) { c.Addr = "127.0.0.1:99999" }, "addr: must end with a port", "", ""},
 		{"port negative", func(c *Config) { c.Addr = "127.0.0.1:-1" }, "addr: must end with a port", "", ""},

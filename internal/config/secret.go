@@ -138,7 +138,7 @@ func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 			weak = append(weak, fmt.Sprintf("%s: weak, it needs %d random bytes", name, MinSecret))
 		}
 		if u, err := url.Parse(k.JWKS); err == nil && u.Scheme == "http" {
-			weak = append(weak, name+": its keys come over plain http")
+			weak = append(weak, name+": its keys are fetched over plain http")
 		}
 	}
 	return weak
@@ -155,7 +155,7 @@ func (c *Config) unbound() (notes []string) {
 			missing = append(missing, "aud")
 		}
 		if len(missing) > 0 {
-			notes = append(notes, fmt.Sprintf("jwt-keys[%d]: has no %s, so tokens that its key signs for other services are taken too",
+			notes = append(notes, fmt.Sprintf("jwt-keys[%d]: has no %s, so tokens that its key signs for other services are accepted too",
 				i, strings.Join(missing, " and no ")))
 		}
 	}

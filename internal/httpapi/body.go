@@ -148,7 +148,7 @@ func checkSchema(ctx huma.Context, raw []byte) error {
 	op, api := ctx.Operation(), apiOf(ctx)
 	var plain any
 	if err := json.Unmarshal(raw, &plain); err != nil {
-		return gotong.NewError(gotong.CodeBadJSON, "The JSON cannot be read.")
+		return gotong.NewError(gotong.CodeBadJSON, "The JSON is malformed.")
 	}
 	res := huma.ValidateResult{}
 	schema := op.RequestBody.Content["application/json"].Schema

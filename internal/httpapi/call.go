@@ -147,7 +147,7 @@ func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 	ctx, cancel := context.WithTimeout(ctx, awaitTimeout)
 	defer cancel()
 	if hub.Await(ctx, r.Partition, r.Position) != nil {
-		return gotong.NewError(gotong.CodeBusy, "It is done, but not everywhere yet; repeat with the same request id.")
+		return gotong.NewError(gotong.CodeBusy, "Committed, but not yet effective on all nodes; repeat with the same request id.")
 	}
 	return nil
 }
@@ -156,7 +156,7 @@ func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 // who may not, or no longer, see what was written.
 type ReceiptView struct {
 	Stream   gotong.Stream    `json:"stream"`
-	Seq      []uint64         `json:"seq" doc:"First and last seq; empty where nothing had to change."`
+	Seq      []uint64         `json:"seq" doc:"First and last seq; empty if nothing had to change."`
 	EventIDs []gotong.EventID `json:"event_ids"`
 	At       gotong.Instant   `json:"at" format:"date-time"`
 	Replayed bool             `json:"replayed"`

@@ -184,7 +184,7 @@ func (c *Call) Crowded() error {
 	if !c.crowded {
 		return nil
 	}
-	return gotong.NewError(gotong.CodeRateLimited, "Too many requests from this address are open and not authenticated.")
+	return gotong.NewError(gotong.CodeRateLimited, "Too many open requests from this address have not authenticated.")
 }
 
 // count finds the place that the connection of a request has, or, behind a

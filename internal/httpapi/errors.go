@@ -78,7 +78,7 @@ func fieldName(location string) string {
 
 func byStatus(status int) *gotong.Error {
 	if status >= http.StatusInternalServerError || status == 0 {
-		return gotong.NewError(gotong.CodeInternal, "Something went wrong in the server.")
+		return gotong.NewError(gotong.CodeInternal, "The server failed to handle the request.")
 	}
-	return gotong.NewError(CodeBadRequest, "The request cannot be taken.")
+	return gotong.NewError(CodeBadRequest, "The request fits no operation.")
 }

@@ -55,7 +55,7 @@ func Revision(header string) (uint64, error) {
 	number, _, _ := strings.Cut(tag, ".")
 	n, err := strconv.ParseUint(number, 10, 63)
 	if err != nil || !quoted || !closed || strings.Contains(tag, `"`) || strconv.FormatUint(n, 10) != number {
-		return 0, gotong.Invalid("If-Match", "must be the ETag of what is changed")
+		return 0, gotong.Invalid("If-Match", "must be the ETag of the resource that is changed")
 	}
 	return n, nil
 }
@@ -66,5 +66,5 @@ func Stale(err error) error {
 	if gotong.CodeOf(err) != gotong.CodeVersion {
 		return err
 	}
-	return gotong.NewError(gotong.CodePrecondition, "It has another revision than the one in If-Match.")
+	return gotong.NewError(gotong.CodePrecondition, "The resource has another revision than the one in If-Match.")
 }

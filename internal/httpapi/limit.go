@@ -92,7 +92,7 @@ func (l *limiter) allow(ctx context.Context, key string, now clock.Moment) error
 	if l.crowd {
 		wait += time.Duration(rand.Float64() * float64(l.rate.Burst) / l.rate.PerSecond * float64(time.Second)) //nolint:gosec // no secret
 	}
-	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down."), wait: wait}
+	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer."), wait: wait}
 }
 
 // own takes one token of this node's bucket, or tells when there will be one;

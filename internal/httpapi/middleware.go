@@ -107,11 +107,11 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	query, err := url.ParseQuery(r.URL.RawQuery) // a part that is dropped could be a position
 	for _, name := range [...]string{"access_token", "token", "jwt", "authorization"} {
 		if query.Has(name) {
-			return gotong.NewError(CodeBadRequest, "A token does not belong into a URL, where logs keep it; send Authorization: Bearer.")
+			return gotong.NewError(CodeBadRequest, "Do not send a token in a URL, because logs keep URLs; send Authorization: Bearer.")
 		}
 	}
 	if err != nil {
-		return gotong.NewError(CodeBadRequest, "The query of the address cannot be read.")
+		return gotong.NewError(CodeBadRequest, "The query of the URL is malformed.")
 	}
 	for name, list := range query {
 		switch {
@@ -162,7 +162,7 @@ func (e *edge) failed(w *writer, r *http.Request, cause any) {
 	if w.status != 0 {
 		panic(http.ErrAbortHandler) // an answer has begun: cut it off
 	}
-	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "Something went wrong in the server."))
+	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "The server failed to handle the request."))
 }
 
 // over logs and counts. Neither path nor query is told, which hold ids and

@@ -10,8 +10,8 @@ import (
 
 // Page is how much of a list is asked for; it is embedded in inputs.
 type Page struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many at most."`
-	Cursor string `query:"cursor" doc:"X-Next-Cursor of the page before."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items."`
+	Cursor string `query:"cursor" doc:"X-Next-Cursor of the previous page."`
 }
 
 // Order is what a list is sorted by. A cursor of one order is none of another.
@@ -69,5 +69,5 @@ func (o Order) names(name string) bool {
 }
 
 func cursorInvalid() error {
-	return gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read; leave it out for the first page.")
+	return gotong.NewError(gotong.CodeCursorInvalid, "The cursor is malformed; leave it out for the first page.")
 }

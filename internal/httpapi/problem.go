@@ -16,11 +16,11 @@ import (
 
 // The codes that only the edge answers with; the others are the root package's.
 const (
-	CodeBadRequest  gotong.Code = "bad_request"            // a request that no operation could take
+	CodeBadRequest  gotong.Code = "bad_request"            // a request that fits no operation
 	CodeMethod      gotong.Code = "method_not_allowed"     // the path exists, not for this method
 	CodeMediaType   gotong.Code = "unsupported_media_type" // a body that is not application/json
 	CodeTimeout     gotong.Code = "request_timeout"        // the body did not arrive in time
-	CodeUpgrade     gotong.Code = "upgrade_refused"        // not a WebSocket handshake as we take it
+	CodeUpgrade     gotong.Code = "upgrade_refused"        // not a WebSocket handshake that the server accepts
 	CodeUnavailable gotong.Code = "unavailable"            // the node is draining
 )
 
@@ -38,42 +38,42 @@ func (e Entry) Type() string { return problemBase + string(e.Code) }
 
 const problemBase = "/problems/"
 
-// entries is the one table of errors: everything that tells a client what went
-// wrong, on any transport, reads it.
+// entries is the one table of errors: every error that a client
+// receives, on any transport, is made from it.
 var entries = index([]Entry{
 	{gotong.CodeBadJSON, http.StatusBadRequest, "Not readable JSON", false, 1007},
 	{CodeBadRequest, http.StatusBadRequest, "Bad request", false, 4400},
-	{gotong.CodeCursorInvalid, http.StatusBadRequest, "Broken cursor", false, 0},
+	{gotong.CodeCursorInvalid, http.StatusBadRequest, "Malformed cursor", false, 0},
 	{gotong.CodeUnauthorized, http.StatusUnauthorized, "Not authenticated", false, 4401},
 	{gotong.CodeForbidden, http.StatusForbidden, "Not allowed", false, 4403},
 	{gotong.CodeNotFound, http.StatusNotFound, "Not found", false, 0},
 	{CodeMethod, http.StatusMethodNotAllowed, "Method not allowed", false, 0},
-	{CodeTimeout, http.StatusRequestTimeout, "The request took too long", true, 0},
-	{gotong.CodeConflict, http.StatusConflict, "Does not fit the state", false, 0},
+	{CodeTimeout, http.StatusRequestTimeout, "Request timeout", true, 0},
+	{gotong.CodeConflict, http.StatusConflict, "The request does not fit the state", false, 0},
 	{gotong.CodeExists, http.StatusConflict, "Already exists", false, 0},
 	{gotong.CodeVersion, http.StatusConflict, "A newer revision exists", false, 0},
 	{gotong.CodeTargetDeleted, http.StatusConflict, "The target was deleted", false, 0},
 	{gotong.CodeInProgress, http.StatusConflict, "The same request is in progress", true, 0},
-	{gotong.CodeCursorAhead, http.StatusConflict, "The cursor is ahead", false, 0},
-	{gotong.CodeEpochChanged, http.StatusConflict, "The history changed", false, 0},
-	{gotong.CodePrecondition, http.StatusPreconditionFailed, "The precondition failed", false, 0},
-	{gotong.CodeTooLarge, http.StatusRequestEntityTooLarge, "Too large", false, 1009},
+	{gotong.CodeCursorAhead, http.StatusConflict, "The cursor is ahead of the stream", false, 0},
+	{gotong.CodeEpochChanged, http.StatusConflict, "The cursor is of another epoch", false, 0},
+	{gotong.CodePrecondition, http.StatusPreconditionFailed, "Precondition failed", false, 0},
+	{gotong.CodeTooLarge, http.StatusRequestEntityTooLarge, "Content too large", false, 1009},
 	{CodeMediaType, http.StatusUnsupportedMediaType, "Unsupported media type", false, 1003},
-	{gotong.CodeInvalid, http.StatusUnprocessableEntity, "Does not fit the operation", false, 0},
+	{gotong.CodeInvalid, http.StatusUnprocessableEntity, "The request does not fit the operation", false, 0},
 	{gotong.CodeUnsupported, http.StatusUnprocessableEntity, "Not supported yet", false, 0},
-	{gotong.CodeReused, http.StatusUnprocessableEntity, "The request id was used before", false, 0},
-	{CodeUpgrade, http.StatusUpgradeRequired, "Upgrade refused", false, 0},
-	{gotong.CodePrecondRequired, http.StatusPreconditionRequired, "A precondition is required", false, 0},
+	{gotong.CodeReused, http.StatusUnprocessableEntity, "The request id was used for another request", false, 0},
+	{CodeUpgrade, http.StatusUpgradeRequired, "Not a valid WebSocket handshake", false, 0},
+	{gotong.CodePrecondRequired, http.StatusPreconditionRequired, "Precondition required", false, 0},
 	{gotong.CodeRateLimited, http.StatusTooManyRequests, "Too many requests", true, 4429},
-	{gotong.CodeCorruptEvent, http.StatusInternalServerError, "A damaged event", false, 0},
-	{gotong.CodeUnreadable, http.StatusInternalServerError, "Not readable by this version", false, 0},
-	{gotong.CodeInternal, http.StatusInternalServerError, "A fault of ours", true, 1011},
-	{gotong.CodeBusy, http.StatusServiceUnavailable, "The outcome is not known yet", true, 1013},
-	{gotong.CodeNotYet, http.StatusServiceUnavailable, "Not yet", true, 0},
+	{gotong.CodeCorruptEvent, http.StatusInternalServerError, "Damaged event", false, 0},
+	{gotong.CodeUnreadable, http.StatusInternalServerError, "Event not readable by this version", false, 0},
+	{gotong.CodeInternal, http.StatusInternalServerError, "Internal server error", true, 1011},
+	{gotong.CodeBusy, http.StatusServiceUnavailable, "Busy; the outcome is unknown", true, 1013},
+	{gotong.CodeNotYet, http.StatusServiceUnavailable, "The event is not there yet", true, 0},
 	{gotong.CodeStorageFailed, http.StatusServiceUnavailable, "Storage failed", true, 1012},
-	{gotong.CodeStoreSealed, http.StatusServiceUnavailable, "The log has moved", true, 0},
-	{CodeUnavailable, http.StatusServiceUnavailable, "Going away", true, 1012},
-	{gotong.CodeStorageFull, http.StatusInsufficientStorage, "Storage is full", true, 1013},
+	{gotong.CodeStoreSealed, http.StatusServiceUnavailable, "The store is sealed", true, 0},
+	{CodeUnavailable, http.StatusServiceUnavailable, "Service unavailable", true, 1012},
+	{gotong.CodeStorageFull, http.StatusInsufficientStorage, "Storage full", true, 1013},
 })
 
 func index(list []Entry) map[gotong.Code]Entry {
@@ -105,23 +105,23 @@ func Entries() []Entry {
 
 // Problem is the body of every error (RFC 9457).
 type Problem struct { //nolint:errname // the word of RFC 9457
-	Type    string              `json:"type" format:"uri-reference" doc:"Where this kind of problem is described."`
-	Title   string              `json:"title" doc:"The kind of problem, in words."`
+	Type    string              `json:"type" format:"uri-reference" doc:"The address of a page about this code."`
+	Title   string              `json:"title" doc:"A short summary of the code."`
 	Status  int                 `json:"status" doc:"The HTTP status."`
-	Code    gotong.Code         `json:"code" doc:"The stable name of the problem."`
-	Detail  string              `json:"detail" doc:"What to know about this occurrence."`
-	TraceID string              `json:"trace_id" doc:"Quote this when asking for help."`
-	Errors  []gotong.FieldError `json:"errors,omitempty" doc:"What is wrong with which field."`
+	Code    gotong.Code         `json:"code" doc:"The stable name of the kind of problem."`
+	Detail  string              `json:"detail" doc:"An explanation of this occurrence."`
+	TraceID string              `json:"trace_id" doc:"Quote this id when you report a fault."`
+	Errors  []gotong.FieldError `json:"errors,omitempty" doc:"The fields that do not fit, each with the reason."`
 
 	header http.Header
 }
 
-// ProblemOf is the problem that tells of err. An error without a code is a
+// ProblemOf returns the problem that reports err. An error without a code is a
 // fault of ours: nothing of it is shown.
 func ProblemOf(err error, traceID string) *Problem {
 	var known *gotong.Error
 	if !errors.As(err, &known) {
-		known = gotong.NewError(gotong.CodeInternal, "Something went wrong in the server.")
+		known = gotong.NewError(gotong.CodeInternal, "The server failed to handle the request.")
 	}
 	entry := EntryOf(known.Code)
 	p := &Problem{
@@ -177,7 +177,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// limited is an error that knows when to come back.
+// limited is an error with the time after which to retry.
 type limited struct {
 	err  *gotong.Error
 	wait time.Duration

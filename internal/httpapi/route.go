@@ -106,13 +106,13 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	if d.route.Write {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header", Schema: keySchema(),
-			Description: "Names this request: repeated with the same key it writes to the log once. " +
+			Description: "The key of this request: however often it is repeated with the same key, it writes to the log once. " +
 				"One is made and returned where it is missing.",
 		})
 	}
 	op.Parameters = append(op.Parameters, &huma.Param{
 		Name: "X-Correlation-Id", In: "header", Schema: keySchema(),
-		Description: "Ties requests together; kept with what they write.",
+		Description: "Links requests; stored with the events that they write.",
 	})
 	for _, p := range op.Parameters {
 		if p.Name == "id" && p.In == "path" && d.route.Subject != "" {
@@ -120,7 +120,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		}
 		p.Schema = published(p)
 		if p.Name == "If-None-Match" {
-			op.Responses["304"] = &huma.Response{Description: "Not changed: the client has it already."}
+			op.Responses["304"] = &huma.Response{Description: "Not modified: the client has the current representation."}
 		}
 	}
 	for status, response := range maps.Clone(op.Responses) {
@@ -139,7 +139,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		}
 		if d.route.Write {
 			response.Headers["Idempotency-Key"] = &huma.Header{Schema: text}
-			response.Headers["X-Cursor"] = &huma.Header{Schema: text, Description: "The cursor after what was written to the log."}
+			response.Headers["X-Cursor"] = &huma.Header{Schema: text, Description: "The cursor after the events that this request wrote."}
 			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 		}
 	}
@@ -151,7 +151,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 func (d *documenter) problem(response *huma.Response) *huma.Response {
 	shared := d.OpenAPI().Components
 	if shared.Responses == nil {
-		response.Description = "A problem (RFC 9457). Its code says which; the table under /docs gives the status of each."
+		response.Description = "A problem (RFC 9457), identified by its code; the table under /docs lists the status of each code."
 		response.Headers = map[string]*huma.Param{
 			"X-Correlation-Id": {Schema: &huma.Schema{Type: huma.TypeString}},
 			"Retry-After": {

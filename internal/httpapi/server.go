@@ -144,8 +144,8 @@ func config(v Version) huma.Config {
 	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	c.Servers = []*huma.Server{{URL: "/", Description: "This server."}}
 	c.Tags = []*huma.Tag{
-		{Name: "Accounts", Description: "Signing up and in, sessions, and your own account."},
-		{Name: "Administration", Description: "What platform admins do with accounts, threads and groups."},
+		{Name: "Accounts", Description: "Sign-up, sign-in, logins, and your own account."},
+		{Name: "Administration", Description: "Operations of platform admins on accounts, threads and groups."},
 		{Name: "Groups", Description: "Groups, their members and roles."},
 		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
 		{Name: "Members", Description: "The members of a thread and their roles."},

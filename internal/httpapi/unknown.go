@@ -36,7 +36,7 @@ func (u unknown) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		WriteProblem(w, r, gotong.NewError(CodeMethod, "This path takes "+strings.Join(allowed, ", ")+"."))
+		WriteProblem(w, r, gotong.NewError(CodeMethod, "This path accepts "+strings.Join(allowed, ", ")+"."))
 	}
 }
 

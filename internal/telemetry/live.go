@@ -39,35 +39,35 @@ func newLive(r prometheus.Registerer) *Live {
 		replayed: counter(r, "gotong_live_replayed_events_total",
 			"Events delivered from the store to sessions that were behind.").WithLabelValues(),
 		catchUps: gauge(r, "gotong_live_catchups", "Page reads for sessions that are behind.", "state"),
-		drops:    counter(r, "gotong_live_drops_total", "What was let go: sessions, signals, cached frames.", "reason"),
+		drops:    counter(r, "gotong_live_drops_total", "Signals, offered commits and rings that were dropped, by reason.", "reason"),
 	}
 }
 
-// SessionOpened is told of each new session.
+// SessionOpened counts a new session.
 func (l *Live) SessionOpened(transport string) {
 	l.sessions.WithLabelValues(transport).Inc()
 	l.bridge.WithLabelValues("session_opened", transport, "").Inc()
 }
 
-// SessionClosed is told why a session ended.
+// SessionClosed counts the end of a session, with its reason.
 func (l *Live) SessionClosed(transport, reason string) {
 	l.sessions.WithLabelValues(transport).Dec()
 	l.bridge.WithLabelValues("session_closed", transport, reason).Inc()
 }
 
-// Subscribed is told of each new subscription.
+// Subscribed counts a new subscription.
 func (l *Live) Subscribed(transport string) {
 	l.subscriptions.Inc()
 	l.bridge.WithLabelValues("subscribed", transport, "").Inc()
 }
 
-// Unsubscribed is told why a subscription ended.
+// Unsubscribed counts the end of a subscription, with its reason.
 func (l *Live) Unsubscribed(transport, reason string) {
 	l.subscriptions.Dec()
 	l.bridge.WithLabelValues("unsubscribed", transport, reason).Inc()
 }
 
-// Wrote is told of each write to a connection, which may hold several frames.
+// Wrote counts a write to a connection, which may hold several frames.
 func (l *Live) Wrote(transport string, frames, bytes int) {
 	if w, ok := l.wrote[transport]; ok {
 		w.frames.Add(float64(frames))
@@ -75,42 +75,43 @@ func (l *Live) Wrote(transport string, frames, bytes int) {
 	}
 }
 
-// Delivered is told how long after its commit an event was written. Tell it of
-// a sample where there are very many.
+// Delivered records the time from the commit of an event to its write. Call it
+// for a sample of the events if there are very many.
 func (l *Live) Delivered(after time.Duration) { l.delay.Observe(after.Seconds()) }
 
-// Replayed is told of events that came from the store.
+// Replayed counts events that were read from the store.
 func (l *Live) Replayed(events int) { l.replayed.Add(float64(events)) }
 
-// CatchUpWaiting is told of a page read that waits (1) or waits no more (-1)
-// for its slot.
+// CatchUpWaiting adds to the page reads that wait for a slot: 1 when a wait
+// begins, -1 when it ends.
 func (l *Live) CatchUpWaiting(change int) { l.catchUps.WithLabelValues("waiting").Add(float64(change)) }
 
-// CatchUpRunning is told of a page read that began (1) or ended (-1).
+// CatchUpRunning adds to the running page reads: 1 when one begins, -1 when it
+// ends.
 func (l *Live) CatchUpRunning(change int) { l.catchUps.WithLabelValues("running").Add(float64(change)) }
 
-// Dropped is told what was let go, and why.
+// Dropped counts n drops with this reason.
 func (l *Live) Dropped(reason string, n int) { l.drops.WithLabelValues(reason).Add(float64(n)) }
 
-// Bus counts what nodes tell each other.
+// Bus counts messages between nodes.
 type Bus struct {
 	connected prometheus.Gauge
 	sent      prometheus.Counter
-	heard     prometheus.Counter
+	received  prometheus.Counter
 	drops     prometheus.Counter
 }
 
 func newBus(r prometheus.Registerer) *Bus {
 	messages := counter(r, "gotong_bus_messages_total", "Messages between nodes.", "direction")
 	return &Bus{
-		connected: gauge(r, "gotong_bus_connected", "Whether messages between nodes come and go.").WithLabelValues(),
+		connected: gauge(r, "gotong_bus_connected", "1 while messages between nodes are sent and received, else 0.").WithLabelValues(),
 		sent:      messages.WithLabelValues("out"),
-		heard:     messages.WithLabelValues("in"),
-		drops:     counter(r, "gotong_bus_drops_total", "Messages between nodes that were let go.").WithLabelValues(),
+		received:  messages.WithLabelValues("in"),
+		drops:     counter(r, "gotong_bus_drops_total", "Messages between nodes that were dropped.").WithLabelValues(),
 	}
 }
 
-// Connected is told whether messages come and go.
+// Connected sets whether messages are sent and received.
 func (b *Bus) Connected(up bool) {
 	b.connected.Set(0)
 	if up {
@@ -118,16 +119,16 @@ func (b *Bus) Connected(up bool) {
 	}
 }
 
-// Sent is told of messages to other nodes.
+// Sent counts messages to other nodes.
 func (b *Bus) Sent(n int) { b.sent.Add(float64(n)) }
 
-// Heard is told of messages of other nodes.
-func (b *Bus) Heard(n int) { b.heard.Add(float64(n)) }
+// Received counts messages of other nodes.
+func (b *Bus) Received(n int) { b.received.Add(float64(n)) }
 
-// Dropped is told of messages that were let go.
+// Dropped counts messages that were dropped.
 func (b *Bus) Dropped(n int) { b.drops.Add(float64(n)) }
 
-// Auth counts what happens at the door.
+// Auth counts sign-ins, tokens and password hashes.
 type Auth struct {
 	attempts *prometheus.CounterVec
 	verified *prometheus.CounterVec
@@ -138,23 +139,23 @@ type Auth struct {
 func newAuth(r prometheus.Registerer) *Auth {
 	return &Auth{
 		attempts: counter(r, "gotong_auth_attempts_total",
-			"Sign-ups, sign-ins, refreshes and the like: ok, or the code of the error.", "action", "result"),
+			"Sign-ups, sign-ins, refreshes, logouts and tickets: ok, or the code of the error.", "action", "result"),
 		verified: counter(r, "gotong_auth_verifications_total",
 			"Tokens verified: cached, checked, or refused.", "result"),
-		hashing: histogram(r, "gotong_auth_hash_seconds", "How long one password hash took.", seconds).WithLabelValues(),
-		waiting: gauge(r, "gotong_auth_hash_waiting", "Password hashes that wait for their turn.").WithLabelValues(),
+		hashing: histogram(r, "gotong_auth_hash_seconds", "The time to compute one password hash.", seconds).WithLabelValues(),
+		waiting: gauge(r, "gotong_auth_hash_waiting", "Password hashes that wait for a processor.").WithLabelValues(),
 	}
 }
 
-// Attempted is told of each sign-up, sign-in, refresh, logout and ticket: "ok"
-// or the code of the error.
+// Attempted counts a sign-up, sign-in, refresh, logout or ticket. The result is
+// "ok" or the code of the error.
 func (a *Auth) Attempted(action, result string) { a.attempts.WithLabelValues(action, result).Inc() }
 
-// Verified is told of each token: cached, checked or refused.
+// Verified counts a token: cached, checked or refused.
 func (a *Auth) Verified(result string) { a.verified.WithLabelValues(result).Inc() }
 
-// Hashed is told how long one password hash took.
+// Hashed records the time to compute one password hash.
 func (a *Auth) Hashed(took time.Duration) { a.hashing.Observe(took.Seconds()) }
 
-// HashWaiting is told of a hash that waits (1) or waits no more (-1).
+// HashWaiting adds to the waiting hashes: 1 when a wait begins, -1 when it ends.
 func (a *Auth) HashWaiting(change int) { a.waiting.Add(float64(change)) }

@@ -37,7 +37,7 @@ func NewMetrics(b Build) *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "gotong_build_info", Help: "What this binary is; always 1.",
+		Name: "gotong_build_info", Help: "The version of this binary; always 1.",
 	}, []string{"version", "revision", "goversion"})
 	r.MustRegister(info)
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
@@ -56,10 +56,10 @@ func (m *Metrics) Handler() http.Handler {
 // Registerer is for metrics that only the wiring knows, such as the size of a file.
 func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
 
-// Store shows whether the store takes no more writes.
+// Store exports whether the store accepts writes.
 func (m *Metrics) Store(failed func() error) {
 	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gotong_store_failed", Help: "1 once the store takes no more writes until a restart, else 0.",
+		Name: "gotong_store_failed", Help: "1 once the store accepts no more writes until a restart, else 0.",
 	}, func() float64 {
 		if failed() != nil {
 			return 1

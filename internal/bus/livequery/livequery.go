@@ -60,7 +60,7 @@ type Options struct {
 type Observer struct {
 	Connected func()          // wake-ups come from now on
 	Lost      func(why error) // and no more; told once, however long it lasts
-	Heard     func(n int)
+	Received  func(n int)
 	Dropped   func(n int) // messages that this bus does not carry
 }
 
@@ -71,7 +71,7 @@ func (o *Observer) fill() {
 	if o.Lost == nil {
 		o.Lost = func(error) {}
 	}
-	for _, f := range []*func(int){&o.Heard, &o.Dropped} {
+	for _, f := range []*func(int){&o.Received, &o.Dropped} {
 		if *f == nil {
 			*f = func(int) {}
 		}
@@ -202,7 +202,7 @@ func (b *Bus) take(n surreal.Notification) error {
 			break
 		}
 	}
-	b.opt.Observer.Heard(1)
+	b.opt.Observer.Received(1)
 	b.wake(p, row.Position)
 	return nil
 }

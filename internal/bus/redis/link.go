@@ -36,12 +36,12 @@ type Observer struct {
 	Connected func()          // messages come and go from now on
 	Lost      func(why error) // and no more; told once, however long it lasts
 	Sent      func(n int)
-	Heard     func(n int)
+	Received  func(n int)
 	Dropped   func(n int) // messages that found no room, or were late
 }
 
 func (o *Observer) fill() {
-	for _, f := range []*func(int){&o.Sent, &o.Heard, &o.Dropped} {
+	for _, f := range []*func(int){&o.Sent, &o.Received, &o.Dropped} {
 		if *f == nil {
 			*f = func(int) {}
 		}
@@ -167,7 +167,7 @@ func (l *Link) hear(text string) {
 	if len(text) > maxMessage || json.Unmarshal([]byte(text), &w) != nil || w.From == l.id || !whole(w.Message) {
 		return
 	}
-	l.opt.Observer.Heard(1)
+	l.opt.Observer.Received(1)
 	if !l.in.Put(w.Message) {
 		l.opt.Observer.Dropped(1)
 	}

@@ -156,7 +156,7 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 
 func create(s gotong.State, c Create) (gotong.Decision, error) {
 	if s.Head.Exists() {
-		return gotong.Reject(gotong.CodeConflict, "This group exists.")
+		return gotong.Reject(gotong.CodeConflict, "This group already exists.")
 	}
 	return gotong.Accept(gotong.Fact{
 		Type:    EvCreated,
@@ -172,7 +172,7 @@ func (r ruling) join() (gotong.Decision, error) {
 	case r.group.Closed():
 		return gotong.Reject(gotong.CodeConflict, "The group is closed: its last member left.")
 	case r.group.JoinPolicy != Terbuka:
-		return gotong.Reject(gotong.CodeForbidden, "The group's admins and moderators add its members.")
+		return gotong.Reject(gotong.CodeForbidden, "Only the group's admins and moderators can add members.")
 	case r.member(r.cmd.Actor.UserID).Holds(r.now()):
 		return gotong.Reject(gotong.CodeForbidden, "You are banned here.")
 	default:
@@ -193,7 +193,7 @@ func (r ruling) leave() (gotong.Decision, error) {
 		return gotong.Accept()
 	}
 	if r.lastAdmin(me) && r.group.Members > 1 {
-		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member admin first.")
+		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member an admin first.")
 	}
 	return gotong.Accept(gotong.Fact{Type: EvLeft, Data: Gone{me}})
 }
@@ -204,19 +204,19 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 		role = Anggota
 	}
 	if !r.mayManage() || role != Anggota && r.role != Admin {
-		return gotong.Reject(gotong.CodeForbidden, "Admins add members of any role, moderators ordinary ones.")
+		return gotong.Reject(gotong.CodeForbidden, "Only admins can add members with any role; moderators can add ordinary members.")
 	}
 	switch now := r.roleOf(c.UserID); {
 	case now == role || now != "" && c.Role == "":
 		return gotong.Accept()
 	case now != "":
-		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
+		return gotong.Reject(gotong.CodeConflict, "The user is already a member, with another role; change the role instead.")
 	case !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case r.member(c.UserID).Holds(r.now()):
 		return gotong.Reject(gotong.CodeConflict, "The user is banned from the group; lift the ban first.")
 	case r.tooMany(role):
-		return gotong.Reject(gotong.CodeConflict, "The group has 50 admins already.")
+		return gotong.Reject(gotong.CodeConflict, "The group already has 50 admins.")
 	default:
 		data := Member{UserID: c.UserID, Role: role, Now: r.compared(r.member(c.UserID).Ban)}
 		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: data})
@@ -225,7 +225,7 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 
 func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	if !r.mayManage() {
-		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators remove members.")
+		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators can remove members.")
 	}
 	if err := c.CheckNow(r.now()); err != nil {
 		return gotong.Decision{}, err
@@ -234,7 +234,7 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	case target == "" && (!c.Set() || c.Ban == r.member(c.UserID).Ban):
 		return gotong.Accept()
 	case target == Admin && r.role != Admin:
-		return gotong.Reject(gotong.CodeForbidden, "Only an admin removes an admin.")
+		return gotong.Reject(gotong.CodeForbidden, "Only an admin can remove an admin.")
 	case r.lastAdmin(c.UserID):
 		return gotong.Reject(gotong.CodeConflict, "The last admin cannot be removed.")
 	default:
@@ -244,19 +244,19 @@ func (r ruling) remove(c Remove) (gotong.Decision, error) {
 
 func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 	if r.role != Admin {
-		return gotong.Reject(gotong.CodeForbidden, "Only an admin changes roles.")
+		return gotong.Reject(gotong.CodeForbidden, "Only an admin can change roles.")
 	}
 	switch now := r.roleOf(c.UserID); {
 	case now == "":
-		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
+		return gotong.Reject(gotong.CodeNotFound, "The user is not a member.")
 	case now == c.Role:
 		return gotong.Accept()
 	case c.Role == Admin && !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case r.tooMany(c.Role):
-		return gotong.Reject(gotong.CodeConflict, "The group has 50 admins already.")
+		return gotong.Reject(gotong.CodeConflict, "The group already has 50 admins.")
 	case r.lastAdmin(c.UserID):
-		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member admin first.")
+		return gotong.Reject(gotong.CodeConflict, "The last admin must make another member an admin first.")
 	default:
 		return gotong.Accept(gotong.Fact{Type: EvRoleChanged, Data: Member{UserID: c.UserID, Role: c.Role}})
 	}
@@ -277,7 +277,7 @@ func (r ruling) unban(c Unban) (gotong.Decision, error) {
 // update keeps of the command what differs from what is; nothing is a no-op.
 func (r ruling) update(c Update) (gotong.Decision, error) {
 	if r.role != Admin {
-		return gotong.Reject(gotong.CodeForbidden, "Only an admin changes the group.")
+		return gotong.Reject(gotong.CodeForbidden, "Only an admin can change the group.")
 	}
 	var data Updated
 	if c.JoinPolicy != nil && *c.JoinPolicy != r.group.JoinPolicy {

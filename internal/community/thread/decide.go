@@ -68,9 +68,9 @@ func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Deci
 	home, lends := r.homeOf(c.ScopeID)
 	switch {
 	case c.Members == Home && !lends:
-		return gotong.Decision{}, gotong.Invalid("members", "can be home in the scope of a group only")
+		return gotong.Decision{}, gotong.Invalid("members", "can be home only in the scope of a group")
 	case s.Head.Exists():
-		return gotong.Reject(gotong.CodeConflict, "This thread exists.")
+		return gotong.Reject(gotong.CodeConflict, "This thread already exists.")
 	case lends && !memberOf(s, home, cmd.Actor.UserID).Active():
 		return gotong.Reject(gotong.CodeNotFound, "There is no such group, or you are not a member of it.")
 	}
@@ -109,7 +109,7 @@ func (r ruling) outranked(target standing) bool {
 // mayClaim: only owners and admins say that something took place elsewhere.
 func (r ruling) mayClaim(o Origin) error {
 	if o != (Origin{}) && !r.leads() {
-		return gotong.NewError(gotong.CodeForbidden, "Only owners and admins import what was sent elsewhere.")
+		return gotong.NewError(gotong.CodeForbidden, "Only owners and admins can import messages.")
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ func (r ruling) leave() (gotong.Decision, error) {
 		return gotong.Decision{}, err
 	}
 	if r.lastOwner(r.me) && r.thread.Roster.Members > 1 {
-		return gotong.Reject(gotong.CodeConflict, "The last owner must make another member owner first.")
+		return gotong.Reject(gotong.CodeConflict, "The last owner must make another member an owner first.")
 	}
 	return gotong.Accept(gotong.Fact{Type: EvLeft, Data: Left{r.me.userID}})
 }
@@ -79,7 +79,7 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 		role = MemberRole
 	}
 	if !r.leads() || role != MemberRole && r.me.role != Owner {
-		return gotong.Reject(gotong.CodeForbidden, "Owners add members of any role, admins ordinary ones.")
+		return gotong.Reject(gotong.CodeForbidden, "Only owners can add members with any role; admins can add ordinary members.")
 	}
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
@@ -89,13 +89,13 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 	case now == role || now != "" && c.Role == "":
 		return gotong.Accept()
 	case now != "":
-		return gotong.Reject(gotong.CodeConflict, "Is a member already, with another role; change the role instead.")
+		return gotong.Reject(gotong.CodeConflict, "The user is already a member, with another role; change the role instead.")
 	case !imported(c.UserID) && !r.Accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case target.row.Holds(r.now()):
 		return gotong.Reject(gotong.CodeConflict, "The user is banned from the thread; lift the ban first.")
 	case r.tooMany(role):
-		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")
+		return gotong.Reject(gotong.CodeConflict, "The thread already has 50 owners.")
 	default:
 		data := Added{UserID: c.UserID, Role: role, SentAtMS: c.SentAtMS, Now: r.compared(target.row.Ban)}
 		return gotong.Accept(gotong.Fact{Type: EvAdded, Data: data, Content: c.content()})
@@ -104,7 +104,7 @@ func (r ruling) add(c Add) (gotong.Decision, error) {
 
 func (r ruling) remove(c Remove) (gotong.Decision, error) {
 	if !r.moderates() {
-		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators remove members.")
+		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can remove members.")
 	}
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
@@ -150,13 +150,13 @@ func (o Origin) content() any {
 // mute works in threads with borrowed members too: it is the thread's own.
 func (r ruling) mute(c Mute) (gotong.Decision, error) {
 	if !r.moderates() {
-		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators mute members.")
+		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can mute members.")
 	}
 	target := r.standing(c.UserID)
 	muted := target.row.MutedAt(r.cmd.Now)
 	switch {
 	case target.role == "":
-		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
+		return gotong.Reject(gotong.CodeNotFound, "The user is not a member.")
 	case r.outranked(target):
 		return gotong.Reject(gotong.CodeForbidden, "The member's role is higher than yours.")
 	case c.UntilMS != 0 && c.UntilMS <= r.cmd.Now.Milli():
@@ -170,22 +170,22 @@ func (r ruling) mute(c Mute) (gotong.Decision, error) {
 
 func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 	if r.me.role != Owner {
-		return gotong.Reject(gotong.CodeForbidden, "Only an owner changes roles.")
+		return gotong.Reject(gotong.CodeForbidden, "Only an owner can change roles.")
 	}
 	if err := r.elsewhere(); err != nil {
 		return gotong.Decision{}, err
 	}
 	switch target := r.standing(c.UserID); {
 	case target.role == "":
-		return gotong.Reject(gotong.CodeNotFound, "Is not a member.")
+		return gotong.Reject(gotong.CodeNotFound, "The user is not a member.")
 	case target.role == c.Role:
 		return gotong.Accept()
 	case c.Role == Owner && !r.Accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
 	case r.tooMany(c.Role):
-		return gotong.Reject(gotong.CodeConflict, "The thread has 50 owners already.")
+		return gotong.Reject(gotong.CodeConflict, "The thread already has 50 owners.")
 	case r.lastOwner(target):
-		return gotong.Reject(gotong.CodeConflict, "The last owner must make another member owner first.")
+		return gotong.Reject(gotong.CodeConflict, "The last owner must make another member an owner first.")
 	default:
 		return gotong.Accept(gotong.Fact{Type: EvRoleChanged, Data: RoleChanged(c)})
 	}
@@ -198,11 +198,11 @@ const MaxPolicyChanges = 100
 func (r ruling) setHistory(c SetHistory) (gotong.Decision, error) {
 	switch {
 	case !r.leads():
-		return gotong.Reject(gotong.CodeForbidden, "Only owners and admins change the history policy.")
+		return gotong.Reject(gotong.CodeForbidden, "Only owners and admins can change the history policy.")
 	case c.Policy == r.thread.Policy():
 		return gotong.Accept()
 	case len(r.thread.History) > MaxPolicyChanges:
-		return gotong.Reject(gotong.CodeConflict, "The history policy was changed too often.")
+		return gotong.Reject(gotong.CodeConflict, "The history policy has been changed 100 times, which is the limit.")
 	default:
 		return gotong.Accept(gotong.Fact{Type: EvHistoryChanged, Data: HistoryChanged(c)})
 	}

@@ -19,7 +19,7 @@ const (
 func (r ruling) maySend() error {
 	switch {
 	case r.me.role == "":
-		return gotong.NewError(gotong.CodeForbidden, "Only members write in this thread; join it first.")
+		return gotong.NewError(gotong.CodeForbidden, "Only members can write in this thread; join it first.")
 	case r.me.row.MutedAt(r.cmd.Now):
 		return gotong.NewError(gotong.CodeForbidden, "You are muted in this thread.")
 	default:
@@ -92,13 +92,13 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 	case err != nil:
 		return gotong.Decision{}, err
 	case e.Actor.UserID != r.me.userID:
-		return gotong.Reject(gotong.CodeForbidden, "Only its author edits a message.")
+		return gotong.Reject(gotong.CodeForbidden, "Only its author can edit a message.")
 	case o.Deleted():
 		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
 	case !editable(e, r.cmd.Now):
 		return gotong.Reject(gotong.CodeForbidden, "A message can be edited for 15 minutes.")
 	case c.Revision != o.Revision:
-		return gotong.Reject(gotong.CodeVersion, "The message has another revision by now.")
+		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
 		return gotong.Accept(gotong.Fact{
 			Type:    EvEdited,
@@ -111,18 +111,18 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 // delete is not sending: who is muted may take back what he said.
 func (r ruling) delete(c Delete) (gotong.Decision, error) {
 	if r.me.role == "" && !r.moderates() {
-		return gotong.Reject(gotong.CodeForbidden, "Only members do that; join the thread first.")
+		return gotong.Reject(gotong.CodeForbidden, "Only members can do that; join the thread first.")
 	}
 	e, o, err := r.message(c.MessageID)
 	switch {
 	case err != nil:
 		return gotong.Decision{}, err
 	case e.Actor.UserID != r.me.userID && !r.moderates():
-		return gotong.Reject(gotong.CodeForbidden, "Only its author and moderators delete a message.")
+		return gotong.Reject(gotong.CodeForbidden, "Only its author and moderators can delete a message.")
 	case o.Deleted():
 		return gotong.Accept()
 	case c.Revision != o.Revision:
-		return gotong.Reject(gotong.CodeVersion, "The message has another revision by now.")
+		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
 		return gotong.Accept(gotong.Fact{
 			Type: EvDeleted,
@@ -144,9 +144,9 @@ func (r ruling) react(c React) (gotong.Decision, error) {
 	case o.reacted(c.Emoji, r.me.userID) == c.On:
 		return gotong.Accept()
 	case c.On && o.Reactions[c.Emoji] == nil && len(o.Reactions) >= MaxEmoji:
-		return gotong.Reject(gotong.CodeConflict, "The message has 20 different emoji already.")
+		return gotong.Reject(gotong.CodeConflict, "The message already has 20 different emoji.")
 	case c.On && o.reactions() >= MaxReactions:
-		return gotong.Reject(gotong.CodeConflict, "The message has 1000 reactions already.")
+		return gotong.Reject(gotong.CodeConflict, "The message already has 1000 reactions.")
 	default:
 		return gotong.Accept(gotong.Fact{
 			Type: EvReacted,

@@ -60,7 +60,7 @@ func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
 func mayAdmin(s gotong.State, cmd gotong.Command) error {
 	switch {
 	case !cmd.Actor.Role.IsAdmin():
-		return gotong.NewError(gotong.CodeForbidden, "Only an admin changes accounts.")
+		return gotong.NewError(gotong.CodeForbidden, "Only platform admins can change accounts.")
 	case cmd.Actor.Role == gotong.RoleSystem:
 		return nil
 	}
@@ -70,7 +70,7 @@ func mayAdmin(s gotong.State, cmd gotong.Command) error {
 	case ours && (!me.Enabled || me.Role != gotong.RoleAdmin):
 		return gotong.NewError(gotong.CodeForbidden, "You are no longer an admin.")
 	case cmd.Actor.UserID == s.Stream.ID() && !enabling:
-		return gotong.NewError(gotong.CodeForbidden, "You cannot do that to your own account; another admin must.")
+		return gotong.NewError(gotong.CodeForbidden, "You cannot change your own account; another admin must do it.")
 	default:
 		return nil
 	}
@@ -104,7 +104,7 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 
 func register(s gotong.State, c Register) (gotong.Decision, error) {
 	if s.Head.Exists() {
-		return gotong.Reject(gotong.CodeConflict, "This account exists.")
+		return gotong.Reject(gotong.CodeConflict, "This account already exists.")
 	}
 	return gotong.Decision{
 		Facts: []gotong.Fact{{

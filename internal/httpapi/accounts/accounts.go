@@ -72,13 +72,13 @@ func Routes(opts Options) func(*httpapi.API) {
 func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "sign-up", Method: http.MethodPost, Path: "/v1/auth/signup", Tag: tagAuth, Public: true, Strict: true,
-		Write: true, Summary: "Make an account", Description: "It begins a session.",
+		Write: true, Summary: "Create an account", Description: "It also creates a login.",
 	}, a.signUp)
 	httpapi.Register(api, httpapi.Route{
 		ID: "sign-in", Method: http.MethodPost, Path: "/v1/auth/signin", Tag: tagAuth, Public: true, Strict: true, Counts: true,
-		Write: true, Summary: "Begin a session",
-		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it returns the same session. " +
-			"Send the device_token of an earlier sign-in, so that strangers who guess at your password do not keep you out.",
+		Write: true, Summary: "Sign in",
+		Description: "Repeated with the same Idempotency-Key and body within ten minutes, it returns the same login. " +
+			"Send the device_token of an earlier sign-in, so that strangers who guess your password do not lock you out.",
 	}, a.signIn)
 	httpapi.Register(api, httpapi.Route{
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true, Counts: true,
@@ -88,15 +88,15 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
 		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,
-		Status: http.StatusNoContent, Summary: "End the session",
+		Status: http.StatusNoContent, Summary: "End the login",
 	}, a.logout)
 	httpapi.Register(api, httpapi.Route{
-		ID: "me", Method: http.MethodGet, Path: "/v1/auth/me", Tag: tagAuth, Summary: "See who you are",
+		ID: "me", Method: http.MethodGet, Path: "/v1/auth/me", Tag: tagAuth, Summary: "Get your own account",
 	}, a.me)
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-ticket", Method: http.MethodPost, Path: "/v1/realtime/tickets", Tag: tagAuth, Write: true,
 		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket",
-		Description: "Browsers cannot send a token with a WebSocket: /v1/realtime/ws?ticket=… takes this instead, once, within 30 seconds.",
+		Description: "Browsers cannot send a token with a WebSocket: /v1/realtime/ws?ticket=… accepts the ticket instead, once, within 30 seconds.",
 	}, a.ticket)
 }
 

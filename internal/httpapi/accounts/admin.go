@@ -19,15 +19,15 @@ func (a *accounts) adminRoutes(api *httpapi.API) {
 	}, a.find)
 	httpapi.Register(api, httpapi.Route{
 		ID: "disable-user", Method: http.MethodPost, Path: base + "/disable", Tag: tagAdmin, Write: true,
-		Summary: "Disable an account", Description: "For admins. It ends the account's sessions and closes its connections.",
+		Summary: "Disable an account", Description: "For admins. It ends the account's logins and closes its connections.",
 	}, a.disable)
 	httpapi.Register(api, httpapi.Route{
 		ID: "enable-user", Method: http.MethodPost, Path: base + "/enable", Tag: tagAdmin, Write: true,
-		Summary: "Enable an account again", Description: "For admins. It has to sign in anew.",
+		Summary: "Enable an account again", Description: "For admins. The user must sign in again.",
 	}, a.enable)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-user-role", Method: http.MethodPost, Path: base + "/role", Tag: tagAdmin, Write: true,
-		Summary: "Give an account a platform role", Description: "For admins. Its sessions end: tokens carry the role.",
+		Summary: "Give an account a platform role", Description: "For admins. The account's logins end, because tokens carry the role.",
 	}, a.setRole)
 }
 
@@ -78,7 +78,7 @@ func (a *accounts) find(ctx context.Context, in *findIn) (*userOut, error) {
 
 func mustBeAdmin(ctx context.Context) error {
 	if !httpapi.CallOf(ctx).Principal.Role.IsAdmin() {
-		return gotong.NewError(gotong.CodeForbidden, "Only an admin sees and changes accounts.")
+		return gotong.NewError(gotong.CodeForbidden, "Only platform admins can see and change accounts.")
 	}
 	return nil
 }

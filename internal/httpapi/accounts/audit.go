@@ -13,13 +13,13 @@ import (
 func (a *accounts) auditRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "my-audit", Method: http.MethodGet, Path: "/v1/auth/audit", Tag: tagAuth,
-		Summary:     "See what happened to your account",
-		Description: "Newest first: sign-ins, failed ones, logouts of 90 days, and what admins changed.",
+		Summary:     "Get the record of your account",
+		Description: "Newest first: sign-ins, failed sign-ins and logouts of the last 90 days, and changes by admins.",
 	}, a.myAudit)
 	httpapi.Register(api, httpapi.Route{
 		ID: "user-audit", Method: http.MethodGet, Path: "/v1/admin/users/{id}/audit", Tag: tagAdmin,
-		Summary:     "See what happened to an account",
-		Description: "For admins. The id anonymous is for sign-ins with addresses that no account has.",
+		Summary:     "Get the record of an account",
+		Description: "For admins. The id anonymous returns sign-ins with addresses that no account has.",
 	}, a.userAudit)
 }
 
@@ -32,10 +32,10 @@ type AuditEntry struct {
 	Action    string         `json:"action" enum:"signed_up,signed_in,sign_in_failed,refresh_reused,logged_out,role_changed,disabled,enabled"`
 	IP        string         `json:"ip,omitempty"`
 	RequestID string         `json:"request_id,omitempty"`
-	SessionID string         `json:"session_id,omitempty"`
-	By        string         `json:"by,omitempty" doc:"Who did it, where it was done to the account."`
-	Role      gotong.Role    `json:"role,omitempty" doc:"The role that was given."`
-	More      int            `json:"more,omitempty" doc:"So many more of this sort came later that day and were not kept; an estimate for failed sign-ins."`
+	LoginID   string         `json:"login_id,omitempty" doc:"The login that was created, used or ended."`
+	By        string         `json:"by,omitempty" doc:"The admin who made the change."`
+	Role      gotong.Role    `json:"role,omitempty" doc:"The new role."`
+	More      int            `json:"more,omitempty" doc:"The number of later entries of this sort on the same day, which were not kept; an estimate for failed sign-ins."`
 }
 
 type auditOut struct {
@@ -93,7 +93,7 @@ func beforeOf(ctx context.Context, page httpapi.Page) (before gotong.EventID, er
 		return before, err
 	}
 	if before, err = gotong.ParseEventID(after); err != nil {
-		err = gotong.NewError(gotong.CodeCursorInvalid, "The cursor cannot be read.")
+		err = gotong.NewError(gotong.CodeCursorInvalid, "The cursor is malformed.")
 	}
 	return before, err
 }
@@ -101,6 +101,6 @@ func beforeOf(ctx context.Context, page httpapi.Page) (before gotong.EventID, er
 func viewEntry(e auth.Entry) AuditEntry {
 	return AuditEntry{
 		ID: e.ID, At: e.At, AtMS: e.At.Milli(), UserID: e.UserID, Action: e.Action, IP: e.Address,
-		RequestID: e.RequestID, SessionID: e.SessionID, By: e.By, Role: e.Role, More: e.More,
+		RequestID: e.RequestID, LoginID: e.SessionID, By: e.By, Role: e.Role, More: e.More,
 	}
 }

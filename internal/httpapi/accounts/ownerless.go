@@ -16,7 +16,7 @@ import (
 func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-ownerless", Method: http.MethodGet, Path: "/v1/admin/ownerless", Tag: tagAdmin,
-		Summary: "List the threads and groups that nobody can lead",
+		Summary: "List the threads and groups without a leader who can act",
 		Description: "For admins: threads and groups whose owners, or admins, are all disabled. A page looks at limit disabled " +
 			"accounts, newest first, so it may be empty although there is more.",
 	}, a.ownerless)

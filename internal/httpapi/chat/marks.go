@@ -18,12 +18,12 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-read-cursor", Method: http.MethodGet, Path: base + "/read-cursor", Tag: tagReading,
-		Summary: "Get how far you have read", Description: "For members; 404 where nothing was marked yet.",
+		Summary: "Get your read mark", Description: "For members; 404 if you have not set a mark yet.",
 	}, c.getMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
 		Summary:     "Mark as read up to a message",
-		Description: "It only moves forward: an older message leaves it where it is. Of a thread your last 8 keys are kept.",
+		Description: "The mark only moves forward: an older message does not change it. The server keeps your last 8 keys per thread.",
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
@@ -31,7 +31,7 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.listUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-presence", Method: http.MethodGet, Path: base + "/presence", Tag: tagReading,
-		Summary: "See who is there", Description: "The users who follow the thread now, as far as this node knows.",
+		Summary: "List the users who are present", Description: "The users who follow the thread now, as far as this node knows.",
 	}, c.presence)
 }
 
@@ -158,7 +158,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 		}
 		return &markOut{now.view(stream, me)}, nil
 	}
-	return nil, gotong.NewError(gotong.CodeBusy, "Another device marks the same thread; try again.")
+	return nil, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
 }
 
 func (c *chat) positionOf(ctx context.Context, stream gotong.Stream, id gotong.EventID) (position, error) {

@@ -14,9 +14,9 @@ import (
 // AddMember is the body of adding a member.
 type AddMember struct {
 	UserID   string      `json:"user_id" minLength:"1" maxLength:"128"`
-	Role     thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"member where it is not said."`
-	SentAtMS int64       `json:"sent_at_ms,omitempty" doc:"In an import: when it took place."`
-	SentBy   string      `json:"sent_by,omitempty" doc:"In an import: the name there."`
+	Role     thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"By default member."`
+	SentAtMS int64       `json:"sent_at_ms,omitempty" doc:"In an import: the original time."`
+	SentBy   string      `json:"sent_by,omitempty" doc:"In an import: the original name."`
 }
 
 // SetRole is the body of changing a member's role.
@@ -26,7 +26,7 @@ type SetRole struct {
 
 // Mute is the body of muting a member.
 type Mute struct {
-	UntilMS int64 `json:"until_ms" minimum:"0" doc:"Until when, in milliseconds since 1970; 0 lifts the mute."`
+	UntilMS int64 `json:"until_ms" minimum:"0" doc:"The end of the mute, in milliseconds since 1970; 0 lifts the mute."`
 }
 
 type (
@@ -54,7 +54,7 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	})
 	httpapi.Register(api, httpapi.Route{
 		ID: "mute-member", Method: http.MethodPost, Path: base + "/members/{uid}/mute", Tag: tagMembers, Write: true,
-		Summary: "Mute a member", Description: "A muted member reads and cannot write, until a time; 0 lifts the mute.",
+		Summary: "Mute a member", Description: "A muted member can read but not write until the given time; 0 lifts the mute.",
 		Subject: "The thread's id.",
 	}, members.Act(book, thread.Name, thread.CmdMute, func(id string, v Mute) any {
 		return thread.Mute{UserID: id, UntilMS: v.UntilMS}
@@ -71,17 +71,17 @@ var Led = members.Led{
 var operations = members.Ops{
 	Join: httpapi.Route{ID: "join-thread", Summary: "Join a public thread", Description: "Joining again changes nothing."},
 	Leave: httpapi.Route{
-		ID: "leave-thread", Summary: "Leave a thread", Description: "Once it is answered, nothing of the thread is delivered any more.",
+		ID: "leave-thread", Summary: "Leave a thread", Description: "After the response, no event of the thread is delivered to you.",
 	},
 	List: httpapi.Route{
 		ID: "list-members", Summary: "List the active members",
-		Description: "For members; in order of user id. Where they are borrowed, X-As-Of-Home is the cursor " +
+		Description: "For members; in order of user id. If the members are borrowed, X-As-Of-Home is the cursor " +
 			"of the group, and X-As-Of that of the thread, which knows the mutes.",
 	},
 	Add: httpapi.Route{ID: "add-member", Summary: "Add a member"},
 	Remove: httpapi.Route{
 		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member",
-		Description: "Once it is answered, nothing of the thread is delivered to that user any more.",
+		Description: "After the response, no event of the thread is delivered to that user.",
 	},
 	Ban:   httpapi.Route{ID: "ban-member", Summary: "Remove a user and keep them out"},
 	Unban: httpapi.Route{ID: "unban-member", Summary: "Lift a ban"},

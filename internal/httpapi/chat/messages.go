@@ -17,14 +17,14 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}/messages"
 	const about = "In ascending order. Without a position: the newest. With after_seq, or the tuple (since_created_at_ms, " +
 		"since_message_id): the oldest after it. With before_seq: the newest before it. X-Has-More: true means that there are " +
-		"more, and X-Next-Seq is the position to go on with. A position is epoch:seq; one from before a restored backup " +
+		"more, and X-Next-Seq is the next after_seq or before_seq. A position is epoch:seq; one from before a restored backup " +
 		"gets 409 epoch_changed."
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-messages", Method: http.MethodGet, Path: base, Tag: tagMessages, Summary: "Read messages", Description: about,
 	}, c.listMessages)
 	httpapi.Register(api, httpapi.Route{
 		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
-		Summary: "Read messages, as earlier clients poll", Description: about + " It never waits; /v1/realtime/poll does.",
+		Summary: "Read messages (for earlier clients)", Description: about + " It never waits; use /v1/realtime/poll to wait.",
 	}, c.listMessages)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-message", Method: http.MethodGet, Path: base + "/{mid}", Tag: tagMessages, Summary: "Get a message",
@@ -68,7 +68,7 @@ func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 type messagesOut struct {
 	AsOf    string `header:"X-As-Of"`
 	HasMore bool   `header:"X-Has-More"`
-	NextSeq string `header:"X-Next-Seq" doc:"The position to go on with, as the next after_seq or before_seq."`
+	NextSeq string `header:"X-Next-Seq" doc:"The position for the next page, as after_seq or before_seq."`
 	Body    []MessageView
 }
 

@@ -17,7 +17,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-thread", Method: http.MethodPost, Path: "/v1/chat/threads", Tag: tagThreads, Status: http.StatusCreated,
 		Write: true, Summary: "Create a thread",
-		Description: "You own what you create. In the scope of a group (ent-…) only its members create threads, and a thread " +
+		Description: "The creator becomes the owner. In the scope of a group (ent-…) only its members create threads, and a thread " +
 			"may borrow the group's members.",
 	}, c.create)
 	httpapi.Register(api, httpapi.Route{
@@ -31,7 +31,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/v1/chat/threads/{id}/history", Tag: tagThreads, Write: true,
 		Summary:     "Change the history policy",
-		Description: "It holds for what is said from now on: all members may read it, or only those who are members then.",
+		Description: "The policy applies to messages posted from now on: all members may read them, or only users who are members when they are posted.",
 	}, c.setHistory)
 }
 
@@ -39,8 +39,8 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 type CreateThread struct {
 	ScopeID string         `json:"scope_id" minLength:"1" maxLength:"128"`
 	Privacy thread.Privacy `json:"privacy_level" enum:"public,private"`
-	History thread.Policy  `json:"history,omitempty" enum:"all,from_join" doc:"all where it is not said."`
-	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"own where it is not said."`
+	History thread.Policy  `json:"history,omitempty" enum:"all,from_join" doc:"By default all."`
+	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"By default own."`
 }
 
 type createIn struct {

@@ -18,13 +18,13 @@ type ThreadView struct {
 	ScopeID     string         `json:"scope_id"`
 	CreatedBy   string         `json:"created_by"`
 	Privacy     thread.Privacy `json:"privacy_level" enum:"public,private"`
-	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"From where on members may read."`
-	Members     thread.Source  `json:"members" enum:"own,home" doc:"Whose members it has: its own, or those of its group."`
+	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"Which messages members may read: all, or those from their memberships."`
+	Members     thread.Source  `json:"members" enum:"own,home" doc:"The members are its own, or those of its group."`
 	MemberCount int            `json:"member_count"`
-	Closed      bool           `json:"closed,omitempty" doc:"Its last member left: nobody can join any more."`
+	Closed      bool           `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
 	CreatedAtMS int64          `json:"created_at_ms"`
 	UpdatedAtMS int64          `json:"updated_at_ms"`
-	Seq         uint64         `json:"seq" doc:"Of the newest event."`
+	Seq         uint64         `json:"seq" doc:"The seq of the newest event."`
 	AsOf        string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
 	HomeAsOf    string         `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
 	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
@@ -37,12 +37,12 @@ type MemberView struct {
 	ThreadID    string      `json:"thread_id"`
 	UserID      string      `json:"user_id"`
 	Name        string      `json:"name,omitempty"`
-	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a user who never was a member."`
+	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a user who has never been a member."`
 	JoinedAtMS  int64       `json:"joined_at_ms"`
 	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`
 	MuteUntilMS int64       `json:"mute_until_ms,omitempty"`
-	Banned      bool        `json:"ban,omitempty" doc:"True: banned for ever."`
-	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"Banned until then."`
+	Banned      bool        `json:"ban,omitempty" doc:"True if banned for ever."`
+	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"The end of the ban."`
 }
 
 // Author is who wrote a message, as others may see him.
@@ -63,7 +63,7 @@ type MessageView struct {
 	ThreadID      string            `json:"thread_id"`
 	MessageID     gotong.EventID    `json:"message_id"`
 	Seq           uint64            `json:"seq"`
-	N             uint64            `json:"n" doc:"Ordinal among the thread's messages."`
+	N             uint64            `json:"n" doc:"The ordinal among the thread's messages."`
 	Author        Author            `json:"author"`
 	AuthorID      string            `json:"author_id"`
 	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld."`
@@ -73,13 +73,13 @@ type MessageView struct {
 	At            gotong.Instant    `json:"at" format:"date-time"`
 	EditedAtMS    int64             `json:"edited_at_ms,omitempty"`
 	DeletedAtMS   int64             `json:"deleted_at_ms,omitempty"`
-	Revision      uint64            `json:"revision" doc:"0 as posted; one more with each edit."`
+	Revision      uint64            `json:"revision" doc:"0 as posted; incremented by each edit."`
 	ReplyTo       gotong.EventID    `json:"reply_to,omitzero"`
 	Reactions     []Reaction        `json:"reactions"`
 	RequestID     string            `json:"request_id"`
 	CorrelationID string            `json:"correlation_id"`
-	SentAtMS      int64             `json:"sent_at_ms,omitempty" doc:"Of an imported message: when it was sent elsewhere."`
-	SentBy        string            `json:"sent_by,omitempty" doc:"Of an imported message: by whom."`
+	SentAtMS      int64             `json:"sent_at_ms,omitempty" doc:"Of an imported message: its original time."`
+	SentBy        string            `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
 }
 
 // messageOf renders a message.posted event; false for any other event.

@@ -16,17 +16,17 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "send-message", Method: http.MethodPost, Path: base + "/send", Tag: tagMessages, Write: true,
 		Status: http.StatusCreated, Summary: "Send a message",
-		Description: "Once it is answered, the message has its final seq and survives a crash and a power loss.",
+		Description: "After the response, the message has its final seq and survives a crash and a power loss.",
 	}, c.send)
 	httpapi.Register(api, httpapi.Route{
 		ID: "edit-message", Method: http.MethodPatch, Path: base + "/{mid}", Tag: tagMessages, Write: true,
 		Summary:     "Edit a message",
-		Description: "Its author, for 15 minutes. The revision that is replaced comes as If-Match or in the body.",
+		Description: "For its author, for 15 minutes. Name the revision that is replaced in If-Match or in the body.",
 	}, c.edit)
 	httpapi.Register(api, httpapi.Route{
 		ID: "delete-message", Method: http.MethodDelete, Path: base + "/{mid}", Tag: tagMessages, Write: true,
 		Summary:     "Delete a message",
-		Description: "For its author and moderators. Without If-Match, whatever its revision.",
+		Description: "For its author and moderators. Without If-Match, any revision is deleted.",
 	}, c.delete)
 	httpapi.Register(api, httpapi.Route{
 		ID: "add-reaction", Method: http.MethodPut, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages, Write: true,
@@ -34,7 +34,7 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 	}, c.react)
 	httpapi.Register(api, httpapi.Route{
 		ID: "remove-reaction", Method: http.MethodDelete, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages,
-		Write: true, Summary: "Take a reaction back",
+		Write: true, Summary: "Remove a reaction",
 	}, c.unreact)
 }
 
@@ -43,8 +43,8 @@ type Send struct {
 	Body        string            `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
 	Attachments []json.RawMessage `json:"attachments,omitempty" doc:"Must be empty: there are none yet."`
 	ReplyTo     gotong.EventID    `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
-	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: when it was sent elsewhere."`
-	SentBy      string            `json:"sent_by,omitempty" doc:"In an import: by whom."`
+	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: the original time."`
+	SentBy      string            `json:"sent_by,omitempty" doc:"In an import: the original sender."`
 }
 
 type sendIn struct {
@@ -72,7 +72,7 @@ func (c *chat) send(ctx context.Context, in *sendIn) (*httpapi.Answered[MessageV
 // Edit is the body of editing a message.
 type Edit struct {
 	Body     string  `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
-	Revision *uint64 `json:"revision,omitempty" doc:"The revision that is replaced, where it does not come as If-Match."`
+	Revision *uint64 `json:"revision,omitempty" doc:"The revision that is replaced, unless If-Match names it."`
 }
 
 type editIn struct {
@@ -89,13 +89,13 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	data := thread.Edit{MessageID: id, Body: in.JSON.Value.Body}
 	switch revision := in.JSON.Value.Revision; {
 	case in.IfMatch != "" && revision != nil:
-		return nil, gotong.Invalid("revision", "comes once: in the body or as If-Match")
+		return nil, gotong.Invalid("revision", "must be given once, in the body or as If-Match")
 	case in.IfMatch != "":
 		data.Revision, err = httpapi.Revision(in.IfMatch)
 	case revision != nil:
 		data.Revision = *revision
 	default:
-		err = gotong.NewError(gotong.CodePrecondRequired, "Say which revision is replaced: If-Match, or revision in the body.")
+		err = gotong.NewError(gotong.CodePrecondRequired, "Name the revision that is replaced: If-Match, or revision in the body.")
 	}
 	if err != nil {
 		return nil, err

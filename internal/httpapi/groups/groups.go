@@ -46,7 +46,7 @@ const tag = "Groups"
 func (g *groups) groupRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-group", Method: http.MethodPost, Path: "/v1/groups", Tag: tag, Write: true,
-		Status: http.StatusCreated, Summary: "Make a group", Description: "You become its first admin.",
+		Status: http.StatusCreated, Summary: "Create a group", Description: "You become its first admin.",
 	}, g.create)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-groups", Method: http.MethodGet, Path: "/v1/groups", Tag: tag, Summary: "List groups",
@@ -60,7 +60,7 @@ func (g *groups) groupRoutes(api *httpapi.API) {
 	}, g.get)
 	httpapi.Register(api, httpapi.Route{
 		ID: "update-group", Method: http.MethodPatch, Path: "/v1/groups/{id}", Tag: tag, Write: true,
-		Summary: "Change a group", Description: "For its admins. What is not named stays.",
+		Summary: "Change a group", Description: "For its admins. Absent fields stay unchanged.",
 	}, g.update)
 }
 
@@ -72,7 +72,7 @@ type Summary struct {
 	EntityType  group.EntityType `json:"entity_type" enum:"kelompok,lembaga"`
 	JoinPolicy  group.JoinPolicy `json:"join_policy" enum:"terbuka,persetujuan,undangan"`
 	MemberCount int              `json:"member_count"`
-	Closed      bool             `json:"closed,omitempty" doc:"Its last member left: nobody can join any more."`
+	Closed      bool             `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
 	CreatedAtMS int64            `json:"created_at_ms"`
 	UpdatedAtMS int64            `json:"updated_at_ms"`
 	Seq         uint64           `json:"seq"`

@@ -12,14 +12,14 @@ import (
 
 type listIn struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"20"`
-	Cursor string `query:"cursor" doc:"The cursor of the page before."`
+	Cursor string `query:"cursor" doc:"The cursor of the previous page."`
 }
 
 // List is a page of groups.
 type List struct {
 	Items  []Summary `json:"items"`
-	Total  int       `json:"total" doc:"Counted to 1000."`
-	Cursor string    `json:"cursor,omitempty" doc:"Of the next page; absent on the last."`
+	Total  int       `json:"total" doc:"The number of groups, counted to 1000."`
+	Cursor string    `json:"cursor,omitempty" doc:"The cursor of the next page; absent on the last page."`
 }
 
 type listOut struct {

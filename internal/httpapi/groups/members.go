@@ -23,7 +23,7 @@ type MemberView struct {
 // AddMember is the body of adding a member.
 type AddMember struct {
 	UserID string     `json:"user_id" minLength:"1" maxLength:"128"`
-	Role   group.Role `json:"role,omitempty" enum:"admin,moderator,anggota" doc:"anggota where it is not said."`
+	Role   group.Role `json:"role,omitempty" enum:"admin,moderator,anggota" doc:"By default anggota."`
 }
 
 // SetRole is the body of changing a member's role.
@@ -75,7 +75,7 @@ var operations = members.Ops{
 	Join: httpapi.Route{ID: "join-group", Summary: "Join an open group"},
 	Leave: httpapi.Route{
 		ID: "leave-group", Summary: "Leave a group",
-		Description: "Once it is answered, nothing of the threads that borrow its members is delivered any more.",
+		Description: "After the response, no event of the threads that borrow its members is delivered to you.",
 	},
 	List: httpapi.Route{
 		ID: "list-group-members", Summary: "List the members of a group", Description: "In order of user id.",
@@ -83,7 +83,7 @@ var operations = members.Ops{
 	Add: httpapi.Route{ID: "add-group-member", Summary: "Add a member to a group"},
 	Remove: httpapi.Route{
 		ID: "remove-group-member", Method: http.MethodPost, Path: "/remove", Summary: "Remove a member from a group",
-		Description: "Once it is answered, nothing of the threads that borrow the group's members is delivered to that user any more. " +
+		Description: "After the response, no event of the threads that borrow the group's members is delivered to that user. " +
 			"Removing a user who is not a member changes nothing.",
 	},
 	Ban:   httpapi.Route{ID: "ban-group-member", Summary: "Remove a user from a group and keep them out"},
@@ -102,7 +102,7 @@ func (g *groups) open(
 	case as == members.Oneself && hidden:
 		err = nil
 	case err == nil && as == members.Listing && !listed:
-		err = gotong.NewError(gotong.CodeForbidden, "Only members see who the members are.")
+		err = gotong.NewError(gotong.CodeForbidden, "Only members can see the list of members.")
 	case err == nil && as == members.Acting && !listed:
 		err = gotong.NotFound()
 	}

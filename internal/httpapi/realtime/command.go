@@ -72,7 +72,7 @@ func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 		return
 	}
 	if f.Op != "signal" {
-		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; slow down.")
+		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer.")
 		c.put(session, errorFrame(f.ID, c.trace, err, wait))
 	}
 }
@@ -116,7 +116,7 @@ func (c *conn) subscribe(session *live.Session, f inFrame) error {
 func (c *conn) unsubscribe(session *live.Session, f inFrame) error {
 	stream := gotong.Stream(f.Stream)
 	if !session.Unsubscribe(stream) {
-		return gotong.NewError(gotong.CodeConflict, "This stream is not followed here.")
+		return gotong.NewError(gotong.CodeConflict, "This connection is not subscribed to the stream.")
 	}
 	c.put(session, encode(struct {
 		Op     string        `json:"op"`
@@ -195,7 +195,7 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	}
 	typ, ok := c.server.opts.Codec.Command(cmd.Stream, f.Type)
 	if !ok {
-		return cmd, gotong.Invalid("type", "is no command of this kind of stream")
+		return cmd, gotong.Invalid("type", "is not a command of this kind of stream")
 	}
 	data := []byte(f.Data)
 	if len(data) == 0 {
@@ -206,7 +206,7 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 		return cmd, err
 	}
 	if cmd.Stream != made && c.creates(cmd) {
-		return cmd, gotong.Invalid("stream", "of a creating command is its kind alone: the server gives the id")
+		return cmd, gotong.Invalid("stream", "must be the kind alone in a command that creates a stream: the server derives the id")
 	}
 	return cmd, nil
 }

@@ -64,7 +64,7 @@ func (s *Server) followRequest(
 	case r.Context().Err() != nil:
 		err = errLeft
 	case !good, ctx.Err() != nil:
-		err = gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer.")
+		err = gotong.NewError(gotong.CodeUnauthorized, "The token is not valid, or no longer valid.")
 	case asked:
 		err = goingAway()
 	}
@@ -105,7 +105,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 }
 
 func goingAway() error {
-	return gotong.NewError(httpapi.CodeUnavailable, "This node takes no more sessions; try again.")
+	return gotong.NewError(httpapi.CodeUnavailable, "This node accepts no more sessions; try again.")
 }
 
 // subscriptions merges the streams of the address with those of the cursor,

@@ -55,7 +55,7 @@ func decodeFrame(b []byte) (inFrame, error) {
 	}
 	allowed, ok := ops[f.Op]
 	if !ok {
-		return f, gotong.Invalid("op", "is none of auth, subscribe, unsubscribe, command, signal, ping")
+		return f, gotong.Invalid("op", "must be auth, subscribe, unsubscribe, command, signal or ping")
 	}
 	if len(f.ID) > maxFrameID {
 		f.ID = ""

@@ -78,7 +78,7 @@ func (s *Server) admit(w http.ResponseWriter, r *http.Request) (*httpapi.Princip
 		w.Header().Set("Upgrade", "websocket")
 		w.Header().Set("Connection", "Upgrade")
 		w.Header().Set("Sec-Websocket-Version", "13")
-		return nil, gotong.NewError(httpapi.CodeUpgrade, "This address speaks WebSocket (RFC 6455), version 13.")
+		return nil, gotong.NewError(httpapi.CodeUpgrade, "This address accepts only WebSocket handshakes (RFC 6455), version 13.")
 	case keyErr != nil || len(key) != 16:
 		return nil, gotong.NewError(httpapi.CodeBadRequest, "Sec-WebSocket-Key must be 16 bytes in base64.")
 	case !headerHas(r, "Sec-Websocket-Protocol", subprotocol):

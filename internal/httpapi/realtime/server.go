@@ -239,7 +239,7 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 	if header := r.Header.Get("Authorization"); header != "" {
 		token := httpapi.BearerToken(r)
 		if token == "" {
-			return nil, gotong.NewError(gotong.CodeUnauthorized, "Only bearer tokens are taken.")
+			return nil, gotong.NewError(gotong.CodeUnauthorized, "Only bearer tokens are accepted.")
 		}
 		p, err := s.opts.Auth.Authenticate(r.Context(), token)
 		return &p, err
@@ -274,11 +274,11 @@ func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 func query(r *http.Request, names ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, gotong.NewError(httpapi.CodeBadRequest, "The query of the address cannot be read.")
+		return nil, gotong.NewError(httpapi.CodeBadRequest, "The query of the URL is malformed.")
 	}
 	for name := range values {
 		if !slices.Contains(names, name) {
-			return nil, gotong.Invalid("query", "has a parameter that is none of "+strings.Join(names, ", "))
+			return nil, gotong.Invalid("query", "has an unknown parameter; known are "+strings.Join(names, ", "))
 		}
 	}
 	return values, nil

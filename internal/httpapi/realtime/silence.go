@@ -19,11 +19,11 @@ func (c *conn) tick(now clock.Moment) {
 	case c.overdue(now):
 		c.broken(errStalled)
 	case principal == nil && now > heard.Add(t.authWithin):
-		c.close(CloseUnauthorized, "no auth frame came")
+		c.close(CloseUnauthorized, "no auth frame arrived in time")
 	case principal != nil && now >= clock.Moment(c.expires.Load()):
 		c.close(CloseUnauthorized, "the token expired")
 	case now > heard.Add(t.silence):
-		c.close(closeGoingAway, "nothing was heard for a minute")
+		c.close(closeGoingAway, "nothing was received for a minute")
 	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
 		c.pinged.Store(int64(now))
 		go c.ping()

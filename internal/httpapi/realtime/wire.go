@@ -44,7 +44,7 @@ func (w *wire) Read(p []byte) (int, error) {
 
 // What a write fails with.
 var (
-	errStalled = errors.New("realtime: the client takes no bytes")
+	errStalled = errors.New("realtime: the client accepts no bytes")
 	errShut    = errors.New("realtime: the connection was closed")
 )
 
