@@ -26,6 +26,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/telemetry"
+	"gotong.dev/gotong/internal/view"
 )
 
 // Build is what the binary was made from.
@@ -64,6 +65,7 @@ type App struct {
 	bare    store.Store // says nothing of damage; for the check, which does so itself
 	store   store.Store
 	engine  *engine.Engine
+	views   *view.Views
 	hub     *live.Hub
 	auth    *auth.Service
 	live    *realtime.Server
@@ -135,6 +137,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.S
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
+	a.views = a.newViews()
 	a.hub = a.newHub()
 	a.metrics.Silent(func() int { return a.hub.Stats().Silent })
 	a.engine = engine.New(engine.Options{

@@ -69,16 +69,19 @@ func accountRoutes(a *App) func(*httpapi.API) {
 		}
 	}
 	return accounts.Routes(accounts.Options{
-		Door: a.auth, Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Led: led, Accounts: whose,
+		Door: a.auth, Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Led: led, Accounts: whose,
 	})
 }
 
 func groupRoutes(a *App) func(*httpapi.API) {
-	return groups.Routes(groups.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec})
+	return groups.Routes(groups.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec})
 }
 
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
-		return chat.Routes(chat.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec, Now: a.now, Rules: rules})
+		return chat.Routes(chat.Options{
+			Engine: a.engine, Views: a.views, Delivery: a.hub, Signals: a.hub, Names: a.auth.Names,
+			Store: a.store, Codec: a.codec, Now: a.now, Rules: rules,
+		})
 	}
 }

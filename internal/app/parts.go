@@ -16,6 +16,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/telemetry"
+	"gotong.dev/gotong/internal/view"
 )
 
 // catchUps is how many pages a node reads at once; 0 is the default of an own
@@ -29,10 +30,19 @@ func (a *App) catchUps() int {
 	return 8
 }
 
+func (a *App) newViews() *view.Views {
+	return view.New(view.Options{
+		Store: a.store, Codec: a.codec,
+		Arrival: func(s gotong.Stream, in gotong.Partition, seq uint64) (<-chan struct{}, func()) {
+			return a.hub.Arrival(s, in, seq)
+		},
+	})
+}
+
 func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
-		Store: a.source(), Codec: a.codec, Bus: a.bus, Clock: a.clock,
+		Store: a.source(), Codec: a.codec, Views: a.views, Bus: a.bus, Clock: a.clock,
 		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form

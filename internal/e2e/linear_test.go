@@ -14,8 +14,8 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // The operations of the model.
@@ -252,8 +252,8 @@ func (c *core) ask(ctx context.Context, stream gotong.Stream, in wish) (told, er
 	case opRemove:
 		r, err = c.do(ctx, stream, "owner", id, thread.CmdRemove, thread.Remove{UserID: in.user})
 	default:
-		var page live.Page
-		page, err = c.hub.Read(ctx, gotong.Reader{UserID: in.user, Role: gotong.RoleUser}, live.Query{Stream: stream, Limit: 500})
+		var page view.Page
+		page, err = c.views.Read(ctx, gotong.Reader{UserID: in.user, Role: gotong.RoleUser}, view.Query{Stream: stream, Limit: 500})
 		if err == nil {
 			return told{log: rendered(page.Events)}, nil
 		}
@@ -265,7 +265,7 @@ func (c *core) ask(ctx context.Context, stream gotong.Stream, in wish) (told, er
 }
 
 // rendered is what a reader got, in the words of the model.
-func rendered(events []live.Event) string {
+func rendered(events []view.Event) string {
 	var b strings.Builder
 	for _, e := range events {
 		fmt.Fprintf(&b, "%d ", e.Seq)

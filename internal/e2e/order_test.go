@@ -20,11 +20,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/view"
 )
 
 // core is the engine and the hub on a store, without an edge.
 type core struct {
 	*engine.Engine
+	views *view.Views
 	hub   *live.Hub
 	store store.Store
 }
@@ -53,7 +55,8 @@ func newCore(t *testing.T, s store.Store, now func() gotong.Instant) *core {
 	before := goleak.IgnoreCurrent()
 	codec := store.NewCodec(app.Kinds())
 	c := &core{store: s}
-	c.hub = live.New(live.Options{Store: s, Codec: codec})
+	c.views = view.New(view.Options{Store: s, Codec: codec})
+	c.hub = live.New(live.Options{Store: s, Codec: codec, Views: c.views})
 	c.Engine = engine.New(engine.Options{Store: s, Codec: codec, Clock: clocktest.Showing(now), Committed: c.hub.Offer})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -141,10 +144,10 @@ func TestOneOrder(t *testing.T) {
 // clock did not lead.
 func (c *core) checkRead(t *testing.T, s gotong.Stream, rows []store.Event) (back int) {
 	t.Helper()
-	var got []live.Event
+	var got []view.Event
 	for from, done := uint64(0), false; !done; {
-		page, err := c.hub.Read(t.Context(), gotong.Reader{UserID: "owner", Role: gotong.RoleUser},
-			live.Query{Stream: s, From: from, Limit: 37})
+		page, err := c.views.Read(t.Context(), gotong.Reader{UserID: "owner", Role: gotong.RoleUser},
+			view.Query{Stream: s, From: from, Limit: 37})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/view"
 )
 
 // roster is what the list of a thread's members tells, by user id.
@@ -57,8 +57,8 @@ func (r *roster) later() {
 	r.t.Helper()
 	names := map[group.Role]string{group.Admin: "admin", group.Moderator: "admin", group.Anggota: "member"}
 	for stream, c := range r.at {
-		page, err := r.w.hub.Read(context.Background(), gotong.Reader{UserID: r.who.id, Role: gotong.RoleUser},
-			live.Query{Stream: stream, From: c.Seq, Limit: 500})
+		page, err := r.w.views.Read(context.Background(), gotong.Reader{UserID: r.who.id, Role: gotong.RoleUser},
+			view.Query{Stream: stream, From: c.Seq, Limit: 500})
 		if err != nil {
 			r.t.Fatal(err)
 		}

@@ -130,6 +130,9 @@ func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt
 // Replayed notes in the answer's header that it is that of an earlier request.
 func Replayed(ctx context.Context) { CallOf(ctx).header.Set("Idempotency-Replayed", "true") }
 
+// Names returns the display names of those of the users who have one.
+type Names func(ctx context.Context, ids []string) map[string]string
+
 // Awaiter waits for delivery; live.Hub is one.
 type Awaiter interface {
 	Await(ctx context.Context, p gotong.Partition, position uint64) error
@@ -138,8 +141,8 @@ type Awaiter interface {
 // awaitTimeout bounds how long a removal waits for its own node.
 const awaitTimeout = 5 * time.Second
 
-// Settled returns once nobody on this node is sent anything that the commit
-// took from him (contract D13).
+// Settled returns once this node sends nobody anything that the commit
+// withdrew from them (contract D13).
 func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 	if r.First == 0 {
 		return nil

@@ -29,6 +29,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/view"
 )
 
 // world is a whole node behind its handler, with the memory store. Every answer
@@ -36,6 +37,7 @@ import (
 type world struct {
 	t      *testing.T
 	engine *engine.Engine
+	views  *view.Views
 	hub    *live.Hub
 	store  *storetest.Faulty
 	door   *auth.Service
@@ -97,7 +99,13 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		t.Fatal(err)
 	}
 	w.door = door
-	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Clock: w.clock, Names: door.Names})
+	w.views = view.New(view.Options{
+		Store: w.store, Codec: codec,
+		Arrival: func(s gotong.Stream, in gotong.Partition, seq uint64) (<-chan struct{}, func()) {
+			return w.hub.Arrival(s, in, seq)
+		},
+	})
+	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Views: w.views, Clock: w.clock, Names: door.Names})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
 	t.Cleanup(func() {
@@ -113,10 +121,13 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{Engine: w.engine, Hub: whispers{w.hub, w}, Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads()}),
-			groups.Routes(groups.Options{Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec}),
+			chat.Routes(chat.Options{
+				Engine: w.engine, Views: w.views, Delivery: w.hub, Signals: whispers{w.hub, w}, Names: door.Names,
+				Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads(),
+			}),
+			groups.Routes(groups.Options{Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec}),
 			accounts.Routes(accounts.Options{
-				Door: door, Engine: w.engine, Hub: w.hub, Store: w.store, Codec: codec,
+				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
 		},

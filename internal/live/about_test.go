@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/view"
 )
 
 // What an event says about another is for those who see both, on each way to
@@ -75,9 +76,9 @@ func aboutAnother(t *testing.T, s gotong.Stream, events int) {
 			t.Errorf("bob reads %v", c.text[s])
 		}
 	}
-	for _, q := range []live.Query{{Limit: 50}, {Limit: 50, Descending: true}, {From: mine - 1, To: mine, Limit: 1}} {
+	for _, q := range []view.Query{{Limit: 50}, {Limit: 50, Descending: true}, {From: mine - 1, To: mine, Limit: 1}} {
 		q.Stream = s
-		page, err := h.Read(t.Context(), reader("bob"), q)
+		page, err := w.view(h).Read(t.Context(), reader("bob"), q)
 		if got := fmt.Sprint(page); err != nil || strings.Contains(got, "secret") || !strings.Contains(got, withheld) {
 			t.Errorf("%+v: %v %s", q, err, got)
 		}
@@ -162,19 +163,19 @@ func TestOverlaidTextIsVerified(t *testing.T) {
 				w.commit(h, r1, edit(2, "zwei"))
 				synctest.Wait()
 				damage(f)
-				textIsNotServed(t, h)
+				textIsNotServed(t, w, h)
 			})
 		})
 	}
 }
 
-func textIsNotServed(t *testing.T, h *live.Hub) {
+func textIsNotServed(t *testing.T, w *world, h *live.Hub) {
 	t.Helper()
-	_, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 2, To: 3, Limit: 1})
+	_, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, From: 2, To: 3, Limit: 1})
 	if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
 		t.Errorf("got %v", err)
 	}
-	page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, To: 3, Limit: 5})
+	page, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, To: 3, Limit: 5})
 	if err != nil || page.Done || len(page.Events) == 0 || page.Events[len(page.Events)-1].Seq == 3 {
 		t.Errorf("before it: %v, %+v", err, page.Events)
 	}

@@ -3,7 +3,6 @@ package live
 import (
 	"context"
 	"slices"
-	"time"
 
 	"gotong.dev/gotong"
 )
@@ -49,79 +48,29 @@ func (p *partition) next() <-chan struct{} {
 	return p.progress
 }
 
-const (
-	// notYetAfter is how long a read waits for an event (contract D21).
-	notYetAfter = 5 * time.Second
-	// maxReadWaits is how many reads of one user wait at once.
-	maxReadWaits = 8
-	// maxReadAhead is how far beyond the head a read may wait for: a client
-	// that knows of an event knows of one that is there, or nearly.
-	maxReadAhead = 1000
-)
-
 // readWait is a read that waits until its stream has an event.
 type readWait struct {
 	seq  uint64
 	done chan struct{} // closed when it has
 }
 
-// readLater waits until the stream has the event seq of the query, and reads
-// once more. However busy the stream and its partition are, that is two reads:
-// the tail signals when the head is there.
-func (h *Hub) readLater(ctx context.Context, reader gotong.Reader, q Query, head gotong.Head) (Page, error) {
-	if q.MinSeq-head.Seq > maxReadAhead {
-		return Page{}, gotong.NewError(gotong.CodeCursorAhead, "The position is far ahead of the stream.")
+// Arrival returns a channel that is closed once this node's tail has passed the
+// event seq of a stream, and a function that ends the wait; in is the partition
+// of the stream.
+func (h *Hub) Arrival(stream gotong.Stream, in gotong.Partition, seq uint64) (arrived <-chan struct{}, stop func()) {
+	kind, err := h.views.Kind(stream)
+	if err != nil { // it will never have an event
+		return nil, func() {}
 	}
-	if !h.mayWait(reader.UserID) {
-		return Page{}, gotong.NewError(gotong.CodeRateLimited, "Too many of your reads are waiting already; try again later.")
-	}
-	defer h.waited(reader.UserID)
-	kind, err := h.kind(q.Stream)
-	if err != nil {
-		return Page{}, err
-	}
-	late := time.NewTimer(notYetAfter)
-	defer late.Stop()
-	t := h.topics.acquire(h, q.Stream, kind)
-	defer h.topics.release(t)
-	p := h.parts[gotong.PartitionOf(head.Home)]
+	t := h.topics.acquire(h, stream, kind)
+	p := h.parts[in]
 	p.order.Lock()
 	t.bind(p)
 	p.order.Unlock()
-	w := t.await(q.MinSeq)
-	defer t.forgo(w)
-	page, err := h.readOnce(ctx, reader, q) // it may have come before it was waited for
-	if err != nil || page.Head.Seq >= q.MinSeq {
-		return page, err
-	}
-	select {
-	case <-ctx.Done():
-		return Page{}, ctx.Err()
-	case <-w.done:
-	case <-late.C: // the tail may be late itself
-	}
-	if page, err = h.readOnce(ctx, reader, q); err != nil || page.Head.Seq >= q.MinSeq {
-		return page, err
-	}
-	return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not reached that position yet.")
-}
-
-// mayWait counts one more read of a user that waits, where there may be one.
-func (h *Hub) mayWait(userID string) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.reads[userID] >= maxReadWaits {
-		return false
-	}
-	h.reads[userID]++
-	return true
-}
-
-func (h *Hub) waited(userID string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.reads[userID]--; h.reads[userID] == 0 {
-		delete(h.reads, userID)
+	w := t.await(seq)
+	return w.done, func() {
+		t.forgo(w)
+		h.topics.release(t)
 	}
 }
 
@@ -161,7 +110,6 @@ type Stats struct {
 	RingBytes     int
 	Silent        int // partitions without a fresh complete read
 	Stale         int // subscriptions that are being authorised anew
-	Reads         int // that wait for an event
 }
 
 // Stats counts.
@@ -170,9 +118,6 @@ func (h *Hub) Stats() Stats {
 	st := Stats{Subscriptions: int(h.subscriptions.Load()), RingBytes: int(h.ringBytes.Load())}
 	h.mu.Lock()
 	st.Sessions = len(h.sessions)
-	for _, n := range h.reads {
-		st.Reads += n
-	}
 	h.mu.Unlock()
 	for _, p := range h.parts {
 		p.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/bus/local"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/view"
 )
 
 // stepped runs a test once for each way in which the time of day is set. set
@@ -132,7 +133,7 @@ func TestStepsProlongNoWait(t *testing.T) {
 		w.commit(h, r1, add("ann"))
 		time.AfterFunc(time.Second, func() { set(func() {}) })
 		began := time.Now()
-		_, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, MinSeq: 2})
+		_, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, MinSeq: 2})
 		if took := time.Since(began); gotong.CodeOf(err) != gotong.CodeNotYet || took != 5*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}

@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/view"
 )
 
 // losing runs a hub on a store that loses events, and counts its reads.
@@ -46,11 +47,11 @@ func TestDamagedEvent(t *testing.T) {
 		if err := c.s.Outcome(t.Context(), r1); gotong.CodeOf(err) != gotong.CodeCorruptEvent {
 			t.Errorf("a subscription that begins with it: %v", err)
 		}
-		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, Limit: 10})
+		page, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, Limit: 10})
 		if err != nil || page.To != 3 || page.Done || len(page.Events) != 3 {
 			t.Errorf("read: %+v %v", page, err)
 		}
-		_, err = h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, From: 3, Limit: 10})
+		_, err = w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, From: 3, Limit: 10})
 		if gotong.CodeOf(err) != gotong.CodeCorruptEvent {
 			t.Errorf("read: %v", err)
 		}
@@ -66,19 +67,19 @@ func TestReadOfUnreadable(t *testing.T) {
 		h := w.start(func(o *live.Options) { o.Codec = store.NewCodec(older()) })
 		for _, test := range []struct {
 			name     string
-			query    live.Query
+			query    view.Query
 			from, to uint64 // where it is served
 			code     gotong.Code
 			says     string
 		}{
-			{"before it", live.Query{Limit: 6}, 0, 3, "", ""},
-			{"beyond it", live.Query{From: 4, Limit: 10}, 4, 5, "", ""},
-			{"back to it", live.Query{Descending: true, Limit: 10}, 4, 5, "", ""},
-			{"at it", live.Query{From: 3, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
-			{"back from it", live.Query{To: 4, Descending: true, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
+			{"before it", view.Query{Limit: 6}, 0, 3, "", ""},
+			{"beyond it", view.Query{From: 4, Limit: 10}, 4, 5, "", ""},
+			{"back to it", view.Query{Descending: true, Limit: 10}, 4, 5, "", ""},
+			{"at it", view.Query{From: 3, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
+			{"back from it", view.Query{To: 4, Descending: true, Limit: 10}, 0, 0, gotong.CodeUnreadable, "Event 4 "},
 		} {
 			test.query.Stream = r1
-			page, err := h.Read(t.Context(), reader("ann"), test.query)
+			page, err := w.view(h).Read(t.Context(), reader("ann"), test.query)
 			if gotong.CodeOf(err) != test.code || err != nil && !strings.Contains(err.Error(), test.says) {
 				t.Errorf("%s: %v", test.name, err)
 			}
@@ -86,7 +87,7 @@ func TestReadOfUnreadable(t *testing.T) {
 				t.Errorf("%s: %d to %d, done %v", test.name, page.From, page.To, page.Done)
 			}
 		}
-		if _, err := h.Read(t.Context(), reader("eve"), live.Query{Stream: r1, From: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeNotFound {
+		if _, err := w.view(h).Read(t.Context(), reader("eve"), view.Query{Stream: r1, From: 3, Limit: 1}); gotong.CodeOf(err) != gotong.CodeNotFound {
 			t.Errorf("who may not read it is told: %v", err)
 		}
 	})

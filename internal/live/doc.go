@@ -1,7 +1,7 @@
 // Package live delivers what was committed: a tail per partition follows the
 // log, a hub keeps the recent frames of followed streams, sessions pull them
-// at their own pace, and whoever lags reads pages from the store through the
-// same door as REST ([Hub.Read]).
+// at their own pace, and sessions that lag read pages from the store through
+// package view, as REST does.
 //
 // A transport is a thin loop around a [Session]:
 //
@@ -28,5 +28,5 @@
 //
 // # Dependencies
 //
-// Packages gotong, store and bus, and the standard library.
+// Packages gotong, store, view, bus and clock, and the standard library.
 package live

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
@@ -13,21 +14,19 @@ import (
 
 // reading is one row on its way to a frame.
 type reading struct {
-	topic *topic // nil in a page
+	topic *topic
 	row   *store.Event
 	event gotong.Event
 	about []uint64 // seqs of the events that it speaks of
-	over  *over    // what is laid over it, in a page; nil for nothing
 	data  []byte   // the event's payload and content as one JSON object
 	name  string   // of the actor
-	gone  bool     // the content was erased
 	live  bool     // somebody follows: worth encoding
 	err   error
 }
 
 // open decodes a row for a topic.
 func (h *Hub) open(t *topic, row *store.Event) *reading {
-	r := &reading{topic: t, row: row, gone: row.Erased, live: t.followed()}
+	r := &reading{topic: t, row: row, live: t.followed()}
 	if r.live || t.kind.Affects != nil {
 		r.event, r.err = h.opt.Codec.Event(row)
 	}
@@ -50,7 +49,8 @@ func (h *Hub) pushed(r *reading) pushed {
 	if r.live {
 		size := len(r.data) + len(r.row.Stream) + 512
 		b := appendEventsHead(startFrame(size), r.row.Stream, r.row.Seq-1, r.row.Seq)
-		p.frame = endFrame(append(r.append(b), `]}`...), Events, r.row.At)
+		b = appendEvent(b, &r.event, r.row.Chain, r.data, r.name, r.row.Erased)
+		p.frame = endFrame(append(b, `]}`...), Events, r.row.At)
 	}
 	return p
 }
@@ -72,9 +72,8 @@ func covering(stream gotong.Stream, from, to uint64) Frame {
 	return endFrame(append(b, `]}`...), Events, 0)
 }
 
-// append adds the event as the wire has it.
-func (r *reading) append(b []byte) []byte {
-	e := &r.event
+// appendEvent adds an event as the wire has it; data is its data and content.
+func appendEvent(b []byte, e *gotong.Event, link gotong.Hash, data []byte, name string, erased bool) []byte {
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, e.Seq, 10)
 	b = append(b, `,"id":"`...)
@@ -84,10 +83,10 @@ func (r *reading) append(b []byte) []byte {
 	b = append(b, `,"at":"`...)
 	b, _ = e.At.AppendText(b)
 	b = append(b, `","actor":`...)
-	b = appendActor(b, e.Actor, r.name)
+	b = appendActor(b, e.Actor, name)
 	b = append(b, `,"data":`...)
-	b = append(b, r.data...)
-	if r.gone {
+	b = append(b, data...)
+	if erased {
 		b = append(b, `,"erased":true`...)
 	}
 	b = append(b, `,"request_id":`...)
@@ -95,7 +94,7 @@ func (r *reading) append(b []byte) []byte {
 	b = append(b, `,"correlation_id":`...)
 	b = appendString(b, e.CorrelationID)
 	b = append(b, `,"chain":"`...)
-	chain, _ := r.row.Chain.MarshalText()
+	chain, _ := link.MarshalText()
 	b = append(b, chain...)
 	return append(b, `"}`...)
 }
@@ -195,7 +194,7 @@ func (h *Hub) problem(err error, trace string) []byte {
 	b := append([]byte(`{"code":`), appendString(nil, string(gotong.CodeOf(err)))...)
 	b = append(b, `,"detail":`...)
 	detail := "A fault of ours."
-	if coded, ok := asCoded(err); ok {
+	if coded := (*gotong.Error)(nil); errors.As(err, &coded) {
 		detail = coded.Detail
 	}
 	return append(appendString(b, detail), '}')

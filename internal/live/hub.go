@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // Hub is the one place of a node where commits become frames. All methods are
@@ -33,8 +34,7 @@ type Hub struct {
 	loader   *loader
 	presence tellings
 	names    nameCache
-	places   store.Places
-	kinds    sync.Map // of *gotong.Kind by name
+	views    *view.Views
 
 	ringBytes     atomic.Int64
 	subscriptions atomic.Int64
@@ -42,7 +42,6 @@ type Hub struct {
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 	users    map[string]int // open sessions of each user
-	reads    map[string]int // reads of each user that wait for an event
 	draining bool
 	empty    chan struct{}   // closed when the last session of a drain is gone
 	ctx      context.Context //nolint:containedctx // of Run, for the reads that nobody waits for
@@ -54,8 +53,8 @@ func New(opt Options) *Hub {
 		opt.Clock = clock.System()
 	}
 	h := &Hub{
-		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(),
-		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{}, reads: map[string]int{},
+		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
+		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
 		names: nameCache{ask: opt.Names, mono: opt.Clock.Mono},
 	}
 	h.presence.wake = make(chan struct{}, 1)

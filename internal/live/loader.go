@@ -2,13 +2,13 @@ package live
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"sync"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // loader reads for subscriptions: pages for those that are behind, documents
@@ -202,7 +202,7 @@ func (l *loader) serve(q *queue, j *job, requests []request) {
 	}
 	limit := l.hub.limits.PageEvents
 	err := read(limit)
-	for j.page && limit > 1 && spoilt(err) {
+	for j.page && limit > 1 && view.Spoilt(err) {
 		limit /= 2
 		err = read(limit)
 	}
@@ -221,11 +221,6 @@ func (l *loader) serve(q *queue, j *job, requests []request) {
 	for _, r := range requests {
 		r.sub.fail(coded)
 	}
-}
-
-// spoilt reports whether one event, perhaps not the first, spoils the page.
-func spoilt(err error) bool {
-	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrUnreadable)
 }
 
 // later puts a job back after a pause, in which it holds no slot. A
@@ -276,22 +271,22 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 	readers, place := tidy(readers)
 	t := requests[0].sub.topic
 	if kept := t.kept(j, l.hub.opt.Clock.Mono()); kept != nil {
-		snap, err := l.hub.readStream(ctx, j.stream, readers, span{}, store.Need{})
+		snap, err := l.hub.views.Load(ctx, j.stream, readers, view.Span{}, store.Need{})
 		if err != nil {
 			return err
 		}
 		if t.holds(kept, snap) {
-			return l.hand(requests, place, snap, func(int, *grant) (*page, error) {
+			return l.hand(requests, place, snap, func(int, *view.Grant) (*page, error) {
 				pg := kept.page
 				return &pg, nil
 			})
 		}
 	}
-	var part span
+	var part view.Span
 	if j.page {
-		part = span{from: j.from, limit: limit, bytes: l.hub.limits.PageBytes}
+		part = view.Span{From: j.from, Limit: limit, Bytes: l.hub.limits.PageBytes}
 	}
-	snap, err := l.hub.readStream(ctx, j.stream, readers, part, store.Need{})
+	snap, err := l.hub.views.Load(ctx, j.stream, readers, part, store.Need{})
 	if err != nil {
 		return err
 	}
@@ -300,7 +295,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		if err := pages.encode(ctx, l.hub); err != nil {
 			return err
 		}
-		l.hub.observer.Replayed(len(snap.rows))
+		l.hub.observer.Replayed(len(snap.Rows))
 	}
 	err = l.hand(requests, place, snap, pages.of)
 	t.keep(pages, len(readers) > 1, l.hub.opt.Clock.Mono())
@@ -309,13 +304,13 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 
 // hand gives each who waits what was read for him.
 func (l *loader) hand(
-	requests []request, place []int, snap *snapshot, pageOf func(reader int, g *grant) (*page, error),
+	requests []request, place []int, snap *view.Snapshot, pageOf func(reader int, g *view.Grant) (*page, error),
 ) error {
 	for i := range requests {
-		r, g := &requests[i], snap.grants[place[i]]
+		r, g := &requests[i], snap.Grants[place[i]]
 		var first uint64
 		if r.first && g.Readable {
-			first = firstOf(g, snap.state.Head.Seq)
+			first = firstOf(g, snap.State.Head.Seq)
 		}
 		page, err := pageOf(place[i], g)
 		if err != nil {
@@ -327,10 +322,26 @@ func (l *loader) hand(
 }
 
 // firstOf is the cursor before the first event that a reader may see.
-func firstOf(g *grant, head uint64) uint64 {
+func firstOf(g *view.Grant, head uint64) uint64 {
 	first := head
 	for _, v := range g.Visible {
 		first = min(first, max(1, v.From)-1)
 	}
 	return first
+}
+
+// tidy drops doubles, and returns where each viewer went.
+func tidy(viewers []gotong.Reader) (unique []gotong.Reader, place []int) {
+	at := map[gotong.Reader]int{}
+	place = make([]int, len(viewers))
+	for i, r := range viewers {
+		n, ok := at[r]
+		if !ok {
+			n = len(unique)
+			at[r] = n
+			unique = append(unique, r)
+		}
+		place[i] = n
+	}
+	return unique, place
 }

@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/view"
 )
 
 // Whoever is woken for a removal's frame is stale already: marks come first.
@@ -21,9 +22,8 @@ func TestMarksBeforeFrames(t *testing.T) {
 			},
 		}
 		db := memory.New("test", memory.Options{})
-		h := New(Options{
-			Store: db, Codec: store.NewCodec([]gotong.Kind{kind}),
-		})
+		codec := store.NewCodec([]gotong.Kind{kind})
+		h := New(Options{Store: db, Codec: codec, Views: view.New(view.Options{Store: db, Codec: codec})})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- h.Run(ctx) }()

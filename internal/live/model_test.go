@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/local"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/view"
 	"pgregory.net/rapid"
 )
 
@@ -55,7 +56,7 @@ func newModel(rt *rapid.T) *model {
 	net := local.New()
 	for range 2 {
 		h := live.New(live.Options{
-			Store: m.world, Codec: m.codec, Bus: net.Join(),
+			Store: m.world, Codec: m.codec, Views: view.New(view.Options{Store: m.world, Codec: m.codec}), Bus: net.Join(),
 			Limits: live.Limits{RingFrames: 6, PageEvents: 5},
 		})
 		running.Go(func() { _ = h.Run(ctx) })

@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // What the hub's calls fail with beside coded errors.
@@ -18,16 +19,18 @@ var (
 	ErrClosed   = errors.New("live: the session is closed or asked to close")
 )
 
-// Source is what the hub reads. It never commits.
+// Source is the log that the tails follow.
 type Source interface {
-	store.Committer
-	store.Log
+	Epoch() gotong.Epoch
+	Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
+	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error)
 }
 
-// Options are what a hub is made of. Store and Codec must be set.
+// Options are what a hub is made of. Store, Codec and Views must be set.
 type Options struct {
 	Store Source
 	Codec *store.Codec
+	Views *view.Views // reads pages and access
 	Bus   bus.Bus     // nil: a node that is alone
 	Clock clock.Clock // nil: the machine's
 
@@ -110,7 +113,6 @@ func (o *Observer) fill() {
 
 const (
 	maxSubscriptions = 32 // a bit each in Session.dirty
-	maxPageEvents    = 500
 	maxCatchUps      = 64
 )
 
@@ -131,7 +133,7 @@ func (l *Limits) fill() {
 	def(&l.RingTotal, 128<<20, unbounded)
 	def(&l.Offered, 8192, unbounded)
 	def(&l.CatchUps, maxCatchUps, maxCatchUps)
-	def(&l.PageEvents, maxPageEvents, maxPageEvents)
+	def(&l.PageEvents, view.MaxPage, view.MaxPage)
 	def(&l.PageBytes, 256<<10, store.MaxReadBytes)
 	for d, v := range map[*time.Duration]time.Duration{
 		&l.Fresh: 5 * time.Second, &l.Poll: time.Second, &l.Cut: 100 * time.Millisecond,

@@ -8,14 +8,16 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // pages is one stretch of a stream as each of its readers may see it: encoded
 // once for all who may see all of it, and once per reader for the rest.
 type pages struct {
 	job         *job
-	snap        *snapshot
-	work        []*reading
+	snap        *view.Snapshot
+	work        []*view.Row
+	names       map[string]string
 	chunks      [][]byte // the events, encoded with all that is laid over them
 	whole       *Frame   // all of them
 	public      bool     // no event is for some readers only
@@ -23,74 +25,67 @@ type pages struct {
 	own         map[int]Frame
 }
 
-func newPages(j *job, snap *snapshot) *pages { return &pages{job: j, snap: snap} }
+func newPages(j *job, snap *view.Snapshot) *pages { return &pages{job: j, snap: snap} }
 
 // encode renders the events, after checking that they are the ones after from.
 func (p *pages) encode(ctx context.Context, h *Hub) error {
 	p.public = true
-	if len(p.snap.rows) == 0 && p.job.from < p.snap.state.Head.Seq {
+	if len(p.snap.Rows) == 0 && p.job.from < p.snap.State.Head.Seq {
 		return fmt.Errorf("live: %s ends at %d, before its head: %w", p.job.stream, p.job.from, store.ErrCorrupt)
 	}
-	for i := range p.snap.rows {
-		row := &p.snap.rows[i]
+	for i := range p.snap.Rows {
+		row := &p.snap.Rows[i]
 		if row.Seq != p.job.from+uint64(i)+1 {
 			return fmt.Errorf("live: %s has a gap before %d: %w", row.Stream, row.Seq, store.ErrCorrupt)
 		}
-		r, err := p.snap.reading(h, i)
+		r, err := p.snap.Row(i)
 		if err != nil {
 			return err
 		}
-		p.public = p.public && row.Audience == "" && (r.over == nil || r.over.row == nil || r.over.row.Audience == "")
-		p.reach(r)
+		p.public = p.public && r.Public()
+		first, last := r.Extent()
+		if p.last == 0 {
+			p.first = first
+		}
+		p.first, p.last = min(p.first, first), max(p.last, last)
 		p.work = append(p.work, r)
 	}
-	h.nameAll(ctx, p.work)
+	ids := make([]string, len(p.work))
+	for i, r := range p.work {
+		ids[i] = r.Event.Actor.UserID
+	}
+	p.names = h.names.get(ctx, ids)
 	p.chunks = make([][]byte, len(p.work))
 	for i, r := range p.work {
 		var err error
-		if p.chunks[i], err = r.chunk(p.snap.kind, all); err != nil {
+		if p.chunks[i], err = p.chunk(r, view.All); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reach widens the stretch that a viewer must see by what an event shows.
-func (p *pages) reach(r *reading) {
-	if p.last == 0 {
-		p.first = r.row.Seq
-	}
-	p.last = max(p.last, r.row.Seq)
-	for _, seq := range r.about {
-		p.first, p.last = min(p.first, seq), max(p.last, seq)
-	}
-	if r.over != nil && r.over.laid != (gotong.Laid{}) {
-		p.first, p.last = min(p.first, r.over.laid.First), max(p.last, r.over.laid.Last)
-	}
-}
-
 // chunk is the event as a viewer gets it, as the wire has it.
-func (r *reading) chunk(kind *gotong.Kind, sees sight) ([]byte, error) {
-	shown := *r
-	var err error
-	if shown.event, shown.gone = r.shown(kind, sees); r.over != nil {
-		shown.data, err = overlaidData(&shown.event)
-	} else {
-		shown.data, err = rawData(r.row)
+func (p *pages) chunk(r *view.Row, sees view.Sight) ([]byte, error) {
+	shown, erased := r.Shown(sees)
+	data, err := rawData(r.Stored)
+	if r.Overlaid() {
+		data, err = overlaidData(&shown)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return shown.append(make([]byte, 0, len(shown.data)+384)), nil
+	b := make([]byte, 0, len(data)+384)
+	return appendEvent(b, &shown, r.Stored.Chain, data, p.names[shown.Actor.UserID], erased), nil
 }
 
 // of is the page of one reader; nil where the job is none.
-func (p *pages) of(reader int, g *grant) (*page, error) {
+func (p *pages) of(reader int, g *view.Grant) (*page, error) {
 	if !p.job.page || !g.Readable {
 		return nil, nil
 	}
-	rows := p.snap.rows
-	pg := &page{from: p.job.from, to: p.job.from, position: p.snap.position(p.snap.home())}
+	rows := p.snap.Rows
+	pg := &page{from: p.job.from, to: p.job.from, position: p.snap.Position(p.snap.Home())}
 	if len(rows) == 0 {
 		return pg, nil
 	}
@@ -120,35 +115,26 @@ func (p *pages) of(reader int, g *grant) (*page, error) {
 }
 
 // seen is the chunks of one reader; nil where an event is not for them.
-func (p *pages) seen(g *grant) ([][]byte, error) {
+func (p *pages) seen(g *view.Grant) ([][]byte, error) {
 	chunks := make([][]byte, len(p.work))
 	for i, r := range p.work {
-		if !g.Sees(r.row.Seq, r.row.Audience, r.about...) {
+		if !g.Sees(r.Stored.Seq, r.Stored.Audience, r.About...) {
 			continue
 		}
-		if chunks[i] = p.chunks[i]; r.shownWhole(g) {
+		if chunks[i] = p.chunks[i]; r.Whole(&g.Access) {
 			continue
 		}
 		var err error
-		if chunks[i], err = r.chunk(p.snap.kind, g.Sees); err != nil {
+		if chunks[i], err = p.chunk(r, g.Sees); err != nil {
 			return nil, err
 		}
 	}
 	return chunks, nil
 }
 
-// shownWhole reports whether a reader sees all that is laid over the event.
-func (r *reading) shownWhole(g *grant) bool {
-	if r.over == nil || r.over.laid == (gotong.Laid{}) {
-		return true
-	}
-	text := r.over.row
-	return g.SeesAll(r.over.laid.First, r.over.laid.Last) && (text == nil || g.Sees(text.Seq, text.Audience, r.over.about...))
-}
-
 // frame joins chunks; an event without one is covered.
 func (p *pages) frame(chunks [][]byte) Frame {
-	rows := p.snap.rows
+	rows := p.snap.Rows
 	size := 0
 	for i := range chunks {
 		size += len(chunks[i]) + 1
@@ -201,12 +187,12 @@ func (t *topic) kept(j *job, now clock.Moment) *keptPage {
 // holds reports whether a fresh read would show what the page does, to all who
 // ask: nothing up to the snapshot changed what it says, as far as the tail
 // knows, and the tail knows all of it.
-func (t *topic) holds(k *keptPage, snap *snapshot) bool {
+func (t *topic) holds(k *keptPage, snap *view.Snapshot) bool {
 	p := t.part.Load()
-	if p == nil || p.processed.Load() < snap.position(p.id) {
+	if p == nil || p.processed.Load() < snap.Position(p.id) {
 		return false
 	}
-	for _, g := range snap.grants {
+	for _, g := range snap.Grants {
 		if !g.Readable || !g.SeesAll(k.first, k.last) {
 			return false
 		}
@@ -224,9 +210,9 @@ func (t *topic) keep(p *pages, together bool, now clock.Moment) {
 	if p.whole == nil {
 		return
 	}
-	rows := p.snap.rows
+	rows := p.snap.Rows
 	k := &keptPage{
-		page:  page{frame: *p.whole, from: p.job.from, to: rows[len(rows)-1].Seq, position: p.snap.position(p.snap.home())},
+		page:  page{frame: *p.whole, from: p.job.from, to: rows[len(rows)-1].Seq, position: p.snap.Position(p.snap.Home())},
 		first: p.first, last: p.last, made: now,
 	}
 	t.mu.Lock()

@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // loads is a world that counts its reads.
@@ -61,7 +62,7 @@ func TestReadsPerWait(t *testing.T) {
 				})
 				before := l.n.Load()
 				began := time.Now()
-				page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, MinSeq: head + tt.ahead})
+				page, err := l.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, MinSeq: head + tt.ahead})
 				if gotong.CodeOf(err) != tt.code || err == nil && page.Head.Seq < head+tt.ahead {
 					t.Errorf("%v at %d", err, page.Head.Seq)
 				}
@@ -72,7 +73,7 @@ func TestReadsPerWait(t *testing.T) {
 					t.Errorf("%d reads of the store for one request", n)
 				}
 				writing.Wait()
-				if st := h.Stats(); st.Reads != 0 || st.Topics != 0 {
+				if st := h.Stats(); l.view(h).Waiting() != 0 || st.Topics != 0 {
 					t.Errorf("left behind: %+v", st)
 				}
 			})
@@ -90,7 +91,7 @@ func TestReadWaitsAreBounded(t *testing.T) {
 		var mu sync.Mutex
 		codes := map[string]int{}
 		read := func(user string) {
-			_, err := h.Read(t.Context(), reader(user), live.Query{Stream: r1, MinSeq: 3})
+			_, err := w.view(h).Read(t.Context(), reader(user), view.Query{Stream: r1, MinSeq: 3})
 			mu.Lock()
 			defer mu.Unlock()
 			codes[fmt.Sprint(user, " ", gotong.CodeOf(err))]++
@@ -100,7 +101,7 @@ func TestReadWaitsAreBounded(t *testing.T) {
 			reading.Go(func() { read("ann") })
 		}
 		synctest.Wait()
-		if n := h.Stats().Reads; n != 8 {
+		if n := w.view(h).Waiting(); n != 8 {
 			t.Errorf("%d reads wait, want 8", n)
 		}
 		reading.Go(func() { read("bob") })
@@ -122,7 +123,7 @@ func TestReadWaitAndRemoval(t *testing.T) {
 		w.commit(h, r1, add("ann"), add("bob"))
 		pass(time.Second)
 		time.AfterFunc(time.Second, func() { w.commit(h, r1, remove("bob"), say("4")) })
-		_, err := h.Read(t.Context(), reader("bob"), live.Query{Stream: r1, MinSeq: 4})
+		_, err := w.view(h).Read(t.Context(), reader("bob"), view.Query{Stream: r1, MinSeq: 4})
 		if gotong.CodeOf(err) != gotong.CodeNotFound {
 			t.Errorf("got %v", err)
 		}

@@ -139,7 +139,7 @@ func (s *Session) wake() {
 // CodeConflict (followed already), CodeTooLarge (too many) and ErrClosed; they
 // put no frame.
 func (s *Session) Subscribe(want Subscription) error {
-	kind, err := s.hub.kind(want.Stream)
+	kind, err := s.hub.views.Kind(want.Stream)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed || s.closing != nil {

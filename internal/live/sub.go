@@ -1,12 +1,14 @@
 package live
 
 import (
+	"errors"
 	"math/bits"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/view"
 )
 
 // sub is one subscription of a session. What has no comment of its own is
@@ -26,7 +28,7 @@ type sub struct {
 	// pendingIn has a bit for each partition in whose pending it is; changed
 	// under that partition's mu.
 	pendingIn atomic.Uint32
-	grant     *grant // nil until accepted
+	grant     *view.Grant // nil until accepted
 
 	inPages, inAuths bool // waits in the loader; guarded by its mu
 
@@ -105,28 +107,28 @@ func (s *sub) settle() {
 // watch has the streams that govern the grant watched, and binds topics to
 // their partitions. True means that something is watched only now of which
 // the tail has passed more than the snapshot saw: read again.
-func (s *sub) watch(r *snapshot, g *grant) (again bool) {
+func (s *sub) watch(r *view.Snapshot, g *view.Grant) (again bool) {
 	h := s.session.hub
-	home := h.parts[r.home()]
-	again = home.bind(s.topic, r.position(home.id))
+	home := h.parts[r.Home()]
+	again = home.bind(s.topic, r.Position(home.id))
 	var watching []*topic
-	for _, stream := range g.governing {
+	for _, stream := range g.Governing {
 		known := slices.IndexFunc(s.watching, func(t *topic) bool { return t.stream == stream })
 		if known >= 0 {
 			watching = append(watching, s.watching[known])
 			continue
 		}
-		kind, err := h.kind(stream)
+		kind, err := h.views.Kind(stream)
 		if err != nil {
 			continue // no such kind: it will never have an event
 		}
 		t := h.topics.acquire(h, stream, kind)
 		part := home
-		if head, ok := r.state.HeadOf(stream); ok && head.Exists() {
+		if head, ok := r.State.HeadOf(stream); ok && head.Exists() {
 			part = h.parts[gotong.PartitionOf(head.Home)]
 		}
 		watching = append(watching, t)
-		again = part.watch(t, s, r.position(part.id)) || again
+		again = part.watch(t, s, r.Position(part.id)) || again
 	}
 	for _, t := range s.watching {
 		if !slices.Contains(watching, t) {
@@ -198,7 +200,7 @@ func (s *sub) stopPaging() {
 
 // apply takes over what a read found. marks is what the subscription's were
 // before it; p is its page, nil where none was asked for.
-func (s *sub) apply(r *snapshot, g *grant, marks uint32, first uint64, p *page) {
+func (s *sub) apply(r *view.Snapshot, g *view.Grant, marks uint32, first uint64, p *page) {
 	sess := s.session
 	sess.mu.Lock()
 	defer sess.mu.Unlock()
@@ -209,7 +211,7 @@ func (s *sub) apply(r *snapshot, g *grant, marks uint32, first uint64, p *page) 
 		return
 	}
 	switch {
-	case s.grant != nil && r.position(s.topic.part.Load().id) < s.accessAt.Load():
+	case s.grant != nil && r.Position(s.topic.part.Load().id) < s.accessAt.Load():
 		// Reads may finish in another order than they began: the grant is from
 		// a newer snapshot, which saw whatever raised the marks before this one.
 		if p != nil {
@@ -228,8 +230,8 @@ func (s *sub) apply(r *snapshot, g *grant, marks uint32, first uint64, p *page) 
 }
 
 // accept answers the subscription.
-func (s *sub) accept(r *snapshot, g *grant, marks uint32, first uint64, p *page) {
-	h, head := s.session.hub, r.state.Head
+func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64, p *page) {
+	h, head := s.session.hub, r.State.Head
 	s.cursor = head.Seq
 	switch s.start.mode {
 	case fromFirst:
@@ -256,12 +258,12 @@ func (s *sub) accept(r *snapshot, g *grant, marks uint32, first uint64, p *page)
 }
 
 // renew takes over a newer permission, and the page that came with it.
-func (s *sub) renew(r *snapshot, g *grant, marks uint32, p *page) {
+func (s *sub) renew(r *view.Snapshot, g *view.Grant, marks uint32, p *page) {
 	s.grant = g
-	s.accessAt.Store(r.position(s.topic.part.Load().id))
-	s.topic.begin(r.state.Head)
+	s.accessAt.Store(r.Position(s.topic.part.Load().id))
+	s.topic.begin(r.State.Head)
 	if p != nil {
-		if r.state.Head.Seq < max(p.from, s.lacks) { // the log is shorter than what it had shown
+		if r.State.Head.Seq < max(p.from, s.lacks) { // the log is shorter than what it had shown
 			s.resync("log_behind")
 			return
 		}
@@ -321,7 +323,8 @@ func (s *sub) fail(err error) {
 		}
 		return
 	}
-	switch coded, ok := asCoded(err); {
+	var coded *gotong.Error
+	switch ok := errors.As(err, &coded); {
 	case s.grant == nil && !ok:
 		s.refuse(gotong.NewError(gotong.CodeBusy, "The stream could not be read; try again."))
 	case s.grant == nil:

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 func TestRead(t *testing.T) {
@@ -25,25 +25,25 @@ func TestRead(t *testing.T) {
 	for _, tc := range []struct {
 		name     string
 		user     string
-		q        live.Query
+		q        view.Query
 		want     []uint64
 		from, to uint64
 		done     bool
 	}{
-		{"all", "ann", live.Query{Limit: 50}, seqs(1, 8), 0, 8, true},
-		{"from when he joined", "bob", live.Query{Limit: 50}, []uint64{3, 4, 5, 7, 8}, 0, 8, true},
-		{"a page", "ann", live.Query{From: 2, Limit: 3}, seqs(3, 5), 2, 5, false},
-		{"a page of what is hidden", "bob", live.Query{Limit: 2}, nil, 0, 2, false},
-		{"up to", "ann", live.Query{From: 2, To: 4, Limit: 50}, seqs(3, 4), 2, 4, true},
-		{"the newest", "ann", live.Query{Descending: true, Limit: 2}, []uint64{8, 7}, 6, 8, false},
-		{"the newest down to", "bob", live.Query{From: 5, Descending: true, Limit: 50}, []uint64{8, 7}, 5, 8, true},
-		{"before", "ann", live.Query{To: 5, Descending: true, Limit: 2}, []uint64{5, 4}, 3, 5, false},
-		{"beyond", "ann", live.Query{From: 99, Limit: 2}, nil, 8, 8, true},
-		{"none", "ann", live.Query{}, nil, 0, 0, false},
+		{"all", "ann", view.Query{Limit: 50}, seqs(1, 8), 0, 8, true},
+		{"from when he joined", "bob", view.Query{Limit: 50}, []uint64{3, 4, 5, 7, 8}, 0, 8, true},
+		{"a page", "ann", view.Query{From: 2, Limit: 3}, seqs(3, 5), 2, 5, false},
+		{"a page of what is hidden", "bob", view.Query{Limit: 2}, nil, 0, 2, false},
+		{"up to", "ann", view.Query{From: 2, To: 4, Limit: 50}, seqs(3, 4), 2, 4, true},
+		{"the newest", "ann", view.Query{Descending: true, Limit: 2}, []uint64{8, 7}, 6, 8, false},
+		{"the newest down to", "bob", view.Query{From: 5, Descending: true, Limit: 50}, []uint64{8, 7}, 5, 8, true},
+		{"before", "ann", view.Query{To: 5, Descending: true, Limit: 2}, []uint64{5, 4}, 3, 5, false},
+		{"beyond", "ann", view.Query{From: 99, Limit: 2}, nil, 8, 8, true},
+		{"none", "ann", view.Query{}, nil, 0, 0, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			tc.q.Stream = r1
-			page, err := h.Read(t.Context(), reader(tc.user), tc.q)
+			page, err := w.view(h).Read(t.Context(), reader(tc.user), tc.q)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -70,7 +70,7 @@ func TestReadMore(t *testing.T) {
 	w := newWorld(t)
 	h := w.start()
 	w.commit(h, r1, add("ann"), add("bob"), say("x"))
-	page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, Limit: 10, More: store.Need{
+	page, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, Limit: 10, More: store.Need{
 		Documents: []gotong.Key{gotong.MemberKey(r1, "bob")},
 		Ranges:    []store.KeyRange{{Collection: "room_members", Owner: "1", To: "~"}},
 	}})
@@ -88,11 +88,11 @@ func TestReadRefused(t *testing.T) {
 	w := newWorld(t)
 	h := w.start()
 	w.commit(h, r1, add("ann"), add("bob"), remove("bob"))
-	for _, q := range []live.Query{
+	for _, q := range []view.Query{
 		{Stream: r1}, {Stream: r1, Limit: 10}, {Stream: r1, MinSeq: 99}, {Stream: "room/2"}, {Stream: "room/2", MinSeq: 1},
 		{Stream: "nope/1"},
 	} {
-		if _, err := h.Read(t.Context(), reader("bob"), q); !errors.Is(err, gotong.NotFound()) {
+		if _, err := w.view(h).Read(t.Context(), reader("bob"), q); !errors.Is(err, gotong.NotFound()) {
 			t.Errorf("%+v: %v", q, err)
 		}
 	}
@@ -104,7 +104,7 @@ func TestReadMinSeq(t *testing.T) {
 		h := w.start()
 		w.commit(h, r1, add("ann"))
 		began := time.Now()
-		_, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, MinSeq: 2})
+		_, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, MinSeq: 2})
 		if took := time.Since(began); gotong.CodeOf(err) != gotong.CodeNotYet || took != 5*time.Second {
 			t.Errorf("%v after %v", err, took)
 		}
@@ -113,7 +113,7 @@ func TestReadMinSeq(t *testing.T) {
 			w.commit(nil, r1, say("2"))
 		}()
 		began = time.Now()
-		page, err := h.Read(t.Context(), reader("ann"), live.Query{Stream: r1, MinSeq: 2, Limit: 10})
+		page, err := w.view(h).Read(t.Context(), reader("ann"), view.Query{Stream: r1, MinSeq: 2, Limit: 10})
 		if err != nil || len(page.Events) != 2 || time.Since(began) > 2*time.Second { // this node is not told, and asks each second
 			t.Errorf("%v %v after %v", page.Events, err, time.Since(began))
 		}

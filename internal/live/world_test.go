@@ -15,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/view"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -149,6 +150,7 @@ type world struct {
 	spans map[gotong.Stream]map[string][]stretch
 	edits map[gotong.Stream]map[uint64]uint64 // what each edit is about
 	n     uint64
+	views map[*live.Hub]*view.Views
 }
 
 func newWorld(t tb) *world {
@@ -157,6 +159,7 @@ func newWorld(t tb) *world {
 		rows: map[gotong.Stream][]store.Event{}, heads: map[gotong.Stream]gotong.Head{},
 		at: map[gotong.Partition]uint64{}, docs: map[gotong.Key]any{},
 		spans: map[gotong.Stream]map[string][]stretch{}, edits: map[gotong.Stream]map[uint64]uint64{},
+		views: map[*live.Hub]*view.Views{},
 	}
 }
 
@@ -315,7 +318,17 @@ func (w *world) start(change ...func(*live.Options)) *live.Hub {
 	for _, f := range change {
 		f(&opt)
 	}
-	h := live.New(opt)
+	var h *live.Hub
+	opt.Views = view.New(view.Options{
+		Store: opt.Store.(view.Source), Codec: opt.Codec,
+		Arrival: func(s gotong.Stream, in gotong.Partition, seq uint64) (<-chan struct{}, func()) {
+			return h.Arrival(s, in, seq)
+		},
+	})
+	h = live.New(opt)
+	w.mu.Lock()
+	w.views[h] = opt.Views
+	w.mu.Unlock()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- h.Run(ctx) }()
@@ -326,6 +339,13 @@ func (w *world) start(change ...func(*live.Options)) *live.Hub {
 		}
 	})
 	return h
+}
+
+// view is how the node of a hub reads.
+func (w *world) view(h *live.Hub) *view.Views {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.views[h]
 }
 
 func on(b bus.Bus) func(*live.Options) { return func(o *live.Options) { o.Bus = b } }

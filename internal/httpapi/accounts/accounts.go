@@ -32,20 +32,14 @@ type Door interface {
 	Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]auth.Entry, bool, error)
 }
 
-// Hub is what the routes need of live delivery.
-type Hub interface {
-	Await(ctx context.Context, p gotong.Partition, position uint64) error
-	Names(ctx context.Context, ids []string) map[string]string
-	Epoch() gotong.Epoch
-}
-
 // Options are what the routes work with; all are required.
 type Options struct {
-	Door   Door
-	Engine httpapi.Executor
-	Hub    Hub
-	Store  store.Committer
-	Codec  *store.Codec
+	Door     Door
+	Engine   httpapi.Executor
+	Delivery httpapi.Awaiter
+	Names    httpapi.Names
+	Store    store.Committer
+	Codec    *store.Codec
 
 	Led      []members.Led   // the kinds whose streams have leaders
 	Accounts gotong.Accounts // whose accounts users have

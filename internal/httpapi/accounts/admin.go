@@ -126,7 +126,7 @@ func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byt
 	if err != nil {
 		return nil, err
 	}
-	if err := httpapi.Settled(ctx, a.Hub, receipt); err != nil {
+	if err := httpapi.Settled(ctx, a.Delivery, receipt); err != nil {
 		return nil, err
 	}
 	return a.view(ctx, stream)
@@ -147,8 +147,8 @@ func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*userOut, er
 	}
 	head := snap.Heads[stream]
 	return &userOut{UserView{
-		UserID: id, Username: a.Hub.Names(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
+		UserID: id, Username: a.Names(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
 		CommunityID: u.CommunityID, CreatedAtMS: u.CreatedAt.Milli(), UpdatedAtMS: head.At.Milli(), Seq: head.Seq,
-		AsOf: gotong.Cursor{Epoch: a.Hub.Epoch(), Seq: head.Seq}.String(),
+		AsOf: httpapi.AsOf(ctx, head.Seq),
 	}}, nil
 }

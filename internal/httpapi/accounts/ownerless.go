@@ -186,7 +186,7 @@ func (a *accounts) viewOwnerless(ctx context.Context, of members.Led, l led) (Ow
 		Outsider: len(able) == 0 && len(all) == l.roster.Members,
 	}
 	able = able[:min(len(able), maxCandidates)]
-	names := a.Hub.Names(ctx, able)
+	names := a.Names(ctx, able)
 	for _, id := range able {
 		view.Candidates = append(view.Candidates, Candidate{id, names[id]})
 	}
@@ -273,5 +273,5 @@ func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (
 	if err != nil {
 		return nil, err
 	}
-	return &appointedOut{httpapi.ViewReceipt(receipt)}, httpapi.Settled(ctx, a.Hub, receipt)
+	return &appointedOut{httpapi.ViewReceipt(receipt)}, httpapi.Settled(ctx, a.Delivery, receipt)
 }

@@ -1,7 +1,7 @@
 // Package chat is the REST routes of threads: making and listing them, their
 // members, messages, read marks, unread counts and presence.
 //
-// What a route shows is read through [live.Hub.Read], or, for the little that
+// What a route shows is read through [view.Views.Read], or, for the little that
 // a public thread shows to all, through the kind's own rules. A write is
 // answered by reading anew what the receipt names.
 //
@@ -13,7 +13,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, httpapi/members, live, store, community/thread.
+// Packages gotong, httpapi, httpapi/members, view, store, community/thread.
 package chat
 
 import (
@@ -22,15 +22,12 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
-// Hub is what the routes need of live delivery; [live.Hub] is one.
-type Hub interface {
-	Read(ctx context.Context, reader gotong.Reader, q live.Query) (live.Page, error)
-	Await(ctx context.Context, p gotong.Partition, position uint64) error
-	Names(ctx context.Context, ids []string) map[string]string
+// Signals is the ephemeral half of delivery.
+type Signals interface {
 	Present(stream gotong.Stream) []string
 	Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte)
 }
@@ -43,12 +40,15 @@ type Store interface {
 
 // Options are what the routes work with; all are required.
 type Options struct {
-	Engine httpapi.Executor
-	Hub    Hub
-	Store  Store
-	Codec  *store.Codec
-	Now    func() gotong.Instant
-	Rules  thread.Rules
+	Engine   httpapi.Executor
+	Views    *view.Views
+	Delivery httpapi.Awaiter
+	Signals  Signals
+	Names    httpapi.Names
+	Store    Store
+	Codec    *store.Codec
+	Now      func() gotong.Instant
+	Rules    thread.Rules
 }
 
 type chat struct {

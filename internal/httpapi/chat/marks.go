@@ -10,8 +10,8 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 func (c *chat) markRoutes(api *httpapi.API) {
@@ -100,7 +100,7 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream}); err != nil {
+	if _, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream}); err != nil {
 		return nil, err
 	}
 	me := reader(ctx).UserID
@@ -153,7 +153,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 		case err != nil:
 			return nil, err
 		case moved:
-			c.Hub.Whisper(stream, thread.SignalRead, httpapi.CallOf(ctx).Principal.Actor(),
+			c.Signals.Whisper(stream, thread.SignalRead, httpapi.CallOf(ctx).Principal.Actor(),
 				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
 		}
 		return &markOut{now.view(stream, me)}, nil
@@ -218,12 +218,12 @@ func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error
 	if err != nil {
 		return nil, err
 	}
-	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream})
+	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream})
 	if err != nil {
 		return nil, err
 	}
-	ids := c.Hub.Present(stream)
-	names := c.Hub.Names(ctx, ids)
+	ids := c.Signals.Present(stream)
+	names := c.Names(ctx, ids)
 	out := &presenceOut{Presence{Users: []Present{}, AsOf: httpapi.AsOf(ctx, page.Head.Seq)}}
 	for _, id := range ids {
 		out.Body.Users = append(out.Body.Users, Present{UserID: id, Name: names[id]})

@@ -9,8 +9,8 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 func (c *chat) messageRoutes(api *httpapi.API) {
@@ -81,11 +81,11 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: at.min})
+	first, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, MinSeq: at.min})
 	if err != nil {
 		return nil, err
 	}
-	q := live.Query{Stream: stream, Limit: pageEvents, Descending: true}
+	q := view.Query{Stream: stream, Limit: pageEvents, Descending: true}
 	switch {
 	case in.given["since_created_at_ms"]:
 		q.Descending = false
@@ -132,11 +132,11 @@ const (
 
 // collect reads events until it has enough messages. Where the thread holds
 // little else than other events, it stops before and says where to go on.
-func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesOut, error) {
+func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesOut, error) {
 	out := &messagesOut{}
-	var found []live.Event
+	var found []view.Event
 	for range maxReads {
-		page, err := c.Hub.Read(ctx, reader(ctx), q)
+		page, err := c.Views.Read(ctx, reader(ctx), q)
 		if code := gotong.CodeOf(err); out.AsOf != "" && (code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable) {
 			break // the next page begins with it and says so
 		}
@@ -175,14 +175,14 @@ func (c *chat) collect(ctx context.Context, q live.Query, limit int) (*messagesO
 }
 
 // render is the views of messages, with the names of their authors.
-func (c *chat) render(ctx context.Context, events []live.Event) []MessageView {
+func (c *chat) render(ctx context.Context, events []view.Event) []MessageView {
 	var ids []string
 	for _, e := range events {
 		if !slices.Contains(ids, e.Actor.UserID) {
 			ids = append(ids, e.Actor.UserID)
 		}
 	}
-	names := c.Hub.Names(ctx, ids)
+	names := c.Names(ctx, ids)
 	list := make([]MessageView, 0, len(events))
 	for _, e := range events {
 		if m, ok := messageOf(e, names); ok {
@@ -242,7 +242,7 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*httpapi.Shown
 // find is one message by its id, for a reader who may see it. It authorises
 // before it looks, so that how long it takes tells nothing.
 func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID) (MessageView, uint64, error) {
-	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream})
+	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream})
 	if err != nil {
 		return MessageView{}, 0, err
 	}
@@ -259,7 +259,7 @@ func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID
 
 // message is the message that the event seq posted.
 func (c *chat) message(ctx context.Context, stream gotong.Stream, seq uint64) (MessageView, error) {
-	page, err := c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
+	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
 	if err != nil {
 		return MessageView{}, err
 	}

@@ -9,8 +9,8 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 func (c *chat) threadRoutes(api *httpapi.API) {
@@ -102,7 +102,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 			return nil, err
 		}
 		// Who may not read may wait for nothing; what he may know comes below.
-		_, err = c.Hub.Read(ctx, reader(ctx), live.Query{Stream: stream, MinSeq: least})
+		_, err = c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err
 		}

@@ -9,7 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/view"
 )
 
 // ThreadView is a thread as one reader sees it.
@@ -83,7 +83,7 @@ type MessageView struct {
 }
 
 // messageOf renders a message.posted event; false for any other event.
-func messageOf(e live.Event, names map[string]string) (MessageView, bool) {
+func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 	posted, ok := e.Data.(thread.Posted)
 	if !ok {
 		return MessageView{}, false

@@ -157,7 +157,7 @@ func (b Book[V]) Views(ctx context.Context, roll Roll[V], seats []Seat) []V {
 	for i := range seats {
 		ids[i] = seats[i].UserID
 	}
-	names := b.Hub.Names(ctx, ids)
+	names := b.Names(ctx, ids)
 	views := make([]V, 0, len(seats))
 	for _, seat := range seats {
 		seat.Name = names[seat.UserID]

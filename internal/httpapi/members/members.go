@@ -19,18 +19,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Hub is what the routes need of live delivery.
-type Hub interface {
-	Await(ctx context.Context, p gotong.Partition, position uint64) error
-	Names(ctx context.Context, ids []string) map[string]string
-}
-
 // Options are what the routes work with; all are required.
 type Options struct {
-	Engine httpapi.Executor
-	Hub    Hub
-	Store  store.Committer
-	Codec  *store.Codec
+	Engine   httpapi.Executor
+	Delivery httpapi.Awaiter
+	Names    httpapi.Names
+	Store    store.Committer
+	Codec    *store.Codec
 }
 
 // Kind describes a kind with members. V is a member as its routes show one; A
@@ -145,7 +140,7 @@ func (r *routes[V, A, S, L, R, B]) settle(
 ) (*Done[V], error) {
 	d, err := r.run(ctx, in, name, data, raw, targets...)
 	if err == nil {
-		err = httpapi.Settled(ctx, r.Hub, d.Receipt)
+		err = httpapi.Settled(ctx, r.Delivery, d.Receipt)
 	}
 	return d, err
 }

@@ -27,6 +27,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/view"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -179,7 +180,8 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		Committed: func(ctx context.Context, rows []store.Event) { w.hub.Offer(ctx, rows) },
 	})
 	w.hub = live.New(live.Options{
-		Store: w.source, Codec: w.codec, Clock: w.clock, Limits: set.limits,
+		Store: w.source, Codec: w.codec, Clock: w.clock, Views: view.New(view.Options{Store: w.source, Codec: w.codec}),
+		Limits:  set.limits,
 		Problem: func(err error, trace string) []byte { b, _ := json.Marshal(httpapi.ProblemOf(err, trace)); return b },
 		Names: func(_ context.Context, ids []string) map[string]string {
 			names := map[string]string{}

@@ -1,0 +1,142 @@
+package view
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// MaxPage is the most events that one page looks at.
+const MaxPage = 500
+
+// Source is the store as this package needs it: it is only read.
+type Source interface {
+	store.Committer
+	Epoch() gotong.Epoch
+}
+
+// Options are what views are made of. Store and Codec must be set.
+type Options struct {
+	Store   Source
+	Codec   *store.Codec
+	Timeout time.Duration // of one read of the store; 0: 5 s
+
+	// Arrival returns a channel that is closed once this node has the event seq
+	// of a stream, which lies in the given partition, and a function that ends
+	// the wait. Nil: a read that waits for an event reads again after 5 s.
+	Arrival func(stream gotong.Stream, in gotong.Partition, seq uint64) (arrived <-chan struct{}, stop func())
+}
+
+// Views reads streams for viewers. All methods are safe for concurrent use.
+type Views struct {
+	opt    Options
+	places store.Places
+	kinds  sync.Map // of *gotong.Kind by name
+
+	mu      sync.Mutex
+	waiting map[string]int // reads of each user that wait for an event
+}
+
+// New returns views of a store.
+func New(opt Options) *Views {
+	if opt.Timeout <= 0 {
+		opt.Timeout = 5 * time.Second
+	}
+	if opt.Arrival == nil {
+		opt.Arrival = func(gotong.Stream, gotong.Partition, uint64) (<-chan struct{}, func()) { return nil, func() {} }
+	}
+	return &Views{opt: opt, waiting: map[string]int{}}
+}
+
+// Kind returns the rules of a stream; each kind is made once and shared.
+func (v *Views) Kind(stream gotong.Stream) (*gotong.Kind, error) {
+	name := stream.Kind()
+	if k, ok := v.kinds.Load(name); ok {
+		return k.(*gotong.Kind), nil //nolint:forcetypeassert // only this function stores
+	}
+	k, err := v.opt.Codec.Kind(stream)
+	if err != nil {
+		return nil, err
+	}
+	kept, _ := v.kinds.LoadOrStore(name, &k)
+	return kept.(*gotong.Kind), nil //nolint:forcetypeassert // only this function stores
+}
+
+// Spoilt reports whether one event, perhaps not the first, spoils a page: a
+// shorter page may be good.
+func Spoilt(err error) bool {
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrUnreadable)
+}
+
+const (
+	// notYetAfter is how long a read waits for an event (contract D21).
+	notYetAfter = 5 * time.Second
+	// maxWaiting is how many reads of one user wait at once.
+	maxWaiting = 8
+	// maxAhead is how far beyond the head a read may wait for: a client
+	// that knows of an event knows of one that exists, or nearly.
+	maxAhead = 1000
+)
+
+// readLater waits until the stream has the event MinSeq of the query, and reads
+// again. However busy the stream and its partition are, that is two reads.
+func (v *Views) readLater(ctx context.Context, viewer gotong.Reader, q Query, head gotong.Head) (Page, error) {
+	if q.MinSeq-head.Seq > maxAhead {
+		return Page{}, gotong.NewError(gotong.CodeCursorAhead, "The position is far ahead of the stream.")
+	}
+	if !v.mayWait(viewer.UserID) {
+		return Page{}, gotong.NewError(gotong.CodeRateLimited, "Too many of your reads are waiting already; try again later.")
+	}
+	defer v.waited(viewer.UserID)
+	late := time.NewTimer(notYetAfter)
+	defer late.Stop()
+	arrived, stop := v.opt.Arrival(q.Stream, gotong.PartitionOf(head.Home), q.MinSeq)
+	defer stop()
+	page, err := v.readOnce(ctx, viewer, q) // it may have been committed before the wait began
+	if err != nil || page.Head.Seq >= q.MinSeq {
+		return page, err
+	}
+	select {
+	case <-ctx.Done():
+		return Page{}, ctx.Err()
+	case <-arrived:
+	case <-late.C: // delivery may lag
+	}
+	if page, err = v.readOnce(ctx, viewer, q); err != nil || page.Head.Seq >= q.MinSeq {
+		return page, err
+	}
+	return Page{}, gotong.NewError(gotong.CodeNotYet, "The stream has not reached that position yet.")
+}
+
+// mayWait counts one more waiting read of a user; false if there are too many.
+func (v *Views) mayWait(userID string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.waiting[userID] >= maxWaiting {
+		return false
+	}
+	v.waiting[userID]++
+	return true
+}
+
+func (v *Views) waited(userID string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.waiting[userID]--; v.waiting[userID] == 0 {
+		delete(v.waiting, userID)
+	}
+}
+
+// Waiting returns how many reads wait for an event.
+func (v *Views) Waiting() (n int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, reads := range v.waiting {
+		n += reads
+	}
+	return n
+}
