@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"gotong.dev/gotong/internal/bench"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/text"
@@ -90,6 +91,14 @@ func TestKeys(t *testing.T) {
 		want = append(want, []string{key, "GOTONG_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_")), def})
 	}
 	same(t, "operate.md", table(t, page(t, "operate.md"), "keys"), want)
+}
+
+func TestScenarios(t *testing.T) {
+	var want [][]string
+	for _, s := range bench.Scenarios {
+		want = append(want, []string{s.Name, s.About, fmt.Sprint(s.Connections())})
+	}
+	same(t, "bench.md", table(t, page(t, "bench.md"), "scenarios"), want)
 }
 
 // TestMetrics compares names with the source, because a metric without a

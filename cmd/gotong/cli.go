@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"gotong.dev/gotong/internal/bench"
 	"gotong.dev/gotong/internal/config"
 )
 
@@ -24,6 +26,7 @@ type cli struct {
 	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
 	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
 	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
+	Bench      benchCmd      `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
 	Config     configCmd     `cmd:"" help:"Show the configuration."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
@@ -71,7 +74,7 @@ func run(ctx context.Context, args []string, std *stdio) (code int) {
 func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
 	return kong.New(&cli{}, append(source.Options(),
 		kong.Name("gotong"), kong.Description(description),
-		kong.Vars{"gates": gateNames()},
+		kong.Vars{"gates": gateNames(), "scenarios": strings.Join(bench.Names(), ", ")},
 		kong.Writers(out, errs), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ExplicitGroups(groups()),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 110}),

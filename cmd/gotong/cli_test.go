@@ -73,7 +73,7 @@ func TestWrongUse(t *testing.T) {
 }
 
 func TestHelpHasExamples(t *testing.T) {
-	for _, name := range []string{"serve", "demo", "import", "tail", "token", "admin grant", "admin key", "config print", "version", "completion"} {
+	for _, name := range []string{"serve", "demo", "import", "tail", "token", "bench", "admin grant", "admin key", "config print", "version", "completion"} {
 		r := command(t, nil, append(strings.Fields(name), "--help")...)
 		if r.code != 0 || r.err != "" || !strings.Contains(r.out, "Examples:") || !strings.Contains(r.out, "gotong "+name) {
 			t.Errorf("%s: %+v", name, r)

@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
@@ -196,7 +197,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 			PerAddress: a.cfg.PendingPerAddress, Total: a.cfg.PendingConns, Refused: a.metrics.HTTP.Refused,
 		},
 		Observer: a.metrics.HTTP, Tracer: a.traceRequest, Metrics: a.metrics.Handler(),
-		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion()},
+		Version:  httpapi.Version{Version: b.Version, Commit: b.Commit, Go: goVersion(), Development: a.cfg.Env == config.Development},
 		Draining: a.draining.Load,
 		Checks:   a.checks(),
 	})

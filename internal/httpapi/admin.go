@@ -13,6 +13,8 @@ type Version struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go,omitempty"`
+
+	Development bool `json:"development,omitempty"` // its log may be filled with trials
 }
 
 // Check is one condition of being ready.
@@ -44,7 +46,7 @@ func (h health) mount(mux *http.ServeMux, detailed bool) {
 	mux.HandleFunc("GET /version", func(w http.ResponseWriter, _ *http.Request) {
 		v := h.version
 		if !detailed {
-			v = Version{Version: v.Version}
+			v = Version{Version: v.Version, Development: v.Development}
 		}
 		writeJSON(w, http.StatusOK, v)
 	})

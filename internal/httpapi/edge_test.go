@@ -359,7 +359,7 @@ func TestHealth(t *testing.T) {
 			{Name: "store", Test: func(context.Context) error { return broken }},
 			{Name: "redis", Test: func(context.Context) error { return errors.New("not there") }, Soft: true},
 		}
-		o.Version.Commit = "abc"
+		o.Version.Commit, o.Version.Development = "abc", true
 		o.Metrics = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("up 1\n")) })
 	})
 	admin := func(path string) *httptest.ResponseRecorder {
@@ -371,7 +371,8 @@ func TestHealth(t *testing.T) {
 	if a := w.do("GET", "/readyz", nil).want(200); strings.Contains(string(a.body), "store") {
 		t.Errorf("details in public: %s", a.body)
 	}
-	if a := w.do("GET", "/version", nil).want(200); a.str("version") != "0.1.0" || strings.Contains(string(a.body), "abc") {
+	if a := w.do("GET", "/version", nil).want(200); a.str("version") != "0.1.0" || strings.Contains(string(a.body), "abc") ||
+		!strings.Contains(string(a.body), `"development":true`) {
 		t.Errorf("%s", a.body)
 	}
 	if rec := admin("/readyz"); rec.Code != 200 || !strings.Contains(rec.Body.String(), `"store":"ok"`) ||
