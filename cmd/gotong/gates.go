@@ -94,7 +94,7 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 			Supported: surrealstore.Supported,
 			Open: func(
 				ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options,
-			) (store.Store, error) {
+			) (store.Whole, error) {
 				if o.Now == nil {
 					o = storetest.Options{Collections: store.Collections(app.Kinds()), Now: now}
 				}

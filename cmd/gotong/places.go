@@ -19,7 +19,7 @@ import (
 
 // place is a store as the tools that move logs open it.
 type place struct {
-	store.Store
+	store.Whole
 	name string // without secrets
 }
 

@@ -46,7 +46,7 @@ type Options struct {
 
 	// Wrap, if not nil, stands between the store and everything else: a test's
 	// way to make storage fail.
-	Wrap func(store.Store) store.Store
+	Wrap func(store.Whole) store.Whole
 }
 
 // App is one server.
@@ -62,7 +62,7 @@ type App struct {
 
 	kinds   []kind
 	codec   *store.Codec
-	bare    store.Store // says nothing of damage; for the check, which does so itself
+	bare    store.Whole // says nothing of damage; for the check, which does so itself
 	store   store.Store
 	engine  *engine.Engine
 	views   *view.Views
@@ -105,7 +105,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 func (a *App) now() gotong.Instant { return a.clock.Now() }
 
 // build makes every part, from the store upwards.
-func (a *App) build(ctx context.Context, b Build, wrap func(store.Store) store.Store) error {
+func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.Whole) error {
 	if needsSigningKey(&a.cfg) { // before anything is made
 		return ErrSigningKey
 	}
@@ -213,7 +213,7 @@ func (a *App) Run(ctx context.Context) error {
 	hubDone := make(chan struct{})
 	go func() { defer close(hubDone); failed <- a.hub.Run(a.base) }()
 	looked := make(chan struct{})
-	go func() { defer close(looked); a.ahead.look(a.base, a.store) }()
+	go func() { defer close(looked); a.ahead.look(a.base, a.bare) }()
 	go a.live.Run(a.base)
 	go a.watch.Run(a.base)
 	go a.newCheck().Run(a.base)

@@ -18,12 +18,12 @@ import (
 )
 
 // spoiled is a store whose second event of thread/a does not match.
-type spoiled struct{ store.Store }
+type spoiled struct{ store.Whole }
 
 var bad = &store.Damaged{Stream: "thread/a", Seq: 2}
 
 func (s *spoiled) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	snap, err := s.Store.Load(ctx, need)
+	snap, err := s.Whole.Load(ctx, need)
 	for i, r := range need.Events {
 		switch {
 		case err != nil || r.Stream != bad.Stream || r.To < bad.Seq:
@@ -39,7 +39,7 @@ func (s *spoiled) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 func (s *spoiled) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {
-	rows, err := s.Store.ReadPartition(ctx, p, from, to, limit)
+	rows, err := s.Whole.ReadPartition(ctx, p, from, to, limit)
 	if err != nil || p != gotong.PartitionOf(bad.Stream) || from > 1 {
 		return rows, err
 	}

@@ -24,7 +24,7 @@ type watchful struct {
 }
 
 // keep makes a store the app's.
-func (a *App) keep(opened store.Store) {
+func (a *App) keep(opened store.Whole) {
 	a.bare = opened
 	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
 		a.metrics.Damaged()

@@ -11,7 +11,7 @@ import (
 
 // gaps is a store that lacks what a test names.
 type gaps struct {
-	store.Store
+	store.Whole
 	err error
 }
 

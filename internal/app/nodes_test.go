@@ -31,7 +31,7 @@ var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // kept is a store that outlives the nodes that close it.
-type kept struct{ store.Store }
+type kept struct{ store.Whole }
 
 func (kept) Close() error { return nil }
 
@@ -66,7 +66,7 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 		}
 		opts := app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}
 		if cfg.Store == "memory:" {
-			opts.Wrap = func(store.Store) store.Store { return kept{db} }
+			opts.Wrap = func(store.Whole) store.Whole { return kept{db} }
 		}
 		a, err := app.New(t.Context(), opts)
 		if err != nil {

@@ -62,7 +62,7 @@ func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.
 // openExisting opens a store, but makes none.
 func openExisting(
 	ctx context.Context, cfg *config.Config, rules []gotong.Kind, now func() gotong.Instant,
-) (store.Store, error) {
+) (store.Whole, error) {
 	if cfg.StoreURL() == "memory:" {
 		return nil, ErrServing
 	}

@@ -27,7 +27,7 @@ type told struct{ made, notes []string }
 // that is half a copy.
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
-) (store.Store, told, error) {
+) (store.Whole, told, error) {
 	s, say, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: now, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
 	})
@@ -92,14 +92,14 @@ type Trust struct {
 // OpenStore opens what a store's address means, as tools see it.
 func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
-) (store.Store, error) {
+) (store.Whole, error) {
 	s, _, err := openAs(ctx, address, kinds, now, surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested})
 	return s, err
 }
 
 func openAs(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
-) (s store.Store, say told, err error) {
+) (s store.Whole, say told, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
 		return nil, say, errors.New("store: the address is malformed")

@@ -27,7 +27,7 @@ func accountKey(userID string) gotong.Key { return gotong.Key{Collection: accoun
 
 // account reads one and its version; the zero account where there is none.
 func (s *Service) account(ctx context.Context, userID string) (a account, version uint64, err error) {
-	reg, err := s.opts.Store.Register(ctx, accountKey(userID))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, accountKey(userID))
 	if err != nil {
 		return a, 0, store.CodedWrite(err)
 	}

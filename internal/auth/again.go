@@ -59,7 +59,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 
 // begunBefore is the session that an earlier request with this key began.
 func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
-	reg, err := s.opts.Store.Register(ctx, key)
+	reg, err := store.ReadRegister(ctx, s.opts.Store, key)
 	if err != nil || reg.Version == 0 {
 		return g, false, store.CodedWrite(err)
 	}

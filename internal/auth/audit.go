@@ -98,7 +98,7 @@ func (s *Service) note(ctx context.Context, owner, action, sessionID string) {
 }
 
 func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Instant, entry happened) error {
-	reg, err := s.opts.Store.Register(ctx, key)
+	reg, err := store.ReadRegister(ctx, s.opts.Store, key)
 	if err != nil {
 		return err
 	}

@@ -136,7 +136,7 @@ func TestGuessingDoesNotFillTheRecord(t *testing.T) {
 	for range maxFailed + beyond {
 		h.Service.note(ctx, g.UserID, ActSignInFailed, "")
 	}
-	full, err := h.store.Register(t.Context(), auditKey(g.UserID, h.now()))
+	full, err := store.ReadRegister(t.Context(), h.store, auditKey(g.UserID, h.now()))
 	if err != nil || full.Version > maxFailed+beyond/failedStep*2 {
 		t.Errorf("written %d times, %v", full.Version, err)
 	}
@@ -156,7 +156,7 @@ func TestGuessingDoesNotFillTheRecord(t *testing.T) {
 	if n := h.count(t, auditName, g.UserID); n != 1 {
 		t.Errorf("%d registers of one day", n)
 	}
-	reg, err := h.store.Register(t.Context(), auditKey(g.UserID, h.now()))
+	reg, err := store.ReadRegister(t.Context(), h.store, auditKey(g.UserID, h.now()))
 	if err != nil || len(reg.Body) > 128<<10 {
 		t.Errorf("%d bytes, %v", len(reg.Body), err)
 	}

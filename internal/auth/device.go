@@ -90,7 +90,7 @@ func (s *Service) freeDevice(ctx context.Context, userID, id string) {
 }
 
 func (s *Service) device(ctx context.Context, userID, id string) (d device, version uint64, err error) {
-	reg, err := s.opts.Store.Register(ctx, deviceKey(userID, id))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, deviceKey(userID, id))
 	if err != nil || reg.Version == 0 {
 		return d, 0, store.CodedWrite(err)
 	}

@@ -42,7 +42,7 @@ func (g *guesses) key(key string) gotong.Key {
 // and is stored so, because the pause after it would not end before that clock's
 // time has come.
 func (g *guesses) held(ctx context.Context, key string) (failure, uint64, error) {
-	reg, err := g.shared.Register(ctx, g.key(key))
+	reg, err := store.ReadRegister(ctx, g.shared, g.key(key))
 	if err != nil {
 		return failure{}, 0, store.CodedWrite(err)
 	}

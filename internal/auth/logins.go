@@ -14,6 +14,7 @@ import (
 
 // Logins is what [EndLogins] works on: a store that no server has open.
 type Logins interface {
+	store.Loader
 	store.Registers
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
@@ -37,7 +38,7 @@ func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int,
 	if err != nil {
 		return 0, err
 	}
-	reg, err := s.Register(ctx, sinceKey())
+	reg, err := store.ReadRegister(ctx, s, sinceKey())
 	if err == nil {
 		err = s.SetRegister(ctx, sinceKey(), reg.Version, body, 0)
 	}
@@ -82,7 +83,7 @@ func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool
 	if issued == 0 {
 		return false, nil
 	}
-	reg, err := s.opts.Store.Register(ctx, sinceKey())
+	reg, err := store.ReadRegister(ctx, s.opts.Store, sinceKey())
 	if err != nil || reg.Version == 0 {
 		return false, store.CodedWrite(err)
 	}

@@ -148,10 +148,6 @@ func (l *late) SetRegister(ctx context.Context, key gotong.Key, expect uint64, b
 	return l.store.SetRegister(ctx, key, expect, body, expires)
 }
 
-func (l *late) Register(ctx context.Context, key gotong.Key) (store.Register, error) {
-	return l.store.Register(ctx, key)
-}
-
 func (l *late) FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error) {
 	return l.store.FindRegisters(ctx, r)
 }

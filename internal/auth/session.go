@@ -306,7 +306,7 @@ func (s *Service) use(ctx context.Context, p Principal) (session, error) {
 
 // session reads one and its version, 0 where it is over.
 func (s *Service) session(ctx context.Context, userID, id string) (sess session, version uint64, err error) {
-	reg, err := s.opts.Store.Register(ctx, sessionKey(userID, id))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, sessionKey(userID, id))
 	if err != nil {
 		return sess, 0, store.CodedWrite(err)
 	}

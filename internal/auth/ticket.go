@@ -60,7 +60,7 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 	}
 	key := ticketKey(hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.SessionID, requestID)[:16]))
 	for range maxTries {
-		reg, err := s.opts.Store.Register(ctx, key)
+		reg, err := store.ReadRegister(ctx, s.opts.Store, key)
 		if err != nil {
 			return t, store.CodedWrite(err)
 		}
@@ -129,7 +129,7 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	if !ok || !gotong.ValidID(id) {
 		return t, bad
 	}
-	reg, err := s.opts.Store.Register(ctx, ticketKey(id))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, ticketKey(id))
 	switch {
 	case err != nil:
 		return t, store.CodedWrite(err)

@@ -124,7 +124,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 // admitForeign: the role of a token of others counts as far as it is one of a
 // person, and does not contradict the account where there is one here.
 func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
-	reg, err := s.opts.Store.Register(ctx, revocationKey(p.SessionID))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, revocationKey(p.SessionID))
 	if err != nil || reg.Version > 0 {
 		return p, errOr(store.CodedWrite(err), unauthorized("The token was revoked."))
 	}

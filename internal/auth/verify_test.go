@@ -22,14 +22,6 @@ type counted struct {
 	fail  atomic.Bool
 }
 
-func (c *counted) Register(ctx context.Context, key gotong.Key) (store.Register, error) {
-	c.reads.Add(1)
-	if c.fail.Load() {
-		return store.Register{}, errors.New("gone")
-	}
-	return c.Store.Register(ctx, key)
-}
-
 func (c *counted) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	c.reads.Add(1)
 	if c.fail.Load() {
@@ -47,15 +39,15 @@ type gathering struct {
 	all     chan struct{}
 }
 
-func (g *gathering) Register(ctx context.Context, key gotong.Key) (store.Register, error) {
-	reg, err := g.Store.Register(ctx, key)
-	if key.Collection == ticketsName && g.on.Load() {
+func (g *gathering) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	snap, err := g.Store.Load(ctx, need)
+	if len(need.Registers) > 0 && need.Registers[0].Collection == ticketsName && g.on.Load() {
 		if g.missing.Add(-1) == 0 {
 			close(g.all)
 		}
 		<-g.all
 	}
-	return reg, err
+	return snap, err
 }
 
 // countedHouse is a house whose reads are counted.

@@ -164,7 +164,7 @@ func TestNotices(t *testing.T) {
 	n.held = nil
 	n.pass(50 * time.Second)
 	key := sessionKey(p.UserID, p.SessionID)
-	reg, err := n.here.store.Register(t.Context(), key)
+	reg, err := store.ReadRegister(t.Context(), n.here.store, key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -78,7 +78,7 @@ func (b *Background) Run(ctx context.Context) {
 // once runs a round, or what is left of one, if it is this node's turn. It
 // returns how long to wait then.
 func (b *Background) once(ctx context.Context) time.Duration {
-	r, err := b.o.Store.Register(ctx, turnKey)
+	r, err := store.ReadRegister(ctx, b.o.Store, turnKey)
 	if err != nil {
 		return b.failed(ctx, err)
 	}

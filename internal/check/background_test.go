@@ -71,7 +71,7 @@ func filled(t *testing.T, n int) *memory.Store {
 }
 
 // forge changes a document without an event that says so.
-func forge(t *testing.T, s store.Store, key gotong.Key, body string) {
+func forge(t *testing.T, s store.Whole, key gotong.Key, body string) {
 	t.Helper()
 	c := storetest.Build(s.Epoch(), storetest.Draft{Stream: "box/forger", Changes: []store.Change{{Key: key, Body: []byte(body)}}})
 	if _, err := s.Commit(t.Context(), []store.Commit{c}); err != nil {
@@ -157,7 +157,7 @@ type reports struct {
 	failed int
 }
 
-func (r *reports) of(s store.Store, c clock.Clock, node string) *check.Background {
+func (r *reports) of(s store.Whole, c clock.Clock, node string) *check.Background {
 	return check.NewBackground(check.BackgroundOptions{
 		Store: s, Codec: codec(), Clock: c,
 		Fault: func(f *check.Fault) {

@@ -84,7 +84,7 @@ func TestEveryKind(t *testing.T) {
 
 // raw is a log with what no command makes yet: erased content, commits of many
 // events, several epochs.
-func raw(t *testing.T, s store.Store) {
+func raw(t *testing.T, s store.Whole) {
 	t.Helper()
 	m := storetest.NewMaker(s.Epoch())
 	commit := func(d storetest.Draft) {
@@ -152,7 +152,7 @@ func TestRefusals(t *testing.T) {
 	ctx := t.Context()
 	from := newMemory()
 	raw(t, from)
-	source := func(s store.Store) logcopy.Source {
+	source := func(s store.Whole) logcopy.Source {
 		src, err := logcopy.FromStore(ctx, s)
 		check(t, err)
 		return src
@@ -207,13 +207,13 @@ func TestAgain(t *testing.T) {
 
 // busy is a store to which others write while it is read.
 type busy struct {
-	store.Store
+	store.Whole
 	write func()
 }
 
 func (b *busy) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
 	b.write()
-	return b.Store.Rows(ctx, section, after, limit)
+	return b.Whole.Rows(ctx, section, after, limit)
 }
 
 // TestPrefix: a log that goes on while it is exported is exported as it was at
@@ -258,7 +258,7 @@ func TestPrefix(t *testing.T) {
 // TestSealedUnderAnEngine: who writes hears that the log has moved, and that
 // nothing was written; once the seal is off, all goes on.
 func TestSealedUnderAnEngine(t *testing.T) {
-	for name, s := range map[string]store.Store{"memory": newMemory(), "sqlite": newSQLite(t)} {
+	for name, s := range map[string]store.Whole{"memory": newMemory(), "sqlite": newSQLite(t)} {
 		v := newVillage(t, s, func(int) int { return 0 })
 		register := func(name string) error {
 			_, err := v.e.Execute(t.Context(), gotong.Command{

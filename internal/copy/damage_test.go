@@ -92,7 +92,7 @@ func TestUnnamedErasure(t *testing.T) {
 		}
 		return rows
 	}
-	source, err := logcopy.FromStore(t.Context(), &twist{Store: small(t), events: forge})
+	source, err := logcopy.FromStore(t.Context(), &twist{Whole: small(t), events: forge})
 	check(t, err)
 	if _, err := logcopy.Export(t.Context(), source, io.Discard, options()); err == nil || !strings.Contains(err.Error(), "no later event names it") {
 		t.Errorf("exported: %v", err)

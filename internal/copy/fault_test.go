@@ -22,7 +22,7 @@ var errCut = errors.New("cut")
 // cut is a store whose nth call from now on fails, before or after its effect,
 // and all after it, as if the process had ended there.
 type cut struct {
-	store.Store
+	store.Whole
 	left  int // calls until the end; negative: none
 	after bool
 }
@@ -40,40 +40,40 @@ func (c *cut) call(effect func() error) error {
 }
 
 func (c *cut) State(ctx context.Context) (state store.State, err error) {
-	err = c.call(func() error { state, err = c.Store.State(ctx); return err })
+	err = c.call(func() error { state, err = c.Whole.State(ctx); return err })
 	return state, err
 }
 
 func (c *cut) Seal(ctx context.Context, note string) error {
-	return c.call(func() error { return c.Store.Seal(ctx, note) })
+	return c.call(func() error { return c.Whole.Seal(ctx, note) })
 }
 
 func (c *cut) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
-	err = c.call(func() error { rows, err = c.Store.Rows(ctx, section, after, limit); return err })
+	err = c.call(func() error { rows, err = c.Whole.Rows(ctx, section, after, limit); return err })
 	return rows, err
 }
 
 func (c *cut) Restore(ctx context.Context, step store.Restoring) error {
-	return c.call(func() error { return c.Store.Restore(ctx, step) })
+	return c.call(func() error { return c.Whole.Restore(ctx, step) })
 }
 
 func (c *cut) Load(ctx context.Context, need store.Need) (snap store.Snapshot, err error) {
-	err = c.call(func() error { snap, err = c.Store.Load(ctx, need); return err })
+	err = c.call(func() error { snap, err = c.Whole.Load(ctx, need); return err })
 	return snap, err
 }
 
 func (c *cut) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
-	err = c.call(func() error { all, err = c.Store.Positions(ctx); return err })
+	err = c.call(func() error { all, err = c.Whole.Positions(ctx); return err })
 	return all, err
 }
 
 func (c *cut) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) (rows []store.Event, err error) {
-	err = c.call(func() error { rows, err = c.Store.ReadPartition(ctx, p, from, to, limit); return err })
+	err = c.call(func() error { rows, err = c.Whole.ReadPartition(ctx, p, from, to, limit); return err })
 	return rows, err
 }
 
 // run is one run of the whole tool between two stores.
-func run(ctx context.Context, from, to store.Store) error {
+func run(ctx context.Context, from, to store.Whole) error {
 	if err := logcopy.Seal(ctx, from, "copied"); err != nil {
 		return err
 	}
@@ -115,7 +115,7 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 	for n := 0; ; n++ {
 		from, to := note(newMemory()), note(newMemory())
 		copied(t, want, from)
-		ends := map[string]store.Store{"source": from, "target": to}
+		ends := map[string]store.Whole{"source": from, "target": to}
 		ends[side] = &cut{ends[side], n, after}
 		if err := run(t.Context(), ends["source"], ends["target"]); err == nil {
 			if n < 15 {
@@ -174,14 +174,14 @@ func TestResumesWhereItWas(t *testing.T) {
 
 // twist is a store that shows some rows other than they are.
 type twist struct {
-	store.Store
+	store.Whole
 	rows   func(*store.Rows)
 	events func([]store.Event) []store.Event
 	load   func(*store.Snapshot)
 }
 
 func (w *twist) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
-	rows, err := w.Store.Rows(ctx, section, after, limit)
+	rows, err := w.Whole.Rows(ctx, section, after, limit)
 	if err == nil && w.rows != nil {
 		w.rows(&rows)
 	}
@@ -189,7 +189,7 @@ func (w *twist) Rows(ctx context.Context, section store.Section, after string, l
 }
 
 func (w *twist) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
-	rows, err := w.Store.ReadPartition(ctx, p, from, to, limit)
+	rows, err := w.Whole.ReadPartition(ctx, p, from, to, limit)
 	if err == nil && w.events != nil {
 		rows = w.events(rows)
 	}
@@ -197,7 +197,7 @@ func (w *twist) ReadPartition(ctx context.Context, p gotong.Partition, from, to 
 }
 
 func (w *twist) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	snap, err := w.Store.Load(ctx, need)
+	snap, err := w.Whole.Load(ctx, need)
 	if err == nil && w.load != nil {
 		w.load(&snap)
 	}
@@ -266,7 +266,7 @@ func TestVerifyFinds(t *testing.T) {
 			}
 		}}, "is missing; the head is at"},
 	} {
-		tt.twist.Store = to
+		tt.twist.Whole = to
 		_, err := logcopy.Verify(ctx, source, &tt.twist, options())
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", name, err, tt.want)
@@ -282,7 +282,7 @@ func tail[T any](rows []T) []T {
 }
 
 // exported is the path of a file with all of a store.
-func exported(t *testing.T, from store.Store) string {
+func exported(t *testing.T, from store.Whole) string {
 	t.Helper()
 	source, err := logcopy.FromStore(t.Context(), from)
 	check(t, err)
@@ -297,21 +297,21 @@ func exported(t *testing.T, from store.Store) string {
 // sealing counts the calls of Seal; the first leaves its mark and gets no
 // further.
 type sealing struct {
-	store.Store
+	store.Whole
 	calls int
 }
 
 func (s *sealing) Seal(ctx context.Context, note string) error {
 	if s.calls++; s.calls == 1 {
-		return errors.Join(s.Store.Seal(ctx, note), errCut)
+		return errors.Join(s.Whole.Seal(ctx, note), errCut)
 	}
-	return s.Store.Seal(ctx, note)
+	return s.Whole.Seal(ctx, note)
 }
 
 // TestSealAgain: the mark alone is no seal; who comes after an interruption
 // seals to the end.
 func TestSealAgain(t *testing.T) {
-	from := &sealing{Store: newMemory()}
+	from := &sealing{Whole: newMemory()}
 	if err := logcopy.Seal(t.Context(), from, "copied"); !errors.Is(err, errCut) {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ const (
 
 // stored is a store as a source, up to the positions of the first moment.
 type stored struct {
-	from   store.Store
+	from   store.Whole
 	about  About
 	sealed bool
 	whole  bool // nothing can come after the positions
@@ -28,10 +28,10 @@ type stored struct {
 
 // FromStore is a store as a source. Where it is not sealed, it is read up to
 // the positions of now.
-func FromStore(ctx context.Context, s store.Store) (Source, error) { return fromStore(ctx, s, false) }
+func FromStore(ctx context.Context, s store.Whole) (Source, error) { return fromStore(ctx, s, false) }
 
 // fromStore is FromStore; all says that nobody writes although it is not sealed.
-func fromStore(ctx context.Context, s store.Store, all bool) (*stored, error) {
+func fromStore(ctx context.Context, s store.Whole, all bool) (*stored, error) {
 	state, err := s.State(ctx)
 	if err != nil {
 		return nil, err

@@ -12,7 +12,7 @@ import (
 
 // growing is a store that is written to before each read, whose pages are small.
 type growing struct {
-	store.Store
+	store.Whole
 	reads int
 	grow  func()
 }
@@ -26,19 +26,19 @@ func (g *growing) next() {
 
 func (g *growing) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	g.next()
-	return g.Store.Load(ctx, need)
+	return g.Whole.Load(ctx, need)
 }
 
 func (g *growing) Rows(ctx context.Context, section store.Section, after string, _ int) (store.Rows, error) {
 	g.next()
-	return g.Store.Rows(ctx, section, after, 4)
+	return g.Whole.Rows(ctx, section, after, 4)
 }
 
 func (g *growing) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, _ int,
 ) ([]store.Event, error) {
 	g.next()
-	return g.Store.ReadPartition(ctx, p, from, to, 10)
+	return g.Whole.ReadPartition(ctx, p, from, to, 10)
 }
 
 // TestCheckedWhileInUse: a log in which people do whatever they can has no fault
@@ -51,7 +51,7 @@ func TestCheckedWhileInUse(t *testing.T) {
 		v.live(150)
 		for _, keys := range []int{0, 100, 1000} {
 			left := 150
-			g := &growing{Store: s, grow: func() {
+			g := &growing{Whole: s, grow: func() {
 				for left > 0 && pick.IntN(3) > 0 {
 					left--
 					v.live(1)

@@ -31,7 +31,7 @@ type Summary struct {
 
 // Seal seals the source of a copy. Where it is sealed for another target it
 // fails.
-func Seal(ctx context.Context, s store.Store, note string) error {
+func Seal(ctx context.Context, s store.Whole, note string) error {
 	state, err := s.State(ctx)
 	switch {
 	case err != nil:
@@ -48,7 +48,7 @@ func Seal(ctx context.Context, s store.Store, note string) error {
 
 // Look says what Run would find: whether the target could take the source, and
 // whether it holds some or all of it. It writes nothing.
-func Look(ctx context.Context, from Source, to store.Store) (Summary, error) {
+func Look(ctx context.Context, from Source, to store.Whole) (Summary, error) {
 	state, err := to.State(ctx)
 	if err != nil {
 		return Summary{}, err
@@ -114,7 +114,7 @@ func begin(about About, state store.State) (progress, Summary, error) {
 
 // Run copies a source into a store, or goes on with it, and ends it when both
 // sides were compared. A store as a source must be sealed.
-func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
+func Run(ctx context.Context, from Source, to store.Whole, o Options) (Summary, error) {
 	if s, ok := from.(*stored); ok && !s.sealed {
 		return Summary{}, ErrNotSealed
 	}
@@ -150,7 +150,7 @@ func Run(ctx context.Context, from Source, to store.Store, o Options) (Summary, 
 	return sum, to.Restore(ctx, store.Restoring{From: m.at.String()})
 }
 
-func finish(ctx context.Context, from Source, to store.Store, o Options, sum Summary) (Summary, error) {
+func finish(ctx context.Context, from Source, to store.Whole, o Options, sum Summary) (Summary, error) {
 	verified, err := Verify(ctx, from, to, o)
 	sum.Rows, sum.Verified = verified.Rows, err == nil
 	return sum, err
@@ -166,7 +166,7 @@ func full(err error) error {
 // move writes page after page.
 type move struct {
 	from    Source
-	to      store.Store
+	to      store.Whole
 	o       Options
 	at      progress
 	rebuild *check.Projection

@@ -49,7 +49,7 @@ func TestRehearsal(t *testing.T) {
 				same(t, want, to)
 				from = to
 			}
-			v := newVillage(t, from.Store, func(int) int { return 0 })
+			v := newVillage(t, from.Whole, func(int) int { return 0 })
 			defer v.close()
 			v.serial = 1 << 20
 			v.account()

@@ -25,7 +25,7 @@ func differs(format string, args ...any) error {
 // position, salts and commitments, every other row by count and hash; then it
 // checks the store whole: every chain up to the stream's head, the record of
 // every commit and every document, see package check. It writes nothing.
-func Verify(ctx context.Context, from Source, to store.Store, o Options) (Summary, error) {
+func Verify(ctx context.Context, from Source, to store.Whole, o Options) (Summary, error) {
 	target, err := fromStore(ctx, to, true)
 	if err != nil {
 		return Summary{}, err
@@ -87,7 +87,7 @@ func (c *comparison) compare(ctx context.Context, a, b Source) error {
 
 // checked checks a whole store, and fails with what is wrong with it, the first
 // faults of many.
-func checked(ctx context.Context, s store.Store, o Options, streams uint64) error {
+func checked(ctx context.Context, s store.Whole, o Options, streams uint64) error {
 	var faults []error
 	more := 0
 	err := check.Run(ctx, s, check.Options{

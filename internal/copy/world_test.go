@@ -65,22 +65,22 @@ func newSQLite(t *testing.T) *sqlite.Store {
 // noted is a store that remembers the keys of all documents that were ever
 // written to it.
 type noted struct {
-	store.Store
+	store.Whole
 	keys map[gotong.Key]bool
 }
 
-func note(s store.Store) *noted { return &noted{s, map[gotong.Key]bool{}} }
+func note(s store.Whole) *noted { return &noted{s, map[gotong.Key]bool{}} }
 
 func (n *noted) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
 	for i := range batch {
 		n.see(batch[i].Changes)
 	}
-	return n.Store.Commit(ctx, batch)
+	return n.Whole.Commit(ctx, batch)
 }
 
 func (n *noted) Restore(ctx context.Context, step store.Restoring) error {
 	n.see(step.Documents)
-	return n.Store.Restore(ctx, step)
+	return n.Whole.Restore(ctx, step)
 }
 
 func (n *noted) see(changes []store.Change) {
@@ -152,7 +152,7 @@ type village struct {
 	decided map[string]int // how often each sort of command made an event
 }
 
-func newVillage(t tb, s store.Store, pick func(n int) int) *village {
+func newVillage(t tb, s store.Whole, pick func(n int) int) *village {
 	v := &village{
 		t: t, s: note(s), pick: pick, now: begin, posts: map[gotong.Stream][]gotong.EventID{},
 		edits: map[gotong.EventID]uint64{}, decided: map[string]int{},
@@ -332,16 +332,17 @@ func (v *village) side() {
 	for i := 0; i < gotong.Partitions && ends[p] == 0; i++ {
 		p = (p + 1) % gotong.Partitions
 	}
-	at, err := v.s.Cursor(ctx, "feed", p)
+	cursor := store.CursorKey{Reader: "feed", Partition: p}
+	snap, err := v.s.Load(ctx, store.Need{Cursors: []store.CursorKey{cursor}})
 	check(v.t, err)
 	job := store.Job{Queue: "mail", ID: fmt.Sprint(v.serial), Due: begin + gotong.Instant(v.pick(5)), Attempt: v.pick(3), Body: []byte("b")}
-	check(v.t, v.s.Advance(ctx, store.Step{Reader: "feed", Partition: p, From: at, To: ends[p], Jobs: []store.Job{job}}))
+	check(v.t, v.s.Advance(ctx, store.Step{Reader: "feed", Partition: p, From: snap.Cursors[cursor], To: ends[p], Jobs: []store.Job{job}}))
 	_, err = v.s.ClaimJobs(ctx, "mail", begin+2, begin+99, 1)
 	check(v.t, err)
 }
 
 // copied seals a store and copies it.
-func copied(t tb, from, to store.Store) logcopy.Summary {
+func copied(t tb, from, to store.Whole) logcopy.Summary {
 	t.Helper()
 	ctx := context.Background()
 	check(t, logcopy.Seal(ctx, from, "copied"))

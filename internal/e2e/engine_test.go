@@ -72,7 +72,7 @@ func (b backend) env() []string {
 }
 
 // openStore opens what a server has left, or a tool.
-func openStore(tb testing.TB, address string) (s store.Store) {
+func openStore(tb testing.TB, address string) (s store.Whole) {
 	tb.Helper()
 	collections := store.Collections(app.Kinds())
 	path, isFile := strings.CutPrefix(address, "sqlite:")

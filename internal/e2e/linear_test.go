@@ -100,7 +100,7 @@ func modelOf(rule func(state, input, output any) (bool, any)) porcupine.Model {
 // TestLinearizable runs operations on one thread from several sides and checks
 // that some one order of them explains every answer.
 func TestLinearizable(t *testing.T) {
-	adapters(t, func(t *testing.T, open func(*testing.T) store.Store) {
+	adapters(t, func(t *testing.T, open func(*testing.T) store.Whole) {
 		t.Helper()
 		for seed := range uint64(size(4, 2)) {
 			t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
@@ -187,7 +187,7 @@ func makeFromJoin(t *testing.T, c *core) gotong.Stream {
 // gathering is a store that commits nothing before every client of a round has
 // called, so that operations overlap however the machine runs them.
 type gathering struct {
-	store.Store
+	store.Whole
 	called atomic.Pointer[sync.WaitGroup] // by the clients of this round
 }
 
@@ -195,15 +195,15 @@ func (g *gathering) Commit(ctx context.Context, batch []store.Commit) ([]store.O
 	if called := g.called.Load(); called != nil {
 		called.Wait()
 	}
-	return g.Store.Commit(ctx, batch)
+	return g.Whole.Commit(ctx, batch)
 }
 
 // runHistory lets several clients at a thread, one operation of each in a
 // round. What they do follows from the seed; how it falls together does not.
 // The rounds bound how many orders there are to try.
-func runHistory(t *testing.T, s store.Store, seed uint64) []porcupine.Operation {
+func runHistory(t *testing.T, s store.Whole, seed uint64) []porcupine.Operation {
 	t.Helper()
-	together := &gathering{Store: s}
+	together := &gathering{Whole: s}
 	c := newCore(t, together, wrong())
 	stream := makeFromJoin(t, c)
 	const clients, rounds = 6, 60

@@ -39,7 +39,7 @@ func readLog(tb testing.TB, dir string) *logbook {
 // checkLog reads a log and checks what must hold of any: positions and seqs
 // without a gap, links that verify, three orders that are one, and one commit
 // per request.
-func checkLog(tb testing.TB, s store.Store) *logbook {
+func checkLog(tb testing.TB, s store.Whole) *logbook {
 	tb.Helper()
 	l := &logbook{streams: map[gotong.Stream][]store.Event{}, requests: map[gotong.RequestKey][]*store.Event{}}
 	for p := range gotong.Partition(gotong.Partitions) {
@@ -54,7 +54,7 @@ func checkLog(tb testing.TB, s store.Store) *logbook {
 	return l
 }
 
-func (l *logbook) partition(tb testing.TB, s store.Store, p gotong.Partition) {
+func (l *logbook) partition(tb testing.TB, s store.Whole, p gotong.Partition) {
 	tb.Helper()
 	const page = 500
 	for last := uint64(0); ; {

@@ -28,17 +28,17 @@ type core struct {
 	*engine.Engine
 	views *view.Views
 	hub   *live.Hub
-	store store.Store
+	store store.Whole
 }
 
 // adapters are the stores that every promise must hold on.
-func adapters(t *testing.T, test func(t *testing.T, open func(t *testing.T) store.Store)) {
+func adapters(t *testing.T, test func(t *testing.T, open func(t *testing.T) store.Whole)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
-		test(t, func(*testing.T) store.Store { return memory.New("", memory.Options{}) })
+		test(t, func(*testing.T) store.Whole { return memory.New("", memory.Options{}) })
 	})
 	t.Run("sqlite", func(t *testing.T) {
-		test(t, func(t *testing.T) store.Store {
+		test(t, func(t *testing.T) store.Whole {
 			t.Helper()
 			s, err := sqlite.Open(context.Background(), filepath.Join(t.TempDir(), "gotong.db"),
 				sqlite.Options{Collections: store.Collections(app.Kinds())})
@@ -50,7 +50,7 @@ func adapters(t *testing.T, test func(t *testing.T, open func(t *testing.T) stor
 	})
 }
 
-func newCore(t *testing.T, s store.Store, now func() gotong.Instant) *core {
+func newCore(t *testing.T, s store.Whole, now func() gotong.Instant) *core {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	codec := store.NewCodec(app.Kinds())
@@ -99,7 +99,7 @@ func wrong() func() gotong.Instant {
 // forward, from many sides. checkLog then finds that seq, (at, id) and id are
 // one order, and positions too; readers get that order.
 func TestOneOrder(t *testing.T) {
-	adapters(t, func(t *testing.T, open func(*testing.T) store.Store) {
+	adapters(t, func(t *testing.T, open func(*testing.T) store.Whole) {
 		t.Helper()
 		c := newCore(t, open(t), wrong())
 		var streams []gotong.Stream

@@ -61,7 +61,7 @@ type rehearsal struct {
 
 // noting sees the keys of documents on their way into a store.
 type noting struct {
-	store.Store
+	store.Whole
 	r *rehearsal
 }
 
@@ -73,7 +73,7 @@ func (n noting) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 		}
 	}
 	n.r.mu.Unlock()
-	return n.Store.Commit(ctx, batch)
+	return n.Whole.Commit(ctx, batch)
 }
 
 // TestRehearsal: up from one machine to SurrealDB 3.x, over to 2.6.x and back,
@@ -108,7 +108,7 @@ func (r *rehearsal) on(address string, live func(url string)) {
 	n := startNode(r.t, func(o *app.Options) {
 		o.Config.Store = address
 		o.Config.SigningKey = base64.StdEncoding.EncodeToString([]byte(secret))
-		o.Wrap = func(s store.Store) store.Store { return noting{s, r} }
+		o.Wrap = func(s store.Whole) store.Whole { return noting{s, r} }
 	})
 	live(n.url)
 	r.http.CloseIdleConnections()
@@ -282,7 +282,7 @@ func (r *rehearsal) move(from, to string) uint64 {
 }
 
 // compare compares what is beside the events, and the documents.
-func (r *rehearsal) compare(was, is store.Store) {
+func (r *rehearsal) compare(was, is store.Whole) {
 	r.t.Helper()
 	a, b := must(storetest.Read(r.t.Context(), was, 500))(r.t), must(storetest.Read(r.t.Context(), is, 300))(r.t)
 	for _, pair := range [][2]any{

@@ -29,7 +29,7 @@ func newFaulty(t *testing.T, change ...func(*app.Options)) *faulty {
 	t.Helper()
 	f := &faulty{t: t, events: make(chan client.Event, 100)}
 	f.node = startNode(t, append(change, func(o *app.Options) {
-		o.Wrap = func(s store.Store) store.Store { f.store = storetest.NewFaulty(s); return f.store }
+		o.Wrap = func(s store.Whole) store.Whole { f.store = storetest.NewFaulty(s); return f.store }
 	})...)
 	f.http = new(tap).http(t)
 	f.thread, _ = makeThread(t, f.url, "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, "ann")

@@ -15,14 +15,14 @@ import (
 // gate is a store that gives no snapshot from the commit of a removal on until
 // it is opened: nobody can be authorised anew.
 type gate struct {
-	store.Store
+	store.Whole
 	mu     sync.Mutex
 	shut   chan struct{} // closed when it opens; nil while open
 	closed *moment
 }
 
 func (g *gate) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	out, err := g.Store.Commit(ctx, batch)
+	out, err := g.Whole.Commit(ctx, batch)
 	for _, c := range batch {
 		if len(c.Events) > 0 && c.Events[0].Type == "member.removed" {
 			g.mu.Lock()
@@ -45,7 +45,7 @@ func (g *gate) Load(ctx context.Context, need store.Need) (store.Snapshot, error
 			return store.Snapshot{}, ctx.Err()
 		}
 	}
-	return g.Store.Load(ctx, need)
+	return g.Whole.Load(ctx, need)
 }
 
 func (g *gate) open() {
@@ -60,7 +60,7 @@ func (g *gate) open() {
 func TestRemovalWaits(t *testing.T) {
 	g := &gate{closed: newMoment()}
 	n := startNode(t, func(o *app.Options) {
-		o.Wrap = func(s store.Store) store.Store { g.Store = s; return g }
+		o.Wrap = func(s store.Whole) store.Whole { g.Whole = s; return g }
 	})
 	th, stream := makeThread(t, n.url, "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, "ann")
 	kept := &tap{}

@@ -29,7 +29,7 @@ type Adapter struct {
 	// Open opens a store, with its schema made. It takes any engine and any
 	// version: the gates judge these. The zero storetest.Options stand for the
 	// program's own collections and clock.
-	Open func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Store, error)
+	Open func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Whole, error)
 }
 
 // Options are the settings of a [Run].
@@ -178,7 +178,7 @@ func (r *run) since(began gotong.Instant) time.Duration {
 }
 
 // openStore opens the store of the scratch as one more node.
-func (r *run) openStore(ctx context.Context) (store.Store, error) {
+func (r *run) openStore(ctx context.Context) (store.Whole, error) {
 	s, err := r.o.Adapter.Open(ctx, r.store, storetest.Options{}, surreal.Options{})
 	if err != nil {
 		return nil, fmt.Errorf("opening a store: %w", err)

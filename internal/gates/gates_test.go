@@ -19,7 +19,7 @@ func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 func ours() Adapter {
 	return Adapter{
 		Supported: adapter.Supported,
-		Open: func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Store, error) {
+		Open: func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Whole, error) {
 			if o.Now == nil {
 				o = storetest.Options{Collections: []string{"things"}, Now: now}
 			}

@@ -16,27 +16,27 @@ import (
 )
 
 // fake is a run whose store is one in memory, made worse by wrap.
-func fake(t *testing.T, wrap func(store.Store) store.Store) *run {
+func fake(t *testing.T, wrap func(store.Whole) store.Whole) *run {
 	t.Helper()
-	inner := store.Store(memory.New("", memory.Options{Now: now}))
+	inner := store.Whole(memory.New("", memory.Options{Now: now}))
 	if wrap != nil {
 		inner = wrap(inner)
 	}
 	t.Cleanup(func() { _ = inner.Close() })
 	o := Options{For: 50 * time.Millisecond, Now: now}
-	o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Store, error) {
+	o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Whole, error) {
 		return shared{inner}, nil
 	}
 	return &run{o: o, scratch: &scratch{}}
 }
 
 // shared is a store that several nodes of a probe have open.
-type shared struct{ store.Store }
+type shared struct{ store.Whole }
 
 func (shared) Close() error { return nil }
 
 // losing acknowledges its tenth commit and does not write it.
-func losing(s store.Store) store.Store {
+func losing(s store.Whole) store.Whole {
 	f := storetest.NewFaulty(s)
 	f.Forget(10)
 	return f
@@ -46,7 +46,7 @@ func losing(s store.Store) store.Store {
 // that names the case; one that holds says so.
 func TestSuiteFindsALostWrite(t *testing.T) {
 	for name, test := range map[string]struct {
-		wrap  func(store.Store) store.Store
+		wrap  func(store.Whole) store.Whole
 		want  Verdict
 		parts []string
 	}{
@@ -57,7 +57,7 @@ func TestSuiteFindsALostWrite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := fake(t, test.wrap)
 			if name == "panic" {
-				r.o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Store, error) {
+				r.o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Whole, error) {
 					panic("a fault")
 				}
 			}

@@ -191,7 +191,7 @@ func TestSeededRoles(t *testing.T) {
 		t.Helper()
 		o := options(t, surrealtest.URL(t, e), "access")
 		inner := o.Adapter.Open
-		o.Adapter.Open = func(ctx context.Context, cfg surreal.Config, so storetest.Options, co surreal.Options) (store.Store, error) {
+		o.Adapter.Open = func(ctx context.Context, cfg surreal.Config, so storetest.Options, co surreal.Options) (store.Whole, error) {
 			s, err := inner(ctx, cfg, so, co)
 			if err != nil {
 				return nil, err

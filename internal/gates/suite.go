@@ -63,10 +63,10 @@ func (r *run) harness(ctx context.Context) storetest.Harness {
 	cfg := r.scratch.config(fmt.Sprint("case", cases.Add(1)))
 	return storetest.Harness{
 		Durable: true, Shared: true, For: r.o.For / 2,
-		Open: func(o storetest.Options) (store.Store, error) {
+		Open: func(o storetest.Options) (store.Whole, error) {
 			return r.o.Adapter.Open(ctx, cfg, o, surreal.Options{})
 		},
-		Through: func(o storetest.Options) (store.Store, *netfault.Proxy, error) {
+		Through: func(o storetest.Options) (store.Whole, *netfault.Proxy, error) {
 			p, err := netfault.Start(ctx, cfg.Address)
 			if err != nil {
 				return nil, nil, err

@@ -32,16 +32,22 @@ var (
 	ErrClock    = errors.New("store: this node's clock is too far from the database's")
 )
 
-// Store is a whole adapter. Consumers ask for the part they use.
+// Store is the port as a server uses it. Consumers ask for the part they use.
 type Store interface {
 	Committer
 	Log
 	Registers
 	Readers
 	Jobs
-	Mover
 	Health
 	io.Closer
+}
+
+// Whole is what every adapter implements: the port and the [Mover], which only
+// tools use.
+type Whole interface {
+	Store
+	Mover
 }
 
 // Health is for those who watch the node.
@@ -51,10 +57,15 @@ type Health interface {
 	Failed() error
 }
 
-// Committer is the write path's view.
-type Committer interface {
+// Loader is the view of those who only read.
+type Loader interface {
 	// Load reads everything that need names in one snapshot.
 	Load(ctx context.Context, need Need) (Snapshot, error)
+}
+
+// Committer is the write path's view.
+type Committer interface {
+	Loader
 
 	// Commit writes a batch with one sync and one fate per commit: outcome i
 	// belongs to commit i, and a commit that is not Committed leaves no trace
@@ -90,6 +101,14 @@ type Need struct {
 	Events    []EventRange
 	Records   []gotong.RequestKey
 	Claims    []gotong.Claim
+	Registers []gotong.Key
+	Cursors   []CursorKey
+}
+
+// CursorKey names the cursor of a reader in a partition.
+type CursorKey struct {
+	Reader    string
+	Partition gotong.Partition
 }
 
 // KeyRange is a closed range of one owner's names in a collection, in order of
@@ -131,6 +150,8 @@ type Snapshot struct {
 	Events    [][]Event
 	Records   map[gotong.RequestKey]Record
 	Claims    map[gotong.Claim]gotong.Stream
+	Registers map[gotong.Key]Register // an expired one is absent
+	Cursors   map[CursorKey]uint64    // the position up to which the reader has processed; absent at 0
 }
 
 // Document is a row of a collection; Body is a JSON object.
@@ -259,16 +280,22 @@ type Outcome struct {
 // Registers are small versioned rows outside the log with compare-and-set:
 // secrets, sessions, tickets, read marks, preferences.
 type Registers interface {
-	// Register reads one; a register that does not exist or has expired has
-	// Version 0.
-	Register(ctx context.Context, key gotong.Key) (Register, error)
-
 	// SetRegister writes body with version expect+1 if the version is expect;
 	// else ErrConflict. Body nil deletes. A sync has been done when it returns.
 	SetRegister(ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant) error
 
 	// FindRegisters reads one owner's registers in a closed range of names.
 	FindRegisters(ctx context.Context, r KeyRange) ([]Register, error)
+}
+
+// ReadRegister returns one register; one that does not exist or has expired has
+// Version 0.
+func ReadRegister(ctx context.Context, from Loader, key gotong.Key) (Register, error) {
+	snap, err := from.Load(ctx, Need{Registers: []gotong.Key{key}})
+	if r, ok := snap.Registers[key]; ok {
+		return r, err
+	}
+	return Register{Key: key}, err
 }
 
 // Register is one row. Versions grow by one with each change; a register that
@@ -280,11 +307,8 @@ type Register struct {
 	Expires gotong.Instant // 0 is never; the adapter may drop it any time after
 }
 
-// Readers keep the cursors of what follows partitions.
+// Readers moves the cursors of what follows partitions; Load reads them.
 type Readers interface {
-	// Cursor is the position up to which the reader has processed; 0 at first.
-	Cursor(ctx context.Context, reader string, p gotong.Partition) (uint64, error)
-
 	// Advance moves the cursor from → to and writes documents and jobs, all or
 	// nothing; ErrConflict where the cursor is no longer at from.
 	Advance(ctx context.Context, step Step) error

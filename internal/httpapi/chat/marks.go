@@ -77,7 +77,7 @@ func markKey(userID string, stream gotong.Stream) gotong.Key {
 // where nothing was marked yet.
 func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (mark, uint64, error) {
 	var m mark
-	reg, err := c.Store.Register(ctx, markKey(userID, stream))
+	reg, err := store.ReadRegister(ctx, c.Store, markKey(userID, stream))
 	if err != nil || reg.Version == 0 {
 		return m, reg.Version, err
 	}

@@ -16,6 +16,8 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 		Documents: map[gotong.Key][]byte{},
 		Records:   map[gotong.RequestKey]store.Record{},
 		Claims:    map[gotong.Claim]gotong.Stream{},
+		Registers: map[gotong.Key]store.Register{},
+		Cursors:   map[store.CursorKey]uint64{},
 	}
 	err := s.read(ctx, func() error {
 		snap.Positions = s.positions()
@@ -57,6 +59,16 @@ func (s *Store) loadRows(need store.Need, snap *store.Snapshot) {
 	for _, claim := range need.Claims {
 		if stream, ok := s.claims[claim]; ok {
 			snap.Claims[claim] = stream
+		}
+	}
+	for _, key := range need.Registers {
+		if r := s.register(key); r.Version > 0 {
+			snap.Registers[key] = r
+		}
+	}
+	for _, key := range need.Cursors {
+		if at := s.cursors[key]; at > 0 {
+			snap.Cursors[key] = at
 		}
 	}
 }

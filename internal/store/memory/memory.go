@@ -28,7 +28,7 @@ type Options struct {
 	Now func() gotong.Instant
 }
 
-// Store implements [store.Store]. It is safe for concurrent use.
+// Store implements [store.Whole]. It is safe for concurrent use.
 type Store struct {
 	now func() gotong.Instant
 
@@ -45,19 +45,14 @@ type Store struct {
 	claims     map[gotong.Claim]gotong.Stream
 	documents  map[shelf]map[string][]byte
 	registers  map[shelf]map[string]store.Register
-	cursors    map[cursorKey]uint64
+	cursors    map[store.CursorKey]uint64
 	jobs       map[jobKey]store.Job
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Whole = (*Store)(nil)
 
 // shelf is what one owner has in one collection, by name.
 type shelf struct{ collection, owner string }
-
-type cursorKey struct {
-	reader    string
-	partition gotong.Partition
-}
 
 type jobKey struct{ queue, id string }
 
@@ -77,7 +72,7 @@ func New(epoch gotong.Epoch, o Options) *Store {
 		claims:    map[gotong.Claim]gotong.Stream{},
 		documents: map[shelf]map[string][]byte{},
 		registers: map[shelf]map[string]store.Register{},
-		cursors:   map[cursorKey]uint64{},
+		cursors:   map[store.CursorKey]uint64{},
 		jobs:      map[jobKey]store.Job{},
 	}
 }
@@ -89,7 +84,7 @@ func (s *Store) Epoch() gotong.Epoch {
 	return s.eras.Epoch()
 }
 
-// Close implements [store.Store]; every later call fails with
+// Close implements [store.Whole]; every later call fails with
 // [store.ErrClosed].
 func (s *Store) Close() error {
 	s.mu.Lock()

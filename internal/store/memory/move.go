@@ -81,10 +81,10 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 			})
 		case store.AllCursors:
 			moved := maps.Clone(s.cursors)
-			maps.DeleteFunc(moved, func(_ cursorKey, at uint64) bool { return at == 0 })
-			rows.Cursors, rows.Next = page(moved, after, limit, func(k cursorKey, at uint64) (string, store.CursorRow) {
-				row := store.CursorRow{Reader: k.reader, Partition: k.partition, Position: at}
-				return mark(k.reader, fmt.Sprintf("%02d", k.partition)), row
+			maps.DeleteFunc(moved, func(_ store.CursorKey, at uint64) bool { return at == 0 })
+			rows.Cursors, rows.Next = page(moved, after, limit, func(k store.CursorKey, at uint64) (string, store.CursorRow) {
+				row := store.CursorRow{Reader: k.Reader, Partition: k.Partition, Position: at}
+				return mark(k.Reader, fmt.Sprintf("%02d", k.Partition)), row
 			})
 		case store.AllJobs:
 			rows.Jobs, rows.Next = page(s.jobs, after, limit, func(k jobKey, j store.Job) (string, store.Job) {
@@ -192,7 +192,7 @@ func (s *Store) fits(step *store.Restoring) error {
 			return taken(r.Key, ok)
 		}),
 		each(step.Rows.Cursors, func(r store.CursorRow) error {
-			key := cursorKey{r.Reader, r.Partition}
+			key := store.CursorKey{Reader: r.Reader, Partition: r.Partition}
 			return taken(key, s.cursors[key] > 0)
 		}),
 		each(step.Rows.Jobs, func(r store.Job) error {
@@ -253,7 +253,7 @@ func (s *Store) restore(step *store.Restoring) {
 		s.registers[at][r.Key.Name] = r
 	}
 	for _, r := range step.Rows.Cursors {
-		s.cursors[cursorKey{r.Reader, r.Partition}] = r.Position
+		s.cursors[store.CursorKey{Reader: r.Reader, Partition: r.Partition}] = r.Position
 	}
 	for _, j := range step.Rows.Jobs {
 		j.Lease, j.Body = 0, slices.Clone(j.Body)

@@ -9,12 +9,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Register implements [store.Registers].
-func (s *Store) Register(ctx context.Context, key gotong.Key) (r store.Register, err error) {
-	err = s.read(ctx, func() error { r = s.register(key); return nil })
-	return r, err
-}
-
 // register is the register as it is now; one that expired does not exist.
 func (s *Store) register(key gotong.Key) store.Register {
 	r, ok := s.registers[shelf{key.Collection, key.Owner}][key.Name]
@@ -66,16 +60,10 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 	return found, err
 }
 
-// Cursor implements [store.Readers].
-func (s *Store) Cursor(ctx context.Context, reader string, p gotong.Partition) (at uint64, err error) {
-	err = s.read(ctx, func() error { at = s.cursors[cursorKey{reader, p}]; return nil })
-	return at, err
-}
-
 // Advance implements [store.Readers].
 func (s *Store) Advance(ctx context.Context, step store.Step) error {
 	return s.write(ctx, func() error {
-		at := cursorKey{step.Reader, step.Partition}
+		at := store.CursorKey{Reader: step.Reader, Partition: step.Partition}
 		if s.cursors[at] != step.From {
 			return store.ErrConflict
 		}

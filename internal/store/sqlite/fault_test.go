@@ -102,7 +102,7 @@ func TestBegunRunsToItsEnd(t *testing.T) {
 		t.Errorf("begun: %v", err)
 	}
 	for name, want := range map[string]uint64{"waits": 0, "begun": 1} {
-		r, err := s.Register(t.Context(), gotong.Key{Name: name})
+		r, err := store.ReadRegister(t.Context(), s, gotong.Key{Name: name})
 		if err != nil || r.Version != want {
 			t.Errorf("register %s has version %d, %v", name, r.Version, err)
 		}

@@ -127,6 +127,31 @@ func (s *Store) loadRows(c *conn, need store.Need, snap *store.Snapshot) error {
 			snap.Claims[claim] = stream
 		}
 	}
+	return s.loadSide(c, need, snap)
+}
+
+// loadSide reads what is not the log.
+func (s *Store) loadSide(c *conn, need store.Need, snap *store.Snapshot) error {
+	snap.Registers = make(map[gotong.Key]store.Register, len(need.Registers))
+	snap.Cursors = make(map[store.CursorKey]uint64, len(need.Cursors))
+	for _, key := range need.Registers {
+		r, err := readRegister(c, key, s.now())
+		if err != nil {
+			return err
+		}
+		if r.Version > 0 {
+			snap.Registers[key] = r
+		}
+	}
+	for _, key := range need.Cursors {
+		at, err := readCursor(c, key.Reader, key.Partition)
+		if err != nil {
+			return err
+		}
+		if at > 0 {
+			snap.Cursors[key] = at
+		}
+	}
 	return nil
 }
 

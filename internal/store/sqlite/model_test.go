@@ -131,7 +131,7 @@ func drawChanges(r *rapid.T) []store.Change {
 
 func (p *pair) register(r *rapid.T) {
 	key, expect := drawKey(r), rapid.Uint64Range(0, 3).Draw(r, "expect")
-	if current, err := p.reference.Register(p.t.Context(), key); err == nil && rapid.Bool().Draw(r, "current") {
+	if current, err := store.ReadRegister(p.t.Context(), p.reference, key); err == nil && rapid.Bool().Draw(r, "current") {
 		expect = current.Version
 	}
 	var body []byte
@@ -145,8 +145,9 @@ func (p *pair) register(r *rapid.T) {
 
 func (p *pair) advance(r *rapid.T) {
 	step := store.Step{Reader: "r", From: rapid.Uint64Range(0, 3).Draw(r, "from"), Changes: drawChanges(r)}
-	if at, err := p.reference.Cursor(p.t.Context(), "r", 0); err == nil && rapid.Bool().Draw(r, "current") {
-		step.From = at
+	at := store.CursorKey{Reader: "r"}
+	if snap, err := p.reference.Load(p.t.Context(), store.Need{Cursors: []store.CursorKey{at}}); err == nil && rapid.Bool().Draw(r, "current") {
+		step.From = snap.Cursors[at]
 	}
 	step.To = step.From + rapid.Uint64Range(0, 2).Draw(r, "by")
 	for range rapid.IntRange(0, 3).Draw(r, "jobs") {

@@ -32,12 +32,6 @@ func readRegister(c *conn, key gotong.Key, now gotong.Instant) (store.Register, 
 	return r, err
 }
 
-// Register implements [store.Registers].
-func (s *Store) Register(ctx context.Context, key gotong.Key) (r store.Register, err error) {
-	err = s.read(ctx, func(c *conn) error { r, err = readRegister(c, key, s.now()); return err })
-	return r, err
-}
-
 // SetRegister implements [store.Registers]. Concurrent calls share a sync with
 // each other and with commits.
 func (s *Store) SetRegister(
@@ -74,12 +68,6 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 		}), r.Collection, r.Owner, r.From, r.To, s.now())
 	})
 	return found, err
-}
-
-// Cursor implements [store.Readers].
-func (s *Store) Cursor(ctx context.Context, reader string, p gotong.Partition) (at uint64, err error) {
-	err = s.read(ctx, func(c *conn) error { at, err = readCursor(c, reader, p); return err })
-	return at, err
 }
 
 func readCursor(c *conn, reader string, p gotong.Partition) (at uint64, err error) {

@@ -42,7 +42,7 @@ type Options struct {
 	Readers int
 }
 
-// Store implements [store.Store] on one file. It is safe for concurrent use.
+// Store implements [store.Whole] on one file. It is safe for concurrent use.
 type Store struct {
 	path        string
 	eras        atomic.Pointer[store.Eras]
@@ -59,7 +59,7 @@ type Store struct {
 	closed  chan struct{}
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Whole = (*Store)(nil)
 
 // Open opens the database at path and makes what is missing, directories
 // included. It fails with [ErrInUse], [store.ErrForeign], [store.ErrHeader],

@@ -17,7 +17,7 @@ func place(t *testing.T) storetest.Harness {
 	path := filepath.Join(t.TempDir(), "data", "gotong.db")
 	return storetest.Harness{
 		Durable: true,
-		Open: func(o storetest.Options) (store.Store, error) {
+		Open: func(o storetest.Options) (store.Whole, error) {
 			return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
 		},
 		Lose: func(s gotong.Stream, seq uint64) error {

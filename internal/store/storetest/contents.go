@@ -20,7 +20,7 @@ type Contents struct {
 }
 
 // Read reads all of a store, in pages of limit rows.
-func Read(ctx context.Context, s store.Store, limit int) (c Contents, err error) {
+func Read(ctx context.Context, s store.Whole, limit int) (c Contents, err error) {
 	if c.State, err = s.State(ctx); err != nil {
 		return c, err
 	}

@@ -23,7 +23,7 @@ var cutTests = map[string]func(*env){
 }
 
 // through opens one more node whose connections a proxy can break.
-func (e *env) through() (store.Store, *netfault.Proxy) {
+func (e *env) through() (store.Whole, *netfault.Proxy) {
 	e.Helper()
 	if e.harness.Through == nil {
 		e.Skipf("the store has no connections to cut")
@@ -71,7 +71,7 @@ func cutRegister(e *env) {
 	s, p := e.through()
 	p.LoseAnswer(0)
 	err := s.SetRegister(e.ctx, key("n"), 0, []byte("x"), 0)
-	r, readErr := e.s.Register(e.ctx, key("n"))
+	r, readErr := store.ReadRegister(e.ctx, e.s, key("n"))
 	e.check(readErr)
 	if errors.Is(err, store.ErrConflict) || err == nil && r.Version != 1 || r.Version > 1 {
 		e.Errorf("set: %v; the register is %+v", err, r)

@@ -25,7 +25,7 @@ const (
 // Faulty is a store whose calls fail or wait as a test has planned; all others
 // go through. It is safe for concurrent use.
 type Faulty struct {
-	store.Store
+	store.Whole
 
 	mu    sync.Mutex
 	calls map[Op]int
@@ -59,8 +59,8 @@ func (h *Hold) Entered() <-chan struct{} { return h.entered }
 func (h *Hold) Release() { h.once.Do(func() { close(h.release) }) }
 
 // NewFaulty wraps a store; without plans it changes nothing.
-func NewFaulty(s store.Store) *Faulty {
-	return &Faulty{Store: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}, lost: map[lostEvent]bool{}}
+func NewFaulty(s store.Whole) *Faulty {
+	return &Faulty{Whole: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}, lost: map[lostEvent]bool{}}
 }
 
 // Lose makes the store read as if the row of an event were gone.
@@ -172,7 +172,7 @@ func (p plan) meddle(ctx context.Context) error {
 
 // Commit implements [store.Committer].
 func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.Outcome, err error) {
-	err = f.call(ctx, OpCommit, func() error { out, err = f.Store.Commit(ctx, batch); return err })
+	err = f.call(ctx, OpCommit, func() error { out, err = f.Whole.Commit(ctx, batch); return err })
 	if errors.Is(err, errForgotten) {
 		for i := range batch {
 			out = append(out, store.Outcome{Status: store.Committed, Record: batch[i].Record(1)})
@@ -187,7 +187,7 @@ func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.
 
 // Load implements [store.Committer].
 func (f *Faulty) Load(ctx context.Context, need store.Need) (snap store.Snapshot, err error) {
-	err = f.call(ctx, OpLoad, func() error { snap, err = f.Store.Load(ctx, need); return err })
+	err = f.call(ctx, OpLoad, func() error { snap, err = f.Whole.Load(ctx, need); return err })
 	for i := range snap.Events {
 		if err == nil {
 			snap.Events[i], err = f.until(snap.Events[i], false)
@@ -203,7 +203,7 @@ func (f *Faulty) Load(ctx context.Context, need store.Need) (snap store.Snapshot
 func (f *Faulty) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) (rows []store.Event, err error) {
-	err = f.call(ctx, OpRead, func() error { rows, err = f.Store.ReadPartition(ctx, p, from, to, limit); return err })
+	err = f.call(ctx, OpRead, func() error { rows, err = f.Whole.ReadPartition(ctx, p, from, to, limit); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -214,10 +214,10 @@ func (f *Faulty) ReadPartition(
 func (f *Faulty) SetRegister(
 	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
 ) error {
-	return f.call(ctx, OpSetRegister, func() error { return f.Store.SetRegister(ctx, key, expect, body, expires) })
+	return f.call(ctx, OpSetRegister, func() error { return f.Whole.SetRegister(ctx, key, expect, body, expires) })
 }
 
 // Advance implements [store.Readers].
 func (f *Faulty) Advance(ctx context.Context, step store.Step) error {
-	return f.call(ctx, OpAdvance, func() error { return f.Store.Advance(ctx, step) })
+	return f.call(ctx, OpAdvance, func() error { return f.Whole.Advance(ctx, step) })
 }

@@ -82,9 +82,9 @@ func TestFaultyHold(t *testing.T) {
 	}
 }
 
-func head(t *testing.T, s store.Store) gotong.Head {
+func head(t *testing.T, s store.Whole) gotong.Head {
 	t.Helper()
-	snap, err := s.(*storetest.Faulty).Store.Load(t.Context(), store.Need{Heads: []gotong.Stream{"thread/a"}})
+	snap, err := s.(*storetest.Faulty).Whole.Load(t.Context(), store.Need{Heads: []gotong.Stream{"thread/a"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -91,18 +91,16 @@ func reopen(e *env) {
 }
 
 // everything calls each method of a store.
-func everything(ctx context.Context, s store.Store, c store.Commit) map[string]error {
+func everything(ctx context.Context, s store.Whole, c store.Commit) map[string]error {
 	_, commit := s.Commit(ctx, []store.Commit{c})
 	_, load := s.Load(ctx, store.Need{})
 	_, positions := s.Positions(ctx)
 	_, partition := s.ReadPartition(ctx, 0, 0, 9, 9)
-	_, register := s.Register(ctx, key("x"))
 	_, find := s.FindRegisters(ctx, store.KeyRange{Collection: things, To: "~"})
-	_, cursor := s.Cursor(ctx, "r", 0)
 	_, claim := s.ClaimJobs(ctx, "q", 0, 1, 1)
 	return map[string]error{
-		"Commit": commit, "Load": load, "Positions": positions, "ReadPartition": partition, "Register": register,
-		"SetRegister": s.SetRegister(ctx, key("x"), 0, []byte("x"), 0), "FindRegisters": find, "Cursor": cursor,
+		"Commit": commit, "Load": load, "Positions": positions, "ReadPartition": partition,
+		"SetRegister": s.SetRegister(ctx, key("x"), 0, []byte("x"), 0), "FindRegisters": find,
 		"Advance": s.Advance(ctx, store.Step{Reader: "r", To: 1}), "ClaimJobs": claim,
 		"SettleJob": s.SettleJob(ctx, store.Job{Queue: "q", ID: "i", Lease: 1}, nil),
 	}

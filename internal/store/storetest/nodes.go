@@ -26,12 +26,12 @@ var nodeTests = map[string]func(*env){
 const nodeCount = 3
 
 // nodes opens the log of the case on several nodes.
-func (e *env) nodes() []store.Store {
+func (e *env) nodes() []store.Whole {
 	e.Helper()
 	if !e.harness.Shared {
 		e.Skipf("one process alone has this store open")
 	}
-	list := []store.Store{e.s}
+	list := []store.Whole{e.s}
 	for len(list) < nodeCount {
 		s, err := e.harness.Open(e.options())
 		e.check(err)
@@ -42,7 +42,7 @@ func (e *env) nodes() []store.Store {
 }
 
 // eachNode runs f on every node at once.
-func eachNode(e *env, nodes []store.Store, f func(node int, s store.Store) error) {
+func eachNode(e *env, nodes []store.Whole, f func(node int, s store.Whole) error) {
 	e.Helper()
 	together(e, len(nodes), func(i int) (struct{}, error) { return struct{}{}, f(i, nodes[i]) })
 }
@@ -110,7 +110,7 @@ func (a *acked) add(c *store.Commit, record store.Record, repeats int) {
 // compare reads a partition after the position from and checks that each
 // acknowledged commit of one event is there, once, at its place, and that
 // nobody else's is.
-func (a *acked) compare(e *env, s store.Store, home gotong.Stream, from uint64) {
+func (a *acked) compare(e *env, s store.Whole, home gotong.Stream, from uint64) {
 	e.Helper()
 	p, at := gotong.PartitionOf(home), from
 	seen := 0
@@ -151,7 +151,7 @@ func nodesOneStream(e *env) {
 	var told acked
 	var moved atomic.Int64
 	began := time.Now()
-	eachNode(e, nodes, func(node int, s store.Store) error {
+	eachNode(e, nodes, func(node int, s store.Whole) error {
 		var group sync.WaitGroup
 		errs := make([]error, writers)
 		for w := range writers {
@@ -175,7 +175,7 @@ func nodesOneStream(e *env) {
 
 // writeShared commits one event to a stream that others write to; it reports
 // how often another commit came first.
-func writeShared(e *env, s store.Store, told *acked, stream, home gotong.Stream, request string) (moved int64, err error) {
+func writeShared(e *env, s store.Whole, told *acked, stream, home gotong.Stream, request string) (moved int64, err error) {
 	for {
 		snap, err := s.Load(e.ctx, store.Need{Heads: []gotong.Stream{stream}})
 		if err != nil {
@@ -207,7 +207,7 @@ func nodesOnePartition(e *env) {
 	var follower sync.WaitGroup
 	t := tail{seqs: map[gotong.Stream]uint64{}}
 	follower.Go(func() { followOn(e, nodes[nodeCount-1], home, &t, &writing) })
-	eachNode(e, nodes[:nodeCount-1], func(node int, s store.Store) error {
+	eachNode(e, nodes[:nodeCount-1], func(node int, s store.Whole) error {
 		return writeOwn(e, s, &told, home, fmt.Sprint("thread/", node), func(n int) bool { return e.goes(began, n, rounds) })
 	})
 	writing.Store(false)
@@ -222,7 +222,7 @@ func nodesOnePartition(e *env) {
 
 // writeOwn commits batches of one to four to a stream of the writer's own while
 // goes is true.
-func writeOwn(e *env, s store.Store, told *acked, home gotong.Stream, stream string, goes func(n int) bool) error {
+func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream string, goes func(n int) bool) error {
 	m := NewMaker(s.Epoch())
 	for n := 0; goes(n); n++ {
 		batch := make([]store.Commit, 1+n%4)
@@ -246,7 +246,7 @@ func writeOwn(e *env, s store.Store, told *acked, home gotong.Stream, stream str
 
 // followOn reads a partition until nobody writes and everything was read. A read
 // that fails is repeated from the same position.
-func followOn(e *env, s store.Store, home gotong.Stream, t *tail, writing *atomic.Bool) {
+func followOn(e *env, s store.Whole, home gotong.Stream, t *tail, writing *atomic.Bool) {
 	for failures := 0; ; {
 		last := !writing.Load()
 		rows, err := s.ReadPartition(e.ctx, gotong.PartitionOf(home), t.cursor, math.MaxUint64, 50)
@@ -277,7 +277,7 @@ func nodesRace(e *env) {
 		name := func(what string, n int) gotong.Stream {
 			return gotong.Stream(fmt.Sprintf("thread/%s-%d-%d", what, round, n%nodeCount))
 		}
-		eachNode(e, nodes, func(node int, s store.Store) error {
+		eachNode(e, nodes, func(node int, s store.Whole) error {
 			for what, d := range map[string]Draft{
 				"twins":  {Stream: name("twin", 0), RequestID: "same"},
 				"claims": {Stream: name("claim", node), Claims: []gotong.Claim{{Space: "s", Name: fmt.Sprint(round)}}},
@@ -311,7 +311,7 @@ func nodesNewEpoch(e *env) {
 	nodes := e.nodes()
 	left, tool := nodes[1], nodes[2]
 	m := NewMaker(left.Epoch())
-	one := func(s store.Store, c store.Commit) error {
+	one := func(s store.Whole, c store.Commit) error {
 		_, err := s.Commit(e.ctx, []store.Commit{c})
 		return err
 	}

@@ -140,7 +140,7 @@ func racingRegisters(e *env) {
 	k := key("n")
 	together(e, racers, func(int) (struct{}, error) {
 		for {
-			r, err := e.s.Register(e.ctx, k)
+			r, err := store.ReadRegister(e.ctx, e.s, k)
 			if err != nil {
 				return struct{}{}, err
 			}
@@ -151,7 +151,7 @@ func racingRegisters(e *env) {
 			}
 		}
 	})
-	r, err := e.s.Register(e.ctx, k)
+	r, err := store.ReadRegister(e.ctx, e.s, k)
 	e.check(err)
 	if string(r.Body) != strconv.Itoa(racers) || r.Version != racers {
 		e.Errorf("register %s, version %d", r.Body, r.Version)

@@ -18,9 +18,8 @@ var readerTests = map[string]func(*env){
 
 func (e *env) cursor(reader string, p gotong.Partition) uint64 {
 	e.Helper()
-	at, err := e.s.Cursor(e.ctx, reader, p)
-	e.check(err)
-	return at
+	at := store.CursorKey{Reader: reader, Partition: p}
+	return e.load(store.Need{Cursors: []store.CursorKey{at}}).Cursors[at]
 }
 
 // readerAdvance: cursor, documents and jobs move together or not at all.

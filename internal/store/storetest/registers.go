@@ -19,7 +19,7 @@ var registerTests = map[string]func(*env){
 
 func (e *env) register(k gotong.Key) store.Register {
 	e.Helper()
-	r, err := e.s.Register(e.ctx, k)
+	r, err := store.ReadRegister(e.ctx, e.s, k)
 	e.check(err)
 	return r
 }

@@ -36,7 +36,7 @@ type Options struct {
 type Harness struct {
 	// Open opens the store of this place. Where it is durable the suite closes
 	// and opens it again and expects all that was there.
-	Open    func(Options) (store.Store, error)
+	Open    func(Options) (store.Whole, error)
 	Durable bool
 	// Lose takes the row of an event away under the feet of the open store.
 	// Where it is nil, what needs it is skipped.
@@ -47,7 +47,7 @@ type Harness struct {
 	Shared bool
 	// Through opens one more node whose connections to the database pass a
 	// proxy; nil where the store has none.
-	Through func(Options) (store.Store, *netfault.Proxy, error)
+	Through func(Options) (store.Whole, *netfault.Proxy, error)
 	// For is how long each case that looks for lost writes goes on; 0: a fixed
 	// number of writes.
 	For time.Duration
@@ -65,7 +65,7 @@ type env struct {
 	ctx     context.Context //nolint:containedctx // the context of one test, for all its calls
 	harness Harness
 	again   func() Harness // another empty place
-	s       store.Store
+	s       store.Whole
 	m       *Maker
 	clock   atomic.Int64
 	broken  atomic.Bool // the clock

@@ -15,39 +15,39 @@ import (
 )
 
 // losing acknowledges its tenth commit and does not write it.
-func losing(s store.Store) store.Store {
+func losing(s store.Whole) store.Whole {
 	f := storetest.NewFaulty(s)
 	f.Forget(10)
 	return f
 }
 
 // starving gives up its tenth commit, as a node that always loses to another.
-func starving(s store.Store) store.Store {
+func starving(s store.Whole) store.Whole {
 	f := storetest.NewFaulty(s)
 	f.Fail(storetest.OpCommit, 10, errors.New("the outcome is not known"))
 	return f
 }
 
 // blind does not look at the heads of other streams.
-type blind struct{ store.Store }
+type blind struct{ store.Whole }
 
 func (s blind) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
 	batch = slices.Clone(batch)
 	for i := range batch {
 		batch[i].Others = nil
 	}
-	return s.Store.Commit(ctx, batch)
+	return s.Whole.Commit(ctx, batch)
 }
 
 // late shows a commit only after the one that follows it.
 type late struct {
-	store.Store
+	store.Whole
 	mu   sync.Mutex
 	held bool
 }
 
 func (s *late) ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
-	page, err := s.Store.ReadPartition(ctx, p, from, to, limit)
+	page, err := s.Whole.ReadPartition(ctx, p, from, to, limit)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.held && len(page) > 1 {
@@ -58,7 +58,7 @@ func (s *late) ReadPartition(ctx context.Context, p gotong.Partition, from, to u
 }
 
 // shared is a store that several nodes of a case have open.
-type shared struct{ store.Store }
+type shared struct{ store.Whole }
 
 func (shared) Close() error { return nil }
 
@@ -66,18 +66,18 @@ func (shared) Close() error { return nil }
 // case of that promise; one that only gives up now and then passes.
 func TestSuiteFindsFaults(t *testing.T) {
 	for name, test := range map[string]struct {
-		wrap func(store.Store) store.Store
+		wrap func(store.Whole) store.Whole
 		by   string // the case
 		want string // in its faults; empty where it passes
 	}{
-		"good, one stream":        {func(s store.Store) store.Store { return s }, "nodes/one stream", ""},
-		"good, one partition":     {func(s store.Store) store.Store { return s }, "nodes/one partition", ""},
-		"good, races":             {func(s store.Store) store.Store { return s }, "nodes/races", ""},
+		"good, one stream":        {func(s store.Whole) store.Whole { return s }, "nodes/one stream", ""},
+		"good, one partition":     {func(s store.Whole) store.Whole { return s }, "nodes/one partition", ""},
+		"good, races":             {func(s store.Whole) store.Whole { return s }, "nodes/races", ""},
 		"starving, one partition": {starving, "nodes/one partition", ""},
 		"losing, one stream":      {losing, "nodes/one stream", "of 96 acknowledged commits 95 are there"},
 		"losing, one partition":   {losing, "nodes/one partition", "nothing competes"},
-		"blind, races":            {func(s store.Store) store.Store { return blind{s} }, "nodes/races", "skew: "},
-		"late, one partition":     {func(s store.Store) store.Store { return &late{Store: s} }, "nodes/one partition", " after "},
+		"blind, races":            {func(s store.Whole) store.Whole { return blind{s} }, "nodes/races", "skew: "},
+		"late, one partition":     {func(s store.Whole) store.Whole { return &late{Whole: s} }, "nodes/one partition", " after "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			result := try(t, test.by, test.wrap)
@@ -89,7 +89,7 @@ func TestSuiteFindsFaults(t *testing.T) {
 	}
 }
 
-func try(t *testing.T, name string, wrap func(store.Store) store.Store) storetest.Result {
+func try(t *testing.T, name string, wrap func(store.Whole) store.Whole) storetest.Result {
 	t.Helper()
 	for _, part := range storetest.Parts() {
 		for _, c := range part.Tests {
@@ -98,8 +98,8 @@ func try(t *testing.T, name string, wrap func(store.Store) store.Store) storetes
 			}
 			return c.Try(t.Context(), func() storetest.Harness {
 				var once sync.Once
-				var inner store.Store
-				return storetest.Harness{Shared: true, Open: func(o storetest.Options) (store.Store, error) {
+				var inner store.Whole
+				return storetest.Harness{Shared: true, Open: func(o storetest.Options) (store.Whole, error) {
 					once.Do(func() { inner = wrap(memory.New("", memory.Options{Now: o.Now})) })
 					return shared{inner}, nil
 				}}
@@ -117,7 +117,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	alone := func() storetest.Harness {
-		return storetest.Harness{Open: func(o storetest.Options) (store.Store, error) { return memory.New("", memory.Options{Now: o.Now}), nil }}
+		return storetest.Harness{Open: func(o storetest.Options) (store.Whole, error) { return memory.New("", memory.Options{Now: o.Now}), nil }}
 	}
 	for _, part := range storetest.Parts() {
 		if part.Name == "nodes" {

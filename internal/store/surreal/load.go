@@ -23,6 +23,8 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 		Documents: map[gotong.Key][]byte{},
 		Records:   map[gotong.RequestKey]store.Record{},
 		Claims:    map[gotong.Claim]gotong.Stream{},
+		Registers: map[gotong.Key]store.Register{},
+		Cursors:   map[store.CursorKey]uint64{},
 		Ranges:    make([][]store.Document, len(need.Ranges)),
 		Events:    make([][]store.Event, len(need.Events)),
 	}
@@ -37,6 +39,8 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	r.heads(slices.Compact(list), heads)
 	r.records(need.Records, snap.Records)
 	r.claims(need.Claims, snap.Claims)
+	r.registersOf(need.Registers, s.now(), snap.Registers)
+	r.cursors(need.Cursors, snap.Cursors)
 	if err := s.documents(&r, need.Documents, snap.Documents); err != nil {
 		return store.Snapshot{}, err
 	}

@@ -16,21 +16,35 @@ func cursorID(reader string, p gotong.Partition) surreal.RecordID {
 
 func jobID(queue, id string) surreal.RecordID { return surreal.Record("job", queue, id) }
 
-// Cursor implements [store.Readers].
-func (s *Store) Cursor(ctx context.Context, reader string, p gotong.Partition) (at uint64, err error) {
-	end, err := s.begin(ctx)
-	if err != nil {
-		return 0, err
+type cursorRow struct {
+	_        struct{} `cbor:",toarray"`
+	Key      cursorName
+	Position uint64
+}
+
+type cursorName struct {
+	_         struct{} `cbor:",toarray"`
+	Reader    string
+	Partition gotong.Partition
+}
+
+const cursorColumns = "[record::id(id), position]"
+
+// cursors reads those that are not at 0.
+func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint64) {
+	if len(list) == 0 {
+		return
 	}
-	defer end()
-	var r reading
-	part(&r, "SELECT VALUE position FROM "+r.param(cursorID(reader, p)), func(rows []uint64) error {
-		if len(rows) > 0 {
-			at = rows[0]
+	ids := make([]surreal.RecordID, len(list))
+	for i, key := range list {
+		ids[i] = cursorID(key.Reader, key.Partition)
+	}
+	part(r, "SELECT VALUE "+cursorColumns+" FROM "+r.param(ids)+" WHERE position > 0", func(rows []cursorRow) error {
+		for _, row := range rows {
+			into[store.CursorKey{Reader: row.Key.Reader, Partition: row.Key.Partition}] = row.Position
 		}
 		return nil
 	})
-	return at, s.read(ctx, &r)
 }
 
 // Advance implements [store.Readers].

@@ -40,37 +40,30 @@ func (row *registerRow) register() (store.Register, error) {
 }
 
 // registers reads those that exist now.
-func (r *reading) registers(from, bound string, now gotong.Instant, into *[]store.Register) {
-	query := "SELECT id, version, body, expires FROM " + from + " WHERE expires = 0 OR expires > " + r.param(now) + bound
+func (r *reading) registers(from, bound string, now gotong.Instant, take func(store.Register)) {
+	query := "SELECT id, version, body, expires FROM " + from + " WHERE version > 0 AND (expires = 0 OR expires > " + r.param(now) + ")" + bound
 	part(r, query, func(rows []registerRow) error {
 		for i := range rows {
 			register, err := rows[i].register()
 			if err != nil {
 				return err
 			}
-			*into = append(*into, register)
+			take(register)
 		}
 		return nil
 	})
 }
 
-// Register implements [store.Registers].
-func (s *Store) Register(ctx context.Context, key gotong.Key) (store.Register, error) {
-	end, err := s.begin(ctx)
-	if err != nil {
-		return store.Register{}, err
+// registersOf reads those of these that exist now.
+func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[gotong.Key]store.Register) {
+	if len(list) == 0 {
+		return
 	}
-	defer end()
-	var r reading
-	var found []store.Register
-	r.registers(r.param(registerID(key)), "", s.now(), &found)
-	if err := s.read(ctx, &r); err != nil {
-		return store.Register{}, err
+	ids := make([]surreal.RecordID, len(list))
+	for i, key := range list {
+		ids[i] = registerID(key)
 	}
-	if len(found) == 0 {
-		return store.Register{Key: key}, nil
-	}
-	return found[0], nil
+	r.registers(r.param(ids), "", now, func(register store.Register) { into[register.Key] = register })
 }
 
 // FindRegisters implements [store.Registers].
@@ -82,7 +75,7 @@ func (s *Store) FindRegisters(ctx context.Context, of store.KeyRange) (found []s
 	defer end()
 	var r reading
 	from, bound := r.rangeOf(of, "register", of.Collection)
-	r.registers(from, bound, s.now(), &found)
+	r.registers(from, bound, s.now(), func(register store.Register) { found = append(found, register) })
 	if err := s.read(ctx, &r); err != nil {
 		return nil, err
 	}

@@ -117,16 +117,7 @@ func (s *Store) sideRows(r *reading, section store.Section, bound string, seen *
 			return err
 		}))
 	case store.AllCursors:
-		type cursorRow struct {
-			_   struct{} `cbor:",toarray"`
-			Key struct {
-				_         struct{} `cbor:",toarray"`
-				Reader    string
-				Partition gotong.Partition
-			}
-			Position uint64
-		}
-		part(r, "SELECT VALUE [record::id(id), position] FROM cursor"+bound, each(seen, func(row cursorRow) error {
+		part(r, "SELECT VALUE "+cursorColumns+" FROM cursor"+bound, each(seen, func(row cursorRow) error {
 			if row.Position > 0 {
 				rows.Cursors = append(rows.Cursors, store.CursorRow{
 					Reader: row.Key.Reader, Partition: row.Key.Partition, Position: row.Position,

@@ -56,7 +56,7 @@ type Options struct {
 	Client surreal.Options
 }
 
-// Store implements [store.Store] on one database. It is safe for concurrent
+// Store implements [store.Whole] on one database. It is safe for concurrent
 // use, and other processes may use the same database.
 type Store struct {
 	db    *surreal.Client
@@ -76,7 +76,7 @@ type Store struct {
 	ended   sync.WaitGroup
 }
 
-var _ store.Store = (*Store)(nil)
+var _ store.Whole = (*Store)(nil)
 
 // maxGates is how many transactions of this node run at once.
 const maxGates = 8

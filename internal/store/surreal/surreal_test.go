@@ -27,13 +27,13 @@ func TestStore(t *testing.T) {
 		storetest.Run(t, func(t *testing.T) storetest.Harness {
 			t.Helper()
 			cfg := surrealtest.Start(t, e)
-			open := func(cfg surreal.Config, o storetest.Options) (store.Store, error) {
+			open := func(cfg surreal.Config, o storetest.Options) (store.Whole, error) {
 				return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
 			}
 			return storetest.Harness{
 				Durable: true, Shared: true,
-				Open: func(o storetest.Options) (store.Store, error) { return open(cfg, o) },
-				Through: func(o storetest.Options) (store.Store, *netfault.Proxy, error) {
+				Open: func(o storetest.Options) (store.Whole, error) { return open(cfg, o) },
+				Through: func(o storetest.Options) (store.Whole, *netfault.Proxy, error) {
 					p, through := proxied(t, cfg)
 					through.Sockets = 1
 					s, err := open(through, o)
