@@ -44,6 +44,8 @@ type Options struct {
 	// [auth.Options] describes; empty: they are hashed in this process.
 	HashProgram string
 
+	kinds []kind // beside those of this server; a test's
+
 	// Wrap, if not nil, stands between the store and everything else: a test's
 	// way to make storage fail.
 	Wrap func(store.Whole) store.Whole
@@ -90,7 +92,7 @@ type App struct {
 // New opens the store and listens on both addresses. What it returns must be
 // run, also to be closed.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, kinds: kinds(accountsOf(&opts.Config)), clock: opts.Clock, hashProgram: opts.HashProgram}
+	a := &App{cfg: opts.Config, log: opts.Log, kinds: append(kinds(accountsOf(&opts.Config)), opts.kinds...), clock: opts.Clock, hashProgram: opts.HashProgram}
 	if a.clock == nil {
 		a.clock = clock.System()
 	}

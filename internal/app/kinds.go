@@ -63,7 +63,7 @@ func rulesOf(kinds []kind) []gotong.Kind {
 func accountRoutes(a *App) func(*httpapi.API) {
 	whose := accountsOf(&a.cfg)
 	var led []members.Led
-	for _, k := range slices.Backward(kinds(whose)) { // threads first
+	for _, k := range slices.Backward(a.kinds) { // threads first
 		if k.led != nil {
 			led = append(led, *k.led)
 		}
