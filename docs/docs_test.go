@@ -186,3 +186,23 @@ func TestTexts(t *testing.T) {
 	}
 	same(t, "api.md", table(t, page(t, "api.md"), "texts"), want)
 }
+
+// The page on a first kind shows code that is built and tested elsewhere: each of
+// its blocks stands word for word in one of the files that it names.
+func TestFirstKindShowsTheCodeThatIsBuilt(t *testing.T) {
+	text := page(t, "first-kind.md")
+	var code []string
+	for _, m := range regexp.MustCompile("`(internal/[a-z/_]+_?[a-z]+\\.go)`").FindAllStringSubmatch(text, -1) {
+		code = append(code, page(t, "../"+m[1]))
+	}
+	blocks := strings.Split(text, "```go\n")[1:]
+	for _, block := range blocks {
+		block, _, _ = strings.Cut(block, "```")
+		if !slices.ContainsFunc(code, func(text string) bool { return strings.Contains(text, block) }) {
+			t.Errorf("no file has this block:\n%s", block)
+		}
+	}
+	if len(blocks) < 10 {
+		t.Errorf("%d blocks", len(blocks))
+	}
+}

@@ -21,16 +21,13 @@ import (
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/httpapi/papantest"
 )
 
 // papan is the one row of wiring that a kind with members and routes needs.
 var papan = kind{
 	rules: rules.Kind(), creates: rules.StreamOf,
-	routes: func(a *App) func(*httpapi.API) {
-		return papantest.Routes(members.Options{Engine: a.engine, Hub: a.hub, Store: a.store, Codec: a.codec})
-	},
+	routes: func(a *App) func(*httpapi.API) { return papantest.Routes(a.membersOptions()) },
 }
 
 // A kind costs its two packages, one row of wiring and one page of docs: nothing

@@ -74,7 +74,12 @@ func accountRoutes(a *App) func(*httpapi.API) {
 }
 
 func groupRoutes(a *App) func(*httpapi.API) {
-	return groups.Routes(groups.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec})
+	return groups.Routes(a.membersOptions())
+}
+
+// membersOptions is what the routes of a kind with members work with.
+func (a *App) membersOptions() members.Options {
+	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec}
 }
 
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
