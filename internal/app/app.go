@@ -92,7 +92,8 @@ type App struct {
 // New opens the store and listens on both addresses. What it returns must be
 // run, also to be closed.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, kinds: append(kinds(accountsOf(&opts.Config)), opts.kinds...), clock: opts.Clock, hashProgram: opts.HashProgram}
+	a := &App{cfg: opts.Config, log: opts.Log, clock: opts.Clock, hashProgram: opts.HashProgram}
+	a.kinds = append(kinds(accountsOf(&opts.Config)), opts.kinds...)
 	if a.clock == nil {
 		a.clock = clock.System()
 	}

@@ -119,7 +119,7 @@ func (u *neighbour) call(method, path, body string, want int, out any) {
 	req.Header.Set("Authorization", "Bearer "+u.auth.AccessToken)
 	req.Header.Set("Content-Type", "application/json")
 	req.Close = true
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Timeout: 10 * time.Second}).Do(req)
 	if err != nil {
 		u.t.Fatal(err)
 	}

@@ -43,7 +43,8 @@ type passwords struct {
 
 func newPasswords(o *Options, keys *argon.Pool) *passwords {
 	return &passwords{
-		cost: o.Cost, keys: keys, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue), now: o.Clock.Mono, busy: o.Busy, observe: o.Observer,
+		cost: o.Cost, keys: keys, slots: make(chan struct{}, o.Hashes), queue: int64(o.Queue),
+		now: o.Clock.Mono, busy: o.Busy, observe: o.Observer,
 		dummy: format(o.Cost, random(saltLen), random(hashLen)),
 	}
 }

@@ -18,49 +18,64 @@ const (
 	Member = "member"
 )
 
-// The commands.
-type (
-	Create struct {
-		Title string `json:"title"`
-	}
-	Post struct {
-		Text string `json:"text"`
-	}
-	Join  struct{}
-	Leave struct{}
-	Add   struct {
-		UserID string `json:"user_id"`
-	}
-	Remove struct {
-		UserID string `json:"user_id"`
-		gotong.Ban
-	}
-	Unban struct {
-		UserID string `json:"user_id"`
-	}
-	SetRole struct {
-		UserID string `json:"user_id"`
-		Role   string `json:"role"`
-	}
-)
+// Create makes a board; the actor becomes its first keeper.
+type Create struct {
+	Title string `json:"title"`
+}
 
-// The data and the content of the events. Data is kept for ever; content can be
-// erased.
-type (
-	Nothing struct{}
-	Title   struct {
-		Title string `json:"title"`
-	}
-	Text struct {
-		Text string `json:"text"`
-	}
-	Seated struct {
-		UserID string         `json:"user_id"`
-		Role   string         `json:"role,omitempty"` // empty: no member any more
-		Now    gotong.Instant `json:"now,omitzero"`   // the clock, where a ban that has an end was looked at
-		gotong.Ban
-	}
-)
+// Post posts a notice.
+type Post struct {
+	Text string `json:"text"`
+}
+
+// Join makes the actor a member.
+type Join struct{}
+
+// Leave ends the actor's membership.
+type Leave struct{}
+
+// Add makes a user a member.
+type Add struct {
+	UserID string `json:"user_id"`
+}
+
+// Remove ends a user's membership, and with a ban keeps them out.
+type Remove struct {
+	UserID string `json:"user_id"`
+	gotong.Ban
+}
+
+// Unban lifts a ban.
+type Unban struct {
+	UserID string `json:"user_id"`
+}
+
+// SetRole changes a member's role.
+type SetRole struct {
+	UserID string `json:"user_id"`
+	Role   string `json:"role"`
+}
+
+// Nothing is the data of events that need none.
+type Nothing struct{}
+
+// Title is the content of papan.created.
+type Title struct {
+	Title string `json:"title"`
+}
+
+// Text is the content of notice.posted.
+type Text struct {
+	Text string `json:"text"`
+}
+
+// Seated is the data of member.seated.
+type Seated struct {
+	UserID string         `json:"user_id"`
+	Role   string         `json:"role,omitempty"` // empty: no member any more
+	Now    gotong.Instant `json:"now,omitzero"`   // the clock, where the end of a ban was compared with it
+	gotong.Ban
+}
 
 // Board is the document of one board.
 type Board struct {

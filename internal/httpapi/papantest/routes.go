@@ -38,24 +38,30 @@ type MemberView struct {
 	Role   string `json:"role" enum:"keeper,member"`
 }
 
-// The bodies of requests and answers.
-type (
-	Create struct {
-		Title string `json:"title" minLength:"1" maxLength:"128"`
-	}
-	Post struct {
-		Text string `json:"text" minLength:"1" maxLength:"4000"`
-	}
-	Add struct {
-		UserID string `json:"user_id" minLength:"1" maxLength:"128"`
-	}
-	SetRole struct {
-		Role string `json:"role" enum:"keeper,member"`
-	}
-	Out struct {
-		Out bool `json:"out"`
-	}
-)
+// Create is the body of making a board.
+type Create struct {
+	Title string `json:"title" minLength:"1" maxLength:"128"`
+}
+
+// Post is the body of posting a notice.
+type Post struct {
+	Text string `json:"text" minLength:"1" maxLength:"4000"`
+}
+
+// Add is the body of adding a member.
+type Add struct {
+	UserID string `json:"user_id" minLength:"1" maxLength:"128"`
+}
+
+// SetRole is the body of changing a member's role.
+type SetRole struct {
+	Role string `json:"role" enum:"keeper,member"`
+}
+
+// Out is the answer of what ends a membership.
+type Out struct {
+	Out bool `json:"out"`
+}
 
 type boards struct {
 	httpapi.Streams
