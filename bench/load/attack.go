@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -14,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"gotong.dev/gotong/internal/bench"
 )
 
 // attack is what one of a crowd does until ctx ends. It counts what the server
@@ -33,18 +34,16 @@ var all = []attack{
 
 // attacks measures an honest poster, alone and beside each attack in turn.
 func attacks(r *run) error {
-	stream, err := r.thread("attacks")
+	made, err := r.thread(r.ctx, "owner", "attacks")
 	if err != nil {
 		return err
 	}
-	w, err := r.dial("owner", 4096)
+	stream := string(made.Stream())
+	w, err := r.dial(r.ctx, "owner")
 	if err != nil {
 		return err
 	}
-	defer func() { _ = w.conn.Close() }()
-	if err := w.until(`"welcome"`); err != nil {
-		return err
-	}
+	defer func() { _ = w.Close() }()
 	if _, err := r.honest(w, stream, time.Second); err != nil { // warm
 		return err
 	}
@@ -60,7 +59,7 @@ func attacks(r *run) error {
 }
 
 // beside prints one pair of measurements.
-func (r *run) beside(w *socket, stream string, a attack) error {
+func (r *run) beside(w *bench.Socket, stream string, a attack) error {
 	alone, err := r.honest(w, stream, r.length)
 	if err != nil {
 		return err
@@ -92,13 +91,13 @@ func (r *run) beside(w *socket, stream string, a attack) error {
 
 // honest posts 50 messages a second, each when it is its time, and returns how
 // long the acknowledgements took, sorted.
-func (r *run) honest(w *socket, stream string, length time.Duration) ([]time.Duration, error) {
+func (r *run) honest(w *bench.Socket, stream string, length time.Duration) ([]time.Duration, error) {
 	var took []time.Duration
 	every := time.NewTicker(20 * time.Millisecond)
 	defer every.Stop()
 	for began := time.Now(); time.Since(began) < length; {
 		at := <-every.C
-		if err := errors.Join(w.post(stream), w.until(`{"op":"ack"`)); err != nil {
+		if err := post(w, stream); err != nil {
 			return nil, err
 		}
 		took = append(took, time.Since(at))
@@ -157,16 +156,14 @@ func guess(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 
 // await reads with a min_seq that does not come, in a busy partition.
 func await(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
-	var made struct {
-		ID   string `json:"thread_id"`
-		AsOf string `json:"as_of"`
-	}
-	if err := r.post("reader", "/v1/chat/threads", map[string]any{"scope_id": "load", "privacy_level": "public"}, &made); err != nil {
+	made, err := r.thread(ctx, "reader", "load")
+	if err != nil {
 		return
 	}
-	epoch, _, _ := strings.Cut(made.AsOf, ":")
+	epoch, _, _ := strings.Cut(string(made.AsOf), ":")
 	again(ctx, &http.Transport{DialContext: from(i).DialContext}, func() (*http.Request, error) {
-		req, err := http.NewRequest(http.MethodGet, "http://"+r.addr+"/v1/chat/threads/"+made.ID+"?min_seq="+epoch+":900", http.NoBody)
+		at := "http://" + r.addr + "/v1/chat/threads/" + made.ThreadID + "?min_seq=" + epoch + ":900"
+		req, err := http.NewRequest(http.MethodGet, at, http.NoBody)
 		if err == nil {
 			req.Header.Set("Authorization", "Bearer "+token("reader"))
 		}
@@ -197,19 +194,21 @@ func dawdle(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 
 // ping sends pings, fast, and reads nothing.
 func ping(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
-	w, err := r.dial(fmt.Sprint("pinger-", i), 4096)
+	w, err := r.dial(ctx, fmt.Sprint("pinger-", i))
 	if err != nil {
 		refused.Add(1)
 		return
 	}
-	defer context.AfterFunc(ctx, func() { _ = w.conn.Close() })()
-	defer func() { _ = w.conn.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = w.Close() })()
+	defer func() { _ = w.Close() }()
 	frame := append([]byte{0x89, 0x80 | 125, 0, 0, 0, 0}, bytes.Repeat([]byte("x"), 125)...)
 	for batch := bytes.Repeat(frame, 64); ctx.Err() == nil; {
-		if _, err := w.conn.Write(batch); err != nil {
+		if _, err := w.Write(batch); err != nil {
 			refused.Add(1)
 			return
 		}
 		served.Add(64)
 	}
 }
+
+func milli(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }

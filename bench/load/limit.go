@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -13,58 +14,107 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/bench/bare"
+	"gotong.dev/gotong/internal/bench"
 	"gotong.dev/gotong/internal/store"
 )
 
-// limits is the same work with nothing around it, in the same run: what this
+// Limits are the same work with nothing around it, in the same run: what this
 // machine allows at this moment.
 
 const (
 	frameSize  = 430 // a live frame of the load's text
-	openFrames = 8   // in one write at open throttle
+	openFrames = 8   // in one write at full throttle
+	maxBatch   = 64  // commits in one transaction
 )
 
-// serveLimit is a process that writes frames to connections and does nothing
-// else: at 200 a second to a hundred connections each, or as fast as it can.
-func serveLimit(mode string, conns int, length time.Duration) error {
+// limit measures the bare loops that belong to a scenario.
+func (r *run) limit(s bench.Scenario) (map[string]float64, error) {
+	if s.Viewers > 0 {
+		return r.fanoutLimit(s)
+	}
+	if s.Posters == 0 {
+		return nil, nil
+	}
+	batch := min(s.Posters*max(s.Window, 1), maxBatch)
+	rows, cpu, err := r.rowsLimit(batch, s.Threads)
+	if err != nil {
+		return nil, err
+	}
+	records, err := r.appendLimit(batch)
+	return map[string]float64{"SQLite rows/s": rows, "SQLite CPU µs per row": cpu, "append + fdatasync records/s": records}, err
+}
+
+// serveLimit is a process that writes frames to connections: at a rate, each
+// after a synced transaction with its row, or as fast as it can without one.
+func serveLimit(args []string) error {
+	threads, _ := strconv.Atoi(args[0])
+	viewers, _ := strconv.Atoi(args[1])
+	rate, _ := strconv.ParseFloat(args[2], 64)
+	length, err := time.ParseDuration(args[3])
+	if err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	fmt.Println(ln.Addr())
-	list := make([]net.Conn, conns)
+	list := make([]net.Conn, threads*viewers)
 	for i := range list {
 		if list[i], err = ln.Accept(); err != nil {
 			return err
 		}
 	}
 	fmt.Println("go")
-	if mode == "steady" {
-		steadyWrites(list, length)
+	if rate > 0 {
+		err = steadyWrites(list, viewers, rate, length, args[4])
 	} else {
 		openWrites(list, length)
 	}
 	fmt.Println("done")
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n') // the parent reads our CPU meanwhile
-	return nil
+	return err
 }
 
-func steadyWrites(list []net.Conn, length time.Duration) {
+func steadyWrites(list []net.Conn, viewers int, rate float64, length time.Duration, dir string) error {
+	db, err := bare.Open(context.Background(), filepath.Join(dir, "bare.db"))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = db.Close() }()
 	frame := make([]byte, frameSize)
-	tick := time.NewTicker(5 * time.Millisecond)
+	seqs := make([]uint64, len(list)/viewers)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for i, began := 0, time.Now(); time.Since(began) < length; i++ {
-		<-tick.C
-		for j := i % 10; j < len(list); j += 10 {
-			if _, err := list[j].Write(frame); err != nil {
-				return
+	posts := 0
+	for began := time.Now(); time.Since(began) < length; <-tick.C {
+		var batch []store.Commit
+		for due := int(time.Since(began).Seconds() * rate); posts < due; posts++ {
+			thread := posts % len(seqs)
+			seqs[thread]++
+			batch = append(batch, row(thread, seqs[thread], uint64(posts)))
+		}
+		if len(batch) == 0 {
+			continue
+		}
+		if err := db.Write(batch); err != nil {
+			return err
+		}
+		for i := range batch {
+			thread := (posts - len(batch) + i) % len(seqs)
+			for _, conn := range list[thread*viewers : (thread+1)*viewers] {
+				if _, err := conn.Write(frame); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	return nil
 }
 
 func openWrites(list []net.Conn, length time.Duration) {
@@ -85,91 +135,127 @@ func openWrites(list []net.Conn, length time.Duration) {
 	wg.Wait()
 }
 
-// fanoutLimit runs such a process and counts what 1,000 connections get.
-func (r *run) fanoutLimit(mode string) (perSecond, cpuPerMillion float64, err error) {
+// fanoutLimit runs such a process and counts what the connections get.
+func (r *run) fanoutLimit(s bench.Scenario) (map[string]float64, error) {
+	dir, err := os.MkdirTemp("", "gotong-bare-*")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	self, err := os.Executable()
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
-	const conns = 1000
-	cmd := exec.CommandContext(r.ctx, self, "limit", mode, strconv.Itoa(conns), r.length.String())
+	cmd := exec.CommandContext(r.ctx, self, "limit", strconv.Itoa(s.Threads), strconv.Itoa(s.Viewers),
+		strconv.FormatFloat(s.Rate, 'f', -1, 64), r.length.String(), dir)
+	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
+	defer func() { _, _ = in.Close(), cmd.Wait() }()
 	lines := bufio.NewReader(out)
 	addr, err := lines.ReadString('\n')
 	if err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	var got atomic.Int64
-	for range conns {
+	for range s.Connections() {
 		c, err := net.Dial("tcp", strings.TrimSpace(addr))
 		if err != nil {
-			return 0, 0, err
+			return nil, err
 		}
 		defer func() { _ = c.Close() }()
-		go func() {
-			b := make([]byte, 64<<10)
-			for {
-				n, err := c.Read(b)
-				got.Add(int64(n))
-				if err != nil {
-					return
-				}
-			}
-		}()
+		go func() { _, _ = io.Copy(counter{&got}, c) }()
 	}
 	child := &server{cmd: cmd}
 	if _, err = lines.ReadString('\n'); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	cpu, began := child.cpu(), time.Now()
 	if _, err = lines.ReadString('\n'); err != nil {
-		return 0, 0, err
+		return nil, err
 	}
 	used, took := child.cpu()-cpu, time.Since(began)
-	_ = in.Close()
 	n := float64(got.Load()) / frameSize
-	return n / took.Seconds(), used.Seconds() / n * 1e6, cmd.Wait()
+	return map[string]float64{"writes deliveries/s": n / took.Seconds(), "writes CPU-s per million": used.Seconds() / n * 1e6}, nil
 }
 
-// postsLimit commits batches of the same rows with nothing around them; only
-// the writing is timed.
-func (r *run) postsLimit(batch, threads int) (perSecond float64, err error) {
-	dir, err := os.MkdirTemp(r.dir, "bare-*")
+// counter counts bytes.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(b []byte) (int, error) {
+	c.n.Add(int64(len(b)))
+	return len(b), nil
+}
+
+// rowsLimit commits batches of the same rows with nothing around them; only the
+// writing is timed.
+func (r *run) rowsLimit(batch, threads int) (perSecond, cpuPerRow float64, err error) {
+	dir, err := os.MkdirTemp("", "gotong-bare-*")
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
+	defer func() { _ = os.RemoveAll(dir) }()
 	db, err := bare.Open(context.WithoutCancel(r.ctx), filepath.Join(dir, "bare.db"))
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { _ = db.Close() }()
 	seqs := make([]uint64, threads)
 	commits := make([]store.Commit, batch)
-	var took time.Duration
+	var took, used time.Duration
 	posts := 0
-	for began := time.Now(); time.Since(began) < r.length; {
+	for began := time.Now(); time.Since(began) < r.length && r.ctx.Err() == nil; {
 		for i := range commits {
 			posts++
 			seqs[posts%threads]++
 			commits[i] = row(posts%threads, seqs[posts%threads], uint64(posts))
 		}
-		from := time.Now()
+		from, cpu := time.Now(), ownCPU()
 		if err := db.Write(commits); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		took += time.Since(from)
+		used += ownCPU() - cpu
 	}
-	return float64(posts) / took.Seconds(), nil
+	return float64(posts) / took.Seconds(), float64(used.Microseconds()) / float64(posts), nil
+}
+
+// appendLimit appends batches of records to a file and syncs it after each.
+func (r *run) appendLimit(batch int) (perSecond float64, err error) {
+	f, err := os.CreateTemp("", "gotong-append-*")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _, _ = f.Close(), os.Remove(f.Name()) }()
+	records, n, began := make([]byte, batch*frameSize), 0, time.Now()
+	for time.Since(began) < r.length && r.ctx.Err() == nil {
+		if _, err := f.Write(records); err != nil {
+			return 0, err
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			return 0, err
+		}
+		n += batch
+	}
+	return float64(n) / time.Since(began).Seconds(), nil
+}
+
+// ownCPU is the user and system time of this process.
+func ownCPU() time.Duration {
+	var u syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // row is a post as the store gets it; nobody will check its chain.

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/bench"
 	"gotong.dev/gotong/internal/config"
 )
 
@@ -48,8 +49,9 @@ func serve(dir string) error {
 			Store: shared, SigningKey: signing,
 			JWTKeys:         []config.JWTKey{{KID: "load", Alg: "HS256", Key: secret}},
 			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 4, MaxSessions: 1 << 20,
-			UserRate: 1e9, UserBurst: 1e9, CommandRate: 1e9, CommandBurst: 1e9,
-			AddressRate: 1e9, AddressBurst: 1e9, ShutdownGrace: 5 * time.Second,
+			PendingPerAddress: 4096, PendingConns: 4096,
+			UserRate: 1e6, UserBurst: 1e6, CommandRate: 1e6, CommandBurst: 1e6,
+			AddressRate: 1e6, AddressBurst: 1e6, ShutdownGrace: 5 * time.Second,
 		},
 		Build: app.Build{Version: "load"}, HashProgram: self,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
@@ -74,6 +76,7 @@ type run struct {
 	ctx     context.Context //nolint:containedctx // of the whole call
 	length  time.Duration
 	clients int
+	events  int
 	profile string
 	store   string
 	*server
@@ -109,7 +112,6 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	urls := strings.Fields(line)
 	r.server = &server{cmd: cmd, addr: strings.TrimPrefix(urls[0], "http://"), admin: urls[1], dir: dir}
-	fmt.Printf("\n## %s\n", name)
 	err = scenario(r)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
 	if werr := cmd.Wait(); err == nil {
@@ -131,41 +133,45 @@ func (s *server) cpu() time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// rss is the server's resident memory in bytes.
-func (s *server) rss() int64 {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "statm"))
+// usage is what the server has used so far.
+func (s *server) usage() (bench.Usage, error) {
+	u := bench.Usage{CPU: s.cpu()}
+	if err := s.numbers("io", map[string]*uint64{"syscr": &u.Reads, "syscw": &u.Writes, "write_bytes": &u.Written}); err != nil {
+		return u, err
+	}
+	var resident, peak uint64
+	if err := s.numbers("status", map[string]*uint64{"VmRSS": &resident, "VmHWM": &peak}); err != nil {
+		return u, err
+	}
+	u.Resident, u.Peak = int64(resident)<<10, int64(peak)<<10
+	resp, err := http.Get(s.admin + "/metrics")
 	if err != nil {
-		return 0
+		return u, err
 	}
-	pages, _ := strconv.ParseInt(strings.Fields(string(b))[1], 10, 64)
-	return pages * int64(os.Getpagesize())
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	_, rest, _ := strings.Cut(string(text), "\ngo_memstats_mallocs_total ")
+	mallocs, _, _ := strings.Cut(rest, "\n")
+	count, _ := strconv.ParseFloat(mallocs, 64)
+	u.Mallocs = uint64(count)
+	return u, err
 }
 
-// profiled takes a CPU profile of the server while f runs.
-func (r *run) profiled(name string, f func()) {
-	if r.profile == "" {
-		f()
-		return
+// numbers reads "name: value" lines of one of the process's files in /proc.
+func (s *server) numbers(file string, into map[string]*uint64) error {
+	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), file))
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		if number := strings.Fields(value); into[name] != nil && len(number) > 0 {
+			*into[name], _ = strconv.ParseUint(number[0], 10, 64)
+		}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		r.fetch("profile?seconds="+strconv.Itoa(int(r.length.Seconds())), name)
-	}()
-	f()
-	<-done
+	return err
 }
 
-// heap keeps what the server's memory is used for.
-func (r *run) heap(name string) {
-	if r.profile != "" {
-		r.fetch("heap?gc=1", name)
-	}
-}
-
-// fetch writes one of the server's profiles into the folder for them.
-func (r *run) fetch(what, name string) {
-	resp, err := http.Get(r.admin + "/debug/pprof/" + what)
+// fetch keeps a CPU profile of the measurement.
+func (r *run) fetch(name string) {
+	resp, err := http.Get(r.admin + "/debug/pprof/profile?seconds=" + strconv.Itoa(max(1, int(r.length.Seconds()))))
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "load: profile:", err)
 		return

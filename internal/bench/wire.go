@@ -293,3 +293,17 @@ func refusedBy(frame []byte) (id string, r *Refused) {
 		RetryAfter: time.Duration(f.Problem.RetryAfterMS) * time.Millisecond,
 	}
 }
+
+// Dial connects a user to a server, up to its welcome; for measurements that are
+// no scenario.
+func Dial(ctx context.Context, base, token string) (*Socket, error) {
+	to, err := newTarget(base, nil)
+	if err != nil {
+		return nil, err
+	}
+	s, err := to.dialSocket(ctx, token, 4096)
+	if err == nil {
+		_, err = s.ReadText()
+	}
+	return s, err
+}
