@@ -20,7 +20,8 @@ type row struct {
 
 func TestImports(t *testing.T) {
 	tree := repository(t)
-	for _, fault := range importFaults(packages(t, tree), importTable(t, tree)) {
+	pkgs, rows := packages(t, tree), importTable(t, tree)
+	for _, fault := range slices.Concat(importFaults(pkgs, rows), idleEntries(pkgs, rows)) {
 		t.Error(fault)
 	}
 }
@@ -129,12 +130,70 @@ func forbidden(p *pkg, imports map[string]string, may []string, inTest bool) []s
 	return faults
 }
 
+// idleEntries returns a fault for each entry that allows what no package of its
+// row imports: it would let an import in that nobody decided on.
+func idleEntries(pkgs []*pkg, rows []row) []string {
+	var faults []string
+	for _, r := range rows {
+		of := slices.DeleteFunc(slices.Clone(pkgs), func(p *pkg) bool {
+			its, _ := rowOf(p.path, rows)
+			return its.pattern != r.pattern
+		})
+		for _, entry := range r.may {
+			if !used(entry, of, func(p *pkg) map[string]string { return p.imports }) {
+				faults = append(faults, fmt.Sprintf("%s may import %s, and nothing does", r.pattern, entry))
+			}
+		}
+		for _, entry := range r.tests {
+			if !used(entry, of, func(p *pkg) map[string]string { return p.tests }) {
+				faults = append(faults, fmt.Sprintf("tests of %s may import %s, and none does", r.pattern, entry))
+			}
+		}
+	}
+	return faults
+}
+
+// used reports whether one of the packages imports what the entry allows.
+func used(entry string, pkgs []*pkg, imports func(*pkg) map[string]string) bool {
+	return entry == "all" || slices.ContainsFunc(pkgs, func(p *pkg) bool {
+		for imported := range imports(p) {
+			if name, ok := own(imported); ok && name != p.path && allows(entry, name) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 func allows(entry, name string) bool {
 	ok, _ := path.Match(entry, name)
 	return ok || entry == "all"
 }
 
 func forTests(name string) bool { return strings.HasSuffix(name, "test") }
+
+func TestIdleEntries(t *testing.T) {
+	const page = `
+<!-- imports -->
+| package | may import | its tests also |
+| --- | --- | --- |
+| ` + "`gotong`" + ` | – | – |
+| ` + "`rules/*`" + ` | ` + "`gotong`, `text`" + ` | ` + "`rules/*`, `store`" + ` |
+| ` + "`text`" + ` | ` + "`gotong`" + ` | all |
+<!-- /imports -->`
+	tree := fstest.MapFS{
+		"docs/architecture.md": {Data: []byte(page)},
+		"rules/a/a.go":         {Data: []byte("package a\nimport \"gotong.dev/gotong\"")},
+		"rules/b/b_test.go":    {Data: []byte("package b\nimport \"gotong.dev/gotong/rules/a\"")},
+		"text/t.go":            {Data: []byte("package text")},
+	}
+	got := strings.Join(idleEntries(packages(t, tree), importTable(t, tree)), "; ")
+	const want = "rules/* may import text, and nothing does; tests of rules/* may import store, and none does; " +
+		"text may import gotong, and nothing does"
+	if got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
 
 func TestImportFaults(t *testing.T) {
 	const page = `
