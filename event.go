@@ -32,7 +32,7 @@ type Actor struct {
 // Anonymous is the actor before sign-up.
 func Anonymous() Actor { return Actor{UserID: string(RoleAnonymous), Role: RoleAnonymous} }
 
-// Audience says for which readers of a stream an event is: empty for all of
+// Audience names the viewers of a stream for whom an event is: empty for all of
 // them, "user/<id>" for one, "role/<name>" for those who hold a role in it.
 type Audience string
 

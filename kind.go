@@ -35,7 +35,7 @@ type Kind struct {
 	// is that stream's.
 	Project func(State, Event) []Change
 
-	// AccessNeeds and Access say what a reader may see. As with Needs,
+	// AccessNeeds and Access return what a viewer may see. As with Needs,
 	// AccessNeeds is asked until it names nothing new. The streams of its
 	// references govern access: delivery watches them.
 	AccessNeeds func(State, Reader) []Ref

@@ -20,7 +20,7 @@ type Membership struct {
 	// nothing from before, whatever its history policy.
 	Appointed bool `json:"appointed,omitempty"`
 
-	Ban // of who is no member
+	Ban // of a user who is not a member
 }
 
 // Stretch is one time of being a member: from the event From on, before the
@@ -33,8 +33,8 @@ type Stretch struct {
 	ToCount   uint64 `json:"to_count,omitempty"`
 }
 
-// MaxStretches is how many stretches a membership remembers. Of a member who
-// came and went more often the oldest are forgotten: he sees less, never more.
+// MaxStretches is how many stretches a membership remembers. For a member who
+// came and went more often, the oldest are dropped: they see less, never more.
 const MaxStretches = 64
 
 // MemberKey is where the membership of a user in a stream is kept.
@@ -71,7 +71,7 @@ func (m Membership) Leave(e Event) Membership {
 	return m
 }
 
-// Held is the role that the user holds now; empty for who is no active member.
+// Held is the role that the user holds now; empty for a user who is not an active member.
 func (m Membership) Held() string {
 	if !m.Active() {
 		return ""
@@ -79,8 +79,8 @@ func (m Membership) Held() string {
 	return m.Role
 }
 
-// Seat is the membership after the event that gave the user this role, be he a
-// member already or not; an empty one ends the membership.
+// Seat is the membership after the event that gave the user this role, whether or
+// not they were a member; an empty one ends the membership.
 func (m Membership) Seat(e Event, role string) Membership {
 	switch {
 	case role == "" && !m.Active():

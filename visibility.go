@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Reader is who wants to see.
+// Reader is the user who wants to see.
 type Reader struct {
 	UserID string
 	Role   Role
@@ -19,7 +19,7 @@ type Grant struct {
 	Roles    []string
 	Spans    []Span
 
-	// SilentUntil is until when the reader may send no signal; 0 where he may.
+	// SilentUntil is the time until which the viewer may send no signal; 0 is none.
 	SilentUntil Instant
 }
 

@@ -39,8 +39,8 @@ type Options struct {
 	// Climb is how often a better transport is tried; 0 is 30 s.
 	Climb time.Duration
 
-	// Log is told of lost connections and ended subscriptions, never of
-	// content or tokens. Nil logs nothing.
+	// Log receives lost connections and ended subscriptions, never content or
+	// tokens. Nil logs nothing.
 	Log *slog.Logger
 }
 
@@ -54,7 +54,7 @@ const (
 	Poll      Transport = "poll"
 )
 
-// Client is safe for concurrent use. Close it to let go of idle connections.
+// Client is safe for concurrent use. Close it to close idle connections.
 type Client struct {
 	opts   Options
 	base   *url.URL
@@ -114,7 +114,7 @@ func defaultTransport(dial func(context.Context, string, string) (net.Conn, erro
 	}
 }
 
-// Close lets go of idle connections. Conns end with the context they run in.
+// Close closes idle connections. Conns end with the context they run in.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // The spread of waits, as the protocol asks.
@@ -144,7 +144,7 @@ type TokenSource interface {
 
 // ErrTokenRefused is in the error of whatever failed because the server did
 // not take the token and there was no other.
-var ErrTokenRefused = errors.New("client: the server does not take the token, and there is no other")
+var ErrTokenRefused = errors.New("client: the server rejects the token, and there is no other")
 
 // StaticToken is a source of this one token.
 func StaticToken(token string) TokenSource {

@@ -108,9 +108,9 @@ func (c *Client) Events(ctx context.Context, streams map[gotong.Stream]From) ite
 	}
 }
 
-// Subscribe begins to follow a stream, or follows it from elsewhere. The error
-// is that of a name or a cursor that cannot be read; whether the stream may be
-// read is told by events or OnEnded.
+// Subscribe begins to follow a stream, or follows it from elsewhere. It
+// returns an error for a malformed name or cursor. Whether the stream may be read
+// shows later: events arrive, or OnEnded is called.
 func (c *Conn) Subscribe(stream gotong.Stream, from From) error {
 	if _, err := gotong.ParseStream(string(stream)); err != nil {
 		return err

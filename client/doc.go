@@ -15,11 +15,11 @@
 //
 // # What a handler can rely on
 //
-// Events of a stream come in ascending seq, each at most once per Conn, none
+// Events of a stream arrive in ascending seq, each at most once per Conn, none
 // skipped. A handler that fails stops the Conn; its event counts as not
-// handled. Whoever starts again from stored [Conn.Cursors] gets the events
-// after them: an event that was handled but whose cursor was not yet stored
-// comes again.
+// handled. A program that restarts from stored [Conn.Cursors] gets the
+// events after them: an event that was handled but whose cursor was not yet
+// stored arrives again.
 //
 // # Caveats
 //

@@ -29,7 +29,7 @@ type Group struct {
 	AsOf        From          `json:"as_of"`
 	MyRole      string        `json:"my_role"`
 	MyStatus    string        `json:"my_membership_status"`
-	Members     []GroupMember `json:"members"` // the first, for who may see them; not in lists
+	Members     []GroupMember `json:"members"` // the first 200, if the caller may see them; not in lists
 }
 
 // Stream is the group's stream.
@@ -84,8 +84,8 @@ func (c *Client) AddGroupMember(ctx context.Context, id, userID, role string, op
 	return write[GroupMember](ctx, c, http.MethodPost, groupPath(id, "members"), roleOf{userID, role}, opts)
 }
 
-// RemoveGroupMember ends somebody's membership, and with it what threads of
-// the group gave through it. Who is no member is left alone.
+// RemoveGroupMember ends a user's membership, also in threads that borrow the
+// group's members. It changes nothing for a user who is not a member.
 func (c *Client) RemoveGroupMember(ctx context.Context, id, userID string, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodPost, path: groupPath(id, "members", userID, "remove"), opts: opts}, nil)
 }

@@ -68,7 +68,7 @@ func (e *CloseError) hint() time.Duration {
 var (
 	errChanged = errors.New("client: other streams are followed now")
 	errRaised  = errors.New("client: a better transport works")
-	errSilent  = errors.New("client: nothing was heard of the server")
+	errSilent  = errors.New("client: nothing was received from the server")
 )
 
 // awayError is the end of a link whose server said when to come again.

@@ -83,7 +83,7 @@ type op struct {
 }
 
 // readTries is how often a read is tried. A write is tried until ctx ends: it
-// may have taken effect, so nobody can be told that it has not.
+// may have taken effect, so the client cannot report that it has not.
 const readTries = 4
 
 // do runs an operation and decodes its answer into out, unless that is nil.

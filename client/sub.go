@@ -66,8 +66,8 @@ func (c *Conn) stop(s *sub) {
 }
 
 // subscribe sends a subscribe frame where a WebSocket is up. Frames of an
-// earlier subscription that are still under way are told apart because nothing
-// counts until the answer to this frame. c.mu is held.
+// earlier subscription that are still in flight are ignored, because no frame
+// counts before the answer to this one. c.mu is held.
 func (c *Conn) subscribe(s *sub) {
 	if c.sender == nil || s.gone || s.lagging {
 		return

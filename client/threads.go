@@ -30,7 +30,7 @@ type Thread struct {
 	UpdatedAtMS int64  `json:"updated_at_ms"`
 	Seq         uint64 `json:"seq"`
 	AsOf        From   `json:"as_of"`   // follow from here
-	MyRole      string `json:"my_role"` // empty for who is not a member
+	MyRole      string `json:"my_role"` // empty if the caller is not a member
 	Unread      *int   `json:"unread"`  // for members, counted to 999
 }
 
@@ -182,8 +182,9 @@ type roleOf struct {
 	Role   string `json:"role,omitempty"`
 }
 
-// write runs an operation that changes something. Who may not, or no longer,
-// read what was changed gets a bare receipt: then the view is empty.
+// write runs an operation that changes something. A user who may
+// not (or no longer) read the changed stream gets a bare receipt, and the view is
+// empty.
 func write[T any](ctx context.Context, c *Client, method, path string, body any, opts []CallOption) (T, error) {
 	var out T
 	err := c.do(ctx, op{method: method, path: path, body: body, opts: opts}, &out)

@@ -18,7 +18,7 @@ type tailLines struct {
 	std      *stdio
 	zone     *time.Location
 	day      string
-	names    map[string]string // of users, as far as they were told
+	names    map[string]string // of users, as far as events have shown them
 	messages map[gotong.EventID]shown
 	order    []gotong.EventID // of messages, the oldest first
 }
@@ -51,10 +51,10 @@ func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream got
 }
 
 // name is what somebody is called.
-func (t *tailLines) name(userID, told string) string {
-	if told != "" {
-		t.names[userID] = told
-		return told
+func (t *tailLines) name(userID, shown string) string {
+	if shown != "" {
+		t.names[userID] = shown
+		return shown
 	}
 	if known := t.names[userID]; known != "" {
 		return known

@@ -74,7 +74,7 @@ type App struct {
 	watch   *auth.Watch
 	redis   *redis.Link    // nil where there is none
 	told    *livequery.Bus // nil where there is none
-	bus     bus.Bus        // one of them; nil: this node hears of no other
+	bus     bus.Bus        // one of them; nil: this node receives nothing from others
 	allow   *httpapi.Limiter
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
@@ -172,15 +172,15 @@ func (a *App) makeDirectory() error {
 	return nil
 }
 
-// committed tells the parts that follow commits at once. All else reads the
-// log.
+// committed passes new events to the parts that need them at once. All others
+// read the log.
 func (a *App) committed(ctx context.Context, rows []store.Event) {
 	a.auth.Committed(ctx, rows)
 	a.hub.Offer(ctx, rows)
 }
 
-// listen takes both addresses, so that a taken one is told before anything
-// runs.
+// listen binds both addresses, so that an address in use is reported before
+// anything runs.
 func (a *App) listen(ctx context.Context, s *httpapi.Server) error {
 	var lc net.ListenConfig
 	var err error
@@ -208,9 +208,9 @@ func (a *App) Made() []string { return a.said.made }
 // Notes is what to know of the store that it runs on, for people to read.
 func (a *App) Notes() []string { return a.said.notes }
 
-// Run serves until ctx ends, then drains: sessions are told to come back
-// elsewhere, what is in flight finishes, and all is closed within about 10 s.
-// It returns an error where serving or storage failed.
+// Run serves until ctx ends, then drains: sessions get going_away, requests
+// in flight finish, and everything is closed within about 10 s. It returns an
+// error if serving or storage failed.
 func (a *App) Run(ctx context.Context) error {
 	failed := make(chan error, 3)
 	hubDone := make(chan struct{})

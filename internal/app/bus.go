@@ -98,7 +98,7 @@ func (a *App) source() live.Source {
 	return watched{a.store, func(ctx context.Context) error { return a.watch.Round(ctx) }}
 }
 
-// watched is a source whose positions are told after a look at the logins.
+// watched is a source that looks at the logins before it returns positions.
 type watched struct {
 	live.Source
 	look func(context.Context) error

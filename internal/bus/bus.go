@@ -1,4 +1,4 @@
-// Package bus is the port between nodes: wake-ups, which say that a partition
+// Package bus is the port between nodes: wake-ups, which report that a partition
 // has grown, signals, which are ephemeral, and hints that a login may be over.
 // The suite bustest defines the port.
 //
@@ -20,16 +20,16 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Message is what one node says to the others: exactly one of the fields
+// Message is what one node sends to the others: exactly one of the fields
 // beside Node is set.
 type Message struct {
-	Node   string  `json:"node"` // who says it; random, new with each start
+	Node   string  `json:"node"` // the sender; random, new with each start
 	Wake   *Wake   `json:"wake,omitempty"`
 	Signal *Signal `json:"signal,omitempty"`
 	Ended  *Ended  `json:"ended,omitempty"`
 }
 
-// Wake says that a partition has a commit at Position, and of which event.
+// Wake reports that a partition has a commit at Position, with its newest event.
 type Wake struct {
 	Partition gotong.Partition `json:"partition"`
 	Position  uint64           `json:"position"`
@@ -48,7 +48,7 @@ type Signal struct {
 	Bulk   bool            `json:"bulk,omitempty"`
 }
 
-// Ended says that logins of a user may be over. Who hears it looks at them in
+// Ended reports that logins of a user may have ended. The receiver reads them in
 // the store, and believes that.
 type Ended struct {
 	UserID string `json:"user_id"`

@@ -183,7 +183,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	}
 	weak = append(weak, c.unbound()...)
 	if c.DevBypass {
-		weak = append(weak, "dev-bypass: authentication is off for whoever sends the token dev-bypass-token")
+		weak = append(weak, "dev-bypass: anybody who sends the token dev-bypass-token is authenticated")
 	}
 	return weak, errors.Join(faults...)
 }

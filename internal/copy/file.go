@@ -21,7 +21,7 @@ import (
 )
 
 // ErrFile says that a file is not one that Export has written.
-var ErrFile = errors.New("copy: the file cannot be taken")
+var ErrFile = errors.New("copy: the file is rejected")
 
 // maxLine bounds one line of a file.
 const maxLine = 64 << 20

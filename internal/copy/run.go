@@ -41,8 +41,8 @@ func Seal(ctx context.Context, s store.Whole, note string) error {
 	case state.Sealed != "" && state.Sealed != note:
 		return fmt.Errorf("copy: the source was sealed before: %s", state.Sealed)
 	}
-	// Also where the mark stands: whoever left it may have been cut off before
-	// everything had ended that began without it.
+	// Also if the mark exists: the tool that set it may have been cut off before
+	// the writes that began earlier had ended.
 	return s.Seal(ctx, note)
 }
 

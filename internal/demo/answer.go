@@ -6,8 +6,8 @@ import (
 	"unicode"
 )
 
-// answers are what the host says to who is no neighbour, by the first
-// list of words of which one is found.
+// answers are the host's replies to a guest: the first one with a word that the
+// message contains.
 var answers = []struct {
 	words []string
 	text  string

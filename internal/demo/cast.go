@@ -17,7 +17,7 @@ const (
 	wati  name = "Bu.Wati"  // the kitchen
 	rudi  name = "Rudi"     // the young people
 	sari  name = "Sari"     // nurse
-	guest name = "Tamu"     // whoever watches the demo
+	guest name = "Tamu"     // the user who watches the demo
 )
 
 // cast is everybody, the founder first.

@@ -28,7 +28,7 @@ type Neighbourhood struct {
 	Group   client.Group
 	Public  client.Thread // of the scope rt05
 	Private client.Thread // of the group
-	Guest   Account       // whoever watches
+	Guest   Account       // the user who watches
 
 	opts   Options
 	people map[name]*person
@@ -48,7 +48,7 @@ type person struct {
 	client *client.Client
 
 	mu   sync.Mutex
-	conn *client.Conn // while he talks
+	conn *client.Conn // during Talk
 }
 
 // Seed signs everybody up and makes the group, the threads and their history.

@@ -14,8 +14,8 @@ import (
 )
 
 // Talk lets the neighbours talk until ctx ends: scene after scene, typing
-// before they speak, reading what the others say. The host answers whoever is
-// none of them. What the server refuses is left unsaid.
+// before they speak, reading what the others say. The host answers
+// guests. Messages that the server rejects are dropped.
 func (n *Neighbourhood) Talk(ctx context.Context) {
 	var group sync.WaitGroup
 	for _, who := range cast {
@@ -104,7 +104,7 @@ type ear struct {
 	person *person
 	conn   *client.Conn
 	heard  chan client.Event // the newest; older ones make room
-	asked  chan client.Event // of who is no neighbour; for the host
+	asked  chan client.Event // of guests; for the host
 }
 
 // ear connects a person to both threads.

@@ -194,7 +194,7 @@ func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surrea
 			p.who, len(read), len(a.tables), noneOr(wrote))
 		return nil
 	}
-	f.judgef(len(read)+len(wrote)+len(told) == 0, closeWay, "%s: of %d tables SELECT reads %s, LIVE SELECT tells of %s, CREATE writes %s",
+	f.judgef(len(read)+len(wrote)+len(told) == 0, closeWay, "%s: of %d tables SELECT reads %s, LIVE SELECT reports %s, CREATE writes %s",
 		p.who, len(a.tables), noneOr(read), noneOr(told), noneOr(wrote))
 	return nil
 }
@@ -228,8 +228,8 @@ func (a *accessProbe) subscribe(ctx context.Context, db *surreal.Client) (*surre
 // settled is how long the others' notifications may come after our own.
 const settled = 200 * time.Millisecond
 
-// listen writes while an owner listens too, and names the tables of which a
-// subscription was told: the owner's notification shows that there was one.
+// listen writes while an owner listens too, and returns the tables of which a
+// subscription was notified; the owner's notification shows that there was one.
 func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []string, err error) {
 	own, err := a.owner.Live(ctx, "LIVE SELECT id FROM event", nil)
 	if err != nil {
@@ -242,7 +242,7 @@ func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []st
 	if n, err := nextNote(ctx, own); err != nil {
 		return nil, err
 	} else if n == nil {
-		return nil, errors.New("the owner's own live query told nothing, so nothing can be said of others'")
+		return nil, errors.New("the owner's own live query reported nothing, so the others' cannot be judged")
 	}
 	if live == nil {
 		return nil, nil
@@ -289,7 +289,7 @@ func (a *accessProbe) appendOnly(ctx context.Context, f *findings) error {
 			return nil
 		}
 	}
-	f.goodf("owner: events and requests are append-only, for him too")
+	f.goodf("owner: events and requests are append-only for the owner too")
 	return nil
 }
 

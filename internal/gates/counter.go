@@ -54,7 +54,7 @@ func (c *counter) mark(ctx context.Context, n uint64) (string, error) {
 	return by[0], nil
 }
 
-// additions are what the workers were told: who added, by number.
+// additions are the acknowledged additions: the worker, by number.
 type additions struct {
 	mu               sync.Mutex
 	by               map[uint64]string

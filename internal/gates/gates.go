@@ -40,7 +40,7 @@ type Options struct {
 	AllowUntested bool          // an unsupported version is a warning
 	For           time.Duration // how long each probe runs; 0 is [DefaultFor]
 	Now           func() gotong.Instant
-	Progress      func(Progress) // is told of each gate that begins and ends; may be nil
+	Progress      func(Progress) // receives each gate that begins and ends; may be nil
 
 	limit   time.Duration // of a gate, 0 is the default; for tests
 	version string        // stands in for the server's; for tests

@@ -102,13 +102,13 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 		f.warnf(liveWay, "after commit %d no notification came within %s", len(told.waited), liveWait)
 	default:
 		f.goodf("%d commits, %d notifications, each as the bus reads it, %d behind another; "+
-			"heard %s after the acknowledgement at the latest (median)",
+			"%s after the acknowledgement (median)",
 			len(told.waited), len(told.heard), told.behind, short(medianOf(told.waited)))
 	}
 	return nil
 }
 
-// listen waits until the position was told; false where it was not.
+// listen waits for the notification of a position; false if none arrived.
 func (t *rung) listen(ctx context.Context, r *run, l *surreal.Live, partition gotong.Partition, want uint64) (bool, error) {
 	began := r.o.Now()
 	for !t.heard[want] && r.since(began) < liveWait {

@@ -195,7 +195,7 @@ func compareLedgers(f *findings, want, have []step) bool {
 }
 
 // compareTables compares the definitions, as the same server writes them down.
-// Who may read them is told by the gate access.
+// The gate access judges who may read them.
 func compareTables(f *findings, want, have schema) {
 	missing, changed := []string{}, []string{}
 	for _, name := range slices.Sorted(maps.Keys(want.tables)) {

@@ -72,7 +72,7 @@ func checkEngine(ctx context.Context, r *run, f *findings) error {
 	case strings.Contains(e.Text, "does not support versioned queries"):
 		f.goodf("the engine cannot read the past, as rocksdb and tikv; mem and surrealkv can")
 	default:
-		f.badf(way, "the engine cannot be told: it answers neither as rocksdb nor as mem")
+		f.badf(way, "the engine is unknown: it answers neither like rocksdb nor like mem")
 	}
 	return r.checkCounter(ctx, f)
 }
@@ -109,7 +109,7 @@ func checkSync(ctx context.Context, r *run, f *findings) error {
 	if perSecond > fastestSyncs {
 		hint = "more than disks sync: commits are probably not synced"
 	}
-	f.skipf(way, "the server does not tell. A hint: a single commit takes %s (median of %d), %s a second, %s",
+	f.skipf(way, "the server does not report it. A hint: a single commit takes %s (median of %d), %s a second, %s",
 		short(median), len(took), grouped(perSecond), hint)
 	return nil
 }
@@ -161,9 +161,9 @@ func judgeClock(f *findings, offset, trip time.Duration) {
 	seen := "the database's clock is " + short(offset.Abs()) + " " + word + " ours, give or take " + short(trip/2)
 	switch {
 	case offset.Abs() > clockLimit:
-		f.badf(way, "%s; a node takes no writes beyond %s", seen, clockLimit)
+		f.badf(way, "%s; a node accepts no writes beyond %s", seen, clockLimit)
 	case offset.Abs() > clockWarning:
-		f.warnf(way, "%s; beyond %s a node takes no writes", seen, clockLimit)
+		f.warnf(way, "%s; beyond %s, a node accepts no writes", seen, clockLimit)
 	default:
 		f.goodf("%s", seen)
 	}

@@ -155,8 +155,8 @@ func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 	return nil
 }
 
-// ReceiptView is the bare answer of a write: what is left to say to somebody
-// who may not, or no longer, see what was written.
+// ReceiptView is the bare answer to a write, for a user who may not (or no
+// longer) see what was written.
 type ReceiptView struct {
 	Stream   gotong.Stream    `json:"stream"`
 	Seq      []uint64         `json:"seq" doc:"First and last seq; empty if nothing had to change."`

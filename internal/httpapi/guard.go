@@ -126,9 +126,9 @@ func newID(now gotong.Instant) string {
 	return gotong.NewEventID(now, binary.BigEndian.Uint64(b[:])).String()
 }
 
-// told is err as the client hears it. What is a fault of ours is kept in the
-// log, where the trace id finds it.
-func (g *guard) told(ctx context.Context, err error) error {
+// public returns err as the client receives it. An internal error is logged
+// under the trace id.
+func (g *guard) public(ctx context.Context, err error) error {
 	if coded := store.Coded(err); coded != nil {
 		err = coded
 	} else if ctx.Err() != nil { // nobody waited for the end

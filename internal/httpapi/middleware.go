@@ -40,8 +40,8 @@ type edge struct {
 // answered. It is never sent.
 const StatusClientGone = 499
 
-// Observer is told of each request when it is over: the pattern that took it,
-// empty where none did, and the code of the problem, empty where there was none.
+// Observer receives each request when it has ended: the pattern that matched it,
+// empty if none did, and the code of the problem, empty if there was none.
 type Observer interface {
 	Served(method, route string, status int, code string, took time.Duration)
 }
@@ -153,7 +153,7 @@ func traceID(ctx context.Context) string {
 	return hex.EncodeToString(b[:])
 }
 
-// failed answers after a panic. Its cause is kept in the log and never told.
+// failed answers after a panic. Its cause is logged and never sent.
 func (e *edge) failed(w *writer, r *http.Request, cause any) {
 	if err, ok := cause.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		panic(cause)
@@ -165,8 +165,8 @@ func (e *edge) failed(w *writer, r *http.Request, cause any) {
 	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "The server failed to handle the request."))
 }
 
-// over logs and counts. Neither path nor query is told, which hold ids and
-// cursors, but the pattern.
+// over logs and counts. They get the pattern, and neither path nor query,
+// which hold ids and cursors.
 func (e *edge) over(w *writer, r *http.Request, call *Call, took time.Duration) {
 	if e.watch != nil {
 		e.watch.Served(r.Method, r.Pattern, w.status, string(call.code), took)

@@ -116,8 +116,8 @@ type Problem struct { //nolint:errname // the word of RFC 9457
 	header http.Header
 }
 
-// ProblemOf returns the problem that reports err. An error without a code is a
-// fault of ours: nothing of it is shown.
+// ProblemOf returns the problem that reports err. An error without a code is
+// internal: the problem shows nothing of it.
 func ProblemOf(err error, traceID string) *Problem {
 	var known *gotong.Error
 	if !errors.As(err, &known) {
@@ -192,8 +192,8 @@ func (l *limited) RetryAfter() int { return max(1, int(math.Ceil(l.wait.Seconds(
 // Unwrap lets errors.As find the error beneath.
 func (l *limited) Unwrap() error { return l.err }
 
-// problem is ProblemOf for the call of this context, which notes the code for
-// whoever watches.
+// problem is ProblemOf for the call of this context, which records the code for
+// the [Observer].
 func problem(ctx context.Context, err error) *Problem {
 	call := CallOf(ctx)
 	p := ProblemOf(err, call.TraceID)

@@ -59,7 +59,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, in)
 			if err != nil {
-				return nil, a.guard.told(ctx, err)
+				return nil, a.guard.public(ctx, err)
 			}
 			return out, nil
 		})

@@ -9,8 +9,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Written is the answer of a write: what was written, as it reads now, or the
-// bare receipt for who may no longer read it (contract I10, I11).
+// Written is the answer of a write: what was written, in its present state, or
+// the bare receipt for a user who may no longer read it (contract I10, I11).
 type Written[T any] struct {
 	View    *T
 	Receipt *ReceiptView

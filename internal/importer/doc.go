@@ -4,9 +4,9 @@
 // message, an action, a join, a leave, a rename, a notice, or a line that
 // could not be read. [Plan] turns entries into the steps of an import: add a
 // member, remove a member, post a text. Both are pure: they read no clock and
-// write nothing; whoever runs the steps sends them as ordinary commands.
+// write nothing; [Run] sends the steps as ordinary commands.
 //
-// Every step has a request id that derives from what the export says (kind,
+// Every step has a request id that derives from the export (kind,
 // time, author, text, and which of several equal lines of that time it is), so
 // that a second run of the same export repeats only requests that were
 // answered before, and a longer export adds only its new lines.

@@ -109,7 +109,7 @@ func each(s Source, kind Kind, names string) []Entry {
 	return entries
 }
 
-// self is the name of whoever made the export where a notice says "You".
+// self returns the name of the user who made the export if a notice says "You".
 func self(s Source, name string) string {
 	switch name = asName(name); name {
 	case "You", "you", "Anda", "anda", "Kamu", "kamu":

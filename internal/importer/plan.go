@@ -25,7 +25,7 @@ type Step struct {
 	Text      string         // of a Post: 1 to MaxText characters, trimmed
 	SentAt    gotong.Instant // when the export says it happened
 	Line      int            // of the export
-	Implied   bool           // not told, but needed for what is told to make sense
+	Implied   bool           // not in the export, but needed for what is
 }
 
 // Fault is a line that could not be read.

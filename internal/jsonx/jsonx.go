@@ -57,8 +57,8 @@ func (l Limits) Unmarshal(b []byte, into any) error {
 	if err == nil && firstByte(b) == '{' {
 		return nil
 	}
-	// What is not JSON at all is told as such, even where a field before the
-	// fault does not fit either: the answer must not depend on their order.
+	// Malformed JSON is reported as such, even if a field before the fault does
+	// not fit either: the answer must not depend on their order.
 	if syntax := check(b); syntax != nil {
 		return syntax
 	}

@@ -26,7 +26,7 @@ type Options struct {
 	MaxMessage int64         // bytes of a request and of an answer; default 32 MiB
 	Notes      int           // notifications that wait for Live.Next; default 4096
 	TLS        *tls.Config   // for surreals://; nil for the system's roots
-	// Changed is told of each socket that comes (nil) or goes (why). It must
+	// Changed is called for each socket that opens (nil) or closes (the reason). It must
 	// not block.
 	Changed func(err error)
 }

@@ -15,7 +15,7 @@ var (
 	// ErrTooBig is a request beyond Options.MaxMessage. It was not sent.
 	ErrTooBig = errors.New("surreal: the request is too big")
 	// ErrSlow ends a subscription whose notifications were not taken in time.
-	ErrSlow = errors.New("surreal: notifications came faster than they were taken")
+	ErrSlow = errors.New("surreal: notifications arrived faster than they were read")
 )
 
 // Error is what the server said no with.

@@ -11,8 +11,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The states of a call. From queued it goes to sent or to dropped, whoever
-// comes first: the writer, or the caller that gives up.
+// The states of a call. From queued it goes to sent or to dropped: the
+// writer and the caller that gives up compete, and the first decides.
 const (
 	queued = int32(iota)
 	sent
@@ -191,8 +191,8 @@ func (s *socket) alive() bool {
 	}
 }
 
-// seat waits for a place among the calls in flight; whoever gets one takes it
-// from slots again.
+// seat waits for a place among the calls in flight; the call that gets one
+// frees it when it ends.
 func (s *socket) seat(ctx context.Context) bool {
 	select {
 	case s.slots <- struct{}{}:

@@ -132,8 +132,7 @@ func newHTTP(r prometheus.Registerer) *HTTP {
 // had not authenticated.
 func (h *HTTP) Refused() { h.refused.Inc() }
 
-// Served is told of each answered request: the route's template and never its
-// path, and the code of the problem, empty where there was none.
+// Served counts an answered request, by the route's template and never its path, and the code of the problem, empty where there was none.
 func (h *HTTP) Served(method, route string, status int, code string, took time.Duration) {
 	result := "ok"
 	switch {
@@ -179,11 +178,11 @@ func newEngine(r prometheus.Registerer) *Engine {
 	}
 }
 
-// Committing is told of each batch that went to the store.
+// Committing records a batch that went to the store.
 func (e *Engine) Committing(commits int, took time.Duration) {
 	e.batch.Observe(float64(commits))
 	e.took.Observe(took.Seconds())
 }
 
-// Decided is told the fate of each command.
+// Decided counts a command, by its outcome.
 func (e *Engine) Decided(kind, fate string) { e.commands.WithLabelValues(kind, fate).Inc() }

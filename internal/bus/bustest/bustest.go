@@ -1,13 +1,13 @@
-// Package bustest is the suite that every bus passes: it says what
-// [bus.Bus] promises.
+// Package bustest is the suite that every bus passes: it defines
+// what [bus.Bus] promises.
 //
 // # Caveats
 //
-// Of the wake-ups of one partition only the farthest must be heard, whoever
-// said it.
+// Of the wake-ups of one partition only the one with the highest position must
+// arrive, whichever node sent it.
 //
-// Messages may be lost by the port's words, but a bus whose network is well
-// must lose none of a few; the suite asks for that. Order is not asked for.
+// The port allows a bus to lose messages, but over a working network it must
+// lose none of a few; the suite demands that. It demands no order.
 //
 // # Dependencies
 //

@@ -1,17 +1,17 @@
 // Package livequery is a bus without a server of its own: SurrealDB's live
-// query on the table of partitions tells that one has grown.
+// query on the table of partitions reports that one has grown.
 //
-// Publish says nothing: the commit itself is the message. That a live query
-// works is not left to it to say: the positions are read every two seconds as
-// well, and one that was not told of what is there begins anew.
+// Publish sends nothing: the commit itself is the message. A live query can fail
+// silently, so the bus also reads the positions every two seconds, and starts
+// the query anew if it has not reported what is there.
 //
 // # Caveats
 //
 // It carries wake-ups and nothing else: typing and presence stay within their
 // node, and so do rate limits; a login that ended is found by the reads that
-// look for such (docs/adr/0016). A live query hears the commits that go
-// through its own database node: with several, events that come through
-// another are found by asking, up to a second later. A node is also woken by
+// look for such (docs/adr/0016). A live query reports the commits that pass
+// through its own database node: with several, a poll finds those of another
+// node up to a second later. A node is also woken by
 // its own commits, which costs it nothing.
 //
 // # Dependencies
@@ -43,7 +43,7 @@ const (
 )
 
 var (
-	errDeaf     = errors.New("livequery: the live query does not tell what is there")
+	errDeaf     = errors.New("livequery: the live query does not report what is there")
 	errKilled   = errors.New("livequery: the database ended the live query")
 	errNotYet   = errors.New("livequery: not begun yet")
 	errNoWakeUp = errors.New("livequery: the database sent what is no position")
@@ -55,11 +55,11 @@ type Options struct {
 	Observer Observer
 }
 
-// Observer is told what happens, for metrics and logs. Nil fields are not
+// Observer receives what happens, for metrics and logs. Nil fields are not
 // called; none may block.
 type Observer struct {
-	Connected func()          // wake-ups come from now on
-	Lost      func(why error) // and no more; told once, however long it lasts
+	Connected func()          // wake-ups arrive from now on
+	Lost      func(why error) // and no more; called once per outage
 	Received  func(n int)
 	Dropped   func(n int) // messages that this bus does not carry
 }
@@ -155,7 +155,7 @@ func (b *Bus) follow(ctx context.Context) error {
 		return err
 	}
 	defer live.Close()
-	now, err := b.positions(ctx) // what came before is told too
+	now, err := b.positions(ctx) // report earlier commits too
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 const batch = 256
 
 var (
-	errSilent = errors.New("the subscription hears nothing any more")
+	errSilent = errors.New("the subscription receives nothing any more")
 	errEnded  = errors.New("the server ended the subscription")
 	errMoved  = errors.New("the server is one of a cluster")
 )

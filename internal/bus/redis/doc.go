@@ -5,8 +5,8 @@
 // server does not know it. All keys and channels carry the installation's name,
 // so that several can share a server.
 //
-// A link comes back by itself. Whether a subscription works is not left to the
-// connection to say: each link publishes on a channel of its own and must hear
+// A link reconnects by itself. A connection does not show whether its subscription
+// works: each link publishes on a channel of its own and must receive
 // itself, or it connects anew. A subscription to a server that was demoted
 // looks healthy and delivers nothing.
 //

@@ -30,11 +30,11 @@ type Options struct {
 	Observer     Observer
 }
 
-// Observer is told what happens, for metrics and logs. Nil fields are not
+// Observer receives what happens, for metrics and logs. Nil fields are not
 // called; none may block.
 type Observer struct {
-	Connected func()          // messages come and go from now on
-	Lost      func(why error) // and no more; told once, however long it lasts
+	Connected func()          // messages are sent and received from now on
+	Lost      func(why error) // and no more; called once per outage
 	Sent      func(n int)
 	Received  func(n int)
 	Dropped   func(n int) // messages that found no room, or were late
@@ -58,7 +58,7 @@ func (o *Observer) fill() {
 type Link struct {
 	opt     Options
 	dial    rueidis.ClientOption
-	secrets []string // of the URL, never to be told
+	secrets []string // of the URL, never to be shown
 	id      string
 	in, out *bus.Queue
 

@@ -17,7 +17,7 @@ func (w *World) refusal(cmd gotong.Command, err error) error {
 	w.t.Helper()
 	var e *gotong.Error
 	if !errors.As(err, &e) || e.Code == "" || e.Code == gotong.CodeInternal || e.Detail == "" {
-		w.t.Fatalf("%s was refused with %#v, which a caller cannot be told", cmd.Type, err)
+		w.t.Fatalf("%s was refused with %#v, which has no text for the caller", cmd.Type, err)
 	}
 	return err
 }
@@ -283,7 +283,7 @@ func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map
 				return a.Everyone || slices.Contains(a.Users, r.UserID)
 			})
 			if !named {
-				w.t.Fatalf("%s changed the access of %s to %s, but does not affect him:\n  was %+v\n  is  %+v",
+				w.t.Fatalf("%s changed the access of %s to %s, but Affects does not name them:\n  was %+v\n  is  %+v",
 					events[0].Type, r.UserID, s, was.grant, now)
 			}
 		}
@@ -359,6 +359,6 @@ func (w *World) checkClock(kind gotong.Kind, cmd gotong.Command, decision gotong
 		cmd.Now = cmd.At
 	}
 	if again, err := w.decide(kind, cmd); err != nil || !reflect.DeepEqual(decision, again) {
-		w.t.Fatalf("%s: by the clock that its event tells: %+v %v, want %+v", cmd.Type, again, err, decision)
+		w.t.Fatalf("%s: by the clock that its event records: %+v %v, want %+v", cmd.Type, again, err, decision)
 	}
 }

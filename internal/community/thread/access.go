@@ -15,9 +15,9 @@ func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 	return refs
 }
 
-// access: a thread is for its members, public or not, and for each of them the
-// stretches in which the history policy was all, and the stretches in which he
-// was a member.
+// access returns what a viewer may see of a thread, public or not: only members
+// see events, namely those of the stretches in which the history policy was all,
+// and those of their own memberships.
 func (r Rules) access(s gotong.State, reader gotong.Reader) gotong.Grant {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
@@ -33,8 +33,8 @@ func (r Rules) access(s gotong.State, reader gotong.Reader) gotong.Grant {
 	}
 }
 
-// spans is what a member may see: what is said for all, and what was said
-// while he was a member, unless that lies within the former.
+// spans returns what a member may see: the stretches open to all, and the
+// member's own, unless they lie within the former.
 func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
 	if m.Appointed {
 		return m.Spans(Governing(t, stream))
@@ -99,7 +99,7 @@ func affects(e gotong.Event) gotong.Affected {
 		return gotong.Affected{Users: []string{d.UserID}}
 	case Appointed:
 		return gotong.Affected{Users: []string{d.UserID}}
-	case Muted: // he reads on, and sends no signal
+	case Muted: // may still read, but send no signal
 		return gotong.Affected{Users: []string{d.UserID}}
 	default:
 		return gotong.Affected{}

@@ -108,7 +108,7 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 	}
 }
 
-// delete is not sending: who is muted may take back what he said.
+// delete is not sending: a muted member may delete their own messages.
 func (r ruling) delete(c Delete) (gotong.Decision, error) {
 	if r.me.role == "" && !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only members can do that; join the thread first.")

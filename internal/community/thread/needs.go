@@ -94,9 +94,9 @@ func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
 	return nil
 }
 
-// homeRefs is what tells whether somebody who is no member may know of a public
-// thread in a home that lends members. Of a member nothing is asked: what he does would have to
-// wait for whatever happens in the home.
+// homeRefs returns the documents that decide whether a non-member may know of a
+// public thread in a home that lends members. It returns none for a member, whose
+// commands would otherwise conflict with every event of the home.
 func (r Rules) homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
 	asked := s.Has(gotong.Ref{Key: MemberKey(s.Stream.ID(), userID)})
 	if t.Privacy != Public || !t.inHome() || !asked || r.standingOf(s, t, userID).role != "" {

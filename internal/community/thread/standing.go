@@ -2,8 +2,8 @@ package thread
 
 import "gotong.dev/gotong"
 
-// standing is what a user is to a thread now. The role is empty for who is
-// not an active member; a mute may be there all the same.
+// standing is what a user is to a thread now. The role is empty for a
+// user who is not an active member, and a mute may exist nevertheless.
 type standing struct {
 	userID string
 	role   Role

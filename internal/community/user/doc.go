@@ -1,12 +1,12 @@
-// Package user holds the rules of accounts on the platform: an account comes
-// to be, has one platform role, and can be disabled.
+// Package user holds the rules of accounts on the platform: an account is
+// created, has one platform role, and can be disabled.
 //
 // # Caveats
 //
 // Persons appear in the log as opaque ids. The e-mail address and the user
 // name of a user.register become claims, so that both are unique ignoring
-// case, and are in no event and no document; who needs them keeps them, like
-// the password, in registers under the derived id ([StreamOf]).
+// case, and are in no event and no document; internal/auth keeps them, like the
+// password, in registers under the derived id ([StreamOf]).
 //
 // A new user name is of plain Latin letters and digits, and must not look like
 // one that is taken ([Look]). That is asked for where an account is made and
@@ -14,7 +14,7 @@
 // look like is not claimed. Two letters that look like one (rn and m) are not
 // caught: too many honest names have them.
 //
-// Whoever registers first has no special rights: roles are given by an admin
+// The first account has no special rights: roles are given by an admin
 // or by the server itself.
 //
 // # Dependencies

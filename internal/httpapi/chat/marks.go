@@ -124,8 +124,8 @@ type setMarkIn struct {
 	JSON httpapi.Body[SetMark]
 }
 
-// setMark moves a mark forward. A repeated request is answered as the first
-// time, also to who may no longer read the thread: it is his own mark.
+// setMark moves a mark forward. A repeated request gets the first answer,
+// even if the user may no longer read the thread, because the mark is their own.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	stream, err := c.Stream(in.ID)
 	if err != nil {

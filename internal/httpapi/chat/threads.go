@@ -101,7 +101,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 		if err != nil {
 			return nil, err
 		}
-		// Who may not read may wait for nothing; what he may know comes below.
+		// A user who may not read does not wait; the code below decides what they may know.
 		_, err = c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err

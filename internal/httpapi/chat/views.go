@@ -45,7 +45,7 @@ type MemberView struct {
 	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"The end of the ban."`
 }
 
-// Author is who wrote a message, as others may see him.
+// Author is the writer of a message, as others may see them.
 type Author struct {
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`

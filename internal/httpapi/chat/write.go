@@ -152,8 +152,8 @@ func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[Mess
 	return nil, err
 }
 
-// revision is that of a message now, 0 where there is none. It is for a command
-// alone, which the rules then judge; nobody is told.
+// revision is that of a message now, 0 where there is none. It is only for
+// the command, which the rules then judge; it is never shown.
 func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.EventID) (uint64, error) {
 	snap, err := c.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}})
 	if err != nil {

@@ -91,8 +91,8 @@ var operations = members.Ops{
 	Role:  httpapi.Route{ID: "set-group-role", Summary: "Change a member's role in a group"},
 }
 
-// open reads the members of a group: for who may see them and, of himself, for
-// everybody.
+// open reads the members of a group, for users who may see them; every user may
+// see their own membership.
 func (g *groups) open(
 	ctx context.Context, s gotong.Stream, as members.Sight, more func(gotong.Stream) store.Need,
 ) (members.Roll[MemberView], error) {

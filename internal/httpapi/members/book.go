@@ -28,7 +28,7 @@ type Roll[V any] struct {
 	Lender         gotong.Stream // where members come and go: the stream itself or its home
 	Snapshot       store.Snapshot
 	AsOf, HomeAsOf string
-	Show           func(Seat) *V // nil for who is not shown
+	Show           func(Seat) *V // nil for a user who is not shown
 }
 
 // Seat is one user in a roll.
@@ -206,7 +206,7 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 		if err != nil {
 			return nil, err
 		}
-		if first.Show == nil { // what is later than that may be told twice, and never missed
+		if first.Show == nil { // a later change may be shown twice, but is never missed
 			first = roll
 		}
 		var seats []Seat

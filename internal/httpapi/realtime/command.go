@@ -12,13 +12,12 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// handle carries out one frame. A fault of ours ends this connection, never
-// the server.
+// handle processes one frame. A panic ends this connection, never the server.
 func (c *conn) handle(b []byte) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			c.fault(cause)
-			c.close(closeInternal, "a fault of ours")
+			c.close(closeInternal, "internal error")
 		}
 	}()
 	f, err := decodeFrame(b)

@@ -97,7 +97,7 @@ func (f *follow) close() {
 // errLeft says that the client left before it could be answered.
 var errLeft = errors.New("realtime: the client left")
 
-// refuse answers a request that cannot be followed; who left is told nothing.
+// refuse answers a request that cannot be followed; a client that left gets nothing.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.Is(err, errLeft) {
 		httpapi.WriteProblem(w, r, err)
@@ -176,25 +176,25 @@ func (f *follow) subscribe(ctx context.Context, subs []live.Subscription) error 
 	return nil
 }
 
-// advance takes over where the streams are after these frames, which are the
-// ones of the last Take. A stream that was ended stays where it was until the
-// client was told: else it would go on from now, and miss something.
+// advance sets the cursors to those after these frames, the frames of the last
+// Take. An ended stream keeps its cursor until a frame has reported the end:
+// otherwise the client would continue from now, and miss events.
 func (f *follow) advance(frames []live.Frame) {
 	current := f.session.Cursors()
 	for _, was := range f.cursors {
 		if slices.ContainsFunc(current, func(c gotong.StreamCursor) bool { return c.Stream == was.Stream }) {
 			continue
 		}
-		if at, told := told(was, frames); !told {
+		if at, reported := reported(was, frames); !reported {
 			current = append(current, at)
 		}
 	}
 	f.cursors = current
 }
 
-// told reads in frames how far an ended stream came, and whether the client is
-// told of its end.
-func told(at gotong.StreamCursor, frames []live.Frame) (gotong.StreamCursor, bool) {
+// reported returns the cursor that an ended stream reached in these frames, and
+// whether they report its end to the client.
+func reported(at gotong.StreamCursor, frames []live.Frame) (gotong.StreamCursor, bool) {
 	for _, f := range frames {
 		var in struct {
 			Op     string        `json:"op"`

@@ -58,14 +58,14 @@ type Options struct {
 	// how long to wait.
 	Allow func(userID string) (bool, time.Duration)
 
-	// Observe is told of connections and what they write.
+	// Observe receives connections and their writes.
 	Observe Observer
 
 	// Trace continues the trace of a frame's traceparent.
 	Trace func(ctx context.Context, traceparent, operation string) (context.Context, func())
 }
 
-// Observer is told what the transports do; nil fields are not called.
+// Observer receives what the transports do; nil fields are not called.
 type Observer struct {
 	Opened func(transport string)
 	Closed func(transport, reason string)
@@ -257,8 +257,8 @@ func (s *Server) lasts(expires time.Time) time.Duration {
 	return gotong.InstantOf(expires).Sub(s.opts.Clock.Now())
 }
 
-// stillGood asks again, once the connection can be found by whoever ends
-// logins and users: what ended while it was being opened is not missed.
+// stillGood verifies the principal again, once the code that ends logins can find
+// the connection: a login that ended while it was being opened is not missed.
 func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 	var err error
 	if p.Token == "" { // it came by ticket

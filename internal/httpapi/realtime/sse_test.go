@@ -222,8 +222,8 @@ func TestToldOrNot(t *testing.T) {
 		{[]live.Frame{resync}, 5, true},
 		{[]live.Frame{failed}, 5, false},
 	} {
-		if got, told := told(at, tc.frames); got.Cursor.Seq != tc.seq || told != tc.told {
-			t.Errorf("got %v %v, want %d %v", got, told, tc.seq, tc.told)
+		if got, ended := reported(at, tc.frames); got.Cursor.Seq != tc.seq || ended != tc.told {
+			t.Errorf("got %v %v, want %d %v", got, ended, tc.seq, tc.told)
 		}
 	}
 }

@@ -300,7 +300,7 @@ func (c *conn) over() {
 	c.server.closed("ws", c.ending)
 }
 
-// fence keeps a fault of ours in this connection.
+// fence keeps a panic within this connection.
 func (c *conn) fence() {
 	if fault := recover(); fault != nil {
 		c.fault(fault)

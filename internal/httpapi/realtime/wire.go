@@ -65,14 +65,14 @@ func (w *wire) Write(b []byte) (int, error) {
 	return w.writeAll(b)
 }
 
-// waiter is told when a write has to wait for its client, and when it goes
-// on.
+// waiter is called when a write has to wait for its client, and when it
+// continues.
 type waiter interface {
 	leave()
 	rejoin()
 }
 
-// send is Write for who must not wait: it says so before it does.
+// send is Write for a caller that must not wait: it calls leave before it waits.
 func (w *wire) send(b []byte, try *attempt, p waiter) (int, error) {
 	if !w.mu.TryLock() {
 		p.leave()
