@@ -203,7 +203,7 @@ func TestSeededRoles(t *testing.T) {
 			defer db.Close()
 			return s, db.Exec(ctx, "DEFINE TABLE OVERWRITE register SCHEMAFULL PERMISSIONS FOR select FULL, FOR create FULL", nil)
 		}
-		says(t, only(t, o), NoGo, "record user", "SELECT reads register", "LIVE SELECT tells of register")
+		says(t, only(t, o), NoGo, "record user", "SELECT reads register", "LIVE SELECT reports register")
 	})
 }
 

@@ -181,7 +181,7 @@ func TestDemoted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx, func(bus.Message) {}) }()
-	for _, want := range []string{"redis: the subscription hears nothing any more", "connected"} {
+	for _, want := range []string{"redis: the subscription receives nothing any more", "connected"} {
 		select {
 		case got := <-changes:
 			if got != want {

@@ -183,12 +183,12 @@ func TestComplaints(t *testing.T) {
 		}, "does not survive JSON"},
 		"affects too few": {func(k *gotong.Kind) {
 			k.Affects = func(gotong.Event) gotong.Affected { return gotong.Affected{} }
-		}, "does not affect him"},
+		}, "Affects does not name them"},
 		"bare error": {func(k *gotong.Kind) {
 			k.Decide = func(gotong.State, gotong.Command) (gotong.Decision, error) {
 				return gotong.Decision{}, fmt.Errorf("no")
 			}
-		}, "which a caller cannot be told"},
+		}, "which has no text for the caller"},
 		"overlay changes who": {func(k *gotong.Kind) {
 			k.Documents = append(k.Documents, gotong.TypeOf[note]("lamp_overlays"))
 			k.Overlays = "lamp_overlays"
