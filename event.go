@@ -94,6 +94,11 @@ type Command struct {
 	Raw           []byte
 	Targets       []string // what the wish is about where Raw does not say it, such as parts of a path
 
+	// Registers are written in the transaction of the command's commit, each if
+	// its version is the expected one; where one is not, the command fails with
+	// [CodeConflict]. A replay writes none.
+	Registers []RegisterChange
+
 	// The lane stamps both. At orders events: it lies after the stream's newest
 	// event, even where that is ahead of the clock. Now is the clock, with
 	// which rules compare deadlines. An event whose decision did so keeps Now

@@ -177,6 +177,15 @@ type Key struct {
 	Name       string
 }
 
+// RegisterChange sets the register of Key to Body if its version is Expect, and
+// deletes it where Body is nil. The version of one that does not exist is 0.
+type RegisterChange struct {
+	Key     Key
+	Expect  uint64
+	Body    []byte
+	Expires Instant // 0 is never
+}
+
 // SeqName is n as a Key's Name: 16 decimal digits, so that names sort as numbers.
 func SeqName(n uint64) string { return fmt.Sprintf("%016d", n) }
 

@@ -149,7 +149,7 @@ func (c *committer) settle(t *task, rows []store.Event, o store.Outcome) {
 		go c.engine.replay(t, o.Record) // reads the store
 	case store.Taken:
 		t.done(gotong.Receipt{}, taken(o.Claim))
-	case store.Moved:
+	case store.Moved, store.Stale:
 		t.tries++
 		again = t.tries < maxTries
 		if !again {

@@ -25,7 +25,9 @@ func (l *lane) decideCold(t *task) {
 	state, snap, err := store.LoadState(t.ctx, l.engine.opts.Store, l.engine.opts.Codec, l.stream,
 		func(s gotong.State) []gotong.Ref { return l.needs(s, &t.cmd) },
 		func(gotong.State, store.Snapshot) store.Need {
-			return store.Need{Records: []gotong.RequestKey{key}, Events: []store.EventRange{store.LastEvent(l.stream)}}
+			return store.Need{
+				Records: []gotong.RequestKey{key}, Events: []store.EventRange{store.LastEvent(l.stream)}, Registers: t.registers(),
+			}
 		})
 	if err == nil { // nothing is chained to a head that the log does not have
 		err = store.CheckHead(l.stream, state.Head, snap.Events[0])
@@ -43,6 +45,10 @@ func (l *lane) decideCold(t *task) {
 		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return
 	}
+	if t.stale(snap) {
+		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeConflict, "What this request changes was changed meanwhile; nothing was written."))
+		return
+	}
 	l.state, l.held = &state, len(snap.Documents)
 	decision, err := l.decide(t)
 	if err != nil {
@@ -50,6 +56,21 @@ func (l *lane) decideCold(t *task) {
 		return
 	}
 	l.build(t, decision)
+}
+
+// registers are the keys of the registers that the command changes.
+func (t *task) registers() (keys []gotong.Key) {
+	for _, r := range t.cmd.Registers {
+		keys = append(keys, r.Key)
+	}
+	return keys
+}
+
+// stale reports whether one of them has another version than expected.
+func (t *task) stale(snap store.Snapshot) bool {
+	return slices.ContainsFunc(t.cmd.Registers, func(r gotong.RegisterChange) bool {
+		return snap.Registers[r.Key].Version != r.Expect
+	})
 }
 
 // decideWarm decides on the cached state, after reading what is missing of it.
@@ -142,7 +163,7 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 	salt := newSalt()
 	commit := store.Commit{
 		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
-		Others: l.expectations(t), Claims: d.Claims, At: t.cmd.At,
+		Others: l.expectations(t), Claims: d.Claims, Registers: t.cmd.Registers, At: t.cmd.At,
 		Salt: salt[:], Fingerprint: fingerprint(salt[:], &t.cmd),
 		Events: make([]store.Event, 0, len(d.Facts)),
 	}

@@ -19,6 +19,9 @@ var ErrMalformed = errors.New("store: malformed commit")
 // MaxCommitEvents is how many events one commit may have.
 const MaxCommitEvents = 4096
 
+// MaxCommitRegisters is how many registers one commit may change.
+const MaxCommitRegisters = 64
+
 // NewEpoch is a random name for a new history: 8 of a-z0-9.
 func NewEpoch() gotong.Epoch { return gotong.Epoch(strings.ToLower(rand.Text()[:8])) }
 
@@ -64,6 +67,16 @@ func (c *Commit) Check() error {
 			return fmt.Errorf("%w: event %d of %s does not follow", ErrMalformed, e.Seq, e.Stream)
 		}
 		seq, chain, at = e.Seq, e.Chain, e.At
+	}
+	if len(c.Registers) > MaxCommitRegisters {
+		return fmt.Errorf("%w: %d registers", ErrMalformed, len(c.Registers))
+	}
+	for i := range c.Registers {
+		for _, earlier := range c.Registers[:i] {
+			if earlier.Key == c.Registers[i].Key {
+				return fmt.Errorf("%w: a commit to %s changes a register twice", ErrMalformed, c.Request.Stream)
+			}
+		}
 	}
 	return c.checkErase()
 }

@@ -215,14 +215,15 @@ type Commit struct {
 	Salt        []byte // nil: the fingerprint is not kept and a retry is not checked
 	Fingerprint []byte
 
-	Home    gotong.Stream // decides the partition; the same in every commit of a stream
-	Prev    gotong.Head   // the head must be this one: same seq, same chain
-	Others  []Expectation // heads of other streams that must be where they were
-	Events  []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
-	Changes []Change
-	Claims  []gotong.Claim
-	Erase   []uint64       // seqs whose content and content salt go: what its events name, see [Event.Erases]
-	At      gotong.Instant // kept in the record
+	Home      gotong.Stream // decides the partition; the same in every commit of a stream
+	Prev      gotong.Head   // the head must be this one: same seq, same chain
+	Others    []Expectation // heads of other streams that must be where they were
+	Events    []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
+	Changes   []Change
+	Claims    []gotong.Claim
+	Registers []gotong.RegisterChange // each of another key
+	Erase     []uint64                // seqs whose content and content salt go: what its events name, see [Event.Erases]
+	At        gotong.Instant          // kept in the record
 }
 
 // Head is the stream's head after the commit.
@@ -267,14 +268,16 @@ const (
 	Replayed         // the request's record exists; it is in Outcome.Record
 	Moved            // a head is not where it was expected; Outcome.Stream says whose
 	Taken            // a claim exists; Outcome.Claim says which
+	Stale            // a register has another version than expected; Outcome.Register says which
 )
 
 // Outcome is what became of one commit.
 type Outcome struct {
-	Status Status
-	Record Record        // Committed and Replayed
-	Stream gotong.Stream // Moved
-	Claim  gotong.Claim  // Taken
+	Status   Status
+	Record   Record        // Committed and Replayed
+	Stream   gotong.Stream // Moved
+	Claim    gotong.Claim  // Taken
+	Register gotong.Key    // Stale
 }
 
 // Registers are small versioned rows outside the log with compare-and-set:

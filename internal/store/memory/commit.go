@@ -48,6 +48,11 @@ func (s *Store) fate(c *store.Commit) store.Outcome {
 			return store.Outcome{Status: store.Taken, Claim: claim}
 		}
 	}
+	for _, r := range c.Registers {
+		if s.register(r.Key).Version != r.Expect {
+			return store.Outcome{Status: store.Stale, Register: r.Key}
+		}
+	}
 	return store.Outcome{Status: store.Committed}
 }
 
@@ -68,6 +73,9 @@ func (s *Store) apply(c *store.Commit) store.Record {
 		s.claims[claim] = c.Request.Stream
 	}
 	s.change(c.Changes)
+	for _, r := range c.Registers {
+		s.setRegister(r)
+	}
 	for _, seq := range c.Erase {
 		s.erase(c.Request.Stream, seq)
 	}

@@ -27,19 +27,23 @@ func (s *Store) SetRegister(
 		if s.register(key).Version != expect {
 			return store.ErrConflict
 		}
-		at := shelf{key.Collection, key.Owner}
-		if body == nil {
-			delete(s.registers[at], key.Name)
-			return nil
-		}
-		if s.registers[at] == nil {
-			s.registers[at] = map[string]store.Register{}
-		}
-		s.registers[at][key.Name] = store.Register{
-			Key: key, Version: expect + 1, Body: slices.Clone(body), Expires: expires,
-		}
+		s.setRegister(gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: expires})
 		return nil
 	})
+}
+
+func (s *Store) setRegister(r gotong.RegisterChange) {
+	at := shelf{r.Key.Collection, r.Key.Owner}
+	if r.Body == nil {
+		delete(s.registers[at], r.Key.Name)
+		return
+	}
+	if s.registers[at] == nil {
+		s.registers[at] = map[string]store.Register{}
+	}
+	s.registers[at][r.Key.Name] = store.Register{
+		Key: r.Key, Version: r.Expect + 1, Body: slices.Clone(r.Body), Expires: r.Expires,
+	}
 }
 
 // FindRegisters implements [store.Registers].

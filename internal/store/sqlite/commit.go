@@ -38,7 +38,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 	outcomes := make([]store.Outcome, len(batch))
 	err := s.write(ctx, func(w *writer) error {
 		for i := range batch {
-			o, err := w.commit(&batch[i])
+			o, err := w.commit(&batch[i], s.now())
 			if err != nil {
 				return err
 			}
@@ -54,7 +54,7 @@ func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 
 // commit decides the fate of one commit by reading, and writes it only when
 // nothing speaks against it.
-func (w *writer) commit(c *store.Commit) (store.Outcome, error) {
+func (w *writer) commit(c *store.Commit, now gotong.Instant) (store.Outcome, error) {
 	h, err := w.head(c.Request.Stream)
 	if err != nil {
 		return store.Outcome{}, err
@@ -78,6 +78,12 @@ func (w *writer) commit(c *store.Commit) (store.Outcome, error) {
 		_, taken, err := readClaim(w.conn, claim)
 		if err != nil || taken {
 			return store.Outcome{Status: store.Taken, Claim: claim}, err
+		}
+	}
+	for _, r := range c.Registers {
+		kept, err := readRegister(w.conn, r.Key, now)
+		if err != nil || kept.Version != r.Expect {
+			return store.Outcome{Status: store.Stale, Register: r.Key}, err
 		}
 	}
 	record, err := w.apply(c, h)
@@ -111,6 +117,11 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 	}
 	if err := w.change(c.Changes); err != nil {
 		return record, err
+	}
+	for _, r := range c.Registers {
+		if err := w.setRegister(r); err != nil {
+			return record, err
+		}
 	}
 	w.rows += len(c.Events) + len(c.Claims) + len(c.Changes) + 1
 	return record, w.erase(c, h.no)

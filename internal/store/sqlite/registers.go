@@ -45,14 +45,18 @@ func (s *Store) SetRegister(
 		if r.Version != expect {
 			return store.ErrConflict
 		}
-		w.rows++
-		if body == nil {
-			return w.conn.exec("DELETE FROM registers WHERE collection = ? AND owner = ? AND name = ?",
-				key.Collection, key.Owner, key.Name)
-		}
-		return w.conn.exec("INSERT OR REPLACE INTO registers VALUES (?, ?, ?, ?, ?, ?)",
-			key.Collection, key.Owner, key.Name, expect+1, body, expires)
+		return w.setRegister(gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: expires})
 	})
+}
+
+func (w *writer) setRegister(r gotong.RegisterChange) error {
+	w.rows++
+	if r.Body == nil {
+		return w.conn.exec("DELETE FROM registers WHERE collection = ? AND owner = ? AND name = ?",
+			r.Key.Collection, r.Key.Owner, r.Key.Name)
+	}
+	return w.conn.exec("INSERT OR REPLACE INTO registers VALUES (?, ?, ?, ?, ?, ?)",
+		r.Key.Collection, r.Key.Owner, r.Key.Name, r.Expect+1, r.Body, r.Expires)
 }
 
 // FindRegisters implements [store.Registers].

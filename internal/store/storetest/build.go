@@ -30,6 +30,7 @@ type Draft struct {
 	Others    []store.Expectation
 	Changes   []store.Change
 	Claims    []gotong.Claim
+	Registers []gotong.RegisterChange
 	Erase     []uint64 // named by the last event; ascending
 }
 
@@ -40,7 +41,7 @@ func Build(epoch gotong.Epoch, d Draft) store.Commit {
 	c := store.Commit{
 		Request: gotong.RequestKey{Stream: d.Stream, Actor: d.Actor, RequestID: d.RequestID},
 		Salt:    random(32), Home: d.Home, Prev: d.Prev,
-		Others: d.Others, Changes: d.Changes, Claims: d.Claims, Erase: d.Erase, At: d.At,
+		Others: d.Others, Changes: d.Changes, Claims: d.Claims, Registers: d.Registers, Erase: d.Erase, At: d.At,
 	}
 	fingerprint := sha256.Sum256(append(slices.Clone(c.Salt), d.RequestID...))
 	c.Fingerprint = fingerprint[:]

@@ -107,7 +107,7 @@ var questions = [...]Part{
 func Parts() []Part {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
-		commitTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
+		commitTests, commitRegisterTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
 		nodeTests, cutTests,
 	} {
 		maps.Copy(suite, part)

@@ -167,6 +167,9 @@ func fitting(batch []store.Commit) (n int) {
 		for i := range c.Changes {
 			bytes += len(c.Changes[i].Body)
 		}
+		for i := range c.Registers {
+			bytes += len(c.Registers[i].Body)
+		}
 		if n > 0 && (events > maxEvents || bytes > maxBytes) {
 			break
 		}
@@ -181,7 +184,8 @@ func fitting(batch []store.Commit) (n int) {
 // only go forward, records and claims are never deleted, and each transaction
 // checks them all. So a transaction that still hangs somewhere can no longer
 // succeed once what it rests on was seen to be otherwise, or once another one
-// has taken its place.
+// has taken its place. Registers alone can be again as they were: what may hang
+// somewhere and seems stale now is therefore unknown.
 func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
 	erased, err := s.origins(ctx, batch)
 	if err != nil {
@@ -199,6 +203,9 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 			}
 		}
 		p := decide(view, batch, erased, sent)
+		if len(sent) > 0 && slices.ContainsFunc(p.outcomes, func(o store.Outcome) bool { return o.Status == store.Stale }) {
+			return nil, errors.New("surreal: a transaction without an answer may still write registers")
+		}
 		if looked && len(p.order) == 0 {
 			return p.outcomes, nil
 		}

@@ -21,6 +21,8 @@ type view struct {
 	heads     map[gotong.Stream]gotong.Head
 	records   map[gotong.RequestKey]store.Record
 	claims    map[gotong.Claim]gotong.Stream
+	now       gotong.Instant // by which registers expire
+	registers map[gotong.Key]store.Register
 }
 
 // positions are the last ones that were seen of each partition.
@@ -45,13 +47,21 @@ func (p *positions) get() [gotong.Partitions]uint64 {
 
 // guess assumes that all is as the batch expects. The transaction checks it.
 func (s *Store) guess(batch []store.Commit) *view {
-	v := &view{epoch: s.Epoch(), positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{}}
+	v := &view{
+		epoch: s.Epoch(), positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{},
+		now: s.now(), registers: map[gotong.Key]store.Register{},
+	}
 	for i := range batch {
 		if _, ok := v.heads[batch[i].Request.Stream]; !ok {
 			v.heads[batch[i].Request.Stream] = batch[i].Prev
 		}
 	}
 	for i := range batch {
+		for _, r := range batch[i].Registers {
+			if _, ok := v.registers[r.Key]; !ok {
+				v.registers[r.Key] = store.Register{Version: r.Expect}
+			}
+		}
 		for _, other := range batch[i].Others {
 			if _, ok := v.heads[other.Stream]; !ok {
 				v.heads[other.Stream] = gotong.Head{Seq: other.Seq}
@@ -68,6 +78,8 @@ func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 		heads:   map[gotong.Stream]gotong.Head{},
 		records: map[gotong.RequestKey]store.Record{},
 		claims:  map[gotong.Claim]gotong.Stream{},
+
+		now: s.now(), registers: map[gotong.Key]store.Register{},
 	}
 	var need store.Need
 	for i := range batch {
@@ -78,6 +90,9 @@ func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 		}
 		need.Records = append(need.Records, c.Request)
 		need.Claims = append(need.Claims, c.Claims...)
+		for _, g := range c.Registers {
+			need.Registers = append(need.Registers, g.Key)
+		}
 	}
 	var r reading
 	r.gate(v.epoch, func(err error) { v.closed = err })
@@ -85,6 +100,7 @@ func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 	r.heads(need.Heads, v.heads)
 	r.records(need.Records, v.records)
 	r.claims(need.Claims, v.claims)
+	r.registersOf(need.Registers, v.now, v.registers)
 	if err := s.read(ctx, &r); err != nil {
 		return nil, err
 	}
@@ -184,7 +200,25 @@ func (p *plan) fate(c *store.Commit) store.Outcome {
 			return store.Outcome{Status: store.Taken, Claim: claim}
 		}
 	}
+	for _, r := range c.Registers {
+		if p.version(r.Key) != r.Expect {
+			return store.Outcome{Status: store.Stale, Register: r.Key}
+		}
+	}
 	return store.Outcome{Status: store.Committed}
+}
+
+// version is that of a register after what the batch does so far.
+func (p *plan) version(key gotong.Key) uint64 {
+	r, ok := p.registers[key]
+	switch {
+	case !ok:
+		return p.view.registers[key].Version
+	case r.Body == nil || r.Expires != 0 && r.Expires <= p.view.now:
+		return 0
+	default:
+		return r.Expect + 1
+	}
 }
 
 func (p *plan) head(stream gotong.Stream) gotong.Head {

@@ -22,6 +22,8 @@ type plan struct {
 	claims  map[gotong.Claim]gotong.Stream
 	docs    map[gotong.Key][]byte // nil deletes
 
+	registers map[gotong.Key]gotong.RegisterChange // the last of each
+
 	// What it rests on: heads of its own streams, seqs of others.
 	own, others []gotong.Stream
 	rested      map[gotong.Stream]bool // true where own
@@ -50,7 +52,7 @@ func newPlan(v *view, n int) *plan {
 	return &plan{
 		view: v, outcomes: make([]store.Outcome, n),
 		heads: map[gotong.Stream]gotong.Head{}, records: map[gotong.RequestKey]store.Record{},
-		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{}, rested: map[gotong.Stream]bool{},
+		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{}, registers: map[gotong.Key]gotong.RegisterChange{}, rested: map[gotong.Stream]bool{},
 	}
 }
 
@@ -76,6 +78,9 @@ func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	}
 	for _, ch := range c.Changes {
 		p.docs[ch.Key] = ch.Body
+	}
+	for _, r := range c.Registers {
+		p.registers[r.Key] = r
 	}
 	for _, seq := range c.Erase {
 		key := eventKey{Stream: stream, Seq: seq}
@@ -159,6 +164,7 @@ func (p *plan) render(gate surreal.RecordID) *writing {
 	p.moveHeads(w)
 	p.writeLog(w)
 	w.documents(p.docs)
+	p.setRegisters(w)
 	p.eraseContent(w)
 	return w
 }
@@ -202,8 +208,49 @@ func (p *plan) check(w *writing) {
 		text += ", (SELECT VALUE position FROM $partitions)"
 		want = append(want, places)
 	}
+	if len(p.registers) > 0 {
+		versions := p.restRegisters(w)
+		text += ", (SELECT VALUE [record::id(id), version] FROM $registers WHERE version > 0 AND (expires = 0 OR expires > $now))"
+		want = append(want, versions)
+	}
 	w.vars["closers"], w.vars["mine"] = closers, string(p.view.epoch)
 	w.add(text+"] != $want { THROW '"+moved+"' }", "want", want)
+}
+
+// restRegisters names the registers that the plan changes, and returns the
+// versions of those that exist as the view has them.
+func (p *plan) restRegisters(w *writing) []any {
+	var ids []surreal.RecordID
+	versions := []any{}
+	for key := range p.registers {
+		ids = append(ids, registerID(key))
+		if before := p.view.registers[key].Version; before > 0 {
+			versions = append(versions, []any{[]string{key.Collection, key.Owner, key.Name}, before})
+		}
+	}
+	w.vars["registers"], w.vars["now"] = ids, p.view.now
+	return versions
+}
+
+// setRegisters writes what registers are in the end. Each one that the plan
+// compares it also writes, so that two plans on one register collide.
+func (p *plan) setRegisters(w *writing) {
+	var puts []map[string]any
+	var gone []surreal.RecordID
+	for key, r := range p.registers {
+		if r.Body == nil {
+			gone = append(gone, registerID(key))
+			continue
+		}
+		row := map[string]any{"version": r.Expect + 1, "body": r.Body, "expires": r.Expires}
+		puts = append(puts, map[string]any{"id": registerID(key), "row": row})
+	}
+	if len(puts) > 0 {
+		w.add("FOR $r IN $puts { UPSERT $r.id CONTENT $r.row RETURN NONE }", "puts", puts)
+	}
+	if len(gone) > 0 {
+		w.add("DELETE $unset RETURN NONE", "unset", gone)
+	}
 }
 
 // moveHeads writes every head that the plan rests on: to where it is now, or
