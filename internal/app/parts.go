@@ -90,13 +90,7 @@ func (a *App) newAuth() error {
 			a.hub.TellEnded(userID)
 		},
 	})
-	if err != nil {
-		return err
-	}
-	if err := a.auth.Sweep(a.base); err != nil {
-		a.log.WarnContext(a.base, "unfinished sign-ups could not be read", "cause", err)
-	}
-	return nil
+	return err
 }
 
 // users is what the door must know of the kind user.

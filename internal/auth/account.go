@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"time"
 	"unicode/utf8"
 
@@ -13,13 +12,12 @@ import (
 	"gotong.dev/gotong/internal/text"
 )
 
-// account is the register of what the log must not hold. An account whose
-// sign-up was refused has no Hash; it goes by itself.
+// account is the register of what the log must not hold.
 type account struct {
 	Email       string         `json:"email,omitempty"`
 	Username    string         `json:"username,omitempty"`
 	CommunityID string         `json:"community_id,omitempty"`
-	Hash        string         `json:"hash,omitempty"`
+	Hash        string         `json:"hash"`
 	CreatedAt   gotong.Instant `json:"created_at"`
 }
 
@@ -52,10 +50,10 @@ type SignUp struct {
 // maxTyped bounds, in bytes, what is normalised at all.
 const maxTyped = 4 << 10
 
-// SignUp makes an account and begins a session. The same request id always
-// names the same account: with the same fields and password it is answered
-// again (with a new session), with others it is [gotong.CodeReused]. A taken
-// address or user name is [gotong.CodeExists].
+// SignUp makes an account and begins its first session, in one transaction. The
+// same request id always names the same account: with the same fields and
+// password it is answered again and sets nothing, with others it is
+// [gotong.CodeReused]. A taken address or user name is [gotong.CodeExists].
 func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error) {
 	defer func() { s.attempted("signup", err) }()
 	r.Email, r.Username, r.Pass = text.Email.Clean(r.Email), text.Username.Clean(r.Username), text.Password.Clean(r.Pass)
@@ -64,24 +62,25 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		return grant, err
 	}
 	userID := gotong.DeriveID(userKind, gotong.Anonymous().UserID, r.RequestID)
-	version, listed, err := s.holdAccount(ctx, userID, r)
+	registers, err := s.signUpRegisters(ctx, userID, r)
 	if err != nil {
 		return grant, err
 	}
 	receipt, err := s.opts.Executor.Execute(ctx, gotong.Command{
 		Stream: userStream(userID), Type: s.opts.Users.Command, Actor: gotong.Anonymous(),
-		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(),
+		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(), Registers: registers,
 	})
+	if err == nil && receipt.Replayed && registers != nil { // a twin was first, perhaps with another password
+		a, _, failed := s.account(ctx, userID)
+		if err = failed; err == nil {
+			err = s.sameSignUp(ctx, a, r)
+		}
+	}
 	if err != nil {
-		s.letAccountGo(ctx, userID, version, listed, err)
 		return grant, err
 	}
-	s.unlist(ctx, listed)
-	if err := s.Sweep(ctx); err != nil {
-		s.opts.Log.WarnContext(ctx, "unfinished sign-ups could not be looked at", "error", err)
-	}
-	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "")
-	if gotong.CodeOf(err) == gotong.CodeConflict { // the account is what was asked for; its first session is over
+	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "") // answers with the session of the commit
+	if gotong.CodeOf(err) == gotong.CodeConflict {                   // the account is what was asked for; its first session is over
 		grant, err = s.begin(ctx, userID)
 	}
 	if err == nil && !receipt.Replayed {
@@ -89,6 +88,36 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 	}
 	grant.Username, grant.Replayed = r.Username, receipt.Replayed
 	return grant, err
+}
+
+// signUpRegisters returns what a sign-up writes with its commit: the account
+// and its first session. It returns nothing where the account exists, after
+// checking that this sign-up made it.
+func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) ([]gotong.RegisterChange, error) {
+	a, version, err := s.account(ctx, userID)
+	if err != nil {
+		return nil, err
+	}
+	if version > 0 {
+		return nil, s.sameSignUp(ctx, a, r)
+	}
+	hash, err := s.passwords.Hash(ctx, r.Pass)
+	if err != nil {
+		return nil, err
+	}
+	now := s.now()
+	body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, now})
+	if err != nil {
+		return nil, err
+	}
+	id := newSessionID(now)
+	sess, err := s.sessionChange(sessionKey(userID, id), 0, session{Generation: 1, RotatedAt: now, Standing: 1})
+	if err != nil {
+		return nil, err
+	}
+	key, mac := s.begunKey(userID, "signup", r.RequestID, "")
+	first, err := s.begunChange(key, begun{id, mac})
+	return []gotong.RegisterChange{{Key: accountKey(userID), Body: body}, sess, first}, err
 }
 
 func (s *Service) checkSignUp(r SignUp) (data any, err error) {
@@ -115,51 +144,6 @@ func (r *SignUp) raw() []byte {
 		b = append(b, field...)
 	}
 	return b
-}
-
-// holdAccount writes the account's register, or checks that the one of an
-// earlier try with this request id is the same. It returns the version, and
-// under which name the sign-up is listed: none where the account exists.
-func (s *Service) holdAccount(ctx context.Context, userID string, r SignUp) (version uint64, listed string, err error) {
-	hash := ""
-	for range maxTries {
-		// In this order: a register is written before its account, so an
-		// account that is there by now and still has none has no password.
-		_, known, err := s.standing(ctx, userID)
-		if err != nil {
-			return 0, listed, err
-		}
-		a, version, err := s.account(ctx, userID)
-		if err == nil && a.Hash != "" {
-			hash, err = a.Hash, s.sameSignUp(ctx, a, r)
-		}
-		switch {
-		case err != nil, a.Hash != "" && (known || s.now() < a.CreatedAt.Add(orphanAge/2)):
-			return version, listed, err
-		case known:
-			return 0, listed, reused()
-		}
-		if hash == "" {
-			if hash, err = s.passwords.Hash(ctx, r.Pass); err != nil {
-				return 0, listed, err
-			}
-		}
-		if listed == "" {
-			if listed, err = s.list(ctx, userID); err != nil {
-				return 0, listed, err
-			}
-		}
-		// That of an earlier try that is getting old is written anew, so that no sweep takes it away.
-		body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, s.now()})
-		if err != nil {
-			return 0, listed, err
-		}
-		err = s.opts.Store.SetRegister(ctx, accountKey(userID), version, body, 0)
-		if !errors.Is(err, store.ErrConflict) {
-			return version + 1, listed, store.CodedWrite(err)
-		}
-	}
-	return 0, listed, store.CodedWrite(store.ErrConflict)
 }
 
 // maxTries bounds how often a lost compare-and-set is tried again.
@@ -191,23 +175,6 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 		return errOr(s.guessed(ctx, address), reused())
 	}
 	return err
-}
-
-// letAccountGo empties the register of an account that was refused for good.
-func (s *Service) letAccountGo(ctx context.Context, userID string, version uint64, listed string, why error) {
-	if code := gotong.CodeOf(why); code != gotong.CodeExists && code != gotong.CodeInvalid {
-		return // the outcome may be unknown
-	}
-	ctx = context.WithoutCancel(ctx)
-	if _, known, err := s.standing(ctx, userID); err != nil || known {
-		return
-	}
-	switch err := s.emptyAccount(ctx, userID, version); {
-	case err == nil, errors.Is(err, store.ErrConflict):
-		s.unlist(ctx, listed)
-	default:
-		s.opts.Log.WarnContext(ctx, "the register of a refused sign-up stays for now", "user_id", userID, "error", err)
-	}
 }
 
 // SignIn is the request for a session. RequestID may be empty: then it cannot

@@ -28,9 +28,7 @@ type begun struct {
 // beginOnce begins a session for a request, or answers with the one that the
 // same request began. fields is what a repetition must have in common with it.
 func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fields string) (Grant, error) {
-	name := hex.EncodeToString(s.tokens.derive("begun", action, requestID)[:16])
-	key := gotong.Key{Collection: begunName, Owner: userID, Name: name}
-	mac := s.tokens.derive("begun print", action, fields)
+	key, mac := s.begunKey(userID, action, requestID, fields)
 	if g, found, err := s.begunBefore(ctx, key, mac); found || err != nil {
 		return g, err
 	}
@@ -38,11 +36,11 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if err != nil {
 		return g, err
 	}
-	body, err := json.Marshal(begun{g.SessionID, mac})
+	c, err := s.begunChange(key, begun{g.SessionID, mac})
 	if err != nil {
 		return Grant{}, err
 	}
-	err = s.opts.Store.SetRegister(ctx, key, 0, body, s.now().Add(again))
+	err = s.opts.Store.SetRegister(ctx, c.Key, c.Expect, c.Body, c.Expires)
 	if !errors.Is(err, store.ErrConflict) {
 		return g, store.CodedWrite(err)
 	}
@@ -55,6 +53,17 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 		err = store.CodedWrite(store.ErrConflict)
 	}
 	return g, err
+}
+
+// begunKey returns the register of a request and what its Print must be.
+func (s *Service) begunKey(userID, action, requestID, fields string) (key gotong.Key, print []byte) {
+	name := hex.EncodeToString(s.tokens.derive("begun", action, requestID)[:16])
+	return gotong.Key{Collection: begunName, Owner: userID, Name: name}, s.tokens.derive("begun print", action, fields)
+}
+
+func (s *Service) begunChange(key gotong.Key, b begun) (gotong.RegisterChange, error) {
+	body, err := json.Marshal(b)
+	return gotong.RegisterChange{Key: key, Body: body, Expires: s.now().Add(again)}, err
 }
 
 // begunBefore is the session that an earlier request with this key began.

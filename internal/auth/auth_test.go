@@ -264,23 +264,59 @@ func TestRefusedSignUpLeavesNothing(t *testing.T) {
 	wantCode(t, err, gotong.CodeExists)
 	id := gotong.DeriveID("user", "anonymous", "r2")
 	a, version, err := h.account(t.Context(), id)
-	if err != nil || a.Hash != "" || a.Email != "" || a.Username != "" || version != 2 {
+	if err != nil || a.Hash != "" || a.Email != "" || a.Username != "" || version != 0 {
 		t.Errorf("%+v %d %v", a, version, err)
 	}
 	if names := h.Names(t.Context(), []string{id}); len(names) != 0 {
 		t.Error(names)
 	}
-	// The request id is free for another try, which a late twin must not undo.
+	for _, collection := range []string{sessionsName, begunName} {
+		if n := h.count(t, collection, id); n != 0 {
+			t.Errorf("%d registers in %s", n, collection)
+		}
+	}
+	// The request id is free for another try.
 	other := siti("r2")
 	other.Email, other.Username = "budi@example.org", "budi"
 	g := h.signUp(t, other)
-	h.letAccountGo(t.Context(), id, 1, "", gotong.NewError(gotong.CodeExists, ""))
 	if _, err := h.signIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass}); err != nil || g.UserID != id {
 		t.Errorf("%+v, %v", g, err)
 	}
-	h.pass(2 * time.Hour)
-	if _, v, err := h.account(t.Context(), id); err != nil || v == 0 {
-		t.Error("a good account went with its refused predecessor", err)
+}
+
+// between runs a function between the look of a sign-up and its commit.
+type between struct {
+	Executor
+	run func()
+}
+
+func (b *between) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error) {
+	if run := b.run; run != nil {
+		b.run = nil
+		run()
+	}
+	return b.Executor.Execute(ctx, cmd)
+}
+
+// A sign-up that loses to a twin with another password gets no session, and the
+// password stays the first one.
+func TestARetriedSignUpResetsNoPassword(t *testing.T) {
+	var b *between
+	h := build(t, func(o *Options) { b = &between{Executor: o.Executor}; o.Executor = b })
+	other := siti("r1")
+	other.Pass = "another password"
+	b.run = func() { h.signUp(t, siti("r1")) }
+	_, err := h.SignUp(t.Context(), other)
+	wantCode(t, err, gotong.CodeReused)
+	_, err = h.SignUp(t.Context(), other)
+	wantCode(t, err, gotong.CodeReused)
+	if g := h.signUp(t, siti("r1")); !g.Replayed {
+		t.Errorf("%+v", g)
+	}
+	_, err = h.signIn(t.Context(), SignIn{Email: other.Email, Pass: other.Pass})
+	wantCode(t, err, gotong.CodeUnauthorized)
+	if _, err := h.signIn(t.Context(), SignIn{Email: other.Email, Pass: "selokan bersih"}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -3,10 +3,9 @@
 //
 // An account is a stream of the kind user, written by an ordinary command; its
 // e-mail address and user name are claims of that commit. What must not stand
-// in the log (address, name, password hash) is a register, written before the
-// command under the id that actor and request id derive, and emptied again
-// where the command is refused. What a crash between the two leaves is emptied
-// after an hour ([Service.Sweep]).
+// in the log (address, name, password hash) is a register of the same commit, as
+// is the first session: a sign-up is one transaction, and a retry of it sets no
+// register.
 //
 // An access token is a short-lived JWT (RFC 7519). A session is a register
 // that counts generations of tokens; its refresh token changes with each use,

@@ -102,8 +102,7 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 		return Grant{}, err
 	}
 	now := s.now()
-	// The id sorts by age and is no secret: tokens carry a MAC beside it.
-	id := gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))).String()
+	id := newSessionID(now)
 	sess := session{Generation: 1, RotatedAt: now, Standing: st.Version}
 	if err := s.putSession(ctx, sessionKey(userID, id), 0, sess); err != nil {
 		return Grant{}, store.CodedWrite(err)
@@ -111,6 +110,12 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	grant, err := s.grant(userID, id, sess, st)
 	grant.DeviceToken = s.deviceToken(userID, id)
 	return grant, err
+}
+
+// newSessionID returns an id that sorts by age. It is no secret: tokens carry a
+// MAC beside it.
+func newSessionID(now gotong.Instant) string {
+	return gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))).String()
 }
 
 // grant renders a session's current generation; twice the same, to the byte.
@@ -123,11 +128,16 @@ func (s *Service) grant(userID, id string, sess session, st Standing) (Grant, er
 }
 
 func (s *Service) putSession(ctx context.Context, key gotong.Key, expect uint64, sess session) error {
-	body, err := json.Marshal(sess)
+	c, err := s.sessionChange(key, expect, sess)
 	if err != nil {
 		return err
 	}
-	return s.opts.Store.SetRegister(ctx, key, expect, body, sess.RotatedAt.Add(s.opts.RefreshLife))
+	return s.opts.Store.SetRegister(ctx, c.Key, c.Expect, c.Body, c.Expires)
+}
+
+func (s *Service) sessionChange(key gotong.Key, expect uint64, sess session) (gotong.RegisterChange, error) {
+	body, err := json.Marshal(sess)
+	return gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: sess.RotatedAt.Add(s.opts.RefreshLife)}, err
 }
 
 // makeRoomForSession ends the sessions that were not used for longest where the
