@@ -37,7 +37,7 @@ func steps(binary, scratch string) []step {
 			goTest{pkg: "./internal/store/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
 		add("client of the database", e.name, goTest{pkg: "./internal/surreal", run: "^Test/^surreal" + e.line + "$"}.do)
 	}
-	add("contract of the bus", "one node", goTest{pkg: "./internal/bus/local", run: "^TestBus$"}.do)
+	add("contract of the bus", "one node", goTest{pkg: "./internal/bus/bustest", run: "^TestBus$"}.do)
 	add("contract of the bus", "Redis", goTest{pkg: "./internal/bus/redis", run: "^Test"}.do)
 	for _, e := range engines {
 		add("contract of the bus", "live queries, "+e.name,

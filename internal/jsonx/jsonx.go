@@ -68,15 +68,6 @@ func (l Limits) Unmarshal(b []byte, into any) error {
 	return err
 }
 
-// Valid tells whether b is one readable JSON object within l:
-// [gotong.CodeTooLarge] or [gotong.CodeBadJSON] where it is not.
-func (l Limits) Valid(b []byte) error {
-	if err := l.bounded(b); err != nil {
-		return err
-	}
-	return check(b)
-}
-
 func (l Limits) bounded(b []byte) error {
 	switch {
 	case len(b) > l.Bytes:

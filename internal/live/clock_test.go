@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/view"
@@ -98,7 +98,7 @@ func TestStepsEndNoSilence(t *testing.T) {
 func TestStepsKeepNobodyPresent(t *testing.T) {
 	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
 		t.Helper()
-		net := local.New()
+		net := bustest.NewSwitch()
 		a, b := w.start(on(net.Join()), clocked), w.start(on(net.Join()))
 		w.commit(a, r1, add("ann"), add("bob"))
 		ann, bob := open(t, a, "ann", live.SessionOptions{}), open(t, b, "bob", live.SessionOptions{})

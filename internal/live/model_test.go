@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/view"
 	"pgregory.net/rapid"
@@ -53,7 +53,7 @@ func newModel(rt *rapid.T) *model {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	net := local.New()
+	net := bustest.NewSwitch()
 	for range 2 {
 		h := live.New(live.Options{
 			Store: m.world, Codec: m.codec, Views: view.New(view.Options{Store: m.world, Codec: m.codec}), Bus: net.Join(),

@@ -7,7 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -164,7 +164,7 @@ func TestGoverningChangesWhileSubscribing(t *testing.T) {
 // nothing.
 func TestForgedWake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := local.New()
+		net := bustest.NewSwitch()
 		evil := net.Join()
 		w, _, h := heldWorld(t, on(net.Join()))
 		p := gotong.PartitionOf(r1)

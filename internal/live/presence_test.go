@@ -10,7 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -27,7 +27,7 @@ func present(t *testing.T, h *live.Hub, want ...string) {
 func TestPresenceOfNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net, cut := local.New(), local.New()
+		net, cut := bustest.NewSwitch(), bustest.NewSwitch()
 		a, b, c := w.start(on(net.Join())), w.start(on(net.Join())), w.start(on(net.Join()))
 		alone := w.start(on(cut.Join()))
 		w.commit(a, r1, add("ann"), add("bob"), add("cat"))
@@ -80,7 +80,7 @@ func TestPresenceOfNodes(t *testing.T) {
 func TestPresenceIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		evil := net.Join()
 		h := w.start(on(net.Join()))
 		const crowd = 300
@@ -149,7 +149,7 @@ func TestPresenceIsBounded(t *testing.T) {
 func TestEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		var heard []string
 		a := w.start(on(net.Join()), func(o *live.Options) {
 			o.Ended = func(string) { t.Error("a node hears itself") }

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -205,7 +205,7 @@ func TestSilenceOfTheDeaf(t *testing.T) {
 func TestTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
 		w.commit(a, r1, add("ann"), add("bob"))
 		c := open(t, b, "bob", live.SessionOptions{})

@@ -9,14 +9,14 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 )
 
 func TestSignals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
 		w.commit(a, r1, add("ann"), add("bob"), add("cat"))
 		ann, bob, cat := open(t, a, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{}), open(t, b, "cat", live.SessionOptions{})
@@ -203,7 +203,7 @@ func TestWake(t *testing.T) {
 func TestWhisper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
 		w.commit(a, r1, add("ann"), add("bob"))
 		phone, desk, bob := open(t, a, "ann", live.SessionOptions{}), open(t, b, "ann", live.SessionOptions{}), open(t, a, "bob", live.SessionOptions{})

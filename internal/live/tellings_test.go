@@ -10,7 +10,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus"
-	"gotong.dev/gotong/internal/bus/local"
+	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -55,10 +55,10 @@ func (m *metered) peak() int {
 func TestPresenceOfManyStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		net := local.New()
+		net := bustest.NewSwitch()
 		meter := &metered{Bus: net.Join()}
 		a, b := w.start(on(meter)), w.start(on(net.Join()))
-		const rooms, each = 4 * local.Queue, 32
+		const rooms, each = 4 * bustest.Queue, 32
 		name := func(i int) gotong.Stream { return gotong.NewStream("room", fmt.Sprint("c-x-", i)) }
 		for i := range rooms / each {
 			w.commit(nil, "club/x", add(fmt.Sprint("u", i)), add(fmt.Sprint("v", i)))
@@ -124,7 +124,7 @@ func TestPresenceOfManyStreams(t *testing.T) {
 		if n := known(); n != rooms || typed != 100 {
 			t.Errorf("of %d streams %d have both users, of 100 signs %d came", rooms, n, typed)
 		}
-		if n := meter.peak(); n > local.Queue {
+		if n := meter.peak(); n > bustest.Queue {
 			t.Errorf("%d messages in one second", n)
 		}
 		net.Cut()

@@ -45,12 +45,6 @@ func Record(table string, key ...any) RecordID {
 	return RecordID{Table: table, Key: key}
 }
 
-// None is the value NONE: a field that is not there. nil is NULL.
-type None struct{}
-
-// MarshalCBOR is the value in CBOR.
-func (None) MarshalCBOR() ([]byte, error) { return []byte{0xc0 | tagNone, 0xf6}, nil }
-
 // UUID is a value of the type uuid.
 type UUID [16]byte
 

@@ -1,5 +1,5 @@
-// Package bustest is the suite that every bus passes: it defines
-// what [bus.Bus] promises.
+// Package bustest is the suite that every bus passes, which defines
+// what [bus.Bus] promises, and [Switch], a bus within one process.
 //
 // # Caveats
 //

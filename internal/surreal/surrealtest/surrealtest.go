@@ -27,17 +27,6 @@ func (e Engine) String() string { return "surreal" + string(e) }
 // All is the engines that a promise must hold on.
 func All() []Engine { return []Engine{V3, V2} }
 
-// Engines is those of [All] that are installed here.
-func Engines() []Engine {
-	var list []Engine
-	for _, e := range All() {
-		if e.missing() == "" {
-			list = append(list, e)
-		}
-	}
-	return list
-}
-
 // missing says what keeps an engine from starting here, "" if nothing does.
 func (e Engine) missing() string {
 	if _, err := exec.LookPath("node"); err != nil {
