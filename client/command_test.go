@@ -60,6 +60,8 @@ func TestCommandsTakeEffectOnce(t *testing.T) {
 					}
 					senders.Wait()
 				})
+				f.mu.Lock()
+				defer f.mu.Unlock()
 				if len(f.logs[streamA]) != n {
 					rt.Errorf("%d commands made %d events", n, len(f.logs[streamA]))
 				}
@@ -125,6 +127,8 @@ func TestCommandsSlowDown(t *testing.T) {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("ended with %v", err)
 		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if took := time.Since(begin); len(f.logs[streamA]) != n || f.limited > n || took > time.Minute {
 			t.Errorf("%d events after %s, %d refusals", len(f.logs[streamA]), took, f.limited)
 		}
@@ -299,6 +303,8 @@ func TestSlowHandlerCostsNoMemory(t *testing.T) {
 			t.Errorf("ended with %v", err)
 		}
 		r.check(t, streamA, 0, n)
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if f.unsubscribed == 0 {
 			t.Error("the stream was never stopped: the test proves nothing")
 		}

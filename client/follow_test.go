@@ -273,11 +273,16 @@ func TestFallsBackRemembersAndClimbs(t *testing.T) {
 			t.Errorf("transports %v, want %v", states, want)
 		}
 		// What worked is remembered by the Client: the next Conn starts there.
-		before := f.subs[string(client.SSE)]
+		asked := func() int {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return f.subs[string(client.SSE)]
+		}
+		before := asked()
 		if err := f.client.Follow(t.Context(), map[gotong.Stream]client.From{streamA: client.Start}, newRecord().until(1)); !errors.Is(err, errEnough) {
 			t.Errorf("ended with %v", err)
 		}
-		if f.subs[string(client.SSE)] != before {
+		if asked() != before {
 			t.Error("the next Conn tried SSE")
 		}
 	})
@@ -524,6 +529,8 @@ func TestSilentServerIsLeft(t *testing.T) {
 		defer wakes.Stop()
 		r := newRecord()
 		err := f.client.Follow(t.Context(), map[gotong.Stream]client.From{streamA: client.Start}, r.until(1))
+		f.mu.Lock()
+		defer f.mu.Unlock()
 		if !errors.Is(err, errEnough) || f.sockets < 2 {
 			t.Errorf("ended with %v over %d sockets", err, f.sockets)
 		}

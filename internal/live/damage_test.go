@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +18,11 @@ import (
 )
 
 // losing runs a hub on a store that loses events, and counts its reads.
-func losing(w *world, faults *int, change ...func(*live.Options)) (*live.Hub, *storetest.Faulty) {
+func losing(w *world, faults *atomic.Int64, change ...func(*live.Options)) (*live.Hub, *storetest.Faulty) {
 	f := storetest.NewFaulty(w.Store)
 	return w.start(append(change, func(o *live.Options) {
 		o.Store = f
-		o.Observer.Fault = func(error) { *faults++ }
+		o.Observer.Fault = func(error) { faults.Add(1) }
 	})...), f
 }
 
@@ -31,7 +32,7 @@ func TestDamagedEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.commit(nil, r1, add("ann"), say("2"), say("3"), say("4"), say("5"))
-		faults := 0
+		var faults atomic.Int64
 		h, f := losing(w, &faults)
 		f.Lose(r1, 4)
 		c := open(t, h, "ann", live.SessionOptions{})
@@ -113,7 +114,7 @@ func TestHole(t *testing.T) {
 				w := newWorld(t)
 				w.commit(nil, r1, add("ann"), say("2"))
 				w.commit(nil, other, add("ann"), say("2"))
-				faults := 0
+				var faults atomic.Int64
 				h, f := losing(w, &faults)
 				c := open(t, h, "ann", live.SessionOptions{})
 				c.subscribe(r1, live.Now())
@@ -145,8 +146,8 @@ func TestHole(t *testing.T) {
 				if n := f.Calls(storetest.OpLoad) + f.Calls(storetest.OpRead) - reads; n != 0 {
 					t.Errorf("%d reads in a minute in which nothing happened", n)
 				}
-				if faults != 1 {
-					t.Errorf("the hole is told %d times", faults)
+				if n := faults.Load(); n != 1 {
+					t.Errorf("the hole is reported %d times", n)
 				}
 				if n := h.Stats(); n.Silent != 0 || n.Subscriptions != 1 || n.Stale != 0 {
 					t.Errorf("%+v", n)
@@ -164,7 +165,7 @@ func TestLostRemoval(t *testing.T) {
 		s := gotong.Stream("room/c-x-1")
 		w.commit(nil, governing(s), add("ann"), add("bob"))
 		w.commit(nil, s, say("1"))
-		faults := 0
+		var faults atomic.Int64
 		h, f := losing(w, &faults)
 		bob := open(t, h, "bob", live.SessionOptions{})
 		bob.subscribe(s, live.Now())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -79,10 +80,10 @@ func TestSlotIsFreed(t *testing.T) {
 				w.commit(nil, r1, test.last)
 				w.commit(nil, r2, add("bob"))
 				w.commit(nil, r2, say("2"))
-				waiting := 0
+				var waiting atomic.Int64
 				h := w.start(func(o *live.Options) {
 					o.Codec, o.Limits.CatchUps = store.NewCodec(test.kinds()), 1
-					o.Observer.CatchUpWaiting = func(change int) { waiting += change }
+					o.Observer.CatchUpWaiting = func(change int) { waiting.Add(int64(change)) }
 					if test.err != nil {
 						o.Store = &one{w, r1, test.err}
 					}
@@ -113,8 +114,8 @@ func TestSlotIsFreed(t *testing.T) {
 				if took != test.at {
 					t.Errorf("it ends after %v, want %v", took, test.at)
 				}
-				if waiting != 0 {
-					t.Errorf("%d reads are said to wait", waiting)
+				if n := waiting.Load(); n != 0 {
+					t.Errorf("%d reads are said to wait", n)
 				}
 			})
 		})

@@ -79,6 +79,8 @@ func TestStormIsBounded(t *testing.T) {
 		for i, c := range clients {
 			c.sees(streams[i], 1, 2)
 		}
+		crowd.mu.Lock()
+		defer crowd.mu.Unlock()
 		if crowd.most != 64 {
 			t.Errorf("%d pages were read at once, want 64", crowd.most)
 		}
