@@ -47,14 +47,21 @@ func instantOf(ctx context.Context, from store.Committer, stream gotong.Stream, 
 	if seq == 0 {
 		return 0, nil
 	}
+	event, err := EventAt(ctx, from, stream, seq)
+	return event.At, err
+}
+
+// EventAt returns the event of a stream at this seq, which is not 0;
+// [store.ErrCorrupt] where it is missing.
+func EventAt(ctx context.Context, from store.Committer, stream gotong.Stream, seq uint64) (store.Event, error) {
 	snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
 	if err != nil {
-		return 0, err
+		return store.Event{}, err
 	}
 	if len(snap.Events[0]) == 0 {
-		return 0, fmt.Errorf("httpapi: %s has no event %d: %w", stream, seq, store.ErrCorrupt)
+		return store.Event{}, fmt.Errorf("httpapi: %s has no event %d: %w", stream, seq, store.ErrCorrupt)
 	}
-	return snap.Events[0][0].At, nil
+	return snap.Events[0][0], nil
 }
 
 // Document reads a document that a snapshot holds; false where it does not.

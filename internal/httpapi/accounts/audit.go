@@ -38,17 +38,11 @@ type AuditEntry struct {
 	More      int            `json:"more,omitempty" doc:"The number of later entries of this sort on the same day, which were not kept; an estimate for failed sign-ins."`
 }
 
-type auditOut struct {
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []AuditEntry
-}
-
 type myAuditIn struct {
 	httpapi.Page
 }
 
-func (a *accounts) myAudit(ctx context.Context, in *myAuditIn) (*auditOut, error) {
+func (a *accounts) myAudit(ctx context.Context, in *myAuditIn) (*httpapi.Listed[AuditEntry], error) {
 	return a.audit(ctx, httpapi.CallOf(ctx).Principal.UserID, in.Page)
 }
 
@@ -57,7 +51,7 @@ type userAuditIn struct {
 	httpapi.Page
 }
 
-func (a *accounts) userAudit(ctx context.Context, in *userAuditIn) (*auditOut, error) {
+func (a *accounts) userAudit(ctx context.Context, in *userAuditIn) (*httpapi.Listed[AuditEntry], error) {
 	if err := mustBeAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -67,7 +61,7 @@ func (a *accounts) userAudit(ctx context.Context, in *userAuditIn) (*auditOut, e
 	return a.audit(ctx, in.ID, in.Page)
 }
 
-func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) (*auditOut, error) {
+func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) (*httpapi.Listed[AuditEntry], error) {
 	before, err := beforeOf(ctx, page)
 	if err != nil {
 		return nil, err
@@ -76,12 +70,12 @@ func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) 
 	if err != nil {
 		return nil, err
 	}
-	out := &auditOut{HasMore: more, Body: make([]AuditEntry, len(list))}
+	out := &httpapi.Listed[AuditEntry]{Body: make([]AuditEntry, len(list))}
 	for i, e := range list {
 		out.Body[i] = viewEntry(e)
 	}
 	if more {
-		out.NextCursor = httpapi.ByID.Cursor(ctx, list[len(list)-1].ID.String())
+		out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.ByID.Cursor(ctx, list[len(list)-1].ID.String())}
 	}
 	return out, nil
 }

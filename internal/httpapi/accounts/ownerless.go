@@ -52,13 +52,7 @@ type ownerlessIn struct {
 	httpapi.Page
 }
 
-type ownerlessOut struct {
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []Ownerless
-}
-
-func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*ownerlessOut, error) {
+func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*httpapi.Listed[Ownerless], error) {
 	if err := mustBeAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -66,53 +60,25 @@ func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*ownerlessOu
 	if err != nil {
 		return nil, err
 	}
-	rows, err := a.entries(ctx, user.Disabled, user.DirectoryOwner, before, in.Limit+2) // the cursor's own, and one to know of more
+	disabled, err := a.entries(ctx, user.Disabled, user.DirectoryOwner, before, in.Limit+2) // one for the cursor's own, one to know of more
 	if err != nil {
 		return nil, err
 	}
-	out := &ownerlessOut{Body: []Ownerless{}}
-	looked := 0
-	for _, row := range rows {
-		if row.name == before {
-			continue
-		}
-		if looked == in.Limit {
-			out.HasMore = true
-			break
-		}
-		looked++
-		out.NextCursor = httpapi.ByTime.Cursor(ctx, row.name)
-		found, err := a.ownerlessOf(ctx, row.id)
-		if err != nil {
-			return nil, err
-		}
-		out.Body = append(out.Body, found...)
+	lines, more := httpapi.Cut(disabled, in.Limit)
+	page, err := httpapi.List(ctx, lines, more, a.ownerlessOf)
+	if err != nil {
+		return nil, err
 	}
-	if !out.HasMore {
-		out.NextCursor = ""
-	}
-	return out, nil
+	return &httpapi.Listed[Ownerless]{Next: page.Next, Body: append([]Ownerless{}, slices.Concat(page.Body...)...)}, nil
 }
 
-// entry is one line of a listing.
-type entry struct{ name, id string }
-
-func (a *accounts) entries(ctx context.Context, collection, owner, before string, limit int) ([]entry, error) {
-	snap, err := a.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
-		Collection: collection, Owner: owner, From: "0", To: cmp.Or(before, "~"), Descending: true, Limit: limit,
-	}}})
+// entries returns the newest lines of a listing that come after the line before.
+func (a *accounts) entries(ctx context.Context, collection, owner, before string, limit int) ([]httpapi.Line, error) {
+	snap, err := a.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{httpapi.Newest(collection, owner, before, limit)}})
 	if err != nil {
 		return nil, err
 	}
-	list := make([]entry, 0, len(snap.Ranges[0]))
-	for _, row := range snap.Ranges[0] {
-		e, _, err := httpapi.Decode[gotong.Entry](a.Codec, row)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, entry{row.Key.Name, e.ID})
-	}
-	return list, nil
+	return httpapi.Lines(snap.Ranges[0], before), nil
 }
 
 // ownerlessOf is the streams that nobody can lead and in whose list of leaders
@@ -125,7 +91,7 @@ func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless,
 			return nil, err
 		}
 		for _, line := range lines {
-			l, err := a.led(ctx, gotong.NewStream(of.Kind, line.id))
+			l, err := a.led(ctx, gotong.NewStream(of.Kind, line.ID))
 			if err != nil {
 				return nil, err
 			}

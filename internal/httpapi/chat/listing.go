@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
@@ -18,42 +17,23 @@ type listIn struct {
 	ScopeID string `query:"scope_id" maxLength:"128"`
 }
 
-type threadsOut struct {
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []ThreadView
-}
-
-func (c *chat) list(ctx context.Context, in *listIn) (*threadsOut, error) {
+func (c *chat) list(ctx context.Context, in *listIn) (*httpapi.Listed[ThreadView], error) {
 	lines, more, err := c.lines(ctx, in.Page, in.ScopeID)
 	if err != nil {
 		return nil, err
 	}
-	out := &threadsOut{HasMore: more, Body: []ThreadView{}}
-	for _, line := range lines {
-		out.NextCursor = httpapi.ByTime.Cursor(ctx, line.name)
-		view, err := c.view(ctx, gotong.NewStream(thread.Name, line.id))
-		switch {
-		case gotong.CodeOf(err) == gotong.CodeNotFound || in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID:
-			continue // it changed since the list was read
-		case err != nil:
-			return nil, err
-		default:
-			out.Body = append(out.Body, view)
+	return httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (ThreadView, error) {
+		view, err := c.view(ctx, gotong.NewStream(thread.Name, id))
+		if in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID {
+			err = gotong.NotFound()
 		}
-	}
-	if !more {
-		out.NextCursor = ""
-	}
-	return out, nil
+		return view, err
+	})
 }
-
-// line is one thread of a listing; names order by time of creation.
-type line struct{ name, id string }
 
 // lines is a page of the listings that the caller's threads stand in, and,
 // with a scope, of its public ones; newest first, each thread once.
-func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]line, bool, error) {
+func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]httpapi.Line, bool, error) {
 	before, err := httpapi.ByTime.Name(ctx, page.Cursor)
 	if err != nil {
 		return nil, false, err
@@ -62,7 +42,7 @@ func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]li
 	if err != nil {
 		return nil, false, err
 	}
-	var lines []line
+	var lines []httpapi.Line
 	for _, r := range ranges {
 		found, err := c.read(ctx, r, page.Limit+1, before, scope)
 		if err != nil {
@@ -70,31 +50,19 @@ func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]li
 		}
 		lines = append(lines, found...)
 	}
-	slices.SortFunc(lines, func(a, b line) int { return cmp.Compare(b.name, a.name) })
-	lines = slices.Compact(lines)
-	if len(lines) > page.Limit {
-		return lines[:page.Limit], true, nil
-	}
-	return lines, false, nil
+	slices.SortFunc(lines, func(a, b httpapi.Line) int { return cmp.Compare(b.Name, a.Name) })
+	lines, more := httpapi.Cut(slices.Compact(lines), page.Limit)
+	return lines, more, nil
 }
-
-const (
-	nameMin = "0"
-	nameMax = "~" // after every digit
-)
 
 // listings names where to look: the caller's own threads, those of their homes
 // that borrow their members, and the public ones of a scope, unless that is a
 // home of which they may not know: even that there is more would tell them.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
 	me := reader(ctx).UserID
-	within := func(collection, owner, to string) store.KeyRange {
-		return store.KeyRange{Collection: collection, Owner: owner, From: nameMin, To: to, Descending: true}
-	}
-	to := cmp.Or(before, nameMax)
 	need := store.Need{}
 	for i := range c.Rules.Homes {
-		need.Ranges = append(need.Ranges, within(c.Rules.Homes[i].Lends.OfUser, me, nameMax))
+		need.Ranges = append(need.Ranges, httpapi.Newest(c.Rules.Homes[i].Lends.OfUser, me, "", 0))
 	}
 	home, isHome := c.Rules.Homes.Of(scope)
 	if isHome {
@@ -104,21 +72,17 @@ func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyR
 	if err != nil {
 		return nil, err
 	}
-	ranges := []store.KeyRange{within(thread.OfUser, me, to)}
+	ranges := []store.KeyRange{httpapi.Newest(thread.OfUser, me, before, 0)}
 	known, err := c.known(snap, home, me)
 	if err != nil {
 		return nil, err
 	}
 	if scope != "" && (!isHome || known) {
-		ranges = append(ranges, within(thread.OfScope, scope, to))
+		ranges = append(ranges, httpapi.Newest(thread.OfScope, scope, before, 0))
 	}
-	for _, row := range slices.Concat(snap.Ranges...) {
-		entry, _, err := httpapi.Decode[gotong.Entry](c.Codec, row)
-		if err != nil {
-			return nil, err
-		}
-		if scope == "" || scope == entry.ID {
-			ranges = append(ranges, within(thread.OfHome, entry.ID, to))
+	for _, line := range httpapi.Lines(slices.Concat(snap.Ranges...), "") {
+		if scope == "" || scope == line.ID {
+			ranges = append(ranges, httpapi.Newest(thread.OfHome, line.ID, before, 0))
 		}
 	}
 	return ranges, nil
@@ -133,25 +97,20 @@ func (c *chat) known(snap store.Snapshot, home gotong.Stream, userID string) (bo
 
 // read reads lines of one listing until there are enough. Of the caller's own
 // threads, which may lie in any scope, only those of the scope asked for count.
-func (c *chat) read(ctx context.Context, r store.KeyRange, enough int, before, scope string) ([]line, error) {
+func (c *chat) read(ctx context.Context, r store.KeyRange, enough int, before, scope string) ([]httpapi.Line, error) {
 	filter := scope != "" && r.Collection == thread.OfUser
 	r.Limit = min(store.MaxRead, enough+1)
 	if filter {
 		r.Limit = store.MaxRead
 	}
-	var lines []line
+	var lines []httpapi.Line
 	for {
 		snap, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{r}})
 		if err != nil {
 			return nil, err
 		}
 		rows := snap.Ranges[0]
-		for _, row := range rows {
-			id := row.Key.Name[strings.IndexByte(row.Key.Name, '/')+1:]
-			if row.Key.Name != before {
-				lines = append(lines, line{row.Key.Name, id})
-			}
-		}
+		lines = append(lines, httpapi.Lines(rows, before)...)
 		if filter {
 			if lines, err = c.inScope(ctx, lines, scope); err != nil {
 				return nil, err
@@ -166,18 +125,18 @@ func (c *chat) read(ctx context.Context, r store.KeyRange, enough int, before, s
 }
 
 // inScope keeps the threads of a scope.
-func (c *chat) inScope(ctx context.Context, lines []line, scope string) ([]line, error) {
+func (c *chat) inScope(ctx context.Context, lines []httpapi.Line, scope string) ([]httpapi.Line, error) {
 	var need store.Need
 	for _, l := range lines {
-		need.Documents = append(need.Documents, thread.ThreadKey(l.id))
+		need.Documents = append(need.Documents, thread.ThreadKey(l.ID))
 	}
 	snap, err := c.Store.Load(ctx, need)
 	if err != nil {
 		return nil, err
 	}
-	var kept []line
+	var kept []httpapi.Line
 	for _, l := range lines {
-		t, ok, err := httpapi.Document[thread.Thread](c.Codec, snap, thread.ThreadKey(l.id))
+		t, ok, err := httpapi.Document[thread.Thread](c.Codec, snap, thread.ThreadKey(l.ID))
 		if err != nil {
 			return nil, err
 		}

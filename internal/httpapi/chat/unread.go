@@ -25,37 +25,22 @@ type listUnreadIn struct {
 	httpapi.Page
 }
 
-type unreadOut struct {
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []Unread
-}
-
-func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*unreadOut, error) {
+func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Listed[Unread], error) {
 	lines, more, err := c.lines(ctx, in.Page, "")
 	if err != nil {
 		return nil, err
 	}
-	out := &unreadOut{HasMore: more, Body: []Unread{}}
-	for _, line := range lines {
-		stream := gotong.NewStream(thread.Name, line.id)
-		l, err := c.load(ctx, stream, reader(ctx), nil)
-		switch {
-		case gotong.CodeOf(err) == gotong.CodeNotFound || err == nil && !l.grant.Readable:
-			continue // it changed since the list was read
-		case err != nil:
-			return nil, err
+	return httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (Unread, error) {
+		l, err := c.load(ctx, gotong.NewStream(thread.Name, id), reader(ctx), nil)
+		if err == nil && !l.grant.Readable {
+			err = gotong.NotFound()
+		}
+		if err != nil {
+			return Unread{}, err
 		}
 		count, err := c.unreadOf(ctx, l)
-		if err != nil {
-			return nil, err
-		}
-		out.Body = append(out.Body, Unread{line.id, count, l.state.Head.Count, httpapi.AsOf(ctx, l.state.Head.Seq)})
-	}
-	if more {
-		out.NextCursor = httpapi.ByTime.Cursor(ctx, lines[len(lines)-1].name)
-	}
-	return out, nil
+		return Unread{id, count, l.state.Head.Count, httpapi.AsOf(ctx, l.state.Head.Seq)}, err
+	})
 }
 
 // unreadOf counts the messages of others above the reader's mark that they may
@@ -120,25 +105,15 @@ const deletedPage = 200
 // countBefore is how many messages the thread had before the event seq of its
 // home was committed; the two share a partition, so positions tell.
 func (c *chat) countBefore(ctx context.Context, l look, home gotong.Stream, seq uint64) (uint64, error) {
-	snap, err := c.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: home, From: seq - 1, To: seq}}})
+	of, err := httpapi.EventAt(ctx, c.Store, home, seq)
 	if err != nil {
 		return 0, err
 	}
-	if len(snap.Events[0]) == 0 {
-		return 0, store.ErrCorrupt
-	}
-	position := snap.Events[0][0].Position
 	last, err := store.SeqAfter(ctx, c.Store, l.stream, l.state.Head.Seq,
-		func(e *store.Event) bool { return e.Position >= position })
+		func(e *store.Event) bool { return e.Position >= of.Position })
 	if err != nil || last == 0 {
 		return 0, err
 	}
-	snap, err = c.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: l.stream, From: last - 1, To: last}}})
-	if err != nil {
-		return 0, err
-	}
-	if len(snap.Events[0]) == 0 {
-		return 0, store.ErrCorrupt
-	}
-	return snap.Events[0][0].Count, nil
+	event, err := httpapi.EventAt(ctx, c.Store, l.stream, last)
+	return event.Count, err
 }

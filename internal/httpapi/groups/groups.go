@@ -163,6 +163,8 @@ func (g *groups) get(ctx context.Context, in *getIn) (*httpapi.Shown[Detail], er
 // Tag is the ETag: the state, and who looks at it.
 func (v Summary) Tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyRole)) }
 
+func me(ctx context.Context) string { return httpapi.CallOf(ctx).Principal.UserID }
+
 // look is one reader's view of one group.
 type look struct {
 	stream gotong.Stream
@@ -175,8 +177,7 @@ type look struct {
 // load reads a group for the caller, and more of its rows; with
 // [gotong.CodeNotFound] where they may not know of it.
 func (g *groups) load(ctx context.Context, stream gotong.Stream, more store.Need) (look, error) {
-	me := httpapi.CallOf(ctx).Principal.UserID
-	groupKey, memberKey := group.GroupKey(stream.ID()), gotong.MemberKey(stream, me)
+	groupKey, memberKey := group.GroupKey(stream.ID()), gotong.MemberKey(stream, me(ctx))
 	more.Heads = []gotong.Stream{stream}
 	more.Documents = append(more.Documents, groupKey, memberKey)
 	snap, err := g.Store.Load(ctx, more)

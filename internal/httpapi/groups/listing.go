@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"cmp"
 	"context"
 
 	"gotong.dev/gotong"
@@ -31,45 +30,31 @@ func (g *groups) list(ctx context.Context, in *listIn) (*listOut, error) {
 }
 
 func (g *groups) mine(ctx context.Context, in *listIn) (*listOut, error) {
-	return g.page(ctx, group.OfUser, httpapi.CallOf(ctx).Principal.UserID, in)
+	return g.page(ctx, group.OfUser, me(ctx), in)
 }
 
-// page is a page of one listing, newest first.
+// page returns a page of one listing, newest first.
 func (g *groups) page(ctx context.Context, collection, owner string, in *listIn) (*listOut, error) {
 	before, err := httpapi.ByTime.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	all := store.KeyRange{Collection: collection, Owner: owner, From: "0", To: "~", Descending: true, Limit: store.MaxRead}
-	from := all
-	from.To, from.Limit = cmp.Or(before, all.To), in.Limit+2 // one for the cursor's own, one to know of more
-	snap, err := g.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{all, from}})
+	all := httpapi.Newest(collection, owner, "", store.MaxRead)
+	some := httpapi.Newest(collection, owner, before, in.Limit+2) // one for the cursor's own, one to know of more
+	snap, err := g.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{all, some}})
 	if err != nil {
 		return nil, err
 	}
-	out := &listOut{List{Items: []Summary{}, Total: len(snap.Ranges[0])}}
-	last := ""
-	for _, row := range snap.Ranges[1] {
-		if row.Key.Name == before {
-			continue
-		}
-		if len(out.Body.Items) == in.Limit {
-			out.Body.Cursor = httpapi.ByTime.Cursor(ctx, last)
-			break
-		}
-		entry, _, err := httpapi.Decode[gotong.Entry](g.Codec, row)
+	lines, more := httpapi.Cut(httpapi.Lines(snap.Ranges[1], before), in.Limit)
+	page, err := httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (Summary, error) {
+		l, err := g.load(ctx, gotong.NewStream(group.Name, id), store.Need{})
 		if err != nil {
-			return nil, err
+			return Summary{}, err
 		}
-		last = row.Key.Name
-		l, err := g.load(ctx, gotong.NewStream(group.Name, entry.ID), store.Need{})
-		if gotong.CodeOf(err) == gotong.CodeNotFound {
-			continue // it changed since the list was read
-		}
-		if err != nil {
-			return nil, err
-		}
-		out.Body.Items = append(out.Body.Items, summary(ctx, l))
+		return summary(ctx, l), nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	return out, nil
+	return &listOut{List{Items: page.Body, Total: len(snap.Ranges[0]), Cursor: page.NextCursor}}, nil
 }

@@ -174,18 +174,16 @@ type listIn struct {
 }
 
 type listOut[V any] struct {
-	AsOf       string `header:"X-As-Of"`
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []V
+	AsOf string `header:"X-As-Of"`
+	httpapi.Next
+	Body []V
 }
 
 type listLentOut[V any] struct {
-	AsOf       string `header:"X-As-Of"`
-	HomeAsOf   string `header:"X-As-Of-Home"`
-	HasMore    bool   `header:"X-Has-More"`
-	NextCursor string `header:"X-Next-Cursor"`
-	Body       []V
+	AsOf     string `header:"X-As-Of"`
+	HomeAsOf string `header:"X-As-Of-Home"`
+	httpapi.Next
+	Body []V
 }
 
 // list reads rows until the page is full; rows of those who left do not count.
@@ -217,7 +215,7 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 	}
 	if len(found) > in.Limit {
 		found = found[:in.Limit]
-		out.HasMore, out.NextCursor = true, httpapi.ByID.Cursor(ctx, found[in.Limit-1].UserID)
+		out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.ByID.Cursor(ctx, found[in.Limit-1].UserID)}
 	}
 	out.AsOf, out.HomeAsOf, out.Body = first.AsOf, first.HomeAsOf, r.Views(ctx, first, found)
 	return out, nil
@@ -228,5 +226,5 @@ func (r *routes[V, A, S, L, R, B]) listOwn(ctx context.Context, in *listIn) (*li
 	if err != nil {
 		return nil, err
 	}
-	return &listOut[V]{out.AsOf, out.HasMore, out.NextCursor, out.Body}, nil
+	return &listOut[V]{out.AsOf, out.Next, out.Body}, nil
 }
