@@ -23,7 +23,12 @@ func BenchmarkEngine(b *testing.B) {
 	kinds := []gotong.Kind{thread.Kind(group.Kind()), group.Kind()}
 	now := func() gotong.Instant { return gotong.InstantOf(time.Now()) }
 	stores := map[string]func(*testing.B) engine.Store{
-		"memory": func(*testing.B) engine.Store { return memory.New("", memory.Options{Now: now}) },
+		"memory": func(b *testing.B) engine.Store {
+			b.Helper()
+			s := memory.New("", memory.Options{Now: now})
+			b.Cleanup(func() { _ = s.Close() })
+			return s
+		},
 		"sqlite": func(b *testing.B) engine.Store {
 			b.Helper()
 			s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"),

@@ -145,7 +145,7 @@ func openStore(b *testing.B, l load) *meter {
 	}
 	b.Cleanup(func() { _ = s.Close() })
 	return newMeter(l, s.Epoch(), func(batch []store.Commit) {
-		out, err := s.Commit(context.Background(), batch)
+		out, err := store.CommitAll(context.Background(), s, batch)
 		if err != nil || out[len(out)-1].Status != store.Committed {
 			b.Fatal(out, err)
 		}
@@ -181,7 +181,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 	batch := make([]store.Commit, 200)
 	for range 100 {
 		p.next(batch)
-		if _, err := s.Commit(b.Context(), batch); err != nil {
+		if _, err := store.CommitAll(b.Context(), s, batch); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -46,7 +46,7 @@ func BenchmarkSurrealStore(b *testing.B) {
 			b.Run(l.name(), func(b *testing.B) {
 				s := openSurreal(b, surrealtest.Start(b, e))
 				m := newMeter(l, s.Epoch(), func(batch []store.Commit) {
-					out, err := s.Commit(context.Background(), batch)
+					out, err := store.CommitAll(context.Background(), s, batch)
 					if err != nil || out[len(out)-1].Status != store.Committed {
 						b.Fatal(err)
 					}
@@ -73,7 +73,7 @@ func BenchmarkSurrealRead(b *testing.B) {
 		batch := make([]store.Commit, 200)
 		for range 100 {
 			p.next(batch)
-			if _, err := s.Commit(b.Context(), batch); err != nil {
+			if _, err := store.CommitAll(b.Context(), s, batch); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -138,7 +138,7 @@ func BenchmarkSurrealNodes(b *testing.B) {
 						batch := make([]store.Commit, 16)
 						for range b.N / 16 / nodes {
 							p.own(batch, node)
-							out, err := s.Commit(b.Context(), batch)
+							out, err := store.CommitAll(b.Context(), s, batch)
 							if err != nil || out[15].Status != store.Committed {
 								b.Error(err)
 								return

@@ -26,6 +26,7 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 	a := ahead{log: slog.New(slog.NewTextHandler(&out, nil)), clock: clock}
 	said := func() string { defer out.Reset(); return out.String() }
 	s := memory.New("", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
 	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(Kinds()), Clock: clock, Ahead: a.warn})
 	defer func() { _ = e.Close(context.Background()) }()
 	n := 0

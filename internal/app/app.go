@@ -126,7 +126,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	}
 	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
-	opened, say, err := openStore(ctx, &a.cfg, rules, a.now)
+	opened, say, err := openStore(ctx, &a.cfg, rules, a.now, a.metrics.Engine.Committing)
 	if err != nil {
 		return err
 	}

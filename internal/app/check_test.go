@@ -54,9 +54,10 @@ func (s *spoiled) ReadPartition(
 func TestCheckReportsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := memory.New("", memory.Options{})
+		t.Cleanup(func() { _ = s.Close() })
 		m := storetest.NewMaker(s.Epoch())
 		for range 3 {
-			if _, err := s.Commit(t.Context(), []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})}); err != nil {
+			if _, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -66,7 +66,7 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 		}
 		opts := app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}
 		if cfg.Store == "memory:" {
-			opts.Wrap = func(store.Whole) store.Whole { return kept{db} }
+			opts.Wrap = func(own store.Whole) store.Whole { _ = own.Close(); return kept{db} }
 		}
 		a, err := app.New(t.Context(), opts)
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/redis"
@@ -26,10 +27,10 @@ type told struct{ made, notes []string }
 // openStore opens the configuration's store for a server, which takes none
 // that is half a copy.
 func openStore(
-	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant,
+	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant, observe func(int, time.Duration),
 ) (store.Whole, told, error) {
 	s, say, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
-		Clock: now, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
+		Clock: now, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
 	})
 	if err != nil {
 		return nil, told{}, err
@@ -112,7 +113,9 @@ func openAs(
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
 			say.made = []string{"The database " + path}
 		}
-		s, err = sqlite.Open(ctx, path, sqlite.Options{Collections: store.Collections(kinds), Now: now})
+		s, err = sqlite.Open(ctx, path, sqlite.Options{
+			Collections: store.Collections(kinds), Now: now, Observe: shared.Observe,
+		})
 		return s, say, err
 	case client.Scheme, client.SchemeTLS:
 		cfg, err := client.Parse(address)

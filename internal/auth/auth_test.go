@@ -93,6 +93,7 @@ func build(tb testing.TB, change func(*Options)) *house {
 	tb.Helper()
 	h := &house{clock: clocktest.Stopped(gotong.InstantOf(time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)))}
 	h.store = memory.New("test", memory.Options{Now: h.now})
+	tb.Cleanup(func() { _ = h.store.Close() })
 	kinds := []gotong.Kind{user.Kind()}
 	h.engine = engine.New(engine.Options{
 		Store: h.store, Codec: store.NewCodec(kinds), Clock: clocktest.Showing(h.now),

@@ -54,6 +54,7 @@ func codec() *store.Codec { return store.NewCodec([]gotong.Kind{box()}) }
 func filled(t *testing.T, n int) *memory.Store {
 	t.Helper()
 	s := memory.New("", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
 	e := engine.New(engine.Options{Store: s, Codec: codec(), Clock: clock.System()})
 	for i := range n {
 		_, err := e.Execute(t.Context(), gotong.Command{
@@ -74,7 +75,7 @@ func filled(t *testing.T, n int) *memory.Store {
 func forge(t *testing.T, s store.Whole, key gotong.Key, body string) {
 	t.Helper()
 	c := storetest.Build(s.Epoch(), storetest.Draft{Stream: "box/forger", Changes: []store.Change{{Key: key, Body: []byte(body)}}})
-	if _, err := s.Commit(t.Context(), []store.Commit{c}); err != nil {
+	if _, err := store.CommitAll(t.Context(), s, []store.Commit{c}); err != nil {
 		t.Fatal(err)
 	}
 }

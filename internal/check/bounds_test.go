@@ -44,6 +44,7 @@ var (
 func shelved(t *testing.T, sizes map[gotong.Stream]int) *memory.Store {
 	t.Helper()
 	s := memory.New("", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
 	e := engine.New(engine.Options{
 		Store: s, Codec: store.NewCodec([]gotong.Kind{shelf(putEvent, oddEvent)}), Clock: clock.System(),
 	})

@@ -33,10 +33,11 @@ func (r *restored) Load(ctx context.Context, need store.Need) (store.Snapshot, e
 // again is found, although it matches its commitments.
 func TestErasures(t *testing.T) {
 	s := memory.New("", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
 	m := storetest.NewMaker(s.Epoch())
 	first := m.Next(storetest.Draft{Stream: "thread/a", Events: 3})
 	batch := []store.Commit{first, m.Next(storetest.Draft{Stream: "thread/a", Events: 1, Erase: []uint64{2}})}
-	if out, err := s.Commit(t.Context(), batch); err != nil || out[1].Status != store.Committed {
+	if out, err := store.CommitAll(t.Context(), s, batch); err != nil || out[1].Status != store.Committed {
 		t.Fatal(out, err)
 	}
 	run := func(s check.Store) (list []string) {

@@ -30,7 +30,7 @@ func TestLongMessages(t *testing.T) {
 			c := storetest.Build(s.Epoch(), storetest.Draft{
 				Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 250, Body: strings.Repeat("x", 1<<10),
 			})
-			if out, err := s.Commit(t.Context(), []store.Commit{c}); err != nil || out[0].Status != store.Committed {
+			if out, err := store.CommitAll(t.Context(), s, []store.Commit{c}); err != nil || out[0].Status != store.Committed {
 				t.Fatalf("%+v, %v", out, err)
 			}
 		}

@@ -89,7 +89,7 @@ func raw(t *testing.T, s store.Whole) {
 	m := storetest.NewMaker(s.Epoch())
 	commit := func(d storetest.Draft) {
 		t.Helper()
-		out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+		out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(d)})
 		if err != nil || out[0].Status != store.Committed {
 			t.Fatal(err, out)
 		}
@@ -196,7 +196,7 @@ func TestAgain(t *testing.T) {
 		t.Errorf("again: %+v", sum)
 	}
 	m := storetest.NewMaker(to.Epoch())
-	_, err := to.Commit(t.Context(), []store.Commit{m.Next(storetest.Draft{Stream: "thread/new", Events: 1})})
+	_, err := store.CommitAll(t.Context(), to, []store.Commit{m.Next(storetest.Draft{Stream: "thread/new", Events: 1})})
 	check(t, err)
 	source, err := logcopy.FromStore(t.Context(), from)
 	check(t, err)
@@ -227,7 +227,7 @@ func TestPrefix(t *testing.T) {
 			{Stream: "thread/a", Events: 2}, {Stream: "thread/a", Events: 1}, {Stream: "thread/b", Events: 1},
 			{Stream: gotong.Stream("thread/" + string(rune('c'+n))), Events: 1, Claims: []gotong.Claim{{Space: "s", Name: string(rune('c' + n))}}},
 		} {
-			_, err := from.Commit(t.Context(), []store.Commit{m.Next(d)})
+			_, err := store.CommitAll(t.Context(), from, []store.Commit{m.Next(d)})
 			check(t, err)
 		}
 		n++

@@ -71,11 +71,13 @@ type noted struct {
 
 func note(s store.Whole) *noted { return &noted{s, map[gotong.Key]bool{}} }
 
-func (n *noted) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+func (n *noted) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	for i := range batch {
 		n.see(batch[i].Changes)
 	}
-	return n.Whole.Commit(ctx, batch)
+	n.Whole.Submit(ctx, batch, announce, done)
 }
 
 func (n *noted) Restore(ctx context.Context, step store.Restoring) error {

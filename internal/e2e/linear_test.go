@@ -191,11 +191,13 @@ type gathering struct {
 	called atomic.Pointer[sync.WaitGroup] // by the clients of this round
 }
 
-func (g *gathering) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+func (g *gathering) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	if called := g.called.Load(); called != nil {
 		called.Wait()
 	}
-	return g.Whole.Commit(ctx, batch)
+	g.Whole.Submit(ctx, batch, announce, done)
 }
 
 // runHistory lets several clients at a thread, one operation of each in a

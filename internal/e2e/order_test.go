@@ -35,7 +35,12 @@ type core struct {
 func adapters(t *testing.T, test func(t *testing.T, open func(t *testing.T) store.Whole)) {
 	t.Helper()
 	t.Run("memory", func(t *testing.T) {
-		test(t, func(*testing.T) store.Whole { return memory.New("", memory.Options{}) })
+		test(t, func(t *testing.T) store.Whole {
+			t.Helper()
+			s := memory.New("", memory.Options{})
+			t.Cleanup(func() { _ = s.Close() })
+			return s
+		})
 	})
 	t.Run("sqlite", func(t *testing.T) {
 		test(t, func(t *testing.T) store.Whole {

@@ -65,7 +65,9 @@ type noting struct {
 	r *rehearsal
 }
 
-func (n noting) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+func (n noting) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	n.r.mu.Lock()
 	for i := range batch {
 		for _, ch := range batch[i].Changes {
@@ -73,7 +75,7 @@ func (n noting) Commit(ctx context.Context, batch []store.Commit) ([]store.Outco
 		}
 	}
 	n.r.mu.Unlock()
-	return n.Whole.Commit(ctx, batch)
+	n.Whole.Submit(ctx, batch, announce, done)
 }
 
 // TestRehearsal: up from one machine to SurrealDB 3.x, over to 2.6.x and back,

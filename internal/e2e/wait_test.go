@@ -21,8 +21,17 @@ type gate struct {
 	closed *moment
 }
 
-func (g *gate) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	out, err := g.Whole.Commit(ctx, batch)
+func (g *gate) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	g.Whole.Submit(ctx, batch, func(out []store.Outcome) {
+		g.see(batch)
+		announce(out)
+	}, done)
+}
+
+// see shuts the gate at a removal.
+func (g *gate) see(batch []store.Commit) {
 	for _, c := range batch {
 		if len(c.Events) > 0 && c.Events[0].Type == "member.removed" {
 			g.mu.Lock()
@@ -31,7 +40,6 @@ func (g *gate) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcom
 			g.closed.set()
 		}
 	}
-	return out, err
 }
 
 func (g *gate) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {

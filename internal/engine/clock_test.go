@@ -31,7 +31,7 @@ func TestClockOfACommand(t *testing.T) {
 			clock := clocktest.Stopped(start)
 			var ahead []time.Duration
 			e := engine.New(engine.Options{
-				Store: newMemory(), Codec: store.NewCodec([]gotong.Kind{kind}), Clock: clock,
+				Store: newMemory(t), Codec: store.NewCodec([]gotong.Kind{kind}), Clock: clock,
 				Ahead: func(_ context.Context, stream gotong.Stream, by time.Duration) {
 					if stream != one {
 						t.Errorf("told of %s", stream)
@@ -62,39 +62,3 @@ func TestClockOfACommand(t *testing.T) {
 		})
 	}
 }
-
-// How long a commit took is no matter of the time of day.
-func TestDurationOfACommit(t *testing.T) {
-	clock := clocktest.Stopped(1_764_000_000_000_000)
-	took := durations{}
-	e := engine.New(engine.Options{
-		Store: stepping{newMemory(), clock}, Codec: store.NewCodec([]gotong.Kind{tally()}), Clock: clock, Observer: &took,
-	})
-	if _, err := e.Execute(t.Context(), command(one, "ani", "a", add{N: 1})); err != nil {
-		t.Fatal(err)
-	}
-	if err := e.Close(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if len(took.list) != 1 || took.list[0] != time.Second {
-		t.Errorf("the commit took %v, want 1s", took.list)
-	}
-}
-
-// stepping is a store that takes a second for a commit, in which the time of
-// day is set back.
-type stepping struct {
-	engine.Store
-	clock *clocktest.Clock
-}
-
-func (s stepping) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	s.clock.Pass(time.Second)
-	s.clock.Step(-time.Hour)
-	return s.Store.Commit(ctx, batch)
-}
-
-type durations struct{ list []time.Duration }
-
-func (d *durations) Committing(_ int, took time.Duration) { d.list = append(d.list, took) }
-func (*durations) Decided(string, string)                 {}

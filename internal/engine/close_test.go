@@ -2,17 +2,19 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
-// Who is being decided while the engine is closed, and who waits behind, gets
-// an answer all the same.
+// A command that is being decided when the patience of Close ends, and those
+// that wait behind it, are answered all the same, and nothing is written.
 func TestDecidedAfterCloseIsAnswered(t *testing.T) {
-	faulty := storetest.NewFaulty(newMemory())
+	faulty := storetest.NewFaulty(newMemory(t))
 	r := newRig(t, faulty)
 	hold := faulty.Hold(storetest.OpLoad, 1)
 	const n = 5
@@ -26,8 +28,10 @@ func TestDecidedAfterCloseIsAnswered(t *testing.T) {
 	for i := 1; i < n; i++ {
 		r.Submit(t.Context(), command(one, "ani", fmt.Sprint(i), add{N: 1}), func(_ gotong.Receipt, err error) { answers <- err })
 	}
-	if err := r.Close(context.Background()); err != nil {
-		t.Fatal(err)
+	impatient, cancel := context.WithCancel(context.Background())
+	cancel()
+	if err := r.Close(impatient); !errors.Is(err, context.Canceled) {
+		t.Fatalf("closing while a command is decided: %v", err)
 	}
 	hold.Release()
 	<-submitted
@@ -39,4 +43,30 @@ func TestDecidedAfterCloseIsAnswered(t *testing.T) {
 	if got := len(r.log(t, one)); got != 0 {
 		t.Errorf("%d events were written after the end", got)
 	}
+}
+
+// Close waits for a command that was accepted, and answers it.
+func TestCloseWaitsForWhatWasAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faulty := storetest.NewFaulty(newMemory(t))
+		r := newRig(t, faulty)
+		hold := faulty.Hold(storetest.OpCommit, 1)
+		answers := make(chan error, 1)
+		r.Submit(t.Context(), command(one, "ani", "a", add{N: 1}), func(_ gotong.Receipt, err error) { answers <- err })
+		closed := make(chan error, 1)
+		go func() { closed <- r.Close(context.Background()) }()
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Fatalf("closed before the command was answered: %v", err)
+		default:
+		}
+		hold.Release()
+		if err := <-answers; err != nil {
+			t.Error(err)
+		}
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+	})
 }

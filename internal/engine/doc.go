@@ -2,9 +2,10 @@
 // kind and commits what was decided, many commits to one sync.
 //
 // A command goes to the lane of its stream, where it is decided in order on
-// the state that the commands before it will leave. What was decided waits for
-// the group committer, which puts many commits into one transaction. Only then
-// are readers told, and only then is the caller answered.
+// the state that the commands before it will leave. What was decided is
+// submitted to the store, whose writer puts many commits into one transaction.
+// When that is durable the commits are announced, and then the callers are
+// answered.
 //
 // # Caveats
 //
@@ -13,10 +14,11 @@
 // afresh, in the same snapshot as the idempotency record, after everything in
 // flight on the stream has its outcome.
 //
-// The callback of [Engine.Submit] and the Committed hook run on the
-// committer's goroutine: they must not block.
+// The callback of [Engine.Submit] and the Committed hook run on the goroutine
+// of the store's writer that answers: they must not block. The engine itself
+// queues only commands that are not decided.
 //
 // # Dependencies
 //
-// Packages gotong, store and clock; the kinds are handed in.
+// Packages gotong, store and clock; the kinds are passed in.
 package engine

@@ -18,12 +18,9 @@ type Store interface {
 	Epoch() gotong.Epoch
 }
 
-// Observer is told what the write path does; every method must return at once.
+// Observer counts what the write path does; every method must return at once.
 type Observer interface {
-	// Committing is told of each batch: how many commits, and how long the
-	// store took.
-	Committing(commits int, took time.Duration)
-	// Decided is told the fate of each command: committed, no_op, replayed,
+	// Decided receives the outcome of each command: committed, no_op, replayed,
 	// or the code of its error.
 	Decided(kind, fate string)
 }
@@ -51,7 +48,6 @@ type Options struct {
 	// answered with [gotong.CodeInternal] and the rest goes on.
 	Fault func(ctx context.Context, cause any)
 
-	MaxBatch int // commits in one transaction; 0 is 256
 	MaxLanes int // streams whose documents are kept; 0 is 8,192
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
@@ -62,20 +58,25 @@ const MaxAhead = 5 * time.Second
 
 // Engine runs commands. It is safe for concurrent use.
 type Engine struct {
-	opts      Options
-	committer *committer
-	places    store.Places
+	opts   Options
+	places store.Places
 
-	underWay atomic.Int64 // commands that have no answer yet
+	underWay atomic.Int64   // commands that have no answer yet, and calls of Submit
+	running  sync.WaitGroup // goroutines of lanes and of replays
+	closing  atomic.Bool    // no command is accepted any more; set under mu
+	idle     chan struct{}  // closed when none is under way after that
+	idleOnce sync.Once
+	ended    atomic.Bool // nothing is submitted any more
 
-	mu     sync.Mutex
-	lanes  map[gotong.Stream]*lane
-	closed bool
+	failed chan struct{}         // closed when storage failed
+	cause  atomic.Pointer[error] // why
+
+	mu    sync.Mutex
+	lanes map[gotong.Stream]*lane
 }
 
 // New starts an engine; [Engine.Close] ends it.
 func New(opts Options) *Engine {
-	opts.MaxBatch = orDefault(opts.MaxBatch, 256)
 	opts.MaxLanes = orDefault(opts.MaxLanes, 8192)
 	opts.MaxQueue = orDefault(opts.MaxQueue, 1024)
 	if opts.Committed == nil {
@@ -93,9 +94,9 @@ func New(opts Options) *Engine {
 	if opts.Fault == nil {
 		opts.Fault = func(context.Context, any) {}
 	}
-	e := &Engine{opts: opts, lanes: map[gotong.Stream]*lane{}}
-	e.committer = newCommitter(e)
-	return e
+	return &Engine{
+		opts: opts, lanes: map[gotong.Stream]*lane{}, idle: make(chan struct{}), failed: make(chan struct{}),
+	}
 }
 
 func orDefault(n, def int) int {
@@ -128,13 +129,14 @@ func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receip
 // one after the other are decided in that order.
 func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
 	t := &task{ctx: ctx, cmd: cmd}
-	e.underWay.Add(1)
+	e.underWay.Add(2)
+	defer e.answered() // this call; the command has its own answer
 	t.done = func(r gotong.Receipt, err error) {
-		e.underWay.Add(-1)
 		e.guard(ctx, func() {
 			e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
 			done(r, err)
 		})
+		e.answered()
 	}
 	if err := e.check(&t.cmd); err != nil {
 		t.done(gotong.Receipt{}, err)
@@ -147,6 +149,13 @@ func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(goton
 	}
 	if l != nil {
 		l.run()
+	}
+}
+
+// answered counts an answer; the last one after Close began lets it return.
+func (e *Engine) answered() {
+	if e.underWay.Add(-1) == 0 && e.closing.Load() {
+		e.idleOnce.Do(func() { close(e.idle) })
 	}
 }
 
@@ -183,7 +192,7 @@ func (e *Engine) check(cmd *gotong.Command) error {
 func (e *Engine) enqueue(t *task) (*lane, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
+	if e.closing.Load() {
 		return nil, errUnknown()
 	}
 	l, ok := e.lanes[t.cmd.Stream]
@@ -214,25 +223,34 @@ func (e *Engine) evict() {
 
 // Failed is closed when storage failed: the process should end with an error
 // and start anew.
-func (e *Engine) Failed() <-chan struct{} { return e.committer.failed }
+func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
 // Cause is why storage failed; nil until Failed is closed.
 func (e *Engine) Cause() error {
-	select {
-	case <-e.committer.failed:
-		return e.committer.cause
-	default:
-		return nil
+	if p := e.cause.Load(); p != nil {
+		return *p
 	}
+	return nil
 }
 
-// Close refuses new commands, lets what is in flight finish and stops. A
-// command that is still undecided by then is answered as unknown.
+// Close rejects new commands, and returns when those that were accepted have
+// their answers, or when ctx ends. A command that is still undecided by then is
+// answered as unknown.
 func (e *Engine) Close(ctx context.Context) error {
+	e.underWay.Add(1) // as if this were a command, so that the count comes to 0 after closing is set
 	e.mu.Lock()
-	e.closed = true
+	e.closing.Store(true)
 	e.mu.Unlock()
-	return e.committer.close(ctx)
+	e.answered()
+	select {
+	case <-e.idle:
+		e.running.Wait()
+		e.ended.Store(true)
+		return nil
+	case <-ctx.Done():
+		e.ended.Store(true)
+		return ctx.Err()
+	}
 }
 
 func newSalt() (s gotong.Salt) {

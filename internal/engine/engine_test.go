@@ -56,7 +56,12 @@ func newRig(t *testing.T, s engine.Store) *rig {
 	return r
 }
 
-func newMemory() *memory.Store { return memory.New("", memory.Options{}) }
+func newMemory(t *testing.T) *memory.Store {
+	t.Helper()
+	s := memory.New("", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
 
 const one = gotong.Stream("tally/one")
 
@@ -108,7 +113,7 @@ func (r *rig) log(t *testing.T, stream gotong.Stream) []store.Event {
 
 // TestErases: what a fact erases stands in the data of its event, and is gone.
 func TestErases(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	for i := range 3 {
 		r.must(t, command(one, "ani", fmt.Sprint("add", i), add{N: 1}))
 	}
@@ -128,7 +133,7 @@ func TestErases(t *testing.T) {
 }
 
 func TestEqualRequestsMakeOneEvent(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	r.must(t, command(one, "ani", "first", flip{true}))
 	receipts := make([]gotong.Receipt, 64)
 	var wg sync.WaitGroup
@@ -157,7 +162,7 @@ func TestEqualRequestsMakeOneEvent(t *testing.T) {
 }
 
 func TestReuse(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	first := r.must(t, command(one, "ani", "k", add{N: 1}))
 	if _, err := r.Execute(t.Context(), command(one, "ani", "k", add{N: 2})); gotong.CodeOf(err) != gotong.CodeReused {
 		t.Errorf("another body under the key: %v, want request_id_reused", err)
@@ -174,7 +179,7 @@ func TestReuse(t *testing.T) {
 // The fingerprint covers operation, body and every target, each as a field of
 // its own: what one loses another does not gain.
 func TestFingerprint(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	with := func(typ, raw string, targets ...string) gotong.Command {
 		c := command(one, "ani", "k", add{N: 1})
 		c.Type, c.Raw, c.Targets = typ, []byte(raw), targets
@@ -200,7 +205,7 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestRetriedNoOpAndRejection(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	r.must(t, command(one, "ani", "on", flip{true}))
 	noop := r.must(t, command(one, "ani", "again", flip{true}))
 	if noop.First != 0 || noop.Replayed {
@@ -229,7 +234,7 @@ func TestRetriedNoOpAndRejection(t *testing.T) {
 }
 
 func TestLaneKeepsTheOrderOfSubmission(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	const n = 500
 	var wg sync.WaitGroup
 	wg.Add(n)
@@ -265,7 +270,7 @@ func TestLaneKeepsTheOrderOfSubmission(t *testing.T) {
 func TestPendingStateDecides(t *testing.T) {
 	// Many racing additions under a limit: never more than the limit is let in,
 	// and never less.
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	var accepted atomic.Int64
 	var wg sync.WaitGroup
 	for i := range 200 {
@@ -287,7 +292,7 @@ func TestPendingStateDecides(t *testing.T) {
 }
 
 func TestAnnouncedIsWhatWasCommitted(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() { r.must(t, command(one, "ani", fmt.Sprint(i/2), add{N: 1 + i/2})) })
@@ -309,7 +314,7 @@ func TestAnnouncedIsWhatWasCommitted(t *testing.T) {
 func TestBorrowedDocuments(t *testing.T) {
 	for _, nodes := range []int{1, 2} {
 		t.Run(fmt.Sprint(nodes, " nodes"), func(t *testing.T) {
-			s := newMemory()
+			s := newMemory(t)
 			rigs := []*rig{newRig(t, s)}
 			for len(rigs) < nodes {
 				rigs = append(rigs, newRig(t, s))
@@ -373,7 +378,7 @@ func checkLamp(t *testing.T, r *rig, lampOf gotong.Stream) {
 }
 
 func TestTwoNodesShareAStream(t *testing.T) {
-	s := newMemory()
+	s := newMemory(t)
 	a, b := newRig(t, s), newRig(t, s)
 	var committed atomic.Int64
 	var wg sync.WaitGroup
@@ -397,7 +402,7 @@ func TestTwoNodesShareAStream(t *testing.T) {
 }
 
 func TestBadInputChangesNothing(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	for name, c := range map[string]gotong.Command{
 		"unknown kind":     command("nothing/x", "ani", "k", add{N: 1}),
 		"empty request id": command(one, "ani", "", add{N: 1}),
@@ -414,7 +419,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 }
 
 func TestClosedEngineAnswersUnknown(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	if err := r.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +431,7 @@ func TestClosedEngineAnswersUnknown(t *testing.T) {
 }
 
 func TestFaultyRulesEndOneCommand(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	r.must(t, command(one, "ani", "a", add{N: 1}))
 	for i := range 3 {
 		_, err := r.Execute(t.Context(), command(one, "ani", fmt.Sprint("burst", i), burst{}))

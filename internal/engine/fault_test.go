@@ -19,11 +19,13 @@ type panicky struct {
 	commit, load atomic.Bool
 }
 
-func (p *panicky) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+func (p *panicky) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	if p.commit.Load() {
-		panic("a fault in Commit")
+		panic("a fault in Submit")
 	}
-	return p.Store.Commit(ctx, batch)
+	p.Store.Submit(ctx, batch, announce, done)
 }
 
 func (p *panicky) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
@@ -36,7 +38,7 @@ func (p *panicky) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 // A fault in the store, in the hook or in a caller's callback is reported, and
 // the commands that come after it are answered.
 func TestFaultsEndNothingElse(t *testing.T) {
-	s := &panicky{Store: newMemory()}
+	s := &panicky{Store: newMemory(t)}
 	var hook atomic.Bool
 	var faults atomic.Value
 	e := engine.New(engine.Options{
@@ -58,7 +60,7 @@ func TestFaultsEndNothingElse(t *testing.T) {
 		broken *atomic.Bool
 		want   gotong.Code
 	}{
-		"Commit": {&s.commit, gotong.CodeBusy}, "Load": {&s.load, gotong.CodeInternal}, "the hook": {&hook, ""},
+		"Submit": {&s.commit, gotong.CodeBusy}, "Load": {&s.load, gotong.CodeInternal}, "the hook": {&hook, ""},
 	} {
 		if what == "Load" { // so that the lane knows nothing
 			s.commit.Store(true)

@@ -38,7 +38,7 @@ func TestHeadIsThatOfTheLastEvent(t *testing.T) {
 		"last row": nil,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := storetest.NewFaulty(newMemory())
+			s := storetest.NewFaulty(newMemory(t))
 			var receipts []gotong.Receipt
 			first := newRig(t, s)
 			for i := range 3 {

@@ -39,7 +39,7 @@ type lane struct {
 	queue    []*task                   // waiting to be decided
 	running  bool                      // a goroutine is in run
 	halted   bool                      // decide nothing until all in flight has its outcome
-	inflight int                       // decided, handed to the committer, no outcome yet
+	inflight int                       // decided and submitted, no outcome yet
 	pending  map[gotong.RequestKey]int // the keys of those in flight
 	again    []*task                   // had to be decided again, in order
 
@@ -84,7 +84,7 @@ func (l *lane) run() {
 		}
 		l.serve(t, warm)
 	}
-	go l.run()
+	l.engine.running.Go(l.run)
 }
 
 // serve decides one command. A fault in the rules of a kind ends that command,
@@ -152,18 +152,6 @@ func (l *lane) resumeLocked() {
 	l.again = nil
 }
 
-// submit hands a decided task to the committer.
-func (l *lane) submit(t *task) {
-	l.mu.Lock()
-	l.inflight++
-	if l.pending == nil {
-		l.pending = map[gotong.RequestKey]int{}
-	}
-	l.pending[t.cmd.Key()]++
-	l.mu.Unlock()
-	l.engine.committer.add(t)
-}
-
 // settle notes that a task in flight has its outcome. Unless it was committed,
 // those decided after it stood on ground that is not there: the lane halts and
 // starts afresh. again asks for the task itself to be decided again.
@@ -188,7 +176,7 @@ func (l *lane) settle(t *task, committed, again bool) {
 	}
 	l.mu.Unlock()
 	if start {
-		// Not on the committer's goroutine: deciding may read the store.
-		go l.run()
+		// Not on the goroutine that answers: deciding may read the store.
+		l.engine.running.Go(l.run)
 	}
 }

@@ -28,7 +28,7 @@ func wantSecret(t *testing.T, s store.Loader, body string, version uint64) {
 }
 
 func TestRegistersAreSetWithTheCommit(t *testing.T) {
-	r := newRig(t, newMemory())
+	r := newRig(t, newMemory(t))
 	r.must(t, setting("r1", 0, "first"))
 	wantSecret(t, r.store, "first", 1)
 	if again := r.must(t, setting("r1", 1, "reset")); !again.Replayed {
@@ -58,7 +58,7 @@ func TestFaultsSetRegistersOnce(t *testing.T) {
 		"failed but persisted": {(*storetest.Faulty).FailAfter, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := storetest.NewFaulty(newMemory())
+			s := storetest.NewFaulty(newMemory(t))
 			r := newRig(t, s)
 			plan.fail(s, storetest.OpCommit, 1, errors.New("no answer"))
 			if _, err := r.Execute(t.Context(), setting("r1", 0, "first")); gotong.CodeOf(err) != gotong.CodeBusy {
@@ -82,17 +82,25 @@ type changing struct {
 	left, commits int
 }
 
-func (c *changing) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+// Submit does not block: it may be called while the store answers, and the
+// store sets no register meanwhile.
+func (c *changing) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	c.commits++
 	if c.left == 0 {
-		return c.Faulty.Commit(ctx, batch)
+		c.Faulty.Submit(ctx, batch, announce, done)
+		return
 	}
 	c.left--
-	if err := c.SetRegister(ctx, secret, 0, []byte("theirs"), 0); err != nil {
-		return nil, err
-	}
-	out, err := c.Faulty.Commit(ctx, batch)
-	return out, errors.Join(err, c.SetRegister(ctx, secret, 1, nil, 0))
+	go func() {
+		if err := c.SetRegister(ctx, secret, 0, []byte("theirs"), 0); err != nil {
+			done(nil, err)
+			return
+		}
+		out, err := store.CommitAll(ctx, c.Faulty, batch)
+		done(out, errors.Join(err, c.SetRegister(ctx, secret, 1, nil, 0)))
+	}()
 }
 
 func TestStaleCommitsAreDecidedAgain(t *testing.T) {
@@ -104,7 +112,7 @@ func TestStaleCommitsAreDecidedAgain(t *testing.T) {
 		"forever": {1000, 16, gotong.CodeBusy},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &changing{Faulty: storetest.NewFaulty(newMemory()), left: tc.stale}
+			s := &changing{Faulty: storetest.NewFaulty(newMemory(t)), left: tc.stale}
 			r := newRig(t, s)
 			_, err := r.Execute(t.Context(), setting("r1", 0, "ours"))
 			if gotong.CodeOf(err) != tc.code && (err != nil || tc.code != "") {

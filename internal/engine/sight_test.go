@@ -10,7 +10,6 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
-	"gotong.dev/gotong/internal/store/memory"
 )
 
 // neighbours is a group and a thread that borrows its members, or has its own.
@@ -29,7 +28,7 @@ func newNeighbours(t *testing.T, members thread.Source) *neighbours {
 	t.Helper()
 	n := &neighbours{t: t, thread: "thread/t"}
 	n.Engine = engine.New(engine.Options{
-		Store: memory.New("", memory.Options{}), Clock: clocktest.Showing(clock()),
+		Store: newMemory(t), Clock: clocktest.Showing(clock()),
 		Codec: store.NewCodec([]gotong.Kind{thread.Kind(group.Kind()), group.Kind()}),
 	})
 	t.Cleanup(func() { _ = n.Close(t.Context()) })

@@ -44,7 +44,7 @@ func node(t *testing.T, s engine.Store, k gotong.Kind) *rig {
 // ordinals of their own and one position; the second is projected onto what the
 // first left, and the receipt names both, then and whenever it is asked for.
 func TestTwoEventsInOneCommit(t *testing.T) {
-	r := node(t, newMemory(), paired())
+	r := node(t, newMemory(t), paired())
 	r.must(t, command(one, "ani", "before", add{N: 1}))
 	got := r.must(t, command(one, "ani", "pair", pair{2, 3}))
 	r.must(t, command(one, "ani", "after", add{N: 4, Limit: 10})) // the lane knows the sum of all
@@ -74,7 +74,7 @@ func TestTwoEventsInOneCommit(t *testing.T) {
 // A replayed receipt is the first one, with the chain as it was then: from the
 // lane that made it, from one that is cold, and from another node.
 func TestReplaysKeepTheirChain(t *testing.T) {
-	s := newMemory()
+	s := newMemory(t)
 	r := node(t, s, paired())
 	commands := []gotong.Command{
 		command(one, "ani", "a", add{N: 1}), command(one, "ani", "b", pair{2, 3}), command(one, "budi", "a", add{N: 4}),
@@ -138,7 +138,7 @@ func TestWarmLaneIsNeverStale(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newMemory()
+			s := newMemory(t)
 			here, there := node(t, s, tally()), node(t, s, tally())
 			there.must(t, command(other, "budi", "lamp", flip{true}))
 			for i, data := range tt.warm {

@@ -22,7 +22,7 @@ func unused() gotong.Stream {
 // write commits one draft that nothing competes with.
 func (r *run) write(ctx context.Context, s store.Committer, m *storetest.Maker, d storetest.Draft) error {
 	d.Actor, d.At = probeUser, r.o.Now()
-	out, err := s.Commit(ctx, []store.Commit{m.Next(d)})
+	out, err := store.CommitAll(ctx, s, []store.Commit{m.Next(d)})
 	if err == nil && out[0].Status != store.Committed {
 		err = fmt.Errorf("a commit of a probe has status %d", out[0].Status)
 	}

@@ -80,6 +80,7 @@ func kinds() []gotong.Kind {
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
 	w := &world{t: t, clock: clocktest.Running(), log: &lockedBuffer{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
+	t.Cleanup(func() { _ = w.store.Close() })
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	ctx, cancel := context.WithCancel(context.Background())

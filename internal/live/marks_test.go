@@ -22,6 +22,7 @@ func TestMarksBeforeFrames(t *testing.T) {
 			},
 		}
 		db := memory.New("test", memory.Options{})
+		t.Cleanup(func() { _ = db.Close() })
 		codec := store.NewCodec([]gotong.Kind{kind})
 		h := New(Options{Store: db, Codec: codec, Views: view.New(view.Options{Store: db, Codec: codec})})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -46,7 +47,7 @@ func TestMarksBeforeFrames(t *testing.T) {
 				Request: gotong.RequestKey{Stream: "room/1", RequestID: gotong.SeqName(e.Seq)},
 				Home:    "room/1", Prev: prev, Events: []store.Event{e},
 			}
-			outcome, err := db.Commit(ctx, []store.Commit{c})
+			outcome, err := store.CommitAll(ctx, db, []store.Commit{c})
 			if err != nil || outcome[0].Status != store.Committed {
 				t.Fatal(outcome, err)
 			}

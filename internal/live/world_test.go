@@ -154,8 +154,10 @@ type world struct {
 }
 
 func newWorld(t tb) *world {
+	s := memory.New("test", memory.Options{})
+	t.Cleanup(func() { _ = s.Close() })
 	return &world{
-		Store: memory.New("test", memory.Options{}), t: t, codec: store.NewCodec(kinds()),
+		Store: s, t: t, codec: store.NewCodec(kinds()),
 		rows: map[gotong.Stream][]store.Event{}, heads: map[gotong.Stream]gotong.Head{},
 		at: map[gotong.Partition]uint64{}, docs: map[gotong.Key]any{},
 		spans: map[gotong.Stream]map[string][]stretch{}, edits: map[gotong.Stream]map[uint64]uint64{},
@@ -171,7 +173,7 @@ func (w *world) commit(to *live.Hub, s gotong.Stream, facts ...gotong.Fact) stor
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	c := w.build(s, facts)
-	outcomes, err := w.Commit(context.Background(), []store.Commit{c})
+	outcomes, err := store.CommitAll(context.Background(), w, []store.Commit{c})
 	if err != nil || outcomes[0].Status != store.Committed {
 		w.t.Fatalf("commit to %s: %v %v", s, outcomes, err)
 	}

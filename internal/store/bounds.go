@@ -46,6 +46,32 @@ func ByteBound(limit int) int {
 // Size is what an event counts against [EventRange.MaxBytes].
 func (e *Event) Size() int { return len(e.Data) + len(e.Content) }
 
+// Size is about how many bytes the step writes.
+func (s *Step) Size() (n int) {
+	for i := range s.Changes {
+		n += len(s.Changes[i].Body)
+	}
+	for i := range s.Jobs {
+		n += len(s.Jobs[i].Body)
+	}
+	return n
+}
+
+// Size is about how many bytes the commit writes: those of its events and
+// documents.
+func (c *Commit) Size() (n int) {
+	for i := range c.Events {
+		n += c.Events[i].Size()
+	}
+	for i := range c.Changes {
+		n += len(c.Changes[i].Body)
+	}
+	for i := range c.Registers {
+		n += len(c.Registers[i].Body)
+	}
+	return n
+}
+
 // Partition is the partition that the commit's home decides.
 func (c *Commit) Partition() gotong.Partition { return gotong.PartitionOf(c.Home) }
 

@@ -23,6 +23,8 @@ var classes = []struct {
 }{
 	{ErrClock, gotong.NewError(gotong.CodeBusy,
 		"This node's clock is wrong, so it takes no writes; nothing was written. Reads go on. Repeat later, or on another node.")},
+	{ErrBusy, gotong.NewError(gotong.CodeBusy,
+		"Too many writes wait, so this one was not accepted; repeat with the same request id.")},
 	{ErrSealed, sealed}, {ErrUnfinished, sealed},
 	{ErrFull, gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reads go on.")},
 	{ErrFailed, gotong.NewError(gotong.CodeStorageFailed,

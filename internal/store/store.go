@@ -19,10 +19,11 @@ import (
 )
 
 // What an adapter's calls fail with. After ErrFull reads go on and writes
-// resume by themselves once there is room; after ErrClock once the clocks agree. After ErrFailed the log takes no
+// resume by themselves once there is room; after ErrClock once the clocks agree;
+// after ErrBusy once fewer writes wait. After ErrFailed the log accepts no
 // more writes until the process starts anew. ErrSealed and ErrUnfinished
-// are definite too. Any other error of Commit, Advance or SetRegister means
-// that the outcome is unknown.
+// are definite too. Any other error of a write means that the outcome is
+// unknown.
 var (
 	ErrFull     = errors.New("store: no room left")
 	ErrFailed   = errors.New("store: storage failed; start anew to recover")
@@ -67,13 +68,33 @@ type Loader interface {
 type Committer interface {
 	Loader
 
-	// Commit writes a batch with one sync and one fate per commit: outcome i
-	// belongs to commit i, and a commit that is not Committed leaves no trace
-	// and does not hinder the others. Commits apply in order, so a commit may
-	// expect what an earlier one of the batch produces. When it returns nil,
-	// what is Committed survives a crash and a power loss. When it returns an
-	// error, the fate of the whole batch is that error's (see above).
-	Commit(ctx context.Context, batch []Commit) ([]Outcome, error)
+	// Submit queues a batch and returns at once; done receives its outcomes,
+	// exactly once. The batch is written with one sync and one outcome per
+	// commit: outcome i belongs to commit i, and a commit that is not Committed
+	// leaves no trace and does not hinder the others. Commits apply in order, so
+	// a commit may expect what an earlier one produces, of the same batch or of
+	// a batch submitted before. Where the error is nil, what is Committed
+	// survives a crash and a power loss; else the outcome of the whole batch is
+	// that error's (see above). ctx takes back only a batch that nobody has
+	// begun to write.
+	//
+	// announce, if not nil, receives the outcomes where the error is nil:
+	// within a partition in order of position, and before done is called for
+	// anything of the same transaction. Neither callback may block or panic, and
+	// done may be called before Submit returns.
+	Submit(ctx context.Context, batch []Commit, announce func([]Outcome), done func([]Outcome, error))
+}
+
+// CommitAll submits a batch and returns its outcomes.
+func CommitAll(ctx context.Context, to Committer, batch []Commit) ([]Outcome, error) {
+	type answer struct {
+		outcomes []Outcome
+		err      error
+	}
+	answered := make(chan answer, 1)
+	to.Submit(ctx, batch, nil, func(outcomes []Outcome, err error) { answered <- answer{outcomes, err} })
+	a := <-answered
+	return a.outcomes, a.err
 }
 
 // Log is the readers' view of what was committed.

@@ -172,6 +172,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		t: tb, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &lockedBuffer{},
 		tap: &tap{}, closed: make(chan string, 4096), clock: clocktest.Running(),
 	}
+	tb.Cleanup(func() { _ = w.store.Close() })
 	w.source = &source{Store: w.store}
 	w.door = &door{world: w, tokens: map[string]httpapi.Principal{}, revoked: map[string]bool{}, tickets: map[string]string{}}
 	log := slog.New(slog.NewTextHandler(w.log, nil))

@@ -8,26 +8,26 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Commit implements [store.Committer].
-func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+// Submit implements [store.Committer].
+func (s *Store) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	for i := range batch {
 		if err := batch[i].Check(); err != nil {
-			return nil, err
+			done(nil, err)
+			return
 		}
 	}
-	outcomes := make([]store.Outcome, len(batch))
-	err := s.write(ctx, func() error {
+	out := make([]store.Outcome, len(batch))
+	write := func() error {
 		for i := range batch {
-			if outcomes[i] = s.fate(&batch[i]); outcomes[i].Status == store.Committed {
-				outcomes[i].Record = s.apply(&batch[i])
+			if out[i] = s.fate(&batch[i]); out[i].Status == store.Committed {
+				out[i].Record = s.apply(&batch[i])
 			}
 		}
 		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	return outcomes, nil
+	s.queue.Submit(ctx, store.CommitWork(s.open(write), batch, out, announce, done))
 }
 
 // fate is what becomes of a commit, checked in the order of the port.

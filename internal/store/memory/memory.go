@@ -13,9 +13,8 @@
 package memory
 
 import (
-	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -32,9 +31,10 @@ type Options struct {
 type Store struct {
 	now func() gotong.Instant
 
+	queue *store.Writer[func() error]
+
 	mu         sync.RWMutex
 	closed     bool
-	failed     error // sticky
 	eras       store.Eras
 	sealed     string
 	progress   string
@@ -64,7 +64,7 @@ func New(epoch gotong.Epoch, o Options) *Store {
 	if o.Now == nil {
 		o.Now = func() gotong.Instant { return 0 }
 	}
-	return &Store{
+	s := &Store{
 		eras: store.FirstEra(epoch), now: o.Now,
 		heads:     map[gotong.Stream]gotong.Head{},
 		events:    map[gotong.Stream][]store.Event{},
@@ -75,6 +75,8 @@ func New(epoch gotong.Epoch, o Options) *Store {
 		cursors:   map[store.CursorKey]uint64{},
 		jobs:      map[jobKey]store.Job{},
 	}
+	s.queue = store.NewWriter(store.WriterOptions[func() error]{Write: s.writeAll})
+	return s
 }
 
 // Epoch implements [store.Log].
@@ -87,6 +89,7 @@ func (s *Store) Epoch() gotong.Epoch {
 // Close implements [store.Whole]; every later call fails with
 // [store.ErrClosed].
 func (s *Store) Close() error {
+	s.queue.Close()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true
@@ -94,41 +97,44 @@ func (s *Store) Close() error {
 }
 
 // write runs f alone, unless the store is closed, sealed or unfinished, or ctx
-// is done already.
+// ends before f has begun.
 func (s *Store) write(ctx context.Context, f func() error) error {
-	return s.move(ctx, func() error {
+	return s.move(ctx, s.open(f))
+}
+
+// open lets f run only while the store is neither sealed nor unfinished.
+func (s *Store) open(f func() error) func() error {
+	return func() error {
 		if err := s.gate(); err != nil {
 			return err
 		}
 		return f()
-	})
+	}
 }
 
-// move runs f alone, unless the store is closed or has failed, or ctx is done
-// already. After a fault half of f may be done, so nothing is written any more.
-func (s *Store) move(ctx context.Context, f func() error) error {
+// move runs f alone, unless the store is closed or has failed, or ctx ends
+// before f has begun.
+func (s *Store) move(ctx context.Context, f func() error) error { return s.queue.Do(ctx, f, 0) }
+
+// writeAll runs what waits. After a fault half of it may be done, so nothing is
+// written any more.
+func (s *Store) writeAll(batch []*store.Work[func() error]) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return store.ErrClosed
+	err := store.Guard(func() error {
+		for _, k := range batch {
+			k.Err = k.What()
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", store.ErrFailed, err)
 	}
-	if err := cmp.Or(s.failed, ctx.Err()); err != nil {
-		return err
-	}
-	err := store.Guard(f)
-	if errors.Is(err, store.ErrFault) {
-		s.failed = errors.Join(store.ErrFailed, err)
-		return s.failed
-	}
-	return err
+	return nil
 }
 
 // Failed implements [store.Health].
-func (s *Store) Failed() error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.failed
-}
+func (s *Store) Failed() error { return s.queue.Failed() }
 
 // read runs f beside other reads, unless the store is closed or ctx is done.
 func (s *Store) read(ctx context.Context, f func() error) error {

@@ -21,35 +21,37 @@ func eventKey(no int64, seq uint64) int64 {
 	return no<<32 | int64(min(seq, maxSeq))
 }
 
-// Commit implements [store.Committer]. Once begun it runs to its end, whatever
-// becomes of ctx.
-func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	for i := range batch {
-		if err := batch[i].Check(); err != nil {
-			return nil, err
-		}
-		if err := s.known(batch[i].Changes); err != nil {
-			return nil, err
-		}
+// Submit implements [store.Committer].
+func (s *Store) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	if err := s.accepts(batch); err != nil {
+		done(nil, err)
+		return
 	}
-	if len(batch) == 0 {
-		return nil, s.usable(ctx)
-	}
-	outcomes := make([]store.Outcome, len(batch))
-	err := s.write(ctx, func(w *writer) error {
+	out := make([]store.Outcome, len(batch))
+	write := func(w *writer) (err error) {
 		for i := range batch {
-			o, err := w.commit(&batch[i], s.now())
-			if err != nil {
+			if out[i], err = w.commit(&batch[i], s.now()); err != nil {
 				return err
 			}
-			outcomes[i] = o
 		}
 		return nil
-	})
-	if err != nil {
-		return nil, err
 	}
-	return outcomes, nil
+	s.queue.Submit(ctx, store.CommitWork(open(write), batch, out, announce, done))
+}
+
+// accepts checks a batch before it is queued.
+func (s *Store) accepts(batch []store.Commit) error {
+	for i := range batch {
+		if err := batch[i].Check(); err != nil {
+			return err
+		}
+		if err := s.known(batch[i].Changes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // commit decides the fate of one commit by reading, and writes it only when

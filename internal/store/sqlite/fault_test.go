@@ -1,11 +1,8 @@
 package sqlite
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
-	"runtime"
-	"slices"
 	"strings"
 	"testing"
 
@@ -24,7 +21,7 @@ func TestFull(t *testing.T) {
 	big := m.Peek(storetest.Draft{Stream: "thread/a", Events: 200, Body: strings.Repeat("x", 3000)})
 	small := m.Next(storetest.Draft{Stream: "thread/b", Home: "group/g", Events: 1})
 	for range 3 {
-		if _, err := s.Commit(t.Context(), []store.Commit{small, big}); !errors.Is(err, store.ErrFull) {
+		if _, err := store.CommitAll(t.Context(), s, []store.Commit{small, big}); !errors.Is(err, store.ErrFull) {
 			t.Fatalf("full: %v", err)
 		}
 	}
@@ -35,7 +32,7 @@ func TestFull(t *testing.T) {
 		t.Fatalf("reading while full: %+v %v", snap, err)
 	}
 	check(t, s.writer.conn.once("PRAGMA max_page_count = 1000000"))
-	out, err := s.Commit(t.Context(), []store.Commit{small, big})
+	out, err := store.CommitAll(t.Context(), s, []store.Commit{small, big})
 	if err != nil || out[0].Status != store.Committed || out[1].Status != store.Committed {
 		t.Fatalf("after room was made: %+v %v", out, err)
 	}
@@ -53,11 +50,11 @@ func TestFailed(t *testing.T) {
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
 	next := []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})}
 	check(t, s.writer.conn.once("PRAGMA query_only = ON")) // as a file system that has turned read-only
-	if _, err := s.Commit(t.Context(), next); !errors.Is(err, store.ErrFailed) {
+	if _, err := store.CommitAll(t.Context(), s, next); !errors.Is(err, store.ErrFailed) {
 		t.Fatalf("fault: %v", err)
 	}
 	check(t, s.writer.conn.once("PRAGMA query_only = OFF"))
-	if _, err := s.Commit(t.Context(), next); !errors.Is(err, store.ErrFailed) {
+	if _, err := store.CommitAll(t.Context(), s, next); !errors.Is(err, store.ErrFailed) {
 		t.Fatalf("after the fault: %v", err)
 	}
 	if err := s.SetRegister(t.Context(), gotong.Key{}, 0, []byte("x"), 0); !errors.Is(err, store.ErrFailed) {
@@ -69,73 +66,37 @@ func TestFailed(t *testing.T) {
 	}
 	check(t, s.Close())
 	s = opened(t, path)
-	if out, err := s.Commit(t.Context(), next); err != nil || out[0].Status != store.Committed {
+	if out, err := store.CommitAll(t.Context(), s, next); err != nil || out[0].Status != store.Committed {
 		t.Fatalf("after a new start: %v %v", out, err)
 	}
-}
-
-// TestBegunRunsToItsEnd: a context that ends takes back what nobody has begun,
-// and nothing else.
-func TestBegunRunsToItsEnd(t *testing.T) {
-	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
-	s.queue.turn <- struct{}{} // somebody writes
-	set := func(name string) (cancel func(), done chan error) {
-		ctx, cancel := context.WithCancel(t.Context())
-		done = make(chan error, 1)
-		go func() { done <- s.SetRegister(ctx, gotong.Key{Name: name}, 0, []byte("x"), 0) }()
-		for len(s.queue.waiting()) == 0 {
-			runtime.Gosched()
-		}
-		return cancel, done
-	}
-	cancel, done := set("waits")
-	cancel()
-	if err := <-done; !errors.Is(err, context.Canceled) {
-		t.Errorf("waiting: %v", err)
-	}
-	cancel, done = set("begun")
-	ops := s.queue.take()
-	cancel()
-	s.writer.write(ops, s.keeper)
-	<-s.queue.turn
-	if err := <-done; err != nil {
-		t.Errorf("begun: %v", err)
-	}
-	for name, want := range map[string]uint64{"waits": 0, "begun": 1} {
-		r, err := store.ReadRegister(t.Context(), s, gotong.Key{Name: name})
-		if err != nil || r.Version != want {
-			t.Errorf("register %s has version %d, %v", name, r.Version, err)
-		}
-	}
-}
-
-// waiting is what nobody has begun.
-func (q queue) waiting() []*op {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Clone(*q.ops)
 }
 
 // TestSharedSync: many registers that are set at once share transactions.
 func TestSharedSync(t *testing.T) {
 	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
-	s.queue.turn <- struct{}{} // while somebody writes, others gather
 	const n = 50
-	done := make(chan error, n)
+	done := make(chan error, n+1)
+	set := func(i int) store.Work[op] {
+		return store.Work[op]{What: func(w *writer) error {
+			return w.conn.exec("INSERT INTO registers VALUES ('', '', ?, 1, x'00', 0)", gotong.SeqName(uint64(i)))
+		}, Done: func(err error) { done <- err }}
+	}
+	before, release := 0, make(chan struct{})
+	busy := store.Work[op]{What: func(w *writer) error {
+		before = w.transactions
+		<-release // while somebody writes, others gather
+		return nil
+	}, Done: func(err error) { done <- err }}
+	s.queue.Submit(t.Context(), &busy)
 	for i := range n {
-		go func() {
-			done <- s.SetRegister(t.Context(), gotong.Key{Name: gotong.SeqName(uint64(i))}, 0, []byte("x"), 0)
-		}()
+		k := set(i)
+		s.queue.Submit(t.Context(), &k)
 	}
-	for len(s.queue.waiting()) < n {
-		runtime.Gosched()
-	}
-	before := s.writer.transactions
-	<-s.queue.turn
-	for range n {
+	close(release)
+	for range n + 1 {
 		check(t, <-done)
 	}
-	if got := s.writer.transactions - before; got != 1 {
+	if got := s.writer.transactions - before; got > 1 {
 		t.Errorf("%d registers took %d transactions", n, got)
 	}
 }

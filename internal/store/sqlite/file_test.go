@@ -28,7 +28,7 @@ func TestShortWAL(t *testing.T) {
 			})
 			total += 20000
 		}
-		_, err := s.Commit(t.Context(), batch)
+		_, err := store.CommitAll(t.Context(), s, batch)
 		check(t, err)
 	}
 	info, err := os.Stat(path + "-wal")
@@ -58,7 +58,7 @@ func TestRowsPerPost(t *testing.T) {
 			batch[i] = m.Next(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i%tt.threads)), Events: 1})
 		}
 		before := changes()
-		_, err := s.Commit(t.Context(), batch)
+		_, err := store.CommitAll(t.Context(), s, batch)
 		check(t, err)
 		if got := changes() - before; got != tt.want {
 			t.Errorf("%d posts in %d threads: %d rows, want %d", tt.batch, tt.threads, got, tt.want)
@@ -136,7 +136,7 @@ func TestManyHeads(t *testing.T) {
 		for i := range batch {
 			batch[i] = m.Next(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i%7)), Events: i % 2})
 		}
-		out, err := s.Commit(t.Context(), batch)
+		out, err := store.CommitAll(t.Context(), s, batch)
 		check(t, err)
 		for i := range out {
 			if out[i].Status != store.Committed {

@@ -13,8 +13,13 @@ import (
 // read runs f in a read transaction of its own, so all it reads is of one
 // moment.
 func (s *Store) read(ctx context.Context, f func(*conn) error) error {
-	if err := s.usable(ctx); err != nil {
-		return err
+	select {
+	case <-s.closed:
+		return store.ErrClosed
+	default:
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 	}
 	select {
 	case c := <-s.readers:

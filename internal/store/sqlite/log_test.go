@@ -151,7 +151,7 @@ func TestViews(t *testing.T) {
 	c := m.Next(storetest.Draft{
 		Stream: "thread/a", Events: 1, Actor: "budi", RequestID: "r1", Body: "halo", At: 1_764_000_000_000_042,
 	})
-	_, err := s.Commit(t.Context(), []store.Commit{c})
+	_, err := store.CommitAll(t.Context(), s, []store.Commit{c})
 	check(t, err)
 	e := c.Events[0]
 	for sql, want := range map[string]string{
@@ -215,7 +215,7 @@ func TestRowPastTheHead(t *testing.T) {
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
 	check(t, outside(t, path, `INSERT INTO events SELECT key + 1, partition, position + 7, id, type, at, audience, count, data,
 		content, data_salt, content_salt, content_commit, prev, chain, erased FROM events ORDER BY key DESC LIMIT 1`))
-	out, err := s.Commit(t.Context(), []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+	out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
 	if !errors.Is(err, store.ErrCorrupt) || gotong.CodeOf(store.CodedWrite(err)) != gotong.CodeCorruptEvent {
 		t.Errorf("%+v, %v", out, err)
 	}

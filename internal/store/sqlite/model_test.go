@@ -42,6 +42,7 @@ func TestModel(t *testing.T) {
 		s := open()
 		defer func() { _ = s.Close() }()
 		ref := memory.New(s.Epoch(), memory.Options{Now: func() gotong.Instant { return now }})
+		defer func() { _ = ref.Close() }()
 		p := &pair{r: r, t: t, subject: s, reference: ref, requests: []string{"again"}}
 		r.Repeat(map[string]func(*rapid.T){
 			"commit": p.commit, "register": p.register, "advance": p.advance, "jobs": p.jobs,
@@ -108,8 +109,8 @@ func (p *pair) commit(r *rapid.T) {
 		p.requests = append(p.requests, batch[i].Request.RequestID)
 	}
 	p.clock += 3
-	got, gotErr := p.subject.Commit(p.t.Context(), batch)
-	want, wantErr := p.reference.Commit(p.t.Context(), batch)
+	got, gotErr := store.CommitAll(p.t.Context(), p.subject, batch)
+	want, wantErr := store.CommitAll(p.t.Context(), p.reference, batch)
 	same(r, "error", fmt.Sprint(gotErr), fmt.Sprint(wantErr))
 	same(r, "outcomes", got, want)
 }

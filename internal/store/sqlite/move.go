@@ -115,7 +115,7 @@ func isEmpty(c *conn) (empty bool, err error) {
 
 // Seal implements [store.Mover].
 func (s *Store) Seal(ctx context.Context, note string) error {
-	return s.perform(ctx, func(w *writer) error {
+	return s.perform(ctx, 0, func(w *writer) error {
 		w.sealed = note
 		return writeMeta(w.conn, metaSealed, note)
 	})
@@ -124,7 +124,7 @@ func (s *Store) Seal(ctx context.Context, note string) error {
 // Renew implements [store.Mover].
 func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 	var next store.Eras
-	err := s.write(ctx, func(w *writer) error {
+	err := s.write(ctx, 0, func(w *writer) error {
 		if next = s.eras.Load().Next(epoch, w.positions); next.Check() != nil {
 			return next.Check()
 		}

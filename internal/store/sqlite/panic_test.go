@@ -32,20 +32,24 @@ func TestPanicInAWrite(t *testing.T) {
 	if err := s.Failed(); err != nil {
 		t.Fatalf("failed before: %v", err)
 	}
-	shared := &op{done: make(chan struct{}), run: func(w *writer) error { return writeMeta(w.conn, metaSealed, "half") }}
-	s.queue.add(shared)
-	err := s.write(within(t), func(*writer) error { panic("a fault in an op") })
-	if !errors.Is(err, store.ErrFailed) || !errors.Is(err, store.ErrFault) {
+	release, shared := make(chan struct{}), make(chan error, 1)
+	s.queue.Submit(t.Context(), &store.Work[op]{
+		What: func(*writer) error { <-release; return nil }, Done: func(error) {},
+	})
+	s.queue.Submit(t.Context(), &store.Work[op]{
+		What: func(w *writer) error { return writeMeta(w.conn, metaSealed, "half") }, Done: func(err error) { shared <- err },
+	})
+	faulty := make(chan error, 1)
+	s.queue.Submit(t.Context(), &store.Work[op]{
+		What: func(*writer) error { panic("a fault in an op") }, Done: func(err error) { faulty <- err },
+	})
+	close(release)
+	if err := <-faulty; !errors.Is(err, store.ErrFailed) || !errors.Is(err, store.ErrFault) {
 		t.Errorf("the op itself: %v", err)
-	}
-	select {
-	case <-shared.done:
-	case <-within(t).Done():
-		t.Fatal("an op that shared the transaction was forgotten")
 	}
 	key := gotong.Key{Collection: "c", Owner: "o", Name: "n"}
 	for what, err := range map[string]error{
-		"the shared op": shared.err, "a later write": s.SetRegister(within(t), key, 0, []byte("{}"), 0), "health": s.Failed(),
+		"the shared op": <-shared, "a later write": s.SetRegister(within(t), key, 0, []byte("{}"), 0), "health": s.Failed(),
 	} {
 		if !errors.Is(err, store.ErrFailed) {
 			t.Errorf("%s: %v", what, err)

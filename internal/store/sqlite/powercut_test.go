@@ -70,7 +70,7 @@ func (l *load) commit(t *testing.T, stream gotong.Stream, stop chan struct{}) {
 	m := storetest.NewMaker(l.s.Epoch())
 	for {
 		c := m.Peek(storetest.Draft{Stream: stream, Events: 1})
-		out, err := l.s.Commit(t.Context(), []store.Commit{c})
+		out, err := store.CommitAll(t.Context(), l.s, []store.Commit{c})
 		if err != nil || out[0].Status != store.Committed {
 			t.Errorf("commit: %+v %v", out, err)
 			return

@@ -37,7 +37,7 @@ func readRegister(c *conn, key gotong.Key, now gotong.Instant) (store.Register, 
 func (s *Store) SetRegister(
 	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
 ) error {
-	return s.write(ctx, func(w *writer) error {
+	return s.write(ctx, len(body), func(w *writer) error {
 		r, err := readRegister(w.conn, key, s.now())
 		if err != nil {
 			return err
@@ -87,7 +87,7 @@ func (s *Store) Advance(ctx context.Context, step store.Step) error {
 	if err := s.known(step.Changes); err != nil {
 		return err
 	}
-	return s.write(ctx, func(w *writer) error {
+	return s.write(ctx, step.Size(), func(w *writer) error {
 		at, err := readCursor(w.conn, step.Reader, step.Partition)
 		if err != nil {
 			return err
@@ -113,7 +113,7 @@ func (s *Store) Advance(ctx context.Context, step store.Step) error {
 func (s *Store) ClaimJobs(
 	ctx context.Context, queue string, now, lease gotong.Instant, limit int,
 ) (claimed []store.Job, err error) {
-	err = s.write(ctx, func(w *writer) error {
+	err = s.write(ctx, 0, func(w *writer) error {
 		err := w.conn.query(`SELECT id, due, attempt, body FROM jobs
 			WHERE queue = ? AND due <= ? AND lease <= ? ORDER BY due, id`, atMost(max(limit, 0), func(row *sqlite.Stmt) error {
 			claimed = append(claimed, store.Job{
@@ -136,7 +136,7 @@ func (s *Store) ClaimJobs(
 
 // SettleJob implements [store.Jobs].
 func (s *Store) SettleJob(ctx context.Context, job store.Job, next *gotong.Instant) error {
-	return s.write(ctx, func(w *writer) error {
+	return s.write(ctx, 0, func(w *writer) error {
 		held := false
 		err := w.conn.query("SELECT 1 FROM jobs WHERE queue = ? AND id = ? AND lease = ? AND lease <> 0",
 			func(*sqlite.Stmt) error { held = true; return nil }, job.Queue, job.ID, job.Lease)

@@ -19,7 +19,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	if err := errors.Join(step.Check(eras), s.known(step.Documents)); err != nil {
 		return err
 	}
-	err := s.perform(ctx, func(w *writer) error {
+	err := s.perform(ctx, 0, func(w *writer) error {
 		if w.sealed != "" {
 			return store.ErrSealed
 		}

@@ -26,6 +26,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -38,6 +39,9 @@ type Options struct {
 	Collections []string
 	// Now is the clock by which registers expire; without one they never do.
 	Now func() gotong.Instant
+	// Observe receives, for each transaction with commits, their number and how
+	// long it took; nil is none.
+	Observe func(commits int, took time.Duration)
 	// Readers is how many reads run at once; 4 where it is 0.
 	Readers int
 }
@@ -52,11 +56,11 @@ type Store struct {
 	readers     chan *conn
 	count       int // of readers
 
-	queue   queue
-	writer  *writer
+	queue   *store.Writer[op]
+	writer  *writer // of whoever has the queue's turn
 	keeper  *keeper
 	closing sync.Once
-	closed  chan struct{}
+	closed  chan struct{} // no read begins any more
 }
 
 var _ store.Whole = (*Store)(nil)
@@ -69,7 +73,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, count: o.Readers, closed: make(chan struct{}), queue: newQueue()}
+	s := &Store{path: path, now: o.Now, count: o.Readers, closed: make(chan struct{})}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
@@ -113,8 +117,11 @@ func (s *Store) open(path string, o Options) error {
 		}
 		s.readers <- r
 	}
-	s.keeper, err = newKeeper(path)
-	return err
+	if s.keeper, err = newKeeper(path); err != nil {
+		return err
+	}
+	s.queue = store.NewWriter(store.WriterOptions[op]{Write: s.writeAll, Observe: o.Observe})
+	return nil
 }
 
 // look runs f on a connection that changes nothing by being opened.
@@ -174,12 +181,12 @@ func (s *Store) prepare(c *conn, names []string) error {
 // Epoch implements [store.Log].
 func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
-// Close waits for the calls that run, then closes the file. Every later call
-// fails with [store.ErrClosed].
+// Close waits for the calls that run and writes what is queued, then closes the
+// file. Every later call fails with [store.ErrClosed].
 func (s *Store) Close() (err error) {
 	s.closing.Do(func() {
 		close(s.closed)
-		s.queue.turn <- struct{}{} // the last writer is done; never given back
+		s.queue.Close()
 		for range s.count {
 			err = errors.Join(err, (<-s.readers).db.Close())
 		}

@@ -58,7 +58,7 @@ func outside(t *testing.T, path, sql string) error {
 // commitOne commits a draft that has to be committed.
 func commitOne(t *testing.T, s *Store, m *storetest.Maker, d storetest.Draft) {
 	t.Helper()
-	out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+	out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(d)})
 	if err != nil || out[0].Status != store.Committed {
 		t.Fatalf("%+v %v", out, err)
 	}

@@ -31,7 +31,7 @@ func TestFullDisk(t *testing.T) {
 		refused := 0
 		for range 400 {
 			c := m.Peek(storetest.Draft{Stream: "thread/a", Events: 1, Body: strings.Repeat("x", 10000)})
-			out, err := s.Commit(t.Context(), []store.Commit{c})
+			out, err := store.CommitAll(t.Context(), s, []store.Commit{c})
 			if err != nil {
 				if !errors.Is(err, store.ErrFull) {
 					t.Fatalf("after %d commits: %v", acked, err)

@@ -3,9 +3,6 @@ package sqlite
 import (
 	"context"
 	"errors"
-	"slices"
-	"sync"
-	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -15,112 +12,34 @@ import (
 // others, and reads all it depends on before it writes: when it returns an
 // error that is harmless it has written nothing. Any other error takes the
 // whole transaction back.
-type op struct {
-	run  func(*writer) error
-	done chan struct{}
-	err  error
-}
-
-// queue holds what waits for the next transaction. Whoever gets the turn
-// writes for all that wait.
-type queue struct {
-	turn chan struct{}
-	mu   *sync.Mutex
-	ops  *[]*op
-}
-
-func newQueue() queue {
-	return queue{turn: make(chan struct{}, 1), mu: new(sync.Mutex), ops: new([]*op)}
-}
-
-func (q queue) add(o *op) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	*q.ops = append(*q.ops, o)
-}
-
-// drop removes what nobody has begun; false where it is too late.
-func (q queue) drop(o *op) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.Index(*q.ops, o)
-	if i >= 0 {
-		*q.ops = slices.Delete(*q.ops, i, i+1)
-	}
-	return i >= 0
-}
-
-// maxOps bounds one transaction, and with it how long a latecomer waits.
-const maxOps = 256
-
-func (q queue) take() []*op {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n := min(len(*q.ops), maxOps)
-	taken := slices.Clone((*q.ops)[:n])
-	*q.ops = slices.Delete(*q.ops, 0, n)
-	return taken
-}
+type op func(*writer) error
 
 // write is perform for all that a sealed or unfinished store refuses.
-func (s *Store) write(ctx context.Context, run func(*writer) error) error {
-	return s.perform(ctx, func(w *writer) error {
+func (s *Store) write(ctx context.Context, size int, run op) error {
+	return s.perform(ctx, size, open(run))
+}
+
+// open lets an op run only while the store is neither sealed nor unfinished.
+func open(run op) op {
+	return func(w *writer) error {
 		if err := w.gate(); err != nil {
 			return err
 		}
 		return run(w)
-	})
-}
-
-// perform runs an op to its end. Only while nobody has begun it may ctx end
-// the wait.
-func (s *Store) perform(ctx context.Context, run func(*writer) error) error {
-	if err := s.usable(ctx); err != nil {
-		return err
-	}
-	o := &op{run: run, done: make(chan struct{})}
-	s.queue.add(o)
-	given, closed := ctx.Done(), s.closed
-	for {
-		select {
-		case <-o.done:
-			return o.err
-		case s.queue.turn <- struct{}{}:
-			s.takeTurn()
-		case <-given:
-			if s.queue.drop(o) {
-				return ctx.Err()
-			}
-			given = nil
-		case <-closed:
-			if s.queue.drop(o) {
-				return store.ErrClosed
-			}
-			closed = nil
-		}
 	}
 }
 
-// takeTurn writes what waits. Whatever happens, the turn is given back.
-func (s *Store) takeTurn() {
-	defer func() { <-s.queue.turn }()
-	s.writer.write(s.queue.take(), s.keeper)
+// perform runs an op that writes about size bytes, and returns its outcome. ctx
+// takes back only what has not begun.
+func (s *Store) perform(ctx context.Context, size int, run op) error {
+	return s.queue.Do(ctx, run, size)
 }
 
 // Failed implements [store.Health].
-func (s *Store) Failed() error { return s.writer.failed.get() }
+func (s *Store) Failed() error { return s.queue.Failed() }
 
-func (s *Store) usable(ctx context.Context) error {
-	select {
-	case <-s.closed:
-		return store.ErrClosed
-	default:
-		return ctx.Err()
-	}
-}
-
-// writer owns the connection that writes and what it knows of the file. Only
-// the holder of the queue's turn uses it.
+// writer owns the connection that writes and what it knows of the file. One
+// goroutine at a time uses it: the one that has the queue's turn.
 type writer struct {
 	conn        *conn
 	now         func() gotong.Instant
@@ -137,65 +56,35 @@ type writer struct {
 	purged       gotong.Instant
 	erased       bool // the WAL still holds erased content
 	putOff       bool // somebody reads it
-	failed       failure
 }
 
-// failure is the first [store.ErrFailed] that a writer met.
-type failure struct{ first atomic.Pointer[error] }
-
-func (f *failure) get() error {
-	if p := f.first.Load(); p != nil {
-		return *p
-	}
-	return nil
-}
-
-// set keeps the first error; where that is not an ErrFailed it becomes one.
-func (f *failure) set(err error) {
-	if !errors.Is(err, store.ErrFailed) {
-		err = errors.Join(store.ErrFailed, err)
-	}
-	f.first.CompareAndSwap(nil, &err)
-}
-
-// write runs ops in one transaction and tells each how it went.
-func (w *writer) write(ops []*op, k *keeper) {
-	if len(ops) == 0 {
-		return
-	}
-	err := w.failed.get()
-	if err == nil {
-		err = storage(store.Guard(func() error { return w.transact(ops) }))
-	}
+// writeAll writes ops in one transaction, and then tends the WAL.
+func (s *Store) writeAll(ops []*store.Work[op]) error {
+	err := storage(store.Guard(func() error { return s.writer.transact(ops) }))
 	if err != nil {
-		w.guard(func() error { return w.abandon(err) })
+		s.mustNotFail(func() error { return s.writer.abandon(err) })
 	}
-	for _, o := range ops {
-		if err != nil {
-			o.err = err
-		}
-		close(o.done)
+	if s.Failed() == nil && !errors.Is(err, store.ErrFailed) {
+		s.mustNotFail(func() error { return s.writer.tend(s.keeper) })
 	}
-	if w.failed.get() == nil {
-		w.guard(func() error { return w.tend(k) })
-	}
+	return err
 }
 
-// guard runs what must not fail. After that nothing is written any more.
-func (w *writer) guard(f func() error) {
+// mustNotFail runs f; where that fails, nothing is written any more.
+func (s *Store) mustNotFail(f func() error) {
 	if err := store.Guard(f); err != nil {
-		w.failed.set(err)
+		s.queue.Fail(err)
 	}
 }
 
-func (w *writer) transact(ops []*op) error {
+func (w *writer) transact(ops []*store.Work[op]) error {
 	w.transactions++
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	for _, o := range ops {
-		if o.err = o.run(w); o.err != nil && !harmless(o.err) {
-			return o.err
+		if o.Err = o.What(w); o.Err != nil && !harmless(o.Err) {
+			return o.Err
 		}
 	}
 	if err := w.flush(); err != nil {

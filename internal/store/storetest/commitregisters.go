@@ -53,7 +53,7 @@ func registersOfCommit(e *env) {
 	e.next(with("thread/b", sets("gone", 0, "anew")))
 	equal(e, "made anew", e.value("gone"), "anew/1")
 	twice := []store.Commit{e.m.Peek(with("thread/a", sets("x", 3, "a"), sets("x", 4, "b")))}
-	if _, err := e.s.Commit(e.ctx, twice); err == nil {
+	if _, err := store.CommitAll(e.ctx, e.s, twice); err == nil {
 		e.Errorf("a commit changed a register twice")
 	}
 }
@@ -143,7 +143,7 @@ func registersSetOutside(e *env) {
 func registerRace(e *env) {
 	out := together(e, racers, func(i int) (store.Outcome, error) {
 		stream := gotong.Stream(fmt.Sprint("thread/", i))
-		out, err := e.s.Commit(e.ctx, []store.Commit{e.m.Peek(with(stream, sets("x", 0, fmt.Sprint(i))))})
+		out, err := store.CommitAll(e.ctx, e.s, []store.Commit{e.m.Peek(with(stream, sets("x", 0, fmt.Sprint(i))))})
 		if err != nil {
 			return store.Outcome{}, err
 		}
@@ -168,7 +168,7 @@ func registerTwins(e *env) {
 	out := together(e, racers, func(i int) (store.Outcome, error) {
 		d := with("thread/a", sets("x", 0, fmt.Sprint(i)))
 		d.RequestID = "twin"
-		out, err := e.s.Commit(e.ctx, []store.Commit{e.m.Peek(d)})
+		out, err := store.CommitAll(e.ctx, e.s, []store.Commit{e.m.Peek(d)})
 		if err != nil {
 			return store.Outcome{}, err
 		}

@@ -330,7 +330,7 @@ func malformed(e *env) {
 func (e *env) malformed(name string, bad store.Commit) {
 	e.Helper()
 	good := e.m.Peek(Draft{Stream: "thread/good", Events: 1})
-	if _, err := e.s.Commit(e.ctx, []store.Commit{good, bad}); !errors.Is(err, store.ErrMalformed) {
+	if _, err := store.CommitAll(e.ctx, e.s, []store.Commit{good, bad}); !errors.Is(err, store.ErrMalformed) {
 		e.Errorf("%s: %v", name, err)
 	}
 	e.traceless([]store.Commit{good, bad})
@@ -375,7 +375,7 @@ func doneContext(e *env) {
 	ctx, cancel := context.WithCancel(e.ctx)
 	cancel()
 	c := e.m.Peek(Draft{Stream: "thread/a", Events: 1})
-	if _, err := e.s.Commit(ctx, []store.Commit{c}); !errors.Is(err, context.Canceled) {
+	if _, err := store.CommitAll(ctx, e.s, []store.Commit{c}); !errors.Is(err, context.Canceled) {
 		e.Errorf("commit: %v", err)
 	}
 	if _, err := e.s.Load(ctx, store.Need{}); !errors.Is(err, context.Canceled) {

@@ -44,7 +44,7 @@ func cutCommits(e *env) {
 		for after := range 3 { // 0: the transaction itself; then what the store asks about it
 			before := p.Cuts()
 			lose(after)
-			out, err := s.Commit(e.ctx, []store.Commit{
+			out, err := store.CommitAll(e.ctx, s, []store.Commit{
 				m.Next(Draft{Stream: "thread/a", Events: 2}), m.Next(Draft{Stream: "thread/a", Events: 1}), m.Next(Draft{Stream: "thread/a"}),
 			})
 			e.check(err)

@@ -15,7 +15,7 @@ type Op string
 
 // The calls that can be made to fail or wait.
 const (
-	OpCommit      Op = "Commit"
+	OpCommit      Op = "Submit"
 	OpLoad        Op = "Load"
 	OpRead        Op = "ReadPartition"
 	OpSetRegister Op = "SetRegister"
@@ -31,6 +31,8 @@ type Faulty struct {
 	calls map[Op]int
 	plans map[Op]map[int]plan
 	lost  map[lostEvent]bool
+
+	line line // of batches
 }
 
 // lostEvent names an event whose row is gone.
@@ -138,13 +140,19 @@ func (f *Faulty) plan(op Op, nth int, p plan) {
 	f.plans[op][f.calls[op]+nth] = p
 }
 
-// call runs f as the plan for this call of op has it.
-func (f *Faulty) call(ctx context.Context, op Op, run func() error) error {
+// next counts a call and returns its plan.
+func (f *Faulty) next(op Op) plan {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.calls[op]++
 	p := f.plans[op][f.calls[op]]
 	delete(f.plans[op], f.calls[op])
-	f.mu.Unlock()
+	return p
+}
+
+// call runs f as the plan for this call of op has it.
+func (f *Faulty) call(ctx context.Context, op Op, run func() error) error {
+	p := f.next(op)
 	if p.after {
 		if err := run(); err != nil {
 			return err
@@ -170,19 +178,93 @@ func (p plan) meddle(ctx context.Context) error {
 	}
 }
 
-// Commit implements [store.Committer].
-func (f *Faulty) Commit(ctx context.Context, batch []store.Commit) (out []store.Outcome, err error) {
-	err = f.call(ctx, OpCommit, func() error { out, err = f.Whole.Commit(ctx, batch); return err })
-	if errors.Is(err, errForgotten) {
-		for i := range batch {
-			out = append(out, store.Outcome{Status: store.Committed, Record: batch[i].Record(1)})
+// Submit implements [store.Committer]. A batch that waits holds up those
+// submitted after it, so that their order stays.
+func (f *Faulty) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	p := f.next(OpCommit)
+	if p.after {
+		f.submitAfter(ctx, p, batch, announce, done)
+		return
+	}
+	f.line.join(p.hold != nil, func() {
+		switch err := p.meddle(ctx); {
+		case errors.Is(err, errForgotten):
+			out := make([]store.Outcome, len(batch))
+			for i := range batch {
+				out[i] = store.Outcome{Status: store.Committed, Record: batch[i].Record(1)}
+			}
+			if announce != nil {
+				announce(out)
+			}
+			done(out, nil)
+		case err != nil:
+			done(nil, err)
+		default:
+			f.Whole.Submit(ctx, batch, announce, done)
 		}
-		return out, nil
+	})
+}
+
+// submitAfter meddles with a batch that was written. What is written after it
+// is not answered before.
+func (f *Faulty) submitAfter(
+	ctx context.Context, p plan, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	f.line.join(false, func() {
+		f.Whole.Submit(ctx, batch, nil, func(out []store.Outcome, err error) {
+			if err == nil {
+				err = p.meddle(ctx)
+			}
+			if err != nil {
+				done(nil, err)
+				return
+			}
+			if announce != nil {
+				announce(out)
+			}
+			done(out, nil)
+		})
+	})
+}
+
+// line keeps submitted batches in order while one of them waits.
+type line struct {
+	mu      sync.Mutex
+	waiting []func()
+	moving  bool // a goroutine lets them go on
+}
+
+// join runs f at once, or on a goroutine of its own after those that wait.
+func (l *line) join(waits bool, f func()) {
+	l.mu.Lock()
+	if !waits && !l.moving {
+		l.mu.Unlock()
+		f()
+		return
 	}
-	if err != nil {
-		return nil, err
+	l.waiting = append(l.waiting, f)
+	if !l.moving {
+		l.moving = true
+		go l.move()
 	}
-	return out, nil
+	l.mu.Unlock()
+}
+
+func (l *line) move() {
+	for {
+		l.mu.Lock()
+		if len(l.waiting) == 0 {
+			l.moving = false
+			l.mu.Unlock()
+			return
+		}
+		f := l.waiting[0]
+		l.waiting = l.waiting[1:]
+		l.mu.Unlock()
+		f()
+	}
 }
 
 // Load implements [store.Committer].

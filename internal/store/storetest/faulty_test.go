@@ -14,10 +14,11 @@ import (
 func TestFaulty(t *testing.T) {
 	broken := errors.New("broken")
 	f := storetest.NewFaulty(memory.New("k3f9", memory.Options{}))
+	t.Cleanup(func() { _ = f.Close() })
 	m := storetest.NewMaker("k3f9")
 	commit := func() error {
 		c := m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})
-		_, err := f.Commit(t.Context(), []store.Commit{c})
+		_, err := store.CommitAll(t.Context(), f, []store.Commit{c})
 		if h := head(t, f); h == c.Head() {
 			m.Took(c)
 		}
@@ -54,11 +55,12 @@ func TestFaulty(t *testing.T) {
 
 func TestFaultyHold(t *testing.T) {
 	f := storetest.NewFaulty(memory.New("k3f9", memory.Options{}))
+	t.Cleanup(func() { _ = f.Close() })
 	m := storetest.NewMaker("k3f9")
 	hold, after := f.Hold(storetest.OpCommit, 1), f.HoldAfter(storetest.OpCommit, 2)
 	done := make(chan error)
 	call := func(ctx context.Context) {
-		_, err := f.Commit(ctx, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+		_, err := store.CommitAll(ctx, f, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
 		done <- err
 	}
 	go call(t.Context())

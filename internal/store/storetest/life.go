@@ -92,7 +92,7 @@ func reopen(e *env) {
 
 // everything calls each method of a store.
 func everything(ctx context.Context, s store.Whole, c store.Commit) map[string]error {
-	_, commit := s.Commit(ctx, []store.Commit{c})
+	_, commit := store.CommitAll(ctx, s, []store.Commit{c})
 	_, load := s.Load(ctx, store.Need{})
 	_, positions := s.Positions(ctx)
 	_, partition := s.ReadPartition(ctx, 0, 0, 9, 9)
@@ -128,7 +128,7 @@ func closeWhileBusy(e *env) {
 		wg.Go(func() {
 			stream := gotong.Stream(fmt.Sprint("thread/", i))
 			for {
-				out, err := e.s.Commit(e.ctx, []store.Commit{e.m.Next(Draft{Stream: stream, Events: 1})})
+				out, err := store.CommitAll(e.ctx, e.s, []store.Commit{e.m.Next(Draft{Stream: stream, Events: 1})})
 				if err == nil {
 					mu.Lock()
 					acked[stream] = out[0].Record.Last
@@ -179,7 +179,7 @@ func lifeFault(e *env) {
 			e.Errorf("a register after the fault: %v; the store says %v", err, failed)
 		}
 	}
-	out, err := e.s.Commit(ctx, []store.Commit{e.m.Peek(Draft{Stream: "thread/a", Events: 1})})
+	out, err := store.CommitAll(ctx, e.s, []store.Commit{e.m.Peek(Draft{Stream: "thread/a", Events: 1})})
 	if (err != nil) != (failed != nil) || err == nil && out[0].Status != store.Committed {
 		e.Errorf("a commit after the fault: %+v, %v; the store says %v", out, err, failed)
 	}

@@ -159,7 +159,7 @@ func moveSealWhileBusy(e *env) {
 			defer stop()
 			for n := range math.MaxInt {
 				c := e.m.Next(Draft{Stream: gotong.Stream(fmt.Sprintf("thread/%d-%d", i, n)), Events: 1})
-				_, err := e.s.Commit(e.ctx, []store.Commit{c})
+				_, err := store.CommitAll(e.ctx, e.s, []store.Commit{c})
 				if err == nil {
 					err = e.s.SetRegister(e.ctx, key(fmt.Sprint(i, "-", n)), 0, []byte("x"), 0)
 				}

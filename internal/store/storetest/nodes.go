@@ -68,7 +68,7 @@ func (e *env) goes(began time.Time, round, rounds int) bool {
 func settle(ctx context.Context, s store.Committer, batch ...store.Commit) (out []store.Outcome, repeats int, err error) {
 	const most = 500
 	for ; repeats < most; repeats++ {
-		out, err := s.Commit(ctx, batch)
+		out, err := store.CommitAll(ctx, s, batch)
 		switch {
 		case err == nil:
 			return out, repeats, nil
@@ -312,7 +312,7 @@ func nodesNewEpoch(e *env) {
 	left, tool := nodes[1], nodes[2]
 	m := NewMaker(left.Epoch())
 	one := func(s store.Whole, c store.Commit) error {
-		_, err := s.Commit(e.ctx, []store.Commit{c})
+		_, err := store.CommitAll(e.ctx, s, []store.Commit{c})
 		return err
 	}
 	e.check(one(left, m.Next(Draft{Stream: "thread/a", Events: 1})))

@@ -50,7 +50,7 @@ func together[T any](e *env, n int, f func(int) (T, error)) []T {
 func (e *env) commits(commits []store.Commit) []store.Outcome {
 	e.Helper()
 	return together(e, len(commits), func(i int) (store.Outcome, error) {
-		out, err := e.s.Commit(e.ctx, commits[i:i+1])
+		out, err := store.CommitAll(e.ctx, e.s, commits[i:i+1])
 		if err != nil {
 			return store.Outcome{}, err
 		}
@@ -170,7 +170,7 @@ func tailedWriters(e *env) {
 			stream := gotong.Stream("thread/" + strconv.Itoa(i))
 			for n := range each {
 				c := e.m.Next(Draft{Stream: stream, Home: home, Events: 1 + n%3})
-				if out, err := e.s.Commit(e.ctx, []store.Commit{c}); err != nil || out[0].Status != store.Committed {
+				if out, err := store.CommitAll(e.ctx, e.s, []store.Commit{c}); err != nil || out[0].Status != store.Committed {
 					e.Errorf("%+v %v", out, err)
 				}
 			}
@@ -230,7 +230,7 @@ func oneMoment(e *env) {
 		for i := range commits {
 			body := fmt.Sprintf(`{"n":%d}`, i+1)
 			c := e.m.Next(Draft{Stream: stream, Events: 1, Changes: []store.Change{put("x", body), put("y", body)}})
-			if _, err := e.s.Commit(e.ctx, []store.Commit{c}); err != nil {
+			if _, err := store.CommitAll(e.ctx, e.s, []store.Commit{c}); err != nil {
 				e.Errorf("%v", err)
 				return
 			}
@@ -339,7 +339,7 @@ func racingBatches(e *env) {
 			for n := range batch {
 				batch[n] = m.Next(Draft{Stream: gotong.Stream("thread/" + strconv.Itoa((n+i)%4)), Events: 1})
 			}
-			if _, err := e.s.Commit(e.ctx, batch); err != nil {
+			if _, err := store.CommitAll(e.ctx, e.s, batch); err != nil {
 				return struct{}{}, err
 			}
 		}

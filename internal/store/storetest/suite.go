@@ -175,7 +175,7 @@ func (e *env) check(err error) {
 // commit commits a batch and returns the outcomes.
 func (e *env) commit(batch ...store.Commit) []store.Outcome {
 	e.Helper()
-	out, err := e.s.Commit(e.ctx, batch)
+	out, err := store.CommitAll(e.ctx, e.s, batch)
 	e.check(err)
 	if len(out) != len(batch) {
 		e.Fatalf("%d outcomes for %d commits", len(out), len(batch))

@@ -31,12 +31,14 @@ func starving(s store.Whole) store.Whole {
 // blind does not look at the heads of other streams.
 type blind struct{ store.Whole }
 
-func (s blind) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
+func (s blind) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
 	batch = slices.Clone(batch)
 	for i := range batch {
 		batch[i].Others = nil
 	}
-	return s.Whole.Commit(ctx, batch)
+	s.Whole.Submit(ctx, batch, announce, done)
 }
 
 // late shows a commit only after the one that follows it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,121 +23,58 @@ const (
 // answer.
 const patience = 20 * time.Second
 
-// op is one call of Commit that waits for its turn.
+// op is a batch that was submitted, and where its outcomes go.
 type op struct {
 	batch []store.Commit
 	out   []store.Outcome
-	err   error
-	done  chan struct{}
 }
 
-// queue holds the commits that wait. Whoever gets the turn writes for all.
-type queue struct {
-	turn chan struct{}
-	mu   *sync.Mutex
-	ops  *[]*op
-}
-
-func newQueue() queue {
-	return queue{turn: make(chan struct{}, 1), mu: new(sync.Mutex), ops: new([]*op)}
-}
-
-func (q queue) add(o *op) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	*q.ops = append(*q.ops, o)
-}
-
-// drop removes what nobody has begun; false where it is too late.
-func (q queue) drop(o *op) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	i := slices.Index(*q.ops, o)
-	if i >= 0 {
-		*q.ops = slices.Delete(*q.ops, i, i+1)
-	}
-	return i >= 0
-}
-
-// take takes what one transaction can hold, at least one op.
-func (q queue) take() []*op {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	n, commits := 0, 0
-	for n < len(*q.ops) && (n == 0 || commits+len((*q.ops)[n].batch) <= maxCommits) {
-		commits += len((*q.ops)[n].batch)
-		n++
-	}
-	taken := slices.Clone((*q.ops)[:n])
-	*q.ops = slices.Delete(*q.ops, 0, n)
-	return taken
-}
-
-// Commit implements [store.Committer]. Calls that wait at the same time share a
-// transaction. Once begun it runs to its end, whatever becomes of ctx.
-func (s *Store) Commit(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
-	end, err := s.begin(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer end()
-	for i := range batch {
-		if err := batch[i].Check(); err != nil {
-			return nil, err
-		}
-		if err := s.knows(batch[i].Changes); err != nil {
-			return nil, err
-		}
-	}
-	if len(batch) == 0 {
-		return nil, nil
-	}
-	o := &op{batch: batch, done: make(chan struct{})}
-	s.queue.add(o)
-	given := ctx.Done()
-	for {
-		select {
-		case <-o.done:
-			return o.out, o.err
-		case s.queue.turn <- struct{}{}:
-			s.takeTurn()
-		case <-given:
-			if s.queue.drop(o) {
-				return nil, ctx.Err()
-			}
-			given = nil
-		}
-	}
-}
-
-// takeTurn writes what waits. Whatever happens, the turn is given back.
-func (s *Store) takeTurn() {
-	defer func() { <-s.queue.turn }()
-	s.writeFor(s.queue.take())
-}
-
-// writeFor writes what several calls brought as one batch.
-func (s *Store) writeFor(ops []*op) {
-	if len(ops) == 0 {
+// Submit implements [store.Committer]. Batches that wait at the same time share
+// a transaction. Only they wait for each other: the other writes are
+// transactions of their own, which the database runs beside them.
+func (s *Store) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	if err := s.accepts(batch); err != nil {
+		done(nil, err)
 		return
 	}
-	batch := ops[0].batch
+	o := op{batch, make([]store.Outcome, len(batch))}
+	s.queue.Submit(ctx, store.CommitWork(o, batch, o.out, announce, done))
+}
+
+// accepts checks a batch before it is queued.
+func (s *Store) accepts(batch []store.Commit) error {
+	for i := range batch {
+		if err := batch[i].Check(); err != nil {
+			return err
+		}
+		if err := s.knows(batch[i].Changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// writeAll writes what several calls submitted as one batch.
+func (s *Store) writeAll(ops []*store.Work[op]) error {
+	batch := ops[0].What.batch
 	if len(ops) > 1 {
 		batch = nil
 		for _, o := range ops {
-			batch = append(batch, o.batch...)
+			batch = append(batch, o.What.batch...)
 		}
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, patience)
 	defer cancel()
-	var out []store.Outcome
-	err := store.Guard(func() (err error) { out, err = s.write(ctx, batch); return err })
-	for _, o := range ops {
-		if o.err = err; err == nil {
-			o.out, out = out[:len(o.batch):len(o.batch)], out[len(o.batch):]
-		}
-		close(o.done)
+	out, err := s.write(ctx, batch)
+	if err != nil {
+		return err
 	}
+	for _, o := range ops {
+		out = out[copy(o.What.out, out):]
+	}
+	return nil
 }
 
 // write writes a batch in as few transactions as its size allows.
@@ -159,17 +95,8 @@ func (s *Store) write(ctx context.Context, batch []store.Commit) ([]store.Outcom
 func fitting(batch []store.Commit) (n int) {
 	events, bytes := 0, 0
 	for n < min(len(batch), maxCommits) {
-		c := &batch[n]
-		events += len(c.Events)
-		for i := range c.Events {
-			bytes += c.Events[i].Size()
-		}
-		for i := range c.Changes {
-			bytes += len(c.Changes[i].Body)
-		}
-		for i := range c.Registers {
-			bytes += len(c.Registers[i].Body)
-		}
+		events += len(batch[n].Events)
+		bytes += batch[n].Size()
 		if n > 0 && (events > maxEvents || bytes > maxBytes) {
 			break
 		}

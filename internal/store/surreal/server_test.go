@@ -54,7 +54,7 @@ func TestClock(t *testing.T) {
 			if err := s.checkClock(t.Context()); !errors.Is(err, store.ErrClock) {
 				t.Errorf("checked, %s off: %v", wrong, err)
 			}
-			_, err := s.Commit(t.Context(), []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})})
+			_, err := store.CommitAll(t.Context(), s, []store.Commit{m.Peek(storetest.Draft{Stream: "thread/a", Events: 1})})
 			if !errors.Is(err, store.ErrClock) {
 				t.Errorf("committed, %s off: %v", wrong, err)
 			}

@@ -52,6 +52,9 @@ type Options struct {
 	UnsafeEngine bool
 	// AllowUntested accepts a version that is not in [Supported].
 	AllowUntested bool
+	// Observe receives, for each transaction with commits, their number and how
+	// long it took; nil is none.
+	Observe func(commits int, took time.Duration)
 	// Client bounds the sockets.
 	Client surreal.Options
 }
@@ -64,7 +67,7 @@ type Store struct {
 	eras  atomic.Pointer[store.Eras]
 	docs  map[string]bool
 	gates chan surreal.RecordID
-	queue queue
+	queue *store.Writer[op]
 	known positions
 	crowd crowd
 	clock clock
@@ -95,7 +98,7 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
 	}
-	s := &Store{db: db, now: o.Now, docs: map[string]bool{}, queue: newQueue(), gates: make(chan surreal.RecordID, maxGates)}
+	s := &Store{db: db, now: o.Now, docs: map[string]bool{}, gates: make(chan surreal.RecordID, maxGates)}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
@@ -107,6 +110,9 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	s.ended.Go(s.keep)
+	s.queue = store.NewWriter(store.WriterOptions[op]{
+		Write: s.writeAll, Observe: o.Observe, MaxBatch: maxCommits, MaxBatchBytes: maxBytes,
+	})
 	return s, nil
 }
 
@@ -191,10 +197,11 @@ func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 // failed call, so it can always go on.
 func (s *Store) Failed() error { return nil }
 
-// Close waits for the calls that run, then closes the sockets. Every later call
+// Close waits for the calls that run and writes what is queued, then closes the sockets. Every later call
 // fails with [store.ErrClosed].
 func (s *Store) Close() error {
 	s.closing.Do(func() {
+		s.queue.Close()
 		s.running.end()
 		s.cancel()
 		s.ended.Wait()

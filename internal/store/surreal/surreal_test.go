@@ -82,7 +82,7 @@ func check(t *testing.T, err error) {
 // commitOne commits a draft that has to be committed.
 func commitOne(t *testing.T, s *Store, m *storetest.Maker, d storetest.Draft) store.Record {
 	t.Helper()
-	out, err := s.Commit(t.Context(), []store.Commit{m.Next(d)})
+	out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(d)})
 	if err != nil || out[0].Status != store.Committed {
 		t.Fatalf("%+v %v", out, err)
 	}

@@ -115,7 +115,7 @@ func TestPermissions(t *testing.T) {
 		}
 		c := m.Next(storetest.Draft{Stream: "thread/a", Events: 1})
 		c.Changes = []store.Change{{Key: gotong.Key{Collection: "unheard"}, Body: []byte("secret")}}
-		if _, err := s.Commit(t.Context(), []store.Commit{c}); err == nil || strings.Contains(err.Error(), "secret") {
+		if _, err := store.CommitAll(t.Context(), s, []store.Commit{c}); err == nil || strings.Contains(err.Error(), "secret") {
 			t.Errorf("committed: %v", err)
 		}
 	})
@@ -130,7 +130,7 @@ func TestEraseInBatch(t *testing.T) {
 		rival := m.Peek(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "rival"})
 		brought := m.Next(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "brought"})
 		eraser := m.Next(storetest.Draft{Stream: "thread/a", Events: 1, RequestID: "eraser", Erase: []uint64{1, 4}})
-		out, err := s.Commit(t.Context(), []store.Commit{brought, rival, eraser})
+		out, err := store.CommitAll(t.Context(), s, []store.Commit{brought, rival, eraser})
 		if err != nil || out[0].Status != store.Committed || out[1].Status != store.Moved || out[2].Status != store.Committed {
 			t.Fatalf("%+v %v", out, err)
 		}

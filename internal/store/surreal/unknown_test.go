@@ -33,14 +33,14 @@ func TestPartOfABatch(t *testing.T) {
 		for _, events := range []int{maxEvents / 2, maxEvents / 2, 1} {
 			batch = append(batch, m.Next(storetest.Draft{Stream: "thread/a", Events: events, Bare: true}))
 		}
-		out, err := s.Commit(t.Context(), batch)
+		out, err := store.CommitAll(t.Context(), s, batch)
 		if err == nil || errors.Is(err, store.ErrSealed) {
 			t.Errorf("%+v, %v", out, err)
 		}
 		if headOf(t, sealer, "thread/a").Seq != maxEvents {
 			t.Error("the first was not written")
 		}
-		if _, err := s.Commit(t.Context(), batch[2:]); !errors.Is(err, store.ErrSealed) {
+		if _, err := store.CommitAll(t.Context(), s, batch[2:]); !errors.Is(err, store.ErrSealed) {
 			t.Errorf("now nothing is written: %v", err)
 		}
 	})

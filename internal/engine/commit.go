@@ -1,0 +1,102 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// submit hands a decided task to the store, which gathers what many lanes
+// decided and calls announce and settle. It does not block. Once the engine has
+// ended the task is answered as unknown, which is true, and frees those that
+// wait behind it.
+func (l *lane) submit(t *task) {
+	l.mu.Lock()
+	l.inflight++
+	if l.pending == nil {
+		l.pending = map[gotong.RequestKey]int{}
+	}
+	l.pending[t.cmd.Key()]++
+	l.mu.Unlock()
+	if l.engine.ended.Load() {
+		t.fail(errUnknown())
+		return
+	}
+	err := store.Guard(func() error {
+		// Nobody's deadline: what is decided is also committed.
+		l.engine.opts.Store.Submit(context.WithoutCancel(t.ctx), []store.Commit{t.commit}, t.announce, t.settle)
+		return nil
+	})
+	if err != nil { // the store did not accept it
+		t.settle(nil, err)
+	}
+}
+
+// announce is called when the task's commit is durable.
+func (t *task) announce(outcomes []store.Outcome) {
+	o, rows := &outcomes[0], t.commit.Events
+	if o.Status != store.Committed || len(rows) == 0 {
+		return
+	}
+	for i := range rows {
+		rows[i].Position, rows[i].Partition = o.Record.Position, o.Record.Partition
+	}
+	e := t.lane.engine
+	e.guard(t.ctx, func() { e.opts.Committed(context.WithoutCancel(t.ctx), rows) })
+}
+
+// settle gives the task its outcome.
+func (t *task) settle(outcomes []store.Outcome, err error) {
+	if err != nil {
+		t.lane.engine.note(t.ctx, err)
+		t.fail(store.CodedWrite(err))
+		return
+	}
+	again := false
+	o := &outcomes[0]
+	switch o.Status {
+	case store.Committed:
+		receipt := receiptOf(o.Record, t.commit.Events)
+		receipt.Access = t.access
+		t.done(receipt, nil)
+	case store.Replayed: // the receipt is read from the store
+		t.lane.engine.running.Go(func() { t.lane.engine.replay(t, o.Record) })
+	case store.Taken:
+		t.done(gotong.Receipt{}, taken(o.Claim))
+	case store.Moved, store.Stale:
+		t.tries++
+		again = t.tries < maxTries
+		if !again {
+			t.done(gotong.Receipt{}, errUnknown())
+		}
+	}
+	t.lane.settle(t, o.Status == store.Committed, again)
+}
+
+// fail answers a task that is not known to be committed.
+func (t *task) fail(err error) {
+	t.done(gotong.Receipt{}, err)
+	t.lane.settle(t, false, false)
+}
+
+// note reports a fault in the store, and ends the engine's work where storage
+// failed. What storage failed of is reported once.
+func (e *Engine) note(ctx context.Context, err error) {
+	failed := errors.Is(err, store.ErrFailed)
+	first := failed && e.cause.CompareAndSwap(nil, &err)
+	if errors.Is(err, store.ErrFault) && (first || !failed) {
+		e.opts.Fault(ctx, err)
+	}
+	if first {
+		close(e.failed)
+	}
+}
+
+func taken(claim gotong.Claim) *gotong.Error {
+	return &gotong.Error{
+		Code: gotong.CodeExists, Detail: "This " + claim.Space + " is taken.",
+		Fields: []gotong.FieldError{{Field: claim.Space, Detail: "is taken"}},
+	}
+}

@@ -1,0 +1,304 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrBusy is returned for a write that the [Writer] did not accept because too
+// much waits already; nothing was written.
+var ErrBusy = errors.New("store: too many writes wait")
+
+// Writer is the one queue between those who write and a database. It takes what
+// waits, writes it in one transaction, and then answers each caller. W is what
+// the adapter writes: a function, or a batch of commits.
+//
+// Two goroutines share the work. One holds the turn, and with it the connection
+// that writes; when its transaction has ended it passes the turn on and answers
+// while the other one writes. Answers come in the order of transactions.
+type Writer[W any] struct {
+	o WriterOptions[W]
+
+	mu     sync.Mutex
+	wake   sync.Cond // the turn is offered, or the writer closed
+	queue  []*Work[W]
+	bytes  int // of what is in the queue
+	turn   turn
+	closed bool
+
+	failed    atomic.Pointer[error]
+	answering chan struct{} // holds a token while callers are answered; taken before the turn is passed on
+	workers   sync.WaitGroup
+}
+
+// turn says who may write.
+type turn uint8
+
+const (
+	free    turn = iota
+	offered      // a worker was woken to take it
+	held
+)
+
+// WriterOptions configure a [Writer]. Write is required.
+type WriterOptions[W any] struct {
+	// Write writes a batch with one sync. It sets the Err of what failed alone;
+	// the error that it returns is that of the whole batch. A panic in it is an
+	// [ErrFault] of the whole batch. After an [ErrFailed] it is not called again.
+	Write func(batch []*Work[W]) error
+
+	// Observe receives, for each transaction with commits, their number and how
+	// long Write took; nil is none.
+	Observe func(commits int, took time.Duration)
+
+	MaxBatch      int // units in one transaction; 0 is 256
+	MaxBatchBytes int // bytes in one transaction; 0 is 8 MiB
+	MaxQueue      int // writes that wait; 0 is 16,384
+	MaxQueueBytes int // bytes that wait; 0 is 64 MiB
+}
+
+// Work is one write. The callbacks run one after the other on the goroutine
+// that wrote; they must neither block nor panic.
+type Work[W any] struct {
+	What    W
+	Commits int   // how many commits it holds
+	Bytes   int   // about how much it writes
+	Err     error // set by [WriterOptions.Write]
+
+	// Announce is called where Err is nil, before anything of the same
+	// transaction is answered; nil is none.
+	Announce func()
+	// Done receives the outcome, exactly once.
+	Done func(error)
+
+	unhook func() bool // stops watching the context
+}
+
+// CommitWork is the write of a batch, whose outcomes the adapter puts into out.
+func CommitWork[W any](
+	what W, batch []Commit, out []Outcome, announce func([]Outcome), done func([]Outcome, error),
+) *Work[W] {
+	k := &Work[W]{What: what, Commits: len(batch), Done: func(err error) {
+		if err != nil {
+			done(nil, err)
+			return
+		}
+		done(out, nil)
+	}}
+	if announce != nil {
+		k.Announce = func() { announce(out) }
+	}
+	for i := range batch {
+		k.Bytes += batch[i].Size()
+	}
+	return k
+}
+
+// units is what the work counts against MaxBatch.
+func (k *Work[W]) units() int { return max(1, k.Commits) }
+
+// NewWriter starts a writer; [Writer.Close] ends it.
+func NewWriter[W any](o WriterOptions[W]) *Writer[W] {
+	o.MaxBatch = orDefault(o.MaxBatch, 256)
+	o.MaxBatchBytes = orDefault(o.MaxBatchBytes, 8<<20)
+	o.MaxQueue = orDefault(o.MaxQueue, 16<<10)
+	o.MaxQueueBytes = orDefault(o.MaxQueueBytes, 64<<20)
+	w := &Writer[W]{o: o, answering: make(chan struct{}, 1)}
+	w.wake.L = &w.mu
+	for range 2 { // one writes, one answers
+		w.workers.Go(w.run)
+	}
+	return w
+}
+
+func orDefault(n, def int) int {
+	if n <= 0 {
+		return def
+	}
+	return n
+}
+
+// Submit queues a write and returns at once. Writes submitted one after the
+// other are written in that order. Done receives [ErrClosed] or [ErrBusy] where
+// the write is not accepted, then possibly before Submit returns, and the error
+// of ctx where ctx ends before a transaction has begun; after that ctx changes
+// nothing.
+func (w *Writer[W]) Submit(ctx context.Context, k *Work[W]) {
+	err := ctx.Err()
+	if err == nil {
+		err = w.add(ctx, k)
+	}
+	if err != nil {
+		k.Done(err)
+	}
+}
+
+func (w *Writer[W]) add(ctx context.Context, k *Work[W]) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case w.closed:
+		return ErrClosed
+	case len(w.queue) >= w.o.MaxQueue, len(w.queue) > 0 && w.bytes+k.Bytes > w.o.MaxQueueBytes:
+		return ErrBusy
+	}
+	if ctx.Done() != nil {
+		k.unhook = context.AfterFunc(ctx, func() { w.drop(ctx, k) })
+	}
+	w.queue = append(w.queue, k)
+	w.bytes += k.Bytes
+	if w.turn == free {
+		w.offer()
+	}
+	return nil
+}
+
+// offer wakes a worker to take the turn. w.mu is held.
+func (w *Writer[W]) offer() {
+	w.turn = offered
+	w.wake.Signal()
+}
+
+// drop answers a write whose context ended, unless its transaction has begun.
+func (w *Writer[W]) drop(ctx context.Context, k *Work[W]) {
+	w.mu.Lock()
+	i := slices.Index(w.queue, k)
+	if i >= 0 {
+		w.queue = slices.Delete(w.queue, i, i+1)
+		w.bytes -= k.Bytes
+	}
+	w.mu.Unlock()
+	if i >= 0 {
+		k.Done(ctx.Err())
+	}
+}
+
+// Do submits a write and returns its outcome.
+func (w *Writer[W]) Do(ctx context.Context, what W, size int) error {
+	answered := make(chan error, 1)
+	w.Submit(ctx, &Work[W]{What: what, Bytes: size, Done: func(err error) { answered <- err }})
+	return <-answered
+}
+
+// Failed returns the first [ErrFailed] of a write; nil while there was none.
+func (w *Writer[W]) Failed() error {
+	if p := w.failed.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+// Fail ends all writing: every later write fails with an [ErrFailed]. The first
+// cause is kept.
+func (w *Writer[W]) Fail(cause error) {
+	if !errors.Is(cause, ErrFailed) {
+		cause = fmt.Errorf("%w: %w", ErrFailed, cause)
+	}
+	w.failed.CompareAndSwap(nil, &cause)
+}
+
+// Close accepts no more writes, and returns when those that wait are written
+// and answered. It must not be called from a callback.
+func (w *Writer[W]) Close() {
+	w.mu.Lock()
+	w.closed = true
+	w.wake.Broadcast()
+	w.mu.Unlock()
+	w.workers.Wait()
+}
+
+func (w *Writer[W]) run() {
+	for batch := w.take(); batch != nil; batch = w.take() {
+		err := w.write(batch)
+		w.answering <- struct{}{}
+		w.pass()
+		answer(batch, err)
+		<-w.answering
+		clear(batch) // the queue's array is still in use
+	}
+}
+
+// take waits for the turn and returns what one transaction can hold, at least
+// one write; nil when the writer is closed and nothing waits.
+func (w *Writer[W]) take() []*Work[W] {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.turn != offered || len(w.queue) == 0 {
+		switch {
+		case w.turn == offered: // all that waited was dropped
+			w.turn = free
+		case w.closed && len(w.queue) == 0:
+			return nil
+		default:
+			w.wake.Wait()
+		}
+	}
+	w.turn = held
+	n, units, bytes := 0, 0, 0
+	for n < len(w.queue) {
+		k := w.queue[n]
+		if units, bytes = units+k.units(), bytes+k.Bytes; n > 0 && (units > w.o.MaxBatch || bytes > w.o.MaxBatchBytes) {
+			bytes -= k.Bytes
+			break
+		}
+		n++
+	}
+	batch := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	w.bytes -= bytes
+	return batch
+}
+
+// pass gives the turn to the other worker where something waits.
+func (w *Writer[W]) pass() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.turn = free
+	if len(w.queue) > 0 {
+		w.offer()
+	} else if w.closed {
+		w.wake.Broadcast()
+	}
+}
+
+func (w *Writer[W]) write(batch []*Work[W]) error {
+	if err := w.Failed(); err != nil {
+		return err
+	}
+	began := time.Now()
+	err := Guard(func() error { return w.o.Write(batch) })
+	if errors.Is(err, ErrFailed) {
+		w.Fail(err)
+	}
+	commits := 0
+	for _, k := range batch {
+		commits += k.Commits
+	}
+	if commits > 0 && w.o.Observe != nil {
+		w.o.Observe(commits, time.Since(began))
+	}
+	return err
+}
+
+// answer announces what was written, and only then answers.
+func answer[W any](batch []*Work[W], err error) {
+	for _, k := range batch {
+		if err != nil {
+			k.Err = err
+		}
+		if k.Err == nil && k.Announce != nil {
+			k.Announce()
+		}
+	}
+	for _, k := range batch {
+		if k.unhook != nil {
+			k.unhook()
+		}
+		k.Done(k.Err)
+	}
+}
