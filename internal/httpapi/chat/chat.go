@@ -53,15 +53,16 @@ type Options struct {
 
 type chat struct {
 	Options
-	httpapi.Streams
+	httpapi.Resource[ThreadView]
 	kind    gotong.Kind
 	tallies *tallies
 }
 
 // Routes are the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
-	c := &chat{
-		Options: opts, Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, kind: opts.Rules.Kind(), tallies: newTallies(),
+	c := &chat{Options: opts, kind: opts.Rules.Kind(), tallies: newTallies()}
+	c.Resource = httpapi.Resource[ThreadView]{
+		Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, Path: "/v1/chat/threads", View: c.view,
 	}
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)

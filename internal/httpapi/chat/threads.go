@@ -50,21 +50,7 @@ type createIn struct {
 func (c *chat) create(ctx context.Context, in *createIn) (*httpapi.Answered[ThreadView], error) {
 	call := httpapi.CallOf(ctx)
 	id := thread.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	receipt, err := c.Run(ctx, id, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	out, err := c.answerThread(ctx, receipt)
-	if err == nil {
-		out.Location = "/v1/chat/threads/" + id
-	}
-	return out, err
-}
-
-// answerThread renders the thread that a receipt is about.
-func (c *chat) answerThread(ctx context.Context, receipt gotong.Receipt) (*httpapi.Answered[ThreadView], error) {
-	view, err := c.view(ctx, receipt.Stream)
-	return httpapi.Answer(receipt, view, err)
+	return c.Create(ctx, id, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
 }
 
 // HistoryPolicy is the body of changing the history policy.
@@ -78,11 +64,7 @@ type setHistoryIn struct {
 }
 
 func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*httpapi.Answered[ThreadView], error) {
-	receipt, err := c.Run(ctx, in.ID, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	return c.answerThread(ctx, receipt)
+	return c.Write(ctx, in.ID, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
 }
 
 type getIn struct {
@@ -92,11 +74,11 @@ type getIn struct {
 }
 
 func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], error) {
-	stream, err := c.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	if in.MinSeq != "" {
+		stream, err := c.Stream(in.ID)
+		if err != nil {
+			return nil, err
+		}
 		least, err := httpapi.Position(ctx, in.MinSeq)
 		if err != nil {
 			return nil, err
@@ -107,11 +89,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 			return nil, err
 		}
 	}
-	view, err := c.view(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	return httpapi.Show(view, view.AsOf, in.IfNoneMatch), nil
+	return c.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
 // Tag is the ETag: all that can change in a thread's view.
@@ -122,6 +100,9 @@ func (v ThreadView) Tag() string {
 	}
 	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, members, unread, v.MyRole))
 }
+
+// Cursor is the cursor of the state.
+func (v ThreadView) Cursor() string { return v.AsOf }
 
 // view is the thread as the caller may see it.
 func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
@@ -100,10 +101,19 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	if err != nil {
 		return nil, err
 	}
-	receipt, err := c.Run(ctx, in.ID, thread.CmdEdit, data, in.JSON.Raw, in.MessageID, in.IfMatch)
+	out, err := c.change(ctx, in.InMessage, id, thread.CmdEdit, data, in.JSON.Raw, in.IfMatch)
 	if in.IfMatch != "" {
 		err = httpapi.Stale(err)
 	}
+	return out, err
+}
+
+// change executes a command about a message and returns its answer: the message,
+// read anew. What else the command is about, targets, follows the message's id.
+func (c *chat) change(
+	ctx context.Context, in InMessage, id gotong.EventID, name string, data any, raw []byte, targets ...string,
+) (*httpapi.Answered[MessageView], error) {
+	receipt, err := c.Run(ctx, in.ID, name, data, raw, slices.Insert(targets, 0, in.MessageID)...)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +141,8 @@ func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[Mess
 		if err != nil {
 			return nil, err
 		}
-		out, err := c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
+		data := thread.Delete{MessageID: id, Revision: revision}
+		out, err := c.change(ctx, in.InMessage, id, thread.CmdDelete, data, nil, in.IfMatch)
 		return out, httpapi.Stale(err)
 	}
 	stream, err := c.Stream(in.ID)
@@ -144,7 +155,8 @@ func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[Mess
 			return nil, err
 		}
 		var out *httpapi.Answered[MessageView]
-		out, err = c.deleteRevision(ctx, in, thread.Delete{MessageID: id, Revision: revision})
+		data := thread.Delete{MessageID: id, Revision: revision}
+		out, err = c.change(ctx, in.InMessage, id, thread.CmdDelete, data, nil, in.IfMatch)
 		if gotong.CodeOf(err) != gotong.CodeVersion {
 			return out, err
 		}
@@ -171,15 +183,6 @@ func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.Eve
 	return overlay.Revision, err
 }
 
-func (c *chat) deleteRevision(ctx context.Context, in *deleteIn, data thread.Delete) (*httpapi.Answered[MessageView], error) {
-	receipt, err := c.Run(ctx, in.ID, thread.CmdDelete, data, nil, in.MessageID, in.IfMatch)
-	if err != nil {
-		return nil, err
-	}
-	view, _, err := c.find(ctx, receipt.Stream, data.MessageID)
-	return httpapi.Answer(receipt, view, err)
-}
-
 type reactIn struct {
 	InMessage
 	Emoji string `path:"emoji" doc:"One emoji, percent-encoded."`
@@ -204,10 +207,5 @@ func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*httpapi.Answ
 		target = "on"
 	}
 	data := thread.React{MessageID: id, Emoji: in.Emoji, On: on}
-	receipt, err := c.Run(ctx, in.ID, thread.CmdReact, data, nil, in.MessageID, in.Emoji, target)
-	if err != nil {
-		return nil, err
-	}
-	view, _, err := c.find(ctx, receipt.Stream, id)
-	return httpapi.Answer(receipt, view, err)
+	return c.change(ctx, in.InMessage, id, thread.CmdReact, data, nil, in.Emoji, target)
 }

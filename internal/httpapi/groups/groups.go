@@ -27,13 +27,16 @@ import (
 type Options = members.Options
 
 type groups struct {
-	httpapi.Streams
+	httpapi.Resource[Detail]
 	members.Book[MemberView]
 }
 
 // Routes are the routes under /v1/groups.
 func Routes(opts Options) func(*httpapi.API) {
-	g := &groups{Streams: httpapi.Streams{Kind: group.Name, Engine: opts.Engine}}
+	g := &groups{}
+	g.Resource = httpapi.Resource[Detail]{
+		Streams: httpapi.Streams{Kind: group.Name, Engine: opts.Engine}, Path: "/v1/groups", View: g.detail,
+	}
 	g.Book = members.Book[MemberView]{Options: opts, Open: g.open}
 	return func(api *httpapi.API) {
 		g.groupRoutes(api)
@@ -107,15 +110,7 @@ type createIn struct {
 func (g *groups) create(ctx context.Context, in *createIn) (*httpapi.Answered[Detail], error) {
 	call := httpapi.CallOf(ctx)
 	id := group.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	receipt, err := g.Run(ctx, id, group.CmdCreate, group.Create(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	out, err := g.answer(ctx, receipt)
-	if err == nil {
-		out.Location = "/v1/groups/" + id
-	}
-	return out, err
+	return g.Create(ctx, id, group.CmdCreate, group.Create(in.JSON.Value), in.JSON.Raw)
 }
 
 // Update is the body of changing a group.
@@ -131,16 +126,7 @@ type updateIn struct {
 }
 
 func (g *groups) update(ctx context.Context, in *updateIn) (*httpapi.Answered[Detail], error) {
-	receipt, err := g.Run(ctx, in.ID, group.CmdUpdate, group.Update(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	return g.answer(ctx, receipt)
-}
-
-func (g *groups) answer(ctx context.Context, receipt gotong.Receipt) (*httpapi.Answered[Detail], error) {
-	view, err := g.detail(ctx, receipt.Stream)
-	return httpapi.Answer(receipt, view, err)
+	return g.Write(ctx, in.ID, group.CmdUpdate, group.Update(in.JSON.Value), in.JSON.Raw)
 }
 
 type getIn struct {
@@ -149,15 +135,7 @@ type getIn struct {
 }
 
 func (g *groups) get(ctx context.Context, in *getIn) (*httpapi.Shown[Detail], error) {
-	stream, err := g.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	view, err := g.detail(ctx, stream)
-	if err != nil {
-		return nil, err
-	}
-	return httpapi.Show(view, view.AsOf, in.IfNoneMatch), nil
+	return g.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
 // Tag is the ETag: the state, and who looks at it.
@@ -165,7 +143,10 @@ func (v Summary) Tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyR
 
 func me(ctx context.Context) string { return httpapi.CallOf(ctx).Principal.UserID }
 
-// look is one reader's view of one group.
+// Cursor is the cursor of the state.
+func (v Summary) Cursor() string { return v.AsOf }
+
+// look is one viewer's view of one group.
 type look struct {
 	stream gotong.Stream
 	head   gotong.Head

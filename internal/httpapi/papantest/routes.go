@@ -31,6 +31,9 @@ type Board struct {
 // Tag is the ETag.
 func (b Board) Tag() string { return fmt.Sprintf("%q", b.AsOf) }
 
+// Cursor is the cursor of the state.
+func (b Board) Cursor() string { return b.AsOf }
+
 // MemberView is one member.
 type MemberView struct {
 	UserID string `json:"user_id"`
@@ -64,13 +67,16 @@ type Out struct {
 }
 
 type boards struct {
-	httpapi.Streams
+	httpapi.Resource[Board]
 	members.Book[MemberView]
 }
 
 // Routes are the routes under /v1/boards.
 func Routes(opts members.Options) func(*httpapi.API) {
-	b := &boards{Streams: httpapi.Streams{Kind: papantest.Name, Engine: opts.Engine}}
+	b := &boards{}
+	b.Resource = httpapi.Resource[Board]{
+		Streams: httpapi.Streams{Kind: papantest.Name, Engine: opts.Engine}, Path: "/v1/boards", View: b.view,
+	}
 	b.Book = members.Book[MemberView]{Options: opts, Open: b.open}
 	return func(api *httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
@@ -94,11 +100,7 @@ type createIn struct {
 func (b *boards) create(ctx context.Context, in *createIn) (*httpapi.Answered[Board], error) {
 	call := httpapi.CallOf(ctx)
 	id := papantest.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	receipt, err := b.Run(ctx, id, "papan.create", papantest.Create(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	return b.answer(ctx, receipt)
+	return b.Create(ctx, id, "papan.create", papantest.Create(in.JSON.Value), in.JSON.Raw)
 }
 
 type postIn struct {
@@ -107,16 +109,12 @@ type postIn struct {
 }
 
 func (b *boards) post(ctx context.Context, in *postIn) (*httpapi.Answered[Board], error) {
-	receipt, err := b.Run(ctx, in.ID, "papan.post", papantest.Post(in.JSON.Value), in.JSON.Raw)
-	if err != nil {
-		return nil, err
-	}
-	return b.answer(ctx, receipt)
+	return b.Write(ctx, in.ID, "papan.post", papantest.Post(in.JSON.Value), in.JSON.Raw)
 }
 
-func (b *boards) answer(ctx context.Context, receipt gotong.Receipt) (*httpapi.Answered[Board], error) {
-	view, _, err := b.load(ctx, receipt.Stream, store.Need{})
-	return httpapi.Answer(receipt, view, err)
+func (b *boards) view(ctx context.Context, stream gotong.Stream) (Board, error) {
+	view, _, err := b.load(ctx, stream, store.Need{})
+	return view, err
 }
 
 type getIn struct {
@@ -125,15 +123,7 @@ type getIn struct {
 }
 
 func (b *boards) get(ctx context.Context, in *getIn) (*httpapi.Shown[Board], error) {
-	stream, err := b.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	view, _, err := b.load(ctx, stream, store.Need{})
-	if err != nil {
-		return nil, err
-	}
-	return httpapi.Show(view, view.AsOf, in.IfNoneMatch), nil
+	return b.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
 // load reads a board for the caller, and more of its rows in the same snapshot;
