@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong/internal/bus/redistest"
 	"gotong.dev/gotong/internal/config"
@@ -31,17 +30,17 @@ func TestCommandsHaveOneAllowancePerUser(t *testing.T) {
 				f.send(fmt.Sprintf(`{"op":"command","id":%q,"request_id":%q,"stream":%q,"type":"message.post","data":{"body":"x"}}`, id, id, w.topic))
 			}
 			post(ann[0], "p1")
-			ann[0].until(`"op":"ack" "p1"`, 5*time.Second)
+			ann[0].until(`"op":"ack" "p1"`, patience)
 			post(ann[1], "p2")
-			ann[1].until(`"op":"ack" "p2"`, 5*time.Second)
+			ann[1].until(`"op":"ack" "p2"`, patience)
 			for i, f := range ann {
 				id := fmt.Sprint("q", i)
 				post(f, id)
-				f.until(`"rate_limited" "`+id+`"`, 5*time.Second)
+				f.until(`"rate_limited" "`+id+`"`, patience)
 			}
 			bob := w.follow(0, w.bob)
 			post(bob, "b1")
-			bob.until(`"op":"ack" "b1"`, 5*time.Second)
+			bob.until(`"op":"ack" "b1"`, patience)
 			if nodes == 1 {
 				w.call(0, w.ann.AccessToken, "GET", "/v1/auth/me", nil, nil)
 				return

@@ -104,7 +104,7 @@ func (e *end) ended(t *testing.T) {
 		if err != nil {
 			t.Errorf("%s: Run returned %v", e.name, err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Errorf("%s: Run does not end", e.name)
 	}
 }
@@ -276,7 +276,7 @@ func neverBlocks(t *testing.T, n Net) { //nolint:thelper // a test, whose lines 
 	say()
 	n.Cut()
 	say()
-	if took := time.Since(began); took > 10*time.Second {
+	if took := time.Since(began); took > time.Minute { // on a machine that does much else
 		t.Errorf("600,000 messages that nobody takes took %s to publish", took)
 	}
 	if grown := heap() - before; grown > 64<<20 {

@@ -18,7 +18,7 @@ func (a absence) expect(t *testing.T, word chan struct{}) {
 	t.Helper()
 	select {
 	case <-word:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		t.Error("it is not told")
 	}
 }
