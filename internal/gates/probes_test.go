@@ -191,7 +191,7 @@ func TestStoppedServer(t *testing.T) {
 		}
 		for _, g := range report.Gates {
 			says(t, g, NoGo)
-			if took := time.Duration(g.TookMS) * time.Millisecond; took > 3*o.limit {
+			if took := time.Duration(g.TookMS) * time.Millisecond; took > 10*o.limit { // as far as a busy machine comes
 				t.Errorf("%s took %s", g.Gate, took)
 			}
 		}
