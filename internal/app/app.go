@@ -107,6 +107,13 @@ func New(ctx context.Context, opts Options) (*App, error) {
 
 func (a *App) now() gotong.Instant { return a.clock.Now() }
 
+// committing measures a transaction with commits, from its beginning to the call
+// of what it returns.
+func (a *App) committing(commits int) (ended func()) {
+	began := a.clock.Mono()
+	return func() { a.metrics.Engine.Committing(commits, a.clock.Mono().Sub(began)) }
+}
+
 // build makes every part, from the store upwards.
 func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.Whole) error {
 	if needsSigningKey(&a.cfg) { // before anything is made
@@ -126,7 +133,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	}
 	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
-	opened, say, err := openStore(ctx, &a.cfg, rules, a.now, a.metrics.Engine.Committing)
+	opened, say, err := openStore(ctx, &a.cfg, rules, a.now, a.committing)
 	if err != nil {
 		return err
 	}
@@ -142,7 +149,10 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	}
 	a.views = a.newViews()
 	a.hub = a.newHub()
-	a.metrics.Silent(func() int { return a.hub.Stats().Silent })
+	a.metrics.Delivery(func() telemetry.Health {
+		stats := a.hub.Stats()
+		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
+	})
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn,

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/redis"
@@ -27,7 +26,7 @@ type told struct{ made, notes []string }
 // openStore opens the configuration's store for a server, which takes none
 // that is half a copy.
 func openStore(
-	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant, observe func(int, time.Duration),
+	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant, observe func(int) func(),
 ) (store.Whole, told, error) {
 	s, say, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: now, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,

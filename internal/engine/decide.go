@@ -46,7 +46,8 @@ func (l *lane) decideCold(t *task) {
 		return
 	}
 	if t.stale(snap) {
-		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeConflict, "What this request changes was changed meanwhile; nothing was written."))
+		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeConflict,
+			"What this request changes was changed meanwhile; nothing was written."))
 		return
 	}
 	l.state, l.held = &state, len(snap.Documents)

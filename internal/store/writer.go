@@ -7,7 +7,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // ErrBusy is returned for a write that the [Writer] did not accept because too
@@ -52,9 +51,10 @@ type WriterOptions[W any] struct {
 	// [ErrFault] of the whole batch. After an [ErrFailed] it is not called again.
 	Write func(batch []*Work[W]) error
 
-	// Observe receives, for each transaction with commits, their number and how
-	// long Write took; nil is none.
-	Observe func(commits int, took time.Duration)
+	// Observe receives the number of commits of each transaction that has some,
+	// when it begins; the function that it returns is called when it has ended.
+	// Nil is none.
+	Observe func(commits int) (ended func())
 
 	MaxBatch      int // units in one transaction; 0 is 256
 	MaxBatchBytes int // bytes in one transaction; 0 is 8 MiB
@@ -270,17 +270,16 @@ func (w *Writer[W]) write(batch []*Work[W]) error {
 	if err := w.Failed(); err != nil {
 		return err
 	}
-	began := time.Now()
-	err := Guard(func() error { return w.o.Write(batch) })
-	if errors.Is(err, ErrFailed) {
-		w.Fail(err)
-	}
 	commits := 0
 	for _, k := range batch {
 		commits += k.Commits
 	}
 	if commits > 0 && w.o.Observe != nil {
-		w.o.Observe(commits, time.Since(began))
+		defer w.o.Observe(commits)()
+	}
+	err := Guard(func() error { return w.o.Write(batch) })
+	if errors.Is(err, ErrFailed) {
+		w.Fail(err)
 	}
 	return err
 }

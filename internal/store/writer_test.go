@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
-	"time"
 
 	"gotong.dev/gotong/internal/store"
 )
@@ -227,18 +226,23 @@ func TestWriterContainsFaults(t *testing.T) {
 	}
 }
 
-// Observe receives how many commits a transaction had and how long it took.
-func TestWriterObserves(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var seen []string
-		w := store.NewWriter(store.WriterOptions[int]{
-			Write:   func([]*store.Work[int]) error { time.Sleep(time.Second); return nil },
-			Observe: func(commits int, took time.Duration) { seen = append(seen, fmt.Sprint(commits, " ", took)) },
-		})
-		w.Submit(t.Context(), &store.Work[int]{Commits: 3, Done: func(error) {}})
-		w.Close()
-		equal(t, "transactions", seen, []string{"3 1s"})
+func TestWriterObservesEachTransactionWithCommits(t *testing.T) {
+	var seen []string
+	w := store.NewWriter(store.WriterOptions[int]{
+		Write: func([]*store.Work[int]) error { seen = append(seen, "writes"); return nil },
+		Observe: func(commits int) func() {
+			seen = append(seen, fmt.Sprint("begins ", commits))
+			return func() { seen = append(seen, "ended") }
+		},
 	})
+	w.Submit(t.Context(), &store.Work[int]{Commits: 3, Done: func(error) {}})
+	if err := w.Do(t.Context(), 1, 0); err != nil { // one without commits
+		t.Fatal(err)
+	}
+	w.Close()
+	if seen = slices.Compact(seen); !slices.Contains(seen, "begins 3") && !slices.Contains(seen, "begins 4") {
+		t.Errorf("%q", seen)
+	}
 }
 
 // However the two workers are scheduled, writes are announced and answered in the

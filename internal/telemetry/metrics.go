@@ -71,12 +71,32 @@ func (m *Metrics) Store(failed func() error) {
 // Damaged counts a place of the log that is missing or does not match.
 func (m *Metrics) Damaged() { m.damage.Inc() }
 
-// Silent shows how many partitions delivery cannot follow.
-func (m *Metrics) Silent(partitions func() int) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gotong_live_silent_partitions",
-		Help: "Partitions whose events this node cannot deliver, because it cannot read them to the end.",
-	}, func() float64 { return float64(partitions()) }))
+// Health is what delivery reports of itself.
+type Health struct {
+	Silent    int // partitions that it cannot follow
+	Stale     int // subscriptions whose rights are being read anew
+	RingBytes int // of frames kept in memory
+}
+
+// Delivery shows the health of delivery; health is called at each scrape.
+func (m *Metrics) Delivery(health func() Health) {
+	for _, gauge := range []struct {
+		name, help string
+		value      func(Health) int
+	}{
+		{
+			"gotong_live_silent_partitions", "Partitions whose events this node cannot deliver, because it cannot read them to the end.",
+			func(h Health) int { return h.Silent },
+		},
+		{
+			"gotong_live_stale_subscriptions", "Subscriptions that receive nothing until their rights are read anew.",
+			func(h Health) int { return h.Stale },
+		},
+		{"gotong_live_ring_bytes", "Size of the recent frames that are kept in memory.", func(h Health) int { return h.RingBytes }},
+	} {
+		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help},
+			func() float64 { return float64(gauge.value(health())) }))
+	}
 }
 
 // Gatherer reads the metrics, for tests.

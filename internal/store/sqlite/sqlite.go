@@ -26,7 +26,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -39,9 +38,8 @@ type Options struct {
 	Collections []string
 	// Now is the clock by which registers expire; without one they never do.
 	Now func() gotong.Instant
-	// Observe receives, for each transaction with commits, their number and how
-	// long it took; nil is none.
-	Observe func(commits int, took time.Duration)
+	// Observe is that of [store.WriterOptions].
+	Observe func(commits int) (ended func())
 	// Readers is how many reads run at once; 4 where it is 0.
 	Readers int
 }

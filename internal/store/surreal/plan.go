@@ -52,7 +52,8 @@ func newPlan(v *view, n int) *plan {
 	return &plan{
 		view: v, outcomes: make([]store.Outcome, n),
 		heads: map[gotong.Stream]gotong.Head{}, records: map[gotong.RequestKey]store.Record{},
-		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{}, registers: map[gotong.Key]gotong.RegisterChange{}, rested: map[gotong.Stream]bool{},
+		claims: map[gotong.Claim]gotong.Stream{}, docs: map[gotong.Key][]byte{},
+		registers: map[gotong.Key]gotong.RegisterChange{}, rested: map[gotong.Stream]bool{},
 	}
 }
 

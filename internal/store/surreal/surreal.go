@@ -52,9 +52,8 @@ type Options struct {
 	UnsafeEngine bool
 	// AllowUntested accepts a version that is not in [Supported].
 	AllowUntested bool
-	// Observe receives, for each transaction with commits, their number and how
-	// long it took; nil is none.
-	Observe func(commits int, took time.Duration)
+	// Observe is that of [store.WriterOptions].
+	Observe func(commits int) (ended func())
 	// Client bounds the sockets.
 	Client surreal.Options
 }
