@@ -42,7 +42,7 @@ func ExampleCursor_Check() {
 func ExampleResolve() {
 	s := gotong.NewStream("papan", "rt05")
 	grant := gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s, From: 2, To: 5}, {Stream: s, From: 9}}}
-	access := gotong.Resolve(gotong.Reader{UserID: "budi"}, grant, func(_ gotong.Stream, seq uint64) uint64 { return seq })
+	access := gotong.Resolve(gotong.Viewer{UserID: "budi"}, grant, func(_ gotong.Stream, seq uint64) uint64 { return seq })
 	for seq := uint64(1); seq <= 10; seq++ {
 		fmt.Print(access.Sees(seq, ""), " ")
 	}

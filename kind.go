@@ -38,8 +38,8 @@ type Kind struct {
 	// AccessNeeds and Access return what a viewer may see. As with Needs,
 	// AccessNeeds is asked until it names nothing new. The streams of its
 	// references govern access: delivery watches them.
-	AccessNeeds func(State, Reader) []Ref
-	Access      func(State, Reader) Grant
+	AccessNeeds func(State, Viewer) []Ref
+	Access      func(State, Viewer) Grant
 
 	// Affects says whose access an event may have changed.
 	Affects func(Event) Affected

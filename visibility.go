@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// Reader is the user who wants to see.
-type Reader struct {
+// Viewer is a user who looks at a stream, with the role that their login carries.
+type Viewer struct {
 	UserID string
 	Role   Role
 }
 
-// Grant is what a kind's rules give one reader: whether the stream may be read
+// Grant is what a kind's rules give one viewer: whether the stream may be read
 // now, the roles held in it, and the visible stretches in terms of events.
 type Grant struct {
 	Readable bool
@@ -42,7 +42,7 @@ type Interval struct{ From, To uint64 }
 
 // Access is a Grant with its spans turned into seqs of the stream being read.
 type Access struct {
-	Reader   Reader
+	Viewer   Viewer
 	Readable bool
 	Roles    []string
 	Visible  []Interval // in order; no two overlap or touch, and none is empty
@@ -54,8 +54,8 @@ type Access struct {
 // ends a span, the seq of the first event of the stream being read that was
 // committed with it or after it; 0 where there is no such event. A span with an
 // end that cannot be found shows nothing: 0 would leave it open.
-func Resolve(reader Reader, g Grant, first func(Stream, uint64) uint64) Access {
-	a := Access{Reader: reader, Readable: g.Readable, Roles: g.Roles, SilentUntil: g.SilentUntil}
+func Resolve(viewer Viewer, g Grant, first func(Stream, uint64) uint64) Access {
+	a := Access{Viewer: viewer, Readable: g.Readable, Roles: g.Roles, SilentUntil: g.SilentUntil}
 	for _, s := range g.Spans {
 		var v Interval
 		if s.From > 0 {
@@ -99,7 +99,7 @@ func (v Interval) end() uint64 {
 }
 
 // Sees decides visibility, everywhere: live, catch-up, history, search, feed,
-// notifications, webhooks, attachments, and the targets of commands. A reader
+// notifications, webhooks, attachments, and the targets of commands. A viewer
 // sees an event if they may read the stream now, belong to the event's
 // audience, and the event and all those that it is about ([Kind.About]) lie in
 // their intervals (contract D12).
@@ -131,11 +131,11 @@ func (a Access) coversAll(first, last uint64) bool {
 
 // SeesAll reports whether every event of an audience of all with a seq in
 // [first, last], and about events of that range alone, is visible, so that one
-// encoding serves all such readers.
+// encoding serves all such viewers.
 func (a Access) SeesAll(first, last uint64) bool { return a.Readable && a.coversAll(first, last) }
 
 func (a Access) in(audience Audience) bool {
-	if audience == "" || audience == ForUser(a.Reader.UserID) {
+	if audience == "" || audience == ForUser(a.Viewer.UserID) {
 		return true
 	}
 	return slices.ContainsFunc(a.Roles, func(r string) bool { return audience == ForRole(r) })

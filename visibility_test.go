@@ -20,7 +20,7 @@ func TestSees(t *testing.T) {
 			"", "user/u1", "user/u2", "user/", "role/owner", "role/admin", "role/member", "role/", "role/u1", "user/admin", "all",
 		}).Draw(t, "audience")
 
-		access := gotong.Access{Reader: gotong.Reader{UserID: "u1", Role: gotong.RoleUser}, Readable: readable, Roles: roles}
+		access := gotong.Access{Viewer: gotong.Viewer{UserID: "u1", Role: gotong.RoleUser}, Readable: readable, Roles: roles}
 		for at := 1; at <= last; at++ {
 			was := at > 1 && in[at-1]
 			switch {
@@ -78,7 +78,7 @@ func resolved(readable bool, intervals []gotong.Interval) gotong.Access {
 	for _, v := range intervals {
 		g.Spans = append(g.Spans, gotong.Span{Stream: "thread/a", From: v.From, To: v.To})
 	}
-	return gotong.Resolve(gotong.Reader{}, g, func(_ gotong.Stream, seq uint64) uint64 { return seq })
+	return gotong.Resolve(gotong.Viewer{}, g, func(_ gotong.Stream, seq uint64) uint64 { return seq })
 }
 
 // TestResolveMerges: whatever the spans are, the intervals hold the same seqs,
@@ -123,7 +123,7 @@ func TestResolve(t *testing.T) {
 		}
 		return 0
 	}
-	reader := gotong.Reader{UserID: "u1", Role: gotong.RoleUser}
+	viewer := gotong.Viewer{UserID: "u1", Role: gotong.RoleUser}
 	for name, tt := range map[string]struct {
 		spans []gotong.Span
 		want  []gotong.Interval
@@ -140,8 +140,8 @@ func TestResolve(t *testing.T) {
 		"a stream that cannot be found": {[]gotong.Span{{Stream: "none/x", To: 1}}, nil},
 	} {
 		g := gotong.Grant{Readable: true, Roles: []string{"owner"}, Spans: tt.spans}
-		a := gotong.Resolve(reader, g, position)
-		if a.Reader != reader || !a.Readable || !slices.Equal(a.Roles, g.Roles) || !slices.Equal(a.Visible, tt.want) {
+		a := gotong.Resolve(viewer, g, position)
+		if a.Viewer != viewer || !a.Readable || !slices.Equal(a.Roles, g.Roles) || !slices.Equal(a.Visible, tt.want) {
 			t.Errorf("%s: %+v, want intervals %v", name, a, tt.want)
 		}
 	}

@@ -255,7 +255,7 @@ func (c *core) ask(ctx context.Context, stream gotong.Stream, in wish) (told, er
 		r, err = c.do(ctx, stream, "owner", id, thread.CmdRemove, thread.Remove{UserID: in.user})
 	default:
 		var page view.Page
-		page, err = c.views.Read(ctx, gotong.Reader{UserID: in.user, Role: gotong.RoleUser}, view.Query{Stream: stream, Limit: 500})
+		page, err = c.views.Read(ctx, gotong.Viewer{UserID: in.user, Role: gotong.RoleUser}, view.Query{Stream: stream, Limit: 500})
 		if err == nil {
 			return told{log: rendered(page.Events)}, nil
 		}

@@ -151,7 +151,7 @@ func (c *core) checkRead(t *testing.T, s gotong.Stream, rows []store.Event) (bac
 	t.Helper()
 	var got []view.Event
 	for from, done := uint64(0), false; !done; {
-		page, err := c.views.Read(t.Context(), gotong.Reader{UserID: "owner", Role: gotong.RoleUser},
+		page, err := c.views.Read(t.Context(), gotong.Viewer{UserID: "owner", Role: gotong.RoleUser},
 			view.Query{Stream: s, From: from, Limit: 37})
 		if err != nil {
 			t.Fatal(err)

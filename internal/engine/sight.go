@@ -26,8 +26,8 @@ func namesEvent(refs []gotong.Ref) bool {
 }
 
 // viewer is the actor of a command as a reader of the stream.
-func viewer(cmd *gotong.Command) gotong.Reader {
-	return gotong.Reader{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
+func viewer(cmd *gotong.Command) gotong.Viewer {
+	return gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
 }
 
 // sight is the lane's state as the command's actor sees it: the one visibility
@@ -39,7 +39,7 @@ func (l *lane) sight(t *task) (gotong.State, error) {
 	}
 	reader := viewer(&t.cmd)
 	access, err := l.engine.places.Resolve(t.ctx, l.engine.opts.Store, l.stream,
-		[]gotong.Reader{reader}, []gotong.Grant{l.kind.Access(*l.state, reader)})
+		[]gotong.Viewer{reader}, []gotong.Grant{l.kind.Access(*l.state, reader)})
 	if err != nil {
 		return *l.state, err
 	}

@@ -57,7 +57,7 @@ func (r *roster) later() {
 	r.t.Helper()
 	names := map[group.Role]string{group.Admin: "admin", group.Moderator: "admin", group.Anggota: "member"}
 	for stream, c := range r.at {
-		page, err := r.w.views.Read(context.Background(), gotong.Reader{UserID: r.who.id, Role: gotong.RoleUser},
+		page, err := r.w.views.Read(context.Background(), gotong.Viewer{UserID: r.who.id, Role: gotong.RoleUser},
 			view.Query{Stream: stream, From: c.Seq, Limit: 500})
 		if err != nil {
 			r.t.Fatal(err)

@@ -50,8 +50,8 @@ func (t tokens) Authenticate(ctx context.Context, token string) (Principal, erro
 // Actor is the principal as events keep it.
 func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
 
-// Reader is the principal as the visibility function sees it.
-func (p Principal) Reader() gotong.Reader { return gotong.Reader{UserID: p.UserID, Role: p.Role} }
+// Viewer returns the principal as the visibility function sees it.
+func (p Principal) Viewer() gotong.Viewer { return gotong.Viewer{UserID: p.UserID, Role: p.Role} }
 
 // Authenticator turns a bearer token into who it speaks for;
 // [gotong.CodeUnauthorized] where it speaks for nobody.

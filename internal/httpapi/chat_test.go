@@ -359,7 +359,7 @@ func TestPresence(t *testing.T) {
 	if users := ani.get(th + "/presence").want(200).object()["users"].([]any); len(users) != 0 {
 		t.Errorf("%v", users)
 	}
-	session, err := w.hub.Open(gotong.Reader{UserID: ani.id, Role: gotong.RoleUser}, live.SessionOptions{})
+	session, err := w.hub.Open(gotong.Viewer{UserID: ani.id, Role: gotong.RoleUser}, live.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

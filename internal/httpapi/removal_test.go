@@ -18,7 +18,7 @@ func TestRemovalWaitsForDelivery(t *testing.T) {
 		th := ani.thread("private")
 		ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
 		stream := gotong.Stream("thread/" + strings.TrimPrefix(th, "/v1/chat/threads/"))
-		s, err := w.hub.Open(gotong.Reader{UserID: budi.id, Role: gotong.RoleUser}, live.SessionOptions{})
+		s, err := w.hub.Open(gotong.Viewer{UserID: budi.id, Role: gotong.RoleUser}, live.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,7 @@ func aboutAnother(t *testing.T, s gotong.Stream, events int) {
 	for range 3 { // those who see all have the page kept, which is not for bob
 		for _, c := range follow(at(0), "ann", "cat") {
 			if c.text[s][mine] != "secret 1" || c.text[s][early] != "secret 2" {
-				t.Errorf("%s reads %v", c.s.Reader().UserID, c.text[s])
+				t.Errorf("%s reads %v", c.s.Viewer().UserID, c.text[s])
 			}
 		}
 		c := follow(at(0), "bob")[0]

@@ -140,7 +140,7 @@ func (c *client) control(w wireFrame) {
 func (c *client) sees(s gotong.Stream, want ...uint64) {
 	c.t.Helper()
 	if !slices.Equal(c.got[s], want) {
-		c.t.Errorf("%s got %v of %s, want %v", c.s.Reader().UserID, c.got[s], s, want)
+		c.t.Errorf("%s got %v of %s, want %v", c.s.Viewer().UserID, c.got[s], s, want)
 	}
 }
 
@@ -152,6 +152,6 @@ func (c *client) heard(want ...string) {
 		ops = slices.DeleteFunc(ops, presence) // not what the test is about
 	}
 	if !slices.Equal(ops, want) {
-		c.t.Errorf("%s heard %q, want %q", c.s.Reader().UserID, ops, want)
+		c.t.Errorf("%s heard %q, want %q", c.s.Viewer().UserID, ops, want)
 	}
 }

@@ -43,7 +43,7 @@ func TestAudienceWhileLive(t *testing.T) {
 				}
 				for _, c := range clients {
 					var want []uint64
-					for _, seq := range w.visible(c.s.Reader().UserID, s) {
+					for _, seq := range w.visible(c.s.Viewer().UserID, s) {
 						if seq > from {
 							want = append(want, seq)
 						}

@@ -206,7 +206,7 @@ func (h *Hub) Names(ctx context.Context, ids []string) map[string]string {
 
 // Open makes a session for a reader; ErrDraining or CodeBusy (too many) where
 // there can be none.
-func (h *Hub) Open(reader gotong.Reader, opt SessionOptions) (*Session, error) {
+func (h *Hub) Open(reader gotong.Viewer, opt SessionOptions) (*Session, error) {
 	s := &Session{hub: h, id: rand.Text(), reader: reader, opt: opt}
 	if opt.Wake == nil {
 		s.note = make(chan struct{}, 1)

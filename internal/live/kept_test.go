@@ -145,7 +145,7 @@ func keptBeforeAnEdit(t *testing.T, followed bool) {
 	for _, c := range clients {
 		c.sees(r1, seqs(1, 5)...)
 		if c.text[r1][3] != "drei" {
-			t.Errorf("%s reads %q, which was edited before", c.s.Reader().UserID, c.text[r1][3])
+			t.Errorf("%s reads %q, which was edited before", c.s.Viewer().UserID, c.text[r1][3])
 		}
 	}
 }

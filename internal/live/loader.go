@@ -51,7 +51,7 @@ type job struct {
 type request struct {
 	sub    *sub
 	marks  uint32 // before the snapshot
-	reader gotong.Reader
+	reader gotong.Viewer
 	first  bool // asks for its first visible event
 }
 
@@ -264,7 +264,7 @@ func (s *sub) queued(auth bool) *bool {
 // read makes one consistent read for everyone who waits for it and hands it
 // out. A page that was encoded before is not read again.
 func (l *loader) read(ctx context.Context, j *job, requests []request, limit int) error {
-	readers := make([]gotong.Reader, len(requests))
+	readers := make([]gotong.Viewer, len(requests))
 	for i := range requests {
 		readers[i] = requests[i].reader
 	}
@@ -331,8 +331,8 @@ func firstOf(g *view.Grant, head uint64) uint64 {
 }
 
 // tidy drops doubles, and returns where each viewer went.
-func tidy(viewers []gotong.Reader) (unique []gotong.Reader, place []int) {
-	at := map[gotong.Reader]int{}
+func tidy(viewers []gotong.Viewer) (unique []gotong.Viewer, place []int) {
+	at := map[gotong.Viewer]int{}
 	place = make([]int, len(viewers))
 	for i, r := range viewers {
 		n, ok := at[r]

@@ -17,7 +17,7 @@ func TestMarksBeforeFrames(t *testing.T) {
 		kind := gotong.Kind{
 			Name: "room", Events: []gotong.EventType{gotong.EventOf[struct{}]("left")},
 			Affects: func(gotong.Event) gotong.Affected { return gotong.Affected{Everyone: true} },
-			Access: func(gotong.State, gotong.Reader) gotong.Grant {
+			Access: func(gotong.State, gotong.Viewer) gotong.Grant {
 				return gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: "room/1"}}}
 			},
 		}
@@ -58,7 +58,7 @@ func TestMarksBeforeFrames(t *testing.T) {
 		commit()
 		var followed *sub
 		woken := 0
-		s, err := h.Open(gotong.Reader{UserID: "ann"}, SessionOptions{Wake: func() {
+		s, err := h.Open(gotong.Viewer{UserID: "ann"}, SessionOptions{Wake: func() {
 			if followed != nil {
 				woken++
 				if followed.marks.Load() == 0 {

@@ -84,12 +84,12 @@ var (
 func (t *topic) hasPresence() bool { return slices.Contains(t.kind.Signals, presenceType) }
 
 // join notes one more session of a user.
-func (t *topic) join(r gotong.Reader) { t.countSession(r, 1) }
+func (t *topic) join(r gotong.Viewer) { t.countSession(r, 1) }
 
 // leave notes one session less.
-func (t *topic) leave(r gotong.Reader) { t.countSession(r, -1) }
+func (t *topic) leave(r gotong.Viewer) { t.countSession(r, -1) }
 
-func (t *topic) countSession(r gotong.Reader, change int) {
+func (t *topic) countSession(r gotong.Viewer, change int) {
 	if !t.hasPresence() {
 		return
 	}

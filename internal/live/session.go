@@ -69,7 +69,7 @@ type Subscription struct {
 type Session struct {
 	hub    *Hub
 	id     string
-	reader gotong.Reader
+	reader gotong.Viewer
 	opt    SessionOptions
 	note   chan struct{} // of Next; nil where the transport has a Wake
 
@@ -109,8 +109,8 @@ const maxPages = 4
 // ID names the session: random, no secret.
 func (s *Session) ID() string { return s.id }
 
-// Reader is who reads.
-func (s *Session) Reader() gotong.Reader { return s.reader }
+// Viewer returns the user whose streams the session shows.
+func (s *Session) Viewer() gotong.Viewer { return s.reader }
 
 // raise says that there is something to take.
 func (s *Session) raise(bit uint64) {

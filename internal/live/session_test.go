@@ -233,7 +233,7 @@ func TestSessionsOfOneUser(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		h := w.start(func(o *live.Options) { o.Limits.UserSessions = 2 })
-		ann := gotong.Reader{UserID: "ann"}
+		ann := gotong.Viewer{UserID: "ann"}
 		first, err := h.Open(ann, live.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
@@ -245,7 +245,7 @@ func TestSessionsOfOneUser(t *testing.T) {
 		if _, err := h.Open(ann, live.SessionOptions{}); gotong.CodeOf(err) != gotong.CodeRateLimited {
 			t.Errorf("a third: %v", err)
 		}
-		bob, err := h.Open(gotong.Reader{UserID: "bob"}, live.SessionOptions{})
+		bob, err := h.Open(gotong.Viewer{UserID: "bob"}, live.SessionOptions{})
 		if err != nil {
 			t.Errorf("another user: %v", err)
 		}

@@ -28,7 +28,7 @@ func older() []gotong.Kind {
 func restless() []gotong.Kind {
 	list := kinds()
 	settled, n := list[0].AccessNeeds, 'a'
-	list[0].AccessNeeds = func(s gotong.State, r gotong.Reader) []gotong.Ref {
+	list[0].AccessNeeds = func(s gotong.State, r gotong.Viewer) []gotong.Ref {
 		if s.Stream != r1 {
 			return settled(s, r)
 		}

@@ -71,10 +71,10 @@ func club() gotong.Kind {
 			gotong.EventOf[member]("renewed"),
 		},
 		Documents: []gotong.Type{gotong.TypeOf[gotong.Membership]("club_members")},
-		AccessNeeds: func(s gotong.State, r gotong.Reader) []gotong.Ref {
+		AccessNeeds: func(s gotong.State, r gotong.Viewer) []gotong.Ref {
 			return []gotong.Ref{{Stream: governing(s.Stream), Key: gotong.MemberKey(governing(s.Stream), r.UserID)}}
 		},
-		Access: func(s gotong.State, r gotong.Reader) gotong.Grant {
+		Access: func(s gotong.State, r gotong.Viewer) gotong.Grant {
 			m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(governing(s.Stream), r.UserID))
 			return gotong.Grant{Readable: m.Active(), Roles: []string{m.Role}, Spans: m.Spans(governing(s.Stream))}
 		},
@@ -312,7 +312,7 @@ func add(user string) gotong.Fact    { return gotong.Fact{Type: "added", Data: m
 func remove(user string) gotong.Fact { return gotong.Fact{Type: "removed", Data: member{user}} }
 func opened() gotong.Fact            { return gotong.Fact{Type: "opened", Data: member{}} }
 
-func reader(user string) gotong.Reader { return gotong.Reader{UserID: user, Role: gotong.RoleUser} }
+func reader(user string) gotong.Viewer { return gotong.Viewer{UserID: user, Role: gotong.RoleUser} }
 
 // start runs a hub on the world until the test ends.
 func (w *world) start(change ...func(*live.Options)) *live.Hub {

@@ -35,7 +35,7 @@ const (
 // before, and perhaps later than the documents that the grants are from: what
 // it finds is the same at any time.
 func (p *Places) Resolve(
-	ctx context.Context, from Committer, stream gotong.Stream, readers []gotong.Reader, grants []gotong.Grant,
+	ctx context.Context, from Committer, stream gotong.Stream, readers []gotong.Viewer, grants []gotong.Grant,
 ) ([]gotong.Access, error) {
 	found, err := p.find(ctx, from, stream, grants)
 	if err != nil {

@@ -96,7 +96,7 @@ func TestPlaces(t *testing.T) {
 		}
 		var places store.Places
 		for round := range 2 {
-			got, err := places.Resolve(context.Background(), o, read, make([]gotong.Reader, len(grants)), grants)
+			got, err := places.Resolve(context.Background(), o, read, make([]gotong.Viewer, len(grants)), grants)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -118,7 +118,7 @@ func TestPlaceOfNothing(t *testing.T) {
 	o := &order{rows: map[gotong.Stream][]store.Event{}}
 	o.commit(read, 1, 1)
 	var places store.Places
-	_, err := places.Resolve(t.Context(), o, read, make([]gotong.Reader, 1),
+	_, err := places.Resolve(t.Context(), o, read, make([]gotong.Viewer, 1),
 		[]gotong.Grant{{Spans: []gotong.Span{{Stream: other, From: 1}}}})
 	if !errors.Is(err, store.ErrCorrupt) {
 		t.Fatalf("got %v", err)

@@ -59,7 +59,7 @@ type Event struct {
 // and ranges in one snapshot, with later edits laid over the events. It returns
 // CodeNotFound both for a stream that does not exist and for a stream that the
 // viewer may not read.
-func (v *Views) Read(ctx context.Context, viewer gotong.Reader, q Query) (Page, error) {
+func (v *Views) Read(ctx context.Context, viewer gotong.Viewer, q Query) (Page, error) {
 	page, err := v.readOnce(ctx, viewer, q)
 	if err != nil || page.Head.Seq >= q.MinSeq {
 		return page, err
@@ -67,7 +67,7 @@ func (v *Views) Read(ctx context.Context, viewer gotong.Reader, q Query) (Page, 
 	return v.readLater(ctx, viewer, q, page.Head)
 }
 
-func (v *Views) readOnce(ctx context.Context, viewer gotong.Reader, q Query) (Page, error) {
+func (v *Views) readOnce(ctx context.Context, viewer gotong.Viewer, q Query) (Page, error) {
 	page := Span{
 		From: q.From, To: q.To, Descending: q.Descending,
 		Limit: min(max(q.Limit, 0), MaxPage), Bytes: store.MaxReadBytes,
@@ -83,8 +83,8 @@ func (v *Views) readOnce(ctx context.Context, viewer gotong.Reader, q Query) (Pa
 	return p, err
 }
 
-func (v *Views) readPage(ctx context.Context, viewer gotong.Reader, q Query, page Span) (Page, error) {
-	s, err := v.Load(ctx, q.Stream, []gotong.Reader{viewer}, page, q.More)
+func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, page Span) (Page, error) {
+	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, page, q.More)
 	if err != nil {
 		return Page{}, err
 	}
@@ -136,8 +136,8 @@ func (p *Page) cover(q Query, rows []store.Event) {
 // spoiltAt returns an error that names the event that cannot be served and with
 // which the page would begin, so that the viewer can ask for what lies beyond
 // it. A viewer who may not read the stream gets CodeNotFound.
-func (v *Views) spoiltAt(ctx context.Context, viewer gotong.Reader, q Query, fault error) error {
-	s, err := v.Load(ctx, q.Stream, []gotong.Reader{viewer}, Span{}, store.Need{})
+func (v *Views) spoiltAt(ctx context.Context, viewer gotong.Viewer, q Query, fault error) error {
+	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, Span{}, store.Need{})
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
 		return gotong.NewError(gotong.CodeCorruptEvent, // it is what decides access

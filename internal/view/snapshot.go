@@ -56,7 +56,7 @@ func (s *Snapshot) Home() gotong.Partition { return gotong.PartitionOf(s.State.H
 // Load reads a stream for some viewers: their access, a page, and what more
 // names. Delivery and REST read streams in no other way.
 func (v *Views) Load(
-	ctx context.Context, stream gotong.Stream, viewers []gotong.Reader, page Span, more store.Need,
+	ctx context.Context, stream gotong.Stream, viewers []gotong.Viewer, page Span, more store.Need,
 ) (*Snapshot, error) {
 	kind, err := v.Kind(stream)
 	if err != nil {
@@ -187,7 +187,7 @@ func seqOf(name string) (uint64, error) {
 }
 
 // accessNeeds is what decides access for all the viewers together.
-func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Reader) []gotong.Ref {
+func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer) []gotong.Ref {
 	if kind.AccessNeeds == nil {
 		return nil
 	}
@@ -209,7 +209,7 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Reader)
 
 // grant decides for each viewer. Where a stretch begins or ends never moves, so
 // its place may be looked up after the snapshot.
-func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Reader) error {
+func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer) error {
 	rules := make([]gotong.Grant, len(viewers))
 	for i, r := range viewers {
 		if s.State.Head.Exists() && s.kind.Access != nil {

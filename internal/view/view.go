@@ -84,7 +84,7 @@ const (
 
 // readLater waits until the stream has the event MinSeq of the query, and reads
 // again. However busy the stream and its partition are, that is two reads.
-func (v *Views) readLater(ctx context.Context, viewer gotong.Reader, q Query, head gotong.Head) (Page, error) {
+func (v *Views) readLater(ctx context.Context, viewer gotong.Viewer, q Query, head gotong.Head) (Page, error) {
 	if q.MinSeq-head.Seq > maxAhead {
 		return Page{}, gotong.NewError(gotong.CodeCursorAhead, "The position is far ahead of the stream.")
 	}

@@ -59,7 +59,7 @@ func (w *World) project(kind gotong.Kind, l *loaded, e gotong.Event, r row) []go
 
 // Grant is what a kind's rules give a reader of a stream, and the streams that
 // govern it.
-func (w *World) Grant(s gotong.Stream, r gotong.Reader) (gotong.Grant, []gotong.Stream) {
+func (w *World) Grant(s gotong.Stream, r gotong.Viewer) (gotong.Grant, []gotong.Stream) {
 	w.t.Helper()
 	kind := w.kinds[s.Kind()]
 	l := w.load(s, func(st gotong.State) []gotong.Ref { return kind.AccessNeeds(st, r) })
@@ -92,13 +92,13 @@ func (w *World) State(s gotong.Stream, needs func(gotong.State) []gotong.Ref) go
 }
 
 // Access is a reader's access to a stream.
-func (w *World) Access(s gotong.Stream, r gotong.Reader) gotong.Access {
+func (w *World) Access(s gotong.Stream, r gotong.Viewer) gotong.Access {
 	w.t.Helper()
 	g, _ := w.Grant(s, r)
 	return w.resolve(s, r, g)
 }
 
-func (w *World) resolve(s gotong.Stream, r gotong.Reader, g gotong.Grant) gotong.Access {
+func (w *World) resolve(s gotong.Stream, r gotong.Viewer, g gotong.Grant) gotong.Access {
 	return gotong.Resolve(r, g, func(other gotong.Stream, seq uint64) uint64 {
 		at := w.Position(other, seq)
 		if at == 0 {
@@ -132,7 +132,7 @@ func (w *World) row(s gotong.Stream, seq uint64) *row {
 }
 
 // History is a stream's events with their overlays, as a reader gets them.
-func (w *World) History(s gotong.Stream, r gotong.Reader) []gotong.Event {
+func (w *World) History(s gotong.Stream, r gotong.Viewer) []gotong.Event {
 	w.t.Helper()
 	access, kind := w.Access(s, r), w.kinds[s.Kind()]
 	var events []gotong.Event
@@ -240,17 +240,17 @@ type view struct {
 
 type viewer struct {
 	stream gotong.Stream
-	reader gotong.Reader
+	reader gotong.Viewer
 }
 
 // accesses is every known reader's view of every stream; the actor and whom
 // the events affect become known.
 func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.Event) map[viewer]view {
 	w.t.Helper()
-	w.Watch(gotong.Reader(actor))
+	w.Watch(gotong.Viewer(actor))
 	for _, e := range events {
 		for _, id := range kind.Affects(e).Users {
-			w.Watch(gotong.Reader{UserID: id, Role: gotong.RoleUser})
+			w.Watch(gotong.Viewer{UserID: id, Role: gotong.RoleUser})
 		}
 	}
 	all := map[viewer]view{}

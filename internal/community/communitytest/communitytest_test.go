@@ -54,8 +54,8 @@ func lampKind() gotong.Kind {
 			by := slices.Concat(l.By, []string{e.Actor.UserID})
 			return []gotong.Change{{Key: lampKey(s.Stream), Doc: lamp{On: d.On, Presses: l.Presses + 1, By: by}}}
 		},
-		AccessNeeds: func(s gotong.State, _ gotong.Reader) []gotong.Ref { return refs(s.Stream) },
-		Access: func(s gotong.State, _ gotong.Reader) gotong.Grant {
+		AccessNeeds: func(s gotong.State, _ gotong.Viewer) []gotong.Ref { return refs(s.Stream) },
+		Access: func(s gotong.State, _ gotong.Viewer) gotong.Grant {
 			if l, _ := gotong.Doc[lamp](s, lampKey(s.Stream)); !l.On {
 				return gotong.Grant{}
 			}
@@ -114,7 +114,7 @@ func TestComplaints(t *testing.T) {
 			k.Needs = func(gotong.State, gotong.Command) []gotong.Ref { return nil }
 		}, "which its needs did not name"},
 		"access needs too little": {func(k *gotong.Kind) {
-			k.AccessNeeds = func(gotong.State, gotong.Reader) []gotong.Ref { return nil }
+			k.AccessNeeds = func(gotong.State, gotong.Viewer) []gotong.Ref { return nil }
 		}, "Access of lamp looked at"},
 		"needs of another stream": {func(k *gotong.Kind) {
 			k.Needs = func(gotong.State, gotong.Command) []gotong.Ref {

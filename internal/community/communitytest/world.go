@@ -28,7 +28,7 @@ type World struct {
 	docs      documents
 	writers   map[gotong.Key]gotong.Stream // of each document, who wrote it first
 	claims    map[gotong.Claim]gotong.Stream
-	readers   []gotong.Reader
+	readers   []gotong.Viewer
 }
 
 // row is one event as a store keeps it.
@@ -74,7 +74,7 @@ func (w *World) Pass(d time.Duration) { w.now = w.now.Add(d) }
 
 // Watch adds readers whose access is compared before and after each command;
 // actors, and users that an event affects, are watched by themselves.
-func (w *World) Watch(readers ...gotong.Reader) {
+func (w *World) Watch(readers ...gotong.Viewer) {
 	for _, r := range readers {
 		known := false
 		for _, k := range w.readers {
@@ -168,7 +168,7 @@ func (w *World) run(kind gotong.Kind, cmd gotong.Command) ([]gotong.Event, error
 // decide asks twice, on states that were loaded apart.
 func (w *World) decide(kind gotong.Kind, cmd gotong.Command) (gotong.Decision, error) {
 	w.t.Helper()
-	r := gotong.Reader{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
+	r := gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
 	needs := func(s gotong.State) []gotong.Ref {
 		refs := kind.Needs(s, cmd)
 		if kind.AccessNeeds != nil {

@@ -2,7 +2,7 @@ package group
 
 import "gotong.dev/gotong"
 
-func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+func accessNeeds(s gotong.State, r gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, r.UserID)}}
 }
 
@@ -16,7 +16,7 @@ func spans(s gotong.Stream, m gotong.Membership) []gotong.Span {
 
 // access: a group's events are for its members, all of them, also those from
 // before they came.
-func access(s gotong.State, r gotong.Reader) gotong.Grant {
+func access(s gotong.State, r gotong.Viewer) gotong.Grant {
 	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(s.Stream, r.UserID))
 	if !m.Active() {
 		return gotong.Grant{}

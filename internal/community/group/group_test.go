@@ -218,7 +218,7 @@ func TestAccess(t *testing.T) {
 	w := staffed(t, group.Persetujuan)
 	last := w.Position(rt05, w.Head(rt05).Seq)
 	for id, want := range map[string]bool{"ani": true, "citra": true, "dewi": false} {
-		a := w.Access(rt05, gotong.Reader{UserID: id, Role: gotong.RoleUser})
+		a := w.Access(rt05, gotong.Viewer{UserID: id, Role: gotong.RoleUser})
 		if a.Sees(1, "") != want || a.Sees(last, "") != want || a.Sees(last, gotong.ForRole("admin")) != (id == "ani") {
 			t.Errorf("%s: %+v", id, a)
 		}

@@ -75,13 +75,13 @@ func TestAppoint(t *testing.T) {
 	w.Refuse(head, rt05, group.Appoint{UserID: "ani"}, gotong.CodeNotFound)
 	w.Refuse(head, rt05, group.Appoint{UserID: "fajr", Members: []string{"ani", "evi"}}, gotong.CodeConflict)
 	e := w.Do(head, rt05, group.Appoint{UserID: "evi"})[0]
-	if a := w.Access(rt05, gotong.Reader(evi)); roleOf(w, "evi") != "admin" || !a.Sees(e.Seq, e.Audience) || !a.Sees(1, "") {
+	if a := w.Access(rt05, gotong.Viewer(evi)); roleOf(w, "evi") != "admin" || !a.Sees(e.Seq, e.Audience) || !a.Sees(1, "") {
 		t.Fatalf("a member was appointed, and sees %+v", a)
 	}
 	disable(w, evi)
 	w.Refuse(head, rt05, group.Appoint{UserID: "fajr", Members: []string{"ani", "ani"}}, gotong.CodeConflict)
 	e = w.Do(head, rt05, group.Appoint{UserID: "fajr", Members: []string{"evi", "ani"}})[0]
-	if a := w.Access(rt05, gotong.Reader(fajr)); !a.Sees(e.Seq, "") || a.Sees(e.Seq-1, "") {
+	if a := w.Access(rt05, gotong.Viewer(fajr)); !a.Sees(e.Seq, "") || a.Sees(e.Seq-1, "") {
 		t.Fatalf("an outsider was appointed, and sees %+v", a)
 	}
 	w.Refuse(head, rt05, group.Appoint{UserID: "fajr"}, gotong.CodeNotFound)

@@ -273,11 +273,11 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 
 // accessNeeds and access say what a viewer may see: members see all of it while
 // they are members.
-func accessNeeds(s gotong.State, v gotong.Reader) []gotong.Ref {
+func accessNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, v.UserID)}}
 }
 
-func access(s gotong.State, v gotong.Reader) gotong.Grant {
+func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	m := membership(s, v.UserID)
 	if !m.Active() {
 		return gotong.Grant{}

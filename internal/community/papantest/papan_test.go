@@ -30,7 +30,7 @@ func TestBoard(t *testing.T) {
 	w.Do(budi, s, papantest.Join{})
 	w.Do(ani, s, papantest.Leave{})
 	w.Idle(ani, s, papantest.Leave{})
-	if a := w.Access(s, gotong.Reader{UserID: "ani"}); a.Readable {
+	if a := w.Access(s, gotong.Viewer{UserID: "ani"}); a.Readable {
 		t.Error("a keeper who left still reads")
 	}
 	if b, _ := w.Doc(gotong.StreamKey(s)).(papantest.Board); b != (papantest.Board{Title: "Kerja bakti", Keepers: 1}) {

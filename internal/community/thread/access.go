@@ -7,7 +7,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
+func accessNeeds(s gotong.State, r gotong.Viewer) []gotong.Ref {
 	refs := []gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}
 	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
 		refs = append(refs, memberRefs(s.Stream, t, r.UserID)...)
@@ -18,7 +18,7 @@ func accessNeeds(s gotong.State, r gotong.Reader) []gotong.Ref {
 // access returns what a viewer may see of a thread, public or not: only members
 // see events, namely those of the stretches in which the history policy was all,
 // and those of their own memberships.
-func (r Rules) access(s gotong.State, reader gotong.Reader) gotong.Grant {
+func (r Rules) access(s gotong.State, reader gotong.Viewer) gotong.Grant {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Grant{}
@@ -107,7 +107,7 @@ func affects(e gotong.Event) gotong.Affected {
 }
 
 // KnowNeeds names what [Rules.MayKnow] looks at.
-func (r Rules) KnowNeeds(s gotong.State, reader gotong.Reader) []gotong.Ref {
+func (r Rules) KnowNeeds(s gotong.State, reader gotong.Viewer) []gotong.Ref {
 	refs := accessNeeds(s, reader)
 	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
 		refs = append(refs, r.homeRefs(s, t, reader.UserID)...)
@@ -117,7 +117,7 @@ func (r Rules) KnowNeeds(s gotong.State, reader gotong.Reader) []gotong.Ref {
 
 // MayKnow reports whether a user may know that the thread exists: who may read
 // it and, if it is public, who may know of the home that it is in.
-func (r Rules) MayKnow(s gotong.State, reader gotong.Reader) bool {
+func (r Rules) MayKnow(s gotong.State, reader gotong.Viewer) bool {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	return ok && mayKnow(s, t, r.standingOf(s, t, reader.UserID))
 }

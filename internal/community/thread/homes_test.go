@@ -47,8 +47,8 @@ func clubs(secret bool) gotong.Kind {
 				{Key: gotong.MemberKey(e.Stream, e.Actor.UserID), Doc: gotong.Membership{}.Join(e, c.Role)},
 			}
 		},
-		AccessNeeds: func(gotong.State, gotong.Reader) []gotong.Ref { return nil },
-		Access:      func(gotong.State, gotong.Reader) gotong.Grant { return gotong.Grant{} },
+		AccessNeeds: func(gotong.State, gotong.Viewer) []gotong.Ref { return nil },
+		Access:      func(gotong.State, gotong.Viewer) gotong.Grant { return gotong.Grant{} },
 		Affects:     func(gotong.Event) gotong.Affected { return gotong.Affected{} },
 	}
 }

@@ -27,7 +27,7 @@ var (
 
 type world = communitytest.World
 
-func reader(a gotong.Actor) gotong.Reader { return gotong.Reader(a) }
+func reader(a gotong.Actor) gotong.Viewer { return gotong.Viewer(a) }
 
 // staffed has ani as owner, budi as admin, citra as an ordinary member.
 func staffed(t communitytest.T, p thread.Privacy, h thread.Policy) *world {

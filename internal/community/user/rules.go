@@ -148,12 +148,12 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	return []gotong.Change{{Key: key, Doc: u}}
 }
 
-func accessNeeds(s gotong.State, _ gotong.Reader) []gotong.Ref {
+func accessNeeds(s gotong.State, _ gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: UserKey(s.Stream.ID())}}
 }
 
 // access: an account is read by its user, while it is enabled, and by admins.
-func access(s gotong.State, r gotong.Reader) gotong.Grant {
+func access(s gotong.State, r gotong.Viewer) gotong.Grant {
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
 	self := r.UserID == s.Stream.ID() && u.Enabled
 	if !ok || !self && !r.Role.IsAdmin() {

@@ -156,7 +156,7 @@ func TestDisable(t *testing.T) {
 		t.Fatalf("got %+v %+v", docOf(w), e.Content)
 	}
 	w.Idle(boss, s, user.Disable{})
-	if w.Access(s, gotong.Reader(self)).Readable {
+	if w.Access(s, gotong.Viewer(self)).Readable {
 		t.Fatal("a disabled user reads on")
 	}
 	if e := w.Do(boss, s, user.Enable{})[0]; !docOf(w).Enabled || e.Content != nil {
@@ -171,11 +171,11 @@ func TestAccess(t *testing.T) {
 		a    gotong.Actor
 		want bool
 	}{{self, true}, {boss, true}, {mod, false}, {communitytest.User("u2"), false}} {
-		if got := w.Access(s, gotong.Reader(tc.a)).Sees(1, ""); got != tc.want {
+		if got := w.Access(s, gotong.Viewer(tc.a)).Sees(1, ""); got != tc.want {
 			t.Errorf("%s: %v", tc.a.UserID, got)
 		}
 	}
-	if w.Access("user/none", gotong.Reader(boss)).Readable {
+	if w.Access("user/none", gotong.Viewer(boss)).Readable {
 		t.Error("an account that is not there is readable")
 	}
 }

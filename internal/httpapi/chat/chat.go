@@ -85,7 +85,7 @@ type InThread struct {
 	ID string `path:"id" doc:"The thread's id."`
 }
 
-func reader(ctx context.Context) gotong.Reader { return httpapi.CallOf(ctx).Principal.Reader() }
+func reader(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
 // homeAsOf is the cursor of the home that a thread borrows its members from,
 // in the snapshot of this state; empty where it borrows none.
@@ -101,7 +101,7 @@ func homeAsOf(ctx context.Context, s gotong.State, t thread.Thread) string {
 // names, in one snapshot; with [gotong.CodeNotFound] where the reader may not
 // know of the thread.
 func (c *chat) load(
-	ctx context.Context, stream gotong.Stream, r gotong.Reader, more func(gotong.State, store.Snapshot) store.Need,
+	ctx context.Context, stream gotong.Stream, r gotong.Viewer, more func(gotong.State, store.Snapshot) store.Need,
 ) (look, error) {
 	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
 		func(s gotong.State) []gotong.Ref { return c.Rules.KnowNeeds(s, r) }, more)
@@ -119,7 +119,7 @@ func (c *chat) load(
 // look is one reader's view of one thread.
 type look struct {
 	stream gotong.Stream
-	reader gotong.Reader
+	reader gotong.Viewer
 	state  gotong.State
 	snap   store.Snapshot
 	thread thread.Thread

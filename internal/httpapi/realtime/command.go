@@ -91,7 +91,7 @@ func (c *conn) auth(token string) {
 		c.pending.Leave()
 		c.heard()
 		c.begin(&p)
-	case known.Reader() != p.Reader():
+	case known.Viewer() != p.Viewer():
 		c.close(CloseUnauthorized, "the token is of another user or role")
 	default:
 		c.know(&p)

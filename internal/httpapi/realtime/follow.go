@@ -41,7 +41,7 @@ func (s *Server) followRequest(
 		return nil, nil, err
 	}
 	out := s.newOutlet(w)
-	session, err := s.opts.Hub.Open(principal.Reader(), live.SessionOptions{Kill: out.kill})
+	session, err := s.opts.Hub.Open(principal.Viewer(), live.SessionOptions{Kill: out.kill})
 	switch {
 	case gotong.CodeOf(err) == gotong.CodeRateLimited:
 		return nil, nil, err

@@ -74,7 +74,7 @@ func TestDrainHasJitter(t *testing.T) {
 	const n, longest = 64, 10_000
 	var sessions []*live.Session
 	for i := range n {
-		s, err := w.hub.Open(gotong.Reader{UserID: fmt.Sprint("user", i), Role: gotong.RoleUser}, live.SessionOptions{})
+		s, err := w.hub.Open(gotong.Viewer{UserID: fmt.Sprint("user", i), Role: gotong.RoleUser}, live.SessionOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -233,7 +233,7 @@ func TestToldOrNot(t *testing.T) {
 func TestIDOfTwoFrames(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann")
-	session, err := w.hub.Open(gotong.Reader{UserID: "ann", Role: gotong.RoleUser}, live.SessionOptions{})
+	session, err := w.hub.Open(gotong.Viewer{UserID: "ann", Role: gotong.RoleUser}, live.SessionOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

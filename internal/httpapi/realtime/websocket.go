@@ -89,7 +89,7 @@ func (c *conn) know(p *httpapi.Principal) {
 // begin opens the session once it is known who connects.
 func (c *conn) begin(p *httpapi.Principal) {
 	hub := c.server.opts.Hub
-	session, err := hub.Open(p.Reader(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
+	session, err := hub.Open(p.Viewer(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
 	switch {
 	case errors.Is(err, live.ErrDraining):
 		c.close(closeRestart, "the server restarts")
