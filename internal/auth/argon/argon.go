@@ -225,8 +225,10 @@ func (c *child) ask(r request) (key []byte, err error) {
 	return key, err
 }
 
-// end closes the child's input, which ends it, and waits for that.
+// end kills a child that has no work left, and waits for its process: one that is
+// stopped, or that does not end with its input, would be waited for without end.
 func (c *child) end() error {
+	_ = c.cmd.Process.Kill()
 	_ = c.in.Close()
 	return c.cmd.Wait()
 }

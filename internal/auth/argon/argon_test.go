@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -107,6 +109,46 @@ func TestKeyAfterTheEnd(t *testing.T) {
 	p.Close()
 	if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
 		t.Errorf("%x", got)
+	}
+}
+
+// A child that does not end with its input, because it is stopped, does not
+// delay the end of the pool, and a program that answers rubbish and goes on
+// keeps nobody from signing in.
+func TestAChildThatDoesNotEndIsKilled(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("reads /proc, which Linux alone has")
+	}
+	lingers := filepath.Join(t.TempDir(), "lingers")
+	// No number of gob begins with this byte.
+	if err := os.WriteFile(lingers, []byte("#!/bin/sh\nprintf '\\200'\nexec sleep 120\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		reported := 0
+		bad := argon.NewPool(t.Context(), lingers, func(error) { reported++ })
+		bad.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+		bad.Close()
+		if reported != 1 {
+			t.Errorf("%d reports", reported)
+		}
+		good := argon.NewPool(t.Context(), self(t), func(err error) { t.Error(err) })
+		good.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+		pid, err := strconv.Atoi(childOf(t, os.Getpid()))
+		if err == nil {
+			err = syscall.Kill(pid, syscall.SIGSTOP)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		good.Close()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second): // the bound of a hang
+		t.Fatal("a child is still waited for")
 	}
 }
 
