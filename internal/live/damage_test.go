@@ -130,7 +130,10 @@ func TestHole(t *testing.T) {
 				if test.after {
 					w.commit(nil, other, say("3"))
 				}
+				second := f.Hold(storetest.OpRead, 2) // what lies behind the first hole is found after access was read anew
 				pass(time.Second)
+				synctest.Wait()
+				second.Release()
 				for range 5 {
 					synctest.Wait()
 					c.drain()

@@ -74,6 +74,11 @@ func (s *sub) mark(p *partition, position uint64) {
 	if p == s.topic.part.Load() && position <= s.accessAt.Load() {
 		return // the snapshot that authorised it saw the event
 	}
+	s.stain(p, position)
+}
+
+// stain is mark for an event that no snapshot shows.
+func (s *sub) stain(p *partition, position uint64) {
 	s.marks.Add(1)
 	p.mu.Lock()
 	if _, ok := p.pending[s]; !ok {

@@ -119,14 +119,20 @@ func (t *topic) affect(p *partition, position uint64, who gotong.Affected) {
 	}
 }
 
-// lose forgets the ring and makes every subscription stale: something of the
-// stream could not be read.
+// lose forgets the ring and makes every subscription stale, whatever snapshot
+// authorised it: something of the stream could not be read, and only a new read
+// makes the stream's head known again.
 func (t *topic) lose(p *partition, position uint64) {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.weigh(t.forget)
 	t.amended = position
-	t.mu.Unlock()
-	t.affect(p, position, gotong.Affected{Everyone: true})
+	for _, f := range t.followers {
+		f.sub.stain(p, position)
+	}
+	for s := range t.watchers {
+		s.stain(p, position)
+	}
 }
 
 // begin notes where the stream is, for a topic that has not heard of it.
