@@ -108,7 +108,10 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 
 // notKnown is a run that could not be carried out.
 func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error) error {
-	f := &failure{err: err, code: exitNotKnown, hint: "to find out whether the server runs at " + report.Target + " and can be reached from here"}
+	f := &failure{
+		err: err, code: exitNotKnown,
+		hint: "to find out whether the server runs at " + report.Target + " and can be reached from here",
+	}
 	switch {
 	case ctx.Err() != nil:
 		f.err, f.hint = errors.New("interrupted; the scratch was removed"), "the same command again"

@@ -90,7 +90,8 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-ticket", Method: http.MethodPost, Path: "/v1/realtime/tickets", Tag: tagAuth, Write: true,
 		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket",
-		Description: "Browsers cannot send a token with a WebSocket: /v1/realtime/ws?ticket=… accepts the ticket instead, once, within 30 seconds.",
+		Description: "Browsers cannot send a token with a WebSocket: " +
+			"/v1/realtime/ws?ticket=… accepts the ticket instead, once, within 30 seconds.",
 	}, a.ticket)
 }
 

@@ -37,7 +37,8 @@ type (
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
 	book := members.Book[MemberView]{
-		Options: members.Options{Engine: c.Streams.Engine, Delivery: c.Delivery, Names: c.Names, Store: c.Store, Codec: c.Codec}, Open: c.open,
+		Options: members.Options{Engine: c.Streams.Engine, Delivery: c.Delivery, Names: c.Names, Store: c.Store, Codec: c.Codec},
+		Open:    c.open,
 	}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
 		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: "The thread's id.", Lent: true, Ops: operations,

@@ -41,7 +41,8 @@ func (row *registerRow) register() (store.Register, error) {
 
 // registers reads those that exist now.
 func (r *reading) registers(from, bound string, now gotong.Instant, take func(store.Register)) {
-	query := "SELECT id, version, body, expires FROM " + from + " WHERE version > 0 AND (expires = 0 OR expires > " + r.param(now) + ")" + bound
+	query := "SELECT id, version, body, expires FROM " + from +
+		" WHERE version > 0 AND (expires = 0 OR expires > " + r.param(now) + ")" + bound
 	part(r, query, func(rows []registerRow) error {
 		for i := range rows {
 			register, err := rows[i].register()
