@@ -58,7 +58,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 // begunKey returns the register of a request and what its Print must be.
 func (s *Service) begunKey(userID, action, requestID, fields string) (key gotong.Key, seal []byte) {
 	name := hex.EncodeToString(s.tokens.derive("begun", action, requestID)[:16])
-	return gotong.Key{Collection: begunName, Owner: userID, Name: name}, s.tokens.derive("begun seal", action, fields)
+	return gotong.Key{Collection: begunName, Owner: userID, Name: name}, s.tokens.derive("begun print", action, fields)
 }
 
 func (s *Service) begunChange(key gotong.Key, b begun) (gotong.RegisterChange, error) {

@@ -30,7 +30,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	}, c.get)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/v1/chat/threads/{id}/history", Tag: tagThreads, Write: true,
-		Summary:     "Change the history policy",
+		Summary: "Change the history policy",
 		Description: "The policy applies to messages posted from now on: " +
 			"all members may read them, or only users who are members when they are posted.",
 	}, c.setHistory)
