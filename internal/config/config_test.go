@@ -473,7 +473,7 @@ func TestBypassIsForThisMachineOnly(t *testing.T) {
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("%v", err)
 			}
-			if err == nil && !strings.Contains(strings.Join(warnings, ""), "authentication is off") {
+			if err == nil && !strings.Contains(strings.Join(warnings, ""), "is authenticated") {
 				t.Errorf("says nothing: %q", warnings)
 			}
 		})
