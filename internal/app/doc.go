@@ -1,6 +1,6 @@
 // Package app puts the server together. It alone knows every part: which kinds
 // there are, which store an address means, who receives which commit,
-// and in which order the parts start and stop.
+// and the order of start and stop.
 //
 // A new kind needs its package under community, its routes, and one line in
 // the table of kinds.

@@ -146,7 +146,7 @@ func (f *fake) handle(c *fakeConn, frame []byte) {
 		post := f.posts
 		f.mu.Unlock()
 		if f.stall != nil {
-			time.Sleep(f.stall(post))
+			<-time.After(f.stall(post)) // in the time of the bubble
 		}
 		f.post(c, m, post)
 	}

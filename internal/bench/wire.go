@@ -261,9 +261,12 @@ func ackOf(frame []byte) (id, seq uint64) {
 // leadingNumber reads the digits that b begins with.
 func leadingNumber(b []byte, base uint64) (n uint64) {
 	for _, c := range b {
-		d := uint64(c) - '0'
-		if c >= 'a' {
-			d = uint64(c) - 'a' + 10
+		d := base
+		switch {
+		case c >= '0' && c <= '9':
+			d = uint64(c - '0')
+		case c >= 'a' && c <= 'f':
+			d = uint64(c-'a') + 10
 		}
 		if d >= base {
 			break

@@ -243,7 +243,7 @@ func seated(s gotong.State, board Board, d Seated) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: "member.seated", Data: d})
 }
 
-// project is the only way in which documents change.
+// project returns the changes that an event makes; nothing else changes documents.
 func project(s gotong.State, e gotong.Event) []gotong.Change {
 	key := gotong.StreamKey(e.Stream)
 	board, _ := gotong.Doc[Board](s, key)
