@@ -54,7 +54,7 @@ func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOpt
 
 // Refresh changes a refresh token for new tokens. Within ten seconds the same
 // token gets the same new tokens again. To send it after the new ones were used
-// ends the session.
+// ends the login.
 func (c *Client) Refresh(ctx context.Context, refresh string, opts ...CallOption) (Auth, error) {
 	var out Auth
 	body := struct {

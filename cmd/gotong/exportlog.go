@@ -28,7 +28,7 @@ func (c *exportCmd) Validate() error {
 
 // Help implements kong.HelpProvider.
 func (*exportCmd) Help() string {
-	return `Writes a whole log as lines of JSON. The file holds everything, password hashes and sessions too: it is made for
+	return `Writes a whole log as lines of JSON. The file holds everything, password hashes and logins too: it is made for
 its owner alone; keep it so. Without --seal a log that others write to is exported as it was at the first moment.
 
 Examples:

@@ -121,7 +121,7 @@ func (a *App) newWatch() *auth.Watch {
 			list[i] = logins[i].Verified
 		}
 		return list
-	}, func(p auth.Principal) { a.live.EndLogin(p.SessionID) })
+	}, func(p auth.Principal) { a.live.EndLogin(p.LoginID) })
 }
 
 // allowances is what nodes share of the rate limits; nil where they share

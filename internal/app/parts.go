@@ -81,8 +81,8 @@ func (a *App) newAuth() error {
 		Busy: a.engine.Busy, HashProgram: a.hashProgram,
 		Shared:    a.shared(),
 		Connected: func(userID string) map[string]bool { return a.live.LoginsOf(userID) },
-		OnSessionEnd: func(session, userID string) {
-			a.live.EndLogin(session)
+		OnLoginEnd: func(loginID, userID string) {
+			a.live.EndLogin(loginID)
 			a.hub.TellEnded(userID)
 		},
 		OnUserEnd: func(userID string) {

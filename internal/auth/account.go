@@ -50,7 +50,7 @@ type SignUp struct {
 // maxTyped bounds, in bytes, what is normalised at all.
 const maxTyped = 4 << 10
 
-// SignUp makes an account and begins its first session, in one transaction. The
+// SignUp makes an account and begins its first login, in one transaction. The
 // same request id always names the same account: with the same fields and
 // password it is answered again and sets nothing, with others it is
 // [gotong.CodeReused]. A taken address or user name is [gotong.CodeExists].
@@ -79,19 +79,19 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 	if err != nil {
 		return grant, err
 	}
-	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "") // answers with the session of the commit
-	if gotong.CodeOf(err) == gotong.CodeConflict {                   // the account is what was asked for; its first session is over
+	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "") // answers with the login of the commit
+	if gotong.CodeOf(err) == gotong.CodeConflict {                   // the account is what was asked for; its first login is over
 		grant, err = s.begin(ctx, userID)
 	}
 	if err == nil && !receipt.Replayed {
-		s.note(WithOrigin(ctx, Origin{r.Address, r.RequestID}), userID, ActSignedUp, grant.SessionID)
+		s.note(WithOrigin(ctx, Origin{r.Address, r.RequestID}), userID, ActSignedUp, grant.LoginID)
 	}
 	grant.Username, grant.Replayed = r.Username, receipt.Replayed
 	return grant, err
 }
 
 // signUpRegisters returns what a sign-up writes with its commit: the account
-// and its first session. It returns nothing where the account exists, after
+// and its first login. It returns nothing where the account exists, after
 // checking that this sign-up made it.
 func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) ([]gotong.RegisterChange, error) {
 	a, version, err := s.account(ctx, userID)
@@ -110,14 +110,14 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 	if err != nil {
 		return nil, err
 	}
-	id := newSessionID(now)
-	sess, err := s.sessionChange(sessionKey(userID, id), 0, session{Generation: 1, RotatedAt: now, Standing: 1})
+	id := newLoginID(now)
+	l, err := s.loginChange(loginKey(userID, id), 0, login{Generation: 1, RotatedAt: now, Standing: 1})
 	if err != nil {
 		return nil, err
 	}
 	key, mac := s.begunKey(userID, "signup", r.RequestID, "")
 	first, err := s.begunChange(key, begun{id, mac})
-	return []gotong.RegisterChange{{Key: accountKey(userID), Body: body}, sess, first}, err
+	return []gotong.RegisterChange{{Key: accountKey(userID), Body: body}, l, first}, err
 }
 
 func (s *Service) checkSignUp(r SignUp) (data any, err error) {
@@ -177,7 +177,7 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 	return err
 }
 
-// SignIn is the request for a session. RequestID may be empty: then it cannot
+// SignIn is the request for a login. RequestID may be empty: then it cannot
 // be repeated. Address is the client's, for limits; Device is the device token
 // of an earlier sign-in, if there is one.
 type SignIn struct {
@@ -189,9 +189,9 @@ type SignIn struct {
 	Count     Count
 }
 
-// SignIn begins a session. For ten minutes the same request id of the same
-// account is answered with the same session; with the address written in
-// another way it is [gotong.CodeReused], and where that session ended or moved
+// SignIn begins a login. For ten minutes the same request id of the same
+// account is answered with the same login; with the address written in
+// another way it is [gotong.CodeReused], and where that login ended or moved
 // on, [gotong.CodeConflict]. An unknown address costs as much time as a wrong
 // password and is answered the same: [gotong.CodeUnauthorized]. Who fails often
 // gets [gotong.CodeRateLimited] with a time to wait.
@@ -290,7 +290,7 @@ func (s *Service) undo(ctx context.Context, at attempt) {
 	s.accounts.undo(ctx, at.claim.Name)
 }
 
-// enter begins the session of somebody who proved who he is.
+// enter begins the login of somebody who proved who he is.
 func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn) (grant Grant, err error) {
 	if r.RequestID == "" {
 		grant, err = s.begin(ctx, userID)
@@ -301,7 +301,7 @@ func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn)
 	case gotong.CodeOf(err) == gotong.CodeUnauthorized:
 		s.note(ctx, userID, ActSignInFailed, "")
 	case err == nil && !grant.Replayed:
-		s.note(ctx, userID, ActSignedIn, grant.SessionID)
+		s.note(ctx, userID, ActSignedIn, grant.LoginID)
 	}
 	grant.Username = a.Username
 	return grant, err

@@ -12,20 +12,20 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// again is how long the same request is answered with the same session: less
+// again is how long the same request is answered with the same login: less
 // than any access token lives.
 const again = 10 * time.Minute
 
-// begun is the register of a request that began a session. It is the account's
+// begun is the register of a request that began a login. It is the account's
 // own: who asks has proved the password before it is looked at, so nobody
 // learns of, or uses up, the keys of others. It holds no password and nothing
 // made from one.
 type begun struct {
-	SessionID string `json:"session_id"`
-	Print     []byte `json:"print"` // of the other fields, under the server's key
+	LoginID string `json:"login_id"`
+	Print   []byte `json:"print"` // of the other fields, under the server's key
 }
 
-// beginOnce begins a session for a request, or answers with the one that the
+// beginOnce begins a login for a request, or answers with the one that the
 // same request began. fields is what a repetition must have in common with it.
 func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fields string) (Grant, error) {
 	key, mac := s.begunKey(userID, action, requestID, fields)
@@ -36,7 +36,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if err != nil {
 		return g, err
 	}
-	c, err := s.begunChange(key, begun{g.SessionID, mac})
+	c, err := s.begunChange(key, begun{g.LoginID, mac})
 	if err != nil {
 		return Grant{}, err
 	}
@@ -44,8 +44,8 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if !errors.Is(err, store.ErrConflict) {
 		return g, store.CodedWrite(err)
 	}
-	// A twin was first: its session counts, and nobody has seen this one.
-	if err := s.endSession(ctx, userID, g.SessionID); err != nil {
+	// A twin was first: its login counts, and nobody has seen this one.
+	if err := s.endLogin(ctx, userID, g.LoginID); err != nil {
 		return Grant{}, err
 	}
 	g, found, err := s.begunBefore(ctx, key, mac)
@@ -66,7 +66,7 @@ func (s *Service) begunChange(key gotong.Key, b begun) (gotong.RegisterChange, e
 	return gotong.RegisterChange{Key: key, Body: body, Expires: s.now().Add(again)}, err
 }
 
-// begunBefore is the session that an earlier request with this key began.
+// begunBefore is the login that an earlier request with this key began.
 func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
 	reg, err := store.ReadRegister(ctx, s.opts.Store, key)
 	if err != nil || reg.Version == 0 {
@@ -79,19 +79,19 @@ func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (
 	if subtle.ConstantTimeCompare(b.Print, mac) != 1 {
 		return g, true, reused()
 	}
-	sess, version, err := s.session(ctx, key.Owner, b.SessionID)
+	l, version, err := s.login(ctx, key.Owner, b.LoginID)
 	switch {
 	case err != nil:
 		return g, true, err
-	case version == 0 || sess.Generation != 1:
+	case version == 0 || l.Generation != 1:
 		return g, true, gotong.NewError(gotong.CodeConflict,
-			"The session of this request has ended, or was refreshed since; use a new key for another one.")
+			"The login of this request has ended or was refreshed since; use a new key for another one.")
 	}
-	st, err := s.live(ctx, key.Owner, b.SessionID, sess)
+	st, err := s.live(ctx, key.Owner, b.LoginID, l)
 	if err != nil {
 		return g, true, err
 	}
-	g, err = s.grant(key.Owner, b.SessionID, sess, st)
-	g.DeviceToken, g.Replayed = s.deviceToken(key.Owner, b.SessionID), true
+	g, err = s.grant(key.Owner, b.LoginID, l, st)
+	g.DeviceToken, g.Replayed = s.deviceToken(key.Owner, b.LoginID), true
 	return g, true, err
 }

@@ -19,7 +19,7 @@ func TestSignInAgain(t *testing.T) {
 		between func(h *house, g Grant)
 		change  func(*SignIn)
 		code    gotong.Code
-		same    bool // the same session, to the byte
+		same    bool // the same login, to the byte
 	}{
 		"at once":           {nil, nil, "", true},
 		"within ten":        {func(h *house, _ Grant) { h.pass(again - time.Microsecond) }, nil, "", true},
@@ -34,7 +34,7 @@ func TestSignInAgain(t *testing.T) {
 			}
 		}, nil, gotong.CodeConflict, false},
 		"after a logout": {func(h *house, g Grant) {
-			if err := h.Logout(t.Context(), Principal{UserID: g.UserID, SessionID: g.SessionID}); err != nil {
+			if err := h.Logout(t.Context(), Principal{UserID: g.UserID, LoginID: g.LoginID}); err != nil {
 				t.Error(err)
 			}
 		}, nil, gotong.CodeConflict, false},
@@ -61,7 +61,7 @@ func TestSignInAgain(t *testing.T) {
 			if tc.code != "" {
 				return
 			}
-			same := got.Replayed && got.SessionID == first.SessionID && got.AccessToken == first.AccessToken &&
+			same := got.Replayed && got.LoginID == first.LoginID && got.AccessToken == first.AccessToken &&
 				got.RefreshToken == first.RefreshToken && got.Username == "Siti_R"
 			if same != tc.same || got.Replayed != tc.same {
 				t.Errorf("%+v, first %+v", got, first)
@@ -105,16 +105,16 @@ func TestTwinsSignIn(t *testing.T) {
 	close(start)
 	wg.Wait()
 	for _, other := range got {
-		if other.SessionID != got[0].SessionID || other.AccessToken != got[0].AccessToken {
+		if other.LoginID != got[0].LoginID || other.AccessToken != got[0].AccessToken {
 			t.Errorf("%+v differs from %+v", other, got[0])
 		}
 	}
-	if n := h.count(t, sessionsName, g.UserID); n != 2 {
-		t.Errorf("%d sessions, want the one of the sign-up and one", n)
+	if n := h.count(t, loginsName, g.UserID); n != 2 {
+		t.Errorf("%d logins, want the one of the sign-up and one", n)
 	}
 }
 
-func TestSignUpAgainGetsTheSameSession(t *testing.T) {
+func TestSignUpAgainGetsTheSameLogin(t *testing.T) {
 	h := build(t, nil)
 	first := h.signUp(t, siti("r1"))
 	if got := h.signUp(t, siti("r1")); got.AccessToken != first.AccessToken || !got.Replayed {
@@ -123,7 +123,7 @@ func TestSignUpAgainGetsTheSameSession(t *testing.T) {
 	if _, err := h.refresh(t.Context(), first.RefreshToken); err != nil {
 		t.Fatal(err)
 	}
-	if got := h.signUp(t, siti("r1")); got.SessionID == first.SessionID || got.UserID != first.UserID {
+	if got := h.signUp(t, siti("r1")); got.LoginID == first.LoginID || got.UserID != first.UserID {
 		t.Errorf("%+v, first %+v", got, first)
 	}
 }
@@ -150,9 +150,9 @@ func TestTicketAgain(t *testing.T) {
 		t.Errorf("%+v", other)
 	}
 	other := p
-	other.SessionID = h.signUp(t, siti("r1")).SessionID + "x"
+	other.LoginID = h.signUp(t, siti("r1")).LoginID + "x"
 	if made, err := h.Ticket(t.Context(), "t1", other); err != nil || made.Text == first.Text {
-		t.Errorf("another session got the same ticket: %v", err)
+		t.Errorf("another login got the same ticket: %v", err)
 	}
 	if _, err := h.UseTicket(t.Context(), first.Text); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ const (
 	ActSignedUp      = "signed_up"
 	ActSignedIn      = "signed_in"
 	ActSignInFailed  = "sign_in_failed"
-	ActRefreshReused = "refresh_reused" // a used refresh token came again; the session was ended
+	ActRefreshReused = "refresh_reused" // a used refresh token came again; the login was ended
 	ActLoggedOut     = "logged_out"
 	ActRoleChanged   = "role_changed"
 	ActDisabled      = "disabled"
@@ -60,7 +60,7 @@ type happened struct {
 	Action    string         `json:"action"`
 	Address   string         `json:"ip,omitempty"`
 	RequestID string         `json:"request_id,omitempty"`
-	SessionID string         `json:"session_id,omitempty"`
+	LoginID   string         `json:"login_id,omitempty"`
 	More      int            `json:"more,omitempty"` // of the sort, later that day, and not kept; of failures an estimate
 }
 
@@ -79,14 +79,14 @@ func auditKey(owner string, at gotong.Instant) gotong.Key {
 // note adds to the record of an account, or of the anonymous where there is
 // none. An entry that cannot be written hinders nobody: it is missing, and the
 // server's log says so.
-func (s *Service) note(ctx context.Context, owner, action, sessionID string) {
+func (s *Service) note(ctx context.Context, owner, action, loginID string) {
 	origin, _ := ctx.Value(originKey{}).(Origin)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	now := s.now()
 	entry := happened{
 		ID: gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))), Action: action,
-		Address: origin.Address, RequestID: origin.RequestID, SessionID: sessionID,
+		Address: origin.Address, RequestID: origin.RequestID, LoginID: loginID,
 	}
 	err := store.ErrConflict
 	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {

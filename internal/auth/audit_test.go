@@ -61,7 +61,7 @@ func TestRecord(t *testing.T) {
 	next()
 	ctx := WithOrigin(t.Context(), Origin{"192.0.2.9", "l1"})
 	for range 2 { // the second time there is nothing to end
-		if err := h.Logout(ctx, Principal{UserID: in.UserID, SessionID: in.SessionID}); err != nil {
+		if err := h.Logout(ctx, Principal{UserID: in.UserID, LoginID: in.LoginID}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,11 +93,11 @@ func TestRecord(t *testing.T) {
 			i    int
 			want Entry
 		}{
-			{0, Entry{Address: "192.0.2.1", RequestID: "r1", SessionID: g.SessionID}},
+			{0, Entry{Address: "192.0.2.1", RequestID: "r1", LoginID: g.LoginID}},
 			{1, Entry{Address: "2001:db8::7", RequestID: "i1"}},
-			{2, Entry{Address: "2001:db8::7", RequestID: "i2", SessionID: in.SessionID}},
-			{3, Entry{Address: "192.0.2.9", RequestID: "l1", SessionID: in.SessionID}},
-			{4, Entry{Address: "203.0.113.5", RequestID: "f2", SessionID: g.SessionID}},
+			{2, Entry{Address: "2001:db8::7", RequestID: "i2", LoginID: in.LoginID}},
+			{3, Entry{Address: "192.0.2.9", RequestID: "l1", LoginID: in.LoginID}},
+			{4, Entry{Address: "203.0.113.5", RequestID: "f2", LoginID: g.LoginID}},
 			{5, Entry{RequestID: "c1", By: "root", Role: gotong.RoleModerator}},
 			{6, Entry{RequestID: "c2", By: "root"}},
 		} {
@@ -141,7 +141,7 @@ func TestGuessingDoesNotFillTheRecord(t *testing.T) {
 		t.Errorf("written %d times, %v", full.Version, err)
 	}
 	for i := range maxHappened + 3 {
-		h.Service.note(ctx, g.UserID, ActSignedIn, fmt.Sprint("session-", i))
+		h.Service.note(ctx, g.UserID, ActSignedIn, fmt.Sprint("login-", i))
 	}
 	list := h.record(t, g.UserID, 50)
 	counts, more := map[string]int{}, map[string]int{}

@@ -47,7 +47,7 @@ type Users struct {
 }
 
 // Standing is what an account may do now. Version changes with each change of
-// the rest; sessions of another version are over.
+// the rest; logins of another version are over.
 type Standing struct {
 	Role    gotong.Role
 	Enabled bool
@@ -67,7 +67,7 @@ type Options struct {
 	Bypass bool   // takes [BypassToken]; for development on one machine only
 
 	AccessLife  time.Duration // of an access token; 0 is 30 minutes
-	RefreshLife time.Duration // of a session that is not used; 0 is 30 days
+	RefreshLife time.Duration // of a login that is not used; 0 is 30 days
 
 	Hashes int        // passwords hashed at once; 0 is half of the processors, and more is never used
 	Queue  int        // hashes that may wait; 0 is 128
@@ -85,14 +85,14 @@ type Options struct {
 	// written down for them, and a [Watch] finds what ended there.
 	Shared bool
 
-	// Connected is the sessions of a user that have an open connection on this
+	// Connected is the logins of a user that have an open connection on this
 	// node; nil: none has. They are the last to go where an account has too many.
 	Connected func(userID string) map[string]bool
 
-	// OnSessionEnd and OnUserEnd are told of what ended on this node, so that
+	// OnLoginEnd and OnUserEnd are told of what ended on this node, so that
 	// live connections are closed. They must return at once.
-	OnSessionEnd func(sessionID, userID string)
-	OnUserEnd    func(userID string)
+	OnLoginEnd func(loginID, userID string)
+	OnUserEnd  func(userID string)
 
 	Observer Observer
 	Log      *slog.Logger
@@ -178,8 +178,8 @@ func withDefaults(o Options) Options {
 	if o.Connected == nil {
 		o.Connected = func(string) map[string]bool { return nil }
 	}
-	if o.OnSessionEnd == nil {
-		o.OnSessionEnd = func(string, string) {}
+	if o.OnLoginEnd == nil {
+		o.OnLoginEnd = func(string, string) {}
 	}
 	if o.OnUserEnd == nil {
 		o.OnUserEnd = func(string) {}
@@ -221,12 +221,12 @@ func (s *Service) attempted(action string, err error) {
 const (
 	userKind       = "user"
 	accountsName   = "auth_accounts"
-	sessionsName   = "auth_sessions"
+	loginsName     = "auth_logins"
 	ticketsName    = "auth_tickets"
 	begunName      = "auth_begun"
 	revocationName = "auth_revoked"
 	devicesName    = "auth_devices"
-	loginsName     = "auth_logins"
+	cutoffName     = "auth_cutoff"
 )
 
 func userStream(id string) gotong.Stream { return gotong.NewStream(userKind, id) }

@@ -106,8 +106,8 @@ func build(tb testing.TB, change func(*Options)) *house {
 	tb.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(tb.Context())) })
 	opts := Options{
 		Store: h.store, Executor: h.engine, Users: users(), Clock: h.clock, Secret: []byte(testSecret), Cost: cheap,
-		OnSessionEnd: func(id, userID string) { h.note("session:" + id + ":" + userID) },
-		OnUserEnd:    func(userID string) { h.note("user:" + userID) },
+		OnLoginEnd: func(id, userID string) { h.note("login:" + id + ":" + userID) },
+		OnUserEnd:  func(userID string) { h.note("user:" + userID) },
 	}
 	if change != nil {
 		change(&opts)
@@ -180,13 +180,13 @@ func TestSignUpSignInMe(t *testing.T) {
 		t.Fatalf("%+v", up)
 	}
 	in, err := h.signIn(t.Context(), SignIn{Email: " siti@example.ORG ", Pass: "selokan bersih", Address: "192.0.2.1"})
-	if err != nil || in.UserID != up.UserID || in.Username != "Siti_R" || in.SessionID == up.SessionID {
+	if err != nil || in.UserID != up.UserID || in.Username != "Siti_R" || in.LoginID == up.LoginID {
 		t.Fatalf("%+v, %v", in, err)
 	}
 	for _, g := range []Grant{up, in} {
 		p, err := h.Verify(t.Context(), g.AccessToken)
 		if err != nil || p.UserID != up.UserID || p.Username != "Siti_R" || p.Role != gotong.RoleUser ||
-			p.SessionID != g.SessionID || p.Expires != g.Expires || p.TokenID == "" {
+			p.LoginID != g.LoginID || p.Expires != g.Expires || p.TokenID == "" {
 			t.Fatalf("%+v, %v", p, err)
 		}
 	}
@@ -271,7 +271,7 @@ func TestRefusedSignUpLeavesNothing(t *testing.T) {
 	if names := h.Names(t.Context(), []string{id}); len(names) != 0 {
 		t.Error(names)
 	}
-	for _, collection := range []string{sessionsName, begunName} {
+	for _, collection := range []string{loginsName, begunName} {
 		if n := h.count(t, collection, id); n != 0 {
 			t.Errorf("%d registers in %s", n, collection)
 		}
@@ -299,7 +299,7 @@ func (b *between) Execute(ctx context.Context, cmd gotong.Command) (gotong.Recei
 	return b.Executor.Execute(ctx, cmd)
 }
 
-// A sign-up that loses to a twin with another password gets no session, and the
+// A sign-up that loses to a twin with another password gets no login, and the
 // password stays the first one.
 func TestARetriedSignUpResetsNoPassword(t *testing.T) {
 	var b *between
@@ -412,12 +412,12 @@ func TestTwinsSignUp(t *testing.T) {
 func TestNoSecretIsStored(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
-	ticket, _, err := h.ticket(t.Context(), Principal{UserID: g.UserID, SessionID: g.SessionID, Role: g.Role, Expires: g.Expires})
+	ticket, _, err := h.ticket(t.Context(), Principal{UserID: g.UserID, LoginID: g.LoginID, Role: g.Role, Expires: g.Expires})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var all strings.Builder
-	for _, c := range []string{accountsName, sessionsName, ticketsName, begunName} {
+	for _, c := range []string{accountsName, loginsName, ticketsName, begunName} {
 		for _, owner := range []string{g.UserID, "ticket"} {
 			list, err := h.store.FindRegisters(t.Context(), store.KeyRange{Collection: c, Owner: owner, To: "~"})
 			if err != nil {

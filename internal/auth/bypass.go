@@ -24,7 +24,7 @@ func (s *Service) bypasses(token string) bool { return s.opts.Bypass && token ==
 // who can be disabled like any other where there is one.
 func (s *Service) bypass(ctx context.Context) (Principal, error) {
 	p, err := s.admit(ctx, Principal{
-		UserID: BypassUser, Role: gotong.RoleUser, SessionID: foreignSession(BypassToken),
+		UserID: BypassUser, Role: gotong.RoleUser, LoginID: foreignLogin(BypassToken),
 		Expires: s.now().Add(bypassLife), foreign: true,
 	})
 	if err == nil && p.Username == "" {

@@ -24,7 +24,7 @@ type claims struct {
 	NotBefore *jwt.NumericDate `json:"nbf,omitempty"`
 	Issued    *jwt.NumericDate `json:"iat,omitempty"`
 	ID        string           `json:"jti,omitempty"`
-	Session   string           `json:"sid,omitempty"`
+	Login     string           `json:"sid,omitempty"`
 	Issuer    string           `json:"iss,omitempty"`
 	Audience  jwt.ClaimStrings `json:"aud,omitempty"`
 
@@ -51,7 +51,7 @@ func (c *claims) UnmarshalJSON(b []byte) error {
 		return err
 	}
 	ok := stringOf(all, "sub", &c.Subject) && stringOf(all, "role", &c.Role) && stringOf(all, "jti", &c.ID) &&
-		stringOf(all, "sid", &c.Session) && stringOf(all, "iss", &c.Issuer) && audience(all, &c.Audience) &&
+		stringOf(all, "sid", &c.Login) && stringOf(all, "iss", &c.Issuer) && audience(all, &c.Audience) &&
 		date(all, "exp", &c.Expires) && date(all, "nbf", &c.NotBefore) && date(all, "iat", &c.Issued)
 	if !ok {
 		return errClaims

@@ -128,8 +128,8 @@ func TestLogoutOfATokenWrittenAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if q, err := h.Verify(t.Context(), other); err != nil || q.SessionID != p.SessionID {
-		t.Errorf("%+v, %v: another login than %s", q, err, p.SessionID)
+	if q, err := h.Verify(t.Context(), other); err != nil || q.LoginID != p.LoginID {
+		t.Errorf("%+v, %v: another login than %s", q, err, p.LoginID)
 	}
 	if err := h.Logout(t.Context(), p); err != nil {
 		t.Fatal(err)

@@ -34,11 +34,11 @@ func deviceKey(userID, id string) gotong.Key {
 	return gotong.Key{Collection: devicesName, Owner: userID, Name: id}
 }
 
-// deviceToken is the one that a sign-in returns beside its session, and named
-// as that is: d1.<user>.<session>.<mac>.
-func (s *Service) deviceToken(userID, sessionID string) string {
-	mac := s.tokens.derive("device", userID, sessionID)
-	return strings.Join([]string{"d1", userID, sessionID, base64.RawURLEncoding.EncodeToString(mac)}, ".")
+// deviceToken is the one that a sign-in returns beside its login, and named
+// as that is: d1.<user>.<login>.<mac>.
+func (s *Service) deviceToken(userID, loginID string) string {
+	mac := s.tokens.derive("device", userID, loginID)
+	return strings.Join([]string{"d1", userID, loginID, base64.RawURLEncoding.EncodeToString(mac)}, ".")
 }
 
 // parseDevice reads a device token that this server made and that still counts.

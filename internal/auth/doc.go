@@ -1,15 +1,15 @@
-// Package auth is the door: accounts and their passwords, sessions, access
+// Package auth is the door: accounts and their passwords, logins, access
 // tokens, tickets for browsers, and who a token speaks for.
 //
 // An account is a stream of the kind user, written by an ordinary command; its
 // e-mail address and user name are claims of that commit. What must not stand
 // in the log (address, name, password hash) is a register of the same commit, as
-// is the first session: a sign-up is one transaction, and a retry of it sets no
+// is the first login: a sign-up is one transaction, and a retry of it sets no
 // register.
 //
-// An access token is a short-lived JWT (RFC 7519). A session is a register
+// An access token is a short-lived JWT (RFC 7519). A login is a register
 // that counts generations of tokens; its refresh token changes with each use,
-// and using a spent one again ends the session. Nothing secret is stored:
+// and using a spent one again ends the login. Nothing secret is stored:
 // refresh tokens, tickets and device tokens are derived from the server's key,
 // so that the same token can be given twice.
 //
@@ -22,10 +22,10 @@
 // # Caveats
 //
 // A token that was valid is trusted for up to a second before registers are
-// looked at again; on the node that ends a session, not even that. Open
+// looked at again; on the node that ends a login, not even that. Open
 // connections on other nodes are found by a [Watch], which reads what the nodes
 // that share a store wrote down. Any change of
-// role, and disabling, ends all sessions of the account for good.
+// role, and disabling, ends all logins of the account for good.
 //
 // Of this node alone, in memory, are verdicts about tokens (a second), user names
 // (a minute), hashes that wait, and, unless the store is shared, how often

@@ -19,7 +19,7 @@ type Entry struct {
 	Action    string
 	Address   string // of the client; empty for what was done to the account
 	RequestID string
-	SessionID string
+	LoginID   string
 	By        string      // who did it, where it was done to the account
 	Role      gotong.Role // the one that was given
 	More      int         // so many more of the sort came later that day and were not kept; of failed sign-ins an estimate
@@ -92,7 +92,7 @@ func (h happened) entry(userID string) Entry {
 	}
 	return Entry{
 		ID: h.ID, At: h.ID.At(), UserID: userID, Action: h.Action, Address: h.Address,
-		RequestID: h.RequestID, SessionID: h.SessionID, More: h.More,
+		RequestID: h.RequestID, LoginID: h.LoginID, More: h.More,
 	}
 }
 

@@ -18,7 +18,7 @@ func TestRefreshRotates(t *testing.T) {
 		h.pass(time.Minute)
 		next, err := h.refresh(t.Context(), g.RefreshToken)
 		if err != nil || seen[next.RefreshToken] || next.AccessToken == g.AccessToken || next.Replayed ||
-			next.SessionID != g.SessionID || next.UserID != g.UserID || next.Username != "Siti_R" {
+			next.LoginID != g.LoginID || next.UserID != g.UserID || next.Username != "Siti_R" {
 			t.Fatalf("%d: %+v, %v", i, next, err)
 		}
 		if _, err := h.Verify(t.Context(), next.AccessToken); err != nil {
@@ -51,7 +51,7 @@ func TestRefreshAgain(t *testing.T) {
 		"after more, the next token used": {func(t *testing.T, h *house, _, next Grant) { t.Helper(); use(t, h, next) }, 2 * grace, "ended"},
 		"a ticket for the next token used": {func(t *testing.T, h *house, _, next Grant) {
 			t.Helper()
-			p := Principal{UserID: next.UserID, Role: next.Role, SessionID: next.SessionID, TokenID: tokenID(next.SessionID, 2), Expires: next.Expires}
+			p := Principal{UserID: next.UserID, Role: next.Role, LoginID: next.LoginID, TokenID: tokenID(next.LoginID, 2), Expires: next.Expires}
 			text, _, err := h.ticket(t.Context(), p)
 			if err != nil {
 				t.Fatal(err)
@@ -83,7 +83,7 @@ func TestRefreshAgain(t *testing.T) {
 			case tc.want == "ended":
 				wantCode(t, err, gotong.CodeUnauthorized)
 				wantOver(t, h, first)
-			case err != nil || same != (tc.want == "same") || again.Replayed != same || again.SessionID != g.SessionID:
+			case err != nil || same != (tc.want == "same") || again.Replayed != same || again.LoginID != g.LoginID:
 				t.Fatalf("%+v, %v; first %+v", again, err, first)
 			default:
 				use(t, h, again)
@@ -117,9 +117,9 @@ func TestRefreshAgainAfterAStepBack(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-// Who makes a session forget what was superseded, by losing many responses, does
+// Who makes a login forget what was superseded, by losing many responses, does
 // not make a superseded access token good: it is refused, and its refresh token
-// ends the session.
+// ends the login.
 func TestASupersededTokenIsNeverForgotten(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
@@ -143,28 +143,28 @@ func TestASupersededTokenIsNeverForgotten(t *testing.T) {
 	_, err = h.Verify(t.Context(), lost.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	if _, err := h.Verify(t.Context(), last.AccessToken); err != nil {
-		t.Fatalf("the access token ended the session: %v", err)
+		t.Fatalf("the access token ended the login: %v", err)
 	}
 	_, err = h.refresh(t.Context(), lost.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	wantOver(t, h, last)
 }
 
-// wantOver checks that a session has ended and that the end was announced.
+// wantOver checks that a login has ended and that the end was announced.
 func wantOver(t *testing.T, h *house, g Grant) {
 	t.Helper()
 	_, err := h.refresh(t.Context(), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	_, err = h.Verify(t.Context(), g.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
-	if want := "session:" + g.SessionID + ":" + g.UserID; h.hooks() != want {
+	if want := "login:" + g.LoginID + ":" + g.UserID; h.hooks() != want {
 		t.Errorf("hooks %q, want %q", h.hooks(), want)
 	}
 }
 
 // Tokens that were replaced before anybody used them are spent: whichever of
-// them appears, two have the session.
-func TestASupersededTokenEndsTheSession(t *testing.T) {
+// them appears, two have the login.
+func TestASupersededTokenEndsTheLogin(t *testing.T) {
 	for name, appears := range map[string]func(h *house, g Grant) error{
 		"refresh token": func(h *house, g Grant) error { _, err := h.refresh(t.Context(), g.RefreshToken); return err },
 		"access token":  func(h *house, g Grant) error { _, err := h.Verify(t.Context(), g.AccessToken); return err },
@@ -216,10 +216,10 @@ func TestAThiefOneStepBehind(t *testing.T) {
 			h := build(t, nil)
 			owned := h.signUp(t, siti("r1"))
 			stolen, exchanges := owned.RefreshToken, 0
-			for h.count(t, sessionsName, owned.UserID) == 1 {
+			for h.count(t, loginsName, owned.UserID) == 1 {
 				before := owned.RefreshToken
 				owned, _ = owner(h, owned)
-				if h.count(t, sessionsName, owned.UserID) == 0 {
+				if h.count(t, loginsName, owned.UserID) == 0 {
 					break
 				}
 				h.pass(grace + time.Second)
@@ -246,7 +246,7 @@ func TestANewSigningKeyVoidsRefreshTokens(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-func TestAnOldTokenEndsTheSession(t *testing.T) {
+func TestAnOldTokenEndsTheLogin(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	oldest := g.RefreshToken

@@ -46,7 +46,7 @@ func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	err = s.opts.Store.SetRegister(ctx, revocationKey(p.SessionID), 0, body, 0)
+	err = s.opts.Store.SetRegister(ctx, revocationKey(p.LoginID), 0, body, 0)
 	if errors.Is(err, store.ErrConflict) {
 		return false, nil // revoked already
 	}

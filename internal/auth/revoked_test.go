@@ -61,7 +61,7 @@ func TestRevocationsOutliveAClockThatRanAhead(t *testing.T) {
 func TestAllRevocationsAreLookedAt(t *testing.T) {
 	h := build(t, nil)
 	for i := range 3 * lookAtOnce {
-		if _, err := h.revoke(t.Context(), Principal{UserID: "warga-7", SessionID: fmt.Sprintf("token-%04d", i), Expires: h.now()}); err != nil {
+		if _, err := h.revoke(t.Context(), Principal{UserID: "warga-7", LoginID: fmt.Sprintf("token-%04d", i), Expires: h.now()}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -29,15 +29,15 @@ type Ticket struct {
 // derived from At and the server's key, so that the same request can be
 // answered with it again without its being stored.
 type ticket struct {
-	UserID    string         `json:"user_id"`
-	Role      gotong.Role    `json:"role"`
-	SessionID string         `json:"session_id"`
-	TokenID   string         `json:"token_id"`
-	Expires   gotong.Instant `json:"expires"` // of the token, not of the ticket
-	Foreign   bool           `json:"foreign,omitempty"`
-	Issued    gotong.Instant `json:"issued,omitempty"`
-	At        gotong.Instant `json:"at"`
-	Used      bool           `json:"used,omitempty"` // kept until it expires, so that no repetition revives it
+	UserID  string         `json:"user_id"`
+	Role    gotong.Role    `json:"role"`
+	LoginID string         `json:"login_id"`
+	TokenID string         `json:"token_id"`
+	Expires gotong.Instant `json:"expires"` // of the token, not of the ticket
+	Foreign bool           `json:"foreign,omitempty"`
+	Issued  gotong.Instant `json:"issued,omitempty"`
+	At      gotong.Instant `json:"at"`
+	Used    bool           `json:"used,omitempty"` // kept until it expires, so that no repetition revives it
 }
 
 func ticketKey(id string) gotong.Key {
@@ -52,13 +52,13 @@ func (s *Service) ticketText(id string, at gotong.Instant) string {
 
 // Ticket makes a ticket for a browser, which cannot set a header on a
 // WebSocket. While it has neither expired nor been used, the same request id of
-// the same session gets the same ticket again.
+// the same login gets the same ticket again.
 func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t Ticket, err error) {
 	defer func() { s.attempted("ticket", err) }()
 	if !gotong.ValidRequestID(requestID) {
 		return t, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
-	key := ticketKey(hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.SessionID, requestID)[:16]))
+	key := ticketKey(hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.LoginID, requestID)[:16]))
 	for range maxTries {
 		reg, err := store.ReadRegister(ctx, s.opts.Store, key)
 		if err != nil {
@@ -88,7 +88,7 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 // it is.
 func (s *Service) makeTicket(ctx context.Context, key gotong.Key, version uint64, at gotong.Instant, p Principal) (Ticket, error) {
 	body, err := json.Marshal(ticket{
-		UserID: p.UserID, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID, Expires: p.Expires,
+		UserID: p.UserID, Role: p.Role, LoginID: p.LoginID, TokenID: p.TokenID, Expires: p.Expires,
 		Foreign: p.foreign, Issued: p.issued, At: at,
 	})
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *Service) makeTicket(ctx context.Context, key gotong.Key, version uint64
 }
 
 // UseTicket tells who a ticket stands for and uses it up: of several tries
-// exactly one gets in. The session behind it must still be good.
+// exactly one gets in. The login behind it must still be good.
 func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err error) {
 	defer func() { s.attempted("use_ticket", err) }()
 	t, err := s.takeTicket(ctx, text)
@@ -113,7 +113,7 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 		return p, unauthorized("The token has expired.")
 	}
 	p, err = s.admit(ctx, Principal{
-		UserID: t.UserID, Role: t.Role, SessionID: t.SessionID, TokenID: t.TokenID, Expires: t.Expires,
+		UserID: t.UserID, Role: t.Role, LoginID: t.LoginID, TokenID: t.TokenID, Expires: t.Expires,
 		foreign: t.Foreign, issued: t.Issued,
 	})
 	if err != nil {

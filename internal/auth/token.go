@@ -71,29 +71,29 @@ func (t *tokens) derive(fields ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// sign makes the access token of a session's generation; twice the same, to
+// sign makes the access token of a login's generation; twice the same, to
 // the byte.
-func (t *tokens) sign(userID, id string, role gotong.Role, sess session) (string, gotong.Instant, error) {
-	issued := sess.RotatedAt.Time().Truncate(time.Second)
+func (t *tokens) sign(userID, id string, role gotong.Role, l login) (string, gotong.Instant, error) {
+	issued := l.RotatedAt.Time().Truncate(time.Second)
 	expires := issued.Add(t.life)
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
 		Subject: userID, Role: role, Expires: jwt.NewNumericDate(expires), Issued: jwt.NewNumericDate(issued),
-		ID: tokenID(id, sess.Generation), Session: id,
+		ID: tokenID(id, l.Generation), Login: id,
 	})
 	token.Header["kid"] = t.kid
 	text, err := token.SignedString(t.access)
 	return text, gotong.InstantOf(expires), err
 }
 
-// tokenID is the jti of a session's access tokens of one generation: those that
+// tokenID is the jti of a login's access tokens of one generation: those that
 // were issued beside its refresh token of this number.
-func tokenID(session string, generation uint64) string {
-	return session + "." + strconv.FormatUint(generation, 10)
+func tokenID(login string, generation uint64) string {
+	return login + "." + strconv.FormatUint(generation, 10)
 }
 
-// generationOf reads a [tokenID] of this session.
-func generationOf(session, id string) (uint64, bool) {
-	number, ok := strings.CutPrefix(id, session+".")
+// generationOf reads a [tokenID] of this login.
+func generationOf(login, id string) (uint64, bool) {
+	number, ok := strings.CutPrefix(id, login+".")
 	generation, err := strconv.ParseUint(number, 10, 63)
 	return generation, ok && err == nil
 }

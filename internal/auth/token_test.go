@@ -143,9 +143,9 @@ func TestTokensOfOthers(t *testing.T) {
 		{"HS256 with the EC public key", signed(t, hs, "ec", k.pem["ec"], good), ""},
 		{"HS256 with an earlier secret under another kid", signed(t, hs, "rsa", []byte(earlier), good), ""},
 		{"HS256 with the earlier secret under our kid", signed(t, hs, h.tokens.kid, []byte(earlier), good), ""},
-		{"our kid without a session", signed(t, hs, h.tokens.kid, h.tokens.access, good), ""},
-		{"our session in a token of others", signed(t, ed, "ed", k.ed, jwt.MapClaims{
-			"sub": own.UserID, "role": "admin", "exp": exp, "sid": own.SessionID,
+		{"our kid without a login", signed(t, hs, h.tokens.kid, h.tokens.access, good), ""},
+		{"our login in a token of others", signed(t, ed, "ed", k.ed, jwt.MapClaims{
+			"sub": own.UserID, "role": "admin", "exp": exp, "sid": own.LoginID,
 		}), ""},
 		{"HS512", signed(t, jwt.SigningMethodHS512, nil, []byte(earlier), good), ""},
 		{"RS512", signed(t, jwt.SigningMethodRS512, "rsa", k.rsa, good), ""},
@@ -243,7 +243,7 @@ func TestLogoutOfATokenOfOthers(t *testing.T) {
 	if _, err := h.Verify(t.Context(), two); err != nil {
 		t.Error(err)
 	}
-	if !strings.Contains(h.hooks(), "session:"+p.SessionID+":warga-7") {
+	if !strings.Contains(h.hooks(), "login:"+p.LoginID+":warga-7") {
 		t.Error(h.hooks())
 	}
 }
@@ -254,15 +254,15 @@ func TestOwnTokensOfOtherKeys(t *testing.T) {
 	other := build(t, func(o *Options) { o.Secret = []byte(testSecret + "!"); o.Store = h.store })
 	_, err := other.Verify(t.Context(), g.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
-	// Who has the key, but no session, has nothing.
-	text, _, err := h.tokens.sign(g.UserID, "made-up", gotong.RoleUser, session{RotatedAt: h.now()})
+	// Who has the key, but no login, has nothing.
+	text, _, err := h.tokens.sign(g.UserID, "made-up", gotong.RoleUser, login{RotatedAt: h.now()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = h.Verify(t.Context(), text)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	// The role in a genuine token must be the account's.
-	text, _, err = h.tokens.sign(g.UserID, g.SessionID, gotong.RoleAdmin, session{RotatedAt: h.now()})
+	text, _, err = h.tokens.sign(g.UserID, g.LoginID, gotong.RoleAdmin, login{RotatedAt: h.now()})
 	if err != nil {
 		t.Fatal(err)
 	}

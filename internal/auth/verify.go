@@ -23,15 +23,15 @@ const recheck = time.Second
 
 // Principal is who a token speaks for.
 type Principal struct {
-	UserID    string
-	Username  string // empty for tokens of others without an account here
-	Role      gotong.Role
-	SessionID string         // what OnSessionEnd names
-	TokenID   string         // jti; empty for tokens without
-	Expires   gotong.Instant // when the token stops being accepted; for tokens of others, with some leeway
-	issued    gotong.Instant // of a token of others; 0 where it does not say
-	foreign   bool           // the token was not made here
-	standing  uint64         // the account's version when the registers were looked at; 0 without one
+	UserID   string
+	Username string // empty for tokens of others without an account here
+	Role     gotong.Role
+	LoginID  string         // what OnLoginEnd names
+	TokenID  string         // jti; empty for tokens without
+	Expires  gotong.Instant // when the token stops being accepted; for tokens of others, with some leeway
+	issued   gotong.Instant // of a token of others; 0 where it does not say
+	foreign  bool           // the token was not made here
+	standing uint64         // the account's version when the registers were looked at; 0 without one
 }
 
 // Actor is the principal as events keep it.
@@ -70,10 +70,10 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 		return Principal{}, unauthorized("The token is not valid, or no longer.")
 	}
 	p := Principal{
-		UserID: c.Subject, Role: c.Role, SessionID: c.Session, TokenID: c.ID, Expires: c.until, foreign: foreign,
+		UserID: c.Subject, Role: c.Role, LoginID: c.Login, TokenID: c.ID, Expires: c.until, foreign: foreign,
 	}
 	if foreign {
-		p.SessionID = foreignSession(token)
+		p.LoginID = foreignLogin(token)
 		if c.Issued != nil {
 			p.issued = max(1, gotong.InstantOf(c.Issued.Time))
 		}
@@ -82,15 +82,15 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 	if p, err = s.admit(ctx, p); err != nil {
 		return Principal{}, err
 	}
-	s.verified.use(p.SessionID, s.mono())
+	s.verified.use(p.LoginID, s.mono())
 	s.verified.put(key, verdict{p, s.mono(), epoch})
 	return p, nil
 }
 
-// foreignSession names what ends where a token of others is logged out. It is
+// foreignLogin names what ends where a token of others is logged out. It is
 // made of what is signed, because some signatures can be written in another way
 // that is as good.
-func foreignSession(token string) string {
+func foreignLogin(token string) string {
 	if at := strings.LastIndexByte(token, '.'); at > 0 {
 		token = token[:at]
 	}
@@ -106,7 +106,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	if p.foreign {
 		return s.admitForeign(ctx, p)
 	}
-	sess, err := s.use(ctx, p)
+	l, err := s.use(ctx, p)
 	if err != nil {
 		return p, err
 	}
@@ -114,8 +114,8 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	switch {
 	case err != nil:
 		return p, err
-	case !known || !st.Enabled || st.Version != sess.Standing || st.Role != p.Role:
-		return p, sessionOver()
+	case !known || !st.Enabled || st.Version != l.Standing || st.Role != p.Role:
+		return p, loginOver()
 	}
 	p.Username, p.standing = s.name(ctx, p.UserID), st.Version
 	return p, nil
@@ -124,7 +124,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 // admitForeign: the role of a token of others counts as far as it is one of a
 // person, and does not contradict the account where there is one here.
 func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, revocationKey(p.SessionID))
+	reg, err := store.ReadRegister(ctx, s.opts.Store, revocationKey(p.LoginID))
 	if err != nil || reg.Version > 0 {
 		return p, errOr(store.CodedWrite(err), unauthorized("The token was revoked."))
 	}
@@ -167,7 +167,7 @@ type verified struct {
 	flight singleflight.Group
 
 	useMu         sync.Mutex
-	used, usedOld map[string]clock.Moment // when a token of a session was checked last
+	used, usedOld map[string]clock.Moment // when a token of a login was checked last
 }
 
 type shard struct {
@@ -194,29 +194,29 @@ func (v *verified) fresh(d verdict, now clock.Moment) bool {
 	return now.Sub(d.at) < recheck && d.epoch == v.epoch(d.principal.UserID)
 }
 
-// idle is how long ago a token of the session was last checked here, if
+// idle is how long ago a token of the login was last checked here, if
 // that is known; else longer than anything.
-func (v *verified) idle(session string, now clock.Moment) time.Duration {
+func (v *verified) idle(login string, now clock.Moment) time.Duration {
 	v.useMu.Lock()
 	defer v.useMu.Unlock()
-	at, ok := v.used[session]
+	at, ok := v.used[login]
 	if !ok {
-		at = v.usedOld[session]
+		at = v.usedOld[login]
 	}
 	return now.Sub(at)
 }
 
-// use notes that a token of the session was checked.
-func (v *verified) use(session string, now clock.Moment) {
+// use notes that a token of the login was checked.
+func (v *verified) use(login string, now clock.Moment) {
 	v.useMu.Lock()
 	defer v.useMu.Unlock()
 	if v.used == nil || len(v.used) >= maxUsed {
 		v.usedOld, v.used = v.used, map[string]clock.Moment{}
 	}
-	v.used[session] = now
+	v.used[login] = now
 }
 
-// maxUsed is of how many sessions half of what is noted is.
+// maxUsed is of how many logins half of what is noted is.
 const maxUsed = 32768
 
 func (v *verified) shard(key [32]byte) *shard { return &v.shards[key[0]%byte(len(v.shards))] }

@@ -57,7 +57,7 @@ func (n noticing) SetRegister(
 ) error {
 	userID := ""
 	switch {
-	case key.Collection == sessionsName && body == nil:
+	case key.Collection == loginsName && body == nil:
 		userID = key.Owner
 	case key.Collection == revocationName && body != nil:
 		var v revocation

@@ -64,8 +64,8 @@ func newTwoNodes(t *testing.T) *twoNodes {
 	t.Cleanup(s.Close)
 	n.there.Service = s
 	n.watch = s.NewWatch(func() []Principal { return slices.Clone(n.logins) }, func(p Principal) {
-		n.over = append(n.over, p.SessionID)
-		n.logins = slices.DeleteFunc(n.logins, func(q Principal) bool { return q.SessionID == p.SessionID })
+		n.over = append(n.over, p.LoginID)
+		n.logins = slices.DeleteFunc(n.logins, func(q Principal) bool { return q.LoginID == p.LoginID })
 	})
 	return n
 }
@@ -135,7 +135,7 @@ func TestWatch(t *testing.T) {
 			n.connect(t, "bob")
 			n.round(t)
 			end(t, n, g, p)
-			n.round(t, p.SessionID)
+			n.round(t, p.LoginID)
 			n.round(t)
 			n.pass(recheck)
 			_, err := n.there.Verify(t.Context(), g.AccessToken)
@@ -152,18 +152,18 @@ func TestNotices(t *testing.T) {
 	n.there.clock.Step(-2 * time.Second)
 	slow := errors.New("the node dies here")
 	n.held = func(key gotong.Key) error {
-		if key.Collection == sessionsName {
+		if key.Collection == loginsName {
 			return slow
 		}
 		return nil
 	}
 	if err := n.here.Logout(t.Context(), p); err == nil {
-		t.Fatal("the session cannot have ended")
+		t.Fatal("the login cannot have ended")
 	}
 	n.round(t) // seen, and good still
 	n.held = nil
 	n.pass(50 * time.Second)
-	key := sessionKey(p.UserID, p.SessionID)
+	key := loginKey(p.UserID, p.LoginID)
 	reg, err := store.ReadRegister(t.Context(), n.here.store, key)
 	if err != nil {
 		t.Fatal(err)
@@ -171,7 +171,7 @@ func TestNotices(t *testing.T) {
 	if err := n.here.store.SetRegister(t.Context(), key, reg.Version, nil, 0); err != nil { // the slow call arrives
 		t.Fatal(err)
 	}
-	n.round(t, p.SessionID)
+	n.round(t, p.LoginID)
 
 	_, p = n.connect(t, "bob")
 	n.held = func(key gotong.Key) error {
@@ -220,7 +220,7 @@ func TestWatchMany(t *testing.T) {
 	if err := n.here.Logout(t.Context(), p); err != nil {
 		t.Fatal(err)
 	}
-	n.round(t, p.SessionID)
+	n.round(t, p.LoginID)
 
 	g, p := n.connect(t, "bob")
 	others := make([]Principal, maxLook)
@@ -235,7 +235,7 @@ func TestWatchMany(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if !slices.Equal(n.over, []string{p.SessionID}) {
+	if !slices.Equal(n.over, []string{p.LoginID}) {
 		t.Errorf("ended %q", n.over)
 	}
 }
@@ -247,7 +247,7 @@ func TestHint(t *testing.T) {
 	_, q := n.connect(t, "bob")
 	ended := make(chan string, 4)
 	looked := make(chan struct{}, 4)
-	w := n.there.NewWatch(func() []Principal { looked <- struct{}{}; return []Principal{p, q} }, func(p Principal) { ended <- p.SessionID })
+	w := n.there.NewWatch(func() []Principal { looked <- struct{}{}; return []Principal{p, q} }, func(p Principal) { ended <- p.LoginID })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { w.Run(ctx); close(done) }()
@@ -255,7 +255,7 @@ func TestHint(t *testing.T) {
 	<-looked
 	n.here.command(t, g.UserID, "a1", user.CmdDisable, user.Disable{})
 	w.Hint(p.UserID)
-	if got := <-ended; got != p.SessionID {
+	if got := <-ended; got != p.LoginID {
 		t.Errorf("%s ended", got)
 	}
 	_, err := n.there.Verify(t.Context(), g.AccessToken) // at once, without any time passing

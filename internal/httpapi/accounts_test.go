@@ -67,7 +67,7 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-func TestSessions(t *testing.T) {
+func TestLogins(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	refresh := map[string]any{"refresh": ani.refreshWith}
@@ -92,7 +92,7 @@ func TestSessions(t *testing.T) {
 	w.post("/v1/auth/refresh", map[string]any{"refresh": "not-a-token"}).problem(401, gotong.CodeUnauthorized)
 
 	// Two tabs send one token, each with a key of its own: both get the same. Once
-	// the next one was used, a spent token that comes again ends the session.
+	// the next one was used, a spent token that comes again ends the login.
 	budi := w.signUp("budi")
 	next := w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).want(200)
 	tab := w.post("/v1/auth/refresh", map[string]any{"refresh": budi.refreshWith}).want(200)

@@ -11,20 +11,20 @@ import (
 
 // Principal is who a token speaks for.
 type Principal struct {
-	UserID    string
-	Name      string // the user name
-	Role      gotong.Role
-	SessionID string // what ends with a logout
-	TokenID   string // jti
-	Token     string // as presented; empty for one that came by ticket
-	Expires   time.Time
-	Verified  auth.Principal // as the door knows it
+	UserID   string
+	Name     string // the user name
+	Role     gotong.Role
+	LoginID  string // what ends with a logout
+	TokenID  string // jti
+	Token    string // as presented; empty for one that came by ticket
+	Expires  time.Time
+	Verified auth.Principal // as the door knows it
 }
 
 // PrincipalOf is what the door found out, in the words of the edge.
 func PrincipalOf(p auth.Principal, token string) Principal {
 	return Principal{
-		UserID: p.UserID, Name: p.Username, Role: p.Role, SessionID: p.SessionID, TokenID: p.TokenID,
+		UserID: p.UserID, Name: p.Username, Role: p.Role, LoginID: p.LoginID, TokenID: p.TokenID,
 		Token: token, Expires: p.Expires.Time(), Verified: p,
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Phones behind one carrier's address refresh at once: each of them has proved
-// its session, so none of them is a guess. Made-up tokens are.
+// its login, so none of them is a guess. Made-up tokens are.
 func TestPhonesOfOneAddressRefresh(t *testing.T) {
 	w := newWorld(t)
 	phones := make([]*person, 60)
@@ -29,7 +29,7 @@ func TestPhonesOfOneAddressRefresh(t *testing.T) {
 	for _, p := range phones {
 		limited.post("/v1/auth/refresh", map[string]any{"refresh": p.refreshWith}).want(200)
 	}
-	// One session has a limit of its own, and so do guesses.
+	// One login has a limit of its own, and so do guesses.
 	refused := 0
 	for range 25 {
 		if limited.post("/v1/auth/refresh", map[string]any{"refresh": phones[0].refreshWith}).code == http.StatusTooManyRequests {
@@ -37,7 +37,7 @@ func TestPhonesOfOneAddressRefresh(t *testing.T) {
 		}
 	}
 	if refused != 6 {
-		t.Errorf("%d of 25 more refreshes of one session were refused, want 6", refused)
+		t.Errorf("%d of 25 more refreshes of one login were refused, want 6", refused)
 	}
 	waits := map[string]int{}
 	for i := range 60 {
@@ -117,7 +117,7 @@ func TestAllowancesFollowTimeThatPasses(t *testing.T) {
 	}
 }
 
-// A user has one allowance, whichever session and route it is spent by, and each
+// A user has one allowance, whichever login and route it is spent by, and each
 // limit has a name of its own beside the others.
 func TestOneAllowancePerUser(t *testing.T) {
 	w := newWorld(t)

@@ -22,7 +22,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Door makes and ends sessions; [auth.Service] is one.
+// Door creates and ends logins; [auth.Service] is one.
 type Door interface {
 	SignUp(ctx context.Context, r auth.SignUp) (auth.Grant, error)
 	SignIn(ctx context.Context, r auth.SignIn) (auth.Grant, error)
@@ -56,14 +56,14 @@ const (
 func Routes(opts Options) func(*httpapi.API) {
 	a := &accounts{opts}
 	return func(api *httpapi.API) {
-		a.sessionRoutes(api)
+		a.loginRoutes(api)
 		a.adminRoutes(api)
 		a.auditRoutes(api)
 		a.ownerlessRoutes(api)
 	}
 }
 
-func (a *accounts) sessionRoutes(api *httpapi.API) {
+func (a *accounts) loginRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "sign-up", Method: http.MethodPost, Path: "/v1/auth/signup", Tag: tagAuth, Public: true, Strict: true,
 		Write: true, Summary: "Create an account", Description: "It also creates a login.",
@@ -78,7 +78,7 @@ func (a *accounts) sessionRoutes(api *httpapi.API) {
 		ID: "refresh", Method: http.MethodPost, Path: "/v1/auth/refresh", Tag: tagAuth, Public: true, Strict: true, Counts: true,
 		Write: true, Summary: "Get new tokens",
 		Description: "It spends the refresh token. Sent again within ten seconds, the token gets the same answer, whatever the key; " +
-			"later, it gets other tokens if nobody used those. Any other use of a spent token ends the session.",
+			"later, it gets other tokens if nobody used those. Any other use of a spent token ends the login.",
 	}, a.refresh)
 	httpapi.Register(api, httpapi.Route{
 		ID: "logout", Method: http.MethodPost, Path: "/v1/auth/logout", Tag: tagAuth, Write: true,
@@ -103,7 +103,7 @@ type SignUp struct {
 	CommunityID string `json:"community_id" minLength:"1" maxLength:"64"`
 }
 
-// SignIn is the body of beginning a session.
+// SignIn is the body of a sign-in.
 type SignIn struct {
 	Email string `json:"email" minLength:"1" maxLength:"256"`
 	Pass  string `json:"pass" minLength:"1" maxLength:"1024"`

@@ -95,6 +95,6 @@ func beforeOf(ctx context.Context, page httpapi.Page) (before gotong.EventID, er
 func viewEntry(e auth.Entry) AuditEntry {
 	return AuditEntry{
 		ID: e.ID, At: e.At, AtMS: e.At.Milli(), UserID: e.UserID, Action: e.Action, IP: e.Address,
-		RequestID: e.RequestID, LoginID: e.SessionID, By: e.By, Role: e.Role, More: e.More,
+		RequestID: e.RequestID, LoginID: e.LoginID, By: e.By, Role: e.Role, More: e.More,
 	}
 }

@@ -260,7 +260,7 @@ func TestLogoutEndsAll(t *testing.T) {
 	w.until("all are open", func() bool { return w.hub.Stats().Subscriptions == 3 })
 	var logins []string
 	for _, p := range w.server.Logins() {
-		logins = append(logins, p.SessionID)
+		logins = append(logins, p.LoginID)
 	}
 	if slices.Sort(logins); !slices.Equal(logins, []string{"s-ann", "s-bob"}) {
 		t.Errorf("logins %q", logins)
@@ -281,7 +281,7 @@ func TestLogoutBesideATicket(t *testing.T) {
 	recheck := func(o *Options) {
 		o.Recheck = func(_ context.Context, p httpapi.Principal) error {
 			if p.UserID == "ann" {
-				return gotong.NewError(gotong.CodeUnauthorized, "The session is over.")
+				return gotong.NewError(gotong.CodeUnauthorized, "The login has ended.")
 			}
 			return nil
 		}

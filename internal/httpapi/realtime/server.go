@@ -187,23 +187,23 @@ func (s *Server) Logins() []httpapi.Principal {
 	found := map[string]httpapi.Principal{}
 	for _, c := range s.all() {
 		if p := c.principal.Load(); p != nil {
-			found[p.SessionID] = *p
+			found[p.LoginID] = *p
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f := range s.follows {
-		found[f.principal.SessionID] = f.principal
+		found[f.principal.LoginID] = f.principal
 	}
 	return slices.Collect(maps.Values(found))
 }
 
-// LoginsOf is the sessions of a user that have an open connection.
+// LoginsOf returns the logins of a user that have an open connection.
 func (s *Server) LoginsOf(userID string) map[string]bool {
 	of := map[string]bool{}
 	for _, p := range s.Logins() {
 		if p.UserID == userID {
-			of[p.SessionID] = true
+			of[p.LoginID] = true
 		}
 	}
 	return of
@@ -211,16 +211,16 @@ func (s *Server) LoginsOf(userID string) map[string]bool {
 
 // EndLogin closes every connection that was opened by this login
 // (contract D13: the time bound of a logout).
-func (s *Server) EndLogin(session string) {
+func (s *Server) EndLogin(loginID string) {
 	for _, c := range s.all() {
-		if p := c.principal.Load(); p != nil && p.SessionID == session {
+		if p := c.principal.Load(); p != nil && p.LoginID == loginID {
 			c.close(CloseUnauthorized, "logged out")
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f := range s.follows {
-		if f.principal.SessionID == session {
+		if f.principal.LoginID == loginID {
 			f.end()
 		}
 	}

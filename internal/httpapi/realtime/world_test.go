@@ -122,7 +122,7 @@ func (d *door) principal(id string) httpapi.Principal {
 		role = gotong.RoleAdmin
 	}
 	return httpapi.Principal{
-		UserID: id, Name: id, Role: role, SessionID: "s-" + id,
+		UserID: id, Name: id, Role: role, LoginID: "s-" + id,
 		Expires: d.world.now().Add(time.Hour).Time(),
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-func TestSessionGoesWhenItIsNotUsed(t *testing.T) {
+func TestLoginEndsWhenItIsNotUsed(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	h.pass(29 * 24 * time.Hour)
@@ -45,9 +45,9 @@ func TestLogout(t *testing.T) {
 	_, err = h.refresh(t.Context(), g.RefreshToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	if _, err := h.Verify(t.Context(), other.AccessToken); err != nil {
-		t.Errorf("another session ended too: %v", err)
+		t.Errorf("another login ended too: %v", err)
 	}
-	if !strings.HasPrefix(h.hooks(), "session:"+g.SessionID+":"+g.UserID) {
+	if !strings.HasPrefix(h.hooks(), "login:"+g.LoginID+":"+g.UserID) {
 		t.Error(h.hooks())
 	}
 }
@@ -74,7 +74,7 @@ func TestLogoutOnAnotherNode(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-func TestChangesOfTheAccountEndItsSessions(t *testing.T) {
+func TestChangesOfTheAccountEndItsLogins(t *testing.T) {
 	tests := []struct {
 		name    string
 		change  func(*house, string)
@@ -126,11 +126,11 @@ func TestChangesOfTheAccountEndItsSessions(t *testing.T) {
 	}
 }
 
-func TestSessionsOfOneAccountAreBounded(t *testing.T) {
+func TestLoginsOfOneAccountAreBounded(t *testing.T) {
 	h := build(t, nil)
 	first := h.signUp(t, siti("r1"))
 	var last Grant
-	for range maxSessions {
+	for range maxLogins {
 		h.pass(time.Second)
 		var err error
 		last, err = h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
@@ -138,8 +138,8 @@ func TestSessionsOfOneAccountAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if n := h.count(t, sessionsName, first.UserID); n != maxSessions {
-		t.Errorf("%d sessions", n)
+	if n := h.count(t, loginsName, first.UserID); n != maxLogins {
+		t.Errorf("%d logins", n)
 	}
 	_, err := h.Verify(t.Context(), first.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
@@ -148,9 +148,9 @@ func TestSessionsOfOneAccountAreBounded(t *testing.T) {
 	}
 }
 
-// The limit ends the session that was not used for longest, and none that is
+// The limit ends the login that was not used for longest, and none that is
 // connected.
-func TestTheLongestUnusedSessionGoes(t *testing.T) {
+func TestTheLongestUnusedLoginEnds(t *testing.T) {
 	use := func(t *testing.T, h *house, g Grant) {
 		t.Helper()
 		if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
@@ -186,7 +186,7 @@ func TestTheLongestUnusedSessionGoes(t *testing.T) {
 			connected := map[string]bool{}
 			h := build(t, func(o *Options) { o.Connected = func(string) map[string]bool { return connected } })
 			all := []Grant{h.signUp(t, siti("r1"))}
-			for len(all) < maxSessions {
+			for len(all) < maxLogins {
 				h.pass(time.Second)
 				g, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
 				if err != nil {
@@ -196,7 +196,7 @@ func TestTheLongestUnusedSessionGoes(t *testing.T) {
 			}
 			h.pass(time.Second)
 			for _, i := range tc.connected {
-				connected[all[i].SessionID] = true
+				connected[all[i].LoginID] = true
 			}
 			tc.before(t, h, all)
 			h.pass(time.Second)
@@ -204,9 +204,9 @@ func TestTheLongestUnusedSessionGoes(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, g := range all {
-				_, version, err := h.session(t.Context(), g.UserID, g.SessionID)
+				_, version, err := h.login(t.Context(), g.UserID, g.LoginID)
 				if err != nil || (version == 0) != (i == tc.gone) {
-					t.Errorf("session %d: version %d, %v", i, version, err)
+					t.Errorf("login %d: version %d, %v", i, version, err)
 				}
 			}
 		})

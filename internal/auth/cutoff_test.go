@@ -10,7 +10,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// A new epoch ends every session and ticket from before it, and the tokens of
+// A new epoch ends every login and ticket from before it, and the tokens of
 // others that were issued before it.
 func TestEndLogins(t *testing.T) {
 	h := build(t, func(o *Options) { o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}} })
@@ -47,7 +47,7 @@ func TestEndLogins(t *testing.T) {
 	h.pass(2 * recheck)
 	n, err := EndLogins(t.Context(), h.store, h.now())
 	if err != nil || n != 2+3*64 {
-		t.Fatalf("%d sessions, %v", n, err)
+		t.Fatalf("%d logins, %v", n, err)
 	}
 	for _, token := range []string{g.AccessToken, before} {
 		_, err := h.Verify(t.Context(), token)

@@ -21,9 +21,9 @@ import (
 // successor again: two tabs may send it at once, or a response may be lost.
 const grace = 10 * time.Second
 
-// maxSessions is how many sessions one account may have; the one that was not
+// maxLogins is how many logins one account may have; the one that was not
 // used for longest goes.
-const maxSessions = 32
+const maxLogins = 32
 
 // Grant is what a client gets: tokens, and who it is now.
 type Grant struct {
@@ -33,14 +33,14 @@ type Grant struct {
 	UserID       string
 	Username     string
 	Role         gotong.Role
-	SessionID    string
+	LoginID      string
 	Expires      gotong.Instant // of the access token
 	Replayed     bool           // the same answer as before
 }
 
-// session is the register of one session. Its refresh tokens are numbered by
+// login is the register of one login. Its refresh tokens are numbered by
 // generation; none is stored, and none can be made from it.
-type session struct {
+type login struct {
 	Generation uint64         `json:"generation"`           // of the current refresh token
 	Parent     uint64         `json:"parent"`               // the one that it was given for; 0 at first
 	UsedAt     gotong.Instant `json:"used_at,omitempty"`    // when an access token issued beside it came first
@@ -56,12 +56,12 @@ type span struct {
 	To   uint64 `json:"to"`
 }
 
-// maxSpans is how many spans a session remembers.
+// maxSpans is how many spans a login remembers.
 const maxSpans = 8
 
-// next is the session after an exchange of a refresh token: of the current one,
+// next is the login after an exchange of a refresh token: of the current one,
 // or of its parent, where nobody used the current one.
-func (s session) next(exchanged uint64, now gotong.Instant) session {
+func (s login) next(exchanged uint64, now gotong.Instant) login {
 	spans, forgotten := s.Superseded, s.Forgotten
 	if exchanged == s.Generation && s.Generation > s.Parent+1 {
 		spans = append(slices.Clip(spans), span{s.Parent + 1, s.Generation - 1})
@@ -69,27 +69,27 @@ func (s session) next(exchanged uint64, now gotong.Instant) session {
 			spans, forgotten = spans[1:], spans[0].To
 		}
 	}
-	return session{
+	return login{
 		Generation: s.Generation + 1, Parent: exchanged, Superseded: spans, Forgotten: forgotten, RotatedAt: now,
 		Standing: s.Standing,
 	}
 }
 
 // superseded reports a generation that was replaced before anybody used it. If
-// it is used after all, two clients have the session.
-func (s *session) superseded(generation uint64) bool {
+// it is used after all, two clients have the login.
+func (s *login) superseded(generation uint64) bool {
 	return s.Parent < generation && generation < s.Generation ||
 		slices.ContainsFunc(s.Superseded, func(v span) bool { return v.From <= generation && generation <= v.To })
 }
 
-// lastUse is the last use of a session that its register knows of.
-func (s *session) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
+// lastUse is the last use of a login that its register knows of.
+func (s *login) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
 
-func sessionKey(userID, id string) gotong.Key {
-	return gotong.Key{Collection: sessionsName, Owner: userID, Name: id}
+func loginKey(userID, id string) gotong.Key {
+	return gotong.Key{Collection: loginsName, Owner: userID, Name: id}
 }
 
-// begin makes a session of an account that proved who it is.
+// begin makes a login of an account that proved who it is.
 func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	st, known, err := s.standing(ctx, userID)
 	switch {
@@ -98,58 +98,58 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	case !known || !st.Enabled:
 		return Grant{}, unauthorized("This account is disabled.")
 	}
-	if err := s.makeRoomForSession(ctx, userID); err != nil {
+	if err := s.makeRoomForLogin(ctx, userID); err != nil {
 		return Grant{}, err
 	}
 	now := s.now()
-	id := newSessionID(now)
-	sess := session{Generation: 1, RotatedAt: now, Standing: st.Version}
-	if err := s.putSession(ctx, sessionKey(userID, id), 0, sess); err != nil {
+	id := newLoginID(now)
+	l := login{Generation: 1, RotatedAt: now, Standing: st.Version}
+	if err := s.putLogin(ctx, loginKey(userID, id), 0, l); err != nil {
 		return Grant{}, store.CodedWrite(err)
 	}
-	grant, err := s.grant(userID, id, sess, st)
+	grant, err := s.grant(userID, id, l, st)
 	grant.DeviceToken = s.deviceToken(userID, id)
 	return grant, err
 }
 
-// newSessionID returns an id that sorts by age. It is no secret: tokens carry a
+// newLoginID returns an id that sorts by age. It is no secret: tokens carry a
 // MAC beside it.
-func newSessionID(now gotong.Instant) string {
+func newLoginID(now gotong.Instant) string {
 	return gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))).String()
 }
 
-// grant renders a session's current generation; twice the same, to the byte.
-func (s *Service) grant(userID, id string, sess session, st Standing) (Grant, error) {
-	access, expires, err := s.tokens.sign(userID, id, st.Role, sess)
+// grant renders a login's current generation; twice the same, to the byte.
+func (s *Service) grant(userID, id string, l login, st Standing) (Grant, error) {
+	access, expires, err := s.tokens.sign(userID, id, st.Role, l)
 	return Grant{
-		AccessToken: access, RefreshToken: s.refreshToken(userID, id, sess.Generation),
-		UserID: userID, Role: st.Role, SessionID: id, Expires: expires,
+		AccessToken: access, RefreshToken: s.refreshToken(userID, id, l.Generation),
+		UserID: userID, Role: st.Role, LoginID: id, Expires: expires,
 	}, err
 }
 
-func (s *Service) putSession(ctx context.Context, key gotong.Key, expect uint64, sess session) error {
-	c, err := s.sessionChange(key, expect, sess)
+func (s *Service) putLogin(ctx context.Context, key gotong.Key, expect uint64, l login) error {
+	c, err := s.loginChange(key, expect, l)
 	if err != nil {
 		return err
 	}
 	return s.opts.Store.SetRegister(ctx, c.Key, c.Expect, c.Body, c.Expires)
 }
 
-func (s *Service) sessionChange(key gotong.Key, expect uint64, sess session) (gotong.RegisterChange, error) {
-	body, err := json.Marshal(sess)
-	return gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: sess.RotatedAt.Add(s.opts.RefreshLife)}, err
+func (s *Service) loginChange(key gotong.Key, expect uint64, l login) (gotong.RegisterChange, error) {
+	body, err := json.Marshal(l)
+	return gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: l.RotatedAt.Add(s.opts.RefreshLife)}, err
 }
 
-// makeRoomForSession ends the sessions that were not used for longest where the
+// makeRoomForLogin ends the logins that were not used for longest where the
 // account has too many; those with an open connection go last.
-func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
+func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 	list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
-		Collection: sessionsName, Owner: userID, From: "0", To: "g", Limit: maxSessions + 8,
+		Collection: loginsName, Owner: userID, From: "0", To: "g", Limit: maxLogins + 8,
 	})
 	if err != nil {
 		return store.CodedWrite(err)
 	}
-	if len(list) < maxSessions {
+	if len(list) < maxLogins {
 		return nil
 	}
 	type candidate struct {
@@ -160,13 +160,13 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 	}
 	connected, candidates := s.opts.Connected(userID), make([]candidate, len(list))
 	for i, reg := range list {
-		var sess session
-		if err := read(reg, &sess); err != nil {
+		var l login
+		if err := read(reg, &l); err != nil {
 			return err
 		}
 		id := reg.Key.Name
 		seen := s.verified.idle(id, s.mono())
-		candidates[i] = candidate{id, connected[id], min(s.age(sess.lastUse()), seen), seen}
+		candidates[i] = candidate{id, connected[id], min(s.age(l.lastUse()), seen), seen}
 	}
 	slices.SortStableFunc(candidates, func(a, b candidate) int {
 		switch {
@@ -177,8 +177,8 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 		}
 		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(b.seen, a.seen))
 	})
-	for _, c := range candidates[:len(list)-maxSessions+1] {
-		if err := s.endSession(ctx, userID, c.id); err != nil {
+	for _, c := range candidates[:len(list)-maxLogins+1] {
+		if err := s.endLogin(ctx, userID, c.id); err != nil {
 			return err
 		}
 	}
@@ -186,7 +186,7 @@ func (s *Service) makeRoomForSession(ctx context.Context, userID string) error {
 }
 
 // refreshToken is derived from the server's key, so that it can be given again
-// without being stored: r1.<user>.<session>.<generation>.<mac>.
+// without being stored: r1.<user>.<login>.<generation>.<mac>.
 func (s *Service) refreshToken(userID, id string, generation uint64) string {
 	g := strconv.FormatUint(generation, 10)
 	mac := s.tokens.derive("refresh", userID, id, g)
@@ -219,12 +219,12 @@ type Count func(ctx context.Context, login string) error
 // Refresh gives new tokens for a refresh token. Within ten seconds the same
 // token gets the same answer again. Later it gets other tokens where nobody
 // used those that it got, which then count as spent. Any other use of a spent
-// token shows that two clients have the session, and ends it.
+// token shows that two clients have the login, and ends it.
 func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant Grant, err error) {
 	defer func() { s.attempted("refresh", err) }()
 	userID, id, generation, ok := s.parseRefresh(token)
 	if !ok {
-		return grant, errOr(count(ctx, ""), sessionOver())
+		return grant, errOr(count(ctx, ""), loginOver())
 	}
 	if err := count(ctx, id); err != nil {
 		return grant, err
@@ -243,153 +243,153 @@ func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant
 	return grant, err
 }
 
-func sessionOver() error { return unauthorized("The session is over; sign in again.") }
+func loginOver() error { return unauthorized("The login has ended; sign in again.") }
 
 // rotate is one try of a refresh with the token of this generation.
 func (s *Service) rotate(ctx context.Context, userID, id string, generation uint64) (Grant, error) {
-	sess, version, err := s.session(ctx, userID, id)
+	l, version, err := s.login(ctx, userID, id)
 	if err != nil || version == 0 {
-		return Grant{}, errOr(err, sessionOver())
+		return Grant{}, errOr(err, loginOver())
 	}
-	st, err := s.live(ctx, userID, id, sess)
+	st, err := s.live(ctx, userID, id, l)
 	if err != nil {
 		return Grant{}, err
 	}
-	parent := generation == sess.Parent && generation > 0
+	parent := generation == l.Parent && generation > 0
 	switch {
-	case parent && s.now().Add(grace) < sess.RotatedAt: // the clock was set back: the grace must end before it has caught up
-		sess.RotatedAt = s.now()
-		return Grant{}, errOr(s.putSession(ctx, sessionKey(userID, id), version, sess), store.ErrConflict)
-	case parent && s.age(sess.RotatedAt) <= grace:
-		g, err := s.grant(userID, id, sess, st)
+	case parent && s.now().Add(grace) < l.RotatedAt: // the clock was set back: the grace must end before it has caught up
+		l.RotatedAt = s.now()
+		return Grant{}, errOr(s.putLogin(ctx, loginKey(userID, id), version, l), store.ErrConflict)
+	case parent && s.age(l.RotatedAt) <= grace:
+		g, err := s.grant(userID, id, l, st)
 		g.Replayed = true
 		return g, err
-	case generation == sess.Generation, parent && sess.UsedAt == 0:
-		next := sess.next(generation, s.now())
-		if err := s.putSession(ctx, sessionKey(userID, id), version, next); err != nil {
+	case generation == l.Generation, parent && l.UsedAt == 0:
+		next := l.next(generation, s.now())
+		if err := s.putLogin(ctx, loginKey(userID, id), version, next); err != nil {
 			return Grant{}, err
 		}
 		return s.grant(userID, id, next, st)
-	case generation < sess.Generation:
+	case generation < l.Generation:
 		return Grant{}, s.twoHaveIt(ctx, userID, id)
-	default: // of a session that was restored from before it
-		return Grant{}, sessionOver()
+	default: // of a login that was restored from before it
+		return Grant{}, loginOver()
 	}
 }
 
-// twoHaveIt ends a session after somebody used one of its spent tokens again.
+// twoHaveIt ends a login after somebody used one of its spent tokens again.
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
-	s.opts.Log.WarnContext(ctx, "a spent token was used again; the session has been ended", "user_id", userID, "session_id", id)
+	s.opts.Log.WarnContext(ctx, "a spent token was used again; the login has been ended", "user_id", userID, "login_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)
-	return errOr(s.endSession(ctx, userID, id), sessionOver())
+	return errOr(s.endLogin(ctx, userID, id), loginOver())
 }
 
-// use looks at the session of an access token, and records the first use of the
+// use looks at the login of an access token, and records the first use of the
 // current generation: from then on its parent is spent.
-func (s *Service) use(ctx context.Context, p Principal) (session, error) {
-	generation, ok := generationOf(p.SessionID, p.TokenID)
+func (s *Service) use(ctx context.Context, p Principal) (login, error) {
+	generation, ok := generationOf(p.LoginID, p.TokenID)
 	if !ok {
-		return session{}, sessionOver()
+		return login{}, loginOver()
 	}
 	for range maxTries {
-		sess, version, err := s.session(ctx, p.UserID, p.SessionID)
+		l, version, err := s.login(ctx, p.UserID, p.LoginID)
 		switch {
 		case err != nil || version == 0:
-			return sess, errOr(err, sessionOver())
-		case sess.superseded(generation):
-			return sess, s.twoHaveIt(ctx, p.UserID, p.SessionID)
-		case generation <= sess.Forgotten:
-			return sess, unauthorized("The token is too old; refresh.")
-		case generation != sess.Generation || sess.UsedAt != 0:
-			return sess, nil
+			return l, errOr(err, loginOver())
+		case l.superseded(generation):
+			return l, s.twoHaveIt(ctx, p.UserID, p.LoginID)
+		case generation <= l.Forgotten:
+			return l, unauthorized("The token is too old; refresh.")
+		case generation != l.Generation || l.UsedAt != 0:
+			return l, nil
 		}
-		sess.UsedAt = s.now()
-		switch err = s.putSession(ctx, sessionKey(p.UserID, p.SessionID), version, sess); {
+		l.UsedAt = s.now()
+		switch err = s.putLogin(ctx, loginKey(p.UserID, p.LoginID), version, l); {
 		case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrSealed):
-			return sess, nil // reads go on; nobody can exchange the parent now, and the next use is recorded
+			return l, nil // reads go on; nobody can exchange the parent now, and the next use is recorded
 		case !errors.Is(err, store.ErrConflict):
-			return sess, store.CodedWrite(err)
+			return l, store.CodedWrite(err)
 		}
 	}
-	return session{}, store.CodedWrite(store.ErrConflict)
+	return login{}, store.CodedWrite(store.ErrConflict)
 }
 
-// session reads one and its version, 0 where it is over.
-func (s *Service) session(ctx context.Context, userID, id string) (sess session, version uint64, err error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, sessionKey(userID, id))
+// login reads one and its version, 0 where it is over.
+func (s *Service) login(ctx context.Context, userID, id string) (l login, version uint64, err error) {
+	reg, err := store.ReadRegister(ctx, s.opts.Store, loginKey(userID, id))
 	if err != nil {
-		return sess, 0, store.CodedWrite(err)
+		return l, 0, store.CodedWrite(err)
 	}
 	if reg.Version == 0 {
-		return sess, 0, nil
+		return l, 0, nil
 	}
-	err = read(reg, &sess)
-	return sess, reg.Version, err
+	err = read(reg, &l)
+	return l, reg.Version, err
 }
 
-// live checks that the account may still do what it could when the session
-// began; where not, the session goes.
-func (s *Service) live(ctx context.Context, userID, id string, sess session) (Standing, error) {
+// live checks that the account may still do what it could when the login
+// began; where not, the login goes.
+func (s *Service) live(ctx context.Context, userID, id string, l login) (Standing, error) {
 	st, known, err := s.standing(ctx, userID)
 	if err != nil {
 		return st, err
 	}
-	if !known || !st.Enabled || st.Version != sess.Standing {
-		return st, errOr(s.endSession(ctx, userID, id), sessionOver())
+	if !known || !st.Enabled || st.Version != l.Standing {
+		return st, errOr(s.endLogin(ctx, userID, id), loginOver())
 	}
 	return st, nil
 }
 
-// endSession removes a session and tells of it.
-func (s *Service) endSession(ctx context.Context, userID, id string) error {
+// endLogin removes a login and tells of it.
+func (s *Service) endLogin(ctx context.Context, userID, id string) error {
 	ctx = context.WithoutCancel(ctx)
 	for range maxTries {
-		_, version, err := s.session(ctx, userID, id)
+		_, version, err := s.login(ctx, userID, id)
 		if err != nil {
 			return err
 		}
 		if version > 0 {
-			err = s.opts.Store.SetRegister(ctx, sessionKey(userID, id), version, nil, 0)
+			err = s.opts.Store.SetRegister(ctx, loginKey(userID, id), version, nil, 0)
 		}
 		if errors.Is(err, store.ErrConflict) {
 			continue // refreshed meanwhile
 		}
 		s.verified.forget(userID)
-		s.opts.OnSessionEnd(id, userID)
+		s.opts.OnLoginEnd(id, userID)
 		return store.CodedWrite(err)
 	}
 	return store.CodedWrite(store.ErrConflict)
 }
 
-// Logout ends the session of a token; a token of others is refused from now on
+// Logout ends the login of a token; a token of others is refused from now on
 // until it expires. Doing it again changes nothing.
 func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	defer func() { s.attempted("logout", err) }()
 	switch {
 	case s.opts.Bypass && p.UserID == BypassUser:
-		s.opts.OnSessionEnd(p.SessionID, p.UserID) // the token is everybody's and stays good
+		s.opts.OnLoginEnd(p.LoginID, p.UserID) // the token is everybody's and stays good
 		return nil
 	case !p.foreign:
 		return s.logOut(ctx, p)
 	}
 	good, err := s.revoke(ctx, p)
 	if good {
-		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
+		s.note(ctx, p.UserID, ActLoggedOut, p.LoginID)
 	}
 	s.verified.forget(p.UserID)
-	s.opts.OnSessionEnd(p.SessionID, p.UserID)
+	s.opts.OnLoginEnd(p.LoginID, p.UserID)
 	return err
 }
 
-// logOut ends a session and notes it, once.
+// logOut ends a login and notes it, once.
 func (s *Service) logOut(ctx context.Context, p Principal) error {
-	_, version, err := s.session(ctx, p.UserID, p.SessionID)
+	_, version, err := s.login(ctx, p.UserID, p.LoginID)
 	if err != nil {
 		return err
 	}
-	err = s.endSession(ctx, p.UserID, p.SessionID)
+	err = s.endLogin(ctx, p.UserID, p.LoginID)
 	if err == nil && version > 0 {
-		s.note(ctx, p.UserID, ActLoggedOut, p.SessionID)
+		s.note(ctx, p.UserID, ActLoggedOut, p.LoginID)
 	}
 	return err
 }

@@ -12,44 +12,44 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Logins is what [EndLogins] works on: a store that no server has open.
-type Logins interface {
+// Records is what [EndLogins] works on: a store that no server has open.
+type Records interface {
 	store.Loader
 	store.Registers
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
-// since is the register of when all logins ended.
-type since struct {
+// cutoff is the register of when all logins ended.
+type cutoff struct {
 	At gotong.Instant `json:"at"`
 }
 
 // endAtOnce is how many registers are deleted together.
 const endAtOnce = 64
 
-func sinceKey() gotong.Key { return gotong.Key{Collection: loginsName, Owner: "all", Name: "since"} }
+func cutoffKey() gotong.Key { return gotong.Key{Collection: cutoffName, Owner: "all", Name: "since"} }
 
-// EndLogins ends every login of a log: it deletes sessions and tickets, and
+// EndLogins ends every login of a log: it deletes logins and tickets, and
 // from then on tokens of other issuers with an earlier iat are rejected. It
-// returns how many sessions there were. If it fails, the next call ends the
+// returns how many logins there were. If it fails, the next call ends the
 // rest.
-func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int, err error) {
-	body, err := json.Marshal(since{now})
+func EndLogins(ctx context.Context, s Records, now gotong.Instant) (logins int, err error) {
+	body, err := json.Marshal(cutoff{now})
 	if err != nil {
 		return 0, err
 	}
-	reg, err := store.ReadRegister(ctx, s, sinceKey())
+	reg, err := store.ReadRegister(ctx, s, cutoffKey())
 	if err == nil {
-		err = s.SetRegister(ctx, sinceKey(), reg.Version, body, 0)
+		err = s.SetRegister(ctx, cutoffKey(), reg.Version, body, 0)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("auth: logins cannot be ended: %w", err)
 	}
-	gone := map[string]bool{sessionsName: true, ticketsName: true, begunName: true}
+	gone := map[string]bool{loginsName: true, ticketsName: true, begunName: true}
 	for after := ""; ; {
 		rows, err := s.Rows(ctx, store.AllRegisters, after, store.MaxRead)
 		if err != nil {
-			return sessions, fmt.Errorf("auth: logins cannot be read: %w", err)
+			return logins, fmt.Errorf("auth: logins cannot be read: %w", err)
 		}
 		group, deleting := errgroup.WithContext(ctx) // writes that wait together share a sync
 		group.SetLimit(endAtOnce)
@@ -57,8 +57,8 @@ func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int,
 			if !gone[reg.Key.Collection] {
 				continue
 			}
-			if reg.Key.Collection == sessionsName {
-				sessions++
+			if reg.Key.Collection == loginsName {
+				logins++
 			}
 			group.Go(func() error {
 				err := s.SetRegister(deleting, reg.Key, reg.Version, nil, 0)
@@ -69,10 +69,10 @@ func EndLogins(ctx context.Context, s Logins, now gotong.Instant) (sessions int,
 			})
 		}
 		if err := group.Wait(); err != nil {
-			return sessions, fmt.Errorf("auth: a login cannot be ended: %w", err)
+			return logins, fmt.Errorf("auth: a login cannot be ended: %w", err)
 		}
 		if after = rows.Next; after == "" {
-			return sessions, nil
+			return logins, nil
 		}
 	}
 }
@@ -83,11 +83,11 @@ func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool
 	if issued == 0 {
 		return false, nil
 	}
-	reg, err := store.ReadRegister(ctx, s.opts.Store, sinceKey())
+	reg, err := store.ReadRegister(ctx, s.opts.Store, cutoffKey())
 	if err != nil || reg.Version == 0 {
 		return false, store.CodedWrite(err)
 	}
-	var v since
+	var v cutoff
 	err = read(reg, &v)
 	return issued < v.At, err
 }
