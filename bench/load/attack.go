@@ -3,11 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"os"
+	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -64,29 +67,75 @@ func (r *run) beside(w *bench.Socket, stream string, a attack) error {
 	if err != nil {
 		return err
 	}
-	ctx, stop := context.WithCancel(r.ctx)
-	var served, refused atomic.Int64
-	var crowd sync.WaitGroup
-	for i := range a.crowd {
-		crowd.Go(func() { a.run(ctx, r, i, &served, &refused) })
+	end, err := r.gather(a)
+	if err != nil {
+		return err
 	}
 	// While the crowd arrives nothing is measured: a storm of connections is
 	// another scenario.
-	if _, err = r.honest(w, stream, 2*time.Second); err != nil {
-		stop()
-		return err
+	var beside []time.Duration
+	if _, err = r.honest(w, stream, 2*time.Second); err == nil {
+		beside, err = r.honest(w, stream, r.length)
 	}
-	beside, err := r.honest(w, stream, r.length)
-	stop()
-	crowd.Wait()
-	if err != nil {
+	served, refused, ended := end()
+	if err := errors.Join(err, ended); err != nil {
 		return err
 	}
 	slow := func(of []time.Duration) float64 { return milli(of[len(of)*99/100]) }
 	fmt.Printf("none\t\t%d\t%.2f\t%.2f\n", len(alone), milli(alone[len(alone)/2]), slow(alone))
 	fmt.Printf("%s\t%d\t%d\t%.2f\t%.2f\t%.2f\t%d\t%d\n", a.name, a.crowd, len(beside), milli(beside[len(beside)/2]), slow(beside),
-		slow(beside)/slow(alone), served.Load(), refused.Load())
+		slow(beside)/slow(alone), served, refused)
 	return nil
+}
+
+// gather starts a crowd in a process of its own. Real attackers would neither
+// share the poster's runtime nor the server's processors, so the process has the
+// lowest priority. The function it returns ends the crowd and returns its counts.
+func (r *run) gather(a attack) (end func() (served, refused int64, err error), err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(r.ctx, "nice", "-n", "19", self, "crowd", a.name, r.addr)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return func() (served, refused int64, err error) {
+		_ = in.Close()
+		if err := cmd.Wait(); err != nil {
+			return 0, 0, fmt.Errorf("crowd: %w", err)
+		}
+		_, err = fmt.Sscan(out.String(), &served, &refused)
+		return served, refused, err
+	}, nil
+}
+
+// serveCrowd is the process of a crowd: it attacks the server at addr until
+// its input ends, and then prints what was served and what was refused.
+func serveCrowd(name, addr string) error {
+	i := slices.IndexFunc(all, func(a attack) bool { return a.name == name })
+	if i < 0 {
+		return fmt.Errorf("no attack is named %q", name)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	r := &run{ctx: ctx, server: &server{addr: addr}}
+	var served, refused atomic.Int64
+	var crowd sync.WaitGroup
+	for n := range all[i].crowd {
+		crowd.Go(func() { all[i].run(ctx, r, n, &served, &refused) })
+	}
+	_, err := io.Copy(io.Discard, os.Stdin)
+	stop()
+	crowd.Wait()
+	fmt.Println(served.Load(), refused.Load())
+	return err
 }
 
 // honest posts 50 messages a second, each when it is its time, and returns how

@@ -43,6 +43,9 @@ func main() {
 	if len(os.Args) == 7 && os.Args[1] == "limit" {
 		exit(serveLimit(os.Args[2:]))
 	}
+	if len(os.Args) == 4 && os.Args[1] == "crowd" {
+		exit(serveCrowd(os.Args[2], os.Args[3]))
+	}
 	only := flag.String("only", strings.Join(append(bench.Names(), attacking), ","), "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
 	rounds := flag.Int("rounds", 1, "how often all is measured, in turns")
