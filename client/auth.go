@@ -8,7 +8,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// SignUp is what a new account needs.
+// SignUp is what the server needs to make an account.
 type SignUp struct {
 	Email       string `json:"email"`
 	Pass        string `json:"pass"`
@@ -16,27 +16,27 @@ type SignUp struct {
 	CommunityID string `json:"community_id"`
 }
 
-// Auth is who is signed in, with the tokens.
+// Auth names the user who is signed in and holds their tokens.
 type Auth struct {
 	AccessToken  string      `json:"access_token"`
-	RefreshToken string      `json:"refresh_token"`          // empty in the answer of Me
-	DeviceToken  string      `json:"device_token,omitempty"` // of SignUp and SignIn: for [Device], at the next sign-in here
+	RefreshToken string      `json:"refresh_token"`          // empty in the result of Me
+	DeviceToken  string      `json:"device_token,omitempty"` // set by SignUp and SignIn: for [Device], at the next sign-in on this device
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
 	Role         gotong.Role `json:"role"`
 	ExpiresAtMS  int64       `json:"expires_at_ms"` // of the access token
 }
 
-// SignUp makes an account and signs in. An e-mail address or a name that is
-// taken is [gotong.CodeExists].
+// SignUp makes an account and signs in. If the e-mail address or the name
+// belongs to another account, the error has [gotong.CodeExists].
 func (c *Client) SignUp(ctx context.Context, in SignUp, opts ...CallOption) (Auth, error) {
 	var out Auth
 	err := c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/signup", body: in, open: true, opts: opts}, &out)
 	return out, err
 }
 
-// SignIn signs in. With [Device], strangers who guess at the password do not
-// keep the owner out.
+// SignIn signs in. With [Device], the owner can sign in even while strangers
+// guess at the password.
 func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOption) (Auth, error) {
 	var out Auth
 	set, err := optionsOf(opts)
@@ -52,9 +52,9 @@ func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOpt
 	return out, err
 }
 
-// Refresh changes a refresh token for new tokens. Within ten seconds the same
-// token gets the same new tokens again. To send it after the new ones were used
-// ends the login.
+// Refresh exchanges a refresh token for new tokens. Within ten seconds, the
+// same refresh token returns the same new tokens again. A refresh token that is
+// sent after its successors were used ends the login.
 func (c *Client) Refresh(ctx context.Context, refresh string, opts ...CallOption) (Auth, error) {
 	var out Auth
 	body := struct {
@@ -69,7 +69,7 @@ func (c *Client) Logout(ctx context.Context, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/logout", opts: opts}, nil)
 }
 
-// Me is who the Client's token is of.
+// Me returns the user of the Client's token.
 func (c *Client) Me(ctx context.Context) (Auth, error) {
 	var out Auth
 	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/auth/me"}, &out)
@@ -77,7 +77,7 @@ func (c *Client) Me(ctx context.Context) (Auth, error) {
 }
 
 // Session is a [TokenSource] that refreshes its access token when the server
-// takes it no longer. Safe for concurrent use.
+// rejects it. It is safe for concurrent use.
 type Session struct {
 	refresh func(ctx context.Context, token string, opts ...CallOption) (Auth, error)
 	changed func(Auth)
@@ -87,22 +87,23 @@ type Session struct {
 	attempt string // request id of a refresh whose outcome is unknown
 }
 
-// NewSession is a session with these tokens, refreshed through a Client, which
-// may be one without a token source. Changed, if not nil, is called with the
-// new tokens, to store them: the old refresh token is worth nothing then.
+// NewSession returns a session with these tokens. It refreshes them through c,
+// which needs no token source. If changed is not nil, it is called with each
+// new set of tokens, so that the program can store them; from then on the old
+// refresh token is worthless.
 func NewSession(c *Client, auth Auth, changed func(Auth)) *Session {
 	return &Session{refresh: c.Refresh, auth: auth, changed: changed}
 }
 
-// Auth is the tokens of the moment.
+// Auth returns the current tokens.
 func (s *Session) Auth() Auth {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.auth
 }
 
-// Token implements [TokenSource]. Who asks while a refresh is under way waits
-// for it.
+// Token implements [TokenSource]. Calls that arrive during a refresh wait for
+// it.
 func (s *Session) Token(ctx context.Context, refused string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

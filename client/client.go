@@ -16,14 +16,15 @@ import (
 
 // Options configure a Client. Only BaseURL is required.
 type Options struct {
-	// BaseURL is where the server is: http or https, a host, perhaps a path.
+	// BaseURL is the server's http or https address, which may have a path.
 	BaseURL string
 
-	// Token gives the bearer token of each request; nil sends none.
+	// Token returns the bearer token of each request; nil sends none.
 	Token TokenSource
 
-	// HTTPClient carries everything, WebSockets too. Its Timeout bounds REST
-	// requests only. Nil is a client of its own with HTTP defaults.
+	// HTTPClient carries all requests and WebSockets. Its Timeout applies to
+	// REST requests only. Nil means a client of its own with the defaults of
+	// net/http.
 	HTTPClient *http.Client
 
 	// Dial opens the network connections where HTTPClient is nil.
@@ -32,15 +33,15 @@ type Options struct {
 	// Transports are tried in this order; nil is WebSocket, SSE, Poll.
 	Transports []Transport
 
-	// Backoff is the wait before try number n (from 0) of whatever failed,
-	// unless the server said when. Nil is [FullJitter].
+	// Backoff returns the wait before try number n (from 0) of an operation
+	// that failed, unless the server named a wait. Nil is [FullJitter].
 	Backoff func(n int) time.Duration
 
-	// Climb is how often a better transport is tried; 0 is 30 s.
+	// Climb is the interval at which better transports are tried; 0 is 30 s.
 	Climb time.Duration
 
 	// Log receives lost connections and ended subscriptions, never content or
-	// tokens. Nil logs nothing.
+	// tokens. If it is nil, nothing is logged.
 	Log *slog.Logger
 }
 
@@ -54,7 +55,8 @@ const (
 	Poll      Transport = "poll"
 )
 
-// Client is safe for concurrent use. Close it to close idle connections.
+// Client sends requests to one server. It is safe for concurrent use. Close it
+// to close idle connections.
 type Client struct {
 	opts   Options
 	base   *url.URL
@@ -63,11 +65,11 @@ type Client struct {
 	good   atomic.Int32 // index of the transport that worked last
 }
 
-// New checks the options.
+// New returns a Client, or an error if the options are invalid.
 func New(opts Options) (*Client, error) {
 	base, err := url.Parse(opts.BaseURL)
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return nil, fmt.Errorf("client: BaseURL %q is no http or https address", opts.BaseURL)
+		return nil, fmt.Errorf("client: BaseURL %q is not an http or https address", opts.BaseURL)
 	}
 	base.Path = strings.TrimSuffix(base.Path, "/")
 	base.RawQuery, base.Fragment = "", ""
@@ -114,18 +116,18 @@ func defaultTransport(dial func(context.Context, string, string) (net.Conn, erro
 	}
 }
 
-// Close closes idle connections. Conns end with the context they run in.
+// Close closes idle connections. Each Conn ends with the context of its Run.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// The spread of waits, as the protocol asks.
+// The range of the waits, as the protocol requires.
 const (
 	backoffBase = 500 * time.Millisecond
 	backoffCap  = 30 * time.Second
 )
 
-// FullJitter is the default wait before try n: anything between 0 and 0.5 s
-// doubled n times, 30 s at most, so that clients that failed together do not
-// come back together.
+// FullJitter is the default Backoff. It returns a random wait between 0 and 0.5
+// s × 2ⁿ, at most 30 s, so that clients that failed at the same time do not
+// return at the same time.
 func FullJitter(n int) time.Duration {
 	most := backoffCap
 	if n < 6 {
@@ -134,25 +136,26 @@ func FullJitter(n int) time.Duration {
 	return rand.N(most) //nolint:gosec // spreads load; nobody gains by guessing it
 }
 
-// TokenSource gives bearer tokens. A [Session] is one.
+// TokenSource returns bearer tokens. A [Session] is one.
 type TokenSource interface {
-	// Token gives the token to send. Refused is empty, or the token that the
-	// server has just answered with 401 (or close code 4401), in which case
-	// the same one will not do.
+	// Token returns the token to send. Refused is empty, or the token that the
+	// server has just rejected with 401 or close code 4401; Token must then
+	// return another one or an error.
 	Token(ctx context.Context, refused string) (string, error)
 }
 
-// ErrTokenRefused is in the error of whatever failed because the server did
-// not take the token and there was no other.
+// ErrTokenRefused is wrapped by the error of an operation that failed because
+// the server rejected the token and the source had no other.
 var ErrTokenRefused = errors.New("client: the server rejects the token, and there is no other")
 
-// StaticToken is a source of this one token.
+// StaticToken returns a source of this one token.
 func StaticToken(token string) TokenSource {
 	return TokenFunc(func(context.Context) (string, error) { return token, nil })
 }
 
-// TokenFunc makes a source of a function. It is asked for each request; where
-// it answers the refused token again, the request fails with [ErrTokenRefused].
+// TokenFunc is a function as a TokenSource. It is called for each request. If
+// it returns the rejected token again, the request fails with
+// [ErrTokenRefused].
 type TokenFunc func(ctx context.Context) (string, error)
 
 // Token implements [TokenSource].
@@ -174,7 +177,7 @@ func (c *Client) token(ctx context.Context, refused string) (string, error) {
 	return c.opts.Token.Token(ctx, refused)
 }
 
-// address is the URL of an escaped path below the base.
+// address returns the URL of an escaped path below the base.
 func (c *Client) address(path string, query url.Values) string {
 	u := c.base.String() + path
 	if len(query) > 0 {
@@ -183,7 +186,7 @@ func (c *Client) address(path string, query url.Values) string {
 	return u
 }
 
-// sleep waits; false where ctx ended first.
+// sleep waits for d. It returns false if ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

@@ -11,10 +11,10 @@ import (
 	"gotong.dev/gotong"
 )
 
-// MaxFrame is how long a frame may be that the server takes, in bytes.
+// MaxFrame is the length in bytes of the longest frame that the server accepts.
 const MaxFrame = 64 << 10
 
-// Call is a command that was submitted. Its answer stays.
+// Call is a command that was submitted. Its answer stays available.
 type Call struct {
 	conn      *Conn
 	id        string // of the frame
@@ -27,23 +27,23 @@ type Call struct {
 	err       error
 }
 
-// RequestID is the command's request id.
+// RequestID returns the command's request id.
 func (k *Call) RequestID() string { return k.requestID }
 
 // Done is closed when there is an answer.
 func (k *Call) Done() <-chan struct{} { return k.done }
 
-// PutOff reports whether the server put the command off (429, 503) before it
-// answered: commands behind it may then have overtaken it. Ask once there is
-// an answer.
+// PutOff reports whether the server answered with "unknown" (429, 503) before
+// the final answer. Commands submitted later may then have taken effect
+// earlier. The result is final once Done is closed.
 func (k *Call) PutOff() bool {
 	k.conn.mu.Lock()
 	defer k.conn.mu.Unlock()
 	return k.putOff
 }
 
-// Wait waits for the answer. If ctx ends first, the command is given up: it is
-// not sent again, and the error is an [UnknownError].
+// Wait returns the answer. If ctx ends first, the command is not sent again and
+// the error is an [UnknownError].
 func (k *Call) Wait(ctx context.Context) (gotong.Receipt, error) {
 	select {
 	case <-k.done:
@@ -57,14 +57,14 @@ func (k *Call) Wait(ctx context.Context) (gotong.Receipt, error) {
 	return k.receipt, k.err
 }
 
-// Submit sends a command without waiting for its answer, and sends it again,
-// with the same request id and the same bytes, until there is one. It blocks
-// while MaxPending of them wait for answers. A create names only a kind as its
-// stream: "thread".
+// Submit sends a command without waiting for its answer. It repeats the
+// command, with the same request id and the same bytes, until it is answered.
+// Submit blocks while MaxPending commands wait for answers. A create names only
+// the kind as its stream: "thread".
 //
-// Commands go out in the order of their Submits. Where the server answers one
-// with "unknown" (it is busy, or this user sends too fast), those that went out
-// after it may take effect before it. Where that matters, wait for each answer
+// Commands are sent in the order of their Submits. If the server answers a
+// command with "unknown" (it is busy, or this user sends too fast), commands
+// sent after it may take effect first. If that matters, wait for each answer
 // before the next Submit, or set MaxPending to 1.
 func (c *Conn) Submit(ctx context.Context, stream gotong.Stream, typ string, data any, opts ...CallOption) (*Call, error) {
 	if !slices.Contains(c.client.opts.Transports, WebSocket) {
@@ -105,7 +105,8 @@ func (c *Conn) Submit(ctx context.Context, stream gotong.Stream, typ string, dat
 }
 
 // Command sends a command and waits for its answer: a receipt, or a [Problem]
-// that says why it was refused. It is repeated until there is one or ctx ends.
+// with the reason of the rejection. It repeats the command until it is answered
+// or ctx ends.
 func (c *Conn) Command(ctx context.Context, stream gotong.Stream, typ string, data any, opts ...CallOption) (gotong.Receipt, error) {
 	k, err := c.Submit(ctx, stream, typ, data, opts...)
 	if err != nil {
@@ -114,15 +115,16 @@ func (c *Conn) Command(ctx context.Context, stream gotong.Stream, typ string, da
 	return k.Wait(ctx)
 }
 
-// Post says something in a thread.
+// Post posts a message in a thread.
 func (c *Conn) Post(ctx context.Context, stream gotong.Stream, body string, opts ...CallOption) (gotong.Receipt, error) {
 	return c.Command(ctx, stream, "message.post", struct {
 		Body string `json:"body"`
 	}{body}, opts...)
 }
 
-// Signal sends an ephemeral sign, such as "typing", to who follows a stream
-// that this Conn follows. It says whether it went out; it may still be lost.
+// Signal sends an ephemeral signal, such as "typing", to the viewers of a
+// stream that this Conn follows. It reports whether the signal was sent; a sent
+// signal may still be lost.
 func (c *Conn) Signal(stream gotong.Stream, typ string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -134,14 +136,14 @@ func (c *Conn) Signal(stream gotong.Stream, typ string) bool {
 	return true
 }
 
-// id is a new frame id. c.mu is held.
+// id returns a new frame id. c.mu is held.
 func (c *Conn) id() string {
 	c.nextID++
 	return strconv.FormatUint(c.nextID, 10)
 }
 
-// settle takes the answer to a command; one that is unknown sends it again.
-// c.mu is held.
+// settle ends a pending command with its answer, or sends it again if the
+// answer is "unknown". c.mu is held.
 func (c *Conn) settle(k *Call, f *frame) error {
 	switch {
 	case f.Op == "ack" && f.Receipt != nil:

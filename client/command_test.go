@@ -28,8 +28,8 @@ func running(f *fixture, opts client.ConnOptions, run func(conn *client.Conn)) e
 	return <-done
 }
 
-// TestCommandsTakeEffectOnce: whatever is lost on the way, each command ends
-// up in the log once, and its receipt is that of its event.
+// TestCommandsTakeEffectOnce: whichever frames are lost, each command becomes
+// one event of the log, and its receipt names that event.
 func TestCommandsTakeEffectOnce(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
@@ -94,9 +94,9 @@ func TestCommandsKeepTheirOrder(t *testing.T) {
 	})
 }
 
-// TestCommandsSlowDown: a server that takes 50 a second is not asked much more
-// often than it answers, and no command is lost.
-func TestCommandsSlowDown(t *testing.T) {
+// TestUnknownAnswersSlowCommandsDown: to a server that accepts 50 commands a
+// second the client sends not many more, and no command is lost.
+func TestUnknownAnswersSlowCommandsDown(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t
 		f.faults.perSecond = 50
@@ -130,9 +130,9 @@ func TestCommandsSlowDown(t *testing.T) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		if took := time.Since(begin); len(f.logs[streamA]) != n || f.limited > n || took > time.Minute {
-			t.Errorf("%d events after %s, %d refusals", len(f.logs[streamA]), took, f.limited)
+			t.Errorf("%d events after %s, %d rejections", len(f.logs[streamA]), took, f.limited)
 		}
-		t.Logf("%d refusals in %s", f.limited, time.Since(begin))
+		t.Logf("%d rejections in %s", f.limited, time.Since(begin))
 	})
 }
 
@@ -144,7 +144,7 @@ func TestCommandAnswers(t *testing.T) {
 			_, err := conn.Post(t.Context(), streamA, "x", client.RequestID("forbidden"))
 			var p *client.Problem
 			if !errors.As(err, &p) || p.Status != 403 || gotong.CodeOf(err) != gotong.CodeForbidden {
-				t.Errorf("refused: %v", err)
+				t.Errorf("rejected: %v", err)
 			}
 			first, err := conn.Post(t.Context(), streamA, "x", client.RequestID("again"))
 			if err != nil || first.Replayed {
@@ -167,7 +167,7 @@ func TestCommandAnswers(t *testing.T) {
 	})
 }
 
-func TestCommandGivenUp(t *testing.T) {
+func TestAbandonedCommandIsUnknown(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t
 		f.line.down = true
@@ -181,7 +181,7 @@ func TestCommandGivenUp(t *testing.T) {
 		_, err := conn.Post(soon, streamA, "x", client.RequestID("mine"))
 		var unknown *client.UnknownError
 		if !errors.As(err, &unknown) || unknown.RequestID != "mine" || !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("given up: %v", err)
+			t.Errorf("its context ended: %v", err)
 		}
 		if _, err = conn.Post(t.Context(), streamA, "x"); !errors.As(err, &unknown) || !errors.Is(err, client.ErrClosed) {
 			t.Errorf("when the Conn ended: %v", err)
@@ -202,7 +202,7 @@ func TestCommandsNeedWebSocket(t *testing.T) {
 	inBubble(t, client.Options{Transports: []client.Transport{client.SSE}}, func(f *fixture) {
 		t := f.t
 		if _, err := f.client.NewConn(client.ConnOptions{}).Post(t.Context(), streamA, "x"); err == nil {
-			t.Error("taken")
+			t.Error("accepted without a WebSocket transport")
 		}
 	})
 }
@@ -212,7 +212,7 @@ func TestCommandsSentBeforeAFatalFrameAreNotRepeated(t *testing.T) {
 		t := f.t
 		f.append(streamA, 1)
 		f.faults.closeCode, f.faults.closeWith = 1, 1009
-		f.faults.deaf = true
+		f.faults.noAnswer = true
 		conn := f.client.NewConn(client.ConnOptions{})
 		if err := conn.Subscribe(streamA, client.Start); err != nil {
 			t.Fatal(err)

@@ -11,39 +11,43 @@ import (
 	"gotong.dev/gotong"
 )
 
-// ConnOptions configure a Conn. All may be left empty.
+// ConnOptions configure a Conn. All fields are optional.
 type ConnOptions struct {
 	// Handle is called for each event, one at a time, in order. An error ends
-	// the Conn; its event counts as not handled. Nil lets events pass.
+	// the Conn, and its event counts as not handled. If Handle is nil, events
+	// are dropped and count as handled.
 	Handle func(Event) error
 
-	// OnEnded is called, in turn with Handle, when a stream is followed no
-	// longer. An error ends the Conn, as does every end where OnEnded is nil.
+	// OnEnded is called when a stream is no longer followed, never at the same
+	// time as Handle. An error ends the Conn. If OnEnded is nil, the end of any
+	// stream ends the Conn.
 	OnEnded func(*Ended) error
 
-	// OnSignal is called, in turn with Handle, for typing and presence.
+	// OnSignal is called for typing and presence, never at the same time as
+	// Handle.
 	OnSignal func(Signal)
 
-	// OnState is called when the connection comes and goes.
+	// OnState is called when a connection is established or lost.
 	OnState func(State)
 
-	// MaxPending is how many commands may wait for their answer; 0 is 256.
+	// MaxPending is the number of commands that may wait for their answers; 0
+	// is 256.
 	MaxPending int
 }
 
-// State is how a Conn is connected. Transport is empty while it is not; then
-// Err says why and Wait how long it will be before the next try.
+// State describes the connection of a Conn. Without a connection, Transport is
+// empty, Err is the reason, and Wait is the time until the next try.
 type State struct {
 	Transport Transport
 	Err       error
 	Wait      time.Duration
 }
 
-// ErrClosed is in the answer of commands whose Conn has ended.
+// ErrClosed is wrapped by the answer of a command whose Conn has ended.
 var ErrClosed = errors.New("client: the connection has ended")
 
-// Conn follows streams and sends commands for as long as [Conn.Run] runs. All
-// its methods may be called from anywhere, from handlers too.
+// Conn follows streams and sends commands for as long as [Conn.Run] runs. Its
+// methods are safe for concurrent use and may be called from handlers.
 type Conn struct {
 	client *Client
 	opts   ConnOptions
@@ -56,14 +60,14 @@ type Conn struct {
 	closed  bool
 	subs    map[gotong.Stream]*sub
 	calls   map[string]*Call
-	order   []*Call // pending, as they were submitted
+	order   []*Call // pending, in the order of their Submits
 	pace    pace
 	nextID  uint64
 	sender  *outbox // of the WebSocket that is up, or nil
 	tries   int     // failures since something last went well
 }
 
-// NewConn makes a Conn that follows nothing yet; [Conn.Run] connects it.
+// NewConn returns a Conn that follows no streams yet; [Conn.Run] connects it.
 func (c *Client) NewConn(opts ConnOptions) *Conn {
 	if opts.MaxPending == 0 {
 		opts.MaxPending = 256
@@ -80,7 +84,7 @@ func (c *Client) NewConn(opts ConnOptions) *Conn {
 
 // Follow follows these streams and calls handle for each event until ctx ends,
 // handle fails, or a stream ends (the error is then an [*Ended]). It returns
-// why; after ctx it is ctx's error.
+// the reason; if ctx ended, that is ctx's error.
 func (c *Client) Follow(ctx context.Context, streams map[gotong.Stream]From, handle func(Event) error) error {
 	conn := c.NewConn(ConnOptions{Handle: handle})
 	for stream, from := range streams {
@@ -91,8 +95,9 @@ func (c *Client) Follow(ctx context.Context, streams map[gotong.Stream]From, han
 	return conn.Run(ctx)
 }
 
-// Events is [Client.Follow] as a sequence: the next event is fetched when the
-// loop's body is done with one. An error is the last pair.
+// Events is [Client.Follow] as a sequence: the next event is handled after the
+// loop's body has returned. If following ends with an error, the last pair
+// holds it.
 func (c *Client) Events(ctx context.Context, streams map[gotong.Stream]From) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		errLeft := errors.New("left")
@@ -108,9 +113,9 @@ func (c *Client) Events(ctx context.Context, streams map[gotong.Stream]From) ite
 	}
 }
 
-// Subscribe begins to follow a stream, or follows it from elsewhere. It
-// returns an error for a malformed name or cursor. Whether the stream may be read
-// shows later: events arrive, or OnEnded is called.
+// Subscribe follows a stream, or follows it from another place. It returns an
+// error if the stream's name or the cursor is malformed. Whether the caller may
+// read the stream shows later: events arrive, or OnEnded is called.
 func (c *Conn) Subscribe(stream gotong.Stream, from From) error {
 	if _, err := gotong.ParseStream(string(stream)); err != nil {
 		return err
@@ -134,8 +139,8 @@ func (c *Conn) Subscribe(stream gotong.Stream, from From) error {
 	return nil
 }
 
-// Unsubscribe ends following a stream; no event of it is handled after it
-// returns, but for one that is being handled.
+// Unsubscribe ends the subscription to a stream. After it returns, no event of
+// the stream is handled, except one whose handler is already running.
 func (c *Conn) Unsubscribe(stream gotong.Stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -145,9 +150,9 @@ func (c *Conn) Unsubscribe(stream gotong.Stream) {
 	}
 }
 
-// Cursors says for each stream up to where events were handled. Streams that
-// are followed from [Now] or [Start] appear when the server has said where
-// that is.
+// Cursors returns for each stream the cursor up to which its events were
+// handled. A stream that is followed from [Now] or [Start] is included once the
+// server has sent its cursor.
 func (c *Conn) Cursors() map[gotong.Stream]gotong.Cursor {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -160,9 +165,10 @@ func (c *Conn) Cursors() map[gotong.Stream]gotong.Cursor {
 	return m
 }
 
-// Run connects and handles until ctx ends, a handler fails, or the server says
-// that it is of no use to come again. It returns why, and runs once. Commands
-// that are still pending then fail with an [UnknownError].
+// Run connects and handles events until ctx ends, a handler fails, or the
+// server's answer rules out another try. It returns the reason. It may be
+// called once. Commands that are still pending when it returns fail with an
+// [UnknownError].
 func (c *Conn) Run(ctx context.Context) error {
 	c.mu.Lock()
 	if c.started {
@@ -228,8 +234,8 @@ func (c *Conn) handle(ctx context.Context, it item) error {
 	return nil
 }
 
-// gone reports whether a stream is followed no longer, and nothing of it is to
-// be handled.
+// gone reports whether a stream is no longer followed and none of its events
+// may be handled.
 func (c *Conn) gone(s *sub) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -242,9 +248,9 @@ func (c *Conn) handled(s *sub, seq uint64) {
 	c.mu.Unlock()
 }
 
-// emptied notes that a frame was handled: what it covered without content
-// counts too. A stream that was stopped because too much waited goes on when
-// nothing of it waits any more.
+// emptied records that a frame was handled, including the seqs that it covered
+// without content. A stream that was stopped because too many of its frames
+// waited is subscribed again when none of them wait.
 func (c *Conn) emptied(it item) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -255,7 +261,7 @@ func (c *Conn) emptied(it item) {
 	}
 }
 
-// finish fails what waits for an answer.
+// finish fails the commands that wait for an answer.
 func (c *Conn) finish(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -10,7 +10,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Event is one event of a stream as the server shows it to this reader.
+// Event is one event of a stream as the server shows it to this viewer.
 type Event struct {
 	Stream        gotong.Stream   `json:"-"`
 	Epoch         gotong.Epoch    `json:"-"`
@@ -25,64 +25,69 @@ type Event struct {
 	Chain         gotong.Hash     `json:"chain"`
 }
 
-// Actor is who did it. Name is empty where the server shows none.
+// Actor is the user who caused the event. Name is empty if the server sends
+// none.
 type Actor struct {
 	UserID string      `json:"user_id"`
 	Name   string      `json:"name"`
 	Role   gotong.Role `json:"role"`
 }
 
-// Cursor says "everything up to this event": where to go on after it.
+// Cursor returns the cursor "everything up to this event", from which a
+// subscription continues after it.
 func (e Event) Cursor() gotong.Cursor { return gotong.Cursor{Epoch: e.Epoch, Seq: e.Seq} }
 
 // Decode reads the event's data into a value.
 func (e Event) Decode(into any) error { return json.Unmarshal(e.Data, into) }
 
-// Signal is ephemeral: somebody types, somebody is here.
+// Signal is an ephemeral notice: a user is typing, a user is present.
 type Signal struct {
 	Stream gotong.Stream
 	Type   string
 	Actor  Actor
-	Data   json.RawMessage // nil where there is none
+	Data   json.RawMessage // nil if there is none
 }
 
-// From says where a subscription begins: [Now], [Start], or a cursor's text.
+// From is the place where a subscription begins: [Now], [Start], or a cursor's
+// text.
 type From string
 
-// The two beginnings that need no cursor.
+// The two places that need no cursor.
 const (
 	Now   From = ""
-	Start From = "start" // the first event that this reader may see
+	Start From = "start" // the first event that the caller may see
 )
 
-// At begins after a cursor.
+// At returns the place after a cursor.
 func At(c gotong.Cursor) From { return From(c.String()) }
 
-// Ended says that a stream is followed no longer. It wraps [ErrAccessRevoked]
-// or [ErrResyncRequired], and the server's [Problem] where there was one.
-type Ended struct { //nolint:errname // a stream that ended is news first, and an error where nobody asked for the news
+// Ended reports that a stream is no longer followed. It wraps
+// [ErrAccessRevoked], [ErrResyncRequired] or [ErrUnserved], and the server's
+// [Problem] if there was one.
+type Ended struct { //nolint:errname // first of all a notice; an error only if no handler receives it
 	Stream gotong.Stream
-	Reason string // the server's word for it; empty where it gave none
+	Reason string // the server's reason; empty if it gave none
 	Err    error
 }
 
-// Why a stream ends.
+// The reasons why a stream ends.
 var (
-	// ErrAccessRevoked: this reader may not read the stream, or no longer.
+	// ErrAccessRevoked means that the caller may not read the stream, or no
+	// longer may.
 	ErrAccessRevoked = errors.New("client: no access")
 
-	// ErrResyncRequired: the cursor is good for nothing any more, because the
-	// log has another history or another end. Read the state anew and follow
-	// from the cursor that came with it.
+	// ErrResyncRequired means that the cursor is no longer valid, because the
+	// log has another history or is shorter. Read the state again and follow
+	// from the cursor that comes with it.
 	ErrResyncRequired = errors.New("client: resync required")
 
-	// ErrUnserved: the server has the next event and cannot serve it, because it
-	// is damaged or of a newer version of the server. What lies beyond it can be
-	// asked for.
+	// ErrUnserved means that the server has the next event and cannot serve it,
+	// because it is damaged or was written by a newer version of the server. A
+	// subscription may begin beyond it.
 	ErrUnserved = errors.New("client: the next event cannot be served")
 )
 
-// errUnread ends a request of which a stream could not be read.
+// errUnread ends a request over several streams one of which could not be read.
 var errUnread = errors.New("client: the server could not read a stream")
 
 // Error implements error.
@@ -93,16 +98,16 @@ func (e *Ended) Error() string {
 	return fmt.Sprintf("%s ended: %v (%s)", e.Stream, e.Err, e.Reason)
 }
 
-// Unwrap is why.
+// Unwrap returns the reason.
 func (e *Ended) Unwrap() error { return e.Err }
 
-// cursorCodes say that the cursor is of no use, and not who may read.
+// cursorCodes are problems with the cursor, not with the caller's rights.
 var cursorCodes = []gotong.Code{gotong.CodeEpochChanged, gotong.CodeCursorAhead, gotong.CodeCursorInvalid}
 
-// unservedCodes say that the server cannot serve the next event to anybody.
+// unservedCodes mean that the server cannot serve the next event to anybody.
 var unservedCodes = []gotong.Code{gotong.CodeCorruptEvent, gotong.CodeUnreadable}
 
-// refused is the end of a stream whose subscription a problem refused.
+// refused returns the end of a stream whose subscription was rejected with p.
 func refused(stream gotong.Stream, p *Problem) *Ended {
 	err := ErrAccessRevoked
 	switch {
@@ -114,7 +119,7 @@ func refused(stream gotong.Stream, p *Problem) *Ended {
 	return &Ended{Stream: stream, Err: fmt.Errorf("%w: %w", err, p)}
 }
 
-// frame is every frame that a server may send; Op says which fields belong.
+// frame is any frame that a server may send; Op says which fields it has.
 type frame struct {
 	Op           string          `json:"op"`
 	ID           string          `json:"id"`
@@ -156,8 +161,8 @@ func (w *wireReceipt) receipt() gotong.Receipt {
 	return r
 }
 
-// protocolError is a server that does not keep the protocol; the connection is
-// given up and taken up again.
+// protocolError means that the server broke the protocol. The connection is
+// closed and established again.
 type protocolError string
 
 func (e protocolError) Error() string { return "client: the server broke the protocol: " + string(e) }
@@ -173,19 +178,19 @@ func decodeFrame(b []byte) (*frame, error) {
 	return f, nil
 }
 
-// check refuses an events frame that contradicts itself: seqs beyond what it
-// says it covers, or not ascending.
+// check rejects an events frame that contradicts itself: seqs beyond the range
+// that it covers, or not ascending.
 func (f *frame) check() error {
 	if f.Op != "events" {
 		return nil
 	}
 	if f.To < f.From {
-		return protocolError("a frame that ends before it begins")
+		return protocolError("a frame whose to is less than its from")
 	}
 	last := f.From
 	for i := range f.Events {
 		if f.Events[i].Seq <= last || f.Events[i].Seq > f.To {
-			return protocolError("events out of order or out of their frame")
+			return protocolError("events that are out of order or outside the range of their frame")
 		}
 		last = f.Events[i].Seq
 		f.Events[i].Stream = f.Stream

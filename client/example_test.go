@@ -50,7 +50,7 @@ func ExampleClient_Events() {
 	c, stop := exampleServer()
 	defer stop()
 
-	from := map[gotong.Stream]client.From{"thread/rt05": "k3f9:1"} // a cursor that was kept
+	from := map[gotong.Stream]client.From{"thread/rt05": "k3f9:1"} // a stored cursor
 	for e, err := range c.Events(context.Background(), from) {
 		if err != nil {
 			fmt.Println(err)

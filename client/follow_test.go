@@ -141,7 +141,7 @@ func TestFollowEachTransport(t *testing.T) {
 	}
 }
 
-func TestEventsStops(t *testing.T) {
+func TestEventsEndsWithTheLoop(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t
 		f.append(streamA, 5)
@@ -160,9 +160,10 @@ func TestEventsStops(t *testing.T) {
 	})
 }
 
-// TestWhateverTheCuts is the promise of this package: whatever is cut, sent
-// twice, left out or sent away, the handler gets exactly the log, in order.
-func TestWhateverTheCuts(t *testing.T) {
+// TestFollowYieldsTheLogDespiteFaults is the promise of this package: although
+// connections are cut, frames repeated or left out, and clients sent away, the
+// handler gets exactly the log, in order.
+func TestFollowYieldsTheLogDespiteFaults(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		seed := rapid.Uint64().Draw(rt, "seed")
 		n := rapid.IntRange(1, 60).Draw(rt, "events")
@@ -236,7 +237,7 @@ func follows(rt *rapid.T, f *fixture, n int, hide uint64) {
 	}
 }
 
-func TestFallsBackRemembersAndClimbs(t *testing.T) {
+func TestFallbackIsRememberedAndLeftAgain(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t
 		f.faults.refuse = map[client.Transport]int{client.WebSocket: 502, client.SSE: 404}
@@ -288,7 +289,7 @@ func TestFallsBackRemembersAndClimbs(t *testing.T) {
 	})
 }
 
-func TestGoingAwayIsObeyed(t *testing.T) {
+func TestGoingAwayDelaysTheReconnect(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE} {
 		t.Run(string(transport), func(t *testing.T) {
 			opts := client.Options{Transports: []client.Transport{transport}}
@@ -306,14 +307,14 @@ func TestGoingAwayIsObeyed(t *testing.T) {
 				}
 				r.check(t, streamA, 0, 2)
 				if took := time.Since(start); took != 8123*time.Millisecond {
-					t.Errorf("came back after %s, was told 8.123s", took)
+					t.Errorf("reconnected after %s, want 8.123s", took)
 				}
 			})
 		})
 	}
 }
 
-func TestCloseCodes(t *testing.T) {
+func TestCloseCodeDecidesWaitOrEnd(t *testing.T) {
 	for code, want := range map[closeStatus]struct {
 		stops bool
 		wait  time.Duration // -1: the backoff
@@ -354,7 +355,7 @@ func TestCloseCodes(t *testing.T) {
 	}
 }
 
-func TestTokenIsRenewed(t *testing.T) {
+func TestRejectedTokenIsReplaced(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
 			n := 0
@@ -387,7 +388,7 @@ func TestTokenIsRenewed(t *testing.T) {
 	})
 }
 
-func TestClosed4401AsksForAnotherToken(t *testing.T) {
+func TestClose4401RequestsAnotherToken(t *testing.T) {
 	n := 0
 	opts := client.Options{Token: client.TokenFunc(func(context.Context) (string, error) {
 		n++
@@ -407,7 +408,7 @@ func TestClosed4401AsksForAnotherToken(t *testing.T) {
 	})
 }
 
-func TestStreamsEndOneByOne(t *testing.T) {
+func TestEndOfOneStreamLeavesTheOthers(t *testing.T) {
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
 			opts := client.Options{Transports: []client.Transport{transport}}
@@ -457,9 +458,10 @@ func TestStreamsEndOneByOne(t *testing.T) {
 	}
 }
 
-// TestDamagedStreamEndsAlone: a stream whose next event cannot be served ends,
-// be it met on the way or at the beginning, and holds up no other.
-func TestDamagedStreamEndsAlone(t *testing.T) {
+// TestDamagedEventEndsItsStreamOnly: a stream whose next event cannot be served
+// ends, whether its subscription begins there or arrives there later, and
+// delays no other stream.
+func TestDamagedEventEndsItsStreamOnly(t *testing.T) {
 	const streamC gotong.Stream = "thread/c"
 	for _, transport := range []client.Transport{client.WebSocket, client.SSE, client.Poll} {
 		t.Run(string(transport), func(t *testing.T) {
@@ -485,7 +487,7 @@ func TestDamagedStreamEndsAlone(t *testing.T) {
 				}
 				began := time.Now()
 				defer time.AfterFunc(time.Minute, func() { f.append(streamB, 1) }).Stop()
-				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // else it is tried for ever
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour) // otherwise a failure would run for ever
 				defer cancel()
 				if err := conn.Run(ctx); !errors.Is(err, errEnough) {
 					t.Errorf("ended with %v", err)
@@ -498,14 +500,14 @@ func TestDamagedStreamEndsAlone(t *testing.T) {
 				r.check(t, streamA, 0, 3)
 				r.check(t, streamB, 0, 3)
 				if d := time.Since(began); d > time.Minute+time.Second {
-					t.Errorf("the stream that is well came after %v", d)
+					t.Errorf("the undamaged stream's event came after %v", d)
 				}
 			})
 		})
 	}
 }
 
-func TestAnEndNobodyWatchesIsAnError(t *testing.T) {
+func TestEndWithoutOnEndedEndsTheConn(t *testing.T) {
 	inBubble(t, client.Options{}, func(f *fixture) {
 		t := f.t
 		err := f.client.Follow(t.Context(), map[gotong.Stream]client.From{streamA: client.Start}, nil)
@@ -516,7 +518,7 @@ func TestAnEndNobodyWatchesIsAnError(t *testing.T) {
 	})
 }
 
-func TestSilentServerIsLeft(t *testing.T) {
+func TestSilentServerIsDisconnected(t *testing.T) {
 	inBubble(t, client.Options{Transports: []client.Transport{client.WebSocket}}, func(f *fixture) {
 		t := f.t
 		f.faults.silentWS = true
@@ -594,7 +596,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		{}, {BaseURL: "gotong.test"}, {BaseURL: "ftp://x"}, {BaseURL: "http://x", Transports: []client.Transport{"pigeon"}},
 	} {
 		if _, err := client.New(o); err == nil {
-			t.Errorf("%+v was taken", o)
+			t.Errorf("%+v was accepted", o)
 		}
 	}
 	c, err := client.New(client.Options{BaseURL: "http://x", HTTPClient: &http.Client{}})
@@ -603,7 +605,7 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 	conn := c.NewConn(client.ConnOptions{})
 	if conn.Subscribe("nonsense", client.Now) == nil || conn.Subscribe(streamA, "nonsense") == nil {
-		t.Error("a stream or a cursor that cannot be read was taken")
+		t.Error("a stream or a cursor that cannot be parsed was accepted")
 	}
 }
 

@@ -7,7 +7,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// NewGroup is what a group is made of.
+// NewGroup describes a group to be created.
 type NewGroup struct {
 	Name        string `json:"name"`
 	Description string `json:"description,omitempty"`
@@ -15,7 +15,7 @@ type NewGroup struct {
 	JoinPolicy  string `json:"join_policy"` // terbuka, persetujuan, undangan
 }
 
-// Group is a group as its reader sees it.
+// Group is a group as the caller may see it.
 type Group struct {
 	GroupID     string        `json:"group_id"`
 	Name        string        `json:"name"`
@@ -32,10 +32,10 @@ type Group struct {
 	Members     []GroupMember `json:"members"` // the first 200, if the caller may see them; not in lists
 }
 
-// Stream is the group's stream.
+// Stream returns the group's stream.
 func (g Group) Stream() gotong.Stream { return gotong.NewStream("group", g.GroupID) }
 
-// GroupMember is somebody's membership of a group.
+// GroupMember is a user's membership of a group.
 type GroupMember struct {
 	UserID     string         `json:"user_id"`
 	Name       string         `json:"name"`
@@ -44,12 +44,12 @@ type GroupMember struct {
 	JoinedAtMS int64          `json:"joined_at_ms"`
 }
 
-// CreateGroup makes a group; the caller is its first admin.
+// CreateGroup creates a group; the caller becomes its first admin.
 func (c *Client) CreateGroup(ctx context.Context, in NewGroup, opts ...CallOption) (Group, error) {
 	return write[Group](ctx, c, http.MethodPost, "/v1/groups", in, opts)
 }
 
-// Groups lists the groups that are not by invitation only.
+// Groups lists the groups, except those that can only be joined by invitation.
 func (c *Client) Groups(ctx context.Context, page Page) (List[Group], error) {
 	var out struct {
 		Items  []Group `json:"items"`
@@ -59,7 +59,7 @@ func (c *Client) Groups(ctx context.Context, page Page) (List[Group], error) {
 	return List[Group]{Items: out.Items, Next: out.Cursor}, err
 }
 
-// Group reads a group.
+// Group returns a group.
 func (c *Client) Group(ctx context.Context, id string) (Group, error) {
 	return read[Group](ctx, c, groupPath(id), nil)
 }
@@ -79,13 +79,13 @@ func (c *Client) GroupMembers(ctx context.Context, id string, page Page) (List[G
 	return list[GroupMember](ctx, c, groupPath(id, "members"), page.query())
 }
 
-// AddGroupMember makes somebody a member; an empty role is an ordinary one.
+// AddGroupMember makes a user a member. An empty role means an ordinary member.
 func (c *Client) AddGroupMember(ctx context.Context, id, userID, role string, opts ...CallOption) (GroupMember, error) {
 	return write[GroupMember](ctx, c, http.MethodPost, groupPath(id, "members"), roleOf{userID, role}, opts)
 }
 
 // RemoveGroupMember ends a user's membership, also in threads that borrow the
-// group's members. It changes nothing for a user who is not a member.
+// group's members. For a user who is not a member, it changes nothing.
 func (c *Client) RemoveGroupMember(ctx context.Context, id, userID string, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodPost, path: groupPath(id, "members", userID, "remove"), opts: opts}, nil)
 }

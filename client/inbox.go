@@ -9,16 +9,16 @@ import (
 type item struct {
 	sub    *sub
 	events []Event
-	to     uint64 // the frame's, of which events is the rest
+	to     uint64 // of the frame; events are those not yet handled
 	signal *Signal
 	ended  *Ended
 	size   int
 }
 
-// maxInbox is how many bytes of frames wait for the handler.
+// maxInbox is the number of bytes of frames that may wait for the handler.
 const maxInbox = 4 << 20
 
-// inbox is what was received and not yet handled, in order.
+// inbox holds what was received and not yet handled, in order.
 type inbox struct {
 	mu    sync.Mutex
 	items []item
@@ -37,7 +37,8 @@ func (b *inbox) full() bool {
 	return b.size >= maxInbox
 }
 
-// push never blocks: who must not go on when it is full asks before.
+// push adds an item and never blocks. A caller that must wait while the inbox
+// is full calls room first.
 func (b *inbox) push(it item) {
 	b.mu.Lock()
 	b.items = append(b.items, it)
@@ -46,7 +47,7 @@ func (b *inbox) push(it item) {
 	wake(b.ready)
 }
 
-// pop waits for the next item; false where ctx ended.
+// pop waits for the next item and returns it, or false if ctx ended.
 func (b *inbox) pop(ctx context.Context) (item, bool) {
 	for {
 		b.mu.Lock()
@@ -68,7 +69,7 @@ func (b *inbox) pop(ctx context.Context) (item, bool) {
 	}
 }
 
-// room waits until the inbox is not full; false where ctx ended.
+// room waits until the inbox is not full. It returns false if ctx ended.
 func (b *inbox) room(ctx context.Context) bool {
 	for b.full() {
 		select {
@@ -81,7 +82,7 @@ func (b *inbox) room(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
-// wake leaves a note; one is enough.
+// wake leaves a token in c, unless one is there already.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

@@ -13,26 +13,27 @@ import (
 
 // link is one established connection over one transport.
 type link interface {
-	// serve hands frames to the Conn until the link ends, and says why.
+	// serve passes frames to the Conn until the link ends, and returns the
+	// reason.
 	serve(ctx context.Context) error
 
-	// close gives up a link that was not served.
+	// close closes a link that was not served.
 	close()
 }
 
-// subprotocol is what this package speaks.
+// subprotocol is the WebSocket subprotocol that this package uses.
 const subprotocol = "gotong.v1"
 
-// Times of the transports.
+// The times of the transports.
 const (
-	dialWithin  = 10 * time.Second // until a transport counts as not working
+	dialWithin  = 10 * time.Second // a transport that takes longer is not used
 	writeWithin = 30 * time.Second
 	pollWait    = 25 * time.Second
-	pollWithin  = 45 * time.Second // for an answer that takes pollWait
-	sseSilence  = 30 * time.Second // twice without even a comment is a dead connection
+	pollWithin  = 45 * time.Second // for the whole answer
+	sseSilence  = 30 * time.Second // a connection without a byte for twice as long is dead
 )
 
-// CloseError is a WebSocket that the server closed.
+// CloseError is the close frame with which the server closed a WebSocket.
 type CloseError struct {
 	Code   int
 	Reason string
@@ -43,7 +44,7 @@ func (e *CloseError) Error() string {
 	return fmt.Sprintf("client: the server closed the connection: %d %s", e.Code, e.Reason)
 }
 
-// The close codes that mean something else than "come again".
+// The close codes after which reconnecting as before is not enough.
 const (
 	closeProtocol     = 1002
 	closeBinary       = 1003
@@ -54,7 +55,7 @@ const (
 	closeForbidden    = 4403
 )
 
-// hint is the wait in a close reason such as "retry_after_ms 8123".
+// hint returns the wait in a close reason such as "retry_after_ms 8123".
 func (e *CloseError) hint() time.Duration {
 	_, text, _ := strings.Cut(e.Reason, "retry_after_ms")
 	ms, err := strconv.ParseUint(strings.Trim(text, " :="), 10, 31)
@@ -64,23 +65,24 @@ func (e *CloseError) hint() time.Duration {
 	return time.Duration(ms) * time.Millisecond
 }
 
-// What a link ends with that is no failure.
+// Reasons why a link ends that are not failures.
 var (
-	errChanged = errors.New("client: other streams are followed now")
+	errChanged = errors.New("client: the set of streams changed")
 	errRaised  = errors.New("client: a better transport works")
 	errSilent  = errors.New("client: nothing was received from the server")
 )
 
-// awayError is the end of a link whose server said when to come again.
+// awayError is the end of a link whose server is going away and has said after
+// which time to reconnect.
 type awayError struct {
-	ready chan struct{} // closed then
+	ready chan struct{} // closed when the time is over
 	timer *time.Timer
 }
 
 func (e *awayError) Error() string { return "client: the server is going away" }
 
-// away starts the time that a going_away frame tells. Where the server has not
-// ended the link when it is over, leave does.
+// away starts the wait of a going_away frame. If the server has not ended the
+// link after d, leave is called.
 func away(d time.Duration, leave func(error)) *awayError {
 	e := &awayError{ready: make(chan struct{})}
 	e.timer = time.AfterFunc(d, func() {
@@ -107,10 +109,10 @@ func (c *Conn) dial(ctx context.Context, t Transport, token string) (link, error
 // supervisor keeps a Conn connected.
 type supervisor struct {
 	c            *Conn
-	token        string // of the last try
-	refused      string // by the server
+	token        string // sent with the last try
+	refused      string // by the server, with 401 or 4401
 	unauthorized int    // 401s since something went well
-	strikes      int    // WebSockets that carried nothing
+	strikes      int    // WebSockets that carried no frame
 }
 
 func (c *Conn) supervise(ctx context.Context) error {
@@ -141,10 +143,11 @@ func (c *Conn) supervise(ctx context.Context) error {
 	}
 }
 
-// down is the level of no transport.
+// down is the level without any transport.
 const down = -1
 
-// connect tries the transports from the one that worked last downwards.
+// connect tries the transports in order, beginning with the one that worked
+// last.
 func (s *supervisor) connect(ctx context.Context) (link, int, error) {
 	c := s.c.client
 	var err error
@@ -163,16 +166,16 @@ func (s *supervisor) connect(ctx context.Context) (link, int, error) {
 		var closed *CloseError
 		var gone *awayError
 		if ctx.Err() != nil || errors.Is(err, errChanged) || errors.As(err, &closed) || errors.As(err, &gone) ||
-			p != nil && (p.Status == http.StatusUnauthorized || p.told && p.Unknown()) {
-			return nil, down, err // another transport would hear the same
+			p != nil && (p.Status == http.StatusUnauthorized || p.fromServer && p.Unknown()) {
+			return nil, down, err // another transport would get the same answer
 		}
 	}
 	c.good.Store(0)
 	return nil, down, failed
 }
 
-// ride serves a link, and tries the better transports meanwhile. Where one
-// works, it is what to go on with.
+// ride serves a link and meanwhile tries the better transports. If one of them
+// works, ride returns its link.
 func (s *supervisor) ride(ctx context.Context, l link, level int) (link, int, error) {
 	inner, cancel := context.WithCancelCause(ctx)
 	var raised link
@@ -194,7 +197,8 @@ func (s *supervisor) ride(ctx context.Context, l link, level int) (link, int, er
 	return raised, higher, err
 }
 
-// climb tries everything above level now and then; nil where ctx ended.
+// climb tries every transport above level at intervals. It returns the first
+// link that works, or nil if ctx ended.
 func (s *supervisor) climb(ctx context.Context, level int) (link, int) {
 	c := s.c.client
 	for sleep(ctx, c.opts.Climb) {
@@ -209,8 +213,8 @@ func (s *supervisor) climb(ctx context.Context, level int) (link, int) {
 	return nil, level
 }
 
-// recover waits as long as the failure asks for. Its error is the end: it is
-// of no use to come again.
+// recover waits as long as the failure requires. It returns an error if another
+// try is useless.
 func (s *supervisor) recover(ctx context.Context, failure error, level int) error {
 	c := s.c
 	c.mu.Lock()
@@ -246,7 +250,7 @@ func (s *supervisor) recover(ctx context.Context, failure error, level int) erro
 		if s.unauthorized++; s.unauthorized > 2 {
 			return fmt.Errorf("%w: %w", ErrTokenRefused, failure)
 		}
-	} else if p != nil && p.told && p.Status == http.StatusForbidden {
+	} else if p != nil && p.fromServer && p.Status == http.StatusForbidden {
 		return failure
 	}
 	s.strike(level)
@@ -264,7 +268,7 @@ func unauthorized(p *Problem, closed *CloseError) bool {
 	return p != nil && p.Status == http.StatusUnauthorized || closed != nil && closed.Code == closeUnauthorized
 }
 
-// closed acts on a close code; its error is the end.
+// closed handles a close code. It returns an error if another try is useless.
 func (s *supervisor) closed(e *CloseError) error {
 	switch e.Code {
 	case closeBadFrames, closeForbidden:
@@ -275,8 +279,8 @@ func (s *supervisor) closed(e *CloseError) error {
 	return nil
 }
 
-// strike counts WebSockets that came up and carried nothing, as something
-// between may let them: after three it is the next transport's turn.
+// strike counts WebSockets that were established but carried no frame, which
+// some proxies cause. After three of them, the next transport is tried.
 func (s *supervisor) strike(level int) {
 	c := s.c.client
 	if level != 0 || len(c.opts.Transports) == 1 {

@@ -9,7 +9,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Message is a message as a reader sees it.
+// Message is a message as the caller may see it.
 type Message struct {
 	ThreadID      string         `json:"thread_id"`
 	MessageID     gotong.EventID `json:"message_id"`
@@ -17,7 +17,7 @@ type Message struct {
 	N             uint64         `json:"n"` // ordinal among the thread's messages
 	Author        Author         `json:"author"`
 	Body          string         `json:"body"`     // empty once it was deleted, or where it is withheld
-	Withheld      bool           `json:"withheld"` // its newest text lies outside what the reader may see
+	Withheld      bool           `json:"withheld"` // its newest text lies outside what the caller may see
 	At            gotong.Instant `json:"at"`
 	CreatedAtMS   int64          `json:"created_at_ms"`
 	EditedAtMS    int64          `json:"edited_at_ms"`
@@ -31,29 +31,29 @@ type Message struct {
 	SentBy        string         `json:"sent_by"`
 }
 
-// Author is who wrote a message.
+// Author is the user who wrote a message.
 type Author struct {
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`
 }
 
-// Reaction is an emoji and who put it on a message.
+// Reaction is an emoji on a message, with the users who put it there.
 type Reaction struct {
 	Emoji   string   `json:"emoji"`
 	Count   int      `json:"count"`
 	UserIDs []string `json:"user_ids"`
 }
 
-// NewMessage is what there is to say.
+// NewMessage describes a message to be posted.
 type NewMessage struct {
 	Body     string         `json:"body"` // 1 to 4,000 characters, 16 KiB
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
-	SentAtMS int64          `json:"sent_at_ms,omitempty"` // in an import
+	SentAtMS int64          `json:"sent_at_ms,omitempty"` // only in an import
 	SentBy   string         `json:"sent_by,omitempty"`
 }
 
-// Range says which messages of a thread are asked for; the zero Range is the
-// newest ones. Messages come in ascending order, whatever the range.
+// Range selects messages of a thread; the zero Range selects the newest.
+// Messages are returned in ascending order, whatever the Range.
 type Range struct {
 	After   From  // [Start] or a cursor
 	Before  From  // a cursor
@@ -66,12 +66,13 @@ type Range struct {
 // Messages is a part of a thread's messages.
 type Messages struct {
 	Items []Message
-	More  bool // there are others in the direction that was asked for
-	AsOf  From // the cursor of this state: follow from here
-	Next  From // for Range: the After or Before to go on with
+	More  bool // there are others in the direction of the Range
+	AsOf  From // the cursor of this state: follow from it
+	Next  From // for Range: the After or Before of the next part
 }
 
-// Messages reads history, as edits and deletions have left it.
+// Messages reads a part of a thread's history, as edits and deletions have left
+// it.
 func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messages, error) {
 	q := url.Values{}
 	for name, at := range map[string]From{"after_seq": r.After, "before_seq": r.Before, "min_seq": r.MinSeq} {
@@ -98,14 +99,14 @@ func (c *Client) Message(ctx context.Context, threadID string, id gotong.EventID
 	return read[Message](ctx, c, threadPath(threadID, "messages", id.String()), nil)
 }
 
-// Send says something. When it has returned, the message has its final seq and
-// survives a crash of the server.
+// Send posts a message. When it returns without an error, the message has its
+// final seq and survives a crash of the server.
 func (c *Client) Send(ctx context.Context, threadID string, m NewMessage, opts ...CallOption) (Message, error) {
 	return write[Message](ctx, c, http.MethodPost, threadPath(threadID, "messages", "send"), m, opts)
 }
 
-// EditMessage replaces the text of a message that has this revision; another
-// one is [gotong.CodePrecondition].
+// EditMessage replaces the text of a message if the message has this revision;
+// otherwise the error has [gotong.CodePrecondition].
 func (c *Client) EditMessage(
 	ctx context.Context, threadID string, id gotong.EventID, revision uint64, body string, opts ...CallOption,
 ) (Message, error) {
@@ -116,17 +117,17 @@ func (c *Client) EditMessage(
 		append(opts, ifRevision(revision)))
 }
 
-// DeleteMessage takes a message back, whatever its revision.
+// DeleteMessage deletes a message, whatever its revision.
 func (c *Client) DeleteMessage(ctx context.Context, threadID string, id gotong.EventID, opts ...CallOption) (Message, error) {
 	return write[Message](ctx, c, http.MethodDelete, threadPath(threadID, "messages", id.String()), nil, opts)
 }
 
-// ifRevision makes a write hold only for this revision.
+// ifRevision makes a write conditional on this revision.
 func ifRevision(n uint64) CallOption {
 	return func(o *callOptions) { o.ifMatch = `"` + strconv.FormatUint(n, 10) + `"` }
 }
 
-// React puts the caller's emoji on a message, or takes it off.
+// React adds the caller's emoji to a message, or removes it.
 func (c *Client) React(
 	ctx context.Context, threadID string, id gotong.EventID, emoji string, on bool, opts ...CallOption,
 ) (Message, error) {
@@ -137,7 +138,7 @@ func (c *Client) React(
 	return write[Message](ctx, c, method, threadPath(threadID, "messages", id.String(), "reactions", emoji), nil, opts)
 }
 
-// ReadCursor is how far somebody has read a thread.
+// ReadCursor is the place up to which a user has read a thread.
 type ReadCursor struct {
 	ThreadID          string         `json:"thread_id"`
 	UserID            string         `json:"user_id"`
@@ -147,8 +148,8 @@ type ReadCursor struct {
 	N                 uint64         `json:"n"`
 }
 
-// ReadCursor is how far the caller has read; [gotong.CodeNotFound] where
-// nothing was marked yet.
+// ReadCursor returns how far the caller has read. If nothing was marked yet,
+// the error has [gotong.CodeNotFound].
 func (c *Client) ReadCursor(ctx context.Context, threadID string) (ReadCursor, error) {
 	return read[ReadCursor](ctx, c, threadPath(threadID, "read-cursor"), nil)
 }
@@ -161,7 +162,7 @@ func (c *Client) MarkRead(ctx context.Context, threadID string, id gotong.EventI
 	return write[ReadCursor](ctx, c, http.MethodPost, threadPath(threadID, "read-cursor"), body, opts)
 }
 
-// Unread is how much of a thread the caller has not read.
+// Unread counts what the caller has not read of one thread.
 type Unread struct {
 	ThreadID string `json:"thread_id"`
 	Unread   int    `json:"unread"` // counted to 999
@@ -169,7 +170,7 @@ type Unread struct {
 	AsOf     From   `json:"as_of"`
 }
 
-// Unread counts for each of the caller's threads, newest thread first.
+// Unread returns the counts of the caller's threads, newest thread first.
 func (c *Client) Unread(ctx context.Context, page Page) (List[Unread], error) {
 	return list[Unread](ctx, c, "/v1/chat/unread", page.query())
 }

@@ -5,18 +5,18 @@ import (
 	"time"
 )
 
-// pace decides how many commands are on their way at once: fewer when the
-// server answers "unknown", which is what it does to who sends too fast, and
-// slowly more with every one that it takes. Its fields are guarded by the
+// pace decides how many commands may be on their way at once. An "unknown"
+// answer, which the server sends to a client that sends too fast, lowers the
+// number; every other answer raises it slowly. Its fields are guarded by the
 // Conn's mu.
 type pace struct {
-	window float64 // how many may be on their way: 1 to MaxPending
-	flying int     // how many are
-	slowed int     // "unknown" answers since one that was none
+	window float64 // commands that may be on their way: 1 to MaxPending
+	flying int     // commands on their way
+	slowed int     // "unknown" answers since the last other one
 	hold   *time.Timer
 }
 
-// faster is for an answer that came at once.
+// faster records an answer other than "unknown".
 func (p *pace) faster(most int) {
 	p.slowed = 0
 	p.window = min(p.window+1/p.window, float64(most))
@@ -30,9 +30,9 @@ func (p *pace) release() {
 	}
 }
 
-// postpone takes back a command that was answered with "unknown". Nothing is
-// sent until it is its turn again, so that what waits keeps its order. c.mu is
-// held.
+// postpone queues a command again that was answered with "unknown". Until the
+// pause is over nothing is sent, so that the waiting commands keep their order.
+// c.mu is held.
 func (c *Conn) postpone(k *Call, why *Problem) {
 	if !k.sent {
 		return
@@ -40,7 +40,7 @@ func (c *Conn) postpone(k *Call, why *Problem) {
 	k.sent, k.putOff = false, true
 	c.pace.flying--
 	if c.pace.hold != nil {
-		return // one pause for all that were on their way
+		return // one pause for all commands that were on their way
 	}
 	c.pace.window = max(1, c.pace.window/2)
 	wait := c.wait(c.pace.slowed, why)
@@ -57,7 +57,7 @@ func (c *Conn) postpone(k *Call, why *Problem) {
 	c.pace.hold = hold
 }
 
-// flush sends what may be sent, in order. c.mu is held.
+// flush sends the commands that may be sent now, in order. c.mu is held.
 func (c *Conn) flush() {
 	if c.sender == nil || c.pace.hold != nil {
 		return

@@ -16,16 +16,16 @@ import (
 	"gotong.dev/gotong"
 )
 
-// noReceipt is that of a command without an answer.
+// noReceipt is the receipt of a command without an answer.
 var noReceipt gotong.Receipt
 
-// answer is that of a poll.
+// answer is the answer to a poll.
 type answer struct {
 	Cursor string            `json:"cursor"`
 	Frames []json.RawMessage `json:"frames"`
 }
 
-// polling follows streams by asking again and again, 32 at a time.
+// polling follows streams by repeated requests for 32 streams each.
 type polling struct {
 	conn   *Conn
 	token  string
@@ -37,10 +37,10 @@ func (c *Conn) dialPoll(ctx context.Context, token string) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, group := range groups[:min(1, len(groups))] { // to see that it works
+	for _, group := range groups[:min(1, len(groups))] { // one request shows whether polling works
 		a, err := c.poll(ctx, token, nil, gotong.FormatCursors(c.cursorsOf(group)), 0)
 		if err == nil {
-			err = c.take(a)
+			err = c.process(a)
 		}
 		if err != nil {
 			return nil, c.isolate(ctx, token, group, err)
@@ -66,7 +66,7 @@ func (l *polling) serve(ctx context.Context) error {
 			a, err := l.conn.poll(within, l.token, nil, gotong.FormatCursors(cursors), pollWait)
 			cancel()
 			if err == nil {
-				err = l.conn.take(a)
+				err = l.conn.process(a)
 			}
 			if err != nil {
 				return l.conn.isolate(ctx, l.token, l.groups[i], err)
@@ -75,8 +75,8 @@ func (l *polling) serve(ctx context.Context) error {
 	})
 }
 
-// together runs n loops until one ends, or until other streams are to be
-// followed; it says why.
+// together runs n loops until one of them ends or the set of streams changes.
+// It returns the reason.
 func (c *Conn) together(ctx context.Context, n int, loop func(ctx context.Context, i int) error) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -93,10 +93,10 @@ func (c *Conn) together(ctx context.Context, n int, loop func(ctx context.Contex
 	return context.Cause(inner)
 }
 
-// placed makes sure that it is known of every stream where it begins, and
-// groups the streams by what one request may follow.
+// placed finds the cursor of every stream that has none yet, and groups the
+// streams into sets that one request may follow.
 func (c *Conn) placed(ctx context.Context, token string) ([][]gotong.Stream, error) {
-	select { // what has changed so far is seen below
+	select { // the loop below includes all changes so far
 	case <-c.change:
 	default:
 	}
@@ -109,7 +109,7 @@ func (c *Conn) placed(ctx context.Context, token string) ([][]gotong.Stream, err
 			a, err := c.poll(ctx, token, group, cursor, 0)
 			if err == nil {
 				a.Frames = slices.DeleteFunc(a.Frames, isEvents)
-				err = c.take(a) // it may end streams
+				err = c.process(a) // it may end streams
 			}
 			if err == nil {
 				err = c.begin(group, start, a)
@@ -146,10 +146,11 @@ func isEvents(raw json.RawMessage) bool {
 	return err == nil && f.Op == "events"
 }
 
-// begin places streams: those that begin now where the answer stands, those
-// from the start before the first event, because what a reader may not see is
-// covered without content. The frames of the answer are left: asking again
-// from a known place is the same as after any cut.
+// begin gives streams their cursors. A stream that begins now gets the cursor
+// of the answer. A stream that begins at the start gets the place before its
+// first event, because events that the viewer may not see are covered without
+// content. The frames of the answer are dropped: the next request asks for them
+// from a known cursor, as after any lost connection.
 func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	cursors, err := gotong.ParseCursors(a.Cursor)
 	if err != nil {
@@ -169,13 +170,14 @@ func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	}
 	for _, name := range group {
 		if s := c.subs[name]; s != nil && !s.placed {
-			return protocolError("a stream that begins nowhere")
+			return protocolError("an answer without a cursor for one of its streams")
 		}
 	}
 	return nil
 }
 
-// cursorsOf are the positions of those of a group that are still followed.
+// cursorsOf returns the cursors of the streams of a group that are still
+// followed.
 func (c *Conn) cursorsOf(group []gotong.Stream) []gotong.StreamCursor {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -188,8 +190,8 @@ func (c *Conn) cursorsOf(group []gotong.Stream) []gotong.StreamCursor {
 	return list
 }
 
-// take hands the frames of a poll on.
-func (c *Conn) take(a *answer) error {
+// process handles the frames of an answer.
+func (c *Conn) process(a *answer) error {
 	var gone *awayError
 	for _, raw := range a.Frames {
 		f, err := decodeFrame(raw)
@@ -213,11 +215,12 @@ func (c *Conn) take(a *answer) error {
 	return nil
 }
 
-// isolate finds which streams a request over several failed for, and ends
-// those. It is errChanged where there were any, the failure itself where not.
+// isolate finds the streams because of which a request over several streams
+// failed, and ends them. It returns errChanged if there are any, and failure if
+// not.
 func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream, failure error) error {
 	p := problemIn(failure)
-	if p == nil || !p.told || p.passes() || p.Status == http.StatusUnauthorized {
+	if p == nil || !p.fromServer || p.passes() || p.Status == http.StatusUnauthorized {
 		return failure
 	}
 	found := false
@@ -226,7 +229,7 @@ func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream,
 		if len(group) > 1 {
 			err = c.probe(ctx, token, name)
 		}
-		if p := problemIn(err); p != nil && p.told && !p.passes() && p.Status != http.StatusUnauthorized {
+		if p := problemIn(err); p != nil && p.fromServer && !p.passes() && p.Status != http.StatusUnauthorized {
 			found = true
 			c.mu.Lock()
 			if s := c.subs[name]; s != nil {
@@ -241,7 +244,7 @@ func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream,
 	return failure
 }
 
-// probe asks for one stream alone, for the error.
+// probe requests one stream alone and returns the error.
 func (c *Conn) probe(ctx context.Context, token string, name gotong.Stream) error {
 	cursor := ""
 	if list := c.cursorsOf([]gotong.Stream{name}); len(list) > 0 {
@@ -251,26 +254,26 @@ func (c *Conn) probe(ctx context.Context, token string, name gotong.Stream) erro
 	return err
 }
 
-// poll is one request.
+// poll sends one request.
 func (c *Conn) poll(ctx context.Context, token string, names []gotong.Stream, cursor string, wait time.Duration) (*answer, error) {
 	query := url.Values{"wait": {wait.String()}}
 	res, err := c.get(ctx, "/v1/realtime/poll", "application/json", token, names, cursor, query)
 	if err != nil {
 		return nil, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	defer res.Body.Close() //nolint:errcheck // read to its end or dropped
 	b, err := io.ReadAll(io.LimitReader(res.Body, maxFrameIn))
 	if err != nil {
 		return nil, fmt.Errorf("client: read: %w", err)
 	}
 	a := &answer{}
 	if json.Unmarshal(b, a) != nil {
-		return nil, protocolError("an answer that cannot be read")
+		return nil, protocolError("an answer that cannot be decoded")
 	}
 	return a, nil
 }
 
-// get asks for streams: the answer of a success, or a [Problem].
+// get requests streams. It returns the answer of a success, or a [Problem].
 func (c *Conn) get(
 	ctx context.Context, path, accept, token string, names []gotong.Stream, cursor string, query url.Values,
 ) (*http.Response, error) {
@@ -293,7 +296,7 @@ func (c *Conn) get(
 		return nil, err
 	}
 	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close() //nolint:errcheck // given up
+		defer res.Body.Close() //nolint:errcheck // dropped
 		return nil, problemOf(res)
 	}
 	return res, nil

@@ -14,22 +14,22 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Problem is an error that the server answered with (RFC 9457). It wraps a
+// Problem is an error that the server returned (RFC 9457). It wraps a
 // [gotong.Error], so that errors.As and [gotong.CodeOf] find the code.
 type Problem struct { //nolint:errname // the word of RFC 9457
 	Status     int // of HTTP
 	Title      string
 	TraceID    string        // to quote when asking for help
-	RetryAfter time.Duration // 0 where the server did not say
+	RetryAfter time.Duration // 0 if the server named no wait
 	Err        *gotong.Error
 
-	told bool // by the server itself, with a code, and not by something between
+	fromServer bool // it has a code, so no proxy made it
 }
 
 // Error implements error.
 func (p *Problem) Error() string { return fmt.Sprintf("%d %s", p.Status, p.Err.Error()) }
 
-// Unwrap is the code and what goes with it.
+// Unwrap returns the code with its details.
 func (p *Problem) Unwrap() error { return p.Err }
 
 // Unknown reports whether the request may or may not have taken effect, so
@@ -45,14 +45,14 @@ func (p *Problem) Unknown() bool {
 	}
 }
 
-// passes reports whether the same request may succeed later without anybody
-// mending anything. What is damaged stays so, and what this version of the
-// server cannot read, another one has to.
+// passes reports whether the same request may succeed later without a repair.
+// It does not if the event is damaged, or if this version of the server cannot
+// read it.
 func (p *Problem) passes() bool { return p.Unknown() && !slices.Contains(unservedCodes, p.Err.Code) }
 
-// UnknownError says that a command may or may not have taken effect: the
-// context ended, or the connection for good, before there was an answer. The
-// same command with the same request id tells.
+// UnknownError means that a command may or may not have taken effect: the
+// context or the Conn ended before there was an answer. To find out, send the
+// same command with the same request id.
 type UnknownError struct {
 	RequestID string
 	Err       error // why there is no answer
@@ -63,7 +63,7 @@ func (e *UnknownError) Error() string {
 	return "client: outcome unknown, repeat with request id " + e.RequestID + ": " + e.Err.Error()
 }
 
-// Unwrap is why there is no answer.
+// Unwrap returns why there is no answer.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
 // wireProblem is a problem as JSON, in a body or in a frame.
@@ -78,23 +78,23 @@ type wireProblem struct {
 }
 
 func (w wireProblem) problem() *Problem {
-	told := w.Code != ""
-	if !told {
+	fromServer := w.Code != ""
+	if !fromServer {
 		w.Code = codeOfStatus(w.Status)
 	}
 	return &Problem{
 		Status: w.Status, Title: w.Title, TraceID: w.TraceID,
-		told:       told,
+		fromServer: fromServer,
 		RetryAfter: time.Duration(w.RetryAfterMS) * time.Millisecond,
 		Err:        &gotong.Error{Code: w.Code, Detail: w.Detail, Fields: w.Errors},
 	}
 }
 
-// maxAnswer bounds the body of an answer.
+// maxAnswer bounds the body of an answer in bytes.
 const maxAnswer = 16 << 20
 
-// problemOf reads an answer that is no success. What is between may answer in
-// its own words; then the status has to do.
+// problemOf reads an answer that is not a success. A proxy may answer in a
+// format of its own; then the status alone determines the code.
 func problemOf(res *http.Response) *Problem {
 	w := wireProblem{}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
@@ -103,7 +103,7 @@ func problemOf(res *http.Response) *Problem {
 		}
 	}
 	if w.Detail == "" {
-		w.Detail = "The answer was " + strconv.Itoa(res.StatusCode) + " without an explanation."
+		w.Detail = "The answer had status " + strconv.Itoa(res.StatusCode) + " and no explanation."
 	}
 	w.Status = res.StatusCode
 	p := w.problem()
@@ -113,8 +113,9 @@ func problemOf(res *http.Response) *Problem {
 	return p
 }
 
-// retryAfter reads Retry-After (RFC 9110, section 10.2.3). A date is taken
-// against the answer's own Date, so that this machine's clock does not matter.
+// retryAfter returns the wait in Retry-After (RFC 9110, section 10.2.3). A date
+// is compared with the answer's own Date, so that the local clock does not
+// matter.
 func retryAfter(h http.Header) (time.Duration, bool) {
 	text := h.Get("Retry-After")
 	if n, err := strconv.ParseUint(text, 10, 31); err == nil {
@@ -149,7 +150,7 @@ func codeOfStatus(status int) gotong.Code {
 	}
 }
 
-// problemIn is the problem in an error's chain, or nil.
+// problemIn returns the problem in an error's chain, or nil.
 func problemIn(err error) *Problem {
 	p, _ := errors.AsType[*Problem](err)
 	return p

@@ -6,9 +6,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// receive takes one frame, of any transport. ws says that it came over a
-// WebSocket, where streams are stopped and begun one by one; elsewhere an
-// error ends the request and the next one asks from the right place.
+// receive processes one frame of any transport. Over a WebSocket (ws), streams
+// are stopped and subscribed one by one; elsewhere an error ends the request,
+// and the next request asks from the right place.
 func (c *Conn) receive(f *frame, size int, ws bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -43,7 +43,7 @@ func (c *Conn) receive(f *frame, size int, ws bool) error {
 	return nil
 }
 
-// subscribed says where a subscription begins.
+// subscribed records the cursor at which a subscription begins.
 func (c *Conn) subscribed(s *sub, f *frame, ws bool) error {
 	if ws && f.ID != s.id {
 		return nil
@@ -55,26 +55,27 @@ func (c *Conn) subscribed(s *sub, f *frame, ws bool) error {
 	case !s.placed:
 		s.place(cursor)
 	case cursor.Epoch != s.epoch || cursor.Seq > s.got:
-		return protocolError("a subscription begins elsewhere than asked")
+		return protocolError("a subscription that begins at another cursor than requested")
 	}
 	s.live = ws
 	return nil
 }
 
-// events puts what is new of a frame into the inbox. A frame that begins
-// beyond what was received leaves a gap: the stream is asked for again from
-// where it was.
+// events puts the new events of a frame into the inbox. A frame that begins
+// beyond what was received leaves a gap; the stream is then requested again
+// from its cursor.
 func (c *Conn) events(s *sub, f *frame, size int, ws bool) error {
 	switch {
 	case ws && !s.live, s.placed && f.To <= s.got:
-		return nil // of an earlier subscription, or again
+		return nil // of an earlier subscription, or a repetition
 	case !s.placed:
-		return protocolError("events before it is known where they begin")
+		return protocolError("events before the cursor of their subscription")
 	case f.From > s.got:
 		return c.gap(s, ws)
 	case ws && c.inbox.full():
-		// The handler is slow. To stop reading would keep acks from commands
-		// that it may be waiting for, so the stream stops instead.
+		// The handler is slow. If this stopped reading the connection, answers
+		// to commands that the handler may be waiting for would not arrive. It
+		// ends the subscription instead.
 		s.lagging = s.queued > 0
 		c.stop(s)
 		if !s.lagging {
@@ -95,11 +96,12 @@ func (c *Conn) events(s *sub, f *frame, size int, ws bool) error {
 	return nil
 }
 
-// lagWait is how long a stream waits that is stopped though nothing of it is
-// in the inbox: others have filled it.
+// lagWait is the wait before a stopped stream is subscribed again if other
+// streams have filled the inbox.
 const lagWait = time.Second
 
-// gap asks again; where that does not help, over a new connection.
+// gap subscribes again; if that does not close the gap, it asks for a new
+// connection.
 func (c *Conn) gap(s *sub, ws bool) error {
 	if s.faults++; !ws || s.faults > 2 {
 		return protocolError("a gap between frames")
@@ -108,12 +110,12 @@ func (c *Conn) gap(s *sub, ws bool) error {
 	return nil
 }
 
-// readFailed is the reason of a stream that ended though its cursor is good:
-// the server could not read its log for now.
+// readFailed is the reason of an end whose cursor stays valid: the server could
+// not read its log at that moment.
 const readFailed = "read_failed"
 
-// unread asks for such a stream again, after a while: over a WebSocket for it
-// alone, else for all by a new request.
+// unread requests such a stream again after a wait: over a WebSocket this
+// stream alone, else all streams with a new request.
 func (c *Conn) unread(s *sub, ws bool) error {
 	switch {
 	case !ws:
@@ -121,13 +123,13 @@ func (c *Conn) unread(s *sub, ws bool) error {
 	case !s.live:
 		return nil // of an earlier subscription
 	}
-	s.id, s.live = "", false // the server has ended it already
+	s.id, s.live = "", false // the server has ended the subscription
 	s.faults++
 	c.later(s, c.wait(s.faults-1, nil))
 	return nil
 }
 
-// answered takes an answer to a command or a subscription.
+// answered processes the answer to a command or a subscription.
 func (c *Conn) answered(f *frame, s *sub) error {
 	if call := c.calls[f.ID]; call != nil {
 		return c.settle(call, f)
@@ -141,7 +143,7 @@ func (c *Conn) answered(f *frame, s *sub) error {
 	}
 	switch {
 	case s == nil || s.id != f.ID && f.ID != "":
-		c.client.opts.Log.Debug("the server refused a frame", "problem", p.Error())
+		c.client.opts.Log.Debug("the server rejected a frame", "problem", p.Error())
 		return nil
 	case p.Status == 401:
 		return p
@@ -164,7 +166,7 @@ func (c *Conn) byID(id string) *sub {
 	return nil
 }
 
-// wait is what the server said, or the backoff of try n.
+// wait returns the wait that the server named, or the backoff of try n.
 func (c *Conn) wait(n int, p *Problem) time.Duration {
 	if p != nil && p.RetryAfter > 0 {
 		return p.RetryAfter

@@ -28,11 +28,11 @@ type callOptions struct {
 	device        string
 }
 
-// RequestID sets the request id of a write instead of a new UUIDv7: of a
-// request whose outcome stayed unknown, or of work that names its own.
+// RequestID sets the request id of a write, instead of a new UUIDv7: the id of
+// a request whose outcome is unknown, or an id that the program chooses.
 func RequestID(id string) CallOption { return func(o *callOptions) { o.requestID = id } }
 
-// Device sends the device token of an earlier sign-in with a [Client.SignIn].
+// Device sends the device token of an earlier sign-in with [Client.SignIn].
 func Device(token string) CallOption { return func(o *callOptions) { o.device = token } }
 
 // CorrelationID groups commands that belong together.
@@ -41,7 +41,7 @@ func CorrelationID(id string) CallOption { return func(o *callOptions) { o.corre
 // Traceparent continues a trace (W3C Trace Context).
 func Traceparent(v string) CallOption { return func(o *callOptions) { o.traceparent = v } }
 
-// Replayed notes whether the answer was that of an earlier, equal request.
+// Replayed stores whether the answer was that of an earlier, equal request.
 func Replayed(into *bool) CallOption { return func(o *callOptions) { o.replayed = into } }
 
 // Cursor stores the cursor after a write, so that a [Range] can ask for what
@@ -62,10 +62,10 @@ func optionsOf(list []CallOption) (callOptions, error) {
 	return o, nil
 }
 
-// NewRequestID is a new UUIDv7.
+// NewRequestID returns a new UUIDv7.
 func NewRequestID() string {
 	id, err := uuid.NewV7()
-	if err != nil { // the machine has no randomness: nothing is safe any more
+	if err != nil { // the machine has no randomness: nothing would be safe
 		panic(err)
 	}
 	return id.String()
@@ -77,18 +77,19 @@ type op struct {
 	path   string
 	query  url.Values
 	body   any
-	open   bool         // without a token: signing up and in
-	header *http.Header // where to put the answer's
+	open   bool         // sent without a token: to sign up and in
+	header *http.Header // receives the answer's header
 	opts   []CallOption
 }
 
-// readTries is how often a read is tried. A write is tried until ctx ends: it
-// may have taken effect, so the client cannot report that it has not.
+// readTries is the number of times that a read is tried. A write is tried until
+// ctx ends: it may have taken effect, so the client cannot report that it has
+// not.
 const readTries = 4
 
-// do runs an operation and decodes its answer into out, unless that is nil.
-// The body is encoded once: a repetition is the same bytes, because the server
-// compares them.
+// do runs an operation and decodes its answer into out, unless out is nil. The
+// body is encoded once, because the server compares the bytes of a repeated
+// request.
 func (c *Client) do(ctx context.Context, o op, out any) error {
 	set, err := optionsOf(o.opts)
 	if err != nil {
@@ -127,8 +128,8 @@ func (c *Client) do(ctx context.Context, o op, out any) error {
 	}
 }
 
-// repeatable reports whether the outcome is unknown: the network failed, or
-// the server says so. What this program did wrong is not.
+// repeatable reports whether the outcome is unknown: the network failed, or the
+// server reports it. Errors of the calling program are not repeatable.
 func repeatable(err error) bool {
 	var local *localError
 	if errors.As(err, &local) || errors.Is(err, ErrTokenRefused) {
@@ -138,13 +139,13 @@ func repeatable(err error) bool {
 	return p == nil || p.Unknown()
 }
 
-// localError is a fault on this side that a repetition does not mend.
+// localError is an error on this side that a repetition does not solve.
 type localError struct{ err error }
 
 func (e *localError) Error() string { return e.err.Error() }
 func (e *localError) Unwrap() error { return e.err }
 
-// try sends the request once and returns the token it was sent with.
+// try sends the request once and returns the token that it carried.
 func (c *Client) try(ctx context.Context, o op, set callOptions, body []byte, refused string, out any) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, o.method, c.address(o.path, o.query), bytes.NewReader(body))
 	if err != nil {
@@ -164,7 +165,7 @@ func (c *Client) try(ctx context.Context, o op, set callOptions, body []byte, re
 	if err != nil {
 		return token, err
 	}
-	defer res.Body.Close() //nolint:errcheck // read to its end or given up
+	defer res.Body.Close() //nolint:errcheck // read to its end or dropped
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		return token, problemOf(res)
 	}

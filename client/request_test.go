@@ -137,7 +137,7 @@ func TestWritesRepeatWhileUnknown(t *testing.T) {
 	}
 }
 
-func TestWriteGivesUpWithItsContext(t *testing.T) {
+func TestWriteEndsUnknownWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{answers: []reply{broken}}
 		ctx, cancel := context.WithTimeout(t.Context(), 89500*time.Millisecond)
@@ -361,7 +361,7 @@ func TestLists(t *testing.T) {
 	}
 }
 
-func TestProblemsTellAll(t *testing.T) {
+func TestProblemCarriesAllFields(t *testing.T) {
 	body, err := json.Marshal(map[string]any{
 		"type": "/problems/invalid", "title": "T", "status": 422, "code": "invalid", "detail": "body must be there",
 		"trace_id": "abc", "errors": []map[string]string{{"field": "body", "detail": "must be there"}},

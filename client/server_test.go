@@ -22,31 +22,32 @@ import (
 )
 
 // The test server speaks gotong.v1 from a scripted log, over a network in
-// memory, and misbehaves as told. It keeps the server's half of the contract
-// where it is not told otherwise.
+// memory. It keeps the server's half of the contract except for the faults that
+// a test sets.
 type server struct {
 	epoch gotong.Epoch
 	http  *http.Server
 	line  *line
 	done  chan struct{}
 
-	mu             sync.Mutex
-	rand           *rand.Rand
-	logs           map[gotong.Stream][]client.Event
-	grown          chan struct{} // closed and made anew when a log grows
-	acked          map[string]gotong.Receipt
-	bodies         map[string]string // of commands, by request id
-	subs           map[string]int    // subscribe frames and requests, by transport
-	sockets        int
-	taken, limited int // commands of this second; of all time
-	second         time.Time
-	unsubscribed   int
-	tokens         map[string]bool // nil: any will do
-	revoked        map[gotong.Stream]bool
-	hidden         func(seq uint64) bool
-	damaged        map[gotong.Stream]uint64 // the seq that cannot be served
-	faults         faults
-	requests       []string
+	mu           sync.Mutex
+	rand         *rand.Rand
+	logs         map[gotong.Stream][]client.Event
+	grown        chan struct{} // closed and made anew when a log grows
+	acked        map[string]gotong.Receipt
+	bodies       map[string]string // of commands, by request id
+	subs         map[string]int    // subscribe frames and requests, by transport
+	sockets      int
+	received     int // commands of this second
+	limited      int // commands answered with 429
+	second       time.Time
+	unsubscribed int
+	tokens       map[string]bool // nil: any will do
+	revoked      map[gotong.Stream]bool
+	hidden       func(seq uint64) bool
+	damaged      map[gotong.Stream]uint64 // the seq that cannot be served
+	faults       faults
+	requests     []string
 }
 
 // faults are what goes wrong, each with a chance of one in n; 0 is never.
@@ -61,7 +62,7 @@ type faults struct {
 	closeWith  websocket.StatusCode
 	closeText  string
 	loseAck    int  // a command commits and its ack is lost with the connection
-	deaf       bool // commands get no answer
+	noAnswer   bool // commands get no answer
 	perSecond  int  // commands beyond so many in a second are answered with 429
 	busy       int  // a command is answered with 503
 	silentWS   bool

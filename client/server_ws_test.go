@@ -67,7 +67,7 @@ func (s *server) serveWS(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		if !silent {
-			p.take(b)
+			p.receive(b)
 		}
 	}
 	cancel()
@@ -117,7 +117,7 @@ func (p *wsPeer) write(f string) bool {
 	return p.ws.Write(p.ctx, websocket.MessageText, []byte(f)) == nil
 }
 
-func (p *wsPeer) take(b []byte) {
+func (p *wsPeer) receive(b []byte) {
 	var f clientFrame
 	if err := json.Unmarshal(b, &f); err != nil {
 		panic(err)
@@ -166,20 +166,20 @@ func (p *wsPeer) limited() bool {
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
 	if now := time.Now().Truncate(time.Second); now != p.s.second {
-		p.s.second, p.s.taken = now, 0
+		p.s.second, p.s.received = now, 0
 	}
-	p.s.taken++
-	over := p.s.faults.perSecond > 0 && p.s.taken > p.s.faults.perSecond
+	p.s.received++
+	over := p.s.faults.perSecond > 0 && p.s.received > p.s.faults.perSecond
 	if over {
 		p.s.limited++
 	}
 	return over
 }
 
-// command commits once per request id, and tells of a repetition that is not
-// the same bytes.
+// command commits once per request id, and rejects a repetition whose bytes
+// differ.
 func (p *wsPeer) command(f clientFrame) {
-	if p.s.faults.deaf {
+	if p.s.faults.noAnswer {
 		return
 	}
 	if p.s.chance(p.s.faults.busy) {

@@ -31,7 +31,7 @@ func (c *Conn) dialSSE(ctx context.Context, token string) (link, error) {
 	if err != nil {
 		return nil, err
 	}
-	// The requests outlive the dialling.
+	// The requests must outlive the context of the dial.
 	lasting, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	stop := context.AfterFunc(ctx, cancel)
 	l := &streaming{conn: c, token: token, groups: groups, cancel: cancel}
@@ -66,7 +66,7 @@ func (l *streaming) close() {
 func (l *streaming) serve(ctx context.Context) error {
 	defer l.close()
 	return l.conn.together(ctx, len(l.groups), func(ctx context.Context, i int) error {
-		body := &heardBody{Reader: l.responses[i].Body}
+		body := &watchedBody{Reader: l.responses[i].Body}
 		inner, cancel := context.WithCancelCause(ctx)
 		var watching sync.WaitGroup
 		watching.Go(func() { body.watch(inner, cancel) })
@@ -79,9 +79,9 @@ func (l *streaming) serve(ctx context.Context) error {
 	})
 }
 
-// read is the reader of one response. Resuming needs neither its ids nor its
-// retry times: frames say from where to where they go, and the waits are the
-// same for every transport.
+// read processes one response. It ignores the ids and the retry times of the
+// format: frames carry the range that they cover, and the waits are the same
+// for every transport.
 func (l *streaming) read(ctx context.Context, body io.Reader, cancel context.CancelCauseFunc) error {
 	in := newEventReader(body)
 	var gone *awayError
@@ -111,28 +111,28 @@ func (l *streaming) read(ctx context.Context, body io.Reader, cancel context.Can
 	}
 }
 
-// heardBody notes that something came.
-type heardBody struct {
+// watchedBody records whether bytes arrived.
+type watchedBody struct {
 	io.Reader
-	heard atomic.Bool
+	received atomic.Bool
 }
 
-func (b *heardBody) Read(p []byte) (int, error) {
+func (b *watchedBody) Read(p []byte) (int, error) {
 	n, err := b.Reader.Read(p)
 	if n > 0 {
-		b.heard.Store(true)
+		b.received.Store(true)
 	}
 	return n, err
 }
 
-// watch gives up a response on which not even a comment comes. (A handler that
-// is slow keeps it from being read; that is no silence of the server, but
-// costs no more than a new request.)
-func (b *heardBody) watch(ctx context.Context, cancel context.CancelCauseFunc) {
+// watch ends a request whose response stays silent: the server sends at least a
+// comment every 20 s. A slow handler keeps the response from being read and may
+// also cause this end; it costs no more than a new request.
+func (b *watchedBody) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(sseSilence)
 	defer tick.Stop()
 	for silent := 0; silent < 2; silent++ {
-		if b.heard.Swap(false) {
+		if b.received.Swap(false) {
 			silent = 0
 		}
 		select {
@@ -144,10 +144,9 @@ func (b *heardBody) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	cancel(errSilent)
 }
 
-// eventReader reads server-sent events (WHATWG HTML, section 9.2.6): of each
-// event its data. It is our own because that is all we need of the format, and
-// a public package should not bring a second one along; a test compares it
-// with go-sse.
+// eventReader reads the data of server-sent events (WHATWG HTML, section
+// 9.2.6). This package needs no more of the format and, being public, should
+// not bring a second dependency along. A test compares it with go-sse.
 type eventReader struct {
 	in    *bufio.Reader
 	begun bool
@@ -162,8 +161,8 @@ func newEventReader(r io.Reader) *eventReader {
 
 var errEventTooLong = errors.New("an event of more than 16 MiB")
 
-// next is the data of the next event, valid until the call after. What is cut
-// before its blank line is no event.
+// next returns the data of the next event, valid until the next call. An event
+// without its final blank line is dropped.
 func (e *eventReader) next() ([]byte, error) {
 	e.data = e.data[:0]
 	some := false

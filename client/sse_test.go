@@ -48,7 +48,7 @@ func TestEventStream(t *testing.T) {
 	}
 }
 
-// FuzzEventStream compares with go-sse, whatever comes.
+// FuzzEventStream compares eventReader with go-sse on any input.
 func FuzzEventStream(f *testing.F) {
 	for _, s := range []string{"data: a\n\n", "data:a\r\rdata\n\n", "\ufeffid: 1\ndata: x\r\n\r\n: c\n\nevent: e\n\n", "data: cut"} {
 		f.Add(s)

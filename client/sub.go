@@ -11,20 +11,20 @@ import (
 // sub is one followed stream. Its fields are guarded by the Conn's mu.
 type sub struct {
 	stream gotong.Stream
-	start  bool // from the first visible event, while not placed
-	placed bool // the fields below mean something
+	start  bool // before it is placed: begin at the first visible event
+	placed bool // the next fields are set
 	epoch  gotong.Epoch
 	got    uint64 // received up to here
 	done   uint64 // handled up to here
 	queued int    // frames in the inbox
 	gone   bool   // ended, or replaced
-	whole  bool   // ended, and what came before is handled all the same
+	whole  bool   // ended, but the events before the end are handled
 
-	// Over WebSocket only.
-	id      string // of the subscribe frame that counts
-	live    bool   // it was answered
-	lagging bool   // stopped until the inbox holds nothing of it
-	faults  int    // refusals and gaps since events last came
+	// The fields below are for WebSocket only.
+	id      string // of the current subscribe frame
+	live    bool   // that frame was answered
+	lagging bool   // stopped until the inbox holds none of its frames
+	faults  int    // rejections and gaps since the last events
 	timer   *time.Timer
 }
 
@@ -32,7 +32,7 @@ func (s *sub) place(c gotong.Cursor) {
 	s.placed, s.epoch, s.got, s.done = true, c.Epoch, c.Seq, c.Seq
 }
 
-// from is the cursor of a subscribe frame.
+// from returns the cursor of a subscribe frame.
 func (s *sub) from() string {
 	switch {
 	case s.placed:
@@ -44,7 +44,7 @@ func (s *sub) from() string {
 	}
 }
 
-// drop ends a subscription here and, over WebSocket, there. c.mu is held.
+// drop ends a subscription and, over WebSocket, unsubscribes. c.mu is held.
 func (c *Conn) drop(s *sub) {
 	s.gone = true
 	c.stop(s)
@@ -65,9 +65,9 @@ func (c *Conn) stop(s *sub) {
 	c.sender.put(encodeFrame(outFrame{Op: "unsubscribe", ID: c.id(), Stream: string(s.stream)}))
 }
 
-// subscribe sends a subscribe frame where a WebSocket is up. Frames of an
-// earlier subscription that are still in flight are ignored, because no frame
-// counts before the answer to this one. c.mu is held.
+// subscribe sends a subscribe frame if a WebSocket is up. Frames of an earlier
+// subscription that are still in flight are ignored, because no frame counts
+// before the answer to this one. c.mu is held.
 func (c *Conn) subscribe(s *sub) {
 	if c.sender == nil || s.gone || s.lagging {
 		return
@@ -87,13 +87,13 @@ func (c *Conn) later(s *sub, wait time.Duration) {
 	})
 }
 
-// end tells the handler that a stream is over. c.mu is held.
+// end reports the end of a stream to the handler. c.mu is held.
 func (c *Conn) end(s *sub, e *Ended) {
-	s.id = ""                           // the server has ended it already
-	s.whole = errors.Is(e, ErrUnserved) // the reader may still read what came
+	s.id = ""                           // the server has ended the subscription
+	s.whole = errors.Is(e, ErrUnserved) // the caller may still read the events before it
 	c.drop(s)
 	wake(c.change)
-	c.client.opts.Log.Info("a stream has ended", "stream", string(s.stream), "error", e)
+	c.client.opts.Log.Info("stream ended", "stream", string(s.stream), "error", e)
 	c.inbox.push(item{sub: s, ended: e})
 }
 
@@ -112,7 +112,7 @@ type outFrame struct {
 
 func encodeFrame(f outFrame) []byte {
 	b, err := json.Marshal(f)
-	if err != nil { // Data was checked, the rest are strings
+	if err != nil { // Data was checked, the other fields are strings
 		panic(err)
 	}
 	return b

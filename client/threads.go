@@ -9,7 +9,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// NewThread is what a thread is made of.
+// NewThread describes a thread to be created.
 type NewThread struct {
 	ScopeID string `json:"scope_id"`          // where it belongs: "rt05", or a group's id
 	Privacy string `json:"privacy_level"`     // public, private
@@ -17,7 +17,7 @@ type NewThread struct {
 	Members string `json:"members,omitempty"` // own, home; empty is own
 }
 
-// Thread is a thread as its reader sees it.
+// Thread is a thread as the caller may see it.
 type Thread struct {
 	ThreadID    string `json:"thread_id"`
 	ScopeID     string `json:"scope_id"`
@@ -34,10 +34,10 @@ type Thread struct {
 	Unread      *int   `json:"unread"`  // for members, counted to 999
 }
 
-// Stream is the thread's stream.
+// Stream returns the thread's stream.
 func (t Thread) Stream() gotong.Stream { return gotong.NewStream("thread", t.ThreadID) }
 
-// Member is somebody's membership of a thread.
+// Member is a user's membership of a thread.
 type Member struct {
 	ThreadID    string `json:"thread_id"`
 	UserID      string `json:"user_id"`
@@ -48,8 +48,8 @@ type Member struct {
 	MuteUntilMS int64  `json:"mute_until_ms"`
 }
 
-// Page asks for a part of a list; the zero Page is the first, of the server's
-// usual length.
+// Page selects a part of a list; the zero Page is the first part, of the
+// server's default length.
 type Page struct {
 	Limit  int
 	Cursor string // Next of the part before
@@ -74,13 +74,13 @@ func setNumber(q url.Values, name string, n uint64) {
 	}
 }
 
-// List is a part of a list. Next is empty in the last.
+// List is a part of a list. Next is empty in the last part.
 type List[T any] struct {
 	Items []T
 	Next  string
 }
 
-// list reads an operation whose answer is an array.
+// list runs an operation whose answer is an array.
 func list[T any](ctx context.Context, c *Client, path string, query url.Values) (List[T], error) {
 	var out List[T]
 	var h http.Header
@@ -109,20 +109,21 @@ func joined(path string, parts []string) string {
 	return path
 }
 
-// CreateThread makes a thread that the caller owns.
+// CreateThread creates a thread that the caller owns.
 func (c *Client) CreateThread(ctx context.Context, in NewThread, opts ...CallOption) (Thread, error) {
 	return write[Thread](ctx, c, http.MethodPost, "/v1/chat/threads", in, opts)
 }
 
-// Threads lists threads, newest first: the caller's own, or with a scope, its
-// public ones and the caller's in it.
+// Threads lists threads, newest first. With a scope, it lists the scope's
+// public threads and those of its threads that the caller belongs to; without
+// one, all threads of the caller.
 func (c *Client) Threads(ctx context.Context, scopeID string, page Page) (List[Thread], error) {
 	q := page.query()
 	set(q, "scope_id", scopeID)
 	return list[Thread](ctx, c, "/v1/chat/threads", q)
 }
 
-// Thread reads a thread.
+// Thread returns a thread.
 func (c *Client) Thread(ctx context.Context, id string) (Thread, error) {
 	return read[Thread](ctx, c, threadPath(id), nil)
 }
@@ -142,19 +143,19 @@ func (c *Client) Members(ctx context.Context, id string, page Page) (List[Member
 	return list[Member](ctx, c, threadPath(id, "members"), page.query())
 }
 
-// AddMember makes somebody a member; an empty role is an ordinary one.
+// AddMember makes a user a member. An empty role means an ordinary member.
 func (c *Client) AddMember(ctx context.Context, id, userID, role string, opts ...CallOption) (Member, error) {
 	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members"), roleOf{userID, role}, opts)
 }
 
-// RemoveMember ends somebody's membership. Once it has returned, nothing more
-// of the thread is delivered to that user.
+// RemoveMember ends a user's membership. After it returns, no further event of
+// the thread is delivered to that user.
 func (c *Client) RemoveMember(ctx context.Context, id, userID string, opts ...CallOption) (Member, error) {
 	return write[Member](ctx, c, http.MethodDelete, threadPath(id, "members", userID), nil, opts)
 }
 
 // MuteMember keeps a member from sending until a time, in milliseconds since
-// the Unix epoch; 0 lifts it.
+// the Unix epoch; 0 ends the mute.
 func (c *Client) MuteMember(ctx context.Context, id, userID string, untilMS int64, opts ...CallOption) (Member, error) {
 	body := struct {
 		UntilMS int64 `json:"until_ms"`
@@ -167,8 +168,8 @@ func (c *Client) SetMemberRole(ctx context.Context, id, userID, role string, opt
 	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "role"), roleOf{"", role}, opts)
 }
 
-// SetHistory changes from where on members may read what comes: "all",
-// "from_join".
+// SetHistory sets the history policy for events from now on: "all", or
+// "from_join" for members only from their joining.
 func (c *Client) SetHistory(ctx context.Context, id, policy string, opts ...CallOption) (Thread, error) {
 	body := struct {
 		Policy string `json:"policy"`
@@ -176,15 +177,14 @@ func (c *Client) SetHistory(ctx context.Context, id, policy string, opts ...Call
 	return write[Thread](ctx, c, http.MethodPut, threadPath(id, "history"), body, opts)
 }
 
-// roleOf is a body that names a user, a role or both.
+// roleOf is a request body that names a user, a role or both.
 type roleOf struct {
 	UserID string `json:"user_id,omitempty"`
 	Role   string `json:"role,omitempty"`
 }
 
-// write runs an operation that changes something. A user who may
-// not (or no longer) read the changed stream gets a bare receipt, and the view is
-// empty.
+// write runs an operation that changes something. A user who may not (or no
+// longer) read the changed stream gets a bare receipt, and the result is empty.
 func write[T any](ctx context.Context, c *Client, method, path string, body any, opts []CallOption) (T, error) {
 	var out T
 	err := c.do(ctx, op{method: method, path: path, body: body, opts: opts}, &out)

@@ -12,10 +12,11 @@ import (
 	"github.com/coder/websocket"
 )
 
-// maxFrameIn bounds one frame of the server; its pages are at most 1 MiB.
+// maxFrameIn bounds one frame of the server in bytes; the server's pages are at
+// most 1 MiB.
 const maxFrameIn = 16 << 20
 
-// outbox is what waits to be written to a WebSocket, in order.
+// outbox holds the frames that wait to be written to a WebSocket, in order.
 type outbox struct {
 	mu     sync.Mutex
 	frames [][]byte
@@ -37,20 +38,20 @@ func (o *outbox) take() [][]byte {
 	return list
 }
 
-// busy reports whether so much waits that a signal is better lost.
+// busy reports whether so many frames wait that a signal should be dropped.
 func (o *outbox) busy() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.frames) > 64
 }
 
-// socket is a WebSocket that was welcomed.
+// socket is a WebSocket whose welcome frame was received.
 type socket struct {
 	conn      *Conn
 	ws        *websocket.Conn
 	out       *outbox
 	heartbeat time.Duration
-	heard     atomic.Bool
+	received  atomic.Bool // a frame arrived since the last look
 }
 
 func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
@@ -58,7 +59,7 @@ func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
 	if token != "" {
 		h.Set("Authorization", "Bearer "+token)
 	}
-	//nolint:bodyclose // never needed, says Dial
+	//nolint:bodyclose // Dial's documentation: never needed
 	ws, res, err := websocket.Dial(ctx, c.client.address("/v1/realtime/ws", nil), &websocket.DialOptions{
 		HTTPClient: c.client.stream, HTTPHeader: h, Subprotocols: []string{subprotocol},
 	})
@@ -77,17 +78,17 @@ func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
 	return s, nil
 }
 
-// welcomed reads the first frame.
+// welcomed reads the welcome frame.
 func (s *socket) welcomed(ctx context.Context) error {
 	if s.ws.Subprotocol() != subprotocol {
-		return protocolError("the WebSocket speaks something else than " + subprotocol)
+		return protocolError("a WebSocket without the subprotocol " + subprotocol)
 	}
 	f, _, err := s.read(ctx)
 	if err != nil {
 		return err
 	}
 	if f.Op != "welcome" {
-		return protocolError("no welcome")
+		return protocolError("the first frame is not a welcome")
 	}
 	s.heartbeat = time.Duration(f.HeartbeatMS) * time.Millisecond
 	if s.heartbeat < time.Second {
@@ -116,8 +117,8 @@ func (s *socket) read(ctx context.Context) (*frame, int, error) {
 // serve implements link.
 func (s *socket) serve(ctx context.Context) error {
 	inner, cancel := context.WithCancelCause(ctx)
-	// A cancelled read would cut the connection; the reader ends when the
-	// socket does.
+	// A cancelled read would cut the connection; receive ends when the socket
+	// does.
 	lasting := context.WithoutCancel(ctx)
 	var group sync.WaitGroup
 	group.Go(func() { s.write(inner, lasting, cancel) })
@@ -137,13 +138,13 @@ func (s *socket) serve(ctx context.Context) error {
 	return err
 }
 
-// receive is the one reader.
+// receive reads all frames until the socket ends.
 func (s *socket) receive(ctx context.Context, cancel context.CancelCauseFunc) error {
 	var gone *awayError
 	for {
 		f, size, err := s.read(ctx)
 		if err == nil {
-			s.heard.Store(true)
+			s.received.Store(true)
 			if f.Op == "going_away" {
 				if gone == nil {
 					gone = away(f.retryAfter(), cancel)
@@ -180,8 +181,8 @@ func (s *socket) write(ctx, lasting context.Context, cancel context.CancelCauseF
 	}
 }
 
-// watch asks after a server that is silent for a heartbeat, and gives it up
-// after another.
+// watch sends a ping to a server that was silent for one heartbeat, and closes
+// the socket after a second one.
 func (s *socket) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	tick := time.NewTicker(s.heartbeat)
 	defer tick.Stop()
@@ -193,7 +194,7 @@ func (s *socket) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 		case <-tick.C:
 		}
 		switch {
-		case s.heard.Swap(false):
+		case s.received.Swap(false):
 			asked = false
 		case asked:
 			cancel(errSilent)
@@ -205,7 +206,8 @@ func (s *socket) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 	}
 }
 
-// hangUp ends the socket: with a close frame where there is time for it.
+// hangUp closes the socket, politely with a close frame if the server accepts
+// it within a second.
 func (s *socket) hangUp(politely bool) {
 	if politely {
 		done := make(chan struct{})
@@ -225,8 +227,8 @@ func (s *socket) hangUp(politely bool) {
 	s.close()
 }
 
-// attach makes a WebSocket the way out: every stream is asked for from where
-// it is, every command without an answer is sent again, in order.
+// attach sends over this WebSocket from now on: it subscribes to every stream
+// from its cursor and repeats, in order, every command without an answer.
 func (c *Conn) attach(out *outbox) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -255,8 +257,8 @@ func (c *Conn) detach() {
 	}
 }
 
-// failSent fails the commands that a WebSocket died of, or may have: the same
-// frame must not be sent again.
+// failSent fails the commands that the server may have closed the WebSocket
+// for: the same frames must not be sent again.
 func (c *Conn) failSent(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
