@@ -228,7 +228,7 @@ func (a *App) Run(ctx context.Context) error {
 	looked := make(chan struct{})
 	go func() { defer close(looked); a.ahead.look(a.base, a.bare) }()
 	go a.live.Run(a.base)
-	go a.watch.Run(a.base)
+	go func() { _ = a.watch.Run(a.base) }()
 	go a.newCheck().Run(a.base)
 	go func() { failed <- a.main.Serve(a.mainPort) }()
 	go func() { failed <- a.admin.Serve(a.adminPort) }()

@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"time"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus/livequery"
 	"gotong.dev/gotong/internal/bus/redis"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/surreal"
 )
 
@@ -88,28 +87,14 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 // shared reports that other nodes may work on the same store.
 func (a *App) shared() bool { return a.bus != nil || !ownStore(&a.cfg) }
 
-// source is what delivery reads. Where nodes share the store, it counts as read
-// only together with which logins ended on the other nodes: a node that cannot
-// know that falls silent (contract D13).
-func (a *App) source() live.Source {
+// loginsSeen is what delivery asks before it writes anything live, where other
+// nodes end logins: a node that cannot read which ended falls silent (contract
+// D13). Nil where there are no other nodes.
+func (a *App) loginsSeen() func() clock.Moment {
 	if !a.shared() {
-		return a.store
+		return nil
 	}
-	return watched{a.store, func(ctx context.Context) error { return a.watch.Round(ctx) }}
-}
-
-// watched is a source that looks at the logins before it returns positions.
-type watched struct {
-	live.Source
-	look func(context.Context) error
-}
-
-// Positions implements store.Log.
-func (w watched) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
-	if err := w.look(ctx); err != nil {
-		return [gotong.Partitions]uint64{}, err
-	}
-	return w.Source.Positions(ctx)
+	return func() clock.Moment { return a.watch.Seen() }
 }
 
 // newWatch makes what ends the connections of logins that ended elsewhere.

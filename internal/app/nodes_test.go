@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,6 +23,7 @@ import (
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus/redistest"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -34,10 +37,26 @@ var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// kept is a store that outlives the nodes that close it.
-type kept struct{ store.Whole }
+// kept is the store of one node of a town; it outlives the nodes.
+type kept struct {
+	store.Whole
+	town *town
+	node int
+}
 
 func (kept) Close() error { return nil }
+
+func (k kept) Positions(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	k.town.polls[k.node].Add(1)
+	return k.Whole.Positions(ctx)
+}
+
+func (k kept) FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error) {
+	if k.town.loginsAway.Load() {
+		return nil, errors.New("the list of ended logins is away")
+	}
+	return k.Whole.FindRegisters(ctx, r)
+}
 
 // town is some nodes on one store.
 type town struct {
@@ -47,18 +66,22 @@ type town struct {
 	bob   client.Auth
 	path  string // of a thread that both are in
 	topic gotong.Stream
+
+	clock      *clocktest.Clock // of all nodes
+	loginsAway atomic.Bool      // registers cannot be listed
+	polls      [2]atomic.Int64  // how often each node asked for the positions of the log
 }
 
 // startTown runs so many nodes until the test ends. Redis is the address of
 // one, or of nothing that answers.
 func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)) *town {
 	t.Helper()
-	w := &town{t: t}
+	w := &town{t: t, clock: clocktest.Running()}
 	t.Cleanup(web.CloseIdleConnections)
 	db := memory.New("", memory.Options{Now: func() gotong.Instant { return gotong.InstantOf(time.Now()) }})
 	t.Cleanup(func() { _ = db.Close() })
 	key := auth.NewSigningKey()
-	for range n {
+	for node := range n {
 		cfg := config.Config{
 			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: t.TempDir(), Store: "memory:",
 			SigningKey: key, Redis: redis, AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
@@ -68,9 +91,9 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 		for _, f := range change {
 			f(&cfg)
 		}
-		opts := app.Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}
+		opts := app.Options{Config: cfg, Clock: w.clock, Log: slog.New(slog.DiscardHandler)}
 		if cfg.Store == "memory:" {
-			opts.Wrap = func(own store.Whole) store.Whole { _ = own.Close(); return kept{db} }
+			opts.Wrap = func(own store.Whole) store.Whole { _ = own.Close(); return kept{db, w, node} }
 		}
 		a, err := app.New(t.Context(), opts)
 		if err != nil {
@@ -324,6 +347,37 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 			ann.closed(tc.within)
 		})
 	}
+}
+
+// A node that cannot read which logins ended on other nodes writes nothing live
+// after five seconds, although it reads the log, and goes on when it can.
+func TestSilenceWithoutLogins(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for three polls of the log")
+	}
+	w := startTown(t, 1, "redis://127.0.0.1:"+redistest.FreePort(t))
+	bob := w.follow(0, w.bob)
+	say := func(text string) {
+		w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": text}, nil)
+	}
+	say("early")
+	bob.until("early", patience)
+	silent := func() string {
+		_, text := w.ask(0, "admin", http.MethodGet, "/metrics", nil)
+		return regexp.MustCompile(`(?m)^gotong_live_silent_partitions \d+$`).FindString(string(text))
+	}
+	const all = "gotong_live_silent_partitions 16"
+	w.loginsAway.Store(true)
+	w.clock.Pass(6 * time.Second)
+	said := w.polls[0].Load()
+	w.until("the log was read again", func() bool { return w.polls[0].Load() >= said+3 })
+	if got := silent(); got != all {
+		t.Errorf("%q, want %q", got, all)
+	}
+	say("late")
+	w.loginsAway.Store(false)
+	bob.until("late", patience)
+	w.until("no partition is silent", func() bool { return silent() == "gotong_live_silent_partitions 0" })
 }
 
 // TestNodesByLiveQuery: without Redis the database notifies nodes of commits, and each

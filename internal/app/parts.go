@@ -43,14 +43,15 @@ func (a *App) newViews() *view.Views {
 func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
-		Store: a.source(), Codec: a.codec, Views: a.views, Bus: a.bus, Clock: a.clock,
+		Store: a.store, Codec: a.codec, Views: a.views, Bus: a.bus, Clock: a.clock,
 		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form
 			return b
 		},
-		Ended:  func(userID string) { a.watch.Hint(userID) },
-		Limits: live.Limits{Sessions: a.cfg.MaxSessions, CatchUps: a.catchUps()},
+		LoginsSeen: a.loginsSeen(),
+		Ended:      func(userID string) { a.watch.Hint(userID) },
+		Limits:     live.Limits{Sessions: a.cfg.MaxSessions, CatchUps: a.catchUps()},
 		Observer: live.Observer{
 			Published: func(ctx context.Context, _ gotong.Stream, _ uint64, _ gotong.Instant) {
 				trace.SpanFromContext(ctx).AddEvent("published")

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -27,11 +29,15 @@ const (
 	noticeLife = time.Minute
 	// noticeSkew is how far the clocks of two nodes may be apart.
 	noticeSkew = 15 * time.Second
-	// maxLook is of how many logins one round asks whether their account changed.
+	// roundEvery is the time between two rounds.
+	roundEvery = time.Second
+	// roundWithin bounds a round, and what follows hints.
+	roundWithin = 5 * time.Second
+	// maxLook is the number of logins whose accounts one round reads.
 	maxLook = 4000
-	// rechecks is how many looks at a login are under way together.
+	// rechecks is the number of logins that are checked at once.
 	rechecks = 8
-	// maxHints is of how many users hints wait.
+	// maxHints is the number of users whose hints may wait.
 	maxHints = 4096
 )
 
@@ -81,12 +87,14 @@ func (n noticing) SetRegister(
 }
 
 // Watch finds the logins with open connections here that ended on other nodes
-// (contract D13). It is safe for concurrent use, but for Round.
+// (contract D13). [Watch.Run] does the work; Hint and Seen are safe for
+// concurrent use.
 type Watch struct {
 	service *Service
 	logins  func() []Principal
 	end     func(Principal)
-	turn    int // where the next round begins among the logins
+	turn    int          // where the next round begins among the logins
+	seen    atomic.Int64 // the moment at which the latest complete round began
 
 	mu    sync.Mutex
 	hints map[string]struct{}
@@ -101,10 +109,63 @@ func (s *Service) NewWatch(logins func() []Principal, end func(Principal)) *Watc
 	}
 }
 
-// Round looks once, and is to be called every second. Without an error, every
-// login that had ended before is over here. Only of 4,000 logins the account
-// is looked at in one round: with 20,000, a change is found after five.
-func (w *Watch) Round(ctx context.Context) error {
+// Seen returns the moment at which the latest round without an error began:
+// every login that had ended before it has no connection here. It is 0 before
+// the first such round, and always where nodes share nothing.
+func (w *Watch) Seen() clock.Moment { return clock.Moment(w.seen.Load()) }
+
+// Hint says that logins of a user may have ended. It does not block, and is
+// checked before anything ends.
+func (w *Watch) Hint(userID string) {
+	w.service.verified.forget(userID)
+	w.mu.Lock()
+	if len(w.hints) < maxHints { // a round finds what is dropped
+		w.hints[userID] = struct{}{}
+	}
+	w.mu.Unlock()
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Run follows hints and, where nodes share the store, does a round each second.
+// It returns nil when ctx ends.
+func (w *Watch) Run(ctx context.Context) error {
+	var again <-chan time.Time
+	if w.service.opts.Shared {
+		every := time.NewTicker(roundEvery)
+		defer every.Stop()
+		again = every.C
+		w.round(ctx)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-w.wake:
+			w.follow(ctx)
+		case <-again:
+			w.round(ctx)
+		}
+	}
+}
+
+// round reads the logins that ended, and notes when it began.
+func (w *Watch) round(ctx context.Context) {
+	began := w.service.mono()
+	limited, cancel := context.WithTimeout(ctx, roundWithin)
+	defer cancel()
+	if err := w.read(limited); err == nil {
+		w.seen.Store(int64(began))
+	} else if ctx.Err() == nil {
+		w.service.opts.Log.WarnContext(ctx, "the logins that ended on other nodes could not be read", "cause", err)
+	}
+}
+
+// read is one round. It reads the accounts of at most maxLook logins: with
+// 20,000 logins, a changed account is found in the fifth round at the latest.
+func (w *Watch) read(ctx context.Context) error {
 	logins := w.logins()
 	if len(logins) == 0 {
 		return nil
@@ -123,37 +184,15 @@ func (w *Watch) Round(ctx context.Context) error {
 	return w.look(ctx, logins, suspects)
 }
 
-// Hint says that logins of a user may be over. It does not block and is not
-// believed.
-func (w *Watch) Hint(userID string) {
-	w.service.verified.forget(userID)
+// follow checks the users of the hints that wait.
+func (w *Watch) follow(ctx context.Context) {
 	w.mu.Lock()
-	if len(w.hints) < maxHints { // what is dropped, a round finds
-		w.hints[userID] = struct{}{}
-	}
+	suspects := w.hints
+	w.hints = map[string]struct{}{}
 	w.mu.Unlock()
-	select {
-	case w.wake <- struct{}{}:
-	default:
-	}
-}
-
-// Run follows hints until ctx ends.
-func (w *Watch) Run(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-w.wake:
-		}
-		w.mu.Lock()
-		suspects := w.hints
-		w.hints = map[string]struct{}{}
-		w.mu.Unlock()
-		limited, cancel := context.WithTimeout(ctx, 5*time.Second)
-		_ = w.look(limited, w.logins(), suspects) // what fails, a round finds
-		cancel()
-	}
+	limited, cancel := context.WithTimeout(ctx, roundWithin)
+	defer cancel()
+	_ = w.look(limited, w.logins(), suspects) // a round finds what fails here
 }
 
 // look checks the logins of these users and ends those that are over.

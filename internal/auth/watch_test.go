@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/store"
@@ -90,7 +92,7 @@ func (n *twoNodes) connect(t *testing.T, requestID string) (Grant, Principal) {
 func (n *twoNodes) round(t *testing.T, want ...string) {
 	t.Helper()
 	n.over = nil
-	if err := n.watch.Round(t.Context()); err != nil {
+	if err := n.watch.read(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(n.over, want) {
@@ -201,9 +203,63 @@ func TestWatchFails(t *testing.T) {
 	n.fail = nil
 	n.connect(t, "ann")
 	n.fail = fail
-	if err := n.watch.Round(t.Context()); !errors.Is(err, n.fail) {
+	if err := n.watch.read(t.Context()); !errors.Is(err, n.fail) {
 		t.Errorf("round: %v", err)
 	}
+}
+
+// A round is done each second, and Seen returns when the latest one began that
+// read everything.
+func TestWatchRounds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newTwoNodes(t)
+		_, p := n.connect(t, "ann")
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { _ = n.watch.Run(ctx); close(done) }()
+		synctest.Wait()
+		seen := func(want clock.Moment) {
+			t.Helper()
+			if got := n.watch.Seen(); got != want || want == 0 {
+				t.Errorf("seen at %d, want %d", got, want)
+			}
+		}
+		second := func() {
+			n.pass(roundEvery)
+			<-time.After(roundEvery)
+			synctest.Wait()
+		}
+		first := n.there.mono()
+		seen(first)
+		n.fail = errors.New("no answer")
+		second()
+		seen(first)
+		n.fail = nil
+		second()
+		seen(n.there.mono())
+		if err := n.here.Logout(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		second()
+		if !slices.Equal(n.over, []string{p.LoginID}) {
+			t.Errorf("ended %q", n.over)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A node that shares nothing does no rounds.
+func TestWatchAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := build(t, nil)
+		w := h.NewWatch(func() []Principal { t.Error("the logins were listed"); return nil }, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.Run(ctx); err != nil || w.Seen() != 0 {
+			t.Errorf("%v, seen at %d", err, w.Seen())
+		}
+	})
 }
 
 // Many notices and many logins are all seen.
@@ -231,7 +287,7 @@ func TestWatchMany(t *testing.T) {
 	n.here.command(t, g.UserID, "a1", user.CmdDisable, user.Disable{})
 	n.over = nil
 	for range 2 {
-		if err := n.watch.Round(t.Context()); err != nil {
+		if err := n.watch.read(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -250,7 +306,7 @@ func TestHint(t *testing.T) {
 	w := n.there.NewWatch(func() []Principal { looked <- struct{}{}; return []Principal{p, q} }, func(p Principal) { ended <- p.LoginID })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { w.Run(ctx); close(done) }()
+	go func() { _ = w.Run(ctx); close(done) }()
 	w.Hint(q.UserID)
 	<-looked
 	n.here.command(t, g.UserID, "a1", user.CmdDisable, user.Disable{})

@@ -42,6 +42,11 @@ type Options struct {
 	// "problem", with the trace that its client may quote. Nil: code and detail.
 	Problem func(err error, trace string) []byte
 
+	// LoginsSeen returns when a complete look at the logins that ended on other
+	// nodes began; 0 before the first. Where that is longer than Limits.Fresh
+	// ago, the hub hands out no event live. Nil: no other node ends logins.
+	LoginsSeen func() clock.Moment
+
 	// Ended is called when another node says that logins of a user may be over;
 	// it must not block, and not believe it. Nil: it is not heard.
 	Ended func(userID string)

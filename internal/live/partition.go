@@ -167,10 +167,13 @@ func (p *partition) loseAll(position uint64) {
 	p.reach(position)
 }
 
-// fresh reports whether events may be handed out live: the last complete read
-// is not older than the limit.
+// fresh reports whether events may be handed out live: neither the last
+// complete read nor the last look at ended logins is older than the limit.
 func (p *partition) fresh(now clock.Moment) bool {
 	at := clock.Moment(p.completeAt.Load())
+	if seen := p.hub.opt.LoginsSeen; seen != nil {
+		at = min(at, seen())
+	}
 	return at != 0 && now <= at.Add(p.hub.limits.Fresh)
 }
 

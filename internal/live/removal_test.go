@@ -2,12 +2,14 @@ package live_test
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/bustest"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/live"
 )
 
@@ -172,6 +174,39 @@ func TestSilence(t *testing.T) {
 		synctest.Wait()
 		c.drain()
 		c.sees(r1, 2, 3)
+	})
+}
+
+// A node that reads the log, but not which logins ended on other nodes, falls
+// silent too, and goes on when it reads them again.
+func TestSilenceWithoutLogins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		mono := clock.System().Mono
+		var seen atomic.Int64
+		h := w.start(func(o *live.Options) { o.LoginsSeen = func() clock.Moment { return clock.Moment(seen.Load()) } })
+		w.commit(h, r1, add("ann"))
+		c := open(t, h, "ann", live.SessionOptions{})
+		c.subscribe(r1, live.Now())
+		next := func(text string, want ...uint64) {
+			t.Helper()
+			synctest.Wait()
+			w.commit(h, r1, say(text))
+			synctest.Wait()
+			c.drain()
+			c.sees(r1, want...)
+		}
+		next("2") // no look yet
+		seen.Store(int64(mono()))
+		pass(2 * time.Second)
+		next("3", 2, 3)
+		pass(2 * time.Second)
+		next("4", 2, 3, 4)
+		pass(2 * time.Second) // the look is 6 s old
+		next("5", 2, 3, 4)
+		seen.Store(int64(mono()))
+		pass(2 * time.Second)
+		next("6", 2, 3, 4, 5, 6)
 	})
 }
 
