@@ -85,7 +85,7 @@ func (a *App) membersOptions() members.Options {
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
 		return chat.Routes(chat.Options{
-			Engine: a.engine, Views: a.views, Delivery: a.hub, Signals: a.hub, Names: a.auth.Names,
+			Engine: a.engine, Views: a.views, Delivery: a.hub, Signals: a.hub.Signals(), Names: a.auth.Names,
 			Store: a.store, Codec: a.codec, Now: a.now, Rules: rules,
 		})
 	}

@@ -240,7 +240,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 	server := httpapi.New(httpapi.Options{
 		Auth: httpapi.Tokens(w.door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: discard(),
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{Engine: engine, Views: w.views, Delivery: w.hub, Signals: w.hub, Names: w.door.Names, Store: w.store, Codec: codec, Now: w.now, Rules: threads()}),
+			chat.Routes(chat.Options{Engine: engine, Views: w.views, Delivery: w.hub, Signals: w.hub.Signals(), Names: w.door.Names, Store: w.store, Codec: codec, Now: w.now, Rules: threads()}),
 		},
 	})
 	return &world{t: t, server: server, spec: newSpec(t, server.OpenAPI()), log: w.log}

@@ -13,7 +13,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/signal"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -27,15 +27,15 @@ type marking struct {
 
 // whispers notes what the other devices of a user are told.
 type whispers struct {
-	*live.Hub
+	*signal.Exchange
 	w *world
 }
 
-func (h whispers) Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte) {
+func (h whispers) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte) {
 	h.w.marks.mu.Lock()
-	h.w.marks.told = append(h.w.marks.told, fmt.Sprint(actor.UserID, " ", typ, " ", string(data)))
+	h.w.marks.told = append(h.w.marks.told, fmt.Sprint(actor.UserID, " ", string(data)))
 	h.w.marks.mu.Unlock()
-	h.Hub.Whisper(stream, typ, actor, data)
+	h.Exchange.Whisper(stream, actor, data)
 }
 
 // registers lets something happen before the next mark is written.
@@ -162,7 +162,7 @@ func TestMarksReachEveryDevice(t *testing.T) {
 	}
 	var told []string
 	for _, m := range w.marks.told {
-		who, rest, _ := strings.Cut(m, " read {\"n\":")
+		who, rest, _ := strings.Cut(m, " {\"n\":")
 		n, _, _ := strings.Cut(rest, ",")
 		if who != budi.id {
 			t.Errorf("%s is told", who)

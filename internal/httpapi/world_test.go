@@ -123,7 +123,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{
-				Engine: w.engine, Views: w.views, Delivery: w.hub, Signals: whispers{w.hub, w}, Names: door.Names,
+				Engine: w.engine, Views: w.views, Delivery: w.hub, Signals: whispers{w.hub.Signals(), w}, Names: door.Names,
 				Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads(),
 			}),
 			groups.Routes(groups.Options{Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec}),

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/view"
@@ -90,38 +89,6 @@ func TestStepsEndNoSilence(t *testing.T) {
 		synctest.Wait()
 		c.drain()
 		c.sees(r1, 2, 3)
-	})
-}
-
-// Who vanished with their node is gone after a minute of this node's life, and
-// who is there stays.
-func TestStepsKeepNobodyPresent(t *testing.T) {
-	stepped(t, func(t *testing.T, w *world, clocked func(*live.Options), set func(func())) {
-		t.Helper()
-		net := bustest.NewSwitch()
-		a, b := w.start(on(net.Join()), clocked), w.start(on(net.Join()))
-		w.commit(a, r1, add("ann"), add("bob"))
-		ann, bob := open(t, a, "ann", live.SessionOptions{}), open(t, b, "bob", live.SessionOptions{})
-		ann.subscribe(r1, live.Now())
-		bob.subscribe(r1, live.Now())
-		pass(time.Second)
-		present(t, a, "ann", "bob")
-		set(func() {
-			present(t, a, "ann", "bob") // he was heard of a moment ago
-			pass(50 * time.Second)      // and twice again since
-			present(t, a, "ann", "bob")
-		})
-		ann.drain()
-		ann.ops = nil
-		net.Cut()
-		set(func() {
-			pass(10 * time.Second)
-			present(t, a, "ann", "bob")
-		})
-		pass(80 * time.Second)
-		present(t, a, "ann")
-		ann.drain()
-		ann.heard("signal presence bob false")
 	})
 }
 

@@ -28,5 +28,5 @@
 //
 // # Dependencies
 //
-// Packages gotong, store, view, bus and clock, and the standard library.
+// Packages gotong, store, view, signal, bus and clock, and the standard library.
 package live

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -238,13 +239,13 @@ func goingAwayFrame(retryMilli int64) Frame {
 	return endFrame(append(strconv.AppendInt(b, retryMilli, 10), '}'), Control, 0)
 }
 
-func signalFrame(stream gotong.Stream, typ string, actor gotong.Actor, name string, data []byte) Frame {
-	b := append(startFrame(192+len(data)), `{"op":"signal","stream":`...)
-	b = appendString(b, string(stream))
-	b = appendString(append(b, `,"type":`...), typ)
-	b = appendActor(append(b, `,"actor":`...), actor, name)
-	if len(data) > 0 {
-		b = append(append(b, `,"data":`...), data...)
+func (h *Hub) signalFrame(m *bus.Signal) Frame {
+	b := append(startFrame(192+len(m.Data)), `{"op":"signal","stream":`...)
+	b = appendString(b, string(m.Stream))
+	b = appendString(append(b, `,"type":`...), m.Type)
+	b = appendActor(append(b, `,"actor":`...), m.Actor, h.names.cached(m.Actor.UserID))
+	if len(m.Data) > 0 {
+		b = append(append(b, `,"data":`...), m.Data...)
 	}
 	return endFrame(append(b, '}'), SignalOp, 0)
 }

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/signal"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -20,8 +20,8 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then partition.order (one at a time), then a shard of the index,
-// then topic.mu, then one of the leaves partition.mu, loader.mu, tellings.mu,
-// Session.signalMu, nameCache.mu. Hub.mu is taken alone.
+// then topic.mu, then one of the leaves partition.mu, loader.mu, nameCache.mu and
+// those of package signal. Hub.mu is taken alone.
 type Hub struct {
 	opt      Options
 	limits   Limits
@@ -29,12 +29,12 @@ type Hub struct {
 	epoch    gotong.Epoch
 	node     string // names this node on the bus
 
-	topics   *index
-	parts    [gotong.Partitions]*partition
-	loader   *loader
-	presence tellings
-	names    nameCache
-	views    *view.Views
+	topics  *index
+	parts   [gotong.Partitions]*partition
+	loader  *loader
+	signals *signal.Exchange
+	names   nameCache
+	views   *view.Views
 
 	ringBytes     atomic.Int64
 	subscriptions atomic.Int64
@@ -57,9 +57,13 @@ func New(opt Options) *Hub {
 		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
 		names: nameCache{ask: opt.Names, mono: opt.Clock.Mono},
 	}
-	h.presence.wake = make(chan struct{}, 1)
 	h.limits.fill()
 	h.observer.fill()
+	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show}
+	if opt.Bus != nil {
+		signals.Publish = h.publish
+	}
+	h.signals = signal.New(signals)
 	h.loader = newLoader(h)
 	for p := range h.parts {
 		h.parts[p] = newPartition(h, gotong.Partition(p))
@@ -81,9 +85,8 @@ func (h *Hub) Run(ctx context.Context) error {
 	for _, p := range h.parts {
 		running.Go(func() { p.run(ctx) })
 	}
-	running.Go(func() { h.presence.run(ctx, h.opt.Clock.Mono) })
+	running.Go(func() { h.signals.Run(ctx) })
 	if h.opt.Bus != nil {
-		running.Go(func() { h.presence.repeat(ctx, h.opt.Clock.Mono) })
 		running.Go(func() { h.listen(ctx) })
 	}
 	h.loader.start()
@@ -96,21 +99,6 @@ func (h *Hub) Run(ctx context.Context) error {
 		s.mu.Unlock()
 	}
 	return nil
-}
-
-// listen hears the other nodes until ctx ends.
-func (h *Hub) listen(ctx context.Context) {
-	for {
-		err := h.opt.Bus.Run(ctx, func(m bus.Message) {
-			if err := store.Guard(func() error { h.hear(m); return nil }); err != nil {
-				h.observer.Fault(err)
-			}
-		})
-		if err == nil || !pause(ctx, time.Second) {
-			return
-		}
-		h.observer.Fault(err)
-	}
 }
 
 // begin starts the tails at the end of the log; false where ctx ended first.
@@ -144,7 +132,7 @@ func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
 // poll asks the store how far the log is: the backstop for lost wake-ups, and
 // the proof that what was read is complete.
 func (h *Hub) poll(ctx context.Context) {
-	const expireEvery, trimEvery = 20, 5
+	const trimEvery = 5
 	for round := 1; pause(ctx, h.limits.Poll); round++ {
 		at := h.opt.Clock.Mono()
 		positions, err := h.ask(ctx)
@@ -159,11 +147,6 @@ func (h *Hub) poll(ctx context.Context) {
 		}
 		if round%trimEvery == 0 {
 			h.trim(at, trimEvery*h.limits.Poll)
-		}
-		if round%expireEvery == 0 {
-			for _, p := range h.parts {
-				p.each(func(t *topic) { t.expirePresence(at) })
-			}
 		}
 	}
 }
@@ -198,6 +181,9 @@ func (h *Hub) Offer(ctx context.Context, rows []store.Event) {
 
 // Epoch names the history that is served.
 func (h *Hub) Epoch() gotong.Epoch { return h.epoch }
+
+// Signals returns the signals of this node.
+func (h *Hub) Signals() *signal.Exchange { return h.signals }
 
 // Names gives the display names that frames show, from the same cache.
 func (h *Hub) Names(ctx context.Context, ids []string) map[string]string {

@@ -97,7 +97,7 @@ func (p *partition) offer(ctx context.Context, rows []store.Event) {
 	p.mu.Unlock()
 	p.poke()
 	newest := &rows[len(rows)-1]
-	p.hub.tell(bus.Message{Wake: &bus.Wake{
+	p.hub.publish(bus.Message{Wake: &bus.Wake{
 		Partition: p.id, Position: newest.Position, Stream: newest.Stream, Seq: newest.Seq,
 	}})
 	if !room {

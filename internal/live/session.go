@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/signal"
 )
 
 // SessionOptions are a transport's side of a session.
@@ -91,9 +92,7 @@ type Session struct {
 	closing   *Closing
 	closed    bool
 
-	signalMu sync.Mutex // after topic.mu
-	signals  []waiting
-	missed   map[missing]gotong.Role
+	signals signal.Queue[Frame] // has a lock of its own
 }
 
 // The bits of Session.dirty beside those of the subscriptions.

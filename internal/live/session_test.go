@@ -11,6 +11,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/signal"
 )
 
 func TestSignals(t *testing.T) {
@@ -38,7 +39,7 @@ func TestSignals(t *testing.T) {
 		ann.heard("subscribed", "signal presence bob true", "signal presence cat true", "signal typing bob <nil>")
 		bob.heard("subscribed", "signal presence cat true")
 		cat.heard("subscribed", "signal typing bob <nil>")
-		if got := a.Present(r1); !slices.Equal(got, []string{"ann", "bob", "cat"}) {
+		if got := a.Signals().Present(r1); !slices.Equal(got, []string{"ann", "bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
 		if err := bob.s.Signal(r1, "dance"); gotong.CodeOf(err) != gotong.CodeInvalid {
@@ -55,12 +56,12 @@ func TestSignals(t *testing.T) {
 		ann.ops = nil
 		ann.drain()
 		ann.heard("access_revoked")
-		if got := a.Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
+		if got := a.Signals().Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
 		pass(3 * time.Minute)
 		synctest.Wait()
-		if got := b.Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
+		if got := b.Signals().Present(r1); !slices.Equal(got, []string{"bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
 		bob.s.Close()
@@ -68,7 +69,7 @@ func TestSignals(t *testing.T) {
 		cat.ops = nil
 		cat.drain()
 		cat.heard("signal typing bob <nil>", "signal presence ann false", "signal presence bob false")
-		if got := b.Present(r1); !slices.Equal(got, []string{"cat"}) {
+		if got := b.Signals().Present(r1); !slices.Equal(got, []string{"cat"}) {
 			t.Errorf("present %v", got)
 		}
 	})
@@ -212,9 +213,9 @@ func TestWhisper(t *testing.T) {
 			synctest.Wait()
 			c.drain()
 		}
-		a.Whisper(r1, live.ReadType, gotong.Actor{UserID: "ann"}, []byte(`{"online":"n=3"}`))
-		a.Whisper(r1, live.ReadType, gotong.Actor{UserID: "ann"}, []byte(`not JSON`))
-		a.Whisper("room/nobody", live.ReadType, gotong.Actor{UserID: "ann"}, nil)
+		a.Signals().Whisper(r1, gotong.Actor{UserID: "ann"}, []byte(`{"online":"n=3"}`))
+		a.Signals().Whisper(r1, gotong.Actor{UserID: "ann"}, []byte(`not JSON`))
+		a.Signals().Whisper("room/nobody", gotong.Actor{UserID: "ann"}, nil)
 		synctest.Wait()
 		for _, c := range []*client{phone, desk, bob} {
 			c.drain()
@@ -222,7 +223,7 @@ func TestWhisper(t *testing.T) {
 		phone.heard("subscribed", "signal read ann n=3")
 		desk.heard("subscribed", "signal read ann n=3")
 		bob.heard("subscribed")
-		if err := bob.s.Signal(r1, live.ReadType); gotong.CodeOf(err) != gotong.CodeInvalid {
+		if err := bob.s.Signal(r1, signal.Read); gotong.CodeOf(err) != gotong.CodeInvalid {
 			t.Errorf("a client's own: %v", err)
 		}
 	})

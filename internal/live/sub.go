@@ -163,11 +163,12 @@ func (s *sub) end(reason string, frame *Frame) {
 		close(s.decided)
 	}
 	if s.grant != nil {
-		s.topic.leave(sess.reader)
+		h.signals.Leave(s.topic.stream, sess.reader)
 		h.observer.Unsubscribed(reason)
 		h.subscriptions.Add(-1)
 	}
 	s.topic.unfollow(s)
+	sess.signals.Forget(s.topic.stream)
 	for _, t := range s.watching {
 		t.unwatch(s)
 	}
@@ -259,7 +260,7 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 	h.observer.Subscribed()
 	h.subscriptions.Add(1)
 	s.renew(r, g, marks, p)
-	s.topic.join(s.session.reader)
+	h.signals.Join(s.topic.stream, s.session.reader)
 }
 
 // renew takes over a newer permission, and the page that came with it.

@@ -38,7 +38,6 @@ type topic struct {
 	followers []follower
 	watchers  map[*sub]struct{}
 	reads     []*readWait
-	presence  presence
 }
 
 // follower is what the pass over a topic needs of a subscription, side by side.

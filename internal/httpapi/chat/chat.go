@@ -26,10 +26,10 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// Signals is the ephemeral half of delivery.
+// Signals passes what is ephemeral to the users who follow a stream.
 type Signals interface {
 	Present(stream gotong.Stream) []string
-	Whisper(stream gotong.Stream, typ string, actor gotong.Actor, data []byte)
+	Whisper(stream gotong.Stream, actor gotong.Actor, data []byte)
 }
 
 // Store is the read side of the store, and read marks.

@@ -8,7 +8,6 @@ import (
 	"net/http"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -153,7 +152,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 		case err != nil:
 			return nil, err
 		case moved:
-			c.Signals.Whisper(stream, thread.SignalRead, httpapi.CallOf(ctx).Principal.Actor(),
+			c.Signals.Whisper(stream, httpapi.CallOf(ctx).Principal.Actor(),
 				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
 		}
 		return &markOut{now.view(stream, me)}, nil
