@@ -1,5 +1,5 @@
 // Package netfault is a TCP proxy that breaks connections on purpose: it cuts,
-// delays, holds, refuses and loses what passes. Tests put it between clients
+// delays, holds, keeps, refuses and loses what passes. Tests put it between clients
 // and servers; `gotong gates` puts it between a store and its database.
 //
 // # Caveats

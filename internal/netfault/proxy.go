@@ -1,7 +1,9 @@
 package netfault
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -25,6 +27,7 @@ type Proxy struct {
 	refusing atomic.Bool
 	requests countdown
 	answers  countdown
+	kept     countdown // requests until the one that is kept
 	cuts     atomic.Int64
 
 	ctx   context.Context //nolint:containedctx // ends the dials under way
@@ -34,7 +37,15 @@ type Proxy struct {
 	mu     sync.Mutex
 	stall  chan struct{} // nothing passes until it is closed; nil: everything does
 	conns  map[*net.TCPConn]*net.TCPConn
+	late   *late // nil: no request is kept
 	closed bool
+}
+
+// late is a request that was kept from its server, and the connection to it.
+type late struct {
+	server *net.TCPConn
+	piece  []byte
+	ready  chan struct{} // closed when nothing else uses the connection
 }
 
 // Start begins to pass connections on to a server, by host and port. Where ctx
@@ -105,8 +116,40 @@ func (p *Proxy) LoseRequest(after int) { p.requests.set(after) }
 // LoseAnswer does the same with a piece from the server.
 func (p *Proxy) LoseAnswer(after int) { p.answers.set(after) }
 
-// Cuts is how many connections [Fault], LoseRequest, LoseAnswer and CutSome
-// have cut.
+// KeepRequest cuts a connection from its client in place of passing on the piece
+// that comes after so many others, and keeps the piece for Deliver.
+func (p *Proxy) KeepRequest(after int) { p.kept.set(after) }
+
+// Deliver passes on the piece that KeepRequest kept, on the connection on which
+// it came, and returns when the server has answered it.
+func (p *Proxy) Deliver() error {
+	p.mu.Lock()
+	l := p.late
+	p.mu.Unlock()
+	if l == nil {
+		return errors.New("netfault: no request was kept")
+	}
+	<-l.ready
+	p.mu.Lock()
+	p.late = nil
+	p.mu.Unlock()
+	defer func() { _ = l.server.Close() }()
+	if err := l.server.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	defer time.AfterFunc(deliverLimit, func() { _ = l.server.Close() }).Stop()
+	if _, err := l.server.Write(l.piece); err != nil {
+		return err
+	}
+	_, err := l.server.Read(make([]byte, 1))
+	return err
+}
+
+// deliverLimit is how long a server may take to answer a request that was kept.
+const deliverLimit = 20 * time.Second
+
+// Cuts is how many connections [Fault], LoseRequest, LoseAnswer, KeepRequest and
+// CutSome have cut.
 func (p *Proxy) Cuts() int64 { return p.cuts.Load() }
 
 // Cut resets every connection.
@@ -156,6 +199,9 @@ func (p *Proxy) Close() {
 	p.Let()
 	p.Cut()
 	p.group.Wait()
+	if p.late != nil { // nothing runs any more
+		reset(p.late.server)
+	}
 }
 
 func (p *Proxy) accept() {
@@ -185,7 +231,13 @@ func (p *Proxy) join(down *net.TCPConn, target string) {
 	}
 	var requests sync.WaitGroup
 	requests.Go(func() {
-		if p.pass(down, upstream, &p.requests, Fault{}, 0) {
+		cut := p.pass(down, upstream, &p.requests, Fault{}, 0)
+		switch {
+		case p.keeps(upstream):
+			reset(down)
+			_ = upstream.SetReadDeadline(time.Unix(1, 0)) // ends the other direction
+			return
+		case cut:
 			reset(down)
 			reset(upstream)
 		}
@@ -195,11 +247,23 @@ func (p *Proxy) join(down *net.TCPConn, target string) {
 		_ = down.SetLinger(0)
 	}
 	_ = down.Close()
-	_ = upstream.Close()
+	if !p.keeps(upstream) {
+		_ = upstream.Close()
+	}
 	requests.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.conns, down)
+	if p.late != nil && p.late.server == upstream {
+		close(p.late.ready)
+	}
+}
+
+// keeps reports whether a request is kept for a connection.
+func (p *Proxy) keeps(upstream *net.TCPConn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.late != nil && p.late.server == upstream
 }
 
 // keep notes a connection; false where it must not be.
@@ -226,6 +290,13 @@ func (p *Proxy) pass(from, to *net.TCPConn, lose *countdown, fault Fault, left i
 		p.wait(delay())
 		piece := buffer[:n]
 		switch {
+		case n > 0 && lose == &p.requests && p.kept.down():
+			p.cuts.Add(1)
+			p.mu.Lock()
+			p.late = &late{server: to, piece: bytes.Clone(piece), ready: make(chan struct{})}
+			delete(p.conns, from)
+			p.mu.Unlock()
+			return true
 		case n > 0 && lose.down():
 			p.cuts.Add(1)
 			return true

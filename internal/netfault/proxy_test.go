@@ -124,6 +124,26 @@ func TestLose(t *testing.T) {
 	}
 }
 
+// TestKeptRequestArrivesAfterItsConnectionWasCut: the client loses its
+// connection at once; the server receives the request when it is delivered.
+func TestKeptRequestArrivesAfterItsConnectionWasCut(t *testing.T) {
+	p := echo(t)
+	if p.Deliver() == nil {
+		t.Error("delivered a request that was not kept")
+	}
+	c := dial(t, p)
+	p.KeepRequest(1)
+	passes(t, c)
+	broken(t, c, "")
+	passes(t, dial(t, p)) // others pass meanwhile
+	check(t, p.Deliver())
+	if p.Deliver() == nil || p.Cuts() != 1 {
+		t.Errorf("delivered twice, or %d cuts", p.Cuts())
+	}
+	p.KeepRequest(0)
+	broken(t, dial(t, p), "") // closing the proxy ends it
+}
+
 func TestPlan(t *testing.T) {
 	p := echo(t)
 	p.Plan(func() netfault.Fault { return netfault.Fault{After: 6, Reset: true} })

@@ -168,11 +168,11 @@ func lifeFault(e *env) {
 			return e.s.SetRegister(ctx, gotong.Key{Collection: "session", Owner: "u", Name: name}, 0, []byte("x"), 0)
 		})
 	}
-	e.broken.Store(true)
+	e.breakClock(0)
 	if err := set("a"); !errors.Is(err, store.ErrFault) {
 		e.Skipf("this store writes without a look at the clock")
 	}
-	e.broken.Store(false)
+	e.breakClock(math.MaxInt64)
 	failed := e.s.Failed()
 	for _, name := range []string{"b", "c"} {
 		if err := set(name); (err != nil) != (failed != nil) || err != nil && !errors.Is(err, store.ErrFailed) {

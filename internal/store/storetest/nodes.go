@@ -221,13 +221,17 @@ func nodesOnePartition(e *env) {
 }
 
 // writeOwn commits batches of one to four to a stream of the writer's own while
-// goes is true.
+// goes is true. Each commit raises a register of the writer's own by one
+// version.
 func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream string, goes func(n int) bool) error {
-	m := NewMaker(s.Epoch())
+	m, commits := NewMaker(s.Epoch()), uint64(0)
 	for n := 0; goes(n); n++ {
 		batch := make([]store.Commit, 1+n%4)
 		for i := range batch {
-			batch[i] = m.Next(Draft{Stream: gotong.Stream(stream), Home: home, Events: 1})
+			d := with(gotong.Stream(stream), sets(stream, commits, "x"))
+			d.Home = home
+			batch[i] = m.Next(d)
+			commits++
 		}
 		out, repeats, err := settle(e.ctx, s, batch...)
 		if err != nil {
@@ -241,7 +245,11 @@ func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream str
 			repeats = 0
 		}
 	}
-	return nil
+	r, err := store.ReadRegister(e.ctx, e.s, key(stream))
+	if err == nil && r.Version != commits {
+		err = fmt.Errorf("%d commits raised their register to version %d", commits, r.Version)
+	}
+	return err
 }
 
 // followOn reads a partition until nobody writes and everything was read. A read

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -68,7 +69,7 @@ type env struct {
 	s       store.Whole
 	m       *Maker
 	clock   atomic.Int64
-	broken  atomic.Bool // the clock
+	looks   atomic.Int64 // at the clock, until it breaks
 }
 
 // Part is what a group of cases checks together.
@@ -107,7 +108,7 @@ var questions = [...]Part{
 func Parts() []Part {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
-		commitTests, commitRegisterTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
+		commitTests, commitRegisterTests, registerFaultTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
 		nodeTests, cutTests,
 	} {
 		maps.Copy(suite, part)
@@ -129,6 +130,7 @@ func (c Test) Run(t T, harness func() Harness) {
 	t.Helper()
 	e := &env{T: t, ctx: t.Context(), harness: harness(), again: harness}
 	e.clock.Store(1_764_000_000_000_000)
+	e.breakClock(math.MaxInt64)
 	e.open()
 	t.Cleanup(func() { e.check(e.s.Close()) })
 	e.m = NewMaker(e.s.Epoch())
@@ -159,11 +161,14 @@ func (e *env) open() {
 func (e *env) options() Options { return Options{Collections: []string{things, others}, Now: e.now} }
 
 func (e *env) now() gotong.Instant {
-	if e.broken.Load() {
+	if e.looks.Add(-1) < 0 {
 		panic("the clock is broken")
 	}
 	return gotong.Instant(e.clock.Load())
 }
+
+// breakClock makes every look at the clock panic, but for the next ones.
+func (e *env) breakClock(after int64) { e.looks.Store(after) }
 
 func (e *env) check(err error) {
 	e.Helper()
