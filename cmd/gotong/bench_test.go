@@ -28,7 +28,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	if !strings.Contains(r.err, "[2/2] stream: measure") {
+	if !strings.Contains(r.err, "[2/2] stream: connect") {
 		t.Errorf("no progress: %s", r.err)
 	}
 	for _, name := range []string{"latency.svg", "throughput.svg"} {

@@ -33,9 +33,12 @@ func start() int {
 
 // deriveKeys is the child process of a server that hashes its passwords. It ends
 // with its input and not by a signal: an interrupt goes to the server and its
-// children alike, and the server still answers what it has begun.
+// children alike, and the server still answers what it has begun. Typed at a
+// terminal it has no server, and an interrupt ends it.
 func deriveKeys() int {
-	signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	if !isTerminal(os.Stdin) {
+		signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	}
 	if argon.Serve(os.Stdin, os.Stdout) != nil {
 		return 1
 	}

@@ -18,7 +18,9 @@ import (
 	"encoding/gob"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,10 +43,10 @@ const (
 	// Command is the only argument of a program that runs [Serve].
 	Command = "derive-keys"
 
-	// keep is how long a child without work lives on.
+	// keep is how long a child without work is kept.
 	keep = time.Minute
 
-	// patience is how long one hash may take before its child counts as stuck.
+	// patience is how long one hash may take before its child is killed.
 	patience = 30 * time.Second
 )
 
@@ -81,11 +83,13 @@ type Pool struct {
 	ctx     context.Context //nolint:containedctx // the life of the children
 	program string
 	failed  func(error)
+	keep    time.Duration
 
-	mu     sync.Mutex
-	idle   []*child
-	expiry *time.Timer // ends the idle ones
-	closed bool
+	mu       sync.Mutex
+	idle     []*child
+	expiry   *time.Timer // ends the idle ones
+	closed   bool
+	children sync.WaitGroup // those whose processes were not waited for yet
 }
 
 // NewPool returns a pool whose children run program with the argument [Command],
@@ -93,8 +97,12 @@ type Pool struct {
 // keeps a child from answering is reported to failed; the key is then derived in
 // this process, so that users can sign in all the same.
 func NewPool(ctx context.Context, program string, failed func(error)) *Pool {
-	p := &Pool{ctx: ctx, program: program, failed: failed}
-	p.expiry = time.AfterFunc(keep, func() { p.end(p.drain()) })
+	return newPool(ctx, program, failed, keep)
+}
+
+func newPool(ctx context.Context, program string, failed func(error), keep time.Duration) *Pool {
+	p := &Pool{ctx: ctx, program: program, failed: failed, keep: keep}
+	p.expiry = time.AfterFunc(keep, func() { end(p.drain()) })
 	return p
 }
 
@@ -120,11 +128,11 @@ func (p *Pool) ask(r request) ([]byte, error) {
 	}
 	key, err := c.ask(r)
 	if err != nil {
-		_ = c.end()
+		c.end()
 		return nil, err
 	}
 	if late := p.put(c); late {
-		_ = c.end()
+		c.end()
 	}
 	return key, nil
 }
@@ -141,16 +149,39 @@ func (p *Pool) take() (*child, error) {
 		p.idle = p.idle[:n-1]
 		return c, nil
 	}
-	return start(p.ctx, p.program)
+	c, err := start(p.ctx, p.program)
+	if err == nil {
+		p.children.Go(func() { p.reap(c) })
+	}
+	return c, err
 }
 
-// put keeps a free child; it reports whether the pool was closed instead.
+// reap waits for the process of a child. A free child that ends by itself is
+// free no longer; the caller of one at work notices it.
+func (p *Pool) reap(c *child) {
+	_ = c.cmd.Wait()
+	close(c.reaped)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i := slices.Index(p.idle, c); i >= 0 {
+		p.idle = slices.Delete(p.idle, i, i+1)
+		c.end()
+	}
+}
+
+// put keeps a free child that has not ended; it reports whether the child is to
+// be ended instead.
 func (p *Pool) put(c *child) (late bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	select {
+	case <-c.reaped: // after its answer
+		return true
+	default:
+	}
 	if !p.closed {
 		p.idle = append(p.idle, c)
-		p.expiry.Reset(keep)
+		p.expiry.Reset(p.keep)
 	}
 	return p.closed
 }
@@ -163,19 +194,21 @@ func (p *Pool) drain() []*child {
 	return idle
 }
 
-func (*Pool) end(children []*child) {
+func end(children []*child) {
 	for _, c := range children {
-		_ = c.end()
+		c.end()
 	}
 }
 
-// Close ends the children. A child at work ends after its hash.
+// Close ends the children and waits for their processes. A child at work ends
+// after its hash.
 func (p *Pool) Close() {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
 	p.expiry.Stop()
-	p.end(p.drain())
+	end(p.drain())
+	p.children.Wait()
 }
 
 var (
@@ -183,12 +216,14 @@ var (
 	errStuck  = errors.New("argon: a child did not answer within 30 s")
 )
 
-// child is one process that runs [Serve].
+// child is one process that runs [Serve]. It belongs to the list of free children
+// or to one caller; whoever has it last ends it.
 type child struct {
 	cmd      *exec.Cmd
-	in       io.Closer
+	in, out  io.Closer
 	requests *gob.Encoder
 	replies  *gob.Decoder
+	reaped   chan struct{} // closed when its process has ended
 }
 
 // start starts a child with an empty environment: it needs none of the
@@ -200,14 +235,20 @@ func start(ctx context.Context, program string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
+	// Not StdoutPipe: Wait would close it, before the last answer was read.
+	out, theirs, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, in.Close())
 	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
+	cmd.Stdout = theirs
+	err = cmd.Start()
+	_ = theirs.Close()
+	if err != nil {
+		return nil, errors.Join(err, out.Close())
 	}
-	return &child{cmd: cmd, in: in, requests: gob.NewEncoder(in), replies: gob.NewDecoder(out)}, nil
+	return &child{
+		cmd: cmd, in: in, out: out, requests: gob.NewEncoder(in), replies: gob.NewDecoder(out), reaped: make(chan struct{}),
+	}, nil
 }
 
 func (c *child) ask(r request) (key []byte, err error) {
@@ -225,10 +266,10 @@ func (c *child) ask(r request) (key []byte, err error) {
 	return key, err
 }
 
-// end kills a child that has no work left, and waits for its process: one that is
-// stopped, or that does not end with its input, would be waited for without end.
-func (c *child) end() error {
+// end kills a child that has no work left: one that is stopped, or that does not
+// end with its input, would be waited for without end.
+func (c *child) end() {
 	_ = c.cmd.Process.Kill()
 	_ = c.in.Close()
-	return c.cmd.Wait()
+	_ = c.out.Close()
 }

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -29,6 +32,9 @@ func TestMain(m *testing.M) {
 	}
 	goleak.VerifyTestMain(m)
 }
+
+// salt is that of the tests.
+var salt = []byte("a salt of a test")
 
 var cheap = argon.Cost{MemoryKiB: 64, Time: 1, Threads: 1}
 
@@ -66,7 +72,7 @@ func TestKeysOfManyCallersAreTheirOwn(t *testing.T) {
 		all.Go(func() {
 			for j := range 20 {
 				pass := strconv.Itoa(i*100 + j)
-				if got, want := p.Key(cheap, pass, []byte("a salt of a test"), 32), cheap.Key(pass, []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+				if got, want := p.Key(cheap, pass, salt, 32), cheap.Key(pass, salt, 32); !bytes.Equal(got, want) {
 					t.Errorf("%s: %x, not %x", pass, got, want)
 				}
 			}
@@ -78,7 +84,7 @@ func TestKeysOfManyCallersAreTheirOwn(t *testing.T) {
 // A program that cannot start, ends at once, answers rubbish or answers too
 // little keeps nobody from signing in.
 func TestKeyWithoutAChildIsDerivedHere(t *testing.T) {
-	want := cheap.Key("selokan", []byte("a salt of a test"), 32)
+	want := cheap.Key("selokan", salt, 32)
 	rubbish := filepath.Join(t.TempDir(), "rubbish")
 	if err := os.WriteFile(rubbish, []byte("#!/bin/sh\necho rubbish\n"), 0o700); err != nil {
 		t.Fatal(err)
@@ -87,7 +93,7 @@ func TestKeyWithoutAChildIsDerivedHere(t *testing.T) {
 		reported := 0
 		p := argon.NewPool(t.Context(), program, func(error) { reported++ })
 		for range 3 {
-			if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+			if got := p.Key(cheap, "selokan", salt, 32); !bytes.Equal(got, want) {
 				t.Errorf("%s: %x", program, got)
 			}
 		}
@@ -101,13 +107,13 @@ func TestKeyWithoutAChildIsDerivedHere(t *testing.T) {
 func TestKeyAfterTheEnd(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	p := argon.NewPool(ctx, self(t), func(err error) { t.Error(err) })
-	want := p.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+	want := p.Key(cheap, "selokan", salt, 32)
 	stop() // kills the idle child
-	if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+	if got := p.Key(cheap, "selokan", salt, 32); !bytes.Equal(got, want) {
 		t.Errorf("%x", got)
 	}
 	p.Close()
-	if got := p.Key(cheap, "selokan", []byte("a salt of a test"), 32); !bytes.Equal(got, want) {
+	if got := p.Key(cheap, "selokan", salt, 32); !bytes.Equal(got, want) {
 		t.Errorf("%x", got)
 	}
 }
@@ -129,13 +135,13 @@ func TestAChildThatDoesNotEndIsKilled(t *testing.T) {
 		defer close(ended)
 		reported := 0
 		bad := argon.NewPool(t.Context(), lingers, func(error) { reported++ })
-		bad.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+		bad.Key(cheap, "selokan", salt, 32)
 		bad.Close()
 		if reported != 1 {
 			t.Errorf("%d reports", reported)
 		}
 		good := argon.NewPool(t.Context(), self(t), func(err error) { t.Error(err) })
-		good.Key(cheap, "selokan", []byte("a salt of a test"), 32)
+		good.Key(cheap, "selokan", salt, 32)
 		pid, err := strconv.Atoi(childOf(t, os.Getpid()))
 		if err == nil {
 			err = syscall.Kill(pid, syscall.SIGSTOP)
@@ -149,6 +155,84 @@ func TestAChildThatDoesNotEndIsKilled(t *testing.T) {
 	case <-ended:
 	case <-time.After(10 * time.Second): // the bound of a hang
 		t.Fatal("a child is still waited for")
+	}
+}
+
+// reaped waits until no child of the pool is left, not even as a zombie.
+func reaped(t *testing.T, p *argon.Pool) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() { p.Reaped(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second): // the bound of a hang
+		t.Fatal("a child is still there")
+	}
+	if idle := p.Idle(); len(idle) > 0 {
+		t.Errorf("children %d count as free", idle)
+	}
+}
+
+// A child serves one hash after the other, and ends by itself when it had no
+// work for the time for which it is kept.
+func TestAChildWithoutWorkEnds(t *testing.T) {
+	if argon.Keep != time.Minute {
+		t.Errorf("a child is kept for %s", argon.Keep)
+	}
+	p := argon.NewPoolKeeping(t.Context(), self(t), func(err error) { t.Error(err) }, time.Hour)
+	t.Cleanup(p.Close)
+	p.Key(cheap, "selokan", salt, 32)
+	first := p.Idle()
+	p.Key(cheap, "selokan", salt, 32)
+	if second := p.Idle(); len(first) != 1 || !slices.Equal(first, second) {
+		t.Errorf("children %d, then %d", first, second)
+	}
+	short := argon.NewPoolKeeping(t.Context(), self(t), func(err error) { t.Error(err) }, time.Millisecond)
+	t.Cleanup(short.Close)
+	for range 2 {
+		short.Key(cheap, "selokan", salt, 32)
+		reaped(t, short)
+	}
+}
+
+// A child that dies while it is free is reaped at once and missed by nobody.
+func TestAFreeChildThatDiesIsReaped(t *testing.T) {
+	p := pool(t, self(t))
+	for range 3 {
+		p.Key(cheap, "selokan", salt, 32)
+		idle := p.Idle()
+		if len(idle) != 1 {
+			t.Fatalf("children %d", idle)
+		}
+		if err := syscall.Kill(idle[0], syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		reaped(t, p)
+		if err := syscall.Kill(idle[0], 0); !errors.Is(err, syscall.ESRCH) {
+			t.Errorf("the process of the child: %v", err)
+		}
+	}
+}
+
+// A child that is killed in the middle of a hash keeps nobody from signing in,
+// and another one takes its place.
+func TestAChildKilledAtWorkIsReplaced(t *testing.T) {
+	once := filepath.Join(t.TempDir(), "once")
+	script := fmt.Sprintf("#!/bin/sh\nif [ ! -e %[1]s.ran ]; then : >%[1]s.ran; read -r x; kill -9 $$; fi\nexec %[2]s %[3]s\n",
+		once, self(t), argon.Command)
+	if err := os.WriteFile(once, []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var failures []error
+	p := argon.NewPool(t.Context(), once, func(err error) { failures = append(failures, err) })
+	t.Cleanup(p.Close)
+	for i, pass := range []string{"selo\nkan", "another"} { // the child reads a line, and is killed
+		if got, want := p.Key(cheap, pass, salt, 32), cheap.Key(pass, salt, 32); !bytes.Equal(got, want) {
+			t.Errorf("%x, not %x", got, want)
+		}
+		if len(failures) != 1 || len(p.Idle()) != i {
+			t.Errorf("after hash %d: children %d, failures %v", i+1, p.Idle(), failures)
+		}
 	}
 }
 
