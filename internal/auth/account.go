@@ -1,9 +1,11 @@
 package auth
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"time"
 	"unicode/utf8"
 
@@ -25,15 +27,8 @@ func accountKey(userID string) gotong.Key { return gotong.Key{Collection: accoun
 
 // account reads one and its version; the zero account where there is none.
 func (s *Service) account(ctx context.Context, userID string) (a account, version uint64, err error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, accountKey(userID))
-	if err != nil {
-		return a, 0, store.CodedWrite(err)
-	}
-	if reg.Version == 0 {
-		return a, 0, nil
-	}
-	err = read(reg, &a)
-	return a, reg.Version, err
+	version, err = load(ctx, s.opts.Store, accountKey(userID), &a)
+	return a, version, err
 }
 
 // SignUp is the request for an account. Address is the client's, for limits.
@@ -106,18 +101,16 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 		return nil, err
 	}
 	now := s.now()
-	body, err := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, now})
-	if err != nil {
-		return nil, err
-	}
-	id := newLoginID(now)
-	l, err := s.loginChange(loginKey(userID, id), 0, login{Generation: 1, RotatedAt: now, Standing: 1})
-	if err != nil {
-		return nil, err
-	}
-	key, mac := s.begunKey(userID, "signup", r.RequestID, "")
-	first, err := s.begunChange(key, begun{id, mac})
-	return []gotong.RegisterChange{{Key: accountKey(userID), Body: body}, l, first}, err
+	id := newID(now).String()
+	key, seal := s.begunKey(userID, "signup", r.RequestID, "")
+	body, err1 := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, now})
+	first, err2 := json.Marshal(login{Generation: 1, RotatedAt: now, Standing: 1})
+	done, err3 := json.Marshal(begun{id, seal})
+	return []gotong.RegisterChange{
+		{Key: accountKey(userID), Body: body},
+		{Key: loginKey(userID, id), Body: first, Expires: now.Add(s.opts.RefreshLife)},
+		{Key: key, Body: done, Expires: now.Add(again)},
+	}, errors.Join(err1, err2, err3)
 }
 
 func (s *Service) checkSignUp(r SignUp) (data any, err error) {
@@ -146,16 +139,6 @@ func (r *SignUp) raw() []byte {
 	return b
 }
 
-// maxTries bounds how often a lost compare-and-set is tried again.
-const maxTries = 8
-
-func errOr(err, other error) error {
-	if err != nil {
-		return err
-	}
-	return other
-}
-
 func reused() error {
 	return gotong.NewError(gotong.CodeReused, "This request id was used for another request; use a new one.")
 }
@@ -172,7 +155,7 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 	}
 	same, err := s.passwords.Check(ctx, r.Pass, a.Hash)
 	if err == nil && !same {
-		return errOr(s.guessed(ctx, address), reused())
+		return cmp.Or(s.guessed(ctx, address), reused())
 	}
 	return err
 }
@@ -202,7 +185,7 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 		r.Pass = text.Password.Clean(r.Pass)
 	}
 	if tooLong || r.Pass == "" || utf8.RuneCountInString(r.Pass) > text.Password.Most {
-		return grant, errOr(r.Count(ctx, ""), wrongPassword())
+		return grant, cmp.Or(r.Count(ctx, ""), wrongPassword())
 	}
 	at, err := s.begins(ctx, r)
 	if err != nil {
@@ -223,7 +206,7 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 		if at.device != "" {
 			return grant, wrongPassword()
 		}
-		return grant, errOr(s.guessed(ctx, at.address), wrongPassword())
+		return grant, cmp.Or(s.guessed(ctx, at.address), wrongPassword())
 	case at.device != "":
 		s.undo(ctx, at)
 	default:

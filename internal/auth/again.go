@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -36,11 +35,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if err != nil {
 		return g, err
 	}
-	c, err := s.begunChange(key, begun{g.LoginID, mac})
-	if err != nil {
-		return Grant{}, err
-	}
-	err = s.opts.Store.SetRegister(ctx, c.Key, c.Expect, c.Body, c.Expires)
+	err = save(ctx, s.opts.Store, key, 0, begun{g.LoginID, mac}, s.now().Add(again))
 	if !errors.Is(err, store.ErrConflict) {
 		return g, store.CodedWrite(err)
 	}
@@ -61,20 +56,11 @@ func (s *Service) begunKey(userID, action, requestID, fields string) (key gotong
 	return gotong.Key{Collection: begunName, Owner: userID, Name: name}, s.tokens.derive("begun print", action, fields)
 }
 
-func (s *Service) begunChange(key gotong.Key, b begun) (gotong.RegisterChange, error) {
-	body, err := json.Marshal(b)
-	return gotong.RegisterChange{Key: key, Body: body, Expires: s.now().Add(again)}, err
-}
-
 // begunBefore is the login that an earlier request with this key began.
 func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, key)
-	if err != nil || reg.Version == 0 {
-		return g, false, store.CodedWrite(err)
-	}
 	var b begun
-	if err := read(reg, &b); err != nil {
-		return g, true, err
+	if version, err := load(ctx, s.opts.Store, key, &b); err != nil || version == 0 {
+		return g, false, err
 	}
 	if subtle.ConstantTimeCompare(b.Print, mac) != 1 {
 		return g, true, reused()

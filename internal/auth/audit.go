@@ -2,14 +2,10 @@ package auth
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
-	"errors"
 	"math/rand/v2"
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/store"
 )
 
 // The actions of the record of an account. What an admin does to it is in the
@@ -54,20 +50,10 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// happened is one entry of a day's register. Its id holds the time.
-type happened struct {
-	ID        gotong.EventID `json:"id"`
-	Action    string         `json:"action"`
-	Address   string         `json:"ip,omitempty"`
-	RequestID string         `json:"request_id,omitempty"`
-	LoginID   string         `json:"login_id,omitempty"`
-	More      int            `json:"more,omitempty"` // of the sort, later that day, and not kept; of failures an estimate
-}
-
 // auditDay is the register of one account's day.
 type auditDay struct {
-	Failed   []happened `json:"failed,omitempty"`
-	Happened []happened `json:"happened,omitempty"`
+	Failed   []Entry `json:"failed,omitempty"`
+	Happened []Entry `json:"happened,omitempty"`
 }
 
 const dayLayout = time.DateOnly
@@ -84,31 +70,19 @@ func (s *Service) note(ctx context.Context, owner, action, loginID string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	now := s.now()
-	entry := happened{
-		ID: gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))), Action: action,
-		Address: origin.Address, RequestID: origin.RequestID, LoginID: loginID,
-	}
-	err := store.ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
-		err = s.addToDay(ctx, auditKey(owner, now), now, entry)
-	}
+	entry := Entry{ID: newID(now), Action: action, Address: origin.Address, RequestID: origin.RequestID, LoginID: loginID}
+	err := retry(func() error { return s.addToDay(ctx, auditKey(owner, now), now, entry) })
 	if err != nil {
 		s.opts.Log.WarnContext(ctx, "an entry is missing in the record of sign-ins", "action", action, "error", err)
 	}
 }
 
-func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Instant, entry happened) error {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, key)
-	if err != nil {
-		return err
-	}
+func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Instant, entry Entry) error {
 	var day auditDay
-	if reg.Version > 0 {
-		if err := read(reg, &day); err != nil {
-			return err
-		}
-	}
+	version, err := load(ctx, s.opts.Store, key, &day)
 	switch {
+	case err != nil:
+		return err
 	case entry.Action != ActSignInFailed:
 		day.Happened = added(day.Happened, entry, maxHappened, 1)
 	case len(day.Failed) == maxFailed && rand.N(failedStep) > 0: //nolint:gosec // no secret
@@ -116,16 +90,12 @@ func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Insta
 	default:
 		day.Failed = added(day.Failed, entry, maxFailed, failedStep)
 	}
-	body, err := json.Marshal(day)
-	if err != nil {
-		return err
-	}
-	return s.opts.Store.SetRegister(ctx, key, reg.Version, body, now.Add(auditLife))
+	return save(ctx, s.opts.Store, key, version, day, now.Add(auditLife))
 }
 
 // added returns list with entry, or with step more in its last entry where there
 // is no room.
-func added(list []happened, entry happened, most, step int) []happened {
+func added(list []Entry, entry Entry, most, step int) []Entry {
 	if len(list) < most {
 		return append(list, entry)
 	}

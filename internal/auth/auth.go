@@ -3,7 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/rand"
-	"encoding/json"
+	"encoding/binary"
 	"errors"
 	"log/slog"
 	"runtime"
@@ -118,9 +118,6 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		return nil, errors.New("auth: the signing key needs at least 16 bytes")
 	}
 	opts = withDefaults(opts)
-	if opts.Shared {
-		opts.Store = noticing{opts.Store, opts.Clock.Now}
-	}
 	ctx, stop := context.WithCancel(ctx)
 	t, err := newTokens(ctx, &opts)
 	if err != nil {
@@ -140,7 +137,7 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive, opts.Clock},
 		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive, opts.Clock},
 		verified:  newVerified(),
-		names:     newNames(),
+		names:     &names{recent: recent[string, named]{half: maxNames}},
 		revoked:   &revocations{seen: map[string]clock.Moment{}},
 	}, nil
 }
@@ -246,14 +243,6 @@ func (s *Service) standing(ctx context.Context, userID string) (st Standing, kno
 	return st, true, err
 }
 
-// read decodes a register; one that cannot be read is a fault of ours.
-func read(reg store.Register, into any) error {
-	if json.Unmarshal(reg.Body, into) != nil {
-		return gotong.NewError(gotong.CodeInternal, "A stored register cannot be read.")
-	}
-	return nil
-}
-
 func unauthorized(detail string) error { return gotong.NewError(gotong.CodeUnauthorized, detail) }
 
 // waitError is an error that knows when to come back.
@@ -280,4 +269,10 @@ func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)
 	return b
+}
+
+// newID returns a random id that sorts by the instant in it. It is no secret:
+// tokens carry a MAC beside it.
+func newID(at gotong.Instant) gotong.EventID {
+	return gotong.NewEventID(at, binary.BigEndian.Uint64(random(8)))
 }

@@ -25,7 +25,7 @@ func (s *Service) bypasses(token string) bool { return s.opts.Bypass && token ==
 func (s *Service) bypass(ctx context.Context) (Principal, error) {
 	p, err := s.admit(ctx, Principal{
 		UserID: BypassUser, Role: gotong.RoleUser, LoginID: foreignLogin(BypassToken),
-		Expires: s.now().Add(bypassLife), foreign: true,
+		Expires: s.now().Add(bypassLife), Foreign: true,
 	})
 	if err == nil && p.Username == "" {
 		p.Username = BypassUser

@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -34,13 +33,9 @@ func cutoffKey() gotong.Key { return gotong.Key{Collection: cutoffName, Owner: "
 // returns how many logins there were. If it fails, the next call ends the
 // rest.
 func EndLogins(ctx context.Context, s Records, now gotong.Instant) (logins int, err error) {
-	body, err := json.Marshal(cutoff{now})
-	if err != nil {
-		return 0, err
-	}
 	reg, err := store.ReadRegister(ctx, s, cutoffKey())
 	if err == nil {
-		err = s.SetRegister(ctx, cutoffKey(), reg.Version, body, 0)
+		err = save(ctx, s, cutoffKey(), reg.Version, cutoff{now}, 0)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("auth: logins cannot be ended: %w", err)
@@ -83,11 +78,7 @@ func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool
 	if issued == 0 {
 		return false, nil
 	}
-	reg, err := store.ReadRegister(ctx, s.opts.Store, cutoffKey())
-	if err != nil || reg.Version == 0 {
-		return false, store.CodedWrite(err)
-	}
-	var v cutoff
-	err = read(reg, &v)
-	return issued < v.At, err
+	var end cutoff
+	_, err := load(ctx, s.opts.Store, cutoffKey(), &end)
+	return issued < end.At, err
 }

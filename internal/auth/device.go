@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -30,10 +29,6 @@ type device struct {
 	Failures int `json:"failures"`
 }
 
-func deviceKey(userID, id string) gotong.Key {
-	return gotong.Key{Collection: devicesName, Owner: userID, Name: id}
-}
-
 // deviceToken is the one that a sign-in returns beside its login, and named
 // as that is: d1.<user>.<login>.<mac>.
 func (s *Service) deviceToken(userID, loginID string) string {
@@ -57,51 +52,36 @@ func (s *Service) parseDevice(token string) (userID, id string, ok bool) {
 // maxDevice bounds the text of a device token, in bytes.
 const maxDevice = 512
 
-// holdDevice counts an attempt with a device token, before it is known to fail,
-// so that many at once do not slip through. It reports false where the token is
+// holdDevice counts an attempt with a device token before its result is known,
+// so that many at once cannot exceed the limit. It reports false if the token is
 // void.
 func (s *Service) holdDevice(ctx context.Context, userID, id string) (bool, error) {
-	for range maxTries {
-		d, version, err := s.device(ctx, userID, id)
-		if err != nil || d.Failures >= maxDeviceFailures {
-			return false, err
-		}
-		d.Failures++
-		if err = s.putDevice(ctx, userID, id, version, d); !errors.Is(err, store.ErrConflict) {
-			return err == nil, store.CodedWrite(err)
-		}
+	held, err := s.addFailure(ctx, userID, id, 1)
+	if errors.Is(err, store.ErrConflict) { // so many at once are guesses
+		return false, nil
 	}
-	return false, nil // so many at once are guesses
+	return held, err
 }
 
-// freeDevice takes one counted attempt back, which did not fail.
+// freeDevice takes back an attempt that holdDevice counted and that did not fail.
 func (s *Service) freeDevice(ctx context.Context, userID, id string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	err := store.ErrConflict
-	for try := 0; try < maxTries && errors.Is(err, store.ErrConflict); try++ {
-		d, version, failed := s.device(ctx, userID, id)
-		if failed != nil || d.Failures == 0 {
-			return
+	_, _ = s.addFailure(ctx, userID, id, -1)
+}
+
+// addFailure adds n to the failures of a device token. It reports false if that
+// would leave their range.
+func (s *Service) addFailure(ctx context.Context, userID, id string, n int) (added bool, err error) {
+	key := gotong.Key{Collection: devicesName, Owner: userID, Name: id}
+	err = retry(func() error {
+		var d device
+		version, err := load(ctx, s.opts.Store, key, &d)
+		d.Failures += n
+		if added = err == nil && d.Failures >= 0 && d.Failures <= maxDeviceFailures; !added {
+			return err
 		}
-		d.Failures--
-		err = s.putDevice(ctx, userID, id, version, d)
-	}
-}
-
-func (s *Service) device(ctx context.Context, userID, id string) (d device, version uint64, err error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, deviceKey(userID, id))
-	if err != nil || reg.Version == 0 {
-		return d, 0, store.CodedWrite(err)
-	}
-	err = read(reg, &d)
-	return d, reg.Version, err
-}
-
-func (s *Service) putDevice(ctx context.Context, userID, id string, version uint64, d device) error {
-	body, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	return s.opts.Store.SetRegister(ctx, deviceKey(userID, id), version, body, s.now().Add(deviceLife))
+		return save(ctx, s.opts.Store, key, version, d, s.now().Add(deviceLife))
+	})
+	return added && err == nil, err
 }

@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"time"
 
@@ -42,38 +41,28 @@ func (g *guesses) key(key string) gotong.Key {
 // and is stored so, because the pause after it would not end before that clock's
 // time has come.
 func (g *guesses) held(ctx context.Context, key string) (failure, uint64, error) {
-	reg, err := store.ReadRegister(ctx, g.shared, g.key(key))
-	if err != nil {
-		return failure{}, 0, store.CodedWrite(err)
-	}
-	if reg.Version == 0 {
-		return failure{}, 0, nil
-	}
 	var held guess
-	if err := read(reg, &held); err != nil {
+	version, err := load(ctx, g.shared, g.key(key), &held)
+	if err != nil || version == 0 {
 		return failure{}, 0, err
 	}
 	now, mono := g.clock.Now(), g.clock.Mono()
 	if held.Last <= now {
-		return failure{held.Tries, mono.Add(-time.Duration(now-held.Last) * time.Microsecond)}, reg.Version, nil
+		return failure{held.Tries, mono.Add(-time.Duration(now-held.Last) * time.Microsecond)}, version, nil
 	}
-	switch err := g.hold(ctx, key, reg.Version, held.Tries); {
+	switch err := g.hold(ctx, key, version, held.Tries); {
 	case err == nil:
-		reg.Version++
+		version++
 	case !errors.Is(err, store.ErrConflict): // another node did it
 		return failure{}, 0, store.CodedWrite(err)
 	}
-	return failure{held.Tries, mono}, reg.Version, nil
+	return failure{held.Tries, mono}, version, nil
 }
 
 // hold writes so many tries, the last of them now.
 func (g *guesses) hold(ctx context.Context, key string, version uint64, tries int) error {
 	now := g.clock.Now()
-	body, err := json.Marshal(guess{Tries: tries, Last: now})
-	if err != nil {
-		return err
-	}
-	return g.shared.SetRegister(ctx, g.key(key), version, body, now.Add(4*g.longest))
+	return save(ctx, g.shared, g.key(key), version, guess{Tries: tries, Last: now}, now.Add(4*g.longest))
 }
 
 // wait is how long the key has to wait now; 0 where it may go on.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto/subtle"
 	"encoding/base64"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strconv"
@@ -102,20 +100,14 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 		return Grant{}, err
 	}
 	now := s.now()
-	id := newLoginID(now)
+	id := newID(now).String()
 	l := login{Generation: 1, RotatedAt: now, Standing: st.Version}
-	if err := s.putLogin(ctx, loginKey(userID, id), 0, l); err != nil {
+	if err := s.putLogin(ctx, userID, id, 0, l); err != nil {
 		return Grant{}, store.CodedWrite(err)
 	}
 	grant, err := s.grant(userID, id, l, st)
 	grant.DeviceToken = s.deviceToken(userID, id)
 	return grant, err
-}
-
-// newLoginID returns an id that sorts by age. It is no secret: tokens carry a
-// MAC beside it.
-func newLoginID(now gotong.Instant) string {
-	return gotong.NewEventID(now, binary.BigEndian.Uint64(random(8))).String()
 }
 
 // grant renders a login's current generation; twice the same, to the byte.
@@ -127,17 +119,8 @@ func (s *Service) grant(userID, id string, l login, st Standing) (Grant, error) 
 	}, err
 }
 
-func (s *Service) putLogin(ctx context.Context, key gotong.Key, expect uint64, l login) error {
-	c, err := s.loginChange(key, expect, l)
-	if err != nil {
-		return err
-	}
-	return s.opts.Store.SetRegister(ctx, c.Key, c.Expect, c.Body, c.Expires)
-}
-
-func (s *Service) loginChange(key gotong.Key, expect uint64, l login) (gotong.RegisterChange, error) {
-	body, err := json.Marshal(l)
-	return gotong.RegisterChange{Key: key, Expect: expect, Body: body, Expires: l.RotatedAt.Add(s.opts.RefreshLife)}, err
+func (s *Service) putLogin(ctx context.Context, userID, id string, expect uint64, l login) error {
+	return save(ctx, s.opts.Store, loginKey(userID, id), expect, l, l.RotatedAt.Add(s.opts.RefreshLife))
 }
 
 // makeRoomForLogin ends the logins that were not used for longest where the
@@ -161,7 +144,7 @@ func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 	connected, candidates := s.opts.Connected(userID), make([]candidate, len(list))
 	for i, reg := range list {
 		var l login
-		if err := read(reg, &l); err != nil {
+		if err := decode(reg, &l); err != nil {
 			return err
 		}
 		id := reg.Key.Name
@@ -224,19 +207,17 @@ func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant
 	defer func() { s.attempted("refresh", err) }()
 	userID, id, generation, ok := s.parseRefresh(token)
 	if !ok {
-		return grant, errOr(count(ctx, ""), loginOver())
+		return grant, cmp.Or(count(ctx, ""), loginOver())
 	}
 	if err := count(ctx, id); err != nil {
 		return grant, err
 	}
-	for range maxTries {
+	err = retry(func() (err error) {
 		grant, err = s.rotate(ctx, userID, id, generation)
-		if !errors.Is(err, store.ErrConflict) {
-			break
-		}
-	}
+		return err
+	})
 	if err != nil {
-		return Grant{}, store.CodedWrite(err)
+		return Grant{}, err
 	}
 	a, _, err := s.account(ctx, userID)
 	grant.Username = a.Username
@@ -249,7 +230,7 @@ func loginOver() error { return unauthorized("The login has ended; sign in again
 func (s *Service) rotate(ctx context.Context, userID, id string, generation uint64) (Grant, error) {
 	l, version, err := s.login(ctx, userID, id)
 	if err != nil || version == 0 {
-		return Grant{}, errOr(err, loginOver())
+		return Grant{}, cmp.Or(err, loginOver())
 	}
 	st, err := s.live(ctx, userID, id, l)
 	if err != nil {
@@ -259,14 +240,14 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 	switch {
 	case parent && s.now().Add(grace) < l.RotatedAt: // the clock was set back: the grace must end before it has caught up
 		l.RotatedAt = s.now()
-		return Grant{}, errOr(s.putLogin(ctx, loginKey(userID, id), version, l), store.ErrConflict)
+		return Grant{}, cmp.Or(s.putLogin(ctx, userID, id, version, l), store.ErrConflict)
 	case parent && s.age(l.RotatedAt) <= grace:
 		g, err := s.grant(userID, id, l, st)
 		g.Replayed = true
 		return g, err
 	case generation == l.Generation, parent && l.UsedAt == 0:
 		next := l.next(generation, s.now())
-		if err := s.putLogin(ctx, loginKey(userID, id), version, next); err != nil {
+		if err := s.putLogin(ctx, userID, id, version, next); err != nil {
 			return Grant{}, err
 		}
 		return s.grant(userID, id, next, st)
@@ -281,50 +262,43 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
 	s.opts.Log.WarnContext(ctx, "a spent token was used again; the login has been ended", "user_id", userID, "login_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)
-	return errOr(s.endLogin(ctx, userID, id), loginOver())
+	return cmp.Or(s.endLogin(ctx, userID, id), loginOver())
 }
 
 // use looks at the login of an access token, and records the first use of the
 // current generation: from then on its parent is spent.
-func (s *Service) use(ctx context.Context, p Principal) (login, error) {
+func (s *Service) use(ctx context.Context, p Principal) (l login, err error) {
 	generation, ok := generationOf(p.LoginID, p.TokenID)
 	if !ok {
-		return login{}, loginOver()
+		return l, loginOver()
 	}
-	for range maxTries {
-		l, version, err := s.login(ctx, p.UserID, p.LoginID)
+	err = retry(func() (err error) {
+		var version uint64
+		l, version, err = s.login(ctx, p.UserID, p.LoginID)
 		switch {
 		case err != nil || version == 0:
-			return l, errOr(err, loginOver())
+			return cmp.Or(err, loginOver())
 		case l.superseded(generation):
-			return l, s.twoHaveIt(ctx, p.UserID, p.LoginID)
+			return s.twoHaveIt(ctx, p.UserID, p.LoginID)
 		case generation <= l.Forgotten:
-			return l, unauthorized("The token is too old; refresh.")
+			return unauthorized("The token is too old; refresh.")
 		case generation != l.Generation || l.UsedAt != 0:
-			return l, nil
+			return nil
 		}
 		l.UsedAt = s.now()
-		switch err = s.putLogin(ctx, loginKey(p.UserID, p.LoginID), version, l); {
-		case errors.Is(err, store.ErrFull), errors.Is(err, store.ErrSealed):
-			return l, nil // reads go on; nobody can exchange the parent now, and the next use is recorded
-		case !errors.Is(err, store.ErrConflict):
-			return l, store.CodedWrite(err)
+		err = s.putLogin(ctx, p.UserID, p.LoginID, version, l)
+		if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrSealed) {
+			return nil // reads go on; nobody can exchange the parent now, and the next use is recorded
 		}
-	}
-	return login{}, store.CodedWrite(store.ErrConflict)
+		return err
+	})
+	return l, err
 }
 
-// login reads one and its version, 0 where it is over.
+// login returns a login and its version, which is 0 if the login has ended.
 func (s *Service) login(ctx context.Context, userID, id string) (l login, version uint64, err error) {
-	reg, err := store.ReadRegister(ctx, s.opts.Store, loginKey(userID, id))
-	if err != nil {
-		return l, 0, store.CodedWrite(err)
-	}
-	if reg.Version == 0 {
-		return l, 0, nil
-	}
-	err = read(reg, &l)
-	return l, reg.Version, err
+	version, err = load(ctx, s.opts.Store, loginKey(userID, id), &l)
+	return l, version, err
 }
 
 // live checks that the account may still do what it could when the login
@@ -335,30 +309,28 @@ func (s *Service) live(ctx context.Context, userID, id string, l login) (Standin
 		return st, err
 	}
 	if !known || !st.Enabled || st.Version != l.Standing {
-		return st, errOr(s.endLogin(ctx, userID, id), loginOver())
+		return st, cmp.Or(s.endLogin(ctx, userID, id), loginOver())
 	}
 	return st, nil
 }
 
-// endLogin removes a login and tells of it.
+// endLogin deletes a login and closes its connections on this node, also if the
+// outcome of the deletion is not known.
 func (s *Service) endLogin(ctx context.Context, userID, id string) error {
 	ctx = context.WithoutCancel(ctx)
-	for range maxTries {
+	err := retry(func() error {
 		_, version, err := s.login(ctx, userID, id)
-		if err != nil {
+		if err != nil || version == 0 {
 			return err
 		}
-		if version > 0 {
-			err = s.opts.Store.SetRegister(ctx, loginKey(userID, id), version, nil, 0)
+		if err := s.announce(ctx, userID); err != nil {
+			return err
 		}
-		if errors.Is(err, store.ErrConflict) {
-			continue // refreshed meanwhile
-		}
-		s.verified.forget(userID)
-		s.opts.OnLoginEnd(id, userID)
-		return store.CodedWrite(err)
-	}
-	return store.CodedWrite(store.ErrConflict)
+		return s.opts.Store.SetRegister(ctx, loginKey(userID, id), version, nil, 0)
+	})
+	s.verified.forget(userID)
+	s.opts.OnLoginEnd(id, userID)
+	return err
 }
 
 // Logout ends the login of a token; a token of others is refused from now on
@@ -369,7 +341,7 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	case s.opts.Bypass && p.UserID == BypassUser:
 		s.opts.OnLoginEnd(p.LoginID, p.UserID) // the token is everybody's and stays good
 		return nil
-	case !p.foreign:
+	case !p.Foreign:
 		return s.logOut(ctx, p)
 	}
 	good, err := s.revoke(ctx, p)

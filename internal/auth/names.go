@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -12,17 +11,17 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// nameLife is how long a name is shown without looking again.
-const nameLife = time.Minute
+const (
+	// nameLife is how long a user name is returned before it is read again.
+	nameLife = time.Minute
+	// maxNames is how many user names are cached, twice.
+	maxNames = 16384
+)
 
-// maxNames is how many names half the cache keeps.
-const maxNames = 16384
-
-// names remembers the user names of accounts.
+// names caches the user names of accounts.
 type names struct {
-	mu       sync.RWMutex
-	now, old map[string]named
-	flight   singleflight.Group
+	recent[string, named]
+	flight singleflight.Group
 }
 
 type named struct {
@@ -30,10 +29,8 @@ type named struct {
 	at   clock.Moment
 }
 
-func newNames() *names { return &names{} }
-
-// Names is the user names of those of these ids that have an account. Imported
-// authors have none. Where the store does not answer, names are missing.
+// Names returns the user names of those ids that have an account. Authors of
+// imported messages have none. If the store does not answer, names are missing.
 func (s *Service) Names(ctx context.Context, ids []string) map[string]string {
 	found := make(map[string]string, len(ids))
 	for _, id := range ids {
@@ -47,18 +44,15 @@ func (s *Service) Names(ctx context.Context, ids []string) map[string]string {
 	return found
 }
 
-// name is the user name of one account; empty where there is none.
+// name returns the user name of one account, or "" if there is none.
 func (s *Service) name(ctx context.Context, id string) string {
 	if strings.HasPrefix(id, "import:") || !gotong.ValidID(id) {
 		return ""
 	}
-	now := s.mono()
-	if n, ok := s.names.get(id); ok && now.Sub(n.at) < nameLife {
+	if n, ok := s.names.get(id); ok && s.mono().Sub(n.at) < nameLife {
 		return n.name
 	}
-	done := s.names.flight.DoChan(id, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
+	name, _ := once(ctx, &s.names.flight, id, func(ctx context.Context) (string, error) {
 		a, _, err := s.account(ctx, id)
 		if err != nil {
 			return "", err
@@ -66,30 +60,5 @@ func (s *Service) name(ctx context.Context, id string) string {
 		s.names.put(id, named{a.Username, s.mono()})
 		return a.Username, nil
 	})
-	select {
-	case r := <-done:
-		name, _ := r.Val.(string)
-		return name
-	case <-ctx.Done():
-		return ""
-	}
-}
-
-func (n *names) get(id string) (named, bool) {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	v, ok := n.now[id]
-	if !ok {
-		v, ok = n.old[id]
-	}
-	return v, ok
-}
-
-func (n *names) put(id string, v named) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.now == nil || len(n.now) >= maxNames {
-		n.old, n.now = n.now, map[string]named{}
-	}
-	n.now[id] = v
+	return name
 }

@@ -13,16 +13,16 @@ import (
 
 // Entry is one line of the record of an account.
 type Entry struct {
-	ID        gotong.EventID // sorts by time
-	At        gotong.Instant
-	UserID    string // of the account; empty where there was none
-	Action    string
-	Address   string // of the client; empty for what was done to the account
-	RequestID string
-	LoginID   string
-	By        string      // who did it, where it was done to the account
-	Role      gotong.Role // the one that was given
-	More      int         // so many more of the sort came later that day and were not kept; of failed sign-ins an estimate
+	ID        gotong.EventID `json:"id"` // sorts by time
+	At        gotong.Instant `json:"-"`  // the time in ID
+	UserID    string         `json:"-"`  // of the account; empty if there was none
+	Action    string         `json:"action"`
+	Address   string         `json:"ip,omitempty"` // of the client; empty for a change by an admin
+	RequestID string         `json:"request_id,omitempty"`
+	LoginID   string         `json:"login_id,omitempty"`
+	By        string         `json:"-"`              // the admin who made the change
+	Role      gotong.Role    `json:"-"`              // the new role
+	More      int            `json:"more,omitempty"` // later entries of this sort on the same day, which were not kept; an estimate for failed sign-ins
 }
 
 // Record is what happened to an account, newest first: sign-ins and what
@@ -56,7 +56,10 @@ const someDays = 4
 // noted is the newest entries of the registers, one more than the limit where
 // there are so many.
 func (s *Service) noted(ctx context.Context, userID string, before gotong.EventID, limit int) (list []Entry, err error) {
-	to := auditKey(userID, before.At()).Name
+	to, of := auditKey(userID, before.At()).Name, userID
+	if userID == string(gotong.RoleAnonymous) {
+		of = ""
+	}
 	for {
 		days, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
 			Collection: auditName, Owner: userID, From: "0", To: to, Descending: true, Limit: someDays,
@@ -66,12 +69,13 @@ func (s *Service) noted(ctx context.Context, userID string, before gotong.EventI
 		}
 		for _, reg := range days {
 			var day auditDay
-			if err := read(reg, &day); err != nil {
+			if err := decode(reg, &day); err != nil {
 				return nil, err
 			}
-			for _, h := range append(day.Failed, day.Happened...) {
-				if h.ID.Compare(before) < 0 {
-					list = append(list, h.entry(userID))
+			for _, e := range append(day.Failed, day.Happened...) {
+				if e.ID.Compare(before) < 0 {
+					e.At, e.UserID = e.ID.At(), of
+					list = append(list, e)
 				}
 			}
 		}
@@ -83,16 +87,6 @@ func (s *Service) noted(ctx context.Context, userID string, before gotong.EventI
 			return nil, err
 		}
 		to = last.AddDate(0, 0, -1).Format(dayLayout)
-	}
-}
-
-func (h happened) entry(userID string) Entry {
-	if userID == string(gotong.RoleAnonymous) {
-		userID = ""
-	}
-	return Entry{
-		ID: h.ID, At: h.ID.At(), UserID: userID, Action: h.Action, Address: h.Address,
-		RequestID: h.RequestID, LoginID: h.LoginID, More: h.More,
 	}
 }
 

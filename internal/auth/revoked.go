@@ -2,7 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"time"
@@ -42,11 +41,10 @@ const (
 // revoke has a token of others refused from now on, and drops some revocations
 // of tokens that have expired. It reports whether the token was good until now.
 func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
-	body, err := json.Marshal(revocation{p.UserID, p.Expires})
-	if err != nil {
-		return false, err
+	if err := s.announce(ctx, p.UserID); err != nil {
+		return false, store.CodedWrite(err)
 	}
-	err = s.opts.Store.SetRegister(ctx, revocationKey(p.LoginID), 0, body, 0)
+	err := save(ctx, s.opts.Store, revocationKey(p.LoginID), 0, revocation{p.UserID, p.Expires}, 0)
 	if errors.Is(err, store.ErrConflict) {
 		return false, nil // revoked already
 	}
@@ -77,7 +75,7 @@ func (s *Service) dropRevocations(ctx context.Context) error {
 	}
 	for _, reg := range page {
 		var v revocation
-		if err := read(reg, &v); err != nil {
+		if err := decode(reg, &v); err != nil {
 			return err
 		}
 		first, again := r.seen[reg.Key.Name]

@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
@@ -25,19 +24,13 @@ type Ticket struct {
 	Replayed bool // the same as before
 }
 
-// ticket is the register of one: the principal that it stands for. Its text is
-// derived from At and the server's key, so that the same request can be
-// answered with it again without its being stored.
+// ticket is the register of a ticket. The text of the ticket is derived from At
+// and the server's key, so that a repeated request gets it again although it is
+// not stored.
 type ticket struct {
-	UserID  string         `json:"user_id"`
-	Role    gotong.Role    `json:"role"`
-	LoginID string         `json:"login_id"`
-	TokenID string         `json:"token_id"`
-	Expires gotong.Instant `json:"expires"` // of the token, not of the ticket
-	Foreign bool           `json:"foreign,omitempty"`
-	Issued  gotong.Instant `json:"issued,omitempty"`
-	At      gotong.Instant `json:"at"`
-	Used    bool           `json:"used,omitempty"` // kept until it expires, so that no repetition revives it
+	Principal
+	At   gotong.Instant `json:"at"`
+	Used bool           `json:"used,omitempty"` // kept until the ticket expires, so that no retry makes it valid again
 }
 
 func ticketKey(id string) gotong.Key {
@@ -59,45 +52,25 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 		return t, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
 	key := ticketKey(hex.EncodeToString(s.tokens.derive("ticket id", p.UserID, p.LoginID, requestID)[:16]))
-	for range maxTries {
-		reg, err := store.ReadRegister(ctx, s.opts.Store, key)
-		if err != nil {
-			return t, store.CodedWrite(err)
-		}
+	err = retry(func() error {
 		var held ticket
-		if reg.Version > 0 {
-			if err := read(reg, &held); err != nil {
-				return t, err
-			}
+		version, err := load(ctx, s.opts.Store, key, &held)
+		if err != nil {
+			return err
 		}
-		if reg.Version > 0 && !held.Used {
-			return Ticket{Text: s.ticketText(key.Name, held.At), Expires: reg.Expires, Replayed: true}, nil
+		if t.Replayed = version > 0 && !held.Used; !t.Replayed {
+			// A used ticket is replaced: the request may be a retry whose first
+			// response was lost. Another instant makes another text.
+			held = ticket{Principal: p, At: max(s.now(), held.At+1)}
+			err = save(ctx, s.opts.Store, key, version, held, held.At.Add(ticketLife))
 		}
-		// A used ticket is replaced: the request may be a retry whose first
-		// response was lost. The next one has another instant, and so another
-		// text.
-		t, err = s.makeTicket(ctx, key, reg.Version, max(s.now(), held.At+1), p)
-		if !errors.Is(err, store.ErrConflict) {
-			return t, store.CodedWrite(err)
-		}
-	}
-	return t, store.CodedWrite(store.ErrConflict)
-}
-
-// makeTicket is one try to write a ticket; an error of the store is returned as
-// it is.
-func (s *Service) makeTicket(ctx context.Context, key gotong.Key, version uint64, at gotong.Instant, p Principal) (Ticket, error) {
-	body, err := json.Marshal(ticket{
-		UserID: p.UserID, Role: p.Role, LoginID: p.LoginID, TokenID: p.TokenID, Expires: p.Expires,
-		Foreign: p.foreign, Issued: p.issued, At: at,
+		t.Text, t.Expires = s.ticketText(key.Name, held.At), held.At.Add(ticketLife)
+		return err
 	})
 	if err != nil {
 		return Ticket{}, err
 	}
-	if err := s.opts.Store.SetRegister(ctx, key, version, body, at.Add(ticketLife)); err != nil {
-		return Ticket{}, err
-	}
-	return Ticket{Text: s.ticketText(key.Name, at), Expires: at.Add(ticketLife)}, nil
+	return t, nil
 }
 
 // UseTicket tells who a ticket stands for and uses it up: of several tries
@@ -108,15 +81,10 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	if err != nil {
 		return p, err
 	}
-	now := s.now()
-	if t.Expires <= now {
+	if t.Expires <= s.now() {
 		return p, unauthorized("The token has expired.")
 	}
-	p, err = s.admit(ctx, Principal{
-		UserID: t.UserID, Role: t.Role, LoginID: t.LoginID, TokenID: t.TokenID, Expires: t.Expires,
-		foreign: t.Foreign, issued: t.Issued,
-	})
-	if err != nil {
+	if p, err = s.admit(ctx, t.Principal); err != nil {
 		return Principal{}, err
 	}
 	return p, nil
@@ -129,25 +97,17 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	if !ok || !gotong.ValidID(id) {
 		return t, bad
 	}
-	reg, err := store.ReadRegister(ctx, s.opts.Store, ticketKey(id))
+	key := ticketKey(id)
+	version, err := load(ctx, s.opts.Store, key, &t)
 	switch {
 	case err != nil:
-		return t, store.CodedWrite(err)
-	case reg.Version == 0 || s.now() >= reg.Expires:
-		return t, bad
-	}
-	if err := read(reg, &t); err != nil {
 		return t, err
-	}
-	if t.Used || subtle.ConstantTimeCompare([]byte(s.ticketText(id, t.At)), []byte(text)) != 1 {
+	case version == 0 || t.Used || s.now() >= t.At.Add(ticketLife),
+		subtle.ConstantTimeCompare([]byte(s.ticketText(id, t.At)), []byte(text)) != 1:
 		return t, bad
 	}
 	t.Used = true
-	body, err := json.Marshal(t)
-	if err != nil {
-		return t, err
-	}
-	err = s.opts.Store.SetRegister(ctx, reg.Key, reg.Version, body, reg.Expires)
+	err = save(ctx, s.opts.Store, key, version, t, t.At.Add(ticketLife))
 	if errors.Is(err, store.ErrConflict) {
 		return t, bad
 	}

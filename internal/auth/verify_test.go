@@ -141,20 +141,6 @@ func TestOneLookForManyCallers(t *testing.T) {
 	}
 }
 
-func TestVerdictsAreBounded(t *testing.T) {
-	v := newVerified()
-	for i := range 4 * 16 * maxShard {
-		v.put([32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, verdict{})
-	}
-	total := 0
-	for i := range v.shards {
-		total += len(v.shards[i].now) + len(v.shards[i].old)
-	}
-	if total > 2*16*maxShard {
-		t.Errorf("%d verdicts", total)
-	}
-}
-
 func TestNames(t *testing.T) {
 	h, c := countedHouse(t)
 	want := map[string]string{}
@@ -186,14 +172,34 @@ func TestNames(t *testing.T) {
 	}
 }
 
-func TestNamesAreBounded(t *testing.T) {
-	n := newNames()
-	for i := range 4 * maxNames {
-		n.put(fmt.Sprint(i), named{})
+// A cache holds no more than its two halves, and always the entries of the last
+// half.
+func TestCachesAreBounded(t *testing.T) {
+	h := build(t, nil)
+	check := func(name string, half int, put func(i int), size func() int, has func(i int) bool) {
+		many := 2*half + half/2
+		for i := range many {
+			put(i)
+		}
+		if n := size(); half == 0 || n > 2*half {
+			t.Errorf("%s: %d entries in halves of %d", name, n, half)
+		}
+		for i := many - half; i < many; i++ {
+			if !has(i) {
+				t.Fatalf("%s: entry %d of %d is gone", name, i, many)
+			}
+		}
 	}
-	if got := len(n.now) + len(n.old); got > 2*maxNames {
-		t.Errorf("%d names", got)
-	}
+	r := &h.names.recent
+	check("names", maxNames, func(i int) { r.put(fmt.Sprint(i), named{}) },
+		func() int { return len(r.now) + len(r.old) }, func(i int) bool { _, ok := r.get(fmt.Sprint(i)); return ok })
+	u := &h.verified.used
+	check("logins", maxUsed, func(i int) { u.put(fmt.Sprint(i), 0) },
+		func() int { return len(u.now) + len(u.old) }, func(i int) bool { _, ok := u.get(fmt.Sprint(i)); return ok })
+	key := func(i int) [32]byte { return [32]byte{7, byte(i), byte(i >> 8)} } // of one shard
+	v := h.verified.shard(key(0))
+	check("verdicts", maxShard, func(i int) { h.verified.shard(key(i)).put(key(i), verdict{}) },
+		func() int { return len(v.now) + len(v.old) }, func(i int) bool { _, ok := v.get(key(i)); return ok })
 }
 
 func BenchmarkVerifyCached(b *testing.B) {

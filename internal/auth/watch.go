@@ -2,8 +2,6 @@ package auth
 
 import (
 	"context"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"slices"
 	"sync"
@@ -50,40 +48,13 @@ func noticeKey(name string) gotong.Key {
 	return gotong.Key{Collection: endedName, Owner: "all", Name: name}
 }
 
-// noticing is a store that writes a notice before it takes a login away,
-// whichever way leads there.
-type noticing struct {
-	Store
-	now func() gotong.Instant
-}
-
-// SetRegister implements store.Registers.
-func (n noticing) SetRegister(
-	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
-) error {
-	userID := ""
-	switch {
-	case key.Collection == loginsName && body == nil:
-		userID = key.Owner
-	case key.Collection == revocationName && body != nil:
-		var v revocation
-		if err := json.Unmarshal(body, &v); err != nil {
-			return err
-		}
-		userID = v.UserID
+// announce writes a notice for the other nodes, before a login of the user ends.
+func (s *Service) announce(ctx context.Context, userID string) error {
+	if !s.opts.Shared {
+		return nil
 	}
-	if userID != "" {
-		at := n.now()
-		text, err := json.Marshal(notice{userID})
-		if err != nil {
-			return err
-		}
-		name := gotong.NewEventID(at, binary.BigEndian.Uint64(random(8))).String()
-		if err := n.Store.SetRegister(ctx, noticeKey(name), 0, text, at.Add(noticeLife+noticeSkew)); err != nil {
-			return err
-		}
-	}
-	return n.Store.SetRegister(ctx, key, expect, body, expires)
+	at := s.now()
+	return save(ctx, s.opts.Store, noticeKey(newID(at).String()), 0, notice{userID}, at.Add(noticeLife+noticeSkew))
 }
 
 // Watch finds the logins with open connections here that ended on other nodes
@@ -232,7 +203,7 @@ func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 		}
 		for _, reg := range page {
 			var n notice
-			if err := read(reg, &n); err != nil {
+			if err := decode(reg, &n); err != nil {
 				return nil, err
 			}
 			found[n.UserID] = struct{}{}

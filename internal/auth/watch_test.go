@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/clock/clocktest"
@@ -54,11 +56,12 @@ func (f failing) SetRegister(
 func newTwoNodes(t *testing.T) *twoNodes {
 	t.Helper()
 	n := &twoNodes{}
-	n.here = build(t, func(o *Options) { o.Shared, o.Store = true, failing{o.Store, n} })
+	keys := []Key{{Alg: "HS256", Material: []byte(earlier)}}
+	n.here = build(t, func(o *Options) { o.Shared, o.Store, o.Keys = true, failing{o.Store, n}, keys })
 	n.there = &house{store: n.here.store, engine: n.here.engine, clock: clocktest.Stopped(n.here.now())}
 	s, err := New(t.Context(), Options{
 		Store: failing{n.here.store, n}, Executor: n.here.engine, Users: users(), Clock: n.there.clock,
-		Secret: []byte(testSecret), Cost: cheap, Shared: true,
+		Secret: []byte(testSecret), Cost: cheap, Shared: true, Keys: keys,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -144,6 +147,32 @@ func TestWatch(t *testing.T) {
 			wantCode(t, err, gotong.CodeUnauthorized)
 		})
 	}
+}
+
+func TestALogoutOfAForeignTokenEndsItsConnectionsOnOtherNodes(t *testing.T) {
+	n := newTwoNodes(t)
+	token := func(id string) string {
+		return signed(t, jwt.SigningMethodHS256, nil, []byte(earlier), jwt.MapClaims{
+			"sub": "warga-7", "exp": n.here.now().Add(time.Hour).Time().Unix(), "jti": id,
+		})
+	}
+	for _, id := range []string{"a", "b"} {
+		p, err := n.there.Verify(t.Context(), token(id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.logins = append(n.logins, p)
+	}
+	n.round(t)
+	p, err := n.here.Verify(t.Context(), token("a"))
+	if err == nil {
+		err = n.here.Logout(t.Context(), p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.round(t, p.LoginID)
+	n.round(t)
 }
 
 // A notice stands long enough for a logout that is slow, ends nothing that is
@@ -267,8 +296,7 @@ func TestWatchMany(t *testing.T) {
 	n := newTwoNodes(t)
 	_, p := n.connect(t, "ann")
 	for i := range store.MaxRead + 5 { // of others, all before it
-		s := noticing{n.here.store, n.here.now}
-		if err := s.SetRegister(t.Context(), revocationKey(fmt.Sprint("x", i)), 0, fmt.Appendf(nil, `{"user_id":"x%d"}`, i), 0); err != nil {
+		if err := n.here.announce(t.Context(), fmt.Sprint("x", i)); err != nil {
 			t.Fatal(err)
 		}
 		n.pass(time.Millisecond)
