@@ -5,7 +5,6 @@ import (
 	"context"
 	"strings"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -49,22 +48,25 @@ func Cut(lines []Line, limit int) ([]Line, bool) {
 	return lines[:min(len(lines), limit)], len(lines) > limit
 }
 
-// List returns a page with what show returns for each of its lines. It leaves
-// out a line for which show returns [gotong.CodeNotFound]: what the caller may
-// know has changed since the lines were read.
+// List returns a page with what show returns for the ids of its lines, by id. It
+// leaves out a line for which show returns nothing: what the caller may know has
+// changed since the lines were read.
 func List[T any](
-	ctx context.Context, lines []Line, more bool, show func(ctx context.Context, id string) (T, error),
+	ctx context.Context, lines []Line, more bool, show func(ctx context.Context, ids []string) (map[string]T, error),
 ) (*Listed[T], error) {
+	ids := make([]string, len(lines))
+	for i, line := range lines {
+		ids[i] = line.ID
+	}
+	views, err := show(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
 	out := &Listed[T]{Body: []T{}}
-	for _, line := range lines {
-		view, err := show(ctx, line.ID)
-		switch {
-		case gotong.CodeOf(err) == gotong.CodeNotFound:
-			continue
-		case err != nil:
-			return nil, err
+	for _, id := range ids {
+		if view, ok := views[id]; ok {
+			out.Body = append(out.Body, view)
 		}
-		out.Body = append(out.Body, view)
 	}
 	if more {
 		out.Next = Next{true, ByTime.Cursor(ctx, lines[len(lines)-1].Name)}

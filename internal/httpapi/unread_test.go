@@ -13,6 +13,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/signal"
 	"gotong.dev/gotong/internal/store"
 )
@@ -22,6 +23,7 @@ type marking struct {
 	mu      sync.Mutex
 	told    []string // what the other devices of users are told
 	between func()   // once, before the next mark is written
+	reads   int      // of the store, by calls of users
 	posts   int
 }
 
@@ -38,13 +40,23 @@ func (h whispers) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte)
 	h.Exchange.Whisper(stream, actor, data)
 }
 
-// registers lets something happen before the next mark is written.
-type registers struct {
+// watched is the store as the routes have it. It counts the reads of calls, and
+// lets something happen before the next mark is written.
+type watched struct {
 	store.Store
 	w *world
 }
 
-func (r registers) SetRegister(ctx context.Context, key gotong.Key, version uint64, body []byte, expires gotong.Instant) error {
+func (r watched) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	if httpapi.CallOf(ctx).Principal.UserID != "" {
+		r.w.marks.mu.Lock()
+		r.w.marks.reads++
+		r.w.marks.mu.Unlock()
+	}
+	return r.Store.Load(ctx, need)
+}
+
+func (r watched) SetRegister(ctx context.Context, key gotong.Key, version uint64, body []byte, expires gotong.Instant) error {
 	if key.Collection == "read_marks" {
 		r.w.marks.mu.Lock()
 		f := r.w.marks.between
@@ -296,5 +308,67 @@ func TestAuthorsAreReadBackAsFarAsAsked(t *testing.T) {
 		if got := ani.unread(th); got != 0 {
 			t.Errorf("ani has %d unread of their own", got)
 		}
+	}
+}
+
+// Of more authors than are kept, the oldest are dropped.
+func TestAuthorsOfTheNewestMessagesAreKept(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	budi.many(th, 1100)
+	for _, want := range []int64{0, 5, 10} {
+		if got := budi.unread(th); got != want {
+			t.Errorf("budi has %d unread, want %d", got, want)
+		}
+		ani.many(th, 5)
+	}
+}
+
+// reads returns how often the store is read for a list of n items.
+func (p *person) reads(list string, n int) int {
+	p.w.t.Helper()
+	p.w.marks.reads = 0
+	if got := len(p.get(list + "?limit=100").want(200).list()); got != n {
+		p.w.t.Fatalf("%s: %d items, want %d", list, got, n)
+	}
+	return p.w.marks.reads
+}
+
+// A list takes the same reads of the store for 100 threads as for 4, with members
+// of their own and of a group: for the names of the lists, for the lists, two for
+// the documents (the second for the groups), and for what is unread.
+func TestListOfThreadsTakesTheSameReadsHoweverLong(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	g := ani.group("terbuka")
+	budi.post(g+"/join", nil).want(200)
+	cold, lists := []int{}, []string{"/v1/chat/threads", "/v1/chat/unread"}
+	for made := 0; made < 100; {
+		for range []int{4, 96}[min(made, 1)] / 2 {
+			own := ani.thread("public")
+			budi.post(own+"/join", nil).want(200)
+			borrowed := ani.post("/v1/chat/threads", map[string]any{
+				"scope_id": id(g), "privacy_level": "private", "members": "home", "history": "from_join",
+			}).want(201).header.Get("Location")
+			ani.many(own, 2)
+			ani.many(borrowed, 2)
+			made += 2
+		}
+		cold = append(cold, budi.reads(lists[0], made))
+		for _, list := range lists {
+			if got := budi.reads(list, made); got > 5 {
+				t.Errorf("%s: %d reads for %d threads, want 5", list, got, made)
+			}
+		}
+		for _, v := range budi.get(lists[1] + "?limit=100").want(200).list() {
+			if v["unread"] != 2.0 {
+				t.Errorf("unread: %v, want 2", v)
+			}
+		}
+	}
+	if cold[1] > cold[0] {
+		t.Errorf("%d reads for 100 threads that were not counted before, %d for 4", cold[1], cold[0])
 	}
 }

@@ -101,7 +101,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	}
 	w.door = door
 	w.views = view.New(view.Options{
-		Store: w.store, Codec: codec,
+		Store: watched{w.store, w}, Codec: codec,
 		Arrival: func(s gotong.Stream, in gotong.Partition, seq uint64) (<-chan struct{}, func()) {
 			return w.hub.Arrival(s, in, seq)
 		},
@@ -124,9 +124,9 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{
 				Engine: w.engine, Views: w.views, Delivery: w.hub, Signals: whispers{w.hub.Signals(), w}, Names: door.Names,
-				Store: registers{w.store, w}, Codec: codec, Now: w.now, Rules: threads(),
+				Store: watched{w.store, w}, Codec: codec, Now: w.now, Rules: threads(),
 			}),
-			groups.Routes(groups.Options{Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec}),
+			groups.Routes(groups.Options{Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: watched{w.store, w}, Codec: codec}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,

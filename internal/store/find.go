@@ -14,7 +14,7 @@ import (
 // takes one to three reads where these come at an even or a daily pace, and four
 // where the pace jumps.
 func FindEvent(
-	ctx context.Context, from Committer, stream gotong.Stream, id gotong.EventID, head uint64,
+	ctx context.Context, from Loader, stream gotong.Stream, id gotong.EventID, head uint64,
 ) (Event, bool, error) {
 	s := search{stream: stream, id: id, low: 1, high: head}
 	for s.low <= s.high {
@@ -40,7 +40,7 @@ func FindEvent(
 
 // findBeside finds an event by halving, past those that are damaged.
 func findBeside(
-	ctx context.Context, from Committer, stream gotong.Stream, id gotong.EventID, head uint64,
+	ctx context.Context, from Loader, stream gotong.Stream, id gotong.EventID, head uint64,
 ) (Event, bool, error) {
 	before, row, err := boundary(ctx, from, stream, head, func(e *Event) bool { return e.ID.Compare(id) >= 0 })
 	switch {

@@ -11,68 +11,72 @@ import (
 
 // Places finds where in a stream the stretches of grants begin and end: at the
 // first event that was committed with or after one of the stream itself, or of
-// another stream of its partition. It keeps what it found, for that never
+// another stream of its partition. It keeps what it found, because that never
 // moves. The zero Places is ready to use.
 type Places struct {
 	mu    sync.Mutex
-	known map[place]uint64
+	known map[Place]Spot
 }
 
-// place asks for the first event of stream that was committed with the event seq
-// of other, or after it.
-type place struct {
-	stream, other gotong.Stream
-	seq           uint64
+// Place asks for the first event of Stream that was committed with the event Seq
+// of Other, or after it. Both streams are of one partition.
+type Place struct {
+	Stream, Other gotong.Stream
+	Seq           uint64
 }
+
+// Spot answers a [Place]: the seq of that event, and the stream's count before it.
+type Spot struct{ Seq, Count uint64 }
 
 const (
 	maxPlaces  = 1 << 16
 	placesRead = 200 // events looked up in one Load
 )
 
-// Resolve is the access to a stream that grants give these readers. It reads
-// only where a stretch begins or ends with an event that was not asked for
+// Resolve returns the access to a stream that grants give these viewers. It
+// reads only where a stretch begins or ends with an event that was not asked for
 // before, and perhaps later than the documents that the grants are from: what
 // it finds is the same at any time.
 func (p *Places) Resolve(
-	ctx context.Context, from Committer, stream gotong.Stream, readers []gotong.Viewer, grants []gotong.Grant,
+	ctx context.Context, from Loader, stream gotong.Stream, viewers []gotong.Viewer, grants []gotong.Grant,
 ) ([]gotong.Access, error) {
-	found, err := p.find(ctx, from, stream, grants)
+	var places []Place
+	for _, g := range grants {
+		for _, s := range g.Spans {
+			places = append(places, Place{stream, s.Stream, s.From}, Place{stream, s.Stream, s.To})
+		}
+	}
+	found, err := p.Find(ctx, from, places)
 	if err != nil {
 		return nil, err
 	}
 	list := make([]gotong.Access, len(grants))
 	for i, g := range grants {
-		list[i] = gotong.Resolve(readers[i], g, func(other gotong.Stream, seq uint64) uint64 {
-			return found[place{stream, other, seq}]
+		list[i] = gotong.Resolve(viewers[i], g, func(other gotong.Stream, seq uint64) uint64 {
+			return found[Place{stream, other, seq}].Seq
 		})
 	}
 	return list, nil
 }
 
-func (p *Places) find(
-	ctx context.Context, from Committer, stream gotong.Stream, grants []gotong.Grant,
-) (map[place]uint64, error) {
-	found := map[place]uint64{}
-	var unknown []place
+// Find returns the spots of places of any streams, but for those whose Seq is 0.
+// It reads only for what it does not know yet.
+func (p *Places) Find(ctx context.Context, from Loader, places []Place) (map[Place]Spot, error) {
+	found := map[Place]Spot{}
+	var unknown []Place
 	p.mu.Lock()
-	for _, g := range grants {
-		for _, s := range g.Spans {
-			for _, seq := range [...]uint64{s.From, s.To} {
-				at := place{stream, s.Stream, seq}
-				if _, ok := found[at]; ok || seq == 0 {
-					continue
-				}
-				first, ok := p.known[at]
-				if found[at] = first; !ok {
-					unknown = append(unknown, at)
-				}
-			}
+	for _, at := range places {
+		if _, ok := found[at]; ok || at.Seq == 0 {
+			continue
+		}
+		spot, ok := p.known[at]
+		if found[at] = spot; !ok {
+			unknown = append(unknown, at)
 		}
 	}
 	p.mu.Unlock()
 	for part := range slices.Chunk(unknown, placesRead) {
-		if err := searchPlaces(ctx, from, stream, part, found); err != nil {
+		if err := searchPlaces(ctx, from, part, found); err != nil {
 			return nil, err
 		}
 	}
@@ -80,47 +84,54 @@ func (p *Places) find(
 	return found, nil
 }
 
-func (p *Places) keep(places []place, found map[place]uint64) {
+func (p *Places) keep(places []Place, found map[Place]Spot) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.known == nil || len(p.known)+len(places) > maxPlaces {
-		p.known = map[place]uint64{}
+		p.known = map[Place]Spot{}
 	}
 	for _, at := range places {
 		p.known[at] = found[at]
 	}
 }
 
-// halving is a search under way: the first event at or beyond a position has a
-// seq in [low, high].
-type halving struct{ position, low, high uint64 }
+// halving is a search under way: the first event of the stream at or beyond a
+// position has a seq in [low, high]. count is the stream's count before low.
+type halving struct {
+	stream                     gotong.Stream
+	position, low, high, count uint64
+}
 
 func (s *halving) mid() uint64 { return s.low + (s.high-s.low)/2 }
 
 // newHalving begins a search. rows are the event of the place, and the one
 // before it: where that is of another commit of the same stream, nothing is
 // left to be searched.
-func newHalving(at place, rows []Event, head uint64) halving {
+func newHalving(at Place, rows []Event, head uint64) halving {
 	last := len(rows) - 1
-	s := halving{rows[last].Position, 1, head + 1}
+	s := halving{stream: at.Stream, position: rows[last].Position, low: 1, high: head + 1}
 	switch {
-	case at.other != at.stream:
+	case at.Other != at.Stream:
 	case last > 0 && rows[0].Position == s.position:
 		s.high = rows[0].Seq
+	case last > 0:
+		s.low, s.high, s.count = at.Seq, at.Seq, rows[0].Count
 	default:
-		s.low, s.high = at.seq, at.seq
+		s.high = 1
 	}
 	return s
 }
 
 // searchPlaces looks for some places together, one Load for each halving. The
-// head is read with the events, so that what comes after it comes after them.
-func searchPlaces(
-	ctx context.Context, from Committer, stream gotong.Stream, places []place, found map[place]uint64,
-) error {
-	need := Need{Heads: []gotong.Stream{stream}}
+// heads are read with the events, so that what comes after them comes after
+// those.
+func searchPlaces(ctx context.Context, from Loader, places []Place, found map[Place]Spot) error {
+	var need Need
 	for _, at := range places {
-		need.Events = append(need.Events, EventRange{Stream: at.other, From: max(at.seq, 2) - 2, To: at.seq})
+		if !slices.Contains(need.Heads, at.Stream) {
+			need.Heads = append(need.Heads, at.Stream)
+		}
+		need.Events = append(need.Events, EventRange{Stream: at.Other, From: max(at.Seq, 2) - 2, To: at.Seq})
 	}
 	snap, err := from.Load(ctx, need)
 	if err != nil {
@@ -129,33 +140,37 @@ func searchPlaces(
 	searches := make([]halving, len(places))
 	for i, at := range places {
 		rows := snap.Events[i]
-		if len(rows) == 0 || rows[len(rows)-1].Seq != at.seq {
-			return fmt.Errorf("store: %s has no event %d: %w", at.other, at.seq, ErrCorrupt)
+		if len(rows) == 0 || rows[len(rows)-1].Seq != at.Seq {
+			return fmt.Errorf("store: %s has no event %d: %w", at.Other, at.Seq, ErrCorrupt)
 		}
-		searches[i] = newHalving(at, rows, snap.Heads[stream].Seq)
+		searches[i] = newHalving(at, rows, snap.Heads[at.Stream].Seq)
 	}
-	positions := map[uint64]uint64{} // by seq
+	probes := map[probe]Event{}
 	for more := true; more; {
-		if more, err = halve(ctx, from, stream, searches, positions); err != nil {
+		if more, err = halve(ctx, from, searches, probes); err != nil {
 			return err
 		}
 	}
 	for i, at := range places {
-		found[at] = searches[i].low
+		found[at] = Spot{searches[i].low, searches[i].count}
 	}
 	return nil
 }
 
+// probe names an event that was looked at.
+type probe struct {
+	stream gotong.Stream
+	seq    uint64
+}
+
 // halve takes every search one step further; false where all are done.
-func halve(
-	ctx context.Context, from Committer, stream gotong.Stream, searches []halving, positions map[uint64]uint64,
-) (bool, error) {
+func halve(ctx context.Context, from Loader, searches []halving, probes map[probe]Event) (bool, error) {
 	var need Need
 	for _, s := range searches {
-		mid := s.mid()
-		if _, ok := positions[mid]; s.low < s.high && !ok {
-			positions[mid] = 0
-			need.Events = append(need.Events, EventRange{Stream: stream, From: mid - 1, To: mid})
+		at := probe{s.stream, s.mid()}
+		if _, ok := probes[at]; s.low < s.high && !ok {
+			probes[at] = Event{}
+			need.Events = append(need.Events, EventRange{Stream: at.stream, From: at.seq - 1, To: at.seq})
 		}
 	}
 	if len(need.Events) > 0 {
@@ -165,9 +180,9 @@ func halve(
 		}
 		for i, r := range need.Events {
 			if len(snap.Events[i]) != 1 {
-				return false, fmt.Errorf("store: %s has no event %d: %w", stream, r.To, ErrCorrupt)
+				return false, fmt.Errorf("store: %s has no event %d: %w", r.Stream, r.To, ErrCorrupt)
 			}
-			positions[r.To] = snap.Events[i][0].Position
+			probes[probe{r.Stream, r.To}] = snap.Events[i][0]
 		}
 	}
 	more := false
@@ -176,10 +191,10 @@ func halve(
 		if s.low == s.high {
 			continue
 		}
-		if mid := s.mid(); positions[mid] >= s.position {
-			s.high = mid
+		if e := probes[probe{s.stream, s.mid()}]; e.Position >= s.position {
+			s.high = s.mid()
 		} else {
-			s.low = mid + 1
+			s.low, s.count = s.mid()+1, e.Count
 		}
 		more = more || s.low < s.high
 	}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -27,7 +28,8 @@ const (
 
 func (o *order) commit(s gotong.Stream, position uint64, events int) {
 	for range events {
-		o.rows[s] = append(o.rows[s], store.Event{Stream: s, Seq: uint64(len(o.rows[s]) + 1), Position: position})
+		seq := uint64(len(o.rows[s]) + 1)
+		o.rows[s] = append(o.rows[s], store.Event{Stream: s, Seq: seq, Position: position, Count: seq - seq/3})
 	}
 }
 
@@ -112,6 +114,50 @@ func TestPlaces(t *testing.T) {
 			o.loads = 0
 		}
 	})
+}
+
+// TestPlacesOfManyStreams: the places of any streams are found together, with
+// one read for each halving, and each with the stream's count before it.
+func TestPlacesOfManyStreams(t *testing.T) {
+	o := &order{rows: map[gotong.Stream][]store.Event{}}
+	o.commit(other, 1, 1)
+	streams := make([]gotong.Stream, 50)
+	for i := range streams {
+		streams[i] = gotong.NewStream("thread", fmt.Sprint(i))
+		o.commit(streams[i], 2, i%4)
+	}
+	o.commit(other, 3, 1)
+	for _, s := range streams {
+		o.commit(s, 4, 2)
+	}
+	var asked []store.Place
+	for _, s := range streams {
+		asked = append(asked, store.Place{Stream: s, Other: other, Seq: 1}, store.Place{Stream: s, Other: other, Seq: 2}, store.Place{Stream: s, Other: s, Seq: 2})
+	}
+	var places store.Places
+	found, err := places.Find(t.Context(), o, asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, s := range streams {
+		n := uint64(i % 4)
+		for _, tt := range []struct {
+			other gotong.Stream
+			seq   uint64
+			want  store.Spot
+		}{{other, 1, store.Spot{Seq: 1}}, {other, 2, store.Spot{Seq: n + 1, Count: n - n/3}}} {
+			if got := found[store.Place{Stream: s, Other: tt.other, Seq: tt.seq}]; got != tt.want {
+				t.Errorf("event %d of %s in %s: %+v, want %+v", tt.seq, tt.other, s, got, tt.want)
+			}
+		}
+		own := found[store.Place{Stream: s, Other: s, Seq: 2}]
+		if want := (store.Spot{Seq: 2, Count: 1}); n == 1 && own != want || n != 1 && own != (store.Spot{Seq: 1}) {
+			t.Errorf("event 2 of %s: %+v", s, own)
+		}
+	}
+	if o.loads > 4 {
+		t.Errorf("%d reads for %d places, want one for their events and one for each of 3 halvings", o.loads, len(asked))
+	}
 }
 
 func TestPlaceOfNothing(t *testing.T) {

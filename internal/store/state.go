@@ -17,71 +17,105 @@ const (
 	maxAnew   = 50
 )
 
-// LoadState reads the state that a rule needs, and whatever else more names,
-// in one snapshot. needs is asked with the state so far until it names nothing
-// new; each round reads everything again, so the last round's snapshot holds
-// it all and no two documents are of different moments.
+// LoadState reads the state of a stream that a rule needs, and whatever else
+// more names, in one snapshot; it is [LoadStates] for one stream.
+func LoadState(
+	ctx context.Context, from Loader, codec *Codec, stream gotong.Stream,
+	needs func(gotong.State) []gotong.Ref, more func(gotong.State, Snapshot) Need,
+) (gotong.State, Snapshot, error) {
+	var also func([]gotong.State, Snapshot) Need
+	if more != nil {
+		also = func(states []gotong.State, snap Snapshot) Need { return more(states[0], snap) }
+	}
+	states, snap, err := LoadStates(ctx, from, codec, []gotong.Stream{stream}, needs, also)
+	return states[0], snap, err
+}
+
+// LoadStates reads the states of streams that a rule needs, one for each
+// stream, and whatever else more names, all in one snapshot. needs is asked
+// with each state so far until it names nothing new; each round reads
+// everything again, so the last round's snapshot holds it all and no two
+// documents are of different moments.
 //
 // more may look at what was read so far to extend what is read; nil reads
 // nothing more. The snapshot that is returned holds what it names for that
 // very snapshot.
-func LoadState(
-	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream,
-	needs func(gotong.State) []gotong.Ref, more func(gotong.State, Snapshot) Need,
-) (gotong.State, Snapshot, error) {
-	state, snap := gotong.NewState(stream, gotong.Head{}), Snapshot{}
-	refs := needs(state)
-	need := needFor(stream, refs, state, snap, more)
+func LoadStates(
+	ctx context.Context, from Loader, codec *Codec, streams []gotong.Stream,
+	needs func(gotong.State) []gotong.Ref, more func([]gotong.State, Snapshot) Need,
+) ([]gotong.State, Snapshot, error) {
+	states, refs, snap := make([]gotong.State, len(streams)), make([][]gotong.Ref, len(streams)), Snapshot{}
+	for i, stream := range streams {
+		states[i] = gotong.NewState(stream, gotong.Head{})
+		refs[i] = needs(states[i])
+	}
+	need := needFor(states, refs, snap, more)
 	rounds, anew := 0, 0
 	for rounds < maxRounds && anew < maxAnew {
 		var err error
 		if snap, err = from.Load(ctx, need); err != nil {
-			return state, snap, err
+			return states, snap, err
 		}
-		if state, err = stateOf(ctx, from, codec, stream, refs, snap); err != nil {
-			return state, snap, err
+		decoded, grown := map[gotong.Key]any{}, false
+		for i, stream := range streams {
+			if states[i], err = stateOf(ctx, from, codec, stream, refs[i], snap, decoded); err != nil {
+				return states, snap, err
+			}
+			missing := slices.DeleteFunc(needs(states[i]), states[i].Has)
+			refs[i], grown = append(refs[i], missing...), grown || len(missing) > 0
 		}
-		missing := slices.DeleteFunc(needs(state), state.Has)
-		refs = append(refs, missing...)
-		next := needFor(stream, refs, state, snap, more)
+		next := needFor(states, refs, snap, more)
 		switch {
-		case len(missing) > 0:
+		case grown:
 			rounds++
 		case !reflect.DeepEqual(need, next):
 			anew++
 		default:
-			return state, snap, nil
+			return states, snap, nil
 		}
 		need = next
 	}
 	if rounds < maxRounds { // it may stand still the next time
-		return state, Snapshot{}, fmt.Errorf("store: %s changes faster than it can be read", stream)
+		return states, Snapshot{}, fmt.Errorf("store: %s changes faster than it can be read", streams[0])
 	}
-	return state, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, stream.Kind())
+	return states, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, streams[0].Kind())
 }
 
+// needFor names each head and each document once, however many of the streams
+// need it.
 func needFor(
-	stream gotong.Stream, refs []gotong.Ref, state gotong.State, snap Snapshot, more func(gotong.State, Snapshot) Need,
+	states []gotong.State, refs [][]gotong.Ref, snap Snapshot, more func([]gotong.State, Snapshot) Need,
 ) Need {
 	var need Need
 	if more != nil {
-		need = more(state, snap)
+		need = more(states, snap)
 	}
-	need.Heads = append(slices.Clone(need.Heads), stream)
-	need.Documents = slices.Clone(need.Documents)
-	for _, r := range refs {
-		if r.Event.IsZero() {
-			need.Documents = append(need.Documents, r.Key)
+	need.Heads, need.Documents = slices.Clone(need.Heads), slices.Clone(need.Documents)
+	heads, documents := map[gotong.Stream]bool{}, map[gotong.Key]bool{}
+	head := func(s gotong.Stream) {
+		if !heads[s] {
+			heads[s] = true
+			need.Heads = append(need.Heads, s)
 		}
-		if !slices.Contains(need.Heads, r.Stream) {
-			need.Heads = append(need.Heads, r.Stream)
+	}
+	for i := range states {
+		head(states[i].Stream)
+		for _, r := range refs[i] {
+			head(r.Stream)
+			if r.Event.IsZero() && !documents[r.Key] {
+				documents[r.Key] = true
+				need.Documents = append(need.Documents, r.Key)
+			}
 		}
 	}
 	return need
 }
 
+// stateOf is the state of a stream in a snapshot. decoded holds the documents
+// of this snapshot that were decoded already.
 func stateOf(
-	ctx context.Context, from Committer, codec *Codec, stream gotong.Stream, refs []gotong.Ref, snap Snapshot,
+	ctx context.Context, from Loader, codec *Codec, stream gotong.Stream, refs []gotong.Ref, snap Snapshot,
+	decoded map[gotong.Key]any,
 ) (gotong.State, error) {
 	state := gotong.NewState(stream, snap.Heads[stream])
 	for _, r := range refs {
@@ -94,21 +128,20 @@ func stateOf(
 			state.SetEvent(r.Event, e)
 			continue
 		}
-		body, ok := snap.Documents[r.Key]
-		if !ok {
-			state.SetDoc(r.Key, nil)
-			continue
-		}
-		doc, err := codec.Document(r.Key.Collection, body)
-		if err != nil {
-			return state, err
+		doc, ok := decoded[r.Key]
+		if body, exists := snap.Documents[r.Key]; exists && !ok {
+			var err error
+			if doc, err = codec.Document(r.Key.Collection, body); err != nil {
+				return state, err
+			}
+			decoded[r.Key] = doc
 		}
 		state.SetDoc(r.Key, doc)
 	}
 	return state, nil
 }
 
-func findEvent(ctx context.Context, from Committer, codec *Codec, r gotong.Ref, head uint64) (gotong.Event, error) {
+func findEvent(ctx context.Context, from Loader, codec *Codec, r gotong.Ref, head uint64) (gotong.Event, error) {
 	row, ok, err := FindEvent(ctx, from, r.Stream, r.Event, head)
 	if err != nil || !ok {
 		return gotong.Event{}, err
@@ -120,7 +153,7 @@ func findEvent(ctx context.Context, from Committer, codec *Codec, r gotong.Ref, 
 // past what past reports; 0 where the first one is. past must be false for a
 // run of events and true for all after it. A damaged event counts as past it.
 func SeqAfter(
-	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
+	ctx context.Context, from Loader, stream gotong.Stream, head uint64, past func(*Event) bool,
 ) (uint64, error) {
 	before, _, err := boundary(ctx, from, stream, head, past)
 	return before, err
@@ -130,7 +163,7 @@ func SeqAfter(
 // does not, and the first event for which it does, if there is one. Between
 // them are only events that are damaged.
 func boundary(
-	ctx context.Context, from Committer, stream gotong.Stream, head uint64, past func(*Event) bool,
+	ctx context.Context, from Loader, stream gotong.Stream, head uint64, past func(*Event) bool,
 ) (before uint64, after Event, err error) {
 	low, high := uint64(1), head+1
 	for low < high {
@@ -155,7 +188,7 @@ const maxDamaged = 8
 
 // intact is the first event of a stream with seq <= its seq < end that is not
 // damaged; the zero Event where all of them are.
-func intact(ctx context.Context, from Committer, stream gotong.Stream, seq, end uint64) (Event, error) {
+func intact(ctx context.Context, from Loader, stream gotong.Stream, seq, end uint64) (Event, error) {
 	var damage error
 	for range maxDamaged {
 		if seq >= end {

@@ -212,9 +212,7 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer)
 func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer) error {
 	rules := make([]gotong.Grant, len(viewers))
 	for i, r := range viewers {
-		if s.State.Head.Exists() && s.kind.Access != nil {
-			rules[i] = s.kind.Access(s.State, r)
-		}
+		rules[i] = grantOf(s.kind, s.State, r)
 	}
 	access, err := v.places.Resolve(ctx, v.opt.Store, s.State.Stream, viewers, rules)
 	if err != nil {
@@ -233,4 +231,12 @@ func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer)
 		}
 	}
 	return nil
+}
+
+// grantOf is what the rules grant a viewer; nothing of a stream that does not exist.
+func grantOf(kind *gotong.Kind, s gotong.State, viewer gotong.Viewer) gotong.Grant {
+	if !s.Head.Exists() || kind.Access == nil {
+		return gotong.Grant{}
+	}
+	return kind.Access(s, viewer)
 }

@@ -7,23 +7,22 @@ import (
 	"gotong.dev/gotong"
 )
 
-func accessNeeds(s gotong.State, r gotong.Viewer) []gotong.Ref {
-	refs := []gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}
-	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
-		refs = append(refs, memberRefs(s.Stream, t, r.UserID)...)
-	}
-	return refs
+// accessNeeds: the thread's own row of the viewer is needed in any case, and so
+// named at once.
+func accessNeeds(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
+	t, _ := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
+	return append([]gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}, memberRefs(s.Stream, t, viewer.UserID)...)
 }
 
 // access returns what a viewer may see of a thread, public or not: only members
 // see events, namely those of the stretches in which the history policy was all,
 // and those of their own memberships.
-func (r Rules) access(s gotong.State, reader gotong.Viewer) gotong.Grant {
+func (r Rules) access(s gotong.State, viewer gotong.Viewer) gotong.Grant {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Grant{}
 	}
-	st := r.standingOf(s, t, reader.UserID)
+	st := r.standingOf(s, t, viewer.UserID)
 	if st.role == "" {
 		return gotong.Grant{}
 	}
@@ -107,19 +106,19 @@ func affects(e gotong.Event) gotong.Affected {
 }
 
 // KnowNeeds names what [Rules.MayKnow] looks at.
-func (r Rules) KnowNeeds(s gotong.State, reader gotong.Viewer) []gotong.Ref {
-	refs := accessNeeds(s, reader)
+func (r Rules) KnowNeeds(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
+	refs := accessNeeds(s, viewer)
 	if t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID())); ok {
-		refs = append(refs, r.homeRefs(s, t, reader.UserID)...)
+		refs = append(refs, r.homeRefs(s, t, viewer.UserID)...)
 	}
 	return refs
 }
 
 // MayKnow reports whether a user may know that the thread exists: who may read
 // it and, if it is public, who may know of the home that it is in.
-func (r Rules) MayKnow(s gotong.State, reader gotong.Viewer) bool {
+func (r Rules) MayKnow(s gotong.State, viewer gotong.Viewer) bool {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
-	return ok && mayKnow(s, t, r.standingOf(s, t, reader.UserID))
+	return ok && mayKnow(s, t, r.standingOf(s, t, viewer.UserID))
 }
 
 func mayKnow(s gotong.State, t Thread, st standing) bool {

@@ -2,7 +2,6 @@ package thread
 
 import (
 	"cmp"
-	"iter"
 	"math"
 	"slices"
 
@@ -95,54 +94,17 @@ func merged(list []Ordinals) []Ordinals {
 	return out
 }
 
-// InOrder yields the numbers of two ascending sequences in ascending order, each
-// read only as far as needed.
-func InOrder(a, b iter.Seq[uint64]) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		next, stop := iter.Pull(b)
-		defer stop()
-		n, more := next()
-		for m := range a {
-			for ; more && n < m; n, more = next() {
-				if !yield(n) {
-					return
-				}
-			}
-			if !yield(m) {
-				return
-			}
-		}
-		for ; more; n, more = next() {
-			if !yield(n) {
-				return
-			}
-		}
-	}
-}
-
 // Unread counts the messages above the mark, up to the ordinal last, that are
-// visible and not left out, up to [MaxUnread]. out yields the ordinals above the
-// mark of messages that do not count, deleted ones and the reader's own, in
-// ascending order; it is read only as far as needed.
-func Unread(mark, last uint64, visible []Ordinals, out iter.Seq[uint64]) int {
-	next, stop := iter.Pull(out)
-	defer stop()
-	gone, more := next()
+// visible and not left out, up to [MaxUnread]. out is the ordinals of messages
+// that do not count, deleted ones and the viewer's own, in ascending order.
+func Unread(mark, last uint64, visible []Ordinals, out []uint64) int {
 	total := uint64(0)
 	for _, o := range visible {
 		from, to := max(o.From, mark), min(o.To, last)
-		for from < to && total < MaxUnread {
-			for more && gone <= from {
-				gone, more = next()
-			}
-			end := to
-			if more && gone <= to {
-				end = gone - 1 // up to the next deleted one
-			}
-			total += end - from
-			if from = end; end < to {
-				from++ // over it
-			}
+		if from < to {
+			first, _ := slices.BinarySearch(out, from+1)
+			end, _ := slices.BinarySearch(out, to+1)
+			total += to - from - uint64(end-first) //nolint:gosec // to is not before from
 		}
 	}
 	return int(min(total, MaxUnread))

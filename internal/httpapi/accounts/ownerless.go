@@ -65,7 +65,17 @@ func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*httpapi.Lis
 		return nil, err
 	}
 	lines, more := httpapi.Cut(disabled, in.Limit)
-	page, err := httpapi.List(ctx, lines, more, a.ownerlessOf)
+	page, err := httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string][]Ownerless, error) {
+		led := map[string][]Ownerless{}
+		for _, id := range ids {
+			list, err := a.ownerlessOf(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			led[id] = list
+		}
+		return led, nil
+	})
 	if err != nil {
 		return nil, err
 	}

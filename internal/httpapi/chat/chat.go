@@ -1,9 +1,9 @@
 // Package chat is the REST routes of threads: making and listing them, their
 // members, messages, read marks, unread counts and presence.
 //
-// What a route shows is read through [view.Views.Read], or, for the little that
-// a public thread shows to all, through the kind's own rules. A write is
-// answered by reading anew what the receipt names.
+// Messages are read through [view.Views.Read], and threads through
+// [view.Views.Look]: a list of threads takes as many reads of the store as one
+// thread does. A write is answered by reading anew what the receipt names.
 //
 // # Caveats
 //
@@ -18,6 +18,7 @@ package chat
 
 import (
 	"context"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
@@ -54,13 +55,13 @@ type Options struct {
 type chat struct {
 	Options
 	httpapi.Resource[ThreadView]
-	kind    gotong.Kind
-	tallies *tallies
+	authors keep
+	places  store.Places
 }
 
 // Routes are the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
-	c := &chat{Options: opts, kind: opts.Rules.Kind(), tallies: newTallies()}
+	c := &chat{Options: opts}
 	c.Resource = httpapi.Resource[ThreadView]{
 		Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, Path: "/v1/chat/threads", View: c.view,
 	}
@@ -85,49 +86,73 @@ type InThread struct {
 	ID string `path:"id" doc:"The thread's id."`
 }
 
-func reader(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
+func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
-// homeAsOf is the cursor of the home that a thread borrows its members from,
-// in the snapshot of this state; empty where it borrows none.
-func homeAsOf(ctx context.Context, s gotong.State, t thread.Thread) string {
-	head, ok := s.HeadOf(t.Home)
-	if t.Members != thread.Home || !ok {
+// look is one viewer's view of one thread.
+type look struct {
+	view.Look
+	thread thread.Thread
+	mark   mark
+	snap   store.Snapshot
+}
+
+// looks reads the threads with these ids for the caller, and what else more
+// names, in one snapshot: what the rules decide by, the home whose members a
+// thread borrows, and the caller's mark. It does not decide who may know of one.
+func (c *chat) looks(ctx context.Context, ids []string, more func([]gotong.State) store.Need) ([]look, error) {
+	me := viewer(ctx)
+	streams, marks := make([]gotong.Stream, len(ids)), make([]gotong.Key, len(ids))
+	for i, id := range ids {
+		streams[i] = gotong.NewStream(thread.Name, id)
+		marks[i] = markKey(me.UserID, streams[i])
+	}
+	found, snap, err := c.Views.Look(ctx, me, streams, c.needs, func(states []gotong.State) (need store.Need) {
+		if more != nil {
+			need = more(states)
+		}
+		need.Registers = marks
+		return need
+	})
+	if err != nil {
+		return nil, err
+	}
+	list := make([]look, len(found))
+	for i, l := range found {
+		list[i] = look{Look: l, snap: snap}
+		list[i].thread, _ = gotong.Doc[thread.Thread](l.State, thread.ThreadKey(l.Stream.ID()))
+		if list[i].mark, err = markOf(snap.Registers[marks[i]]); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+func (c *chat) needs(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
+	refs := c.Rules.KnowNeeds(s, viewer)
+	if t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(s.Stream.ID())); t.Members == thread.Home {
+		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.StreamKey(t.Home)})
+	}
+	return refs
+}
+
+// known is the threads with these ids of which the caller may know.
+func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
+	looks, err := c.looks(ctx, ids, nil)
+	return slices.DeleteFunc(looks, func(l look) bool { return !c.Rules.MayKnow(l.State, l.Viewer) }), err
+}
+
+// own is the viewer's row in the thread.
+func (l look) own() thread.Member {
+	m, _ := gotong.Doc[thread.Member](l.State, gotong.MemberKey(l.Stream, l.Viewer.UserID))
+	return m
+}
+
+// homeAsOf is the cursor of the home that the thread borrows its members from,
+// in the snapshot of this look; empty where it borrows none.
+func (l look) homeAsOf(ctx context.Context) string {
+	head, ok := l.HeadOf(l.thread.Home)
+	if l.thread.Members != thread.Home || !ok {
 		return ""
 	}
 	return httpapi.AsOf(ctx, head.Seq)
-}
-
-// load reads the rules' view of a thread for a reader, and what else more
-// names, in one snapshot; with [gotong.CodeNotFound] where the reader may not
-// know of the thread.
-func (c *chat) load(
-	ctx context.Context, stream gotong.Stream, r gotong.Viewer, more func(gotong.State, store.Snapshot) store.Need,
-) (look, error) {
-	state, snap, err := store.LoadState(ctx, c.Store, c.Codec, stream,
-		func(s gotong.State) []gotong.Ref { return c.Rules.KnowNeeds(s, r) }, more)
-	if err != nil {
-		return look{}, err
-	}
-	l := look{stream: stream, reader: r, state: state, snap: snap, grant: c.kind.Access(state, r)}
-	l.thread, _ = gotong.Doc[thread.Thread](state, thread.ThreadKey(stream.ID()))
-	if !c.Rules.MayKnow(state, r) {
-		return l, gotong.NotFound()
-	}
-	return l, nil
-}
-
-// look is one reader's view of one thread.
-type look struct {
-	stream gotong.Stream
-	reader gotong.Viewer
-	state  gotong.State
-	snap   store.Snapshot
-	thread thread.Thread
-	grant  gotong.Grant
-}
-
-// own is the reader's row in the thread.
-func (l look) own() thread.Member {
-	m, _ := gotong.Doc[thread.Member](l.state, gotong.MemberKey(l.stream, l.reader.UserID))
-	return m
 }

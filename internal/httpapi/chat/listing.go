@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"maps"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -22,12 +23,10 @@ func (c *chat) list(ctx context.Context, in *listIn) (*httpapi.Listed[ThreadView
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (ThreadView, error) {
-		view, err := c.view(ctx, gotong.NewStream(thread.Name, id))
-		if in.ScopeID != "" && err == nil && view.ScopeID != in.ScopeID {
-			err = gotong.NotFound()
-		}
-		return view, err
+	return httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string]ThreadView, error) {
+		views, err := c.views(ctx, ids)
+		maps.DeleteFunc(views, func(_ string, v ThreadView) bool { return in.ScopeID != "" && v.ScopeID != in.ScopeID })
+		return views, err
 	})
 }
 
@@ -43,23 +42,39 @@ func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]ht
 		return nil, false, err
 	}
 	var lines []httpapi.Line
-	for _, r := range ranges {
-		found, err := c.read(ctx, r, page.Limit+1, before, scope)
+	for part := range slices.Chunk(ranges, maxListings) {
+		for i := range part {
+			part[i].Limit = page.Limit + 2 // one for the cursor's own, one to know of more
+		}
+		snap, err := c.Store.Load(ctx, store.Need{Ranges: part})
 		if err != nil {
 			return nil, false, err
 		}
-		lines = append(lines, found...)
+		for _, rows := range snap.Ranges {
+			lines = append(lines, httpapi.Lines(rows, before)...)
+		}
+	}
+	if scope != "" {
+		own, err := c.ownIn(ctx, scope, before, page.Limit+1)
+		if err != nil {
+			return nil, false, err
+		}
+		lines = append(lines, own...)
 	}
 	slices.SortFunc(lines, func(a, b httpapi.Line) int { return cmp.Compare(b.Name, a.Name) })
 	lines, more := httpapi.Cut(slices.Compact(lines), page.Limit)
 	return lines, more, nil
 }
 
-// listings names where to look: the caller's own threads, those of their homes
-// that borrow their members, and the public ones of a scope, unless that is a
-// home of which they may not know: even that there is more would tell them.
+// maxListings bounds the listings that are read at once.
+const maxListings = 100
+
+// listings names where to look: without a scope the caller's own threads, and
+// with one its public ones, unless it is a home of which they may not know: even
+// that there is more would tell them. Beside these, the threads that borrow the
+// members of the caller's homes.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
-	me := reader(ctx).UserID
+	me := viewer(ctx).UserID
 	need := store.Need{}
 	for i := range c.Rules.Homes {
 		need.Ranges = append(need.Ranges, httpapi.Newest(c.Rules.Homes[i].Lends.OfUser, me, "", 0))
@@ -72,12 +87,15 @@ func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyR
 	if err != nil {
 		return nil, err
 	}
-	ranges := []store.KeyRange{httpapi.Newest(thread.OfUser, me, before, 0)}
-	known, err := c.known(snap, home, me)
+	known, err := c.knownHome(snap, home, me)
 	if err != nil {
 		return nil, err
 	}
-	if scope != "" && (!isHome || known) {
+	var ranges []store.KeyRange
+	switch {
+	case scope == "":
+		ranges = append(ranges, httpapi.Newest(thread.OfUser, me, before, 0))
+	case !isHome || known:
 		ranges = append(ranges, httpapi.Newest(thread.OfScope, scope, before, 0))
 	}
 	for _, line := range httpapi.Lines(slices.Concat(snap.Ranges...), "") {
@@ -88,21 +106,17 @@ func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyR
 	return ranges, nil
 }
 
-// known reports whether the user may know of a home that the snapshot holds.
-func (c *chat) known(snap store.Snapshot, home gotong.Stream, userID string) (bool, error) {
+// knownHome reports whether the user may know of a home that the snapshot holds.
+func (c *chat) knownHome(snap store.Snapshot, home gotong.Stream, userID string) (bool, error) {
 	doc, ok, err := httpapi.Document[gotong.Known](c.Codec, snap, gotong.StreamKey(home))
 	m, _, errOfMember := httpapi.Document[gotong.Membership](c.Codec, snap, gotong.MemberKey(home, userID))
 	return ok && doc.KnownToAll() || m.Active(), errors.Join(err, errOfMember)
 }
 
-// read reads lines of one listing until there are enough. Of the caller's own
-// threads, which may lie in any scope, only those of the scope asked for count.
-func (c *chat) read(ctx context.Context, r store.KeyRange, enough int, before, scope string) ([]httpapi.Line, error) {
-	filter := scope != "" && r.Collection == thread.OfUser
-	r.Limit = min(store.MaxRead, enough+1)
-	if filter {
-		r.Limit = store.MaxRead
-	}
+// ownIn returns the newest of the caller's own threads that lie in a scope, until
+// there are enough.
+func (c *chat) ownIn(ctx context.Context, scope, before string, enough int) ([]httpapi.Line, error) {
+	r := httpapi.Newest(thread.OfUser, viewer(ctx).UserID, before, store.MaxRead)
 	var lines []httpapi.Line
 	for {
 		snap, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{r}})
@@ -110,13 +124,11 @@ func (c *chat) read(ctx context.Context, r store.KeyRange, enough int, before, s
 			return nil, err
 		}
 		rows := snap.Ranges[0]
-		lines = append(lines, httpapi.Lines(rows, before)...)
-		if filter {
-			if lines, err = c.inScope(ctx, lines, scope); err != nil {
-				return nil, err
-			}
+		found, err := c.inScope(ctx, httpapi.Lines(rows, before), scope)
+		if err != nil {
+			return nil, err
 		}
-		if len(rows) < r.Limit || len(lines) >= enough {
+		if lines = append(lines, found...); len(rows) < r.Limit || len(lines) >= enough {
 			return lines, nil
 		}
 		before = rows[len(rows)-1].Key.Name

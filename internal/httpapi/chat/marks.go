@@ -75,15 +75,22 @@ func markKey(userID string, stream gotong.Stream) gotong.Key {
 // mark reads a user's mark and the version of its register; the zero mark
 // where nothing was marked yet.
 func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (mark, uint64, error) {
-	var m mark
 	reg, err := store.ReadRegister(ctx, c.Store, markKey(userID, stream))
-	if err != nil || reg.Version == 0 {
-		return m, reg.Version, err
+	if err != nil {
+		return mark{}, 0, err
 	}
-	if err := json.Unmarshal(reg.Body, &m); err != nil {
-		return m, reg.Version, fmt.Errorf("chat: read mark: %w", err)
+	m, err := markOf(reg)
+	return m, reg.Version, err
+}
+
+// markOf is the mark in a register; the zero mark if there is none.
+func markOf(reg store.Register) (m mark, err error) {
+	if reg.Version > 0 {
+		if err = json.Unmarshal(reg.Body, &m); err != nil {
+			err = fmt.Errorf("chat: read mark: %w", err)
+		}
 	}
-	return m, reg.Version, nil
+	return m, err
 }
 
 type getMarkIn struct {
@@ -99,10 +106,10 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream}); err != nil {
+	if _, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream}); err != nil {
 		return nil, err
 	}
-	me := reader(ctx).UserID
+	me := viewer(ctx).UserID
 	m, version, err := c.mark(ctx, me, stream)
 	if err != nil {
 		return nil, err
@@ -130,7 +137,7 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	me, asked := reader(ctx).UserID, newPrint(ctx, in.JSON.Raw)
+	me, asked := viewer(ctx).UserID, newPrint(ctx, in.JSON.Raw)
 	var next position
 	for range markTries {
 		old, version, err := c.mark(ctx, me, stream)
@@ -193,7 +200,7 @@ func replayedMark(ctx context.Context, first position, stream gotong.Stream, err
 		return nil, err
 	}
 	httpapi.Replayed(ctx)
-	return &markOut{first.view(stream, reader(ctx).UserID)}, nil
+	return &markOut{first.view(stream, viewer(ctx).UserID)}, nil
 }
 
 // Present is a user who follows a thread now.
@@ -217,7 +224,7 @@ func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error
 	if err != nil {
 		return nil, err
 	}
-	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream})
+	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream})
 	if err != nil {
 		return nil, err
 	}

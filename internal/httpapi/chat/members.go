@@ -94,28 +94,31 @@ var operations = members.Ops{
 func (c *chat) open(
 	ctx context.Context, s gotong.Stream, as members.Sight, more func(lender gotong.Stream) store.Need,
 ) (members.Roll[MemberView], error) {
-	l, err := c.load(ctx, s, reader(ctx), func(state gotong.State, _ store.Snapshot) store.Need {
-		t, ok := gotong.Doc[thread.Thread](state, thread.ThreadKey(s.ID()))
+	looks, err := c.looks(ctx, []string{s.ID()}, func(states []gotong.State) store.Need {
+		t, ok := gotong.Doc[thread.Thread](states[0], thread.ThreadKey(s.ID()))
 		if !ok {
 			return store.Need{}
 		}
 		return more(thread.Governing(t, s))
 	})
-	switch acting := as == members.Acting && l.reader.Role.CanModerate(); {
-	case as == members.Oneself && gotong.CodeOf(err) == gotong.CodeNotFound:
-		err = nil
-	case err == nil && as != members.Oneself && !l.grant.Readable && !acting:
+	if err != nil {
+		return members.Roll[MemberView]{}, err
+	}
+	l := looks[0]
+	switch known, acting := c.Rules.MayKnow(l.State, l.Viewer), as == members.Acting && l.Viewer.Role.CanModerate(); {
+	case as == members.Oneself:
+	case !known || !l.Grant.Readable && !acting:
 		err = gotong.NotFound()
 	}
 	return members.Roll[MemberView]{
-		Lender: thread.Governing(l.thread, s), Snapshot: l.snap, AsOf: httpapi.AsOf(ctx, l.state.Head.Seq),
-		HomeAsOf: homeAsOf(ctx, l.state, l.thread), Show: func(seat members.Seat) *MemberView { return c.show(l, seat) },
+		Lender: thread.Governing(l.thread, s), Snapshot: l.snap, AsOf: httpapi.AsOf(ctx, l.Head.Seq),
+		HomeAsOf: l.homeAsOf(ctx), Show: func(seat members.Seat) *MemberView { return c.show(l, seat) },
 	}, err
 }
 
 func (c *chat) show(l look, seat members.Seat) *MemberView {
 	v := &MemberView{
-		ThreadID: l.stream.ID(), UserID: seat.UserID, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
+		ThreadID: l.Stream.ID(), UserID: seat.UserID, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
 		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
 	if seat.JoinedAt != 0 {

@@ -81,7 +81,7 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, MinSeq: at.min})
+	first, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, MinSeq: at.min})
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesO
 	out := &messagesOut{}
 	var found []view.Event
 	for range maxReads {
-		page, err := c.Views.Read(ctx, reader(ctx), q)
+		page, err := c.Views.Read(ctx, viewer(ctx), q)
 		if code := gotong.CodeOf(err); out.AsOf != "" && (code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable) {
 			break // the next page begins with it and says so
 		}
@@ -239,10 +239,10 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*httpapi.Shown
 	return httpapi.Show(view, httpapi.AsOf(ctx, head), in.IfNoneMatch), nil
 }
 
-// find is one message by its id, for a reader who may see it. It authorises
+// find is one message by its id, for a viewer who may see it. It authorises
 // before it looks, so that how long it takes tells nothing.
 func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID) (MessageView, uint64, error) {
-	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream})
+	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream})
 	if err != nil {
 		return MessageView{}, 0, err
 	}
@@ -259,7 +259,7 @@ func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID
 
 // message is the message that the event seq posted.
 func (c *chat) message(ctx context.Context, stream gotong.Stream, seq uint64) (MessageView, error) {
-	page, err := c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
+	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
 	if err != nil {
 		return MessageView{}, err
 	}

@@ -9,7 +9,6 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -85,7 +84,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 			return nil, err
 		}
 		// A user who may not read does not wait; the code below decides what they may know.
-		_, err = c.Views.Read(ctx, reader(ctx), view.Query{Stream: stream, MinSeq: least})
+		_, err = c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err
 		}
@@ -107,43 +106,40 @@ func (v ThreadView) Cursor() string { return v.AsOf }
 
 // view is the thread as the caller may see it.
 func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {
-	l, err := c.load(ctx, stream, reader(ctx), homeOf(stream))
-	if err != nil {
-		return ThreadView{}, err
+	views, err := c.views(ctx, []string{stream.ID()})
+	view, ok := views[stream.ID()]
+	if err == nil && !ok {
+		err = gotong.NotFound()
 	}
-	t, head := l.thread, l.state.Head
-	v := ThreadView{
-		ThreadID: stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
-		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
-		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: homeAsOf(ctx, l.state, t),
-	}
-	if t.Members == thread.Home {
-		home, ok, err := httpapi.Document[members.Roster](c.Codec, l.snap, gotong.StreamKey(t.Home))
-		if err != nil {
-			return v, err
-		}
-		if ok {
-			v.MemberCount = home.Leadership().Members
-		}
-	}
-	if !l.grant.Readable {
-		return v, nil
-	}
-	unread, err := c.unreadOf(ctx, l)
-	if err != nil {
-		return v, err
-	}
-	v.MyRole, v.Unread, v.N = thread.Role(l.grant.Roles[0]), &unread, &head.Count
-	return v, nil
+	return view, err
 }
 
-// homeOf reads the home whose members a thread borrows, where it does.
-func homeOf(stream gotong.Stream) func(gotong.State, store.Snapshot) store.Need {
-	return func(s gotong.State, _ store.Snapshot) store.Need {
-		t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(stream.ID()))
-		if t.Members != thread.Home {
-			return store.Need{}
-		}
-		return store.Need{Documents: []gotong.Key{gotong.StreamKey(t.Home)}}
+// views is the threads of which the caller may know, by id.
+func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, error) {
+	looks, err := c.known(ctx, ids)
+	if err != nil {
+		return nil, err
 	}
+	unread, err := c.unread(ctx, looks)
+	views := map[string]ThreadView{}
+	for _, l := range looks {
+		views[l.Stream.ID()] = l.view(ctx, unread[l.Stream])
+	}
+	return views, err
+}
+
+func (l look) view(ctx context.Context, unread int) ThreadView {
+	t, head := l.thread, l.Head
+	v := ThreadView{
+		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
+		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
+		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: l.homeAsOf(ctx),
+	}
+	if home, ok := gotong.Doc[members.Roster](l.State, gotong.StreamKey(t.Home)); ok && t.Members == thread.Home {
+		v.MemberCount = home.Leadership().Members
+	}
+	if l.Grant.Readable {
+		v.MyRole, v.Unread, v.N = thread.Role(l.Grant.Roles[0]), &unread, &head.Count
+	}
+	return v
 }

@@ -3,7 +3,8 @@ package chat
 import (
 	"cmp"
 	"context"
-	"iter"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
@@ -13,7 +14,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Unread is how much of one thread its reader has not read.
+// Unread is how much of one thread its viewer has not read.
 type Unread struct {
 	ThreadID string `json:"thread_id"`
 	Unread   int    `json:"unread" minimum:"0" maximum:"999"`
@@ -30,90 +31,184 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Liste
 	if err != nil {
 		return nil, err
 	}
-	return httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (Unread, error) {
-		l, err := c.load(ctx, gotong.NewStream(thread.Name, id), reader(ctx), nil)
-		if err == nil && !l.grant.Readable {
-			err = gotong.NotFound()
-		}
+	return httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string]Unread, error) {
+		looks, err := c.known(ctx, ids)
 		if err != nil {
-			return Unread{}, err
+			return nil, err
 		}
-		count, err := c.unreadOf(ctx, l)
-		return Unread{id, count, l.state.Head.Count, httpapi.AsOf(ctx, l.state.Head.Seq)}, err
+		counts, err := c.unread(ctx, looks)
+		list := map[string]Unread{}
+		for _, l := range looks {
+			if id := l.Stream.ID(); l.Grant.Readable {
+				list[id] = Unread{id, counts[l.Stream], l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq)}
+			}
+		}
+		return list, err
 	})
 }
 
-// unreadOf counts the messages of others above the reader's mark that they may
-// see and that were not deleted. Messages from before the reader last joined, or
-// was added, count as read.
-func (c *chat) unreadOf(ctx context.Context, l look) (int, error) {
-	m, _, err := c.mark(ctx, l.reader.UserID, l.stream)
-	last := l.state.Head.Count
-	if err != nil || m.N >= last {
-		return 0, err
+// unread counts, in each of these threads that the viewer may read, the messages
+// of others above the viewer's mark that they may see and that were not deleted.
+// Messages from before the viewer last joined, or was added, count as read.
+func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]int, error) {
+	var open []*tally
+	var places []store.Place
+	for _, l := range looks {
+		if l.Grant.Readable && l.mark.N < l.Head.Count {
+			t := &tally{look: l}
+			open = append(open, t)
+			t.above(func(at store.Place) uint64 { places = append(places, at); return 0 })
+		}
 	}
-	var fault error
-	keep := func(err error) { fault = cmp.Or(fault, err) }
-	before := func(home gotong.Stream, seq uint64) uint64 {
-		n, err := c.tallies.before(before{l.stream, home, seq}, func() (uint64, error) { return c.countBefore(ctx, l, home, seq) })
-		keep(err)
-		return n
-	}
-	visible := thread.VisibleOrdinals(l.thread, l.own(), l.grant, before)
-	floor := max(m.N, thread.AtLatestJoin(l.state, l.thread, l.reader.UserID, before), last-min(last, counted))
-	own, err := c.tallies.of(l.stream).own(ctx, c.Store, l.stream, l.state.Head, floor, l.reader.UserID)
+	spots, err := c.places.Find(ctx, c.Store, places)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	skip := thread.InOrder(slices.Values(own), c.deleted(ctx, l.stream, floor, last, keep))
-	return thread.Unread(floor, last, visible, skip), fault
+	for _, t := range open {
+		t.above(func(at store.Place) uint64 { return spots[at].Count })
+		t.begin(c.authors.of(t.Stream))
+	}
+	if err := c.fill(ctx, slices.Clone(open)); err != nil {
+		return nil, err
+	}
+	counts := map[gotong.Stream]int{}
+	for _, t := range open {
+		slices.Reverse(t.newer)
+		written := t.authors.with(t.newer, t.Head.Seq)
+		c.authors.put(t.Stream, written)
+		out := append(written.of(t.Viewer.UserID, t.floor, t.Head.Count), t.deleted...)
+		slices.Sort(out)
+		counts[t.Stream] = thread.Unread(t.floor, t.Head.Count, t.visible, slices.Compact(out))
+	}
+	return counts, nil
 }
 
-// deleted yields the ordinals of deleted messages in (from, to], reading rows
-// only as far as they are asked for.
-func (c *chat) deleted(
-	ctx context.Context, stream gotong.Stream, from, to uint64, failed func(error),
-) iter.Seq[uint64] {
-	return func(yield func(uint64) bool) {
-		for from < to {
-			snap, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
-				Collection: thread.Deletions, Owner: stream.ID(), Limit: deletedPage,
-				From: gotong.SeqName(from + 1), To: gotong.SeqName(to),
-			}}})
-			if err != nil {
-				failed(err)
-				return
-			}
-			rows := snap.Ranges[0]
-			for _, row := range rows {
-				n, err := strconv.ParseUint(row.Key.Name, 10, 64)
-				failed(err)
-				if err != nil || !yield(n) {
-					return
+// The bounds of one read, for all threads together; each has a page of its own.
+const (
+	fillRows, leastRows   = 10_000, 50
+	fillBytes, leastBytes = 4 << 20, 8 << 10
+)
+
+// fill reads what the tallies lack, a page of each with one read, until nothing
+// is left. A damaged event has no author.
+func (c *chat) fill(ctx context.Context, open []*tally) error {
+	for {
+		open = slices.DeleteFunc(open, (*tally).done)
+		if len(open) == 0 {
+			return nil
+		}
+		rows, bytes := max(fillRows/len(open), leastRows), max(fillBytes/len(open), leastBytes)
+		var need store.Need
+		for _, t := range open {
+			t.ask(&need, rows, bytes)
+		}
+		snap, err := c.Store.Load(ctx, need)
+		switch damaged := errors.Is(err, store.ErrCorrupt); {
+		case damaged && len(open) > 1: // one of them
+			for i := range open {
+				if err := c.fill(ctx, slices.Clone(open[i:i+1])); err != nil {
+					return err
 				}
-				from = n
 			}
-			if len(rows) < deletedPage {
-				return
+			return nil
+		case damaged && open[0].damaged < maxDamaged:
+			open[0].damaged++
+			open[0].to--
+			continue
+		case err != nil:
+			return err
+		}
+		for i, t := range open {
+			if err := cmp.Or(t.dropped(snap.Ranges[i], rows), t.wrote(snap.Events[i])); err != nil {
+				return err
 			}
 		}
 	}
 }
 
-const deletedPage = 200
+// maxDamaged is how many damaged events of a thread are stepped over.
+const maxDamaged = 100
 
-// countBefore is how many messages the thread had before the event seq of its
-// home was committed; the two share a partition, so positions tell.
-func (c *chat) countBefore(ctx context.Context, l look, home gotong.Stream, seq uint64) (uint64, error) {
-	of, err := httpapi.EventAt(ctx, c.Store, home, seq)
-	if err != nil {
-		return 0, err
+// tally is what counting the unread messages of one thread takes.
+type tally struct {
+	look
+	visible []thread.Ordinals
+	floor   uint64 // what is not above it counts as read
+
+	deleted   []uint64 // ordinals of deleted messages above the floor,
+	deletedTo uint64   // read up to this one
+
+	authors  authors    // that were known,
+	newer    []authored // those read since, newest first,
+	from, to uint64     // and the events that are still to be read
+	damaged  int
+}
+
+// above finds out which messages are visible, and above which ordinal they
+// count. before gives the number of messages before an event of the thread's
+// home.
+func (t *tally) above(before func(store.Place) uint64) {
+	ofHome := func(home gotong.Stream, seq uint64) uint64 {
+		return before(store.Place{Stream: t.Stream, Other: home, Seq: seq})
 	}
-	last, err := store.SeqAfter(ctx, c.Store, l.stream, l.state.Head.Seq,
-		func(e *store.Event) bool { return e.Position >= of.Position })
-	if err != nil || last == 0 {
-		return 0, err
+	last := t.Head.Count
+	t.visible = thread.VisibleOrdinals(t.thread, t.own(), t.Grant, ofHome)
+	t.floor = max(t.mark.N, thread.AtLatestJoin(t.State, t.thread, t.Viewer.UserID, ofHome), last-min(last, counted))
+}
+
+// begin starts from the authors that are known, if those above the floor are.
+func (t *tally) begin(known authors) {
+	if known.base > t.floor {
+		known = authors{}
 	}
-	event, err := httpapi.EventAt(ctx, c.Store, l.stream, last)
-	return event.Count, err
+	t.authors, t.from, t.to, t.deletedTo = known, known.seq, t.Head.Seq, t.floor
+}
+
+func (t *tally) done() bool { return t.deletedTo >= t.Head.Count && t.from >= t.to }
+
+// ask names a page of what is still to be read.
+func (t *tally) ask(need *store.Need, rows, bytes int) {
+	need.Ranges = append(need.Ranges, store.KeyRange{
+		Collection: thread.Deletions, Owner: t.Stream.ID(), Limit: rows,
+		From: gotong.SeqName(t.deletedTo + 1), To: gotong.SeqName(t.Head.Count),
+	})
+	need.Events = append(need.Events, store.EventRange{Stream: t.Stream, From: t.from, To: t.to, Descending: true, MaxBytes: bytes})
+}
+
+// dropped takes a page of the deletions.
+func (t *tally) dropped(page []store.Document, limit int) error {
+	for _, row := range page {
+		n, err := strconv.ParseUint(row.Key.Name, 10, 64)
+		if err != nil {
+			return fmt.Errorf("chat: the mark of a deleted message: %w", err)
+		}
+		t.deleted, t.deletedTo = append(t.deleted, n), n
+	}
+	if len(page) < limit {
+		t.deletedTo = t.Head.Count
+	}
+	return nil
+}
+
+// wrote takes a page of the events.
+func (t *tally) wrote(page []store.Event) error {
+	for i := range page {
+		e := &page[i]
+		if e.Count <= t.floor { // no older one counts either
+			t.authors, t.from, t.to = authors{base: t.floor}, e.Seq, e.Seq
+			return nil
+		}
+		if e.Type == thread.EvPosted {
+			author, err := authorOf(e)
+			if err != nil {
+				return err
+			}
+			t.newer = append(t.newer, author)
+		}
+		t.to = e.Seq - 1
+	}
+	if len(page) == 0 {
+		t.to = t.from
+	}
+	return nil
 }

@@ -46,12 +46,18 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 		return nil, err
 	}
 	lines, more := httpapi.Cut(httpapi.Lines(snap.Ranges[1], before), in.Limit)
-	page, err := httpapi.List(ctx, lines, more, func(ctx context.Context, id string) (Summary, error) {
-		l, err := g.load(ctx, gotong.NewStream(group.Name, id), store.Need{})
-		if err != nil {
-			return Summary{}, err
+	page, err := httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string]Summary, error) {
+		views := map[string]Summary{}
+		for _, id := range ids {
+			l, err := g.load(ctx, gotong.NewStream(group.Name, id), store.Need{})
+			if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
+				return nil, err
+			}
+			if err == nil {
+				views[id] = summary(ctx, l)
+			}
 		}
-		return summary(ctx, l), nil
+		return views, nil
 	})
 	if err != nil {
 		return nil, err

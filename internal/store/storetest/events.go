@@ -15,6 +15,7 @@ var eventTests = map[string]func(*env){
 	"events/big pages":    bigPages,
 	"events/kept exactly": keptExactly,
 	"events/several":      severalRanges,
+	"events/streams":      manyStreams,
 	"events/find":         findEvent,
 	"erase/content":       eraseContent,
 	"erase/as named":      eraseNamed,
@@ -151,6 +152,39 @@ func severalRanges(e *env) {
 	for i, want := range []string{"[1 2]", "[]", "[3 2 1]", "[2]"} {
 		if got := fmt.Sprint(seqs(snap.Events[i])); got != want {
 			e.Errorf("range %d: %s, want %s", i, got, want)
+		}
+	}
+}
+
+// manyStreams: one Load holds the heads, documents and registers of 200 streams,
+// and a range of the documents and of the events of each.
+func manyStreams(e *env) {
+	const n = 200
+	var need store.Need
+	batch := make([]store.Commit, n)
+	at := func(i int) (gotong.Stream, gotong.Key) {
+		return gotong.NewStream("thread", fmt.Sprint(i)), gotong.Key{Collection: things, Owner: fmt.Sprint("o", i), Name: "x"}
+	}
+	for i := range n {
+		stream, k := at(i)
+		batch[i] = e.m.Next(Draft{Stream: stream, Events: 1 + i%3, Changes: []store.Change{{Key: k, Body: fmt.Appendf(nil, `{"n":%d}`, i)}}})
+		if i%2 == 0 {
+			e.set(k, 0, fmt.Sprintf(`{"r":%d}`, i), 0, true)
+		}
+		need.Heads, need.Documents, need.Registers = append(need.Heads, stream), append(need.Documents, k), append(need.Registers, k)
+		need.Ranges = append(need.Ranges, store.KeyRange{Collection: things, Owner: k.Owner, To: "~", Limit: 50})
+		need.Events = append(need.Events, store.EventRange{Stream: stream, To: math.MaxInt64, Descending: true, MaxBytes: 8 << 10})
+	}
+	e.must(batch...)
+	snap := e.load(need)
+	for i := range n {
+		stream, k := at(i)
+		body := fmt.Sprintf(`{"n":%d}`, i)
+		_, registered := snap.Registers[k]
+		events, rows := snap.Events[i], snap.Ranges[i]
+		if len(events) != 1+i%3 || events[0].Stream != stream || snap.Heads[stream].Chain != events[0].Chain ||
+			len(rows) != 1 || string(rows[0].Body) != body || string(snap.Documents[k]) != body || registered != (i%2 == 0) {
+			e.Errorf("stream %d: %d events, documents %s and %s, registered %v", i, len(events), rows, snap.Documents[k], registered)
 		}
 	}
 }
