@@ -1,12 +1,12 @@
-// Package bus is the port between nodes: wake-ups, which report that a partition
-// has grown, signals, which are ephemeral, and hints that a login may be over.
-// The suite bustest defines the port.
+// Package bus is the port between nodes: wake-ups, which report that a
+// partition has grown, signals, which are ephemeral, and hints that a login may
+// have ended. The suite bustest defines the port.
 //
 // # Caveats
 //
-// Nothing that travels here is trusted or needed: a lost message costs
-// latency, a doubled or forged one a read of the store. Permission, order and
-// content always come from the store.
+// No message of a bus is trusted or needed: a lost one costs latency, a doubled
+// or forged one a read of the store. Permission, order and content always come
+// from the store.
 //
 // # Dependencies
 //
@@ -20,8 +20,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Message is what one node sends to the others: exactly one of the fields
-// beside Node is set.
+// Message is what one node sends to the others. Exactly one field beside Node
+// is set.
 type Message struct {
 	Node   string  `json:"node"` // the sender; random, new with each start
 	Wake   *Wake   `json:"wake,omitempty"`
@@ -29,7 +29,8 @@ type Message struct {
 	Ended  *Ended  `json:"ended,omitempty"`
 }
 
-// Wake reports that a partition has a commit at Position, with its newest event.
+// Wake reports that a partition has a commit at Position, with its newest
+// event.
 type Wake struct {
 	Partition gotong.Partition `json:"partition"`
 	Position  uint64           `json:"position"`
@@ -37,9 +38,9 @@ type Wake struct {
 	Seq       uint64           `json:"seq"`
 }
 
-// Signal is an ephemeral sign to the subscribers of a stream. Data is a JSON
-// object or nil. One that is Bulk is sent again later: it is the first to be
-// dropped where there are many.
+// Signal is an ephemeral notice to the subscribers of a stream. Data is a JSON
+// object or nil. A Bulk signal is sent again later, and is therefore dropped
+// first if too many wait.
 type Signal struct {
 	Stream gotong.Stream   `json:"stream"`
 	Type   string          `json:"type"`
@@ -48,20 +49,20 @@ type Signal struct {
 	Bulk   bool            `json:"bulk,omitempty"`
 }
 
-// Ended reports that logins of a user may have ended. The receiver reads them in
-// the store, and believes that.
+// Ended reports that logins of a user may have ended. The receiver reads them
+// in the store and trusts only the store.
 type Ended struct {
 	UserID string `json:"user_id"`
 }
 
-// Bus is one node's end of it.
+// Bus is one node's end of a bus.
 type Bus interface {
-	// Publish hands a message to the other nodes. It never blocks: what cannot
-	// be queued is dropped.
+	// Publish sends a message to the other nodes. It never blocks: a message
+	// that cannot be queued is dropped.
 	Publish(m Message)
 
-	// Run hands what other nodes publish to handle, from one goroutine, until
-	// ctx ends; it comes back by itself after a loss of connection and returns
-	// nil when ctx ended. It never hands back what this end published.
+	// Run calls handle, from one goroutine, with the messages that other nodes
+	// publish, until ctx ends; it then returns nil. It reconnects by itself. It
+	// never delivers what this end published.
 	Run(ctx context.Context, handle func(Message)) error
 }

@@ -10,13 +10,13 @@ import (
 	"gotong.dev/gotong"
 )
 
-// maxEnded is how many users a queue holds of whom a login may be over.
+// maxEnded is the number of users in a queue whose logins may have ended.
 const maxEnded = 4096
 
-// Queue holds messages between those who must not wait and the one goroutine
-// that takes them. Its size is bounded: of a partition's wake-ups only the
-// farthest waits, each user has ended once, and signals go where there are too
-// many, those first that are said again later. It is safe for concurrent use.
+// Queue holds messages between senders that must not wait and one goroutine
+// that processes them. Its size is bounded: it keeps the farthest wake-up of
+// each partition and one Ended per user, and drops signals that find no room,
+// first those that are sent again later. It is safe for concurrent use.
 type Queue struct {
 	most  int
 	ready chan struct{}
@@ -27,13 +27,13 @@ type Queue struct {
 	signals []Message
 }
 
-// NewQueue makes a queue that holds up to so many signals.
+// NewQueue returns a queue that holds up to this number of signals.
 func NewQueue(signals int) *Queue {
 	return &Queue{most: signals, ready: make(chan struct{}, 1), ended: map[string]Message{}}
 }
 
-// Put adds a message, or merges it with one that waits. It never blocks; false
-// says that the message was dropped: there is no room, or nothing in it.
+// Put adds a message, or merges it with a waiting one. It never blocks. It
+// returns false if the message was dropped: there is no room, or it is empty.
 func (q *Queue) Put(m Message) bool {
 	q.mu.Lock()
 	kept := q.put(m)
@@ -64,8 +64,8 @@ func (q *Queue) put(m Message) bool {
 	return true
 }
 
-// room is how many signals may wait beside this one: those that are sent again
-// later leave half of the queue to the others.
+// room returns the number of waiting signals beside which this one is accepted:
+// signals that are sent again later leave half of the queue to the others.
 func (q *Queue) room(s *Signal) int {
 	if s.Bulk {
 		return q.most / 2
@@ -73,10 +73,11 @@ func (q *Queue) room(s *Signal) int {
 	return q.most
 }
 
-// Ready has a value when there may be something to take.
+// Ready receives a value when messages may be waiting.
 func (q *Queue) Ready() <-chan struct{} { return q.ready }
 
-// Take is everything that waits: ended logins, wake-ups, signals in order.
+// Take removes and returns all waiting messages: ended logins, wake-ups, then
+// signals in order.
 func (q *Queue) Take() []Message {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -93,8 +94,8 @@ func (q *Queue) Take() []Message {
 	return list
 }
 
-// DropSignals lets the signals go, which are of no use when they are late, and
-// says how many there were.
+// DropSignals drops the waiting signals, which are useless when they are late,
+// and returns their number.
 func (q *Queue) DropSignals() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -103,7 +104,7 @@ func (q *Queue) DropSignals() int {
 	return n
 }
 
-// Deliver hands what is put to handle, until ctx ends.
+// Deliver calls handle with each message that is put, until ctx ends.
 func (q *Queue) Deliver(ctx context.Context, handle func(Message)) {
 	for {
 		select {
@@ -126,8 +127,8 @@ const (
 	longest  = 2 * time.Second
 )
 
-// Keep tries to be connected again and again until ctx ends: try returns when a
-// connection is lost or cannot be made, and says whether there was one.
+// Keep calls try again and again until ctx ends. try returns when a connection
+// is lost or cannot be made, and reports whether there was one.
 func Keep(ctx context.Context, try func(context.Context) (was bool)) {
 	for wait := shortest; ; wait = min(2*wait, longest) {
 		was := try(ctx)

@@ -9,8 +9,9 @@ import (
 	"gotong.dev/gotong/internal/bus"
 )
 
-// What waits is merged or bounded, and nothing else is lost.
-func TestQueue(t *testing.T) {
+// TestQueueMergesAndBounds: waiting messages are merged or bounded, and no
+// others are lost.
+func TestQueueMergesAndBounds(t *testing.T) {
 	q := bus.NewQueue(2)
 	wake := func(p gotong.Partition, position uint64) bus.Message {
 		return bus.Message{Wake: &bus.Wake{Partition: p, Position: position}}
@@ -23,7 +24,7 @@ func TestQueue(t *testing.T) {
 		{signal("a"), true},
 		{wake(3, 5), true},
 		{wake(3, 9), true},
-		{wake(3, 7), true}, // told already
+		{wake(3, 7), true}, // behind the waiting one
 		{wake(4, 1), true},
 		{wake(gotong.Partitions, 1), false},
 		{bus.Message{Ended: &bus.Ended{UserID: "ann"}}, true},
@@ -67,8 +68,9 @@ func TestQueue(t *testing.T) {
 	}
 }
 
-// Signals that are said again later leave half of the room to those that are not.
-func TestQueueOfBulk(t *testing.T) {
+// TestQueueLeavesHalfToSignalsThatAreNotBulk: signals that are sent again later
+// leave half of the room to the others.
+func TestQueueLeavesHalfToSignalsThatAreNotBulk(t *testing.T) {
 	q := bus.NewQueue(4)
 	kept := map[bool]int{}
 	put := func(bulk bool) {
@@ -83,6 +85,6 @@ func TestQueueOfBulk(t *testing.T) {
 		put(false)
 	}
 	if kept[true] != 2 || kept[false] != 2 {
-		t.Errorf("kept %d that are said again and %d others, want 2 of each", kept[true], kept[false])
+		t.Errorf("kept %d bulk signals and %d others, want 2 of each", kept[true], kept[false])
 	}
 }

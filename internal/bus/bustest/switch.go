@@ -7,12 +7,13 @@ import (
 	"gotong.dev/gotong/internal/bus"
 )
 
-// Queue is how many signals wait at an end of a [Switch]; it drops any more.
+// Queue is the number of signals that may wait at an end of a [Switch]; more
+// are dropped.
 const Queue = 1024
 
 // Switch is a bus within one process, for tests with several nodes: each end
-// receives what the others publish. Wake-ups of one partition that wait at an
-// end become one.
+// receives what the others publish. Waiting wake-ups of the same partition are
+// merged.
 type Switch struct {
 	mu   sync.Mutex
 	ends []*port

@@ -31,22 +31,23 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// The statements: the first for all that is there, the second for what comes.
+// The statements: the first reads all positions, the second follows their
+// changes.
 const (
 	readPositions = "SELECT VALUE [record::id(id), position] FROM partition:0..=15"
 	followThem    = "LIVE SELECT position FROM partition"
 )
 
 const (
-	looking = 2 * time.Second // between two reads that check the live query
-	reading = 2 * time.Second // for one of them to be answered
+	polling = 2 * time.Second // between two reads that check the live query
+	reading = 2 * time.Second // for the answer to one of them
 )
 
 var (
-	errDeaf     = errors.New("livequery: the live query does not report what is there")
+	errSilent   = errors.New("livequery: the live query does not report new positions")
 	errKilled   = errors.New("livequery: the database ended the live query")
-	errNotYet   = errors.New("livequery: not begun yet")
-	errNoWakeUp = errors.New("livequery: the database sent what is no position")
+	errNotYet   = errors.New("livequery: not started yet")
+	errNoWakeUp = errors.New("livequery: the database sent a notification that is not a position")
 )
 
 // Options are what a bus is made of. Database is required.
@@ -55,11 +56,11 @@ type Options struct {
 	Observer Observer
 }
 
-// Observer receives what happens, for metrics and logs. Nil fields are not
-// called; none may block.
+// Observer receives events for metrics and logs. Nil fields are not called;
+// none may block.
 type Observer struct {
 	Connected func()          // wake-ups arrive from now on
-	Lost      func(why error) // and no more; called once per outage
+	Lost      func(why error) // wake-ups no longer arrive; called once per outage
 	Received  func(n int)
 	Dropped   func(n int) // messages that this bus does not carry
 }
@@ -78,32 +79,33 @@ func (o *Observer) fill() {
 	}
 }
 
-// Bus is one node's end. It is safe for concurrent use.
+// Bus is one node's end of the bus. It is safe for concurrent use.
 type Bus struct {
-	opt  Options
-	in   *bus.Queue
-	told [gotong.Partitions]atomic.Uint64 // by the live query
+	opt      Options
+	in       *bus.Queue
+	reported [gotong.Partitions]atomic.Uint64 // by the live query
 
-	mu   sync.Mutex // guards what follows
-	why  error      // of the present outage; nil while wake-ups come
-	said bool       // the observer knows of the outage
+	mu    sync.Mutex // guards what follows
+	why   error      // of the present outage; nil while wake-ups arrive
+	noted bool       // Observer.Lost was called for the outage
 }
 
-// New makes a bus; Run begins it. The client stays the caller's.
+// New returns a bus; Run starts it. The client remains the caller's to close.
 func New(opt Options) *Bus {
 	opt.Observer.fill()
 	return &Bus{opt: opt, in: bus.NewQueue(0), why: errNotYet}
 }
 
-// Publish implements [bus.Bus]. What is committed tells of itself, and nothing
-// else is carried.
+// Publish implements [bus.Bus]. It sends nothing: the commit itself is a
+// wake-up, and this bus carries no other messages.
 func (b *Bus) Publish(m bus.Message) {
 	if m.Wake == nil {
 		b.opt.Observer.Dropped(1)
 	}
 }
 
-// Check is nil while wake-ups come, else it says why not.
+// Check returns nil while wake-ups arrive, and otherwise the reason why they do
+// not.
 func (b *Bus) Check(context.Context) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -119,7 +121,7 @@ func (b *Bus) Run(ctx context.Context, handle func(bus.Message)) error {
 	return nil
 }
 
-// keep begins again and again until ctx ends.
+// keep starts the live query again and again until ctx ends.
 func (b *Bus) keep(ctx context.Context) {
 	bus.Keep(ctx, func(ctx context.Context) bool {
 		err := b.follow(ctx)
@@ -127,11 +129,11 @@ func (b *Bus) keep(ctx context.Context) {
 	})
 }
 
-// lost notes why nothing comes; true where something did.
+// lost records why no wake-ups arrive, and returns whether they did before.
 func (b *Bus) lost(why error) bool {
 	b.mu.Lock()
-	was, first := b.why == nil, !b.said
-	b.why, b.said = why, true
+	was, first := b.why == nil, !b.noted
+	b.why, b.noted = why, true
 	b.mu.Unlock()
 	if first {
 		b.opt.Observer.Lost(why)
@@ -139,14 +141,14 @@ func (b *Bus) lost(why error) bool {
 	return was
 }
 
-func (b *Bus) begun() {
+func (b *Bus) connected() {
 	b.mu.Lock()
-	b.why, b.said = nil, false
+	b.why, b.noted = nil, false
 	b.mu.Unlock()
 	b.opt.Observer.Connected()
 }
 
-// follow hears until something is wrong or ctx ends.
+// follow receives notifications until an error or the end of ctx.
 func (b *Bus) follow(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -155,23 +157,23 @@ func (b *Bus) follow(ctx context.Context) error {
 		return err
 	}
 	defer live.Close()
-	now, err := b.positions(ctx) // report earlier commits too
+	now, err := b.positions(ctx) // earlier commits are reported too
 	if err != nil {
 		return err
 	}
 	for p, position := range now {
-		b.told[p].Store(position)
+		b.reported[p].Store(position)
 		b.wake(gotong.Partition(p), position)
 	}
-	b.begun()
-	var looking sync.WaitGroup
-	looking.Go(func() { cancel(b.look(ctx)) })
-	defer looking.Wait()
+	b.connected()
+	var checking sync.WaitGroup
+	checking.Go(func() { cancel(b.poll(ctx)) })
+	defer checking.Wait()
 	defer cancel(nil)
 	for {
 		n, err := live.Next(ctx)
 		if err == nil {
-			err = b.take(n)
+			err = b.receive(n)
 		}
 		if err != nil {
 			return err
@@ -179,8 +181,8 @@ func (b *Bus) follow(ctx context.Context) error {
 	}
 }
 
-// take hands a notification on.
-func (b *Bus) take(n surreal.Notification) error {
+// receive turns a notification into a wake-up.
+func (b *Bus) receive(n surreal.Notification) error {
 	if n.Action == "KILLED" {
 		return errKilled
 	}
@@ -197,8 +199,8 @@ func (b *Bus) take(n surreal.Notification) error {
 		return errNoWakeUp
 	}
 	for {
-		told := b.told[p].Load()
-		if told >= row.Position || b.told[p].CompareAndSwap(told, row.Position) {
+		reported := b.reported[p].Load()
+		if reported >= row.Position || b.reported[p].CompareAndSwap(reported, row.Position) {
 			break
 		}
 	}
@@ -207,7 +209,7 @@ func (b *Bus) take(n surreal.Notification) error {
 	return nil
 }
 
-// partitionOf reads the key of a row of the table.
+// partitionOf returns the partition of a row's key.
 func partitionOf(key any) (gotong.Partition, bool) {
 	var n uint64
 	switch k := key.(type) {
@@ -221,17 +223,17 @@ func partitionOf(key any) (gotong.Partition, bool) {
 	default:
 		return 0, false
 	}
-	return gotong.Partition(n), n < gotong.Partitions //nolint:gosec // the second value says whether it is one
+	return gotong.Partition(n), n < gotong.Partitions //nolint:gosec // the second value reports whether it is a partition
 }
 
 func (b *Bus) wake(p gotong.Partition, position uint64) {
 	b.in.Put(bus.Message{Wake: &bus.Wake{Partition: p, Position: position}})
 }
 
-// look reads what is there, again and again, and returns when the live query
-// has not told of it since the read before.
-func (b *Bus) look(ctx context.Context) error {
-	tick := time.NewTicker(looking)
+// poll reads the positions at intervals. It returns an error when the live
+// query has not reported a position that the previous read found.
+func (b *Bus) poll(ctx context.Context) error {
+	tick := time.NewTicker(polling)
 	defer tick.Stop()
 	var before [gotong.Partitions]uint64
 	for {
@@ -245,11 +247,11 @@ func (b *Bus) look(ctx context.Context) error {
 			return err
 		}
 		for p, position := range now {
-			told := b.told[p].Load()
-			if told < before[p] {
-				return errDeaf
+			reported := b.reported[p].Load()
+			if reported < before[p] {
+				return errSilent
 			}
-			if told < position {
+			if reported < position {
 				b.wake(gotong.Partition(p), position)
 			}
 		}
@@ -257,7 +259,7 @@ func (b *Bus) look(ctx context.Context) error {
 	}
 }
 
-// positions reads how far each partition is.
+// positions reads the position of each partition.
 func (b *Bus) positions(ctx context.Context) (list [gotong.Partitions]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()

@@ -13,17 +13,18 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// The times of a connection. A server that is silent is given up within 5 s:
-// by the probe after silence, and whatever is asked of it after answer.
+// The times of a connection. A connection to a silent server ends within 5 s:
+// silence bounds the wait for a probe, answer that for any command.
 const (
-	connecting = time.Second            // to connect and to be let in
-	keepAlive  = 400 * time.Millisecond // between two signs of life of an idle connection
-	answer     = 2 * time.Second        // to any command
+	connecting = time.Second            // to connect and authenticate
+	keepAlive  = 400 * time.Millisecond // between two keep-alive packets of an idle connection
+	answer     = 2 * time.Second        // to a command
 	probing    = 500 * time.Millisecond // between two probes of the subscription
-	silence    = 3 * time.Second        // without hearing one
+	silence    = 3 * time.Second        // without the return of a probe
 )
 
-// CheckURL reports what is wrong with a URL, without showing anything of it.
+// CheckURL returns an error if a URL cannot be used. The error shows no part of
+// the URL.
 func CheckURL(text string) error {
 	opt, _, err := parse(text, nil)
 	if err != nil {
@@ -38,12 +39,12 @@ func CheckURL(text string) error {
 	return nil
 }
 
-// parse reads a URL into what a client is made of, and what of it is secret.
-// No error shows anything of the URL.
+// parse returns the client options of a URL and its secret parts. No error
+// shows any part of the URL.
 func parse(text string, roots *tls.Config) (opt rueidis.ClientOption, secrets []string, err error) {
 	u, err := url.Parse(text)
 	if err != nil {
-		return opt, nil, errors.New("redis: the URL cannot be read")
+		return opt, nil, errors.New("redis: the URL cannot be parsed")
 	}
 	switch u.Scheme {
 	case "redis", "rediss", "unix":
@@ -51,7 +52,7 @@ func parse(text string, roots *tls.Config) (opt rueidis.ClientOption, secrets []
 		return opt, nil, errors.New("redis: the URL must begin with redis://, rediss:// or unix://")
 	}
 	if opt, err = rueidis.ParseURL(text); err != nil {
-		return opt, nil, errors.New("redis: the URL has a database number or a parameter that cannot be read")
+		return opt, nil, errors.New("redis: the URL has an invalid database number or parameter")
 	}
 	if opt.TLSConfig != nil && roots != nil {
 		name := opt.TLSConfig.ServerName
@@ -69,15 +70,14 @@ func parse(text string, roots *tls.Config) (opt rueidis.ClientOption, secrets []
 	opt.RingScaleEachConn, opt.BlockingPoolSize = 10, 1
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = 64<<10, 64<<10
 	opt.ClientName = "gotong"
-	// A server alone needs no search for others, which it would be asked for
-	// again and again. One that is of a cluster says so when it is asked for
-	// what lies elsewhere.
+	// A single server needs no discovery of others, which the client would
+	// repeat. A member of a cluster reveals itself when it redirects a command.
 	opt.ForceSingleClient = len(opt.InitAddress) == 1
 	return opt, secrets, nil
 }
 
-// connect makes a client whose connections end with ctx, in the middle of
-// whatever they do.
+// connect returns a client whose connections are closed when ctx ends, whatever
+// they are doing.
 func (l *Link) connect(ctx context.Context) (rueidis.Client, error) {
 	opt := l.dial
 	network := "tcp"
@@ -100,7 +100,7 @@ func (l *Link) connect(ctx context.Context) (rueidis.Client, error) {
 	return rueidis.NewClient(opt)
 }
 
-// bound is a connection that a context closes.
+// bound is a connection that is closed when a context ends.
 type bound struct {
 	net.Conn
 	release func() bool
@@ -112,8 +112,8 @@ func (b *bound) Close() error {
 	return b.Conn.Close()
 }
 
-// clean is an error without the secrets of the URL, which a server may repeat:
-// it quotes the arguments of a command that it does not know.
+// clean returns an error without the secrets of the URL, which a server may
+// repeat: it quotes the arguments of an unknown command.
 func (l *Link) clean(err error) error {
 	if err == nil {
 		return errors.New("redis: the connection ended")

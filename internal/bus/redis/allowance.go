@@ -14,23 +14,23 @@ import (
 )
 
 const (
-	// maxAsking is how many calls wait for Redis at once.
+	// maxAsking is the number of calls that may wait for Redis at once.
 	maxAsking = 256
-	// asking is how long one of them waits.
+	// asking is the longest wait of one call.
 	asking = 50 * time.Millisecond
-	// resting is how long Redis is left alone after one waited in vain.
+	// resting is the time without calls to Redis after one got no answer.
 	resting = time.Second
 )
 
-// ErrNotAsked says that Redis is away or slow: nobody knows what the other
-// nodes have given out.
-var ErrNotAsked = errors.New("redis: allowances are not shared now")
+// ErrUnavailable means that Redis is down or slow, so what the other nodes have
+// granted is unknown.
+var ErrUnavailable = errors.New("redis: shared allowances are unavailable")
 
 // gcra is the generic cell rate algorithm (ITU-T I.371) on the server's clock:
-// a key holds the time up to which its allowance is spent, in µs. It gives as
-// many as there are, up to those asked for, or the µs to wait as a negative
-// number. A time farther ahead than there is room is of a clock that was set
-// back.
+// a key holds the time up to which its allowance is spent, in µs. It grants as
+// many as are available, up to the number requested, or returns the µs to wait
+// as a negative number. A stored time farther ahead than the burst allows comes
+// from before the clock was set back.
 var gcra = rueidis.NewLuaScript(`
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
@@ -47,20 +47,21 @@ return n
 `)
 
 // Take spends up to want of a key's allowance, which all nodes share: perSecond
-// sustained and burst at once. It returns how many were given, or, with 0, how
-// long to wait. It answers within 50 ms, [ErrNotAsked] where Redis does not.
+// sustained and burst at once. It returns the number granted or, with 0, the
+// time to wait. It returns within 50 ms, with [ErrUnavailable] if Redis does
+// not answer.
 func (l *Link) Take(
 	ctx context.Context, name, key string, perSecond float64, burst, want int,
 ) (given int, wait time.Duration, err error) {
 	client := l.client.Load()
 	if client == nil || !l.up.Load() || l.opt.Clock.Mono() < clock.Moment(l.pause.Load()) {
-		return 0, 0, ErrNotAsked
+		return 0, 0, ErrUnavailable
 	}
 	select {
 	case l.asking <- struct{}{}:
 		defer func() { <-l.asking }()
 	default:
-		return 0, 0, ErrNotAsked
+		return 0, 0, ErrUnavailable
 	}
 	short, cancel := context.WithTimeout(ctx, asking)
 	defer cancel()
@@ -74,11 +75,11 @@ func (l *Link) Take(
 		default:
 		}
 	}
-	if err != nil && ctx.Err() == nil { // else the caller is gone, which says nothing of Redis
+	if err != nil && ctx.Err() == nil { // otherwise the caller left, which is no sign of an outage
 		l.pause.Store(int64(l.opt.Clock.Mono().Add(resting)))
 	}
 	if err != nil {
-		return 0, 0, ErrNotAsked
+		return 0, 0, ErrUnavailable
 	}
 	if n < 0 {
 		return 0, time.Duration(-n) * time.Microsecond, nil
@@ -86,7 +87,7 @@ func (l *Link) Take(
 	return int(n), 0, nil
 }
 
-// allowanceKey names no address and no user in clear.
+// allowanceKey returns a key that shows no address and no user.
 func (l *Link) allowanceKey(name, key string) string {
 	sum := sha256.Sum256([]byte(l.opt.Installation + "\x00" + name + "\x00" + key))
 	return "gotong:rate:" + l.opt.Installation + ":" + name + ":" + base64.RawURLEncoding.EncodeToString(sum[:16])

@@ -12,16 +12,17 @@ import (
 	"gotong.dev/gotong/internal/bus"
 )
 
-// batch is how many messages are sent at once.
+// batch is the number of messages that are sent at once.
 const batch = 256
 
 var (
-	errSilent = errors.New("the subscription receives nothing any more")
+	errSilent = errors.New("the subscription no longer delivers messages")
 	errEnded  = errors.New("the server ended the subscription")
-	errMoved  = errors.New("the server is one of a cluster")
+	errMoved  = errors.New("the server belongs to a cluster")
 )
 
-// connection connects, and talks until something is wrong or ctx ends.
+// connection connects, then sends and receives until an error or the end of
+// ctx.
 func (l *Link) connection(ctx context.Context) error {
 	ctx, cut := context.WithCancel(ctx)
 	client, err := l.connect(ctx)
@@ -34,33 +35,34 @@ func (l *Link) connection(ctx context.Context) error {
 	l.client.Store(&client)
 	defer l.client.Store(nil)
 	l.opt.Observer.Dropped(l.out.DropSignals())
-	t := talk{Link: l, client: client, heard: make(chan struct{}, 1), sharded: true}
+	t := subscription{Link: l, client: client, probed: make(chan struct{}, 1), sharded: true}
 	err = t.run(ctx)
-	if unknownCommand(err) { // a server before 7.0, or one that does not want it
+	if unknownCommand(err) { // a server before 7.0, or one that has sharded pub/sub disabled
 		t.sharded = false
 		err = t.run(ctx)
 	}
 	if isMoved(err) || errors.Is(err, errMoved) {
-		l.dial.ForceSingleClient = false // from the next connection on
+		l.dial.ForceSingleClient = false // beginning with the next connection
 		return errMoved
 	}
 	return err
 }
 
-// talk is one subscription, and what is published beside it.
-type talk struct {
+// subscription is one subscription, with the messages that are published beside
+// it.
+type subscription struct {
 	*Link
 	client  rueidis.Client
 	sharded bool
-	heard   chan struct{} // a probe came back
+	probed  chan struct{} // has a value when a probe came back
 }
 
-// The channels stand in one slot of a cluster, as one subscription must.
-func (t *talk) channel() string { return "gotong:{" + t.opt.Installation + "}:bus" }
-func (t *talk) probe() string   { return "gotong:{" + t.opt.Installation + "}:probe:" + t.id }
+// Both channels are in one slot of a cluster, which one subscription requires.
+func (t *subscription) channel() string { return "gotong:{" + t.opt.Installation + "}:bus" }
+func (t *subscription) probe() string   { return "gotong:{" + t.opt.Installation + "}:probe:" + t.id }
 
-// run talks until something is wrong.
-func (t *talk) run(ctx context.Context) error {
+// run sends and receives until an error.
+func (t *subscription) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	over := make(chan error, 1)
 	var receiving sync.WaitGroup
@@ -70,8 +72,9 @@ func (t *talk) run(ctx context.Context) error {
 	return t.loop(ctx, over)
 }
 
-// loop sends what waits and probes the subscription, until that is over.
-func (t *talk) loop(ctx context.Context, over <-chan error) error {
+// loop sends waiting messages and probes the subscription until over has a
+// value.
+func (t *subscription) loop(ctx context.Context, over <-chan error) error {
 	tick := time.NewTicker(probing)
 	defer tick.Stop()
 	patience := time.NewTimer(silence)
@@ -87,7 +90,7 @@ func (t *talk) loop(ctx context.Context, over <-chan error) error {
 			return errSilent
 		case <-t.moved:
 			return errMoved
-		case <-t.heard:
+		case <-t.probed:
 			patience.Reset(silence)
 			t.proven()
 		case <-tick.C:
@@ -101,34 +104,34 @@ func (t *talk) loop(ctx context.Context, over <-chan error) error {
 	}
 }
 
-// receive subscribes and hears until it ends. It is called from the reader of
-// the connection and must not wait.
-func (t *talk) receive(ctx context.Context) error {
+// receive subscribes and receives until the subscription ends. The callback
+// runs on the goroutine that reads the connection and must not wait.
+func (t *subscription) receive(ctx context.Context) error {
 	subscribe := t.client.B().Subscribe().Channel(t.channel(), t.probe()).Build()
 	if t.sharded {
 		subscribe = t.client.B().Ssubscribe().Channel(t.channel(), t.probe()).Build()
 	}
 	return t.client.Receive(ctx, subscribe, func(m rueidis.PubSubMessage) {
 		if m.Channel == t.channel() {
-			t.hear(m.Message)
+			t.enqueue(m.Message)
 			return
 		}
 		select {
-		case t.heard <- struct{}{}:
+		case t.probed <- struct{}{}:
 		default:
 		}
 	})
 }
 
-func (t *talk) publication(channel, text string) rueidis.Completed {
+func (t *subscription) publication(channel, text string) rueidis.Completed {
 	if t.sharded {
 		return t.client.B().Spublish().Channel(channel).Message(text).Build()
 	}
 	return t.client.B().Publish().Channel(channel).Message(text).Build()
 }
 
-// publish sends everything that waits.
-func (t *talk) publish(ctx context.Context) error {
+// publish sends all waiting messages.
+func (t *subscription) publish(ctx context.Context) error {
 	list := t.out.Take()
 	for len(list) > 0 {
 		part := list[:min(batch, len(list))]
@@ -141,7 +144,7 @@ func (t *talk) publish(ctx context.Context) error {
 		}
 		if err := t.send(ctx, commands...); err != nil {
 			t.opt.Observer.Dropped(len(part))
-			t.keepWakes(part, list)
+			t.requeue(part, list)
 			return err
 		}
 		t.opt.Observer.Sent(len(commands))
@@ -149,8 +152,8 @@ func (t *talk) publish(ctx context.Context) error {
 	return nil
 }
 
-// keepWakes puts back what is worth saying late.
-func (t *talk) keepWakes(lists ...[]bus.Message) {
+// requeue puts back the messages that are still useful later: all but signals.
+func (t *subscription) requeue(lists ...[]bus.Message) {
 	for _, list := range lists {
 		for _, m := range list {
 			if m.Signal == nil {
@@ -160,8 +163,8 @@ func (t *talk) keepWakes(lists ...[]bus.Message) {
 	}
 }
 
-// send waits for the answers, but not long.
-func (t *talk) send(ctx context.Context, commands ...rueidis.Completed) error {
+// send sends commands and waits up to a second for the answers.
+func (t *subscription) send(ctx context.Context, commands ...rueidis.Completed) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	for _, r := range t.client.DoMulti(ctx, commands...) {
@@ -172,7 +175,7 @@ func (t *talk) send(ctx context.Context, commands ...rueidis.Completed) error {
 	return nil
 }
 
-// isMoved reports whether another server of a cluster has what was asked for.
+// isMoved reports whether another server of a cluster holds the key.
 func isMoved(err error) bool {
 	e, ok := rueidis.IsRedisErr(err)
 	if !ok {
@@ -182,7 +185,7 @@ func isMoved(err error) bool {
 	return moved
 }
 
-// unknownCommand reports whether the server has no such command.
+// unknownCommand reports whether the server does not know a command.
 func unknownCommand(err error) bool {
 	e, ok := rueidis.IsRedisErr(err)
 	return ok && strings.Contains(strings.ToLower(e.Error()), "unknown command")

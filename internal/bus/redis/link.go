@@ -15,29 +15,29 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// signals is how many signals wait in each direction.
+// signals is the number of signals that may wait in each direction.
 const signals = 4096
 
-// maxMessage is how long a message may be, in bytes.
+// maxMessage bounds a message in bytes.
 const maxMessage = 64 << 10
 
-// Options are what a link is made of. URL and Installation are required.
+// Options configure a Link. URL and Installation are required.
 type Options struct {
 	URL          string      // redis://, rediss:// (TLS) or unix://, with user and password
-	Installation string      // sets installations on one server apart: the epoch of the log
+	Installation string      // distinguishes installations on one server: the epoch of the log
 	Clock        clock.Clock // nil: the machine's
-	TLS          *tls.Config // of rediss; nil: the system's roots
+	TLS          *tls.Config // for rediss://; nil: the system's roots
 	Observer     Observer
 }
 
-// Observer receives what happens, for metrics and logs. Nil fields are not
-// called; none may block.
+// Observer receives events for metrics and logs. Nil fields are not called;
+// none may block.
 type Observer struct {
 	Connected func()          // messages are sent and received from now on
-	Lost      func(why error) // and no more; called once per outage
+	Lost      func(why error) // messages are no longer sent and received; called once per outage
 	Sent      func(n int)
 	Received  func(n int)
-	Dropped   func(n int) // messages that found no room, or were late
+	Dropped   func(n int) // messages that found no room or came too late
 }
 
 func (o *Observer) fill() {
@@ -54,7 +54,7 @@ func (o *Observer) fill() {
 	}
 }
 
-// Link is one node's end. It is safe for concurrent use.
+// Link is one node's end of the bus. It is safe for concurrent use.
 type Link struct {
 	opt     Options
 	dial    rueidis.ClientOption
@@ -64,17 +64,17 @@ type Link struct {
 
 	client atomic.Pointer[rueidis.Client] // nil while there is no connection
 	up     atomic.Bool                    // the subscription was proven
-	pause  atomic.Int64                   // the moment until which Redis is not asked for allowances
-	moved  chan struct{}                  // a value when the server turned out to be of a cluster
+	pause  atomic.Int64                   // the moment until which Redis gets no calls for allowances
+	moved  chan struct{}                  // has a value when the server turned out to belong to a cluster
 	asking chan struct{}                  // a slot for each call for an allowance
 
-	mu   sync.Mutex // guards what follows
-	why  error      // of the present outage; nil while connected
-	told bool       // the observer knows of the outage
+	mu    sync.Mutex // guards what follows
+	why   error      // of the present outage; nil while connected
+	noted bool       // Observer.Lost was called for the outage
 }
 
-// New makes a link; Run connects it. The error is one of the URL, and shows
-// nothing of it.
+// New returns a link; Run connects it. An error concerns the URL and shows no
+// part of it.
 func New(opt Options) (*Link, error) {
 	opt.Observer.fill()
 	if opt.Clock == nil {
@@ -118,13 +118,14 @@ func (l *Link) keep(ctx context.Context) {
 	l.up.Store(false)
 }
 
-// lost notes that there is no connection, and why; true where there was one.
+// lost records that there is no connection, and why. It returns whether there
+// was one before.
 func (l *Link) lost(err error) bool {
 	was := l.up.Swap(false)
 	l.mu.Lock()
 	l.why = l.clean(err)
-	first, why := !l.told, l.why
-	l.told = true
+	first, why := !l.noted, l.why
+	l.noted = true
 	l.mu.Unlock()
 	if first {
 		l.opt.Observer.Lost(why)
@@ -132,27 +133,28 @@ func (l *Link) lost(err error) bool {
 	return was
 }
 
-// proven notes that what is said is heard.
+// proven records that the link receives what it publishes.
 func (l *Link) proven() {
 	if l.up.Swap(true) {
 		return
 	}
 	l.mu.Lock()
-	l.why, l.told = nil, false
+	l.why, l.noted = nil, false
 	l.mu.Unlock()
 	l.opt.Observer.Connected()
 }
 
-// Check is nil while messages come and go, else it says why not.
+// Check returns nil while messages are sent and received, and otherwise the
+// reason why they are not.
 func (l *Link) Check(context.Context) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.why
 }
 
-// wire is how a message travels.
+// wire is a message as it is sent.
 type wire struct {
-	From string `json:"from"` // the link that says it
+	From string `json:"from"` // the link that sent it
 	bus.Message
 }
 
@@ -161,10 +163,10 @@ func (l *Link) encode(m bus.Message) (string, bool) {
 	return string(b), err == nil && len(b) <= maxMessage
 }
 
-// hear queues what another link said, and ignores what nobody can have said.
-func (l *Link) hear(text string) {
+// enqueue queues a message of another link, and drops invalid ones.
+func (l *Link) enqueue(text string) {
 	var w wire
-	if len(text) > maxMessage || json.Unmarshal([]byte(text), &w) != nil || w.From == l.id || !whole(w.Message) {
+	if len(text) > maxMessage || json.Unmarshal([]byte(text), &w) != nil || w.From == l.id || !valid(w.Message) {
 		return
 	}
 	l.opt.Observer.Received(1)
@@ -173,8 +175,9 @@ func (l *Link) hear(text string) {
 	}
 }
 
-// whole reports whether a message says exactly one thing.
-func whole(m bus.Message) bool {
+// valid reports whether exactly one part of a message is set, with a possible
+// value.
+func valid(m bus.Message) bool {
 	n := 0
 	for _, there := range [...]bool{m.Wake != nil, m.Signal != nil, m.Ended != nil} {
 		if there {

@@ -34,8 +34,8 @@ func newLink(t *testing.T, opt redis.Options) *redis.Link {
 	return l
 }
 
-// The suite, over a proxy that cuts; sharded where the server knows it, plain
-// where not, and behind TLS and a password.
+// TestBus runs the suite over a proxy that cuts connections: sharded, and plain
+// on a server without sharded pub/sub.
 func TestBus(t *testing.T) {
 	plain := []string{"--rename-command", "SSUBSCRIBE", "", "--rename-command", "SPUBLISH", ""}
 	for name, args := range map[string][]string{"sharded": nil, "plain": plain} {
@@ -64,20 +64,20 @@ func TestBus(t *testing.T) {
 	}
 }
 
-// patience is how long a test waits for what must come.
+// patience bounds the wait for anything that must happen.
 const patience = 20 * time.Second
 
-// pair is two links and what reaches the second.
+// pair is two links and the messages that reach the second.
 type pair struct {
-	a, b    *redis.Link
-	heard   chan bus.Message
-	ready   chan struct{} // a value for each time that a is connected
-	changes chan string   // of b
+	a, b     *redis.Link
+	received chan bus.Message
+	ready    chan struct{} // a value for each time that a is connected
+	changes  chan string   // of b
 }
 
 func newPair(t *testing.T, opt redis.Options) *pair {
 	t.Helper()
-	p := &pair{heard: make(chan bus.Message, 1024), ready: make(chan struct{}, 64), changes: make(chan string, 64)}
+	p := &pair{received: make(chan bus.Message, 1024), ready: make(chan struct{}, 64), changes: make(chan string, 64)}
 	opt.Observer.Connected = func() { p.ready <- struct{}{} }
 	p.a = newLink(t, opt)
 	opt.Observer = redis.Observer{
@@ -90,7 +90,7 @@ func newPair(t *testing.T, opt redis.Options) *pair {
 		running.Go(func() {
 			if err := l.Run(ctx, func(m bus.Message) {
 				if l == p.b {
-					p.heard <- m
+					p.received <- m
 				}
 			}); err != nil {
 				t.Error(err)
@@ -113,8 +113,9 @@ func (p *pair) change(t *testing.T, want string) {
 	}
 }
 
-// talks waits until what a says from now on reaches b.
-func (p *pair) talks(t *testing.T, position uint64) {
+// talks waits until b receives a wake-up of a at this position. It returns the
+// number of messages before it with another position.
+func (p *pair) talks(t *testing.T, position uint64) (others int) {
 	t.Helper()
 	again := time.NewTicker(50 * time.Millisecond)
 	defer again.Stop()
@@ -122,19 +123,20 @@ func (p *pair) talks(t *testing.T, position uint64) {
 	for {
 		p.a.Publish(bus.Message{Node: "a", Wake: &bus.Wake{Position: position}})
 		select {
-		case m := <-p.heard:
+		case m := <-p.received:
 			if m.Wake.Position == position {
-				return
+				return others
 			}
+			others++
 		case <-again.C:
 		case <-limit:
-			t.Fatalf("wake-up %d is not heard", position)
+			t.Fatalf("wake-up %d does not arrive", position)
 		}
 	}
 }
 
-// TestFaults: a server that is killed, started anew, frozen and emptied.
-func TestFaults(t *testing.T) {
+// TestLinkRecovers: the server is killed, restarted, frozen and emptied.
+func TestLinkRecovers(t *testing.T) {
 	s := redistest.Start(t)
 	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected")
@@ -146,14 +148,14 @@ func TestFaults(t *testing.T) {
 	s.Kill()
 	p.change(t, "lost: redis: ")
 	if p.b.Check(t.Context()) == nil {
-		t.Error("nothing is wrong with a dead server")
+		t.Error("Check reports no error although the server is dead")
 	}
 	s.Restart()
 	p.change(t, "connected")
 	p.talks(t, 2)
 
 	s.Freeze()
-	p.change(t, "lost: redis: ") // nothing was closed: only the silence tells
+	p.change(t, "lost: redis: ") // no connection was closed: only the silence shows it
 	s.Thaw()
 	p.change(t, "connected")
 	p.talks(t, 3)
@@ -166,9 +168,10 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestDemoted: the subscription is at a server that nobody publishes to any
-// more, as after a failover. Every connection is well; only the probe tells.
-func TestDemoted(t *testing.T) {
+// TestDemotedServerIsLeft: the subscription is at a server to which nobody
+// publishes any more, as after a failover. Every connection is healthy; only
+// the probe shows it.
+func TestDemotedServerIsLeft(t *testing.T) {
 	master, demoted := redistest.Start(t), redistest.Start(t)
 	px := netfault.For(t, master.Addr)
 	px.Route(func(n int) string { // RESP2 has a connection of its own for the subscription
@@ -184,7 +187,7 @@ func TestDemoted(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx, func(bus.Message) {}) }()
-	for _, want := range []string{"redis: the subscription receives nothing any more", "connected"} {
+	for _, want := range []string{"redis: the subscription no longer delivers messages", "connected"} {
 		select {
 		case got := <-changes:
 			if got != want {
@@ -200,8 +203,8 @@ func TestDemoted(t *testing.T) {
 	}
 }
 
-// TestCluster: the channel and the keys of some limits lie on another server
-// than the one that was named.
+// TestCluster: the channel and the keys of some limits are on another server of
+// the cluster than the configured one.
 func TestCluster(t *testing.T) {
 	var list []*redistest.Server
 	for range 2 {
@@ -258,9 +261,9 @@ func joined(t *testing.T, list ...*redistest.Server) {
 	}
 }
 
-// A wake-up that was said while there was no connection is said when there is
-// one; a signal is not.
-func TestWakeUpsWait(t *testing.T) {
+// TestWakeUpsSurviveAnOutageAndSignalsDoNot: a wake-up published without a
+// connection is sent after connecting; a signal is dropped.
+func TestWakeUpsSurviveAnOutageAndSignalsDoNot(t *testing.T) {
 	s := redistest.Start(t)
 	px := netfault.For(t, s.Addr)
 	p := newPair(t, redis.Options{URL: s.URL()})
@@ -277,7 +280,7 @@ func TestWakeUpsWait(t *testing.T) {
 	px.Accept()
 	for _, want := range []string{"ended ann", "wake 3 7", "wake 3 9"} {
 		select {
-		case m := <-p.heard:
+		case m := <-p.received:
 			got := fmt.Sprint("signal ", m.Signal)
 			switch {
 			case m.Ended != nil:
@@ -286,13 +289,13 @@ func TestWakeUpsWait(t *testing.T) {
 				got = fmt.Sprint("wake ", m.Wake.Partition, " ", m.Wake.Position)
 			}
 			if got != want {
-				t.Errorf("heard %s, want %s", got, want)
+				t.Errorf("received %s, want %s", got, want)
 			}
-			if got == "wake 3 7" { // what was to come with it has come when this one has
+			if got == "wake 3 7" { // a signal would arrive before this one
 				late.Publish(bus.Message{Node: "late", Wake: &bus.Wake{Partition: 3, Position: 9}})
 			}
 		case <-time.After(patience):
-			t.Fatalf("%s is not heard", want)
+			t.Fatalf("%s does not arrive", want)
 		}
 	}
 	cancel()
@@ -301,8 +304,9 @@ func TestWakeUpsWait(t *testing.T) {
 	}
 }
 
-// Two installations share a server and nothing else.
-func TestInstallations(t *testing.T) {
+// TestInstallationsShareNothing: two installations on one server do not receive
+// each other's messages.
+func TestInstallationsShareNothing(t *testing.T) {
 	s := redistest.Start(t)
 	one := newPair(t, redis.Options{URL: s.URL(), Installation: "one"})
 	two := newPair(t, redis.Options{URL: s.URL(), Installation: "two"})
@@ -311,9 +315,8 @@ func TestInstallations(t *testing.T) {
 	<-one.ready
 	<-two.ready
 	one.talks(t, 1)
-	two.talks(t, 2) // would hear 1 first, were it the same
-	if n := len(two.heard); n != 0 {
-		t.Errorf("%d messages more were heard", n)
+	if n := two.talks(t, 2); n != 0 { // without the separation, wake-up 1 would arrive first
+		t.Errorf("%d messages of the other installation arrived", n)
 	}
 	for _, p := range []*pair{one, two} {
 		if n, _, err := p.a.Take(t.Context(), "user", "ann", 0.1, 1, 1); n != 1 || err != nil {
@@ -322,8 +325,9 @@ func TestInstallations(t *testing.T) {
 	}
 }
 
-// Passwords work, over TLS too, and stand in no error.
-func TestSecrets(t *testing.T) {
+// TestSecretsStayOutOfErrors: passwords work, also over TLS, and appear in no
+// error.
+func TestSecretsStayOutOfErrors(t *testing.T) {
 	const pass = "correct-horse-battery"
 	s := redistest.Start(t)
 	s.Do("CONFIG", "SET", "requirepass", pass)
@@ -333,11 +337,11 @@ func TestSecrets(t *testing.T) {
 	safe := redistest.StartSecure(t, pass)
 	newPair(t, redis.Options{URL: safe.URL(), TLS: safe.TLS}).change(t, "connected")
 
-	// What docs/operate.md grants is enough.
+	// The permissions that docs/operate.md grants suffice.
 	const grant = "ACL SETUSER gotong on >PASSWORD ~gotong:rate:* &gotong:* +@connection +publish +spublish +subscribe +ssubscribe +unsubscribe +sunsubscribe +evalsha +eval +time +get +set"
 	page, err := os.ReadFile("../../../docs/operate.md")
 	if err != nil || !strings.Contains(string(page), grant) {
-		t.Errorf("the page grants something else: %v", err)
+		t.Errorf("docs/operate.md grants something else: %v", err)
 	}
 	s.Do(strings.Fields(strings.Replace(grant, "PASSWORD", pass, 1))...)
 	few := newPair(t, redis.Options{URL: "redis://gotong:" + pass + "@" + s.Addr})
@@ -348,7 +352,7 @@ func TestSecrets(t *testing.T) {
 		t.Errorf("%d, %v", n, err)
 	}
 
-	// This server quotes what it does not understand, the password with it.
+	// This server quotes unknown commands, with the password.
 	quoting := redistest.Start(t, "--rename-command", "HELLO", "", "--rename-command", "AUTH", "")
 	for name, url := range map[string]string{
 		"wrong password": "redis://:not-" + pass + "@" + s.Addr,
@@ -374,13 +378,14 @@ func TestSecrets(t *testing.T) {
 	} {
 		_, err := redis.New(redis.Options{URL: url})
 		if err == nil || strings.Contains(err.Error(), pass) {
-			t.Errorf("a URL that cannot be used: %v", err)
+			t.Errorf("an unusable URL: %v", err)
 		}
 	}
 }
 
-// Allowances are shared by all links, and come back with time.
-func TestTake(t *testing.T) {
+// TestAllowancesAreShared: all links spend the same allowance, which refills
+// with time.
+func TestAllowancesAreShared(t *testing.T) {
 	s := redistest.Start(t)
 	p := newPair(t, redis.Options{URL: s.URL()})
 	p.change(t, "connected")
@@ -421,33 +426,33 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// A server that is slow or away costs nobody more than the 50 ms, and of many
-// at once only some.
+// TestTakeWithoutRedis: a server that is slow or down costs each caller at most
+// 50 ms, and only some of many concurrent callers.
 func TestTakeWithoutRedis(t *testing.T) {
 	s := redistest.Start(t)
 	p := newPair(t, redis.Options{URL: s.URL()})
 	never := newLink(t, redis.Options{URL: s.URL()})
-	if _, _, err := never.Take(t.Context(), "user", "ann", 1, 1, 1); !errors.Is(err, redis.ErrNotAsked) {
+	if _, _, err := never.Take(t.Context(), "user", "ann", 1, 1, 1); !errors.Is(err, redis.ErrUnavailable) {
 		t.Errorf("not connected: %v", err)
 	}
 	p.change(t, "connected")
 	p.talks(t, 1)
 	s.Freeze()
 	defer s.Thaw()
-	const busy = 5 * time.Second // in place of 50 ms, on a machine that does much else
+	const busy = 5 * time.Second // instead of 50 ms, because the machine may be busy
 	var asking sync.WaitGroup
 	for range 2000 {
 		asking.Go(func() {
 			began := time.Now()
 			_, _, err := p.b.Take(t.Context(), "user", "ann", 1, 1, 1)
-			if took := time.Since(began); !errors.Is(err, redis.ErrNotAsked) || took > busy {
+			if took := time.Since(began); !errors.Is(err, redis.ErrUnavailable) || took > busy {
 				t.Errorf("%v after %s", err, took)
 			}
 		})
 	}
 	asking.Wait()
 	began := time.Now()
-	for range 1000 { // nobody asks for a while
+	for range 1000 { // these do not ask Redis
 		_, _, _ = p.b.Take(t.Context(), "user", "ann", 1, 1, 1)
 	}
 	if took := time.Since(began); took > busy { // 50 s if each waited

@@ -3,7 +3,7 @@
 // # Caveats
 //
 // It needs redis-server in the path (Debian's package, 7.0 or newer). Without
-// it tests are left out and say so; where CI is true, they fail.
+// it, tests are skipped with a message; if CI is true, they fail.
 //
 // # Dependencies
 //
@@ -32,12 +32,12 @@ import (
 	"github.com/redis/rueidis"
 )
 
-// Server is a redis-server of a test, on a free port of loopback and in a
+// Server is the redis-server of a test, on a free loopback port and in a
 // directory of its own. It ends with the test.
 type Server struct {
 	Addr string      // host:port
-	TLS  *tls.Config // what trusts it; nil: plain
-	Pass string      // of the default user; to be set by who sets it there
+	TLS  *tls.Config // trusts the server; nil: no TLS
+	Pass string      // of the default user; a test that sets one on the server also sets it here
 
 	tb   testing.TB
 	port string
@@ -53,7 +53,7 @@ func Start(tb testing.TB, args ...string) *Server {
 	return begin(tb, &Server{args: args})
 }
 
-// StartSecure starts one that speaks TLS and wants a password.
+// StartSecure starts a server that uses TLS and requires a password.
 func StartSecure(tb testing.TB, pass string) *Server {
 	tb.Helper()
 	args, trusting := secure(tb)
@@ -64,9 +64,9 @@ func begin(tb testing.TB, s *Server) *Server {
 	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("CI") == "true" {
-			tb.Fatal("redis-server is not installed, and CI must test with it")
+			tb.Fatal("redis-server is not installed, and CI must test with Redis")
 		}
-		tb.Skip("NOT TESTED: what needs Redis, because redis-server is not installed (apt-get install redis-server)")
+		tb.Skip("NOT TESTED: needs Redis, and redis-server is not installed (apt-get install redis-server)")
 	}
 	s.tb, s.port = tb, FreePort(tb)
 	s.Addr = "127.0.0.1:" + s.port
@@ -75,7 +75,7 @@ func begin(tb testing.TB, s *Server) *Server {
 	return s
 }
 
-// FreePort is a port of loopback where nobody listens.
+// FreePort returns a free loopback port.
 func FreePort(tb testing.TB) string {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -86,7 +86,7 @@ func FreePort(tb testing.TB) string {
 	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
 }
 
-// Restart starts the server again after Kill, with nothing in it.
+// Restart starts the server again after Kill, without data.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	port := []string{"--port", s.port}
@@ -125,7 +125,7 @@ func (s *Server) Restart() {
 	}
 }
 
-// client is a connection of the test's own.
+// client returns a connection of the test itself.
 func (s *Server) client() (rueidis.Client, error) {
 	return rueidis.NewClient(rueidis.ClientOption{
 		InitAddress: []string{"127.0.0.1:" + s.port}, TLSConfig: s.TLS, Password: s.Pass,
@@ -148,7 +148,7 @@ func (s *Server) Do(words ...string) rueidis.RedisMessage {
 	return m
 }
 
-// URL is the address, with the password.
+// URL returns the address, with the password.
 func (s *Server) URL() string {
 	scheme, pass := "redis", ""
 	if s.TLS != nil {
@@ -160,17 +160,17 @@ func (s *Server) URL() string {
 	return scheme + "://" + pass + s.Addr
 }
 
-// Kill ends the process at once.
+// Kill kills the process.
 func (s *Server) Kill() {
 	_ = s.cmd.Process.Signal(syscall.SIGCONT)
 	_ = s.cmd.Process.Kill()
 	<-s.gone
 }
 
-// Freeze stops the process without closing anything.
+// Freeze stops the process without closing its connections.
 func (s *Server) Freeze() { s.signal(syscall.SIGSTOP) }
 
-// Thaw lets it go on.
+// Thaw ends a Freeze.
 func (s *Server) Thaw() { s.signal(syscall.SIGCONT) }
 
 func (s *Server) signal(sig os.Signal) {
@@ -180,7 +180,8 @@ func (s *Server) signal(sig os.Signal) {
 	}
 }
 
-// secure makes a certificate for loopback, and what trusts it.
+// secure makes a certificate for loopback and a client configuration that
+// trusts it.
 func secure(tb testing.TB) (args []string, client *tls.Config) {
 	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
