@@ -12,17 +12,17 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The pace of a server's rounds. A round reads at most a twentieth of the time,
-// and less on a fast store.
+// The pace of a server's rounds. A round spends at most a twentieth of the time
+// on reads, less on a fast store.
 const (
-	first     = 2 * time.Minute // after the start, and without a sign of the node that has the turn
-	rest      = time.Hour       // between two rounds
-	signEvery = 30 * time.Second
-	leastWait = 20 * time.Millisecond
-	mostWait  = 2 * time.Second
-	share     = 19 // as long as a read took it waits so many times
-	keysKept  = 1 << 20
-	saidKept  = 4096
+	first        = 2 * time.Minute // after the start, and until the turn of a silent node may be taken over
+	rest         = time.Hour       // between two rounds
+	signEvery    = 30 * time.Second
+	leastWait    = 20 * time.Millisecond
+	mostWait     = 2 * time.Second
+	share        = 19 // the wait after a read, as a multiple of its duration
+	keysKept     = 1 << 20
+	reportedKept = 4096
 )
 
 // BackgroundOptions configure a [Background]. All but Observer are required.
@@ -35,32 +35,33 @@ type BackgroundOptions struct {
 	Clock clock.Clock
 	// Fault is called once for each fault that this process finds.
 	Fault func(*Fault)
-	// Failed is called with why a round could not go on; it is tried again.
+	// Failed is called with the error that interrupted a round; the round is
+	// tried again.
 	Failed func(error)
-	// Ended is called after each whole round.
+	// Ended is called after each complete round.
 	Ended func(took time.Duration)
 }
 
-// Background runs rounds in a server. Of the nodes of one store one has the
-// turn; where a round was cut off it goes on, here or on another node.
+// Background runs rounds in a server. One of the nodes of a store has the turn.
+// An interrupted round is resumed, by the same node or another one.
 type Background struct {
-	o       BackgroundOptions
-	node    string
-	seen    uint64 // the version of the turn that was seen last
-	version uint64
-	mark    Mark
-	signed  clock.Moment
-	read    clock.Moment // when the last wait ended
-	said    map[string]struct{}
+	o        BackgroundOptions
+	node     string
+	seen     uint64 // the last version of the turn that was read
+	version  uint64
+	mark     Mark
+	signed   clock.Moment
+	read     clock.Moment // when the last wait ended
+	reported map[string]struct{}
 }
 
-// NewBackground is what a server runs.
+// NewBackground returns a Background; Run starts it.
 func NewBackground(o BackgroundOptions) *Background {
-	return &Background{o: o, node: rand.Text(), said: map[string]struct{}{}}
+	return &Background{o: o, node: rand.Text(), reported: map[string]struct{}{}}
 }
 
-// turn is the register by which nodes take turns. It holds no instant: a node is
-// gone when the version stands still.
+// turn is the register by which nodes take turns. It holds no instant: a node
+// whose version does not advance is considered gone.
 type turn struct {
 	Node string `json:"node"`
 	Mark Mark   `json:"mark"`
@@ -75,8 +76,8 @@ func (b *Background) Run(ctx context.Context) {
 	}
 }
 
-// once runs a round, or what is left of one, if it is this node's turn. It
-// returns how long to wait then.
+// once runs a round, or the rest of an interrupted one, if it is this node's
+// turn. It returns the wait before the next call.
 func (b *Background) once(ctx context.Context) time.Duration {
 	r, err := store.ReadRegister(ctx, b.o.Store, turnKey)
 	if err != nil {
@@ -125,9 +126,9 @@ func (b *Background) failed(ctx context.Context, err error) time.Duration {
 	return first
 }
 
-// sign writes to the register that this node has the turn, and where it is. It
-// fails only where another node has taken the turn: a store that takes no
-// writes can be checked all the same.
+// sign writes to the register that this node has the turn, and its mark. It
+// fails only if another node has taken the turn: a store that accepts no writes
+// can still be checked.
 func (b *Background) sign(ctx context.Context) error {
 	b.signed = b.o.Clock.Mono()
 	body, err := json.Marshal(turn{b.node, b.mark})
@@ -144,7 +145,7 @@ func (b *Background) sign(ctx context.Context) error {
 	return nil
 }
 
-// pace waits after a read, as long as it has earned.
+// pace waits after a read, in proportion to its duration.
 func (b *Background) pace(ctx context.Context) error {
 	now := b.o.Clock.Mono()
 	if now.Sub(b.signed) >= signEvery {
@@ -159,10 +160,10 @@ func (b *Background) pace(ctx context.Context) error {
 
 func (b *Background) fault(f *Fault) {
 	text := f.Error()
-	if _, ok := b.said[text]; ok || len(b.said) >= saidKept {
+	if _, ok := b.reported[text]; ok || len(b.reported) >= reportedKept {
 		return
 	}
-	b.said[text] = struct{}{}
+	b.reported[text] = struct{}{}
 	b.o.Fault(f)
 }
 

@@ -71,7 +71,7 @@ func filled(t *testing.T, n int) *memory.Store {
 	return s
 }
 
-// forge changes a document without an event that says so.
+// forge changes a document without an event.
 func forge(t *testing.T, s store.Whole, key gotong.Key, body string) {
 	t.Helper()
 	c := storetest.Build(s.Epoch(), storetest.Draft{Stream: "box/forger", Changes: []store.Change{{Key: key, Body: []byte(body)}}})
@@ -90,9 +90,10 @@ func faults(t *testing.T, s check.Store, o check.Options) (list []string) {
 	return list
 }
 
-// TestDocuments: a document that differs from what the events make is found, and so
-// is one that they do not make at all, also where few are remembered at once.
-func TestDocuments(t *testing.T) {
+// TestForgedDocumentIsFound: a document that differs from what the events make
+// is found, and so is one that no event made, also if few documents may be
+// remembered at once.
+func TestForgedDocumentIsFound(t *testing.T) {
 	for name, tt := range map[string]struct{ owner, body, want string }{
 		"altered":          {"3", `{"Sum":1}`, "document of box/3, boxes 3: differs from what the events make"},
 		"of another shape": {"3", `[]`, "document of box/3, boxes 3: differs from what the events make"},
@@ -123,8 +124,8 @@ func (g *growing) Load(ctx context.Context, need store.Need) (store.Snapshot, er
 	return g.Store.Load(ctx, need)
 }
 
-// TestGrowing: a log that is written to while it is checked has no fault.
-func TestGrowing(t *testing.T) {
+// TestGrowingLogHasNoFaults: writes during a check are not faults.
+func TestGrowingLogHasNoFaults(t *testing.T) {
 	s := filled(t, 20)
 	e := engine.New(engine.Options{Store: s, Codec: codec(), Clock: clock.System()})
 	defer func() {
@@ -150,7 +151,7 @@ func TestGrowing(t *testing.T) {
 	}
 }
 
-// reports is what background checks have said.
+// reports collects what background checks report.
 type reports struct {
 	mu     sync.Mutex
 	faults map[string]int
@@ -179,7 +180,7 @@ func (r *reports) of(s store.Whole, c clock.Clock, node string) *check.Backgroun
 	})
 }
 
-// rounds is how many whole rounds each node ran.
+// rounds returns the number of complete rounds of each node.
 func (r *reports) rounds() map[string]int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -198,9 +199,9 @@ func (r *reports) seen() (faults, ended, failed int) {
 	return faults, ended, r.failed
 }
 
-// TestBackground: a server says once what is wrong, however often it looks, in
-// every state of the clock.
-func TestBackground(t *testing.T) {
+// TestBackgroundReportsEachFaultOnce: a server reports each fault once, in
+// however many rounds it finds it, whatever the clock does.
+func TestBackgroundReportsEachFaultOnce(t *testing.T) {
 	for name, steps := range clocktest.Steps() {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -227,8 +228,9 @@ func TestBackground(t *testing.T) {
 	}
 }
 
-// TestTurns: of several nodes one checks; where it ends another goes on.
-func TestTurns(t *testing.T) {
+// TestOneNodeChecksAndAnotherTakesOver: one of several nodes checks; when it
+// ends, another one does.
+func TestOneNodeChecksAndAnotherTakesOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r, c := filled(t, 40), &reports{faults: map[string]int{}, ended: map[string]int{}}, clocktest.Running()
 		var wg sync.WaitGroup
@@ -259,9 +261,10 @@ func TestTurns(t *testing.T) {
 	})
 }
 
-// TestSealedIsChecked: a store that takes no writes is checked too, and one that
-// cannot be read is tried again without a hurry.
-func TestSealedIsChecked(t *testing.T) {
+// TestSealedStoreIsCheckedAndClosedStoreIsRetried: a store that accepts no
+// writes is checked too, and the check of an unreadable one is repeated at a
+// slow pace.
+func TestSealedStoreIsCheckedAndClosedStoreIsRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, r := filled(t, 40), &reports{faults: map[string]int{}, ended: map[string]int{}}
 		forge(t, s, gotong.Key{Collection: "boxes", Owner: "3"}, `{"Sum":1}`)
@@ -287,8 +290,9 @@ func TestSealedIsChecked(t *testing.T) {
 	})
 }
 
-// TestGoesOn: a round that was cut off goes on where it was.
-func TestGoesOn(t *testing.T) {
+// TestInterruptedRoundResumesAtItsMark: a round that was interrupted is resumed
+// at its last mark.
+func TestInterruptedRoundResumesAtItsMark(t *testing.T) {
 	s := filled(t, 40)
 	var marks []check.Mark
 	cut := errors.New("cut")
@@ -315,5 +319,5 @@ func TestGoesOn(t *testing.T) {
 	}
 }
 
-// pass lets time pass in a bubble of testing/synctest.
+// pass lets virtual time pass.
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // no time of the machine's

@@ -30,9 +30,9 @@ func (b *beside) Rows(ctx context.Context, section store.Section, after string, 
 	return rows, err
 }
 
-// TestRowsBesideTheEvents: each of these is found by one comparison alone, on a
+// TestMissingAndInventedRowsAreFound: each of these is found by one comparison alone, on a
 // store that reads a partition without its heads and records.
-func TestRowsBesideTheEvents(t *testing.T) {
+func TestMissingAndInventedRowsAreFound(t *testing.T) {
 	request := gotong.RequestKey{Stream: "box/3", Actor: "ani", RequestID: "r3"}
 	noLoad, noRows := func(*store.Snapshot) {}, func(store.Section, *store.Rows) {}
 	for want, s := range map[string]*beside{

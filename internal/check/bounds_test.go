@@ -68,7 +68,7 @@ func shelved(t *testing.T, sizes map[gotong.Stream]int) *memory.Store {
 	return s
 }
 
-// reads is a store that counts what is read of it.
+// reads is a store that counts its loads.
 type reads struct {
 	*memory.Store
 	n int
@@ -79,10 +79,10 @@ func (r *reads) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	return r.Store.Load(ctx, need)
 }
 
-// TestHeldDocuments: of the documents of streams that are read together no more
-// are held than may be: a large stream is read by itself, and of one that is
-// too large a round says that it cannot be compared, and goes on.
-func TestHeldDocuments(t *testing.T) {
+// TestStreamsWithTooManyDocuments: the documents of streams that are read
+// together are bounded. A large stream is read by itself, and one that is too
+// large is reported as not comparable, without ending the round.
+func TestStreamsWithTooManyDocuments(t *testing.T) {
 	streams := map[gotong.Stream]int{"shelf/a": 100, "shelf/b": 90, "shelf/c": 3}
 	tooMany := func(stream string, n int) string {
 		return fmt.Sprintf("unknown of shelf/%s, event %d: it has more documents than this check holds at once; "+
@@ -111,9 +111,9 @@ func TestHeldDocuments(t *testing.T) {
 	}
 }
 
-// TestDocumentsThatCannotBeCompared: a stream with an event that is unknown is
-// read once, however many documents it has.
-func TestDocumentsThatCannotBeCompared(t *testing.T) {
+// TestStreamWithUnknownEventIsReadOnce: a stream with an unknown event is read
+// once, however many documents it has.
+func TestStreamWithUnknownEventIsReadOnce(t *testing.T) {
 	s := &reads{Store: shelved(t, map[gotong.Stream]int{"shelf/odd": 150, "shelf/a": 1})}
 	var list []string
 	err := check.Run(t.Context(), s, check.Options{
@@ -125,8 +125,9 @@ func TestDocumentsThatCannotBeCompared(t *testing.T) {
 	}
 }
 
-// TestStraysOfOneStream: documents that nothing made are looked for together.
-func TestStraysOfOneStream(t *testing.T) {
+// TestStraysOfOneStreamShareReads: the documents of a stream that no event made
+// are looked for together.
+func TestStraysOfOneStreamShareReads(t *testing.T) {
 	s := &reads{Store: shelved(t, map[gotong.Stream]int{"shelf/a": 10})}
 	for i := range 50 {
 		forge(t, s.Store, gotong.Key{Collection: "shelved", Owner: "a", Name: fmt.Sprint("x", i)}, `{"Sum":1}`)

@@ -1,20 +1,20 @@
-// Package check reads a whole log again and finds what was changed behind the
-// server's back: events that are missing, doubled, moved or do not follow,
-// heads that are not the last event, erased marks that no event names, requests
-// without their record, and documents that are not what the rules make of the
-// events.
+// Package check reads a whole log again and finds changes made behind the
+// server's back: events that are missing, doubled, moved or not chained to the
+// one before, heads that are not the last event, erased marks that no event
+// names, commits without their record, and documents that differ from what the
+// rules make of the events.
 //
 // [Run] is one round. [Background] runs rounds in a server, slowly; `gotong
-// copy` runs one over what it reads and one over what it wrote. A round writes
-// nothing, and the log may go on growing meanwhile.
+// copy` runs one over its source and one over its target. A round writes
+// nothing, and the log may grow meanwhile.
 //
 // # Caveats
 //
-// The documents of the streams that are read together are kept in memory, an
-// eighth of [Options.MaxKeys] at most; without it all of them. Nothing in the
+// The documents of the streams that are read together are kept in memory, at
+// most an eighth of [Options.MaxKeys]; without it, all of them. Nothing in the
 // log determines registers, claims beyond their stream, or the records of
-// no-ops, so they are not checked. Two positions that were swapped, and a whole
-// tail that is missing with its head, look right.
+// no-ops, so they are not checked. Two swapped positions, or the loss of the
+// whole end of a stream together with its head, cannot be detected.
 //
 // # Dependencies
 //
@@ -30,11 +30,11 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Sort is what sort of row a [Fault] is about.
+// Sort is the sort of row that a [Fault] concerns.
 type Sort string
 
-// The sorts. Unknown is no damage: a stream or an event that no kind of this
-// program knows, whose documents cannot be compared.
+// The sorts. Unknown is no damage: no kind of this program knows the stream or
+// the event, so its documents cannot be compared.
 const (
 	Event    Sort = "event"
 	Head     Sort = "head"
@@ -44,12 +44,12 @@ const (
 	Unknown  Sort = "unknown"
 )
 
-// Fault is one thing that is not as the log says. It holds no content.
+// Fault is one difference from what the log determines. It holds no content.
 type Fault struct { //nolint:errname // the word of the docs
 	Sort   Sort
-	Stream gotong.Stream // empty where only the position is known
-	Seq    uint64        // of the event; 0 where it is not about one
-	Key    string        // which position, record, document or claim
+	Stream gotong.Stream // empty if only the position is known
+	Seq    uint64        // of the event; 0 if the fault concerns none
+	Key    string        // the position, record, document or claim
 	Detail string
 }
 
@@ -69,10 +69,10 @@ func (f *Fault) Error() string {
 	return b.String() + ": " + f.Detail
 }
 
-// Unwrap makes every fault [store.ErrCorrupt].
+// Unwrap returns [store.ErrCorrupt].
 func (*Fault) Unwrap() error { return store.ErrCorrupt }
 
-// Store is what a check reads of a store.
+// Store is the part of a store that a check reads.
 type Store interface {
 	store.Committer
 	Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
@@ -81,31 +81,33 @@ type Store interface {
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
-// Options are what a round needs. Fault is required.
+// Options configure a round. Fault is required.
 type Options struct {
-	Codec *store.Codec // of the kinds; nil leaves documents out
+	Codec *store.Codec // of the kinds; if nil, documents are not checked
 	Fault func(*Fault) // called once for each fault
 
-	// Pace is called after each read and may wait; its error ends the round.
+	// Pace is called after each read and may wait. Its error ends the round.
 	Pace func(ctx context.Context) error
-	// MaxKeys bounds how many documents are remembered at once; 0 is all of
-	// them. Where there are more, the log is read in several parts. A stream
+	// MaxKeys bounds the number of documents that are remembered at once; 0 is
+	// no bound. If there are more, the log is read in several parts. A stream
 	// with more than an eighth of them is [Unknown].
 	MaxKeys int
-	// Begin is where to go on; Reached is called with where a later round could.
+	// Begin is the mark at which to begin. Reached is called with each mark at
+	// which a later round could begin; its error ends the round.
 	Begin   Mark
 	Reached func(Mark) error
-	// Progress is called with the number of streams that were read; may be nil.
+	// Progress is called with the number of streams that were read; nil is not
+	// called.
 	Progress func(streams uint64)
 }
 
-// Mark is a place in a round from which it can go on, in any store.
+// Mark is a place in a round at which another round can begin, on any store.
 type Mark struct {
 	Phase     int              `json:"phase,omitempty"`
 	Partition gotong.Partition `json:"partition,omitempty"`
 	Position  uint64           `json:"position,omitempty"`
 	Part      uint32           `json:"part,omitempty"`  // of Parts
-	Parts     uint32           `json:"parts,omitempty"` // into which the streams are divided; 0 is 1
+	Parts     uint32           `json:"parts,omitempty"` // the number of parts; 0 means 1
 }
 
 // The phases of a round, in order.

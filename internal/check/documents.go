@@ -17,9 +17,9 @@ type keyed struct {
 	key  gotong.Key
 }
 
-// documents compares the documents of streams that were read to their heads
-// with what is kept, each in a snapshot of its own head, and remembers which
-// there are.
+// documents compares the stored documents of streams that were read to their
+// heads with the expected ones, each in a snapshot of its own head, and
+// remembers their keys.
 func (c *round) documents(ctx context.Context, folds []*fold) error {
 	var wanted []keyed
 	for _, f := range folds {
@@ -41,8 +41,8 @@ func (c *round) documents(ctx context.Context, folds []*fold) error {
 	return nil
 }
 
-// compare compares some documents; those of streams that grew too much to read
-// on in one piece are left over.
+// compare compares some documents. It returns those of streams that have grown
+// by more than one piece, to be compared later.
 func (c *round) compare(ctx context.Context, some []keyed) (left []keyed, err error) {
 	var folds []*fold
 	var need store.Need
@@ -72,7 +72,7 @@ func (c *round) compare(ctx context.Context, some []keyed) (left []keyed, err er
 	return left, err
 }
 
-// same compares one document, by what a reader would see of it.
+// same compares one document, as the program would decode it.
 func (c *round) same(k keyed, kept []byte) {
 	doc := k.fold.documents.documents[k.key]
 	fault := ""
@@ -97,8 +97,8 @@ func (c *round) same(k keyed, kept []byte) {
 	}
 }
 
-// reads reports whether a kept document that an older program wrote in another
-// form reads as what the events make.
+// reads reports whether a stored document, perhaps written in another form by
+// an older program, decodes to what the events make.
 func (c *round) reads(key gotong.Key, kept, made []byte) bool {
 	doc, err := c.o.Codec.Document(key.Collection, kept)
 	if err != nil {
@@ -112,10 +112,11 @@ func nameOf(key gotong.Key) string {
 	return strings.TrimRight(strings.Join([]string{key.Collection, key.Owner, key.Name}, " "), " ")
 }
 
-// seed makes the hashes of this process's keys; nobody can choose keys that meet.
+// seed is the seed of the hashes of keys. It is random, so nobody can choose
+// keys that collide.
 var seed = maphash.MakeSeed()
 
-// expect remembers that a document is rightly there.
+// expect remembers that a document should exist.
 func (c *round) expect(key gotong.Key) { c.remember(maphash.Comparable(seed, key)) }
 
 func (c *round) remember(hash uint64) {
@@ -130,9 +131,9 @@ func (c *round) expects(stream gotong.Stream, key gotong.Key) bool {
 	return known || passed
 }
 
-// strays looks for documents that no event has made. One that was not expected
-// may be new; its stream is read again before anything is said, once for all
-// of a page.
+// strays looks for documents that no event made. An unexpected document may be
+// new, so its stream is read again before it is reported, once for all of a
+// page.
 func (c *round) strays(ctx context.Context) error {
 	if c.o.Codec == nil {
 		return nil
@@ -155,24 +156,24 @@ func (c *round) strays(ctx context.Context) error {
 	})
 }
 
-// alone reads a stream by itself and compares its documents: those that its
-// events make, or where strays are named only these. What is wrong with the
-// stream itself was said before, or will be.
+// alone reads a stream by itself and compares the documents that its events
+// make or, if strays are named, only the strays. Faults of the stream itself
+// are not reported here, because the round reports them.
 func (c *round) alone(ctx context.Context, stream gotong.Stream, strays []gotong.Key) error {
 	snap, err := c.load(ctx, store.Need{Heads: []gotong.Stream{stream}})
 	if err != nil {
 		return err
 	}
-	said := c.o.Fault
-	defer func() { c.o.Fault = said }()
+	report := c.o.Fault
+	defer func() { c.o.Fault = report }()
 	c.o.Fault = func(*Fault) {}
 	if strays == nil {
 		c.o.Fault = func(fault *Fault) {
 			if fault.Sort == Document || fault.Sort == Unknown {
-				said(fault)
+				report(fault)
 			}
 		}
-		delete(c.expected, maphash.Comparable(seed, stream)) // why it was passed over
+		delete(c.expected, maphash.Comparable(seed, stream)) // set when the stream was excluded
 	}
 	f := c.fold(store.StreamRow{Stream: stream, Head: snap.Heads[stream]})
 	f.alone, c.held = true, 0
@@ -186,14 +187,14 @@ func (c *round) alone(ctx context.Context, stream gotong.Stream, strays []gotong
 	for _, key := range strays {
 		named[nameOf(key)] = true
 		if f.documents.documents[key] == nil {
-			f.documents.documents[key] = nil // so that it is compared in the stream's newest state
+			f.documents.documents[key] = nil // so that it is compared too, in the newest state of the stream
 		}
 	}
 	if strays != nil {
 		c.o.Fault = func(fault *Fault) {
 			if fault.Sort == Document && named[fault.Key] {
 				fault.Detail = "exists, although no event made it"
-				said(fault)
+				report(fault)
 			}
 		}
 	}

@@ -29,9 +29,10 @@ func (r *restored) Load(ctx context.Context, need store.Need) (store.Snapshot, e
 	return snap, err
 }
 
-// TestErasures: an erasure that is named is right; an erased event that is whole
-// again is found, although it matches its commitments.
-func TestErasures(t *testing.T) {
+// TestErasedEventWrittenBackIsFound: an erasure that an event names is no
+// fault; an erased event that has its content again is one, although it matches
+// its commitments.
+func TestErasedEventWrittenBackIsFound(t *testing.T) {
 	s := memory.New("", memory.Options{})
 	t.Cleanup(func() { _ = s.Close() })
 	m := storetest.NewMaker(s.Epoch())

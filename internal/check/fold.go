@@ -15,16 +15,16 @@ import (
 // fold is one stream that is read from its first event to its head.
 type fold struct {
 	stream    gotong.Stream
-	at        gotong.Head // of what was read so far; Home is the head's
-	head      gotong.Head // in the snapshot that was read last
+	at        gotong.Head // of the events processed so far; Home is that of the head
+	head      gotong.Head // in the last snapshot
 	home      gotong.Partition
 	position  uint64
 	erasures  store.Erasures
-	documents *Projection  // nil: they are not compared
-	open      store.Record // the commit that is being read; its record is not looked up yet
+	documents *Projection  // nil: not compared
+	open      store.Record // the commit being read, whose record is not looked up yet
 	records   []store.Record
-	broken    bool // a fault makes the rest unreadable
-	aside     bool // its documents are too many beside those of others
+	broken    bool // a fault keeps the rest from being judged
+	aside     bool // it has too many documents to be read with other streams
 	alone     bool // it is read by itself
 }
 
@@ -37,19 +37,20 @@ func (c *round) fold(row store.StreamRow) *fold {
 	return f
 }
 
-// fault reports what is wrong with the stream; nothing after it can be judged.
+// broken reports a fault of the stream. The rest of the stream cannot be
+// judged.
 func (c *round) broken(f *fold, sort Sort, seq uint64, detail string) {
 	f.broken = true
 	c.unjudged(f)
 	if sort == Event && c.damaged[store.Damaged{Stream: f.stream, Seq: seq}] {
-		return // it was reported with its position
+		return // already reported with its position
 	}
 	c.o.Fault(&Fault{Sort: sort, Stream: f.stream, Seq: seq, Detail: detail})
 }
 
-// take reads the events of a snapshot on, and compares the head with the last
-// of them once they are all read.
-func (c *round) take(ctx context.Context, f *fold, snap *store.Snapshot, events []store.Event) error {
+// advance processes the next events of a snapshot. When all events are
+// processed, it compares the last one with the head.
+func (c *round) advance(ctx context.Context, f *fold, snap *store.Snapshot, events []store.Event) error {
 	head := snap.Heads[f.stream]
 	f.head, f.at.Home = head, head.Home
 	for i := range events {
@@ -85,7 +86,7 @@ func (c *round) take(ctx context.Context, f *fold, snap *store.Snapshot, events 
 	return nil
 }
 
-// follows is why an event cannot come next; empty where it does.
+// follows returns why an event cannot be the next one, or "" if it can.
 func (f *fold) follows(eras store.Eras, e *store.Event) string {
 	switch {
 	case e.Seq != f.at.Seq+1:
@@ -102,8 +103,8 @@ func (f *fold) follows(eras store.Eras, e *store.Event) string {
 	return ""
 }
 
-// erasures sees an event's erasures. What it erased may have been read before it
-// was erased, so it is looked at again before anything is said.
+// erasures processes an event's erasures. An event may have been read before it
+// was erased, so it is read again before a fault is reported.
 func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bool, err error) {
 	if f.erasures.See(e) == nil {
 		return false, nil
@@ -131,8 +132,8 @@ func (c *round) erasures(ctx context.Context, f *fold, e *store.Event) (fault bo
 	return false, f.erasures.See(e)
 }
 
-// commit notes which record the event's commit must have. It returns false
-// where the event's data cannot be read.
+// commit notes the record that the event's commit must have. It returns false
+// if the event's data cannot be read.
 func (f *fold) commit(e *store.Event) bool {
 	if f.open.Position == e.Position {
 		f.open.Last = e.Seq
@@ -151,15 +152,15 @@ func (f *fold) close() {
 	f.open = store.Record{}
 }
 
-// requestOf is the request whose commit brought an event.
+// requestOf returns the key of the request that committed an event.
 func requestOf(e *store.Event) (gotong.RequestKey, error) {
 	var env store.Envelope[json.RawMessage]
 	err := json.Unmarshal(e.Data, &env)
 	return gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}, err
 }
 
-// project makes the documents; where the rules do not know the event, or where
-// there are more than may be held, those of the stream are left out.
+// project makes the documents. If the rules do not know the event, or there are
+// too many documents, the stream's documents are not compared.
 func (c *round) project(ctx context.Context, f *fold, e *store.Event) {
 	if f.documents == nil {
 		return
@@ -184,12 +185,13 @@ func (c *round) project(ctx context.Context, f *fold, e *store.Event) {
 	}
 }
 
-// heldShare: so many times fewer documents are held, while they are made and
-// compared, than are remembered. So no stream fills a part by itself.
+// heldShare is the ratio of the documents that may be remembered to those that
+// may be held while they are made and compared. It keeps one stream from
+// filling a part by itself.
 const heldShare = 8
 
-// unjudged leaves the documents of a stream out, and passes over them where
-// strays are looked for.
+// unjudged excludes the documents of a stream from the comparison and from the
+// search for strays.
 func (c *round) unjudged(f *fold) {
 	if f.documents != nil {
 		c.held -= len(f.documents.documents)
@@ -198,22 +200,22 @@ func (c *round) unjudged(f *fold) {
 	c.remember(maphash.Comparable(seed, f.stream))
 }
 
-// The bounds of one read of streams. The events are bounded too, because a
-// database reads as many as there may be before it counts their bytes: that
-// many of the longest messages must fit into one answer.
+// The bounds of one read of streams. The number of events is bounded too,
+// because a database reads up to that number before it counts their bytes: that
+// many messages of the greatest length must fit into one answer.
 const (
 	someStreams = 16
 	someEvents  = 100
 	someBytes   = 256 << 10
 	someRows    = 256 // records or documents of one read
-	someRecords = 64  // whose commits are looked for in one read
+	someRecords = 64  // the records whose commits are looked up in one read
 )
 
 func (f *fold) rest() store.EventRange {
 	return store.EventRange{Stream: f.stream, From: f.at.Seq, To: math.MaxInt64, Limit: someEvents, MaxBytes: someBytes}
 }
 
-// read reads some streams to their heads, a piece of each at once.
+// read reads some streams to their heads, one piece of each at a time.
 func (c *round) read(ctx context.Context, folds []*fold) error {
 	for open := folds; len(open) > 0; {
 		if _, err := c.piece(ctx, open, store.Need{}, nil); err != nil {
@@ -234,8 +236,8 @@ func (c *round) read(ctx context.Context, folds []*fold) error {
 }
 
 // piece reads the next events of some streams, and whatever else need names, in
-// one snapshot; false where that could not be done in one, because an event is
-// damaged: then each stream was read alone.
+// one snapshot. It returns false if an event is damaged; it has then read each
+// stream by itself.
 func (c *round) piece(ctx context.Context, folds []*fold, need store.Need, also func(*store.Snapshot)) (bool, error) {
 	for _, f := range folds {
 		need.Heads, need.Events = append(need.Heads, f.stream), append(need.Events, f.rest())
@@ -244,7 +246,7 @@ func (c *round) piece(ctx context.Context, folds []*fold, need store.Need, also 
 	switch {
 	case err == nil:
 		for i, f := range folds {
-			if err := c.take(ctx, f, &snap, snap.Events[i]); err != nil {
+			if err := c.advance(ctx, f, &snap, snap.Events[i]); err != nil {
 				return false, err
 			}
 		}

@@ -13,10 +13,10 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestLongMessages: what one step reads fits into one answer of the
-// database, however long the messages are. All is a sixteenth of its real
-// size, the answer too.
-func TestLongMessages(t *testing.T) {
+// TestLongMessagesFitIntoOneAnswer: one read of streams fits into one answer of
+// the database, however long the messages are. All sizes, that of the answer
+// too, are a sixteenth of the real ones.
+func TestLongMessagesFitIntoOneAnswer(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		s, err := surrealstore.Open(t.Context(), surrealtest.Start(t, e), surrealstore.Options{

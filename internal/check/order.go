@@ -7,23 +7,23 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Order checks, event by event, what can be said of a log that is read in order
-// of partition, position and seq: that nothing is left out, doubled or moved,
-// that each event matches its commitments, and that erasures are named. Whether
-// an event follows the one before it in its stream, [Run] sees.
+// Order checks event by event what a log shows when it is read in order of
+// partition, position and seq: nothing is missing, doubled or moved, each event
+// matches its commitments, and erasures are named. Whether an event follows the
+// one before it in its stream is checked by [Run].
 type Order struct {
 	Eras    store.Eras
-	Partial bool // it begins within the log, so it says nothing of erasures
+	Partial bool // it begins within the log, so erasures are not checked
 
 	begun    bool
 	last     store.Event // without payloads
 	erasures map[gotong.Stream]store.Erasures
 }
 
-// Check takes the next event.
+// Check checks the next event.
 func (o *Order) Check(e *store.Event) error {
 	if e.Partition >= gotong.Partitions || e.Position == 0 || e.Seq == 0 {
-		return fmt.Errorf("%s, event %d has no place in the log: %w", e.Stream, e.Seq, store.ErrCorrupt)
+		return fmt.Errorf("%s, event %d has no valid place in the log: %w", e.Stream, e.Seq, store.ErrCorrupt)
 	}
 	if err := e.Verify(o.Eras.At(e.Partition, e.Position)); err != nil {
 		return fmt.Errorf("%s, event %d: %w", e.Stream, e.Seq, err)
@@ -53,12 +53,12 @@ func (o *Order) erased(e *store.Event) error {
 	return o.erasures[e.Stream].See(e)
 }
 
-// End is called after the last event: it fails where an event is marked erased
-// that none names.
+// End is called after the last event. It returns an error if an event is marked
+// erased and no event names it.
 func (o *Order) End() error {
 	for stream, seen := range o.erasures {
 		if seq := seen.Unnamed(); seq > 0 {
-			return fmt.Errorf("%s, event %d, is marked erased and no later event names it; where the log was in use, "+
+			return fmt.Errorf("%s, event %d, is marked erased and no later event names it; if the log was in use, "+
 				"it may have been erased meanwhile: run the check again: %w", stream, seq, store.ErrCorrupt)
 		}
 	}
@@ -68,7 +68,7 @@ func (o *Order) End() error {
 func (o *Order) follows(e *store.Event) error {
 	was := &o.last
 	switch {
-	case !o.begun: // or read on from a mark
+	case !o.begun: // or begun at a mark
 		return nil
 	case e.Partition > was.Partition && e.Position == 1:
 		return nil
@@ -77,6 +77,6 @@ func (o *Order) follows(e *store.Event) error {
 	case e.Partition == was.Partition && e.Position == was.Position && e.Stream == was.Stream && e.Seq == was.Seq+1:
 		return nil
 	}
-	return fmt.Errorf("%s, event %d, at %d of partition %d does not follow what was before it: %w",
+	return fmt.Errorf("%s, event %d, at %d of partition %d does not follow the event before it: %w",
 		e.Stream, e.Seq, e.Position, e.Partition, store.ErrCorrupt)
 }

@@ -9,35 +9,35 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The bounds of what a rebuild remembers.
+// The bounds of a Projection's memory.
 const (
 	maxDocuments = 8192
 	maxEvents    = 256
 )
 
-// Projection makes documents anew from events, with the rules of their kinds and
+// Projection makes documents from events, with the rules of their kinds and
 // nothing else.
 type Projection struct {
 	from      store.Committer
 	codec     *store.Codec
-	whole     bool                        // it began at the first event and forgets no document
-	documents map[gotong.Key]any          // nil: there is none
+	whole     bool                        // it began at the first event and keeps all documents
+	documents map[gotong.Key]any          // nil: it does not exist
 	events    map[gotong.Ref]gotong.Event // by stream and id
 }
 
-// NewProjection goes on from what a store holds: it reads what it does not
-// remember.
+// NewProjection returns a Projection that continues from the documents of a
+// store. It reads those that it does not remember.
 func NewProjection(from store.Committer, codec *store.Codec) *Projection {
 	return &Projection{from: from, codec: codec, documents: map[gotong.Key]any{}, events: map[gotong.Ref]gotong.Event{}}
 }
 
-// Changes is what these events, which follow all that the store holds, do to
-// documents; the last change of each.
+// Changes returns the changes of documents that these events make, the last
+// change of each document. The events must follow all that the store holds.
 func (b *Projection) Changes(ctx context.Context, rows []store.Event) ([]store.Change, error) {
 	if len(b.documents) > maxDocuments {
 		clear(b.documents)
 	}
-	if len(b.events) > maxEvents { // not within rows, which the store does not hold yet
+	if len(b.events) > maxEvents { // not while rows are projected: the store does not hold them yet
 		clear(b.events)
 	}
 	at := map[gotong.Key]int{}
@@ -84,7 +84,7 @@ func (b *Projection) project(ctx context.Context, row *store.Event) ([]gotong.Ch
 	return changes, err
 }
 
-// fill looks up one document, or one earlier event of the stream.
+// fill reads one document, or one earlier event of the stream.
 func (b *Projection) fill(ctx context.Context, state gotong.State, r gotong.Ref, head uint64) error {
 	if r.Event.IsZero() {
 		doc, err := b.document(ctx, r.Key)

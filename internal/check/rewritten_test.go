@@ -44,9 +44,9 @@ func (r *rewritten) ReadPartition(
 	return rows, err
 }
 
-// TestRewrittenEvent: an event that matches its own chain is not what the next
-// one, or the head, was chained to.
-func TestRewrittenEvent(t *testing.T) {
+// TestRewrittenEventBreaksTheChain: an event that was rewritten with a matching
+// chain value no longer matches the next event, or the head.
+func TestRewrittenEventBreaksTheChain(t *testing.T) {
 	for seq, want := range map[uint64]string{
 		1: "event of box/3, event 2: does not follow the one before it",
 		3: "event of box/3, event 4: does not follow the one before it",

@@ -18,18 +18,18 @@ type round struct {
 	mark Mark
 
 	expected map[uint64]struct{} // hashes of the keys of this part's documents
-	over     bool                // there are more than may be remembered
+	over     bool                // there are more documents than may be remembered
 	held     int                 // documents of the streams that are read together
 	damaged  map[store.Damaged]bool
 	holes    int // found in the partition
 	streams  uint64
 }
 
-// errParts says that the streams must be divided into more parts.
+// errParts reports that the streams must be divided into more parts.
 var errParts = errors.New("check: more documents than are remembered at once")
 
-// Run is one round. It returns an error where it could not go on; what is wrong
-// with the log goes to Options.Fault.
+// Run runs one round. It returns an error if the round could not finish; faults
+// of the log are passed to Options.Fault.
 func Run(ctx context.Context, s Store, o Options) error {
 	c := &round{s: s, o: o, mark: o.Begin, damaged: map[store.Damaged]bool{}}
 	c.mark.Parts = max(c.mark.Parts, 1)
@@ -41,7 +41,7 @@ func Run(ctx context.Context, s Store, o Options) error {
 		c.eras = state.Eras
 		at := c.mark.Phase
 		err = c.phase(ctx)
-		if errors.Is(err, store.ErrCorrupt) { // a row that looks like none; the rest is checked all the same
+		if errors.Is(err, store.ErrCorrupt) { // an unreadable row; the other phases still run
 			c.o.Fault(&Fault{Sort: sorts[at], Key: "some row", Detail: err.Error()})
 			c.mark, err = Mark{Phase: at + 1, Parts: c.mark.Parts}, nil
 		}
@@ -57,10 +57,10 @@ func Run(ctx context.Context, s Store, o Options) error {
 	return nil
 }
 
-// sorts is what sort of row a phase mostly reads.
+// sorts is the sort of row that each phase mostly reads.
 var sorts = [phaseEnd]Sort{phasePartitions: Event, phaseStreams: Head, phaseRecords: Record, phaseClaims: Claim}
 
-// phase does the next piece of the round and moves the mark.
+// phase runs the next piece of the round and moves the mark.
 func (c *round) phase(ctx context.Context) error {
 	switch c.mark.Phase {
 	case phasePartitions:
@@ -100,13 +100,13 @@ func (c *round) load(ctx context.Context, need store.Need) (store.Snapshot, erro
 }
 
 // each reads a section page by page.
-func (c *round) each(ctx context.Context, section store.Section, take func(*store.Rows) error) error {
+func (c *round) each(ctx context.Context, section store.Section, do func(*store.Rows) error) error {
 	for after := ""; ; {
 		rows, err := c.s.Rows(ctx, section, after, store.MaxRead)
 		if err := c.paced(ctx, err); err != nil {
 			return err
 		}
-		if err := take(&rows); err != nil {
+		if err := do(&rows); err != nil {
 			return err
 		}
 		if after = rows.Next; after == "" {
@@ -124,13 +124,13 @@ func (c *round) partition(ctx context.Context) error {
 		return err
 	}
 	switch {
-	case err != nil: // a page ends before a fault, so it is at the next position
+	case err != nil: // a page ends before a fault, so the fault is at the next position
 		c.hole(p, from+1, err)
 		c.mark.Position = from + 1
 		if c.holes++; c.holes < maxHoles {
 			return nil
 		}
-		c.position(p, from+1, "is one of too many that are missing; the round skips the rest of the partition")
+		c.position(p, from+1, "is one of too many missing positions; the round skips the rest of the partition")
 		fallthrough
 	case len(events) == 0:
 		c.mark.Partition, c.mark.Position, c.holes = p+1, 0, 0
@@ -151,12 +151,13 @@ func (c *round) partition(ctx context.Context) error {
 
 const (
 	maxPosition = 1<<62 - 1
-	// maxHoles is how many damaged positions of a partition are named. A last
-	// position that was changed looks like any number of them.
+	// maxHoles bounds the damaged positions that are reported of one partition.
+	// If a partition's last position was changed, any number may seem to be
+	// missing.
 	maxHoles = 100
 )
 
-// headed looks for events that their stream's head does not reach.
+// headed reports events that lie beyond the head of their stream.
 func (c *round) headed(ctx context.Context, events []store.Event) error {
 	last := map[gotong.Stream]uint64{}
 	var need store.Need
@@ -178,8 +179,8 @@ func (c *round) headed(ctx context.Context, events []store.Event) error {
 	return nil
 }
 
-// hole reports what is at a position. An event that is damaged is not reported
-// with its stream again.
+// hole reports the fault at a position. A damaged event is not reported again
+// with its stream.
 func (c *round) hole(p gotong.Partition, position uint64, err error) {
 	event, ok := errors.AsType[*store.Damaged](err)
 	if !ok {
@@ -194,7 +195,7 @@ func (c *round) position(p gotong.Partition, position uint64, detail string) {
 	c.o.Fault(&Fault{Sort: Event, Key: fmt.Sprintf("position %d of partition %d", position, p), Detail: detail})
 }
 
-// mine tells whether a stream belongs to the part that is read now.
+// mine reports whether a stream belongs to the part that is being read.
 func (c *round) mine(stream gotong.Stream) bool {
 	if c.mark.Parts == 1 {
 		return true
@@ -204,8 +205,8 @@ func (c *round) mine(stream gotong.Stream) bool {
 	return h.Sum32()/gotong.Partitions%c.mark.Parts == c.mark.Part
 }
 
-// part reads the streams of one part, then looks for documents of theirs that
-// nothing made.
+// part reads the streams of one part, then looks for documents that no event
+// made.
 func (c *round) part(ctx context.Context) error {
 	c.expected, c.over = map[uint64]struct{}{}, false
 	err := c.each(ctx, store.AllStreams, func(rows *store.Rows) error {
@@ -259,8 +260,8 @@ func (c *round) some(ctx context.Context, folds []*fold) error {
 	return nil
 }
 
-// records looks for records of commits that are not there: every commit's own
-// was looked up when its stream was read.
+// records looks for records without a commit. The record of each commit was
+// already compared when its stream was read.
 func (c *round) records(ctx context.Context, rows []store.Record) error {
 	for len(rows) > 0 {
 		some := rows[:min(someRecords, len(rows))]
@@ -274,7 +275,7 @@ func (c *round) records(ctx context.Context, rows []store.Record) error {
 			}
 			continue
 		}
-		if err != nil && !errors.Is(err, store.ErrCorrupt) { // a damaged event was said with its stream
+		if err != nil && !errors.Is(err, store.ErrCorrupt) { // a damaged event was reported with its stream
 			return err
 		}
 	}

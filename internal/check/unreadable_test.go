@@ -24,9 +24,9 @@ func (u *unreadable) Rows(ctx context.Context, section store.Section, after stri
 	return u.Store.Rows(ctx, section, after, limit)
 }
 
-// TestUnreadableRow: a row that cannot be read at all is reported, and what
-// comes after its section is checked.
-func TestUnreadableRow(t *testing.T) {
+// TestUnreadableRowIsReported: a row that cannot be read at all is reported,
+// and the check continues after its section.
+func TestUnreadableRowIsReported(t *testing.T) {
 	for section, sort := range map[store.Section]check.Sort{
 		store.AllStreams: check.Head, store.AllDocuments: check.Head, store.AllRecords: check.Record, store.AllClaims: check.Claim,
 	} {

@@ -8,10 +8,10 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// submit hands a decided task to the store, which gathers what many lanes
-// decided and calls announce and settle. It does not block. Once the engine has
-// ended the task is answered as unknown, which is true, and frees those that
-// wait behind it.
+// submit passes a decided task to the store. The store gathers the commits of
+// many lanes, and calls announce and settle. submit does not block. Once the
+// engine has ended, the task is answered as unknown, which is true, and the
+// commands that wait behind it proceed.
 func (l *lane) submit(t *task) {
 	l.mu.Lock()
 	l.inflight++
@@ -25,11 +25,11 @@ func (l *lane) submit(t *task) {
 		return
 	}
 	err := store.Guard(func() error {
-		// Nobody's deadline: what is decided is also committed.
+		// Without the caller's deadline: a decided command is also committed.
 		l.engine.opts.Store.Submit(context.WithoutCancel(t.ctx), []store.Commit{t.commit}, t.announce, t.settle)
 		return nil
 	})
-	if err != nil { // the store did not accept it
+	if err != nil { // the store rejected the commit
 		t.settle(nil, err)
 	}
 }
@@ -47,7 +47,7 @@ func (t *task) announce(outcomes []store.Outcome) {
 	e.guard(t.ctx, func() { e.opts.Committed(context.WithoutCancel(t.ctx), rows) })
 }
 
-// settle gives the task its outcome.
+// settle ends the task with its outcome.
 func (t *task) settle(outcomes []store.Outcome, err error) {
 	if err != nil {
 		t.lane.engine.note(t.ctx, err)
@@ -75,14 +75,14 @@ func (t *task) settle(outcomes []store.Outcome, err error) {
 	t.lane.settle(t, o.Status == store.Committed, again)
 }
 
-// fail answers a task that is not known to be committed.
+// fail answers a task whose commit is not known to be durable.
 func (t *task) fail(err error) {
 	t.done(gotong.Receipt{}, err)
 	t.lane.settle(t, false, false)
 }
 
-// note reports a fault in the store, and ends the engine's work where storage
-// failed. What storage failed of is reported once.
+// note reports an error of the store. If storage failed, it ends the engine's
+// work; the cause is reported once.
 func (e *Engine) note(ctx context.Context, err error) {
 	failed := errors.Is(err, store.ErrFailed)
 	first := failed && e.cause.CompareAndSwap(nil, &err)

@@ -15,7 +15,7 @@ import (
 )
 
 // decideCold reads what the rules need and the request's record in one
-// snapshot, so that every answer, also a rejection, may rest on it.
+// snapshot, on which every answer may rest, also a rejection.
 func (l *lane) decideCold(t *task) {
 	if t.ctx.Err() != nil {
 		t.done(gotong.Receipt{}, errUnknown())
@@ -29,10 +29,10 @@ func (l *lane) decideCold(t *task) {
 				Records: []gotong.RequestKey{key}, Events: []store.EventRange{store.LastEvent(l.stream)}, Registers: t.registers(),
 			}
 		})
-	if err == nil { // nothing is chained to a head that the log does not have
+	if err == nil { // nothing may be chained to a head that is not in the log
 		err = store.CheckHead(l.stream, state.Head, snap.Events[0])
 	}
-	if errors.Is(err, store.ErrCorrupt) { // what was decided before the damage stands
+	if errors.Is(err, store.ErrCorrupt) { // commands decided before the damage are not affected
 		if alone, again := l.engine.opts.Store.Load(t.ctx, store.Need{Records: []gotong.RequestKey{key}}); again == nil {
 			snap = alone
 		}
@@ -47,7 +47,7 @@ func (l *lane) decideCold(t *task) {
 	}
 	if t.stale(snap) {
 		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeConflict,
-			"What this request changes was changed meanwhile; nothing was written."))
+			"Another request changed this at the same time; nothing was written."))
 		return
 	}
 	l.state, l.held = &state, len(snap.Documents)
@@ -59,7 +59,7 @@ func (l *lane) decideCold(t *task) {
 	l.build(t, decision)
 }
 
-// registers are the keys of the registers that the command changes.
+// registers returns the keys of the registers that the command changes.
 func (t *task) registers() (keys []gotong.Key) {
 	for _, r := range t.cmd.Registers {
 		keys = append(keys, r.Key)
@@ -67,15 +67,17 @@ func (t *task) registers() (keys []gotong.Key) {
 	return keys
 }
 
-// stale reports whether one of them has another version than expected.
+// stale reports whether one of them has another version than the command
+// expects.
 func (t *task) stale(snap store.Snapshot) bool {
 	return slices.ContainsFunc(t.cmd.Registers, func(r gotong.RegisterChange) bool {
 		return snap.Registers[r.Key].Version != r.Expect
 	})
 }
 
-// decideWarm decides on the cached state, after reading what is missing of it.
-// Only an acceptance stands; anything else starts afresh.
+// decideWarm decides on the cached state, after it has read what the cache
+// lacks. Only an acceptance stands; any other decision is repeated on a fresh
+// state.
 func (l *lane) decideWarm(t *task) {
 	if err := l.complete(t); err != nil {
 		l.halt(t)
@@ -91,9 +93,9 @@ func (l *lane) decideWarm(t *task) {
 
 var errStale = errors.New("engine: the cached state is stale")
 
-// complete adds to the cached state what this command needs beyond it.
-// Documents of this stream that commands in flight change are in the cache
-// already, so what is read is what those commands left alone.
+// complete adds what this command needs to the cached state. The cache already
+// has the documents that commands in flight change, so the documents read here
+// are those that they leave alone.
 func (l *lane) complete(t *task) error {
 	for range maxRounds {
 		refs := l.needs(*l.state, &t.cmd)
@@ -114,10 +116,11 @@ func (l *lane) complete(t *task) error {
 	return errStale
 }
 
-// maxRounds bounds how often a rule may point from one document to the next.
+// maxRounds bounds the chain of documents in which each names the next that the
+// rules need.
 const maxRounds = 5
 
-// decide stamps the command and asks the rules.
+// decide stamps the command and applies the rules.
 func (l *lane) decide(t *task) (gotong.Decision, error) {
 	t.cmd.Now = l.engine.opts.Clock.Now()
 	t.cmd.At = gotong.NextInstant(t.cmd.Now, l.state.Head.At)
@@ -136,13 +139,13 @@ func (l *lane) decide(t *task) (gotong.Decision, error) {
 	return l.kind.Decide(state, t.cmd)
 }
 
-// build turns a decision into a commit, moves the lane's state past it and
-// hands it on.
+// build turns a decision into a commit, applies it to the lane's state and
+// submits it.
 func (l *lane) build(t *task, d gotong.Decision) {
 	commit, err := l.commitOf(t, d)
 	if err != nil {
 		l.mu.Lock()
-		l.halted = true // part of the decision may be in the state already
+		l.halted = true // the state may contain a part of the decision
 		l.mu.Unlock()
 		t.done(gotong.Receipt{}, err)
 		return
@@ -176,8 +179,8 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 	return commit, nil
 }
 
-// expectations are the heads of other streams that this command's documents
-// come from.
+// expectations returns the heads of other streams whose documents the decision
+// used.
 func (l *lane) expectations(t *task) []store.Expectation {
 	var others []store.Expectation
 	for _, r := range l.needs(*l.state, &t.cmd) {
@@ -247,9 +250,9 @@ func randomBits() uint64 {
 	return binary.BigEndian.Uint64(b[:])
 }
 
-// fingerprint is HMAC-SHA-256 under the commit's salt over operation, stream,
-// the body as received and each target, every one with its length before it
-// (contract I2).
+// fingerprint is HMAC-SHA-256, keyed with the commit's salt, over the
+// operation, the stream, the body as received and each target, each preceded by
+// its length (contract I2).
 func fingerprint(salt []byte, cmd *gotong.Command) []byte {
 	mac := hmac.New(sha256.New, salt)
 	field := func(b []byte) {
@@ -265,8 +268,8 @@ func fingerprint(salt []byte, cmd *gotong.Command) []byte {
 	return mac.Sum(nil)
 }
 
-// replay answers a request whose record exists: with the first receipt, or
-// with a refusal where the request is not the same.
+// replay answers a request whose record exists: with the first receipt, or with
+// a rejection if the request differs from the first.
 func (e *Engine) replay(t *task, record store.Record) {
 	if record.Salt != nil && !hmac.Equal(record.Fingerprint, fingerprint(record.Salt, &t.cmd)) {
 		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeReused,
@@ -285,8 +288,8 @@ func (e *Engine) replay(t *task, record store.Record) {
 	t.done(receipt, nil)
 }
 
-// Replay is the receipt of a record, read from its events;
-// [store.ErrCorrupt] where they are not all there.
+// Replay returns the receipt of a record, read from its events, or
+// [store.ErrCorrupt] if some of them are missing.
 func Replay(ctx context.Context, from store.Committer, record store.Record) (gotong.Receipt, error) {
 	receipt := receiptOf(record, nil)
 	receipt.Replayed, receipt.Access = true, record.First > 0

@@ -12,13 +12,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Store is what the engine needs of an adapter.
+// Store is the part of an adapter that the engine uses.
 type Store interface {
 	store.Committer
 	Epoch() gotong.Epoch
 }
 
-// Observer counts what the write path does; every method must return at once.
+// Observer counts events of the write path. Every method must return at once.
 type Observer interface {
 	// Decided receives the outcome of each command: committed, no_op, replayed,
 	// or the code of its error.
@@ -31,29 +31,29 @@ type Options struct {
 	Codec *store.Codec
 	Clock clock.Clock // nil: the machine's
 
-	// Committed is told of every commit that has events, after it is durable
-	// and before its caller is answered, in order of position within a
-	// partition. ctx carries the values of the command's context, not its
-	// deadline.
+	// Committed is called with the events of each commit that has any, when
+	// they are durable and before the caller is answered, in order of position
+	// within a partition. ctx carries the values of the command's context, not
+	// its deadline.
 	Committed func(ctx context.Context, rows []store.Event)
 	Observer  Observer
 
 	// Ahead is called for a command to a stream whose newest event is ahead of
-	// the clock by more than [MaxAhead]: the clock of the node that wrote it
-	// was wrong, or this one is. It must not block; nil is none.
+	// the clock by more than [MaxAhead]: the clock of the node that wrote the
+	// event was wrong, or this node's is. It must not block; nil is not called.
 	Ahead func(ctx context.Context, stream gotong.Stream, by time.Duration)
 
-	// Fault is called for a panic in what is not the engine's own: the rules of
-	// a kind, the store, a hook, a callback. The command that met it is
-	// answered with [gotong.CodeInternal] and the rest goes on.
+	// Fault is called for a panic outside the engine's own code: in the rules
+	// of a kind, the store, a hook or a callback. The command that caused it is
+	// answered with [gotong.CodeInternal]; other commands are not affected.
 	Fault func(ctx context.Context, cause any)
 
 	MaxLanes int // streams whose documents are kept; 0 is 8,192
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
 
-// MaxAhead is how far a stream may be ahead of the clock before that is worth a
-// warning: nodes that share a store may differ by less.
+// MaxAhead is how far a stream may be ahead of the clock before a warning is
+// due. The clocks of nodes that share a store may differ by less.
 const MaxAhead = 5 * time.Second
 
 // Engine runs commands. It is safe for concurrent use.
@@ -61,15 +61,15 @@ type Engine struct {
 	opts   Options
 	places store.Places
 
-	underWay atomic.Int64   // commands that have no answer yet, and calls of Submit
+	underWay atomic.Int64   // commands without an answer yet, and running calls of Submit
 	running  sync.WaitGroup // goroutines of lanes and of replays
-	closing  atomic.Bool    // no command is accepted any more; set under mu
-	idle     chan struct{}  // closed when none is under way after that
+	closing  atomic.Bool    // new commands are rejected; set under mu
+	idle     chan struct{}  // closed when, after that, none is under way
 	idleOnce sync.Once
-	ended    atomic.Bool // nothing is submitted any more
+	ended    atomic.Bool // nothing more is submitted
 
 	failed chan struct{}         // closed when storage failed
-	cause  atomic.Pointer[error] // why
+	cause  atomic.Pointer[error] // the reason
 
 	mu    sync.Mutex
 	lanes map[gotong.Stream]*lane
@@ -106,9 +106,9 @@ func orDefault(n, def int) int {
 	return n
 }
 
-// Execute runs one command and waits for its answer. The errors are
-// [gotong.Error]; [gotong.CodeBusy] means that the outcome is unknown: repeat
-// with the same request id.
+// Execute runs one command and returns its receipt. Its errors are
+// [gotong.Error]. [gotong.CodeBusy] means that the outcome is unknown; the
+// caller may repeat the command with the same request id.
 func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error) {
 	type answer struct {
 		receipt gotong.Receipt
@@ -125,12 +125,12 @@ func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receip
 }
 
 // Submit runs one command and calls done exactly once with its answer, on this
-// or another goroutine; done must not block. Commands of one stream submitted
-// one after the other are decided in that order.
+// or another goroutine; done must not block. Commands of one stream are decided
+// in the order of their Submits.
 func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
 	t := &task{ctx: ctx, cmd: cmd}
 	e.underWay.Add(2)
-	defer e.answered() // this call; the command has its own answer
+	defer e.answered() // this counts the call; the command is counted separately
 	t.done = func(r gotong.Receipt, err error) {
 		e.guard(ctx, func() {
 			e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
@@ -152,7 +152,8 @@ func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(goton
 	}
 }
 
-// answered counts an answer; the last one after Close began lets it return.
+// answered counts an answer. After Close began, the last answer lets Close
+// return.
 func (e *Engine) answered() {
 	if e.underWay.Add(-1) == 0 && e.closing.Load() {
 		e.idleOnce.Do(func() { close(e.idle) })
@@ -162,15 +163,16 @@ func (e *Engine) answered() {
 // Busy reports whether a command has no answer yet.
 func (e *Engine) Busy() bool { return e.underWay.Load() > 0 }
 
-// guard runs what is not ours: a fault in it ends neither the lane nor the
-// server.
+// guard runs code that is not the engine's own. A panic in it ends neither the
+// lane nor the server.
 func (e *Engine) guard(ctx context.Context, f func()) {
 	if err := store.Guard(func() error { f(); return nil }); err != nil {
 		e.opts.Fault(ctx, err)
 	}
 }
 
-// check cleans the texts of a command and refuses what no state could make right.
+// check normalises the texts of a command and rejects what no state could make
+// valid.
 func (e *Engine) check(cmd *gotong.Command) error {
 	if _, err := e.opts.Codec.Kind(cmd.Stream); err != nil {
 		return err
@@ -187,8 +189,8 @@ func (e *Engine) check(cmd *gotong.Command) error {
 	return nil
 }
 
-// enqueue puts the task into its lane; the lane is returned where nobody runs
-// it yet, so that the caller does.
+// enqueue puts the task into its lane. If no goroutine runs the lane, it
+// returns the lane, and the caller must run it.
 func (e *Engine) enqueue(t *task) (*lane, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -208,8 +210,8 @@ func (e *Engine) enqueue(t *task) (*lane, error) {
 	return l.push(t, e.opts.MaxQueue)
 }
 
-// evict forgets idle lanes while there are too many. Which ones does not
-// matter: a lane only caches.
+// evict drops idle lanes while there are too many. Any choice is correct,
+// because a lane only caches.
 func (e *Engine) evict() {
 	for stream, l := range e.lanes {
 		if len(e.lanes) < e.opts.MaxLanes {
@@ -221,11 +223,11 @@ func (e *Engine) evict() {
 	}
 }
 
-// Failed is closed when storage failed: the process should end with an error
-// and start anew.
+// Failed is closed when storage failed. The process should then exit with an
+// error and start again.
 func (e *Engine) Failed() <-chan struct{} { return e.failed }
 
-// Cause is why storage failed; nil until Failed is closed.
+// Cause returns why storage failed, or nil until Failed is closed.
 func (e *Engine) Cause() error {
 	if p := e.cause.Load(); p != nil {
 		return *p
@@ -233,11 +235,11 @@ func (e *Engine) Cause() error {
 	return nil
 }
 
-// Close rejects new commands, and returns when those that were accepted have
-// their answers, or when ctx ends. A command that is still undecided by then is
-// answered as unknown.
+// Close rejects new commands. It returns when all accepted commands have their
+// answers, or when ctx ends; commands that are then undecided are answered as
+// unknown.
 func (e *Engine) Close(ctx context.Context) error {
-	e.underWay.Add(1) // as if this were a command, so that the count comes to 0 after closing is set
+	e.underWay.Add(1) // counts as a command, so that the count reaches 0 after closing is set
 	e.mu.Lock()
 	e.closing.Store(true)
 	e.mu.Unlock()

@@ -12,24 +12,24 @@ const (
 	// maxTries bounds how often a command is decided again because a head had
 	// moved.
 	maxTries = 16
-	// maxDocs bounds the documents and events that one lane keeps.
+	// maxDocs bounds the documents and events that one lane caches.
 	maxDocs = 4096
 )
 
-// task is one command on its way.
+// task is one command from its submission to its answer.
 type task struct {
-	ctx    context.Context //nolint:containedctx // it waits in a queue for whoever runs the lane
+	ctx    context.Context //nolint:containedctx // the goroutine that runs the lane needs it
 	cmd    gotong.Command
 	done   func(gotong.Receipt, error)
 	lane   *lane
 	tries  int
-	commit store.Commit // once decided
+	commit store.Commit // when decided
 	access bool         // the commit may change who sees what
 }
 
-// lane is the place in this node through which all commands of one stream
-// pass in order. At most one goroutine runs it at a time; whoever submits to
-// an idle lane does.
+// lane is the place in this node through which all commands of one stream pass
+// in order. At most one goroutine runs it at a time: the one that submitted a
+// command while the lane was idle.
 type lane struct {
 	engine *Engine
 	stream gotong.Stream
@@ -38,23 +38,24 @@ type lane struct {
 	mu       sync.Mutex
 	queue    []*task                   // waiting to be decided
 	running  bool                      // a goroutine is in run
-	halted   bool                      // decide nothing until all in flight has its outcome
-	inflight int                       // decided and submitted, no outcome yet
+	halted   bool                      // decide nothing until all commits in flight have their outcomes
+	inflight int                       // commits submitted that have no outcome yet
 	pending  map[gotong.RequestKey]int // the keys of those in flight
-	again    []*task                   // had to be decided again, in order
+	again    []*task                   // to be decided again, in order
 
-	// state is what the commands decided so far will leave; nil is unknown.
-	// Only the goroutine in run touches it, and settle while nobody runs.
+	// state is the state that the commands decided so far will leave; nil is
+	// unknown. It is used by the goroutine in run, and by settle while run is
+	// not active.
 	state *gotong.State
 	held  int // documents and events in state
 }
 
-// push adds a task; it returns the lane where the caller has to run it.
+// push adds a task. If the caller must run the lane, it returns the lane.
 func (l *lane) push(t *task, limit int) (*lane, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.queue) >= limit {
-		return nil, gotong.NewError(gotong.CodeBusy, "Too many are writing here; repeat with the same request id.")
+		return nil, gotong.NewError(gotong.CodeBusy, "Too many requests are waiting for this stream; repeat with the same request id.")
 	}
 	t.lane = l
 	l.queue = append(l.queue, t)
@@ -71,11 +72,12 @@ func (l *lane) idle() bool {
 	return !l.running && l.inflight == 0 && len(l.queue) == 0
 }
 
-// turn is how many commands of others one caller decides before a goroutine
-// of the lane's own takes over.
+// turn is the number of commands of others that a caller decides before a
+// goroutine of the lane takes over.
 const turn = 64
 
-// run decides what waits, in order, until nothing does or the lane halts.
+// run decides the waiting commands, in order, until none waits or the lane
+// halts.
 func (l *lane) run() {
 	for range turn {
 		t, warm := l.next()
@@ -87,7 +89,7 @@ func (l *lane) run() {
 	l.engine.running.Go(l.run)
 }
 
-// serve decides one command. A fault in the rules of a kind ends that command,
+// serve decides one command. A panic in the rules of a kind ends that command,
 // neither the lane nor the server.
 func (l *lane) serve(t *task, warm bool) {
 	defer func() {
@@ -96,7 +98,7 @@ func (l *lane) serve(t *task, warm bool) {
 			l.halted = true // the state may be half changed
 			l.mu.Unlock()
 			l.engine.opts.Fault(t.ctx, fault)
-			t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeInternal, "Something went wrong in the server."))
+			t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeInternal, "An internal error occurred."))
 		}
 	}()
 	if warm {
@@ -106,8 +108,8 @@ func (l *lane) serve(t *task, warm bool) {
 	}
 }
 
-// next takes the first waiting task. It is warm where the cached state may
-// decide it; a lane without state has nothing in flight.
+// next takes the first waiting task from the queue. It is warm if the cached
+// state may decide it. A lane without a state has nothing in flight.
 func (l *lane) next() (t *task, warm bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -126,14 +128,15 @@ func (l *lane) next() (t *task, warm bool) {
 			l.queue = l.queue[1:]
 			return t, true
 		}
-		// A twin of this request is in flight and its record will tell; or the
-		// cache is full. Either way: let all finish and start afresh.
+		// The same request is in flight, and its record will answer this one;
+		// or the cache is full. In both cases, wait for all outcomes and start
+		// from a fresh state.
 		l.halted = true
 	}
 }
 
-// halt puts the task back and lets the lane start afresh from the store once
-// everything in flight has its outcome.
+// halt puts the task back. When everything in flight has its outcome, the lane
+// starts again from the store.
 func (l *lane) halt(t *task) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,8 +144,8 @@ func (l *lane) halt(t *task) {
 	l.halted = true
 }
 
-// resumeLocked ends a halt once nothing is in flight. What has to be decided
-// again goes before what never was.
+// resumeLocked ends a halt once nothing is in flight. Commands that must be
+// decided again go before commands that were never decided.
 func (l *lane) resumeLocked() {
 	if !l.halted || l.inflight > 0 {
 		return
@@ -152,9 +155,10 @@ func (l *lane) resumeLocked() {
 	l.again = nil
 }
 
-// settle notes that a task in flight has its outcome. Unless it was committed,
-// those decided after it stood on ground that is not there: the lane halts and
-// starts afresh. again asks for the task itself to be decided again.
+// settle records the outcome of a task in flight. If the task was not
+// committed, the tasks decided after it used a state that does not exist: the
+// lane halts and starts again from the store. With again, the task itself must
+// be decided again.
 func (l *lane) settle(t *task, committed, again bool) {
 	l.mu.Lock()
 	l.inflight--
@@ -176,7 +180,8 @@ func (l *lane) settle(t *task, committed, again bool) {
 	}
 	l.mu.Unlock()
 	if start {
-		// Not on the goroutine that answers: deciding may read the store.
+		// Not on the goroutine that answers, because deciding may read the
+		// store.
 		l.engine.running.Go(l.run)
 	}
 }

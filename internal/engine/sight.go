@@ -6,8 +6,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// needs is what the rules look at for a command and, where they name an event,
-// what decides whether the actor may see it.
+// needs returns what the rules need for a command. If they look at an event,
+// that includes what decides whether the actor may see it.
 func (l *lane) needs(s gotong.State, cmd *gotong.Command) []gotong.Ref {
 	refs := l.kind.Needs(s, *cmd)
 	if l.kind.AccessNeeds == nil || !namesEvent(refs) {
@@ -25,14 +25,14 @@ func namesEvent(refs []gotong.Ref) bool {
 	return slices.ContainsFunc(refs, func(r gotong.Ref) bool { return !r.Event.IsZero() })
 }
 
-// viewer is the actor of a command as a reader of the stream.
+// viewer returns the actor of a command as a viewer of the stream.
 func viewer(cmd *gotong.Command) gotong.Viewer {
 	return gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
 }
 
-// sight is the lane's state as the command's actor sees it: the one visibility
-// function, on the documents that decide the command. The lane keeps nothing of
-// it, because the next command has another actor.
+// sight returns the lane's state as the command's actor sees it: the one
+// visibility function, applied to the documents that decide the command. The
+// lane does not cache it, because the next command has another actor.
 func (l *lane) sight(t *task) (gotong.State, error) {
 	if l.kind.Access == nil || !namesEvent(l.kind.Needs(*l.state, t.cmd)) {
 		return *l.state, nil
