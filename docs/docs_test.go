@@ -17,6 +17,10 @@ import (
 	"gotong.dev/gotong/internal/bench"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/text"
 )
 
@@ -185,6 +189,26 @@ func TestTexts(t *testing.T) {
 		want = append(want, []string{sort.Name, sort.Step, sort.Says})
 	}
 	same(t, "api.md", table(t, page(t, "api.md"), "texts"), want)
+}
+
+// TestPropertiesOfStores: the table lists each property of each adapter, with
+// its reason.
+func TestPropertiesOfStores(t *testing.T) {
+	adapters := []store.Properties{sqlite.Properties, surreal.Properties, memory.Properties}
+	names := reflect.TypeFor[store.Properties]()
+	var got, want [][]string
+	for _, row := range table(t, page(t, "../internal/store/DESIGN.md"), "properties") {
+		got = append(got, slices.Delete(row, 1, 2)) // the promise in words
+	}
+	for i := range names.NumField() {
+		row := []string{names.Field(i).Name}
+		for _, a := range adapters {
+			p := reflect.ValueOf(a).Field(i).Interface().(store.Property)
+			row = append(row, map[bool]string{true: "yes: ", false: "no: "}[p.Holds]+p.Why)
+		}
+		want = append(want, row)
+	}
+	same(t, "DESIGN.md", got, want)
 }
 
 // The page on a first kind shows code that is built and tested elsewhere: each of

@@ -91,7 +91,8 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 		Target: target, Only: c.Only, AllowUntested: c.AllowUntested, For: c.For, Now: now,
 		Progress: func(p gates.Progress) { showGate(std, p) },
 		Adapter: gates.Adapter{
-			Supported: surrealstore.Supported,
+			Supported:  surrealstore.Supported,
+			Properties: surrealstore.Properties,
 			Open: func(
 				ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options,
 			) (store.Whole, error) {

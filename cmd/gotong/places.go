@@ -29,7 +29,7 @@ func placeName(address string) (string, error) {
 	if err != nil || u.Scheme == "" {
 		return "", misuse("sqlite:PATH", "this is not the address of a store")
 	}
-	if u.Scheme == "memory" {
+	if p, ok := app.StoreProperties(address); ok && !p.Durable.Holds {
 		return "", misuse("sqlite:PATH", "only its own server can use a store in memory")
 	}
 	if path, ok := app.StoreFile(address); ok {

@@ -2,7 +2,6 @@ package app
 
 import (
 	"errors"
-	"net/url"
 
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/config"
@@ -48,6 +47,6 @@ func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !
 
 // ownStore reports that no other node can have this store open.
 func ownStore(cfg *config.Config) bool {
-	u, err := url.Parse(cfg.StoreURL())
-	return err == nil && (u.Scheme == "sqlite" || u.Scheme == "memory")
+	p, ok := StoreProperties(cfg.StoreURL())
+	return ok && !p.Shared.Holds
 }

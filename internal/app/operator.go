@@ -63,7 +63,7 @@ func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.
 func openExisting(
 	ctx context.Context, cfg *config.Config, rules []gotong.Kind, now func() gotong.Instant,
 ) (store.Whole, error) {
-	if cfg.StoreURL() == "memory:" {
+	if p, ok := StoreProperties(cfg.StoreURL()); ok && !p.Durable.Holds {
 		return nil, ErrServing
 	}
 	if path, ok := sqlitePath(cfg); ok {

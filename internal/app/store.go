@@ -97,6 +97,25 @@ func OpenStore(
 	return s, err
 }
 
+// StoreProperties are those of the store that an address means; ok is false
+// where no adapter has its scheme.
+func StoreProperties(address string) (p store.Properties, ok bool) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return p, false
+	}
+	switch u.Scheme {
+	case "memory":
+		return memory.Properties, true
+	case "sqlite":
+		return sqlite.Properties, true
+	case client.Scheme, client.SchemeTLS:
+		return surreal.Properties, true
+	default:
+		return p, false
+	}
+}
+
 func openAs(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
 ) (s store.Whole, say told, err error) {
@@ -126,7 +145,7 @@ func openAs(
 		if err != nil {
 			return nil, say, err
 		}
-		say.notes = []string{surreal.SyncNote}
+		say.notes = []string{"Whether acknowledged writes survive a power loss depends on the database: " + surreal.Properties.Synced.Why}
 		return s, say, nil
 	default:
 		return nil, say, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)

@@ -26,6 +26,8 @@ var (
 type Adapter struct {
 	// Supported is the versions that are tested, as "2.6.x and 3.0.x".
 	Supported string
+	// Properties are what the store promises where stores differ.
+	Properties store.Properties
 	// Open opens a store, with its schema made. It takes any engine and any
 	// version: the gates judge these. The zero storetest.Options stand for the
 	// program's own collections and clock.

@@ -18,7 +18,7 @@ func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 // ours is the adapter of the program.
 func ours() Adapter {
 	return Adapter{
-		Supported: adapter.Supported,
+		Supported: adapter.Supported, Properties: adapter.Properties,
 		Open: func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Whole, error) {
 			if o.Now == nil {
 				o = storetest.Options{Collections: []string{"things"}, Now: now}

@@ -62,7 +62,7 @@ var cases atomic.Int64
 func (r *run) harness(ctx context.Context) storetest.Harness {
 	cfg := r.scratch.config(fmt.Sprint("case", cases.Add(1)))
 	return storetest.Harness{
-		Durable: true, Shared: true, For: r.o.For / 2,
+		Properties: r.o.Adapter.Properties, For: r.o.For / 2,
 		Open: func(o storetest.Options) (store.Whole, error) {
 			return r.o.Adapter.Open(ctx, cfg, o, surreal.Options{})
 		},

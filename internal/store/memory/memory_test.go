@@ -13,6 +13,7 @@ func TestStore(t *testing.T) {
 	storetest.Run(t, func(*testing.T) storetest.Harness {
 		var s *memory.Store
 		return storetest.Harness{
+			Properties: memory.Properties,
 			Open: func(o storetest.Options) (store.Whole, error) {
 				s = memory.New("", memory.Options{Now: o.Now})
 				return s, nil

@@ -16,7 +16,7 @@ func place(t *testing.T) storetest.Harness {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data", "gotong.db")
 	return storetest.Harness{
-		Durable: true,
+		Properties: Properties,
 		Open: func(o storetest.Options) (store.Whole, error) {
 			return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
 		},

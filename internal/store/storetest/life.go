@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +22,7 @@ var lifeTests = map[string]func(*env){
 	"life/close in a run": closeWhileBusy,
 	"life/empty":          empty,
 	"life/fault":          lifeFault,
+	"life/properties":     lifeProperties,
 }
 
 func epochs(e *env) {
@@ -47,9 +50,7 @@ func empty(e *env) {
 // reopen: all that was there is there again, with the same epoch, and goes on
 // from there.
 func reopen(e *env) {
-	if !e.harness.Durable {
-		e.Skipf("not durable")
-	}
+	e.needs(e.harness.Properties.Durable)
 	claim := gotong.Claim{Space: "s", Name: "n"}
 	noop := Draft{Stream: "thread/noop", RequestID: "noop"}
 	e.next(Draft{Stream: "thread/a", Home: "group/g", Events: 3, RequestID: "one", Claims: []gotong.Claim{claim}, Changes: []store.Change{put("x", `{"n":1}`)}})
@@ -68,8 +69,7 @@ func reopen(e *env) {
 	}
 	before, epoch, r := e.load(need), e.s.Epoch(), e.register(key("r"))
 	for range 2 {
-		e.check(e.s.Close())
-		e.open()
+		e.restart()
 		equal(e, "epoch", e.s.Epoch(), epoch)
 		equal(e, "snapshot", e.load(need), before)
 		equal(e, "register", e.register(key("r")), r)
@@ -149,7 +149,7 @@ func closeWhileBusy(e *env) {
 	}
 	e.check(e.s.Close())
 	wg.Wait()
-	if !e.harness.Durable {
+	if !e.harness.Properties.Durable.Holds {
 		return
 	}
 	e.open()
@@ -158,24 +158,29 @@ func closeWhileBusy(e *env) {
 	}
 }
 
-// lifeFault: a fault of ours in the middle of a write, here in the clock, holds
-// up nobody: what comes after it is done, or fails because the store has.
+// lifeFault: a fault of the program in the middle of a write, here in the clock,
+// holds up nobody. What comes after it is written, or fails because the store
+// has failed.
 func lifeFault(e *env) {
 	ctx, cancel := context.WithTimeout(e.ctx, 30*time.Second)
 	defer cancel()
-	set := func(name string) error {
-		return store.Guard(func() error {
-			return e.s.SetRegister(ctx, gotong.Key{Collection: "session", Owner: "u", Name: name}, 0, []byte("x"), 0)
-		})
+	set := func(name string, expect uint64) error {
+		return store.Guard(func() error { return e.s.SetRegister(ctx, key(name), expect, []byte("x"), e.now()+9) })
 	}
+	e.check(set("a", 0))
+	expires := e.now() + 9
 	e.breakClock(0)
-	if err := set("a"); !errors.Is(err, store.ErrFault) {
-		e.Skipf("this store writes without a look at the clock")
-	}
+	err := store.Guard(func() error { return e.s.SetRegister(ctx, key("a"), 1, []byte("x"), expires) })
 	e.breakClock(math.MaxInt64)
+	if !errors.Is(err, store.ErrFault) {
+		e.Errorf("a write with a clock that is broken: %v", err)
+	}
 	failed := e.s.Failed()
+	if want := e.harness.Properties.Resumes; (failed == nil) != want.Holds {
+		e.Errorf("the store says %v; it resumes: %v, because %s", failed, want.Holds, want.Why)
+	}
 	for _, name := range []string{"b", "c"} {
-		if err := set(name); (err != nil) != (failed != nil) || err != nil && !errors.Is(err, store.ErrFailed) {
+		if err := set(name, 0); (err != nil) != (failed != nil) || err != nil && !errors.Is(err, store.ErrFailed) {
 			e.Errorf("a register after the fault: %v; the store says %v", err, failed)
 		}
 	}
@@ -186,4 +191,16 @@ func lifeFault(e *env) {
 	if _, err := e.s.Positions(ctx); err != nil {
 		e.Errorf("a read after the fault: %v", err)
 	}
+}
+
+// lifeProperties: each property has its reason, and a store whose errors may
+// leave an outcome open has connections that the suite can cut.
+func lifeProperties(e *env) {
+	p := reflect.ValueOf(e.harness.Properties)
+	for i := range p.NumField() {
+		if why := p.Field(i).Interface().(store.Property).Why; why == "" || strings.Contains(why, "\n") {
+			e.Errorf("%s has the reason %q, want one line", p.Type().Field(i).Name, why)
+		}
+	}
+	equal(e, "definite errors", e.harness.Properties.Definite.Holds, e.harness.Through == nil)
 }

@@ -128,11 +128,8 @@ func moveSealed(e *env) {
 	e.check(e.s.Seal(e.ctx, "elsewhere"))
 	e.check(e.s.Seal(e.ctx, "surreal://db"))
 	e.refused(store.ErrSealed)
-	if e.harness.Durable {
-		e.check(e.s.Close())
-		e.open()
-		e.refused(store.ErrSealed)
-	}
+	e.restart()
+	e.refused(store.ErrSealed)
 	if err := e.s.Renew(e.ctx, "another"); !errors.Is(err, store.ErrSealed) {
 		e.Errorf("renewed: %v", err)
 	}
@@ -228,11 +225,8 @@ func moveRestore(e *env) {
 	}
 	equal(e, "epoch", e.s.Epoch(), "second00")
 	equal(e, "contents", e.contents(3), from)
-	if e.harness.Durable {
-		e.check(e.s.Close())
-		e.open()
-		equal(e, "contents after a restart", e.contents(0), from)
-	}
+	e.restart()
+	equal(e, "contents after a restart", e.contents(0), from)
 	docs := e.load(store.Need{Documents: []gotong.Key{key("x"), key("y")}}).Documents
 	equal(e, "documents", docs, map[gotong.Key][]byte{key("x"): []byte(`{"n":2}`)})
 	equal(e, "job", e.claim("q", 6, 60, 9)[0].Attempt, 2)
@@ -299,11 +293,8 @@ func moveRestoreRefuses(e *env) {
 func moveUnfinished(e *env) {
 	e.check(e.s.Restore(e.ctx, store.Restoring{To: "half", Eras: store.FirstEra("copied00")}))
 	e.refused(store.ErrUnfinished)
-	if e.harness.Durable {
-		e.check(e.s.Close())
-		e.open()
-		e.refused(store.ErrUnfinished)
-	}
+	e.restart()
+	e.refused(store.ErrUnfinished)
 	state := e.state()
 	equal(e, "state", state, store.State{Eras: store.FirstEra("copied00"), Progress: "half", Empty: true})
 	if err := e.s.Renew(e.ctx, "another"); !errors.Is(err, store.ErrUnfinished) {
@@ -330,10 +321,7 @@ func moveRenew(e *env) {
 	e.m.Epoch = "second00"
 	e.next(Draft{Stream: "thread/a", Events: 2})
 	e.next(Draft{Stream: "thread/b", Events: 1})
-	if e.harness.Durable {
-		e.check(e.s.Close())
-		e.open()
-	}
+	e.restart()
 	equal(e, "eras", e.state().Eras, store.FirstEra(old).Next("second00", at))
 	equal(e, "events of both", len(e.events(store.EventRange{Stream: "thread/a", To: 9})), 4)
 	p := gotong.PartitionOf("thread/a")

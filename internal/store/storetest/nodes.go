@@ -28,9 +28,7 @@ const nodeCount = 3
 // nodes opens the log of the case on several nodes.
 func (e *env) nodes() []store.Whole {
 	e.Helper()
-	if !e.harness.Shared {
-		e.Skipf("one process alone has this store open")
-	}
+	e.needs(e.harness.Properties.Shared)
 	list := []store.Whole{e.s}
 	for len(list) < nodeCount {
 		s, err := e.harness.Open(e.options())

@@ -113,9 +113,7 @@ func registersOfMalformedBatch(e *env) {
 // the clock by which registers expire does, every commit of the batch is
 // written or none is.
 func registersFaultInBatch(e *env) {
-	if !e.harness.Durable {
-		e.Skipf("a write that breaks off may leave half of it")
-	}
+	e.needs(e.harness.Properties.Undoes)
 	e.set(key("password"), 0, "before", 0, true)
 	for looks := range int64(4) {
 		stream := gotong.Stream(fmt.Sprint("thread/", looks))
@@ -124,8 +122,7 @@ func registersFaultInBatch(e *env) {
 		_, err := store.CommitAll(e.ctx, e.s, batch)
 		e.breakClock(math.MaxInt64)
 		if e.s.Failed() != nil {
-			e.check(e.s.Close())
-			e.open()
+			e.restart()
 		}
 		e.written(batch[0], err == nil)
 		equal(e, "the last of the batch", e.value("last") == "x/1", err == nil)
@@ -153,14 +150,11 @@ func registersSealed(e *env) {
 
 // registersAfterRestart: a request from before a restart is replayed.
 func registersAfterRestart(e *env) {
-	if !e.harness.Durable {
-		e.Skipf("not durable")
-	}
+	e.needs(e.harness.Properties.Durable)
 	e.set(key("password"), 0, "before", 0, true)
 	c := e.password(1, "new")
 	e.must(c)
-	e.check(e.s.Close())
-	e.open()
+	e.restart()
 	e.written(c, true)
 	e.replays(c)
 }

@@ -35,19 +35,18 @@ type Options struct {
 
 // Harness is one empty place for a store.
 type Harness struct {
-	// Open opens the store of this place. Where it is durable the suite closes
-	// and opens it again and expects all that was there.
-	Open    func(Options) (store.Whole, error)
-	Durable bool
+	// Open opens the store of this place. Where the store is durable, the suite
+	// closes and opens it again and expects all that was there. Where it is
+	// shared, the suite calls Open while the store of this place is open, and
+	// expects one more node on the same log.
+	Open       func(Options) (store.Whole, error)
+	Properties store.Properties
 	// Lose takes the row of an event away under the feet of the open store.
 	// Where it is nil, what needs it is skipped.
 	Lose func(s gotong.Stream, seq uint64) error
 
-	// Shared: Open may be called again while a store of this place is open, and
-	// gives one more node on the same log.
-	Shared bool
 	// Through opens one more node whose connections to the database pass a
-	// proxy; nil where the store has none.
+	// proxy. It is nil where errors of the store are definite.
 	Through func(Options) (store.Whole, *netfault.Proxy, error)
 	// For is how long each case that looks for lost writes goes on; 0: a fixed
 	// number of writes.
@@ -156,6 +155,23 @@ func (e *env) open() {
 	s, err := e.harness.Open(e.options())
 	e.check(err)
 	e.s = s
+}
+
+// needs skips the case where a property does not hold.
+func (e *env) needs(p store.Property) {
+	e.Helper()
+	if !p.Holds {
+		e.Skipf("%s", p.Why)
+	}
+}
+
+// restart closes the store and opens it again, where it is durable.
+func (e *env) restart() {
+	e.Helper()
+	if e.harness.Properties.Durable.Holds {
+		e.check(e.s.Close())
+		e.open()
+	}
 }
 
 func (e *env) options() Options { return Options{Collections: []string{things, others}, Now: e.now} }

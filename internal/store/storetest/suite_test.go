@@ -101,7 +101,9 @@ func try(t *testing.T, name string, wrap func(store.Whole) store.Whole) storetes
 			return c.Try(t.Context(), func() storetest.Harness {
 				var once sync.Once
 				var inner store.Whole
-				return storetest.Harness{Shared: true, Open: func(o storetest.Options) (store.Whole, error) {
+				several := memory.Properties
+				several.Shared.Holds = true
+				return storetest.Harness{Properties: several, Open: func(o storetest.Options) (store.Whole, error) {
 					once.Do(func() { inner = wrap(memory.New("", memory.Options{Now: o.Now})) })
 					return shared{inner}, nil
 				}}
@@ -119,7 +121,7 @@ func TestTry(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 	alone := func() storetest.Harness {
-		return storetest.Harness{Open: func(o storetest.Options) (store.Whole, error) { return memory.New("", memory.Options{Now: o.Now}), nil }}
+		return storetest.Harness{Properties: memory.Properties, Open: func(o storetest.Options) (store.Whole, error) { return memory.New("", memory.Options{Now: o.Now}), nil }}
 	}
 	for _, part := range storetest.Parts() {
 		if part.Name == "nodes" {

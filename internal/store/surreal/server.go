@@ -27,10 +27,6 @@ func supported(v surreal.Version) bool {
 	return v.Major == 2 && v.Minor == 6 || v.Major == 3 && v.Minor == 0
 }
 
-// SyncNote is what cannot be asked of a server, for who starts one.
-const SyncNote = "SurrealDB does not tell whether it syncs each commit to the disk. " +
-	"Only if it does, a power loss takes nothing that was acknowledged: 3.x with sync=every (its default), 2.6 with SURREAL_SYNC_DATA=true"
-
 // full matches what the engines say where the disk is.
 var full = regexp.MustCompile(`(?i)no space left on device|disk (is )?full|out of space`)
 

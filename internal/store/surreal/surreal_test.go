@@ -31,8 +31,8 @@ func TestStore(t *testing.T) {
 				return Open(t.Context(), cfg, Options{Collections: o.Collections, Now: o.Now})
 			}
 			return storetest.Harness{
-				Durable: true, Shared: true,
-				Open: func(o storetest.Options) (store.Whole, error) { return open(cfg, o) },
+				Properties: Properties,
+				Open:       func(o storetest.Options) (store.Whole, error) { return open(cfg, o) },
 				Through: func(o storetest.Options) (store.Whole, *netfault.Proxy, error) {
 					p, through := proxied(t, cfg)
 					through.Sockets = 1
