@@ -9,11 +9,11 @@ import (
 
 var commitRegisterTests = map[string]func(*env){
 	"commit/registers":               registersOfCommit,
-	"commit/registers, stale alone":  staleAlone,
-	"commit/registers, replay":       replaySetsNothing,
-	"commit/registers, no trace":     registersLeaveNoTrace,
-	"commit/registers, expired":      registersExpired,
-	"commit/registers, set outside":  registersSetOutside,
+	"commit/registers stale alone":   staleAlone,
+	"commit/registers replay":        replaySetsNothing,
+	"commit/registers no trace":      registersLeaveNoTrace,
+	"commit/registers expired":       registersExpired,
+	"commit/registers set outside":   registersSetOutside,
 	"race/one register in a commit":  registerRace,
 	"race/twins that set a register": registerTwins,
 }

@@ -14,15 +14,15 @@ import (
 // commit, its register changes share its fate, and the same request changes no
 // register a second time.
 var registerFaultTests = map[string]func(*env){
-	"commit/registers, failed":             registersFailed,
-	"commit/registers, failed but written": registersFailedButWritten,
-	"commit/registers, malformed batch":    registersOfMalformedBatch,
-	"commit/registers, fault in a batch":   registersFaultInBatch,
-	"commit/registers, sealed":             registersSealed,
-	"commit/registers, after a restart":    registersAfterRestart,
-	"cuts/registers":                       cutRegisters,
-	"cuts/stale registers":                 cutStaleRegisters,
-	"cuts/late request":                    lateRequest,
+	"commit/registers failed":             registersFailed,
+	"commit/registers failed but written": registersFailedButWritten,
+	"commit/registers malformed batch":    registersOfMalformedBatch,
+	"commit/registers fault in a batch":   registersFaultInBatch,
+	"commit/registers sealed":             registersSealed,
+	"commit/registers after a restart":    registersAfterRestart,
+	"cuts/registers":                      cutRegisters,
+	"cuts/stale registers":                cutStaleRegisters,
+	"cuts/late request":                   lateRequest,
 }
 
 var errInjected = errors.New("storetest: a fault that the case planned")
