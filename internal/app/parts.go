@@ -44,7 +44,7 @@ func (a *App) newHub() *live.Hub {
 	m := a.metrics.Live
 	return live.New(live.Options{
 		Store: a.store, Codec: a.codec, Views: a.views, Bus: a.bus, Clock: a.clock,
-		Names: func(ctx context.Context, ids []string) map[string]string { return a.auth.Names(ctx, ids) },
+		Names: names{a},
 		Problem: func(err error, trace string) []byte {
 			b, _ := json.Marshal(httpapi.ProblemOf(err, trace)) //nolint:errchkjson // a problem always has a JSON form
 			return b
@@ -62,6 +62,14 @@ func (a *App) newHub() *live.Hub {
 		},
 	})
 }
+
+// names is the display names that auth remembers; auth is made after delivery.
+type names struct{ a *App }
+
+func (n names) Names(ctx context.Context, ids []string) map[string]string {
+	return n.a.auth.Names(ctx, ids)
+}
+func (n names) Known(id string) (string, bool) { return n.a.auth.Known(id) }
 
 func (a *App) newAuth() error {
 	secret, made, err := signingKey(&a.cfg)

@@ -12,7 +12,8 @@ import (
 )
 
 const (
-	// nameLife is how long a user name is returned before it is read again.
+	// nameLife is how long it is remembered that an account does not exist. Names
+	// do not change: they are remembered as long as there is room.
 	nameLife = time.Minute
 	// maxNames is how many user names are cached, twice.
 	maxNames = 16384
@@ -44,13 +45,24 @@ func (s *Service) Names(ctx context.Context, ids []string) map[string]string {
 	return found
 }
 
+// Known returns the user name of an account from memory; "" for a user without
+// one. known is false where Names would read the store.
+func (s *Service) Known(id string) (name string, known bool) {
+	if nameless(id) {
+		return "", true
+	}
+	n, ok := s.names.get(id)
+	return n.name, ok && (n.name != "" || s.mono().Sub(n.at) < nameLife)
+}
+
+// nameless reports whether a user has no account and so no name: an imported
+// author.
+func nameless(id string) bool { return strings.HasPrefix(id, "import:") || !gotong.ValidID(id) }
+
 // name returns the user name of one account, or "" if there is none.
 func (s *Service) name(ctx context.Context, id string) string {
-	if strings.HasPrefix(id, "import:") || !gotong.ValidID(id) {
-		return ""
-	}
-	if n, ok := s.names.get(id); ok && s.mono().Sub(n.at) < nameLife {
-		return n.name
+	if name, known := s.Known(id); known {
+		return name
 	}
 	name, _ := once(ctx, &s.names.flight, id, func(ctx context.Context) (string, error) {
 		a, _, err := s.account(ctx, id)

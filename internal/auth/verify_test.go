@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -162,12 +163,25 @@ func TestNames(t *testing.T) {
 		t.Errorf("%d reads within the minute", n)
 	}
 	h.pass(time.Microsecond)
+	before = c.reads.Load()
+	for _, id := range ids {
+		name, known := h.Known(id)
+		if remembered := strings.HasPrefix(id, "import:") || id == "no id at all" || want[id] != ""; name != want[id] || known != remembered {
+			t.Errorf("%s: %q, known %v, after the minute", id, name, known)
+		}
+	}
+	if n := c.reads.Load() - before; n != 0 {
+		t.Errorf("%d reads for what is known", n)
+	}
+	late := siti("late")
+	late.Email, late.Username = "late@example.org", "terlambat"
+	id := h.signUp(t, late).UserID
 	c.fail.Store(true)
-	if got := h.Names(t.Context(), ids); len(got) != 0 {
-		t.Errorf("%v from nowhere", got)
+	if got := h.Names(t.Context(), append(ids, id)); !maps.Equal(got, want) {
+		t.Errorf("%v while the store does not answer, want %v", got, want)
 	}
 	c.fail.Store(false)
-	if got := h.Names(t.Context(), ids); !maps.Equal(got, want) {
+	if got := h.Names(t.Context(), []string{id}); got[id] != late.Username {
 		t.Errorf("a failure was remembered: %v", got)
 	}
 }

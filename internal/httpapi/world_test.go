@@ -106,7 +106,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			return w.hub.Arrival(s, in, seq)
 		},
 	})
-	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Views: w.views, Clock: w.clock, Names: door.Names})
+	w.hub = live.New(live.Options{Store: w.store, Codec: codec, Views: w.views, Clock: w.clock, Names: door})
 	stopped := make(chan error, 1)
 	go func() { stopped <- w.hub.Run(ctx) }()
 	t.Cleanup(func() {

@@ -17,7 +17,8 @@ type client struct {
 	cursor  map[gotong.Stream]uint64
 	got     map[gotong.Stream][]uint64
 	text    map[gotong.Stream]map[uint64]string
-	ops     []string // all but events
+	name    map[gotong.Stream]map[uint64]string // of the actor
+	ops     []string                            // all but events
 	revoked map[gotong.Stream]bool
 }
 
@@ -30,7 +31,7 @@ func open(t tb, h *live.Hub, user string, opt live.SessionOptions) *client {
 	t.Cleanup(s.Close)
 	return &client{
 		t: t, s: s, cursor: map[gotong.Stream]uint64{}, got: map[gotong.Stream][]uint64{},
-		text: map[gotong.Stream]map[uint64]string{}, revoked: map[gotong.Stream]bool{},
+		text: map[gotong.Stream]map[uint64]string{}, name: map[gotong.Stream]map[uint64]string{}, revoked: map[gotong.Stream]bool{},
 	}
 }
 
@@ -42,9 +43,12 @@ func (c *client) subscribe(s gotong.Stream, start live.Start) {
 }
 
 type wireEvent struct {
-	Seq  uint64         `json:"seq"`
-	Type string         `json:"type"`
-	Data map[string]any `json:"data"`
+	Seq   uint64         `json:"seq"`
+	Type  string         `json:"type"`
+	Data  map[string]any `json:"data"`
+	Actor struct {
+		Name string `json:"name"`
+	} `json:"actor"`
 }
 
 type wireFrame struct {
@@ -108,9 +112,10 @@ func (c *client) handle(f live.Frame) {
 		last = e.Seq
 		c.got[w.Stream] = append(c.got[w.Stream], e.Seq)
 		if c.text[w.Stream] == nil {
-			c.text[w.Stream] = map[uint64]string{}
+			c.text[w.Stream], c.name[w.Stream] = map[uint64]string{}, map[uint64]string{}
 		}
 		c.text[w.Stream][e.Seq], _ = e.Data["Text"].(string)
+		c.name[w.Stream][e.Seq] = e.Actor.Name
 	}
 	c.cursor[w.Stream] = w.To
 }

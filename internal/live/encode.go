@@ -2,7 +2,6 @@ package live
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +20,7 @@ type reading struct {
 	about []uint64 // seqs of the events that it speaks of
 	data  []byte   // the event's payload and content as one JSON object
 	name  string   // of the actor
-	live  bool     // somebody follows: worth encoding
+	live  bool     // somebody follows, and the name is known: it is encoded
 	err   error
 }
 
@@ -30,6 +29,9 @@ func (h *Hub) open(t *topic, row *store.Event) *reading {
 	r := &reading{topic: t, row: row, live: t.followed()}
 	if r.live || t.kind.Affects != nil {
 		r.event, r.err = h.opt.Codec.Event(row)
+	}
+	if r.err == nil && r.live {
+		r.name, r.live = h.known(r.event.Actor.UserID) // unknown: sessions read the event in a page, which asks for names
 	}
 	if r.err == nil && r.live {
 		r.about = t.kind.AboutOf(r.event)
@@ -43,6 +45,9 @@ func (h *Hub) pushed(r *reading) pushed {
 	p := pushed{
 		entry: entry{audience: r.row.Audience, about: r.about},
 		seq:   r.row.Seq, count: r.row.Count, position: r.row.Position,
+	}
+	if r.err != nil {
+		return p
 	}
 	if amends := r.topic.kind.Amends; amends != nil && r.event.Seq > 0 {
 		p.keeps = !amends(r.event)
@@ -170,23 +175,6 @@ func merge(a, b []byte) []byte {
 	return append(joined, b[1:]...)
 }
 
-// nameAll gives the readings that will be encoded the names of their actors.
-func (h *Hub) nameAll(ctx context.Context, work []*reading) {
-	if h.opt.Names == nil || len(work) == 0 {
-		return
-	}
-	ids := make([]string, 0, len(work))
-	for _, r := range work {
-		if r.live && r.err == nil {
-			ids = append(ids, r.event.Actor.UserID)
-		}
-	}
-	names := h.names.get(ctx, ids)
-	for _, r := range work {
-		r.name = names[r.event.Actor.UserID]
-	}
-}
-
 // problem is the error as an error frame's object.
 func (h *Hub) problem(err error, trace string) []byte {
 	if h.opt.Problem != nil {
@@ -240,10 +228,11 @@ func goingAwayFrame(retryMilli int64) Frame {
 }
 
 func (h *Hub) signalFrame(m *bus.Signal) Frame {
+	name, _ := h.known(m.Actor.UserID)
 	b := append(startFrame(192+len(m.Data)), `{"op":"signal","stream":`...)
 	b = appendString(b, string(m.Stream))
 	b = appendString(append(b, `,"type":`...), m.Type)
-	b = appendActor(append(b, `,"actor":`...), m.Actor, h.names.cached(m.Actor.UserID))
+	b = appendActor(append(b, `,"actor":`...), m.Actor, name)
 	if len(m.Data) > 0 {
 		b = append(append(b, `,"data":`...), m.Data...)
 	}

@@ -20,8 +20,8 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then partition.order (one at a time), then a shard of the index,
-// then topic.mu, then one of the leaves partition.mu, loader.mu, nameCache.mu and
-// those of package signal. Hub.mu is taken alone.
+// then topic.mu, then one of the leaves partition.mu, loader.mu and those
+// of package signal. Hub.mu is taken alone.
 type Hub struct {
 	opt      Options
 	limits   Limits
@@ -33,7 +33,6 @@ type Hub struct {
 	parts   [gotong.Partitions]*partition
 	loader  *loader
 	signals *signal.Exchange
-	names   nameCache
 	views   *view.Views
 
 	ringBytes     atomic.Int64
@@ -55,7 +54,6 @@ func New(opt Options) *Hub {
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
 		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
-		names: nameCache{ask: opt.Names, mono: opt.Clock.Mono},
 	}
 	h.limits.fill()
 	h.observer.fill()
@@ -184,11 +182,6 @@ func (h *Hub) Epoch() gotong.Epoch { return h.epoch }
 
 // Signals returns the signals of this node.
 func (h *Hub) Signals() *signal.Exchange { return h.signals }
-
-// Names gives the display names that frames show, from the same cache.
-func (h *Hub) Names(ctx context.Context, ids []string) map[string]string {
-	return h.names.get(ctx, ids)
-}
 
 // Open makes a session for a reader; ErrDraining or CodeBusy (too many) where
 // there can be none.

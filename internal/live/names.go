@@ -2,73 +2,44 @@ package live
 
 import (
 	"context"
-	"sync"
 	"time"
 
-	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/view"
 )
 
-const (
-	maxNames  = 16_384
-	nameLife  = time.Minute
-	nameLimit = 500 * time.Millisecond // a slow answer costs names, not events
-)
+// Names gives display names, and remembers them: delivery keeps none.
+type Names interface {
+	// Names returns the names of those of the users who have one. It may read
+	// the store.
+	Names(ctx context.Context, ids []string) map[string]string
 
-// nameCache keeps display names for a minute.
-type nameCache struct {
-	ask   func(ctx context.Context, ids []string) map[string]string
-	mono  func() clock.Moment
-	mu    sync.Mutex
-	known map[string]cachedName
+	// Known returns the name of a user from memory, without waiting; "" for a
+	// user who has none. known is false where Names would read the store.
+	Known(id string) (name string, known bool)
 }
 
-type cachedName struct {
-	name string
-	till clock.Moment
-}
+// nameLimit bounds how long a page waits for names: a slow answer costs names,
+// not events.
+const nameLimit = 500 * time.Millisecond
 
-func (c *nameCache) get(ctx context.Context, ids []string) map[string]string {
-	names := make(map[string]string, len(ids))
-	if c.ask == nil || len(ids) == 0 {
-		return names
+// named is the names of the actors of a page.
+func (h *Hub) named(ctx context.Context, rows []*view.Row) map[string]string {
+	if h.opt.Names == nil || len(rows) == 0 {
+		return nil
 	}
-	now := c.mono()
-	var unknown []string
-	c.mu.Lock()
-	for _, id := range ids {
-		if _, ok := names[id]; ok {
-			continue
-		}
-		n, ok := c.known[id]
-		names[id] = n.name
-		if !ok || n.till < now {
-			unknown = append(unknown, id)
-		}
-	}
-	c.mu.Unlock()
-	if len(unknown) == 0 {
-		return names
+	ids := make([]string, len(rows))
+	for i, r := range rows {
+		ids[i] = r.Event.Actor.UserID
 	}
 	ctx, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
-	answer := c.ask(ctx, unknown)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.known == nil || len(c.known) > maxNames {
-		c.known = map[string]cachedName{}
-	}
-	for _, id := range unknown {
-		if ctx.Err() == nil {
-			c.known[id] = cachedName{answer[id], now.Add(nameLife)}
-		}
-		names[id] = answer[id]
-	}
-	return names
+	return h.opt.Names.Names(ctx, ids)
 }
 
-// cached is the name of a user where it is at hand.
-func (c *nameCache) cached(id string) string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known[id].name
+// known is the name of a user from memory.
+func (h *Hub) known(id string) (name string, known bool) {
+	if h.opt.Names == nil {
+		return "", true
+	}
+	return h.opt.Names.Known(id)
 }

@@ -33,10 +33,7 @@ type Options struct {
 	Views *view.Views // reads pages and access
 	Bus   bus.Bus     // nil: a node that is alone
 	Clock clock.Clock // nil: the machine's
-
-	// Names gives the display names of users; who is missing has none. It may
-	// read a store. Answers are kept for a minute. Nil: no names.
-	Names func(ctx context.Context, ids []string) map[string]string
+	Names Names       // nil: frames show no names
 
 	// Problem renders an error as the JSON object of an error frame's
 	// "problem", with the trace that its client may quote. Nil: code and detail.

@@ -50,11 +50,7 @@ func (p *pages) encode(ctx context.Context, h *Hub) error {
 		p.first, p.last = min(p.first, first), max(p.last, last)
 		p.work = append(p.work, r)
 	}
-	ids := make([]string, len(p.work))
-	for i, r := range p.work {
-		ids[i] = r.Event.Actor.UserID
-	}
-	p.names = h.names.get(ctx, ids)
+	p.names = h.named(ctx, p.work)
 	p.chunks = make([][]byte, len(p.work))
 	for i, r := range p.work {
 		var err error

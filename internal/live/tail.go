@@ -90,7 +90,7 @@ func (p *partition) advance(ctx context.Context, offers []offer) error {
 		}
 		switch {
 		case n > 0:
-			p.takeOffers(ctx, offers[:n])
+			p.takeOffers(offers[:n])
 			offers = offers[n:]
 		case offers[0].rows[0].Position < next: // found by the poll before it was offered
 			p.taken(offers[:1])
@@ -122,11 +122,11 @@ func (p *partition) putBack(offers []offer) {
 }
 
 // takeOffers publishes commits of this node.
-func (p *partition) takeOffers(ctx context.Context, offers []offer) {
+func (p *partition) takeOffers(offers []offer) {
 	last := &offers[len(offers)-1]
 	newest := &last.rows[len(last.rows)-1]
 	if !p.skip(newest.Position) {
-		p.publish(ctx, func(yield func(*store.Event) bool) {
+		p.publish(func(yield func(*store.Event) bool) {
 			for _, o := range offers {
 				for i := range o.rows {
 					if !yield(&o.rows[i]) {
@@ -170,7 +170,7 @@ func (p *partition) read(ctx context.Context, to uint64) error {
 			return p.doubt(from)
 		}
 		hole = false
-		p.publish(ctx, pointers(rows), rows[len(rows)-1].Position)
+		p.publish(pointers(rows), rows[len(rows)-1].Position)
 	}
 	return nil
 }
@@ -201,25 +201,17 @@ type arrival struct {
 	pushed  pushed
 }
 
-// publish takes whole commits in order. Names, decoding and encoding come
-// first: they may wait, and need no lock. What follows is one step of the
-// partition.
-func (p *partition) publish(ctx context.Context, rows iter.Seq[*store.Event], last uint64) {
+// publish processes whole commits in order. Decoding and encoding come first,
+// because they need no lock. What follows is one step of the partition.
+func (p *partition) publish(rows iter.Seq[*store.Event], last uint64) {
 	var arrivals []arrival
-	var named []*reading
 	for row := range rows {
 		a := arrival{row: row}
 		if t := p.hub.topics.lookup(row.Stream); t != nil {
 			a.reading = p.hub.open(t, row)
-			named = append(named, a.reading)
+			a.pushed = p.hub.pushed(a.reading)
 		}
 		arrivals = append(arrivals, a)
-	}
-	p.hub.nameAll(ctx, named)
-	for i := range arrivals {
-		if r := arrivals[i].reading; r != nil && r.err == nil {
-			arrivals[i].pushed = p.hub.pushed(r)
-		}
 	}
 	p.order.Lock()
 	defer p.order.Unlock()

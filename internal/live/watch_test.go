@@ -27,15 +27,21 @@ func beside(s gotong.Stream) gotong.Stream {
 	}
 }
 
-// asking holds back the first answer about names, and so the tail.
+// asking holds the tail, which looks for a name in memory, until release.
 func asking(o *live.Options) (release func()) {
-	gate := make(chan struct{})
-	o.Names = func(context.Context, []string) map[string]string {
-		<-gate
-		return nil
-	}
+	gate := make(gated)
+	o.Names = gate
 	return func() { close(gate) }
 }
+
+type gated chan struct{}
+
+func (g gated) Known(string) (string, bool) {
+	<-g
+	return "", true
+}
+
+func (gated) Names(context.Context, []string) map[string]string { return nil }
 
 // A subscription is accepted while the tail is in the middle of publishing the
 // removal of its reader, which it found nobody to tell of.

@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -150,6 +151,7 @@ type world struct {
 	spans map[gotong.Stream]map[string][]stretch
 	edits map[gotong.Stream]map[uint64]uint64 // what each edit is about
 	n     uint64
+	actor string // of the commits; empty: ann
 	views map[*live.Hub]*view.Views
 }
 
@@ -191,7 +193,7 @@ func (w *world) commit(to *live.Hub, s gotong.Stream, facts ...gotong.Fact) stor
 
 func (w *world) build(s gotong.Stream, facts []gotong.Fact) store.Commit {
 	w.n++
-	actor := gotong.Actor{UserID: "ann", Role: gotong.RoleUser}
+	actor := gotong.Actor{UserID: cmp.Or(w.actor, "ann"), Role: gotong.RoleUser}
 	cmd := gotong.Command{Stream: s, Actor: actor, RequestID: fmt.Sprint("r", w.n)}
 	c := store.Commit{Request: cmd.Key(), Home: home(s), Prev: w.heads[s], At: now()}
 	kind, err := w.codec.Kind(s)

@@ -184,13 +184,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		Store: w.source, Codec: w.codec, Clock: w.clock, Views: view.New(view.Options{Store: w.source, Codec: w.codec}),
 		Limits:  set.limits,
 		Problem: func(err error, trace string) []byte { b, _ := json.Marshal(httpapi.ProblemOf(err, trace)); return b },
-		Names: func(_ context.Context, ids []string) map[string]string {
-			names := map[string]string{}
-			for _, id := range ids {
-				names[id] = "Bu " + id
-			}
-			return names
-		},
+		Names:   names{},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	opts := Options{
@@ -359,4 +353,17 @@ func (w *world) say(as string, s gotong.Stream, text string) gotong.Receipt {
 func (w *world) remove(owner string, s gotong.Stream, id string) gotong.Receipt {
 	w.t.Helper()
 	return w.do(owner, s, thread.CmdRemove, thread.Remove{UserID: id})
+}
+
+// names calls everybody Bu.
+type names struct{}
+
+func (names) Known(id string) (string, bool) { return "Bu " + id, true }
+
+func (n names) Names(_ context.Context, ids []string) map[string]string {
+	all := map[string]string{}
+	for _, id := range ids {
+		all[id], _ = n.Known(id)
+	}
+	return all
 }
