@@ -62,7 +62,7 @@ func (h *Hub) Arrival(stream gotong.Stream, in gotong.Partition, seq uint64) (ar
 	if err != nil { // it will never have an event
 		return nil, func() {}
 	}
-	t := h.topics.acquire(h, stream, kind)
+	t := h.flows.acquire(h, stream, kind)
 	p := h.parts[in]
 	p.order.Lock()
 	t.bind(p)
@@ -70,12 +70,12 @@ func (h *Hub) Arrival(stream gotong.Stream, in gotong.Partition, seq uint64) (ar
 	w := t.await(seq)
 	return w.done, func() {
 		t.forgo(w)
-		h.topics.release(t)
+		h.flows.release(t)
 	}
 }
 
 // await has the tail signal when the stream's head is at seq.
-func (t *topic) await(seq uint64) *readWait {
+func (t *flow) await(seq uint64) *readWait {
 	w := &readWait{seq, make(chan struct{})}
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,14 +85,14 @@ func (t *topic) await(seq uint64) *readWait {
 }
 
 // forgo ends such a wait.
-func (t *topic) forgo(w *readWait) {
+func (t *flow) forgo(w *readWait) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reads = slices.DeleteFunc(t.reads, func(o *readWait) bool { return o == w })
 }
 
 // tellReads ends the waits for what is there. t.mu is held.
-func (t *topic) tellReads() {
+func (t *flow) tellReads() {
 	t.reads = slices.DeleteFunc(t.reads, func(w *readWait) bool {
 		there := t.ring.known && t.ring.head >= w.seq
 		if there {
@@ -106,7 +106,7 @@ func (t *topic) tellReads() {
 type Stats struct {
 	Sessions      int
 	Subscriptions int // accepted
-	Topics        int // streams that are followed or watched
+	Flows        int // streams that are followed or watched
 	RingBytes     int
 	Silent        int // partitions without a fresh complete read
 	Stale         int // subscriptions that are being authorised anew
@@ -121,7 +121,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.Unlock()
 	for _, p := range h.parts {
 		p.mu.Lock()
-		st.Topics += len(p.topics)
+		st.Flows += len(p.flows)
 		st.Stale += len(p.pending)
 		p.mu.Unlock()
 		if !p.fresh(now) {

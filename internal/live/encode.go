@@ -14,7 +14,7 @@ import (
 
 // reading is one row on its way to a frame.
 type reading struct {
-	topic *topic
+	flow *flow
 	row   *store.Event
 	event gotong.Event
 	about []uint64 // seqs of the events that it speaks of
@@ -24,9 +24,9 @@ type reading struct {
 	err   error
 }
 
-// open decodes a row for a topic.
-func (h *Hub) open(t *topic, row *store.Event) *reading {
-	r := &reading{topic: t, row: row, live: t.followed()}
+// open decodes a row for a flow.
+func (h *Hub) open(t *flow, row *store.Event) *reading {
+	r := &reading{flow: t, row: row, live: t.followed()}
 	if r.live || t.kind.Affects != nil {
 		r.event, r.err = h.opt.Codec.Event(row)
 	}
@@ -49,7 +49,7 @@ func (h *Hub) pushed(r *reading) pushed {
 	if r.err != nil {
 		return p
 	}
-	if amends := r.topic.kind.Amends; amends != nil && r.event.Seq > 0 {
+	if amends := r.flow.kind.Amends; amends != nil && r.event.Seq > 0 {
 		p.keeps = !amends(r.event)
 	}
 	if r.live {

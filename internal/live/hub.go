@@ -20,7 +20,7 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then partition.order (one at a time), then a shard of the index,
-// then topic.mu, then one of the leaves partition.mu, loader.mu and those
+// then flow.mu, then one of the leaves partition.mu, loader.mu and those
 // of package signal. Hub.mu is taken alone.
 type Hub struct {
 	opt      Options
@@ -29,7 +29,7 @@ type Hub struct {
 	epoch    gotong.Epoch
 	node     string // names this node on the bus
 
-	topics  *index
+	flows  *index
 	parts   [gotong.Partitions]*partition
 	loader  *loader
 	signals *signal.Exchange
@@ -53,7 +53,7 @@ func New(opt Options) *Hub {
 	}
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
-		topics: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
+		flows: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
 	}
 	h.limits.fill()
 	h.observer.fill()
@@ -153,7 +153,7 @@ func (h *Hub) poll(ctx context.Context) {
 // frames together are too many, of those of streams that were quiet so long.
 func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
 	for _, p := range h.parts {
-		p.each(func(t *topic) { t.expire(now) })
+		p.each(func(t *flow) { t.expire(now) })
 		if h.ringBytes.Load() > int64(h.limits.RingTotal) {
 			p.trim(now.Add(-quiet))
 		}

@@ -102,7 +102,7 @@ func (l *late) Load(ctx context.Context, need store.Need) (store.Snapshot, error
 }
 
 // An edit between the read of a page and its keeping: where somebody followed
-// already, the tail tells the topic of it; where nobody did, the tail jumps
+// already, the tail tells the flow of it; where nobody did, the tail jumps
 // over it. Neither page may be kept: it is stale, and asked for again.
 func TestKeptPageOlderThanAnEdit(t *testing.T) {
 	for name, followed := range map[string]bool{"followed": true, "not followed yet": false} {

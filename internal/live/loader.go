@@ -71,7 +71,7 @@ func newLoader(h *Hub) *loader {
 
 // enter asks for the first read of a new subscription.
 func (l *loader) enter(s *sub) {
-	k := jobKey{stream: s.topic.stream}
+	k := jobKey{stream: s.flow.stream}
 	if s.start.mode == fromCursor {
 		k.from, k.page = s.start.cursor.Seq, true
 	}
@@ -80,12 +80,12 @@ func (l *loader) enter(s *sub) {
 
 // page asks for the next page of a subscription that is behind.
 func (l *loader) page(s *sub) {
-	l.add(&l.pages, jobKey{s.topic.stream, s.cursor, true}, s)
+	l.add(&l.pages, jobKey{s.flow.stream, s.cursor, true}, s)
 }
 
 // authorise asks for the documents that decide access.
 func (l *loader) authorise(s *sub) {
-	l.add(&l.auths, jobKey{stream: s.topic.stream}, s)
+	l.add(&l.auths, jobKey{stream: s.flow.stream}, s)
 }
 
 // again repeats the read that was just found wanting.
@@ -269,7 +269,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		readers[i] = requests[i].reader
 	}
 	readers, place := tidy(readers)
-	t := requests[0].sub.topic
+	t := requests[0].sub.flow
 	if kept := t.kept(j, l.hub.opt.Clock.Mono()); kept != nil {
 		snap, err := l.hub.views.Load(ctx, j.stream, readers, view.Span{}, store.Need{})
 		if err != nil {

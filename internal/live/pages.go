@@ -167,7 +167,7 @@ const (
 
 // kept is the page of a job where it was encoded before; nil where it must be
 // read.
-func (t *topic) kept(j *job, now clock.Moment) *keptPage {
+func (t *flow) kept(j *job, now clock.Moment) *keptPage {
 	if !j.page {
 		return nil
 	}
@@ -183,7 +183,7 @@ func (t *topic) kept(j *job, now clock.Moment) *keptPage {
 // holds reports whether a fresh read would show what the page does, to all who
 // ask: nothing up to the snapshot changed what it says, as far as the tail
 // knows, and the tail knows all of it.
-func (t *topic) holds(k *keptPage, snap *view.Snapshot) bool {
+func (t *flow) holds(k *keptPage, snap *view.Snapshot) bool {
 	p := t.part.Load()
 	if p == nil || p.processed.Load() < snap.Position(p.id) {
 		return false
@@ -200,9 +200,9 @@ func (t *topic) holds(k *keptPage, snap *view.Snapshot) bool {
 
 // keep keeps the page that whoever sees all of it got, if it is not the first
 // time that it is asked for: a lone reader who is slow has no use for it. Of
-// what was amended before the topic was bound, nobody told the topic: a page
+// what was amended before the flow was bound, nobody told the flow: a page
 // from before that is not kept.
-func (t *topic) keep(p *pages, together bool, now clock.Moment) {
+func (t *flow) keep(p *pages, together bool, now clock.Moment) {
 	if p.whole == nil {
 		return
 	}
@@ -233,7 +233,7 @@ func (t *topic) keep(p *pages, together bool, now clock.Moment) {
 }
 
 // expire forgets the pages that are too old to be handed out.
-func (t *topic) expire(now clock.Moment) {
+func (t *flow) expire(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for from, k := range t.pages {
@@ -245,4 +245,4 @@ func (t *topic) expire(now clock.Moment) {
 }
 
 // dropPages forgets the kept pages. t.mu is held.
-func (t *topic) dropPages() { t.pages, t.pageBytes = nil, 0 }
+func (t *flow) dropPages() { t.pages, t.pageBytes = nil, 0 }

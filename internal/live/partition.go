@@ -36,15 +36,15 @@ type partition struct {
 	//
 	// The same holds where a commit cannot be read (loseAll), with everybody in
 	// the place of G's followers and watchers. bind is a step of order, so that a
-	// topic is either among those that loseAll marks or bound after processed was
+	// flow is either among those that loseAll marks or bound after processed was
 	// raised.
 	//
-	// What publish prepares before the lock decides nothing: topics are looked up
+	// What publish prepares before the lock decides nothing: flows are looked up
 	// again under it. Order comes after Session.mu and before a shard of the index
-	// and topic.mu; the store is never read under it.
+	// and flow.mu; the store is never read under it.
 	order sync.Mutex
 
-	processed  atomic.Uint64 // every event up to here is in its topic; raised under order
+	processed  atomic.Uint64 // every event up to here is in its flow; raised under order
 	completeAt atomic.Int64  // when a complete read was last begun; 0 never
 	held       atomic.Bool   // a session found the partition silent since
 
@@ -53,7 +53,7 @@ type partition struct {
 	target   uint64 // there are commits up to here, as far as anybody said
 	known    uint64 // and as far as this node's store or engine said
 	proofs   []proof
-	topics   map[*topic]struct{}
+	flows   map[*flow]struct{}
 	pending  map[*sub]uint64 // made stale, not authorised anew: since which position
 	progress chan struct{}   // closed at the next step, for who waits
 }
@@ -73,7 +73,7 @@ type proof struct {
 func newPartition(h *Hub, id gotong.Partition) *partition {
 	return &partition{
 		hub: h, id: id, wake: make(chan struct{}, 1),
-		topics: map[*topic]struct{}{}, pending: map[*sub]uint64{},
+		flows: map[*flow]struct{}{}, pending: map[*sub]uint64{},
 	}
 }
 
@@ -138,7 +138,7 @@ func (p *partition) start(position uint64) {
 // watch has the events of a stream that governs a subscription's access mark
 // it. True means that the tail has passed more than the snapshot of that access
 // saw: marks were perhaps missed.
-func (p *partition) watch(t *topic, s *sub, seen uint64) (passed bool) {
+func (p *partition) watch(t *flow, s *sub, seen uint64) (passed bool) {
 	p.order.Lock()
 	defer p.order.Unlock()
 	t.watch(s)
@@ -148,8 +148,8 @@ func (p *partition) watch(t *topic, s *sub, seen uint64) (passed bool) {
 
 // bind does the same for the stream that is followed. Its subscription is
 // registered since before the snapshot, so that only what the tail passed
-// before the topic was known to be here can be missing.
-func (p *partition) bind(t *topic, seen uint64) (passed bool) {
+// before the flow was known to be here can be missing.
+func (p *partition) bind(t *flow, seen uint64) (passed bool) {
 	p.order.Lock()
 	defer p.order.Unlock()
 	t.bind(p)
@@ -163,7 +163,7 @@ func (p *partition) bind(t *topic, seen uint64) (passed bool) {
 func (p *partition) loseAll(position uint64) {
 	p.order.Lock()
 	defer p.order.Unlock()
-	p.each(func(t *topic) { t.lose(p, position) })
+	p.each(func(t *flow) { t.lose(p, position) })
 	p.reach(position)
 }
 
@@ -183,7 +183,7 @@ func (p *partition) skip(to uint64) bool {
 	defer p.order.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.topics) > 0 {
+	if len(p.flows) > 0 {
 		return false
 	}
 	p.target = min(p.target, p.known) // no other node's word moves the tail
@@ -192,7 +192,7 @@ func (p *partition) skip(to uint64) bool {
 	return true
 }
 
-// reach notes that everything up to a position is in its topic. p.order is
+// reach notes that everything up to a position is in its flow. p.order is
 // held.
 func (p *partition) reach(position uint64) {
 	p.processed.Store(position)
@@ -219,22 +219,22 @@ func (p *partition) complete() {
 		p.proofs = p.proofs[1:]
 		done = true
 	}
-	var topics []*topic
+	var flows []*flow
 	if done && p.held.Swap(false) {
-		for t := range p.topics {
-			topics = append(topics, t)
+		for t := range p.flows {
+			flows = append(flows, t)
 		}
 	}
 	p.mu.Unlock()
-	for _, t := range topics {
+	for _, t := range flows {
 		t.wakeAll()
 	}
 }
 
-// trim drops the frames of topics that were quiet since then.
+// trim drops the frames of flows that were quiet since then.
 func (p *partition) trim(since clock.Moment) {
 	n := 0
-	p.each(func(t *topic) {
+	p.each(func(t *flow) {
 		if t.trim(since) {
 			n++
 		}
@@ -242,15 +242,15 @@ func (p *partition) trim(since clock.Moment) {
 	p.hub.observer.Dropped("ring", n)
 }
 
-// each calls f for every topic of the partition, without a lock.
-func (p *partition) each(f func(*topic)) {
+// each calls f for every flow of the partition, without a lock.
+func (p *partition) each(f func(*flow)) {
 	p.mu.Lock()
-	topics := make([]*topic, 0, len(p.topics))
-	for t := range p.topics {
-		topics = append(topics, t)
+	flows := make([]*flow, 0, len(p.flows))
+	for t := range p.flows {
+		flows = append(flows, t)
 	}
 	p.mu.Unlock()
-	for _, t := range topics {
+	for _, t := range flows {
 		f(t)
 	}
 }

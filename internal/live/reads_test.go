@@ -73,7 +73,7 @@ func TestReadsPerWait(t *testing.T) {
 					t.Errorf("%d reads of the store for one request", n)
 				}
 				writing.Wait()
-				if st := h.Stats(); l.view(h).Waiting() != 0 || st.Topics != 0 {
+				if st := h.Stats(); l.view(h).Waiting() != 0 || st.Flows != 0 {
 					t.Errorf("left behind: %+v", st)
 				}
 			})

@@ -157,9 +157,9 @@ func (s *Session) Subscribe(want Subscription) error {
 		return gotong.NewError(gotong.CodeTooLarge, "Too many subscriptions in one session.")
 	}
 	sub := &sub{session: s, slot: slot, id: want.ID, trace: want.Trace, start: want.Start, resumed: want.Resumed}
-	sub.topic = s.hub.topics.acquire(s.hub, want.Stream, kind)
+	sub.flow = s.hub.flows.acquire(s.hub, want.Stream, kind)
 	s.subs[slot] = sub
-	sub.topic.follow(sub) // before the read: nothing after it can be missed
+	sub.flow.follow(sub) // before the read: nothing after it can be missed
 	if want.Start.mode == fromCursor {
 		sub.paging = true
 		s.pages++
@@ -187,7 +187,7 @@ func (s *Session) refused(stream gotong.Stream, err error) {
 
 func (s *Session) find(stream gotong.Stream) *sub {
 	for _, sub := range s.subs {
-		if sub != nil && sub.topic.stream == stream {
+		if sub != nil && sub.flow.stream == stream {
 			return sub
 		}
 	}
@@ -298,7 +298,7 @@ func (s *Session) Cursors() []gotong.StreamCursor {
 	for _, sub := range s.subs {
 		if sub != nil && sub.grant != nil {
 			at := gotong.Cursor{Epoch: s.hub.epoch, Seq: sub.cursor}
-			list = append(list, gotong.StreamCursor{Stream: sub.topic.stream, Cursor: at})
+			list = append(list, gotong.StreamCursor{Stream: sub.flow.stream, Cursor: at})
 		}
 	}
 	return list
@@ -331,13 +331,13 @@ func (s *sub) complete(now clock.Moment) bool {
 	if s.grant == nil || s.paging || s.stale() {
 		return false
 	}
-	if part := s.topic.part.Load(); !part.fresh(now) {
+	if part := s.flow.part.Load(); !part.fresh(now) {
 		part.held.Store(true) // the next complete read raises it
 		return false
 	}
-	s.topic.mu.Lock()
-	defer s.topic.mu.Unlock()
-	return !s.topic.ring.known || s.cursor >= s.topic.ring.head
+	s.flow.mu.Lock()
+	defer s.flow.mu.Unlock()
+	return !s.flow.ring.known || s.cursor >= s.flow.ring.head
 }
 
 // askToClose ends all subscriptions and has the transport close. The first

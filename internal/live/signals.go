@@ -33,14 +33,14 @@ func (s *Session) Signal(stream gotong.Stream, typ string) error {
 // a partition that is complete, and open for what happens next. The session's
 // mu is held.
 func (s *sub) mayHear(now clock.Moment) bool {
-	return s.grant != nil && !s.ended && !s.stale() && s.topic.part.Load().fresh(now) &&
+	return s.grant != nil && !s.ended && !s.stale() && s.flow.part.Load().fresh(now) &&
 		s.grant.Sees(math.MaxUint64, "")
 }
 
 // show queues a signal in the sessions that follow its stream and for whose
 // users it is.
 func (h *Hub) show(m *bus.Signal) {
-	t := h.topics.lookup(m.Stream)
+	t := h.flows.lookup(m.Stream)
 	if t == nil {
 		return
 	}

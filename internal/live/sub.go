@@ -15,9 +15,9 @@ import (
 // guarded by the session's mu.
 type sub struct {
 	session *Session
-	topic   *topic
+	flow   *flow
 	slot    uint8 // its bit in Session.dirty; set once
-	index   int   // in topic.followers; guarded by the topic's mu
+	index   int   // in flow.followers; guarded by the flow's mu
 
 	// marks is raised whenever an event may have changed the reader's access;
 	// checked is what it was before the snapshot that grant is from. Where they
@@ -42,7 +42,7 @@ type sub struct {
 	cursor   uint64
 	lacks    uint64 // the ring's head when a page was asked for last
 	page     *page
-	watching []*topic
+	watching []*flow
 	decided  chan struct{} // made when somebody waits for the outcome
 }
 
@@ -71,7 +71,7 @@ func (s *sub) bit() uint64 { return 1 << s.slot }
 // anew. It is called by the tail before any event at or beyond the position
 // can be taken.
 func (s *sub) mark(p *partition, position uint64) {
-	if p == s.topic.part.Load() && position <= s.accessAt.Load() {
+	if p == s.flow.part.Load() && position <= s.accessAt.Load() {
 		return // the snapshot that authorised it saw the event
 	}
 	s.stain(p, position)
@@ -90,7 +90,7 @@ func (s *sub) stain(p *partition, position uint64) {
 }
 
 // stale reports whether access may have changed since grant. Where it is false
-// under the topic's mu, no frame in the ring is beyond an unseen change.
+// under the flow's mu, no frame in the ring is beyond an unseen change.
 func (s *sub) stale() bool { return s.marks.Load() != s.checked }
 
 // settle tells who waits that nothing of the subscription goes out on an old
@@ -109,16 +109,16 @@ func (s *sub) settle() {
 	}
 }
 
-// watch has the streams that govern the grant watched, and binds topics to
+// watch has the streams that govern the grant watched, and binds flows to
 // their partitions. True means that something is watched only now of which
 // the tail has passed more than the snapshot saw: read again.
 func (s *sub) watch(r *view.Snapshot, g *view.Grant) (again bool) {
 	h := s.session.hub
 	home := h.parts[r.Home()]
-	again = home.bind(s.topic, r.Position(home.id))
-	var watching []*topic
+	again = home.bind(s.flow, r.Position(home.id))
+	var watching []*flow
 	for _, stream := range g.Governing {
-		known := slices.IndexFunc(s.watching, func(t *topic) bool { return t.stream == stream })
+		known := slices.IndexFunc(s.watching, func(t *flow) bool { return t.stream == stream })
 		if known >= 0 {
 			watching = append(watching, s.watching[known])
 			continue
@@ -127,7 +127,7 @@ func (s *sub) watch(r *view.Snapshot, g *view.Grant) (again bool) {
 		if err != nil {
 			continue // no such kind: it will never have an event
 		}
-		t := h.topics.acquire(h, stream, kind)
+		t := h.flows.acquire(h, stream, kind)
 		part := home
 		if head, ok := r.State.HeadOf(stream); ok && head.Exists() {
 			part = h.parts[gotong.PartitionOf(head.Home)]
@@ -138,7 +138,7 @@ func (s *sub) watch(r *view.Snapshot, g *view.Grant) (again bool) {
 	for _, t := range s.watching {
 		if !slices.Contains(watching, t) {
 			t.unwatch(s)
-			h.topics.release(t)
+			h.flows.release(t)
 		}
 	}
 	s.watching = watching
@@ -163,12 +163,12 @@ func (s *sub) end(reason string, frame *Frame) {
 		close(s.decided)
 	}
 	if s.grant != nil {
-		h.signals.Leave(s.topic.stream, sess.reader)
+		h.signals.Leave(s.flow.stream, sess.reader)
 		h.observer.Unsubscribed(reason)
 		h.subscriptions.Add(-1)
 	}
-	s.topic.unfollow(s)
-	sess.signals.Forget(s.topic.stream)
+	s.flow.unfollow(s)
+	sess.signals.Forget(s.flow.stream)
 	for _, t := range s.watching {
 		t.unwatch(s)
 	}
@@ -181,9 +181,9 @@ func (s *sub) end(reason string, frame *Frame) {
 	} else {
 		s.settle()
 	}
-	h.topics.release(s.topic)
+	h.flows.release(s.flow)
 	for _, t := range s.watching {
-		h.topics.release(t)
+		h.flows.release(t)
 	}
 }
 
@@ -217,7 +217,7 @@ func (s *sub) apply(r *view.Snapshot, g *view.Grant, marks uint32, first uint64,
 		return
 	}
 	switch {
-	case s.grant != nil && r.Position(s.topic.part.Load().id) < s.accessAt.Load():
+	case s.grant != nil && r.Position(s.flow.part.Load().id) < s.accessAt.Load():
 		// Reads may finish in another order than they began: the grant is from
 		// a newer snapshot, which saw whatever raised the marks before this one.
 		if p != nil {
@@ -250,8 +250,8 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 		s.cursor = s.start.cursor.Seq
 	case fromNow:
 	}
-	s.topic.begin(head)
-	s.session.put(subscribedFrame(s.id, s.topic.stream, gotong.Cursor{Epoch: h.epoch, Seq: s.cursor}, head.Seq))
+	s.flow.begin(head)
+	s.session.put(subscribedFrame(s.id, s.flow.stream, gotong.Cursor{Epoch: h.epoch, Seq: s.cursor}, head.Seq))
 	s.id = "" // it has its answer
 	if s.decided != nil {
 		close(s.decided)
@@ -260,14 +260,14 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 	h.observer.Subscribed()
 	h.subscriptions.Add(1)
 	s.renew(r, g, marks, p)
-	h.signals.Join(s.topic.stream, s.session.reader)
+	h.signals.Join(s.flow.stream, s.session.reader)
 }
 
 // renew takes over a newer permission, and the page that came with it.
 func (s *sub) renew(r *view.Snapshot, g *view.Grant, marks uint32, p *page) {
 	s.grant = g
-	s.accessAt.Store(r.Position(s.topic.part.Load().id))
-	s.topic.begin(r.State.Head)
+	s.accessAt.Store(r.Position(s.flow.part.Load().id))
+	s.flow.begin(r.State.Head)
 	if p != nil {
 		if r.State.Head.Seq < max(p.from, s.lacks) { // the log is shorter than what it had shown
 			s.resync("log_behind")
@@ -295,7 +295,7 @@ func (s *sub) check(marks uint32) {
 
 // refuse ends a subscription that may not be, or no longer be.
 func (s *sub) refuse(err error) {
-	stream := s.topic.stream
+	stream := s.flow.stream
 	var f Frame
 	switch {
 	case s.grant != nil:
@@ -312,9 +312,9 @@ func (s *sub) refuse(err error) {
 
 // resync ends a subscription that cannot go on from its cursor.
 func (s *sub) resync(reason string) {
-	f := resyncFrame(s.topic.stream, reason)
+	f := resyncFrame(s.flow.stream, reason)
 	if s.grant == nil {
-		s.session.refused(s.topic.stream, ErrClosed)
+		s.session.refused(s.flow.stream, ErrClosed)
 	}
 	s.end(endResync, &f)
 }
@@ -340,7 +340,7 @@ func (s *sub) fail(err error) {
 		if coded.Code == gotong.CodeCorruptEvent {
 			reason = endCorrupt
 		}
-		f := s.session.hub.errorFrame(s.id, s.trace, s.topic.stream, err)
+		f := s.session.hub.errorFrame(s.id, s.trace, s.flow.stream, err)
 		s.end(reason, &f)
 	default:
 		s.resync("read_failed")

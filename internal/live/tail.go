@@ -194,7 +194,7 @@ func (p *partition) fetch(ctx context.Context, from, to uint64) ([]store.Event, 
 	return p.hub.opt.Store.ReadPartition(ctx, p.id, from, to, tailRead)
 }
 
-// arrival is a row of the log on its way into its topic.
+// arrival is a row of the log on its way into its flow.
 type arrival struct {
 	row     *store.Event
 	reading *reading // nil where nobody needed the stream yet
@@ -207,7 +207,7 @@ func (p *partition) publish(rows iter.Seq[*store.Event], last uint64) {
 	var arrivals []arrival
 	for row := range rows {
 		a := arrival{row: row}
-		if t := p.hub.topics.lookup(row.Stream); t != nil {
+		if t := p.hub.flows.lookup(row.Stream); t != nil {
 			a.reading = p.hub.open(t, row)
 			a.pushed = p.hub.pushed(a.reading)
 		}
@@ -219,14 +219,14 @@ func (p *partition) publish(rows iter.Seq[*store.Event], last uint64) {
 	p.reach(last)
 }
 
-// spread hands rows to the topics that there are now: first everything that may
+// spread hands rows to the flows that there are now: first everything that may
 // have changed somebody's access, then the frames. So a removed user cannot
 // take a frame at or beyond the removal. p.order is held.
 func (p *partition) spread(arrivals []arrival) {
-	var touched []*topic
+	var touched []*flow
 	for i := range arrivals {
 		a := &arrivals[i]
-		t := p.hub.topics.lookup(a.row.Stream)
+		t := p.hub.flows.lookup(a.row.Stream)
 		if t == nil {
 			continue
 		}

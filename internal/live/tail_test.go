@@ -99,7 +99,7 @@ func TestEachCommitIsTold(t *testing.T) {
 	}
 }
 
-// A topic that is released between its look-up and its flush keeps nothing: the
+// A flow that is released between its look-up and its flush keeps nothing: the
 // sum of all rings comes back to what is there.
 func TestReleasedWhilePublishing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -130,7 +130,7 @@ func TestReleasedWhilePublishing(t *testing.T) {
 		pass(time.Second) // one read of both, which waits for names
 		name()
 		synctest.Wait()
-		if n := h.Stats(); faults == 0 || n.Topics != 1 || n.RingBytes != 0 {
+		if n := h.Stats(); faults == 0 || n.Flows != 1 || n.RingBytes != 0 {
 			t.Errorf("%d faults, %+v", faults, n)
 		}
 	})

@@ -111,21 +111,21 @@ func (s *sub) take(t *taking) bool {
 	if s.grant == nil {
 		return false // not accepted yet; the answer raises it
 	}
-	part := s.topic.part.Load()
+	part := s.flow.part.Load()
 	if !part.fresh(t.now) {
 		part.held.Store(true) // the next complete read raises it
 		return false
 	}
-	s.topic.mu.Lock()
+	s.flow.mu.Lock()
 	left, behind := s.takeLocked(t)
-	s.topic.mu.Unlock()
+	s.flow.mu.Unlock()
 	if behind {
 		s.wantPage()
 	}
 	return left
 }
 
-// takeLocked does so under the topic's mu: frames in the ring were pushed
+// takeLocked does so under the flow's mu: frames in the ring were pushed
 // after everything that may hide them was marked, so one look at the marks
 // here covers them all.
 func (s *sub) takeLocked(t *taking) (left, behind bool) {
@@ -135,12 +135,12 @@ func (s *sub) takeLocked(t *taking) (left, behind bool) {
 	if p := s.page; p != nil {
 		s.page = nil
 		s.stopPaging()
-		if p.marks == s.checked && p.from == s.cursor && p.position >= s.topic.amended {
+		if p.marks == s.checked && p.from == s.cursor && p.position >= s.flow.amended {
 			t.add(p.frame)
 			s.cursor = p.to
 		}
 	}
-	ring := &s.topic.ring
+	ring := &s.flow.ring
 	switch {
 	case !ring.known || s.cursor >= ring.head:
 		return false, false
@@ -170,7 +170,7 @@ func (s *sub) takeRing(t *taking, ring *ring) (left bool) {
 		e := ring.at(s.cursor + 1)
 		if s.grant.Sees(s.cursor+1, e.audience, e.about...) {
 			if told < s.cursor {
-				t.add(covering(s.topic.stream, told, s.cursor))
+				t.add(covering(s.flow.stream, told, s.cursor))
 			}
 			t.add(e.frame)
 			told = s.cursor + 1
@@ -178,7 +178,7 @@ func (s *sub) takeRing(t *taking, ring *ring) (left bool) {
 		s.cursor++
 	}
 	if told < s.cursor {
-		t.add(covering(s.topic.stream, told, s.cursor))
+		t.add(covering(s.flow.stream, told, s.cursor))
 	}
 	return s.cursor < ring.head
 }

@@ -10,9 +10,9 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// topic is one stream that somebody follows, or whose events govern the access
+// flow is one stream that somebody follows, or whose events govern the access
 // of somebody.
-type topic struct {
+type flow struct {
 	hub    *Hub
 	stream gotong.Stream
 	kind   *gotong.Kind
@@ -40,7 +40,7 @@ type topic struct {
 	reads     []*readWait
 }
 
-// follower is what the pass over a topic needs of a subscription, side by side.
+// follower is what the pass over a flow needs of a subscription, side by side.
 type follower struct {
 	session *Session
 	bit     uint64
@@ -55,14 +55,14 @@ type pushed struct {
 }
 
 // follow adds a subscription; its slot must be set.
-func (t *topic) follow(s *sub) {
+func (t *flow) follow(s *sub) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s.index = len(t.followers)
 	t.followers = append(t.followers, follower{s.session, s.bit(), s})
 }
 
-func (t *topic) unfollow(s *sub) {
+func (t *flow) unfollow(s *sub) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	last := len(t.followers) - 1
@@ -76,7 +76,7 @@ func (t *topic) unfollow(s *sub) {
 	}
 }
 
-func (t *topic) watch(s *sub) {
+func (t *flow) watch(s *sub) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.watchers == nil {
@@ -85,13 +85,13 @@ func (t *topic) watch(s *sub) {
 	t.watchers[s] = struct{}{}
 }
 
-func (t *topic) unwatch(s *sub) {
+func (t *flow) unwatch(s *sub) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.watchers, s)
 }
 
-func (t *topic) followed() bool {
+func (t *flow) followed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return len(t.followers) > 0
@@ -99,7 +99,7 @@ func (t *topic) followed() bool {
 
 // affect makes stale, as of the position, every subscription whose access the
 // event may have changed.
-func (t *topic) affect(p *partition, position uint64, who gotong.Affected) {
+func (t *flow) affect(p *partition, position uint64, who gotong.Affected) {
 	if !who.Everyone && len(who.Users) == 0 {
 		return
 	}
@@ -121,7 +121,7 @@ func (t *topic) affect(p *partition, position uint64, who gotong.Affected) {
 // lose forgets the ring and makes every subscription stale, whatever snapshot
 // authorised it: something of the stream could not be read, and only a new read
 // makes the stream's head known again.
-func (t *topic) lose(p *partition, position uint64) {
+func (t *flow) lose(p *partition, position uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.weigh(t.forget)
@@ -134,8 +134,8 @@ func (t *topic) lose(p *partition, position uint64) {
 	}
 }
 
-// begin notes where the stream is, for a topic that has not heard of it.
-func (t *topic) begin(head gotong.Head) {
+// begin notes where the stream is, for a flow that has not heard of it.
+func (t *flow) begin(head gotong.Head) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.ring.known {
@@ -146,7 +146,7 @@ func (t *topic) begin(head gotong.Head) {
 }
 
 // flush moves the batch into the ring and wakes whoever has something to take.
-func (t *topic) flush(now clock.Moment) {
+func (t *flow) flush(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.weigh(func() {
@@ -168,7 +168,7 @@ func (t *topic) flush(now clock.Moment) {
 
 // push appends one event. Where it may have changed what older ones say, those
 // leave the ring: whoever is still before it reads them through the overlay.
-func (t *topic) push(e *pushed) {
+func (t *flow) push(e *pushed) {
 	if t.ring.known && e.seq <= t.ring.head {
 		if !e.keeps { // as far as anybody can tell now
 			t.amended = max(t.amended, e.position)
@@ -189,9 +189,9 @@ func (t *topic) push(e *pushed) {
 	t.ring.push(e.seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
 }
 
-// weigh runs f, which adds or drops frames, and keeps the hub's sum. A topic
+// weigh runs f, which adds or drops frames, and keeps the hub's sum. A flow
 // that was released in the meantime has none and gets none. t.mu is held.
-func (t *topic) weigh(f func()) {
+func (t *flow) weigh(f func()) {
 	if t.gone {
 		return
 	}
@@ -201,13 +201,13 @@ func (t *topic) weigh(f func()) {
 }
 
 // forget drops all frames. t.mu is held.
-func (t *topic) forget() {
+func (t *flow) forget() {
 	t.ring.forget()
 	t.dropPages()
 }
 
-// trim drops the frames of a topic that was quiet since then.
-func (t *topic) trim(since clock.Moment) bool {
+// trim drops the frames of a flow that was quiet since then.
+func (t *flow) trim(since clock.Moment) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.pushedAt > since || t.ring.len() == 0 && t.pages == nil {
@@ -221,7 +221,7 @@ func (t *topic) trim(since clock.Moment) bool {
 }
 
 // wakeAll raises every follower, after its partition was silent.
-func (t *topic) wakeAll() {
+func (t *flow) wakeAll() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.followers {
@@ -233,7 +233,7 @@ func (t *topic) wakeAll() {
 // bind says in which partition the stream is. From now on the tail jumps over
 // nothing of it; what it passed before was perhaps not pushed here. p.order is
 // held.
-func (t *topic) bind(p *partition) {
+func (t *flow) bind(p *partition) {
 	if t.part.Load() != nil {
 		return
 	}
@@ -242,11 +242,11 @@ func (t *topic) bind(p *partition) {
 	if t.part.Load() == nil {
 		t.boundAt.Store(p.processed.Load())
 		t.part.Store(p)
-		p.topics[t] = struct{}{}
+		p.flows[t] = struct{}{}
 	}
 }
 
-// index finds topics by stream.
+// index finds flows by stream.
 type index struct {
 	seed   maphash.Seed
 	shards [64]shard
@@ -254,13 +254,13 @@ type index struct {
 
 type shard struct {
 	mu     sync.RWMutex
-	topics map[gotong.Stream]*topic
+	flows map[gotong.Stream]*flow
 }
 
 func newIndex() *index {
 	x := &index{seed: maphash.MakeSeed()}
 	for i := range x.shards {
-		x.shards[i].topics = map[gotong.Stream]*topic{}
+		x.shards[i].flows = map[gotong.Stream]*flow{}
 	}
 	return x
 }
@@ -269,36 +269,36 @@ func (x *index) shard(s gotong.Stream) *shard {
 	return &x.shards[maphash.String(x.seed, string(s))%uint64(len(x.shards))]
 }
 
-// lookup is the topic of a stream, nil where nobody needs it.
-func (x *index) lookup(s gotong.Stream) *topic {
+// lookup is the flow of a stream, nil where nobody needs it.
+func (x *index) lookup(s gotong.Stream) *flow {
 	sh := x.shard(s)
 	sh.mu.RLock()
 	defer sh.mu.RUnlock()
-	return sh.topics[s]
+	return sh.flows[s]
 }
 
-// acquire is the topic of a stream, made where it is not there; release gives
+// acquire is the flow of a stream, made where it is not there; release gives
 // it back.
-func (x *index) acquire(h *Hub, s gotong.Stream, kind *gotong.Kind) *topic {
+func (x *index) acquire(h *Hub, s gotong.Stream, kind *gotong.Kind) *flow {
 	sh := x.shard(s)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	t := sh.topics[s]
+	t := sh.flows[s]
 	if t == nil {
-		t = &topic{hub: h, stream: s, kind: kind}
-		sh.topics[s] = t
+		t = &flow{hub: h, stream: s, kind: kind}
+		sh.flows[s] = t
 	}
 	t.refs++
 	return t
 }
 
-func (x *index) release(t *topic) {
+func (x *index) release(t *flow) {
 	sh := x.shard(t.stream)
 	sh.mu.Lock()
 	t.refs--
 	last := t.refs == 0
 	if last {
-		delete(sh.topics, t.stream)
+		delete(sh.flows, t.stream)
 	}
 	sh.mu.Unlock()
 	if !last {
@@ -306,7 +306,7 @@ func (x *index) release(t *topic) {
 	}
 	if p := t.part.Load(); p != nil {
 		p.mu.Lock()
-		delete(p.topics, t)
+		delete(p.flows, t)
 		p.mu.Unlock()
 	}
 	t.mu.Lock()
