@@ -79,14 +79,13 @@ func groupRoutes(a *App) func(*httpapi.API) {
 
 // membersOptions is what the routes of a kind with members work with.
 func (a *App) membersOptions() members.Options {
-	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec}
+	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Views: a.views}
 }
 
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
 		return chat.Routes(chat.Options{
-			Engine: a.engine, Views: a.views, Delivery: a.hub, Signals: a.hub.Signals(), Names: a.auth.Names,
-			Store: a.store, Codec: a.codec, Now: a.now, Rules: rules,
+			Options: a.membersOptions(), Signals: a.hub.Signals(), Marks: a.store, Now: a.now, Rules: rules,
 		})
 	}
 }

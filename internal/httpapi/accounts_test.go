@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/chat"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -236,11 +237,15 @@ func TestStorageFaults(t *testing.T) {
 // newWorldOver is the edge of w before another engine.
 func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 	t.Helper()
-	codec := store.NewCodec(kinds())
 	server := httpapi.New(httpapi.Options{
 		Auth: httpapi.Tokens(w.door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: discard(),
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{Engine: engine, Views: w.views, Delivery: w.hub, Signals: w.hub.Signals(), Names: w.door.Names, Store: w.store, Codec: codec, Now: w.now, Rules: threads()}),
+			chat.Routes(chat.Options{
+				Options: members.Options{
+					Engine: engine, Delivery: w.hub, Names: w.door.Names, Store: w.store, Codec: store.NewCodec(kinds()), Views: w.views,
+				},
+				Signals: w.hub.Signals(), Marks: w.store, Now: w.now, Rules: threads(),
+			}),
 		},
 	})
 	return &world{t: t, server: server, spec: newSpec(t, server.OpenAPI()), log: w.log}

@@ -119,14 +119,16 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		}
 		door.Close()
 	})
+	routed := members.Options{
+		Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: watched{w.store, w}, Codec: codec, Views: w.views,
+	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{
-				Engine: w.engine, Views: w.views, Delivery: w.hub, Signals: whispers{w.hub.Signals(), w}, Names: door.Names,
-				Store: watched{w.store, w}, Codec: codec, Now: w.now, Rules: threads(),
+				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(),
 			}),
-			groups.Routes(groups.Options{Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: watched{w.store, w}, Codec: codec}),
+			groups.Routes(routed),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,

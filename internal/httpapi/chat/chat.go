@@ -18,11 +18,11 @@ package chat
 
 import (
 	"context"
-	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -33,23 +33,13 @@ type Signals interface {
 	Whisper(stream gotong.Stream, actor gotong.Actor, data []byte)
 }
 
-// Store is the read side of the store, and read marks.
-type Store interface {
-	store.Committer
-	store.Registers
-}
-
 // Options are what the routes work with; all are required.
 type Options struct {
-	Engine   httpapi.Executor
-	Views    *view.Views
-	Delivery httpapi.Awaiter
-	Signals  Signals
-	Names    httpapi.Names
-	Store    Store
-	Codec    *store.Codec
-	Now      func() gotong.Instant
-	Rules    thread.Rules
+	members.Options
+	Signals Signals
+	Marks   store.Registers
+	Now     func() gotong.Instant
+	Rules   thread.Rules
 }
 
 type chat struct {
@@ -93,66 +83,52 @@ type look struct {
 	view.Look
 	thread thread.Thread
 	mark   mark
-	snap   store.Snapshot
 }
 
-// looks reads the threads with these ids for the caller, and what else more
-// names, in one snapshot: what the rules decide by, the home whose members a
-// thread borrows, and the caller's mark. It does not decide who may know of one.
-func (c *chat) looks(ctx context.Context, ids []string, more func([]gotong.State) store.Need) ([]look, error) {
+// known reads those of the threads with these ids of which the caller may know,
+// with the caller's read marks, in one snapshot.
+func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 	me := viewer(ctx)
 	streams, marks := make([]gotong.Stream, len(ids)), make([]gotong.Key, len(ids))
 	for i, id := range ids {
 		streams[i] = gotong.NewStream(thread.Name, id)
 		marks[i] = markKey(me.UserID, streams[i])
 	}
-	found, snap, err := c.Views.Look(ctx, me, streams, c.needs, func(states []gotong.State) (need store.Need) {
-		if more != nil {
-			need = more(states)
-		}
-		need.Registers = marks
-		return need
-	})
+	found, snap, err := c.Views.Look(ctx, me, streams, c.needs,
+		func([]gotong.State) store.Need { return store.Need{Registers: marks} })
 	if err != nil {
 		return nil, err
 	}
-	list := make([]look, len(found))
+	var list []look
 	for i, l := range found {
-		list[i] = look{Look: l, snap: snap}
-		list[i].thread, _ = gotong.Doc[thread.Thread](l.State, thread.ThreadKey(l.Stream.ID()))
-		if list[i].mark, err = markOf(snap.Registers[marks[i]]); err != nil {
+		m, err := markOf(snap.Registers[marks[i]])
+		if err != nil {
 			return nil, err
+		}
+		if c.Rules.MayKnow(l.State, me) {
+			list = append(list, look{l, docOf(l.State), m})
 		}
 	}
 	return list, nil
 }
 
+// needs is what [thread.Rules.MayKnow] looks at, and the home whose members a
+// thread borrows.
 func (c *chat) needs(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	refs := c.Rules.KnowNeeds(s, viewer)
-	if t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(s.Stream.ID())); t.Members == thread.Home {
+	if t := docOf(s); t.Members == thread.Home {
 		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.StreamKey(t.Home)})
 	}
 	return refs
 }
 
-// known is the threads with these ids of which the caller may know.
-func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
-	looks, err := c.looks(ctx, ids, nil)
-	return slices.DeleteFunc(looks, func(l look) bool { return !c.Rules.MayKnow(l.State, l.Viewer) }), err
+func docOf(s gotong.State) thread.Thread {
+	t, _ := gotong.Doc[thread.Thread](s, thread.ThreadKey(s.Stream.ID()))
+	return t
 }
 
 // own is the viewer's row in the thread.
 func (l look) own() thread.Member {
 	m, _ := gotong.Doc[thread.Member](l.State, gotong.MemberKey(l.Stream, l.Viewer.UserID))
 	return m
-}
-
-// homeAsOf is the cursor of the home that the thread borrows its members from,
-// in the snapshot of this look; empty where it borrows none.
-func (l look) homeAsOf(ctx context.Context) string {
-	head, ok := l.HeadOf(l.thread.Home)
-	if l.thread.Members != thread.Home || !ok {
-		return ""
-	}
-	return httpapi.AsOf(ctx, head.Seq)
 }

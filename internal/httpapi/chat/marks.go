@@ -192,7 +192,7 @@ func (c *chat) advance(
 	if err != nil {
 		return next, false, fmt.Errorf("chat: read mark: %w", err)
 	}
-	return next, moved, c.Store.SetRegister(ctx, key, version, body, 0)
+	return next, moved, c.Marks.SetRegister(ctx, key, version, body, 0)
 }
 
 func replayedMark(ctx context.Context, first position, stream gotong.Stream, err error) (*markOut, error) {

@@ -1,14 +1,13 @@
 package chat
 
 import (
-	"context"
 	"net/http"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // AddMember is the body of adding a member.
@@ -36,10 +35,7 @@ type (
 
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
-	book := members.Book[MemberView]{
-		Options: members.Options{Engine: c.Streams.Engine, Delivery: c.Delivery, Names: c.Names, Store: c.Store, Codec: c.Codec},
-		Open:    c.open,
-	}
+	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Lender: lender, Show: c.show}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
 		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: "The thread's id.", Lent: true, Ops: operations,
 		Join: thread.Join{}, Leave: thread.Leave{},
@@ -89,40 +85,25 @@ var operations = members.Ops{
 	Role:  httpapi.Route{ID: "set-member-role", Summary: "Change a member's role"},
 }
 
-// open reads the members of a thread: for its members, of one whom they acted
-// on also for moderators of the platform, and of oneself for everybody.
-func (c *chat) open(
-	ctx context.Context, s gotong.Stream, as members.Sight, more func(lender gotong.Stream) store.Need,
-) (members.Roll[MemberView], error) {
-	looks, err := c.looks(ctx, []string{s.ID()}, func(states []gotong.State) store.Need {
-		t, ok := gotong.Doc[thread.Thread](states[0], thread.ThreadKey(s.ID()))
-		if !ok {
-			return store.Need{}
-		}
-		return more(thread.Governing(t, s))
-	})
-	if err != nil {
-		return members.Roll[MemberView]{}, err
+// see decides who may look at the members of a thread: its members, and moderators
+// of the platform at one on whom they acted. Every user may see their own membership.
+func (c *chat) see(l view.Look, as members.Sight) error {
+	readable := l.Grant.Readable || as == members.Acting && l.Viewer.Role.CanModerate()
+	if as != members.Oneself && !(readable && c.Rules.MayKnow(l.State, l.Viewer)) {
+		return gotong.NotFound()
 	}
-	l := looks[0]
-	switch known, acting := c.Rules.MayKnow(l.State, l.Viewer), as == members.Acting && l.Viewer.Role.CanModerate(); {
-	case as == members.Oneself:
-	case !known || !l.Grant.Readable && !acting:
-		err = gotong.NotFound()
-	}
-	return members.Roll[MemberView]{
-		Lender: thread.Governing(l.thread, s), Snapshot: l.snap, AsOf: httpapi.AsOf(ctx, l.Head.Seq),
-		HomeAsOf: l.homeAsOf(ctx), Show: func(seat members.Seat) *MemberView { return c.show(l, seat) },
-	}, err
+	return nil
 }
 
-func (c *chat) show(l look, seat members.Seat) *MemberView {
+func lender(s gotong.State) gotong.Stream { return thread.Governing(docOf(s), s.Stream) }
+
+func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{
 		ThreadID: l.Stream.ID(), UserID: seat.UserID, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
 		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
 	if seat.JoinedAt != 0 {
-		v.Role = c.Rules.RoleIn(l.thread, seat.UserID, seat.Role)
+		v.Role = c.Rules.RoleIn(docOf(l.State), seat.UserID, seat.Role)
 	}
 	if own, ok := seat.Own.(thread.Member); ok && own.MutedAt(c.Now()) {
 		v.MuteUntilMS = own.MuteUntilMS

@@ -133,7 +133,8 @@ func (l look) view(ctx context.Context, unread int) ThreadView {
 	v := ThreadView{
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
-		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq), HomeAsOf: l.homeAsOf(ctx),
+		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq),
+		HomeAsOf: members.Roll{Look: l.Look, Lender: lender(l.State)}.HomeAsOf(ctx),
 	}
 	if home, ok := gotong.Doc[members.Roster](l.State, gotong.StreamKey(t.Home)); ok && t.Members == thread.Home {
 		v.MemberCount = home.Leadership().Members

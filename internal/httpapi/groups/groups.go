@@ -8,7 +8,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, httpapi/members, store, community/group.
+// Packages gotong, httpapi, httpapi/members, store, view, community/group.
 package groups
 
 import (
@@ -20,7 +20,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // Options are what the routes work with; all are required.
@@ -37,7 +37,7 @@ func Routes(opts Options) func(*httpapi.API) {
 	g.Resource = httpapi.Resource[Detail]{
 		Streams: httpapi.Streams{Kind: group.Name, Engine: opts.Engine}, Path: "/v1/groups", View: g.detail,
 	}
-	g.Book = members.Book[MemberView]{Options: opts, Open: g.open}
+	g.Book = members.Book[MemberView]{Options: opts, Needs: needs, See: see, Show: show}
 	return func(api *httpapi.API) {
 		g.groupRoutes(api)
 		g.memberRoutes(api)
@@ -141,53 +141,48 @@ func (g *groups) get(ctx context.Context, in *getIn) (*httpapi.Shown[Detail], er
 // Tag is the ETag: the state, and who looks at it.
 func (v Summary) Tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyRole)) }
 
-func me(ctx context.Context) string { return httpapi.CallOf(ctx).Principal.UserID }
+func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
 // Cursor is the cursor of the state.
 func (v Summary) Cursor() string { return v.AsOf }
 
-// look is one viewer's view of one group.
-type look struct {
-	stream gotong.Stream
-	head   gotong.Head
-	group  group.Group
-	mine   gotong.Membership
-	snap   store.Snapshot
+func needs(s gotong.State, _ gotong.Viewer) []gotong.Ref {
+	return []gotong.Ref{{Stream: s.Stream, Key: group.GroupKey(s.Stream.ID())}}
 }
 
-// load reads a group for the caller, and more of its rows; with
-// [gotong.CodeNotFound] where they may not know of it.
-func (g *groups) load(ctx context.Context, stream gotong.Stream, more store.Need) (look, error) {
-	groupKey, memberKey := group.GroupKey(stream.ID()), gotong.MemberKey(stream, me(ctx))
-	more.Heads = []gotong.Stream{stream}
-	more.Documents = append(more.Documents, groupKey, memberKey)
-	snap, err := g.Store.Load(ctx, more)
-	if err != nil {
-		return look{}, err
-	}
-	l := look{stream: stream, head: snap.Heads[stream], snap: snap}
-	var ok bool
-	if l.group, ok, err = httpapi.Document[group.Group](g.Codec, snap, groupKey); err != nil {
-		return look{}, err
-	}
-	if l.mine, _, err = httpapi.Document[gotong.Membership](g.Codec, snap, memberKey); err != nil {
-		return look{}, err
-	}
-	if !ok || !group.MayKnow(l.group, l.mine) {
-		return l, gotong.NotFound()
-	}
-	return l, nil
+// docsOf is the group and the viewer's membership; false if the viewer may not
+// know of it.
+func docsOf(l view.Look) (g group.Group, mine gotong.Membership, known bool) {
+	g, ok := gotong.Doc[group.Group](l.State, group.GroupKey(l.Stream.ID()))
+	mine, _ = gotong.Doc[gotong.Membership](l.State, gotong.MemberKey(l.Stream, l.Viewer.UserID))
+	return g, mine, ok && group.MayKnow(g, mine)
 }
 
-func summary(ctx context.Context, l look) Summary {
+// summaries is the groups of which the caller may know, by id.
+func (g *groups) summaries(ctx context.Context, ids []string) (map[string]Summary, error) {
+	streams := make([]gotong.Stream, len(ids))
+	for i, id := range ids {
+		streams[i] = gotong.NewStream(group.Name, id)
+	}
+	looks, _, err := g.Views.Look(ctx, viewer(ctx), streams, needs, nil)
+	views := map[string]Summary{}
+	for _, l := range looks {
+		if _, _, known := docsOf(l); known {
+			views[l.Stream.ID()] = summary(ctx, l)
+		}
+	}
+	return views, err
+}
+
+func summary(ctx context.Context, l view.Look) Summary {
+	g, mine, _ := docsOf(l)
 	s := Summary{
-		GroupID: l.stream.ID(), Name: l.group.Name, Description: l.group.Description, EntityType: l.group.EntityType,
-		JoinPolicy: l.group.JoinPolicy, MemberCount: l.group.Members, Closed: l.group.Closed(), CreatedAtMS: l.group.CreatedAt.Milli(),
-		UpdatedAtMS: l.head.At.Milli(), Seq: l.head.Seq, MyStatus: "none",
-		AsOf: httpapi.AsOf(ctx, l.head.Seq),
+		GroupID: l.Stream.ID(), Name: g.Name, Description: g.Description, EntityType: g.EntityType,
+		JoinPolicy: g.JoinPolicy, MemberCount: g.Members, Closed: g.Closed(), CreatedAtMS: g.CreatedAt.Milli(),
+		UpdatedAtMS: l.Head.At.Milli(), Seq: l.Head.Seq, MyStatus: "none", AsOf: httpapi.AsOf(ctx, l.Head.Seq),
 	}
-	if l.mine.Active() {
-		s.MyRole, s.MyStatus = group.Role(l.mine.Role), "approved"
+	if mine.Active() {
+		s.MyRole, s.MyStatus = group.Role(mine.Role), "approved"
 	}
 	return s
 }
@@ -195,18 +190,13 @@ func summary(ctx context.Context, l look) Summary {
 const detailMembers = 200
 
 func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, error) {
-	l, err := g.load(ctx, stream, members.Rows(stream, "")(stream))
+	roll, seats, _, err := g.Active(ctx, stream, members.Passing, "")
 	if err != nil {
 		return Detail{}, err
 	}
-	d := Detail{Summary: summary(ctx, l)}
-	if group.MayListMembers(l.group, l.mine) {
-		roll := l.roll(ctx)
-		seats, _, err := g.Active(roll)
-		if err != nil {
-			return d, err
-		}
-		d.Members = g.Views(ctx, roll, seats[:min(len(seats), detailMembers)])
+	d := Detail{Summary: summary(ctx, roll.Look)}
+	if see(roll.Look, members.Listing) == nil {
+		d.Members = g.Shown(ctx, roll, seats[:min(len(seats), detailMembers)])
 	}
 	return d, nil
 }

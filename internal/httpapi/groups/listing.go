@@ -3,7 +3,6 @@ package groups
 import (
 	"context"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
@@ -30,7 +29,7 @@ func (g *groups) list(ctx context.Context, in *listIn) (*listOut, error) {
 }
 
 func (g *groups) mine(ctx context.Context, in *listIn) (*listOut, error) {
-	return g.page(ctx, group.OfUser, me(ctx), in)
+	return g.page(ctx, group.OfUser, viewer(ctx).UserID, in)
 }
 
 // page returns a page of one listing, newest first.
@@ -46,19 +45,7 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 		return nil, err
 	}
 	lines, more := httpapi.Cut(httpapi.Lines(snap.Ranges[1], before), in.Limit)
-	page, err := httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string]Summary, error) {
-		views := map[string]Summary{}
-		for _, id := range ids {
-			l, err := g.load(ctx, gotong.NewStream(group.Name, id), store.Need{})
-			if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
-				return nil, err
-			}
-			if err == nil {
-				views[id] = summary(ctx, l)
-			}
-		}
-		return views, nil
-	})
+	page, err := httpapi.List(ctx, lines, more, g.summaries)
 	if err != nil {
 		return nil, err
 	}

@@ -1,14 +1,13 @@
 package groups
 
 import (
-	"context"
 	"net/http"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // MemberView is one member of a group.
@@ -91,29 +90,24 @@ var operations = members.Ops{
 	Role:  httpapi.Route{ID: "set-group-role", Summary: "Change a member's role in a group"},
 }
 
-// open reads the members of a group, for users who may see them; every user may
-// see their own membership.
-func (g *groups) open(
-	ctx context.Context, s gotong.Stream, as members.Sight, more func(gotong.Stream) store.Need,
-) (members.Roll[MemberView], error) {
-	l, err := g.load(ctx, s, more(s))
-	hidden := gotong.CodeOf(err) == gotong.CodeNotFound
-	switch listed := group.MayListMembers(l.group, l.mine); {
-	case as == members.Oneself && hidden:
-		err = nil
-	case err == nil && as == members.Listing && !listed:
-		err = gotong.NewError(gotong.CodeForbidden, "Only members can see the list of members.")
-	case err == nil && as == members.Acting && !listed:
-		err = gotong.NotFound()
+// see decides who may look at a group and its members. Every user may see their
+// own membership.
+func see(l view.Look, as members.Sight) error {
+	g, mine, known := docsOf(l)
+	listed := group.MayListMembers(g, mine)
+	switch {
+	case as == members.Oneself:
+		return nil
+	case !known, as == members.Acting && !listed:
+		return gotong.NotFound()
+	case as == members.Listing && !listed:
+		return gotong.NewError(gotong.CodeForbidden, "Only members can see the list of members.")
+	default:
+		return nil
 	}
-	return l.roll(ctx), err
 }
 
-func (l look) roll(ctx context.Context) members.Roll[MemberView] {
-	return members.Roll[MemberView]{Lender: l.stream, Snapshot: l.snap, AsOf: httpapi.AsOf(ctx, l.head.Seq), Show: show}
-}
-
-func show(seat members.Seat) *MemberView {
+func show(_ view.Look, seat members.Seat) *MemberView {
 	if !seat.Active() {
 		return nil
 	}

@@ -6,29 +6,51 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
-// Open reads a stream for the caller and, in the same snapshot, what more asks
-// for once it is known in which stream the members come and go. An error where
-// the caller may not see the members in this way.
-type Open[V any] func(ctx context.Context, s gotong.Stream, as Sight, more func(lender gotong.Stream) store.Need) (Roll[V], error)
-
-// Sight is how somebody looks at members.
+// Sight is how a viewer looks at members.
 type Sight int
 
 // The ways to look.
 const (
-	Listing Sight = iota // at all active members
-	Acting               // at one member whom the caller acted on; CodeNotFound: the receipt is all there is to say
+	Passing Sight = iota // at the stream itself, whether or not its members may be listed
+	Listing              // at all active members
+	Acting               // at one member whom the viewer acted on; CodeNotFound: the receipt is all there is to say
 	Oneself              // at one's own membership, also of a stream that one may no longer know
 )
 
-// Roll is the members of one stream.
-type Roll[V any] struct {
-	Lender         gotong.Stream // where members come and go: the stream itself or its home
-	Snapshot       store.Snapshot
-	AsOf, HomeAsOf string
-	Show           func(Seat) *V // nil for a user who is not shown
+// Book reads the members of streams of one kind.
+type Book[V any] struct {
+	Options
+
+	// Needs names what See and Show look at beside what decides access. See
+	// returns an error where the viewer may not look in this way.
+	Needs func(gotong.State, gotong.Viewer) []gotong.Ref
+	See   func(l view.Look, as Sight) error
+
+	// Lender is the stream in which members come and go: the stream itself or
+	// its home. Nil: the stream itself.
+	Lender func(gotong.State) gotong.Stream
+
+	Show func(l view.Look, seat Seat) *V // nil for a user who is not shown
+}
+
+// Roll is a stream as the caller sees it, with its lender.
+type Roll struct {
+	view.Look
+	Lender gotong.Stream
+	rows   [][]store.Document // of members of the stream, then of its lender if that is another
+}
+
+// HomeAsOf is the cursor of the lender in the snapshot of the roll; empty if the
+// stream has members of its own.
+func (r Roll) HomeAsOf(ctx context.Context) string {
+	head, ok := r.HeadOf(r.Lender)
+	if r.Lender == r.Stream || !ok {
+		return ""
+	}
+	return httpapi.AsOf(ctx, head.Seq)
 }
 
 // Seat is one user in a roll.
@@ -41,10 +63,85 @@ type Seat struct {
 // Row is the document of one member: a membership, or what adds to one.
 type Row interface{ Base() gotong.Membership }
 
-// Book reads the members of streams of one kind.
-type Book[V any] struct {
-	Options
-	Open Open[V]
+// open reads a stream for the caller and, in the same snapshot, what ask names of
+// the members of the stream and of its lender.
+func (b Book[V]) open(
+	ctx context.Context, s gotong.Stream, as Sight, ask func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange),
+) (Roll, error) {
+	both := func(state gotong.State) (refs []gotong.Ref, need store.Need) {
+		refs, need.Ranges = ask(s)
+		if lender := b.lender(state); lender != s {
+			more, rows := ask(lender)
+			refs, need.Ranges = append(refs, more...), append(need.Ranges, rows...)
+		}
+		return refs, need
+	}
+	looks, snap, err := b.Views.Look(ctx, viewer(ctx), []gotong.Stream{s},
+		func(state gotong.State, v gotong.Viewer) []gotong.Ref {
+			refs, _ := both(state)
+			return append(refs, b.Needs(state, v)...)
+		},
+		func(states []gotong.State) store.Need { _, need := both(states[0]); return need })
+	if err != nil {
+		return Roll{}, err
+	}
+	return Roll{looks[0], b.lender(looks[0].State), snap.Ranges}, b.See(looks[0], as)
+}
+
+func (b Book[V]) lender(state gotong.State) gotong.Stream {
+	if b.Lender == nil {
+		return state.Stream
+	}
+	return b.Lender(state)
+}
+
+// seat reads what a stream and its lender keep of one user.
+func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID string) (Roll, Seat, error) {
+	roll, err := b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
+		return []gotong.Ref{{Stream: of, Key: gotong.MemberKey(of, userID)}}, nil
+	})
+	if err != nil {
+		return roll, Seat{}, err
+	}
+	seat := Seat{UserID: userID}
+	seat.Own, _ = gotong.Doc[Row](roll.State, gotong.MemberKey(s, userID))
+	if base, ok := gotong.Doc[Row](roll.State, gotong.MemberKey(roll.Lender, userID)); ok {
+		seat.Membership = base.Base()
+	}
+	return roll, seat, nil
+}
+
+// Active reads a page of the active members of a stream, in order of user id:
+// those after a user id, or the first ones where it is empty. There may be more
+// after the user id last, unless it is empty.
+func (b Book[V]) Active(ctx context.Context, s gotong.Stream, as Sight, after string) (roll Roll, seats []Seat, last string, err error) {
+	roll, err = b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
+		key := gotong.MemberKey(of, "")
+		// No id has a byte below \x01; SurrealDB 2.6 takes no NUL in a key.
+		return nil, []store.KeyRange{{Collection: key.Collection, Owner: key.Owner, From: after + "\x01", To: "~", Limit: store.MaxRead}}
+	})
+	if err != nil {
+		return roll, nil, "", err
+	}
+	own := map[string]Row{}
+	for i, rows := range roll.rows {
+		for _, row := range rows {
+			m, _, err := httpapi.Decode[Row](b.Codec, row)
+			if err != nil {
+				return roll, nil, "", err
+			}
+			if i == 0 {
+				own[row.Key.Name] = m
+			}
+			if i == len(roll.rows)-1 && m.Base().Active() {
+				seats = append(seats, Seat{UserID: row.Key.Name, Membership: m.Base(), Own: own[row.Key.Name]})
+			}
+		}
+		if last = ""; len(rows) == store.MaxRead {
+			last = rows[len(rows)-1].Key.Name
+		}
+	}
+	return roll, seats, last, nil
 }
 
 // Done is a command that was executed, about a user.
@@ -78,81 +175,18 @@ func (d *Done[V]) Then() (httpapi.Written[V], error) {
 	return d.written(roll, seat, err)
 }
 
-func (d *Done[V]) written(roll Roll[V], seat Seat, err error) (httpapi.Written[V], error) {
+func (d *Done[V]) written(roll Roll, seat Seat, err error) (httpapi.Written[V], error) {
 	if err != nil {
 		return httpapi.Written[V]{}, err
 	}
-	if views := d.book.Views(d.ctx, roll, []Seat{seat}); len(views) > 0 {
+	if views := d.book.Shown(d.ctx, roll, []Seat{seat}); len(views) > 0 {
 		return httpapi.Written[V]{View: &views[0]}, nil
 	}
 	return httpapi.Bare[V](d.Receipt), nil
 }
 
-// seat reads what a stream and its lender keep of one user.
-func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID string) (Roll[V], Seat, error) {
-	own := gotong.MemberKey(s, userID)
-	roll, err := b.Open(ctx, s, as, func(lender gotong.Stream) store.Need {
-		if lender == s {
-			return store.Need{Documents: []gotong.Key{own}}
-		}
-		return store.Need{Documents: []gotong.Key{own, gotong.MemberKey(lender, userID)}}
-	})
-	if err != nil {
-		return roll, Seat{}, err
-	}
-	seat := Seat{UserID: userID}
-	if seat.Own, _, err = httpapi.Document[Row](b.Codec, roll.Snapshot, own); err != nil {
-		return roll, seat, err
-	}
-	base, _, err := httpapi.Document[Row](b.Codec, roll.Snapshot, gotong.MemberKey(roll.Lender, userID))
-	if base != nil {
-		seat.Membership = base.Base()
-	}
-	return roll, seat, err
-}
-
-// Rows names a page of the rows of a stream and of its lender, by user id; the
-// first page where after is empty.
-func Rows(s gotong.Stream, after string) func(lender gotong.Stream) store.Need {
-	of := func(s gotong.Stream) store.KeyRange {
-		key := gotong.MemberKey(s, "")
-		// No id has a byte below \x01; SurrealDB 2.6 takes no NUL in a key.
-		return store.KeyRange{Collection: key.Collection, Owner: key.Owner, From: after + "\x01", To: "~", Limit: store.MaxRead}
-	}
-	return func(lender gotong.Stream) store.Need {
-		if lender == s {
-			return store.Need{Ranges: []store.KeyRange{of(s)}}
-		}
-		return store.Need{Ranges: []store.KeyRange{of(s), of(lender)}}
-	}
-}
-
-// Active is the seats of the active members among the rows that [Rows] named;
-// last is the user id after which there may be more, empty at the end.
-func (b Book[V]) Active(roll Roll[V]) (seats []Seat, last string, err error) {
-	own, ranges := map[string]Row{}, roll.Snapshot.Ranges
-	for i, rows := range ranges {
-		for _, row := range rows {
-			m, _, err := httpapi.Decode[Row](b.Codec, row)
-			if err != nil {
-				return nil, "", err
-			}
-			if i == 0 {
-				own[row.Key.Name] = m
-			}
-			if i == len(ranges)-1 && m.Base().Active() {
-				seats = append(seats, Seat{UserID: row.Key.Name, Membership: m.Base(), Own: own[row.Key.Name]})
-			}
-		}
-	}
-	if rows := ranges[len(ranges)-1]; len(rows) == store.MaxRead {
-		last = rows[len(rows)-1].Key.Name
-	}
-	return seats, last, nil
-}
-
-// Views shows seats, with the names of the users.
-func (b Book[V]) Views(ctx context.Context, roll Roll[V], seats []Seat) []V {
+// Shown shows seats, with the names of the users.
+func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 	ids := make([]string, len(seats))
 	for i := range seats {
 		ids[i] = seats[i].UserID
@@ -161,7 +195,7 @@ func (b Book[V]) Views(ctx context.Context, roll Roll[V], seats []Seat) []V {
 	views := make([]V, 0, len(seats))
 	for _, seat := range seats {
 		seat.Name = names[seat.UserID]
-		if view := roll.Show(seat); view != nil {
+		if view := b.Show(roll.Look, seat); view != nil {
 			views = append(views, *view)
 		}
 	}
@@ -197,27 +231,23 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 		return nil, err
 	}
 	out := &listLentOut[V]{}
-	var first Roll[V]
+	var first Roll
 	var found []Seat
 	for more := true; more && len(found) <= in.Limit; more = after != "" {
-		roll, err := r.Open(ctx, stream, Listing, Rows(stream, after))
+		roll, seats, last, err := r.Active(ctx, stream, Listing, after)
 		if err != nil {
 			return nil, err
 		}
-		if first.Show == nil { // a later change may be shown twice, but is never missed
+		if first.Lender == "" { // a later change may be shown twice, but is never missed
 			first = roll
 		}
-		var seats []Seat
-		if seats, after, err = r.Active(roll); err != nil {
-			return nil, err
-		}
-		found = append(found, seats...)
+		found, after = append(found, seats...), last
 	}
 	if len(found) > in.Limit {
 		found = found[:in.Limit]
 		out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.ByID.Cursor(ctx, found[in.Limit-1].UserID)}
 	}
-	out.AsOf, out.HomeAsOf, out.Body = first.AsOf, first.HomeAsOf, r.Views(ctx, first, found)
+	out.AsOf, out.HomeAsOf, out.Body = httpapi.AsOf(ctx, first.Head.Seq), first.HomeAsOf(ctx), r.Shown(ctx, first, found)
 	return out, nil
 }
 

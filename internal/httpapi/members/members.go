@@ -7,7 +7,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, store.
+// Packages gotong, httpapi, store, view.
 package members
 
 import (
@@ -17,6 +17,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 // Options are what the routes work with; all are required.
@@ -26,6 +27,7 @@ type Options struct {
 	Names    httpapi.Names
 	Store    store.Committer
 	Codec    *store.Codec
+	Views    *view.Views
 }
 
 // Kind describes a kind with members. V is a member as its routes show one; A
@@ -145,15 +147,15 @@ func (r *routes[V, A, S, L, R, B]) settle(
 	return d, err
 }
 
-func me(ctx context.Context) string { return httpapi.CallOf(ctx).Principal.UserID }
+func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
 func (r *routes[V, A, S, L, R, B]) join(ctx context.Context, in *moveIn) (*out[httpapi.Written[V]], error) {
-	d, err := r.run(ctx, InMember{in.In, me(ctx)}, r.Name+".join", r.Join, nil)
+	d, err := r.run(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".join", r.Join, nil)
 	return answer(d, err, (*Done[V]).Then)
 }
 
 func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *moveIn) (*out[L], error) {
-	d, err := r.settle(ctx, InMember{in.In, me(ctx)}, r.Name+".leave", r.Leave, nil)
+	d, err := r.settle(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".leave", r.Leave, nil)
 	return answer(d, err, r.Left)
 }
 

@@ -4,7 +4,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, httpapi, httpapi/members, store, community/papantest.
+// Packages gotong, httpapi, httpapi/members, view, community/papantest.
 package papantest
 
 import (
@@ -16,7 +16,7 @@ import (
 	"gotong.dev/gotong/internal/community/papantest"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
-	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 const tag = "Boards"
@@ -77,7 +77,7 @@ func Routes(opts members.Options) func(*httpapi.API) {
 	b.Resource = httpapi.Resource[Board]{
 		Streams: httpapi.Streams{Kind: papantest.Name, Engine: opts.Engine}, Path: "/v1/boards", View: b.view,
 	}
-	b.Book = members.Book[MemberView]{Options: opts, Open: b.open}
+	b.Book = members.Book[MemberView]{Options: opts, Needs: needs, See: see, Show: show}
 	return func(api *httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "create-board", Method: http.MethodPost, Path: "/v1/boards", Tag: tag, Write: true,
@@ -113,8 +113,12 @@ func (b *boards) post(ctx context.Context, in *postIn) (*httpapi.Answered[Board]
 }
 
 func (b *boards) view(ctx context.Context, stream gotong.Stream) (Board, error) {
-	view, _, err := b.load(ctx, stream, store.Need{})
-	return view, err
+	looks, _, err := b.Views.Look(ctx, httpapi.CallOf(ctx).Principal.Viewer(), []gotong.Stream{stream}, needs, nil)
+	if err != nil {
+		return Board{}, err
+	}
+	doc, _ := gotong.Doc[papantest.Board](looks[0].State, gotong.StreamKey(stream))
+	return Board{ID: stream.ID(), Title: doc.Title, AsOf: httpapi.AsOf(ctx, looks[0].Head.Seq)}, see(looks[0], members.Passing)
 }
 
 type getIn struct {
@@ -126,38 +130,21 @@ func (b *boards) get(ctx context.Context, in *getIn) (*httpapi.Shown[Board], err
 	return b.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
-// load reads a board for the caller, and more of its rows in the same snapshot;
-// [gotong.CodeNotFound] unless they are a member.
-func (b *boards) load(ctx context.Context, stream gotong.Stream, more store.Need) (Board, store.Snapshot, error) {
-	board, mine := gotong.StreamKey(stream), gotong.MemberKey(stream, httpapi.CallOf(ctx).Principal.UserID)
-	more.Heads, more.Documents = []gotong.Stream{stream}, append(more.Documents, board, mine)
-	snap, err := b.Store.Load(ctx, more)
-	if err != nil {
-		return Board{}, snap, err
-	}
-	doc, _, err := httpapi.Document[papantest.Board](b.Codec, snap, board)
-	if err != nil {
-		return Board{}, snap, err
-	}
-	m, _, err := httpapi.Document[gotong.Membership](b.Codec, snap, mine)
-	if err == nil && !m.Active() {
-		err = gotong.NotFound()
-	}
-	return Board{ID: stream.ID(), Title: doc.Title, AsOf: httpapi.AsOf(ctx, snap.Heads[stream].Seq)}, snap, err
+// needs names what is read of a board beside what decides access.
+func needs(s gotong.State, _ gotong.Viewer) []gotong.Ref {
+	return []gotong.Ref{{Stream: s.Stream, Key: gotong.StreamKey(s.Stream)}}
 }
 
-// open reads the members: for members, and of oneself for everybody.
-func (b *boards) open(
-	ctx context.Context, s gotong.Stream, as members.Sight, more func(gotong.Stream) store.Need,
-) (members.Roll[MemberView], error) {
-	board, snap, err := b.load(ctx, s, more(s))
-	if as == members.Oneself && gotong.CodeOf(err) == gotong.CodeNotFound {
-		err = nil
+// see says who may look at a board and its members: its members, and everybody at
+// their own membership.
+func see(l view.Look, as members.Sight) error {
+	if as != members.Oneself && !l.Grant.Readable {
+		return gotong.NotFound()
 	}
-	return members.Roll[MemberView]{Lender: s, Snapshot: snap, AsOf: board.AsOf, Show: show}, err
+	return nil
 }
 
-func show(seat members.Seat) *MemberView {
+func show(_ view.Look, seat members.Seat) *MemberView {
 	if !seat.Active() {
 		return nil
 	}
