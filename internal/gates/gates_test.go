@@ -39,7 +39,7 @@ func options(t *testing.T, url string, only ...string) Options {
 	return Options{Target: target, Adapter: ours(), Only: only, For: 300 * time.Millisecond, Now: now}
 }
 
-func TestAll(t *testing.T) {
+func TestEveryGatePassesOnAGoodServer(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		// Of the store's suite only what judges the database: the adapter's own

@@ -73,9 +73,9 @@ func TestSuiteFindsALostWrite(t *testing.T) {
 	}
 }
 
-// TestCounter: a lost mark and a number given twice are a no-go, and no addition
+// TestLostAdditionIsNoGo: a lost mark and a number given twice are a no-go, and no addition
 // at all is not checked.
-func TestCounter(t *testing.T) {
+func TestLostAdditionIsNoGo(t *testing.T) {
 	for name, test := range map[string]struct {
 		told *additions
 		lost int
@@ -92,7 +92,7 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-func TestClock(t *testing.T) {
+func TestClockVerdictFollowsTheDifference(t *testing.T) {
 	for ahead, want := range map[time.Duration]Verdict{
 		0: Go, 400 * time.Millisecond: Go, -600 * time.Millisecond: Warning, 1900 * time.Millisecond: Warning, -3 * time.Second: NoGo, time.Hour: NoGo,
 	} {
@@ -108,7 +108,7 @@ func TestClock(t *testing.T) {
 	})
 }
 
-func TestPlans(t *testing.T) {
+func TestPlansThatScanATableAreFound(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		db := surrealtest.Open(t, e)
@@ -142,7 +142,7 @@ func TestPlans(t *testing.T) {
 	})
 }
 
-func TestReadNote(t *testing.T) {
+func TestNotificationsOfAnotherShapeAreErrors(t *testing.T) {
 	raw := func(v any) surreal.Raw {
 		b, err := surreal.Marshal(v)
 		if err != nil {
@@ -171,7 +171,7 @@ func TestReadNote(t *testing.T) {
 }
 
 // A server that stops to answer ends no later than the gates' deadlines.
-func TestStoppedServer(t *testing.T) {
+func TestStoppedServerEndsTheGatesAtTheirDeadlines(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")

@@ -71,7 +71,7 @@ Also there: gotong_gates_y is of another run
 NO-GO: surrealdb-3.0.2 on surreal://db.example:8000/gotong/main, probes of 5s: 1 go, 1 warning, 0 not checked, 1 no-go (schema)
 `
 
-func TestText(t *testing.T) {
+func TestReportAsATableForATerminal(t *testing.T) {
 	if got := sample.Text(nil); got != sampleText {
 		t.Errorf("got\n%s", got)
 	}
@@ -80,7 +80,7 @@ func TestText(t *testing.T) {
 	}
 }
 
-func TestMarkdown(t *testing.T) {
+func TestReportAsMarkdown(t *testing.T) {
 	got := sample.Markdown("A report")
 	for _, want := range []string{
 		"# A report\n", "**NO-GO**", "| `version` | go | the server is 3.0.2 |  |\n", `|  | no-go | the table job`, `restore a \| backup`, "Left behind: gotong_gates_x", "Also there: gotong_gates_y",
@@ -92,7 +92,7 @@ func TestMarkdown(t *testing.T) {
 }
 
 // Verdicts are the worst of what was found, and the report's is go or no-go.
-func TestVerdicts(t *testing.T) {
+func TestVerdictIsTheWorstFinding(t *testing.T) {
 	var f findings
 	f.goodf("a")
 	f.skipf("w", "b")
@@ -118,7 +118,7 @@ func TestVerdicts(t *testing.T) {
 
 // What a server refuses, and what a user may not do, ends the run before it
 // begins; and the password is in no text.
-func TestCannotRun(t *testing.T) {
+func TestRefusedRunEndsBeforeItBegins(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		url := surrealtest.URL(t, e)
@@ -145,7 +145,7 @@ func TestCannotRun(t *testing.T) {
 
 // A user of a namespace has no namespace to make: databases beside the one that
 // is his will do.
-func TestUserOfNamespace(t *testing.T) {
+func TestUserOfANamespaceGetsDatabases(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -179,7 +179,7 @@ func TestUserOfNamespace(t *testing.T) {
 }
 
 // An editor may not make users; what that leaves unknown is not checked.
-func TestEditor(t *testing.T) {
+func TestEditorLeavesRolesUnchecked(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)

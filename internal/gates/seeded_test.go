@@ -52,7 +52,7 @@ func says(t *testing.T, got Result, want Verdict, parts ...string) {
 }
 
 // A database as a server has left it, and then something happened to it.
-func TestSeededDatabase(t *testing.T) {
+func TestChangesOfTheDatabaseAreFound(t *testing.T) {
 	tests := map[string]struct {
 		seed  string // what happened; $ is type::record or type::thing
 		gate  string
@@ -160,7 +160,7 @@ func served(t *testing.T, url, seed string) {
 }
 
 // A ledger with fewer steps than the program's is stale.
-func TestStale(t *testing.T) {
+func TestLedgerWithFewerStepsIsStale(t *testing.T) {
 	one, two := step{Number: 1, Name: "0001_log.surql", Checksum: "a"}, step{Number: 2, Name: "0002_more.surql", Checksum: "b"}
 	want := schema{ledger: []step{one, two}, tables: map[string]table{"event": {}}}
 	var f findings
@@ -168,7 +168,7 @@ func TestStale(t *testing.T) {
 	says(t, f.result(gate{name: "schema"}, 0), NoGo, "stale", "0002_more.surql is missing")
 }
 
-func TestSeededServer(t *testing.T) {
+func TestUnfitServerIsNoGo(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		t.Run("mem", func(t *testing.T) {
@@ -186,7 +186,7 @@ func TestSeededServer(t *testing.T) {
 }
 
 // What every role can read is found by trying, by SELECT and by LIVE.
-func TestSeededRoles(t *testing.T) {
+func TestTablesOpenToARoleAreFound(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		o := options(t, surrealtest.URL(t, e), "access")
@@ -208,7 +208,7 @@ func TestSeededRoles(t *testing.T) {
 }
 
 // An operator's database that does not exist is not made by looking at it.
-func TestTouchesNothing(t *testing.T) {
+func TestMissingDatabaseIsNotMade(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")
@@ -241,7 +241,7 @@ func namespaces(t *testing.T, server *surrealtest.Server) string {
 }
 
 // A run that is interrupted says so and leaves nothing.
-func TestInterrupted(t *testing.T) {
+func TestInterruptedRunLeavesNothing(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		server := surrealtest.Launch(t, e, "")

@@ -12,7 +12,7 @@ import (
 
 // What an error of a store means is the same for everyone who asks: the code,
 // whether the fault may pass by itself, and the cause for the log.
-func TestCoded(t *testing.T) {
+func TestErrorsOfAStoreHaveOneCodeEach(t *testing.T) {
 	const passes = gotong.Code("") // nothing is known: a read may be tried again
 	for _, test := range []struct {
 		err   error

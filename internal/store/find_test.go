@@ -70,9 +70,9 @@ var paces = map[string]struct {
 	}, 6},
 }
 
-// TestFindEventReads: an event of a stream of a million is found in few reads,
+// TestFindEventNeedsFewReads: an event of a stream of a million is found in few reads,
 // and one that is not there is not.
-func TestFindEventReads(t *testing.T) {
+func TestFindEventNeedsFewReads(t *testing.T) {
 	for name, test := range paces {
 		t.Run(name, func(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(1, 2))
@@ -98,9 +98,9 @@ func TestFindEventReads(t *testing.T) {
 	}
 }
 
-// TestFindEventSmall: every event of short streams, and what lies before, beside
+// TestFindEventInShortStreams: every event of short streams, and what lies before, beside
 // and after them.
-func TestFindEventSmall(t *testing.T) {
+func TestFindEventInShortStreams(t *testing.T) {
 	for head := range uint64(150) {
 		at := func(seq uint64) gotong.Instant {
 			return gotong.InstantOf(time.Unix(1_700_000_000, 0)) + gotong.Instant(seq*seq)
@@ -119,9 +119,9 @@ func TestFindEventSmall(t *testing.T) {
 	}
 }
 
-// TestFindEventPastTheHead: where the head is lower than it was, which happens
+// TestFindEventEndsWhereTheHeadIsTooLow: where the head is lower than it was, which happens
 // only to a damaged log, a search ends.
-func TestFindEventPastTheHead(t *testing.T) {
+func TestFindEventEndsWhereTheHeadIsTooLow(t *testing.T) {
 	for _, head := range []uint64{0, 3, 200, 5000} {
 		p := &pace{at: func(seq uint64) gotong.Instant { return gotong.Instant(seq) * second }, head: head}
 		_, ok, err := store.FindEvent(t.Context(), p, "thread/a", p.id(head+5), head+10)

@@ -60,10 +60,10 @@ func (o *order) first(s gotong.Stream, seq uint64) uint64 {
 	return first
 }
 
-// TestPlaces: stretches in any order of commits of one or more events begin and
+// TestPlacesAreThoseOfAWalkOverTheLog: stretches in any order of commits of one or more events begin and
 // end where a walk over the log finds it, also those that begin after the last
 // event, and an end is looked up once, however the log grows.
-func TestPlaces(t *testing.T) {
+func TestPlacesAreThoseOfAWalkOverTheLog(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		o := &order{rows: map[gotong.Stream][]store.Event{}}
 		o.commit(other, 1, 1)
@@ -116,9 +116,9 @@ func TestPlaces(t *testing.T) {
 	})
 }
 
-// TestPlacesOfManyStreams: the places of any streams are found together, with
+// TestPlacesOfManyStreamsShareTheirReads: the places of any streams are found together, with
 // one read for each halving, and each with the stream's count before it.
-func TestPlacesOfManyStreams(t *testing.T) {
+func TestPlacesOfManyStreamsShareTheirReads(t *testing.T) {
 	o := &order{rows: map[gotong.Stream][]store.Event{}}
 	o.commit(other, 1, 1)
 	streams := make([]gotong.Stream, 50)
@@ -160,7 +160,7 @@ func TestPlacesOfManyStreams(t *testing.T) {
 	}
 }
 
-func TestPlaceOfNothing(t *testing.T) {
+func TestPlaceOfAMissingEventIsDamage(t *testing.T) {
 	o := &order{rows: map[gotong.Stream][]store.Event{}}
 	o.commit(read, 1, 1)
 	var places store.Places

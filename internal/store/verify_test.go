@@ -38,9 +38,9 @@ var altered = map[string]func(*store.Event){
 	"erased, salted": func(e *store.Event) { e.Erased, e.Content = true, nil },
 }
 
-// TestVerify: whatever of a row is changed, it is not served; only an erasure
+// TestVerifyRejectsEveryAlteration: whatever of a row is changed, it is not served; only an erasure
 // may take content and its salt.
-func TestVerify(t *testing.T) {
+func TestVerifyRejectsEveryAlteration(t *testing.T) {
 	c := storetest.Build(epoch, storetest.Draft{Stream: "thread/a", Events: 1, Audience: "user/u1"})
 	if err := c.Events[0].Verify(epoch); err != nil {
 		t.Fatal(err)
@@ -61,9 +61,9 @@ func TestVerify(t *testing.T) {
 	}
 }
 
-// TestVerifyTime: an id of another instant is corrupt even where the chain was
+// TestVerifyRejectsTheIDOfAnotherInstant: an id of another instant is corrupt even where the chain was
 // made of it.
-func TestVerifyTime(t *testing.T) {
+func TestVerifyRejectsTheIDOfAnotherInstant(t *testing.T) {
 	e := storetest.Build(epoch, storetest.Draft{Stream: "thread/a", Events: 1}).Events[0]
 	e.ID = gotong.NewEventID(e.At+1, 7)
 	e.Chain = e.Header(epoch).Chain()
@@ -72,9 +72,9 @@ func TestVerifyTime(t *testing.T) {
 	}
 }
 
-// TestCheckHeader: a log says its header version, and there is one answer to
+// TestOtherHeaderVersionsAreRejected: a log says its header version, and there is one answer to
 // every other.
-func TestCheckHeader(t *testing.T) {
+func TestOtherHeaderVersionsAreRejected(t *testing.T) {
 	for version, want := range map[string]error{"2": nil, "": store.ErrHeader, "1": store.ErrHeader, "3": store.ErrHeader} {
 		if err := store.CheckHeader(version); !errors.Is(err, want) {
 			t.Errorf("version %q: %v", version, err)
@@ -82,9 +82,9 @@ func TestCheckHeader(t *testing.T) {
 	}
 }
 
-// TestErasures: an event may be marked erased where a later one of its stream
+// TestErasedMarksMatchWhatLaterEventsName: an event may be marked erased where a later one of its stream
 // names it, and must be where one does.
-func TestErasures(t *testing.T) {
+func TestErasedMarksMatchWhatLaterEventsName(t *testing.T) {
 	made := storetest.NewMaker(epoch)
 	next := func(erase ...uint64) store.Event {
 		return made.Next(storetest.Draft{Stream: "thread/a", Events: 1, Erase: erase}).Events[0]
@@ -115,8 +115,8 @@ func TestErasures(t *testing.T) {
 	}
 }
 
-// TestErases: the list stands at the top of the data, under its exact name.
-func TestErases(t *testing.T) {
+// TestErasesIsReadFromItsExactPlace: the list stands at the top of the data, under its exact name.
+func TestErasesIsReadFromItsExactPlace(t *testing.T) {
 	for data, want := range map[string]string{
 		`{"payload":{}}`: "[] <nil>", `{"erases":[1,2],"payload":{}}`: "[1 2] <nil>",
 		`{"Erases":[1],"payload":{"erases":[2]}}`: "[] <nil>", `{"payload":"\"erases\""}`: "[] <nil>",

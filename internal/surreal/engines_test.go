@@ -23,7 +23,7 @@ func define(t *testing.T, c *surreal.Client, text string) {
 }
 
 // Values come back as they went, as parameters and through a table.
-func TestValues(t *testing.T) {
+func TestValuesComeBackAsTheyWent(t *testing.T) {
 	at := surreal.Time(time.Date(2026, 11, 23, 15, 0, 0, 123456789, time.UTC))
 	values := map[string]any{
 		"bool":     true,
@@ -68,7 +68,7 @@ func TestValues(t *testing.T) {
 }
 
 // A range of records as a parameter: bounds included, order of keys, closed.
-func TestRange(t *testing.T) {
+func TestRangesOfRecordsAreClosed(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			c := surrealtest.Open(t, e)
@@ -91,7 +91,7 @@ func TestRange(t *testing.T) {
 	}
 }
 
-func TestStatements(t *testing.T) {
+func TestEachStatementHasItsResult(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			c := surrealtest.Open(t, e)
@@ -125,7 +125,7 @@ func TestStatements(t *testing.T) {
 	}
 }
 
-func TestTransact(t *testing.T) {
+func TestTransactionIsAllOrNothing(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			c := surrealtest.Open(t, e)
@@ -165,7 +165,7 @@ func TestTransact(t *testing.T) {
 // Losers of a conflict are told to try again, and nobody's write is lost. When
 // two transactions meet is the engine's business: the workers go on until two
 // have met.
-func TestConflict(t *testing.T) {
+func TestConflictingTransactionsLoseNothing(t *testing.T) {
 	const workers, each, most = 8, 25, 4000
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
@@ -203,7 +203,7 @@ func TestConflict(t *testing.T) {
 }
 
 // Each connection is who it signed in as, whatever the others are.
-func TestSessionsApart(t *testing.T) {
+func TestEachConnectionHasItsOwnUser(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			cfg := surrealtest.Start(t, e)
@@ -253,7 +253,7 @@ func open(t *testing.T, cfg surreal.Config) *surreal.Client {
 }
 
 // A subscription gets what its own query selects, and nothing of others.
-func TestLive(t *testing.T) {
+func TestLiveReportsWhatItsQuerySelects(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			cfg := surrealtest.Start(t, e)
@@ -293,7 +293,7 @@ func TestLive(t *testing.T) {
 
 // An acknowledged commit survives the death of the server, and the client comes
 // back by itself.
-func TestServerKilled(t *testing.T) {
+func TestAcknowledgedCommitSurvivesAKilledServer(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			server := surrealtest.Launch(t, e, "")

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // A socket that is lost with a call in flight fails it at once, as unknown, and
 // comes back signed in.
-func TestLostInFlight(t *testing.T) {
+func TestCallOnALostSocketIsUnknown(t *testing.T) {
 	tests := map[string]func(p *peer, r asked){
 		"RST":         func(p *peer, _ asked) { p.reset() },
 		"FIN":         func(p *peer, _ asked) { p.finish() },
@@ -74,7 +74,7 @@ func drain(seen chan string) string {
 }
 
 // A silent stall is noticed: with the default times that is within 4.5 s.
-func TestStall(t *testing.T) {
+func TestSilentServerIsNoticed(t *testing.T) {
 	release := make(chan struct{})
 	var asks atomic.Int32
 	f := newFake(t, func(p *peer, r asked) {
@@ -100,7 +100,7 @@ func TestStall(t *testing.T) {
 }
 
 // Replies to calls that gave up, and to none, do not stop the reader.
-func TestReplyAfterCancel(t *testing.T) {
+func TestLateRepliesAreDropped(t *testing.T) {
 	const rounds = 300 // another client wedged after 240
 	arrived := make(chan func(), 1)
 	f := newFake(t, func(p *peer, r asked) {
@@ -144,7 +144,7 @@ func TestReplyAfterCancel(t *testing.T) {
 }
 
 // Nobody uses a socket that could not sign in again.
-func TestLoginRefusedOnReconnect(t *testing.T) {
+func TestNoCallUsesASocketWithoutItsLogin(t *testing.T) {
 	var asks, logins atomic.Int32
 	f := newFake(t, func(p *peer, r asked) {
 		if asks.Add(1) == 1 {
@@ -199,7 +199,7 @@ func TestLoginRefusedOnReconnect(t *testing.T) {
 	}
 }
 
-func TestOpenRefused(t *testing.T) {
+func TestOpenReportsAServerThatRefuses(t *testing.T) {
 	f := newFake(t, nil)
 	f.login = func() (string, bool) { return "", true }
 	if _, err := Open(t.Context(), f.config(), Options{}); !errors.Is(err, ErrAuth) || Unknown(err) {
@@ -212,7 +212,7 @@ func TestOpenRefused(t *testing.T) {
 }
 
 // Close fails what is in flight, at once.
-func TestCloseInFlight(t *testing.T) {
+func TestCloseEndsCallsInFlight(t *testing.T) {
 	const calls = 20
 	arrived := make(chan struct{}, calls)
 	f := newFake(t, func(*peer, asked) { arrived <- struct{}{} })
@@ -242,7 +242,7 @@ func TestCloseInFlight(t *testing.T) {
 }
 
 // What was never sent is known not to have happened.
-func TestNotSent(t *testing.T) {
+func TestUnsentCallIsCertainlyNotDone(t *testing.T) {
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
 	f := newFake(t, func(p *peer, r asked) {
@@ -275,7 +275,7 @@ func TestNotSent(t *testing.T) {
 }
 
 // While there is no server calls wait, and those that may wait get through.
-func TestCallsWaitForReconnect(t *testing.T) {
+func TestCallsWaitForTheServerToReturn(t *testing.T) {
 	f := newFake(t, func(p *peer, r asked) { p.ok(r) })
 	c := f.open(t, Options{Sockets: 2})
 	for range 20 {
@@ -293,7 +293,7 @@ func TestCallsWaitForReconnect(t *testing.T) {
 	}
 }
 
-func TestLiveOrderAndEnd(t *testing.T) {
+func TestLiveKeepsTheOrderUntilItsSocketEnds(t *testing.T) {
 	const n = 500
 	id := UUID{1, 2, 3}
 	note := func(i int) map[string]any {
@@ -324,7 +324,7 @@ func TestLiveOrderAndEnd(t *testing.T) {
 	}
 }
 
-func TestLiveTooSlow(t *testing.T) {
+func TestLiveOfASlowReaderEnds(t *testing.T) {
 	f := newFake(t, func(p *peer, r asked) {
 		p.result(r.ID, []any{map[string]any{"status": "OK", "time": "", "result": UUID{}}})
 		for i := range 5 {

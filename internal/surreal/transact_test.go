@@ -3,7 +3,7 @@ package surreal
 import "testing"
 
 // However a server counts the results of a transaction, a failure is one.
-func TestTransactResults(t *testing.T) {
+func TestFailedTransactionIsAnErrorInEveryForm(t *testing.T) {
 	ok := map[string]any{"status": "OK", "result": 1}
 	none := map[string]any{"status": "OK", "result": None{}}
 	busy := map[string]any{"status": "ERR", "result": "This transaction can be retried"}

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func TestParse(t *testing.T) {
+func TestParseChecksAddresses(t *testing.T) {
 	user := func(c Config, level Level) Config {
 		c.Login = c.AsUser(level, "gotong", "p@ss/word")
 		return c
@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 	}
 }
 
-func TestSecretIsNotShown(t *testing.T) {
+func TestNoTextShowsThePassword(t *testing.T) {
 	s := Secret("hunter2")
 	cfg := Config{Address: "h:1", Namespace: "n", Database: "d"}
 	cfg.Login = cfg.AsUser(LevelRoot, "u", s)
@@ -71,7 +71,7 @@ func TestSecretIsNotShown(t *testing.T) {
 }
 
 // The sentences are those of 3.0.2 and 2.6.0.
-func TestErrors(t *testing.T) {
+func TestErrorsOfBothVersionsAreClassified(t *testing.T) {
 	tests := map[string]struct {
 		err                       *Error
 		conflict, exists, expired bool
@@ -121,7 +121,7 @@ func TestErrors(t *testing.T) {
 	}
 }
 
-func TestVersion(t *testing.T) {
+func TestVersionsAreParsed(t *testing.T) {
 	for text, want := range map[string]string{
 		"surrealdb-3.0.2": "3.0.2", "surrealdb-2.6.0": "2.6.0", "surrealdb-2.6.0+20260324.abc": "2.6.0", "3.1.0-beta.1": "3.1.0", "what": "0.0.0",
 	} {

@@ -11,7 +11,7 @@ import (
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
-func TestFaulty(t *testing.T) {
+func TestFaultyFailsThePlannedCalls(t *testing.T) {
 	broken := errors.New("broken")
 	f := storetest.NewFaulty(memory.New("k3f9", memory.Options{}))
 	t.Cleanup(func() { _ = f.Close() })
@@ -53,7 +53,7 @@ func TestFaulty(t *testing.T) {
 	}
 }
 
-func TestFaultyHold(t *testing.T) {
+func TestFaultyHoldsAndReleases(t *testing.T) {
 	f := storetest.NewFaulty(memory.New("k3f9", memory.Options{}))
 	t.Cleanup(func() { _ = f.Close() })
 	m := storetest.NewMaker("k3f9")

@@ -114,8 +114,8 @@ func try(t *testing.T, name string, wrap func(store.Whole) store.Whole) storetes
 	return storetest.Result{}
 }
 
-// TestTry: a case that does not apply says why, and a panic is a fault.
-func TestTry(t *testing.T) {
+// TestTryReportsPanicsAndSkips: a case that does not apply says why, and a panic is a fault.
+func TestTryReportsPanicsAndSkips(t *testing.T) {
 	part := storetest.Parts()[0]
 	if got := part.Tests[0].Try(t.Context(), func() storetest.Harness { panic("no place") }); !slices.Equal(got.Faults, []string{"panic: no place"}) {
 		t.Errorf("%+v", got)

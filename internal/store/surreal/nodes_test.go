@@ -35,9 +35,9 @@ var slowly = map[string]func(ctx context.Context, s *Store) error{
 
 var nThing = gotong.Key{Collection: "things", Owner: "o", Name: "n"}
 
-// TestSealWaits: a transaction that had begun before the seal does not end after
+// TestSealWaitsForTransactionsThatHaveBegun: a transaction that had begun before the seal does not end after
 // it.
-func TestSealWaits(t *testing.T) {
+func TestSealWaitsForTransactionsThatHaveBegun(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		for name, write := range slowly {

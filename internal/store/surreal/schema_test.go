@@ -13,9 +13,9 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestTogether: nodes that start at once on an empty database all come up, on
+// TestNodesThatStartTogetherShareOneHistory: nodes that start at once on an empty database all come up, on
 // one history.
-func TestTogether(t *testing.T) {
+func TestNodesThatStartTogetherShareOneHistory(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -44,9 +44,9 @@ func TestTogether(t *testing.T) {
 	})
 }
 
-// TestLedger: a schema that is not this program's is refused in words, and
+// TestOtherSchemasAreRejected: a schema that is not this program's is refused in words, and
 // nothing is changed.
-func TestLedger(t *testing.T) {
+func TestOtherSchemasAreRejected(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		for name, tt := range map[string]struct {
@@ -72,8 +72,8 @@ func TestLedger(t *testing.T) {
 	})
 }
 
-// TestForeign: the database of another program is left as it is.
-func TestForeign(t *testing.T) {
+// TestForeignDatabaseIsRejectedAndUnchanged: the database of another program is left as it is.
+func TestForeignDatabaseIsRejectedAndUnchanged(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -88,9 +88,9 @@ func TestForeign(t *testing.T) {
 	})
 }
 
-// TestMigrate: a database of an older program gets what is missing, once; a
+// TestMigrationsRunOnceEach: a database of an older program gets what is missing, once; a
 // step that fails leaves nothing.
-func TestMigrate(t *testing.T) {
+func TestMigrationsRunOnceEach(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		db := operator(t, surrealtest.Start(t, e))

@@ -13,8 +13,8 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestUnsafeEngine: an engine that loses writes is told from one that does not.
-func TestUnsafeEngine(t *testing.T) {
+// TestUnsafeEngineIsRejectedUnlessAllowed: an engine that loses writes is told from one that does not.
+func TestUnsafeEngineIsRejectedUnlessAllowed(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.LaunchMemory(t, e).Fresh()
@@ -25,7 +25,7 @@ func TestUnsafeEngine(t *testing.T) {
 	})
 }
 
-func TestSupported(t *testing.T) {
+func TestOnlyTestedVersionsAreSupported(t *testing.T) {
 	for text, want := range map[[3]int]bool{
 		{3, 0, 2}: true, {3, 0, 5}: true, {2, 6, 0}: true, {2, 6, 5}: true,
 		{3, 1, 0}: false, {2, 5, 9}: false, {4, 0, 0}: false, {0, 0, 0}: false,
@@ -36,9 +36,9 @@ func TestSupported(t *testing.T) {
 	}
 }
 
-// TestClock: a node whose clock is wrong does not start; one whose clock goes
+// TestNoWritesWhileTheClockIsWrong: a node whose clock is wrong does not start; one whose clock goes
 // wrong takes no writes until it is right again, and reads go on.
-func TestClock(t *testing.T) {
+func TestNoWritesWhileTheClockIsWrong(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -66,8 +66,8 @@ func TestClock(t *testing.T) {
 	})
 }
 
-// TestClear: registers that have expired leave the table, and only those.
-func TestClear(t *testing.T) {
+// TestExpiredRegistersLeaveTheTable: registers that have expired leave the table, and only those.
+func TestExpiredRegistersLeaveTheTable(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)

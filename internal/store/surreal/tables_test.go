@@ -27,9 +27,9 @@ func filled(t *testing.T, cfg surreal.Config) (*Store, *storetest.Maker) {
 	return s, m
 }
 
-// TestAppendOnly: not even the database's owner changes or deletes what
+// TestOwnerCannotChangeTheLog: not even the database's owner changes or deletes what
 // happened, whatever statement is used; the eraser's change is let through.
-func TestAppendOnly(t *testing.T) {
+func TestOwnerCannotChangeTheLog(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -65,8 +65,8 @@ func TestAppendOnly(t *testing.T) {
 	})
 }
 
-// TestReadable: what an operator would type gives what he expects.
-func TestReadable(t *testing.T) {
+// TestOperatorReadsRowsByHand: what an operator would type gives what he expects.
+func TestOperatorReadsRowsByHand(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -94,9 +94,9 @@ func TestReadable(t *testing.T) {
 	})
 }
 
-// TestPermissions: every table is for system users alone, and errors never
+// TestTablesAndErrorsKeepTheirSecrets: every table is for system users alone, and errors never
 // quote what is stored.
-func TestPermissions(t *testing.T) {
+func TestTablesAndErrorsKeepTheirSecrets(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)
@@ -121,9 +121,9 @@ func TestPermissions(t *testing.T) {
 	})
 }
 
-// TestEraseInBatch: who erases what came with the same batch blinds the request
+// TestEraseBlindsTheRequestOfItsOwnBatch: who erases what came with the same batch blinds the request
 // that brought it, not the one that lost its place to it.
-func TestEraseInBatch(t *testing.T) {
+func TestEraseBlindsTheRequestOfItsOwnBatch(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		s, m := filled(t, surrealtest.Start(t, e))
@@ -154,9 +154,9 @@ func TestEraseInBatch(t *testing.T) {
 	})
 }
 
-// TestUnreadableRows: a row that looks like none is damage, not a reason to try
+// TestUnreadableRowIsDamage: a row that looks like none is damage, not a reason to try
 // again.
-func TestUnreadableRows(t *testing.T) {
+func TestUnreadableRowIsDamage(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)

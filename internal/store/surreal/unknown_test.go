@@ -19,9 +19,9 @@ func proxied(t *testing.T, cfg surreal.Config) (*netfault.Proxy, surreal.Config)
 	return p, cfg
 }
 
-// TestPartOfABatch: where a batch takes two transactions and only the first
+// TestPartOfABatchLeavesTheOutcomeUnknown: where a batch takes two transactions and only the first
 // happens, no error says that nothing was written.
-func TestPartOfABatch(t *testing.T) {
+func TestPartOfABatchLeavesTheOutcomeUnknown(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
 		cfg := surrealtest.Start(t, e)

@@ -25,11 +25,11 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestParent is the process that TestNoOrphan kills.
+// TestParent is the process that TestKilledTestBinaryLeavesNoEngine kills.
 func TestParent(t *testing.T) {
 	e := surrealtest.Engine(os.Getenv(parent))
 	if e == "" {
-		t.Skip("started by TestNoOrphan")
+		t.Skip("started by TestKilledTestBinaryLeavesNoEngine")
 	}
 	surrealtest.Start(t, e)
 	fmt.Println("started")
@@ -37,7 +37,7 @@ func TestParent(t *testing.T) {
 }
 
 // A test binary that is killed leaves no engine behind.
-func TestNoOrphan(t *testing.T) {
+func TestKilledTestBinaryLeavesNoEngine(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			surrealtest.Start(t, e) // or be left out
@@ -82,7 +82,7 @@ func TestNoOrphan(t *testing.T) {
 }
 
 // A server that was stopped or killed comes back with its data, where it was.
-func TestRestart(t *testing.T) {
+func TestRestartedServerKeepsDataAndPort(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
 			s := surrealtest.Launch(t, e, "")
