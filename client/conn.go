@@ -178,14 +178,11 @@ func (c *Conn) Run(ctx context.Context) error {
 	c.started = true
 	c.mu.Unlock()
 	inner, cancel := context.WithCancelCause(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		cancel(c.supervise(inner))
-	}()
+	var supervising sync.WaitGroup
+	supervising.Go(func() { cancel(c.supervise(inner)) })
 	err := c.dispatch(inner)
 	cancel(err)
-	<-done
+	supervising.Wait()
 	c.finish(context.Cause(inner))
 	return context.Cause(inner)
 }

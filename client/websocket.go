@@ -210,19 +210,9 @@ func (s *socket) watch(ctx context.Context, cancel context.CancelCauseFunc) {
 // it within a second.
 func (s *socket) hangUp(politely bool) {
 	if politely {
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			_ = s.ws.Close(websocket.StatusNormalClosure, "")
-		}()
-		late := time.NewTimer(time.Second)
-		defer late.Stop()
-		select {
-		case <-done:
-		case <-late.C:
-			s.close()
-			<-done
-		}
+		late := time.AfterFunc(time.Second, s.close)
+		_ = s.ws.Close(websocket.StatusNormalClosure, "")
+		late.Stop()
 	}
 	s.close()
 }

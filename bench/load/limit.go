@@ -167,13 +167,15 @@ func (r *run) fanoutLimit(s bench.Scenario) (map[string]float64, error) {
 		return nil, err
 	}
 	var got atomic.Int64
+	var reading sync.WaitGroup
+	defer reading.Wait() // after the connections are closed
 	for range s.Connections() {
 		c, err := net.Dial("tcp", strings.TrimSpace(addr))
 		if err != nil {
 			return nil, err
 		}
 		defer func() { _ = c.Close() }()
-		go func() { _, _ = io.Copy(counter{&got}, c) }()
+		reading.Go(func() { _, _ = io.Copy(counter{&got}, c) })
 	}
 	child := &server{cmd: cmd}
 	if _, err = lines.ReadString('\n'); err != nil {

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -109,11 +110,13 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	if err != nil {
 		return fmt.Errorf("the server did not start: %w", err)
 	}
-	go func() { _, _ = io.Copy(io.Discard, out) }()
+	var reading sync.WaitGroup
+	reading.Go(func() { _, _ = io.Copy(io.Discard, out) })
 	urls := strings.Fields(line)
 	r.server = &server{cmd: cmd, addr: strings.TrimPrefix(urls[0], "http://"), admin: urls[1], dir: dir}
 	err = scenario(r)
 	_ = cmd.Process.Signal(syscall.SIGTERM)
+	reading.Wait()
 	if werr := cmd.Wait(); err == nil {
 		err = werr
 	}

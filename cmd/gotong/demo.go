@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -101,19 +102,20 @@ func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	talking, hush := context.WithCancelCause(ctx)
 	defer hush(nil)
-	served := make(chan error, 1)
-	go func() {
-		err := a.Run(serving)
+	var running sync.WaitGroup
+	var served error
+	running.Go(func() {
+		served = a.Run(serving)
 		hush(errors.New("the server has ended"))
-		served <- err
-	}()
+	})
 	err = c.show(talking, std, a, log)
 	if ctx.Err() != nil {
 		err = nil // it was stopped: that is how a demo ends
 		_, _ = fmt.Fprintln(std.out, "\nStopping.")
 	}
 	stop()
-	return errors.Join(err, <-served)
+	running.Wait()
+	return errors.Join(err, served)
 }
 
 func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Logger) error {

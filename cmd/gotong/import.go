@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"gotong.dev/gotong"
@@ -152,8 +153,9 @@ func (c *importCmd) write(
 ) (importer.Result, error) {
 	conn := remote.NewConn(client.ConnOptions{MaxPending: importer.Window})
 	inner, cancel := context.WithCancel(ctx)
-	ended := make(chan error, 1)
-	go func() { ended <- conn.Run(inner) }()
+	var running sync.WaitGroup
+	var lost error // why the connection ended
+	running.Go(func() { lost = conn.Run(inner) })
 	submit := func(ctx context.Context, typ string, data any, requestID string) (importer.Wait, error) {
 		call, err := conn.Submit(ctx, gotong.NewStream("thread", thread), typ, data, client.RequestID(requestID))
 		if err != nil {
@@ -168,8 +170,9 @@ func (c *importCmd) write(
 	result, err := importer.Run(ctx, submit, every(steps), bar.show)
 	bar.clear()
 	cancel()
-	if lost := <-ended; err != nil && !errors.Is(lost, context.Canceled) {
-		err = lost // why the connection would not come back
+	running.Wait()
+	if err != nil && !errors.Is(lost, context.Canceled) {
+		err = lost
 	}
 	return result, err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,9 +34,11 @@ func askSecret(in *os.File, prompt io.Writer, text string) (string, error) {
 	interrupted := make(chan os.Signal, 1)
 	signal.Notify(interrupted, os.Interrupt, unix.SIGTERM)
 	defer signal.Stop(interrupted)
+	var watching sync.WaitGroup
+	defer watching.Wait()
 	done := make(chan struct{})
 	defer close(done)
-	go func() {
+	watching.Go(func() {
 		select {
 		case <-interrupted:
 			restore()
@@ -43,7 +46,7 @@ func askSecret(in *os.File, prompt io.Writer, text string) (string, error) {
 			os.Exit(1)
 		case <-done:
 		}
-	}()
+	})
 	_, _ = fmt.Fprint(prompt, text)
 	if err := unix.IoctlSetTermios(fd, setTermios, &quiet); err != nil {
 		return "", fmt.Errorf("ask for the password: %w", err)

@@ -12,6 +12,8 @@ import (
 	"runtime/debug"
 	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
@@ -218,33 +220,46 @@ func (a *App) Made() []string { return a.said.made }
 // Notes is what to know of the store that it runs on, for people to read.
 func (a *App) Notes() []string { return a.said.notes }
 
+// parts are what runs in the background. Each runs until its context ends, and
+// returns when nothing of it runs any more.
+func (a *App) parts() []func(context.Context) error {
+	return []func(context.Context) error{
+		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run,
+		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
+		func(context.Context) error { return serve(a.main, a.mainPort) },
+		func(context.Context) error { return serve(a.admin, a.adminPort) },
+	}
+}
+
+// serve returns nil once the server is shut down.
+func serve(s *http.Server, port net.Listener) error {
+	if err := s.Serve(port); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
 // Run serves until ctx ends, then drains: sessions get going_away, requests
 // in flight finish, and everything is closed within about 10 s. It returns an
 // error if serving or storage failed.
 func (a *App) Run(ctx context.Context) error {
-	failed := make(chan error, 3)
-	hubDone := make(chan struct{})
-	go func() { defer close(hubDone); failed <- a.hub.Run(a.base) }()
-	looked := make(chan struct{})
-	go func() { defer close(looked); a.ahead.look(a.base, a.bare) }()
-	go a.live.Run(a.base)
-	go func() { _ = a.watch.Run(a.base) }()
-	go a.newCheck().Run(a.base)
-	go func() { failed <- a.main.Serve(a.mainPort) }()
-	go func() { failed <- a.admin.Serve(a.adminPort) }()
+	running, ended := errgroup.WithContext(a.base)
+	for _, run := range a.parts() {
+		running.Go(func() error { return run(a.base) })
+	}
 	var cause error
 	select {
 	case <-ctx.Done():
 	case <-a.engine.Failed():
 		cause = a.engine.Cause()
-	case cause = <-failed:
+	case <-ended.Done(): // a part failed: Wait returns why
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.cfg.ShutdownGrace)
 	defer cancel()
 	cause = errors.Join(cause, a.drain(grace))
 	a.stop()
-	<-hubDone
-	<-looked
+	cause = errors.Join(cause, a.admin.Close())
+	cause = errors.Join(cause, running.Wait())
 	return errors.Join(cause, a.close(grace))
 }
 

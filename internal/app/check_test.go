@@ -70,7 +70,7 @@ func TestCheckReportsOnce(t *testing.T) {
 		a.base, cancel = context.WithCancel(t.Context())
 		a.keep(&spoiled{s})
 		done := make(chan struct{})
-		go func() { defer close(done); a.newCheck().Run(a.base) }()
+		go func() { defer close(done); _ = a.newCheck().Run(a.base) }()
 		time.Sleep(3 * time.Hour)
 		cancel()
 		<-done

@@ -1,7 +1,8 @@
 // Package arch holds the structure of the project as tests: who may import
 // whom (the table in docs/architecture.md), that every package says what it
-// is, and that no version floats (docs/adr/0002-stack-versions.md against
-// go.mod and tools/go.mod).
+// is, that everything that runs in the background is waited for, and that no
+// version floats (docs/adr/0002-stack-versions.md against go.mod and
+// tools/go.mod).
 //
 // # Caveats
 //

@@ -69,11 +69,12 @@ type turn struct {
 
 var turnKey = gotong.Key{Collection: "check", Owner: "log", Name: "turn"}
 
-// Run runs until ctx ends.
-func (b *Background) Run(ctx context.Context) {
+// Run runs until ctx ends, and returns nil.
+func (b *Background) Run(ctx context.Context) error {
 	for wait := first; sleep(ctx, wait) == nil; {
 		wait = b.once(ctx)
 	}
+	return nil
 }
 
 // once runs a round, or the rest of an interrupted one, if it is this node's

@@ -209,7 +209,7 @@ func TestBackgroundReportsEachFaultOnce(t *testing.T) {
 				forge(t, s, gotong.Key{Collection: "boxes", Owner: "3"}, `{"Sum":1}`)
 				ctx, cancel := context.WithCancel(t.Context())
 				var wg sync.WaitGroup
-				wg.Go(func() { r.of(s, c, "a").Run(ctx) })
+				wg.Go(func() { _ = r.of(s, c, "a").Run(ctx) })
 				pass(4 * time.Minute)
 				for _, by := range steps {
 					c.Step(by)
@@ -238,7 +238,7 @@ func TestOneNodeChecksAndAnotherTakesOver(t *testing.T) {
 		for _, node := range []string{"a", "b", "c"} {
 			ctx, cancel := context.WithCancel(t.Context())
 			stop[node] = cancel
-			wg.Go(func() { r.of(s, c, node).Run(ctx) })
+			wg.Go(func() { _ = r.of(s, c, node).Run(ctx) })
 		}
 		pass(150 * time.Minute)
 		if ended := r.rounds(); len(ended) != 1 {
@@ -273,7 +273,7 @@ func TestSealedStoreIsCheckedAndClosedStoreIsRetried(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
-		wg.Go(func() { r.of(s, clocktest.Running(), "a").Run(ctx) })
+		wg.Go(func() { _ = r.of(s, clocktest.Running(), "a").Run(ctx) })
 		pass(4 * time.Minute)
 		if found, rounds, _ := r.seen(); found != 1 || rounds != 1 {
 			t.Errorf("%d faults, %d rounds", found, rounds)

@@ -156,13 +156,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // Run pings idle connections and closes those that are silent, whose token has
 // expired or who never authenticated, until ctx ends. It closes none at its
 // end; that is the hub's drain.
-func (s *Server) Run(ctx context.Context) {
+func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 			s.sweep()
 		}

@@ -60,7 +60,7 @@ func onPipes(t *testing.T, f func(w *world, ask func(request string) (net.Conn, 
 		w, ctx, cancel, log := newNode(t)
 		over := make(chan error, 3)
 		go func() { over <- w.hub.Run(ctx) }()
-		go func() { w.server.Run(ctx); over <- nil }()
+		go func() { over <- w.server.Run(ctx) }()
 		l := &pipes{make(chan net.Conn), make(chan struct{})}
 		edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Realtime: w.server})
 		srv := httpapi.HTTPServer(edge.Handler(), log)

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,10 +33,11 @@ type keeper struct {
 	conn   *conn
 	file   string // the WAL
 	wake   chan struct{}
-	done   chan struct{}
 	finish atomic.Bool // asks the writer to write back the rest
 	failed atomic.Pointer[error]
 	writes atomic.Int64 // transactions
+
+	running sync.WaitGroup // of run
 }
 
 func newKeeper(path string) (*keeper, error) {
@@ -43,8 +45,8 @@ func newKeeper(path string) (*keeper, error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &keeper{conn: c, file: path + "-wal", wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go k.run()
+	k := &keeper{conn: c, file: path + "-wal", wake: make(chan struct{}, 1)}
+	k.running.Go(k.run)
 	return k, nil
 }
 
@@ -57,7 +59,7 @@ func (k *keeper) wakeUp() {
 
 func (k *keeper) close() error {
 	close(k.wake)
-	<-k.done
+	k.running.Wait()
 	return k.conn.db.Close()
 }
 
@@ -70,7 +72,6 @@ func (k *keeper) err() error {
 }
 
 func (k *keeper) run() {
-	defer close(k.done)
 	quiet := time.NewTimer(quietAfter)
 	defer quiet.Stop()
 	for seen := int64(0); ; {

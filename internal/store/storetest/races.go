@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -165,8 +166,11 @@ func tailedWriters(e *env) {
 	const home = gotong.Stream("group/busy")
 	p := gotong.PartitionOf(home)
 	var wg sync.WaitGroup
+	var writing atomic.Int64
+	writing.Store(writers)
 	for i := range writers {
 		wg.Go(func() {
+			defer writing.Add(-1)
 			stream := gotong.Stream("thread/" + strconv.Itoa(i))
 			for n := range each {
 				c := e.m.Next(Draft{Stream: stream, Home: home, Events: 1 + n%3})
@@ -176,15 +180,9 @@ func tailedWriters(e *env) {
 			}
 		})
 	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
 	t := tail{seqs: map[gotong.Stream]uint64{}}
 	for running := true; running; {
-		select {
-		case <-done:
-			running = false // one last look
-		default:
-		}
+		running = writing.Load() > 0 // after the last writer, one more look
 		for {
 			rows := e.partition(p, t.cursor, math.MaxUint64, 7)
 			if len(rows) == 0 {
@@ -193,6 +191,7 @@ func tailedWriters(e *env) {
 			t.take(e, rows)
 		}
 	}
+	wg.Wait()
 	if t.cursor != writers*each {
 		e.Errorf("the tail ended at %d", t.cursor)
 	}
@@ -224,9 +223,8 @@ func (t *tail) take(e *env, rows []store.Event) {
 // meanwhile.
 func oneMoment(e *env) {
 	const stream, commits = gotong.Stream("thread/a"), 150
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var wg sync.WaitGroup
+	wg.Go(func() {
 		for i := range commits {
 			body := fmt.Sprintf(`{"n":%d}`, i+1)
 			c := e.m.Next(Draft{Stream: stream, Events: 1, Changes: []store.Change{put("x", body), put("y", body)}})
@@ -235,8 +233,7 @@ func oneMoment(e *env) {
 				return
 			}
 		}
-	}()
-	var wg sync.WaitGroup
+	})
 	for range 3 {
 		wg.Go(func() {
 			for seen := uint64(0); seen < commits && !e.Failed(); {
@@ -245,7 +242,6 @@ func oneMoment(e *env) {
 		})
 	}
 	wg.Wait()
-	<-done
 }
 
 // sameMoment loads all that a commit changes and checks that it is of one

@@ -40,17 +40,16 @@ type trial struct {
 
 // protect runs f on a goroutine of its own, which Fatalf and Skipf may end.
 func (t *trial) protect(f func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var running sync.WaitGroup
+	running.Go(func() {
 		defer func() {
 			if fault := recover(); fault != nil {
 				t.Errorf("panic: %v", fault)
 			}
 		}()
 		f()
-	}()
-	<-done
+	})
+	running.Wait()
 }
 
 func (t *trial) Helper()                  {}
