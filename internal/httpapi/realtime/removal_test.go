@@ -28,7 +28,7 @@ func TestRemoval(t *testing.T) {
 func removal(t *testing.T, home bool) {
 	t.Helper()
 	// No write is cut here because the machine is slow.
-	w := newWorld(t, func(s *setting) { s.limits.Cut = patience })
+	w := newWorld(t)
 	for round := range 8 {
 		stream := w.thread("ann", "bob", "cici")
 		governing := stream
@@ -95,18 +95,35 @@ func removal(t *testing.T, home bool) {
 // The answer to who removes waits for a write to who is removed, and such a
 // write does not wait for its client.
 func TestRemovalDuringWrite(t *testing.T) {
-	w := newWorld(t)
+	w := newWorld(t, func(s *setting) { s.limits.Cut = 0 })
 	stream := w.thread("ann", "bob")
 	bob := w.connect("bob")
 	bob.subscribe(stream, "")
-	c := w.server.all()[0]
+	c, workers := w.server.all()[0], 0
+	p := c.server.pumps
+	w.until("all is written", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		workers = p.workers
+		return c.pumping.Load() == 0 && p.workers == p.waiting
+	})
 	c.wire.mu.Lock()
 	w.say("ann", stream, "on its way")
-	w.until("the pump writes", func() bool { return c.pumping.Load() != 0 })
+	w.until("a worker waits for the wire", func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return p.workers == workers-1
+	})
 	ann := w.connect("ann")
 	answer := make(chan frame, 1)
 	ann.command("r", stream, thread.CmdRemove, map[string]any{"user_id": "bob"})
-	go func() { answer <- ann.next() }()
+	go func() {
+		f, err := ann.read()
+		if err != nil {
+			t.Error(err)
+		}
+		answer <- f
+	}()
 	if _, err := bob.read(); err == nil {
 		t.Error("a frame came through a locked wire")
 	}

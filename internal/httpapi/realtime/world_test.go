@@ -164,7 +164,9 @@ func newWorld(tb testing.TB, change ...func(*setting)) *world {
 // newNode is a world without a port; nothing of it runs yet.
 func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, context.CancelFunc, *slog.Logger) {
 	tb.Helper()
-	set := setting{limits: live.Limits{Poll: 100 * time.Millisecond}}
+	// On a busy machine any write may take longer than the server waits for one
+	// before it cuts a connection: only the tests of such cuts have that limit.
+	set := setting{limits: live.Limits{Poll: 100 * time.Millisecond, Cut: patience}}
 	for _, f := range change {
 		f(&set)
 	}
