@@ -111,7 +111,7 @@ func TestCopySealed(t *testing.T) {
 	db, thread, text := chatting(t)
 	target := "sqlite:" + filepath.Join(t.TempDir(), "b.db")
 	done(t, "copy", "--from="+db, "--to="+target)
-	if r := command(t, nil, "copy", "--from="+db, "--to=sqlite:"+t.TempDir()+"/c.db"); r.code != 1 || !strings.Contains(r.err, "sealed before: copied to sqlite:") {
+	if r := command(t, nil, "copy", "--from="+db, "--to=sqlite:"+t.TempDir()+"/c.db"); r.code != 1 || !strings.Contains(r.err, "already sealed: copied to sqlite:") {
 		t.Errorf("a second target: %+v", r)
 	}
 	b := interruptible(t, serveArgs(t.TempDir(), "--store="+db)...)

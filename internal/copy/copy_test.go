@@ -21,7 +21,8 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestMain keeps the properties' runs few unless told otherwise: each syncs.
+// TestMain keeps the property tests short unless a flag says otherwise, because
+// each run syncs.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
@@ -32,9 +33,10 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestThereAndBack: any log goes from one store to another and back and is the
-// same; documents that the rules make anew are those that were there.
-func TestThereAndBack(t *testing.T) {
+// TestLogIsTheSameThereAndBack: any log is the same after a copy to another
+// store and back, and the documents that the rules make again equal the old
+// ones.
+func TestLogIsTheSameThereAndBack(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		v := newVillage(r, newMemory(), func(n int) int { return rapid.IntRange(0, n-1).Draw(r, "pick") })
 		defer v.close()
@@ -52,9 +54,9 @@ func TestThereAndBack(t *testing.T) {
 	})
 }
 
-// TestEveryKind: in a long life every command of every kind had its effect, and
-// the documents are the same after a copy.
-func TestEveryKind(t *testing.T) {
+// TestEveryKindIsCopied: after a long random run in which every command of
+// every kind had an effect, the documents are the same in a copy.
+func TestEveryKindIsCopied(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	v := newVillage(t, newMemory(), random.IntN)
 	defer v.close()
@@ -115,9 +117,9 @@ func TestErasedManyAndEpochs(t *testing.T) {
 	}
 }
 
-// TestMarks: read on from any mark, a log is what it was, also where the mark
-// lies within a commit.
-func TestMarks(t *testing.T) {
+// TestReadingContinuesFromEachMark: read from any mark, also within a commit, a
+// source has the same rest.
+func TestReadingContinuesFromEachMark(t *testing.T) {
 	from := newMemory()
 	raw(t, from)
 	check(t, logcopy.Seal(t.Context(), from, "copied"))
@@ -148,7 +150,7 @@ func TestMarks(t *testing.T) {
 	}
 }
 
-func TestRefusals(t *testing.T) {
+func TestImpossibleCopiesAreRejected(t *testing.T) {
 	ctx := t.Context()
 	from := newMemory()
 	raw(t, from)
@@ -186,9 +188,9 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
-// TestAgain: the same copy once more says that all is there, and that it is not
-// once the target has gone on.
-func TestAgain(t *testing.T) {
+// TestFinishedCopyIsRecognised: the same copy again finds everything present
+// and, once the target has other events, reports the difference.
+func TestFinishedCopyIsRecognised(t *testing.T) {
 	from, to := newMemory(), newMemory()
 	raw(t, from)
 	copied(t, from, to)
@@ -201,7 +203,7 @@ func TestAgain(t *testing.T) {
 	source, err := logcopy.FromStore(t.Context(), from)
 	check(t, err)
 	if _, err := logcopy.Run(t.Context(), source, to, options()); !errors.Is(err, logcopy.ErrDiffers) {
-		t.Errorf("after the target went on: %v", err)
+		t.Errorf("with another event in the target: %v", err)
 	}
 }
 
@@ -216,9 +218,9 @@ func (b *busy) Rows(ctx context.Context, section store.Section, after string, li
 	return b.Whole.Rows(ctx, section, after, limit)
 }
 
-// TestPrefix: a log that goes on while it is exported is exported as it was at
-// first.
-func TestPrefix(t *testing.T) {
+// TestGrowingLogIsExportedAsOfItsBeginning: commits made during an export are
+// not in it.
+func TestGrowingLogIsExportedAsOfItsBeginning(t *testing.T) {
 	from, same1 := newMemory(), newMemory()
 	m := storetest.NewMaker(from.Epoch())
 	n := 0
@@ -255,9 +257,9 @@ func TestPrefix(t *testing.T) {
 	}
 }
 
-// TestSealedUnderAnEngine: who writes hears that the log has moved, and that
-// nothing was written; once the seal is off, all goes on.
-func TestSealedUnderAnEngine(t *testing.T) {
+// TestWritesToASealedSourceAreRejected: a writer gets the error that the log
+// has moved, and nothing is written; after an unseal, writes succeed.
+func TestWritesToASealedSourceAreRejected(t *testing.T) {
 	for name, s := range map[string]store.Whole{"memory": newMemory(), "sqlite": newSQLite(t)} {
 		v := newVillage(t, s, func(int) int { return 0 })
 		register := func(name string) error {

@@ -15,8 +15,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// TestDamagedEvents: whatever is done to a row of an event, it is not served
-// altered, reading says so, and a check finds it.
+// TestDamagedEvents: no change to a row of an event is served: reading it is an
+// error, and a check finds it.
 func TestDamagedEvents(t *testing.T) {
 	d := newDamaged(t)
 	tab := d.tables["events"]
@@ -80,9 +80,9 @@ func (d *damaged) faults() (list []*logcheck.Fault) {
 	return list
 }
 
-// TestUnnamedErasure: a log with an event marked erased that none names is not
-// exported.
-func TestUnnamedErasure(t *testing.T) {
+// TestUnnamedErasureIsNotExported: a log in which an event is marked erased and
+// no event names it.
+func TestUnnamedErasureIsNotExported(t *testing.T) {
 	forge := func(rows []store.Event) []store.Event {
 		for i := range rows {
 			if e := &rows[i]; e.Content != nil {
@@ -117,8 +117,8 @@ var unproven = map[string]string{
 	"claims":  "space name stream",
 }
 
-// TestDamagedRows: a change to a row beside the events is found, but for what
-// follows from nothing in the log.
+// TestDamagedRows: a change to a row beside the events is found, unless the log
+// does not determine the row.
 func TestDamagedRows(t *testing.T) {
 	d := newDamaged(t)
 	for _, name := range slices.Sorted(maps.Keys(d.tables)) {
@@ -167,8 +167,8 @@ func sameHome(a, b any) bool {
 	return gotong.PartitionOf(gotong.Stream(a.(string))) == gotong.PartitionOf(gotong.Stream(b.(string)))
 }
 
-// TestUndamaged: a whole log has no fault, on either store.
-func TestUndamaged(t *testing.T) {
+// TestUndamagedLogHasNoFaults: on either store.
+func TestUndamagedLogHasNoFaults(t *testing.T) {
 	d := newDamaged(t)
 	if faults := d.faults(); len(faults) > 0 {
 		t.Errorf("faults %v", faults)

@@ -1,23 +1,23 @@
 // Package copy moves a whole log from one store to another, or to a file and
-// back, as it is: events with epoch, partition, position, salts and erased
+// back, unchanged: events with epoch, partition, position, salts and erased
 // marks, every idempotency record, claims, registers, cursors of readers and
-// open jobs. Documents are not moved: the kinds' rules make them anew from the
+// open jobs. Documents are not moved: the kinds' rules make them again from the
 // events.
 //
-// A store that a log is copied from is sealed first. The store that it is
-// copied into keeps its progress beside the rows, in the same transaction, and
-// takes no other write until both sides were compared event by event and the
-// copy was checked whole. Whatever ends a copy, the same copy again goes on
-// where it was and ends the same.
+// The source store of a copy is sealed first. The target store keeps the
+// progress of the copy beside the rows, in the same transaction, and accepts no
+// other write until both sides were compared event by event and the copy was
+// checked whole. A copy that was interrupted, by whatever cause, resumes when
+// it is run again, with the same result.
 //
 // # Caveats
 //
-// Project may look only at documents and events of its own stream: partitions
-// are rebuilt one after the other. Documents that readers made are not moved;
-// there is no such reader yet.
+// Project may use only documents and events of its own stream: partitions are
+// rebuilt one after the other. Documents that readers made are not moved; there
+// is no such reader yet.
 //
-// A log that is not sealed is read as of the positions of the first moment:
-// events, heads and records are exactly that prefix, and so are claims but for
+// A log that is not sealed is read up to the positions at which the copy began:
+// events, heads and records are exactly that prefix, and so are claims, except
 // those that a later commit of an older stream made. Registers, jobs and
 // records of no-ops are as they are when they are read.
 //
@@ -35,7 +35,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Part is one sort of row that is moved.
+// Part is a sort of row that is moved.
 type Part string
 
 // The parts, in the order in which they are moved.
@@ -49,10 +49,10 @@ const (
 	Jobs      Part = "job"
 )
 
-// Parts is all of them in order.
+// Parts returns all parts in order.
 func Parts() []Part { return []Part{Streams, Events, Records, Claims, Registers, Cursors, Jobs} }
 
-// section is what a store calls the part; 0 for events, which it reads by
+// section returns the store's name of the part; 0 for events, which are read by
 // partition.
 func (p Part) section() store.Section {
 	return map[Part]store.Section{
@@ -61,19 +61,19 @@ func (p Part) section() store.Section {
 	}[p]
 }
 
-// Mark is a place in a source from which it can be read on. The zero Mark is
+// Mark is a place in a source from which reading can continue. The zero Mark is
 // the beginning.
 type Mark struct {
 	Part      Part             `json:"part,omitempty"`
 	Partition gotong.Partition `json:"partition,omitempty"`
-	Position  uint64           `json:"position,omitempty"` // of the last commit that was read whole
-	Skip      int              `json:"skip,omitempty"`     // events of the next commit that were read
+	Position  uint64           `json:"position,omitempty"` // of the last commit that was read completely
+	Skip      int              `json:"skip,omitempty"`     // events of the next commit that were already read
 	After     string           `json:"after,omitempty"`    // the store's own mark
-	Line      uint64           `json:"line,omitempty"`     // of a file, the last that was read
-	End       bool             `json:"end,omitempty"`      // all was read
+	Line      uint64           `json:"line,omitempty"`     // of a file: the last line that was read
+	End       bool             `json:"end,omitempty"`      // everything was read
 }
 
-// units is how much of a source lies before the mark.
+// units returns the number of units of a source that lie before the mark.
 func (m Mark) units(about About) (n uint64) {
 	switch {
 	case m.End:
@@ -91,22 +91,22 @@ func (m Mark) units(about About) (n uint64) {
 	return n + m.Position
 }
 
-// Page is some rows of one part, and where to read on.
+// Page is some rows of one part, with the mark after them.
 type Page struct {
 	Part   Part
 	Rows   store.Rows
 	Events []store.Event // in order of partition, position, seq
 	Mark   Mark
-	Units  uint64 // how much of [About.Units] this page is
+	Units  uint64 // the share of this page in [About.Units]
 }
 
-// Len is how many rows the page has.
+// Len returns the number of rows of the page.
 func (p *Page) Len() int {
 	step := store.Restoring{Rows: p.Rows, Events: p.Events}
 	return step.Len()
 }
 
-// add puts the rows of another page behind those of this one.
+// add appends the rows of another page.
 func (p *Page) add(other *Page) {
 	p.Events = append(p.Events, other.Events...)
 	p.Rows.Streams = append(p.Rows.Streams, other.Rows.Streams...)
@@ -117,36 +117,36 @@ func (p *Page) add(other *Page) {
 	p.Rows.Jobs = append(p.Rows.Jobs, other.Rows.Jobs...)
 }
 
-// Source is a log that can be read from the beginning, or on from a mark.
+// Source is a log that can be read from the beginning or from a mark.
 type Source interface {
 	About() About
-	// Pages yields at most 512 events, or 1,000 other rows, at once. It ends
+	// Pages yields pages of at most 512 events or 1,000 other rows. It ends
 	// after the first error.
 	Pages(ctx context.Context, from Mark) iter.Seq2[Page, error]
 }
 
 // About is what is known of a source before it is read.
 type About struct {
-	ID        string // the same for the same log in the same form
+	ID        string // equal for the same log in the same form
 	Eras      store.Eras
 	Positions [gotong.Partitions]uint64
-	Units     uint64 // how much there is to read: commits of a store, lines of a file
+	Units     uint64 // the amount to read: commits of a store, lines of a file
 }
 
-// Counts is how many rows there are of each part.
+// Counts is the number of rows of each part.
 type Counts map[Part]uint64
 
-// Progress is how far a stage is.
+// Progress is how far a stage has come.
 type Progress struct {
 	Stage       string // "reading", "copying", "comparing", "checking", "writing"
-	Done, Total uint64 // in units of the source; Total 0: not known
+	Done, Total uint64 // in units of the source; Total 0: unknown
 }
 
-// Options are what a copy needs beside the two sides.
+// Options configure a copy.
 type Options struct {
-	Codec    *store.Codec          // of the kinds, to make documents
-	Now      func() gotong.Instant // by which registers expire
-	Progress func(Progress)        // called after each page; may be nil
+	Codec    *store.Codec          // of the kinds; makes the documents
+	Now      func() gotong.Instant // decides which registers have expired
+	Progress func(Progress)        // called after each page; nil is not called
 }
 
 func (o *Options) tell(stage string, done, total uint64) {
@@ -155,7 +155,7 @@ func (o *Options) tell(stage string, done, total uint64) {
 	}
 }
 
-// progress is what the target keeps of a copy that is under way.
+// progress is the state of an unfinished copy, kept by the target.
 type progress struct {
 	Source string `json:"source"`
 	Mark   Mark   `json:"mark"`

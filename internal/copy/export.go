@@ -14,15 +14,15 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The file: one JSON object a line. The first is the header, the last the
-// trailer, those between are rows in order of their parts. Every line ends
-// with sum, the first half of SHA-256(sum of the line before || the line up to
-// `,"sum"`), in hex; the line before the first has 32 zero bytes, and the whole
-// sum is carried on, not its half. So whatever is changed, cut, doubled or put
-// elsewhere is found, at its line.
+// The file has one JSON object per line. The first is the header, the last the
+// trailer, and the rows between them are in order of their parts. Every line
+// ends with sum, the first half of SHA-256(sum of the line before || the line
+// up to `,"sum"`), in hex. The line before the first counts as 32 zero bytes;
+// the chain continues with the whole sum, not with its half. So a change, a
+// cut, a doubled or a moved line is found, with its number.
 const (
 	fileKind    = "gotong-log"
-	fileVersion = gotong.HeaderVersion // a file of another header version is another sort of file
+	fileVersion = gotong.HeaderVersion // the version of the headers that it holds
 	endKind     = "end"
 )
 
@@ -44,7 +44,7 @@ type fileLine struct {
 // lineSum carries the sum from line to line.
 type lineSum [sha256.Size]byte
 
-// next is the sum of the line whose text, up to its own sum, is this.
+// next returns the sum of a line from its text up to its own sum.
 func (s *lineSum) next(text []byte) string {
 	h := sha256.New()
 	_, _ = h.Write(s[:])
@@ -55,8 +55,8 @@ func (s *lineSum) next(text []byte) string {
 
 const sumField = `,"sum":"`
 
-// Export writes a source as a file. What was written is worth nothing unless
-// it returns nil.
+// Export writes a source as a file. The file is only valid if Export returns
+// nil.
 func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, error) {
 	about := from.About()
 	sum := Summary{Eras: about.Eras, Rows: Counts{}}

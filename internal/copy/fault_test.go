@@ -98,10 +98,11 @@ func small(t *testing.T) *noted {
 	return v.s
 }
 
-// TestKilledAnywhere: whichever call of either side is the last one, and
-// whether it took effect or not, the same copy again ends the same. Each run
-// is killed a little later than the one before, until one ends.
-func TestKilledAnywhere(t *testing.T) {
+// TestCopyResumesAfterAnyInterruption: whichever call to either side is the
+// last one, and whether or not it took effect, the same copy again has the same
+// result. Each run is killed a little later than the one before, until one
+// ends.
+func TestCopyResumesAfterAnyInterruption(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for _, side := range []string{"source", "target"} {
 			killedAnywhere(t, side, after)
@@ -135,8 +136,8 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 	}
 }
 
-// TestKilledImport: the same of a file.
-func TestKilledImport(t *testing.T) {
+// TestImportResumesAfterAnyInterruption: the same with a file as the source.
+func TestImportResumesAfterAnyInterruption(t *testing.T) {
 	want := small(t)
 	path := exported(t, want)
 	for n := 0; ; n++ {
@@ -154,8 +155,9 @@ func TestKilledImport(t *testing.T) {
 	}
 }
 
-// TestResumesWhereItWas: what was written is not written again.
-func TestResumesWhereItWas(t *testing.T) {
+// TestResumedCopyWritesNothingTwice: rows that an interrupted run wrote are not
+// written again.
+func TestResumedCopyWritesNothingTwice(t *testing.T) {
 	from, to := small(t), newMemory()
 	all := copied(t, from, newMemory()).Moved
 	check(t, logcopy.Seal(t.Context(), from, "copied"))
@@ -204,9 +206,9 @@ func (w *twist) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	return snap, err
 }
 
-// TestVerifyFinds: each way in which the target may be another than the source
-// is found, and named.
-func TestVerifyFinds(t *testing.T) {
+// TestVerifyFindsEachDifference: each way in which the target can differ from
+// the source is found and named.
+func TestVerifyFindsEachDifference(t *testing.T) {
 	from := small(t)
 	ctx := t.Context()
 	check(t, logcopy.Seal(ctx, from, "copied"))
@@ -229,13 +231,13 @@ func TestVerifyFinds(t *testing.T) {
 			for i := range r.Registers {
 				r.Registers[i].Version++
 			}
-		}}, `rows of sort "register" one is not the same`},
+		}}, `rows of sort "register", at least one differs`},
 		"another salt": {twist{rows: func(r *store.Rows) {
 			for i := range r.Records {
 				r.Records[i].Salt = nil
 			}
-		}}, `rows of sort "record" one is not the same`},
-		"a lost event": {twist{events: func(rows []store.Event) []store.Event { return rows[:len(rows)-1] }}, "there is nothing after position"},
+		}}, `rows of sort "record", at least one differs`},
+		"a lost event": {twist{events: func(rows []store.Event) []store.Event { return rows[:len(rows)-1] }}, "no event after position"},
 		"another audience": {twist{events: func(rows []store.Event) []store.Event {
 			rows[0].Audience = "role/owner"
 			return rows
@@ -308,9 +310,9 @@ func (s *sealing) Seal(ctx context.Context, note string) error {
 	return s.Whole.Seal(ctx, note)
 }
 
-// TestSealAgain: the mark alone is no seal; who comes after an interruption
-// seals to the end.
-func TestSealAgain(t *testing.T) {
+// TestSealIsRepeatedAfterAnInterruption: the mark alone is no seal: the next
+// run completes it.
+func TestSealIsRepeatedAfterAnInterruption(t *testing.T) {
 	from := &sealing{Whole: newMemory()}
 	if err := logcopy.Seal(t.Context(), from, "copied"); !errors.Is(err, errCut) {
 		t.Fatal(err)
@@ -321,9 +323,9 @@ func TestSealAgain(t *testing.T) {
 	}
 }
 
-// TestLostRow: a copy, an export and a scan stop at a row that is missing, and
-// say where.
-func TestLostRow(t *testing.T) {
+// TestLostRowStopsCopyExportAndScan: each stops at a missing row and names its
+// place.
+func TestLostRowStopsCopyExportAndScan(t *testing.T) {
 	damaged := storetest.NewFaulty(small(t))
 	all, err := storetest.Read(t.Context(), damaged, 0)
 	check(t, err)

@@ -20,20 +20,21 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// ErrFile says that a file is not one that Export has written.
+// ErrFile is wrapped by the error for a file that Export has not written, or
+// that was changed.
 var ErrFile = errors.New("copy: the file is rejected")
 
 // maxLine bounds one line of a file.
 const maxLine = 64 << 20
 
-// File is a file that Export has written, as a source.
+// File is a file written by Export, as a source.
 type File struct {
 	path  string
 	about About
 }
 
-// OpenFile reads a whole file and checks every line of it; nothing is kept in
-// memory. The error names the line.
+// OpenFile reads a whole file and checks every line, without keeping any in
+// memory. An error names the line.
 func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 	f := &File{path: path}
 	info, err := os.Stat(path)
@@ -41,7 +42,7 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: %s is no plain file", ErrFile, path)
+		return nil, fmt.Errorf("%w: %s is not a regular file", ErrFile, path)
 	}
 	read, total := uint64(0), uint64(max(info.Size(), 0))
 	err = f.each(ctx, func(l *lines, _ *fileLine, size int) error {
@@ -57,7 +58,7 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 // About implements [Source].
 func (f *File) About() About { return f.about }
 
-// Pages implements [Source]. The file is read and checked from its beginning
+// Pages implements [Source]. It reads and checks the file from the beginning
 // again.
 func (f *File) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 	return func(yield func(Page, error) bool) {
@@ -76,7 +77,7 @@ func (f *File) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 		}
 		err := f.each(ctx, func(l *lines, row *fileLine, n int) error {
 			if row.Kind == endKind && "file "+l.digest != f.about.ID {
-				return fmt.Errorf("%w: it has changed since it was read first", ErrFile)
+				return fmt.Errorf("%w: it has changed since it was first read", ErrFile)
 			}
 			if row.Kind == fileKind || row.Kind == endKind || l.n <= from.Line {
 				return nil
@@ -100,7 +101,7 @@ func (f *File) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 	}
 }
 
-// each reads and checks every line and hands it on with its length.
+// each reads and checks every line, and calls do with it and its length.
 func (f *File) each(ctx context.Context, do func(l *lines, row *fileLine, size int) error) error {
 	file, err := os.Open(f.path)
 	if err != nil {
@@ -136,17 +137,17 @@ func (f *File) each(ctx context.Context, do func(l *lines, row *fileLine, size i
 	return nil
 }
 
-// lines is what is known after some lines of a file.
+// lines is the state after some lines of a file.
 type lines struct {
 	n       uint64
 	sum     lineSum
 	all     hash.Hash
-	part    int // index into Parts
+	part    int // an index into Parts
 	counts  Counts
 	order   check.Order
-	claimed [gotong.Partitions]uint64 // by the header
+	claimed [gotong.Partitions]uint64 // according to the header
 	reached [gotong.Partitions]uint64
-	digest  string // of the file, once its end was read
+	digest  string // of the file, when its end was read
 	read    Page   // the row of the line
 }
 
@@ -162,20 +163,20 @@ func (l *lines) next(text []byte) (*fileLine, error) {
 	l.n++
 	cut := bytes.LastIndex(text, []byte(sumField))
 	if cut < 0 {
-		return nil, errors.New("it has no sum; it was cut off, or is not of such a file")
+		return nil, errors.New("it has no sum; it was cut off, or the file is not an exported log")
 	}
 	var row fileLine
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&row); err != nil {
-		return nil, fmt.Errorf("it cannot be read: %w", err)
+		return nil, fmt.Errorf("it cannot be parsed: %w", err)
 	}
 	sum := l.sum.next(text[:cut])
 	switch {
 	case row.N != l.n:
-		return nil, fmt.Errorf("it says that it is line %d; lines are missing, doubled, or in another order", row.N)
+		return nil, fmt.Errorf("its number is %d; lines are missing, doubled or out of order", row.N)
 	case row.Sum != sum || string(text[cut:]) != sumField+sum+`"}`:
-		return nil, errors.New("its sum is wrong; it, or a line before it, was changed")
+		return nil, errors.New("its sum is wrong; this line or one before it was changed")
 	case l.digest != "":
 		return nil, errors.New("it comes after the last line")
 	case l.n == 1:
@@ -209,10 +210,10 @@ func (l *lines) header(row *fileLine, text []byte) error {
 func (l *lines) row(row *fileLine) error {
 	at := slices.Index(Parts(), Part(row.Kind))
 	if at < 0 {
-		return fmt.Errorf("a row of sort %q is not known", row.Kind)
+		return fmt.Errorf("a row has the unknown sort %q", row.Kind)
 	}
 	if at < l.part {
-		return fmt.Errorf("a row of sort %q comes too late", row.Kind)
+		return fmt.Errorf("a row of sort %q is out of order", row.Kind)
 	}
 	l.part = at
 	l.counts[Part(row.Kind)]++
@@ -237,9 +238,9 @@ func (l *lines) end(row *fileLine) error {
 	case row.SHA256 != digest:
 		return errors.New("the hash over all lines is wrong")
 	case !maps.Equal(row.Rows, l.counts):
-		return errors.New("it counts other rows than there are")
+		return errors.New("its row counts do not match the rows")
 	case l.reached != l.claimed:
-		return errors.New("the events do not end where the header says")
+		return errors.New("the events do not end at the positions of the header")
 	}
 	if err := l.order.End(); err != nil {
 		return err

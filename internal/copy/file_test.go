@@ -68,10 +68,10 @@ func sums(lines []string, whole bool) string {
 	return out.String()
 }
 
-// TestTampered: whatever is done to a file is found, at its line, and nothing
-// is written; also where all sums were computed anew, as far as the chains
-// reach.
-func TestTampered(t *testing.T) {
+// TestChangedFileIsRejectedAtItsLine: any change to a file is found, at its
+// line, and nothing is written; also if all sums were computed again, as far as
+// the chains reach.
+func TestChangedFileIsRejectedAtItsLine(t *testing.T) {
 	text, err := os.ReadFile(exported(t, small(t)))
 	check(t, err)
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
@@ -97,12 +97,12 @@ func TestTampered(t *testing.T) {
 		"cut off in a line":       {string(text[:len(text)-500]), "line "},
 		"cut off in the middle":   {join(lines[:40]), "line 41: it ends without its last line"},
 		"empty":                   {"", "line 1: it ends without its last line"},
-		"a line is missing":       {join(slices.Delete(slices.Clone(lines), 30, 31)), "line 31: it says that it is line 32"},
-		"a line is doubled":       {join(slices.Insert(slices.Clone(lines), 30, lines[29])), "line 31: it says that it is line 30"},
-		"two lines are swapped":   {join(swap(lines, 20, 21)), "line 21: it says that it is line 22"},
+		"a line is missing":       {join(slices.Delete(slices.Clone(lines), 30, 31)), "line 31: its number is 32"},
+		"a line is doubled":       {join(slices.Insert(slices.Clone(lines), 30, lines[29])), "line 31: its number is 30"},
+		"two lines are swapped":   {join(swap(lines, 20, 21)), "line 21: its number is 22"},
 		"a byte is changed":       {join(edit(event, `"count":`, `"count":1`)), fmt.Sprintf("line %d: its sum is wrong", event+1)},
-		"a number is changed":     {join(edit(25, `"n":26`, `"n":27`)), "line 26: it says that it is line 27"},
-		"more after the end":      {string(text) + lines[3] + "\n", fmt.Sprintf("line %d: it says", last+1)},
+		"a number is changed":     {join(edit(25, `"n":26`, `"n":27`)), "line 26: its number is 27"},
+		"more after the end":      {string(text) + lines[3] + "\n", fmt.Sprintf("line %d: its number is", last+1)},
 		"not JSON":                {"hello\n", "line 1: it has no sum"},
 		"a blank line":            {join(slices.Insert(slices.Clone(lines), 5, "")), "line 6: it has no sum"},
 		"no header":               {forge(lines[1:]), "line 1: it is not the header"},
@@ -113,12 +113,12 @@ func TestTampered(t *testing.T) {
 		"forged: another type":    {forge(edit(event, `"type":"`, `"type":"x`)), fmt.Sprintf("line %d: ", event+1)},
 		"forged: another epoch":   {forge(edit(0, `"epoch":"`, `"epoch":"x`)), fmt.Sprintf("line %d: ", event+1)},
 		"forged: no such part.":   {forge(edit(event, `"partition":`, `"partition":9`)), fmt.Sprintf("line %d: ", event+1)},
-		"forged: a record gone":   {forge(slices.Delete(slices.Clone(lines), record, record+1)), "it counts other rows"},
-		"forged: unknown sort":    {forge(edit(record, `"kind":"record"`, `"kind":"rumour"`)), fmt.Sprintf("line %d: a row of sort", record+1)},
-		"forged: unknown field":   {forge(edit(record, `"first":`, `"worst":1,"first":`)), fmt.Sprintf("line %d: the row cannot be read", record+1)},
+		"forged: a record gone":   {forge(slices.Delete(slices.Clone(lines), record, record+1)), "its row counts do not match"},
+		"forged: unknown sort":    {forge(edit(record, `"kind":"record"`, `"kind":"rumour"`)), fmt.Sprintf("line %d: a row has the unknown sort", record+1)},
+		"forged: unknown field":   {forge(edit(record, `"first":`, `"worst":1,"first":`)), fmt.Sprintf("line %d: the row cannot be parsed", record+1)},
 		"forged: sorts mixed":     {forge(swap(lines, event, record)), fmt.Sprintf("line %d: ", event+2)},
 		"forged: the whole hash":  {sums(edit(last-1, `"sha256":"`, `"sha256":"0`), false), "the hash over all lines is wrong"},
-		"forged: other positions": {forge(edit(0, `"positions":[`, `"positions":[7`)), "do not end where the header says"},
+		"forged: other positions": {forge(edit(0, `"positions":[`, `"positions":[7`)), "do not end at the positions of the header"},
 	} {
 		path := filepath.Join(t.TempDir(), "log")
 		check(t, os.WriteFile(path, []byte(tt.file), 0o600))
@@ -135,9 +135,9 @@ func swap(lines []string, a, b int) []string {
 	return l
 }
 
-// TestForgedRows: what only the target or the chains can find keeps the copy
-// unfinished.
-func TestForgedRows(t *testing.T) {
+// TestForgedRowsKeepTheCopyUnfinished: errors that only the target or the
+// chains can find.
+func TestForgedRowsKeepTheCopyUnfinished(t *testing.T) {
 	text, err := os.ReadFile(exported(t, small(t)))
 	check(t, err)
 	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
@@ -185,8 +185,9 @@ func TestForgedRows(t *testing.T) {
 	}
 }
 
-// TestChangedMeanwhile: a file that is exchanged between its check and its use.
-func TestChangedMeanwhile(t *testing.T) {
+// TestFileExchangedAfterItsCheckIsRejected: another file takes its place
+// between the check and the use.
+func TestFileExchangedAfterItsCheckIsRejected(t *testing.T) {
 	path, other := exported(t, small(t)), exported(t, newMemory())
 	file, err := logcopy.OpenFile(t.Context(), path, options())
 	check(t, err)

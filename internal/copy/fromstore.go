@@ -18,19 +18,20 @@ const (
 	pageBytes  = 4 << 20
 )
 
-// stored is a store as a source, up to the positions of the first moment.
+// stored is a store as a source, up to the positions at which the copy began.
 type stored struct {
 	from   store.Whole
 	about  About
 	sealed bool
-	whole  bool // nothing can come after the positions
+	whole  bool // there is nothing after the positions
 }
 
-// FromStore is a store as a source. Where it is not sealed, it is read up to
-// the positions of now.
+// FromStore returns a store as a source. A store that is not sealed is read up
+// to its current positions.
 func FromStore(ctx context.Context, s store.Whole) (Source, error) { return fromStore(ctx, s, false) }
 
-// fromStore is FromStore; all says that nobody writes although it is not sealed.
+// fromStore is FromStore. With all, the caller guarantees that nothing writes
+// to a store although it is not sealed.
 func fromStore(ctx context.Context, s store.Whole, all bool) (*stored, error) {
 	state, err := s.State(ctx)
 	if err != nil {
@@ -82,7 +83,7 @@ func (s *stored) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 	}
 }
 
-// rows reads one section; false where the reader has enough.
+// rows reads one section. It returns false if the caller wants no more.
 func (s *stored) rows(ctx context.Context, at, next Mark, yield func(Page, error) bool) bool {
 	for {
 		rows, err := s.from.Rows(ctx, at.Part.section(), at.After, store.MaxRead)
@@ -115,7 +116,7 @@ func (s *stored) events(ctx context.Context, at, next Mark, yield func(Page, err
 		}
 		events, err := s.from.ReadPartition(ctx, at.Partition, at.Position, s.about.Positions[at.Partition], pageEvents)
 		if err == nil && len(events) <= at.Skip {
-			err = fmt.Errorf("there is nothing after position %d: %w", at.Position, store.ErrCorrupt)
+			err = fmt.Errorf("no event after position %d: %w", at.Position, store.ErrCorrupt)
 		}
 		if err != nil {
 			yield(Page{}, fmt.Errorf("reading partition %d: %w", at.Partition, err))
@@ -133,7 +134,7 @@ func (s *stored) events(ctx context.Context, at, next Mark, yield func(Page, err
 	return yield(Page{Part: Events, Mark: next}, nil)
 }
 
-// pageEnd is where a page that begins at start ends.
+// pageEnd returns the end of a page that begins at start.
 func pageEnd(rows []store.Event, start int) int {
 	size := 0
 	for i := start; i < len(rows); i++ {
@@ -144,7 +145,8 @@ func pageEnd(rows []store.Event, start int) int {
 	return len(rows)
 }
 
-// markAfter is the mark after the first end rows, which begin with a commit.
+// markAfter returns the mark after the first end rows, which begin with a
+// commit.
 func markAfter(rows []store.Event, end int) Mark {
 	last := &rows[end-1]
 	at := Mark{Part: Events, Partition: last.Partition, Position: last.Position}
@@ -158,7 +160,7 @@ func markAfter(rows []store.Event, end int) Mark {
 	return at
 }
 
-// commits is how many commits end in rows[start:end].
+// commits returns the number of commits that end in rows[start:end].
 func commits(rows []store.Event, start, end int) (n uint64) {
 	for i := start; i < end; i++ {
 		if i+1 == len(rows) || rows[i+1].Position != rows[i].Position {
@@ -168,7 +170,7 @@ func commits(rows []store.Event, start, end int) (n uint64) {
 	return n
 }
 
-// cut takes out of a page what came after the positions of the first moment.
+// cut removes from a page what was written after the copy began.
 func (s *stored) cut(ctx context.Context, rows *store.Rows) error {
 	streams := rows.Streams[:0]
 	for _, r := range rows.Streams {
@@ -209,7 +211,7 @@ func (s *stored) cut(ctx context.Context, rows *store.Rows) error {
 	return nil
 }
 
-// headThen is the head that a stream had at the positions.
+// headThen returns the head that a stream had at the positions of the source.
 func (s *stored) headThen(ctx context.Context, r store.StreamRow) (gotong.Head, error) {
 	most := s.about.Positions[gotong.PartitionOf(r.Head.Home)]
 	last, err := s.event(ctx, r.Stream, r.Head.Seq)
@@ -224,7 +226,8 @@ func (s *stored) headThen(ctx context.Context, r store.StreamRow) (gotong.Head, 
 	return gotong.Head{Seq: seq, Chain: last.Chain, At: last.At, Count: last.Count, Home: r.Head.Home}, err
 }
 
-// event is one event of a stream; the zero Event where there is none.
+// event reads one event of a stream. It returns the zero Event if there is
+// none.
 func (s *stored) event(ctx context.Context, stream gotong.Stream, seq uint64) (store.Event, error) {
 	snap, err := s.from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
 	if err != nil || len(snap.Events[0]) == 0 {

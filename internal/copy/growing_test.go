@@ -41,9 +41,9 @@ func (g *growing) ReadPartition(
 	return g.Whole.ReadPartition(ctx, p, from, to, 10)
 }
 
-// TestCheckedWhileInUse: a log in which people do whatever they can has no fault
+// TestLogInUseHasNoFaults: a log in which users run all commands has no faults
 // while it is checked, in one part or in several.
-func TestCheckedWhileInUse(t *testing.T) {
+func TestLogInUseHasNoFaults(t *testing.T) {
 	for seed := range uint64(4) {
 		s := newMemory()
 		pick := rand.New(rand.NewPCG(seed, 9))

@@ -10,8 +10,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The rows as lines of a file have them: instants in microseconds since 1970,
-// hashes in hex, all other bytes in base64.
+// The rows as lines of a file: instants in microseconds since 1970, hashes in
+// hex, all other bytes in base64.
 
 type streamLine struct {
 	Stream gotong.Stream `json:"stream"`
@@ -33,7 +33,7 @@ type eventLine struct {
 	Audience      gotong.Audience  `json:"audience"`
 	Count         uint64           `json:"count"`
 	Data          []byte           `json:"data"`
-	Content       []byte           `json:"content"` // null: there is none
+	Content       []byte           `json:"content"` // null: none
 	DataSalt      []byte           `json:"data_salt"`
 	ContentSalt   []byte           `json:"content_salt"`
 	ContentCommit gotong.Hash      `json:"content_commit"`
@@ -84,7 +84,7 @@ type jobLine struct {
 	Body    []byte `json:"body"`
 }
 
-// linesOf yields the rows of a page that are no events.
+// linesOf yields all rows of a page except events.
 func linesOf(r *store.Rows) iter.Seq2[Part, any] {
 	return func(yield func(Part, any) bool) {
 		ok := true
@@ -118,7 +118,8 @@ func linesOf(r *store.Rows) iter.Seq2[Part, any] {
 	}
 }
 
-// whole is a body that is never nil; stores do not tell one from an empty one.
+// whole returns b, or an empty body instead of nil, because stores do not
+// distinguish the two.
 func whole(b []byte) []byte {
 	if b == nil {
 		return []byte{}
@@ -176,7 +177,7 @@ func decode(part Part, raw json.RawMessage, page *Page) error {
 			})
 		})
 	default:
-		return fmt.Errorf("a row of sort %q is not known", part)
+		return fmt.Errorf("a row has the unknown sort %q", part)
 	}
 }
 
@@ -201,12 +202,12 @@ func decodeEvent(raw json.RawMessage, page *Page) error {
 	return nil
 }
 
-// readPlaced is read for rows that name a partition.
+// readPlaced reads a row that names a partition.
 func readPlaced[L any](raw json.RawMessage, add func(L) gotong.Partition) error {
 	var p gotong.Partition
 	err := read(raw, func(l L) { p = add(l) })
 	if err == nil && p >= gotong.Partitions {
-		err = fmt.Errorf("there is no partition %d", p)
+		err = fmt.Errorf("partition %d does not exist", p)
 	}
 	return err
 }
@@ -216,7 +217,7 @@ func read[L any](raw json.RawMessage, add func(L)) error {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&l); err != nil {
-		return fmt.Errorf("the row cannot be read: %w", err)
+		return fmt.Errorf("the row cannot be parsed: %w", err)
 	}
 	add(l)
 	return nil

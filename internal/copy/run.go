@@ -11,26 +11,26 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Why a copy is refused before anything was written.
+// The reasons to reject a copy before anything is written.
 var (
 	ErrNotSealed  = errors.New("copy: the source is not sealed")
-	ErrUnfinished = errors.New("copy: a copy into the source has not ended; end that one first")
-	ErrNotEmpty   = errors.New("copy: the target is not empty, and what it holds is not this log; name another one")
-	ErrOtherCopy  = errors.New("copy: another copy into the target has not ended; end that one, or name another target")
+	ErrUnfinished = errors.New("copy: a copy into the source has not ended; finish it first")
+	ErrNotEmpty   = errors.New("copy: the target is not empty and holds another log; choose an empty target")
+	ErrOtherCopy  = errors.New("copy: another copy into the target has not ended; finish it or choose another target")
 )
 
-// Summary is what a copy did.
+// Summary is the result of a copy.
 type Summary struct {
 	Eras     store.Eras `json:"eras"`
 	Rows     Counts     `json:"rows"`     // in the target
-	Moved    uint64     `json:"moved"`    // rows written this time
-	Resumed  bool       `json:"resumed"`  // it went on where another run was
-	Present  bool       `json:"present"`  // the copy was there and finished before
-	Verified bool       `json:"verified"` // both sides were compared and every chain computed
+	Moved    uint64     `json:"moved"`    // rows written by this run
+	Resumed  bool       `json:"resumed"`  // it resumed an earlier run
+	Present  bool       `json:"present"`  // the copy was already complete
+	Verified bool       `json:"verified"` // both sides were compared and every chain was computed
 }
 
-// Seal seals the source of a copy. Where it is sealed for another target it
-// fails.
+// Seal seals the source of a copy. It fails if the source is sealed for another
+// target.
 func Seal(ctx context.Context, s store.Whole, note string) error {
 	state, err := s.State(ctx)
 	switch {
@@ -39,15 +39,15 @@ func Seal(ctx context.Context, s store.Whole, note string) error {
 	case state.Progress != "":
 		return ErrUnfinished
 	case state.Sealed != "" && state.Sealed != note:
-		return fmt.Errorf("copy: the source was sealed before: %s", state.Sealed)
+		return fmt.Errorf("copy: the source is already sealed: %s", state.Sealed)
 	}
-	// Also if the mark exists: the tool that set it may have been cut off before
-	// the writes that began earlier had ended.
+	// Also if the mark exists: the program that set it may have been
+	// interrupted before the writes that began earlier had ended.
 	return s.Seal(ctx, note)
 }
 
-// Look says what Run would find: whether the target could take the source, and
-// whether it holds some or all of it. It writes nothing.
+// Look returns what Run would find: whether the target can accept the source,
+// and how much of it the target holds. It writes nothing.
 func Look(ctx context.Context, from Source, to store.Whole) (Summary, error) {
 	state, err := to.State(ctx)
 	if err != nil {
@@ -57,15 +57,15 @@ func Look(ctx context.Context, from Source, to store.Whole) (Summary, error) {
 	return sum, err
 }
 
-// Scan reads a whole source, checks it and counts. Of a file it checks every
-// event as far as it can be said without the others of its stream; a store is
-// checked whole, documents included, see package check.
+// Scan reads a whole source, checks it and counts its rows. In a file, each
+// event is checked without the others of its stream; a store is checked
+// completely, documents included (package check).
 func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 	about := from.About()
 	done, order, rows := uint64(0), check.Order{Eras: about.Eras}, newTallies()
 	for page, err := range from.Pages(ctx, Mark{}) {
 		if s, ok := from.(*stored); ok && errors.Is(err, store.ErrCorrupt) {
-			return nil, errors.Join(err, checked(ctx, s.from, o, 0)) // all that is wrong, not only the first
+			return nil, errors.Join(err, checked(ctx, s.from, o, 0)) // all errors, not only the first
 		}
 		if err != nil {
 			return nil, err
@@ -90,7 +90,7 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 	return rows.counts(), ctx.Err()
 }
 
-// begin is where to go on in the source.
+// begin returns the progress from which the copy continues.
 func begin(about About, state store.State) (progress, Summary, error) {
 	sum := Summary{Eras: about.Eras}
 	at := progress{Source: about.ID}
@@ -112,8 +112,8 @@ func begin(about About, state store.State) (progress, Summary, error) {
 	}
 }
 
-// Run copies a source into a store, or goes on with it, and ends it when both
-// sides were compared. A store as a source must be sealed.
+// Run copies a source into a store, or resumes such a copy, and ends it after a
+// comparison of both sides. A store as a source must be sealed.
 func Run(ctx context.Context, from Source, to store.Whole, o Options) (Summary, error) {
 	if s, ok := from.(*stored); ok && !s.sealed {
 		return Summary{}, ErrNotSealed
@@ -158,7 +158,7 @@ func finish(ctx context.Context, from Source, to store.Whole, o Options, sum Sum
 
 func full(err error) error {
 	if errors.Is(err, store.ErrFull) {
-		return fmt.Errorf("the target has no room left; make some and run the same copy again: %w", err)
+		return fmt.Errorf("the target is full; free some space and run the same copy again: %w", err)
 	}
 	return err
 }

@@ -22,9 +22,9 @@ func onSurreal(t *testing.T, e surrealtest.Engine) *noted {
 	return note(s)
 }
 
-// TestRehearsal: up from one machine, over to the database's other line, and
-// back: SQLite, 3.x, 2.6.x, SQLite. The log and its documents are the same on
-// each, and at the end it goes on.
+// TestRehearsal: from one machine up to the database, over to its other line,
+// and back: SQLite, 3.x, 2.6.x, SQLite. The log and its documents are the same
+// on each, and at the end the log accepts writes.
 func TestRehearsal(t *testing.T) {
 	for name, fill := range map[string]func(*testing.T) *noted{
 		"village": small,
@@ -61,7 +61,7 @@ func TestRehearsal(t *testing.T) {
 	}
 }
 
-// TestKilledOnSurreal: the same copy again after a cut, on each engine.
+// TestKilledOnSurreal: an interrupted copy is resumed, on each engine.
 func TestKilledOnSurreal(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -8,8 +8,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// tally is how many rows of a part there are, and the sum of their hashes,
-// which does not depend on their order.
+// tally is the number of rows of a part and the sum of their hashes, which does
+// not depend on their order.
 type tally struct {
 	n   uint64
 	sum big.Int
@@ -25,8 +25,8 @@ func newTallies() tallies {
 	return t
 }
 
-// add counts the rows of a page, registers only where they live past soon.
-// Events are compared one by one, and only counted here.
+// add counts the rows of a page; registers only if they expire later than soon.
+// Events are compared one by one and only counted here.
 func (t tallies) add(page *Page, soon gotong.Instant) error {
 	t[Events].n += uint64(len(page.Events))
 	for part, row := range linesOf(&page.Rows) {
@@ -44,7 +44,7 @@ func (t tallies) add(page *Page, soon gotong.Instant) error {
 	return nil
 }
 
-// differ says in which part two sides are not the same.
+// differ returns an error with the part in which two sides differ.
 func (t tallies) differ(other tallies) error {
 	for _, part := range Parts() {
 		a, b := t[part], other[part]
@@ -52,7 +52,7 @@ func (t tallies) differ(other tallies) error {
 			return differs("the source has %d rows of sort %q, the target %d", a.n, part, b.n)
 		}
 		if a.sum.Cmp(&b.sum) != 0 {
-			return differs("among %d rows of sort %q one is not the same", a.n, part)
+			return differs("of %d rows of sort %q, at least one differs", a.n, part)
 		}
 	}
 	return nil

@@ -14,7 +14,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// ErrDiffers is what a comparison of two sides ends with; the text says where.
+// ErrDiffers is wrapped by the error of a comparison whose sides differ; the
+// text names the place.
 var ErrDiffers = errors.New("copy: the two sides differ")
 
 func differs(format string, args ...any) error {
@@ -22,9 +23,9 @@ func differs(format string, args ...any) error {
 }
 
 // Verify compares a source with a store: the epochs, every event with its
-// position, salts and commitments, every other row by count and hash; then it
-// checks the store whole: every chain up to the stream's head, the record of
-// every commit and every document, see package check. It writes nothing.
+// position, salts and commitments, every other row by count and hash. Then it
+// checks the store completely: every chain up to the stream's head, the record
+// of every commit and every document (package check). It writes nothing.
 func Verify(ctx context.Context, from Source, to store.Whole, o Options) (Summary, error) {
 	target, err := fromStore(ctx, to, true)
 	if err != nil {
@@ -33,7 +34,7 @@ func Verify(ctx context.Context, from Source, to store.Whole, o Options) (Summar
 	a, b := from.About(), target.About()
 	sum := Summary{Eras: b.Eras, Rows: Counts{}}
 	if !reflect.DeepEqual(a.Eras, b.Eras) {
-		return sum, differs("their epochs are not the same")
+		return sum, differs("their epochs differ")
 	}
 	if a.Positions != b.Positions {
 		return sum, differs("the source ends at positions %v, the target at %v", a.Positions, b.Positions)
@@ -47,7 +48,8 @@ func Verify(ctx context.Context, from Source, to store.Whole, o Options) (Summar
 	return sum, checked(ctx, to, o, sum.Rows[Streams])
 }
 
-// grace: registers that expire before the comparison may be done do not count.
+// grace is the time that the comparison may take: registers that expire within
+// it do not count.
 const grace = gotong.Instant(600_000_000)
 
 // comparison reads two sources side by side.
@@ -85,8 +87,7 @@ func (c *comparison) compare(ctx context.Context, a, b Source) error {
 	return c.source.differ(c.target)
 }
 
-// checked checks a whole store, and fails with what is wrong with it, the first
-// faults of many.
+// checked checks a whole store. It returns an error with the first faults.
 func checked(ctx context.Context, s store.Whole, o Options, streams uint64) error {
 	var faults []error
 	more := 0
@@ -107,10 +108,10 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 	return errors.Join(append(faults, err)...)
 }
 
-// maxFaults is how many faults of one log are named.
+// maxFaults bounds the faults of one log that are named.
 const maxFaults = 20
 
-// events yields the events of a source and counts and hashes its other rows.
+// events yields the events of a source, and counts and hashes its other rows.
 func (c *comparison) events(ctx context.Context, from Source, into tallies, told bool) iter.Seq2[*store.Event, error] {
 	return func(yield func(*store.Event, error) bool) {
 		for page, err := range from.Pages(ctx, Mark{}) {
@@ -135,7 +136,7 @@ func (c *comparison) events(ctx context.Context, from Source, into tallies, told
 	}
 }
 
-// event compares one event of each side; nil where a side has no more.
+// event compares one event of each side; nil means that a side has no more.
 func (c *comparison) event(x, y *store.Event) error {
 	if x == nil || y == nil {
 		return differs("one of them has more events")
@@ -155,5 +156,5 @@ func sameEvent(x, y *store.Event) bool {
 		x.Erased == y.Erased && x.Prev == y.Prev && x.Chain == y.Chain
 }
 
-// sameBytes tells no bytes from none at all.
+// sameBytes compares two byte strings; nil and empty differ.
 func sameBytes(x, y []byte) bool { return bytes.Equal(x, y) && (x == nil) == (y == nil) }

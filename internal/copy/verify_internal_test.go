@@ -7,8 +7,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// TestSameEventSeesEveryField: also one that is added later.
-func TestSameEventSeesEveryField(t *testing.T) {
+// TestSameEventComparesEveryField: also a field that is added later.
+func TestSameEventComparesEveryField(t *testing.T) {
 	fields := reflect.TypeFor[store.Event]()
 	for i := range fields.NumField() {
 		var x, y store.Event

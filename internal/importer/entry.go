@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Format names a sort of export.
+// Format is a format of exports.
 type Format string
 
 // The formats that can be read.
@@ -21,7 +21,7 @@ const (
 	WhatsApp Format = "whatsapp"
 )
 
-// Kind says what an entry is.
+// Kind is the kind of an entry.
 type Kind string
 
 // The kinds of entries.
@@ -32,23 +32,23 @@ const (
 	Leave      Kind = "leave"      // also a quit, a kick, a removal
 	Rename     Kind = "rename"     // Text is the new name
 	Notice     Kind = "notice"     // modes, topics, settings: counted, not imported
-	Unreadable Kind = "unreadable" // Text is why, never what the line held
+	Unreadable Kind = "unreadable" // Text is the reason, never the content of the line
 )
 
-// Entry is one thing that an export tells.
+// Entry is one event of an export.
 type Entry struct {
 	Kind       Kind
-	Line       int            // where it begins, from 1
+	Line       int            // the line where it begins, from 1
 	Stamp      string         // the time as the export writes it, with its date
 	At         gotong.Instant // the same as an instant; of minute resolution in most exports
-	Author     string         // who spoke, came, went or was renamed
+	Author     string         // the user who spoke, joined, left or was renamed
 	Text       string
-	Occurrence int  // 1 for the first of its equals in (kind, stamp, author, text)
+	Occurrence int  // its number among entries with equal kind, stamp, author and text, from 1
 	Recoded    bool // the line was not UTF-8 and was read as Windows-1252
 }
 
-// RequestID is "import:" and 40 hex digits, derived from kind, stamp, author,
-// text and occurrence.
+// RequestID returns "import:" and 40 hex digits, derived from kind, stamp,
+// author, text and occurrence.
 func (e Entry) RequestID() string {
 	sum := e.digest(e.Occurrence)
 	return "import:" + hex.EncodeToString(sum[:20])
@@ -64,18 +64,18 @@ func (e Entry) digest(occurrence int) [sha256.Size]byte {
 	return sha256.Sum256(binary.BigEndian.AppendUint64(b, uint64(occurrence))) //nolint:gosec // counts up from 0
 }
 
-// Source says what an export is and how to read its times.
+// Source describes an export and how its times are read.
 type Source struct {
 	Format Format
 	Name   string         // the file's name; for irc it holds the date, as in 2026-08-17.txt
 	Date   time.Time      // the day on which an irc export begins, instead of the name's
-	Zone   *time.Location // of the times in the export; nil is UTC
+	Zone   *time.Location // the zone of its times; nil is UTC
 	Self   string         // whom "You" and "Anda" mean in WhatsApp notices; empty keeps the word
 }
 
-// Parse reads an export entry by entry. A line that cannot be read is an entry
-// of kind [Unreadable] and the rest goes on; the error of a pair is the end of
-// the sequence: a read that failed, a format nobody knows, a missing date.
+// Parse reads an export entry by entry. A line that cannot be read becomes an
+// entry of kind [Unreadable]. A pair with an error ends the sequence: a read
+// failed, the format is unknown, or a date is missing.
 func Parse(s Source, r io.Reader) iter.Seq2[Entry, error] {
 	if s.Zone == nil {
 		s.Zone = time.UTC

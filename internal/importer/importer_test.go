@@ -131,11 +131,11 @@ func TestIRCLines(t *testing.T) {
 		{"=== mode/#rt [+o wati]  by ChanServ", `notice 00:00  "mode/#rt [+o wati]  by ChanServ"`},
 		{"=== ..[topic/#rt:wati] : halo", `notice 00:00  "..[topic/#rt:wati] : halo"`},
 		{"=== #rt tidak ada", `notice 00:00  "#rt tidak ada"`},
-		{"=== budi", `unreadable 00:00  "=== and a single word"`},
-		{"[24:00] <budi> x", `unreadable 00:00  "neither a time nor === at its beginning"`},
-		{"[10:00] budi: x", `unreadable 10:00  "a time, but neither <nick> nor * nick after it"`},
-		{"[10:00]", `unreadable 10:00  "a time, but neither <nick> nor * nick after it"`},
-		{"[10:00]  * ?? x", `unreadable 10:00  "an action of nobody"`},
+		{"=== budi", `unreadable 00:00  "a single word follows ==="`},
+		{"[24:00] <budi> x", `unreadable 00:00  "it begins with neither a time nor ==="`},
+		{"[10:00] budi: x", `unreadable 10:00  "neither <nick> nor * nick follows the time"`},
+		{"[10:00]", `unreadable 10:00  "neither <nick> nor * nick follows the time"`},
+		{"[10:00]  * ?? x", `unreadable 10:00  "an action without a nick"`},
 		{"[10:00] <budi> \x0304,01merah\x03 \x02tebal\x0f", `message 10:00 budi "merah tebal"`},
 		{"[10:00] <budi> caf\xe9 \x93ya\x94", `message 10:00 budi "café “ya”"`},
 	} {
@@ -212,7 +212,7 @@ func TestLongLineIsUnreadable(t *testing.T) {
 	}
 }
 
-func TestWhatsAppHeads(t *testing.T) {
+func TestWhatsAppHeadIsReadInEachForm(t *testing.T) {
 	for _, c := range []struct{ line, want string }{
 		{"17/08/26, 19:05 - Budi: halo", `2026-08-17T19:05:00 message Budi "halo"`},
 		{"17/08/26 19.05 - Budi: halo", `2026-08-17T19:05:00 message Budi "halo"`},
@@ -238,9 +238,9 @@ func TestWhatsAppHeads(t *testing.T) {
 		{"17/08/26, 19:05 - +62 1 changed to +62 2", `2026-08-17T19:05:00 rename +62 1 "+62 2"`},
 		{"17/08/26, 19:05 - Budi: This message was deleted", `2026-08-17T19:05:00 notice  "This message was deleted"`},
 		{"17/08/26, 19:05 - Budi:", `2026-08-17T19:05:00 message Budi ""`},
-		{"32/13/26, 19:05 - Budi: halo", `1970-01-01T00:00:00 unreadable  "a date that no calendar has"`},
-		{"halo", `1970-01-01T00:00:00 unreadable  "no message that it could belong to"`},
-		{"17/08/26, 25:05 - Budi: halo", `1970-01-01T00:00:00 unreadable  "no message that it could belong to"`},
+		{"32/13/26, 19:05 - Budi: halo", `1970-01-01T00:00:00 unreadable  "the date does not exist"`},
+		{"halo", `1970-01-01T00:00:00 unreadable  "it belongs to no message"`},
+		{"17/08/26, 25:05 - Budi: halo", `1970-01-01T00:00:00 unreadable  "it belongs to no message"`},
 	} {
 		list := entriesOf(t, Source{Format: WhatsApp, Self: "Aku"}, c.line)
 		if len(list) != 1 {
@@ -255,7 +255,7 @@ func TestWhatsAppHeads(t *testing.T) {
 	}
 }
 
-func TestDateOrder(t *testing.T) {
+func TestDateOrderFollowsTheDates(t *testing.T) {
 	for name, c := range map[string]struct {
 		dates []string
 		want  string
@@ -277,7 +277,7 @@ func TestDateOrder(t *testing.T) {
 	}
 }
 
-func TestLongerExportKeepsIdentityThoughItsDatesAreReadAnew(t *testing.T) {
+func TestLongerExportKeepsIdentityWithAnotherDateOrder(t *testing.T) {
 	short := "03/04/26, 10:00 - A: x\n"
 	a := entriesOf(t, Source{Format: WhatsApp}, short)
 	b := entriesOf(t, Source{Format: WhatsApp}, short+"04/13/26, 10:00 - A: y\n")

@@ -13,16 +13,16 @@ import (
 	"gotong.dev/gotong"
 )
 
-// rollover is how far a time must go back to mean the next day. A clock that
-// is set, or summer time that ends, goes back by an hour at most.
+// rollover is the time by which a clock must go back to mean the next day. A
+// clock that is set, or the end of summer time, goes back by an hour at most.
 const rollover = 2 * time.Hour
 
 var dateInName = regexp.MustCompile(`\d{4}-\d{2}-\d{2}`)
 
-// errNoDate is the answer to an irc export of no known day.
-var errNoDate = errors.New("import: an irc export has no date in it: its file's name must hold one, as in 2026-08-17.txt")
+// errNoDate is the error for an irc export without a date.
+var errNoDate = errors.New("import: an irc export holds no date: its file name must contain one, as in 2026-08-17.txt")
 
-// ircLog is where in an irc export the parser is.
+// ircLog is the state of the irc parser.
 type ircLog struct {
 	zone *time.Location
 	now  time.Time // wall clock, as if it were UTC
@@ -63,10 +63,10 @@ func ircDay(s Source) (time.Time, error) {
 	return day, nil
 }
 
-// entry reads one line. A line without a time of its own has that of the line
-// before it; at the head of the export, where there is none, the day's first
-// minute, and not the next line's: what a line is must not depend on what
-// follows, or a longer export would see other lines.
+// entry reads one line. A line without a time has the time of the line before
+// it; at the head of the export it has the day's first minute. It never takes
+// the time of the next line, because a line's identity must not depend on what
+// follows it: a longer export would otherwise contain different lines.
 func (g *ircLog) entry(l line) Entry {
 	var e Entry
 	switch rest, timed := g.clock(l.text); {
@@ -79,7 +79,7 @@ func (g *ircLog) entry(l line) Entry {
 	case strings.HasPrefix(strings.TrimLeft(l.text, " "), "* "):
 		e = ircSpoken(l.text)
 	default:
-		e = unreadable("neither a time nor === at its beginning")
+		e = unreadable("it begins with neither a time nor ===")
 	}
 	e.Line, e.Recoded = l.no, l.recoded
 	e.Stamp = g.now.Format("2006-01-02T15:04:05")
@@ -87,7 +87,7 @@ func (g *ircLog) entry(l line) Entry {
 	return e
 }
 
-// clock takes "[hh:mm]" or "[hh:mm:ss]" off the line and moves the time on.
+// clock removes "[hh:mm]" or "[hh:mm:ss]" from the line and advances the time.
 func (g *ircLog) clock(s string) (rest string, ok bool) {
 	if !strings.HasPrefix(s, "[") {
 		return s, false
@@ -120,7 +120,7 @@ func ircSpoken(s string) Entry {
 	name, text, ok := strings.Cut(strings.TrimPrefix(s, "<"), ">")
 	nick := ircNick(name)
 	if !ok || s[0] != '<' || nick == "" {
-		return unreadable("a time, but neither <nick> nor * nick after it")
+		return unreadable("neither <nick> nor * nick follows the time")
 	}
 	return Entry{Kind: Message, Author: nick, Text: body(strings.TrimPrefix(text, " "))}
 }
@@ -128,13 +128,13 @@ func ircSpoken(s string) Entry {
 func ircAction(s string) Entry {
 	name, text, _ := strings.Cut(strings.TrimSpace(s), " ")
 	if !isNick(name) {
-		return unreadable("an action of nobody")
+		return unreadable("an action without a nick")
 	}
 	return Entry{Kind: Action, Author: name, Text: strings.TrimSpace(text)}
 }
 
-// ircMeta reads what follows "=== ". Some programs write actions there too, so
-// what is nothing else and begins with a nick is one.
+// ircMeta reads what follows "=== ". Some programs also write actions there, so
+// a line that begins with a nick and matches nothing else is an action.
 func ircMeta(s string) Entry {
 	if strings.HasPrefix(s, "mode/") || strings.HasPrefix(s, "..[topic/") || strings.HasPrefix(s, "topic/") {
 		return Entry{Kind: Notice, Text: s}
@@ -150,7 +150,7 @@ func ircMeta(s string) Entry {
 		return Entry{Kind: Notice, Text: s}
 	}
 	if !ok {
-		return unreadable("=== and a single word")
+		return unreadable("a single word follows ===")
 	}
 	return Entry{Kind: Action, Author: nick, Text: strings.TrimSpace(text)}
 }
@@ -167,8 +167,8 @@ var ircMoves = [...]struct {
 }
 
 // ircCame reads joins, leaves, quits and kicks: "nick [host]  has left #channel
-// [reason]". The host may be missing; then the nick must be one word, or a
-// sentence about leaving would be a leave.
+// [reason]". The host may be missing; then the nick must be one word, because
+// otherwise a sentence about leaving would count as a leave.
 func ircCame(s string) (Entry, bool) {
 	for _, move := range ircMoves {
 		who, tail, ok := strings.Cut(s, move.words)
@@ -188,8 +188,9 @@ func ircCame(s string) (Entry, bool) {
 	return Entry{}, false
 }
 
-// ircNick is the nick in a column: without the sign of its rank, and without
-// the spaces that some programs put after a bracket. Empty where it is none.
+// ircNick returns the nick of a column, without the sign of its rank and the
+// spaces that some programs put after a bracket. It is empty if the column
+// holds no nick.
 func ircNick(s string) string {
 	s = strings.ReplaceAll(s, " ", "")
 	if trimmed := strings.TrimLeft(s, "@+%~&!"); isNick(trimmed) {
@@ -198,8 +199,9 @@ func ircNick(s string) string {
 	return ""
 }
 
-// isNick reports whether s can be a nick: letters, digits and what RFC 2812
-// section 2.3.1 calls special, wherever they stand, and all beyond ASCII.
+// isNick reports whether s can be a nick: letters, digits, the characters that
+// RFC 2812 section 2.3.1 calls special (at any place), and all characters
+// beyond ASCII.
 func isNick(s string) bool {
 	for _, c := range s {
 		switch {
@@ -213,7 +215,7 @@ func isNick(s string) bool {
 
 func unreadable(why string) Entry { return Entry{Kind: Unreadable, Text: why} }
 
-// wallIn is the instant at which a clock in zone shows what t shows.
+// wallIn returns the instant at which a clock in zone shows the same as t.
 func wallIn(t time.Time, zone *time.Location) time.Time {
 	return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, zone)
 }

@@ -11,7 +11,7 @@ import (
 	"unicode/utf8"
 )
 
-// maxLine is how much of one line is kept; a longer one is unreadable.
+// maxLine bounds one line in bytes; a longer one is unreadable.
 const maxLine = 1 << 20
 
 // line is one decoded line of an export, without its end.
@@ -22,8 +22,8 @@ type line struct {
 	tooLong bool
 }
 
-// lines reads r line by line; LF and CRLF end a line. An error is the last
-// pair.
+// lines reads r line by line; LF and CRLF end a line. If reading fails, the
+// last pair has the error.
 func lines(r io.Reader) iter.Seq2[line, error] {
 	return func(yield func(line, error) bool) {
 		in := bufio.NewReaderSize(r, 64<<10)
@@ -71,16 +71,16 @@ func decode(no int, raw []byte) line {
 	return line{no: no, text: clean(windows1252(raw)), recoded: true}
 }
 
-// cp1252 is what Windows-1252 has where Latin-1 has control characters; the
-// five bytes it leaves open are U+FFFD.
+// cp1252 holds the characters of Windows-1252 in place of the control
+// characters of Latin-1. The five unassigned bytes become U+FFFD.
 var cp1252 = [32]rune{
 	'€', 0xFFFD, '‚', 'ƒ', '„', '…', '†', '‡', 'ˆ', '‰', 'Š', '‹', 'Œ', 0xFFFD, 'Ž', 0xFFFD,
 	0xFFFD, '‘', '’', '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', 0xFFFD, 'ž', 'Ÿ',
 }
 
-// windows1252 decodes a line that is not UTF-8. It is Latin-1 and its common
-// superset, which is what chat programs wrote before UTF-8; every byte has a
-// meaning in it, so nothing is lost.
+// windows1252 decodes a line that is not UTF-8. Windows-1252 is the common
+// superset of Latin-1 that chat programs wrote before UTF-8. It assigns a
+// meaning to every byte, so nothing is lost.
 func windows1252(raw []byte) string {
 	var b strings.Builder
 	for _, c := range raw {
@@ -93,9 +93,8 @@ func windows1252(raw []byte) string {
 	return b.String()
 }
 
-// clean drops control characters, which mean nothing in a message: IRC
-// programs write bold, colour and the like with them. A tab stays; a colour
-// goes with its digits.
+// clean removes control characters, with which IRC programs mark bold and
+// colour. A tab stays; the digits of a colour are removed with it.
 func clean(s string) string {
 	if strings.IndexFunc(s, isControl) < 0 {
 		return s
@@ -118,8 +117,8 @@ func isControl(c rune) bool { return c != '\t' && unicode.IsControl(c) }
 
 const ircColour = '\x03'
 
-// colour is the digits after a colour code: up to two, and after a comma up to
-// two more.
+// colour returns the digits of a colour code: up to two, and after a comma up
+// to two more.
 func colour(s string) string {
 	n := digits(s, 2)
 	if n > 0 && n < len(s) && s[n] == ',' {

@@ -7,8 +7,9 @@ import (
 	"gotong.dev/gotong/internal/text"
 )
 
-// What WhatsApp says of members, in English and Indonesian. Of a passive only
-// who it is about is known, of an active also who did it, which is not kept.
+// Notices of WhatsApp about members, in English and Indonesian. A passive
+// sentence names only the member; an active one also names the actor, which is
+// not kept.
 var (
 	waAdded   = regexp.MustCompile(`(?s)^(.+?) (?:added|menambahkan) (.+)$`)
 	waRemoved = regexp.MustCompile(`(?s)^(.+?) (?:removed|mengeluarkan) (.+)$`)
@@ -20,15 +21,15 @@ var (
 		`(?: the group| grup| dari grup)?$`)
 	waMade = regexp.MustCompile(`^(.+?) (?:created (?:this )?group|membuat grup)\b`)
 
-	// waStands is what iOS says in the group's name.
+	// waStands matches notices that iOS writes in the name of the group.
 	waStands = regexp.MustCompile(`^(?:Messages and calls are|Messages to this group|` +
 		`Pesan dan panggilan|Pesan ke grup|Pesan yang dikirim ke grup)`)
 
-	// waThing is what is added or removed without being a person.
+	// waThing matches things that are added or removed and are not people.
 	waThing = regexp.MustCompile(`(?i)^(?:the|this|a|an) |^grup\b|^ikon\b|^foto\b|^komunitas\b|^deskripsi\b`)
 )
 
-// waDeleted is what stands in the place of a message that was taken back.
+// waDeleted holds the texts that replace a deleted message.
 var waDeleted = map[string]bool{
 	"This message was deleted":           true,
 	"This message was deleted by admin":  true,
@@ -40,9 +41,9 @@ var waDeleted = map[string]bool{
 	"Anda telah menghapus pesan ini":     true,
 }
 
-// waNotice reads a notice of the app. Where it says nothing of members it is
-// of kind Notice if sure is set, and nil otherwise. What it says of somebody
-// whose name could be none says nothing.
+// waNotice reads a notice of the app. If it does not concern members, the
+// result is a Notice if sure is set, and otherwise nil. A notice about a member
+// whose name is invalid does not count as one about members.
 func waNotice(s Source, text string, sure bool) []Entry {
 	list := waMembers(s, strings.TrimSuffix(strings.TrimSpace(text), "."))
 	known := len(list) > 0
@@ -61,10 +62,10 @@ func waNotice(s Source, text string, sure bool) []Entry {
 
 func isName(s string) bool { return text.Name.Valid(s) }
 
-// asName is a name without what none may hold.
+// asName returns a name without the characters that no name may contain.
 func asName(s string) string { return text.Name.Clean(text.Legible(text.Name.Clean(s))) }
 
-// body is a message as the server keeps it.
+// body returns a message as the server stores it.
 func body(s string) string { return text.Message.Clean(s) }
 
 func waMembers(s Source, t string) []Entry {
@@ -94,7 +95,7 @@ func waMembers(s Source, t string) []Entry {
 
 var lastAnd = regexp.MustCompile(`^(.*)(?:,? and |,? dan )(.*)$`)
 
-// each makes an entry per name of a list "A, B and C".
+// each returns one entry per name of a list "A, B and C".
 func each(s Source, kind Kind, names string) []Entry {
 	list := strings.Split(names, ", ")
 	if m := lastAnd.FindStringSubmatch(list[len(list)-1]); m != nil {

@@ -6,26 +6,26 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Op says what a step of an import does.
+// Op is the operation of a step.
 type Op string
 
 // The operations of an import.
 const (
 	Add    Op = "add"    // make Member a member
-	Remove Op = "remove" // end it
-	Post   Op = "post"   // post Text as said by Name at SentAt
+	Remove Op = "remove" // end the membership of Member
+	Post   Op = "post"   // post Text as written by Name at SentAt
 )
 
 // Step is one command of an import.
 type Step struct {
 	Op        Op
 	RequestID string         // unique within the plan, the same in every run
-	Name      string         // as the export has it
+	Name      string         // as in the export
 	UserID    string         // "import:" and a UUID derived from thread and name
 	Text      string         // of a Post: 1 to MaxText characters, trimmed
-	SentAt    gotong.Instant // when the export says it happened
+	SentAt    gotong.Instant // its time in the export
 	Line      int            // of the export
-	Implied   bool           // not in the export, but needed for what is
+	Implied   bool           // not in the export, but required by what is
 }
 
 // Fault is a line that could not be read.
@@ -34,10 +34,10 @@ type Fault struct {
 	Why  string `json:"why"`
 }
 
-// MaxFaults is how many faults a summary lists; all are counted.
+// MaxFaults bounds the faults that a summary lists; all are counted.
 const MaxFaults = 1000
 
-// Summary is what a plan has seen so far.
+// Summary describes the part of a plan that was made so far.
 type Summary struct {
 	Entries        int            `json:"entries"`
 	Messages       int            `json:"messages"`
@@ -58,9 +58,9 @@ type Summary struct {
 	Last           gotong.Instant `json:"last"`
 }
 
-// Plan is the state of planning one export for one thread. It is a fold: the
-// steps of an entry depend on the entries before it and on nothing else, which
-// is why a longer export has the same steps and then more.
+// Plan is the state of planning one export for one thread. The steps of an
+// entry depend on the entries before it and on nothing else, so a longer export
+// has the same steps and then more.
 type Plan struct {
 	thread  string
 	present map[string]bool
@@ -68,28 +68,30 @@ type Plan struct {
 	out     []Step
 }
 
-// NewPlan is the plan of an import into the thread with this id.
+// NewPlan returns the plan of an import into the thread with this id.
 func NewPlan(thread string) *Plan {
 	return &Plan{thread: thread, present: make(map[string]bool)}
 }
 
-// UserID is the id under which this name of an export is a member of the thread.
+// UserID returns the id under which this name of an export is a member of the
+// thread.
 func UserID(thread, name string) string {
 	return "import:" + gotong.DeriveID("import", thread, name)
 }
 
-// Summary is what was planned so far; it is complete when Steps has ended.
+// Summary describes what was planned so far. It is complete when Steps has
+// ended.
 func (p *Plan) Summary() Summary {
 	s := p.sum
 	s.Faults = append([]Fault(nil), p.sum.Faults...)
 	return s
 }
 
-// Steps turns entries into steps, in order. Who speaks or goes without having
-// come is added just before; who comes while present is removed just before,
-// because then the export missed the going: so every join and every leave of
-// an export is an event of the thread. A rename is a leave and a join. An
-// error of the entries ends the steps.
+// Steps turns entries into steps, in order. An author, or a member who leaves,
+// without a join before is added just before; a member who joins while present
+// is removed just before, because the export must have missed the leave. So
+// every join and every leave of an export becomes an event of the thread. A
+// rename is a leave and a join. An error of the entries ends the steps.
 func (p *Plan) Steps(entries iter.Seq2[Entry, error]) iter.Seq2[Step, error] {
 	return func(yield func(Step, error) bool) {
 		for e, err := range entries {
@@ -128,7 +130,7 @@ func (p *Plan) steps(e Entry) []Step {
 	return p.out
 }
 
-// actionText is how an action reads as a message.
+// actionText returns an action as a message.
 func actionText(e Entry) string {
 	if e.Text == "" {
 		return ""
@@ -165,7 +167,7 @@ func (p *Plan) leave(e Entry, name, suffix string) {
 	delete(p.present, name)
 }
 
-// presume makes name present, or absent, before what the entry tells.
+// presume makes name present, or absent, before the event of the entry.
 func (p *Plan) presume(e Entry, name string, present bool, suffix string) {
 	if p.present[name] == present {
 		return

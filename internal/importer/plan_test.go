@@ -24,7 +24,7 @@ func TestPlanSteps(t *testing.T) {
 		"renamed to one present":     {"[10:00] <b> x\n[10:00] <a> x\n=== a is now known as b\n", "add b!; post b x; add a!; post a x; remove a; remove b!; add b"},
 		"renamed to itself":          {"[10:00] <a> x\n=== a is now known as a\n", "add a!; post a x; remove a; add a"},
 		"action":                     {"[10:00]  * a tidur\n", "add a!; post a * a tidur"},
-		"nothing said":               {"[10:00] <a>\n=== mode/#x [+o a] by b\nbroken\n", ""},
+		"no messages":                {"[10:00] <a>\n=== mode/#x [+o a] by b\nbroken\n", ""},
 	} {
 		steps, _ := stepsOf(t, entriesOf(t, Source{Format: IRC, Name: "2026-08-17"}, c.text))
 		var got []string
@@ -87,7 +87,7 @@ func TestLongerExportAddsOnlyItsNewLines(t *testing.T) {
 	}
 }
 
-func TestSplit(t *testing.T) {
+func TestLongTextIsSplitAtBreaks(t *testing.T) {
 	word := strings.Repeat("k", 99) + " "
 	for name, c := range map[string]struct {
 		text string
@@ -112,7 +112,7 @@ func TestSplit(t *testing.T) {
 	}
 }
 
-func TestPlanPassesErrorsOn(t *testing.T) {
+func TestPlanYieldsTheErrorsOfEntries(t *testing.T) {
 	broken := errors.New("broken")
 	p := NewPlan("t")
 	n := 0
@@ -127,7 +127,7 @@ func TestPlanPassesErrorsOn(t *testing.T) {
 	}
 }
 
-func TestUserIDTellsThreadsAndNamesApart(t *testing.T) {
+func TestUserIDDiffersByThreadAndName(t *testing.T) {
 	ids := []string{UserID("t1", "a"), UserID("t1", "A"), UserID("t2", "a")}
 	if ids[0] == ids[1] || ids[0] == ids[2] || ids[0] != UserID("t1", "a") {
 		t.Errorf("%v", ids)

@@ -9,63 +9,64 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Submit sends one command to the thread and returns without waiting for its
-// answer; wait does that. Commands take effect in the order of their Submits,
-// unless the server puts one off.
+// Submit sends one command to the thread and returns a function that waits for
+// its answer. Commands take effect in the order of their Submits, unless the
+// server puts one off.
 type Submit func(ctx context.Context, typ string, data any, requestID string) (wait Wait, err error)
 
-// Wait waits for an answer. PutOff says that the server did not take the
-// command at once (a rate limit, say) and that it was sent again.
+// Wait returns the answer. putOff reports that the server first answered
+// "unknown" (for example because of a rate limit) and that the command was sent
+// again.
 type Wait func(ctx context.Context) (r gotong.Receipt, putOff bool, err error)
 
-// Window is how many commands are on their way at once at most.
+// Window is the greatest number of commands that are on their way at once.
 const Window = 64
 
-// pace is how many commands may be on their way at once. What a server puts
-// off is overtaken by what was sent behind it, so the first commands go one by
-// one, until it is known that this server takes many; one that puts a command
-// off gets them one by one to the end.
+// pace decides how many commands may be on their way at once. Commands sent
+// after one that the server puts off overtake it. Therefore the first commands
+// are sent one by one, until the server has accepted many of them; after the
+// first that it puts off, all are sent one by one.
 type pace struct {
-	taken  int // in a row
-	putOff bool
+	accepted int // in a row
+	putOff   bool
 }
 
 func (p *pace) note(putOff bool) {
-	p.taken++
+	p.accepted++
 	p.putOff = p.putOff || putOff
 }
 
 func (p *pace) window() int {
 	switch {
-	case p.putOff || p.taken < 256:
+	case p.putOff || p.accepted < 256:
 		return 1
-	case p.taken < 512:
+	case p.accepted < 512:
 		return 8
 	default:
 		return Window
 	}
 }
 
-// Result is what became of the steps.
+// Result counts the outcomes of the steps.
 type Result struct {
 	Done    int `json:"done"`    // steps with an answer: the sum of the next five
 	Added   int `json:"added"`   // new events
-	Present int `json:"present"` // were there already, from an earlier run
-	Moved   int `json:"moved"`   // were there already with another time: the first one stays
-	Void    int `json:"void"`    // changed nothing: a removal of who was no member
+	Present int `json:"present"` // already there from an earlier run
+	Moved   int `json:"moved"`   // already there with another time, which is kept
+	Void    int `json:"void"`    // without effect: the removal of a user who was not a member
 	Refused int `json:"refused"`
 
-	PutOff   bool    `json:"put_off"`            // the server's rate limit set the pace
+	PutOff   bool    `json:"put_off"`            // the server's rate limit determined the pace
 	Refusals []Fault `json:"refusals,omitempty"` // the first MaxFaults of Refused; Why is the server's sentence
 }
 
 // Run sends steps as commands and waits for their answers. A step that the
-// server refuses for what it says is noted and the rest goes on. What is wrong
-// with all of them (no permission, no such thread, no connection) is the
-// error, and so is that of the steps; what is already on its way is waited
-// for. Progress, if not nil, is called after each answer.
+// server rejects because of its content is noted, and Run continues. An error
+// that would affect all steps (no permission, no such thread, no connection) is
+// returned, as is an error of the steps; Run then waits for the commands that
+// were sent. If progress is not nil, it is called after each answer.
 //
-// Running again with the same steps after whatever went wrong is right.
+// After any error, Run may be called again with the same steps.
 func Run(ctx context.Context, submit Submit, steps iter.Seq2[Step, error], progress func(Result)) (Result, error) {
 	next, stop := iter.Pull2(steps)
 	defer stop()
@@ -104,7 +105,7 @@ type sent struct {
 	wait Wait
 }
 
-// send sends the next step; false at the end of them.
+// send sends the next step. It returns false if there is none.
 func send(ctx context.Context, submit Submit, next func() (Step, error, bool)) (sent, bool, error) {
 	step, err, more := next()
 	if !more || err != nil {
@@ -114,7 +115,8 @@ func send(ctx context.Context, submit Submit, next func() (Step, error, bool)) (
 	return sent{step, wait}, true, err
 }
 
-// note counts an answer; the error is one that the other steps would get too.
+// note counts an answer. It returns an error that the other steps would get
+// too.
 func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 	switch code := gotong.CodeOf(err); code {
 	case "":
@@ -139,7 +141,7 @@ func (r *Result) note(step Step, receipt gotong.Receipt, err error) error {
 	return nil
 }
 
-// sentence is what the server said to it.
+// sentence returns the server's reason.
 func sentence(err error) string {
 	if known, ok := errors.AsType[*gotong.Error](err); ok {
 		return known.Detail
@@ -147,7 +149,7 @@ func sentence(err error) string {
 	return err.Error()
 }
 
-// commandOf is the command of a thread that a step is.
+// commandOf returns the thread's command for a step.
 func commandOf(op Op) string {
 	switch op {
 	case Add:
@@ -159,16 +161,16 @@ func commandOf(op Op) string {
 	}
 }
 
-// said is the data of each of the commands.
-type said struct {
+// payload is the data of a command.
+type payload struct {
 	UserID   string `json:"user_id,omitempty"`
 	Body     string `json:"body,omitempty"`
 	SentAtMS int64  `json:"sent_at_ms,omitempty"`
 	SentBy   string `json:"sent_by"`
 }
 
-func data(s Step) said {
-	d := said{SentAtMS: s.SentAt.Milli(), SentBy: s.Name}
+func data(s Step) payload {
+	d := payload{SentAtMS: s.SentAt.Milli(), SentBy: s.Name}
 	if s.Op == Post {
 		d.Body = s.Text
 	} else {
@@ -177,9 +179,9 @@ func data(s Step) said {
 	return d
 }
 
-// ThreadRequestID is the request id of creating the thread of an export in a
-// scope. It derives from the first message, so that the same export, or a
-// longer one, finds its thread again.
+// ThreadRequestID returns the request id with which the thread of an export is
+// created in a scope. It is derived from the first message, so that the same
+// export, or a longer one, finds its thread again.
 func ThreadRequestID(scope string, f Format, entries []Entry) string {
 	var first Entry
 	for i, e := range entries {

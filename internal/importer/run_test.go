@@ -106,7 +106,7 @@ func TestRunCountsAnswers(t *testing.T) {
 }
 
 // One that puts commands off gets them one by one, so that none overtakes.
-func TestRunGoesOneByOneUnderALimit(t *testing.T) {
+func TestRunSendsOneByOneUnderARateLimit(t *testing.T) {
 	s := &server{known: map[string]string{}, answer: func(n int) (bool, error) { return n > 100, nil }}
 	r, err := Run(t.Context(), s.submit, seq(posts(1000), nil), nil)
 	if err != nil || !r.PutOff || s.most != 1 {
@@ -114,7 +114,7 @@ func TestRunGoesOneByOneUnderALimit(t *testing.T) {
 	}
 }
 
-func TestRunRefusals(t *testing.T) {
+func TestRunNotesRejectedStepsAndContinues(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		stop bool
@@ -155,7 +155,7 @@ func TestRunStopsAtTheStepsError(t *testing.T) {
 	}
 }
 
-func TestRunStopsWhereNothingCanBeSent(t *testing.T) {
+func TestRunEndsWhenSubmitFails(t *testing.T) {
 	closed := errors.New("closed")
 	r, err := Run(t.Context(), func(context.Context, string, any, string) (Wait, error) { return nil, closed }, seq(posts(5), nil), nil)
 	if !errors.Is(err, closed) || r.Done != 0 {

@@ -6,16 +6,15 @@ import (
 	"unicode/utf8"
 )
 
-// What one message may hold.
+// The bounds of one message.
 const (
 	MaxText  = 4000     // characters
 	MaxBytes = 16 << 10 // of UTF-8
 )
 
-// split cuts a text into messages: at the last line break of the second half
-// of what fits, else at the last space there, else where it is full. It
-// depends on the text alone. Parts are as the server keeps them;
-// blank ones are dropped.
+// split cuts a text into messages: at the last line break in the second half of
+// what fits, else at the last space there, else at the bound. It depends on the
+// text alone. Parts are as the server stores them; blank ones are dropped.
 func split(text string) []string {
 	var parts []string
 	for text = body(text); text != ""; {
@@ -29,7 +28,8 @@ func split(text string) []string {
 	return parts
 }
 
-// fits is how many bytes of text one message may hold, at a character's end.
+// fits returns how many bytes of text one message may hold, without cutting a
+// character.
 func fits(text string) int {
 	n, chars := 0, 0
 	for n < len(text) && chars < MaxText {
@@ -52,8 +52,8 @@ func cut(text string) int {
 	return len(text)
 }
 
-// partSuffix tells the parts of a split text apart; the first has none, so
-// that it is the id of a text that was not split.
+// partSuffix distinguishes the parts of a split text. It is empty for the
+// first, so that its id is that of a text that was not split.
 func partSuffix(i int) string {
 	if i == 0 {
 		return ""

@@ -12,16 +12,15 @@ import (
 	"gotong.dev/gotong"
 )
 
-// maxExport bounds what is held of a WhatsApp export: the order of day and
-// month is decided by looking at all of it. The app exports at most 40,000
-// messages, a few MB.
+// maxExport bounds the part of a WhatsApp export that is held: the order of day
+// and month depends on all of it. The app exports at most 40,000 messages, a
+// few MB.
 const maxExport = 64 << 20
 
 var errTooBig = fmt.Errorf("import: a WhatsApp export of more than %d MiB", maxExport>>20)
 
-// The head of a message. Marks of writing direction and the spaces that do not
-// break are as the apps write them; commas, dots and seconds differ with the
-// phone's language.
+// The head of a message. Direction marks and no-break spaces are as the apps
+// write them; commas, dots and seconds differ with the phone's language.
 const (
 	reMarks = `\p{Cf}*`
 	reSpace = "[ \u00a0\u202f]"
@@ -44,7 +43,7 @@ type waRecord struct {
 	minute  int
 	second  int
 	text    string // from after the time
-	broken  string // why it is unreadable, if it is
+	broken  string // the reason if it is unreadable
 	recoded bool
 }
 
@@ -87,7 +86,7 @@ func waRecords(r io.Reader) ([]waRecord, error) {
 			last.text += "\n" + l.text
 			last.recoded = last.recoded || l.recoded
 		case strings.TrimSpace(l.text) != "":
-			records = append(records, waRecord{line: l.no, broken: "no message that it could belong to"})
+			records = append(records, waRecord{line: l.no, broken: "it belongs to no message"})
 		}
 	}
 	return records, nil
@@ -117,10 +116,10 @@ func waHead(l line) (waRecord, bool) {
 	return rec, ok && rec.minute < 60 && rec.second < 60
 }
 
-// number2 is the number of at most four digits; empty is 0.
+// number2 returns the number of at most four digits; empty is 0.
 func number2(s string) int { n, _ := strconv.Atoi(s); return n }
 
-// hour24 turns an hour of the 12-hour clock into one of 24.
+// hour24 converts an hour of the 12-hour clock.
 func hour24(hour int, half string) (int, bool) {
 	switch half {
 	case "":
@@ -132,8 +131,8 @@ func hour24(hour int, half string) (int, bool) {
 	}
 }
 
-// order of the parts of a date.
-type order [3]int // where year, month and day stand
+// order is the order of the parts of a date.
+type order [3]int // the places of year, month and day
 
 var (
 	yearFirst  = order{0, 1, 2}
@@ -142,8 +141,8 @@ var (
 )
 
 // dateOrder decides whether an export writes the day or the month first: by
-// parts beyond 12, and where there are none, by the order in which time runs
-// backwards less often. A tie is day first, as in Indonesia.
+// parts greater than 12 or, if there are none, by the order in which time goes
+// backwards less often. A tie means day first, as in Indonesia.
 func dateOrder(records []waRecord) order {
 	votes, back := 0, 0 // positive: month first
 	var lastD, lastM time.Time
@@ -177,8 +176,8 @@ func backwards(last, next time.Time) int {
 	return 0
 }
 
-// when is the record's wall clock. A date that the order does not allow is
-// read in the other one.
+// when returns the record's wall clock. A date that is impossible in this order
+// is read in the other one.
 func (r waRecord) when(o order) (time.Time, bool) {
 	orders := []order{o, dayFirst, monthFirst}
 	if len(r.date[0]) == 4 {
@@ -206,7 +205,7 @@ func (r waRecord) day(o order) (time.Time, bool) {
 	return t, year >= 1990 && t.Year() == year && t.Month() == time.Month(month) && t.Day() == day
 }
 
-// entries are what the record tells: one entry, or one per person of a notice
+// entries returns the entries of the record: one, or one per member of a notice
 // that names several.
 func (r waRecord) entries(s Source, o order) []Entry {
 	list := []Entry{unreadable(r.broken)}
@@ -216,9 +215,9 @@ func (r waRecord) entries(s Source, o order) []Entry {
 		at, ok := r.when(o)
 		if ok {
 			base.At = gotong.InstantOf(wallIn(at, s.Zone))
-			list = r.tell(s)
+			list = r.parse(s)
 		} else {
-			list = []Entry{unreadable("a date that no calendar has")}
+			list = []Entry{unreadable("the date does not exist")}
 		}
 	}
 	for i := range list {
@@ -228,15 +227,15 @@ func (r waRecord) entries(s Source, o order) []Entry {
 	return list
 }
 
-// tell splits the record's text into author and message, or reads the notice
-// that it is.
-func (r waRecord) tell(s Source) []Entry {
+// parse splits the record's text into author and message, or reads it as a
+// notice.
+func (r waRecord) parse(s Source) []Entry {
 	author, text, spoken := cutAuthor(r.text)
 	if !spoken {
 		return waNotice(s, plain(r.text), true)
 	}
-	// iOS puts a name before a notice too, the group's or the actor's, and a
-	// mark after it.
+	// iOS puts a name (the group's or the actor's) before a notice too, and a
+	// mark after the name.
 	marked := r.ios && strings.HasPrefix(text, "\u200e")
 	text = body(trimMarks(text))
 	if marked {
@@ -250,8 +249,8 @@ func (r waRecord) tell(s Source) []Entry {
 	return []Entry{{Kind: Message, Author: author, Text: text}}
 }
 
-// cutAuthor cuts "Name: text". A quotation mark before the colon is a notice
-// that quotes a subject, not a name.
+// cutAuthor cuts "Name: text". If a quotation mark precedes the colon, the line
+// is a notice that quotes a subject, not a name.
 func cutAuthor(s string) (author, text string, ok bool) {
 	author, text, ok = strings.Cut(s, ": ")
 	if !ok {
@@ -265,7 +264,7 @@ func cutAuthor(s string) (author, text string, ok bool) {
 	return author, text, isName(author) && !strings.ContainsAny(author, "\"“”")
 }
 
-// plain is a name or a notice without marks, its spaces ordinary.
+// plain returns a name or a notice without marks and with ordinary spaces.
 func plain(s string) string {
 	s = strings.Map(func(c rune) rune {
 		switch {
@@ -280,7 +279,7 @@ func plain(s string) string {
 	return strings.TrimSpace(s)
 }
 
-// trimMarks drops the marks at the beginning, which the app puts there; those
+// trimMarks removes the marks at the beginning, which the app puts there. Marks
 // inside belong to the writer's language.
 func trimMarks(s string) string { return strings.TrimLeftFunc(s, isMark) }
 
