@@ -261,7 +261,7 @@ func newSalt() (s gotong.Salt) {
 }
 
 func errUnknown() *gotong.Error {
-	return gotong.NewError(gotong.CodeBusy, "The outcome is not known yet; repeat with the same request id.")
+	return gotong.NewError(gotong.CodeBusy, "The outcome is unknown; repeat with the same request id.")
 }
 
 func fate(r gotong.Receipt, err error) string {

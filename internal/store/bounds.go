@@ -12,8 +12,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// ErrMalformed is what a batch fails with that no store can write: the commit's
-// maker is at fault. Nothing of the batch was written.
+// ErrMalformed is the error of a batch that no store can write, because of an
+// error in the program. Nothing of the batch was written.
 var ErrMalformed = errors.New("store: malformed commit")
 
 // MaxCommitEvents is how many events one commit may have.
@@ -22,11 +22,11 @@ const MaxCommitEvents = 4096
 // MaxCommitRegisters is how many registers one commit may change.
 const MaxCommitRegisters = 64
 
-// NewEpoch is a random name for a new history: 8 of a-z0-9.
+// NewEpoch returns a random name for a new history: 8 characters of a-z0-9.
 func NewEpoch() gotong.Epoch { return gotong.Epoch(strings.ToLower(rand.Text()[:8])) }
 
-// Bound is how many rows a read with this limit returns at most: 0, and
-// anything above [MaxRead], is MaxRead.
+// Bound returns how many rows a read with this limit returns at most: [MaxRead]
+// if the limit is 0 or larger than that.
 func Bound(limit int) int {
 	if limit <= 0 || limit > MaxRead {
 		return MaxRead
@@ -34,8 +34,8 @@ func Bound(limit int) int {
 	return limit
 }
 
-// ByteBound is how many bytes of data and content a read returns at most: 0,
-// and anything above [MaxReadBytes], is MaxReadBytes.
+// ByteBound returns how many bytes of data and content a read returns at most:
+// [MaxReadBytes] if the limit is 0 or larger than that.
 func ByteBound(limit int) int {
 	if limit <= 0 || limit > MaxReadBytes {
 		return MaxReadBytes
@@ -43,10 +43,10 @@ func ByteBound(limit int) int {
 	return limit
 }
 
-// Size is what an event counts against [EventRange.MaxBytes].
+// Size returns how many bytes an event counts against [EventRange.MaxBytes].
 func (e *Event) Size() int { return len(e.Data) + len(e.Content) }
 
-// Size is about how many bytes the step writes.
+// Size returns about how many bytes the step writes.
 func (s *Step) Size() (n int) {
 	for i := range s.Changes {
 		n += len(s.Changes[i].Body)
@@ -57,8 +57,8 @@ func (s *Step) Size() (n int) {
 	return n
 }
 
-// Size is about how many bytes the commit writes: those of its events and
-// documents.
+// Size returns about how many bytes the commit writes: those of its events,
+// documents and registers.
 func (c *Commit) Size() (n int) {
 	for i := range c.Events {
 		n += c.Events[i].Size()
@@ -72,12 +72,12 @@ func (c *Commit) Size() (n int) {
 	return n
 }
 
-// Partition is the partition that the commit's home decides.
+// Partition returns the partition, which the commit's home decides.
 func (c *Commit) Partition() gotong.Partition { return gotong.PartitionOf(c.Home) }
 
-// Check tells whether the commit's events follow from its Prev: numbered,
-// chained and stamped without a gap, and whether it erases what they name and
-// nothing else. It fails with [ErrMalformed].
+// Check returns [ErrMalformed] unless the commit's events follow its Prev in seq,
+// chain and time, it erases exactly what they name, and it changes no register
+// twice.
 func (c *Commit) Check() error {
 	if len(c.Events) > 0 && (c.Home == "" || c.Prev.Home != "" && c.Prev.Home != c.Home) {
 		return fmt.Errorf("%w: home %q of %s", ErrMalformed, c.Home, c.Request.Stream)
@@ -107,30 +107,30 @@ func (c *Commit) Check() error {
 	return c.checkErase()
 }
 
-// checkErase compares what the commit erases with what its events, which the
-// chain covers, say that it does.
+// checkErase compares what the commit erases with what its events name, which
+// the chain covers.
 func (c *Commit) checkErase() error {
 	var named []uint64
 	for i := range c.Events {
 		seqs, err := c.Events[i].Erases()
 		if err != nil || len(seqs) > 0 && seqs[len(seqs)-1] > c.Prev.Seq {
-			return fmt.Errorf("%w: event %d of %s erases what cannot be erased", ErrMalformed, c.Events[i].Seq, c.Request.Stream)
+			return fmt.Errorf("%w: event %d of %s erases an event that does not precede it", ErrMalformed, c.Events[i].Seq, c.Request.Stream)
 		}
 		named = append(named, seqs...)
 	}
 	if !slices.Equal(named, c.Erase) {
-		return fmt.Errorf("%w: a commit to %s erases what its events do not name", ErrMalformed, c.Request.Stream)
+		return fmt.Errorf("%w: a commit to %s erases other events than its own events name", ErrMalformed, c.Request.Stream)
 	}
 	return nil
 }
 
-// Erases is the seqs of the events whose content this one erased, ascending and
-// all below its own; [ErrCorrupt] where its data names others.
+// Erases returns the seqs of the events whose content this one erased, ascending
+// and all below its own; [ErrCorrupt] if its data names others.
 func (e *Event) Erases() ([]uint64, error) {
 	if !bytes.Contains(e.Data, []byte(`"erases"`)) {
 		return nil, nil
 	}
-	var fields map[string]json.RawMessage // not a struct: its names would match in any case
+	var fields map[string]json.RawMessage // a struct would match names in any case
 	var seqs []uint64
 	err := json.Unmarshal(e.Data, &fields)
 	if list, ok := fields["erases"]; err == nil && ok {
@@ -150,11 +150,11 @@ func (e *Event) Erases() ([]uint64, error) {
 }
 
 // Erasures are the events of one stream that are marked erased, and whether a
-// later event named them. It sees the events of the stream in order.
+// later event names them. See is called with the events of the stream in order.
 type Erasures map[uint64]bool
 
-// See takes the next event of the stream. It returns [ErrCorrupt] where the
-// event names one that is not marked erased.
+// See notes the next event of the stream. It returns [ErrCorrupt] if the event
+// names one that is not marked erased.
 func (m Erasures) See(e *Event) error {
 	seqs, err := e.Erases()
 	if err != nil {
@@ -172,8 +172,8 @@ func (m Erasures) See(e *Event) error {
 	return nil
 }
 
-// Unnamed is the first event marked erased that none which was seen names; 0
-// where there is none.
+// Unnamed returns the seq of the first event that is marked erased and that no
+// later event names; 0 if there is none.
 func (m Erasures) Unnamed() (first uint64) {
 	for seq, named := range m {
 		if !named && (first == 0 || seq < first) {
@@ -183,8 +183,8 @@ func (m Erasures) Unnamed() (first uint64) {
 	return first
 }
 
-// Record is the idempotency record of the commit at this position of its
-// partition; a no-op has neither position nor seqs.
+// Record returns the idempotency record of the commit at this position of its
+// partition; that of a no-op has neither position nor seqs.
 func (c *Commit) Record(position uint64) Record {
 	r := Record{
 		Request: c.Request, Salt: c.Salt, Fingerprint: c.Fingerprint, Partition: c.Partition(), At: c.At,

@@ -20,8 +20,8 @@ type kindCodec struct {
 	documents map[string]gotong.Type
 }
 
-// NewCodec indexes the kinds. Two kinds of one name, or two that share a
-// collection, are a fault of the table: it panics.
+// NewCodec returns the codec of these kinds. It panics if two of them have one
+// name or one collection.
 func NewCodec(kinds []gotong.Kind) *Codec {
 	c := &Codec{kinds: map[string]*kindCodec{}}
 	owners := map[string]string{}
@@ -51,7 +51,7 @@ func NewCodec(kinds []gotong.Kind) *Codec {
 	return c
 }
 
-// Kind is the rules of this stream; [gotong.CodeNotFound] where there are none.
+// Kind returns the kind of this stream; [gotong.CodeNotFound] if there is none.
 func (c *Codec) Kind(s gotong.Stream) (gotong.Kind, error) {
 	kc, ok := c.kinds[s.Kind()]
 	if !ok {
@@ -60,7 +60,8 @@ func (c *Codec) Kind(s gotong.Stream) (gotong.Kind, error) {
 	return kc.kind, nil
 }
 
-// Command is the type of this command on this stream's kind.
+// Command returns the type of this command on this stream's kind, and whether
+// there is one.
 func (c *Codec) Command(s gotong.Stream, name string) (gotong.Type, bool) {
 	kc, ok := c.kinds[s.Kind()]
 	if !ok {
@@ -70,8 +71,8 @@ func (c *Codec) Command(s gotong.Stream, name string) (gotong.Type, bool) {
 	return t, ok
 }
 
-// Collections is every collection of the kinds, for adapters that lay out
-// tables.
+// Collections returns every collection of the kinds, for adapters that create a
+// table for each.
 func Collections(kinds []gotong.Kind) []string {
 	var names []string
 	for _, k := range kinds {
@@ -82,7 +83,7 @@ func Collections(kinds []gotong.Kind) []string {
 	return names
 }
 
-// EncodeFact renders a fact's payloads as the row's data and content bytes.
+// EncodeFact returns the data and content bytes of a fact's row.
 func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err error) {
 	data, err = json.Marshal(Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data})
 	if err != nil {
@@ -98,7 +99,7 @@ func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err 
 	return data, content, nil
 }
 
-// Event reads a row as its kind's types. The row is not verified; see
+// Event decodes a row into the types of its kind. It does not verify the row; see
 // [Event.Verify].
 func (c *Codec) Event(row *Event) (gotong.Event, error) {
 	e := gotong.Event{
@@ -133,9 +134,9 @@ func (c *Codec) eventType(row *Event) (gotong.EventType, bool) {
 	return t, ok
 }
 
-// StreamOf is the stream whose events project to the document of this key, be
-// there one or not; false where no kind owns the collection. A document is
-// owned by its stream; one of a listing names it in its line.
+// StreamOf returns the stream whose events project to the document of this key,
+// whether the document exists or not; false if no kind has the collection. The
+// stream is the document's owner; a line of a listing names it.
 func (c *Codec) StreamOf(key gotong.Key) (gotong.Stream, bool) {
 	for name, kc := range c.kinds {
 		if _, ok := kc.documents[key.Collection]; ok {
@@ -145,7 +146,7 @@ func (c *Codec) StreamOf(key gotong.Key) (gotong.Stream, bool) {
 	return "", false
 }
 
-// Document reads a document's body as its collection's type.
+// Document decodes a document's body into the type of its collection.
 func (c *Codec) Document(collection string, body []byte) (any, error) {
 	for _, kc := range c.kinds {
 		t, ok := kc.documents[collection]
@@ -161,7 +162,7 @@ func (c *Codec) Document(collection string, body []byte) (any, error) {
 	return nil, fmt.Errorf("%w: no kind owns collection %s", ErrUnreadable, collection)
 }
 
-// EncodeChange renders a kind's change as the row to write.
+// EncodeChange returns the row of a kind's change.
 func EncodeChange(ch gotong.Change) (Change, error) {
 	if ch.Doc == nil {
 		return Change{Key: ch.Key}, nil

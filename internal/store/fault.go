@@ -7,10 +7,11 @@ import (
 )
 
 // ErrFault is a panic that [Guard] caught.
-var ErrFault = errors.New("store: a fault of ours")
+var ErrFault = errors.New("store: internal error")
 
-// Guard runs f and turns a panic in it into [ErrFault], with the stack for the
-// log: a fault ends what met it, and holds nothing that others wait for.
+// Guard runs f and returns a panic in it as an [ErrFault], with the stack for the
+// log. So a fault ends the call in which it happens, and no other call waits for
+// ever.
 func Guard(f func() error) (err error) {
 	defer func() {
 		if fault := recover(); fault != nil {

@@ -10,9 +10,9 @@ import (
 
 // FindEvent returns the event of a stream with this id, up to seq head, and
 // whether there is one. It needs no index: ids sort as seqs do, and the instant
-// in the id tells about where the event lies. In a stream of a million events it
-// takes one to three reads where these come at an even or a daily pace, and four
-// where the pace jumps.
+// in the id shows roughly where the event lies. In a stream of a million events
+// it needs one to three reads if these came at an even or a daily pace, and four
+// if the pace jumps.
 func FindEvent(
 	ctx context.Context, from Loader, stream gotong.Stream, id gotong.EventID, head uint64,
 ) (Event, bool, error) {
@@ -31,14 +31,14 @@ func FindEvent(
 				return e, true, nil
 			}
 		}
-		if s.low == low && s.high == high { // nor would the next read find anything
+		if s.low == low && s.high == high { // the next read would find nothing either
 			return Event{}, false, fmt.Errorf("%w: %s ends before event %d", ErrCorrupt, stream, low)
 		}
 	}
 	return Event{}, false, nil
 }
 
-// findBeside finds an event by halving, past those that are damaged.
+// findBeside finds an event by halving, and skips those that are damaged.
 func findBeside(
 	ctx context.Context, from Loader, stream gotong.Stream, id gotong.EventID, head uint64,
 ) (Event, bool, error) {
@@ -49,7 +49,7 @@ func findBeside(
 	case row.Seq > 0 && row.ID == id:
 		return row, true, nil
 	case row.Seq != before+1 && (row.Seq > 0 || before < head):
-		return Event{}, false, fmt.Errorf("%w: in %s, what follows event %d may be it", ErrCorrupt, stream, before)
+		return Event{}, false, fmt.Errorf("%w: %s is damaged after event %d, where the event may be", ErrCorrupt, stream, before)
 	default:
 		return Event{}, false, nil
 	}
@@ -61,26 +61,26 @@ type search struct {
 	id        gotong.EventID
 	low, high uint64
 
-	// The events just outside of [low, high], as far as they were seen.
+	// The events next to [low, high], if they were read.
 	before, after landmark
 }
 
-// landmark is the seq and the instant of an event; seq 0: of none.
+// landmark is the seq and the instant of an event; seq is 0 if there is none.
 type landmark struct {
 	seq uint64
 	at  gotong.Instant
 }
 
 const (
-	findWhole  = 256 // so many events are read whole
+	findWhole  = 256 // a range of at most so many events is read whole
 	findWindow = 32  // events read at the end, and around a guess
-	findStep   = 2   // by so much the steps away from a guess grow
-	findParts  = 12  // in how many parts a read cuts the stretch at least
+	findStep   = 2   // the factor between the distances from a guess
+	findParts  = 12  // the least number of parts into which a read divides the range
 )
 
-// ranges is what to read next: a window around the guess, and single events ever
-// farther from it; and events that cut the stretch into even parts, so that no
-// guess is so bad that a read does not narrow the search.
+// ranges returns what to read next: a window around the guess; single events ever
+// farther from it; and events that divide the range into even parts, so that a
+// read narrows the search however bad the guess is.
 func (s *search) ranges() []EventRange {
 	var list []EventRange
 	read := func(first, last uint64) {
@@ -97,7 +97,7 @@ func (s *search) ranges() []EventRange {
 		at := s.low + (s.high-s.low)/findParts*part
 		read(at, at)
 	}
-	if s.after.seq == 0 { // no instants to guess from; and most look for what is new
+	if s.after.seq == 0 { // there are no instants to guess from, and most searches are for new events
 		read(s.high-findWindow+1, s.high)
 		return list
 	}
@@ -112,8 +112,8 @@ func (s *search) ranges() []EventRange {
 	return list
 }
 
-// guess is the seq that the event would have if those between the two known
-// ones had come at an even pace.
+// guess returns the seq that the event would have if the events between the two
+// known ones had come at an even pace.
 func (s *search) guess() uint64 {
 	span, part := float64(s.after.at-s.before.at), float64(s.id.At()-s.before.at)
 	if span <= 0 || part <= 0 {
@@ -123,8 +123,8 @@ func (s *search) guess() uint64 {
 	return min(max(uint64(guess), s.low), s.high)
 }
 
-// narrow takes rows of the stream into account; it returns the event where it
-// is one of them.
+// narrow narrows the search by rows of the stream; it returns the event if it is
+// one of them.
 func (s *search) narrow(rows []Event) (Event, bool) {
 	for i := range rows {
 		e := &rows[i]

@@ -13,16 +13,16 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The ways in which a database's schema is refused when it is opened.
+// Why a database is rejected when it is opened.
 var (
-	// ErrNewerSchema: a newer version of the program has made this schema.
+	// ErrNewerSchema: a newer version of the program made this schema.
 	ErrNewerSchema = errors.New("store: the database has a newer schema than this program knows; " +
 		"start the version that made it, or restore a backup")
-	// ErrChangedSchema: a migration that was applied is not the one this
-	// program has.
+	// ErrChangedSchema: a migration that was applied differs from that of this
+	// program.
 	ErrChangedSchema = errors.New("store: a migration that was applied differs from the one in this program; " +
 		"the schema cannot be trusted")
-	// ErrForeign: the database holds what this program did not make.
+	// ErrForeign: the database holds tables of another program.
 	ErrForeign = errors.New("store: the database belongs to another program; name another one")
 	// ErrHeader: the log is hashed with another header version.
 	ErrHeader = errors.New("store: the log was written with another header version than " +
@@ -30,11 +30,11 @@ var (
 		"keep it with the program that wrote it and start a new store")
 )
 
-// HeaderName is what adapters call the log's header version beside the log.
+// HeaderName is the name under which adapters store the log's header version.
 const HeaderName = "header"
 
-// CheckHeader compares the header version that stands beside a log with the
-// program's; an empty one is of a program from before it was written down.
+// CheckHeader returns [ErrHeader] unless the header version of a log is that of
+// the program. An empty one is of a program that did not store it yet.
 func CheckHeader(version string) error {
 	if version != strconv.Itoa(gotong.HeaderVersion) {
 		return ErrHeader
@@ -50,7 +50,7 @@ type Migration struct {
 	Checksum string // SHA-256 of the text, in hex
 }
 
-// Migrations reads the files that a pattern matches, named 0001_…, 0002_… and
+// Migrations returns the files that a pattern matches, named 0001_…, 0002_… and
 // so on without a gap.
 func Migrations(from fs.FS, pattern string) ([]Migration, error) {
 	names, err := fs.Glob(from, pattern) // sorted
@@ -74,8 +74,8 @@ func Migrations(from fs.FS, pattern string) ([]Migration, error) {
 	return list, nil
 }
 
-// CheckApplied compares entry n (from 0) of a database's ledger, by number,
-// name and checksum, with the migrations that the program has.
+// CheckApplied compares entry n (from 0) of a database's ledger with the
+// program's migrations, by number, name and checksum.
 func CheckApplied(list []Migration, n, number int, name, checksum string) error {
 	switch {
 	case number > len(list):

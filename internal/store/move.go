@@ -9,10 +9,10 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Why a whole store takes no writes. Commit, SetRegister, Advance, ClaimJobs
-// and SettleJob fail with one of them, nothing was written, and reads go on.
+// Why a store accepts no writes. Submit, SetRegister, Advance, ClaimJobs and
+// SettleJob fail with one of them; nothing was written, and reads continue.
 var (
-	// ErrSealed: the log was sealed; it goes on in another store.
+	// ErrSealed: the log was sealed; it continues in another store.
 	ErrSealed = errors.New("store: sealed; the log has moved to another store")
 	// ErrUnfinished: a copy into this store began and has not ended.
 	ErrUnfinished = errors.New("store: a copy into this store has not ended")
@@ -21,44 +21,44 @@ var (
 // Mover reads and writes a whole log as it is, for a copy between stores. A
 // server only reads with it, to check the log.
 type Mover interface {
-	// State is what the store as a whole is.
+	// State returns the state of the store as a whole.
 	State(ctx context.Context) (State, error)
 
-	// Seal ends writing: whoever calls a write that Seal does not wait for
-	// gets [ErrSealed], on every node, and nothing becomes visible after Seal
-	// has returned. note says for people where the log went, without secrets;
-	// an empty one takes the seal off. It is durable, and a sealed store may
-	// be sealed again. Restore and Renew fail with [ErrSealed] meanwhile.
+	// Seal ends writing, on every node and durably: a write that has begun ends
+	// before Seal returns, and each later one, Restore and Renew too, fails with
+	// [ErrSealed]. note says for people where the log went, without secrets; an
+	// empty one removes the seal. A sealed store may be sealed again.
 	Seal(ctx context.Context, note string) error
 
 	// Rows returns up to limit rows of a section (0 or more than [MaxRead] is
-	// MaxRead), those after the mark that the page before ended with; the
+	// MaxRead): those after the mark with which the previous page ended; the
 	// first mark is empty. Order and marks are the adapter's own, but fixed:
-	// without writes every row comes exactly once, and a mark holds across
-	// restarts. A page may be empty and not the last.
+	// without writes every row comes exactly once, and a mark stays valid over
+	// restarts. A page may be empty without being the last.
 	Rows(ctx context.Context, section Section, after string, limit int) (Rows, error)
 
-	// Restore writes rows as they are: all of the step, durable, or nothing.
-	// [ErrConflict] where the store's progress is not From, or where From is
-	// empty and anything at all is kept but meta. [ErrMalformed] where a row
-	// exists already. At most [MaxRestore] rows and as many documents.
+	// Restore writes rows as they are: all of the step, durably, or nothing. It
+	// returns [ErrConflict] if the store's progress is not From, or if From is
+	// empty and the store holds any row but its meta rows, and [ErrMalformed] if
+	// a row exists already. A step has at most [MaxRestore] rows and as many
+	// documents.
 	Restore(ctx context.Context, step Restoring) error
 
-	// Renew begins a new epoch at the present positions of all partitions:
-	// events from now on are of this epoch, those before keep theirs. Nobody
-	// else may have the store open.
+	// Renew begins a new epoch at the present positions of all partitions: later
+	// events are of this epoch, earlier ones keep theirs. No other process may
+	// have the store open.
 	Renew(ctx context.Context, epoch gotong.Epoch) error
 }
 
 // MaxRestore bounds the rows, and the documents, of one [Restoring].
 const MaxRestore = MaxCommitEvents
 
-// State is what a store as a whole is.
+// State is the state of a store as a whole.
 type State struct {
 	Eras     Eras   // of the log, never empty
-	Sealed   string // where the log went; empty where it is not sealed
-	Progress string // of the copy into this store; empty where none is under way
-	Empty    bool   // nothing at all is kept but meta
+	Sealed   string // where the log went; empty if it is not sealed
+	Progress string // of the copy into this store; empty if none is under way
+	Empty    bool   // there are no rows but the meta rows
 }
 
 // Section is one sort of rows. Events are read by [Log.ReadPartition].
@@ -72,8 +72,8 @@ const (
 	AllClaims                       // every claim
 	AllRegisters                    // every register that has not expired
 	AllCursors                      // every reader's cursor that is not 0
-	AllJobs                         // every job; leases are those of the moment
-	AllDocuments                    // every document; a copy makes them anew, and only a check reads them
+	AllJobs                         // every job, with its present lease
+	AllDocuments                    // every document; only a check reads them, because a copy rebuilds them
 )
 
 // Rows are rows of one section.
@@ -86,7 +86,7 @@ type Rows struct {
 	Jobs      []Job
 	Documents []Document // ignored by Restore
 
-	Next string // the mark of the next page; empty where the section has ended
+	Next string // the mark of the next page; empty if the section has ended
 }
 
 // StreamRow is a stream with its head.
@@ -101,7 +101,7 @@ type ClaimRow struct {
 	Stream gotong.Stream
 }
 
-// CursorRow is how far a reader is in a partition.
+// CursorRow is the last position of a partition that a reader has processed.
 type CursorRow struct {
 	Reader    string
 	Partition gotong.Partition
@@ -109,11 +109,11 @@ type CursorRow struct {
 }
 
 // Restoring is one step of a copy into a store. The first step has an empty
-// From and the Eras, which replace those that the empty store was made with;
-// the last one has an empty To, and the store then is like any other. Between
-// them the store takes no other write.
+// From and the Eras, which replace those with which the empty store was created;
+// the last one has an empty To, and then the store is like any other. Between
+// them, the store accepts no other write.
 //
-// A stream's head is written as it is in Streams; Events must be of streams
+// A stream's head is written as it is in Streams. Events must be of streams
 // that this or an earlier step wrote, and raise the position of their
 // partition to theirs. Jobs are written without a lease.
 type Restoring struct {
@@ -125,15 +125,15 @@ type Restoring struct {
 	Documents []Change // in order; a later one of the same key wins
 }
 
-// Len is how many rows the step writes beside documents.
+// Len returns how many rows the step writes beside documents.
 func (r *Restoring) Len() int {
 	rows := &r.Rows
 	return len(r.Events) + len(rows.Streams) + len(rows.Records) + len(rows.Claims) +
 		len(rows.Registers) + len(rows.Cursors) + len(rows.Jobs)
 }
 
-// Check fails with [ErrMalformed] where the step breaks a bound or an event of
-// it does not match its commitments in the log of these eras.
+// Check returns [ErrMalformed] if the step exceeds a bound or if one of its events
+// does not match its commitments in the log of these eras.
 func (r *Restoring) Check(eras Eras) error {
 	if r.Len() > MaxRestore || len(r.Documents) > MaxRestore || len(r.From) > maxProgress || len(r.To) > maxProgress {
 		return errors.Join(ErrMalformed, errors.New("store: a step of a copy is too large"))
@@ -167,7 +167,7 @@ type Era struct {
 // type.
 type Eras []Era
 
-// Check fails with [ErrMalformed] where a log cannot have these eras.
+// Check returns [ErrMalformed] if no log can have these eras.
 func (e Eras) Check() error {
 	seen := map[gotong.Epoch]bool{}
 	for i := range e {
@@ -187,13 +187,13 @@ func (e Eras) Check() error {
 	return nil
 }
 
-// FirstEra is the eras of a new log.
+// FirstEra returns the eras of a new log.
 func FirstEra(epoch gotong.Epoch) Eras { return Eras{{Epoch: epoch}} }
 
-// Epoch is the one that events are written in now.
+// Epoch returns the present epoch.
 func (e Eras) Epoch() gotong.Epoch { return e[len(e)-1].Epoch }
 
-// At is the epoch of the events at a position of a partition.
+// At returns the epoch of the events at a position of a partition.
 func (e Eras) At(p gotong.Partition, position uint64) gotong.Epoch {
 	for i := len(e) - 1; i > 0; i-- {
 		if position > e[i].After[p] {
@@ -203,7 +203,7 @@ func (e Eras) At(p gotong.Partition, position uint64) gotong.Epoch {
 	return e[0].Epoch
 }
 
-// Next is the eras with a new one from these positions on.
+// Next returns the eras with a new one that begins after these positions.
 func (e Eras) Next(epoch gotong.Epoch, positions [gotong.Partitions]uint64) Eras {
 	return append(slices.Clip(e), Era{Epoch: epoch, After: positions})
 }

@@ -7,23 +7,23 @@ import (
 	"gotong.dev/gotong"
 )
 
-// StreamPage makes a page of an [EventRange] out of the rows that an adapter
-// reads in the range's order. The head says how far the stream goes, so
-// nothing found is never taken for the end: a page begins where its range
-// does, has no hole, and ends at the range's end or the head unless a bound
-// ends it. Before an event that is missing or does not match its commitments
-// it ends too; where that would be its first one, the page is an error.
+// StreamPage builds a page of an [EventRange] from the rows that an adapter reads
+// in the range's order. The head says where the stream ends, so a missing row is
+// never mistaken for the end: a page begins where its range does, has no hole,
+// and ends at the range's end or the head unless a bound ends it. It also ends
+// before an event that is missing or does not match its commitments; if that is
+// the first one, the page is an error.
 type StreamPage struct {
 	of     EventRange
 	eras   Eras
 	next   uint64 // the seq that must come next
-	left   uint64 // how many must still come
+	left   uint64 // how many events must follow
 	size   int
 	events []Event
 	fault  error
 }
 
-// NewStreamPage is the empty page of a range of a stream that ends at head.
+// NewStreamPage returns the empty page of a range of a stream that ends at head.
 func NewStreamPage(of EventRange, head uint64, eras Eras) *StreamPage {
 	p := &StreamPage{of: of, eras: eras, next: of.From + 1}
 	end := min(of.To, head)
@@ -39,8 +39,8 @@ func NewStreamPage(of EventRange, head uint64, eras Eras) *StreamPage {
 // Wants reports whether another event belongs to the page.
 func (p *StreamPage) Wants() bool { return p.left > 0 && p.fault == nil }
 
-// Add takes the next event that there is, and reports whether the page wants
-// another one.
+// Add adds the next event that exists, and reports whether another one belongs to
+// the page.
 func (p *StreamPage) Add(e *Event) bool {
 	switch p.size += e.Size(); {
 	case !p.Wants():
@@ -64,8 +64,8 @@ func (p *StreamPage) Add(e *Event) bool {
 	return p.left > 0
 }
 
-// Events is the page, once all events that there are were added.
-// [ErrCorrupt] says which event the page cannot begin with.
+// Events returns the page, after every event that exists was added. Its
+// [ErrCorrupt] names the event with which the page cannot begin.
 func (p *StreamPage) Events() ([]Event, error) {
 	if p.Wants() {
 		p.fault = p.missing()
@@ -80,13 +80,13 @@ func (p *StreamPage) missing() error {
 	return fmt.Errorf("%w: %s has no event %d", ErrCorrupt, p.of.Stream, p.next)
 }
 
-// LastEvent is the range of the newest event of a stream.
+// LastEvent returns the range of the newest event of a stream.
 func LastEvent(s gotong.Stream) EventRange {
 	return EventRange{Stream: s, To: math.MaxInt64, Descending: true, Limit: 1}
 }
 
 // CheckHead compares a stream's head with what was read as [LastEvent] in the
-// same snapshot: [ErrCorrupt] where it is not the head that this event left.
+// same snapshot. It returns [ErrCorrupt] if the head is not that of this event.
 func CheckHead(s gotong.Stream, head gotong.Head, last []Event) error {
 	if len(last) == 0 && !head.Exists() {
 		return nil
@@ -112,10 +112,10 @@ func (d *Damaged) Error() string {
 	return fmt.Sprintf("%v: event %d of %s does not match its commitments", ErrCorrupt, d.Seq, d.Stream)
 }
 
-// Unwrap is [ErrCorrupt].
+// Unwrap returns [ErrCorrupt].
 func (*Damaged) Unwrap() error { return ErrCorrupt }
 
-// check is Verify, and says which event it is.
+// check is [Event.Verify] with an error that names the event.
 func (e *Event) check(eras Eras) error {
 	if e.Verify(eras.At(e.Partition, e.Position)) != nil {
 		return &Damaged{e.Stream, e.Seq}
@@ -123,22 +123,22 @@ func (e *Event) check(eras Eras) error {
 	return nil
 }
 
-// PartitionPage makes what [Log.ReadPartition] returns out of the commits that
-// an adapter reads in order. Positions follow each other up to the last one of
-// the partition, and each commit has exactly the events that its record names,
-// so a commit that is missing, or part of one, is not taken for the end
-// either: the page ends before it, or is an error where it would begin there.
+// PartitionPage builds what [Log.ReadPartition] returns from the commits that an
+// adapter reads in order. Positions follow each other up to the last one of the
+// partition, and each commit has exactly the events that its record names. So a
+// commit that is missing as a whole or in part is not mistaken for the end
+// either: the page ends before it, or is an error if it would begin there.
 type PartitionPage struct {
 	partition gotong.Partition
 	eras      Eras
-	at, to    uint64 // the last position taken, and the last to come
+	at, to    uint64 // the last position added, and the last one of the page
 	most      int
 	events    []Event
 	fault     error
 }
 
-// NewPartitionPage is the empty page of the positions after from, up to to, of
-// a partition that ends at head.
+// NewPartitionPage returns the empty page of the positions after from, up to to,
+// of a partition that ends at head.
 func NewPartitionPage(p gotong.Partition, from, to, head uint64, limit int, eras Eras) *PartitionPage {
 	return &PartitionPage{partition: p, eras: eras, at: from, to: min(to, head), most: Bound(limit)}
 }
@@ -146,9 +146,9 @@ func NewPartitionPage(p gotong.Partition, from, to, head uint64, limit int, eras
 // Wants reports whether another commit belongs to the page.
 func (p *PartitionPage) Wants() bool { return p.at < p.to && len(p.events) < p.most && p.fault == nil }
 
-// Add takes the events at the next position that there are, and the record of
-// their commit as far as the adapter knows it: stream, partition, position and
-// seqs. It reports whether the page wants another commit.
+// Add adds the events that exist at the next position, with the record of their
+// commit as far as the adapter knows it: stream, partition, position and seqs. It
+// reports whether another commit belongs to the page.
 func (p *PartitionPage) Add(events []Event, r Record) bool {
 	if !p.Wants() || len(events) == 0 {
 		return p.Wants()
@@ -157,13 +157,13 @@ func (p *PartitionPage) Add(events []Event, r Record) bool {
 	case position != p.at+1:
 		p.fault = p.missing()
 	case r.Partition != p.partition || r.Position != position || r.Last-r.First+1 != uint64(len(events)):
-		p.fault = fmt.Errorf("%w: commit %d of partition %d is not what its record says", ErrCorrupt, position, p.partition)
+		p.fault = fmt.Errorf("%w: commit %d of partition %d does not match its record", ErrCorrupt, position, p.partition)
 	}
 	for i := range events {
 		e := &events[i]
 		if p.fault == nil && (e.Stream != r.Request.Stream || e.Seq != r.First+uint64(i) ||
 			e.Position != r.Position || e.Partition != r.Partition) {
-			p.fault = fmt.Errorf("%w: event %d of %s is not where its record says", ErrCorrupt, e.Seq, e.Stream)
+			p.fault = fmt.Errorf("%w: event %d of %s is not at the position of its record", ErrCorrupt, e.Seq, e.Stream)
 		}
 		if p.fault == nil {
 			p.fault = e.check(p.eras)
@@ -176,8 +176,8 @@ func (p *PartitionPage) Add(events []Event, r Record) bool {
 	return p.Wants()
 }
 
-// Events is the page, once all commits that there are were added. [ErrCorrupt]
-// says which commit the page cannot begin with.
+// Events returns the page, after every commit that exists was added. Its
+// [ErrCorrupt] names the commit with which the page cannot begin.
 func (p *PartitionPage) Events() ([]Event, error) {
 	if p.Wants() {
 		p.fault = p.missing()

@@ -9,17 +9,17 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Places finds where in a stream the stretches of grants begin and end: at the
-// first event that was committed with or after one of the stream itself, or of
-// another stream of its partition. It keeps what it found, because that never
-// moves. The zero Places is ready to use.
+// Places finds where in a stream the spans of grants begin and end: at the first
+// event that was committed with or after a given event of the same stream, or of
+// another stream of its partition. It keeps its results, because they never
+// change. The zero Places is ready to use.
 type Places struct {
 	mu    sync.Mutex
 	known map[Place]Spot
 }
 
-// Place asks for the first event of Stream that was committed with the event Seq
-// of Other, or after it. Both streams are of one partition.
+// Place names the first event of Stream that was committed with the event Seq of
+// Other, or after it. Both streams are of one partition.
 type Place struct {
 	Stream, Other gotong.Stream
 	Seq           uint64
@@ -33,10 +33,10 @@ const (
 	placesRead = 200 // events looked up in one Load
 )
 
-// Resolve returns the access to a stream that grants give these viewers. It
-// reads only where a stretch begins or ends with an event that was not asked for
-// before, and perhaps later than the documents that the grants are from: what
-// it finds is the same at any time.
+// Resolve returns the access to a stream that grants give these viewers. It reads
+// only for a span that begins or ends with an event that it has not looked up
+// before. It may read later than the documents with the grants were read, because
+// what it finds is the same at any time.
 func (p *Places) Resolve(
 	ctx context.Context, from Loader, stream gotong.Stream, viewers []gotong.Viewer, grants []gotong.Grant,
 ) ([]gotong.Access, error) {
@@ -59,8 +59,8 @@ func (p *Places) Resolve(
 	return list, nil
 }
 
-// Find returns the spots of places of any streams, but for those whose Seq is 0.
-// It reads only for what it does not know yet.
+// Find returns the spots of places of any streams, without those whose Seq is 0.
+// It reads only for places that it does not know yet.
 func (p *Places) Find(ctx context.Context, from Loader, places []Place) (map[Place]Spot, error) {
 	found := map[Place]Spot{}
 	var unknown []Place
@@ -104,9 +104,8 @@ type halving struct {
 
 func (s *halving) mid() uint64 { return s.low + (s.high-s.low)/2 }
 
-// newHalving begins a search. rows are the event of the place, and the one
-// before it: where that is of another commit of the same stream, nothing is
-// left to be searched.
+// newHalving begins a search. rows are the event of the place and the one before
+// it: if that is of another commit of the same stream, the search is over.
 func newHalving(at Place, rows []Event, head uint64) halving {
 	last := len(rows) - 1
 	s := halving{stream: at.Stream, position: rows[last].Position, low: 1, high: head + 1}
@@ -122,9 +121,9 @@ func newHalving(at Place, rows []Event, head uint64) halving {
 	return s
 }
 
-// searchPlaces looks for some places together, one Load for each halving. The
-// heads are read with the events, so that what comes after them comes after
-// those.
+// searchPlaces searches for several places together, with one Load for each
+// halving. The heads are read in the same Load as the events, so that every event
+// after a head is also after those events.
 func searchPlaces(ctx context.Context, from Loader, places []Place, found map[Place]Spot) error {
 	var need Need
 	for _, at := range places {
@@ -157,13 +156,13 @@ func searchPlaces(ctx context.Context, from Loader, places []Place, found map[Pl
 	return nil
 }
 
-// probe names an event that was looked at.
+// probe names an event that was read.
 type probe struct {
 	stream gotong.Stream
 	seq    uint64
 }
 
-// halve takes every search one step further; false where all are done.
+// halve takes every search one step further; it returns false if all are done.
 func halve(ctx context.Context, from Loader, searches []halving, probes map[probe]Event) (bool, error) {
 	var need Need
 	for _, s := range searches {

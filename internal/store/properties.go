@@ -12,7 +12,7 @@ type Properties struct {
 	Durable  Property // what was acknowledged outlives the process
 	Synced   Property // it outlives a power loss too, for certain
 	Shared   Property // several processes may have the store open at once
-	Definite Property // an error of a write says that nothing was written
+	Definite Property // an error of a write says that nothing was written, or that the store has failed
 	Undoes   Property // a batch whose writing breaks off leaves nothing behind
 	Resumes  Property // after such a batch, later writes are accepted without a restart
 	Forgets  Property // the store itself removes an erased text from its files

@@ -10,15 +10,14 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The bounds of a read of a rule's needs: how often a document may point to the
-// next, and how often what else is read may change under the reading.
+// The bounds of a read of a rule's needs: how often one document may lead to the
+// next, and how often the other needs may change meanwhile.
 const (
 	maxRounds = 5
 	maxAnew   = 50
 )
 
-// LoadState reads the state of a stream that a rule needs, and whatever else
-// more names, in one snapshot; it is [LoadStates] for one stream.
+// LoadState is [LoadStates] for one stream.
 func LoadState(
 	ctx context.Context, from Loader, codec *Codec, stream gotong.Stream,
 	needs func(gotong.State) []gotong.Ref, more func(gotong.State, Snapshot) Need,
@@ -31,15 +30,14 @@ func LoadState(
 	return states[0], snap, err
 }
 
-// LoadStates reads the states of streams that a rule needs, one for each
-// stream, and whatever else more names, all in one snapshot. needs is asked
-// with each state so far until it names nothing new; each round reads
-// everything again, so the last round's snapshot holds it all and no two
+// LoadStates returns the states of streams that a rule needs, one for each
+// stream, with everything else that more names, from one snapshot. It calls
+// needs with each state so far until needs names nothing new; each round reads
+// everything again, so the snapshot of the last round holds it all, and no two
 // documents are of different moments.
 //
-// more may look at what was read so far to extend what is read; nil reads
-// nothing more. The snapshot that is returned holds what it names for that
-// very snapshot.
+// more receives what was read so far and names what else to read; nil: nothing.
+// The snapshot that is returned holds what more names for that same snapshot.
 func LoadStates(
 	ctx context.Context, from Loader, codec *Codec, streams []gotong.Stream,
 	needs func(gotong.State) []gotong.Ref, more func([]gotong.State, Snapshot) Need,
@@ -75,7 +73,7 @@ func LoadStates(
 		}
 		need = next
 	}
-	if rounds < maxRounds { // it may stand still the next time
+	if rounds < maxRounds { // the next attempt may succeed
 		return states, Snapshot{}, fmt.Errorf("store: %s changes faster than it can be read", streams[0])
 	}
 	return states, Snapshot{}, fmt.Errorf("%w: %s", ErrUnsettled, streams[0].Kind())
@@ -149,9 +147,9 @@ func findEvent(ctx context.Context, from Loader, codec *Codec, r gotong.Ref, hea
 	return codec.Event(&row)
 }
 
-// SeqAfter is the seq of the last event of a stream, up to head, that is not
-// past what past reports; 0 where the first one is. past must be false for a
-// run of events and true for all after it. A damaged event counts as past it.
+// SeqAfter returns the seq of the last event of a stream, up to head, for which
+// past is false; 0 if past is true for the first one. past must be false for a
+// run of events and true for all events after it. A damaged event counts as true.
 func SeqAfter(
 	ctx context.Context, from Loader, stream gotong.Stream, head uint64, past func(*Event) bool,
 ) (uint64, error) {
@@ -159,9 +157,9 @@ func SeqAfter(
 	return before, err
 }
 
-// boundary finds where past begins to hold: the seq of the last event for which it
-// does not, and the first event for which it does, if there is one. Between
-// them are only events that are damaged.
+// boundary returns the seq of the last event for which past is false, and the
+// first event for which it is true, if there is one. Only damaged events lie
+// between them.
 func boundary(
 	ctx context.Context, from Loader, stream gotong.Stream, head uint64, past func(*Event) bool,
 ) (before uint64, after Event, err error) {
@@ -183,11 +181,11 @@ func boundary(
 	return low - 1, after, nil
 }
 
-// maxDamaged is how many damaged events in a row are passed over.
+// maxDamaged is how many damaged events in a row are skipped.
 const maxDamaged = 8
 
-// intact is the first event of a stream with seq <= its seq < end that is not
-// damaged; the zero Event where all of them are.
+// intact returns the first event of a stream with seq <= its seq < end that is
+// not damaged; the zero Event if all of them are.
 func intact(ctx context.Context, from Loader, stream gotong.Stream, seq, end uint64) (Event, error) {
 	var damage error
 	for range maxDamaged {

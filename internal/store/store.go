@@ -1,9 +1,10 @@
-// Package store is the only door to a database: small interfaces about
-// behaviour, without interactive transactions and without domain knowledge.
-// An adapter knows streams, events, documents, registers, cursors and jobs.
+// Package store is the port to the database: small interfaces, without
+// interactive transactions and without domain knowledge. An adapter knows
+// streams, events, documents, registers, cursors and jobs.
 //
-// The suite storetest is the definition of this port; every adapter passes all
-// of it. The promises in the comments below are what it tests.
+// The suite storetest defines this port: it tests the promises in the comments
+// below, and every adapter passes all of it. [Properties] are the few promises
+// in which adapters differ.
 //
 // # Dependencies
 //
@@ -18,22 +19,23 @@ import (
 	"gotong.dev/gotong"
 )
 
-// What an adapter's calls fail with. After ErrFull reads go on and writes
-// resume by themselves once there is room; after ErrClock once the clocks agree;
-// after ErrBusy once fewer writes wait. After ErrFailed the log accepts no
-// more writes until the process starts anew. ErrSealed and ErrUnfinished
-// are definite too. Any other error of a write means that the outcome is
-// unknown.
+// The errors of an adapter's calls. A write that failed with ErrFull, ErrConflict,
+// ErrClosed, ErrClock, [ErrBusy], [ErrMalformed], [ErrSealed] or [ErrUnfinished]
+// took no effect; after any other error its outcome is unknown. After ErrFull,
+// reads continue, and writes resume by themselves when there is room; after
+// ErrClock, when the clocks agree. After ErrFailed, the store rejects every write
+// until the process is restarted.
 var (
 	ErrFull     = errors.New("store: no room left")
-	ErrFailed   = errors.New("store: storage failed; start anew to recover")
+	ErrFailed   = errors.New("store: storage failed; restart the server to recover")
 	ErrConflict = errors.New("store: not what was expected")
 	ErrClosed   = errors.New("store: closed")
 	ErrCorrupt  = errors.New("store: the log is damaged")
 	ErrClock    = errors.New("store: this node's clock is too far from the database's")
 )
 
-// Store is the port as a server uses it. Consumers ask for the part they use.
+// Store is the port as a server uses it. Consumers ask for the part that they
+// use.
 type Store interface {
 	Committer
 	Log
@@ -51,36 +53,36 @@ type Whole interface {
 	Mover
 }
 
-// Health is for those who watch the node.
+// Health reports whether the store still accepts writes.
 type Health interface {
-	// Failed is why the store takes no more writes until the process starts
-	// anew, an [ErrFailed]; nil while it does.
+	// Failed returns the [ErrFailed] after which the store rejects every write
+	// until the process is restarted; nil if there was none.
 	Failed() error
 }
 
-// Loader is the view of those who only read.
+// Loader reads snapshots.
 type Loader interface {
-	// Load reads everything that need names in one snapshot.
+	// Load returns everything that need names, as it was at one moment.
 	Load(ctx context.Context, need Need) (Snapshot, error)
 }
 
-// Committer is the write path's view.
+// Committer is the part of the port that the write path uses.
 type Committer interface {
 	Loader
 
-	// Submit queues a batch and returns at once; done receives its outcomes,
-	// exactly once. The batch is written with one sync and one outcome per
+	// Submit queues a batch and returns at once; done is called once, with its
+	// outcomes. The batch is written with one sync and has one outcome per
 	// commit: outcome i belongs to commit i, and a commit that is not Committed
-	// leaves no trace and does not hinder the others. Commits apply in order, so
-	// a commit may expect what an earlier one produces, of the same batch or of
-	// a batch submitted before. Where the error is nil, what is Committed
-	// survives a crash and a power loss; else the outcome of the whole batch is
-	// that error's (see above). ctx takes back only a batch that nobody has
-	// begun to write.
+	// leaves no trace and does not affect the others. Commits apply in order, so
+	// a commit may expect what an earlier one produces, in the same batch or in
+	// a batch submitted before. If the error is nil, each commit that is
+	// Committed survives a crash and a power loss; otherwise the error states the
+	// outcome of the whole batch (see above). The end of ctx removes only a batch
+	// whose writing has not begun.
 	//
-	// announce, if not nil, receives the outcomes where the error is nil:
+	// announce, if not nil, is called with the outcomes if the error is nil:
 	// within a partition in order of position, and before done is called for
-	// anything of the same transaction. Neither callback may block or panic, and
+	// any batch of the same transaction. Neither callback may block or panic, and
 	// done may be called before Submit returns.
 	Submit(ctx context.Context, batch []Commit, announce func([]Outcome), done func([]Outcome, error))
 }
@@ -97,24 +99,24 @@ func CommitAll(ctx context.Context, to Committer, batch []Commit) ([]Outcome, er
 	return a.outcomes, a.err
 }
 
-// Log is the readers' view of what was committed.
+// Log reads what was committed, in order of position.
 type Log interface {
-	// Epoch names this history; while the store is open only [Mover.Restore]
-	// and [Mover.Renew] change it.
+	// Epoch returns the name of this history. While the store is open, only
+	// [Mover.Restore] and [Mover.Renew] change it.
 	Epoch() gotong.Epoch
 
-	// Positions is the last position of each partition; 0 where it is empty.
+	// Positions returns the last position of each partition; 0 for an empty one.
 	Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
 
 	// ReadPartition returns the events of commits with from < position <= to,
-	// in order of position, then seq. It returns at least one commit where
-	// there is one, whole commits only, and stops after about limit events.
-	// Before a commit of which something is missing, or does not match, it
-	// stops too; where it would begin there it fails with [ErrCorrupt].
+	// in order of position, then seq. It returns whole commits only, at least
+	// one if there is one, and stops after about limit events. It also stops
+	// before a commit of which something is missing or does not match; if that is
+	// the first one, it returns [ErrCorrupt].
 	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]Event, error)
 }
 
-// Need names what one snapshot shall hold.
+// Need names what one Load returns.
 type Need struct {
 	Heads     []gotong.Stream
 	Documents []gotong.Key
@@ -133,7 +135,7 @@ type CursorKey struct {
 }
 
 // KeyRange is a closed range of one owner's names in a collection, in order of
-// name, newest first where Descending.
+// name, or in the opposite order if Descending.
 type KeyRange struct {
 	Collection string
 	Owner      string
@@ -143,10 +145,10 @@ type KeyRange struct {
 }
 
 // EventRange is the events of a stream with From < seq <= To. It stops after
-// Limit events, or before the event with which data and content would pass
-// MaxBytes; the first event is always returned. Before an event that is
-// missing, or does not match its commitments, it stops too; where it would
-// begin there the Load fails with [ErrCorrupt]. No events are the end.
+// Limit events, or before the event with which data and content would exceed
+// MaxBytes; the first event is always returned. It also stops before an event
+// that is missing or does not match its commitments; if that is the first one,
+// the Load fails with [ErrCorrupt]. An empty result is the end of the stream.
 type EventRange struct {
 	Stream     gotong.Stream
 	From, To   uint64
@@ -161,8 +163,8 @@ const (
 	MaxReadBytes = 1 << 20
 )
 
-// Snapshot is what one Load saw. What does not exist is absent from its map;
-// slices are in the order of the Need.
+// Snapshot is the result of one Load. What does not exist is absent from its
+// map; slices are in the order of the Need.
 type Snapshot struct {
 	Positions [gotong.Partitions]uint64
 	Heads     map[gotong.Stream]gotong.Head
@@ -171,8 +173,8 @@ type Snapshot struct {
 	Events    [][]Event
 	Records   map[gotong.RequestKey]Record
 	Claims    map[gotong.Claim]gotong.Stream
-	Registers map[gotong.Key]Register // an expired one is absent
-	Cursors   map[CursorKey]uint64    // the position up to which the reader has processed; absent at 0
+	Registers map[gotong.Key]Register // without those that have expired
+	Cursors   map[CursorKey]uint64    // the last position that the reader has processed; absent if 0
 }
 
 // Document is a row of a collection; Body is a JSON object.
@@ -182,13 +184,13 @@ type Document struct {
 }
 
 // Event is one row of the log. Data is a JSON object that [Envelope] describes;
-// Content is a JSON object, or nil where there is none. Where content was
-// erased, Content is nil and Erased is true; the commitment stays.
+// Content is a JSON object, or nil if the event has none. If the content was
+// erased, Content is nil and Erased is true; the commitment remains.
 type Event struct {
 	Stream        gotong.Stream
 	Seq           uint64
 	Partition     gotong.Partition
-	Position      uint64 // of its commit; the store gives it
+	Position      uint64 // of its commit; set by the store
 	ID            gotong.EventID
 	Type          string
 	At            gotong.Instant
@@ -197,14 +199,14 @@ type Event struct {
 	Data          []byte
 	Content       []byte
 	DataSalt      gotong.Salt
-	ContentSalt   gotong.Salt // zero where erased
+	ContentSalt   gotong.Salt // zero if erased
 	ContentCommit gotong.Hash
 	Erased        bool
 	Prev          gotong.Hash
 	Chain         gotong.Hash
 }
 
-// Header is what the event's link of the chain covers.
+// Header returns what the event's link of the chain covers.
 func (e *Event) Header(epoch gotong.Epoch) gotong.Header {
 	return gotong.Header{
 		Epoch: epoch, Partition: e.Partition, Stream: e.Stream, Seq: e.Seq, ID: e.ID, Type: e.Type, At: e.At,
@@ -213,12 +215,12 @@ func (e *Event) Header(epoch gotong.Epoch) gotong.Header {
 	}
 }
 
-// Verify checks the whole row but for its position, which no hash can cover:
-// the link covers all that the header names, and no bit outside the hash
-// decides whether content is compared. It returns ErrCorrupt where something
-// does not match, also where an event marked erased still has content or its
-// salt. Whether the mark itself is right, only the stream as a whole shows: a
-// later event names what it erases.
+// Verify checks the whole row except its position, which no hash can cover: the
+// link covers everything that the header names, and no bit outside the hash
+// decides whether content is compared. It returns ErrCorrupt if something does
+// not match, or if an event that is marked erased still has content or its salt.
+// Only the stream as a whole shows whether the mark itself is right: a later
+// event names what it erases.
 func (e *Event) Verify(epoch gotong.Epoch) error {
 	whole := gotong.CommitContent(e.ContentSalt, e.Content) == e.ContentCommit && (e.Content == nil || len(e.Content) > 0)
 	if e.Erased {
@@ -233,21 +235,21 @@ func (e *Event) Verify(epoch gotong.Epoch) error {
 // Commit is the unit of writing.
 type Commit struct {
 	Request     gotong.RequestKey
-	Salt        []byte // nil: the fingerprint is not kept and a retry is not checked
+	Salt        []byte // nil: no fingerprint is kept, and a repeated request is not compared
 	Fingerprint []byte
 
 	Home      gotong.Stream // decides the partition; the same in every commit of a stream
 	Prev      gotong.Head   // the head must be this one: same seq, same chain
-	Others    []Expectation // heads of other streams that must be where they were
+	Others    []Expectation // other streams whose heads must be at these seqs
 	Events    []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
 	Changes   []Change
 	Claims    []gotong.Claim
 	Registers []gotong.RegisterChange // each of another key
-	Erase     []uint64                // seqs whose content and content salt go: what its events name, see [Event.Erases]
+	Erase     []uint64                // seqs whose content and content salt are erased: those that its events name, see [Event.Erases]
 	At        gotong.Instant          // kept in the record
 }
 
-// Head is the stream's head after the commit.
+// Head returns the stream's head after the commit.
 func (c *Commit) Head() gotong.Head {
 	if len(c.Events) == 0 {
 		return c.Prev
@@ -262,13 +264,14 @@ type Expectation struct {
 	Seq    uint64
 }
 
-// Change puts a document, or deletes it where Body is nil.
+// Change puts a document, or deletes it if Body is nil.
 type Change struct {
 	Key  gotong.Key
 	Body []byte
 }
 
-// Record is the idempotency record of a commit; it lives as long as its events.
+// Record is the idempotency record of a commit. It is kept as long as the
+// commit's events.
 type Record struct {
 	Request     gotong.RequestKey
 	Salt        []byte
@@ -279,20 +282,20 @@ type Record struct {
 	At          gotong.Instant
 }
 
-// Status is the fate of one commit.
+// Status says whether one commit was written, and if not, why.
 type Status uint8
 
-// The fates, in the order in which a store checks for them: a request that was
-// committed before is Replayed whatever else changed.
+// The statuses. A store checks for Replayed first, then in this order: a request
+// that was committed before is Replayed, whatever has changed since.
 const (
 	Committed Status = iota + 1
 	Replayed         // the request's record exists; it is in Outcome.Record
-	Moved            // a head is not where it was expected; Outcome.Stream says whose
-	Taken            // a claim exists; Outcome.Claim says which
-	Stale            // a register has another version than expected; Outcome.Register says which
+	Moved            // the head of Outcome.Stream is not at the expected seq
+	Taken            // Outcome.Claim exists
+	Stale            // Outcome.Register has another version than expected
 )
 
-// Outcome is what became of one commit.
+// Outcome is the result of one commit.
 type Outcome struct {
 	Status   Status
 	Record   Record        // Committed and Replayed
@@ -302,18 +305,19 @@ type Outcome struct {
 }
 
 // Registers are small versioned rows outside the log with compare-and-set:
-// secrets, sessions, tickets, read marks, preferences.
+// secrets, logins, tickets, read marks, preferences.
 type Registers interface {
-	// SetRegister writes body with version expect+1 if the version is expect;
-	// else ErrConflict. Body nil deletes. A sync has been done when it returns.
+	// SetRegister writes body with version expect+1 if the version is expect,
+	// and returns ErrConflict otherwise. A nil body deletes. The change is synced
+	// when it returns.
 	SetRegister(ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant) error
 
-	// FindRegisters reads one owner's registers in a closed range of names.
+	// FindRegisters returns one owner's registers in a closed range of names.
 	FindRegisters(ctx context.Context, r KeyRange) ([]Register, error)
 }
 
-// ReadRegister returns one register; one that does not exist or has expired has
-// Version 0.
+// ReadRegister returns one register. Its Version is 0 if it does not exist or
+// has expired.
 func ReadRegister(ctx context.Context, from Loader, key gotong.Key) (Register, error) {
 	snap, err := from.Load(ctx, Need{Registers: []gotong.Key{key}})
 	if r, ok := snap.Registers[key]; ok {
@@ -322,19 +326,20 @@ func ReadRegister(ctx context.Context, from Loader, key gotong.Key) (Register, e
 	return Register{Key: key}, err
 }
 
-// Register is one row. Versions grow by one with each change; a register that
-// was deleted or has expired starts anew at 1.
+// Register is one row. Each change raises its version by one; after a register
+// was deleted or has expired, its versions begin at 1 again.
 type Register struct {
 	Key     gotong.Key
 	Version uint64
 	Body    []byte
-	Expires gotong.Instant // 0 is never; the adapter may drop it any time after
+	Expires gotong.Instant // 0: never; afterwards the adapter may delete it at any time
 }
 
-// Readers moves the cursors of what follows partitions; Load reads them.
+// Readers moves the cursors of the components that follow partitions; Load
+// reads them.
 type Readers interface {
 	// Advance moves the cursor from → to and writes documents and jobs, all or
-	// nothing; ErrConflict where the cursor is no longer at from.
+	// nothing. It returns ErrConflict if the cursor is no longer at from.
 	Advance(ctx context.Context, step Step) error
 }
 
@@ -349,17 +354,17 @@ type Step struct {
 
 // Jobs are leased work with a due time.
 type Jobs interface {
-	// ClaimJobs leases up to limit due jobs of a queue until lease, oldest due
-	// first. A job whose lease ran out is due again.
+	// ClaimJobs leases up to limit due jobs of a queue until lease, those that
+	// have been due longest first. A job whose lease has ended is due again.
 	ClaimJobs(ctx context.Context, queue string, now, lease gotong.Instant, limit int) ([]Job, error)
 
-	// SettleJob removes a job, or gives it a new due time and attempt count;
-	// ErrConflict where the lease is no longer the one that was claimed.
+	// SettleJob removes a job, or gives it a new due time and attempt count. It
+	// returns ErrConflict if the lease is no longer the one that was claimed.
 	SettleJob(ctx context.Context, job Job, next *gotong.Instant) error
 }
 
-// Job is one piece of leased work. Putting a job whose (Queue, ID) exists
-// changes nothing.
+// Job is one piece of leased work. A step with a job whose (Queue, ID) exists
+// leaves that job as it is.
 type Job struct {
 	Queue   string
 	ID      string
@@ -369,10 +374,10 @@ type Job struct {
 	Body    []byte
 }
 
-// Envelope is what the data bytes of every event hold: who acted and by which
+// Envelope is the JSON in the data bytes of every event: the actor and the
 // request, beside the payload of the kind. Erases is the committed form of an
 // erasure: the seqs of earlier events of the same stream, ascending. An event
-// is rightly marked erased only where a later one names it there.
+// may be marked erased only if a later one names it there.
 type Envelope[P any] struct {
 	Actor         gotong.Actor `json:"actor"`
 	RequestID     string       `json:"request_id"`

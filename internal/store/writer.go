@@ -9,24 +9,25 @@ import (
 	"sync/atomic"
 )
 
-// ErrBusy is returned for a write that the [Writer] did not accept because too
-// much waits already; nothing was written.
+// ErrBusy is the error of a write that the [Writer] rejected because its queue
+// is full; nothing was written.
 var ErrBusy = errors.New("store: too many writes wait")
 
-// Writer is the one queue between those who write and a database. It takes what
-// waits, writes it in one transaction, and then answers each caller. W is what
-// the adapter writes: a function, or a batch of commits.
+// Writer is the one queue in front of a database. It writes everything that
+// waits in one transaction and then answers each caller. W is what the adapter
+// writes: a function, or a batch of commits.
 //
 // Two goroutines share the work. One holds the turn, and with it the connection
-// that writes; when its transaction has ended it passes the turn on and answers
-// while the other one writes. Answers come in the order of transactions.
+// that writes; when its transaction has ended, it passes the turn on and answers
+// its callers while the other one writes. Callers are answered in the order of
+// transactions.
 type Writer[W any] struct {
 	o WriterOptions[W]
 
 	mu     sync.Mutex
 	wake   sync.Cond // the turn is offered, or the writer closed
 	queue  []*Work[W]
-	bytes  int // of what is in the queue
+	bytes  int // in the queue
 	turn   turn
 	closed bool
 
@@ -35,25 +36,26 @@ type Writer[W any] struct {
 	workers   sync.WaitGroup
 }
 
-// turn says who may write.
+// turn is the right to write.
 type turn uint8
 
 const (
 	free    turn = iota
-	offered      // a worker was woken to take it
+	offered      // a worker was woken for it
 	held
 )
 
 // WriterOptions configure a [Writer]. Write is required.
 type WriterOptions[W any] struct {
-	// Write writes a batch with one sync. It sets the Err of what failed alone;
-	// the error that it returns is that of the whole batch. A panic in it is an
-	// [ErrFault] of the whole batch. After an [ErrFailed] it is not called again.
+	// Write writes a batch with one sync. It sets the Err of each write that
+	// failed alone; the error that it returns is that of the whole batch. A panic
+	// in it is an [ErrFault] of the whole batch. After an [ErrFailed] it is not
+	// called again.
 	Write func(batch []*Work[W]) error
 
-	// Observe receives the number of commits of each transaction that has some,
-	// when it begins; the function that it returns is called when it has ended.
-	// Nil is none.
+	// Observe is called when a transaction with commits begins, with their
+	// number; the function that it returns is called when the transaction has
+	// ended. Nil: nothing is called.
 	Observe func(commits int) (ended func())
 
 	MaxBatch      int // units in one transaction; 0 is 256
@@ -67,19 +69,20 @@ type WriterOptions[W any] struct {
 type Work[W any] struct {
 	What    W
 	Commits int   // how many commits it holds
-	Bytes   int   // about how much it writes
+	Bytes   int   // about how many it writes
 	Err     error // set by [WriterOptions.Write]
 
-	// Announce is called where Err is nil, before anything of the same
-	// transaction is answered; nil is none.
+	// Announce is called if Err is nil, before any caller of the same transaction
+	// is answered. Nil: nothing is called.
 	Announce func()
-	// Done receives the outcome, exactly once.
+	// Done is called once, with the error of the write.
 	Done func(error)
 
 	unhook func() bool // stops watching the context
 }
 
-// CommitWork is the write of a batch, whose outcomes the adapter puts into out.
+// CommitWork returns the write of a batch. The adapter puts the outcomes into
+// out.
 func CommitWork[W any](
 	what W, batch []Commit, out []Outcome, announce func([]Outcome), done func([]Outcome, error),
 ) *Work[W] {
@@ -99,7 +102,7 @@ func CommitWork[W any](
 	return k
 }
 
-// units is what the work counts against MaxBatch.
+// units returns what the work counts against MaxBatch.
 func (k *Work[W]) units() int { return max(1, k.Commits) }
 
 // NewWriter starts a writer; [Writer.Close] ends it.
@@ -124,10 +127,9 @@ func orDefault(n, def int) int {
 }
 
 // Submit queues a write and returns at once. Writes submitted one after the
-// other are written in that order. Done receives [ErrClosed] or [ErrBusy] where
-// the write is not accepted, then possibly before Submit returns, and the error
-// of ctx where ctx ends before a transaction has begun; after that ctx changes
-// nothing.
+// other are written in that order. Done receives [ErrClosed] or [ErrBusy] if the
+// write is rejected, possibly before Submit returns, and the error of ctx if ctx
+// ends before the transaction has begun; afterwards ctx has no effect.
 func (w *Writer[W]) Submit(ctx context.Context, k *Work[W]) {
 	err := ctx.Err()
 	if err == nil {
@@ -164,7 +166,8 @@ func (w *Writer[W]) offer() {
 	w.wake.Signal()
 }
 
-// drop answers a write whose context ended, unless its transaction has begun.
+// drop removes a write whose context has ended and answers it, unless its
+// transaction has begun.
 func (w *Writer[W]) drop(ctx context.Context, k *Work[W]) {
 	w.mu.Lock()
 	i := slices.Index(w.queue, k)
@@ -178,14 +181,14 @@ func (w *Writer[W]) drop(ctx context.Context, k *Work[W]) {
 	}
 }
 
-// Do submits a write and returns its outcome.
+// Do submits a write and returns its error.
 func (w *Writer[W]) Do(ctx context.Context, what W, size int) error {
 	answered := make(chan error, 1)
 	w.Submit(ctx, &Work[W]{What: what, Bytes: size, Done: func(err error) { answered <- err }})
 	return <-answered
 }
 
-// Failed returns the first [ErrFailed] of a write; nil while there was none.
+// Failed returns the first [ErrFailed] of a write; nil if there was none.
 func (w *Writer[W]) Failed() error {
 	if p := w.failed.Load(); p != nil {
 		return *p
@@ -193,8 +196,8 @@ func (w *Writer[W]) Failed() error {
 	return nil
 }
 
-// Fail ends all writing: every later write fails with an [ErrFailed]. The first
-// cause is kept.
+// Fail ends all writing: every later write fails with an [ErrFailed] of the
+// first cause.
 func (w *Writer[W]) Fail(cause error) {
 	if !errors.Is(cause, ErrFailed) {
 		cause = fmt.Errorf("%w: %w", ErrFailed, cause)
@@ -202,7 +205,7 @@ func (w *Writer[W]) Fail(cause error) {
 	w.failed.CompareAndSwap(nil, &cause)
 }
 
-// Close accepts no more writes, and returns when those that wait are written
+// Close rejects later writes, and returns when those that wait have been written
 // and answered. It must not be called from a callback.
 func (w *Writer[W]) Close() {
 	w.mu.Lock()
@@ -219,18 +222,18 @@ func (w *Writer[W]) run() {
 		w.pass()
 		answer(batch, err)
 		<-w.answering
-		clear(batch) // the queue's array is still in use
+		clear(batch) // the queue still uses its array
 	}
 }
 
-// take waits for the turn and returns what one transaction can hold, at least
-// one write; nil when the writer is closed and nothing waits.
+// take waits for the turn and returns the writes of the next transaction, at
+// least one; nil when the writer is closed and nothing waits.
 func (w *Writer[W]) take() []*Work[W] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for w.turn != offered || len(w.queue) == 0 {
 		switch {
-		case w.turn == offered: // all that waited was dropped
+		case w.turn == offered: // every write that waited was dropped
 			w.turn = free
 		case w.closed && len(w.queue) == 0:
 			return nil
@@ -254,7 +257,7 @@ func (w *Writer[W]) take() []*Work[W] {
 	return batch
 }
 
-// pass gives the turn to the other worker where something waits.
+// pass offers the turn to the other worker if something waits.
 func (w *Writer[W]) pass() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -284,7 +287,8 @@ func (w *Writer[W]) write(batch []*Work[W]) error {
 	return err
 }
 
-// answer announces what was written, and only then answers.
+// answer announces the commits that were written, and only then answers the
+// callers.
 func answer[W any](batch []*Work[W], err error) {
 	for _, k := range batch {
 		if err != nil {
