@@ -24,6 +24,7 @@ func fake(t *testing.T, wrap func(store.Whole) store.Whole) *run {
 	}
 	t.Cleanup(func() { _ = inner.Close() })
 	o := Options{For: 50 * time.Millisecond, Now: now}
+	o.Adapter.Properties = ours().Properties
 	o.Adapter.Open = func(context.Context, surreal.Config, storetest.Options, surreal.Options) (store.Whole, error) {
 		return shared{inner}, nil
 	}
