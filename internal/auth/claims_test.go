@@ -38,7 +38,7 @@ func TestTheClaimID(t *testing.T) {
 	// The server's own tokens have no such claim.
 	own := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"ID": "warga:7", "exp": exp})
 	own.Header["kid"] = h.tokens.kid
-	text, err := own.SignedString(h.tokens.access)
+	text, err := own.SignedString(h.tokens.key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,6 +187,7 @@ func TestClaimsAreReadStrictly(t *testing.T) {
 		"exp as text":             {header, `{"sub":"warga-7","exp":"` + exp + `"}`, false},
 		"exp null":                {header, `{"sub":"warga-7","exp":null}`, false},
 		"exp beyond every date":   {header, `{"sub":"warga-7","exp":1e300}`, false},
+		"exp after the year 9999": {header, `{"sub":"warga-7","exp":253402300800}`, false},
 		"nbf as text":             {header, `{` + good + `,"nbf":"1"}`, false},
 		"iat as text":             {header, `{` + good + `,"iat":"1"}`, false},
 		"role null":               {header, `{` + good + `,"role":null}`, false},

@@ -49,7 +49,7 @@ func TestEndLogins(t *testing.T) {
 	if err != nil || n != 2+3*64 {
 		t.Fatalf("%d logins, %v", n, err)
 	}
-	for _, token := range []string{g.AccessToken, before} {
+	for _, token := range []string{g.AccessToken, before, foreign(0)} {
 		_, err := h.Verify(t.Context(), token)
 		wantCode(t, err, gotong.CodeUnauthorized)
 	}

@@ -3,7 +3,6 @@ package auth
 import (
 	"bytes"
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -147,20 +146,21 @@ func (bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// of is the key for a token of this pin.
-func (p pinned) of(t *jwt.Token) (any, error) {
-	if t.Method.Alg() != p.alg {
-		return nil, errors.New("auth: the token's algorithm is not its key's")
+// of returns the key for a token with this header. It is an error if the
+// algorithm is not the one that the key is pinned to.
+func (p pinned) of(alg, kid string) (any, error) {
+	if alg != p.alg {
+		return nil, errKey
 	}
 	if p.lookup == nil {
 		return p.key, nil
 	}
-	key, err := p.lookup.Keyfunc(t)
+	if kid == "" {
+		return nil, errKey
+	}
+	key, err := p.lookup.Keyfunc(&jwt.Token{Header: map[string]any{"alg": alg, "kid": kid}})
 	if err != nil {
 		return nil, err
-	}
-	if private, ok := key.(interface{ Public() crypto.PublicKey }); ok {
-		key = private.Public()
 	}
 	return key, fits(p.alg, key)
 }

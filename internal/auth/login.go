@@ -112,7 +112,7 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 
 // grant renders a login's current generation; twice the same, to the byte.
 func (s *Service) grant(userID, id string, l login, st Standing) (Grant, error) {
-	access, expires, err := s.tokens.sign(userID, id, st.Role, l)
+	access, expires, err := s.tokens.access(userID, id, st.Role, l)
 	return Grant{
 		AccessToken: access, RefreshToken: s.refreshToken(userID, id, l.Generation),
 		UserID: userID, Role: st.Role, LoginID: id, Expires: expires,

@@ -21,14 +21,11 @@ func Operator() gotong.Actor { return gotong.Actor{UserID: "operator", Role: got
 // OperatorToken is a token for [Operator], good for a minute. It takes the
 // signing key to make one: whoever has that could sign in as anybody anyway.
 func OperatorToken(secret []byte, now gotong.Instant) (string, error) {
-	t := tokens{secret: secret}
-	actor, issued := Operator(), now.Time().Truncate(time.Second)
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
-		Subject: actor.UserID, Role: actor.Role, Issued: jwt.NewNumericDate(issued),
-		Expires: jwt.NewNumericDate(issued.Add(operatorLife)), ID: hex.EncodeToString(random(12)),
+	t, actor, issued := tokens{secret: secret}, Operator(), now.Time().Truncate(time.Second)
+	return sign(t.operatorKid(), t.operatorKey(), jwt.MapClaims{
+		"sub": actor.UserID, "role": actor.Role, "iat": issued.Unix(), "exp": issued.Add(operatorLife).Unix(),
+		"jti": hex.EncodeToString(random(12)),
 	})
-	token.Header["kid"] = t.operatorKid()
-	return token.SignedString(t.operatorKey())
 }
 
 func (t *tokens) operatorKid() string { return "o" + hex.EncodeToString(t.derive("operator kid")[:6]) }

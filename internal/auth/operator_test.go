@@ -29,7 +29,7 @@ func TestOperatorToken(t *testing.T) {
 	// Its key is for it alone: an access token's key does not make one.
 	forged := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{"sub": "operator", "role": "admin", "exp": h.now().Add(time.Hour).Time().Unix()})
 	forged.Header["kid"] = h.tokens.operatorKid()
-	text, err := forged.SignedString(h.tokens.access)
+	text, err := forged.SignedString(h.tokens.key)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -22,22 +23,21 @@ const maxToken = 8 << 10
 // tokens signs access tokens and reads those of others.
 type tokens struct {
 	secret []byte
-	access []byte // the key of access tokens
+	key    []byte // of access tokens
 	kid    string // of access tokens
 	life   time.Duration
 	own    map[string]pinned // the keys made here, by kid
 	keys   map[string]pinned // of others, by kid
 	sets   []pinned          // published by others
-	parser *jwt.Parser
 	now    func() gotong.Instant
 }
 
 func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	t := &tokens{secret: o.Secret, life: o.AccessLife, now: o.Clock.Now, keys: map[string]pinned{}}
-	t.access = t.derive("access")
+	t.key = t.derive("access")
 	t.kid = "g" + hex.EncodeToString(t.derive("kid")[:6])
 	hs := jwt.SigningMethodHS256.Alg()
-	t.own = map[string]pinned{t.kid: {alg: hs, key: t.access}, t.operatorKid(): {alg: hs, key: t.operatorKey()}}
+	t.own = map[string]pinned{t.kid: {alg: hs, key: t.key}, t.operatorKid(): {alg: hs, key: t.operatorKey()}}
 	for _, k := range o.Keys {
 		p, err := newPinned(ctx, k, o.Log)
 		if err != nil {
@@ -53,10 +53,6 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 		}
 		t.keys[k.ID] = p
 	}
-	t.parser = jwt.NewParser(
-		jwt.WithValidMethods([]string{"HS256", "RS256", "ES256", "EdDSA"}),
-		jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(), // parse checks them
-	)
 	return t, nil
 }
 
@@ -71,18 +67,22 @@ func (t *tokens) derive(fields ...string) []byte {
 	return mac.Sum(nil)
 }
 
-// sign makes the access token of a login's generation; twice the same, to
-// the byte.
-func (t *tokens) sign(userID, id string, role gotong.Role, l login) (string, gotong.Instant, error) {
+// access returns the access token of a login's current generation, always the
+// same to the byte, and when it expires.
+func (t *tokens) access(userID, id string, role gotong.Role, l login) (string, gotong.Instant, error) {
 	issued := l.RotatedAt.Time().Truncate(time.Second)
 	expires := issued.Add(t.life)
-	token := jwt.NewWithClaims(jwt.SigningMethodHS256, &claims{
-		Subject: userID, Role: role, Expires: jwt.NewNumericDate(expires), Issued: jwt.NewNumericDate(issued),
-		ID: tokenID(id, l.Generation), Login: id,
+	text, err := sign(t.kid, t.key, jwt.MapClaims{
+		"sub": userID, "role": role, "exp": expires.Unix(), "iat": issued.Unix(), "jti": tokenID(id, l.Generation), "sid": id,
 	})
-	token.Header["kid"] = t.kid
-	text, err := token.SignedString(t.access)
 	return text, gotong.InstantOf(expires), err
+}
+
+// sign returns an HS256 token.
+func sign(kid string, key []byte, c jwt.MapClaims) (string, error) {
+	token := jwt.NewWithClaims(jwt.SigningMethodHS256, c)
+	token.Header["kid"] = kid
+	return token.SignedString(key)
 }
 
 // tokenID is the jti of a login's access tokens of one generation: those that
@@ -98,55 +98,96 @@ func generationOf(login, id string) (uint64, bool) {
 	return generation, ok && err == nil
 }
 
-// parse reads a token and checks signature, times, and from and for whom it is;
-// foreign is true where another issuer made it.
+var (
+	errToken   = errors.New("auth: the token is not a JWT, or is too long")
+	errKey     = errors.New("auth: the token names no known key, or not its algorithm")
+	errTime    = errors.New("auth: the token has expired, or is not valid yet")
+	errSubject = errors.New("auth: the token's subject cannot have a token")
+)
+
+// leeway is by how much the clock of another issuer may differ from this one.
+const leeway = 5 * time.Second
+
+// parse checks a token in the JWS compact serialization (RFC 7515, 7.1): its
+// signature, then its issuer, audience, times and subject. It returns the
+// claims, and whether another issuer signed it: Expires then includes the leeway.
 func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
-	if len(text) > maxToken {
-		return c, false, errors.New("auth: the token is too long")
+	part := strings.SplitN(text, ".", 4)
+	if len(text) > maxToken || len(part) != 3 {
+		return c, false, errToken
 	}
-	kid, err := strictHeader(text)
+	alg, kid, err := readHeader(part[0])
 	if err != nil {
 		return c, false, err
 	}
-	foreign = kid != t.kid
-	by, own := t.own[kid]
-	_, err = t.parser.ParseWithClaims(text, &c, func(token *jwt.Token) (key any, err error) {
-		if !own {
-			key, by, err = t.foreignKey(kid, token)
-			return key, err
-		}
-		return by.of(token)
-	})
+	by, key, err := t.keyOf(alg, kid)
 	if err != nil {
-		return c, foreign, err
+		return c, false, err
 	}
+	body, err1 := strict64.DecodeString(part[1])
+	signature, err2 := strict64.DecodeString(part[2])
+	if err1 != nil || err2 != nil {
+		return c, false, errToken
+	}
+	if err = jwt.GetSigningMethod(by.alg).Verify(text[:strings.LastIndexByte(text, '.')], signature, key); err != nil {
+		return c, false, err
+	}
+	if c, err = readClaims(body); err != nil {
+		return c, false, err
+	}
+	foreign = kid != t.kid
 	if foreign && c.Subject == "" {
 		c.Subject = c.Earlier
 	}
-	more := leeway
-	if own {
-		more = 0
+	begins := c.NotBefore
+	if _, own := t.own[kid]; !own {
+		begins, c.Expires = begins.Add(-leeway), c.Expires.Add(leeway)
 	}
-	switch {
-	case !c.good(t.now(), more):
-		err = errors.New("auth: the token has expired, or is not good yet")
+	switch now := t.now(); {
+	case now < begins || now >= c.Expires:
+		err = errTime
 	case reserved(c.Subject) && (kid != t.operatorKid() || c.Subject != Operator().UserID):
-		err = errors.New("auth: the token's subject cannot have a token")
+		err = errSubject
 	default:
 		err = by.accepts(c)
 	}
 	return c, foreign, err
 }
 
-func (t *tokens) foreignKey(kid string, token *jwt.Token) (any, pinned, error) {
-	if p, ok := t.keys[kid]; ok {
-		key, err := p.of(token)
-		return key, p, err
+var strict64 = base64.RawURLEncoding.Strict()
+
+// readHeader reads the header of a token as strictly as its claims. A token that
+// requires extensions is an error.
+func readHeader(part string) (alg, kid string, err error) {
+	b, err := strict64.DecodeString(part)
+	if err != nil {
+		return "", "", errToken
+	}
+	all, err := strictly(b, "alg", "kid", "crit")
+	if err != nil {
+		return "", "", err
+	}
+	if _, critical := all["crit"]; critical || !stringOf(all, "alg", &alg) || !stringOf(all, "kid", &kid) {
+		return "", "", errClaims
+	}
+	return alg, kid, nil
+}
+
+// keyOf returns the key of a token, which must be of the algorithm that the
+// token names, and what that key is pinned to.
+func (t *tokens) keyOf(alg, kid string) (pinned, any, error) {
+	p, ok := t.own[kid]
+	if !ok {
+		p, ok = t.keys[kid]
+	}
+	if ok {
+		key, err := p.of(alg, kid)
+		return p, key, err
 	}
 	for _, set := range t.sets {
-		if key, err := set.of(token); err == nil {
-			return key, set, nil
+		if key, err := set.of(alg, kid); err == nil {
+			return set, key, nil
 		}
 	}
-	return nil, pinned{}, errors.New("auth: no such key")
+	return pinned{}, nil, errKey
 }

@@ -143,7 +143,7 @@ func TestTokensOfOthers(t *testing.T) {
 		{"HS256 with the EC public key", signed(t, hs, "ec", k.pem["ec"], good), ""},
 		{"HS256 with an earlier secret under another kid", signed(t, hs, "rsa", []byte(earlier), good), ""},
 		{"HS256 with the earlier secret under our kid", signed(t, hs, h.tokens.kid, []byte(earlier), good), ""},
-		{"our kid without a login", signed(t, hs, h.tokens.kid, h.tokens.access, good), ""},
+		{"our kid without a login", signed(t, hs, h.tokens.kid, h.tokens.key, good), ""},
 		{"our login in a token of others", signed(t, ed, "ed", k.ed, jwt.MapClaims{
 			"sub": own.UserID, "role": "admin", "exp": exp, "sid": own.LoginID,
 		}), ""},
@@ -255,14 +255,14 @@ func TestOwnTokensOfOtherKeys(t *testing.T) {
 	_, err := other.Verify(t.Context(), g.AccessToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	// Who has the key, but no login, has nothing.
-	text, _, err := h.tokens.sign(g.UserID, "made-up", gotong.RoleUser, login{RotatedAt: h.now()})
+	text, _, err := h.tokens.access(g.UserID, "made-up", gotong.RoleUser, login{RotatedAt: h.now()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, err = h.Verify(t.Context(), text)
 	wantCode(t, err, gotong.CodeUnauthorized)
 	// The role in a genuine token must be the account's.
-	text, _, err = h.tokens.sign(g.UserID, g.LoginID, gotong.RoleAdmin, login{RotatedAt: h.now()})
+	text, _, err = h.tokens.access(g.UserID, g.LoginID, gotong.RoleAdmin, login{RotatedAt: h.now()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -338,6 +338,7 @@ func TestPublishedKeys(t *testing.T) {
 		t.Fatalf("%+v, %v", p, err)
 	}
 	for name, token := range map[string]string{
+		"no kid":                     signed(t, jwt.SigningMethodRS256, nil, k.rsa, claims), // fetches nothing
 		"short key":                  signed(t, jwt.SigningMethodRS256, "short", k.small, claims),
 		"secret in the set":          signed(t, jwt.SigningMethodHS256, "oct", []byte(earlier), claims),
 		"algorithm that is not ours": signed(t, jwt.SigningMethodEdDSA, "ed", k.ed, claims),
@@ -367,11 +368,65 @@ func TestAPinHoldsByItself(t *testing.T) {
 	for _, method := range []jwt.SigningMethod{
 		jwt.SigningMethodHS256, jwt.SigningMethodPS256, jwt.SigningMethodRS512, jwt.SigningMethodNone,
 	} {
-		if _, err := p.of(&jwt.Token{Method: method}); err == nil {
+		if _, err := p.of(method.Alg(), "k"); err == nil {
 			t.Errorf("%s was taken", method.Alg())
 		}
 	}
-	if _, err := p.of(&jwt.Token{Method: jwt.SigningMethodRS256}); err != nil {
+	if _, err := p.of("RS256", "k"); err != nil {
 		t.Error(err)
+	}
+}
+
+// The JWT library accepts each token that the server accepts, and reads the same
+// claims.
+func FuzzTokenParse(f *testing.F) {
+	h := build(f, func(o *Options) { o.Keys = []Key{{ID: "hs", Alg: "HS256", Material: []byte(earlier)}} })
+	own := h.signUp(f, siti("r1")).AccessToken
+	foreign := jwt.MapClaims{"sub": "warga-7", "role": "user", "exp": h.now().Add(time.Hour).Time().Unix(), "nbf": 1.5, "aud": []string{"a"}}
+	other := signed(f, jwt.SigningMethodHS256, "hs", []byte(earlier), foreign)
+	for _, token := range []string{own, other} {
+		part := strings.Split(token, ".")
+		for _, text := range []string{
+			token, token + ".", token + "=", "." + token, "Bearer " + token, token + "\n", strings.ToUpper(token), token[1:],
+			strings.Join([]string{part[0], part[1], ""}, "."), strings.Join([]string{part[0], "", part[2]}, "."),
+			strings.Join([]string{part[1], part[0], part[2]}, "."), strings.Join(part[:2], "."), token + "." + part[2],
+		} {
+			f.Add(text)
+		}
+	}
+	parser := jwt.NewParser(jwt.WithStrictDecoding(), jwt.WithoutClaimsValidation(), jwt.WithValidMethods([]string{"HS256"}))
+	f.Fuzz(func(t *testing.T, text string) {
+		c, _, err := h.tokens.parse(text)
+		if err != nil {
+			return
+		}
+		all := jwt.MapClaims{}
+		_, err = parser.ParseWithClaims(text, all, func(token *jwt.Token) (any, error) {
+			kid, _ := token.Header["kid"].(string)
+			if p, ok := h.tokens.own[kid]; ok {
+				return p.key, nil
+			}
+			return h.tokens.keys[kid].key, nil
+		})
+		if err != nil || all["sub"] != c.Subject || all["role"] != string(c.Role) {
+			t.Errorf("%s: accepted as %+v; the library reads %v, %v", text, c, all, err)
+		}
+	})
+}
+
+func BenchmarkTokenParse(b *testing.B) {
+	h := build(b, func(o *Options) { o.Keys = []Key{{ID: "hs", Alg: "HS256", Material: []byte(earlier)}} })
+	foreign := signed(b, jwt.SigningMethodHS256, "hs", []byte(earlier), jwt.MapClaims{
+		"sub": "warga-7", "role": "user", "exp": h.now().Add(time.Hour).Time().Unix(), "iss": "https://id.example", "aud": "gotong",
+	})
+	for name, token := range map[string]string{"own": h.signUp(b, siti("r1")).AccessToken, "foreign": foreign} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, _, err := h.tokens.parse(token); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -69,13 +69,10 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 		return Principal{}, unauthorized("The token is not valid, or no longer.")
 	}
 	p := Principal{
-		UserID: c.Subject, Role: c.Role, LoginID: c.Login, TokenID: c.ID, Expires: c.until, Foreign: foreign,
+		UserID: c.Subject, Role: c.Role, LoginID: c.Login, TokenID: c.ID, Expires: c.Expires, Foreign: foreign,
 	}
 	if foreign {
-		p.LoginID = foreignLogin(token)
-		if c.Issued != nil {
-			p.Issued = max(1, gotong.InstantOf(c.Issued.Time))
-		}
+		p.LoginID, p.Issued = foreignLogin(token), c.Issued
 	}
 	epoch := s.verified.epoch(p.UserID)
 	if p, err = s.admit(ctx, p); err != nil {
