@@ -210,7 +210,7 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	case at.device != "":
 		s.undo(ctx, at)
 	default:
-		s.accounts.succeeded(ctx, at.claim.Name)
+		s.accounts.clear(ctx, at.claim.Name)
 	}
 	return s.enter(ctx, userID, a, r)
 }

@@ -15,7 +15,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Store is what this package keeps things in.
+// Store holds accounts, logins and everything else that this package keeps.
 type Store interface {
 	store.Registers
 	Load(ctx context.Context, need store.Need) (store.Snapshot, error)
@@ -26,7 +26,7 @@ type Executor interface {
 	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
 }
 
-// Observer is told what happens; every method must return at once.
+// Observer counts what happens. Its methods must return at once.
 type Observer interface {
 	Attempted(action, result string) // "ok" or the code of the error
 	Verified(result string)          // cached, checked, refused
@@ -34,28 +34,28 @@ type Observer interface {
 	HashWaiting(change int)
 }
 
-// Users is what this package must know of the kind user.
+// Users describes the kind user to this package.
 type Users struct {
-	Command    string                                        // the type of the command that registers
+	Command    string                                        // the type of the command that registers a user
 	Register   func(email, username, communityID string) any // its data
 	EmailClaim func(email string) gotong.Claim
 	Document   func(userID string) gotong.Key
 
-	// Standing reads what an account may do from the head of its stream and its
-	// document.
+	// Standing returns the standing of an account, from the head of its stream and
+	// its document.
 	Standing func(head gotong.Head, document []byte) (Standing, error)
 }
 
-// Standing is what an account may do now. Version changes with each change of
-// the rest; logins of another version are over.
+// Standing is what an account may do. Version grows with each change of the
+// rest, and a login lasts only as long as the version at its beginning.
 type Standing struct {
 	Role    gotong.Role
 	Enabled bool
 	Version uint64
 }
 
-// Options configure a [Service]. Store, Executor, Users, Clock and Secret are
-// required.
+// Options configure a [Service]. All but Keys, Bypass, Hashes, Queue, Cost,
+// HashProgram and Shared are required.
 type Options struct {
 	Store    Store
 	Executor Executor
@@ -63,34 +63,34 @@ type Options struct {
 	Clock    clock.Clock
 
 	Secret []byte // signs access tokens and derives refresh tokens; see [SigningKey]
-	Keys   []Key  // of others whose tokens are accepted
-	Bypass bool   // takes [BypassToken]; for development on one machine only
+	Keys   []Key  // of other issuers whose tokens are accepted
+	Bypass bool   // accept [BypassToken]; only for development on one machine
 
-	AccessLife  time.Duration // of an access token; 0 is 30 minutes
-	RefreshLife time.Duration // of a login that is not used; 0 is 30 days
+	AccessLife  time.Duration // of an access token
+	RefreshLife time.Duration // of a login that is not used
 
-	Hashes int        // passwords hashed at once; 0 is half of the processors, and more is never used
+	Hashes int        // passwords hashed at once; 0 is half of the processors, which is also the most
 	Queue  int        // hashes that may wait; 0 is 128
 	Cost   argon.Cost // zero is [DefaultCost]
 
-	// HashProgram is started as the process that hashes passwords, with the
-	// argument [argon.Command]; empty: they are hashed in this process.
+	// HashProgram is started with the argument [argon.Command] and hashes passwords
+	// in a process of its own. If it is empty, this process hashes them.
 	HashProgram string
 
-	// Busy reports that commands are under way; nil: none ever are. A hash begins
-	// when none are, or after 100 ms.
+	// Busy reports whether commands are in progress. A hash waits for them, for at
+	// most 100 ms.
 	Busy func() bool
 
-	// Shared says that other nodes work on the same store: what ends here is then
-	// written down for them, and a [Watch] finds what ended there.
+	// Shared states that other nodes use the same store. Logins that end on this
+	// node are then recorded for them, and a [Watch] finds those that ended there.
 	Shared bool
 
-	// Connected is the logins of a user that have an open connection on this
-	// node; nil: none has. They are the last to go where an account has too many.
+	// Connected returns the logins of a user that have an open connection on this
+	// node. They are the last to end if an account has too many.
 	Connected func(userID string) map[string]bool
 
-	// OnLoginEnd and OnUserEnd are told of what ended on this node, so that
-	// live connections are closed. They must return at once.
+	// OnLoginEnd and OnUserEnd close live connections. They are called when a login,
+	// or every login of a user, has ended on this node, and must return at once.
 	OnLoginEnd func(loginID, userID string)
 	OnUserEnd  func(userID string)
 
@@ -98,7 +98,8 @@ type Options struct {
 	Log      *slog.Logger
 }
 
-// Service is the door. It is safe for concurrent use.
+// Service creates, checks and ends accounts, logins and tokens. It is safe for
+// concurrent use.
 type Service struct {
 	opts      Options
 	tokens    *tokens
@@ -111,8 +112,8 @@ type Service struct {
 	stop      context.CancelFunc
 }
 
-// New makes a service. It fetches published key sets once, and goes on
-// refreshing them until [Service.Close] or the end of ctx.
+// New returns a service. It fetches published key sets once, and refreshes them
+// until [Service.Close] or the end of ctx.
 func New(ctx context.Context, opts Options) (*Service, error) {
 	if len(opts.Secret) < minSecret {
 		return nil, errors.New("auth: the signing key needs at least 16 bytes")
@@ -124,9 +125,12 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 		stop()
 		return nil, err
 	}
-	var shared Store
-	if opts.Shared {
-		shared = opts.Store
+	newGuesses := func(space string, free int, longest time.Duration) *guesses {
+		g := &guesses{space: space, free: free, longest: longest, derive: t.derive, clock: opts.Clock, here: map[[16]byte]tries{}}
+		if opts.Shared {
+			g.shared = opts.Store
+		}
+		return g
 	}
 	keys := argon.NewPool(ctx, opts.HashProgram, func(err error) {
 		opts.Log.WarnContext(ctx, "a password is hashed in the server's own process", "cause", err)
@@ -134,8 +138,8 @@ func New(ctx context.Context, opts Options) (*Service, error) {
 	return &Service{
 		opts: opts, tokens: t, stop: stop,
 		passwords: newPasswords(&opts, keys),
-		addresses: &guesses{newFailures(20, 5*time.Minute), "address", shared, t.derive, opts.Clock},
-		accounts:  &guesses{newFailures(10, 30*time.Second), "account", shared, t.derive, opts.Clock},
+		addresses: newGuesses("address", 20, 5*time.Minute),
+		accounts:  newGuesses("account", 10, 30*time.Second),
 		verified:  newVerified(),
 		names:     &names{recent: recent[string, named]{half: maxNames}},
 		revoked:   &revocations{seen: map[string]clock.Moment{}},
@@ -146,20 +150,13 @@ func (s *Service) now() gotong.Instant { return s.opts.Clock.Now() }
 
 func (s *Service) mono() clock.Moment { return s.opts.Clock.Mono() }
 
-// age is how long ago a stored instant was; one in the future counts as now.
-func (s *Service) age(at gotong.Instant) time.Duration {
-	return max(0, time.Duration(s.now()-at)*time.Microsecond)
-}
+// age returns how long ago a stored instant was; 0 for one in the future.
+func (s *Service) age(at gotong.Instant) time.Duration { return max(0, s.now().Sub(at)) }
 
+// minSecret is the least length of a signing key, in bytes.
 const minSecret = 16
 
 func withDefaults(o Options) Options {
-	if o.AccessLife == 0 {
-		o.AccessLife = 30 * time.Minute
-	}
-	if o.RefreshLife == 0 {
-		o.RefreshLife = 30 * 24 * time.Hour
-	}
 	if most := max(1, runtime.GOMAXPROCS(0)/2); o.Hashes == 0 || o.Hashes > most {
 		o.Hashes = most
 	}
@@ -169,43 +166,17 @@ func withDefaults(o Options) Options {
 	if o.Cost == (argon.Cost{}) {
 		o.Cost = DefaultCost
 	}
-	if o.Busy == nil {
-		o.Busy = func() bool { return false }
-	}
-	if o.Connected == nil {
-		o.Connected = func(string) map[string]bool { return nil }
-	}
-	if o.OnLoginEnd == nil {
-		o.OnLoginEnd = func(string, string) {}
-	}
-	if o.OnUserEnd == nil {
-		o.OnUserEnd = func(string) {}
-	}
-	if o.Observer == nil {
-		o.Observer = silent{}
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 	return o
 }
 
-// Close ends the refreshing of published key sets and the processes that hash
+// Close stops the refreshing of published key sets and the processes that hash
 // passwords.
 func (s *Service) Close() {
 	s.passwords.keys.Close()
 	s.stop()
 }
 
-// silent is the observer of nobody.
-type silent struct{}
-
-func (silent) Attempted(string, string) {}
-func (silent) Verified(string)          {}
-func (silent) Hashed(time.Duration)     {}
-func (silent) HashWaiting(int)          {}
-
-// attempted tells the observer how an action ended.
+// attempted reports the result of an action to the observer.
 func (s *Service) attempted(action string, err error) {
 	result := "ok"
 	if err != nil {
@@ -214,7 +185,7 @@ func (s *Service) attempted(action string, err error) {
 	s.opts.Observer.Attempted(action, result)
 }
 
-// The kind whose streams are accounts; collections of registers.
+// The kind whose streams are accounts, and collections of registers.
 const (
 	userKind       = "user"
 	accountsName   = "auth_accounts"
@@ -228,7 +199,7 @@ const (
 
 func userStream(id string) gotong.Stream { return gotong.NewStream(userKind, id) }
 
-// standing reads what an account may do; known is false where there is none.
+// standing returns the standing of an account; known is false if there is none.
 func (s *Service) standing(ctx context.Context, userID string) (st Standing, known bool, err error) {
 	stream, key := userStream(userID), s.opts.Users.Document(userID)
 	snap, err := s.opts.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}, Documents: []gotong.Key{key}})
@@ -245,7 +216,7 @@ func (s *Service) standing(ctx context.Context, userID string) (st Standing, kno
 
 func unauthorized(detail string) error { return gotong.NewError(gotong.CodeUnauthorized, detail) }
 
-// waitError is an error that knows when to come back.
+// waitError is an error with the time after which the client may try again.
 type waitError struct {
 	err  *gotong.Error
 	wait time.Duration
@@ -261,10 +232,10 @@ func (w *waitError) Error() string { return w.err.Error() }
 // Unwrap lets errors.As find the [gotong.Error].
 func (w *waitError) Unwrap() error { return w.err }
 
-// RetryAfter is the whole seconds to wait, at least 1.
+// RetryAfter returns how many whole seconds to wait, at least 1.
 func (w *waitError) RetryAfter() int { return max(1, int((w.wait+time.Second-1)/time.Second)) }
 
-// random is n bytes for a secret or an id; crypto/rand never fails.
+// random returns n random bytes; crypto/rand never fails.
 func random(n int) []byte {
 	b := make([]byte, n)
 	_, _ = rand.Read(b)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth/argon"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/engine"
@@ -88,6 +90,17 @@ func users() Users {
 	}
 }
 
+// options returns those of a service without keys of others, alone on its store.
+func options(st Store, engine Executor, at clock.Clock) Options {
+	return Options{
+		Store: st, Executor: engine, Users: users(), Clock: at, Secret: []byte(testSecret), Cost: cheap,
+		AccessLife: 30 * time.Minute, RefreshLife: 30 * 24 * time.Hour,
+		Busy: func() bool { return false }, Connected: func(string) map[string]bool { return nil },
+		OnLoginEnd: func(string, string) {}, OnUserEnd: func(string) {},
+		Observer: &tally{}, Log: slog.New(slog.DiscardHandler),
+	}
+}
+
 // build opens a house; change may alter its options.
 func build(tb testing.TB, change func(*Options)) *house {
 	tb.Helper()
@@ -104,11 +117,9 @@ func build(tb testing.TB, change func(*Options)) *house {
 		},
 	})
 	tb.Cleanup(func() { _ = h.engine.Close(context.WithoutCancel(tb.Context())) })
-	opts := Options{
-		Store: h.store, Executor: h.engine, Users: users(), Clock: h.clock, Secret: []byte(testSecret), Cost: cheap,
-		OnLoginEnd: func(id, userID string) { h.note("login:" + id + ":" + userID) },
-		OnUserEnd:  func(userID string) { h.note("user:" + userID) },
-	}
+	opts := options(h.store, h.engine, h.clock)
+	opts.OnLoginEnd = func(id, userID string) { h.note("login:" + id + ":" + userID) }
+	opts.OnUserEnd = func(userID string) { h.note("user:" + userID) }
 	if change != nil {
 		change(&opts)
 	}

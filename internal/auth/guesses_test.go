@@ -11,8 +11,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// tries guesses at one node and says with which code it ended.
-func tries(t *testing.T, h *house, email, address string) gotong.Code {
+// guessAt guesses at one node and says with which code it ended.
+func guessAt(t *testing.T, h *house, email, address string) gotong.Code {
 	t.Helper()
 	_, err := h.signIn(t.Context(), SignIn{Email: email, Pass: "wrong", Address: address})
 	return gotong.CodeOf(err)
@@ -40,17 +40,17 @@ func TestNodesCountGuessesTogether(t *testing.T) {
 			n.here.signUp(t, siti("r1"))
 			nodes := []*house{n.here, n.there}
 			for i := range tc.free {
-				if code := tries(t, nodes[i%2], tc.email(i), tc.address(i)); code != gotong.CodeUnauthorized {
+				if code := guessAt(t, nodes[i%2], tc.email(i), tc.address(i)); code != gotong.CodeUnauthorized {
 					t.Fatalf("try %d: %s", i, code)
 				}
 			}
 			for _, h := range nodes {
-				if code := tries(t, h, tc.email(100), tc.address(100)); code != gotong.CodeRateLimited {
+				if code := guessAt(t, h, tc.email(100), tc.address(100)); code != gotong.CodeRateLimited {
 					t.Errorf("one more: %s", code)
 				}
 			}
 			n.pass(4 * tc.longest)
-			if code := tries(t, n.there, tc.email(101), tc.address(101)); code != gotong.CodeUnauthorized {
+			if code := guessAt(t, n.there, tc.email(101), tc.address(101)); code != gotong.CodeUnauthorized {
 				t.Errorf("after the pause: %s", code)
 			}
 		})
@@ -65,13 +65,13 @@ func TestPausesFollowTimeThatPasses(t *testing.T) {
 			n := newTwoNodes(t)
 			n.here.signUp(t, siti("r1"))
 			for code := gotong.CodeUnauthorized; code != gotong.CodeRateLimited; {
-				code = tries(t, n.here, "siti@example.org", "192.0.2.9")
+				code = guessAt(t, n.here, "siti@example.org", "192.0.2.9")
 			}
 			for _, step := range steps {
 				n.here.clock.Step(step)
 				n.there.clock.Step(step)
 			}
-			_ = tries(t, n.there, "siti@example.org", "192.0.2.8") // reads it
+			_ = guessAt(t, n.there, "siti@example.org", "192.0.2.8") // reads it
 			n.pass(2 * time.Second)
 			for _, h := range []*house{n.here, n.there} {
 				if _, err := h.signIn(t.Context(), sitiAgain("i1")); err != nil {
@@ -86,7 +86,7 @@ func TestASuccessClearsGuessesOnAllNodes(t *testing.T) {
 	n := newTwoNodes(t)
 	n.here.signUp(t, siti("r1"))
 	for i := range 9 {
-		tries(t, n.there, "siti@example.org", fmt.Sprint("192.0.2.", i))
+		guessAt(t, n.there, "siti@example.org", fmt.Sprint("192.0.2.", i))
 	}
 	if _, err := n.here.signIn(t.Context(), sitiAgain("i1")); err != nil {
 		t.Fatal(err)
@@ -98,7 +98,7 @@ func TestASuccessClearsGuessesOnAllNodes(t *testing.T) {
 
 func TestGuessesNameNobody(t *testing.T) {
 	n := newTwoNodes(t)
-	tries(t, n.here, "siti@example.org", "192.0.2.1")
+	guessAt(t, n.here, "siti@example.org", "192.0.2.1")
 	for _, owner := range []string{"account", "address"} {
 		regs, err := n.here.store.FindRegisters(t.Context(), store.KeyRange{Collection: guessesName, Owner: owner, To: "~"})
 		if err != nil || len(regs) != 1 || regs[0].Expires == 0 {
@@ -109,7 +109,7 @@ func TestGuessesNameNobody(t *testing.T) {
 		}
 	}
 	alone := build(t, nil)
-	tries(t, alone, "siti@example.org", "192.0.2.1")
+	guessAt(t, alone, "siti@example.org", "192.0.2.1")
 	if alone.count(t, guessesName, "account") != 0 {
 		t.Error("a node that is alone writes registers")
 	}

@@ -55,9 +55,7 @@ func TestLogout(t *testing.T) {
 func TestLogoutOnAnotherNode(t *testing.T) {
 	here := build(t, nil)
 	g := here.signUp(t, siti("r1"))
-	there, err := New(t.Context(), Options{
-		Store: here.store, Executor: here.engine, Users: users(), Clock: here.clock, Secret: []byte(testSecret), Cost: cheap,
-	})
+	there, err := New(t.Context(), options(here.store, here.engine, here.clock))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ import (
 
 func bench(tb testing.TB, change func(*Options)) *passwords {
 	tb.Helper()
-	o := withDefaults(Options{Clock: clocktest.Stopped(0), Cost: cheap})
+	o := withDefaults(options(nil, nil, clocktest.Stopped(0)))
 	if change != nil {
 		change(&o)
 	}
@@ -208,53 +208,49 @@ func TestWhoGivesUpDoesNotHash(t *testing.T) {
 	})
 }
 
-func TestFailuresSlowDown(t *testing.T) {
-	f := newFailures(3, 30*time.Second)
-	now := clocktest.Stopped(0).Mono()
-	for range 3 {
-		if w := f.count("a", now); w != 0 {
-			t.Fatal("a free try waits", w)
+func TestEachTryWaitsTwiceAsLongAsTheOneBefore(t *testing.T) {
+	h := build(t, nil)
+	g := h.accounts
+	g.free, g.longest = 3, 30*time.Second
+	wants := func(key string, want time.Duration, of func(context.Context, string) (time.Duration, error)) {
+		t.Helper()
+		if w, err := of(t.Context(), key); w != want || err != nil {
+			t.Fatalf("waits %v, %v, want %v", w, err, want)
 		}
+	}
+	for range 3 {
+		wants("a", 0, g.count)
 	}
 	for _, seconds := range []int{1, 2, 4, 8, 16, 30, 30} {
-		want := time.Duration(seconds) * time.Second
-		if w := f.count("a", now); w != want {
-			t.Fatalf("waits %v, want %v", w, want)
-		}
-		if w := f.wait("a", now.Add(want-time.Millisecond)); w != time.Millisecond {
-			t.Fatalf("left %v", w)
-		}
-		now = now.Add(want)
-		if w := f.count("a", now); w != 0 {
-			t.Fatalf("waits %v after its time", w)
-		}
+		pause := time.Duration(seconds) * time.Second
+		wants("a", pause, g.count)
+		h.pass(pause - time.Millisecond)
+		wants("a", time.Millisecond, g.wait)
+		h.pass(time.Millisecond)
+		wants("a", 0, g.count)
 	}
-	if f.wait("b", now) != 0 {
-		t.Error("another key waits")
-	}
-	f.succeeded("a")
-	if f.wait("a", now) != 0 {
-		t.Error("waits after a success")
-	}
-	f.count("c", now)
-	f.undo("c")
+	wants("b", 0, g.wait)
+	g.clear(t.Context(), "a")
+	wants("a", 0, g.wait)
+	wants("c", 0, g.count)
+	g.undo(t.Context(), "c")
 	for range 3 {
-		if f.count("c", now) != 0 {
-			t.Error("an undone try counts")
-		}
+		wants("c", 0, g.count)
 	}
-	if f.count("c", now.Add(2*time.Minute)); f.wait("c", now.Add(2*time.Minute)) != 0 {
-		t.Error("nothing is ever forgotten")
-	}
+	h.pass(2 * time.Minute)
+	wants("c", 0, g.count)
+	wants("c", 0, g.wait)
 }
 
-func TestFailuresAreBounded(t *testing.T) {
-	f := newFailures(3, time.Second)
-	for i := range 2 * maxFailures {
-		f.count(fmt.Sprint(i), clock.Moment(i))
+func TestTheKeysThatANodeCountsAreBounded(t *testing.T) {
+	h := build(t, nil)
+	for i := range 2 * maxGuesses {
+		if _, err := h.accounts.count(t.Context(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if len(f.keys) > maxFailures {
-		t.Errorf("%d keys", len(f.keys))
+	if n := len(h.accounts.here); n > maxGuesses {
+		t.Errorf("%d keys", n)
 	}
 }
 

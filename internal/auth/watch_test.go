@@ -59,10 +59,9 @@ func newTwoNodes(t *testing.T) *twoNodes {
 	keys := []Key{{Alg: "HS256", Material: []byte(earlier)}}
 	n.here = build(t, func(o *Options) { o.Shared, o.Store, o.Keys = true, failing{o.Store, n}, keys })
 	n.there = &house{store: n.here.store, engine: n.here.engine, clock: clocktest.Stopped(n.here.now())}
-	s, err := New(t.Context(), Options{
-		Store: failing{n.here.store, n}, Executor: n.here.engine, Users: users(), Clock: n.there.clock,
-		Secret: []byte(testSecret), Cost: cheap, Shared: true, Keys: keys,
-	})
+	opts := options(failing{n.here.store, n}, n.here.engine, n.there.clock)
+	opts.Shared, opts.Keys = true, keys
+	s, err := New(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
@@ -29,6 +30,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/storetest"
+	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -94,6 +96,8 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	door, err := auth.New(ctx, auth.Options{
 		Store: w.store, Executor: w.engine, Users: users(), Clock: w.clock, Log: log,
 		Secret: []byte("a secret of a test, long enough"), Cost: argon.Cost{MemoryKiB: 8, Time: 1, Threads: 1},
+		AccessLife: 30 * time.Minute, RefreshLife: 30 * 24 * time.Hour, Observer: telemetry.NewMetrics(telemetry.Build{}).Auth,
+		Busy: w.engine.Busy, Connected: func(string) map[string]bool { return nil }, OnLoginEnd: func(string, string) {},
 		OnUserEnd: func(id string) { w.hub.EndUser(id, live.Closing{Code: 4401}) },
 	})
 	if err != nil {
