@@ -30,7 +30,7 @@ func (s *Store) Submit(
 	s.queue.Submit(ctx, store.CommitWork(s.open(write), batch, out, announce, done))
 }
 
-// fate is what becomes of a commit, checked in the order of the port.
+// fate returns the outcome of a commit, checked in the order of the port.
 func (s *Store) fate(c *store.Commit) store.Outcome {
 	if r, ok := s.records[c.Request]; ok {
 		return store.Outcome{Status: store.Replayed, Record: cloneRecord(r)}
@@ -82,8 +82,8 @@ func (s *Store) apply(c *store.Commit) store.Record {
 	return cloneRecord(record)
 }
 
-// erase removes the content of one event and what could be compared with it:
-// the fingerprint of the request that brought it.
+// erase removes the content of one event, and the fingerprint of its request,
+// with which the content could be guessed.
 func (s *Store) erase(stream gotong.Stream, seq uint64) {
 	e := &s.events[stream][seq-1]
 	e.Content, e.ContentSalt, e.Erased = nil, gotong.Salt{}, true

@@ -96,7 +96,7 @@ func (s *Store) documentsIn(r store.KeyRange) []store.Document {
 	return found
 }
 
-// namesIn is the names of a closed range in its order and within its limit.
+// namesIn returns the names of a closed range in its order and within its limit.
 func namesIn[T any](r store.KeyRange, rows map[string]T) []string {
 	names := slices.Sorted(maps.Keys(rows))
 	names = slices.DeleteFunc(names, func(n string) bool { return n < r.From || n > r.To })
@@ -120,7 +120,7 @@ func (s *Store) eventsIn(r store.EventRange) ([]store.Event, error) {
 	return cloned(page.Events())
 }
 
-// rows is what there is of a stream with from < seq <= to.
+// rows returns the events of a stream with from < seq <= to.
 func (s *Store) rows(stream gotong.Stream, from, to uint64) []store.Event {
 	rows := s.events[stream]
 	to = min(to, uint64(len(rows)))
@@ -128,7 +128,7 @@ func (s *Store) rows(stream gotong.Stream, from, to uint64) []store.Event {
 	return slices.DeleteFunc(rows, func(e store.Event) bool { return e.Seq == 0 })
 }
 
-// cloned copies rows out.
+// cloned returns copies of rows.
 func cloned(rows []store.Event, err error) ([]store.Event, error) {
 	for i := range rows {
 		rows[i] = cloneEvent(&rows[i])

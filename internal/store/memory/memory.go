@@ -1,11 +1,11 @@
-// Package memory is the reference store: every promise of the port in the
-// plainest code, kept in maps under one lock. It is what other adapters are
-// compared with, and what tests of the layers above run on.
+// Package memory is the reference store: it keeps every promise of the port in
+// the simplest code, with maps under one lock. Other adapters are compared with
+// it, and tests of the layers above run on it.
 //
 // # Caveats
 //
-// Nothing survives the process; reads copy, ranges of documents sort what they
-// find. It is for tests and short demonstrations.
+// Nothing outlives the process. Every read copies its rows, and a range of
+// documents sorts them. It is for tests and short demonstrations.
 //
 // # Dependencies
 //
@@ -23,7 +23,7 @@ import (
 
 // Options are the settings of a [Store].
 type Options struct {
-	// Now is the clock by which registers expire; without one they never do.
+	// Now is the clock by which registers expire; nil: they never expire.
 	Now func() gotong.Instant
 }
 
@@ -56,7 +56,7 @@ type shelf struct{ collection, owner string }
 
 type jobKey struct{ queue, id string }
 
-// New makes an empty store. Without an epoch it gets a random one.
+// New returns an empty store. If epoch is empty, the store gets a random one.
 func New(epoch gotong.Epoch, o Options) *Store {
 	if epoch == "" {
 		epoch = store.NewEpoch()
@@ -116,8 +116,8 @@ func (s *Store) open(f func() error) func() error {
 // before f has begun.
 func (s *Store) move(ctx context.Context, f func() error) error { return s.queue.Do(ctx, f, 0) }
 
-// writeAll runs what waits. After a fault half of it may be done, so nothing is
-// written any more.
+// writeAll runs the writes of a batch. After a fault half of them may be done, so
+// the store accepts no more writes.
 func (s *Store) writeAll(batch []*store.Work[func() error]) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// gate is why a store takes no writes now; nil where it does.
+// gate returns why the store accepts no writes now; nil if it does.
 func (s *Store) gate() error {
 	switch {
 	case s.sealed != "":
@@ -111,7 +111,7 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 
 func mark(parts ...string) string { return strings.Join(parts, "\x00") }
 
-// live is every register that has not expired.
+// live returns every register that has not expired.
 func (s *Store) live() map[gotong.Key]store.Register {
 	all := map[gotong.Key]store.Register{}
 	for at, shelf := range s.registers {
@@ -125,7 +125,7 @@ func (s *Store) live() map[gotong.Key]store.Register {
 	return all
 }
 
-// page is the rows after a mark, in order of their marks.
+// page returns the rows after a mark, in order of their marks.
 func page[K comparable, V, R any](all map[K]V, after string, limit int, read func(K, V) (string, R)) (rows []R, next string) {
 	type marked struct {
 		mark string
@@ -178,7 +178,7 @@ func (s *Store) fits(step *store.Restoring) error {
 	seen := map[any]bool{}
 	taken := func(key any, exists bool) error {
 		if exists || seen[key] {
-			return fmt.Errorf("%w: a row that exists", store.ErrMalformed)
+			return fmt.Errorf("%w: a row exists already", store.ErrMalformed)
 		}
 		seen[key] = true
 		return nil

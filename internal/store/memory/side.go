@@ -9,7 +9,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// register is the register as it is now; one that expired does not exist.
+// register returns the register as it is now; one that has expired does not exist.
 func (s *Store) register(key gotong.Key) store.Register {
 	r, ok := s.registers[shelf{key.Collection, key.Owner}][key.Name]
 	if !ok || r.Expires != 0 && r.Expires <= s.now() {

@@ -14,7 +14,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Draft says what a commit shall be; what is left out gets a valid default.
+// Draft describes a commit; a field that is left out gets a valid default.
 type Draft struct {
 	Stream    gotong.Stream
 	Home      gotong.Stream // the stream itself where empty
@@ -34,7 +34,7 @@ type Draft struct {
 	Erase     []uint64 // named by the last event; ascending
 }
 
-// Build makes the commit of a draft: its events are numbered, stamped, salted
+// Build returns the commit of a draft: its events are numbered, stamped, salted
 // and chained from Prev on.
 func Build(epoch gotong.Epoch, d Draft) store.Commit {
 	d = d.filled()
@@ -113,12 +113,12 @@ type Maker struct {
 	heads map[gotong.Stream]gotong.Head
 }
 
-// NewMaker is a maker for an empty log of this epoch.
+// NewMaker returns a maker for an empty log of this epoch.
 func NewMaker(epoch gotong.Epoch) *Maker {
 	return &Maker{Epoch: epoch, heads: map[gotong.Stream]gotong.Head{}}
 }
 
-// Next makes the commit of a draft on the stream's head and moves the head.
+// Next returns the commit of a draft on the stream's head and moves the head.
 func (m *Maker) Next(d Draft) store.Commit {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -127,7 +127,7 @@ func (m *Maker) Next(d Draft) store.Commit {
 	return c
 }
 
-// Peek makes the commit of a draft on the stream's head and leaves the head
+// Peek returns the commit of a draft on the stream's head and leaves the head
 // where it is.
 func (m *Maker) Peek(d Draft) store.Commit {
 	m.mu.Lock()
@@ -143,14 +143,14 @@ func (m *Maker) build(d Draft) store.Commit {
 	return Build(m.Epoch, d)
 }
 
-// Took moves a stream's head past a commit that [Maker.Peek] made.
+// Took moves a stream's head past a commit that [Maker.Peek] returned.
 func (m *Maker) Took(c store.Commit) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.heads[c.Request.Stream] = c.Head()
 }
 
-// Head is the stream's head after what was made so far.
+// Head returns the stream's head after the commits made so far.
 func (m *Maker) Head(s gotong.Stream) gotong.Head {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -31,7 +31,7 @@ var commitTests = map[string]func(*env){
 	"commit/done context":           doneContext,
 }
 
-// wholeCommit: everything a commit carries is there afterwards, as it was.
+// wholeCommit: everything that a commit carries is there afterwards, unchanged.
 func wholeCommit(e *env) {
 	claim := gotong.Claim{Space: "email", Name: "a@b.id"}
 	c := e.m.Next(Draft{
@@ -95,8 +95,8 @@ func positionsCount(e *env) {
 	}
 }
 
-// ownFate: each commit of a batch has its own fate, and what is not committed
-// leaves no trace.
+// ownFate: each commit of a batch has an outcome of its own, and one that is not
+// committed leaves no trace.
 func ownFate(e *env) {
 	taken := gotong.Claim{Space: "name", Name: "budi"}
 	old := e.next(Draft{Stream: "thread/old", Events: 1, Claims: []gotong.Claim{taken}})
@@ -145,7 +145,7 @@ func sum(all [gotong.Partitions]uint64) (n uint64) {
 	return n
 }
 
-// traceless: these commits have no record, their documents and claims are not.
+// traceless: these commits have left no record, no document and no claim.
 func (e *env) traceless(commits []store.Commit, names ...string) {
 	e.Helper()
 	for i := range commits {
@@ -163,8 +163,8 @@ func (e *env) traceless(commits []store.Commit, names ...string) {
 	}
 }
 
-// lostPredecessor: a commit that builds on one that lost its seq to another is
-// moved, although the head has the seq it expects: the chain is another.
+// lostPredecessor: a commit that builds on one that lost its seq to another
+// commit is moved, although the head has the expected seq: its chain differs.
 func lostPredecessor(e *env) {
 	e.next(Draft{Stream: "thread/a", Events: 1})
 	lost := e.m.Peek(Draft{Stream: "thread/a", Events: 1})
@@ -178,7 +178,7 @@ func lostPredecessor(e *env) {
 }
 
 // otherPredecessor: a head at the same seq with another chain is another head,
-// also where a commit before rests on the seq alone.
+// also if an earlier commit of the batch rests on the seq alone.
 func otherPredecessor(others ...store.Expectation) func(*env) {
 	return func(e *env) {
 		lost := e.m.Peek(Draft{Stream: "thread/a", Events: 1})
@@ -214,8 +214,8 @@ func orderOfFates(e *env) {
 	equal(e, "taken", out[3], store.Outcome{Status: store.Taken, Claim: claim})
 }
 
-// expectations: other streams must be exactly where the decision saw them,
-// also where it saw none.
+// expectations: the heads of other streams must be exactly where the decision saw
+// them, also if it saw none.
 func expectations(e *env) {
 	e.next(Draft{Stream: "group/g", Events: 2})
 	for _, tt := range []struct {
@@ -249,7 +249,7 @@ func twinsInBatch(e *env) {
 	equal(e, "record", out[1].Record, out[0].Record)
 }
 
-// independentKeys: a request id is one actor's on one stream.
+// independentKeys: a request id belongs to one actor on one stream.
 func independentKeys(e *env) {
 	for _, d := range []Draft{
 		{Stream: "thread/a", Actor: "u1"}, {Stream: "thread/a", Actor: "u2"}, {Stream: "thread/b", Actor: "u1"},
@@ -301,8 +301,8 @@ func noOp(e *env) {
 	equal(e, "partition", len(e.partition(gotong.PartitionOf("group/elsewhere"), 0, 9, 9)), 1)
 }
 
-// malformed: a batch with a commit that does not hold together is not written
-// at all.
+// malformed: a batch with a commit whose parts contradict each other is not
+// written at all.
 func malformed(e *env) {
 	e.next(Draft{Stream: "thread/a", Events: 1})
 	for name, spoil := range map[string]func(*store.Commit){
@@ -325,8 +325,7 @@ func malformed(e *env) {
 	equal(e, "head", e.head("thread/a").Seq, 1)
 }
 
-// malformed commits a bad commit beside a good one, which must leave no trace
-// of either.
+// malformed commits a bad commit beside a good one. Neither may leave a trace.
 func (e *env) malformed(name string, bad store.Commit) {
 	e.Helper()
 	good := e.m.Peek(Draft{Stream: "thread/good", Events: 1})
@@ -345,8 +344,8 @@ func withoutFingerprint(e *env) {
 	}
 }
 
-// aliasing: what was handed in may be changed afterwards, and so may what was
-// handed out.
+// aliasing: the caller may change what it passed to the store and what it got
+// from it.
 func aliasing(e *env) {
 	c := e.m.Next(Draft{Stream: "thread/a", Events: 1, Changes: []store.Change{put("x", `{"n":1}`)}})
 	need := store.Need{

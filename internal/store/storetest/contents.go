@@ -19,7 +19,7 @@ type Contents struct {
 	Rows      store.Rows
 }
 
-// Read reads all of a store, in pages of limit rows.
+// Read returns the contents of a store, read in pages of limit rows.
 func Read(ctx context.Context, s store.Whole, limit int) (c Contents, err error) {
 	if c.State, err = s.State(ctx); err != nil {
 		return c, err

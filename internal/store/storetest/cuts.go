@@ -22,7 +22,7 @@ var cutTests = map[string]func(*env){
 	"cuts/follower": cutFollower,
 }
 
-// through opens one more node whose connections a proxy can break.
+// through opens one more node whose connections a proxy can cut.
 func (e *env) through() (store.Whole, *netfault.Proxy) {
 	e.Helper()
 	if definite := e.harness.Properties.Definite; definite.Holds {
@@ -78,14 +78,14 @@ func cutRegister(e *env) {
 	}
 }
 
-// cutFollower: writers and one who follows them, all through connections that
-// are cut again and again, lose nothing and see nothing twice.
+// cutFollower: writers, and a reader that follows them, lose nothing and see
+// nothing twice, although all their connections are cut again and again.
 func cutFollower(e *env) {
 	const rounds, writers = 25, 4
 	const home = gotong.Stream("group/g")
 	writer, toWriter := e.through()
 	reader, toReader := e.through()
-	var told acked
+	var got acked
 	began := time.Now()
 	var writing atomic.Bool
 	writing.Store(true)
@@ -94,19 +94,19 @@ func cutFollower(e *env) {
 	others.Go(func() { followOn(e, reader, home, &t, &writing) })
 	others.Go(func() { cutWhile(e.ctx, &writing, toWriter, toReader) })
 	together(e, writers, func(w int) (struct{}, error) {
-		return struct{}{}, writeOwn(e, writer, &told, home, fmt.Sprint("thread/", w), func(n int) bool { return e.goes(began, n, rounds) })
+		return struct{}{}, writeOwn(e, writer, &got, home, fmt.Sprint("thread/", w), func(n int) bool { return e.goes(began, n, rounds) })
 	})
 	writing.Store(false)
 	others.Wait()
-	told.compare(e, e.s, home, 0)
-	if t.cursor != uint64(len(told.records)) {
-		e.Errorf("the follower came to position %d of %d", t.cursor, len(told.records))
+	got.compare(e, e.s, home, 0)
+	if t.cursor != uint64(len(got.records)) {
+		e.Errorf("the follower came to position %d of %d", t.cursor, len(got.records))
 	}
 	if toWriter.Cuts() == 0 {
 		e.Errorf("nothing was cut")
 	}
 	e.figuref("%d commits and their follower through %d cut connections: none lost, none doubled; %d requests were repeated",
-		len(told.records), toWriter.Cuts()+toReader.Cuts(), told.repeats)
+		len(got.records), toWriter.Cuts()+toReader.Cuts(), got.repeats)
 }
 
 // cutWhile cuts each connection with a chance of one in three, at random

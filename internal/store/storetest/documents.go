@@ -34,7 +34,7 @@ func documentChanges(e *env) {
 	equal(e, "documents", got.Documents, want)
 }
 
-// allDocuments: every document comes once, whatever the page's size.
+// allDocuments: every document comes once, whatever the size of a page.
 func allDocuments(e *env) {
 	want := map[gotong.Key]string{}
 	var changes []store.Change
@@ -66,7 +66,7 @@ func allDocuments(e *env) {
 	}
 }
 
-// names puts a document under each name and gives back how to read them.
+// names puts a document under each name and returns a function that reads them.
 func (e *env) names(owner string, names ...string) {
 	e.Helper()
 	var changes []store.Change

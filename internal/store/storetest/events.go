@@ -67,8 +67,8 @@ func eventRanges(e *env) {
 	}
 }
 
-// eventBytes: a page stops before the event that would pass the bound, but not
-// before the first.
+// eventBytes: a page ends before the event that would exceed the bound, but not
+// before the first one.
 func eventBytes(e *env) {
 	const stream = gotong.Stream("thread/a")
 	for _, n := range []int{3000, 10, 10, 3000, 10} {
@@ -105,7 +105,7 @@ func eventBytes(e *env) {
 	}
 }
 
-// bigPages: the bounds of one read hold whatever was asked for.
+// bigPages: the bounds of one read hold, whatever limits it names.
 func bigPages(e *env) {
 	e.next(Draft{Stream: "thread/many", Events: 1100, Bare: true})
 	for _, limit := range []int{0, 1000, 1001, 9999} {
@@ -120,7 +120,7 @@ func bigPages(e *env) {
 	}
 }
 
-// keptExactly: bytes come back as they were written, whatever they hold.
+// keptExactly: any bytes come back as they were written.
 func keptExactly(e *env) {
 	for i, body := range []string{
 		"", "\u0000", "quo\"te", "emoji 🧹 and \u202e marks", strings.Repeat("long ", 4000), "new\nline\ttab", "\u2028 <script>",
@@ -241,8 +241,8 @@ func eraseContent(e *env) {
 	}
 }
 
-// eraseNamed: a commit erases what its events name, of what was there before
-// it; any other is malformed and leaves no trace.
+// eraseNamed: a commit erases exactly the earlier events that its events name. Any
+// other commit is malformed and leaves no trace.
 func eraseNamed(e *env) {
 	const stream = gotong.Stream("thread/a")
 	e.next(Draft{Stream: stream, Events: 3, Bare: true})

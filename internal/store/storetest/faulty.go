@@ -10,7 +10,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Op names a call of a store that [Faulty] can meddle with.
+// Op names a call of a store that [Faulty] can make fail or wait.
 type Op string
 
 // The calls that can be made to fail or wait.
@@ -22,8 +22,8 @@ const (
 	OpAdvance     Op = "Advance"
 )
 
-// Faulty is a store whose calls fail or wait as a test has planned; all others
-// go through. It is safe for concurrent use.
+// Faulty is a store whose calls fail or wait as a test has planned; all other
+// calls reach the store unchanged. It is safe for concurrent use.
 type Faulty struct {
 	store.Whole
 
@@ -57,22 +57,22 @@ type Hold struct {
 // Entered is closed when the call has begun.
 func (h *Hold) Entered() <-chan struct{} { return h.entered }
 
-// Release lets the call go on. It may be called more than once.
+// Release ends the wait of the call. It may be called more than once.
 func (h *Hold) Release() { h.once.Do(func() { close(h.release) }) }
 
-// NewFaulty wraps a store; without plans it changes nothing.
+// NewFaulty returns a wrapped store; without plans it changes nothing.
 func NewFaulty(s store.Whole) *Faulty {
 	return &Faulty{Whole: s, calls: map[Op]int{}, plans: map[Op]map[int]plan{}, lost: map[lostEvent]bool{}}
 }
 
-// Lose makes the store read as if the row of an event were gone.
+// Lose makes later reads see no row of this event.
 func (f *Faulty) Lose(s gotong.Stream, seq uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lost[lostEvent{s, seq}] = true
 }
 
-// until cuts rows off before the first one that is lost, or before its whole
+// until returns the rows before the first one that is lost, or before its whole
 // commit.
 func (f *Faulty) until(rows []store.Event, whole bool) ([]store.Event, error) {
 	f.mu.Lock()
@@ -98,7 +98,7 @@ func (f *Faulty) until(rows []store.Event, whole bool) ([]store.Event, error) {
 func (f *Faulty) Fail(op Op, nth int, err error) { f.plan(op, nth, plan{err: err}) }
 
 // FailAfter makes the nth call of op from now on take effect and then fail
-// with err: the answer was lost, not the work.
+// with err, as if its answer were lost.
 func (f *Faulty) FailAfter(op Op, nth int, err error) { f.plan(op, nth, plan{err: err, after: true}) }
 
 // Forget makes the nth Commit from now on acknowledge its batch and write
@@ -115,14 +115,15 @@ func (f *Faulty) Hold(op Op, nth int) *Hold {
 	return h
 }
 
-// HoldAfter is Hold after the call has taken effect.
+// HoldAfter makes the nth call of op from now on take effect and then wait, as
+// [Faulty.Hold] does.
 func (f *Faulty) HoldAfter(op Op, nth int) *Hold {
 	h := newHold()
 	f.plan(op, nth, plan{hold: h, after: true})
 	return h
 }
 
-// Calls is how often op was called.
+// Calls returns how often op was called.
 func (f *Faulty) Calls(op Op) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -150,7 +151,7 @@ func (f *Faulty) next(op Op) plan {
 	return p
 }
 
-// call runs f as the plan for this call of op has it.
+// call runs one call of op as planned.
 func (f *Faulty) call(ctx context.Context, op Op, run func() error) error {
 	p := f.next(op)
 	if p.after {
@@ -178,8 +179,8 @@ func (p plan) meddle(ctx context.Context) error {
 	}
 }
 
-// Submit implements [store.Committer]. A batch that waits holds up those
-// submitted after it, so that their order stays.
+// Submit implements [store.Committer]. Batches submitted after one that waits
+// wait too, so that their order stays.
 func (f *Faulty) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
@@ -207,8 +208,8 @@ func (f *Faulty) Submit(
 	})
 }
 
-// submitAfter meddles with a batch that was written. What is written after it
-// is not answered before.
+// submitAfter fails or delays the answer to a batch that was written. No later
+// batch is answered before it.
 func (f *Faulty) submitAfter(
 	ctx context.Context, p plan, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
@@ -233,10 +234,10 @@ func (f *Faulty) submitAfter(
 type line struct {
 	mu      sync.Mutex
 	waiting []func()
-	moving  bool // a goroutine lets them go on
+	moving  bool // a goroutine runs those that wait
 }
 
-// join runs f at once, or on a goroutine of its own after those that wait.
+// join runs f at once or, after those that wait, on a goroutine of its own.
 func (l *line) join(waits bool, f func()) {
 	l.mu.Lock()
 	if !waits && !l.moving {

@@ -16,7 +16,7 @@ var holeTests = map[string]func(*env){
 	"holes/partition": partitionHoles,
 }
 
-// lost is which events of a stream of seven are missing; each is a case.
+// lost has the missing events of a stream of seven; each row is a case.
 var lost = [][]uint64{{}, {1}, {2}, {3}, {4}, {5}, {6}, {7}, {1, 2}, {3, 4, 5}, {6, 7}, {2, 3}, {1, 2, 3, 4, 5, 6, 7}}
 
 const (
@@ -26,12 +26,12 @@ const (
 
 func holeStream(i int) gotong.Stream { return gotong.Stream(fmt.Sprint("thread/holes-", i)) }
 
-// withHoles writes a stream for each case, all in one partition, and then takes
-// the events away that the case lacks. It returns how many events each position
-// has, and 0 for one that lacks some.
+// withHoles writes a stream for each case, all in one partition, and then removes
+// the missing events of the case. It returns how many events each position has,
+// and 0 for one that lacks some.
 func withHoles(e *env) (positions []int) {
 	if e.harness.Lose == nil {
-		e.Skipf("rows of this store cannot be taken away")
+		e.Skipf("rows of this store cannot be removed")
 	}
 	first := uint64(1)
 	for _, events := range []int{2, 3, 1, 1} {
@@ -55,8 +55,8 @@ func withHoles(e *env) (positions []int) {
 	return positions
 }
 
-// streamHoles: whatever is read of a stream ends before what is missing, and is
-// an error where it would begin with it.
+// streamHoles: every read of a stream ends before a missing event, and is an error
+// if it would begin with one.
 func streamHoles(e *env) {
 	withHoles(e)
 	for i, missing := range lost {
@@ -104,8 +104,8 @@ func (e *env) streamHole(r store.EventRange, missing []uint64) {
 	}
 }
 
-// partitionHoles: whatever is read of a partition ends before the first commit
-// that is not whole, and is an error where it would begin with it.
+// partitionHoles: every read of a partition ends before the first commit that is
+// not whole, and is an error if it would begin with one.
 func partitionHoles(e *env) {
 	positions := withHoles(e)
 	p, head := gotong.PartitionOf(holeHome), uint64(len(positions))

@@ -106,7 +106,7 @@ func moveState(e *env) {
 	}
 }
 
-// refused checks that every write fails with why and that reads go on.
+// refused checks that every write fails with why and that reads continue.
 func (e *env) refused(why error) {
 	e.Helper()
 	for name, err := range everything(e.ctx, e.s, e.m.Peek(Draft{Stream: "thread/a", Events: 1})) {
@@ -121,7 +121,7 @@ func (e *env) refused(why error) {
 }
 
 // moveSealed: a seal stops every write and nothing else, also after a restart,
-// until it is taken off.
+// until it is removed.
 func moveSealed(e *env) {
 	e.fill()
 	before := e.contents(0)
@@ -186,8 +186,8 @@ func first(epoch gotong.Epoch) store.Restoring {
 	return store.Restoring{To: "1", Eras: store.FirstEra(epoch)}
 }
 
-// moveRestore: what was read of one store and restored into another is there
-// as it was, and the log goes on.
+// moveRestore: what was read from one store and restored into another is
+// unchanged there, and the log continues.
 func moveRestore(e *env) {
 	e.fill()
 	e.check(e.s.Renew(e.ctx, "second00"))
@@ -243,7 +243,7 @@ func moveRestore(e *env) {
 	}
 }
 
-// moveRestoreRefuses: what does not fit is refused and leaves no trace.
+// moveRestoreRefuses: a step that does not fit is rejected and leaves no trace.
 func moveRestoreRefuses(e *env) {
 	c := e.m.Next(Draft{Stream: "thread/a", Home: "group/g", Events: 2})
 	for i := range c.Events {
@@ -288,7 +288,7 @@ func moveRestoreRefuses(e *env) {
 	try("into a store that is not empty", store.ErrConflict, begin)
 }
 
-// moveUnfinished: between the first and the last step no write is taken, also
+// moveUnfinished: between the first and the last step no write is accepted, also
 // after a restart.
 func moveUnfinished(e *env) {
 	e.check(e.s.Restore(e.ctx, store.Restoring{To: "half", Eras: store.FirstEra("copied00")}))
@@ -306,7 +306,7 @@ func moveUnfinished(e *env) {
 	e.next(Draft{Stream: "thread/a", Events: 1})
 }
 
-// moveRenew: old events keep the epoch that they were chained under.
+// moveRenew: old events keep the epoch under which they were chained.
 func moveRenew(e *env) {
 	old := e.s.Epoch()
 	e.next(Draft{Stream: "thread/a", Events: 2})

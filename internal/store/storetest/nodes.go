@@ -13,8 +13,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The cases for stores that several nodes have open at once. They also judge
-// the database: one that loses an acknowledged write fails them.
+// The cases for stores that several nodes have open at once. A database that
+// loses an acknowledged write fails them too.
 var nodeTests = map[string]func(*env){
 	"nodes/one stream":    nodesOneStream,
 	"nodes/one partition": nodesOnePartition,
@@ -45,15 +45,15 @@ func eachNode(e *env, nodes []store.Whole, f func(node int, s store.Whole) error
 	together(e, len(nodes), func(i int) (struct{}, error) { return struct{}{}, f(i, nodes[i]) })
 }
 
-// figuref logs what a case saw, where it found no fault.
+// figuref logs the figures of a case that found no fault.
 func (e *env) figuref(format string, args ...any) {
 	if !e.Failed() {
 		e.Logf(format, args...)
 	}
 }
 
-// goes reports whether a probe goes on: for the time that the harness gives,
-// else for so many rounds.
+// goes reports whether a probe continues: for the time that the harness sets, or
+// for so many rounds if it sets none.
 func (e *env) goes(began time.Time, round, rounds int) bool {
 	if e.harness.For > 0 {
 		return time.Since(began) < e.harness.For && e.ctx.Err() == nil
@@ -61,7 +61,7 @@ func (e *env) goes(began time.Time, round, rounds int) bool {
 	return round < rounds
 }
 
-// settle commits until the outcome is known, as a client does that repeats its
+// settle repeats a batch until its outcome is known, as a client repeats a
 // request.
 func settle(ctx context.Context, s store.Committer, batch ...store.Commit) (out []store.Outcome, repeats int, err error) {
 	const most = 500
@@ -88,7 +88,7 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// acked is what the writers of a case were told.
+// acked is the commits that were acknowledged to the writers of a case.
 type acked struct {
 	mu      sync.Mutex
 	records map[gotong.EventID]store.Record
@@ -105,9 +105,9 @@ func (a *acked) add(c *store.Commit, record store.Record, repeats int) {
 	a.repeats += repeats
 }
 
-// compare reads a partition after the position from and checks that each
-// acknowledged commit of one event is there, once, at its place, and that
-// nobody else's is.
+// compare reads a partition after the position from. It checks that each
+// acknowledged commit of one event is there once, at the position of its record,
+// and that no other commit is there.
 func (a *acked) compare(e *env, s store.Whole, home gotong.Stream, from uint64) {
 	e.Helper()
 	p, at := gotong.PartitionOf(home), from
@@ -125,9 +125,9 @@ func (a *acked) compare(e *env, s store.Whole, home gotong.Stream, from uint64) 
 			case row.Position != at:
 				e.Fatalf("position %d after %d", row.Position, at-1)
 			case !ok:
-				e.Fatalf("nobody was told of event %s at position %d", row.ID, row.Position)
+				e.Fatalf("event %s at position %d was acknowledged to no writer", row.ID, row.Position)
 			case record.Position != row.Position || record.First != row.Seq:
-				e.Fatalf("event %s is %d at %d, its writer was told %d at %d", row.ID, row.Seq, row.Position, record.First, record.Position)
+				e.Fatalf("event %s has seq %d at position %d, but was acknowledged with seq %d at %d", row.ID, row.Seq, row.Position, record.First, record.Position)
 			}
 			seen++
 		}
@@ -146,7 +146,7 @@ func nodesOneStream(e *env) {
 	const writers, rounds = 4, 8 // of each node
 	const home = gotong.Stream("group/g")
 	nodes := e.nodes()
-	var told acked
+	var got acked
 	var moved atomic.Int64
 	began := time.Now()
 	eachNode(e, nodes, func(node int, s store.Whole) error {
@@ -156,7 +156,7 @@ func nodesOneStream(e *env) {
 			group.Go(func() {
 				for n := 0; errs[w] == nil && e.goes(began, n, rounds); n++ {
 					var again int64
-					again, errs[w] = writeShared(e, s, &told, gotong.Stream(fmt.Sprint("thread/", n%2)), home, fmt.Sprintf("%d-%d-%d", node, w, n))
+					again, errs[w] = writeShared(e, s, &got, gotong.Stream(fmt.Sprint("thread/", n%2)), home, fmt.Sprintf("%d-%d-%d", node, w, n))
 					moved.Add(again)
 				}
 			})
@@ -165,15 +165,15 @@ func nodesOneStream(e *env) {
 		return errors.Join(errs...)
 	})
 	for _, s := range nodes {
-		told.compare(e, s, home, 0)
+		got.compare(e, s, home, 0)
 	}
 	e.figuref("%d commits of %d nodes to two streams: none lost, overwritten or doubled; %d were decided again because another came first",
-		len(told.records), len(nodes), moved.Load())
+		len(got.records), len(nodes), moved.Load())
 }
 
 // writeShared commits one event to a stream that others write to; it reports
 // how often another commit came first.
-func writeShared(e *env, s store.Whole, told *acked, stream, home gotong.Stream, request string) (moved int64, err error) {
+func writeShared(e *env, s store.Whole, got *acked, stream, home gotong.Stream, request string) (moved int64, err error) {
 	for {
 		snap, err := s.Load(e.ctx, store.Need{Heads: []gotong.Stream{stream}})
 		if err != nil {
@@ -185,20 +185,20 @@ func writeShared(e *env, s store.Whole, told *acked, stream, home gotong.Stream,
 			return moved, err
 		}
 		if out[0].Status == store.Committed || out[0].Status == store.Replayed {
-			told.add(&c, out[0].Record, repeats)
+			got.add(&c, out[0].Record, repeats)
 			return moved, nil
 		}
 		moved++
 	}
 }
 
-// nodesOnePartition: while two nodes write into one partition, one who follows
-// it on a third sees every position once, in order.
+// nodesOnePartition: while two nodes write into one partition, a reader on a third
+// one sees every position once, in order.
 func nodesOnePartition(e *env) {
 	const rounds = 25
 	const home = gotong.Stream("group/g")
 	nodes := e.nodes()
-	var told acked
+	var got acked
 	began := time.Now()
 	var writing atomic.Bool
 	writing.Store(true)
@@ -206,22 +206,22 @@ func nodesOnePartition(e *env) {
 	t := tail{seqs: map[gotong.Stream]uint64{}}
 	follower.Go(func() { followOn(e, nodes[nodeCount-1], home, &t, &writing) })
 	eachNode(e, nodes[:nodeCount-1], func(node int, s store.Whole) error {
-		return writeOwn(e, s, &told, home, fmt.Sprint("thread/", node), func(n int) bool { return e.goes(began, n, rounds) })
+		return writeOwn(e, s, &got, home, fmt.Sprint("thread/", node), func(n int) bool { return e.goes(began, n, rounds) })
 	})
 	writing.Store(false)
 	follower.Wait()
-	told.compare(e, nodes[0], home, 0)
-	if t.cursor != uint64(len(told.records)) {
-		e.Errorf("the follower came to position %d of %d", t.cursor, len(told.records))
+	got.compare(e, nodes[0], home, 0)
+	if t.cursor != uint64(len(got.records)) {
+		e.Errorf("the follower came to position %d of %d", t.cursor, len(got.records))
 	}
 	e.figuref("%d commits of two nodes to one partition, followed on a third: every position once and in order; %d requests were repeated",
-		len(told.records), told.repeats)
+		len(got.records), got.repeats)
 }
 
 // writeOwn commits batches of one to four to a stream of the writer's own while
-// goes is true. Each commit raises a register of the writer's own by one
+// goes returns true. Each commit raises a register of the writer's own by one
 // version.
-func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream string, goes func(n int) bool) error {
+func writeOwn(e *env, s store.Whole, got *acked, home gotong.Stream, stream string, goes func(n int) bool) error {
 	m, commits := NewMaker(s.Epoch()), uint64(0)
 	for n := 0; goes(n); n++ {
 		batch := make([]store.Commit, 1+n%4)
@@ -239,7 +239,7 @@ func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream str
 			if out[i].Status != store.Committed && out[i].Status != store.Replayed {
 				return fmt.Errorf("a commit that nothing competes with has status %d", out[i].Status)
 			}
-			told.add(&batch[i], out[i].Record, repeats)
+			got.add(&batch[i], out[i].Record, repeats)
 			repeats = 0
 		}
 	}
@@ -250,8 +250,8 @@ func writeOwn(e *env, s store.Whole, told *acked, home gotong.Stream, stream str
 	return err
 }
 
-// followOn reads a partition until nobody writes and everything was read. A read
-// that fails is repeated from the same position.
+// followOn reads a partition until the writers have ended and everything was read.
+// A read that fails is repeated from the same position.
 func followOn(e *env, s store.Whole, home gotong.Stream, t *tail, writing *atomic.Bool) {
 	for failures := 0; ; {
 		last := !writing.Load()
@@ -311,8 +311,8 @@ func nodesRace(e *env) {
 	}
 }
 
-// nodesNewEpoch: a node that still runs when a new epoch begins writes nothing
-// more, and says so: nobody could read it.
+// nodesNewEpoch: a node that still runs when a new epoch begins rejects every
+// later write, because no node of the new epoch could read it.
 func nodesNewEpoch(e *env) {
 	nodes := e.nodes()
 	left, tool := nodes[1], nodes[2]

@@ -22,7 +22,7 @@ var orderTests = map[string]func(*env){
 	"partition/many positions": manyPositions,
 }
 
-// oneOrder: seq, (at, id) and id alone are one order, though the clock stood
+// oneOrder: seq, (at, id) and id alone give one order, although the clock stood
 // still and went back.
 func oneOrder(e *env) {
 	const stream = gotong.Stream("thread/a")
@@ -66,8 +66,8 @@ func chainHolds(e *env) {
 	}
 }
 
-// verifyStream checks all rows of a stream and reports how many commits made
-// them.
+// verifyStream checks all rows of a stream and returns the number of their
+// commits.
 func (e *env) verifyStream(stream gotong.Stream) (commits uint64) {
 	e.Helper()
 	var prev store.Event
@@ -150,8 +150,8 @@ func sameRow(a, b store.Event) bool {
 	return a.Stream == b.Stream && a.Seq == b.Seq && a.Position == b.Position && a.Chain == b.Chain
 }
 
-// wholeCommits: a page never ends within a commit, and never is empty where
-// there is something.
+// wholeCommits: a page never ends within a commit, and is never empty before the
+// end.
 func wholeCommits(e *env) {
 	const home = gotong.Stream("group/g")
 	p := gotong.PartitionOf(home)

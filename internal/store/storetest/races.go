@@ -26,10 +26,10 @@ var raceTests = map[string]func(*env){
 	"race/with batch": racingBatches,
 }
 
-// racers is how many do the same thing at once.
+// racers is how many goroutines do the same at once.
 const racers = 32
 
-// together runs n calls at the same moment and gives back what they returned.
+// together runs n calls at the same moment and returns their results.
 func together[T any](e *env, n int, f func(int) (T, error)) []T {
 	e.Helper()
 	results, errs := make([]T, n), make([]error, n)
@@ -159,8 +159,9 @@ func racingRegisters(e *env) {
 	}
 }
 
-// tailedWriters: while many write, one who reads a partition from its cursor on
-// sees every position once, in order, and none appears behind the cursor.
+// tailedWriters: while many goroutines write, one that reads the partition from
+// its cursor on sees every position once, in order, and none appears behind its
+// cursor.
 func tailedWriters(e *env) {
 	const writers, each = 8, 40
 	const home = gotong.Stream("group/busy")
@@ -197,7 +198,7 @@ func tailedWriters(e *env) {
 	}
 }
 
-// tail checks what a reader of a partition gets.
+// tail checks what a reader of a partition receives.
 type tail struct {
 	cursor uint64
 	seqs   map[gotong.Stream]uint64
@@ -219,7 +220,7 @@ func (t *tail) take(e *env, rows []store.Event) {
 	t.cursor = last
 }
 
-// oneMoment: what one Load returns is of one moment, whatever is committed
+// oneMoment: one Load returns the state of one moment, whatever is committed
 // meanwhile.
 func oneMoment(e *env) {
 	const stream, commits = gotong.Stream("thread/a"), 150
@@ -244,8 +245,8 @@ func oneMoment(e *env) {
 	wg.Wait()
 }
 
-// sameMoment loads all that a commit changes and checks that it is of one
-// commit, and not of an earlier one than was seen before.
+// sameMoment loads everything that a commit changes and checks that it is of one
+// commit, and of none before the one that was seen last.
 func (e *env) sameMoment(stream gotong.Stream, seen uint64) uint64 {
 	snap, err := e.s.Load(e.ctx, store.Need{
 		Documents: []gotong.Key{key("x"), key("y")},

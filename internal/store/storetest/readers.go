@@ -90,7 +90,8 @@ func jobsDue(e *env) {
 	equal(e, "no such queue", ids(e.claim("none", 99, 200, 9)), "")
 }
 
-// jobsLease: a lease that ran out is claimed anew and fences the one before.
+// jobsLease: a job whose lease has ended is claimed again, and the earlier lease
+// is no longer valid.
 func jobsLease(e *env) {
 	e.jobs(store.Job{Queue: "q", ID: "a", Due: 10, Body: []byte("b")})
 	first := e.claim("q", 10, 50, 1)
@@ -129,8 +130,8 @@ func jobsSettle(e *env) {
 	}
 }
 
-// jobsPutTwice: a job that exists is left alone, also while it is leased; once
-// it is done its id is free.
+// jobsPutTwice: a job that exists is not changed, also while it is leased; when
+// it was removed, its id is free.
 func jobsPutTwice(e *env) {
 	job := store.Job{Queue: "q", ID: "a", Due: 10, Body: []byte("first")}
 	e.jobs(job, store.Job{Queue: "q", ID: "a", Due: 1, Attempt: 7, Body: []byte("in the same step")})

@@ -24,7 +24,7 @@ func (e *env) register(k gotong.Key) store.Register {
 	return r
 }
 
-// set sets a register and expects it to succeed, or to be in conflict.
+// set sets a register and expects success if ok, else a conflict.
 func (e *env) set(k gotong.Key, expect uint64, body string, expires gotong.Instant, ok bool) {
 	e.Helper()
 	var b []byte
@@ -63,7 +63,7 @@ func registerVersions(e *env) {
 	}
 }
 
-// registerExpiry: from its moment on an expired register does not exist.
+// registerExpiry: from the moment of its expiry on, a register does not exist.
 func registerExpiry(e *env) {
 	k := key("ticket")
 	at := e.now() + 1000
@@ -122,7 +122,7 @@ func registerFind(e *env) {
 	equal(e, "bound", len(found), store.MaxRead)
 }
 
-// registerBodies: a body is any bytes, and none is not the same as a deletion.
+// registerBodies: a body is any bytes; an empty one is no deletion.
 func registerBodies(e *env) {
 	for i, body := range [][]byte{{}, {0}, {0xff, 0, 0xfe}, []byte(`{"a":1}`), slices.Repeat([]byte{7}, 9000)} {
 		k := key(fmt.Sprint(i))

@@ -14,8 +14,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// T is what the suite needs of a test; *testing.T has it. Fatalf and Skipf must
-// end the calling goroutine.
+// T is what the suite needs of a test; *testing.T implements it. Fatalf and Skipf
+// must end the calling goroutine.
 type T interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -27,7 +27,7 @@ type T interface {
 	Cleanup(f func())
 }
 
-// Options are what the suite opens a store with.
+// Options are those with which the suite opens a store.
 type Options struct {
 	Collections []string
 	Now         func() gotong.Instant
@@ -41,14 +41,14 @@ type Harness struct {
 	// expects one more node on the same log.
 	Open       func(Options) (store.Whole, error)
 	Properties store.Properties
-	// Lose takes the row of an event away under the feet of the open store.
-	// Where it is nil, what needs it is skipped.
+	// Lose removes the row of an event behind the back of the open store. If it
+	// is nil, the cases that need it are skipped.
 	Lose func(s gotong.Stream, seq uint64) error
 
 	// Through opens one more node whose connections to the database pass a
 	// proxy. It is nil where errors of the store are definite.
 	Through func(Options) (store.Whole, *netfault.Proxy, error)
-	// For is how long each case that looks for lost writes goes on; 0: a fixed
+	// For is how long each case that looks for lost writes runs; 0: for a fixed
 	// number of writes.
 	For time.Duration
 }
@@ -59,7 +59,7 @@ const (
 	others = "other_things"
 )
 
-// env is what one test of the suite works with.
+// env is what one case of the suite works with.
 type env struct {
 	T
 	ctx     context.Context //nolint:containedctx // the context of one test, for all its calls
@@ -71,7 +71,7 @@ type env struct {
 	looks   atomic.Int64 // at the clock, until it breaks
 }
 
-// Part is what a group of cases checks together.
+// Part is a group of cases that answer one question.
 type Part struct {
 	Name  string
 	Asks  string // the question that its cases answer
@@ -103,7 +103,7 @@ var questions = [...]Part{
 	{Name: "cuts", Asks: "Is nothing lost or doubled when connections are cut?"},
 }
 
-// Parts is the whole suite.
+// Parts returns the whole suite.
 func Parts() []Part {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
@@ -124,7 +124,7 @@ func Parts() []Part {
 	return parts
 }
 
-// Run runs one case; harness makes a new empty place.
+// Run runs one case; harness returns a new empty place.
 func (c Test) Run(t T, harness func() Harness) {
 	t.Helper()
 	e := &env{T: t, ctx: t.Context(), harness: harness(), again: harness}
@@ -136,7 +136,7 @@ func (c Test) Run(t T, harness func() Harness) {
 	c.run(e)
 }
 
-// Run runs the whole suite, each case as a subtest; harness makes a new empty
+// Run runs the whole suite, each case as a subtest; harness returns a new empty
 // place for each.
 func Run[X interface {
 	T
@@ -204,7 +204,7 @@ func (e *env) commit(batch ...store.Commit) []store.Outcome {
 	return out
 }
 
-// must commits a batch all of which has to be committed.
+// must commits a batch of which every commit must be committed.
 func (e *env) must(batch ...store.Commit) []store.Outcome {
 	e.Helper()
 	out := e.commit(batch...)

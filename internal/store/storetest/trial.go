@@ -11,15 +11,15 @@ import (
 // maxFaults bounds what a [Result] quotes.
 const maxFaults = 5
 
-// Result is what a case found outside go test.
+// Result is the result of a case outside go test.
 type Result struct {
 	Faults  []string // the first few; none: the promise held
 	Notes   []string // figures
-	Skipped string   // why the case is not for this store; empty where it is
+	Skipped string   // why the case does not apply to this store; empty if it does
 }
 
-// Try runs one case without go test. A panic on the case's own goroutine is a
-// fault.
+// Try runs one case without go test. A panic on the case's own goroutine becomes
+// a fault of the result.
 func (c Test) Try(ctx context.Context, harness func() Harness) Result {
 	t := &trial{ctx: ctx}
 	t.protect(func() { c.Run(t, harness) })
