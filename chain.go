@@ -89,7 +89,7 @@ func CommitData(salt Salt, data []byte) Hash { return commit(tagData, salt, data
 func CommitContent(salt Salt, content []byte) Hash { return commit(tagContent, salt, content) }
 
 func commit(tag byte, salt Salt, body []byte) Hash {
-	b := make([]byte, 0, 1+len(salt)+len(body))
+	b := make([]byte, 0, 512) // on the stack; a longer body moves to the heap
 	b = append(b, tag)
 	b = append(b, salt[:]...)
 	return sha256.Sum256(append(b, body...))

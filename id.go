@@ -60,40 +60,55 @@ func (id EventID) AppendText(b []byte) ([]byte, error) {
 func (id EventID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
 
 // UnmarshalText reads the canonical form; see [ParseEventID].
-func (id *EventID) UnmarshalText(b []byte) error {
-	parsed, err := ParseEventID(string(b))
-	*id = parsed
+func (id *EventID) UnmarshalText(b []byte) (err error) {
+	*id, err = parseEventID(b)
 	return err
 }
 
 // ParseEventID reads the canonical form of an event's id. Upper case, braces
 // and other UUID versions are errors with code [CodeInvalid].
-func ParseEventID(s string) (EventID, error) {
-	var id EventID
-	bad := Invalid("id", "must be a UUIDv7 in lower case")
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
-		return id, bad
+func ParseEventID(s string) (EventID, error) { return parseEventID(s) }
+
+func parseEventID[S string | []byte](s S) (id EventID, err error) {
+	ok, n := len(s) == 36, 0
+	for i := 0; ok && i < len(s); i++ {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			ok = s[i] == '-'
+			continue
+		}
+		var digit byte
+		digit, ok = hexDigit(s[i])
+		id[n/2] = id[n/2]<<4 | digit
+		n++
 	}
-	packed := s[0:8] + s[9:13] + s[14:18] + s[19:23] + s[24:36]
-	if _, err := hex.Decode(id[:], []byte(packed)); err != nil || id.String() != s ||
-		id[6]>>4 != 7 || id[8]>>6 != 2 {
-		return EventID{}, bad
+	if !ok || id[6]>>4 != 7 || id[8]>>6 != 2 {
+		return EventID{}, Invalid("id", "must be a UUIDv7 in lower case")
 	}
 	return id, nil
+}
+
+func hexDigit(c byte) (value byte, ok bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	default:
+		return 0, false
+	}
 }
 
 // DeriveID is the id of what this request creates: the same actor and request
 // id always name the same thing, so a retried create makes no twin. The form
 // is a UUIDv8 (RFC 9562) of a SHA-256 over length-prefixed fields.
 func DeriveID(kind, actor, requestID string) string {
-	h := sha256.New()
-	_, _ = h.Write([]byte("gotong derived id v1"))
+	b := make([]byte, 0, 512) // on the stack
+	b = append(b, "gotong derived id v1"...)
 	for _, field := range [...]string{kind, actor, requestID} {
-		_, _ = h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(field)))) //nolint:gosec // bounded by the gate
-		_, _ = h.Write([]byte(field))
+		b = appendField(b, field)
 	}
-	var id EventID
-	copy(id[:], h.Sum(nil))
+	sum := sha256.Sum256(b)
+	id := EventID(sum[:len(EventID{})])
 	id[6] = id[6]&0x0f | 0x80
 	id[8] = id[8]&0x3f | 0x80
 	return id.String()

@@ -2,9 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -164,15 +161,17 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 		home = h
 	}
 	t.access = false
-	salt := newSalt()
+	noise := newNoise(len(d.Facts))
+	noise.read(t.salt[:])
+	t.fingerprint = fingerprint(t.salt[:], &t.cmd)
 	commit := store.Commit{
 		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
 		Others: l.expectations(t), Claims: d.Claims, Registers: t.cmd.Registers, At: t.cmd.At,
-		Salt: salt[:], Fingerprint: fingerprint(salt[:], &t.cmd),
+		Salt: t.salt[:], Fingerprint: t.fingerprint[:],
 		Events: make([]store.Event, 0, len(d.Facts)),
 	}
 	for i := range d.Facts {
-		if err := l.append(t, &d.Facts[i], &commit); err != nil {
+		if err := l.append(t, &d.Facts[i], &commit, &noise); err != nil {
 			return commit, err
 		}
 	}
@@ -196,12 +195,12 @@ func (l *lane) expectations(t *task) []store.Expectation {
 
 // append numbers, stamps, salts and chains one fact, and projects it onto the
 // lane's state.
-func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit) error {
+func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit, noise *noise) error {
 	data, content, err := store.EncodeFact(&t.cmd, f)
 	if err != nil {
 		return err
 	}
-	row := l.row(t, f, commit)
+	row := l.row(t, f, commit, noise)
 	row.Data, row.Content = data, content
 	row.ContentCommit = gotong.CommitContent(row.ContentSalt, content)
 	row.Chain = row.Header(l.engine.opts.Store.Epoch()).Chain()
@@ -230,48 +229,29 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit) error {
 	return nil
 }
 
-func (l *lane) row(t *task, f *gotong.Fact, commit *store.Commit) store.Event {
+func (l *lane) row(t *task, f *gotong.Fact, commit *store.Commit, noise *noise) store.Event {
 	head := l.state.Head
 	at := gotong.NextInstant(t.cmd.At, head.At)
 	count := head.Count
 	if f.Counted {
 		count++
 	}
-	return store.Event{
+	var random [8]byte
+	noise.read(random[:])
+	row := store.Event{
 		Stream: l.stream, Seq: head.Seq + 1, Partition: gotong.PartitionOf(commit.Home),
-		ID: gotong.NewEventID(at, randomBits()), Type: f.Type, At: at, Audience: f.Audience, Count: count,
-		DataSalt: newSalt(), ContentSalt: newSalt(), Prev: head.Chain,
+		ID:   gotong.NewEventID(at, binary.BigEndian.Uint64(random[:])),
+		Type: f.Type, At: at, Audience: f.Audience, Count: count, Prev: head.Chain,
 	}
-}
-
-func randomBits() uint64 {
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return binary.BigEndian.Uint64(b[:])
-}
-
-// fingerprint is HMAC-SHA-256, keyed with the commit's salt, over the
-// operation, the stream, the body as received and each target, each preceded by
-// its length (contract I2).
-func fingerprint(salt []byte, cmd *gotong.Command) []byte {
-	mac := hmac.New(sha256.New, salt)
-	field := func(b []byte) {
-		_, _ = mac.Write(binary.BigEndian.AppendUint64(nil, uint64(len(b))))
-		_, _ = mac.Write(b)
-	}
-	field([]byte(cmd.Type))
-	field([]byte(cmd.Stream))
-	field(cmd.Raw)
-	for _, t := range cmd.Targets {
-		field([]byte(t))
-	}
-	return mac.Sum(nil)
+	noise.read(row.DataSalt[:])
+	noise.read(row.ContentSalt[:])
+	return row
 }
 
 // replay answers a request whose record exists: with the first receipt, or with
 // a rejection if the request differs from the first.
 func (e *Engine) replay(t *task, record store.Record) {
-	if record.Salt != nil && !hmac.Equal(record.Fingerprint, fingerprint(record.Salt, &t.cmd)) {
+	if record.Salt != nil && !same(&record, &t.cmd) {
 		t.done(gotong.Receipt{}, gotong.NewError(gotong.CodeReused,
 			"This request id was used for another request; use a new one."))
 		return

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -253,11 +252,6 @@ func (e *Engine) Close(ctx context.Context) error {
 		e.ended.Store(true)
 		return ctx.Err()
 	}
-}
-
-func newSalt() (s gotong.Salt) {
-	_, _ = rand.Read(s[:]) // never fails (crypto/rand)
-	return s
 }
 
 func errUnknown() *gotong.Error {

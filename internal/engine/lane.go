@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
 	"sync"
 
 	"gotong.dev/gotong"
@@ -25,6 +26,9 @@ type task struct {
 	tries  int
 	commit store.Commit // when decided
 	access bool         // the commit may change who sees what
+
+	salt        gotong.Salt // of the commit, beside it: no objects of their own
+	fingerprint [sha256.Size]byte
 }
 
 // lane is the place in this node through which all commands of one stream pass

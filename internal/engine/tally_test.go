@@ -13,6 +13,7 @@ type (
 	add    struct{ N, Limit int }
 	obey   struct{ Stream gotong.Stream }
 	burst  struct{}
+	run    struct{ Times int } // so many events in one commit
 	wipe   struct{ Seqs []uint64 }
 	flip   struct{ On bool }
 	added  struct{ N int }
@@ -67,6 +68,12 @@ func tallyDecide(s gotong.State, c gotong.Command) (gotong.Decision, error) {
 			return gotong.Decision{}, nil
 		}
 		return gotong.Accept(gotong.Fact{Type: "flipped", Data: d})
+	case run:
+		facts := make([]gotong.Fact, d.Times)
+		for i := range facts {
+			facts[i] = gotong.Fact{Type: "added", Data: added{1}, Content: note{"plus"}, Counted: true}
+		}
+		return gotong.Accept(facts...)
 	case wipe:
 		return gotong.Accept(gotong.Fact{Type: "flipped", Data: flip{}, Erases: d.Seqs})
 	case obey:
