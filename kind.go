@@ -161,8 +161,8 @@ func EventWith[D, C any](name string) EventType {
 }
 
 // Cleaner is what a command's type offers where it carries text: itself with
-// each text as it is compared and kept. The engine asks once, before it
-// validates the command and before a rule sees it.
+// each text as it is compared and kept, or nil where it is clean already. The
+// engine asks once, before it validates the command and before a rule sees it.
 type Cleaner interface{ Clean() any }
 
 // Validator is what a command's type offers where its fields have rules that

@@ -26,7 +26,7 @@ func (l *lane) submit(t *task) {
 	}
 	err := store.Guard(func() error {
 		// Without the caller's deadline: a decided command is also committed.
-		l.engine.opts.Store.Submit(context.WithoutCancel(t.ctx), []store.Commit{t.commit}, t.announce, t.settle)
+		l.engine.opts.Store.Submit(context.WithoutCancel(t.ctx), t.commit[:], t.announce, t.settle)
 		return nil
 	})
 	if err != nil { // the store rejected the commit
@@ -36,21 +36,21 @@ func (l *lane) submit(t *task) {
 
 // announce is called when the task's commit is durable.
 func (t *task) announce(outcomes []store.Outcome) {
-	o, rows := &outcomes[0], t.commit.Events
+	o, rows := &outcomes[0], t.commit[0].Events
 	if o.Status != store.Committed || len(rows) == 0 {
 		return
 	}
 	for i := range rows {
 		rows[i].Position, rows[i].Partition = o.Record.Position, o.Record.Partition
 	}
-	e := t.lane.engine
+	e := t.engine
 	e.guard(t.ctx, func() { e.opts.Committed(context.WithoutCancel(t.ctx), rows) })
 }
 
 // settle ends the task with its outcome.
 func (t *task) settle(outcomes []store.Outcome, err error) {
 	if err != nil {
-		t.lane.engine.note(t.ctx, err)
+		t.engine.note(t.ctx, err)
 		t.fail(store.CodedWrite(err))
 		return
 	}
@@ -58,11 +58,11 @@ func (t *task) settle(outcomes []store.Outcome, err error) {
 	o := &outcomes[0]
 	switch o.Status {
 	case store.Committed:
-		receipt := receiptOf(o.Record, t.commit.Events)
+		receipt := receiptOf(o.Record, t.commit[0].Events)
 		receipt.Access = t.access
 		t.done(receipt, nil)
 	case store.Replayed: // the receipt is read from the store
-		t.lane.engine.running.Go(func() { t.lane.engine.replay(t, o.Record) })
+		t.engine.running.Go(func() { t.engine.replay(t, o.Record) })
 	case store.Taken:
 		t.done(gotong.Receipt{}, taken(o.Claim))
 	case store.Moved, store.Stale:

@@ -48,6 +48,7 @@ func (l *lane) decideCold(t *task) {
 		return
 	}
 	l.state, l.held = &state, len(snap.Documents)
+	t.refs = l.needs(state, &t.cmd)
 	decision, err := l.decide(t)
 	if err != nil {
 		t.done(gotong.Receipt{}, err)
@@ -95,8 +96,8 @@ var errStale = errors.New("engine: the cached state is stale")
 // are those that they leave alone.
 func (l *lane) complete(t *task) error {
 	for range maxRounds {
-		refs := l.needs(*l.state, &t.cmd)
-		missing := slices.DeleteFunc(slices.Clone(refs), l.state.Has)
+		t.refs = l.needs(*l.state, &t.cmd)
+		missing := missingFrom(l.state, t.refs)
 		if len(missing) == 0 {
 			return nil
 		}
@@ -111,6 +112,16 @@ func (l *lane) complete(t *task) error {
 		l.held += len(missing)
 	}
 	return errStale
+}
+
+// missingFrom returns the references that nobody has looked up for the state.
+func missingFrom(s *gotong.State, refs []gotong.Ref) (missing []gotong.Ref) {
+	for _, r := range refs {
+		if !s.Has(r) {
+			missing = append(missing, r)
+		}
+	}
+	return missing
 }
 
 // maxRounds bounds the chain of documents in which each names the next that the
@@ -139,24 +150,23 @@ func (l *lane) decide(t *task) (gotong.Decision, error) {
 // build turns a decision into a commit, applies it to the lane's state and
 // submits it.
 func (l *lane) build(t *task, d gotong.Decision) {
-	commit, err := l.commitOf(t, d)
-	if err != nil {
+	if err := l.decided(t, d); err != nil {
 		l.mu.Lock()
 		l.halted = true // the state may contain a part of the decision
 		l.mu.Unlock()
 		t.done(gotong.Receipt{}, err)
 		return
 	}
-	t.commit = commit
 	l.submit(t)
 }
 
-func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
+// decided fills the task's commit and applies it to the lane's state.
+func (l *lane) decided(t *task, d gotong.Decision) error {
 	home := l.state.Head.Home
 	if !l.state.Head.Exists() {
 		h, err := l.kind.Home(t.cmd)
 		if err != nil {
-			return store.Commit{}, err
+			return err
 		}
 		home = h
 	}
@@ -164,25 +174,25 @@ func (l *lane) commitOf(t *task, d gotong.Decision) (store.Commit, error) {
 	noise := newNoise(len(d.Facts))
 	noise.read(t.salt[:])
 	t.fingerprint = fingerprint(t.salt[:], &t.cmd)
-	commit := store.Commit{
+	t.commit[0] = store.Commit{
 		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
 		Others: l.expectations(t), Claims: d.Claims, Registers: t.cmd.Registers, At: t.cmd.At,
 		Salt: t.salt[:], Fingerprint: t.fingerprint[:],
 		Events: make([]store.Event, 0, len(d.Facts)),
 	}
 	for i := range d.Facts {
-		if err := l.append(t, &d.Facts[i], &commit, &noise); err != nil {
-			return commit, err
+		if err := l.append(t, &d.Facts[i], &t.commit[0], &noise); err != nil {
+			return err
 		}
 	}
-	return commit, nil
+	return nil
 }
 
 // expectations returns the heads of other streams whose documents the decision
 // used.
 func (l *lane) expectations(t *task) []store.Expectation {
 	var others []store.Expectation
-	for _, r := range l.needs(*l.state, &t.cmd) {
+	for _, r := range t.refs {
 		same := func(e store.Expectation) bool { return e.Stream == r.Stream }
 		if r.Stream == l.stream || slices.ContainsFunc(others, same) {
 			continue

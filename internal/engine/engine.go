@@ -127,16 +127,9 @@ func (e *Engine) Execute(ctx context.Context, cmd gotong.Command) (gotong.Receip
 // or another goroutine; done must not block. Commands of one stream are decided
 // in the order of their Submits.
 func (e *Engine) Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error)) {
-	t := &task{ctx: ctx, cmd: cmd}
+	t := &task{ctx: ctx, cmd: cmd, engine: e, reply: done}
 	e.underWay.Add(2)
 	defer e.answered() // this counts the call; the command is counted separately
-	t.done = func(r gotong.Receipt, err error) {
-		e.guard(ctx, func() {
-			e.opts.Observer.Decided(cmd.Stream.Kind(), fate(r, err))
-			done(r, err)
-		})
-		e.answered()
-	}
 	if err := e.check(&t.cmd); err != nil {
 		t.done(gotong.Receipt{}, err)
 		return
@@ -180,7 +173,9 @@ func (e *Engine) check(cmd *gotong.Command) error {
 		return gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
 	if c, ok := cmd.Data.(gotong.Cleaner); ok {
-		cmd.Data = c.Clean()
+		if cleaned := c.Clean(); cleaned != nil {
+			cmd.Data = cleaned
+		}
 	}
 	if v, ok := cmd.Data.(gotong.Validator); ok {
 		return v.Validate()

@@ -21,14 +21,27 @@ const (
 type task struct {
 	ctx    context.Context //nolint:containedctx // the goroutine that runs the lane needs it
 	cmd    gotong.Command
-	done   func(gotong.Receipt, error)
+	engine *Engine
+	reply  func(gotong.Receipt, error)
 	lane   *lane
 	tries  int
-	commit store.Commit // when decided
-	access bool         // the commit may change who sees what
+	refs   []gotong.Ref    // what the rules need for cmd, when the state has it all
+	commit [1]store.Commit // when decided
+	access bool            // the commit may change who sees what
 
-	salt        gotong.Salt // of the commit, beside it: no objects of their own
+	// The commit refers to these. They are here because a post that allocates
+	// each of them costs noticeably more.
+	salt        gotong.Salt
 	fingerprint [sha256.Size]byte
+}
+
+// done answers the command.
+func (t *task) done(r gotong.Receipt, err error) {
+	t.engine.guard(t.ctx, func() {
+		t.engine.opts.Observer.Decided(t.cmd.Stream.Kind(), fate(r, err))
+		t.reply(r, err)
+	})
+	t.engine.answered()
 }
 
 // lane is the place in this node through which all commands of one stream pass
@@ -125,17 +138,32 @@ func (l *lane) next() (t *task, warm bool) {
 		}
 		t = l.queue[0]
 		if l.state == nil {
-			l.queue = l.queue[1:]
+			l.popLocked()
 			return t, false
 		}
 		if l.pending[t.cmd.Key()] == 0 && l.held <= maxDocs {
-			l.queue = l.queue[1:]
+			l.popLocked()
 			return t, true
 		}
 		// The same request is in flight, and its record will answer this one;
 		// or the cache is full. In both cases, wait for all outcomes and start
 		// from a fresh state.
 		l.halted = true
+	}
+}
+
+// popLocked removes the first task. A queue that becomes empty keeps a little
+// room, so that a command that meets no other allocates none.
+func (l *lane) popLocked() {
+	const keep = 16
+	l.queue[0] = nil
+	switch {
+	case len(l.queue) > 1:
+		l.queue = l.queue[1:]
+	case cap(l.queue) <= keep:
+		l.queue = l.queue[:0]
+	default:
+		l.queue = nil
 	}
 }
 

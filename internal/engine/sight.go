@@ -32,9 +32,10 @@ func viewer(cmd *gotong.Command) gotong.Viewer {
 
 // sight returns the lane's state as the command's actor sees it: the one
 // visibility function, applied to the documents that decide the command. The
-// lane does not cache it, because the next command has another actor.
+// lane does not cache it, because the next command has another actor. What the
+// command needs has been looked up.
 func (l *lane) sight(t *task) (gotong.State, error) {
-	if l.kind.Access == nil || !namesEvent(l.kind.Needs(*l.state, t.cmd)) {
+	if l.kind.Access == nil || !namesEvent(t.refs) {
 		return *l.state, nil
 	}
 	reader := viewer(&t.cmd)

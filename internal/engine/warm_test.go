@@ -152,3 +152,26 @@ func TestWarmLaneIsNeverStale(t *testing.T) {
 		})
 	}
 }
+
+// A command that the cached state decides asks the rules once what they need.
+func TestNeedsAreAskedOnce(t *testing.T) {
+	asked := 0
+	kind := tally()
+	kind.Needs = func(s gotong.State, c gotong.Command) []gotong.Ref {
+		asked++
+		return tallyNeeds(s, c)
+	}
+	e := engine.New(engine.Options{Store: newMemory(t), Codec: store.NewCodec([]gotong.Kind{kind}), Clock: clocktest.Showing(clock())})
+	for _, request := range []string{"cold", "warm"} {
+		asked = 0
+		if _, err := e.Execute(t.Context(), command(one, "ani", request, add{N: 1})); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if asked != 1 {
+		t.Errorf("asked %d times", asked)
+	}
+}

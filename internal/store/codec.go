@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"gotong.dev/gotong"
 )
@@ -83,20 +85,49 @@ func Collections(kinds []gotong.Kind) []string {
 	return names
 }
 
-// EncodeFact returns the data and content bytes of a fact's row.
+// EncodeFact returns the data and content bytes of a fact's row; no content is
+// nil.
 func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err error) {
-	data, err = json.Marshal(Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data})
-	if err != nil {
+	w := factWriters.Get().(*factWriter) //nolint:forcetypeassert // the pool holds nothing else
+	defer w.release()
+	w.data = Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data}
+	if err := w.json.Encode(&w.data); err != nil {
 		return nil, nil, fmt.Errorf("store: encode data of %s: %w", f.Type, err)
 	}
-	if f.Content == nil {
-		return data, nil, nil
+	cut := w.buf.Len()
+	if f.Content != nil {
+		if err := w.json.Encode(f.Content); err != nil {
+			return nil, nil, fmt.Errorf("store: encode content of %s: %w", f.Type, err)
+		}
 	}
-	content, err = json.Marshal(f.Content)
-	if err != nil {
-		return nil, nil, fmt.Errorf("store: encode content of %s: %w", f.Type, err)
+	both := bytes.Clone(w.buf.Bytes())                 // one object for both
+	if data = both[: cut-1 : cut-1]; cut < len(both) { // each value ends with a line feed
+		content = both[cut : len(both)-1]
 	}
 	return data, content, nil
+}
+
+// factWriter is what encoding a fact needs, kept for the next one.
+type factWriter struct {
+	buf  bytes.Buffer
+	json *json.Encoder // to buf
+	data Envelope[any]
+}
+
+var factWriters = sync.Pool{New: func() any {
+	w := &factWriter{}
+	w.json = json.NewEncoder(&w.buf)
+	return w
+}}
+
+func (w *factWriter) release() {
+	const keep = 16 << 10 // bytes
+	if w.buf.Cap() > keep {
+		return
+	}
+	w.buf.Reset()
+	w.data = Envelope[any]{}
+	factWriters.Put(w)
 }
 
 // Event decodes a row into the types of its kind. It does not verify the row; see

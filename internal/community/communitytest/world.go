@@ -130,7 +130,9 @@ func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Eve
 		At: gotong.NextInstant(w.now, w.heads[s].At), Now: w.now,
 	})
 	if c, ok := cmd.Data.(gotong.Cleaner); ok {
-		cmd.Data = c.Clean()
+		if cleaned := c.Clean(); cleaned != nil {
+			cmd.Data = cleaned
+		}
 	}
 	if v, ok := cmd.Data.(gotong.Validator); ok {
 		if err := v.Validate(); err != nil {

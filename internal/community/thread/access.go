@@ -11,7 +11,7 @@ import (
 // named at once.
 func accessNeeds(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	t, _ := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
-	return append([]gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}, memberRefs(s.Stream, t, viewer.UserID)...)
+	return addMember([]gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}, s.Stream, t, viewer.UserID)
 }
 
 // access returns what a viewer may see of a thread, public or not: only members

@@ -89,7 +89,9 @@ func TestPostShape(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			if c, ok := tc.cmd.(gotong.Cleaner); ok {
-				tc.cmd = c.Clean()
+				if cleaned := c.Clean(); cleaned != nil {
+					tc.cmd = cleaned
+				}
 			}
 			err := tc.cmd.(gotong.Validator).Validate()
 			if gotong.CodeOf(err) != tc.code {

@@ -29,15 +29,16 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if c, ok := cmd.Data.(Create); ok {
 		return r.createNeeds(cmd, c)
 	}
-	refs := []gotong.Ref{{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())}}
+	refs := make([]gotong.Ref, 0, 4) // as many as most commands need
+	refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())})
 	t, ok := gotong.Doc[Thread](s, ThreadKey(cmd.Stream.ID()))
 	if !ok {
 		return refs
 	}
-	refs = append(refs, memberRefs(cmd.Stream, t, cmd.Actor.UserID)...)
+	refs = addMember(refs, cmd.Stream, t, cmd.Actor.UserID)
 	refs = append(refs, r.homeRefs(s, t, cmd.Actor.UserID)...)
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
-		refs = append(refs, memberRefs(cmd.Stream, t, target)...)
+		refs = addMember(refs, cmd.Stream, t, target)
 	}
 	refs = append(refs, accountRefs(s.Stream, t, cmd)...)
 	if target := targetMessage(cmd.Data); !target.IsZero() {
@@ -55,9 +56,9 @@ func (r Rules) createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
 	return []gotong.Ref{{Stream: home, Key: gotong.MemberKey(home, cmd.Actor.UserID)}}
 }
 
-// memberRefs is what tells what a user is to the thread.
-func memberRefs(s gotong.Stream, t Thread, userID string) []gotong.Ref {
-	refs := []gotong.Ref{{Stream: s, Key: gotong.MemberKey(s, userID)}}
+// addMember adds to refs what tells what a user is to the thread.
+func addMember(refs []gotong.Ref, s gotong.Stream, t Thread, userID string) []gotong.Ref {
+	refs = append(refs, gotong.Ref{Stream: s, Key: MemberKey(s.ID(), userID)})
 	if t.Members == Home {
 		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)})
 	}

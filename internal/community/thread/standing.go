@@ -14,7 +14,7 @@ type standing struct {
 // standingOf is the one place that tells who is a member and as what, for
 // decisions and for reading.
 func (r Rules) standingOf(s gotong.State, t Thread, userID string) standing {
-	row, _ := gotong.Doc[Member](s, gotong.MemberKey(s.Stream, userID))
+	row, _ := gotong.Doc[Member](s, MemberKey(s.Stream.ID(), userID))
 	base := baseOf(s, t, userID)
 	return standing{userID: userID, role: r.RoleIn(t, userID, base.Held()), row: row, base: base}
 }
@@ -25,7 +25,7 @@ func baseOf(s gotong.State, t Thread, userID string) gotong.Membership {
 	if t.Members == Home {
 		return memberOf(s, t.Home, userID)
 	}
-	row, _ := gotong.Doc[Member](s, gotong.MemberKey(s.Stream, userID))
+	row, _ := gotong.Doc[Member](s, MemberKey(s.Stream.ID(), userID))
 	return row.Membership
 }
 

@@ -128,7 +128,7 @@ func ThreadKey(id string) gotong.Key { return gotong.Key{Collection: Threads, Ow
 
 // MemberKey is the key of a member's document.
 func MemberKey(id, userID string) gotong.Key {
-	return gotong.MemberKey(gotong.NewStream(Name, id), userID)
+	return gotong.Key{Collection: Members, Owner: id, Name: userID}
 }
 
 // OverlayKey is the key of what later events made of the event seq.

@@ -319,3 +319,10 @@ func TestImport(t *testing.T) {
 	w.Do(ani, s, thread.Remove{UserID: "citra"})
 	w.Do(ani, s, thread.Leave{}) // nobody could take over
 }
+
+// A thread's own key of a member is the one under which other kinds look.
+func TestMemberKey(t *testing.T) {
+	if got, want := thread.MemberKey("t", "ani"), gotong.MemberKey("thread/t", "ani"); got != want {
+		t.Errorf("%v, want %v", got, want)
+	}
+}

@@ -12,7 +12,14 @@ func (c Add) Clean() any { c.Origin = c.clean(); return c }
 func (c Remove) Clean() any { c.Origin = c.clean(); return c }
 
 // Clean implements [gotong.Cleaner].
-func (c Post) Clean() any { c.Body, c.Origin = text.Message.Clean(c.Body), c.clean(); return c }
+func (c Post) Clean() any {
+	body, origin := text.Message.Clean(c.Body), c.clean()
+	if body == c.Body && origin == c.Origin {
+		return nil // as nearly always
+	}
+	c.Body, c.Origin = body, origin
+	return c
+}
 
 // Clean implements [gotong.Cleaner].
 func (c Edit) Clean() any { c.Body = text.Message.Clean(c.Body); return c }
