@@ -285,7 +285,7 @@ func (v *village) talk(on gotong.Stream) {
 				v.edits[target]++
 			}
 		case 1:
-			v.try(on, me, thread.CmdDelete, thread.Delete{MessageID: target, Revision: v.edits[target]})
+			v.try(on, me, thread.CmdDelete, thread.Delete{MessageID: target, Revision: new(v.edits[target])})
 		case 2:
 			v.try(on, me, thread.CmdReact, thread.React{MessageID: target, Emoji: "👍", On: v.pick(3) > 0})
 		default:

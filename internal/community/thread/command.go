@@ -116,10 +116,10 @@ type Edit struct {
 	Body      string         `json:"body"`
 }
 
-// Delete takes back a message that has this revision.
+// Delete takes back a message that has this revision, or any revision if it is absent.
 type Delete struct {
 	MessageID gotong.EventID `json:"message_id"`
-	Revision  uint64         `json:"revision"`
+	Revision  *uint64        `json:"revision,omitempty"`
 }
 
 // React puts the actor's emoji on a message or takes it off.

@@ -121,7 +121,7 @@ func (r ruling) delete(c Delete) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeForbidden, "Only its author and moderators can delete a message.")
 	case o.Deleted():
 		return gotong.Accept()
-	case c.Revision != o.Revision:
+	case c.Revision != nil && *c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
 		return gotong.Accept(gotong.Fact{

@@ -295,7 +295,7 @@ func (t *trial) delete() {
 	}
 	code := first(t.hidden(a), when(t.m.force(a) == 0, gotong.CodeForbidden), t.unseen(a, msg),
 		when(msg.author != a.UserID && t.m.force(a) < 2, gotong.CodeForbidden), when(msg.deleted, idle))
-	if _, ok := t.run(a, s, thread.Delete{MessageID: msg.id, Revision: msg.revision}, code); ok {
+	if _, ok := t.run(a, s, thread.Delete{MessageID: msg.id, Revision: &msg.revision}, code); ok {
 		msg.revision, msg.deleted = msg.revision+1, true
 		t.m.note(msg.seq)
 	}

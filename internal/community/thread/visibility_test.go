@@ -273,7 +273,7 @@ func aboutUnseen(t *testing.T, c comings) {
 	c.add()
 	w.Do(ani, s, thread.Edit{MessageID: m.ID, Body: "secret"})
 	w.Do(ani, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true})
-	w.Do(ani, s, thread.Delete{MessageID: m.ID, Revision: 1})
+	w.Do(ani, s, thread.Delete{MessageID: m.ID, Revision: new(uint64(1))})
 	for _, e := range w.History(s, reader(citra)) {
 		if e.Type != thread.EvAdded {
 			t.Errorf("is told of %s %d", e.Type, e.Seq)
@@ -319,7 +319,7 @@ func TestDocumentsHoldNoText(t *testing.T) {
 	w.Do(ani, s, thread.Edit{MessageID: m.ID, Revision: 1, Body: "rahasia four"})
 	w.Do(budi, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true})
 	w.Do(ani, s, thread.Edit{MessageID: gone.ID, Body: "rahasia five"})
-	w.Do(ani, s, thread.Delete{MessageID: gone.ID, Revision: 1})
+	w.Do(ani, s, thread.Delete{MessageID: gone.ID, Revision: new(uint64(1))})
 	found := 0
 	for _, collection := range []string{thread.Threads, thread.Members, thread.Overlays, thread.Deletions} {
 		for _, k := range w.Keys(collection, s.ID()) {

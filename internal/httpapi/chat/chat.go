@@ -19,6 +19,8 @@ package chat
 import (
 	"context"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
@@ -73,7 +75,17 @@ const (
 
 // InThread names a thread in the path.
 type InThread struct {
-	ID string `path:"id" doc:"The thread's id."`
+	ID     string `path:"id" doc:"The thread's id."`
+	stream gotong.Stream
+}
+
+// Resolve reads the id; huma calls it.
+func (in *InThread) Resolve(huma.Context) []error {
+	var err error
+	if in.stream, err = gotong.ParseStream(thread.Name + "/" + in.ID); err != nil {
+		return []error{gotong.NotFound()}
+	}
+	return nil
 }
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }

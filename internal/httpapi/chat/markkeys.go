@@ -57,11 +57,11 @@ func (m mark) answered(p fingerprint) (position, bool, error) {
 	return position{}, false, nil
 }
 
-// keep is the records after this request.
-func (m mark) keep(p fingerprint, answer position) []keyed {
-	if p.key == nil {
-		return m.Keys
+// keep is the mark with the record of this request, whose answer it is.
+func (m mark) keep(p fingerprint) mark {
+	if p.key != nil {
+		last := m.Keys[max(0, len(m.Keys)-maxMarkKeys+1):]
+		m.Keys = append(slices.Clip(last), keyed{p.key, p.body, m.position})
 	}
-	keep := m.Keys[max(0, len(m.Keys)-maxMarkKeys+1):]
-	return append(slices.Clip(keep), keyed{p.key, p.body, answer})
+	return m
 }

@@ -102,22 +102,15 @@ type markOut struct {
 }
 
 func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
-	stream, err := c.Stream(in.ID)
-	if err != nil {
+	me := viewer(ctx)
+	if _, err := c.Views.Read(ctx, me, view.Query{Stream: in.stream}); err != nil {
 		return nil, err
 	}
-	if _, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream}); err != nil {
-		return nil, err
+	m, version, err := c.mark(ctx, me.UserID, in.stream)
+	if err == nil && version == 0 {
+		err = gotong.NotFound()
 	}
-	me := viewer(ctx).UserID
-	m, version, err := c.mark(ctx, me, stream)
-	if err != nil {
-		return nil, err
-	}
-	if version == 0 {
-		return nil, gotong.NotFound()
-	}
-	return &markOut{m.view(stream, me)}, nil
+	return &markOut{m.view(in.stream, me.UserID)}, err
 }
 
 // SetMark is the body of marking as read.
@@ -133,74 +126,60 @@ type setMarkIn struct {
 // setMark moves a mark forward. A repeated request gets the first answer,
 // even if the user may no longer read the thread, because the mark is their own.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
-	stream, err := c.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	me, asked := viewer(ctx).UserID, newPrint(ctx, in.JSON.Raw)
 	var next position
 	for range markTries {
-		old, version, err := c.mark(ctx, me, stream)
+		m, version, err := c.mark(ctx, me, in.stream)
 		if err != nil {
 			return nil, err
 		}
-		if first, ok, err := old.answered(asked); ok || err != nil {
-			return replayedMark(ctx, first, stream, err)
+		first, replayed, err := m.answered(asked)
+		if err != nil {
+			return nil, err
+		}
+		if replayed {
+			httpapi.Replayed(ctx)
+			return &markOut{first.view(in.stream, me)}, nil
 		}
 		if next.N == 0 {
-			if next, err = c.positionOf(ctx, stream, in.JSON.Value.MessageID); err != nil {
+			found, _, err := c.find(ctx, in.stream, in.JSON.Value.MessageID)
+			if err != nil {
 				return nil, err
 			}
+			next = position{N: found.N, Seq: found.Seq, MessageID: found.MessageID, At: c.Now()}
 		}
-		now, moved, err := c.advance(ctx, markKey(me, stream), version, old, next, asked)
+		moved := m.N < next.N
+		if moved {
+			m.position = next
+		}
+		if moved || asked.key != nil {
+			err = c.keepMark(ctx, markKey(me, in.stream), version, m.keep(asked))
+		}
 		switch {
 		case errors.Is(err, store.ErrConflict):
 			continue
 		case err != nil:
 			return nil, err
 		case moved:
-			c.Signals.Whisper(stream, httpapi.CallOf(ctx).Principal.Actor(),
+			c.Signals.Whisper(in.stream, httpapi.CallOf(ctx).Principal.Actor(),
 				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
 		}
-		return &markOut{now.view(stream, me)}, nil
+		return &markOut{m.view(in.stream, me)}, nil
 	}
 	return nil, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
-}
-
-func (c *chat) positionOf(ctx context.Context, stream gotong.Stream, id gotong.EventID) (position, error) {
-	m, _, err := c.find(ctx, stream, id)
-	return position{N: m.N, Seq: m.Seq, MessageID: m.MessageID, At: c.Now()}, err
 }
 
 // markTries bounds how often a mark is tried anew because another device of
 // the same user was faster.
 const markTries = 10
 
-// advance writes what comes of a mark in one step, with the record of its key,
-// and tells where the mark stands then and whether it moved.
-func (c *chat) advance(
-	ctx context.Context, key gotong.Key, version uint64, old mark, next position, p fingerprint,
-) (position, bool, error) {
-	moved := version == 0 || old.N < next.N
-	if !moved {
-		next = old.position
-	}
-	if !moved && p.key == nil {
-		return next, false, nil // nothing to keep
-	}
-	body, err := json.Marshal(mark{position: next, Keys: old.keep(p, next)})
+// keepMark writes a mark if its register has this version.
+func (c *chat) keepMark(ctx context.Context, key gotong.Key, version uint64, m mark) error {
+	body, err := json.Marshal(m)
 	if err != nil {
-		return next, false, fmt.Errorf("chat: read mark: %w", err)
+		return fmt.Errorf("chat: read mark: %w", err)
 	}
-	return next, moved, c.Marks.SetRegister(ctx, key, version, body, 0)
-}
-
-func replayedMark(ctx context.Context, first position, stream gotong.Stream, err error) (*markOut, error) {
-	if err != nil {
-		return nil, err
-	}
-	httpapi.Replayed(ctx)
-	return &markOut{first.view(stream, viewer(ctx).UserID)}, nil
+	return c.Marks.SetRegister(ctx, key, version, body, 0)
 }
 
 // Present is a user who follows a thread now.
@@ -220,15 +199,11 @@ type presenceOut struct {
 }
 
 func (c *chat) presence(ctx context.Context, in *getMarkIn) (*presenceOut, error) {
-	stream, err := c.Stream(in.ID)
+	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream})
 	if err != nil {
 		return nil, err
 	}
-	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream})
-	if err != nil {
-		return nil, err
-	}
-	ids := c.Signals.Present(stream)
+	ids := c.Signals.Present(in.stream)
 	names := c.Names(ctx, ids)
 	out := &presenceOut{Presence{Users: []Present{}, AsOf: httpapi.AsOf(ctx, page.Head.Seq)}}
 	for _, id := range ids {

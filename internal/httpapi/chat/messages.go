@@ -43,7 +43,8 @@ type listMessagesIn struct {
 	given map[string]bool
 }
 
-// Resolve notes which parameters are there, because 0 is a position too.
+// Resolve notes which parameters are there, because 0 is a position too; huma
+// calls it.
 func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.given = map[string]bool{}
@@ -62,7 +63,7 @@ func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	if positions > 1 {
 		return []error{gotong.NewError(httpapi.CodeBadRequest, "Give one position: after_seq, before_seq or the since tuple.")}
 	}
-	return nil
+	return in.InThread.Resolve(ctx)
 }
 
 type messagesOut struct {
@@ -73,23 +74,19 @@ type messagesOut struct {
 }
 
 func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesOut, error) {
-	stream, err := c.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	at, err := in.positions(ctx)
 	if err != nil {
 		return nil, err
 	}
-	first, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, MinSeq: at.min})
+	first, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, MinSeq: at.min})
 	if err != nil {
 		return nil, err
 	}
-	q := view.Query{Stream: stream, Limit: pageEvents, Descending: true}
+	q := view.Query{Stream: in.stream, Limit: pageEvents, Descending: true}
 	switch {
 	case in.given["since_created_at_ms"]:
 		q.Descending = false
-		if q.From, err = c.seqSince(ctx, stream, first.Head.Seq, in.SinceMS, in.SinceID); err != nil {
+		if q.From, err = c.seqSince(ctx, in.stream, first.Head.Seq, in.SinceMS, in.SinceID); err != nil {
 			return nil, err
 		}
 	case in.given["after_seq"]:
@@ -208,14 +205,16 @@ func (c *chat) seqSince(
 type InMessage struct {
 	InThread
 	MessageID string `path:"mid" doc:"The message's id."`
+	message   gotong.EventID
 }
 
-func (in InMessage) message() (gotong.EventID, error) {
-	id, err := gotong.ParseEventID(in.MessageID)
-	if err != nil {
-		return id, gotong.NotFound()
+// Resolve reads the ids; huma calls it.
+func (in *InMessage) Resolve(ctx huma.Context) []error {
+	var err error
+	if in.message, err = gotong.ParseEventID(in.MessageID); err != nil {
+		return []error{gotong.NotFound()}
 	}
-	return id, nil
+	return in.InThread.Resolve(ctx)
 }
 
 type getMessageIn struct {
@@ -224,15 +223,7 @@ type getMessageIn struct {
 }
 
 func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*httpapi.Shown[MessageView], error) {
-	stream, err := c.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	id, err := in.message()
-	if err != nil {
-		return nil, err
-	}
-	view, head, err := c.find(ctx, stream, id)
+	view, head, err := c.find(ctx, in.stream, in.message)
 	if err != nil {
 		return nil, err
 	}

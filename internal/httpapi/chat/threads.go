@@ -75,16 +75,12 @@ type getIn struct {
 
 func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], error) {
 	if in.MinSeq != "" {
-		stream, err := c.Stream(in.ID)
-		if err != nil {
-			return nil, err
-		}
 		least, err := httpapi.Position(ctx, in.MinSeq)
 		if err != nil {
 			return nil, err
 		}
 		// A user who may not read does not wait; the code below decides what they may know.
-		_, err = c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, MinSeq: least})
+		_, err = c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err
 		}

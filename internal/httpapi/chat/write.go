@@ -9,7 +9,6 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
-	"gotong.dev/gotong/internal/store"
 )
 
 func (c *chat) writeRoutes(api *httpapi.API) {
@@ -83,11 +82,8 @@ type editIn struct {
 }
 
 func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageView], error) {
-	id, err := in.message()
-	if err != nil {
-		return nil, err
-	}
-	data := thread.Edit{MessageID: id, Body: in.JSON.Value.Body}
+	data := thread.Edit{MessageID: in.message, Body: in.JSON.Value.Body}
+	var err error
 	switch revision := in.JSON.Value.Revision; {
 	case in.IfMatch != "" && revision != nil:
 		return nil, gotong.Invalid("revision", "must be given once, in the body or as If-Match")
@@ -101,7 +97,7 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	if err != nil {
 		return nil, err
 	}
-	out, err := c.change(ctx, in.InMessage, id, thread.CmdEdit, data, in.JSON.Raw, in.IfMatch)
+	out, err := c.change(ctx, in.InMessage, thread.CmdEdit, data, in.JSON.Raw, in.IfMatch)
 	if in.IfMatch != "" {
 		err = httpapi.Stale(err)
 	}
@@ -111,13 +107,13 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 // change executes a command about a message and returns its answer: the message,
 // read anew. What else the command is about, targets, follows the message's id.
 func (c *chat) change(
-	ctx context.Context, in InMessage, id gotong.EventID, name string, data any, raw []byte, targets ...string,
+	ctx context.Context, in InMessage, name string, data any, raw []byte, targets ...string,
 ) (*httpapi.Answered[MessageView], error) {
 	receipt, err := c.Run(ctx, in.ID, name, data, raw, slices.Insert(targets, 0, in.MessageID)...)
 	if err != nil {
 		return nil, err
 	}
-	view, _, err := c.find(ctx, receipt.Stream, id)
+	view, _, err := c.find(ctx, in.stream, in.message)
 	return httpapi.Answer(receipt, view, err)
 }
 
@@ -127,60 +123,17 @@ type deleteIn struct {
 	Empty   httpapi.NoBody
 }
 
-// deleteTries bounds how often a deletion without a revision follows a message
-// that is being edited.
-const deleteTries = 5
-
 func (c *chat) delete(ctx context.Context, in *deleteIn) (*httpapi.Answered[MessageView], error) {
-	id, err := in.message()
-	if err != nil {
-		return nil, err
-	}
+	data := thread.Delete{MessageID: in.message}
 	if in.IfMatch != "" {
 		revision, err := httpapi.Revision(in.IfMatch)
 		if err != nil {
 			return nil, err
 		}
-		data := thread.Delete{MessageID: id, Revision: revision}
-		out, err := c.change(ctx, in.InMessage, id, thread.CmdDelete, data, nil, in.IfMatch)
-		return out, httpapi.Stale(err)
+		data.Revision = &revision
 	}
-	stream, err := c.Stream(in.ID)
-	if err != nil {
-		return nil, err
-	}
-	for range deleteTries {
-		var revision uint64
-		if revision, err = c.revision(ctx, stream, id); err != nil {
-			return nil, err
-		}
-		var out *httpapi.Answered[MessageView]
-		data := thread.Delete{MessageID: id, Revision: revision}
-		out, err = c.change(ctx, in.InMessage, id, thread.CmdDelete, data, nil, in.IfMatch)
-		if gotong.CodeOf(err) != gotong.CodeVersion {
-			return out, err
-		}
-	}
-	return nil, err
-}
-
-// revision is that of a message now, 0 where there is none. It is only for
-// the command, which the rules then judge; it is never shown.
-func (c *chat) revision(ctx context.Context, stream gotong.Stream, id gotong.EventID) (uint64, error) {
-	snap, err := c.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}})
-	if err != nil {
-		return 0, err
-	}
-	row, ok, err := store.FindEvent(ctx, c.Store, stream, id, snap.Heads[stream].Seq)
-	if err != nil || !ok {
-		return 0, err
-	}
-	key := thread.OverlayKey(stream.ID(), row.Seq)
-	if snap, err = c.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}}); err != nil {
-		return 0, err
-	}
-	overlay, _, err := httpapi.Document[thread.Overlay](c.Codec, snap, key)
-	return overlay.Revision, err
+	out, err := c.change(ctx, in.InMessage, thread.CmdDelete, data, nil, in.IfMatch)
+	return out, httpapi.Stale(err)
 }
 
 type reactIn struct {
@@ -198,14 +151,10 @@ func (c *chat) unreact(ctx context.Context, in *reactIn) (*httpapi.Answered[Mess
 }
 
 func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*httpapi.Answered[MessageView], error) {
-	id, err := in.message()
-	if err != nil {
-		return nil, err
-	}
 	target := "off"
 	if on {
 		target = "on"
 	}
-	data := thread.React{MessageID: id, Emoji: in.Emoji, On: on}
-	return c.change(ctx, in.InMessage, id, thread.CmdReact, data, nil, in.Emoji, target)
+	data := thread.React{MessageID: in.message, Emoji: in.Emoji, On: on}
+	return c.change(ctx, in.InMessage, thread.CmdReact, data, nil, in.Emoji, target)
 }
