@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"net/http"
 
 	"gotong.dev/gotong"
 )
@@ -47,11 +48,51 @@ func (r Resource[T]) Write(ctx context.Context, id, name string, data any, raw [
 	return Answer(receipt, view, err)
 }
 
-// Create is [Resource.Write] for the command that creates the stream.
-func (r Resource[T]) Create(ctx context.Context, id, name string, data any, raw []byte) (*Answered[T], error) {
-	out, err := r.Write(ctx, id, name, data, raw)
-	if err == nil {
-		out.Location = r.Path + "/" + id
+// In names a stream in the path; [Route.Subject] says what it is.
+type In struct {
+	ID string `path:"id"`
+}
+
+// RegisterGet registers the operation that reads one stream.
+func RegisterGet[T View](a *API, r Resource[T], route Route) {
+	type input struct {
+		In
+		IfNoneMatch string `header:"If-None-Match"`
 	}
-	return out, err
+	route.Method, route.Path = http.MethodGet, r.Path+"/{id}"
+	Register(a, route, func(ctx context.Context, in *input) (*Shown[T], error) { return r.Get(ctx, in.ID, in.IfNoneMatch) })
+}
+
+// RegisterCreate registers the operation that creates a stream, by the command
+// name, which data makes of the body. streamOf derives the stream from the
+// caller and the key of the request, so that a retry creates no second one.
+func RegisterCreate[T View, B any](
+	a *API, r Resource[T], route Route, streamOf func(actor, requestID string) gotong.Stream, name string, data func(B) any,
+) {
+	type input struct {
+		JSON Body[B]
+	}
+	route.Method, route.Path, route.Status, route.Write = http.MethodPost, r.Path, http.StatusCreated, true
+	Register(a, route, func(ctx context.Context, in *input) (*Answered[T], error) {
+		call := CallOf(ctx)
+		id := streamOf(call.Principal.UserID, call.RequestID).ID()
+		out, err := r.Write(ctx, id, name, data(in.JSON.Value), in.JSON.Raw)
+		if err == nil {
+			out.Location = r.Path + "/" + id
+		}
+		return out, err
+	})
+}
+
+// RegisterWrite registers an operation on one stream, by the command name, which
+// data makes of the body. The route's Path is what follows that of the stream.
+func RegisterWrite[T View, B any](a *API, r Resource[T], route Route, name string, data func(B) any) {
+	type input struct {
+		In
+		JSON Body[B]
+	}
+	route.Path, route.Write = r.Path+"/{id}"+route.Path, true
+	Register(a, route, func(ctx context.Context, in *input) (*Answered[T], error) {
+		return r.Write(ctx, in.ID, name, data(in.JSON.Value), in.JSON.Raw)
+	})
 }

@@ -71,6 +71,8 @@ const (
 	tagMembers  = "Members"
 	tagMessages = "Messages"
 	tagReading  = "Reading"
+
+	subject = "The thread's id."
 )
 
 // InThread names a thread in the path.

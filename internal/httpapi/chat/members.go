@@ -37,7 +37,7 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
 	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Lender: lender, Show: c.show}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
-		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: "The thread's id.", Lent: true, Ops: operations,
+		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: subject, Lent: true, Ops: operations,
 		Join: thread.Join{}, Leave: thread.Leave{},
 		Add: func(v AddMember) (any, string) {
 			origin := thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy}
@@ -52,7 +52,7 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "mute-member", Method: http.MethodPost, Path: base + "/members/{uid}/mute", Tag: tagMembers, Write: true,
 		Summary: "Mute a member", Description: "A muted member can read but not write until the given time; 0 lifts the mute.",
-		Subject: "The thread's id.",
+		Subject: subject,
 	}, members.Act(book, thread.Name, thread.CmdMute, func(id string, v Mute) any {
 		return thread.Mute{UserID: id, UntilMS: v.UntilMS}
 	}))

@@ -40,11 +40,12 @@ type listMessagesIn struct {
 	Limit     int            `query:"limit" minimum:"1" maximum:"200" default:"50"`
 	MinSeq    string         `query:"min_seq" doc:"Wait until the thread has the event at this position; 503 not_yet after 5 s."`
 
-	given map[string]bool
+	given              map[string]bool
+	after, before, min uint64 // the seqs of the positions; 0 where none is given
 }
 
-// Resolve notes which parameters are there, because 0 is a position too; huma
-// calls it.
+// Resolve reads the positions, and notes which parameters are there, because 0 is
+// a position too; huma calls it.
 func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.given = map[string]bool{}
@@ -63,6 +64,18 @@ func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	if positions > 1 {
 		return []error{gotong.NewError(httpapi.CodeBadRequest, "Give one position: after_seq, before_seq or the since tuple.")}
 	}
+	for _, p := range [...]struct {
+		text string
+		into *uint64
+	}{{in.AfterSeq, &in.after}, {in.BeforeSeq, &in.before}, {in.MinSeq, &in.min}} {
+		if p.text == "" || p.into == &in.after && p.text == "start" {
+			continue
+		}
+		var err error
+		if *p.into, err = httpapi.Position(ctx.Context(), p.text); err != nil {
+			return []error{err}
+		}
+	}
 	return in.InThread.Resolve(ctx)
 }
 
@@ -74,11 +87,7 @@ type messagesOut struct {
 }
 
 func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesOut, error) {
-	at, err := in.positions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	first, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, MinSeq: at.min})
+	first, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, MinSeq: in.min})
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +99,9 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 			return nil, err
 		}
 	case in.given["after_seq"]:
-		q.Descending, q.From = false, at.after
+		q.Descending, q.From = false, in.after
 	case in.given["before_seq"]:
-		q.To = max(1, at.before) - 1
+		q.To = max(1, in.before) - 1
 		if q.To == 0 {
 			return &messagesOut{AsOf: httpapi.AsOf(ctx, first.Head.Seq), NextSeq: httpapi.AsOf(ctx, 0), Body: []MessageView{}}, nil
 		}
@@ -101,24 +110,6 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 		return nil, gotong.NewError(gotong.CodeCursorAhead, "The position is ahead of the thread.")
 	}
 	return c.collect(ctx, q, in.Limit)
-}
-
-// positions are the seqs that a request names, 0 where it names none.
-type positions struct{ after, before, min uint64 }
-
-func (in *listMessagesIn) positions(ctx context.Context) (at positions, err error) {
-	for _, p := range [...]struct {
-		text string
-		into *uint64
-	}{{in.AfterSeq, &at.after}, {in.BeforeSeq, &at.before}, {in.MinSeq, &at.min}} {
-		if p.text == "" || p.into == &at.after && p.text == "start" {
-			continue
-		}
-		if *p.into, err = httpapi.Position(ctx, p.text); err != nil {
-			return at, err
-		}
-	}
-	return at, nil
 }
 
 // The bounds of one answer: events looked at in one read, and reads.

@@ -13,12 +13,11 @@ import (
 )
 
 func (c *chat) threadRoutes(api *httpapi.API) {
-	httpapi.Register(api, httpapi.Route{
-		ID: "create-thread", Method: http.MethodPost, Path: "/v1/chat/threads", Tag: tagThreads, Status: http.StatusCreated,
-		Write: true, Summary: "Create a thread",
+	httpapi.RegisterCreate(api, c.Resource, httpapi.Route{
+		ID: "create-thread", Tag: tagThreads, Summary: "Create a thread",
 		Description: "The creator becomes the owner. In the scope of a group (ent-…) only its members create threads, and a thread " +
 			"may borrow the group's members.",
-	}, c.create)
+	}, thread.StreamOf, thread.CmdCreate, func(b CreateThread) any { return thread.Create(b) })
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
 		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. " +
@@ -27,12 +26,12 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
 	}, c.get)
-	httpapi.Register(api, httpapi.Route{
-		ID: "set-history", Method: http.MethodPut, Path: "/v1/chat/threads/{id}/history", Tag: tagThreads, Write: true,
+	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
+		ID: "set-history", Method: http.MethodPut, Path: "/history", Tag: tagThreads, Subject: subject,
 		Summary: "Change the history policy",
 		Description: "The policy applies to messages posted from now on: " +
 			"all members may read them, or only users who are members when they are posted.",
-	}, c.setHistory)
+	}, thread.CmdHistory, func(b HistoryPolicy) any { return thread.SetHistory(b) })
 }
 
 // CreateThread is the body of creating a thread.
@@ -43,28 +42,9 @@ type CreateThread struct {
 	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"By default own."`
 }
 
-type createIn struct {
-	JSON httpapi.Body[CreateThread]
-}
-
-func (c *chat) create(ctx context.Context, in *createIn) (*httpapi.Answered[ThreadView], error) {
-	call := httpapi.CallOf(ctx)
-	id := thread.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	return c.Create(ctx, id, thread.CmdCreate, thread.Create(in.JSON.Value), in.JSON.Raw)
-}
-
 // HistoryPolicy is the body of changing the history policy.
 type HistoryPolicy struct {
 	Policy thread.Policy `json:"policy" enum:"all,from_join"`
-}
-
-type setHistoryIn struct {
-	InThread
-	JSON httpapi.Body[HistoryPolicy]
-}
-
-func (c *chat) setHistory(ctx context.Context, in *setHistoryIn) (*httpapi.Answered[ThreadView], error) {
-	return c.Write(ctx, in.ID, thread.CmdHistory, thread.SetHistory(in.JSON.Value), in.JSON.Raw)
 }
 
 type getIn struct {

@@ -31,11 +31,11 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "add-reaction", Method: http.MethodPut, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages, Write: true,
 		Summary: "React to a message",
-	}, c.react)
+	}, c.react(true))
 	httpapi.Register(api, httpapi.Route{
 		ID: "remove-reaction", Method: http.MethodDelete, Path: base + "/{mid}/reactions/{emoji}", Tag: tagMessages,
 		Write: true, Summary: "Remove a reaction",
-	}, c.unreact)
+	}, c.react(false))
 }
 
 // Send is the body of sending a message.
@@ -142,19 +142,14 @@ type reactIn struct {
 	Empty httpapi.NoBody
 }
 
-func (c *chat) react(ctx context.Context, in *reactIn) (*httpapi.Answered[MessageView], error) {
-	return c.reacted(ctx, in, true)
-}
-
-func (c *chat) unreact(ctx context.Context, in *reactIn) (*httpapi.Answered[MessageView], error) {
-	return c.reacted(ctx, in, false)
-}
-
-func (c *chat) reacted(ctx context.Context, in *reactIn, on bool) (*httpapi.Answered[MessageView], error) {
+// react is the handler that puts a reaction on a message, or takes it off.
+func (c *chat) react(on bool) func(context.Context, *reactIn) (*httpapi.Answered[MessageView], error) {
 	target := "off"
 	if on {
 		target = "on"
 	}
-	data := thread.React{MessageID: in.message, Emoji: in.Emoji, On: on}
-	return c.change(ctx, in.InMessage, thread.CmdReact, data, nil, in.Emoji, target)
+	return func(ctx context.Context, in *reactIn) (*httpapi.Answered[MessageView], error) {
+		data := thread.React{MessageID: in.message, Emoji: in.Emoji, On: on}
+		return c.change(ctx, in.InMessage, thread.CmdReact, data, nil, in.Emoji, target)
+	}
 }

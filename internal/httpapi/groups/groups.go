@@ -47,10 +47,10 @@ func Routes(opts Options) func(*httpapi.API) {
 const tag = "Groups"
 
 func (g *groups) groupRoutes(api *httpapi.API) {
-	httpapi.Register(api, httpapi.Route{
-		ID: "create-group", Method: http.MethodPost, Path: "/v1/groups", Tag: tag, Write: true,
-		Status: http.StatusCreated, Summary: "Create a group", Description: "You become its first admin.",
-	}, g.create)
+	const subject = "The group's id, ent-…"
+	httpapi.RegisterCreate(api, g.Resource, httpapi.Route{
+		ID: "create-group", Tag: tag, Summary: "Create a group", Description: "You become its first admin.",
+	}, group.StreamOf, group.CmdCreate, func(b Create) any { return group.Create(b) })
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-groups", Method: http.MethodGet, Path: "/v1/groups", Tag: tag, Summary: "List groups",
 		Description: "All but those by invitation only, newest first.",
@@ -58,13 +58,11 @@ func (g *groups) groupRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-my-groups", Method: http.MethodGet, Path: "/v1/groups/me", Tag: tag, Summary: "List your groups",
 	}, g.mine)
-	httpapi.Register(api, httpapi.Route{
-		ID: "get-group", Method: http.MethodGet, Path: "/v1/groups/{id}", Tag: tag, Summary: "Get a group",
-	}, g.get)
-	httpapi.Register(api, httpapi.Route{
-		ID: "update-group", Method: http.MethodPatch, Path: "/v1/groups/{id}", Tag: tag, Write: true,
+	httpapi.RegisterGet(api, g.Resource, httpapi.Route{ID: "get-group", Tag: tag, Subject: subject, Summary: "Get a group"})
+	httpapi.RegisterWrite(api, g.Resource, httpapi.Route{
+		ID: "update-group", Method: http.MethodPatch, Tag: tag, Subject: subject,
 		Summary: "Change a group", Description: "For its admins. Absent fields stay unchanged.",
-	}, g.update)
+	}, group.CmdUpdate, func(b Update) any { return group.Update(b) })
 }
 
 // Summary is a group in a list.
@@ -90,11 +88,6 @@ type Detail struct {
 	Members []MemberView `json:"members,omitempty" doc:"The first 200, if you may see them."`
 }
 
-// InGroup names a group in the path.
-type InGroup struct {
-	ID string `path:"id" doc:"The group's id, ent-…"`
-}
-
 // Create is the body of making a group.
 type Create struct {
 	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
@@ -103,39 +96,11 @@ type Create struct {
 	JoinPolicy  group.JoinPolicy `json:"join_policy" enum:"terbuka,persetujuan,undangan"`
 }
 
-type createIn struct {
-	JSON httpapi.Body[Create]
-}
-
-func (g *groups) create(ctx context.Context, in *createIn) (*httpapi.Answered[Detail], error) {
-	call := httpapi.CallOf(ctx)
-	id := group.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	return g.Create(ctx, id, group.CmdCreate, group.Create(in.JSON.Value), in.JSON.Raw)
-}
-
 // Update is the body of changing a group.
 type Update struct {
 	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
 	Description *string           `json:"description,omitempty" maxLength:"2000"`
 	JoinPolicy  *group.JoinPolicy `json:"join_policy,omitempty" enum:"terbuka,persetujuan,undangan"`
-}
-
-type updateIn struct {
-	InGroup
-	JSON httpapi.Body[Update]
-}
-
-func (g *groups) update(ctx context.Context, in *updateIn) (*httpapi.Answered[Detail], error) {
-	return g.Write(ctx, in.ID, group.CmdUpdate, group.Update(in.JSON.Value), in.JSON.Raw)
-}
-
-type getIn struct {
-	InGroup
-	IfNoneMatch string `header:"If-None-Match"`
-}
-
-func (g *groups) get(ctx context.Context, in *getIn) (*httpapi.Shown[Detail], error) {
-	return g.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
 // Tag is the ETag: the state, and who looks at it.

@@ -203,7 +203,7 @@ func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 }
 
 type listIn struct {
-	In
+	httpapi.In
 	httpapi.Page
 }
 

@@ -93,19 +93,14 @@ func (r *routes[V, A, S, L, R, B]) route(op httpapi.Route, method, path string) 
 	return op
 }
 
-// In names a stream in the path.
-type In struct {
-	ID string `path:"id"`
-}
-
 // InMember names a member of a stream in the path.
 type InMember struct {
-	In
+	httpapi.In
 	UserID string `path:"uid" doc:"The member's user id."`
 }
 
 type moveIn struct {
-	In
+	httpapi.In
 	Empty httpapi.NoBody
 }
 
@@ -160,7 +155,7 @@ func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *moveIn) (*out[
 }
 
 type addIn[A any] struct {
-	In
+	httpapi.In
 	JSON httpapi.Body[A]
 }
 

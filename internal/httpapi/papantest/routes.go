@@ -79,37 +79,16 @@ func Routes(opts members.Options) func(*httpapi.API) {
 	}
 	b.Book = members.Book[MemberView]{Options: opts, Needs: needs, See: see, Show: show}
 	return func(api *httpapi.API) {
-		httpapi.Register(api, httpapi.Route{
-			ID: "create-board", Method: http.MethodPost, Path: "/v1/boards", Tag: tag, Write: true,
-			Status: http.StatusCreated, Summary: "Make a board", Description: "You become its first keeper.",
-		}, b.create)
-		httpapi.Register(api, httpapi.Route{
-			ID: "get-board", Method: http.MethodGet, Path: "/v1/boards/{id}", Tag: tag, Summary: "Get a board",
-		}, b.get)
-		httpapi.Register(api, httpapi.Route{
-			ID: "post-notice", Method: http.MethodPost, Path: "/v1/boards/{id}/notices", Tag: tag, Write: true, Summary: "Post a notice",
-		}, b.post)
+		const subject = "The board's id."
+		httpapi.RegisterCreate(api, b.Resource, httpapi.Route{
+			ID: "create-board", Tag: tag, Summary: "Make a board", Description: "You become its first keeper.",
+		}, papantest.StreamOf, "papan.create", func(v Create) any { return papantest.Create(v) })
+		httpapi.RegisterGet(api, b.Resource, httpapi.Route{ID: "get-board", Tag: tag, Subject: subject, Summary: "Get a board"})
+		httpapi.RegisterWrite(api, b.Resource, httpapi.Route{
+			ID: "post-notice", Method: http.MethodPost, Path: "/notices", Tag: tag, Subject: subject, Summary: "Post a notice",
+		}, "papan.post", func(v Post) any { return papantest.Post(v) })
 		b.memberRoutes(api)
 	}
-}
-
-type createIn struct {
-	JSON httpapi.Body[Create]
-}
-
-func (b *boards) create(ctx context.Context, in *createIn) (*httpapi.Answered[Board], error) {
-	call := httpapi.CallOf(ctx)
-	id := papantest.StreamOf(call.Principal.UserID, call.RequestID).ID()
-	return b.Create(ctx, id, "papan.create", papantest.Create(in.JSON.Value), in.JSON.Raw)
-}
-
-type postIn struct {
-	ID   string `path:"id"`
-	JSON httpapi.Body[Post]
-}
-
-func (b *boards) post(ctx context.Context, in *postIn) (*httpapi.Answered[Board], error) {
-	return b.Write(ctx, in.ID, "papan.post", papantest.Post(in.JSON.Value), in.JSON.Raw)
 }
 
 func (b *boards) view(ctx context.Context, stream gotong.Stream) (Board, error) {
@@ -119,15 +98,6 @@ func (b *boards) view(ctx context.Context, stream gotong.Stream) (Board, error) 
 	}
 	doc, _ := gotong.Doc[papantest.Board](looks[0].State, gotong.StreamKey(stream))
 	return Board{ID: stream.ID(), Title: doc.Title, AsOf: httpapi.AsOf(ctx, looks[0].Head.Seq)}, see(looks[0], members.Passing)
-}
-
-type getIn struct {
-	ID          string `path:"id"`
-	IfNoneMatch string `header:"If-None-Match"`
-}
-
-func (b *boards) get(ctx context.Context, in *getIn) (*httpapi.Shown[Board], error) {
-	return b.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
 // needs names what is read of a board beside what decides access.
