@@ -9,29 +9,29 @@ import (
 	"sync"
 )
 
-// The headers by which a proxy can say where a request came from.
+// The headers in which a proxy can report the origin of a request.
 const (
 	XForwardedFor = "x-forwarded-for"
 	Forwarded     = "forwarded" // RFC 7239
 )
 
-// proxies finds out where requests come from.
+// proxies finds the address of a request's client.
 type proxies struct {
 	trusted []netip.Prefix
-	header  string // the one that is believed: common proxies pass a client's other through
+	header  string // the one that is trusted: common proxies pass on the others as clients send them
 	log     *slog.Logger
 	warned  sync.Once
 }
 
-// client is where a request comes from: the peer, or, behind proxies that are
-// trusted, the last address in their header that is not a trusted proxy. A
-// client can invent everything to the left of that.
+// client returns the address of a request's client: the peer or, behind trusted
+// proxies, the last address in their header that is not a trusted proxy. A
+// client can invent every address to the left of that one.
 func (p *proxies) client(r *http.Request) netip.Addr {
 	addr, rest := peerOf(r), strings.Join(r.Header.Values(p.header), ",")
 	for rest != "" && p.trusts(addr) {
 		var hop string
 		if rest, hop = p.last(rest); strings.TrimSpace(hop) == "" {
-			continue // an empty element of a list is none (RFC 9110, 5.6.1)
+			continue // empty list elements are ignored (RFC 9110, 5.6.1)
 		}
 		next, ok := p.hop(hop)
 		if !ok {
@@ -46,8 +46,8 @@ func (p *proxies) client(r *http.Request) netip.Addr {
 	return addr
 }
 
-// peerOf is the address at the other end of the connection; the zero Addr where
-// it has none.
+// peerOf returns the address at the other end of the connection, or the zero
+// Addr if it has none.
 func peerOf(r *http.Request) netip.Addr {
 	peer, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return plainAddr(peer.Addr())
@@ -59,7 +59,8 @@ func (p *proxies) trusts(addr netip.Addr) bool {
 }
 
 // last splits off the last element of a list. It reads from the end, where the
-// proxy wrote: a quote that a client left open further left hides nothing.
+// proxy wrote: a quote that the client left open further left then hides
+// nothing.
 func (p *proxies) last(list string) (rest, element string) {
 	quoted := false
 	for i := len(list) - 1; i >= 0; i-- {
@@ -73,7 +74,7 @@ func (p *proxies) last(list string) (rest, element string) {
 	return "", list
 }
 
-// hop is the address in one element.
+// hop returns the address in one element.
 func (p *proxies) hop(element string) (netip.Addr, bool) {
 	if p.header != Forwarded {
 		return hostAddr(strings.TrimSpace(element))
@@ -97,8 +98,8 @@ func (p *proxies) hop(element string) (netip.Addr, bool) {
 	return hostAddr(found)
 }
 
-// hostAddr reads an address, with a port or without; IPv6 may stand in
-// brackets, and must before a port.
+// hostAddr parses an address with or without a port. IPv6 may be in brackets,
+// and must be before a port.
 func hostAddr(s string) (netip.Addr, bool) {
 	if addr, err := netip.ParseAddr(s); err == nil {
 		return plainAddr(addr), true
@@ -114,8 +115,8 @@ func hostAddr(s string) (netip.Addr, bool) {
 
 func plainAddr(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
-// addressKey is what one client's requests are counted by: the address, or for
-// IPv6 its /64, of which one client has all.
+// addressKey returns the key by which the requests of a client are counted: the
+// address or, for IPv6, its /64, because one client usually has a whole one.
 func addressKey(addr netip.Addr) string {
 	if addr.Is6() {
 		if p, err := addr.Prefix(64); err == nil {

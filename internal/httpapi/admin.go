@@ -8,23 +8,23 @@ import (
 	"time"
 )
 
-// Version is what this binary was built from.
+// Version describes the build of this binary.
 type Version struct {
 	Version string `json:"version"`
 	Commit  string `json:"commit,omitempty"`
 	Go      string `json:"go,omitempty"`
 
-	Development bool `json:"development,omitempty"` // its log may be filled with trials
+	Development bool `json:"development,omitempty"` // its log may hold test data
 }
 
-// Check is one condition of being ready.
+// Check is one condition of readiness.
 type Check struct {
 	Name string
 	Test func(context.Context) error
-	Soft bool // where it fails the node does with less, and is ready
+	Soft bool // the node is ready even if the check fails
 }
 
-// health answers those who watch the node.
+// health answers health checks.
 type health struct {
 	version  Version
 	checks   []Check
@@ -34,7 +34,8 @@ type health struct {
 // checkTimeout bounds all checks of one answer.
 const checkTimeout = 2 * time.Second
 
-// mount adds /livez, /readyz and /version; only operators see the checks.
+// mount adds /livez, /readyz and /version. Only with detailed do the answers
+// contain the single checks.
 func (h health) mount(mux *http.ServeMux, detailed bool) {
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -86,7 +87,7 @@ func (h health) ready(ctx context.Context, detailed bool) (int, readiness) {
 	return http.StatusOK, report
 }
 
-// adminHandler is the operators' handler: health with details, metrics,
+// adminHandler returns the handler for operators: detailed health, metrics,
 // profiles.
 func adminHandler(opts Options, h health) http.Handler {
 	mux := http.NewServeMux()
@@ -110,5 +111,5 @@ func adminHandler(opts Options, h health) http.Handler {
 func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client is gone: nobody to tell
+	_ = json.NewEncoder(w).Encode(body) // an error means that the client left
 }

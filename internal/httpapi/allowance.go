@@ -8,18 +8,19 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// Limiter spends allowances by key, for what does not come as a request:
-// commands over a WebSocket. It is safe for concurrent use.
+// Limiter spends allowances by key for commands over a WebSocket, which are not
+// requests. It is safe for concurrent use.
 type Limiter struct{ buckets *limiter }
 
-// NewLimiter gives every key this rate; a zero Rate is no limit. Name tells it
-// from the other limits that nodes share; a nil shared is of this node alone.
+// NewLimiter returns a Limiter with this rate for each key; a zero Rate is no
+// limit. Name distinguishes it from the other limits that nodes share. If
+// shared is nil, the limit applies to this node alone.
 func NewLimiter(name string, r Rate, shared Shared) *Limiter {
 	return &Limiter{newLimiter(name, r, shared)}
 }
 
-// Take spends one of the key's allowance; where there is none left, it says
-// how long to wait.
+// Take spends one of the key's allowance. If nothing is left, it returns false
+// and the time to wait.
 func (l *Limiter) Take(ctx context.Context, key string, now clock.Moment) (ok bool, wait time.Duration) {
 	var spent *limited
 	if err := l.buckets.allow(ctx, key, now); errors.As(err, &spent) {

@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// roster is what the list of a thread's members tells, by user id.
+// roster is the list of a thread's members, by user id.
 type roster struct {
 	t     *testing.T
 	w     *world

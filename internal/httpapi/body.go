@@ -19,15 +19,15 @@ import (
 	"gotong.dev/gotong/internal/jsonx"
 )
 
-// The bounds of one body: its size, and, where the options say nothing, how
-// long it may take to arrive.
+// The bounds of one body: its size and, if the options set none, the time for
+// its arrival.
 const (
 	maxBody     = 256 << 10
 	bodyTimeout = 10 * time.Second
 )
 
-// Body is the JSON object of a request. It is a field of an input, named
-// anything but Body, which huma keeps for itself.
+// Body is the JSON object of a request. It is a field of an input, under any
+// name but Body, which huma reserves.
 type Body[T any] struct {
 	Value T
 	Raw   []byte // as received; it belongs to the handler
@@ -51,7 +51,7 @@ func (b *Body[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
 // OptionalBody is a [Body] that may be missing.
 type OptionalBody[T any] struct{ Body[T] }
 
-// Resolve reads the body where there is one; huma calls it.
+// Resolve reads the body if there is one; huma calls it.
 func (b *OptionalBody[T]) Resolve(ctx huma.Context) []error {
 	raw, err := readBody(ctx)
 	if err == nil && len(raw) > 0 {
@@ -66,10 +66,10 @@ func (b *OptionalBody[T]) Resolve(ctx huma.Context) []error {
 
 func (b *OptionalBody[T]) optional() {}
 
-// NoBody is the body of an operation that takes none: nothing, or {}.
+// NoBody is the body of an operation that accepts none: empty, or {}.
 type NoBody struct{}
 
-// Resolve reads and refuses what is more than {}; huma calls it.
+// Resolve reads the body and rejects all but {}; huma calls it.
 func (b *NoBody) Resolve(ctx huma.Context) []error {
 	raw, err := readBody(ctx)
 	if err == nil && len(raw) > 0 {
@@ -86,9 +86,9 @@ func readBody(ctx huma.Context) ([]byte, error) {
 	r, w := humago.Unwrap(ctx)
 	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err == nil {
-		// The server reads on in the background to notice a client that leaves;
-		// an old deadline would look like one. After a failure it stays: what is
-		// left of the body is not waited for.
+		// The server continues to read in the background, to notice a client
+		// that leaves; an old deadline would look like one. After a failure the
+		// deadline stays, so that nothing waits for the rest of the body.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // a recorder has none
 	}
 	var tooLarge *http.MaxBytesError
@@ -105,8 +105,8 @@ func readBody(ctx huma.Context) ([]byte, error) {
 	}
 }
 
-// boundBody gives the body so long to arrive, whether it will be read or not:
-// the server itself waits for the rest of a body that nobody reads.
+// boundBody bounds the time for the body's arrival, whether or not a handler
+// reads it: the server waits for the rest of an unread body.
 func boundBody(w http.ResponseWriter, r *http.Request, d time.Duration) {
 	if r.ContentLength != 0 {
 		at := time.Now().Add(d)                               //nolint:forbidigo // a socket's deadline
@@ -129,8 +129,8 @@ func mediaType(r *http.Request, size int) error {
 	return nil
 }
 
-// decode reads raw strictly, then checks it against the schema that is
-// published, then against the type's own rules.
+// decode reads raw strictly, then checks it against the published schema, then
+// against the type's own rules.
 func decode(ctx huma.Context, raw []byte, into any) error {
 	if err := jsonx.Unmarshal(raw, into); err != nil {
 		return err

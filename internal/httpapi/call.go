@@ -9,19 +9,19 @@ import (
 	"gotong.dev/gotong/internal/auth"
 )
 
-// Principal is who a token speaks for.
+// Principal is the user that a token stands for.
 type Principal struct {
 	UserID   string
 	Name     string // the user name
 	Role     gotong.Role
-	LoginID  string // what ends with a logout
+	LoginID  string // the login; a logout ends it
 	TokenID  string // jti
-	Token    string // as presented; empty for one that came by ticket
+	Token    string // as presented; empty if the principal came by ticket
 	Expires  time.Time
-	Verified auth.Principal // as the door knows it
+	Verified auth.Principal // as package auth returned it
 }
 
-// PrincipalOf is what the door found out, in the words of the edge.
+// PrincipalOf converts the principal of package auth.
 func PrincipalOf(p auth.Principal, token string) Principal {
 	return Principal{
 		UserID: p.UserID, Name: p.Username, Role: p.Role, LoginID: p.LoginID, TokenID: p.TokenID,
@@ -29,12 +29,12 @@ func PrincipalOf(p auth.Principal, token string) Principal {
 	}
 }
 
-// Verifier is the door's side of an [Authenticator]; [auth.Service] is one.
+// Verifier verifies tokens; [auth.Service] is one.
 type Verifier interface {
 	Verify(ctx context.Context, token string) (auth.Principal, error)
 }
 
-// Tokens is the authenticator that asks the door.
+// Tokens returns the [Authenticator] that verifies with v.
 func Tokens(v Verifier) Authenticator { return tokens{v} }
 
 type tokens struct{ Verifier }
@@ -47,19 +47,19 @@ func (t tokens) Authenticate(ctx context.Context, token string) (Principal, erro
 	return PrincipalOf(p, token), nil
 }
 
-// Actor is the principal as events keep it.
+// Actor returns the principal as events store it.
 func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
 
 // Viewer returns the principal as the visibility function sees it.
 func (p Principal) Viewer() gotong.Viewer { return gotong.Viewer{UserID: p.UserID, Role: p.Role} }
 
-// Authenticator turns a bearer token into who it speaks for;
-// [gotong.CodeUnauthorized] where it speaks for nobody.
+// Authenticator returns the principal of a bearer token, or
+// [gotong.CodeUnauthorized] if the token is not valid.
 type Authenticator interface {
 	Authenticate(ctx context.Context, token string) (Principal, error)
 }
 
-// Call is what is known of a request beside its parameters.
+// Call describes a request beside its parameters.
 type Call struct {
 	Principal     Principal // zero for a public route
 	RequestID     string    // the idempotency key; empty for a read
@@ -69,17 +69,17 @@ type Call struct {
 	Address       string // of the client, behind trusted proxies
 	Token         string // the bearer token as presented, verified or not
 	epoch         gotong.Epoch
-	pending       *Pending // of the connection; nil where it has no place
-	kept          bool     // somebody else gives it back
+	pending       *Pending // of the connection; nil if it has no place
+	kept          bool     // the caller of Pending frees it
 	crowded       bool     // there was no place
 	header        http.Header
 	guard         *guard
-	code          gotong.Code // of the problem that was answered
+	code          gotong.Code // of the problem in the answer
 }
 
 type callKey struct{}
 
-// CallOf is the call of a request; every handler of this package has one.
+// CallOf returns the call of a request. Every handler of this package has one.
 func CallOf(ctx context.Context) *Call {
 	c, ok := ctx.Value(callKey{}).(*Call)
 	if !ok {
@@ -88,12 +88,12 @@ func CallOf(ctx context.Context) *Call {
 	return c
 }
 
-// TraceID names the request in traces, logs and problems.
+// TraceID returns the id of the request in traces, logs and problems.
 func TraceID(ctx context.Context) string { return CallOf(ctx).TraceID }
 
-// Command is the wish of this call. raw is the body as received, over which the
-// fingerprint is taken; targets are the parts of the path and header that name
-// what the wish is about, which a body does not repeat.
+// Command returns a command of this call. raw is the body as received, which
+// the fingerprint covers. targets are the parts of path and header that name
+// what the command changes and that the body does not repeat.
 func (c *Call) Command(stream gotong.Stream, name string, data any, raw []byte, targets ...string) gotong.Command {
 	return gotong.Command{
 		Stream: stream, Type: name, Actor: c.Principal.Actor(), RequestID: c.RequestID,
@@ -106,13 +106,13 @@ type Executor interface {
 	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
 }
 
-// runTimeout bounds how long a client waits to hear that the outcome of its
-// write is unknown, where the store does not answer.
+// runTimeout bounds the wait for an outcome. If the store does not answer
+// within it, the client learns that the outcome is unknown.
 const runTimeout = 10 * time.Second
 
-// Run executes a command of this call. It notes in the answer's header the
-// cursor after what was written, by which a read can ask for it (contract D21),
-// and whether the receipt is that of an earlier request.
+// Run executes a command of this call. It sets the headers of the answer: the
+// cursor after the written events, with which a read can wait for them
+// (contract D21), and whether the receipt is that of an earlier request.
 func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
@@ -127,7 +127,7 @@ func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt
 	return receipt, err
 }
 
-// Replayed notes in the answer's header that it is that of an earlier request.
+// Replayed sets the header that marks the answer as that of an earlier request.
 func Replayed(ctx context.Context) { CallOf(ctx).header.Set("Idempotency-Replayed", "true") }
 
 // Names returns the display names of those of the users who have one.
@@ -141,7 +141,7 @@ type Awaiter interface {
 // awaitTimeout bounds how long a removal waits for its own node.
 const awaitTimeout = 5 * time.Second
 
-// Settled returns once this node sends nobody anything that the commit
+// Settled returns when this node no longer sends anybody events that the commit
 // withdrew from them (contract D13).
 func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 	if r.First == 0 {
@@ -156,7 +156,7 @@ func Settled(ctx context.Context, hub Awaiter, r gotong.Receipt) error {
 }
 
 // ReceiptView is the bare answer to a write, for a user who may not (or no
-// longer) see what was written.
+// longer) read the stream.
 type ReceiptView struct {
 	Stream   gotong.Stream    `json:"stream"`
 	Seq      []uint64         `json:"seq" doc:"First and last seq; empty if nothing had to change."`

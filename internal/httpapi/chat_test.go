@@ -141,7 +141,7 @@ func TestPublicInAHiddenGroup(t *testing.T) {
 	ani.post("/v1/chat/threads", map[string]any{"scope_id": g, "privacy_level": "public"}).want(201)
 	page := budi.get("/v1/chat/threads?limit=1&scope_id=" + g).want(200)
 	if page.header.Get("X-Has-More") != "false" || page.header.Get("X-Next-Cursor") != "" {
-		t.Errorf("a stranger is told of more: %v", page.header)
+		t.Errorf("a stranger gets the total: %v", page.header)
 	}
 	ani.post("/v1/groups/"+g+"/members", map[string]any{"user_id": citra.id}).want(201)
 	citra.get(th).want(200)
@@ -151,8 +151,8 @@ func TestPublicInAHiddenGroup(t *testing.T) {
 	}
 }
 
-// Who was the last in a thread or a group closed it.
-func TestClosed(t *testing.T) {
+// The last member who leaves a thread or a group closes it.
+func TestLastMemberWhoLeavesCloses(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th, g := ani.thread("public"), ani.group("terbuka")

@@ -11,18 +11,18 @@ import (
 	"gotong.dev/gotong"
 )
 
-// ConnLimits bound the connections that have not authenticated, and in the same
-// numbers those that wait for their next request. What is under way for a user
-// is bounded per user.
+// ConnLimits bound the connections that have not authenticated and, by the same
+// numbers, those that wait for their next request. Authenticated connections
+// are bounded per user.
 type ConnLimits struct {
 	PerAddress int    // of one IPv4 address or IPv6 /64; 0 is 256
 	Total      int    // of all together; 0 is 4,096
 	Refused    func() // called for each connection that was refused; may be nil
 }
 
-// conns counts the connections that have not authenticated. One that comes from
-// a trusted proxy is that of many clients: there each request counts, as a
-// connection of its client, until it has authenticated or is over.
+// conns counts the connections that have not authenticated. A connection from a
+// trusted proxy carries many clients: each of its requests counts as a
+// connection of its client, until it has authenticated or ended.
 type conns struct {
 	limits  ConnLimits
 	proxies *proxies
@@ -30,7 +30,7 @@ type conns struct {
 	idle    places // of those that have authenticated and wait for their next request
 }
 
-// places are so many for an address, and so many in all.
+// places bounds the connections of each address and of all.
 type places struct {
 	perAddress, most int
 
@@ -51,15 +51,15 @@ func newConns(limits ConnLimits, p *proxies) *conns {
 	return &conns{limits: limits, proxies: p, pending: newPlaces(limits), idle: newPlaces(limits)}
 }
 
-// Pending is the place of a connection among those that have not authenticated.
-// A nil one is no place.
+// Pending is the place of a connection that has not authenticated. Nil is no
+// place.
 type Pending struct {
 	left atomic.Bool
 	of   *places
 	key  string
 }
 
-// enter takes a place; false where there is none.
+// enter takes a place. It returns false if there is none.
 func (p *places) enter(key string) (*Pending, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -71,8 +71,8 @@ func (p *places) enter(key string) (*Pending, bool) {
 	return &Pending{of: p, key: key}, true
 }
 
-// Leave gives the place back: the connection has authenticated, or is over.
-// Only the first call counts.
+// Leave frees the place: the connection has authenticated or ended. Only the
+// first call counts.
 func (p *Pending) Leave() {
 	if p == nil || p.left.Swap(true) {
 		return
@@ -85,9 +85,9 @@ func (p *Pending) Leave() {
 	}
 }
 
-// Listener refuses connections at once, before anything is kept for them, while
-// there are too many that have not authenticated. The server that accepts from
-// it is one of [HTTPServer].
+// Listener returns a listener that closes new connections at once while too
+// many have not authenticated. The server that accepts from it must be one of
+// [HTTPServer].
 func (s *Server) Listener(l net.Listener) net.Listener { return &listener{l, s.conns} }
 
 type listener struct {
@@ -104,7 +104,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		tcp, ok := conn.(*net.TCPConn)
 		if !ok {
-			return conn, nil // no connection that came over a network
+			return conn, nil // not a network connection
 		}
 		peer := plainAddr(tcp.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()) //nolint:forcetypeassert // that of a TCP connection
 		if l.conns.proxies.trusts(peer) {
@@ -120,8 +120,8 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// counted is a connection with its place. It keeps all methods of a TCP
-// connection, for writers that need more than net.Conn has.
+// counted is a connection with its place. It has all methods of a TCP
+// connection, for writers that need more than net.Conn.
 type counted struct {
 	*net.TCPConn
 	pending *Pending
@@ -130,16 +130,16 @@ type counted struct {
 	idle    atomic.Pointer[Pending]
 }
 
-// Close gives the places back too.
+// Close also frees the places.
 func (c *counted) Close() error {
 	c.pending.Leave()
 	c.idle.Swap(nil).Leave()
 	return c.TCPConn.Close()
 }
 
-// connState closes a connection that has authenticated and would wait for its
-// next request while too many do. Its client loses nothing: it opens another one. Otherwise one account
-// could leave behind as many connections as it likes.
+// connState closes an authenticated connection that becomes idle while too many
+// are idle. Its client can open another one. Otherwise one account could leave
+// behind any number of connections.
 func connState(conn net.Conn, state http.ConnState) {
 	c, ok := conn.(*counted)
 	if !ok {
@@ -159,7 +159,7 @@ func connState(conn net.Conn, state http.ConnState) {
 
 type pendingKey struct{}
 
-// connContext lets the requests of a connection find its place.
+// connContext makes the place of a connection available to its requests.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if c, ok := c.(*counted); ok {
 		return context.WithValue(ctx, pendingKey{}, c.pending)
@@ -167,19 +167,19 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// Authenticated notes that the client of a request has authenticated, so that
+// Authenticated records that the client of a request has authenticated, so that
 // its connection no longer counts.
 func (c *Call) Authenticated() { c.pending.Leave() }
 
-// Pending is the place of a connection that outlives its request: the caller
-// gives it back.
+// Pending returns the place of a connection that outlives its request. The
+// caller must free it.
 func (c *Call) Pending() *Pending {
 	c.kept = true
 	return c.pending
 }
 
-// Crowded is the error for a request that will be served although nobody has
-// authenticated, where its client has too many of those open; else nil.
+// Crowded returns an error if the client of an unauthenticated request has too
+// many of them open, and otherwise nil.
 func (c *Call) Crowded() error {
 	if !c.crowded {
 		return nil
@@ -187,14 +187,14 @@ func (c *Call) Crowded() error {
 	return gotong.NewError(gotong.CodeRateLimited, "Too many open requests from this address have not authenticated.")
 }
 
-// count finds the place that the connection of a request has, or, behind a
-// trusted proxy, takes one. Without one the request may still authenticate.
+// count finds the place of the request's connection or, behind a trusted proxy,
+// takes one. A request without a place may still authenticate.
 func (e *edge) count(r *http.Request, call *Call) {
 	if pending, ok := r.Context().Value(pendingKey{}).(*Pending); ok {
 		call.pending, call.kept = pending, true
 		return
 	}
-	if e.proxies.trusts(peerOf(r)) { // else it came through no listener of ours
+	if e.proxies.trusts(peerOf(r)) { // otherwise it came through another listener
 		pending, ok := e.conns.pending.enter(call.Address)
 		call.pending, call.crowded = pending, !ok
 	}

@@ -44,7 +44,7 @@ func TestCorruptEventHidesNothingElse(t *testing.T) {
 		if !strings.Contains(a.str("detail"), "Event 6 ") {
 			t.Errorf("%s: does not say which: %s", query, a.body)
 		}
-		budi.get(th+"/messages"+query).problem(404, gotong.CodeNotFound) // is told nothing
+		budi.get(th+"/messages"+query).problem(404, gotong.CodeNotFound) // the code reveals nothing
 	}
 }
 

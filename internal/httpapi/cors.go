@@ -4,8 +4,8 @@ import (
 	"net/http"
 )
 
-// cors is what the origins in the list may do. There are no cookies, so none is
-// ever allowed.
+// cors are the origins whose pages may call this server. There are no cookies,
+// so credentials are never allowed.
 type cors Origins
 
 const (
@@ -16,7 +16,8 @@ const (
 		"X-As-Of, X-As-Of-Home, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 
-// answer adds what the origin may do; true where that was all that was asked.
+// answer sets the CORS headers. It returns true if the request was only a
+// preflight and is answered.
 func (c cors) answer(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	preflight := r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""

@@ -57,8 +57,9 @@ func TestAllow(t *testing.T) {
 	w.do(http.MethodGet, "/v1/realtime/nothing", nil).problem(404, gotong.CodeNotFound)
 }
 
-// A header that says one thing may be there once; the first is not preferred.
-func TestHeadersTwice(t *testing.T) {
+// A header with a single value may occur once; otherwise the request is
+// rejected.
+func TestHeaderGivenTwiceIsRejected(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
@@ -211,9 +212,9 @@ func TestBodies(t *testing.T) {
 	ani.post(th+"/join", nil).want(200)
 }
 
-// TestRejectedTextIsNotTold puts a marker wherever a client can put text, and
-// looks for it in every answer and in the log.
-func TestRejectedTextIsNotTold(t *testing.T) {
+// TestRejectedTextIsNotRepeated puts a marker wherever a client can put text,
+// and looks for it in every answer and in the log.
+func TestRejectedTextIsNotRepeated(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
@@ -262,7 +263,7 @@ func TestRejectedTextIsNotTold(t *testing.T) {
 	}
 }
 
-func TestPanicIsNotTold(t *testing.T) {
+func TestPanicCauseIsNotSent(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Routes = append(o.Routes, func(api *httpapi.API) {
 			httpapi.Register(api, httpapi.Route{

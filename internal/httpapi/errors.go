@@ -11,20 +11,20 @@ import (
 	"gotong.dev/gotong"
 )
 
-// huma builds its errors with these package variables. As they come, they put
-// the rejected value, all of the body even, into the answer.
+// huma makes its errors with these package variables. The defaults put the
+// rejected value, even the whole body, into the answer.
 func init() { //nolint:gochecknoinits // huma offers no other way
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, _ string, errs ...error) huma.StatusError {
 		return humaProblem(ctx.Context(), status, errs)
 	}
 	huma.NewError = func(status int, _ string, errs ...error) huma.StatusError {
-		return humaProblem(context.Background(), status, errs) //nolint:forbidigo // huma asks while it makes the document
+		return humaProblem(context.Background(), status, errs) //nolint:forbidigo // huma calls it while it makes the document
 	}
 	huma.DefaultArrayNullable = false
 }
 
-// humaProblem is the problem for what huma found wrong: one error of ours as it
-// is, several about fields as one, and never a value.
+// humaProblem returns the problem for huma's findings: a [gotong.Error] as it
+// is, several findings about fields as one, and never a value.
 func humaProblem(ctx context.Context, status int, errs []error) *Problem {
 	for _, err := range errs {
 		var known *gotong.Error
@@ -38,7 +38,7 @@ func humaProblem(ctx context.Context, status int, errs []error) *Problem {
 	return problem(ctx, byStatus(status))
 }
 
-// invalid gathers what is wrong with fields into one error.
+// invalid joins findings about fields in one error.
 func invalid(errs []error) *gotong.Error {
 	var fields []gotong.FieldError
 	for _, err := range errs {
@@ -54,16 +54,17 @@ func invalid(errs []error) *gotong.Error {
 	return &gotong.Error{Code: gotong.CodeInvalid, Detail: "The request does not fit the operation.", Fields: fields}
 }
 
-// fieldOfHuma is huma's finding about one parameter or field. The name of a
-// parameter that nobody knows is the client's invention and is not repeated.
+// fieldOfHuma converts huma's finding about one parameter or field. The name of
+// an unknown parameter is the client's invention and is not repeated.
 func fieldOfHuma(d *huma.ErrorDetail) gotong.FieldError {
 	if d.Message == "unknown query parameter" {
-		return gotong.FieldError{Field: "query", Detail: "has a parameter that is unknown"}
+		return gotong.FieldError{Field: "query", Detail: "has an unknown parameter"}
 	}
 	return gotong.FieldError{Field: fieldName(d.Location), Detail: d.Message}
 }
 
-// fieldName is huma's location without the part of the request it lies in.
+// fieldName returns huma's location without the part of the request that
+// contains it.
 func fieldName(location string) string {
 	for _, part := range [...]string{"query.", "path.", "header.", "body."} {
 		if rest, ok := strings.CutPrefix(location, part); ok {

@@ -13,10 +13,10 @@ type Tagged struct {
 	ETag string `header:"ETag"` //nolint:tagliatelle // as RFC 9110 spells it
 }
 
-// Tagger is a view that knows its ETag.
+// Tagger is a view with an ETag.
 type Tagger interface{ Tag() string }
 
-// Shown is the answer of reading one thing.
+// Shown is the answer to a read of one view.
 type Shown[T any] struct {
 	Status int
 	Tagged
@@ -24,8 +24,8 @@ type Shown[T any] struct {
 	Body T
 }
 
-// Show is the answer that shows a view, or says that the client has it: its
-// If-None-Match header names the ETag.
+// Show returns the answer with a view or, if the request's If-None-Match header
+// names its ETag, 304.
 func Show[T Tagger](view T, asOf, ifNoneMatch string) *Shown[T] {
 	out := &Shown[T]{Status: http.StatusOK, Tagged: Tagged{ETag: view.Tag()}, AsOf: asOf, Body: view}
 	if Matches(ifNoneMatch, out.ETag) {
@@ -35,7 +35,7 @@ func Show[T Tagger](view T, asOf, ifNoneMatch string) *Shown[T] {
 }
 
 // Matches reports whether an If-None-Match header (RFC 9110, 13.1.2) names the
-// tag; the comparison is the weak one.
+// tag, by weak comparison.
 func Matches(header, tag string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		part = strings.TrimPrefix(strings.TrimSpace(part), "W/")
@@ -46,9 +46,10 @@ func Matches(header, tag string) bool {
 	return false
 }
 
-// Revision reads an If-Match header (RFC 9110, 13.1.1) whose tag begins with a
-// revision; what stands behind a dot is not about what is changed. Nothing else
-// can be compared: "*", lists and weak tags are refused.
+// Revision returns the revision of an If-Match header (RFC 9110, 13.1.1). A tag
+// may continue after a dot, which is ignored because it does not concern what
+// is changed. Other forms cannot be compared: "*", lists and weak tags are
+// rejected.
 func Revision(header string) (uint64, error) {
 	tag, quoted := strings.CutPrefix(header, `"`)
 	tag, closed := strings.CutSuffix(tag, `"`)
@@ -60,8 +61,7 @@ func Revision(header string) (uint64, error) {
 	return n, nil
 }
 
-// Stale turns a conflict of revisions into the answer for a revision that came
-// as If-Match.
+// Stale turns a conflict of revisions into the error for a stale If-Match.
 func Stale(err error) error {
 	if gotong.CodeOf(err) != gotong.CodeVersion {
 		return err

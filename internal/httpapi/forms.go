@@ -8,8 +8,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Forms of parameters. The handlers check them: a value of another form gets
-// their answer, which is 404 for an id.
+// The forms of parameters. Handlers check them, because a value of another form
+// has its own answer: 404 for an id.
 const (
 	idForm       = "^[A-Za-z0-9._:-]{1,128}$"
 	eventForm    = "^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$"
@@ -17,13 +17,13 @@ const (
 	tagForm      = `^"(0|[1-9][0-9]*)(\\.[^"]*)?"$`
 )
 
-// forms are those of the parameters that have one, by name.
+// forms are the forms of parameters, by name.
 var forms = map[string]string{
 	"id": idForm, "uid": idForm, "mid": eventForm, "since_message_id": eventForm, "min_seq": positionForm, "before_seq": positionForm,
 	"after_seq": "^start$|" + positionForm, "cursor": "^[A-Za-z0-9_-]+$", "If-Match": tagForm,
 }
 
-// bodyForms are those of the fields of bodies, by name.
+// bodyForms are the forms of fields of bodies, by name.
 var bodyForms = map[string]string{
 	"user_id": idForm, "scope_id": idForm, "community_id": idForm, "message_id": eventForm, "reply_to": eventForm,
 }
@@ -31,7 +31,7 @@ var bodyForms = map[string]string{
 // timeFields are the fields of bodies that hold milliseconds since 1970.
 var timeFields = [...]string{"sent_at_ms", "until_ms"}
 
-// formed completes the schema of a body with the forms of its fields.
+// formed adds the forms of the fields to the schema of a body.
 func formed(schema *huma.Schema) {
 	for name, form := range bodyForms {
 		if field := schema.Properties[name]; field != nil {
@@ -45,8 +45,8 @@ func formed(schema *huma.Schema) {
 	}
 }
 
-// published is the schema of a parameter as it is published. It is a copy: huma
-// would answer 422 to a value that breaks its own schema.
+// published returns the schema of a parameter as it is published. It is a copy,
+// because huma would answer 422 to a value that violates its own schema.
 func published(p *huma.Param) *huma.Schema {
 	form, ok := forms[p.Name]
 	if !ok || p.Schema.Pattern != "" {

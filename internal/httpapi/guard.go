@@ -16,7 +16,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// guard stands before every operation: who asks, how often, under which key.
+// guard runs before every operation: it authenticates, counts, and sets the
+// idempotency key.
 type guard struct {
 	auth   Authenticator
 	clock  clock.Clock
@@ -49,7 +50,7 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 }
 
 // admit authenticates and counts. Authentication runs before anything that
-// could tell of the state (contract I11).
+// could reveal state (contract I11).
 func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 	call.guard = g
 	if route.Strict && !route.Counts {
@@ -72,18 +73,18 @@ func (g *guard) admit(r *http.Request, route Route, call *Call) error {
 	if err := g.user.allow(r.Context(), principal.UserID, g.clock.Mono()); err != nil {
 		return err
 	}
-	call.Authenticated() // what the user's allowance does not bound stays bounded by the address
+	call.Authenticated() // requests without a bounded user stay bounded by address
 	return nil
 }
 
-// Count spends one of the allowance of a route that counts by itself: where the
-// caller proved a login that was there before, one of that login's own, else one
-// of the address, as the guard does for other strict routes.
+// Count spends one of the allowance of a route that counts by itself: if the
+// caller proved an existing login, one of that login's, and otherwise one of
+// the address, as the guard does for other strict routes.
 func Count(ctx context.Context, login string) error {
 	call := CallOf(ctx)
 	g := call.guard
 	switch {
-	case g == nil: // no route took the call
+	case g == nil: // no route matched the call
 		return nil
 	case login != "":
 		return g.login.allow(ctx, login, g.clock.Mono())
@@ -92,8 +93,8 @@ func Count(ctx context.Context, login string) error {
 	}
 }
 
-// BearerToken is the token in the Authorization header; empty where there is
-// none. A token is never looked for anywhere else.
+// BearerToken returns the token in the Authorization header, or "". Tokens are
+// accepted nowhere else.
 func BearerToken(r *http.Request) string {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -102,7 +103,7 @@ func BearerToken(r *http.Request) string {
 	return strings.TrimSpace(token)
 }
 
-// key reads the idempotency key, or makes one: a single try without retry
+// key returns the idempotency key, or makes one: a single attempt without retry
 // protection (contract I1).
 func (g *guard) key(r *http.Request, call *Call) error {
 	sent := r.Header.Values("Idempotency-Key")
@@ -119,7 +120,7 @@ func (g *guard) key(r *http.Request, call *Call) error {
 
 func (g *guard) newID() string { return newID(g.clock.Now()) }
 
-// newID is a fresh UUIDv7.
+// newID returns a new UUIDv7.
 func newID(now gotong.Instant) string {
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
@@ -131,7 +132,7 @@ func newID(now gotong.Instant) string {
 func (g *guard) public(ctx context.Context, err error) error {
 	if coded := store.Coded(err); coded != nil {
 		err = coded
-	} else if ctx.Err() != nil { // nobody waited for the end
+	} else if ctx.Err() != nil { // the client left before the end
 		err = store.CodedWrite(err)
 	}
 	g.note(ctx, err)

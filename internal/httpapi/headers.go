@@ -6,16 +6,16 @@ import (
 	"gotong.dev/gotong"
 )
 
-// once are the headers that can have only one value. A request that has one of
-// them twice is two requests in one: a proxy may have checked the other value.
+// once are the headers that can have only one value. With two values, a request
+// means two things: a proxy may have checked the other one.
 var once = [...]string{
 	"Access-Control-Request-Method", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match",
 	"If-None-Match", "Last-Event-Id", "Origin", "Sec-Websocket-Key", "Sec-Websocket-Version", "Traceparent",
 	"X-Correlation-Id", "X-Request-Id",
 }
 
-// checkOnce returns an error that names the first of those headers that a
-// request has twice.
+// checkOnce returns an error that names the first such header that a request
+// has twice.
 func checkOnce(h http.Header) error {
 	for _, name := range once {
 		if len(h[name]) > 1 {
@@ -25,10 +25,10 @@ func checkOnce(h http.Header) error {
 	return nil
 }
 
-// ends reports whether a connection must not carry another request after r.
-// net/http removes Content-Length where there is a Transfer-Encoding, and
-// Transfer-Encoding from HTTP/1.0, before a handler can see that both were
-// there. The proxy that sent the request may take another place for its end.
+// ends reports whether the connection must end after r. net/http removes
+// Content-Length beside a Transfer-Encoding, and Transfer-Encoding from
+// HTTP/1.0, before a handler can see that both were there. The proxy that sent
+// the request may disagree about its end.
 func ends(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }

@@ -90,8 +90,8 @@ func TestForwarded(t *testing.T) {
 	}
 }
 
-// An address that cannot be read is told once, without the value.
-func TestUnreadableAddressIsTold(t *testing.T) {
+// An address that cannot be read is logged once, without the value.
+func TestUnreadableAddressIsLoggedOnce(t *testing.T) {
 	var log bytes.Buffer
 	p := proxies{
 		trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, header: XForwardedFor,

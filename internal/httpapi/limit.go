@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// Rate is how many requests a second, and how many at once.
+// Rate is a number of requests per second and at once.
 type Rate struct {
 	PerSecond float64
 	Burst     int
@@ -29,22 +29,22 @@ type Limits struct {
 }
 
 // Shared spends up to want of an allowance that all nodes share, by the name of
-// the limit and a key. It returns how many were given, or with 0 how long to
-// wait; an error where that is not known now: then the node's own bucket
-// decides alone. It must answer soon.
+// the limit and a key. It returns the number granted or, with 0, the time to
+// wait. It returns an error if that is unknown; the node's own bucket then
+// decides alone. It must return soon.
 type Shared func(ctx context.Context, name, key string, r Rate, want int) (given int, wait time.Duration, err error)
 
-// maxBuckets bounds how many keys a limiter remembers.
+// maxBuckets bounds the keys that a limiter remembers.
 const maxBuckets = 65536
 
-// limiter holds one token bucket per key, as many as maxBuckets. Where nodes
-// share allowances, both must have something left: the node's own bucket keeps
-// a flood away from the others' and goes on where they cannot be asked.
+// limiter holds one token bucket per key, up to maxBuckets. If nodes share
+// allowances, both must have a token: the node's own bucket keeps a flood from
+// the other nodes, and decides alone while they cannot be asked.
 type limiter struct {
 	name   string
 	rate   Rate
 	shared Shared
-	crowd  bool // many clients may have one key
+	crowd  bool // many clients may share one key
 	mu     sync.Mutex
 	keys   map[string]*bucket
 }
@@ -53,14 +53,14 @@ type limiter struct {
 type bucket struct {
 	*rate.Limiter
 	fetched int
-	till    time.Time // fetched is forgotten then
+	till    time.Time // when fetched expires
 }
 
 const (
-	// fetchLife is how long what was fetched can be spent.
+	// fetchLife is how long fetched tokens can be spent.
 	fetchLife = time.Second
-	// fetchShare is which part of a burst is fetched at once, so that not each
-	// request asks.
+	// fetchShare is the divisor of the burst that is fetched at once, so that
+	// not every request asks.
 	fetchShare = 20
 )
 
@@ -68,16 +68,16 @@ func newLimiter(name string, r Rate, shared Shared) *limiter {
 	return &limiter{name: name, rate: r, shared: shared, keys: map[string]*bucket{}}
 }
 
-// newCrowdLimiter is a limiter whose key is an address, behind which many
-// clients may be. Their Retry-After is spread over the time in which the bucket
-// fills, so that they do not all come back at once.
+// newCrowdLimiter returns a limiter whose keys are addresses, each of which may
+// serve many clients. Their Retry-After is spread over the time in which the
+// bucket fills, so that they do not all return at once.
 func newCrowdLimiter(name string, r Rate, shared Shared) *limiter {
 	l := newLimiter(name, r, shared)
 	l.crowd = true
 	return l
 }
 
-// allow takes one token of the key, or tells when there will be one.
+// allow spends one token of the key. Its error contains the wait.
 func (l *limiter) allow(ctx context.Context, key string, now clock.Moment) error {
 	if l.rate.PerSecond <= 0 || key == "" {
 		return nil
@@ -95,8 +95,8 @@ func (l *limiter) allow(ctx context.Context, key string, now clock.Moment) error
 	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer."), wait: wait}
 }
 
-// own takes one token of this node's bucket, or tells when there will be one;
-// ask says that the others must be asked too.
+// own spends one token of this node's bucket, or returns the wait; ask reports
+// that the other nodes must be asked too.
 func (l *limiter) own(key string, now time.Time) (wait time.Duration, ask bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -117,8 +117,7 @@ func (l *limiter) own(key string, now time.Time) (wait time.Duration, ask bool) 
 	return 0, l.shared != nil
 }
 
-// ask takes some of what all nodes share, and tells how long to wait where
-// there is none.
+// ask fetches some of the shared allowance, or returns the wait.
 func (l *limiter) ask(ctx context.Context, key string, now time.Time) time.Duration {
 	given, wait, err := l.shared(ctx, l.name, key, l.rate, max(1, l.rate.Burst/fetchShare))
 	switch {
@@ -135,8 +134,8 @@ func (l *limiter) ask(ctx context.Context, key string, now time.Time) time.Durat
 	return 0
 }
 
-// makeRoom forgets full buckets, which hold nothing against anybody; where none
-// of those looked at is full, one goes that is not. Map order makes both random.
+// makeRoom drops full buckets, which equal absent ones. If none of those looked
+// at is full, it drops one that is not. Map order makes both random.
 func (l *limiter) makeRoom(now time.Time) {
 	const look = 16
 	if len(l.keys) < maxBuckets {

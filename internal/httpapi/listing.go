@@ -8,7 +8,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Next leads from one page of a list to the next; it is embedded in outputs.
+// Next is the cursor of the next page of a list; it is embedded in outputs.
 type Next struct {
 	HasMore    bool   `header:"X-Has-More"`
 	NextCursor string `header:"X-Next-Cursor"`
@@ -36,8 +36,8 @@ func Lines(rows []store.Document, before string) []Line {
 	return lines
 }
 
-// Newest names the newest rows of a listing or, where before is not empty, the
-// row of that name and the next older ones.
+// Newest returns the range of the newest rows of a listing or, if before is not
+// empty, of the row of that name and the next older ones.
 func Newest(collection, owner, before string, limit int) store.KeyRange {
 	// "~" comes after every digit.
 	return store.KeyRange{Collection: collection, Owner: owner, From: "0", To: cmp.Or(before, "~"), Descending: true, Limit: limit}

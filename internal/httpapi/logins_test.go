@@ -50,7 +50,7 @@ func TestPhonesOfOneAddressRefresh(t *testing.T) {
 		}
 	}
 	if len(waits) < 5 {
-		t.Errorf("40 phones are told to come back after %v s", slices.Collect(maps.Keys(waits)))
+		t.Errorf("40 phones get Retry-After %v s", slices.Collect(maps.Keys(waits)))
 	}
 	limited.post("/v1/auth/refresh", map[string]any{"refresh": phones[1].refreshWith}).want(200)
 }

@@ -75,7 +75,7 @@ func TestMessages(t *testing.T) {
 	ani.get(th+"/messages/"+gotong.NewEventID(w.now(), 1).String()).problem(404, gotong.CodeNotFound)
 }
 
-// TestTupleWithinOneMillisecond: messages of one millisecond are told apart by
+// TestTupleWithinOneMillisecond: messages of one millisecond are distinguished by
 // their id.
 func TestTupleWithinOneMillisecond(t *testing.T) {
 	w := newWorld(t)

@@ -20,7 +20,7 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// edge is what every request passes before the mux.
+// edge handles every request before the mux.
 type edge struct {
 	next    http.Handler
 	clock   clock.Clock
@@ -36,8 +36,8 @@ type edge struct {
 	bodyTimeout time.Duration
 }
 
-// StatusClientGone is what a request counts as whose client left before it was
-// answered. It is never sent.
+// StatusClientGone is the status under which a request counts whose client left
+// before it was answered. It is never sent.
 const StatusClientGone = 499
 
 // Observer receives each request when it has ended: the pattern that matched it,
@@ -46,12 +46,12 @@ type Observer interface {
 	Served(method, route string, status int, code string, took time.Duration)
 }
 
-// Tracer begins a request's part of a trace. The context it returns goes to
-// whatever serves the request; the function ends the part.
+// Tracer begins a request's part of a trace. The returned context is that of
+// the request's handler; the function ends the part.
 type Tracer func(r *http.Request) (context.Context, func(route string, status int))
 
-// ServeHTTP gives the request its names, takes it in or refuses it, and tells
-// of it when it is over.
+// ServeHTTP gives the request its ids, serves or rejects it, and reports it
+// when it has ended.
 func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now() //nolint:forbidigo // a duration for the observer
 	ctx, end := e.trace(r)
@@ -77,7 +77,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		end(r.Pattern, tap.status)
 		e.over(tap, r, call, time.Since(began)) //nolint:forbidigo // a duration
 	}()
-	defer func() { // before that, which must happen although this may panic again
+	defer func() { // runs before the report, which must happen even if this panics again
 		if cause := recover(); cause != nil {
 			e.failed(tap, r, cause)
 		}
@@ -104,7 +104,7 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	if r.URL.RawQuery == "" {
 		return nil
 	}
-	query, err := url.ParseQuery(r.URL.RawQuery) // a part that is dropped could be a position
+	query, err := url.ParseQuery(r.URL.RawQuery) // an invalid part could be a position and must not be ignored
 	for _, name := range [...]string{"access_token", "token", "jwt", "authorization"} {
 		if query.Has(name) {
 			return gotong.NewError(CodeBadRequest, "Do not send a token in a URL, because logs keep URLs; send Authorization: Bearer.")
@@ -115,9 +115,9 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	}
 	for name, list := range query {
 		switch {
-		case len(list) > 1 && name != "stream": // the one that is a list
+		case len(list) > 1 && name != "stream": // stream is the only list
 			return gotong.Invalid("query", "has a parameter twice")
-		case !slices.Contains(list, ""): // what says nothing is not what is not there
+		case !slices.Contains(list, ""): // an empty value is not an absent one
 		case name == "cursor":
 			return cursorInvalid()
 		default:
@@ -127,7 +127,7 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	return nil
 }
 
-// correlation is the client's correlation id, or a new one.
+// correlation returns the client's correlation id, or a new one.
 func (e *edge) correlation(r *http.Request) string {
 	if id := r.Header.Get("X-Correlation-Id"); gotong.ValidRequestID(id) {
 		return id
@@ -135,7 +135,7 @@ func (e *edge) correlation(r *http.Request) string {
 	return newID(e.clock.Now())
 }
 
-// TraceOf is the id of the trace that ctx is part of, or otherwise.
+// TraceOf returns the id of ctx's trace, or otherwise.
 func TraceOf(ctx context.Context, otherwise string) string {
 	if span := trace.SpanContextFromContext(ctx); span.HasTraceID() {
 		return span.TraceID().String()
@@ -143,7 +143,7 @@ func TraceOf(ctx context.Context, otherwise string) string {
 	return otherwise
 }
 
-// traceID is that of the trace the request belongs to, or a random one.
+// traceID returns the id of the request's trace, or a random one.
 func traceID(ctx context.Context) string {
 	if id := TraceOf(ctx, ""); id != "" {
 		return id
@@ -160,13 +160,13 @@ func (e *edge) failed(w *writer, r *http.Request, cause any) {
 	}
 	e.log.ErrorContext(r.Context(), "panic", "cause", cause, "trace_id", TraceID(r.Context()), "stack", string(debug.Stack()))
 	if w.status != 0 {
-		panic(http.ErrAbortHandler) // an answer has begun: cut it off
+		panic(http.ErrAbortHandler) // an answer has begun; the connection is cut
 	}
 	WriteProblem(w, r, gotong.NewError(gotong.CodeInternal, "The server failed to handle the request."))
 }
 
-// over logs and counts. They get the pattern, and neither path nor query,
-// which hold ids and cursors.
+// over logs and counts a request that has ended. Both use the pattern, neither
+// path nor query, which contain ids and cursors.
 func (e *edge) over(w *writer, r *http.Request, call *Call, took time.Duration) {
 	if e.watch != nil {
 		e.watch.Served(r.Method, r.Pattern, w.status, string(call.code), took)
@@ -180,7 +180,7 @@ func (e *edge) over(w *writer, r *http.Request, call *Call, took time.Duration) 
 		"correlation_id", call.CorrelationID, "trace_id", call.TraceID, "client_request_id", clientID)
 }
 
-// safeHeader is what every answer says; the pages for people say more.
+// safeHeader sets the headers of every answer; the pages for people set more.
 func safeHeader(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
@@ -189,7 +189,7 @@ func safeHeader(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// writer notes what became of the answer.
+// writer records what was answered.
 type writer struct {
 	http.ResponseWriter
 	status int
@@ -212,13 +212,13 @@ func (w *writer) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// Unwrap lets http.ResponseController reach the connection.
+// Unwrap gives http.ResponseController access to the connection.
 func (w *writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // Flush sends what is buffered.
 func (w *writer) Flush() { _ = http.NewResponseController(w.ResponseWriter).Flush() }
 
-// Hijack hands over the connection, to a WebSocket.
+// Hijack releases the connection to a WebSocket.
 func (w *writer) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err == nil && w.status == 0 {

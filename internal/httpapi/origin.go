@@ -9,7 +9,7 @@ import (
 )
 
 // Origins are the origins whose pages may call, beside the server's own; "*" is
-// all. Each is scheme://host[:port]; a default port may be there or not.
+// all. Each is scheme://host[:port]; a default port is optional.
 type Origins []string
 
 // Has reports whether the list names the origin of a page.
@@ -17,15 +17,15 @@ func (o Origins) Has(origin string) bool {
 	return slices.ContainsFunc(o, func(one string) bool { return one == "*" || plainOrigin(one) == plainOrigin(origin) })
 }
 
-// Own reports whether the page that asks is one of this server: its origin is
-// the host that was asked, whatever the scheme before a proxy.
+// Own reports whether the page belongs to this server: the host of its origin
+// is the host of the request, whatever scheme a proxy uses.
 func Own(r *http.Request, origin string) bool {
 	u, err := url.Parse(origin)
 	return err == nil && u.Host != "" && plainHost(u.Scheme, u.Host) == plainHost(u.Scheme, r.Host)
 }
 
-// plainOrigin is an origin as browsers write it (RFC 6454, section 6.2): in
-// lower case and without a default port.
+// plainOrigin returns an origin as browsers write it (RFC 6454, section 6.2):
+// in lower case and without a default port.
 func plainOrigin(origin string) string {
 	u, err := url.Parse(origin)
 	if err != nil || u.Host == "" {
@@ -34,7 +34,8 @@ func plainOrigin(origin string) string {
 	return strings.ToLower(u.Scheme) + "://" + plainHost(u.Scheme, u.Host)
 }
 
-// plainHost is a host in lower case, without the port that its scheme implies.
+// plainHost returns a host in lower case, without the default port of its
+// scheme.
 func plainHost(scheme, host string) string {
 	host = strings.ToLower(host)
 	name, port, err := net.SplitHostPort(host)

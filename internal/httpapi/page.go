@@ -8,13 +8,13 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Page is how much of a list is asked for; it is embedded in inputs.
+// Page selects a part of a list; it is embedded in inputs.
 type Page struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"The maximum number of items."`
 	Cursor string `query:"cursor" doc:"X-Next-Cursor of the previous page."`
 }
 
-// Order is what a list is sorted by. A cursor of one order is none of another.
+// Order is the order of a list. A cursor is valid for one order only.
 type Order string
 
 // The orders of lists.
@@ -23,14 +23,14 @@ const (
 	ByID   Order = "i"
 )
 
-// Cursor is the opaque cursor of a name within a list: epoch:order:name.
+// Cursor returns the opaque cursor of a name in a list: epoch:order:name.
 func (o Order) Cursor(ctx context.Context, name string) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(string(CallOf(ctx).epoch) + ":" + string(o) + ":" + name))
 }
 
-// Name is the name that a cursor stands for, empty for no cursor;
-// [gotong.CodeCursorInvalid] where no list of this order gave it, and
-// [gotong.CodeEpochChanged] where one gave it in another history.
+// Name returns the name that a cursor stands for, or "" for no cursor. The
+// error has [gotong.CodeCursorInvalid] if the cursor is not one of this order,
+// and [gotong.CodeEpochChanged] if it is from another history.
 func (o Order) Name(ctx context.Context, cursor string) (string, error) {
 	if cursor == "" {
 		return "", nil
@@ -44,9 +44,9 @@ func (o Order) Name(ctx context.Context, cursor string) (string, error) {
 	return name, CallOf(ctx).checkEpoch(epoch)
 }
 
-// Position reads a position of a stream that a client names, "epoch:seq".
-// [gotong.CodeCursorInvalid] where it is none, and [gotong.CodeEpochChanged]
-// where it is one of another history: there, the same seq names another event.
+// Position parses a position in a stream, "epoch:seq". The error has
+// [gotong.CodeCursorInvalid] if it is malformed, and [gotong.CodeEpochChanged]
+// if it is from another history, in which the same seq names another event.
 func Position(ctx context.Context, text string) (seq uint64, err error) {
 	c, err := gotong.ParseCursor(text)
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *Call) checkEpoch(epoch string) error {
 	return gotong.Cursor{Epoch: gotong.Epoch(epoch)}.Check(c.epoch, 0)
 }
 
-// names reports whether a list of this order has such names.
+// names reports whether a name has the form of this order's names.
 func (o Order) names(name string) bool {
 	if o == ByID {
 		return gotong.ValidID(name)

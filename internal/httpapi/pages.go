@@ -16,16 +16,16 @@ import (
 	"gotong.dev/gotong/api"
 )
 
-// pageCSP lets a page have its style sheet and nothing else: there is no script.
+// pageCSP allows a page its style sheet and nothing else: there is no script.
 const pageCSP = "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// mountPages adds the document and the pages that show it. They are made once:
-// the routes do not change while a server runs.
+// mountPages adds the OpenAPI document and the pages that show it. They are
+// rendered once, because routes do not change while a server runs.
 func mountPages(mux *http.ServeMux, a *API) {
 	raw := document(a)
 	mux.HandleFunc("GET /openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.oai.openapi+json;version=3.1")
-		_, _ = w.Write(raw) // the client is gone: nobody to tell
+		_, _ = w.Write(raw) // an error means that the client left
 	})
 	pages := template.Must(template.New("").Parse(api.Page))
 	var docs bytes.Buffer
@@ -51,10 +51,10 @@ func mountPages(mux *http.ServeMux, a *API) {
 func writePage(w http.ResponseWriter, page []byte) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", pageCSP)
-	_, _ = w.Write(page) // the client is gone: nobody to tell
+	_, _ = w.Write(page) // an error means that the client left
 }
 
-// page is what the template shows.
+// page is the data of the template.
 type page struct {
 	Title, Version, Description string
 	Groups                      []pageGroup
@@ -124,7 +124,7 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 	return out
 }
 
-// answersOf is a line for each answer, the last for all problems.
+// answersOf returns a line for each answer; the last is for all problems.
 func answersOf(op *huma.Operation) []pageField {
 	var fields []pageField
 	for _, status := range slices.Sorted(maps.Keys(op.Responses)) {
@@ -162,7 +162,7 @@ func fieldsOf(s *huma.Schema) []pageField {
 	return fields
 }
 
-// fieldOf says in words what the schema of a value asks for.
+// fieldOf describes in words what the schema of a value requires.
 func fieldOf(name string, s *huma.Schema) pageField {
 	f := pageField{Name: name, Type: s.Type, About: s.Description}
 	switch {

@@ -14,7 +14,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The codes that only the edge answers with; the others are the root package's.
+// The codes that only the edge uses; the others are in the root package.
 const (
 	CodeBadRequest  gotong.Code = "bad_request"            // a request that fits no operation
 	CodeMethod      gotong.Code = "method_not_allowed"     // the path exists, not for this method
@@ -24,22 +24,22 @@ const (
 	CodeUnavailable gotong.Code = "unavailable"            // the node is draining
 )
 
-// Entry is what one code means on the wire.
+// Entry is the row of one code: its status, title and meaning.
 type Entry struct {
 	Code   gotong.Code
 	Status int    // of HTTP
 	Title  string // the same for every occurrence
 	Retry  bool   // the same request may succeed later
-	Close  int    // of a WebSocket that ends for this reason; 0 where none does
+	Close  int    // the close code of a WebSocket that ends for this reason; 0 if none does
 }
 
-// Type is the URI reference of the code's documentation, served by this host.
+// Type returns the URI reference of the code's documentation on this host.
 func (e Entry) Type() string { return problemBase + string(e.Code) }
 
 const problemBase = "/problems/"
 
-// entries is the one table of errors: every error that a client
-// receives, on any transport, is made from it.
+// entries is the one table of errors: every error that a client receives, over
+// any transport, is made from it.
 var entries = index([]Entry{
 	{gotong.CodeBadJSON, http.StatusBadRequest, "Not readable JSON", false, 1007},
 	{CodeBadRequest, http.StatusBadRequest, "Bad request", false, 4400},
@@ -84,8 +84,8 @@ func index(list []Entry) map[gotong.Code]Entry {
 	return m
 }
 
-// EntryOf is the table's row for a code; that of [gotong.CodeInternal] for a
-// code that is not in it.
+// EntryOf returns the row of a code, or that of [gotong.CodeInternal] for an
+// unknown code.
 func EntryOf(code gotong.Code) Entry {
 	if e, ok := entries[code]; ok {
 		return e
@@ -93,7 +93,7 @@ func EntryOf(code gotong.Code) Entry {
 	return entries[gotong.CodeInternal]
 }
 
-// Entries is the whole table, by status and then code.
+// Entries returns the whole table, by status and then code.
 func Entries() []Entry {
 	return slices.SortedFunc(maps.Values(entries), func(a, b Entry) int {
 		if a.Status != b.Status {
@@ -151,13 +151,13 @@ func (p *Problem) setHeader(name, value string) {
 // Error implements error.
 func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
-// GetStatus is the HTTP status, for huma.
+// GetStatus returns the HTTP status, for huma.
 func (p *Problem) GetStatus() int { return p.Status }
 
-// GetHeaders is what goes into the header beside the body, for huma.
+// GetHeaders returns the headers beside the body, for huma.
 func (p *Problem) GetHeaders() http.Header { return p.header }
 
-// ContentType is application/problem+json, for huma.
+// ContentType returns application/problem+json, for huma.
 func (p *Problem) ContentType(string) string { return problemType }
 
 const problemType = "application/problem+json"
@@ -173,7 +173,7 @@ func WriteProblem(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Method != http.MethodHead {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
-		_ = enc.Encode(p) // the client is gone: nobody to tell
+		_ = enc.Encode(p) // an error means that the client left
 	}
 }
 
@@ -186,13 +186,13 @@ type limited struct {
 // Error implements error.
 func (l *limited) Error() string { return l.err.Error() }
 
-// RetryAfter is the seconds to wait.
+// RetryAfter returns the wait in whole seconds.
 func (l *limited) RetryAfter() int { return max(1, int(math.Ceil(l.wait.Seconds()))) }
 
-// Unwrap lets errors.As find the error beneath.
+// Unwrap returns the error beneath.
 func (l *limited) Unwrap() error { return l.err }
 
-// problem is ProblemOf for the call of this context, which records the code for
+// problem is [ProblemOf] for the call of this context, and records the code for
 // the [Observer].
 func problem(ctx context.Context, err error) *Problem {
 	call := CallOf(ctx)

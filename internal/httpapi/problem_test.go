@@ -93,7 +93,7 @@ func TestProblemOf(t *testing.T) {
 				t.Errorf("got %d %s, Retry-After %q", p.Status, p.Code, p.GetHeaders().Get("Retry-After"))
 			}
 			if strings.Contains(p.Detail, "secret") {
-				t.Errorf("internals are told: %s", p.Detail)
+				t.Errorf("internals are shown: %s", p.Detail)
 			}
 		})
 	}

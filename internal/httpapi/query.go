@@ -8,9 +8,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// strictQuery holds the parameters of an operation to one way of writing a
-// value, as bodies are: what huma reads with strconv may have a sign, zeros
-// before it, or be "t" for true.
+// strictQuery allows one spelling of each value of a parameter, as in bodies.
+// huma parses with strconv, which also accepts a sign, leading zeros, or "t"
+// for true.
 func strictQuery(ctx huma.Context) error {
 	for _, p := range ctx.Operation().Parameters {
 		text := ""

@@ -90,7 +90,7 @@ func TestUnread(t *testing.T) {
 	if got := budi.unread(th); got != 0 {
 		t.Errorf("all read: %d unread", got)
 	}
-	// What was said while he was not there, under from_join, is not his.
+	// Under from_join, messages posted during their absence are hidden from them.
 	ani.do(http.MethodPut, th+"/history", map[string]any{"policy": "from_join"}).want(200)
 	budi.post(th+"/leave", nil).want(200)
 	for range 4 {

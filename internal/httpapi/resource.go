@@ -19,12 +19,12 @@ type Resource[T View] struct {
 	Streams
 	Path string // of all of them; an id follows it
 
-	// View reads a stream as the caller may see it; [gotong.CodeNotFound] where
-	// they may not know of it.
+	// View reads a stream as the caller may see it. The error has
+	// [gotong.CodeNotFound] if the caller may not know of it.
 	View func(ctx context.Context, stream gotong.Stream) (T, error)
 }
 
-// Get returns the answer of reading the stream with this id.
+// Get returns the answer to a read of the stream with this id.
 func (r Resource[T]) Get(ctx context.Context, id, ifNoneMatch string) (*Shown[T], error) {
 	stream, err := r.Stream(id)
 	if err != nil {
@@ -37,8 +37,8 @@ func (r Resource[T]) Get(ctx context.Context, id, ifNoneMatch string) (*Shown[T]
 	return Show(view, view.Cursor(), ifNoneMatch), nil
 }
 
-// Write executes a command on the stream with this id and returns its answer:
-// the stream, read anew.
+// Write executes a command on the stream with this id and returns the stream as
+// it is then.
 func (r Resource[T]) Write(ctx context.Context, id, name string, data any, raw []byte) (*Answered[T], error) {
 	receipt, err := r.Run(ctx, id, name, data, raw)
 	if err != nil {

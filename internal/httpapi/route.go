@@ -11,7 +11,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// API is what routes are registered with.
+// API is what routes are registered on.
 type API struct {
 	huma.API
 	guard *guard
@@ -28,17 +28,17 @@ type Route struct {
 	Tag         string
 	Summary     string
 	Description string
-	Subject     string // what the id in the path names, where the input does not say
+	Subject     string // what the id in the path names, if the input does not name it
 	Status      int    // of success; 0 is 200
 	Public      bool   // needs no bearer token
 	Strict      bool   // counts against the stricter limit per address
-	Counts      bool   // with Strict: the handler counts, by [Count], once it has read what proves a login
-	Write       bool   // changes something: takes an Idempotency-Key
+	Counts      bool   // with Strict: the handler calls [Count] after it has read the proof of a login
+	Write       bool   // changes something and accepts an Idempotency-Key
 }
 
 // Register adds an operation. The input names parameters by huma's tags and may
-// have one field of type [Body]; an operation that writes and takes no body has
-// one of type [NoBody].
+// have one field of type [Body]; an operation that writes and accepts no body
+// has one of type [NoBody].
 func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (*O, error)) {
 	op := huma.Operation{
 		OperationID: route.ID, Method: route.Method, Path: route.Path, Tags: []string{route.Tag},
@@ -50,7 +50,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 	if op.DefaultStatus == 0 {
 		op.DefaultStatus = http.StatusOK
 	}
-	op.Security = []map[string][]string{} // none, and said so
+	op.Security = []map[string][]string{} // explicitly none
 	if !route.Public {
 		op.Security = []map[string][]string{{"bearer": {}}}
 	}
@@ -65,8 +65,8 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		})
 }
 
-// bodyOf is the type within the input's [Body], and whether it may be missing;
-// nil where there is none.
+// bodyOf returns the type within the input's [Body] and whether it is optional,
+// or nil.
 func bodyOf[I any]() (body reflect.Type, optional bool) {
 	for f := range reflect.TypeFor[I]().Fields() {
 		field := reflect.New(f.Type).Interface()
@@ -78,8 +78,8 @@ func bodyOf[I any]() (body reflect.Type, optional bool) {
 	return nil, false
 }
 
-// documenter completes the published document of an operation with what huma
-// does not see: the body, which it does not read, and common headers.
+// documenter adds to the document of an operation what huma does not know: the
+// body, which huma does not read, and common headers.
 type documenter struct {
 	huma.API
 	route    Route
@@ -107,7 +107,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "Idempotency-Key", In: "header", Schema: keySchema(),
 			Description: "The key of this request: however often it is repeated with the same key, it writes to the log once. " +
-				"One is made and returned where it is missing.",
+				"If it is missing, one is made and returned.",
 		})
 	}
 	op.Parameters = append(op.Parameters, &huma.Param{
@@ -147,7 +147,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 }
 
 // problem puts the error, which is the same for every operation, into one place
-// of the document and refers to it.
+// of the document, and refers to it.
 func (d *documenter) problem(response *huma.Response) *huma.Response {
 	shared := d.OpenAPI().Components
 	if shared.Responses == nil {
@@ -175,13 +175,13 @@ func keySchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9._:-]{1,128}$"}
 }
 
-// routeOf is the description with which the operation was registered.
+// routeOf returns the Route with which the operation was registered.
 func routeOf(ctx huma.Context) Route {
 	r, _ := ctx.Operation().Metadata[routeKey].(Route)
 	return r
 }
 
-// apiOf is what the operation was registered with.
+// apiOf returns the API on which the operation was registered.
 func apiOf(ctx huma.Context) *API {
 	return ctx.Operation().Metadata[apiKey].(*API) //nolint:forcetypeassert // Register puts it there
 }

@@ -18,8 +18,8 @@ func (stuck) Execute(ctx context.Context, _ gotong.Command) (gotong.Receipt, err
 	return gotong.Receipt{}, gotong.NewError(gotong.CodeBusy, "unknown")
 }
 
-// Nobody waits for ever for a store that does not answer.
-func TestRunEnds(t *testing.T) {
+// A request does not wait for ever for a store that does not answer.
+func TestRunReturnsWithoutAnAnswerOfTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		began := time.Now()
 		_, err := httpapi.Run(t.Context(), stuck{}, gotong.Command{})

@@ -24,16 +24,16 @@ import (
 type Options struct {
 	Auth  Authenticator
 	Clock clock.Clock
-	Epoch gotong.Epoch // of the log: positions of another are rejected
+	Epoch gotong.Epoch // of the log; positions of other epochs are rejected
 	Log   *slog.Logger
 
 	Routes   []func(*API)            // the routes of each kind
 	Mounts   map[string]http.Handler // further handlers by pattern: the console, the AsyncAPI document
-	Realtime http.Handler            // takes GET of ws, sse and poll below /v1/realtime
+	Realtime http.Handler            // handles GET of ws, sse and poll below /v1/realtime
 
-	Origins        Origins        // whose pages may call
-	TrustedProxies []netip.Prefix // whose word is believed on where requests come from
-	ProxyHeader    string         // the one header for it: [XForwardedFor], as when empty, or [Forwarded]
+	Origins        Origins        // the origins whose pages may call
+	TrustedProxies []netip.Prefix // the proxies that are trusted to report the address of a client
+	ProxyHeader    string         // the header in which they report it: [XForwardedFor] (default) or [Forwarded]
 	Limits         Limits
 	Conns          ConnLimits
 	BodyTimeout    time.Duration // for a body to arrive; 0 is 10 s
@@ -41,15 +41,15 @@ type Options struct {
 	Tracer         Tracer        // nil traces nothing
 
 	Version  Version
-	Checks   []Check      // what must be well for /readyz
-	Draining func() bool  // true from the first sign of a shutdown; nil never is
+	Checks   []Check      // the conditions of /readyz
+	Draining func() bool  // true from the beginning of a shutdown; nil means never
 	Metrics  http.Handler // of the operators' handler; nil has none
 }
 
-// realtimePaths take GET alone, not even HEAD.
+// realtimePaths accept GET alone, not even HEAD.
 var realtimePaths = [...]string{"/v1/realtime/ws", "/v1/realtime/sse", "/v1/realtime/poll"}
 
-// Server is the two handlers of a node.
+// Server has the two handlers of a node.
 type Server struct {
 	main  http.Handler
 	admin http.Handler
@@ -57,8 +57,8 @@ type Server struct {
 	api   *API
 }
 
-// New builds the handlers. It panics where two routes cannot stand side by
-// side, which is a fault of the table of routes.
+// New builds the handlers. It panics if two routes conflict, which is an error
+// in the table of routes.
 func New(opts Options) *Server {
 	if opts.Tracer == nil {
 		opts.Tracer = untraced
@@ -105,17 +105,18 @@ func untraced(r *http.Request) (context.Context, func(string, int)) {
 	return r.Context(), func(string, int) {}
 }
 
-// Handler is for people and programs.
+// Handler returns the handler for users and programs.
 func (s *Server) Handler() http.Handler { return s.main }
 
-// Admin is for operators; it belongs on a loopback address.
+// Admin returns the handler for operators, which should listen on a loopback
+// address.
 func (s *Server) Admin() http.Handler { return s.admin }
 
-// OpenAPI is the published document, indented.
+// OpenAPI returns the published document, indented.
 func (s *Server) OpenAPI() []byte { return document(s.api) }
 
-// HTTPServer is a net/http server with the deadlines the contract asks for. A
-// handler that streams lifts the write deadline itself. The header of a request
+// HTTPServer returns a net/http server with the deadlines of the contract. A
+// handler that streams removes the write deadline itself. A request's header
 // may have 16 KiB: net/http adds 4 KiB to MaxHeaderBytes.
 func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
@@ -130,7 +131,8 @@ func HTTPServer(handler http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// config is huma without its own pages and with nothing but JSON.
+// config returns huma's configuration: no pages of its own, and no format but
+// JSON.
 func config(v Version) huma.Config {
 	c := huma.DefaultConfig("Gotong", v.Version)
 	c.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
@@ -158,8 +160,8 @@ func config(v Version) huma.Config {
 	return c
 }
 
-// schemaName is the type's name behind that of its package of routes, so that
-// two kinds may each have a MemberView.
+// schemaName puts the name of the package of routes before the type's name, so
+// that two kinds may each have a MemberView.
 func schemaName(t reflect.Type, hint string) string {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

@@ -6,14 +6,14 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Streams is the streams of one kind, as paths name them.
+// Streams are the streams of one kind, as paths name them.
 type Streams struct {
 	Kind   string
 	Engine Executor
 }
 
-// Stream is the stream with this id; [gotong.CodeNotFound] where there can be
-// none.
+// Stream returns the stream with this id, or [gotong.CodeNotFound] if no stream
+// can have it.
 func (s Streams) Stream(id string) (gotong.Stream, error) {
 	stream, err := gotong.ParseStream(s.Kind + "/" + id)
 	if err != nil {
@@ -34,7 +34,8 @@ func (s Streams) Run(
 	return Run(ctx, s.Engine, CallOf(ctx).Command(stream, name, data, raw, targets...))
 }
 
-// AsOf is the cursor of a stream at this seq, from which it can be followed.
+// AsOf returns the cursor of a stream at this seq, from which it can be
+// followed.
 func AsOf(ctx context.Context, seq uint64) string {
 	return gotong.Cursor{Epoch: CallOf(ctx).epoch, Seq: seq}.String()
 }

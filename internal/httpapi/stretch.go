@@ -9,16 +9,16 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Stretch is one time of being a member.
+// Stretch is one period of membership.
 type Stretch struct {
-	Joined gotong.Instant // 0 where there was none
-	Left   gotong.Instant // 0 where it had not ended
-	Last   bool           // no later one is known
+	Joined gotong.Instant // 0 if there is no stretch
+	Left   gotong.Instant // 0 if it had not ended
+	Last   bool           // no later stretch is known
 }
 
-// StretchAt is the stretch of a membership in stream that had begun last at an
-// instant, as it was then. With it, a join or leave is answered the same for
-// ever, however often the member came and went since.
+// StretchAt returns the last stretch of a membership in stream that had begun
+// at an instant, as it was then. With it, a repeated join or leave always gets
+// the same answer, however often the user has joined and left since.
 func StretchAt(
 	ctx context.Context, from store.Committer, stream gotong.Stream, m gotong.Membership, at gotong.Instant,
 ) (Stretch, error) {
@@ -42,7 +42,8 @@ func StretchAt(
 	return Stretch{}, nil
 }
 
-// instantOf is when an event was; 0 for the event 0, which is none.
+// instantOf returns the instant of an event; 0 for the event 0, which does not
+// exist.
 func instantOf(ctx context.Context, from store.Committer, stream gotong.Stream, seq uint64) (gotong.Instant, error) {
 	if seq == 0 {
 		return 0, nil
@@ -51,8 +52,8 @@ func instantOf(ctx context.Context, from store.Committer, stream gotong.Stream, 
 	return event.At, err
 }
 
-// EventAt returns the event of a stream at this seq, which is not 0;
-// [store.ErrCorrupt] where it is missing.
+// EventAt returns the event of a stream at this seq, which is not 0, or
+// [store.ErrCorrupt] if it is missing.
 func EventAt(ctx context.Context, from store.Committer, stream gotong.Stream, seq uint64) (store.Event, error) {
 	snap, err := from.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: seq - 1, To: seq}}})
 	if err != nil {
@@ -64,7 +65,8 @@ func EventAt(ctx context.Context, from store.Committer, stream gotong.Stream, se
 	return snap.Events[0][0], nil
 }
 
-// Document reads a document that a snapshot holds; false where it does not.
+// Document returns a document of a snapshot, or false if the snapshot does not
+// hold it.
 func Document[T any](codec *store.Codec, snap store.Snapshot, key gotong.Key) (T, bool, error) {
 	var none T
 	body, ok := snap.Documents[key]
@@ -74,7 +76,7 @@ func Document[T any](codec *store.Codec, snap store.Snapshot, key gotong.Key) (T
 	return Decode[T](codec, store.Document{Key: key, Body: body})
 }
 
-// Decode reads a document's row as its type.
+// Decode decodes a document's row as its type.
 func Decode[T any](codec *store.Codec, row store.Document) (T, bool, error) {
 	doc, err := codec.Document(row.Key.Collection, row.Body)
 	v, ok := doc.(T)

@@ -11,12 +11,12 @@ import (
 	"gotong.dev/gotong"
 )
 
-// unknown answers what no pattern took: 404, or 405 where the path is known for
-// another method. It is the mux's last pattern, because the mux itself would
-// answer in plain text.
+// unknown answers requests that match no pattern: 404, or 405 if the path
+// exists for another method. It is the mux's last pattern, because the mux
+// itself would answer in plain text.
 type unknown struct {
 	mux    *http.ServeMux
-	shadow map[string]bool // patterns that take nothing
+	shadow map[string]bool // patterns that only reject
 }
 
 const lastPattern = "/"
@@ -40,7 +40,7 @@ func (u unknown) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// allowed is the methods for which the path has a pattern.
+// allowed returns the methods for which the path has a pattern.
 func (u unknown) allowed(r *http.Request) []string {
 	var list []string
 	probe := r.Clone(r.Context())
@@ -53,10 +53,9 @@ func (u unknown) allowed(r *http.Request) []string {
 	return list
 }
 
-// shadow has the mux treat a path that is spelled out as one of its own: for a
-// method that it does not have, another path with a wildcard in that place
-// would take the request, and take the word for an id. It returns the patterns
-// that it added.
+// shadow adds patterns for the methods that a path without wildcards lacks:
+// otherwise a path with a wildcard in that place would match the request, and
+// treat the word as an id. It returns the patterns that it added.
 func shadow(mux *http.ServeMux, paths map[string]*huma.PathItem) map[string]bool {
 	added := map[string]bool{}
 	refuse := func(pattern string) {
@@ -73,13 +72,13 @@ func shadow(mux *http.ServeMux, paths map[string]*huma.PathItem) map[string]bool
 		}
 	}
 	for _, path := range realtimePaths {
-		refuse("HEAD " + path) // GET would take it
+		refuse("HEAD " + path) // otherwise GET would match it
 	}
 	return added
 }
 
-// covers reports whether every request for the path is one for the other too,
-// which has a wildcard where the path has a word.
+// covers reports whether the other path, which has a wildcard where the path
+// has a word, matches every request for the path.
 func covers(other, path string) bool {
 	a, b := strings.Split(other, "/"), strings.Split(path, "/")
 	if other == path || len(a) != len(b) {
@@ -93,7 +92,7 @@ func covers(other, path string) bool {
 	return true
 }
 
-// operations are those of a path, by method.
+// operations returns the operations of a path, by method.
 func operations(item *huma.PathItem) map[string]*huma.Operation {
 	all := map[string]*huma.Operation{
 		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch,

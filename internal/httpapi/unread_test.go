@@ -21,13 +21,13 @@ import (
 // marking is what a test sees of read marks, and does to them.
 type marking struct {
 	mu      sync.Mutex
-	told    []string // what the other devices of users are told
+	reports []string // what the other devices of users receive
 	between func()   // once, before the next mark is written
 	reads   int      // of the store, by calls of users
 	posts   int
 }
 
-// whispers notes what the other devices of a user are told.
+// whispers notes what the other devices of a user receive.
 type whispers struct {
 	*signal.Exchange
 	w *world
@@ -35,7 +35,7 @@ type whispers struct {
 
 func (h whispers) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte) {
 	h.w.marks.mu.Lock()
-	h.w.marks.told = append(h.w.marks.told, fmt.Sprint(actor.UserID, " ", string(data)))
+	h.w.marks.reports = append(h.w.marks.reports, fmt.Sprint(actor.UserID, " ", string(data)))
 	h.w.marks.mu.Unlock()
 	h.Exchange.Whisper(stream, actor, data)
 }
@@ -155,7 +155,7 @@ func TestManyDeletionsAboveTheMark(t *testing.T) {
 }
 
 // Every mark that moves goes to the user's other devices, in order, and a device
-// that loses a race is told where the mark stands.
+// that loses a race gets the present mark.
 func TestMarksReachEveryDevice(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
@@ -172,17 +172,17 @@ func TestMarksReachEveryDevice(t *testing.T) {
 	if got := []int64{mark(2), mark(1), race(3, 5), race(7, 6), race(8, 8)}; !slices.Equal(got, []int64{2, 2, 5, 7, 8}) {
 		t.Errorf("the answers are %v", got)
 	}
-	var told []string
-	for _, m := range w.marks.told {
+	var received []string
+	for _, m := range w.marks.reports {
 		who, rest, _ := strings.Cut(m, " {\"n\":")
 		n, _, _ := strings.Cut(rest, ",")
 		if who != budi.id {
-			t.Errorf("%s is told", who)
+			t.Errorf("%s receives a report", who)
 		}
-		told = append(told, n)
+		received = append(received, n)
 	}
-	if want := []string{"2", "5", "6", "7", "8"}; !slices.Equal(told, want) {
-		t.Errorf("the other devices are told %v, want %v", told, want)
+	if want := []string{"2", "5", "6", "7", "8"}; !slices.Equal(received, want) {
+		t.Errorf("the other devices receive %v, want %v", received, want)
 	}
 }
 
@@ -244,7 +244,7 @@ func unreadModel(rt *rapid.T, people [3]*person, members string) {
 	if base == "" {
 		base = th
 	}
-	var said []written
+	var posted []written
 	mark, in := [3]int{}, [3]bool{true}
 	for range rapid.IntRange(5, 25).Draw(rt, "steps") {
 		who := rapid.IntRange(0, 2).Draw(rt, "who")
@@ -252,36 +252,36 @@ func unreadModel(rt *rapid.T, people [3]*person, members string) {
 		switch what := rapid.IntRange(0, 5).Draw(rt, "what"); {
 		case who > 0 && what == 0 && !in[who]:
 			p.post(base+"/join", nil).want(200)
-			in[who], mark[who] = true, max(mark[who], len(said))
+			in[who], mark[who] = true, max(mark[who], len(posted))
 		case who > 0 && what == 0:
 			p.post(base+"/leave", nil).want(200)
 			in[who] = false
 		case in[who] && what < 3:
 			for _, id := range p.many(th, rapid.IntRange(1, 3).Draw(rt, "posts")) {
-				said = append(said, written{by: who, id: id})
+				posted = append(posted, written{by: who, id: id})
 			}
-		case in[who] && len(said) > mark[who] && what == 3:
-			n := rapid.IntRange(mark[who]+1, len(said)).Draw(rt, "marked")
-			p.post(th+"/read-cursor", map[string]any{"message_id": said[n-1].id.String()}).want(200)
+		case in[who] && len(posted) > mark[who] && what == 3:
+			n := rapid.IntRange(mark[who]+1, len(posted)).Draw(rt, "marked")
+			p.post(th+"/read-cursor", map[string]any{"message_id": posted[n-1].id.String()}).want(200)
 			mark[who] = n
-		case len(said) > 0 && what == 4:
-			n := rapid.IntRange(0, len(said)-1).Draw(rt, "deleted")
-			if by := people[said[n].by]; in[said[n].by] {
-				if a := by.do(http.MethodDelete, th+"/messages/"+said[n].id.String(), nil); a.code == http.StatusOK {
-					said[n].deleted = true
+		case len(posted) > 0 && what == 4:
+			n := rapid.IntRange(0, len(posted)-1).Draw(rt, "deleted")
+			if by := people[posted[n].by]; in[posted[n].by] {
+				if a := by.do(http.MethodDelete, th+"/messages/"+posted[n].id.String(), nil); a.code == http.StatusOK {
+					posted[n].deleted = true
 				}
 			}
 		}
 		for i, p := range people {
 			want := int64(0)
-			for n := mark[i]; n < len(said); n++ {
-				if said[n].by != i && !said[n].deleted {
+			for n := mark[i]; n < len(posted); n++ {
+				if posted[n].by != i && !posted[n].deleted {
 					want++
 				}
 			}
 			if in[i] {
 				if got := p.unread(th); got != want {
-					rt.Fatalf("user %d: %d unread, want %d; mark %d of %v", i, got, want, mark[i], said)
+					rt.Fatalf("user %d: %d unread, want %d; mark %d of %v", i, got, want, mark[i], posted)
 				}
 			}
 		}

@@ -51,9 +51,9 @@ func TestNothingFollowsATransferEncoding(t *testing.T) {
 	}
 }
 
-// TestOnTheWire needs a real connection: a body that does not arrive, proxies,
-// and a connection that is taken over.
-func TestOnTheWire(t *testing.T) {
+// TestBodiesAndConnectionsOverTCP needs a real connection: a body that does not
+// arrive, proxies, and a connection that is hijacked.
+func TestBodiesAndConnectionsOverTCP(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.BodyTimeout = 50 * time.Millisecond
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

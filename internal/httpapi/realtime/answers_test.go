@@ -14,9 +14,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// A subscription that is taken back before it was decided is answered too: each
+// A subscription that is withdrawn before it was decided is answered too: each
 // frame with an id gets one answer.
-func TestUnsubscribeAtOnce(t *testing.T) {
+func TestUnsubscribeBeforeTheDecisionIsAnswered(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann")
 	s := w.connect("ann")
@@ -54,14 +54,14 @@ func (s served) Served(_, _ string, status int, code string, _ time.Duration) {
 	s.code <- code
 }
 
-// Who leaves while it is not yet known whether he may read was not refused.
-func TestClientGone(t *testing.T) {
+// A client that leaves before its right to read was decided was not rejected.
+func TestClientThatLeavesIsNotRejected(t *testing.T) {
 	for _, path := range []string{"sse", "poll"} {
 		t.Run(path, func(t *testing.T) {
 			w := newWorld(t)
 			stream := w.thread("ann")
-			told := served{make(chan int, 1), make(chan string, 1)}
-			edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server, Observer: told})
+			outcome := served{make(chan int, 1), make(chan string, 1)}
+			edge := httpapi.New(httpapi.Options{Auth: w.door, Clock: w.clock, Epoch: w.hub.Epoch(), Log: slog.New(slog.DiscardHandler), Realtime: w.server, Observer: outcome})
 			ctx, leave := context.WithCancel(context.Background())
 			defer leave()
 			gone := make(chan struct{})
@@ -73,7 +73,7 @@ func TestClientGone(t *testing.T) {
 			rec := httptest.NewRecorder()
 			edge.Handler().ServeHTTP(rec, r)
 			close(gone)
-			if status, code := <-told.status, <-told.code; status != httpapi.StatusClientGone || code != "" {
+			if status, code := <-outcome.status, <-outcome.code; status != httpapi.StatusClientGone || code != "" {
 				t.Errorf("counted as %d %q", status, code)
 			}
 			if rec.Body.Len() > 0 {

@@ -177,8 +177,8 @@ func (s *socket) next() frame {
 	}
 }
 
-// presence tells of who follows, which few tests are about: it comes when it
-// comes.
+// presence reports whether a frame is about presence. Few tests expect such
+// frames, which arrive at any time.
 func (f frame) presence() bool { return f.Op == "signal" && f.Type == "presence" }
 
 // want reads the next frame, which must have this op.

@@ -47,7 +47,7 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 		c.put(session, pongFrame(f.ID))
 		return nil
 	}
-	// The others cost the store or other clients something.
+	// The other frames cost work of the store or of other clients.
 	if ok, wait := c.server.opts.Allow(c.principal.Load().UserID); !ok {
 		c.refuse(session, f, wait)
 		return nil
@@ -63,8 +63,9 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	}
 }
 
-// refuse tells a client that it asks too much, and sends it away where it does
-// not listen. Signals are just dropped (contract D16).
+// refuse answers a frame that exceeds the user's allowance, and closes the
+// connection of a client that ignores such answers. Signals are dropped without
+// an answer (contract D16).
 func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 	if c.refused++; c.refused >= maxRefused {
 		c.close(closeRateLimited, "retry_after_ms "+strconv.FormatInt(wait.Milliseconds(), 10))
@@ -76,8 +77,8 @@ func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 	}
 }
 
-// auth says who connects, or renews the token of who did: the same user in
-// the same role, for as long as the new token lasts. A welcome answers both.
+// auth authenticates the connection, or renews its token: for the same user in
+// the same role, until the new token expires. Both are answered with a welcome.
 func (c *conn) auth(token string) {
 	p, err := c.server.opts.Auth.Authenticate(c.server.opts.Context, token)
 	known, session := c.principal.Load(), c.session.Load()
@@ -89,10 +90,10 @@ func (c *conn) auth(token string) {
 	case known == nil:
 		c.know(&p)
 		c.pending.Leave()
-		c.heard()
+		c.received()
 		c.begin(&p)
 	case known.Viewer() != p.Viewer():
-		c.close(CloseUnauthorized, "the token is of another user or role")
+		c.close(CloseUnauthorized, "the token belongs to another user or role")
 	default:
 		c.know(&p)
 		c.verify(&p)
@@ -125,7 +126,8 @@ func (c *conn) unsubscribe(session *live.Session, f inFrame) error {
 	return nil
 }
 
-// command hands a wish to the engine; its answer comes when it is durable.
+// command passes a command to the engine. Its answer is sent when it is
+// durable.
 func (c *conn) command(session *live.Session, f inFrame) error {
 	cmd, err := c.parse(f)
 	if err != nil {
@@ -135,8 +137,8 @@ func (c *conn) command(session *live.Session, f inFrame) error {
 	ctx, end := c.server.opts.Trace(c.server.opts.Context, f.Traceparent, f.Type)
 	c.server.opts.Engine.Submit(ctx, cmd, func(r gotong.Receipt, err error) {
 		if err == nil && r.Access {
-			// A removal answers only when delivery has carried it out. That may
-			// wait, and this goroutine may not.
+			// A removal is answered after delivery has carried it out. That may
+			// wait, and this goroutine must not.
 			go c.settle(ctx, session, f.ID, r, end)
 			return
 		}
@@ -210,7 +212,7 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	return cmd, nil
 }
 
-// creates reports whether the command is one that makes a stream.
+// creates reports whether the command creates a stream.
 func (c *conn) creates(cmd gotong.Command) bool {
 	kind, err := c.server.opts.Codec.Kind(cmd.Stream)
 	if err != nil || kind.Home == nil {

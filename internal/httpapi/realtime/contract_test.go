@@ -23,9 +23,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// TestEveryMessage makes every message of the document, every command and every
-// event of it happen once, and has each checked.
-func TestEveryMessage(t *testing.T) {
+// TestEveryDocumentedMessageIsValid makes every message of the document, every
+// command and every event happen once, and checks each.
+func TestEveryDocumentedMessageIsValid(t *testing.T) {
 	c := theContract()
 	c.mu.Lock()
 	before := c.seen
@@ -135,7 +135,7 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	bob.until("access_revoked")
 	last := order(ann, s, thread.CmdUnban, object{"user_id": "bob"})
 	watch.upTo(last)
-	// The page of a new reader tells of it as it is now.
+	// The page of a new viewer shows it as it is now.
 	again := w.sse("ann", "?cursor=start&stream="+string(s), "")
 	again.want("subscribed")
 	if f := again.want("events"); strings.Contains(f.raw, "Halo") || !strings.Contains(f.raw, `"deleted_at_ms"`) {
@@ -204,15 +204,15 @@ func resync(t *testing.T) {
 	t.Helper()
 	w := newWorld(t, func(s *setting) { s.limits.RingFrames = 1 })
 	s := w.thread("ann", "bob")
-	w.say("ann", s, "three")
+	w.post("ann", s, "three")
 	bob := w.connect("bob")
 	bob.subscribe(s, "")
 	c := w.server.all()[0]
 	c.wire.mu.Lock()
-	w.say("ann", s, "four")
+	w.post("ann", s, "four")
 	w.until("the pump writes", func() bool { return c.pumping.Load() != 0 })
 	for range 5 {
-		w.say("ann", s, "more")
+		w.post("ann", s, "more")
 	}
 	back := func(snap *store.Snapshot) {
 		if head, ok := snap.Heads[s]; ok {
@@ -230,8 +230,8 @@ func resync(t *testing.T) {
 	bob.want("pong")
 }
 
-// The contract's checks can fail.
-func TestContractFails(t *testing.T) {
+// The checks of the contract can fail.
+func TestContractRejectsWrongFrames(t *testing.T) {
 	c := theContract()
 	for _, tc := range []struct {
 		d    direction
@@ -258,7 +258,7 @@ func TestContractFails(t *testing.T) {
 			op := frame["op"].(string)
 			fresh.seen[op] = often
 			if fresh.validate(tc.d, op, frame) == nil {
-				t.Errorf("taken: %s", tc.text)
+				t.Errorf("accepted: %s", tc.text)
 			}
 		}
 	}

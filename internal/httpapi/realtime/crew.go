@@ -3,20 +3,20 @@ package realtime
 import "sync/atomic"
 
 // crew is the goroutines that handle frames. They exist only while there is
-// work, but for a few that wait for the next: a new one would have to grow its
-// stack first, which costs more than the work of a frame.
+// work, except for a few that wait for more: a new goroutine would first have
+// to grow its stack, which costs more than handling a frame.
 type crew struct {
 	jobs chan *conn
 	idle atomic.Int32
 	done <-chan struct{} // closed when the process ends
 }
 
-// maxIdle is how many wait at most.
+// maxIdle bounds the goroutines that wait for work.
 const maxIdle = 64
 
 func newCrew(done <-chan struct{}) *crew { return &crew{jobs: make(chan *conn), done: done} }
 
-// do has the frames of a connection handled; it never blocks.
+// do has a goroutine handle the frames of a connection. It never blocks.
 func (w *crew) do(c *conn) {
 	select {
 	case w.jobs <- c:
@@ -31,7 +31,8 @@ func (w *crew) work(c *conn) {
 	}
 }
 
-// next waits for another connection, unless enough wait already.
+// next waits for another connection. It returns false if enough goroutines wait
+// already.
 func (w *crew) next() (c *conn, ok bool) {
 	defer w.idle.Add(-1)
 	if w.idle.Add(1) > maxIdle {

@@ -10,6 +10,6 @@ import (
 func Document() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/vnd.aai.asyncapi+json;version=3.0.0")
-		_, _ = w.Write(api.AsyncAPI) // the client is gone: nobody to tell
+		_, _ = w.Write(api.AsyncAPI) // an error means that the client left
 	})
 }

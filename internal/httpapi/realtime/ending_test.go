@@ -65,7 +65,7 @@ func TestDrain(t *testing.T) {
 	s.subscribe(stream, "")
 	sse := w.sse("ann", "?cursor="+cursorOf(stream, 1), "")
 	sse.want("subscribed")
-	before := sse.id(w.say("ann", stream, "before"))
+	before := sse.id(w.post("ann", stream, "before"))
 	s.want("events")
 	poll := w.polling("ann", "?wait=50s&cursor="+cursorOf(stream, 1))
 	if a := <-poll; a.Cursor != before {
@@ -182,9 +182,9 @@ func TestDrainOverdue(t *testing.T) {
 	g.open()
 }
 
-// A client that sends without reading is held back, and when it is cut in this
-// state nothing of it remains.
-func TestDiesWhileHeldBack(t *testing.T) {
+// A client that sends without reading is held back. When it is cut in this
+// state, nothing remains of it.
+func TestConnectionCutWhileHeldBackLeavesNothing(t *testing.T) {
 	w := newWorld(t, timed(func(t *times) { t.stalled = 200 * time.Millisecond }))
 	w.tap.buffer.Store(4 << 10)
 	stream := w.thread("ann")
@@ -279,9 +279,9 @@ func TestSlowReader(t *testing.T) {
 	}
 }
 
-// A client that takes little, but takes it, is served on, also where it says
+// A client that accepts a few bytes at a time is served, even if it sends
 // nothing for longer than the silence.
-func TestTrickle(t *testing.T) {
+func TestSlowReadingClientStaysConnected(t *testing.T) {
 	client, server := net.Pipe()
 	defer func() { _ = client.Close() }()
 	w := &wire{Conn: server, times: &times{stalled: 250 * time.Millisecond}}
@@ -343,7 +343,7 @@ func TestCloseOfSlowClient(t *testing.T) {
 		return true
 	}
 	for range 600 {
-		w.say("ann", stream, strings.Repeat("x", 3900))
+		w.post("ann", stream, strings.Repeat("x", 3900))
 	}
 	w.until("the write is stuck", stuck)
 	w.server.EndLogin("s-bob")

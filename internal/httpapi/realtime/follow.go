@@ -12,20 +12,20 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// follow is what SSE and poll share: a session for one request.
+// follow is the session of one SSE or poll request.
 type follow struct {
 	server    *Server
 	session   *live.Session
 	out       *outlet
 	principal httpapi.Principal
-	end       context.CancelFunc // ends the request: its login is over
+	end       context.CancelFunc // ends the request when its login ends
 	cursors   []gotong.StreamCursor
 }
 
-// followRequest opens a session and subscribes to what the request names; the
-// context ends with the request, the token or the login. The error is that of
-// the request; a subscription that was refused among others that were not
-// comes as a frame.
+// followRequest opens a session and subscribes to the streams that the request
+// names. The returned context ends with the request, the token or the login. An
+// error rejects the request; if only some subscriptions are rejected, each
+// becomes a frame.
 func (s *Server) followRequest(
 	w http.ResponseWriter, r *http.Request, names []string, cursor *string,
 ) (context.Context, *follow, error) {
@@ -48,7 +48,7 @@ func (s *Server) followRequest(
 	case err != nil:
 		return nil, nil, goingAway()
 	}
-	httpapi.CallOf(r.Context()).Authenticated() // now that it counts among the user's sessions
+	httpapi.CallOf(r.Context()).Authenticated() // now it counts as a session of the user
 	ctx, cancel := context.WithTimeout(r.Context(), s.lasts(principal.Expires))
 	f := &follow{server: s, session: session, out: out, principal: *principal, end: cancel}
 	s.mu.Lock()
@@ -75,7 +75,7 @@ func (s *Server) followRequest(
 	return ctx, f, nil
 }
 
-// given is the first of the texts that is there; nil where none is.
+// given returns the first text that is present, or nil.
 func given(texts ...[]string) *string {
 	for _, list := range texts {
 		if len(list) > 0 {
@@ -85,7 +85,7 @@ func given(texts ...[]string) *string {
 	return nil
 }
 
-// close ends the session of a request that is over.
+// close ends the session of the request.
 func (f *follow) close() {
 	f.end()
 	f.server.mu.Lock()
@@ -94,10 +94,11 @@ func (f *follow) close() {
 	f.session.Close()
 }
 
-// errLeft says that the client left before it could be answered.
+// errLeft reports that the client left before it was answered.
 var errLeft = errors.New("realtime: the client left")
 
-// refuse answers a request that cannot be followed; a client that left gets nothing.
+// refuse answers a request that cannot be followed. A client that left gets no
+// answer.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !errors.Is(err, errLeft) {
 		httpapi.WriteProblem(w, r, err)
@@ -109,8 +110,8 @@ func goingAway() error {
 }
 
 // subscriptions merges the streams of the address with those of the cursor,
-// which go on where it says. "start" in place of a cursor begins at the first
-// visible event; without a cursor it begins now.
+// which continue where it says. With "start" in place of a cursor, streams
+// begin at the first visible event; without a cursor, they begin now.
 func subscriptions(names []string, cursor *string, trace string) ([]live.Subscription, error) {
 	var known []gotong.StreamCursor
 	fresh := live.Now()
@@ -146,8 +147,8 @@ func subscriptions(names []string, cursor *string, trace string) ([]live.Subscri
 	return subs, nil
 }
 
-// subscribe waits until it is known of every stream whether it may be read.
-// Where none may, or a cursor does not fit the log, the request fails.
+// subscribe waits until every subscription was accepted or rejected. If all are
+// rejected, or a cursor does not fit the log, it returns the error.
 func (f *follow) subscribe(ctx context.Context, subs []live.Subscription) error {
 	for _, sub := range subs {
 		if err := f.session.Subscribe(sub); err != nil {
@@ -214,5 +215,5 @@ func reported(at gotong.StreamCursor, frames []live.Frame) (gotong.StreamCursor,
 	return at, false
 }
 
-// cursor is the text of where the streams are.
+// cursor returns the cursors of the streams as text.
 func (f *follow) cursor() string { return gotong.FormatCursors(f.cursors) }

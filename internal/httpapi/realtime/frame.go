@@ -11,7 +11,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// inFrame is every frame that a client may send; op says which fields belong.
+// inFrame is any frame that a client may send; op says which fields it has.
 type inFrame struct {
 	Op            string          `json:"op"`
 	ID            string          `json:"id"`
@@ -25,7 +25,7 @@ type inFrame struct {
 	Data          json.RawMessage `json:"data"`
 }
 
-// fields of each op beside op and id.
+// The fields of each op beside op and id.
 const (
 	fToken = 1 << iota
 	fStream
@@ -46,8 +46,8 @@ var ops = map[string]int{
 
 const maxFrameID = 64
 
-// decodeFrame reads one client frame strictly: a field that does not belong to
-// the op is as wrong as one that nobody knows.
+// decodeFrame reads one client frame strictly: a field of another op is
+// rejected like an unknown one.
 func decodeFrame(b []byte) (inFrame, error) {
 	var f inFrame
 	if err := jsonx.Unmarshal(b, &f); err != nil {
@@ -77,7 +77,7 @@ func decodeFrame(b []byte) (inFrame, error) {
 	return f, nil
 }
 
-// idOf finds the id of a frame that cannot be understood, to answer it by.
+// idOf finds the id of a frame that cannot be understood, for the answer.
 func idOf(b []byte) string {
 	var f struct {
 		ID string `json:"id"`
@@ -88,8 +88,9 @@ func idOf(b []byte) string {
 	return f.ID
 }
 
-// startOf reads where a subscription begins: absent is from now, "start" from
-// the first visible event. An empty text is no cursor, and not absent either.
+// startOf returns where a subscription begins: without a cursor now, with
+// "start" at the first visible event. An empty text is an invalid cursor, not
+// an absent one.
 func startOf(cursor *string) (live.Start, error) {
 	switch {
 	case cursor == nil:
@@ -117,15 +118,15 @@ func pongFrame(id string) live.Frame {
 	}{"pong", id})
 }
 
-// problem is a problem in a frame, where there is no header to say when to
-// come back.
+// problem is a problem in a frame. It contains the wait, because a frame has no
+// Retry-After header.
 type problem struct {
 	*httpapi.Problem
 	RetryAfter int64 `json:"retry_after_ms,omitempty"`
 }
 
-// errorFrame tells of err in answer to the client's frame id. trace is what the
-// client may quote.
+// errorFrame returns the error frame for err in answer to the client's frame
+// id. trace is the id that the client may quote.
 func errorFrame(id, trace string, err error, retryAfter time.Duration) live.Frame {
 	return encode(struct {
 		Op      string  `json:"op"`
@@ -134,7 +135,7 @@ func errorFrame(id, trace string, err error, retryAfter time.Duration) live.Fram
 	}{"error", id, problem{httpapi.ProblemOf(err, trace), retryAfter.Milliseconds()}})
 }
 
-// ackFrame is written by hand: it is the answer to every message.
+// ackFrame is encoded by hand because every command is answered with one.
 func ackFrame(id string, r gotong.Receipt) live.Frame {
 	b := make([]byte, 0, 320)
 	b = append(b, `{"op":"ack"`...)

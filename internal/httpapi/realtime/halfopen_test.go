@@ -26,7 +26,7 @@ func TestHalfOpenWhileTheServerWrites(t *testing.T) {
 	there.subscribe(stream, "")
 	pings := 0
 	for i := range 6 {
-		w.say("ann", stream, fmt.Sprint("written ", i))
+		w.post("ann", stream, fmt.Sprint("written ", i))
 		for op := byte(0); op != 0x81; { // the server wrote it
 			var b []byte
 			if op, b = readServerFrame(t, gone.br); op == 0x89 {
@@ -48,7 +48,7 @@ func TestHalfOpenWhileTheServerWrites(t *testing.T) {
 	if pings == 0 {
 		t.Error("it was never asked for a sign")
 	}
-	w.say("ann", stream, "the end")
+	w.post("ann", stream, "the end")
 	there.want("events")
 }
 
@@ -67,8 +67,8 @@ func TestPingsWhileTheServerWrites(t *testing.T) {
 	c.pumping.Store(0)
 }
 
-// Not all come back at the same moment after a restart: each is told a moment
-// of its own, anywhere between now and the longest (contract D18).
+// Clients do not all return at the same moment after a restart: each is sent its
+// own wait, between 0 and the longest (contract D18).
 func TestDrainHasJitter(t *testing.T) {
 	w := newWorld(t)
 	const n, longest = 64, 10_000
@@ -82,7 +82,7 @@ func TestDrainHasJitter(t *testing.T) {
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- w.hub.Drain(context.Background()) }()
-	told := map[int64]bool{}
+	waits := map[int64]bool{}
 	quarters := [4]int{}
 	for _, s := range sessions {
 		frames, _, err := s.Next(t.Context(), nil, 1)
@@ -93,7 +93,7 @@ func TestDrainHasJitter(t *testing.T) {
 		if err := json.Unmarshal(frames[0].JSON(), &f); err != nil || f.Op != "going_away" || f.Retry < 0 || f.Retry > longest {
 			t.Fatalf("got %s", frames[0].JSON())
 		}
-		told[f.Retry] = true
+		waits[f.Retry] = true
 		quarters[min(3, f.Retry*4/longest)]++
 		s.Close()
 	}
@@ -101,7 +101,7 @@ func TestDrainHasJitter(t *testing.T) {
 		t.Error(err)
 	}
 	// By chance, a quarter stays empty once in 30 million runs.
-	if len(told) < n/2 || quarters[0]*quarters[1]*quarters[2]*quarters[3] == 0 {
-		t.Errorf("%d of %d are told another moment, by quarters of the time %v", len(told), n, quarters)
+	if len(waits) < n/2 || quarters[0]*quarters[1]*quarters[2]*quarters[3] == 0 {
+		t.Errorf("%d different waits for %d sessions, by quarters of the longest %v", len(waits), n, quarters)
 	}
 }

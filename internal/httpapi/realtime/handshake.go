@@ -13,8 +13,8 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 )
 
-// readBuffer is one per connection: it decides what an idle one costs. What is
-// longer is read past it.
+// readBuffer is the read buffer of each connection in bytes; it determines the
+// cost of an idle one. Longer reads bypass it.
 const readBuffer = 512
 
 func newUpgrader() *gws.Upgrader {
@@ -27,8 +27,8 @@ func newUpgrader() *gws.Upgrader {
 	})
 }
 
-// webSocket refuses with a problem what cannot be upgraded, and else hands the
-// connection to its reader.
+// webSocket upgrades a request and starts the connection's reader. It rejects
+// with a problem what cannot be upgraded.
 func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 	principal, err := s.admit(w, r)
 	if err != nil {
@@ -106,15 +106,15 @@ func headerHas(r *http.Request, name, token string) bool {
 	return false
 }
 
-// upgrade answers the handshake. The library looks at the first line of each
-// header only, and would answer what it does not like in plain text: it gets
-// what was found good, said once.
+// upgrade answers the handshake. The library reads the first line of each
+// header only, and rejects in plain text; so it gets headers that were already
+// checked, each once.
 func (c *conn) upgrade(r *http.Request) error {
-	said := &http.Request{Method: http.MethodGet, Header: http.Header{
+	checked := &http.Request{Method: http.MethodGet, Header: http.Header{
 		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
 		"Sec-Websocket-Protocol": {subprotocol}, "Sec-Websocket-Key": r.Header["Sec-Websocket-Key"][:1],
 	}}
-	socket, err := c.server.upgrader.UpgradeFromConn(&c.wire, bufio.NewReaderSize(&c.wire, readBuffer), said)
+	socket, err := c.server.upgrader.UpgradeFromConn(&c.wire, bufio.NewReaderSize(&c.wire, readBuffer), checked)
 	if err != nil {
 		return err
 	}

@@ -196,7 +196,7 @@ func TestRenewedToken(t *testing.T) {
 	if again := s.want("welcome"); again.Session != first.Session {
 		t.Errorf("another session: %s", again.raw)
 	}
-	s.send("op", "ping") // counts as heard
+	s.send("op", "ping") // counts as a sign of life
 	s.want("pong")
 	w.pass(50 * time.Second)
 	s.send("op", "ping")
@@ -226,7 +226,7 @@ func TestExpiry(t *testing.T) {
 }
 
 // A login that ends while its connection is being opened is not missed.
-func TestEndedMeanwhile(t *testing.T) {
+func TestLoginEndedDuringTheHandshakeIsNoticed(t *testing.T) {
 	w := newWorld(t)
 	var before func()
 	w.server.opts.Auth = authFunc(func(ctx context.Context, token string) (httpapi.Principal, error) {
@@ -299,7 +299,7 @@ func TestEndUser(t *testing.T) {
 	ann.subscribe(stream, "")
 	bob := w.connect("bob")
 	w.hub.EndUser("ann", live.Closing{Code: CloseUnauthorized, Reason: "the account was disabled"})
-	w.say("bob", stream, "after the end")
+	w.post("bob", stream, "after the end")
 	if reason := ann.reason(4401); reason != "the account was disabled" {
 		t.Errorf("reason %q", reason)
 	}

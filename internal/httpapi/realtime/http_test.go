@@ -167,8 +167,8 @@ func (w *world) poll(as, query string) polled {
 	panic("unreachable")
 }
 
-// polling asks, and returns once the request follows: what happens then is told
-// in its answer, and what happened before may refuse it.
+// polling sends a poll and returns once it follows its streams: later events are
+// in its answer, and earlier ones may have rejected it.
 func (w *world) polling(as, query string) <-chan polled {
 	w.t.Helper()
 	answer, before := make(chan polled, 1), w.polls.Load()

@@ -8,39 +8,39 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// Bounds of what one connection may have under way.
+// The bounds of one connection.
 const (
 	maxInbox    = 32  // frames read and not yet handled; one before the client has authenticated
 	maxInflight = 128 // commands without an answer
 	maxBad      = 16  // frames that cannot be understood
-	maxRefused  = 64  // frames beyond the allowance, one after the other
+	maxRefused  = 64  // consecutive frames beyond the allowance
 )
 
-// OnMessage hands a frame to the worker.
+// OnMessage queues a frame for the worker.
 func (callbacks) OnMessage(socket *gws.Conn, m *gws.Message) {
 	c := connOf(socket)
-	c.heard()
+	c.received()
 	if m.Opcode != gws.OpcodeText {
 		_ = m.Close()
 		c.close(closeBinary, "frames are JSON text")
 		return
 	}
 	b := bytes.Clone(m.Bytes())
-	_ = m.Close() // gives the library's buffer back
+	_ = m.Close() // returns the library's buffer
 	c.push(b)
 }
 
-// deaf reports whether nothing more is handled. c.mu is held.
-func (c *conn) deaf() bool { return c.draining || c.closing.Load() }
+// stopped reports whether no further frames are handled. c.mu is held.
+func (c *conn) stopped() bool { return c.draining || c.closing.Load() }
 
-// push hands a frame to the worker, and blocks the reader while too many wait.
+// push queues a frame for the worker. It blocks the reader while too many wait.
 func (c *conn) push(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.inbox) >= c.inboxRoom() && !c.deaf() {
+	for len(c.inbox) >= c.inboxRoom() && !c.stopped() {
 		c.room.Wait()
 	}
-	if c.deaf() {
+	if c.stopped() {
 		return
 	}
 	c.inbox = append(c.inbox, b)
@@ -57,7 +57,7 @@ func (c *conn) inboxRoom() int {
 	return maxInbox
 }
 
-// work handles the frames that wait, in order, and ends when there are none.
+// work handles the waiting frames, in order, and ends when there are none.
 func (c *conn) work() {
 	defer c.fence()
 	for {
@@ -69,14 +69,15 @@ func (c *conn) work() {
 	}
 }
 
-// pull waits until the next frame may be handled; false where there is none.
+// pull waits until the next frame may be handled and returns it, or false if
+// there is none.
 func (c *conn) pull() ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.deaf() && len(c.inbox) > 0 && !c.roomForAnswers() {
+	for !c.stopped() && len(c.inbox) > 0 && !c.roomForAnswers() {
 		c.room.Wait()
 	}
-	if c.deaf() || len(c.inbox) == 0 {
+	if c.stopped() || len(c.inbox) == 0 {
 		c.working, c.inbox = false, nil
 		if c.draining && c.inflight == 0 {
 			c.wake() // to close
@@ -89,7 +90,7 @@ func (c *conn) pull() ([]byte, bool) {
 	return b, true
 }
 
-// roomForAnswers holds a client back who sends more than it reads.
+// roomForAnswers delays the frames of a client that sends more than it reads.
 func (c *conn) roomForAnswers() bool {
 	session := c.session.Load()
 	return c.inflight < maxInflight && (session == nil || session.Room())
@@ -101,15 +102,15 @@ func (c *conn) signalRoom() {
 	c.mu.Unlock()
 }
 
-// submitted counts a command that the engine has.
+// submitted counts a command that the engine accepted.
 func (c *conn) submitted() {
 	c.mu.Lock()
 	c.inflight++
 	c.mu.Unlock()
 }
 
-// answer puts the answer to such a command. Where the session is over it goes
-// nowhere: the client asks again with the same request id.
+// answer queues the answer to such a command. If the session has ended, the
+// answer is dropped: the client repeats the command with the same request id.
 func (c *conn) answer(session *live.Session, f live.Frame) {
 	c.put(session, f)
 	c.mu.Lock()

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// chunk is how much a client of SSE or poll has to take before its time to
-// take the next begins.
+// chunk is the number of bytes that a client of SSE or poll must accept within
+// the time for one write.
 const chunk = 16 << 10
 
-// outlet writes an HTTP answer to a client that may be slow: it has its time
-// for each chunk, not for the whole.
+// outlet writes an HTTP answer to a client that may be slow: the time limit
+// applies to each chunk, not to the whole answer.
 type outlet struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
@@ -60,5 +60,5 @@ func (o *outlet) kill() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.cut = true
-	_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // the connection is gone: as well
+	_ = o.control.SetWriteDeadline(time.Unix(1, 0)) // an error means that the connection has ended already
 }

@@ -34,9 +34,9 @@ func TestSocketsThatHaveNotAuthenticated(t *testing.T) {
 	w.until("the place of the second is free", func() bool { _, _, err := w.tryDial(""); return err == nil })
 }
 
-// A request that gets no session does not count among the user's: its connection
+// A request that gets no session does not count as the user's: its connection
 // counts for the address as before.
-func TestRequestsWithoutSession(t *testing.T) {
+func TestRequestWithoutASessionCountsForItsAddress(t *testing.T) {
 	w := newWorld(t, func(s *setting) { s.limits.UserSessions = 1 })
 	w.behindEdge(1)
 	w.connect("ann")

@@ -12,8 +12,8 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// poll answers at once where there is something, else after the wait asked
-// for, with an empty list and a fresh cursor.
+// poll answers at once if there are frames. Otherwise it answers after the
+// requested wait, with an empty list and a fresh cursor.
 func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	parameters, err := query(r, "stream", "cursor", "wait")
 	var wait time.Duration
@@ -32,7 +32,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	defer f.close()
 	s.opened("poll")
 	frames := f.gather(ctx, wait)
-	if len(frames) == 0 && !f.session.Complete() { // an empty list would say that there is nothing
+	if len(frames) == 0 && !f.session.Complete() { // an empty list would mean that there are no events
 		httpapi.WriteProblem(w, r, gotong.NewError(gotong.CodeBusy,
 			"The server could not read the stream in time; ask again with the same cursor."))
 		s.closed("poll", "busy")
@@ -46,7 +46,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 	s.closed("poll", wordOfEnd(err))
 }
 
-// waitOf reads a duration such as 25s: 0 to 55 s, 25 s where none is given.
+// waitOf reads a duration such as 25s, from 0 to 55 s. An empty text is 25 s.
 func waitOf(text string) (time.Duration, error) {
 	if text == "" {
 		return defaultWait, nil
@@ -58,15 +58,14 @@ func waitOf(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// durationForm is one number with its unit, without a sign and without zeros
-// before it.
+// durationForm is one number with its unit, without a sign or leading zeros.
 var durationForm = regexp.MustCompile(`^(0|[1-9]\d*)(\.\d+)?(ms|s)$|^0$`)
 
-// maxPoll is about how many bytes one answer holds.
+// maxPoll is the approximate size of one answer in bytes.
 const maxPoll = 256 << 10
 
-// gather takes frames until there is one worth answering, then all that fit.
-// Without a wait it reads to the end of what is there, as far as that fits.
+// gather collects frames until one is worth an answer, then all others that
+// fit. Without a wait, it reads all frames that exist, as far as they fit.
 func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 	patience := wait
 	if wait == 0 {
@@ -79,8 +78,9 @@ func (f *follow) gather(ctx context.Context, wait time.Duration) []live.Frame {
 	keep := func(frames []live.Frame) {
 		f.advance(frames)
 		for _, frame := range frames {
-			// The cursor says where a subscription begins. And who polls comes
-			// and goes: answers that tell of it would make others come and go.
+			// The cursor already says where a subscription begins. And a client
+			// that polls appears and disappears: answers that reported that
+			// would make other clients do the same.
 			if frame.Op() != live.Subscribed && !isPresence(frame) {
 				kept = append(kept, frame)
 				size += len(frame.JSON())

@@ -10,9 +10,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// An empty list says that there is nothing: where that could not be found out,
-// the answer is a problem, or a frame that says what cannot be read.
-func TestPollIsNotEmptyForNothing(t *testing.T) {
+// An empty list means that there are no events. If that could not be
+// determined, the answer is a problem or a frame that names the cause.
+func TestPollThatCouldNotReadIsNotEmpty(t *testing.T) {
 	hurry := func(s *setting) { s.times = append(s.times, func(t *times) { t.read = 50 * time.Millisecond }) }
 	pages := func(snap *store.Snapshot) bool { return len(snap.Events) > 0 && len(snap.Events[0]) > 1 }
 	for _, test := range []struct {
@@ -42,7 +42,7 @@ func TestPollIsNotEmptyForNothing(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			w := newWorld(t, test.limit)
 			stream := w.thread("ann")
-			w.say("ann", stream, "one")
+			w.post("ann", stream, "one")
 			release := make(chan struct{})
 			let := sync.OnceFunc(func() { close(release) })
 			t.Cleanup(let)

@@ -182,7 +182,7 @@ func newReaders(tb testing.TB) *readers {
 		}
 	}
 	err := r.draw(live.Subscribed)
-	w.say("ann", r.stream, "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini.")
+	w.post("ann", r.stream, "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini.")
 	err = cmp.Or(err, r.draw(live.Events))
 	snap, again := w.store.Load(tb.Context(), store.Need{Events: []store.EventRange{store.LastEvent(r.stream)}})
 	if err := errors.Join(err, again); err != nil {
@@ -204,8 +204,8 @@ func (r *readers) event() error {
 	return r.draw(live.Events)
 }
 
-// draw takes from every session until each has had one frame of this sort; what
-// they hear of who is present does not count.
+// draw reads from every session until each has received one frame of this sort;
+// frames about presence do not count.
 func (r *readers) draw(op live.Op) error {
 	for _, s := range r.sessions {
 		for had := 0; had == 0; runtime.Gosched() {

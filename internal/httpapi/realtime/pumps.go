@@ -8,28 +8,27 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// pumps writes what connections have to write. A few workers take them from
-// one queue, so that an event for hundreds of readers costs no goroutine switch
-// for each; a worker whose write has to wait for its client has another one
-// take its place.
+// pumps writes the frames of connections. A few workers share one queue, so
+// that an event for hundreds of viewers costs no goroutine switch for each. A
+// worker whose write has to wait for its client is replaced by another one.
 //
-// A connection that was just written events is held back for a moment, to
-// gather the next ones (ADR 0013).
+// After a write of events, the next one to the same connection is delayed for a
+// moment, to gather more events (ADR 0013).
 type pumps struct {
 	mono func() clock.Moment
-	most int // workers that are not waiting for a client
+	most int // the bound of workers that do not wait for a client
 
 	mu      sync.Mutex
 	free    sync.Cond // a worker waits for a connection
 	ready   fifo[*conn]
-	held    fifo[holding] // by due
-	timer   *time.Timer   // set while somebody is held
-	workers int           // that do not wait for a client
-	waiting int           // of them, those without work
+	held    fifo[holding] // delayed connections, in order of due
+	timer   *time.Timer   // set while held is not empty
+	workers int           // workers that do not wait for a client
+	waiting int           // of these, the ones without work
 	done    bool
 }
 
-// holding is one connection that is held back.
+// holding is one connection whose write is delayed.
 type holding struct {
 	conn *conn
 	due  clock.Moment
@@ -41,31 +40,32 @@ func newPumps(mono func() clock.Moment, most int) *pumps {
 	return p
 }
 
-// pace is what pumps knows of one connection; guarded by pumps.mu, but for next,
-// which is touched by its pump, and by who starts it.
+// pace is the state of one connection in pumps. It is guarded by pumps.mu,
+// except next, which only the goroutine of its pump uses, and the one that
+// starts it.
 type pace struct {
 	next    clock.Moment // when events may be written again
-	due     clock.Moment // 0 where it is not held back
-	hurried bool         // it has an answer to write: not to be held back
+	due     clock.Moment // 0 if the write is not delayed
+	hurried bool         // it has an answer to write and must not be delayed
 }
 
-// gathering is how long a connection that was just written events gathers the
-// next ones: a write is what delivery costs, and in a busy stream one write
-// carries many frames (bench/results.md). Nobody notices in a chat. The first
-// event after a pause is never held back, nor is an answer.
+// gathering is how long events are gathered after a write of events. Writes are
+// the main cost of delivery, and in a busy stream one write then carries many
+// frames (bench/results.md). In a chat the delay is not noticeable. The first
+// event after a pause is never delayed, nor is an answer.
 const gathering = 20 * time.Millisecond
 
-// wrote notes that frames went out; control frames come first among them.
+// wrote records that frames were written; control frames come first among them.
 func (p *pace) wrote(now clock.Moment, frames []live.Frame) {
 	if frames[len(frames)-1].Op() == live.Events {
 		p.next = now.Add(gathering)
 	}
 }
 
-// wait is how long it is to be held back.
+// wait returns how long the next write is to be delayed.
 func (p *pace) wait(now clock.Moment) time.Duration { return max(0, p.next.Sub(now)) }
 
-// add has a connection pumped, now or soon. It never blocks.
+// add queues a connection for a write, now or after its delay. It never blocks.
 func (p *pumps) add(c *conn) {
 	now := p.mono()
 	p.mu.Lock()
@@ -83,8 +83,7 @@ func (p *pumps) add(c *conn) {
 	}
 }
 
-// hurry has a connection that is held back pumped at once, or not held back if
-// it is about to be.
+// hurry ends the delay of a connection, or prevents one that is about to begin.
 func (p *pumps) hurry(c *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -92,15 +91,15 @@ func (p *pumps) hurry(c *conn) {
 		c.pace.hurried = true
 		return
 	}
-	c.pace.due = 0 // what is in the queue of the held means nothing now
+	c.pace.due = 0 // its entry in held no longer counts
 	p.push(c)
 }
 
 // soon is how much before its time a connection may be released, so that many
-// are at once.
+// are released together.
 const soon = time.Millisecond
 
-// release has those pumped that were held back long enough.
+// release queues the connections whose delay is over.
 func (p *pumps) release() {
 	now := p.mono().Add(soon)
 	p.mu.Lock()
@@ -126,7 +125,7 @@ func (p *pumps) push(c *conn) {
 	p.hire()
 }
 
-// hire sets a worker to work where one more is wanted. p.mu is held.
+// hire starts a worker if one more is needed. p.mu is held.
 func (p *pumps) hire() {
 	switch {
 	case p.waiting > 0:
@@ -144,7 +143,8 @@ func (p *pumps) work() {
 	}
 }
 
-// take waits for a connection; nil where the worker is not needed any more.
+// take waits for a connection and returns it, or nil if the worker is no longer
+// needed.
 func (p *pumps) take() *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -154,7 +154,7 @@ func (p *pumps) take() *conn {
 	}
 	if p.ready.len() == 0 || p.workers > p.most {
 		p.workers--
-		if p.ready.len() > 0 { // what it was woken for
+		if p.ready.len() > 0 { // the usual reason to be woken
 			p.hire()
 		}
 		return nil
@@ -164,7 +164,7 @@ func (p *pumps) take() *conn {
 	return c
 }
 
-// leave says that the caller's write has to wait for its client.
+// leave reports that the caller's write has to wait for its client.
 func (p *pumps) leave() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,15 +174,14 @@ func (p *pumps) leave() {
 	}
 }
 
-// rejoin says that it went on.
+// rejoin reports that the write continues.
 func (p *pumps) rejoin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.workers++
 }
 
-// close sends the workers home that have nothing to do, and each of the others
-// when it has.
+// close ends the idle workers now, and each of the others when it becomes idle.
 func (p *pumps) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -191,7 +190,7 @@ func (p *pumps) close() {
 	p.free.Broadcast()
 }
 
-// fifo is a queue that keeps its room.
+// fifo is a queue that keeps its capacity.
 type fifo[T any] struct {
 	items []T
 	next  int

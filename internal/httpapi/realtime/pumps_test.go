@@ -112,9 +112,9 @@ func TestPumpsBehindABlockedOne(t *testing.T) {
 	})
 }
 
-// One worker too many that is woken and goes home leaves its connection to
-// another that waits, not to the one that came back and is at work.
-func TestPumpsTooMany(t *testing.T) {
+// A surplus worker that is woken and ends leaves its connection to a waiting
+// worker, not to one that returned and is busy.
+func TestSurplusWorkerLeavesItsConnectionToAWaitingOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, connect := pumpsAt(t, 2)
 		p.mu.Lock()

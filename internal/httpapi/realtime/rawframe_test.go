@@ -206,7 +206,7 @@ func TestFragments(t *testing.T) {
 }
 
 // A connection that ends in the middle of anything leaves nothing behind.
-func TestCutAnywhere(t *testing.T) {
+func TestConnectionCutAnywhereLeavesNothing(t *testing.T) {
 	w := newWorld(t)
 	frame := clientFrame(0x81, ping("cut"))
 	for n := range len(frame) + 1 {

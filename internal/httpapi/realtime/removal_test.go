@@ -81,7 +81,7 @@ func removal(t *testing.T, home bool) {
 		a := <-poll
 		checkRemoved(t, a.frames, stream, limit)
 		// The other stream goes on, the revoked one is not mentioned again.
-		w.say("bob", other, "of another stream")
+		w.post("bob", other, "of another stream")
 		if f := ws.want("events"); f.Stream != other {
 			t.Errorf("got %s", f.raw)
 		}
@@ -108,7 +108,7 @@ func TestRemovalDuringWrite(t *testing.T) {
 		return c.pumping.Load() == 0 && p.workers == p.waiting
 	})
 	c.wire.mu.Lock()
-	w.say("ann", stream, "on its way")
+	w.post("ann", stream, "on its way")
 	w.until("a worker waits for the wire", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -149,8 +149,8 @@ func TestRemovalOfSlowSSE(t *testing.T) {
 		for lines.Scan() && !strings.Contains(lines.Text(), `"subscribed"`) { //nolint:revive // reads up to there
 		}
 		synctest.Wait()
-		w.say("ann", stream, strings.Repeat("x", 3900)) // more than what reads ahead takes
-		w.say("ann", stream, strings.Repeat("y", 3900))
+		w.post("ann", stream, strings.Repeat("x", 3900)) // more than what reads ahead takes
+		w.post("ann", stream, strings.Repeat("y", 3900))
 		synctest.Wait()
 		if w.hub.Stats().Subscriptions != 1 {
 			t.Fatal("it does not follow")

@@ -115,7 +115,7 @@ var named = map[direction]map[string]string{
 func readContract() *contract {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(api.AsyncAPI))
 	if err != nil {
-		return nil // TestDocumentIsPublished tells
+		return nil // TestDocumentIsPublished reports it
 	}
 	closeObjects(doc)
 	compiler := jsonschema.NewCompiler()

@@ -21,7 +21,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Submitter takes commands in order and answers later; the engine is one.
+// Submitter accepts commands in order and answers later; the engine is one.
 type Submitter interface {
 	Submit(ctx context.Context, cmd gotong.Command, done func(gotong.Receipt, error))
 }
@@ -29,8 +29,8 @@ type Submitter interface {
 // Options configure the transports. All but Clock, Recheck, Origins, Allow,
 // Observe and Trace are required.
 type Options struct {
-	// Context is what commands over a WebSocket run under: they go on when
-	// their connection is gone.
+	// Context is the context of commands over a WebSocket, which continue after
+	// their connection has ended.
 	Context context.Context //nolint:containedctx // the process's, not a request's
 
 	Hub    *live.Hub
@@ -43,46 +43,47 @@ type Options struct {
 	// Ticket redeems a single-use ticket (browsers cannot set headers).
 	Ticket func(ctx context.Context, ticket string) (httpapi.Principal, error)
 
-	// Recheck tells whether a principal that came by ticket is still good.
+	// Recheck returns an error if a principal that came by ticket is no longer
+	// valid.
 	Recheck func(ctx context.Context, p httpapi.Principal) error
 
-	// Creates lists the kinds whose commands clients may send, each with the
-	// stream that a creating request of this actor makes.
+	// Creates lists the kinds whose commands clients may send, each with a
+	// function that returns the stream which a request of this actor creates.
 	Creates map[string]func(actor, requestID string) gotong.Stream
 
-	// Origins are the pages that may open a connection beside the server's own;
-	// "*" is all.
+	// Origins are the pages that may open a connection, beside the server's
+	// own; "*" is all.
 	Origins httpapi.Origins
 
-	// Allow spends one command of a user's allowance; false is refused with
-	// how long to wait.
+	// Allow spends one command of a user's allowance. It returns false and the
+	// time to wait if nothing is left.
 	Allow func(userID string) (bool, time.Duration)
 
-	// Observe receives connections and their writes.
+	// Observe receives the events of connections.
 	Observe Observer
 
 	// Trace continues the trace of a frame's traceparent.
 	Trace func(ctx context.Context, traceparent, operation string) (context.Context, func())
 }
 
-// Observer receives what the transports do; nil fields are not called.
+// Observer receives events of the transports. Nil fields are not called.
 type Observer struct {
 	Opened func(transport string)
 	Closed func(transport, reason string)
 	Wrote  func(transport string, frames, bytes int, oldest gotong.Instant)
 }
 
-// times are those of the protocol; only tests have others.
+// times are the times of the protocol; only tests use others.
 type times struct {
 	heartbeat  time.Duration // between two pings of an idle connection
-	silence    time.Duration // without a sign of the client it is gone
+	silence    time.Duration // without a frame of the client, the connection is closed
 	authWithin time.Duration // for the first auth frame
 	stalled    time.Duration // a write without any progress
-	closing    time.Duration // for the close frame to get out
-	asked      time.Duration // for what is in flight when the hub asks to close
-	lingering  time.Duration // a closed connection is still read
-	comment    time.Duration // between two signs of life on SSE
-	read       time.Duration // a poll without a wait waits for the store
+	closing    time.Duration // for writing the close frame
+	asked      time.Duration // for commands in flight when the hub asks to close
+	lingering  time.Duration // how long a closed connection is still read
+	comment    time.Duration // between two comments on SSE
+	read       time.Duration // how long a poll without a wait waits for the store
 	pings      int           // control frames of a client in a second
 }
 
@@ -99,7 +100,7 @@ const (
 	subprotocol = "gotong.v1"
 )
 
-// Server serves everything under /v1/realtime/ but tickets.
+// Server serves everything under /v1/realtime/ except tickets.
 type Server struct {
 	opts     Options
 	times    times
@@ -112,7 +113,7 @@ type Server struct {
 	pumps   *pumps
 }
 
-// New makes the transports; [Server.Run] keeps their times.
+// New returns the transports; [Server.Run] supervises their connections.
 func New(opts Options) *Server {
 	if opts.Clock == nil {
 		opts.Clock = clock.System()
@@ -154,8 +155,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Run pings idle connections and closes those that are silent, whose token has
-// expired or who never authenticated, until ctx ends. It closes none at its
-// end; that is the hub's drain.
+// expired or that did not authenticate in time, until ctx ends. It then closes
+// none; the hub's drain does.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -182,7 +183,7 @@ func (s *Server) all() []*conn {
 	return slices.Collect(maps.Keys(s.conns))
 }
 
-// Logins is who has open connections and requests here, each login once.
+// Logins returns the logins with open connections or requests, each once.
 func (s *Server) Logins() []httpapi.Principal {
 	found := map[string]httpapi.Principal{}
 	for _, c := range s.all() {
@@ -226,15 +227,15 @@ func (s *Server) EndLogin(loginID string) {
 	}
 }
 
-// Open is how many connections and requests are open, by transport.
+// Open returns the number of open connections and of open requests.
 func (s *Server) Open() (webSockets, streams int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.conns), len(s.follows)
 }
 
-// authenticate reads who opens the connection: from the header, or, for a
-// WebSocket only, from a ticket. Without either the principal is nil.
+// authenticate returns the principal of the header or, for a WebSocket only, of
+// a ticket. Without either, it returns nil.
 func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		token := httpapi.BearerToken(r)
@@ -251,14 +252,16 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 	return nil, nil
 }
 
-// lasts is how long a token that ends then is good for. From when its connection
-// was opened that is measured, so that no step of the time of day ends it.
+// lasts returns how long a token that expires then is valid. The time is
+// measured from the opening of its connection, so that a step of the time of
+// day does not end it.
 func (s *Server) lasts(expires time.Time) time.Duration {
 	return gotong.InstantOf(expires).Sub(s.opts.Clock.Now())
 }
 
-// stillGood verifies the principal again, once the code that ends logins can find
-// the connection: a login that ended while it was being opened is not missed.
+// stillGood verifies the principal again, now that a logout can find the
+// connection: a login that ended while the connection was being opened is not
+// missed.
 func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 	var err error
 	if p.Token == "" { // it came by ticket
@@ -266,11 +269,11 @@ func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 	} else {
 		_, err = s.opts.Auth.Authenticate(ctx, p.Token)
 	}
-	return gotong.CodeOf(err) != gotong.CodeUnauthorized // a fault of the store says nothing new
+	return gotong.CodeOf(err) != gotong.CodeUnauthorized // an error of the store proves nothing
 }
 
-// query reads the parameters of an address, which are no others than these. The
-// edge has looked at their form, and for tokens among them.
+// query reads the parameters of an address and rejects all others. The edge has
+// checked their form, and that none contains a token.
 func query(r *http.Request, names ...string) (url.Values, error) {
 	values, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
@@ -284,8 +287,8 @@ func query(r *http.Request, names ...string) (url.Values, error) {
 	return values, nil
 }
 
-// originAllowed tells whether the page that asks may: programs send no Origin,
-// the server's own pages come from its host, others must be on the list.
+// originAllowed reports whether the page may connect: programs send no Origin,
+// the server's own pages come from its host, and others must be on the list.
 func (s *Server) originAllowed(r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	return origin == "" || s.opts.Origins.Has(origin) || httpapi.Own(r, origin)

@@ -33,7 +33,7 @@ func TestSignals(t *testing.T) {
 		s.send("op", "ping")
 		s.want("pong")
 	}
-	// Who was removed neither sends nor hears any.
+	// A removed user neither sends nor receives any.
 	w.remove("ann", stream, "bob")
 	bob.want("access_revoked")
 	bob.send("op", "signal", "id", "z", "stream", stream, "type", "typing")
@@ -71,7 +71,7 @@ func TestMutedDoNotType(t *testing.T) {
 	}
 	mute(w.now().Add(10 * time.Second))
 	w.pass(20 * time.Second)
-	w.say("ann", stream, "again")
+	w.post("ann", stream, "again")
 	bob.bodies("again")
 	ann.bodies("again")
 	typing()
@@ -119,21 +119,21 @@ func TestPings(t *testing.T) {
 	w.ended("ws silent")
 }
 
-// Many waiting frames go out in one write.
-func TestOneWrite(t *testing.T) {
+// Many waiting frames are written at once.
+func TestWaitingFramesShareOneWrite(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann", "bob")
 	bob := w.connect("bob")
 	bob.subscribe(stream, "")
 	c := w.server.all()[0]
 	c.wire.mu.Lock() // a slow moment of the network
-	w.say("ann", stream, "first")
+	w.post("ann", stream, "first")
 	w.until("the pump is at it", func() bool { return c.pumping.Load() != 0 })
 	const n = 200
 	for i := range n {
-		w.say("ann", stream, fmt.Sprint("text ", i))
+		w.post("ann", stream, fmt.Sprint("text ", i))
 	}
-	w.until("all can be taken", func() bool { return w.hub.Stats().RingBytes > n*300 })
+	w.until("all can be sent", func() bool { return w.hub.Stats().RingBytes > n*300 })
 	before := w.tap.writes.Load()
 	c.wire.mu.Unlock()
 	bob.bodies(fmt.Sprint("text ", n-1))

@@ -14,24 +14,24 @@ func (c *conn) tick(now clock.Moment) {
 	if c.wire.waited.Swap(false) && principal != nil {
 		c.since.Store(int64(now))
 	}
-	heard := clock.Moment(c.since.Load())
+	since := clock.Moment(c.since.Load())
 	switch {
 	case c.overdue(now):
 		c.broken(errStalled)
-	case principal == nil && now > heard.Add(t.authWithin):
+	case principal == nil && now > since.Add(t.authWithin):
 		c.close(CloseUnauthorized, "no auth frame arrived in time")
 	case principal != nil && now >= clock.Moment(c.expires.Load()):
 		c.close(CloseUnauthorized, "the token expired")
-	case now > heard.Add(t.silence):
+	case now > since.Add(t.silence):
 		c.close(closeGoingAway, "nothing was received for a minute")
-	case now > heard.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
+	case now > since.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
 		c.pinged.Store(int64(now))
 		go c.ping()
 	}
 }
 
-// overdue reports whether the hub asked to close so long ago that what is
-// still under way is not waited for.
+// overdue reports whether the hub asked to close so long ago that commands in
+// flight are no longer waited for.
 func (c *conn) overdue(now clock.Moment) bool {
 	session := c.session.Load()
 	if session == nil {
@@ -51,16 +51,17 @@ func (c *conn) ping() {
 	c.wrote(c.socket.WritePing(nil))
 }
 
-// mayPing counts a ping or pong, which no allowance covers and which is never
-// held back. A client that sends too many is cut, and read no further: a flood
-// would be, until the connection is closed.
+// mayPing counts a ping or pong; no allowance covers them, and they are never
+// delayed. A client that sends too many is disconnected, and its frames are no
+// longer processed, because a flood would be processed until the connection is
+// closed.
 func (c *conn) mayPing() bool {
 	if now := c.server.opts.Clock.Mono(); now > c.counted.Add(time.Second) {
 		c.counted, c.pings = now, 0
 	}
 	if c.pings++; c.pings > c.server.times.pings {
 		c.close(closeRateLimited, "too many pings")
-		t := time.NewTimer(c.server.times.lingering) // for the close frame to get there
+		t := time.NewTimer(c.server.times.lingering) // for the close frame to arrive
 		defer t.Stop()
 		select {
 		case <-t.C:
@@ -72,16 +73,16 @@ func (c *conn) mayPing() bool {
 	return true
 }
 
-// wrote ends the connection where a control frame waited for a client that takes
-// no bytes. What else may be wrong is the reader's to notice.
+// wrote ends the connection if a control frame waited for a client that accepts
+// no bytes. The reader notices other errors.
 func (c *conn) wrote(err error) {
 	if errors.Is(err, errStalled) {
 		c.broken(err)
 	}
 }
 
-func (c *conn) heard() {
-	if c.principal.Load() != nil { // before, only an auth frame counts
+func (c *conn) received() {
+	if c.principal.Load() != nil { // before authentication, only an auth frame counts
 		c.since.Store(int64(c.server.opts.Clock.Mono()))
 	}
 }

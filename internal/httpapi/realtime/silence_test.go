@@ -133,9 +133,9 @@ func TestStepsCloseNothing(t *testing.T) {
 	}
 }
 
-// A write that failed is the last one: what waited behind it, as the library's
-// close frame does, does not wait for the client once more.
-func TestNothingAfterAStall(t *testing.T) {
+// A write that failed is the last one: a writer that waited behind it, such as
+// the library with its close frame, does not wait for the client again.
+func TestNothingIsWrittenAfterAStall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		defer func() { _ = client.Close() }()

@@ -13,7 +13,8 @@ import (
 )
 
 // events streams frames as server-sent events (WHATWG HTML, section 9.2). Each
-// id is the cursor after its frame; Last-Event-ID beats the query.
+// id is the cursor after its frame. Last-Event-ID takes precedence over the
+// query.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	parameters, err := query(r, "stream", "cursor")
 	if err != nil {
@@ -44,10 +45,10 @@ type eventStream struct {
 	id     string // the last one sent
 }
 
-// run writes until the client is gone, the token ends or the hub asks for the
-// end; it says why.
+// run writes until the client leaves, the token expires or the hub ends the
+// stream. It returns the reason, as a label of a metric.
 func (e *eventStream) run(ctx context.Context) string {
-	// A browser comes back by itself: not all at the same moment.
+	// Browsers reconnect by themselves; the random time spreads them.
 	e.buf = append(e.buf, "retry: "...)
 	e.buf = strconv.AppendInt(e.buf, 1000+rand.Int64N(4000), 10) //nolint:gosec // jitter
 	e.buf = append(e.buf, "\n\n"...)
@@ -62,7 +63,7 @@ func (e *eventStream) run(ctx context.Context) string {
 	return wordOfEnd(err)
 }
 
-// wordOfEnd is why a request ended, as a word of a metric.
+// wordOfEnd returns why a request ended, as a label of a metric.
 func wordOfEnd(err error) string {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
@@ -98,7 +99,8 @@ func (e *eventStream) next(ctx context.Context) error {
 }
 
 // append renders the frames of one Take. Only the last has an id: it is the
-// cursor after all of them, and who has but the first must not skip the rest.
+// cursor after all of them, and a client that received only the first frames
+// must not skip the rest.
 func (e *eventStream) append(frames []live.Frame) {
 	e.advance(frames)
 	for i, f := range frames {

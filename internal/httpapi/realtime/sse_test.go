@@ -26,7 +26,7 @@ func TestEventStream(t *testing.T) {
 	var ids []string
 	for i := range 20 {
 		s := []gotong.Stream{one, two}[i%2]
-		r := w.say("ann", s, strconv.Itoa(i))
+		r := w.post("ann", s, strconv.Itoa(i))
 		f := e.want("events")
 		if f.Stream != s || f.To != r.Last {
 			t.Fatalf("got %s", f.raw)
@@ -181,7 +181,7 @@ func TestSlowEventStream(t *testing.T) {
 	w.tap.buffer.Store(4 << 10)
 	stream := w.thread("ann")
 	for range 1500 {
-		w.say("ann", stream, strings.Repeat("x", 3900))
+		w.post("ann", stream, strings.Repeat("x", 3900))
 	}
 	stopped := w.trySSE("ann", "?cursor=start&stream="+string(stream), "")
 	w.ended("sse stalled")
@@ -201,9 +201,9 @@ func TestEventStreamExpires(t *testing.T) {
 	w.ended("sse left")
 }
 
-// A stream that was ended, and of whose end the client has not been told,
-// keeps its cursor.
-func TestToldOrNot(t *testing.T) {
+// An ended stream keeps its cursor until a frame has reported the end to the
+// client.
+func TestEndedStreamKeepsItsCursorUntilReported(t *testing.T) {
 	at := gotong.StreamCursor{Stream: "thread/1", Cursor: gotong.Cursor{Epoch: "test", Seq: 5}}
 	events := live.NewFrame([]byte(`{"op":"events","stream":"thread/1","from":5,"to":9,"events":[]}`))
 	other := live.NewFrame([]byte(`{"op":"events","stream":"thread/2","from":5,"to":7,"events":[]}`))
@@ -213,7 +213,7 @@ func TestToldOrNot(t *testing.T) {
 	for _, tc := range []struct {
 		frames []live.Frame
 		seq    uint64
-		told   bool
+		ended  bool
 	}{
 		{nil, 5, false},
 		{[]live.Frame{other}, 5, false},
@@ -222,15 +222,15 @@ func TestToldOrNot(t *testing.T) {
 		{[]live.Frame{resync}, 5, true},
 		{[]live.Frame{failed}, 5, false},
 	} {
-		if got, ended := reported(at, tc.frames); got.Cursor.Seq != tc.seq || ended != tc.told {
-			t.Errorf("got %v %v, want %d %v", got, ended, tc.seq, tc.told)
+		if got, ended := reported(at, tc.frames); got.Cursor.Seq != tc.seq || ended != tc.ended {
+			t.Errorf("got %v %v, want %d %v", got, ended, tc.seq, tc.ended)
 		}
 	}
 }
 
-// Of two frames that were taken together only the last has an id: a client that
+// Of two frames of one Take only the last has an id: a client that
 // was cut after the first must not skip the other.
-func TestIDOfTwoFrames(t *testing.T) {
+func TestOnlyTheLastOfTwoFramesHasAnID(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann")
 	session, err := w.hub.Open(gotong.Viewer{UserID: "ann", Role: gotong.RoleUser}, live.SessionOptions{})
@@ -256,7 +256,7 @@ func TestPoll(t *testing.T) {
 	w := newWorld(t)
 	stream, other := w.thread("ann", "bob"), w.thread("ann", "bob")
 	for i := range 3 {
-		w.say("ann", stream, strconv.Itoa(i))
+		w.post("ann", stream, strconv.Itoa(i))
 	}
 	now := w.poll("bob", "?wait=0&stream="+string(stream))
 	if len(now.Frames) != 0 || now.Cursor != cursorOf(stream, 5) {
@@ -282,7 +282,7 @@ func TestPoll(t *testing.T) {
 	// When something comes.
 	waiting := w.polling("bob", "?wait=50s&cursor="+now.Cursor+"&stream="+string(other))
 	w.until("it waits", func() bool { return w.hub.Stats().Subscriptions == 2 })
-	w.say("ann", other, "here")
+	w.post("ann", other, "here")
 	a := <-waiting
 	if got := a.seqs(other); len(got) != 1 || len(a.seqs(stream)) != 0 {
 		t.Errorf("came: %v", a)
@@ -305,7 +305,7 @@ func TestPollReadsToTheEnd(t *testing.T) {
 	for range 6 { // more than a session may read at once
 		s := w.thread("ann")
 		for i := range 40 {
-			w.say("ann", s, strconv.Itoa(i))
+			w.post("ann", s, strconv.Itoa(i))
 		}
 		list = append(list, s)
 	}
@@ -318,7 +318,7 @@ func TestPollReadsToTheEnd(t *testing.T) {
 	// What does not fit comes next time.
 	big := w.thread("ann")
 	for range 200 {
-		w.say("ann", big, strings.Repeat("x", 3900))
+		w.post("ann", big, strings.Repeat("x", 3900))
 	}
 	cursor, seen := cursorOf(big, 0), uint64(0)
 	for rounds := 0; seen < 201; rounds++ {

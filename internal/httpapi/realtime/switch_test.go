@@ -98,7 +98,7 @@ func (c *wanderer) leg(want map[gotong.Stream]uint64) {
 }
 
 // lagging reports an id that is behind the client in places, never ahead: one
-// of two frames that were taken together has none of its own.
+// of two frames of one Take has none of its own.
 func (c *wanderer) lagging(id string) bool {
 	list, err := gotong.ParseCursors(id)
 	return err == nil && !slices.ContainsFunc(list, func(s gotong.StreamCursor) bool { return s.Cursor.Seq > c.cursor[s.Stream] })
@@ -126,9 +126,9 @@ func (s *socket) subscribeQuietly(c *wanderer, stream gotong.Stream, cursor stri
 	}
 }
 
-// TestSwitching: whatever is switched and cut, a follower ends with exactly the
-// visible log.
-func TestSwitching(t *testing.T) {
+// TestFollowerGetsTheVisibleLogAcrossTransports: over any sequence of
+// transports and cuts, a follower ends with exactly the visible log.
+func TestFollowerGetsTheVisibleLogAcrossTransports(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			w := newWorld(t, func(s *setting) { s.limits.PageEvents, s.limits.RingFrames = 9, 16 })
@@ -139,12 +139,12 @@ func TestSwitching(t *testing.T) {
 			for range 3 {
 				c.streams = append(c.streams, w.thread("ann", "bob"))
 			}
-			// In one of them bob sees only what is said while he is a member.
+			// In one of them bob sees only messages posted while he is a member.
 			hidden := c.streams[2]
 			w.do("ann", hidden, thread.CmdHistory, thread.SetHistory{Policy: thread.FromJoin})
 			w.remove("ann", hidden, "bob")
 			for range 5 {
-				w.say("ann", hidden, "not for bob")
+				w.post("ann", hidden, "not for bob")
 			}
 			w.do("ann", hidden, thread.CmdAdd, thread.Add{UserID: "bob"})
 			posted := make(chan map[gotong.Stream]uint64, 1)

@@ -16,7 +16,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-// Close codes of the protocol.
+// The close codes of the protocol.
 const (
 	closeGoingAway    = 1001
 	closeProtocol     = 1002
@@ -29,14 +29,14 @@ const (
 	closeRateLimited  = 4429
 )
 
-// endings are the words of a metric for why a connection ended.
+// endings are the metric's labels for why a connection ended.
 var endings = map[int]string{
 	closeGoingAway: "silent", closeProtocol: "protocol", closeBinary: "protocol", closeInternal: "fault",
 	closeRestart: "restart", closeOverloaded: "overloaded", closeBadFrames: "bad_frames",
 	CloseUnauthorized: "unauthorized", closeRateLimited: "rate_limited",
 }
 
-// batchBytes is about how much one write holds.
+// batchBytes is the approximate size of one write in bytes.
 const batchBytes = 64 << 10
 
 // conn is one WebSocket connection.
@@ -45,26 +45,26 @@ type conn struct {
 	wire        wire
 	socket      *gws.Conn
 	correlation string
-	trace       string // of the request that opened it: what an error quotes
+	trace       string // of the request that opened it; errors quote it
 	pending     *httpapi.Pending
 
 	session   atomic.Pointer[live.Session]
 	principal atomic.Pointer[httpapi.Principal]
 	expires   atomic.Int64 // the moment at which the principal's token ends; set before it
-	since     atomic.Int64 // the moment at which the client was last heard of
-	pinged    atomic.Int64 // and the one of the last ping
-	closing   atomic.Bool  // nothing more is taken, handled or written; set under mu
+	since     atomic.Int64 // the moment of the client's last frame
+	pinged    atomic.Int64 // the moment of the last ping
+	closing   atomic.Bool  // nothing more is read, handled or written; set under mu
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or held back
 	pace      pace
 
-	counted clock.Moment // when the second of pings began; by the reader alone, as is pings
+	counted clock.Moment // when the second of pings began; used by the reader alone, as is pings
 	pings   int
 
-	bad, refused int          // touched by the worker alone
-	asked        clock.Moment // when the hub's request to close was first seen; by the sweep alone
+	bad, refused int          // used by the worker alone
+	asked        clock.Moment // when the hub's request to close was first seen; used by the sweep alone
 
 	mu       sync.Mutex // guards what follows
-	room     sync.Cond  // there may be room, in the inbox or among the answers, or no need of it
+	room     sync.Cond  // signalled when there may be room for frames or answers, or the connection ends
 	inbox    [][]byte
 	working  bool
 	inflight int  // commands without an answer
@@ -80,13 +80,13 @@ func (s *Server) newConn(call *httpapi.Call) *conn {
 	return c
 }
 
-// know notes who connects, for as long as the token lasts.
+// know records the principal of the connection, and when the token expires.
 func (c *conn) know(p *httpapi.Principal) {
 	c.expires.Store(int64(c.server.opts.Clock.Mono().Add(c.server.lasts(p.Expires))))
 	c.principal.Store(p)
 }
 
-// begin opens the session once it is known who connects.
+// begin opens the session of an authenticated connection.
 func (c *conn) begin(p *httpapi.Principal) {
 	hub := c.server.opts.Hub
 	session, err := hub.Open(p.Viewer(), live.SessionOptions{Wake: c.wake, Kill: c.wire.cut})
@@ -111,11 +111,11 @@ func (c *conn) begin(p *httpapi.Principal) {
 	c.wake()
 }
 
-// verify asks once more for who connected. Only then the token may go: with it
-// go the headers that it came in.
+// verify checks the principal once more. Only then is the token dropped, and
+// with it the headers that contain it.
 func (c *conn) verify(p *httpapi.Principal) {
 	if !c.server.stillGood(c.server.opts.Context, p) {
-		c.close(CloseUnauthorized, "the token is not valid any more")
+		c.close(CloseUnauthorized, "the token is no longer valid")
 		return
 	}
 	known := *p
@@ -123,22 +123,22 @@ func (c *conn) verify(p *httpapi.Principal) {
 	c.principal.CompareAndSwap(p, &known)
 }
 
-// wake has the connection pumped, now or soon, unless it is at work already. It
-// never blocks.
+// wake queues the connection for a write, now or after its delay, unless a
+// write is under way. It never blocks.
 func (c *conn) wake() {
 	if c.pumping.Swap(2) == 0 {
 		c.server.pumps.add(c)
 	}
 }
 
-// put queues an answer, which waits for nothing.
+// put queues an answer, which is not delayed.
 func (c *conn) put(session *live.Session, f live.Frame) {
 	session.Put(f)
 	c.server.pumps.hurry(c)
 }
 
-// batch is what one pump needs while it is at work: kept off its stack, which
-// stays small that way.
+// batch holds what one pump needs while it works. It is not on the goroutine's
+// stack, which therefore stays small.
 type batch struct {
 	frames []live.Frame
 	bytes  []byte
@@ -149,7 +149,7 @@ var batches = sync.Pool{New: func() any {
 	return &batch{frames: make([]live.Frame, 0, 64), bytes: make([]byte, 0, batchBytes+4<<10)}
 }}
 
-// give returns the batch without holding on to what it carried.
+// give returns the batch to the pool without keeping its contents alive.
 func (b *batch) give() {
 	clear(b.frames[:cap(b.frames)])
 	if cap(b.bytes) <= 2*batchBytes && cap(b.frames) <= 4096 {
@@ -157,8 +157,8 @@ func (b *batch) give() {
 	}
 }
 
-// pump writes what the session has, many frames in one write, and ends when
-// there is nothing left; what came meanwhile may gather.
+// pump writes the waiting frames of the session, many in one write, and ends
+// when there are none. New frames that arrive meanwhile may be gathered.
 func (c *conn) pump() {
 	defer c.fence()
 	b := batches.Get().(*batch) //nolint:forcetypeassert // the pool holds nothing else
@@ -201,8 +201,8 @@ func (c *conn) write(b *batch) error {
 	return err
 }
 
-// closeWhenAsked carries out the hub's request to close, once every command in
-// flight has its answer and the answers are out.
+// closeWhenAsked closes the connection on the hub's request, after every
+// command in flight was answered and the answers were written.
 func (c *conn) closeWhenAsked(session *live.Session) {
 	asked, ok := session.Closing()
 	if !ok {
@@ -213,14 +213,15 @@ func (c *conn) closeWhenAsked(session *live.Session) {
 	busy := c.inflight > 0 || c.working
 	c.room.Broadcast()
 	c.mu.Unlock()
-	// Called again means that something may have been put since the last Take.
+	// If wake was called again, something may have been put since the last
+	// Take.
 	if !busy && c.pumping.Load() == 1 {
 		c.close(asked.Code, asked.Reason)
 	}
 }
 
-// stop ends everything but the connection itself. Only the first word counts;
-// false for any other.
+// stop ends everything except the connection itself. Only the first reason
+// counts; later calls return false.
 func (c *conn) stop(word string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -240,7 +241,7 @@ func (c *conn) broken(err error) {
 		word = "stalled"
 	}
 	c.stop(word)
-	if !errors.Is(err, errShut) { // else its close frame is on the way
+	if !errors.Is(err, errShut) { // otherwise its close frame was written
 		c.wire.cut()
 	}
 }
@@ -253,15 +254,16 @@ func (c *conn) close(code int, reason string) {
 		word = "closed"
 	}
 	if c.stop(word) {
-		go c.say(code, reason)
+		go c.writeClose(code, reason)
 	}
 }
 
-// say writes the close frame; a client that does not take it in time is cut.
-func (c *conn) say(code int, reason string) {
+// writeClose writes the close frame. A client that does not accept it in time
+// is disconnected.
+func (c *conn) writeClose(code int, reason string) {
 	defer c.fence()
 	late := time.AfterFunc(c.server.times.closing, c.wire.cut)
-	// The error says that the client was faster.
+	// An error means that the client closed first.
 	if c.socket.WriteClose(uint16(code), []byte(reason)) == nil { //nolint:gosec // close codes fit
 		late.Stop()
 	}
@@ -279,13 +281,13 @@ func (c *conn) over() {
 	if fault := recover(); fault != nil {
 		c.server.opts.Log.Warn("a frame could not be read", slog.Any("fault", fault))
 		c.stop("protocol")
-		c.say(closeProtocol, "")
+		c.writeClose(closeProtocol, "")
 	}
 	c.stop("cut")
 	defer c.pending.Leave()
 	sealed := c.wire.seal()
 	if !sealed {
-		c.wire.cut() // a write is under way to a client that is gone
+		c.wire.cut() // a write is under way, to a client that left
 	}
 	if session := c.session.Load(); session != nil {
 		session.Close()
@@ -300,7 +302,7 @@ func (c *conn) over() {
 	c.server.closed("ws", c.ending)
 }
 
-// fence keeps a panic within this connection.
+// fence keeps a panic from ending more than this connection.
 func (c *conn) fence() {
 	if fault := recover(); fault != nil {
 		c.fault(fault)
@@ -310,24 +312,24 @@ func (c *conn) fence() {
 }
 
 func (c *conn) fault(cause any) {
-	c.server.opts.Log.Error("a fault of the server ended a connection",
+	c.server.opts.Log.Error("an internal error ended a connection",
 		slog.Any("fault", cause), slog.String("stack", string(debug.Stack())))
 }
 
-// callbacks is what the WebSocket library calls, on the reader's goroutine.
+// callbacks are called by the WebSocket library, on the reader's goroutine.
 type callbacks struct{}
 
 // OnOpen implements gws.Event.
 func (callbacks) OnOpen(*gws.Conn) {}
 
-// OnClose notes why; what there is to do is done by [conn.over], which also
-// sees the reader's faults.
+// OnClose records the reason. The rest is done by [conn.over], which also
+// handles panics of the reader.
 func (callbacks) OnClose(socket *gws.Conn, err error) { connOf(socket).stop(wordOf(err)) }
 
 // OnPing implements gws.Event.
 func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
 	if c := connOf(socket); c.mayPing() {
-		c.heard()
+		c.received()
 		c.wrote(socket.WritePong(payload))
 	}
 }
@@ -335,11 +337,11 @@ func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
 // OnPong implements gws.Event.
 func (callbacks) OnPong(socket *gws.Conn, _ []byte) {
 	if c := connOf(socket); c.mayPing() {
-		c.heard()
+		c.received()
 	}
 }
 
-// holder is the one value that the library keeps for a connection: ours.
+// holder is the value that the library keeps for a connection: its conn.
 type holder struct{ conn *conn }
 
 func (h *holder) Len() int                     { return 1 }
@@ -353,7 +355,7 @@ func connOf(socket *gws.Conn) *conn {
 	return v.(*conn) //nolint:forcetypeassert // the holder keeps nothing else
 }
 
-// wordOf is why the library ended the connection, as a word of a metric.
+// wordOf returns why the library ended the connection, as a label of a metric.
 func wordOf(err error) string {
 	var left *gws.CloseError
 	var coded interface{ Uint16() uint16 }

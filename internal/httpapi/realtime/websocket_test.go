@@ -104,8 +104,9 @@ func TestTooManyBadFrames(t *testing.T) {
 	w.ended("ws bad_frames")
 }
 
-// What may not be read and what is not there give the same bytes.
-func TestNothingIsTold(t *testing.T) {
+// A stream that the user may not read and one that does not exist give the same
+// bytes.
+func TestHiddenStreamLooksLikeAMissingOne(t *testing.T) {
 	w := newWorld(t)
 	theirs := w.thread("bob")
 	left := w.thread("bob", "ann")
@@ -143,7 +144,7 @@ func TestNothingIsTold(t *testing.T) {
 func TestSubscriptions(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann", "bob") // 1 created, 2 added
-	w.say("ann", stream, "three")
+	w.post("ann", stream, "three")
 	for _, tc := range []struct {
 		cursor, at string
 		want       []uint64
@@ -157,13 +158,13 @@ func TestSubscriptions(t *testing.T) {
 		t.Run(tc.cursor, func(t *testing.T) {
 			w := newWorld(t)
 			stream := w.thread("ann", "bob")
-			w.say("ann", stream, "three")
+			w.post("ann", stream, "three")
 			s := w.connect("bob")
 			f := s.subscribe(stream, tc.cursor)
 			if f.Cursor != tc.at || f.Head != 3 {
 				t.Errorf("got %s", f.raw)
 			}
-			w.say("ann", stream, "four")
+			w.post("ann", stream, "four")
 			at, err := gotong.ParseCursor(f.Cursor)
 			if err != nil {
 				t.Fatal(err)
@@ -192,9 +193,9 @@ func TestSubscriptions(t *testing.T) {
 	if f := s.want("unsubscribed"); f.ID != "off" || f.Stream != stream {
 		t.Errorf("got %s", f.raw)
 	}
-	w.say("ann", stream, "not for bob")
+	w.post("ann", stream, "not for bob")
 	s.subscribe(stream, "")
-	w.say("ann", stream, "again for bob")
+	w.post("ann", stream, "again for bob")
 	if got := s.bodies("again for bob"); len(got) != 1 {
 		t.Errorf("got %q", got)
 	}

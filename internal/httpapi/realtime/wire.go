@@ -13,24 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is a connection that two sides write to: the WebSocket library its
-// control frames, the pump its batches of events. Each write is whole, and
-// nothing follows a close frame.
+// wire is a connection with two writers: the WebSocket library writes control
+// frames, the pump batches of events. Each write is whole, and nothing follows
+// a close frame.
 type wire struct {
 	net.Conn
-	raw   syscall.RawConn // nil where Conn is not a socket of the system
+	raw   syscall.RawConn // nil if Conn is not a socket of the system
 	times *times
-	early []byte // what net/http had read beyond the request; only the reader touches it
+	early []byte // bytes that net/http had read beyond the request; used by the reader alone
 
-	// waited is set when a write had to wait for the client and then went on:
-	// the client takes bytes, so it is there, even where it says nothing.
+	// waited is set when a write had to wait for the client and then continued:
+	// the client accepts bytes, so it is alive, even if it sends nothing.
 	waited atomic.Bool
 
-	mu   sync.Mutex // guards writing
-	shut bool       // the close frame was written, or never will be, or a write failed
+	mu   sync.Mutex // held while writing
+	shut bool       // nothing more may be written: a close frame was, or a write failed
 }
 
-// Read gives what was read early first.
+// Read first returns the bytes that were read early.
 func (w *wire) Read(p []byte) (int, error) {
 	if len(w.early) > 0 {
 		n := copy(p, w.early)
@@ -42,7 +42,7 @@ func (w *wire) Read(p []byte) (int, error) {
 	return w.Conn.Read(p)
 }
 
-// What a write fails with.
+// The errors of a write.
 var (
 	errStalled = errors.New("realtime: the client accepts no bytes")
 	errShut    = errors.New("realtime: the connection was closed")
@@ -51,8 +51,8 @@ var (
 // closeOpcode is the first byte of a close frame (RFC 6455, section 5.2).
 const closeOpcode = 0x88
 
-// Write writes all of b, however slowly the client takes it, as long as it
-// takes some.
+// Write writes all of b, however slowly the client accepts it, as long as it
+// accepts some.
 func (w *wire) Write(b []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -94,13 +94,13 @@ func (w *wire) send(b []byte, try *attempt, p waiter) (int, error) {
 	return n + m, err
 }
 
-// attempt is one write of what the kernel takes at once: without a deadline,
-// which costs more than the rest of a short write around the system call.
+// attempt writes what the kernel accepts at once. It sets no deadline, which
+// would cost more than the rest of a short write.
 type attempt struct {
 	b   []byte
 	n   int
 	err error
-	do  func(fd uintptr) bool // made once: a write allocates nothing
+	do  func(fd uintptr) bool // made once, so that a write allocates nothing
 }
 
 func (a *attempt) write(to syscall.RawConn, b []byte) (int, error) {
@@ -127,21 +127,21 @@ func (a *attempt) once(fd uintptr) bool {
 		default:
 			a.err = err
 		}
-		return true // whatever came of it: this never waits
+		return true // in every case: this never waits
 	}
 }
 
-// A write waits in parts of the time within which the client has to take
-// something, so that "no byte for 30 s" means 30 to 36 s.
+// A write waits in parts of the time within which the client has to accept a
+// byte, so that "no byte for 30 s" means 30 to 36 s.
 const waits = 5
 
-// blocked is how long a write takes that does not just fill the kernel's
+// blocked is the time after which a write is not merely filling the kernel's
 // buffer.
 const blocked = 50 * time.Millisecond
 
-// writeAll writes all of b. After a write that failed nothing more is written:
-// the client has part of a frame, and a writer that waited for w.mu must not go
-// on after it. w.mu is held.
+// writeAll writes all of b. After a failed write nothing more is written: the
+// client has a part of a frame, and a writer that waits for w.mu must not write
+// after it. w.mu is held.
 func (w *wire) writeAll(b []byte) (written int, err error) {
 	defer func() { w.shut = w.shut || err != nil }()
 	idle := 0
@@ -160,7 +160,7 @@ func (w *wire) writeAll(b []byte) (written int, err error) {
 		}
 		switch {
 		case err == nil:
-			return written, w.SetWriteDeadline(time.Time{}) // an attempt has none
+			return written, w.SetWriteDeadline(time.Time{}) // attempts have no deadline
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return written, err
 		case n == 0:
@@ -171,8 +171,8 @@ func (w *wire) writeAll(b []byte) (written int, err error) {
 	}
 }
 
-// Close ends the writing side; the reader goes on until the client is done or
-// the lingering is over. See [wire.cut].
+// Close ends writing. Reading continues until the client has closed or the
+// lingering is over. See [wire.cut].
 func (w *wire) Close() error {
 	half, ok := w.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
@@ -181,15 +181,15 @@ func (w *wire) Close() error {
 	return w.SetReadDeadline(time.Now().Add(w.times.lingering)) //nolint:forbidigo // a socket's deadline
 }
 
-// over is the connection that a request was hijacked from.
+// over is the connection from which a request was hijacked.
 func (w *wire) over(c net.Conn) {
 	w.Conn = c
 	if s, ok := c.(syscall.Conn); ok {
-		w.raw, _ = s.SyscallConn() // without one every write may wait
+		w.raw, _ = s.SyscallConn() // without it, every write may wait
 	}
 }
 
-// seal lets nothing be written any more. False where a write is under way.
+// seal prevents further writes. It returns false if a write is under way.
 func (w *wire) seal() bool {
 	if !w.mu.TryLock() {
 		return false
@@ -199,15 +199,15 @@ func (w *wire) seal() bool {
 	return true
 }
 
-// linger reads what the client still sends and throws it away, for a moment: a
-// socket that is closed with unread bytes resets, and the client would lose
-// the close frame.
+// linger reads and drops what the client still sends, for a moment: closing a
+// socket with unread bytes resets it, and the client would lose the close
+// frame.
 func (w *wire) linger() {
 	deadline := time.Now().Add(w.times.lingering) //nolint:forbidigo // a socket's deadline
 	if w.SetReadDeadline(deadline) == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(w.Conn, 4*maxFrame)) // whatever it says, it is over
+		_, _ = io.Copy(io.Discard, io.LimitReader(w.Conn, 4*maxFrame)) // the bytes do not matter any more
 	}
 }
 
-// cut ends the connection at once: when it returns, no byte follows.
+// cut closes the connection at once. After it returns, no byte is written.
 func (w *wire) cut() { _ = w.Conn.Close() }

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// absence is a worker that says when it waits.
+// absence is a worker that reports when it waits.
 type absence struct{ left, back chan struct{} }
 
 func (a absence) leave()  { close(a.left) }
@@ -19,13 +19,13 @@ func (a absence) expect(t *testing.T, word chan struct{}) {
 	select {
 	case <-word:
 	case <-time.After(patience):
-		t.Error("it is not told")
+		t.Error("it is not reported")
 	}
 }
 
-// Who must not wait says so before he does: for a client that takes nothing,
-// and for another writer who waits for it.
-func TestSendSaysThatItWaits(t *testing.T) {
+// A writer that must not wait reports it first: before it waits for a client
+// that accepts nothing, and before it waits for another writer.
+func TestSendCallsLeaveBeforeItWaits(t *testing.T) {
 	for name, other := range map[string]bool{"the client": false, "another writer": true} {
 		t.Run(name, func(t *testing.T) {
 			here, there := net.Pipe()
@@ -55,7 +55,7 @@ func TestSendSaysThatItWaits(t *testing.T) {
 	}
 }
 
-// Nothing follows a close frame, whoever sends it.
+// Nothing follows a close frame, of either writer.
 func TestSendAfterTheEnd(t *testing.T) {
 	here, there := net.Pipe()
 	defer func() { _ = there.Close() }()

@@ -347,7 +347,7 @@ func (w *world) thread(owner string, others ...string) gotong.Stream {
 	return s
 }
 
-func (w *world) say(as string, s gotong.Stream, text string) gotong.Receipt {
+func (w *world) post(as string, s gotong.Stream, text string) gotong.Receipt {
 	w.t.Helper()
 	return w.do(as, s, thread.CmdPost, thread.Post{Body: text})
 }
