@@ -13,7 +13,7 @@ func (l *lane) needs(s gotong.State, cmd *gotong.Command) []gotong.Ref {
 	if l.kind.AccessNeeds == nil || !namesEvent(refs) {
 		return refs
 	}
-	for _, r := range l.kind.AccessNeeds(s, viewer(cmd)) {
+	for _, r := range l.kind.AccessNeeds(s, viewerOf(cmd)) {
 		if !slices.Contains(refs, r) {
 			refs = append(refs, r)
 		}
@@ -25,8 +25,8 @@ func namesEvent(refs []gotong.Ref) bool {
 	return slices.ContainsFunc(refs, func(r gotong.Ref) bool { return !r.Event.IsZero() })
 }
 
-// viewer returns the actor of a command as a viewer of the stream.
-func viewer(cmd *gotong.Command) gotong.Viewer {
+// viewerOf returns the actor of a command as a viewer of the stream.
+func viewerOf(cmd *gotong.Command) gotong.Viewer {
 	return gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
 }
 
@@ -38,9 +38,9 @@ func (l *lane) sight(t *task) (gotong.State, error) {
 	if l.kind.Access == nil || !namesEvent(t.refs) {
 		return *l.state, nil
 	}
-	reader := viewer(&t.cmd)
+	viewer := viewerOf(&t.cmd)
 	access, err := l.engine.places.Resolve(t.ctx, l.engine.opts.Store, l.stream,
-		[]gotong.Viewer{reader}, []gotong.Grant{l.kind.Access(*l.state, reader)})
+		[]gotong.Viewer{viewer}, []gotong.Grant{l.kind.Access(*l.state, viewer)})
 	if err != nil {
 		return *l.state, err
 	}

@@ -79,7 +79,7 @@ func TestPlacesAreThoseOfAWalkOverTheLog(t *testing.T) {
 		}
 		var grants []gotong.Grant
 		var want [][]gotong.Interval
-		for range rapid.IntRange(1, 300).Draw(t, "readers") {
+		for range rapid.IntRange(1, 300).Draw(t, "viewers") {
 			s, from := end()
 			to := rapid.Uint64Range(0, uint64(len(o.rows[s]))).Draw(t, "to")
 			grants = append(grants, gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s, From: from, To: to}}})

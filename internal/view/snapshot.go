@@ -196,8 +196,8 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer)
 	}
 	var refs []gotong.Ref
 	seen := map[gotong.Ref]bool{}
-	for _, r := range viewers {
-		for _, ref := range kind.AccessNeeds(state, r) {
+	for _, viewer := range viewers {
+		for _, ref := range kind.AccessNeeds(state, viewer) {
 			if !seen[ref] {
 				seen[ref] = true
 				refs = append(refs, ref)
@@ -211,20 +211,20 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer)
 // its place may be looked up after the snapshot.
 func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer) error {
 	rules := make([]gotong.Grant, len(viewers))
-	for i, r := range viewers {
-		rules[i] = grantOf(s.kind, s.State, r)
+	for i, viewer := range viewers {
+		rules[i] = grantOf(s.kind, s.State, viewer)
 	}
 	access, err := v.places.Resolve(ctx, v.opt.Store, s.State.Stream, viewers, rules)
 	if err != nil {
 		return err
 	}
 	s.Grants = make([]*Grant, len(viewers))
-	for i, r := range viewers {
+	for i, viewer := range viewers {
 		s.Grants[i] = &Grant{Access: access[i]}
 		if s.kind.AccessNeeds == nil {
 			continue
 		}
-		for _, ref := range s.kind.AccessNeeds(s.State, r) {
+		for _, ref := range s.kind.AccessNeeds(s.State, viewer) {
 			if ref.Stream != s.State.Stream && !slices.Contains(s.Grants[i].Governing, ref.Stream) {
 				s.Grants[i].Governing = append(s.Grants[i].Governing, ref.Stream)
 			}

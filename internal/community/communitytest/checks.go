@@ -57,15 +57,15 @@ func (w *World) project(kind gotong.Kind, l *loaded, e gotong.Event, r row) []go
 	return changes
 }
 
-// Grant is what a kind's rules give a reader of a stream, and the streams that
+// Grant is what a kind's rules give a viewer of a stream, and the streams that
 // govern it.
-func (w *World) Grant(s gotong.Stream, r gotong.Viewer) (gotong.Grant, []gotong.Stream) {
+func (w *World) Grant(s gotong.Stream, v gotong.Viewer) (gotong.Grant, []gotong.Stream) {
 	w.t.Helper()
 	kind := w.kinds[s.Kind()]
-	l := w.load(s, func(st gotong.State) []gotong.Ref { return kind.AccessNeeds(st, r) })
+	l := w.load(s, func(st gotong.State) []gotong.Ref { return kind.AccessNeeds(st, v) })
 	by := "Access of " + kind.Name
-	g := kind.Access(l.strict(by), r)
-	if !reflect.DeepEqual(g, kind.Access(l.strict(by), r)) {
+	g := kind.Access(l.strict(by), v)
+	if !reflect.DeepEqual(g, kind.Access(l.strict(by), v)) {
 		w.t.Fatalf("%s is not deterministic", by)
 	}
 	l.unchanged(by)
@@ -88,18 +88,18 @@ func (w *World) Grant(s gotong.Stream, r gotong.Viewer) (gotong.Grant, []gotong.
 // more.
 func (w *World) State(s gotong.Stream, needs func(gotong.State) []gotong.Ref) gotong.State {
 	w.t.Helper()
-	return w.load(s, needs).strict("a reader of " + s.Kind())
+	return w.load(s, needs).strict("a viewer of " + s.Kind())
 }
 
-// Access is a reader's access to a stream.
-func (w *World) Access(s gotong.Stream, r gotong.Viewer) gotong.Access {
+// Access is a viewer's access to a stream.
+func (w *World) Access(s gotong.Stream, v gotong.Viewer) gotong.Access {
 	w.t.Helper()
-	g, _ := w.Grant(s, r)
-	return w.resolve(s, r, g)
+	g, _ := w.Grant(s, v)
+	return w.resolve(s, v, g)
 }
 
-func (w *World) resolve(s gotong.Stream, r gotong.Viewer, g gotong.Grant) gotong.Access {
-	return gotong.Resolve(r, g, func(other gotong.Stream, seq uint64) uint64 {
+func (w *World) resolve(s gotong.Stream, v gotong.Viewer, g gotong.Grant) gotong.Access {
+	return gotong.Resolve(v, g, func(other gotong.Stream, seq uint64) uint64 {
 		at := w.Position(other, seq)
 		if at == 0 {
 			return 0
@@ -131,10 +131,10 @@ func (w *World) row(s gotong.Stream, seq uint64) *row {
 	return nil
 }
 
-// History is a stream's events with their overlays, as a reader gets them.
-func (w *World) History(s gotong.Stream, r gotong.Viewer) []gotong.Event {
+// History is a stream's events with their overlays, as a viewer gets them.
+func (w *World) History(s gotong.Stream, v gotong.Viewer) []gotong.Event {
 	w.t.Helper()
-	access, kind := w.Access(s, r), w.kinds[s.Kind()]
+	access, kind := w.Access(s, v), w.kinds[s.Kind()]
 	var events []gotong.Event
 	for _, row := range w.rows {
 		e := w.decode(row)
@@ -232,20 +232,20 @@ func (w *World) checkAmends(kind gotong.Kind, e gotong.Event, changes []gotong.C
 	}
 }
 
-// view is what one reader may see of one stream, and what governs it.
+// view is what one viewer may see of one stream, and what governs it.
 type view struct {
 	grant     gotong.Grant
 	governing []gotong.Stream
 }
 
-type viewer struct {
+type look struct {
 	stream gotong.Stream
-	reader gotong.Viewer
+	viewer gotong.Viewer
 }
 
-// accesses is every known reader's view of every stream; the actor and whom
+// accesses is every known viewer's view of every stream; the actor and whom
 // the events affect become known.
-func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.Event) map[viewer]view {
+func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.Event) map[look]view {
 	w.t.Helper()
 	w.Watch(gotong.Viewer(actor))
 	for _, e := range events {
@@ -253,11 +253,11 @@ func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.E
 			w.Watch(gotong.Viewer{UserID: id, Role: gotong.RoleUser})
 		}
 	}
-	all := map[viewer]view{}
+	all := map[look]view{}
 	for s := range w.heads {
-		for _, r := range w.readers {
-			g, governing := w.Grant(s, r)
-			all[viewer{s, r}] = view{g, governing}
+		for _, v := range w.viewers {
+			g, governing := w.Grant(s, v)
+			all[look{s, v}] = view{g, governing}
 		}
 	}
 	return all
@@ -265,26 +265,26 @@ func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.E
 
 // checkAffects: whose view changed must be named by one of the events, and the
 // events' stream must be one that governs the view.
-func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map[viewer]view) {
+func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map[look]view) {
 	w.t.Helper()
 	for s := range w.heads {
-		for _, r := range w.readers {
-			now, governing := w.Grant(s, r)
-			was := before[viewer{s, r}]
+		for _, v := range w.viewers {
+			now, governing := w.Grant(s, v)
+			was := before[look{s, v}]
 			if reflect.DeepEqual(now, was.grant) {
 				continue
 			}
 			if !slices.Contains(append(governing, was.governing...), events[0].Stream) {
 				w.t.Fatalf("%s changed the access of %s to %s, which it does not govern",
-					events[0].Type, r.UserID, s)
+					events[0].Type, v.UserID, s)
 			}
 			named := slices.ContainsFunc(events, func(e gotong.Event) bool {
 				a := kind.Affects(e)
-				return a.Everyone || slices.Contains(a.Users, r.UserID)
+				return a.Everyone || slices.Contains(a.Users, v.UserID)
 			})
 			if !named {
 				w.t.Fatalf("%s changed the access of %s to %s, but Affects does not name them:\n  was %+v\n  is  %+v",
-					events[0].Type, r.UserID, s, was.grant, now)
+					events[0].Type, v.UserID, s, was.grant, now)
 			}
 		}
 	}

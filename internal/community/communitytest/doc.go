@@ -7,7 +7,7 @@
 //   - payloads, commands and documents survive JSON, and the names of data and
 //     content do not overlap;
 //   - the documents folded from the first event on equal the live ones;
-//   - Affects names every reader whose access an event changed;
+//   - Affects names every viewer whose access an event changed;
 //   - overlays keep who, what and when of an event;
 //   - refusals are errors with a code.
 //

@@ -3,6 +3,7 @@ package communitytest
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -28,7 +29,7 @@ type World struct {
 	docs      documents
 	writers   map[gotong.Key]gotong.Stream // of each document, who wrote it first
 	claims    map[gotong.Claim]gotong.Stream
-	readers   []gotong.Viewer
+	viewers   []gotong.Viewer
 }
 
 // row is one event as a store keeps it.
@@ -72,16 +73,12 @@ func (w *World) Now() gotong.Instant { return w.now }
 // Pass lets time pass, or sets the clock back where d is negative.
 func (w *World) Pass(d time.Duration) { w.now = w.now.Add(d) }
 
-// Watch adds readers whose access is compared before and after each command;
+// Watch adds viewers whose access is compared before and after each command;
 // actors, and users that an event affects, are watched by themselves.
-func (w *World) Watch(readers ...gotong.Viewer) {
-	for _, r := range readers {
-		known := false
-		for _, k := range w.readers {
-			known = known || k == r
-		}
-		if !known {
-			w.readers = append(w.readers, r)
+func (w *World) Watch(viewers ...gotong.Viewer) {
+	for _, v := range viewers {
+		if !slices.Contains(w.viewers, v) {
+			w.viewers = append(w.viewers, v)
 		}
 	}
 }

@@ -2,8 +2,8 @@ package group
 
 import "gotong.dev/gotong"
 
-func accessNeeds(s gotong.State, r gotong.Viewer) []gotong.Ref {
-	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, r.UserID)}}
+func accessNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
+	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, v.UserID)}}
 }
 
 // spans: all of the group's events, or those since an outsider was appointed.
@@ -16,8 +16,8 @@ func spans(s gotong.Stream, m gotong.Membership) []gotong.Span {
 
 // access: a group's events are for its members, all of them, also those from
 // before they came.
-func access(s gotong.State, r gotong.Viewer) gotong.Grant {
-	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(s.Stream, r.UserID))
+func access(s gotong.State, v gotong.Viewer) gotong.Grant {
+	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(s.Stream, v.UserID))
 	if !m.Active() {
 		return gotong.Grant{}
 	}

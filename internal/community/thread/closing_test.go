@@ -89,6 +89,6 @@ func TestBorrowedInAHiddenGroup(t *testing.T) {
 }
 
 func knows(w *world, a gotong.Actor) bool {
-	state := w.State(s, func(st gotong.State) []gotong.Ref { return ofGroups.KnowNeeds(st, reader(a)) })
-	return ofGroups.MayKnow(state, reader(a))
+	state := w.State(s, func(st gotong.State) []gotong.Ref { return ofGroups.KnowNeeds(st, viewer(a)) })
+	return ofGroups.MayKnow(state, viewer(a))
 }

@@ -68,7 +68,7 @@ func TestHomesSpeakForThemselves(t *testing.T) {
 			create := thread.Create{ScopeID: "club-chess", Privacy: thread.Private, Members: thread.Home}
 			w.Do(budi, s, create)
 			for actor, want := range map[gotong.Actor]string{budi: "owner", ani: "admin", citra: "member", dewi: "", boss: ""} {
-				grant, _ := w.Grant(s, reader(actor))
+				grant, _ := w.Grant(s, viewer(actor))
 				if got := append(grant.Roles, "")[0]; got != want || grant.Readable != (want != "") {
 					t.Errorf("%s: role %q, readable %v; want %q", actor.UserID, got, grant.Readable, want)
 				}

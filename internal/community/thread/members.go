@@ -192,7 +192,7 @@ func (r ruling) setRole(c SetRole) (gotong.Decision, error) {
 }
 
 // MaxPolicyChanges is how often a thread's history policy may change: each
-// change divides its history for every reader.
+// change divides its history for every viewer.
 const MaxPolicyChanges = 100
 
 func (r ruling) setHistory(c SetHistory) (gotong.Decision, error) {

@@ -10,7 +10,7 @@ import (
 // agree holds the world's visibility and messages against the model's.
 func (t *trial) agree() {
 	for _, a := range actors {
-		access := t.w.Access(s, reader(a))
+		access := t.w.Access(s, viewer(a))
 		if access.Readable != (t.m.seats[a.UserID] != "") {
 			t.Fatalf("%s: readable is %v", a.UserID, access.Readable)
 		}
@@ -41,7 +41,7 @@ func (t *trial) agree() {
 // agreeOnMessages holds what a user gets of each message against the model.
 func (t *trial) agreeOnMessages(a gotong.Actor) {
 	history := map[uint64]gotong.Event{}
-	for _, e := range t.w.History(s, reader(a)) {
+	for _, e := range t.w.History(s, viewer(a)) {
 		history[e.Seq] = e
 	}
 	for _, msg := range t.m.messages {

@@ -146,21 +146,21 @@ func TestAppoint(t *testing.T) {
 	w.Refuse(dewi, s, thread.Appoint{UserID: "dewi"}, gotong.CodeNotFound)
 	w.Refuse(boss, s, thread.Appoint{UserID: "dewi", Members: []string{"ani", "budi"}}, gotong.CodeConflict)
 	e := w.Do(boss, s, thread.Appoint{UserID: "budi"})[0]
-	if !w.Access(s, reader(budi)).Sees(e.Seq, e.Audience) || !w.Access(s, reader(budi)).Sees(secret.Seq, "") || memberOf(w, "budi").Role != "owner" {
+	if !w.Access(s, viewer(budi)).Sees(e.Seq, e.Audience) || !w.Access(s, viewer(budi)).Sees(secret.Seq, "") || memberOf(w, "budi").Role != "owner" {
 		t.Fatal("a member was appointed, and does not see it or what was before")
 	}
 	disable(w, budi)
 	w.Refuse(boss, s, thread.Appoint{UserID: "dewi"}, gotong.CodeConflict) // without proof
 	w.Refuse(boss, s, thread.Appoint{UserID: "nobody", Members: []string{"ani", "budi"}}, gotong.CodeNotFound)
 	e = w.Do(boss, s, thread.Appoint{UserID: "dewi", Members: []string{"ani", "budi"}})[0]
-	if a := w.Access(s, reader(dewi)); a.Sees(secret.Seq, "") || !a.Sees(e.Seq, "") || !a.Sees(post(w, dewi, "after").Seq, "") {
+	if a := w.Access(s, viewer(dewi)); a.Sees(secret.Seq, "") || !a.Sees(e.Seq, "") || !a.Sees(post(w, dewi, "after").Seq, "") {
 		t.Fatalf("an outsider was appointed, and sees %+v", a)
 	}
 	w.Refuse(dewi, s, thread.React{MessageID: secret.ID, Emoji: "👍", On: true}, gotong.CodeNotFound)
 	w.Do(dewi, s, thread.Add{UserID: "citra", Role: thread.Owner})
 	w.Do(dewi, s, thread.Leave{})
 	w.Do(citra, s, thread.Add{UserID: "dewi"})
-	if !w.Access(s, reader(dewi)).Sees(secret.Seq, "") {
+	if !w.Access(s, viewer(dewi)).Sees(secret.Seq, "") {
 		t.Fatal("added as others are, and sees less than they")
 	}
 }

@@ -27,7 +27,7 @@ var (
 
 type world = communitytest.World
 
-func reader(a gotong.Actor) gotong.Viewer { return gotong.Viewer(a) }
+func viewer(a gotong.Actor) gotong.Viewer { return gotong.Viewer(a) }
 
 // staffed has ani as owner, budi as admin, citra as an ordinary member.
 func staffed(t communitytest.T, p thread.Privacy, h thread.Policy) *world {
@@ -228,7 +228,7 @@ func TestMute(t *testing.T) {
 		w.Refuse(citra, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true}, gotong.CodeForbidden)
 	}
 	silent()
-	if len(w.History(s, reader(citra))) == 0 {
+	if len(w.History(s, viewer(citra))) == 0 {
 		t.Fatal("who is muted may read")
 	}
 	w.Do(citra, s, thread.Leave{})

@@ -15,7 +15,7 @@ const MaxUnread = 999
 type Ordinals struct{ From, To uint64 }
 
 // VisibleOrdinals turns the spans of a grant of this thread into ordinals of
-// messages, in order and without overlap. own is the reader's row in the
+// messages, in order and without overlap. own is the viewer's row in the
 // thread; it and the thread know the counts at the ends of the thread's own
 // spans. before is asked for the others: how many messages the thread had
 // before the event seq of its home was committed; it may be nil where the

@@ -72,7 +72,7 @@ func TestUnreadAgainstCounting(t *testing.T) {
 // home's spans the messages before the home's event.
 func unread(t *testing.T, w *world, a gotong.Actor, mark uint64) int {
 	t.Helper()
-	grant, _ := w.Grant(s, reader(a))
+	grant, _ := w.Grant(s, viewer(a))
 	before := func(home gotong.Stream, seq uint64) (n uint64) {
 		at := w.Position(home, seq)
 		for q := uint64(1); q <= w.Head(s).Seq && w.Position(s, q) < at; q++ {

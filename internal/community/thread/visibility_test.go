@@ -13,10 +13,10 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 )
 
-// sees is the bodies that a reader gets of the thread, oldest first.
+// sees is the bodies that a viewer gets of the thread, oldest first.
 func sees(w *world, a gotong.Actor) []string {
 	var bodies []string
-	for _, e := range w.History(s, reader(a)) {
+	for _, e := range w.History(s, viewer(a)) {
 		if text, ok := e.Content.(thread.Text); ok {
 			bodies = append(bodies, text.Body)
 		}
@@ -132,11 +132,11 @@ func removal(t *testing.T, c comings) {
 	w := c.world
 	c.add()
 	post(w, ani, "1")
-	before := w.Access(s, reader(citra))
+	before := w.Access(s, viewer(citra))
 	c.remove()
 	post(w, ani, "2")
 	last := w.Head(s).Seq
-	after := w.Access(s, reader(citra))
+	after := w.Access(s, viewer(citra))
 	at := w.Position(c.removal(), w.Head(c.removal()).Seq) // where the members are borrowed
 	if c.removal() == s {
 		at = w.Position(s, last-1)
@@ -153,12 +153,12 @@ func removal(t *testing.T, c comings) {
 	if !before.Readable {
 		t.Error("saw nothing before")
 	}
-	grant, _ := w.Grant(s, reader(citra))
+	grant, _ := w.Grant(s, viewer(citra))
 	if grant.Readable || knows(w, citra) {
 		t.Error("a removed member of a private thread knows of it")
 	}
 	c.add()
-	if !w.Access(s, reader(citra)).Sees(last, "") {
+	if !w.Access(s, viewer(citra)).Sees(last, "") {
 		t.Error("who came back does not see what he saw")
 	}
 }
@@ -169,7 +169,7 @@ func TestRolesAreAudiences(t *testing.T) {
 		a    gotong.Actor
 		role string
 	}{{ani, "owner"}, {budi, "admin"}, {citra, "member"}} {
-		if got := w.Access(s, reader(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
 			t.Errorf("%s holds %v", tc.a.UserID, got)
 		}
 	}
@@ -178,7 +178,7 @@ func TestRolesAreAudiences(t *testing.T) {
 		a    gotong.Actor
 		role string
 	}{{ani, "admin"}, {budi, "admin"}, {citra, "owner"}} {
-		if got := w.Access(s, reader(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
 			t.Errorf("%s holds %v", tc.a.UserID, got)
 		}
 	}
@@ -189,7 +189,7 @@ func TestRolesAreAudiences(t *testing.T) {
 func TestPublicIsForMembers(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	for _, a := range []gotong.Actor{dewi, mod, boss} {
-		grant, _ := w.Grant(s, reader(a))
+		grant, _ := w.Grant(s, viewer(a))
 		if grant.Readable || !knows(w, a) {
 			t.Errorf("%s: %+v", a.UserID, grant)
 		}
@@ -204,7 +204,7 @@ func TestGrantIsShort(t *testing.T) {
 		w.Do(citra, s, thread.Leave{})
 		w.Do(citra, s, thread.Join{})
 	}
-	grant, _ := w.Grant(s, reader(citra))
+	grant, _ := w.Grant(s, viewer(citra))
 	if !slices.Equal(grant.Spans, []gotong.Span{{Stream: s}}) {
 		t.Fatalf("got %+v", grant.Spans)
 	}
@@ -238,9 +238,9 @@ func TestRoleIn(t *testing.T) {
 	}
 }
 
-// told is what a reader gets of a message: its text, or why there is none.
+// told is what a viewer gets of a message: its text, or why there is none.
 func told(w *world, a gotong.Actor, id gotong.EventID) string {
-	for _, e := range w.History(s, reader(a)) {
+	for _, e := range w.History(s, viewer(a)) {
 		posted, ok := e.Data.(thread.Posted)
 		text, has := e.Content.(thread.Text)
 		switch {
@@ -274,7 +274,7 @@ func aboutUnseen(t *testing.T, c comings) {
 	w.Do(ani, s, thread.Edit{MessageID: m.ID, Body: "secret"})
 	w.Do(ani, s, thread.React{MessageID: m.ID, Emoji: "👍", On: true})
 	w.Do(ani, s, thread.Delete{MessageID: m.ID, Revision: new(uint64(1))})
-	for _, e := range w.History(s, reader(citra)) {
+	for _, e := range w.History(s, viewer(citra)) {
 		if e.Type != thread.EvAdded {
 			t.Errorf("is told of %s %d", e.Type, e.Seq)
 		}

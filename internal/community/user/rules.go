@@ -153,10 +153,10 @@ func accessNeeds(s gotong.State, _ gotong.Viewer) []gotong.Ref {
 }
 
 // access: an account is read by its user, while it is enabled, and by admins.
-func access(s gotong.State, r gotong.Viewer) gotong.Grant {
+func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
-	self := r.UserID == s.Stream.ID() && u.Enabled
-	if !ok || !self && !r.Role.IsAdmin() {
+	self := v.UserID == s.Stream.ID() && u.Enabled
+	if !ok || !self && !v.Role.IsAdmin() {
 		return gotong.Grant{}
 	}
 	return gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s.Stream}}}

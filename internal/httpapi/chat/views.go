@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// ThreadView is a thread as one reader sees it.
+// ThreadView is a thread as one viewer sees it.
 type ThreadView struct {
 	ThreadID    string         `json:"thread_id"`
 	ScopeID     string         `json:"scope_id"`

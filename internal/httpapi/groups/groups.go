@@ -82,7 +82,7 @@ type Summary struct {
 	MyStatus    string           `json:"my_membership_status" enum:"approved,none"`
 }
 
-// Detail is a group as one reader may see it.
+// Detail is a group as one viewer may see it.
 type Detail struct {
 	Summary
 	Members []MemberView `json:"members,omitempty" doc:"The first 200, if you may see them."`
