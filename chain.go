@@ -12,10 +12,10 @@ type Hash [sha256.Size]byte
 // Salt blinds a commitment, so that erased content cannot be guessed from it.
 type Salt [32]byte
 
-// String is lower-case hex.
+// String returns lower-case hex.
 func (h Hash) String() string { return hex.EncodeToString(h[:]) }
 
-// MarshalText is lower-case hex.
+// MarshalText returns lower-case hex.
 func (h Hash) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, h[:]), nil }
 
 // UnmarshalText reads hex.
@@ -27,7 +27,7 @@ func (h *Hash) UnmarshalText(b []byte) error {
 	return err
 }
 
-// Domain separation: no hash of one kind can be taken for another.
+// Domain separation: no hash of one kind is valid as one of another.
 const (
 	tagHeader  = 0x10
 	tagData    = 0x20
@@ -35,8 +35,8 @@ const (
 )
 
 // HeaderVersion is the first byte of every encoded header. Every store and
-// every exported file keeps it beside its log. One with another version is
-// rejected: there is no migration of a hashed log.
+// every exported file records it. Another version is rejected: a hashed log
+// cannot be migrated.
 const HeaderVersion = 2
 
 // Header is what one link of a stream's hash chain covers.
@@ -50,15 +50,15 @@ type Header struct {
 	At        Instant
 	Audience  Audience
 	Count     uint64
-	Prev      Hash // the chain of the event before; zero for the first
+	Prev      Hash // the chain of the previous event; zero for the first
 	Data      Hash // CommitData
 	Content   Hash // CommitContent
 }
 
 // Append encodes the header: version byte, then epoch, partition, stream, seq,
 // id, type, at, audience, count, previous chain and the two commitments, each
-// with a big-endian 32-bit length before it; numbers are 8 bytes, big-endian.
-// The layout is for ever; golden vectors in testdata hold it.
+// preceded by its big-endian 32-bit length; numbers are 8 bytes, big-endian.
+// The layout never changes; golden vectors in testdata fix it.
 func (h Header) Append(b []byte) []byte {
 	b = append(b, HeaderVersion)
 	b = appendField(b, string(h.Epoch))
@@ -75,17 +75,19 @@ func (h Header) Append(b []byte) []byte {
 	return appendField(b, string(h.Content[:]))
 }
 
-// Chain is the link: SHA-256(0x10 || header).
+// Chain returns the link: SHA-256(0x10 || header).
 func (h Header) Chain() Hash {
 	b := make([]byte, 1, 448)
 	b[0] = tagHeader
 	return sha256.Sum256(h.Append(b))
 }
 
-// CommitData is the commitment to an event's data: SHA-256(0x20 || salt || data).
+// CommitData returns the commitment to an event's data: SHA-256(0x20 || salt ||
+// data).
 func CommitData(salt Salt, data []byte) Hash { return commit(tagData, salt, data) }
 
-// CommitContent is the commitment to an event's content: SHA-256(0x21 || salt || content).
+// CommitContent returns the commitment to an event's content: SHA-256(0x21 ||
+// salt || content).
 func CommitContent(salt Salt, content []byte) Hash { return commit(tagContent, salt, content) }
 
 func commit(tag byte, salt Salt, body []byte) Hash {
@@ -96,7 +98,7 @@ func commit(tag byte, salt Salt, body []byte) Hash {
 }
 
 func appendField(b []byte, s string) []byte {
-	b = binary.BigEndian.AppendUint32(b, uint32(len(s))) //nolint:gosec // fields are bounded by the gate
+	b = binary.BigEndian.AppendUint32(b, uint32(len(s))) //nolint:gosec // the edge bounds the fields
 	return append(b, s...)
 }
 

@@ -1,18 +1,19 @@
 package gotong
 
-// Check gathers what is wrong with the fields of a command; the zero Check is
-// ready to use.
+// Check collects errors in the fields of a command; the zero Check is ready to
+// use.
 type Check struct{ fields []FieldError }
 
-// That notes detail against a field unless ok. The detail is a fixed phrase
-// that follows the field's name.
+// That notes detail for a field unless ok. The detail is a fixed phrase that
+// follows the field's name.
 func (c *Check) That(ok bool, field, detail string) {
 	if !ok {
 		c.fields = append(c.fields, FieldError{field, detail})
 	}
 }
 
-// Err is nil, or an [Error] with [CodeInvalid] that lists all that was noted.
+// Err returns nil, or an [Error] with [CodeInvalid] that lists all that was
+// noted.
 func (c *Check) Err() error {
 	switch len(c.fields) {
 	case 0:

@@ -9,19 +9,20 @@ import (
 // Epoch names one history of the log: 4 to 32 of a-z0-9.
 type Epoch string
 
-// Cursor says "everything of one stream after this": its text is "epoch:seq".
+// Cursor means "everything of one stream after this". Its text is "epoch:seq".
 type Cursor struct {
 	Epoch Epoch
 	Seq   uint64
 }
 
-// MaxCursors is how many streams one request may follow.
+// MaxCursors is the number of streams that one request may follow.
 const MaxCursors = 32
 
-// String is "epoch:seq".
+// String returns "epoch:seq".
 func (c Cursor) String() string { return string(c.Epoch) + ":" + strconv.FormatUint(c.Seq, 10) }
 
-// ParseCursor reads "epoch:seq"; anything else is [CodeCursorInvalid].
+// ParseCursor parses "epoch:seq". The error of anything else has
+// [CodeCursorInvalid].
 func ParseCursor(s string) (Cursor, error) {
 	epoch, seq, ok := strings.Cut(s, ":")
 	n, err := strconv.ParseUint(seq, 10, 63)
@@ -32,12 +33,13 @@ func ParseCursor(s string) (Cursor, error) {
 	return c, nil
 }
 
-// Check tells whether the cursor can be used on a stream of this epoch with
-// this head: [CodeEpochChanged] or [CodeCursorAhead] where it cannot.
+// Check returns nil if the cursor can be used on a stream of this epoch with
+// this head, and otherwise an error with [CodeEpochChanged] or
+// [CodeCursorAhead].
 func (c Cursor) Check(epoch Epoch, head uint64) error {
 	switch {
 	case c.Epoch != epoch:
-		return NewError(CodeEpochChanged, "The history was restored or rolled back since this cursor was given; read anew.")
+		return NewError(CodeEpochChanged, "The history was restored or rolled back since this cursor was issued; read the state again.")
 	case c.Seq > head:
 		return NewError(CodeCursorAhead, "The cursor is ahead of the stream.")
 	default:
@@ -51,7 +53,7 @@ type StreamCursor struct {
 	Cursor Cursor
 }
 
-// FormatCursors is the cursor of several streams: base64url of lines
+// FormatCursors returns the cursor of several streams: base64url of lines
 // "stream=epoch:seq".
 func FormatCursors(list []StreamCursor) string {
 	lines := make([]string, len(list))
@@ -61,8 +63,8 @@ func FormatCursors(list []StreamCursor) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(strings.Join(lines, "\n")))
 }
 
-// ParseCursors reads what [FormatCursors] wrote: 1 to [MaxCursors] different
-// streams. Anything else is [CodeCursorInvalid].
+// ParseCursors parses the result of [FormatCursors]: 1 to [MaxCursors]
+// different streams. The error of anything else has [CodeCursorInvalid].
 func ParseCursors(s string) ([]StreamCursor, error) {
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	if err != nil || len(raw) == 0 {
@@ -92,4 +94,4 @@ func ParseCursors(s string) ([]StreamCursor, error) {
 
 func isEpochByte(c byte) bool { return c != '_' && isKindByte(c) }
 
-func cursorInvalid() *Error { return NewError(CodeCursorInvalid, "The cursor cannot be read.") }
+func cursorInvalid() *Error { return NewError(CodeCursorInvalid, "The cursor is malformed.") }

@@ -5,7 +5,7 @@ import "errors"
 // Code is the stable name of an error; the edge maps it to a status.
 type Code string
 
-// The codes that rules, engine, store and delivery answer with.
+// The codes of errors from rules, engine, store and delivery.
 const (
 	CodeInvalid         Code = "invalid"               // does not fit the operation
 	CodeUnauthorized    Code = "unauthorized"          // not, or no longer, authenticated
@@ -14,37 +14,37 @@ const (
 	CodeConflict        Code = "state_conflict"        // does not fit the state
 	CodeExists          Code = "already_exists"        // a claim exists
 	CodeVersion         Code = "version_conflict"      // a stale revision
-	CodeTargetDeleted   Code = "target_deleted"        // edit after delete
-	CodeReused          Code = "request_id_reused"     // equal key, other request
+	CodeTargetDeleted   Code = "target_deleted"        // an edit after a delete
+	CodeReused          Code = "request_id_reused"     // an equal key, another request
 	CodeInProgress      Code = "request_in_progress"   // an operation of several steps is still running
-	CodeCursorInvalid   Code = "cursor_invalid"        // a broken cursor
+	CodeCursorInvalid   Code = "cursor_invalid"        // a malformed cursor
 	CodeCursorAhead     Code = "cursor_ahead"          // beyond the head
 	CodeEpochChanged    Code = "epoch_changed"         // a cursor of another history
 	CodeNotYet          Code = "not_yet"               // min_seq not reached in time
-	CodeRateLimited     Code = "rate_limited"          // too many
+	CodeRateLimited     Code = "rate_limited"          // too many requests
 	CodeTooLarge        Code = "too_large"             // beyond a size limit
 	CodeBusy            Code = "busy"                  // outcome unknown: repeat with the same request id
 	CodeStorageFull     Code = "storage_full"          // disk full: reads continue
 	CodeStorageFailed   Code = "storage_failed"        // I/O error: the node stops
-	CodeStoreSealed     Code = "store_sealed"          // nothing is written: the log moved to another store
+	CodeStoreSealed     Code = "store_sealed"          // no writes: the log moved to another store
 	CodeCorruptEvent    Code = "corrupt_event"         // a commitment does not match
 	CodeUnreadable      Code = "unreadable"            // of a type that this version does not know
 	CodeInternal        Code = "internal"              // an internal error
 	CodeBadJSON         Code = "bad_json"              // not readable JSON
-	CodeUnsupported     Code = "unsupported"           // refused until it exists
+	CodeUnsupported     Code = "unsupported"           // not supported yet
 	CodePrecondition    Code = "precondition_failed"   // a stale If-Match
-	CodePrecondRequired Code = "precondition_required" // an If-Match that had to be there
+	CodePrecondRequired Code = "precondition_required" // a required If-Match is missing
 )
 
-// FieldError says what is wrong with one field of a request. It never holds
-// the rejected value.
+// FieldError is an error in one field of a request. It never holds the rejected
+// value.
 type FieldError struct {
 	Field  string `json:"field"`
 	Detail string `json:"detail"`
 }
 
-// Error is what rules and engine answer with. Detail is written for the
-// caller: no internals, no content of others.
+// Error is an error of the rules or the engine. Detail is written for the
+// caller: no internals, no content of other users.
 type Error struct {
 	Code   Code
 	Detail string
@@ -60,24 +60,25 @@ func (e *Error) Is(target error) bool {
 	return errors.As(target, &t) && t.Code == e.Code
 }
 
-// Errorf is not offered: a detail is a fixed sentence, so that no value of a
+// There is no Errorf: a detail is a fixed sentence, so that no value of a
 // request can slip into it.
 
-// NewError makes an error with this code and sentence.
+// NewError returns an error with this code and sentence.
 func NewError(code Code, detail string) *Error { return &Error{Code: code, Detail: detail} }
 
-// Invalid says what is wrong with one field.
+// Invalid returns an error in one field.
 func Invalid(field, detail string) *Error {
 	return &Error{Code: CodeInvalid, Detail: field + " " + detail, Fields: []FieldError{{field, detail}}}
 }
 
-// NotFound is the one answer for all that the caller may not know.
+// NotFound returns the one error for everything that the caller may not know
+// of.
 func NotFound() *Error {
-	return NewError(CodeNotFound, "There is no such thing, or it is not yours to see.")
+	return NewError(CodeNotFound, "It does not exist, or you may not see it.")
 }
 
-// CodeOf is the code of err: [CodeInternal] for an error that has none, empty
-// for nil.
+// CodeOf returns the code of err: [CodeInternal] for an error without one,
+// empty for nil.
 func CodeOf(err error) Code {
 	var e *Error
 	switch {

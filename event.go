@@ -22,8 +22,8 @@ func (r Role) IsAdmin() bool { return r == RoleAdmin || r == RoleSystem }
 // Valid reports whether the role is one of the closed set.
 func (r Role) Valid() bool { return r == RoleAnonymous || r == RoleUser || r.CanModerate() }
 
-// Actor is the frozen copy of who acted that every event keeps: an opaque id
-// and the platform role of the moment, never a name.
+// Actor is the user who acted, as every event stores them: an opaque id and the
+// platform role at that time, never a name.
 type Actor struct {
 	UserID string `json:"user_id"`
 	Role   Role   `json:"role"`
@@ -32,25 +32,26 @@ type Actor struct {
 // Anonymous is the actor before sign-up.
 func Anonymous() Actor { return Actor{UserID: string(RoleAnonymous), Role: RoleAnonymous} }
 
-// Audience names the viewers of a stream for whom an event is: empty for all of
-// them, "user/<id>" for one, "role/<name>" for those who hold a role in it.
+// Audience names the viewers of a stream who may see an event: empty for all of
+// them, "user/<id>" for one, "role/<name>" for those who hold a role in the
+// stream.
 type Audience string
 
-// ForUser is the audience of one user.
+// ForUser returns the audience of one user.
 func ForUser(id string) Audience { return Audience("user/" + id) }
 
-// ForRole is the audience of those who hold this role in the stream.
+// ForRole returns the audience of those who hold this role in the stream.
 func ForRole(role string) Audience { return Audience("role/" + role) }
 
-// Fact is one event as a kind decides it, before the engine numbers, stamps
-// and chains it.
+// Fact is one event as a kind decides it, before the engine numbers, stamps and
+// chains it.
 type Fact struct {
 	Type     string
 	Audience Audience
 	Data     any      // kept for ever: ids, states, numbers
 	Content  any      // erasable: texts, names, reasons; nil where there is none
 	Counted  bool     // raises the stream's Count by one (a message's ordinal)
-	Erases   []uint64 // seqs of earlier events of the stream whose content goes, ascending
+	Erases   []uint64 // seqs of earlier events of the stream whose content is erased, ascending
 }
 
 // Event is one committed fact with its payloads as the types of its kind.
@@ -66,24 +67,24 @@ type Event struct {
 	RequestID     string
 	CorrelationID string
 	Data          any
-	Content       any // nil where there is none or where it was erased
+	Content       any // nil if there is none or it was erased
 }
 
-// Head is the newest state of a stream's log; the zero Head is a stream that
-// does not exist.
+// Head is the newest state of a stream's log; the zero Head is that of a stream
+// that does not exist.
 type Head struct {
 	Seq   uint64
 	Chain Hash
 	At    Instant
-	Count uint64 // how many counted events
+	Count uint64 // the number of counted events
 	Home  Stream
 }
 
 // Exists reports whether the stream has an event.
 func (h Head) Exists() bool { return h.Seq > 0 }
 
-// Command is one wish. Data is the Go type that the kind names for Type; Raw is
-// the body as received, over which the fingerprint is taken.
+// Command is one request for a change. Data is of the Go type that the kind
+// names for Type. Raw is the body as received, which the fingerprint covers.
 type Command struct {
 	Stream        Stream
 	Type          string
@@ -92,27 +93,27 @@ type Command struct {
 	CorrelationID string
 	Data          any
 	Raw           []byte
-	Targets       []string // what the wish is about where Raw does not say it, such as parts of a path
+	Targets       []string // what the command changes, if Raw does not name it, such as parts of a path
 
-	// Registers are written in the transaction of the command's commit, each if
-	// its version is the expected one; where one is not, the command fails with
-	// [CodeConflict]. A replay writes none.
+	// Registers are written in the transaction of the command's commit, if each
+	// has its expected version. If one has another version, the command fails
+	// with [CodeConflict]. A replay writes none.
 	Registers []RegisterChange
 
-	// The lane stamps both. At orders events: it lies after the stream's newest
-	// event, even where that is ahead of the clock. Now is the clock, with
-	// which rules compare deadlines. An event whose decision did so keeps Now
-	// in its data, so that the log shows why the command was accepted. Rules
-	// see no other clock.
+	// The lane stamps both. At orders events: it is later than the stream's
+	// newest event, even if that is ahead of the clock. Now is the clock, with
+	// which rules compare deadlines; there is no other clock for rules. An
+	// event whose decision compared a deadline stores Now in its data, so that
+	// the log shows why the command was accepted.
 	At  Instant
 	Now Instant
 }
 
-// Key is the idempotency key of the command.
+// Key returns the idempotency key of the command.
 func (c Command) Key() RequestKey { return RequestKey{c.Stream, c.Actor.UserID, c.RequestID} }
 
-// Receipt is what a commit answers; the same for ever for the same request,
-// but for Replayed. A no-op has neither seqs nor ids.
+// Receipt is the answer to a command. It is the same for ever for the same
+// request, except for Replayed. That of a no-op has neither seqs nor ids.
 type Receipt struct {
 	Stream    Stream
 	Partition Partition
@@ -120,8 +121,8 @@ type Receipt struct {
 	First     uint64 // seq of the first event, 0 for a no-op
 	Last      uint64
 	EventIDs  []EventID
-	At        Instant // of the last event; of the answer for a no-op
+	At        Instant // of the last event; for a no-op, of the answer
 	Chain     Hash    // after the last event
 	Replayed  bool
-	Access    bool // it may have changed who sees what: wait for delivery before answering
+	Access    bool // access may have changed: wait for delivery before answering
 }

@@ -14,7 +14,7 @@ import (
 // id) and by id alone are one order.
 type EventID [16]byte
 
-// NewEventID builds the id of an event at this instant. Only the lowest 62
+// NewEventID returns the id of an event at this instant. Only the lowest 62
 // bits of random are used.
 func NewEventID(at Instant, random uint64) EventID {
 	var id EventID
@@ -29,20 +29,20 @@ func splitMilli(at Instant) (milli, micro uint64) {
 	return uint64(m), uint64(int64(at) - m*1000) //nolint:gosec // instants of a log are after 1970
 }
 
-// At is the instant from which the id was built.
+// At returns the instant from which the id was built.
 func (id EventID) At() Instant {
 	head := binary.BigEndian.Uint64(id[0:8])
 	milli, frac := head>>16, head&0x0fff
 	return Instant(milli*1000 + (frac*1000+4095)/4096)
 }
 
-// Compare orders ids as their bytes, which is the order of their instants.
+// Compare compares ids as their bytes, which is the order of their instants.
 func (id EventID) Compare(other EventID) int { return bytes.Compare(id[:], other[:]) }
 
 // IsZero reports whether the id is unset.
 func (id EventID) IsZero() bool { return id == EventID{} }
 
-// String is the canonical form, 36 characters in lower case.
+// String returns the canonical form, 36 characters in lower case.
 func (id EventID) String() string { b, _ := id.AppendText(make([]byte, 0, 36)); return string(b) }
 
 // AppendText appends the canonical form to b; it never fails.
@@ -56,17 +56,17 @@ func (id EventID) AppendText(b []byte) ([]byte, error) {
 	return b, nil
 }
 
-// MarshalText is the canonical form.
+// MarshalText returns the canonical form.
 func (id EventID) MarshalText() ([]byte, error) { return id.AppendText(nil) }
 
-// UnmarshalText reads the canonical form; see [ParseEventID].
+// UnmarshalText parses the canonical form; see [ParseEventID].
 func (id *EventID) UnmarshalText(b []byte) (err error) {
 	*id, err = parseEventID(b)
 	return err
 }
 
-// ParseEventID reads the canonical form of an event's id. Upper case, braces
-// and other UUID versions are errors with code [CodeInvalid].
+// ParseEventID parses the canonical form of an event's id. Upper case, braces
+// and other UUID versions are errors with [CodeInvalid].
 func ParseEventID(s string) (EventID, error) { return parseEventID(s) }
 
 func parseEventID[S string | []byte](s S) (id EventID, err error) {
@@ -98,9 +98,9 @@ func hexDigit(c byte) (value byte, ok bool) {
 	}
 }
 
-// DeriveID is the id of what this request creates: the same actor and request
-// id always name the same thing, so a retried create makes no twin. The form
-// is a UUIDv8 (RFC 9562) of a SHA-256 over length-prefixed fields.
+// DeriveID returns the id of what this request creates: the same actor and
+// request id always yield the same id, so a retried create makes no second one.
+// The form is a UUIDv8 (RFC 9562) of a SHA-256 over length-prefixed fields.
 func DeriveID(kind, actor, requestID string) string {
 	b := make([]byte, 0, 512) // on the stack
 	b = append(b, "gotong derived id v1"...)

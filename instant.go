@@ -2,30 +2,30 @@ package gotong
 
 import "time"
 
-// Instant is a moment in UTC, in microseconds since the Unix epoch.
+// Instant is a time of day in UTC, in microseconds since the Unix epoch.
 type Instant int64
 
-// InstantOf rounds t down to the microsecond.
+// InstantOf returns the instant of t, rounded down to the microsecond.
 func InstantOf(t time.Time) Instant { return Instant(t.UnixMicro()) }
 
 // instantLayout is RFC 3339 with exactly six decimals, so that the text sorts
 // like the number.
 const instantLayout = "2006-01-02T15:04:05.000000Z"
 
-// Time is the instant as a time.Time in UTC.
+// Time returns the instant as a time.Time in UTC.
 func (i Instant) Time() time.Time { return time.UnixMicro(int64(i)).UTC() }
 
-// Milli is the instant in milliseconds since the Unix epoch, rounded down.
+// Milli returns the milliseconds since the Unix epoch, rounded down.
 func (i Instant) Milli() int64 { return i.Time().UnixMilli() }
 
-// Add moves the instant by d.
+// Add returns the instant moved by d.
 func (i Instant) Add(d time.Duration) Instant { return i + Instant(d.Microseconds()) }
 
-// Sub is the time from another instant to i. Between two readings of the time
-// of day it is no duration: the clock may have been set in between.
+// Sub returns the time from another instant to i. Between two readings of the
+// time of day, this is not a duration: the clock may have been set in between.
 func (i Instant) Sub(from Instant) time.Duration { return time.Duration(i-from) * time.Microsecond }
 
-// String is RFC 3339 with six decimals, in UTC.
+// String returns the form of RFC 3339 with six decimals, in UTC.
 func (i Instant) String() string { return i.Time().Format(instantLayout) }
 
 // AppendText appends [Instant.String] to b; it never fails.
@@ -33,10 +33,10 @@ func (i Instant) AppendText(b []byte) ([]byte, error) {
 	return i.Time().AppendFormat(b, instantLayout), nil
 }
 
-// MarshalText is RFC 3339 with six decimals, in UTC.
+// MarshalText returns [Instant.String].
 func (i Instant) MarshalText() ([]byte, error) { return i.AppendText(nil) }
 
-// UnmarshalText reads RFC 3339.
+// UnmarshalText parses RFC 3339.
 func (i *Instant) UnmarshalText(b []byte) error {
 	t, err := time.Parse(time.RFC3339Nano, string(b))
 	if err != nil {
@@ -46,6 +46,6 @@ func (i *Instant) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// NextInstant is the moment of an event that follows one at prev: now, or a
-// microsecond after prev where the clock stood still or went back.
+// NextInstant returns the instant of an event that follows one at prev: now or,
+// if the clock stood still or went back, a microsecond after prev.
 func NextInstant(now, prev Instant) Instant { return max(now, prev+1) }

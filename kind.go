@@ -6,67 +6,67 @@ import (
 )
 
 // Kind is the pure rules of one sort of stream. The engine and delivery know
-// nothing of messages or members: all that is said of them stands in a Kind.
-// Every function must be deterministic, must not block and must not change
-// what it is handed.
+// nothing of messages or members; only Kinds do. Every function must be
+// deterministic, must not block and must not change its arguments.
 type Kind struct {
 	Name      string // the part of a stream's name before the slash
 	Commands  []Type
 	Events    []EventType
 	Documents []Type   // by collection
-	Signals   []string // the ephemeral types a reader may send
-	Lends     *Lends   // its streams lend their members; nil where they do not
+	Signals   []string // the ephemeral types that a viewer may send
+	Lends     *Lends   // set if its streams lend their members
 
-	// Home is where a stream that this command would create lives; an error
-	// where the command creates none. Asked only while the stream does not exist.
+	// Home returns the home of the stream that this command would create, or an
+	// error if the command creates none. It is called only while the stream
+	// does not exist.
 	Home func(Command) (Stream, error)
 
-	// Needs names the documents and events that Decide and Project will look
-	// at. It is asked again with what it named before until it names nothing
-	// new, so that a document can point to the next.
+	// Needs returns the documents and events that Decide and Project use. It is
+	// called again with the state that it asked for until it returns nothing
+	// new, so that a document can name the next one.
 	Needs func(State, Command) []Ref
 
-	// Decide accepts with facts, accepts without any (a no-op), or rejects
-	// with an [Error].
+	// Decide accepts with facts, accepts without any (a no-op), or rejects with
+	// an [Error].
 	Decide func(State, Command) (Decision, error)
 
-	// Project is the only way documents change. It looks only at documents and
-	// events of its own stream, and changes only documents whose [Key.StreamID]
-	// is that stream's.
+	// Project returns the changes of documents, which change in no other way.
+	// It uses only documents and events of its own stream, and changes only
+	// documents whose [Key.StreamID] is that stream's.
 	Project func(State, Event) []Change
 
-	// AccessNeeds and Access return what a viewer may see. As with Needs,
-	// AccessNeeds is asked until it names nothing new. The streams of its
-	// references govern access: delivery watches them.
+	// AccessNeeds and Access return what a viewer may see. Like Needs,
+	// AccessNeeds is called until it returns nothing new. The streams of its
+	// references govern access, and delivery watches them.
 	AccessNeeds func(State, Viewer) []Ref
 	Access      func(State, Viewer) Grant
 
-	// Affects says whose access an event may have changed.
+	// Affects returns whose access an event may have changed.
 	Affects func(Event) Affected
 
-	// About names the earlier events of the same stream, by seq, about which an
-	// event speaks, from its data alone: an edit is about the message that it
-	// edits. It is visible only where they are, and has their audience. Nil
-	// where no event is about another.
+	// About returns the seqs of the earlier events of the stream that an event
+	// concerns, from its data alone: an edit concerns the message that it
+	// edits. The event is visible only if they are, and has their audience. Nil
+	// means that no event concerns another.
 	About func(Event) []uint64
 
 	// Overlays is the collection of documents, keyed (stream id, [SeqName]),
-	// that name the later events that changed an earlier one. They hold nothing
-	// of those events' content: it is read where the overlay is. Laid says which
-	// events one names, and Overlay applies one as far as a viewer sees those.
-	// Empty and nil where old content never changes.
+	// that name the later events which changed an earlier one. They hold no
+	// content of those events; it is read with the overlay. Laid returns the
+	// events that a document names, and Overlay applies it as far as a viewer
+	// sees them. Empty and nil if old content never changes.
 	Overlays string
 	Laid     func(doc any) Laid
 	Overlay  func(Event, any, Later) Event
 
-	// Amends tells whether an event may change an overlay: delivery then drops
-	// what it has cached of older events. Nil: every event that is not counted
-	// may. It must never be false for one that does.
+	// Amends reports whether an event may change an overlay; delivery then
+	// drops its cache of older events. It must not return false for an event
+	// that does. Nil stands for every event that is not counted.
 	Amends func(Event) bool
 }
 
-// Check reports what a kind lacks that every kind of a server needs: a name,
-// its rules, and with Overlays all that reads them.
+// Check returns an error that names what a kind lacks: a name, rules, or, with
+// Overlays, the functions that read them.
 func (k *Kind) Check() error {
 	overlaid, lends := k.Overlays != "", Lends{}
 	if k.Lends != nil {
@@ -92,7 +92,7 @@ func (k *Kind) Check() error {
 	return nil
 }
 
-// AboutOf is what [Kind.About] names; nothing where the kind has none.
+// AboutOf returns the result of [Kind.About], or nothing if the kind has none.
 func (k *Kind) AboutOf(e Event) []uint64 {
 	if k.About == nil {
 		return nil
@@ -100,18 +100,18 @@ func (k *Kind) AboutOf(e Event) []uint64 {
 	return k.About(e)
 }
 
-// Laid names the events that an overlay lays over an earlier one. A viewer who
-// sees all of First to Last gets all of it. The zero Laid shows everybody the
-// same.
+// Laid names the events that an overlay applies to an earlier one. A viewer who
+// sees all of First to Last gets all of it. The zero Laid is the same for every
+// viewer.
 type Laid struct {
 	First, Last uint64
-	Text        uint64 // the one that holds the newest content; 0: it is the event's own, or gone
+	Text        uint64 // the event with the newest content; 0: the content is the event's own, or erased
 }
 
 // Later is what a viewer sees of the events that an overlay names.
 type Later struct {
 	Sees func(seq uint64) bool
-	Text *Event // that Laid.Text names; nil where the viewer does not see it
+	Text *Event // the event of Laid.Text; nil if the viewer may not see it
 }
 
 // Type names a Go type of a kind: a command, a document, or part of an event.
@@ -121,11 +121,11 @@ type Type struct {
 	decode func(unmarshal Unmarshal, b []byte) (any, error)
 }
 
-// Unmarshal reads JSON into a pointer; the strict reader of the edge and the
-// lenient one of the store are both of this shape.
+// Unmarshal decodes JSON into a pointer. The edge passes a strict one, the
+// store a lenient one.
 type Unmarshal func(b []byte, into any) error
 
-// TypeOf is the Type with this name whose values are T.
+// TypeOf returns the Type with this name whose values are T.
 func TypeOf[T any](name string) Type {
 	return Type{
 		Name: name,
@@ -140,32 +140,32 @@ func TypeOf[T any](name string) Type {
 	}
 }
 
-// Decode reads a value of the type, as T and not as a pointer to it.
+// Decode decodes a value of the type, as a T, not as a pointer to it.
 func (t Type) Decode(unmarshal Unmarshal, b []byte) (any, error) { return t.decode(unmarshal, b) }
 
 // EventType is the pair of Go types of one sort of event. The JSON names of
-// data and content do not overlap: readers get them as one object.
+// data and content must not overlap, because clients get them as one object.
 type EventType struct {
 	Name    string
 	Data    Type
-	Content *Type // nil where the event has none
+	Content *Type // nil if the event has none
 }
 
-// EventOf is an event type with data D and no content.
+// EventOf returns an event type with data D and no content.
 func EventOf[D any](name string) EventType { return EventType{Name: name, Data: TypeOf[D](name)} }
 
-// EventWith is an event type with data D and content C.
+// EventWith returns an event type with data D and content C.
 func EventWith[D, C any](name string) EventType {
 	c := TypeOf[C](name)
 	return EventType{Name: name, Data: TypeOf[D](name), Content: &c}
 }
 
-// Cleaner is what a command's type offers where it carries text: itself with
-// each text as it is compared and kept, or nil where it is clean already. The
-// engine asks once, before it validates the command and before a rule sees it.
+// Cleaner is implemented by types of commands with texts. It returns the
+// command with each text as it is compared and stored. The engine calls it
+// once, before it validates the command and before any rule.
 type Cleaner interface{ Clean() any }
 
-// Validator is what a command's type offers where its fields have rules that
+// Validator is implemented by types of commands whose fields have rules that
 // need no state. The error is an [Error] with [CodeInvalid].
 type Validator interface{ Validate() error }
 
@@ -177,8 +177,9 @@ type Key struct {
 	Name       string
 }
 
-// RegisterChange sets the register of Key to Body if its version is Expect, and
-// deletes it where Body is nil. The version of one that does not exist is 0.
+// RegisterChange sets the register of Key to Body if its version is Expect, or
+// deletes it if Body is nil. The version of a register that does not exist is
+// 0.
 type RegisterChange struct {
 	Key     Key
 	Expect  uint64
@@ -186,19 +187,20 @@ type RegisterChange struct {
 	Expires Instant // 0 is never
 }
 
-// SeqName is n as a Key's Name: 16 decimal digits, so that names sort as numbers.
+// SeqName returns n as the Name of a Key: 16 decimal digits, so that names sort
+// as numbers.
 func SeqName(n uint64) string { return fmt.Sprintf("%016d", n) }
 
-// Ref names what a rule needs to see: a document that the events of Stream
-// project to, or one event of it. A commit that used a reference holds only
-// while that stream's head is where it was.
+// Ref names what a rule uses: a document that the events of Stream project to,
+// or one event of Stream. A commit that used a reference is only valid while
+// the head of that stream has not moved.
 type Ref struct {
 	Stream Stream
 	Key    Key
 	Event  EventID // set instead of Key to name an event
 }
 
-// Change is one effect of an event on documents. A nil Doc deletes.
+// Change is one change of a document by an event. A nil Doc deletes.
 type Change struct {
 	Key Key
 	Doc any
@@ -210,19 +212,20 @@ type Claim struct {
 	Name  string
 }
 
-// Decision is what an accepted command does. No facts is a no-op.
+// Decision is the effect of an accepted command. A decision without facts is a
+// no-op.
 type Decision struct {
 	Facts  []Fact
 	Claims []Claim
 }
 
-// Accept is the decision for these facts.
+// Accept returns the decision for these facts.
 func Accept(facts ...Fact) (Decision, error) { return Decision{Facts: facts}, nil }
 
-// Reject is the answer of a rule that refuses.
+// Reject returns the answer of a rule that rejects.
 func Reject(code Code, detail string) (Decision, error) { return Decision{}, NewError(code, detail) }
 
-// State is the documents and events that a rule asked for, valid at Head.
+// State is the documents and events that a rule needs, valid at Head.
 type State struct {
 	Stream Stream
 	Head   Head
@@ -233,7 +236,7 @@ type State struct {
 	sees   func(Event) bool
 }
 
-// NewState is a state at this head that knows no document yet.
+// NewState returns a state at this head without documents.
 func NewState(stream Stream, head Head) State {
 	return State{
 		Stream: stream, Head: head,
@@ -241,21 +244,21 @@ func NewState(stream Stream, head Head) State {
 	}
 }
 
-// SetDoc notes a document; nil notes that it does not exist.
+// SetDoc sets a document; nil means that it does not exist.
 func (s State) SetDoc(k Key, doc any) { s.docs[k] = doc }
 
-// SetEvent notes an event of a stream; an event without Seq notes that there
-// is none with this id.
+// SetEvent sets an event of a stream; an event without Seq means that none has
+// this id.
 func (s State) SetEvent(id EventID, e Event) { s.events[id] = e }
 
-// SetHead notes the head of another stream whose documents the state holds.
+// SetHead sets the head of another stream whose documents the state holds.
 func (s State) SetHead(stream Stream, h Head) { s.heads[stream] = h }
 
-// HeadOf is the head of another stream the state holds documents of.
+// HeadOf returns the head of another stream whose documents the state holds.
 func (s State) HeadOf(stream Stream) (Head, bool) { h, ok := s.heads[stream]; return h, ok }
 
-// Adopt takes over what another state of the same stream holds; false where
-// the two disagree about the head of a third stream.
+// Adopt adds the contents of another state of the same stream. It returns false
+// if the two disagree about the head of a third stream.
 func (s State) Adopt(other State) bool {
 	for stream, h := range other.heads {
 		if mine, ok := s.heads[stream]; stream != s.Stream && ok && mine.Seq != h.Seq {
@@ -268,17 +271,17 @@ func (s State) Adopt(other State) bool {
 	return true
 }
 
-// WithSight is the state that answers [State.Sees] with sees.
+// WithSight returns the state with sees as the function of [State.Sees].
 func (s State) WithSight(sees func(Event) bool) State { s.sees = sees; return s }
 
-// Sees reports whether the actor of the command that is being decided may see
-// an event of the state. What they may not see does not exist for them.
+// Sees reports whether the actor of the command may see an event of the state.
+// An event that they may not see must be treated as if it did not exist.
 func (s State) Sees(e Event) bool { return s.sees != nil && s.sees(e) }
 
-// OnMiss is the state that calls miss before it answers for a document or an
-// event that nobody looked up. miss may note it, as a rebuild does that loads
-// as it goes, or complain, as a test of [Kind.Needs] does. The reference it is
-// given has no Stream.
+// OnMiss returns the state that calls miss before it returns a document or an
+// event that was never set. miss may set it, as a rebuild does that loads as it
+// goes, or report it, as a test of [Kind.Needs] does. Its reference has no
+// Stream.
 func (s State) OnMiss(miss func(Ref)) State { s.miss = miss; return s }
 
 func (s State) want(r Ref) {
@@ -287,7 +290,7 @@ func (s State) want(r Ref) {
 	}
 }
 
-// Has reports whether what r names was looked up, be it there or not.
+// Has reports whether r was looked up, whether or not it exists.
 func (s State) Has(r Ref) bool {
 	if !r.Event.IsZero() {
 		_, ok := s.events[r.Event]
@@ -297,16 +300,16 @@ func (s State) Has(r Ref) bool {
 	return ok
 }
 
-// Doc is a document of the state as its type; false where it does not exist
-// or was not asked for.
+// Doc returns a document of the state as its type, or false if it does not
+// exist or was not looked up.
 func Doc[T any](s State, k Key) (T, bool) {
 	s.want(Ref{Key: k})
 	v, ok := s.docs[k].(T)
 	return v, ok
 }
 
-// Event is an event of the state; false where it does not exist or was not
-// asked for.
+// Event returns an event of the state, or false if it does not exist or was not
+// looked up.
 func (s State) Event(id EventID) (Event, bool) {
 	s.want(Ref{Event: id})
 	e := s.events[id]

@@ -2,19 +2,20 @@ package gotong
 
 import "slices"
 
-// Accounts is who issues the accounts of users.
+// Accounts describes who issues the accounts of users.
 type Accounts bool
 
-// The sorts of accounts.
+// The values of Accounts.
 const (
-	// AnyIssuer: others issue tokens too. A user id without an account here may
-	// have one there.
+	// AnyIssuer: others issue tokens too, so a user id without an account here
+	// may have one elsewhere.
 	AnyIssuer Accounts = false
-	// OwnAccounts: a user id without an account here is nobody's.
+	// OwnAccounts: only this installation issues accounts, so a user id without
+	// one belongs to nobody.
 	OwnAccounts Accounts = true
 )
 
-// AccountRef names the document of a user's account.
+// AccountRef returns the reference of a user's account.
 func AccountRef(userID string) Ref {
 	s := NewStream("user", userID)
 	return Ref{Stream: s, Key: StreamKey(s)}
@@ -30,23 +31,23 @@ func (a Accounts) CanAct(s State, userID string) bool {
 	return account.Active()
 }
 
-// MaxLeaders is how many leaders a stream has at most: before one of them goes,
-// the accounts of the others are looked at.
+// MaxLeaders bounds the leaders of a stream, because before one leaves, the
+// accounts of the others are read.
 const MaxLeaders = 50
 
-// Roster is who leads a stream (a thread's owners, a group's admins) and how
-// many active members it has, so that no stream with members is left without
-// a leader who can act.
+// Roster lists the leaders of a stream (a thread's owners, a group's admins)
+// and counts its active members. With it, rules ensure that a stream with
+// members always has a leader who can act.
 type Roster struct {
 	Leaders []string `json:"leaders"` // in order of user id
 	Members int      `json:"member_count"`
 }
 
-// Leadership is the roster itself, also of a document that adds to it.
+// Leadership returns the roster itself, also for a document that embeds it.
 func (r Roster) Leadership() Roster { return r }
 
-// Move is the roster after a user's role changed; an empty role is that of
-// somebody who is not a member.
+// Move returns the roster after a user's role changed; an empty role means that
+// the user is not a member.
 func (r Roster) Move(userID, from, to, leader string) Roster {
 	r.Members += one(to != "") - one(from != "")
 	at, leads := slices.BinarySearch(r.Leaders, userID)
@@ -66,8 +67,8 @@ func one(b bool) int {
 	return 0
 }
 
-// LeaderRefs names the accounts of those who lead, which [Roster.Led] and
-// [Roster.RestsOn] look at.
+// LeaderRefs returns the references that [Roster.Led] and [Roster.RestsOn]
+// need: the accounts of the leaders.
 func (r Roster) LeaderRefs() []Ref {
 	refs := make([]Ref, len(r.Leaders))
 	for i, id := range r.Leaders {
@@ -84,16 +85,16 @@ func (r Roster) Led(s State, a Accounts) bool {
 // Leads reports whether the user is one of the leaders.
 func (r Roster) Leads(userID string) bool { return slices.Contains(r.Leaders, userID) }
 
-// RestsOn reports whether the user leads and none of the other leaders can act.
+// RestsOn reports whether the user is a leader and no other leader can act.
 func (r Roster) RestsOn(s State, a Accounts, userID string) bool {
 	return r.Leads(userID) &&
 		!slices.ContainsFunc(r.Leaders, func(id string) bool { return id != userID && a.CanAct(s, id) })
 }
 
-// Nobody reports whether these are all active members of the stream, of which
-// none can act. It is how an appointment proves that it may go to an outsider:
-// the rules cannot list the members, but they can hold the list to the count.
-// The state must hold the membership and the account of each.
+// Nobody reports whether these users are all active members of the stream and
+// none of them can act. With such a list, an appointment proves that it may go
+// to an outsider: rules cannot list members, but they can compare the list with
+// the count. The state must hold the membership and the account of each.
 func (r Roster) Nobody(s State, a Accounts, stream Stream, members []string) bool {
 	members = slices.Compact(slices.Sorted(slices.Values(members)))
 	for _, id := range members {
@@ -105,18 +106,18 @@ func (r Roster) Nobody(s State, a Accounts, stream Stream, members []string) boo
 	return len(members) == r.Members
 }
 
-// CheckMembers notes what is wrong with such a list, apart from the state of
+// CheckMembers notes errors of such a list that do not depend on the state of
 // the stream.
 func CheckMembers(c *Check, members []string) {
 	c.That(len(members) <= MaxProof, "members", "must be at most 500")
 	c.That(!slices.ContainsFunc(members, func(id string) bool { return !ValidID(id) }), "members", "must be user ids")
 }
 
-// MaxProof is how many members a stream may have whose leader is appointed from
-// outside.
+// MaxProof is the greatest number of members of a stream whose leader may be
+// appointed from outside.
 const MaxProof = 500
 
-// MemberRefs names what [Roster.Nobody] looks at.
+// MemberRefs returns the references that [Roster.Nobody] needs.
 func MemberRefs(stream Stream, members []string) []Ref {
 	refs := make([]Ref, 0, 2*len(members))
 	for _, id := range members {

@@ -5,37 +5,37 @@ import (
 	"strings"
 )
 
-// Lends says of a kind that its streams are homes which lend their members. The
-// stream's own document, under [StreamKey], says whether everybody may know of
-// it, as [Known].
+// Lends describes a kind whose streams are homes that lend their members. The
+// document of such a stream, under [StreamKey], shows as [Known] whether
+// everybody may know of it.
 type Lends struct {
 	Prefix string              // of its streams' ids: a scope id that begins with it names a stream
 	OfUser string              // the listing of a user's streams: (user id, [EntryName]) → [Entry]
-	Roles  map[string]Standing // what a member with a role there is to a stream that borrows the members
+	Roles  map[string]Standing // by role: what the member is in a stream that borrows the members
 }
 
 // Known is the document of a home.
 type Known interface{ KnownToAll() bool }
 
-// Standing is what a member of a home is to a stream that borrows its members.
+// Standing is what a member of a home is in a stream that borrows its members.
 type Standing int
 
 // The standings.
 const (
 	Outside  Standing = iota // no member
 	Ordinary                 // a member
-	Leading                  // one who may act on others
+	Leading                  // a member who may act on others
 )
 
-// Homes are kinds that lend their members.
+// Homes are the kinds that lend their members.
 type Homes []Kind
 
-// LendersOf is those of these kinds that lend their members.
+// LendersOf returns those of these kinds that lend their members.
 func LendersOf(kinds []Kind) Homes {
 	return slices.DeleteFunc(slices.Clone(kinds), func(k Kind) bool { return k.Lends == nil })
 }
 
-// Of is the home that a scope id names; false where it names none.
+// Of returns the home that a scope id names, or false if it names none.
 func (h Homes) Of(scopeID string) (Stream, bool) {
 	for i := range h {
 		if strings.HasPrefix(scopeID, h[i].Lends.Prefix) {
@@ -45,8 +45,8 @@ func (h Homes) Of(scopeID string) (Stream, bool) {
 	return "", false
 }
 
-// Standing is that of a member with this role in a home; Outside where no kind
-// lends such members.
+// Standing returns the standing of a member with this role in a home; Outside
+// if no kind lends such members.
 func (h Homes) Standing(home Stream, role string) Standing {
 	for i := range h {
 		if h[i].Name == home.Kind() {

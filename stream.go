@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Stream names the ordered events of one thing: "kind/id".
+// Stream is the name of the ordered events of one entity: "kind/id".
 type Stream string
 
-// Partitions is how many parts a log has. The number belongs to the log, not
-// to an adapter: a copy between databases keeps every event in its part.
+// Partitions is the number of parts of a log. It belongs to the log, not to an
+// adapter: a copy between databases keeps every event in its part.
 const Partitions = 16
 
 // Partition is a part of the log with one commit order.
@@ -33,13 +33,13 @@ func ParseStream(s string) (Stream, error) {
 	return Stream(s), nil
 }
 
-// Kind is the part before the slash.
+// Kind returns the part before the slash.
 func (s Stream) Kind() string { kind, _, _ := strings.Cut(string(s), "/"); return kind }
 
-// ID is the part after the slash.
+// ID returns the part after the slash.
 func (s Stream) ID() string { _, id, _ := strings.Cut(string(s), "/"); return id }
 
-// PartitionOf is the partition of every stream created in this home. The hash
+// PartitionOf returns the partition of all streams of this home. The hash
 // (FNV-1a, 32 bit) is part of the log's format and never changes.
 func PartitionOf(home Stream) Partition {
 	h := fnv.New32a()

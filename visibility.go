@@ -6,14 +6,14 @@ import (
 	"slices"
 )
 
-// Viewer is a user who looks at a stream, with the role that their login carries.
+// Viewer is a user who looks at a stream, with the role of their login.
 type Viewer struct {
 	UserID string
 	Role   Role
 }
 
-// Grant is what a kind's rules give one viewer: whether the stream may be read
-// now, the roles held in it, and the visible stretches in terms of events.
+// Grant is what a kind's rules grant one viewer: whether the stream may be read
+// now, the roles held in it, and the visible spans in terms of events.
 type Grant struct {
 	Readable bool
 	Roles    []string
@@ -23,24 +23,25 @@ type Grant struct {
 	SilentUntil Instant
 }
 
-// Span is a stretch of the log between two events of Stream, which is the
-// stream itself or one of the same partition: from the event From on, before
-// the event To. From 0 is the beginning, To 0 is open.
+// Span is a part of the log between two events of Stream, which is the stream
+// itself or one of the same partition: from the event From on, before the event
+// To. From 0 is the beginning, To 0 is open.
 type Span struct {
 	Stream   Stream
 	From, To uint64
 }
 
-// Affected names whose access an event may have changed.
+// Affected names the users whose access an event may have changed.
 type Affected struct {
 	Everyone bool
 	Users    []string
 }
 
-// Interval is a stretch of a stream: From <= seq < To; To 0 is open.
+// Interval is a part of a stream: From <= seq < To; To 0 is open.
 type Interval struct{ From, To uint64 }
 
-// Access is a Grant with its spans turned into seqs of the stream being read.
+// Access is a Grant whose spans were turned into seqs of the stream that is
+// read.
 type Access struct {
 	Viewer   Viewer
 	Readable bool
@@ -50,10 +51,10 @@ type Access struct {
 	SilentUntil Instant // no signal before it
 }
 
-// Resolve turns a grant into access. first gives, for an event that begins or
-// ends a span, the seq of the first event of the stream being read that was
-// committed with it or after it; 0 where there is no such event. A span with an
-// end that cannot be found shows nothing: 0 would leave it open.
+// Resolve turns a grant into access. For an event that begins or ends a span,
+// first returns the seq of the first event of the stream that was committed
+// with it or after it, or 0 if there is none. A span whose end is not found
+// shows nothing, because To 0 would leave it open.
 func Resolve(viewer Viewer, g Grant, first func(Stream, uint64) uint64) Access {
 	a := Access{Viewer: viewer, Readable: g.Readable, Roles: g.Roles, SilentUntil: g.SilentUntil}
 	for _, s := range g.Spans {
@@ -72,15 +73,15 @@ func Resolve(viewer Viewer, g Grant, first func(Stream, uint64) uint64) Access {
 	return a
 }
 
-// merged is the same seqs in as few intervals as there can be, in order. Of a
-// member who came and went often, little is left, however long the history is.
+// merged returns the same seqs in as few intervals as possible, in order. For a
+// member who joined and left often, few remain, however long the history is.
 func merged(list []Interval) []Interval {
 	slices.SortFunc(list, func(a, b Interval) int { return cmp.Compare(a.From, b.From) })
 	kept := list[:0]
 	for _, v := range list {
 		last := len(kept) - 1
 		switch {
-		case v.end() <= v.From: // nothing happened in between
+		case v.end() <= v.From: // there is no event in between
 		case last < 0 || kept[last].end() < v.From:
 			kept = append(kept, v)
 		case kept[last].end() < v.end():
@@ -90,7 +91,7 @@ func merged(list []Interval) []Interval {
 	return kept
 }
 
-// end is the first seq that the interval does not hold.
+// end returns the first seq beyond the interval.
 func (v Interval) end() uint64 {
 	if v.To == 0 {
 		return math.MaxUint64
@@ -101,7 +102,7 @@ func (v Interval) end() uint64 {
 // Sees decides visibility, everywhere: live, catch-up, history, search, feed,
 // notifications, webhooks, attachments, and the targets of commands. A viewer
 // sees an event if they may read the stream now, belong to the event's
-// audience, and the event and all those that it is about ([Kind.About]) lie in
+// audience, and the event and all events that it concerns ([Kind.About]) lie in
 // their intervals (contract D12).
 func (a Access) Sees(seq uint64, audience Audience, about ...uint64) bool {
 	if !a.Readable || !a.in(audience) || !a.covers(seq) {
@@ -117,8 +118,8 @@ func (a Access) Sees(seq uint64, audience Audience, about ...uint64) bool {
 
 func (a Access) covers(seq uint64) bool { return a.coversAll(seq, seq) }
 
-// coversAll reports whether one interval holds all of [first, last]: the last
-// that does not begin after first.
+// coversAll reports whether one interval, the last that does not begin after
+// first, holds all of [first, last].
 func (a Access) coversAll(first, last uint64) bool {
 	i, begins := slices.BinarySearchFunc(a.Visible, first, func(v Interval, seq uint64) int {
 		return cmp.Compare(v.From, seq)
@@ -129,9 +130,9 @@ func (a Access) coversAll(first, last uint64) bool {
 	return i >= 0 && (a.Visible[i].To == 0 || last < a.Visible[i].To)
 }
 
-// SeesAll reports whether every event of an audience of all with a seq in
-// [first, last], and about events of that range alone, is visible, so that one
-// encoding serves all such viewers.
+// SeesAll reports whether every event with a seq in [first, last] that has no
+// restricted audience, and that concerns only events of that range, is visible.
+// One encoding then serves all such viewers.
 func (a Access) SeesAll(first, last uint64) bool { return a.Readable && a.coversAll(first, last) }
 
 func (a Access) in(audience Audience) bool {

@@ -83,7 +83,7 @@ func resolved(readable bool, intervals []gotong.Interval) gotong.Access {
 
 // TestResolveMerges: whatever the spans are, the intervals hold the same seqs,
 // in order, and no two of them overlap or touch. Who came and went a thousand
-// times while nobody said anything has one.
+// times while nobody posted has one.
 func TestResolveMerges(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		end := rapid.Uint64Range(0, 12)

@@ -70,7 +70,7 @@ func TestRefusals(t *testing.T) {
 			return string(frames[0].JSON()) + " " + string(gotong.CodeOf(err))
 		}
 		none := bare("room/0", "bob", live.Now())
-		want := `{"op":"error","id":"1","stream":"room/0","problem":{"code":"not_found","detail":"There is no such thing, or it is not yours to see."}} not_found`
+		want := `{"op":"error","id":"1","stream":"room/0","problem":{"code":"not_found","detail":"It does not exist, or you may not see it."}} not_found`
 		if none != want {
 			t.Errorf("got %s", none)
 		}
