@@ -16,8 +16,8 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// accessName is the record access, and the table of its users, that the probe
-// makes in the scratch.
+// accessName is the name of the record access that the probe creates in the
+// scratch, and of the table of its users.
 const accessName = "gates_people"
 
 const closeWay = "close it: DEFINE TABLE OVERWRITE … PERMISSIONS NONE, with the rest of the definition as it is (INFO FOR DB shows it)"
@@ -27,7 +27,7 @@ func checkAccess(ctx context.Context, r *run, f *findings) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // only the probe's
+	defer s.Close() //nolint:errcheck // a store of this probe alone
 	owner, err := surreal.Open(ctx, r.store, clientOptions())
 	if err != nil {
 		return err
@@ -61,18 +61,18 @@ type accessProbe struct {
 	tables   []string
 }
 
-// define makes an access for record users, and viewers.
+// define creates an access for record users, and viewers.
 func (a *accessProbe) define(ctx context.Context) error {
 	statements := []string{
 		"DEFINE TABLE IF NOT EXISTS " + accessName + " SCHEMALESS PERMISSIONS NONE",
 		"DEFINE ACCESS OVERWRITE " + accessName + " ON DATABASE TYPE RECORD " +
-			"SIGNUP (CREATE " + accessName + ")", // each socket is somebody of its own
+			"SIGNUP (CREATE " + accessName + ")", // each socket is a user of its own
 	}
 	for _, at := range []string{"DATABASE", "NAMESPACE"} {
 		if at == "NAMESPACE" && a.r.o.Target.Level != surreal.LevelRoot {
 			continue // the namespace is the operator's
 		}
-		// A password cannot be a parameter here; this one is letters and digits that we drew.
+		// A password cannot be a parameter here; this one is of random letters and digits.
 		statements = append(statements,
 			fmt.Sprintf("DEFINE USER OVERWRITE gates_viewer ON %s PASSWORD '%s' ROLES VIEWER", at, string(a.password)))
 	}
@@ -84,8 +84,8 @@ func (a *accessProbe) define(ctx context.Context) error {
 	return nil
 }
 
-// write changes as many tables as a store can: commits, a register, a cursor
-// and a job.
+// write writes to as many tables as a store can: commits, a register, a cursor and
+// a job.
 func (a *accessProbe) write(ctx context.Context) error {
 	stream := unused()
 	d := storetest.Draft{Stream: stream, Events: 1, Claims: []gotong.Claim{{Space: "gate", Name: string(stream)}}}
@@ -101,11 +101,11 @@ func (a *accessProbe) write(ctx context.Context) error {
 	return a.s.Advance(ctx, step)
 }
 
-// person is somebody who asks.
+// person is a user of the probe.
 type person struct {
 	who    string
 	login  surreal.Login
-	system bool // may read, as every user of the system; must not write
+	system bool // a user of the system, who may read but must not write
 }
 
 func (a *accessProbe) people() []person {
@@ -126,7 +126,7 @@ func (a *accessProbe) people() []person {
 func (a *accessProbe) roles(ctx context.Context, f *findings) error {
 	err := a.define(ctx)
 	if refused(err) {
-		f.skipf("run this gate once as an owner", "what record users and viewers can: this user may not make any to try it: %s", err)
+		f.skipf("run this gate once as an owner", "what record users and viewers can do: your user may not create any: %s", err)
 		return nil
 	}
 	if err != nil {
@@ -152,13 +152,13 @@ func (a *accessProbe) roles(ctx context.Context, f *findings) error {
 	return nil
 }
 
-// refused says that the server said no, rather than nothing.
+// refused reports whether the server rejected the call, rather than gave no answer.
 func refused(err error) bool {
 	var e *surreal.Error
 	return errors.As(err, &e)
 }
 
-// try lets one person read, subscribe to and write each table.
+// try reads, subscribes to and writes each table as one person.
 func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surreal.Client) error {
 	live, err := a.subscribe(ctx, db)
 	if err != nil {
@@ -199,7 +199,7 @@ func (a *accessProbe) try(ctx context.Context, f *findings, p person, db *surrea
 	return nil
 }
 
-// answered says whether a statement gave a row; a refusal is none.
+// answered reports whether a statement returned a row; a rejected one did not.
 func answered(ctx context.Context, db *surreal.Client, statement string) (bool, error) {
 	var rows []surreal.Raw
 	err := db.Select(ctx, statement, nil, &rows)
@@ -216,7 +216,7 @@ func noneOr(list []string) string {
 	return strings.Join(list, ", ")
 }
 
-// subscribe makes a live query for each table; nil where that is refused.
+// subscribe returns a live query for each table; nil if they are rejected.
 func (a *accessProbe) subscribe(ctx context.Context, db *surreal.Client) (*surreal.Live, error) {
 	l, err := db.Live(ctx, "LIVE SELECT id FROM "+strings.Join(a.tables, "; LIVE SELECT id FROM "), nil)
 	if refused(err) {
@@ -225,11 +225,12 @@ func (a *accessProbe) subscribe(ctx context.Context, db *surreal.Client) (*surre
 	return l, err
 }
 
-// settled is how long the others' notifications may come after our own.
+// settled is how long the other users' notifications may arrive after the owner's.
 const settled = 200 * time.Millisecond
 
-// listen writes while an owner listens too, and returns the tables of which a
-// subscription was notified; the owner's notification shows that there was one.
+// listen writes while an owner is subscribed too, and returns the tables of which a
+// subscription was notified. The owner's notification shows that there was one to
+// receive.
 func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []string, err error) {
 	own, err := a.owner.Live(ctx, "LIVE SELECT id FROM event", nil)
 	if err != nil {
@@ -263,7 +264,7 @@ func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []st
 	}
 }
 
-// tablesOf says which query is of which table.
+// tablesOf returns the table of each query.
 func (a *accessProbe) tablesOf(live *surreal.Live) (map[surreal.UUID]string, error) {
 	tables := map[surreal.UUID]string{}
 	for i, result := range live.Results() {
@@ -312,7 +313,7 @@ func (r *run) yourTables(ctx context.Context, f *findings) error {
 	return nil
 }
 
-// tellOpen names the tables that somebody who is no system user could use.
+// tellOpen reports the tables that are open to users other than system users.
 func (s schema) tellOpen(f *findings, whose string) {
 	var open []string
 	for _, name := range slices.Sorted(maps.Keys(s.tables)) {

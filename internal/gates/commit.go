@@ -14,7 +14,7 @@ import (
 // probeUser is the actor of the probes' commits.
 const probeUser = "gates"
 
-// unused is a stream that nobody has used.
+// unused returns an unused stream.
 func unused() gotong.Stream {
 	return gotong.NewStream("gate", strings.ToLower(rand.Text()))
 }

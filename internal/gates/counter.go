@@ -9,16 +9,16 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// counterWorkers is how many add to one counter.
+// counterWorkers is how many workers add to one counter.
 const counterWorkers = 16
 
 // maxAdditions bounds what one worker remembers.
 const maxAdditions = 50_000
 
-// counter is a record and the marks of those who added to it: each addition
-// raises the record and leaves a mark under its number, in one transaction. An
-// engine that does not compare what transactions write gives a number twice or
-// loses a mark, long before commits of the store, which are rarer, show it.
+// counter is a record, and a mark for each addition to it: an addition raises the
+// record and writes a mark under its number, in one transaction. An engine that
+// does not compare the writes of transactions gives a number twice or loses a
+// mark. Commits of the store are rarer and would show it much later.
 type counter struct{ db *surreal.Client }
 
 func (c *counter) prepare(ctx context.Context) error {
@@ -44,7 +44,7 @@ func (c *counter) add(ctx context.Context, by string) (uint64, error) {
 	return rows[0].N, nil
 }
 
-// mark returns who left the mark of a number; empty where there is none.
+// mark returns the worker of the mark of a number; empty if there is no mark.
 func (c *counter) mark(ctx context.Context, n uint64) (string, error) {
 	var by []string
 	err := c.db.Select(ctx, "SELECT VALUE by FROM $id", surreal.Vars{"id": surreal.Record("mark", "t", n)}, &by)
@@ -61,8 +61,8 @@ type additions struct {
 	twice, conflicts int
 }
 
-// checkCounter lets workers add to one counter for a while, and then looks for
-// the mark of each acknowledged addition.
+// checkCounter runs workers that add to one counter for a while, and then looks
+// for the mark of each acknowledged addition.
 func (r *run) checkCounter(ctx context.Context, f *findings) error {
 	c := &counter{r.db}
 	if err := c.prepare(ctx); err != nil {
@@ -97,8 +97,8 @@ func (r *run) checkCounter(ctx context.Context, f *findings) error {
 	return nil
 }
 
-// addOne adds once. A conflict, and an addition without an answer, may have left
-// nothing or a mark of its own; neither is judged.
+// addOne adds once. It does not judge a conflict or an addition without an answer,
+// either of which may or may not have written a mark.
 func (a *additions) addOne(ctx context.Context, c *counter, by string) error {
 	n, err := c.add(ctx, by)
 	a.mu.Lock()

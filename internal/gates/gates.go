@@ -18,18 +18,18 @@ import (
 var (
 	// ErrUnknownGate is a name in [Options.Only] that no gate has.
 	ErrUnknownGate = errors.New("gates: there is no such gate")
-	// ErrScratch: the user may not make a database to try things in.
-	ErrScratch = errors.New("gates: no scratch database could be made beside yours")
+	// ErrScratch: the user may not create a scratch database.
+	ErrScratch = errors.New("gates: no scratch database could be created beside yours")
 )
 
 // Adapter is what the gates need of the store on SurrealDB.
 type Adapter struct {
-	// Supported is the versions that are tested, as "2.6.x and 3.0.x".
+	// Supported is the list of tested versions, such as "2.6.x and 3.0.x".
 	Supported string
 	// Properties are what the store promises where stores differ.
 	Properties store.Properties
-	// Open opens a store, with its schema made. It takes any engine and any
-	// version: the gates judge these. The zero storetest.Options stand for the
+	// Open opens a store and creates its schema. It accepts any engine and any
+	// version, which the gates judge. The zero storetest.Options stand for the
 	// program's own collections and clock.
 	Open func(ctx context.Context, cfg surreal.Config, o storetest.Options, client surreal.Options) (store.Whole, error)
 }
@@ -38,14 +38,14 @@ type Adapter struct {
 type Options struct {
 	Target        Target
 	Adapter       Adapter
-	Only          []string      // names of gates; empty is all
+	Only          []string      // names of gates; empty: all
 	AllowUntested bool          // an unsupported version is a warning
 	For           time.Duration // how long each probe runs; 0 is [DefaultFor]
 	Now           func() gotong.Instant
-	Progress      func(Progress) // receives each gate that begins and ends; may be nil
+	Progress      func(Progress) // is called when a gate begins and when it ends; may be nil
 
-	limit   time.Duration // of a gate, 0 is the default; for tests
-	version string        // stands in for the server's; for tests
+	limit   time.Duration // of a gate, 0 for the default; for tests
+	version string        // replaces the server's; for tests
 }
 
 // DefaultFor is how long each probe runs by default.
@@ -65,7 +65,7 @@ type gate struct {
 	check func(ctx context.Context, r *run, f *findings) error
 }
 
-// all is every gate, in the order in which they run.
+// all returns every gate, in the order in which they run.
 func all() []gate {
 	return slices.Concat([]gate{
 		{"version", "Is the server of a supported version?", checkVersion},
@@ -80,7 +80,7 @@ func all() []gate {
 	})
 }
 
-// Names is the names of all gates, in their order.
+// Names returns the names of all gates, in their order.
 func Names() []string {
 	var names []string
 	for _, g := range all() {
@@ -89,7 +89,7 @@ func Names() []string {
 	return names
 }
 
-// run is what the gates of one run share.
+// run is the state that the gates of one run share.
 type run struct {
 	o       Options
 	scratch *scratch
@@ -97,9 +97,9 @@ type run struct {
 	store   surreal.Config  // of the store of the scratch
 }
 
-// Run carries out the gates. An error means that it could not: the server was
-// not there, refused the login, or gave no scratch; or ctx was done. The report
-// then has what was found so far.
+// Run runs the gates and returns their report. It returns an error if the server
+// does not answer, rejects the login or allows no scratch, or if ctx ends; the
+// report then has the results so far.
 func Run(ctx context.Context, o Options) (report Report, err error) {
 	chosen, err := choose(o.Only)
 	if err != nil {
@@ -139,7 +139,8 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 	return report, nil
 }
 
-// choose is the gates of these names; "store" is all parts of the store's suite.
+// choose returns the gates of these names; "store" means all parts of the store's
+// suite.
 func choose(only []string) ([]gate, error) {
 	if len(only) == 0 {
 		return all(), nil
@@ -155,7 +156,7 @@ func choose(only []string) ([]gate, error) {
 	return chosen, nil
 }
 
-// errSlow ends a gate that takes too long.
+// errSlow is the cause that ends a gate at its deadline.
 var errSlow = errors.New("the gate took too long")
 
 // carryOut runs one gate under its deadline.

@@ -39,7 +39,7 @@ const (
 	liveWait    = 3 * time.Second // for the last notification
 )
 
-// liveWay is the way out where live queries are of no use.
+// liveWay is the advice if live queries are of no use.
 const liveWay = "take the bus over Redis for wake-ups between nodes; without it events arrive by the poll of the store, up to a second " +
 	"later"
 
@@ -48,7 +48,7 @@ func checkLive(ctx context.Context, r *run, f *findings) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // only the probe's
+	defer s.Close() //nolint:errcheck // a store of this probe alone
 	db, err := surreal.Open(ctx, r.store, clientOptions())
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func checkLive(ctx context.Context, r *run, f *findings) error {
 	return r.ring(ctx, f, s, l)
 }
 
-// rung is what the bell told.
+// rung is what the notifications reported.
 type rung struct {
 	heard           map[uint64]bool // positions
 	last            uint64
@@ -74,7 +74,7 @@ type rung struct {
 	waited          []time.Duration
 }
 
-// ring commits and looks what the subscription tells of it.
+// ring commits, and checks what the subscription reports.
 func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.Live) error {
 	stream, m := unused(), storetest.NewMaker(s.Epoch())
 	told := rung{heard: map[uint64]bool{}}
@@ -108,7 +108,8 @@ func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.L
 	return nil
 }
 
-// listen waits for the notification of a position; false if none arrived.
+// listen waits for the notification of a position; it returns false if none
+// arrived.
 func (t *rung) listen(ctx context.Context, r *run, l *surreal.Live, partition gotong.Partition, want uint64) (bool, error) {
 	began := r.o.Now()
 	for !t.heard[want] && r.since(began) < liveWait {
@@ -133,7 +134,7 @@ func (t *rung) listen(ctx context.Context, r *run, l *surreal.Live, partition go
 	return t.heard[want], nil
 }
 
-// nextNote waits a while for a notification; nil where none came.
+// nextNote waits a while for a notification; it returns nil if none arrived.
 func nextNote(ctx context.Context, l *surreal.Live) (*surreal.Notification, error) {
 	inner, cancel := context.WithTimeout(ctx, liveWait)
 	defer cancel()

@@ -15,7 +15,7 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// fake is a run whose store is one in memory, made worse by wrap.
+// fake returns a run on a store in memory, which wrap makes faulty.
 func fake(t *testing.T, wrap func(store.Whole) store.Whole) *run {
 	t.Helper()
 	inner := store.Whole(memory.New("", memory.Options{Now: now}))
@@ -44,7 +44,7 @@ func losing(s store.Whole) store.Whole {
 }
 
 // TestSuiteFindsALostWrite: a part of the store's suite that fails is a no-go
-// that names the case; one that holds says so.
+// that names the case; one that passes says how many cases hold.
 func TestSuiteFindsALostWrite(t *testing.T) {
 	for name, test := range map[string]struct {
 		wrap  func(store.Whole) store.Whole
@@ -171,7 +171,7 @@ func TestNotificationsOfAnotherShapeAreErrors(t *testing.T) {
 	}
 }
 
-// A server that stops to answer ends no later than the gates' deadlines.
+// If the server stops answering, each gate ends at its deadline.
 func TestStoppedServerEndsTheGatesAtTheirDeadlines(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -7,7 +7,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Verdict is what a gate says.
+// Verdict is the judgement of a gate.
 type Verdict string
 
 // The verdicts, the worst last.
@@ -35,10 +35,10 @@ func (v Verdict) weight() int {
 type Finding struct {
 	Verdict Verdict `json:"verdict"`
 	Seen    string  `json:"seen"`
-	Way     string  `json:"way_out,omitempty"` // what to do; empty where it is good
+	Way     string  `json:"way_out,omitempty"` // what to do; empty if all is well
 }
 
-// Result is what became of one gate.
+// Result is the result of one gate.
 type Result struct {
 	Gate     string    `json:"gate"`
 	Asks     string    `json:"asks"`
@@ -47,15 +47,15 @@ type Result struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Report is what a run found.
+// Report is the result of a run.
 type Report struct {
 	Target  string         `json:"target"` // without user and password
-	Server  string         `json:"server"` // as it calls itself
+	Server  string         `json:"server"` // the version that it reports
 	At      gotong.Instant `json:"at"`
 	For     string         `json:"probes_for"`
-	Verdict Verdict        `json:"verdict"` // go, or no-go where one gate is
+	Verdict Verdict        `json:"verdict"` // no-go if one gate is, else go
 	Gates   []Result       `json:"gates"`
-	Left    []string       `json:"left,omitempty"`   // of the scratch, and how to remove it
+	Left    []string       `json:"left,omitempty"`   // what remains of the scratch, and how to remove it
 	Others  []string       `json:"others,omitempty"` // scratches of other runs, and how to remove them
 }
 
@@ -69,7 +69,7 @@ func (r *Report) add(result Result) {
 	}
 }
 
-// findings is what a gate writes into.
+// findings collects what a gate sees.
 type findings []Finding
 
 func (f *findings) add(v Verdict, way, format string, args []any) {
@@ -81,7 +81,7 @@ func (f *findings) warnf(way, format string, args ...any) { f.add(Warning, way, 
 func (f *findings) badf(way, format string, args ...any)  { f.add(NoGo, way, format, args) }
 func (f *findings) skipf(way, format string, args ...any) { f.add(NotChecked, way, format, args) }
 
-// judgef is good where ok, else bad.
+// judgef adds a good finding if ok, else a bad one.
 func (f *findings) judgef(ok bool, way, format string, args ...any) {
 	if ok {
 		f.goodf(format, args...)

@@ -13,8 +13,8 @@ import (
 
 var memoryFor = flag.Duration("memory", 0, "repeat the probe on mem for at most so long, on each engine (make gates-memory)")
 
-// TestMemory repeats the probe on an engine that is known to lose writes, until
-// it does or the time is over. It fails in neither case: it reports.
+// TestMemory repeats the probe on an engine that is known to lose writes, until it
+// loses one or the time is over. It reports the result and fails in neither case.
 func TestMemory(t *testing.T) {
 	if *memoryFor == 0 {
 		t.Skip("only with -memory: see make gates-memory")
@@ -91,7 +91,7 @@ func TestReportAsMarkdown(t *testing.T) {
 	}
 }
 
-// Verdicts are the worst of what was found, and the report's is go or no-go.
+// A gate's verdict is its worst finding, and the report's is go or no-go.
 func TestVerdictIsTheWorstFinding(t *testing.T) {
 	var f findings
 	f.goodf("a")
@@ -116,8 +116,8 @@ func TestVerdictIsTheWorstFinding(t *testing.T) {
 	}
 }
 
-// What a server refuses, and what a user may not do, ends the run before it
-// begins; and the password is in no text.
+// A rejected login, or a user without the rights, ends the run before it begins, and
+// no text holds the password.
 func TestRefusedRunEndsBeforeItBegins(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -143,8 +143,7 @@ func TestRefusedRunEndsBeforeItBegins(t *testing.T) {
 	})
 }
 
-// A user of a namespace has no namespace to make: databases beside the one that
-// is his will do.
+// For a user of a namespace, the scratch is databases in that namespace.
 func TestUserOfANamespaceGetsDatabases(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -178,7 +177,7 @@ func TestUserOfANamespaceGetsDatabases(t *testing.T) {
 	})
 }
 
-// An editor may not make users; what that leaves unknown is not checked.
+// An editor may not create users; what cannot be tried without them is not checked.
 func TestEditorLeavesRolesUnchecked(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -192,6 +191,6 @@ func TestEditorLeavesRolesUnchecked(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := options(t, "surreal://editor:kept@"+cfg.Address+"/"+cfg.Namespace+"/"+cfg.Database, "access")
-		says(t, only(t, o), NotChecked, "this user may not make any")
+		says(t, only(t, o), NotChecked, "your user may not create any")
 	})
 }

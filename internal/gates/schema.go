@@ -20,14 +20,14 @@ type step struct {
 	Checksum string
 }
 
-// table is a table as the server writes it down.
+// table is a table as the server describes it.
 type table struct {
 	definition string
 	parts      map[string]string // fields, events and indexes, by kind and name
 	readable   bool              // by record users or guests
 }
 
-// schema is what a database has.
+// schema is the definitions of a database.
 type schema struct {
 	ledger   []step
 	tables   map[string]table
@@ -90,20 +90,20 @@ func tableOf(ctx context.Context, db *surreal.Client, name, definition string) (
 	return t, err
 }
 
-// readable says whether somebody who is no system user may select from a table,
-// or change it: its definition ends in PERMISSIONS NONE where nobody may.
+// readable reports whether users other than system users may select from a table
+// or change it: if none may, its definition ends in PERMISSIONS NONE.
 func readable(definition string) bool {
 	_, permissions, ok := strings.Cut(definition, " PERMISSIONS ")
 	return !ok || strings.TrimSpace(permissions) != "NONE"
 }
 
-// expected is the schema that this program makes: that of the scratch.
+// expected returns the schema that this program creates, read from the scratch.
 func (r *run) expected(ctx context.Context) (schema, error) {
 	s, err := r.openStore(ctx)
 	if err != nil {
 		return schema{}, err
 	}
-	defer s.Close() //nolint:errcheck // only the probe's
+	defer s.Close() //nolint:errcheck // a store of this probe alone
 	db, err := surreal.Open(ctx, r.store, clientOptions())
 	if err != nil {
 		return schema{}, err
@@ -112,7 +112,8 @@ func (r *run) expected(ctx context.Context) (schema, error) {
 	return schemaOf(ctx, db)
 }
 
-// yours reads the schema of the operator's database; none where it is not there.
+// yours returns the schema of the operator's database; an empty one if it does not
+// exist.
 func (r *run) yours(ctx context.Context) (schema, error) {
 	if !r.scratch.there {
 		return schema{}, nil
@@ -141,10 +142,10 @@ func checkSchema(ctx context.Context, r *run, f *findings) error {
 	return nil
 }
 
-// restore is the way out where a database is not what the program made.
+// restore is the advice if a database differs from what the program created.
 const restore = "find out who changed it; restore a backup, or gotong copy the log into an empty database"
 
-// compareSchemas judges what a database has against what the program makes.
+// compareSchemas compares a database with what the program creates.
 func compareSchemas(f *findings, want, have schema) {
 	ours, others := 0, []string{}
 	for _, name := range slices.Sorted(maps.Keys(have.tables)) {
@@ -194,8 +195,8 @@ func compareLedgers(f *findings, want, have []step) bool {
 	return true
 }
 
-// compareTables compares the definitions, as the same server writes them down.
-// The gate access judges who may read them.
+// compareTables compares the definitions, both as the same server describes them.
+// The gate access judges who may read the tables.
 func compareTables(f *findings, want, have schema) {
 	missing, changed := []string{}, []string{}
 	for _, name := range slices.Sorted(maps.Keys(want.tables)) {
@@ -239,7 +240,7 @@ func withoutPermissions(definition string) string {
 	return text
 }
 
-// count is a number and what it counts.
+// count returns a number with what it counts.
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"

@@ -19,8 +19,8 @@ type Target struct {
 	Level  surreal.Level // where its user was defined
 }
 
-// Parse reads the address of a database, as [surreal.Parse] does. Its errors
-// never contain the password.
+// Parse parses the address of a database, as [surreal.Parse] does. Its errors never
+// contain the password.
 func Parse(text string) (Target, error) {
 	cfg, err := surreal.Parse(text)
 	if err != nil {
@@ -36,12 +36,12 @@ func Parse(text string) (Target, error) {
 // scratchPrefix is how the names of all scratches begin.
 const scratchPrefix = "gotong_gates_"
 
-// scratch is where the gates try things: a namespace of its own or, for a user
-// of a namespace, databases of its own there.
+// scratch is the place of the gates' probes: a namespace of its own or, for a user
+// of a namespace, databases of its own in that namespace.
 type scratch struct {
 	target    Target
 	name      string
-	databases []string // that were used
+	databases []string // those that were used
 	there     bool     // the operator's database exists
 	others    []string // scratches of other runs
 }
@@ -49,10 +49,10 @@ type scratch struct {
 // rawDatabase is the scratch's first database, for probes without the adapter.
 const rawDatabase = "raw"
 
-// cleanUp is how long the removal of a scratch may take.
+// cleanUp bounds the time for the removal of a scratch.
 const cleanUp = time.Minute
 
-// config is a database of the scratch.
+// config returns the config of a database of the scratch.
 func (s *scratch) config(database string) surreal.Config {
 	cfg := s.target.Config
 	if s.target.Level == surreal.LevelRoot {
@@ -66,13 +66,13 @@ func (s *scratch) config(database string) surreal.Config {
 	return cfg
 }
 
-// clientOptions keep a probe from waiting long for a server that is away.
+// clientOptions keep a probe from waiting long for a server that does not answer.
 func clientOptions() surreal.Options { return surreal.Options{Call: 15 * time.Second} }
 
-// makeScratch connects, makes the scratch and looks what else is there.
+// makeScratch connects, creates the scratch and looks for what else exists.
 func makeScratch(ctx context.Context, target Target) (*scratch, *surreal.Client, error) {
 	if target.Level == surreal.LevelDatabase {
-		return nil, nil, fmt.Errorf("%w: a user of a database cannot make one; use a user of root or of the namespace "+
+		return nil, nil, fmt.Errorf("%w: a user of a database cannot create one; use a user of root or of the namespace "+
 			"(level=root, level=namespace)", ErrScratch)
 	}
 	s := &scratch{target: target, name: scratchPrefix + strings.ToLower(rand.Text()[:10])}
@@ -87,7 +87,7 @@ func makeScratch(ctx context.Context, target Target) (*scratch, *surreal.Client,
 	return s, db, nil
 }
 
-// prepare makes the scratch and looks around, on a socket of its own: looking
+// prepare creates the scratch and looks around, on a socket of its own, because it
 // enters other namespaces.
 func (s *scratch) prepare(ctx context.Context) error {
 	cfg := s.config(rawDatabase)
@@ -108,7 +108,7 @@ func (s *scratch) prepare(ctx context.Context) error {
 	return err
 }
 
-// define makes the namespace, where it may, and the database.
+// define creates the namespace, if the user may, and the database.
 func (s *scratch) define(ctx context.Context, db *surreal.Client, cfg surreal.Config) error {
 	if s.target.Level == surreal.LevelRoot {
 		if err := db.Exec(ctx, "DEFINE NAMESPACE IF NOT EXISTS "+cfg.Namespace, nil); err != nil {
@@ -118,8 +118,8 @@ func (s *scratch) define(ctx context.Context, db *surreal.Client, cfg surreal.Co
 	return db.Exec(ctx, "DEFINE DATABASE IF NOT EXISTS "+cfg.Database, nil)
 }
 
-// look finds out whether the operator's database exists, without making it as
-// entering it would, and what other runs have left.
+// look finds out whether the operator's database exists, without entering it,
+// which would create it, and what other runs have left.
 func (s *scratch) look(ctx context.Context, db *surreal.Client) error {
 	var names map[string]string
 	if s.target.Level == surreal.LevelRoot {
@@ -143,14 +143,14 @@ func (s *scratch) look(ctx context.Context, db *surreal.Client) error {
 	}
 	for name := range names {
 		if strings.HasPrefix(name, scratchPrefix) && !strings.HasPrefix(name, s.name) {
-			s.others = append(s.others, fmt.Sprintf("%s is of a run that was killed, or that goes on: REMOVE %s %s", name, s.kind(), name))
+			s.others = append(s.others, fmt.Sprintf("%s is of a run that was killed, or that still runs: REMOVE %s %s", name, s.kind(), name))
 		}
 	}
 	slices.Sort(s.others)
 	return nil
 }
 
-// databasesOf is the databases of a namespace that exists.
+// databasesOf returns the databases of a namespace that exists.
 func databasesOf(ctx context.Context, db *surreal.Client, namespace string) (map[string]string, error) {
 	var ns struct {
 		Databases map[string]string `cbor:"databases"`
@@ -172,7 +172,7 @@ func (s *scratch) kind() string {
 	return "DATABASE"
 }
 
-// remove takes the scratch away, whatever became of ctx, and says what is left.
+// remove deletes the scratch, even if ctx has ended, and returns what remains.
 func (s *scratch) remove(ctx context.Context) (left []string) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanUp)
 	defer cancel()
@@ -208,7 +208,7 @@ func removed(ctx context.Context, db *surreal.Client, statement string) error {
 	}
 }
 
-// live opens the operator's own database, only to read definitions.
+// live opens the operator's own database, to read definitions alone.
 func (r *run) live(ctx context.Context) (*surreal.Client, error) {
 	cfg := r.o.Target.Config
 	cfg.Sockets = 1

@@ -51,10 +51,10 @@ func says(t *testing.T, got Result, want Verdict, parts ...string) {
 	}
 }
 
-// A database as a server has left it, and then something happened to it.
+// A database as a server has left it, with one change.
 func TestChangesOfTheDatabaseAreFound(t *testing.T) {
 	tests := map[string]struct {
-		seed  string // what happened; $ is type::record or type::thing
+		seed  string // the change; $ is type::record or type::thing
 		gate  string
 		want  Verdict
 		parts []string
@@ -185,7 +185,7 @@ func TestUnfitServerIsNoGo(t *testing.T) {
 	})
 }
 
-// What every role can read is found by trying, by SELECT and by LIVE.
+// The gate finds what a role can read, with SELECT and with LIVE.
 func TestTablesOpenToARoleAreFound(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -207,7 +207,7 @@ func TestTablesOpenToARoleAreFound(t *testing.T) {
 	})
 }
 
-// An operator's database that does not exist is not made by looking at it.
+// The gates do not create an operator's database that does not exist.
 func TestMissingDatabaseIsNotMade(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -240,7 +240,7 @@ func namespaces(t *testing.T, server *surrealtest.Server) string {
 	return strings.Join(names, " ")
 }
 
-// A run that is interrupted says so and leaves nothing.
+// An interrupted run returns an error that says so, and leaves nothing behind.
 func TestInterruptedRunLeavesNothing(t *testing.T) {
 	onOne(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

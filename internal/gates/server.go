@@ -14,7 +14,7 @@ import (
 
 var line = regexp.MustCompile(`(\d+)\.(\d+)\.x`)
 
-// supports reads a list such as "2.6.x and 3.0.x".
+// supports reports whether a list such as "2.6.x and 3.0.x" has this version.
 func supports(list string, v surreal.Version) bool {
 	for _, m := range line.FindAllStringSubmatch(list, -1) {
 		if m[1] == strconv.Itoa(v.Major) && m[2] == strconv.Itoa(v.Minor) {
@@ -24,7 +24,7 @@ func supports(list string, v surreal.Version) bool {
 	return false
 }
 
-// version is the server's.
+// version returns the server's version.
 func (r *run) version() surreal.Version {
 	v := r.db.Version()
 	if r.o.version != "" {
@@ -44,19 +44,19 @@ func checkVersion(_ context.Context, r *run, f *findings) error {
 	case supports(list, v):
 		f.goodf("%s", seen)
 	case r.o.AllowUntested:
-		f.warnf("let every gate pass, rehearse with a copy of your data, and keep the way back (gotong copy)", "%s", seen)
+		f.warnf("use it only if every other gate passes; rehearse with a copy of your data, and keep a way back (gotong copy)", "%s", seen)
 	default:
 		f.badf("use a version of "+list+", or --allow-untested to make this a warning and rely on the other gates alone", "%s", seen)
 	}
 	return nil
 }
 
-// byHand says how to look up what the wire does not tell.
+// byHand says where to look up what the server does not report.
 const byHand = "look at the command line that starts the server, or its log: "
 
-// checkEngine tells the engines apart by the only thing in which they differ
-// over the wire: rocksdb and tikv cannot read the past and say so; mem and
-// surrealkv can, or say something else.
+// checkEngine distinguishes the engines by the only difference that the wire shows:
+// rocksdb and tikv cannot read the past and say so; mem and surrealkv can, or
+// return another error.
 func checkEngine(ctx context.Context, r *run, f *findings) error {
 	const way = byHand + "it must be rocksdb:// (or tikv://). mem and surrealkv lose acknowledged writes when writers meet"
 	results, err := r.db.Query(ctx, "INFO FOR DB VERSION d'2024-01-01T00:00:00Z'", nil)
@@ -70,7 +70,7 @@ func checkEngine(ctx context.Context, r *run, f *findings) error {
 	case !errors.As(err, &e):
 		return err
 	case strings.Contains(e.Text, "does not support versioned queries"):
-		f.goodf("the engine cannot read the past, as rocksdb and tikv; mem and surrealkv can")
+		f.goodf("the engine cannot read the past, like rocksdb and tikv; mem and surrealkv can")
 	default:
 		f.badf(way, "the engine is unknown: it answers neither like rocksdb nor like mem")
 	}
@@ -83,8 +83,8 @@ const (
 	fastestSyncs = 20_000 // a second; no disk without a cache of its own does more
 )
 
-// checkSync cannot know: nothing on the wire tells, and how fast single commits
-// are is only a hint.
+// checkSync cannot judge: the server does not report it, and the speed of single
+// commits is only a hint.
 func checkSync(ctx context.Context, r *run, f *findings) error {
 	if err := r.db.Exec(ctx, "DEFINE TABLE IF NOT EXISTS synced SCHEMALESS PERMISSIONS NONE", nil); err != nil {
 		return err
@@ -114,7 +114,7 @@ func checkSync(ctx context.Context, r *run, f *findings) error {
 	return nil
 }
 
-// medianOf is the middle one.
+// medianOf returns the median.
 func medianOf(list []time.Duration) time.Duration {
 	if len(list) == 0 {
 		return 0
@@ -123,16 +123,16 @@ func medianOf(list []time.Duration) time.Duration {
 	return list[len(list)/2]
 }
 
-// The bounds of the clocks' difference; the store takes no writes beyond the
-// second (store.ErrClock).
+// The bounds of the difference of clocks; beyond the second one, the store accepts
+// no writes (store.ErrClock).
 const (
 	clockWarning = 500 * time.Millisecond
 	clockLimit   = 2 * time.Second
 	clockTrials  = 9
 )
 
-// checkClock compares the clocks as NTP does: the answer of the quickest trial
-// counts, and was given in the middle of it.
+// checkClock compares the clocks as NTP does: it uses the trial that was quickest,
+// and assumes that the database read its clock in the middle of it.
 func checkClock(ctx context.Context, r *run, f *findings) error {
 	var offset time.Duration
 	best := time.Duration(-1)
@@ -153,7 +153,7 @@ func checkClock(ctx context.Context, r *run, f *findings) error {
 }
 
 func judgeClock(f *findings, offset, trip time.Duration) {
-	const way = "let both machines follow the same time servers (chronyc tracking, timedatectl)"
+	const way = "configure the same time servers on both machines (chronyc tracking, timedatectl)"
 	word := "ahead of"
 	if offset < 0 {
 		word = "behind"

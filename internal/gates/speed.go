@@ -13,7 +13,7 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// The size of the log that the queries are measured on, and of what they read.
+// The size of the log on which the queries are measured, and of what they read.
 const (
 	speedCommits = 10
 	speedEvents  = 500 // of each commit
@@ -21,17 +21,16 @@ const (
 	speedTrials  = 60
 )
 
-// hot is a query that a server asks again and again, in the form in which the
-// adapter asks it.
+// hot is a frequent query of a server, in the form in which the adapter sends it.
 type hot struct {
 	what string
 	text string
 	vars surreal.Vars
-	rows int // that it must give, or anyRows
+	rows int // how many it must return, or anyRows
 	slow time.Duration
 }
 
-// anyRows is for what other gates may have written too.
+// anyRows is for queries of rows that other gates may have written too.
 const anyRows = -1
 
 func hotQueries(stream gotong.Stream, document string, last uint64) []hot {
@@ -60,7 +59,7 @@ func hotQueries(stream gotong.Stream, document string, last uint64) []hot {
 	return list
 }
 
-// between is all names of an owner in a table.
+// between returns the range of all names of an owner in a table.
 func between(table string, owner ...any) surreal.RecordID {
 	return surreal.RecordID{Table: table, Key: surreal.Range{
 		From: append(slices.Clone(owner), "a"), To: append(slices.Clone(owner), "z"),
@@ -72,7 +71,7 @@ func checkSpeed(ctx context.Context, r *run, f *findings) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close() //nolint:errcheck // only the probe's
+	defer s.Close() //nolint:errcheck // a store of this probe alone
 	db, err := surreal.Open(ctx, r.store, clientOptions())
 	if err != nil {
 		return err
@@ -109,7 +108,7 @@ func (r *run) seed(ctx context.Context, s store.Store, stream gotong.Stream) err
 	return nil
 }
 
-// aDocumentTable is one of the tables of documents; "" where there is none.
+// aDocumentTable returns one of the tables of documents; "" if there is none.
 func aDocumentTable(ctx context.Context, db *surreal.Client) (string, error) {
 	found, err := schemaOf(ctx, db)
 	var tables []string
@@ -122,7 +121,7 @@ func aDocumentTable(ctx context.Context, db *surreal.Client) (string, error) {
 	return strings.Join(tables[:min(1, len(tables))], ""), err
 }
 
-// measure asks for the plan of a query, and for its answer many times.
+// measure reads the plan of a query, and runs the query many times.
 func (r *run) measure(ctx context.Context, f *findings, db *surreal.Client, q hot) error {
 	var plan any
 	if err := db.Select(ctx, q.text+" EXPLAIN", q.vars, &plan); err != nil {
@@ -158,8 +157,8 @@ func (r *run) measure(ctx context.Context, f *findings, db *surreal.Client, q ho
 
 const slowWay = "look at the load of the server, its disk and the network between"
 
-// stepsOf is the names of the steps of a plan: "operator" in 3.x, "operation"
-// in 2.6, wherever they stand.
+// stepsOf returns the names of the steps of a plan: "operator" in 3.x and
+// "operation" in 2.6, at any depth.
 func stepsOf(plan any) (names []string) {
 	switch p := plan.(type) {
 	case []any:
@@ -177,7 +176,7 @@ func stepsOf(plan any) (names []string) {
 	return slices.Compact(names)
 }
 
-// scans says whether a step reads a whole table.
+// scans reports whether a step reads a whole table.
 func scans(steps []string) bool {
 	return slices.ContainsFunc(steps, func(name string) bool {
 		return name == "TableScan" || strings.HasPrefix(name, "Iterate Table")

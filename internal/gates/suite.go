@@ -17,7 +17,7 @@ import (
 // suiteGate begins the names of the gates that are parts of the store's suite.
 const suiteGate = "store"
 
-// suiteGates are the parts of the store's suite, each a gate.
+// suiteGates returns the parts of the store's suite, each as a gate.
 func suiteGates() []gate {
 	var list []gate
 	for _, part := range storetest.Parts() {
@@ -42,7 +42,7 @@ func (r *run) carryOutPart(ctx context.Context, f *findings, part storetest.Part
 			f.badf(way, "%s: %s", c.Name, strings.Join(result.Faults, "; "))
 		case result.Skipped != "":
 			left++
-			f.skipf("the tests of this program try it where they can", "%s: %s", c.Name, result.Skipped)
+			f.skipf("the tests of this program check it where they can", "%s: %s", c.Name, result.Skipped)
 		default:
 			held++
 		}
@@ -58,7 +58,7 @@ func (r *run) carryOutPart(ctx context.Context, f *findings, part storetest.Part
 // cases numbers the databases of the scratch.
 var cases atomic.Int64
 
-// harness is a database of its own in the scratch.
+// harness returns an unused database of the scratch as a place for a store.
 func (r *run) harness(ctx context.Context) storetest.Harness {
 	cfg := r.scratch.config(fmt.Sprint("case", cases.Add(1)))
 	return storetest.Harness{

@@ -14,7 +14,7 @@ const (
 	tableWidth    = 110
 )
 
-// Text is the report as a table for a terminal. paint colours a verdict; it
+// Text returns the report as a table for a terminal. paint colours a verdict; it
 // may be nil.
 func (r Report) Text(paint func(Verdict, string) string) string {
 	if paint == nil {
@@ -52,7 +52,7 @@ func (r Report) Text(paint func(Verdict, string) string) string {
 	return b.String()
 }
 
-// summary is the report in one sentence.
+// summary returns the report in one sentence.
 func (r Report) summary() string {
 	n := map[Verdict]int{}
 	var bad []string
@@ -70,7 +70,7 @@ func (r Report) summary() string {
 	return text
 }
 
-// wrapped is a text in lines of at most so many characters, where words allow.
+// wrapped returns a text in lines of at most width characters, if words allow.
 func wrapped(text string, width int) []string {
 	var lines []string
 	line := ""
@@ -87,7 +87,7 @@ func wrapped(text string, width int) []string {
 	return append(lines, line)
 }
 
-// Markdown is the report as a page.
+// Markdown returns the report as a page.
 func (r Report) Markdown(title string) string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
@@ -114,7 +114,7 @@ func (r Report) Markdown(title string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// cell is a text within a table of Markdown.
+// cell returns a text for a cell of a Markdown table.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "*", `\*`).Replace(text)
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// grouped is a number with a comma between its thousands.
+// grouped returns a number with commas between thousands.
 func grouped(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -14,7 +14,7 @@ func grouped(n int) string {
 	return s
 }
 
-// short is a duration with three digits or so.
+// short returns a duration with about three digits.
 func short(d time.Duration) string {
 	switch {
 	case d >= time.Second:

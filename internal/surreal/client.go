@@ -16,18 +16,18 @@ import (
 // Options bounds a Client. A zero field is its default.
 type Options struct {
 	Sockets    int           // of the pool; default 4. Config.Sockets wins
-	InFlight   int           // calls on one socket; more wait their turn; default 128
+	InFlight   int           // calls on one socket; further ones wait; default 128
 	Dial       time.Duration // to connect, sign in and enter the database; default 5 s
-	Call       time.Duration // a call whose context allows more; default 30 s
+	Call       time.Duration // the longest call; default 30 s
 	Ping       time.Duration // silence before a ping; default 2 s
-	Stall      time.Duration // until a ping or a write must have been taken; default 2.5 s
+	Stall      time.Duration // until a ping must be answered or a write accepted; default 2.5 s
 	Backoff    time.Duration // the first pause after a failed connect; doubles; default 50 ms
-	MaxBackoff time.Duration // where it stops; default 2 s
+	MaxBackoff time.Duration // the longest pause; default 2 s
 	MaxMessage int64         // bytes of a request and of an answer; default 32 MiB
 	Notes      int           // notifications that wait for Live.Next; default 4096
 	TLS        *tls.Config   // for surreals://; nil for the system's roots
-	// Changed is called for each socket that opens (nil) or closes (the reason). It must
-	// not block.
+	// Changed is called for each socket that opens (with nil) or closes (with the
+	// reason). It must not block.
 	Changed func(err error)
 }
 
@@ -74,8 +74,8 @@ type Client struct {
 	version Version
 }
 
-// Open connects one socket, signs in, enters the database, and goes on to fill
-// the pool behind the caller. A refused login wraps [ErrAuth].
+// Open connects one socket, signs in and enters the database; the other sockets
+// connect in the background. If the login is rejected, the error wraps [ErrAuth].
 func Open(ctx context.Context, cfg Config, opts Options) (*Client, error) {
 	opts = opts.withDefaults(cfg)
 	c := &Client{cfg: cfg, opts: opts, arrived: make(chan struct{})}
@@ -103,30 +103,30 @@ func Open(ctx context.Context, cfg Config, opts Options) (*Client, error) {
 	return c, nil
 }
 
-// Close ends all sockets; calls in flight fail at once with [ErrClosed], and so
-// do subscriptions, which their owners close.
+// Close ends all sockets. Calls in flight and subscriptions fail at once with
+// [ErrClosed]; their owners still close the subscriptions.
 func (c *Client) Close() {
 	c.cancel(ErrClosed)
 	c.ended.Wait()
 	c.http.CloseIdleConnections()
 }
 
-// Version is the server's, as a socket last heard it.
+// Version returns the server's version, as the latest socket received it.
 func (c *Client) Version() Version {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.version
 }
 
-// Ready is how many sockets can take a call now.
+// Ready returns how many sockets can serve a call now.
 func (c *Client) Ready() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.ready)
 }
 
-// keep holds one place of the pool: it connects, waits for the end, and
-// connects again with a growing pause.
+// keep maintains one socket of the pool: it connects, waits for the socket's end,
+// and connects again, after a pause that grows with each failure.
 func (c *Client) keep(s *socket) {
 	pause := c.opts.Backoff
 	for {
@@ -198,7 +198,7 @@ func (c *Client) missed(err error) {
 	c.opts.Changed(err)
 }
 
-// connect opens a socket and brings it to where calls may use it.
+// connect returns a new socket that is signed in and in its database.
 func (c *Client) connect(ctx context.Context, note func(Raw) error) (*socket, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Dial, errors.New("the server did not answer in time"))
 	defer cancel()
@@ -214,12 +214,12 @@ func (c *Client) connect(ctx context.Context, note func(Raw) error) (*socket, er
 	}
 	if conn.Subprotocol() != "cbor" {
 		_ = conn.CloseNow()
-		return nil, &ConnError{Err: fmt.Errorf("%s does not speak SurrealDB's RPC in CBOR", c.cfg.Address)}
+		return nil, &ConnError{Err: fmt.Errorf("%s does not offer SurrealDB's RPC in CBOR", c.cfg.Address)}
 	}
 	s := start(c.ctx, conn, c.opts, note)
 	if err := c.prepare(ctx, s); err != nil {
 		s.stop(err)
-		return nil, &ConnError{Err: fmt.Errorf("%s: %w", c.cfg.Address, err)} // no work was asked for yet
+		return nil, &ConnError{Err: fmt.Errorf("%s: %w", c.cfg.Address, err)} // no call was sent yet
 	}
 	return s, nil
 }
@@ -235,8 +235,8 @@ func (c *Client) prepare(ctx context.Context, s *socket) error {
 		return fmt.Errorf("entering the database: %w", err)
 	}
 	raw, err := s.call(ctx, "version", nil)
-	if _, told := errors.AsType[*Error](err); told {
-		return nil // it may be forbidden; then the version is unknown
+	if _, refused := errors.AsType[*Error](err); refused {
+		return nil // the user may not ask; then the version is unknown
 	}
 	if err != nil {
 		return fmt.Errorf("asking for the version: %w", err)
@@ -251,7 +251,8 @@ func (c *Client) prepare(ctx context.Context, s *socket) error {
 	return nil
 }
 
-// refused tells a login that was refused from one that got no answer.
+// refused adds [ErrAuth] to the error of a login that was rejected, as opposed to
+// one without an answer.
 func refused(err error) error {
 	if _, ok := errors.AsType[*Error](err); ok {
 		return fmt.Errorf("%w: %w", ErrAuth, err)

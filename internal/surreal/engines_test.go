@@ -22,7 +22,7 @@ func define(t *testing.T, c *surreal.Client, text string) {
 	}
 }
 
-// Values come back as they went, as parameters and through a table.
+// Values come back unchanged, as parameters and through a table.
 func TestValuesComeBackAsTheyWent(t *testing.T) {
 	at := surreal.Time(time.Date(2026, 11, 23, 15, 0, 0, 123456789, time.UTC))
 	values := map[string]any{
@@ -162,9 +162,8 @@ func TestTransactionIsAllOrNothing(t *testing.T) {
 	}
 }
 
-// Losers of a conflict are told to try again, and nobody's write is lost. When
-// two transactions meet is the engine's business: the workers go on until two
-// have met.
+// A transaction that collides gets a Conflict, and no write is lost. The engine
+// decides when two transactions collide, so the workers continue until two have.
 func TestConflictingTransactionsLoseNothing(t *testing.T) {
 	const workers, each, most = 8, 25, 4000
 	for _, e := range surrealtest.All() {
@@ -202,7 +201,7 @@ func TestConflictingTransactionsLoseNothing(t *testing.T) {
 	}
 }
 
-// Each connection is who it signed in as, whatever the others are.
+// Each connection has the rights of its own user.
 func TestEachConnectionHasItsOwnUser(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
@@ -252,7 +251,7 @@ func open(t *testing.T, cfg surreal.Config) *surreal.Client {
 	return c
 }
 
-// A subscription gets what its own query selects, and nothing of others.
+// A subscription receives what its own query selects, and nothing else.
 func TestLiveReportsWhatItsQuerySelects(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
@@ -291,8 +290,8 @@ func TestLiveReportsWhatItsQuerySelects(t *testing.T) {
 	}
 }
 
-// An acknowledged commit survives the death of the server, and the client comes
-// back by itself.
+// An acknowledged commit survives a kill of the server, and the client reconnects
+// by itself.
 func TestAcknowledgedCommitSurvivesAKilledServer(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {

@@ -10,29 +10,31 @@ import (
 var (
 	// ErrClosed is the error of calls after Close.
 	ErrClosed = errors.New("surreal: the client is closed")
-	// ErrAuth is wrapped where the server refused a login, or a login ran out.
+	// ErrAuth is wrapped by the errors of a login that was rejected or has expired.
 	ErrAuth = errors.New("surreal: the server refused the login")
-	// ErrTooBig is a request beyond Options.MaxMessage. It was not sent.
+	// ErrTooBig is the error of a request larger than Options.MaxMessage. It was not
+	// sent.
 	ErrTooBig = errors.New("surreal: the request is too big")
-	// ErrSlow ends a subscription whose notifications were not taken in time.
+	// ErrSlow ends a subscription whose notifications were not read in time.
 	ErrSlow = errors.New("surreal: notifications arrived faster than they were read")
 )
 
-// Error is what the server said no with.
+// Error is an error that the server returned.
 type Error struct {
 	Code      int    // JSON-RPC's, 0 for a statement
-	Kind      string // the server's word for it, 3.x only: "AlreadyExists", "Thrown"
+	Kind      string // the server's name for it, 3.x only: "AlreadyExists", "Thrown"
 	Text      string // the server's sentence; it may quote stored values
 	Statement int    // index among the results, -1 for the whole request
 }
 
-// quoted is from the first quotation mark to the last one, or to the end if
-// there is no second: values hold quotation marks too. An apostrophe is none.
+// quoted matches from the first quotation mark to the last one, or to the end if
+// there is only one, because values hold quotation marks too. An apostrophe within
+// a word is no quotation mark.
 var quoted = regexp.MustCompile("(?s)(^|[^\\pL])[\"'`](?:.*[\"'`]|[^\"'`]*$)")
 
 const shownText = 300 // bytes of a server's sentence in Error
 
-// Error is the first line of the server's sentence, without what it quotes.
+// Error returns the first line of the server's sentence, without quoted text.
 func (e *Error) Error() string {
 	text, _, _ := strings.Cut(quoted.ReplaceAllString(e.Text, "${1}"+dots), "\n")
 	if len(text) > shownText {
@@ -44,15 +46,15 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("surreal: %s (code %d)", text, e.Code)
 }
 
-// ConnError is a call that got no answer.
+// ConnError is the error of a call that got no answer.
 type ConnError struct {
-	Sent bool // the server may have done the work, or do it yet
+	Sent bool // the server may have carried the call out, or may still do so
 	Err  error
 
 	lost bool // its socket ended
 }
 
-// Error says what happened and whether the server may have done the work.
+// Error says what happened and whether the server may have carried the call out.
 func (e *ConnError) Error() string {
 	if e.Sent {
 		return fmt.Sprintf("surreal: no answer, the outcome is unknown: %v", e.Err)
@@ -60,18 +62,18 @@ func (e *ConnError) Error() string {
 	return fmt.Sprintf("surreal: not sent: %v", e.Err)
 }
 
-// Unwrap is the cause: the context's error, or the socket's.
+// Unwrap returns the cause: the context's error, or the socket's.
 func (e *ConnError) Unwrap() error { return e.Err }
 
-// Unknown reports whether the server may have done the work although the call
-// failed. Any other error of a call means that it did not.
+// Unknown reports whether the server may have carried out a call that failed with
+// err. Any other error means that it did not.
 func Unknown(err error) bool {
 	var conn *ConnError
 	return errors.As(err, &conn) && conn.Sent
 }
 
-// Conflict reports whether a transaction lost to another one and may be tried
-// again.
+// Conflict reports whether a transaction collided with another one and may be
+// repeated.
 func Conflict(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) {
@@ -81,8 +83,7 @@ func Conflict(err error) bool {
 		strings.Contains(e.Text, "retry the transaction")
 }
 
-// Exists reports whether a record, or a value of a unique index, was there
-// already.
+// Exists reports whether a record, or a value of a unique index, exists already.
 func Exists(err error) bool {
 	var e *Error
 	if !errors.As(err, &e) || e.thrown() {
@@ -98,7 +99,7 @@ func (e *Error) thrown() bool {
 	return e.Statement >= 0 && strings.HasPrefix(e.Text, thrownPrefix) && (e.Kind == "" || e.Kind == "Thrown")
 }
 
-// Thrown is the text of a THROW statement.
+// Thrown returns the text of a THROW statement, and whether err is of one.
 func Thrown(err error) (string, bool) {
 	var e *Error
 	if !errors.As(err, &e) || !e.thrown() {
@@ -113,7 +114,7 @@ func (e *Error) followed() bool {
 	return strings.HasPrefix(e.Text, "The query was not executed due to a") && !strings.Contains(e.Text, "can be retried")
 }
 
-// expired reports whether the session of a socket ran out.
+// expired reports whether the login of a socket has expired.
 func (e *Error) expired() bool {
 	return strings.Contains(e.Text, "session has expired") || strings.Contains(e.Text, "token has expired")
 }

@@ -147,8 +147,8 @@ func (f *fake) config() Config {
 	return cfg
 }
 
-// open is a client whose pauses are short. No test waits for long: a fault must
-// be noticed, not timed out.
+// open returns a client with short pauses. No test waits for long: the client must
+// notice a fault before any deadline.
 func (f *fake) open(t *testing.T, opts Options) *Client {
 	t.Helper()
 	if opts.Sockets == 0 {

@@ -16,8 +16,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// A socket that is lost with a call in flight fails it at once, as unknown, and
-// comes back signed in.
+// If a socket is lost with a call in flight, the call fails at once, as unknown, and
+// the next socket is signed in.
 func TestCallOnALostSocketIsUnknown(t *testing.T) {
 	tests := map[string]func(p *peer, r asked){
 		"RST":         func(p *peer, _ asked) { p.reset() },
@@ -73,7 +73,7 @@ func drain(seen chan string) string {
 	}
 }
 
-// A silent stall is noticed: with the default times that is within 4.5 s.
+// A server that stops answering is noticed, within 4.5 s by default.
 func TestSilentServerIsNoticed(t *testing.T) {
 	release := make(chan struct{})
 	var asks atomic.Int32
@@ -99,7 +99,7 @@ func TestSilentServerIsNoticed(t *testing.T) {
 	}
 }
 
-// Replies to calls that gave up, and to none, do not stop the reader.
+// Replies to calls that have given up, and to no call, do not stop the reader.
 func TestLateRepliesAreDropped(t *testing.T) {
 	const rounds = 300 // another client wedged after 240
 	arrived := make(chan func(), 1)
@@ -143,7 +143,7 @@ func TestLateRepliesAreDropped(t *testing.T) {
 	}
 }
 
-// Nobody uses a socket that could not sign in again.
+// No call uses a socket whose login was rejected.
 func TestNoCallUsesASocketWithoutItsLogin(t *testing.T) {
 	var asks, logins atomic.Int32
 	f := newFake(t, func(p *peer, r asked) {
@@ -211,7 +211,7 @@ func TestOpenReportsAServerThatRefuses(t *testing.T) {
 	}
 }
 
-// Close fails what is in flight, at once.
+// Close ends the calls in flight at once.
 func TestCloseEndsCallsInFlight(t *testing.T) {
 	const calls = 20
 	arrived := make(chan struct{}, calls)
@@ -241,7 +241,7 @@ func TestCloseEndsCallsInFlight(t *testing.T) {
 	}
 }
 
-// What was never sent is known not to have happened.
+// A call that was never sent is certain not to have been carried out.
 func TestUnsentCallIsCertainlyNotDone(t *testing.T) {
 	release := make(chan struct{})
 	arrived := make(chan struct{}, 1)
@@ -274,7 +274,7 @@ func TestUnsentCallIsCertainlyNotDone(t *testing.T) {
 	}
 }
 
-// While there is no server calls wait, and those that may wait get through.
+// While there is no server, calls wait for it as long as their contexts allow.
 func TestCallsWaitForTheServerToReturn(t *testing.T) {
 	f := newFake(t, func(p *peer, r asked) { p.ok(r) })
 	c := f.open(t, Options{Sockets: 2})

@@ -46,14 +46,14 @@ func decodeReply(data []byte) (reply, error) {
 	return r, nil
 }
 
-// Result is the fate of one statement.
+// Result is the result of one statement.
 type Result struct {
 	Err   error // *Error if the statement failed
 	Value Raw
 }
 
-// Decode reads the value, or is the error of the statement. NONE leaves into
-// as it is.
+// Decode decodes the value, or returns the error of the statement. NONE leaves
+// into unchanged.
 func (r Result) Decode(into any) error {
 	if r.Err != nil {
 		return r.Err
@@ -61,11 +61,12 @@ func (r Result) Decode(into any) error {
 	return Unmarshal(r.Value, into)
 }
 
-// Results is the fates of the statements of a query, in their order.
+// Results are the results of the statements of a query, in their order.
 type Results []Result
 
-// Err is why the query failed, nil if no statement did. Where a transaction was
-// undone it is the cause, not what followed from it.
+// Err returns the error of the first statement that failed, nil if none did. If a
+// transaction was rolled back, it returns the cause, not an error that followed
+// from it.
 func (rs Results) Err() error {
 	var first error
 	for _, r := range rs {

@@ -4,8 +4,8 @@ import (
 	"testing"
 )
 
-// Whatever a server sends is read or refused; it never ends the process, and
-// no notification or result is made up from nothing.
+// Any bytes of a server are decoded or rejected. They never end the process, and
+// no notification or result has values that are not in the bytes.
 func FuzzReply(f *testing.F) {
 	seeds := []any{
 		map[string]any{"id": 1, "result": []any{map[string]any{"status": "OK", "time": "1µs", "result": Record("a", 1)}}},

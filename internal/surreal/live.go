@@ -23,8 +23,8 @@ type Live struct {
 }
 
 // Live runs statements, LIVE SELECT among them, on a new socket. Notifications
-// come in the order in which the server sent them, which is not the order of
-// commits on every version. If a statement fails there is no subscription.
+// arrive in the order in which the server sent them, which on some versions is not
+// the order of commits. If a statement fails, there is no subscription.
 func (c *Client) Live(ctx context.Context, text string, vars Vars) (*Live, error) {
 	l := &Live{notes: make(chan Notification, c.opts.Notes)}
 	s, err := c.connect(ctx, l.take)
@@ -56,7 +56,7 @@ func (l *Live) begin(ctx context.Context, text string, vars Vars) error {
 func (l *Live) take(raw Raw) error {
 	var n Notification
 	if err := decoding.Unmarshal(raw, &n); err != nil {
-		return fmt.Errorf("the server sent what is no notification: %w", err)
+		return fmt.Errorf("the server sent a malformed notification: %w", err)
 	}
 	select {
 	case l.notes <- n:
@@ -66,11 +66,11 @@ func (l *Live) take(raw Raw) error {
 	}
 }
 
-// Results is what the statements of the subscription answered.
+// Results returns the results of the subscription's statements.
 func (l *Live) Results() Results { return l.results }
 
-// Next waits for a notification. After the socket is lost it gives those that
-// had come, and then the reason, from where the caller reads what it missed and
+// Next waits for a notification. After the socket was lost, it returns those that
+// had arrived, and then the reason; the caller then reads what it missed and
 // subscribes again.
 func (l *Live) Next(ctx context.Context) (Notification, error) {
 	select {
@@ -93,10 +93,10 @@ func (l *Live) Next(ctx context.Context) (Notification, error) {
 	}
 }
 
-// errUnsubscribed is what Next says after Close.
+// errUnsubscribed is the error of Next after Close.
 var errUnsubscribed = errors.New("the subscription is closed")
 
-// Close ends the subscription, and with its socket the live queries.
+// Close ends the subscription and its socket, and with it the live queries.
 func (l *Live) Close() {
 	l.unhook()
 	l.s.stop(errUnsubscribed)

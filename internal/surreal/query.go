@@ -7,21 +7,22 @@ import (
 	"strings"
 )
 
-// Query runs statements and answers the fate of each. The error is of the call
-// as a whole: what failed alone stands in its [Result], see [Results.Err].
+// Query runs statements and returns the result of each. The error is that of the
+// call as a whole; a statement that failed alone has its error in its [Result],
+// see [Results.Err].
 func (c *Client) Query(ctx context.Context, text string, vars Vars) (Results, error) {
 	raw, err := c.call(ctx, "query", []any{text, nonNil(vars)})
 	if err != nil {
 		return nil, err
 	}
 	results, err := decodeResults(raw)
-	if err != nil { // the server did the work, and said so in words of its own
+	if err != nil { // the server carried the call out
 		return nil, &ConnError{Sent: true, Err: fmt.Errorf("the answer cannot be read: %w", err)}
 	}
 	return results, nil
 }
 
-// Exec runs statements; each of them must succeed.
+// Exec runs statements and returns the first error, of any of them.
 func (c *Client) Exec(ctx context.Context, text string, vars Vars) error {
 	results, err := c.Query(ctx, text, vars)
 	if err != nil {
@@ -30,24 +31,24 @@ func (c *Client) Exec(ctx context.Context, text string, vars Vars) error {
 	return results.Err()
 }
 
-// Select runs one statement and reads its value.
+// Select runs one statement and decodes its value.
 func (c *Client) Select(ctx context.Context, text string, vars Vars, into any) error {
 	results, err := c.Query(ctx, text, vars)
 	if err != nil {
 		return err
 	}
 	if len(results) != 1 {
-		return fmt.Errorf("surreal: %d statements where one was meant", len(results))
+		return fmt.Errorf("surreal: %d statements, want one", len(results))
 	}
 	return results[0].Decode(into)
 }
 
-// Transact runs statements as one transaction: all of them or none. The results
-// are those of the statements, without BEGIN and COMMIT, on any version; they
-// are there too where a statement failed. The error says that nothing was done,
-// unless it is [Unknown]; [Conflict] says to try again. RETURN may only be the
-// last statement, and then 2.6 answers its value alone: the other results are
-// empty.
+// Transact runs statements as one transaction: all of them or none. It returns the
+// results of the statements, without those of BEGIN and COMMIT, on any version,
+// also if a statement failed. An error says that nothing was written, unless it is
+// [Unknown]; after a [Conflict] the transaction may be repeated. RETURN may only
+// be the last statement; then 2.6 returns its value alone, and the other results
+// are empty.
 func (c *Client) Transact(ctx context.Context, statements []string, vars Vars) (Results, error) {
 	text := "BEGIN;\n" + strings.Join(statements, ";\n") + ";\nCOMMIT;"
 	all, err := c.Query(ctx, text, vars)
@@ -74,8 +75,8 @@ func (c *Client) Transact(ctx context.Context, statements []string, vars Vars) (
 	}
 }
 
-// inner is the results of the n statements of a transaction that failed. 3.x
-// has one for BEGIN, and for COMMIT sometimes.
+// inner returns the results of the n statements of a transaction that failed. 3.x
+// has a result for BEGIN too, and sometimes for COMMIT.
 func inner(all Results, n int) Results {
 	if len(all) > n {
 		all = all[1:]
@@ -97,8 +98,8 @@ func nonNil(vars Vars) Vars {
 	return vars
 }
 
-// call is one request on the socket that has the least to do. What was not sent
-// because its socket was lost goes to the next one.
+// call sends one request on the socket with the fewest calls. If that socket is
+// lost before the request was sent, the next one is used.
 func (c *Client) call(ctx context.Context, method string, params []any) (Raw, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Call)
 	defer cancel()
@@ -115,15 +116,15 @@ func (c *Client) call(ctx context.Context, method string, params []any) (Raw, er
 		}
 		var e *Error
 		if errors.As(err, &e) && e.expired() {
-			s.fail(errors.New("its login ran out"))
+			s.fail(errors.New("its login has expired"))
 			return nil, fmt.Errorf("%w: %w", ErrAuth, err)
 		}
 		return raw, err
 	}
 }
 
-// pick waits for a ready socket and for a place on it. While none is ready it
-// fails at once if the login was refused.
+// pick waits for a ready socket and for a place on it. If none is ready because
+// the login was rejected, it fails at once.
 func (c *Client) pick(ctx context.Context) (*socket, error) {
 	for {
 		best, arrived, failed := c.idlest()
@@ -135,7 +136,7 @@ func (c *Client) pick(ctx context.Context) (*socket, error) {
 			return nil, &ConnError{Err: ErrClosed}
 		case ctx.Err() != nil:
 			return nil, &ConnError{Err: because(ctx, failed)}
-		case best != nil: // it was lost while we waited for a place
+		case best != nil: // it was lost during the wait for a place
 			continue
 		case errors.Is(failed, ErrAuth):
 			return nil, &ConnError{Err: failed}
@@ -148,7 +149,7 @@ func (c *Client) pick(ctx context.Context) (*socket, error) {
 	}
 }
 
-// because is the context's reason, and why there was no socket.
+// because returns the context's reason, with the reason why there was no socket.
 func because(ctx context.Context, failed error) error {
 	if failed == nil {
 		return context.Cause(ctx)
@@ -156,8 +157,8 @@ func because(ctx context.Context, failed error) error {
 	return fmt.Errorf("%w; %w", context.Cause(ctx), failed)
 }
 
-// idlest is the ready socket with the least to do, nil if none is ready; what
-// tells of the next one; and why the last connect failed.
+// idlest returns the ready socket with the fewest calls, nil if none is ready; a
+// channel that is closed when the next one is; and why the last connect failed.
 func (c *Client) idlest() (best *socket, arrived <-chan struct{}, failed error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -11,33 +11,33 @@ import (
 	"github.com/coder/websocket"
 )
 
-// The states of a call. From queued it goes to sent or to dropped: the
-// writer and the caller that gives up compete, and the first decides.
+// The states of a call. A queued call becomes sent, by the writer, or dropped, by
+// the caller that gives up, whichever is first.
 const (
 	queued = int32(iota)
 	sent
 	dropped
 )
 
-// call is one request. Its slot for the reply is buffered: the reader never
-// waits for a caller.
+// call is one request. The channel for its reply is buffered, so that the reader
+// never waits for a caller.
 type call struct {
 	frame []byte
 	state atomic.Int32
 	reply chan reply
 }
 
-// socket is one WebSocket with the calls that wait on it. It ends once, with
-// the first fault, and then fails all of them.
+// socket is one WebSocket with the calls that wait on it. It ends with the first
+// fault, and then all of them fail.
 type socket struct {
 	conn *websocket.Conn
 	opts Options
-	note func(Raw) error // takes notifications; never blocks; an error ends the socket
+	note func(Raw) error // receives notifications; never blocks; an error ends the socket
 
 	out   chan *call
 	done  chan struct{} // closed by fail
 	ended sync.WaitGroup
-	heard atomic.Uint64 // frames
+	heard atomic.Uint64 // frames that were received
 	slots chan struct{} // one for each call in flight
 
 	mu    sync.Mutex
@@ -66,7 +66,7 @@ func start(ctx context.Context, conn *websocket.Conn, opts Options, note func(Ra
 	return s
 }
 
-// fail ends the socket and answers all its calls. The first reason stays.
+// fail ends the socket and answers all its calls. The first reason is kept.
 func (s *socket) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -76,11 +76,11 @@ func (s *socket) fail(err error) {
 	s.err = err
 	close(s.done)
 	s.calls = nil
-	// Closing may wait for a reader or writer, which may wait for s.mu.
+	// Closing may wait for the reader or the writer, which may wait for s.mu.
 	s.ended.Go(func() { _ = s.conn.CloseNow() })
 }
 
-// stop ends the socket and waits until nothing of it runs.
+// stop ends the socket and waits for its goroutines.
 func (s *socket) stop(err error) {
 	s.fail(err)
 	s.ended.Wait()
@@ -106,7 +106,7 @@ func (s *socket) read(ctx context.Context) {
 		}
 		r, err := decodeReply(data)
 		if err != nil {
-			s.fail(fmt.Errorf("the server sent what is no reply: %w", err))
+			s.fail(fmt.Errorf("the server sent a malformed reply: %w", err))
 			return
 		}
 		if err := s.take(r); err != nil {
@@ -116,8 +116,7 @@ func (s *socket) read(ctx context.Context) {
 	}
 }
 
-// take hands a reply to its call. One that nobody waits for any more is
-// dropped.
+// take passes a reply to its call. It drops a reply to a call that has given up.
 func (s *socket) take(r reply) error {
 	if r.ID == nil {
 		if s.note == nil || r.Error != nil {
@@ -155,8 +154,7 @@ func (s *socket) write(ctx context.Context) {
 	}
 }
 
-// watch pings when nothing has been heard, and ends the socket when there is
-// no answer to that either.
+// watch sends a ping after a silence, and ends the socket if there is no answer.
 func (s *socket) watch(ctx context.Context) {
 	tick := time.NewTicker(s.opts.Ping)
 	defer tick.Stop()
@@ -191,8 +189,8 @@ func (s *socket) alive() bool {
 	}
 }
 
-// seat waits for a place among the calls in flight; the call that gets one
-// frees it when it ends.
+// seat waits for a place among the calls in flight; the caller frees it when the
+// call has ended.
 func (s *socket) seat(ctx context.Context) bool {
 	select {
 	case s.slots <- struct{}{}:
@@ -224,7 +222,7 @@ func (s *socket) call(ctx context.Context, method string, params []any) (Raw, er
 		return nil, s.giveUp(c, id, context.Cause(ctx))
 	case <-s.done:
 	}
-	select { // it may have come just before the end
+	select { // the reply may have arrived just before the end
 	case r := <-c.reply:
 		return r.answer()
 	default:

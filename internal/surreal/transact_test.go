@@ -2,7 +2,7 @@ package surreal
 
 import "testing"
 
-// However a server counts the results of a transaction, a failure is one.
+// A failed transaction is an error, however the server counts its results.
 func TestFailedTransactionIsAnErrorInEveryForm(t *testing.T) {
 	ok := map[string]any{"status": "OK", "result": 1}
 	none := map[string]any{"status": "OK", "result": None{}}

@@ -12,21 +12,21 @@ import (
 	"strings"
 )
 
-// Secret is a text that is never shown: formats, logs and encoders get dots.
+// Secret is a text that is never shown: formats, logs and encoders receive dots.
 type Secret string
 
 const dots = "…"
 
-// String is dots.
+// String returns dots.
 func (Secret) String() string { return dots }
 
-// GoString is dots.
+// GoString returns dots.
 func (Secret) GoString() string { return dots }
 
-// LogValue is dots.
+// LogValue returns dots.
 func (Secret) LogValue() slog.Value { return slog.StringValue(dots) }
 
-// MarshalText is dots.
+// MarshalText returns dots.
 func (Secret) MarshalText() ([]byte, error) { return []byte(dots), nil }
 
 // Level is where a user of the database was defined.
@@ -39,7 +39,7 @@ const (
 	LevelDatabase  Level = "database"
 )
 
-// Config says where the database is and who asks.
+// Config is the address of a database and the login of its client.
 type Config struct {
 	Address   string // host:port
 	TLS       bool
@@ -63,7 +63,7 @@ var (
 	name = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 )
 
-// Parse reads a URL of the form
+// Parse parses a URL of the form
 //
 //	surreal://user:password@host:port/namespace/database?level=root&sockets=4
 //
@@ -72,14 +72,14 @@ var (
 // Errors never contain the password.
 func Parse(text string) (Config, error) {
 	u, err := url.Parse(text)
-	if err != nil { // its text holds the URL, and so the password
-		return Config{}, fmt.Errorf("it cannot be read; %w", errURL)
+	if err != nil { // its text holds the URL with the password
+		return Config{}, fmt.Errorf("it is malformed; %w", errURL)
 	}
 	if u.Scheme != Scheme && u.Scheme != SchemeTLS {
 		return Config{}, fmt.Errorf("it begins with neither %s:// nor %s://; %w", Scheme, SchemeTLS, errURL)
 	}
 	if u.Hostname() == "" || u.Opaque != "" || u.Fragment != "" {
-		return Config{}, fmt.Errorf("it has no host, or something after #; %w", errURL)
+		return Config{}, fmt.Errorf("it has no host, or a fragment (#…); %w", errURL)
 	}
 	parts := strings.Split(strings.Trim(u.Path, "/"), "/")
 	if len(parts) != 2 || !name.MatchString(parts[0]) || !name.MatchString(parts[1]) {
@@ -110,14 +110,14 @@ func Parse(text string) (Config, error) {
 func (c *Config) options(raw string) (Level, error) {
 	values, err := url.ParseQuery(raw)
 	if err != nil {
-		return "", fmt.Errorf("what follows ? cannot be read; %w", errURL)
+		return "", fmt.Errorf("its query is malformed; %w", errURL)
 	}
 	level := LevelRoot
 	for key, all := range values {
 		value := all[0]
 		switch {
 		case len(all) > 1:
-			return "", fmt.Errorf("%q stands there twice; %w", key, errURL)
+			return "", fmt.Errorf("%q occurs twice; %w", key, errURL)
 		case key == "level" && (value == string(LevelRoot) || value == string(LevelNamespace) || value == string(LevelDatabase)):
 			level = Level(value)
 		case key == "level":
@@ -129,13 +129,13 @@ func (c *Config) options(raw string) (Level, error) {
 			}
 			c.Sockets = n
 		default:
-			return "", fmt.Errorf("%q is no option; %w", key, errURL)
+			return "", fmt.Errorf("%q is unknown; %w", key, errURL)
 		}
 	}
 	return level, nil
 }
 
-// String is the URL without user and password.
+// String returns the URL without user and password.
 func (c Config) String() string {
 	scheme := Scheme
 	if c.TLS {
@@ -151,22 +151,22 @@ func (c Config) rpc() string {
 	return "ws://" + c.Address + "/rpc"
 }
 
-// Login is how a socket says who it is. The zero Login is a guest.
+// Login is how a socket signs in. The zero Login is that of a guest.
 type Login struct {
 	method string
 	params any
 }
 
-// String is how it signs in, without who and by what.
+// String returns the way of signing in, without user and password.
 func (l Login) String() string { return l.method + dots }
 
-// GoString is as String.
+// GoString is [Login.String].
 func (l Login) GoString() string { return l.String() }
 
-// LogValue is as String.
+// LogValue is [Login.String].
 func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
-// AsUser is the login of a user that was defined at level.
+// AsUser returns the login of a user that was defined at level.
 func (c Config) AsUser(level Level, user string, password Secret) Login {
 	params := map[string]any{"user": user, "pass": string(password)}
 	if level != LevelRoot {
@@ -178,13 +178,13 @@ func (c Config) AsUser(level Level, user string, password Secret) Login {
 	return Login{method: "signin", params: params}
 }
 
-// AsRecord is the login of a record user by the access method of that name.
+// AsRecord returns the login of a record user by the access method of that name.
 func (c Config) AsRecord(access string, vars Vars) Login {
 	return Login{method: "signin", params: c.record(access, vars)}
 }
 
-// AsNewRecord signs up by the access method of that name: each socket makes a
-// record user of its own.
+// AsNewRecord returns a login that signs up by the access method of that name:
+// each socket creates a record user of its own.
 func (c Config) AsNewRecord(access string, vars Vars) Login {
 	return Login{method: "signup", params: c.record(access, vars)}
 }

@@ -22,10 +22,10 @@ const (
 	tagExcluded = 51
 )
 
-// Vars is the parameters of a query, by name without $.
+// Vars are the parameters of a query, by name without $.
 type Vars = map[string]any
 
-// Raw is a value as it came, for Unmarshal.
+// Raw is an undecoded value, for [Unmarshal].
 type Raw = cbor.RawMessage
 
 // RecordID is the id of a record: its table, and a key that is a string, a
@@ -37,7 +37,7 @@ type RecordID struct {
 	Key   any
 }
 
-// Record is the id of a record; more than one part is a key that is a list.
+// Record returns the id of a record; several parts make a key that is a list.
 func Record(table string, key ...any) RecordID {
 	if len(key) == 1 {
 		return RecordID{Table: table, Key: key[0]}
@@ -48,12 +48,12 @@ func Record(table string, key ...any) RecordID {
 // UUID is a value of the type uuid.
 type UUID [16]byte
 
-// MarshalCBOR is the value in CBOR.
+// MarshalCBOR returns the value as CBOR.
 func (u UUID) MarshalCBOR() ([]byte, error) {
 	return append([]byte{0xd8, tagUUID, 0x50}, u[:]...), nil
 }
 
-// UnmarshalCBOR reads the value from CBOR.
+// UnmarshalCBOR decodes the value.
 func (u *UUID) UnmarshalCBOR(data []byte) error {
 	if len(data) != 19 || data[0] != 0xd8 || data[1] != tagUUID || data[2] != 0x50 {
 		return fmt.Errorf("surreal: not a UUID")
@@ -62,7 +62,7 @@ func (u *UUID) UnmarshalCBOR(data []byte) error {
 	return nil
 }
 
-// String is the UUID in its usual form.
+// String returns the UUID in its usual form.
 func (u UUID) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
@@ -79,13 +79,13 @@ type stamp struct {
 	Nanos   int64
 }
 
-// MarshalCBOR is the value in CBOR.
+// MarshalCBOR returns the value as CBOR.
 func (t Time) MarshalCBOR() ([]byte, error) {
 	at := time.Time(t)
 	return encoding.Marshal(cbor.Tag{Number: tagDateTime, Content: stamp{Seconds: at.Unix(), Nanos: int64(at.Nanosecond())}})
 }
 
-// UnmarshalCBOR reads the value from CBOR.
+// UnmarshalCBOR decodes the value.
 func (t *Time) UnmarshalCBOR(data []byte) error {
 	var tag cbor.RawTag
 	if err := decoding.Unmarshal(data, &tag); err != nil {
@@ -108,7 +108,7 @@ type Range struct {
 	From, To any
 }
 
-// MarshalCBOR is the value in CBOR.
+// MarshalCBOR returns the value as CBOR.
 func (r Range) MarshalCBOR() ([]byte, error) {
 	return encoding.Marshal(cbor.Tag{Number: tagRange, Content: []any{
 		cbor.Tag{Number: tagIncluded, Content: r.From},
@@ -121,7 +121,7 @@ var (
 	decoding = decodingMode()
 )
 
-// tags teaches the codec the types that have no method of their own.
+// tags maps tags to the types that have no method of their own.
 func tags() cbor.TagSet {
 	set := cbor.NewTagSet()
 	opts := cbor.TagOptions{DecTag: cbor.DecTagRequired, EncTag: cbor.EncTagRequired}
@@ -141,8 +141,8 @@ func encodingMode() cbor.EncMode {
 	}.EncModeWithTags(tags()))
 }
 
-// Bounds of an answer. A level of SurrealDB's values costs two of CBOR's where
-// it has a tag.
+// Bounds of an answer. A level of SurrealDB's values that has a tag is two levels
+// of CBOR.
 const (
 	maxElements = 1 << 20
 	maxLevels   = 128
@@ -160,7 +160,7 @@ func decodingMode() cbor.DecMode {
 	}.DecModeWithTags(tags()))
 }
 
-// must is for tables that are right or wrong when the program is built.
+// must panics if a table of this package is wrong.
 func must[T any](value T, err error) T {
 	if err != nil {
 		panic(err)
@@ -168,10 +168,10 @@ func must[T any](value T, err error) T {
 	return value
 }
 
-// Marshal is a value as CBOR.
+// Marshal returns a value as CBOR.
 func Marshal(value any) (Raw, error) { return encoding.Marshal(value) }
 
-// Unmarshal reads a value from CBOR. NONE leaves into as it is, as null does.
+// Unmarshal decodes a value from CBOR. NONE and null leave into unchanged.
 func Unmarshal(data []byte, into any) error {
 	if isNone(data) {
 		return nil

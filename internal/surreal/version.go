@@ -6,11 +6,11 @@ import (
 	"strconv"
 )
 
-// Version is the version of a server. The zero Version is one that it does not
-// tell.
+// Version is the version of a server. The zero Version means that the server does
+// not report one.
 type Version struct {
 	Major, Minor, Patch int
-	Text                string // as the server said it
+	Text                string // as the server reports it
 }
 
 var versionForm = regexp.MustCompile(`(\d{1,4})\.(\d{1,4})\.(\d{1,4})`)
@@ -25,5 +25,5 @@ func parseVersion(text string) Version {
 	return v
 }
 
-// String is the three numbers.
+// String returns the three numbers.
 func (v Version) String() string { return fmt.Sprintf("%d.%d.%d", v.Major, v.Minor, v.Patch) }

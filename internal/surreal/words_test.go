@@ -39,7 +39,7 @@ func TestParseChecksAddresses(t *testing.T) {
 		"no sockets":        {"surreal://u:SECRET@h/n/d?sockets=0", Config{}, "sockets is"},
 		"too many sockets":  {"surreal://u:SECRET@h/n/d?sockets=65", Config{}, "sockets is"},
 		"twice":             {"surreal://u:SECRET@h/n/d?sockets=1&sockets=2", Config{}, "twice"},
-		"unknown option":    {"surreal://u:SECRET@h/n/d?pool=4", Config{}, `"pool" is no option`},
+		"unknown option":    {"surreal://u:SECRET@h/n/d?pool=4", Config{}, `"pool" is unknown`},
 		"broken option":     {"surreal://u:SECRET@h/n/d?%zz", Config{}, "follows ?"},
 	}
 	for name, test := range tests {

@@ -55,7 +55,7 @@ type Store struct {
 	count       int // of readers
 
 	queue   *store.Writer[op]
-	writer  *writer // of whoever has the queue's turn
+	writer  *writer // of the goroutine that has the queue's turn
 	keeper  *keeper
 	closing sync.Once
 	closed  chan struct{} // no read begins any more

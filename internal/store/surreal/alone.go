@@ -12,12 +12,12 @@ import (
 // What transactions throw beside moved.
 const (
 	otherwise = "gotong: not what was expected"
-	closedNow = "gotong: takes no writes"
+	closedNow = "gotong: accepts no writes"
 )
 
-// alone runs a transaction that no batch shares, unless the store takes no
-// writes, and repeats it while it collides with others. The results are those
-// of its statements.
+// alone runs a transaction that shares nothing with a batch, unless the store
+// accepts no writes, and repeats it while it collides with others. It returns the
+// results of its statements.
 func (s *Store) alone(ctx context.Context, statements []string, vars surreal.Vars) (results surreal.Results, err error) {
 	statements = slices.Concat([]string{
 		"IF " + whatCloses + " != [] { THROW '" + closedNow + "' }",
@@ -31,7 +31,7 @@ func (s *Store) alone(ctx context.Context, statements []string, vars surreal.Var
 	return results[2:], nil
 }
 
-// transact is alone for what the store takes at any time.
+// transact is alone for transactions that a sealed store accepts too.
 func (s *Store) transact(ctx context.Context, statements []string, vars surreal.Vars) (results surreal.Results, err error) {
 	end, err := s.begin(ctx)
 	if err != nil {
@@ -51,7 +51,7 @@ func (s *Store) transact(ctx context.Context, statements []string, vars surreal.
 	return results, nil
 }
 
-// thrown is what a thrown text means.
+// thrown returns the error that a thrown text stands for.
 func (s *Store) thrown(ctx context.Context, err error) error {
 	switch text, _ := surreal.Thrown(err); text {
 	case otherwise:
@@ -59,7 +59,7 @@ func (s *Store) thrown(ctx context.Context, err error) error {
 	case sealedNow:
 		return store.ErrSealed
 	case misfits:
-		return fmt.Errorf("%w: events that do not follow", store.ErrMalformed)
+		return fmt.Errorf("%w: events that do not follow those that exist", store.ErrMalformed)
 	case closedNow:
 		return s.whyClosed(ctx)
 	default:
@@ -67,7 +67,7 @@ func (s *Store) thrown(ctx context.Context, err error) error {
 	}
 }
 
-// whyClosed is why the store takes no writes, as it is now.
+// whyClosed returns why the store accepts no writes now.
 func (s *Store) whyClosed(ctx context.Context) (why error) {
 	var r reading
 	r.gate(s.Epoch(), func(err error) { why = err })
@@ -75,7 +75,7 @@ func (s *Store) whyClosed(ctx context.Context) (why error) {
 		return err
 	}
 	if why == nil {
-		why = store.ErrConflict // it was opened again meanwhile
+		why = store.ErrConflict // it was unsealed meanwhile
 	}
 	return why
 }

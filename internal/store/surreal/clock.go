@@ -10,9 +10,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// MaxSkew is how far a node's clock may be from the database's: beyond it the
-// node takes no writes, because instants of several nodes would not fit
-// together.
+// MaxSkew is the largest difference between a node's clock and the database's at
+// which the node accepts writes. Beyond it, the instants of several nodes would
+// contradict each other.
 const MaxSkew = 2 * time.Second
 
 // clockEvery is how often the clocks are compared.
@@ -26,7 +26,7 @@ type clock struct {
 	err error
 }
 
-// fault is why the clock forbids writing; nil where it does not.
+// fault returns why the clock forbids writing; nil if it does not.
 func (c *clock) fault() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,16 +39,16 @@ func (c *clock) set(err error) {
 	c.err = err
 }
 
-// Time is what the database's clock says, in the middle of the question and
-// the answer.
+// Time returns the time of the database's clock.
 func (s *Store) Time(ctx context.Context) (gotong.Instant, error) {
 	var micros int64
 	err := s.db.Select(ctx, "RETURN time::micros(time::now())", nil, &micros)
 	return gotong.Instant(micros), failure(err)
 }
 
-// checkClock asks for the database's time. It fails where the difference is
-// certain: what the question took is in nobody's favour.
+// checkClock compares this node's clock with the database's. It returns
+// [store.ErrClock] if the difference exceeds MaxSkew wherever, between question
+// and answer, the database read its clock.
 func (s *Store) checkClock(ctx context.Context) error {
 	if s.clock.now == nil {
 		return nil
@@ -68,9 +68,9 @@ func (s *Store) checkClock(ctx context.Context) error {
 	return err
 }
 
-// keep compares the clocks and clears up until the store is closed. A question
-// without an answer changes nothing: without the database there are no writes
-// either.
+// keep compares the clocks and deletes expired registers until the store is
+// closed. A comparison without an answer changes nothing, because a database that
+// does not answer writes nothing either.
 func (s *Store) keep() {
 	tick := time.NewTicker(clockEvery)
 	defer tick.Stop()

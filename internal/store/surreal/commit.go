@@ -11,15 +11,15 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// The bounds of one transaction. A batch beyond them is written in several, one
-// after the other.
+// The bounds of one transaction. A larger batch is written in several
+// transactions, one after the other.
 const (
 	maxCommits = 256
 	maxEvents  = 2 * store.MaxCommitEvents
 	maxBytes   = 8 << 20
 )
 
-// patience is how long a commit or a read goes on while the database does not
+// patience is how long a commit or a read is repeated while the database does not
 // answer.
 const patience = 20 * time.Second
 
@@ -30,8 +30,8 @@ type op struct {
 }
 
 // Submit implements [store.Committer]. Batches that wait at the same time share
-// a transaction. Only they wait for each other: the other writes are
-// transactions of their own, which the database runs beside them.
+// a transaction. Other writes are transactions of their own, which the database
+// runs beside them.
 func (s *Store) Submit(
 	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
 ) {
@@ -43,7 +43,7 @@ func (s *Store) Submit(
 	s.queue.Submit(ctx, store.CommitWork(o, batch, o.out, announce, done))
 }
 
-// accepts checks a batch before it is queued.
+// accepts returns an error for a batch that must not be queued.
 func (s *Store) accepts(batch []store.Commit) error {
 	for i := range batch {
 		if err := batch[i].Check(); err != nil {
@@ -56,7 +56,7 @@ func (s *Store) accepts(batch []store.Commit) error {
 	return nil
 }
 
-// writeAll writes what several calls submitted as one batch.
+// writeAll writes the batches of several calls as one.
 func (s *Store) writeAll(ops []*store.Work[op]) error {
 	batch := ops[0].What.batch
 	if len(ops) > 1 {
@@ -91,7 +91,7 @@ func (s *Store) write(ctx context.Context, batch []store.Commit) ([]store.Outcom
 	return out, nil
 }
 
-// fitting is how many of the commits one transaction can hold, at least one.
+// fitting returns how many of the commits one transaction can hold, at least one.
 func fitting(batch []store.Commit) (n int) {
 	events, bytes := 0, 0
 	for n < min(len(batch), maxCommits) {
@@ -105,14 +105,16 @@ func fitting(batch []store.Commit) (n int) {
 	return n
 }
 
-// settle finds the fates of commits and makes them true in one transaction.
+// settle decides the outcomes of commits and carries them out in one transaction.
 //
-// It may repeat what failed, even where nobody knows whether it was done: heads
-// only go forward, records and claims are never deleted, and each transaction
-// checks them all. So a transaction that still hangs somewhere can no longer
-// succeed once what it rests on was seen to be otherwise, or once another one
-// has taken its place. Registers alone can be again as they were: what may hang
-// somewhere and seems stale now is therefore unknown.
+// It may repeat a transaction that failed, even if its outcome is unknown: heads
+// only move forward, records and claims are never deleted, and each transaction
+// checks them all. So a transaction that has not reached the database yet can no
+// longer succeed after a read has shown another head, record or claim than it
+// expects, or after another transaction has taken its place. Only a register can
+// return to an earlier version: it may be absent, exist, and be absent again. So
+// after a transaction without an answer, a commit that seems stale has an unknown
+// outcome.
 func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outcome, error) {
 	erased, err := s.origins(ctx, batch)
 	if err != nil {
@@ -152,8 +154,8 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 	}
 }
 
-// hedged is an error that does not say that nothing was written, where some of
-// the batch may have been.
+// hedged returns err without its claim that nothing was written, if some of the
+// batch may have been.
 func hedged(err error, some bool) error {
 	for _, nothing := range []error{store.ErrFull, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed} {
 		if some && errors.Is(err, nothing) {
@@ -163,15 +165,15 @@ func hedged(err error, some bool) error {
 	return err
 }
 
-// crowd remembers whether other nodes write to the same partitions. Then what
-// this node knows is old so often that looking first is cheaper than finding
-// out by failing.
+// crowd remembers whether other nodes write to the same partitions. If they do,
+// what this node knows is outdated so often that a read before each transaction
+// is cheaper than the transactions that fail.
 type crowd struct {
-	ahead   atomic.Int32 // how many batches look first
+	ahead   atomic.Int32 // how many of the next batches read first
 	repeats atomic.Uint64
 }
 
-// lookFor is for how many batches one failure makes the node look first.
+// lookFor is how many batches read first after one failure.
 const lookFor = 16
 
 func (c *crowd) lost() {
@@ -181,8 +183,8 @@ func (c *crowd) lost() {
 
 func (c *crowd) look() bool { return c.ahead.Load() > 0 && c.ahead.Add(-1) >= 0 }
 
-// Repeats is how many transactions of commits were repeated since Open, because
-// others were first or an answer was lost.
+// Repeats returns how many transactions of commits were repeated since Open,
+// because another node was first or an answer was lost.
 func (s *Store) Repeats() uint64 { return s.crowd.repeats.Load() }
 
 // carryOut runs the transaction of a plan.
@@ -194,7 +196,8 @@ func (s *Store) carryOut(ctx context.Context, p *plan) error {
 	})
 }
 
-// gated runs a transaction that writes one of this node's gates.
+// gated runs a transaction that writes one of this node's gates, when one is
+// free.
 func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) error {
 	if err := s.clock.fault(); err != nil {
 		return err
@@ -208,14 +211,14 @@ func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) 
 	}
 }
 
-// repeatable says that a transaction failed in a way after which reading again
-// and deciding again is right.
+// repeatable reports whether the store may read and decide again after this error
+// of a transaction.
 func repeatable(err error) bool {
 	text, thrown := surreal.Thrown(err)
 	return surreal.Conflict(err) || surreal.Exists(err) || lost(err) || thrown && text == moved
 }
 
-// lost says that there was no answer, because of the connection alone.
+// lost reports whether there was no answer, because of the connection alone.
 func lost(err error) bool {
 	var conn *surreal.ConnError
 	return errors.As(err, &conn) && !errors.Is(err, surreal.ErrClosed) && !errors.Is(err, surreal.ErrAuth)

@@ -12,8 +12,8 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// view is what the fates of a batch are decided on: guessed from what the
-// batch itself expects, or read in one snapshot.
+// view is the state by which the outcomes of a batch are decided: guessed from
+// what the batch itself expects, or read in one snapshot.
 type view struct {
 	closed    error
 	epoch     gotong.Epoch // under which the commits were chained
@@ -25,7 +25,7 @@ type view struct {
 	registers map[gotong.Key]store.Register
 }
 
-// positions are the last ones that were seen of each partition.
+// positions are the last known positions of the partitions.
 type positions struct {
 	mu  sync.Mutex
 	all [gotong.Partitions]uint64
@@ -45,7 +45,7 @@ func (p *positions) get() [gotong.Partitions]uint64 {
 	return p.all
 }
 
-// guess assumes that all is as the batch expects. The transaction checks it.
+// guess returns the state that the batch expects. The transaction checks it.
 func (s *Store) guess(batch []store.Commit) *view {
 	v := &view{
 		epoch: s.Epoch(), positions: s.known.get(), heads: map[gotong.Stream]gotong.Head{},
@@ -71,7 +71,7 @@ func (s *Store) guess(batch []store.Commit) *view {
 	return v
 }
 
-// look reads all that the fates of the batch depend on.
+// look reads everything on which the outcomes of the batch depend.
 func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 	v := &view{
 		epoch:   s.Epoch(),
@@ -115,12 +115,12 @@ type eventKey struct {
 	Seq    uint64
 }
 
-// origins are the requests that brought the events which a batch erases and
-// does not bring itself.
+// origins are the requests of the events that a batch erases and does not write
+// itself.
 type origins map[eventKey]gotong.RequestKey
 
-// origins reads them: data never changes, so this may happen before the fates
-// are decided. What is not there is absent.
+// origins reads them. Data never changes, so this may happen before the outcomes
+// are decided. An event that does not exist is absent.
 func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, error) {
 	var ids []surreal.RecordID
 	for i := range batch {
@@ -152,9 +152,10 @@ func (s *Store) origins(ctx context.Context, batch []store.Commit) (origins, err
 	return found, s.read(ctx, &r)
 }
 
-// decide finds the fate of each commit, in order, and what is to be written.
-// sent are plans that may have been carried out although nobody said so: what
-// they would have recorded, and is recorded, is committed and not replayed.
+// decide returns the outcome of each commit, in order, and what to write. sent are
+// plans whose transactions got no answer and may have been carried out: a commit
+// whose record is the one that such a plan would have written is committed, not
+// replayed.
 func decide(v *view, batch []store.Commit, erased origins, sent []*plan) *plan {
 	p := newPlan(v, len(batch))
 	for i := range batch {
@@ -171,13 +172,13 @@ func decide(v *view, batch []store.Commit, erased origins, sent []*plan) *plan {
 	return p
 }
 
-// did says that a record is the one that the plan would have written for
+// did reports whether a record is the one that the plan would have written for
 // commit i.
 func (p *plan) did(i int, r store.Record) bool {
 	return p.outcomes[i].Status == store.Committed && reflect.DeepEqual(p.outcomes[i].Record, r)
 }
 
-// fate is what becomes of a commit, checked in the order of the port.
+// fate returns the outcome of a commit, checked in the order of the port.
 func (p *plan) fate(c *store.Commit) store.Outcome {
 	if r, ok := p.records[c.Request]; ok {
 		r.Salt, r.Fingerprint = slices.Clone(r.Salt), slices.Clone(r.Fingerprint)
@@ -208,7 +209,7 @@ func (p *plan) fate(c *store.Commit) store.Outcome {
 	return store.Outcome{Status: store.Committed}
 }
 
-// version is that of a register after what the batch does so far.
+// version returns the version of a register after the batch so far.
 func (p *plan) version(key gotong.Key) uint64 {
 	r, ok := p.registers[key]
 	switch {

@@ -32,7 +32,7 @@ type storedEvent struct {
 	Erased        *bool
 }
 
-// text is a text that may not be there; then it is nil.
+// text is a text, or nil if there is none.
 type text []byte
 
 // UnmarshalCBOR reads the text from CBOR.
@@ -48,15 +48,16 @@ func (t *text) UnmarshalCBOR(data []byte) error {
 	return err
 }
 
-// fixed copies bytes of exactly this length; false where there are others.
+// fixed copies bytes of exactly this length, and returns false for any other
+// length.
 func fixed(into, from []byte) bool { return copy(into, from) == len(into) && len(from) == len(into) }
 
 const eventColumns = "[record::id(id)[1], partition, position, uuid, type, at, audience, count, data, content, " +
 	"data_salt, content_salt, content_commit, prev, chain, erased]"
 
-// eventOf is a row as the port has it, which its page verifies. Of one that
-// only looks like an event, nothing is left but its place, if that; so
-// its page ends before it.
+// eventOf returns a row as an event of the port, which its page verifies. Of a row
+// that is no event, it returns the place alone, if the row has one; so the page
+// ends before it.
 func eventOf(raw surreal.Raw, stream gotong.Stream) store.Event {
 	var row storedEvent
 	if surreal.Unmarshal(raw, &row) != nil {
@@ -79,10 +80,9 @@ func eventOf(raw surreal.Raw, stream gotong.Stream) store.Event {
 	return e
 }
 
-// eventsIn reads a closed range of a stream up to its head, which is among
-// heads when the rows come. As seqs have no gaps, the limit becomes a bound of
-// the range; where it counts from the end, the range ends at the head at the
-// latest.
+// eventsIn reads a closed range of a stream up to its head, which is among heads
+// when the rows arrive. Because seqs have no gaps, the limit becomes a bound of
+// the range; if it counts from the end, the range ends at the head at the latest.
 func (r *reading) eventsIn(of store.EventRange, into *[]store.Event, heads map[gotong.Stream]gotong.Head, eras *store.Eras) {
 	if of.From >= of.To || of.From >= maxNumber {
 		part(r, "[]", func([]surreal.Raw) error { return nil })
@@ -122,9 +122,9 @@ type batchRow struct {
 	Commits []loggedCommit
 }
 
-// ReadPartition implements [store.Log]. It reads which commits there are, then
-// the events of each stream among them as one range: what a stream has in a
-// stretch of positions is a stretch of seqs.
+// ReadPartition implements [store.Log]. It reads which commits there are, and then
+// the events of each stream among them as one range: a range of positions holds a
+// range of seqs of each stream.
 func (s *Store) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {
@@ -138,7 +138,7 @@ func (s *Store) ReadPartition(
 		return nil, nil
 	}
 	most := uint64(store.Bound(limit)) //nolint:gosec // 1 to 1,000
-	// A row of batch is known by its last position.
+	// The id of a row of batch is its last position.
 	high := min(to, from+most) + maxCommits - 1
 	var commits []logged
 	var page *store.PartitionPage
@@ -169,9 +169,9 @@ type logged struct {
 	position uint64
 }
 
-// between is the commits with from < position <= to, until there are most
-// events. A row that cannot be read, or names seqs that cannot come there, is
-// as good as missing.
+// between returns the commits with from < position <= to, until they have most
+// events. A row that cannot be read, or that names impossible seqs, counts as
+// missing.
 func between(rows []surreal.Raw, from, to, most uint64) (commits []logged) {
 	var events uint64
 	last := map[gotong.Stream]uint64{}

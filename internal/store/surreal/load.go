@@ -79,7 +79,7 @@ func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, e
 	if err := s.read(ctx, &r); err != nil {
 		return all, err
 	}
-	if errors.Is(closed, errOtherEpoch) { // nor can this node read what comes
+	if errors.Is(closed, errOtherEpoch) { // this node cannot read later events either
 		return all, closed
 	}
 	s.known.raise(all)
@@ -92,7 +92,7 @@ type documentRow struct {
 	Body string
 }
 
-// documents reads single documents, one part a collection.
+// documents reads single documents, with one part for each collection.
 func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]byte) error {
 	ids := map[string][]surreal.RecordID{}
 	for _, key := range keys {
@@ -112,8 +112,8 @@ func (s *Store) documents(r *reading, keys []gotong.Key, into map[gotong.Key][]b
 	return nil
 }
 
-// rangeOf is the closed range of an owner's names in a table, for FROM, and
-// what orders and bounds it. Rows must begin with the name.
+// rangeOf returns the closed range of an owner's names in a table, for FROM, and
+// the clauses that order and limit it. The rows must begin with the name.
 func (r *reading) rangeOf(of store.KeyRange, table string, before ...any) (from, bound string) {
 	ends := surreal.Range{
 		From: append(slices.Clone(before), of.Owner, of.From), To: append(slices.Clone(before), of.Owner, of.To),

@@ -10,13 +10,13 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// isEmpty is the condition that nothing is kept but meta.
+// isEmpty is the condition that there are no rows but those of meta.
 const isEmpty = "array::flatten([(SELECT VALUE id FROM request LIMIT 1), (SELECT VALUE id FROM head LIMIT 1), " +
 	"(SELECT VALUE id FROM claim LIMIT 1), (SELECT VALUE id FROM register LIMIT 1), " +
 	"(SELECT VALUE id FROM cursor LIMIT 1), (SELECT VALUE id FROM job LIMIT 1)]) = []"
 
-// everyGate collides with every transaction of every node that has begun, and
-// with every node that is about to open the store.
+// everyGate collides with every transaction that has begun, on any node, and with
+// every node that is about to open the store.
 var everyGate = []string{
 	"UPDATE meta:gates SET writes += 1 RETURN NONE",
 	"UPDATE gate SET writes += 1 RETURN NONE",
@@ -56,8 +56,9 @@ func (s *Store) State(ctx context.Context) (store.State, error) {
 	return state, nil
 }
 
-// Seal implements [store.Mover]. The seal is written first, so that no more
-// transactions begin; then every gate, which those that run still collide with.
+// Seal implements [store.Mover]. It first writes the seal, so that no more
+// transactions begin, and then every gate, so that it collides with each
+// transaction that still runs.
 func (s *Store) Seal(ctx context.Context, note string) error {
 	write := "UPSERT meta:sealed SET value = $note RETURN NONE"
 	if note == "" {

@@ -14,8 +14,8 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// slowly are the ways in which a document things/o/n comes to be there, each in
-// a transaction that lasts.
+// slowly are the ways to write the document things/o/n, each in a transaction that
+// takes a while.
 var slowly = map[string]func(ctx context.Context, s *Store) error{
 	"alone": func(ctx context.Context, s *Store) error {
 		_, err := s.alone(ctx, []string{"SLEEP 400ms", "CREATE doc_things:['o', 'n'] SET body = '{}'"}, surreal.Vars{})
@@ -35,8 +35,8 @@ var slowly = map[string]func(ctx context.Context, s *Store) error{
 
 var nThing = gotong.Key{Collection: "things", Owner: "o", Name: "n"}
 
-// TestSealWaitsForTransactionsThatHaveBegun: a transaction that had begun before the seal does not end after
-// it.
+// TestSealWaitsForTransactionsThatHaveBegun: a transaction that has begun before
+// the seal does not end after it.
 func TestSealWaitsForTransactionsThatHaveBegun(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -11,12 +11,12 @@ import (
 // maxNumber is the last seq or position that the database can hold.
 const maxNumber = 1<<63 - 1
 
-// plan is the fates of a batch, and the one transaction that makes them true.
+// plan is the outcomes of a batch, and the one transaction that carries them out.
 type plan struct {
 	view     *view
 	outcomes []store.Outcome
 
-	// What the batch does so far.
+	// What the batch writes so far.
 	heads   map[gotong.Stream]gotong.Head
 	records map[gotong.RequestKey]store.Record
 	claims  map[gotong.Claim]gotong.Stream
@@ -24,7 +24,7 @@ type plan struct {
 
 	registers map[gotong.Key]gotong.RegisterChange // the last of each
 
-	// What it rests on: heads of its own streams, seqs of others.
+	// What it rests on: heads of its own streams, seqs of other streams.
 	own, others []gotong.Stream
 	rested      map[gotong.Stream]bool // true where own
 
@@ -57,7 +57,7 @@ func newPlan(v *view, n int) *plan {
 	}
 }
 
-// apply takes a commit into the plan.
+// apply adds a commit to the plan and returns its record.
 func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	stream, no := c.Request.Stream, c.Partition()
 	p.restOn(stream)
@@ -96,8 +96,8 @@ func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	return record
 }
 
-// origin is the request that brought an event: an earlier one of the batch, or
-// one that was there.
+// origin returns the request of an event: an earlier one of the batch, or one that
+// was committed before.
 func (p *plan) origin(key eventKey, before origins) (gotong.RequestKey, bool) {
 	for _, request := range p.order {
 		r := p.records[request]
@@ -109,8 +109,8 @@ func (p *plan) origin(key eventKey, before origins) (gotong.RequestKey, bool) {
 	return origin, ok
 }
 
-// restOn notes that the head of a commit's own stream was as the view has it. A
-// stream is in own or in others; own compares more, so it wins.
+// restOn notes that the plan rests on the head of a commit's own stream. A stream
+// is in own or in others; own compares more, so it takes precedence.
 func (p *plan) restOn(stream gotong.Stream) {
 	own, rested := p.rested[stream]
 	if own {
@@ -123,7 +123,7 @@ func (p *plan) restOn(stream gotong.Stream) {
 	p.own = append(p.own, stream)
 }
 
-// restOnOther notes that another stream's seq was as the view has it.
+// restOnOther notes that the plan rests on another stream's seq.
 func (p *plan) restOnOther(stream gotong.Stream) {
 	if _, rested := p.rested[stream]; !rested {
 		p.rested[stream] = false
@@ -131,7 +131,7 @@ func (p *plan) restOnOther(stream gotong.Stream) {
 	}
 }
 
-// ends are the positions after the plan.
+// ends returns the positions after the plan.
 func (p *plan) ends() [gotong.Partitions]uint64 {
 	ends := p.view.positions
 	for no := range ends {
@@ -140,7 +140,7 @@ func (p *plan) ends() [gotong.Partitions]uint64 {
 	return ends
 }
 
-// whole says that every commit is committed.
+// whole reports whether every commit is committed.
 func (p *plan) whole() bool { return len(p.order) == len(p.outcomes) }
 
 // writing is the text and the parameters of a transaction.
@@ -154,10 +154,11 @@ func (w *writing) add(statement, name string, value any) {
 	w.vars[name] = value
 }
 
-// moved is what a transaction throws when something is not as expected.
+// moved is the text that a transaction throws if something on which it rests has
+// changed.
 const moved = "gotong: moved"
 
-// render makes the transaction of the plan.
+// render returns the transaction of the plan.
 func (p *plan) render(gate surreal.RecordID) *writing {
 	w := &writing{vars: surreal.Vars{}}
 	p.check(w)
@@ -170,7 +171,7 @@ func (p *plan) render(gate surreal.RecordID) *writing {
 	return w
 }
 
-// check compares everything the plan rests on with one expression.
+// check compares everything on which the plan rests, with one expression.
 func (p *plan) check(w *writing) {
 	ids := make([]surreal.RecordID, 0, len(p.own)+len(p.others)+2)
 	own, others, places := []any{}, []any{}, []any{}
@@ -233,8 +234,8 @@ func (p *plan) restRegisters(w *writing) []any {
 	return versions
 }
 
-// setRegisters writes what registers are in the end. Each one that the plan
-// compares it also writes, so that two plans on one register collide.
+// setRegisters writes the final values of registers. It writes each one that the
+// plan compares, so that two plans on one register collide.
 func (p *plan) setRegisters(w *writing) {
 	var puts []map[string]any
 	var gone []surreal.RecordID
@@ -254,8 +255,8 @@ func (p *plan) setRegisters(w *writing) {
 	}
 }
 
-// moveHeads writes every head that the plan rests on: to where it is now, or
-// only to collide with one who moves it.
+// moveHeads writes every head on which the plan rests: with its new value, or only
+// to collide with a transaction that moves it.
 func (p *plan) moveHeads(w *writing) {
 	type change struct {
 		ID  surreal.RecordID `cbor:"id"`

@@ -30,9 +30,9 @@ func (r *reading) param(value any) string {
 	return "$" + name
 }
 
-// part adds a query whose rows take is given. A query from a list of ids needs
-// a condition that fails where the record is missing: 3.x evaluates the columns
-// of those too.
+// part adds a query; take is called with its rows. A query from a list of ids
+// needs a condition that is false for a missing record, because 3.x evaluates the
+// columns of missing records too.
 func part[T any](r *reading, query string, take func(rows []T) error) {
 	r.parts = append(r.parts, query)
 	r.into = append(r.into, func(raw surreal.Raw) error {
@@ -44,7 +44,8 @@ func part[T any](r *reading, query string, take func(rows []T) error) {
 	})
 }
 
-// read asks again while the connection is lost, as long as patience lasts.
+// read runs the statement, and repeats it for up to patience while the connection
+// is lost.
 func (s *Store) read(ctx context.Context, r *reading) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -63,7 +64,7 @@ func (s *Store) read(ctx context.Context, r *reading) error {
 		}
 	}
 	if len(answers) != len(r.parts) {
-		return fmt.Errorf("surreal: %d answers to %d questions", len(answers), len(r.parts))
+		return fmt.Errorf("surreal: %d answers to %d queries", len(answers), len(r.parts))
 	}
 	for i, take := range r.into {
 		if err := take(answers[i]); err != nil {
@@ -203,21 +204,21 @@ func docID(key gotong.Key) surreal.RecordID {
 }
 
 // errOtherEpoch: a tool has begun a new epoch, or moved another log in here.
-var errOtherEpoch = fmt.Errorf("%w: the log has another epoch than when this node was started", store.ErrFailed)
+var errOtherEpoch = fmt.Errorf("%w: the log has begun another epoch since this node was started", store.ErrFailed)
 
-// closedMeta is what is there while the store takes no writes.
+// closedMeta are records that exist while the store accepts no writes.
 var closedMeta = []surreal.RecordID{surreal.Record("meta", "sealed"), surreal.Record("meta", "progress")}
 
-// closers are those and the epoch, which closes the store for a node that was
-// started under another one: its events would be chained under a name that
-// nobody reads them by.
+// closers are those records and the epoch, which closes the store to a node that
+// was started under another epoch: its events would be chained under a name with
+// which no node verifies them.
 var closers = append(slices.Clone(closedMeta), surreal.Record("meta", "epoch"))
 
-// whatCloses is the ids of $closers that close the store for a node of epoch
+// whatCloses selects the ids of $closers that close the store to a node of epoch
 // $mine.
 const whatCloses = "(SELECT VALUE id FROM $closers WHERE value != NONE AND value != $mine)"
 
-// gate reads why the store takes no writes of a node of this epoch now.
+// gate reads why the store accepts no writes of a node of this epoch now.
 func (r *reading) gate(epoch gotong.Epoch, take func(error)) {
 	query := "SELECT VALUE record::id(id) FROM " + r.param(closers) + " WHERE value != NONE AND value != " + r.param(string(epoch))
 	part(r, query, func(rows []string) error {

@@ -30,7 +30,7 @@ type cursorName struct {
 
 const cursorColumns = "[record::id(id), position]"
 
-// cursors reads those that are not at 0.
+// cursors reads the cursors that are not 0.
 func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint64) {
 	if len(list) == 0 {
 		return
@@ -68,7 +68,7 @@ func (s *Store) Advance(ctx context.Context, step store.Step) error {
 	return err
 }
 
-// jobRows is the jobs to put, the first of each id.
+// jobRows returns the jobs to put, the first of each id.
 func jobRows(jobs []store.Job) (rows []map[string]any) {
 	seen := map[[2]string]bool{}
 	for _, job := range jobs {
@@ -82,7 +82,7 @@ func jobRows(jobs []store.Job) (rows []map[string]any) {
 	return rows
 }
 
-// jobRowOf is a job as it is put, without a lease.
+// jobRowOf returns the row of a job that is put, without a lease.
 func jobRowOf(job store.Job) map[string]any {
 	body := job.Body
 	if body == nil {
@@ -114,11 +114,11 @@ func (row *jobRow) job() store.Job {
 	}
 }
 
-// isDue is the condition under which a job may be leased. A queue has no index:
-// looking for due jobs costs what waits in it.
+// isDue is the condition under which a job may be leased. A queue has no index, so
+// the search for due jobs reads every job that waits in it.
 const isDue = " FROM job:[$queue, '']..[$queue, []] WHERE due <= $now AND lease <= $now"
 
-// ClaimJobs implements [store.Jobs]. Where nothing is due it writes nothing.
+// ClaimJobs implements [store.Jobs]. If no job is due, it writes nothing.
 func (s *Store) ClaimJobs(
 	ctx context.Context, queue string, now, lease gotong.Instant, limit int,
 ) ([]store.Job, error) {

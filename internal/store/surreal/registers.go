@@ -39,7 +39,7 @@ func (row *registerRow) register() (store.Register, error) {
 	}, nil
 }
 
-// registers reads those that exist now.
+// registers reads the registers of from that exist now.
 func (r *reading) registers(from, bound string, now gotong.Instant, take func(store.Register)) {
 	query := "SELECT id, version, body, expires FROM " + from +
 		" WHERE version > 0 AND (expires = 0 OR expires > " + r.param(now) + ")" + bound
@@ -55,7 +55,7 @@ func (r *reading) registers(from, bound string, now gotong.Instant, take func(st
 	})
 }
 
-// registersOf reads those of these that exist now.
+// registersOf reads those registers of a list that exist now.
 func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[gotong.Key]store.Register) {
 	if len(list) == 0 {
 		return

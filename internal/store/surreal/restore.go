@@ -11,15 +11,15 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// restoring is one step of a copy on its way to a transaction. Progress fences
-// it: only one step can follow another, so what was read before still holds.
+// restoring is one step of a copy, as a transaction. The progress fences it: only
+// one step can follow another, so what was read before is still true.
 type restoring struct {
 	step *store.Restoring
 	w    *writing
 }
 
-// follow checks that the events of each stream are a stretch of seqs. Whether
-// the stretch continues what is there is for the transaction to say.
+// follow checks that the events of each stream have successive seqs. The
+// transaction checks whether they follow the events that exist.
 func (r *restoring) follow() error {
 	last := map[gotong.Stream]uint64{}
 	for i := range r.step.Events {
@@ -41,7 +41,7 @@ func (r *restoring) partitions() (list []gotong.Partition) {
 	return list
 }
 
-// beginning is what a partition holds before a step.
+// beginning is the state of a partition before a step.
 type beginning struct {
 	position uint64
 	last     batchRow // of that position
@@ -71,7 +71,7 @@ func (s *Store) beforeRestore(ctx context.Context, partitions []gotong.Partition
 	return before, s.read(ctx, &r)
 }
 
-// What a transaction of a copy throws.
+// The texts that a transaction of a copy throws.
 const (
 	sealedNow = "gotong: sealed"
 	misfits   = "gotong: does not follow"
@@ -113,8 +113,8 @@ func (r *restoring) streams() {
 	})
 }
 
-// events writes the events, in which order they came, and that each stretch
-// continues a stream that is there.
+// events writes the events and their order, and checks that those of each stream
+// continue a stream that exists.
 func (r *restoring) events(before map[gotong.Partition]beginning) {
 	if len(r.step.Events) == 0 {
 		return
@@ -155,9 +155,9 @@ func (row *batchRow) id(p gotong.Partition) surreal.RecordID {
 	return surreal.Record("batch", p, row.end())
 }
 
-// batches is the rows of batch that a step makes in a partition, in order. The
-// first one is the last row that is there, where the step goes on within its
-// last commit.
+// batches returns the rows of batch that a step writes in a partition, in order.
+// The first one is the last row that exists, if the step continues its last
+// commit.
 func (r *restoring) batches(p gotong.Partition, b beginning) (rows []batchRow) {
 	for i := range r.step.Events {
 		e := &r.step.Events[i]
@@ -186,7 +186,7 @@ func (r *restoring) batches(p gotong.Partition, b beginning) (rows []batchRow) {
 	return rows
 }
 
-// side writes what is not the log.
+// side writes the rows beside the log.
 func (r *restoring) side() {
 	rows := &r.step.Rows
 	insert(r.w, "request", rows.Records, func(c store.Record) any { return requestRow(c) })

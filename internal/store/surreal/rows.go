@@ -44,8 +44,8 @@ func (p *plan) writeLog(w *writing) {
 	}
 }
 
-// eventFields is an event as it is kept. Structs, because maps cost the encoder
-// twice as much.
+// eventFields is an event as it is stored. It is a struct because maps cost the
+// encoder twice as much.
 type eventFields struct {
 	ID            surreal.RecordID `cbor:"id"`
 	Partition     gotong.Partition `cbor:"partition"`
@@ -65,7 +65,7 @@ type eventFields struct {
 	Erased        bool             `cbor:"erased,omitempty"`
 }
 
-// eventRow is the row of an event. The slices are the event's own.
+// eventRow returns the row of an event. It shares the event's slices.
 func eventRow(e *store.Event, at place) eventFields {
 	row := eventFields{
 		ID:        surreal.Record("event", string(e.Stream), e.Seq),
@@ -102,7 +102,8 @@ type documentFields struct {
 	Body string           `cbor:"body"`
 }
 
-// documents writes what documents are in the end, one statement a collection.
+// documents writes the final values of documents, with one statement for each
+// collection.
 func (w *writing) documents(docs map[gotong.Key][]byte) {
 	puts := map[string][]documentFields{}
 	var gone []surreal.RecordID
@@ -122,8 +123,8 @@ func (w *writing) documents(docs map[gotong.Key][]byte) {
 	}
 }
 
-// eraseContent takes content and content salts away, and what the requests that
-// brought them could be compared with.
+// eraseContent deletes contents and content salts, and the salts and fingerprints
+// of their requests, with which a content could be guessed.
 func (p *plan) eraseContent(w *writing) {
 	if len(p.erase) == 0 {
 		return

@@ -22,9 +22,9 @@ DEFINE FIELD IF NOT EXISTS name ON migration TYPE string;
 DEFINE FIELD IF NOT EXISTS checksum ON migration TYPE string;
 DEFINE FIELD IF NOT EXISTS applied ON migration TYPE datetime`
 
-// migrate brings the schema up to date, each step in its own transaction that
-// also makes the step's record: of nodes that start at once one makes it, and
-// the others see that it is there.
+// migrate brings the schema up to date. Each step is a transaction that also
+// creates the step's record: of nodes that start at once, one carries it out, and
+// the others find the record.
 func migrate(ctx context.Context, db *surreal.Client, list []store.Migration) error {
 	for tries := 0; ; tries++ {
 		applied, err := ledgerOf(ctx, db, list)
@@ -50,8 +50,8 @@ func migrate(ctx context.Context, db *surreal.Client, list []store.Migration) er
 	}
 }
 
-// ledgerOf reads how many migrations were applied, and refuses a schema that is
-// not of this program.
+// ledgerOf returns how many migrations were applied, or an error for a schema that
+// is not of this program.
 func ledgerOf(ctx context.Context, db *surreal.Client, list []store.Migration) (int, error) {
 	if err := db.Exec(ctx, ledger, nil); err != nil {
 		return 0, err
@@ -74,13 +74,12 @@ func ledgerOf(ctx context.Context, db *surreal.Client, list []store.Migration) (
 	return len(rows), nil
 }
 
-// checkHeader rejects the database of another program, and a log that is hashed
-// another way; a database that is not
-// yet made has none. It comes before the migrations, whose checksums differ then
-// too.
+// checkHeader rejects the database of another program, and a log that was hashed
+// with another header version; an empty database passes. It runs before the check
+// of the migrations, whose checksums would differ too.
 func checkHeader(ctx context.Context, db *surreal.Client) error {
 	tables, err := tablesOf(ctx, db)
-	if err == nil && len(tables) > 0 && tables["migration"] == "" { // the first that is made
+	if err == nil && len(tables) > 0 && tables["migration"] == "" { // the first table that migrate creates
 		return store.ErrForeign
 	}
 	if err != nil || tables["meta"] == "" {
@@ -95,7 +94,7 @@ func checkHeader(ctx context.Context, db *surreal.Client) error {
 	return store.CheckHeader(strings.Join(version, " "))
 }
 
-// tablesOf is the definitions of the database's tables, by name.
+// tablesOf returns the definitions of the database's tables, by name.
 func tablesOf(ctx context.Context, db *surreal.Client) (map[string]string, error) {
 	var info struct {
 		Tables map[string]string `cbor:"tables"`
@@ -106,11 +105,11 @@ func tablesOf(ctx context.Context, db *surreal.Client) (map[string]string, error
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
-// makeCollections makes the tables that are missing.
+// makeCollections creates the tables that are missing.
 func (s *Store) makeCollections(ctx context.Context, names []string) error {
 	for _, name := range names {
 		if !collectionName.MatchString(name) {
-			return fmt.Errorf("collection %q: a name is 1 to 48 of a-z0-9_", name)
+			return fmt.Errorf("collection %q: a name has 1 to 48 characters of a-z0-9_", name)
 		}
 		s.docs[name] = true
 	}
@@ -132,8 +131,8 @@ func (s *Store) makeCollections(ctx context.Context, names []string) error {
 	})
 }
 
-// openEras reads the epochs of this history, or begins one. The epoch stands
-// beside them for people.
+// openEras reads the epochs of this history, or begins a history. The present
+// epoch is also stored in a row of its own.
 func (s *Store) openEras(ctx context.Context) error {
 	first := store.FirstEra(store.NewEpoch())
 	err := s.again(ctx, func() error {
@@ -146,7 +145,7 @@ func (s *Store) openEras(ctx context.Context) error {
 	return s.readEras(ctx)
 }
 
-// readEras reads the epochs as they are kept.
+// readEras returns the epochs.
 func (s *Store) readEras(ctx context.Context) error {
 	var kept []string
 	if err := s.db.Select(ctx, "SELECT VALUE value FROM meta:eras", nil, &kept); err != nil {
@@ -165,7 +164,7 @@ func erasVars(eras store.Eras) surreal.Vars {
 	return surreal.Vars{"eras": string(text), "epoch": string(eras.Epoch())}
 }
 
-// knows checks that all changes are to collections of the store.
+// knows returns an error unless all changes are to collections of the store.
 func (s *Store) knows(changes []store.Change) error {
 	for _, ch := range changes {
 		if !s.docs[ch.Key.Collection] {
@@ -175,11 +174,11 @@ func (s *Store) knows(changes []store.Change) error {
 	return nil
 }
 
-// maxTries bounds how often something is repeated that lost to another
-// transaction. Of those that collide one always wins.
+// maxTries bounds how often a transaction that collided with another one is
+// repeated. Of those that collide, one always succeeds.
 const maxTries = 64
 
-// again repeats what lost to another transaction.
+// again repeats a transaction while it collides with others.
 func (s *Store) again(ctx context.Context, f func() error) error {
 	for tries := 0; ; tries++ {
 		err := f()
@@ -192,8 +191,8 @@ func (s *Store) again(ctx context.Context, f func() error) error {
 	}
 }
 
-// pause waits longer with each try, at most some 50 ms, and never as long as
-// anybody else.
+// pause waits for a random time, on average longer with each try, and at most 64
+// ms.
 func pause(ctx context.Context, tries int) error {
 	timer := time.NewTimer(rand.N(time.Millisecond << min(tries, 6))) //nolint:gosec // spreads load, guards nothing
 	defer timer.Stop()

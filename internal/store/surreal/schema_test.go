@@ -13,8 +13,8 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestNodesThatStartTogetherShareOneHistory: nodes that start at once on an empty database all come up, on
-// one history.
+// TestNodesThatStartTogetherShareOneHistory: nodes that start at once on an
+// empty database all open it, with one history.
 func TestNodesThatStartTogetherShareOneHistory(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -44,8 +44,8 @@ func TestNodesThatStartTogetherShareOneHistory(t *testing.T) {
 	})
 }
 
-// TestOtherSchemasAreRejected: a schema that is not this program's is refused in words, and
-// nothing is changed.
+// TestOtherSchemasAreRejected: a schema that is not of this program is rejected with an
+// error that names the step, and nothing is changed.
 func TestOtherSchemasAreRejected(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -72,7 +72,8 @@ func TestOtherSchemasAreRejected(t *testing.T) {
 	})
 }
 
-// TestForeignDatabaseIsRejectedAndUnchanged: the database of another program is left as it is.
+// TestForeignDatabaseIsRejectedAndUnchanged: the database of another
+// program is not changed.
 func TestForeignDatabaseIsRejectedAndUnchanged(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -88,8 +89,8 @@ func TestForeignDatabaseIsRejectedAndUnchanged(t *testing.T) {
 	})
 }
 
-// TestMigrationsRunOnceEach: a database of an older program gets what is missing, once; a
-// step that fails leaves nothing.
+// TestMigrationsRunOnceEach: a database of an older program gets each missing step
+// once; a step that fails leaves nothing.
 func TestMigrationsRunOnceEach(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -13,9 +13,9 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// Rows implements [store.Mover]. A mark is how many rows of the table came
-// before: on 3.x the engine skips from the table's beginning far faster than it
-// finds a place in the middle.
+// Rows implements [store.Mover]. A mark is the number of rows before the page: on
+// 3.x the engine skips rows from the table's beginning far faster than it finds a
+// place in the middle.
 func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
 	end, err := s.begin(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	case store.AllRegisters, store.AllCursors, store.AllJobs:
 		s.sideRows(&r, section, bound, &seen, &rows)
 	default:
-		return rows, fmt.Errorf("surreal: no section %d", section)
+		return rows, fmt.Errorf("surreal: there is no section %d", section)
 	}
 	if err := s.read(ctx, &r); err != nil {
 		return store.Rows{}, err
@@ -68,8 +68,8 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	return rows, nil
 }
 
-// documentRows reads the documents, one collection after the other. A mark is
-// the collection and how many of its rows came before.
+// documentRows returns the documents, one collection after the other. A mark is
+// the collection and the number of its rows before the page.
 func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows store.Rows, err error) {
 	names := slices.Sorted(maps.Keys(s.docs))
 	if len(names) == 0 {
@@ -133,7 +133,7 @@ func (s *Store) sideRows(r *reading, section store.Section, bound string, seen *
 	}
 }
 
-// each takes rows one by one and counts them.
+// each calls take for each row and counts the rows.
 func each[T any](seen *int, take func(T) error) func([]T) error {
 	return func(rows []T) error {
 		*seen = len(rows)
@@ -172,7 +172,7 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	case err == nil && step.From == "":
 		s.eras.Store(&eras)
 	case surreal.Exists(err):
-		err = fmt.Errorf("%w: a row that exists", store.ErrMalformed)
+		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
 	}
 	return err
 }

@@ -10,24 +10,24 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// The ways in which a server can be refused.
+// Why a server is rejected.
 var (
-	// ErrVersion: nobody has run the release gates against this version.
+	// ErrVersion: the release gates were not run against this version.
 	ErrVersion = errors.New("surreal: this version of SurrealDB is not supported; " +
-		"supported are " + Supported + "; --allow-untested uses it all the same")
+		"supported are " + Supported + "; --allow-untested accepts it")
 	// ErrEngine: the storage engine is known to lose acknowledged writes.
 	ErrEngine = errors.New("surreal: the server's storage engine is mem or surrealkv, which lose acknowledged writes " +
 		"under contention; start it on rocksdb, or use --unsafe-engine for a trial")
 )
 
-// Supported is the versions that are tested, in words.
+// Supported is the list of tested versions.
 const Supported = "2.6.x and 3.0.x"
 
 func supported(v surreal.Version) bool {
 	return v.Major == 2 && v.Minor == 6 || v.Major == 3 && v.Minor == 0
 }
 
-// full matches what the engines say where the disk is.
+// full matches the errors of the engines when the disk is full.
 var full = regexp.MustCompile(`(?i)no space left on device|disk (is )?full|out of space`)
 
 func checkServer(ctx context.Context, db *surreal.Client, o Options) error {
@@ -44,9 +44,9 @@ func checkServer(ctx context.Context, db *surreal.Client, o Options) error {
 	return err
 }
 
-// safeEngine tells the engines apart by the only thing in which they differ
-// over the wire: rocksdb and tikv cannot read the past and say so in these
-// words, on 2.6 and 3.x; mem and surrealkv can, or say something else.
+// safeEngine reports whether the engine is rocksdb or tikv, by the only difference
+// that the wire shows: these cannot read the past and say so in these words, on
+// 2.6 and 3.x; mem and surrealkv can, or return another error.
 func safeEngine(ctx context.Context, db *surreal.Client) (bool, error) {
 	results, err := db.Query(ctx, "INFO FOR DB VERSION d'2024-01-01T00:00:00Z'", nil)
 	if err == nil {
@@ -58,7 +58,7 @@ func safeEngine(ctx context.Context, db *surreal.Client) (bool, error) {
 	return false, err
 }
 
-// rewrites are what 2.6 spells otherwise than the files in schema.
+// rewrites are the spellings of 2.6 for those in the files of schema.
 var rewrites = strings.NewReplacer("type::record(", "type::thing(")
 
 func dialect(v surreal.Version, text string) string {

@@ -13,7 +13,7 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// TestUnsafeEngineIsRejectedUnlessAllowed: an engine that loses writes is told from one that does not.
+// TestUnsafeEngineIsRejectedUnlessAllowed: an engine that loses writes is rejected.
 func TestUnsafeEngineIsRejectedUnlessAllowed(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -36,8 +36,9 @@ func TestOnlyTestedVersionsAreSupported(t *testing.T) {
 	}
 }
 
-// TestNoWritesWhileTheClockIsWrong: a node whose clock is wrong does not start; one whose clock goes
-// wrong takes no writes until it is right again, and reads go on.
+// TestNoWritesWhileTheClockIsWrong: a node whose clock is wrong does not start. One
+// whose clock becomes wrong accepts no writes until it is right again, and reads
+// continue.
 func TestNoWritesWhileTheClockIsWrong(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -66,7 +67,8 @@ func TestNoWritesWhileTheClockIsWrong(t *testing.T) {
 	})
 }
 
-// TestExpiredRegistersLeaveTheTable: registers that have expired leave the table, and only those.
+// TestExpiredRegistersLeaveTheTable: exactly the registers that have expired leave the
+// table.
 func TestExpiredRegistersLeaveTheTable(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -1,24 +1,23 @@
 // Package surreal is the store on SurrealDB 3.x and 2.6.x: the one database
 // that several nodes share.
 //
-// A batch is one request: a transaction that first compares the heads and
-// positions it rests on, then writes. Where something is not as expected it
-// throws and leaves nothing; the fates are then decided by what one read shows,
-// and what remains is written again. Every row that a decision rests on is
-// also written, because the engines' snapshot isolation sees only writes that
-// collide. ADR 0015 has the reasons and the figures.
+// A batch is one request: a transaction that first compares the heads, positions
+// and registers on which it rests, and then writes. If one of them differs, the
+// transaction throws and leaves nothing; the outcomes are then decided by what
+// one read shows, and the remaining commits are written again. Every row on which
+// a decision rests is also written, because the engines' snapshot isolation
+// detects only writes that collide. ADR 0015 has the reasons and the figures.
 //
-// Every record has its natural key as its id, so no secondary index guards
-// anything, and every read of the log is a closed range of ids.
+// Every record has its natural key as its id, so no promise depends on a secondary
+// index, and every read of the log is a closed range of ids.
 //
 // # Caveats
 //
-// The engines mem and surrealkv lose acknowledged writes; [Open] refuses them
-// unless told otherwise. Whether the server syncs its commits cannot be asked.
-// The system users of the database can do anything, except change or delete an
-// event. An erased text leaves the files when RocksDB compacts them.
-// A range of documents with a limit costs what the range holds on 3.x, and what
-// it returns on 2.6.
+// The engines mem and surrealkv lose acknowledged writes; [Open] rejects them
+// unless [Options.UnsafeEngine] is set. The system users of the database can do
+// anything except change or delete an event. A range of documents with a limit
+// costs as much as the whole range on 3.x, and as much as what it returns on 2.6.
+// [Properties] lists what this store does not promise.
 //
 // # Dependencies
 //
@@ -42,11 +41,12 @@ import (
 // Options are the settings of a [Store].
 type Options struct {
 	// Collections are the documents' collections; each is a table doc_<name>,
-	// made where it is missing. A name is 1 to 48 of a-z0-9_.
+	// which Open creates if it is missing. A name has 1 to 48 characters of
+	// a-z0-9_.
 	Collections []string
-	// Now is the clock by which registers expire; without one they never do.
+	// Now is the clock by which registers expire; nil: they never expire.
 	Now func() gotong.Instant
-	// Clock is compared with the database's, see [MaxSkew]; nil is never.
+	// Clock is compared with the database's, see [MaxSkew]; nil: no clock is.
 	Clock func() gotong.Instant
 	// UnsafeEngine accepts an engine that may lose acknowledged writes.
 	UnsafeEngine bool
@@ -80,15 +80,17 @@ type Store struct {
 
 var _ store.Whole = (*Store)(nil)
 
-// maxGates is how many transactions of this node run at once.
+// maxGates is how many transactions of this node run at once. Each of them writes
+// a row of its own, a gate, so that a seal can collide with it.
 const maxGates = 8
 
 // maxMessage holds the largest page of events, and the largest step of a copy.
 const maxMessage = 64 << 20
 
-// Open connects, brings the schema up to date and makes what is missing. It
-// fails with [ErrVersion], [ErrEngine], [store.ErrHeader], [store.ErrNewerSchema],
-// [store.ErrChangedSchema] or [store.ErrClock] where the database is not to be used.
+// Open connects, brings the schema up to date and creates what is missing. It
+// returns [ErrVersion], [ErrEngine], [store.ErrHeader], [store.ErrForeign],
+// [store.ErrNewerSchema], [store.ErrChangedSchema] or [store.ErrClock] if the
+// database must not be used.
 func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	if o.Client.MaxMessage == 0 {
 		o.Client.MaxMessage = maxMessage
@@ -115,8 +117,8 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 	return s, nil
 }
 
-// connect repeats what lost to another node: entering a database that is not
-// there makes it, on 3.x.
+// connect repeats an attempt that collided with another node: on 3.x, entering a
+// database that does not exist creates it.
 func connect(ctx context.Context, cfg surreal.Config, o surreal.Options) (*surreal.Client, error) {
 	for tries := 0; ; tries++ {
 		db, err := surreal.Open(ctx, cfg, o)
@@ -158,8 +160,8 @@ func (s *Store) prepare(ctx context.Context, o Options) error {
 	return s.openGates(ctx)
 }
 
-// openGates makes this node's gates. It writes meta:gates too, so that it and a
-// seal come one after the other.
+// openGates creates this node's gates. It also writes meta:gates, so that it
+// collides with a seal under way.
 func (s *Store) openGates(ctx context.Context) error {
 	node := rand.Text()[:10]
 	rows := make([]map[string]any, maxGates)
@@ -177,8 +179,8 @@ func (s *Store) openGates(ctx context.Context) error {
 	})
 }
 
-// closeGates takes this node's gates away. Those of a node that died stay; they
-// cost a seal a row each.
+// closeGates deletes this node's gates. Those of a node that was killed remain;
+// each costs a seal one row.
 func (s *Store) closeGates() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(s.ctx), time.Second)
 	defer cancel()
@@ -186,18 +188,18 @@ func (s *Store) closeGates() {
 	for range cap(s.gates) {
 		gates = append(gates, <-s.gates)
 	}
-	_ = s.db.Exec(ctx, "DELETE $gates RETURN NONE", surreal.Vars{"gates": gates}) // they harm nobody
+	_ = s.db.Exec(ctx, "DELETE $gates RETURN NONE", surreal.Vars{"gates": gates}) // gates that remain do no harm
 }
 
 // Epoch implements [store.Log].
 func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
-// Failed implements [store.Health]. Nothing that this node keeps outlives a
-// failed call, so it can always go on.
+// Failed implements [store.Health]. No state of this node outlives a failed call,
+// so later writes can always succeed.
 func (s *Store) Failed() error { return nil }
 
-// Close waits for the calls that run and writes what is queued, then closes the sockets. Every later call
-// fails with [store.ErrClosed].
+// Close writes what is queued, waits for the calls that run and closes the
+// sockets. Every later call fails with [store.ErrClosed].
 func (s *Store) Close() error {
 	s.closing.Do(func() {
 		s.queue.Close()
@@ -258,7 +260,7 @@ func (c *calls) end() {
 	}
 }
 
-// failure names an error of the client in the words of the port.
+// failure returns an error of the client as an error of the port.
 func failure(err error) error {
 	var e *surreal.Error
 	switch {

@@ -61,7 +61,7 @@ func opened(t *testing.T, cfg surreal.Config, o Options) *Store {
 	return s
 }
 
-// operator is somebody with a shell on the database.
+// operator returns a client with the rights of the database's owner.
 func operator(t *testing.T, cfg surreal.Config) *surreal.Client {
 	t.Helper()
 	c, err := surreal.Open(t.Context(), cfg, surreal.Options{Sockets: 1})
@@ -79,7 +79,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-// commitOne commits a draft that has to be committed.
+// commitOne commits a draft that must be committed.
 func commitOne(t *testing.T, s *Store, m *storetest.Maker, d storetest.Draft) store.Record {
 	t.Helper()
 	out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(d)})

@@ -27,8 +27,8 @@ func filled(t *testing.T, cfg surreal.Config) (*Store, *storetest.Maker) {
 	return s, m
 }
 
-// TestOwnerCannotChangeTheLog: not even the database's owner changes or deletes what
-// happened, whatever statement is used; the eraser's change is let through.
+// TestOwnerCannotChangeTheLog: no statement changes or deletes an event or a record,
+// not even the owner's; only an erasure does.
 func TestOwnerCannotChangeTheLog(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -65,7 +65,8 @@ func TestOwnerCannotChangeTheLog(t *testing.T) {
 	})
 }
 
-// TestOperatorReadsRowsByHand: what an operator would type gives what he expects.
+// TestOperatorReadsRowsByHand: the queries that an operator would type return the
+// rows.
 func TestOperatorReadsRowsByHand(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -94,8 +95,8 @@ func TestOperatorReadsRowsByHand(t *testing.T) {
 	})
 }
 
-// TestTablesAndErrorsKeepTheirSecrets: every table is for system users alone, and errors never
-// quote what is stored.
+// TestTablesAndErrorsKeepTheirSecrets: only system users have access to the tables, and
+// errors never quote stored values.
 func TestTablesAndErrorsKeepTheirSecrets(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -121,8 +122,8 @@ func TestTablesAndErrorsKeepTheirSecrets(t *testing.T) {
 	})
 }
 
-// TestEraseBlindsTheRequestOfItsOwnBatch: who erases what came with the same batch blinds the request
-// that brought it, not the one that lost its place to it.
+// TestEraseBlindsTheRequestOfItsOwnBatch: erasing an event of the same batch
+// blinds the request that wrote it, not one that lost its seq to it.
 func TestEraseBlindsTheRequestOfItsOwnBatch(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()
@@ -154,8 +155,8 @@ func TestEraseBlindsTheRequestOfItsOwnBatch(t *testing.T) {
 	})
 }
 
-// TestUnreadableRowIsDamage: a row that looks like none is damage, not a reason to try
-// again.
+// TestUnreadableRowIsDamage: a row of another shape is damage, and the read is not
+// repeated.
 func TestUnreadableRowIsDamage(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

@@ -11,7 +11,8 @@ import (
 	"gotong.dev/gotong/internal/surreal/surrealtest"
 )
 
-// proxied is a proxy in front of a database, and how to reach that through it.
+// proxied returns a proxy in front of a database, and the config of the database
+// through it.
 func proxied(t *testing.T, cfg surreal.Config) (*netfault.Proxy, surreal.Config) {
 	t.Helper()
 	p := netfault.For(t, cfg.Address)
@@ -19,8 +20,8 @@ func proxied(t *testing.T, cfg surreal.Config) (*netfault.Proxy, surreal.Config)
 	return p, cfg
 }
 
-// TestPartOfABatchLeavesTheOutcomeUnknown: where a batch takes two transactions and only the first
-// happens, no error says that nothing was written.
+// TestPartOfABatchLeavesTheOutcomeUnknown: if a batch needs two transactions and
+// only the first one is carried out, no error says that nothing was written.
 func TestPartOfABatchLeavesTheOutcomeUnknown(t *testing.T) {
 	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
 		t.Helper()

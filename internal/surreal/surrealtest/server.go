@@ -47,8 +47,8 @@ func Launch(tb testing.TB, e Engine, dir string) *Server {
 	return launch(tb, e, "--url", "rocksdb://"+dir)
 }
 
-// LaunchMemory starts a process that keeps nothing: for probes of an engine
-// that may not be trusted.
+// LaunchMemory starts a process that keeps nothing, for tests with an engine that
+// loses writes.
 func LaunchMemory(tb testing.TB, e Engine) *Server {
 	tb.Helper()
 	need(tb, e)
@@ -137,7 +137,7 @@ func (s *Server) Stop() {
 }
 
 func (s *Server) wait() {
-	_ = s.cmd.Wait() // how it ended is what the caller chose
+	_ = s.cmd.Wait() // the caller chose how it ends
 	s.cmd = nil
 }
 
@@ -149,19 +149,19 @@ func (s *Server) Signal(tb testing.TB, sig os.Signal) {
 	}
 }
 
-// Address is host and port; they stay the same over Restart.
+// Address returns host and port, which stay the same over Restart.
 func (s *Server) Address() string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port))
 }
 
-// Config is a database of this server, as its owner.
+// Config returns the config of a database of this server, as its owner.
 func (s *Server) Config(namespace, database string) surreal.Config {
 	cfg := surreal.Config{Address: s.Address(), Namespace: namespace, Database: database}
 	cfg.Login = cfg.AsUser(surreal.LevelRoot, User, Password)
 	return cfg
 }
 
-// URL is a database of this server, with the owner's password.
+// URL returns the URL of a database of this server, with the owner's password.
 func (s *Server) URL(namespace, database string) string {
 	u := url.URL{
 		Scheme: surreal.Scheme,
@@ -172,8 +172,8 @@ func (s *Server) URL(namespace, database string) string {
 	return u.String()
 }
 
-// Fresh is a database that nobody has used.
+// Fresh returns the config of an unused database.
 func (s *Server) Fresh() surreal.Config { return s.Config(unused(), "test") }
 
-// FreshURL is a database that nobody has used, as a URL.
+// FreshURL returns the URL of an unused database.
 func (s *Server) FreshURL() string { return s.URL(unused(), "test") }

@@ -21,13 +21,13 @@ const (
 	V2 Engine = "2" // 2.6.0
 )
 
-// String is a name for subtests.
+// String returns a name for subtests.
 func (e Engine) String() string { return "surreal" + string(e) }
 
-// All is the engines that a promise must hold on.
+// All returns the engines on which every promise must hold.
 func All() []Engine { return []Engine{V3, V2} }
 
-// missing says what keeps an engine from starting here, "" if nothing does.
+// missing returns what keeps an engine from starting here, "" if nothing does.
 func (e Engine) missing() string {
 	if _, err := exec.LookPath("node"); err != nil {
 		return "there is no node on the PATH"
@@ -42,7 +42,7 @@ func (e Engine) missing() string {
 	return ""
 }
 
-// bridge is the folder dev/surreal of this repository.
+// bridge returns the folder dev/surreal of this repository.
 func bridge() (string, bool) {
 	at, err := os.Getwd()
 	for err == nil {
@@ -58,7 +58,7 @@ func bridge() (string, bool) {
 	return "", false
 }
 
-// need skips the test where the engine is absent, and fails it in CI.
+// need skips the test if the engine is absent, and fails it in CI.
 func need(tb testing.TB, e Engine) {
 	tb.Helper()
 	why := e.missing()
@@ -87,20 +87,21 @@ var shared struct {
 	servers map[Engine]*Server
 }
 
-// Start is a namespace and a database that nobody has used, as its owner, on
-// the process that the tests of this binary share.
+// Start returns the config of an unused database in a namespace of its own, as its
+// owner, on the process that the tests of this binary share.
 func Start(tb testing.TB, e Engine) surreal.Config {
 	tb.Helper()
 	return sharedServer(tb, e).Fresh()
 }
 
-// URL is what [Start] gives, as a URL with its password.
+// URL returns what [Start] returns, as a URL with its password.
 func URL(tb testing.TB, e Engine) string {
 	tb.Helper()
 	return sharedServer(tb, e).FreshURL()
 }
 
-// Open is a client of what [Start] gives. It is closed with the test.
+// Open returns a client of an unused database, see [Start]. It is closed with the
+// test.
 func Open(tb testing.TB, e Engine) *surreal.Client {
 	tb.Helper()
 	client, err := surreal.Open(tb.Context(), Start(tb, e), surreal.Options{})
@@ -140,5 +141,5 @@ func Stop() {
 	}
 }
 
-// unused is a name that nobody has used.
+// unused returns an unused name.
 func unused() string { return "t" + strings.ToLower(rand.Text()) }

@@ -81,7 +81,7 @@ func TestKilledTestBinaryLeavesNoEngine(t *testing.T) {
 	}
 }
 
-// A server that was stopped or killed comes back with its data, where it was.
+// A server that was stopped or killed restarts with its data, on its port.
 func TestRestartedServerKeepsDataAndPort(t *testing.T) {
 	for _, e := range surrealtest.All() {
 		t.Run(e.String(), func(t *testing.T) {
