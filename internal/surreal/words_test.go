@@ -28,10 +28,10 @@ func TestParseChecksAddresses(t *testing.T) {
 		"everything":        {"surreals://gotong:p%40ss%2Fword@[::1]:443/a-b/c_1?sockets=9&level=root", user(secure, LevelRoot), ""},
 		"other scheme":      {"ws://u:SECRET@h/n/d", Config{}, "neither surreal://"},
 		"no scheme":         {"h/n/d", Config{}, "neither surreal://"},
-		"not a URL":         {"surreal://u:SECRET@h:port/n/d", Config{}, "cannot be read"},
-		"bad escape":        {"surreal://u:SECRET%zz@h/n/d", Config{}, "cannot be read"},
+		"not a URL":         {"surreal://u:SECRET@h:port/n/d", Config{}, "malformed"},
+		"bad escape":        {"surreal://u:SECRET%zz@h/n/d", Config{}, "malformed"},
 		"no host":           {"surreal:///n/d", Config{}, "no host"},
-		"fragment":          {"surreal://u:SECRET@h/n/d#x", Config{}, "after #"},
+		"fragment":          {"surreal://u:SECRET@h/n/d#x", Config{}, "a fragment"},
 		"no database":       {"surreal://u:SECRET@h/n", Config{}, "namespace and a database"},
 		"too much path":     {"surreal://u:SECRET@h/n/d/e", Config{}, "namespace and a database"},
 		"odd name":          {"surreal://u:SECRET@h/n/d%3B", Config{}, "namespace and a database"},
@@ -40,7 +40,7 @@ func TestParseChecksAddresses(t *testing.T) {
 		"too many sockets":  {"surreal://u:SECRET@h/n/d?sockets=65", Config{}, "sockets is"},
 		"twice":             {"surreal://u:SECRET@h/n/d?sockets=1&sockets=2", Config{}, "twice"},
 		"unknown option":    {"surreal://u:SECRET@h/n/d?pool=4", Config{}, `"pool" is unknown`},
-		"broken option":     {"surreal://u:SECRET@h/n/d?%zz", Config{}, "follows ?"},
+		"broken option":     {"surreal://u:SECRET@h/n/d?%zz", Config{}, "query is malformed"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
