@@ -14,7 +14,7 @@ import (
 	"gotong.dev/gotong/internal/text"
 )
 
-// account is the register of what the log must not hold.
+// account is the register of the personal data that the log must not hold.
 type account struct {
 	Email       string         `json:"email,omitempty"`
 	Username    string         `json:"username,omitempty"`
@@ -25,13 +25,13 @@ type account struct {
 
 func accountKey(userID string) gotong.Key { return gotong.Key{Collection: accountsName, Owner: userID} }
 
-// account reads one and its version; the zero account where there is none.
+// account returns an account and its version; zero if there is none.
 func (s *Service) account(ctx context.Context, userID string) (a account, version uint64, err error) {
 	version, err = load(ctx, s.opts.Store, accountKey(userID), &a)
 	return a, version, err
 }
 
-// SignUp is the request for an account. Address is the client's, for limits.
+// SignUp is a request to create an account. Address is the client's, for limits.
 type SignUp struct {
 	RequestID     string
 	CorrelationID string
@@ -42,13 +42,13 @@ type SignUp struct {
 	Address       string
 }
 
-// maxTyped bounds, in bytes, what is normalised at all.
+// maxTyped bounds the text that is normalised, in bytes.
 const maxTyped = 4 << 10
 
-// SignUp makes an account and begins its first login, in one transaction. The
-// same request id always names the same account: with the same fields and
-// password it is answered again and sets nothing, with others it is
-// [gotong.CodeReused]. A taken address or user name is [gotong.CodeExists].
+// SignUp creates an account and its first login, in one transaction. A retry with
+// the same request id, fields and password returns the same account and changes
+// nothing; with other fields or another password it is [gotong.CodeReused]. If the
+// address or the user name is taken, the error is [gotong.CodeExists].
 func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error) {
 	defer func() { s.attempted("signup", err) }()
 	r.Email, r.Username, r.Pass = text.Email.Clean(r.Email), text.Username.Clean(r.Username), text.Password.Clean(r.Pass)
@@ -65,7 +65,7 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 		Stream: userStream(userID), Type: s.opts.Users.Command, Actor: gotong.Anonymous(),
 		RequestID: r.RequestID, CorrelationID: r.CorrelationID, Data: data, Raw: r.raw(), Registers: registers,
 	})
-	if err == nil && receipt.Replayed && registers != nil { // a twin was first, perhaps with another password
+	if err == nil && receipt.Replayed && registers != nil { // the same request won the race, perhaps with another password
 		a, _, failed := s.account(ctx, userID)
 		if err = failed; err == nil {
 			err = s.sameSignUp(ctx, a, r)
@@ -74,8 +74,8 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 	if err != nil {
 		return grant, err
 	}
-	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "") // answers with the login of the commit
-	if gotong.CodeOf(err) == gotong.CodeConflict {                   // the account is what was asked for; its first login is over
+	grant, err = s.beginOnce(ctx, userID, "signup", r.RequestID, "") // returns the login of the commit
+	if gotong.CodeOf(err) == gotong.CodeConflict {                   // the first login has ended; a retry gets another
 		grant, err = s.begin(ctx, userID)
 	}
 	if err == nil && !receipt.Replayed {
@@ -85,9 +85,9 @@ func (s *Service) SignUp(ctx context.Context, r SignUp) (grant Grant, err error)
 	return grant, err
 }
 
-// signUpRegisters returns what a sign-up writes with its commit: the account
-// and its first login. It returns nothing where the account exists, after
-// checking that this sign-up made it.
+// signUpRegisters returns the registers that a sign-up writes with its commit:
+// the account, its first login and the record of the request. If the account
+// exists, it returns none, and an error unless this sign-up created it.
 func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) ([]gotong.RegisterChange, error) {
 	a, version, err := s.account(ctx, userID)
 	if err != nil {
@@ -128,12 +128,12 @@ func (s *Service) checkSignUp(r SignUp) (data any, err error) {
 	return data, check.Err()
 }
 
-// raw is what the fingerprint of a sign-up covers: its fields but the
-// password, each with its length before it.
+// raw returns what the fingerprint of a sign-up covers: its fields except the
+// password, each after its length.
 func (r *SignUp) raw() []byte {
 	var b []byte
 	for _, field := range [...]string{"gotong sign-up v1", r.Email, r.Username, r.CommunityID} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(field))) //nolint:gosec // bounded by the gate
+		b = binary.BigEndian.AppendUint32(b, uint32(len(field))) //nolint:gosec // bounded by the edge
 		b = append(b, field...)
 	}
 	return b
@@ -143,8 +143,8 @@ func reused() error {
 	return gotong.NewError(gotong.CodeReused, "This request id was used for another request; use a new one.")
 }
 
-// sameSignUp compares a retry with what an earlier try wrote. A wrong password
-// counts as a guess.
+// sameSignUp returns nil if r repeats the sign-up that created the account, and
+// [gotong.CodeReused] otherwise. A wrong password counts as a guess.
 func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 	if a.Email != r.Email || a.Username != r.Username || a.CommunityID != r.CommunityID {
 		return reused()
@@ -160,9 +160,9 @@ func (s *Service) sameSignUp(ctx context.Context, a account, r SignUp) error {
 	return err
 }
 
-// SignIn is the request for a login. RequestID may be empty: then it cannot
-// be repeated. Address is the client's, for limits; Device is the device token
-// of an earlier sign-in, if there is one.
+// SignIn is a request to create a login. Without a RequestID it cannot be
+// retried. Address is the client's, for limits; Device is the device token of an
+// earlier sign-in, if there is one.
 type SignIn struct {
 	RequestID string
 	Email     string
@@ -172,12 +172,12 @@ type SignIn struct {
 	Count     Count
 }
 
-// SignIn begins a login. For ten minutes the same request id of the same
-// account is answered with the same login; with the address written in
-// another way it is [gotong.CodeReused], and where that login ended or moved
-// on, [gotong.CodeConflict]. An unknown address costs as much time as a wrong
-// password and is answered the same: [gotong.CodeUnauthorized]. Who fails often
-// gets [gotong.CodeRateLimited] with a time to wait.
+// SignIn creates a login. For ten minutes, a retry with the same request id
+// returns the same login. The error of a retry is [gotong.CodeReused] if the e-mail
+// address is written in another way, and [gotong.CodeConflict] if the login has
+// ended or was refreshed. An unknown address takes as much time as a wrong password
+// and has the same error, [gotong.CodeUnauthorized]. After many failures the error
+// is [gotong.CodeRateLimited], with the time to wait.
 func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error) {
 	defer func() { s.attempted("signin", err) }()
 	tooLong := len(r.Pass) > maxTyped || len(r.Email) > maxTyped
@@ -215,16 +215,16 @@ func (s *Service) SignIn(ctx context.Context, r SignIn) (grant Grant, err error)
 	return s.enter(ctx, userID, a, r)
 }
 
-// attempt is a sign-in that was counted: with a device token against that, else
-// against the account.
+// attempt is a sign-in that was counted: for its device token, or without one
+// for the account.
 type attempt struct {
 	claim          gotong.Claim
 	address        string
 	userID, device string // of the device token; empty without one that counts
 }
 
-// begins counts a sign-in before it is known to fail, so that many at once do
-// not slip through.
+// begins counts a sign-in before its result is known, so that many at once
+// cannot exceed the limit.
 func (s *Service) begins(ctx context.Context, r SignIn) (attempt, error) {
 	at := attempt{claim: s.opts.Users.EmailClaim(r.Email), address: addressKey(r.Address)}
 	known, err := s.byDevice(ctx, r, &at)
@@ -235,13 +235,13 @@ func (s *Service) begins(ctx context.Context, r SignIn) (attempt, error) {
 		return at, err
 	}
 	if wait, err := s.addresses.wait(ctx, at.address); err != nil || wait > 0 {
-		return at, slowed(wait+spread(wait+1), err) // many may be behind one address
+		return at, slowed(wait+spread(wait+1), err) // many clients may share one address
 	}
 	return at, slowed(s.accounts.count(ctx, at.claim.Name))
 }
 
-// byDevice counts a sign-in with a device token of the account that it names.
-// It reports false where it has none that counts.
+// byDevice counts a sign-in for its device token. It reports false if the sign-in
+// has no valid device token of the account that it names.
 func (s *Service) byDevice(ctx context.Context, r SignIn, at *attempt) (bool, error) {
 	userID, id, ok := s.parseDevice(r.Device)
 	if !ok {
@@ -264,7 +264,7 @@ func (s *Service) byDevice(ctx context.Context, r SignIn, at *attempt) (bool, er
 	return ok, err
 }
 
-// undo takes a counted attempt back, which was no guess.
+// undo takes back a counted attempt that was no guess.
 func (s *Service) undo(ctx context.Context, at attempt) {
 	if at.device != "" {
 		s.freeDevice(ctx, at.userID, at.device)
@@ -273,7 +273,7 @@ func (s *Service) undo(ctx context.Context, at attempt) {
 	s.accounts.undo(ctx, at.claim.Name)
 }
 
-// enter begins the login of somebody who proved who he is.
+// enter creates a login of a user who has proved their identity.
 func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn) (grant Grant, err error) {
 	if r.RequestID == "" {
 		grant, err = s.begin(ctx, userID)
@@ -290,7 +290,7 @@ func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn)
 	return grant, err
 }
 
-// slowed is what somebody hears who has to wait.
+// slowed returns the error of a client that must wait.
 func slowed(wait time.Duration, err error) error {
 	if err == nil && wait > 0 {
 		err = later(wait, "Too many attempts; wait before the next.")
@@ -298,7 +298,7 @@ func slowed(wait time.Duration, err error) error {
 	return err
 }
 
-// guessed counts a wrong password against an address.
+// guessed counts a wrong password for an address.
 func (s *Service) guessed(ctx context.Context, address string) error {
 	_, err := s.addresses.count(ctx, address)
 	return err
@@ -306,8 +306,8 @@ func (s *Service) guessed(ctx context.Context, address string) error {
 
 func wrongPassword() error { return unauthorized("The e-mail address or the password is wrong.") }
 
-// accountOf finds the account that holds a claim. For one that does not exist
-// it reads as much, and returns the zero account.
+// accountOf returns the account that holds a claim. If there is none, it reads as
+// much and returns the zero account.
 func (s *Service) accountOf(ctx context.Context, claim gotong.Claim) (string, account, error) {
 	snap, err := s.opts.Store.Load(ctx, store.Need{Claims: []gotong.Claim{claim}})
 	if err != nil {

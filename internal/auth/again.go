@@ -11,21 +11,21 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// again is how long the same request is answered with the same login: less
-// than any access token lives.
+// again is how long a retry returns the same login: shorter than the life of any
+// access token.
 const again = 10 * time.Minute
 
-// begun is the register of a request that began a login. It is the account's
-// own: who asks has proved the password before it is looked at, so nobody
-// learns of, or uses up, the keys of others. It holds no password and nothing
-// made from one.
+// begun is the register of a request that created a login. It belongs to the
+// account and is read only after the password was verified, so nobody can discover
+// or use up the request ids of others. It holds no password and nothing that is
+// derived from one.
 type begun struct {
 	LoginID string `json:"login_id"`
-	Print   []byte `json:"print"` // of the other fields, under the server's key
+	Print   []byte `json:"print"` // a MAC of the other fields
 }
 
-// beginOnce begins a login for a request, or answers with the one that the
-// same request began. fields is what a repetition must have in common with it.
+// beginOnce creates a login for a request, or returns the one that the same
+// request created before. A retry must have the same fields.
 func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fields string) (Grant, error) {
 	key, mac := s.begunKey(userID, action, requestID, fields)
 	if g, found, err := s.begunBefore(ctx, key, mac); found || err != nil {
@@ -39,7 +39,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	if !errors.Is(err, store.ErrConflict) {
 		return g, store.CodedWrite(err)
 	}
-	// A twin was first: its login counts, and nobody has seen this one.
+	// The same request was faster elsewhere. Its login counts; nobody has seen this one.
 	if err := s.endLogin(ctx, userID, g.LoginID); err != nil {
 		return Grant{}, err
 	}
@@ -50,13 +50,13 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 	return g, err
 }
 
-// begunKey returns the register of a request and what its Print must be.
+// begunKey returns the key of a request's register and the Print that it must have.
 func (s *Service) begunKey(userID, action, requestID, fields string) (key gotong.Key, seal []byte) {
 	name := hex.EncodeToString(s.tokens.derive("begun", action, requestID)[:16])
 	return gotong.Key{Collection: begunName, Owner: userID, Name: name}, s.tokens.derive("begun print", action, fields)
 }
 
-// begunBefore is the login that an earlier request with this key began.
+// begunBefore returns the login that an earlier request with this key created.
 func (s *Service) begunBefore(ctx context.Context, key gotong.Key, mac []byte) (g Grant, found bool, err error) {
 	var b begun
 	if version, err := load(ctx, s.opts.Store, key, &b); err != nil || version == 0 {

@@ -8,13 +8,13 @@ import (
 	"gotong.dev/gotong"
 )
 
-// The actions of the record of an account. What an admin does to it is in the
-// log, and read from there.
+// The actions in the record of an account. Changes by admins are read from the
+// log.
 const (
 	ActSignedUp      = "signed_up"
 	ActSignedIn      = "signed_in"
 	ActSignInFailed  = "sign_in_failed"
-	ActRefreshReused = "refresh_reused" // a used refresh token came again; the login was ended
+	ActRefreshReused = "refresh_reused" // a spent refresh token was used again, and the login ended
 	ActLoggedOut     = "logged_out"
 	ActRoleChanged   = "role_changed"
 	ActDisabled      = "disabled"
@@ -24,12 +24,12 @@ const (
 // auditName is the collection of the record's registers.
 const auditName = "auth_audit"
 
-// The bounds of what is kept of one account: for so long, and of each day so
-// many failures and so much of all else. What is beyond is counted in the last
-// entry of its sort, so that guessing neither fills the store nor hides what
-// else happened. Of the failures beyond, one in failedStep, drawn at random,
-// is written and counts for all: a crowd that guesses must not make the store
-// sync 50 times a second, because posts wait for that.
+// The limits of the record of one account: its age, and for each day the number
+// of failed sign-ins and of other entries. Entries beyond a limit are only counted,
+// in the last entry of their sort, so that guessing neither fills the store nor
+// hides what else happened. Of the failures beyond the limit, one in failedStep,
+// chosen at random, is written and counts for all: many clients that guess must not
+// make the store sync 50 times a second, because posts wait for each sync.
 const (
 	auditLife   = 90 * 24 * time.Hour
 	maxFailed   = 100
@@ -37,7 +37,7 @@ const (
 	maxHappened = 200
 )
 
-// Origin is where a request is from, for the record.
+// Origin is the source of a request, for the record.
 type Origin struct {
 	Address   string
 	RequestID string
@@ -45,7 +45,7 @@ type Origin struct {
 
 type originKey struct{}
 
-// WithOrigin tells the calls under this context where their request is from.
+// WithOrigin returns a context whose calls record this origin.
 func WithOrigin(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
@@ -62,9 +62,8 @@ func auditKey(owner string, at gotong.Instant) gotong.Key {
 	return gotong.Key{Collection: auditName, Owner: owner, Name: at.Time().UTC().Format(dayLayout)}
 }
 
-// note adds to the record of an account, or of the anonymous where there is
-// none. An entry that cannot be written hinders nobody: it is missing, and the
-// server's log says so.
+// note adds an entry to the record of an account, or of anonymous if there is
+// none. If it cannot be written, the request goes on and the server logs a warning.
 func (s *Service) note(ctx context.Context, owner, action, loginID string) {
 	origin, _ := ctx.Value(originKey{}).(Origin)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
@@ -73,7 +72,7 @@ func (s *Service) note(ctx context.Context, owner, action, loginID string) {
 	entry := Entry{ID: newID(now), Action: action, Address: origin.Address, RequestID: origin.RequestID, LoginID: loginID}
 	err := retry(func() error { return s.addToDay(ctx, auditKey(owner, now), now, entry) })
 	if err != nil {
-		s.opts.Log.WarnContext(ctx, "an entry is missing in the record of sign-ins", "action", action, "error", err)
+		s.opts.Log.WarnContext(ctx, "an entry could not be added to the record of an account", "action", action, "error", err)
 	}
 }
 
@@ -93,8 +92,8 @@ func (s *Service) addToDay(ctx context.Context, key gotong.Key, now gotong.Insta
 	return save(ctx, s.opts.Store, key, version, day, now.Add(auditLife))
 }
 
-// added returns list with entry, or with step more in its last entry where there
-// is no room.
+// added returns list with entry. If list is full, it adds step to More of the last
+// entry instead.
 func added(list []Entry, entry Entry, most, step int) []Entry {
 	if len(list) < most {
 		return append(list, entry)

@@ -7,21 +7,21 @@ import (
 	"gotong.dev/gotong"
 )
 
-// BypassToken stands, where [Options.Bypass] is set, for [BypassUser] without
-// any proof: development only.
+// BypassToken authenticates [BypassUser] without proof if [Options.Bypass] is set.
+// It is for development only.
 const (
-	BypassToken = "dev-bypass-token" //nolint:gosec // published; it opens nothing by itself
+	BypassToken = "dev-bypass-token" //nolint:gosec // published, and valid only with the option
 	BypassUser  = "dev-user"
 )
 
-// bypassLife is how long what rests on the bypass lasts, anew with each use.
+// bypassLife is how long a principal of the bypass lasts after each use.
 const bypassLife = time.Hour
 
-// bypasses reports a token that needs no proof.
+// bypasses reports whether a token needs no proof.
 func (s *Service) bypasses(token string) bool { return s.opts.Bypass && token == BypassToken }
 
-// bypass is the principal of the bypass: an ordinary user without an account,
-// who can be disabled like any other where there is one.
+// bypass returns the principal of the bypass: an ordinary user without an account.
+// If an account with this id exists, disabling it shuts the bypass too.
 func (s *Service) bypass(ctx context.Context) (Principal, error) {
 	p, err := s.admit(ctx, Principal{
 		UserID: BypassUser, Role: gotong.RoleUser, LoginID: foreignLogin(BypassToken),

@@ -11,14 +11,14 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Records is what [EndLogins] works on: a store that no server has open.
+// Records is a store that no server has open, as [EndLogins] needs it.
 type Records interface {
 	store.Loader
 	store.Registers
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
-// cutoff is the register of when all logins ended.
+// cutoff is the register of the instant at which all logins ended.
 type cutoff struct {
 	At gotong.Instant `json:"at"`
 }
@@ -28,10 +28,9 @@ const endAtOnce = 64
 
 func cutoffKey() gotong.Key { return gotong.Key{Collection: cutoffName, Owner: "all", Name: "since"} }
 
-// EndLogins ends every login of a log: it deletes logins and tickets, and
-// from then on tokens of other issuers with an earlier iat are rejected. It
-// returns how many logins there were. If it fails, the next call ends the
-// rest.
+// EndLogins ends every login of a log and returns how many there were. It deletes
+// logins and tickets; tokens of other issuers with an iat before now are rejected
+// from then on. If it fails, the next call ends the rest.
 func EndLogins(ctx context.Context, s Records, now gotong.Instant) (logins int, err error) {
 	reg, err := store.ReadRegister(ctx, s, cutoffKey())
 	if err == nil {
@@ -72,8 +71,8 @@ func EndLogins(ctx context.Context, s Records, now gotong.Instant) (logins int, 
 	}
 }
 
-// issuedBefore reports whether a token of another issuer was issued before all
-// logins were ended; false for one without an iat.
+// issuedBefore reports whether a token of another issuer was issued before an
+// operator ended all logins; false for one without an iat.
 func (s *Service) issuedBefore(ctx context.Context, issued gotong.Instant) (bool, error) {
 	if issued == 0 {
 		return false, nil

@@ -12,31 +12,31 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// A device token shows that its holder has signed in to an account on this
+// A device token shows that its holder has signed in to the account on this
 // device before. It is no proof of identity: the password is still needed. But
-// attempts with it have a count of their own, so that strangers who guess at
-// the account, or from the same address, do not keep its owner out. The store
-// keeps only how many attempts with it failed.
+// attempts with it have a count of their own, so that strangers who guess the
+// password, or share the address, do not lock the owner out. The store holds only
+// how many attempts with it failed.
 const (
-	// deviceLife is how long after its sign-in a device token counts.
+	// deviceLife is how long after its sign-in a device token is valid.
 	deviceLife = 180 * 24 * time.Hour
-	// maxDeviceFailures is how many failed attempts void one.
+	// maxDeviceFailures is how many failed attempts make it void.
 	maxDeviceFailures = 10
 )
 
-// device is the register of a device token with which an attempt failed.
+// device is the register of a device token. It exists once an attempt failed.
 type device struct {
 	Failures int `json:"failures"`
 }
 
-// deviceToken is the one that a sign-in returns beside its login, and named
-// as that is: d1.<user>.<login>.<mac>.
+// deviceToken returns the device token of a login: d1.<user>.<login>.<mac>.
 func (s *Service) deviceToken(userID, loginID string) string {
 	mac := s.tokens.derive("device", userID, loginID)
 	return strings.Join([]string{"d1", userID, loginID, base64.RawURLEncoding.EncodeToString(mac)}, ".")
 }
 
-// parseDevice reads a device token that this server made and that still counts.
+// parseDevice reads a device token. It reports false unless this server made the
+// token and it has not expired.
 func (s *Service) parseDevice(token string) (userID, id string, ok bool) {
 	part := strings.Split(token, ".")
 	if len(token) > maxDevice || len(part) < 4 || part[0] != "d1" {

@@ -23,7 +23,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Key is one key, or one published set of keys, of others whose tokens are
+// Key is a key, or a published set of keys, of another issuer whose tokens are
 // accepted. It is pinned to one algorithm: HS256, RS256, ES256 or EdDSA.
 type Key struct {
 	ID       string // the kid of its tokens; empty: tokens without one
@@ -34,8 +34,8 @@ type Key struct {
 	Audience string // and this among their aud; empty: any or none
 }
 
-// pinned is a key with the one algorithm that it may be used with, and what
-// its tokens must say.
+// pinned is a key with the one algorithm that it may be used with, and the issuer
+// and audience that its tokens must name.
 type pinned struct {
 	alg    string
 	iss    string
@@ -44,7 +44,8 @@ type pinned struct {
 	lookup keyfunc.Keyfunc // of a published set
 }
 
-// newPinned reads a key, or begins to follow a published set.
+// newPinned returns a key that was read, or a published set that is kept up to
+// date until ctx ends.
 func newPinned(ctx context.Context, k Key, log *slog.Logger) (pinned, error) {
 	if k.JWKS == "" {
 		return k.pin()
@@ -56,8 +57,7 @@ func newPinned(ctx context.Context, k Key, log *slog.Logger) (pinned, error) {
 	return pinned{alg: k.Alg, iss: k.Issuer, aud: k.Audience, lookup: lookup}, err
 }
 
-// Check reports what is wrong with a key, as far as that can be seen without
-// fetching a set.
+// Check returns an error if the key cannot be used. It fetches no published set.
 func (k Key) Check() error {
 	if k.JWKS != "" {
 		return nil
@@ -66,8 +66,8 @@ func (k Key) Check() error {
 	return err
 }
 
-// pin reads a key. A public key is never taken as an HS256 secret: that is how
-// tokens are forged with what everybody knows.
+// pin reads a key. It rejects a public key as an HS256 secret: everybody knows that
+// key and could forge tokens with it.
 func (k Key) pin() (pinned, error) {
 	p := pinned{alg: k.Alg, iss: k.Issuer, aud: k.Audience}
 	var err error
@@ -93,7 +93,8 @@ func (k Key) pin() (pinned, error) {
 	return p, fits(k.Alg, p.key)
 }
 
-// fits checks that a public key is of its algorithm and strong enough.
+// fits returns an error unless a public key is one for the algorithm and strong
+// enough.
 func fits(alg string, key any) error {
 	ok := false
 	switch k := key.(type) {
@@ -110,9 +111,9 @@ func fits(alg string, key any) error {
 	return nil
 }
 
-// published follows a key set: once an hour, and at most once a minute for a
-// kid that it does not have yet. The longest wait bounds that fetch too; a
-// caller whose turn would come later than that is refused at once.
+// published returns a key set that is fetched once an hour, and at most once a
+// minute for a kid that it does not have yet. RateLimitWaitMax bounds that fetch
+// too; a caller that would have to wait for longer gets an error at once.
 func published(ctx context.Context, url string, log *slog.Logger) (keyfunc.Keyfunc, error) {
 	k, err := keyfunc.NewDefaultOverrideCtx(ctx, []string{url}, keyfunc.Override{
 		Client:            &http.Client{Transport: bounded{}, Timeout: 5 * time.Second},
@@ -132,7 +133,7 @@ func published(ctx context.Context, url string, log *slog.Logger) (keyfunc.Keyfu
 	return k, nil
 }
 
-// bounded cuts an answer that is too long to be a key set.
+// bounded cuts a response that is too long to be a key set.
 type bounded struct{}
 
 func (bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -165,14 +166,14 @@ func (p pinned) of(alg, kid string) (any, error) {
 	return key, fits(p.alg, key)
 }
 
-// accepts checks who the token is from and whom it is for (RFC 7519, 4.1.1 and
-// 4.1.3): one that was made for another service must not open this one.
+// accepts checks the issuer and the audience (RFC 7519, 4.1.1 and 4.1.3): a token
+// for another service must not be valid here.
 func (p pinned) accepts(c claims) error {
 	switch {
 	case p.iss != "" && c.Issuer != p.iss:
-		return errors.New("auth: the token is of another issuer")
+		return errors.New("auth: the token has another issuer")
 	case p.aud != "" && !slices.Contains(c.Audience, p.aud):
-		return errors.New("auth: the token is for others")
+		return errors.New("auth: the token is for another audience")
 	}
 	return nil
 }
@@ -180,9 +181,9 @@ func (p pinned) accepts(c claims) error {
 // keyFile is the name of the signing key in the data directory.
 const keyFile = "signing.key"
 
-// SigningKey is the server's secret from its data directory; on first start it
-// is made. path is where it is, and made says whether it is new, so that the
-// caller can tell. A file that others may read is refused.
+// SigningKey returns the server's secret from its data directory, and the path of
+// its file. On the first start it generates the secret, and made is true. A file
+// that other users of the machine may read is an error.
 func SigningKey(dir string) (secret []byte, path string, made bool, err error) {
 	path = filepath.Join(dir, keyFile)
 	secret, err = readKey(path)
@@ -210,16 +211,16 @@ func readKey(path string) ([]byte, error) {
 	}
 	secret, err := base64.StdEncoding.DecodeString(string(bytes.TrimSpace(text)))
 	if err != nil || len(secret) < minSecret {
-		return nil, fmt.Errorf("auth: %s holds no key", path)
+		return nil, fmt.Errorf("auth: %s does not hold a key", path)
 	}
 	return secret, nil
 }
 
-// newKeyText is a line with a new key.
+// newKeyText returns a line with a new key.
 func newKeyText() []byte { return append(base64.StdEncoding.AppendEncode(nil, random(32)), '\n') }
 
-// makeKey writes a new key aside and links it into place, so that a crash
-// leaves a whole key or none, and the first of two processes wins.
+// makeKey writes a new key to a temporary file and links it into place, so that a
+// crash leaves a whole key or none, and the first of two processes wins.
 func makeKey(dir, path string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("auth: signing key: %w", err)

@@ -15,15 +15,15 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// grace is how long a refresh token that was just exchanged gets the same
-// successor again: two tabs may send it at once, or a response may be lost.
+// grace is how long a spent refresh token returns the same successor again: two
+// tabs may send it at once, or a response may be lost.
 const grace = 10 * time.Second
 
-// maxLogins is how many logins one account may have; the one that was not
-// used for longest goes.
+// maxLogins is how many logins one account may have. Beyond it, the one that has
+// been unused for longest ends.
 const maxLogins = 32
 
-// Grant is what a client gets: tokens, and who it is now.
+// Grant is the result of a sign-in or a refresh: tokens, and the user they are for.
 type Grant struct {
 	AccessToken  string
 	RefreshToken string
@@ -33,32 +33,32 @@ type Grant struct {
 	Role         gotong.Role
 	LoginID      string
 	Expires      gotong.Instant // of the access token
-	Replayed     bool           // the same answer as before
+	Replayed     bool           // an earlier request got the same
 }
 
-// login is the register of one login. Its refresh tokens are numbered by
-// generation; none is stored, and none can be made from it.
+// login is the register of a login. Its refresh tokens are numbered by generation.
+// None is stored, and none can be derived from the register alone.
 type login struct {
 	Generation uint64         `json:"generation"`           // of the current refresh token
-	Parent     uint64         `json:"parent"`               // the one that it was given for; 0 at first
-	UsedAt     gotong.Instant `json:"used_at,omitempty"`    // when an access token issued beside it came first
-	Superseded []span         `json:"superseded,omitempty"` // before Parent; those after it are what lies between
-	Forgotten  uint64         `json:"forgotten,omitempty"`  // up to here, access tokens are refused: which were superseded is not known
+	Parent     uint64         `json:"parent"`               // of the refresh token that was exchanged for it; 0 at first
+	UsedAt     gotong.Instant `json:"used_at,omitempty"`    // when an access token issued beside it was first used
+	Superseded []span         `json:"superseded,omitempty"` // those before Parent; between Parent and Generation, all are superseded
+	Forgotten  uint64         `json:"forgotten,omitempty"`  // access tokens up to this one are rejected: the spans before it were dropped
 	RotatedAt  gotong.Instant `json:"rotated_at"`
-	Standing   uint64         `json:"standing"` // the account's version at the beginning
+	Standing   uint64         `json:"standing"` // the account's version when the login was created
 }
 
-// span is generations that were superseded before anybody used them.
+// span is a range of generations that were superseded before anybody used them.
 type span struct {
 	From uint64 `json:"from"`
 	To   uint64 `json:"to"`
 }
 
-// maxSpans is how many spans a login remembers.
+// maxSpans is how many spans a login keeps.
 const maxSpans = 8
 
-// next is the login after an exchange of a refresh token: of the current one,
-// or of its parent, where nobody used the current one.
+// next returns the login after an exchange of a refresh token: of the current one
+// or, if nobody used that, of its parent.
 func (s login) next(exchanged uint64, now gotong.Instant) login {
 	spans, forgotten := s.Superseded, s.Forgotten
 	if exchanged == s.Generation && s.Generation > s.Parent+1 {
@@ -73,21 +73,21 @@ func (s login) next(exchanged uint64, now gotong.Instant) login {
 	}
 }
 
-// superseded reports a generation that was replaced before anybody used it. If
+// superseded reports whether a generation was replaced before anybody used it. If
 // it is used after all, two clients have the login.
 func (s *login) superseded(generation uint64) bool {
 	return s.Parent < generation && generation < s.Generation ||
 		slices.ContainsFunc(s.Superseded, func(v span) bool { return v.From <= generation && generation <= v.To })
 }
 
-// lastUse is the last use of a login that its register knows of.
+// lastUse returns the last use that the register knows of.
 func (s *login) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
 
 func loginKey(userID, id string) gotong.Key {
 	return gotong.Key{Collection: loginsName, Owner: userID, Name: id}
 }
 
-// begin makes a login of an account that proved who it is.
+// begin creates a login of an account whose owner has proved their identity.
 func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	st, known, err := s.standing(ctx, userID)
 	switch {
@@ -110,7 +110,8 @@ func (s *Service) begin(ctx context.Context, userID string) (Grant, error) {
 	return grant, err
 }
 
-// grant renders a login's current generation; twice the same, to the byte.
+// grant returns the tokens of a login's current generation, always the same to the
+// byte.
 func (s *Service) grant(userID, id string, l login, st Standing) (Grant, error) {
 	access, expires, err := s.tokens.access(userID, id, st.Role, l)
 	return Grant{
@@ -123,8 +124,8 @@ func (s *Service) putLogin(ctx context.Context, userID, id string, expect uint64
 	return save(ctx, s.opts.Store, loginKey(userID, id), expect, l, l.RotatedAt.Add(s.opts.RefreshLife))
 }
 
-// makeRoomForLogin ends the logins that were not used for longest where the
-// account has too many; those with an open connection go last.
+// makeRoomForLogin ends the logins that have been unused for longest if the account
+// has too many. Those with an open connection end last.
 func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 	list, err := s.opts.Store.FindRegisters(ctx, store.KeyRange{
 		Collection: loginsName, Owner: userID, From: "0", To: "g", Limit: maxLogins + 8,
@@ -138,8 +139,8 @@ func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 	type candidate struct {
 		id        string
 		connected bool
-		idle      time.Duration // by the register, or less where more is known here
-		seen      time.Duration // since it was used on this node
+		idle      time.Duration // by the register, or shorter if this node saw a later use
+		seen      time.Duration // since its last use on this node
 	}
 	connected, candidates := s.opts.Connected(userID), make([]candidate, len(list))
 	for i, reg := range list {
@@ -168,16 +169,16 @@ func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 	return nil
 }
 
-// refreshToken is derived from the server's key, so that it can be given again
-// without being stored: r1.<user>.<login>.<generation>.<mac>.
+// refreshToken returns r1.<user>.<login>.<generation>.<mac>. The server can make it
+// again without storing it, because the MAC is made with the server's key.
 func (s *Service) refreshToken(userID, id string, generation uint64) string {
 	g := strconv.FormatUint(generation, 10)
 	mac := s.tokens.derive("refresh", userID, id, g)
 	return strings.Join([]string{"r1", userID, id, g, base64.RawURLEncoding.EncodeToString(mac)}, ".")
 }
 
-// parseRefresh reads a refresh token that this server made; a user's id may
-// hold dots.
+// parseRefresh reads a refresh token, and reports false unless this server made it.
+// A user's id may contain dots.
 func (s *Service) parseRefresh(token string) (userID, id string, generation uint64, ok bool) {
 	rest, version := strings.CutPrefix(token, "r1.")
 	part := strings.Split(rest, ".")
@@ -194,15 +195,15 @@ func (s *Service) parseRefresh(token string) (userID, id string, generation uint
 	return userID, id, generation, subtle.ConstantTimeCompare([]byte(made), []byte(token)) == 1
 }
 
-// Count spends one of an allowance before an attempt is looked at: that of the
-// login which the caller proved to have, or where that is empty, that of the
-// caller's address. It returns the error of one that is spent.
+// Count spends one unit of an allowance before a request is processed: of the login
+// that the caller has proved to hold or, if login is empty, of the caller's address.
+// It returns an error if the allowance is used up.
 type Count func(ctx context.Context, login string) error
 
-// Refresh gives new tokens for a refresh token. Within ten seconds the same
-// token gets the same answer again. Later it gets other tokens where nobody
-// used those that it got, which then count as spent. Any other use of a spent
-// token shows that two clients have the login, and ends it.
+// Refresh exchanges a refresh token for new tokens. For ten seconds, the same token
+// returns the same result. After that, it returns other tokens if nobody has used
+// the first ones, which are then spent. Any other use of a spent token shows that
+// two clients have the login, and ends it.
 func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant Grant, err error) {
 	defer func() { s.attempted("refresh", err) }()
 	userID, id, generation, ok := s.parseRefresh(token)
@@ -226,7 +227,7 @@ func (s *Service) Refresh(ctx context.Context, token string, count Count) (grant
 
 func loginOver() error { return unauthorized("The login has ended; sign in again.") }
 
-// rotate is one try of a refresh with the token of this generation.
+// rotate tries once to exchange the refresh token of this generation.
 func (s *Service) rotate(ctx context.Context, userID, id string, generation uint64) (Grant, error) {
 	l, version, err := s.login(ctx, userID, id)
 	if err != nil || version == 0 {
@@ -253,20 +254,20 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 		return s.grant(userID, id, next, st)
 	case generation < l.Generation:
 		return Grant{}, s.twoHaveIt(ctx, userID, id)
-	default: // of a login that was restored from before it
+	default: // the token is newer than the login, which was restored from a backup
 		return Grant{}, loginOver()
 	}
 }
 
-// twoHaveIt ends a login after somebody used one of its spent tokens again.
+// twoHaveIt ends a login, one of whose spent tokens was used again.
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
 	s.opts.Log.WarnContext(ctx, "a spent token was used again; the login has been ended", "user_id", userID, "login_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)
 	return cmp.Or(s.endLogin(ctx, userID, id), loginOver())
 }
 
-// use looks at the login of an access token, and records the first use of the
-// current generation: from then on its parent is spent.
+// use returns the login of an access token, and records the first use of the
+// current generation, which spends its parent.
 func (s *Service) use(ctx context.Context, p Principal) (l login, err error) {
 	generation, ok := generationOf(p.LoginID, p.TokenID)
 	if !ok {
@@ -301,8 +302,8 @@ func (s *Service) login(ctx context.Context, userID, id string) (l login, versio
 	return l, version, err
 }
 
-// live checks that the account may still do what it could when the login
-// began; where not, the login goes.
+// live returns the standing of the account. If that has changed since the login was
+// created, it ends the login and returns an error.
 func (s *Service) live(ctx context.Context, userID, id string, l login) (Standing, error) {
 	st, known, err := s.standing(ctx, userID)
 	if err != nil {
@@ -333,13 +334,13 @@ func (s *Service) endLogin(ctx context.Context, userID, id string) error {
 	return err
 }
 
-// Logout ends the login of a token; a token of others is refused from now on
-// until it expires. Doing it again changes nothing.
+// Logout ends the login of a token. A token of another issuer is rejected from then
+// on. A second logout changes nothing.
 func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	defer func() { s.attempted("logout", err) }()
 	switch {
 	case s.opts.Bypass && p.UserID == BypassUser:
-		s.opts.OnLoginEnd(p.LoginID, p.UserID) // the token is everybody's and stays good
+		s.opts.OnLoginEnd(p.LoginID, p.UserID) // the token is everybody's and stays valid
 		return nil
 	case !p.Foreign:
 		return s.logOut(ctx, p)
@@ -353,7 +354,7 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	return err
 }
 
-// logOut ends a login and notes it, once.
+// logOut ends a login, and records that once.
 func (s *Service) logOut(ctx context.Context, p Principal) error {
 	_, version, err := s.login(ctx, p.UserID, p.LoginID)
 	if err != nil {
@@ -366,8 +367,8 @@ func (s *Service) logOut(ctx context.Context, p Principal) error {
 	return err
 }
 
-// Committed is told of commits on this node, as the engine tells of them: what
-// changed an account ends what rests on its tokens. It does not block.
+// Committed accepts the commits of this node from the engine. A change of an account
+// ends everything that its tokens opened. It does not block.
 func (s *Service) Committed(_ context.Context, rows []store.Event) {
 	for i := range rows {
 		if e := &rows[i]; e.Stream.Kind() == userKind && e.Seq > 1 {

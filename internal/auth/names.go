@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// nameLife is how long it is remembered that an account does not exist. Names
-	// do not change: they are remembered as long as there is room.
+	// nameLife is how long the absence of an account is cached. Names do not change,
+	// so they are cached as long as there is room.
 	nameLife = time.Minute
 	// maxNames is how many user names are cached, twice.
 	maxNames = 16384
@@ -45,8 +45,8 @@ func (s *Service) Names(ctx context.Context, ids []string) map[string]string {
 	return found
 }
 
-// Known returns the user name of an account from memory; "" for a user without
-// one. known is false where Names would read the store.
+// Known returns the cached user name of an account; "" for a user without an
+// account. known is false if Names would read the store.
 func (s *Service) Known(id string) (name string, known bool) {
 	if nameless(id) {
 		return "", true
@@ -55,8 +55,7 @@ func (s *Service) Known(id string) (name string, known bool) {
 	return n.name, ok && (n.name != "" || s.mono().Sub(n.at) < nameLife)
 }
 
-// nameless reports whether a user has no account and so no name: an imported
-// author.
+// nameless reports whether an id can have no account, as that of an imported author.
 func nameless(id string) bool { return strings.HasPrefix(id, "import:") || !gotong.ValidID(id) }
 
 // name returns the user name of one account, or "" if there is none.

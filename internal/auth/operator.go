@@ -11,15 +11,15 @@ import (
 	"gotong.dev/gotong"
 )
 
-// operatorLife is how long an operator's token is good.
+// operatorLife is how long an operator's token is valid.
 const operatorLife = time.Minute
 
-// Operator is who acts from the server's own command line: an admin without
-// an account, named as such in the log.
+// Operator is the actor of commands from the server's own command line: an admin
+// without an account, under this name in the log.
 func Operator() gotong.Actor { return gotong.Actor{UserID: "operator", Role: gotong.RoleAdmin} }
 
-// OperatorToken is a token for [Operator], good for a minute. It takes the
-// signing key to make one: whoever has that could sign in as anybody anyway.
+// OperatorToken returns a token for [Operator] that is valid for a minute. It needs
+// the signing key, with which one could sign in as any user anyway.
 func OperatorToken(secret []byte, now gotong.Instant) (string, error) {
 	t, actor, issued := tokens{secret: secret}, Operator(), now.Time().Truncate(time.Second)
 	return sign(t.operatorKid(), t.operatorKey(), jwt.MapClaims{
@@ -32,10 +32,10 @@ func (t *tokens) operatorKid() string { return "o" + hex.EncodeToString(t.derive
 
 func (t *tokens) operatorKey() []byte { return t.derive("operator") }
 
-// ReadSigningKey is the key that [SigningKey] made in this directory; unlike
-// it, it makes none.
+// ReadSigningKey returns the key that [SigningKey] generated in this directory. It
+// generates none.
 func ReadSigningKey(dir string) ([]byte, error) { return readKey(filepath.Join(dir, keyFile)) }
 
-// NewSigningKey is a fresh key as the configuration takes it: base64 of 32
+// NewSigningKey returns a new key in the form of the configuration: base64 of 32
 // random bytes.
 func NewSigningKey() string { return strings.TrimSpace(string(newKeyText())) }

@@ -26,9 +26,8 @@ const (
 	hashLen = 32
 )
 
-// passwords hashes and checks passwords, so many at once and no more, on half of
-// the processors at most: each takes memory and time that an attacker could
-// otherwise multiply.
+// passwords hashes and checks passwords. It bounds how many are hashed at once, on
+// half of the processors at most, because each one takes memory and time.
 type passwords struct {
 	cost    argon.Cost
 	keys    *argon.Pool
@@ -38,7 +37,7 @@ type passwords struct {
 	now     func() clock.Moment
 	busy    func() bool
 	observe Observer
-	dummy   string // checked for accounts that do not exist
+	dummy   string // the hash that is checked if there is no account
 }
 
 func newPasswords(o *Options, keys *argon.Pool) *passwords {
@@ -49,18 +48,18 @@ func newPasswords(o *Options, keys *argon.Pool) *passwords {
 	}
 }
 
-// Hash makes the PHC string of a password.
+// Hash returns the PHC string of a password.
 func (p *passwords) Hash(ctx context.Context, pass string) (string, error) {
 	var text string
-	err := p.gated(ctx, func() {
+	err := p.inTurn(ctx, func() {
 		salt := random(saltLen)
 		text = format(p.cost, salt, p.keys.Key(p.cost, pass, salt, hashLen))
 	})
 	return text, err
 }
 
-// Check reports whether the password is the one of a PHC string, with the
-// parameters that stand in it. An empty string takes as long and is false.
+// Check reports whether the password is the one of a PHC string, with the parameters
+// in that string. For an empty string it takes as long and reports false.
 func (p *passwords) Check(ctx context.Context, pass, phc string) (bool, error) {
 	known := phc != ""
 	if !known {
@@ -71,15 +70,15 @@ func (p *passwords) Check(ctx context.Context, pass, phc string) (bool, error) {
 		return false, err
 	}
 	same := false
-	err = p.gated(ctx, func() {
+	err = p.inTurn(ctx, func() {
 		same = subtle.ConstantTimeCompare(p.keys.Key(cost, pass, salt, len(want)), want) == 1
 	})
 	return same && known, err
 }
 
-// gated runs work when it is its turn. Where too many wait already, or the
-// caller gives up, it does not run.
-func (p *passwords) gated(ctx context.Context, work func()) error {
+// inTurn runs work when a slot is free. It returns an error, without running work,
+// if too many callers wait already or ctx ends.
+func (p *passwords) inTurn(ctx context.Context, work func()) error {
 	if p.waiting.Add(1) > p.queue+int64(cap(p.slots)) {
 		p.waiting.Add(-1)
 		return later(2*time.Second+spread(8*time.Second), "Too many users are signing in at once; try again in a moment.")
@@ -91,7 +90,7 @@ func (p *passwords) gated(ctx context.Context, work func()) error {
 		p.observe.HashWaiting(-1)
 	case <-ctx.Done():
 		p.observe.HashWaiting(-1)
-		return gotong.NewError(gotong.CodeBusy, "The request was given up before its turn came.")
+		return gotong.NewError(gotong.CodeBusy, "The request ended before its turn came.")
 	}
 	defer func() { <-p.slots }()
 	p.yield(ctx)
@@ -102,15 +101,15 @@ func (p *passwords) gated(ctx context.Context, work func()) error {
 }
 
 const (
-	// yieldStep is how often a hash looks whether it may begin.
+	// yieldStep is how often a hash that waits checks whether it may begin.
 	yieldStep = 2 * time.Millisecond
-	// maxYield is how long posting goes first, so that users can still sign in
-	// to a server that always has posts.
+	// maxYield bounds how long a hash waits for posts, so that users can still sign
+	// in to a server that always has posts.
 	maxYield = 100 * time.Millisecond
 )
 
-// yield lets commands that are under way go first: a hash takes a processor for
-// longer than a post takes in all, and cannot be interrupted.
+// yield waits for commands in progress: a hash occupies a processor for longer than
+// a whole post, and cannot be interrupted.
 func (p *passwords) yield(ctx context.Context) {
 	for waited := time.Duration(0); waited < maxYield && p.busy(); waited += yieldStep {
 		select {
@@ -121,11 +120,11 @@ func (p *passwords) yield(ctx context.Context) {
 	}
 }
 
-// spread is a random part of d, so that many who were refused at once do not
-// come back at once.
+// spread returns a random part of d, so that many clients that were rejected at once
+// do not return at once.
 func spread(d time.Duration) time.Duration { return rand.N(d) } //nolint:gosec // no secret
 
-// format is the PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
+// format returns the PHC string: $argon2id$v=19$m=…,t=…,p=…$salt$hash.
 func format(c argon.Cost, salt, hash []byte) string {
 	enc := base64.RawStdEncoding
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.MemoryKiB, c.Time, c.Threads,
@@ -134,8 +133,8 @@ func format(c argon.Cost, salt, hash []byte) string {
 
 var errPHC = errors.New("auth: a stored password hash cannot be read")
 
-// parsePHC reads what format writes, within bounds: a stored string must not
-// make the server take any amount of memory or time.
+// parsePHC reads what format writes, within bounds: a stored string must not make
+// the server use any amount of memory or time.
 func parsePHC(s string) (c argon.Cost, salt, hash []byte, err error) {
 	part := strings.Split(s, "$")
 	if len(part) != 6 || part[0] != "" || part[1] != "argon2id" || part[2] != fmt.Sprintf("v=%d", argon2.Version) {

@@ -110,13 +110,13 @@ func TestHashesWaitForTheirTurn(t *testing.T) {
 		}
 		for range 5 {
 			go func() {
-				if err := p.gated(t.Context(), work); err != nil {
+				if err := p.inTurn(t.Context(), work); err != nil {
 					t.Error(err)
 				}
 			}()
 		}
 		synctest.Wait()
-		err := p.gated(t.Context(), func() { t.Error("a sixth ran") })
+		err := p.inTurn(t.Context(), func() { t.Error("a sixth ran") })
 		wantCode(t, err, gotong.CodeRateLimited)
 		var wait interface{ RetryAfter() int }
 		if !errors.As(err, &wait) || wait.RetryAfter() < 1 {
@@ -141,7 +141,7 @@ func TestHashesHaveHalfOfTheProcessors(t *testing.T) {
 			var running, most atomic.Int64
 			for range 600 {
 				go func() {
-					_ = p.gated(t.Context(), func() {
+					_ = p.inTurn(t.Context(), func() {
 						most.Store(max(most.Load(), running.Add(1)))
 						<-hold
 						running.Add(-1)
@@ -165,7 +165,7 @@ func TestPostingGoesFirst(t *testing.T) {
 		p := bench(t, func(o *Options) { o.Busy = busy.Load })
 		hash := func() (took time.Duration) {
 			from := clock.System().Mono()
-			_ = p.gated(t.Context(), func() { took = clock.System().Mono().Sub(from) })
+			_ = p.inTurn(t.Context(), func() { took = clock.System().Mono().Sub(from) })
 			return took
 		}
 		if took := hash(); took != 0 {
@@ -182,7 +182,7 @@ func TestPostingGoesFirst(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := p.gated(ctx, func() {}); err != nil && gotong.CodeOf(err) != gotong.CodeBusy {
+		if err := p.inTurn(ctx, func() {}); err != nil && gotong.CodeOf(err) != gotong.CodeBusy {
 			t.Error(err)
 		}
 	})
@@ -192,11 +192,11 @@ func TestWhoGivesUpDoesNotHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := bench(t, func(o *Options) { o.Hashes = 1 })
 		hold := make(chan struct{})
-		go func() { _ = p.gated(t.Context(), func() { <-hold }) }()
+		go func() { _ = p.inTurn(t.Context(), func() { <-hold }) }()
 		synctest.Wait()
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
-		go func() { failed <- p.gated(ctx, func() { t.Error("ran") }) }()
+		go func() { failed <- p.inTurn(ctx, func() { t.Error("ran") }) }()
 		synctest.Wait()
 		cancel()
 		wantCode(t, <-failed, gotong.CodeBusy)

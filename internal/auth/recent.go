@@ -52,6 +52,6 @@ func once[T any](ctx context.Context, flight *singleflight.Group, key string, lo
 		return v, r.Err
 	case <-ctx.Done():
 		var none T
-		return none, gotong.NewError(gotong.CodeBusy, "The request was given up before its token was verified.")
+		return none, gotong.NewError(gotong.CodeBusy, "The request ended before its token was verified.")
 	}
 }

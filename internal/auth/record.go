@@ -11,7 +11,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Entry is one line of the record of an account.
+// Entry is one line of the record of an account, as callers see it and as the
+// registers keep it.
 type Entry struct {
 	ID        gotong.EventID `json:"id"` // sorts by time
 	At        gotong.Instant `json:"-"`  // the time in ID
@@ -25,14 +26,14 @@ type Entry struct {
 	More      int            `json:"more,omitempty"` // later entries of this sort on the same day, which were not kept; an estimate for failed sign-ins
 }
 
-// Record is what happened to an account, newest first: sign-ins and what
-// belongs to them for 90 days, and what admins did for ever. It returns at
-// most limit entries from before the one with this id, all of them where it
-// is zero, and whether there is more. The record of
-// [gotong.RoleAnonymous] is of attempts on addresses that nobody has.
+// Record returns the newest entries of an account's record, newest first: sign-ins,
+// failures and logouts of the last 90 days, and all changes by admins. It returns at
+// most limit entries older than before, or the newest if before is zero, and whether
+// there are more. The record of [gotong.RoleAnonymous] holds sign-ins with addresses
+// that no account has.
 func (s *Service) Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]Entry, bool, error) {
 	if before.IsZero() {
-		before = gotong.NewEventID(s.now().Add(24*time.Hour), 0) // of now are all before
+		before = gotong.NewEventID(s.now().Add(24*time.Hour), 0) // entries of now are all older
 	}
 	list, err := s.noted(ctx, userID, before, limit)
 	if err != nil {
@@ -50,11 +51,11 @@ func (s *Service) Record(ctx context.Context, userID string, before gotong.Event
 	return list, false, nil
 }
 
-// someDays is how many days are read at once.
+// someDays is how many days one read returns.
 const someDays = 4
 
-// noted is the newest entries of the registers, one more than the limit where
-// there are so many.
+// noted returns the newest entries of the registers: more than limit if there are as
+// many.
 func (s *Service) noted(ctx context.Context, userID string, before gotong.EventID, limit int) (list []Entry, err error) {
 	to, of := auditKey(userID, before.At()).Name, userID
 	if userID == string(gotong.RoleAnonymous) {
@@ -90,8 +91,8 @@ func (s *Service) noted(ctx context.Context, userID string, before gotong.EventI
 	}
 }
 
-// doneTo is the newest of the account's own events after the first, one more
-// than the limit where there are so many.
+// doneTo returns the newest changes of the account by admins: more than limit if
+// there are as many.
 func (s *Service) doneTo(ctx context.Context, userID string, before gotong.EventID, limit int) (list []Entry, err error) {
 	stream := userStream(userID)
 	snap, err := s.opts.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}})

@@ -11,9 +11,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// revocation is the register of a token of others that was logged out. It has
-// no expiry by which the store could drop it: a clock that ran ahead for a while
-// would make the token good again.
+// revocation is the register of a token of another issuer that was logged out. The
+// store must not drop it at an expiry: a clock that was ahead for a while would make
+// the token valid again.
 type revocation struct {
 	UserID  string         `json:"user_id"`
 	Expires gotong.Instant `json:"expires"` // of the token
@@ -23,23 +23,23 @@ func revocationKey(id string) gotong.Key {
 	return gotong.Key{Collection: revocationName, Owner: "token", Name: id}
 }
 
-// revocations is what this process knows of those that have expired.
+// revocations is what this process knows about revocations of expired tokens.
 type revocations struct {
 	mu   sync.Mutex
-	next string                  // where the next look begins
-	seen map[string]clock.Moment // when one was first seen expired
+	next string                  // where the next read begins
+	seen map[string]clock.Moment // when the token of one was first seen expired
 }
 
 const (
-	// lookAtOnce bounds one look.
+	// lookAtOnce is how many one read returns.
 	lookAtOnce = 64
-	// secondLook is how long after a revocation was first seen expired it goes
-	// where it still is.
+	// secondLook is how long after its token was first seen expired a revocation is
+	// deleted, if the token still is expired.
 	secondLook = time.Hour
 )
 
-// revoke has a token of others refused from now on, and drops some revocations
-// of tokens that have expired. It reports whether the token was good until now.
+// revoke rejects a token of another issuer from now on, and deletes some revocations
+// of expired tokens. It reports whether the token was valid until now.
 func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
 	if err := s.announce(ctx, p.UserID); err != nil {
 		return false, store.CodedWrite(err)
@@ -57,8 +57,8 @@ func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
 	return true, nil
 }
 
-// dropRevocations looks at the next few revocations and deletes those that were
-// seen expired twice, an hour apart by the time that passed in this process.
+// dropRevocations reads the next few revocations, and deletes those whose tokens
+// were seen expired twice, an hour apart on the monotonic clock.
 func (s *Service) dropRevocations(ctx context.Context) error {
 	r := s.revoked
 	r.mu.Lock()

@@ -17,11 +17,11 @@ import (
 // ticketLife is how long a ticket can be used.
 const ticketLife = 30 * time.Second
 
-// Ticket is what stands for a principal, once, within 30 seconds.
+// Ticket authenticates a principal once, within 30 seconds.
 type Ticket struct {
 	Text     string
 	Expires  gotong.Instant
-	Replayed bool // the same as before
+	Replayed bool // an earlier request got the same
 }
 
 // ticket is the register of a ticket. The text of the ticket is derived from At
@@ -37,15 +37,16 @@ func ticketKey(id string) gotong.Key {
 	return gotong.Key{Collection: ticketsName, Owner: "ticket", Name: id}
 }
 
-// ticketText is the ticket with this id that was made at this instant.
+// ticketText returns the text of the ticket with this id that was created at this
+// instant.
 func (s *Service) ticketText(id string, at gotong.Instant) string {
 	mac := s.tokens.derive("ticket", id, strconv.FormatInt(int64(at), 10))
 	return id + "." + base64.RawURLEncoding.EncodeToString(mac)
 }
 
-// Ticket makes a ticket for a browser, which cannot set a header on a
-// WebSocket. While it has neither expired nor been used, the same request id of
-// the same login gets the same ticket again.
+// Ticket returns a ticket for a browser, which cannot set a header on a WebSocket.
+// Until it expires or is used, the same request id of the same login returns the
+// same ticket.
 func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t Ticket, err error) {
 	defer func() { s.attempted("ticket", err) }()
 	if !gotong.ValidRequestID(requestID) {
@@ -73,8 +74,8 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 	return t, nil
 }
 
-// UseTicket tells who a ticket stands for and uses it up: of several tries
-// exactly one gets in. The login behind it must still be good.
+// UseTicket returns the principal of a ticket and spends it: of several calls at
+// once, exactly one succeeds. The login behind the ticket must not have ended.
 func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err error) {
 	defer func() { s.attempted("use_ticket", err) }()
 	t, err := s.takeTicket(ctx, text)
@@ -90,7 +91,7 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	return p, nil
 }
 
-// takeTicket finds the register of a ticket and marks it as used.
+// takeTicket returns a ticket and marks it as used.
 func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err error) {
 	bad := unauthorized("The ticket is not valid, or no longer.")
 	id, _, ok := strings.Cut(text, ".")
@@ -114,8 +115,8 @@ func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err er
 	return t, store.CodedWrite(err)
 }
 
-// Recheck tells whether a principal is still good, as [Service.Verify] does for
-// who holds no token: [gotong.CodeUnauthorized] where not.
+// Recheck verifies a principal again without its token: the error is
+// [gotong.CodeUnauthorized] if [Service.Verify] would reject the token now.
 func (s *Service) Recheck(ctx context.Context, p Principal) error {
 	_, err := s.admit(ctx, p)
 	return err

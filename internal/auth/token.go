@@ -17,18 +17,18 @@ import (
 	"gotong.dev/gotong"
 )
 
-// maxToken bounds the text of a token, in bytes.
+// maxToken bounds the length of a token, in bytes.
 const maxToken = 8 << 10
 
-// tokens signs access tokens and reads those of others.
+// tokens signs access tokens, and verifies them and those of other issuers.
 type tokens struct {
 	secret []byte
 	key    []byte // of access tokens
 	kid    string // of access tokens
 	life   time.Duration
-	own    map[string]pinned // the keys made here, by kid
-	keys   map[string]pinned // of others, by kid
-	sets   []pinned          // published by others
+	own    map[string]pinned // the server's keys, by kid
+	keys   map[string]pinned // of other issuers, by kid
+	sets   []pinned          // published by other issuers
 	now    func() gotong.Instant
 }
 
@@ -56,8 +56,8 @@ func newTokens(ctx context.Context, o *Options) (*tokens, error) {
 	return t, nil
 }
 
-// derive makes a secret of its own for each purpose, from length-prefixed
-// fields.
+// derive returns a secret for one purpose: a MAC of the fields, each after its
+// length.
 func (t *tokens) derive(fields ...string) []byte {
 	mac := hmac.New(sha256.New, t.secret)
 	for _, f := range fields {
@@ -85,13 +85,13 @@ func sign(kid string, key []byte, c jwt.MapClaims) (string, error) {
 	return token.SignedString(key)
 }
 
-// tokenID is the jti of a login's access tokens of one generation: those that
-// were issued beside its refresh token of this number.
+// tokenID returns the jti of an access token: its login, and the generation of the
+// refresh token that was issued beside it.
 func tokenID(login string, generation uint64) string {
 	return login + "." + strconv.FormatUint(generation, 10)
 }
 
-// generationOf reads a [tokenID] of this login.
+// generationOf returns the generation in a [tokenID] of this login.
 func generationOf(login, id string) (uint64, bool) {
 	number, ok := strings.CutPrefix(id, login+".")
 	generation, err := strconv.ParseUint(number, 10, 63)
@@ -108,7 +108,7 @@ var (
 // leeway is by how much the clock of another issuer may differ from this one.
 const leeway = 5 * time.Second
 
-// parse checks a token in the JWS compact serialization (RFC 7515, 7.1): its
+// parse checks a token in the JWS compact form (RFC 7515, 7.1): its
 // signature, then its issuer, audience, times and subject. It returns the
 // claims, and whether another issuer signed it: Expires then includes the leeway.
 func (t *tokens) parse(text string) (c claims, foreign bool, err error) {

@@ -16,8 +16,8 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// recheck is how long a token that was valid is trusted without looking at
-// registers again.
+// recheck is how long a token that was valid is accepted without reading registers
+// again.
 const recheck = time.Second
 
 // Principal is the user that a token speaks for. Tickets keep it.
@@ -33,12 +33,12 @@ type Principal struct {
 	standing uint64         // the account's version when it was last read; 0 without an account
 }
 
-// Actor is the principal as events keep it.
+// Actor returns the principal as events name it.
 func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
 
-// Verify tells who an access token speaks for: [gotong.CodeUnauthorized] where
-// it speaks for nobody, or no longer. Where the store does not answer, nobody
-// gets in.
+// Verify returns the principal of an access token. The error is
+// [gotong.CodeUnauthorized] if the token is not valid, or no longer. If the store does
+// not answer, every token is rejected.
 func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	if s.bypasses(token) {
 		return s.bypass(ctx)
@@ -62,7 +62,7 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	return p, nil
 }
 
-// check verifies a token in full and keeps the result.
+// check verifies a token in full and caches the result.
 func (s *Service) check(ctx context.Context, token string, key [32]byte) (Principal, error) {
 	c, foreign, err := s.tokens.parse(token)
 	if err != nil {
@@ -83,9 +83,8 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 	return p, nil
 }
 
-// foreignLogin names what ends where a token of others is logged out. It is
-// made of what is signed, because some signatures can be written in another way
-// that is as good.
+// foreignLogin returns the login id of a token of another issuer. It is derived from
+// the signed part alone, because some signatures have a second valid form.
 func foreignLogin(token string) string {
 	if at := strings.LastIndexByte(token, '.'); at > 0 {
 		token = token[:at]
@@ -94,7 +93,8 @@ func foreignLogin(token string) string {
 	return "token-" + hex.EncodeToString(sum[:16])
 }
 
-// admit looks at the registers behind a principal whose token is genuine.
+// admit reads the registers behind a principal whose token is genuine, and returns
+// the principal with its user name.
 func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	if !gotong.ValidID(p.UserID) {
 		return p, unauthorized("The token names no user.")
@@ -117,8 +117,8 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	return p, nil
 }
 
-// admitForeign: the role of a token of others counts as far as it is one of a
-// person, and does not contradict the account where there is one here.
+// admitForeign is admit for a token of another issuer. Its role must be one of a
+// person and, if the user has an account here, the role of that account.
 func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, error) {
 	revoked, err := load(ctx, s.opts.Store, revocationKey(p.LoginID), &revocation{})
 	if err != nil || revoked > 0 {

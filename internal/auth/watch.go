@@ -15,17 +15,17 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// endedName is the collection of notices: logins that end are listed there
-// for the other nodes, which look each second. A notice is written before its
-// login ends and stands for longer than any call of the store may last, and
-// whoever sees it looks at the login again as long as it stands. So no crash
-// between the two leaves a login that has ended unnoticed.
+// endedName is the collection of notices, with which a node announces that logins of
+// a user end. The other nodes read them each second. A notice is written before its
+// login ends and remains for longer than any call of the store may last, and a node
+// checks the login again as long as the notice remains. So a crash between the two
+// writes cannot hide the end of a login.
 const endedName = "auth_ended"
 
 const (
-	// noticeLife is how long a notice stands.
+	// noticeLife is how long a notice remains.
 	noticeLife = time.Minute
-	// noticeSkew is how far the clocks of two nodes may be apart.
+	// noticeSkew is by how much the clocks of two nodes may differ.
 	noticeSkew = 15 * time.Second
 	// roundEvery is the time between two rounds.
 	roundEvery = time.Second
@@ -39,7 +39,7 @@ const (
 	maxHints = 4096
 )
 
-// notice is the register of one.
+// notice is the register of a notice.
 type notice struct {
 	UserID string `json:"user_id"`
 }
@@ -72,8 +72,8 @@ type Watch struct {
 	wake  chan struct{}
 }
 
-// NewWatch makes a watch: logins lists who has open connections on this node,
-// end closes those of one.
+// NewWatch returns a watch. logins returns the principals with open connections on
+// this node; end closes the connections of one.
 func (s *Service) NewWatch(logins func() []Principal, end func(Principal)) *Watch {
 	return &Watch{
 		service: s, logins: logins, end: end, hints: map[string]struct{}{}, wake: make(chan struct{}, 1),
@@ -82,11 +82,11 @@ func (s *Service) NewWatch(logins func() []Principal, end func(Principal)) *Watc
 
 // Seen returns the moment at which the latest round without an error began:
 // every login that had ended before it has no connection here. It is 0 before
-// the first such round, and always where nodes share nothing.
+// the first such round, and always if nodes share no store.
 func (w *Watch) Seen() clock.Moment { return clock.Moment(w.seen.Load()) }
 
-// Hint says that logins of a user may have ended. It does not block, and is
-// checked before anything ends.
+// Hint reports that logins of a user may have ended; the watch checks them. It does
+// not block.
 func (w *Watch) Hint(userID string) {
 	w.service.verified.forget(userID)
 	w.mu.Lock()
@@ -100,7 +100,7 @@ func (w *Watch) Hint(userID string) {
 	}
 }
 
-// Run follows hints and, where nodes share the store, does a round each second.
+// Run follows hints and, if nodes share the store, does a round each second.
 // It returns nil when ctx ends.
 func (w *Watch) Run(ctx context.Context) error {
 	var again <-chan time.Time
@@ -166,7 +166,8 @@ func (w *Watch) follow(ctx context.Context) {
 	_ = w.look(limited, w.logins(), suspects) // a round finds what fails here
 }
 
-// look checks the logins of these users and ends those that are over.
+// look checks the logins of these users, and closes the connections of those that
+// have ended.
 func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[string]struct{}) error {
 	if len(suspects) == 0 {
 		return nil
@@ -190,7 +191,7 @@ func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[strin
 	return group.Wait()
 }
 
-// noticed is the users of the notices that stand.
+// noticed returns the users of all notices.
 func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 	found := map[string]struct{}{}
 	from := gotong.NewEventID(s.now().Add(-noticeLife-noticeSkew), 0).String()
@@ -215,11 +216,10 @@ func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 	}
 }
 
-// maxHeads is how many heads one read asks for.
+// maxHeads is how many heads one read returns.
 const maxHeads = 1000
 
-// changed adds the users whose account is not what it was when their login
-// was verified.
+// changed adds the users whose account has changed since their login was verified.
 func (s *Service) changed(ctx context.Context, logins []Principal, to map[string]struct{}) error {
 	for len(logins) > 0 {
 		part := logins[:min(maxHeads, len(logins))]

@@ -1,11 +1,11 @@
-// Package config is what an operator can set: one struct of flags, read from
-// the command line, from GOTONG_* variables and from a YAML file, in this
-// precedence, with defaults below them. The server needs none of it set.
+// Package config holds the settings of an operator: one struct of flags, read from
+// the command line, from GOTONG_* variables and from a YAML file, in this order of
+// precedence, with defaults below them. The server needs none of them to be set.
 //
 // Each key has one name: the flag --admin-addr is GOTONG_ADMIN_ADDR and, in
 // the file, admin-addr. A key that holds a secret can also be read from a file
-// named by the variable with _FILE behind it, as container platforms do it. A
-// key in the file that does not exist is an error with a suggestion.
+// named by the variable with _FILE behind it, as container platforms do it. An
+// unknown key in the file is an error with a suggestion.
 //
 // # Caveats
 //
@@ -51,8 +51,8 @@ var Groups = []kong.Group{
 	{Key: "telemetry", Title: "Logs and traces:"},
 }
 
-// Config is every key. The tag secret marks what is never shown and may be
-// read from a file named by GOTONG_…_FILE.
+// Config holds every key. The value of a key with the tag secret is never shown, and
+// may be read from a file named by GOTONG_…_FILE.
 type Config struct {
 	File string `name:"config" group:"place" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
 
@@ -99,7 +99,7 @@ type Config struct {
 	OTelSample   float64 `name:"otel-sample" group:"telemetry" help:"Share of traces that are recorded, above 0 up to 1." default:"1"`
 }
 
-// StoreURL is the store's address: by default the SQLite file gotong.db in the
+// StoreURL returns the store's address: by default the SQLite file gotong.db in the
 // data directory.
 func (c *Config) StoreURL() string {
 	if c.Store != "" {
@@ -110,13 +110,13 @@ func (c *Config) StoreURL() string {
 
 // The ways in which nodes reach each other.
 const (
-	BusAuto      = "auto"      // redis where one is named, livequery on SurrealDB, else none
-	BusNone      = "none"      // no bus: nodes ask the store
+	BusAuto      = "auto"      // redis if one is set, livequery on SurrealDB, else none
+	BusNone      = "none"      // no bus: nodes read the store
 	BusRedis     = "redis"     // over Redis
 	BusLiveQuery = "livequery" // by the database's live queries
 )
 
-// BusKind is Bus with auto settled.
+// BusKind returns Bus, with auto resolved.
 func (c *Config) BusKind() string {
 	switch {
 	case c.Bus != BusAuto && c.Bus != "":
@@ -130,8 +130,8 @@ func (c *Config) BusKind() string {
 	}
 }
 
-// Proxies is TrustedProxies as networks. An IPv4 address in the form of IPv6 is
-// that IPv4 address, as it is where requests come from.
+// Proxies returns TrustedProxies as networks. An IPv4 address in the form of IPv6 is
+// that IPv4 address, as it is for the addresses of clients.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
 	list := make([]netip.Prefix, 0, len(c.TrustedProxies))
 	for _, s := range c.TrustedProxies {
@@ -152,8 +152,8 @@ func (c *Config) Proxies() ([]netip.Prefix, error) {
 	return list, nil
 }
 
-// Check tells everything that is wrong with the values at once, and what is
-// only unwise. It reads the key files.
+// Check returns all faults of the values as one error, and warnings about values
+// that are only unwise. It reads the key files.
 func (c *Config) Check() (warnings []string, err error) {
 	var faults []error
 	fault := func(key, detail string) { faults = append(faults, fmt.Errorf("%s: %s", key, detail)) }
@@ -188,7 +188,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	return weak, errors.Join(faults...)
 }
 
-// checkBypass keeps the bypass to one machine, and to what is not production.
+// checkBypass confines the bypass to development on one machine.
 func checkBypass(c *Config, fault func(key, detail string)) {
 	if !c.DevBypass {
 		return
@@ -205,7 +205,7 @@ func checkBypass(c *Config, fault func(key, detail string)) {
 	}
 }
 
-// checkStore reports faults, and what may lose what was acknowledged.
+// checkStore reports faults, and returns settings that may lose acknowledged writes.
 func checkStore(c *Config, fault func(key, detail string)) (weak []string) {
 	if c.UnsafeEngine {
 		weak = append(weak, "unsafe-engine: the database may lose acknowledged writes")
@@ -219,8 +219,8 @@ func checkStore(c *Config, fault func(key, detail string)) (weak []string) {
 	return weak
 }
 
-// CheckStore reports what is wrong with the address of a store, as far as that
-// does not depend on the database.
+// CheckStore returns an error if the address of a store is invalid, whatever the
+// database behind it says.
 func CheckStore(address string) error {
 	u, err := url.Parse(address)
 	switch {
@@ -272,11 +272,11 @@ func checkAddrs(c *Config, fault func(key, detail string)) {
 	}
 }
 
-// hostName is what may stand before the colon beside an address.
+// hostName matches the host names that may stand before the port.
 var hostName = regexp.MustCompile(`^([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)*$`)
 
-// addrFault is what keeps an address from being listened on, as far as its text
-// tells.
+// addrFault returns why no server can listen on an address, as far as its text shows;
+// "" for a good one.
 func addrFault(addr string) string {
 	host, port, err := net.SplitHostPort(addr)
 	_, notIP := netip.ParseAddr(host)
@@ -298,7 +298,7 @@ func isPort(s string) bool {
 	return err == nil
 }
 
-// maxHashes bounds the memory that password hashes take, each 19 MiB.
+// maxHashes bounds the memory of password hashes, each with 19 MiB.
 const maxHashes = 256
 
 func checkBounds(c *Config, fault func(key, detail string)) {
@@ -329,13 +329,13 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	}
 }
 
-// isOrigin reports scheme://host[:port] and nothing behind it (RFC 6454).
+// isOrigin reports whether s is scheme://host[:port] and nothing more (RFC 6454).
 func isOrigin(s string) bool {
 	u, err := url.Parse(s)
 	return err == nil && isHTTP(u.Scheme) && hasHost(u) && u.Scheme+"://"+u.Host == s && u.Host == strings.ToLower(u.Host)
 }
 
-// hasHost reports a host, and behind it no port or one that there is.
+// hasHost reports whether u has a host, and after it no port or a valid one.
 func hasHost(u *url.URL) bool {
 	return u.Hostname() != "" && (u.Port() == "" && !strings.HasSuffix(u.Host, ":") || isPort(u.Port()))
 }

@@ -180,21 +180,21 @@ func TestEveryKeyEverywhere(t *testing.T) {
 
 func TestBadFiles(t *testing.T) {
 	tests := []struct{ name, yaml, want string }{
-		{"unknown", "adr: x", "g.yaml:1: adr is no key; did you mean addr?"},
-		{"underscore", "\nadmin_addr: x", "g.yaml:2: admin_addr is no key; did you mean admin-addr?"},
+		{"unknown", "adr: x", "g.yaml:1: adr is not a key; did you mean addr?"},
+		{"underscore", "\nadmin_addr: x", "g.yaml:2: admin_addr is not a key; did you mean admin-addr?"},
 		{"case", "Log-Level: x", "did you mean log-level?"},
-		{"far off", "zzzzzz: x", "zzzzzz is no key"},
-		{"config in config", "config: x", "config is no key"},
-		{"twice", "addr: a\naddr: b", "g.yaml:2: addr is there twice"},
+		{"far off", "zzzzzz: x", "zzzzzz is not a key"},
+		{"config in config", "config: x", "config is not a key"},
+		{"twice", "addr: a\naddr: b", "g.yaml:2: addr is set twice"},
 		{"not YAML", "addr: [", "this is not YAML"},
 		{"list", "- addr", "must be keys with values"},
-		{"null", "addr:", "addr has a value of the wrong shape"},
-		{"deep", "jwt-keys: [{kid: {a: b}}]", "wrong shape"},
+		{"null", "addr:", "addr has a malformed value"},
+		{"deep", "jwt-keys: [{kid: {a: b}}]", "malformed value"},
 		{"two documents", "addr: a\n---\naddr: b", "second document"},
 		{"bad number", "user-burst: many", "user-burst"},
 		{"bad enum", "log-level: loud", "log-level"},
 		{"text that is no key", "jwt-keys: [" + weakSecret + "]", "must be name=value pairs"},
-		{"comma in a kid", "jwt-keys: [{kid: 'a,b', alg: HS256, key: " + weakSecret + "}]", "wrong shape"},
+		{"comma in a kid", "jwt-keys: [{kid: 'a,b', alg: HS256, key: " + weakSecret + "}]", "malformed value"},
 		{"unknown in a key", "jwt-keys: [{kid: a, algo: HS256, key: " + weakSecret + "}]", "a part other than kid, alg"},
 	}
 	for _, tc := range tests {

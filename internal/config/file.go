@@ -18,7 +18,7 @@ type file struct {
 
 type entry struct {
 	value string
-	list  []string // instead of value, where it is a list
+	list  []string // instead of value, for a list
 	line  int
 }
 
@@ -34,7 +34,7 @@ func parseFile(name string, b []byte, keys map[string]bool) (*file, error) {
 		return nil, fmt.Errorf("%s: this is not YAML", name)
 	}
 	if dec.Decode(new(yaml.Node)) == nil {
-		return nil, fmt.Errorf("%s: there is a second document", name)
+		return nil, fmt.Errorf("%s: contains a second document", name)
 	}
 	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
@@ -45,13 +45,13 @@ func parseFile(name string, b []byte, keys map[string]bool) (*file, error) {
 		at := fmt.Sprintf("%s:%d: %s", name, key.Line, key.Value)
 		switch _, twice := f.entries[key.Value]; {
 		case !keys[key.Value] || key.Value == fileKey:
-			return nil, fmt.Errorf("%s is no key%s", at, suggestion(key.Value, keys))
+			return nil, fmt.Errorf("%s is not a key%s", at, suggestion(key.Value, keys))
 		case twice:
-			return nil, fmt.Errorf("%s is there twice", at)
+			return nil, fmt.Errorf("%s is set twice", at)
 		}
 		e, ok := plain(node)
 		if !ok {
-			return nil, fmt.Errorf("%s has a value of the wrong shape", at)
+			return nil, fmt.Errorf("%s has a malformed value", at)
 		}
 		e.line = key.Line
 		f.entries[key.Value] = e
@@ -59,8 +59,8 @@ func parseFile(name string, b []byte, keys map[string]bool) (*file, error) {
 	return f, nil
 }
 
-// plain turns a node into text, or into the texts of a list. kong gets nothing
-// else, because it shows what it cannot read of anything else.
+// plain returns a node as text, or as the texts of a list. kong gets no other type,
+// because it would show values that it cannot read.
 func plain(n *yaml.Node) (e entry, ok bool) {
 	switch n.Kind {
 	case yaml.ScalarNode:
@@ -79,8 +79,8 @@ func plain(n *yaml.Node) (e entry, ok bool) {
 	}
 }
 
-// textOf is an item of a list: text, or the parts of a key in the form that
-// flags have, with key last because it takes the rest.
+// textOf returns an item of a list as text. The parts of a key have the form of
+// flags, with key last because it takes the rest.
 func textOf(n *yaml.Node) (string, bool) {
 	if n.Kind == yaml.ScalarNode {
 		return n.Value, n.Tag != "!!null"
@@ -109,7 +109,7 @@ func textOf(n *yaml.Node) (string, bool) {
 	return strings.Join(parts, ","), true
 }
 
-// suggestion names the key that was probably meant.
+// suggestion returns "; did you mean …?" with the most similar key, or "".
 func suggestion(wrong string, keys map[string]bool) string {
 	best, least := "", len(wrong)/2+1
 	normal := strings.ReplaceAll(strings.ToLower(wrong), "_", "-")
@@ -129,7 +129,7 @@ func suggestion(wrong string, keys map[string]bool) string {
 	return "; did you mean " + best + "?"
 }
 
-// distance is Levenshtein's: how many letters to change, add or drop.
+// distance returns the Levenshtein distance: how many letters to change, add or drop.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

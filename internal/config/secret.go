@@ -14,20 +14,20 @@ import (
 // Algorithms are the signatures that a key may be pinned to.
 var Algorithms = []string{"HS256", "RS256", "ES256", "EdDSA"}
 
-// MinSecret is the shortest secret that production takes, in bytes.
+// MinSecret is the shortest secret that production accepts, in bytes.
 const MinSecret = 32
 
-// JWTKey is one key, or one published set of keys, of others whose tokens are
-// accepted, pinned to exactly one algorithm. Exactly one of Key, File and JWKS
-// is set.
+// JWTKey is a key, or a published set of keys, of another issuer whose tokens are
+// accepted. It is pinned to exactly one algorithm, and exactly one of Key, File and
+// JWKS is set.
 type JWTKey struct {
-	KID  string // empty: for tokens without kid; for JWKS the set's own kids count
+	KID  string // empty: for tokens without a kid; a JWKS has kids of its own
 	Alg  string // one of Algorithms
 	Key  string // the HS256 secret, or a public key in PEM
 	File string // a file with the same
 	JWKS string // URL of a JSON Web Key Set (RFC 7517)
-	Iss  string // who its tokens must be from; empty: anybody
-	Aud  string // whom its tokens must be for; empty: anybody
+	Iss  string // the issuer of its tokens; empty: any
+	Aud  string // an audience of its tokens; empty: any
 }
 
 // UnmarshalText reads "kid=…,alg=…,file=…", as flags and variables have it.
@@ -57,7 +57,7 @@ func (k *JWTKey) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// String is the key without its secret.
+// String returns the key without its secret.
 func (k JWTKey) String() string {
 	s := "kid=" + k.KID + ",alg=" + k.Alg
 	if k.Iss != "" {
@@ -76,8 +76,8 @@ func (k JWTKey) String() string {
 	}
 }
 
-// Material is the key's bytes: Key, or the content of File without the line
-// end. It is nil for a JWKS.
+// Material returns the key's bytes: Key, or the content of File without the line
+// end; nil for a JWKS.
 func (k JWTKey) Material() ([]byte, error) {
 	switch {
 	case k.JWKS != "":
@@ -92,7 +92,7 @@ func (k JWTKey) Material() ([]byte, error) {
 	return bytes.TrimRight(b, "\r\n"), nil
 }
 
-// SigningSecret is SigningKey decoded; nil where it is not set.
+// SigningSecret returns SigningKey decoded; nil if it is not set.
 func (c *Config) SigningSecret() ([]byte, error) {
 	if c.SigningKey == "" {
 		return nil, nil
@@ -105,7 +105,7 @@ func (c *Config) SigningSecret() ([]byte, error) {
 	return b, nil
 }
 
-// checkSecrets reports faults, and returns what is weak.
+// checkSecrets reports faults, and returns the keys that are weak.
 func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 	secret, err := c.SigningSecret()
 	switch {
@@ -113,7 +113,7 @@ func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 		fault("signing-key", "must be base64")
 	case secret == nil:
 	case len(secret) < 16:
-		fault("signing-key", "is far too short; make one with: openssl rand -base64 32")
+		fault("signing-key", "is far too short; generate one with: openssl rand -base64 32")
 	case isWeak(secret):
 		weak = append(weak, fmt.Sprintf("signing-key: weak, it needs %d random bytes", MinSecret))
 	}
@@ -144,7 +144,7 @@ func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 	return weak
 }
 
-// unbound is what is said of keys whose tokens may be of and for others.
+// unbound returns a warning for each key whose tokens may have any issuer or audience.
 func (c *Config) unbound() (notes []string) {
 	for i, k := range c.JWTKeys {
 		var missing []string
@@ -184,10 +184,10 @@ func (k JWTKey) fault() string {
 	}
 }
 
-// defaults are secrets that come with examples, this project's and others'.
+// defaults are secrets of examples, of this project and others.
 var defaults = []string{"changeme", "change-me", "default", "development", "example", "password", "jwt_secret", "secret"}
 
-// isWeak reports a secret that is short, repetitive, or an example's.
+// isWeak reports whether a secret is short, repetitive, or one of an example.
 func isWeak(secret []byte) bool {
 	if len(secret) < MinSecret {
 		return true
@@ -202,7 +202,7 @@ func isWeak(secret []byte) bool {
 
 const redacted = "[redacted]"
 
-// redactURL shows an address without the user's password and without its query.
+// redactURL returns an address without the user's password and without its query.
 func redactURL(s string) string {
 	u, err := url.Parse(s)
 	if err != nil {

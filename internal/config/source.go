@@ -39,8 +39,8 @@ func keys() map[string]bool {
 
 const fileKey = "config"
 
-// Options is what kong needs: the values, and the names of the variables for
-// its help.
+// Options returns the options for kong: the values, and the names of the variables
+// for its help.
 func (s *Source) Options() []kong.Option {
 	return []kong.Option{
 		kong.Resolvers(s),
@@ -48,7 +48,7 @@ func (s *Source) Options() []kong.Option {
 	}
 }
 
-// nameVariables shows the variables in the help. They are not given to kong as
+// nameVariables shows the variables in the help. They are not registered in kong as
 // such, because it would read them (see the package's caveat).
 func (s *Source) nameVariables(n *kong.Node) error {
 	for _, flag := range n.Flags {
@@ -64,7 +64,7 @@ func (s *Source) nameVariables(n *kong.Node) error {
 	return nil
 }
 
-// variable is the name of a key's environment variable.
+// variable returns the name of a key's environment variable.
 func variable(key string) string {
 	return "GOTONG_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 }
@@ -148,11 +148,11 @@ func (s *Source) load(ctx *kong.Context) error {
 	return err
 }
 
-// Entry is one key for people to read.
+// Entry is one key with its value, for people to read.
 type Entry struct{ Key, Value, From string }
 
-// Entries is every key of the parsed command with its value, secrets
-// blanked, and where it came from: flag, env …, file …, default.
+// Entries returns every key of the parsed command with its value, secrets redacted,
+// and its source: flag, env …, file …, default.
 func (s *Source) Entries(ctx *kong.Context) []Entry {
 	given := map[string]bool{}
 	for _, p := range ctx.Path {
@@ -177,8 +177,8 @@ func (s *Source) Entries(ctx *kong.Context) []Entry {
 	return list
 }
 
-// Print writes the entries as a YAML file that could be read again, but for
-// the blanked secrets.
+// Print writes the entries as a YAML file that can be read again, except for the
+// redacted secrets.
 func (s *Source) Print(w io.Writer, ctx *kong.Context) error {
 	var faults []error
 	for _, e := range s.Entries(ctx) {

@@ -13,9 +13,9 @@ const (
 )
 
 // address reports whether s is local@domain as people write it: a dot-atom of
-// RFC 5322 before the sign and a host name after it, letters of any script
-// included (RFC 6531). Quoted local parts, comments, literal addresses and
-// display names are none. Only a mail shows whether an address works.
+// RFC 5322 before the sign and a host name after it, with letters of any script
+// (RFC 6531). It rejects quoted local parts, comments, literal addresses and display
+// names. Whether an address exists, only a mail can show.
 func address(s string) bool {
 	at := strings.LastIndexByte(s, '@')
 	if at < 0 {
@@ -25,7 +25,7 @@ func address(s string) bool {
 	return len(local) <= maxLocal && dotted(local, localPart) && len(domain) <= maxDomain && dotted(domain, label)
 }
 
-// dotted reports whether every part between dots is fine; none is empty.
+// dotted reports whether part accepts every part between dots, and none is empty.
 func dotted(s string, part func(string) bool) bool {
 	for p := range strings.SplitSeq(s, ".") {
 		if p == "" || !part(p) {
@@ -46,7 +46,7 @@ func label(s string) bool {
 		!strings.ContainsFunc(s, func(r rune) bool { return r != '-' && !wordRune(r) })
 }
 
-// wordRune: letters, digits and the marks on them.
+// wordRune reports letters, digits and the marks on them.
 func wordRune(r rune) bool {
 	if r <= unicode.MaxASCII {
 		return asciiAlnum(r)

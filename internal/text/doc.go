@@ -1,10 +1,10 @@
-// Package text holds how each sort of text is written: the one step that
-// normalises it, and what it must be afterwards. [Table] lists all sorts; so
-// does the page on the API, and a test compares the two.
+// Package text defines each sort of text: the one step that normalises it, and what
+// is valid afterwards. [Table] lists all sorts; so does the page on the API, and a
+// test compares the two.
 //
-// A command that carries text offers [gotong.Cleaner]. The engine asks it once,
-// before the rules see the command, so that no rule trims, folds or composes
-// for itself, and all places agree which texts are the same.
+// A command that carries text implements [gotong.Cleaner]. The engine calls it once,
+// before the rules see the command, so that no rule trims, folds or composes text
+// itself, and all of them agree on which texts are the same.
 //
 // # Dependencies
 //

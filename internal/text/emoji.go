@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// emojiVersion is that of the embedded list. A new one is a new list: every
-// RGI_Emoji of Unicode, one a line, in order of code points.
+// emojiVersion is the version of the embedded list, which holds every RGI_Emoji of
+// Unicode, one per line, in order of code points.
 const emojiVersion = "17.0"
 
 //go:embed emoji.txt
@@ -19,11 +19,11 @@ const (
 	fullStyle = '\ufe0f'
 )
 
-// emojiTable is every emoji by its bare form.
+// emojiTable holds every emoji by its bare form.
 type emojiTable struct {
 	full    map[string]string // without U+FE0F → fully qualified
 	longest int               // in bytes, of a fully qualified one
-	begins  map[rune]bool     // what an emoji begins with
+	begins  map[rune]bool     // first characters of emoji
 }
 
 var emojis = sync.OnceValue(func() emojiTable {
@@ -40,7 +40,7 @@ var emojis = sync.OnceValue(func() emojiTable {
 	return t
 })
 
-// bare is an emoji without the signs that only ask for a style.
+// bare returns an emoji without the selectors of a style.
 func bare(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == textStyle || r == fullStyle {
@@ -50,8 +50,8 @@ func bare(s string) string {
 	}, s)
 }
 
-// qualified is the fully qualified form of one emoji, however much of it was
-// left out; what is no emoji stays as it is.
+// qualified returns the fully qualified form of one emoji, whichever selectors are
+// missing. It returns any other text unchanged.
 func qualified(s string) string {
 	if len(s) > 2*emojis().longest {
 		return s
@@ -64,8 +64,8 @@ func qualified(s string) string {
 
 func isEmoji(s string) bool { return s != "" && emojis().full[bare(s)] == s }
 
-// at is the length of the emoji that s begins with; 0 for none. Digits are
-// emoji only as keycaps, which are longer.
+// at returns the length in bytes of the emoji at the beginning of s; 0 if there is
+// none. A digit is an emoji only as a keycap, which is longer.
 func (t emojiTable) at(s string, first rune) int {
 	if !t.begins[first] {
 		return 0

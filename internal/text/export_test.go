@@ -1,4 +1,4 @@
 package text
 
-// EmojiList is the list as it stands in the file.
+// EmojiList returns the embedded list.
 func EmojiList() string { return emojiList }

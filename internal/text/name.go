@@ -13,9 +13,9 @@ const (
 	nonJoiner = '\u200c'
 )
 
-// Visible reports whether a reader would see anything of s: something else than
-// space, control and format characters, fillers and what has no shape of its
-// own (Unicode: Default_Ignorable_Code_Point), and the empty braille pattern.
+// Visible reports whether s shows anything: a character other than space, control
+// and format characters, fillers, characters without a shape of their own (Unicode:
+// Default_Ignorable_Code_Point) and the empty braille pattern.
 func Visible(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool {
 		return !ignorable(r) && !unicode.IsSpace(r) && !unicode.In(r, unicode.C, unicode.Z) ||
@@ -23,15 +23,15 @@ func Visible(s string) bool {
 	})
 }
 
-// ignorable: what has no shape of its own.
+// ignorable reports characters without a shape of their own.
 func ignorable(r rune) bool {
 	return r == '\u2800' || unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }
 
-// name is NFC in which every space is the usual one.
+// name returns s in NFC, with every space as U+0020.
 func name(s string) string {
 	if !utf8.ValidString(s) {
-		return s // no name; mapping would make it one
+		return s // invalid; mapping would make it valid
 	}
 	return strings.TrimSpace(norm.NFC.String(strings.Map(func(r rune) rune {
 		if unicode.Is(unicode.Zs, r) {
@@ -41,14 +41,13 @@ func name(s string) string {
 	}, s)))
 }
 
-// validName: one line of which everything can be seen.
+// validName reports whether s is one line of visible text.
 func validName(s string) bool { return Legible(s) == s && Visible(s) }
 
-// Legible is s without what a name may not hold: control characters, what
-// cannot be seen, and what changes the direction of text (UAX #9), which could
-// turn the name, or the line that it is shown in, around. Emoji stay whole, with
-// the invisible characters that they are made of, and so does a joiner where a
-// script needs it.
+// Legible returns s without the characters that a name must not contain: control
+// characters, invisible ones, and those that change the direction of text (UAX #9),
+// which could reverse the name or the line around it. It keeps the invisible
+// characters of an emoji, and a joiner where a script needs it.
 func Legible(s string) string {
 	var b strings.Builder
 	before := rune(0)
@@ -66,8 +65,7 @@ func Legible(s string) string {
 	return b.String()
 }
 
-// shows reports whether r, between what is before and after it, may stand in a
-// name.
+// shows reports whether r may stand in a name, given the text around it.
 func shows(before, r rune, after string) bool {
 	switch {
 	case r == ' ' || unicode.Is(unicode.Co, r):

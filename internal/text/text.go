@@ -10,8 +10,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Sort is one sort of text. Lengths are in characters (code points), after the
-// step.
+// Sort is one sort of text. Lengths are in characters (code points), counted after
+// the step.
 type Sort struct {
 	Name        string // as the table of the documentation calls it
 	Step        string // what [Sort.Clean] does
@@ -59,29 +59,30 @@ var (
 	}
 )
 
-// Table is every sort of text that the server takes.
+// Table returns every sort of text that the server accepts.
 func Table() []Sort {
 	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Emoji}
 }
 
-// Clean is the text as it is compared and kept. Cleaning twice changes nothing
-// more.
+// Clean returns the text as it is compared and stored. Cleaning a cleaned text
+// changes nothing.
 func (t Sort) Clean(s string) string { return t.clean(s) }
 
-// Valid reports whether a cleaned text is one of this sort.
+// Valid reports whether a cleaned text is valid.
 func (t Sort) Valid(s string) bool {
 	n := utf8.RuneCountInString(s)
 	return n >= t.Least && n <= t.Most && utf8.ValidString(s) && t.valid(s)
 }
 
-// Check notes against a field that a cleaned text is not valid.
+// Check adds a fault of the field to c if a cleaned text is not valid.
 func (t Sort) Check(c *gotong.Check, field, s string) { c.That(t.Valid(s), field, t.Says) }
 
 func anything(string) bool { return true }
 
 func trimmedNFC(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
 
-// prose keeps the indentation of the first line that has text.
+// prose returns s without blank lines before it and space after it. The first line
+// keeps its indentation.
 func prose(s string) string {
 	s = strings.TrimRightFunc(s, unicode.IsSpace)
 	start := 0
@@ -95,9 +96,9 @@ func prose(s string) string {
 	return s[start:]
 }
 
-// Fold is the text in lower case, for comparing. A letter beyond ASCII never
-// becomes one of ASCII (K, U+212A, and İ would): two addresses that differ to
-// a mail server stay two.
+// Fold returns s in lower case, for comparing. A letter outside ASCII never becomes
+// one of ASCII (K, U+212A, and İ would): addresses that a mail server distinguishes
+// stay different.
 func Fold(s string) string {
 	return strings.Map(func(r rune) rune {
 		if l := unicode.ToLower(r); l > unicode.MaxASCII || r <= unicode.MaxASCII {
@@ -107,9 +108,9 @@ func Fold(s string) string {
 	}, s)
 }
 
-// plainName is for user names. Letters of one alphabet alone leave no way to
-// write a name with letters of another that look the same, or with marks that
-// do not show.
+// plainName reports whether s is a valid user name. ASCII alone leaves no way to
+// write a name with letters of another script that look the same, or with invisible
+// marks.
 func plainName(s string) bool {
 	between := true // a separator here would stand at the beginning or after another
 	for i := range len(s) {

@@ -6,7 +6,7 @@
 // times a second under a crowd of sign-ins, and the collector then waits up to
 // 4 ms for the hash, because its inner loop is assembly that the runtime cannot
 // interrupt. Every post waits with it. A child keeps both to itself, and with
-// its low priority the operating system runs whoever posts first.
+// its low priority the operating system runs the posts first.
 //
 // # Dependencies
 //
@@ -217,7 +217,7 @@ var (
 )
 
 // child is one process that runs [Serve]. It belongs to the list of free children
-// or to one caller; whoever has it last ends it.
+// or to one caller; the last holder ends it.
 type child struct {
 	cmd      *exec.Cmd
 	in, out  io.Closer

@@ -1,10 +1,10 @@
-// Package accounts is the REST routes of accounts: signing up and in, tokens,
-// tickets for browsers, and what admins do to accounts.
+// Package accounts has the REST routes of accounts: sign-up, sign-in, tokens,
+// tickets for browsers, and the operations of admins on accounts.
 //
 // # Caveats
 //
-// Tokens and addresses pass through here and are neither logged nor put into
-// an error.
+// Tokens and addresses that pass through here are neither logged nor part of an
+// error.
 //
 // # Dependencies
 //
@@ -32,7 +32,7 @@ type Door interface {
 	Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]auth.Entry, bool, error)
 }
 
-// Options are what the routes work with; all are required.
+// Options configure the routes. All are required.
 type Options struct {
 	Door     Door
 	Engine   httpapi.Executor
@@ -52,7 +52,7 @@ const (
 	tagAdmin = "Administration"
 )
 
-// Routes are the routes under /v1/auth and /v1/admin/users, and the tickets.
+// Routes returns the routes under /v1/auth and /v1/admin, and those of tickets.
 func Routes(opts Options) func(*httpapi.API) {
 	a := &accounts{opts}
 	return func(api *httpapi.API) {
@@ -95,7 +95,7 @@ func (a *accounts) loginRoutes(api *httpapi.API) {
 	}, a.ticket)
 }
 
-// SignUp is the body of making an account.
+// SignUp is the body of a sign-up.
 type SignUp struct {
 	Email       string `json:"email" minLength:"3" maxLength:"256"`
 	Pass        string `json:"pass" minLength:"1" maxLength:"1024" doc:"8 to 256 characters, counted after normalisation to NFKC."`
@@ -111,12 +111,12 @@ type SignIn struct {
 	DeviceToken string `json:"device_token,omitempty" maxLength:"512" doc:"The device token of an earlier sign-in on this device."`
 }
 
-// Refresh is the body of getting new tokens.
+// Refresh is the body of a refresh.
 type Refresh struct {
 	Refresh string `json:"refresh" minLength:"8" maxLength:"512"`
 }
 
-// AuthResponse is who one is, and the tokens for it.
+// AuthResponse describes the user, with their tokens.
 type AuthResponse struct {
 	AccessToken  string      `json:"access_token"`
 	RefreshToken *string     `json:"refresh_token"`
@@ -144,7 +144,7 @@ func granted(ctx context.Context, g auth.Grant, err error) (*authOut, error) {
 	}}, nil
 }
 
-// origin is the context with where the call is from, for the record.
+// origin returns ctx with the source of the call, for the record of the account.
 func origin(ctx context.Context) context.Context {
 	call := httpapi.CallOf(ctx)
 	return auth.WithOrigin(ctx, auth.Origin{Address: call.Address, RequestID: call.RequestID})
@@ -201,7 +201,7 @@ func (a *accounts) me(ctx context.Context, _ *struct{}) (*authOut, error) {
 	}}, nil
 }
 
-// Ticket stands for a token, once.
+// Ticket authenticates like a token, once.
 type Ticket struct {
 	Ticket      string `json:"ticket"`
 	ExpiresAtMS int64  `json:"expires_at_ms"`

@@ -56,7 +56,7 @@ func (a *accounts) find(ctx context.Context, in *findIn) (*userOut, error) {
 	if err := mustBeAdmin(ctx); err != nil {
 		return nil, err
 	}
-	// The id first: a name may be made to look like somebody's id.
+	// The id comes first: a user name can look like the id of another user.
 	claim := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(in.User)}
 	need := store.Need{Claims: []gotong.Claim{claim}}
 	if gotong.ValidID(in.User) {
@@ -83,7 +83,7 @@ func mustBeAdmin(ctx context.Context) error {
 	return nil
 }
 
-// Switch is the body of shutting an account out or letting it in.
+// Switch is the body of disabling or enabling an account.
 type Switch struct {
 	Reason string `json:"reason,omitempty" maxLength:"500"`
 }
@@ -101,7 +101,7 @@ func (a *accounts) enable(ctx context.Context, in *switchIn) (*userOut, error) {
 	return a.run(ctx, in.ID, user.CmdEnable, user.Enable(in.JSON.Value), in.JSON.Raw)
 }
 
-// SetRole is the body of giving a platform role.
+// SetRole is the body of a change of the platform role.
 type SetRole struct {
 	Role gotong.Role `json:"role" enum:"user,moderator,admin"`
 }
@@ -115,7 +115,7 @@ func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*userOut, error)
 	return a.run(ctx, in.ID, user.CmdSetRole, user.SetRole(in.JSON.Value), in.JSON.Raw)
 }
 
-// run changes an account and, once it is known to delivery, answers with it.
+// run changes an account and returns it, once this node has delivered the change.
 func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*userOut, error) {
 	streams := httpapi.Streams{Kind: user.Name, Engine: a.Engine}
 	stream, err := streams.Stream(id)

@@ -23,7 +23,7 @@ func (a *accounts) auditRoutes(api *httpapi.API) {
 	}, a.userAudit)
 }
 
-// AuditEntry is one thing that happened to an account.
+// AuditEntry is one entry of the record of an account.
 type AuditEntry struct {
 	ID        gotong.EventID `json:"id"`
 	At        gotong.Instant `json:"at" format:"date-time"`
@@ -80,7 +80,7 @@ func (a *accounts) audit(ctx context.Context, userID string, page httpapi.Page) 
 	return out, nil
 }
 
-// beforeOf is the entry after which the page begins; zero for the first page.
+// beforeOf returns the entry after which the page begins; zero for the first page.
 func beforeOf(ctx context.Context, page httpapi.Page) (before gotong.EventID, err error) {
 	after, err := httpapi.ByID.Name(ctx, page.Cursor)
 	if err != nil || after == "" {

@@ -91,8 +91,8 @@ func (a *accounts) entries(ctx context.Context, collection, owner, before string
 	return httpapi.Lines(snap.Ranges[0], before), nil
 }
 
-// ownerlessOf is the streams that nobody can lead and in whose list of leaders
-// a disabled user comes first: each is found once.
+// ownerlessOf returns the streams that nobody can lead and in whose list of leaders
+// this disabled user comes first, so that each stream is found once.
 func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless, error) {
 	var list []Ownerless
 	for _, of := range a.Led {
@@ -120,7 +120,7 @@ func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless,
 	return list, nil
 }
 
-// led is who leads a stream.
+// led is a stream with its leaders.
 type led struct {
 	stream gotong.Stream
 	name   string
@@ -144,7 +144,7 @@ func (a *accounts) led(ctx context.Context, stream gotong.Stream) (led, error) {
 	return l, err
 }
 
-// viewOwnerless is false for a stream that somebody can lead.
+// viewOwnerless returns a stream that nobody can lead; false if somebody can.
 func (a *accounts) viewOwnerless(ctx context.Context, of members.Led, l led) (Ownerless, bool, error) {
 	able, err := a.able(ctx, l.roster.Leaders)
 	if err != nil || len(able) > 0 {
@@ -169,7 +169,7 @@ func (a *accounts) viewOwnerless(ctx context.Context, of members.Led, l led) (Ow
 	return view, true, nil
 }
 
-// able is those of these users who can act.
+// able returns those users who can act.
 func (a *accounts) able(ctx context.Context, ids []string) ([]string, error) {
 	need := store.Need{}
 	for _, id := range ids {
@@ -192,7 +192,7 @@ func (a *accounts) able(ctx context.Context, ids []string) ([]string, error) {
 	return slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return !a.Accounts.CanAct(state, id) }), nil
 }
 
-// membersOf is the active members of a stream that an import did not make, as
+// membersOf returns the active members of a stream, without those of an import, as
 // far as one read goes.
 func (a *accounts) membersOf(ctx context.Context, of members.Led, stream gotong.Stream) ([]string, error) {
 	key := gotong.MemberKey(stream, "")
@@ -229,8 +229,8 @@ type appointedOut struct {
 	Body httpapi.ReceiptView
 }
 
-// appoint names all members if an outsider is to be appointed; the rules check
-// that the list is complete.
+// appoint appoints a leader. For an outsider, the command names all members, and the
+// rules check that the list is complete.
 func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (*appointedOut, error) {
 	streams := httpapi.Streams{Kind: of.Kind, Engine: a.Engine}
 	stream, err := streams.Stream(in.ID)
