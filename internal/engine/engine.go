@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -198,9 +199,11 @@ func (e *Engine) enqueue(t *task) (*lane, error) {
 			return nil, err
 		}
 		e.evict()
-		l = &lane{engine: e, stream: t.cmd.Stream, kind: kind}
-		e.lanes[t.cmd.Stream] = l
+		// A lane outlives its commands, with whose other texts the name shares memory.
+		l = &lane{engine: e, stream: gotong.Stream(strings.Clone(string(t.cmd.Stream))), kind: kind}
+		e.lanes[l.stream] = l
 	}
+	t.cmd.Stream = l.stream
 	return l.push(t, e.opts.MaxQueue)
 }
 

@@ -16,10 +16,14 @@ func (r Rules) homeOf(scopeID string) (gotong.Stream, bool) {
 // inHome reports whether the thread was created in a home that lends members.
 func (t Thread) inHome() bool { return t.Home.Kind() != scope }
 
+// errNoHome: the command creates no thread. One value serves all, because the
+// edge asks at each command.
+var errNoHome = gotong.NotFound()
+
 func (r Rules) home(cmd gotong.Command) (gotong.Stream, error) {
 	c, ok := cmd.Data.(Create)
 	if !ok {
-		return "", gotong.NotFound()
+		return "", errNoHome
 	}
 	home, _ := r.homeOf(c.ScopeID)
 	return home, nil

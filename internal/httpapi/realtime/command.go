@@ -134,18 +134,19 @@ func (c *conn) command(session *live.Session, f inFrame) error {
 		return err
 	}
 	c.submitted()
+	id := f.ID // all of the frame that waits for the answer
 	ctx, end := c.server.opts.Trace(c.server.opts.Context, f.Traceparent, f.Type)
 	c.server.opts.Engine.Submit(ctx, cmd, func(r gotong.Receipt, err error) {
 		if err == nil && r.Access {
 			// A removal is answered after delivery has carried it out. That may
 			// wait, and this goroutine must not.
-			go c.settle(ctx, session, f.ID, r, end)
+			go c.settle(ctx, session, id, r, end)
 			return
 		}
 		if err != nil {
-			c.answer(session, errorFrame(f.ID, httpapi.TraceOf(ctx, c.trace), err, 0))
+			c.answer(session, errorFrame(id, httpapi.TraceOf(ctx, c.trace), err, 0))
 		} else {
-			c.answer(session, ackFrame(f.ID, r))
+			c.answer(session, ackFrame(id, r))
 		}
 		end()
 	})
@@ -188,9 +189,9 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	if !ok {
 		return cmd, gotong.NotFound()
 	}
-	made := create(principal.UserID, f.RequestID)
-	if !strings.Contains(f.Stream, "/") {
-		cmd.Stream = made
+	named := strings.Contains(f.Stream, "/")
+	if !named {
+		cmd.Stream = create(principal.UserID, f.RequestID)
 	} else if _, err := gotong.ParseStream(f.Stream); err != nil {
 		return cmd, err
 	}
@@ -206,7 +207,7 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	if cmd.Data, err = typ.Decode(jsonx.Unmarshal, data); err != nil {
 		return cmd, err
 	}
-	if cmd.Stream != made && c.creates(cmd) {
+	if named && c.creates(cmd) && cmd.Stream != create(principal.UserID, f.RequestID) {
 		return cmd, gotong.Invalid("stream", "must be the kind alone in a command that creates a stream: the server derives the id")
 	}
 	return cmd, nil

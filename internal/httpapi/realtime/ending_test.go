@@ -211,7 +211,7 @@ func TestConnectionCutWhileHeldBackLeavesNothing(t *testing.T) {
 				}
 				all[0].mu.Lock()
 				defer all[0].mu.Unlock()
-				return len(all[0].inbox) >= maxInbox
+				return all[0].inbox.len() >= maxInbox
 			})
 			_ = s.conn.SetLinger(0)
 			_ = s.conn.Close()

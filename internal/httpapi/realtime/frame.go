@@ -1,6 +1,7 @@
 package realtime
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"strconv"
 	"time"
@@ -137,7 +138,7 @@ func errorFrame(id, trace string, err error, retryAfter time.Duration) live.Fram
 
 // ackFrame is encoded by hand because every command is answered with one.
 func ackFrame(id string, r gotong.Receipt) live.Frame {
-	b := make([]byte, 0, 320)
+	b := make([]byte, 0, 512) // on the stack; the frame is a copy
 	b = append(b, `{"op":"ack"`...)
 	if id != "" {
 		b = append(b, `,"id":`...)
@@ -163,18 +164,35 @@ func ackFrame(id string, r gotong.Receipt) live.Frame {
 	b = append(b, `],"at":"`...)
 	b, _ = r.At.AppendText(b)
 	b = append(b, `","chain":"`...)
-	b = append(b, r.Chain.String()...)
+	b = hex.AppendEncode(b, r.Chain[:])
 	b = append(b, `","replayed":`...)
 	b = strconv.AppendBool(b, r.Replayed)
 	return live.NewFrame(append(b, '}', '}'))
 }
 
 func appendString(b []byte, s string) []byte {
+	if verbatim(s) {
+		b = append(b, '"')
+		b = append(b, s...)
+		return append(b, '"')
+	}
 	quoted, err := json.Marshal(s)
 	if err != nil { // a string always has a JSON form
 		return append(b, '"', '"')
 	}
 	return append(b, quoted...)
+}
+
+// verbatim reports whether the JSON form of s is s within quotes, also by the rules
+// of encoding/json, which escapes what HTML gives a meaning.
+func verbatim(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c < ' ', c >= 0x7f, c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }
 
 func encode(v any) live.Frame {

@@ -37,13 +37,13 @@ func (c *conn) stopped() bool { return c.draining || c.closing.Load() }
 func (c *conn) push(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for len(c.inbox) >= c.inboxRoom() && !c.stopped() {
+	for c.inbox.len() >= c.inboxRoom() && !c.stopped() {
 		c.room.Wait()
 	}
 	if c.stopped() {
 		return
 	}
-	c.inbox = append(c.inbox, b)
+	c.inbox.push(b)
 	if !c.working {
 		c.working = true
 		c.server.crew.do(c)
@@ -74,18 +74,21 @@ func (c *conn) work() {
 func (c *conn) pull() ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for !c.stopped() && len(c.inbox) > 0 && !c.roomForAnswers() {
+	for !c.stopped() && c.inbox.len() > 0 && !c.roomForAnswers() {
 		c.room.Wait()
 	}
-	if c.stopped() || len(c.inbox) == 0 {
-		c.working, c.inbox = false, nil
+	if c.stopped() || c.inbox.len() == 0 {
+		const keep = 2 // frames: hardly anything, and the next one allocates nothing
+		if c.working = false; c.stopped() || cap(c.inbox.items) > keep {
+			c.inbox = fifo[[]byte]{}
+		}
 		if c.draining && c.inflight == 0 {
 			c.wake() // to close
 		}
 		return nil, false
 	}
-	b := c.inbox[0]
-	c.inbox[0], c.inbox = nil, c.inbox[1:]
+	b := c.inbox.first()
+	c.inbox.pop()
 	c.room.Broadcast()
 	return b, true
 }

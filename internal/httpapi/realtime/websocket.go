@@ -65,7 +65,7 @@ type conn struct {
 
 	mu       sync.Mutex // guards what follows
 	room     sync.Cond  // signalled when there may be room for frames or answers, or the connection ends
-	inbox    [][]byte
+	inbox    fifo[[]byte]
 	working  bool
 	inflight int  // commands without an answer
 	draining bool // the hub asked to close: nothing more is handled
