@@ -143,7 +143,7 @@ func (s *scratch) look(ctx context.Context, db *surreal.Client) error {
 	}
 	for name := range names {
 		if strings.HasPrefix(name, scratchPrefix) && !strings.HasPrefix(name, s.name) {
-			s.others = append(s.others, fmt.Sprintf("%s is of a run that was killed, or that still runs: REMOVE %s %s", name, s.kind(), name))
+			s.others = append(s.others, fmt.Sprintf("%s is of a run that was killed or still runs: REMOVE %s %s", name, s.kind(), name))
 		}
 	}
 	slices.Sort(s.others)

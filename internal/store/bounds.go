@@ -114,7 +114,7 @@ func (c *Commit) checkErase() error {
 	for i := range c.Events {
 		seqs, err := c.Events[i].Erases()
 		if err != nil || len(seqs) > 0 && seqs[len(seqs)-1] > c.Prev.Seq {
-			return fmt.Errorf("%w: event %d of %s erases an event that does not precede it", ErrMalformed, c.Events[i].Seq, c.Request.Stream)
+			return fmt.Errorf("%w: event %d of %s erases what does not precede it", ErrMalformed, c.Events[i].Seq, c.Request.Stream)
 		}
 		named = append(named, seqs...)
 	}
