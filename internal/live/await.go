@@ -14,13 +14,13 @@ import (
 func (h *Hub) Await(ctx context.Context, id gotong.Partition, position uint64) error {
 	p := h.parts[id]
 	for {
-		p.mu.Lock()
+		p.order.Lock()
 		if p.processed.Load() >= position && p.settled(position) {
-			p.mu.Unlock()
+			p.order.Unlock()
 			return nil
 		}
 		step := p.next()
-		p.mu.Unlock()
+		p.order.Unlock()
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -30,7 +30,7 @@ func (h *Hub) Await(ctx context.Context, id gotong.Partition, position uint64) e
 }
 
 // settled reports whether no subscription is stale since this position or an
-// earlier one. p.mu is held.
+// earlier one. p.order is held.
 func (p *partition) settled(position uint64) bool {
 	for _, since := range p.pending {
 		if since <= position {
@@ -40,7 +40,7 @@ func (p *partition) settled(position uint64) bool {
 	return true
 }
 
-// next is closed at the partition's next step. p.mu is held.
+// next is closed at the partition's next step. p.order is held.
 func (p *partition) next() <-chan struct{} {
 	if p.progress == nil {
 		p.progress = make(chan struct{})
@@ -62,15 +62,15 @@ func (h *Hub) Arrival(stream gotong.Stream, in gotong.Partition, seq uint64) (ar
 	if err != nil { // it will never have an event
 		return nil, func() {}
 	}
-	t := h.flows.acquire(h, stream, kind)
+	t := h.acquire(stream, kind)
 	p := h.parts[in]
 	p.order.Lock()
-	t.bind(p)
+	p.bind(t)
 	p.order.Unlock()
 	w := t.await(seq)
 	return w.done, func() {
 		t.forgo(w)
-		h.flows.release(t)
+		h.release(t)
 	}
 }
 
@@ -106,7 +106,7 @@ func (t *flow) tellReads() {
 type Stats struct {
 	Sessions      int
 	Subscriptions int // accepted
-	Flows        int // streams that are followed or watched
+	Flows         int // streams that are followed or watched
 	RingBytes     int
 	Silent        int // partitions without a fresh complete read
 	Stale         int // subscriptions that are being authorised anew
@@ -120,10 +120,10 @@ func (h *Hub) Stats() Stats {
 	st.Sessions = len(h.sessions)
 	h.mu.Unlock()
 	for _, p := range h.parts {
-		p.mu.Lock()
+		p.order.Lock()
 		st.Flows += len(p.flows)
 		st.Stale += len(p.pending)
-		p.mu.Unlock()
+		p.order.Unlock()
 		if !p.fresh(now) {
 			st.Silent++
 		}

@@ -14,7 +14,7 @@ import (
 
 // reading is one row on its way to a frame.
 type reading struct {
-	flow *flow
+	flow  *flow
 	row   *store.Event
 	event gotong.Event
 	about []uint64 // seqs of the events that it speaks of

@@ -1,7 +1,6 @@
 package live
 
 import (
-	"hash/maphash"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -10,23 +9,22 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// flow is one stream that somebody follows, or whose events govern the access
-// of somebody.
+// flow is what a node keeps of one stream that somebody follows, or whose events
+// govern the access of somebody: its recent frames and its subscriptions.
 type flow struct {
 	hub    *Hub
 	stream gotong.Stream
 	kind   *gotong.Kind
 	part   atomic.Pointer[partition] // nil until the stream's home is known
 
-	boundAt atomic.Uint64 // where the tail was when part became known
-
-	refs int // guarded by the shard of the index
+	boundAt uint64 // where the tail was when part became known; guarded by its order
+	refs    int    // guarded by Hub.mu
 
 	// batch is what the tail is about to push. Only one goroutine touches it:
 	// the tail of the partition that the stream's events are in.
 	batch []pushed
 
-	mu        sync.Mutex // see Hub for the order of locks
+	mu        sync.Mutex // guards what follows
 	gone      bool       // released: nothing is kept any more
 	ring      ring
 	amended   uint64               // position of the newest event that may have changed what older ones say
@@ -76,13 +74,19 @@ func (t *flow) unfollow(s *sub) {
 	}
 }
 
-func (t *flow) watch(s *sub) {
+// watch has the events of the stream mark a subscription, whose access it
+// governs. It returns false if they do already.
+func (t *flow) watch(s *sub) (entered bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if _, watching := t.watchers[s]; watching {
+		return false
+	}
 	if t.watchers == nil {
 		t.watchers = map[*sub]struct{}{}
 	}
 	t.watchers[s] = struct{}{}
+	return true
 }
 
 func (t *flow) unwatch(s *sub) {
@@ -230,87 +234,10 @@ func (t *flow) wakeAll() {
 	}
 }
 
-// bind says in which partition the stream is. From now on the tail jumps over
-// nothing of it; what it passed before was perhaps not pushed here. p.order is
-// held.
-func (t *flow) bind(p *partition) {
-	if t.part.Load() != nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t.part.Load() == nil {
-		t.boundAt.Store(p.processed.Load())
-		t.part.Store(p)
-		p.flows[t] = struct{}{}
-	}
-}
-
-// index finds flows by stream.
-type index struct {
-	seed   maphash.Seed
-	shards [64]shard
-}
-
-type shard struct {
-	mu     sync.RWMutex
-	flows map[gotong.Stream]*flow
-}
-
-func newIndex() *index {
-	x := &index{seed: maphash.MakeSeed()}
-	for i := range x.shards {
-		x.shards[i].flows = map[gotong.Stream]*flow{}
-	}
-	return x
-}
-
-func (x *index) shard(s gotong.Stream) *shard {
-	return &x.shards[maphash.String(x.seed, string(s))%uint64(len(x.shards))]
-}
-
-// lookup is the flow of a stream, nil where nobody needs it.
-func (x *index) lookup(s gotong.Stream) *flow {
-	sh := x.shard(s)
-	sh.mu.RLock()
-	defer sh.mu.RUnlock()
-	return sh.flows[s]
-}
-
-// acquire is the flow of a stream, made where it is not there; release gives
-// it back.
-func (x *index) acquire(h *Hub, s gotong.Stream, kind *gotong.Kind) *flow {
-	sh := x.shard(s)
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	t := sh.flows[s]
-	if t == nil {
-		t = &flow{hub: h, stream: s, kind: kind}
-		sh.flows[s] = t
-	}
-	t.refs++
-	return t
-}
-
-func (x *index) release(t *flow) {
-	sh := x.shard(t.stream)
-	sh.mu.Lock()
-	t.refs--
-	last := t.refs == 0
-	if last {
-		delete(sh.flows, t.stream)
-	}
-	sh.mu.Unlock()
-	if !last {
-		return
-	}
-	if p := t.part.Load(); p != nil {
-		p.mu.Lock()
-		delete(p.flows, t)
-		p.mu.Unlock()
-	}
+// close drops everything: nobody needs the flow any more.
+func (t *flow) close() {
 	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.weigh(t.forget)
 	t.gone = true
-	t.mu.Unlock()
 }

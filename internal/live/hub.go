@@ -19,9 +19,8 @@ import (
 // safe for concurrent use.
 //
 // Locks are taken in this order, and none is held while the store is read:
-// Session.mu, then partition.order (one at a time), then a shard of the index,
-// then flow.mu, then one of the leaves partition.mu, loader.mu and those
-// of package signal. Hub.mu is taken alone.
+// Session.mu, then partition.order (one at a time), then flow.mu, then one of the
+// leaves Hub.mu, partition.mu, loader.mu and those of package signal.
 type Hub struct {
 	opt      Options
 	limits   Limits
@@ -29,7 +28,6 @@ type Hub struct {
 	epoch    gotong.Epoch
 	node     string // names this node on the bus
 
-	flows  *index
 	parts   [gotong.Partitions]*partition
 	loader  *loader
 	signals *signal.Exchange
@@ -38,7 +36,8 @@ type Hub struct {
 	ringBytes     atomic.Int64
 	subscriptions atomic.Int64
 
-	mu       sync.Mutex
+	mu       sync.RWMutex // guards what follows
+	flows    map[gotong.Stream]*flow
 	sessions map[*Session]struct{}
 	users    map[string]int // open sessions of each user
 	draining bool
@@ -53,7 +52,7 @@ func New(opt Options) *Hub {
 	}
 	h := &Hub{
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
-		flows: newIndex(), sessions: map[*Session]struct{}{}, users: map[string]int{},
+		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
 	}
 	h.limits.fill()
 	h.observer.fill()
@@ -222,10 +221,10 @@ func (h *Hub) gone(s *Session) {
 	}
 }
 
-// pick is the sessions that match.
+// pick returns the sessions that match.
 func (h *Hub) pick(match func(*Session) bool) []*Session {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+	h.mu.RLock()
+	defer h.mu.RUnlock()
 	var found []*Session
 	for s := range h.sessions {
 		if match(s) {
@@ -313,4 +312,42 @@ func jitter(whole time.Duration) int64 {
 		return whole.Milliseconds()
 	}
 	return n.Int64()
+}
+
+// lookup returns the flow of a stream, nil where nobody needs it.
+func (h *Hub) lookup(s gotong.Stream) *flow {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return h.flows[s]
+}
+
+// acquire returns the flow of a stream, and makes it where there is none;
+// release gives it back.
+func (h *Hub) acquire(s gotong.Stream, kind *gotong.Kind) *flow {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.flows[s]
+	if t == nil {
+		t = &flow{hub: h, stream: s, kind: kind}
+		h.flows[s] = t
+	}
+	t.refs++
+	return t
+}
+
+func (h *Hub) release(t *flow) {
+	h.mu.Lock()
+	t.refs--
+	last := t.refs == 0
+	if last {
+		delete(h.flows, t.stream)
+	}
+	h.mu.Unlock()
+	if !last {
+		return
+	}
+	if p := t.part.Load(); p != nil {
+		p.forget(t)
+	}
+	t.close()
 }

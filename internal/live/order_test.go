@@ -1,6 +1,7 @@
 package live_test
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/bustest"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/store"
 )
 
 // These tests hold reads of the store where they would hardly ever be by
@@ -184,5 +186,37 @@ func TestForgedWake(t *testing.T) {
 		synctest.Wait()
 		c.drain()
 		c.sees(r1, 2, 3)
+	})
+}
+
+// A stream whose access another partition governs is refused: nothing orders
+// its events and the changes of its access.
+func TestGovernedByAnotherPartition(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		far := gotong.Stream("club/far")
+		for i := 0; gotong.PartitionOf(far) == gotong.PartitionOf(home(r1)); i++ {
+			far = gotong.NewStream("club", fmt.Sprint("far", i))
+		}
+		list := kinds()
+		list[0].AccessNeeds = func(gotong.State, gotong.Viewer) []gotong.Ref {
+			return []gotong.Ref{{Stream: far, Key: gotong.MemberKey(far, "ann")}}
+		}
+		list[0].Access = func(gotong.State, gotong.Viewer) gotong.Grant {
+			return gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: r1}}}
+		}
+		h := w.start(func(o *live.Options) { o.Codec = store.NewCodec(list) })
+		w.commit(h, r1, say("1"))
+		heard := func(want ...string) {
+			t.Helper()
+			c := open(t, h, "ann", live.SessionOptions{})
+			c.subscribe(r1, live.Now())
+			synctest.Wait()
+			c.drain()
+			c.heard(want...)
+		}
+		heard("subscribed") // the other stream does not exist
+		w.commit(h, far, add("ann"))
+		heard("error internal")
 	})
 }

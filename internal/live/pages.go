@@ -215,7 +215,7 @@ func (t *flow) keep(p *pages, together bool, now clock.Moment) {
 	defer t.mu.Unlock()
 	again := together || t.asked == k.page.from+1
 	t.asked = k.page.from + 1
-	heard := t.part.Load() != nil && k.page.position >= max(t.amended, t.boundAt.Load())
+	heard := t.part.Load() != nil && k.page.position >= max(t.amended, t.boundAt)
 	if !again || !heard || len(t.followers) == 0 {
 		return
 	}

@@ -2,6 +2,8 @@ package live
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -17,45 +19,22 @@ type partition struct {
 	id   gotong.Partition
 	wake chan struct{} // holds at most one wake-up
 
-	// order makes publishing and watching one step each. Why nobody who was
-	// removed at position R keeps receiving:
-	//
-	//  1. A subscription s is authorised on a snapshot of position P. R <= P: the
-	//     snapshot knows of the removal. So let P < R, and let G be the stream with
-	//     the event at R. s is marked if it is among G's followers or watchers when
-	//     publish looks G up for R.
-	//  2. G is the followed stream: s became a follower before its snapshot was
-	//     read, so before R was committed, so before publish could look for it.
-	//  3. G governs the followed stream: watch enters s and looks at processed in
-	//     one step of order; publish looks up, marks and raises processed in one
-	//     step of order. Watch first: publish finds s and marks it. Publish first:
-	//     watch finds processed >= R > P, and s is read again, on a snapshot that
-	//     knows of R; until then it has no grant by this one.
-	//  4. A mark stays until a read that began after it is applied, and before the
-	//     mark is gone the subscription takes nothing.
-	//
-	// The same holds where a commit cannot be read (loseAll), with everybody in
-	// the place of G's followers and watchers. bind is a step of order, so that a
-	// flow is either among those that loseAll marks or bound after processed was
-	// raised.
-	//
-	// What publish prepares before the lock decides nothing: flows are looked up
-	// again under it. Order comes after Session.mu and before a shard of the index
-	// and flow.mu; the store is never read under it.
-	order sync.Mutex
+	// order makes publishing and watching one step each, which is what the proof
+	// of removal in DESIGN.md rests on.
+	order    sync.Mutex // guards what follows; see Hub
+	flows    map[*flow]struct{}
+	pending  map[*sub]uint64 // made stale, not authorised anew: since which position
+	progress chan struct{}   // closed at the next step, for those who wait
 
 	processed  atomic.Uint64 // every event up to here is in its flow; raised under order
 	completeAt atomic.Int64  // when a complete read was last begun; 0 never
 	held       atomic.Bool   // a session found the partition silent since
 
-	mu       sync.Mutex // a leaf; see Hub
-	offered  []offer
-	target   uint64 // there are commits up to here, as far as anybody said
-	known    uint64 // and as far as this node's store or engine said
-	proofs   []proof
-	flows   map[*flow]struct{}
-	pending  map[*sub]uint64 // made stale, not authorised anew: since which position
-	progress chan struct{}   // closed at the next step, for who waits
+	mu      sync.Mutex // a leaf; guards what follows
+	offered []offer
+	target  uint64 // there are commits up to here, as far as anybody said
+	known   uint64 // and as far as this node's store or engine said
+	proofs  []proof
 }
 
 type offer struct {
@@ -135,25 +114,42 @@ func (p *partition) start(position uint64) {
 	p.reach(position)
 }
 
-// watch has the events of a stream that governs a subscription's access mark
-// it. True means that the tail has passed more than the snapshot of that access
-// saw: marks were perhaps missed.
-func (p *partition) watch(t *flow, s *sub, seen uint64) (passed bool) {
+// watch is the step in which a subscription that was read at a position enters
+// for what governs its access. True means that the tail has passed more than
+// that read saw, at a time when an event would not have marked the subscription
+// or would not have come into its flow: read again.
+//
+// For its own stream, the subscription is among the followers since before the
+// read, so that only what came before the flow was bound can be missing.
+func (p *partition) watch(s *sub, governing []*flow, seen uint64) (passed bool) {
 	p.order.Lock()
 	defer p.order.Unlock()
-	t.watch(s)
-	t.bind(p)
-	return p.processed.Load() > seen
+	p.bind(s.flow)
+	passed = s.flow.boundAt > seen
+	for _, t := range governing {
+		p.bind(t)
+		if t.watch(s) && p.processed.Load() > seen {
+			passed = true
+		}
+	}
+	return passed
 }
 
-// bind does the same for the stream that is followed. Its subscription is
-// registered since before the snapshot, so that only what the tail passed
-// before the flow was known to be here can be missing.
-func (p *partition) bind(t *flow, seen uint64) (passed bool) {
+// bind notes that a stream is in the partition: from now on the tail skips no
+// event of it. What it passed before was perhaps not pushed. p.order is held.
+func (p *partition) bind(t *flow) {
+	if t.part.Load() == nil {
+		t.boundAt = p.processed.Load()
+		t.part.Store(p)
+		p.flows[t] = struct{}{}
+	}
+}
+
+// forget drops a flow that nobody needs any more.
+func (p *partition) forget(t *flow) {
 	p.order.Lock()
 	defer p.order.Unlock()
-	t.bind(p)
-	return t.boundAt.Load() > seen
+	delete(p.flows, t)
 }
 
 // loseAll passes the commit at a position, of which nobody knows whom it
@@ -163,7 +159,9 @@ func (p *partition) bind(t *flow, seen uint64) (passed bool) {
 func (p *partition) loseAll(position uint64) {
 	p.order.Lock()
 	defer p.order.Unlock()
-	p.each(func(t *flow) { t.lose(p, position) })
+	for t := range p.flows {
+		t.lose(p, position)
+	}
 	p.reach(position)
 }
 
@@ -181,14 +179,14 @@ func (p *partition) fresh(now clock.Moment) bool {
 func (p *partition) skip(to uint64) bool {
 	p.order.Lock()
 	defer p.order.Unlock()
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if len(p.flows) > 0 {
 		return false
 	}
+	p.mu.Lock()
 	p.target = min(p.target, p.known) // no other node's word moves the tail
-	p.processed.Store(max(min(to, p.known), p.processed.Load()))
-	p.tick()
+	to = min(to, p.known)
+	p.mu.Unlock()
+	p.reach(max(to, p.processed.Load()))
 	return true
 }
 
@@ -196,12 +194,10 @@ func (p *partition) skip(to uint64) bool {
 // held.
 func (p *partition) reach(position uint64) {
 	p.processed.Store(position)
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.tick()
 }
 
-// tick lets everyone look who waits. p.mu is held.
+// tick has everyone look who waits. p.order is held.
 func (p *partition) tick() {
 	if p.progress != nil {
 		close(p.progress)
@@ -219,15 +215,9 @@ func (p *partition) complete() {
 		p.proofs = p.proofs[1:]
 		done = true
 	}
-	var flows []*flow
-	if done && p.held.Swap(false) {
-		for t := range p.flows {
-			flows = append(flows, t)
-		}
-	}
 	p.mu.Unlock()
-	for _, t := range flows {
-		t.wakeAll()
+	if done && p.held.Swap(false) {
+		p.each((*flow).wakeAll)
 	}
 }
 
@@ -244,12 +234,9 @@ func (p *partition) trim(since clock.Moment) {
 
 // each calls f for every flow of the partition, without a lock.
 func (p *partition) each(f func(*flow)) {
-	p.mu.Lock()
-	flows := make([]*flow, 0, len(p.flows))
-	for t := range p.flows {
-		flows = append(flows, t)
-	}
-	p.mu.Unlock()
+	p.order.Lock()
+	flows := slices.Collect(maps.Keys(p.flows))
+	p.order.Unlock()
 	for _, t := range flows {
 		f(t)
 	}

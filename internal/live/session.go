@@ -157,7 +157,7 @@ func (s *Session) Subscribe(want Subscription) error {
 		return gotong.NewError(gotong.CodeTooLarge, "Too many subscriptions in one session.")
 	}
 	sub := &sub{session: s, slot: slot, id: want.ID, trace: want.Trace, start: want.Start, resumed: want.Resumed}
-	sub.flow = s.hub.flows.acquire(s.hub, want.Stream, kind)
+	sub.flow = s.hub.acquire(want.Stream, kind)
 	s.subs[slot] = sub
 	sub.flow.follow(sub) // before the read: nothing after it can be missed
 	if want.Start.mode == fromCursor {

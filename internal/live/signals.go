@@ -40,7 +40,7 @@ func (s *sub) mayHear(now clock.Moment) bool {
 // show queues a signal in the sessions that follow its stream and for whose
 // users it is.
 func (h *Hub) show(m *bus.Signal) {
-	t := h.flows.lookup(m.Stream)
+	t := h.lookup(m.Stream)
 	if t == nil {
 		return
 	}

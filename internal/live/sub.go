@@ -2,7 +2,6 @@ package live
 
 import (
 	"errors"
-	"math/bits"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -15,7 +14,7 @@ import (
 // guarded by the session's mu.
 type sub struct {
 	session *Session
-	flow   *flow
+	flow    *flow
 	slot    uint8 // its bit in Session.dirty; set once
 	index   int   // in flow.followers; guarded by the flow's mu
 
@@ -25,10 +24,8 @@ type sub struct {
 	marks    atomic.Uint32
 	accessAt atomic.Uint64 // position, in the stream's partition, of that snapshot
 	checked  uint32
-	// pendingIn has a bit for each partition in whose pending it is; changed
-	// under that partition's mu.
-	pendingIn atomic.Uint32
-	grant     *view.Grant // nil until accepted
+	pending  atomic.Pointer[partition] // in whose pending it is; changed under its order
+	grant    *view.Grant               // nil until accepted
 
 	inPages, inAuths bool // waits in the loader; guarded by its mu
 
@@ -68,24 +65,20 @@ const (
 func (s *sub) bit() uint64 { return 1 << s.slot }
 
 // mark makes the subscription stale as of a position, and has it authorised
-// anew. It is called by the tail before any event at or beyond the position
-// can be taken.
+// anew. The tail calls it before any event at or beyond the position can be
+// taken, with its partition's order held.
 func (s *sub) mark(p *partition, position uint64) {
-	if p == s.flow.part.Load() && position <= s.accessAt.Load() {
-		return // the snapshot that authorised it saw the event
+	if position > s.accessAt.Load() { // else the snapshot that authorised it saw the event
+		s.stain(p, position)
 	}
-	s.stain(p, position)
 }
 
 // stain is mark for an event that no snapshot shows.
 func (s *sub) stain(p *partition, position uint64) {
 	s.marks.Add(1)
-	p.mu.Lock()
-	if _, ok := p.pending[s]; !ok {
+	if s.pending.Swap(p) == nil {
 		p.pending[s] = position
-		s.pendingIn.Or(1 << p.id)
 	}
-	p.mu.Unlock()
 	s.session.hub.loader.authorise(s)
 }
 
@@ -93,56 +86,51 @@ func (s *sub) stain(p *partition, position uint64) {
 // under the flow's mu, no frame in the ring is beyond an unseen change.
 func (s *sub) stale() bool { return s.marks.Load() != s.checked }
 
-// settle tells who waits that nothing of the subscription goes out on an old
-// permission any more. The session's mu is held.
+// settle notes that nothing of the subscription goes out on an old permission
+// any more, for those who wait for that. The session's mu is held.
 func (s *sub) settle() {
-	for waits := s.pendingIn.Load(); waits != 0; waits &= waits - 1 {
-		id := bits.TrailingZeros32(waits)
-		p := s.session.hub.parts[id]
-		p.mu.Lock()
-		if s.ended || !s.stale() { // a mark may have come in between
-			s.pendingIn.And(^(uint32(1) << id))
-			delete(p.pending, s)
-			p.tick()
-		}
-		p.mu.Unlock()
+	p := s.pending.Load()
+	if p == nil {
+		return
+	}
+	p.order.Lock()
+	defer p.order.Unlock()
+	if s.ended || !s.stale() { // a mark may have come in between
+		s.pending.Store(nil)
+		delete(p.pending, s)
+		p.tick()
 	}
 }
 
-// watch has the streams that govern the grant watched, and binds flows to
-// their partitions. True means that something is watched only now of which
-// the tail has passed more than the snapshot saw: read again.
+// watch has the streams that govern the grant mark the subscription. True means
+// that the grant may be older than what they have marked: read again.
 func (s *sub) watch(r *view.Snapshot, g *view.Grant) (again bool) {
 	h := s.session.hub
-	home := h.parts[r.Home()]
-	again = home.bind(s.flow, r.Position(home.id))
-	var watching []*flow
+	watching := make([]*flow, 0, len(g.Governing))
 	for _, stream := range g.Governing {
-		known := slices.IndexFunc(s.watching, func(t *flow) bool { return t.stream == stream })
-		if known >= 0 {
-			watching = append(watching, s.watching[known])
-			continue
+		if kind, err := h.views.Kind(stream); err == nil { // else it will never have an event
+			watching = append(watching, h.acquire(stream, kind))
 		}
-		kind, err := h.views.Kind(stream)
-		if err != nil {
-			continue // no such kind: it will never have an event
-		}
-		t := h.flows.acquire(h, stream, kind)
-		part := home
-		if head, ok := r.State.HeadOf(stream); ok && head.Exists() {
-			part = h.parts[gotong.PartitionOf(head.Home)]
-		}
-		watching = append(watching, t)
-		again = part.watch(t, s, r.Position(part.id)) || again
 	}
+	p := h.parts[r.Home()]
+	again = p.watch(s, watching, r.Position(p.id))
 	for _, t := range s.watching {
 		if !slices.Contains(watching, t) {
 			t.unwatch(s)
-			h.flows.release(t)
 		}
+		h.release(t)
 	}
 	s.watching = watching
 	return again
+}
+
+// elsewhere reports whether a stream that governs the grant lies in another
+// partition: no order of events would say what came before its changes.
+func elsewhere(r *view.Snapshot, g *view.Grant) bool {
+	return slices.ContainsFunc(g.Governing, func(stream gotong.Stream) bool {
+		head, ok := r.State.HeadOf(stream)
+		return ok && head.Exists() && gotong.PartitionOf(head.Home) != r.Home()
+	})
 }
 
 // end ends the subscription: nothing of it is taken any more. The session's mu
@@ -181,9 +169,9 @@ func (s *sub) end(reason string, frame *Frame) {
 	} else {
 		s.settle()
 	}
-	h.flows.release(s.flow)
+	h.release(s.flow)
 	for _, t := range s.watching {
-		h.flows.release(t)
+		h.release(t)
 	}
 }
 
@@ -226,6 +214,8 @@ func (s *sub) apply(r *view.Snapshot, g *view.Grant, marks uint32, first uint64,
 		s.check(marks)
 	case !g.Readable:
 		s.refuse(gotong.NotFound())
+	case elsewhere(r, g):
+		s.refuse(gotong.NewError(gotong.CodeInternal, "Another partition governs the stream."))
 	case s.watch(r, g):
 		sess.hub.loader.again(s)
 	case s.grant == nil:

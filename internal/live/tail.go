@@ -207,7 +207,7 @@ func (p *partition) publish(rows iter.Seq[*store.Event], last uint64) {
 	var arrivals []arrival
 	for row := range rows {
 		a := arrival{row: row}
-		if t := p.hub.flows.lookup(row.Stream); t != nil {
+		if t := p.hub.lookup(row.Stream); t != nil {
 			a.reading = p.hub.open(t, row)
 			a.pushed = p.hub.pushed(a.reading)
 		}
@@ -226,7 +226,7 @@ func (p *partition) spread(arrivals []arrival) {
 	var touched []*flow
 	for i := range arrivals {
 		a := &arrivals[i]
-		t := p.hub.flows.lookup(a.row.Stream)
+		t := p.hub.lookup(a.row.Stream)
 		if t == nil {
 			continue
 		}

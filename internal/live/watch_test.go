@@ -65,7 +65,7 @@ func TestRemovalWhileSubscribing(t *testing.T) {
 
 		w.commit(nil, other, say("2")) // somebody to name
 		removal := w.commit(nil, governing(s), remove("bob"))
-		pass(time.Second) // the poll finds both, and the tail stands where it asks for names
+		pass(1100 * time.Millisecond) // the poll finds both, and the tail stands where it asks for names
 		answer()
 		synctest.Wait()
 		if err := bob.s.Outcome(t.Context(), s); err != nil {
@@ -103,7 +103,7 @@ func TestFollowedWhilePublishing(t *testing.T) {
 		synctest.Wait()
 		w.commit(nil, other, say("2"))
 		w.commit(nil, s, say("2"))
-		pass(time.Second)
+		pass(1100 * time.Millisecond) // the poll finds both
 		bob.subscribe(s, at(1))
 		synctest.Wait()
 		w.commit(h, s, edit(1, "other words"), say("4"))
