@@ -14,7 +14,7 @@ func sitiAgain(requestID string) SignIn {
 	return SignIn{RequestID: requestID, Email: "siti@example.org", Pass: "selokan bersih", Address: "192.0.2.1"}
 }
 
-func TestSignInAgain(t *testing.T) {
+func TestARetriedSignInReturnsTheSameLogin(t *testing.T) {
 	for name, tc := range map[string]struct {
 		between func(h *house, g Grant)
 		change  func(*SignIn)
@@ -71,7 +71,7 @@ func TestSignInAgain(t *testing.T) {
 }
 
 // Keys are the account's own: another one's equal key is independent.
-func TestSignInKeysAreOfTheAccount(t *testing.T) {
+func TestRequestIDsOfASignInBelongToTheAccount(t *testing.T) {
 	h := build(t, nil)
 	h.signUp(t, siti("r1"))
 	budi := siti("r2")
@@ -87,7 +87,7 @@ func TestSignInKeysAreOfTheAccount(t *testing.T) {
 	}
 }
 
-func TestTwinsSignIn(t *testing.T) {
+func TestConcurrentSignInsWithOneRequestIDReturnOneLogin(t *testing.T) {
 	const n = 10 // as many as may try at once
 	h := build(t, func(o *Options) { o.Queue = n })
 	g := h.signUp(t, siti("r1"))
@@ -114,7 +114,7 @@ func TestTwinsSignIn(t *testing.T) {
 	}
 }
 
-func TestSignUpAgainGetsTheSameLogin(t *testing.T) {
+func TestARetriedSignUpReturnsTheFirstLoginUntilItEnds(t *testing.T) {
 	h := build(t, nil)
 	first := h.signUp(t, siti("r1"))
 	if got := h.signUp(t, siti("r1")); got.AccessToken != first.AccessToken || !got.Replayed {
@@ -128,7 +128,7 @@ func TestSignUpAgainGetsTheSameLogin(t *testing.T) {
 	}
 }
 
-func TestTicketAgain(t *testing.T) {
+func TestARetriedTicketRequestReturnsTheSameTicket(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	p, err := h.Verify(t.Context(), g.AccessToken)
@@ -189,7 +189,7 @@ func TestTicketAgain(t *testing.T) {
 	wantCode(t, err, gotong.CodeInvalid)
 }
 
-func TestTwinsGetOneTicket(t *testing.T) {
+func TestConcurrentTicketRequestsReturnOneTicket(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	p, err := h.Verify(t.Context(), g.AccessToken)

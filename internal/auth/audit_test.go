@@ -38,7 +38,7 @@ func actions(list []Entry) string {
 	return strings.Join(words, " ")
 }
 
-func TestRecord(t *testing.T) {
+func TestTheRecordListsSignInsAndChangesByAdmins(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	next := func() { h.pass(time.Hour) }
@@ -116,7 +116,7 @@ func TestRecord(t *testing.T) {
 
 // Whether an address is known is not to be seen: both kinds of failure write
 // one entry, the unknown one to nobody's record.
-func TestFailuresOnUnknownAddresses(t *testing.T) {
+func TestFailuresWithUnknownAddressesAreRecordedForAnonymous(t *testing.T) {
 	h := build(t, nil)
 	r := sitiAgain("i1")
 	r.Email = "nobody@example.org"

@@ -183,7 +183,7 @@ func (h *house) count(tb testing.TB, collection, owner string) int {
 	return len(list)
 }
 
-func TestSignUpSignInMe(t *testing.T) {
+func TestTokensOfASignUpAndASignInNameTheAccount(t *testing.T) {
 	h := build(t, nil)
 	up := h.signUp(t, siti("r1"))
 	if up.UserID != gotong.DeriveID("user", "anonymous", "r1") || up.Username != "Siti_R" || up.Role != gotong.RoleUser ||
@@ -234,7 +234,7 @@ func TestSignUpChecksItsFields(t *testing.T) {
 	}
 }
 
-func TestSignUpAgain(t *testing.T) {
+func TestARetriedSignUpReturnsTheSameAccount(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*SignUp)
@@ -358,7 +358,7 @@ func TestUnknownOutcomeOfSignUpCanBeRepeated(t *testing.T) {
 	}
 }
 
-func TestTwinsSignUp(t *testing.T) {
+func TestConcurrentSignUpsCreateOneAccount(t *testing.T) {
 	const n = 64
 	tests := []struct {
 		name    string
@@ -460,7 +460,7 @@ func TestNoSecretIsStored(t *testing.T) {
 	}
 }
 
-func TestObserverAndRetryAfter(t *testing.T) {
+func TestTheObserverCountsEachResult(t *testing.T) {
 	seen := &tally{}
 	h := build(t, func(o *Options) { o.Observer = seen })
 	g := h.signUp(t, siti("r1"))

@@ -15,7 +15,7 @@ import (
 )
 
 // A token of an earlier server names its user in ID; sub comes before it.
-func TestTheClaimID(t *testing.T) {
+func TestTheClaimIDReplacesAMissingSub(t *testing.T) {
 	h := build(t, func(o *Options) { o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}} })
 	exp := h.now().Add(time.Hour).Time().Unix()
 	for name, tc := range map[string]struct {
@@ -47,7 +47,7 @@ func TestTheClaimID(t *testing.T) {
 	}
 }
 
-func TestIssuerAndAudience(t *testing.T) {
+func TestAnotherIssuerOrAudienceIsRejected(t *testing.T) {
 	k := newKeyring(t)
 	h := build(t, func(o *Options) {
 		o.Keys = []Key{
@@ -85,7 +85,7 @@ func TestIssuerAndAudience(t *testing.T) {
 	}
 }
 
-func TestBypass(t *testing.T) {
+func TestTheBypassTokenIsValidOnlyWithTheOption(t *testing.T) {
 	closed := build(t, nil)
 	_, err := closed.Verify(t.Context(), BypassToken)
 	wantCode(t, err, gotong.CodeUnauthorized)
@@ -112,7 +112,7 @@ func TestBypass(t *testing.T) {
 
 // Who has an ES256 token can write its signature in another way that is as good:
 // (r, n-s) for (r, s). That is the same token, and logged out with it.
-func TestLogoutOfATokenWrittenAnew(t *testing.T) {
+func TestALogoutRejectsBothFormsOfASignature(t *testing.T) {
 	k := newKeyring(t)
 	h := build(t, func(o *Options) { o.Keys = []Key{{ID: "ec", Alg: "ES256", Material: k.pem["ec"]}} })
 	text := signed(t, jwt.SigningMethodES256, "ec", k.ec, jwt.MapClaims{"sub": "warga-7", "exp": h.now().Add(time.Hour).Time().Unix()})
@@ -219,7 +219,7 @@ func TestClaimsAreReadStrictly(t *testing.T) {
 }
 
 // No token of others speaks for the server, for nobody, or for an imported author.
-func TestReservedSubjects(t *testing.T) {
+func TestNoForeignTokenNamesAReservedUser(t *testing.T) {
 	h := build(t, func(o *Options) { o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}} })
 	exp := h.now().Add(time.Hour).Time().Unix()
 	for _, id := range []string{

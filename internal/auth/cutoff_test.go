@@ -12,7 +12,7 @@ import (
 
 // A new epoch ends every login and ticket from before it, and the tokens of
 // others that were issued before it.
-func TestEndLogins(t *testing.T) {
+func TestEndLoginsEndsLoginsTicketsAndEarlierForeignTokens(t *testing.T) {
 	h := build(t, func(o *Options) { o.Keys = []Key{{Alg: "HS256", Material: []byte(earlier)}} })
 	foreign := func(issued any) string {
 		c := jwt.MapClaims{"sub": "warga-7", "exp": h.now().Add(time.Hour).Time().Unix()}

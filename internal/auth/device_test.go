@@ -79,7 +79,7 @@ func TestTenFailuresVoidADeviceToken(t *testing.T) {
 }
 
 // What is no device token of the account, or no longer one, is as none.
-func TestDeviceTokensThatDoNotCount(t *testing.T) {
+func TestForeignAndExpiredDeviceTokensHaveNoEffect(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	budi := siti("r2")

@@ -96,7 +96,7 @@ func TestASuccessClearsGuessesOnAllNodes(t *testing.T) {
 	}
 }
 
-func TestGuessesNameNobody(t *testing.T) {
+func TestRegistersOfGuessesShowNoAccountOrAddress(t *testing.T) {
 	n := newTwoNodes(t)
 	guessAt(t, n.here, "siti@example.org", "192.0.2.1")
 	for _, owner := range []string{"account", "address"} {

@@ -24,7 +24,7 @@ func TestLoginEndsWhenItIsNotUsed(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-func TestLogout(t *testing.T) {
+func TestALogoutEndsOneLogin(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	other, err := h.signIn(t.Context(), SignIn{Email: "siti@example.org", Pass: "selokan bersih"})
@@ -52,7 +52,7 @@ func TestLogout(t *testing.T) {
 	}
 }
 
-func TestLogoutOnAnotherNode(t *testing.T) {
+func TestALogoutOnAnotherNodeRejectsTheToken(t *testing.T) {
 	here := build(t, nil)
 	g := here.signUp(t, siti("r1"))
 	there, err := New(t.Context(), options(here.store, here.engine, here.clock))
@@ -211,7 +211,7 @@ func TestTheLongestUnusedLoginEnds(t *testing.T) {
 	}
 }
 
-func TestTickets(t *testing.T) {
+func TestATicketAuthenticatesOnce(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	p, err := h.Verify(t.Context(), g.AccessToken)
@@ -251,7 +251,7 @@ func TestTickets(t *testing.T) {
 	wantCode(t, h.Recheck(t.Context(), p), gotong.CodeUnauthorized)
 }
 
-func TestTwinsUseATicket(t *testing.T) {
+func TestOfConcurrentUsesOfATicketOneSucceeds(t *testing.T) {
 	const n = 64
 	g := &gathering{all: make(chan struct{})}
 	g.missing.Store(n)
@@ -284,7 +284,7 @@ func TestTwinsUseATicket(t *testing.T) {
 	}
 }
 
-func TestTicketEndsWithItsToken(t *testing.T) {
+func TestATicketExpiresWithItsToken(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	h.pass(30*time.Minute - 10*time.Second)
@@ -302,7 +302,7 @@ func TestTicketEndsWithItsToken(t *testing.T) {
 }
 
 // A store that takes no writes now is still read, by who has just signed in too.
-func TestTheFirstUseOfATokenOnAStoreWithoutWrites(t *testing.T) {
+func TestTheFirstUseOfATokenSucceedsOnAStoreWithoutWrites(t *testing.T) {
 	for _, fault := range []error{store.ErrFull, store.ErrSealed} {
 		h := build(t, nil)
 		g := h.signUp(t, siti("r1"))

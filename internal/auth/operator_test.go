@@ -9,7 +9,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-func TestOperatorToken(t *testing.T) {
+func TestAnOperatorTokenIsValidForAMinute(t *testing.T) {
 	h := build(t, nil)
 	made := func(secret string) string {
 		t.Helper()

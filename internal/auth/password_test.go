@@ -30,7 +30,7 @@ func bench(tb testing.TB, change func(*Options)) *passwords {
 	return newPasswords(&o, argon.NewPool(tb.Context(), "", nil))
 }
 
-func TestPasswordRoundTrip(t *testing.T) {
+func TestAHashMatchesItsPasswordAlone(t *testing.T) {
 	p := bench(t, nil)
 	one, err := p.Hash(t.Context(), "selokan")
 	if err != nil {
@@ -54,7 +54,7 @@ func TestPasswordRoundTrip(t *testing.T) {
 
 // The vector is of the argon2 reference implementation: echo -n password |
 // argon2 somesalt -id -t 2 -m 16 -p 1 -l 32.
-func TestPasswordOfTheReference(t *testing.T) {
+func TestAHashOfTheReferenceImplementationMatches(t *testing.T) {
 	const phc = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
 	if ok, err := bench(t, nil).Check(t.Context(), "password", phc); !ok || err != nil {
 		t.Error(ok, err)
@@ -67,14 +67,14 @@ func TestDefaultCost(t *testing.T) {
 	}
 }
 
-func TestUnknownAccountIsFalseForEveryPassword(t *testing.T) {
+func TestNoPasswordMatchesAMissingAccount(t *testing.T) {
 	p := bench(t, nil)
 	if ok, err := p.Check(t.Context(), "", ""); ok || err != nil {
 		t.Error(ok, err)
 	}
 }
 
-func TestBadPHC(t *testing.T) {
+func TestAMalformedHashIsAnError(t *testing.T) {
 	good := format(cheap, random(16), random(32))
 	if _, _, _, err := parsePHC(good); err != nil {
 		t.Fatal(err)
@@ -188,7 +188,7 @@ func TestPostingGoesFirst(t *testing.T) {
 	})
 }
 
-func TestWhoGivesUpDoesNotHash(t *testing.T) {
+func TestACallerWhoseContextEndedDoesNotHash(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := bench(t, func(o *Options) { o.Hashes = 1 })
 		hold := make(chan struct{})
@@ -254,7 +254,7 @@ func TestTheKeysThatANodeCountsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAddressKey(t *testing.T) {
+func TestTheKeyOfAnIPv6AddressIsItsPrefix(t *testing.T) {
 	for in, want := range map[string]string{
 		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "192.0.2.1", "2001:db8:1:2:3::4": "2001:db8:1:2::/64",
 		"fe80::1%eth0": "fe80::/64", "": "", "somewhere": "somewhere",
@@ -307,7 +307,7 @@ func TestGuessingBySignUpIsSlowedDown(t *testing.T) {
 	wantCode(t, err, gotong.CodeRateLimited)
 }
 
-func TestManyGoodSignInsOfOneAddressAreNoGuessing(t *testing.T) {
+func TestManyGoodSignInsOfOneAddressAreNotLimited(t *testing.T) {
 	h := build(t, nil)
 	for i := range 30 {
 		r := siti(fmt.Sprint("r", i))
@@ -319,7 +319,7 @@ func TestManyGoodSignInsOfOneAddressAreNoGuessing(t *testing.T) {
 	}
 }
 
-func TestWrongAndUnknownAreOneAnswer(t *testing.T) {
+func TestAWrongPasswordAndAnUnknownAddressReturnTheSameError(t *testing.T) {
 	h := build(t, nil)
 	h.signUp(t, siti("r1"))
 	var first error
@@ -339,7 +339,7 @@ func TestWrongAndUnknownAreOneAnswer(t *testing.T) {
 	}
 }
 
-func TestSigningKeyFile(t *testing.T) {
+func TestTheSigningKeyIsReadableByItsOwnerAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
 	secret, path, made, err := SigningKey(dir)
 	if err != nil || !made || len(secret) != 32 {

@@ -10,7 +10,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-func TestRefreshRotates(t *testing.T) {
+func TestEachRefreshReturnsOtherTokens(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	seen := map[string]bool{g.RefreshToken: true}
@@ -30,7 +30,7 @@ func TestRefreshRotates(t *testing.T) {
 
 // A refresh token that comes again gets the same answer for ten seconds, from
 // whichever tab, and later another one unless somebody used the first.
-func TestRefreshAgain(t *testing.T) {
+func TestARetriedRefreshReturnsTheSameTokensForTenSeconds(t *testing.T) {
 	use := func(t *testing.T, h *house, g Grant) {
 		t.Helper()
 		if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
@@ -97,7 +97,7 @@ func TestRefreshAgain(t *testing.T) {
 }
 
 // The grace of a spent token ends although the clock was set back meanwhile.
-func TestRefreshAgainAfterAStepBack(t *testing.T) {
+func TestAStepBackOfTheClockDoesNotProlongTheGrace(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	first, err := h.refresh(t.Context(), g.RefreshToken)
@@ -195,7 +195,7 @@ func TestASupersededTokenEndsTheLogin(t *testing.T) {
 
 // A thief who copied a refresh token and always stays one step behind its
 // owner is found at the second exchange at the latest, whatever the owner does.
-func TestAThiefOneStepBehind(t *testing.T) {
+func TestAThiefOneStepBehindEndsTheLogin(t *testing.T) {
 	for name, owner := range map[string]func(h *house, g Grant) (Grant, error){
 		"who uses tokens at once": func(h *house, g Grant) (Grant, error) {
 			g, err := h.refresh(t.Context(), g.RefreshToken)
@@ -284,7 +284,7 @@ func TestAMadeUpTokenEndsNothing(t *testing.T) {
 	}
 }
 
-func TestTwinsRefresh(t *testing.T) {
+func TestConcurrentRefreshesReturnTheSameTokens(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	const n = 64

@@ -58,7 +58,7 @@ func TestRevocationsOutliveAClockThatRanAhead(t *testing.T) {
 }
 
 // Each look goes on where the one before ended.
-func TestAllRevocationsAreLookedAt(t *testing.T) {
+func TestEveryRevocationIsReadInItsTurn(t *testing.T) {
 	h := build(t, nil)
 	for i := range 3 * lookAtOnce {
 		if _, err := h.revoke(t.Context(), Principal{UserID: "warga-7", LoginID: fmt.Sprintf("token-%04d", i), Expires: h.now()}); err != nil {

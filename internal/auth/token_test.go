@@ -98,7 +98,7 @@ func forged(header, claims string) string {
 	return enc.EncodeToString([]byte(header)) + "." + enc.EncodeToString([]byte(claims)) + "."
 }
 
-func TestTokensOfOthers(t *testing.T) {
+func TestForeignTokensNeedTheirPinnedKey(t *testing.T) {
 	k := newKeyring(t)
 	h := build(t, func(o *Options) { o.Keys = k.keys() })
 	own := h.signUp(t, siti("r1"))
@@ -185,7 +185,7 @@ func TestTokensOfOthers(t *testing.T) {
 	}
 }
 
-func TestTokenOfOthersForAnAccountHere(t *testing.T) {
+func TestAForeignTokenMustMatchTheAccountHere(t *testing.T) {
 	k := newKeyring(t)
 	h := build(t, func(o *Options) { o.Keys = k.keys() })
 	id := h.signUp(t, siti("r1")).UserID
@@ -220,7 +220,7 @@ func TestTokenOfOthersForAnAccountHere(t *testing.T) {
 	}
 }
 
-func TestLogoutOfATokenOfOthers(t *testing.T) {
+func TestALogoutRejectsOneForeignToken(t *testing.T) {
 	k := newKeyring(t)
 	h := build(t, func(o *Options) { o.Keys = k.keys() })
 	token := func(n int) string {
@@ -248,7 +248,7 @@ func TestLogoutOfATokenOfOthers(t *testing.T) {
 	}
 }
 
-func TestOwnTokensOfOtherKeys(t *testing.T) {
+func TestAnAccessTokenNeedsTheKeyTheLoginAndTheRole(t *testing.T) {
 	h := build(t, nil)
 	g := h.signUp(t, siti("r1"))
 	other := build(t, func(o *Options) { o.Secret = []byte(testSecret + "!"); o.Store = h.store })
@@ -270,7 +270,7 @@ func TestOwnTokensOfOtherKeys(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-func TestAccessTokenExpires(t *testing.T) {
+func TestAnExpiredAccessTokenIsRejected(t *testing.T) {
 	h := build(t, func(o *Options) { o.AccessLife = 15 * time.Minute })
 	g := h.signUp(t, siti("r1"))
 	h.pass(15*time.Minute - time.Millisecond)
@@ -282,7 +282,7 @@ func TestAccessTokenExpires(t *testing.T) {
 	wantCode(t, err, gotong.CodeUnauthorized)
 }
 
-func TestBadKeys(t *testing.T) {
+func TestAnUnsuitableKeyIsAnError(t *testing.T) {
 	k := newKeyring(t)
 	for name, keys := range map[string][]Key{
 		"no algorithm":         {{ID: "a", Material: k.pem["rsa"]}},
@@ -309,7 +309,7 @@ func TestBadKeys(t *testing.T) {
 	}
 }
 
-func TestPublishedKeys(t *testing.T) {
+func TestPublishedKeysAreFetchedAndPinned(t *testing.T) {
 	k := newKeyring(t)
 	enc := base64.RawURLEncoding.EncodeToString
 	number := func(n *big.Int) string { return enc(n.Bytes()) }

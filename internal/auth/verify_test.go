@@ -98,7 +98,7 @@ func TestVerdictsAreKeptForASecond(t *testing.T) {
 	}
 }
 
-func TestNobodyGetsInWithoutTheStore(t *testing.T) {
+func TestEveryTokenIsRejectedIfTheStoreFails(t *testing.T) {
 	h, c := countedHouse(t)
 	g := h.signUp(t, siti("r1"))
 	if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
@@ -116,7 +116,7 @@ func TestNobodyGetsInWithoutTheStore(t *testing.T) {
 	}
 }
 
-func TestOneLookForManyCallers(t *testing.T) {
+func TestConcurrentCallersShareOneCheck(t *testing.T) {
 	h, c := countedHouse(t)
 	g := h.signUp(t, siti("r1"))
 	if _, err := h.Verify(t.Context(), g.AccessToken); err != nil {
@@ -142,7 +142,7 @@ func TestOneLookForManyCallers(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
+func TestNamesAreReadOnce(t *testing.T) {
 	h, c := countedHouse(t)
 	want := map[string]string{}
 	ids := []string{"import:Budi", "anonymous", "unknown", "no id at all"}

@@ -104,7 +104,7 @@ func (n *twoNodes) round(t *testing.T, want ...string) {
 
 // What ends a login on one node ends it on another at the next round, without
 // a word between them; and nobody else's.
-func TestWatch(t *testing.T) {
+func TestALoginThatEndsOnOneNodeEndsOnAnotherInTheNextRound(t *testing.T) {
 	for name, end := range map[string]func(t *testing.T, n *twoNodes, g Grant, p Principal){
 		"logout": func(t *testing.T, n *twoNodes, _ Grant, p Principal) {
 			t.Helper()
@@ -176,7 +176,7 @@ func TestALogoutOfAForeignTokenEndsItsConnectionsOnOtherNodes(t *testing.T) {
 
 // A notice stands long enough for a logout that is slow, ends nothing that is
 // good, and goes.
-func TestNotices(t *testing.T) {
+func TestANoticeOutlivesASlowLogout(t *testing.T) {
 	n := newTwoNodes(t)
 	_, p := n.connect(t, "ann")
 	n.there.clock.Step(-2 * time.Second)
@@ -223,7 +223,7 @@ func TestNotices(t *testing.T) {
 }
 
 // A round that cannot see everything says so.
-func TestWatchFails(t *testing.T) {
+func TestARoundThatCannotReadIsAnError(t *testing.T) {
 	n := newTwoNodes(t)
 	n.fail = errors.New("no answer")
 	n.round(t) // there is nobody to ask about
@@ -238,7 +238,7 @@ func TestWatchFails(t *testing.T) {
 
 // A round is done each second, and Seen returns when the latest one began that
 // read everything.
-func TestWatchRounds(t *testing.T) {
+func TestARoundIsDoneEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := newTwoNodes(t)
 		_, p := n.connect(t, "ann")
@@ -278,7 +278,7 @@ func TestWatchRounds(t *testing.T) {
 }
 
 // A node that shares nothing does no rounds.
-func TestWatchAlone(t *testing.T) {
+func TestANodeThatSharesNothingDoesNoRounds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := build(t, nil)
 		w := h.NewWatch(func() []Principal { t.Error("the logins were listed"); return nil }, nil)
@@ -291,7 +291,7 @@ func TestWatchAlone(t *testing.T) {
 }
 
 // Many notices and many logins are all seen.
-func TestWatchMany(t *testing.T) {
+func TestARoundReadsAllNoticesAndAllAccountsInTurn(t *testing.T) {
 	n := newTwoNodes(t)
 	_, p := n.connect(t, "ann")
 	for i := range store.MaxRead + 5 { // of others, all before it
@@ -324,7 +324,7 @@ func TestWatchMany(t *testing.T) {
 }
 
 // A hint is followed at once, and not believed.
-func TestHint(t *testing.T) {
+func TestAHintIsCheckedAtOnce(t *testing.T) {
 	n := newTwoNodes(t)
 	g, p := n.connect(t, "ann")
 	_, q := n.connect(t, "bob")

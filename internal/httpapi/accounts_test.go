@@ -17,7 +17,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-func TestAccounts(t *testing.T) {
+func TestSignUpSignInAndMe(t *testing.T) {
 	w := newWorld(t)
 	body := map[string]any{"email": "Ani@example.org", "pass": "rahasia-ani", "username": "ani", "community_id": "rt05"}
 	a := w.post("/v1/auth/signup", body, key("s1")).want(200)
@@ -68,7 +68,7 @@ func TestAccounts(t *testing.T) {
 	}
 }
 
-func TestLogins(t *testing.T) {
+func TestARetriedRefreshReplaysAndALogoutEndsTheLogin(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	refresh := map[string]any{"refresh": ani.refreshWith}
@@ -107,7 +107,7 @@ func TestLogins(t *testing.T) {
 	budi.get("/v1/auth/me").problem(401, gotong.CodeUnauthorized)
 }
 
-func TestAudit(t *testing.T) {
+func TestTheRecordIsForTheUserAndAdmins(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, admin := w.signUp("ani"), w.signUp("budi"), w.withRole("admin", gotong.RoleAdmin)
 	wrong := map[string]any{"email": "ani@example.org", "pass": "wrong"}
@@ -145,7 +145,7 @@ func TestAudit(t *testing.T) {
 	}
 }
 
-func TestFindAccount(t *testing.T) {
+func TestAdminsFindAnAccountByNameOrID(t *testing.T) {
 	w := newWorld(t)
 	ani, admin := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin)
 	for _, who := range []string{"ani", "ANI", ani.id} {
@@ -164,7 +164,7 @@ func TestFindAccount(t *testing.T) {
 	}
 }
 
-func TestAdministration(t *testing.T) {
+func TestOnlyAdminsChangeAccounts(t *testing.T) {
 	w := newWorld(t)
 	ani, admin, mod := w.signUp("ani"), w.withRole("admin", gotong.RoleAdmin), w.withRole("mod", gotong.RoleModerator)
 	path := "/v1/admin/users/" + ani.id

@@ -16,7 +16,7 @@ import (
 	"gotong.dev/gotong/internal/live"
 )
 
-func TestThreads(t *testing.T) {
+func TestThreadCreationIsIdempotent(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	body := map[string]any{"scope_id": "rt05", "privacy_level": "public"}
@@ -54,7 +54,7 @@ func TestThreads(t *testing.T) {
 	ani.post("/v1/chat/threads", map[string]any{"scope_id": "ent-none", "privacy_level": "public"}).problem(404, gotong.CodeNotFound)
 }
 
-func TestThreadLists(t *testing.T) {
+func TestThreadListsArePagedAndFiltered(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	var own []string

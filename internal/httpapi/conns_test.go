@@ -73,7 +73,7 @@ func (r *raw) ask(request string, headers ...string) string {
 
 // One address has so many connections that have not authenticated; those that
 // have do not count, and one that ends makes room.
-func TestConnectionsOfOneAddress(t *testing.T) {
+func TestConnectionsOfOneAddressAreBounded(t *testing.T) {
 	var refused atomic.Int32
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Conns = httpapi.ConnLimits{PerAddress: 3, Refused: func() { refused.Add(1) }}
@@ -114,7 +114,7 @@ func TestConnectionsOfOneAddress(t *testing.T) {
 
 // Of the connections that authenticated and now wait, one address keeps so many;
 // the others are closed after their answer, and new ones are not refused.
-func TestIdleConnections(t *testing.T) {
+func TestIdleConnectionsBeyondTheBoundAreClosed(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) { o.Conns = httpapi.ConnLimits{PerAddress: 3} })
 	token := "Authorization: Bearer " + w.signUp("ani").token
 	dial := w.serve()
@@ -137,7 +137,7 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
-func TestConnectionsOfAll(t *testing.T) {
+func TestConnectionsOfAllAddressesAreBounded(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) { o.Conns = httpapi.ConnLimits{PerAddress: 9, Total: 2} })
 	dial := w.serve()
 	for _, want := range []bool{true, true, false} {
@@ -165,7 +165,7 @@ func TestConnectionsBeyondAllowance(t *testing.T) {
 
 // Behind a trusted proxy, connections are the proxy's and do not count: the
 // open requests do, each for its client, unless they authenticate.
-func TestConnectionsBehindAProxy(t *testing.T) {
+func TestConnectionsBehindAProxyCountForTheirClient(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		o.Conns = httpapi.ConnLimits{PerAddress: 2}
@@ -207,7 +207,7 @@ func TestConnectionsBehindAProxy(t *testing.T) {
 
 // A request that is cut off gives its place back, and is logged, like
 // any other.
-func TestARequestThatIsCutOffLeaves(t *testing.T) {
+func TestARequestThatIsCutOffFreesItsPlace(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.TrustedProxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 		o.Conns = httpapi.ConnLimits{PerAddress: 1}
@@ -231,7 +231,7 @@ func TestARequestThatIsCutOffLeaves(t *testing.T) {
 
 // The headers of a request may have 16 KiB, a token 8 KiB. A header that never
 // ends is cut at the limit.
-func TestHeaderLimit(t *testing.T) {
+func TestHeadersBeyond16KiBAreRejected(t *testing.T) {
 	w := newWorld(t)
 	dial := w.serve()
 	token := "Authorization: Bearer " + strings.Repeat("x", 8<<10)

@@ -32,7 +32,7 @@ func TestUnknownPaths(t *testing.T) {
 
 // Allow lists the methods of the path itself: not those of another path whose
 // wildcard covers it, and not what a handler below would refuse.
-func TestAllow(t *testing.T) {
+func TestAllowListsTheMethodsOfThePathItself(t *testing.T) {
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Realtime = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	})
@@ -104,7 +104,7 @@ func TestQueriesAreStrict(t *testing.T) {
 	}
 }
 
-func TestSecurityHeader(t *testing.T) {
+func TestEveryResponseHasTheSecurityHeaders(t *testing.T) {
 	w := newWorld(t)
 	for _, path := range []string{"/nothing", "/v1/auth/me", "/livez", "/docs", "/openapi.json"} {
 		h := w.do(http.MethodGet, path, nil).header
@@ -196,7 +196,7 @@ func TestJSONIsStrict(t *testing.T) {
 	ani.post(send, `{"body":"fits","attachments":[]}`).want(201)
 }
 
-func TestBodies(t *testing.T) {
+func TestBodiesOfAnotherSizeOrTypeAreRejected(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
@@ -352,7 +352,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-func TestHealth(t *testing.T) {
+func TestReadyzFollowsChecksAndDraining(t *testing.T) {
 	draining, broken := false, error(nil)
 	w := newWorld(t, func(o *httpapi.Options) {
 		o.Draining = func() bool { return draining }
@@ -403,7 +403,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-func TestPages(t *testing.T) {
+func TestPagesLoadNothingForeign(t *testing.T) {
 	w := newWorld(t)
 	a := w.do("GET", "/docs", nil).want(200)
 	page := string(a.body)

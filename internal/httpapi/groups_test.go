@@ -16,7 +16,7 @@ func (p *person) group(policy string) string {
 		want(http.StatusCreated).header.Get("Location")
 }
 
-func TestGroups(t *testing.T) {
+func TestAGroupIsCreatedJoinedChangedAndLeft(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	body := map[string]any{"name": "  RT 05 ", "description": "Warga", "entity_type": "kelompok", "join_policy": "terbuka"}

@@ -57,7 +57,7 @@ func TestClientAddress(t *testing.T) {
 	}
 }
 
-func TestForwarded(t *testing.T) {
+func TestForwardedNamesTheClient(t *testing.T) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 	for _, test := range []struct {
 		name string
@@ -105,7 +105,7 @@ func TestUnreadableAddressIsLoggedOnce(t *testing.T) {
 	}
 }
 
-func TestOwn(t *testing.T) {
+func TestOwnAcceptsOnlyTheOriginOfTheHost(t *testing.T) {
 	for _, test := range []struct {
 		origin, host string
 		own          bool
@@ -195,7 +195,7 @@ func TestSharedLimits(t *testing.T) {
 	}
 }
 
-func TestRevision(t *testing.T) {
+func TestRevisionAcceptsOneStrongTag(t *testing.T) {
 	for header, ok := range map[string]bool{`"0"`: true, `"12"`: true, `"3.x9"`: true, `"3.x","4"`: false, `*`: false, `0`: false, `W/"1"`: false, `"1","2"`: false, `"01"`: false, ``: false} {
 		if _, err := Revision(header); (err == nil) != ok {
 			t.Errorf("%s: %v", header, err)

@@ -101,7 +101,7 @@ func TestTupleWithinOneMillisecond(t *testing.T) {
 	}
 }
 
-func TestReply(t *testing.T) {
+func TestAReplyNeedsAMessageOfTheThread(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")

@@ -11,7 +11,7 @@ import (
 
 // A ban ends the membership and keeps out, in threads and in groups, until it is
 // lifted or over.
-func TestBan(t *testing.T) {
+func TestABanEndsTheMembershipUntilItIsLifted(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
 	for name, base := range map[string]string{"thread": ani.thread("public"), "group": ani.group("terbuka")} {
@@ -44,7 +44,7 @@ func TestBan(t *testing.T) {
 }
 
 // What nobody can lead is listed for admins, who appoint somebody.
-func TestAppoint(t *testing.T) {
+func TestAnAdminAppointsALeaderIfNobodyCanLead(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, dewi := w.signUp("ani"), w.signUp("budi"), w.signUp("dewi")
 	admin := w.withRole("admin", gotong.RoleAdmin)
