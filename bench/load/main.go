@@ -85,7 +85,7 @@ func (r *run) measure(names []string, rounds int) (string, error) {
 			}
 			i := slices.IndexFunc(bench.Scenarios, func(s bench.Scenario) bool { return s.Name == name })
 			if i < 0 {
-				return "", fmt.Errorf("there is no scenario %q", name)
+				return "", fmt.Errorf("unknown scenario %q", name)
 			}
 			if all[name] == nil {
 				all[name] = figures{}

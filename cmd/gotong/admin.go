@@ -88,7 +88,7 @@ func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 	return err
 }
 
-// through asks the server that has the store open.
+// through asks the server that has the store open to grant the role.
 func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
 	secret, err := c.SigningSecret()
 	if err == nil && secret == nil {
@@ -117,7 +117,7 @@ func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
 	return app.Granted{UserID: after.UserID, Role: after.Role, Changed: true}, err
 }
 
-// accountView is what the server says of one.
+// accountView is the server's view of an account.
 type accountView struct {
 	UserID string      `json:"user_id"`
 	Role   gotong.Role `json:"role"`

@@ -86,7 +86,7 @@ func (c *benchCmd) Run(ctx context.Context, std *stdio) error {
 	return err
 }
 
-// allowed makes sure that a log that matters is not filled by mistake.
+// allowed protects a log that matters from being filled by mistake.
 func (c *benchCmd) allowed(ctx context.Context) error {
 	if c.Yes {
 		return nil
@@ -119,7 +119,7 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// users are whom the connections act for.
+// users returns the users of the connections.
 func (c *benchCmd) users(remote *client.Client) (bench.Users, error) {
 	switch {
 	case c.Tokens != "" && c.JWTKey != "":
@@ -168,8 +168,8 @@ func writeCharts(dir string, report bench.Report) error {
 	return err
 }
 
-// benchBar says on stderr how far a run is: on a terminal in one line that is
-// written over, elsewhere in a line for each step.
+// benchBar shows on stderr how far a run is: on a terminal in one line that is
+// overwritten, elsewhere in a line for each step.
 type benchBar struct {
 	std  *stdio
 	last bench.Progress

@@ -38,7 +38,7 @@ func TestBench(t *testing.T) {
 	}
 }
 
-func TestBenchSaysThatTheServerLimits(t *testing.T) {
+func TestBenchReportsTheServersRateLimit(t *testing.T) {
 	url := serving(t, "--command-rate=50", "--command-burst=20")
 	r := command(t, nil, "bench", "--url="+url, "--only=alone", "--for=500ms")
 	if r.code != 0 || !strings.Contains(r.out, "the server limited the rate") || !strings.Contains(r.out, "command-rate") {
@@ -104,7 +104,7 @@ func TestBenchMisuse(t *testing.T) {
 		args []string
 		says string
 	}{
-		"no scenario":       {[]string{"--only=x"}, `no scenario "x"`},
+		"no scenario":       {[]string{"--only=x"}, `unknown scenario "x"`},
 		"too long":          {[]string{"--for=1h"}, "at most 10m0s"},
 		"too many accounts": {[]string{"--only=callers"}, "scenario callers needs 200 users"},
 		"too few tokens":    {[]string{"--only=threes", "--tokens=" + tokens}, "scenario threes needs 3 users"},

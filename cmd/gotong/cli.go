@@ -40,10 +40,10 @@ func groups() []kong.Group {
 	return append(slices.Clone(config.Groups), kong.Group{Key: "server", Title: "Which server:"})
 }
 
-// exit is what kong ends with after it has shown help.
+// exit is the panic value with which kong ends after it has printed help.
 type exit int
 
-// run carries out one command line and returns the exit code.
+// run runs one command line and returns the exit code.
 func run(ctx context.Context, args []string, std *stdio) (code int) {
 	defer func() {
 		if fault := recover(); fault != nil {
@@ -81,7 +81,7 @@ func newParser(source *config.Source, out, errs io.Writer) (*kong.Kong, error) {
 	)...)
 }
 
-// usage is the error of a command line that cannot be carried out.
+// usage returns the failure of a command line that is not valid.
 func usage(err error) error {
 	var parse *kong.ParseError
 	command := "gotong"
@@ -91,7 +91,7 @@ func usage(err error) error {
 	return &failure{err: err, code: 2, hint: command + " --help"}
 }
 
-// fail tells what went wrong and what to do, and returns the exit code.
+// fail prints an error with its hint, and returns the exit code.
 func fail(std *stdio, err error) int {
 	if err == nil {
 		return 0

@@ -38,8 +38,8 @@ func (c *completionCmd) Run(std *stdio, parsed *kong.Context) error {
 	return err
 }
 
-// completions lists, for every command, what may follow it: commands and
-// flags.
+// completions lists, for every command, the words that may follow it: commands
+// and flags.
 func completions(n *kong.Node, path string, words map[string][]string) {
 	for _, child := range n.Children {
 		if child.Hidden || child.Type != kong.CommandNode {

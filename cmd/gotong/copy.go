@@ -70,10 +70,10 @@ func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil && report.Stage == "" {
 		return err
 	}
-	return errors.Join(report.tell(std, c.JSON), again(ctx, err))
+	return errors.Join(report.print(std, c.JSON), again(ctx, err))
 }
 
-// do does what was asked for and notes what became of it.
+// do runs the requested action and fills the report.
 func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyReport) (err error) {
 	if c.DryRun && !placeExists(c.To) {
 		return c.dryRun(ctx, std, from, nil, report)
@@ -107,7 +107,7 @@ func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyR
 	return err
 }
 
-// seal seals the source, unless the target could not take it.
+// seal seals the source, unless the target cannot accept it.
 func (c *copyCmd) seal(ctx context.Context, from, to *place) (logcopy.Source, error) {
 	source, err := logcopy.FromStore(ctx, from)
 	if err != nil {
@@ -150,7 +150,7 @@ func (c *copyCmd) dryRun(ctx context.Context, std *stdio, from, to *place, repor
 	return err
 }
 
-// again is the way out of a move that did not come to its end.
+// again adds to the error of an unfinished copy what to do next.
 func again(ctx context.Context, err error) error {
 	switch {
 	case err == nil:
@@ -164,7 +164,7 @@ func again(ctx context.Context, err error) error {
 	}
 }
 
-// unseal takes the seal off, with a warning of what that means.
+// unseal removes the seal, with a warning about the consequences.
 func unseal(ctx context.Context, std *stdio, from *place) error {
 	state, err := from.State(ctx)
 	if err != nil {

@@ -106,8 +106,9 @@ func TestCopyServes(t *testing.T) {
 	}
 }
 
-// TestCopySealed: the source can only be read, says so, and can be taken back.
-func TestCopySealed(t *testing.T) {
+// TestSealedSourceCanOnlyBeRead: the source accepts no writes, reports it, and can
+// be unsealed.
+func TestSealedSourceCanOnlyBeRead(t *testing.T) {
 	db, thread, text := chatting(t)
 	target := "sqlite:" + filepath.Join(t.TempDir(), "b.db")
 	done(t, "copy", "--from="+db, "--to="+target)
@@ -245,10 +246,10 @@ func TestCopyHelpHasExamples(t *testing.T) {
 	}
 }
 
-// TestOldCursor: after a new epoch a cursor of the old one is refused, with the
-// way out; from the start all is there, and an import that is repeated adds
-// nothing.
-func TestOldCursor(t *testing.T) {
+// TestOldCursorIsExplained: after a new epoch, a cursor of the old one is rejected
+// with a hint; from the start all events are there, and a repeated import adds
+// none.
+func TestOldCursorIsExplained(t *testing.T) {
 	db, thread, text := chatting(t)
 	file, _ := strings.CutPrefix(db, "sqlite:")
 	begin := func() (b *background, url, token string) {
@@ -280,8 +281,8 @@ func TestOldCursor(t *testing.T) {
 	}
 }
 
-// TestHalfCopy: a server does not take what is not yet a whole copy.
-func TestHalfCopy(t *testing.T) {
+// TestUnfinishedCopyIsNotServed: a server does not take what is not yet a whole copy.
+func TestUnfinishedCopyIsNotServed(t *testing.T) {
 	db := "sqlite:" + filepath.Join(t.TempDir(), "half.db")
 	to, err := trust{}.open(t.Context(), db, false)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	logcopy "gotong.dev/gotong/internal/copy"
 )
 
-// copyReport is what a move of a log says at its end.
+// copyReport is the final report of a copy, export or import of a log.
 type copyReport struct {
 	From   string `json:"from"`
 	To     string `json:"to,omitempty"`
@@ -20,7 +20,7 @@ type copyReport struct {
 	Writing float64 `json:"writing_seconds"`
 }
 
-func (r *copyReport) tell(std *stdio, asJSON bool) error {
+func (r *copyReport) print(std *stdio, asJSON bool) error {
 	if asJSON {
 		out := json.NewEncoder(std.out)
 		out.SetIndent("", "  ")
@@ -30,7 +30,7 @@ func (r *copyReport) tell(std *stdio, asJSON bool) error {
 	return err
 }
 
-// text is the summary for people.
+// text returns the report for people.
 func (r *copyReport) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
@@ -66,7 +66,7 @@ func (r *copyReport) text() string {
 	return b.String()
 }
 
-// found is what a dry run saw of the target.
+// found describes what a dry run found in the target.
 func (r *copyReport) found() string {
 	switch {
 	case r.Present:
@@ -80,7 +80,7 @@ func (r *copyReport) found() string {
 
 func (r *copyReport) resumed() string {
 	if r.Resumed {
-		return "; it went on where it had stopped"
+		return "; it resumed where it had stopped"
 	}
 	return ""
 }

@@ -54,8 +54,8 @@ func (c *demoCmd) Run(ctx context.Context, std *stdio, source *config.Source, pa
 	return err
 }
 
-// adapt changes the defaults to those of a demo; temporary says that the data
-// directory is to be removed.
+// adapt changes the defaults to those of a demo. It returns true if the data
+// directory is temporary and must be removed.
 func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err error) {
 	if !given["log-level"] {
 		c.LogLevel = "warn"
@@ -67,7 +67,7 @@ func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err 
 		c.AccessTokenLife = time.Hour // the token that is printed should last a while
 	}
 	for key, addr := range map[string]*string{"addr": &c.Addr, "admin-addr": &c.AdminAddr} {
-		if !given[key] && taken(*addr) {
+		if !given[key] && inUse(*addr) {
 			_, _ = fmt.Fprintf(std.out, "%s is in use, so the demo uses another port.\n", *addr)
 			*addr = "127.0.0.1:0"
 		}
@@ -81,7 +81,7 @@ func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err 
 
 const telemetryText = "text"
 
-func taken(addr string) bool {
+func inUse(addr string) bool {
 	l, err := net.Listen("tcp", addr) //nolint:noctx // a look at an address of this machine
 	if err != nil {
 		return true
@@ -89,7 +89,7 @@ func taken(addr string) bool {
 	return l.Close() != nil
 }
 
-// run serves, seeds, talks; in the reverse order at the end.
+// run serves, seeds and talks, and stops these in reverse order.
 func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	log, err := checked(&c.Config, std)
 	if err != nil {
@@ -132,8 +132,8 @@ func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Lo
 	return nil
 }
 
-// demoSecret is what the neighbours' passwords derive from, kept beside the
-// data that it seeded.
+// demoSecret returns the secret from which the neighbours' passwords are
+// derived. It is kept beside the data that it seeded.
 func demoSecret(data string) (string, error) {
 	path := filepath.Join(data, "demo-secret")
 	b, err := os.ReadFile(path) //nolint:gosec // the directory is the operator's choice

@@ -131,7 +131,7 @@ func token(export string) string { return strings.TrimPrefix(export, "export GOT
 
 // A demo with its own directory finds its neighbourhood again, and one whose
 // port is taken goes to another and says so.
-func TestDemoAgain(t *testing.T) {
+func TestDemoOnTheSameDataAddsNothing(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "rt05")
 	var thread string
 	for i := range 2 {
@@ -151,7 +151,7 @@ func TestDemoAgain(t *testing.T) {
 	}
 }
 
-func TestDemoAdapts(t *testing.T) {
+func TestDemoUsesAFreePortAndTemporaryData(t *testing.T) {
 	std, out, _ := pipes(nil)
 	busy := interruptible(t, "demo", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0")
 	text := busy.out.await(t, "invitation", func(s string) bool { return strings.Contains(s, "Ctrl-C ends it.\n") })

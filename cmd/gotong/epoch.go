@@ -38,7 +38,7 @@ func (*epochListCmd) Help() string {
 
 // Run is called by kong.
 func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
-	return withStore(ctx, c.trust, c.Store, func(s *place) error { return tellEpochs(ctx, std, s, c.JSON) })
+	return withStore(ctx, c.trust, c.Store, func(s *place) error { return printEpochs(ctx, std, s, c.JSON) })
 }
 
 type epochNewCmd struct {
@@ -82,7 +82,7 @@ func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 		if _, err := fmt.Fprintln(std.err, text); err != nil {
 			return err
 		}
-		return tellEpochs(ctx, std, s, c.JSON)
+		return printEpochs(ctx, std, s, c.JSON)
 	})
 }
 
@@ -94,7 +94,7 @@ func withStore(ctx context.Context, t trust, address string, do func(*place) err
 	return errors.Join(do(s), s.Close())
 }
 
-func tellEpochs(ctx context.Context, std *stdio, s *place, asJSON bool) error {
+func printEpochs(ctx context.Context, std *stdio, s *place, asJSON bool) error {
 	state, err := s.State(ctx)
 	if err != nil {
 		return err
@@ -116,7 +116,7 @@ func tellEpochs(ctx context.Context, std *stdio, s *place, asJSON bool) error {
 	return err
 }
 
-// positionsText is the positions of the partitions that have any.
+// positionsText lists the positions of the partitions that are not empty.
 func positionsText(after [gotong.Partitions]uint64) string {
 	var parts []string
 	for p, n := range after {

@@ -84,11 +84,11 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 		plain.out = std.err
 		std = &plain
 	}
-	return report.tell(std, c.JSON)
+	return report.print(std, c.JSON)
 }
 
-// writeWhole makes a file for its owner alone, all of it or none, and takes no
-// other's place.
+// writeWhole writes a file that only its owner may read, completely or not at
+// all, and never overwrites another one.
 func writeWhole(path string, write func(io.Writer) error) (err error) {
 	if _, err := os.Stat(path); err == nil {
 		return misuse("another name", "%s already exists", path)
@@ -174,7 +174,7 @@ func (c *importLogCmd) Run(ctx context.Context, std *stdio) (err error) {
 	report.Summary, err = logcopy.Run(ctx, file, to, copyOptions(bar))
 	report.Seconds, report.Writing = time.Since(began).Seconds(), bar.writing.Seconds()
 	bar.clear()
-	return errors.Join(report.tell(std, c.JSON), again(ctx, err))
+	return errors.Join(report.print(std, c.JSON), again(ctx, err))
 }
 
 func (c *importLogCmd) dryRun(ctx context.Context, std *stdio, file *logcopy.File, bar *stages, report *copyReport) (err error) {
@@ -183,5 +183,5 @@ func (c *importLogCmd) dryRun(ctx context.Context, std *stdio, file *logcopy.Fil
 		return err
 	}
 	bar.clear()
-	return report.tell(std, c.JSON)
+	return report.print(std, c.JSON)
 }

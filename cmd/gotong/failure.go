@@ -14,24 +14,24 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// failure is an error with the way out.
+// failure is an error with a hint and an exit code.
 type failure struct {
 	err  error
-	hint string // a command line, or a sentence; may be empty
+	hint string // a command line or a sentence; may be empty
 	code int    // to exit with
 }
 
 // Error implements error.
 func (f *failure) Error() string { return f.err.Error() }
 
-// Unwrap is what went wrong.
+// Unwrap returns the error.
 func (f *failure) Unwrap() error { return f.err }
 
 func misuse(hint, format string, args ...any) error {
 	return &failure{err: fmt.Errorf(format, args...), hint: hint, code: 2}
 }
 
-// explain finds the way out of an error.
+// explain returns the failure for an error, with a hint.
 func explain(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
@@ -46,7 +46,7 @@ func explain(err error) *failure {
 	case errors.Is(err, context.Canceled):
 		f.err = errors.New("interrupted")
 	case errors.Is(err, client.ErrTokenRefused):
-		f.err = errors.New("the server rejects the token; it has expired, or is of another server")
+		f.err = errors.New("the server rejects the token; it has expired or belongs to another server")
 		f.hint = newToken
 	case errors.As(err, &ended):
 		explainEnded(f, ended)
@@ -106,6 +106,6 @@ func explainProblem(f *failure, p *client.Problem) {
 		if p.RetryAfter > 0 {
 			f.hint = "again in " + p.RetryAfter.String()
 		}
-	default: // the sentence says it
+	default: // the sentence explains itself
 	}
 }

@@ -47,7 +47,8 @@ const (
 	exitNotKnown = 3
 )
 
-// maxFor bounds a probe: it remembers what was acknowledged.
+// maxFor bounds the time of a probe, because it remembers what was
+// acknowledged.
 const maxFor = 10 * time.Minute
 
 // Run is called by kong.
@@ -58,7 +59,7 @@ func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	report, err := gates.Run(ctx, options)
 	if err == nil || len(report.Gates) > 0 {
-		if err := c.tell(std, report); err != nil {
+		if err := c.print(std, report); err != nil {
 			return err
 		}
 	}
@@ -107,7 +108,7 @@ func (c *gatesCmd) options(std *stdio) (gates.Options, error) {
 	}, nil
 }
 
-// notKnown is a run that could not be carried out.
+// notKnown returns the failure of a run that could not be completed.
 func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error) error {
 	f := &failure{
 		err: err, code: exitNotKnown,
@@ -127,8 +128,8 @@ func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error)
 	return f
 }
 
-// tell prints the report.
-func (c *gatesCmd) tell(std *stdio, report gates.Report) error {
+// print prints the report.
+func (c *gatesCmd) print(std *stdio, report gates.Report) error {
 	if c.JSON {
 		encoder := json.NewEncoder(std.out)
 		encoder.SetIndent("", "  ")
@@ -148,7 +149,7 @@ func (c *gatesCmd) tell(std *stdio, report gates.Report) error {
 	return err
 }
 
-// showGate says on stderr which gate runs, and what became of it.
+// showGate shows on stderr which gate runs, and its result.
 func showGate(std *stdio, p gates.Progress) {
 	place := fmt.Sprintf("[%d/%d] %s", p.Number, p.Of, p.Name)
 	switch {
@@ -161,5 +162,5 @@ func showGate(std *stdio, p gates.Progress) {
 	}
 }
 
-// gateNames are the names of the gates, for the help.
+// gateNames returns the names of the gates, for the help.
 func gateNames() string { return strings.Join(gates.Names(), ", ") }

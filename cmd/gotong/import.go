@@ -54,7 +54,7 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	report := importReport{File: filepath.Base(c.File), Format: c.Format, DryRun: c.DryRun, Thread: c.Thread}
 	if c.DryRun {
 		_, report.Read = plan(c.Thread, entries)
-		return c.tell(std, report)
+		return c.print(std, report)
 	}
 	if c.Thread == "" && c.Scope == "" {
 		return misuse("--scope rt05, or --thread with the id of a thread of yours", "no target is given")
@@ -74,11 +74,11 @@ func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	if ctx.Err() != nil {
 		err = &failure{err: errors.New("interrupted"), code: 1, hint: "the same command again: it resumes where it stopped"}
 	}
-	return errors.Join(c.tell(std, report), err)
+	return errors.Join(c.print(std, report), err)
 }
 
-// read reads the whole file: an export is small, and how much there is must be
-// known to say how long it takes.
+// read reads the whole file. An export is small, and the estimate of the
+// remaining time needs its length.
 func (c *importCmd) read() ([]importer.Entry, error) {
 	source := importer.Source{Format: importer.Format(c.Format), Name: c.File, Self: c.Self}
 	var err error
@@ -108,7 +108,7 @@ func (c *importCmd) read() ([]importer.Entry, error) {
 	return list, nil
 }
 
-// thread is where the export goes.
+// thread returns the id of the thread into which the export is imported.
 func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries []importer.Entry) (string, error) {
 	if c.Thread != "" {
 		t, err := remote.Thread(ctx, c.Thread)
@@ -125,7 +125,7 @@ func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries [
 	return t.ThreadID, err
 }
 
-// plan is every step of the import.
+// plan returns all steps of the import.
 func plan(thread string, entries []importer.Entry) ([]importer.Step, importer.Summary) {
 	p := importer.NewPlan(thread)
 	var steps []importer.Step
@@ -147,7 +147,7 @@ func every[T any](list []T) iter.Seq2[T, error] {
 	}
 }
 
-// write sends the steps over one connection, many on their way at once.
+// write sends the steps over one connection, many at a time.
 func (c *importCmd) write(
 	ctx context.Context, std *stdio, remote *client.Client, thread string, steps []importer.Step,
 ) (importer.Result, error) {
@@ -177,7 +177,7 @@ func (c *importCmd) write(
 	return result, err
 }
 
-// importReport is what an import says at its end.
+// importReport is the final report of an import.
 type importReport struct {
 	File    string           `json:"file"`
 	Format  string           `json:"format"`
@@ -188,7 +188,7 @@ type importReport struct {
 	Seconds float64          `json:"seconds"`
 }
 
-func (c *importCmd) tell(std *stdio, r importReport) error {
+func (c *importCmd) print(std *stdio, r importReport) error {
 	if c.JSON {
 		out := json.NewEncoder(std.out)
 		out.SetIndent("", "  ")

@@ -8,10 +8,10 @@ import (
 	"gotong.dev/gotong/internal/importer"
 )
 
-// maxTold is how many lines that could not be read a summary names.
-const maxTold = 20
+// maxNamed bounds the unreadable lines that a report names.
+const maxNamed = 20
 
-// text is the summary for people.
+// text returns the report for people.
 func (r importReport) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
@@ -26,7 +26,7 @@ func (r importReport) text() string {
 		what string
 		n    int
 	}{
-		{"were there without a join, and are added", read.ImpliedAdds},
+		{"present without a join, so they are added", read.ImpliedAdds},
 		{"joined again without a leave, so a removal is added before", read.ImpliedRemoves},
 		{"messages too long for one, split", read.Split},
 		{"lines that were not UTF-8, read as Windows-1252", read.Recoded},
@@ -48,7 +48,7 @@ func (r importReport) text() string {
 		say("  %d of %d commands have an answer; the rest were not sent", w.Done, read.Steps)
 	}
 	if w.PutOff {
-		say("  the server's limit on requests set the pace (its --command-rate)")
+		say("  the server's rate limit determined the pace (its --command-rate)")
 	}
 	faults(&b, w.Refused, "were refused", w.Refusals)
 	return b.String()
@@ -61,7 +61,7 @@ func elsewhen(n int) string {
 	return fmt.Sprintf(" (%d of them with another time, which stays)", n)
 }
 
-// count is a number and what it counts.
+// count returns a number with the name of what it counts.
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -69,7 +69,7 @@ func count(n int, what string) string {
 	return grouped(n) + " " + what
 }
 
-// grouped is a number with a comma between its thousands.
+// grouped returns a number with commas between its thousands.
 func grouped(n int) string {
 	s := fmt.Sprint(n)
 	for i := len(s) - 3; i > 0; i -= 3 {
@@ -84,16 +84,16 @@ func faults(b *strings.Builder, n int, what string, list []importer.Fault) {
 	}
 	_, _ = fmt.Fprintf(b, "  %s %s:\n", count(n, "line"), what)
 	for i, f := range list {
-		if i == maxTold {
-			_, _ = fmt.Fprintf(b, "    and %d more; --json names them\n", n-maxTold)
+		if i == maxNamed {
+			_, _ = fmt.Fprintf(b, "    and %d more; --json names them\n", n-maxNamed)
 			break
 		}
 		_, _ = fmt.Fprintf(b, "    line %d: %s\n", f.Line, f.Why)
 	}
 }
 
-// progress is one line on a terminal that says how far an import is. On
-// anything else it is silent.
+// progress shows in one line of a terminal how far an import is. On anything
+// else it shows nothing.
 type progress struct {
 	std   *stdio
 	total int
@@ -116,7 +116,7 @@ func (p *progress) show(r importer.Result) {
 	_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", p.line(r.Done, now.Sub(p.began)))
 }
 
-// line is how far it is after this time.
+// line returns the progress after this time.
 func (p *progress) line(done int, took time.Duration) string {
 	rate := float64(done) / max(took.Seconds(), 0.001)
 	left := "…"

@@ -10,8 +10,8 @@ import (
 	"gotong.dev/gotong/internal/demo"
 )
 
-// invitation is what a demo says: what to open, what to paste. The lines to
-// paste begin with four spaces and hold nothing else.
+// invitation is what a demo prints: addresses to open and commands to paste.
+// The lines to paste begin with four spaces and hold nothing else.
 func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) string {
 	var b strings.Builder
 	head := func(text string) { b.WriteString("\n" + std.paint(bold, text) + "\n") }
@@ -49,8 +49,8 @@ func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) 
 	return b.String()
 }
 
-// ownCommand is how this program was called: by go run from a checkout, or by
-// its path.
+// ownCommand returns how this program was called: by go run from a checkout, or
+// by its path.
 func ownCommand() string {
 	path, err := os.Executable()
 	if err != nil {

@@ -23,7 +23,7 @@ type tailLines struct {
 	order    []gotong.EventID // of messages, the oldest first
 }
 
-// shown is what is remembered of a message to speak of it later.
+// shown is what is remembered of a message, to refer to it later.
 type shown struct{ author, at, text string }
 
 const maxShown = 2000
@@ -32,7 +32,7 @@ func newTailLines(std *stdio, zone *time.Location) *tailLines {
 	return &tailLines{std: std, zone: zone, names: map[string]string{}, messages: map[gotong.EventID]shown{}}
 }
 
-// learn asks for the names of the members; without an answer their ids do.
+// learn requests the names of the members. Without an answer, ids are shown.
 func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream gotong.Stream) {
 	switch stream.Kind() {
 	case "thread":
@@ -50,7 +50,7 @@ func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream got
 	}
 }
 
-// name is what somebody is called.
+// name returns the name under which a user is shown.
 func (t *tailLines) name(userID, shown string) string {
 	if shown != "" {
 		t.names[userID] = shown
@@ -62,7 +62,7 @@ func (t *tailLines) name(userID, shown string) string {
 	return shortened(userID, 12)
 }
 
-// eventData is what lines need of the data of any event.
+// eventData is the data of any event, as far as lines show it.
 type eventData struct {
 	Body        string         `json:"body"`
 	SentBy      string         `json:"sent_by"`
@@ -85,14 +85,14 @@ type eventData struct {
 func (t *tailLines) event(e client.Event) error {
 	var d eventData
 	if err := e.Decode(&d); err != nil {
-		return fmt.Errorf("event %d cannot be read: %w", e.Seq, err)
+		return fmt.Errorf("event %d cannot be decoded: %w", e.Seq, err)
 	}
 	actor := t.name(e.Actor.UserID, e.Actor.Name)
 	at := e.At.Time().In(t.zone)
 	if d.SentAtMS > 0 {
 		at = time.UnixMilli(d.SentAtMS).In(t.zone)
 	}
-	if d.SentBy != "" { // imported: it was not the actor who spoke, came or went
+	if d.SentBy != "" { // imported: the actor only ran the import
 		actor = d.SentBy
 	}
 	if day := at.Format("Monday, 2 January 2006"); day != t.day {
@@ -124,13 +124,14 @@ func join(note, text string) string {
 	return note + text
 }
 
-// describe is what happened, in brackets, and what was said.
+// describe returns a note in brackets about the event, and the text of a
+// message.
 func (t *tailLines) describe(e client.Event, d eventData) (note, text string) {
 	switch e.Type {
 	case "message.posted":
 		return t.posted(d)
 	case "message.edited":
-		if d.Body == "" { // a later edit or a deletion has taken its text
+		if d.Body == "" { // a later edit or a deletion has removed its text
 			return "[edited " + t.message(d.MessageID) + "]", ""
 		}
 		return "[edited " + t.message(d.MessageID) + "]", d.Body
@@ -138,7 +139,7 @@ func (t *tailLines) describe(e client.Event, d eventData) (note, text string) {
 		return "[deleted " + t.message(d.MessageID) + "]", ""
 	case "message.reacted":
 		if !d.On {
-			return "[takes " + d.Emoji + " from " + t.quote(d.MessageID) + "]", ""
+			return "[removes " + d.Emoji + " from " + t.quote(d.MessageID) + "]", ""
 		}
 		return "[" + d.Emoji + " for " + t.quote(d.MessageID) + "]", ""
 	default:
@@ -146,7 +147,7 @@ func (t *tailLines) describe(e client.Event, d eventData) (note, text string) {
 	}
 }
 
-// posted is a message as later events have left it.
+// posted returns a message as later events have left it.
 func (t *tailLines) posted(d eventData) (note, text string) {
 	switch {
 	case d.DeletedAtMS > 0:
@@ -167,7 +168,7 @@ func (t *tailLines) posted(d eventData) (note, text string) {
 	return note, text
 }
 
-// happened is what is no message, in words.
+// happened describes an event that is not a message.
 func (t *tailLines) happened(e client.Event, d eventData) string {
 	who := ""
 	if d.UserID != "" {
@@ -188,7 +189,7 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 		return "made " + who + " " + d.Role
 	case "member.muted":
 		if d.UntilMS == 0 {
-			return "lets " + who + " speak again"
+			return "unmuted " + who
 		}
 		return "muted " + who + " until " + time.UnixMilli(d.UntilMS).In(t.zone).Format("2006-01-02 15:04")
 	case "thread.history_changed":
@@ -198,8 +199,8 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 	}
 }
 
-// moved is a member who was added or removed; an import adds and removes those
-// who came and went.
+// moved describes a member who was added or removed. An import adds and removes
+// users who joined and left.
 func moved(added, imported bool, who string) string {
 	switch {
 	case imported && added:
@@ -213,7 +214,7 @@ func moved(added, imported bool, who string) string {
 	}
 }
 
-// remember keeps a message; the oldest goes where there are too many.
+// remember keeps a message, and drops the oldest if there are too many.
 func (t *tailLines) remember(id gotong.EventID, m shown) {
 	t.messages[id] = m
 	if t.order = append(t.order, id); len(t.order) > maxShown {
@@ -222,7 +223,8 @@ func (t *tailLines) remember(id gotong.EventID, m shown) {
 	}
 }
 
-// replace is the text of a message from now on; a deleted one has none.
+// replace changes the remembered text of a message; the text of a deleted one
+// is empty.
 func (t *tailLines) replace(id gotong.EventID, text string) {
 	if m, ok := t.messages[id]; ok {
 		m.text = text
@@ -230,7 +232,7 @@ func (t *tailLines) replace(id gotong.EventID, text string) {
 	}
 }
 
-// message is which message, without its text.
+// message refers to a message without its text.
 func (t *tailLines) message(id gotong.EventID) string {
 	if m, ok := t.messages[id]; ok {
 		return "the message of " + m.at + " by " + m.author
@@ -238,7 +240,7 @@ func (t *tailLines) message(id gotong.EventID) string {
 	return "a message"
 }
 
-// quote is which message, by its first words.
+// quote refers to a message by its first words.
 func (t *tailLines) quote(id gotong.EventID) string {
 	if m, ok := t.messages[id]; ok && m.text != "" {
 		return m.author + ": " + shortened(strings.Join(strings.Fields(m.text), " "), 24)
@@ -246,7 +248,7 @@ func (t *tailLines) quote(id gotong.EventID) string {
 	return t.message(id)
 }
 
-// shortened is the beginning of a text, of at most n characters.
+// shortened returns the beginning of a text, of at most n characters.
 func shortened(s string, n int) string {
 	if utf8.RuneCountInString(s) <= n {
 		return s
@@ -254,7 +256,8 @@ func shortened(s string, n int) string {
 	return strings.TrimRight(string([]rune(s)[:n-1]), " .,") + "…"
 }
 
-// column is a name, as wide as its column, in the colour of its own.
+// column returns a name, padded to the width of its column and in its own
+// colour.
 func (t *tailLines) column(name string) string {
 	name = shortened(printable(name), 12)
 	h := fnv.New32a()
@@ -263,9 +266,9 @@ func (t *tailLines) column(name string) string {
 	return t.std.paint(paint, name) + strings.Repeat(" ", 12-utf8.RuneCountInString(name))
 }
 
-// printable makes a text harmless to a terminal: no control characters, which
-// could move its cursor or write its title, and no marks that turn the
-// direction of what follows. Further lines are indented.
+// printable makes a text harmless to a terminal. It removes control characters,
+// which could move the cursor or set the title, and marks that change the
+// direction of the following text. It indents further lines.
 func printable(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {

@@ -1,7 +1,7 @@
-// Command gotong is the server and everything around it: it serves, shows
-// itself off, imports exports of other chats, follows threads and signs in.
+// Command gotong is the server and its tools: it serves, runs a demo, imports
+// exports of other chats, follows threads and signs in.
 //
-// Exit codes: 0 done, 1 failed, 2 wrong use, 3 gates could not be carried out. A
+// Exit codes: 0 done, 1 failed, 2 wrong use, 3 gates could not be completed. A
 // first interrupt ends a command in good order, a second one at once.
 package main
 
@@ -31,10 +31,10 @@ func start() int {
 	return run(ctx, os.Args[1:], ownStdio())
 }
 
-// deriveKeys is the child process of a server that hashes its passwords. It ends
-// with its input and not by a signal: an interrupt goes to the server and its
-// children alike, and the server still answers what it has begun. Typed at a
-// terminal it has no server, and an interrupt ends it.
+// deriveKeys is the child process in which a server hashes passwords. It ends
+// when its input does, not by a signal: an interrupt reaches the server and its
+// children at the same time, and the server still answers requests that it has
+// begun. Started from a terminal, it has no server, and an interrupt ends it.
 func deriveKeys() int {
 	if !isTerminal(os.Stdin) {
 		signal.Ignore(os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)

@@ -17,13 +17,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// place is a store as the tools that move logs open it.
+// place is an open store of a tool that moves logs.
 type place struct {
 	store.Whole
 	name string // without secrets
 }
 
-// placeName is an address without what may be secret.
+// placeName returns an address without its secrets.
 func placeName(address string) (string, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme == "" {
@@ -42,8 +42,8 @@ func placeName(address string) (string, error) {
 	return u.String(), nil
 }
 
-// checkStores reports what is wrong with the stores' addresses, by flag; an
-// empty address means that the flag was not given.
+// checkStores returns errors in the addresses of stores, by flag. An empty
+// address means that the flag was not given.
 func checkStores(given map[string]string) error {
 	var faults []error
 	for _, flag := range slices.Sorted(maps.Keys(given)) {
@@ -54,14 +54,14 @@ func checkStores(given map[string]string) error {
 	return errors.Join(faults...)
 }
 
-// trust is what one takes of a SurrealDB on one's own responsibility, to leave
-// it for instance.
+// trust is flags to accept a SurrealDB at one's own risk, for example to move
+// away from it.
 type trust struct {
 	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
 	UnsafeEngine  bool `name:"unsafe-engine" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
 }
 
-// open opens a store; one that has to be there already is not made.
+// open opens a store. With mustExist, it does not create one.
 func (t trust) open(ctx context.Context, address string, mustExist bool) (*place, error) {
 	name, err := placeName(address)
 	if err != nil {
@@ -77,7 +77,7 @@ func (t trust) open(ctx context.Context, address string, mustExist bool) (*place
 	return &place{s, name}, nil
 }
 
-// placeExists is false where opening would make a new file.
+// placeExists reports whether opening the address would not create a new file.
 func placeExists(address string) bool {
 	path, ok := app.StoreFile(address)
 	if !ok {
@@ -89,13 +89,13 @@ func placeExists(address string) bool {
 
 func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
-// copyOptions are what every move of a log needs.
+// copyOptions returns the options that every move of a log needs.
 func copyOptions(bar *stages) logcopy.Options {
 	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Now: now, Progress: bar.show}
 }
 
-// stages says how far a move of a log is: on a terminal in one line that is
-// written over, elsewhere in a line now and then.
+// stages shows how far a move of a log is: on a terminal in one line that is
+// overwritten, elsewhere in a line at intervals.
 type stages struct {
 	std               *stdio
 	stage             string
@@ -135,7 +135,7 @@ func (p *stages) show(s logcopy.Progress) {
 	_, _ = fmt.Fprintln(p.std.err, text)
 }
 
-// text is how far a stage is after this time.
+// text returns the progress of a stage after this time.
 func (p *stages) text(s logcopy.Progress, took time.Duration) string {
 	if s.Total == 0 {
 		return s.Stage

@@ -13,19 +13,19 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// server is which server a command speaks to.
+// server is the flag for the server of a command.
 type server struct {
 	URL string `name:"url" group:"server" help:"The address of the server." default:"http://127.0.0.1:8080" env:"GOTONG_URL"`
 }
 
-// login is the server and who asks.
+// login is the flags for the server and the caller's token.
 type login struct {
 	server
 	Token string `name:"token" group:"server" help:"Your access token; prefer the variable to the flag." env:"GOTONG_TOKEN" placeholder:"TOKEN"`
 }
 
-// client is a client of this server, after a look whether it is there: a
-// client that is patient would wait for it without a word.
+// client returns a client of this server. It first checks that the server
+// answers, because a client would otherwise wait for it in silence.
 func (s server) client(ctx context.Context, token client.TokenSource) (*client.Client, error) {
 	c, err := client.New(client.Options{BaseURL: s.URL, Token: token})
 	u, wrong := url.Parse(s.URL)

@@ -46,7 +46,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	return err
 }
 
-// checked checks the configuration and makes the logger that it asks for.
+// checked checks the configuration and returns its logger.
 func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 	warnings, err := app.CheckConfig(c)
 	if err != nil {
@@ -62,7 +62,7 @@ func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 	return log, nil
 }
 
-// announce says what was made and where to go.
+// announce prints what was created and which addresses to open.
 func announce(std *stdio, a *app.App, c *config.Config) {
 	say := func(title, text string) {
 		_, _ = fmt.Fprintf(std.out, "%s %s\n", std.paint(bold, fmt.Sprintf("%-7s", title)), text)
@@ -79,7 +79,7 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 	say("Stop", "with Ctrl-C")
 }
 
-// withoutPassword is an address as it may be shown.
+// withoutPassword returns an address without its password.
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil {

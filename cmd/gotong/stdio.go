@@ -5,7 +5,7 @@ import (
 	"os"
 )
 
-// stdio is where a command reads and writes, and what is known of it.
+// stdio is the input and output of a command, and their properties.
 type stdio struct {
 	in       io.Reader
 	out, err io.Writer

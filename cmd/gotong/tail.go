@@ -77,7 +77,7 @@ func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	}
 	err = conn.Run(ctx)
 	if ctx.Err() != nil {
-		err = nil // Ctrl-C is how one leaves
+		err = nil // Ctrl-C is the normal end
 	}
 	return err
 }
@@ -90,14 +90,14 @@ func zoneOf(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// tailed is one line of JSON: an event, whose it is and how to go on after it.
+// tailed is one line of JSON: an event, its stream and the cursor after it.
 type tailed struct {
 	Stream gotong.Stream `json:"stream"`
 	Cursor string        `json:"cursor"`
 	client.Event
 }
 
-// stream reads the argument: a bare id is a thread's.
+// stream parses the argument: an id without a kind is that of a thread.
 func (c *tailCmd) stream() (gotong.Stream, error) {
 	name := c.Thread
 	if !strings.Contains(name, "/") {
@@ -110,7 +110,7 @@ func (c *tailCmd) stream() (gotong.Stream, error) {
 	return stream, nil
 }
 
-// from is where to begin.
+// from returns where to begin.
 func (c *tailCmd) from(ctx context.Context, remote *client.Client, stream gotong.Stream) (client.From, error) {
 	switch c.From {
 	case "start":
@@ -123,7 +123,7 @@ func (c *tailCmd) from(ctx context.Context, remote *client.Client, stream gotong
 	return client.From(c.From), nil // which Validate has read
 }
 
-// before is a little before the stream's end.
+// before returns the cursor --last events before the stream's end.
 func (c *tailCmd) before(ctx context.Context, remote *client.Client, stream gotong.Stream) (client.From, error) {
 	var asOf client.From
 	var err error
@@ -158,7 +158,7 @@ func notThere(err error, stream gotong.Stream) error {
 	return err
 }
 
-// stateTo tells of a lost connection, and of its return.
+// stateTo returns a function that reports lost and restored connections.
 func stateTo(std *stdio) func(client.State) {
 	lost := false
 	return func(s client.State) {

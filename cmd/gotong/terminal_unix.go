@@ -19,8 +19,8 @@ func isTerminal(f *os.File) bool {
 	return err == nil
 }
 
-// askSecret reads a line that is not shown while it is typed. An interrupt
-// puts the terminal back as it was before it ends the program.
+// askSecret reads a line without showing it. An interrupt restores the terminal
+// before it ends the program.
 func askSecret(in *os.File, prompt io.Writer, text string) (string, error) {
 	fd := int(in.Fd())
 	before, err := unix.IoctlGetTermios(fd, getTermios)

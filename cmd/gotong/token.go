@@ -77,7 +77,8 @@ func (c *tokenCmd) sign(ctx context.Context, remote *client.Client, pass string)
 	return remote.SignUp(ctx, client.SignUp{Email: c.Email, Pass: pass, Username: name, CommunityID: c.Community})
 }
 
-// password comes from the variable, from who sits there, or from a pipe.
+// password reads the password from the variable, from the terminal, or from a
+// pipe.
 func (c *tokenCmd) password(std *stdio) (string, error) {
 	if pass := std.env("GOTONG_PASSWORD"); pass != "" {
 		return pass, nil

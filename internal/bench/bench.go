@@ -9,20 +9,20 @@ import (
 	"time"
 )
 
-// Options say what is measured, and how.
+// Options configure a run.
 type Options struct {
-	URL   string // of the server: http or https, a host, perhaps a path
+	URL   string // the http or https address of the server
 	Users Users
 	Only  []string      // scenarios, in this order; see [Names]
 	For   time.Duration // how long a rate is measured, at most [MaxFor]
-	Warm  time.Duration // how long posts go out before that; 0 is a fifth of For
+	Warm  time.Duration // the time of posts before the measurement; 0 is a fifth of For
 
 	Clients    int // connections of idle and storm; 0 is 10,000
 	Handshakes int // connections that are opened at once; 0 is 100
 
 	Dial     Dialer                // nil dials the network
-	Meter    func() (Usage, error) // what the server has used; nil where nobody knows
-	Progress func(Progress)        // called now and then, never at the same time twice; may be nil
+	Meter    func() (Usage, error) // returns what the server has used; nil if unknown
+	Progress func(Progress)        // called at intervals, never concurrently; nil is not called
 }
 
 // MaxFor is the longest time of one measurement.
@@ -39,7 +39,7 @@ type Usage struct {
 	Peak     int64         // bytes, the most so far
 }
 
-// Progress is how far a run is.
+// Progress describes how far a run has come.
 type Progress struct {
 	Scenario   string
 	Number, Of int    // of the scenario
@@ -47,20 +47,21 @@ type Progress struct {
 	Done, All  int    // of the step, where it is counted
 }
 
-// Report is what a run has measured.
+// Report is the result of a run.
 type Report struct {
 	URL     string    `json:"url"`
 	Began   time.Time `json:"began"`
 	Results []*Result `json:"results"`
 }
 
-// Result is one scenario. What was not measured is absent.
+// Result is the result of one scenario. Fields that were not measured are
+// absent.
 type Result struct {
 	Scenario    string  `json:"scenario"`
 	About       string  `json:"about"`
 	Connections int     `json:"connections"`
 	Threads     int     `json:"threads"`
-	Schedule    string  `json:"schedule"` // open, closed, or empty where nothing is posted
+	Schedule    string  `json:"schedule"` // open, closed, or empty if nothing is posted
 	Rate        float64 `json:"posts_per_second_planned,omitempty"`
 	InFlight    int     `json:"in_flight,omitempty"` // posts per poster
 	Seconds     float64 `json:"seconds"`             // of the measurement
@@ -70,7 +71,7 @@ type Result struct {
 	Deliveries          uint64     `json:"deliveries"`
 	DeliveriesPerSecond float64    `json:"deliveries_per_second"`
 	Ack                 *Quantiles `json:"ack,omitempty"`      // from when a post was due to its acknowledgement
-	Delivery            *Quantiles `json:"delivery,omitempty"` // from when a post was due to a reader
+	Delivery            *Quantiles `json:"delivery,omitempty"` // from when a post was due to its receipt
 	Connect             *Quantiles `json:"connect,omitempty"`  // from the handshake's begin to the welcome
 	ConnectsPerSecond   float64    `json:"connects_per_second,omitempty"`
 	Return              *Quantiles `json:"return,omitempty"` // from the return to the last missed event
@@ -84,7 +85,7 @@ type Result struct {
 	Broken      uint64 `json:"broken"`       // connections that the server or the network ended
 
 	Server *Server `json:"server,omitempty"`
-	Error  string  `json:"error,omitempty"` // why the scenario could not be carried out to its end
+	Error  string  `json:"error,omitempty"` // why the scenario did not finish
 }
 
 // Faulty reports whether the server broke a promise or a connection.
@@ -92,7 +93,7 @@ func (r *Result) Faulty() bool {
 	return r.Lost+r.Doubled+r.OutOfOrder+r.Unanswered+r.Broken > 0 || r.Error != ""
 }
 
-// Server is what the server used for a scenario.
+// Server is what the server's process used during a scenario.
 type Server struct {
 	CPUSeconds       float64 `json:"cpu_seconds"`
 	CPUPerPost       float64 `json:"cpu_us_per_post,omitempty"`
@@ -113,7 +114,7 @@ func (o *Options) Check() error {
 		faults = append(faults, err)
 	}
 	if o.For <= 0 || o.For > MaxFor || o.Warm < 0 || o.Warm > MaxFor {
-		faults = append(faults, fmt.Errorf("bench: a measurement lasts more than 0 and at most %s", MaxFor))
+		faults = append(faults, fmt.Errorf("bench: the time of a measurement must be above 0 and at most %s", MaxFor))
 	}
 	if o.Clients < 0 || o.Clients > maxUsers {
 		faults = append(faults, fmt.Errorf("bench: at most %d clients", maxUsers))
@@ -131,7 +132,8 @@ func (o *Options) Check() error {
 	return errors.Join(faults...)
 }
 
-// TooFewUsers is a scenario with more connections than there are users.
+// TooFewUsers is the error of a scenario with more connections than there are
+// users.
 type TooFewUsers struct { //nolint:errname // what is wrong, in words
 	Scenario string
 	Needs    int
@@ -147,7 +149,7 @@ func (o *Options) scenarios() ([]Scenario, error) {
 	for _, name := range o.Only {
 		i := slices.IndexFunc(Scenarios, func(s Scenario) bool { return s.Name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("bench: there is no scenario %q; there are %s", name, strings.Join(Names(), ", "))
+			return nil, fmt.Errorf("bench: unknown scenario %q; the scenarios are %s", name, strings.Join(Names(), ", "))
 		}
 		s := Scenarios[i]
 		if s.Clients > 0 && o.Clients > 0 {
@@ -161,8 +163,8 @@ func (o *Options) scenarios() ([]Scenario, error) {
 	return list, nil
 }
 
-// Run carries out the scenarios one after the other. When ctx ends, it returns
-// ctx's error with the results so far.
+// Run runs the scenarios one after the other. If ctx ends, it returns ctx's
+// error with the results so far.
 func Run(ctx context.Context, o Options) (Report, error) {
 	report := Report{URL: o.URL, Began: time.Now().UTC(), Results: []*Result{}}
 	if err := o.Check(); err != nil {

@@ -124,7 +124,7 @@ func TestFaultsAreCounted(t *testing.T) {
 	}
 }
 
-func TestBrokenConnectionIsNoLoss(t *testing.T) {
+func TestBrokenConnectionIsNotCountedAsLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := &fake{}
 		f.deliver = func(viewer int, seq uint64, send func(uint64)) {
@@ -156,7 +156,7 @@ func TestStallIsChargedToEveryPostThatWasDue(t *testing.T) {
 	})
 }
 
-func TestSleeperIsNotMeasuredAndMissesNothing(t *testing.T) {
+func TestSleepingReaderIsNotMeasuredAndMissesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := watched
 		s.Sleeper = true
@@ -226,7 +226,7 @@ func TestBounds(t *testing.T) {
 		"negative clients":   {func(o *Options) { o.Clients = -1 }, "at most 20000 clients"},
 		"too many at once":   {func(o *Options) { o.Handshakes = 1001 }, "at most 1000 handshakes"},
 		"no scenario":        {func(o *Options) { o.Only = nil }, "no scenario"},
-		"another scenario":   {func(o *Options) { o.Only = []string{"x"} }, `no scenario "x"; there are alone,`},
+		"another scenario":   {func(o *Options) { o.Only = []string{"x"} }, `unknown scenario "x"; the scenarios are alone,`},
 		"another address":    {func(o *Options) { o.URL = "ftp://h" }, "not an http or https address"},
 		"no users":           {func(o *Options) { o.Users = nil }, "needs 16 users"},
 		"too few users":      {func(o *Options) { o.Users = Tokens{"a", "b"} }, "scenario full needs 16 users"},
@@ -284,7 +284,7 @@ var sample = Report{
 	URL: "http://127.0.0.1:8080", Began: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC),
 	Results: []*Result{
 		{
-			Scenario: "steady", About: "10 threads of 100 readers at 200 posts/s", Connections: 1000, Threads: 10, Schedule: "open", Rate: 200,
+			Scenario: "steady", About: "10 threads of 100 viewers at 200 posts/s", Connections: 1000, Threads: 10, Schedule: "open", Rate: 200,
 			Seconds: 5, Posts: 1000, PostsPerSecond: 200, Deliveries: 100_000, DeliveriesPerSecond: 20_000,
 			Ack: &Quantiles{1000, 1.3, 2, 15.5, 21.3, 21.3}, Delivery: &Quantiles{100_000, 1.9, 2.5, 16.5, 38.8, 42.4},
 			Connect: &Quantiles{1000, 9, 15, 24, 25, 25}, Lost: 1, Doubled: 2, OutOfOrder: 3, Unanswered: 4, RateLimited: 5, Refused: 6, Broken: 7,
@@ -328,7 +328,7 @@ func TestReports(t *testing.T) {
 	}
 }
 
-func TestChartsOfNothing(t *testing.T) {
+func TestChartsOfAnEmptyReport(t *testing.T) {
 	var b bytes.Buffer
 	if err := (Report{}).Latency().SVG(&b); err != nil || strings.Contains(b.String(), "NaN") {
 		t.Errorf("%v %s", err, &b)

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// book keeps the posts of a scenario by number: when each was due, and under
+// book records the posts of a scenario by number: when each was due, and under
 // which seq it was committed. It is safe for concurrent use.
 type book struct {
 	origin time.Time
@@ -25,7 +25,7 @@ const (
 	maxPosts = 1 << 25 // of one scenario: 512 MiB
 )
 
-// add gives a post its number; false where the book is full.
+// add returns the number of a new post, or false if the book is full.
 func (b *book) add(due time.Time) (n uint64, ok bool) {
 	n = b.next.Add(1) - 1
 	if n >= maxPosts {
@@ -43,9 +43,9 @@ func (b *book) add(due time.Time) (n uint64, ok bool) {
 	return n, true
 }
 
-// committed notes the seq of a post and returns when it was due. Known is false
-// where no post has this number, twice is true where the post has another seq
-// already.
+// committed records the seq of a post and returns when the post was due. known
+// is false if no post has this number; twice is true if the post already has
+// another seq.
 func (b *book) committed(n, seq uint64) (due int64, known, twice bool) {
 	if n >= b.next.Load() || n >= maxPosts {
 		return 0, false, false
@@ -58,8 +58,8 @@ func (b *book) committed(n, seq uint64) (due int64, known, twice bool) {
 	return p.due, true, !p.seq.CompareAndSwap(0, seq) && p.seq.Load() != seq
 }
 
-// track is what one connection has received of one stream. Only its reader
-// changes it; others may ask how far it is.
+// track records what one connection has received of one stream. Only its reader
+// changes it; other goroutines may read how far it is.
 type track struct {
 	next     atomic.Uint64 // the seq that is expected
 	missing  map[uint64]bool
@@ -77,7 +77,7 @@ func newTrack(after uint64) *track {
 	return t
 }
 
-// see takes the next event of the stream.
+// see records the next event of the stream.
 func (t *track) see(seq uint64) {
 	next := t.next.Load()
 	switch {
@@ -98,7 +98,7 @@ func (t *track) see(seq uint64) {
 	}
 }
 
-// lost returns how many seqs up to head have not come.
+// lost returns the number of seqs up to head that were not received.
 func (t *track) lost(head uint64) uint64 {
 	n := uint64(len(t.missing)) + t.skipped
 	if next := t.next.Load(); head >= next {

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// perIdle is how many members a quiet thread has.
+// perIdle is the number of members of a quiet thread.
 const perIdle = 100
 
-// idle measures connects, and then what connections cost that follow threads in
-// which nothing happens.
+// idle measures connects, then the cost of connections that follow threads
+// without events.
 func (t *trial) idle(ctx context.Context) error {
 	before, began := t.usage(), time.Now()
 	if err := t.gather(ctx, 512); err != nil {
@@ -44,7 +44,7 @@ func (t *trial) idle(ctx context.Context) error {
 	return nil
 }
 
-// storm measures clients that come back at the same moment, each some posts
+// storm measures clients that all reconnect at the same moment, each some posts
 // behind.
 func (t *trial) storm(ctx context.Context) error {
 	t.Threads = min(t.Threads, t.Clients)
@@ -77,8 +77,8 @@ func (t *trial) storm(ctx context.Context) error {
 	return nil
 }
 
-// leave lets every client join its thread and go, and posts what they miss. It
-// returns where each thread was when they went.
+// leave lets every client join its thread and disconnect, and then posts what
+// they miss. It returns where each thread was when they disconnected.
 func (t *trial) leave(ctx context.Context) (cursors []string, err error) {
 	owners := make([]*member, t.Threads)
 	t.threads, cursors = make([]*thread, t.Threads), make([]string, t.Threads)
@@ -115,7 +115,7 @@ func (t *trial) leave(ctx context.Context) (cursors []string, err error) {
 	return cursors, err
 }
 
-// fill posts so many messages and closes the connection.
+// fill posts this number of messages and closes the connection.
 func (t *trial) fill(ctx context.Context, m *member, posts int) error {
 	m.slots = make(chan struct{}, 16)
 	t.readers.Go(func() { m.read(ctx) })
@@ -157,7 +157,7 @@ func (t *trial) catchUp(m *member, th *thread, cursor string) error {
 	return nil
 }
 
-// backlog measures one client at a time that reads a long thread.
+// backlog measures clients, one at a time, that read a long thread.
 func (t *trial) backlog(ctx context.Context) error {
 	t.threads = make([]*thread, 1)
 	s, err := t.connect(ctx, 0, 4096)
@@ -170,14 +170,14 @@ func (t *trial) backlog(ctx context.Context) error {
 	}
 	t.streams[t.threads[0].stream] = t.threads[0]
 	m.threads, m.text = t.threads, strings.Repeat(usualText+" ", longText/len(usualText+" "))
-	t.say("prepare", 0, 0)
+	t.report("prepare", 0, 0)
 	if err := t.fill(ctx, m, t.Bytes/len(m.text)+1); err != nil {
 		return err
 	}
 	t.to.Store(math.MaxInt64)
 	before, began := t.usage(), time.Now()
 	for i := range backlogRounds {
-		t.say("measure", i, backlogRounds)
+		t.report("measure", i, backlogRounds)
 		s, err := t.connect(ctx, 0, 64<<10)
 		if err != nil {
 			return err

@@ -30,13 +30,13 @@ func (h *histogram) record(d time.Duration) {
 	}
 }
 
-// bucketOf is the index of the bucket of n nanoseconds.
+// bucketOf returns the index of the bucket of n nanoseconds.
 func bucketOf(n uint64) int {
 	shift := max(bits.Len64(n)-doubleBits-1, 0)
 	return shift*perDouble + int(n>>shift)
 }
 
-// highest is the longest duration that falls into a bucket.
+// highest returns the longest duration of a bucket.
 func highest(bucket int) time.Duration {
 	shift := max(bucket/perDouble-1, 0)
 	return time.Duration(((bucket - shift*perDouble + 1) << shift) - 1)
@@ -52,7 +52,7 @@ type Quantiles struct {
 	Max   float64 `json:"max_ms"`
 }
 
-// quantiles returns nil where nothing was recorded.
+// quantiles returns nil if nothing was recorded.
 func (h *histogram) quantiles() *Quantiles {
 	var counts [len(h.buckets)]uint64
 	q := &Quantiles{}

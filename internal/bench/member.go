@@ -14,17 +14,18 @@ import (
 	"gotong.dev/gotong"
 )
 
-// member is a connection with what it posts and follows.
+// member is a connection with the streams to which it posts and which it
+// follows.
 type member struct {
 	*Socket
 	t        *trial
 	threads  []*thread
 	posts    bool              // it posts to them, in turns
 	tracks   map[string]*track // of the streams that it follows; complete before its reader starts
-	complete bool              // it should have everything in the end
+	complete bool              // at the end it must have received everything
 	cut      bool              // its connection ended early; the reader's until it has ended
 	timed    bool              // the latency of what is delivered to it counts
-	asleep   time.Duration     // how long it reads nothing, a quarter into the measurement
+	asleep   time.Duration     // how long it reads nothing, beginning a quarter into the measurement
 	again    atomic.Bool       // a subscription was put off
 	leaving  atomic.Bool       // it closes the connection itself
 	gone     chan struct{}     // closed when nothing reads any more
@@ -37,8 +38,8 @@ type member struct {
 // usualText is a message of everyday length.
 const usualText = "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini, tolong dua orang."
 
-// maxInFlight is how many posts an open schedule has on a connection; a server
-// reads no further command beyond 128.
+// maxInFlight bounds the posts in flight of an open schedule on a connection; a
+// server reads no further command beyond 128.
 const maxInFlight = 100
 
 func (t *trial) member(s *Socket) *member {
@@ -56,7 +57,7 @@ func requestID() string {
 	return gotong.NewEventID(gotong.InstantOf(time.Now()), rand.Uint64()).String()
 }
 
-// post sends the next post, which was due then, to the thread of this turn.
+// post sends the next post, which was due at due, to the thread of this turn.
 func (m *member) post(due time.Time, turn int) error {
 	n, ok := m.t.book.add(due)
 	if !ok {
@@ -68,7 +69,7 @@ func (m *member) post(due time.Time, turn int) error {
 		fmt.Sprintf(`{"body":"#%08x %s"}`, n, m.text)))
 }
 
-// sendOpen posts at fixed instants until end, whatever the server does.
+// sendOpen posts at fixed instants until end, however the server responds.
 func (m *member) sendOpen(ctx context.Context, first time.Time, every time.Duration, end time.Time) error {
 	for turn := 0; ; turn++ {
 		due := first.Add(time.Duration(turn) * every)
@@ -87,8 +88,8 @@ func (m *member) sendOpen(ctx context.Context, first time.Time, every time.Durat
 	}
 }
 
-// sendClosed keeps as many posts in flight as there are slots, until end or up
-// to so many posts; 0 is no bound.
+// sendClosed keeps a post in flight in each slot, until end or until this
+// number of posts; 0 is no bound.
 func (m *member) sendClosed(ctx context.Context, end time.Time, posts int) error {
 	for turn := 0; posts == 0 || turn < posts; turn++ {
 		if err := m.slot(ctx); err != nil {
@@ -106,7 +107,8 @@ func (m *member) sendClosed(ctx context.Context, end time.Time, posts int) error
 	return nil
 }
 
-// slot waits for a free slot, and as long as the server asked for.
+// slot waits for a free slot, and for the end of a wait that the server
+// requested.
 func (m *member) slot(ctx context.Context) error {
 	select {
 	case m.slots <- struct{}{}:
@@ -118,7 +120,7 @@ func (m *member) slot(ctx context.Context) error {
 	return pause(ctx, time.Until(m.t.book.origin.Add(time.Duration(m.until.Load()))))
 }
 
-// over reports whether nothing reads from the connection any more.
+// over reports whether the reader of the connection has ended.
 func (m *member) over() bool {
 	select {
 	case <-m.gone:
@@ -128,7 +130,7 @@ func (m *member) over() bool {
 	}
 }
 
-// read takes frames until the connection ends.
+// read processes frames until the connection ends.
 func (m *member) read(ctx context.Context) {
 	defer close(m.gone)
 	slept := false
@@ -195,8 +197,8 @@ func (m *member) events(frame []byte) {
 	})
 }
 
-// acked takes the answer to a post; those to other commands were read before the
-// reader began.
+// acked records the answer to a post. Answers to other commands were read
+// before the reader began.
 func (m *member) acked(frame []byte) {
 	n, seq := ackOf(frame)
 	due, known, twice := m.t.book.committed(n, seq)
@@ -223,8 +225,8 @@ func (m *member) answered() {
 	}
 }
 
-// refusal takes an error: a post is not sent again, anything else ends the
-// connection.
+// refusal records an error frame. A rejected post is not sent again; any other
+// error ends the connection.
 func (m *member) refusal(frame []byte) error {
 	id, refused := refusedBy(frame)
 	_, odd := strconv.ParseUint(id, 16, 64)

@@ -2,9 +2,9 @@ package bench
 
 import "context"
 
-// Scenario is one kind of load. Connections that view are spread over the
-// threads, so many for each; the first of each thread also post. Without
-// viewers the posters have connections of their own.
+// Scenario is one kind of load. Viewers are spread over the threads, Viewers
+// for each; the first of each thread also post. Without viewers, the posters
+// have connections of their own.
 type Scenario struct {
 	Name, About string
 
@@ -22,7 +22,7 @@ type Scenario struct {
 	run func(*trial, context.Context) error
 }
 
-// Scenarios are all of them.
+// Scenarios are all scenarios.
 var Scenarios = []Scenario{
 	{Name: "alone", About: "one poster, one post in flight",
 		Threads: 1, Posters: 1, Window: 1, run: (*trial).traffic},
@@ -42,11 +42,11 @@ var Scenarios = []Scenario{
 		Threads: 10_000, Posters: 64, Window: 4, run: (*trial).traffic},
 	{Name: "rooms", About: "500 rooms of 8 at 1,500 posts/s",
 		Threads: 500, Viewers: 8, Posters: 500, Rate: 1500, run: (*trial).traffic},
-	{Name: "stream", About: "one thread of 20 readers at 1,000 posts/s, one of whom sleeps",
+	{Name: "stream", About: "one thread of 20 viewers at 1,000 posts/s, one of whom sleeps",
 		Threads: 1, Viewers: 20, Posters: 4, Rate: 1000, Sleeper: true, run: (*trial).traffic},
-	{Name: "steady", About: "10 threads of 100 readers at 200 posts/s",
+	{Name: "steady", About: "10 threads of 100 viewers at 200 posts/s",
 		Threads: 10, Viewers: 100, Posters: 10, Rate: 200, run: (*trial).traffic},
-	{Name: "throttle", About: "10 threads of 100 readers, 16 posts in flight in each",
+	{Name: "throttle", About: "10 threads of 100 viewers, 16 posts in flight in each",
 		Threads: 10, Viewers: 100, Posters: 10, Window: 16, run: (*trial).traffic},
 	{Name: "idle", About: "connections that follow quiet threads of 100 members", Clients: 10_000, run: (*trial).idle},
 	{Name: "storm", About: "clients that return at once, 100 posts behind",
@@ -64,7 +64,8 @@ func Names() []string {
 	return names
 }
 
-// Connections is how many there are, and so how many users it needs.
+// Connections returns the number of connections, and so the number of users
+// that the scenario needs.
 func (s Scenario) Connections() int {
 	switch {
 	case s.Clients > 0:

@@ -16,14 +16,14 @@ type Chart struct {
 	Rows   []Row
 }
 
-// Row is one label with a bar for each value; 0 has none.
+// Row is one label with a bar for each value; 0 has no bar.
 type Row struct {
 	Label  string
 	Values []float64
 }
 
-// Latency charts the latencies of a report: of deliveries where there are some,
-// of acknowledgements otherwise.
+// Latency charts the latencies of a report: of deliveries if there are any, and
+// otherwise of acknowledgements.
 func (r Report) Latency() Chart {
 	c := Chart{Title: "Latency in ms, from when a post was due", Series: []string{"p50", "p99", "max"}}
 	for _, s := range r.Results {
@@ -65,7 +65,7 @@ type drawnRow struct {
 	Bars  []bar
 }
 
-// scale returns how long a bar is.
+// scale returns the function from a value to the length of its bar.
 func (c Chart) scale() func(v float64) int {
 	low, high := math.Inf(1), math.Inf(-1)
 	for _, r := range c.Rows {

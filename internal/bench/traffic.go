@@ -45,8 +45,8 @@ func (t *trial) traffic(ctx context.Context) error {
 	return t.finish(ctx)
 }
 
-// finish waits for what is on its way, and reads the threads that nobody
-// follows.
+// finish waits for answers and deliveries in flight, and reads the threads that
+// nobody follows.
 func (t *trial) finish(ctx context.Context) error {
 	if err := t.settle(ctx, "settle", func() bool { return t.outstanding.Load() <= 0 }); err != nil {
 		return err
@@ -58,7 +58,7 @@ func (t *trial) finish(ctx context.Context) error {
 	return t.verify(ctx)
 }
 
-// sending is what posts in the background.
+// sending is the posters that run in the background.
 type sending struct {
 	n    int
 	errs chan error
@@ -96,7 +96,7 @@ func (t *trial) start(ctx context.Context) {
 	}
 }
 
-// gather opens the connections, with read buffers of so many bytes.
+// gather opens the connections, with read buffers of this number of bytes.
 func (t *trial) gather(ctx context.Context, buffer int) error {
 	t.members = make([]*member, t.Connections())
 	return t.each(ctx, "connect", len(t.members), func(i int) error {
@@ -108,8 +108,7 @@ func (t *trial) gather(ctx context.Context, buffer int) error {
 	})
 }
 
-// settleIn makes threads, and lets the connections that there are join and
-// follow them.
+// settleIn makes threads, and lets all connections join and follow them.
 func (t *trial) settleIn(ctx context.Context) error {
 	n := len(t.members)
 	t.threads = make([]*thread, t.Threads)
@@ -125,8 +124,8 @@ func (t *trial) settleIn(ctx context.Context) error {
 	return t.each(ctx, "prepare", n, func(i int) error { return t.follow(ctx, t.members[i]) })
 }
 
-// makeOwn makes the threads of member i: with viewers, the first of each thread
-// makes it; without, the posters share the threads out.
+// makeOwn makes the threads of member i. With viewers, the first of each thread
+// makes it; without, the threads are divided among the posters.
 func (t *trial) makeOwn(ctx context.Context, i int) (err error) {
 	m, first, step := t.members[i], i, len(t.members)
 	if t.Viewers > 0 {
@@ -145,7 +144,8 @@ func (t *trial) makeOwn(ctx context.Context, i int) (err error) {
 	return err
 }
 
-// enter makes member i join a thread of others, and decides what it does there.
+// enter lets member i join the thread of another one, and decides what it does
+// there.
 func (t *trial) enter(ctx context.Context, i int) error {
 	m := t.members[i]
 	if t.Viewers == 0 {
@@ -169,11 +169,11 @@ func (t *trial) enter(ctx context.Context, i int) error {
 	return t.join(ctx, m.Socket, m.threads[0])
 }
 
-// longestSleep keeps a reader that sleeps from being cut by the server, which
-// happens after 30 s.
+// longestSleep keeps the server from disconnecting a sleeping reader, which it
+// does after 30 s.
 const longestSleep = 10 * time.Second
 
-// follow begins to follow the member's thread, when everybody has joined.
+// follow subscribes to the member's thread after all members have joined.
 func (t *trial) follow(ctx context.Context, m *member) error {
 	if t.Viewers == 0 {
 		return nil
@@ -227,7 +227,8 @@ func (t *trial) verify(ctx context.Context) error {
 // verifyWithin bounds how long the threads are read.
 const verifyWithin = time.Minute
 
-// askFor subscribes while the reader runs, when the server wants to be asked.
+// askFor subscribes while the reader runs. If the server puts the subscription
+// off, it is repeated.
 func (m *member) askFor(ctx context.Context, th *thread, from string) error {
 	if err := pause(ctx, time.Until(m.t.book.origin.Add(time.Duration(m.until.Load())))); err != nil {
 		return err

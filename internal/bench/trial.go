@@ -31,12 +31,12 @@ type trial struct {
 	outstanding                          atomic.Int64
 	delivered, limited, refused, broken  atomic.Uint64
 	doubled                              atomic.Uint64
-	speak                                sync.Mutex
+	reporting                            sync.Mutex
 	progress                             Progress
-	fault                                error // the first; under speak
+	fault                                error // the first; guarded by reporting
 }
 
-// thread is one that this trial made.
+// thread is a thread that this trial made.
 type thread struct {
 	stream string
 	head   atomic.Uint64 // the highest seq that was acknowledged
@@ -63,7 +63,7 @@ func newTrial(o *Options, server *target, s Scenario, p Progress) *trial {
 // longestTrial bounds a scenario beyond its measurement.
 const longestTrial = 20 * time.Minute
 
-// run carries the scenario out and fills the result.
+// run runs the scenario and fills the result.
 func (t *trial) run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, longestTrial+t.opts.For+t.opts.Warm)
 	err := t.Scenario.run(t, ctx)
@@ -71,15 +71,15 @@ func (t *trial) run(ctx context.Context) error {
 	cancel() // which closes the connections
 	t.readers.Wait()
 	t.sum()
-	t.speak.Lock()
-	defer t.speak.Unlock()
+	t.reporting.Lock()
+	defer t.reporting.Unlock()
 	if err == nil {
 		err = t.fault
 	}
 	return err
 }
 
-// sum adds up what the connections have seen.
+// sum adds up what the connections recorded.
 func (t *trial) sum() {
 	r := t.result
 	for _, m := range t.members {
@@ -111,8 +111,8 @@ func (t *trial) sum() {
 	}
 }
 
-// share divides what the server used among what it did; until then the fields
-// hold sums.
+// share divides the use of the server by the work that it did; before that, the
+// fields hold sums.
 func (s *Server) share(r *Result) {
 	if s.CPUPerConnect == 0 && r.Deliveries > 0 {
 		s.CPUPerMillion = s.CPUSeconds / float64(r.Deliveries) * 1e6
@@ -128,7 +128,7 @@ func (s *Server) share(r *Result) {
 	s.KBWrittenPerPost, s.WritesPerPost, s.ReadsPerPost, s.AllocsPerPost = 0, 0, 0, 0
 }
 
-// usage is what the server has used so far; zero where nobody knows.
+// usage returns the use of the server so far; zero if it is unknown.
 func (t *trial) usage() Usage {
 	if t.opts.Meter == nil {
 		return Usage{}
@@ -140,7 +140,7 @@ func (t *trial) usage() Usage {
 	return u
 }
 
-// spend notes what the server has used since then.
+// spend records the use of the server since then.
 func (t *trial) spend(since Usage) {
 	if t.opts.Meter == nil {
 		return
@@ -156,45 +156,45 @@ func (t *trial) spend(since Usage) {
 	}
 }
 
-// fail keeps the first error.
+// fail records the first error.
 func (t *trial) fail(err error) {
-	t.speak.Lock()
-	defer t.speak.Unlock()
+	t.reporting.Lock()
+	defer t.reporting.Unlock()
 	if t.fault == nil {
 		t.fault = err
 	}
 }
 
-// say reports how far a step is.
-func (t *trial) say(step string, done, all int) {
-	t.speak.Lock()
-	defer t.speak.Unlock()
+// report reports how far a step is.
+func (t *trial) report(step string, done, all int) {
+	t.reporting.Lock()
+	defer t.reporting.Unlock()
 	t.progress.Step, t.progress.Done, t.progress.All = step, done, all
 	t.opts.Progress(t.progress)
 }
 
-// sayEvery is how often a step reports.
-const sayEvery = 500 * time.Millisecond
+// reportEvery is the interval of a step's reports.
+const reportEvery = 500 * time.Millisecond
 
-// wait lasts until then, or until ctx ends.
+// wait waits until then, or until ctx ends.
 func (t *trial) wait(ctx context.Context, step string, until time.Time) error {
 	began := time.Now()
 	for now := began; now.Before(until); now = time.Now() {
-		t.say(step, int(now.Sub(began).Seconds()), int(until.Sub(began).Seconds()+0.5))
-		if err := pause(ctx, min(sayEvery, until.Sub(now))); err != nil {
+		t.report(step, int(now.Sub(began).Seconds()), int(until.Sub(began).Seconds()+0.5))
+		if err := pause(ctx, min(reportEvery, until.Sub(now))); err != nil {
 			return err
 		}
 	}
 	return ctx.Err()
 }
 
-// settleWithin is how long answers and deliveries may come after the last post.
+// settleWithin is the time for answers and deliveries after the last post.
 const settleWithin = 10 * time.Second
 
-// settle waits until what was posted is answered, and until it has come to
-// everybody who follows.
+// settle waits until every post is answered and was delivered to all who follow
+// its thread.
 func (t *trial) settle(ctx context.Context, step string, settled func() bool) error {
-	t.say(step, 0, 0)
+	t.report(step, 0, 0)
 	for late := time.Now().Add(settleWithin); !settled() && time.Now().Before(late); {
 		if err := pause(ctx, 2*time.Millisecond); err != nil {
 			return err
@@ -218,13 +218,13 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// The bounds of tries that meet a limit of the server.
+// The bounds of retries after a limit of the server.
 const (
 	maxTries  = 200
 	usualWait = 500 * time.Millisecond
 )
 
-// retry repeats a call that the server refuses for the moment.
+// retry repeats a call that the server rejects temporarily.
 func (t *trial) retry(ctx context.Context, call func() error) error {
 	for n := 1; ; n++ {
 		err := call()
@@ -244,7 +244,7 @@ func (t *trial) retry(ctx context.Context, call func() error) error {
 
 const tooMany = 429
 
-// connect opens the connection of a user, up to its welcome.
+// connect opens the connection of a user and reads the welcome.
 func (t *trial) connect(ctx context.Context, user, buffer int) (*Socket, error) {
 	token, err := t.opts.Users.Token(ctx, user)
 	if err != nil {
@@ -272,7 +272,8 @@ func (t *trial) connect(ctx context.Context, user, buffer int) (*Socket, error) 
 	}
 }
 
-// each calls do for 0 to n-1, so many at a time, and returns the first error.
+// each calls do for 0 to n-1, up to a number at a time, and returns the first
+// error.
 func (t *trial) each(ctx context.Context, step string, n int, do func(i int) error) error {
 	var next, done atomic.Int64
 	var failed atomic.Pointer[error]
@@ -285,7 +286,7 @@ func (t *trial) each(ctx context.Context, step string, n int, do func(i int) err
 					return
 				}
 				if d := int(done.Add(1)); d%100 == 0 || d == n {
-					t.say(step, d, n)
+					t.report(step, d, n)
 				}
 			}
 		})
@@ -297,8 +298,8 @@ func (t *trial) each(ctx context.Context, step string, n int, do func(i int) err
 	return ctx.Err()
 }
 
-// call sends a frame and reads until its answer, which it returns. It must not
-// be used while the member's reader runs.
+// call sends a frame and returns its answer. It must not be used while the
+// member's reader runs.
 func (t *trial) call(ctx context.Context, s *Socket, frame string) (answer string, err error) {
 	err = t.retry(ctx, func() error {
 		if err := s.WriteText("%s", frame); err != nil {
@@ -347,8 +348,8 @@ func (t *trial) join(ctx context.Context, s *Socket, th *thread) error {
 	return nil
 }
 
-// subscribe follows a thread from a cursor, or from now on where it is empty. It
-// returns the cursor where the subscription begins, and its seq.
+// subscribe follows a thread from a cursor or, if from is empty, from now on.
+// It returns the cursor where the subscription begins, and its seq.
 func (t *trial) subscribe(ctx context.Context, s *Socket, th *thread, from string) (cursor string, seq uint64, err error) {
 	answer, err := t.call(ctx, s, subscription(th, from))
 	if err != nil {

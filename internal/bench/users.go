@@ -15,19 +15,19 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// Users are those whom the connections act for, numbered from 0; a connection
-// has a user of its own.
+// Users are the users of the connections, numbered from 0; each connection has
+// its own.
 type Users interface {
-	// Count is how many there can be.
+	// Count returns the greatest number of users.
 	Count() int
 	// Token returns an access token of user i.
 	Token(ctx context.Context, i int) (string, error)
 }
 
-// Tokens are access tokens of accounts that exist, one each.
+// Tokens are access tokens of existing accounts, one each.
 type Tokens []string
 
-// ReadTokens reads one token a line; empty lines do not count.
+// ReadTokens reads one token per line and skips empty lines.
 func ReadTokens(text string) Tokens { return strings.Fields(text) }
 
 // Count implements [Users].
@@ -37,8 +37,8 @@ func (t Tokens) Count() int { return len(t) }
 func (t Tokens) Token(_ context.Context, i int) (string, error) { return t[i], nil }
 
 // Issuer signs tokens with an HS256 key that the server accepts from another
-// issuer, for as many users as are wanted. Use nothing but a key that exists for
-// this: who holds it can act as any user.
+// issuer, for any number of users. Use only a key that exists for this purpose:
+// its holder can act as any user.
 type Issuer struct {
 	KID, Issuer, Audience string
 	Key                   []byte
@@ -80,12 +80,12 @@ func part(v any) string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// MaxSignUps is how many accounts a run makes at most: a server makes one a
-// second for an address, after the first 20.
+// MaxSignUps bounds the accounts that a run makes: after the first 20, a server
+// allows one sign-up a second for an address.
 const MaxSignUps = 64
 
-// SignUps makes accounts as they are needed. Their password is random and kept
-// nowhere, so nobody can sign in to them afterwards.
+// SignUps makes accounts as they are needed. Their passwords are random and not
+// kept, so nobody can sign in to them afterwards.
 type SignUps struct {
 	Client    *client.Client
 	Community string
@@ -118,5 +118,5 @@ func (s *SignUps) Token(ctx context.Context, i int) (string, error) {
 	return s.tokens[i], nil
 }
 
-// runName is a name for what a run leaves behind.
+// runName returns a name for the threads and users of a run.
 func runName() string { return "bench-" + strings.ToLower(rand.Text()[:8]) }

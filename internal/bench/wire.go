@@ -58,7 +58,7 @@ func (t *target) open(ctx context.Context) (net.Conn, error) {
 	return secure, nil
 }
 
-// Refused is an upgrade or a command that the server answered with an error.
+// Refused is the error of an upgrade or a command that the server rejected.
 type Refused struct { //nolint:errname // what the server did
 	Status     int
 	Detail     string
@@ -70,7 +70,7 @@ func (r *Refused) Error() string {
 	return strings.TrimSpace(strconv.Itoa(r.Status) + " " + http.StatusText(r.Status) + ": " + r.Detail)
 }
 
-// passes reports whether the same may succeed later.
+// passes reports whether the same request may succeed later.
 func (r *Refused) passes() bool {
 	return r.Status == http.StatusTooManyRequests || r.Status == http.StatusServiceUnavailable
 }
@@ -84,8 +84,8 @@ type Socket struct {
 	out []byte
 }
 
-// dialSocket upgrades a connection; the error of a server that does not want it
-// is a [Refused]. Buffer is the size of the read buffer in bytes.
+// dialSocket upgrades a connection. If the server rejects the upgrade, the
+// error is a [Refused]. buffer is the size of the read buffer in bytes.
 func (t *target) dialSocket(ctx context.Context, token string, buffer int) (*Socket, error) {
 	conn, err := t.open(ctx)
 	if err != nil {
@@ -156,11 +156,11 @@ func (s *Socket) write(op byte, payload []byte) error {
 	return err
 }
 
-// maxFrame bounds a frame of the server.
+// maxFrame bounds a frame of the server in bytes.
 const maxFrame = 16 << 20
 
-// ReadText returns the next text frame; its bytes are good until the next call.
-// It answers pings.
+// ReadText returns the next text frame, whose bytes are valid until the next
+// call. It answers pings.
 func (s *Socket) ReadText() ([]byte, error) {
 	for {
 		op, b, err := s.read()
@@ -188,7 +188,7 @@ func closedBy(b []byte) error {
 	return fmt.Errorf("bench: the server closed the connection: %d %s", binary.BigEndian.Uint16(b), b[2:])
 }
 
-// read returns one frame, from the buffer where it fits.
+// read returns one frame, in place if it fits into the buffer.
 func (s *Socket) read() (op byte, b []byte, err error) {
 	head, err := s.in.Peek(2)
 	if err != nil {
@@ -225,8 +225,8 @@ func (s *Socket) read() (op byte, b []byte, err error) {
 	return op, b, err
 }
 
-// The shapes that are looked for in frames; none of them can be inside of a
-// string, where a quotation mark is escaped.
+// The patterns that are searched for in frames. None can occur inside a string,
+// where a quotation mark is escaped.
 var (
 	eventsFrame = []byte(`{"op":"events","stream":"`)
 	ackFrame    = []byte(`{"op":"ack","id":"`)
@@ -236,8 +236,8 @@ var (
 	seqRange    = []byte(`"seq":[`)
 )
 
-// eventsIn calls each for every event of an events frame, with the number of the
-// post in it; numbered is false for other events.
+// eventsIn calls each for every event of an events frame, with the number of
+// its post; numbered is false for other events.
 func eventsIn(frame []byte, each func(seq, n uint64, numbered bool)) {
 	_, rest, found := bytes.Cut(frame, eventStart)
 	for found {
@@ -289,7 +289,7 @@ type problemFrame struct {
 func refusedBy(frame []byte) (id string, r *Refused) {
 	var f problemFrame
 	if err := json.Unmarshal(frame, &f); err != nil {
-		return "", &Refused{Detail: "an error that cannot be read"}
+		return "", &Refused{Detail: "an error that cannot be decoded"}
 	}
 	return f.ID, &Refused{
 		Status: f.Problem.Status, Detail: f.Problem.Detail,
@@ -297,8 +297,8 @@ func refusedBy(frame []byte) (id string, r *Refused) {
 	}
 }
 
-// Dial connects a user to a server, up to its welcome; for measurements that are
-// no scenario.
+// Dial connects a user to a server and reads the welcome; for measurements that
+// are not a scenario.
 func Dial(ctx context.Context, base, token string) (*Socket, error) {
 	to, err := newTarget(base, nil)
 	if err != nil {

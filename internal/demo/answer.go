@@ -23,13 +23,14 @@ var answers = []struct {
 	{[]string{"sakit", "obat", "luka", "demam", "sick"}, "{nama}, ke posko saja di rumah Bu Endah, Mbak Sari jaga sampai malam."},
 }
 
-// What the host says where no word is known: to a question, and else.
+// The host's answers to a text without a known word: to a question, and to
+// other texts.
 const (
 	question = "Nanti saya tanyakan ke Pak Joko ya, {nama}."
 	noted    = "Siap {nama}, saya catat. 🙏"
 )
 
-// answer is what the host says to a text of who goes by this name.
+// answer returns the host's answer to a text of the user with this name.
 func answer(name, text string) string {
 	said := map[string]bool{}
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// name is a neighbour's user name, which is what others see.
+// name is a neighbour's user name, which others see.
 type name string
 
 // The neighbours.
@@ -20,37 +20,38 @@ const (
 	guest name = "Tamu"     // the user who watches the demo
 )
 
-// cast is everybody, the founder first.
+// cast is all neighbours and the guest, the founder first.
 var cast = []name{joko, endah, wati, rudi, sari, guest}
 
-// host answers what the guest says.
+// host answers guests.
 const host = wati
 
 func (n name) email() string { return strings.ToLower(string(n)) + "@rt05.example" }
 
-// Scope is where the neighbourhood's public thread belongs.
+// Scope is the scope of the neighbourhood's public thread.
 const Scope = "rt05"
 
-// secret is what ids and passwords derive from.
+// secret is the secret from which ids and passwords are derived.
 type secret string
 
-// derive is 130 bits as 26 characters that fit into a request id.
+// derive returns 130 bits as 26 characters that fit into a request id.
 func (s secret) derive(what string) string {
 	mac := hmac.New(sha256.New, []byte(s))
 	_, _ = mac.Write([]byte("gotong demo v1 " + what))
 	return strings.ToLower(base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(mac.Sum(nil)))[:26]
 }
 
-// request is the request id of one thing that is seeded.
+// request returns the request id of one thing that is seeded.
 func (s secret) request(what string) string { return "demo:" + s.derive("request "+what) }
 
-// password is the same for all neighbours, so that it can be shown once.
+// password returns the password of all neighbours; they share one, so that it
+// can be shown once.
 func (s secret) password() string { return s.derive("password")[:16] }
 
-// Host is the name of who answers the guest.
+// Host is the user name of the neighbour who answers guests.
 const Host = string(host)
 
-// Emails is the addresses of the neighbours, the founder first.
+// Emails returns the addresses of the neighbours, the founder first.
 func Emails() []string {
 	var list []string
 	for _, who := range cast {

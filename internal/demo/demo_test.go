@@ -108,7 +108,7 @@ func heads(t *testing.T, c *client.Client, n *demo.Neighbourhood) (seqs [3]uint6
 
 // The neighbours talk in both threads, and the host answers the guest, who
 // speaks as soon as the host is seen to type.
-func TestTalk(t *testing.T) {
+func TestNeighboursTalkAndAnswerGuests(t *testing.T) {
 	url := serve(t)
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -188,4 +188,4 @@ func (l *listener) event(e client.Event) error {
 	return nil
 }
 
-var errEnough = errors.New("heard enough")
+var errEnough = errors.New("enough received")

@@ -1,6 +1,6 @@
 package demo
 
-// history is what was said before anybody watches.
+// history is what was posted before anybody watches.
 var history = []scene{
 	{public, []line{
 		{who: joko, key: "surut", text: "Assalamualaikum warga RT 05. Alhamdulillah hujan sudah reda. Air di gang mushola " +

@@ -9,14 +9,14 @@ const (
 	private              // of the group, whose members it borrows
 )
 
-// scene is a stretch of talk in one place.
+// scene is a conversation in one place.
 type scene struct {
 	place place
 	lines []line
 }
 
-// line is one thing that somebody does. A key names a message for the lines
-// after it in the scene; reply, edit, react and undo are such keys.
+// line is one action of a neighbour. A key names a message for later lines of
+// the scene; reply, edit, react and undo are such keys.
 type line struct {
 	who   name
 	text  string
@@ -24,11 +24,11 @@ type line struct {
 	reply string
 	edit  string
 	react string // text is the emoji
-	undo  string // the message is taken back
+	undo  string // the message is deleted
 }
 
-// scenes go round in changing order; each stands on its own. What stands in
-// braces changes from round to round.
+// scenes are repeated in changing order; each is independent. Texts in braces
+// change from round to round.
 var scenes = []scene{
 	{public, []line{
 		{who: joko, key: "ukur", text: "Barusan ukur di tiang mushola: {air} cm."},

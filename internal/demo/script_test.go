@@ -80,7 +80,7 @@ func TestWeatherChanges(t *testing.T) {
 	}
 }
 
-func TestAnswer(t *testing.T) {
+func TestHostAnswersByKeyword(t *testing.T) {
 	for text, want := range map[string]string{
 		"Halo semua!":                "Halo Budi, selamat datang",
 		"terima kasih bu":            "Sama-sama, Budi",
@@ -104,7 +104,7 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
-func TestSecretTellsApart(t *testing.T) {
+func TestIDsDifferBySecret(t *testing.T) {
 	a, b := secret("a"), secret("b")
 	ids := map[string]bool{a.request("x"): true, a.request("y"): true, b.request("x"): true, a.password(): true, b.password(): true}
 	if len(ids) != 5 || a.request("x") != secret("a").request("x") {

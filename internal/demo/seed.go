@@ -13,17 +13,17 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// Options say where to seed. URL and Secret are required.
+// Options describe where to seed. URL and Secret are required.
 type Options struct {
 	URL    string // of the server
-	Secret string // what ids and passwords derive from
+	Secret string // ids and passwords are derived from it
 	Log    *slog.Logger
 
-	// Pause waits and reports whether to go on; nil waits in real time.
+	// Pause waits and reports whether to continue; nil waits in real time.
 	Pause func(ctx context.Context, d time.Duration) bool
 }
 
-// Neighbourhood is what was seeded.
+// Neighbourhood is the result of [Seed].
 type Neighbourhood struct {
 	Group   client.Group
 	Public  client.Thread // of the scope rt05
@@ -35,13 +35,13 @@ type Neighbourhood struct {
 	known  map[string]bool // the user ids of the neighbours, without the guest
 }
 
-// Account is how to sign in as somebody.
+// Account is what a user needs to sign in.
 type Account struct {
 	Username, Email, Password string
 	Auth                      client.Auth
 }
 
-// person is one of the cast, signed in.
+// person is a member of the cast, signed in.
 type person struct {
 	name   name
 	auth   client.Auth
@@ -51,8 +51,8 @@ type person struct {
 	conn *client.Conn // during Talk
 }
 
-// Seed signs everybody up and makes the group, the threads and their history.
-// What is there already stays as it is.
+// Seed signs up the whole cast and makes the group, the threads and their
+// history. What exists already is not changed.
 func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -71,12 +71,12 @@ func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
 
 func (n *Neighbourhood) secret() secret { return secret(n.opts.Secret) }
 
-// once makes a request that is seeded once.
+// once returns the request id of something that is seeded once.
 func (n *Neighbourhood) once(what string) client.CallOption {
 	return client.RequestID(n.secret().request(what))
 }
 
-// signUp makes the accounts, side by side: each costs a password hash.
+// signUp makes the accounts concurrently, because each costs a password hash.
 func (n *Neighbourhood) signUp(ctx context.Context) error {
 	people, errs := make([]*person, len(cast)), make([]error, len(cast))
 	var group sync.WaitGroup
@@ -138,7 +138,7 @@ func (n *Neighbourhood) found(ctx context.Context) error {
 	return nil
 }
 
-// gather makes everybody a member of both.
+// gather makes the whole cast members of both.
 func (n *Neighbourhood) gather(ctx context.Context) error {
 	for _, who := range cast[1:] {
 		p := n.people[who]
@@ -153,17 +153,17 @@ func (n *Neighbourhood) gather(ctx context.Context) error {
 	return nil
 }
 
-// remember says what was said before. A line that is refused (an edit that an
-// interrupted seeding left for too long, say) is left out.
+// remember posts the history. A line that the server rejects is left out, for
+// example an edit that comes too late because seeding was interrupted.
 func (n *Neighbourhood) remember(ctx context.Context) error {
 	for i, sc := range history {
-		told := telling{n: n, scene: sc, ids: map[string]gotong.EventID{}}
+		show := performance{n: n, scene: sc, ids: map[string]gotong.EventID{}}
 		for j, l := range sc.lines {
-			err := told.do(ctx, l, n.once(fmt.Sprintf("history %d %d", i, j)))
+			err := show.do(ctx, l, n.once(fmt.Sprintf("history %d %d", i, j)))
 			var problem *client.Problem
 			switch {
 			case errors.As(err, &problem) && !problem.Unknown():
-				n.opts.Log.InfoContext(ctx, "a line of the history was refused", "problem", problem.Error())
+				n.opts.Log.InfoContext(ctx, "the server rejected a line of the history", "problem", problem.Error())
 			case err != nil:
 				return fmt.Errorf("history: %w", err)
 			}
@@ -172,22 +172,23 @@ func (n *Neighbourhood) remember(ctx context.Context) error {
 	return nil
 }
 
-// telling is a scene on its way, with the messages that its lines named.
-type telling struct {
+// performance is a scene that is being played, with the messages that its lines
+// named.
+type performance struct {
 	n     *Neighbourhood
 	scene scene
 	ids   map[string]gotong.EventID
 }
 
-func (t *telling) thread() client.Thread {
+func (t *performance) thread() client.Thread {
 	if t.scene.place == private {
 		return t.n.Private
 	}
 	return t.n.Public
 }
 
-// do carries out one line; its text is said as it stands.
-func (t *telling) do(ctx context.Context, l line, opts ...client.CallOption) error {
+// do carries out one line, with its text unchanged.
+func (t *performance) do(ctx context.Context, l line, opts ...client.CallOption) error {
 	c, id := t.n.people[l.who].client, t.thread().ThreadID
 	var err error
 	switch {
@@ -218,7 +219,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// between is a time between two, as people take it.
+// between returns a random time between two, as people take it.
 func between(least, most time.Duration) time.Duration {
-	return least + rand.N(most-least) //nolint:gosec // how long a neighbour thinks is no secret
+	return least + rand.N(most-least) //nolint:gosec // the time that a neighbour takes is not a secret
 }

@@ -13,19 +13,19 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// Talk lets the neighbours talk until ctx ends: scene after scene, typing
-// before they speak, reading what the others say. The host answers
-// guests. Messages that the server rejects are dropped.
+// Talk lets the neighbours talk until ctx ends, scene after scene. They type
+// before they post, and read what the others post. The host answers guests.
+// Messages that the server rejects are dropped.
 func (n *Neighbourhood) Talk(ctx context.Context) {
 	var group sync.WaitGroup
 	for _, who := range cast {
 		if who == guest {
 			continue
 		}
-		e := n.ear(n.people[who])
+		e := n.follower(n.people[who])
 		group.Go(func() {
 			if err := e.conn.Run(ctx); ctx.Err() == nil {
-				n.opts.Log.WarnContext(ctx, "a neighbour follows no longer", "cause", err)
+				n.opts.Log.WarnContext(ctx, "a neighbour no longer follows", "cause", err)
 			}
 		})
 		group.Go(func() { e.read(ctx) })
@@ -54,22 +54,22 @@ func (n *Neighbourhood) direct(ctx context.Context) {
 	}
 }
 
-// play tells one scene; false where ctx ended.
+// play plays one scene. It returns false if ctx ended.
 func (n *Neighbourhood) play(ctx context.Context, sc scene, sky *weather) bool {
-	told := telling{n: n, scene: sc, ids: map[string]gotong.EventID{}}
+	show := performance{n: n, scene: sc, ids: map[string]gotong.EventID{}}
 	for _, l := range sc.lines {
 		l.text = sky.fill(l.text)
-		if !n.compose(ctx, told.thread(), l) {
+		if !n.compose(ctx, show.thread(), l) {
 			return false
 		}
-		if err := told.do(ctx, l); err != nil {
-			n.opts.Log.InfoContext(ctx, "a line was left out", "cause", err)
+		if err := show.do(ctx, l); err != nil {
+			n.opts.Log.InfoContext(ctx, "a line of a scene was left out", "cause", err)
 		}
 	}
 	return ctx.Err() == nil
 }
 
-// compose is the time that a line takes before it is there.
+// compose waits for the time that writing a line takes.
 func (n *Neighbourhood) compose(ctx context.Context, thread client.Thread, l line) bool {
 	switch {
 	case l.react != "" || l.undo != "":
@@ -80,7 +80,7 @@ func (n *Neighbourhood) compose(ctx context.Context, thread client.Thread, l lin
 	return n.typing(ctx, l.who, thread.Stream(), l.text)
 }
 
-// typing shows that somebody types, for as long as the text takes.
+// typing shows that a neighbour types, for as long as the text takes.
 func (n *Neighbourhood) typing(ctx context.Context, who name, stream gotong.Stream, text string) bool {
 	const keys = 30 // a second
 	p := n.people[who]
@@ -98,22 +98,22 @@ func (n *Neighbourhood) typing(ctx context.Context, who name, stream gotong.Stre
 	return ctx.Err() == nil
 }
 
-// ear is what a neighbour hears.
-type ear struct {
-	n      *Neighbourhood
-	person *person
-	conn   *client.Conn
-	heard  chan client.Event // the newest; older ones make room
-	asked  chan client.Event // of guests; for the host
+// follower receives the events of both threads for a neighbour.
+type follower struct {
+	n        *Neighbourhood
+	person   *person
+	conn     *client.Conn
+	received chan client.Event // the newest events; older ones are dropped
+	asked    chan client.Event // messages of guests, for the host
 }
 
-// ear connects a person to both threads.
-func (n *Neighbourhood) ear(p *person) *ear {
-	e := &ear{n: n, person: p, heard: make(chan client.Event, 1), asked: make(chan client.Event, 4)}
+// follower connects a person to both threads.
+func (n *Neighbourhood) follower(p *person) *follower {
+	e := &follower{n: n, person: p, received: make(chan client.Event, 1), asked: make(chan client.Event, 4)}
 	e.conn = p.client.NewConn(client.ConnOptions{
 		Handle: e.handle,
-		OnEnded: func(end *client.Ended) error { // removed from one thread: the other goes on
-			n.opts.Log.Info("a neighbour follows a thread no longer", "cause", end.Error())
+		OnEnded: func(end *client.Ended) error { // after a removal from one thread, the other is still followed
+			n.opts.Log.Info("a neighbour no longer follows a thread", "cause", end.Error())
 			return nil
 		},
 	})
@@ -127,30 +127,30 @@ func (n *Neighbourhood) ear(p *person) *ear {
 	return e
 }
 
-func (e *ear) handle(ev client.Event) error {
+func (e *follower) handle(ev client.Event) error {
 	if ev.Type != "message.posted" || ev.Actor.UserID == e.person.auth.UserID {
 		return nil
 	}
 	select {
-	case <-e.heard:
+	case <-e.received:
 	default:
 	}
-	e.heard <- ev // the only sender
+	e.received <- ev // the only sender
 	if e.person.name == host && !e.n.known[ev.Actor.UserID] {
 		select {
 		case e.asked <- ev:
-		default: // so much at once is nothing to answer one by one
+		default: // too many at once to answer each
 		}
 	}
 	return nil
 }
 
-// read marks as read what was heard, a while later.
-func (e *ear) read(ctx context.Context) {
+// read marks received messages as read, a while later.
+func (e *follower) read(ctx context.Context) {
 	for {
 		var ev client.Event
 		select {
-		case ev = <-e.heard:
+		case ev = <-e.received:
 		case <-ctx.Done():
 			return
 		}
@@ -163,8 +163,8 @@ func (e *ear) read(ctx context.Context) {
 	}
 }
 
-// answer answers who is no neighbour.
-func (e *ear) answer(ctx context.Context) {
+// answer answers messages of guests.
+func (e *follower) answer(ctx context.Context) {
 	for {
 		var ev client.Event
 		select {
@@ -177,14 +177,14 @@ func (e *ear) answer(ctx context.Context) {
 			SentAtMS int64  `json:"sent_at_ms"`
 		}
 		if ev.Decode(&said) != nil || said.SentAtMS != 0 || said.Body == "" {
-			continue // imported, or taken back already
+			continue // imported, or already deleted
 		}
 		text := answer(ev.Actor.Name, said.Body)
 		if !e.n.opts.Pause(ctx, between(time.Second, 2*time.Second)) || !e.n.typing(ctx, host, ev.Stream, text) {
 			return
 		}
 		if _, err := e.person.client.Send(ctx, ev.Stream.ID(), client.NewMessage{Body: text, ReplyTo: ev.ID}); err != nil {
-			e.n.opts.Log.InfoContext(ctx, "an answer was left unsaid", "cause", err)
+			e.n.opts.Log.InfoContext(ctx, "an answer was left out", "cause", err)
 		}
 	}
 }

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// weather is what changes from round to round, so that the talk goes round
-// without standing still.
+// weather changes from round to round, so that the conversations repeat with
+// other numbers.
 type weather struct {
 	dice                *rand.Rand
 	water, before       int // cm at the post by the mushola
@@ -18,7 +18,7 @@ func newWeather(dice *rand.Rand) *weather {
 	return &weather{dice: dice, water: 38, before: 42, sacks: 60, houses: 9, sums: 350}
 }
 
-// next is called before a scene: the water falls, now and then it rains.
+// next is called before a scene: the water falls, and sometimes it rains.
 func (w *weather) next() {
 	w.before = w.water
 	w.water -= 1 + w.dice.IntN(3)
@@ -30,7 +30,7 @@ func (w *weather) next() {
 	w.sums = 100 + 50*w.dice.IntN(14)
 }
 
-// fill puts the numbers of the moment into a text.
+// fill puts the present numbers into a text.
 func (w *weather) fill(text string) string {
 	if !strings.Contains(text, "{") {
 		return text

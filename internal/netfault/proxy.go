@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Fault is what happens to one connection.
+// Fault is the fault of one connection.
 type Fault struct {
 	After int64         // bytes from the server until the connection is cut, in the middle of a piece too; 0: never
 	Reset bool          // cut with RST instead of FIN
 	Delay time.Duration // before each piece from the server
 }
 
-// Proxy listens on a port of loopback and passes every connection on to a
-// server. All methods are safe for concurrent use.
+// Proxy listens on a loopback port and passes every connection on to a server.
+// All methods are safe for concurrent use.
 type Proxy struct {
 	listener net.Listener
 	target   atomic.Pointer[func(n int) string]
@@ -41,15 +41,15 @@ type Proxy struct {
 	closed bool
 }
 
-// late is a request that was kept from its server, and the connection to it.
+// late is a kept request with the connection to its server.
 type late struct {
 	server *net.TCPConn
 	piece  []byte
 	ready  chan struct{} // closed when nothing else uses the connection
 }
 
-// Start begins to pass connections on to a server, by host and port. Where ctx
-// ends, no new ones are passed on.
+// Start starts a proxy to a server, given by host and port. After ctx ends, new
+// connections are not passed on.
 func Start(ctx context.Context, target string) (*Proxy, error) {
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -63,7 +63,7 @@ func Start(ctx context.Context, target string) (*Proxy, error) {
 	return p, nil
 }
 
-// T is what [For] needs of a test; *testing.T has it.
+// T is what [For] needs of a test; *testing.T satisfies it.
 type T interface {
 	Helper()
 	Fatal(args ...any)
@@ -71,7 +71,7 @@ type T interface {
 	Cleanup(f func())
 }
 
-// For is a proxy that ends with a test.
+// For returns a proxy that is closed at the end of a test.
 func For(t T, target string) *Proxy {
 	t.Helper()
 	p, err := Start(t.Context(), target)
@@ -82,25 +82,26 @@ func For(t T, target string) *Proxy {
 	return p
 }
 
-// URL is where clients that speak HTTP find it.
+// URL returns the proxy's address for clients of HTTP.
 func (p *Proxy) URL() string { return "http://" + p.Addr() }
 
-// Addr is the host and port that clients connect to.
+// Addr returns the proxy's host and port.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
-// Aim sends the connections to come to this host and port.
+// Aim sends all further connections to this host and port.
 func (p *Proxy) Aim(target string) { p.Route(func(int) string { return target }) }
 
-// Route asks for the target of each connection to come; n is 1 for the first.
+// Route sets the function that returns the target of each further connection; n
+// is 1 for the first.
 func (p *Proxy) Route(target func(n int) string) { p.target.Store(&target) }
 
-// Plan asks for the fault of each connection to come.
+// Plan sets the function that returns the fault of each further connection.
 func (p *Proxy) Plan(plan func() Fault) { p.plan.Store(&plan) }
 
 // Lag delays each piece from the server, on all connections.
 func (p *Proxy) Lag(d time.Duration) { p.lag.Store(int64(d)) }
 
-// Refuse resets every connection, and each one to come until Accept.
+// Refuse resets every connection, and every further one until Accept.
 func (p *Proxy) Refuse() {
 	p.refusing.Store(true)
 	p.Cut()
@@ -109,19 +110,19 @@ func (p *Proxy) Refuse() {
 // Accept ends Refuse.
 func (p *Proxy) Accept() { p.refusing.Store(false) }
 
-// LoseRequest cuts a connection in place of passing on the piece from a client
-// that comes after so many others; -1 loses none.
+// LoseRequest drops one piece from a client, the one after this many others,
+// and cuts its connection; -1 drops none.
 func (p *Proxy) LoseRequest(after int) { p.requests.set(after) }
 
 // LoseAnswer does the same with a piece from the server.
 func (p *Proxy) LoseAnswer(after int) { p.answers.set(after) }
 
-// KeepRequest cuts a connection from its client in place of passing on the piece
-// that comes after so many others, and keeps the piece for Deliver.
+// KeepRequest keeps one piece from a client, the one after this many others,
+// and cuts the client's connection. Deliver sends the piece.
 func (p *Proxy) KeepRequest(after int) { p.kept.set(after) }
 
-// Deliver passes on the piece that KeepRequest kept, on the connection on which
-// it came, and returns when the server has answered it.
+// Deliver sends the piece that KeepRequest kept, on the connection on which it
+// came, and returns when the server has answered.
 func (p *Proxy) Deliver() error {
 	p.mu.Lock()
 	l := p.late
@@ -145,11 +146,11 @@ func (p *Proxy) Deliver() error {
 	return err
 }
 
-// deliverLimit is how long a server may take to answer a request that was kept.
+// deliverLimit bounds the wait for the answer to a kept request.
 const deliverLimit = 20 * time.Second
 
-// Cuts is how many connections [Fault], LoseRequest, LoseAnswer, KeepRequest and
-// CutSome have cut.
+// Cuts returns the number of connections that [Fault], LoseRequest, LoseAnswer,
+// KeepRequest and CutSome have cut.
 func (p *Proxy) Cuts() int64 { return p.cuts.Load() }
 
 // Cut resets every connection.
@@ -169,7 +170,8 @@ func (p *Proxy) CutSome(choose func() bool) {
 	}
 }
 
-// Hold lets nothing pass in either direction, and closes nothing, until Let.
+// Hold stops all traffic in both directions, without closing a connection,
+// until Let.
 func (p *Proxy) Hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -188,8 +190,8 @@ func (p *Proxy) Let() {
 	}
 }
 
-// Close resets every connection, listens no more and waits until nothing of the
-// proxy runs.
+// Close resets every connection, stops listening, and waits until all
+// goroutines of the proxy have ended.
 func (p *Proxy) Close() {
 	p.mu.Lock()
 	p.closed = true
@@ -215,7 +217,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// join passes on what two sides send until either is gone.
+// join passes on what two sides send until one of them has closed.
 func (p *Proxy) join(down *net.TCPConn, target string) {
 	fault := (*p.plan.Load())()
 	up, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(p.ctx, "tcp", target)
@@ -266,7 +268,7 @@ func (p *Proxy) keeps(upstream *net.TCPConn) bool {
 	return p.late != nil && p.late.server == upstream
 }
 
-// keep notes a connection; false where it must not be.
+// keep records a connection. It returns false if connections are refused.
 func (p *Proxy) keep(down, up *net.TCPConn) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -277,8 +279,8 @@ func (p *Proxy) keep(down, up *net.TCPConn) bool {
 	return true
 }
 
-// pass carries one direction; true where the proxy itself cut it. left is how
-// many bytes may pass, 0 any number.
+// pass copies one direction. It returns true if the proxy itself cut the
+// connection. left is the number of bytes that may pass; 0 is no bound.
 func (p *Proxy) pass(from, to *net.TCPConn, lose *countdown, fault Fault, left int64) (cut bool) {
 	delay := func() time.Duration { return 0 }
 	if lose == &p.answers {
@@ -313,7 +315,7 @@ func (p *Proxy) pass(from, to *net.TCPConn, lose *countdown, fault Fault, left i
 	}
 }
 
-// wait is what each piece does on its way.
+// wait delays one piece.
 func (p *Proxy) wait(delay time.Duration) {
 	if delay > 0 {
 		<-time.After(delay)
@@ -331,7 +333,7 @@ func reset(c *net.TCPConn) {
 	_ = c.Close()
 }
 
-// countdown is how many pieces still pass before one is lost.
+// countdown is the number of pieces that pass before one is lost.
 type countdown struct {
 	mu     sync.Mutex
 	armed  bool
@@ -344,7 +346,7 @@ func (c *countdown) set(passes int) {
 	c.armed, c.passes = passes >= 0, passes
 }
 
-// down counts one piece; true where it is the one to be lost.
+// down counts one piece. It returns true for the piece to be lost.
 func (c *countdown) down() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,15 +1,14 @@
-// Package telemetry is what the server tells of itself: logs, metrics and
-// traces. It sits at the seams; no rule knows of it. Other packages say what
-// they want to report through small interfaces of their own, which [HTTP],
-// [Engine], [Live] and [Auth] satisfy.
+// Package telemetry is the server's logs, metrics and traces. No rule depends
+// on it. Other packages define small interfaces for what they report, which
+// [HTTP], [Engine], [Live] and [Auth] satisfy.
 //
 // # Caveats
 //
-// No content leaves here. Logs hold ids, names of routes, codes and durations;
-// as a last net, [NewLogger] blanks attributes whose names promise content or
-// secrets, but it cannot see into a message text. Metrics carry no user,
-// stream or request ids as labels. W3C baggage from outside is ignored, because
-// it is text of others that would be carried on.
+// No content is reported. Logs hold ids, names of routes, codes and durations.
+// As a last safeguard, [NewLogger] blanks attributes whose names suggest
+// content or secrets, but it cannot look into a message text. Metrics carry no
+// user, stream or request ids as labels. W3C baggage from outside is ignored,
+// because it is text of other parties that would be passed on.
 //
 // # Dependencies
 //

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Live counts what delivery does. Transports are ws, sse and poll; reasons are
+// Live counts events of delivery. Transports are ws, sse and poll; reasons are
 // fixed words of the caller, never text of a client.
 type Live struct {
 	sessions      *prometheus.GaugeVec

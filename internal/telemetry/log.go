@@ -16,9 +16,9 @@ const (
 	FormatText = "text"
 )
 
-// NewLogger writes lines of at least this level (debug, info, warn, error) to
-// w, in JSON or as text. Lines carry trace_id and span_id
-// from their context.
+// NewLogger returns a logger that writes lines of at least this level (debug,
+// info, warn, error) to w, in JSON or as text. Lines carry trace_id and span_id
+// of their context.
 func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var least slog.Level
 	if err := least.UnmarshalText([]byte(level)); err != nil {
@@ -35,12 +35,14 @@ func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	}
 }
 
-// private are words that, in the name of an attribute, promise content or a secret.
+// private are words that, in the name of an attribute, suggest content or a
+// secret.
 var private = []string{
 	"authorization", "body", "content", "cookie", "email", "pass", "secret", "text", "ticket", "token", "username",
 }
 
-// blank keeps content and secrets out of the log even where someone forgot.
+// blank keeps content and secrets out of the log, even if a caller logs them by
+// mistake.
 func blank(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() == slog.KindInt64 || a.Value.Kind() == slog.KindDuration || a.Value.Kind() == slog.KindBool {
 		return a // body_bytes is no body

@@ -11,12 +11,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Build is what this binary says it is.
+// Build is the version of this binary.
 type Build struct{ Version, Revision string }
 
 // Metrics are all metrics of a node, in a registry of their own. The parts are
-// safe for concurrent use and satisfy the observers of the packages they are
-// named after.
+// safe for concurrent use and satisfy the observers of the packages whose names
+// they have.
 type Metrics struct {
 	HTTP   *HTTP
 	Engine *Engine
@@ -29,7 +29,8 @@ type Metrics struct {
 	registry *prometheus.Registry
 }
 
-// NewMetrics registers everything, the Go runtime and the process included.
+// NewMetrics registers all metrics, including those of the Go runtime and the
+// process.
 func NewMetrics(b Build) *Metrics {
 	r := prometheus.NewRegistry()
 	r.MustRegister(
@@ -53,7 +54,8 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{Registry: m.registry})
 }
 
-// Registerer is for metrics that only the wiring knows, such as the size of a file.
+// Registerer returns the registry for metrics of package app, such as the size
+// of a file.
 func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
 
 // Store exports whether the store accepts writes.
@@ -71,7 +73,7 @@ func (m *Metrics) Store(failed func() error) {
 // Damaged counts a place of the log that is missing or does not match.
 func (m *Metrics) Damaged() { m.damage.Inc() }
 
-// Health is what delivery reports of itself.
+// Health is the health of delivery.
 type Health struct {
 	Silent    int // partitions that it cannot follow
 	Stale     int // subscriptions whose rights are being read anew
@@ -99,7 +101,7 @@ func (m *Metrics) Delivery(health func() Health) {
 	}
 }
 
-// Gatherer reads the metrics, for tests.
+// Gatherer returns the metrics, for tests.
 func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }
 
 // seconds are the bucket bounds of every duration: 0.1 ms to 10 s.
@@ -152,7 +154,8 @@ func newHTTP(r prometheus.Registerer) *HTTP {
 // had not authenticated.
 func (h *HTTP) Refused() { h.refused.Inc() }
 
-// Served counts an answered request, by the route's template and never its path, and the code of the problem, empty where there was none.
+// Served counts an answered request, by the route's template, never its path,
+// and by the code of the problem, empty if there was none.
 func (h *HTTP) Served(method, route string, status int, code string, took time.Duration) {
 	result := "ok"
 	switch {
@@ -169,7 +172,8 @@ func (h *HTTP) Served(method, route string, status int, code string, took time.D
 	}
 }
 
-// knownMethod bounds a label that a client could otherwise fill at will.
+// knownMethod bounds a label whose values clients could otherwise choose
+// freely.
 func knownMethod(m string) string {
 	switch m {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch,
@@ -180,7 +184,7 @@ func knownMethod(m string) string {
 	}
 }
 
-// Engine counts what the write path does.
+// Engine counts events of the write path.
 type Engine struct {
 	commands *prometheus.CounterVec
 	batch    prometheus.Observer

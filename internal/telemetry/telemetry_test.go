@@ -114,7 +114,7 @@ func exercise(m *Metrics) {
 	m.Auth.HashWaiting(1)
 }
 
-func TestMetricsSay(t *testing.T) {
+func TestMetricsReportEachObserver(t *testing.T) {
 	m := NewMetrics(Build{"1.2.3", "abc"})
 	exercise(m)
 	rec := httptest.NewRecorder()

@@ -16,7 +16,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 )
 
-// TracingOptions say where spans go.
+// TracingOptions configure where spans are sent.
 type TracingOptions struct {
 	Endpoint string  // base URL of an OTLP/HTTP collector; empty: spans go nowhere
 	Sample   float64 // share of traces begun here that are recorded; 0 is all
@@ -29,8 +29,9 @@ type Tracing struct {
 	shutdown func(context.Context) error
 }
 
-// NewTracing begins exporting to the endpoint; without one it only carries ids
-// on. The collector need not be there: spans that cannot be sent are dropped.
+// NewTracing starts the export to the endpoint. Without an endpoint, ids are
+// passed on and no spans are sent. The collector need not be available: spans
+// that cannot be sent are dropped.
 func NewTracing(ctx context.Context, opts TracingOptions) (*Tracing, error) {
 	if opts.Endpoint == "" {
 		return &Tracing{noop.NewTracerProvider(), func(context.Context) error { return nil }}, nil
@@ -79,22 +80,22 @@ func (t *Tracing) Tracer(name string) trace.Tracer {
 	return t.provider.Tracer("gotong.dev/gotong/" + name)
 }
 
-// Provider is for libraries that ask for one.
+// Provider returns the provider for libraries that need one.
 func (t *Tracing) Provider() trace.TracerProvider { return t.provider }
 
-// Shutdown sends what waits, within the context's deadline.
+// Shutdown sends the waiting spans, within the context's deadline.
 func (t *Tracing) Shutdown(ctx context.Context) error { return t.shutdown(ctx) }
 
 var w3c propagation.TraceContext
 
 // FromHeaders continues the trace of a request's traceparent and tracestate
-// headers (W3C Trace Context). What cannot be read is ignored.
+// headers (W3C Trace Context). Invalid headers are ignored.
 func FromHeaders(ctx context.Context, h http.Header) context.Context {
 	return w3c.Extract(ctx, propagation.HeaderCarrier(h))
 }
 
 // WithTraceparent continues the trace of a traceparent field, as WebSocket
-// frames carry it. An empty or unreadable one changes nothing.
+// frames carry it. An empty or invalid one changes nothing.
 func WithTraceparent(ctx context.Context, traceparent string) context.Context {
 	if traceparent == "" {
 		return ctx
