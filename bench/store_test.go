@@ -3,8 +3,10 @@ package bench
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -20,12 +22,15 @@ import (
 // people, with a request id that sorts by time.
 const postBody = "Halo semua, besok kita kerja bakti membersihkan selokan jam tujuh pagi di depan balai RW. Bawa cangkul ya."
 
-// load is one setting of both benchmarks.
-type load struct{ batch, streams int }
+// load is one setting of both benchmarks. Threads of the same home are in one
+// partition.
+type load struct{ batch, streams, homes int }
 
-var loads = []load{{1, 1}, {64, 1}, {64, 8}, {64, 64}, {200, 1}, {200, 64}}
+var loads = []load{{1, 1, 1}, {64, 1, 1}, {64, 8, 1}, {64, 64, 1}, {64, 256, 1}, {64, 256, 64}, {64, 10_000, 64}, {200, 1, 1}, {200, 64, 1}}
 
-func (l load) name() string { return fmt.Sprintf("batch=%d/threads=%d", l.batch, l.streams) }
+func (l load) name() string {
+	return fmt.Sprintf("batch=%d/threads=%d/homes=%d", l.batch, l.streams, l.homes)
+}
 
 // posts makes commits of one event each, batch by batch.
 type posts struct {
@@ -39,7 +44,7 @@ func (p *posts) next(batch []store.Commit) {
 		p.n++
 		batch[i] = p.maker.Next(storetest.Draft{
 			Stream: gotong.Stream("thread/019ab697-e800-7000-80e6-" + fmt.Sprintf("%012d", p.n%p.load.streams)),
-			Home:   "group/ent-rt05", Actor: fmt.Sprintf("019ab697-e800-7000-8000-%012d", p.n%64), Events: 1, Body: postBody,
+			Home:   gotong.Stream(fmt.Sprintf("group/ent-rt%02d", p.n%p.load.streams%p.load.homes)), Actor: fmt.Sprintf("019ab697-e800-7000-8000-%012d", p.n%64), Events: 1, Body: postBody,
 			RequestID: gotong.NewEventID(gotong.Instant(1_764_000_000_000_000+p.n), uint64(p.n)*0x9e3779b97f4a7c15).String(),
 			At:        gotong.Instant(1_764_000_000_000_000 + p.n),
 		})
@@ -56,7 +61,7 @@ type meter struct {
 
 func newMeter(l load, epoch gotong.Epoch, write func([]store.Commit)) *meter {
 	m := &meter{write: write, posts: posts{maker: storetest.NewMaker(epoch), load: l}}
-	for range l.streams { // so that no thread has to be made later
+	for range (l.streams + l.batch - 1) / l.batch { // so that no thread has to be made later
 		m.batch()
 	}
 	m.took, m.cpu, m.calls = 0, 0, nil
@@ -76,10 +81,13 @@ func (m *meter) batch() {
 func (m *meter) run(b *testing.B) {
 	b.Helper()
 	b.ResetTimer()
-	n := 0
+	n, before := 0, ioOf(b)
 	for ; n < b.N; n += m.posts.load.batch {
 		m.batch()
 	}
+	after := ioOf(b)
+	b.ReportMetric(float64(after["syscw"]-before["syscw"])/float64(n), "syscalls-w/commit")
+	b.ReportMetric(float64(after["wchar"]-before["wchar"])/1000/float64(n), "KB-written/commit")
 	b.ReportMetric(float64(n)/m.took.Seconds(), "commits/s")
 	b.ReportMetric(float64(m.cpu.Microseconds())/float64(n), "cpu-µs/commit")
 	slices.Sort(m.calls)
@@ -87,6 +95,25 @@ func (m *meter) run(b *testing.B) {
 		b.ReportMetric(float64(m.calls[int(part*float64(len(m.calls)-1))].Microseconds())/1000, name)
 	}
 	b.ReportMetric(0, "ns/op")
+}
+
+// ioOf is the kernel's account of what this process has read and written: syscw
+// counts calls that write, wchar their bytes. Empty where there is none.
+func ioOf(b *testing.B) map[string]int64 {
+	b.Helper()
+	io := map[string]int64{}
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return io
+	}
+	for line := range strings.Lines(string(text)) {
+		var name string
+		var n int64
+		if _, err := fmt.Sscanf(line, "%s %d", &name, &n); err == nil {
+			io[strings.TrimSuffix(name, ":")] = n
+		}
+	}
+	return io
 }
 
 func cpuTime() time.Duration {
@@ -177,7 +204,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10}}
+	p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10, homes: 1}}
 	batch := make([]store.Commit, 200)
 	for range 100 {
 		p.next(batch)
@@ -203,7 +230,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 	b.Run("partition/events=500", func(b *testing.B) {
 		for i := range b.N {
 			from := uint64(i) * 997 % 19000
-			rows, err := s.ReadPartition(b.Context(), gotong.PartitionOf("group/ent-rt05"), from, from+500, 500)
+			rows, err := s.ReadPartition(b.Context(), gotong.PartitionOf("group/ent-rt00"), from, from+500, 500)
 			if err != nil || len(rows) != 500 {
 				b.Fatal(len(rows), err)
 			}
@@ -214,7 +241,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 
 // BenchmarkVerify is the hashing of one event that every read pays.
 func BenchmarkVerify(b *testing.B) {
-	p := posts{maker: storetest.NewMaker("bench"), load: load{batch: 1, streams: 1}}
+	p := posts{maker: storetest.NewMaker("bench"), load: load{batch: 1, streams: 1, homes: 1}}
 	batch := make([]store.Commit, 1)
 	p.next(batch)
 	for range b.N {

@@ -42,7 +42,7 @@ func openSurreal(b *testing.B, cfg client.Config) *surreal.Store {
 func BenchmarkSurrealStore(b *testing.B) {
 	onEngines(b, func(b *testing.B, e surrealtest.Engine) {
 		b.Helper()
-		for _, l := range []load{{1, 1}, {64, 1}, {64, 64}, {200, 64}} {
+		for _, l := range []load{{1, 1, 1}, {64, 1, 1}, {64, 64, 1}, {200, 64, 1}} {
 			b.Run(l.name(), func(b *testing.B) {
 				s := openSurreal(b, surrealtest.Start(b, e))
 				m := newMeter(l, s.Epoch(), func(batch []store.Commit) {
@@ -69,7 +69,7 @@ func BenchmarkSurrealRead(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.Cleanup(db.Close)
-		p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10}}
+		p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 200, streams: 10, homes: 1}}
 		batch := make([]store.Commit, 200)
 		for range 100 {
 			p.next(batch)
@@ -110,7 +110,7 @@ func BenchmarkSurrealRead(b *testing.B) {
 		b.Run("partition/events=500", func(b *testing.B) {
 			for i := range b.N {
 				from := uint64(i) * 997 % 19000
-				rows, err := s.ReadPartition(b.Context(), gotong.PartitionOf("group/ent-rt05"), from, from+500, 500)
+				rows, err := s.ReadPartition(b.Context(), gotong.PartitionOf("group/ent-rt00"), from, from+500, 500)
 				if err != nil || len(rows) != 500 {
 					b.Fatal(len(rows), err)
 				}
@@ -133,7 +133,7 @@ func BenchmarkSurrealNodes(b *testing.B) {
 				var wg sync.WaitGroup
 				for node := range nodes {
 					s := openSurreal(b, cfg)
-					p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 16, streams: 4}}
+					p := posts{maker: storetest.NewMaker(s.Epoch()), load: load{batch: 16, streams: 4, homes: 1}}
 					wg.Go(func() {
 						batch := make([]store.Commit, 16)
 						for range b.N / 16 / nodes {
@@ -161,7 +161,7 @@ func (p *posts) own(batch []store.Commit, node int) {
 	for i := range batch {
 		p.n++
 		batch[i] = p.maker.Next(storetest.Draft{
-			Stream: gotong.Stream(fmt.Sprintf("thread/%d-%d", node, p.n%p.load.streams)), Home: "group/ent-rt05", Events: 1, Body: postBody,
+			Stream: gotong.Stream(fmt.Sprintf("thread/%d-%d", node, p.n%p.load.streams)), Home: "group/ent-rt00", Events: 1, Body: postBody,
 			RequestID: fmt.Sprintf("%d-%d", node, p.n), At: gotong.Instant(1_764_000_000_000_000 + p.n),
 		})
 	}

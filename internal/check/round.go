@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -77,7 +78,9 @@ func (c *round) phase(ctx context.Context) error {
 		return err
 	case phaseRecords:
 		c.mark.Phase = phaseClaims
-		return c.each(ctx, store.AllRecords, func(rows *store.Rows) error { return c.records(ctx, rows.Records) })
+		return c.each(ctx, store.AllRecords, func(rows *store.Rows) error {
+			return c.records(ctx, slices.DeleteFunc(rows.Records, func(r store.Record) bool { return r.Position == 0 }))
+		})
 	default:
 		c.mark.Phase = phaseEnd
 		return c.each(ctx, store.AllClaims, func(rows *store.Rows) error { return c.claims(ctx, rows.Claims) })
@@ -298,7 +301,7 @@ func (c *round) ofCommits(ctx context.Context, some []store.Record) error {
 			request, err := requestOf(&snap.Events[i][j])
 			found = err == nil && request == r.Request && snap.Events[i][j].Position == r.Position
 		}
-		if !found && r.Position > 0 {
+		if !found {
 			c.o.Fault(&Fault{Sort: Record, Stream: r.Request.Stream, Seq: r.First, Key: r.Request.RequestID, Detail: "has no commit"})
 		}
 	}

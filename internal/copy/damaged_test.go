@@ -171,8 +171,8 @@ func (d *damaged) read(what string) (corrupt bool) {
 			}
 		}
 	}
-	for p := range d.before.Events {
-		for _, e := range d.before.Events[p] {
+	for p := range d.before.Commits {
+		for _, e := range d.before.Events(gotong.Partition(p)) {
 			was[e.Stream] = append(was[e.Stream], e)
 		}
 	}

@@ -1,7 +1,8 @@
 // Package copy moves a whole log from one store to another, or to a file and
-// back, unchanged: events with epoch, partition, position, salts and erased
-// marks, every idempotency record, claims, registers, cursors of readers and
-// open jobs. Documents are not moved: the kinds' rules make them again from the
+// back, unchanged: the commits in the order of the log, each with its idempotency
+// record and its events with epoch, position, salts and erased marks; the
+// records of requests that changed nothing; claims, registers, cursors of readers
+// and open jobs. Documents are not moved: the kinds' rules make them again from the
 // events.
 //
 // The source store of a copy is sealed first. The target store keeps the
@@ -41,8 +42,8 @@ type Part string
 // The parts, in the order in which they are moved.
 const (
 	Streams   Part = "stream"
-	Events    Part = "event"
-	Records   Part = "record"
+	Events    Part = "event" // each commit's first one with the commit's record
+	Noops     Part = "noop"  // the records of requests that changed nothing
 	Claims    Part = "claim"
 	Registers Part = "register"
 	Cursors   Part = "cursor"
@@ -50,13 +51,13 @@ const (
 )
 
 // Parts returns all parts in order.
-func Parts() []Part { return []Part{Streams, Events, Records, Claims, Registers, Cursors, Jobs} }
+func Parts() []Part { return []Part{Streams, Events, Noops, Claims, Registers, Cursors, Jobs} }
 
 // section returns the store's name of the part; 0 for events, which are read by
 // partition.
 func (p Part) section() store.Section {
 	return map[Part]store.Section{
-		Streams: store.AllStreams, Records: store.AllRecords, Claims: store.AllClaims,
+		Streams: store.AllStreams, Noops: store.AllRecords, Claims: store.AllClaims,
 		Registers: store.AllRegisters, Cursors: store.AllCursors, Jobs: store.AllJobs,
 	}[p]
 }
@@ -66,8 +67,7 @@ func (p Part) section() store.Section {
 type Mark struct {
 	Part      Part             `json:"part,omitempty"`
 	Partition gotong.Partition `json:"partition,omitempty"`
-	Position  uint64           `json:"position,omitempty"` // of the last commit that was read completely
-	Skip      int              `json:"skip,omitempty"`     // events of the next commit that were already read
+	Position  uint64           `json:"position,omitempty"` // of the last commit that was read
 	After     string           `json:"after,omitempty"`    // the store's own mark
 	Line      uint64           `json:"line,omitempty"`     // of a file: the last line that was read
 	End       bool             `json:"end,omitempty"`      // everything was read
@@ -93,22 +93,35 @@ func (m Mark) units(about About) (n uint64) {
 
 // Page is some rows of one part, with the mark after them.
 type Page struct {
-	Part   Part
-	Rows   store.Rows
-	Events []store.Event // in order of partition, position, seq
-	Mark   Mark
-	Units  uint64 // the share of this page in [About.Units]
+	Part    Part
+	Rows    store.Rows
+	Commits []store.Logged // in order of partition and position
+	Mark    Mark
+	Units   uint64 // the share of this page in [About.Units]
+}
+
+// Events yields the events of the page's commits in order.
+func (p *Page) Events() iter.Seq[*store.Event] {
+	return func(yield func(*store.Event) bool) {
+		for i := range p.Commits {
+			for j := range p.Commits[i].Events {
+				if !yield(&p.Commits[i].Events[j]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Len returns the number of rows of the page.
 func (p *Page) Len() int {
-	step := store.Restoring{Rows: p.Rows, Events: p.Events}
+	step := store.Restoring{Rows: p.Rows, Commits: p.Commits}
 	return step.Len()
 }
 
 // add appends the rows of another page.
 func (p *Page) add(other *Page) {
-	p.Events = append(p.Events, other.Events...)
+	p.Commits = append(p.Commits, other.Commits...)
 	p.Rows.Streams = append(p.Rows.Streams, other.Rows.Streams...)
 	p.Rows.Records = append(p.Rows.Records, other.Rows.Records...)
 	p.Rows.Claims = append(p.Rows.Claims, other.Rows.Claims...)
@@ -120,8 +133,8 @@ func (p *Page) add(other *Page) {
 // Source is a log that can be read from the beginning or from a mark.
 type Source interface {
 	About() About
-	// Pages yields pages of at most 512 events or 1,000 other rows. It ends
-	// after the first error.
+	// Pages yields pages of about 512 events, in whole commits, or of at most
+	// 1,000 other rows. It ends after the first error.
 	Pages(ctx context.Context, from Mark) iter.Seq2[Page, error]
 }
 

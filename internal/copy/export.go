@@ -107,12 +107,14 @@ func (f *writer) page(page *Page, order *check.Order, counts Counts) error {
 			return err
 		}
 	}
-	for i := range page.Events {
-		if err := order.Check(&page.Events[i]); err != nil {
-			return err
-		}
-		if err := f.row(Events, lineOfEvent(&page.Events[i]), counts); err != nil {
-			return err
+	for i := range page.Commits {
+		for line, e := range linesOfCommit(&page.Commits[i]) {
+			if err := order.Check(e); err != nil {
+				return err
+			}
+			if err := f.row(Events, line, counts); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package copy
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -82,13 +83,18 @@ func (f *File) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 			if row.Kind == fileKind || row.Kind == endKind || l.n <= from.Line {
 				return nil
 			}
-			full := page.Len() >= pageEvents || size+n > pageBytes || page.Part != Part(row.Kind)
+			full := (page.Len() >= pageEvents || size+n > pageBytes) && !l.within || page.Part != Part(row.Kind)
 			if full && page.Len() > 0 {
 				if err := flush(Mark{Part: page.Part, Line: l.n - 1}); err != nil {
 					return err
 				}
 			}
 			page.Part, page.Units, size = Part(row.Kind), page.Units+1, size+n
+			if l.within && len(page.Commits) > 0 { // the commit that the page ends with goes on
+				last := &page.Commits[len(page.Commits)-1]
+				last.Events = append(last.Events, l.read.Commits[0].Events...)
+				return nil
+			}
 			page.add(&l.read)
 			return nil
 		})
@@ -147,8 +153,11 @@ type lines struct {
 	order   check.Order
 	claimed [gotong.Partitions]uint64 // according to the header
 	reached [gotong.Partitions]uint64
-	digest  string // of the file, when its end was read
-	read    Page   // the row of the line
+	digest  string       // of the file, when its end was read
+	read    Page         // the row of the line
+	record  store.Record // of the commit whose events are read
+	within  bool         // the line continues that commit
+	last    uint64       // the seq of the event that was read last
 }
 
 func (l *lines) wrong(err error) error {
@@ -222,13 +231,36 @@ func (l *lines) row(row *fileLine) error {
 		return err
 	}
 	if Part(row.Kind) != Events {
-		return nil
+		l.within = false
+		return l.whole()
 	}
-	e := &l.read.Events[0]
+	return l.event(&l.read.Commits[0])
+}
+
+// event checks an event and its place in its commit.
+func (l *lines) event(read *store.Logged) error {
+	e := &read.Events[0]
 	if err := l.order.Check(e); err != nil {
 		return err
 	}
 	l.reached[e.Partition] = e.Position
+	if l.within = read.Record.Position == 0; !l.within {
+		if err := l.whole(); err != nil {
+			return err
+		}
+		l.record = read.Record
+	} else if e.Partition != l.record.Partition || e.Position != l.record.Position || e.Seq > l.record.Last {
+		return fmt.Errorf("event %d of %s is not of the commit before it, and has no record", e.Seq, e.Stream)
+	}
+	l.last = e.Seq
+	return nil
+}
+
+// whole checks that the commit which was read last is not cut off.
+func (l *lines) whole() error {
+	if l.last != l.record.Last {
+		return fmt.Errorf("commit %d of partition %d ends before its last event", l.record.Position, l.record.Partition)
+	}
 	return nil
 }
 
@@ -242,7 +274,7 @@ func (l *lines) end(row *fileLine) error {
 	case l.reached != l.claimed:
 		return errors.New("the events do not end at the positions of the header")
 	}
-	if err := l.order.End(); err != nil {
+	if err := cmp.Or(l.whole(), l.order.End()); err != nil {
 		return err
 	}
 	l.digest = digest

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +82,9 @@ func TestChangedFileIsRejectedAtItsLine(t *testing.T) {
 	join := func(l []string) string { return strings.Join(l, "\n") + "\n" }
 	last := len(lines)
 	event := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `"kind":"event"`) })
-	record := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `"kind":"record"`) })
+	noop := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `"kind":"noop"`) })
+	first := slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `"record":{`) && strings.Contains(l, `"seq":1,`) })
+	bare := regexp.MustCompile(`,"record":\{[^}]*\}`).FindString(lines[first])
 	edit := func(at int, old, with string) []string {
 		l := slices.Clone(lines)
 		if l[at] = strings.Replace(l[at], old, with, 1); l[at] == lines[at] {
@@ -113,10 +116,14 @@ func TestChangedFileIsRejectedAtItsLine(t *testing.T) {
 		"forged: another type":    {forge(edit(event, `"type":"`, `"type":"x`)), fmt.Sprintf("line %d: ", event+1)},
 		"forged: another epoch":   {forge(edit(0, `"epoch":"`, `"epoch":"x`)), fmt.Sprintf("line %d: ", event+1)},
 		"forged: no such part.":   {forge(edit(event, `"partition":`, `"partition":9`)), fmt.Sprintf("line %d: ", event+1)},
-		"forged: a record gone":   {forge(slices.Delete(slices.Clone(lines), record, record+1)), "its row counts do not match"},
-		"forged: unknown sort":    {forge(edit(record, `"kind":"record"`, `"kind":"rumour"`)), fmt.Sprintf("line %d: a row has the unknown sort", record+1)},
-		"forged: unknown field":   {forge(edit(record, `"first":`, `"worst":1,"first":`)), fmt.Sprintf("line %d: the row cannot be parsed", record+1)},
-		"forged: sorts mixed":     {forge(swap(lines, event, record)), fmt.Sprintf("line %d: ", event+2)},
+		"forged: a no-op gone":    {forge(slices.Delete(slices.Clone(lines), noop, noop+1)), "its row counts do not match"},
+		"forged: unknown sort":    {forge(edit(noop, `"kind":"noop"`, `"kind":"rumour"`)), fmt.Sprintf("line %d: a row has the unknown sort", noop+1)},
+		"forged: unknown field":   {forge(edit(noop, `"at":`, `"worst":1,"at":`)), fmt.Sprintf("line %d: the row cannot be parsed", noop+1)},
+		"forged: sorts mixed":     {forge(swap(lines, event, noop)), fmt.Sprintf("line %d: ", event+2)},
+		"forged: no record":       {forge(edit(first, bare, "")), "has no record"},
+		"forged: a longer commit": {forge(edit(first, `"last":`, `"last":1`)), "ends before its last event"},
+		"forged: no such commit":  {forge(edit(first, `"last":`, `"last":-`)), fmt.Sprintf("line %d: the row cannot be parsed", first+1)},
+		"forged: a long commit":   {forge(edit(first, `"last":`, `"last":9999`)), fmt.Sprintf("line %d: the record of a commit", first+1)},
 		"forged: the whole hash":  {sums(edit(last-1, `"sha256":"`, `"sha256":"0`), false), "the hash over all lines is wrong"},
 		"forged: other positions": {forge(edit(0, `"positions":[`, `"positions":[7`)), "do not end at the positions of the header"},
 	} {
@@ -144,7 +151,7 @@ func TestForgedRowsKeepTheCopyUnfinished(t *testing.T) {
 	find := func(kind string) int {
 		return slices.IndexFunc(lines, func(l string) bool { return strings.Contains(l, `"kind":"`+kind+`"`) })
 	}
-	claim, stream, record := find("claim"), find("stream"), find("record")
+	claim, stream, event := find("claim"), find("stream"), find("event")
 	counted := func(l []string, kind string, by int) []string {
 		last := len(l) - 1
 		var end struct {
@@ -157,16 +164,15 @@ func TestForgedRowsKeepTheCopyUnfinished(t *testing.T) {
 	head := slices.Clone(lines)
 	head[stream] = strings.Replace(head[stream], `"count":`, `"count":1`, 1)
 	first := slices.Clone(lines)
-	first[record] = strings.Replace(first[record], `"last":`, `"last":9`, 1)
+	first[event] = strings.Replace(first[event], `"record":{"actor":"`, `"record":{"actor":"x`, 1)
 	for name, tt := range map[string]struct {
 		lines []string
 		want  string
 	}{
 		"a claim twice":    {counted(slices.Insert(slices.Clone(lines), claim, lines[claim]), "claim", 1), "a row that exists"},
 		"a stream gone":    {counted(slices.Delete(slices.Clone(lines), stream, stream+1), "stream", -1), "of no stream"},
-		"a record gone":    {counted(slices.Delete(slices.Clone(lines), record, record+1), "record", -1), "not what its record says"},
-		"another record":   {first, "not what its record says"},
-		"a head that lies": {head, "head"},
+		"another record":   {first, "is of another request"},
+		"a head that lies": {head, `of sort "stream"`},
 	} {
 		path := filepath.Join(t.TempDir(), "log")
 		check(t, os.WriteFile(path, []byte(forge(tt.lines)), 0o600))

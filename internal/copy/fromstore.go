@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -87,6 +88,7 @@ func (s *stored) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 func (s *stored) rows(ctx context.Context, at, next Mark, yield func(Page, error) bool) bool {
 	for {
 		rows, err := s.from.Rows(ctx, at.Part.section(), at.After, store.MaxRead)
+		rows.Records = slices.DeleteFunc(rows.Records, func(r store.Record) bool { return r.Position > 0 }) // moved with the commit
 		if err == nil && !s.whole {
 			err = s.cut(ctx, &rows)
 		}
@@ -114,60 +116,39 @@ func (s *stored) events(ctx context.Context, at, next Mark, yield func(Page, err
 			at = Mark{Part: Events, Partition: at.Partition + 1}
 			continue
 		}
-		events, err := s.from.ReadPartition(ctx, at.Partition, at.Position, s.about.Positions[at.Partition], pageEvents)
-		if err == nil && len(events) <= at.Skip {
+		commits, err := store.Commits(ctx, s.from, at.Partition, at.Position, s.about.Positions[at.Partition], pageEvents)
+		if err == nil && len(commits) == 0 {
 			err = fmt.Errorf("no event after position %d: %w", at.Position, store.ErrCorrupt)
 		}
 		if err != nil {
 			yield(Page{}, fmt.Errorf("reading partition %d: %w", at.Partition, err))
 			return false
 		}
-		for start := at.Skip; start < len(events); {
-			end := pageEnd(events, start)
-			at = markAfter(events, end)
-			if !yield(Page{Part: Events, Events: events[start:end], Mark: at, Units: commits(events, start, end)}, nil) {
+		for len(commits) > 0 {
+			n := pageEnd(commits)
+			at.Position = commits[n-1].Record.Position
+			page := Page{Part: Events, Commits: commits[:n], Mark: at, Units: uint64(n)} //nolint:gosec // a length
+			if !yield(page, nil) {
 				return false
 			}
-			start = end
+			commits = commits[n:]
 		}
 	}
 	return yield(Page{Part: Events, Mark: next}, nil)
 }
 
-// pageEnd returns the end of a page that begins at start.
-func pageEnd(rows []store.Event, start int) int {
-	size := 0
-	for i := start; i < len(rows); i++ {
-		if size += rows[i].Size(); i > start && (size > pageBytes || i-start >= pageEvents) {
+// pageEnd returns how many of these commits one page takes.
+func pageEnd(list []store.Logged) int {
+	events, size := 0, 0
+	for i := range list {
+		for j := range list[i].Events {
+			size += list[i].Events[j].Size()
+		}
+		if events += len(list[i].Events); i > 0 && (size > pageBytes || events > pageEvents) {
 			return i
 		}
 	}
-	return len(rows)
-}
-
-// markAfter returns the mark after the first end rows, which begin with a
-// commit.
-func markAfter(rows []store.Event, end int) Mark {
-	last := &rows[end-1]
-	at := Mark{Part: Events, Partition: last.Partition, Position: last.Position}
-	if end == len(rows) || rows[end].Position != last.Position {
-		return at
-	}
-	at.Position--
-	for i := end - 1; i >= 0 && rows[i].Position == last.Position; i-- {
-		at.Skip++
-	}
-	return at
-}
-
-// commits returns the number of commits that end in rows[start:end].
-func commits(rows []store.Event, start, end int) (n uint64) {
-	for i := start; i < end; i++ {
-		if i+1 == len(rows) || rows[i+1].Position != rows[i].Position {
-			n++
-		}
-	}
-	return n
+	return len(list)
 }
 
 // cut removes from a page what was written after the copy began.
@@ -183,13 +164,6 @@ func (s *stored) cut(ctx context.Context, rows *store.Rows) error {
 		}
 	}
 	rows.Streams = streams
-	records := rows.Records[:0]
-	for _, r := range rows.Records {
-		if r.Position <= s.about.Positions[r.Partition] {
-			records = append(records, r)
-		}
-	}
-	rows.Records = records
 	claims := rows.Claims[:0]
 	for _, r := range rows.Claims {
 		first, err := s.event(ctx, r.Stream, 1)

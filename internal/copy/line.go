@@ -40,18 +40,26 @@ type eventLine struct {
 	Erased        bool             `json:"erased"`
 	Prev          gotong.Hash      `json:"prev"`
 	Chain         gotong.Hash      `json:"chain"`
+	Record        *commitLine      `json:"record,omitempty"` // of the commit that begins with the event
 }
 
-type recordLine struct {
+// commitLine is a record without what the event beside it says.
+type commitLine struct {
+	Actor       string `json:"actor"`
+	RequestID   string `json:"request_id"`
+	Salt        []byte `json:"salt"`        // null: not kept
+	Fingerprint []byte `json:"fingerprint"` // null: not kept
+	Last        uint64 `json:"last"`
+	At          int64  `json:"at"`
+}
+
+type noopLine struct {
 	Stream      gotong.Stream    `json:"stream"`
 	Actor       string           `json:"actor"`
 	RequestID   string           `json:"request_id"`
 	Salt        []byte           `json:"salt"`        // null: not kept
 	Fingerprint []byte           `json:"fingerprint"` // null: not kept
 	Partition   gotong.Partition `json:"partition"`
-	Position    uint64           `json:"position"`
-	First       uint64           `json:"first"`
-	Last        uint64           `json:"last"`
 	At          int64            `json:"at"`
 }
 
@@ -94,9 +102,8 @@ func linesOf(r *store.Rows) iter.Seq2[Part, any] {
 		}
 		for i := 0; ok && i < len(r.Records); i++ {
 			c := &r.Records[i]
-			ok = yield(Records, recordLine{
-				c.Request.Stream, c.Request.Actor, c.Request.RequestID, c.Salt, c.Fingerprint,
-				c.Partition, c.Position, c.First, c.Last, int64(c.At),
+			ok = yield(Noops, noopLine{
+				c.Request.Stream, c.Request.Actor, c.Request.RequestID, c.Salt, c.Fingerprint, c.Partition, int64(c.At),
 			})
 		}
 		for i := 0; ok && i < len(r.Claims); i++ {
@@ -127,6 +134,21 @@ func whole(b []byte) []byte {
 	return b
 }
 
+// linesOfCommit yields the events of a commit as lines.
+func linesOfCommit(l *store.Logged) iter.Seq2[eventLine, *store.Event] {
+	return func(yield func(eventLine, *store.Event) bool) {
+		for i := range l.Events {
+			line := lineOfEvent(&l.Events[i])
+			if r := &l.Record; i == 0 {
+				line.Record = &commitLine{r.Request.Actor, r.Request.RequestID, r.Salt, r.Fingerprint, r.Last, int64(r.At)}
+			}
+			if !yield(line, &l.Events[i]) {
+				return
+			}
+		}
+	}
+}
+
 func lineOfEvent(e *store.Event) eventLine {
 	return eventLine{
 		Stream: e.Stream, Seq: e.Seq, Partition: e.Partition, Position: e.Position, ID: e.ID[:], Type: e.Type, At: int64(e.At),
@@ -145,12 +167,11 @@ func decode(part Part, raw json.RawMessage, page *Page) error {
 		})
 	case Events:
 		return decodeEvent(raw, page)
-	case Records:
-		return readPlaced(raw, func(l recordLine) gotong.Partition {
+	case Noops:
+		return readPlaced(raw, func(l noopLine) gotong.Partition {
 			page.Rows.Records = append(page.Rows.Records, store.Record{
 				Request: gotong.RequestKey{Stream: l.Stream, Actor: l.Actor, RequestID: l.RequestID},
-				Salt:    l.Salt, Fingerprint: l.Fingerprint, Partition: l.Partition, Position: l.Position,
-				First: l.First, Last: l.Last, At: gotong.Instant(l.At),
+				Salt:    l.Salt, Fingerprint: l.Fingerprint, Partition: l.Partition, At: gotong.Instant(l.At),
 			})
 			return l.Partition
 		})
@@ -198,7 +219,17 @@ func decodeEvent(raw json.RawMessage, page *Page) error {
 	if e.Erased && (e.Content != nil || e.ContentSalt != gotong.Salt{}) {
 		return fmt.Errorf("an erased event has content")
 	}
-	page.Events = append(page.Events, e)
+	logged := store.Logged{Events: []store.Event{e}}
+	if r := l.Record; r != nil {
+		if r.Last < e.Seq || r.Last-e.Seq >= store.MaxCommitEvents {
+			return fmt.Errorf("the record of a commit from event %d to %d", e.Seq, r.Last)
+		}
+		logged.Record = store.Record{
+			Request: gotong.RequestKey{Stream: e.Stream, Actor: r.Actor, RequestID: r.RequestID}, Salt: r.Salt, Fingerprint: r.Fingerprint,
+			Partition: e.Partition, Position: e.Position, First: e.Seq, Last: r.Last, At: gotong.Instant(r.At),
+		}
+	}
+	page.Commits = append(page.Commits, logged)
 	return nil
 }
 

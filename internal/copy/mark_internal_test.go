@@ -12,7 +12,7 @@ func TestUnitsBeforeAMark(t *testing.T) {
 		"the beginning":        {Mark{}, 0},
 		"among streams":        {Mark{Part: Streams, After: "x"}, 0},
 		"at the first event":   {Mark{Part: Events}, 0},
-		"in another partition": {Mark{Part: Events, Partition: 1, Position: 7, Skip: 3}, 17},
+		"in another partition": {Mark{Part: Events, Partition: 1, Position: 7}, 17},
 		"after the events":     {Mark{Part: Claims, After: "x"}, 30},
 		"the end":              {Mark{End: true}, 30},
 		"in a file":            {Mark{Part: Events, Line: 12}, 12},

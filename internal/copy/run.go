@@ -70,8 +70,8 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 		if err != nil {
 			return nil, err
 		}
-		for i := range page.Events {
-			if err := order.Check(&page.Events[i]); err != nil {
+		for e := range page.Events() {
+			if err := order.Check(e); err != nil {
 				return nil, err
 			}
 		}
@@ -196,14 +196,14 @@ func (m *move) run(ctx context.Context) error {
 // write restores one page and moves the progress past it.
 func (m *move) write(ctx context.Context, page *Page) error {
 	next := progress{Source: m.at.Source, Mark: page.Mark}
-	step := store.Restoring{From: m.at.String(), To: next.String(), Rows: page.Rows, Events: page.Events}
-	for i := range page.Events {
-		if err := m.order.Check(&page.Events[i]); err != nil {
+	step := store.Restoring{From: m.at.String(), To: next.String(), Rows: page.Rows, Commits: page.Commits}
+	for e := range page.Events() {
+		if err := m.order.Check(e); err != nil {
 			return err
 		}
 	}
 	var err error
-	if step.Documents, err = m.rebuild.Changes(ctx, page.Events); err != nil {
+	if step.Documents, err = m.rebuild.Changes(ctx, step.Events()); err != nil {
 		return err
 	}
 	if err := m.to.Restore(ctx, step); err != nil {

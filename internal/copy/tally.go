@@ -6,6 +6,7 @@ import (
 	"math/big"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
 )
 
 // tally is the number of rows of a part and the sum of their hashes, which does
@@ -26,9 +27,9 @@ func newTallies() tallies {
 }
 
 // add counts the rows of a page; registers only if they expire later than soon.
-// Events are compared one by one and only counted here.
+// Commits are compared one by one, and only their events are counted here.
 func (t tallies) add(page *Page, soon gotong.Instant) error {
-	t[Events].n += uint64(len(page.Events))
+	t[Events].n += uint64(store.LoggedEvents(page.Commits)) //nolint:gosec // a length
 	for part, row := range linesOf(&page.Rows) {
 		if r, ok := row.(registerLine); ok && r.Expires != 0 && r.Expires <= int64(soon) {
 			continue

@@ -23,9 +23,10 @@ func differs(format string, args ...any) error {
 }
 
 // Verify compares a source with a store: the epochs, every event with its
-// position, salts and commitments, every other row by count and hash. Then it
-// checks the store completely: every chain up to the stream's head, the record
-// of every commit and every document (package check). It writes nothing.
+// position, salts and commitments, every commit's record, and every other row by
+// count and hash. Then it checks the store completely: every chain up to the
+// stream's head, the record of every commit and every document (package check).
+// It writes nothing.
 func Verify(ctx context.Context, from Source, to store.Whole, o Options) (Summary, error) {
 	target, err := fromStore(ctx, to, true)
 	if err != nil {
@@ -64,9 +65,9 @@ type comparison struct {
 func (c *comparison) compare(ctx context.Context, a, b Source) error {
 	c.source, c.target = newTallies(), newTallies()
 	c.o.tell("comparing", 0, c.total)
-	mine, stopMine := iter.Pull2(c.events(ctx, a, c.source, true))
+	mine, stopMine := iter.Pull2(c.commits(ctx, a, c.source, true))
 	defer stopMine()
-	theirs, stopTheirs := iter.Pull2(c.events(ctx, b, c.target, false))
+	theirs, stopTheirs := iter.Pull2(c.commits(ctx, b, c.target, false))
 	defer stopTheirs()
 	for {
 		x, xErr, more := mine()
@@ -77,7 +78,7 @@ func (c *comparison) compare(ctx context.Context, a, b Source) error {
 		if !more && !moreToo {
 			break
 		}
-		if err := c.event(x, y); err != nil {
+		if err := c.commit(x, y); err != nil {
 			return err
 		}
 	}
@@ -111,9 +112,9 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 // maxFaults bounds the faults of one log that are named.
 const maxFaults = 20
 
-// events yields the events of a source, and counts and hashes its other rows.
-func (c *comparison) events(ctx context.Context, from Source, into tallies, told bool) iter.Seq2[*store.Event, error] {
-	return func(yield func(*store.Event, error) bool) {
+// commits yields the commits of a source, and counts and hashes its other rows.
+func (c *comparison) commits(ctx context.Context, from Source, into tallies, told bool) iter.Seq2[*store.Logged, error] {
+	return func(yield func(*store.Logged, error) bool) {
 		for page, err := range from.Pages(ctx, Mark{}) {
 			if err != nil {
 				yield(nil, err)
@@ -123,8 +124,8 @@ func (c *comparison) events(ctx context.Context, from Source, into tallies, told
 				yield(nil, err)
 				return
 			}
-			for i := range page.Events {
-				if !yield(&page.Events[i], nil) {
+			for i := range page.Commits {
+				if !yield(&page.Commits[i], nil) {
 					return
 				}
 			}
@@ -136,15 +137,30 @@ func (c *comparison) events(ctx context.Context, from Source, into tallies, told
 	}
 }
 
-// event compares one event of each side; nil means that a side has no more.
-func (c *comparison) event(x, y *store.Event) error {
+// commit compares one commit of each side; nil means that a side has no more.
+func (c *comparison) commit(x, y *store.Logged) error {
 	if x == nil || y == nil {
 		return differs("one of them has more events")
 	}
-	if !sameEvent(x, y) {
-		return differs("%s, event %d, at %d of partition %d", x.Stream, x.Seq, x.Position, x.Partition)
+	for i := range min(len(x.Events), len(y.Events)) {
+		if e := &x.Events[i]; !sameEvent(e, &y.Events[i]) {
+			return differs("%s, event %d, at %d of partition %d", e.Stream, e.Seq, e.Position, e.Partition)
+		}
+		if err := c.order.Check(&y.Events[i]); err != nil {
+			return err
+		}
 	}
-	return c.order.Check(y)
+	if r := &x.Record; !sameRecord(r, &y.Record) {
+		return differs("%s, the record of request %q, at %d of partition %d",
+			r.Request.Stream, r.Request.RequestID, r.Position, r.Partition)
+	}
+	return nil
+}
+
+// sameRecord compares every field of two records.
+func sameRecord(x, y *store.Record) bool {
+	return x.Request == y.Request && sameBytes(x.Salt, y.Salt) && sameBytes(x.Fingerprint, y.Fingerprint) &&
+		x.Partition == y.Partition && x.Position == y.Position && x.First == y.First && x.Last == y.Last && x.At == y.At
 }
 
 // sameEvent compares every field of two events.

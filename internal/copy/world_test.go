@@ -120,8 +120,8 @@ func same(t tb, a, b *noted) {
 		y.Rows.Jobs[i].Body = append([]byte{}, y.Rows.Jobs[i].Body...)
 	}
 	for _, pair := range [][2]any{
-		{x.State, y.State}, {x.Positions, y.Positions}, {x.Rows.Streams, y.Rows.Streams}, {x.Events, y.Events},
-		{x.Rows.Records, y.Rows.Records}, {x.Rows.Claims, y.Rows.Claims}, {x.Rows.Registers, y.Rows.Registers},
+		{x.State, y.State}, {x.Positions, y.Positions}, {x.Rows.Streams, y.Rows.Streams}, {x.Commits, y.Commits},
+		{x.Records(), y.Records()}, {x.Rows.Claims, y.Rows.Claims}, {x.Rows.Registers, y.Rows.Registers},
 		{x.Rows.Cursors, y.Rows.Cursors}, {x.Rows.Jobs, y.Rows.Jobs},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {

@@ -288,7 +288,7 @@ func (r *rehearsal) compare(was, is store.Whole) {
 	r.t.Helper()
 	a, b := must(storetest.Read(r.t.Context(), was, 500))(r.t), must(storetest.Read(r.t.Context(), is, 300))(r.t)
 	for _, pair := range [][2]any{
-		{a.Positions, b.Positions}, {a.Rows.Streams, b.Rows.Streams}, {a.Rows.Records, b.Rows.Records},
+		{a.Positions, b.Positions}, {a.Rows.Streams, b.Rows.Streams}, {a.Records(), b.Records()},
 		{a.Rows.Claims, b.Rows.Claims}, {a.Rows.Registers, b.Rows.Registers}, {a.Rows.Cursors, b.Rows.Cursors},
 	} {
 		if !reflect.DeepEqual(pair[0], pair[1]) {

@@ -61,14 +61,14 @@ type State struct {
 	Empty    bool   // there are no rows but the meta rows
 }
 
-// Section is one sort of rows. Events are read by [Log.ReadPartition].
+// Section is one sort of rows. Events and their records are read by [Commits].
 type Section uint8
 
 // The sections that [Mover.Rows] knows, in the order in which a copy moves
 // them; events come after the streams.
 const (
 	AllStreams   Section = iota + 1 // every stream that has an event, with its head
-	AllRecords                      // every idempotency record, those of no-ops too
+	AllRecords                      // every record of a no-op, and, where they are rows of their own, those of commits
 	AllClaims                       // every claim
 	AllRegisters                    // every register that has not expired
 	AllCursors                      // every reader's cursor that is not 0
@@ -113,22 +113,22 @@ type CursorRow struct {
 // the last one has an empty To, and then the store is like any other. Between
 // them, the store accepts no other write.
 //
-// A stream's head is written as it is in Streams. Events must be of streams
-// that this or an earlier step wrote, and raise the position of their
-// partition to theirs. Jobs are written without a lease.
+// Commits come in the order of their partition, and must be of streams that
+// this or an earlier step wrote, with the heads that their last commits leave.
+// Records are those of no-ops. Jobs are written without a lease.
 type Restoring struct {
 	From, To string // progress before and after; at most 4 KiB
 	Eras     Eras   // only in the first step
 
 	Rows      Rows // Next is ignored
-	Events    []Event
+	Commits   []Logged
 	Documents []Change // in order; a later one of the same key wins
 }
 
 // Len returns how many rows the step writes beside documents.
 func (r *Restoring) Len() int {
 	rows := &r.Rows
-	return len(r.Events) + len(rows.Streams) + len(rows.Records) + len(rows.Claims) +
+	return LoggedEvents(r.Commits) + len(rows.Streams) + len(rows.Records) + len(rows.Claims) +
 		len(rows.Registers) + len(rows.Cursors) + len(rows.Jobs)
 }
 
@@ -144,13 +144,33 @@ func (r *Restoring) Check(eras Eras) error {
 	if err := eras.Check(); err != nil {
 		return err
 	}
-	for i := range r.Events {
-		e := &r.Events[i]
-		if e.Position == 0 || e.Partition >= gotong.Partitions || e.Verify(eras.At(e.Partition, e.Position)) != nil {
-			return errors.Join(ErrMalformed, ErrCorrupt)
+	for i := range r.Commits {
+		if err := r.Commits[i].Check(eras); err != nil {
+			return errors.Join(ErrMalformed, err)
+		}
+	}
+	for i := range r.Rows.Records {
+		if c := &r.Rows.Records[i]; c.Position != 0 || c.First != 0 || c.Last != 0 || c.Partition >= gotong.Partitions {
+			return fmt.Errorf("%w: the record of a commit without its events", ErrMalformed)
 		}
 	}
 	return nil
+}
+
+// Events are the events of the step in order.
+func (r *Restoring) Events() (list []Event) {
+	for i := range r.Commits {
+		list = append(list, r.Commits[i].Events...)
+	}
+	return list
+}
+
+// Records are the records of the step's commits, then those of no-ops.
+func (r *Restoring) Records() (list []Record) {
+	for i := range r.Commits {
+		list = append(list, r.Commits[i].Record)
+	}
+	return append(list, r.Rows.Records...)
 }
 
 const maxProgress = 4096

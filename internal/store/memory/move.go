@@ -185,7 +185,7 @@ func (s *Store) fits(step *store.Restoring) error {
 	}
 	return cmp.Or(
 		each(step.Rows.Streams, func(r store.StreamRow) error { return taken(r.Stream, s.heads[r.Stream].Exists()) }),
-		each(step.Rows.Records, func(r store.Record) error { _, ok := s.records[r.Request]; return taken(r.Request, ok) }),
+		each(step.Records(), func(r store.Record) error { _, ok := s.records[r.Request]; return taken(r.Request, ok) }),
 		each(step.Rows.Claims, func(r store.ClaimRow) error { _, ok := s.claims[r.Claim]; return taken(r.Claim, ok) }),
 		each(step.Rows.Registers, func(r store.Register) error {
 			_, ok := s.registers[shelf{r.Key.Collection, r.Key.Owner}][r.Key.Name]
@@ -210,8 +210,9 @@ func (s *Store) follow(step *store.Restoring) error {
 		heads[r.Stream] = true
 	}
 	last := map[gotong.Stream]uint64{}
-	for i := range step.Events {
-		e := &step.Events[i]
+	events := step.Events()
+	for i := range events {
+		e := &events[i]
 		if last[e.Stream] == 0 {
 			last[e.Stream] = uint64(len(s.events[e.Stream]))
 		}
@@ -227,8 +228,9 @@ func (s *Store) restore(step *store.Restoring) {
 	for _, r := range step.Rows.Streams {
 		s.heads[r.Stream] = r.Head
 	}
-	for i := range step.Events {
-		e := cloneEvent(&step.Events[i])
+	events := step.Events()
+	for i := range events {
+		e := cloneEvent(&events[i])
 		s.events[e.Stream] = append(s.events[e.Stream], e)
 		for uint64(len(s.partitions[e.Partition])) < e.Position {
 			s.partitions[e.Partition] = append(s.partitions[e.Partition], store.Record{})
@@ -238,7 +240,7 @@ func (s *Store) restore(step *store.Restoring) {
 			at.First = e.Seq
 		}
 	}
-	for _, r := range step.Rows.Records {
+	for _, r := range step.Records() {
 		s.records[r.Request] = cloneRecord(r)
 	}
 	for _, r := range step.Rows.Claims {

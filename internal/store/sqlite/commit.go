@@ -3,23 +3,12 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"zombiezen.com/go/sqlite"
 )
-
-// maxSeq is the last seq that fits the key of an event.
-const maxSeq = 1<<32 - 1
-
-// maxStreams is the last number of a stream that fits it.
-const maxStreams = 1<<31 - 1
-
-func eventKey(no int64, seq uint64) int64 {
-	return no<<32 | int64(min(seq, maxSeq))
-}
 
 // Submit implements [store.Committer].
 func (s *Store) Submit(
@@ -31,6 +20,9 @@ func (s *Store) Submit(
 	}
 	out := make([]store.Outcome, len(batch))
 	write := func(w *writer) (err error) {
+		if err := w.sound(batch); err != nil {
+			return err
+		}
 		for i := range batch {
 			if out[i], err = w.commit(&batch[i], s.now()); err != nil {
 				return err
@@ -49,6 +41,24 @@ func (s *Store) accepts(batch []store.Commit) error {
 		}
 		if err := s.known(batch[i].Changes); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// errBadHead is returned before anything is written.
+var errBadHead = fmt.Errorf("%w: the newest event of a stream does not match its commitments", store.ErrCorrupt)
+
+// sound checks the heads on which the commits build: an event that was damaged
+// in the file must not become a link of the chain.
+func (w *writer) sound(batch []store.Commit) error {
+	for i := range batch {
+		h, err := w.head(batch[i].Request.Stream)
+		if err != nil {
+			return err
+		}
+		if h.bad {
+			return fmt.Errorf("%w: %s, event %d", errBadHead, batch[i].Request.Stream, h.Seq)
 		}
 	}
 	return nil
@@ -93,27 +103,17 @@ func (w *writer) commit(c *store.Commit, now gotong.Instant) (store.Outcome, err
 }
 
 func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
-	if err := w.number(c, h); err != nil {
+	next := head{Head: c.Head(), no: h.no, key: h.key}
+	if err := w.number(c, h, &next); err != nil {
 		return store.Record{}, err
 	}
-	p := c.Partition()
-	record := c.Record(w.positions[p] + 1)
-	if len(c.Events) > 0 {
-		w.positions[p]++
-		w.moved[p] = true
-		h.Head = c.Head()
-		w.dirty[c.Request.Stream] = h
-	}
-	for i := range c.Events {
-		if err := w.insertEvent(h.no, p, record.Position, &c.Events[i]); err != nil {
-			return record, err
-		}
-	}
-	if err := w.insertRecord(h.no, &record); err != nil {
+	record := c.Record(w.ends.positions[c.Partition()] + 1)
+	if err := w.insert(&next, &record, c.Events); err != nil {
 		return record, err
 	}
+	w.dirty[c.Request.Stream] = &next
 	for _, claim := range c.Claims {
-		if err := w.conn.exec("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claim.Space, claim.Name, int(h.no)); err != nil {
+		if err := w.conn.exec("INSERT OR IGNORE INTO claims VALUES (?, ?, ?)", claim.Space, claim.Name, int(next.no)); err != nil {
 			return record, err
 		}
 	}
@@ -125,73 +125,99 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 			return record, err
 		}
 	}
-	w.rows += len(c.Events) + len(c.Claims) + len(c.Changes) + 1
-	return record, w.erase(c, h.no)
+	w.rows += len(c.Claims) + len(c.Changes)
+	return record, w.erase(c, next.no)
 }
 
-// number gives a stream that has none its number.
-func (w *writer) number(c *store.Commit, h *head) error {
-	if last := c.Head().Seq; last > maxSeq {
-		return fmt.Errorf("sqlite: %s is full", c.Request.Stream)
+// number gives a stream that has none its number, and its home with its first
+// event.
+func (w *writer) number(c *store.Commit, h, next *head) error {
+	if len(c.Events) == 0 {
+		next.Home = h.Home
 	}
-	if h.no != 0 {
-		return nil
+	switch {
+	case h.no == 0:
+		if err := w.conn.exec("INSERT INTO streams VALUES (NULL, ?, ?)", c.Request.Stream, next.Home); err != nil {
+			return err
+		}
+		next.no = w.conn.db.LastInsertRowID()
+	case h.Home != next.Home:
+		return w.conn.exec("UPDATE streams SET home = ? WHERE no = ?", next.Home, int(h.no))
 	}
-	err := w.conn.exec("INSERT INTO streams VALUES (NULL, ?, ?, ?, 0, zeroblob(32), 0, 0)", c.Request.Stream, c.Home, c.Partition())
-	if err != nil {
-		return err
-	}
-	if h.no = w.conn.db.LastInsertRowID(); h.no > maxStreams {
-		return errors.New("sqlite: too many streams")
-	}
-	w.dirty[c.Request.Stream] = h
 	return nil
 }
 
-func (w *writer) insertEvent(no int64, p gotong.Partition, position uint64, e *store.Event) error {
-	stmt, err := w.conn.db.Prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-	if err != nil {
-		return err
+// insert writes the rows of one commit, and moves the ends past them: a row for
+// each event, the first one with the request, or one row of the request alone.
+func (w *writer) insert(h *head, r *store.Record, events []store.Event) error {
+	for i := range max(len(events), 1) {
+		stmt, err := w.conn.db.Prepare(`INSERT INTO events VALUES
+			(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		if err != nil {
+			return err
+		}
+		stmt.BindInt64(1, int64(r.Partition))
+		stmt.BindInt64(3, h.no)
+		if len(events) == 0 {
+			stmt.BindNull(2)
+			for column := 4; column <= 17; column++ {
+				stmt.BindNull(column)
+			}
+		} else {
+			stmt.BindInt64(2, number(r.Position))
+			bindEvent(stmt, &events[i])
+		}
+		if i == 0 {
+			bindRecord(stmt, r)
+		} else {
+			for column := 18; column <= 23; column++ {
+				stmt.BindNull(column)
+			}
+		}
+		if err := step(stmt, nil); err != nil {
+			return err
+		}
+		key := w.conn.db.LastInsertRowID()
+		if w.ends.pass(key, r.Partition, r.Position); len(events) > 0 {
+			h.key = key
+		}
+		w.rows++
 	}
-	stmt.BindInt64(1, eventKey(no, e.Seq))
-	stmt.BindInt64(2, int64(p))
-	stmt.BindInt64(3, number(position))
-	stmt.BindBytes(4, e.ID[:])
-	stmt.BindText(5, e.Type)
-	stmt.BindInt64(6, int64(e.At))
-	stmt.BindText(7, string(e.Audience))
-	stmt.BindInt64(8, number(e.Count))
-	stmt.BindText(9, string(e.Data))
-	bindJSON(stmt, 10, e.Content)
-	stmt.BindBytes(11, e.DataSalt[:])
-	if e.Erased {
-		stmt.BindNull(12)
-	} else {
-		stmt.BindBytes(12, e.ContentSalt[:])
-	}
-	stmt.BindBytes(13, e.ContentCommit[:])
-	stmt.BindBytes(14, e.Prev[:])
-	stmt.BindBytes(15, e.Chain[:])
-	stmt.BindBool(16, e.Erased)
-	return step(stmt, nil)
+	return nil
 }
 
-func (w *writer) insertRecord(no int64, r *store.Record) error {
-	stmt, err := w.conn.db.Prepare("INSERT INTO commits VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-	if err != nil {
-		return err
+func bindEvent(stmt *sqlite.Stmt, e *store.Event) {
+	stmt.BindInt64(4, number(e.Seq))
+	stmt.BindBytes(5, e.ID[:])
+	stmt.BindText(6, e.Type)
+	stmt.BindInt64(7, int64(e.At))
+	stmt.BindText(8, string(e.Audience))
+	stmt.BindInt64(9, number(e.Count))
+	stmt.BindText(10, string(e.Data))
+	bindJSON(stmt, 11, e.Content)
+	stmt.BindBytes(12, e.DataSalt[:])
+	if e.Erased {
+		stmt.BindNull(13)
+	} else {
+		stmt.BindBytes(13, e.ContentSalt[:])
 	}
-	stmt.BindText(1, r.Request.RequestID)
-	stmt.BindInt64(2, no)
-	stmt.BindText(3, r.Request.Actor)
-	bindBlob(stmt, 4, r.Salt)
-	bindBlob(stmt, 5, r.Fingerprint)
-	stmt.BindInt64(6, int64(r.Partition))
-	stmt.BindInt64(7, number(r.Position))
-	stmt.BindInt64(8, number(r.First))
-	stmt.BindInt64(9, number(r.Last))
-	stmt.BindInt64(10, int64(r.At))
-	return step(stmt, nil)
+	stmt.BindBytes(14, e.ContentCommit[:])
+	stmt.BindBytes(15, e.Prev[:])
+	stmt.BindBytes(16, e.Chain[:])
+	stmt.BindBool(17, e.Erased)
+}
+
+func bindRecord(stmt *sqlite.Stmt, r *store.Record) {
+	stmt.BindText(18, r.Request.RequestID)
+	stmt.BindText(19, r.Request.Actor)
+	bindBlob(stmt, 20, r.Salt)
+	bindBlob(stmt, 21, r.Fingerprint)
+	if r.Position == 0 {
+		stmt.BindNull(22)
+	} else {
+		stmt.BindInt64(22, number(r.Last))
+	}
+	stmt.BindInt64(23, int64(r.At))
 }
 
 // erase removes content and content salts, and what the requests that brought
@@ -200,21 +226,21 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 	for _, seq := range c.Erase {
 		var env store.Envelope[json.RawMessage]
 		found := false
-		err := w.conn.query("SELECT data FROM events WHERE key = ?", func(row *sqlite.Stmt) error {
+		err := w.conn.query("SELECT data FROM events WHERE stream = ? AND seq = ?", func(row *sqlite.Stmt) error {
 			found = true
 			return json.Unmarshal(blob(row, 0), &env)
-		}, int(eventKey(no, seq)))
+		}, int(no), seq)
 		if err != nil {
 			return err
 		}
 		if !found {
 			continue
 		}
-		err = w.conn.exec("UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE key = ?", int(eventKey(no, seq)))
+		err = w.conn.exec("UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE stream = ? AND seq = ?", int(no), seq)
 		if err != nil {
 			return err
 		}
-		err = w.conn.exec("UPDATE commits SET salt = NULL, fingerprint = NULL WHERE request_id = ? AND stream = ? AND actor = ?",
+		err = w.conn.exec("UPDATE events SET salt = NULL, fingerprint = NULL WHERE request_id = ? AND stream = ? AND actor = ?",
 			env.RequestID, int(no), env.Actor.UserID)
 		if err != nil {
 			return err
@@ -224,16 +250,25 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 	return nil
 }
 
+// recordColumns are the columns of a request; scanRecord reads them from the
+// column first on.
+const recordColumns = "e.request_id, e.actor, e.salt, e.fingerprint, e.last, e.decided, e.partition, e.position, e.seq"
+
+func scanRecord(row *sqlite.Stmt, first int, stream gotong.Stream) store.Record {
+	return store.Record{
+		Request: gotong.RequestKey{Stream: stream, Actor: row.ColumnText(first + 1), RequestID: row.ColumnText(first)},
+		Salt:    blob(row, first+2), Fingerprint: blob(row, first+3),
+		Last: unsigned(row, first+4), At: gotong.Instant(row.ColumnInt64(first + 5)),
+		Partition: gotong.Partition(unsigned(row, first+6)), //nolint:gosec // written as one
+		Position:  unsigned(row, first+7), First: unsigned(row, first+8),
+	}
+}
+
+const selectRecord = "SELECT " + recordColumns + " FROM events e WHERE e.request_id = ? AND e.stream = ? AND e.actor = ?"
+
 func readRecord(c *conn, no int64, key gotong.RequestKey) (r store.Record, found bool, err error) {
-	err = c.query(`SELECT salt, fingerprint, partition, position, first, last, at
-		FROM commits WHERE request_id = ? AND stream = ? AND actor = ?`, func(row *sqlite.Stmt) error {
-		found = true
-		r = store.Record{
-			Request: key, Salt: blob(row, 0), Fingerprint: blob(row, 1),
-			Partition: gotong.Partition(unsigned(row, 2)), //nolint:gosec // written as one
-			Position:  unsigned(row, 3), First: unsigned(row, 4), Last: unsigned(row, 5),
-			At: gotong.Instant(row.ColumnInt64(6)),
-		}
+	err = c.query(selectRecord, func(row *sqlite.Stmt) error {
+		r, found = scanRecord(row, 0, key.Stream), true
 		return nil
 	}, key.RequestID, int(no), key.Actor)
 	return r, found, err

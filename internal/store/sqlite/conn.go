@@ -14,8 +14,8 @@ import (
 // conn is one connection; one goroutine uses it at a time.
 type conn struct{ db *sqlite.Conn }
 
-// pageSize is fixed when the file is made. Measured: 8 KiB gains a tenth where
-// a batch goes to one stream and loses a fifth where it goes to 64.
+// pageSize is fixed when the file is made. Measured: with 8 KiB a lone post is
+// 9.0 writes of 37 KB together instead of 9.9 of 21 KB, for the same CPU.
 const (
 	pageSize  = "4096"
 	pageBytes = 4096
@@ -36,13 +36,24 @@ func openConn(path string, pragmas ...string) (*conn, error) {
 	}
 	db.SetBusyTimeout(busyTimeout)
 	c := &conn{db: db}
-	for _, p := range pragmas {
+	if err := db.CreateFunction(appends, &sqlite.FunctionImpl{AllowIndirect: true, Deterministic: true, Scalar: yes}); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	for _, p := range append([]string{"recursive_triggers = ON"}, pragmas...) {
 		if err := c.once("PRAGMA " + p); err != nil {
 			return nil, errors.Join(fmt.Errorf("pragma %s: %w", p, err), db.Close())
 		}
 	}
 	return c, nil
 }
+
+// appends is the function that the trigger on INSERT asks. Connections of other
+// programs lack it: what they insert fails, and its name is the reason that
+// they see. recursive_triggers has the trigger on DELETE asked for a row that an
+// INSERT OR REPLACE of our own would delete.
+const appends = "only gotong appends to the log"
+
+func yes(sqlite.Context, []sqlite.Value) (sqlite.Value, error) { return sqlite.IntegerValue(1), nil }
 
 // rowFunc reads one row of a result.
 type rowFunc func(*sqlite.Stmt) error

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
-	"errors"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -11,36 +10,36 @@ import (
 )
 
 const (
-	eventColumns = `e.key & 0xffffffff, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
+	eventColumns = `e.seq, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
 		e.data, e.content, e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased`
-	selectUp   = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key"
-	selectDown = "SELECT " + eventColumns + " FROM events e WHERE e.key > ? AND e.key <= ? ORDER BY e.key DESC"
+	selectUp   = "SELECT " + eventColumns + " FROM events e WHERE e.stream = ? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
+	selectDown = selectUp + " DESC"
 	// LEFT: an event of no stream is not passed over, its commit is then not what
 	// its record says.
-	selectCommits = "SELECT " + eventColumns + `, s.name, s.no FROM events e LEFT JOIN streams s ON s.no = e.key >> 32
+	selectCommits = "SELECT " + eventColumns + ", s.name, " + recordColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
 		WHERE e.partition = ? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
 
 // eventsIn reads a range of a stream's events.
-func (s *Store) eventsIn(c *conn, r store.EventRange) ([]store.Event, error) {
-	h, err := readHead(c, r.Stream)
+func (r *reading) eventsIn(of store.EventRange) ([]store.Event, error) {
+	h, err := r.head(of.Stream)
 	if err != nil {
 		return nil, err
 	}
-	page := store.NewStreamPage(r, h.Seq, *s.eras.Load())
+	page := store.NewStreamPage(of, h.Seq, r.eras)
 	if !page.Wants() {
 		return nil, nil
 	}
 	sql := selectUp
-	if r.Descending {
+	if of.Descending {
 		sql = selectDown
 	}
-	err = c.query(sql, func(row *sqlite.Stmt) error {
-		if e := scan(row, r.Stream); !page.Add(&e) {
+	err = r.query(sql, func(row *sqlite.Stmt) error {
+		if e := scan(row, of.Stream); !page.Add(&e) {
 			return errEnough
 		}
 		return nil
-	}, int(eventKey(h.no, r.From)), int(eventKey(h.no, min(r.To, h.Seq))))
+	}, int(h.no), of.From, min(of.To, h.Seq))
 	if err != nil {
 		return nil, err
 	}
@@ -71,37 +70,25 @@ func scan(row *sqlite.Stmt, stream gotong.Stream) store.Event {
 func (s *Store) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) (found []store.Event, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		heads, err := readPositions(c)
+	err = s.read(ctx, func(r *reading) error {
+		end := r.positions[p]
+		page := store.NewPartitionPage(p, from, to, end, limit, r.eras)
+		var commit commitRows
+		err := r.query(selectCommits, func(row *sqlite.Stmt) error {
+			if len(commit.events) > 0 && unsigned(row, 2) != commit.events[0].Position {
+				if !commit.addTo(page) {
+					return errEnough
+				}
+				commit = commitRows{}
+			}
+			commit.scan(row)
+			return nil
+		}, p, from, min(to, end))
 		if err != nil {
 			return err
 		}
-		to := min(to, heads[p])
-		page := store.NewPartitionPage(p, from, to, heads[p], limit, *s.eras.Load())
-		var commit []store.Event // read so far of one position
-		var no int64             // of its stream
-		add := func() error {
-			r, err := recordOf(c, no, &commit[0])
-			if err == nil && !page.Add(commit, r) {
-				err = errEnough
-			}
-			commit = nil
-			return err
-		}
-		err = c.query(selectCommits, func(row *sqlite.Stmt) error {
-			if len(commit) > 0 && unsigned(row, 2) != commit[0].Position {
-				if err := add(); err != nil {
-					return err
-				}
-			}
-			commit, no = append(commit, scan(row, gotong.Stream(row.ColumnText(16)))), row.ColumnInt64(17)
-			return nil
-		}, p, from, to)
-		if err == nil && len(commit) > 0 {
-			err = add()
-		}
-		if err != nil && !errors.Is(err, errEnough) {
-			return err
+		if len(commit.events) > 0 {
+			commit.addTo(page)
 		}
 		found, err = page.Events()
 		return err
@@ -109,14 +96,31 @@ func (s *Store) ReadPartition(
 	return found, err
 }
 
-// recordOf is the record of the commit that brought an event, as far as the
-// event says which one that is; the zero Record where there is none.
-func recordOf(c *conn, no int64, e *store.Event) (store.Record, error) {
-	var env store.Envelope[json.RawMessage]
-	if json.Unmarshal(e.Data, &env) != nil {
-		return store.Record{}, nil //nolint:nilerr // the page finds that the event is damaged
+// commitRows are the rows at one position, and the request that the first of
+// them holds.
+type commitRows struct {
+	events []store.Event
+	record store.Record
+}
+
+func (c *commitRows) scan(row *sqlite.Stmt) {
+	e, named := scan(row, gotong.Stream(row.ColumnText(16))), !row.ColumnIsNull(17)
+	switch {
+	case len(c.events) == 0 && named:
+		c.record = scanRecord(row, 17, e.Stream)
+	case named: // it is the first row of another commit
+		c.record = store.Record{}
 	}
-	key := gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}
-	r, _, err := readRecord(c, no, key)
-	return r, err
+	c.events = append(c.events, e)
+}
+
+// addTo adds the commit to a page, with its record as far as its first event
+// names the same request. It reports whether the page wants another one.
+func (c *commitRows) addTo(page *store.PartitionPage) bool {
+	var env store.Envelope[json.RawMessage]
+	if json.Unmarshal(c.events[0].Data, &env) != nil || env.RequestID != c.record.Request.RequestID ||
+		env.Actor.UserID != c.record.Request.Actor {
+		c.record = store.Record{}
+	}
+	return page.Add(c.events, c.record)
 }

@@ -13,7 +13,7 @@ import (
 // The WAL is written back beside the writer, which then only has to finish the
 // little that was added meanwhile. Pages are of 4 KiB.
 const (
-	transactionRows = 4    // what a transaction writes beside its rows
+	transactionRows = 4    // the pages of indexes that a transaction writes, as rows
 	wakeRows        = 500  // how much is written between two looks at the WAL
 	longPages       = 4000 // a WAL longer than this is written back
 	shortPages      = 400  // few enough for the writer to finish

@@ -7,12 +7,54 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"zombiezen.com/go/sqlite"
 )
+
+// reading is one read transaction, and where the log ended when it began.
+type reading struct {
+	*conn
+	ends
+	eras  store.Eras
+	tip   *tip
+	known int64          // the newest row that the tip knew of before it began
+	later map[int64]bool // the streams of the rows after that one
+}
+
+// begin begins to read. The ends are exact: those of the tip, which are of this
+// moment or before it, and the rows that were written since.
+func (s *Store) begin(c *conn) (*reading, error) {
+	r := &reading{conn: c, ends: s.writer.tip.now(), eras: *s.eras.Load(), tip: &s.writer.tip}
+	r.known = r.key
+	err := c.exec("BEGIN")
+	if err == nil {
+		r.later, err = r.catchUp(c)
+	}
+	return r, err
+}
+
+// head is the head of a stream at the moment that is read: as the writer knows
+// it, unless more was written since.
+func (r *reading) head(s gotong.Stream) (head, error) {
+	if found := r.tip.head(s, r.known); found != nil && !r.later[found.no] {
+		return *found, nil
+	}
+	return readHead(r.conn, s, r.eras)
+}
+
+// headOf is head for a stream whose row was read.
+func (r *reading) headOf(s gotong.Stream, no int64, home gotong.Stream) (head, error) {
+	if found := r.tip.head(s, r.known); found != nil && !r.later[no] {
+		h := *found
+		h.Home = home
+		return h, nil
+	}
+	h := head{Head: gotong.Head{Home: home}, no: no}
+	err := h.read(r.conn, s, r.eras)
+	return h, err
+}
 
 // read runs f in a read transaction of its own, so all it reads is of one
 // moment.
-func (s *Store) read(ctx context.Context, f func(*conn) error) error {
+func (s *Store) read(ctx context.Context, f func(*reading) error) error {
 	select {
 	case <-s.closed:
 		return store.ErrClosed
@@ -33,12 +75,14 @@ func (s *Store) read(ctx context.Context, f func(*conn) error) error {
 
 // readOn reads on a connection and gives it back, or one in its place where a
 // fault may have left it within a transaction.
-func (s *Store) readOn(c *conn, f func(*conn) error) error {
+func (s *Store) readOn(c *conn, f func(*reading) error) error {
 	err := store.Guard(func() error {
-		if err := c.exec("BEGIN"); err != nil {
-			return fmt.Errorf("sqlite: read: %w", err)
+		r, err := s.begin(c)
+		if err != nil {
+			err = fmt.Errorf("sqlite: read: %w", err)
+		} else {
+			err = f(r)
 		}
-		err := f(c)
 		if c.db.AutocommitEnabled() { // a failed statement may have ended it
 			return err
 		}
@@ -66,22 +110,20 @@ func (s *Store) replaced(old *conn) *conn {
 // Load implements [store.Committer].
 func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
 	var snap store.Snapshot
-	err := s.read(ctx, func(c *conn) (err error) {
-		if snap.Positions, err = readPositions(c); err != nil {
+	err := s.read(ctx, func(r *reading) error {
+		snap.Positions = r.positions
+		if err := s.loadRows(r, need, &snap); err != nil {
 			return err
 		}
-		if err := s.loadRows(c, need, &snap); err != nil {
-			return err
-		}
-		for _, r := range need.Ranges {
-			found, err := s.documentsIn(c, r)
+		for _, of := range need.Ranges {
+			found, err := s.documentsIn(r.conn, of)
 			if err != nil {
 				return err
 			}
 			snap.Ranges = append(snap.Ranges, found)
 		}
-		for _, r := range need.Events {
-			found, err := s.eventsIn(c, r)
+		for _, of := range need.Events {
+			found, err := r.eventsIn(of)
 			if err != nil {
 				return err
 			}
@@ -95,13 +137,13 @@ func (s *Store) Load(ctx context.Context, need store.Need) (store.Snapshot, erro
 	return snap, nil
 }
 
-func (s *Store) loadRows(c *conn, need store.Need, snap *store.Snapshot) error {
+func (s *Store) loadRows(r *reading, need store.Need, snap *store.Snapshot) error {
 	snap.Heads = make(map[gotong.Stream]gotong.Head, len(need.Heads))
 	snap.Documents = make(map[gotong.Key][]byte, len(need.Documents))
 	snap.Records = make(map[gotong.RequestKey]store.Record, len(need.Records))
 	snap.Claims = make(map[gotong.Claim]gotong.Stream, len(need.Claims))
 	for _, stream := range need.Heads {
-		h, err := readHead(c, stream)
+		h, err := r.head(stream)
 		if err != nil {
 			return err
 		}
@@ -110,29 +152,29 @@ func (s *Store) loadRows(c *conn, need store.Need, snap *store.Snapshot) error {
 		}
 	}
 	for _, key := range need.Documents {
-		if err := s.document(c, key, func(body []byte) { snap.Documents[key] = body }); err != nil {
+		if err := s.document(r.conn, key, func(body []byte) { snap.Documents[key] = body }); err != nil {
 			return err
 		}
 	}
 	for _, key := range need.Records {
-		h, err := readHead(c, key.Stream)
+		h, err := r.head(key.Stream)
 		if err != nil {
 			return err
 		}
-		if r, ok, err := readRecord(c, h.no, key); err != nil {
+		if record, ok, err := readRecord(r.conn, h.no, key); err != nil {
 			return err
 		} else if ok {
-			snap.Records[key] = r
+			snap.Records[key] = record
 		}
 	}
 	for _, claim := range need.Claims {
-		if stream, ok, err := readClaim(c, claim); err != nil {
+		if stream, ok, err := readClaim(r.conn, claim); err != nil {
 			return err
 		} else if ok {
 			snap.Claims[claim] = stream
 		}
 	}
-	return s.loadSide(c, need, snap)
+	return s.loadSide(r.conn, need, snap)
 }
 
 // loadSide reads what is not the log.
@@ -162,18 +204,6 @@ func (s *Store) loadSide(c *conn, need store.Need, snap *store.Snapshot) error {
 
 // Positions implements [store.Log].
 func (s *Store) Positions(ctx context.Context) (all [gotong.Partitions]uint64, err error) {
-	err = s.read(ctx, func(c *conn) error { all, err = readPositions(c); return err })
-	return all, err
-}
-
-func readPositions(c *conn) (all [gotong.Partitions]uint64, err error) {
-	err = c.query("SELECT no, position FROM partitions", func(row *sqlite.Stmt) error {
-		no := row.ColumnInt64(0)
-		if no < 0 || no >= gotong.Partitions {
-			return fmt.Errorf("%w: there is no partition %d", store.ErrCorrupt, no)
-		}
-		all[no] = unsigned(row, 1)
-		return nil
-	})
+	err = s.read(ctx, func(r *reading) error { all = r.positions; return nil })
 	return all, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,46 +14,135 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
 	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
-// TestAppendOnly: the database itself refuses to change the log.
+// changes are what must not be done to the log, as statements on the table
+// events; each fails on its own.
+func forbidden(columns []string) (list []string) {
+	list = []string{
+		"DELETE FROM events", "DELETE FROM events WHERE seq IS NULL",
+		"UPDATE events SET data = '{}'", "UPDATE events SET content = '{}'", "UPDATE events SET at = at + 1",
+		"UPDATE events SET erased = 1", "UPDATE events SET content = NULL, content_salt = NULL",
+		"UPDATE events SET salt = NULL WHERE seq = 1", "UPDATE events SET salt = zeroblob(32) WHERE seq = 1",
+		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1, salt = NULL, fingerprint = NULL WHERE seq = 1",
+		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE seq IS NULL",
+		"UPDATE OR REPLACE events SET key = 1 WHERE key = 2", "UPDATE OR REPLACE events SET seq = 1 WHERE seq = 2",
+		"UPDATE OR REPLACE events SET request_id = (SELECT request_id FROM events WHERE key = 1)",
+	}
+	for _, replaced := range []string{"key", "seq, stream", "request_id, stream, actor"} { // what the new row shares with an old one
+		var values []string
+		for _, column := range columns {
+			value := column
+			if !strings.Contains(", "+replaced+",", ", "+column+",") {
+				switch column {
+				case "key":
+					value = "NULL"
+				case "seq":
+					value = "77"
+				case "request_id":
+					value = "'another'"
+				}
+			}
+			values = append(values, value)
+		}
+		list = append(list, "INSERT OR REPLACE INTO events SELECT "+strings.Join(values, ", ")+" FROM events WHERE key = 1",
+			"REPLACE INTO events SELECT "+strings.Join(values, ", ")+" FROM events WHERE key = 1")
+	}
+	for _, column := range columns {
+		for _, other := range []string{"-1", "'x'", "randomblob(32)"} { // the type that fits is among them
+			if !slices.Contains([]string{"content", "content_salt", "erased"}, column) {
+				list = append(list, fmt.Sprintf("UPDATE events SET content = NULL, content_salt = NULL, erased = 1, %s = %s WHERE seq = 1", column, other))
+			}
+			if !slices.Contains([]string{"salt", "fingerprint"}, column) {
+				list = append(list, fmt.Sprintf("UPDATE events SET salt = NULL, fingerprint = NULL, %s = %s WHERE seq = 1", column, other))
+			}
+		}
+	}
+	return list
+}
+
+// TestAppendOnly: the database itself refuses to change the log, whoever asks: a
+// connection of ours, or a fresh one of another program. Only an event can be
+// erased, and a request blinded.
 func TestAppendOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gotong.db")
 	s := opened(t, path)
 	m := storetest.NewMaker(s.Epoch())
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 2})
-	for _, sql := range []string{
-		"DELETE FROM events", "DELETE FROM commits",
-		"UPDATE events SET data = '{}'", "UPDATE events SET content = '{}'", "UPDATE events SET at = at + 1",
-		"UPDATE events SET erased = 1", "UPDATE events SET content = NULL, content_salt = NULL",
-		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1, chain = zeroblob(32)",
-		"UPDATE events SET content = NULL, content_salt = NULL, erased = 1, key = key + 10",
-		"INSERT OR REPLACE INTO events SELECT key, partition, position, id, type, at, audience, count, '{}', content, data_salt, content_salt, content_commit, prev, chain, 0 FROM events",
-		"UPDATE commits SET last = 9", "UPDATE commits SET salt = zeroblob(32)",
-		"UPDATE commits SET salt = NULL, fingerprint = NULL, actor = 'x'",
-		"INSERT OR REPLACE INTO commits SELECT request_id, stream, actor, salt, fingerprint, partition, position, 7, 7, at FROM commits",
-	} {
-		if err := outside(t, path, sql); err == nil || !strings.Contains(err.Error(), "append-only") {
-			t.Errorf("%s: %v", sql, err)
-		}
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a"})
+	columns := columnsOf(t, s, "events")
+	rows := func() (n int, all string) {
+		check(t, s.read(t.Context(), func(c *reading) error {
+			return c.query("SELECT count(*), group_concat(quote(key) || quote(seq) || quote(data) || quote(content) || "+
+				"quote(content_salt) || quote(chain) || quote(request_id) || quote(fingerprint)) FROM events", func(row *sqlite.Stmt) error {
+				n, all = row.ColumnInt(0), row.ColumnText(1)
+				return nil
+			})
+		}))
+		return n, all
 	}
-	for _, column := range columnsOf(t, s, "events") {
-		if column == "content" || column == "content_salt" || column == "erased" {
-			continue
-		}
-		for _, other := range []string{"-1", "'x'", "randomblob(32)"} { // the type that fits is among them
-			sql := fmt.Sprintf("UPDATE events SET content = NULL, content_salt = NULL, erased = 1, %s = %s WHERE key & 1", column, other)
-			if err := outside(t, path, sql); err == nil {
-				t.Errorf("column %s can be changed under the cover of an erasure", column)
+	n, was := rows()
+	if n != 3 || len(columns) != 24 {
+		t.Fatalf("%d rows of %d columns", n, len(columns))
+	}
+	ours := func(sql string) error {
+		c, err := openConn(path)
+		check(t, err)
+		defer func() { check(t, c.db.Close()) }()
+		return c.once(sql)
+	}
+	for who, run := range map[string]func(sql string) error{
+		"a connection of ours": ours, "another program": func(sql string) error { return outside(t, path, sql) },
+	} {
+		for _, sql := range forbidden(columns) {
+			err := run(sql)
+			reason := err != nil && (strings.Contains(err.Error(), "append-only") || strings.Contains(err.Error(), "only gotong appends") ||
+				strings.Contains(err.Error(), "cannot store") || strings.Contains(err.Error(), "datatype mismatch"))
+			if !reason {
+				t.Errorf("%s: %s: %v", who, sql, err)
 			}
 		}
+		if _, now := rows(); now != was {
+			t.Errorf("%s has changed the log to\n%s\nfrom\n%s", who, now, was)
+		}
 	}
-	check(t, outside(t, path, "UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE key = (1 << 32) | 2"))
+	if err := outside(t, path, "INSERT INTO events (partition, stream, request_id, actor, decided) VALUES (1, 1, 'r', 'a', 1)"); err == nil {
+		t.Error("another program can append to the log")
+	}
+	check(t, outside(t, path, "UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE seq = 2"))
+	check(t, outside(t, path, "UPDATE events SET salt = NULL, fingerprint = NULL WHERE seq = 1 OR seq IS NULL"))
+}
+
+// TestOtherTools: what an operator does with the tools of SQLite works on the
+// file, although a trigger names a function that they lack.
+func TestOtherTools(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 2})
+	each := func(path string, statements ...string) {
+		t.Helper()
+		db, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
+		check(t, err)
+		defer func() { check(t, db.Close()) }()
+		for _, sql := range statements {
+			check(t, sqlitex.ExecuteTransient(db, sql, nil))
+		}
+	}
+	each(path, "PRAGMA integrity_check", "SELECT count(*) FROM log", "SELECT count(*) FROM requests", "VACUUM INTO '"+backup+"'")
+	each(backup, "VACUUM", "REINDEX")
+	restored := opened(t, backup)
+	commitOne(t, restored, m, storetest.Draft{Stream: "thread/a", Events: 1})
+	if err := outside(t, backup, "DELETE FROM events"); err == nil {
+		t.Error("a backup can be changed")
+	}
 }
 
 func columnsOf(t *testing.T, s *Store, table string) (names []string) {
 	t.Helper()
-	check(t, s.read(t.Context(), func(c *conn) error {
+	check(t, s.read(t.Context(), func(c *reading) error {
 		return c.query("SELECT name FROM pragma_table_info(?)", func(row *sqlite.Stmt) error {
 			names = append(names, row.ColumnText(0))
 			return nil
@@ -80,7 +170,7 @@ func TestCorruptEvent(t *testing.T) {
 			m := storetest.NewMaker(s.Epoch())
 			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
 			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
-			check(t, outside(t, path, "DROP TRIGGER events_only_erased; UPDATE events SET "+change+" WHERE key & 0xffffffff = 2"))
+			check(t, outside(t, path, "DROP TRIGGER events_never_changed; UPDATE events SET "+change+" WHERE seq = 2"))
 			for from := range uint64(2) {
 				snap, err := s.Load(t.Context(), store.Need{Events: []store.EventRange{{Stream: "thread/a", From: from, To: 9}}})
 				rows, err2 := s.ReadPartition(t.Context(), gotong.PartitionOf("thread/a"), from, 9, 9)
@@ -161,7 +251,7 @@ func TestViews(t *testing.T) {
 		"SELECT stream || ' ' || actor || ' ' || request_id || ' ' || at FROM requests": fmt.Sprintf("thread/a budi r1 %s", e.At),
 	} {
 		got := ""
-		check(t, s.read(t.Context(), func(cn *conn) error {
+		check(t, s.read(t.Context(), func(cn *reading) error {
 			return cn.query(sql, func(row *sqlite.Stmt) error { got = row.ColumnText(0); return nil })
 		}))
 		if got != want {
@@ -213,8 +303,10 @@ func TestRowPastTheHead(t *testing.T) {
 	m := storetest.NewMaker(s.Epoch())
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/b", Events: 1})
 	commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1})
-	check(t, outside(t, path, `INSERT INTO events SELECT key + 1, partition, position + 7, id, type, at, audience, count, data,
-		content, data_salt, content_salt, content_commit, prev, chain, erased FROM events ORDER BY key DESC LIMIT 1`))
+	check(t, outside(t, path, `DROP TRIGGER events_only_by_gotong;
+		INSERT INTO events SELECT key + 1, partition, position + 7, stream, seq + 1, id,
+		type, at, audience, count, data, content, data_salt, content_salt, content_commit, prev, chain, erased, 'r', 'a', salt, fingerprint, last, decided
+		FROM events ORDER BY key DESC LIMIT 1`))
 	out, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
 	if !errors.Is(err, store.ErrCorrupt) || gotong.CodeOf(store.CodedWrite(err)) != gotong.CodeCorruptEvent {
 		t.Errorf("%+v, %v", out, err)

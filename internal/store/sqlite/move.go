@@ -82,29 +82,30 @@ func (w *writer) gate() error {
 
 // harmless says that an op which failed so has written nothing.
 func harmless(err error) bool {
-	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrSealed) || errors.Is(err, store.ErrUnfinished)
+	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrSealed) || errors.Is(err, store.ErrUnfinished) ||
+		errors.Is(err, errBadHead)
 }
 
 // State implements [store.Mover].
 func (s *Store) State(ctx context.Context) (state store.State, err error) {
-	err = s.read(ctx, func(c *conn) (err error) {
-		if state.Eras, err = erasOf(c); err != nil {
+	err = s.read(ctx, func(r *reading) (err error) {
+		if state.Eras, err = erasOf(r.conn); err != nil {
 			return err
 		}
-		if state.Sealed, err = readMeta(c, metaSealed); err != nil {
+		if state.Sealed, err = readMeta(r.conn, metaSealed); err != nil {
 			return err
 		}
-		if state.Progress, err = readMeta(c, metaProgress); err != nil {
+		if state.Progress, err = readMeta(r.conn, metaProgress); err != nil {
 			return err
 		}
-		state.Empty, err = isEmpty(c)
+		state.Empty, err = isEmpty(r.conn)
 		return err
 	})
 	return state, err
 }
 
 func isEmpty(c *conn) (empty bool, err error) {
-	err = c.query(`SELECT NOT (EXISTS (SELECT 1 FROM streams) OR EXISTS (SELECT 1 FROM commits) OR EXISTS (SELECT 1 FROM claims)
+	err = c.query(`SELECT NOT (EXISTS (SELECT 1 FROM streams) OR EXISTS (SELECT 1 FROM claims)
 		OR EXISTS (SELECT 1 FROM registers) OR EXISTS (SELECT 1 FROM cursors) OR EXISTS (SELECT 1 FROM jobs))`,
 		func(row *sqlite.Stmt) error {
 			empty = row.ColumnBool(0)
@@ -125,7 +126,7 @@ func (s *Store) Seal(ctx context.Context, note string) error {
 func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 	var next store.Eras
 	err := s.write(ctx, 0, func(w *writer) error {
-		if next = s.eras.Load().Next(epoch, w.positions); next.Check() != nil {
+		if next = s.eras.Load().Next(epoch, w.ends.positions); next.Check() != nil {
 			return next.Check()
 		}
 		return writeEras(w.conn, next)

@@ -69,8 +69,8 @@ func TestPanicInARead(t *testing.T) {
 	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))
 	m := storetest.NewMaker(s.Epoch())
 	for range 2 * s.count {
-		err := s.read(within(t), func(c *conn) error {
-			if _, err := readPositions(c); err != nil {
+		err := s.read(within(t), func(r *reading) error {
+			if _, err := readEnds(r.conn); err != nil {
 				return err
 			}
 			panic("a fault in a read")

@@ -65,7 +65,7 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 	if r.Descending {
 		sql += " DESC"
 	}
-	err = s.read(ctx, func(c *conn) error {
+	err = s.read(ctx, func(c *reading) error {
 		return c.query(sql, atMost(store.Bound(r.Limit), func(row *sqlite.Stmt) error {
 			found = append(found, scanRegister(row, r.Collection, r.Owner))
 			return nil

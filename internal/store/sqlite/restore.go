@@ -57,23 +57,23 @@ func (w *writer) restore(step *store.Restoring) error {
 			return err
 		}
 	}
-	for i := range step.Events {
-		if err := w.restoreEvent(&step.Events[i]); err != nil {
+	for i := range step.Commits {
+		if err := w.restoreCommit(&step.Commits[i]); err != nil {
 			return err
 		}
 	}
 	for i := range step.Rows.Records {
 		r := &step.Rows.Records[i]
-		h, err := w.place(r.Request.Stream, r.Partition)
+		h, err := w.place(r.Request.Stream)
 		if err == nil {
-			err = w.insertRecord(h.no, r)
+			err = w.insert(h, r, nil)
 		}
 		if err != nil {
 			return err
 		}
 	}
 	for _, r := range step.Rows.Claims {
-		h, err := w.place(r.Stream, 0)
+		h, err := w.place(r.Stream)
 		if err == nil {
 			err = w.conn.exec("INSERT INTO claims VALUES (?, ?, ?)", r.Claim.Space, r.Claim.Name, int(h.no))
 		}
@@ -111,50 +111,40 @@ func (w *writer) restoreSide(rows *store.Rows) error {
 }
 
 func (w *writer) restoreStream(r *store.StreamRow) error {
-	if r.Head.Seq > maxSeq {
-		return fmt.Errorf("%w: %s is too long for this store", store.ErrMalformed, r.Stream)
-	}
-	h := head{Head: r.Head}
-	err := w.conn.exec("INSERT INTO streams VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", r.Stream, h.Home,
-		gotong.PartitionOf(h.Home), h.Seq, h.Chain[:], h.At, h.Count)
-	if err != nil {
-		return err
-	}
-	return w.numbered(r.Stream, &h)
+	_, err := w.addStream(r.Stream, r.Head.Home)
+	return err
 }
 
-// numbered gives a head the number of the row that was just written.
-func (w *writer) numbered(s gotong.Stream, h *head) error {
-	if h.no = w.conn.db.LastInsertRowID(); h.no > maxStreams {
-		return errors.New("sqlite: too many streams")
+// addStream gives a stream its number.
+func (w *writer) addStream(s, home gotong.Stream) (*head, error) {
+	if err := w.conn.exec("INSERT INTO streams VALUES (NULL, ?, ?)", s, home); err != nil {
+		return nil, err
 	}
-	w.heads.put(s, h)
-	return nil
+	h := &head{Head: gotong.Head{Home: home}, no: w.conn.db.LastInsertRowID()}
+	w.dirty[s] = h
+	return h, nil
 }
 
 // place is the row of a stream; one that only ever had no-ops gets it here.
-func (w *writer) place(s gotong.Stream, p gotong.Partition) (*head, error) {
+func (w *writer) place(s gotong.Stream) (*head, error) {
 	h, err := w.head(s)
 	if err != nil || h.no != 0 {
 		return h, err
 	}
-	err = w.conn.exec("INSERT INTO streams VALUES (NULL, ?, '', ?, 0, zeroblob(32), 0, 0)", s, p)
-	if err != nil {
-		return h, err
-	}
-	return h, w.numbered(s, h)
+	return w.addStream(s, "")
 }
 
-func (w *writer) restoreEvent(e *store.Event) error {
-	h, err := w.head(e.Stream)
+func (w *writer) restoreCommit(l *store.Logged) error {
+	stream := l.Record.Request.Stream
+	h, err := w.head(stream)
 	if err != nil {
 		return err
 	}
-	if e.Seq == 0 || e.Seq > h.Seq || e.Partition != gotong.PartitionOf(h.Home) {
-		return fmt.Errorf("%w: event %d of %s is of no stream that was written", store.ErrMalformed, e.Seq, e.Stream)
+	if h.no == 0 || l.Record.Partition != gotong.PartitionOf(h.Home) {
+		return fmt.Errorf("%w: commit %d of partition %d is of no stream that was written",
+			store.ErrMalformed, l.Record.Position, l.Record.Partition)
 	}
-	if w.positions[e.Partition] < e.Position {
-		w.positions[e.Partition], w.moved[e.Partition] = e.Position, true
-	}
-	return w.insertEvent(h.no, e.Partition, e.Position, e)
+	next := head{Head: l.Head(h.Home), no: h.no}
+	w.dirty[stream] = &next
+	return w.insert(&next, &l.Record, l.Events)
 }

@@ -104,7 +104,7 @@ func (s *Store) open(path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: c, now: s.now, heads: heads{most: generation}}
+	s.writer = &writer{conn: c, now: s.now, eras: &s.eras, tip: tip{heads: heads{most: generation}}}
 	if err := s.prepare(c, o.Collections); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/storetest"
+	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 )
 
@@ -22,7 +23,7 @@ func place(t *testing.T) storetest.Harness {
 		},
 		Lose: func(s gotong.Stream, seq uint64) error {
 			return outside(t, path, fmt.Sprintf("DROP TRIGGER IF EXISTS events_never_deleted; "+
-				"DELETE FROM events WHERE key = (SELECT no << 32 | %d FROM streams WHERE name = '%s')", seq, s))
+				"DELETE FROM events WHERE seq = %d AND stream = (SELECT no FROM streams WHERE name = '%s')", seq, s))
 		},
 	}
 }
@@ -49,10 +50,11 @@ func check(t *testing.T, err error) {
 // outside runs SQL on the file as somebody with the sqlite3 shell would.
 func outside(t *testing.T, path, sql string) error {
 	t.Helper()
-	c, err := openConn(path)
+	db, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	check(t, err)
-	defer func() { check(t, c.db.Close()) }()
-	return sqlitex.ExecuteScript(c.db, sql, nil)
+	defer func() { check(t, db.Close()) }()
+	db.SetBusyTimeout(busyTimeout)
+	return sqlitex.ExecuteScript(db, sql, nil)
 }
 
 // commitOne commits a draft that has to be committed.

@@ -19,8 +19,8 @@ func walBytes(t *testing.T, path string) int64 {
 	return info.Size()
 }
 
-// reading is somebody outside who reads the state of now until release.
-func reading(t *testing.T, path string) (release func()) {
+// readsLong is somebody outside who reads the state of now until release.
+func readsLong(t *testing.T, path string) (release func()) {
 	t.Helper()
 	shell, err := openConn(path)
 	check(t, err)
@@ -38,7 +38,7 @@ func TestQuietWAL(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "gotong.db")
 		s := opened(t, path)
 		m := storetest.NewMaker(s.Epoch())
-		release := reading(t, path)
+		release := readsLong(t, path)
 		fill := func(more int64) {
 			for size := walBytes(t, path); walBytes(t, path) < size+more; {
 				commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 500, Body: strings.Repeat("x", 4000)})
@@ -70,7 +70,7 @@ func TestHugeWAL(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "gotong.db")
 		s := opened(t, path)
 		m := storetest.NewMaker(s.Epoch())
-		release := reading(t, path)
+		release := readsLong(t, path)
 		for walBytes(t, path) <= hugePages*pageBytes {
 			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 1000, Body: strings.Repeat("x", 8000)})
 		}

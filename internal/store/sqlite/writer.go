@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -45,14 +46,14 @@ type writer struct {
 	now         func() gotong.Instant
 	collections map[string]collection
 
-	heads        heads
+	eras         *atomic.Pointer[store.Eras]
+	tip          tip                     // what was committed
+	ends         ends                    // with what this transaction wrote
 	dirty        map[gotong.Stream]*head // changed by this transaction
-	positions    [gotong.Partitions]uint64
-	moved        [gotong.Partitions]bool
-	rows         int    // written since the keeper was last woken
-	transactions int    // begun
-	sealed       string // where the log went
-	progress     string // of a copy into this file
+	rows         int                     // written since the keeper was last woken
+	transactions int                     // begun
+	sealed       string                  // where the log went
+	progress     string                  // of a copy into this file
 	purged       gotong.Instant
 	erased       bool // the WAL still holds erased content
 	putOff       bool // somebody reads it
@@ -87,13 +88,15 @@ func (w *writer) transact(ops []*store.Work[op]) error {
 			return o.Err
 		}
 	}
-	if err := w.flush(); err != nil {
-		return err
-	}
 	if err := w.purge(); err != nil {
 		return err
 	}
-	return w.conn.exec("COMMIT")
+	if err := w.conn.exec("COMMIT"); err != nil {
+		return err
+	}
+	w.tip.advance(w.ends, w.dirty)
+	clear(w.dirty)
+	return nil
 }
 
 // abandon takes the transaction back, if there is one, and forgets what it
@@ -114,39 +117,16 @@ func (w *writer) abandon(cause error) error {
 
 // reload reads anew what the writer caches.
 func (w *writer) reload() error {
-	w.heads, w.dirty, w.moved = heads{most: w.heads.most}, map[gotong.Stream]*head{}, [gotong.Partitions]bool{}
+	w.dirty = map[gotong.Stream]*head{}
 	var err error
-	w.positions, err = readPositions(w.conn)
-	if err == nil {
+	if w.ends, err = readEnds(w.conn); err == nil {
+		w.tip.reset(w.ends)
 		w.sealed, err = readMeta(w.conn, metaSealed)
 	}
 	if err == nil {
 		w.progress, err = readMeta(w.conn, metaProgress)
 	}
 	return err
-}
-
-// flush writes heads and positions, once for all commits of the transaction.
-func (w *writer) flush() error {
-	for _, h := range w.dirty {
-		err := w.conn.exec("UPDATE streams SET home = ?, partition = ?, seq = ?, chain = ?, at = ?, count = ? WHERE no = ?",
-			h.Home, gotong.PartitionOf(h.Home), h.Seq, h.Chain[:], h.At, h.Count, int(h.no))
-		if err != nil {
-			return err
-		}
-	}
-	w.rows += len(w.dirty)
-	clear(w.dirty)
-	for p := range w.positions {
-		if !w.moved[p] {
-			continue
-		}
-		if err := w.conn.exec("INSERT OR REPLACE INTO partitions VALUES (?, ?)", p, w.positions[p]); err != nil {
-			return err
-		}
-		w.moved[p] = false
-	}
-	return nil
 }
 
 // purgeEvery is how often expired registers are dropped, purgeMost in one

@@ -15,8 +15,24 @@ import (
 type Contents struct {
 	State     store.State
 	Positions [gotong.Partitions]uint64
-	Events    [gotong.Partitions][]store.Event
-	Rows      store.Rows
+	Commits   [gotong.Partitions][]store.Logged
+	Rows      store.Rows // of records, those of no-ops
+}
+
+// Events are the events of a partition in order.
+func (c *Contents) Events(p gotong.Partition) []store.Event {
+	step := store.Restoring{Commits: c.Commits[p]}
+	return step.Events()
+}
+
+// Records are all records: those of commits, then those of no-ops.
+func (c *Contents) Records() (list []store.Record) {
+	for p := range c.Commits {
+		for i := range c.Commits[p] {
+			list = append(list, c.Commits[p][i].Record)
+		}
+	}
+	return append(list, c.Rows.Records...)
 }
 
 // Read returns the contents of a store, read in pages of limit rows.
@@ -29,12 +45,12 @@ func Read(ctx context.Context, s store.Whole, limit int) (c Contents, err error)
 	}
 	for p := range gotong.Partition(gotong.Partitions) {
 		for from := uint64(0); from < c.Positions[p]; {
-			page, err := s.ReadPartition(ctx, p, from, math.MaxUint64, limit)
+			page, err := store.Commits(ctx, s, p, from, math.MaxUint64, limit)
 			if err != nil {
 				return c, err
 			}
-			c.Events[p] = append(c.Events[p], page...)
-			from = page[len(page)-1].Position
+			c.Commits[p] = append(c.Commits[p], page...)
+			from = page[len(page)-1].Record.Position
 		}
 	}
 	for section := store.AllStreams; section <= store.AllJobs; section++ {
@@ -55,7 +71,11 @@ func Read(ctx context.Context, s store.Whole, limit int) (c Contents, err error)
 
 func (c *Contents) add(rows store.Rows) {
 	c.Rows.Streams = append(c.Rows.Streams, rows.Streams...)
-	c.Rows.Records = append(c.Rows.Records, rows.Records...)
+	for _, r := range rows.Records {
+		if r.Position == 0 {
+			c.Rows.Records = append(c.Rows.Records, r)
+		}
+	}
 	c.Rows.Claims = append(c.Rows.Claims, rows.Claims...)
 	c.Rows.Registers = append(c.Rows.Registers, rows.Registers...)
 	c.Rows.Cursors = append(c.Rows.Cursors, rows.Cursors...)

@@ -69,12 +69,12 @@ func moveRows(e *env) {
 		equal(e, fmt.Sprint("pages of ", limit), e.contents(limit), all)
 	}
 	r := all.Rows
-	counts := []int{len(r.Streams), len(r.Records), len(r.Claims), len(r.Registers), len(r.Cursors), len(r.Jobs)}
+	counts := []int{len(r.Streams), len(all.Records()), len(r.Claims), len(r.Registers), len(r.Cursors), len(r.Jobs)}
 	equal(e, "streams, records, claims, registers, cursors, jobs", counts, []int{5, 16, 5, 3, 1, 2})
 	for _, row := range r.Streams {
 		equal(e, "head of "+string(row.Stream), row.Head, e.head(row.Stream))
 	}
-	for _, row := range r.Records {
+	for _, row := range all.Records() {
 		got, _ := e.record(row.Request)
 		equal(e, "record", row, got)
 	}
@@ -198,11 +198,11 @@ func moveRestore(e *env) {
 	e.harness = e.again()
 	e.open()
 	steps := []store.Restoring{{Eras: from.State.Eras}, {Rows: store.Rows{Streams: from.Rows.Streams}}}
-	for _, events := range from.Events {
-		if len(events) > 0 {
-			half := len(events) / 2
-			steps = append(steps, store.Restoring{Events: events[:half], Documents: []store.Change{put("x", `{"n":1}`), put("y", `{}`)}},
-				store.Restoring{Events: events[half:], Documents: []store.Change{put("x", `{"n":2}`), {Key: key("y")}}})
+	for _, commits := range from.Commits {
+		if len(commits) > 0 {
+			half := len(commits) / 2
+			steps = append(steps, store.Restoring{Commits: commits[:half], Documents: []store.Change{put("x", `{"n":1}`), put("y", `{}`)}},
+				store.Restoring{Commits: commits[half:], Documents: []store.Change{put("x", `{"n":2}`), {Key: key("y")}}})
 		}
 	}
 	rows := from.Rows
@@ -250,14 +250,19 @@ func moveRestoreRefuses(e *env) {
 		c.Events[i].Position = 1
 	}
 	head := store.StreamRow{Stream: "thread/a", Head: c.Head()}
+	commit := store.Logged{Record: c.Record(1), Events: c.Events}
+	commits := []store.Logged{commit}
 	bad := slices.Clone(c.Events)
 	bad[1].Data = []byte(`{}`)
+	other := commit
+	other.Record.Request.RequestID = "another"
+	nothing := e.m.Next(Draft{Stream: "thread/a"})
 	claim := store.ClaimRow{Claim: gotong.Claim{Space: "s", Name: "n"}, Stream: "thread/a"}
 	register := store.Register{Key: key("r"), Version: 3, Body: []byte("b")}
 	cursor := store.CursorRow{Reader: "feed", Partition: 1, Position: 2}
 	job := store.Job{Queue: "q", ID: "j", Body: []byte{}}
 	everything := store.Rows{
-		Streams: []store.StreamRow{head}, Records: []store.Record{c.Record(1)}, Claims: []store.ClaimRow{claim},
+		Streams: []store.StreamRow{head}, Records: []store.Record{nothing.Record(0)}, Claims: []store.ClaimRow{claim},
 		Registers: []store.Register{register}, Cursors: []store.CursorRow{cursor}, Jobs: []store.Job{job},
 	}
 	begin := store.Restoring{To: "1", Eras: store.FirstEra(e.s.Epoch())}
@@ -272,10 +277,20 @@ func moveRestoreRefuses(e *env) {
 	}
 	try("another beginning", store.ErrConflict, begin)
 	try("other progress", store.ErrConflict, store.Restoring{From: "0", To: "2", Rows: everything})
-	try("a damaged event", store.ErrMalformed, store.Restoring{From: "1", To: "2", Events: bad, Rows: store.Rows{Streams: everything.Streams}})
-	try("events without their stream", store.ErrMalformed, store.Restoring{From: "1", To: "2", Events: c.Events})
+	try("a damaged event", store.ErrMalformed, store.Restoring{From: "1", To: "2", Commits: []store.Logged{{Record: commit.Record, Events: bad}}, Rows: store.Rows{Streams: everything.Streams}})
+	for what, l := range map[string]store.Logged{
+		"half a commit":                  {Record: commit.Record, Events: c.Events[:1]},
+		"a commit with another's record": other,
+		"a record without events":        {Record: commit.Record},
+		"events without a record":        {Events: c.Events},
+	} {
+		try(what, store.ErrMalformed, store.Restoring{From: "1", To: "2", Commits: []store.Logged{l}, Rows: store.Rows{Streams: everything.Streams}})
+	}
+	try("the record of a commit among those of no-ops", store.ErrMalformed,
+		store.Restoring{From: "1", To: "2", Rows: store.Rows{Records: []store.Record{commit.Record}}})
+	try("a commit without its stream", store.ErrMalformed, store.Restoring{From: "1", To: "2", Commits: commits})
 	try("epochs in the middle", store.ErrMalformed, store.Restoring{From: "1", To: "2", Eras: begin.Eras})
-	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", To: "2", Rows: everything, Events: c.Events}))
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", To: "2", Rows: everything, Commits: commits}))
 	for what, rows := range map[string]store.Rows{
 		"a stream": {Streams: everything.Streams}, "a record": {Records: everything.Records}, "a claim": {Claims: everything.Claims},
 		"a register": {Registers: everything.Registers}, "a cursor": {Cursors: everything.Cursors}, "a job": {Jobs: everything.Jobs},
@@ -283,7 +298,7 @@ func moveRestoreRefuses(e *env) {
 		rows.Registers = append(slices.Clone(rows.Registers), store.Register{Key: key("new"), Version: 1, Body: []byte("x")})
 		try(what+" twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Rows: rows})
 	}
-	try("events twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Events: c.Events})
+	try("a commit twice", store.ErrMalformed, store.Restoring{From: "2", To: "3", Commits: commits})
 	e.check(e.s.Restore(e.ctx, store.Restoring{From: "2"}))
 	try("into a store that is not empty", store.ErrConflict, begin)
 }

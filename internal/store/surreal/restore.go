@@ -1,10 +1,8 @@
 package surreal
 
 import (
-	"context"
 	"fmt"
 	"maps"
-	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -12,18 +10,19 @@ import (
 )
 
 // restoring is one step of a copy, as a transaction. The progress fences it: only
-// one step can follow another, so what was read before is still true.
+// one step can follow another.
 type restoring struct {
-	step *store.Restoring
-	w    *writing
+	step   *store.Restoring
+	events []store.Event // of its commits
+	w      *writing
 }
 
 // follow checks that the events of each stream have successive seqs. The
 // transaction checks whether they follow the events that exist.
 func (r *restoring) follow() error {
 	last := map[gotong.Stream]uint64{}
-	for i := range r.step.Events {
-		e := &r.step.Events[i]
+	for i := range r.events {
+		e := &r.events[i]
 		if before, ok := last[e.Stream]; ok && e.Seq != before+1 {
 			return fmt.Errorf("%w: event %d of %s does not follow", store.ErrMalformed, e.Seq, e.Stream)
 		}
@@ -32,52 +31,13 @@ func (r *restoring) follow() error {
 	return nil
 }
 
-func (r *restoring) partitions() (list []gotong.Partition) {
-	for i := range r.step.Events {
-		if p := r.step.Events[i].Partition; !slices.Contains(list, p) {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
-// beginning is the state of a partition before a step.
-type beginning struct {
-	position uint64
-	last     batchRow // of that position
-}
-
-func (s *Store) beforeRestore(ctx context.Context, partitions []gotong.Partition) (map[gotong.Partition]beginning, error) {
-	positions, err := s.Positions(ctx)
-	if err != nil {
-		return nil, err
-	}
-	before := map[gotong.Partition]beginning{}
-	var r reading
-	for _, p := range partitions {
-		from := r.param(surreal.Record("batch", p, positions[p]))
-		part(&r, "SELECT VALUE [first, commits] FROM "+from, func(rows []batchRow) error {
-			b := beginning{position: positions[p]}
-			if len(rows) > 0 {
-				b.last = rows[0]
-			}
-			before[p] = b
-			return nil
-		})
-	}
-	if len(partitions) == 0 {
-		return before, nil
-	}
-	return before, s.read(ctx, &r)
-}
-
 // The texts that a transaction of a copy throws.
 const (
 	sealedNow = "gotong: sealed"
 	misfits   = "gotong: does not follow"
 )
 
-func (r *restoring) render(eras store.Eras, before map[gotong.Partition]beginning) {
+func (r *restoring) render(eras store.Eras) {
 	w := r.w
 	w.statements = append(w.statements,
 		"IF (SELECT VALUE value FROM ONLY meta:sealed) != NONE { THROW '"+sealedNow+"' }",
@@ -92,7 +52,7 @@ func (r *restoring) render(eras store.Eras, before map[gotong.Partition]beginnin
 		w.statements = append(w.statements, "UPSERT meta:progress SET value = $to RETURN NONE")
 	}
 	r.streams()
-	r.events(before)
+	r.log()
 	r.side()
 	docs := map[gotong.Key][]byte{}
 	for _, ch := range r.step.Documents {
@@ -113,17 +73,17 @@ func (r *restoring) streams() {
 	})
 }
 
-// events writes the events and their order, and checks that those of each stream
+// log writes the events and their order, and checks that those of each stream
 // continue a stream that exists.
-func (r *restoring) events(before map[gotong.Partition]beginning) {
-	if len(r.step.Events) == 0 {
+func (r *restoring) log() {
+	if len(r.events) == 0 {
 		return
 	}
 	var rows []eventFields
 	var streams, previous []surreal.RecordID
 	seen := map[gotong.Stream]bool{}
-	for i := range r.step.Events {
-		e := &r.step.Events[i]
+	for i := range r.events {
+		e := &r.events[i]
 		rows = append(rows, eventRow(e, place{e.Partition, e.Position}))
 		if !seen[e.Stream] {
 			seen[e.Stream] = true
@@ -139,49 +99,36 @@ func (r *restoring) events(before map[gotong.Partition]beginning) {
 		"array::len((SELECT VALUE id FROM $previous WHERE at > 0))] != $count { THROW '"+misfits+"' }")
 	w.add("INSERT INTO event $events RETURN NONE", "events", rows)
 	var ends, batches []any
-	for p, b := range before {
-		for _, row := range r.batches(p, b) {
-			batches = append(batches, map[string]any{"id": row.id(p), "row": map[string]any{"first": row.First, "commits": row.Commits}})
-			ends = append(ends, map[string]any{"id": surreal.Record("partition", p), "at": max(row.end(), b.position)})
-		}
+	for _, b := range r.batches() {
+		row := map[string]any{"first": b.row.First, "commits": b.row.Commits}
+		end := b.row.First + uint64(len(b.row.Commits)) - 1
+		batches = append(batches, map[string]any{"id": surreal.Record("batch", b.partition, end), "row": row})
+		ends = append(ends, map[string]any{"id": surreal.Record("partition", b.partition), "at": end})
 	}
 	w.add("FOR $b IN $batches { UPSERT $b.id CONTENT $b.row RETURN NONE }", "batches", batches)
 	w.add("FOR $p IN $ends { UPDATE $p.id SET position = $p.at RETURN NONE }", "ends", ends)
 }
 
-func (row *batchRow) end() uint64 { return row.First + uint64(len(row.Commits)) - 1 }
-
-func (row *batchRow) id(p gotong.Partition) surreal.RecordID {
-	return surreal.Record("batch", p, row.end())
+// batch is a row of batch, and of which partition.
+type batch struct {
+	partition gotong.Partition
+	row       batchRow
 }
 
-// batches returns the rows of batch that a step writes in a partition, in order.
-// The first one is the last row that exists, if the step continues its last
-// commit.
-func (r *restoring) batches(p gotong.Partition, b beginning) (rows []batchRow) {
-	for i := range r.step.Events {
-		e := &r.step.Events[i]
-		if e.Partition != p {
-			continue
-		}
-		if len(rows) == 0 && e.Position == b.position && len(b.last.Commits) > 0 {
-			rows = append(rows, b.last)
-		}
-		var row *batchRow
+// batches returns the rows of batch that a step writes, in order.
+func (r *restoring) batches() (rows []batch) {
+	for i := range r.step.Commits {
+		c := &r.step.Commits[i].Record
+		commit := loggedCommit{Stream: c.Request.Stream, First: c.First, Last: c.Last}
 		if len(rows) > 0 {
-			row = &rows[len(rows)-1]
-			if last := &row.Commits[len(row.Commits)-1]; row.end() == e.Position && last.Stream == e.Stream {
-				last.Last = e.Seq
+			b := &rows[len(rows)-1]
+			n := len(b.row.Commits)
+			if b.partition == c.Partition && b.row.First+uint64(n) == c.Position && n < maxCommits {
+				b.row.Commits = append(b.row.Commits, commit)
 				continue
 			}
 		}
-		commit := loggedCommit{Stream: e.Stream, First: e.Seq, Last: e.Seq}
-		kept := row != nil && row.end() == b.position // its key is fixed
-		if row != nil && !kept && row.end()+1 == e.Position && len(row.Commits) < maxCommits {
-			row.Commits = append(row.Commits, commit)
-			continue
-		}
-		rows = append(rows, batchRow{First: e.Position, Commits: []loggedCommit{commit}})
+		rows = append(rows, batch{c.Partition, batchRow{First: c.Position, Commits: []loggedCommit{commit}}})
 	}
 	return rows
 }
@@ -189,7 +136,7 @@ func (r *restoring) batches(p gotong.Partition, b beginning) (rows []batchRow) {
 // side writes the rows beside the log.
 func (r *restoring) side() {
 	rows := &r.step.Rows
-	insert(r.w, "request", rows.Records, func(c store.Record) any { return requestRow(c) })
+	insert(r.w, "request", r.step.Records(), func(c store.Record) any { return requestRow(c) })
 	insert(r.w, "claim", rows.Claims, func(c store.ClaimRow) any {
 		return map[string]any{"id": claimID(c.Claim), "stream": c.Stream}
 	})

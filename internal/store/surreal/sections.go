@@ -158,16 +158,12 @@ func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
 	if err := s.knows(step.Documents); err != nil {
 		return err
 	}
-	r := restoring{step: &step, w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
+	r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
 	if err := r.follow(); err != nil {
 		return err
 	}
-	before, err := s.beforeRestore(ctx, r.partitions())
-	if err != nil {
-		return err
-	}
-	r.render(eras, before)
-	_, err = s.transact(ctx, r.w.statements, r.w.vars)
+	r.render(eras)
+	_, err := s.transact(ctx, r.w.statements, r.w.vars)
 	switch {
 	case err == nil && step.From == "":
 		s.eras.Store(&eras)

@@ -55,8 +55,8 @@ func TestOwnerCannotChangeTheLog(t *testing.T) {
 		}
 		before, err := storetest.Read(t.Context(), s, 0)
 		check(t, err)
-		if len(before.Rows.Records) != 2 {
-			t.Errorf("records %+v", before.Rows.Records)
+		if len(before.Records()) != 2 {
+			t.Errorf("records %+v", before.Records())
 		}
 		commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Home: "group/g", Events: 1, Erase: []uint64{1}})
 		if err := db.Exec(t.Context(), "UPDATE event:['thread/a', 1] SET content = 'back', erased = NONE", nil); err == nil {

@@ -11,96 +11,89 @@ CREATE TABLE meta (
 -- one rejects the file.
 INSERT INTO meta VALUES ('header', '2');
 
-CREATE TABLE partitions (
-    no       INTEGER PRIMARY KEY,
-    position INTEGER NOT NULL
-) STRICT;
-
--- A stream gets its number with its first commit. seq 0: only no-ops so far.
+-- A stream gets its number with its first commit. Its home is empty until it
+-- has an event.
 CREATE TABLE streams (
-    no        INTEGER PRIMARY KEY,
-    name      TEXT    NOT NULL UNIQUE,
-    home      TEXT    NOT NULL,
-    partition INTEGER NOT NULL,
-    seq       INTEGER NOT NULL,
-    chain     BLOB    NOT NULL,
-    at        INTEGER NOT NULL,
-    count     INTEGER NOT NULL
+    no   INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    home TEXT NOT NULL
 ) STRICT;
 
--- The key is (streams.no << 32) | seq: the events of a stream lie together, in
--- order, and need no second index to be unique.
+-- The log in the order in which it was written, one row per event. The first
+-- row of a commit also holds its request: the columns from request_id on, null
+-- in the other rows; last is the seq of the commit's last event. A request that
+-- changed nothing is a row without position, seq and event.
+--
+-- The newest row of a stream is its head, and that of a partition is its end:
+-- nothing else is written for a commit.
 CREATE TABLE events (
     key            INTEGER PRIMARY KEY,
     partition      INTEGER NOT NULL,
-    position       INTEGER NOT NULL,
-    id             BLOB    NOT NULL,
-    type           TEXT    NOT NULL,
-    at             INTEGER NOT NULL,
-    audience       TEXT    NOT NULL,
-    count          INTEGER NOT NULL,
-    data           TEXT    NOT NULL,
+    position       INTEGER,
+    stream         INTEGER NOT NULL,
+    seq            INTEGER,
+    id             BLOB,
+    type           TEXT,
+    at             INTEGER,
+    audience       TEXT,
+    count          INTEGER,
+    data           TEXT,
     content        TEXT,
-    data_salt      BLOB    NOT NULL,
+    data_salt      BLOB,
     content_salt   BLOB,
-    content_commit BLOB    NOT NULL,
-    prev           BLOB    NOT NULL,
-    chain          BLOB    NOT NULL,
-    erased         INTEGER NOT NULL
+    content_commit BLOB,
+    prev           BLOB,
+    chain          BLOB,
+    erased         INTEGER,
+    request_id     TEXT,
+    actor          TEXT,
+    salt           BLOB,
+    fingerprint    BLOB,
+    last           INTEGER,
+    decided        INTEGER,
+    CHECK (seq IS NULL OR position IS NOT NULL AND id IS NOT NULL AND type IS NOT NULL AND at IS NOT NULL
+        AND audience IS NOT NULL AND count IS NOT NULL AND data IS NOT NULL AND data_salt IS NOT NULL
+        AND content_commit IS NOT NULL AND prev IS NOT NULL AND chain IS NOT NULL AND erased IS NOT NULL),
+    CHECK ((request_id IS NULL) = (actor IS NULL) AND (request_id IS NULL) = (decided IS NULL))
 ) STRICT;
 
-CREATE INDEX events_position ON events (partition, position);
+CREATE UNIQUE INDEX events_seq ON events (stream, seq) WHERE seq IS NOT NULL;
+
+CREATE INDEX events_position ON events (partition, position) WHERE position IS NOT NULL;
+
+-- request_id comes first because ids that clients make sort by time: new
+-- entries then fall on one page.
+CREATE UNIQUE INDEX events_request ON events (request_id, stream, actor) WHERE request_id IS NOT NULL;
+
+CREATE INDEX events_unchanged ON events (key) WHERE position IS NULL;
 
 CREATE TRIGGER events_never_deleted BEFORE DELETE ON events
-BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
-CREATE TRIGGER events_only_erased BEFORE UPDATE ON events
+-- Two changes are allowed: an event is erased, or a request is blinded.
+CREATE TRIGGER events_never_changed BEFORE UPDATE ON events
 WHEN NOT (
-    NEW.erased = 1 AND NEW.content IS NULL AND NEW.content_salt IS NULL
-    AND NEW.key = OLD.key AND NEW.partition = OLD.partition AND NEW.position = OLD.position
-    AND NEW.id = OLD.id AND NEW.type = OLD.type AND NEW.at = OLD.at
-    AND NEW.audience = OLD.audience AND NEW.count = OLD.count AND NEW.data = OLD.data
-    AND NEW.data_salt = OLD.data_salt AND NEW.content_commit = OLD.content_commit
-    AND NEW.prev = OLD.prev AND NEW.chain = OLD.chain
+    NEW.key = OLD.key AND NEW.partition = OLD.partition AND NEW.position IS OLD.position
+    AND NEW.stream = OLD.stream AND NEW.seq IS OLD.seq AND NEW.id IS OLD.id AND NEW.type IS OLD.type
+    AND NEW.at IS OLD.at AND NEW.audience IS OLD.audience AND NEW.count IS OLD.count AND NEW.data IS OLD.data
+    AND NEW.data_salt IS OLD.data_salt AND NEW.content_commit IS OLD.content_commit
+    AND NEW.prev IS OLD.prev AND NEW.chain IS OLD.chain
+    AND NEW.request_id IS OLD.request_id AND NEW.actor IS OLD.actor AND NEW.last IS OLD.last AND NEW.decided IS OLD.decided
+    AND (
+        OLD.seq IS NOT NULL AND NEW.content IS NULL AND NEW.content_salt IS NULL AND NEW.erased = 1
+            AND NEW.salt IS OLD.salt AND NEW.fingerprint IS OLD.fingerprint
+        OR NEW.salt IS NULL AND NEW.fingerprint IS NULL
+            AND NEW.content IS OLD.content AND NEW.content_salt IS OLD.content_salt AND NEW.erased IS OLD.erased
+    )
 )
-BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
--- INSERT OR REPLACE deletes without asking the triggers on DELETE.
-CREATE TRIGGER events_never_replaced BEFORE INSERT ON events
-WHEN EXISTS (SELECT 1 FROM events WHERE key = NEW.key)
-BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
-
--- One row per commit, the idempotency record. request_id comes first in the key
--- because ids that clients make sort by time: new rows then fall on one page.
-CREATE TABLE commits (
-    request_id  TEXT    NOT NULL,
-    stream      INTEGER NOT NULL,
-    actor       TEXT    NOT NULL,
-    salt        BLOB,
-    fingerprint BLOB,
-    partition   INTEGER NOT NULL,
-    position    INTEGER NOT NULL,
-    first       INTEGER NOT NULL,
-    last        INTEGER NOT NULL,
-    at          INTEGER NOT NULL,
-    PRIMARY KEY (request_id, stream, actor)
-) STRICT, WITHOUT ROWID;
-
-CREATE TRIGGER commits_never_deleted BEFORE DELETE ON commits
-BEGIN SELECT RAISE(ABORT, 'commits are append-only'); END;
-
-CREATE TRIGGER commits_never_replaced BEFORE INSERT ON commits
-WHEN EXISTS (SELECT 1 FROM commits WHERE request_id = NEW.request_id AND stream = NEW.stream AND actor = NEW.actor)
-BEGIN SELECT RAISE(ABORT, 'commits are append-only'); END;
-
-CREATE TRIGGER commits_only_blinded BEFORE UPDATE ON commits
-WHEN NOT (
-    NEW.salt IS NULL AND NEW.fingerprint IS NULL
-    AND NEW.request_id = OLD.request_id AND NEW.stream = OLD.stream AND NEW.actor = OLD.actor
-    AND NEW.partition = OLD.partition AND NEW.position = OLD.position
-    AND NEW.first = OLD.first AND NEW.last = OLD.last AND NEW.at = OLD.at
-)
-BEGIN SELECT RAISE(ABORT, 'commits are append-only'); END;
+-- INSERT OR REPLACE deletes rows, and asks the trigger on DELETE only where
+-- recursive_triggers is on. Connections of gotong turn it on, and have the
+-- function; those of other programs lack it, and so cannot insert at all.
+CREATE TRIGGER events_only_by_gotong BEFORE INSERT ON events
+WHEN NOT "only gotong appends to the log"()
+BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
 CREATE TABLE claims (
     space  TEXT    NOT NULL,
@@ -142,9 +135,7 @@ CREATE INDEX jobs_due ON jobs (queue, due, id);
 
 -- For people: SELECT * FROM log WHERE stream = 'thread/…' ORDER BY seq.
 CREATE VIEW log AS
-SELECT s.name AS stream,
-       e.key & 0xffffffff AS seq,
-       e.partition, e.position,
+SELECT s.name AS stream, e.seq, e.partition, e.position,
        lower(substr(hex(e.id), 1, 8) || '-' || substr(hex(e.id), 9, 4) || '-' || substr(hex(e.id), 13, 4)
              || '-' || substr(hex(e.id), 17, 4) || '-' || substr(hex(e.id), 21)) AS id,
        e.type,
@@ -152,9 +143,11 @@ SELECT s.name AS stream,
        json_extract(e.data, '$.actor.user_id') AS actor,
        e.audience, e.count, e.data, e.content, e.erased,
        lower(hex(e.chain)) AS chain
-FROM events e JOIN streams s ON s.no = e.key >> 32;
+FROM events e JOIN streams s ON s.no = e.stream
+WHERE e.seq IS NOT NULL;
 
 CREATE VIEW requests AS
-SELECT s.name AS stream, c.actor, c.request_id, c.partition, c.position, c.first, c.last,
-       strftime('%Y-%m-%dT%H:%M:%S', c.at / 1000000, 'unixepoch') || printf('.%06dZ', c.at % 1000000) AS at
-FROM commits c JOIN streams s ON s.no = c.stream;
+SELECT s.name AS stream, e.actor, e.request_id, e.partition, e.position, e.seq AS first, e.last,
+       strftime('%Y-%m-%dT%H:%M:%S', e.decided / 1000000, 'unixepoch') || printf('.%06dZ', e.decided % 1000000) AS at
+FROM events e JOIN streams s ON s.no = e.stream
+WHERE e.request_id IS NOT NULL;
