@@ -129,7 +129,7 @@ func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	if err1 != nil || err2 != nil {
 		return c, false, errToken
 	}
-	if err = jwt.GetSigningMethod(by.alg).Verify(text[:strings.LastIndexByte(text, '.')], signature, key); err != nil {
+	if err := jwt.GetSigningMethod(by.alg).Verify(text[:strings.LastIndexByte(text, '.')], signature, key); err != nil {
 		return c, false, err
 	}
 	if c, err = readClaims(body); err != nil {

@@ -33,9 +33,6 @@ type Principal struct {
 	standing uint64         // the account's version when it was last read; 0 without an account
 }
 
-// Actor returns the principal as events name it.
-func (p Principal) Actor() gotong.Actor { return gotong.Actor{UserID: p.UserID, Role: p.Role} }
-
 // Verify returns the principal of an access token. The error is
 // [gotong.CodeUnauthorized] if the token is not valid, or no longer. If the store does
 // not answer, every token is rejected.
