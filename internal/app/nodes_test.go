@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -62,6 +63,7 @@ func (k kept) FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Regi
 type town struct {
 	t     *testing.T
 	nodes []*app.App
+	stop  []func() // each ends a node, and returns when it has ended
 	ann   client.Auth
 	bob   client.Auth
 	path  string // of a thread that both are in
@@ -102,12 +104,14 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- a.Run(ctx) }()
-		t.Cleanup(func() {
+		stop := sync.OnceFunc(func() {
 			cancel()
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		})
+		t.Cleanup(stop)
+		w.stop = append(w.stop, stop)
 		w.nodes = append(w.nodes, a)
 	}
 	w.settle()
@@ -347,6 +351,32 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 			ann.closed(tc.within)
 		})
 	}
+}
+
+// Once Run has returned nothing of a server runs: not for a client that follows,
+// nor for one that never said who it is, nor for one that does not read its
+// close frame.
+func TestNothingRunsAfterRun(t *testing.T) {
+	web.CloseIdleConnections()
+	before := goleak.IgnoreCurrent()
+	t.Run("server", func(t *testing.T) {
+		w := startTown(t, 1, "", func(c *config.Config) { c.Store = "" })
+		ann := w.follow(0, w.ann)
+		ann.send(`{"op":"command","id":"2","stream":"` + string(w.topic) + `","type":"message.post","request_id":"r1","data":{"body":"here"}}`)
+		ann.until(`"op":"ack"`, patience)
+		ws, resp, err := websocket.Dial(t.Context(), strings.Replace(w.nodes[0].URL(), "http", "ws", 1)+"/v1/realtime/ws",
+			&websocket.DialOptions{Subprotocols: []string{"gotong.v1"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = ws.CloseNow() })
+		if resp.Body != nil {
+			_ = resp.Body.Close()
+		}
+		w.stop[0]() // before the clients leave
+	})
+	web.CloseIdleConnections()
+	goleak.VerifyNone(t, before)
 }
 
 // A node that cannot read which logins ended on other nodes writes nothing live

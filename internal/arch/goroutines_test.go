@@ -16,14 +16,8 @@ import (
 
 // mayGo lists the files that may contain a go statement, each with the reason.
 var mayGo = map[string]string{
-	"internal/live/hub.go":                   "cuts a connection for a caller that holds locks",
-	"internal/live/loader.go":                "its workers are counted by hand",
-	"internal/httpapi/realtime/command.go":   "not joined yet",
-	"internal/httpapi/realtime/crew.go":      "not joined yet",
-	"internal/httpapi/realtime/handshake.go": "not joined yet",
-	"internal/httpapi/realtime/pumps.go":     "not joined yet",
-	"internal/httpapi/realtime/silence.go":   "not joined yet",
-	"internal/httpapi/realtime/websocket.go": "not joined yet",
+	"internal/live/hub.go":    "cuts a connection for a caller that holds locks",
+	"internal/live/loader.go": "its workers are counted by hand",
 }
 
 // Everything that runs in the background is started by the Go method of a

@@ -140,7 +140,10 @@ func (c *conn) command(session *live.Session, f inFrame) error {
 		if err == nil && r.Access {
 			// A removal is answered after delivery has carried it out. That may
 			// wait, and this goroutine must not.
-			go c.settle(ctx, session, id, r, end)
+			removal := r // so that no other receipt moves to the heap
+			if !c.server.running.start(func() { c.settle(ctx, session, id, removal, end) }) {
+				end() // the connection is cut
+			}
 			return
 		}
 		if err != nil {

@@ -65,7 +65,10 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 		c.begin(principal)
 	}
 	// Not on this goroutine: it holds the buffers of the HTTP request.
-	go c.read()
+	if !s.running.start(c.read) {
+		c.wire.cut()
+		c.read()
+	}
 }
 
 // admit checks everything that can still be answered with a status.

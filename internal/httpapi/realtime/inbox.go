@@ -46,7 +46,7 @@ func (c *conn) push(b []byte) {
 	c.inbox.push(b)
 	if !c.working {
 		c.working = true
-		c.server.crew.do(c)
+		c.server.handlers.add(c)
 	}
 }
 

@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"sync"
 	"time"
 
 	"gotong.dev/gotong/internal/clock"
@@ -15,17 +14,10 @@ import (
 // After a write of events, the next one to the same connection is delayed for a
 // moment, to gather more events (ADR 0013).
 type pumps struct {
-	mono func() clock.Moment
-	most int // the bound of workers that do not wait for a client
-
-	mu      sync.Mutex
-	free    sync.Cond // a worker waits for a connection
-	ready   fifo[*conn]
-	held    fifo[holding] // delayed connections, in order of due
-	timer   *time.Timer   // set while held is not empty
-	workers int           // workers that do not wait for a client
-	waiting int           // of these, the ones without work
-	done    bool
+	pool
+	mono  func() clock.Moment
+	held  fifo[holding] // delayed connections, in order of due; guarded by mu, as is timer
+	timer *time.Timer   // set while held is not empty
 }
 
 // holding is one connection whose write is delayed.
@@ -34,9 +26,9 @@ type holding struct {
 	due  clock.Moment
 }
 
-func newPumps(mono func() clock.Moment, most int) *pumps {
-	p := &pumps{mono: mono, most: most}
-	p.free.L = &p.mu
+func newPumps(r *running, mono func() clock.Moment, most int) *pumps {
+	p := &pumps{mono: mono}
+	p.init(r, (*conn).pump, most, most)
 	return p
 }
 
@@ -117,102 +109,4 @@ func (p *pumps) release() {
 		p.held.pop()
 	}
 	p.timer = nil
-}
-
-// push queues a connection. p.mu is held.
-func (p *pumps) push(c *conn) {
-	p.ready.push(c)
-	p.hire()
-}
-
-// hire starts a worker if one more is needed. p.mu is held.
-func (p *pumps) hire() {
-	switch {
-	case p.waiting > 0:
-		p.waiting--
-		p.free.Signal()
-	case p.workers < p.most:
-		p.workers++
-		go p.work()
-	}
-}
-
-func (p *pumps) work() {
-	for c := p.take(); c != nil; c = p.take() {
-		c.pump()
-	}
-}
-
-// take waits for a connection and returns it, or nil if the worker is no longer
-// needed.
-func (p *pumps) take() *conn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for p.ready.len() == 0 && p.workers <= p.most && !p.done {
-		p.waiting++
-		p.free.Wait()
-	}
-	if p.ready.len() == 0 || p.workers > p.most {
-		p.workers--
-		if p.ready.len() > 0 { // the usual reason to be woken
-			p.hire()
-		}
-		return nil
-	}
-	c := p.ready.first()
-	p.ready.pop()
-	return c
-}
-
-// leave reports that the caller's write has to wait for its client.
-func (p *pumps) leave() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.workers--
-	if p.ready.len() > 0 {
-		p.hire()
-	}
-}
-
-// rejoin reports that the write continues.
-func (p *pumps) rejoin() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.workers++
-}
-
-// close ends the idle workers now, and each of the others when it becomes idle.
-func (p *pumps) close() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.done = true
-	p.waiting = 0
-	p.free.Broadcast()
-}
-
-// fifo is a queue that keeps its capacity.
-type fifo[T any] struct {
-	items []T
-	next  int
-}
-
-func (q *fifo[T]) len() int { return len(q.items) - q.next }
-
-func (q *fifo[T]) first() T { return q.items[q.next] }
-
-func (q *fifo[T]) push(v T) {
-	if q.next > len(q.items)/2 && len(q.items) == cap(q.items) {
-		n := copy(q.items, q.items[q.next:])
-		clear(q.items[n:])
-		q.items, q.next = q.items[:n], 0
-	}
-	q.items = append(q.items, v)
-}
-
-func (q *fifo[T]) pop() {
-	var zero T
-	q.items[q.next] = zero
-	if q.next++; q.next == len(q.items) {
-		q.items, q.next = q.items[:0], 0
-	}
 }

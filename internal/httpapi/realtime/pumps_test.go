@@ -12,8 +12,9 @@ import (
 // idle.
 func pumpsAt(t *testing.T, most int) (*pumps, func() *conn) {
 	t.Helper()
-	p := newPumps(clock.System().Mono, most)
-	t.Cleanup(p.close)
+	r := new(running)
+	p := newPumps(r, clock.System().Mono, most)
+	t.Cleanup(func() { r.close(); p.close(); r.wait() })
 	return p, func() *conn { return &conn{server: &Server{pumps: p}} }
 }
 
@@ -67,7 +68,7 @@ func TestPumpsBlocked(t *testing.T) {
 				p.leave()
 				<-release
 				p.rejoin()
-				p.work()
+				p.run()
 			}()
 			synctest.Wait()
 		}

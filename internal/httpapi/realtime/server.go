@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"runtime"
@@ -98,6 +99,7 @@ const (
 	maxWait     = 55 * time.Second
 	maxFrame    = 64 << 10
 	subprotocol = "gotong.v1"
+	maxSpare    = 64 // workers that wait for frames
 )
 
 // Server serves everything under /v1/realtime/ except tickets.
@@ -106,11 +108,12 @@ type Server struct {
 	times    times
 	upgrader *gws.Upgrader
 
-	mu      sync.Mutex
-	conns   map[*conn]struct{}
-	follows map[*follow]struct{}
-	crew    *crew
-	pumps   *pumps
+	mu       sync.Mutex
+	conns    map[*conn]struct{}
+	follows  map[*follow]struct{}
+	handlers pool // of frames
+	pumps    *pumps
+	running  running
 }
 
 // New returns the transports; [Server.Run] supervises their connections.
@@ -130,9 +133,9 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
 		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
-		crew: newCrew(opts.Context.Done()), pumps: newPumps(opts.Clock.Mono, runtime.GOMAXPROCS(0)),
 	}
-	context.AfterFunc(opts.Context, s.pumps.close)
+	s.handlers.init(&s.running, (*conn).work, math.MaxInt, maxSpare)
+	s.pumps = newPumps(&s.running, opts.Clock.Mono, runtime.GOMAXPROCS(0))
 	return s
 }
 
@@ -155,19 +158,37 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // Run pings idle connections and closes those that are silent, whose token has
-// expired or that did not authenticate in time, until ctx ends. It then closes
-// none; the hub's drain does.
+// expired or that did not authenticate in time, until ctx ends. It then cuts
+// those that are still open (the hub's drain, which closes sessions in good
+// order, comes before) and returns nil when no goroutine of a connection runs
+// any more. The Context of the options must end with ctx.
 func (s *Server) Run(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			s.end()
 			return nil
 		case <-tick.C:
 			s.sweep()
 		}
 	}
+}
+
+// end cuts the connections and waits for everything that runs. A connection
+// whose close frame is being written is not cut: it lingers for a bounded time,
+// so that the frame arrives.
+func (s *Server) end() {
+	s.running.close() // every connection that was started is among all
+	for _, c := range s.all() {
+		if c.stop("cut") {
+			c.wire.cut()
+		}
+	}
+	s.handlers.close()
+	s.pumps.close()
+	s.running.wait()
 }
 
 func (s *Server) sweep() {

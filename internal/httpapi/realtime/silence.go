@@ -26,7 +26,7 @@ func (c *conn) tick(now clock.Moment) {
 		c.close(closeGoingAway, "nothing was received for a minute")
 	case now > since.Add(t.heartbeat) && now > clock.Moment(c.pinged.Load()).Add(t.heartbeat):
 		c.pinged.Store(int64(now))
-		go c.ping()
+		c.server.running.start(c.ping)
 	}
 }
 

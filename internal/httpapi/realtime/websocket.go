@@ -253,8 +253,8 @@ func (c *conn) close(code int, reason string) {
 	if word == "" {
 		word = "closed"
 	}
-	if c.stop(word) {
-		go c.writeClose(code, reason)
+	if c.stop(word) && !c.server.running.start(func() { c.writeClose(code, reason) }) {
+		c.wire.cut()
 	}
 }
 

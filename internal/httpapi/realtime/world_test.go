@@ -243,6 +243,7 @@ func (w *world) serve(ctx context.Context, cancel context.CancelFunc, log *slog.
 		if err := <-hubDone; err != nil {
 			w.t.Error(err)
 		}
+		w.server.end()
 		w.until("no connection is left", func() bool { ws, streams := w.server.Open(); return ws+streams == 0 })
 		if strings.Contains(w.log.String(), "fault of the server") && !strings.Contains(w.t.Name(), "Fault") {
 			w.t.Errorf("faults in the log: %s", w.log)
