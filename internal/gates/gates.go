@@ -69,9 +69,9 @@ type gate struct {
 func all() []gate {
 	return slices.Concat([]gate{
 		{"version", "Is the server of a supported version?", checkVersion},
-		{"engine", "Is its storage engine one that keeps what it acknowledges?", checkEngine},
+		{"engine", "Does its storage engine keep what it acknowledges?", checkEngine},
 		{"sync", "Does it sync each commit?", checkSync},
-		{"clock", "Is its clock ours?", checkClock},
+		{"clock", "Does its clock agree with this one?", checkClock},
 		{"schema", "Is the schema of your database the one of this program?", checkSchema},
 		{"access", "Is every table closed to record users and guests?", checkAccess},
 		{"live", "Do live notifications have the shape that the bus reads?", checkLive},
