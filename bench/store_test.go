@@ -18,8 +18,8 @@ import (
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
-// What a post is here: a body of some 110 characters, in a thread, by one of 64
-// people, with a request id that sorts by time.
+// A post of this benchmark: a body of some 110 characters, in a thread, by one
+// of 64 users, with a request id that sorts by time.
 const postBody = "Halo semua, besok kita kerja bakti membersihkan selokan jam tujuh pagi di depan balai RW. Bawa cangkul ya."
 
 // load is one setting of both benchmarks. Threads of the same home are in one
@@ -51,7 +51,7 @@ func (p *posts) next(batch []store.Commit) {
 	}
 }
 
-// meter adds up what the calls of one writer take, and nothing else.
+// meter adds up only the time of one writer's calls.
 type meter struct {
 	write     func([]store.Commit)
 	posts     posts
@@ -97,8 +97,9 @@ func (m *meter) run(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// ioOf is the kernel's account of what this process has read and written: syscw
-// counts calls that write, wchar their bytes. Empty where there is none.
+// ioOf returns the kernel's counts of what this process has read and written:
+// syscw counts calls that write, wchar their bytes. It is empty if the kernel
+// has none.
 func ioOf(b *testing.B) map[string]int64 {
 	b.Helper()
 	io := map[string]int64{}
@@ -124,16 +125,16 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkSQLiteStore is Store.Commit: every promise of the port.
+// BenchmarkSQLiteStore measures Store.Commit, with every promise of the port.
 func BenchmarkSQLiteStore(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name(), func(b *testing.B) { openStore(b, l).run(b) })
 	}
 }
 
-// BenchmarkBareSQLite is the limit: the same rows by the same driver in the
-// same tables and files, without the port, its checks and its caches. A write
-// is a row of a table or an entry of an index.
+// BenchmarkBareSQLite measures the limit: the same rows by the same driver in
+// the same tables and files, without the port, its checks and its caches. A
+// write is a row of a table or an entry of an index.
 func BenchmarkBareSQLite(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name(), func(b *testing.B) {
@@ -144,9 +145,9 @@ func BenchmarkBareSQLite(b *testing.B) {
 	}
 }
 
-// BenchmarkSQLiteRatio takes turns between the store and the limit, batch by
-// batch, so that what disturbs the machine disturbs both: the part of the
-// limit's speed that the store reaches, in time and in CPU.
+// BenchmarkSQLiteRatio alternates between the store and the limit, batch by
+// batch, so that disturbances of the machine affect both. It reports the part
+// of the limit's speed that the store reaches, in time and in CPU.
 func BenchmarkSQLiteRatio(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name(), func(b *testing.B) {
@@ -239,7 +240,7 @@ func BenchmarkSQLiteRead(b *testing.B) {
 	})
 }
 
-// BenchmarkVerify is the hashing of one event that every read pays.
+// BenchmarkVerify measures the hashing of one event, which every read includes.
 func BenchmarkVerify(b *testing.B) {
 	p := posts{maker: storetest.NewMaker("bench"), load: load{batch: 1, streams: 1, homes: 1}}
 	batch := make([]store.Commit, 1)

@@ -37,8 +37,8 @@ func openSurreal(b *testing.B, cfg client.Config) *surreal.Store {
 	return s
 }
 
-// BenchmarkSurrealStore is Store.Commit on SurrealDB: one call after the other,
-// each a batch.
+// BenchmarkSurrealStore measures Store.Commit on SurrealDB: one call after the
+// other, each a batch.
 func BenchmarkSurrealStore(b *testing.B) {
 	onEngines(b, func(b *testing.B, e surrealtest.Engine) {
 		b.Helper()
@@ -119,10 +119,10 @@ func BenchmarkSurrealRead(b *testing.B) {
 	})
 }
 
-// BenchmarkSurrealNodes is several nodes on one database, each with batches of
-// 16 posts to threads of its own in one and the same home, which is the worst
-// case: all of them move one partition. Repeats are transactions that had to be
-// written again.
+// BenchmarkSurrealNodes measures several nodes on one database. Each commits
+// batches of 16 posts to its own threads, all in the same home, which is the
+// worst case: all nodes move one partition. Repeats are transactions that had
+// to be written again.
 func BenchmarkSurrealNodes(b *testing.B) {
 	onEngines(b, func(b *testing.B, e surrealtest.Engine) {
 		b.Helper()
@@ -156,7 +156,7 @@ func BenchmarkSurrealNodes(b *testing.B) {
 	})
 }
 
-// own is next in threads that no other node has.
+// own returns the next post, in threads that no other node has.
 func (p *posts) own(batch []store.Commit, node int) {
 	for i := range batch {
 		p.n++

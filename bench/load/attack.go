@@ -20,8 +20,8 @@ import (
 	"gotong.dev/gotong/internal/bench"
 )
 
-// attack is what one of a crowd does until ctx ends. It counts what the server
-// did for it and what it refused.
+// attack is the work of one member of a crowd until ctx ends. It counts what
+// the server served and what it rejected.
 type attack struct {
 	name  string
 	crowd int
@@ -71,7 +71,7 @@ func (r *run) beside(w *bench.Socket, stream string, a attack) error {
 	if err != nil {
 		return err
 	}
-	// While the crowd arrives nothing is measured: a storm of connections is
+	// Nothing is measured while the crowd connects: a storm of connections is
 	// another scenario.
 	var beside []time.Duration
 	if _, err = r.honest(w, stream, 2*time.Second); err == nil {
@@ -88,9 +88,10 @@ func (r *run) beside(w *bench.Socket, stream string, a attack) error {
 	return nil
 }
 
-// gather starts a crowd in a process of its own. Real attackers would neither
-// share the poster's runtime nor the server's processors, so the process has the
-// lowest priority. The function it returns ends the crowd and returns its counts.
+// gather starts a crowd in a separate process. Real attackers would share
+// neither the poster's runtime nor the server's processors, so the process has
+// the lowest priority. The function that gather returns ends the crowd and
+// returns its counts.
 func (r *run) gather(a attack) (end func() (served, refused int64, err error), err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -117,8 +118,8 @@ func (r *run) gather(a attack) (end func() (served, refused int64, err error), e
 	}, nil
 }
 
-// serveCrowd is the process of a crowd: it attacks the server at addr until
-// its input ends, and then prints what was served and what was refused.
+// serveCrowd is the process of a crowd: it attacks the server at addr until its
+// input ends, and then prints what was served and what was rejected.
 func serveCrowd(name, addr string) error {
 	i := slices.IndexFunc(all, func(a attack) bool { return a.name == name })
 	if i < 0 {
@@ -138,8 +139,8 @@ func serveCrowd(name, addr string) error {
 	return err
 }
 
-// honest posts 50 messages a second, each when it is its time, and returns how
-// long the acknowledgements took, sorted.
+// honest posts 50 messages a second at fixed instants, and returns the sorted
+// latencies of the acknowledgements.
 func (r *run) honest(w *bench.Socket, stream string, length time.Duration) ([]time.Duration, error) {
 	var took []time.Duration
 	every := time.NewTicker(20 * time.Millisecond)
@@ -155,14 +156,14 @@ func (r *run) honest(w *bench.Socket, stream string, length time.Duration) ([]ti
 	return took, nil
 }
 
-// from is an address of the attacker's own: on Linux all of 127.0.0.0/8 is this
+// from returns an address of the attacker. On Linux, all of 127.0.0.0/8 is this
 // machine.
 func from(i int) *net.Dialer {
 	return &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 1, byte(i>>8), byte(i))}}
 }
 
-// again asks, and about a second after each answer once more: not exactly, or
-// the crowd would ask in step for as long as it lasts.
+// again sends a request, and about a second after each answer the next one. The
+// wait is random, because a fixed one would keep the crowd in step.
 func again(ctx context.Context, transport *http.Transport, ask func() (*http.Request, error), answered func(status int)) {
 	defer transport.CloseIdleConnections()
 	for ctx.Err() == nil {
@@ -182,7 +183,8 @@ func again(ctx context.Context, transport *http.Transport, ask func() (*http.Req
 	}
 }
 
-// tally counts an answer that cost the server what the attack is after.
+// tally counts an answer that cost the server the work that the attack is
+// after.
 func tally(status, costly int, served, refused *atomic.Int64) {
 	if status == costly {
 		served.Add(1)
@@ -191,7 +193,7 @@ func tally(status, costly int, served, refused *atomic.Int64) {
 	}
 }
 
-// guess signs in, which costs a password hash or is refused.
+// guess signs in, which costs a password hash or is rejected.
 func guess(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 	body := fmt.Appendf(nil, `{"email":"nobody-%d@example.org","pass":"selokan bersih"}`, i)
 	again(ctx, &http.Transport{DialContext: from(i).DialContext}, func() (*http.Request, error) {
@@ -203,7 +205,7 @@ func guess(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 	}, func(status int) { tally(status, http.StatusUnauthorized, served, refused) })
 }
 
-// await reads with a min_seq that does not come, in a busy partition.
+// await reads, in a busy partition, with a min_seq that is never reached.
 func await(ctx context.Context, r *run, i int, served, refused *atomic.Int64) {
 	made, err := r.thread(ctx, "reader", "load")
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 
 const text = "Air mulai surut di gang tiga; pompa kedua bisa dipindah ke balai warga sore ini, tolong dua orang."
 
-// token speaks for a user of the load.
+// token returns a token of a user of the load.
 func token(user string) string {
 	text, err := (&bench.Issuer{KID: "load", Key: []byte(secret), Prefix: user}).Token(context.Background(), 0)
 	if err != nil {
@@ -23,7 +23,7 @@ func token(user string) string {
 	return text
 }
 
-// rest is a client of the server as a user.
+// rest returns a client of the server for a user.
 func (s *server) rest(user string) (*client.Client, error) {
 	return client.New(client.Options{BaseURL: "http://" + s.addr, Token: client.StaticToken(token(user))})
 }

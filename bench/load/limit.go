@@ -23,8 +23,8 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Limits are the same work with nothing around it, in the same run: what this
-// machine allows at this moment.
+// Limits are bare loops of the same work, measured in the same run. They show
+// what the machine allows at that moment.
 
 const (
 	frameSize  = 430 // a live frame of the load's text
@@ -32,7 +32,7 @@ const (
 	maxBatch   = 64  // commits in one transaction
 )
 
-// limit measures the bare loops that belong to a scenario.
+// limit measures the bare loops of a scenario.
 func (r *run) limit(s bench.Scenario) (map[string]float64, error) {
 	if s.Viewers > 0 {
 		return r.fanoutLimit(s)
@@ -50,7 +50,7 @@ func (r *run) limit(s bench.Scenario) (map[string]float64, error) {
 }
 
 // serveLimit is a process that writes frames to connections: at a rate, each
-// after a synced transaction with its row, or as fast as it can without one.
+// after a synced transaction with its row, or without one as fast as it can.
 func serveLimit(args []string) error {
 	threads, _ := strconv.Atoi(args[0])
 	viewers, _ := strconv.Atoi(args[1])
@@ -135,7 +135,7 @@ func openWrites(list []net.Conn, length time.Duration) {
 	wg.Wait()
 }
 
-// fanoutLimit runs such a process and counts what the connections get.
+// fanoutLimit runs such a process and counts what the connections receive.
 func (r *run) fanoutLimit(s bench.Scenario) (map[string]float64, error) {
 	dir, err := os.MkdirTemp("", "gotong-bare-*")
 	if err != nil {
@@ -198,8 +198,8 @@ func (c counter) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// rowsLimit commits batches of the same rows with nothing around them; only the
-// writing is timed.
+// rowsLimit commits batches of the same rows in a bare loop. Only the writing
+// is timed.
 func (r *run) rowsLimit(batch, threads int) (perSecond, cpuPerRow float64, err error) {
 	dir, err := os.MkdirTemp("", "gotong-bare-*")
 	if err != nil {
@@ -251,7 +251,7 @@ func (r *run) appendLimit(batch int) (perSecond float64, err error) {
 	return float64(n) / time.Since(began).Seconds(), nil
 }
 
-// ownCPU is the user and system time of this process.
+// ownCPU returns the user and system time of this process.
 func ownCPU() time.Duration {
 	var u syscall.Rusage
 	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
@@ -260,7 +260,7 @@ func ownCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// row is a post as the store gets it; nobody will check its chain.
+// row returns a post as the store receives it. Its chain is never checked.
 func row(thread int, seq, random uint64) store.Commit {
 	at := gotong.InstantOf(time.Now())
 	id := gotong.NewEventID(at, random)

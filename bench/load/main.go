@@ -70,7 +70,8 @@ func main() {
 // attacking is the name of the scenario that only this program has.
 const attacking = "attacks"
 
-// measure runs all scenarios so many times, in turns, and returns the table.
+// measure runs all scenarios this number of times, in turns, and returns the
+// table.
 func (r *run) measure(names []string, rounds int) (string, error) {
 	all := map[string]figures{}
 	for round := range rounds {

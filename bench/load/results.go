@@ -14,7 +14,8 @@ import (
 // figures are what the rounds of a scenario have measured, by name.
 type figures map[string][]float64
 
-// figuresOf names what one round has measured; 0 is nothing.
+// figuresOf returns the figures of one round by name; 0 means that a figure was
+// not measured.
 func figuresOf(r *bench.Result) map[string]float64 {
 	m := map[string]float64{
 		"posts/s": r.PostsPerSecond, "deliveries/s": r.DeliveriesPerSecond, "connects/s": r.ConnectsPerSecond,
@@ -67,7 +68,7 @@ func median(values []float64) float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// table is the medians of the rounds, as Markdown.
+// table returns the medians of the rounds, as Markdown.
 func table(names []string, all map[string]figures, rounds int, length time.Duration) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, medians of %d rounds of %s, each bare loop before its server:\n\n",
@@ -83,7 +84,7 @@ func table(names []string, all map[string]figures, rounds int, length time.Durat
 	return b.String()
 }
 
-// digits writes a figure with three digits, or all of a whole number.
+// digits returns a figure with three digits, or all digits of a whole number.
 func digits(v float64) string {
 	if v >= 100 {
 		return fmt.Sprintf("%.0f", v)
@@ -91,7 +92,7 @@ func digits(v float64) string {
 	return fmt.Sprintf("%.3g", v)
 }
 
-// keep puts a table between the marks of a page.
+// keep writes a table between the marks of a page.
 func keep(path, table string) error {
 	const begin, end = "<!-- measured -->\n", "<!-- /measured -->"
 	page, err := os.ReadFile(path)

@@ -27,11 +27,12 @@ import (
 // key of another issuer.
 const secret = "load-load-load-load-load-load-load-load"
 
-// storeEnv tells the server's process where the log is kept.
+// storeEnv is the variable with the address of the log for the server's
+// process.
 const storeEnv = "GOTONG_LOAD_STORE"
 
-// serve is the server's process: the product as it is, with rate limits that
-// do not limit.
+// serve is the server's process: the product with limits so high that they do
+// not matter.
 func serve(dir string) error {
 	shared := os.Getenv(storeEnv)
 	var signing string
@@ -123,7 +124,8 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	return err
 }
 
-// cpu is the user and system time that the server has used (proc(5), stat).
+// cpu returns the user and system time that the server has used (proc(5),
+// stat).
 func (s *server) cpu() time.Duration {
 	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(s.cmd.Process.Pid), "stat"))
 	if err != nil {
@@ -136,7 +138,7 @@ func (s *server) cpu() time.Duration {
 	return time.Duration(user+system) * tick
 }
 
-// usage is what the server has used so far.
+// usage returns what the server has used so far.
 func (s *server) usage() (bench.Usage, error) {
 	u := bench.Usage{CPU: s.cpu()}
 	if err := s.numbers("io", map[string]*uint64{"syscr": &u.Reads, "syscw": &u.Writes, "write_bytes": &u.Written}); err != nil {

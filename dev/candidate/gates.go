@@ -12,7 +12,7 @@ import (
 	"path/filepath"
 )
 
-// gatesReport is the part of its report that is looked at.
+// gatesReport is the part of the report of gotong gates that is used.
 type gatesReport struct {
 	Server  string `json:"server"`
 	Verdict string `json:"verdict"`
@@ -41,13 +41,13 @@ func gates(ctx context.Context, binary, scratch, line string) result {
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, ended := cmd.Output()
-	var said gatesReport
-	if err := json.Unmarshal(out, &said); err != nil {
+	var report gatesReport
+	if err := json.Unmarshal(out, &report); err != nil {
 		r.why = fmt.Sprintf("%v, %v\n%s", ended, err, errs.String())
 		return r
 	}
 	counts := map[string]int{}
-	for _, g := range said.Gates {
+	for _, g := range report.Gates {
 		counts[g.Verdict]++
 		for _, f := range g.Findings {
 			if f.Verdict != "go" {
@@ -58,8 +58,8 @@ func gates(ctx context.Context, binary, scratch, line string) result {
 			}
 		}
 	}
-	r.ok = ended == nil && said.Verdict == "go"
-	r.figures = fmt.Sprintf("%s: %d go, %d warnings, %d not checked, %d no-go", said.Server,
+	r.ok = ended == nil && report.Verdict == "go"
+	r.figures = fmt.Sprintf("%s: %d go, %d warnings, %d not checked, %d no-go", report.Server,
 		counts["go"], counts["warning"], counts["not checked"], counts["no-go"])
 	return r
 }
@@ -84,12 +84,12 @@ func engine(ctx context.Context, line, folder string) (port int, stop func(), er
 		_ = cmd.Wait()
 	}
 	text, err := bufio.NewReader(out).ReadBytes('\n')
-	var said struct {
+	var report struct {
 		Port int `json:"port"`
 	}
-	if err = errors.Join(err, json.Unmarshal(text, &said)); err != nil {
+	if err = errors.Join(err, json.Unmarshal(text, &report)); err != nil {
 		stop()
 		return 0, nil, fmt.Errorf("the engine did not start (make install): %w", err)
 	}
-	return said.Port, stop, nil
+	return report.Port, stop, nil
 }

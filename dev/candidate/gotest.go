@@ -13,7 +13,8 @@ import (
 	"strings"
 )
 
-// goTest is a run of go test. What cannot be tested fails it: CI is true.
+// goTest is a run of go test. A test that would be skipped fails, because CI is
+// true.
 type goTest struct {
 	pkg   string
 	run   string
@@ -29,7 +30,7 @@ func (g goTest) args() []string {
 	return append(args, g.pkg)
 }
 
-// line is the command as somebody would type it.
+// line returns the command as a user would type it.
 func (g goTest) line() string {
 	words := append([]string{}, g.env...)
 	words = append(words, "go")
@@ -65,7 +66,7 @@ func (g goTest) do(ctx context.Context) result {
 	return r
 }
 
-// tests is what go test told.
+// tests is the result of a run of go test.
 type tests struct {
 	passed, failed int
 	skipped        []string
@@ -77,7 +78,7 @@ type tests struct {
 // note is a line that a test logged.
 var note = regexp.MustCompile(`^ +\w+_test\.go:\d+: (.+)\n$`)
 
-// readTests reads go test's events to the end.
+// readTests reads all events of go test.
 func readTests(from io.Reader) *tests {
 	t := &tests{output: map[string][]string{}}
 	last := map[string]string{}
@@ -105,8 +106,8 @@ func readTests(from io.Reader) *tests {
 			if e.Test != "" {
 				t.passed++
 			}
-			if said := last[e.Test]; said != "" && !strings.Contains(e.Test, "/") {
-				t.notes = append(t.notes, e.Test+": "+said)
+			if line := last[e.Test]; line != "" && !strings.Contains(e.Test, "/") {
+				t.notes = append(t.notes, e.Test+": "+line)
 			}
 		case "fail":
 			if e.Test != "" {
@@ -121,10 +122,10 @@ func readTests(from io.Reader) *tests {
 	}
 }
 
-// mostOutput is how many lines of what failed a report shows.
+// mostOutput bounds the lines of a failure in a report.
 const mostOutput = 60
 
-// result judges: all passed, and there were some.
+// result returns the verdict: at least one test passed and none failed.
 func (t *tests) result(ended error) result {
 	r := result{ok: ended == nil && t.failed == 0 && t.passed > 0, notes: t.notes}
 	r.figures = fmt.Sprintf("%d passed", t.passed)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestJudge: what go test tells, and what becomes of it in a report.
+// TestJudge: outputs of go test, and their results in a report.
 func TestJudge(t *testing.T) {
 	const (
 		good = `{"Action":"output","Test":"TestA","Output":"    a_test.go:7: 50 removals\n"}
@@ -23,7 +23,7 @@ func TestJudge(t *testing.T) {
 `
 	)
 	for name, c := range map[string]struct {
-		told    string
+		output  string
 		ended   error
 		ok      bool
 		figures string
@@ -38,7 +38,7 @@ func TestJudge(t *testing.T) {
 		"died":          {good, errors.New("signal: killed"), false, "1 passed", "signal: killed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := readTests(strings.NewReader(c.told)).result(c.ended)
+			r := readTests(strings.NewReader(c.output)).result(c.ended)
 			if all := r.why + strings.Join(r.notes, "\n"); r.ok != c.ok || r.figures != c.figures || !strings.Contains(all, c.says) {
 				t.Errorf("%+v", r)
 			}

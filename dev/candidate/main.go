@@ -21,7 +21,7 @@ import (
 
 func main() { os.Exit(run()) }
 
-// run is the program; what it returns is its exit code.
+// run is the program. It returns the exit code.
 func run() int {
 	version := flag.String("version", "", "what is tried; the day if left out. It names the report")
 	only := flag.String("only", "", "only steps whose name matches this expression; then no report is written")
@@ -40,10 +40,11 @@ func run() int {
 	return 0
 }
 
-// versionName is what may name a report.
+// versionName is the form of names of reports.
 var versionName = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z.+-]*$`)
 
-// try runs the steps and writes the report. An error means that it could not.
+// try runs the steps and writes the report. It returns an error if it could
+// not.
 func try(ctx context.Context, version, only, folder string) (passed bool, err error) {
 	began := time.Now()
 	if version == "" {
@@ -94,7 +95,7 @@ func try(ctx context.Context, version, only, folder string) (passed bool, err er
 	return r.passed(), err
 }
 
-// about says what was tried, and on what.
+// about describes what was tested, and on which machine.
 func about(ctx context.Context) []string {
 	ask := func(name string, args ...string) string {
 		out, err := exec.CommandContext(ctx, name, args...).Output() //nolint:gosec // fixed words

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// result is what became of a step.
+// result is the result of a step.
 type result struct {
 	step    step
 	ok      bool
@@ -52,7 +52,7 @@ func (r *report) verdict() string {
 	return fmt.Sprintf("%d of %d failed", r.failed(), len(r.results))
 }
 
-// text is the page.
+// text returns the page.
 func (r *report) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
@@ -86,7 +86,7 @@ func (r *report) text() string {
 
 func cell(text string) string { return strings.ReplaceAll(text, "|", `\|`) }
 
-// public is a text without the folders of the machine.
+// public returns a text without directories of the machine.
 func public(text string) string {
 	text = strings.TrimSpace(text)
 	if here, err := os.Getwd(); err == nil { // first: it may be a temporary one itself

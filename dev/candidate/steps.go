@@ -2,25 +2,24 @@ package main
 
 import "context"
 
-// step is one thing that has to pass.
+// step is one test that must pass.
 type step struct {
 	what   string
 	engine string
 	run    func(ctx context.Context) result
 }
 
-// engines are the lines of SurrealDB that are supported, and what they are
-// called in tests.
+// engines are the supported lines of SurrealDB, with their names in tests.
 var engines = []struct{ name, line string }{{"SurrealDB 3.0.x", "3"}, {"SurrealDB 2.6.x", "2"}}
 
-// Tests of a whole server: who gets what while it happens, and that nothing is
-// lost, doubled or reordered on the way.
+// Tests of a whole server: which user receives which events, and that none is
+// lost, doubled or reordered.
 const (
 	leaks   = "^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw)$"
 	streams = "^(TestTwins|TestRetriedLeaveAndNoOp|TestResume|TestCorpus|TestLongerExport|TestKill|TestDrain)$"
 )
 
-// steps is everything, the quick and telling first.
+// steps returns all steps, beginning with the quick and informative ones.
 func steps(binary, scratch string) []step {
 	var list []step
 	add := func(what, engine string, run func(ctx context.Context) result) {

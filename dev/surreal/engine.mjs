@@ -19,7 +19,7 @@ function library(line) {
 
 // open starts engine line "2" or "3" at a URL.
 export async function open(line, url) {
-  // 2.6 syncs commits only when it is told to, 3.x unless it is told not to.
+  // 2.6 syncs commits only if this is set, 3.x by default.
   process.env.SURREAL_SYNC_DATA ??= "true";
   if (line === "3" && url.startsWith("rocksdb://") && !url.includes("?")) url += "?sync=every";
   const { SurrealNodeEngine } = createRequire(import.meta.url)(library(line));

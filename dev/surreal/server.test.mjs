@@ -52,7 +52,7 @@ async function ask(socket, id, method, more = []) {
   return fields((await once(socket, "message"))[0]);
 }
 
-const said = (answer) => text(fields(answer.get("error")).get("message"));
+const message = (answer) => text(fields(answer.get("error")).get("message"));
 
 test("only programs that speak CBOR get in", async (t) => {
   const { open } = await start(t);
@@ -65,13 +65,13 @@ test("only programs that speak CBOR get in", async (t) => {
 test("guests get nothing; each answer has the id of its request", async (t) => {
   const { open } = await start(t);
   const [a, b] = [await open(), await open()];
-  assert.match(said(await ask(a, 1, "query")), /Not enough permissions/);
+  assert.match(message(await ask(a, 1, "query")), /Not enough permissions/);
   assert.deepEqual((await ask(a, 2, "signin")).get("result"), none);
   const answer = await ask(a, 70_000, "query");
   assert.deepEqual([answer.get("id"), answer.get("result")], [encoded(70_000), encoded(["x"])]);
-  assert.match(said(await ask(b, 3, "query")), /Not enough permissions/);
-  assert.match(said(await ask(a, 4, "fail")), /the engine says no/);
-  assert.match(said(await ask(a, 5, "query", [["session", "s"]])), /one session per connection/);
+  assert.match(message(await ask(b, 3, "query")), /Not enough permissions/);
+  assert.match(message(await ask(a, 4, "fail")), /the engine says no/);
+  assert.match(message(await ask(a, 5, "query", [["session", "s"]])), /one session per connection/);
 });
 
 test("what is no request is answered, and the connection goes on", async (t) => {

@@ -70,7 +70,7 @@ test("each connection runs in its own state, and equal ones at the same time", {
   assert.ok(engine.switches < 100, `${engine.switches} changes of state for ${jobs.length} requests`);
 });
 
-test("nobody waits for ever behind a busy state", { timeout: 20_000 }, async () => {
+test("no call waits for ever behind a busy state", { timeout: 20_000 }, async () => {
   const sessions = new SharedSession(new Engine());
   const [busy, quiet] = [await member(sessions, "a", "x"), await member(sessions, "b", "y")];
   let done = false;
@@ -105,21 +105,21 @@ test("variables and what a connection changes keep their order", async () => {
 
 test("a notification goes to whom its query belongs, also before the answer", async () => {
   const sessions = new SharedSession(new Engine());
-  const heard = [];
-  const a = await member(sessions, "a", "x", () => heard.push("a"));
-  await member(sessions, "b", "x", () => heard.push("b"));
+  const received = [];
+  const a = await member(sessions, "a", "x", () => received.push("a"));
+  await member(sessions, "b", "x", () => received.push("b"));
   const id = "ab".repeat(16);
   const note = map([["id", uuid(Buffer.from(id, "hex"))], ["action", "CREATE"]]);
   const asked = sessions.run(a, "query", encoded(["LIVE SELECT", id]));
   await new Promise((resolve) => setImmediate(resolve));
   sessions.take(note);
-  assert.deepEqual(heard, []);
+  assert.deepEqual(received, []);
   await asked;
   await new Promise((resolve) => setImmediate(resolve));
   sessions.take(note);
   sessions.take(map([["id", uuid(Buffer.alloc(16))]]));
-  assert.deepEqual(heard, ["a", "a"]);
+  assert.deepEqual(received, ["a", "a"]);
   await sessions.close(a);
   sessions.take(note);
-  assert.deepEqual(heard, ["a", "a"]);
+  assert.deepEqual(received, ["a", "a"]);
 });

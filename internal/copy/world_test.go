@@ -276,9 +276,9 @@ func (v *village) ban() gotong.Ban { return gotong.Ban{Ever: v.pick(2) == 0} }
 
 func (v *village) talk(on gotong.Stream) {
 	me, other := v.person(), v.person()
-	said := v.posts[on]
-	if len(said) > 0 && v.pick(2) == 0 {
-		target := said[v.pick(len(said))]
+	posted := v.posts[on]
+	if len(posted) > 0 && v.pick(2) == 0 {
+		target := posted[v.pick(len(posted))]
 		switch v.pick(4) {
 		case 0:
 			if _, ok := v.try(on, me, thread.CmdEdit, thread.Edit{MessageID: target, Revision: v.edits[target], Body: "changed"}); ok {

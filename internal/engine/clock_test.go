@@ -34,7 +34,7 @@ func TestClockOfACommand(t *testing.T) {
 				Store: newMemory(t), Codec: store.NewCodec([]gotong.Kind{kind}), Clock: clock,
 				Ahead: func(_ context.Context, stream gotong.Stream, by time.Duration) {
 					if stream != one {
-						t.Errorf("told of %s", stream)
+						t.Errorf("warned about %s", stream)
 					}
 					ahead = append(ahead, by)
 				},
@@ -57,7 +57,7 @@ func TestClockOfACommand(t *testing.T) {
 				newest = receipt.At
 			}
 			if len(ahead) != want || want > 0 && ahead[0] < time.Hour {
-				t.Errorf("told of streams that are ahead by %v, want %d of them", ahead, want)
+				t.Errorf("warned about streams that are ahead by %v, want %d of them", ahead, want)
 			}
 		})
 	}

@@ -172,7 +172,7 @@ func TestReuse(t *testing.T) {
 	}
 	other := r.must(t, command("tally/two", "ani", "k", add{N: 2}))
 	if other.Replayed {
-		t.Error("an equal key on another stream was taken for a replay")
+		t.Error("an equal key on another stream was answered as a replay")
 	}
 }
 

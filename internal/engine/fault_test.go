@@ -73,8 +73,8 @@ func TestFaultsEndNothingElse(t *testing.T) {
 			t.Errorf("%s: %v, want %q", what, err, tc.want)
 		}
 		tc.broken.Store(false)
-		if said := faults.Load().(string); !strings.Contains(said, "a fault in "+what) {
-			t.Errorf("%s: reported %q", what, said)
+		if cause := faults.Load().(string); !strings.Contains(cause, "a fault in "+what) {
+			t.Errorf("%s: reported %q", what, cause)
 		}
 		if _, err := run(); err != nil {
 			t.Errorf("after a fault in %s: %v", what, err)
