@@ -45,6 +45,7 @@ func serve(dir string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	app.LeaveSmallHeap()
 	a, err := app.New(ctx, app.Options{
 		Config: config.Config{
 			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir,

@@ -34,6 +34,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
+	app.LeaveSmallHeap()
 	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log, HashProgram: std.program})
 	if err != nil {
 		return err
