@@ -15,9 +15,10 @@ type Look struct {
 	Grant  gotong.Grant
 }
 
-// Look reads streams of one kind for a viewer, however many, in one snapshot: for
-// each stream what decides the access and what needs names, and beside them
-// what more names. needs and more may be nil. What they name is not filtered.
+// Look returns streams of one kind, in the order of the list, as a viewer may see
+// them. One snapshot holds what decides the access to each, the documents that
+// needs names for it, and what more names; both may be nil, and what they name is
+// not filtered.
 func (v *Views) Look(
 	ctx context.Context, viewer gotong.Viewer, streams []gotong.Stream,
 	needs func(gotong.State, gotong.Viewer) []gotong.Ref, more func([]gotong.State) store.Need,

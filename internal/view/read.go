@@ -14,8 +14,8 @@ type Query struct {
 	Stream gotong.Stream
 
 	// The events with From < seq <= To that the viewer may see, oldest first or
-	// Descending; To 0 is the end. At most Limit of the log are looked at (500
-	// at most, 0 reads none): Page says how far it came.
+	// Descending; To 0 is the end. The read looks at Limit events of the log, 500
+	// at most (0 reads none); Page returns how far it came.
 	From, To   uint64
 	Descending bool
 	Limit      int
@@ -39,8 +39,8 @@ type Page struct {
 	State  gotong.State  // the documents that decided it
 	Events []Event       // visible, overlaid, in the order asked for
 
-	// From < seq <= To was looked at. Done says that nothing of the query is
-	// left; else go on after To, or, Descending, up to From.
+	// The page covers From < seq <= To. Done: nothing of the query is left; else
+	// continue after To or, Descending, up to From.
 	From, To uint64
 	Done     bool
 
@@ -74,7 +74,7 @@ func (v *Views) readOnce(ctx context.Context, viewer gotong.Viewer, q Query) (Pa
 	}
 	p, err := v.readPage(ctx, viewer, q, page)
 	for Spoilt(err) && page.Limit > 1 {
-		page.Limit /= 2 // what is before the event that spoils it is good
+		page.Limit /= 2 // the events before the damaged one are good
 		p, err = v.readPage(ctx, viewer, q, page)
 	}
 	if Spoilt(err) {
@@ -109,7 +109,7 @@ func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, pag
 	return p, nil
 }
 
-// cover says how far the rows of the log came.
+// cover sets how much of the query the rows of the log cover.
 func (p *Page) cover(q Query, rows []store.Event) {
 	end := p.Head.Seq
 	if q.To > 0 {
@@ -140,14 +140,14 @@ func (v *Views) spoiltAt(ctx context.Context, viewer gotong.Viewer, q Query, fau
 	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, Span{}, store.Need{})
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
-		return gotong.NewError(gotong.CodeCorruptEvent, // it is what decides access
+		return gotong.NewError(gotong.CodeCorruptEvent, // one that decides access
 			"An event is missing or does not match its commitment, so the server does not show it.")
 	case err != nil:
 		return err
 	case !s.Grants[0].Readable:
 		return gotong.NotFound()
 	case q.Limit <= 0:
-		return fault // it is what was asked for beside the events
+		return fault // not of an event, but of what More names
 	}
 	seq := q.From + 1
 	if q.Descending {

@@ -8,25 +8,25 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Row is one event of a page, decoded, with what is laid over it.
+// Row is one event of a page, decoded, with what later events made of it.
 type Row struct {
 	Stored *store.Event
 	Event  gotong.Event // as it was committed
 	About  []uint64     // seqs of the events that it speaks of
 
 	kind *gotong.Kind
-	over *over // nil where nothing is laid over it
+	over *over // nil if no later event changed it
 }
 
-// over is what is laid over an event.
+// over is what later events made of an event.
 type over struct {
 	overlay
-	row   *store.Event // that holds the newest content; nil where the event's own row does
+	row   *store.Event // holds the newest content; nil if the event itself does
 	text  gotong.Event
 	about []uint64
 }
 
-// Row decodes row i of the page.
+// Row returns row i of the page, decoded.
 func (s *Snapshot) Row(i int) (*Row, error) {
 	row := &s.Rows[i]
 	r := &Row{Stored: row, kind: s.kind}

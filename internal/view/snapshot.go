@@ -24,7 +24,7 @@ type Span struct {
 // access of some viewers, and a page of its log.
 type Snapshot struct {
 	State  gotong.State
-	Store  store.Snapshot // holds what was asked for beside the page
+	Store  store.Snapshot // what more named
 	Grants []*Grant       // by viewer
 	Rows   []store.Event  // the page
 
@@ -88,9 +88,8 @@ func (v *Views) Load(
 	return s, v.grant(ctx, s, viewers)
 }
 
-// withPage adds the page and the overlays of its seqs to what is read. The
-// overlays are the closed range of the same seqs: newest first, the newest of
-// the range are those of the newest events.
+// withPage adds the page, and the overlays of the same range of seqs, to what is
+// read. Both are read in the same direction, so that a limit cuts off the same end.
 func withPage(more store.Need, stream gotong.Stream, kind *gotong.Kind, page Span) store.Need {
 	if page.Limit == 0 {
 		return more
@@ -115,12 +114,12 @@ func withPage(more store.Need, stream gotong.Stream, kind *gotong.Kind, page Spa
 	return more
 }
 
-// maxSeqName is the greatest seq whose name sorts as a number.
+// maxSeqName is the greatest seq whose name sorts in the order of numbers.
 const maxSeqName = 9_999_999_999_999_999
 
-// lay takes the page and its overlays out of what was read so far, and names
-// the events with the newest texts that are not on the page, to be read beside
-// it: there they are verified, erased and judged like any other event.
+// lay takes the page and its overlays from what was read so far. It returns the
+// ranges of events that hold the newest texts and are not on the page: they are
+// read beside it, verified and authorised like any other event.
 func (s *Snapshot) lay(snap store.Snapshot, events, ranges int) ([]store.EventRange, error) {
 	s.Rows, s.overlays, s.texts = snap.Events[events], nil, nil
 	if s.kind.Overlays == "" {
@@ -163,7 +162,7 @@ func (s *Snapshot) lay(snap store.Snapshot, events, ranges int) ([]store.EventRa
 	return texts, nil
 }
 
-// bound ends the page before what is laid over it makes it too large.
+// bound cuts the page off before its events and overlays exceed the bytes.
 func (s *Snapshot) bound(bytes int) {
 	size := 0
 	for i := range s.Rows {
@@ -181,12 +180,12 @@ func (s *Snapshot) bound(bytes int) {
 func seqOf(name string) (uint64, error) {
 	var seq uint64
 	if _, err := fmt.Sscanf(name, "%d", &seq); err != nil || gotong.SeqName(seq) != name {
-		return 0, fmt.Errorf("view: an overlay is named %q, which is no seq", name)
+		return 0, fmt.Errorf("view: the name %q of an overlay is not a seq", name)
 	}
 	return seq, nil
 }
 
-// accessNeeds is what decides access for all the viewers together.
+// accessNeeds returns the references that decide the access of all the viewers.
 func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer) []gotong.Ref {
 	if kind.AccessNeeds == nil {
 		return nil
@@ -207,8 +206,8 @@ func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer)
 	return refs
 }
 
-// grant decides for each viewer. Where a stretch begins or ends never moves, so
-// its place may be looked up after the snapshot.
+// grant sets the access of each viewer. The places where stretches begin and end
+// never move, so they may be looked up after the snapshot.
 func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer) error {
 	rules := make([]gotong.Grant, len(viewers))
 	for i, viewer := range viewers {
@@ -233,7 +232,7 @@ func (v *Views) grant(ctx context.Context, s *Snapshot, viewers []gotong.Viewer)
 	return nil
 }
 
-// grantOf is what the rules grant a viewer; nothing of a stream that does not exist.
+// grantOf returns what the rules grant a viewer; nothing if the stream does not exist.
 func grantOf(kind *gotong.Kind, s gotong.State, viewer gotong.Viewer) gotong.Grant {
 	if !s.Head.Exists() || kind.Access == nil {
 		return gotong.Grant{}

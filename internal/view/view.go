@@ -66,8 +66,8 @@ func (v *Views) Kind(stream gotong.Stream) (*gotong.Kind, error) {
 	return kept.(*gotong.Kind), nil //nolint:forcetypeassert // only this function stores
 }
 
-// Spoilt reports whether one event, perhaps not the first, spoils a page: a
-// shorter page may be good.
+// Spoilt reports whether a read failed because of one event that is damaged or
+// unreadable; a shorter page may succeed.
 func Spoilt(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrUnreadable)
 }
@@ -77,8 +77,8 @@ const (
 	notYetAfter = 5 * time.Second
 	// maxWaiting is how many reads of one user wait at once.
 	maxWaiting = 8
-	// maxAhead is how far beyond the head a read may wait for: a client
-	// that knows of an event knows of one that exists, or nearly.
+	// maxAhead is how many events beyond the head a read may wait for: a client
+	// can only know of events that exist, of which this node may lack the newest.
 	maxAhead = 1000
 )
 

@@ -11,8 +11,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// refusal checks that a rule refuses with an error that has a code and a
-// sentence.
+// refusal checks that a rule rejects a command with an error that has a code and
+// a sentence.
 func (w *World) refusal(cmd gotong.Command, err error) error {
 	w.t.Helper()
 	var e *gotong.Error
@@ -26,7 +26,7 @@ func same(a, b error) bool {
 	return (a == nil) == (b == nil) && (a == nil || a.Error() == b.Error())
 }
 
-// Fields is the names of the fields that an error complains of.
+// Fields returns the names of the fields that an error reports.
 func Fields(err error) []string {
 	var e *gotong.Error
 	if !errors.As(err, &e) {
@@ -57,8 +57,8 @@ func (w *World) project(kind gotong.Kind, l *loaded, e gotong.Event, r row) []go
 	return changes
 }
 
-// Grant is what a kind's rules give a viewer of a stream, and the streams that
-// govern it.
+// Grant returns what a kind's rules grant a viewer of a stream, and the streams
+// that govern it.
 func (w *World) Grant(s gotong.Stream, v gotong.Viewer) (gotong.Grant, []gotong.Stream) {
 	w.t.Helper()
 	kind := w.kinds[s.Kind()]
@@ -84,14 +84,14 @@ func (w *World) Grant(s gotong.Stream, v gotong.Viewer) (gotong.Grant, []gotong.
 	return g, governing
 }
 
-// State is what needs names of a stream; it fails the test when it is asked for
-// more.
+// State returns the state of a stream with what needs names; the state fails the
+// test if it is asked for more.
 func (w *World) State(s gotong.Stream, needs func(gotong.State) []gotong.Ref) gotong.State {
 	w.t.Helper()
 	return w.load(s, needs).strict("a viewer of " + s.Kind())
 }
 
-// Access is a viewer's access to a stream.
+// Access returns a viewer's access to a stream.
 func (w *World) Access(s gotong.Stream, v gotong.Viewer) gotong.Access {
 	w.t.Helper()
 	g, _ := w.Grant(s, v)
@@ -114,7 +114,7 @@ func (w *World) resolve(s gotong.Stream, v gotong.Viewer, g gotong.Grant) gotong
 	})
 }
 
-// Position is the position of an event of a stream; 0 where there is none.
+// Position returns the position of an event of a stream; 0 if there is none.
 func (w *World) Position(s gotong.Stream, seq uint64) uint64 {
 	if r := w.row(s, seq); r != nil {
 		return r.position
@@ -131,7 +131,7 @@ func (w *World) row(s gotong.Stream, seq uint64) *row {
 	return nil
 }
 
-// History is a stream's events with their overlays, as a viewer gets them.
+// History returns a stream's events with their overlays, as a viewer gets them.
 func (w *World) History(s gotong.Stream, v gotong.Viewer) []gotong.Event {
 	w.t.Helper()
 	access, kind := w.Access(s, v), w.kinds[s.Kind()]
@@ -145,7 +145,8 @@ func (w *World) History(s gotong.Stream, v gotong.Viewer) []gotong.Event {
 	return events
 }
 
-// Event is one event of a stream with its overlay, for who sees everything.
+// Event returns an event of a stream with its overlay, as a viewer who sees
+// everything gets it.
 func (w *World) Event(s gotong.Stream, seq uint64) gotong.Event {
 	w.t.Helper()
 	r := w.row(s, seq)
@@ -174,8 +175,8 @@ func (w *World) overlaid(r row, sees func(seq uint64) bool) gotong.Event {
 	return kind.Overlay(e, doc, later)
 }
 
-// checkOverlays: an overlay changes payloads only, what it makes is of the
-// event's types, and who sees all that Laid names is shown all of it.
+// checkOverlays checks that an overlay changes payloads only, that the result has
+// the event's types, and that a viewer who sees all that Laid names gets all of it.
 func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 	w.t.Helper()
 	if kind.Overlay == nil {
@@ -204,8 +205,8 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 	}
 }
 
-// checkAbout: an event speaks of earlier ones of its stream, and to those who
-// may see them.
+// checkAbout checks that an event is about earlier ones of its stream, and has their
+// audience.
 func (w *World) checkAbout(kind gotong.Kind, e gotong.Event) {
 	w.t.Helper()
 	for _, seq := range kind.AboutOf(e) {
@@ -218,8 +219,8 @@ func (w *World) checkAbout(kind gotong.Kind, e gotong.Event) {
 	}
 }
 
-// checkAmends: delivery trusts a kind that says an event amends nothing, and
-// would go on showing the old text.
+// checkAmends checks that Amends is true for an event that changes an overlay: if
+// not, delivery would continue to show the old text.
 func (w *World) checkAmends(kind gotong.Kind, e gotong.Event, changes []gotong.Change) {
 	w.t.Helper()
 	if kind.Amends == nil || kind.Amends(e) {
@@ -243,8 +244,8 @@ type look struct {
 	viewer gotong.Viewer
 }
 
-// accesses is every known viewer's view of every stream; the actor and whom
-// the events affect become known.
+// accesses returns the view of every known viewer of every stream. The actor and
+// the users whom the events affect become known.
 func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.Event) map[look]view {
 	w.t.Helper()
 	w.Watch(gotong.Viewer(actor))
@@ -263,8 +264,8 @@ func (w *World) accesses(actor gotong.Actor, kind gotong.Kind, events []gotong.E
 	return all
 }
 
-// checkAffects: whose view changed must be named by one of the events, and the
-// events' stream must be one that governs the view.
+// checkAffects checks that Affects names every user whose view changed, and that
+// the events' stream is one that governs the view.
 func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map[look]view) {
 	w.t.Helper()
 	for s := range w.heads {
@@ -290,14 +291,13 @@ func (w *World) checkAffects(kind gotong.Kind, events []gotong.Event, before map
 	}
 }
 
-// Snapshot is the documents of a moment, to be brought up to date by
-// [World.Replay].
+// Snapshot holds the documents of a moment; [World.Replay] brings them up to date.
 type Snapshot struct {
 	docs documents
 	rows int
 }
 
-// Snapshot is the documents as they are.
+// Snapshot returns the present documents.
 func (w *World) Snapshot() Snapshot { return Snapshot{maps.Clone(w.docs), len(w.rows)} }
 
 // Replay projects the events after a snapshot onto it and fails the test where
@@ -331,8 +331,8 @@ func (w *World) Replay(from Snapshot) {
 	}
 }
 
-// checkRebuild folds the log from zero: after every command of a short log,
-// now and then of a long one.
+// checkRebuild folds the log from zero: after every command while the log is short,
+// and after some commands of a long one.
 func (w *World) checkRebuild() {
 	w.t.Helper()
 	if n := len(w.rows); n <= 200 || n%128 == 0 {

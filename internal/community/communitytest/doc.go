@@ -1,5 +1,5 @@
 // Package communitytest runs the rules of kinds over maps, without a store or
-// an engine, and holds every command against what each kind owes:
+// an engine, and checks after every command what must hold of each kind:
 //
 //   - Needs named all that Decide and Project looked at, AccessNeeds all that
 //     Access looked at, each with the stream that writes it;
@@ -9,9 +9,9 @@
 //   - the documents folded from the first event on equal the live ones;
 //   - Affects names every viewer whose access an event changed;
 //   - overlays keep who, what and when of an event;
-//   - refusals are errors with a code.
+//   - rejections are errors with a code.
 //
-// A kind's tests begin with [Run] and then speak in commands:
+// A kind's tests begin with [Run] and then execute commands:
 //
 //	w := communitytest.Run(t, thread.Kind())
 //	w.Do(ani, s, thread.Post{Body: "Halo"})

@@ -30,7 +30,7 @@ func (d documents) put(w *World, c gotong.Change) {
 	d[c.Key] = body
 }
 
-// document reads a row as its collection's type.
+// document returns a row as its collection's type.
 func (w *World) document(k gotong.Key, body []byte) any {
 	w.t.Helper()
 	for _, kind := range w.kinds {
@@ -49,7 +49,7 @@ func (w *World) document(k gotong.Key, body []byte) any {
 	return nil
 }
 
-// Doc is a document as its kind's type; nil where there is none.
+// Doc returns a document as its kind's type; nil if there is none.
 func (w *World) Doc(k gotong.Key) any {
 	w.t.Helper()
 	body, ok := w.docs[k]
@@ -59,7 +59,7 @@ func (w *World) Doc(k gotong.Key) any {
 	return w.document(k, body)
 }
 
-// Keys is the keys of one owner's documents in a collection, in order.
+// Keys returns the keys of one owner's documents in a collection, in order.
 func (w *World) Keys(collection, owner string) []gotong.Key {
 	keys := slices.Collect(maps.Keys(w.docs))
 	keys = slices.DeleteFunc(keys, func(k gotong.Key) bool { return k.Collection != collection || k.Owner != owner })
@@ -67,7 +67,7 @@ func (w *World) Keys(collection, owner string) []gotong.Key {
 	return keys
 }
 
-// loaded is a state with what was put into it.
+// loaded is a state, and what it holds.
 type loaded struct {
 	w     *World
 	state gotong.State
@@ -124,7 +124,7 @@ func (w *World) find(s gotong.Stream, id gotong.EventID) gotong.Event {
 	return gotong.Event{}
 }
 
-// strict is the state that fails the test when it is asked for what the needs
+// strict returns the state, which fails the test if it is asked for what the needs
 // did not name.
 func (l *loaded) strict(by string) gotong.State {
 	return l.state.OnMiss(func(r gotong.Ref) {
@@ -133,7 +133,7 @@ func (l *loaded) strict(by string) gotong.State {
 	})
 }
 
-// unchanged fails the test where a rule changed what it was handed.
+// unchanged fails the test if a rule changed its arguments.
 func (l *loaded) unchanged(by string) {
 	l.w.t.Helper()
 	for k, doc := range l.docs {

@@ -9,7 +9,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// overTheWire sends a command through JSON, as a client does, and names it.
+// overTheWire encodes and decodes a command as JSON, as a client and the server do,
+// and returns it with its name.
 func (w *World) overTheWire(kind gotong.Kind, cmd gotong.Command) gotong.Command {
 	w.t.Helper()
 	for _, t := range kind.Commands {
@@ -94,8 +95,8 @@ func eventType(kind gotong.Kind, name string) (gotong.EventType, bool) {
 	return gotong.EventType{}, false
 }
 
-// checkTypes checks a kind's tables: data and content of an event have no JSON
-// name in common, and names are there once.
+// checkTypes checks a kind's tables: data and content of an event have no JSON name
+// in common, and no name occurs twice.
 func (w *World) checkTypes(kind gotong.Kind) {
 	w.t.Helper()
 	seen := map[string]bool{}
@@ -125,8 +126,8 @@ func (w *World) checkTypes(kind gotong.Kind) {
 	}
 }
 
-// jsonNames is the names that a struct's fields have in JSON, those of
-// embedded structs included.
+// jsonNames returns the JSON names of a struct's fields, including those of embedded
+// structs.
 func jsonNames(t reflect.Type) map[string]bool {
 	names := map[string]bool{}
 	for _, f := range reflect.VisibleFields(t) {

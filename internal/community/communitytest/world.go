@@ -15,8 +15,8 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// World is a log and its documents. Documents and events are kept as JSON, so
-// that nothing survives that a database would not keep.
+// World is a log and its documents. It keeps documents and events as JSON, so that
+// a test sees only what a database would keep.
 type World struct {
 	t      T
 	kinds  map[string]gotong.Kind
@@ -39,8 +39,8 @@ type row struct {
 	data, content []byte
 }
 
-// Run makes an empty world of these kinds and checks what holds of them before
-// any command.
+// Run returns an empty world of these kinds. It checks first what must hold of them
+// before any command.
 func Run(t T, kinds ...gotong.Kind) *World {
 	t.Helper()
 	w := &World{
@@ -55,22 +55,22 @@ func Run(t T, kinds ...gotong.Kind) *World {
 	return w
 }
 
-// User is an actor without special rights.
+// User returns an actor without special rights.
 func User(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleUser} }
 
-// Moderator is an actor who moderates the platform.
+// Moderator returns an actor who moderates the platform.
 func Moderator(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleModerator} }
 
-// Admin is an actor who administers the platform.
+// Admin returns an actor who administers the platform.
 func Admin(id string) gotong.Actor { return gotong.Actor{UserID: id, Role: gotong.RoleAdmin} }
 
-// System is the server itself.
+// System returns the server itself as an actor.
 func System() gotong.Actor { return gotong.Actor{UserID: "system", Role: gotong.RoleSystem} }
 
-// Now is the world's clock; it moves a millisecond with each command.
+// Now returns the world's time, which advances by a millisecond with each command.
 func (w *World) Now() gotong.Instant { return w.now }
 
-// Pass lets time pass, or sets the clock back where d is negative.
+// Pass advances the world's clock by d, or sets it back if d is negative.
 func (w *World) Pass(d time.Duration) { w.now = w.now.Add(d) }
 
 // Watch adds viewers whose access is compared before and after each command;
@@ -83,10 +83,10 @@ func (w *World) Watch(viewers ...gotong.Viewer) {
 	}
 }
 
-// Head is the head of a stream.
+// Head returns the head of a stream.
 func (w *World) Head(s gotong.Stream) gotong.Head { return w.heads[s] }
 
-// Do runs a command that must be accepted, and is its events; none for a no-op.
+// Do runs a command that must be accepted, and returns its events; none for a no-op.
 func (w *World) Do(actor gotong.Actor, s gotong.Stream, data any) []gotong.Event {
 	w.t.Helper()
 	events, err := w.Try(actor, s, data)
@@ -104,7 +104,7 @@ func (w *World) Idle(actor gotong.Actor, s gotong.Stream, data any) {
 	}
 }
 
-// Refuse runs a command that must be refused with this code.
+// Refuse runs a command that must be rejected with this code.
 func (w *World) Refuse(actor gotong.Actor, s gotong.Stream, data any, code gotong.Code) {
 	w.t.Helper()
 	_, err := w.Try(actor, s, data)
@@ -164,7 +164,7 @@ func (w *World) run(kind gotong.Kind, cmd gotong.Command) ([]gotong.Event, error
 	return w.commit(kind, cmd, home, decision), nil
 }
 
-// decide asks twice, on states that were loaded apart.
+// decide decides twice, on states that were loaded separately, and compares.
 func (w *World) decide(kind gotong.Kind, cmd gotong.Command) (gotong.Decision, error) {
 	w.t.Helper()
 	r := gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
@@ -245,7 +245,7 @@ func (w *World) stamp(cmd gotong.Command, f gotong.Fact, head gotong.Head) goton
 	return e
 }
 
-// write puts one change into the documents, as JSON.
+// write applies one change to the documents, as JSON.
 func (w *World) write(s gotong.Stream, c gotong.Change) {
 	w.t.Helper()
 	if first, ok := w.writers[c.Key]; ok && first != s {

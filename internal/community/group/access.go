@@ -6,7 +6,8 @@ func accessNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, v.UserID)}}
 }
 
-// spans: all of the group's events, or those since an outsider was appointed.
+// spans returns all of the group's events; for an outsider who was appointed,
+// those since then.
 func spans(s gotong.Stream, m gotong.Membership) []gotong.Span {
 	if m.Appointed {
 		return m.Spans(s)
@@ -14,8 +15,8 @@ func spans(s gotong.Stream, m gotong.Membership) []gotong.Span {
 	return []gotong.Span{{Stream: s}}
 }
 
-// access: a group's events are for its members, all of them, also those from
-// before they came.
+// access gives members all of a group's events, also those from before they
+// joined.
 func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(s.Stream, v.UserID))
 	if !m.Active() {
@@ -44,7 +45,7 @@ func affects(e gotong.Event) gotong.Affected {
 }
 
 // MayKnow reports whether a user may know that the group exists and see its
-// detail: everybody, but for groups by invitation only its members.
+// detail: every user may, unless the group is by invitation; then only members.
 func MayKnow(g Group, m gotong.Membership) bool { return g.KnownToAll() || m.Active() }
 
 // MayListMembers reports whether a user may see who the members are.

@@ -8,7 +8,7 @@ const Name = "group"
 // prefix begins the ids of groups.
 const prefix = "ent-"
 
-// Role is what a member is to the group; a closed set.
+// Role is a member's role in the group; a closed set.
 type Role string
 
 // The roles, highest first.
@@ -18,7 +18,8 @@ const (
 	Anggota   Role = "anggota" // an ordinary member
 )
 
-// lent says what a member is to a thread that borrows the group's members.
+// lent maps a member's role to their standing in a thread that borrows the
+// group's members.
 var lent = map[string]gotong.Standing{
 	string(Admin): gotong.Leading, string(Moderator): gotong.Leading, string(Anggota): gotong.Ordinary,
 }
@@ -35,7 +36,7 @@ const (
 	Lembaga  EntityType = "lembaga"  // an institution
 )
 
-// JoinPolicy is how one becomes a member; a closed set.
+// JoinPolicy is how users become members; a closed set.
 type JoinPolicy string
 
 // The join policies.
@@ -76,8 +77,8 @@ func (g Group) Title() string { return g.Name }
 // KnownToAll reports whether everybody may know that the group exists.
 func (g Group) KnownToAll() bool { return g.JoinPolicy != Undangan }
 
-// Closed reports whether the last member left: nobody can come into the group
-// any more.
+// Closed reports whether the last member has left: nobody can join the group any
+// more.
 func (g Group) Closed() bool { return g.Members == 0 }
 
 // GroupKey is the key of a group's document.
@@ -93,16 +94,16 @@ func DirectoryKey(created gotong.Instant, id string) gotong.Key {
 	return gotong.Key{Collection: Directory, Owner: DirectoryOwner, Name: gotong.EntryName(created, id)}
 }
 
-// StreamOf is the stream that this create command makes: its id is derived, so
-// that a retry makes no twin.
+// StreamOf returns the stream that this create command creates. Its id is derived
+// from the request, so that a retry creates no second one.
 func StreamOf(actor, requestID string) gotong.Stream {
 	return gotong.NewStream(Name, prefix+gotong.DeriveID(Name, actor, requestID))
 }
 
-// Kind is the rules of groups, for accounts of any issuer.
+// Kind returns the rules of groups, for accounts of any issuer.
 func Kind() gotong.Kind { return KindFor(gotong.AnyIssuer) }
 
-// KindFor is the rules of groups for these accounts.
+// KindFor returns the rules of groups for these accounts.
 func KindFor(accounts gotong.Accounts) gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,

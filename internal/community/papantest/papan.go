@@ -1,4 +1,4 @@
-// Package papantest is the rules of papan, a notice board: its members post
+// Package papantest holds the rules of papan, a notice board: its members post
 // notices, its keepers add and remove members. It is a whole kind, and as small
 // as a kind with members can be.
 //
@@ -14,7 +14,7 @@ const Name = "papan"
 
 // The roles of members.
 const (
-	Keeper = "keeper" // who made the board, and whom a keeper made one
+	Keeper = "keeper" // the creator of the board, and members whom a keeper gave this role
 	Member = "member"
 )
 
@@ -72,7 +72,7 @@ type Text struct {
 // Seated is the data of member.seated.
 type Seated struct {
 	UserID string         `json:"user_id"`
-	Role   string         `json:"role,omitempty"` // empty: no member any more
+	Role   string         `json:"role,omitempty"` // empty: no longer a member
 	Now    gotong.Instant `json:"now,omitzero"`   // the clock, where the end of a ban was compared with it
 	gotong.Ban
 }
@@ -111,7 +111,7 @@ func Kind() gotong.Kind {
 	}
 }
 
-// home: a board lives by itself.
+// home returns the board itself: it is its own home.
 func home(cmd gotong.Command) (gotong.Stream, error) {
 	if _, ok := cmd.Data.(Create); !ok {
 		return "", gotong.NotFound()

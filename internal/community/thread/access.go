@@ -7,8 +7,8 @@ import (
 	"gotong.dev/gotong"
 )
 
-// accessNeeds: the thread's own row of the viewer is needed in any case, and so
-// named at once.
+// accessNeeds names the viewer's row in the thread at once, because it is needed
+// in any case.
 func accessNeeds(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	t, _ := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	return addMember([]gotong.Ref{{Stream: s.Stream, Key: ThreadKey(s.Stream.ID())}}, s.Stream, t, viewer.UserID)
@@ -32,8 +32,8 @@ func (r Rules) access(s gotong.State, viewer gotong.Viewer) gotong.Grant {
 	}
 }
 
-// spans returns what a member may see: the stretches open to all, and the
-// member's own, unless they lie within the former.
+// spans returns what a member may see: the stretches open to all members, and the
+// member's own unless the open ones cover them.
 func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
 	if m.Appointed {
 		return m.Spans(Governing(t, stream))
@@ -48,7 +48,7 @@ func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
 	return visible
 }
 
-// openSpans is the stretches in which the policy was all.
+// openSpans returns the stretches in which the history policy was all.
 func openSpans(stream gotong.Stream, history []PolicyChange) []gotong.Span {
 	var list []gotong.Span
 	for i, h := range history {
@@ -67,8 +67,8 @@ func openSpans(stream gotong.Stream, history []PolicyChange) []gotong.Span {
 	return list
 }
 
-// covers reports whether inner surely lies within outer: both of one stream,
-// or outer without an end on either side.
+// covers reports whether inner lies within outer. It is false if they are of two
+// streams, unless outer has no end on either side.
 func covers(outer, inner gotong.Span) bool {
 	if outer.From == 0 && outer.To == 0 {
 		return true
@@ -114,8 +114,8 @@ func (r Rules) KnowNeeds(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	return refs
 }
 
-// MayKnow reports whether a user may know that the thread exists: who may read
-// it and, if it is public, who may know of the home that it is in.
+// MayKnow reports whether a user may know that the thread exists: they may read
+// it, or it is public and they may know of its home.
 func (r Rules) MayKnow(s gotong.State, viewer gotong.Viewer) bool {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	return ok && mayKnow(s, t, r.standingOf(s, t, viewer.UserID))

@@ -2,9 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// appoint gives a new owner to a thread of whose owners none can act. A platform
-// admin does it, also for a thread that is unknown to them otherwise; if such a
-// thread has an owner who can act, they get that it does not exist.
+// appoint gives a new owner to a thread none of whose owners can act. Only platform
+// admins appoint, even in threads of which they may not know; such a thread does
+// not exist for them if an owner can act.
 func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 	known := mayKnow(r.state, r.thread, r.me)
 	switch {
@@ -31,8 +31,8 @@ func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 	}
 }
 
-// ownerless reports a thread with members of its own, of whose owners none can
-// act.
+// ownerless reports whether the thread has members of its own, and no owner who
+// can act.
 func (r ruling) ownerless() bool {
 	return r.thread.Members == Own && !r.thread.Closed() && !r.thread.Led(r.state, r.Accounts)
 }

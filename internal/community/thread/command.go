@@ -34,12 +34,12 @@ func commands() []gotong.Type {
 	}
 }
 
-// Create makes a thread; who creates it owns it.
+// Create creates a thread; the actor becomes its owner.
 type Create struct {
 	ScopeID string  `json:"scope_id"`
 	Privacy Privacy `json:"privacy_level"`
-	History Policy  `json:"history,omitempty"` // all where it is not said
-	Members Source  `json:"members,omitempty"` // own where it is not said
+	History Policy  `json:"history,omitempty"` // all if absent
+	Members Source  `json:"members,omitempty"` // own if absent
 }
 
 // Join makes the actor a member of a public thread.
@@ -48,12 +48,12 @@ type Join struct{}
 // Leave ends the actor's membership.
 type Leave struct{}
 
-// SetHistory changes the history policy for what comes.
+// SetHistory changes the history policy of the messages posted from now on.
 type SetHistory struct {
 	Policy Policy `json:"policy"`
 }
 
-// Add makes somebody a member; without a role, an ordinary one.
+// Add makes a user a member; without a role, an ordinary one.
 type Add struct {
 	UserID string `json:"user_id"`
 	Role   Role   `json:"role,omitempty"`
@@ -81,29 +81,29 @@ type Appoint struct {
 	Members []string `json:"members,omitempty"`
 }
 
-// Mute keeps a member from sending until a time; 0 lifts it.
+// Mute keeps a member from sending until a time; 0 lifts the mute.
 type Mute struct {
 	UserID  string `json:"user_id"`
 	UntilMS int64  `json:"until_ms"`
 }
 
-// SetRole changes a member's role; an owner hands over by making another
-// member owner.
+// SetRole changes a member's role. An owner hands the thread over by making
+// another member owner.
 type SetRole struct {
 	UserID string `json:"user_id"`
 	Role   Role   `json:"role"`
 }
 
-// Post says something.
+// Post posts a message.
 type Post struct {
 	Body        string            `json:"body"`
-	Attachments []json.RawMessage `json:"attachments,omitempty"` // refused until they exist
+	Attachments []json.RawMessage `json:"attachments,omitempty"` // rejected until they exist
 	ReplyTo     gotong.EventID    `json:"reply_to,omitzero"`
 	Origin
 }
 
-// Origin is what an import says of a thing that took place elsewhere. Only
-// owners and admins may say it.
+// Origin is the original time and name of something imported from another
+// product. Only owners and admins may set it.
 type Origin struct {
 	SentAtMS int64  `json:"sent_at_ms,omitempty"`
 	SentBy   string `json:"sent_by,omitempty"` // a display name
@@ -116,7 +116,7 @@ type Edit struct {
 	Body      string         `json:"body"`
 }
 
-// Delete takes back a message that has this revision, or any revision if it is absent.
+// Delete deletes a message that has this revision, or any revision if it is absent.
 type Delete struct {
 	MessageID gotong.EventID `json:"message_id"`
 	Revision  *uint64        `json:"revision,omitempty"`

@@ -2,7 +2,7 @@ package thread
 
 import "gotong.dev/gotong"
 
-// ruling is what a decision looks at: the thread and who asks.
+// ruling is what a decision looks at: the command, the thread and the actor.
 type ruling struct {
 	Rules
 	state  gotong.State
@@ -23,7 +23,7 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	on := ruling{r, s, t, cmd, r.standingOf(s, t, cmd.Actor.UserID)}
-	switch c := cmd.Data.(type) { // also of threads that the actor may not know
+	switch c := cmd.Data.(type) { // these also work on threads of which the actor may not know
 	case Leave:
 		return on.leave()
 	case Appoint:
@@ -84,7 +84,7 @@ func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Deci
 	return gotong.Accept(gotong.Fact{Type: EvCreated, Data: d})
 }
 
-// elsewhere refuses to change members that the thread only borrows.
+// elsewhere rejects changes to members that the thread only borrows.
 func (r ruling) elsewhere() error {
 	if r.thread.Members == Home {
 		return gotong.NewError(gotong.CodeConflict,
@@ -106,7 +106,7 @@ func (r ruling) outranked(target standing) bool {
 	return target.role.rank() > r.me.power(r.cmd.Actor.Role)
 }
 
-// mayClaim: only owners and admins say that something took place elsewhere.
+// mayClaim rejects an origin unless the actor is an owner or admin.
 func (r ruling) mayClaim(o Origin) error {
 	if o != (Origin{}) && !r.leads() {
 		return gotong.NewError(gotong.CodeForbidden, "Only owners and admins can import messages.")

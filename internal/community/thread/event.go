@@ -85,7 +85,7 @@ type Unbanned struct {
 type Appointed struct {
 	UserID   string `json:"user_id"`
 	Role     Role   `json:"role"`
-	Outsider bool   `json:"outsider,omitempty"` // was no member, and sees nothing from before
+	Outsider bool   `json:"outsider,omitempty"` // was not a member, and sees nothing from before
 }
 
 // SentBy is the content of member.added and member.removed in an import.
@@ -107,8 +107,8 @@ type RoleChanged struct {
 	Role   Role   `json:"role"`
 }
 
-// Posted is the data of message.posted. The event's id is the message's. What
-// stands in Later is never in the log; the overlay puts it there.
+// Posted is the data of message.posted. The event's id is the message's id. Later
+// is never in the log; the overlay sets it.
 type Posted struct {
 	N        uint64         `json:"n"` // ordinal: the first message is 1
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
@@ -122,7 +122,7 @@ type Later struct {
 	Revision    uint64              `json:"revision,omitempty"` // 0: as posted
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
-	Withheld    bool                `json:"withheld,omitempty"`      // the newest text is not for this viewer, nor is the older
+	Withheld    bool                `json:"withheld,omitempty"`      // the viewer may not see the newest text, and gets no older one
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 
@@ -132,8 +132,8 @@ type Text struct {
 	SentBy string `json:"sent_by,omitempty"`
 }
 
-// Edited is the data of message.edited. An event that a later edit or a
-// deletion made void is read without content.
+// Edited is the data of message.edited. After a later edit or a deletion, the
+// event is shown without content.
 type Edited struct {
 	MessageID gotong.EventID `json:"message_id"`
 	TargetSeq uint64         `json:"target_seq"`

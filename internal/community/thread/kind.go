@@ -2,9 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// The signals of a thread. Members send typing; presence, which says who
-// follows the thread, and read, which tells a user's other sessions what was
-// marked, come from the server alone.
+// The signals of a thread. Members send typing. The server alone sends presence,
+// which lists the users who follow the thread, and read, which informs a user's
+// other sessions of a mark.
 const (
 	SignalTyping   = "typing"
 	SignalPresence = "presence"
@@ -17,11 +17,11 @@ type Rules struct {
 	Homes    gotong.Homes
 }
 
-// Kind is the rules of threads in homes of these kinds, for accounts of any
+// Kind returns the rules of threads in homes of these kinds, for accounts of any
 // issuer.
 func Kind(homes ...gotong.Kind) gotong.Kind { return Rules{Homes: homes}.Kind() }
 
-// Kind is the rules as the engine and delivery ask them.
+// Kind returns the rules in the form that the engine and delivery use.
 func (r Rules) Kind() gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,

@@ -24,8 +24,8 @@ func (r ruling) join() (gotong.Decision, error) {
 	}
 }
 
-// outOfHome is the ban from the home that also bars a user from the home's
-// public threads.
+// outOfHome returns the actor's ban from the home, which also bars them from the
+// home's public threads.
 func (r ruling) outOfHome() gotong.Ban {
 	if r.thread.Privacy != Public || !r.thread.inHome() {
 		return gotong.Ban{}
@@ -33,11 +33,11 @@ func (r ruling) outOfHome() gotong.Ban {
 	return memberOf(r.state, r.thread.Home, r.me.userID).Ban
 }
 
-// now is the clock, with which deadlines are compared.
+// now returns the time with which deadlines are compared.
 func (r ruling) now() gotong.Instant { return r.cmd.Now }
 
-// compared is the clock for an event whose decision compared
-// it with the end of one of these bans; 0 where none has an end.
+// compared returns the time that an event keeps if its decision compared it with
+// the end of one of these bans; 0 if none has an end.
 func (r ruling) compared(bans ...gotong.Ban) gotong.Instant {
 	for _, b := range bans {
 		if b.UntilMS != 0 {
@@ -47,8 +47,8 @@ func (r ruling) compared(bans ...gotong.Ban) gotong.Instant {
 	return 0
 }
 
-// leave is a no-op for all who are not members and may know of the thread, or
-// did as members. The last member closes the thread.
+// leave is a no-op for a user who is not a member but may know of the thread, or
+// was a member once. The thread closes when its last member leaves.
 func (r ruling) leave() (gotong.Decision, error) {
 	if r.me.role == "" {
 		if r.me.base.Role == "" && !mayKnow(r.state, r.thread, r.me) {
@@ -65,10 +65,11 @@ func (r ruling) leave() (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: EvLeft, Data: Left{r.me.userID}})
 }
 
-// lastOwner reports whether nobody could act as owner any more without them.
+// lastOwner reports whether, without this user, no owner who can act would be left.
 func (r ruling) lastOwner(st standing) bool { return r.thread.RestsOn(r.state, r.Accounts, st.userID) }
 
-// tooMany refuses one owner more than a thread may have.
+// tooMany reports whether the role is owner and the thread has as many owners as
+// it may have.
 func (r ruling) tooMany(role Role) bool {
 	return role == Owner && len(r.thread.Leaders) >= gotong.MaxLeaders
 }
@@ -139,7 +140,7 @@ func (r ruling) unban(c Unban) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: EvUnbanned, Data: Unbanned(c)})
 }
 
-// content is nil where no name came with an import.
+// content returns the name that came with an import; nil if there is none.
 func (o Origin) content() any {
 	if o.SentBy != "" {
 		return SentBy{o.SentBy}
@@ -147,7 +148,7 @@ func (o Origin) content() any {
 	return nil
 }
 
-// mute works in threads with borrowed members too: it is the thread's own.
+// mute works in threads with borrowed members too: mutes belong to the thread.
 func (r ruling) mute(c Mute) (gotong.Decision, error) {
 	if !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can mute members.")

@@ -15,7 +15,7 @@ const (
 	MaxReactions = 1000
 )
 
-// maySend: members who are not muted.
+// maySend rejects the command unless the actor is a member who is not muted.
 func (r ruling) maySend() error {
 	switch {
 	case r.me.role == "":
@@ -27,8 +27,8 @@ func (r ruling) maySend() error {
 	}
 }
 
-// sentAt is what an event that [ruling.maySend] accepted keeps of the clock: 0
-// where there was no mute to compare it with and the event's At tells it too.
+// sentAt returns the time that an event keeps after [ruling.maySend]: 0 if there
+// was no mute with which to compare it, and it is the event's At.
 func (r ruling) sentAt() gotong.Instant {
 	if r.me.row.MuteUntilMS != 0 || r.cmd.Now != r.cmd.At {
 		return r.cmd.Now
@@ -36,9 +36,9 @@ func (r ruling) sentAt() gotong.Instant {
 	return 0
 }
 
-// editable reports whether a message may still be edited. The time is counted
-// by the clock at the post, in both directions: a message that was posted while
-// the clock ran ahead cannot be edited until that time has come.
+// editable reports whether a message may still be edited: the clock must be within
+// the window of the clock at the post, in both directions. A message that was
+// posted while the clock ran ahead cannot be edited until that time.
 func editable(e gotong.Event, now gotong.Instant) bool {
 	posted := e.At
 	if d, ok := e.Data.(Posted); ok && d.Now != 0 {
@@ -47,9 +47,9 @@ func editable(e gotong.Event, now gotong.Instant) bool {
 	return now <= posted.Add(EditWindow) && posted <= now.Add(EditWindow)
 }
 
-// message is a message of the thread with what later events made of it. What
-// the actor may not see is not found. Moderators who are not members act on the
-// whole thread.
+// message returns a message of the thread and its overlay; [gotong.CodeNotFound]
+// if the actor may not see it. Moderators who are not members act on the whole
+// thread.
 func (r ruling) message(id gotong.EventID) (gotong.Event, Overlay, error) {
 	e, ok := r.state.Event(id)
 	if !ok || e.Type != EvPosted || r.me.role != "" && !r.state.Sees(e) {
@@ -108,7 +108,7 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 	}
 }
 
-// delete is not sending: a muted member may delete their own messages.
+// delete does not count as sending: a muted member may delete their own messages.
 func (r ruling) delete(c Delete) (gotong.Decision, error) {
 	if r.me.role == "" && !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only members can do that; join the thread first.")

@@ -5,7 +5,7 @@ import "gotong.dev/gotong"
 // scope is the kind of a home that lends no members: a name, and no stream.
 const scope = "scope"
 
-// homeOf is the home that a scope id names, and whether it lends members.
+// homeOf returns the home that a scope id names, and whether it lends members.
 func (r Rules) homeOf(scopeID string) (gotong.Stream, bool) {
 	if home, ok := r.Homes.Of(scopeID); ok {
 		return home, true
@@ -51,7 +51,8 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	return refs
 }
 
-// createNeeds: in a home that lends members only its members create threads.
+// createNeeds names the actor's membership in a home that lends members: only its
+// members create threads in it.
 func (r Rules) createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
 	home, lends := r.homeOf(c.ScopeID)
 	if !lends {
@@ -60,7 +61,7 @@ func (r Rules) createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
 	return []gotong.Ref{{Stream: home, Key: gotong.MemberKey(home, cmd.Actor.UserID)}}
 }
 
-// addMember adds to refs what tells what a user is to the thread.
+// addMember adds the rows that decide a user's standing in the thread.
 func addMember(refs []gotong.Ref, s gotong.Stream, t Thread, userID string) []gotong.Ref {
 	refs = append(refs, gotong.Ref{Stream: s, Key: MemberKey(s.ID(), userID)})
 	if t.Members == Home {
@@ -69,8 +70,8 @@ func addMember(refs []gotong.Ref, s gotong.Stream, t Thread, userID string) []go
 	return refs
 }
 
-// accountRefs names the accounts that the rules on ownership look at: of the
-// user who is to get a role, and of all owners where one of them may go.
+// accountRefs names the accounts that the rules on ownership look at: that of the
+// user who gets a role, and those of all owners if one of them may lose it.
 func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
 	switch c := cmd.Data.(type) {
 	case Add:
@@ -112,7 +113,7 @@ func (r Rules) homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
 	}
 }
 
-// messageRefs is a message and, once its seq is known, its overlay.
+// messageRefs names a message and, once its seq is known, its overlay.
 func messageRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {
 	refs := []gotong.Ref{{Stream: stream, Event: id}}
 	if e, ok := s.Event(id); ok {

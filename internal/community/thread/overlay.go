@@ -7,10 +7,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// Overlay is the document of what later events made of an event: it names them
-// and holds none of their text. It exists for messages that were edited,
-// deleted or reacted to, and for edits that a later edit or a deletion made
-// void.
+// Overlay is the document of what later events made of an event: it names those
+// events and holds none of their text. Messages that were edited, deleted or
+// reacted to have one, and so do edits that a later edit or a deletion replaced.
 type Overlay struct {
 	MessageID  gotong.EventID        `json:"message_id"`
 	N          uint64                `json:"n,omitempty"`        // the message's ordinal
@@ -18,7 +17,7 @@ type Overlay struct {
 	EditSeq    uint64                `json:"edit_seq,omitempty"` // the event that holds the newest text
 	EditedAt   gotong.Instant        `json:"edited_at,omitempty"`
 	DeletedAt  gotong.Instant        `json:"deleted_at,omitempty"`
-	Superseded bool                  `json:"superseded,omitempty"` // an edit that is void
+	Superseded bool                  `json:"superseded,omitempty"` // an edit that was replaced
 	Reactions  map[string][]Reaction `json:"reactions,omitempty"`  // by emoji, in order
 }
 
@@ -28,7 +27,7 @@ type Reaction struct {
 	Seq    uint64 `json:"seq"`
 }
 
-// Deleted reports whether the message was taken back.
+// Deleted reports whether the message was deleted.
 func (o Overlay) Deleted() bool { return o.DeletedAt != 0 }
 
 func (o Overlay) reacted(emoji, userID string) bool {
@@ -43,8 +42,7 @@ func (o Overlay) reactions() int {
 	return n
 }
 
-// react is the overlay after the event of a reaction; the old one stays as it
-// was.
+// react returns the overlay after the event of a reaction; o does not change.
 func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
 	userID := e.Actor.UserID
 	all := make(map[string][]Reaction, len(o.Reactions)+1)
@@ -63,10 +61,10 @@ func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
 	return o
 }
 
-// empty reports whether nothing is left to be laid over the message.
+// empty reports whether the message is as it was posted.
 func (o Overlay) empty() bool { return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded }
 
-// seen is the users whose reactions a viewer sees, by emoji.
+// seen returns the users whose reactions a viewer sees, by emoji.
 func (o Overlay) seen(sees func(seq uint64) bool) map[string][]string {
 	var seen map[string][]string
 	for emoji, list := range o.Reactions {
@@ -83,8 +81,8 @@ func (o Overlay) seen(sees func(seq uint64) bool) map[string][]string {
 	return seen
 }
 
-// about: what is done to a message is about it. A reply is not: it names an
-// opaque id, and quotes nothing.
+// about returns the message that an edit, a deletion or a reaction changes. A reply
+// is not about a message: it names an opaque id, and quotes nothing.
 func about(e gotong.Event) []uint64 {
 	switch d := e.Data.(type) {
 	case Edited:
@@ -98,7 +96,8 @@ func about(e gotong.Event) []uint64 {
 	}
 }
 
-// laid: a tombstone, and that an edit is void, are the same for everybody.
+// laid returns the events of an edit and of reactions. All viewers see a deletion,
+// and an edit that was replaced, in the same way.
 func laid(doc any) gotong.Laid {
 	o, ok := doc.(Overlay)
 	if !ok || o.Superseded || o.Deleted() {
@@ -115,10 +114,10 @@ func laid(doc any) gotong.Laid {
 	return l
 }
 
-// overlay is the event as a viewer gets it: a message with its newest text, its
-// revision and the reactions that they see; a deleted one without text; an edit
-// that is void without text. Text that they may not see is withheld, and so is
-// the older one, which its author withdrew.
+// overlay returns the event as a viewer gets it: a message with its newest text,
+// its revision and the reactions that they see; a deleted message, or an edit that
+// was replaced, without text. A newest text that they may not see is withheld, and
+// so is the older one, which its author withdrew.
 func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	o, ok := doc.(Overlay)
 	if !ok {
@@ -151,7 +150,7 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	return e
 }
 
-// edition is a message's content with the text of an edit; nil where that was
+// edition returns a message's content with the text of an edit; nil if that was
 // erased.
 func edition(posted, edit any) any {
 	newest, ok := edit.(NewText)
@@ -163,7 +162,7 @@ func edition(posted, edit any) any {
 	return text
 }
 
-// amends: only what is done to a message changes how it is shown.
+// amends reports whether the event changes how an earlier message is shown.
 func amends(e gotong.Event) bool {
 	return e.Type == EvEdited || e.Type == EvDeleted || e.Type == EvReacted
 }

@@ -64,7 +64,7 @@ func historyChanged(s gotong.State, e gotong.Event, d HistoryChanged) []gotong.C
 	return []gotong.Change{{Key: key, Doc: t}}
 }
 
-// seated gives a user a role in the thread; an empty one ends the membership.
+// seated gives a user a role in the thread; an empty role ends the membership.
 func seated(s gotong.State, e gotong.Event, userID string, role Role) []gotong.Change {
 	id := e.Stream.ID()
 	t, _ := gotong.Doc[Thread](s, ThreadKey(id))
@@ -135,7 +135,7 @@ func reacted(s gotong.State, e gotong.Event, d Reacted) []gotong.Change {
 	return []gotong.Change{{Key: key, Doc: o}}
 }
 
-// superseded marks the edit that held the newest text so far as void.
+// superseded marks the edit that held the newest text so far as replaced.
 func superseded(e gotong.Event, message gotong.EventID, o Overlay) []gotong.Change {
 	if o.EditSeq == 0 {
 		return nil

@@ -2,8 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// standing is what a user is to a thread now. The role is empty for a
-// user who is not an active member, and a mute may exist nevertheless.
+// standing is a user's role in a thread now, and the rows that it follows from. The
+// role is empty for a user who is not an active member; such a user may be muted
+// nevertheless.
 type standing struct {
 	userID string
 	role   Role
@@ -11,16 +12,16 @@ type standing struct {
 	base   gotong.Membership // where the user is a member: here or in the home
 }
 
-// standingOf is the one place that tells who is a member and as what, for
-// decisions and for reading.
+// standingOf returns a user's standing. It is the one place that decides who is a
+// member and in which role, for commands and for reading.
 func (r Rules) standingOf(s gotong.State, t Thread, userID string) standing {
 	row, _ := gotong.Doc[Member](s, MemberKey(s.Stream.ID(), userID))
 	base := baseOf(s, t, userID)
 	return standing{userID: userID, role: r.RoleIn(t, userID, base.Held()), row: row, base: base}
 }
 
-// baseOf is the membership of a user in the thread or in the home that it
-// borrows its members from.
+// baseOf returns a user's membership in the thread, or in the home whose members
+// it borrows.
 func baseOf(s gotong.State, t Thread, userID string) gotong.Membership {
 	if t.Members == Home {
 		return memberOf(s, t.Home, userID)
@@ -29,18 +30,18 @@ func baseOf(s gotong.State, t Thread, userID string) gotong.Membership {
 	return row.Membership
 }
 
-// standing is what a user is to the thread that is decided on.
+// standing returns a user's standing in the thread of the command.
 func (r ruling) standing(userID string) standing { return r.standingOf(r.state, r.thread, userID) }
 
-// memberOf is what a user is to a home.
+// memberOf returns a user's membership in a home.
 func memberOf(s gotong.State, home gotong.Stream, userID string) gotong.Membership {
 	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(home, userID))
 	return m
 }
 
-// RoleIn is what a role among the members of the thread's governing stream is
-// to the thread itself; empty where it is none. Who created the thread owns it
-// while a member of the home.
+// RoleIn returns the role in a thread that follows from a role in the stream that
+// has its members; empty if it gives none. The creator of a thread owns it while
+// they are a member of the home.
 func (r Rules) RoleIn(t Thread, userID, role string) Role {
 	if t.Members != Home {
 		return Role(role)
@@ -57,8 +58,8 @@ func (r Rules) RoleIn(t Thread, userID, role string) Role {
 	}
 }
 
-// power is what an actor may do about others: the rank of the role in the
-// thread or, where it is higher, of the platform role. A platform moderator
+// power returns the rank with which an actor acts on others: that of their role in
+// the thread or, if it is higher, of their platform role. A platform moderator
 // counts as an admin of the thread, a platform admin as an owner.
 func (st standing) power(platform gotong.Role) int {
 	switch {
@@ -71,7 +72,7 @@ func (st standing) power(platform gotong.Role) int {
 	}
 }
 
-// Governing is the stream in which the members of the thread s come and go.
+// Governing returns the stream in which the members of the thread s join and leave.
 func Governing(t Thread, s gotong.Stream) gotong.Stream {
 	if t.Members == Home {
 		return t.Home

@@ -9,7 +9,7 @@ import (
 // Name is the kind: the part of a stream's name before the slash.
 const Name = "thread"
 
-// Role is what a member is to the thread; a closed set.
+// Role is a member's role in the thread; a closed set.
 type Role string
 
 // The roles, highest first.
@@ -44,13 +44,13 @@ const (
 	Private Privacy = "private" // for members, who are added
 )
 
-// Policy says from where on members may read; a closed set.
+// Policy decides which messages members may read; a closed set.
 type Policy string
 
 // The history policies.
 const (
-	All      Policy = "all"       // what is said is for all members, also later ones
-	FromJoin Policy = "from_join" // what is said is for those who are members then
+	All      Policy = "all"       // messages are for all members, also later ones
+	FromJoin Policy = "from_join" // messages are for the members at that time
 )
 
 // Source says whose members the thread has; a closed set.
@@ -62,7 +62,7 @@ const (
 	Home Source = "home" // the active members of the home it was created in
 )
 
-// ImportedPrefix begins the user ids of members that an import made: they have
+// ImportedPrefix begins the user ids of members whom an import created: they have
 // no account.
 const ImportedPrefix = "import:"
 

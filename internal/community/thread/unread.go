@@ -8,18 +8,17 @@ import (
 	"gotong.dev/gotong"
 )
 
-// MaxUnread is up to where unread messages are counted.
+// MaxUnread is the number up to which unread messages are counted.
 const MaxUnread = 999
 
 // Ordinals is a stretch of messages: From < n <= To.
 type Ordinals struct{ From, To uint64 }
 
-// VisibleOrdinals turns the spans of a grant of this thread into ordinals of
-// messages, in order and without overlap. own is the viewer's row in the
-// thread; it and the thread know the counts at the ends of the thread's own
-// spans. before is asked for the others: how many messages the thread had
-// before the event seq of its home was committed; it may be nil where the
-// thread has its own members.
+// VisibleOrdinals returns the spans of a grant as ordinals of messages, in order
+// and without overlap. own is the viewer's row in the thread; it and the thread
+// hold the counts at the ends of the thread's own spans. For the other spans,
+// before returns how many messages the thread had before the event seq of its home
+// was committed; it may be nil if the thread has its own members.
 func VisibleOrdinals(
 	t Thread, own Member, g gotong.Grant, before func(home gotong.Stream, seq uint64) uint64,
 ) []Ordinals {
@@ -43,9 +42,8 @@ func VisibleOrdinals(
 	return merged(list)
 }
 
-// AtLatestJoin is how many messages the thread had when the user last came, to
-// it or to the home that it borrows its members from; before is asked as for
-// [VisibleOrdinals].
+// AtLatestJoin returns how many messages the thread had when the user last joined
+// it, or the home whose members it borrows; before is that of [VisibleOrdinals].
 func AtLatestJoin(
 	s gotong.State, t Thread, userID string, before func(home gotong.Stream, seq uint64) uint64,
 ) uint64 {
@@ -60,8 +58,8 @@ func AtLatestJoin(
 	return last.FromCount
 }
 
-// countBefore is the number of messages before one of the events that begin or
-// end a span of the thread's own: changes of policy and of membership.
+// countBefore returns the number of messages before an event that begins or ends a
+// span of the thread's own: a change of policy or of membership.
 func countBefore(t Thread, own Member, seq uint64) uint64 {
 	for _, h := range t.History {
 		if h.Seq == seq {
@@ -94,7 +92,7 @@ func merged(list []Ordinals) []Ordinals {
 	return out
 }
 
-// Unread counts the messages above the mark, up to the ordinal last, that are
+// Unread returns the number of messages above the mark, up to the ordinal last, that are
 // visible and not left out, up to [MaxUnread]. out is the ordinals of messages
 // that do not count, deleted ones and the viewer's own, in ascending order.
 func Unread(mark, last uint64, visible []Ordinals, out []uint64) int {

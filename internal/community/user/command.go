@@ -20,7 +20,7 @@ func commands() []gotong.Type {
 	}
 }
 
-// Register makes an account. Email and Username are claimed, not stored.
+// Register creates an account. Email and Username are claimed, not stored.
 type Register struct {
 	Email       string `json:"email"`
 	Username    string `json:"username"`
@@ -32,12 +32,12 @@ type SetRole struct {
 	Role gotong.Role `json:"role"`
 }
 
-// Disable shuts an account out.
+// Disable disables an account.
 type Disable struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-// Enable lets an account in again.
+// Enable enables an account again.
 type Enable struct {
 	Reason string `json:"reason,omitempty"`
 }
@@ -77,7 +77,8 @@ func (c Disable) Validate() error { return checkReason(c.Reason) }
 // Validate implements [gotong.Validator].
 func (c Enable) Validate() error { return checkReason(c.Reason) }
 
-// assignable: system and anonymous are never a person's.
+// assignable reports whether a user may have the role: system and anonymous are
+// never a user's.
 func assignable(r gotong.Role) bool {
 	return r == gotong.RoleUser || r == gotong.RoleModerator || r == gotong.RoleAdmin
 }

@@ -9,9 +9,8 @@
 // password, in registers under the derived id ([StreamOf]).
 //
 // A new user name is of plain Latin letters and digits, and must not look like
-// one that is taken ([Look]). That is asked for where an account is made and
-// never again, so names from before that rule go on working; but what they
-// look like is not claimed. Two letters that look like one (rn and m) are not
+// one that is taken ([Look]). This is checked only when an account is created, so
+// older names continue to work; but their looks are not claimed. Two letters that look like one (rn and m) are not
 // caught: too many honest names have them.
 //
 // The first account has no special rights: roles are given by an admin

@@ -38,7 +38,7 @@ type Reason struct {
 	Reason string `json:"reason"`
 }
 
-// home: an account is its own home.
+// home returns the account itself: it is its own home.
 func home(cmd gotong.Command) (gotong.Stream, error) {
 	if _, ok := cmd.Data.(Register); !ok {
 		return "", gotong.NotFound()
@@ -152,7 +152,7 @@ func accessNeeds(s gotong.State, _ gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: UserKey(s.Stream.ID())}}
 }
 
-// access: an account is read by its user, while it is enabled, and by admins.
+// access lets admins read an account, and its user while it is enabled.
 func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	u, ok := gotong.Doc[User](s, UserKey(s.Stream.ID()))
 	self := v.UserID == s.Stream.ID() && u.Enabled
@@ -162,8 +162,8 @@ func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	return gotong.Grant{Readable: true, Spans: []gotong.Span{{Stream: s.Stream}}}
 }
 
-// affects: an account's events change what its own user may read of it.
-// Admins read by their platform role, which their tokens carry.
+// affects returns the account's own user. What admins may read follows from their
+// platform role, which their tokens carry.
 func affects(e gotong.Event) gotong.Affected {
 	return gotong.Affected{Users: []string{e.Stream.ID()}}
 }

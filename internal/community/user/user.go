@@ -45,17 +45,17 @@ func DisabledKey(created gotong.Instant, id string) gotong.Key {
 	return gotong.Key{Collection: Disabled, Owner: DirectoryOwner, Name: gotong.EntryName(created, id)}
 }
 
-// Email is an address as it is claimed and looked up: cleaned, in lower case.
+// Email returns an address as it is claimed and looked up: cleaned, in lower case.
 func Email(s string) string { return text.Fold(text.Email.Clean(s)) }
 
-// Username is a user name as it is claimed and looked up.
+// Username returns a user name as it is claimed and looked up.
 func Username(s string) string { return text.Fold(text.Username.Clean(s)) }
 
-// Look is what a user name looks like at a glance: two names with one look are
-// one to the eye, and only one of them can be had. Capital I and the digit 1
-// are the letter l, the digit 0 is o (after Unicode TS 39, confusables), and
-// one sign between words is like another. No two numbers look alike. What it
-// returns begins with what is in no user name.
+// Look returns what a user name looks like at a glance: of names with the same
+// look, only one can be taken. Capital I and the digit 1 look like the letter l,
+// the digit 0 like o (after Unicode TS 39, confusables), and all signs between
+// words look alike. No two numbers look alike. The prefix of the result occurs in
+// no user name.
 func Look(s string) string {
 	return "look:" + text.Fold(strings.Map(func(r rune) rune {
 		switch r {
@@ -70,7 +70,7 @@ func Look(s string) string {
 	}, text.Username.Clean(s)))
 }
 
-// Kind is the rules of accounts.
+// Kind returns the rules of accounts.
 func Kind() gotong.Kind {
 	return gotong.Kind{
 		Name:        Name,

@@ -11,13 +11,12 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// counted is how many of a thread's newest messages are looked at to count the
-// unread ones: with them, a user's own can be left out without a row per post.
+// counted is how many of a thread's newest messages can count as unread. Reading
+// their authors from the log leaves out a user's own without a row per post.
 const counted = 1000
 
-// authors is who wrote the newest messages of one thread: of all that have an
-// ordinal above base and were posted up to the event seq. What the log says of
-// them never changes.
+// authors are those of the newest messages of one thread: of all that have an
+// ordinal above base and were posted up to the event seq. They never change.
 type authors struct {
 	seq, base uint64
 	list      []authored // in order

@@ -1,15 +1,15 @@
-// Package chat is the REST routes of threads: making and listing them, their
+// Package chat serves the REST routes of threads: creating and listing them, their
 // members, messages, read marks, unread counts and presence.
 //
 // Messages are read through [view.Views.Read], and threads through
 // [view.Views.Look]: a list of threads takes as many reads of the store as one
-// thread does. A write is answered by reading anew what the receipt names.
+// thread does. The response to a write shows what the receipt names, read again.
 //
 // # Caveats
 //
-// Lists are JSON arrays, as clients of the earlier product expect them. What
-// else is to say stands in the header: X-As-Of is the cursor of what was read,
-// X-Has-More and X-Next-Cursor lead to the next page.
+// Lists are JSON arrays, as clients of the earlier product expect. The rest is in
+// the header: X-As-Of is the cursor of what was read; X-Has-More and X-Next-Cursor
+// lead to the next page.
 //
 // # Dependencies
 //
@@ -51,7 +51,7 @@ type chat struct {
 	places  store.Places
 }
 
-// Routes are the routes under /v1/chat.
+// Routes returns a function that registers the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
 	c := &chat{Options: opts}
 	c.Resource = httpapi.Resource[ThreadView]{
@@ -81,7 +81,7 @@ type InThread struct {
 	stream gotong.Stream
 }
 
-// Resolve reads the id; huma calls it.
+// Resolve parses the id; huma calls it.
 func (in *InThread) Resolve(huma.Context) []error {
 	var err error
 	if in.stream, err = gotong.ParseStream(thread.Name + "/" + in.ID); err != nil {
@@ -126,7 +126,7 @@ func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 	return list, nil
 }
 
-// needs is what [thread.Rules.MayKnow] looks at, and the home whose members a
+// needs names what [thread.Rules.MayKnow] looks at, and the home whose members a
 // thread borrows.
 func (c *chat) needs(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	refs := c.Rules.KnowNeeds(s, viewer)
@@ -141,7 +141,7 @@ func docOf(s gotong.State) thread.Thread {
 	return t
 }
 
-// own is the viewer's row in the thread.
+// own returns the viewer's row in the thread.
 func (l look) own() thread.Member {
 	m, _ := gotong.Doc[thread.Member](l.State, gotong.MemberKey(l.Stream, l.Viewer.UserID))
 	return m

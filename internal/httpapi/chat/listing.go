@@ -30,8 +30,8 @@ func (c *chat) list(ctx context.Context, in *listIn) (*httpapi.Listed[ThreadView
 	})
 }
 
-// lines is a page of the listings that the caller's threads stand in, and,
-// with a scope, of its public ones; newest first, each thread once.
+// lines returns a page of the caller's threads and, with a scope, of its public
+// ones: newest first, each thread once.
 func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]httpapi.Line, bool, error) {
 	before, err := httpapi.ByTime.Name(ctx, page.Cursor)
 	if err != nil {
@@ -69,10 +69,10 @@ func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]ht
 // maxListings bounds the listings that are read at once.
 const maxListings = 100
 
-// listings names where to look: without a scope the caller's own threads, and
-// with one its public ones, unless it is a home of which they may not know: even
-// that there is more would tell them. Beside these, the threads that borrow the
-// members of the caller's homes.
+// listings returns the listings to read: the threads that borrow the members of
+// the caller's homes, and either the caller's own threads or, with a scope, its
+// public ones. It leaves those out if the scope is a home of which the caller may
+// not know, because even X-Has-More would reveal that it has threads.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
 	me := viewer(ctx).UserID
 	need := store.Need{}
@@ -136,7 +136,7 @@ func (c *chat) ownIn(ctx context.Context, scope, before string, enough int) ([]h
 	}
 }
 
-// inScope keeps the threads of a scope.
+// inScope returns those of the lines whose threads lie in the scope.
 func (c *chat) inScope(ctx context.Context, lines []httpapi.Line, scope string) ([]httpapi.Line, error) {
 	var need store.Need
 	for _, l := range lines {

@@ -10,24 +10,24 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 )
 
-// maxMarkKeys is how many requests a mark remembers. Marks come often and are
-// repeated at once or not at all, so that a record that lives for ever, as an
-// event's does, would cost more than it is worth.
+// maxMarkKeys is how many requests a mark remembers. Clients set marks often and
+// repeat a request at once or not at all, so a record that is kept for ever, like
+// that of an event, would cost more than it is worth.
 const maxMarkKeys = 8
 
-// keyed is the record of one marking: the key, what was asked, and the answer.
-// It is part of the mark's own register, and so written with its effect.
+// keyed is the record of one request: its key, its body and the response. It is
+// part of the mark's own register, and so written together with its effect.
 type keyed struct {
 	Key    []byte   `json:"k"`
 	Body   []byte   `json:"b"`
 	Answer position `json:"a"`
 }
 
-// fingerprint is what tells one marking from another: of key and body the first
-// 128 bits of SHA-256, which keep a register small. Neither is a secret.
+// fingerprint identifies a request: the first 128 bits of the SHA-256 of its key
+// and of its body. They keep a register small; neither is a secret.
 type fingerprint struct{ key, body []byte }
 
-// newPrint is that of a call; without a key where the client sent none.
+// newPrint returns the fingerprint of a call; without a key if the client sent none.
 func newPrint(ctx context.Context, raw []byte) fingerprint {
 	call := httpapi.CallOf(ctx)
 	if !call.Keyed {
@@ -41,8 +41,8 @@ func short(b []byte) []byte {
 	return sum[:16]
 }
 
-// answered is the first answer to a request that is remembered;
-// [gotong.CodeReused] where its key was used for another one.
+// answered returns the first response to a request, if the mark remembers it; it
+// fails with [gotong.CodeReused] if the key was used for another request.
 func (m mark) answered(p fingerprint) (position, bool, error) {
 	for _, k := range m.Keys {
 		switch {
@@ -57,7 +57,7 @@ func (m mark) answered(p fingerprint) (position, bool, error) {
 	return position{}, false, nil
 }
 
-// keep is the mark with the record of this request, whose answer it is.
+// keep returns the mark with the record of this request, whose response it is.
 func (m mark) keep(p fingerprint) mark {
 	if p.key != nil {
 		last := m.Keys[max(0, len(m.Keys)-maxMarkKeys+1):]

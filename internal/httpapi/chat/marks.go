@@ -37,7 +37,7 @@ func (c *chat) markRoutes(api *httpapi.API) {
 // readMarks is the collection of registers (user id, thread id) → mark.
 const readMarks = "read_marks"
 
-// mark is how far a user has read in a thread. It only grows.
+// mark is how far a user has read in a thread. It only moves forward.
 type mark struct {
 	position
 	Keys []keyed `json:"keys,omitempty"` // of the last requests, newest last
@@ -72,8 +72,8 @@ func markKey(userID string, stream gotong.Stream) gotong.Key {
 	return gotong.Key{Collection: readMarks, Owner: userID, Name: stream.ID()}
 }
 
-// mark reads a user's mark and the version of its register; the zero mark
-// where nothing was marked yet.
+// mark returns a user's mark and the version of its register; the zero mark and
+// version 0 if the user has not set one.
 func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (mark, uint64, error) {
 	reg, err := store.ReadRegister(ctx, c.Store, markKey(userID, stream))
 	if err != nil {
@@ -83,11 +83,11 @@ func (c *chat) mark(ctx context.Context, userID string, stream gotong.Stream) (m
 	return m, reg.Version, err
 }
 
-// markOf is the mark in a register; the zero mark if there is none.
+// markOf returns the mark in a register; the zero mark if there is none.
 func markOf(reg store.Register) (m mark, err error) {
 	if reg.Version > 0 {
 		if err = json.Unmarshal(reg.Body, &m); err != nil {
-			err = fmt.Errorf("chat: read mark: %w", err)
+			err = fmt.Errorf("chat: parse a read mark: %w", err)
 		}
 	}
 	return m, err
@@ -123,8 +123,8 @@ type setMarkIn struct {
 	JSON httpapi.Body[SetMark]
 }
 
-// setMark moves a mark forward. A repeated request gets the first answer,
-// even if the user may no longer read the thread, because the mark is their own.
+// setMark moves a mark forward. A repeated request gets the first response, even
+// if the user may no longer read the thread, because the mark is their own.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	me, asked := viewer(ctx).UserID, newPrint(ctx, in.JSON.Raw)
 	var next position
@@ -169,15 +169,15 @@ func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
 	return nil, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
 }
 
-// markTries bounds how often a mark is tried anew because another device of
-// the same user was faster.
+// markTries bounds how often setMark tries again because another device of the
+// same user was faster.
 const markTries = 10
 
 // keepMark writes a mark if its register has this version.
 func (c *chat) keepMark(ctx context.Context, key gotong.Key, version uint64, m mark) error {
 	body, err := json.Marshal(m)
 	if err != nil {
-		return fmt.Errorf("chat: read mark: %w", err)
+		return fmt.Errorf("chat: encode a read mark: %w", err)
 	}
 	return c.Marks.SetRegister(ctx, key, version, body, 0)
 }

@@ -58,7 +58,7 @@ func (c *chat) memberRoutes(api *httpapi.API) {
 	}))
 }
 
-// Led says of threads how they are led.
+// Led describes how threads are led.
 var Led = members.Led{
 	Kind: thread.Name, OfUser: thread.OfUser, Imported: thread.ImportedPrefix,
 	Op:      httpapi.Route{ID: "appoint-owner", Path: "/v1/admin/threads/{id}/appoint", Summary: "Appoint an owner of a thread"},

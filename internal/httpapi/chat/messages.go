@@ -41,11 +41,11 @@ type listMessagesIn struct {
 	MinSeq    string         `query:"min_seq" doc:"Wait until the thread has the event at this position; 503 not_yet after 5 s."`
 
 	given              map[string]bool
-	after, before, min uint64 // the seqs of the positions; 0 where none is given
+	after, before, min uint64 // the seqs of the positions; 0 if absent
 }
 
-// Resolve reads the positions, and notes which parameters are there, because 0 is
-// a position too; huma calls it.
+// Resolve parses the positions, and notes which parameters are present, because 0
+// is a position too; huma calls it.
 func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 	u := ctx.URL()
 	in.given = map[string]bool{}
@@ -53,7 +53,7 @@ func (in *listMessagesIn) Resolve(ctx huma.Context) []error {
 		in.given[name] = true
 	}
 	if in.given["since_message_id"] && !in.given["since_created_at_ms"] {
-		return []error{gotong.NewError(httpapi.CodeBadRequest, "since_message_id needs since_created_at_ms beside it.")}
+		return []error{gotong.NewError(httpapi.CodeBadRequest, "since_message_id needs since_created_at_ms.")}
 	}
 	positions := 0
 	for _, name := range [...]string{"since_created_at_ms", "after_seq", "before_seq"} {
@@ -112,21 +112,21 @@ func (c *chat) listMessages(ctx context.Context, in *listMessagesIn) (*messagesO
 	return c.collect(ctx, q, in.Limit)
 }
 
-// The bounds of one answer: events looked at in one read, and reads.
+// The bounds of one response: the events of one read, and the reads.
 const (
 	pageEvents = 500
 	maxReads   = 40
 )
 
-// collect reads events until it has enough messages. Where the thread holds
-// little else than other events, it stops before and says where to go on.
+// collect reads events until it has enough messages. If a thread has few messages
+// among many other events, it stops earlier and returns where to continue.
 func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesOut, error) {
 	out := &messagesOut{}
 	var found []view.Event
 	for range maxReads {
 		page, err := c.Views.Read(ctx, viewer(ctx), q)
 		if code := gotong.CodeOf(err); out.AsOf != "" && (code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable) {
-			break // the next page begins with it and says so
+			break // the next page begins with this event and reports it
 		}
 		if err != nil {
 			return nil, err
@@ -162,7 +162,7 @@ func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesO
 	return out, nil
 }
 
-// render is the views of messages, with the names of their authors.
+// render returns the views of messages, with the names of their authors.
 func (c *chat) render(ctx context.Context, events []view.Event) []MessageView {
 	var ids []string
 	for _, e := range events {
@@ -180,7 +180,7 @@ func (c *chat) render(ctx context.Context, events []view.Event) []MessageView {
 	return list
 }
 
-// seqSince is the seq of the last event that is not strictly after the tuple.
+// seqSince returns the seq of the last event that is not strictly after the tuple.
 func (c *chat) seqSince(
 	ctx context.Context, stream gotong.Stream, head uint64, ms int64, id gotong.EventID,
 ) (uint64, error) {
@@ -199,7 +199,7 @@ type InMessage struct {
 	message   gotong.EventID
 }
 
-// Resolve reads the ids; huma calls it.
+// Resolve parses the ids; huma calls it.
 func (in *InMessage) Resolve(ctx huma.Context) []error {
 	var err error
 	if in.message, err = gotong.ParseEventID(in.MessageID); err != nil {
@@ -221,8 +221,9 @@ func (c *chat) getMessage(ctx context.Context, in *getMessageIn) (*httpapi.Shown
 	return httpapi.Show(view, httpapi.AsOf(ctx, head), in.IfNoneMatch), nil
 }
 
-// find is one message by its id, for a viewer who may see it. It authorises
-// before it looks, so that how long it takes tells nothing.
+// find returns a message by its id, if the caller may see it, and the seq of the
+// thread's head. It authorises before it searches, so that the time it takes
+// reveals nothing.
 func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID) (MessageView, uint64, error) {
 	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream})
 	if err != nil {
@@ -239,7 +240,7 @@ func (c *chat) find(ctx context.Context, stream gotong.Stream, id gotong.EventID
 	return view, page.Head.Seq, err
 }
 
-// message is the message that the event seq posted.
+// message returns the message that the event seq posted.
 func (c *chat) message(ctx context.Context, stream gotong.Stream, seq uint64) (MessageView, error) {
 	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: stream, From: seq - 1, To: seq, Limit: 1})
 	if err != nil {

@@ -59,7 +59,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 		if err != nil {
 			return nil, err
 		}
-		// A user who may not read does not wait; the code below decides what they may know.
+		// For a user who may not read the thread there is no wait; the code below decides what they may know.
 		_, err = c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, MinSeq: least})
 		if err != nil && gotong.CodeOf(err) != gotong.CodeNotFound {
 			return nil, err
@@ -68,7 +68,7 @@ func (c *chat) get(ctx context.Context, in *getIn) (*httpapi.Shown[ThreadView], 
 	return c.Get(ctx, in.ID, in.IfNoneMatch)
 }
 
-// Tag is the ETag: all that can change in a thread's view.
+// Tag returns the ETag, which covers all that can change in the view of a thread.
 func (v ThreadView) Tag() string {
 	unread, members := -1, v.MemberCount
 	if v.Unread != nil {
@@ -77,10 +77,11 @@ func (v ThreadView) Tag() string {
 	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, members, unread, v.MyRole))
 }
 
-// Cursor is the cursor of the state.
+// Cursor returns the cursor of the state.
 func (v ThreadView) Cursor() string { return v.AsOf }
 
-// view is the thread as the caller may see it.
+// view returns a thread as the caller may see it; [gotong.CodeNotFound] if they
+// may not know of it.
 func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, error) {
 	views, err := c.views(ctx, []string{stream.ID()})
 	view, ok := views[stream.ID()]
@@ -90,7 +91,7 @@ func (c *chat) view(ctx context.Context, stream gotong.Stream) (ThreadView, erro
 	return view, err
 }
 
-// views is the threads of which the caller may know, by id.
+// views returns those of the threads of which the caller may know, by id.
 func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, error) {
 	looks, err := c.known(ctx, ids)
 	if err != nil {

@@ -45,13 +45,13 @@ type MemberView struct {
 	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"The end of the ban."`
 }
 
-// Author is the writer of a message, as others may see them.
+// Author is the author of a message, as other users see them.
 type Author struct {
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`
 }
 
-// Reaction is one emoji on a message and who put it there.
+// Reaction is one emoji on a message, with the users who put it there.
 type Reaction struct {
 	Emoji   string   `json:"emoji"`
 	Count   int      `json:"count"`
@@ -82,7 +82,7 @@ type MessageView struct {
 	SentBy        string            `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
 }
 
-// messageOf renders a message.posted event; false for any other event.
+// messageOf returns the view of a message.posted event; false for any other event.
 func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 	posted, ok := e.Data.(thread.Posted)
 	if !ok {
@@ -108,8 +108,8 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 	return list
 }
 
-// Tag is the ETag of a message: its revision and, where there is more to tell,
-// a sum of it. Only the revision counts in an If-Match.
+// Tag returns the ETag of a message: its revision and, if it has reactions or its
+// text is withheld, a checksum of these. An If-Match compares the revision alone.
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
 	if len(m.Reactions) > 0 || m.Withheld {

@@ -104,8 +104,8 @@ func (c *chat) edit(ctx context.Context, in *editIn) (*httpapi.Answered[MessageV
 	return out, err
 }
 
-// change executes a command about a message and returns its answer: the message,
-// read anew. What else the command is about, targets, follows the message's id.
+// change executes a command about a message and returns the message, read again.
+// targets are what else the command is about, beside the message's id.
 func (c *chat) change(
 	ctx context.Context, in InMessage, name string, data any, raw []byte, targets ...string,
 ) (*httpapi.Answered[MessageView], error) {
@@ -142,7 +142,7 @@ type reactIn struct {
 	Empty httpapi.NoBody
 }
 
-// react is the handler that puts a reaction on a message, or takes it off.
+// react returns the handler that adds a reaction to a message, or removes it.
 func (c *chat) react(on bool) func(context.Context, *reactIn) (*httpapi.Answered[MessageView], error) {
 	target := "off"
 	if on {

@@ -1,10 +1,10 @@
-// Package groups is the REST routes of groups and institutions: making and
+// Package groups serves the REST routes of groups and institutions: creating and
 // listing them, and their members.
 //
 // # Caveats
 //
 // There are no requests to join and no invitations yet: pending_requests is
-// not shown, and the membership status is approved or none.
+// absent, and the membership status is approved or none.
 //
 // # Dependencies
 //
@@ -31,7 +31,7 @@ type groups struct {
 	members.Book[MemberView]
 }
 
-// Routes are the routes under /v1/groups.
+// Routes returns a function that registers the routes under /v1/groups.
 func Routes(opts Options) func(*httpapi.API) {
 	g := &groups{}
 	g.Resource = httpapi.Resource[Detail]{
@@ -88,7 +88,7 @@ type Detail struct {
 	Members []MemberView `json:"members,omitempty" doc:"The first 200, if you may see them."`
 }
 
-// Create is the body of making a group.
+// Create is the body of creating a group.
 type Create struct {
 	Name        string           `json:"name" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
 	Description string           `json:"description,omitempty" maxLength:"2000"`
@@ -103,27 +103,27 @@ type Update struct {
 	JoinPolicy  *group.JoinPolicy `json:"join_policy,omitempty" enum:"terbuka,persetujuan,undangan"`
 }
 
-// Tag is the ETag: the state, and who looks at it.
+// Tag returns the ETag, which covers the state and the viewer's role.
 func (v Summary) Tag() string { return fmt.Sprintf("%q", v.AsOf+"."+string(v.MyRole)) }
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
-// Cursor is the cursor of the state.
+// Cursor returns the cursor of the state.
 func (v Summary) Cursor() string { return v.AsOf }
 
 func needs(s gotong.State, _ gotong.Viewer) []gotong.Ref {
 	return []gotong.Ref{{Stream: s.Stream, Key: group.GroupKey(s.Stream.ID())}}
 }
 
-// docsOf is the group and the viewer's membership; false if the viewer may not
-// know of it.
+// docsOf returns the group and the viewer's membership; false if the viewer may
+// not know of the group.
 func docsOf(l view.Look) (g group.Group, mine gotong.Membership, known bool) {
 	g, ok := gotong.Doc[group.Group](l.State, group.GroupKey(l.Stream.ID()))
 	mine, _ = gotong.Doc[gotong.Membership](l.State, gotong.MemberKey(l.Stream, l.Viewer.UserID))
 	return g, mine, ok && group.MayKnow(g, mine)
 }
 
-// summaries is the groups of which the caller may know, by id.
+// summaries returns those of the groups of which the caller may know, by id.
 func (g *groups) summaries(ctx context.Context, ids []string) (map[string]Summary, error) {
 	streams := make([]gotong.Stream, len(ids))
 	for i, id := range ids {

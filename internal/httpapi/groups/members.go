@@ -30,17 +30,17 @@ type SetRole struct {
 	Role group.Role `json:"role" enum:"admin,moderator,anggota"`
 }
 
-// Left is the answer of leaving.
+// Left is the response to leaving a group.
 type Left struct {
 	Left bool `json:"left"`
 }
 
-// Removed is the answer of a removal.
+// Removed is the response to a removal.
 type Removed struct {
 	Removed bool `json:"removed" doc:"False if the user was not a member."`
 }
 
-// Banned is the answer of a ban, and of lifting one.
+// Banned is the response to a ban, and to lifting one.
 type Banned struct {
 	Banned bool `json:"banned"`
 }
@@ -63,7 +63,7 @@ func (g *groups) memberRoutes(api *httpapi.API) {
 	})
 }
 
-// Led says of groups how they are led.
+// Led describes how groups are led.
 var Led = members.Led{
 	Kind: group.Name, OfUser: group.OfUser,
 	Op:      httpapi.Route{ID: "appoint-admin", Path: "/v1/admin/groups/{id}/appoint", Summary: "Appoint an admin of a group"},

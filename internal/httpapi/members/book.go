@@ -43,7 +43,7 @@ type Roll struct {
 	rows   [][]store.Document // of members of the stream, then of its lender if that is another
 }
 
-// HomeAsOf is the cursor of the lender in the snapshot of the roll; empty if the
+// HomeAsOf returns the cursor of the lender in the snapshot of the roll; empty if the
 // stream has members of its own.
 func (r Roll) HomeAsOf(ctx context.Context) string {
 	head, ok := r.HeadOf(r.Lender)
@@ -95,7 +95,7 @@ func (b Book[V]) lender(state gotong.State) gotong.Stream {
 	return b.Lender(state)
 }
 
-// seat reads what a stream and its lender keep of one user.
+// seat returns what a stream and its lender keep of one user.
 func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID string) (Roll, Seat, error) {
 	roll, err := b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
 		return []gotong.Ref{{Stream: of, Key: gotong.MemberKey(of, userID)}}, nil
@@ -144,7 +144,7 @@ func (b Book[V]) Active(ctx context.Context, s gotong.Stream, as Sight, after st
 	return roll, seats, last, nil
 }
 
-// Done is a command that was executed, about a user.
+// Done is an executed command about a user.
 type Done[V any] struct {
 	ctx     context.Context //nolint:containedctx // it lives as long as the call
 	book    Book[V]
@@ -152,8 +152,8 @@ type Done[V any] struct {
 	UserID  string
 }
 
-// Now is the user as a member now, or the bare receipt where that is not for
-// the caller.
+// Now returns the user as a member now, or the bare receipt if the caller may not
+// see that.
 func (d *Done[V]) Now() (httpapi.Written[V], error) {
 	roll, seat, err := d.book.seat(d.ctx, d.Receipt.Stream, Acting, d.UserID)
 	if gotong.CodeOf(err) == gotong.CodeNotFound {
@@ -162,8 +162,8 @@ func (d *Done[V]) Now() (httpapi.Written[V], error) {
 	return d.written(roll, seat, err)
 }
 
-// Then is the user as a member at the instant of the receipt, the same for
-// ever, however often they came and went since.
+// Then returns the user as a member at the instant of the receipt: the same for
+// ever, however often they joined and left since.
 func (d *Done[V]) Then() (httpapi.Written[V], error) {
 	roll, seat, err := d.book.seat(d.ctx, d.Receipt.Stream, Oneself, d.UserID)
 	if err != nil {
@@ -185,7 +185,7 @@ func (d *Done[V]) written(roll Roll, seat Seat, err error) (httpapi.Written[V], 
 	return httpapi.Bare[V](d.Receipt), nil
 }
 
-// Shown shows seats, with the names of the users.
+// Shown returns the views of seats, with the names of the users.
 func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 	ids := make([]string, len(seats))
 	for i := range seats {
@@ -220,7 +220,7 @@ type listLentOut[V any] struct {
 	Body []V
 }
 
-// list reads rows until the page is full; rows of those who left do not count.
+// list reads rows until the page is full; rows of former members do not count.
 func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listLentOut[V], error) {
 	stream, err := r.streams.Stream(in.ID)
 	if err != nil {

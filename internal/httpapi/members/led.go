@@ -13,7 +13,7 @@ import (
 type Led struct {
 	Kind     string
 	OfUser   string        // the listing of a user's streams
-	Imported string        // begins the user ids that a roster does not count; empty where it counts all
+	Imported string        // prefix of the user ids that a roster does not count; empty if it counts all
 	Op       httpapi.Route // the appointment's ID, Path and Summary
 
 	Appoint func(userID string, members []string) any

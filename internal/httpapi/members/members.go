@@ -1,4 +1,4 @@
-// Package members is the REST routes that every kind with members has: join,
+// Package members serves the REST routes that every kind with members has: join,
 // leave, list, add, remove, ban and roles. A kind describes itself in a [Kind].
 //
 // The commands are named after the kind, NAME.join and NAME.leave, and member.add,
@@ -32,14 +32,14 @@ type Options struct {
 
 // Kind describes a kind with members. V is a member as its routes show one; A
 // and S are the bodies of adding a member and of changing a role; L, R and B are
-// what leaving, removing and banning are answered with.
+// the responses to leaving, removing and banning.
 type Kind[V, A, S, L, R, B any] struct {
 	Book[V]
 	Name    string // of the kind
 	Path    string // of one stream, with {id}
 	Tag     string
 	Subject string // what {id} is
-	Lent    bool   // a stream may borrow its members: lists name that cursor too
+	Lent    bool   // a stream may borrow its members: lists return the lender's cursor too
 	Ops     Ops
 
 	Join, Leave any // the commands
@@ -53,9 +53,9 @@ type Kind[V, A, S, L, R, B any] struct {
 	Banned, Unbanned func(*Done[V]) (B, error)
 }
 
-// Ops is how a kind names and describes its operations. Of [httpapi.Route] it
-// gives ID, Summary and Description (bans have one description), and for Remove
-// the method and the path behind that of the member.
+// Ops are the names and descriptions of a kind's operations. Each has an ID, a
+// Summary and, except for bans, a Description; Remove also has the method, and the
+// path that follows that of the member.
 type Ops struct {
 	Join, Leave, List, Add, Remove, Ban, Unban, Role httpapi.Route
 }
@@ -113,7 +113,7 @@ type out[T any] struct {
 	Body T
 }
 
-// answer is what a finished command is answered with.
+// answer returns the response to an executed command.
 func answer[V, T any](d *Done[V], err error, with func(*Done[V]) (T, error)) (*out[T], error) {
 	if err != nil {
 		return nil, err
@@ -130,8 +130,8 @@ func (r *routes[V, A, S, L, R, B]) run(
 	return &Done[V]{ctx, r.Book, receipt, in.UserID}, err
 }
 
-// settle is run for a command that takes something from somebody: it returns
-// once that is no longer delivered.
+// settle is run for a command that ends what somebody may see: it returns once
+// nothing more of that is delivered to them.
 func (r *routes[V, A, S, L, R, B]) settle(
 	ctx context.Context, in InMember, name string, data any, raw []byte, targets ...string,
 ) (*Done[V], error) {
@@ -191,8 +191,8 @@ type actIn[T any] struct {
 	JSON httpapi.Body[T]
 }
 
-// Act is the handler that executes a command, made of a body, about a member
-// whom the path names.
+// Act returns the handler of a command about the member in the path; data makes
+// the command of the body.
 func Act[V, T any](
 	book Book[V], kind, name string, data func(userID string, body T) any,
 ) func(context.Context, *actIn[T]) (*out[httpapi.Written[V]], error) {
