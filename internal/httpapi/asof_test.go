@@ -80,7 +80,7 @@ func (r *roster) later() {
 // The members of a thread that borrows them come from two streams: the list
 // says of each how far it was read, and with what came later it is the list of
 // now (contract D11).
-func TestBorrowedMembersAsOf(t *testing.T) {
+func TestAListOfBorrowedMembersNamesBothCursors(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra, dewi := w.signUp("ani"), w.signUp("budi"), w.signUp("citra"), w.signUp("dewi")
 	g := ani.group("persetujuan")

@@ -110,9 +110,9 @@ func reversed(list []string) []string {
 	return list
 }
 
-// TestPrivacy: for who may not know of it, a private thread is one that never
+// TestAPrivateThreadIs404ForStrangers: for who may not know of it, a private thread is one that never
 // existed, on every route: same status, same body but for the trace id.
-func TestPrivacy(t *testing.T) {
+func TestAPrivateThreadIs404ForStrangers(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
 	th := ani.thread("private")
@@ -129,7 +129,7 @@ func TestPrivacy(t *testing.T) {
 
 // A thread in a group by invitation is public for who may know of the group; for
 // all others it is one that never existed, as a private one is.
-func TestPublicInAHiddenGroup(t *testing.T) {
+func TestAPublicThreadInAHiddenGroupIs404ForStrangers(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra, mod := w.signUp("ani"), w.signUp("budi"), w.signUp("citra"), w.withRole("mod", gotong.RoleModerator)
 	g := strings.TrimPrefix(ani.group("undangan"), "/v1/groups/")
@@ -152,7 +152,7 @@ func TestPublicInAHiddenGroup(t *testing.T) {
 }
 
 // The last member who leaves a thread or a group closes it.
-func TestLastMemberWhoLeavesCloses(t *testing.T) {
+func TestTheLastMemberWhoLeavesClosesTheThread(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th, g := ani.thread("public"), ani.group("terbuka")
@@ -224,7 +224,7 @@ func headerNames(a *answer) []string {
 	return names
 }
 
-func TestMembers(t *testing.T) {
+func TestMembersAreAddedListedAndRemoved(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
 	th := ani.thread("public")
@@ -269,9 +269,9 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestLeaveIsReplayed: the answer of a join or leave stays what it was, however
+// TestARepeatedLeaveGetsTheFirstAnswer: the answer of a join or leave stays what it was, however
 // often the member came and went since.
-func TestLeaveIsReplayed(t *testing.T) {
+func TestARepeatedLeaveGetsTheFirstAnswer(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -297,7 +297,7 @@ func TestLeaveIsReplayed(t *testing.T) {
 	}
 }
 
-func TestSendTwins(t *testing.T) {
+func TestARepeatedSendPostsOnce(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -331,9 +331,9 @@ func TestSendTwins(t *testing.T) {
 	}
 }
 
-// TestReplayAfterRemoval: who may no longer read gets the receipt and nothing
+// TestARepeatedSendAfterRemovalGetsTheReceipt: who may no longer read gets the receipt and nothing
 // of the message.
-func TestReplayAfterRemoval(t *testing.T) {
+func TestARepeatedSendAfterRemovalGetsTheReceipt(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("private")
@@ -352,7 +352,7 @@ func TestReplayAfterRemoval(t *testing.T) {
 	budi.post(th+"/messages/send", `{"body":"baru"}`, key("m2")).problem(404, gotong.CodeNotFound)
 }
 
-func TestPresence(t *testing.T) {
+func TestPresenceListsTheFollowersForMembers(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("private")

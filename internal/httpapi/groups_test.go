@@ -65,7 +65,7 @@ func TestAGroupIsCreatedJoinedChangedAndLeft(t *testing.T) {
 	}
 }
 
-func TestGroupPrivacy(t *testing.T) {
+func TestAGroupByInvitationIs404ForStrangers(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	hidden, closed, open := ani.group("undangan"), ani.group("persetujuan"), ani.group("terbuka")
@@ -107,7 +107,7 @@ func TestGroupPrivacy(t *testing.T) {
 	budi.get(hidden).problem(404, gotong.CodeNotFound)
 }
 
-func TestGroupLists(t *testing.T) {
+func TestGroupListsShowWhatTheCallerMayKnow(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	var want []string

@@ -11,7 +11,7 @@ import (
 )
 
 // A mark keeps the record of its key (contract I3 to I6).
-func TestMarkIsReplayed(t *testing.T) {
+func TestARepeatedMarkGetsTheFirstAnswer(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -55,7 +55,7 @@ func TestMarkIsReplayed(t *testing.T) {
 }
 
 // The last eight keys of a user in a thread are kept, not more.
-func TestMarkKeepsTheLastKeys(t *testing.T) {
+func TestAMarkKeepsTheLast8Keys(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
@@ -73,7 +73,7 @@ func TestMarkKeepsTheLastKeys(t *testing.T) {
 }
 
 // Of equal marks at the same time one takes effect and all get its answer.
-func TestMarkTwins(t *testing.T) {
+func TestOfEqualMarksOneTakesEffect(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")

@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 )
 
-func TestMessages(t *testing.T) {
+func TestMessagesAreListedInPages(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")
 	th := ani.thread("public")
@@ -117,7 +117,7 @@ func TestAReplyNeedsAMessageOfTheThread(t *testing.T) {
 	}
 }
 
-func TestEditAndDelete(t *testing.T) {
+func TestEditsAndDeletionsAnswerByRevision(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
 	th := ani.thread("public")
@@ -158,7 +158,7 @@ func TestEditAndDelete(t *testing.T) {
 	budi.do(http.MethodDelete, th+"/messages/nope", nil).problem(404, gotong.CodeNotFound)
 }
 
-func TestReactions(t *testing.T) {
+func TestReactionsAreListedByEmoji(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")

@@ -10,7 +10,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-func TestReadCursor(t *testing.T) {
+func TestTheReadMarkMovesForwardOnly(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th, other := ani.thread("public"), ani.thread("public")
@@ -62,7 +62,7 @@ func (p *person) unread(th string) int64 {
 	return want
 }
 
-func TestUnread(t *testing.T) {
+func TestUnreadCountsMessagesAboveTheMark(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -109,9 +109,9 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-// TestUnreadOfBorrowedMembers: the stretches are the group's, the messages the
+// TestUnreadOfBorrowedMembersFollowsTheGroup: the stretches are the group's, the messages the
 // thread's.
-func TestUnreadOfBorrowedMembers(t *testing.T) {
+func TestUnreadOfBorrowedMembersFollowsTheGroup(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	group := ani.group("terbuka")

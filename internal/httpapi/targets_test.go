@@ -11,7 +11,7 @@ import (
 
 // A used key names its request: the operation, the body and what it is about.
 // On another target it is never answered as done.
-func TestUsedKeyOnAnotherTarget(t *testing.T) {
+func TestAUsedKeyOnAnotherTargetIsRejected(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
 	admin := w.withRole("admin", gotong.RoleAdmin)
@@ -94,7 +94,7 @@ func TestUsedKeyOnAnotherTarget(t *testing.T) {
 
 // A request that had nothing to change is answered as at first, also to somebody
 // who may not ask for it any more.
-func TestNoOpAfterTheRightIsGone(t *testing.T) {
+func TestARepeatedNoOpGetsTheFirstAnswerAfterTheRightIsGone(t *testing.T) {
 	w := newWorld(t)
 	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
 	th := ani.thread("public")

@@ -112,7 +112,7 @@ func TestOwnMessagesAreNotUnread(t *testing.T) {
 
 // Joining an old thread shows nothing as unread, whatever its policy, also where
 // the members are a group's.
-func TestBeforeJoiningCountsAsRead(t *testing.T) {
+func TestMessagesFromBeforeJoiningCountAsRead(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	g := ani.group("terbuka")
@@ -139,7 +139,7 @@ func TestBeforeJoiningCountsAsRead(t *testing.T) {
 }
 
 // Deleted messages are read a page at a time.
-func TestManyDeletionsAboveTheMark(t *testing.T) {
+func TestDeletionsAboveTheMarkDoNotCount(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -156,7 +156,7 @@ func TestManyDeletionsAboveTheMark(t *testing.T) {
 
 // Every mark that moves goes to the user's other devices, in order, and a device
 // that loses a race gets the present mark.
-func TestMarksReachEveryDevice(t *testing.T) {
+func TestMarksThatMoveReachEveryDevice(t *testing.T) {
 	w := newWorld(t)
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	th := ani.thread("public")
@@ -216,9 +216,9 @@ func TestThreadTagCoversUnreadAndRole(t *testing.T) {
 	same("nothing", 304)
 }
 
-// TestUnreadModel holds the counts of three users in a thread of their own and
+// TestUnreadAgreesWithAModel holds the counts of three users in a thread of their own and
 // in one that borrows its members against a list of who wrote what when.
-func TestUnreadModel(t *testing.T) {
+func TestUnreadAgreesWithAModel(t *testing.T) {
 	for _, members := range []string{"own", "home"} {
 		t.Run(members, func(t *testing.T) {
 			w := newWorld(t)

@@ -93,13 +93,13 @@ func complaint(t *testing.T, kind gotong.Kind) string {
 	return r.said
 }
 
-func TestSound(t *testing.T) {
+func TestASoundKindPasses(t *testing.T) {
 	if said := complaint(t, lampKind()); said != "" {
 		t.Fatal(said)
 	}
 }
 
-func TestComplaints(t *testing.T) {
+func TestEachFaultOfAKindFailsTheTest(t *testing.T) {
 	calls := 0
 	decide := func(f gotong.Fact) func(*gotong.Kind) {
 		return func(k *gotong.Kind) {
@@ -242,7 +242,7 @@ func TestComplaints(t *testing.T) {
 }
 
 // Claims are held across streams, and two streams do not share a document.
-func TestBetweenStreams(t *testing.T) {
+func TestFaultsBetweenStreamsFailTheTest(t *testing.T) {
 	kind := lampKind()
 	kind.Decide = func(gotong.State, gotong.Command) (gotong.Decision, error) {
 		return gotong.Decision{

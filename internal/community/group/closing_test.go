@@ -9,7 +9,7 @@ import (
 
 // The last member who leaves closes the group: nobody can come into one that
 // has no admin, and it stands in no list.
-func TestTheLastMemberCloses(t *testing.T) {
+func TestAGroupClosesWhenItsLastMemberLeaves(t *testing.T) {
 	for policy, code := range map[group.JoinPolicy]gotong.Code{
 		group.Terbuka: gotong.CodeConflict, group.Persetujuan: gotong.CodeConflict, group.Undangan: gotong.CodeNotFound,
 	} {

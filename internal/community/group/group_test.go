@@ -52,7 +52,7 @@ func roleOf(w *communitytest.World, id string) string {
 	return m.Role
 }
 
-func TestCreate(t *testing.T) {
+func TestTheCreatorIsTheFirstAdmin(t *testing.T) {
 	w := found(t, group.Terbuka)
 	g := docOf(t, w)
 	if g.Name != "RT 05" || g.CreatedBy != "ani" || len(g.Leaders) != 1 || g.Members != 1 || roleOf(w, "ani") != "admin" {
@@ -72,7 +72,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestShape(t *testing.T) {
+func TestACommandWithABadFieldIsRejected(t *testing.T) {
 	long, policy := strings.Repeat("é", 129), group.JoinPolicy("tertutup")
 	ok := group.Create{Name: "x", EntityType: group.Lembaga, JoinPolicy: group.Undangan}
 	for name, tc := range map[string]struct {
@@ -101,7 +101,7 @@ func TestShape(t *testing.T) {
 	}
 }
 
-func TestJoin(t *testing.T) {
+func TestOnlyOpenGroupsCanBeJoined(t *testing.T) {
 	for policy, code := range map[group.JoinPolicy]gotong.Code{
 		group.Terbuka: "", group.Persetujuan: gotong.CodeForbidden, group.Undangan: gotong.CodeNotFound,
 	} {
@@ -119,7 +119,7 @@ func TestJoin(t *testing.T) {
 	}
 }
 
-func TestLeave(t *testing.T) {
+func TestLeavingEndsTheMembership(t *testing.T) {
 	w := staffed(t, group.Terbuka)
 	w.Refuse(ani, rt05, group.Leave{}, gotong.CodeConflict)
 	w.Do(citra, rt05, group.Leave{})
@@ -136,7 +136,7 @@ func TestLeave(t *testing.T) {
 	}
 }
 
-func TestLeaveTellsNothingOfAnInvitationGroup(t *testing.T) {
+func TestLeavingRevealsNoInvitationGroup(t *testing.T) {
 	w := staffed(t, group.Undangan)
 	w.Refuse(dewi, rt05, group.Leave{}, gotong.CodeNotFound)
 	w.Do(citra, rt05, group.Leave{})
@@ -148,7 +148,7 @@ func TestLeaveTellsNothingOfAnInvitationGroup(t *testing.T) {
 	}
 }
 
-func TestAdd(t *testing.T) {
+func TestOnlyAdminsAndModeratorsAddMembers(t *testing.T) {
 	for _, policy := range []group.JoinPolicy{group.Terbuka, group.Persetujuan, group.Undangan} {
 		w := staffed(t, policy)
 		w.Refuse(citra, rt05, group.Add{UserID: "dewi"}, gotong.CodeForbidden)
@@ -163,7 +163,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestRemove(t *testing.T) {
+func TestAdminsAndModeratorsRemoveMembers(t *testing.T) {
 	w := staffed(t, group.Terbuka)
 	w.Refuse(citra, rt05, group.Remove{UserID: "budi"}, gotong.CodeForbidden)
 	w.Refuse(budi, rt05, group.Remove{UserID: "ani"}, gotong.CodeForbidden)
@@ -179,7 +179,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestSetRole(t *testing.T) {
+func TestOnlyAdminsChangeRoles(t *testing.T) {
 	w := staffed(t, group.Terbuka)
 	w.Refuse(budi, rt05, group.SetRole{UserID: "citra", Role: group.Moderator}, gotong.CodeForbidden)
 	w.Refuse(ani, rt05, group.SetRole{UserID: "dewi", Role: group.Moderator}, gotong.CodeNotFound)
@@ -192,7 +192,7 @@ func TestSetRole(t *testing.T) {
 	}
 }
 
-func TestUpdate(t *testing.T) {
+func TestOnlyAdminsUpdateAGroup(t *testing.T) {
 	w := staffed(t, group.Terbuka)
 	name, same, policy := "RT 05 Kauman", " RT 05 ", group.Undangan
 	w.Refuse(budi, rt05, group.Update{Name: &name}, gotong.CodeForbidden)
@@ -214,7 +214,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-func TestAccess(t *testing.T) {
+func TestOnlyMembersReadAGroup(t *testing.T) {
 	w := staffed(t, group.Persetujuan)
 	last := w.Position(rt05, w.Head(rt05).Seq)
 	for id, want := range map[string]bool{"ani": true, "citra": true, "dewi": false} {
@@ -232,7 +232,7 @@ func TestAccess(t *testing.T) {
 	}
 }
 
-func TestStretchesAreBounded(t *testing.T) {
+func TestAMembershipKeepsTheLast64Stretches(t *testing.T) {
 	w := found(t, group.Terbuka)
 	for range gotong.MaxStretches + 3 {
 		w.Do(budi, rt05, group.Join{})

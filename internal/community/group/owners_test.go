@@ -36,7 +36,7 @@ func disable(w *communitytest.World, a gotong.Actor) {
 
 // Leading rests on accounts that can act: nobody else is a member, and one that
 // is disabled does not count.
-func TestLastAdminWhoCanAct(t *testing.T) {
+func TestTheLastAdminWhoCanActStays(t *testing.T) {
 	w := accounts(t, group.Terbuka)
 	w.Refuse(ani, rt05, group.Add{UserID: "nobody", Role: group.Admin}, gotong.CodeNotFound)
 	w.Refuse(ani, rt05, group.Add{UserID: "nobody"}, gotong.CodeNotFound)
@@ -52,7 +52,7 @@ func TestLastAdminWhoCanAct(t *testing.T) {
 	w.Do(ani, rt05, group.Leave{})
 }
 
-func TestMaxAdmins(t *testing.T) {
+func TestAGroupHasAtMost50Admins(t *testing.T) {
 	w := communitytest.Run(t, group.Kind())
 	w.Do(ani, rt05, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
 	for i := range gotong.MaxLeaders - 1 {
@@ -65,7 +65,7 @@ func TestMaxAdmins(t *testing.T) {
 
 // A group by invitation whose last admin was disabled gets a new one: a member
 // and, where none can act, an outsider, who sees nothing from before.
-func TestAppoint(t *testing.T) {
+func TestAPlatformAdminAppointsWhereNoAdminCanAct(t *testing.T) {
 	w := accounts(t, group.Undangan)
 	w.Do(ani, rt05, group.Add{UserID: "evi"})
 	w.Refuse(head, rt05, group.Appoint{UserID: "evi"}, gotong.CodeNotFound) // ani can act
@@ -87,7 +87,7 @@ func TestAppoint(t *testing.T) {
 	w.Refuse(head, rt05, group.Appoint{UserID: "fajr"}, gotong.CodeNotFound)
 }
 
-func TestBan(t *testing.T) {
+func TestABannedUserCannotJoinOrBeAdded(t *testing.T) {
 	w := communitytest.Run(t, group.Kind())
 	w.Do(ani, rt05, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
 	w.Do(evi, rt05, group.Join{})
@@ -117,7 +117,7 @@ func TestBan(t *testing.T) {
 }
 
 // A ban does not tell who never was a member that the group exists.
-func TestBanOfAHiddenGroup(t *testing.T) {
+func TestABanRevealsNoHiddenGroup(t *testing.T) {
 	w := communitytest.Run(t, group.Kind())
 	w.Do(ani, rt05, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
 	w.Do(ani, rt05, group.Remove{UserID: "evi", Ban: gotong.Ban{Ever: true}})

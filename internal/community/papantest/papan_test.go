@@ -11,7 +11,7 @@ import (
 // The world checks after each command what holds of every kind: Needs names all
 // that the rules read, Affects all whose access changed, documents equal the
 // projection from zero.
-func TestBoard(t *testing.T) {
+func TestABoardKeepsItsRules(t *testing.T) {
 	w := communitytest.Run(t, papantest.Kind())
 	ani, budi, citra := communitytest.User("ani"), communitytest.User("budi"), communitytest.User("citra")
 	s := papantest.StreamOf("ani", "r1")

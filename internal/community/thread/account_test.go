@@ -12,7 +12,7 @@ import (
 
 // Who has a disabled account cannot be added to a thread or a group; whoever is
 // a member stays one, and who is known to another issuer needs no account here.
-func TestDisabledAreNotAdded(t *testing.T) {
+func TestDisabledAccountsCannotBeAdded(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind(), user.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Private})
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Persetujuan})

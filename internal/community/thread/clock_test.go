@@ -12,7 +12,7 @@ import (
 // Deadlines for people follow the clock, whatever it did before: a post while it
 // ran ahead moves the thread's newest event, and no mute and no time for edits
 // with it.
-func TestDeadlinesFollowTheClock(t *testing.T) {
+func TestDeadlinesAreComparedWithTheClock(t *testing.T) {
 	for name, steps := range clocktest.Steps() {
 		t.Run(name, func(t *testing.T) {
 			w := staffed(t, thread.Public, "")
@@ -42,7 +42,7 @@ func TestDeadlinesFollowTheClock(t *testing.T) {
 }
 
 // A message of a clock that ran ahead cannot be edited for as long as it did.
-func TestEditOfAMessageFromTheFuture(t *testing.T) {
+func TestAMessageFromTheFutureCannotBeEdited(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Pass(7 * 24 * time.Hour)
 	m := post(w, citra, "ahead")
@@ -56,7 +56,7 @@ func TestEditOfAMessageFromTheFuture(t *testing.T) {
 
 // What a decision compared with a deadline is in the event; where there was
 // none and the event's time is the clock's, nothing is.
-func TestEventsKeepTheClock(t *testing.T) {
+func TestEventsKeepTheTimeThatWasCompared(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "never muted")
 	if now := m.Data.(thread.Posted).Now; now != 0 {

@@ -11,7 +11,7 @@ import (
 
 // The last member who leaves closes the thread: nobody can come into one that
 // has no owner, and it stands in no list.
-func TestTheLastMemberCloses(t *testing.T) {
+func TestAThreadClosesWhenItsLastMemberLeaves(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Refuse(ani, s, thread.Leave{}, gotong.CodeConflict) // must hand over first
 	w.Do(citra, s, thread.Leave{})
@@ -45,7 +45,7 @@ func invited(t communitytest.T, members thread.Source) *world {
 
 // A thread of a group by invitation is public for those who may know of the
 // group, and unknown to all others.
-func TestPublicWithinAHiddenGroup(t *testing.T) {
+func TestAPublicThreadInAHiddenGroupIsHidden(t *testing.T) {
 	w := invited(t, thread.Own)
 	m := post(w, budi, "Halo")
 	w.Do(budi, s, thread.Add{UserID: "citra"})
@@ -78,7 +78,7 @@ func TestPublicWithinAHiddenGroup(t *testing.T) {
 	w.Do(dewi, s, thread.Join{})
 }
 
-func TestBorrowedInAHiddenGroup(t *testing.T) {
+func TestAThreadWithMembersOfAHiddenGroupIsHidden(t *testing.T) {
 	w := invited(t, thread.Home)
 	for _, c := range []any{thread.Join{}, thread.Leave{}, thread.Post{Body: "x"}} {
 		w.Refuse(dewi, s, c, gotong.CodeNotFound)

@@ -53,7 +53,7 @@ func clubs(secret bool) gotong.Kind {
 	}
 }
 
-func TestHomesSpeakForThemselves(t *testing.T) {
+func TestAThreadWorksInAnyKindOfHome(t *testing.T) {
 	const chess = gotong.Stream("club/club-chess")
 	for name, tc := range map[string]struct {
 		secret bool

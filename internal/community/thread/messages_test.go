@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 )
 
-func TestPost(t *testing.T) {
+func TestAPostIsCleanedAndNumbered(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	first := post(w, ani, "\n \n  Halo \n  Pak \n")
 	second := w.Do(citra, s, thread.Post{Body: "Ya", ReplyTo: first.ID})[0]
@@ -32,7 +32,7 @@ func TestPost(t *testing.T) {
 }
 
 // What nobody can see is no message.
-func TestBlankBodies(t *testing.T) {
+func TestABlankBodyIsRejected(t *testing.T) {
 	for _, blank := range []string{
 		"\u200b", " \u200b\u200d ", "\u2060\ufeff", "\u00ad", "\u3164", "\u115f\u1160", "\u2800", "\ufe0f", "\U000e0001", "\u202e\u2066", "\u180e", "\x00",
 	} {
@@ -55,7 +55,7 @@ func TestBlankBodies(t *testing.T) {
 	}
 }
 
-func TestPostShape(t *testing.T) {
+func TestACommandWithABadFieldIsRejected(t *testing.T) {
 	id := gotong.NewEventID(1, 1)
 	for name, tc := range map[string]struct {
 		cmd   any
@@ -104,7 +104,7 @@ func TestPostShape(t *testing.T) {
 	}
 }
 
-func TestEdit(t *testing.T) {
+func TestOnlyTheAuthorEditsTheRevisionNamed(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "Halo")
 	edit := func(rev uint64, body string) thread.Edit {
@@ -130,7 +130,7 @@ func TestEdit(t *testing.T) {
 	w.Refuse(citra, s, edit(3, "x"), gotong.CodeTargetDeleted)
 }
 
-func TestEditWindow(t *testing.T) {
+func TestAMessageIsEditedFor15Minutes(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "Halo")
 	w.Pass(thread.EditWindow - 1000_000) // the world's clock adds a millisecond: at the very end
@@ -142,7 +142,7 @@ func TestEditWindow(t *testing.T) {
 	w.Do(citra, s, thread.Delete{MessageID: m.ID}) // any revision, and without such a bound
 }
 
-func TestDelete(t *testing.T) {
+func TestAuthorsAndModeratorsDeleteMessages(t *testing.T) {
 	for _, by := range []gotong.Actor{ani, budi, citra, mod, boss} {
 		t.Run(by.UserID, func(t *testing.T) {
 			w := staffed(t, thread.Public, "")
@@ -173,7 +173,7 @@ func TestDelete(t *testing.T) {
 	}
 }
 
-func TestDeleteByStrangers(t *testing.T) {
+func TestAFormerMemberDeletesNothing(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, dewiJoins(w), "Halo")
 	w.Do(dewi, s, thread.Leave{})
@@ -182,7 +182,7 @@ func TestDeleteByStrangers(t *testing.T) {
 
 func dewiJoins(w *world) gotong.Actor { w.Do(dewi, s, thread.Join{}); return dewi }
 
-func TestReact(t *testing.T) {
+func TestReactionsAreSetAndTakenBackOnce(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, ani, "Halo")
 	react := func(emoji string, on bool) thread.React { return thread.React{MessageID: m.ID, Emoji: emoji, On: on} }
@@ -208,7 +208,7 @@ func TestReact(t *testing.T) {
 	w.Refuse(citra, s, react("👍", false), gotong.CodeTargetDeleted)
 }
 
-func TestReactionLimits(t *testing.T) {
+func TestReactionsOfOneMessageAreBounded(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, ani, "Halo")
 	for i := range thread.MaxEmoji {
@@ -222,7 +222,7 @@ func TestReactionLimits(t *testing.T) {
 
 // The bound on all reactions is tested on the rule alone: a thousand members
 // would take the world, which checks everything after each command, too long.
-func TestReactionsPerMessage(t *testing.T) {
+func TestAMessageHasAtMost1000Reactions(t *testing.T) {
 	kind := thread.Kind()
 	state := gotong.NewState(s, gotong.Head{Seq: 2, Count: 1}).WithSight(func(gotong.Event) bool { return true })
 	id := gotong.NewEventID(1, 1)
@@ -253,7 +253,7 @@ func TestReactionsPerMessage(t *testing.T) {
 
 // A member who came back under from_join cannot touch what they cannot see, be
 // the members the thread's own or borrowed.
-func TestOutOfSight(t *testing.T) {
+func TestCommandsOnMessagesOutOfSightFindNothing(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
 			c := begin(t, thread.FromJoin)
@@ -285,7 +285,7 @@ func TestOutOfSight(t *testing.T) {
 // What an eraser takes from an event does not come back through an overlay,
 // and what an edit holds is shown although the first text is gone. An edit that
 // the viewer does not see takes the older text with it.
-func TestOverlayOfErased(t *testing.T) {
+func TestAnErasedTextIsNotShownAgain(t *testing.T) {
 	kind := thread.Kind()
 	e := gotong.Event{Stream: s, Seq: 2, Type: thread.EvPosted, Data: thread.Posted{N: 1}}
 	seen := gotong.Later{Sees: func(uint64) bool { return true }}
@@ -311,7 +311,7 @@ func TestOverlayOfErased(t *testing.T) {
 	}
 }
 
-func TestWireOfATombstone(t *testing.T) {
+func TestADeletedMessageIsEncodedWithoutText(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := w.Do(ani, s, thread.Post{Body: "Halo"})[0]
 	gone := w.Do(ani, s, thread.Delete{MessageID: m.ID})[0]

@@ -391,5 +391,5 @@ func modelled(t *testing.T, home bool) {
 	})
 }
 
-func TestModelOwnMembers(t *testing.T)      { modelled(t, false) }
-func TestModelBorrowedMembers(t *testing.T) { modelled(t, true) }
+func TestThreadsWithOwnMembersAgreeWithAModel(t *testing.T)      { modelled(t, false) }
+func TestThreadsWithBorrowedMembersAgreeWithAModel(t *testing.T) { modelled(t, true) }

@@ -94,7 +94,7 @@ func (t *trial) appoint() {
 }
 
 // Where accounts are the server's own, nobody else is a member or an owner.
-func TestNobodyIsNoMember(t *testing.T) {
+func TestAUserWithoutAnAccountIsNotAdded(t *testing.T) {
 	w := accounts(t, ani, budi, citra)
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	for _, role := range []thread.Role{"", thread.Owner} {
@@ -108,7 +108,7 @@ func TestNobodyIsNoMember(t *testing.T) {
 }
 
 // Ownership rests on accounts that can act: one that is disabled does not count.
-func TestLastOwnerWhoCanAct(t *testing.T) {
+func TestTheLastOwnerWhoCanActStays(t *testing.T) {
 	w := accounts(t, ani, budi, citra)
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	w.Do(ani, s, thread.Add{UserID: "budi", Role: thread.Owner})
@@ -122,7 +122,7 @@ func TestLastOwnerWhoCanAct(t *testing.T) {
 	w.Do(citra, s, thread.Remove{UserID: "budi"})
 }
 
-func TestMaxOwners(t *testing.T) {
+func TestAThreadHasAtMost50Owners(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	for i := range gotong.MaxLeaders - 1 {
@@ -135,7 +135,7 @@ func TestMaxOwners(t *testing.T) {
 
 // An outsider who is appointed sees nothing from before, whatever the policy,
 // until they come as others do; a member who is appointed sees on as before.
-func TestAppoint(t *testing.T) {
+func TestAPlatformAdminAppointsWhereNoOwnerCanAct(t *testing.T) {
 	w := accounts(t, ani, budi, citra, dewi)
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Private})
 	secret := post(w, ani, "before")
@@ -165,7 +165,7 @@ func TestAppoint(t *testing.T) {
 	}
 }
 
-func TestAppointIsForThreadsOfTheirOwn(t *testing.T) {
+func TestNobodyIsAppointedWhereMembersAreBorrowed(t *testing.T) {
 	w := accounts(t, ani, budi)
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Persetujuan})
 	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Public, Members: thread.Home})
@@ -174,7 +174,7 @@ func TestAppointIsForThreadsOfTheirOwn(t *testing.T) {
 }
 
 // A ban keeps out until it is over or lifted, members and others.
-func TestBan(t *testing.T) {
+func TestABannedUserCannotJoinOrBeAdded(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	until := func(d time.Duration) gotong.Ban { return gotong.Ban{UntilMS: w.Now().Milli() + d.Milliseconds()} }
 	w.Refuse(citra, s, thread.Remove{UserID: "dewi", Ban: gotong.Ban{Ever: true}}, gotong.CodeForbidden)
@@ -213,7 +213,7 @@ func TestBan(t *testing.T) {
 }
 
 // In a private thread a ban tells nothing to who is kept out.
-func TestBanOfAPrivateThread(t *testing.T) {
+func TestABanRevealsNoPrivateThread(t *testing.T) {
 	w := staffed(t, thread.Private, "")
 	w.Do(budi, s, thread.Remove{UserID: "dewi", Ban: gotong.Ban{Ever: true}})
 	for _, c := range []any{thread.Join{}, thread.Leave{}, thread.Post{Body: "x"}} {
@@ -223,7 +223,7 @@ func TestBanOfAPrivateThread(t *testing.T) {
 }
 
 // Who is banned from a group does not come into its public threads.
-func TestBanOfTheGroup(t *testing.T) {
+func TestABanFromTheGroupBarsItsPublicThreads(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, g, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
 	w.Do(ani, s, thread.Create{ScopeID: in, Privacy: thread.Public})

@@ -69,7 +69,7 @@ func post(w *world, a gotong.Actor, body string) gotong.Event {
 	return w.Do(a, s, thread.Post{Body: body})[0]
 }
 
-func TestCreate(t *testing.T) {
+func TestTheCreatorIsTheOwner(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind(group.Kind()), group.Kind())
 	w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public})
 	d := docOf(t, w)
@@ -91,7 +91,7 @@ func TestCreate(t *testing.T) {
 	}
 }
 
-func TestCreateInGroup(t *testing.T) {
+func TestOnlyMembersOfAGroupCreateThreadsInIt(t *testing.T) {
 	w := lent(t, thread.Private, "")
 	if w.Head(s).Home != g || len(w.Keys(thread.OfHome, in)) != 1 || len(w.Keys(thread.OfUser, "citra")) != 0 {
 		t.Fatal("not in the group")
@@ -109,7 +109,7 @@ func TestCreateInGroup(t *testing.T) {
 	w.Refuse(citra, "thread/5", thread.Create{ScopeID: in, Privacy: thread.Public}, gotong.CodeNotFound)
 }
 
-func TestJoin(t *testing.T) {
+func TestOnlyPublicThreadsCanBeJoined(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Do(dewi, s, thread.Join{})
 	w.Idle(dewi, s, thread.Join{})
@@ -125,7 +125,7 @@ func TestJoin(t *testing.T) {
 	w.Idle(citra, s, thread.Join{})
 }
 
-func TestLeave(t *testing.T) {
+func TestLeavingEndsTheMembership(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Refuse(ani, s, thread.Leave{}, gotong.CodeConflict)
 	w.Do(citra, s, thread.Leave{})
@@ -141,7 +141,7 @@ func TestLeave(t *testing.T) {
 
 // A private thread answers all who are not members as one that never existed,
 // but a repeated leave of somebody who was one is quiet.
-func TestPrivateIsUnknown(t *testing.T) {
+func TestAPrivateThreadDoesNotExistForStrangers(t *testing.T) {
 	w := staffed(t, thread.Private, "")
 	m := post(w, citra, "Halo")
 	w.Do(citra, s, thread.Leave{})
@@ -163,7 +163,7 @@ func TestPrivateIsUnknown(t *testing.T) {
 	w.Do(mod, s, thread.Delete{MessageID: m.ID}) // a member now, and a moderator
 }
 
-func TestAdd(t *testing.T) {
+func TestOnlyOwnersAndAdminsAddMembers(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Refuse(citra, s, thread.Add{UserID: "dewi"}, gotong.CodeForbidden)
 	w.Refuse(dewi, s, thread.Add{UserID: "dewi"}, gotong.CodeForbidden)
@@ -178,7 +178,7 @@ func TestAdd(t *testing.T) {
 	}
 }
 
-func TestRemove(t *testing.T) {
+func TestNobodyRemovesAHigherRole(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Refuse(citra, s, thread.Remove{UserID: "budi"}, gotong.CodeForbidden)
 	w.Refuse(dewi, s, thread.Remove{UserID: "citra"}, gotong.CodeForbidden)
@@ -196,7 +196,7 @@ func TestRemove(t *testing.T) {
 	}
 }
 
-func TestSetRole(t *testing.T) {
+func TestOnlyOwnersChangeRoles(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	w.Refuse(budi, s, thread.SetRole{UserID: "citra", Role: thread.Admin}, gotong.CodeForbidden)
 	w.Refuse(boss, s, thread.SetRole{UserID: "citra", Role: thread.Admin}, gotong.CodeForbidden)
@@ -210,7 +210,7 @@ func TestSetRole(t *testing.T) {
 	}
 }
 
-func TestMute(t *testing.T) {
+func TestAMutedMemberReadsButDoesNotSend(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "Halo")
 	until := w.Now().Milli() + 60_000
@@ -242,7 +242,7 @@ func TestMute(t *testing.T) {
 	post(w, citra, "unmuted")
 }
 
-func TestHistoryPolicy(t *testing.T) {
+func TestOnlyOwnersAndAdminsChangeTheHistoryPolicy(t *testing.T) {
 	w := staffed(t, thread.Public, thread.FromJoin)
 	w.Refuse(citra, s, thread.SetHistory{Policy: thread.All}, gotong.CodeForbidden)
 	w.Refuse(dewi, s, thread.SetHistory{Policy: thread.All}, gotong.CodeForbidden)
@@ -254,7 +254,7 @@ func TestHistoryPolicy(t *testing.T) {
 	w.Refuse(budi, s, thread.SetHistory{Policy: thread.All}, gotong.CodeConflict)
 }
 
-func TestBorrowedMembers(t *testing.T) {
+func TestBorrowedMembersFollowTheGroup(t *testing.T) {
 	for _, p := range []thread.Privacy{thread.Public, thread.Private} {
 		t.Run(string(p), func(t *testing.T) { borrowed(t, lent(t, p, ""), p) })
 	}
@@ -295,7 +295,7 @@ func borrowed(t *testing.T, w *world, p thread.Privacy) {
 	w.Do(citra, s, thread.SetHistory{Policy: thread.FromJoin}) // owns it again
 }
 
-func TestImport(t *testing.T) {
+func TestAnImportKeepsTheOriginalTimeAndName(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	user := thread.ImportedPrefix + gotong.DeriveID("import", "file", "nick")
 	when := thread.Origin{SentAtMS: 1_600_000_000_000, SentBy: " nick "}
@@ -321,7 +321,7 @@ func TestImport(t *testing.T) {
 }
 
 // A thread's own key of a member is the one under which other kinds look.
-func TestMemberKey(t *testing.T) {
+func TestMemberKeyIsThatOfAllKinds(t *testing.T) {
 	if got, want := thread.MemberKey("t", "ani"), gotong.MemberKey("thread/t", "ani"); got != want {
 		t.Errorf("%v, want %v", got, want)
 	}

@@ -11,7 +11,7 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 )
 
-func TestUnread(t *testing.T) {
+func TestUnreadCountsVisibleMessagesAboveTheMark(t *testing.T) {
 	all := []thread.Ordinals{{From: 0, To: math.MaxUint64}}
 	for name, tc := range map[string]struct {
 		mark, last uint64
@@ -39,7 +39,7 @@ func TestUnread(t *testing.T) {
 	}
 }
 
-func TestUnreadAgainstCounting(t *testing.T) {
+func TestUnreadEqualsACountOneByOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		last := rapid.Uint64Range(0, 60).Draw(t, "last")
 		mark := rapid.Uint64Range(0, 60).Draw(t, "mark")
@@ -92,7 +92,7 @@ func unread(t *testing.T, w *world, a gotong.Actor, mark uint64) int {
 	return thread.Unread(mark, w.Head(s).Count, ordinals, deleted)
 }
 
-func TestUnreadInAThread(t *testing.T) {
+func TestUnreadLeavesOutWhatWasNotVisible(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
 			c := begin(t, thread.FromJoin)

@@ -64,7 +64,7 @@ func home(t *testing.T, h thread.Policy) comings {
 	}
 }
 
-func TestVisibility(t *testing.T) {
+func TestMembersSeeWhatThePolicyAndTheirMembershipsAllow(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
 			t.Run("all", func(t *testing.T) { everything(t, begin(t, thread.All)) })
@@ -163,7 +163,7 @@ func removal(t *testing.T, c comings) {
 	}
 }
 
-func TestRolesAreAudiences(t *testing.T) {
+func TestAMemberHoldsTheirRoleAsAnAudience(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	for _, tc := range []struct {
 		a    gotong.Actor
@@ -186,7 +186,7 @@ func TestRolesAreAudiences(t *testing.T) {
 
 // A public thread is known to everybody and read by members only, whatever
 // their platform role.
-func TestPublicIsForMembers(t *testing.T) {
+func TestOnlyMembersReadAPublicThread(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	for _, a := range []gotong.Actor{dewi, mod, boss} {
 		grant, _ := w.Grant(s, viewer(a))
@@ -198,7 +198,7 @@ func TestPublicIsForMembers(t *testing.T) {
 
 // A grant does not name what its other spans hold, so that reading it needs
 // few look-ups.
-func TestGrantIsShort(t *testing.T) {
+func TestAGrantLeavesOutStretchesThatAreOpenToAll(t *testing.T) {
 	w := staffed(t, thread.Public, thread.All)
 	for range 3 {
 		w.Do(citra, s, thread.Leave{})
@@ -213,7 +213,7 @@ func TestGrantIsShort(t *testing.T) {
 // ofGroups is the rules of threads that may borrow the members of groups.
 var ofGroups = thread.Rules{Homes: gotong.Homes{group.Kind()}}
 
-func TestRoleIn(t *testing.T) {
+func TestARoleInTheHomeGivesARoleInTheThread(t *testing.T) {
 	ownMembers := thread.Thread{CreatedBy: "ani", Members: thread.Own}
 	borrows := thread.Thread{CreatedBy: "ani", Members: thread.Home, Home: g}
 	for _, tc := range []struct {
@@ -257,7 +257,7 @@ func told(w *world, a gotong.Actor, id gotong.EventID) string {
 }
 
 // What an event says about another is visible where both are.
-func TestAboutAnother(t *testing.T) {
+func TestAnEventAboutAnotherIsSeenOnlyWithIt(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, thread.Policy) comings{"own": own, "home": home} {
 		t.Run(name, func(t *testing.T) {
 			t.Run("of an unseen message", func(t *testing.T) { aboutUnseen(t, begin(t, thread.FromJoin)) })

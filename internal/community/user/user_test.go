@@ -30,7 +30,7 @@ func registered(t *testing.T) *communitytest.World {
 
 func docOf(w *communitytest.World) user.User { u, _ := w.Doc(user.UserKey("u1")).(user.User); return u }
 
-func TestRegister(t *testing.T) {
+func TestRegisterCreatesAnAccountAndClaimsItsNames(t *testing.T) {
 	w := registered(t)
 	want := user.User{Role: gotong.RoleUser, Enabled: true, CommunityID: "rt05", CreatedAt: w.Head(s).At}
 	if got := docOf(w); got != want || w.Head(s).Home != s {
@@ -47,7 +47,7 @@ func TestRegister(t *testing.T) {
 }
 
 // A name that looks like one that is taken is taken.
-func TestLookAlikes(t *testing.T) {
+func TestNamesThatLookAlikeAreOneName(t *testing.T) {
 	w := communitytest.Run(t, user.Kind())
 	for i, name := range []string{"Paul", "bu.wati", "rt05", "all", "sitir"} {
 		w.Do(gotong.Anonymous(), gotong.Stream(fmt.Sprint("user/u", i)), user.Register{
@@ -73,7 +73,7 @@ func TestLookAlikes(t *testing.T) {
 }
 
 // Neither the address nor the name is in the log or in a document.
-func TestNamesAreNotKept(t *testing.T) {
+func TestNamesAreInNoEventAndNoDocument(t *testing.T) {
 	w := registered(t)
 	for _, v := range []any{w.Event(s, 1), docOf(w)} {
 		b, err := json.Marshal(v)
@@ -83,7 +83,7 @@ func TestNamesAreNotKept(t *testing.T) {
 	}
 }
 
-func TestRegisterShape(t *testing.T) {
+func TestRegisterWithABadFieldIsRejected(t *testing.T) {
 	for name, tc := range map[string]struct {
 		cmd   user.Register
 		field string
@@ -130,7 +130,7 @@ func TestRegisterShape(t *testing.T) {
 	}
 }
 
-func TestRoles(t *testing.T) {
+func TestOnlyAdminsChangeRoles(t *testing.T) {
 	w := registered(t)
 	for _, a := range []gotong.Actor{self, mod, gotong.Anonymous()} {
 		for _, c := range []any{user.SetRole{Role: gotong.RoleAdmin}, user.Disable{}, user.Enable{}} {
@@ -148,7 +148,7 @@ func TestRoles(t *testing.T) {
 	}
 }
 
-func TestDisable(t *testing.T) {
+func TestADisabledUserReadsNoMore(t *testing.T) {
 	w := registered(t)
 	w.Idle(boss, s, user.Enable{})
 	e := w.Do(boss, s, user.Disable{Reason: " spam "})[0]
@@ -165,7 +165,7 @@ func TestDisable(t *testing.T) {
 	w.Refuse(boss, s, user.Disable{Reason: strings.Repeat("x", 501)}, gotong.CodeInvalid)
 }
 
-func TestAccess(t *testing.T) {
+func TestAnAccountIsReadByItsUserAndAdmins(t *testing.T) {
 	w := registered(t)
 	for _, tc := range []struct {
 		a    gotong.Actor
@@ -182,7 +182,7 @@ func TestAccess(t *testing.T) {
 
 // There is always an admin left: nobody shuts themselves out or takes their own
 // role, and who was shut out, or is no admin any more, changes nobody.
-func TestAnAdminIsLeft(t *testing.T) {
+func TestAdminsCannotDisableOrDemoteThemselves(t *testing.T) {
 	w := communitytest.Run(t, user.Kind())
 	a, b := communitytest.Admin("a"), communitytest.Admin("b")
 	for _, id := range []string{"a", "b"} {
