@@ -106,19 +106,19 @@ func heads(t *testing.T, c *client.Client, n *demo.Neighbourhood) (seqs [3]uint6
 	return [3]uint64{public.Seq, private.Seq, group.Seq}
 }
 
-// The neighbours talk in both threads, and the host answers the guest, who
-// speaks as soon as the host is seen to type.
+// TestNeighboursTalkAndAnswerGuests: the neighbours talk in both threads, and the
+// host answers the guest, who posts as soon as the host types.
 func TestNeighboursTalkAndAnswerGuests(t *testing.T) {
 	url := serve(t)
-	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute) // for a busy machine
 	defer stop()
 	n, err := demo.Seed(ctx, demo.Options{URL: url, Secret: "s", Pause: hurried})
 	if err != nil {
 		t.Fatal(err)
 	}
 	guest := as(t, url, n.Guest.Auth)
-	hear := &listener{t: t, guest: guest, n: n}
-	follow := guest.NewConn(client.ConnOptions{Handle: hear.event, OnSignal: hear.signal})
+	got := &listener{t: t, guest: guest, n: n}
+	follow := guest.NewConn(client.ConnOptions{Handle: got.event, OnSignal: got.signal})
 	for _, s := range []gotong.Stream{n.Public.Stream(), n.Private.Stream()} {
 		if err := follow.Subscribe(s, client.Now); err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestNeighboursTalkAndAnswerGuests(t *testing.T) {
 	talking, hush := context.WithCancel(ctx)
 	go func() { defer close(talked); n.Talk(talking) }()
 	if err := follow.Run(ctx); !errors.Is(err, errEnough) {
-		t.Errorf("%+v: %v", hear, err)
+		t.Errorf("%+v: %v", got, err)
 	}
 	hush()
 	<-talked
@@ -146,7 +146,7 @@ func hurried(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// listener is what the guest hears.
+// listener records what the guest receives.
 type listener struct {
 	t        *testing.T
 	guest    *client.Client

@@ -7,7 +7,7 @@ import (
 )
 
 // tally is a kind with just enough rules to try the write path: a stream is a
-// sum that may not pass its limit, and may be told to obey another stream,
+// sum that may not exceed its limit, and can be set to depend on another stream,
 // whose switch must be on.
 type (
 	add    struct{ N, Limit int }
