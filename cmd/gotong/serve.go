@@ -68,8 +68,8 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 	say := func(title, text string) {
 		_, _ = fmt.Fprintf(std.out, "%s %s\n", std.paint(bold, fmt.Sprintf("%-7s", title)), text)
 	}
-	for _, made := range a.Made() {
-		say("Made", made)
+	for _, created := range a.Created() {
+		say("Made", created)
 	}
 	for _, note := range a.Notes() {
 		say("Note", note)

@@ -18,24 +18,24 @@ import (
 type ahead struct {
 	log   *slog.Logger
 	clock clock.Clock
-	said  atomic.Int64 // the moment of the last warning
+	last  atomic.Int64 // the moment of the latest warning
 }
 
-// warnEvery is how much time lies between two warnings: a busy stream that is
-// ahead would fill the log.
+// warnEvery is the shortest time between two warnings. Without it a busy stream
+// that is ahead would fill the log.
 const warnEvery = time.Minute
 
-// warn warns of a command to such a stream, at most once in warnEvery.
+// warn logs a command to such a stream, at most once in warnEvery.
 func (a *ahead) warn(ctx context.Context, stream gotong.Stream, by time.Duration) {
-	said, now := a.said.Load(), a.clock.Mono()
-	if now.Sub(clock.Moment(said)) < warnEvery || !a.said.CompareAndSwap(said, int64(now)) {
+	last, now := a.last.Load(), a.clock.Mono()
+	if now.Sub(clock.Moment(last)) < warnEvery || !a.last.CompareAndSwap(last, int64(now)) {
 		return
 	}
 	a.log.WarnContext(ctx, "the newest event of a stream is ahead of this machine's clock; check the clock",
 		"stream", stream, "ahead", by.Round(time.Millisecond))
 }
 
-// look warns once of all streams that are ahead when the server starts.
+// look logs, once, the streams that are ahead when the server starts.
 func (a *ahead) look(ctx context.Context, from store.Mover) {
 	count, farthest := 0, store.StreamRow{}
 	for mark, first := "", true; first || mark != ""; first = false {

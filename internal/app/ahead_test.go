@@ -24,7 +24,7 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 	clock := clocktest.Stopped(1_764_000_000_000_000)
 	var out bytes.Buffer
 	a := ahead{log: slog.New(slog.NewTextHandler(&out, nil)), clock: clock}
-	said := func() string { defer out.Reset(); return out.String() }
+	logged := func() string { defer out.Reset(); return out.String() }
 	s := memory.New("", memory.Options{})
 	t.Cleanup(func() { _ = s.Close() })
 	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec(Kinds()), Clock: clock, Ahead: a.warn})
@@ -43,7 +43,7 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 	}
 	write(1)
 	a.look(t.Context(), s)
-	if text := said(); text != "" {
+	if text := logged(); text != "" {
 		t.Errorf("nothing is ahead, and yet: %s", text)
 	}
 	clock.Step(48 * time.Hour)
@@ -52,20 +52,20 @@ func TestStreamsAheadOfTheClock(t *testing.T) {
 	write(3)
 	clock.Step(-24 * time.Hour)
 	a.look(t.Context(), s)
-	if text := said(); !strings.Contains(text, "streams=2") || !strings.Contains(text, "farthest=thread/t2 ahead=48h0m0s") {
+	if text := logged(); !strings.Contains(text, "streams=2") || !strings.Contains(text, "farthest=thread/t2 ahead=48h0m0s") {
 		t.Errorf("two streams are ahead: %s", text)
 	}
 	for _, step := range clocktest.Steps() {
 		clock.Pass(warnEvery)
 		for range 3 {
-			write(2) // refused, and told of all the same
+			write(2) // rejected, and logged all the same
 		}
 		for _, d := range step {
 			clock.Step(d)
 			write(2)
 			clock.Step(-d)
 		}
-		if text := said(); strings.Count(text, "ahead of this machine's clock") != 1 {
+		if text := logged(); strings.Count(text, "ahead of this machine's clock") != 1 {
 			t.Errorf("in a minute: %s", text)
 		}
 	}

@@ -31,10 +31,10 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// Build is what the binary was made from.
+// Build names the source of the binary.
 type Build struct{ Version, Commit string }
 
-// Options are what a server is made of.
+// Options configure a server. Config and Log are required.
 type Options struct {
 	Config config.Config
 	Build  Build
@@ -46,18 +46,18 @@ type Options struct {
 	// [auth.Options] describes; empty: they are hashed in this process.
 	HashProgram string
 
-	kinds []kind // beside those of this server; a test's
+	kinds []kind // added to those of the server; for tests
 
-	// Wrap, if not nil, stands between the store and everything else: a test's
-	// way to make storage fail.
+	// Wrap, if not nil, returns the store that the server uses in place of the
+	// opened one. Tests make storage fail with it.
 	Wrap func(store.Whole) store.Whole
 }
 
 // App is one server.
 type App struct {
-	cfg  config.Config
-	log  *slog.Logger
-	said told
+	cfg    config.Config
+	log    *slog.Logger
+	report report
 
 	clock clock.Clock
 	ahead ahead
@@ -66,7 +66,7 @@ type App struct {
 
 	kinds   []kind
 	codec   *store.Codec
-	bare    store.Whole // says nothing of damage; for the check, which does so itself
+	bare    store.Whole // does not report damage; for the check, which reports it itself
 	store   store.Store
 	engine  *engine.Engine
 	views   *view.Views
@@ -74,16 +74,16 @@ type App struct {
 	auth    *auth.Service
 	live    *realtime.Server
 	watch   *auth.Watch
-	redis   *redis.Link    // nil where there is none
-	told    *livequery.Bus // nil where there is none
-	bus     bus.Bus        // one of them; nil: this node receives nothing from others
+	redis   *redis.Link    // nil without Redis
+	notices *livequery.Bus // nil without live queries
+	bus     bus.Bus        // one of the two; nil: this node receives nothing from others
 	allow   *httpapi.Limiter
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
 
-	database *surreal.Client // that told listens to
+	database *surreal.Client // the connection of notices
 
-	base     context.Context //nolint:containedctx // the process's: what background work runs under
+	base     context.Context //nolint:containedctx // the context of all background work
 	stop     context.CancelFunc
 	draining atomic.Bool
 
@@ -91,8 +91,8 @@ type App struct {
 	mainPort, adminPort net.Listener
 }
 
-// New opens the store and listens on both addresses. What it returns must be
-// run, also to be closed.
+// New opens the store and listens on both addresses. The caller must call
+// [App.Run], which also closes what New opened.
 func New(ctx context.Context, opts Options) (*App, error) {
 	a := &App{cfg: opts.Config, log: opts.Log, clock: opts.Clock, hashProgram: opts.HashProgram}
 	a.kinds = append(kinds(accountsOf(&opts.Config)), opts.kinds...)
@@ -109,16 +109,16 @@ func New(ctx context.Context, opts Options) (*App, error) {
 
 func (a *App) now() gotong.Instant { return a.clock.Now() }
 
-// committing measures a transaction with commits, from its beginning to the call
-// of what it returns.
+// committing measures a transaction that has commits. It is called at its
+// beginning, and ended at its end.
 func (a *App) committing(commits int) (ended func()) {
 	began := a.clock.Mono()
 	return func() { a.metrics.Engine.Committing(commits, a.clock.Mono().Sub(began)) }
 }
 
-// build makes every part, from the store upwards.
+// build creates every part, from the store upwards.
 func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.Whole) error {
-	if needsSigningKey(&a.cfg) { // before anything is made
+	if needsSigningKey(&a.cfg) { // before anything is created
 		return ErrSigningKey
 	}
 	build := telemetry.Build{Version: b.Version, Revision: b.Commit}
@@ -135,7 +135,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	}
 	rules := rulesOf(a.kinds)
 	a.codec = store.NewCodec(rules)
-	opened, say, err := openStore(ctx, &a.cfg, rules, a.now, a.committing)
+	opened, found, err := openStore(ctx, &a.cfg, rules, a.now, a.committing)
 	if err != nil {
 		return err
 	}
@@ -144,8 +144,8 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	}
 	a.keep(opened)
 	a.metrics.Store(a.store.Failed)
-	a.said.made = append(a.said.made, say.made...)
-	a.said.notes = append(a.said.notes, say.notes...)
+	a.report.created = append(a.report.created, found.created...)
+	a.report.notes = append(a.report.notes, found.notes...)
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
@@ -159,7 +159,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn,
 		Fault: func(ctx context.Context, cause any) {
-			a.log.ErrorContext(ctx, "a fault of the server ended a command", "cause", cause, "stack", string(debug.Stack()))
+			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))
 		},
 	})
 	if err := a.newAuth(); err != nil {
@@ -180,12 +180,12 @@ func (a *App) makeDirectory() error {
 	if err := os.MkdirAll(a.cfg.Data, 0o700); err != nil {
 		return fmt.Errorf("the data directory cannot be created: %w", err)
 	}
-	a.said.made = append(a.said.made, "The data directory "+a.cfg.Data)
+	a.report.created = append(a.report.created, "The data directory "+a.cfg.Data)
 	return nil
 }
 
-// committed passes new events to the parts that need them at once. All others
-// read the log.
+// committed passes new events to the parts that need them at once. All other
+// parts read the log.
 func (a *App) committed(ctx context.Context, rows []store.Event) {
 	a.auth.Committed(ctx, rows)
 	a.hub.Offer(ctx, rows)
@@ -208,17 +208,17 @@ func (a *App) listen(ctx context.Context, s *httpapi.Server) error {
 	return nil
 }
 
-// URL is where the API answers.
+// URL returns the address of the API.
 func (a *App) URL() string { return "http://" + a.mainPort.Addr().String() }
 
-// AdminURL is where metrics and profiling answer.
+// AdminURL returns the address of metrics and profiling.
 func (a *App) AdminURL() string { return "http://" + a.adminPort.Addr().String() }
 
-// Made is what was made on this start, for people to read.
-func (a *App) Made() []string { return a.said.made }
+// Created returns what this start created, as text for operators.
+func (a *App) Created() []string { return a.report.created }
 
-// Notes is what to know of the store that it runs on, for people to read.
-func (a *App) Notes() []string { return a.said.notes }
+// Notes returns what operators should know about the store, as text.
+func (a *App) Notes() []string { return a.report.notes }
 
 // parts are what runs in the background. Each runs until its context ends, and
 // returns when nothing of it runs any more.
@@ -239,9 +239,10 @@ func serve(s *http.Server, port net.Listener) error {
 	return nil
 }
 
-// Run serves until ctx ends, then drains: sessions get going_away, requests
-// in flight finish, and everything is closed within about 10 s. It returns an
-// error if serving or storage failed.
+// Run serves until ctx ends, or until serving or storage fails, which it returns
+// as an error. It then drains: sessions receive going_away and requests in
+// flight finish, within the grace of the configuration. It returns when nothing
+// of the server runs any more.
 func (a *App) Run(ctx context.Context) error {
 	running, ended := errgroup.WithContext(a.base)
 	for _, run := range a.parts() {
@@ -263,11 +264,11 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(cause, a.close(grace))
 }
 
-// drain sends everybody away, gently and in order.
+// drain closes sessions in good order, and waits for the requests in flight.
 func (a *App) drain(ctx context.Context) error {
 	a.draining.Store(true)
 	if err := a.hub.Drain(ctx); err != nil {
-		a.log.WarnContext(ctx, "sessions had to be cut", "cause", err)
+		a.log.WarnContext(ctx, "connections were cut, because they did not close in time", "cause", err)
 	}
 	err := a.main.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -276,8 +277,8 @@ func (a *App) drain(ctx context.Context) error {
 	return err
 }
 
-// close releases what was opened, in the reverse order. Parts that were never
-// made are skipped.
+// close closes what was opened, in the reverse order. It skips parts that were
+// never created.
 func (a *App) close(ctx context.Context) error {
 	a.stop()
 	var errs []error

@@ -16,7 +16,7 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// newBus makes the bus that the configuration names. Without one, the node
+// newBus creates the bus that the configuration names. Without one, the node
 // finds other nodes' commits by polling the store.
 func (a *App) newBus(ctx context.Context) error {
 	switch a.cfg.BusKind() {
@@ -31,7 +31,7 @@ func (a *App) newBus(ctx context.Context) error {
 
 func (a *App) newRedis() error {
 	if ownStore(&a.cfg) {
-		a.log.WarnContext(a.base, "this node alone has the store, so Redis serves for rate limits only")
+		a.log.WarnContext(a.base, "no other node can use this store, so Redis serves for rate limits only")
 	}
 	m := a.metrics.Bus
 	link, err := redis.New(redis.Options{
@@ -55,7 +55,7 @@ func (a *App) newRedis() error {
 	return nil
 }
 
-// newLiveQuery connects to the store's database once more.
+// newLiveQuery opens another connection to the database of the store.
 func (a *App) newLiveQuery(ctx context.Context) error {
 	if ownStore(&a.cfg) {
 		return errors.New("bus: livequery needs a store on SurrealDB")
@@ -68,7 +68,7 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 		return fmt.Errorf("bus: %w", err)
 	}
 	m := a.metrics.Bus
-	a.told = livequery.New(livequery.Options{Database: a.database, Observer: livequery.Observer{
+	a.notices = livequery.New(livequery.Options{Database: a.database, Observer: livequery.Observer{
 		Connected: func() {
 			m.Connected(true)
 			a.log.InfoContext(a.base, "the database sends notifications of commits")
@@ -80,16 +80,16 @@ func (a *App) newLiveQuery(ctx context.Context) error {
 		},
 		Received: m.Received, Dropped: m.Dropped,
 	}})
-	a.bus = a.told
+	a.bus = a.notices
 	return nil
 }
 
-// shared reports that other nodes may work on the same store.
+// shared reports whether other nodes may use the same store.
 func (a *App) shared() bool { return a.bus != nil || !ownStore(&a.cfg) }
 
-// loginsSeen is what delivery asks before it writes anything live, where other
-// nodes end logins: a node that cannot read which ended falls silent (contract
-// D13). Nil where there are no other nodes.
+// loginsSeen returns the function by which delivery learns when the logins that
+// ended on other nodes were last read: a node that cannot read them writes
+// nothing live (contract D13). It is nil if there are no other nodes.
 func (a *App) loginsSeen() func() clock.Moment {
 	if !a.shared() {
 		return nil
@@ -97,7 +97,8 @@ func (a *App) loginsSeen() func() clock.Moment {
 	return func() clock.Moment { return a.watch.Seen() }
 }
 
-// newWatch makes what ends the connections of logins that ended elsewhere.
+// newWatch returns the watch that ends the connections of logins that ended on
+// other nodes.
 func (a *App) newWatch() *auth.Watch {
 	return a.auth.NewWatch(func() []auth.Principal {
 		logins := a.live.Logins()
@@ -109,8 +110,7 @@ func (a *App) newWatch() *auth.Watch {
 	}, func(p auth.Principal) { a.live.EndLogin(p.LoginID) })
 }
 
-// allowances is what nodes share of the rate limits; nil where they share
-// nothing.
+// allowances returns the rate limits that nodes share; nil without Redis.
 func (a *App) allowances() httpapi.Shared {
 	if a.redis == nil {
 		return nil
@@ -120,7 +120,7 @@ func (a *App) allowances() httpapi.Shared {
 	}
 }
 
-// checks is what /readyz looks at.
+// checks returns the checks of /readyz.
 func (a *App) checks() []httpapi.Check {
 	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
 		_, err := a.store.Positions(ctx)
@@ -129,8 +129,8 @@ func (a *App) checks() []httpapi.Check {
 	if a.redis != nil {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
 	}
-	if a.told != nil {
-		list = append(list, httpapi.Check{Name: "livequery", Test: a.told.Check, Soft: true})
+	if a.notices != nil {
+		list = append(list, httpapi.Check{Name: "livequery", Test: a.notices.Check, Soft: true})
 	}
 	return list
 }

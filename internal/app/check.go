@@ -4,9 +4,9 @@ import (
 	"gotong.dev/gotong/internal/check"
 )
 
-// newCheck returns the background check, which reads the log again, slowly, and
-// reports each row that does not match. It reads beside the watchful store,
-// which would say the same again.
+// newCheck returns the background check, which slowly reads the log again and
+// reports each row that does not match. It does not read through the watchful
+// store, which would report the same rows again.
 func (a *App) newCheck() *check.Background {
 	return check.NewBackground(check.BackgroundOptions{
 		Store: a.bare, Codec: a.codec, Clock: a.clock,

@@ -61,10 +61,10 @@ func TestCheckReportsOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		var said bytes.Buffer
+		var logged bytes.Buffer
 		a := &App{
 			codec: store.NewCodec(nil), clock: clocktest.Running(), metrics: telemetry.NewMetrics(telemetry.Build{}),
-			log: slog.New(slog.NewTextHandler(&said, nil)),
+			log: slog.New(slog.NewTextHandler(&logged, nil)),
 		}
 		var cancel context.CancelFunc
 		a.base, cancel = context.WithCancel(t.Context())
@@ -74,8 +74,8 @@ func TestCheckReportsOnce(t *testing.T) {
 		time.Sleep(3 * time.Hour)
 		cancel()
 		<-done
-		if n := strings.Count(said.String(), "level=ERROR"); n != 1 {
-			t.Errorf("%d lines:\n%s", n, said.String())
+		if n := strings.Count(logged.String(), "level=ERROR"); n != 1 {
+			t.Errorf("%d lines:\n%s", n, logged.String())
 		}
 	})
 }

@@ -9,21 +9,21 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// maxPlaces is how many damaged places one process reports.
+// maxPlaces bounds the damaged places that one process reports.
 const maxPlaces = 1000
 
 // watchful is a store that reports each place of its log that is missing or
-// does not match, once, however many reads reach it.
+// does not match. It reports a place once, however many reads meet it.
 type watchful struct {
 	store.Store
 	report func(err error)
 
 	mu     sync.Mutex
 	places map[string]bool
-	next   [gotong.Partitions]uint64 // right after the commit that was reported last
+	next   [gotong.Partitions]uint64 // the position after the latest reported commit
 }
 
-// keep makes a store the app's.
+// keep makes the opened store that of the app.
 func (a *App) keep(opened store.Whole) {
 	a.bare = opened
 	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
@@ -41,8 +41,8 @@ func (w *watchful) Load(ctx context.Context, need store.Need) (store.Snapshot, e
 	return snap, err
 }
 
-// ReadPartition implements [store.Log]. Commits in a row are one place, however
-// many are missing.
+// ReadPartition implements [store.Log]. Consecutive commits are one place,
+// however many are missing.
 func (w *watchful) ReadPartition(
 	ctx context.Context, p gotong.Partition, from, to uint64, limit int,
 ) ([]store.Event, error) {

@@ -25,8 +25,8 @@ func (g *gaps) ReadPartition(_ context.Context, p gotong.Partition, from, _ uint
 
 // A missing event is reported once, however many clients ask for it.
 func TestDamageIsReportedOnce(t *testing.T) {
-	g, told := &gaps{}, 0
-	w := &watchful{Store: g, places: map[string]bool{}, report: func(error) { told++ }}
+	g, reports := &gaps{}, 0
+	w := &watchful{Store: g, places: map[string]bool{}, report: func(error) { reports++ }}
 	load := func(err error) {
 		t.Helper()
 		g.err = err
@@ -54,11 +54,11 @@ func TestDamageIsReportedOnce(t *testing.T) {
 			}
 		}, maxPlaces - 4},
 	} {
-		for range 3 { // told the first time only
-			told = 0
+		for range 3 { // reported the first time only
+			reports = 0
 			step.do()
-			if told != step.want {
-				t.Errorf("%s: reported %d times, want %d", step.what, told, step.want)
+			if reports != step.want {
+				t.Errorf("%s: reported %d times, want %d", step.what, reports, step.want)
 			}
 			step.want = 0
 		}

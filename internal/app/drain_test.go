@@ -73,7 +73,7 @@ func TestReadyWhileDraining(t *testing.T) {
 		}
 		select {
 		case err := <-done:
-			t.Fatalf("it ended and never said that it was draining: %v", err)
+			t.Fatalf("it ended and never reported that it was draining: %v", err)
 		default:
 		}
 	}

@@ -7,14 +7,15 @@ import (
 	"gotong.dev/gotong/internal/config"
 )
 
-// ErrSigningKey says that nodes that share a store must be given one key.
+// ErrSigningKey means that nodes share a store and no signing key is configured.
 var ErrSigningKey = errors.New(
 	"signing-key: a store that several nodes share needs the same one on each; make it once with: gotong admin key")
 
-// signingKey is the key of the configuration, or the one in the data directory,
-// which is made on first start. Nodes on one database would each make their
-// own and refuse each other's tokens, so there it must be configured.
-func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
+// signingKey returns the key of the configuration, or the one in the data
+// directory, which the first start creates; created then says so. Nodes on one
+// database would each create a key and reject each other's tokens, so there the
+// key must be configured.
+func signingKey(cfg *config.Config) (secret []byte, created string, err error) {
 	secret, err = cfg.SigningSecret()
 	switch {
 	case err != nil || secret != nil:
@@ -24,12 +25,12 @@ func signingKey(cfg *config.Config) (secret []byte, made string, err error) {
 	}
 	secret, path, isNew, err := auth.SigningKey(cfg.Data)
 	if isNew {
-		made = "The signing key " + path + "; anybody who has it can sign in as any user"
+		created = "The signing key " + path + "; anybody who has it can sign in as any user"
 	}
-	return secret, made, err
+	return secret, created, err
 }
 
-// keysOf is the keys of others, as the door takes them.
+// keysOf returns the keys of other issuers.
 func keysOf(cfg *config.Config) ([]auth.Key, error) {
 	keys := make([]auth.Key, len(cfg.JWTKeys))
 	for i, k := range cfg.JWTKeys {
@@ -42,10 +43,10 @@ func keysOf(cfg *config.Config) ([]auth.Key, error) {
 	return keys, nil
 }
 
-// needsSigningKey reports that a key must be configured and is not.
+// needsSigningKey reports whether a key must be configured and is not.
 func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !ownStore(cfg) }
 
-// ownStore reports that no other node can have this store open.
+// ownStore reports whether no other node can open this store.
 func ownStore(cfg *config.Config) bool {
 	p, ok := StoreProperties(cfg.StoreURL())
 	return ok && !p.Shared.Holds

@@ -15,16 +15,16 @@ import (
 	"gotong.dev/gotong/internal/httpapi/members"
 )
 
-// kind is one row of the table: the rules, the routes, and, where clients may
-// send its commands over a WebSocket, the stream that a creating one makes.
+// kind is one row of the table: the rules, the routes, and the stream that a
+// command creates, if clients may send commands of the kind over a WebSocket.
 type kind struct {
 	rules   gotong.Kind
 	routes  func(*App) func(*httpapi.API)
 	creates func(actor, requestID string) gotong.Stream
-	led     *members.Led // nil where its streams have no leaders
+	led     *members.Led // nil if its streams have no leaders
 }
 
-// kinds is every sort of stream that this server keeps.
+// kinds returns every kind of stream that this server keeps.
 func kinds(accounts gotong.Accounts) []kind {
 	rows := []kind{
 		{rules: user.Kind(), routes: accountRoutes},
@@ -34,8 +34,8 @@ func kinds(accounts gotong.Accounts) []kind {
 	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
 }
 
-// accountsOf returns OwnAccounts, or AnyIssuer where tokens of other issuers
-// are accepted: then a user id may have no account here.
+// accountsOf returns OwnAccounts, or AnyIssuer if tokens of other issuers are
+// accepted: then a user id may have no account here.
 func accountsOf(cfg *config.Config) gotong.Accounts {
 	if len(cfg.JWTKeys) > 0 {
 		return gotong.AnyIssuer
@@ -43,12 +43,12 @@ func accountsOf(cfg *config.Config) gotong.Accounts {
 	return gotong.OwnAccounts
 }
 
-// Kinds is the rules of every sort of stream, for reading a log: whose accounts
-// there are makes a difference to commands alone.
+// Kinds returns the rules of every kind, for reading a log. The issuers of
+// accounts matter to commands only, so they need no configuration.
 func Kinds() []gotong.Kind { return rulesOf(kinds(gotong.AnyIssuer)) }
 
-// rulesOf is the rules of the rows. A kind that lacks a function is a fault of
-// the program: it panics, before anything is served.
+// rulesOf returns the rules of the rows. It panics if a kind lacks a function,
+// so that the program fails at start.
 func rulesOf(kinds []kind) []gotong.Kind {
 	list := make([]gotong.Kind, len(kinds))
 	for i, k := range kinds {
@@ -77,7 +77,7 @@ func groupRoutes(a *App) func(*httpapi.API) {
 	return groups.Routes(a.membersOptions())
 }
 
-// membersOptions is what the routes of a kind with members work with.
+// membersOptions configures the routes of a kind with members.
 func (a *App) membersOptions() members.Options {
 	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Views: a.views}
 }

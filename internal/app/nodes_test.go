@@ -354,7 +354,7 @@ func TestLoginsEndOnAllNodes(t *testing.T) {
 }
 
 // Once Run has returned nothing of a server runs: not for a client that follows,
-// nor for one that never said who it is, nor for one that does not read its
+// nor for one that never authenticated, nor for one that does not read its
 // close frame.
 func TestNothingRunsAfterRun(t *testing.T) {
 	web.CloseIdleConnections()

@@ -18,24 +18,24 @@ import (
 	"gotong.dev/gotong/internal/store/sqlite"
 )
 
-// What [GrantRole] fails with beside the errors of storage.
+// The errors of [GrantRole], apart from those of the store.
 var (
 	ErrServing   = errors.New("a running server has this store open")
 	ErrNoStore   = errors.New("there is no database yet; start the server and sign up first")
 	ErrNoAccount = errors.New("there is no such account; give its user id, e-mail address or user name")
 )
 
-// Granted is what became of a [GrantRole].
+// Granted is the result of [GrantRole].
 type Granted struct {
 	UserID  string
 	Role    gotong.Role
-	Changed bool // false: it had the role already
+	Changed bool // false: the account already had the role
 }
 
-// GrantRole gives an account a platform role, in the store itself: an ordinary
-// command by [auth.Operator], with its event in the log. who is a user id, an
-// e-mail address or a user name. It fails with [ErrServing] where the store
-// can only be had through the server that runs on it.
+// GrantRole gives an account a platform role, by an ordinary command of
+// [auth.Operator] with its event in the log. who is a user id, an e-mail address
+// or a user name. It returns [ErrServing] if a running server has the only
+// access to the store.
 func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.Role) (g Granted, err error) {
 	rules := Kinds()
 	opened, err := openExisting(ctx, cfg, rules, clock.System().Now)
@@ -59,7 +59,7 @@ func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.
 	return Granted{UserID: id, Role: role, Changed: receipt.First > 0}, err
 }
 
-// openExisting opens a store, but makes none.
+// openExisting opens a store, but creates none.
 func openExisting(
 	ctx context.Context, cfg *config.Config, rules []gotong.Kind, now func() gotong.Instant,
 ) (store.Whole, error) {
@@ -78,7 +78,8 @@ func openExisting(
 	return s, err
 }
 
-// findAccount is the id of the account that somebody names.
+// findAccount returns the id of the account with this user id, e-mail address or
+// user name.
 func findAccount(ctx context.Context, from store.Committer, who string) (string, error) {
 	mail := gotong.Claim{Space: user.ClaimEmail, Name: user.Email(who)}
 	name := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(who)}

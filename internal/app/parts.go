@@ -20,10 +20,10 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// catchUps is how many pages a node reads at once; 0 is the default of an own
-// store. A database that nodes share queues what it has no processor for: with
-// 64 of each node waiting there, all of them run out of time, are asked again,
-// and nothing is read any more.
+// catchUps returns how many pages a node reads at once; 0 is the default, for a
+// store that no other node uses. A shared database queues the reads for which it
+// has no processor. With 64 reads of each node in its queue, all of them time
+// out and are repeated, and no page is read any more.
 func (a *App) catchUps() int {
 	if ownStore(&a.cfg) {
 		return 0
@@ -72,12 +72,12 @@ func (n names) Names(ctx context.Context, ids []string) map[string]string {
 func (n names) Known(id string) (string, bool) { return n.a.auth.Known(id) }
 
 func (a *App) newAuth() error {
-	secret, made, err := signingKey(&a.cfg)
+	secret, created, err := signingKey(&a.cfg)
 	if err != nil {
 		return err
 	}
-	if made != "" {
-		a.said.made = append(a.said.made, made)
+	if created != "" {
+		a.report.created = append(a.report.created, created)
 	}
 	keys, err := keysOf(&a.cfg)
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *App) newAuth() error {
 	return err
 }
 
-// users is what the door must know of the kind user.
+// users describes the kind user to auth.
 func users() auth.Users {
 	return auth.Users{
 		Command: user.CmdRegister,
@@ -151,10 +151,10 @@ func (a *App) newRealtime() *realtime.Server {
 	})
 }
 
-// traceFrame continues the trace that a frame belongs to.
+// traceFrame continues the trace of a frame.
 func (a *App) traceFrame(ctx context.Context, traceparent, operation string) (context.Context, func()) {
 	if a.cfg.OTelEndpoint == "" && traceparent == "" {
-		return ctx, func() {} // nobody looks
+		return ctx, func() {} // nobody asked for a trace
 	}
 	if traceparent != "" {
 		ctx = telemetry.WithTraceparent(ctx, traceparent)
@@ -163,7 +163,7 @@ func (a *App) traceFrame(ctx context.Context, traceparent, operation string) (co
 	return ctx, func() { span.End() }
 }
 
-// traceRequest begins a request's part of a trace.
+// traceRequest begins the span of a request.
 func (a *App) traceRequest(r *http.Request) (context.Context, func(route string, status int)) {
 	ctx := telemetry.FromHeaders(r.Context(), r.Header)
 	ctx, span := a.tracing.Tracer("http").Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))
@@ -176,7 +176,7 @@ func (a *App) traceRequest(r *http.Request) (context.Context, func(route string,
 
 func (a *App) newServer(b Build) *httpapi.Server {
 	proxies, err := a.cfg.Proxies()
-	if err != nil { // the configuration was checked
+	if err != nil { // cannot be: the configuration was checked
 		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
 	}
 	var routes []func(*httpapi.API)

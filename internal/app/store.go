@@ -19,36 +19,36 @@ import (
 	client "gotong.dev/gotong/internal/surreal"
 )
 
-// told is what opening a store has to say to people: what was not there
-// before, and what to know of it.
-type told struct{ made, notes []string }
+// report is what a start reports to operators: what it created, and what they
+// should know about the store.
+type report struct{ created, notes []string }
 
-// openStore opens the configuration's store for a server, which takes none
-// that is half a copy.
+// openStore opens the store of the configuration for a server. It rejects an
+// unfinished copy.
 func openStore(
 	ctx context.Context, cfg *config.Config, kinds []gotong.Kind, now func() gotong.Instant, observe func(int) func(),
-) (store.Whole, told, error) {
-	s, say, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
+) (store.Whole, report, error) {
+	s, r, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: now, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
 	})
 	if err != nil {
-		return nil, told{}, err
+		return nil, report{}, err
 	}
 	state, err := s.State(ctx)
 	if err == nil && state.Progress != "" {
 		err = fmt.Errorf("%w: run the same gotong copy or import-log again; it resumes where it stopped", store.ErrUnfinished)
 	}
 	if err != nil {
-		return nil, told{}, errors.Join(err, s.Close())
+		return nil, report{}, errors.Join(err, s.Close())
 	}
 	if state.Sealed != "" {
-		say.notes = append(say.notes, "This store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal removes the seal")
+		r.notes = append(r.notes, "This store is sealed ("+state.Sealed+") and can only be read; gotong copy --unseal removes the seal")
 	}
-	return s, say, nil
+	return s, r, nil
 }
 
-// CheckStore reports what is wrong with the address of a store, before anybody
-// is asked.
+// CheckStore returns what is wrong with the address of a store. It connects to
+// nothing.
 func CheckStore(address string) error {
 	err := config.CheckStore(address)
 	if u, _ := url.Parse(address); err == nil && strings.HasPrefix(u.Scheme, client.Scheme) {
@@ -57,8 +57,8 @@ func CheckStore(address string) error {
 	return err
 }
 
-// CheckConfig is [config.Config.Check] with what only the packages that use a
-// value know of it: databases of their addresses, the door of its keys.
+// CheckConfig is [config.Config.Check] with the checks that only the packages
+// that use a value can make: of databases' addresses and of keys.
 func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	if warnings, err = cfg.Check(); err != nil {
 		return warnings, err
@@ -68,10 +68,10 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 		faults = append(faults, fmt.Errorf("store: %w", err))
 	}
 	if cfg.Redis != "" {
-		faults = append(faults, redis.CheckURL(cfg.Redis)) // which names the key
+		faults = append(faults, redis.CheckURL(cfg.Redis)) // whose error names the setting
 	}
 	if needsSigningKey(cfg) {
-		faults = append(faults, ErrSigningKey) // so does this
+		faults = append(faults, ErrSigningKey) // names it too
 	}
 	keys, err := keysOf(cfg)
 	faults = append(faults, err)
@@ -83,13 +83,14 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	return warnings, errors.Join(faults...)
 }
 
-// Trust is what a tool takes of a SurrealDB that a server refuses by default.
+// Trust says which SurrealDBs a tool opens that a server rejects by default.
 type Trust struct {
 	UnsafeEngine  bool // an engine that may lose acknowledged writes
 	AllowUntested bool // a version that nobody has tested
 }
 
-// OpenStore opens what a store's address means, as tools see it.
+// OpenStore opens the store with this address for a tool, also if a copy into it
+// is unfinished.
 func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
 ) (store.Whole, error) {
@@ -97,8 +98,8 @@ func OpenStore(
 	return s, err
 }
 
-// StoreProperties are those of the store that an address means; ok is false
-// where no adapter has its scheme.
+// StoreProperties returns the properties of the store with this address; ok is
+// false if no adapter has its scheme.
 func StoreProperties(address string) (p store.Properties, ok bool) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -118,47 +119,48 @@ func StoreProperties(address string) (p store.Properties, ok bool) {
 
 func openAs(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
-) (s store.Whole, say told, err error) {
+) (s store.Whole, r report, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
-		return nil, say, errors.New("store: the address is malformed")
+		return nil, r, errors.New("store: the address is malformed")
 	}
 	switch u.Scheme {
 	case "memory":
-		return memory.New("", memory.Options{Now: now}), say, nil
+		return memory.New("", memory.Options{Now: now}), r, nil
 	case "sqlite":
 		path := pathOf(u)
 		if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
-			say.made = []string{"The database " + path}
+			r.created = []string{"The database " + path}
 		}
 		s, err = sqlite.Open(ctx, path, sqlite.Options{
 			Collections: store.Collections(kinds), Now: now, Observe: shared.Observe,
 		})
-		return s, say, err
+		return s, r, err
 	case client.Scheme, client.SchemeTLS:
 		cfg, err := client.Parse(address)
 		if err != nil {
-			return nil, say, fmt.Errorf("store: %w", err)
+			return nil, r, fmt.Errorf("store: %w", err)
 		}
 		shared.Collections, shared.Now = store.Collections(kinds), now
 		s, err := surreal.Open(ctx, cfg, shared)
 		if err != nil {
-			return nil, say, err
+			return nil, r, err
 		}
-		say.notes = []string{"Whether acknowledged writes survive a power loss depends on the database: " + surreal.Properties.Synced.Why}
-		return s, say, nil
+		r.notes = []string{"Whether acknowledged writes survive a power loss depends on the database: " + surreal.Properties.Synced.Why}
+		return s, r, nil
 	default:
-		return nil, say, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
+		return nil, r, fmt.Errorf("store: there is no adapter for %q; use sqlite:PATH, surreal://… or memory: for a trial", u.Scheme)
 	}
 }
 
-// pathOf is the file that an address of SQLite names.
+// pathOf returns the file that an address of SQLite names.
 func pathOf(u *url.URL) string { return filepath.FromSlash(u.Host + u.Path + u.Opaque) }
 
-// sqlitePath is the database's file, where the store is one.
+// sqlitePath returns the file of the database; false if the store is not a file.
 func sqlitePath(cfg *config.Config) (string, bool) { return StoreFile(cfg.StoreURL()) }
 
-// StoreFile is the file that a store's address means, where it means one.
+// StoreFile returns the file that the address of a store names; false if it names
+// none.
 func StoreFile(address string) (string, bool) {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "sqlite" {
