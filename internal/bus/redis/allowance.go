@@ -16,7 +16,7 @@ import (
 const (
 	// maxAsking is the number of calls that may wait for Redis at once.
 	maxAsking = 256
-	// asking is the longest wait of one call.
+	// asking is the default of [Options.Asking].
 	asking = 50 * time.Millisecond
 	// resting is the time without calls to Redis after one got no answer.
 	resting = time.Second
@@ -48,8 +48,8 @@ return n
 
 // Take spends up to want of a key's allowance, which all nodes share: perSecond
 // sustained and burst at once. It returns the number granted or, with 0, the
-// time to wait. It returns within 50 ms, with [ErrUnavailable] if Redis does
-// not answer.
+// time to wait. It returns within [Options.Asking], with [ErrUnavailable] if
+// Redis does not answer.
 func (l *Link) Take(
 	ctx context.Context, name, key string, perSecond float64, burst, want int,
 ) (given int, wait time.Duration, err error) {
@@ -63,7 +63,7 @@ func (l *Link) Take(
 	default:
 		return 0, 0, ErrUnavailable
 	}
-	short, cancel := context.WithTimeout(ctx, asking)
+	short, cancel := context.WithTimeout(ctx, l.opt.Asking)
 	defer cancel()
 	args := []string{
 		strconv.FormatFloat(1e6/perSecond, 'f', 3, 64), strconv.Itoa(max(1, burst)), strconv.Itoa(max(1, want)),

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -23,10 +24,11 @@ const maxMessage = 64 << 10
 
 // Options configure a Link. URL and Installation are required.
 type Options struct {
-	URL          string      // redis://, rediss:// (TLS) or unix://, with user and password
-	Installation string      // distinguishes installations on one server: the epoch of the log
-	Clock        clock.Clock // nil: the machine's
-	TLS          *tls.Config // for rediss://; nil: the system's roots
+	URL          string        // redis://, rediss:// (TLS) or unix://, with user and password
+	Installation string        // distinguishes installations on one server: the epoch of the log
+	Clock        clock.Clock   // nil: the machine's
+	TLS          *tls.Config   // for rediss://; nil: the system's roots
+	Asking       time.Duration // the longest wait of one call of Take; default 50 ms
 	Observer     Observer
 }
 
@@ -79,6 +81,9 @@ func New(opt Options) (*Link, error) {
 	opt.Observer.fill()
 	if opt.Clock == nil {
 		opt.Clock = clock.System()
+	}
+	if opt.Asking <= 0 {
+		opt.Asking = asking
 	}
 	dial, secrets, err := parse(opt.URL, opt.TLS)
 	if err != nil {

@@ -27,6 +27,9 @@ func newLink(t *testing.T, opt redis.Options) *redis.Link {
 	if opt.Installation == "" {
 		opt.Installation = "here"
 	}
+	if opt.Asking == 0 {
+		opt.Asking = 20 * time.Second // a busy machine is no outage
+	}
 	l, err := redis.New(opt)
 	if err != nil {
 		t.Fatal(err)
@@ -430,7 +433,7 @@ func TestAllowancesAreShared(t *testing.T) {
 // 50 ms, and only some of many concurrent callers.
 func TestTakeWithoutRedis(t *testing.T) {
 	s := redistest.Start(t)
-	p := newPair(t, redis.Options{URL: s.URL()})
+	p := newPair(t, redis.Options{URL: s.URL(), Asking: 50 * time.Millisecond})
 	never := newLink(t, redis.Options{URL: s.URL()})
 	if _, _, err := never.Take(t.Context(), "user", "ann", 1, 1, 1); !errors.Is(err, redis.ErrUnavailable) {
 		t.Errorf("not connected: %v", err)
