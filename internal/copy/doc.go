@@ -162,7 +162,7 @@ type Options struct {
 	Progress func(Progress)        // called after each page; nil is not called
 }
 
-func (o *Options) tell(stage string, done, total uint64) {
+func (o *Options) report(stage string, done, total uint64) {
 	if o.Progress != nil {
 		o.Progress(Progress{Stage: stage, Done: done, Total: total})
 	}

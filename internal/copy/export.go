@@ -69,7 +69,7 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 		sum.Rows[part] = 0
 	}
 	done, order := uint64(0), check.Order{Eras: about.Eras}
-	o.tell("writing", 0, about.Units)
+	o.report("writing", 0, about.Units)
 	for page, err := range from.Pages(ctx, Mark{}) {
 		if err == nil {
 			err = f.page(&page, &order, sum.Rows)
@@ -82,7 +82,7 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 		}
 		sum.Moved += uint64(page.Len()) //nolint:gosec // a length
 		done += page.Units
-		o.tell("writing", done, about.Units)
+		o.report("writing", done, about.Units)
 	}
 	if err := order.End(); err != nil {
 		return sum, err

@@ -48,7 +48,7 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 	read, total := uint64(0), uint64(max(info.Size(), 0))
 	err = f.each(ctx, func(l *lines, _ *fileLine, size int) error {
 		if read += uint64(size); l.n%pageEvents == 0 { //nolint:gosec // a length
-			o.tell("reading", read, total)
+			o.report("reading", read, total)
 		}
 		f.about = About{Eras: l.order.Eras, Positions: l.claimed, Units: l.n, ID: "file " + l.digest}
 		return nil

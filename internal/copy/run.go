@@ -79,7 +79,7 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 			return nil, err
 		}
 		done += page.Units
-		o.tell("reading", done, about.Units)
+		o.report("reading", done, about.Units)
 	}
 	if err := order.End(); err != nil {
 		return nil, err
@@ -179,7 +179,7 @@ func (m *move) run(ctx context.Context) error {
 		return nil
 	}
 	done, total := m.at.Mark.units(m.from.About()), m.from.About().Units
-	m.o.tell("copying", done, total)
+	m.o.report("copying", done, total)
 	for page, err := range m.from.Pages(ctx, m.at.Mark) {
 		if err == nil {
 			err = m.write(ctx, &page)
@@ -188,7 +188,7 @@ func (m *move) run(ctx context.Context) error {
 			return err
 		}
 		done += page.Units
-		m.o.tell("copying", done, total)
+		m.o.report("copying", done, total)
 	}
 	return ctx.Err()
 }

@@ -64,7 +64,7 @@ type comparison struct {
 
 func (c *comparison) compare(ctx context.Context, a, b Source) error {
 	c.source, c.target = newTallies(), newTallies()
-	c.o.tell("comparing", 0, c.total)
+	c.o.report("comparing", 0, c.total)
 	mine, stopMine := iter.Pull2(c.commits(ctx, a, c.source, true))
 	defer stopMine()
 	theirs, stopTheirs := iter.Pull2(c.commits(ctx, b, c.target, false))
@@ -101,7 +101,7 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 				more++
 			}
 		},
-		Progress: func(done uint64) { o.tell("checking", done, streams) },
+		Progress: func(done uint64) { o.report("checking", done, streams) },
 	})
 	if more > 0 {
 		faults = append(faults, fmt.Errorf("and %d more", more))
@@ -113,7 +113,7 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 const maxFaults = 20
 
 // commits yields the commits of a source, and counts and hashes its other rows.
-func (c *comparison) commits(ctx context.Context, from Source, into tallies, told bool) iter.Seq2[*store.Logged, error] {
+func (c *comparison) commits(ctx context.Context, from Source, into tallies, reported bool) iter.Seq2[*store.Logged, error] {
 	return func(yield func(*store.Logged, error) bool) {
 		for page, err := range from.Pages(ctx, Mark{}) {
 			if err != nil {
@@ -129,9 +129,9 @@ func (c *comparison) commits(ctx context.Context, from Source, into tallies, tol
 					return
 				}
 			}
-			if told {
+			if reported {
 				c.done += page.Units
-				c.o.tell("comparing", c.done, c.total)
+				c.o.report("comparing", c.done, c.total)
 			}
 		}
 	}

@@ -32,19 +32,19 @@ const (
 
 // answer returns the host's answer to a text of the user with this name.
 func answer(name, text string) string {
-	said := map[string]bool{}
+	words := map[string]bool{}
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {
-		said[w] = true
+		words[w] = true
 	}
 	if name == "" {
 		name = "Kak"
 	}
-	return strings.ReplaceAll(choose(said, strings.Contains(text, "?")), "{nama}", name)
+	return strings.ReplaceAll(choose(words, strings.Contains(text, "?")), "{nama}", name)
 }
 
-func choose(said map[string]bool, asked bool) string {
+func choose(words map[string]bool, asked bool) string {
 	for _, a := range answers {
-		if slices.ContainsFunc(a.words, func(w string) bool { return said[w] }) {
+		if slices.ContainsFunc(a.words, func(w string) bool { return words[w] }) {
 			return a.text
 		}
 	}

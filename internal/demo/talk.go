@@ -172,14 +172,14 @@ func (e *follower) answer(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		var said struct {
+		var message struct {
 			Body     string `json:"body"`
 			SentAtMS int64  `json:"sent_at_ms"`
 		}
-		if ev.Decode(&said) != nil || said.SentAtMS != 0 || said.Body == "" {
+		if ev.Decode(&message) != nil || message.SentAtMS != 0 || message.Body == "" {
 			continue // imported, or already deleted
 		}
-		text := answer(ev.Actor.Name, said.Body)
+		text := answer(ev.Actor.Name, message.Body)
 		if !e.n.opts.Pause(ctx, between(time.Second, 2*time.Second)) || !e.n.typing(ctx, host, ev.Stream, text) {
 			return
 		}
