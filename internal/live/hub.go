@@ -20,7 +20,7 @@ import (
 //
 // Locks are taken in this order, and none is held while the store is read:
 // Session.mu, then partition.order (one at a time), then flow.mu, then one of the
-// leaves Hub.mu, partition.mu, loader.mu and those of package signal.
+// leaves partition.mu, loader.mu, Hub.mu and those of package signal.
 type Hub struct {
 	opt      Options
 	limits   Limits
@@ -41,8 +41,12 @@ type Hub struct {
 	sessions map[*Session]struct{}
 	users    map[string]int // open sessions of each user
 	draining bool
-	empty    chan struct{}   // closed when the last session of a drain is gone
-	ctx      context.Context //nolint:containedctx // of Run, for the reads that nobody waits for
+	empty    chan struct{} // closed when the last session of a drain is gone
+	runs     bool          // Run is running
+
+	background sync.WaitGroup  // what start has started; Run waits for it
+	ctx        context.Context //nolint:containedctx // ends with Run, for the reads that nobody waits for
+	cancel     context.CancelFunc
 }
 
 // New makes a hub; Run sets it going.
@@ -54,6 +58,7 @@ func New(opt Options) *Hub {
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
 		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
 	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.limits.fill()
 	h.observer.fill()
 	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show}
@@ -68,34 +73,49 @@ func New(opt Options) *Hub {
 	return h
 }
 
-// Run follows the log until ctx ends, then asks every session to close with
-// 1001 and returns nil when nothing of the hub runs any more. Subscriptions
-// made before Run wait for it.
+// Run follows the log until ctx ends, then waits for everything that the hub
+// has started, asks every session to close with 1001 and returns nil.
+// Subscriptions made before Run wait for it.
 func (h *Hub) Run(ctx context.Context) error {
-	h.mu.Lock()
-	h.ctx = ctx
-	h.mu.Unlock()
+	defer context.AfterFunc(ctx, h.cancel)()
 	if !h.begin(ctx) {
 		return nil
 	}
-	var running sync.WaitGroup
+	h.running(true)
 	for _, p := range h.parts {
-		running.Go(func() { p.run(ctx) })
+		h.start(func() { p.run(ctx) })
 	}
-	running.Go(func() { h.signals.Run(ctx) })
+	h.start(func() { h.signals.Run(ctx) })
 	if h.opt.Bus != nil {
-		running.Go(func() { h.listen(ctx) })
+		h.start(func() { h.listen(ctx) })
 	}
 	h.loader.start()
 	h.poll(ctx)
-	h.loader.stop()
-	running.Wait()
+	h.running(false)
+	h.background.Wait()
 	for _, s := range h.refuseNew() {
 		s.mu.Lock()
 		s.askToClose(Closing{closeGoingAway, "the server stops"})
 		s.mu.Unlock()
 	}
 	return nil
+}
+
+// start calls f in a goroutine that Run waits for; all that the hub runs is
+// started here. It returns false, and does not call f, unless Run is running.
+func (h *Hub) start(f func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.runs {
+		h.background.Go(f)
+	}
+	return h.runs
+}
+
+func (h *Hub) running(runs bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.runs = runs
 }
 
 // begin starts the tails at the end of the log; false where ctx ended first.
@@ -157,13 +177,6 @@ func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
 			p.trim(now.Add(-quiet))
 		}
 	}
-}
-
-// running is the context of Run.
-func (h *Hub) running() context.Context {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.ctx
 }
 
 // Offer hands over the events of one commit of this node, right after it
@@ -300,8 +313,8 @@ func (s *Session) kill() {
 	first := !s.killed && s.opt.Kill != nil
 	s.killed = true
 	s.mu.Unlock()
-	if first {
-		go s.opt.Kill()
+	if first && !s.hub.start(s.opt.Kill) {
+		s.opt.Kill()
 	}
 }
 

@@ -18,11 +18,9 @@ import (
 type loader struct {
 	hub *Hub
 
-	mu      sync.Mutex // a leaf; see Hub
-	pages   queue      // of new subscriptions and of those behind; first come, first served
-	auths   queue      // of stale ones: they do not wait behind pages
-	open    bool       // between start and stop
-	running sync.WaitGroup
+	mu    sync.Mutex // see Hub
+	pages queue      // of new subscriptions and of those behind; first come, first served
+	auths queue      // of stale ones: they do not wait behind pages
 }
 
 // queue is jobs in order, each found by what it reads.
@@ -120,10 +118,8 @@ func (l *loader) add(q *queue, k jobKey, s *sub) {
 
 // employ starts a worker where there is work for one. l.mu is held.
 func (l *loader) employ(q *queue) {
-	if l.open && len(q.jobs) > 0 && q.workers < q.most {
+	if len(q.jobs) > 0 && q.workers < q.most && l.hub.start(func() { l.work(q) }) {
 		q.workers++
-		l.running.Add(1)
-		go l.work(q)
 	}
 }
 
@@ -131,7 +127,6 @@ func (l *loader) employ(q *queue) {
 func (l *loader) start() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.open = true
 	for _, q := range []*queue{&l.pages, &l.auths} {
 		for range q.jobs {
 			l.employ(q)
@@ -139,16 +134,7 @@ func (l *loader) start() {
 	}
 }
 
-// stop begins nothing more and waits for what is under way.
-func (l *loader) stop() {
-	l.mu.Lock()
-	l.open = false
-	l.mu.Unlock()
-	l.running.Wait()
-}
-
 func (l *loader) work(q *queue) {
-	defer l.running.Done()
 	for {
 		j, requests := l.next(q)
 		if j == nil {
@@ -169,7 +155,7 @@ func (l *loader) work(q *queue) {
 func (l *loader) next(q *queue) (*job, []request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(q.jobs) == 0 || !l.open {
+	if len(q.jobs) == 0 || l.hub.ctx.Err() != nil {
 		q.workers--
 		return nil, nil
 	}
@@ -196,7 +182,7 @@ func (l *loader) next(q *queue) (*job, []request) {
 // good: the page is made shorter. A fault that may pass is tried again later,
 // any other ends the subscriptions.
 func (l *loader) serve(q *queue, j *job, requests []request) {
-	ctx := l.hub.running()
+	ctx := l.hub.ctx
 	read := func(limit int) error {
 		return store.Guard(func() error { return l.read(ctx, j, requests, limit) })
 	}
@@ -236,7 +222,8 @@ func (l *loader) later(q *queue, j *job) {
 	if len(j.subs) == 0 {
 		return
 	}
-	time.AfterFunc(min(25*time.Millisecond<<j.tries, 2*time.Second), func() {
+	l.hub.start(func() {
+		pause(l.hub.ctx, min(25*time.Millisecond<<j.tries, 2*time.Second))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.append(q, j)

@@ -20,7 +20,7 @@ type SessionOptions struct {
 	Wake func()
 
 	// Kill cuts the connection at once, whatever a write is doing. It is called
-	// at most once, from its own goroutine. Nil: nothing is cut.
+	// at most once, with no lock of the hub held. Nil: nothing is cut.
 	Kill func()
 }
 

@@ -344,7 +344,8 @@ func (s *Session) cutAfter(d time.Duration) {
 		return
 	}
 	bracket := s.bracket
-	time.AfterFunc(d, func() {
+	s.hub.start(func() {
+		pause(s.hub.ctx, d)
 		s.mu.Lock()
 		still := s.writing && s.bracket == bracket && !s.killed
 		s.killed = s.killed || still
