@@ -48,12 +48,6 @@ func (p *partition) next() <-chan struct{} {
 	return p.progress
 }
 
-// readWait is a read that waits until its stream has an event.
-type readWait struct {
-	seq  uint64
-	done chan struct{} // closed when it has
-}
-
 // Arrival returns a channel that is closed once this node's tail has passed the
 // event seq of a stream, and a function that ends the wait; in is the partition
 // of the stream.
@@ -89,17 +83,6 @@ func (t *flow) forgo(w *readWait) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reads = slices.DeleteFunc(t.reads, func(o *readWait) bool { return o == w })
-}
-
-// tellReads ends the waits for what is there. t.mu is held.
-func (t *flow) tellReads() {
-	t.reads = slices.DeleteFunc(t.reads, func(w *readWait) bool {
-		there := t.ring.known && t.ring.head >= w.seq
-		if there {
-			close(w.done)
-		}
-		return there
-	})
 }
 
 // Stats is what the hub holds now.

@@ -12,55 +12,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// reading is one row on its way to a frame.
-type reading struct {
-	flow  *flow
-	row   *store.Event
-	event gotong.Event
-	about []uint64 // seqs of the events that it speaks of
-	data  []byte   // the event's payload and content as one JSON object
-	name  string   // of the actor
-	live  bool     // somebody follows, and the name is known: it is encoded
-	err   error
-}
-
-// open decodes a row for a flow.
-func (h *Hub) open(t *flow, row *store.Event) *reading {
-	r := &reading{flow: t, row: row, live: t.followed()}
-	if r.live || t.kind.Affects != nil {
-		r.event, r.err = h.opt.Codec.Event(row)
-	}
-	if r.err == nil && r.live {
-		r.name, r.live = h.known(r.event.Actor.UserID) // unknown: sessions read the event in a page, which asks for names
-	}
-	if r.err == nil && r.live {
-		r.about = t.kind.AboutOf(r.event)
-		r.data, r.err = rawData(row)
-	}
-	return r
-}
-
-// pushed is the reading as the ring takes it.
-func (h *Hub) pushed(r *reading) pushed {
-	p := pushed{
-		entry: entry{audience: r.row.Audience, about: r.about},
-		seq:   r.row.Seq, count: r.row.Count, position: r.row.Position,
-	}
-	if r.err != nil {
-		return p
-	}
-	if amends := r.flow.kind.Amends; amends != nil && r.event.Seq > 0 {
-		p.keeps = !amends(r.event)
-	}
-	if r.live {
-		size := len(r.data) + len(r.row.Stream) + 512
-		b := appendEventsHead(startFrame(size), r.row.Stream, r.row.Seq-1, r.row.Seq)
-		b = appendEvent(b, &r.event, r.row.Chain, r.data, r.name, r.row.Erased)
-		p.frame = endFrame(append(b, `]}`...), Events, r.row.At)
-	}
-	return p
-}
-
 // appendEventsHead is an events frame up to its first event.
 func appendEventsHead(b []byte, stream gotong.Stream, from, to uint64) []byte {
 	b = append(b, `{"op":"events","stream":"`...)

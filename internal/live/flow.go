@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/store"
 )
 
 // flow is what a node keeps of one stream that somebody follows, or whose events
@@ -22,7 +23,7 @@ type flow struct {
 
 	// batch is what the tail is about to push. Only one goroutine touches it:
 	// the tail of the partition that the stream's events are in.
-	batch []pushed
+	batch []*arrival
 
 	mu        sync.Mutex // guards what follows
 	gone      bool       // released: nothing is kept any more
@@ -45,11 +46,14 @@ type follower struct {
 	sub     *sub
 }
 
-// pushed is an event on its way into the ring.
-type pushed struct {
-	entry
-	seq, count, position uint64
-	keeps                bool // the kind says that it changes no older event
+// arrival is one row of the log on its way into a flow.
+type arrival struct {
+	entry // without a frame where nobody follows, or the actor's name is not known
+	row   *store.Event
+	flow  *flow // nil where nobody needed the stream when the row was decoded
+	event gotong.Event
+	keeps bool // the kind says that it changes no older event
+	err   error
 }
 
 // follow adds a subscription; its slot must be set.
@@ -155,7 +159,7 @@ func (t *flow) flush(now clock.Moment) {
 	defer t.mu.Unlock()
 	t.weigh(func() {
 		for i := range t.batch {
-			t.push(&t.batch[i])
+			t.push(t.batch[i])
 		}
 	})
 	t.tellReads()
@@ -171,26 +175,28 @@ func (t *flow) flush(now clock.Moment) {
 }
 
 // push appends one event. Where it may have changed what older ones say, those
-// leave the ring: whoever is still before it reads them through the overlay.
-func (t *flow) push(e *pushed) {
-	if t.ring.known && e.seq <= t.ring.head {
+// leave the ring: subscriptions that are still before it read them through the
+// overlay.
+func (t *flow) push(e *arrival) {
+	seq := e.row.Seq
+	if t.ring.known && seq <= t.ring.head {
 		if !e.keeps { // as far as anybody can tell now
-			t.amended = max(t.amended, e.position)
+			t.amended = max(t.amended, e.row.Position)
 			t.dropPages()
 		}
 		return
 	}
-	if t.kind.Overlays != "" && !e.keeps && (!t.ring.known || e.count == t.count || t.kind.Amends != nil) {
-		t.ring.cut(e.seq - 1)
-		t.amended = e.position
+	if t.kind.Overlays != "" && !e.keeps && (!t.ring.known || e.row.Count == t.count || t.kind.Amends != nil) {
+		t.ring.cut(seq - 1)
+		t.amended = e.row.Position
 		t.dropPages()
 	}
-	t.count = e.count
-	if e.frame.buf == nil { // nobody followed when it was read
-		t.ring.skip(e.seq)
+	t.count = e.row.Count
+	if e.frame.buf == nil {
+		t.ring.skip(seq)
 		return
 	}
-	t.ring.push(e.seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
+	t.ring.push(seq, e.entry, t.hub.limits.RingFrames, t.hub.limits.RingBytes)
 }
 
 // weigh runs f, which adds or drops frames, and keeps the hub's sum. A flow
@@ -241,3 +247,31 @@ func (t *flow) close() {
 	t.weigh(t.forget)
 	t.gone = true
 }
+
+// readWait is a read that waits until its stream has an event.
+type readWait struct {
+	seq  uint64
+	done chan struct{} // closed when it has
+}
+
+// tellReads ends the waits for what is there. t.mu is held.
+func (t *flow) tellReads() {
+	t.reads = slices.DeleteFunc(t.reads, func(w *readWait) bool {
+		there := t.ring.known && t.ring.head >= w.seq
+		if there {
+			close(w.done)
+		}
+		return there
+	})
+}
+
+// keptPage is a page that all who may see all of it get, kept for those who
+// come back next: after a restart thousands ask for the same one.
+type keptPage struct {
+	page        page
+	first, last uint64 // of all events whose effect it shows
+	made        clock.Moment
+}
+
+// dropPages forgets the kept pages. t.mu is held.
+func (t *flow) dropPages() { t.pages, t.pageBytes = nil, 0 }

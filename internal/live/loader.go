@@ -251,14 +251,21 @@ func (s *sub) queued(auth bool) *bool {
 // read makes one consistent read for everyone who waits for it and hands it
 // out. A page that was encoded before is not read again.
 func (l *loader) read(ctx context.Context, j *job, requests []request, limit int) error {
-	readers := make([]gotong.Viewer, len(requests))
+	viewers := make([]gotong.Viewer, len(requests))
 	for i := range requests {
-		readers[i] = requests[i].reader
+		viewers[i] = requests[i].reader
 	}
-	readers, place := tidy(readers)
+	viewers, place := tidy(viewers)
+	if !j.page {
+		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{})
+		if err != nil {
+			return err
+		}
+		return l.hand(requests, place, snap, func(int, *view.Grant) (*page, error) { return nil, nil })
+	}
 	t := requests[0].sub.flow
-	if kept := t.kept(j, l.hub.opt.Clock.Mono()); kept != nil {
-		snap, err := l.hub.views.Load(ctx, j.stream, readers, view.Span{}, store.Need{})
+	if kept := t.kept(j.from, l.hub.opt.Clock.Mono()); kept != nil {
+		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{})
 		if err != nil {
 			return err
 		}
@@ -269,23 +276,18 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 			})
 		}
 	}
-	var part view.Span
-	if j.page {
-		part = view.Span{From: j.from, Limit: limit, Bytes: l.hub.limits.PageBytes}
-	}
-	snap, err := l.hub.views.Load(ctx, j.stream, readers, part, store.Need{})
+	span := view.Span{From: j.from, Limit: limit, Bytes: l.hub.limits.PageBytes}
+	snap, err := l.hub.views.Load(ctx, j.stream, viewers, span, store.Need{})
 	if err != nil {
 		return err
 	}
-	pages := newPages(j, snap)
-	if j.page {
-		if err := pages.encode(ctx, l.hub); err != nil {
-			return err
-		}
-		l.hub.observer.Replayed(len(snap.Rows))
+	pages := &pages{from: j.from, snap: snap}
+	if err := pages.encode(ctx, l.hub); err != nil {
+		return err
 	}
+	l.hub.observer.Replayed(len(snap.Rows))
 	err = l.hand(requests, place, snap, pages.of)
-	t.keep(pages, len(readers) > 1, l.hub.opt.Clock.Mono())
+	t.keep(pages, len(viewers) > 1, l.hub.opt.Clock.Mono())
 	return err
 }
 

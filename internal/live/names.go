@@ -7,17 +7,6 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// Names gives display names, and remembers them: delivery keeps none.
-type Names interface {
-	// Names returns the names of those of the users who have one. It may read
-	// the store.
-	Names(ctx context.Context, ids []string) map[string]string
-
-	// Known returns the name of a user from memory, without waiting; "" for a
-	// user who has none. known is false where Names would read the store.
-	Known(id string) (name string, known bool)
-}
-
 // nameLimit bounds how long a page waits for names: a slow answer costs names,
 // not events.
 const nameLimit = 500 * time.Millisecond

@@ -52,6 +52,17 @@ type Options struct {
 	Limits   Limits // zero fields take their default
 }
 
+// Names gives display names, and remembers them: delivery keeps none.
+type Names interface {
+	// Names returns the names of those of the users who have one. It may read
+	// the store.
+	Names(ctx context.Context, ids []string) map[string]string
+
+	// Known returns the name of a user from memory, without waiting; "" for a
+	// user who has none. known is false where Names would read the store.
+	Known(id string) (name string, known bool)
+}
+
 // Limits bound what the hub keeps.
 type Limits struct {
 	Sessions      int           // open at once; default 100,000

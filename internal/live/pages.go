@@ -3,10 +3,8 @@ package live
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -14,7 +12,7 @@ import (
 // pages is one stretch of a stream as each of its readers may see it: encoded
 // once for all who may see all of it, and once per reader for the rest.
 type pages struct {
-	job         *job
+	from        uint64
 	snap        *view.Snapshot
 	work        []*view.Row
 	names       map[string]string
@@ -25,17 +23,15 @@ type pages struct {
 	own         map[int]Frame
 }
 
-func newPages(j *job, snap *view.Snapshot) *pages { return &pages{job: j, snap: snap} }
-
 // encode renders the events, after checking that they are the ones after from.
 func (p *pages) encode(ctx context.Context, h *Hub) error {
 	p.public = true
-	if len(p.snap.Rows) == 0 && p.job.from < p.snap.State.Head.Seq {
-		return fmt.Errorf("live: %s ends at %d, before its head: %w", p.job.stream, p.job.from, store.ErrCorrupt)
+	if len(p.snap.Rows) == 0 && p.from < p.snap.State.Head.Seq {
+		return fmt.Errorf("live: %s ends at %d, before its head: %w", p.snap.State.Stream, p.from, store.ErrCorrupt)
 	}
 	for i := range p.snap.Rows {
 		row := &p.snap.Rows[i]
-		if row.Seq != p.job.from+uint64(i)+1 {
+		if row.Seq != p.from+uint64(i)+1 {
 			return fmt.Errorf("live: %s has a gap before %d: %w", row.Stream, row.Seq, store.ErrCorrupt)
 		}
 		r, err := p.snap.Row(i)
@@ -75,13 +71,13 @@ func (p *pages) chunk(r *view.Row, sees view.Sight) ([]byte, error) {
 	return appendEvent(b, &shown, r.Stored.Chain, data, p.names[shown.Actor.UserID], erased), nil
 }
 
-// of is the page of one reader; nil where the job is none.
+// of is the page of one reader; nil where the stream is not theirs.
 func (p *pages) of(reader int, g *view.Grant) (*page, error) {
-	if !p.job.page || !g.Readable {
+	if !g.Readable {
 		return nil, nil
 	}
 	rows := p.snap.Rows
-	pg := &page{from: p.job.from, to: p.job.from, position: p.snap.Position(p.snap.Home())}
+	pg := &page{from: p.from, to: p.from, position: p.snap.Position(p.snap.Home())}
 	if len(rows) == 0 {
 		return pg, nil
 	}
@@ -136,7 +132,7 @@ func (p *pages) frame(chunks [][]byte) Frame {
 		size += len(chunks[i]) + 1
 	}
 	last := &rows[len(rows)-1]
-	b := appendEventsHead(startFrame(size+128+len(last.Stream)), last.Stream, p.job.from, last.Seq)
+	b := appendEventsHead(startFrame(size+128+len(last.Stream)), last.Stream, p.from, last.Seq)
 	var at gotong.Instant
 	n := len(b)
 	for i := range chunks {
@@ -151,98 +147,3 @@ func (p *pages) frame(chunks [][]byte) Frame {
 	}
 	return endFrame(append(b, `]}`...), Events, at)
 }
-
-// keptPage is a page that all who may see all of it get, kept for those who
-// come back next: after a restart thousands ask for the same one.
-type keptPage struct {
-	page        page
-	first, last uint64 // of all events whose effect it shows
-	made        clock.Moment
-}
-
-const (
-	maxKept  = 8                // of one stream
-	keptLife = 10 * time.Second // display names in it are of then
-)
-
-// kept is the page of a job where it was encoded before; nil where it must be
-// read.
-func (t *flow) kept(j *job, now clock.Moment) *keptPage {
-	if !j.page {
-		return nil
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	k := t.pages[j.from]
-	if k == nil || now > k.made.Add(keptLife) {
-		return nil
-	}
-	return k
-}
-
-// holds reports whether a fresh read would show what the page does, to all who
-// ask: nothing up to the snapshot changed what it says, as far as the tail
-// knows, and the tail knows all of it.
-func (t *flow) holds(k *keptPage, snap *view.Snapshot) bool {
-	p := t.part.Load()
-	if p == nil || p.processed.Load() < snap.Position(p.id) {
-		return false
-	}
-	for _, g := range snap.Grants {
-		if !g.Readable || !g.SeesAll(k.first, k.last) {
-			return false
-		}
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return k.page.position >= t.amended
-}
-
-// keep keeps the page that whoever sees all of it got, if it is not the first
-// time that it is asked for: a lone reader who is slow has no use for it. Of
-// what was amended before the flow was bound, nobody told the flow: a page
-// from before that is not kept.
-func (t *flow) keep(p *pages, together bool, now clock.Moment) {
-	if p.whole == nil {
-		return
-	}
-	rows := p.snap.Rows
-	k := &keptPage{
-		page:  page{frame: *p.whole, from: p.job.from, to: rows[len(rows)-1].Seq, position: p.snap.Position(p.snap.Home())},
-		first: p.first, last: p.last, made: now,
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	again := together || t.asked == k.page.from+1
-	t.asked = k.page.from + 1
-	heard := t.part.Load() != nil && k.page.position >= max(t.amended, t.boundAt)
-	if !again || !heard || len(t.followers) == 0 {
-		return
-	}
-	t.weigh(func() {
-		if len(t.pages) >= maxKept || t.pages == nil {
-			t.dropPages()
-			t.pages = map[uint64]*keptPage{}
-		}
-		if old := t.pages[k.page.from]; old != nil {
-			t.pageBytes -= len(old.page.frame.buf)
-		}
-		t.pages[k.page.from] = k
-		t.pageBytes += len(k.page.frame.buf)
-	})
-}
-
-// expire forgets the pages that are too old to be handed out.
-func (t *flow) expire(now clock.Moment) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for from, k := range t.pages {
-		if now > k.made.Add(keptLife) {
-			t.weigh(func() { t.pageBytes -= len(k.page.frame.buf) })
-			delete(t.pages, from)
-		}
-	}
-}
-
-// dropPages forgets the kept pages. t.mu is held.
-func (t *flow) dropPages() { t.pages, t.pageBytes = nil, 0 }

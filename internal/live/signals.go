@@ -75,11 +75,3 @@ func (s *Session) takeSignals(t *taking) {
 		})
 	}
 }
-
-// wakeSignals has the session look at what it missed, now that it can take
-// signals again.
-func (s *Session) wakeSignals() {
-	if s.signals.Missing() {
-		s.raise(signalBit)
-	}
-}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"time"
 
@@ -35,18 +34,6 @@ func (p *partition) run(ctx context.Context) {
 				return
 			}
 		}
-	}
-}
-
-// pause waits; false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
 	}
 }
 
@@ -123,20 +110,21 @@ func (p *partition) putBack(offers []offer) {
 
 // takeOffers publishes commits of this node.
 func (p *partition) takeOffers(offers []offer) {
-	last := &offers[len(offers)-1]
-	newest := &last.rows[len(last.rows)-1]
-	if !p.skip(newest.Position) {
-		p.publish(func(yield func(*store.Event) bool) {
-			for _, o := range offers {
-				for i := range o.rows {
-					if !yield(&o.rows[i]) {
-						return
-					}
-				}
-			}
-		}, newest.Position)
+	var rows []*store.Event
+	for _, o := range offers {
+		rows = appendRows(rows, o.rows)
+	}
+	if !p.skip(rows[len(rows)-1].Position) {
+		p.publish(rows)
 	}
 	p.taken(offers)
+}
+
+func appendRows(list []*store.Event, rows []store.Event) []*store.Event {
+	for i := range rows {
+		list = append(list, &rows[i])
+	}
+	return list
 }
 
 // taken notes that commits of this node are published.
@@ -170,7 +158,7 @@ func (p *partition) read(ctx context.Context, to uint64) error {
 			return p.doubt(from)
 		}
 		hole = false
-		p.publish(pointers(rows), rows[len(rows)-1].Position)
+		p.publish(appendRows(nil, rows))
 	}
 	return nil
 }
@@ -194,29 +182,50 @@ func (p *partition) fetch(ctx context.Context, from, to uint64) ([]store.Event, 
 	return p.hub.opt.Store.ReadPartition(ctx, p.id, from, to, tailRead)
 }
 
-// arrival is a row of the log on its way into its flow.
-type arrival struct {
-	row     *store.Event
-	reading *reading // nil where nobody needed the stream yet
-	pushed  pushed
-}
-
 // publish processes whole commits in order. Decoding and encoding come first,
-// because they need no lock. What follows is one step of the partition.
-func (p *partition) publish(rows iter.Seq[*store.Event], last uint64) {
-	var arrivals []arrival
-	for row := range rows {
-		a := arrival{row: row}
+// because they need no lock; what follows is one step of the partition.
+func (p *partition) publish(rows []*store.Event) {
+	arrivals := make([]arrival, len(rows))
+	for i, row := range rows {
+		arrivals[i].row = row
 		if t := p.hub.lookup(row.Stream); t != nil {
-			a.reading = p.hub.open(t, row)
-			a.pushed = p.hub.pushed(a.reading)
+			arrivals[i] = p.hub.open(t, row, t.followed())
 		}
-		arrivals = append(arrivals, a)
 	}
 	p.order.Lock()
 	defer p.order.Unlock()
 	p.spread(arrivals)
-	p.reach(last)
+	p.reach(rows[len(rows)-1].Position)
+}
+
+// open decodes a row for a flow, and encodes it if somebody follows and the name
+// of its actor is in memory. Without a frame, followers read it in a page, which
+// asks for names.
+func (h *Hub) open(t *flow, row *store.Event, followed bool) (a arrival) {
+	a = arrival{entry: entry{audience: row.Audience}, row: row, flow: t}
+	if !followed && t.kind.Affects == nil {
+		return a
+	}
+	if a.event, a.err = h.opt.Codec.Event(row); a.err != nil {
+		return a
+	}
+	a.keeps = t.kind.Amends != nil && !t.kind.Amends(a.event)
+	name, known := "", false
+	if followed {
+		name, known = h.known(a.event.Actor.UserID)
+	}
+	if !known {
+		return a
+	}
+	data, err := rawData(row)
+	if a.err = err; err != nil {
+		return a
+	}
+	a.about = t.kind.AboutOf(a.event)
+	b := appendEventsHead(startFrame(len(data)+len(row.Stream)+512), row.Stream, row.Seq-1, row.Seq)
+	b = appendEvent(b, &a.event, row.Chain, data, name, row.Erased)
+	a.frame = endFrame(append(b, `]}`...), Events, row.At)
+	return a
 }
 
 // spread hands rows to the flows that there are now: first everything that may
@@ -230,38 +239,25 @@ func (p *partition) spread(arrivals []arrival) {
 		if t == nil {
 			continue
 		}
-		if a.reading == nil { // it came since: who follows it reads the event in a page
-			a.reading = p.hub.open(t, a.row)
-			a.reading.live = false
-			a.pushed = p.hub.pushed(a.reading)
+		if a.flow == nil { // it came since: its followers read the event in a page
+			*a = p.hub.open(t, a.row, false)
 		}
-		if err := a.reading.err; err != nil {
-			p.hub.observer.Fault(err)
+		if a.err != nil {
+			p.hub.observer.Fault(a.err)
 			t.batch = nil
 			t.lose(p, a.row.Position)
 			continue
 		}
-		if affects := t.kind.Affects; affects != nil {
-			t.affect(p, a.row.Position, affects(a.reading.event))
+		if t.kind.Affects != nil {
+			t.affect(p, a.row.Position, t.kind.Affects(a.event))
 		}
 		if len(t.batch) == 0 {
 			touched = append(touched, t)
 		}
-		t.batch = append(t.batch, a.pushed)
+		t.batch = append(t.batch, a)
 	}
 	now := p.hub.opt.Clock.Mono()
 	for _, t := range touched {
 		t.flush(now)
-	}
-}
-
-// pointers yields each row where it lies.
-func pointers(rows []store.Event) iter.Seq[*store.Event] {
-	return func(yield func(*store.Event) bool) {
-		for i := range rows {
-			if !yield(&rows[i]) {
-				return
-			}
-		}
 	}
 }

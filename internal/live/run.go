@@ -1,0 +1,141 @@
+package live
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/signal"
+	"gotong.dev/gotong/internal/store"
+)
+
+// New makes a hub; Run sets it going.
+func New(opt Options) *Hub {
+	if opt.Clock == nil {
+		opt.Clock = clock.System()
+	}
+	h := &Hub{
+		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
+		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
+	}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.limits.fill()
+	h.observer.fill()
+	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show}
+	if opt.Bus != nil {
+		signals.Publish = h.publish
+	}
+	h.signals = signal.New(signals)
+	h.loader = newLoader(h)
+	for p := range h.parts {
+		h.parts[p] = newPartition(h, gotong.Partition(p))
+	}
+	return h
+}
+
+// Run follows the log until ctx ends, then waits for everything that the hub
+// has started, asks every session to close with 1001 and returns nil.
+// Subscriptions made before Run wait for it.
+func (h *Hub) Run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, h.cancel)()
+	if !h.begin(ctx) {
+		return nil
+	}
+	h.running(true)
+	for _, p := range h.parts {
+		h.start(func() { p.run(ctx) })
+	}
+	h.start(func() { h.signals.Run(ctx) })
+	if h.opt.Bus != nil {
+		h.start(func() { h.listen(ctx) })
+	}
+	h.loader.start()
+	h.poll(ctx)
+	h.running(false)
+	h.background.Wait()
+	for _, s := range h.refuseNew() {
+		s.mu.Lock()
+		s.askToClose(Closing{closeGoingAway, "the server stops"})
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// begin starts the tails at the end of the log; false where ctx ended first.
+func (h *Hub) begin(ctx context.Context) bool {
+	for {
+		at := h.opt.Clock.Mono()
+		positions, err := h.ask(ctx)
+		if err == nil {
+			for i, p := range h.parts {
+				p.start(positions[i])
+				p.prove(positions[i], at)
+			}
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		h.observer.Fault(err)
+		if !pause(ctx, h.limits.Poll) {
+			return false
+		}
+	}
+}
+
+func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, h.limits.Read)
+	defer cancel()
+	return h.opt.Store.Positions(ctx)
+}
+
+// poll asks the store how far the log is: the backstop for lost wake-ups, and
+// the proof that what was read is complete.
+func (h *Hub) poll(ctx context.Context) {
+	const trimEvery = 5
+	for round := 1; pause(ctx, h.limits.Poll); round++ {
+		at := h.opt.Clock.Mono()
+		positions, err := h.ask(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.observer.Fault(err)
+			}
+			continue
+		}
+		for i, p := range h.parts {
+			p.prove(positions[i], at)
+		}
+		if round%trimEvery == 0 {
+			h.trim(at, trimEvery*h.limits.Poll)
+		}
+	}
+}
+
+// trim lets go of pages that are too old to be handed out and, where all
+// frames together are too many, of those of streams that were quiet so long.
+func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
+	for _, p := range h.parts {
+		p.each(func(t *flow) { t.expire(now) })
+		if h.ringBytes.Load() > int64(h.limits.RingTotal) {
+			p.trim(now.Add(-quiet))
+		}
+	}
+}
+
+// Offer hands over the events of one commit of this node, right after it
+// became durable. It never blocks; what finds no room is read from the store.
+// Of ctx only the values are used, for traces. The rows must not be changed
+// afterwards.
+func (h *Hub) Offer(ctx context.Context, rows []store.Event) {
+	if len(rows) > 0 {
+		h.parts[rows[0].Partition].offer(ctx, rows)
+	}
+}
+
+// Epoch names the history that is served.
+func (h *Hub) Epoch() gotong.Epoch { return h.epoch }
+
+// Signals returns the signals of this node.
+func (h *Hub) Signals() *signal.Exchange { return h.signals }
