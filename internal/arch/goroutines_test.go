@@ -14,16 +14,10 @@ import (
 	"testing/fstest"
 )
 
-// mayGo lists the files that may contain a go statement, each with the reason.
-var mayGo = map[string]string{
-	"internal/live/hub.go":    "cuts a connection for a caller that holds locks",
-	"internal/live/loader.go": "its workers are counted by hand",
-}
-
 // Everything that runs in the background is started by the Go method of a
 // group, and its package waits for the group.
 func TestGoroutinesAreJoined(t *testing.T) {
-	for _, fault := range startFaults(t, repository(t), mayGo) {
+	for _, fault := range startFaults(t, repository(t), nil) {
 		t.Error(fault)
 	}
 }

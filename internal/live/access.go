@@ -41,7 +41,7 @@ func elsewhere(r *view.Snapshot, g *view.Grant) bool {
 }
 
 // end ends the subscription: nothing of it is taken any more. The session's mu
-// is held. reason is for the observer; frame, where it is set, tells the
+// is held. reason is for the observer; frame, if there is one, goes to the
 // client.
 func (s *sub) end(reason string, frame *Frame) {
 	if s.ended {

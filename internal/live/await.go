@@ -74,7 +74,7 @@ func (t *flow) await(seq uint64) *readWait {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.reads = append(t.reads, w)
-	t.tellReads()
+	t.endReads()
 	return w
 }
 

@@ -268,6 +268,8 @@ func TestStoreThatForgets(t *testing.T) {
 				if n := h.Stats().Silent; n != test.silent {
 					t.Errorf("%d partitions are silent, want %d", n, test.silent)
 				}
+				f.mu.Lock()
+				defer f.mu.Unlock()
 				if f.reads > 80 { // one a second, and a few at first
 					t.Errorf("%d reads in a minute", f.reads)
 				}

@@ -17,7 +17,7 @@
 // Who may see an event is decided by [gotong.Access.Sees] and
 // [gotong.Access.SeesAll] alone, on documents read in the same snapshot as the
 // page, or before any newer event of the partition that changes them is
-// handed out. DESIGN.md tells why this holds.
+// handed out. DESIGN.md shows why this holds.
 //
 // # Caveats
 //

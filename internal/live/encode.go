@@ -133,7 +133,7 @@ func (h *Hub) problem(err error, trace string) []byte {
 	}
 	b := append([]byte(`{"code":`), appendString(nil, string(gotong.CodeOf(err)))...)
 	b = append(b, `,"detail":`...)
-	detail := "A fault of ours."
+	detail := "An internal error."
 	if coded := (*gotong.Error)(nil); errors.As(err, &coded) {
 		detail = coded.Detail
 	}

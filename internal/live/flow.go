@@ -142,18 +142,18 @@ func (t *flow) lose(p *partition, position uint64) {
 	}
 }
 
-// begin notes where the stream is, for a flow that has not heard of it.
+// begin sets the head of a stream whose flow does not know it yet.
 func (t *flow) begin(head gotong.Head) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.ring.known {
 		t.ring.begin(head.Seq)
 		t.count = head.Count
-		t.tellReads()
+		t.endReads()
 	}
 }
 
-// flush moves the batch into the ring and wakes whoever has something to take.
+// flush moves the batch into the ring and wakes the followers.
 func (t *flow) flush(now clock.Moment) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -162,7 +162,7 @@ func (t *flow) flush(now clock.Moment) {
 			t.push(t.batch[i])
 		}
 	})
-	t.tellReads()
+	t.endReads()
 	t.pushedAt = now
 	clear(t.batch)
 	t.batch = t.batch[:0]
@@ -254,8 +254,8 @@ type readWait struct {
 	done chan struct{} // closed when it has
 }
 
-// tellReads ends the waits for what is there. t.mu is held.
-func (t *flow) tellReads() {
+// endReads ends the waits for what is there. t.mu is held.
+func (t *flow) endReads() {
 	t.reads = slices.DeleteFunc(t.reads, func(w *readWait) bool {
 		there := t.ring.known && t.ring.head >= w.seq
 		if there {
@@ -265,8 +265,8 @@ func (t *flow) tellReads() {
 	})
 }
 
-// keptPage is a page that all who may see all of it get, kept for those who
-// come back next: after a restart thousands ask for the same one.
+// keptPage is a page for all viewers who may see all of it, kept for the next
+// clients that return: after a restart thousands ask for the same one.
 type keptPage struct {
 	page        page
 	first, last uint64 // of all events whose effect it shows

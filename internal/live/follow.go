@@ -165,7 +165,7 @@ func (s *Session) askToClose(c Closing) {
 	s.raise(closingBit)
 }
 
-// Closing tells whether and how the transport is asked to close. It writes
+// Closing returns whether and how the transport is asked to close. It writes
 // what Take still gives, finishes commands in flight, then closes. Wake is
 // called when the request comes.
 func (s *Session) Closing() (Closing, bool) {

@@ -41,8 +41,7 @@ type Hub struct {
 	runs     bool          // Run is running
 
 	background sync.WaitGroup  // what start has started; Run waits for it
-	ctx        context.Context //nolint:containedctx // ends with Run, for the reads that nobody waits for
-	cancel     context.CancelFunc
+	ctx        context.Context //nolint:containedctx // of Run, for what start has started
 }
 
 // lookup returns the flow of a stream, nil where nobody needs it.

@@ -25,7 +25,7 @@ func (t *flow) kept(from uint64, now clock.Moment) *keptPage {
 }
 
 // holds reports whether a fresh read would show what the page does, to all who
-// ask: nothing up to the snapshot changed what it says, as far as the tail
+// ask: nothing up to the snapshot changed its events, as far as the tail
 // knows, and the tail knows all of it.
 func (t *flow) holds(k *keptPage, snap *view.Snapshot) bool {
 	p := t.part.Load()
@@ -42,10 +42,9 @@ func (t *flow) holds(k *keptPage, snap *view.Snapshot) bool {
 	return k.page.position >= t.amended
 }
 
-// keep keeps the page that whoever sees all of it got, if it is not the first
-// time that it is asked for: a lone reader who is slow has no use for it. Of
-// what was amended before the flow was bound, nobody told the flow: a page
-// from before that is not kept.
+// keep keeps the page for viewers who see all of it, unless this is the first
+// request for it: a lone slow viewer has no use for it. A page from before the
+// flow was bound is not kept, because the flow has missed what was amended then.
 func (t *flow) keep(p *pages, together bool, now clock.Moment) {
 	if p.whole == nil {
 		return

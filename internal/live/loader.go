@@ -291,7 +291,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 	return err
 }
 
-// hand gives each who waits what was read for him.
+// hand applies what was read to each request.
 func (l *loader) hand(
 	requests []request, place []int, snap *view.Snapshot, pageOf func(reader int, g *view.Grant) (*page, error),
 ) error {

@@ -44,8 +44,8 @@ type Options struct {
 	// ago, the hub hands out no event live. Nil: no other node ends logins.
 	LoginsSeen func() clock.Moment
 
-	// Ended is called when another node says that logins of a user may be over;
-	// it must not block, and not believe it. Nil: it is not heard.
+	// Ended is called when another node reports that logins of a user may be
+	// over. It must not block, nor trust the report. Nil: reports are dropped.
 	Ended func(userID string)
 
 	Observer Observer
@@ -68,7 +68,7 @@ type Limits struct {
 	Sessions      int           // open at once; default 100,000
 	UserSessions  int           // of one user; default 256
 	Subscriptions int           // per session; default and at most 32
-	Control       int           // control frames that wait before Put says stop; default 64
+	Control       int           // control frames that wait before Put returns false; default 64
 	Signals       int           // signals that wait in a session; default 32
 	RingFrames    int           // recent events kept per followed stream; default 1,024
 	RingBytes     int           // and their bytes; default 512 KiB
@@ -84,12 +84,12 @@ type Limits struct {
 	Retry         time.Duration // the spread of retry_after_ms in a drain; default 10 s
 }
 
-// Observer is told what happens, for metrics, traces and logs. Nil fields are
+// Observer receives what happens, for metrics, traces and logs. Nil fields are
 // not called; none may block.
 type Observer struct {
-	// Published is told of each commit of this node that followers may now
-	// take, with the values of the context of its Offer. One that found no room
-	// in the queue goes to Dropped instead.
+	// Published is called with each commit of this node that followers may now
+	// take, and with the values of the context of its Offer. A commit that found
+	// no room in the queue goes to Dropped instead.
 	Published func(ctx context.Context, stream gotong.Stream, seq uint64, at gotong.Instant)
 
 	Subscribed     func()              // a subscription was accepted

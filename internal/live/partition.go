@@ -32,8 +32,8 @@ type partition struct {
 
 	mu      sync.Mutex // a leaf; guards what follows
 	offered []offer
-	target  uint64 // there are commits up to here, as far as anybody said
-	known   uint64 // and as far as this node's store or engine said
+	target  uint64 // there are commits up to here, as far as any node reported
+	known   uint64 // and as far as this node's store or engine reported
 	proofs  []proof
 }
 
@@ -42,7 +42,7 @@ type offer struct {
 	rows []store.Event
 }
 
-// proof is a position that the store told at a moment: once it is processed,
+// proof is a position that the store returned at a moment: once it is processed,
 // the read was complete as of then.
 type proof struct {
 	position uint64
@@ -84,8 +84,8 @@ func (p *partition) offer(ctx context.Context, rows []store.Event) {
 	}
 }
 
-// hear notes that there are commits up to a position. Who says so is not
-// trusted: it only makes the tail look.
+// hear notes that there are commits up to a position. The sender is not
+// trusted: the message only makes the tail look.
 func (p *partition) hear(position uint64) {
 	p.mu.Lock()
 	p.target = max(p.target, position)
@@ -93,7 +93,7 @@ func (p *partition) hear(position uint64) {
 	p.poke()
 }
 
-// prove notes what the store said at a moment. The oldest open proof stays, so
+// prove notes a position that the store returned at a moment. The oldest open proof stays, so
 // that a tail that lags but moves is never called silent for lack of one.
 func (p *partition) prove(position uint64, at clock.Moment) {
 	p.mu.Lock()
@@ -197,7 +197,7 @@ func (p *partition) reach(position uint64) {
 	p.tick()
 }
 
-// tick has everyone look who waits. p.order is held.
+// tick wakes all who wait for the partition. p.order is held.
 func (p *partition) tick() {
 	if p.progress != nil {
 		close(p.progress)
@@ -205,7 +205,7 @@ func (p *partition) tick() {
 	}
 }
 
-// complete settles the proofs that were reached, and wakes whoever waited for
+// complete settles the proofs that were reached, and wakes the sessions that waited for
 // one.
 func (p *partition) complete() {
 	p.mu.Lock()

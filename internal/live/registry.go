@@ -31,7 +31,7 @@ func (h *Hub) Open(reader gotong.Viewer, opt SessionOptions) (*Session, error) {
 	return s, nil
 }
 
-// gone forgets a closed session.
+// gone removes a closed session.
 func (h *Hub) gone(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -90,7 +90,7 @@ func (h *Hub) refuseNew() []*Session {
 	return h.pick(func(*Session) bool { return true })
 }
 
-// Drain tells every session going_away with a retry_after_ms of full jitter,
+// Drain sends every session going_away with a retry_after_ms of full jitter,
 // asks it to close with 1012, and waits until all are closed or ctx ends.
 // Sessions that are open then are killed. Open answers ErrDraining from now on.
 func (h *Hub) Drain(ctx context.Context) error {

@@ -20,7 +20,6 @@ func New(opt Options) *Hub {
 		opt: opt, limits: opt.Limits, observer: opt.Observer, epoch: opt.Store.Epoch(), node: rand.Text(), views: opt.Views,
 		flows: map[gotong.Stream]*flow{}, sessions: map[*Session]struct{}{}, users: map[string]int{},
 	}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.limits.fill()
 	h.observer.fill()
 	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show}
@@ -39,10 +38,10 @@ func New(opt Options) *Hub {
 // has started, asks every session to close with 1001 and returns nil.
 // Subscriptions made before Run wait for it.
 func (h *Hub) Run(ctx context.Context) error {
-	defer context.AfterFunc(ctx, h.cancel)()
 	if !h.begin(ctx) {
 		return nil
 	}
+	h.ctx = ctx
 	h.running(true)
 	for _, p := range h.parts {
 		h.start(func() { p.run(ctx) })
@@ -113,8 +112,8 @@ func (h *Hub) poll(ctx context.Context) {
 	}
 }
 
-// trim lets go of pages that are too old to be handed out and, where all
-// frames together are too many, of those of streams that were quiet so long.
+// trim drops pages that are too old to be handed out and, if all frames
+// together are too many, those of streams that were quiet for so long.
 func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
 	for _, p := range h.parts {
 		p.each(func(t *flow) { t.expire(now) })

@@ -14,19 +14,22 @@ import (
 // Run returns when nothing of the hub runs any more: it waits for a read and
 // for a cut under way, but not for what is only to be tried later.
 func TestRunJoinsAll(t *testing.T) {
-	for name, prepare := range map[string]func(t *testing.T, w *world, f *faulty, h *live.Hub) (release func()){
+	for name, prepare := range map[string]func(*testing.T, *world, *faulty, *live.Hub) (release func()){
 		"nothing": func(*testing.T, *world, *faulty, *live.Hub) func() { return nil },
 		"a read": func(t *testing.T, _ *world, f *faulty, h *live.Hub) func() {
+			t.Helper()
 			release := f.hold(1, true)
 			open(t, h, "ann", live.SessionOptions{}).subscribe(r1, at(0))
 			return release
 		},
 		"a read that is tried again": func(t *testing.T, _ *world, f *faulty, h *live.Hub) func() {
+			t.Helper()
 			f.set(errors.New("no store"))
 			open(t, h, "ann", live.SessionOptions{}).subscribe(r1, at(0))
 			return nil
 		},
 		"a cut": func(t *testing.T, w *world, _ *faulty, h *live.Hub) func() {
+			t.Helper()
 			gate := make(chan struct{})
 			c := open(t, h, "ann", live.SessionOptions{Kill: func() { <-gate }})
 			c.subscribe(r1, at(0))
@@ -37,6 +40,7 @@ func TestRunJoinsAll(t *testing.T) {
 			return func() { close(gate) }
 		},
 		"a cut that is due": func(t *testing.T, w *world, _ *faulty, h *live.Hub) func() {
+			t.Helper()
 			gate := make(chan struct{})
 			c := open(t, h, "ann", live.SessionOptions{Kill: func() { <-gate }})
 			c.subscribe(r1, at(0))
@@ -46,6 +50,7 @@ func TestRunJoinsAll(t *testing.T) {
 			return func() { close(gate) }
 		},
 		"a cut of a drain": func(t *testing.T, _ *world, _ *faulty, h *live.Hub) func() {
+			t.Helper()
 			gate := make(chan struct{})
 			open(t, h, "ann", live.SessionOptions{Kill: func() { <-gate }})
 			ctx, cancel := context.WithCancel(t.Context())

@@ -28,7 +28,7 @@ type Closing struct {
 	Reason string
 }
 
-// Start says where a subscription begins; the zero Start is [Now].
+// Start is where a subscription begins; the zero Start is [Now].
 type Start struct {
 	cursor gotong.Cursor
 	mode   startMode
@@ -73,7 +73,7 @@ type Session struct {
 	note   chan struct{} // of Next; nil where the transport has a Wake
 
 	// dirty has a bit for each subscription that may have something to take,
-	// and those below. Whoever sets the first one wakes the transport.
+	// and those below. Setting the first one wakes the transport.
 	dirty atomic.Uint64
 
 	mu        sync.Mutex // the first of the hub's locks; see Hub
@@ -109,10 +109,10 @@ func (s *Session) ID() string { return s.id }
 // Viewer returns the user whose streams the session shows.
 func (s *Session) Viewer() gotong.Viewer { return s.reader }
 
-// raise says that there is something to take.
+// raise notes that there is something to take.
 func (s *Session) raise(bit uint64) {
 	if s.dirty.Load()&bit != 0 {
-		return // whoever takes has yet to look
+		return // the transport has yet to look
 	}
 	if s.dirty.Or(bit) == 0 {
 		s.wake()
@@ -131,7 +131,7 @@ func (s *Session) wake() {
 }
 
 // Put queues a control frame of the transport: acks, errors, pong, welcome.
-// They go before events. False says that enough wait: the transport must read
+// They go before events. It returns false if enough wait: the transport must read
 // no more from its client until a Take. The frame is queued even then; at four
 // times the limit the session is asked to close with 1013.
 func (s *Session) Put(f Frame) bool {
@@ -153,7 +153,7 @@ func (s *Session) put(f Frame) {
 	s.raise(controlBit)
 }
 
-// Room reports whether Put would still say true.
+// Room reports whether Put would still return true.
 func (s *Session) Room() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

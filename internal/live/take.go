@@ -24,7 +24,7 @@ func (t *taking) add(f Frame) {
 
 // Take appends the frames that may be written now to dst, up to about maxBytes
 // (at least one frame, if there is one): control frames, then events by
-// subscription, then signals. It never blocks. more says that there is more to
+// subscription, then signals. It never blocks. more reports that there is more to
 // take at once; Wake is then not called before another Take. After Take has
 // returned frames, Written must be called once they were written or given up.
 func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
@@ -194,7 +194,7 @@ func (s *sub) wantPage() {
 	s.session.hub.loader.page(s)
 }
 
-// Written says that the frames of the last Take are out of the transport's
+// Written reports that the frames of the last Take are out of the transport's
 // hands: written to the socket, or never to be written.
 func (s *Session) Written() {
 	s.mu.Lock()

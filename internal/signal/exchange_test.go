@@ -257,7 +257,12 @@ func TestPresenceIsBounded(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		go func() { done <- evil.Run(ctx, func(m bus.Message) { heard <- m }) }()
-		defer func() { cancel(); _ = <-done }()
+		defer func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}()
 		pass(second)
 		if got := len(heard); got < 3 || got > 6 {
 			t.Errorf("%d messages report %d users", got, crowd)
