@@ -3,6 +3,7 @@ package gotong
 import (
 	"fmt"
 	"maps"
+	"sync"
 )
 
 // Kind is the pure rules of one sort of stream. The engine and delivery know
@@ -127,14 +128,21 @@ type Unmarshal func(b []byte, into any) error
 
 // TypeOf returns the Type with this name whose values are T.
 func TypeOf[T any](name string) Type {
+	// A value that is read into lies on the heap, because unmarshal is any function;
+	// so the next one is read into the same.
+	rooms := sync.Pool{New: func() any { return new(T) }}
 	return Type{
 		Name: name,
 		New:  func() any { return new(T) },
 		decode: func(unmarshal Unmarshal, b []byte) (any, error) {
-			var v T
-			if err := unmarshal(b, &v); err != nil {
+			room := rooms.Get().(*T) //nolint:forcetypeassert // the pool holds nothing else
+			if err := unmarshal(b, room); err != nil {
 				return nil, err
 			}
+			var empty T
+			v := *room
+			*room = empty
+			rooms.Put(room)
 			return v, nil
 		},
 	}

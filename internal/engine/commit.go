@@ -24,9 +24,9 @@ func (l *lane) submit(t *task) {
 		t.fail(errUnknown())
 		return
 	}
+	t.kept = context.WithoutCancel(t.ctx) // a decided command is also committed
 	err := store.Guard(func() error {
-		// Without the caller's deadline: a decided command is also committed.
-		l.engine.opts.Store.Submit(context.WithoutCancel(t.ctx), t.commit[:], t.announce, t.settle)
+		l.engine.opts.Store.Submit(t.kept, t.commit[:], t.announce, t.settle)
 		return nil
 	})
 	if err != nil { // the store rejected the commit
@@ -44,7 +44,7 @@ func (t *task) announce(outcomes []store.Outcome) {
 		rows[i].Position, rows[i].Partition = o.Record.Position, o.Record.Partition
 	}
 	e := t.engine
-	e.guard(t.ctx, func() { e.opts.Committed(context.WithoutCancel(t.ctx), rows) })
+	e.guard(t.ctx, func() { e.opts.Committed(t.kept, rows) })
 }
 
 // settle ends the task with its outcome.
@@ -58,9 +58,7 @@ func (t *task) settle(outcomes []store.Outcome, err error) {
 	o := &outcomes[0]
 	switch o.Status {
 	case store.Committed:
-		receipt := receiptOf(o.Record, t.commit[0].Events)
-		receipt.Access = t.access
-		t.done(receipt, nil)
+		t.done(t.receipt(&o.Record), nil)
 	case store.Replayed: // the receipt is read from the store
 		t.engine.running.Go(func() { t.engine.replay(t, o.Record) })
 	case store.Taken:
@@ -73,6 +71,16 @@ func (t *task) settle(outcomes []store.Outcome, err error) {
 		}
 	}
 	t.lane.settle(t, o.Status == store.Committed, again)
+}
+
+// receipt returns the receipt of the task's commit.
+func (t *task) receipt(record *store.Record) gotong.Receipt {
+	r, rows := receiptOf(record), t.commit[0].Events
+	r.Access = t.access
+	if len(rows) == 1 {
+		r.EventIDs = t.id[:0:1]
+	}
+	return withEvents(r, rows)
 }
 
 // fail answers a task whose commit is not known to be durable.

@@ -178,7 +178,10 @@ func (l *lane) decided(t *task, d gotong.Decision) error {
 		Request: t.cmd.Key(), Home: home, Prev: l.state.Head,
 		Others: l.expectations(t), Claims: d.Claims, Registers: t.cmd.Registers, At: t.cmd.At,
 		Salt: t.salt[:], Fingerprint: t.fingerprint[:],
-		Events: make([]store.Event, 0, len(d.Facts)),
+		Events: t.row[:0:1],
+	}
+	if len(d.Facts) > 1 {
+		t.commit[0].Events = make([]store.Event, 0, len(d.Facts))
 	}
 	for i := range d.Facts {
 		if err := l.append(t, &d.Facts[i], &t.commit[0], &noise); err != nil {
@@ -281,7 +284,7 @@ func (e *Engine) replay(t *task, record store.Record) {
 // Replay returns the receipt of a record, read from its events, or
 // [store.ErrCorrupt] if some of them are missing.
 func Replay(ctx context.Context, from store.Committer, record store.Record) (gotong.Receipt, error) {
-	receipt := receiptOf(record, nil)
+	receipt := receiptOf(&record)
 	receipt.Replayed, receipt.Access = true, record.First > 0
 	stream, next := record.Request.Stream, record.First
 	if next == 0 && record.Last == 0 && record.Position == 0 { // a no-op
@@ -305,12 +308,12 @@ func Replay(ctx context.Context, from store.Committer, record store.Record) (got
 	return receipt, nil
 }
 
-func receiptOf(record store.Record, rows []store.Event) gotong.Receipt {
-	r := gotong.Receipt{
+// receiptOf returns what a record says of a receipt.
+func receiptOf(record *store.Record) gotong.Receipt {
+	return gotong.Receipt{
 		Stream: record.Request.Stream, Partition: record.Partition, Position: record.Position,
 		First: record.First, Last: record.Last, At: record.At,
 	}
-	return withEvents(r, rows)
 }
 
 func withEvents(r gotong.Receipt, rows []store.Event) gotong.Receipt {

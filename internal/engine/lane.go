@@ -33,6 +33,9 @@ type task struct {
 	// each of them costs noticeably more.
 	salt        gotong.Salt
 	fingerprint [sha256.Size]byte
+	row         [1]store.Event // of a commit with one
+	id          [1]gotong.EventID
+	kept        context.Context //nolint:containedctx // ctx without its end, when submitted
 }
 
 // done answers the command.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"strconv"
+	"sync"
 	"time"
 
 	"gotong.dev/gotong"
@@ -47,13 +48,19 @@ var ops = map[string]int{
 
 const maxFrameID = 64
 
+// frames are empty ones to read into: they lie on the heap.
+var frames = sync.Pool{New: func() any { return new(inFrame) }}
+
 // decodeFrame reads one client frame strictly: a field of another op is
 // rejected like an unknown one.
 func decodeFrame(b []byte) (inFrame, error) {
-	var f inFrame
-	if err := jsonx.Unmarshal(b, &f); err != nil {
+	room := frames.Get().(*inFrame) //nolint:forcetypeassert // the pool holds nothing else
+	if err := jsonx.Unmarshal(b, room); err != nil {
 		return inFrame{ID: idOf(b)}, err
 	}
+	f := *room
+	*room = inFrame{}
+	frames.Put(room)
 	allowed, ok := ops[f.Op]
 	if !ok {
 		return f, gotong.Invalid("op", "must be auth, subscribe, unsubscribe, command, signal or ping")

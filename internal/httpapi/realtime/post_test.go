@@ -125,7 +125,7 @@ func (p *poster) drain() error {
 
 // postAllocs is how many objects one post may make, from the bytes of its frame
 // to its answer, its store left out.
-const postAllocs = 21
+const postAllocs = 16
 
 // TestAllocationsOfAPost keeps the cost of a post from creeping up. The count
 // does not depend on the machine.
@@ -145,7 +145,7 @@ func TestAllocationsOfAPost(t *testing.T) {
 // crowdAllocs is how many objects one event may make on its way from its commit
 // to the hands of 100 readers, and crowd how many they are.
 const (
-	crowdAllocs = 50
+	crowdAllocs = 45
 	crowd       = 100
 )
 
