@@ -89,7 +89,7 @@ var operations = members.Ops{
 // of the platform at one on whom they acted. Every user may see their own membership.
 func (c *chat) see(l view.Look, as members.Sight) error {
 	readable := l.Grant.Readable || as == members.Acting && l.Viewer.Role.CanModerate()
-	if as != members.Oneself && !(readable && c.Rules.MayKnow(l.State, l.Viewer)) {
+	if as != members.Oneself && (!readable || !c.Rules.MayKnow(l.State, l.Viewer)) {
 		return gotong.NotFound()
 	}
 	return nil
