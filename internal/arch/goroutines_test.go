@@ -77,7 +77,6 @@ func startFaults(t *testing.T, tree fs.FS, may map[string]string) []string {
 
 // calledOn returns the last name before the method of a call, and the method.
 func calledOn(call *ast.CallExpr) (on, method string) {
-
 	if f, ok := call.Fun.(*ast.SelectorExpr); ok {
 		method = f.Sel.Name
 		switch x := f.X.(type) {
