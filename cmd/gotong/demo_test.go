@@ -48,7 +48,7 @@ func (p *process) wait() int {
 		defer close(done)
 		_ = p.cmd.Wait() // the exit code says it
 	}()
-	late := time.NewTimer(30 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	select {
 	case <-done:

@@ -43,7 +43,7 @@ func await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	again := time.NewTicker(time.Millisecond)
 	defer again.Stop()
-	for late := time.After(20 * time.Second); !ok(); {
+	for late := time.After(time.Minute); !ok(); {
 		select {
 		case <-again.C:
 		case <-late:
@@ -83,7 +83,7 @@ func TestDeriveKeysAtATerminalEndsWithAnInterrupt(t *testing.T) {
 	cmd := child(t, screen, syscall.SysProcAttr{Setsid: true, Setctty: true})
 	await(t, "the child reads", func() bool { return waiting() == 0 })
 	typed("\x03")
-	late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	_ = cmd.Wait()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {

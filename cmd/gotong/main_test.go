@@ -57,7 +57,7 @@ func (b *buffer) String() string {
 // await waits until the text satisfies ok.
 func (b *buffer) await(t *testing.T, what string, ok func(text string) bool) string {
 	t.Helper()
-	late := time.NewTimer(30 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	for {
 		if text := b.String(); ok(text) {
@@ -115,7 +115,7 @@ func interruptible(t *testing.T, args ...string) *background {
 func (b *background) stop() int {
 	b.t.Helper()
 	b.cancel()
-	late := time.NewTimer(20 * time.Second)
+	late := time.NewTimer(time.Minute)
 	defer late.Stop()
 	select {
 	case code := <-b.code:

@@ -32,7 +32,7 @@ import (
 )
 
 // patience is how long a test waits for what must come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 var web = &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{}}
 

@@ -60,7 +60,7 @@ func (p *program) run(env string, args ...string) []byte {
 // tail is what it shows of a thread, from the start to the words that come last.
 func (p *program) tail(url, user, thread, last string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
 	defer cancel()
 	cmd := p.command(ctx, "tail", thread, "--from=start", "--zone=UTC")
 	cmd.Env = append(cmd.Env, "GOTONG_URL="+url, "GOTONG_TOKEN="+tokenOf(user))
@@ -100,7 +100,7 @@ func (p *program) serve(store string) (url string, stop func()) {
 	}
 	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
+		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err != nil {
 			p.t.Error("gotong serve ended with", err)

@@ -368,7 +368,7 @@ func TestPresenceListsTheFollowersForMembers(t *testing.T) {
 	if err := session.Subscribe(live.Subscription{Stream: stream}); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	if err := session.Outcome(ctx, stream); err != nil {
 		t.Fatal(err)

@@ -153,7 +153,7 @@ func TestAChildThatDoesNotEndIsKilled(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(10 * time.Second): // the bound of a hang
+	case <-time.After(time.Minute): // the bound of a hang
 		t.Fatal("a child is still waited for")
 	}
 }
@@ -165,7 +165,7 @@ func reaped(t *testing.T, p *argon.Pool) {
 	go func() { p.Reaped(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(10 * time.Second): // the bound of a hang
+	case <-time.After(time.Minute): // the bound of a hang
 		t.Fatal("a child is still there")
 	}
 	if idle := p.Idle(); len(idle) > 0 {

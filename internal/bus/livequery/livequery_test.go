@@ -20,7 +20,7 @@ import (
 )
 
 // patience bounds the wait for anything that must happen.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 

@@ -68,7 +68,7 @@ func TestBus(t *testing.T) {
 }
 
 // patience bounds the wait for anything that must happen.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // pair is two links and the messages that reach the second.
 type pair struct {

@@ -33,7 +33,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long a test waits for what has to come.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 func kinds() []gotong.Kind {
 	return []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), user.Kind()}

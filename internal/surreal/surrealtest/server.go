@@ -28,7 +28,7 @@ type Server struct {
 }
 
 // startLimit is how long an engine may take to open its data.
-const startLimit = 60 * time.Second
+const startLimit = 3 * time.Minute
 
 // User and Password of the owner of every server.
 const (
