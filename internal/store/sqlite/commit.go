@@ -103,7 +103,10 @@ func (w *writer) commit(c *store.Commit, now gotong.Instant) (store.Outcome, err
 }
 
 func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
-	next := head{Head: c.Head(), no: h.no, key: h.key}
+	next := *h
+	if len(c.Events) > 0 { // else its Prev is only an expectation, and may lack time, count and home
+		next.Head = c.Head()
+	}
 	if err := w.number(c, h, &next); err != nil {
 		return store.Record{}, err
 	}
@@ -132,9 +135,6 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 // number gives a stream that has none its number, and its home with its first
 // event.
 func (w *writer) number(c *store.Commit, h, next *head) error {
-	if len(c.Events) == 0 {
-		next.Home = h.Home
-	}
 	switch {
 	case h.no == 0:
 		if err := w.conn.exec("INSERT INTO streams VALUES (NULL, ?, ?)", c.Request.Stream, next.Home); err != nil {

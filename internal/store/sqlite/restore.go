@@ -144,6 +144,10 @@ func (w *writer) restoreCommit(l *store.Logged) error {
 		return fmt.Errorf("%w: commit %d of partition %d is of no stream that was written",
 			store.ErrMalformed, l.Record.Position, l.Record.Partition)
 	}
+	if r := &l.Record; r.First != h.Seq+1 || r.Position != w.ends.positions[r.Partition]+1 {
+		return fmt.Errorf("%w: commit %d of partition %d, from event %d of %s, does not follow", store.ErrMalformed,
+			r.Position, r.Partition, r.First, stream)
+	}
 	next := head{Head: l.Head(h.Home), no: h.no}
 	w.dirty[stream] = &next
 	return w.insert(&next, &l.Record, l.Events)

@@ -249,9 +249,12 @@ func moveRestoreRefuses(e *env) {
 	for i := range c.Events {
 		c.Events[i].Position = 1
 	}
-	head := store.StreamRow{Stream: "thread/a", Head: c.Head()}
+	after := e.m.Next(Draft{Stream: "thread/a", Home: "group/g", Events: 1})
+	after.Events[0].Position = 2
+	head := store.StreamRow{Stream: "thread/a", Head: after.Head()}
 	commit := store.Logged{Record: c.Record(1), Events: c.Events}
 	commits := []store.Logged{commit}
+	later := store.Logged{Record: after.Record(2), Events: after.Events}
 	bad := slices.Clone(c.Events)
 	bad[1].Data = []byte(`{}`)
 	other := commit
@@ -289,8 +292,12 @@ func moveRestoreRefuses(e *env) {
 	try("the record of a commit among those of no-ops", store.ErrMalformed,
 		store.Restoring{From: "1", To: "2", Rows: store.Rows{Records: []store.Record{commit.Record}}})
 	try("a commit without its stream", store.ErrMalformed, store.Restoring{From: "1", To: "2", Commits: commits})
+	try("a commit before the one that it follows", store.ErrMalformed,
+		store.Restoring{From: "1", To: "2", Commits: []store.Logged{later, commit}, Rows: store.Rows{Streams: everything.Streams}})
+	try("a commit whose predecessor is missing", store.ErrMalformed,
+		store.Restoring{From: "1", To: "2", Commits: []store.Logged{later}, Rows: store.Rows{Streams: everything.Streams}})
 	try("epochs in the middle", store.ErrMalformed, store.Restoring{From: "1", To: "2", Eras: begin.Eras})
-	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", To: "2", Rows: everything, Commits: commits}))
+	e.check(e.s.Restore(e.ctx, store.Restoring{From: "1", To: "2", Rows: everything, Commits: []store.Logged{commit, later}}))
 	for what, rows := range map[string]store.Rows{
 		"a stream": {Streams: everything.Streams}, "a record": {Records: everything.Records}, "a claim": {Claims: everything.Claims},
 		"a register": {Registers: everything.Registers}, "a cursor": {Cursors: everything.Cursors}, "a job": {Jobs: everything.Jobs},

@@ -70,17 +70,18 @@ CREATE INDEX events_unchanged ON events (key) WHERE position IS NULL;
 CREATE TRIGGER events_never_deleted BEFORE DELETE ON events
 BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
--- Two changes are allowed: an event is erased, or a request is blinded.
+-- Two changes are allowed: an event is erased, or a request is blinded. IS
+-- and not =: a condition that is null would let a change pass.
 CREATE TRIGGER events_never_changed BEFORE UPDATE ON events
 WHEN NOT (
-    NEW.key = OLD.key AND NEW.partition = OLD.partition AND NEW.position IS OLD.position
-    AND NEW.stream = OLD.stream AND NEW.seq IS OLD.seq AND NEW.id IS OLD.id AND NEW.type IS OLD.type
+    NEW.key IS OLD.key AND NEW.partition IS OLD.partition AND NEW.position IS OLD.position
+    AND NEW.stream IS OLD.stream AND NEW.seq IS OLD.seq AND NEW.id IS OLD.id AND NEW.type IS OLD.type
     AND NEW.at IS OLD.at AND NEW.audience IS OLD.audience AND NEW.count IS OLD.count AND NEW.data IS OLD.data
     AND NEW.data_salt IS OLD.data_salt AND NEW.content_commit IS OLD.content_commit
     AND NEW.prev IS OLD.prev AND NEW.chain IS OLD.chain
     AND NEW.request_id IS OLD.request_id AND NEW.actor IS OLD.actor AND NEW.last IS OLD.last AND NEW.decided IS OLD.decided
     AND (
-        OLD.seq IS NOT NULL AND NEW.content IS NULL AND NEW.content_salt IS NULL AND NEW.erased = 1
+        OLD.seq IS NOT NULL AND NEW.content IS NULL AND NEW.content_salt IS NULL AND NEW.erased IS 1
             AND NEW.salt IS OLD.salt AND NEW.fingerprint IS OLD.fingerprint
         OR NEW.salt IS NULL AND NEW.fingerprint IS NULL
             AND NEW.content IS OLD.content AND NEW.content_salt IS OLD.content_salt AND NEW.erased IS OLD.erased
