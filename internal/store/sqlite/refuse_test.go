@@ -11,7 +11,9 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 )
 
 func TestRefusals(t *testing.T) {
@@ -58,6 +60,33 @@ func TestRefusals(t *testing.T) {
 		t.Error("opened what is no database")
 	}
 	opened(t, path) // none of the refusals kept the lock
+}
+
+// TestLinkedFile: a file is locked, and its WAL watched, under whichever name it
+// was opened; heads and positions are cached, so a second process must not write.
+func TestLinkedFile(t *testing.T) {
+	disk, dir := t.TempDir(), t.TempDir()
+	file, link := filepath.Join(disk, "real.db"), filepath.Join(dir, "gotong.db")
+	check(t, os.Symlink(file, link))
+	for _, name := range []string{link, file, link} { // first while the link leads to nothing
+		s := opened(t, name)
+		for _, other := range []string{file, link} {
+			if second, err := Open(t.Context(), other, Options{}); !errors.Is(err, ErrInUse) {
+				t.Errorf("%s, open as %s, was opened again: %v", other, name, err)
+				if err == nil {
+					check(t, second.Close())
+				}
+			}
+		}
+		commitOne(t, s, storetest.NewMaker(s.Epoch()), storetest.Draft{Stream: gotong.Stream("thread/" + fmt.Sprint(s.writer.ends.key)), Events: 1})
+		if s.keeper.pages() == 0 {
+			t.Errorf("%s: the WAL was not found", name)
+		}
+		check(t, s.Close())
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 1 {
+		t.Errorf("beside the link: %v, %v", names, err)
+	}
 }
 
 // TestForeignFile: the file of another program is left as it is.

@@ -71,7 +71,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, now: o.Now, count: o.Readers, closed: make(chan struct{})}
+	s := &Store{now: o.Now, count: o.Readers, closed: make(chan struct{})}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
@@ -89,7 +89,11 @@ func (s *Store) open(path string, o Options) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator's own path
 		return err
 	}
-	var err error
+	path, err := located(path)
+	if err != nil {
+		return err
+	}
+	s.path = path
 	if s.lock, err = lock(path); err != nil {
 		return err
 	}
@@ -120,6 +124,19 @@ func (s *Store) open(path string, o Options) error {
 	}
 	s.queue = store.NewWriter(store.WriterOptions[op]{Write: s.writeAll, Observe: o.Observe})
 	return nil
+}
+
+// located is the path of the file itself where path is a link to it: the lock
+// and the WAL lie beside the file, so all its names must lead to them.
+func located(path string) (string, error) {
+	file, err := filepath.EvalSymlinks(path)
+	if !errors.Is(err, os.ErrNotExist) {
+		return file, err
+	}
+	if err := create(path); err != nil { // also where a link leads to nothing yet
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
 }
 
 // look runs f on a connection that changes nothing by being opened.
