@@ -26,7 +26,7 @@ func (c *conn) handle(b []byte) {
 	case session == nil && (err != nil || f.Op != "auth"):
 		c.close(CloseUnauthorized, "the first frame must be auth")
 	case err != nil:
-		c.put(session, errorFrame(f.ID, c.trace, err, 0))
+		session.Put(errorFrame(f.ID, c.trace, err, 0))
 		if c.bad++; c.bad >= maxBad {
 			c.close(closeBadFrames, "too many frames that cannot be understood")
 		}
@@ -34,7 +34,7 @@ func (c *conn) handle(b []byte) {
 		c.auth(f.Token)
 	default:
 		if err := c.dispatch(session, f); err != nil {
-			c.put(session, errorFrame(f.ID, c.trace, err, 0))
+			session.Put(errorFrame(f.ID, c.trace, err, 0))
 		}
 	}
 }
@@ -44,7 +44,7 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 	case "unsubscribe":
 		return c.unsubscribe(session, f)
 	case "ping":
-		c.put(session, pongFrame(f.ID))
+		session.Put(pongFrame(f.ID))
 		return nil
 	}
 	// The other frames cost work of the store or of other clients.
@@ -73,7 +73,7 @@ func (c *conn) refuse(session *live.Session, f inFrame, wait time.Duration) {
 	}
 	if f.Op != "signal" {
 		err := gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer.")
-		c.put(session, errorFrame(f.ID, c.trace, err, wait))
+		session.Put(errorFrame(f.ID, c.trace, err, wait))
 	}
 }
 
@@ -97,7 +97,7 @@ func (c *conn) auth(token string) {
 	default:
 		c.know(&p)
 		c.verify(&p)
-		c.put(session, c.server.welcome(session))
+		session.Put(c.server.welcome(session))
 	}
 }
 
@@ -118,7 +118,7 @@ func (c *conn) unsubscribe(session *live.Session, f inFrame) error {
 	if !session.Unsubscribe(stream) {
 		return gotong.NewError(gotong.CodeConflict, "This connection is not subscribed to the stream.")
 	}
-	c.put(session, encode(struct {
+	session.Put(encode(struct {
 		Op     string        `json:"op"`
 		ID     string        `json:"id,omitempty"`
 		Stream gotong.Stream `json:"stream"`

@@ -115,7 +115,7 @@ func (c *conn) submitted() {
 // answer queues the answer to such a command. If the session has ended, the
 // answer is dropped: the client repeats the command with the same request id.
 func (c *conn) answer(session *live.Session, f live.Frame) {
-	c.put(session, f)
+	session.Put(f)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inflight--

@@ -6,9 +6,11 @@ import "sync"
 // when there is work for it. Some then wait for more, because a new goroutine
 // would first have to grow its stack, which costs more than handling a frame.
 //
-// There are two pools. One writes, with a worker for each processor ([pumps]).
-// The other handles frames and has no bound, because the store may make any of
-// its workers wait.
+// There are two pools. One writes ([conn.pump]), with a worker for each
+// processor, so that an event for hundreds of viewers costs no goroutine switch
+// for each. A connection gathers frames while it waits for its turn, and is
+// delayed by nothing else (ADR 0013). The other pool handles frames and has no
+// bound, because the store may make any of its workers wait.
 type pool struct {
 	running *running
 	serve   func(*conn)

@@ -4,54 +4,46 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"gotong.dev/gotong/internal/clock"
 )
 
-// pumpsAt is pumps whose connections have no session: to pump one is to mark it
-// idle.
-func pumpsAt(t *testing.T, most int) (*pumps, func() *conn) {
+// pumpsAt is a pool of writers for connections without a session: to pump one
+// is to mark it idle.
+func pumpsAt(t *testing.T, most int) (*pool, func() *conn) {
 	t.Helper()
-	r := new(running)
-	p := newPumps(r, clock.System().Mono, most)
-	t.Cleanup(func() { r.close(); p.close(); r.wait() })
-	return p, func() *conn { return &conn{server: &Server{pumps: p}} }
+	r, s := new(running), new(Server)
+	s.pumps.init(r, (*conn).pump, most, most)
+	t.Cleanup(func() { r.close(); s.pumps.close(); r.wait() })
+	return &s.pumps, func() *conn { return &conn{server: s} }
 }
 
-// A connection that was just written events is held back until its time, any
-// other is pumped at once, and so is one with an answer.
-func TestGathering(t *testing.T) {
-	for name, tt := range map[string]struct {
-		written time.Duration // ago; 0 is never
-		hurry   bool
-		want    time.Duration // until it is pumped, but for less than soon
-	}{
-		"first":        {0, false, 0},
-		"just written": {time.Millisecond, false, gathering - time.Millisecond},
-		"long ago":     {gathering, false, 0},
-		"an answer":    {time.Millisecond, true, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				p, connect := pumpsAt(t, 2)
-				c := connect()
-				if tt.written != 0 {
-					c.pace.next = p.mono().Add(gathering - tt.written)
-				}
-				began := time.Now()
-				c.wake()
-				if tt.hurry {
-					p.hurry(c)
-				}
-				for synctest.Wait(); c.pumping.Load() != 0; synctest.Wait() {
-					<-time.After(soon / 2)
-				}
-				if took := time.Since(began); took > tt.want || took < tt.want-soon {
-					t.Errorf("pumped after %v, want %v", took, tt.want)
-				}
-			})
-		})
-	}
+// A connection with frames to write waits for its turn and for nothing else:
+// while all workers are busy, what arrives is gathered for one turn.
+func TestConnectionWaitsForItsTurnOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, connect := pumpsAt(t, 1)
+		c, began := connect(), time.Now()
+		p.rejoin() // the only worker is busy
+		for range 100 {
+			c.wake()
+		}
+		p.mu.Lock()
+		n := p.ready.len()
+		p.mu.Unlock()
+		if n != 1 {
+			t.Errorf("%d turns for one connection", n)
+		}
+		p.leave()
+		for range 3 { // also right after a write
+			synctest.Wait()
+			if c.pumping.Load() != 0 {
+				t.Fatal("not written, although a worker is free")
+			}
+			c.wake()
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("written after %v", took)
+		}
+	})
 }
 
 // Workers that wait for their clients do not keep the others from being

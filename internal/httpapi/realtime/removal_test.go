@@ -100,7 +100,7 @@ func TestRemovalDuringWrite(t *testing.T) {
 	bob := w.connect("bob")
 	bob.subscribe(stream, "")
 	c, workers := w.server.all()[0], 0
-	p := c.server.pumps
+	p := &c.server.pumps
 	w.until("all is written", func() bool {
 		p.mu.Lock()
 		defer p.mu.Unlock()

@@ -112,7 +112,7 @@ type Server struct {
 	conns    map[*conn]struct{}
 	follows  map[*follow]struct{}
 	handlers pool // of frames
-	pumps    *pumps
+	pumps    pool
 	running  running
 }
 
@@ -135,7 +135,7 @@ func New(opts Options) *Server {
 		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
 	}
 	s.handlers.init(&s.running, (*conn).work, math.MaxInt, maxSpare)
-	s.pumps = newPumps(&s.running, opts.Clock.Mono, runtime.GOMAXPROCS(0))
+	s.pumps.init(&s.running, (*conn).pump, runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0))
 	return s
 }
 

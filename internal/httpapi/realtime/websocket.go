@@ -54,8 +54,7 @@ type conn struct {
 	since     atomic.Int64 // the moment of the client's last frame
 	pinged    atomic.Int64 // the moment of the last ping
 	closing   atomic.Bool  // nothing more is read, handled or written; set under mu
-	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or held back
-	pace      pace
+	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or queued
 
 	counted clock.Moment // when the second of pings began; used by the reader alone, as is pings
 	pings   int
@@ -131,12 +130,6 @@ func (c *conn) wake() {
 	}
 }
 
-// put queues an answer, which is not delayed.
-func (c *conn) put(session *live.Session, f live.Frame) {
-	session.Put(f)
-	c.server.pumps.hurry(c)
-}
-
 // batch holds what one pump needs while it works. It is not on the goroutine's
 // stack, which therefore stays small.
 type batch struct {
@@ -195,8 +188,7 @@ func (c *conn) write(b *batch) error {
 		}
 		out = b.bytes
 	}
-	n, err := c.wire.send(out, &b.try, c.server.pumps)
-	c.pace.wrote(c.server.opts.Clock.Mono(), b.frames)
+	n, err := c.wire.send(out, &b.try, &c.server.pumps)
 	c.server.wrote("ws", b.frames, n)
 	return err
 }
