@@ -75,6 +75,19 @@ type report struct {
 	till clock.Moment
 }
 
+// word is what nodes tell each other of a stream's presence.
+type word struct {
+	Here []gotong.Actor `json:"here,omitempty"`
+	Gone []gotong.Actor `json:"gone,omitempty"`
+	Ask  bool           `json:"ask,omitempty"` // report the users who follow at your node
+	For  int            `json:"for,omitempty"` // for how many seconds Here holds unless it is repeated
+}
+
+// life is how long the report holds.
+func (w *word) life() time.Duration {
+	return min(max(reportLife, time.Duration(min(w.For, int(maxReportLife.Seconds())))*time.Second), maxReportLife)
+}
+
 // Join notes that one more session of a user follows a stream.
 func (x *Exchange) Join(stream gotong.Stream, v gotong.Viewer) { x.count(stream, v, 1) }
 
@@ -156,7 +169,7 @@ func (x *Exchange) holds(r report, now clock.Moment) bool {
 // present reports whether the user follows on any node, as far as is known.
 func (u *user) present() bool { return u.sessions > 0 || len(u.reports) > 0 }
 
-// hearPresence takes in what another node reports. Where nobody follows, nobody
+// hearPresence handles what another node reports. Where nobody follows, nobody
 // listens.
 func (x *Exchange) hearPresence(node string, m *bus.Signal, now clock.Moment) {
 	var w word
@@ -237,32 +250,6 @@ func (x *Exchange) expireIn(p *presence, now clock.Moment) {
 			x.announce(p)
 		}
 	}
-}
-
-// reportNews reports what was gathered of some streams; it returns true if more
-// are left.
-func (x *Exchange) reportNews() (more bool) {
-	x.mu.Lock()
-	n := min(len(x.news), newsAtOnce)
-	list := x.news[:n:n]
-	if x.news, more = x.news[n:], n < len(x.news); !more {
-		x.news = nil
-	}
-	x.mu.Unlock()
-	for _, p := range list {
-		x.report(p)
-	}
-	return more
-}
-
-// report shows the sessions here, and tells the other nodes, what is news to
-// them. What is shown is known before it is shown: see Again.
-func (x *Exchange) report(p *presence) {
-	show, w := x.gathered(p)
-	for _, m := range show {
-		x.opt.Show(m)
-	}
-	x.tell(p.stream, w)
 }
 
 // gathered is what is news of a presence, which then is news no more.

@@ -9,17 +9,30 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// word is what nodes tell each other of a stream's presence.
-type word struct {
-	Here []gotong.Actor `json:"here,omitempty"`
-	Gone []gotong.Actor `json:"gone,omitempty"`
-	Ask  bool           `json:"ask,omitempty"` // report the users who follow at your node
-	For  int            `json:"for,omitempty"` // for how many seconds Here holds unless it is repeated
+// reportNews reports what was gathered of some streams; it returns true if more
+// are left.
+func (x *Exchange) reportNews() (more bool) {
+	x.mu.Lock()
+	n := min(len(x.news), newsAtOnce)
+	list := x.news[:n:n]
+	if x.news, more = x.news[n:], n < len(x.news); !more {
+		x.news = nil
+	}
+	x.mu.Unlock()
+	for _, p := range list {
+		x.report(p)
+	}
+	return more
 }
 
-// life is how long the report holds.
-func (w *word) life() time.Duration {
-	return min(max(reportLife, time.Duration(min(w.For, int(maxReportLife.Seconds())))*time.Second), maxReportLife)
+// report shows the sessions here, and tells the other nodes, what is news to
+// them. What is shown is known before it is shown: see Again.
+func (x *Exchange) report(p *presence) {
+	show, w := x.gathered(p)
+	for _, m := range show {
+		x.opt.Show(m)
+	}
+	x.tell(p.stream, w)
 }
 
 // reportAgain reports again the users who are here, for the streams whose turn
