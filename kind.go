@@ -308,6 +308,16 @@ func (s State) Has(r Ref) bool {
 	return ok
 }
 
+// Missing returns those of refs that were not looked up, in a slice of its own.
+func (s State) Missing(refs []Ref) (missing []Ref) {
+	for _, r := range refs {
+		if !s.Has(r) {
+			missing = append(missing, r)
+		}
+	}
+	return missing
+}
+
 // Doc returns a document of the state as its type, or false if it does not
 // exist or was not looked up.
 func Doc[T any](s State, k Key) (T, bool) {

@@ -97,7 +97,7 @@ var errStale = errors.New("engine: the cached state is stale")
 func (l *lane) complete(t *task) error {
 	for range maxRounds {
 		t.refs = l.needs(*l.state, &t.cmd)
-		missing := missingFrom(l.state, t.refs)
+		missing := l.state.Missing(t.refs)
 		if len(missing) == 0 {
 			return nil
 		}
@@ -112,16 +112,6 @@ func (l *lane) complete(t *task) error {
 		l.held += len(missing)
 	}
 	return errStale
-}
-
-// missingFrom returns the references that nobody has looked up for the state.
-func missingFrom(s *gotong.State, refs []gotong.Ref) (missing []gotong.Ref) {
-	for _, r := range refs {
-		if !s.Has(r) {
-			missing = append(missing, r)
-		}
-	}
-	return missing
 }
 
 // maxRounds bounds the chain of documents in which each names the next that the

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"testing"
@@ -173,5 +174,47 @@ func TestNeedsAreAskedOnce(t *testing.T) {
 	}
 	if asked != 1 {
 		t.Errorf("asked %d times", asked)
+	}
+}
+
+// loads counts the reads of a store, and holds on to what they asked for.
+type loads struct {
+	engine.Store
+	needs []store.Need
+}
+
+func (l *loads) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	l.needs = append(l.needs, need)
+	return l.Store.Load(ctx, need)
+}
+
+// A warm lane reads what it lacks of an actor's documents once, and nothing else;
+// the next command of the same actor reads nothing.
+func TestWarmLaneReadsWhatItLacksOnce(t *testing.T) {
+	mine := func(c gotong.Command) gotong.Key { return gotong.Key{Collection: "totals", Owner: c.Actor.UserID} }
+	kind := tally()
+	kind.Needs = func(s gotong.State, c gotong.Command) []gotong.Ref {
+		return append(tallyNeeds(s, c), gotong.Ref{Stream: c.Stream, Key: mine(c)})
+	}
+	s := &loads{Store: newMemory(t)}
+	e := engine.New(engine.Options{Store: s, Codec: store.NewCodec([]gotong.Kind{kind}), Clock: clocktest.Showing(clock())})
+	for i, tc := range []struct {
+		actor string
+		reads int
+	}{{"ani", 1}, {"ani", 0}, {"budi", 1}, {"budi", 0}, {"ani", 0}} {
+		s.needs = nil
+		c := command(one, tc.actor, fmt.Sprint("r", i), add{N: 1})
+		if _, err := e.Execute(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		if len(s.needs) != tc.reads {
+			t.Errorf("command %d, of %s: %d reads, want %d", i, tc.actor, len(s.needs), tc.reads)
+		}
+		if i == 2 && !reflect.DeepEqual(s.needs[0].Documents, []gotong.Key{mine(c)}) {
+			t.Errorf("the lane read %v", s.needs[0].Documents)
+		}
+	}
+	if err := e.Close(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }

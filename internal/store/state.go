@@ -59,7 +59,7 @@ func LoadStates(
 			if states[i], err = stateOf(ctx, from, codec, stream, refs[i], snap, decoded); err != nil {
 				return states, snap, err
 			}
-			missing := slices.DeleteFunc(needs(states[i]), states[i].Has)
+			missing := states[i].Missing(needs(states[i]))
 			refs[i], grown = append(refs[i], missing...), grown || len(missing) > 0
 		}
 		next := needFor(states, refs, snap, more)
