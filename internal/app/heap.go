@@ -74,5 +74,5 @@ func percent(floor, live, scanned uint64) int {
 		return usualPercent
 	}
 	p := (floor - live) * 100 / max(scanned, leastHeap)
-	return int(min(max(p, usualPercent), mostPercent)) //nolint:gosec // at most mostPercent
+	return int(min(max(p, usualPercent), mostPercent))
 }

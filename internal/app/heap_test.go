@@ -19,7 +19,7 @@ func TestPercent(t *testing.T) {
 		"large":                       {900 * mb, 950 * mb, usualPercent},
 		"many stacks":                 {10 * mb, 300 * mb, usualPercent},
 	} {
-		if got := percent(64*mb, tc.live, tc.scanned); got != int(tc.want) { //nolint:gosec // small
+		if got := percent(64*mb, tc.live, tc.scanned); got != int(tc.want) {
 			t.Errorf("%s: %d, want %d", name, got, tc.want)
 		}
 	}
