@@ -248,6 +248,9 @@ func (l *lines) event(read *store.Logged) error {
 		if err := l.whole(); err != nil {
 			return err
 		}
+		if e.Partition == l.record.Partition && e.Position == l.record.Position {
+			return fmt.Errorf("a second commit at position %d of partition %d", e.Position, e.Partition)
+		}
 		l.record = read.Record
 	} else if e.Partition != l.record.Partition || e.Position != l.record.Position || e.Seq > l.record.Last {
 		return fmt.Errorf("event %d of %s is not of the commit before it, and has no record", e.Seq, e.Stream)

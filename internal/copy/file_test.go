@@ -136,6 +136,29 @@ func TestChangedFileIsRejectedAtItsLine(t *testing.T) {
 	}
 }
 
+// TestCommitThatWasSplitInAFile: events at one position are one commit, also
+// where a forger gives each of them a record.
+func TestCommitThatWasSplitInAFile(t *testing.T) {
+	from := newMemory()
+	raw(t, from)
+	text, err := os.ReadFile(exported(t, from))
+	check(t, err)
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	second := slices.IndexFunc(lines, func(l string) bool {
+		return strings.Contains(l, `"kind":"event"`) && !strings.Contains(l, `"record":{`)
+	})
+	number, last := regexp.MustCompile(`"seq":(\d+)`), regexp.MustCompile(`"last":\d+`)
+	record := regexp.MustCompile(`,"record":\{[^}]*\}`).FindString(lines[second-1])
+	lines[second-1] = last.ReplaceAllString(lines[second-1], `"last":`+number.FindStringSubmatch(lines[second-1])[1])
+	lines[second] = strings.Replace(lines[second], `},"sum":"`, record+`},"sum":"`, 1)
+	path := filepath.Join(t.TempDir(), "log")
+	check(t, os.WriteFile(path, []byte(forge(lines)), 0o600))
+	_, err = logcopy.OpenFile(t.Context(), path, options())
+	if want := fmt.Sprintf("line %d: a second commit at position", second+1); !errors.Is(err, logcopy.ErrFile) || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}
+
 func swap(lines []string, a, b int) []string {
 	l := slices.Clone(lines)
 	l[a], l[b] = l[b], l[a]

@@ -220,13 +220,19 @@ func bindRecord(stmt *sqlite.Stmt, r *store.Record) {
 	stmt.BindInt64(23, int64(r.At))
 }
 
+const (
+	selectData = "SELECT data FROM events WHERE stream = ? AND seq = ?"
+	eraseEvent = "UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE stream = ? AND seq = ?"
+	blind      = "UPDATE events SET salt = NULL, fingerprint = NULL WHERE request_id = ? AND stream = ? AND actor = ?"
+)
+
 // erase removes content and content salts, and what the requests that brought
 // them could be compared with.
 func (w *writer) erase(c *store.Commit, no int64) error {
 	for _, seq := range c.Erase {
 		var env store.Envelope[json.RawMessage]
 		found := false
-		err := w.conn.query("SELECT data FROM events WHERE stream = ? AND seq = ?", func(row *sqlite.Stmt) error {
+		err := w.conn.query(selectData, func(row *sqlite.Stmt) error {
 			found = true
 			return json.Unmarshal(blob(row, 0), &env)
 		}, int(no), seq)
@@ -236,13 +242,10 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 		if !found {
 			continue
 		}
-		err = w.conn.exec("UPDATE events SET content = NULL, content_salt = NULL, erased = 1 WHERE stream = ? AND seq = ?", int(no), seq)
-		if err != nil {
+		if err = w.conn.exec(eraseEvent, int(no), seq); err != nil {
 			return err
 		}
-		err = w.conn.exec("UPDATE events SET salt = NULL, fingerprint = NULL WHERE request_id = ? AND stream = ? AND actor = ?",
-			env.RequestID, int(no), env.Actor.UserID)
-		if err != nil {
+		if err = w.conn.exec(blind, env.RequestID, int(no), env.Actor.UserID); err != nil {
 			return err
 		}
 		w.erased, w.putOff = true, false

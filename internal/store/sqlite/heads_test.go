@@ -154,6 +154,9 @@ func TestPlans(t *testing.T) {
 		selectCommits: "SEARCH e USING INDEX events_position (partition=? AND position>? AND position<?)",
 		selectRecords: "SEARCH e USING INDEX events_unchanged (key>?)",
 		selectRecord:  "SEARCH e USING INDEX events_request (request_id=? AND stream=? AND actor=?)",
+		selectData:    "SEARCH events USING INDEX events_seq (stream=? AND seq=?)",
+		eraseEvent:    "SEARCH events USING COVERING INDEX events_seq (stream=? AND seq=?)",
+		blind:         "SEARCH events USING COVERING INDEX events_request (request_id=? AND stream=? AND actor=?)",
 	} {
 		var plan []string
 		check(t, s.read(t.Context(), func(r *reading) error {
