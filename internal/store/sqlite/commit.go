@@ -242,10 +242,10 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 		if !found {
 			continue
 		}
-		if err = w.conn.exec(eraseEvent, int(no), seq); err != nil {
+		if err := w.conn.exec(eraseEvent, int(no), seq); err != nil {
 			return err
 		}
-		if err = w.conn.exec(blind, env.RequestID, int(no), env.Actor.UserID); err != nil {
+		if err := w.conn.exec(blind, env.RequestID, int(no), env.Actor.UserID); err != nil {
 			return err
 		}
 		w.erased, w.putOff = true, false
