@@ -147,7 +147,6 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 		s.cursor = s.start.cursor.Seq
 	case fromNow:
 	}
-	s.flow.begin(head)
 	s.session.put(subscribedFrame(s.id, s.flow.stream, gotong.Cursor{Epoch: h.epoch, Seq: s.cursor}, head.Seq))
 	s.id = "" // it has its answer
 	if s.decided != nil {
@@ -163,8 +162,9 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 // renew takes over a newer permission, and the page that came with it.
 func (s *sub) renew(r *view.Snapshot, g *view.Grant, marks uint32, p *page) {
 	s.grant = g
-	s.accessAt.Store(r.Position(s.flow.part.Load().id))
-	s.flow.begin(r.State.Head)
+	position := r.Position(s.flow.part.Load().id)
+	s.accessAt.Store(position)
+	s.flow.begin(r.State.Head, position)
 	if p != nil {
 		if r.State.Head.Seq < max(p.from, s.lacks) { // the log is shorter than what it had shown
 			s.resync("log_behind")

@@ -277,3 +277,38 @@ func TestStoreThatForgets(t *testing.T) {
 		})
 	}
 }
+
+// A read from before a hole does not make the stream's head known: who follows
+// would not look for what is missing.
+func TestHoleWhileSubscribing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.commit(nil, r1, add("ann"), say("2"))
+		var faults atomic.Int64
+		h, f := losing(w, &faults)
+		first, second := open(t, h, "ann", live.SessionOptions{}), open(t, h, "ann", live.SessionOptions{})
+		first.subscribe(r1, live.Now())
+		synctest.Wait()
+		first.drain()
+		before := f.HoldAfter(storetest.OpLoad, 1) // the only read that it takes: where ann joined is known
+		second.subscribe(r1, live.Now())
+		synctest.Wait()
+		w.commit(nil, r1, say("3"))
+		f.Lose(r1, 3)
+		anew := []*storetest.Hold{f.Hold(storetest.OpLoad, 1), f.Hold(storetest.OpLoad, 2)}
+		pass(time.Second)
+		synctest.Wait() // the tail has passed the hole
+		before.Release()
+		synctest.Wait()
+		for _, h := range anew {
+			h.Release()
+		}
+		for range 5 {
+			synctest.Wait()
+			first.drain()
+			second.drain()
+		}
+		first.heard("subscribed", "error corrupt_event")
+		second.heard("subscribed", "error corrupt_event")
+	})
+}

@@ -142,11 +142,13 @@ func (t *flow) lose(p *partition, position uint64) {
 	}
 }
 
-// begin sets the head of a stream whose flow does not know it yet.
-func (t *flow) begin(head gotong.Head) {
+// begin sets the head, as read at a position, of a stream whose flow does not
+// know it yet. A read from before something was lost does not set it: nobody would
+// look for what is missing.
+func (t *flow) begin(head gotong.Head, position uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.ring.known {
+	if !t.ring.known && position >= t.amended {
 		t.ring.begin(head.Seq)
 		t.count = head.Count
 		t.endReads()
