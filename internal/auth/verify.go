@@ -45,9 +45,13 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 		s.opts.Observer.Verified("cached")
 		return v.principal, nil
 	}
-	p, err := once(ctx, &s.verified.flight, string(key[:]), func(ctx context.Context) (Principal, error) {
+	v, err := once(ctx, &s.verified.flight, string(key[:]), func(ctx context.Context) (verdict, error) {
 		return s.check(ctx, token, key)
 	})
+	if err == nil && v.epoch != s.verified.epoch(v.principal.UserID) {
+		v, err = s.check(ctx, token, key) // a login may have ended before this call and after the shared read
+	}
+	p := v.principal
 	if err == nil && p.Expires <= s.now() {
 		err = unauthorized("The token has expired.")
 	}
@@ -60,10 +64,10 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 }
 
 // check verifies a token in full and caches the result.
-func (s *Service) check(ctx context.Context, token string, key [32]byte) (Principal, error) {
+func (s *Service) check(ctx context.Context, token string, key [32]byte) (verdict, error) {
 	c, foreign, err := s.tokens.parse(token)
 	if err != nil {
-		return Principal{}, unauthorized("The token is not valid, or no longer.")
+		return verdict{}, unauthorized("The token is not valid, or no longer.")
 	}
 	p := Principal{
 		UserID: c.Subject, Role: c.Role, LoginID: c.Login, TokenID: c.ID, Expires: c.Expires, Foreign: foreign,
@@ -73,11 +77,12 @@ func (s *Service) check(ctx context.Context, token string, key [32]byte) (Princi
 	}
 	epoch := s.verified.epoch(p.UserID)
 	if p, err = s.admit(ctx, p); err != nil {
-		return Principal{}, err
+		return verdict{}, err
 	}
 	s.verified.used.put(p.LoginID, s.mono())
-	s.verified.shard(key).put(key, verdict{p, s.mono(), epoch})
-	return p, nil
+	v := verdict{p, s.mono(), epoch}
+	s.verified.shard(key).put(key, v)
+	return v, nil
 }
 
 // foreignLogin returns the login id of a token of another issuer. It is derived from

@@ -9,11 +9,13 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/storetest"
 )
 
 // counted counts reads, and fails where it is told to.
@@ -240,4 +242,38 @@ func BenchmarkVerifyChecked(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A check that began before a logout does not answer a call that came after it.
+func TestACheckFromBeforeALogoutIsNotShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f *storetest.Faulty
+		h := build(t, func(o *Options) {
+			f = storetest.NewFaulty(o.Store.(store.Whole)) //nolint:forcetypeassert // the store in memory
+			o.Store = f
+		})
+		g := h.signUp(t, siti("r1"))
+		p, err := h.Verify(t.Context(), g.AccessToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.verified.forget(p.UserID)
+		account := f.HoldAfter(storetest.OpLoad, 2) // the login has been read
+		answers := make(chan error, 2)
+		verify := func() {
+			_, err := h.Verify(t.Context(), g.AccessToken)
+			answers <- err
+		}
+		go verify()
+		synctest.Wait()
+		if err := h.Logout(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		go verify()
+		synctest.Wait()
+		account.Release()
+		for range 2 {
+			wantCode(t, <-answers, gotong.CodeUnauthorized)
+		}
+	})
 }
