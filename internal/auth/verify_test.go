@@ -249,7 +249,7 @@ func TestACheckFromBeforeALogoutIsNotShared(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f *storetest.Faulty
 		h := build(t, func(o *Options) {
-			f = storetest.NewFaulty(o.Store.(store.Whole)) //nolint:forcetypeassert // the store in memory
+			f = storetest.NewFaulty(o.Store.(store.Whole))
 			o.Store = f
 		})
 		g := h.signUp(t, siti("r1"))
