@@ -41,11 +41,14 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 		return s.bypass(ctx)
 	}
 	key := sha256.Sum256([]byte(token))
-	if v, ok := s.verified.shard(key).get(key); ok && v.principal.Expires > s.now() && s.verified.fresh(v, s.mono()) {
+	if v, ok := s.cached(key); ok {
 		s.opts.Observer.Verified("cached")
 		return v.principal, nil
 	}
 	v, err := once(ctx, &s.verified.flight, string(key[:]), func(ctx context.Context) (verdict, error) {
+		if v, ok := s.cached(key); ok { // a check ended between the look above and this one
+			return v, nil
+		}
 		return s.check(ctx, token, key)
 	})
 	if err == nil && v.epoch != s.verified.epoch(v.principal.UserID) {
@@ -61,6 +64,12 @@ func (s *Service) Verify(ctx context.Context, token string) (Principal, error) {
 	}
 	s.opts.Observer.Verified("checked")
 	return p, nil
+}
+
+// cached returns the verdict of a check that still holds.
+func (s *Service) cached(key [32]byte) (verdict, bool) {
+	v, ok := s.verified.shard(key).get(key)
+	return v, ok && v.principal.Expires > s.now() && s.verified.fresh(v, s.mono())
 }
 
 // check verifies a token in full and caches the result.
