@@ -55,7 +55,7 @@ func document() []byte {
 		"asyncapi": "3.0.0",
 		"info": object{
 			"title": "Gotong realtime", "version": "gotong.v1",
-			"description": "One session, three transports, one vocabulary. The same cursors work on all of them and transports may be swapped at any frame.",
+			"description": "One session, three transports, one vocabulary. The same cursors work on all of them, and a client may change transports after any frame.",
 			"license":     object{"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
 		},
 		"defaultContentType": "application/json",
