@@ -93,6 +93,7 @@ func (q *Queue[F]) Take(may func(gotong.Stream) bool, give func(F)) map[Missed]g
 			delete(q.missed, m)
 		}
 	}
+	q.shrink()
 	return now
 }
 
@@ -113,5 +114,14 @@ func (q *Queue[F]) Forget(stream gotong.Stream) {
 		if m.Stream == stream {
 			delete(q.missed, m)
 		}
+	}
+	q.shrink()
+}
+
+// shrink releases the map of the missed once it is empty: it keeps the room of
+// all that it ever held, and most sessions miss nothing again. q.mu is held.
+func (q *Queue[F]) shrink() {
+	if len(q.missed) == 0 {
+		q.missed = nil
 	}
 }
