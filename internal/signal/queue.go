@@ -43,6 +43,7 @@ func (q *Queue[F]) Add(m *bus.Signal, form F, most int) (dropped bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	delete(q.missed, w.Missed) // the latest is here
+	q.shrink()
 	same := slices.IndexFunc(q.waiting, func(o waiting[F]) bool { return o.Missed == w.Missed && o.typ == w.typ })
 	switch {
 	case same >= 0:

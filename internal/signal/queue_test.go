@@ -2,6 +2,7 @@ package signal_test
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"testing"
 
@@ -57,6 +58,9 @@ func TestQueue(t *testing.T) {
 			}
 			if n := len(q.Take(func(gotong.Stream) bool { return true }, func(string) { t.Error("given twice") })); n > 0 {
 				t.Error("missed twice")
+			}
+			if !reflect.ValueOf(&q).Elem().FieldByName("missed").IsNil() {
+				t.Error("it keeps room for what it no longer misses")
 			}
 		})
 	}
