@@ -87,7 +87,7 @@ var (
 	ErrUnserved = errors.New("client: the next event cannot be served")
 )
 
-// errUnread ends a request over several streams one of which could not be read.
+// errUnread ends a request over several streams if the server could not read one.
 var errUnread = errors.New("client: the server could not read a stream")
 
 // Error implements error.

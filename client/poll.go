@@ -215,9 +215,9 @@ func (c *Conn) process(a *answer) error {
 	return nil
 }
 
-// isolate finds the streams because of which a request over several streams
-// failed, and ends them. It returns errChanged if there are any, and failure if
-// not.
+// isolate ends the streams that made a request fail. It requests each of several
+// streams by itself to find them. It returns errChanged if it ended any, and
+// failure if not.
 func (c *Conn) isolate(ctx context.Context, token string, group []gotong.Stream, failure error) error {
 	p := problemIn(failure)
 	if p == nil || !p.fromServer || p.passes() || p.Status == http.StatusUnauthorized {

@@ -183,8 +183,8 @@ type roleOf struct {
 	Role   string `json:"role,omitempty"`
 }
 
-// write runs an operation that changes something. A user who may not (or no
-// longer) read the changed stream gets a bare receipt, and the result is empty.
+// write runs an operation that changes something. The result is empty if the
+// user may not read the changed stream: the server then sends a bare receipt.
 func write[T any](ctx context.Context, c *Client, method, path string, body any, opts []CallOption) (T, error) {
 	var out T
 	err := c.do(ctx, op{method: method, path: path, body: body, opts: opts}, &out)

@@ -31,7 +31,7 @@ func start() int {
 	return run(ctx, os.Args[1:], ownStdio())
 }
 
-// deriveKeys is the child process in which a server hashes passwords. It ends
+// deriveKeys hashes passwords for a server, as a child process of it. It ends
 // when its input does, not by a signal: an interrupt reaches the server and its
 // children at the same time, and the server still answers requests that it has
 // begun. Started from a terminal, it has no server, and an interrupt ends it.

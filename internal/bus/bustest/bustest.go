@@ -186,8 +186,8 @@ func settle(t *testing.T, round uint64, list ...*end) {
 	}
 }
 
-// settling is the partition in which the nth end publishes while the ends
-// settle.
+// settling returns a partition for the nth end alone. The end publishes there
+// until the ends have settled.
 func settling(n int) gotong.Partition { return gotong.Partition(12 + n) }
 
 func wake(e *end, p gotong.Partition, position uint64) bus.Message {

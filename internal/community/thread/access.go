@@ -48,7 +48,8 @@ func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
 	return visible
 }
 
-// openSpans returns the stretches in which the history policy was all.
+// openSpans returns the spans of the stream during which the history policy was
+// [All].
 func openSpans(stream gotong.Stream, history []PolicyChange) []gotong.Span {
 	var list []gotong.Span
 	for i, h := range history {

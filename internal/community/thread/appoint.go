@@ -2,9 +2,9 @@ package thread
 
 import "gotong.dev/gotong"
 
-// appoint gives a new owner to a thread none of whose owners can act. Only platform
-// admins appoint, even in threads of which they may not know; such a thread does
-// not exist for them if an owner can act.
+// appoint gives a thread a new owner if no owner can act. Only platform admins
+// may appoint. If an admin may not know the thread and one of its owners can
+// act, the admin gets the answer for a thread that does not exist.
 func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 	known := mayKnow(r.state, r.thread, r.me)
 	switch {
