@@ -133,7 +133,7 @@ func openAs(
 			r.created = []string{"The database " + path}
 		}
 		s, err = sqlite.Open(ctx, path, sqlite.Options{
-			Collections: store.Collections(kinds), Now: now, Observe: shared.Observe,
+			Collections: collections(kinds), Now: now, Observe: shared.Observe,
 		})
 		return s, r, err
 	case client.Scheme, client.SchemeTLS:
@@ -141,7 +141,7 @@ func openAs(
 		if err != nil {
 			return nil, r, fmt.Errorf("store: %w", err)
 		}
-		shared.Collections, shared.Now = store.Collections(kinds), now
+		shared.Collections, shared.Now = collections(kinds), now
 		s, err := surreal.Open(ctx, cfg, shared)
 		if err != nil {
 			return nil, r, err
