@@ -100,14 +100,7 @@ func (a *App) loginsSeen() func() clock.Moment {
 // newWatch returns the watch that ends the connections of logins that ended on
 // other nodes.
 func (a *App) newWatch() *auth.Watch {
-	return a.auth.NewWatch(func() []auth.Principal {
-		logins := a.live.Logins()
-		list := make([]auth.Principal, len(logins))
-		for i := range logins {
-			list[i] = logins[i].Verified
-		}
-		return list
-	}, func(p auth.Principal) { a.live.EndLogin(p.LoginID) })
+	return a.auth.NewWatch(a.live.Logins, func(p auth.Principal) { a.live.EndLogin(p.LoginID) })
 }
 
 // allowances returns the rate limits that nodes share; nil without Redis.

@@ -131,12 +131,7 @@ func (a *App) newRealtime() *realtime.Server {
 	m := a.metrics.Live
 	return realtime.New(realtime.Options{
 		Context: a.base, Hub: a.hub, Engine: a.engine, Codec: a.codec, Auth: httpapi.Tokens(a.auth), Clock: a.clock, Log: a.log,
-		Ticket: func(ctx context.Context, text string) (httpapi.Principal, error) {
-			p, err := a.auth.UseTicket(ctx, text)
-			return httpapi.PrincipalOf(p, ""), err
-		},
-		Recheck: func(ctx context.Context, p httpapi.Principal) error { return a.auth.Recheck(ctx, p.Verified) },
-		Creates: creates, Origins: a.cfg.AllowedOrigins,
+		Ticket: a.auth.UseTicket, Recheck: a.auth.Recheck, Creates: creates, Origins: a.cfg.AllowedOrigins,
 		Allow: func(userID string) (bool, time.Duration) { return a.allow.Take(a.base, userID, a.clock.Mono()) },
 		Observe: realtime.Observer{
 			Opened: m.SessionOpened, Closed: m.SessionClosed,

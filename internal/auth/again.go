@@ -40,7 +40,7 @@ func (s *Service) beginOnce(ctx context.Context, userID, action, requestID, fiel
 		return g, store.CodedWrite(err)
 	}
 	// The same request was faster elsewhere. Its login counts; nobody has seen this one.
-	if err := s.endLogin(ctx, userID, g.LoginID); err != nil {
+	if _, err := s.endLogin(ctx, userID, g.LoginID); err != nil {
 		return Grant{}, err
 	}
 	g, found, err := s.begunBefore(ctx, key, mac)

@@ -1,7 +1,6 @@
 package auth
 
 import (
-	"errors"
 	"math"
 	"slices"
 	"strings"
@@ -26,8 +25,6 @@ type claims struct {
 	Audience  []string
 }
 
-var errClaims = errors.New("auth: the token cannot be read strictly")
-
 // readClaims reads claims strictly: each name once and spelled exactly, each
 // value of its type.
 func readClaims(b []byte) (c claims, err error) {
@@ -39,7 +36,7 @@ func readClaims(b []byte) (c claims, err error) {
 		stringOf(all, "sid", &c.Login) && stringOf(all, "iss", &c.Issuer) && audience(all, &c.Audience) &&
 		date(all, "exp", &c.Expires) && date(all, "nbf", &c.NotBefore) && date(all, "iat", &c.Issued)
 	if !ok {
-		return c, errClaims
+		return c, errToken
 	}
 	if _, given := all["iat"]; given {
 		c.Issued = max(1, c.Issued)
@@ -53,11 +50,11 @@ func readClaims(b []byte) (c claims, err error) {
 func strictly(b []byte, names ...string) (map[string]any, error) {
 	all := map[string]any{}
 	if jsonx.Unmarshal(b, &all) != nil {
-		return nil, errClaims
+		return nil, errToken
 	}
 	for name := range all {
 		if slices.ContainsFunc(names, func(known string) bool { return name != known && strings.EqualFold(name, known) }) {
-			return nil, errClaims
+			return nil, errToken
 		}
 	}
 	return all, nil

@@ -2,10 +2,7 @@ package auth
 
 import (
 	"context"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
-	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -29,28 +26,21 @@ type device struct {
 	Failures int `json:"failures"`
 }
 
-// deviceToken returns the device token of a login: d1.<user>.<login>.<mac>.
+// deviceToken returns the device token of a login: d1.<login>.<user>.<mac>.
 func (s *Service) deviceToken(userID, loginID string) string {
-	mac := s.tokens.derive("device", userID, loginID)
-	return strings.Join([]string{"d1", userID, loginID, base64.RawURLEncoding.EncodeToString(mac)}, ".")
+	return s.tokens.seal("d1", loginID, userID)
 }
 
 // parseDevice reads a device token. It reports false unless this server made the
 // token and it has not expired.
 func (s *Service) parseDevice(token string) (userID, id string, ok bool) {
-	part := strings.Split(token, ".")
-	if len(token) > maxDevice || len(part) < 4 || part[0] != "d1" {
+	field, ok := s.tokens.unseal(token, "d1", 3)
+	if !ok {
 		return "", "", false
 	}
-	n := len(part)
-	userID, id = strings.Join(part[1:n-2], "."), part[n-2]
-	made, err := gotong.ParseEventID(id)
-	same := subtle.ConstantTimeCompare([]byte(s.deviceToken(userID, id)), []byte(token)) == 1
-	return userID, id, same && err == nil && s.age(made.At()) < deviceLife
+	made, err := gotong.ParseEventID(field[1])
+	return field[2], field[1], err == nil && s.age(made.At()) < deviceLife
 }
-
-// maxDevice bounds the text of a device token, in bytes.
-const maxDevice = 512
 
 // holdDevice counts an attempt with a device token before its result is known,
 // so that many at once cannot exceed the limit. It reports false if the token is

@@ -91,7 +91,7 @@ func TestForeignAndExpiredDeviceTokensHaveNoEffect(t *testing.T) {
 	mac := strings.LastIndexByte(g.DeviceToken, '.')
 	for name, token := range map[string]string{
 		"of another account": other.DeviceToken, "cut": g.DeviceToken[:mac+1], "another mac": g.DeviceToken[:mac+1] + strings.Repeat("A", 43),
-		"made up": "d1.a.b.c", "short": "d1", "long": strings.Repeat("d1.", 400), "a refresh token": g.RefreshToken,
+		"made up": "d1.b.a.c", "short": "d1", "long": strings.Repeat("d1.", 400), "a refresh token": g.RefreshToken,
 	} {
 		if _, err := h.fromDevice(t.Context(), "selokan bersih", token); gotong.CodeOf(err) != gotong.CodeRateLimited {
 			t.Errorf("%s: %v", name, err)

@@ -3,12 +3,9 @@ package auth
 import (
 	"cmp"
 	"context"
-	"crypto/subtle"
-	"encoding/base64"
 	"errors"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -162,37 +159,27 @@ func (s *Service) makeRoomForLogin(ctx context.Context, userID string) error {
 		return cmp.Or(cmp.Compare(b.idle, a.idle), cmp.Compare(b.seen, a.seen))
 	})
 	for _, c := range candidates[:len(list)-maxLogins+1] {
-		if err := s.endLogin(ctx, userID, c.id); err != nil {
+		if _, err := s.endLogin(ctx, userID, c.id); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// refreshToken returns r1.<user>.<login>.<generation>.<mac>. The server can make it
+// refreshToken returns r1.<generation>.<login>.<user>.<mac>. The server can make it
 // again without storing it, because the MAC is made with the server's key.
 func (s *Service) refreshToken(userID, id string, generation uint64) string {
-	g := strconv.FormatUint(generation, 10)
-	mac := s.tokens.derive("refresh", userID, id, g)
-	return strings.Join([]string{"r1", userID, id, g, base64.RawURLEncoding.EncodeToString(mac)}, ".")
+	return s.tokens.seal("r1", strconv.FormatUint(generation, 10), id, userID)
 }
 
 // parseRefresh reads a refresh token, and reports false unless this server made it.
-// A user's id may contain dots.
 func (s *Service) parseRefresh(token string) (userID, id string, generation uint64, ok bool) {
-	rest, version := strings.CutPrefix(token, "r1.")
-	part := strings.Split(rest, ".")
-	if !version || len(token) > 512 || len(part) < 4 {
+	field, ok := s.tokens.unseal(token, "r1", 4)
+	if !ok {
 		return "", "", 0, false
 	}
-	n := len(part)
-	generation, err := strconv.ParseUint(part[n-2], 10, 63)
-	userID, id = strings.Join(part[:n-3], "."), part[n-3]
-	if err != nil || !gotong.ValidID(userID) || !gotong.ValidID(id) {
-		return "", "", 0, false
-	}
-	made := s.refreshToken(userID, id, generation)
-	return userID, id, generation, subtle.ConstantTimeCompare([]byte(made), []byte(token)) == 1
+	generation, err := strconv.ParseUint(field[1], 10, 63)
+	return field[3], field[2], generation, err == nil
 }
 
 // Count spends one unit of an allowance before a request is processed: of the login
@@ -263,7 +250,7 @@ func (s *Service) rotate(ctx context.Context, userID, id string, generation uint
 func (s *Service) twoHaveIt(ctx context.Context, userID, id string) error {
 	s.opts.Log.WarnContext(ctx, "a spent token was used again; the login has been ended", "user_id", userID, "login_id", id)
 	s.note(ctx, userID, ActRefreshReused, id)
-	return cmp.Or(s.endLogin(ctx, userID, id), loginOver())
+	return s.endOver(ctx, userID, id)
 }
 
 // use returns the login of an access token, and records the first use of the
@@ -310,16 +297,17 @@ func (s *Service) live(ctx context.Context, userID, id string, l login) (Standin
 		return st, err
 	}
 	if !known || !st.Enabled || st.Version != l.Standing {
-		return st, cmp.Or(s.endLogin(ctx, userID, id), loginOver())
+		return st, s.endOver(ctx, userID, id)
 	}
 	return st, nil
 }
 
 // endLogin deletes a login and closes its connections on this node, also if the
-// outcome of the deletion is not known.
-func (s *Service) endLogin(ctx context.Context, userID, id string) error {
+// outcome of the deletion is not known. It reports whether the login was there.
+func (s *Service) endLogin(ctx context.Context, userID, id string) (ended bool, err error) {
+	defer s.disconnect(userID, id)
 	ctx = context.WithoutCancel(ctx)
-	err := retry(func() error {
+	err = retry(func() error {
 		_, version, err := s.login(ctx, userID, id)
 		if err != nil || version == 0 {
 			return err
@@ -327,41 +315,39 @@ func (s *Service) endLogin(ctx context.Context, userID, id string) error {
 		if err := s.announce(ctx, userID); err != nil {
 			return err
 		}
-		return s.opts.Store.SetRegister(ctx, loginKey(userID, id), version, nil, 0)
+		err = s.opts.Store.SetRegister(ctx, loginKey(userID, id), version, nil, 0)
+		ended = err == nil
+		return err
 	})
+	return ended, err
+}
+
+// endOver ends a login and returns the error of its client.
+func (s *Service) endOver(ctx context.Context, userID, id string) error {
+	_, err := s.endLogin(ctx, userID, id)
+	return cmp.Or(err, loginOver())
+}
+
+// disconnect closes what a login opened on this node.
+func (s *Service) disconnect(userID, id string) {
 	s.verified.forget(userID)
 	s.opts.OnLoginEnd(id, userID)
-	return err
 }
 
 // Logout ends the login of a token. A token of another issuer is rejected from then
 // on. A second logout changes nothing.
 func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 	defer func() { s.attempted("logout", err) }()
+	ended := false
 	switch {
 	case s.opts.Bypass && p.UserID == BypassUser:
 		s.opts.OnLoginEnd(p.LoginID, p.UserID) // the token is everybody's and stays valid
-		return nil
-	case !p.Foreign:
-		return s.logOut(ctx, p)
+	case p.Foreign:
+		ended, err = s.revoke(ctx, p)
+	default:
+		ended, err = s.endLogin(ctx, p.UserID, p.LoginID)
 	}
-	good, err := s.revoke(ctx, p)
-	if good {
-		s.note(ctx, p.UserID, ActLoggedOut, p.LoginID)
-	}
-	s.verified.forget(p.UserID)
-	s.opts.OnLoginEnd(p.LoginID, p.UserID)
-	return err
-}
-
-// logOut ends a login, and records that once.
-func (s *Service) logOut(ctx context.Context, p Principal) error {
-	_, version, err := s.login(ctx, p.UserID, p.LoginID)
-	if err != nil {
-		return err
-	}
-	err = s.endLogin(ctx, p.UserID, p.LoginID)
-	if err == nil && version > 0 {
+	if ended {
 		s.note(ctx, p.UserID, ActLoggedOut, p.LoginID)
 	}
 	return err

@@ -264,17 +264,17 @@ func TestAnOldTokenEndsTheLogin(t *testing.T) {
 
 func TestAMadeUpTokenEndsNothing(t *testing.T) {
 	h := build(t, nil)
-	g := h.signUp(t, siti("r1"))
-	g, err := h.refresh(t.Context(), g.RefreshToken)
+	first := h.signUp(t, siti("r1"))
+	g, err := h.refresh(t.Context(), first.RefreshToken)
 	if err != nil {
 		t.Fatal(err)
 	}
 	head := g.RefreshToken[:strings.LastIndexByte(g.RefreshToken, '.')]
-	older := strings.TrimSuffix(head, ".2") + ".1"
+	older := strings.Replace(head, "r1.2.", "r1.1.", 1)
 	for _, made := range []string{
 		"", "r1", "r1.", "r1....", head, head + ".", head + ".AAAA", older + ".AAAA", strings.Replace(g.RefreshToken, "r1.", "r2.", 1),
 		strings.Replace(g.RefreshToken, ".2.", ".3.", 1), strings.Replace(g.RefreshToken, ".2.", ".1.", 1),
-		g.RefreshToken + "A", g.AccessToken, strings.Repeat("r1.a.b.1.", 100), "r1.a/b.c.1.x",
+		g.RefreshToken + "A", g.AccessToken, first.DeviceToken, "r1" + first.DeviceToken[2:], strings.Repeat("r1.1.b.a.", 100), "r1.1.c.a/b.x",
 	} {
 		_, err := h.refresh(t.Context(), made)
 		wantCode(t, err, gotong.CodeUnauthorized)

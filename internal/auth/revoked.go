@@ -41,6 +41,7 @@ const (
 // revoke rejects a token of another issuer from now on, and deletes some revocations
 // of expired tokens. It reports whether the token was valid until now.
 func (s *Service) revoke(ctx context.Context, p Principal) (bool, error) {
+	defer s.disconnect(p.UserID, p.LoginID)
 	if err := s.announce(ctx, p.UserID); err != nil {
 		return false, store.CodedWrite(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -19,6 +20,9 @@ import (
 
 // maxToken bounds the length of a token, in bytes.
 const maxToken = 8 << 10
+
+// maxSealed bounds the length of a refresh or device token, in bytes.
+const maxSealed = 512
 
 // tokens signs access tokens, and verifies them and those of other issuers.
 type tokens struct {
@@ -73,6 +77,20 @@ func (t *tokens) derive(fields ...string) []byte {
 	return mac.Sum(nil)
 }
 
+// seal returns the fields, joined by dots, with a MAC at the end. The first field
+// names the sort of the text, so that none can serve as another.
+func (t *tokens) seal(fields ...string) string {
+	return strings.Join(append(fields, base64.RawURLEncoding.EncodeToString(t.derive(fields...))), ".")
+}
+
+// unseal returns the n fields of a text that seal returned for this sort. Only the
+// last field, the id of a user, may contain dots.
+func (t *tokens) unseal(text, sort string, n int) (fields []string, ok bool) {
+	fields = strings.SplitN(text[:max(0, strings.LastIndexByte(text, '.'))], ".", n)
+	return fields, len(text) <= maxSealed && len(fields) == n && fields[0] == sort &&
+		subtle.ConstantTimeCompare([]byte(t.seal(fields...)), []byte(text)) == 1
+}
+
 // access returns the access token of a login's current generation, always the
 // same to the byte, and when it expires.
 func (t *tokens) access(userID, id string, role gotong.Role, l login) (string, gotong.Instant, error) {
@@ -104,12 +122,8 @@ func generationOf(login, id string) (uint64, bool) {
 	return generation, ok && err == nil
 }
 
-var (
-	errToken   = errors.New("auth: the token is not a JWT, or is too long")
-	errKey     = errors.New("auth: the token names no known key, or not its algorithm")
-	errTime    = errors.New("auth: the token has expired, or is not valid yet")
-	errSubject = errors.New("auth: the token's subject cannot have a token")
-)
+// errToken is the error of every token that is rejected: clients learn no reason.
+var errToken = errors.New("auth: the token is not valid, or no longer")
 
 // leeway is by how much the clock of another issuer may differ from this one.
 const leeway = 5 * time.Second
@@ -151,15 +165,11 @@ func (t *tokens) parse(text string) (c claims, foreign bool, err error) {
 	if _, own := t.own[kid]; !own {
 		begins, c.Expires = begins.Add(-leeway), c.Expires.Add(leeway)
 	}
-	switch now := t.now(); {
-	case now < begins || now >= c.Expires:
-		err = errTime
-	case reserved(c.Subject) && (kid != t.operatorKid() || c.Subject != Operator().UserID):
-		err = errSubject
-	default:
-		err = by.accepts(c)
+	now, barred := t.now(), reserved(c.Subject) && (kid != t.operatorKid() || c.Subject != Operator().UserID)
+	if now < begins || now >= c.Expires || barred || !by.accepts(c) {
+		return c, foreign, errToken
 	}
-	return c, foreign, err
+	return c, foreign, nil
 }
 
 var strict64 = base64.RawURLEncoding.Strict()
@@ -176,7 +186,7 @@ func readHeader(part string) (alg, kid string, err error) {
 		return "", "", err
 	}
 	if _, critical := all["crit"]; critical || !stringOf(all, "alg", &alg) || !stringOf(all, "kid", &kid) {
-		return "", "", errClaims
+		return "", "", errToken
 	}
 	return alg, kid, nil
 }
@@ -197,5 +207,5 @@ func (t *tokens) keyOf(alg, kid string) (pinned, any, error) {
 			return set, key, nil
 		}
 	}
-	return pinned{}, nil, errKey
+	return pinned{}, nil, errToken
 }

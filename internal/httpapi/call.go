@@ -11,23 +11,12 @@ import (
 
 // Principal is the user that a token stands for.
 type Principal struct {
-	UserID   string
-	Name     string // the user name
-	Role     gotong.Role
-	LoginID  string // the login; a logout ends it
-	TokenID  string // jti
-	Token    string // as presented; empty if the principal came by ticket
-	Expires  time.Time
-	Verified auth.Principal // as package auth returned it
+	auth.Principal
+	Token string // as presented; empty if the principal came by ticket
 }
 
-// PrincipalOf converts the principal of package auth.
-func PrincipalOf(p auth.Principal, token string) Principal {
-	return Principal{
-		UserID: p.UserID, Name: p.Username, Role: p.Role, LoginID: p.LoginID, TokenID: p.TokenID,
-		Token: token, Expires: p.Expires.Time(), Verified: p,
-	}
-}
+// anonymous is the principal of a call without a token.
+var anonymous = Principal{Principal: auth.Principal{Role: gotong.RoleAnonymous}}
 
 // Verifier verifies tokens; [auth.Service] is one.
 type Verifier interface {
@@ -41,10 +30,7 @@ type tokens struct{ Verifier }
 
 func (t tokens) Authenticate(ctx context.Context, token string) (Principal, error) {
 	p, err := t.Verify(ctx, token)
-	if err != nil {
-		return Principal{}, err
-	}
-	return PrincipalOf(p, token), nil
+	return Principal{p, token}, err
 }
 
 // Actor returns the principal as events store it.
@@ -83,7 +69,7 @@ type callKey struct{}
 func CallOf(ctx context.Context) *Call {
 	c, ok := ctx.Value(callKey{}).(*Call)
 	if !ok {
-		return &Call{Principal: Principal{Role: gotong.RoleAnonymous}, header: http.Header{}}
+		return &Call{Principal: anonymous, header: http.Header{}}
 	}
 	return c
 }

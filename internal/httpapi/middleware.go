@@ -56,7 +56,7 @@ func (e *edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now() //nolint:forbidigo // a duration for the observer
 	ctx, end := e.trace(r)
 	call := &Call{
-		Principal: Principal{Role: gotong.RoleAnonymous}, TraceID: traceID(ctx),
+		Principal: anonymous, TraceID: traceID(ctx),
 		CorrelationID: e.correlation(r), Address: addressKey(e.proxies.client(r)), epoch: e.epoch, header: w.Header(),
 	}
 	r = r.WithContext(context.WithValue(ctx, callKey{}, call))

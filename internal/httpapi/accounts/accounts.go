@@ -191,13 +191,13 @@ type emptyIn struct {
 type noOut struct{}
 
 func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
-	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Verified)
+	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Principal)
 }
 
 func (a *accounts) me(ctx context.Context, _ *struct{}) (*authOut, error) {
 	p := httpapi.CallOf(ctx).Principal
 	return &authOut{AuthResponse{
-		AccessToken: p.Token, UserID: p.UserID, Username: p.Name, Role: p.Role, ExpiresAtMS: p.Expires.UnixMilli(),
+		AccessToken: p.Token, UserID: p.UserID, Username: p.Username, Role: p.Role, ExpiresAtMS: p.Expires.Milli(),
 	}}, nil
 }
 
@@ -213,7 +213,7 @@ type ticketOut struct {
 
 func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
 	call := httpapi.CallOf(ctx)
-	t, err := a.Door.Ticket(ctx, call.RequestID, call.Principal.Verified)
+	t, err := a.Door.Ticket(ctx, call.RequestID, call.Principal.Principal)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
 )
@@ -184,7 +185,7 @@ func TestRenewedToken(t *testing.T) {
 	w := newWorld(t)
 	w.door.tokens["short"] = w.door.principal("ann")
 	p := w.door.tokens["short"]
-	p.Expires = w.now().Add(time.Minute).Time()
+	p.Expires = w.now().Add(time.Minute)
 	w.door.tokens["short"] = p
 	moderator := w.door.principal("ann")
 	moderator.Role = gotong.RoleModerator
@@ -216,7 +217,7 @@ func TestRenewedToken(t *testing.T) {
 func TestExpiry(t *testing.T) {
 	w := newWorld(t)
 	p := w.door.principal("ann")
-	p.Expires = w.now().Add(30 * time.Second).Time()
+	p.Expires = w.now().Add(30 * time.Second)
 	w.door.tokens["short"] = p
 	s := w.dial("", "Authorization", "Bearer short")
 	s.want("welcome")
@@ -279,7 +280,7 @@ func TestLogoutEndsAll(t *testing.T) {
 // the opening of the connection is not missed.
 func TestLogoutBesideATicket(t *testing.T) {
 	recheck := func(o *Options) {
-		o.Recheck = func(_ context.Context, p httpapi.Principal) error {
+		o.Recheck = func(_ context.Context, p auth.Principal) error {
 			if p.UserID == "ann" {
 				return gotong.NewError(gotong.CodeUnauthorized, "The login has ended.")
 			}

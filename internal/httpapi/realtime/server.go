@@ -16,6 +16,7 @@ import (
 	"github.com/lxzan/gws"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
@@ -42,11 +43,11 @@ type Options struct {
 	Log    *slog.Logger
 
 	// Ticket redeems a single-use ticket (browsers cannot set headers).
-	Ticket func(ctx context.Context, ticket string) (httpapi.Principal, error)
+	Ticket func(ctx context.Context, ticket string) (auth.Principal, error)
 
 	// Recheck returns an error if a principal that came by ticket is no longer
 	// valid.
-	Recheck func(ctx context.Context, p httpapi.Principal) error
+	Recheck func(ctx context.Context, p auth.Principal) error
 
 	// Creates lists the kinds whose commands clients may send, each with a
 	// function that returns the stream which a request of this actor creates.
@@ -122,7 +123,7 @@ func New(opts Options) *Server {
 		opts.Clock = clock.System()
 	}
 	if opts.Recheck == nil {
-		opts.Recheck = func(context.Context, httpapi.Principal) error { return nil }
+		opts.Recheck = func(context.Context, auth.Principal) error { return nil }
 	}
 	if opts.Allow == nil {
 		opts.Allow = func(string) (bool, time.Duration) { return true, 0 }
@@ -205,17 +206,17 @@ func (s *Server) all() []*conn {
 }
 
 // Logins returns the logins with open connections or requests, each once.
-func (s *Server) Logins() []httpapi.Principal {
-	found := map[string]httpapi.Principal{}
+func (s *Server) Logins() []auth.Principal {
+	found := map[string]auth.Principal{}
 	for _, c := range s.all() {
 		if p := c.principal.Load(); p != nil {
-			found[p.LoginID] = *p
+			found[p.LoginID] = p.Principal
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for f := range s.follows {
-		found[f.principal.LoginID] = f.principal
+		found[f.principal.LoginID] = f.principal.Principal
 	}
 	return slices.Collect(maps.Values(found))
 }
@@ -268,7 +269,7 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 	}
 	if ticket != "" {
 		p, err := s.opts.Ticket(r.Context(), ticket)
-		return &p, err
+		return &httpapi.Principal{Principal: p}, err
 	}
 	return nil, nil
 }
@@ -276,8 +277,8 @@ func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principa
 // lasts returns how long a token that expires then is valid. The time is
 // measured from the opening of its connection, so that a step of the time of
 // day does not end it.
-func (s *Server) lasts(expires time.Time) time.Duration {
-	return gotong.InstantOf(expires).Sub(s.opts.Clock.Now())
+func (s *Server) lasts(expires gotong.Instant) time.Duration {
+	return expires.Sub(s.opts.Clock.Now())
 }
 
 // stillGood verifies the principal again, now that a logout can find the
@@ -286,7 +287,7 @@ func (s *Server) lasts(expires time.Time) time.Duration {
 func (s *Server) stillGood(ctx context.Context, p *httpapi.Principal) bool {
 	var err error
 	if p.Token == "" { // it came by ticket
-		err = s.opts.Recheck(ctx, *p)
+		err = s.opts.Recheck(ctx, p.Principal)
 	} else {
 		_, err = s.opts.Auth.Authenticate(ctx, p.Token)
 	}

@@ -191,7 +191,7 @@ func TestSlowEventStream(t *testing.T) {
 func TestEventStreamExpires(t *testing.T) {
 	w := newWorld(t)
 	p := w.door.principal("ann")
-	p.Expires = w.now().Add(300 * time.Millisecond).Time()
+	p.Expires = w.now().Add(300 * time.Millisecond)
 	w.door.tokens["short"] = p
 	stream := w.thread("ann")
 	// The whole answer: it has an end.

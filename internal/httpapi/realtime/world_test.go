@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
@@ -121,10 +122,9 @@ func (d *door) principal(id string) httpapi.Principal {
 	if id == "boss" {
 		role = gotong.RoleAdmin
 	}
-	return httpapi.Principal{
-		UserID: id, Name: id, Role: role, LoginID: "s-" + id,
-		Expires: d.world.now().Add(time.Hour).Time(),
-	}
+	return httpapi.Principal{Principal: auth.Principal{
+		UserID: id, Username: id, Role: role, LoginID: "s-" + id, Expires: d.world.now().Add(time.Hour),
+	}}
 }
 
 func (d *door) revoke(token string) {
@@ -133,15 +133,15 @@ func (d *door) revoke(token string) {
 	d.revoked[token] = true
 }
 
-func (d *door) ticket(_ context.Context, text string) (httpapi.Principal, error) {
+func (d *door) ticket(_ context.Context, text string) (auth.Principal, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	id, ok := d.tickets[text]
 	if !ok {
-		return httpapi.Principal{}, gotong.NewError(gotong.CodeUnauthorized, "The ticket is not valid, or no longer.")
+		return auth.Principal{}, gotong.NewError(gotong.CodeUnauthorized, "The ticket is not valid, or no longer.")
 	}
 	delete(d.tickets, text)
-	return d.principal(id), nil
+	return d.principal(id).Principal, nil
 }
 
 func (w *world) now() gotong.Instant { return w.clock.Now() }
