@@ -11,7 +11,8 @@ import (
 )
 
 // recent is a cache of two halves with at most half entries each. When the newer
-// half is full, it replaces the older one.
+// half is full, it replaces the older one. An entry that is used moves from the
+// older half to the newer one.
 type recent[K comparable, V any] struct {
 	half     int
 	mu       sync.RWMutex
@@ -20,10 +21,19 @@ type recent[K comparable, V any] struct {
 
 func (r *recent[K, V]) get(key K) (V, bool) {
 	r.mu.RLock()
-	defer r.mu.RUnlock()
 	v, ok := r.now[key]
-	if !ok {
-		v, ok = r.old[key]
+	_, older := r.old[key]
+	r.mu.RUnlock()
+	if ok || !older {
+		return v, ok
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if v, ok = r.now[key]; ok { // put meanwhile
+		return v, true
+	}
+	if v, ok = r.old[key]; ok {
+		r.add(key, v)
 	}
 	return v, ok
 }
@@ -31,6 +41,11 @@ func (r *recent[K, V]) get(key K) (V, bool) {
 func (r *recent[K, V]) put(key K, v V) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.add(key, v)
+}
+
+// add is put for a caller that holds r.mu.
+func (r *recent[K, V]) add(key K, v V) {
 	if r.now == nil || len(r.now) >= r.half {
 		r.old, r.now = r.now, map[K]V{}
 	}

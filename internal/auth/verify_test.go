@@ -224,6 +224,26 @@ func TestCachesAreBounded(t *testing.T) {
 		func() int { return len(v.now) + len(v.old) }, func(i int) bool { _, ok := v.get(key(i)); return ok })
 }
 
+// However many others come, an entry that is used stays and one that is not used
+// goes.
+func TestUsedEntriesStay(t *testing.T) {
+	r := recent[int, string]{half: 4}
+	r.put(-1, "used")
+	r.put(-2, "unused")
+	for i := range 100 {
+		r.put(i, "other")
+		if v, ok := r.get(-1); !ok || v != "used" {
+			t.Fatalf("gone after %d others", i+1)
+		}
+		if n := len(r.now) + len(r.old); n > 8 {
+			t.Fatalf("%d entries", n)
+		}
+	}
+	if _, ok := r.get(-2); ok {
+		t.Error("an entry that is not used stays")
+	}
+}
+
 func BenchmarkVerifyCached(b *testing.B) {
 	h := build(b, nil)
 	g := h.signUp(b, siti("r1"))
