@@ -32,7 +32,7 @@ func makeCollections(c *conn, names []string) (map[string]collection, error) {
 		if err != nil {
 			return nil, err
 		}
-		find := "SELECT name, body FROM " + t + " WHERE owner = ? AND name BETWEEN ? AND ? ORDER BY name"
+		find := "SELECT name, body FROM " + t + " WHERE owner = +? AND name BETWEEN ? AND ? ORDER BY name"
 		all[name] = collection{
 			get:    "SELECT body FROM " + t + " WHERE owner = ? AND name = ?",
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",

@@ -279,7 +279,7 @@ func readRecord(c *conn, no int64, key gotong.RequestKey) (r store.Record, found
 
 func readClaim(c *conn, claim gotong.Claim) (stream gotong.Stream, taken bool, err error) {
 	err = c.query(`SELECT s.name FROM claims c JOIN streams s ON s.no = c.stream
-		WHERE c.space = ? AND c.name = ?`, func(row *sqlite.Stmt) error {
+		WHERE c.space = +? AND c.name = +?`, func(row *sqlite.Stmt) error {
 		stream, taken = gotong.Stream(row.ColumnText(0)), true
 		return nil
 	}, claim.Space, claim.Name)

@@ -72,9 +72,13 @@ func atMost(n int, row rowFunc) rowFunc {
 }
 
 // query runs a prepared statement. Arguments are of the types that bind knows.
-// Statements do not say LIMIT ?: SQLite would prepare them anew whenever the
-// number is bound, which costs more than most reads. Their readers stop with
-// errEnough, and the order is always that of an index, so nothing more is read.
+//
+// SQLite prepares a statement anew for each use if its plan could depend on the
+// values bound, and that costs more than most reads. So statements do not say
+// LIMIT ?: their readers stop with errEnough, and the order is always that of an
+// index, so nothing more is read. And a parameter that the planner would compare
+// with a constant of its own, = ? where several rows may match or > ? where a
+// partial index has such a condition, is written +?, which it does not look into.
 func (c *conn) query(sql string, row rowFunc, args ...any) error {
 	stmt, err := c.db.Prepare(sql)
 	if err != nil {

@@ -12,12 +12,12 @@ import (
 const (
 	eventColumns = `e.seq, e.partition, e.position, e.id, e.type, e.at, e.audience, e.count,
 		e.data, e.content, e.data_salt, e.content_salt, e.content_commit, e.prev, e.chain, e.erased`
-	selectUp   = "SELECT " + eventColumns + " FROM events e WHERE e.stream = ? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
+	selectUp   = "SELECT " + eventColumns + " FROM events e WHERE e.stream = +? AND e.seq > ? AND e.seq <= ? ORDER BY e.seq"
 	selectDown = selectUp + " DESC"
 	// LEFT: an event of no stream is not passed over, its commit is then not what
 	// its record says.
 	selectCommits = "SELECT " + eventColumns + ", s.name, " + recordColumns + ` FROM events e LEFT JOIN streams s ON s.no = e.stream
-		WHERE e.partition = ? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
+		WHERE e.partition = +? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
 
 // eventsIn reads a range of a stream's events.

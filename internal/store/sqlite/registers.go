@@ -11,9 +11,9 @@ import (
 
 const (
 	selectRegister = `SELECT name, version, body, expires FROM registers
-		WHERE collection = ? AND owner = ? AND name = ? AND (expires = 0 OR expires > ?)`
+		WHERE collection = ? AND owner = ? AND name = ? AND (expires = 0 OR expires > +?)`
 	findRegisters = `SELECT name, version, body, expires FROM registers
-		WHERE collection = ? AND owner = ? AND name BETWEEN ? AND ? AND (expires = 0 OR expires > ?) ORDER BY name`
+		WHERE collection = +? AND owner = +? AND name BETWEEN ? AND ? AND (expires = 0 OR expires > +?) ORDER BY name`
 )
 
 func scanRegister(row *sqlite.Stmt, collection, owner string) store.Register {
@@ -115,7 +115,7 @@ func (s *Store) ClaimJobs(
 ) (claimed []store.Job, err error) {
 	err = s.write(ctx, 0, func(w *writer) error {
 		err := w.conn.query(`SELECT id, due, attempt, body FROM jobs
-			WHERE queue = ? AND due <= ? AND lease <= ? ORDER BY due, id`, atMost(max(limit, 0), func(row *sqlite.Stmt) error {
+			WHERE queue = +? AND due <= ? AND lease <= ? ORDER BY due, id`, atMost(max(limit, 0), func(row *sqlite.Stmt) error {
 			claimed = append(claimed, store.Job{
 				Queue: queue, ID: row.ColumnText(0), Due: gotong.Instant(row.ColumnInt64(1)),
 				Attempt: row.ColumnInt(2), Lease: lease, Body: blob(row, 3),

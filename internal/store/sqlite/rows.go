@@ -19,7 +19,7 @@ const (
 	selectClaims = `SELECT c.space, c.name, s.name FROM claims c JOIN streams s ON s.no = c.stream
 		WHERE (c.space, c.name) > (?, ?) ORDER BY c.space, c.name`
 	selectRegisters = `SELECT name, version, body, expires, collection, owner FROM registers
-		WHERE (collection, owner, name) > (?, ?, ?) AND (expires = 0 OR expires > ?) ORDER BY collection, owner, name`
+		WHERE (collection, owner, name) > (?, ?, ?) AND (expires = 0 OR expires > +?) ORDER BY collection, owner, name`
 	selectCursors = `SELECT reader, partition, position FROM cursors
 		WHERE (reader, partition) > (?, ?) AND position > 0 ORDER BY reader, partition`
 	selectJobs = `SELECT queue, id, due, attempt, lease, body FROM jobs WHERE (queue, id) > (?, ?) ORDER BY queue, id`

@@ -16,12 +16,15 @@ import (
 func place(t *testing.T) storetest.Harness {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "data", "gotong.db")
+	changed := false
 	return storetest.Harness{
 		Properties: Properties,
 		Open: func(o storetest.Options) (store.Whole, error) {
-			return Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
+			s, err := Open(t.Context(), path, Options{Collections: o.Collections, Now: o.Now})
+			return prepared{s, t, &changed}, err
 		},
 		Lose: func(s gotong.Stream, seq uint64) error {
+			changed = true
 			return outside(t, path, fmt.Sprintf("DROP TRIGGER IF EXISTS events_never_deleted; "+
 				"DELETE FROM events WHERE seq = %d AND stream = (SELECT no FROM streams WHERE name = '%s')", seq, s))
 		},
