@@ -89,6 +89,9 @@ type jobLine struct {
 	ID      string `json:"id"`
 	Due     int64  `json:"due"`
 	Attempt int    `json:"attempt"`
+	Crashes int    `json:"crashes"`
+	Dead    bool   `json:"dead"`
+	Error   string `json:"error"`
 	Body    []byte `json:"body"`
 }
 
@@ -120,7 +123,7 @@ func linesOf(r *store.Rows) iter.Seq2[Part, any] {
 		}
 		for i := 0; ok && i < len(r.Jobs); i++ {
 			c := &r.Jobs[i]
-			ok = yield(Jobs, jobLine{c.Queue, c.ID, int64(c.Due), c.Attempt, whole(c.Body)})
+			ok = yield(Jobs, jobLine{c.Queue, c.ID, int64(c.Due), c.Attempt, c.Crashes, c.Dead, c.Error, whole(c.Body)})
 		}
 	}
 }
@@ -194,7 +197,8 @@ func decode(part Part, raw json.RawMessage, page *Page) error {
 	case Jobs:
 		return read(raw, func(l jobLine) {
 			page.Rows.Jobs = append(page.Rows.Jobs, store.Job{
-				Queue: l.Queue, ID: l.ID, Due: gotong.Instant(l.Due), Attempt: l.Attempt, Body: whole(l.Body),
+				Queue: l.Queue, ID: l.ID, Due: gotong.Instant(l.Due), Attempt: l.Attempt, Crashes: l.Crashes,
+				Dead: l.Dead, Error: l.Error, Body: whole(l.Body),
 			})
 		})
 	default:

@@ -339,8 +339,13 @@ func (v *village) side() {
 	check(v.t, err)
 	job := store.Job{Queue: "mail", ID: fmt.Sprint(v.serial), Due: begin + gotong.Instant(v.pick(5)), Attempt: v.pick(3), Body: []byte("b")}
 	check(v.t, v.s.Advance(ctx, store.Step{Reader: "feed", Partition: p, From: snap.Cursors[cursor], To: ends[p], Jobs: []store.Job{job}}))
-	_, err = v.s.ClaimJobs(ctx, "mail", begin+2, begin+99, 1)
+	claimed, err := v.s.ClaimJobs(ctx, "mail", begin+2, begin+99, 1)
 	check(v.t, err)
+	for _, j := range claimed {
+		if v.pick(2) == 0 {
+			check(v.t, v.s.SettleJob(ctx, j, &store.Job{Due: j.Due, Attempt: j.Attempt + 1, Crashes: 3, Dead: true, Error: "no such box"}))
+		}
+	}
 }
 
 // copied seals a store and copies it.

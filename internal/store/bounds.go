@@ -46,15 +46,29 @@ func ByteBound(limit int) int {
 // Size returns how many bytes an event counts against [EventRange.MaxBytes].
 func (e *Event) Size() int { return len(e.Data) + len(e.Content) }
 
-// Size returns about how many bytes the step writes.
-func (s *Step) Size() (n int) {
-	for i := range s.Changes {
-		n += len(s.Changes[i].Body)
-	}
-	for i := range s.Jobs {
-		n += len(s.Jobs[i].Body)
+// StepsSize returns about how many bytes the steps write.
+func StepsSize(steps []Step) (n int) {
+	for i := range steps {
+		for j := range steps[i].Changes {
+			n += len(steps[i].Changes[j].Body)
+		}
+		for j := range steps[i].Jobs {
+			n += len(steps[i].Jobs[j].Body)
+		}
 	}
 	return n
+}
+
+// CheckSteps returns [ErrMalformed] if two steps have the same cursor.
+func CheckSteps(steps []Step) error {
+	for i := range steps {
+		for j := range steps[:i] {
+			if steps[i].Reader == steps[j].Reader && steps[i].Partition == steps[j].Partition {
+				return fmt.Errorf("%w: two steps of reader %q", ErrMalformed, steps[i].Reader)
+			}
+		}
+	}
+	return nil
 }
 
 // Size returns about how many bytes the commit writes: those of its events,

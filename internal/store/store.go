@@ -12,9 +12,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"gotong.dev/gotong"
 )
@@ -338,12 +340,17 @@ type Register struct {
 // Readers moves the cursors of the components that follow partitions; Load
 // reads them.
 type Readers interface {
-	// Advance moves the cursor from → to and writes documents and jobs, all or
-	// nothing. It returns ErrConflict if the cursor is no longer at from.
-	Advance(ctx context.Context, step Step) error
+	// Advance moves each step's cursor from → to and writes the documents and jobs
+	// of all steps, all or nothing. It returns ErrConflict if one of the cursors is
+	// no longer at its From, and [ErrMalformed] if two steps have the same cursor.
+	//
+	// What it wrote survives the end of the process, but not always a power loss:
+	// the last calls of Advance, ClaimJobs and SettleJob may then be undone, in the
+	// opposite order and each as a whole, back to the last synced write.
+	Advance(ctx context.Context, steps ...Step) error
 }
 
-// Step is one fenced advance of a reader.
+// Step is one fenced advance of a reader. A cursor may also move back.
 type Step struct {
 	Reader    string
 	Partition gotong.Partition
@@ -352,15 +359,25 @@ type Step struct {
 	Jobs      []Job
 }
 
-// Jobs are leased work with a due time.
+// Jobs are leased work with a due time. A write may be undone by a power loss,
+// as that of [Readers].
 type Jobs interface {
-	// ClaimJobs leases up to limit due jobs of a queue until lease, those that
-	// have been due longest first. A job whose lease has ended is due again.
+	// ClaimJobs leases up to limit due jobs of a queue until lease: those first
+	// that could be claimed longest, and returns them in order of due time and id.
+	// A job whose lease has ended can be claimed again, and counts one crash. So
+	// can a job whose lease ends later than twice the requested term from now: a
+	// clock that gave it has been set back since.
 	ClaimJobs(ctx context.Context, queue string, now, lease gotong.Instant, limit int) ([]Job, error)
 
-	// SettleJob removes a job, or gives it a new due time and attempt count. It
-	// returns ErrConflict if the lease is no longer the one that was claimed.
-	SettleJob(ctx context.Context, job Job, next *gotong.Instant) error
+	// SettleJob removes a job or, if next is not nil, replaces its due time, counts
+	// of failures and crashes, lease, state and error. It returns ErrConflict if
+	// the job was claimed or settled since it was read: its count of claims and its
+	// lease are other ones.
+	SettleJob(ctx context.Context, job Job, next *Job) error
+
+	// NextDue returns the first instant at which a job of the queue can be claimed;
+	// 0 if there is none.
+	NextDue(ctx context.Context, queue string) (gotong.Instant, error)
 }
 
 // Job is one piece of leased work. A step with a job whose (Queue, ID) exists
@@ -369,9 +386,30 @@ type Job struct {
 	Queue   string
 	ID      string
 	Due     gotong.Instant
-	Attempt int
-	Lease   gotong.Instant // set by ClaimJobs; fences SettleJob
+	Attempt int            // how often it has failed
+	Crashes int            // how often its lease ended before it was settled
+	Claims  uint64         // how often it was claimed; fences SettleJob, and begins at 0 in a copy
+	Lease   gotong.Instant // until when it is leased, or 0; fences SettleJob
+	Dead    bool           // it is never claimed, until somebody settles it with Dead false
+	Error   string         // of its last failure
 	Body    []byte
+}
+
+// Next returns the first instant at which the job can be claimed by a claim with
+// this term. It is for adapters.
+func (j *Job) Next(now, lease gotong.Instant) gotong.Instant {
+	if j.Lease > FarLease(now, lease) {
+		return j.Due
+	}
+	return max(j.Due, j.Lease)
+}
+
+// FarLease returns the instant after which no lease of another node can end.
+func FarLease(now, lease gotong.Instant) gotong.Instant { return now + 2*max(lease-now, 0) }
+
+// SortJobs sorts jobs of one queue as ClaimJobs returns them.
+func SortJobs(jobs []Job) {
+	slices.SortFunc(jobs, func(a, b Job) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID)) })
 }
 
 // Envelope is the JSON in the data bytes of every event: the actor and the

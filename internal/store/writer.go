@@ -47,7 +47,7 @@ const (
 
 // WriterOptions configure a [Writer]. Write is required.
 type WriterOptions[W any] struct {
-	// Write writes a batch with one sync. It sets the Err of each write that
+	// Write writes a batch with one sync, or with none if every write is Lazy. It sets the Err of each write that
 	// failed alone; the error that it returns is that of the whole batch. A panic
 	// in it is an [ErrFault] of the whole batch. After an [ErrFailed] it is not
 	// called again.
@@ -70,6 +70,7 @@ type Work[W any] struct {
 	What    W
 	Commits int   // how many commits it holds
 	Bytes   int   // about how many it writes
+	Lazy    bool  // it needs no sync of its own
 	Err     error // set by [WriterOptions.Write]
 
 	// Announce is called if Err is nil, before any caller of the same transaction
@@ -183,8 +184,18 @@ func (w *Writer[W]) drop(ctx context.Context, k *Work[W]) {
 
 // Do submits a write and returns its error.
 func (w *Writer[W]) Do(ctx context.Context, what W, size int) error {
+	return w.do(ctx, &Work[W]{What: what, Bytes: size})
+}
+
+// DoLazily is Do for a write that needs no sync of its own.
+func (w *Writer[W]) DoLazily(ctx context.Context, what W, size int) error {
+	return w.do(ctx, &Work[W]{What: what, Bytes: size, Lazy: true})
+}
+
+func (w *Writer[W]) do(ctx context.Context, k *Work[W]) error {
 	answered := make(chan error, 1)
-	w.Submit(ctx, &Work[W]{What: what, Bytes: size, Done: func(err error) { answered <- err }})
+	k.Done = func(err error) { answered <- err }
+	w.Submit(ctx, k)
 	return <-answered
 }
 

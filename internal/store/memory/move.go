@@ -258,8 +258,7 @@ func (s *Store) restore(step *store.Restoring) {
 		s.cursors[store.CursorKey{Reader: r.Reader, Partition: r.Partition}] = r.Position
 	}
 	for _, j := range step.Rows.Jobs {
-		j.Lease, j.Body = 0, slices.Clone(j.Body)
-		s.jobs[jobKey{j.Queue, j.ID}] = j
+		s.jobs[jobKey{j.Queue, j.ID}] = fresh(j)
 	}
 	s.change(step.Documents)
 }

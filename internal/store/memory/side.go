@@ -65,23 +65,38 @@ func (s *Store) FindRegisters(ctx context.Context, r store.KeyRange) (found []st
 }
 
 // Advance implements [store.Readers].
-func (s *Store) Advance(ctx context.Context, step store.Step) error {
+func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
+	if err := store.CheckSteps(steps); err != nil {
+		return err
+	}
 	return s.write(ctx, func() error {
-		at := store.CursorKey{Reader: step.Reader, Partition: step.Partition}
-		if s.cursors[at] != step.From {
-			return store.ErrConflict
+		for i := range steps {
+			if s.cursors[cursorOf(&steps[i])] != steps[i].From {
+				return store.ErrConflict
+			}
 		}
-		s.cursors[at] = step.To
-		s.change(step.Changes)
-		for _, job := range step.Jobs {
-			key := jobKey{job.Queue, job.ID}
-			if _, ok := s.jobs[key]; !ok {
-				job.Lease, job.Body = 0, slices.Clone(job.Body)
-				s.jobs[key] = job
+		for i := range steps {
+			s.cursors[cursorOf(&steps[i])] = steps[i].To
+			s.change(steps[i].Changes)
+			for _, job := range steps[i].Jobs {
+				key := jobKey{job.Queue, job.ID}
+				if _, ok := s.jobs[key]; !ok {
+					s.jobs[key] = fresh(job)
+				}
 			}
 		}
 		return nil
 	})
+}
+
+func cursorOf(step *store.Step) store.CursorKey {
+	return store.CursorKey{Reader: step.Reader, Partition: step.Partition}
+}
+
+// fresh returns a job that nobody has claimed.
+func fresh(job store.Job) store.Job {
+	job.Lease, job.Claims, job.Body = 0, 0, slices.Clone(job.Body)
+	return job
 }
 
 // ClaimJobs implements [store.Jobs].
@@ -90,39 +105,58 @@ func (s *Store) ClaimJobs(
 ) (claimed []store.Job, err error) {
 	err = s.write(ctx, func() error {
 		for key, job := range s.jobs {
-			if key.queue == queue && job.Due <= now && job.Lease <= now {
+			if key.queue == queue && !job.Dead && job.Next(now, lease) <= now {
 				claimed = append(claimed, job)
 			}
 		}
 		slices.SortFunc(claimed, func(a, b store.Job) int {
-			return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID))
+			return cmp.Or(cmp.Compare(a.Next(now, lease), b.Next(now, lease)), cmp.Compare(a.ID, b.ID))
 		})
 		claimed = claimed[:min(len(claimed), max(limit, 0))]
 		for i := range claimed {
 			job := &claimed[i]
+			if job.Lease != 0 {
+				job.Crashes++
+			}
+			job.Claims++
 			job.Lease = lease
 			s.jobs[jobKey{queue, job.ID}] = *job
 			job.Body = slices.Clone(job.Body)
 		}
+		store.SortJobs(claimed)
 		return nil
 	})
 	return claimed, err
 }
 
 // SettleJob implements [store.Jobs].
-func (s *Store) SettleJob(ctx context.Context, job store.Job, next *gotong.Instant) error {
+func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
 	return s.write(ctx, func() error {
 		key := jobKey{job.Queue, job.ID}
 		kept, ok := s.jobs[key]
-		if !ok || job.Lease == 0 || kept.Lease != job.Lease {
+		if !ok || kept.Claims != job.Claims || kept.Lease != job.Lease {
 			return store.ErrConflict
 		}
 		if next == nil {
 			delete(s.jobs, key)
 			return nil
 		}
-		kept.Due, kept.Attempt, kept.Lease = *next, job.Attempt, 0
+		kept.Due, kept.Attempt, kept.Crashes, kept.Lease = next.Due, next.Attempt, next.Crashes, next.Lease
+		kept.Dead, kept.Error = next.Dead, next.Error
 		s.jobs[key] = kept
 		return nil
 	})
+}
+
+// NextDue implements [store.Jobs].
+func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
+	err = s.read(ctx, func() error {
+		for key, job := range s.jobs {
+			if at := max(job.Due, job.Lease, 1); key.queue == queue && !job.Dead && (next == 0 || at < next) {
+				next = at
+			}
+		}
+		return nil
+	})
+	return next, err
 }

@@ -135,6 +135,8 @@ func bind(stmt *sqlite.Stmt, i int, arg any) {
 		stmt.BindInt64(i, int64(v))
 	case gotong.Instant:
 		stmt.BindInt64(i, int64(v))
+	case bool:
+		stmt.BindBool(i, v)
 	case string:
 		stmt.BindText(i, v)
 	case gotong.Stream:

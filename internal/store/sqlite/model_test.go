@@ -157,7 +157,11 @@ func (p *pair) advance(r *rapid.T) {
 			Attempt: rapid.IntRange(0, 3).Draw(r, "attempt"), Body: []byte("body"),
 		})
 	}
-	same(r, "advance", p.subject.Advance(p.t.Context(), step), p.reference.Advance(p.t.Context(), step))
+	steps := []store.Step{step}
+	if rapid.Bool().Draw(r, "two") {
+		steps = append(steps, store.Step{Reader: "s", From: rapid.Uint64Range(0, 1).Draw(r, "from of s"), To: 1, Changes: drawChanges(r)})
+	}
+	same(r, "advance", p.subject.Advance(p.t.Context(), steps...), p.reference.Advance(p.t.Context(), steps...))
 }
 
 func (p *pair) jobs(r *rapid.T) {
@@ -169,15 +173,20 @@ func (p *pair) jobs(r *rapid.T) {
 	if len(got)+len(want) > 0 { // nil or empty is no difference
 		same(r, "claimed", got, want)
 	}
+	first, err := p.subject.NextDue(p.t.Context(), "q")
+	second, werr := p.reference.NextDue(p.t.Context(), "q")
+	same(r, "due next", []any{first, err}, []any{second, werr})
 	p.leased = append(p.leased, want...)
 	if len(p.leased) == 0 {
 		return
 	}
 	job := rapid.SampledFrom(p.leased).Draw(r, "settle")
-	var next *gotong.Instant
+	var next *store.Job
 	if rapid.Bool().Draw(r, "put off") {
-		at := now + 5
-		next, job.Attempt = &at, job.Attempt+1
+		next = &store.Job{
+			Due: now + 5, Attempt: job.Attempt + 1, Crashes: job.Crashes, Error: "why", Dead: rapid.IntRange(0, 3).Draw(r, "dead") == 0,
+			Lease: rapid.SampledFrom([]gotong.Instant{0, 0, now + 7, now + 50}).Draw(r, "lease kept"),
+		}
 	}
 	same(r, "settle", p.subject.SettleJob(p.t.Context(), job, next), p.reference.SettleJob(p.t.Context(), job, next))
 }

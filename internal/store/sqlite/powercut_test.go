@@ -55,6 +55,51 @@ func TestPowerCut(t *testing.T) {
 	}
 }
 
+// Steps of readers and jobs cause no sync of their own. A power loss takes back
+// those after the last commit, and a commit keeps those before it.
+func TestPowerCutTakesStepsBack(t *testing.T) {
+	dir := t.TempDir()
+	d := watched(t, dir)
+	s := opened(t, filepath.Join(dir, "gotong.db"))
+	m := storetest.NewMaker(s.Epoch())
+	commit := func() {
+		_, err := store.CommitAll(t.Context(), s, []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})})
+		check(t, err)
+	}
+	left := func(when string, want uint64, jobs int) {
+		dir := t.TempDir()
+		for path, b := range d.cut(0) {
+			check(t, os.WriteFile(filepath.Join(dir, filepath.Base(path)), b, 0o600))
+		}
+		s := opened(t, filepath.Join(dir, "gotong.db"))
+		at := store.CursorKey{Reader: "r"}
+		snap, err := s.Load(t.Context(), store.Need{Cursors: []store.CursorKey{at}})
+		check(t, err)
+		rows, err := s.Rows(t.Context(), store.AllJobs, "", 9)
+		check(t, err)
+		if snap.Cursors[at] != want || len(rows.Jobs) != jobs {
+			t.Errorf("%s: the cursor is %d and there are %d jobs, want %d and %d", when, snap.Cursors[at], len(rows.Jobs), want, jobs)
+		}
+		check(t, s.Close())
+	}
+	commit()
+	check(t, s.Advance(t.Context(), store.Step{Reader: "r", To: 1, Jobs: []store.Job{{Queue: "q", ID: "a"}, {Queue: "q", ID: "b"}}}))
+	left("after the step", 0, 0)
+	commit()
+	left("after a commit", 1, 2)
+	jobs, err := s.ClaimJobs(t.Context(), "q", 1, 9, 1)
+	check(t, err)
+	check(t, s.SettleJob(t.Context(), jobs[0], nil))
+	check(t, s.Advance(t.Context(), store.Step{Reader: "r", From: 1, To: 2}))
+	left("after a job ended", 1, 2)
+	check(t, s.SetRegister(t.Context(), gotong.Key{Collection: "c"}, 0, []byte("x"), 0))
+	left("after a register", 2, 1)
+	check(t, s.Advance(t.Context(), store.Step{Reader: "r", From: 2, To: 3}))
+	s.keeper.finish.Store(true)
+	check(t, s.Advance(t.Context(), store.Step{Reader: "r", From: 3, To: 4})) // its transaction ends with a checkpoint
+	left("after a checkpoint", 4, 1)
+}
+
 // load makes commits and remembers which were acknowledged.
 type load struct {
 	s       *Store

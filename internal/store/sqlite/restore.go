@@ -98,12 +98,8 @@ func (w *writer) restoreSide(rows *store.Rows) error {
 			return err
 		}
 	}
-	for _, j := range rows.Jobs {
-		if j.Body == nil {
-			j.Body = []byte{}
-		}
-		err := w.conn.exec("INSERT INTO jobs VALUES (?, ?, ?, ?, 0, ?)", j.Queue, j.ID, j.Due, j.Attempt, j.Body)
-		if err != nil {
+	for i := range rows.Jobs {
+		if err := w.putJob("INSERT", &rows.Jobs[i]); err != nil {
 			return err
 		}
 	}

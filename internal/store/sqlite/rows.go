@@ -22,7 +22,7 @@ const (
 		WHERE (collection, owner, name) > (?, ?, ?) AND (expires = 0 OR expires > +?) ORDER BY collection, owner, name`
 	selectCursors = `SELECT reader, partition, position FROM cursors
 		WHERE (reader, partition) > (?, ?) AND position > 0 ORDER BY reader, partition`
-	selectJobs = `SELECT queue, id, due, attempt, lease, body FROM jobs WHERE (queue, id) > (?, ?) ORDER BY queue, id`
+	selectJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE (queue, id) > (?, ?) ORDER BY queue, id`
 )
 
 // rowKey is the key of the last row of a page, as a mark holds it.
@@ -111,10 +111,7 @@ func (s *Store) section(
 		}
 	case store.AllJobs:
 		return selectJobs, []any{at.Text[0], at.Text[1]}, func(row *sqlite.Stmt) error {
-			r := store.Job{
-				Queue: row.ColumnText(0), ID: row.ColumnText(1), Due: gotong.Instant(row.ColumnInt64(2)),
-				Attempt: row.ColumnInt(3), Lease: gotong.Instant(row.ColumnInt64(4)), Body: blob(row, 5),
-			}
+			r := scanJob(row)
 			rows.Jobs = append(rows.Jobs, r)
 			at.Text = [3]string{r.Queue, r.ID}
 			return nil

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync/atomic"
 
 	"gotong.dev/gotong"
@@ -57,11 +58,18 @@ type writer struct {
 	purged       gotong.Instant
 	erased       bool // the WAL still holds erased content
 	putOff       bool // somebody reads it
+	lazy         bool // transactions are not synced now
+}
+
+// writeLazily is write for an op that needs no sync of its own.
+func (s *Store) writeLazily(ctx context.Context, size int, run op) error {
+	return s.queue.DoLazily(ctx, open(run), size)
 }
 
 // writeAll writes ops in one transaction, and then tends the WAL.
 func (s *Store) writeAll(ops []*store.Work[op]) error {
-	err := storage(store.Guard(func() error { return s.writer.transact(ops) }))
+	lazy := !slices.ContainsFunc(ops, func(k *store.Work[op]) bool { return !k.Lazy })
+	err := storage(store.Guard(func() error { return s.writer.transact(ops, lazy) }))
 	if err != nil {
 		s.mustNotFail(func() error { return s.writer.abandon(err) })
 	}
@@ -78,8 +86,11 @@ func (s *Store) mustNotFail(f func() error) {
 	}
 }
 
-func (w *writer) transact(ops []*store.Work[op]) error {
+func (w *writer) transact(ops []*store.Work[op], lazy bool) error {
 	w.transactions++
+	if err := w.setLazy(lazy); err != nil {
+		return err
+	}
 	if err := w.conn.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
@@ -97,6 +108,24 @@ func (w *writer) transact(ops []*store.Work[op]) error {
 	w.tip.advance(w.ends, w.dirty)
 	clear(w.dirty)
 	return nil
+}
+
+// setLazy says whether the next transaction is only appended to the WAL. The
+// next sync, of whatever transaction, then covers it too, and so does a
+// checkpoint, which syncs the WAL before it copies from it.
+func (w *writer) setLazy(lazy bool) error {
+	if w.lazy == lazy {
+		return nil
+	}
+	level := "FULL"
+	if lazy {
+		level = "NORMAL"
+	}
+	err := w.conn.once("PRAGMA synchronous = " + level) // never kept prepared: SQLite sets it while it prepares
+	if err == nil {
+		w.lazy = lazy
+	}
+	return err
 }
 
 // abandon takes the transaction back, if there is one, and forgets what it

@@ -80,7 +80,7 @@ func (c *Contents) add(rows store.Rows) {
 	c.Rows.Registers = append(c.Rows.Registers, rows.Registers...)
 	c.Rows.Cursors = append(c.Rows.Cursors, rows.Cursors...)
 	for _, j := range rows.Jobs {
-		j.Lease = 0
+		j.Lease, j.Claims = 0, 0
 		c.Rows.Jobs = append(c.Rows.Jobs, j)
 	}
 }

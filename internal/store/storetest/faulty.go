@@ -20,6 +20,8 @@ const (
 	OpRead        Op = "ReadPartition"
 	OpSetRegister Op = "SetRegister"
 	OpAdvance     Op = "Advance"
+	OpClaim       Op = "ClaimJobs"
+	OpSettle      Op = "SettleJob"
 )
 
 // Faulty is a store whose calls fail or wait as a test has planned; all other
@@ -301,6 +303,22 @@ func (f *Faulty) SetRegister(
 }
 
 // Advance implements [store.Readers].
-func (f *Faulty) Advance(ctx context.Context, step store.Step) error {
-	return f.call(ctx, OpAdvance, func() error { return f.Whole.Advance(ctx, step) })
+func (f *Faulty) Advance(ctx context.Context, steps ...store.Step) error {
+	return f.call(ctx, OpAdvance, func() error { return f.Whole.Advance(ctx, steps...) })
+}
+
+// ClaimJobs implements [store.Jobs].
+func (f *Faulty) ClaimJobs(
+	ctx context.Context, queue string, now, lease gotong.Instant, limit int,
+) (jobs []store.Job, err error) {
+	err = f.call(ctx, OpClaim, func() error { jobs, err = f.Whole.ClaimJobs(ctx, queue, now, lease, limit); return err })
+	if err != nil {
+		return nil, err
+	}
+	return jobs, nil
+}
+
+// SettleJob implements [store.Jobs].
+func (f *Faulty) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
+	return f.call(ctx, OpSettle, func() error { return f.Whole.SettleJob(ctx, job, next) })
 }

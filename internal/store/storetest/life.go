@@ -98,8 +98,9 @@ func everything(ctx context.Context, s store.Whole, c store.Commit) map[string]e
 	_, partition := s.ReadPartition(ctx, 0, 0, 9, 9)
 	_, find := s.FindRegisters(ctx, store.KeyRange{Collection: things, To: "~"})
 	_, claim := s.ClaimJobs(ctx, "q", 0, 1, 1)
+	_, next := s.NextDue(ctx, "q")
 	return map[string]error{
-		"Commit": commit, "Load": load, "Positions": positions, "ReadPartition": partition,
+		"Commit": commit, "Load": load, "Positions": positions, "NextDue": next, "ReadPartition": partition,
 		"SetRegister": s.SetRegister(ctx, key("x"), 0, []byte("x"), 0), "FindRegisters": find,
 		"Advance": s.Advance(ctx, store.Step{Reader: "r", To: 1}), "ClaimJobs": claim,
 		"SettleJob": s.SettleJob(ctx, store.Job{Queue: "q", ID: "i", Lease: 1}, nil),

@@ -1,9 +1,8 @@
 package surreal
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"strconv"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -48,20 +47,28 @@ func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint6
 }
 
 // Advance implements [store.Readers].
-func (s *Store) Advance(ctx context.Context, step store.Step) error {
-	if err := s.knows(step.Changes); err != nil {
+func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
+	if err := store.CheckSteps(steps); err != nil {
 		return err
 	}
-	w := &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}
-	w.add("IF ((SELECT VALUE position FROM ONLY $cursor) ?? 0) != $from { THROW '"+otherwise+"' }",
-		"cursor", cursorID(step.Reader, step.Partition))
-	w.statements = append(w.statements, "UPSERT $cursor SET position = $to RETURN NONE")
-	docs := map[gotong.Key][]byte{}
-	for _, ch := range step.Changes {
-		docs[ch.Key] = ch.Body
+	w := &writing{vars: surreal.Vars{}}
+	docs, jobs := map[gotong.Key][]byte{}, []store.Job(nil)
+	for i, step := range steps {
+		if err := s.knows(step.Changes); err != nil {
+			return err
+		}
+		n := strconv.Itoa(i)
+		w.vars["from"+n], w.vars["to"+n] = step.From, step.To
+		w.add("IF ((SELECT VALUE position FROM ONLY $cursor"+n+") ?? 0) != $from"+n+" { THROW '"+otherwise+"' }",
+			"cursor"+n, cursorID(step.Reader, step.Partition))
+		w.statements = append(w.statements, "UPSERT $cursor"+n+" SET position = $to"+n+" RETURN NONE")
+		for _, ch := range step.Changes {
+			docs[ch.Key] = ch.Body
+		}
+		jobs = append(jobs, step.Jobs...)
 	}
 	w.documents(docs)
-	if rows := jobRows(step.Jobs); len(rows) > 0 {
+	if rows := jobRows(jobs); len(rows) > 0 {
 		w.add("INSERT IGNORE INTO job $jobs RETURN NONE", "jobs", rows)
 	}
 	_, err := s.alone(ctx, w.statements, w.vars)
@@ -82,14 +89,15 @@ func jobRows(jobs []store.Job) (rows []map[string]any) {
 	return rows
 }
 
-// jobRowOf returns the row of a job that is put, without a lease.
+// jobRowOf returns the row of a job that is put, which nobody has claimed.
 func jobRowOf(job store.Job) map[string]any {
 	body := job.Body
 	if body == nil {
 		body = []byte{}
 	}
 	return map[string]any{
-		"id": jobID(job.Queue, job.ID), "due": job.Due, "attempt": job.Attempt, "lease": 0, "body": body,
+		"id": jobID(job.Queue, job.ID), "due": job.Due, "attempt": job.Attempt, "crashes": job.Crashes, "claims": 0,
+		"lease": 0, "dead": job.Dead, "error": job.Error, "body": body,
 	}
 }
 
@@ -98,11 +106,15 @@ type jobRow struct {
 	Key     [2]string
 	Due     gotong.Instant
 	Attempt int
+	Crashes int
+	Claims  uint64
 	Lease   gotong.Instant
+	Dead    bool
+	Error   string
 	Body    []byte
 }
 
-const jobColumns = "[record::id(id), due, attempt, lease, body]"
+const jobColumns = "[record::id(id), due, attempt, crashes, claims, lease, dead, error, body]"
 
 func (row *jobRow) job() store.Job {
 	body := row.Body
@@ -110,26 +122,27 @@ func (row *jobRow) job() store.Job {
 		body = []byte{}
 	}
 	return store.Job{
-		Queue: row.Key[0], ID: row.Key[1], Due: row.Due, Attempt: row.Attempt, Lease: row.Lease, Body: body,
+		Queue: row.Key[0], ID: row.Key[1], Due: row.Due, Attempt: row.Attempt, Crashes: row.Crashes, Claims: row.Claims,
+		Lease: row.Lease, Dead: row.Dead, Error: row.Error, Body: body,
 	}
 }
 
-// isDue is the condition under which a job may be leased. A queue has no index, so
-// the search for due jobs reads every job that waits in it.
-const isDue = " FROM job:[$queue, '']..[$queue, []] WHERE due <= $now AND lease <= $now"
+// ofQueue are the jobs of a queue that may be claimed. A queue has no index, so
+// each search reads every job that waits in it.
+const ofQueue = " FROM job:[$queue, '']..[$queue, []] WHERE dead = false"
 
-// ClaimJobs implements [store.Jobs]. If no job is due, it writes nothing.
+// ClaimJobs implements [store.Jobs].
 func (s *Store) ClaimJobs(
 	ctx context.Context, queue string, now, lease gotong.Instant, limit int,
 ) ([]store.Job, error) {
-	some, err := s.anyDue(ctx, queue, now)
-	if err != nil || !some || limit <= 0 {
-		return nil, err
+	if limit <= 0 {
+		return nil, nil
 	}
 	results, err := s.alone(ctx, []string{
-		"LET $due = (SELECT id, due, record::id(id)[1] AS name" + isDue + " ORDER BY due, name LIMIT $limit)",
-		"UPDATE $due.id SET lease = $lease RETURN VALUE " + jobColumns,
-	}, surreal.Vars{"queue": queue, "now": now, "lease": lease, "limit": limit})
+		"LET $due = (SELECT id, record::id(id)[1] AS name, IF lease > $far { due } ELSE { math::max([due, lease]) } AS next" +
+			ofQueue + " AND due <= $now AND (lease <= $now OR lease > $far) ORDER BY next, name LIMIT $limit)",
+		"UPDATE $due.id SET crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease RETURN VALUE " + jobColumns,
+	}, surreal.Vars{"queue": queue, "now": now, "lease": lease, "far": store.FarLease(now, lease), "limit": limit})
 	if err != nil {
 		return nil, err
 	}
@@ -138,39 +151,45 @@ func (s *Store) ClaimJobs(
 		return nil, err
 	}
 	var jobs []store.Job
-	for _, row := range rows {
-		jobs = append(jobs, row.job())
+	for i := range rows {
+		jobs = append(jobs, rows[i].job())
 	}
-	slices.SortFunc(jobs, func(a, b store.Job) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.ID, b.ID)) })
+	store.SortJobs(jobs)
 	return jobs, nil
 }
 
-func (s *Store) anyDue(ctx context.Context, queue string, now gotong.Instant) (some bool, err error) {
+// NextDue implements [store.Jobs].
+func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
 	end, err := s.begin(ctx)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer end()
-	r := reading{vars: surreal.Vars{"queue": queue, "now": now}}
-	var closed error
-	r.gate(s.Epoch(), func(err error) { closed = err })
-	part(&r, "SELECT VALUE due"+isDue+" LIMIT 1", func(rows []int64) error { some = len(rows) > 0; return nil })
-	if err := s.read(ctx, &r); err != nil {
-		return false, err
+	r := reading{vars: surreal.Vars{"queue": queue}}
+	type row struct {
+		Next gotong.Instant `cbor:"next"`
 	}
-	return some, closed
+	part(&r, "SELECT math::max([due, lease, 1]) AS next"+ofQueue+" ORDER BY next LIMIT 1", func(rows []row) error {
+		if len(rows) > 0 {
+			next = rows[0].Next
+		}
+		return nil
+	})
+	return next, s.read(ctx, &r)
 }
 
 // SettleJob implements [store.Jobs].
-func (s *Store) SettleJob(ctx context.Context, job store.Job, next *gotong.Instant) error {
+func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
 	write := "DELETE $id RETURN NONE"
-	vars := surreal.Vars{"id": jobID(job.Queue, job.ID), "lease": job.Lease, "attempt": job.Attempt}
+	vars := surreal.Vars{"id": jobID(job.Queue, job.ID), "was": []any{job.Claims, job.Lease}}
 	if next != nil {
-		write = "UPDATE $id SET due = $due, attempt = $attempt, lease = 0 RETURN NONE"
-		vars["due"] = *next
+		write = "UPDATE $id SET due = $due, attempt = $attempt, crashes = $crashes, lease = $lease," +
+			" dead = $dead, error = $error RETURN NONE"
+		vars["due"], vars["attempt"], vars["crashes"] = next.Due, next.Attempt, next.Crashes
+		vars["lease"], vars["dead"], vars["error"] = next.Lease, next.Dead, next.Error
 	}
 	_, err := s.alone(ctx, []string{
-		"IF $lease = 0 OR ((SELECT VALUE lease FROM ONLY $id) ?? 0) != $lease { THROW '" + otherwise + "' }",
+		"IF (SELECT VALUE [claims, lease] FROM ONLY $id) != $was { THROW '" + otherwise + "' }",
 		write,
 	}, vars)
 	return err

@@ -122,17 +122,24 @@ CREATE TABLE cursors (
     PRIMARY KEY (reader, partition)
 ) STRICT, WITHOUT ROWID;
 
+-- A dead job is kept for people and never claimed.
 CREATE TABLE jobs (
     queue   TEXT    NOT NULL,
     id      TEXT    NOT NULL,
     due     INTEGER NOT NULL,
     attempt INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    claims  INTEGER NOT NULL,
     lease   INTEGER NOT NULL,
+    dead    INTEGER NOT NULL,
+    error   TEXT    NOT NULL,
     body    BLOB    NOT NULL,
     PRIMARY KEY (queue, id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX jobs_due ON jobs (queue, due, id);
+CREATE INDEX jobs_due ON jobs (queue, max(due, lease), id) WHERE dead = 0;
+
+CREATE INDEX jobs_leased ON jobs (queue, lease) WHERE lease > 0;
 
 -- For people: SELECT * FROM log WHERE stream = 'thread/…' ORDER BY seq.
 CREATE VIEW log AS

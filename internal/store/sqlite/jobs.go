@@ -1,0 +1,145 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
+)
+
+// Advance implements [store.Readers]. It shares the sync of the commits that
+// wait beside it, and alone it causes none.
+func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
+	if err := store.CheckSteps(steps); err != nil {
+		return err
+	}
+	for i := range steps {
+		if err := s.known(steps[i].Changes); err != nil {
+			return err
+		}
+	}
+	return s.writeLazily(ctx, store.StepsSize(steps), func(w *writer) error {
+		for i := range steps { // all of them before the first write
+			at, err := readCursor(w.conn, steps[i].Reader, steps[i].Partition)
+			if err != nil {
+				return err
+			}
+			if at != steps[i].From {
+				return store.ErrConflict
+			}
+		}
+		var err error
+		for i := range steps {
+			err = errors.Join(err, w.advance(&steps[i]))
+		}
+		return err
+	})
+}
+
+func (w *writer) advance(step *store.Step) error {
+	err := w.conn.exec("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", step.Reader, step.Partition, step.To)
+	for i := range step.Jobs {
+		err = errors.Join(err, w.putJob("INSERT OR IGNORE", &step.Jobs[i]))
+	}
+	w.rows += len(step.Changes) + len(step.Jobs) + 1
+	return errors.Join(err, w.change(step.Changes))
+}
+
+// putJob inserts a job that nobody has claimed.
+func (w *writer) putJob(insert string, j *store.Job) error {
+	body := j.Body
+	if body == nil {
+		body = []byte{}
+	}
+	return w.conn.exec(insert+" INTO jobs VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
+		j.Queue, j.ID, j.Due, j.Attempt, j.Crashes, j.Dead, j.Error, body)
+}
+
+const (
+	jobColumns = "queue, id, due, attempt, crashes, claims, lease, dead, error, body"
+
+	// The order is that of the index jobs_due, whose expression it repeats.
+	selectDue = "SELECT " + jobColumns + ` FROM jobs
+		WHERE queue = +? AND dead = 0 AND max(due, lease) <= ? ORDER BY max(due, lease), id`
+	// Leases that a clock gave which has been set back since.
+	selectFar = "SELECT " + jobColumns + ` FROM jobs
+		WHERE queue = +? AND dead = 0 AND lease > 0 AND lease > +? AND due <= +? ORDER BY lease`
+	selectNext = "SELECT max(due, lease) FROM jobs WHERE queue = +? AND dead = 0 ORDER BY max(due, lease)"
+)
+
+func scanJob(row *sqlite.Stmt) store.Job {
+	return store.Job{
+		Queue: row.ColumnText(0), ID: row.ColumnText(1), Due: gotong.Instant(row.ColumnInt64(2)),
+		Attempt: row.ColumnInt(3), Crashes: row.ColumnInt(4), Claims: unsigned(row, 5),
+		Lease: gotong.Instant(row.ColumnInt64(6)), Dead: row.ColumnBool(7), Error: row.ColumnText(8), Body: blob(row, 9),
+	}
+}
+
+// ClaimJobs implements [store.Jobs].
+func (s *Store) ClaimJobs(
+	ctx context.Context, queue string, now, lease gotong.Instant, limit int,
+) (claimed []store.Job, err error) {
+	err = s.writeLazily(ctx, 0, func(w *writer) error {
+		claimed = nil
+		scan := func(row *sqlite.Stmt) error { claimed = append(claimed, scanJob(row)); return nil }
+		err := errors.Join(
+			w.conn.query(selectFar, scan, queue, max(store.FarLease(now, lease), now), now),
+			w.conn.query(selectDue, atMost(max(limit, 0), scan), queue, now))
+		slices.SortStableFunc(claimed, func(a, b store.Job) int {
+			return cmp.Or(cmp.Compare(a.Next(now, lease), b.Next(now, lease)), cmp.Compare(a.ID, b.ID))
+		})
+		claimed = claimed[:min(len(claimed), max(limit, 0))]
+		for i := range claimed {
+			j := &claimed[i]
+			if j.Lease != 0 {
+				j.Crashes++
+			}
+			j.Claims, j.Lease = j.Claims+1, lease
+			err = errors.Join(err, w.conn.exec("UPDATE jobs SET lease = ?, claims = ?, crashes = ? WHERE queue = ? AND id = ?",
+				j.Lease, j.Claims, j.Crashes, queue, j.ID))
+		}
+		w.rows += len(claimed)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	store.SortJobs(claimed)
+	return claimed, nil
+}
+
+// SettleJob implements [store.Jobs].
+func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
+	return s.writeLazily(ctx, 0, func(w *writer) error {
+		held := false
+		err := w.conn.query("SELECT 1 FROM jobs WHERE queue = ? AND id = ? AND claims = ? AND lease = ?",
+			func(*sqlite.Stmt) error { held = true; return nil }, job.Queue, job.ID, job.Claims, job.Lease)
+		if err != nil {
+			return err
+		}
+		if !held {
+			return store.ErrConflict
+		}
+		w.rows++
+		if next == nil {
+			return w.conn.exec("DELETE FROM jobs WHERE queue = ? AND id = ?", job.Queue, job.ID)
+		}
+		return w.conn.exec("UPDATE jobs SET due = ?, attempt = ?, crashes = ?, lease = ?, dead = ?, error = ? WHERE queue = ? AND id = ?",
+			next.Due, next.Attempt, next.Crashes, next.Lease, next.Dead, next.Error, job.Queue, job.ID)
+	})
+}
+
+// NextDue implements [store.Jobs].
+func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant, err error) {
+	err = s.read(ctx, func(c *reading) error {
+		return c.query(selectNext, atMost(1, func(row *sqlite.Stmt) error {
+			next = max(gotong.Instant(row.ColumnInt64(0)), 1)
+			return nil
+		}), queue)
+	})
+	return next, err
+}
