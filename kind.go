@@ -83,7 +83,7 @@ func (k *Kind) Check() error {
 		{"Project", true, k.Project == nil}, {"AccessNeeds", true, k.AccessNeeds == nil}, {"Access", true, k.Access == nil},
 		{"Affects", true, k.Affects == nil}, {"About", overlaid, k.About == nil},
 		{"Laid", overlaid, k.Laid == nil}, {"Overlay", overlaid, k.Overlay == nil},
-		{"Lends.Prefix", k.Lends != nil, lends.Prefix == ""}, {"Lends.OfUser", k.Lends != nil, lends.OfUser == ""},
+		{"Lends.OfUser", k.Lends != nil, lends.OfUser == ""}, {"Lends.Roles", k.Lends != nil, len(lends.Roles) == 0},
 		{"Overlays", k.Laid != nil || k.Overlay != nil, !overlaid},
 	} {
 		if part.needed && part.missing {

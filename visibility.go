@@ -18,6 +18,7 @@ type Grant struct {
 	Readable bool
 	Roles    []string
 	Spans    []Span
+	Within   [][]Span // of the spans, only what also lies in a span of each of these lists is visible
 
 	// SilentUntil is the time until which the viewer may send no signal; 0 is none.
 	SilentUntil Instant
@@ -51,13 +52,30 @@ type Access struct {
 	SilentUntil Instant // no signal before it
 }
 
+// All returns the spans of all the lists of the grant.
+func (g Grant) All() []Span {
+	if len(g.Within) == 0 {
+		return g.Spans
+	}
+	return slices.Concat(g.Spans, slices.Concat(g.Within...))
+}
+
 // Resolve turns a grant into access. For an event that begins or ends a span,
 // first returns the seq of the first event of the stream that was committed
 // with it or after it, or 0 if there is none. A span whose end is not found
 // shows nothing, because To 0 would leave it open.
 func Resolve(viewer Viewer, g Grant, first func(Stream, uint64) uint64) Access {
 	a := Access{Viewer: viewer, Readable: g.Readable, Roles: g.Roles, SilentUntil: g.SilentUntil}
-	for _, s := range g.Spans {
+	a.Visible = intervals(g.Spans, first)
+	for _, list := range g.Within {
+		a.Visible = common(a.Visible, intervals(list, first))
+	}
+	return a
+}
+
+func intervals(spans []Span, first func(Stream, uint64) uint64) []Interval {
+	var list []Interval
+	for _, s := range spans {
 		var v Interval
 		if s.From > 0 {
 			v.From = first(s.Stream, s.From)
@@ -66,11 +84,28 @@ func Resolve(viewer Viewer, g Grant, first func(Stream, uint64) uint64) Access {
 			v.To = first(s.Stream, s.To)
 		}
 		if (s.From > 0) == (v.From > 0) && (s.To > 0) == (v.To > 0) {
-			a.Visible = append(a.Visible, v)
+			list = append(list, v)
 		}
 	}
-	a.Visible = merged(a.Visible)
-	return a
+	return merged(list)
+}
+
+// common returns the seqs that lie in both lists, each of which [merged] returned.
+func common(a, b []Interval) []Interval {
+	var list []Interval
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		v := Interval{From: max(a[i].From, b[j].From), To: a[i].To}
+		if b[j].end() < a[i].end() {
+			v.To = b[j].To
+			j++
+		} else {
+			i++
+		}
+		if v.From < v.end() {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 // merged returns the same seqs in as few intervals as possible, in order. For a

@@ -14,7 +14,8 @@ type NewThread struct {
 	ScopeID string `json:"scope_id"`          // where it belongs: "rt05", or a group's id
 	Privacy string `json:"privacy_level"`     // public, private
 	History string `json:"history,omitempty"` // all, from_join; empty is all
-	Members string `json:"members,omitempty"` // own, home; empty is own
+	Members string `json:"members,omitempty"` // own, home; empty is own or, with a lender, home
+	Lender  string `json:"lender,omitempty"`  // kind/id of the stream whose members it borrows; empty is the group
 }
 
 // Thread is a thread as the caller may see it.
@@ -25,6 +26,7 @@ type Thread struct {
 	Privacy     string `json:"privacy_level"`
 	History     string `json:"history"`
 	Members     string `json:"members"`
+	Lender      string `json:"lender"` // whose members it borrows; empty if it has its own
 	MemberCount int    `json:"member_count"`
 	CreatedAtMS int64  `json:"created_at_ms"`
 	UpdatedAtMS int64  `json:"updated_at_ms"`

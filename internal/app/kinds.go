@@ -30,7 +30,8 @@ func kinds(accounts gotong.Accounts) []kind {
 		{rules: user.Kind(), routes: accountRoutes},
 		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf, led: &groups.Led},
 	}
-	threads := thread.Rules{Accounts: accounts, Homes: gotong.LendersOf(rulesOf(rows))}
+	// Threads borrow the members of every kind above that lends them.
+	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
 }
 

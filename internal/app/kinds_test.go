@@ -13,7 +13,7 @@ import (
 func TestKindsAreWhole(t *testing.T) {
 	rows := kinds(gotong.OwnAccounts)
 	whole := rows[len(rows)-1] // of threads, which have everything else
-	whole.rules.Lends = &gotong.Lends{Prefix: "t-", OfUser: "user_threads"}
+	whole.rules.Lends = &gotong.Lends{OfUser: "user_threads", Roles: map[string]gotong.Standing{"member": gotong.Ordinary}}
 	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true}
 	rules := reflect.TypeFor[gotong.Kind]()
 	for i := range rules.NumField() {
@@ -35,11 +35,10 @@ func TestKindsAreWhole(t *testing.T) {
 	}
 }
 
-// TestLendersNameTheirStreams: without a prefix, every scope would be a home of
-// the kind.
-func TestLendersNameTheirStreams(t *testing.T) {
+func TestLendersAreWhole(t *testing.T) {
+	roles := map[string]gotong.Standing{"player": gotong.Ordinary}
 	for want, lends := range map[string]gotong.Lends{
-		"Lends.Prefix": {OfUser: "user_clubs"}, "Lends.OfUser": {Prefix: "club-"}, "": {Prefix: "club-", OfUser: "user_clubs"},
+		"Lends.Roles": {OfUser: "user_clubs"}, "Lends.OfUser": {Roles: roles}, "": {OfUser: "user_clubs", Roles: roles},
 	} {
 		rules := Kinds()[0]
 		rules.Lends = &lends

@@ -13,7 +13,7 @@ const (
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Traceparent, " +
 		"Tracestate, X-Correlation-Id, X-Request-Id"
 	corsExposed = "ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
-		"X-As-Of, X-As-Of-Home, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
+		"X-As-Of, X-As-Of-Home, X-As-Of-Lender, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 
 // answer sets the CORS headers. It returns true if the request was only a

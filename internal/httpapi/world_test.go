@@ -72,7 +72,7 @@ func (w *world) now() gotong.Instant { return w.clock.Now() }
 
 // threads is the rules of threads.
 func threads() thread.Rules {
-	return thread.Rules{Accounts: gotong.OwnAccounts, Homes: gotong.Homes{group.KindFor(gotong.OwnAccounts)}}
+	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.KindFor(gotong.OwnAccounts)}}
 }
 
 func kinds() []gotong.Kind {

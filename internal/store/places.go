@@ -42,7 +42,7 @@ func (p *Places) Resolve(
 ) ([]gotong.Access, error) {
 	var places []Place
 	for _, g := range grants {
-		for _, s := range g.Spans {
+		for _, s := range g.All() {
 			places = append(places, Place{stream, s.Stream, s.From}, Place{stream, s.Stream, s.To})
 		}
 	}

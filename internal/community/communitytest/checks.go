@@ -73,7 +73,7 @@ func (w *World) Grant(s gotong.Stream, v gotong.Viewer) (gotong.Grant, []gotong.
 	for _, ref := range l.refs {
 		governing = append(governing, ref.Stream)
 	}
-	for _, span := range g.Spans {
+	for _, span := range g.All() {
 		if gotong.PartitionOf(w.heads[span.Stream].Home) != gotong.PartitionOf(w.heads[s].Home) {
 			w.t.Fatalf("%s: %s and %s have no common order", by, s, span.Stream)
 		}

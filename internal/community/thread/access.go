@@ -26,21 +26,27 @@ func (r Rules) access(s gotong.State, viewer gotong.Viewer) gotong.Grant {
 	if st.role == "" {
 		return gotong.Grant{}
 	}
-	return gotong.Grant{
-		Readable: true, Roles: []string{string(st.role)}, Spans: spans(s.Stream, t, st.base),
+	g := gotong.Grant{
+		Readable: true, Roles: []string{string(st.role)},
 		SilentUntil: gotong.InstantOf(time.UnixMilli(st.row.MuteUntilMS)),
 	}
+	chain := Chain(t, s.Stream)
+	g.Spans = spans(s.Stream, t, st.base, chain[0])
+	for _, home := range chain[1:] {
+		g.Within = append(g.Within, spans(s.Stream, t, gotong.MembershipOf(s, home, viewer.UserID), home))
+	}
+	return g
 }
 
-// spans returns what a member may see: the stretches open to all members, and the
-// member's own unless the open ones cover them.
-func spans(stream gotong.Stream, t Thread, m gotong.Membership) []gotong.Span {
+// spans returns what a user may see as a member of this stream: the stretches open
+// to all members, and those of the membership unless the open ones cover them.
+func spans(stream gotong.Stream, t Thread, m gotong.Membership, of gotong.Stream) []gotong.Span {
 	if m.Appointed {
-		return m.Spans(Governing(t, stream))
+		return m.Spans(of)
 	}
 	open := openSpans(stream, t.History)
 	visible := slices.Clone(open)
-	for _, own := range m.Spans(Governing(t, stream)) {
+	for _, own := range m.Spans(of) {
 		if !slices.ContainsFunc(open, func(o gotong.Span) bool { return covers(o, own) }) {
 			visible = append(visible, own)
 		}
@@ -123,9 +129,9 @@ func (r Rules) MayKnow(s gotong.State, viewer gotong.Viewer) bool {
 }
 
 func mayKnow(s gotong.State, t Thread, st standing) bool {
-	if st.role != "" || t.Privacy != Public || !t.inHome() {
+	if st.role != "" || t.Privacy != Public || !t.Home.HasMembers() {
 		return st.role != "" || t.Privacy == Public
 	}
 	home, ok := gotong.Doc[gotong.Known](s, gotong.StreamKey(t.Home))
-	return ok && home.KnownToAll() || memberOf(s, t.Home, st.userID).Active()
+	return ok && home.KnownToAll() || gotong.MembershipOf(s, t.Home, st.userID).Active()
 }

@@ -39,7 +39,9 @@ type Create struct {
 	ScopeID string  `json:"scope_id"`
 	Privacy Privacy `json:"privacy_level"`
 	History Policy  `json:"history,omitempty"` // all if absent
-	Members Source  `json:"members,omitempty"` // own if absent
+	Members Source  `json:"members,omitempty"` // own if absent, home with a lender
+
+	Lender gotong.Stream `json:"lender,omitempty"` // if Members is home, by default the home
 }
 
 // Join makes the actor a member of a public thread.

@@ -1,6 +1,10 @@
 package thread
 
-import "gotong.dev/gotong"
+import (
+	"cmp"
+
+	"gotong.dev/gotong"
+)
 
 // ruling is what a decision looks at: the command, the thread and the actor.
 type ruling struct {
@@ -65,30 +69,56 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 }
 
 func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Decision, error) {
-	home, lends := r.homeOf(c.ScopeID)
+	home := r.Lenders.HomeOf(c.ScopeID)
+	if c.Members == Home && c.Lender == "" {
+		c.Lender = home
+	}
 	switch {
-	case c.Members == Home && !lends:
-		return gotong.Decision{}, gotong.Invalid("members", "can be home only in the scope of a group")
+	case c.Lender != "" && !c.Lender.HasMembers():
+		return gotong.Decision{}, gotong.Invalid("members", "can be home only in the scope of a group, or with a lender")
 	case s.Head.Exists():
 		return gotong.Reject(gotong.CodeConflict, "This thread already exists.")
-	case lends && !memberOf(s, home, cmd.Actor.UserID).Active():
+	case home.HasMembers() && !gotong.MembershipOf(s, home, cmd.Actor.UserID).Active() && cmd.Actor.Role != gotong.RoleSystem:
 		return gotong.Reject(gotong.CodeNotFound, "There is no such group, or you are not a member of it.")
 	}
-	d := Created{ScopeID: c.ScopeID, Home: home, Privacy: c.Privacy, History: c.History, Members: c.Members}
-	if d.History == "" {
-		d.History = All
+	if c.Lender != "" && c.Lender != home {
+		if err := r.mayBorrow(s, cmd, c, home); err != nil {
+			return gotong.Decision{}, err
+		}
 	}
-	if d.Members == "" {
-		d.Members = Own
+	d := Created{
+		ScopeID: c.ScopeID, Home: home, Lender: c.Lender, Privacy: c.Privacy,
+		History: cmp.Or(c.History, All), Members: cmp.Or(c.Members, Own),
+	}
+	if c.Lender != "" {
+		d.Members = Home
 	}
 	return gotong.Accept(gotong.Fact{Type: EvCreated, Data: d})
+}
+
+// mayBorrow decides whether the actor may create a thread of the home that
+// borrows the members of a stream in it. Only the members of the lender know of
+// the thread.
+func (r Rules) mayBorrow(s gotong.State, cmd gotong.Command, c Create, home gotong.Stream) error {
+	lender, _ := s.HeadOf(c.Lender)
+	held := r.Lenders.Held(s, gotong.Chain(c.Lender, lender.Home), cmd.Actor.UserID)
+	switch {
+	case !lender.Exists() || r.Lenders.Standing(c.Lender, held) == gotong.Outside && cmd.Actor.Role != gotong.RoleSystem:
+		return gotong.NewError(gotong.CodeNotFound, "There is no such lender, or you are not a member of it.")
+	case lender.Home != home:
+		return gotong.Invalid("lender", "must have the same home as the thread: create the thread in the lender's scope")
+	case c.Privacy != Private:
+		return gotong.Invalid("privacy_level", "must be private if the members are not those of the group itself")
+	default:
+		return nil
+	}
 }
 
 // elsewhere rejects changes to members that the thread only borrows.
 func (r ruling) elsewhere() error {
 	if r.thread.Members == Home {
 		return gotong.NewError(gotong.CodeConflict,
-			"This thread has the members of its group; change the membership there.")
+			"This thread has the members of "+string(r.thread.Lender)+"; change the membership there.")
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ func events() []gotong.EventType {
 type Created struct {
 	ScopeID string        `json:"scope_id"`
 	Home    gotong.Stream `json:"home"`
+	Lender  gotong.Stream `json:"lender,omitempty"` // if it borrows members
 	Privacy Privacy       `json:"privacy_level"`
 	History Policy        `json:"history"`
 	Members Source        `json:"members"`

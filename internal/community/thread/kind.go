@@ -11,15 +11,16 @@ const (
 	SignalRead     = "read"
 )
 
-// Rules are the rules of threads for these accounts, in homes of these kinds.
+// Rules are the rules of threads for these accounts, which borrow members from
+// streams of these kinds.
 type Rules struct {
 	Accounts gotong.Accounts
-	Homes    gotong.Homes
+	Lenders  gotong.Lenders
 }
 
-// Kind returns the rules of threads in homes of these kinds, for accounts of any
-// issuer.
-func Kind(homes ...gotong.Kind) gotong.Kind { return Rules{Homes: homes}.Kind() }
+// Kind returns the rules of threads that borrow members from streams of these
+// kinds, for accounts of any issuer.
+func Kind(lenders ...gotong.Kind) gotong.Kind { return Rules{Lenders: lenders}.Kind() }
 
 // Kind returns the rules in the form that the engine and delivery use.
 func (r Rules) Kind() gotong.Kind {
@@ -49,6 +50,6 @@ func documents() []gotong.Type {
 		gotong.TypeOf[Thread](Threads), gotong.TypeOf[Member](Members),
 		gotong.TypeOf[Overlay](Overlays), gotong.TypeOf[gotong.Entry](Deletions),
 		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](OfScope),
-		gotong.TypeOf[gotong.Entry](OfHome),
+		gotong.TypeOf[gotong.Entry](OfLender),
 	}
 }

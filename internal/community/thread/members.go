@@ -27,10 +27,10 @@ func (r ruling) join() (gotong.Decision, error) {
 // outOfHome returns the actor's ban from the home, which also bars them from the
 // home's public threads.
 func (r ruling) outOfHome() gotong.Ban {
-	if r.thread.Privacy != Public || !r.thread.inHome() {
+	if r.thread.Privacy != Public || !r.thread.Home.HasMembers() {
 		return gotong.Ban{}
 	}
-	return memberOf(r.state, r.thread.Home, r.me.userID).Ban
+	return gotong.MembershipOf(r.state, r.thread.Home, r.me.userID).Ban
 }
 
 // now returns the time with which deadlines are compared.

@@ -2,20 +2,6 @@ package thread
 
 import "gotong.dev/gotong"
 
-// scope is the kind of a home that lends no members: a name, and no stream.
-const scope = "scope"
-
-// homeOf returns the home that a scope id names, and whether it lends members.
-func (r Rules) homeOf(scopeID string) (gotong.Stream, bool) {
-	if home, ok := r.Homes.Of(scopeID); ok {
-		return home, true
-	}
-	return gotong.NewStream(scope, scopeID), false
-}
-
-// inHome reports whether the thread was created in a home that lends members.
-func (t Thread) inHome() bool { return t.Home.Kind() != scope }
-
 // errNoHome: the command creates no thread. One value serves all, because the
 // edge asks at each command.
 var errNoHome = gotong.NotFound()
@@ -25,13 +11,12 @@ func (r Rules) home(cmd gotong.Command) (gotong.Stream, error) {
 	if !ok {
 		return "", errNoHome
 	}
-	home, _ := r.homeOf(c.ScopeID)
-	return home, nil
+	return r.Lenders.HomeOf(c.ScopeID), nil
 }
 
 func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if c, ok := cmd.Data.(Create); ok {
-		return r.createNeeds(cmd, c)
+		return r.createNeeds(s, cmd, c)
 	}
 	refs := make([]gotong.Ref, 0, 4) // as many as most commands need
 	refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())})
@@ -51,21 +36,27 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	return refs
 }
 
-// createNeeds names the actor's membership in a home that lends members: only its
-// members create threads in it.
-func (r Rules) createNeeds(cmd gotong.Command, c Create) []gotong.Ref {
-	home, lends := r.homeOf(c.ScopeID)
-	if !lends {
-		return nil
+// createNeeds names the actor's memberships of a home that has members and of the
+// lender: only their members create threads there. The head of the lender tells
+// its home.
+func (r Rules) createNeeds(s gotong.State, cmd gotong.Command, c Create) []gotong.Ref {
+	home := r.Lenders.HomeOf(c.ScopeID)
+	var refs []gotong.Ref
+	if home.HasMembers() {
+		refs = gotong.ChainRefs([]gotong.Stream{home}, cmd.Actor.UserID)
 	}
-	return []gotong.Ref{{Stream: home, Key: gotong.MemberKey(home, cmd.Actor.UserID)}}
+	if c.Lender != "" && c.Lender != home {
+		lender, _ := s.HeadOf(c.Lender)
+		refs = append(refs, gotong.ChainRefs(gotong.Chain(c.Lender, lender.Home), cmd.Actor.UserID)...)
+	}
+	return refs
 }
 
 // addMember adds the rows that decide a user's standing in the thread.
 func addMember(refs []gotong.Ref, s gotong.Stream, t Thread, userID string) []gotong.Ref {
 	refs = append(refs, gotong.Ref{Stream: s, Key: MemberKey(s.ID(), userID)})
 	if t.Members == Home {
-		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.MemberKey(t.Home, userID)})
+		refs = append(refs, gotong.ChainRefs(gotong.Chain(t.Lender, t.Home), userID)...)
 	}
 	return refs
 }
@@ -105,7 +96,7 @@ func accountRefs(s gotong.Stream, t Thread, cmd gotong.Command) []gotong.Ref {
 // commands would otherwise conflict with every event of the home.
 func (r Rules) homeRefs(s gotong.State, t Thread, userID string) []gotong.Ref {
 	asked := s.Has(gotong.Ref{Key: MemberKey(s.Stream.ID(), userID)})
-	if t.Privacy != Public || !t.inHome() || !asked || r.standingOf(s, t, userID).role != "" {
+	if t.Privacy != Public || !t.Home.HasMembers() || !asked || r.standingOf(s, t, userID).role != "" {
 		return nil
 	}
 	return []gotong.Ref{

@@ -17,7 +17,7 @@ import (
 // accounts is a world in which nobody has an account but these.
 func accounts(t communitytest.T, actors ...gotong.Actor) *world {
 	t.Helper()
-	w := communitytest.Run(t, thread.Rules{Accounts: gotong.OwnAccounts, Homes: gotong.Homes{group.Kind()}}.Kind(), group.KindFor(gotong.OwnAccounts), user.Kind())
+	w := communitytest.Run(t, thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.Kind()}}.Kind(), group.KindFor(gotong.OwnAccounts), user.Kind())
 	for _, a := range actors {
 		w.Do(gotong.Anonymous(), gotong.NewStream(user.Name, a.UserID), user.Register{
 			Email: a.UserID + "@rt05.example", Username: "user." + a.UserID, CommunityID: "rt05",

@@ -38,7 +38,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 func created(e gotong.Event, d Created) []gotong.Change {
 	id, me := e.Stream.ID(), e.Actor.UserID
 	t := Thread{
-		ScopeID: d.ScopeID, Home: d.Home, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At,
+		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At,
 		History: []PolicyChange{{Seq: e.Seq, Count: e.Count, Policy: d.History}},
 	}
 	var changes []gotong.Change
@@ -46,7 +46,7 @@ func created(e gotong.Event, d Created) []gotong.Change {
 		changes = append(changes, gotong.List(OfScopeKey(d.ScopeID, e.At, id), e.Stream, true))
 	}
 	if d.Members == Home {
-		changes = append(changes, gotong.List(OfHomeKey(d.Home, e.At, id), e.Stream, true))
+		changes = append(changes, gotong.List(OfLenderKey(d.Lender, e.At, id), e.Stream, true))
 	} else {
 		t.Roster = t.Move(me, "", string(Owner), string(Owner))
 		row := Member{Membership: gotong.Membership{}.Join(e, string(Owner))}

@@ -9,44 +9,34 @@ type standing struct {
 	userID string
 	role   Role
 	row    Member            // in the thread's own collection
-	base   gotong.Membership // where the user is a member: here or in the home
+	base   gotong.Membership // where the user is a member: here or in the lender
 }
 
 // standingOf returns a user's standing. It is the one place that decides who is a
 // member and in which role, for commands and for reading.
 func (r Rules) standingOf(s gotong.State, t Thread, userID string) standing {
 	row, _ := gotong.Doc[Member](s, MemberKey(s.Stream.ID(), userID))
-	base := baseOf(s, t, userID)
-	return standing{userID: userID, role: r.RoleIn(t, userID, base.Held()), row: row, base: base}
-}
-
-// baseOf returns a user's membership in the thread, or in the home whose members
-// it borrows.
-func baseOf(s gotong.State, t Thread, userID string) gotong.Membership {
+	st := standing{userID: userID, row: row, base: row.Membership}
+	held := row.Held()
 	if t.Members == Home {
-		return memberOf(s, t.Home, userID)
+		st.base = gotong.MembershipOf(s, t.Lender, userID)
+		held = r.Lenders.Held(s, gotong.Chain(t.Lender, t.Home), userID)
 	}
-	row, _ := gotong.Doc[Member](s, MemberKey(s.Stream.ID(), userID))
-	return row.Membership
+	st.role = r.RoleIn(t, userID, held)
+	return st
 }
 
 // standing returns a user's standing in the thread of the command.
 func (r ruling) standing(userID string) standing { return r.standingOf(r.state, r.thread, userID) }
 
-// memberOf returns a user's membership in a home.
-func memberOf(s gotong.State, home gotong.Stream, userID string) gotong.Membership {
-	m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(home, userID))
-	return m
-}
-
 // RoleIn returns the role in a thread that follows from a role in the stream that
 // has its members; empty if it gives none. The creator of a thread owns it while
-// they are a member of the home.
+// they are a member of the lender.
 func (r Rules) RoleIn(t Thread, userID, role string) Role {
 	if t.Members != Home {
 		return Role(role)
 	}
-	switch standing := r.Homes.Standing(t.Home, role); {
+	switch standing := r.Lenders.Standing(t.Lender, role); {
 	case standing == gotong.Outside:
 		return ""
 	case userID == t.CreatedBy:
@@ -72,10 +62,11 @@ func (st standing) power(platform gotong.Role) int {
 	}
 }
 
-// Governing returns the stream in which the members of the thread s join and leave.
-func Governing(t Thread, s gotong.Stream) gotong.Stream {
+// Chain returns the streams of which a user must be a member to be one of the
+// thread s: first the one in which its members join and leave.
+func Chain(t Thread, s gotong.Stream) []gotong.Stream {
 	if t.Members == Home {
-		return t.Home
+		return gotong.Chain(t.Lender, t.Home)
 	}
-	return s
+	return []gotong.Stream{s}
 }

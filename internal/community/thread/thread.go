@@ -59,7 +59,7 @@ type Source string
 // The sources of members.
 const (
 	Own  Source = "own"
-	Home Source = "home" // the active members of the home it was created in
+	Home Source = "home" // the active members of its lender
 )
 
 // ImportedPrefix begins the user ids of members whom an import created: they have
@@ -76,7 +76,7 @@ const (
 	Deletions = "thread_deleted"  // (thread id, gotong.SeqName(n)) → gotong.Entry, the id is the message's
 	OfUser    = "user_threads"    // (user id, gotong.EntryName) → gotong.Entry: threads with own members
 	OfScope   = "scope_threads"   // (scope id, gotong.EntryName) → gotong.Entry: public threads
-	OfHome    = "home_threads"    // (home id, gotong.EntryName) → gotong.Entry: threads that borrow its members
+	OfLender  = "lender_threads"  // (lender, gotong.EntryName) → gotong.Entry: threads that borrow its members
 )
 
 // Thread is the document of one thread. Its roster counts members of its own,
@@ -85,6 +85,7 @@ const (
 type Thread struct {
 	ScopeID   string         `json:"scope_id"`
 	Home      gotong.Stream  `json:"home"`
+	Lender    gotong.Stream  `json:"lender,omitempty"` // whose members it borrows; empty if it has its own
 	CreatedBy string         `json:"created_by"`
 	Privacy   Privacy        `json:"privacy_level"`
 	Members   Source         `json:"members"`
@@ -151,9 +152,9 @@ func OfScopeKey(scopeID string, created gotong.Instant, id string) gotong.Key {
 	return gotong.Key{Collection: OfScope, Owner: scopeID, Name: gotong.EntryName(created, id)}
 }
 
-// OfHomeKey is the key of the line of a thread that borrows a home's members.
-func OfHomeKey(home gotong.Stream, created gotong.Instant, id string) gotong.Key {
-	return gotong.Key{Collection: OfHome, Owner: home.ID(), Name: gotong.EntryName(created, id)}
+// OfLenderKey is the key of the line of a thread that borrows a lender's members.
+func OfLenderKey(lender gotong.Stream, created gotong.Instant, id string) gotong.Key {
+	return gotong.Key{Collection: OfLender, Owner: string(lender), Name: gotong.EntryName(created, id)}
 }
 
 // StreamOf is the stream that this create command makes: its id is derived, so

@@ -51,11 +51,11 @@ func lent(t communitytest.T, p thread.Privacy, h thread.Policy) *world {
 	return w
 }
 
-func docOf(t *testing.T, w *world) thread.Thread {
+func docOf(t communitytest.T, w *world) thread.Thread {
 	t.Helper()
 	d, ok := w.Doc(thread.ThreadKey("t")).(thread.Thread)
 	if !ok {
-		t.Fatal("no thread document")
+		t.Fatalf("no thread document")
 	}
 	return d
 }
@@ -93,7 +93,7 @@ func TestTheCreatorIsTheOwner(t *testing.T) {
 
 func TestOnlyMembersOfAGroupCreateThreadsInIt(t *testing.T) {
 	w := lent(t, thread.Private, "")
-	if w.Head(s).Home != g || len(w.Keys(thread.OfHome, in)) != 1 || len(w.Keys(thread.OfUser, "citra")) != 0 {
+	if w.Head(s).Home != g || len(w.Keys(thread.OfLender, string(g))) != 1 || len(w.Keys(thread.OfUser, "citra")) != 0 {
 		t.Fatal("not in the group")
 	}
 	for _, members := range []thread.Source{thread.Own, thread.Home} {

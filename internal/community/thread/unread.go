@@ -17,19 +17,27 @@ type Ordinals struct{ From, To uint64 }
 // VisibleOrdinals returns the spans of a grant as ordinals of messages, in order
 // and without overlap. own is the viewer's row in the thread; it and the thread
 // hold the counts at the ends of the thread's own spans. For the other spans,
-// before returns how many messages the thread had before the event seq of its home
-// was committed; it may be nil if the thread has its own members.
+// before returns how many messages the thread had before the event seq of another
+// stream was committed; it may be nil if the thread has its own members.
 func VisibleOrdinals(
-	t Thread, own Member, g gotong.Grant, before func(home gotong.Stream, seq uint64) uint64,
+	t Thread, own Member, g gotong.Grant, before func(of gotong.Stream, seq uint64) uint64,
 ) []Ordinals {
 	count := func(s gotong.Stream, seq uint64) uint64 {
-		if t.Members == Home && s == t.Home {
+		if s.Kind() != Name {
 			return before(s, seq)
 		}
 		return countBefore(t, own, seq)
 	}
-	list := make([]Ordinals, 0, len(g.Spans))
-	for _, s := range g.Spans {
+	list := ordinals(g.Spans, count)
+	for _, within := range g.Within {
+		list = common(list, ordinals(within, count))
+	}
+	return list
+}
+
+func ordinals(spans []gotong.Span, count func(gotong.Stream, uint64) uint64) []Ordinals {
+	list := make([]Ordinals, 0, len(spans))
+	for _, s := range spans {
 		o := Ordinals{To: math.MaxUint64}
 		if s.From > 0 {
 			o.From = count(s.Stream, s.From)
@@ -43,19 +51,23 @@ func VisibleOrdinals(
 }
 
 // AtLatestJoin returns how many messages the thread had when the user last joined
-// it, or the home whose members it borrows; before is that of [VisibleOrdinals].
+// it, or one of the streams of which its members must be members; before is that
+// of [VisibleOrdinals].
 func AtLatestJoin(
-	s gotong.State, t Thread, userID string, before func(home gotong.Stream, seq uint64) uint64,
-) uint64 {
-	stretches := baseOf(s, t, userID).Stretches
-	if len(stretches) == 0 {
-		return 0
+	s gotong.State, t Thread, userID string, before func(of gotong.Stream, seq uint64) uint64,
+) (n uint64) {
+	for _, of := range Chain(t, s.Stream) {
+		stretches := gotong.MembershipOf(s, of, userID).Stretches
+		if len(stretches) == 0 {
+			continue
+		}
+		if last := stretches[len(stretches)-1]; of == s.Stream {
+			n = last.FromCount
+		} else {
+			n = max(n, before(of, last.From))
+		}
 	}
-	last := stretches[len(stretches)-1]
-	if t.Members == Home {
-		return before(t.Home, last.From)
-	}
-	return last.FromCount
+	return n
 }
 
 // countBefore returns the number of messages before an event that begins or ends a
@@ -75,6 +87,22 @@ func countBefore(t Thread, own Member, seq uint64) uint64 {
 		}
 	}
 	return 0
+}
+
+// common returns the ordinals that lie in both lists, each in order and without
+// overlap.
+func common(a, b []Ordinals) (list []Ordinals) {
+	for i, j := 0, 0; i < len(a) && j < len(b); {
+		if o := (Ordinals{max(a[i].From, b[j].From), min(a[i].To, b[j].To)}); o.From < o.To {
+			list = append(list, o)
+		}
+		if b[j].To < a[i].To {
+			j++
+		} else {
+			i++
+		}
+	}
+	return list
 }
 
 func merged(list []Ordinals) []Ordinals {

@@ -8,6 +8,7 @@ import (
 	"pgregory.net/rapid"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/thread"
 )
 
@@ -70,7 +71,7 @@ func TestUnreadEqualsACountOneByOne(t *testing.T) {
 
 // unread counts as a server does: the grant's spans as ordinals, and for a
 // home's spans the messages before the home's event.
-func unread(t *testing.T, w *world, a gotong.Actor, mark uint64) int {
+func unread(t communitytest.T, w *world, a gotong.Actor, mark uint64) int {
 	t.Helper()
 	grant, _ := w.Grant(s, viewer(a))
 	before := func(home gotong.Stream, seq uint64) (n uint64) {

@@ -36,6 +36,11 @@ func (c Create) Validate() error {
 	check.That(c.Privacy == Public || c.Privacy == Private, "privacy_level", "must be public or private")
 	check.That(c.History == "" || validPolicy(c.History), "history", "must be all or from_join")
 	check.That(c.Members == "" || c.Members == Own || c.Members == Home, "members", "must be own or home")
+	if c.Lender != "" {
+		_, err := gotong.ParseStream(string(c.Lender))
+		check.That(err == nil, "lender", "must be kind/id, as in group/ent-…")
+		check.That(c.Members != Own, "members", "must not be own if there is a lender")
+	}
 	return check.Err()
 }
 

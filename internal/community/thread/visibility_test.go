@@ -211,11 +211,11 @@ func TestAGrantLeavesOutStretchesThatAreOpenToAll(t *testing.T) {
 }
 
 // ofGroups is the rules of threads that may borrow the members of groups.
-var ofGroups = thread.Rules{Homes: gotong.Homes{group.Kind()}}
+var ofGroups = thread.Rules{Lenders: gotong.Lenders{group.Kind()}}
 
 func TestARoleInTheHomeGivesARoleInTheThread(t *testing.T) {
 	ownMembers := thread.Thread{CreatedBy: "ani", Members: thread.Own}
-	borrows := thread.Thread{CreatedBy: "ani", Members: thread.Home, Home: g}
+	borrows := thread.Thread{CreatedBy: "ani", Members: thread.Home, Home: g, Lender: g}
 	for _, tc := range []struct {
 		t          thread.Thread
 		user, role string
@@ -233,7 +233,7 @@ func TestARoleInTheHomeGivesARoleInTheThread(t *testing.T) {
 			t.Errorf("%s as %q: %q, want %q", tc.user, tc.role, got, tc.want)
 		}
 	}
-	if thread.Governing(ownMembers, s) != s || thread.Governing(borrows, s) != g {
+	if thread.Chain(ownMembers, s)[0] != s || thread.Chain(borrows, s)[0] != g {
 		t.Error("governed by another stream")
 	}
 }

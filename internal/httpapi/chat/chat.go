@@ -126,12 +126,12 @@ func (c *chat) known(ctx context.Context, ids []string) ([]look, error) {
 	return list, nil
 }
 
-// needs names what [thread.Rules.MayKnow] looks at, and the home whose members a
+// needs names what [thread.Rules.MayKnow] looks at, and the stream whose members a
 // thread borrows.
 func (c *chat) needs(s gotong.State, viewer gotong.Viewer) []gotong.Ref {
 	refs := c.Rules.KnowNeeds(s, viewer)
 	if t := docOf(s); t.Members == thread.Home {
-		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.StreamKey(t.Home)})
+		refs = append(refs, gotong.Ref{Stream: t.Lender, Key: gotong.StreamKey(t.Lender)})
 	}
 	return refs
 }

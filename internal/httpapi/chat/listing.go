@@ -70,18 +70,18 @@ func (c *chat) lines(ctx context.Context, page httpapi.Page, scope string) ([]ht
 const maxListings = 100
 
 // listings returns the listings to read: the threads that borrow the members of
-// the caller's homes, and either the caller's own threads or, with a scope, its
-// public ones. It leaves those out if the scope is a home of which the caller may
-// not know, because even X-Has-More would reveal that it has threads.
+// streams of which the caller is a member, and either the caller's own threads or,
+// with a scope, its public ones. It leaves those out if the scope is a home of
+// which the caller may not know, because even X-Has-More would reveal that it has
+// threads.
 func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyRange, error) {
-	me := viewer(ctx).UserID
-	need := store.Need{}
-	for i := range c.Rules.Homes {
-		need.Ranges = append(need.Ranges, httpapi.Newest(c.Rules.Homes[i].Lends.OfUser, me, "", 0))
+	me, home := viewer(ctx).UserID, c.Rules.Lenders.HomeOf(scope)
+	need := store.Need{Documents: []gotong.Key{gotong.StreamKey(home), gotong.MemberKey(home, me)}}
+	if !home.HasMembers() {
+		need.Documents = nil
 	}
-	home, isHome := c.Rules.Homes.Of(scope)
-	if isHome {
-		need.Documents = []gotong.Key{gotong.StreamKey(home), gotong.MemberKey(home, me)}
+	for i := range c.Rules.Lenders {
+		need.Ranges = append(need.Ranges, httpapi.Newest(c.Rules.Lenders[i].Lends.OfUser, me, "", 0))
 	}
 	snap, err := c.Store.Load(ctx, need)
 	if err != nil {
@@ -95,15 +95,46 @@ func (c *chat) listings(ctx context.Context, before, scope string) ([]store.KeyR
 	switch {
 	case scope == "":
 		ranges = append(ranges, httpapi.Newest(thread.OfUser, me, before, 0))
-	case !isHome || known:
+	case !home.HasMembers() || known:
 		ranges = append(ranges, httpapi.Newest(thread.OfScope, scope, before, 0))
 	}
-	for _, line := range httpapi.Lines(slices.Concat(snap.Ranges...), "") {
-		if scope == "" || scope == line.ID {
-			ranges = append(ranges, httpapi.Newest(thread.OfHome, line.ID, before, 0))
+	for i, rows := range snap.Ranges {
+		lenders, err := c.lenders(ctx, &c.Rules.Lenders[i], httpapi.Lines(rows, ""), scope)
+		if err != nil {
+			return nil, err
+		}
+		for _, lender := range lenders {
+			ranges = append(ranges, httpapi.Newest(thread.OfLender, string(lender), before, 0))
 		}
 	}
 	return ranges, nil
+}
+
+// lenders returns, of the caller's streams of a kind, those that have the home of
+// the scope, if one is given. One that has another home than itself counts only
+// if the caller may read it: its listing does not know who has left the home.
+func (c *chat) lenders(ctx context.Context, kind *gotong.Kind, lines []httpapi.Line, scope string) ([]gotong.Stream, error) {
+	var list []gotong.Stream
+	for part := range slices.Chunk(lines, maxListings) {
+		streams := make([]gotong.Stream, len(part))
+		for i, line := range part {
+			streams[i] = gotong.NewStream(kind.Name, line.ID)
+		}
+		if kind.Lends.Prefix != "" {
+			list = append(list, slices.DeleteFunc(streams, func(s gotong.Stream) bool { return scope != "" && scope != s.ID() })...)
+			continue
+		}
+		looks, _, err := c.Views.Look(ctx, viewer(ctx), streams, nil, nil)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range looks {
+			if l.Grant.Readable && (scope == "" || l.Head.Home == c.Rules.Lenders.HomeOf(scope)) {
+				list = append(list, l.Stream)
+			}
+		}
+	}
+	return list, nil
 }
 
 // knownHome reports whether the user may know of a home that the snapshot holds.

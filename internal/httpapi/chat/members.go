@@ -35,7 +35,7 @@ type (
 
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
-	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Lender: lender, Show: c.show}
+	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Chain: chain, Show: c.show}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
 		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: subject, Lent: true, Ops: operations,
 		Join: thread.Join{}, Leave: thread.Leave{},
@@ -73,7 +73,7 @@ var operations = members.Ops{
 	List: httpapi.Route{
 		ID: "list-members", Summary: "List the active members",
 		Description: "For members; in order of user id. If the members are borrowed, X-As-Of-Home is the cursor " +
-			"of the group, and X-As-Of that of the thread, which knows the mutes.",
+			"of the group, X-As-Of-Lender that of another lender, and X-As-Of that of the thread, which knows the mutes.",
 	},
 	Add: httpapi.Route{ID: "add-member", Summary: "Add a member"},
 	Remove: httpapi.Route{
@@ -95,7 +95,7 @@ func (c *chat) see(l view.Look, as members.Sight) error {
 	return nil
 }
 
-func lender(s gotong.State) gotong.Stream { return thread.Governing(docOf(s), s.Stream) }
+func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Stream) }
 
 func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{

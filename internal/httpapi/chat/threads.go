@@ -16,7 +16,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.RegisterCreate(api, c.Resource, httpapi.Route{
 		ID: "create-thread", Tag: tagThreads, Summary: "Create a thread",
 		Description: "The creator becomes the owner. In the scope of a group (ent-…) only its members create threads, and a thread " +
-			"may borrow the group's members.",
+			"may borrow the group's members, or those of a stream in the group.",
 	}, thread.StreamOf, thread.CmdCreate, func(b CreateThread) any { return thread.Create(b) })
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
@@ -39,7 +39,8 @@ type CreateThread struct {
 	ScopeID string         `json:"scope_id" minLength:"1" maxLength:"128"`
 	Privacy thread.Privacy `json:"privacy_level" enum:"public,private"`
 	History thread.Policy  `json:"history,omitempty" enum:"all,from_join" doc:"By default all."`
-	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"By default own."`
+	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"By default own; with a lender, home."`
+	Lender  gotong.Stream  `json:"lender,omitempty" maxLength:"161" doc:"The stream (kind/id) whose members the thread borrows: the group of the scope, which is the default if members is home, or another stream with the same home. Unless it is the group, the thread must be private."`
 }
 
 // HistoryPolicy is the body of changing the history policy.
@@ -74,7 +75,7 @@ func (v ThreadView) Tag() string {
 	if v.Unread != nil {
 		unread = *v.Unread
 	}
-	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, members, unread, v.MyRole))
+	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, v.LenderAsOf, members, unread, v.MyRole))
 }
 
 // Cursor returns the cursor of the state.
@@ -111,10 +112,12 @@ func (l look) view(ctx context.Context, unread int) ThreadView {
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq),
-		HomeAsOf: members.Roll{Look: l.Look, Lender: lender(l.State)}.HomeAsOf(ctx),
+		Lender: t.Lender,
 	}
-	if home, ok := gotong.Doc[members.Roster](l.State, gotong.StreamKey(t.Home)); ok && t.Members == thread.Home {
-		v.MemberCount = home.Leadership().Members
+	roll := members.Roll{Look: l.Look, Chain: chain(l.State)}
+	v.HomeAsOf, v.LenderAsOf = roll.HomeAsOf(ctx), roll.LenderAsOf(ctx)
+	if lender, ok := gotong.Doc[members.Roster](l.State, gotong.StreamKey(t.Lender)); ok && t.Members == thread.Home {
+		v.MemberCount = lender.Leadership().Members
 	}
 	if l.Grant.Readable {
 		v.MyRole, v.Unread, v.N = thread.Role(l.Grant.Roles[0]), &unread, &head.Count

@@ -29,28 +29,40 @@ type Book[V any] struct {
 	Needs func(gotong.State, gotong.Viewer) []gotong.Ref
 	See   func(l view.Look, as Sight) error
 
-	// Lender is the stream in which members come and go: the stream itself or
-	// its home. Nil: the stream itself.
-	Lender func(gotong.State) gotong.Stream
+	// Chain is the streams of which a user must be a member to be one of the
+	// stream, as [gotong.Chain] returns them. The first is the lender, in which
+	// members come and go. Nil: the stream itself alone.
+	Chain func(gotong.State) []gotong.Stream
 
 	Show func(l view.Look, seat Seat) *V // nil for a user who is not shown
 }
 
-// Roll is a stream as the caller sees it, with its lender.
+// Roll is a stream as the caller sees it, with its chain.
 type Roll struct {
 	view.Look
-	Lender gotong.Stream
-	rows   [][]store.Document // of members of the stream, then of its lender if that is another
+	Chain []gotong.Stream
+	rows  [][]store.Document // of members of the stream, then of its lender if that is another
 }
 
-// HomeAsOf returns the cursor of the lender in the snapshot of the roll; empty if the
-// stream has members of its own.
+// HomeAsOf returns the cursor of the home in the snapshot of the roll; empty if it
+// has no part in who is a member.
 func (r Roll) HomeAsOf(ctx context.Context) string {
-	head, ok := r.HeadOf(r.Lender)
-	if r.Lender == r.Stream || !ok {
-		return ""
+	return r.asOf(ctx, func(s gotong.Stream) bool { return s == r.Head.Home })
+}
+
+// LenderAsOf returns the cursor of the lender in the snapshot of the roll; empty if
+// the stream has members of its own or borrows those of its home.
+func (r Roll) LenderAsOf(ctx context.Context) string {
+	return r.asOf(ctx, func(s gotong.Stream) bool { return s != r.Head.Home })
+}
+
+func (r Roll) asOf(ctx context.Context, of func(gotong.Stream) bool) string {
+	for _, s := range r.Chain {
+		if head, ok := r.HeadOf(s); ok && s != r.Stream && of(s) {
+			return httpapi.AsOf(ctx, head.Seq)
+		}
 	}
-	return httpapi.AsOf(ctx, head.Seq)
+	return ""
 }
 
 // Seat is one user in a roll.
@@ -70,9 +82,14 @@ func (b Book[V]) open(
 ) (Roll, error) {
 	both := func(state gotong.State) (refs []gotong.Ref, need store.Need) {
 		refs, need.Ranges = ask(s)
-		if lender := b.lender(state); lender != s {
-			more, rows := ask(lender)
-			refs, need.Ranges = append(refs, more...), append(need.Ranges, rows...)
+		for i, of := range b.chain(state) {
+			if of == s {
+				continue
+			}
+			more, rows := ask(of)
+			if refs = append(refs, more...); i == 0 {
+				need.Ranges = append(need.Ranges, rows...)
+			}
 		}
 		return refs, need
 	}
@@ -85,14 +102,14 @@ func (b Book[V]) open(
 	if err != nil {
 		return Roll{}, err
 	}
-	return Roll{looks[0], b.lender(looks[0].State), snap.Ranges}, b.See(looks[0], as)
+	return Roll{looks[0], b.chain(looks[0].State), snap.Ranges}, b.See(looks[0], as)
 }
 
-func (b Book[V]) lender(state gotong.State) gotong.Stream {
-	if b.Lender == nil {
-		return state.Stream
+func (b Book[V]) chain(state gotong.State) []gotong.Stream {
+	if b.Chain == nil {
+		return []gotong.Stream{state.Stream}
 	}
-	return b.Lender(state)
+	return b.Chain(state)
 }
 
 // seat returns what a stream and its lender keep of one user.
@@ -105,10 +122,43 @@ func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID str
 	}
 	seat := Seat{UserID: userID}
 	seat.Own, _ = gotong.Doc[Row](roll.State, gotong.MemberKey(s, userID))
-	if base, ok := gotong.Doc[Row](roll.State, gotong.MemberKey(roll.Lender, userID)); ok {
-		seat.Membership = base.Base()
+	seat.Membership = gotong.MembershipOf(roll.State, roll.Chain[0], userID)
+	for _, home := range roll.Chain[1:] {
+		switch m := gotong.MembershipOf(roll.State, home, userID); {
+		case m.Role == "":
+			seat.Membership = gotong.Membership{}
+		case seat.Active():
+			seat.LeftAt = m.LeftAt
+		}
 	}
 	return roll, seat, nil
+}
+
+// within returns those of the seats whose users are active members of these
+// streams too. What it reads is not older than the seats.
+func (b Book[V]) within(ctx context.Context, chain []gotong.Stream, seats []Seat) ([]Seat, error) {
+	for _, home := range chain {
+		var need store.Need
+		for _, seat := range seats {
+			need.Documents = append(need.Documents, gotong.MemberKey(home, seat.UserID))
+		}
+		snap, err := b.Store.Load(ctx, need)
+		if err != nil {
+			return nil, err
+		}
+		var kept []Seat
+		for _, seat := range seats {
+			m, ok, err := httpapi.Document[Row](b.Codec, snap, gotong.MemberKey(home, seat.UserID))
+			if err != nil {
+				return nil, err
+			}
+			if ok && m.Base().Active() {
+				kept = append(kept, seat)
+			}
+		}
+		seats = kept
+	}
+	return seats, nil
 }
 
 // Active reads a page of the active members of a stream, in order of user id:
@@ -141,7 +191,8 @@ func (b Book[V]) Active(ctx context.Context, s gotong.Stream, as Sight, after st
 			last = rows[len(rows)-1].Key.Name
 		}
 	}
-	return roll, seats, last, nil
+	seats, err = b.within(ctx, roll.Chain[1:], seats)
+	return roll, seats, last, err
 }
 
 // Done is an executed command about a user.
@@ -169,7 +220,7 @@ func (d *Done[V]) Then() (httpapi.Written[V], error) {
 	if err != nil {
 		return httpapi.Written[V]{}, err
 	}
-	stretch, err := httpapi.StretchAt(d.ctx, d.book.Store, roll.Lender, seat.Membership, d.Receipt.At)
+	stretch, err := httpapi.StretchAt(d.ctx, d.book.Store, roll.Chain[0], seat.Membership, d.Receipt.At)
 	seat.Membership = gotong.Membership{Role: seat.Role, JoinedAt: stretch.Joined, LeftAt: stretch.Left}
 	seat.Own = nil
 	return d.written(roll, seat, err)
@@ -216,6 +267,7 @@ type listOut[V any] struct {
 type listLentOut[V any] struct {
 	AsOf     string `header:"X-As-Of"`
 	HomeAsOf string `header:"X-As-Of-Home"`
+	Lender   string `header:"X-As-Of-Lender"`
 	httpapi.Next
 	Body []V
 }
@@ -238,7 +290,7 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 		if err != nil {
 			return nil, err
 		}
-		if first.Lender == "" { // a later change may be shown twice, but is never missed
+		if first.Chain == nil { // a later change may be shown twice, but is never missed
 			first = roll
 		}
 		found, after = append(found, seats...), last
@@ -247,7 +299,8 @@ func (r *routes[V, A, S, L, R, B]) list(ctx context.Context, in *listIn) (*listL
 		found = found[:in.Limit]
 		out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.ByID.Cursor(ctx, found[in.Limit-1].UserID)}
 	}
-	out.AsOf, out.HomeAsOf, out.Body = httpapi.AsOf(ctx, first.Head.Seq), first.HomeAsOf(ctx), r.Shown(ctx, first, found)
+	out.AsOf, out.HomeAsOf, out.Lender = httpapi.AsOf(ctx, first.Head.Seq), first.HomeAsOf(ctx), first.LenderAsOf(ctx)
+	out.Body = r.Shown(ctx, first, found)
 	return out, nil
 }
 
