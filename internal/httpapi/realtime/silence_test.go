@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"runtime"
+	"runtime/debug"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -199,4 +202,30 @@ func TestTooManyPings(t *testing.T) {
 			w.ended("ws rate_limited")
 		})
 	}
+}
+
+// The first ping of the server, and the first of the client, cost a connection
+// neither stack nor buffers that stay.
+func BenchmarkFirstPings(b *testing.B) {
+	w := newWorld(b)
+	defer debug.SetGCPercent(debug.SetGCPercent(-1)) // it would shrink stacks
+	var before, after runtime.MemStats
+	var sockets []*rawSocket
+	for b.Loop() {
+		sockets = append(sockets, w.rawConnect(fmt.Sprint("u", len(sockets))))
+	}
+	time.Sleep(100 * time.Millisecond) // until all are waiting
+	runtime.ReadMemStats(&before)
+	for _, c := range w.server.all() {
+		c.ping()
+	}
+	for _, s := range sockets {
+		readServerFrame(b, s.br)
+		s.send(clientFrame(0x8a, nil), clientFrame(0x89, []byte("and back")))
+		readServerFrame(b, s.br)
+	}
+	runtime.ReadMemStats(&after)
+	n := float64(len(sockets))
+	b.ReportMetric((float64(after.StackInuse)-float64(before.StackInuse))/n, "stackB/conn")
+	b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/n, "heapB/conn")
 }
