@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
@@ -337,4 +338,21 @@ func TestSignals(t *testing.T) {
 			}
 		})
 	})
+}
+
+func TestPresenceOfASignal(t *testing.T) {
+	for _, test := range []struct {
+		signal client.Signal
+		want   client.Presence
+		ok     bool
+	}{
+		{client.Signal{Type: "presence", Data: []byte(`{"present":2,"users":["ann","bob"]}`)}, client.Presence{Present: 2, Users: []string{"ann", "bob"}}, true},
+		{client.Signal{Type: "presence", Data: []byte(`{"present":700}`)}, client.Presence{Present: 700}, true},
+		{client.Signal{Type: "presence"}, client.Presence{}, false},
+		{client.Signal{Type: "typing", Data: []byte(`{"present":2}`)}, client.Presence{}, false},
+	} {
+		if got, ok := test.signal.Presence(); ok != test.ok || ok && !reflect.DeepEqual(got, test.want) {
+			t.Errorf("%+v: %+v, %v", test.signal, got, ok)
+		}
+	}
 }

@@ -23,8 +23,8 @@ type ConnOptions struct {
 	// stream ends the Conn.
 	OnEnded func(*Ended) error
 
-	// OnSignal is called for typing and presence, never at the same time as
-	// Handle.
+	// OnSignal is called for typing, presence and read marks, never at the same
+	// time as Handle.
 	OnSignal func(Signal)
 
 	// OnState is called when a connection is established or lost.

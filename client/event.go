@@ -40,12 +40,26 @@ func (e Event) Cursor() gotong.Cursor { return gotong.Cursor{Epoch: e.Epoch, Seq
 // Decode reads the event's data into a value.
 func (e Event) Decode(into any) error { return json.Unmarshal(e.Data, into) }
 
-// Signal is an ephemeral notice: a user is typing, a user is present.
+// Signal is an ephemeral notice: a user is typing, users are present, or the
+// caller set a read mark on another device.
 type Signal struct {
 	Stream gotong.Stream
 	Type   string
-	Actor  Actor
+	Actor  Actor           // zero for presence
 	Data   json.RawMessage // nil if there is none
+}
+
+// Presence is who follows a stream. Each replaces the one before.
+type Presence struct {
+	Present int      `json:"present"` // the number of users, the caller among them
+	Users   []string `json:"users"`   // their ids; nil if they are too many to list
+}
+
+// Presence returns what a signal of type "presence" reports; ok is false for any
+// other.
+func (s Signal) Presence() (p Presence, ok bool) {
+	ok = s.Type == "presence" && json.Unmarshal(s.Data, &p) == nil
+	return p, ok
 }
 
 // From is the place where a subscription begins: [Now], [Start], or a cursor's

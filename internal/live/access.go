@@ -58,11 +58,12 @@ func (s *sub) end(reason string, frame *Frame) {
 		close(s.decided)
 	}
 	if s.grant != nil {
-		h.signals.Leave(s.flow.stream, sess.reader)
+		h.signals.Leave(s.flow.stream, sess.reader.UserID)
 		h.observer.Unsubscribed(reason)
 		h.subscriptions.Add(-1)
 	}
 	s.flow.unfollow(s)
+	sess.presence.And(^uint32(s.bit())) //nolint:gosec // of 32
 	sess.signals.Forget(s.flow.stream)
 	for _, t := range s.watching {
 		t.unwatch(s)
@@ -156,7 +157,8 @@ func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64
 	h.observer.Subscribed()
 	h.subscriptions.Add(1)
 	s.renew(r, g, marks, p)
-	h.signals.Join(s.flow.stream, s.session.reader)
+	h.signals.Join(s.flow.stream, s.session.reader.UserID)
+	s.owePresence() // of those who are there already
 }
 
 // renew takes over a newer permission, and the page that came with it.

@@ -8,6 +8,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/signal"
 )
 
 // client takes frames as a client sees them and checks what must hold always.
@@ -135,7 +136,13 @@ func (c *client) control(w wireFrame) {
 	case "access_revoked":
 		c.revoked[w.Stream] = true
 	case "signal":
-		op = fmt.Sprint("signal ", w.Type, " ", w.Actor["user_id"], " ", w.Data["online"])
+		op = fmt.Sprint("signal ", w.Type, " ", w.Actor["user_id"])
+		switch w.Type {
+		case signal.Presence:
+			op = fmt.Sprint("signal presence ", w.Data["present"], " ", w.Data["users"])
+		case signal.Read:
+			op += fmt.Sprint(" ", w.Data["n"])
+		}
 	case "resync_required":
 		op += " " + w.Reason
 	}

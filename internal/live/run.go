@@ -22,7 +22,7 @@ func New(opt Options) *Hub {
 	}
 	h.limits.fill()
 	h.observer.fill()
-	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show}
+	signals := signal.Options{Clock: opt.Clock, Kind: opt.Views.Kind, Show: h.show, ShowPresence: h.showPresence}
 	if opt.Bus != nil {
 		signals.Publish = h.publish
 	}

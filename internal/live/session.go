@@ -90,7 +90,8 @@ type Session struct {
 	closing   *Closing
 	closed    bool
 
-	signals signal.Queue[Frame] // has a lock of its own
+	presence atomic.Uint32       // the slots whose stream's presence the session is owed
+	signals  signal.Queue[Frame] // has a lock of its own
 }
 
 // The bits of Session.dirty beside those of the subscriptions.
@@ -197,12 +198,4 @@ func (s *Session) find(stream gotong.Stream) *sub {
 		}
 	}
 	return nil
-}
-
-// wakeSignals has the session look at what it missed, now that it can take
-// signals again.
-func (s *Session) wakeSignals() {
-	if s.signals.Missing() {
-		s.raise(signalBit)
-	}
 }

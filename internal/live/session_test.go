@@ -36,9 +36,9 @@ func TestSignals(t *testing.T) {
 		for _, c := range []*client{ann, bob, cat} {
 			c.drain()
 		}
-		ann.heard("subscribed", "signal presence bob true", "signal presence cat true", "signal typing bob <nil>")
-		bob.heard("subscribed", "signal presence cat true")
-		cat.heard("subscribed", "signal typing bob <nil>")
+		ann.heard("subscribed", "signal typing bob", "signal presence 3 [ann bob cat]") // the latest alone
+		bob.heard("subscribed", "signal presence 2 [ann bob]", "signal presence 3 [ann bob cat]")
+		cat.heard("subscribed", "signal presence 3 [ann bob cat]", "signal typing bob")
 		if got := a.Signals().Present(r1); !slices.Equal(got, []string{"ann", "bob", "cat"}) {
 			t.Errorf("present %v", got)
 		}
@@ -68,7 +68,7 @@ func TestSignals(t *testing.T) {
 		pass(time.Second)
 		cat.ops = nil
 		cat.drain()
-		cat.heard("signal typing bob <nil>", "signal presence ann false", "signal presence bob false")
+		cat.heard("signal typing bob", "signal presence 1 [cat]")
 		if got := b.Signals().Present(r1); !slices.Equal(got, []string{"cat"}) {
 			t.Errorf("present %v", got)
 		}
@@ -213,15 +213,15 @@ func TestWhisper(t *testing.T) {
 			synctest.Wait()
 			c.drain()
 		}
-		a.Signals().Whisper(r1, gotong.Actor{UserID: "ann"}, []byte(`{"online":"n=3"}`))
+		a.Signals().Whisper(r1, gotong.Actor{UserID: "ann"}, []byte(`{"n":3}`))
 		a.Signals().Whisper(r1, gotong.Actor{UserID: "ann"}, []byte(`not JSON`))
 		a.Signals().Whisper("room/nobody", gotong.Actor{UserID: "ann"}, nil)
 		synctest.Wait()
 		for _, c := range []*client{phone, desk, bob} {
 			c.drain()
 		}
-		phone.heard("subscribed", "signal read ann n=3")
-		desk.heard("subscribed", "signal read ann n=3")
+		phone.heard("subscribed", "signal read ann 3")
+		desk.heard("subscribed", "signal read ann 3")
 		bob.heard("subscribed")
 		if err := bob.s.Signal(r1, signal.Read); gotong.CodeOf(err) != gotong.CodeInvalid {
 			t.Errorf("a client's own: %v", err)

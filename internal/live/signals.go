@@ -61,17 +61,58 @@ func (s *Session) queueSignal(m *bus.Signal, f Frame) {
 	s.raise(signalBit)
 }
 
-// takeSignals moves out the signals that the session may still get. Then the
-// queue is quiet, and the presence that was missed is queued. s.mu is held.
+// showPresence has every session that follows a stream take its presence.
+func (h *Hub) showPresence(stream gotong.Stream) {
+	t := h.lookup(stream)
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range t.followers {
+		f.sub.owePresence()
+	}
+}
+
+// owePresence notes that the session is to take the presence of the stream.
+func (s *sub) owePresence() {
+	s.session.presence.Or(uint32(s.bit())) //nolint:gosec // of 32
+	s.session.raise(signalBit)
+}
+
+// takeSignals moves out the signals that the session may still get. s.mu is
+// held.
 func (s *Session) takeSignals(t *taking) {
 	now := s.hub.opt.Clock.Mono()
-	missed := s.signals.Take(func(stream gotong.Stream) bool {
+	s.signals.Take(func(stream gotong.Stream) bool {
 		sub := s.find(stream)
 		return sub != nil && sub.mayHear(now)
 	}, t.add)
-	for m, role := range missed {
-		s.hub.signals.Again(m.Stream, gotong.Actor{UserID: m.UserID, Role: role}, func(m *bus.Signal) {
-			s.queueSignal(m, s.hub.signalFrame(m))
-		})
+	s.slots(uint64(s.presence.Load()), func(sub *sub) bool {
+		sub.takePresence(t, now)
+		return true
+	})
+}
+
+// takePresence moves out the presence of the stream as it is now shown, once
+// the session may get it. Until then it stays owed; see wakeSignals.
+func (s *sub) takePresence(t *taking, now clock.Moment) {
+	if !s.mayHear(now) {
+		if part := s.flow.part.Load(); part != nil && !part.fresh(now) {
+			part.held.Store(true) // the next complete read raises it
+		}
+		return
+	}
+	s.session.presence.And(^uint32(s.bit())) //nolint:gosec // of 32
+	if data := s.session.hub.signals.Shown(s.flow.stream); data != nil {
+		t.add(presenceFrame(s.flow.stream, data))
+	}
+}
+
+// wakeSignals has the session look at the presence that it is owed, now that it
+// can take signals again.
+func (s *Session) wakeSignals() {
+	if s.presence.Load() != 0 {
+		s.raise(signalBit)
 	}
 }

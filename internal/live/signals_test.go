@@ -1,8 +1,10 @@
 package live_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -34,62 +36,76 @@ func TestEnded(t *testing.T) {
 	})
 }
 
-// Of many who leave at once, each is told to everybody, however few signals wait
-// in a session and whatever keeps it from hearing meanwhile.
-func TestPresenceOfACrowdThatLeaves(t *testing.T) {
-	for name, during := range map[string]func(w *world, h *live.Hub){
-		"only many":              func(*world, *live.Hub) {},
-		"while right is unclear": func(w *world, h *live.Hub) { w.commit(h, r1, opened()) },
+// Each follower of a stream gets one frame for a burst of users who come or go,
+// with the state after it: also a follower who is slow, one who could receive no
+// signal meanwhile, and one who subscribes when nothing changes any more.
+func TestPresenceOfABurst(t *testing.T) {
+	for name, test := range map[string]struct {
+		crowd int
+		here  string // with ann, the others and bob
+	}{
+		"a few": {3, "signal presence 5 [ann bob u00 u01 u02]"},
+		"many":  {90, "signal presence 92 <nil>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t)
-				h := w.start()
-				const crowd = 90
-				facts := []gotong.Fact{add("ann")}
-				for i := range crowd {
-					facts = append(facts, add(fmt.Sprint("u", i)))
+				w, f, h := heldWorld(t)
+				facts := []gotong.Fact{add("bob")}
+				for i := range test.crowd {
+					facts = append(facts, add(fmt.Sprintf("u%02d", i)))
 				}
 				w.commit(h, r1, facts...)
-				ann := open(t, h, "ann", live.SessionOptions{})
-				ann.subscribe(r1, live.Now())
-				var others []*client
-				for i := range crowd {
-					c := open(t, h, fmt.Sprint("u", i), live.SessionOptions{})
+				join := func(user string) *client {
+					c := open(t, h, user, live.SessionOptions{})
 					c.subscribe(r1, live.Now())
-					others = append(others, c)
+					return c
+				}
+				presence := func(c *client, want ...string) {
+					t.Helper()
+					c.ops = nil
+					synctest.Wait()
+					c.drain()
+					c.ops = slices.DeleteFunc(c.ops, func(op string) bool { return !strings.HasPrefix(op, "signal presence") })
+					if !slices.Equal(c.ops, want) {
+						t.Errorf("%s got %q, want %q", c.s.Viewer().UserID, c.ops, want)
+					}
+				}
+				ann, bob := join("ann"), join("bob")
+				var others []*client
+				for i := range test.crowd {
+					others = append(others, join(fmt.Sprintf("u%02d", i)))
 				}
 				pass(time.Second)
-				check := func(on bool) {
-					t.Helper()
-					synctest.Wait()
-					ann.drain()
-					last := map[string]bool{}
-					for _, op := range ann.ops {
-						var id, is string
-						if n, _ := fmt.Sscanf(op, "signal presence %s %s", &id, &is); n == 2 {
-							last[id] = is == "true"
-						}
-					}
-					wrong := 0
-					for i := range crowd {
-						if is, told := last[fmt.Sprint("u", i)]; !told || is != on {
-							wrong++
-						}
-					}
-					if wrong > 0 {
-						t.Errorf("of %d users %d are not told to be online: %v", crowd, wrong, on)
-					}
+				for _, c := range append(others, ann, bob) {
+					presence(c, test.here)
 				}
-				check(true)
+				pass(time.Minute)
+				again := join("bob")
+				presence(again, test.here)
+				presence(ann)
+
+				release := f.hold(1, false) // what the followers may do is not clear
+				w.commit(h, r1, opened())
+				synctest.Wait()
 				for _, c := range others {
 					c.s.Close()
 				}
 				pass(time.Second)
-				during(w, h)
-				ann.take(1 << 20)
+				presence(ann)
+				release()
+				presence(ann, "signal presence 2 [ann bob]")
+				bob.s.Close()
 				pass(time.Second)
-				check(false)
+				presence(ann)
+
+				f.set(errors.New("no answer")) // and the partition falls silent
+				pass(10 * time.Second)
+				again.s.Close()
+				pass(time.Second)
+				presence(ann)
+				f.set(nil)
+				pass(3 * time.Second)
+				presence(ann, "signal presence 1 [ann]")
 			})
 		})
 	}

@@ -49,7 +49,6 @@ func (s *Session) Take(dst []Frame, maxBytes int) (frames []Frame, more bool) {
 			left |= signalBit
 		} else {
 			s.takeSignals(&t)
-			left |= s.dirty.Load() & signalBit // presence that had been missed was queued
 		}
 	}
 	if left != 0 {

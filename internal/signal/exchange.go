@@ -12,7 +12,7 @@ import (
 
 // The signals that only the server sends.
 const (
-	Presence = "presence" // who came and who left; data is {"online": bool}
+	Presence = "presence" // who is present; see [Exchange.Shown]
 	Read     = "read"     // for the user's own sessions: another of them marked something as read
 )
 
@@ -29,6 +29,10 @@ type Options struct {
 	// and for whose users it is; see [For].
 	Show func(m *bus.Signal)
 
+	// ShowPresence has all sessions of this node that follow the stream get what
+	// [Exchange.Shown] returns.
+	ShowPresence func(stream gotong.Stream)
+
 	// Publish sends a message to the other nodes; nil on a node without a bus.
 	Publish func(m bus.Message)
 }
@@ -38,9 +42,10 @@ type Exchange struct {
 	opt  Options
 	wake chan struct{} // holds at most one wake-up
 
-	mu      sync.Mutex // guards what follows, and each presence; Queue.mu comes after it
+	mu      sync.Mutex // guards what follows, and each presence
 	streams map[gotong.Stream]*presence
 	news    []*presence // to be reported soon
+	waiting []*presence // to be shown later
 	turns   []turn      // to be reported again, the oldest report first
 	nodes   map[string]clock.Moment
 }
@@ -59,8 +64,8 @@ func New(opt Options) *Exchange {
 	}
 }
 
-// For reports whether a signal is for the sessions of a user: a read mark for
-// those of its actor, any other for those of the others.
+// For reports whether a signal of an actor is for the sessions of a user: a read
+// mark for those of the actor, any other for those of the others.
 func For(m *bus.Signal, userID string) bool { return (m.Actor.UserID == userID) == (m.Type == Read) }
 
 // Send passes on a client's signal. It returns CodeInvalid if clients send no

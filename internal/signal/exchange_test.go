@@ -51,6 +51,12 @@ func (n *node) show(m *bus.Signal) {
 	n.shown = append(n.shown, strings.TrimSpace(fmt.Sprint(m.Type, " ", m.Actor.UserID, " ", string(m.Data))))
 }
 
+func (n *node) showPresence(s gotong.Stream) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.shown = append(n.shown, fmt.Sprint("presence ", string(n.Shown(s))))
+}
+
 // saw returns what was shown since the last call.
 func (n *node) saw() []string {
 	n.mu.Lock()
@@ -62,13 +68,13 @@ func (n *node) saw() []string {
 
 func (n *node) join(users ...string) {
 	for _, u := range users {
-		n.Join(r1, viewer(u))
+		n.Join(r1, u)
 	}
 }
 
 func (n *node) leave(users ...string) {
 	for _, u := range users {
-		n.Leave(r1, viewer(u))
+		n.Leave(r1, u)
 	}
 }
 
@@ -79,13 +85,11 @@ func (n *node) present(t *testing.T, want ...string) {
 	}
 }
 
-func viewer(id string) gotong.Viewer { return gotong.Viewer{UserID: id, Role: gotong.RoleUser} }
-
 // start runs a node on a bus, or alone, until the test ends.
 func start(t *testing.T, name string, b bus.Bus, c clock.Clock) *node {
 	t.Helper()
 	n := &node{}
-	opt := signal.Options{Clock: c, Kind: kindOf, Show: n.show}
+	opt := signal.Options{Clock: c, Kind: kindOf, Show: n.show, ShowPresence: n.showPresence}
 	if b != nil {
 		opt.Publish = func(m bus.Message) { m.Node = name; b.Publish(m) }
 	}
@@ -163,7 +167,7 @@ func TestFor(t *testing.T) {
 		typ, user string
 		want      bool
 	}{
-		{"typing", "ann", false}, {"typing", "bob", true}, {signal.Presence, "ann", false}, {signal.Presence, "bob", true},
+		{"typing", "ann", false}, {"typing", "bob", true},
 		{signal.Read, "ann", true}, {signal.Read, "bob", false},
 	} {
 		if got := signal.For(&bus.Signal{Type: test.typ, Actor: gotong.Actor{UserID: "ann"}}, test.user); got != test.want {
@@ -204,7 +208,7 @@ func TestPresenceOfNodes(t *testing.T) {
 		b.leave("ann")
 		pass(second)
 		c.present(t, "bob", "cat")
-		if got := c.saw(); !slices.Equal(got, []string{`presence ann {"online":false}`}) {
+		if got := c.saw(); !slices.Equal(got, []string{`presence {"present":2,"users":["bob","cat"]}`}) {
 			t.Errorf("shown %q", got)
 		}
 		net.Cut()
@@ -224,7 +228,7 @@ func TestShortAbsenceIsNotShown(t *testing.T) {
 		n := start(t, "a", nil, clock.System())
 		n.join("ann", "bob", "bob")
 		pass(second)
-		if got := n.saw(); len(got) != 2 {
+		if got := n.saw(); !slices.Equal(got, []string{`presence {"present":2,"users":["ann","bob"]}`}) {
 			t.Errorf("shown %q", got)
 		}
 		n.leave("ann", "bob")
@@ -235,13 +239,13 @@ func TestShortAbsenceIsNotShown(t *testing.T) {
 		}
 		n.leave("bob")
 		pass(second)
-		if got := n.saw(); !slices.Equal(got, []string{`presence bob {"online":false}`}) {
+		if got := n.saw(); !slices.Equal(got, []string{`presence {"present":1,"users":["ann"]}`}) {
 			t.Errorf("shown %q", got)
 		}
 	})
 }
 
-// In a crowd no change is shown, a crowd is reported in few messages, and
+// A crowd is reported in few messages, and
 // whatever another node reports makes nobody present for longer than a minute,
 // nor memory grow without bound.
 func TestPresenceIsBounded(t *testing.T) {
@@ -267,20 +271,17 @@ func TestPresenceIsBounded(t *testing.T) {
 		if got := len(heard); got < 3 || got > 6 {
 			t.Errorf("%d messages report %d users", got, crowd)
 		}
-		if got := n.saw(); len(got) != 0 {
-			t.Errorf("%d changes of a crowd are shown", len(got))
-		}
 		say := func(data string) {
 			evil.Publish(bus.Message{Node: "evil", Signal: &bus.Signal{Stream: r1, Type: signal.Presence, Data: json.RawMessage(data)}})
 			synctest.Wait()
 		}
-		for _, data := range []string{``, `{`, `7`, `{"here":"x"}`, `{"here":[{"user_id":"a b"}]}`, `{"gone":[{"user_id":"u1"}]}`, `{"gone":[{"user_id":"x"}]}`} {
+		for _, data := range []string{``, `{`, `7`, `{"here":"x"}`, `{"here":["a b"]}`, `{"gone":["u1"]}`, `{"gone":["x"]}`} {
 			say(data)
 		}
 		for i := range 400 {
-			list := make([]gotong.Actor, 100)
+			list := make([]string, 100)
 			for j := range list {
-				list[j].UserID = fmt.Sprint("evil", i, "-", j)
+				list[j] = fmt.Sprint("evil", i, "-", j)
 			}
 			b, _ := json.Marshal(map[string]any{"here": list})
 			say(string(b))
@@ -345,8 +346,8 @@ func TestPresenceOfManyStreams(t *testing.T) {
 		const rooms, each = 4 * bustest.Queue, 32
 		name := func(i int) gotong.Stream { return gotong.NewStream("room", fmt.Sprint(i)) }
 		for i := range rooms {
-			a.Join(name(i), viewer(fmt.Sprint("u", i)))
-			b.Join(name(i), viewer(fmt.Sprint("v", i)))
+			a.Join(name(i), fmt.Sprint("u", i))
+			b.Join(name(i), fmt.Sprint("v", i))
 			if i%each == 0 {
 				pass(20 * time.Millisecond)
 			}
@@ -420,7 +421,7 @@ func TestStepsKeepNobodyPresent(t *testing.T) {
 				})
 				pass(80 * second)
 				a.present(t, "ann")
-				if got := a.saw(); !slices.Equal(got, []string{`presence bob {"online":false}`}) {
+				if got := a.saw(); !slices.Equal(got, []string{`presence {"present":1,"users":["ann"]}`}) {
 					t.Errorf("shown %q", got)
 				}
 			})
@@ -428,27 +429,47 @@ func TestStepsKeepNobodyPresent(t *testing.T) {
 	}
 }
 
-// What a session is shown again is what the others of the node were shown last,
-// not what is being gathered.
-func TestAgain(t *testing.T) {
+// A burst is one frame, whatever came and went in it; of more users than fifty
+// only the number is shown; and a stream is shown the more rarely the more users
+// are present.
+func TestPresenceOfBursts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := start(t, "a", nil, clock.System())
-		again := func(want string) {
-			t.Helper()
-			n.Again(r1, gotong.Actor{UserID: "ann"}, func(m *bus.Signal) {
-				if string(m.Data) != want {
-					t.Errorf("%s, want %s", m.Data, want)
-				}
-			})
+		some := func(from, to int) (list []string) {
+			for i := from; i < to; i++ {
+				list = append(list, fmt.Sprintf("u%03d", i))
+			}
+			return list
 		}
-		const on, off = `{"online":true}`, `{"online":false}`
-		n.join("ann")
-		again(off)
-		pass(second)
-		again(on)
-		n.leave("ann")
-		again(on)
-		pass(second)
-		again(off)
+		listed := func(users []string) string {
+			b, _ := json.Marshal(map[string]any{"present": len(users), "users": users})
+			return "presence " + string(b)
+		}
+		for _, step := range []struct {
+			what  string
+			do    func()
+			after time.Duration
+			shown []string
+		}{
+			{"the first", func() { n.join("u000") }, second, nil},
+			{"its second session", func() { n.join("u000"); n.leave("u000") }, second, nil},
+			{"forty-nine more", func() { n.join(some(1, 50)...) }, 300 * time.Millisecond, []string{listed(some(0, 50))}},
+			{"one too many, too soon", func() { n.join("u050") }, 4 * second, nil},
+			{"later", func() {}, 2 * second, []string{`presence {"present":51}`}},
+			{"one for another", func() { n.join("u051"); n.leave("u050") }, 20 * second, nil},
+			{"many", func() { n.join(some(52, 500)...) }, second, []string{`presence {"present":499}`}},
+			{"many again", func() { n.join(some(500, 600)...); pass(second); n.leave(some(500, 501)...) }, 8 * second, nil},
+			{"at the end", func() {}, 2 * second, []string{`presence {"present":598}`}},
+			{"nearly all go", func() { pass(10 * second); n.leave("u051"); n.leave(some(52, 500)...); n.leave(some(501, 600)...) }, second, []string{listed(some(0, 50))}},
+			{"all but one", func() { pass(10 * second); n.leave(some(1, 50)...) }, second, []string{listed(some(0, 1))}},
+			{"nobody", func() { n.leave("u000") }, second, nil},
+			{"one again", func() { n.join("u000") }, second, nil},
+		} {
+			step.do()
+			pass(step.after)
+			if got := n.saw(); !slices.Equal(got, step.shown) {
+				t.Errorf("%s: shown %q, want %q", step.what, got, step.shown)
+			}
+		}
 	})
 }

@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -29,9 +30,14 @@ const (
 	// expireEvery is how many seconds pass between two looks for reports that
 	// hold no more.
 	expireEvery = 20
-	// crowd is how many users may be in a stream of which each change is shown
-	// to all the others; of a larger one only Present gives an account.
-	crowd = 100
+	// maxListed is how many present users are shown one by one; of more, only
+	// their number is shown.
+	maxListed = 50
+	// showEvery and maxShowEvery are the least time between two times that the
+	// presence of a stream is shown: showEvery for each user present. A frame to
+	// each of many users costs by their number, and a list by its square.
+	showEvery    = 100 * time.Millisecond
+	maxShowEvery = 10 * time.Second
 	// maxUsers is how many users other nodes can add to a stream.
 	maxUsers = 16_384
 	// maxReports is how many nodes may report the same user.
@@ -52,9 +58,12 @@ type presence struct {
 	users   map[string]*user
 	changed map[string]struct{}
 	here    int // users with sessions on this node
-	there   int // users whom other nodes have reported
+
+	shown  []byte       // as the sessions here are shown it; see Shown
+	showAt clock.Moment // not before
 
 	queued bool // among the news
+	waits  bool // among those that wait for showAt
 	listed bool // among the turns
 	ask    bool // the others are to report their users
 	answer bool // another asked
@@ -62,10 +71,8 @@ type presence struct {
 
 // user is one user of a presence.
 type user struct {
-	role     gotong.Role
 	sessions int      // of this node
 	reports  []report // of other nodes
-	shown    bool     // as present, to the sessions here
 	said     bool     // to be here, to the other nodes
 }
 
@@ -77,10 +84,10 @@ type report struct {
 
 // word is what nodes tell each other of a stream's presence.
 type word struct {
-	Here []gotong.Actor `json:"here,omitempty"`
-	Gone []gotong.Actor `json:"gone,omitempty"`
-	Ask  bool           `json:"ask,omitempty"` // report the users who follow at your node
-	For  int            `json:"for,omitempty"` // for how many seconds Here holds unless it is repeated
+	Here []string `json:"here,omitempty"` // ids of users
+	Gone []string `json:"gone,omitempty"`
+	Ask  bool     `json:"ask,omitempty"` // report the users who follow at your node
+	For  int      `json:"for,omitempty"` // for how many seconds Here holds unless it is repeated
 }
 
 // life is how long the report holds.
@@ -89,12 +96,12 @@ func (w *word) life() time.Duration {
 }
 
 // Join notes that one more session of a user follows a stream.
-func (x *Exchange) Join(stream gotong.Stream, v gotong.Viewer) { x.count(stream, v, 1) }
+func (x *Exchange) Join(stream gotong.Stream, userID string) { x.count(stream, userID, 1) }
 
 // Leave notes that one fewer does.
-func (x *Exchange) Leave(stream gotong.Stream, v gotong.Viewer) { x.count(stream, v, -1) }
+func (x *Exchange) Leave(stream gotong.Stream, userID string) { x.count(stream, userID, -1) }
 
-func (x *Exchange) count(stream gotong.Stream, v gotong.Viewer, change int) {
+func (x *Exchange) count(stream gotong.Stream, userID string, change int) {
 	if !x.has(stream, Presence) {
 		return
 	}
@@ -102,15 +109,15 @@ func (x *Exchange) count(stream gotong.Stream, v gotong.Viewer, change int) {
 	defer x.mu.Unlock()
 	p := x.streams[stream]
 	if p == nil {
-		p = &presence{stream: stream, users: map[string]*user{}, changed: map[string]struct{}{}}
+		p = &presence{stream: stream, users: map[string]*user{}}
 		x.streams[stream] = p
 	}
 	p.ask = p.ask || p.here == 0 // nobody here has listened until now
-	u := p.user(v.UserID)
+	u := p.user(userID)
 	was := u.sessions
 	if u.sessions += change; was == 0 || u.sessions == 0 {
 		p.here += change
-		p.note(v.UserID, v.Role)
+		p.note(userID)
 		x.announce(p)
 	}
 	if !p.listed {
@@ -129,9 +136,11 @@ func (p *presence) user(id string) *user {
 }
 
 // note remembers that a user came or left.
-func (p *presence) note(id string, role gotong.Role) {
+func (p *presence) note(id string) {
+	if p.changed == nil {
+		p.changed = map[string]struct{}{}
+	}
 	p.changed[id] = struct{}{}
-	p.users[id].role = role
 }
 
 // announce has the news of a presence reported soon. x.mu is held.
@@ -182,14 +191,14 @@ func (x *Exchange) hearPresence(node string, m *bus.Signal, now clock.Moment) {
 	if p == nil || p.here == 0 {
 		return
 	}
-	for _, a := range w.Gone {
-		if u := p.users[a.UserID]; u != nil && p.drop(u, func(r report) bool { return r.node == node }) {
-			p.note(a.UserID, a.Role)
+	for _, id := range w.Gone {
+		if u := p.users[id]; u != nil && u.drop(func(r report) bool { return r.node == node }) {
+			p.note(id)
 		}
 	}
-	for _, a := range w.Here {
-		if gotong.ValidID(a.UserID) && p.believe(a.UserID, report{node, now.Add(w.life())}) {
-			p.note(a.UserID, a.Role)
+	for _, id := range w.Here {
+		if gotong.ValidID(id) && p.believe(id, report{node, now.Add(w.life())}) {
+			p.note(id)
 		}
 	}
 	p.answer = p.answer || w.Ask
@@ -205,26 +214,21 @@ func (p *presence) believe(id string, r report) bool {
 	}
 	u := p.user(id)
 	i := slices.IndexFunc(u.reports, func(o report) bool { return o.node == r.node })
-	switch {
-	case i >= 0:
+	if i >= 0 {
 		u.reports[i].till = r.till
 		return false
-	case len(u.reports) >= maxReports:
+	}
+	if len(u.reports) >= maxReports {
 		return false
-	case len(u.reports) == 0:
-		p.there++
 	}
 	u.reports = append(u.reports, r)
 	return true
 }
 
-// drop takes back reports of a user; it returns true if there were any.
-func (p *presence) drop(u *user, which func(report) bool) bool {
+// drop takes back reports of the user; it returns true if there were any.
+func (u *user) drop(which func(report) bool) bool {
 	before := len(u.reports)
 	u.reports = slices.DeleteFunc(u.reports, which)
-	if before > 0 && len(u.reports) == 0 {
-		p.there--
-	}
 	return len(u.reports) < before
 }
 
@@ -245,74 +249,112 @@ func (x *Exchange) expire() {
 
 func (x *Exchange) expireIn(p *presence, now clock.Moment) {
 	for id, u := range p.users {
-		if p.drop(u, func(r report) bool { return !x.holds(r, now) }) {
-			p.note(id, u.role)
+		if u.drop(func(r report) bool { return !x.holds(r, now) }) {
+			p.note(id)
 			x.announce(p)
 		}
 	}
 }
 
-// gathered is what is news of a presence, which then is news no more.
-func (x *Exchange) gathered(p *presence) (show []*bus.Signal, w word) {
+// gathered returns whether the sessions here are to be shown the presence again,
+// and what is news to the other nodes; then nothing of it is news any more.
+func (x *Exchange) gathered(p *presence) (show bool, w word) {
+	now := x.opt.Clock.Mono()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	quiet := p.here+p.there > crowd
 	for id := range p.changed {
 		u := p.users[id]
-		here, on := u.sessions > 0, u.present()
-		actor := gotong.Actor{UserID: id, Role: u.role}
-		if u.shown != on && !quiet {
-			show = append(show, presenceOf(p.stream, actor, on))
-		}
+		here := u.sessions > 0
 		switch {
 		case u.said == here:
 		case here:
-			w.Here = append(w.Here, actor)
+			w.Here = append(w.Here, id)
 		default:
-			w.Gone = append(w.Gone, actor)
+			w.Gone = append(w.Gone, id)
 		}
-		if u.shown, u.said = on, here; !on {
+		if u.said = here; !u.present() {
 			delete(p.users, id)
 		}
 	}
+	p.changed = nil
 	if p.answer {
-		w.Here = p.actors()
+		w.Here = p.local()
 	}
 	w.Ask = p.ask && p.here > 0
-	clear(p.changed)
 	p.queued, p.ask, p.answer = false, false, false
-	if p.here == 0 {
+	switch {
+	case p.here == 0:
 		delete(x.streams, p.stream)
+	case now < p.showAt:
+		if !p.waits {
+			p.waits = true
+			x.waiting = append(x.waiting, p)
+		}
+	default:
+		show = p.render(now)
 	}
 	return show, w
 }
 
-// actors is everybody of this node.
-func (p *presence) actors() []gotong.Actor {
-	list := make([]gotong.Actor, 0, p.here)
+// due announces the presences that have waited long enough to be shown.
+func (x *Exchange) due() {
+	now := x.opt.Clock.Mono()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.waiting = slices.DeleteFunc(x.waiting, func(p *presence) bool {
+		if now < p.showAt {
+			return false
+		}
+		if p.waits = false; x.streams[p.stream] == p {
+			x.announce(p)
+		}
+		return true
+	})
+}
+
+// render renews what the sessions are shown; it returns true if that is news. A
+// user who is alone, and has not been shown others, needs no frame to know it.
+func (p *presence) render(now clock.Moment) (news bool) {
+	if len(p.users) < 2 && p.shown == nil {
+		return false
+	}
+	data := struct {
+		Present int      `json:"present"`
+		Users   []string `json:"users,omitempty"`
+	}{Present: len(p.users)}
+	if len(p.users) <= maxListed {
+		data.Users = slices.Sorted(maps.Keys(p.users))
+	}
+	b, err := json.Marshal(data)
+	if err != nil || bytes.Equal(b, p.shown) { // ids always have a JSON form
+		return false
+	}
+	p.shown, p.showAt = b, now.Add(min(time.Duration(len(p.users))*showEvery, maxShowEvery))
+	return true
+}
+
+// local returns the users with sessions on this node.
+func (p *presence) local() []string {
+	list := make([]string, 0, p.here)
 	for id, u := range p.users {
 		if u.sessions > 0 {
-			list = append(list, gotong.Actor{UserID: id, Role: u.role})
+			list = append(list, id)
 		}
 	}
 	return list
 }
 
-func presenceOf(stream gotong.Stream, a gotong.Actor, on bool) *bus.Signal {
-	data := `{"online":false}`
-	if on {
-		data = `{"online":true}`
-	}
-	return &bus.Signal{Stream: stream, Type: Presence, Actor: a, Data: []byte(data)}
-}
-
-// Again calls add with the presence of a user as the sessions of this node know
-// it. What they learn later is passed to Show after that.
-func (x *Exchange) Again(stream gotong.Stream, a gotong.Actor, add func(m *bus.Signal)) {
+// Shown returns the presence of a stream as the sessions of this node are shown
+// it: a JSON object with "present", the number of users who follow on any node
+// as far as this one knows, and, if these are few, "users", their ids. It
+// returns nil if no more than one was ever present.
+func (x *Exchange) Shown(stream gotong.Stream) []byte {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	p := x.streams[stream]
-	add(presenceOf(stream, a, p != nil && p.users[a.UserID] != nil && p.users[a.UserID].shown))
+	if p := x.streams[stream]; p != nil {
+		return p.shown
+	}
+	return nil
 }
 
 // Present returns the users who follow a stream now, on any node as far as this

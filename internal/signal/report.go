@@ -10,8 +10,9 @@ import (
 )
 
 // reportNews reports what was gathered of some streams; it returns true if more
-// are left.
+// are left, now or later.
 func (x *Exchange) reportNews() (more bool) {
+	x.due()
 	x.mu.Lock()
 	n := min(len(x.news), newsAtOnce)
 	list := x.news[:n:n]
@@ -20,19 +21,15 @@ func (x *Exchange) reportNews() (more bool) {
 	}
 	x.mu.Unlock()
 	for _, p := range list {
-		x.report(p)
+		show, w := x.gathered(p)
+		if show {
+			x.opt.ShowPresence(p.stream)
+		}
+		x.tell(p.stream, w)
 	}
-	return more
-}
-
-// report shows the sessions here, and tells the other nodes, what is news to
-// them. What is shown is known before it is shown: see Again.
-func (x *Exchange) report(p *presence) {
-	show, w := x.gathered(p)
-	for _, m := range show {
-		x.opt.Show(m)
-	}
-	x.tell(p.stream, w)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return more || len(x.waiting) > 0
 }
 
 // reportAgain reports again the users who are here, for the streams whose turn
@@ -62,7 +59,7 @@ func (x *Exchange) next(now clock.Moment) (*presence, word) {
 	if p.listed = p.here > 0; p.listed {
 		x.turns = append(x.turns, turn{p, now})
 	}
-	return p, word{Here: p.actors()}
+	return p, word{Here: p.local()}
 }
 
 // tell sends a report to the other nodes, in as many messages as it takes, and
@@ -76,7 +73,7 @@ func (x *Exchange) tell(stream gotong.Stream, w word) (n int) {
 		n++
 		w = word{Here: w.Here[len(part.Here):], Gone: w.Gone[len(part.Gone):]}
 		data, err := json.Marshal(part)
-		if err != nil { // ids and roles always have a JSON form
+		if err != nil { // ids always have a JSON form
 			return n
 		}
 		x.publish(&bus.Signal{Stream: stream, Type: Presence, Data: data, Bulk: true})

@@ -214,7 +214,7 @@ func BenchmarkFirstPings(b *testing.B) {
 	for b.Loop() {
 		sockets = append(sockets, w.rawConnect(fmt.Sprint("u", len(sockets))))
 	}
-	time.Sleep(100 * time.Millisecond) // until all are waiting
+	w.until("all are open", func() bool { return w.hub.Stats().Sessions == len(sockets) })
 	runtime.ReadMemStats(&before)
 	for _, c := range w.server.all() {
 		c.ping()
