@@ -89,9 +89,20 @@ func (c *Commit) Size() (n int) {
 // Partition returns the partition, which the commit's home decides.
 func (c *Commit) Partition() gotong.Partition { return gotong.PartitionOf(c.Home) }
 
+// Follows reports whether the head of the commit's stream is the one on which the
+// decision rests. Seq and chain show that; the home, time and count of Prev come
+// from the caller and become those of events, so a commit with events needs the
+// whole head.
+func (c *Commit) Follows(head gotong.Head) bool {
+	if len(c.Events) == 0 {
+		return head.Seq == c.Prev.Seq && head.Chain == c.Prev.Chain
+	}
+	return head == c.Prev
+}
+
 // Check returns [ErrMalformed] unless the commit's events follow its Prev in seq,
-// chain and time, it erases exactly what they name, and it changes no register
-// twice.
+// chain, time and count, it erases exactly what they name, and it changes no
+// register twice. Whether Prev is the head, only the store knows: [Commit.Follows].
 func (c *Commit) Check() error {
 	if len(c.Events) > 0 && (c.Home == "" || c.Prev.Home != "" && c.Prev.Home != c.Home) {
 		return fmt.Errorf("%w: home %q of %s", ErrMalformed, c.Home, c.Request.Stream)
@@ -99,14 +110,14 @@ func (c *Commit) Check() error {
 	if len(c.Events) > MaxCommitEvents {
 		return fmt.Errorf("%w: %d events", ErrMalformed, len(c.Events))
 	}
-	seq, chain, at := c.Prev.Seq, c.Prev.Chain, c.Prev.At
+	seq, chain, at, count := c.Prev.Seq, c.Prev.Chain, c.Prev.At, c.Prev.Count
 	for i := range c.Events {
 		e := &c.Events[i]
 		if e.Stream != c.Request.Stream || e.Seq != seq+1 || e.Prev != chain || e.At <= at || e.Erased ||
-			e.ID.At() != e.At || e.Partition != c.Partition() {
+			e.ID.At() != e.At || e.Partition != c.Partition() || e.Count < count || e.Count > count+1 {
 			return fmt.Errorf("%w: event %d of %s does not follow", ErrMalformed, e.Seq, e.Stream)
 		}
-		seq, chain, at = e.Seq, e.Chain, e.At
+		seq, chain, at, count = e.Seq, e.Chain, e.At, e.Count
 	}
 	if len(c.Registers) > MaxCommitRegisters {
 		return fmt.Errorf("%w: %d registers", ErrMalformed, len(c.Registers))

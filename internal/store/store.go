@@ -241,7 +241,7 @@ type Commit struct {
 	Fingerprint []byte
 
 	Home      gotong.Stream // decides the partition; the same in every commit of a stream
-	Prev      gotong.Head   // the head must be this one: same seq, same chain
+	Prev      gotong.Head   // the head must be this one, see [Commit.Follows]
 	Others    []Expectation // other streams whose heads must be at these seqs
 	Events    []Event       // Prev.Seq+1, Prev.Seq+2, …; none for a no-op
 	Changes   []Change
@@ -292,7 +292,7 @@ type Status uint8
 const (
 	Committed Status = iota + 1
 	Replayed         // the request's record exists; it is in Outcome.Record
-	Moved            // the head of Outcome.Stream is not at the expected seq
+	Moved            // the head of Outcome.Stream is not the expected one
 	Taken            // Outcome.Claim exists
 	Stale            // Outcome.Register has another version than expected
 )

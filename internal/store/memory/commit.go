@@ -35,7 +35,7 @@ func (s *Store) fate(c *store.Commit) store.Outcome {
 	if r, ok := s.records[c.Request]; ok {
 		return store.Outcome{Status: store.Replayed, Record: cloneRecord(r)}
 	}
-	if h := s.heads[c.Request.Stream]; h.Seq != c.Prev.Seq || h.Chain != c.Prev.Chain {
+	if !c.Follows(s.heads[c.Request.Stream]) {
 		return store.Outcome{Status: store.Moved, Stream: c.Request.Stream}
 	}
 	for _, o := range c.Others {

@@ -77,7 +77,7 @@ func (w *writer) commit(c *store.Commit, now gotong.Instant) (store.Outcome, err
 			return store.Outcome{Status: store.Replayed, Record: record}, err
 		}
 	}
-	if h.Seq != c.Prev.Seq || h.Chain != c.Prev.Chain {
+	if !c.Follows(h.Head) {
 		return store.Outcome{Status: store.Moved, Stream: c.Request.Stream}, nil
 	}
 	for _, other := range c.Others {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -18,6 +19,7 @@ var commitTests = map[string]func(*env){
 	"commit/lost predecessor":       lostPredecessor,
 	"commit/other predecessor":      otherPredecessor(),
 	"commit/other one, rested on":   otherPredecessor(store.Expectation{Stream: "thread/a", Seq: 1}),
+	"commit/forged predecessor":     forgedPredecessor,
 	"commit/order of fates":         orderOfFates,
 	"commit/expectations":           expectations,
 	"commit/twins in a batch":       twinsInBatch,
@@ -193,6 +195,34 @@ func otherPredecessor(others ...store.Expectation) func(*env) {
 	}
 }
 
+// forgedPredecessor: home, time and count of the head come from the store. A commit
+// with another home would put its events into another partition, one with another
+// time or count would break their order, although seq and chain are right.
+func forgedPredecessor(e *env) {
+	e.next(Draft{Stream: "thread/a", Home: "group/g", Events: 2})
+	head := e.m.Head("thread/a")
+	for name, forge := range map[string]func(*gotong.Head){
+		"home":         func(h *gotong.Head) { h.Home = "group/elsewhere" },
+		"no home":      func(h *gotong.Head) { h.Home = "" },
+		"earlier":      func(h *gotong.Head) { h.At -= 2 },
+		"later":        func(h *gotong.Head) { h.At += 2 },
+		"lower count":  func(h *gotong.Head) { h.Count-- },
+		"higher count": func(h *gotong.Head) { h.Count++ },
+	} {
+		prev := head
+		forge(&prev)
+		beside := e.m.Next(Draft{Stream: "thread/b", Home: "group/g", Events: 1})
+		forged := Build(e.s.Epoch(), Draft{Stream: "thread/a", Home: cmp.Or(prev.Home, "group/g"), Events: 1, Prev: prev})
+		out := e.commit(beside, forged, e.m.Next(Draft{Stream: "thread/b", Events: 1}))
+		if out[0].Status != store.Committed || out[1].Status != store.Moved || out[1].Stream != "thread/a" || out[2].Status != store.Committed {
+			e.Errorf("%s: %+v", name, out)
+		}
+		e.traceless([]store.Commit{forged})
+		equal(e, name, e.head("thread/a"), head)
+	}
+	e.next(Draft{Stream: "thread/a", Events: 1})
+}
+
 // orderOfFates: replayed before moved before taken, the own stream before
 // others.
 func orderOfFates(e *env) {
@@ -311,6 +341,8 @@ func malformed(e *env) {
 		"other stream":  func(c *store.Commit) { c.Events[1].Stream = "thread/b" },
 		"broken chain":  func(c *store.Commit) { c.Events[1].Prev[0]++ },
 		"first link":    func(c *store.Commit) { c.Events[0].Prev[0]++ },
+		"count jumps":   func(c *store.Commit) { c.Events[1].Count++ },
+		"count falls":   func(c *store.Commit) { c.Events[1].Count -= 2 },
 		"time stands":   func(c *store.Commit) { c.Events[1].At = c.Events[0].At },
 		"no home":       func(c *store.Commit) { c.Home = "" },
 		"another home":  func(c *store.Commit) { c.Home = "group/other" },

@@ -187,7 +187,7 @@ func (p *plan) fate(c *store.Commit) store.Outcome {
 	if r, ok := p.view.records[c.Request]; ok {
 		return store.Outcome{Status: store.Replayed, Record: r}
 	}
-	if h := p.head(c.Request.Stream); h.Seq != c.Prev.Seq || h.Chain != c.Prev.Chain {
+	if !c.Follows(p.head(c.Request.Stream)) {
 		return store.Outcome{Status: store.Moved, Stream: c.Request.Stream}
 	}
 	for _, o := range c.Others {

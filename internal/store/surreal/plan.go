@@ -178,11 +178,11 @@ func (p *plan) check(w *writing) {
 	for _, stream := range p.own {
 		ids = append(ids, headID(stream))
 		if h := p.view.heads[stream]; h.Seq > 0 {
-			own = append(own, []any{stream, h.Seq, h.Chain[:]})
+			own = append(own, []any{stream, h.Seq, h.Chain[:], h.At, h.Count, h.Home})
 		}
 	}
 	w.vars["own"] = ids
-	text := "IF [" + whatCloses + ", (SELECT VALUE [record::id(id), seq, chain] FROM $own WHERE seq > 0)"
+	text := "IF [" + whatCloses + ", (SELECT VALUE [record::id(id), seq, chain, at, count, home] FROM $own WHERE seq > 0)"
 	if len(p.others) > 0 {
 		otherIDs := make([]surreal.RecordID, len(p.others))
 		for i, stream := range p.others {
