@@ -68,6 +68,7 @@ type App struct {
 	codec   *store.Codec
 	bare    store.Whole // does not report damage; for the check, which reports it itself
 	store   store.Store
+	damage  *watchful // the same store
 	engine  *engine.Engine
 	views   *view.Views
 	hub     *live.Hub
@@ -157,7 +158,7 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	})
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
-		Ahead: a.ahead.warn,
+		Ahead: a.ahead.warn, Damage: a.damage.place,
 		Fault: func(ctx context.Context, cause any) {
 			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))
 		},

@@ -26,10 +26,11 @@ type watchful struct {
 // keep makes the opened store that of the app.
 func (a *App) keep(opened store.Whole) {
 	a.bare = opened
-	a.store = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
+	a.damage = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
 		a.metrics.Damaged()
 		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
 	}}
+	a.store = a.damage
 }
 
 // Load implements [store.Committer].
@@ -59,6 +60,7 @@ func (w *watchful) ReadPartition(
 	return rows, err
 }
 
+// place reports a place unless it was reported before.
 func (w *watchful) place(err error) {
 	w.mu.Lock()
 	first := !w.places[err.Error()] && len(w.places) < maxPlaces

@@ -89,9 +89,12 @@ func (t *task) fail(err error) {
 	t.lane.settle(t, false, false)
 }
 
-// note reports an error of the store. If storage failed, it ends the engine's
+// note reports an error of the store that rejects a command. If storage failed, it ends the engine's
 // work; the cause is reported once.
 func (e *Engine) note(ctx context.Context, err error) {
+	if errors.Is(err, store.ErrCorrupt) {
+		e.opts.Damage(err)
+	}
 	failed := errors.Is(err, store.ErrFailed)
 	first := failed && e.cause.CompareAndSwap(nil, &err)
 	if errors.Is(err, store.ErrFault) && (first || !failed) {

@@ -39,6 +39,7 @@ func (l *lane) decideCold(t *task) {
 		return
 	}
 	if err != nil {
+		l.engine.note(t.ctx, err)
 		t.done(gotong.Receipt{}, store.CodedWrite(err))
 		return
 	}

@@ -48,6 +48,10 @@ type Options struct {
 	// answered with [gotong.CodeInternal]; other commands are not affected.
 	Fault func(ctx context.Context, cause any)
 
+	// Damage is called with each [store.ErrCorrupt] that rejects a command, such as
+	// that of a damaged newest event, on which nothing may build.
+	Damage func(err error)
+
 	MaxLanes int // streams whose documents are kept; 0 is 8,192
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
@@ -90,6 +94,9 @@ func New(opts Options) *Engine {
 	}
 	if opts.Ahead == nil {
 		opts.Ahead = func(context.Context, gotong.Stream, time.Duration) {}
+	}
+	if opts.Damage == nil {
+		opts.Damage = func(error) {}
 	}
 	if opts.Fault == nil {
 		opts.Fault = func(context.Context, any) {}

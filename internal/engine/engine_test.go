@@ -26,6 +26,7 @@ type rig struct {
 
 	mu        sync.Mutex
 	announced []store.Event
+	damage    []error
 }
 
 // clock goes back as often as forward.
@@ -46,6 +47,11 @@ func newRig(t *testing.T, s engine.Store) *rig {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.announced = append(r.announced, rows...)
+		},
+		Damage: func(err error) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.damage = append(r.damage, err)
 		},
 	})
 	t.Cleanup(func() {

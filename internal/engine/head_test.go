@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -59,6 +60,9 @@ func TestHeadIsThatOfTheLastEvent(t *testing.T) {
 			}
 			if _, err := r.Execute(t.Context(), command(one, "ani", "new", add{N: 1})); gotong.CodeOf(err) != want {
 				t.Errorf("a new one: got %v, want %q", err, want)
+			}
+			if damaged := len(r.damage) == 1 && strings.Contains(r.damage[0].Error(), string(one)); damaged != (name != "nothing") {
+				t.Errorf("reported damage: %v", r.damage)
 			}
 			if name != "nothing" && s.Calls(storetest.OpCommit) != 3 {
 				t.Errorf("%d commits", s.Calls(storetest.OpCommit))

@@ -25,7 +25,7 @@ func (s *Store) Submit(
 		}
 		for i := range batch {
 			if out[i], err = w.commit(&batch[i], s.now()); err != nil {
-				return err
+				return fmt.Errorf("a commit to %s: %w", batch[i].Request.Stream, err)
 			}
 		}
 		return nil
@@ -234,7 +234,10 @@ func (w *writer) erase(c *store.Commit, no int64) error {
 		found := false
 		err := w.conn.query(selectData, func(row *sqlite.Stmt) error {
 			found = true
-			return json.Unmarshal(blob(row, 0), &env)
+			if json.Unmarshal(blob(row, 0), &env) != nil {
+				return &store.Damaged{Stream: c.Request.Stream, Seq: seq}
+			}
+			return nil
 		}, int(no), seq)
 		if err != nil {
 			return err

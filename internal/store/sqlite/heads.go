@@ -15,7 +15,7 @@ type head struct {
 	gotong.Head
 	no  int64
 	key int64 // of the row of the newest event
-	bad bool  // the row does not match its link of the chain
+	bad bool  // the row does not match its link of the chain, or the home is of another partition
 }
 
 // heads is a cache in two generations: what was not used since the younger one
@@ -136,7 +136,7 @@ func (h *head) read(c *conn, s gotong.Stream, eras store.Eras) error {
 	return c.query(selectNewest, func(row *sqlite.Stmt) error {
 		e := scan(row, s)
 		h.Seq, h.Chain, h.At, h.Count, h.key = e.Seq, e.Chain, e.At, e.Count, row.ColumnInt64(16)
-		h.bad = e.Header(eras.At(e.Partition, e.Position)).Chain() != e.Chain
+		h.bad = e.Header(eras.At(e.Partition, e.Position)).Chain() != e.Chain || gotong.PartitionOf(h.Home) != e.Partition
 		return nil
 	}, int(h.no))
 }

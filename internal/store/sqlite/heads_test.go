@@ -112,6 +112,55 @@ func TestDamagedHead(t *testing.T) {
 	}
 }
 
+// TestDamageFailsItsOwnWriteAlone: a row that was changed under the open store, and
+// makes a write fail halfway, fails no other write of the same transaction.
+func TestDamageFailsItsOwnWriteAlone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sql  string
+		seqs []uint64 // erased by the write
+	}{
+		"a row where the next event belongs": {sql: "UPDATE events SET seq = 3 WHERE stream = 1 AND seq = 1"},
+		"data that names no request":         {sql: "UPDATE events SET data = 'x' WHERE stream = 1 AND seq = 1", seqs: []uint64{1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "gotong.db")
+			s := opened(t, path)
+			m := storetest.NewMaker(s.Epoch())
+			commitOne(t, s, m, storetest.Draft{Stream: "thread/a", Events: 2})
+			check(t, outside(t, path, "DROP TRIGGER events_never_changed; "+tt.sql))
+			release := make(chan struct{})
+			s.queue.Submit(t.Context(), &store.Work[op]{What: func(*writer) error { <-release; return nil }, Done: func(error) {}})
+			key := gotong.Key{Collection: "c", Owner: "o", Name: "n"}
+			answers := make(chan error, 3)
+			submit := func(want error, d storetest.Draft) {
+				s.Submit(t.Context(), []store.Commit{m.Next(d)}, nil, func(out []store.Outcome, err error) {
+					if !errors.Is(err, want) || want == nil && (err != nil || out[0].Status != store.Committed) {
+						t.Errorf("%s: %+v %v", d.Stream, out, err)
+					}
+					answers <- err
+				})
+			}
+			submit(nil, storetest.Draft{Stream: "thread/b", Home: "group/g", Events: 1})
+			submit(store.ErrCorrupt, storetest.Draft{
+				Stream: "thread/a", Events: 1, Erase: tt.seqs, Registers: []gotong.RegisterChange{{Key: key, Body: []byte("{}")}},
+			})
+			submit(nil, storetest.Draft{Stream: "thread/c", Home: "group/g", Events: 1})
+			close(release)
+			for range 3 {
+				if err := <-answers; err != nil && !strings.Contains(err.Error(), "thread/a") {
+					t.Errorf("the error names no stream: %v", err)
+				}
+			}
+			snap, err := s.Load(t.Context(), store.Need{Registers: []gotong.Key{key}})
+			rows, again := s.ReadPartition(t.Context(), gotong.PartitionOf("group/g"), 0, 9, 0)
+			if err != nil || again != nil || len(snap.Registers) != 0 || len(rows) != 2 || rows[1].Position != 2 {
+				t.Errorf("afterwards: %+v, %d rows; %v, %v", snap.Registers, len(rows), err, again)
+			}
+			check(t, s.Failed())
+		})
+	}
+}
+
 // TestLostWhileStopped: of rows that went while no server ran, reading the
 // partition finds all but those at its very end.
 func TestLostWhileStopped(t *testing.T) {

@@ -80,7 +80,7 @@ func (w *writer) gate() error {
 	}
 }
 
-// harmless says that an op which failed so has written nothing.
+// harmless reports whether an op that failed with this error has written nothing.
 func harmless(err error) bool {
 	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrSealed) || errors.Is(err, store.ErrUnfinished) ||
 		errors.Is(err, errBadHead)

@@ -12,8 +12,8 @@ import (
 
 // op is one thing to write. It runs inside a transaction that it shares with
 // others, and reads all it depends on before it writes: when it returns an
-// error that is harmless it has written nothing. Any other error takes the
-// whole transaction back.
+// error that is harmless, it has written nothing. Any other error rolls the whole
+// transaction back.
 type op func(*writer) error
 
 // write is perform for all that a sealed or unfinished store refuses.
@@ -66,15 +66,38 @@ func (s *Store) writeLazily(ctx context.Context, size int, run op) error {
 	return s.queue.DoLazily(ctx, open(run), size)
 }
 
-// writeAll writes ops in one transaction, and then tends the WAL.
+// writeAll writes ops in one transaction, and then tends the WAL. If one fails
+// because a row was changed from outside, each op gets a transaction of its own, so
+// that this one fails alone.
 func (s *Store) writeAll(ops []*store.Work[op]) error {
+	err := s.attempt(ops)
+	if errors.Is(err, store.ErrCorrupt) && len(ops) > 1 {
+		err = s.writeEach(ops)
+	}
+	if s.Failed() == nil && !errors.Is(err, store.ErrFailed) {
+		s.mustNotFail(func() error { return s.writer.tend(s.keeper) })
+	}
+	return err
+}
+
+func (s *Store) writeEach(ops []*store.Work[op]) error {
+	for i, o := range ops {
+		switch err := s.attempt(ops[i : i+1]); {
+		case errors.Is(err, store.ErrFailed):
+			return err // also of the others, whose outcome is then unknown
+		case err != nil:
+			o.Err = err
+		}
+	}
+	return nil
+}
+
+// attempt writes ops in one transaction, and rolls it back if that fails.
+func (s *Store) attempt(ops []*store.Work[op]) error {
 	lazy := !slices.ContainsFunc(ops, func(k *store.Work[op]) bool { return !k.Lazy })
 	err := storage(store.Guard(func() error { return s.writer.transact(ops, lazy) }))
 	if err != nil {
 		s.mustNotFail(func() error { return s.writer.abandon(err) })
-	}
-	if s.Failed() == nil && !errors.Is(err, store.ErrFailed) {
-		s.mustNotFail(func() error { return s.writer.tend(s.keeper) })
 	}
 	return err
 }
