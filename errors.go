@@ -15,6 +15,9 @@ const (
 	CodeExists          Code = "already_exists"        // a claim exists
 	CodeVersion         Code = "version_conflict"      // a stale revision
 	CodeTargetDeleted   Code = "target_deleted"        // an edit after a delete
+	CodeGateClosed      Code = "gate_closed"           // the window of a gate is over
+	CodeGateClosing     Code = "gate_closing"          // a gate is over, and its outcome about to follow
+	CodeNoSuchStep      Code = "invalid_transition"    // a step that the track does not have
 	CodeReused          Code = "request_id_reused"     // an equal key, another request
 	CodeInProgress      Code = "request_in_progress"   // an operation of several steps is still running
 	CodeCursorInvalid   Code = "cursor_invalid"        // a malformed cursor

@@ -96,7 +96,11 @@ type App struct {
 // [App.Run], which also closes what New opened.
 func New(ctx context.Context, opts Options) (*App, error) {
 	a := &App{cfg: opts.Config, log: opts.Log, clock: opts.Clock, hashProgram: opts.HashProgram}
-	a.kinds = append(kinds(accountsOf(&opts.Config)), opts.kinds...)
+	tracks, err := tracksOf(&opts.Config)
+	if err != nil {
+		return nil, err
+	}
+	a.kinds = append(kinds(accountsOf(&opts.Config), tracks), opts.kinds...)
 	if a.clock == nil {
 		a.clock = clock.System()
 	}

@@ -1,9 +1,12 @@
 package app
 
 import (
+	"fmt"
+	"os"
 	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -25,11 +28,13 @@ type kind struct {
 }
 
 // kinds returns every kind of stream that this server keeps.
-func kinds(accounts gotong.Accounts) []kind {
+func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	rows := []kind{
 		{rules: user.Kind(), routes: accountRoutes},
 		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf, led: &groups.Led},
 	}
+	affairs := cases.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Tracks: tracks}
+	rows = append(rows, kind{rules: affairs.Kind(), creates: cases.StreamOf})
 	// Threads borrow the members of every kind above that lends them.
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
@@ -44,9 +49,23 @@ func accountsOf(cfg *config.Config) gotong.Accounts {
 	return gotong.OwnAccounts
 }
 
+// tracksOf returns the tracks of cases, with those of the operator's files.
+func tracksOf(cfg *config.Config) (*cases.Tracks, error) {
+	files := map[string][]byte{}
+	for _, name := range cfg.Tracks {
+		body, err := os.ReadFile(name) //nolint:gosec // the operator names it
+		if err != nil {
+			return nil, fmt.Errorf("the tracks cannot be read: %w", err)
+		}
+		files[name] = body
+	}
+	return cases.Load(files)
+}
+
 // Kinds returns the rules of every kind, for reading a log. The issuers of
-// accounts matter to commands only, so they need no configuration.
-func Kinds() []gotong.Kind { return rulesOf(kinds(gotong.AnyIssuer)) }
+// accounts and the tracks of an operator matter to commands only, so they need
+// no configuration.
+func Kinds() []gotong.Kind { return rulesOf(kinds(gotong.AnyIssuer, cases.BuiltIn())) }
 
 // rulesOf returns the rules of the rows. It panics if a kind lacks a function,
 // so that the program fails at start.

@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
 )
 
 // TestKindsAreWhole: a kind that lacks a function does not get into the table;
 // Amends alone may be missing, Signals where there are none, and Lends.
 func TestKindsAreWhole(t *testing.T) {
-	rows := kinds(gotong.OwnAccounts)
+	rows := kinds(gotong.OwnAccounts, cases.BuiltIn())
 	whole := rows[len(rows)-1] // of threads, which have everything else
 	whole.rules.Lends = &gotong.Lends{OfUser: "user_threads", Roles: map[string]gotong.Standing{"member": gotong.Ordinary}}
 	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true}

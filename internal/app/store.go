@@ -73,8 +73,9 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	if needsSigningKey(cfg) {
 		faults = append(faults, ErrSigningKey) // names it too
 	}
-	keys, err := keysOf(cfg)
-	faults = append(faults, err)
+	_, err = tracksOf(cfg)
+	keys, fault := keysOf(cfg)
+	faults = append(faults, err, fault)
 	for i, k := range keys {
 		if err := k.Check(); err != nil {
 			faults = append(faults, fmt.Errorf("jwt-keys[%d]: %w", i, err))

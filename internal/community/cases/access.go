@@ -1,0 +1,40 @@
+package cases
+
+import "gotong.dev/gotong"
+
+func (r Rules) accessNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
+	c, _ := gotong.Doc[Case](s, CaseKey(s.Stream.ID()))
+	refs := []gotong.Ref{{Stream: s.Stream, Key: CaseKey(s.Stream.ID())}}
+	return append(refs, gotong.ChainRefs(gotong.Chain(s.Stream, c.Home), v.UserID)...)
+}
+
+// access gives members all of a case's events, also those from before they were
+// added, except for votes and reminders, which are for one user each.
+func (r Rules) access(s gotong.State, v gotong.Viewer) gotong.Grant {
+	c, ok := gotong.Doc[Case](s, CaseKey(s.Stream.ID()))
+	if !ok {
+		return gotong.Grant{}
+	}
+	m, is := r.memberOf(s, c, v.UserID)
+	if !is {
+		return gotong.Grant{}
+	}
+	roles := make([]string, len(m.TrackRoles))
+	for i, role := range m.TrackRoles {
+		roles[i] = string(role)
+	}
+	return gotong.Grant{Readable: true, Roles: roles, Spans: []gotong.Span{{Stream: s.Stream}}}
+}
+
+func affects(e gotong.Event) gotong.Affected {
+	switch d := e.Data.(type) {
+	case Created:
+		return gotong.Affected{Users: []string{e.Actor.UserID}}
+	case Seated:
+		return gotong.Affected{Users: []string{d.UserID}}
+	case Removed:
+		return gotong.Affected{Users: []string{d.UserID}}
+	default:
+		return gotong.Affected{}
+	}
+}

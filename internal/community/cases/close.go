@@ -1,0 +1,135 @@
+package cases
+
+import (
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// server decides a command of the server's timers. One that is for an earlier
+// window changes nothing; one that is too early is rejected, so that it stays
+// due.
+func (r ruling) server(due, from gotong.Instant, then func() (gotong.Decision, error)) (gotong.Decision, error) {
+	switch {
+	case r.cmd.Actor.Role != gotong.RoleSystem:
+		return gotong.Reject(gotong.CodeForbidden, "Only the server's timers do this.")
+	case !r.gate.Phase.Open() || r.gate.ClosesAt != due:
+		return gotong.Accept()
+	case r.cmd.Now < from:
+		return gotong.Reject(gotong.CodeNotYet, "It is too early.")
+	default:
+		return then()
+	}
+}
+
+// close ends the window of the gate, with the outcome that the votes before it
+// in the log give.
+func (r ruling) close() (gotong.Decision, error) {
+	switch r.gate.Phase {
+	case InConsent:
+		return gotong.Accept(r.outcome(EvApplied, WhyConsent))
+	case InApproval:
+		return gotong.Accept(r.outcome(EvRejected, WhyUnapproved))
+	case InChallenge:
+		return gotong.Accept(r.outcome(EvApplied, WhyChallenge))
+	case InDispute:
+		return gotong.Accept(r.outcome(EvRejected, WhyUndecided))
+	}
+	tally := r.tally()
+	fact := gotong.Fact{Type: EvTallied, Data: tally}
+	ratifies := r.gate.Phase == InRatifying
+	switch {
+	case tally.ClosesAt > 0: // the challenge window begins
+		return gotong.Accept(fact)
+	case tally.Passed && ratifies:
+		return gotong.Accept(fact, r.outcome(EvRatified, tally.Why))
+	case tally.Passed:
+		return gotong.Accept(fact, r.outcome(EvApplied, tally.Why))
+	case ratifies:
+		return gotong.Accept(fact, r.outcome(EvUndone, tally.Why))
+	default:
+		return gotong.Accept(fact, r.outcome(EvRejected, tally.Why))
+	}
+}
+
+// tally counts the votes of the gate.
+func (r ruling) tally() Tallied {
+	g := r.gate
+	t := Tallied{
+		Gate: g.Seq, Objection: g.Objector != "", Voters: g.Voters, Count: Count{Needed: g.Terms.Needed(g.Voters)},
+		Voided: g.Voided, Now: r.cmd.Now,
+	}
+	for _, b := range g.Ballots {
+		switch b.Choice {
+		case Yes:
+			t.Yes++
+		case No:
+			t.No++
+		case Abstain:
+			t.Abstain++
+		}
+		t.Seqs = append(t.Seqs, b.Seq)
+	}
+	if len(g.Ballots) <= MaxListed {
+		t.Seqs, t.Ballots = nil, g.Shown()
+	}
+	t.Why = g.why(t.Count)
+	t.Passed = t.Why == WhyPassed
+	if t.Passed && g.Terms.Gate == Challenge {
+		t.ClosesAt = after(r.cmd.Now, g.Terms.Challenge)
+	}
+	return t
+}
+
+// why returns what decides a vote with this count.
+func (g Gate) why(c Count) Why {
+	switch {
+	case c.TookPart() < c.Needed:
+		return WhyQuorum
+	case c.Yes*100 <= g.Terms.Threshold*(c.Yes+c.No):
+		return WhyThreshold
+	}
+	for _, role := range g.Terms.YesOf {
+		if !slices.ContainsFunc(g.Ballots, func(b Ballot) bool { return b.Choice == Yes && slices.Contains(b.TrackRoles, role) }) {
+			return WhyYesOf
+		}
+	}
+	return WhyPassed
+}
+
+// Shown returns the ballots as members see them once the vote has closed: those
+// of a secret gate have no choice.
+func (g Gate) Shown() []Ballot {
+	shown := slices.Clone(g.Ballots)
+	for i := range shown {
+		if g.Terms.Secret {
+			shown[i].Choice = ""
+		}
+	}
+	return shown
+}
+
+// remindAt returns when three quarters of the window have passed.
+func (r ruling) remindAt() gotong.Instant {
+	return RemindAt(r.gate.Now, r.gate.ClosesAt)
+}
+
+// RemindAt returns the instant at three quarters of a window.
+func RemindAt(opens, closes gotong.Instant) gotong.Instant { return opens + (closes-opens)*3/4 }
+
+// remind reminds each voter who has not voted, if the quorum is not met.
+func (r ruling) remind() (gotong.Decision, error) {
+	g := r.gate
+	if !g.Phase.Votes() || g.Reminded || r.cmd.Now >= g.ClosesAt || len(g.Ballots) >= g.Terms.Needed(g.Voters) {
+		return gotong.Accept()
+	}
+	var facts []gotong.Fact
+	for _, id := range r.voters(g) {
+		if !g.voted(id) {
+			facts = append(facts, gotong.Fact{
+				Type: EvReminded, Audience: gotong.ForUser(id), Data: Reminded{g.Seq, r.cmd.Now, g.ClosesAt},
+			})
+		}
+	}
+	return gotong.Accept(facts...)
+}

@@ -1,0 +1,189 @@
+package cases
+
+import (
+	"slices"
+
+	"gotong.dev/gotong"
+)
+
+// onGate decides a command that names a gate.
+func (r ruling) onGate(data any) (gotong.Decision, error) {
+	if r.gate.Seq == 0 {
+		return gotong.Decision{}, gotong.NotFound()
+	}
+	switch c := data.(type) {
+	case Close:
+		return r.server(c.Due, r.gate.ClosesAt, r.close)
+	case Remind:
+		return r.server(c.Due, r.remindAt(), r.remind)
+	case Approve:
+		return r.approve()
+	case Withdraw:
+		return r.withdraw()
+	case Resolve:
+		return r.resolve(c)
+	case Void:
+		return r.void(c)
+	}
+	if !r.member {
+		return gotong.Reject(gotong.CodeForbidden, "Only members of the case can do this.")
+	}
+	switch c := data.(type) {
+	case Object:
+		return r.object(c)
+	case Cast:
+		return r.vote(c)
+	case Dispute:
+		return r.dispute(c)
+	default:
+		return gotong.Decision{}, gotong.NotFound()
+	}
+}
+
+// in rejects a command unless the gate is in one of these phases and its window
+// has not ended. The clock decides that, also if the timer is late.
+func (r ruling) in(phases ...Phase) error {
+	switch {
+	case !r.gate.Phase.Open(), r.cmd.Now >= r.gate.ClosesAt:
+		return gotong.NewError(gotong.CodeGateClosed, "The window of this gate has closed.")
+	case !slices.Contains(phases, r.gate.Phase):
+		return gotong.NewError(gotong.CodeConflict, "The gate is in another phase.")
+	default:
+		return nil
+	}
+}
+
+// approve applies a step on the fast track and opens the vote that ratifies it.
+func (r ruling) approve() (gotong.Decision, error) {
+	leads := r.inHome(r.state, r.doc.Home, r.actor()) == gotong.Leading
+	switch {
+	case !r.moderates() && !leads:
+		return gotong.Reject(gotong.CodeForbidden, "Only a moderator or one who leads the group can approve a fast track.")
+	case r.actor() == r.gate.ProposedBy:
+		return gotong.Reject(gotong.CodeForbidden, "Somebody other than the proposer must approve.")
+	}
+	if err := r.in(InApproval); err != nil {
+		return gotong.Decision{}, err
+	}
+	return gotong.Accept(gotong.Fact{Type: EvApproved, Data: r.extended(r.gate.Terms.Vote)})
+}
+
+// extended returns the data of an event with which a window of this many seconds
+// begins.
+func (r ruling) extended(seconds int64) Extended {
+	return Extended{Gate: r.gate.Seq, Now: r.cmd.Now, ClosesAt: after(r.cmd.Now, seconds)}
+}
+
+func (r ruling) object(c Object) (gotong.Decision, error) {
+	if r.actor() == r.gate.ProposedBy {
+		return gotong.Reject(gotong.CodeForbidden, "The proposer cannot object; they can withdraw.")
+	}
+	if err := r.in(InConsent); err != nil {
+		return gotong.Decision{}, err
+	}
+	return gotong.Accept(gotong.Fact{Type: EvObjected, Data: r.extended(r.gate.Terms.Vote), Content: Reason{c.Reason}})
+}
+
+// vote accepts the vote of a user who has been a member without a break since
+// before the proposal.
+func (r ruling) vote(c Cast) (gotong.Decision, error) {
+	if since(r.me.Membership) > r.gate.Seq || r.inHomeSince(r.actor()) > r.gate.HomeSeq {
+		return gotong.Reject(gotong.CodeForbidden, "Only users who were members when this was proposed can vote.")
+	}
+	if err := r.in(InVote, InRatifying); err != nil {
+		return gotong.Decision{}, err
+	}
+	if at, is := r.gate.find(r.actor()); is && r.gate.Ballots[at].Choice == c.Choice {
+		return gotong.Accept()
+	}
+	return gotong.Accept(gotong.Fact{
+		Type: EvVoted, Audience: gotong.ForUser(r.actor()),
+		Data: Voted{Gate: r.gate.Seq, Choice: c.Choice, TrackRoles: r.me.TrackRoles, Now: r.cmd.Now},
+	})
+}
+
+// since returns the event with which a user's present membership began; 0 if
+// there is none.
+func since(m gotong.Membership) uint64 {
+	if n := len(m.Stretches); n > 0 {
+		return m.Stretches[n-1].From
+	}
+	return 0
+}
+
+func (r ruling) inHomeSince(userID string) uint64 {
+	if !r.doc.Home.HasMembers() {
+		return 0
+	}
+	return since(gotong.MembershipOf(r.state, r.doc.Home, userID))
+}
+
+func (r ruling) void(c Void) (gotong.Decision, error) {
+	if !r.moderates() {
+		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can void a vote.")
+	}
+	if err := r.in(InVote, InRatifying); err != nil {
+		return gotong.Decision{}, err
+	}
+	if _, is := r.memberOf(r.state, r.doc, c.UserID); is {
+		return gotong.Reject(gotong.CodeConflict, "Only the vote of a user who is no longer a member can be voided.")
+	}
+	at, voted := r.gate.find(c.UserID)
+	if !voted {
+		return gotong.Reject(gotong.CodeConflict, "No vote of this user counts.")
+	}
+	return gotong.Accept(gotong.Fact{
+		Type: EvVoided, Audience: gotong.ForUser(c.UserID),
+		Data:    Voided{Gate: r.gate.Seq, UserID: c.UserID, Vote: r.gate.Ballots[at].Seq, Now: r.cmd.Now},
+		Content: Reason{c.Reason},
+	})
+}
+
+func (r ruling) withdraw() (gotong.Decision, error) {
+	if !r.moderates() && (!r.member || r.actor() != r.gate.ProposedBy) {
+		return gotong.Reject(gotong.CodeForbidden, "Only the proposer or a moderator can withdraw a proposal.")
+	}
+	if err := r.in(InConsent, InVote, InApproval); err != nil {
+		return gotong.Decision{}, err
+	}
+	return gotong.Accept(r.outcome(EvCancelled, WhyWithdrawn))
+}
+
+func (r ruling) dispute(c Dispute) (gotong.Decision, error) {
+	if err := r.in(InChallenge); err != nil {
+		return gotong.Decision{}, err
+	}
+	return gotong.Accept(gotong.Fact{Type: EvDisputed, Data: r.extended(r.gate.Terms.Dispute), Content: Reason{c.Reason}})
+}
+
+// resolve decides a dispute. Users who proposed, objected, voted or disputed are
+// parties.
+func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
+	g := r.gate
+	switch party := slices.Contains([]string{g.ProposedBy, g.Objector, g.Disputer}, r.actor()) || g.voted(r.actor()); {
+	case !r.moderates():
+		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can decide a dispute.")
+	case party:
+		return gotong.Reject(gotong.CodeForbidden, "A moderator who is a party cannot decide.")
+	}
+	if err := r.in(InDispute); err != nil {
+		return gotong.Decision{}, err
+	}
+	decided := gotong.Fact{Type: EvResolved, Data: Resolved{g.Seq, c.Confirm, r.cmd.Now}, Content: Reason{c.Reason}}
+	if c.Confirm {
+		return gotong.Accept(decided, r.outcome(EvApplied, WhyConfirmed))
+	}
+	return gotong.Accept(decided, r.outcome(EvRejected, WhyOverruled))
+}
+
+// outcome returns the fact that ends the gate.
+func (r ruling) outcome(event string, why Why) gotong.Fact {
+	stage := r.doc.Stage
+	switch event {
+	case EvApplied, EvRatified:
+		stage = r.gate.To
+	case EvUndone:
+		stage = r.gate.From
+	}
+	return gotong.Fact{Type: event, Data: Outcome{Gate: r.gate.Seq, Why: why, Stage: stage, Now: r.cmd.Now}}
+}
