@@ -1,0 +1,14 @@
+// Package audit lets others verify a log: a reader builds the Merkle tree over
+// the commits of each partition, a keeper signs checkpoints of it and keeps them
+// outside the database, and the verifier finds the first commit of a log that is
+// not the one that was signed.
+//
+// # Caveats
+//
+// A checkpoint protects what precedes it. What was committed after the last one
+// can be cut off without a trace.
+//
+// # Dependencies
+//
+// Packages gotong, proof, store and reader; golang.org/x/mod for trees.
+package audit

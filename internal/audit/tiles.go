@@ -1,0 +1,256 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/proof"
+)
+
+// The tree of a partition is stored as tiles of 256 hashes: those of level 0
+// hold the leaves, and each hash of a higher level is the root of a whole tile
+// below it. The newest leaves, fewer than group, are in the document edge, so
+// that a commit rewrites some hundred bytes and not a whole tile.
+const (
+	tilesCollection = "audit_tiles"
+	edgeName        = "edge"
+	tileHeight      = 8
+	tileWidth       = 1 << tileHeight
+	group           = 16
+)
+
+// hashList is the document of a tile. That of the edge has a Size, the number of
+// leaves of the tree.
+type hashList struct {
+	Size   uint64 `json:"size,omitempty"`
+	Hashes []byte `json:"hashes"`
+}
+
+func (l *hashList) add(h tlog.Hash) { l.Hashes = append(l.Hashes, h[:]...) }
+
+func (l *hashList) len() uint64 { return uint64(len(l.Hashes) / tlog.HashSize) }
+
+func tileKey(p gotong.Partition, level int, n uint64) gotong.Key {
+	return gotong.Key{Collection: tilesCollection, Owner: ownerOf(p), Name: fmt.Sprintf("%d-%016d", level, n)}
+}
+
+func edgeKey(p gotong.Partition) gotong.Key {
+	return gotong.Key{Collection: tilesCollection, Owner: ownerOf(p), Name: edgeName}
+}
+
+func ownerOf(p gotong.Partition) string { return fmt.Sprintf("p%02d", p) }
+
+// Reader returns the reader that builds the trees.
+func Reader() reader.Reader {
+	return reader.Reader{Name: "audit", Collections: []string{tilesCollection}, Needs: tilesOf, Read: grow}
+}
+
+// tilesOf names the edge and the tiles that the commit adds to.
+func tilesOf(c reader.Commit) []gotong.Key {
+	keys := []gotong.Key{edgeKey(c.Partition)}
+	if c.Position%group == 0 {
+		keys = append(keys, tileKey(c.Partition, 0, (c.Position-1)/tileWidth))
+	}
+	level := 1
+	for n := c.Position; n%tileWidth == 0; level++ {
+		n /= tileWidth
+		keys = append(keys, tileKey(c.Partition, level, (n-1)/tileWidth))
+	}
+	return keys
+}
+
+// grow adds the leaf of a commit.
+func grow(docs map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err error) {
+	var edge hashList
+	if err := decode(docs, edgeKey(c.Partition), &edge); err != nil {
+		return step, err
+	}
+	if edge.Size != c.Position-1 {
+		return step, fmt.Errorf("audit: the tree of partition %d has %d leaves before position %d", c.Partition, edge.Size, c.Position)
+	}
+	edge.add(tlog.Hash(leafOf(c.Events).Hash()))
+	edge.Size++
+	add := func(level int, n uint64, more []byte) (tile hashList, err error) {
+		key := tileKey(c.Partition, level, n)
+		if err := decode(docs, key, &tile); err != nil {
+			return tile, err
+		}
+		tile.Hashes = append(tile.Hashes, more...)
+		return tile, put(&step, key, &tile)
+	}
+	if edge.Size%group == 0 {
+		tile, err := add(0, (edge.Size-1)/tileWidth, edge.Hashes)
+		edge.Hashes = nil
+		level := 1
+		for n := edge.Size; err == nil && n%tileWidth == 0; level++ {
+			root := rootOf(tile.Hashes)
+			n /= tileWidth
+			tile, err = add(level, (n-1)/tileWidth, root[:])
+		}
+		if err != nil {
+			return step, err
+		}
+	}
+	return step, put(&step, edgeKey(c.Partition), &edge)
+}
+
+func decode(docs map[gotong.Key][]byte, key gotong.Key, into *hashList) error {
+	body, ok := docs[key]
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal(body, into); err != nil || len(into.Hashes)%tlog.HashSize != 0 {
+		return fmt.Errorf("audit: the document %s of %s is damaged", key.Name, key.Owner)
+	}
+	return nil
+}
+
+func put(step *reader.Step, key gotong.Key, l *hashList) error {
+	body, err := json.Marshal(l)
+	step.Changes = append(step.Changes, store.Change{Key: key, Body: body})
+	return err
+}
+
+// leafOf returns the leaf of a commit with these events.
+func leafOf(events []store.Event) proof.Leaf {
+	e := &events[0]
+	l := proof.Leaf{Partition: e.Partition, Position: e.Position, Stream: e.Stream, First: e.Seq}
+	l.Chains = make([]gotong.Hash, len(events))
+	for i := range events {
+		l.Chains[i] = events[i].Chain
+	}
+	return l
+}
+
+// rootOf returns the root over a list of hashes.
+func rootOf(hashes []byte) gotong.Hash {
+	var tree proof.Tree
+	for ; len(hashes) > 0; hashes = hashes[tlog.HashSize:] {
+		tree.Add(gotong.Hash(hashes[:tlog.HashSize]))
+	}
+	return tree.Root()
+}
+
+// sizes returns the number of leaves of each tree.
+func sizes(ctx context.Context, from store.Loader) (n [gotong.Partitions]uint64, err error) {
+	var need store.Need
+	for p := range gotong.Partition(gotong.Partitions) {
+		need.Documents = append(need.Documents, edgeKey(p))
+	}
+	snap, err := from.Load(ctx, need)
+	for p, key := range need.Documents {
+		var edge hashList
+		if err == nil {
+			err = decode(snap.Documents, key, &edge)
+		}
+		n[p] = edge.Size
+	}
+	return n, err
+}
+
+// tree reads the stored hashes of a partition's tree. It implements
+// [tlog.HashReader], and [tlog.TileReader] by [tree.ReadTiles].
+type tree struct {
+	ctx  context.Context //nolint:containedctx // the interfaces of tlog have none
+	from store.Loader
+	p    gotong.Partition
+}
+
+// ReadHashes implements [tlog.HashReader].
+func (t tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	tiles := make([]tlog.Tile, len(indexes))
+	for i, index := range indexes {
+		tiles[i] = tlog.TileForIndex(tileHeight, index)
+	}
+	data, err := t.ReadTiles(tiles)
+	if err != nil {
+		return nil, err
+	}
+	hashes := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		if hashes[i], err = tlog.HashFromTile(tiles[i], data[i], index); err != nil {
+			return nil, err
+		}
+	}
+	return hashes, nil
+}
+
+// Height implements [tlog.TileReader].
+func (t tree) Height() int { return tileHeight }
+
+// SaveTiles implements [tlog.TileReader].
+func (t tree) SaveTiles([]tlog.Tile, [][]byte) {}
+
+// ReadTiles implements [tlog.TileReader].
+func (t tree) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
+	need := store.Need{Documents: []gotong.Key{edgeKey(t.p)}}
+	for _, tile := range tiles {
+		need.Documents = append(need.Documents, tileKey(t.p, tile.L, uint64(tile.N))) //nolint:gosec // not negative
+	}
+	snap, err := t.from.Load(t.ctx, need)
+	if err != nil {
+		return nil, err
+	}
+	var edge hashList
+	if err := decode(snap.Documents, edgeKey(t.p), &edge); err != nil {
+		return nil, err
+	}
+	data := make([][]byte, len(tiles))
+	for i, tile := range tiles {
+		var l hashList
+		if err := decode(snap.Documents, need.Documents[i+1], &l); err != nil {
+			return nil, err
+		}
+		n := uint64(tile.N) //nolint:gosec // not negative
+		if tile.L == 0 && n*tileWidth+l.len() == edge.Size-edge.len() {
+			l.Hashes = append(l.Hashes, edge.Hashes...)
+		}
+		if len(l.Hashes) < tile.W*tlog.HashSize {
+			return nil, fmt.Errorf("audit: the tree of partition %d lacks hashes of tile %d of level %d", t.p, tile.N, tile.L)
+		}
+		data[i] = l.Hashes[:tile.W*tlog.HashSize]
+	}
+	return data, nil
+}
+
+// root returns the root that the tree had at a size.
+func (t tree) root(size uint64) (gotong.Hash, error) {
+	if size == 0 {
+		var empty proof.Tree
+		return empty.Root(), nil
+	}
+	h, err := tlog.TreeHash(int64(size), t) //nolint:gosec // a position
+	return gotong.Hash(h), err
+}
+
+// path returns the inclusion proof of a leaf in the tree of a checkpoint. Every
+// hash that it uses is verified against the checkpoint's root.
+func (t tree) path(c proof.Checkpoint, index uint64) ([]gotong.Hash, error) {
+	//nolint:gosec // positions
+	record, err := tlog.ProveRecord(int64(c.Size), int64(index), tlog.TileHashReader(tlog.Tree{N: int64(c.Size), Hash: tlog.Hash(c.Root)}, t))
+	path := make([]gotong.Hash, len(record))
+	for i, h := range record {
+		path[i] = gotong.Hash(h)
+	}
+	return path, err
+}
+
+// consistency returns the proof that the tree of size old is a prefix of that of
+// the checkpoint, for a witness.
+func (t tree) consistency(c proof.Checkpoint, old uint64) ([]gotong.Hash, error) {
+	if old == 0 || old == c.Size {
+		return nil, nil
+	}
+	list, err := tlog.ProveTree(int64(c.Size), int64(old), t) //nolint:gosec // positions
+	path := make([]gotong.Hash, len(list))
+	for i, h := range list {
+		path[i] = gotong.Hash(h)
+	}
+	return path, err
+}
