@@ -103,3 +103,13 @@ func (t *Tree) Root() gotong.Hash {
 	}
 	return gotong.Hash(h)
 }
+
+// Resume returns the tree of this size with these edges, one for each bit of the
+// size.
+func Resume(size uint64, edges []gotong.Hash) Tree {
+	t := Tree{size: size}
+	for _, h := range edges {
+		t.edges = append(t.edges, tlog.Hash(h))
+	}
+	return t
+}

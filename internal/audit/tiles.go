@@ -74,7 +74,7 @@ func grow(docs map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err er
 	if edge.Size != c.Position-1 {
 		return step, fmt.Errorf("audit: the tree of partition %d has %d leaves before position %d", c.Partition, edge.Size, c.Position)
 	}
-	edge.add(tlog.Hash(leafOf(c.Events).Hash()))
+	edge.add(tlog.Hash(leafOf(c.Partition, c.Position, c.Events).Hash()))
 	edge.Size++
 	add := func(level int, n uint64, more []byte) (tile hashList, err error) {
 		key := tileKey(c.Partition, level, n)
@@ -118,9 +118,8 @@ func put(step *reader.Step, key gotong.Key, l *hashList) error {
 }
 
 // leafOf returns the leaf of a commit with these events.
-func leafOf(events []store.Event) proof.Leaf {
-	e := &events[0]
-	l := proof.Leaf{Partition: e.Partition, Position: e.Position, Stream: e.Stream, First: e.Seq}
+func leafOf(p gotong.Partition, position uint64, events []store.Event) proof.Leaf {
+	l := proof.Leaf{Partition: p, Position: position, Stream: events[0].Stream, First: events[0].Seq}
 	l.Chains = make([]gotong.Hash, len(events))
 	for i := range events {
 		l.Chains[i] = events[i].Chain
@@ -137,8 +136,9 @@ func rootOf(hashes []byte) gotong.Hash {
 	return tree.Root()
 }
 
-// sizes returns the number of leaves of each tree.
-func sizes(ctx context.Context, from store.Loader) (n [gotong.Partitions]uint64, err error) {
+// sizes returns the number of leaves of each tree that are stored, and the last
+// position of each partition.
+func sizes(ctx context.Context, from store.Loader) (leaves, positions [gotong.Partitions]uint64, err error) {
 	var need store.Need
 	for p := range gotong.Partition(gotong.Partitions) {
 		need.Documents = append(need.Documents, edgeKey(p))
@@ -149,9 +149,9 @@ func sizes(ctx context.Context, from store.Loader) (n [gotong.Partitions]uint64,
 		if err == nil {
 			err = decode(snap.Documents, key, &edge)
 		}
-		n[p] = edge.Size
+		leaves[p] = edge.Size
 	}
-	return n, err
+	return leaves, snap.Positions, err
 }
 
 // tree reads the stored hashes of a partition's tree. It implements

@@ -75,14 +75,14 @@ func TestTiles(t *testing.T) {
 	for position := uint64(1); position <= top; position++ {
 		c := commitAt(3, position)
 		docs.apply(t, c)
-		leaves = append(leaves, leafOf(c.Events).Hash())
+		leaves = append(leaves, leafOf(3, position, c.Events).Hash())
 		plain.Add(leaves[position-1])
 		roots = append(roots, plain.Root())
 		if got, err := (tree{t.Context(), docs, 3}).root(position); position%1009 < 3 && (err != nil || got != plain.Root()) {
 			t.Fatalf("root at %d: %s, %v, want %s", position, got, err, plain.Root())
 		}
 	}
-	if n, err := sizes(t.Context(), docs); err != nil || n[3] != top || n[4] != 0 {
+	if n, _, err := sizes(t.Context(), docs); err != nil || n[3] != top || n[4] != 0 {
 		t.Fatalf("sizes %v, %v", n, err)
 	}
 	stored := tree{t.Context(), docs, 3}

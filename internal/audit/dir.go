@@ -1,0 +1,148 @@
+package audit
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/proof"
+)
+
+// The files of a directory of checkpoints.
+const (
+	KeyFile         = "key"         // private keys, one a line; the first one is the newest
+	CheckpointsFile = "checkpoints" // the newest checkpoint of every partition, as notes one after the other
+	CosignedFile    = "cosigned"    // the newest one of each partition that all witnesses cosigned
+)
+
+// ErrMissing means that there are no checkpoints with which a log could be
+// compared.
+var ErrMissing = errors.New("audit: there are no checkpoints")
+
+// Pinned is the newest checkpoint of every partition, with its note.
+type Pinned [gotong.Partitions]struct {
+	Checkpoint proof.Checkpoint
+	Note       []byte
+}
+
+// ReadSigners returns the private keys of a directory of checkpoints. It returns
+// [ErrMissing] if there are none.
+func ReadSigners(dir string) (signers []proof.Signer, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, KeyFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s", ErrMissing, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		s, err := proof.ParseSigner(line)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, KeyFile), err)
+		}
+		if signers = append(signers, s); s.Instance() != signers[0].Instance() {
+			return nil, fmt.Errorf("%s: its keys are of two instances", filepath.Join(dir, KeyFile))
+		}
+	}
+	if len(signers) == 0 {
+		return nil, fmt.Errorf("%w in %s: the file %s is empty", ErrMissing, dir, KeyFile)
+	}
+	return signers, nil
+}
+
+// KeysOf returns the public keys of signers.
+func KeysOf(signers []proof.Signer) (keys []proof.Key) {
+	for _, s := range signers {
+		keys = append(keys, s.Key)
+	}
+	return keys
+}
+
+// ReadNotes returns the checkpoints of a file, all of one instance and at most one
+// for each partition; those of missing partitions are zero.
+func ReadNotes(file []byte, keys []proof.Key) (p Pinned, err error) {
+	for _, text := range proof.SplitNotes(string(file)) {
+		c, _, err := proof.Open([]byte(text), keys)
+		if err != nil {
+			return p, err
+		}
+		at := &p[c.Origin.Partition]
+		if at.Note != nil {
+			return p, fmt.Errorf("%w: two checkpoints of partition %d", proof.ErrUnverified, c.Origin.Partition)
+		}
+		at.Checkpoint, at.Note = c, []byte(text)
+	}
+	return p, nil
+}
+
+// readDir returns what a directory holds. All of it must be there: a missing or
+// unreadable file would hide a rollback.
+func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
+	if signers, err = ReadSigners(dir); err != nil {
+		return nil, p, err
+	}
+	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)
+	}
+	if err == nil {
+		p, err = ReadNotes(file, KeysOf(signers))
+	}
+	if err != nil {
+		return signers, p, fmt.Errorf("%s: %w", filepath.Join(dir, CheckpointsFile), err)
+	}
+	for i := range p {
+		if p[i].Note == nil {
+			return signers, p, fmt.Errorf("%w in %s: that of partition %d is missing", ErrMissing, dir, i)
+		}
+	}
+	return signers, p, nil
+}
+
+// makeKey creates the directory with a new key, which only its owner can read.
+func makeKey(dir, text string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, KeyFile), []byte(text+"\n"))
+}
+
+func (p *Pinned) write(dir string) error {
+	var b bytes.Buffer
+	for i := range p {
+		b.Write(p[i].Note)
+	}
+	return writeFile(filepath.Join(dir, CheckpointsFile), b.Bytes())
+}
+
+// writeFile replaces a file, completely or not at all, and durably.
+func writeFile(path string, b []byte) (err error) {
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	if err := os.Rename(part, path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

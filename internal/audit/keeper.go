@@ -1,0 +1,366 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/proof"
+)
+
+// The paces of a keeper.
+const (
+	signEvery = time.Second
+	sayEvery  = time.Minute
+	notYet    = 5 * time.Second // how long [Keeper.Await] waits
+)
+
+// Options configure a [Keeper]. Store and Log are required.
+type Options struct {
+	Store interface {
+		Log
+		store.Registers
+		Epoch() gotong.Epoch
+	}
+	Dir      string // where the key and the checkpoints are kept; empty: in memory alone, for a store in memory
+	Instance string // the name for a new key; empty: that of the store's other nodes, or a random one
+	New      bool   // accept that there are no checkpoints although the log is not empty
+	Accept   bool   // keep the checkpoints of another history aside, and begin with those of the log
+	Log      *slog.Logger
+}
+
+// Keeper signs the checkpoints of a node and keeps them. Each node signs those of
+// all partitions, and first compares the log with the one that it signed before.
+type Keeper struct {
+	o       Options
+	signers []proof.Signer
+
+	mu      sync.Mutex
+	pinned  Pinned
+	changed chan struct{} // closed when pinned has changed
+	said    Pinned        // what the log of the process has
+}
+
+// Open compares the log with the checkpoints of the directory, which it creates
+// for an empty log. It returns [ErrMissing] if a log that is not empty has none,
+// and a [Rollback] if the log does not continue that of the checkpoints.
+func Open(ctx context.Context, o Options) (*Keeper, error) {
+	k := &Keeper{o: o, changed: make(chan struct{})}
+	_, positions, err := sizes(ctx, o.Store)
+	if err != nil {
+		return nil, err
+	}
+	known, _, err := published(ctx, o.Store)
+	if err != nil {
+		return nil, err
+	}
+	empty := positions == [gotong.Partitions]uint64{}
+	if o.Dir != "" {
+		k.signers, k.pinned, err = readDir(o.Dir)
+	} else {
+		err = ErrMissing
+	}
+	switch fresh := errors.Is(err, ErrMissing) && (empty || o.New || o.Dir == ""); {
+	case fresh && len(k.signers) == 0:
+		if err := k.newKey(ctx); err != nil {
+			return nil, err
+		}
+		fallthrough
+	case fresh:
+		err = k.pin(ctx)
+	case err == nil && known.Instance != "" && known.Instance != k.signers[0].Instance():
+		err = k.foreign(known)
+	case err == nil:
+		err = k.compareAll(ctx)
+		if o.Accept && errors.Is(err, ErrRollback) {
+			err = k.accept(ctx)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return k, k.publish(ctx, k.signers[0].Instance())
+}
+
+// newKey makes the first key of this node, for the instance that the store names.
+func (k *Keeper) newKey(ctx context.Context) error {
+	wish := k.o.Instance
+	if wish == "" {
+		wish = "gotong-" + strings.ToLower(rand.Text()[:10])
+	}
+	if err := k.publish(ctx, wish); err != nil {
+		return err
+	}
+	known, _, err := published(ctx, k.o.Store)
+	if err != nil {
+		return err
+	}
+	if known.Instance != "" { // the store of a sealed log may name none
+		wish = known.Instance
+	}
+	text, err := proof.NewSigner(wish)
+	if err == nil && k.o.Dir != "" {
+		err = makeKey(k.o.Dir, text)
+	}
+	if err != nil {
+		return err
+	}
+	s, err := proof.ParseSigner(text)
+	k.signers = []proof.Signer{s}
+	return err
+}
+
+// pin signs the checkpoints of the trees as they are.
+func (k *Keeper) pin(ctx context.Context) error {
+	leaves, _, err := sizes(ctx, k.o.Store)
+	if err != nil {
+		return err
+	}
+	next := Pinned{}
+	for p := range leaves {
+		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil { //nolint:gosec // below 16
+			return err
+		}
+	}
+	return k.keep(next)
+}
+
+// accept keeps the checkpoints of the other history under the name of its epoch.
+func (k *Keeper) accept(ctx context.Context) error {
+	aside := CheckpointsFile + "." + string(k.pinned[0].Checkpoint.Origin.Epoch)
+	for n := 1; ; n++ {
+		path := filepath.Join(k.o.Dir, fmt.Sprintf("%s.%d", aside, n))
+		if _, err := os.Stat(path); err == nil {
+			continue
+		}
+		file, err := os.ReadFile(filepath.Join(k.o.Dir, CheckpointsFile))
+		if err == nil {
+			err = writeFile(path, file)
+		}
+		if err != nil {
+			return err
+		}
+		return k.pin(ctx)
+	}
+}
+
+func (k *Keeper) sign(ctx context.Context, into *Pinned, p gotong.Partition, size uint64) error {
+	root, err := rootAt(ctx, k.o.Store, p, size, size)
+	if err != nil {
+		return err
+	}
+	c := proof.Checkpoint{
+		Origin: proof.Origin{Instance: k.signers[0].Instance(), Epoch: k.o.Store.Epoch(), Partition: p}, Size: size, Root: root,
+	}
+	into[p].Checkpoint = c
+	into[p].Note, err = c.Sign(k.signers...)
+	return err
+}
+
+// keep makes the checkpoints those of this node: first in the file.
+func (k *Keeper) keep(next Pinned) error {
+	if k.o.Dir != "" {
+		if err := next.write(k.o.Dir); err != nil {
+			return fmt.Errorf("the checkpoints cannot be written: %w", err)
+		}
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pinned = next
+	close(k.changed)
+	k.changed = make(chan struct{})
+	return nil
+}
+
+func (k *Keeper) compareAll(ctx context.Context) error {
+	leaves, positions, err := sizes(ctx, k.o.Store)
+	for p := range leaves {
+		if err == nil {
+			err = compare(ctx, k.o.Store, k.pinned[p].Checkpoint, leaves[p], positions[p])
+		}
+	}
+	return err
+}
+
+// Run signs the checkpoints of all partitions that have grown, once a second. It
+// returns a [Rollback] when the log does not continue the one that was signed,
+// and nil when ctx ends. Errors of the store or of the directory are logged; the
+// next second tries again.
+func (k *Keeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(signEvery)
+	defer tick.Stop()
+	say := time.NewTicker(sayEvery)
+	defer say.Stop()
+	failed := false
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-say.C:
+			k.say(ctx)
+		case <-tick.C:
+			err := k.Step(ctx)
+			if errors.Is(err, ErrRollback) {
+				return err
+			}
+			if err != nil && ctx.Err() == nil && !failed {
+				k.o.Log.ErrorContext(ctx, "no checkpoints are signed", "cause", err)
+			}
+			failed = err != nil
+		}
+	}
+}
+
+// Step signs what has grown, after it has compared every partition.
+func (k *Keeper) Step(ctx context.Context) error {
+	leaves, positions, err := sizes(ctx, k.o.Store)
+	if err != nil {
+		return err
+	}
+	next, grown := k.Pinned(), false
+	for p := range leaves {
+		was := next[p].Checkpoint
+		if positions[p] < was.Size {
+			return &Rollback{was, positions[p]}
+		}
+		if leaves[p] < was.Size || leaves[p] == was.Size && was.Origin.Epoch == k.o.Store.Epoch() {
+			continue
+		}
+		if err := compare(ctx, k.o.Store, was, leaves[p], positions[p]); err != nil {
+			return err
+		}
+		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil { //nolint:gosec // below 16
+			return err
+		}
+		grown = true
+	}
+	if !grown {
+		return nil
+	}
+	return k.keep(next)
+}
+
+// Pinned returns the newest checkpoints.
+func (k *Keeper) Pinned() Pinned {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.pinned
+}
+
+// Keys returns the public keys with which this node signs.
+func (k *Keeper) Keys() []proof.Key { return KeysOf(k.signers) }
+
+// Await returns the newest checkpoint that covers a position. It waits for it up
+// to 5 s and then returns [gotong.CodeNotYet].
+func (k *Keeper) Await(ctx context.Context, p gotong.Partition, position uint64) (proof.Checkpoint, []byte, error) {
+	late := time.NewTimer(notYet)
+	defer late.Stop()
+	for {
+		k.mu.Lock()
+		at, changed := k.pinned[p], k.changed
+		k.mu.Unlock()
+		if at.Checkpoint.Size >= position {
+			return at.Checkpoint, at.Note, nil
+		}
+		select {
+		case <-ctx.Done():
+			return proof.Checkpoint{}, nil, ctx.Err()
+		case <-late.C:
+			return proof.Checkpoint{}, nil, gotong.NewError(gotong.CodeNotYet, "No checkpoint covers this event yet.")
+		case <-changed:
+		}
+	}
+}
+
+// say writes the checkpoints that are new to the log of the process, in one line.
+func (k *Keeper) say(ctx context.Context) {
+	now := k.Pinned()
+	var list []string
+	for p := range now {
+		if c := now[p].Checkpoint; c != k.said[p].Checkpoint {
+			list = append(list, fmt.Sprintf("p%d %d %s", p, c.Size, base64.StdEncoding.EncodeToString(c.Root[:])))
+		}
+	}
+	if k.said = now; len(list) > 0 {
+		k.o.Log.InfoContext(ctx, "checkpoints", "instance", k.signers[0].Instance(), "epoch", k.o.Store.Epoch(), "trees", strings.Join(list, ", "))
+	}
+}
+
+// instance is the register that names the instance, with the public keys of all
+// nodes that have signed for it. It is a convenience for operators: nothing is
+// verified with it.
+type instance struct {
+	Instance string   `json:"instance"`
+	Keys     []string `json:"keys"`
+}
+
+var instanceKey = gotong.Key{Collection: "audit", Owner: "instance", Name: "keys"}
+
+// Published returns the public keys that nodes of a store have published.
+func Published(ctx context.Context, from store.Loader) ([]string, error) {
+	i, _, err := published(ctx, from)
+	return i.Keys, err
+}
+
+func published(ctx context.Context, from store.Loader) (i instance, version uint64, err error) {
+	r, err := store.ReadRegister(ctx, from, instanceKey)
+	if err == nil && r.Version > 0 {
+		err = json.Unmarshal(r.Body, &i)
+	}
+	return i, r.Version, err
+}
+
+// publish names the instance, if the register names none, and adds this node's
+// keys. If another node was quicker, the register is read again.
+func (k *Keeper) publish(ctx context.Context, wish string) error {
+	for {
+		known, version, err := published(ctx, k.o.Store)
+		if err != nil {
+			return err
+		}
+		named := known.Instance != ""
+		if !named {
+			known.Instance = wish
+		}
+		before := len(known.Keys)
+		for _, key := range k.Keys() {
+			if known.Instance != key.Instance() {
+				return k.foreign(known)
+			}
+			if !slices.Contains(known.Keys, key.String()) {
+				known.Keys = append(known.Keys, key.String())
+			}
+		}
+		if named && len(known.Keys) == before {
+			return nil
+		}
+		body, err := json.Marshal(known)
+		if err != nil {
+			return err
+		}
+		err = k.o.Store.SetRegister(ctx, instanceKey, version, body, 0)
+		if errors.Is(err, store.ErrSealed) { // the log can only be read
+			return nil
+		}
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+	}
+}
+
+func (k *Keeper) foreign(known instance) error {
+	return fmt.Errorf("audit: the checkpoints in %s are of the instance %s, and the log is of %s",
+		k.o.Dir, k.signers[0].Instance(), known.Instance)
+}

@@ -1,0 +1,179 @@
+package audit
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/proof"
+)
+
+// world is a small log, with its stored tree and the checkpoints of some moments.
+type world struct {
+	t       testing.TB
+	rng     *rand.Rand
+	epoch   gotong.Epoch
+	commits [gotong.Partitions][]Commit
+	heads   map[gotong.Stream]gotong.Head
+	docs    documents
+	signer  proof.Signer
+	pinned  []Pinned                   // after each step that was pinned
+	before  map[gotong.EventID]erasure // events that were erased, as they were
+}
+
+// erasure is an event before it was erased, after so many checkpoints.
+type erasure struct {
+	event store.Event
+	after int
+}
+
+func newWorld(t testing.TB, seed uint64) *world {
+	t.Helper()
+	text, err := proof.NewSigner("test.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := proof.ParseSigner(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, rng: rand.New(rand.NewPCG(seed, 1)), epoch: "e0", heads: map[gotong.Stream]gotong.Head{},
+		docs: documents{}, signer: s, before: map[gotong.EventID]erasure{},
+	}
+	w.pin()
+	return w
+}
+
+// event returns the next event of a stream.
+func (w *world) event(stream gotong.Stream, home gotong.Stream, head gotong.Head, data string) store.Event {
+	p := gotong.PartitionOf(home)
+	e := store.Event{
+		Stream: stream, Seq: head.Seq + 1, Partition: p, Type: "thing.done", At: head.At + 1 + gotong.Instant(w.rng.IntN(1000)),
+		Count: head.Count, Data: []byte(data), Content: fmt.Appendf(nil, `{"text":"%d"}`, w.rng.Uint32()), Prev: head.Chain,
+	}
+	for i := range 4 {
+		binary.BigEndian.PutUint64(e.DataSalt[8*i:], w.rng.Uint64())
+		binary.BigEndian.PutUint64(e.ContentSalt[8*i:], w.rng.Uint64())
+	}
+	e.ID = gotong.NewEventID(e.At, w.rng.Uint64())
+	e.ContentCommit = gotong.CommitContent(e.ContentSalt, e.Content)
+	e.Chain = e.Header(w.epoch).Chain()
+	return e
+}
+
+// write appends a commit of n events, which erases other events of the stream.
+func (w *world) write(stream, home gotong.Stream, n int, erases ...uint64) {
+	p := gotong.PartitionOf(home)
+	head, ok := w.heads[stream]
+	if !ok {
+		head = gotong.Head{At: 1_700_000_000_000_000, Home: home}
+	}
+	c := Commit{Position: uint64(len(w.commits[p])) + 1}
+	for i := range n {
+		data := fmt.Sprintf(`{"actor":{"user_id":"u%d"},"request_id":"r%d","payload":{}}`, w.rng.IntN(9), w.rng.Uint32())
+		if i == 0 && len(erases) > 0 {
+			data = fmt.Sprintf(`{"erases":[%d],"payload":{}}`, erases[0])
+		}
+		e := w.event(stream, home, head, data)
+		e.Position = c.Position
+		head = gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: home}
+		c.Events = append(c.Events, e)
+	}
+	w.heads[stream] = head
+	w.commits[p] = append(w.commits[p], c)
+	w.docs.apply(w.t, reader.Commit{Partition: p, Position: c.Position, Events: c.Events})
+	for _, seq := range erases {
+		e := w.find(p, stream, seq)
+		w.before[e.ID] = erasure{*e, len(w.pinned) - 1}
+		e.Erased, e.Content, e.ContentSalt = true, nil, gotong.Salt{}
+	}
+}
+
+func (w *world) find(p gotong.Partition, stream gotong.Stream, seq uint64) *store.Event {
+	for i := range w.commits[p] {
+		for j := range w.commits[p][i].Events {
+			if e := &w.commits[p][i].Events[j]; e.Stream == stream && e.Seq == seq {
+				return e
+			}
+		}
+	}
+	w.t.Fatalf("%s has no event %d", stream, seq)
+	return nil
+}
+
+// fill writes commits to streams of a few homes, of which every tenth erases.
+func (w *world) fill(commits int) {
+	for range commits {
+		home := gotong.Stream(fmt.Sprintf("group/%d", w.rng.IntN(3)))
+		stream := gotong.Stream(fmt.Sprintf("thread/%d-%s", w.rng.IntN(4), home.ID()))
+		head := w.heads[stream]
+		if head.Seq > 2 && w.rng.IntN(5) == 0 {
+			if seq := 1 + w.rng.Uint64N(head.Seq); !w.find(gotong.PartitionOf(home), stream, seq).Erased {
+				w.write(stream, home, 1, seq)
+				continue
+			}
+		}
+		w.write(stream, home, 1+w.rng.IntN(3))
+	}
+}
+
+// pin signs the checkpoints of the log as it is.
+func (w *world) pin() {
+	var pinned Pinned
+	for p := range gotong.Partition(gotong.Partitions) {
+		size := uint64(len(w.commits[p]))
+		root, err := tree{w.t.Context(), w.docs, p}.root(size)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		c := proof.Checkpoint{Origin: proof.Origin{Instance: "test.example.org", Epoch: w.epoch, Partition: p}, Size: size, Root: root}
+		pinned[p].Checkpoint = c
+		if pinned[p].Note, err = c.Sign(w.signer); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	w.pinned = append(w.pinned, pinned)
+}
+
+// copied returns the commits without anything shared with the world.
+func (w *world) copied() (commits [gotong.Partitions][]Commit) {
+	for p := range w.commits {
+		for _, c := range w.commits[p] {
+			c.Events = slices.Clone(c.Events)
+			for i := range c.Events {
+				e := &c.Events[i]
+				e.Data, e.Content = slices.Clone(e.Data), slices.Clone(e.Content)
+			}
+			commits[p] = append(commits[p], c)
+		}
+	}
+	return commits
+}
+
+// source returns commits as a log.
+func (w *world) source(commits [gotong.Partitions][]Commit) Source {
+	s := Source{
+		Eras: store.FirstEra(w.epoch), Tiles: w.docs, Signed: w.pinned[len(w.pinned)-1],
+		Commits: func(_ context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
+			return func(yield func(Commit, error) bool) {
+				for _, c := range commits[p] {
+					if !yield(c, nil) {
+						return
+					}
+				}
+			}
+		},
+	}
+	for p := range commits {
+		s.Positions[p] = uint64(len(commits[p]))
+	}
+	return s
+}
