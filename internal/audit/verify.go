@@ -367,7 +367,7 @@ func (v *verifier) name(c *Commit, position uint64) *Finding {
 	}
 	if w := v.fault; w != nil {
 		last := f.Seq + uint64(len(c.Events))
-		if w.Position == position || w.Stream == f.Stream && f.Seq <= w.Seq && w.Seq <= last {
+		if w.Position == position || w.Position > position && w.Stream == f.Stream && f.Seq <= w.Seq && w.Seq <= last {
 			f.Stream, f.Seq, f.Detail = w.Stream, w.Seq, w.Detail
 		}
 	}
