@@ -33,7 +33,7 @@ type Pinned [gotong.Partitions]struct {
 // ReadSigners returns the private keys of a directory of checkpoints. It returns
 // [ErrMissing] if there are none.
 func ReadSigners(dir string) (signers []proof.Signer, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, KeyFile))
+	b, err := os.ReadFile(filepath.Join(dir, KeyFile)) //nolint:gosec // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrMissing, dir)
 	}
@@ -89,7 +89,7 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	if signers, err = ReadSigners(dir); err != nil {
 		return nil, p, err
 	}
-	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile))
+	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile)) //nolint:gosec // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)
 	}

@@ -88,10 +88,13 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 			err = k.accept(ctx)
 		}
 	}
+	if err == nil {
+		err = k.publish(ctx, k.signers[0].Instance())
+	}
 	if err != nil {
 		return nil, err
 	}
-	return k, k.publish(ctx, k.signers[0].Instance())
+	return k, nil
 }
 
 // newKey makes the first key of this node, for the instance that the store names.
@@ -130,7 +133,7 @@ func (k *Keeper) pin(ctx context.Context) error {
 	}
 	next := Pinned{}
 	for p := range leaves {
-		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil { //nolint:gosec // below 16
+		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil {
 			return err
 		}
 	}
@@ -241,7 +244,7 @@ func (k *Keeper) Step(ctx context.Context) error {
 		if err := compare(ctx, k.o.Store, was, leaves[p], positions[p]); err != nil {
 			return err
 		}
-		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil { //nolint:gosec // below 16
+		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil {
 			return err
 		}
 		grown = true
@@ -294,7 +297,8 @@ func (k *Keeper) say(ctx context.Context) {
 		}
 	}
 	if k.said = now; len(list) > 0 {
-		k.o.Log.InfoContext(ctx, "checkpoints", "instance", k.signers[0].Instance(), "epoch", k.o.Store.Epoch(), "trees", strings.Join(list, ", "))
+		k.o.Log.InfoContext(ctx, "checkpoints", "instance", k.signers[0].Instance(), "epoch", k.o.Store.Epoch(),
+			"trees", strings.Join(list, ", "))
 	}
 }
 

@@ -82,7 +82,8 @@ func grow(docs map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err er
 			return tile, err
 		}
 		tile.Hashes = append(tile.Hashes, more...)
-		return tile, put(&step, key, &tile)
+		err = put(&step, key, &tile)
+		return tile, err
 	}
 	if edge.Size%group == 0 {
 		tile, err := add(0, (edge.Size-1)/tileWidth, edge.Hashes)
@@ -97,7 +98,8 @@ func grow(docs map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err er
 			return step, err
 		}
 	}
-	return step, put(&step, edgeKey(c.Partition), &edge)
+	err = put(&step, edgeKey(c.Partition), &edge)
+	return step, err
 }
 
 func decode(docs map[gotong.Key][]byte, key gotong.Key, into *hashList) error {
@@ -232,8 +234,9 @@ func (t tree) root(size uint64) (gotong.Hash, error) {
 // path returns the inclusion proof of a leaf in the tree of a checkpoint. Every
 // hash that it uses is verified against the checkpoint's root.
 func (t tree) path(c proof.Checkpoint, index uint64) ([]gotong.Hash, error) {
-	//nolint:gosec // positions
-	record, err := tlog.ProveRecord(int64(c.Size), int64(index), tlog.TileHashReader(tlog.Tree{N: int64(c.Size), Hash: tlog.Hash(c.Root)}, t))
+	size := int64(c.Size) //nolint:gosec // a position
+	checked := tlog.TileHashReader(tlog.Tree{N: size, Hash: tlog.Hash(c.Root)}, t)
+	record, err := tlog.ProveRecord(size, int64(index), checked) //nolint:gosec // a position
 	path := make([]gotong.Hash, len(record))
 	for i, h := range record {
 		path[i] = gotong.Hash(h)

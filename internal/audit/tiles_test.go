@@ -42,8 +42,8 @@ func commitAt(p gotong.Partition, position uint64) reader.Commit {
 
 // apply runs one step as the runner does: with the documents that Needs names,
 // and no others.
-func (d documents) apply(t testing.TB, c reader.Commit) (bytes int) {
-	t.Helper()
+func (d documents) apply(tb testing.TB, c reader.Commit) (bytes int) {
+	tb.Helper()
 	r, docs := Reader(), map[gotong.Key][]byte{}
 	for _, key := range r.Needs(c) {
 		if body, ok := d[key]; ok {
@@ -52,11 +52,11 @@ func (d documents) apply(t testing.TB, c reader.Commit) (bytes int) {
 	}
 	step, err := r.Read(docs, c)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for _, change := range step.Changes {
 		if d[change.Key] = change.Body; change.Key.Collection != r.Collections[0] {
-			t.Fatalf("the reader writes to %v", change.Key)
+			tb.Fatalf("the reader writes to %v", change.Key)
 		}
 		bytes += len(change.Body)
 	}
@@ -68,7 +68,7 @@ func (d documents) apply(t testing.TB, c reader.Commit) (bytes int) {
 func TestTiles(t *testing.T) {
 	top := uint64(tileWidth*tileWidth + tileWidth + group + 3)
 	if testing.Short() {
-		top = 3*tileWidth + group + 3
+		top = 2*tileWidth + group + 3
 	}
 	docs, plain := documents{}, proof.Tree{}
 	leaves, roots := []gotong.Hash{}, []gotong.Hash{plain.Root()}

@@ -60,6 +60,8 @@ type VerifyOptions struct {
 	Parallel int                      // partitions that are read at once; 0 is 1
 }
 
+const nothingToCompare = "there is no checkpoint to compare the log with; its chains alone cannot show that its end was cut off"
+
 // Verify reads a whole log and compares it with the checkpoints. The error is one
 // of reading; what is wrong with the log is in the report.
 func Verify(ctx context.Context, s Source, o VerifyOptions) (Report, error) {
@@ -94,7 +96,7 @@ func Verify(ctx context.Context, s Source, o VerifyOptions) (Report, error) {
 		}
 	}
 	if len(r.Checkpoints) == 0 {
-		r.Findings = append(r.Findings, Finding{Code: Unverifiable, Detail: "there is no checkpoint to compare the log with; its chains alone cannot show that its end was cut off"})
+		r.Findings = append(r.Findings, Finding{Code: Unverifiable, Detail: nothingToCompare})
 	}
 	r.Code = codeOf(r.Findings)
 	return r, err
@@ -211,7 +213,7 @@ func (v *verifier) commit(c *Commit) {
 	for i := range c.Events {
 		e := &c.Events[i]
 		v.event(c.Position, e)
-		if e.Stream != c.Events[0].Stream || e.Seq != c.Events[0].Seq+uint64(i) { //nolint:gosec // an index
+		if e.Stream != c.Events[0].Stream || e.Seq != c.Events[0].Seq+uint64(i) {
 			v.found(c.Position, e.Stream, e.Seq, "the event is not of its commit")
 		}
 	}
@@ -299,7 +301,7 @@ func (v *verifier) judge(ctx context.Context) (*Finding, error) {
 	if v.fault == nil && own.Note != nil && v.roots[own.Checkpoint.Size] == own.Checkpoint.Root {
 		return &Finding{
 			Code: Forked, Partition: v.p,
-			Detail: fmt.Sprintf("the log is that of its own checkpoint at %d, and not that of the other one at %d: two histories were signed",
+			Detail: fmt.Sprintf("two histories were signed: the log is that of its own checkpoint at %d, and not of the other one at %d",
 				own.Checkpoint.Size, at.Size),
 		}, nil
 	}

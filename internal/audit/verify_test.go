@@ -2,7 +2,7 @@ package audit
 
 import (
 	"errors"
-	"fmt"
+	"maps"
 	"slices"
 	"testing"
 
@@ -87,7 +87,8 @@ var sorts = map[string]func(w *world, a *altered){
 	},
 	"flip a bit of the content": func(w *world, a *altered) {
 		i := w.pick(a)
-		for ; a.commits[a.p][i].Events[0].Erased; i = w.pick(a) {
+		for a.commits[a.p][i].Events[0].Erased {
+			i = w.pick(a)
 		}
 		e := &a.commits[a.p][i].Events[0]
 		e.Content[w.rng.IntN(len(e.Content))] ^= 1
@@ -111,7 +112,8 @@ var sorts = map[string]func(w *world, a *altered){
 	},
 	"delete an event of a commit": func(w *world, a *altered) {
 		i := w.pick(a)
-		for ; len(a.commits[a.p][i].Events) < 2; i = w.pick(a) {
+		for len(a.commits[a.p][i].Events) < 2 {
+			i = w.pick(a)
 		}
 		j := w.rng.IntN(len(a.commits[a.p][i].Events))
 		a.at(i, j)
@@ -221,7 +223,8 @@ var sorts = map[string]func(w *world, a *altered){
 	},
 	"erase in silence": func(w *world, a *altered) {
 		i := w.pick(a)
-		for ; a.commits[a.p][i].Events[0].Erased; i = w.pick(a) {
+		for a.commits[a.p][i].Events[0].Erased {
+			i = w.pick(a)
 		}
 		e := &a.commits[a.p][i].Events[0]
 		e.Erased, e.Content, e.ContentSalt = true, nil, gotong.Salt{}
@@ -341,13 +344,9 @@ func TestFork(t *testing.T) {
 	w.fill(20)
 	was := *w
 	was.commits, was.docs = w.copied(), documents{}
-	for k, v := range w.docs {
-		was.docs[k] = v
-	}
+	maps.Copy(was.docs, w.docs)
 	was.heads = map[gotong.Stream]gotong.Head{}
-	for k, v := range w.heads {
-		was.heads[k] = v
-	}
+	maps.Copy(was.heads, w.heads)
 	w.write("thread/a", "group/0", 1)
 	w.pin()
 	was.write("thread/b", "group/0", 1)
@@ -365,7 +364,7 @@ func TestNothingToCompareWith(t *testing.T) {
 	if err != nil || r.Code != Unverifiable {
 		t.Errorf("found %+v, %v", r, err)
 	}
-	if got := fmt.Sprint(r.Findings[0]); got == "" {
+	if got := r.Findings[0].String(); got == "" {
 		t.Error("the finding has no text")
 	}
 }

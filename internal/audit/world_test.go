@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/proof"
 )
 
@@ -23,6 +24,7 @@ type world struct {
 	commits [gotong.Partitions][]Commit
 	heads   map[gotong.Stream]gotong.Head
 	docs    documents
+	live    *memory.Store // holds the log too, if set
 	signer  proof.Signer
 	pinned  []Pinned                   // after each step that was pinned
 	before  map[gotong.EventID]erasure // events that were erased, as they were
@@ -34,18 +36,18 @@ type erasure struct {
 	after int
 }
 
-func newWorld(t testing.TB, seed uint64) *world {
-	t.Helper()
+func newWorld(tb testing.TB, seed uint64) *world {
+	tb.Helper()
 	text, err := proof.NewSigner("test.example.org")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := proof.ParseSigner(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	w := &world{
-		t: t, rng: rand.New(rand.NewPCG(seed, 1)), epoch: "e0", heads: map[gotong.Stream]gotong.Head{},
+		t: tb, rng: rand.New(rand.NewPCG(seed, 1)), epoch: "e0", heads: map[gotong.Stream]gotong.Head{},
 		docs: documents{}, signer: s, before: map[gotong.EventID]erasure{},
 	}
 	w.pin()
@@ -86,6 +88,9 @@ func (w *world) write(stream, home gotong.Stream, n int, erases ...uint64) {
 		e.Position = c.Position
 		head = gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: home}
 		c.Events = append(c.Events, e)
+	}
+	if w.live != nil {
+		w.store(c, w.heads[stream], home, erases)
 	}
 	w.heads[stream] = head
 	w.commits[p] = append(w.commits[p], c)
@@ -176,4 +181,51 @@ func (w *world) source(commits [gotong.Partitions][]Commit) Source {
 		s.Positions[p] = uint64(len(commits[p]))
 	}
 	return s
+}
+
+// store writes a commit to the store, and its tree if the reader runs.
+func (w *world) store(c Commit, prev gotong.Head, home gotong.Stream, erases []uint64) {
+	e := c.Events[0]
+	outcomes, err := store.CommitAll(w.t.Context(), w.live, []store.Commit{{
+		Request: gotong.RequestKey{Stream: e.Stream, Actor: "u", RequestID: e.ID.String()}, Home: home, Prev: prev,
+		Events: c.Events, Erase: erases, At: e.At,
+	}})
+	if err != nil || outcomes[0].Status != store.Committed || outcomes[0].Record.Position != c.Position {
+		w.t.Fatalf("%+v, %v", outcomes, err)
+	}
+}
+
+// grow lets the reader catch up in the store.
+func (w *world) grow() {
+	leaves, _, err := sizes(w.t.Context(), w.live)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	docs := documents{}
+	for p := range w.commits {
+		step := store.Step{Reader: "audit", Partition: gotong.Partition(p), From: leaves[p], To: uint64(len(w.commits[p]))}
+		for _, c := range w.commits[p][leaves[p]:] {
+			rc := reader.Commit{Partition: step.Partition, Position: c.Position, Events: c.Events}
+			snap, err := w.live.Load(w.t.Context(), store.Need{Documents: Reader().Needs(rc)})
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			for key, body := range snap.Documents {
+				if docs[key] == nil {
+					docs[key] = body
+				}
+			}
+			docs.apply(w.t, rc)
+		}
+		for key, body := range docs {
+			if key.Owner == ownerOf(step.Partition) {
+				step.Changes = append(step.Changes, store.Change{Key: key, Body: body})
+			}
+		}
+		if step.From < step.To {
+			if err := w.live.Advance(w.t.Context(), step); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	}
 }

@@ -1,0 +1,326 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
+	"gotong.dev/gotong/proof"
+)
+
+// living returns a world with a store of its own, which holds some commits.
+func living(t *testing.T, seed uint64, commits int) *world {
+	t.Helper()
+	w := newWorld(t, seed)
+	w.live = memory.New(w.epoch, memory.Options{})
+	t.Cleanup(func() { _ = w.live.Close() })
+	w.fill(commits)
+	w.grow()
+	return w
+}
+
+func (w *world) options(dir string) Options {
+	return Options{Store: w.live, Dir: dir, Instance: "test.example.org", Log: slog.New(slog.DiscardHandler)}
+}
+
+func open(t *testing.T, o Options) *Keeper {
+	t.Helper()
+	k, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k
+}
+
+// Checkpoints are signed as the log grows, and a start on the log finds it whole.
+func TestKeeper(t *testing.T) {
+	w, dir := living(t, 1, 0), filepath.Join(t.TempDir(), "checkpoints")
+	k := open(t, w.options(dir))
+	if info, err := os.Stat(filepath.Join(dir, KeyFile)); err != nil || info.Mode().Perm() != 0o600 {
+		t.Fatalf("the key: %v, %v", info, err)
+	}
+	for range 5 {
+		w.fill(20)
+		w.grow()
+		if err := k.Step(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k = open(t, w.options(dir)) // of the same key
+	r, err := Verify(t.Context(), w.source(w.commits), VerifyOptions{Pinned: k.Pinned()})
+	if err != nil || r.Code != Verified {
+		t.Fatalf("against what was kept: %+v, %v", r, err)
+	}
+	for p, n := range w.commits {
+		if got := k.Pinned()[p].Checkpoint.Size; got != uint64(len(n)) {
+			t.Errorf("partition %d has a checkpoint at %d of %d", p, got, len(n))
+		}
+	}
+	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p, err := ReadNotes(file, k.Keys()); err != nil || p[0].Checkpoint != k.Pinned()[0].Checkpoint {
+		t.Errorf("the file is read as %v, %v", p, err)
+	}
+	if err := k.Step(t.Context()); err != nil { // nothing has grown
+		t.Fatal(err)
+	}
+}
+
+// A log that is not empty needs the checkpoints of the start before; whatever of
+// them is missing or unreadable, the start is refused.
+func TestMissingCheckpoints(t *testing.T) {
+	for name, spoil := range map[string]func(dir string) error{
+		"directory":   os.RemoveAll,
+		"key":         func(dir string) error { return os.Remove(filepath.Join(dir, KeyFile)) },
+		"checkpoints": func(dir string) error { return os.Remove(filepath.Join(dir, CheckpointsFile)) },
+		"one of them": func(dir string) error {
+			file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile))
+			notes := proof.SplitNotes(string(file))
+			return errors.Join(err, os.WriteFile(filepath.Join(dir, CheckpointsFile), []byte(strings.Join(notes[1:], "")), 0o600))
+		},
+		"a bit of one": func(dir string) error {
+			file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile))
+			file[len(file)/2] ^= 1
+			return errors.Join(err, os.WriteFile(filepath.Join(dir, CheckpointsFile), file, 0o600))
+		},
+		"permission": func(dir string) error { // a directory cannot be read as a file, whoever asks
+			path := filepath.Join(dir, CheckpointsFile)
+			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, dir := living(t, 2, 30), filepath.Join(t.TempDir(), "c")
+			if _, err := Open(t.Context(), w.options(dir)); !errors.Is(err, ErrMissing) {
+				t.Fatalf("the first start on a log that is not empty: %v", err)
+			}
+			o := w.options(dir)
+			o.New = true
+			open(t, o)
+			if err := spoil(dir); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(t.Context(), w.options(dir)); err == nil {
+				t.Error("the start is not refused")
+			}
+		})
+	}
+}
+
+// rolledBack is what an operator, or an intruder, puts in the place of a log. Each
+// returns the world that the next start finds.
+var rolledBack = map[string]func(t *testing.T) (before, after *world){
+	"behind": func(t *testing.T) (before, after *world) {
+		t.Helper()
+		return living(t, 3, 40), living(t, 3, 39)
+	},
+	"empty": func(t *testing.T) (before, after *world) {
+		t.Helper()
+		return living(t, 3, 40), living(t, 3, 0)
+	},
+	"another history": func(t *testing.T) (before, after *world) {
+		t.Helper()
+		before, after = living(t, 3, 40), forged(t)
+		after.grow()
+		return before, after
+	},
+	"another history whose tree is not stored yet": func(t *testing.T) (before, after *world) {
+		t.Helper()
+		return living(t, 3, 40), forged(t)
+	},
+}
+
+// forged is a log that is longer than that of 40 commits, and another one from
+// the last on.
+func forged(t *testing.T) *world {
+	t.Helper()
+	w := living(t, 3, 39)
+	for range 20 {
+		for _, home := range []string{"0", "1", "2"} {
+			w.write(gotong.Stream("thread/forged-"+home), gotong.Stream("group/"+home), 1)
+		}
+	}
+	return w
+}
+
+func TestRollbackIsRefused(t *testing.T) {
+	for name, of := range rolledBack {
+		t.Run(name, func(t *testing.T) {
+			before, after := of(t)
+			dir := filepath.Join(t.TempDir(), "c")
+			o := before.options(dir)
+			o.New = true
+			k := open(t, o)
+			k.o.Store = after.live // at a running node: the database was exchanged
+			if err := k.Step(t.Context()); !errors.Is(err, ErrRollback) && name != "another history whose tree is not stored yet" {
+				t.Errorf("a running node: %v", err)
+			}
+			if _, err := Open(t.Context(), after.options(dir)); !errors.Is(err, ErrRollback) {
+				t.Fatalf("a start: %v", err)
+			}
+			o = after.options(dir)
+			o.Accept = true
+			open(t, o)
+			open(t, after.options(dir)) // accepted once, for good
+			aside, err := os.ReadFile(filepath.Join(dir, CheckpointsFile+".e0.1"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p, err := ReadNotes(aside, k.Keys()); err != nil || p[1].Checkpoint != k.Pinned()[1].Checkpoint {
+				t.Errorf("the other checkpoints were kept as %v, %v", p, err)
+			}
+		})
+	}
+}
+
+// After a power loss, the stored tree may be behind the checkpoint that was signed
+// of it. The log is not.
+func TestTreeBehindTheCheckpoint(t *testing.T) {
+	w, dir := living(t, 4, 50), filepath.Join(t.TempDir(), "c")
+	o := w.options(dir)
+	o.New = true
+	open(t, o)
+	whole := *w
+	again := &whole
+	again.live = memory.New(w.epoch, memory.Options{})
+	t.Cleanup(func() { _ = again.live.Close() })
+	replayInto(again, w)
+	k, err := Open(t.Context(), again.options(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Step(t.Context()); err != nil { // the reader has not caught up
+		t.Fatal(err)
+	}
+	again.grow()
+	if err := k.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replayInto writes the commits of a log to another store, without its tree.
+func replayInto(to, from *world) {
+	heads := map[gotong.Stream]gotong.Head{}
+	for p := range from.commits {
+		for _, c := range from.commits[p] {
+			stream := c.Events[0].Stream
+			home := from.heads[stream].Home
+			var erases []uint64
+			events := make([]store.Event, len(c.Events))
+			for i, e := range c.Events {
+				if seqs, _ := e.Erases(); len(seqs) > 0 {
+					erases = seqs
+				}
+				if e.Erased {
+					e = from.before[e.ID].event
+				}
+				events[i] = e
+			}
+			c.Events = events
+			to.store(c, heads[stream], home, erases)
+			last := events[len(events)-1]
+			heads[stream] = gotong.Head{Seq: last.Seq, Chain: last.Chain, At: last.At, Count: last.Count, Home: home}
+		}
+	}
+}
+
+// All nodes of a store sign for one instance, each with its own key.
+func TestNodesOfAStore(t *testing.T) {
+	w := living(t, 5, 10)
+	var keys []string
+	for range 3 {
+		o := w.options(filepath.Join(t.TempDir(), "c"))
+		o.Instance, o.New = "", true
+		k := open(t, o)
+		keys = append(keys, k.Keys()[0].String())
+		if k.Keys()[0].Instance() != strings.Split(keys[0], "+")[0] {
+			t.Errorf("the instances differ: %v", keys)
+		}
+	}
+	got, err := Published(t.Context(), w.live)
+	if err != nil || strings.Join(got, " ") != strings.Join(keys, " ") {
+		t.Errorf("published are %v, %v", got, err)
+	}
+	other := living(t, 6, 0)
+	dir := filepath.Join(t.TempDir(), "c")
+	o := other.options(dir)
+	o.Instance = "other.example.org"
+	open(t, o)
+	if _, err := Open(t.Context(), w.options(dir)); err == nil {
+		t.Error("a directory of another instance is accepted")
+	}
+}
+
+// While keys rotate, checkpoints have a signature of each.
+func TestRotation(t *testing.T) {
+	w, dir := living(t, 7, 0), filepath.Join(t.TempDir(), "c")
+	old := open(t, w.options(dir)).Keys()[0]
+	next, err := proof.NewSigner("test.example.org")
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, KeyFile)
+	was, err := os.ReadFile(path)
+	if err == nil {
+		err = os.WriteFile(path, []byte(next+"\n"+string(was)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := open(t, w.options(dir))
+	w.fill(20)
+	w.grow()
+	if err := k.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for p := range k.Pinned() {
+		if len(w.commits[p]) == 0 {
+			continue
+		}
+		for _, key := range []proof.Key{old, k.Keys()[0]} {
+			if _, _, err := proof.Open(k.Pinned()[p].Note, []proof.Key{key}); err != nil {
+				t.Errorf("with key %s: %v", key, err)
+			}
+		}
+	}
+}
+
+// A caller waits for the checkpoint that covers an event, and at most five
+// seconds.
+func TestAwait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 8)
+		w.live = memory.New(w.epoch, memory.Options{})
+		defer func() { _ = w.live.Close() }()
+		k := open(t, w.options(""))
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- k.Run(ctx) }()
+		p := gotong.PartitionOf("group/0")
+		began := time.Now()
+		_, _, err := k.Await(ctx, p, 1)
+		if e, ok := errors.AsType[*gotong.Error](err); !ok || e.Code != gotong.CodeNotYet || time.Since(began) != notYet {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		w.write("thread/a", "group/0", 1)
+		w.grow()
+		c, note, err := k.Await(ctx, p, 1)
+		if err != nil || c.Size != 1 || len(note) == 0 {
+			t.Errorf("the checkpoint is %v, %v", c, err)
+		}
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
