@@ -48,7 +48,8 @@ func (l *lane) decideCold(t *task) {
 			"Another request changed this at the same time; nothing was written."))
 		return
 	}
-	l.state, l.held = &state, len(snap.Documents)
+	l.state = &state
+	l.hold(len(snap.Documents))
 	t.refs = l.needs(state, &t.cmd)
 	decision, err := l.decide(t)
 	if err != nil {
@@ -110,7 +111,7 @@ func (l *lane) complete(t *task) error {
 		if read.Head.Seq > l.state.Head.Seq || !l.state.Adopt(read) {
 			return errStale
 		}
-		l.held += len(missing)
+		l.hold(len(missing))
 	}
 	return errStale
 }
@@ -227,7 +228,7 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit, noise *nois
 		}
 		commit.Changes = append(commit.Changes, change)
 		l.state.SetDoc(ch.Key, ch.Doc)
-		l.held++
+		l.hold(1)
 	}
 	l.state.Head = commit.Head()
 	return nil

@@ -52,7 +52,7 @@ type Options struct {
 	// that of a damaged newest event, on which nothing may build.
 	Damage func(err error)
 
-	MaxLanes int // streams whose documents are kept; 0 is 8,192
+	MaxLanes int // streams whose documents are kept; 0 is 32,768
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
 
@@ -76,12 +76,12 @@ type Engine struct {
 	cause  atomic.Pointer[error] // the reason
 
 	mu    sync.Mutex
-	lanes map[gotong.Stream]*lane
+	lanes lanes
 }
 
 // New starts an engine; [Engine.Close] ends it.
 func New(opts Options) *Engine {
-	opts.MaxLanes = orDefault(opts.MaxLanes, 8192)
+	opts.MaxLanes = orDefault(opts.MaxLanes, 32_768)
 	opts.MaxQueue = orDefault(opts.MaxQueue, 1024)
 	if opts.Committed == nil {
 		opts.Committed = func(context.Context, []store.Event) {}
@@ -102,7 +102,7 @@ func New(opts Options) *Engine {
 		opts.Fault = func(context.Context, any) {}
 	}
 	return &Engine{
-		opts: opts, lanes: map[gotong.Stream]*lane{}, idle: make(chan struct{}), failed: make(chan struct{}),
+		opts: opts, lanes: lanes{most: max(opts.MaxLanes/2, 1)}, idle: make(chan struct{}), failed: make(chan struct{}),
 	}
 }
 
@@ -199,32 +199,18 @@ func (e *Engine) enqueue(t *task) (*lane, error) {
 	if e.closing.Load() {
 		return nil, errUnknown()
 	}
-	l, ok := e.lanes[t.cmd.Stream]
-	if !ok {
+	l := e.lanes.get(t.cmd.Stream)
+	if l == nil {
 		kind, err := e.opts.Codec.Kind(t.cmd.Stream)
 		if err != nil {
 			return nil, err
 		}
-		e.evict()
 		// A lane outlives its commands, with whose other texts the name shares memory.
 		l = &lane{engine: e, stream: gotong.Stream(strings.Clone(string(t.cmd.Stream))), kind: kind}
-		e.lanes[l.stream] = l
+		e.lanes.put(l)
 	}
 	t.cmd.Stream = l.stream
 	return l.push(t, e.opts.MaxQueue)
-}
-
-// evict drops idle lanes while there are too many. Any choice is correct,
-// because a lane only caches.
-func (e *Engine) evict() {
-	for stream, l := range e.lanes {
-		if len(e.lanes) < e.opts.MaxLanes {
-			return
-		}
-		if l.idle() {
-			delete(e.lanes, stream)
-		}
-	}
 }
 
 // Failed is closed when storage failed. The process should then exit with an

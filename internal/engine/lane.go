@@ -70,6 +70,12 @@ type lane struct {
 	held  int // documents and events in state
 }
 
+// hold counts documents and events that the state gains.
+func (l *lane) hold(n int) {
+	l.held += n
+	l.engine.lanes.docs.Add(int64(n))
+}
+
 // push adds a task. If the caller must run the lane, it returns the lane.
 func (l *lane) push(t *task, limit int) (*lane, error) {
 	l.mu.Lock()
@@ -185,7 +191,8 @@ func (l *lane) resumeLocked() {
 	if !l.halted || l.inflight > 0 {
 		return
 	}
-	l.halted, l.state, l.held = false, nil, 0
+	l.halted, l.state = false, nil
+	l.hold(-l.held)
 	l.queue = append(l.again, l.queue...)
 	l.again = nil
 }

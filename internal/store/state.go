@@ -117,7 +117,9 @@ func stateOf(
 ) (gotong.State, error) {
 	state := gotong.NewState(stream, snap.Heads[stream])
 	for _, r := range refs {
-		state.SetHead(r.Stream, snap.Heads[r.Stream])
+		if r.Stream != stream {
+			state.SetHead(r.Stream, snap.Heads[r.Stream])
+		}
 		if !r.Event.IsZero() {
 			e, err := findEvent(ctx, from, codec, r, snap.Heads[r.Stream].Seq)
 			if err != nil {

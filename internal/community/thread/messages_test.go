@@ -343,3 +343,24 @@ func BenchmarkPost(b *testing.B) {
 		kind.Project(state, gotong.Event{Stream: s, Seq: 3, Type: thread.EvPosted, Data: d.Facts[0].Data})
 	}
 }
+
+// All that a member's post needs is known before anything is read: a node that
+// does not have the thread in memory takes one read.
+func TestAPostNeedsOneRead(t *testing.T) {
+	kind, cmd := thread.Kind(), gotong.Command{Stream: s, Actor: ani, Data: thread.Post{Body: "x"}}
+	state := gotong.NewState(s, gotong.Head{})
+	docs := map[gotong.Key]any{
+		thread.ThreadKey("t"): thread.Thread{
+			Privacy: thread.Public, Members: thread.Own, Home: "scope/rt05", History: []thread.PolicyChange{{Seq: 1, Policy: thread.All}},
+		},
+		thread.MemberKey("t", "ani"): thread.Member{
+			Membership: gotong.Membership{Role: "member", JoinedAt: 1, Stretches: []gotong.Stretch{{From: 1}}},
+		},
+	}
+	for _, r := range kind.Needs(state, cmd) {
+		state.SetDoc(r.Key, docs[r.Key])
+	}
+	if missing := state.Missing(kind.Needs(state, cmd)); len(missing) > 0 {
+		t.Errorf("then it needs %v", missing)
+	}
+}

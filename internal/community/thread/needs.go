@@ -21,10 +21,10 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	refs := make([]gotong.Ref, 0, 4) // as many as most commands need
 	refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())})
 	t, ok := gotong.Doc[Thread](s, ThreadKey(cmd.Stream.ID()))
+	refs = addMember(refs, cmd.Stream, t, cmd.Actor.UserID) // at once, so that a post takes one read
 	if !ok {
 		return refs
 	}
-	refs = addMember(refs, cmd.Stream, t, cmd.Actor.UserID)
 	refs = append(refs, r.homeRefs(s, t, cmd.Actor.UserID)...)
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = addMember(refs, cmd.Stream, t, target)
