@@ -61,6 +61,9 @@ func TestGone(t *testing.T) {
 	own, _ := makeThread(t, n.url, "owner", client.NewThread{ScopeID: "rt05", Privacy: "private"}, "ann")
 	must(owner.AddGroupMember(t.Context(), group.GroupID, "ann", ""))(t)
 	home, _ := makeThread(t, n.url, "owner", client.NewThread{ScopeID: group.GroupID, Privacy: "private", Members: "home"})
+	conn := connect(t, dial(t, n.url, "owner", client.WebSocket), client.ConnOptions{})
+	affair := makeCase(t, conn, group, []string{"ann"})
+	inCase, _ := makeThread(t, n.url, "owner", client.NewThread{ScopeID: group.GroupID, Privacy: "private", Lender: string(affair)})
 	http := new(tap).http(t)
 	epoch, _, _ := strings.Cut(string(home.AsOf), ":")
 	get := func(path, id, mid string) answer {
@@ -69,7 +72,8 @@ func TestGone(t *testing.T) {
 	}
 	ann := dial(t, n.url, "ann")
 	never := gotong.DeriveID("thread", "ann", "never made")
-	for _, th := range []client.Thread{own, home} {
+	for _, th := range []client.Thread{own, home, inCase} {
+		must(owner.AddGroupMember(t.Context(), group.GroupID, "ann", ""))(t) // again
 		m := must(ann.Send(t.Context(), th.ThreadID, client.NewMessage{Body: "mine"}))(t)
 		must(ann.MarkRead(t.Context(), th.ThreadID, m.MessageID))(t)
 		mid := m.MessageID.String()

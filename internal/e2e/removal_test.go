@@ -13,6 +13,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -44,8 +45,9 @@ func traces(text string) iter.Seq[string] {
 
 func isTraceByte(c byte) bool { return c >= '0' && c <= '9' || c >= 'a' && c <= 'f' || c == '-' }
 
-// scene is a thread with members of its own, a thread that borrows those of a
-// group, and a third one in which everybody stays.
+// scene is a thread with members of its own, one that borrows those of a group,
+// one that borrows those of a case in the group, and another in which everybody
+// stays. Who follows the third is removed from the group, not from the case.
 type scene struct {
 	t       *testing.T
 	url     string
@@ -54,6 +56,7 @@ type scene struct {
 	group   client.Group
 	own     client.Thread
 	home    client.Thread
+	affair  client.Thread
 	other   client.Thread
 	victims []*victim
 	rest    []*follower
@@ -76,18 +79,20 @@ func newScene(t *testing.T, url string, removals int) *scene {
 	s.other, _ = makeThread(t, url, "owner", private, append(append(append([]string{}, inOwn...), inHome...), stay...)...)
 	private.Members = "home"
 	s.home, _ = makeThread(t, url, "owner", private)
+	private.Lender = string(makeCase(t, s.conn, s.group, append(append([]string{}, inHome...), stay...)))
+	s.affair, _ = makeThread(t, url, "owner", private)
 	ways := []string{overWS, overSSE, overPoll, overWS, restless, overSSE, overPoll, overWS, stalled, overSSE}
 	for i := range removals {
 		user, target := fmt.Sprintf("own-%03d", i/2), s.own
 		if i%2 == 1 {
-			user, target = fmt.Sprintf("home-%03d", i/2), s.home
+			user, target = fmt.Sprintf("home-%03d", i/2), []client.Thread{s.home, s.affair}[i/2/len(ways)%2]
 		}
 		s.victims = append(s.victims, newVictim(t, url, user, ways[i/2%len(ways)], target.Stream(), s.other.Stream()))
 	}
 	kept := newPool()
 	transports := []client.Transport{client.WebSocket, client.SSE, client.Poll}
 	for i, user := range stay {
-		for _, th := range []client.Thread{s.own, s.home} {
+		for _, th := range []client.Thread{s.own, s.home, s.affair} {
 			s.rest = append(s.rest, &follower{
 				name: user + " in " + th.ThreadID, stream: th.Stream(), pool: kept,
 				clients: []*client.Client{dial(t, url, user, transports[i%3])},
@@ -96,6 +101,18 @@ func newScene(t *testing.T, url string, removals int) *scene {
 		}
 	}
 	return s
+}
+
+// makeCase makes a case in a group, of conn's user and these participants.
+func makeCase(t *testing.T, conn *client.Conn, in client.Group, participants []string) gotong.Stream {
+	t.Helper()
+	c := cases.Create{ScopeID: in.GroupID, Track: "tuntaskan", Title: "Lampu jalan", Privacy: cases.Private}
+	r := must(conn.Command(t.Context(), cases.Name, cases.CmdCreate, c))(t)
+	for _, user := range participants {
+		seat := cases.Seating{UserID: user, TrackRoles: []cases.Role{cases.Participant}}
+		must(conn.Command(t.Context(), r.Stream, cases.CmdSeat, seat))(t)
+	}
+	return r.Stream
 }
 
 // say posts something in a thread without waiting for the answer.
@@ -118,7 +135,7 @@ func (s *scene) say(ctx context.Context, th client.Thread, name string) {
 	})
 }
 
-// talk posts in both threads, steadily, until ctx ends.
+// talk posts in the threads, steadily, until ctx ends.
 func (s *scene) talk(ctx context.Context) {
 	tick := pace(20 * time.Millisecond)
 	defer tick.Stop()
@@ -127,6 +144,7 @@ func (s *scene) talk(ctx context.Context) {
 		case <-tick.C:
 			s.say(ctx, s.own, "own")
 			s.say(ctx, s.home, "home")
+			s.say(ctx, s.affair, "home")
 		case <-ctx.Done():
 			return
 		}
@@ -141,8 +159,10 @@ func (s *scene) remove(ctx context.Context, v *victim, rnd *rand.Rand) {
 	}
 	v.pause.set()
 	th, name := s.own, "own"
-	if v.target == s.home.Stream() {
-		th, name = s.home, "home"
+	for _, lent := range []client.Thread{s.home, s.affair} {
+		if v.target == lent.Stream() {
+			th, name = lent, "home"
+		}
 	}
 	burst, after := rnd.IntN(8), rnd.IntN(8)
 	for range burst {
@@ -227,7 +247,7 @@ func TestRemoval(t *testing.T) {
 	quiet()
 	talk.Wait()
 	s.posts.Wait()
-	for _, th := range []client.Thread{s.own, s.home, s.other} {
+	for _, th := range []client.Thread{s.own, s.home, s.affair, s.other} {
 		must(s.owner.Send(ctx, th.ThreadID, client.NewMessage{Body: lastWords}))(t)
 	}
 	for _, v := range s.victims {
@@ -251,7 +271,7 @@ func TestRemoval(t *testing.T) {
 func (s *scene) check(log *logbook, took time.Duration) {
 	s.t.Helper()
 	of := map[string]*store.Event{} // by trace
-	for _, th := range []client.Thread{s.own, s.home} {
+	for _, th := range []client.Thread{s.own, s.home, s.affair} {
 		for i := range log.streams[th.Stream()] {
 			e := &log.streams[th.Stream()][i]
 			of[e.ID.String()], of[e.Chain.String()] = e, e

@@ -99,7 +99,7 @@ func (w *town) rnd(n int) *rand.Rand { return rand.New(rand.NewPCG(w.seed, uint6
 func (w *town) at(n int) string { return w.nodes[n%len(w.nodes)].url() }
 
 // settle makes threads, two thirds with members of their own and one third
-// with those of a group, and everybody who takes part.
+// with those of a group or of a case in it, and everybody who takes part.
 func (w *town) settle() {
 	t := w.t
 	owner := dial(t, w.at(0), "owner")
@@ -110,11 +110,16 @@ func (w *town) settle() {
 	each(all, func(user string) {
 		must(owner.AddGroupMember(t.Context(), w.group.GroupID, user, ""))(t)
 	})
+	conn := connect(t, dial(t, w.at(0), "owner", client.WebSocket), client.ConnOptions{})
+	affair := makeCase(t, conn, w.group, all)
 	for i := range w.scale.threads {
 		in := client.NewThread{ScopeID: w.group.GroupID, Privacy: "private"}
 		members := []string{"clock-0", "clock-1"}
 		if i%3 == 2 {
 			in.Members, members = "home", nil
+			if i%2 == 0 {
+				in.Lender = string(affair)
+			}
 		} else {
 			members = append(members, writers[2*i], writers[2*i+1], writers[2*w.scale.threads+2*i], writers[2*w.scale.threads+2*i+1])
 			for _, list := range [][]string{watchers, outcasts} {

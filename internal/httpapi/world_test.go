@@ -18,6 +18,7 @@ import (
 	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/regutest"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/engine"
@@ -72,11 +73,12 @@ func (w *world) now() gotong.Instant { return w.clock.Now() }
 
 // threads is the rules of threads.
 func threads() thread.Rules {
-	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.KindFor(gotong.OwnAccounts)}}
+	groups := group.KindFor(gotong.OwnAccounts)
+	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{groups, regutest.Kind(groups)}}
 }
 
 func kinds() []gotong.Kind {
-	return []gotong.Kind{threads().Kind(), group.KindFor(gotong.OwnAccounts), user.Kind()}
+	return []gotong.Kind{threads().Kind(), group.KindFor(gotong.OwnAccounts), regutest.Kind(group.Kind()), user.Kind()}
 }
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {

@@ -14,13 +14,17 @@ import (
 )
 
 func TestRemoval(t *testing.T) {
-	for _, s := range []gotong.Stream{"room/1", "room/c-x-1"} {
-		t.Run(string(s), func(t *testing.T) {
+	for _, test := range []struct{ s, g gotong.Stream }{
+		{"room/1", "room/1"}, {"room/c-x-1", "club/x"}, {"room/t-x-1", "club/x"}, {"room/t-x-1", "team/x"}, {"team/x", "club/x"},
+	} {
+		s, g := test.s, test.g
+		t.Run(string(s)+" by "+string(g), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t)
 				h := w.start()
-				g := governing(s)
-				w.commit(h, g, add("ann"), add("bob"))
+				for _, of := range chain(s) {
+					w.commit(h, of, add("ann"), add("bob"))
+				}
 				w.commit(h, s, say("first"))
 				bob, ann := open(t, h, "bob", live.SessionOptions{}), open(t, h, "ann", live.SessionOptions{})
 				bob.subscribe(s, live.Now())
@@ -239,33 +243,37 @@ func TestSilenceOfTheDeaf(t *testing.T) {
 // next poll; a removal there ends the subscription here.
 func TestTwoNodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t)
-		net := bustest.NewSwitch()
-		a, b := w.start(on(net.Join())), w.start(on(net.Join()))
-		w.commit(a, r1, add("ann"), add("bob"))
-		c := open(t, b, "bob", live.SessionOptions{})
-		c.subscribe(r1, live.Now())
-		synctest.Wait()
-		c.drain()
-		w.commit(a, r1, say("3"))
-		synctest.Wait()
-		c.drain()
-		c.sees(r1, 3)
-		net.Cut()
-		w.commit(a, r1, say("4"))
-		synctest.Wait()
-		c.drain()
-		c.sees(r1, 3)
-		pass(time.Second)
-		synctest.Wait()
-		c.drain()
-		c.sees(r1, 3, 4)
-		w.commit(a, r1, remove("bob"))
-		w.commit(a, r1, say("6"))
-		pass(time.Second)
-		synctest.Wait()
-		c.drain()
-		c.sees(r1, 3, 4)
-		c.heard("subscribed", "access_revoked")
+		for _, s := range []gotong.Stream{"room/1", "room/t-x-1"} {
+			w := newWorld(t)
+			net := bustest.NewSwitch()
+			a, b := w.start(on(net.Join())), w.start(on(net.Join()))
+			w.seat(a, s, "ann", "bob")
+			w.commit(a, governing(s), add("ann"), add("bob"))
+			first := w.commit(a, s, say("first")).Seq
+			c := open(t, b, "bob", live.SessionOptions{})
+			c.subscribe(s, live.Now())
+			synctest.Wait()
+			c.drain()
+			w.commit(a, s, say("1"))
+			synctest.Wait()
+			c.drain()
+			c.sees(s, first+1)
+			net.Cut()
+			w.commit(a, s, say("2"))
+			synctest.Wait()
+			c.drain()
+			c.sees(s, first+1)
+			pass(time.Second)
+			synctest.Wait()
+			c.drain()
+			c.sees(s, first+1, first+2)
+			w.commit(a, governing(s), remove("bob"))
+			w.commit(a, s, say("after"))
+			pass(time.Second)
+			synctest.Wait()
+			c.drain()
+			c.sees(s, first+1, first+2)
+			c.heard("subscribed", "access_revoked")
+		}
 	})
 }

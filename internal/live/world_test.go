@@ -23,7 +23,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // Two kinds, with just enough rules to try delivery: a room has things said in
 // it, and its members are its own or, where its id begins with "c-", those of
-// the club it belongs to.
+// the club it belongs to, or, where it begins with "t-", those of a team of the
+// club who are in the club too.
 type (
 	said    struct{ N int }
 	words   struct{ Text string }
@@ -35,7 +36,7 @@ type (
 // withheld is the text of what was edited out of its viewer's sight.
 const withheld = "(withheld)"
 
-func kinds() []gotong.Kind { return []gotong.Kind{room(), club()} }
+func kinds() []gotong.Kind { return []gotong.Kind{room(), club(), team()} }
 
 func room() gotong.Kind {
 	k := club()
@@ -73,11 +74,16 @@ func club() gotong.Kind {
 		},
 		Documents: []gotong.Type{gotong.TypeOf[gotong.Membership]("club_members")},
 		AccessNeeds: func(s gotong.State, r gotong.Viewer) []gotong.Ref {
-			return []gotong.Ref{{Stream: governing(s.Stream), Key: gotong.MemberKey(governing(s.Stream), r.UserID)}}
+			return gotong.ChainRefs(chain(s.Stream), r.UserID)
 		},
 		Access: func(s gotong.State, r gotong.Viewer) gotong.Grant {
-			m, _ := gotong.Doc[gotong.Membership](s, gotong.MemberKey(governing(s.Stream), r.UserID))
-			return gotong.Grant{Readable: m.Active(), Roles: []string{m.Role}, Spans: m.Spans(governing(s.Stream))}
+			m := gotong.MembershipOf(s, chain(s.Stream)[0], r.UserID)
+			g := gotong.Grant{Readable: true, Roles: []string{m.Role}, Spans: m.Spans(chain(s.Stream)[0])}
+			for _, of := range chain(s.Stream) {
+				g.Readable = g.Readable && gotong.MembershipOf(s, of, r.UserID).Active()
+			}
+			g.Within = gotong.Within(s, chain(s.Stream), r.UserID)
+			return g
 		},
 		Affects: func(e gotong.Event) gotong.Affected {
 			if m, ok := e.Data.(member); ok {
@@ -89,20 +95,51 @@ func club() gotong.Kind {
 	}
 }
 
-// governing is the stream whose members may read s.
-func governing(s gotong.Stream) gotong.Stream {
-	if s.Kind() == "room" && strings.HasPrefix(s.ID(), "c-") {
-		return home(s)
-	}
-	return s
+func team() gotong.Kind {
+	k := club()
+	k.Name, k.Documents = "team", []gotong.Type{gotong.TypeOf[gotong.Membership]("team_members")}
+	return k
 }
 
-// home is where a stream lives: rooms c-x-1, c-x-2 … in the club x.
-func home(s gotong.Stream) gotong.Stream {
-	if parts := strings.Split(s.ID(), "-"); s.Kind() == "room" && parts[0] == "c" {
-		return gotong.NewStream("club", parts[1])
+// chain is the streams of which everybody who may read s is a member.
+func chain(s gotong.Stream) []gotong.Stream {
+	switch {
+	case s.Kind() == "room" && strings.HasPrefix(s.ID(), "t-"):
+		return gotong.Chain(gotong.NewStream("team", home(s).ID()), home(s))
+	case home(s) != s:
+		return []gotong.Stream{home(s)}
+	default:
+		return []gotong.Stream{s}
 	}
-	return s
+}
+
+// governing is the last of the chain of s: where the tests remove its readers.
+func governing(s gotong.Stream) gotong.Stream {
+	of := chain(s)
+	return of[len(of)-1]
+}
+
+// home is where a stream lives: rooms c-x-1, t-x-2 … and the team x in the club x.
+func home(s gotong.Stream) gotong.Stream {
+	switch parts := strings.Split(s.ID(), "-"); {
+	case s.Kind() == "room" && (parts[0] == "c" || parts[0] == "t"):
+		return gotong.NewStream("club", parts[1])
+	case s.Kind() == "team":
+		return gotong.NewStream("club", parts[0])
+	default:
+		return s
+	}
+}
+
+// seat adds users to the chain of s, except to its last stream.
+func (w *world) seat(h *live.Hub, s gotong.Stream, users ...string) {
+	w.t.Helper()
+	of := chain(s)
+	for _, lender := range of[:len(of)-1] {
+		for _, user := range users {
+			w.commit(h, lender, add(user))
+		}
+	}
 }
 
 func project(s gotong.State, e gotong.Event) []gotong.Change {
@@ -272,8 +309,10 @@ func (w *world) visible(user string, s gotong.Stream) []uint64 {
 	defer w.mu.Unlock()
 	in := func(seq uint64) bool {
 		e := &w.rows[s][seq-1]
-		return slices.ContainsFunc(w.spans[governing(s)][user], func(v stretch) bool {
-			return v.from <= e.Position && (v.to == 0 || e.Position < v.to)
+		return !slices.ContainsFunc(chain(s), func(of gotong.Stream) bool {
+			return !slices.ContainsFunc(w.spans[of][user], func(v stretch) bool {
+				return v.from <= e.Position && (v.to == 0 || e.Position < v.to)
+			})
 		})
 	}
 	var seqs []uint64
