@@ -25,6 +25,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 	"gotong.dev/gotong/internal/telemetry"
@@ -70,6 +71,7 @@ type App struct {
 	store   store.Store
 	damage  *watchful // the same store
 	engine  *engine.Engine
+	readers *reader.Runner
 	views   *view.Views
 	hub     *live.Hub
 	auth    *auth.Service
@@ -160,6 +162,9 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 		stats := a.hub.Stats()
 		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
 	})
+	if a.readers, err = a.newReaders(); err != nil {
+		return err
+	}
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn, Damage: a.damage.place,
@@ -194,6 +199,7 @@ func (a *App) makeDirectory() error {
 func (a *App) committed(ctx context.Context, rows []store.Event) {
 	a.auth.Committed(ctx, rows)
 	a.hub.Offer(ctx, rows)
+	a.readers.Committed(rows)
 }
 
 // listen binds both addresses, so that an address in use is reported before
@@ -229,7 +235,7 @@ func (a *App) Notes() []string { return a.report.notes }
 // returns when nothing of it runs any more.
 func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
-		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run,
+		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
 		func(context.Context) error { return serve(a.main, a.mainPort) },
 		func(context.Context) error { return serve(a.admin, a.adminPort) },

@@ -50,6 +50,7 @@ func (a *App) newHub() *live.Hub {
 			return b
 		},
 		LoginsSeen: a.loginsSeen(),
+		Woken:      func(p gotong.Partition, position uint64) { a.readers.Woken(p, position) },
 		Ended:      func(userID string) { a.watch.Hint(userID) },
 		Limits:     live.Limits{Sessions: a.cfg.MaxSessions, CatchUps: a.catchUps()},
 		Observer: live.Observer{

@@ -1,19 +1,54 @@
 package app
 
 import (
+	"context"
+	"fmt"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/telemetry"
 )
 
 // readers returns every reader of this server, one row each.
 func readers() []reader.Reader { return nil }
 
-// handlers returns the handler of every queue of jobs, one row each.
+// handlers returns the handler of every queue of jobs, one row each. The parts
+// of the app, such as the engine, exist when a handler runs, and not before.
 func handlers(*App) []reader.Handler { return nil }
 
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
 	return append(store.Collections(kinds), reader.Collections(readers())...)
+}
+
+// newReaders returns the runner of readers and jobs.
+func (a *App) newReaders() (*reader.Runner, error) {
+	r, err := reader.New(reader.Options{
+		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{Ended: a.metrics.JobEnded},
+	}, readers(), handlers(a))
+	if err != nil {
+		return nil, err
+	}
+	a.metrics.Readers(func() (list []telemetry.ReaderStatus) {
+		now := a.clock.Mono()
+		for _, s := range r.Status() {
+			list = append(list, telemetry.ReaderStatus{
+				Reader: s.Reader, Partition: int(s.Partition), Lag: s.End - s.Cursor, Behind: s.Behind(now).Seconds(),
+				Stopped: s.Stop != nil,
+			})
+		}
+		return list
+	}, func() map[string]float64 { return r.Late(a.now()) })
+	return r, nil
+}
+
+// readersRun returns an error if a reader of this node stopped.
+func (a *App) readersRun(context.Context) error {
+	if stops := a.readers.Stopped(); len(stops) > 0 {
+		return fmt.Errorf("reader %s stopped at position %d of partition %d, and %d more stops",
+			stops[0].Reader, stops[0].Position, stops[0].Partition, len(stops)-1)
+	}
+	return nil
 }

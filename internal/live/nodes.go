@@ -32,6 +32,9 @@ func (h *Hub) hear(m bus.Message) {
 	switch {
 	case m.Wake != nil && int(m.Wake.Partition) < len(h.parts):
 		h.parts[m.Wake.Partition].hear(m.Wake.Position)
+		if h.opt.Woken != nil {
+			h.opt.Woken(m.Wake.Partition, m.Wake.Position)
+		}
 	case m.Ended != nil && h.opt.Ended != nil:
 		h.opt.Ended(m.Ended.UserID)
 	}

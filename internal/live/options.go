@@ -44,6 +44,10 @@ type Options struct {
 	// ago, the hub hands out no event live. Nil: no other node ends logins.
 	LoginsSeen func() clock.Moment
 
+	// Woken is called when another node reports a commit. The report is not
+	// trusted. Nil: nothing is called.
+	Woken func(p gotong.Partition, position uint64)
+
 	// Ended is called when another node reports that logins of a user may be
 	// over. It must not block, nor trust the report. Nil: reports are dropped.
 	Ended func(userID string)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
@@ -31,6 +32,15 @@ type Status struct {
 	Stop      *Stop            `json:"stop,omitempty"`
 
 	since clock.Moment // since when it is behind the end; 0: it is not
+}
+
+// Behind returns for how long the reader has not processed the whole partition; 0
+// if it has. Only a [Runner] knows it.
+func (s *Status) Behind(now clock.Moment) time.Duration {
+	if s.since == 0 {
+		return 0
+	}
+	return now.Sub(s.since)
 }
 
 // List returns the status of every reader in every partition that has a commit,
@@ -111,8 +121,8 @@ func Skip(ctx context.Context, s Store, readers []Reader, name string, p gotong.
 	return Stop{}, ErrNotStopped
 }
 
-// Rebuild moves a reader's cursors back to 0 and deletes its documents; whoever
-// runs the readers of the store then makes them again. The reader makes no jobs of
+// Rebuild moves a reader's cursors back to 0 and deletes its documents; the nodes
+// that run the readers of the store then make them again. The reader makes no jobs of
 // positions that it had processed before, and jobs that exist stay. If Rebuild is
 // interrupted, the reader does not run until it is called again.
 func Rebuild(ctx context.Context, s store.Whole, readers []Reader, name string) error {

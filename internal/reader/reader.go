@@ -13,7 +13,7 @@
 //
 // # Dependencies
 //
-// Packages gotong and store, and the standard library.
+// Packages gotong, store and clock, and the standard library.
 package reader
 
 import (

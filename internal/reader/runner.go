@@ -61,7 +61,7 @@ func New(opt Options, readers []Reader, handlers []Handler) (*Runner, error) {
 	r := &Runner{opt: opt, node: rand.Text(), readers: readers}
 	for i := range r.parts {
 		r.parts[i] = &partition{
-			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), mine: !opt.Shared, //nolint:gosec // an index
+			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), mine: !opt.Shared,
 		}
 	}
 	for i := range handlers {
@@ -230,4 +230,19 @@ func (r *Runner) Stopped() (list []Stop) {
 		}
 	}
 	return list
+}
+
+// Late returns by how many seconds the oldest job of each queue that waits is
+// late.
+func (r *Runner) Late(now gotong.Instant) map[string]float64 {
+	late := map[string]float64{}
+	for _, q := range r.queues {
+		q.mu.Lock()
+		late[q.handler.Queue] = 0
+		if q.next > 0 {
+			late[q.handler.Queue] = max(now.Sub(q.next), 0).Seconds()
+		}
+		q.mu.Unlock()
+	}
+	return late
 }

@@ -193,6 +193,6 @@ func (w *world) tallied(name, collection string, without map[gotong.Partition][]
 
 // wait lets time pass in the bubble.
 func wait(d time.Duration) {
-	time.Sleep(d)
+	pause(context.Background(), d)
 	synctest.Wait()
 }

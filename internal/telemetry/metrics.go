@@ -26,6 +26,7 @@ type Metrics struct {
 	Check  *Check
 
 	damage   prometheus.Counter
+	jobs     *prometheus.CounterVec
 	registry *prometheus.Registry
 }
 
@@ -43,6 +44,7 @@ func NewMetrics(b Build) *Metrics {
 	r.MustRegister(info)
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
+		jobs: counter(r, "gotong_jobs_total", "Runs of jobs, by how they ended.", "queue", "outcome"),
 		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), registry: r,
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
@@ -72,6 +74,9 @@ func (m *Metrics) Store(failed func() error) {
 
 // Damaged counts a place of the log that is missing or does not match.
 func (m *Metrics) Damaged() { m.damage.Inc() }
+
+// JobEnded counts a run of a job.
+func (m *Metrics) JobEnded(queue, outcome string) { m.jobs.WithLabelValues(queue, outcome).Inc() }
 
 // Health is the health of delivery.
 type Health struct {
