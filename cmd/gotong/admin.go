@@ -90,15 +90,7 @@ func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 
 // through asks the server that has the store open to grant the role.
 func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
-	secret, err := c.SigningSecret()
-	if err == nil && secret == nil {
-		secret, err = auth.ReadSigningKey(c.Data)
-	}
-	if err != nil {
-		return app.Granted{}, misuse("with the --data or --signing-key that the server has; or again while it is stopped",
-			"a server runs, and its signing key cannot be read: %w", err)
-	}
-	token, err := auth.OperatorToken(secret, gotong.InstantOf(time.Now()))
+	token, err := operatorToken(&c.Config)
 	if err != nil {
 		return app.Granted{}, err
 	}

@@ -22,6 +22,8 @@ type cli struct {
 	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
 	Token      tokenCmd      `cmd:"" help:"Sign in, or sign up, and print an access token."`
 	Admin      adminCmd      `cmd:"" help:"Give platform roles, generate signing keys."`
+	Reader     readerCmd     `cmd:"" help:"Show the readers of the log, pass a position, rebuild one."`
+	Job        jobCmd        `cmd:"" help:"Show jobs and dead jobs, and retry one."`
 	Copy       copyCmd       `cmd:"" help:"Move a whole log to another store."`
 	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
 	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`

@@ -183,8 +183,9 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	}
 	return httpapi.New(httpapi.Options{
 		Auth: httpapi.Tokens(a.auth), Clock: a.clock, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
-		Mounts:  map[string]http.Handler{"GET /asyncapi.json": realtime.Document()},
-		Origins: a.cfg.AllowedOrigins, TrustedProxies: proxies, ProxyHeader: a.cfg.ProxyHeader,
+		Mounts:      map[string]http.Handler{"GET /asyncapi.json": realtime.Document()},
+		AdminMounts: map[string]http.Handler{"POST " + OrderPath: http.HandlerFunc(a.serveOrder)},
+		Origins:     a.cfg.AllowedOrigins, TrustedProxies: proxies, ProxyHeader: a.cfg.ProxyHeader,
 		Limits: httpapi.Limits{
 			User:    httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst},
 			Address: httpapi.Rate{PerSecond: a.cfg.AddressRate, Burst: a.cfg.AddressBurst},

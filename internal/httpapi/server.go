@@ -44,6 +44,10 @@ type Options struct {
 	Checks   []Check      // the conditions of /readyz
 	Draining func() bool  // true from the beginning of a shutdown; nil means never
 	Metrics  http.Handler // of the operators' handler; nil has none
+
+	// AdminMounts are further operators' handlers by pattern. They authenticate
+	// their callers themselves.
+	AdminMounts map[string]http.Handler
 }
 
 // realtimePaths accept GET alone, not even HEAD.

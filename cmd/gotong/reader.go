@@ -1,0 +1,251 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/config"
+)
+
+type readerCmd struct {
+	List    readerListCmd    `cmd:"" help:"Show where the readers of the log are, and where one stopped."`
+	Skip    readerSkipCmd    `cmd:"" help:"Have a reader pass the position at which it stopped."`
+	Rebuild readerRebuildCmd `cmd:"" help:"Delete a reader's documents and have them made again."`
+}
+
+type jobCmd struct {
+	List  jobListCmd  `cmd:"" help:"Show the jobs that wait, run or are dead."`
+	Dead  jobDeadCmd  `cmd:"" help:"Show the jobs that failed too often and are not tried again."`
+	Retry jobRetryCmd `cmd:"" help:"Make a job due now, also a dead one."`
+}
+
+// orderHelp ends the help of each order.
+const orderHelp = `It works on the database itself or, while a server has the database open, through that server's listener for operators
+(--admin-addr), with a token that it signs with the server's key: give it the configuration of the server.
+
+Examples:
+
+`
+
+// order carries out an order on the store of the configuration, or by the server
+// that has it open.
+func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error) {
+	_, err := c.Check()
+	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
+		err = fmt.Errorf("store: %w", wrong)
+	}
+	if err != nil {
+		return app.Reply{}, &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
+	}
+	reply, err := o.Execute(ctx, c)
+	if !errors.Is(err, app.ErrServing) {
+		return reply, err
+	}
+	token, err := operatorToken(c)
+	if err != nil {
+		return reply, err
+	}
+	body, err := json.Marshal(o)
+	if err != nil {
+		return reply, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.AdminAddr+app.OrderPath, bytes.NewReader(body))
+	if err != nil {
+		return reply, err
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		err = fmt.Errorf("no answer from the server's listener for operators at %s: %w", c.AdminAddr, err)
+		return reply, &failure{err: err, code: 1, hint: "--admin-addr, as the server has it"}
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode == http.StatusUnauthorized {
+		return reply, misuse("with the --data or --signing-key that the server has", "the server at %s has another signing key", c.AdminAddr)
+	}
+	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil {
+		return reply, fmt.Errorf("the server at %s answers %s", c.AdminAddr, res.Status)
+	}
+	if reply.Error != "" {
+		err = errors.New(reply.Error)
+	}
+	return reply, err
+}
+
+// operatorToken returns a token that is signed with the server's key.
+func operatorToken(c *config.Config) (string, error) {
+	secret, err := c.SigningSecret()
+	if err == nil && secret == nil {
+		secret, err = auth.ReadSigningKey(c.Data)
+	}
+	if err != nil {
+		return "", misuse("with the --data or --signing-key that the server has; or again while it is stopped",
+			"a server runs, and its signing key cannot be read: %w", err)
+	}
+	return auth.OperatorToken(secret, gotong.InstantOf(time.Now()))
+}
+
+type readerListCmd struct {
+	config.Config
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*readerListCmd) Help() string {
+	return "Partitions without an event are left out. " + orderHelp +
+		`    gotong reader list --data /var/lib/gotong
+    gotong reader list --json | jq '.[] | select(.stop)'`
+}
+
+// Run is called by kong.
+func (c *readerListCmd) Run(ctx context.Context, std *stdio) error {
+	reply, err := order(ctx, &c.Config, app.Order{Do: "readers"})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(std.out).Encode(reply.Readers)
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "READER\tPARTITION\tAT\tOF\tSTATE")
+	for _, s := range reply.Readers {
+		state := "ok"
+		switch {
+		case s.Stop != nil:
+			state = fmt.Sprintf("stopped at %d since %s: %s", s.Stop.Position, s.Stop.At, s.Stop.Error)
+		case s.Clearing:
+			state = "a rebuild was interrupted; run it again"
+		case s.Quiet > 0:
+			state = "rebuilds"
+		case s.Cursor < s.End:
+			state = "behind"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", s.Reader, s.Partition, s.Cursor, s.End, state)
+	}
+	return w.Flush()
+}
+
+type readerSkipCmd struct {
+	config.Config
+	Reader    string `arg:"" name:"reader" help:"The name of the reader."`
+	Partition uint8  `arg:"" name:"partition" help:"The partition in which it stopped, as gotong reader list shows it."`
+}
+
+// Help implements kong.HelpProvider.
+func (*readerSkipCmd) Help() string {
+	return `The reader never processes that position, also when it is rebuilt: what the commit would have caused is lost for it.
+When it was skipped is recorded in the store. ` + orderHelp +
+		`    gotong reader skip audit 3 --data /var/lib/gotong`
+}
+
+// Run is called by kong.
+func (c *readerSkipCmd) Run(ctx context.Context, std *stdio) error {
+	reply, err := order(ctx, &c.Config, app.Order{Do: "skip", Reader: c.Reader, Partition: gotong.Partition(c.Partition)})
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(std.out, "Reader %s passes position %d of partition %d.\n", c.Reader, reply.Skipped.Position, c.Partition)
+	return err
+}
+
+type readerRebuildCmd struct {
+	config.Config
+	Reader string `arg:"" name:"reader" help:"The name of the reader."`
+}
+
+// Help implements kong.HelpProvider.
+func (*readerRebuildCmd) Help() string {
+	return `The reader processes the log again from its beginning, when a server runs. It makes no jobs of what it had processed
+before, and jobs that exist stay. ` + orderHelp + `    gotong reader rebuild audit --data /var/lib/gotong`
+}
+
+// Run is called by kong.
+func (c *readerRebuildCmd) Run(ctx context.Context, std *stdio) error {
+	_, err := order(ctx, &c.Config, app.Order{Do: "rebuild", Reader: c.Reader})
+	if err == nil {
+		_, err = fmt.Fprintf(std.out, "Reader %s begins again at the beginning of the log.\n", c.Reader)
+	}
+	return err
+}
+
+type jobListCmd struct {
+	config.Config
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*jobListCmd) Help() string {
+	return orderHelp + `    gotong job list --data /var/lib/gotong`
+}
+
+// Run is called by kong.
+func (c *jobListCmd) Run(ctx context.Context, std *stdio) error {
+	return listJobs(ctx, std, &c.Config, false, c.JSON)
+}
+
+type jobDeadCmd struct {
+	config.Config
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// Help implements kong.HelpProvider.
+func (*jobDeadCmd) Help() string {
+	return orderHelp + `    gotong job dead --data /var/lib/gotong`
+}
+
+// Run is called by kong.
+func (c *jobDeadCmd) Run(ctx context.Context, std *stdio) error {
+	return listJobs(ctx, std, &c.Config, true, c.JSON)
+}
+
+func listJobs(ctx context.Context, std *stdio, c *config.Config, dead, asJSON bool) error {
+	reply, err := order(ctx, c, app.Order{Do: "jobs", Dead: dead})
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		return json.NewEncoder(std.out).Encode(reply.Jobs)
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, "QUEUE\tJOB\tDUE\tFAILURES\tCRASHES\tSTATE\tERROR")
+	for i := range reply.Jobs {
+		j, state := &reply.Jobs[i], "waits"
+		switch {
+		case j.Dead:
+			state = "dead"
+		case j.Running:
+			state = "runs"
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", j.Queue, j.ID, j.Due, j.Failures, j.Crashes, state, j.Error)
+	}
+	return w.Flush()
+}
+
+type jobRetryCmd struct {
+	config.Config
+	Queue string `arg:"" name:"queue" help:"The queue of the job."`
+	Job   string `arg:"" name:"job" help:"The id of the job."`
+}
+
+// Help implements kong.HelpProvider.
+func (*jobRetryCmd) Help() string {
+	return "Its failures and crashes are forgotten. " + orderHelp + `    gotong job retry gates 0192ab --data /var/lib/gotong`
+}
+
+// Run is called by kong.
+func (c *jobRetryCmd) Run(ctx context.Context, std *stdio) error {
+	_, err := order(ctx, &c.Config, app.Order{Do: "retry", Queue: c.Queue, Job: c.Job})
+	if err == nil {
+		_, err = fmt.Fprintf(std.out, "Job %s of %s is due now.\n", c.Job, c.Queue)
+	}
+	return err
+}
