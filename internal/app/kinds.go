@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
+	caseapi "gotong.dev/gotong/internal/httpapi/cases"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
@@ -34,7 +35,7 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf, led: &groups.Led},
 	}
 	affairs := cases.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Tracks: tracks}
-	rows = append(rows, kind{rules: affairs.Kind(), creates: cases.StreamOf})
+	rows = append(rows, kind{rules: affairs.Kind(), routes: caseRoutes(affairs), creates: cases.StreamOf})
 	// Threads borrow the members of every kind above that lends them.
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
@@ -100,6 +101,12 @@ func groupRoutes(a *App) func(*httpapi.API) {
 // membersOptions configures the routes of a kind with members.
 func (a *App) membersOptions() members.Options {
 	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Views: a.views}
+}
+
+func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {
+	return func(a *App) func(*httpapi.API) {
+		return caseapi.Routes(caseapi.Options{Options: a.membersOptions(), Rules: rules})
+	}
 }
 
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {

@@ -2,6 +2,7 @@ package copy_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -196,6 +198,10 @@ func (v *village) try(on gotong.Stream, actor, typ string, data any) (gotong.Rec
 // live does n random things.
 func (v *village) live(n int) {
 	for range n {
+		if v.pick(25) == 0 {
+			v.affair()
+			continue
+		}
 		switch kind := v.pick(10); {
 		case kind == 0:
 			v.account()
@@ -268,6 +274,88 @@ func (v *village) gather() {
 		if _, ok := v.try(at, me, thread.CmdCreate, thread.Create{ScopeID: scope, Privacy: privacy, Members: members}); ok {
 			v.threads = append(v.threads, at)
 		}
+	}
+}
+
+// affair makes a case and does something with a gate of it. The days pass only
+// in a branch of their own, because a message can be edited for minutes.
+func (v *village) affair() {
+	me, other := v.person(), v.person()
+	on := gotong.Stream(fmt.Sprintf("case/case-%d", v.serial))
+	v.try(on, me, cases.CmdCreate, cases.Create{ScopeID: "rt05", Track: "tuntaskan", Title: "Selokan", Privacy: cases.Public})
+	v.try(on, me, cases.CmdSeat, cases.Seating{UserID: other, TrackRoles: []cases.Role{cases.Participant}})
+	stage := "keresahan"
+	step := func(to string, fast bool) uint64 {
+		r, _ := v.try(on, me, cases.CmdPropose, cases.Propose{From: stage, To: to, FastTrack: fast})
+		stage = to
+		return r.First
+	}
+	over := func(gate uint64) {
+		v.system(on, cases.CmdRemind, gate, 3, func(due gotong.Instant) any { return cases.Remind{Gate: gate, Due: due} })
+		v.system(on, cases.CmdClose, gate, 4, func(due gotong.Instant) any { return cases.Close{Gate: gate, Due: due} })
+	}
+	gate := step("bahas", false)
+	switch v.pick(4) {
+	case 0:
+		v.try(on, other, cases.CmdObject, cases.Object{Gate: gate, Reason: "belum"})
+		v.try(on, other, cases.CmdVote, cases.Cast{Gate: gate, Choice: cases.No})
+		v.try(on, other, cases.CmdLeave, cases.Leave{})
+		for range 12 { // it takes a moderator
+			v.try(on, "dewi", cases.CmdVoid, cases.Void{Gate: gate, UserID: other, Reason: "pindah"})
+		}
+		over(gate)
+	case 1:
+		v.try(on, me, cases.CmdWithdraw, cases.Withdraw{Gate: gate})
+		v.try(on, me, cases.CmdRemove, cases.Remove{UserID: other})
+	default:
+		over(gate)
+		if v.pick(2) == 0 { // seldom: these are weeks
+			v.finish(on, me, step, over)
+		}
+	}
+}
+
+// finish goes from bahas to tuntas by a fast track and a dispute.
+func (v *village) finish(on gotong.Stream, me string, step func(string, bool) uint64, over func(uint64)) {
+	fast := step("garap", true)
+	for range 12 {
+		v.try(on, "boss", cases.CmdApprove, cases.Approve{Gate: fast})
+	}
+	for _, to := range []string{"", "periksa", "tuntas"} {
+		gate := fast
+		if to != "" {
+			gate = step(to, false)
+		}
+		v.try(on, me, cases.CmdVote, cases.Cast{Gate: gate, Choice: cases.Yes})
+		over(gate)
+		if to == "tuntas" {
+			v.try(on, me, cases.CmdDispute, cases.Dispute{Gate: gate, Reason: "masih mampet"})
+			for range 12 {
+				v.try(on, "boss", cases.CmdResolve, cases.Resolve{Gate: gate, Confirm: true, Reason: "sudah"})
+			}
+		}
+	}
+}
+
+// system runs a command of the server's timers after so many quarters of the
+// gate's window.
+func (v *village) system(on gotong.Stream, typ string, gate uint64, quarters gotong.Instant, data func(due gotong.Instant) any) {
+	key := cases.GateKey(on.ID(), gate)
+	snap, err := v.s.Load(context.Background(), store.Need{Documents: []gotong.Key{key}})
+	check(v.t, err)
+	var g cases.Gate
+	if body := snap.Documents[key]; body == nil || json.Unmarshal(body, &g) != nil {
+		return
+	}
+	v.now = max(v.now, g.Now+(g.ClosesAt-g.Now)*quarters/4)
+	v.serial++
+	r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: typ, Data: data(g.ClosesAt), RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+		Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
+	})
+	check(v.t, err)
+	if r.First > 0 {
+		v.decided[typ]++
 	}
 }
 

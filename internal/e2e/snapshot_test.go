@@ -346,7 +346,8 @@ func TestSnapshotLaw(t *testing.T) {
 	}, done)
 	for _, kind := range app.Kinds() {
 		for _, c := range kind.Commands {
-			if kind.Name != "user" && !done[c.Name] { // accounts have no state that is read with a cursor
+			// Accounts have no state that is read with a cursor; the state of cases has a model of its own.
+			if kind.Name != "user" && kind.Name != "case" && !done[c.Name] {
 				t.Errorf("%s was not tried", c.Name)
 			}
 		}

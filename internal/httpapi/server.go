@@ -153,6 +153,8 @@ func config(v Version) huma.Config {
 		{Name: "Accounts", Description: "Sign-up, sign-in, logins, and your own account."},
 		{Name: "Administration", Description: "Operations of platform admins on accounts, threads and groups."},
 		{Name: "Groups", Description: "Groups, their members and roles."},
+		{Name: "Cases", Description: "Community cases and who takes part in them."},
+		{Name: "Transitions", Description: "The steps of a case: proposals, their gates and votes, and the timeline."},
 		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
 		{Name: "Members", Description: "The members of a thread and their roles."},
 		{Name: "Messages", Description: "Reading and writing messages."},

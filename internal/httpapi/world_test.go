@@ -17,6 +17,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/auth/argon"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/regutest"
 	"gotong.dev/gotong/internal/community/thread"
@@ -24,6 +25,7 @@ import (
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
+	caseapi "gotong.dev/gotong/internal/httpapi/cases"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
@@ -74,11 +76,18 @@ func (w *world) now() gotong.Instant { return w.clock.Now() }
 // threads is the rules of threads.
 func threads() thread.Rules {
 	groups := group.KindFor(gotong.OwnAccounts)
-	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{groups, regutest.Kind(groups)}}
+	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{groups, affairs().Kind(), regutest.Kind(groups)}}
+}
+
+// affairs is the rules of cases.
+func affairs() cases.Rules {
+	return cases.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.KindFor(gotong.OwnAccounts)}, Tracks: cases.BuiltIn()}
 }
 
 func kinds() []gotong.Kind {
-	return []gotong.Kind{threads().Kind(), group.KindFor(gotong.OwnAccounts), regutest.Kind(group.Kind()), user.Kind()}
+	return []gotong.Kind{
+		threads().Kind(), group.KindFor(gotong.OwnAccounts), affairs().Kind(), regutest.Kind(group.Kind()), user.Kind(),
+	}
 }
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
@@ -135,6 +144,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(),
 			}),
 			groups.Routes(routed),
+			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,

@@ -126,3 +126,28 @@ func (r Rules) KnowNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
 	}
 	return refs
 }
+
+// GateOf returns the seq that names the transition that an event is about; 0 if
+// it is about none.
+func GateOf(e gotong.Event) uint64 {
+	switch d := e.Data.(type) {
+	case Proposed:
+		return d.Seq
+	case Extended:
+		return d.Gate
+	case Voted:
+		return d.Gate
+	case Voided:
+		return d.Gate
+	case Reminded:
+		return d.Gate
+	case Tallied:
+		return d.Gate
+	case Resolved:
+		return d.Gate
+	case Outcome:
+		return d.Gate
+	default:
+		return 0
+	}
+}

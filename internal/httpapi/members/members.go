@@ -55,7 +55,8 @@ type Kind[V, A, S, L, R, B any] struct {
 
 // Ops are the names and descriptions of a kind's operations. Each has an ID, a
 // Summary and, except for bans, a Description; Remove also has the method, and the
-// path that follows that of the member.
+// path that follows that of the member. A kind without joins, additions, bans or
+// roles leaves those out.
 type Ops struct {
 	Join, Leave, List, Add, Remove, Ban, Unban, Role httpapi.Route
 }
@@ -69,23 +70,30 @@ type routes[V, A, S, L, R, B any] struct {
 func Routes[V, A, S, L, R, B any](api *httpapi.API, kind Kind[V, A, S, L, R, B]) {
 	r := &routes[V, A, S, L, R, B]{kind, httpapi.Streams{Kind: kind.Name, Engine: kind.Engine}}
 	member := "/members/{uid}"
-	httpapi.Register(api, r.route(kind.Ops.Join, http.MethodPost, "/join"), r.join)
+	if kind.Ops.Join.ID != "" {
+		httpapi.Register(api, r.route(kind.Ops.Join, http.MethodPost, "/join"), r.join)
+	}
 	httpapi.Register(api, r.route(kind.Ops.Leave, http.MethodPost, "/leave"), r.leave)
 	if list := r.route(kind.Ops.List, http.MethodGet, "/members"); kind.Lent {
 		httpapi.Register(api, list, r.list)
 	} else {
 		httpapi.Register(api, list, r.listOwn)
 	}
-	add := r.route(kind.Ops.Add, http.MethodPost, "/members")
-	add.Status = http.StatusCreated
-	httpapi.Register(api, add, r.add)
 	httpapi.Register(api, r.route(kind.Ops.Remove, kind.Ops.Remove.Method, member+kind.Ops.Remove.Path), r.remove)
-	ban, unban := r.route(kind.Ops.Ban, http.MethodPut, member+"/ban"), r.route(kind.Ops.Unban, http.MethodDelete, member+"/ban")
-	ban.Description = "For ever, or until a time, also a user who is not a member. Otherwise it does the same as a removal."
-	unban.Description = "The user can join or be added again like anybody else; it does not add them."
-	httpapi.Register(api, ban, r.ban)
-	httpapi.Register(api, unban, r.unban)
-	httpapi.Register(api, r.route(kind.Ops.Role, http.MethodPost, member+"/role"), Act(kind.Book, kind.Name, "member.role", kind.Role))
+	if add := r.route(kind.Ops.Add, http.MethodPost, "/members"); add.ID != "" {
+		add.Status = http.StatusCreated
+		httpapi.Register(api, add, r.add)
+	}
+	if kind.Ops.Ban.ID != "" {
+		ban, unban := r.route(kind.Ops.Ban, http.MethodPut, member+"/ban"), r.route(kind.Ops.Unban, http.MethodDelete, member+"/ban")
+		ban.Description = "For ever, or until a time, also a user who is not a member. Otherwise it does the same as a removal."
+		unban.Description = "The user can join or be added again like anybody else; it does not add them."
+		httpapi.Register(api, ban, r.ban)
+		httpapi.Register(api, unban, r.unban)
+	}
+	if kind.Ops.Role.ID != "" {
+		httpapi.Register(api, r.route(kind.Ops.Role, http.MethodPost, member+"/role"), Act(kind.Book, kind.Name, "member.role", kind.Role))
+	}
 }
 
 func (r *routes[V, A, S, L, R, B]) route(op httpapi.Route, method, path string) httpapi.Route {

@@ -176,7 +176,9 @@ func schemaOfCommand(kind, name string) string { return "command." + kind + "." 
 
 func schemaOfEvent(kind, name string) string { return "event." + kind + "." + name }
 
-func commanded() []gotong.Kind { return []gotong.Kind{group.Kind(), thread.Kind(group.Kind())} }
+func commanded() []gotong.Kind {
+	return []gotong.Kind{group.Kind(), affairs(), thread.Kind(group.Kind())}
+}
 
 func commandRefs() list {
 	var l list

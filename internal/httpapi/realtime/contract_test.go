@@ -44,6 +44,7 @@ func TestEveryDocumentedMessageIsValid(t *testing.T) {
 	ann.want("welcome")
 	made := everyGroupCommand(t, w, ann, bob)
 	everyAppointment(t, w)
+	everyCaseCommand(t, w, ann, bob)
 	everyThreadCommand(t, w, ann, bob)
 	everyUserEvent(t, w)
 	w.poll("ann", "?wait=0&cursor=start&stream="+string(made))

@@ -20,6 +20,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
@@ -36,8 +37,27 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // patience is how long a test waits for what has to come.
 const patience = 60 * time.Second
 
+// affairs is the rules of cases, with a track of short windows.
+func affairs() gotong.Kind {
+	tracks, err := cases.Load(map[string][]byte{"kilat.yaml": []byte(`
+profiles:
+  pilih:   {gate: vote, window: 8s, quorum: 30, threshold: 50}
+  rembuk:  {gate: consent, window: 8s, vote: pilih}
+  sanggah: {gate: challenge, window: 8s, quorum: 30, threshold: 50, challenge: 8s, dispute: 8s}
+  cepat:   {gate: fast_track, window: 8s, vote: pilih, ratify: 8s}
+tracks:
+  kilat:
+    stages: [a, b, c]
+    edges: [{from: a, to: b, gate: rembuk, fast_track: cepat}, {from: b, to: c, gate: sanggah}]
+`)})
+	if err != nil {
+		panic(err)
+	}
+	return cases.Rules{Lenders: gotong.Lenders{group.Kind()}, Tracks: tracks}.Kind()
+}
+
 func kinds() []gotong.Kind {
-	return []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), user.Kind()}
+	return []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), affairs(), user.Kind()}
 }
 
 // world is a node with its sockets on a port of its own.
@@ -192,7 +212,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 	opts := Options{
 		Context: ctx, Hub: w.hub, Engine: w.engine, Codec: w.codec, Auth: w.door, Clock: w.clock, Log: log,
 		Ticket:  w.door.ticket,
-		Creates: map[string]func(actor, requestID string) gotong.Stream{group.Name: group.StreamOf, thread.Name: thread.StreamOf},
+		Creates: map[string]func(actor, requestID string) gotong.Stream{group.Name: group.StreamOf, cases.Name: cases.StreamOf, thread.Name: thread.StreamOf},
 		Observe: Observer{
 			Opened: func(transport string) {
 				if transport == "poll" {
