@@ -237,6 +237,7 @@ func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
 		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
+		giveBack,
 		func(context.Context) error { return serve(a.main, a.mainPort) },
 		func(context.Context) error { return serve(a.admin, a.adminPort) },
 	}

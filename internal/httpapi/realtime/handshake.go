@@ -1,34 +1,18 @@
 package realtime
 
 import (
-	"bufio"
 	"bytes"
+	"crypto/sha1" //nolint:gosec // what RFC 6455 wants; it protects nothing
 	"encoding/base64"
 	"net/http"
 	"strings"
-
-	"github.com/lxzan/gws"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 )
 
-// readBuffer is the read buffer of each connection in bytes; it determines the
-// cost of an idle one. Longer reads bypass it.
-const readBuffer = 512
-
-func newUpgrader() *gws.Upgrader {
-	return gws.NewUpgrader(callbacks{}, &gws.ServerOption{
-		ReadMaxPayloadSize: maxFrame,
-		ReadBufferSize:     readBuffer,
-		CheckUtf8Enabled:   true,
-		SubProtocols:       []string{subprotocol},
-		NewSession:         func() gws.SessionStorage { return new(holder) },
-	})
-}
-
-// webSocket upgrades a request and starts the connection's reader. It rejects
-// with a problem what cannot be upgraded.
+// webSocket upgrades a request and has the connection read. It rejects with a
+// problem what cannot be upgraded.
 func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 	principal, err := s.admit(w, r)
 	if err != nil {
@@ -51,7 +35,7 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 	if principal != nil {
 		c.pending.Leave()
 	}
-	if err := c.upgrade(r); err != nil {
+	if err := c.upgrade(r.Header.Get("Sec-Websocket-Key")); err != nil {
 		c.wire.cut()
 		c.pending.Leave()
 		return
@@ -65,9 +49,9 @@ func (s *Server) webSocket(w http.ResponseWriter, r *http.Request) {
 		c.begin(principal)
 	}
 	// Not on this goroutine: it holds the buffers of the HTTP request.
-	if !s.running.start(c.read) {
+	if !s.running.start(c.start) {
 		c.wire.cut()
-		c.read()
+		c.readOn()
 	}
 }
 
@@ -109,19 +93,11 @@ func headerHas(r *http.Request, name, token string) bool {
 	return false
 }
 
-// upgrade answers the handshake. The library reads the first line of each
-// header only, and rejects in plain text; so it gets headers that were already
-// checked, each once.
-func (c *conn) upgrade(r *http.Request) error {
-	checked := &http.Request{Method: http.MethodGet, Header: http.Header{
-		"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Sec-Websocket-Version": {"13"},
-		"Sec-Websocket-Protocol": {subprotocol}, "Sec-Websocket-Key": r.Header["Sec-Websocket-Key"][:1],
-	}}
-	socket, err := c.server.upgrader.UpgradeFromConn(&c.wire, bufio.NewReaderSize(&c.wire, readBuffer), checked)
-	if err != nil {
-		return err
-	}
-	socket.Session().Store("", c)
-	c.socket = socket
-	return nil
+// upgrade answers the handshake (RFC 6455, section 4.2.2).
+func (c *conn) upgrade(key string) error {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // as above
+	_, err := c.wire.Write([]byte("HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+		"Sec-WebSocket-Accept: " + base64.StdEncoding.EncodeToString(sum[:]) + "\r\n" +
+		"Sec-WebSocket-Protocol: " + subprotocol + "\r\n\r\n"))
+	return err
 }

@@ -1,12 +1,6 @@
 package realtime
 
-import (
-	"bytes"
-
-	"github.com/lxzan/gws"
-
-	"gotong.dev/gotong/internal/live"
-)
+import "gotong.dev/gotong/internal/live"
 
 // The bounds of one connection.
 const (
@@ -16,20 +10,6 @@ const (
 	maxRefused  = 64  // consecutive frames beyond the allowance
 )
 
-// OnMessage queues a frame for the worker.
-func (callbacks) OnMessage(socket *gws.Conn, m *gws.Message) {
-	c := connOf(socket)
-	c.received()
-	if m.Opcode != gws.OpcodeText {
-		_ = m.Close()
-		c.close(closeBinary, "frames are JSON text")
-		return
-	}
-	b := bytes.Clone(m.Bytes())
-	_ = m.Close() // returns the library's buffer
-	c.push(b)
-}
-
 // stopped reports whether no further frames are handled. c.mu is held.
 func (c *conn) stopped() bool { return c.draining || c.closing.Load() }
 
@@ -37,7 +17,11 @@ func (c *conn) stopped() bool { return c.draining || c.closing.Load() }
 func (c *conn) push(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.inbox.len() >= c.inboxRoom() && !c.stopped() {
+	if c.crowded() {
+		c.worker().leave()
+		defer c.worker().rejoin()
+	}
+	for c.crowded() {
 		c.room.Wait()
 	}
 	if c.stopped() {
@@ -50,11 +34,13 @@ func (c *conn) push(b []byte) {
 	}
 }
 
-func (c *conn) inboxRoom() int {
+// crowded reports whether the next frame has to wait. c.mu is held.
+func (c *conn) crowded() bool {
+	room := maxInbox
 	if c.principal.Load() == nil {
-		return 1
+		room = 1
 	}
-	return maxInbox
+	return c.inbox.len() >= room && !c.stopped()
 }
 
 // work handles the waiting frames, in order, and ends when there are none.

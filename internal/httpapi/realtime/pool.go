@@ -6,11 +6,12 @@ import "sync"
 // when there is work for it. Some then wait for more, because a new goroutine
 // would first have to grow its stack, which costs more than handling a frame.
 //
-// There are two pools. One writes ([conn.pump]), with a worker for each
+// There are three pools. One writes ([conn.pump]), with a worker for each
 // processor, so that an event for hundreds of viewers costs no goroutine switch
 // for each. A connection gathers frames while it waits for its turn, and is
-// delayed by nothing else (ADR 0013). The other pool handles frames and has no
-// bound, because the store may make any of its workers wait.
+// delayed by nothing else (ADR 0013). One reads ([conn.read]), likewise. The
+// third pool handles frames and has no bound, because the store may make any of
+// its workers wait.
 type pool struct {
 	running *running
 	serve   func(*conn)
@@ -107,6 +108,14 @@ func (p *pool) close() {
 	p.done = true
 	p.waiting = 0
 	p.free.Broadcast()
+}
+
+// drain serves what is queued once no worker runs any more.
+func (p *pool) drain() {
+	p.mu.Lock()
+	p.workers++
+	p.mu.Unlock()
+	p.run()
 }
 
 // fifo is a queue that keeps its capacity.

@@ -13,8 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock"
@@ -107,11 +105,13 @@ const (
 type Server struct {
 	opts     Options
 	times    times
-	upgrader *gws.Upgrader
+	portable bool // each connection is read by a goroutine of its own; for tests
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
 	follows  map[*follow]struct{}
+	poller   poller
+	readers  pool
 	handlers pool // of frames
 	pumps    pool
 	running  running
@@ -132,9 +132,10 @@ func New(opts Options) *Server {
 		opts.Trace = func(ctx context.Context, _, _ string) (context.Context, func()) { return ctx, func() {} }
 	}
 	s := &Server{
-		opts: opts, times: protocolTimes, upgrader: newUpgrader(),
+		opts: opts, times: protocolTimes,
 		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
 	}
+	s.readers.init(&s.running, (*conn).read, runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0))
 	s.handlers.init(&s.running, (*conn).work, math.MaxInt, maxSpare)
 	s.pumps.init(&s.running, (*conn).pump, runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0))
 	return s
@@ -187,9 +188,12 @@ func (s *Server) end() {
 			c.wire.cut()
 		}
 	}
+	s.poller.close()
+	s.readers.close()
 	s.handlers.close()
 	s.pumps.close()
 	s.running.wait()
+	s.readers.drain()
 }
 
 func (s *Server) sweep() {

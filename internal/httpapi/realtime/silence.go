@@ -48,7 +48,8 @@ func (c *conn) overdue(now clock.Moment) bool {
 
 func (c *conn) ping() {
 	defer c.fence()
-	c.wrote(c.socket.WritePing(nil))
+	_, err := c.wire.Write([]byte{finalBit | opPing, 0})
+	c.wrote(err)
 }
 
 // mayPing counts a ping or pong; no allowance covers them, and they are never
@@ -61,6 +62,8 @@ func (c *conn) mayPing() bool {
 	}
 	if c.pings++; c.pings > c.server.times.pings {
 		c.close(closeRateLimited, "too many pings")
+		c.worker().leave()
+		defer c.worker().rejoin()
 		t := time.NewTimer(c.server.times.lingering) // for the close frame to arrive
 		defer t.Stop()
 		select {

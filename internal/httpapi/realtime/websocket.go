@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/lxzan/gws"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/httpapi"
@@ -21,6 +19,8 @@ const (
 	closeGoingAway    = 1001
 	closeProtocol     = 1002
 	closeBinary       = 1003
+	closeBadText      = 1007
+	closeTooBig       = 1009
 	closeInternal     = 1011
 	closeRestart      = 1012
 	closeOverloaded   = 1013
@@ -43,7 +43,6 @@ const batchBytes = 64 << 10
 type conn struct {
 	server      *Server
 	wire        wire
-	socket      *gws.Conn
 	correlation string
 	trace       string // of the request that opened it; errors quote it
 	pending     *httpapi.Pending
@@ -55,8 +54,15 @@ type conn struct {
 	pinged    atomic.Int64 // the moment of the last ping
 	closing   atomic.Bool  // nothing more is read, handled or written; set under mu
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or queued
+	reading   atomic.Int32 // the same of the reader
+	hungUp    atomic.Bool  // the poller reported the end of the client's stream
 
-	counted clock.Moment // when the second of pings began; used by the reader alone, as is pings
+	// Used by the reader alone, as are counted and pings.
+	partial *inbound // what has not arrived completely
+	watched bool     // by the poller; set once
+	fd      int      // if watched
+
+	counted clock.Moment // when the second of pings began
 	pings   int
 
 	bad, refused int          // used by the worker alone
@@ -74,6 +80,8 @@ type conn struct {
 func (s *Server) newConn(call *httpapi.Call) *conn {
 	c := &conn{server: s, correlation: call.CorrelationID, trace: call.TraceID}
 	c.wire.times = &s.times
+	c.wire.onCut = c.rouse
+	c.reading.Store(1) // until it is watched or read
 	c.room.L = &c.mu
 	c.since.Store(int64(s.opts.Clock.Mono()))
 	return c
@@ -256,27 +264,28 @@ func (c *conn) writeClose(code int, reason string) {
 	defer c.fence()
 	late := time.AfterFunc(c.server.times.closing, c.wire.cut)
 	// An error means that the client closed first.
-	if c.socket.WriteClose(uint16(code), []byte(reason)) == nil { //nolint:gosec // close codes fit
+	if c.sayClose(code, reason) == nil {
 		late.Stop()
 	}
+	c.finish()
 }
 
-// read is the connection's own goroutine.
-func (c *conn) read() {
-	defer c.over()
-	c.socket.ReadLoop()
+// sayClose writes a close frame and ends writing.
+func (c *conn) sayClose(code int, reason string) error {
+	_, err := c.wire.Write(closeFrame(code, reason))
+	_ = c.wire.Close() // an error means that the connection has ended already
+	return err
 }
 
-// over ends the connection after its reader, or after the reader's fault: a
-// frame that announces a negative length makes the library panic.
-func (c *conn) over() {
-	if fault := recover(); fault != nil {
-		c.server.opts.Log.Warn("a frame could not be read", slog.Any("fault", fault))
-		c.stop("protocol")
-		c.writeClose(closeProtocol, "")
+// over ends the connection, from which nothing more is read, for this cause.
+func (c *conn) over(cause error) {
+	if end, ok := errors.AsType[*ending](cause); !ok {
+		c.stop("cut")
+	} else if c.stop(end.word) {
+		_ = c.sayClose(end.code, end.reason) // an error means that the client has left
 	}
-	c.stop("cut")
 	defer c.pending.Leave()
+	c.server.poller.forget(c)
 	sealed := c.wire.seal()
 	if !sealed {
 		c.wire.cut() // a write is under way, to a client that left
@@ -306,57 +315,4 @@ func (c *conn) fence() {
 func (c *conn) fault(cause any) {
 	c.server.opts.Log.Error("an internal error ended a connection",
 		slog.Any("fault", cause), slog.String("stack", string(debug.Stack())))
-}
-
-// callbacks are called by the WebSocket library, on the reader's goroutine.
-type callbacks struct{}
-
-// OnOpen implements gws.Event.
-func (callbacks) OnOpen(*gws.Conn) {}
-
-// OnClose records the reason. The rest is done by [conn.over], which also
-// handles panics of the reader.
-func (callbacks) OnClose(socket *gws.Conn, err error) { connOf(socket).stop(wordOf(err)) }
-
-// OnPing implements gws.Event.
-func (callbacks) OnPing(socket *gws.Conn, payload []byte) {
-	if c := connOf(socket); c.mayPing() {
-		c.received()
-		c.wrote(socket.WritePong(payload))
-	}
-}
-
-// OnPong implements gws.Event.
-func (callbacks) OnPong(socket *gws.Conn, _ []byte) {
-	if c := connOf(socket); c.mayPing() {
-		c.received()
-	}
-}
-
-// holder is the value that the library keeps for a connection: its conn.
-type holder struct{ conn *conn }
-
-func (h *holder) Len() int                     { return 1 }
-func (h *holder) Load(string) (any, bool)      { return h.conn, h.conn != nil }
-func (h *holder) Delete(string)                { h.conn = nil }
-func (h *holder) Store(_ string, value any)    { h.conn, _ = value.(*conn) }
-func (h *holder) Range(func(string, any) bool) {}
-
-func connOf(socket *gws.Conn) *conn {
-	v, _ := socket.Session().Load("")
-	return v.(*conn) //nolint:forcetypeassert // the holder keeps nothing else
-}
-
-// wordOf returns why the library ended the connection, as a label of a metric.
-func wordOf(err error) string {
-	var left *gws.CloseError
-	var coded interface{ Uint16() uint16 }
-	switch {
-	case errors.As(err, &left):
-		return "left"
-	case errors.As(err, &coded), errors.Is(err, gws.ErrTextEncoding):
-		return "protocol"
-	default:
-		return "cut"
-	}
 }

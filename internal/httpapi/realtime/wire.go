@@ -13,14 +13,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// wire is a connection with two writers: the WebSocket library writes control
-// frames, the pump batches of events. Each write is whole, and nothing follows
-// a close frame.
+// wire is a connection with several writers: of batches of events (the pump), of
+// pings, pongs and the close frame. Each write is whole, and nothing follows a
+// close frame.
 type wire struct {
 	net.Conn
 	raw   syscall.RawConn // nil if Conn is not a socket of the system
 	times *times
 	early []byte // bytes that net/http had read beyond the request; used by the reader alone
+
+	shutting atomic.Bool // Close was called
+	onCut    func()      // called by cut; may be nil
 
 	// waited is set when a write had to wait for the client and then continued:
 	// the client accepts bytes, so it is alive, even if it sends nothing.
@@ -174,6 +177,7 @@ func (w *wire) writeAll(b []byte) (written int, err error) {
 // Close ends writing. Reading continues until the client has closed or the
 // lingering is over. See [wire.cut].
 func (w *wire) Close() error {
+	w.shutting.Store(true)
 	half, ok := w.Conn.(interface{ CloseWrite() error })
 	if !ok || half.CloseWrite() != nil {
 		return w.Conn.Close()
@@ -210,4 +214,9 @@ func (w *wire) linger() {
 }
 
 // cut closes the connection at once. After it returns, no byte is written.
-func (w *wire) cut() { _ = w.Conn.Close() }
+func (w *wire) cut() {
+	_ = w.Conn.Close()
+	if w.onCut != nil {
+		w.onCut()
+	}
+}

@@ -12,7 +12,11 @@ import (
 )
 
 // conn is one connection; one goroutine uses it at a time.
-type conn struct{ db *sqlite.Conn }
+type conn struct {
+	db     *sqlite.Conn
+	kind   cache
+	cached int // KiB; see fit
+}
 
 // pageSize is fixed when the file is made. Measured: with 8 KiB a lone post is
 // 9.0 writes of 37 KB together instead of 9.9 of 21 KB, for the same CPU.

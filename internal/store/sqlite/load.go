@@ -77,6 +77,9 @@ func (s *Store) read(ctx context.Context, f func(*reading) error) error {
 // fault may have left it within a transaction.
 func (s *Store) readOn(c *conn, f func(*reading) error) error {
 	err := store.Guard(func() error {
+		if err := c.fit(int(s.size.Load())); err != nil {
+			return fmt.Errorf("sqlite: read: %w", err)
+		}
 		r, err := s.begin(c)
 		if err != nil {
 			err = fmt.Errorf("sqlite: read: %w", err)

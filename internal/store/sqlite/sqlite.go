@@ -52,7 +52,8 @@ type Store struct {
 	collections map[string]collection
 	lock        *os.File
 	readers     chan *conn
-	count       int // of readers
+	count       int          // of readers
+	size        atomic.Int64 // of the file in pages, when the writer last looked
 
 	queue   *store.Writer[op]
 	writer  *writer // of the goroutine that has the queue's turn
@@ -104,11 +105,12 @@ func (s *Store) open(path string, o Options) error {
 		return err
 	}
 	c, err := openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
-		"wal_autocheckpoint = 0", "cache_size = -65536", "temp_store = MEMORY", "secure_delete = ON")
+		"wal_autocheckpoint = 0", "temp_store = MEMORY", "secure_delete = ON")
 	if err != nil {
 		return err
 	}
-	s.writer = &writer{conn: c, now: s.now, eras: &s.eras, tip: tip{heads: heads{most: generation}}}
+	c.kind = writerCache
+	s.writer = &writer{conn: c, size: &s.size, now: s.now, eras: &s.eras, tip: tip{heads: heads{most: generation}}}
 	if err := s.prepare(c, o.Collections); err != nil {
 		return err
 	}
@@ -149,7 +151,12 @@ func look(path string, f func(*conn) error) error {
 }
 
 func (s *Store) openReader() (*conn, error) {
-	return openConn(s.path, "query_only = ON", "cache_size = -16384", "temp_store = MEMORY")
+	c, err := openConn(s.path, "query_only = ON", "temp_store = MEMORY")
+	if err == nil {
+		c.kind = readerCache
+		err = c.fit(int(s.size.Load()))
+	}
+	return c, err
 }
 
 // create makes the file readable by its owner alone; SQLite gives the files
@@ -190,7 +197,7 @@ func (s *Store) prepare(c *conn, names []string) error {
 	if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
 		return err
 	}
-	return s.writer.reload()
+	return errors.Join(s.writer.reload(), s.writer.fit())
 }
 
 // Epoch implements [store.Log].

@@ -52,6 +52,7 @@ type writer struct {
 	ends         ends                    // with what this transaction wrote
 	dirty        map[gotong.Stream]*head // changed by this transaction
 	rows         int                     // written since the keeper was last woken
+	size         *atomic.Int64           // of the file in pages, when the writer last looked
 	transactions int                     // begun
 	sealed       string                  // where the log went
 	progress     string                  // of a copy into this file
@@ -223,8 +224,21 @@ func (w *writer) tend(k *keeper) error {
 	if w.rows += transactionRows; awake {
 		w.rows = 0
 		k.wakeUp()
+		if err := storage(w.fit()); errors.Is(err, store.ErrFailed) {
+			return err
+		}
 	}
 	return nil
+}
+
+// fit looks at the size of the file, which the caches follow.
+func (w *writer) fit() error {
+	pages, err := w.conn.pages()
+	if err != nil {
+		return err
+	}
+	w.size.Store(int64(pages))
+	return w.conn.fit(pages)
 }
 
 // truncate takes erased content out of the WAL too. Where somebody still reads
