@@ -198,10 +198,6 @@ func (v *village) try(on gotong.Stream, actor, typ string, data any) (gotong.Rec
 // live does n random things.
 func (v *village) live(n int) {
 	for range n {
-		if v.pick(25) == 0 {
-			v.affair()
-			continue
-		}
 		switch kind := v.pick(10); {
 		case kind == 0:
 			v.account()
@@ -210,6 +206,9 @@ func (v *village) live(n int) {
 		default:
 			v.talk(v.threads[v.pick(len(v.threads))])
 		}
+	}
+	for range (n + 24) / 25 { // at the end, because days pass, and a message can be edited for minutes
+		v.affair()
 	}
 }
 
@@ -277,8 +276,7 @@ func (v *village) gather() {
 	}
 }
 
-// affair makes a case and does something with a gate of it. The days pass only
-// in a branch of their own, because a message can be edited for minutes.
+// affair makes a case and does something with a gate of it.
 func (v *village) affair() {
 	me, other := v.person(), v.person()
 	on := gotong.Stream(fmt.Sprintf("case/case-%d", v.serial))
