@@ -13,8 +13,10 @@ import (
 
 // loader reads for subscriptions: pages for those that are behind, documents
 // for those whose access may have changed. Requests for the same stretch of a
-// stream that wait together are one read. A slot is held for the read alone, not
-// for the pause before it is tried again.
+// stream that wait together are one read, and while a page is being read, the
+// requests that come for it wait for the next read: of many viewers who return
+// to one stream, each takes no slot. A slot is held for the read alone, not for
+// the pause before it is tried again.
 type loader struct {
 	hub *Hub
 
@@ -27,6 +29,7 @@ type loader struct {
 type queue struct {
 	jobs    []*job
 	byKey   map[jobKey]*job
+	reading map[jobKey]bool // now; nil: the same may be read several times at once
 	workers int
 	most    int
 }
@@ -62,7 +65,7 @@ const (
 func newLoader(h *Hub) *loader {
 	return &loader{
 		hub:   h,
-		pages: queue{byKey: map[jobKey]*job{}, most: h.limits.CatchUps},
+		pages: queue{byKey: map[jobKey]*job{}, reading: map[jobKey]bool{}, most: h.limits.CatchUps},
 		auths: queue{byKey: map[jobKey]*job{}, most: authWorkers},
 	}
 }
@@ -118,9 +121,15 @@ func (l *loader) add(q *queue, k jobKey, s *sub) {
 
 // employ starts a worker where there is work for one. l.mu is held.
 func (l *loader) employ(q *queue) {
-	if len(q.jobs) > 0 && q.workers < q.most && l.hub.start(func() { l.work(q) }) {
+	if q.workers < q.most && q.first() >= 0 && l.hub.start(func() { l.work(q) }) {
 		q.workers++
 	}
+}
+
+// first is the place of the oldest job that may be served now; -1 if there is
+// none. One that may not is served by the worker that reads for its key.
+func (q *queue) first() int {
+	return slices.IndexFunc(q.jobs, func(j *job) bool { return !q.reading[j.jobKey] })
 }
 
 // start begins to serve what was asked for already.
@@ -144,24 +153,36 @@ func (l *loader) work(q *queue) {
 			l.hub.observer.CatchUpRunning(1)
 		}
 		l.serve(q, j, requests)
+		l.done(q, j)
 		if !j.auth {
 			l.hub.observer.CatchUpRunning(-1)
 		}
 	}
 }
 
-// next takes the oldest job. Marks are read after the subscription left the
+func (l *loader) done(q *queue, j *job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(q.reading, j.jobKey)
+}
+
+// next takes the oldest job that may be served. Marks are read after the subscription left the
 // queue: a later mark asks again.
 func (l *loader) next(q *queue) (*job, []request) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(q.jobs) == 0 || l.hub.ctx.Err() != nil {
+	i := q.first()
+	if i < 0 || l.hub.ctx.Err() != nil {
 		q.workers--
 		return nil, nil
 	}
-	j := q.jobs[0]
+	j := q.jobs[i]
+	copy(q.jobs[1:], q.jobs[:i])
 	q.jobs[0] = nil
 	q.jobs = q.jobs[1:]
+	if q.reading != nil {
+		q.reading[j.jobKey] = true
+	}
 	if q.byKey[j.jobKey] == j {
 		delete(q.byKey, j.jobKey)
 	}

@@ -26,7 +26,7 @@ type crowded struct {
 }
 
 func (c *crowded) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	if len(need.Events) == 0 || need.Events[0].To == need.Events[0].From+1 { // not a page
+	if len(need.Events) == 0 || need.Events[0].To <= need.Events[0].From+2 { // not a page, but an event and the one before it
 		return c.world.Load(ctx, need)
 	}
 	c.mu.Lock()
@@ -83,6 +83,56 @@ func TestStormIsBounded(t *testing.T) {
 		defer crowd.mu.Unlock()
 		if crowd.most != 64 {
 			t.Errorf("%d pages were read at once, want 64", crowd.most)
+		}
+	})
+}
+
+// Of 1,000 viewers who return to one stream at once, those who come while its
+// page is being read wait for one more read: two in all, however slow the store
+// is, and one of the 64 slots.
+func TestReturningViewersShareReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const viewers, users, events = 1000, 50, 10
+		w := newWorld(t)
+		crowd := &crowded{world: w, gate: make(chan struct{})}
+		decoded := 0
+		h := w.start(func(o *live.Options) {
+			o.Store, o.Observer.Replayed = crowd, func(n int) { decoded += n }
+		})
+		var members, texts []gotong.Fact
+		for i := range users {
+			members = append(members, add(fmt.Sprint("u", i)))
+		}
+		for i := range events {
+			texts = append(texts, say(fmt.Sprint(i+1)))
+		}
+		w.commit(h, r1, members...)
+		w.commit(h, r1, texts...)
+		synctest.Wait()
+		var clients []*client
+		for i := range viewers {
+			c := open(t, h, fmt.Sprint("u", i%users), live.SessionOptions{})
+			c.subscribe(r1, at(users))
+			if clients = append(clients, c); i == 0 {
+				synctest.Wait() // until its page is being read
+			}
+		}
+		synctest.Wait()
+		crowd.mu.Lock()
+		if n := len(crowd.asked); n != 1 {
+			t.Errorf("%d reads at once", n)
+		}
+		crowd.mu.Unlock()
+		close(crowd.gate)
+		synctest.Wait()
+		for _, c := range clients {
+			c.drain()
+			c.sees(r1, seqs(users+1, users+events)...)
+		}
+		crowd.mu.Lock()
+		defer crowd.mu.Unlock()
+		if n := len(crowd.asked); n != 2 || decoded != 2*events {
+			t.Errorf("%d reads, %d events decoded, for %d viewers of %d events", n, decoded, viewers, events)
 		}
 	})
 }
