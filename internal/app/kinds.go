@@ -95,7 +95,7 @@ func accountRoutes(a *App) func(*httpapi.API) {
 }
 
 func groupRoutes(a *App) func(*httpapi.API) {
-	return groups.Routes(a.membersOptions())
+	return groups.Routes(groups.Options{Options: a.membersOptions(), Now: a.now})
 }
 
 // membersOptions configures the routes of a kind with members.

@@ -49,6 +49,7 @@ type state struct {
 	Count       int               `json:"member_count"`
 	Members     map[string]seat   `json:"-"`
 	Messages    map[string]note   `json:"-"`
+	Requests    map[string]string `json:"-"` // users by request
 	users       map[string]emojis // reactions by message
 }
 
@@ -65,6 +66,10 @@ func (e emojis) String() string {
 		}
 	}
 	return strings.Join(list, "; ")
+}
+
+func newState() *state {
+	return &state{Members: map[string]seat{}, Messages: map[string]note{}, Requests: map[string]string{}, users: map[string]emojis{}}
 }
 
 // law reads the state of one stream, and its events.
@@ -90,10 +95,20 @@ func (l *law) get(path string) answer {
 // moment, which they say.
 func (l *law) now() *state {
 	l.t.Helper()
-	s := &state{Members: map[string]seat{}, Messages: map[string]note{}, users: map[string]emojis{}}
+	s := newState()
 	a := l.get(l.path)
 	l.decode(a.body, s)
 	s.AsOf = a.str("as_of")
+	var group struct {
+		Pending []struct {
+			ID   string `json:"request_id"`
+			User string `json:"user_id"`
+		} `json:"pending_requests"`
+	}
+	l.decode(a.body, &group)
+	for _, r := range group.Pending {
+		s.Requests[r.ID] = r.User
+	}
 	members := l.get(l.path + "/members?limit=200")
 	l.asOf(s, members)
 	var seats []struct {
@@ -180,6 +195,7 @@ func (s *state) apply(t *testing.T, e client.Event) {
 		note
 		UserID      string  `json:"user_id"`
 		MessageID   string  `json:"message_id"`
+		RequestID   string  `json:"request_id"`
 		Policy      string  `json:"policy"`
 		History     string  `json:"history"`
 		JoinPolicy  string  `json:"join_policy"`
@@ -212,9 +228,15 @@ func (s *state) apply(t *testing.T, e client.Event) {
 		s.History = d.Policy
 	case "member.joined", "member.added":
 		s.come(d.UserID, d.Role, at)
+		maps.DeleteFunc(s.Requests, func(_, user string) bool { return user == d.UserID })
 	case "member.left", "member.removed":
 		delete(s.Members, d.UserID)
 	case "member.unbanned": // says nothing of who is a member
+	case "request.made":
+		s.Requests["req-"+gotong.SeqName(e.Seq)] = e.Actor.UserID
+	case "request.rejected", "request.withdrawn":
+		delete(s.Requests, d.RequestID)
+	case "invitation.sent", "invitation.declined", "invitation.withdrawn": // not a part of what GET shows
 	case "member.muted":
 		m := s.Members[d.UserID]
 		m.MutedMS = d.UntilMS
@@ -270,7 +292,7 @@ func (s *state) react(message, emoji, user string, on bool) {
 // text is the state as text.
 func (s *state) text() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", encode(s))
+	fmt.Fprintf(&b, "%s\nrequests %v\n", encode(s), s.Requests)
 	for _, user := range slices.Sorted(maps.Keys(s.Members)) {
 		fmt.Fprintf(&b, "%s %+v\n", user, s.Members[user])
 	}
@@ -339,6 +361,20 @@ func TestSnapshotLaw(t *testing.T) {
 		{command: "member.role", as: "owner", path: "/members/ann/role", body: `{"role":"admin"}`},
 		{command: "group.update", as: "ann", method: "PATCH", body: `{"description":"RT 05","join_policy":"undangan"}`},
 		{command: "group.update", as: "ann", method: "PATCH", body: `{"name":"H"}`},
+		{command: "group.update", as: "ann", method: "PATCH", body: `{"join_policy":"persetujuan"}`},
+		{command: "request.make", as: "eve", path: "/requests", body: `{"message":"Saya tetangga"}`},
+		{command: "request.approve", as: "bob", path: "/requests/{r}/approve"},
+		{command: "request.make", as: "fay", path: "/requests"},
+		{command: "request.reject", as: "owner", path: "/requests/{r}/reject"},
+		{command: "request.make", as: "fay", path: "/requests"},
+		{command: "request.withdraw", as: "fay", path: "/requests/{r}/withdraw"},
+		{command: "invitation.send", as: "bob", path: "/invite", body: `{"user_id":"fay"}`},
+		{command: "invitation.decline", as: "fay", path: "!/decline"},
+		{command: "invitation.send", as: "bob", path: "/invite", body: `{"user_id":"fay"}`},
+		{command: "invitation.withdraw", as: "owner", method: "DELETE", path: "/invitations/fay"},
+		{command: "request.make", as: "fay", path: "/requests"},
+		{command: "invitation.send", as: "bob", path: "/invite", body: `{"user_id":"fay"}`},
+		{command: "invitation.accept", as: "fay", path: "!/accept"},
 		{command: "member.remove", as: "bob", path: "/members/cat/remove"},
 		{command: "member.remove", as: "bob", method: "PUT", path: "/members/dan/ban", body: "{}"},
 		{command: "member.unban", as: "bob", method: "DELETE", path: "/members/dan/ban"},
@@ -374,7 +410,7 @@ func (l *law) hold(deeds []deed, done map[string]bool) {
 		}
 		was = is
 	}
-	nothing := &state{Members: map[string]seat{}, Messages: map[string]note{}, users: map[string]emojis{}}
+	nothing := newState()
 	for _, e := range l.after(begin) {
 		nothing.apply(l.t, e)
 	}
@@ -387,11 +423,16 @@ func (l *law) do(d deed, s *state) {
 	l.t.Helper()
 	ids := slices.Sorted(maps.Keys(s.Messages))
 	ids = append([]string{"", ""}, ids...)
-	fill := strings.NewReplacer("{m}", ids[len(ids)-1], "{n}", ids[len(ids)-2])
+	request := append(slices.Sorted(maps.Keys(s.Requests)), "")[0]
+	fill := strings.NewReplacer("{m}", ids[len(ids)-1], "{n}", ids[len(ids)-2], "{r}", request)
+	path := l.path + fill.Replace(d.path)
+	if of, ok := strings.CutPrefix(d.path, "!"); ok {
+		path = "/v1/groups/invitations/" + l.stream.ID() + of
+	}
 	if d.method == "" {
 		d.method = http.MethodPost
 	}
-	a := must(rest(l.t.Context(), l.http, l.url, d.as, d.method, l.path+fill.Replace(d.path), fill.Replace(d.body),
+	a := must(rest(l.t.Context(), l.http, l.url, d.as, d.method, path, fill.Replace(d.body),
 		append(d.header, "Idempotency-Key", strconv.FormatInt(time.Now().UnixNano(), 10))...))(l.t)
 	if a.status >= http.StatusMultipleChoices {
 		l.t.Fatalf("%s: %s", d.command, a)

@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/group"
 )
 
 // group makes a group and returns its path.
@@ -14,6 +16,13 @@ func (p *person) group(policy string) string {
 	p.w.t.Helper()
 	return p.post("/v1/groups", map[string]any{"name": "RT 05", "entity_type": "kelompok", "join_policy": policy}).
 		want(http.StatusCreated).header.Get("Location")
+}
+
+// again signs a person in, whose token may have expired.
+func (p *person) again() {
+	p.w.t.Helper()
+	in := map[string]any{"email": p.name + "@example.org", "pass": "rahasia-" + p.name}
+	p.token = p.w.post("/v1/auth/signin", in).want(200).str("access_token")
 }
 
 func TestAGroupIsCreatedJoinedChangedAndLeft(t *testing.T) {
@@ -70,21 +79,48 @@ func TestAGroupByInvitationIs404ForStrangers(t *testing.T) {
 	ani, budi := w.signUp("ani"), w.signUp("budi")
 	hidden, closed, open := ani.group("undangan"), ani.group("persetujuan"), ani.group("terbuka")
 	never := "/v1/groups/ent-" + gotong.DeriveID("group", "x", "y")
-	for _, r := range []struct{ method, path, body string }{
-		{"GET", "", ""}, {"GET", "/members", ""}, {"POST", "/join", ""}, {"POST", "/leave", ""}, {"PATCH", "", `{"name":"x"}`},
-		{"POST", "/members", `{"user_id":"x"}`}, {"POST", "/members/" + ani.id + "/remove", ""},
-		{"POST", "/members/" + ani.id + "/role", `{"role":"anggota"}`},
-	} {
-		var body any
-		if r.body != "" {
-			body = r.body
-		}
-		there, not := budi.do(r.method, hidden+r.path, body), budi.do(r.method, never+r.path, body)
-		there.problem(404, gotong.CodeNotFound)
-		if untraced(there) != untraced(not) || there.code != not.code {
-			t.Errorf("%s %s:\n%s\n%s", r.method, r.path, there.body, not.body)
+	strange := func(invited bool) {
+		t.Helper()
+		for _, r := range []struct{ method, path, body string }{
+			{"GET", "", ""}, {"GET", "/members", ""}, {"POST", "/join", ""}, {"POST", "/leave", ""}, {"PATCH", "", `{"name":"x"}`},
+			{"POST", "/members", `{"user_id":"x"}`}, {"POST", "/members/" + ani.id + "/remove", ""},
+			{"POST", "/members/" + ani.id + "/role", `{"role":"anggota"}`},
+			{"POST", "/requests", ""}, {"GET", "/requests", ""}, {"POST", "/requests/req-0000000000000001/approve", ""},
+			{"POST", "/requests/req-0000000000000001/reject", ""}, {"POST", "/requests/req-0000000000000001/withdraw", ""},
+			{"POST", "/invite", `{"user_id":"x"}`}, {"GET", "/invitations", ""}, {"DELETE", "/invitations/" + ani.id, ""},
+			{"DELETE", "/invitations/" + budi.id, ""}, {"POST", "!/accept", ""}, {"POST", "!/decline", ""},
+		} {
+			var body any
+			if r.body != "" {
+				body = r.body
+			}
+			path := func(g string) string {
+				if of, ok := strings.CutPrefix(r.path, "!"); ok {
+					return "/v1/groups/invitations/" + id(g) + of
+				}
+				return g + r.path
+			}
+			if invited && strings.HasPrefix(r.path, "!") {
+				continue
+			}
+			there, not := budi.do(r.method, path(hidden), body), budi.do(r.method, path(never), body)
+			there.problem(404, gotong.CodeNotFound)
+			if untraced(there) != untraced(not) || there.code != not.code {
+				t.Errorf("%s %s:\n%s\n%s", r.method, r.path, there.body, not.body)
+			}
 		}
 	}
+	strange(false)
+	invite := map[string]any{"user_id": budi.id}
+	ani.post(hidden+"/invite", invite).want(200)
+	strange(true)
+	ani.do("DELETE", hidden+"/invitations/"+budi.id, nil).want(200)
+	strange(false)
+	ani.post(hidden+"/invite", invite).want(200)
+	w.clock.Step(group.InvitationLife)
+	ani.again()
+	budi.again()
+	strange(false)
 	if a := budi.get(closed).want(200); a.object()["members"] != nil {
 		t.Errorf("%s", a.body)
 	}

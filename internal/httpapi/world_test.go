@@ -143,7 +143,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			chat.Routes(chat.Options{
 				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(),
 			}),
-			groups.Routes(routed),
+			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,

@@ -53,6 +53,10 @@ var (
 		Name: "reason", Step: "without surrounding space", Most: 500,
 		Says: "must have at most 500 characters", clean: strings.TrimSpace, valid: anything,
 	}
+	Note = Sort{
+		Name: "message with a request to join", Step: "without surrounding space", Most: 512,
+		Says: "must have at most 512 characters", clean: strings.TrimSpace, valid: anything,
+	}
 	Emoji = Sort{
 		Name: "emoji", Step: "the fully qualified form, with U+FE0F where Unicode lists it", Least: 1, Most: 16,
 		Says: "must be one emoji of Emoji " + emojiVersion, clean: qualified, valid: isEmoji,
@@ -61,7 +65,7 @@ var (
 
 // Table returns every sort of text that the server accepts.
 func Table() []Sort {
-	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Emoji}
+	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Note, Emoji}
 }
 
 // Clean returns the text as it is compared and stored. Cleaning a cleaned text

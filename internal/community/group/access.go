@@ -22,9 +22,11 @@ func access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	if !m.Active() {
 		return gotong.Grant{}
 	}
-	return gotong.Grant{
-		Readable: true, Roles: []string{m.Role}, Spans: spans(s.Stream, m),
+	roles := []string{m.Role}
+	if Role(m.Role) != Anggota {
+		roles = append(roles, Managing)
 	}
+	return gotong.Grant{Readable: true, Roles: roles, Spans: spans(s.Stream, m)}
 }
 
 func affects(e gotong.Event) gotong.Affected {

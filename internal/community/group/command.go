@@ -19,11 +19,11 @@ const (
 )
 
 func commands() []gotong.Type {
-	return []gotong.Type{
+	return append(joiningCommands(), []gotong.Type{
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
 		gotong.TypeOf[Update](CmdUpdate), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
 		gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
-	}
+	}...)
 }
 
 // Create makes a group; who creates it is its first admin.

@@ -19,6 +19,7 @@ func needs(state gotong.State, cmd gotong.Command) []gotong.Ref {
 	if group, ok := gotong.Doc[Group](state, GroupKey(s.ID())); ok {
 		refs = append(refs, accountRefs(s, group, cmd)...)
 	}
+	refs = append(refs, joiningRefs(state, cmd)...)
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, gotong.Ref{Stream: s, Key: gotong.MemberKey(s, target)})
 	}
@@ -30,6 +31,8 @@ func needs(state gotong.State, cmd gotong.Command) []gotong.Ref {
 func accountRefs(s gotong.Stream, group Group, cmd gotong.Command) []gotong.Ref {
 	switch c := cmd.Data.(type) {
 	case Add:
+		return []gotong.Ref{gotong.AccountRef(c.UserID)}
+	case Invite:
 		return []gotong.Ref{gotong.AccountRef(c.UserID)}
 	case Appoint:
 		refs := append(group.LeaderRefs(), gotong.AccountRef(c.UserID))
@@ -64,6 +67,10 @@ func targetUser(data any) string {
 	case Appoint:
 		return c.UserID
 	case SetRole:
+		return c.UserID
+	case Invite:
+		return c.UserID
+	case WithdrawInvite:
 		return c.UserID
 	default:
 		return ""
@@ -128,6 +135,12 @@ func decide(s gotong.State, cmd gotong.Command, accounts gotong.Accounts) (goton
 		return r.leave()
 	case Appoint:
 		return r.appoint(c)
+	case Accept:
+		return r.accept()
+	case Decline:
+		return r.decline()
+	case Withdraw:
+		return r.withdraw(c)
 	}
 	if r.role == "" && !group.KnownToAll() {
 		return gotong.Decision{}, gotong.NotFound()
@@ -149,6 +162,16 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.setRole(c)
 	case Unban:
 		return r.unban(c)
+	case Ask:
+		return r.ask(c)
+	case Approve:
+		return r.approve(c)
+	case Reject:
+		return r.reject(c)
+	case Invite:
+		return r.invite(c)
+	case WithdrawInvite:
+		return r.withdrawInvite(c)
 	default:
 		return gotong.Decision{}, gotong.NotFound()
 	}
@@ -172,7 +195,7 @@ func (r ruling) join() (gotong.Decision, error) {
 	case r.group.Closed():
 		return gotong.Reject(gotong.CodeConflict, "The group is closed: its last member left.")
 	case r.group.JoinPolicy != Terbuka:
-		return gotong.Reject(gotong.CodeForbidden, "Only the group's admins and moderators can add members.")
+		return gotong.Reject(gotong.CodeForbidden, "The group is not open: request to join it, or wait for an invitation.")
 	case r.member(r.cmd.Actor.UserID).Holds(r.now()):
 		return gotong.Reject(gotong.CodeForbidden, "You are banned here.")
 	default:

@@ -16,13 +16,13 @@ const (
 )
 
 func events() []gotong.EventType {
-	return []gotong.EventType{
+	return append(joiningEvents(), []gotong.EventType{
 		gotong.EventWith[Created, Text](EvCreated), gotong.EventWith[Updated, NewText](EvUpdated),
 		gotong.EventOf[Member](EvJoined), gotong.EventOf[Gone](EvLeft),
 		gotong.EventOf[Member](EvAdded), gotong.EventOf[Removed](EvRemoved),
 		gotong.EventOf[Member](EvRoleChanged), gotong.EventOf[Gone](EvUnbanned),
 		gotong.EventOf[Appointed](EvAppointed),
-	}
+	}...)
 }
 
 // Created is the data of group.created; the actor is the first admin.

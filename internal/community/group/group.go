@@ -42,8 +42,8 @@ type JoinPolicy string
 // The join policies.
 const (
 	Terbuka     JoinPolicy = "terbuka"     // open: everybody may join
-	Persetujuan JoinPolicy = "persetujuan" // known to all, members are added
-	Undangan    JoinPolicy = "undangan"    // known to members only, members are added
+	Persetujuan JoinPolicy = "persetujuan" // approval: known to all, who may request to join
+	Undangan    JoinPolicy = "undangan"    // by invitation: known to members only
 )
 
 // Valid reports whether the policy is one of the closed set.
@@ -122,8 +122,8 @@ func KindFor(accounts gotong.Accounts) gotong.Kind {
 }
 
 func documents() []gotong.Type {
-	return []gotong.Type{
+	return append(joiningDocuments(), []gotong.Type{
 		gotong.TypeOf[Group](Groups), gotong.TypeOf[gotong.Membership](Members),
 		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](Directory),
-	}
+	}...)
 }

@@ -21,6 +21,14 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return seated(s, group, e, d.UserID, "")
 	case Appointed:
 		return seated(s, group, e, d.UserID, d.Role)
+	case Asked:
+		return asked(e)
+	case Answered:
+		return unasked(s, e, d.UserID)
+	case Invited:
+		return invited(s, e, d)
+	case Uninvited:
+		return uninvited(s, e, d.UserID)
 	default:
 		return nil
 	}
@@ -76,6 +84,9 @@ func seated(s gotong.State, group Group, e gotong.Event, userID string, role Rol
 		m.Appointed = m.Appointed || d.Outsider
 	}
 	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}, {Key: key, Doc: m}}
+	if role != "" || m.Set() { // nothing is open any more
+		changes = append(append(changes, unasked(s, e, userID)...), uninvited(s, e, userID)...)
+	}
 	if group.Closed() {
 		changes = append(changes, gotong.List(DirectoryKey(group.CreatedAt, e.Stream.ID()), e.Stream, false))
 	}

@@ -1,10 +1,5 @@
 // Package groups serves the REST routes of groups and institutions: creating and
-// listing them, and their members.
-//
-// # Caveats
-//
-// There are no requests to join and no invitations yet: pending_requests is
-// absent, and the membership status is approved or none.
+// listing them, their members, requests to join and invitations.
 //
 // # Dependencies
 //
@@ -24,23 +19,28 @@ import (
 )
 
 // Options are what the routes work with; all are required.
-type Options = members.Options
+type Options struct {
+	members.Options
+	Now func() gotong.Instant
+}
 
 type groups struct {
 	httpapi.Resource[Detail]
 	members.Book[MemberView]
+	now func() gotong.Instant
 }
 
 // Routes returns a function that registers the routes under /v1/groups.
 func Routes(opts Options) func(*httpapi.API) {
-	g := &groups{}
+	g := &groups{now: opts.Now}
 	g.Resource = httpapi.Resource[Detail]{
 		Streams: httpapi.Streams{Kind: group.Name, Engine: opts.Engine}, Path: "/v1/groups", View: g.detail,
 	}
-	g.Book = members.Book[MemberView]{Options: opts, Needs: needs, See: see, Show: show}
+	g.Book = members.Book[MemberView]{Options: opts.Options, Needs: needs, See: see, Show: show}
 	return func(api *httpapi.API) {
 		g.groupRoutes(api)
 		g.memberRoutes(api)
+		g.joiningRoutes(api)
 	}
 }
 
@@ -79,13 +79,17 @@ type Summary struct {
 	Seq         uint64           `json:"seq"`
 	AsOf        string           `json:"as_of"`
 	MyRole      group.Role       `json:"my_role,omitempty" enum:"admin,moderator,anggota"`
-	MyStatus    string           `json:"my_membership_status" enum:"approved,none"`
+	MyStatus    string           `json:"my_membership_status" enum:"approved,pending,none"`
+	MyRequest   string           `json:"my_request,omitempty" doc:"The id of your pending request to join."`
 }
+
+const statusPending = "pending"
 
 // Detail is a group as one viewer may see it.
 type Detail struct {
 	Summary
-	Members []MemberView `json:"members,omitempty" doc:"The first 200, if you may see them."`
+	Members []MemberView  `json:"members,omitempty" doc:"The first 200, if you may see them."`
+	Pending []RequestView `json:"pending_requests,omitempty" doc:"For admins and moderators: the oldest 200 requests to join."`
 }
 
 // Create is the body of creating a group.
@@ -111,8 +115,14 @@ func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Prin
 // Cursor returns the cursor of the state.
 func (v Summary) Cursor() string { return v.AsOf }
 
-func needs(s gotong.State, _ gotong.Viewer) []gotong.Ref {
-	return []gotong.Ref{{Stream: s.Stream, Key: group.GroupKey(s.Stream.ID())}}
+// needs names the group and the viewer's own request.
+func needs(s gotong.State, v gotong.Viewer) []gotong.Ref {
+	id := s.Stream.ID()
+	refs := []gotong.Ref{{Stream: s.Stream, Key: group.GroupKey(id)}, {Stream: s.Stream, Key: group.ApplicantKey(id, v.UserID)}}
+	if mine, ok := gotong.Doc[gotong.Entry](s, group.ApplicantKey(id, v.UserID)); ok {
+		refs = append(refs, gotong.Ref{Stream: s.Stream, Key: group.RequestKey(id, mine.ID)})
+	}
+	return refs
 }
 
 // docsOf returns the group and the viewer's membership; false if the viewer may
@@ -146,13 +156,16 @@ func summary(ctx context.Context, l view.Look) Summary {
 		JoinPolicy: g.JoinPolicy, MemberCount: g.Members, Closed: g.Closed(), CreatedAtMS: g.CreatedAt.Milli(),
 		UpdatedAtMS: l.Head.At.Milli(), Seq: l.Head.Seq, MyStatus: "none", AsOf: httpapi.AsOf(ctx, l.Head.Seq),
 	}
+	if id, _, pending := requestOf(l); pending {
+		s.MyRequest, s.MyStatus = id, statusPending
+	}
 	if mine.Active() {
 		s.MyRole, s.MyStatus = group.Role(mine.Role), "approved"
 	}
 	return s
 }
 
-const detailMembers = 200
+const detailMembers = 200 // and requests
 
 func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, error) {
 	roll, seats, _, err := g.Active(ctx, stream, members.Passing, "")
@@ -162,6 +175,14 @@ func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, erro
 	d := Detail{Summary: summary(ctx, roll.Look)}
 	if see(roll.Look, members.Listing) == nil {
 		d.Members = g.Shown(ctx, roll, seats[:min(len(seats), detailMembers)])
+	}
+	if mayManage(roll.Look) == nil {
+		in := pageIn{In: httpapi.In{ID: stream.ID()}, Page: httpapi.Page{Limit: detailMembers}}
+		pending, _, err := managed(ctx, g, in, group.Requests, func(group.Request) bool { return true })
+		if err != nil {
+			return Detail{}, err
+		}
+		d.Pending = g.showRequests(ctx, pending)
 	}
 	return d, nil
 }

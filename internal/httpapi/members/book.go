@@ -203,6 +203,11 @@ type Done[V any] struct {
 	UserID  string
 }
 
+// Executed returns a command about a user that a kind's own route executed.
+func Executed[V any](ctx context.Context, book Book[V], receipt gotong.Receipt, userID string) *Done[V] {
+	return &Done[V]{ctx, book, receipt, userID}
+}
+
 // Now returns the user as a member now, or the bare receipt if the caller may not
 // see that.
 func (d *Done[V]) Now() (httpapi.Written[V], error) {

@@ -98,7 +98,22 @@ func everyGroupCommand(t *testing.T, w *world, ann, bob *socket) gotong.Stream {
 	order(ann, g, group.CmdAdd, object{"user_id": "bob"})
 	order(ann, g, group.CmdRole, object{"user_id": "bob", "role": "moderator"})
 	order(ann, g, group.CmdRemove, object{"user_id": "bob", "ban": true})
-	last := order(ann, g, group.CmdUnban, object{"user_id": "bob"})
+	order(ann, g, group.CmdUnban, object{"user_id": "bob"})
+	order(ann, g, group.CmdUpdate, object{"join_policy": "persetujuan"})
+	for _, answer := range []struct {
+		by  *socket
+		typ string
+	}{{ann, group.CmdReject}, {bob, group.CmdWithdraw}, {ann, group.CmdApprove}} {
+		made := order(bob, g, group.CmdAsk, object{"message": "Saya tetangga"})
+		order(answer.by, g, answer.typ, object{"request_id": group.RequestID(made.Seq[0])})
+	}
+	order(bob, g, group.CmdLeave, object{})
+	order(ann, g, group.CmdInvite, object{"user_id": "bob"})
+	order(bob, g, group.CmdDecline, object{})
+	order(ann, g, group.CmdInvite, object{"user_id": "bob"})
+	order(ann, g, group.CmdWithdrawInvite, object{"user_id": "bob"})
+	order(ann, g, group.CmdInvite, object{"user_id": "bob"})
+	last := order(bob, g, group.CmdAccept, object{})
 	watch.want("subscribed")
 	watch.upTo(last)
 	watch.close()
