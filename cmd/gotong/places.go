@@ -91,7 +91,7 @@ func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
 // copyOptions returns the options that every move of a log needs.
 func copyOptions(bar *stages) logcopy.Options {
-	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Now: now, Progress: bar.show}
+	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Readers: app.Readers(), Now: now, Progress: bar.show}
 }
 
 // stages shows how far a move of a log is: on a terminal in one line that is

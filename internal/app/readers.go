@@ -17,6 +17,10 @@ func readers() []reader.Reader { return nil }
 // of the app, such as the engine, exist when a handler runs, and not before.
 func handlers(*App) []reader.Handler { return nil }
 
+// Readers returns every reader of a server, for tools that make their documents
+// again.
+func Readers() []reader.Reader { return readers() }
+
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {

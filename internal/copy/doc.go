@@ -3,7 +3,7 @@
 // record and its events with epoch, position, salts and erased marks; the
 // records of requests that changed nothing; claims, registers, cursors of readers
 // and open jobs. Documents are not moved: the kinds' rules make them again from the
-// events.
+// events, and then each reader its own, up to its cursor and without jobs.
 //
 // The source store of a copy is sealed first. The target store keeps the
 // progress of the copy beside the rows, in the same transaction, and accepts no
@@ -14,8 +14,8 @@
 // # Caveats
 //
 // Project may use only documents and events of its own stream: partitions are
-// rebuilt one after the other. Documents that readers made are not moved; there
-// is no such reader yet.
+// rebuilt one after the other. A comparison holds the documents of one reader in
+// one partition in memory.
 //
 // A log that is not sealed is read up to the positions at which the copy began:
 // events, heads and records are exactly that prefix, and so are claims, except
@@ -24,7 +24,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, store and check, and the standard library.
+// Packages gotong, store, check and reader, and the standard library.
 package copy
 
 import (
@@ -33,6 +33,7 @@ import (
 	"iter"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -159,6 +160,7 @@ type Progress struct {
 type Options struct {
 	Codec    *store.Codec          // of the kinds; makes the documents
 	Now      func() gotong.Instant // decides which registers have expired
+	Readers  []reader.Reader       // their documents are made again too, up to their cursors
 	Progress func(Progress)        // called after each page; nil is not called
 }
 
@@ -170,8 +172,9 @@ func (o *Options) report(stage string, done, total uint64) {
 
 // progress is the state of an unfinished copy, kept by the target.
 type progress struct {
-	Source string `json:"source"`
-	Mark   Mark   `json:"mark"`
+	Source string       `json:"source"`
+	Mark   Mark         `json:"mark"`
+	Remade reader.Place `json:"remade,omitzero"` // after the end of the mark
 }
 
 func (p progress) String() string {

@@ -87,13 +87,19 @@ func run(ctx context.Context, from, to store.Whole) error {
 // small is a log with some of everything that goes in few calls.
 func small(t *testing.T) *noted {
 	t.Helper()
+	return sized(t, 300)
+}
+
+// sized is a log of so many commands that is the same every time.
+func sized(t *testing.T, commands int) *noted {
+	t.Helper()
 	n := uint64(7)
 	v := newVillage(t, newMemory(), func(most int) int { // the same every time
 		n = n*6364136223846793005 + 1442695040888963407
 		return int(n>>33) % most
 	})
 	t.Cleanup(v.close)
-	v.live(300)
+	v.live(commands)
 	v.side()
 	return v.s
 }

@@ -8,6 +8,7 @@ import (
 	"reflect"
 
 	"gotong.dev/gotong/internal/check"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -139,7 +140,9 @@ func Run(ctx context.Context, from Source, to store.Whole, o Options) (Summary, 
 		from: from, to: to, o: o, at: at, rebuild: check.NewProjection(to, o.Codec),
 		order: check.Order{Eras: about.Eras, Partial: true},
 	}
-	err = m.run(ctx)
+	if err = m.run(ctx); err == nil {
+		err = m.remake(ctx)
+	}
 	if sum.Moved = m.moved; err != nil {
 		return sum, full(err)
 	}
@@ -191,6 +194,20 @@ func (m *move) run(ctx context.Context) error {
 		m.o.report("copying", done, total)
 	}
 	return ctx.Err()
+}
+
+// remake makes the documents of readers, now that the target has everything from
+// which they are made. It makes no jobs: those of the source have moved.
+func (m *move) remake(ctx context.Context) error {
+	return reader.Remake(ctx, m.to, m.o.Readers, m.at.Remade, func(to reader.Place, changes []store.Change) error {
+		next := m.at
+		next.Remade = to
+		if err := m.to.Restore(ctx, store.Restoring{From: m.at.String(), To: next.String(), Documents: changes}); err != nil {
+			return err
+		}
+		m.at = next
+		return nil
+	})
 }
 
 // write restores one page and moves the progress past it.

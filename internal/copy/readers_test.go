@@ -1,0 +1,148 @@
+package copy_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+)
+
+// visits remembers for each stream the position of its last commit and of the
+// one before, and makes a job for each commit.
+func visits() []reader.Reader {
+	key := func(c reader.Commit) gotong.Key {
+		return gotong.Key{Collection: "visits", Owner: fmt.Sprint(c.Partition), Name: string(c.Events[0].Stream)}
+	}
+	return []reader.Reader{{
+		Name: "visits", Collections: []string{"visits"},
+		Needs: func(c reader.Commit) []gotong.Key { return []gotong.Key{key(c)} },
+		Read: func(docs map[gotong.Key][]byte, c reader.Commit) (s reader.Step, err error) {
+			var last [2]uint64
+			if body := docs[key(c)]; body != nil {
+				err = json.Unmarshal(body, &last)
+			}
+			if c.Position == 2 {
+				return s, errors.New("this position is skipped")
+			}
+			body, _ := json.Marshal([2]uint64{c.Position, last[0]})
+			s.Changes = []store.Change{{Key: key(c), Body: body}}
+			s.Jobs = []store.Job{{Queue: "visits", ID: fmt.Sprint(c.Partition, c.Position)}}
+			return s, err
+		},
+	}}
+}
+
+func readerOptions() logcopy.Options {
+	o := options()
+	o.Readers = visits()
+	return o
+}
+
+// visited is a sealed log with a reader in the middle of it, and its documents.
+func visited(t *testing.T) (store.Whole, map[gotong.Key]string) {
+	t.Helper()
+	s := sized(t, 1200) // several pages in a partition
+	ends, err := s.Positions(t.Context())
+	check(t, err)
+	for p, end := range ends {
+		stop := reader.Stop{Reader: "visits", Partition: gotong.Partition(p), Position: 2, Skipped: 1}
+		body, err := json.Marshal(stop)
+		check(t, err)
+		key := gotong.Key{Collection: "reader", Owner: "stop", Name: fmt.Sprintf("visits %02d %020d", p, 2)}
+		check(t, s.SetRegister(t.Context(), key, 0, body, 0))
+		check(t, s.Advance(t.Context(), store.Step{Reader: "visits", Partition: gotong.Partition(p), To: end - end/3}))
+	}
+	err = reader.Remake(t.Context(), s, visits(), reader.Place{}, func(to reader.Place, changes []store.Change) error {
+		at := ends[to.Partition] - ends[to.Partition]/3
+		return s.Advance(t.Context(), store.Step{Reader: "visits", Partition: to.Partition, From: at, To: at, Changes: changes})
+	})
+	check(t, err)
+	check(t, logcopy.Seal(t.Context(), s, "copied"))
+	return s, ofReader(t, s)
+}
+
+func ofReader(t *testing.T, s store.Whole) map[gotong.Key]string {
+	t.Helper()
+	found := map[gotong.Key]string{}
+	for after := ""; ; {
+		rows, err := s.Rows(t.Context(), store.AllDocuments, after, 0)
+		check(t, err)
+		for _, d := range rows.Documents {
+			if d.Key.Collection == "visits" {
+				found[d.Key] = string(d.Body)
+			}
+		}
+		if after = rows.Next; after == "" {
+			return found
+		}
+	}
+}
+
+// A copy makes the documents of readers again, up to their cursors, and no jobs;
+// also if any call to the target was the last of an earlier run.
+func TestCopyMakesReadersDocumentsAgain(t *testing.T) {
+	from, want := visited(t)
+	if len(want) < 20 {
+		t.Fatalf("only %d documents", len(want))
+	}
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	for n := 0; ; n += 7 {
+		to := newMemory()
+		_, err := logcopy.Run(t.Context(), source, &cut{to, n, n%2 == 0}, readerOptions())
+		ended := err == nil
+		if !ended {
+			_, err = logcopy.Run(t.Context(), source, to, readerOptions())
+			check(t, err)
+		}
+		if got := ofReader(t, to); !maps.Equal(got, want) {
+			t.Fatalf("call %d: %v\nwant %v", n, got, want)
+		}
+		jobs, err := reader.Jobs(t.Context(), to, false)
+		check(t, err)
+		for _, j := range jobs {
+			if j.Queue == "visits" {
+				t.Fatalf("call %d: a job was made: %+v", n, j)
+			}
+		}
+		if ended {
+			return
+		}
+	}
+}
+
+// The comparison reports each document of a reader that is missing, changed or
+// one too many.
+func TestComparisonCoversReadersDocuments(t *testing.T) {
+	from, want := visited(t)
+	source, err := logcopy.FromStore(t.Context(), from)
+	check(t, err)
+	some := func() (key gotong.Key) {
+		for key = range want {
+			break
+		}
+		return key
+	}
+	for name, change := range map[string]store.Change{
+		"differs":    {Key: some(), Body: []byte(`[1,2,3]`)},
+		"is missing": {Key: some()},
+		"differs ":   {Key: gotong.Key{Collection: "visits", Owner: "x", Name: "x"}, Body: []byte(`[1,1]`)},
+	} {
+		to := newMemory()
+		_, err := logcopy.Run(t.Context(), source, to, readerOptions())
+		check(t, err)
+		_, err = logcopy.Verify(t.Context(), source, to, readerOptions())
+		check(t, err)
+		check(t, to.Advance(t.Context(), store.Step{Reader: "other", Changes: []store.Change{change}}))
+		if _, err = logcopy.Verify(t.Context(), source, to, readerOptions()); err == nil || !strings.Contains(err.Error(), strings.TrimSpace(name)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

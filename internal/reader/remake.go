@@ -1,0 +1,194 @@
+package reader
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Source is a whole log from which documents are made again.
+type Source interface {
+	store.Loader
+	store.Registers
+	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error)
+}
+
+// Place is how far the documents of a store were made again: up to a position of
+// a partition for this reader, and completely for the readers and partitions
+// before it.
+type Place struct {
+	Reader    string
+	Partition gotong.Partition
+	Position  uint64
+}
+
+// pageRemade is smaller than the page of a runner, so that what a page causes
+// fits into one write.
+const pageRemade = 100
+
+// Remake makes the documents of readers again, from the place on and up to their
+// cursors, in order of name and partition. It makes no jobs, and passes the
+// positions that operators have skipped. write is called with what each page
+// causes; the next page begins when the store has it.
+func Remake(ctx context.Context, s Source, readers []Reader, from Place, write func(to Place, changes []store.Change) error) error {
+	for _, r := range sorted(readers) {
+		cursors, err := cursorsOf(ctx, s, r)
+		if err != nil {
+			return err
+		}
+		for p, cursor := range cursors {
+			at := Place{Reader: r.Name, Partition: gotong.Partition(p)} //nolint:gosec // an index
+			switch {
+			case r.Name < from.Reader || r.Name == from.Reader && at.Partition < from.Partition:
+				continue
+			case r.Name == from.Reader && at.Partition == from.Partition:
+				at = from
+			}
+			err := remake(ctx, s, &fold{reader: r, from: s}, at, cursor, write)
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func sorted(readers []Reader) (list []*Reader) {
+	for i := range readers {
+		list = append(list, &readers[i])
+	}
+	slices.SortFunc(list, func(a, b *Reader) int { return cmp.Compare(a.Name, b.Name) })
+	return list
+}
+
+func cursorsOf(ctx context.Context, s store.Loader, r *Reader) (cursors [gotong.Partitions]uint64, err error) {
+	var need store.Need
+	for p := range gotong.Partition(gotong.Partitions) {
+		need.Cursors = append(need.Cursors, store.CursorKey{Reader: r.Name, Partition: p})
+	}
+	snap, err := s.Load(ctx, need)
+	for i, key := range need.Cursors {
+		cursors[i] = snap.Cursors[key]
+	}
+	return cursors, err
+}
+
+// remake makes the documents of one reader in one partition.
+func remake(
+	ctx context.Context, s Source, f *fold, at Place, to uint64, write func(to Place, changes []store.Change) error,
+) error {
+	if at.Position >= to {
+		return nil
+	}
+	stopped, err := findAll[Stop](ctx, s, stops, fmt.Sprintf("%s %02d ", at.Reader, at.Partition))
+	if err != nil {
+		return err
+	}
+	skipped := map[uint64]bool{}
+	for _, stop := range stopped {
+		skipped[stop.Position] = stop.Skipped > 0
+	}
+	f.skips = func(position uint64) bool { return skipped[position] }
+	for at.Position < to {
+		rows, err := s.ReadPartition(ctx, at.Partition, at.Position, to, pageRemade)
+		if errors.Is(err, store.ErrCorrupt) && skipped[at.Position+1] {
+			at.Position++
+			continue
+		}
+		if err == nil && len(rows) == 0 {
+			err = fmt.Errorf("no event after position %d of partition %d: %w", at.Position, at.Partition, store.ErrCorrupt)
+		}
+		if err != nil {
+			return err
+		}
+		m, err := f.steps(ctx, at.Position, commitsOf(rows), to)
+		if err != nil {
+			return err
+		}
+		if at.Position = m.to; m.stop != nil {
+			return fmt.Errorf("reader %s, position %d of partition %d: %w", at.Reader, m.to+1, at.Partition, m.stop)
+		}
+		if err := write(at, m.changes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Differences makes the documents of readers again in memory, one reader and
+// partition at a time, and returns how those of the store differ. Where readers
+// advance meanwhile, it begins again, a few times.
+func Differences(ctx context.Context, s store.Whole, readers []Reader) (found []error, err error) {
+	for _, r := range sorted(readers) {
+		some, err := differences(ctx, s, r)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, some...)
+	}
+	return found, nil
+}
+
+func differences(ctx context.Context, s store.Whole, r *Reader) (found []error, err error) {
+	for range maxTries {
+		before, err := cursorsOf(ctx, s, r)
+		if err != nil {
+			return nil, err
+		}
+		want := map[gotong.Key][sha256.Size]byte{}
+		for p, cursor := range before {
+			f := &fold{reader: r}
+			at := Place{Reader: r.Name, Partition: gotong.Partition(p)} //nolint:gosec // an index
+			if err := remake(ctx, s, f, at, cursor, func(Place, []store.Change) error { return nil }); err != nil {
+				return []error{err}, ctx.Err()
+			}
+			for key, body := range f.docs {
+				if body != nil {
+					want[key] = sha256.Sum256(body)
+				}
+			}
+		}
+		if found, err = compare(ctx, s, r, want); err != nil {
+			return nil, err
+		}
+		after, err := cursorsOf(ctx, s, r)
+		if err != nil || before == after {
+			return found, err
+		}
+	}
+	return nil, fmt.Errorf("reader %s advances too fast to be compared", r.Name)
+}
+
+// compare compares the documents of a reader with what they should be.
+func compare(ctx context.Context, s store.Whole, r *Reader, want map[gotong.Key][sha256.Size]byte) (found []error, err error) {
+	for after := ""; ; {
+		rows, err := s.Rows(ctx, store.AllDocuments, after, store.MaxRead)
+		if err != nil {
+			return nil, err
+		}
+		for i := range rows.Documents {
+			d := &rows.Documents[i]
+			if !slices.Contains(r.Collections, d.Key.Collection) {
+				continue
+			}
+			hash, ok := want[d.Key]
+			if !ok || hash != sha256.Sum256(d.Body) {
+				found = append(found, fmt.Errorf("document %v of reader %s differs from what the events make", d.Key, r.Name))
+			}
+			delete(want, d.Key)
+		}
+		if after = rows.Next; after == "" {
+			break
+		}
+	}
+	for key := range want {
+		found = append(found, fmt.Errorf("document %v of reader %s is missing", key, r.Name))
+	}
+	return found, nil
+}
