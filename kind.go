@@ -45,6 +45,10 @@ type Kind struct {
 	// Affects returns whose access an event may have changed.
 	Affects func(Event) Affected
 
+	// Timers returns the commands that the server issues at a later time because
+	// of this event, from the event alone. Nil if none is.
+	Timers func(Event) []Timer
+
 	// About returns the seqs of the earlier events of the stream that an event
 	// concerns, from its data alone: an edit concerns the message that it
 	// edits. The event is visible only if they are, and has their audience. Nil
@@ -64,6 +68,15 @@ type Kind struct {
 	// drops its cache of older events. It must not return false for an event
 	// that does. Nil stands for every event that is not counted.
 	Amends func(Event) bool
+}
+
+// Timer is a command that the system actor issues at Due or later. The rules
+// reject it with [CodeNotYet] if it is too early by their clock, and accept it
+// without facts if it is no longer needed.
+type Timer struct {
+	Due     Instant
+	Command string
+	Data    any
 }
 
 // Check returns an error that names what a kind lacks: a name, rules, or, with

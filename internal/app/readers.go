@@ -8,14 +8,17 @@ import (
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
+	"gotong.dev/gotong/internal/timer"
 )
 
 // readers returns every reader of this server, one row each.
-func readers() []reader.Reader { return nil }
+func readers() []reader.Reader { return []reader.Reader{timer.Reader(Kinds())} }
 
 // handlers returns the handler of every queue of jobs, one row each. The parts
 // of the app, such as the engine, exist when a handler runs, and not before.
-func handlers(*App) []reader.Handler { return nil }
+func handlers(a *App) []reader.Handler {
+	return []reader.Handler{timer.Handler(a.codec, a.engine)}
+}
 
 // Readers returns every reader of a server, for tools that make their documents
 // again.

@@ -133,3 +133,28 @@ func (r ruling) remind() (gotong.Decision, error) {
 	}
 	return gotong.Accept(facts...)
 }
+
+// timers closes each window at its end, and reminds in those of votes.
+func timers(e gotong.Event) []gotong.Timer {
+	switch d := e.Data.(type) {
+	case Proposed:
+		if d.Terms.Gate != None {
+			return window(d.Seq, d.Now, d.ClosesAt, opening(d.Terms.Gate) == InVote)
+		}
+	case Extended:
+		return window(d.Gate, d.Now, d.ClosesAt, e.Type != EvDisputed)
+	case Tallied:
+		if d.ClosesAt > 0 {
+			return window(d.Gate, d.Now, d.ClosesAt, false)
+		}
+	}
+	return nil
+}
+
+func window(gate uint64, opens, closes gotong.Instant, votes bool) []gotong.Timer {
+	list := []gotong.Timer{{Due: closes, Command: CmdClose, Data: Close{gate, closes}}}
+	if votes {
+		list = append(list, gotong.Timer{Due: RemindAt(opens, closes), Command: CmdRemind, Data: Remind{gate, closes}})
+	}
+	return list
+}

@@ -1,0 +1,109 @@
+// Package timer runs the deadlines of streams: the commands that a kind's events
+// ask for at a later time ([gotong.Kind.Timers]). A reader makes a job of each; the
+// handler issues the command as the system actor when it is due.
+//
+// # Caveats
+//
+// A timer may be late, but never early: the rules compare the clock with the
+// deadline themselves, and reject a command that is too early with
+// [gotong.CodeNotYet]. Its job then stays due.
+//
+// # Dependencies
+//
+// Packages gotong, reader, store, and the standard library.
+package timer
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+)
+
+// queue is the name of the queue of timers, and begins their request ids.
+const queue = "timer"
+
+// parallel is how many commands a node issues at once. They are of different
+// streams, and their commits share a sync.
+const parallel = 32
+
+// order is the body of a job: the command to issue.
+type order struct {
+	Stream gotong.Stream   `json:"stream"`
+	Type   string          `json:"type"`
+	Data   json.RawMessage `json:"data"`
+}
+
+// Reader returns the reader that makes the jobs of these kinds' timers.
+func Reader(kinds []gotong.Kind) reader.Reader {
+	codec, timers := store.NewCodec(kinds), map[string]func(gotong.Event) []gotong.Timer{}
+	for i := range kinds {
+		if kinds[i].Timers != nil {
+			timers[kinds[i].Name] = kinds[i].Timers
+		}
+	}
+	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err error) {
+		for i := range c.Events {
+			of := timers[c.Events[i].Stream.Kind()]
+			if of == nil { // not even decoded: most events are of such kinds
+				continue
+			}
+			e, err := codec.Event(&c.Events[i])
+			if err != nil {
+				return step, err
+			}
+			for _, t := range of(e) {
+				job, err := jobOf(e.Stream, t)
+				if err != nil {
+					return step, err
+				}
+				step.Jobs = append(step.Jobs, job)
+			}
+		}
+		return step, nil
+	}}
+}
+
+// jobOf returns the job of a timer. Its id, which is also the command's request id,
+// follows from the command alone.
+func jobOf(s gotong.Stream, t gotong.Timer) (store.Job, error) {
+	data, err := json.Marshal(t.Data)
+	if err != nil {
+		return store.Job{}, err
+	}
+	body, err := json.Marshal(order{s, t.Command, data})
+	return store.Job{Queue: queue, ID: reader.RequestID(queue, string(s), t.Command, string(data)), Due: t.Due, Body: body}, err
+}
+
+// Executor runs commands; the engine is one.
+type Executor interface {
+	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
+}
+
+// Handler returns the handler that issues the commands that are due.
+func Handler(codec *store.Codec, exec Executor) reader.Handler {
+	return reader.Handler{Queue: queue, Parallel: parallel, Run: func(ctx context.Context, job store.Job) (reader.Result, error) {
+		var o order
+		if err := json.Unmarshal(job.Body, &o); err != nil {
+			return reader.Done, err
+		}
+		t, ok := codec.Command(o.Stream, o.Type)
+		if !ok {
+			return reader.Done, fmt.Errorf("timer: no kind has the command %s of %s", o.Type, o.Stream.Kind())
+		}
+		data, err := t.Decode(json.Unmarshal, o.Data)
+		if err != nil {
+			return reader.Done, err
+		}
+		_, err = exec.Execute(ctx, gotong.Command{
+			Stream: o.Stream, Type: o.Type, Actor: reader.System(), RequestID: job.ID, CorrelationID: job.ID, Data: data, Raw: o.Data,
+		})
+		if gotong.CodeOf(err) == gotong.CodeNotYet {
+			return reader.TooEarly(job.Due), nil
+		}
+		return reader.Done, err
+	}}
+}
