@@ -56,7 +56,7 @@ func serve(dir string) error {
 			UserRate: 1e6, UserBurst: 1e6, CommandRate: 1e6, CommandBurst: 1e6,
 			AddressRate: 1e6, AddressBurst: 1e6, ShutdownGrace: 5 * time.Second,
 		},
-		Build: app.Build{Version: "load"}, HashProgram: self,
+		Build: app.Build{Version: "load"}, HashProgram: self, CheckpointsNew: true,
 		Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {

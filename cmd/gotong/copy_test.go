@@ -43,7 +43,7 @@ func serveArgs(data string, more ...string) []string {
 // copiedChat is what tail shows of a thread on a server of this store.
 func copiedChat(t *testing.T, db, thread string) string {
 	t.Helper()
-	b := interruptible(t, serveArgs(t.TempDir(), "--store="+db)...)
+	b := interruptible(t, serveArgs(t.TempDir(), "--store="+db, "--checkpoints-new")...)
 	defer b.stop()
 	url := field(t, b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")
 	r := command(t, map[string]string{"GOTONG_PASSWORD": "correct horse battery"}, "token", "--url="+url, "--email=Wati@example.org")
@@ -115,7 +115,7 @@ func TestSealedSourceCanOnlyBeRead(t *testing.T) {
 	if r := command(t, nil, "copy", "--from="+db, "--to=sqlite:"+t.TempDir()+"/c.db"); r.code != 1 || !strings.Contains(r.err, "already sealed: copied to sqlite:") {
 		t.Errorf("a second target: %+v", r)
 	}
-	b := interruptible(t, serveArgs(t.TempDir(), "--store="+db)...)
+	b := interruptible(t, serveArgs(t.TempDir(), "--store="+db, "--checkpoints-new")...)
 	url := field(t, b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")
 	if !strings.Contains(b.out.String(), "sealed (copied to sqlite:") {
 		t.Errorf("the server does not say that it can only be read:\n%s", b.out.String())

@@ -49,7 +49,7 @@ func (c *demoCmd) Run(ctx context.Context, std *stdio, source *config.Source, pa
 	}
 	err = c.run(ctx, std)
 	if temporary {
-		return errors.Join(err, os.RemoveAll(c.Data))
+		return errors.Join(err, os.RemoveAll(filepath.Dir(c.Data)))
 	}
 	return err
 }
@@ -75,7 +75,8 @@ func (c *demoCmd) adapt(given map[string]bool, std *stdio) (temporary bool, err 
 	if given["data"] || given["store"] {
 		return false, nil
 	}
-	c.Data, err = os.MkdirTemp("", "gotong-demo-")
+	root, err := os.MkdirTemp("", "gotong-demo-")
+	c.Data, c.Checkpoints = filepath.Join(root, "data"), filepath.Join(root, "checkpoints")
 	return true, err
 }
 

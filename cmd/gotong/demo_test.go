@@ -162,7 +162,7 @@ func TestDemoUsesAFreePortAndTemporaryData(t *testing.T) {
 	if err != nil || !temporary || c.Addr != "127.0.0.1:0" || !strings.Contains(out.String(), taken+" is in use") || c.LogLevel != "debug" {
 		t.Errorf("%v, %v, %+v, %s", temporary, err, c.Config, out.String())
 	}
-	if err := os.Remove(c.Data); err != nil {
+	if err := os.Remove(filepath.Dir(c.Data)); err != nil {
 		t.Error(err)
 	}
 	given := demoCmd{}

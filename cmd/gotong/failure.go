@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/surreal"
 )
@@ -55,6 +56,10 @@ func explain(err error) *failure {
 	case errors.Is(err, sqlite.ErrInUse):
 		_, detail, _ := strings.Cut(err.Error(), sqlite.ErrInUse.Error()+": ")
 		f.err = errors.New(detail)
+	case errors.Is(err, audit.ErrMissing):
+		f.hint = "--checkpoints, to name the directory that the server used; or, if there is none, once --checkpoints-new"
+	case errors.Is(err, audit.ErrRollback):
+		f.hint = "the newest backup; or, to continue with this log under a new epoch, once --accept-rollback"
 	case errors.Is(err, app.ErrNoStore):
 		f.hint = "gotong serve, and gotong token --signup; or --data, to name the data directory"
 	case errors.Is(err, app.ErrNoAccount):

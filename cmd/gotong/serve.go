@@ -13,6 +13,10 @@ import (
 
 type serveCmd struct {
 	config.Config
+
+	CheckpointsNew bool `name:"checkpoints-new" group:"place" help:"For one start: accept that there are no checkpoints although the log is not empty."`
+	AcceptRollback bool `name:"accept-rollback" group:"place" help:"For one start: accept a log that does not continue the one of the checkpoints, such as a restored backup, and begin a new epoch."`
+	KeepLogins     bool `name:"keep-logins" group:"place" help:"With --accept-rollback: keep logins, tickets and tokens of other issuers from before it valid."`
 }
 
 // Help implements kong.HelpProvider.
@@ -35,7 +39,10 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 		return err
 	}
 	app.LeaveSmallHeap()
-	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log, HashProgram: std.program})
+	a, err := app.New(ctx, app.Options{
+		Config: c.Config, Build: build(), Log: log, HashProgram: std.program,
+		CheckpointsNew: c.CheckpointsNew, AcceptRollback: c.AcceptRollback, KeepLogins: c.KeepLogins,
+	})
 	if err != nil {
 		return err
 	}

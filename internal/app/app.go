@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/bus"
 	"gotong.dev/gotong/internal/bus/livequery"
@@ -47,6 +48,11 @@ type Options struct {
 	// [auth.Options] describes; empty: they are hashed in this process.
 	HashProgram string
 
+	// CheckpointsNew accepts that there are no checkpoints although the log is not
+	// empty. AcceptRollback accepts a log that does not continue the one of the
+	// checkpoints, and begins a new epoch; KeepLogins then keeps the logins.
+	CheckpointsNew, AcceptRollback, KeepLogins bool
+
 	kinds []kind // added to those of the server; for tests
 
 	// Wrap, if not nil, returns the store that the server uses in place of the
@@ -70,6 +76,7 @@ type App struct {
 	bare    store.Whole // does not report damage; for the check, which reports it itself
 	store   store.Store
 	damage  *watchful // the same store
+	keeper  *audit.Keeper
 	engine  *engine.Engine
 	readers *reader.Runner
 	views   *view.Views
@@ -108,7 +115,7 @@ func New(ctx context.Context, opts Options) (*App, error) {
 	}
 	a.ahead = ahead{log: a.log, clock: a.clock}
 	a.base, a.stop = context.WithCancel(context.WithoutCancel(ctx))
-	if err := a.build(ctx, opts.Build, opts.Wrap); err != nil {
+	if err := a.build(ctx, opts); err != nil {
 		return nil, errors.Join(err, a.close(ctx))
 	}
 	return a, nil
@@ -124,7 +131,8 @@ func (a *App) committing(commits int) (ended func()) {
 }
 
 // build creates every part, from the store upwards.
-func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.Whole) error {
+func (a *App) build(ctx context.Context, opts Options) error {
+	b, wrap := opts.Build, opts.Wrap
 	if needsSigningKey(&a.cfg) { // before anything is created
 		return ErrSigningKey
 	}
@@ -153,6 +161,9 @@ func (a *App) build(ctx context.Context, b Build, wrap func(store.Whole) store.W
 	a.metrics.Store(a.store.Failed)
 	a.report.created = append(a.report.created, found.created...)
 	a.report.notes = append(a.report.notes, found.notes...)
+	if err := a.openKeeper(ctx, opts); err != nil {
+		return err
+	}
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
@@ -235,7 +246,7 @@ func (a *App) Notes() []string { return a.report.notes }
 // returns when nothing of it runs any more.
 func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
-		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run,
+		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run, a.keepCheckpoints,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
 		giveBack,
 		func(context.Context) error { return serve(a.main, a.mainPort) },

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -18,6 +19,8 @@ type watchful struct {
 	store.Store
 	report func(err error)
 
+	stopped atomic.Pointer[error] // set: no write is accepted any more
+
 	mu     sync.Mutex
 	places map[string]bool
 	next   [gotong.Partitions]uint64 // the position after the latest reported commit
@@ -31,6 +34,38 @@ func (a *App) keep(opened store.Whole) {
 		a.log.ErrorContext(a.base, "the log is damaged", "cause", err)
 	}}
 	a.store = a.damage
+}
+
+// stop ends writing for good. The error wraps [store.ErrFailed].
+func (w *watchful) stop(err error) { w.stopped.CompareAndSwap(nil, &err) }
+
+// Failed implements [store.Health].
+func (w *watchful) Failed() error {
+	if err := w.stopped.Load(); err != nil {
+		return *err
+	}
+	return w.Store.Failed()
+}
+
+// Submit implements [store.Committer].
+func (w *watchful) Submit(
+	ctx context.Context, batch []store.Commit, announce func([]store.Outcome), done func([]store.Outcome, error),
+) {
+	if err := w.stopped.Load(); err != nil {
+		done(nil, *err)
+		return
+	}
+	w.Store.Submit(ctx, batch, announce, done)
+}
+
+// SetRegister implements [store.Registers].
+func (w *watchful) SetRegister(
+	ctx context.Context, key gotong.Key, expect uint64, body []byte, expires gotong.Instant,
+) error {
+	if err := w.stopped.Load(); err != nil {
+		return *err
+	}
+	return w.Store.SetRegister(ctx, key, expect, body, expires)
 }
 
 // Load implements [store.Committer].

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
@@ -27,7 +28,7 @@ func Readers() []reader.Reader { return readers() }
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
-	return append(store.Collections(kinds), reader.Collections(readers())...)
+	return append(store.Collections(kinds), reader.Collections(append(readers(), audit.Reader()))...)
 }
 
 // newReaders returns the runner of readers and jobs.

@@ -47,6 +47,8 @@ type Keeper struct {
 	o       Options
 	signers []proof.Signer
 
+	published bool // its keys are in the store
+
 	mu      sync.Mutex
 	pinned  Pinned
 	changed chan struct{} // closed when pinned has changed
@@ -74,7 +76,7 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	}
 	switch fresh := errors.Is(err, ErrMissing) && (empty || o.New || o.Dir == ""); {
 	case fresh && len(k.signers) == 0:
-		if err := k.newKey(ctx); err != nil {
+		if err := k.newKey(known.Instance); err != nil {
 			return nil, err
 		}
 		fallthrough
@@ -88,8 +90,8 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 			err = k.accept(ctx)
 		}
 	}
-	if err == nil {
-		err = k.publish(ctx, k.signers[0].Instance())
+	if err == nil && !empty {
+		err = k.publish(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -98,22 +100,14 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 }
 
 // newKey makes the first key of this node, for the instance that the store names.
-func (k *Keeper) newKey(ctx context.Context) error {
-	wish := k.o.Instance
-	if wish == "" {
-		wish = "gotong-" + strings.ToLower(rand.Text()[:10])
+func (k *Keeper) newKey(instance string) error {
+	if instance == "" {
+		instance = k.o.Instance
 	}
-	if err := k.publish(ctx, wish); err != nil {
-		return err
+	if instance == "" {
+		instance = "gotong-" + strings.ToLower(rand.Text()[:10])
 	}
-	known, _, err := published(ctx, k.o.Store)
-	if err != nil {
-		return err
-	}
-	if known.Instance != "" { // the store of a sealed log may name none
-		wish = known.Instance
-	}
-	text, err := proof.NewSigner(wish)
+	text, err := proof.NewSigner(instance)
 	if err == nil && k.o.Dir != "" {
 		err = makeKey(k.o.Dir, text)
 	}
@@ -232,6 +226,11 @@ func (k *Keeper) Step(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if positions != [gotong.Partitions]uint64{} {
+		if err := k.publish(ctx); err != nil {
+			return err
+		}
+	}
 	next, grown := k.Pinned(), false
 	for p := range leaves {
 		was := next[p].Checkpoint
@@ -327,41 +326,59 @@ func published(ctx context.Context, from store.Loader) (i instance, version uint
 }
 
 // publish names the instance, if the register names none, and adds this node's
-// keys. If another node was quicker, the register is read again.
-func (k *Keeper) publish(ctx context.Context, wish string) error {
-	for {
+// keys. A store without events has no register: it is still empty. So two nodes
+// may begin with two names; the second one to publish then makes another key, as
+// it has signed nothing but empty trees.
+func (k *Keeper) publish(ctx context.Context) error {
+	for !k.published {
 		known, version, err := published(ctx, k.o.Store)
 		if err != nil {
 			return err
 		}
-		named := known.Instance != ""
-		if !named {
-			known.Instance = wish
+		if known.Instance == "" {
+			known.Instance = k.signers[0].Instance()
+		}
+		if known.Instance != k.signers[0].Instance() {
+			if err := k.rename(ctx, known); err != nil {
+				return err
+			}
 		}
 		before := len(known.Keys)
 		for _, key := range k.Keys() {
-			if known.Instance != key.Instance() {
-				return k.foreign(known)
-			}
 			if !slices.Contains(known.Keys, key.String()) {
 				known.Keys = append(known.Keys, key.String())
 			}
 		}
-		if named && len(known.Keys) == before {
-			return nil
+		if len(known.Keys) == before {
+			break
 		}
 		body, err := json.Marshal(known)
 		if err != nil {
 			return err
 		}
 		err = k.o.Store.SetRegister(ctx, instanceKey, version, body, 0)
-		if errors.Is(err, store.ErrSealed) { // the log can only be read
-			return nil
+		if err == nil || errors.Is(err, store.ErrSealed) { // a sealed log can only be read
+			break
 		}
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
 	}
+	k.published = true
+	return nil
+}
+
+// rename makes a key for the instance that another node has published.
+func (k *Keeper) rename(ctx context.Context, known instance) error {
+	for p := range k.pinned {
+		if k.pinned[p].Checkpoint.Size > 0 {
+			return k.foreign(known)
+		}
+	}
+	if err := k.newKey(known.Instance); err != nil {
+		return err
+	}
+	return k.pin(ctx)
 }
 
 func (k *Keeper) foreign(known instance) error {

@@ -251,13 +251,38 @@ func TestNodesOfAStore(t *testing.T) {
 	if err != nil || strings.Join(got, " ") != strings.Join(keys, " ") {
 		t.Errorf("published are %v, %v", got, err)
 	}
-	other := living(t, 6, 0)
+	other := living(t, 6, 9)
 	dir := filepath.Join(t.TempDir(), "c")
 	o := other.options(dir)
-	o.Instance = "other.example.org"
+	o.Instance, o.New = "other.example.org", true
 	open(t, o)
 	if _, err := Open(t.Context(), w.options(dir)); err == nil {
 		t.Error("a directory of another instance is accepted")
+	}
+}
+
+// Nodes that begin on an empty log with different names agree on one before they
+// sign anything that counts.
+func TestNodesOfAnEmptyStore(t *testing.T) {
+	w := living(t, 9, 0)
+	var nodes []*Keeper
+	for _, name := range []string{"a.example.org", "b.example.org", ""} {
+		o := w.options(filepath.Join(t.TempDir(), "c"))
+		o.Instance = name
+		nodes = append(nodes, open(t, o))
+	}
+	w.fill(20)
+	w.grow()
+	for i, k := range nodes {
+		for range 2 {
+			if err := k.Step(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if k.Keys()[0].Instance() != "a.example.org" {
+			t.Errorf("node %d signs for %s", i, k.Keys()[0].Instance())
+		}
+		open(t, k.o) // its directory is whole
 	}
 }
 

@@ -56,13 +56,15 @@ var Groups = []kong.Group{
 type Config struct {
 	File string `name:"config" group:"place" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
 
-	Env       string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
-	Addr      string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
-	AdminAddr string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
-	Data      string `name:"data" group:"place" help:"Directory for all data." default:"gotong-data" type:"path"`
-	Store     string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
-	Redis     string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
-	Bus       string `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
+	Env         string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
+	Addr        string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
+	AdminAddr   string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
+	Data        string `name:"data" group:"place" help:"Directory for all data." default:"gotong-data" type:"path"`
+	Store       string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
+	Checkpoints string `name:"checkpoints" group:"place" help:"Directory for the signed checkpoints of the log and their key, outside that of the database; by default beside the data directory, with -checkpoints at the end of its name." placeholder:"DIR" type:"path"`
+	Instance    string `name:"instance" group:"place" help:"Name of this server in its checkpoints, such as chat.example.org; by default a random one. It is fixed when the key is created." placeholder:"NAME"`
+	Redis       string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
+	Bus         string `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
 	Tracks []string `name:"tracks" group:"place" help:"YAML files with further tracks for cases." placeholder:"FILE" type:"path"`
 
@@ -108,6 +110,32 @@ func (c *Config) StoreURL() string {
 		return c.Store
 	}
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
+}
+
+// CheckpointsDir returns the directory of the checkpoints.
+func (c *Config) CheckpointsDir() string {
+	if c.Checkpoints != "" {
+		return c.Checkpoints
+	}
+	return strings.TrimRight(c.Data, `/\`) + "-checkpoints"
+}
+
+// checkCheckpoints rejects a directory that a backup or a restore of the database
+// would take with it: a rollback would not be noticed.
+func checkCheckpoints(c *Config, fault func(key, detail string)) {
+	dirs := []string{c.Data}
+	if u, err := url.Parse(c.StoreURL()); err == nil && u.Scheme == "sqlite" {
+		dirs = append(dirs, filepath.Dir(filepath.FromSlash(u.Host+u.Path+u.Opaque)))
+	}
+	for _, dir := range dirs {
+		of, err := filepath.Abs(dir)
+		mine, err2 := filepath.Abs(c.CheckpointsDir())
+		rel, err3 := filepath.Rel(of, mine)
+		if errors.Join(err, err2, err3) == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+			fault("checkpoints", "must not be in the directory of the database")
+			return
+		}
+	}
 }
 
 // The ways in which nodes reach each other.
@@ -164,6 +192,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	checkBypass(c, fault)
 	lossy := checkStore(c, fault)
 	checkBus(c, fault)
+	checkCheckpoints(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
 			fault("allowed-origins", fmt.Sprintf("%q is no origin such as https://app.example.org", o))

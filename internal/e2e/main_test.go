@@ -75,8 +75,8 @@ func options(dir string, log io.Writer) app.Options {
 			UserRate: most, UserBurst: most, CommandRate: most, CommandBurst: most, AddressRate: most, AddressBurst: most,
 			ShutdownGrace: 10 * time.Second, OTelSample: 1,
 		},
-		Build: app.Build{Version: "e2e"},
-		Log:   slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		Build: app.Build{Version: "e2e"}, CheckpointsNew: true, // a node may join a log that is not empty
+		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	}
 }
 

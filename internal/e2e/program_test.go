@@ -19,6 +19,9 @@ import (
 type program struct {
 	t    *testing.T
 	path string
+
+	// Every server compares its log with the checkpoints of the one before.
+	checkpoints string
 }
 
 func build(t *testing.T) *program {
@@ -29,7 +32,7 @@ func build(t *testing.T) *program {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	return &program{t, path}
+	return &program{t, path, filepath.Join(t.TempDir(), "checkpoints")}
 }
 
 // command is a command line of it, without anybody's own configuration.
@@ -87,7 +90,7 @@ func (p *program) tail(url, user, thread, last string) string {
 // serve runs a server on a store until stop is called, and returns its address.
 func (p *program) serve(store string) (url string, stop func()) {
 	p.t.Helper()
-	args := []string{"serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data=" + p.t.TempDir(), "--log-level=error"}
+	args := []string{"serve", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data=" + p.t.TempDir(), "--log-level=error", "--checkpoints=" + p.checkpoints, "--checkpoints-new"}
 	for _, limit := range []string{"user", "command", "address"} { // that do not limit
 		args = append(args, "--"+limit+"-rate=100000", "--"+limit+"-burst=100000")
 	}

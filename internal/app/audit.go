@@ -1,0 +1,61 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/store"
+)
+
+// openKeeper compares the log with the checkpoints of this node, before any part
+// uses it.
+func (a *App) openKeeper(ctx context.Context, opts Options) error {
+	o := audit.Options{Store: a.bare, Instance: a.cfg.Instance, New: opts.CheckpointsNew, Log: a.log}
+	if p, ok := StoreProperties(a.cfg.StoreURL()); ok && p.Durable.Holds {
+		o.Dir = a.cfg.CheckpointsDir()
+	}
+	_, err := os.Stat(o.Dir)
+	created := o.Dir != "" && errors.Is(err, os.ErrNotExist)
+	a.keeper, err = audit.Open(ctx, o)
+	if back, ok := errors.AsType[*audit.Rollback](err); ok && opts.AcceptRollback {
+		if err := a.acceptRollback(ctx, back, opts.KeepLogins); err != nil {
+			return err
+		}
+		o.Accept = true
+		a.keeper, err = audit.Open(ctx, o)
+	}
+	if err == nil && created {
+		a.report.created = append(a.report.created, "The signing key and checkpoints of the log in "+o.Dir+"; keep them apart from backups of the database")
+	}
+	return err
+}
+
+// acceptRollback begins a new epoch, unless the operator has done so already.
+func (a *App) acceptRollback(ctx context.Context, back *audit.Rollback, keepLogins bool) error {
+	a.report.notes = append(a.report.notes, "A rollback was accepted: "+back.Error())
+	if back.Pinned.Origin.Epoch != a.bare.Epoch() {
+		return nil
+	}
+	if !keepLogins { // before the epoch: a start that was interrupted is repeated
+		logins, err := auth.EndLogins(ctx, a.bare, a.now())
+		if err != nil {
+			return err
+		}
+		a.report.notes = append(a.report.notes, fmt.Sprintf("All logins have ended, %d of them of accounts in this store", logins))
+	}
+	return a.bare.Renew(ctx, store.NewEpoch())
+}
+
+// keepCheckpoints signs checkpoints until ctx ends. If the log turns out to be
+// another one, no write is accepted any more, and the server ends.
+func (a *App) keepCheckpoints(ctx context.Context) error {
+	err := a.keeper.Run(ctx)
+	if err != nil {
+		a.damage.stop(fmt.Errorf("%w: %w", store.ErrFailed, err))
+	}
+	return err
+}

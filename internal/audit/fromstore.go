@@ -1,0 +1,56 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Stored is a store as a log.
+type Stored interface {
+	Log
+	Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
+	State(ctx context.Context) (store.State, error)
+}
+
+// FromStore returns the log of a store up to its present positions.
+func FromStore(ctx context.Context, s Stored) (Source, error) {
+	state, err := s.State(ctx)
+	if err != nil {
+		return Source{}, err
+	}
+	positions, err := s.Positions(ctx)
+	return Source{
+		Eras: state.Eras, Positions: positions, Checked: true, Tiles: s,
+		Commits: func(ctx context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
+			return func(yield func(Commit, error) bool) { commitsOf(ctx, s, p, positions[p], yield) }
+		},
+	}, err
+}
+
+func commitsOf(ctx context.Context, s Stored, p gotong.Partition, to uint64, yield func(Commit, error) bool) {
+	for from := uint64(0); from < to; {
+		events, err := s.ReadPartition(ctx, p, from, to, store.MaxRead)
+		if err != nil {
+			if !yield(Commit{}, err) || !errors.Is(err, store.ErrCorrupt) {
+				return
+			}
+			from++
+			continue
+		}
+		if len(events) == 0 {
+			return
+		}
+		from = events[len(events)-1].Position
+		for len(events) > 0 {
+			n := commitLen(events)
+			if !yield(Commit{Position: events[0].Position, Events: events[:n]}, nil) {
+				return
+			}
+			events = events[n:]
+		}
+	}
+}
