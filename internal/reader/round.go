@@ -1,0 +1,274 @@
+package reader
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"gotong.dev/gotong/internal/store"
+)
+
+// run runs the readers until ctx ends, and then writes where they are.
+func (p *partition) run(ctx context.Context) {
+	for wait := time.Duration(0); ; {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-p.wake:
+		case <-timer.C:
+		}
+		timer.Stop()
+		if ctx.Err() != nil {
+			break
+		}
+		if wait = p.turn(ctx); wait > 0 && !pause(ctx, gap) {
+			break
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if err := p.write(ctx, true, nil); err != nil && !errors.Is(err, store.ErrConflict) {
+		p.runner.fault(ctx, err)
+	}
+}
+
+// turn makes one round. It returns how long the next one may wait for a wake-up.
+// After an error it first waits by itself.
+func (p *partition) turn(ctx context.Context) time.Duration {
+	more := false
+	err := store.Guard(func() (err error) { more, err = p.round(ctx); return err })
+	switch {
+	case err == nil:
+		p.fault = false
+		p.show()
+		switch {
+		case more && p.far():
+			return 0
+		case more:
+			return 1 // after the gap
+		}
+		if slices.ContainsFunc(p.followers, func(f *follower) bool { return f.at > f.stored }) {
+			return lazily
+		}
+		return never
+	case ctx.Err() != nil:
+		return never
+	case errors.Is(err, store.ErrConflict): // another node runs it, or someone moved a cursor
+	case !p.fault:
+		p.fault = true
+		p.runner.fault(ctx, err)
+	}
+	p.followers = nil
+	pause(ctx, retry/2+rand.N(retry)) //nolint:gosec // spreads load, guards nothing
+	return 0
+}
+
+// round processes a page for each group of readers with the same position, and
+// writes all their steps. It reports whether there is certainly more.
+func (p *partition) round(ctx context.Context) (more bool, err error) {
+	p.mu.Lock()
+	mine, stale := p.mine, p.stale
+	p.stale = false
+	p.mu.Unlock()
+	if !mine || stale {
+		if err = p.write(ctx, true, nil); errors.Is(err, store.ErrConflict) {
+			err = nil
+		}
+		p.followers = nil
+	}
+	if !mine || err != nil {
+		return false, err
+	}
+	if p.followers == nil {
+		if err := p.load(ctx); err != nil {
+			return false, err
+		}
+	}
+	effects := map[*follower]made{}
+	for _, group := range p.groups() {
+		commits, err := p.read(ctx, group)
+		if errors.Is(err, store.ErrCorrupt) {
+			for _, f := range group {
+				if err := p.stop(ctx, f, f.at+1, err); err != nil {
+					return false, err
+				}
+				more = more || f.stop == nil // it was passed
+			}
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+		for _, f := range group {
+			m, err := f.steps(ctx, f.at, commits, f.quiet)
+			if err == nil && m.stop != nil {
+				err = p.stop(ctx, f, m.to+1, m.stop)
+			}
+			if err != nil {
+				return false, err
+			}
+			f.at, effects[f] = m.to, m
+			more = more || len(commits) > 0 && f.stop == nil && p.ends() > f.at
+		}
+	}
+	return more, p.write(ctx, false, effects)
+}
+
+// groups returns the readers that run, those of the same position together, the
+// foremost first.
+func (p *partition) groups() (groups [][]*follower) {
+	var list []*follower
+	for _, f := range p.followers {
+		if f.stop == nil && !f.paused {
+			list = append(list, f)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *follower) int { return cmp.Compare(b.at, a.at) })
+	for len(list) > 0 {
+		n := 1
+		for n < len(list) && list[n].at == list[0].at {
+			n++
+		}
+		groups, list = append(groups, list[:n]), list[n:]
+	}
+	return groups
+}
+
+// read returns the next commits of a group: the foremost may find them in memory,
+// and the others stop where another group is, to go on with it.
+func (p *partition) read(ctx context.Context, group []*follower) ([]Commit, error) {
+	from, to := group[0].at, uint64(1<<62)
+	for _, f := range p.followers {
+		if f.at > from {
+			to = min(to, f.at)
+		}
+	}
+	if to == 1<<62 {
+		if list := p.take(from); len(list) > 0 {
+			return list, nil
+		}
+	}
+	end := p.ends()
+	if end <= from {
+		return nil, nil
+	}
+	rows, err := p.runner.opt.Store.ReadPartition(ctx, p.id, from, to, pageEvents)
+	if err == nil && len(rows) == 0 {
+		p.mu.Lock()
+		if p.end == end { // another node was wrong
+			p.end = from
+		}
+		p.mu.Unlock()
+	}
+	return commitsOf(rows), err
+}
+
+// write writes what the commits cause, and the cursors: one that moved alone only
+// if it was not written for a while, or if all is set.
+func (p *partition) write(ctx context.Context, all bool, effects map[*follower]made) error {
+	now := p.runner.opt.Clock.Mono()
+	var steps []store.Step
+	var written []*follower
+	jobs := false
+	for _, f := range p.followers {
+		m := effects[f]
+		lone := len(m.changes)+len(m.jobs) == 0
+		if f.at == f.stored || lone && !all && now.Sub(f.wrote) < lazily {
+			continue
+		}
+		steps = append(steps, store.Step{
+			Reader: f.reader.Name, Partition: p.id, From: f.stored, To: f.at, Changes: m.changes, Jobs: m.jobs,
+		})
+		written, jobs = append(written, f), jobs || len(m.jobs) > 0
+	}
+	if len(steps) == 0 {
+		return nil
+	}
+	if err := p.runner.opt.Store.Advance(ctx, steps...); err != nil {
+		return err
+	}
+	for _, f := range written {
+		f.stored, f.wrote = f.at, now
+	}
+	if jobs {
+		p.runner.wakeJobs()
+	}
+	return nil
+}
+
+// load reads the cursors, and what operators have decided.
+func (p *partition) load(ctx context.Context) error {
+	var need store.Need
+	for i := range p.runner.readers {
+		name := p.runner.readers[i].Name
+		need.Cursors = append(need.Cursors, store.CursorKey{Reader: name, Partition: p.id})
+		need.Registers = append(need.Registers, rebuildKey(name))
+	}
+	snap, err := p.runner.opt.Store.Load(ctx, need)
+	if err != nil {
+		return err
+	}
+	followers := make([]*follower, len(need.Cursors))
+	for i, key := range need.Cursors {
+		f := &follower{fold: fold{reader: &p.runner.readers[i], from: p.runner.opt.Store}, stored: snap.Cursors[key]}
+		f.at, f.skips = f.stored, func(position uint64) bool { return position == f.skipped }
+		mark, err := markIn(&snap, f.reader.Name)
+		if err != nil {
+			return err
+		}
+		f.quiet, f.paused = mark.Quiet[p.id], mark.Clearing
+		followers[i] = f
+	}
+	p.mu.Lock()
+	p.end = max(p.end, snap.Positions[p.id])
+	p.mu.Unlock()
+	p.followers = followers
+	return nil
+}
+
+// stop notes that a reader cannot process a position, unless an operator has
+// passed it.
+func (p *partition) stop(ctx context.Context, f *follower, position uint64, cause error) error {
+	s := Stop{
+		Reader: f.reader.Name, Partition: p.id, Position: position, Error: firstLine(cause), At: p.runner.opt.Clock.Now(),
+	}
+	known, version, err := readStop(ctx, p.runner.opt.Store, s.key())
+	if err != nil {
+		return err
+	}
+	if known.Skipped > 0 {
+		f.skipped = position
+		if errors.Is(cause, store.ErrCorrupt) { // it cannot be read either
+			f.at = position
+		}
+		return nil
+	}
+	if known.Error != s.Error {
+		err = setJSON(ctx, p.runner.opt.Store, s.key(), version, s)
+	}
+	if err == nil {
+		f.stop = &s
+		p.runner.stopped(ctx, &s, cause)
+	}
+	return err
+}
+
+// show publishes where the readers are.
+func (p *partition) show() {
+	now := p.runner.opt.Clock.Mono()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.status = p.status[:0:0]
+	for _, f := range p.followers {
+		if f.at >= p.end {
+			f.behind = 0
+		} else if f.behind == 0 {
+			f.behind = now
+		}
+		s := Status{Reader: f.reader.Name, Partition: p.id, Cursor: f.at, End: max(p.end, f.at), Stop: f.stop, since: f.behind}
+		p.status = append(p.status, s)
+	}
+}
