@@ -1,6 +1,10 @@
 package realtime
 
-import "gotong.dev/gotong/internal/live"
+import (
+	"sync"
+
+	"gotong.dev/gotong/internal/live"
+)
 
 // The bounds of one connection.
 const (
@@ -9,6 +13,23 @@ const (
 	maxBad      = 16  // frames that cannot be understood
 	maxRefused  = 64  // consecutive frames beyond the allowance
 )
+
+// room is a condition that few connections ever wait for. The lock of the
+// connection is held.
+type room struct{ cond *sync.Cond }
+
+func (r *room) wait(l sync.Locker) {
+	if r.cond == nil {
+		r.cond = sync.NewCond(l)
+	}
+	r.cond.Wait()
+}
+
+func (r *room) broadcast() {
+	if r.cond != nil {
+		r.cond.Broadcast()
+	}
+}
 
 // stopped reports whether no further frames are handled. c.mu is held.
 func (c *conn) stopped() bool { return c.draining || c.closing.Load() }
@@ -22,7 +43,7 @@ func (c *conn) push(b []byte) {
 		defer c.worker().rejoin()
 	}
 	for c.crowded() {
-		c.room.Wait()
+		c.room.wait(&c.mu)
 	}
 	if c.stopped() {
 		return
@@ -61,7 +82,7 @@ func (c *conn) pull() ([]byte, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for !c.stopped() && c.inbox.len() > 0 && !c.roomForAnswers() {
-		c.room.Wait()
+		c.room.wait(&c.mu)
 	}
 	if c.stopped() || c.inbox.len() == 0 {
 		const keep = 2 // frames: hardly anything, and the next one allocates nothing
@@ -75,7 +96,7 @@ func (c *conn) pull() ([]byte, bool) {
 	}
 	b := c.inbox.first()
 	c.inbox.pop()
-	c.room.Broadcast()
+	c.room.broadcast()
 	return b, true
 }
 
@@ -87,7 +108,7 @@ func (c *conn) roomForAnswers() bool {
 
 func (c *conn) signalRoom() {
 	c.mu.Lock()
-	c.room.Broadcast()
+	c.room.broadcast()
 	c.mu.Unlock()
 }
 
@@ -105,7 +126,7 @@ func (c *conn) answer(session *live.Session, f live.Frame) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.inflight--
-	c.room.Broadcast()
+	c.room.broadcast()
 	if c.draining && c.inflight == 0 {
 		c.wake() // to close
 	}

@@ -79,7 +79,6 @@ func newPoster(tb testing.TB, keep bool) *poster {
 	w.server.opts.Engine = e
 	p := &poster{stream: stream}
 	p.conn = &conn{server: w.server, correlation: "c1"}
-	p.conn.room.L = &p.conn.mu
 	who := w.door.principal("ann")
 	p.conn.principal.Store(&who)
 	p.conn.pumping.Store(1) // nobody writes
@@ -111,7 +110,7 @@ func (p *poster) post() error {
 func (p *poster) drain() error {
 	p.conn.mu.Lock()
 	for p.conn.inflight > 0 {
-		p.conn.room.Wait()
+		p.conn.room.wait(&p.conn.mu)
 	}
 	p.conn.mu.Unlock()
 	session := p.conn.session.Load()

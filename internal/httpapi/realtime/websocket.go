@@ -69,7 +69,7 @@ type conn struct {
 	asked        clock.Moment // when the hub's request to close was first seen; used by the sweep alone
 
 	mu       sync.Mutex // guards what follows
-	room     sync.Cond  // signalled when there may be room for frames or answers, or the connection ends
+	room     room       // signalled when there may be room for frames or answers, or the connection ends
 	inbox    fifo[[]byte]
 	working  bool
 	inflight int  // commands without an answer
@@ -82,7 +82,6 @@ func (s *Server) newConn(call *httpapi.Call) *conn {
 	c.wire.times = &s.times
 	c.wire.onCut = c.rouse
 	c.reading.Store(1) // until it is watched or read
-	c.room.L = &c.mu
 	c.since.Store(int64(s.opts.Clock.Mono()))
 	return c
 }
@@ -211,7 +210,7 @@ func (c *conn) closeWhenAsked(session *live.Session) {
 	c.mu.Lock()
 	c.draining = true
 	busy := c.inflight > 0 || c.working
-	c.room.Broadcast()
+	c.room.broadcast()
 	c.mu.Unlock()
 	// If wake was called again, something may have been put since the last
 	// Take.
@@ -229,7 +228,7 @@ func (c *conn) stop(word string) bool {
 		return false
 	}
 	c.ending = word
-	c.room.Broadcast()
+	c.room.broadcast()
 	return true
 }
 

@@ -16,8 +16,8 @@ type cache struct {
 }
 
 var (
-	writerCache = cache{share: 8, least: 4 << 10, most: 64 << 10}
-	readerCache = cache{share: 32, least: 1 << 10, most: 16 << 10}
+	writerCache = cache{share: 8, least: 2 << 10, most: 64 << 10}
+	readerCache = cache{share: 32, least: 512, most: 16 << 10}
 )
 
 // size returns the size in KiB for a file of so many pages. It doubles when the

@@ -10,7 +10,7 @@ import (
 
 func TestCacheFollowsTheFile(t *testing.T) {
 	for _, test := range []struct{ pages, writer, reader int }{
-		{0, 4096, 1024}, {1, 4096, 1024}, {8192, 4096, 1024}, {8193, 8192, 2048}, {16384, 8192, 2048}, {70_000, 64 << 10, 16 << 10}, {10_000_000, 64 << 10, 16 << 10},
+		{0, 2048, 512}, {1, 2048, 512}, {4096, 2048, 512}, {4097, 4096, 1024}, {8192, 4096, 1024}, {8193, 8192, 2048}, {16384, 8192, 2048}, {70_000, 64 << 10, 16 << 10}, {10_000_000, 64 << 10, 16 << 10},
 	} {
 		if w, r := writerCache.size(test.pages), readerCache.size(test.pages); w != test.writer || r != test.reader {
 			t.Errorf("%d pages: %d and %d KiB, want %d and %d", test.pages, w, r, test.writer, test.reader)
@@ -37,7 +37,7 @@ func TestCacheGrows(t *testing.T) {
 			return nil
 		}))
 	}
-	expect("new", 4096, 1024)
+	expect("new", 2048, 512)
 	check(t, s.writer.conn.once("CREATE TABLE padding (b BLOB)"))
 	check(t, s.writer.conn.once("INSERT INTO padding VALUES (zeroblob(40 << 20))"))
 	for range wakeRows / transactionRows {
