@@ -49,7 +49,7 @@ func main() {
 	only := flag.String("only", strings.Join(append(bench.Names(), attacking), ","), "which scenarios, by comma")
 	seconds := flag.Duration("for", 5*time.Second, "how long each measurement lasts")
 	rounds := flag.Int("rounds", 1, "how often all is measured, in turns")
-	clients := flag.Int("clients", 10_000, "connections of idle and storm")
+	clients := flag.Int("clients", 10_000, "connections of everyday, idle and storm")
 	events := flag.Int("log", 0, "posts that are in the log before a scenario begins")
 	page := flag.String("results", "", "write the table into this page, between its measured marks")
 	store := flag.String("store", "", "keep the log in SurrealDB, surreal://USER:PASSWORD@HOST:PORT/NAMESPACE, one database a scenario")

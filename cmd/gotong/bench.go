@@ -24,7 +24,7 @@ type benchCmd struct {
 	server
 	Only      []string      `name:"only" help:"Which scenarios, or all: ${scenarios}." default:"paced,alone,threes,stream" placeholder:"SCENARIO,…"`
 	For       time.Duration `name:"for" help:"How long each measurement lasts, after a fifth of it as a warm-up." default:"5s"`
-	Clients   int           `name:"clients" help:"Connections of idle and storm." default:"10000"`
+	Clients   int           `name:"clients" help:"Connections of everyday, idle and storm." default:"10000"`
 	Yes       bool          `name:"yes" help:"Also measure a server that is not in development on this machine; its log keeps the posts."`
 	Tokens    string        `name:"tokens" help:"File with an access token a line, of a user each." type:"path" placeholder:"FILE"`
 	JWTKey    string        `name:"jwt-key" help:"HS256 key that the server accepts by its jwt-keys, in the same form: kid=…,alg=HS256,file=…; signs for as many users as are needed." env:"GOTONG_BENCH_JWT_KEY" placeholder:"KEY"`

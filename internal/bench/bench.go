@@ -17,7 +17,7 @@ type Options struct {
 	For   time.Duration // how long a rate is measured, at most [MaxFor]
 	Warm  time.Duration // the time of posts before the measurement; 0 is a fifth of For
 
-	Clients    int // connections of idle and storm; 0 is 10,000
+	Clients    int // connections of everyday, idle and storm; 0 is their own number
 	Handshakes int // connections that are opened at once; 0 is 100
 
 	Dial     Dialer                // nil dials the network
@@ -103,7 +103,9 @@ type Server struct {
 	WritesPerPost    float64 `json:"write_calls_per_post,omitempty"`
 	ReadsPerPost     float64 `json:"read_calls_per_post,omitempty"`
 	AllocsPerPost    float64 `json:"allocations_per_post,omitempty"`
-	KBPerConnection  float64 `json:"kb_resident_per_connection,omitempty"`
+	KBPerConnection  float64 `json:"kb_resident_per_connection,omitempty"`    // with what the server keeps of its user and their thread
+	KBLeftBehind     float64 `json:"kb_left_behind_per_connection,omitempty"` // of these, what remains after all have left
+	ResidentMB       float64 `json:"resident_mb,omitempty"`
 	PeakMB           float64 `json:"peak_mb,omitempty"`
 }
 

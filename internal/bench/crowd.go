@@ -27,7 +27,11 @@ func (t *trial) idle(ctx context.Context) error {
 		return err
 	}
 	t.start(ctx)
-	if err := t.wait(ctx, "warm up", time.Now().Add(t.opts.Warm)); err != nil {
+	warm := t.opts.Warm
+	if t.opts.Meter != nil {
+		warm = max(warm, restWithin)
+	}
+	if err := t.wait(ctx, "warm up", time.Now().Add(warm)); err != nil {
 		return err
 	}
 	quiet, began := t.usage(), time.Now()
@@ -39,9 +43,38 @@ func (t *trial) idle(ctx context.Context) error {
 	t.spend(quiet)
 	if s := t.result.Server; s != nil {
 		s.CPUPerConnect = (connected.CPU - before.CPU).Seconds() * 1000 / float64(t.Clients)
-		s.KBPerConnection = float64(t.usage().Resident-before.Resident) / 1024 / float64(t.Clients)
+		s.KBPerConnection = t.kilobytes(before)
+		t.ended.Store(true)
+		for _, m := range t.members {
+			_ = m.Close()
+		}
+		if err := t.wait(ctx, "settle", time.Now().Add(restWithin)); err != nil {
+			return err
+		}
+		s.KBLeftBehind = t.kilobytes(before)
 	}
 	return nil
+}
+
+// restWithin is the time in which a quiet server has returned to the system what
+// a burst of connects or disconnects left.
+const restWithin = 8 * time.Second
+
+// kilobytes returns by how much the server has grown for each client.
+func (t *trial) kilobytes(since Usage) float64 {
+	return float64(t.usage().Resident-since.Resident) / 1024 / float64(t.Clients)
+}
+
+// perEveryday is the number of members of a thread of the everyday scenario.
+const perEveryday = 50
+
+// everyday measures a community whose members are all connected and follow a
+// thread each. The first of each thread post for all.
+func (t *trial) everyday(ctx context.Context) error {
+	t.Threads, t.Viewers = (t.Clients+perEveryday-1)/perEveryday, perEveryday
+	t.Posters, t.Rate = t.Threads, float64(t.Clients)/60
+	t.result.Threads, t.result.Rate, t.result.Schedule = t.Threads, t.Rate, "open"
+	return t.traffic(ctx)
 }
 
 // storm measures clients that all reconnect at the same moment, each some posts

@@ -15,7 +15,7 @@ type Scenario struct {
 	Rate    float64 // open schedule: posts a second in all
 	Sleeper bool    // one viewer reads nothing for a while
 
-	Clients int // connections of idle and storm
+	Clients int // connections of everyday, idle and storm
 	Missed  int // posts in each thread that the clients have missed
 	Bytes   int // of texts in a backlog
 
@@ -48,6 +48,7 @@ var Scenarios = []Scenario{
 		Threads: 10, Viewers: 100, Posters: 10, Rate: 200, run: (*trial).traffic},
 	{Name: "throttle", About: "10 threads of 100 viewers, 16 posts in flight in each",
 		Threads: 10, Viewers: 100, Posters: 10, Window: 16, run: (*trial).traffic},
+	{Name: "everyday", About: "members in threads of 50, each of whom posts once a minute on average", Clients: 500, run: (*trial).everyday},
 	{Name: "idle", About: "connections that follow quiet threads of 100 members", Clients: 10_000, run: (*trial).idle},
 	{Name: "storm", About: "clients that return at once, 100 posts behind",
 		Threads: 10, Clients: 10_000, Missed: 100, run: (*trial).storm},

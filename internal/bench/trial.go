@@ -152,6 +152,7 @@ func (t *trial) spend(since Usage) {
 		WritesPerPost:    float64(now.Writes - since.Writes),
 		ReadsPerPost:     float64(now.Reads - since.Reads),
 		AllocsPerPost:    float64(now.Mallocs - since.Mallocs),
+		ResidentMB:       float64(now.Resident) / (1 << 20),
 		PeakMB:           float64(now.Peak) / (1 << 20),
 	}
 }
