@@ -292,7 +292,11 @@ var sample = Report{
 			Server: &Server{CPUSeconds: 1.7, CPUPerPost: 1700, CPUPerMillion: 17, KBWrittenPerPost: 24, WritesPerPost: 120, ReadsPerPost: 3, AllocsPerPost: 700, PeakMB: 80},
 			Error:  "bench: the server ended a subscription",
 		},
+		{Scenario: "alone", About: "one poster, one post in flight", Error: "bench: the server did not answer"},
+		{Scenario: "storm", About: "clients that return at once", Connections: 10_000, Threads: 10, Seconds: 2, ConnectsPerSecond: 5200,
+			Connect: &Quantiles{10_000, 9, 15, 24, 25, 25}, Return: &Quantiles{10_000, 1000, 1500, 1900, 1950, 2000}},
 		{Scenario: "idle", About: "connections", Connections: 10_000, Threads: 100, Seconds: 5, ConnectsPerSecond: 3400,
+			Connect: &Quantiles{10_000, 9, 15, 24, 25, 25},
 			Server: &Server{CPUSeconds: 0.1, CPUPerConnect: 0.39, KBPerConnection: 13.9}},
 	},
 }

@@ -16,31 +16,33 @@ type Chart struct {
 	Rows   []Row
 }
 
-// Row is one label with a bar for each value; 0 has no bar.
+// Row is one label with a bar for each value; 0 has no bar, and a row without bars is not drawn.
 type Row struct {
 	Label  string
 	Values []float64
 }
 
-// Latency charts the latencies of a report: of deliveries if there are any, and
-// otherwise of acknowledgements.
+// Latency charts one latency of each result: that of deliveries if there are
+// any, and otherwise of acknowledgements, of returns or of connects.
 func (r Report) Latency() Chart {
-	c := Chart{Title: "Latency in ms, from when a post was due", Series: []string{"p50", "p99", "max"}}
+	c := Chart{Title: "Latency in ms", Series: []string{"p50", "p99", "max"}}
 	for _, s := range r.Results {
-		q, what := s.Ack, "ack"
-		if s.Delivery != nil {
-			q, what = s.Delivery, "delivery"
-		}
-		if q != nil {
-			c.Rows = append(c.Rows, Row{s.Scenario + ": " + what, []float64{q.P50, q.P99, q.Max}})
+		for _, q := range []struct {
+			what string
+			*Quantiles
+		}{{"delivery", s.Delivery}, {"ack", s.Ack}, {"return", s.Return}, {"connect", s.Connect}} {
+			if q.Quantiles != nil {
+				c.Rows = append(c.Rows, Row{s.Scenario + ": " + q.what, []float64{q.P50, q.P99, q.Max}})
+				break
+			}
 		}
 	}
 	return c
 }
 
-// Throughput charts posts, deliveries and connects a second.
+// Throughput charts posts, deliveries and connects per second.
 func (r Report) Throughput() Chart {
-	c := Chart{Title: "A second", Series: []string{"posts", "deliveries", "connects"}}
+	c := Chart{Title: "Per second", Series: []string{"posts", "deliveries", "connects"}}
 	for _, s := range r.Results {
 		c.Rows = append(c.Rows, Row{s.Scenario, []float64{s.PostsPerSecond, s.DeliveriesPerSecond, s.ConnectsPerSecond}})
 	}
@@ -95,8 +97,10 @@ func (c Chart) SVG(w io.Writer) error {
 				y += barHeight
 			}
 		}
-		y += rowGap
-		rows = append(rows, drawn)
+		if len(drawn.Bars) > 0 {
+			y += rowGap
+			rows = append(rows, drawn)
+		}
 	}
 	return chartTemplate.Execute(w, map[string]any{
 		"Title": c.Title, "Series": c.Series, "Rows": rows, "Width": chartWidth, "Height": y + rowGap,

@@ -147,12 +147,18 @@ func (w *writer) number(c *store.Commit, h, next *head) error {
 	return nil
 }
 
+// insertEvent says OR FAIL and not, as usual, OR ABORT, for which SQLite would copy
+// each page before it changes it. Nothing is lost: a row is checked before any
+// page is changed, and an error takes the whole transaction back.
+const insertEvent = `INSERT OR FAIL INTO events (partition, position, stream, seq, id, type, at, audience, count, data, content,
+	data_salt, content_salt, content_commit, prev, chain, erased, request_id, actor, salt, fingerprint, last, decided)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+
 // insert writes the rows of one commit, and moves the ends past them: a row for
 // each event, the first one with the request, or one row of the request alone.
 func (w *writer) insert(h *head, r *store.Record, events []store.Event) error {
 	for i := range max(len(events), 1) {
-		stmt, err := w.conn.db.Prepare(`INSERT INTO events VALUES
-			(NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`)
+		stmt, err := w.conn.db.Prepare(insertEvent)
 		if err != nil {
 			return err
 		}

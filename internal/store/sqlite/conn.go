@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -40,7 +41,7 @@ func openConn(path string, pragmas ...string) (*conn, error) {
 	}
 	db.SetBusyTimeout(busyTimeout)
 	c := &conn{db: db}
-	if err := db.CreateFunction(appends, &sqlite.FunctionImpl{AllowIndirect: true, Deterministic: true, Scalar: yes}); err != nil {
+	if err := db.SetCollation(appends, strings.Compare); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
 	for _, p := range append([]string{"recursive_triggers = ON"}, pragmas...) {
@@ -51,13 +52,14 @@ func openConn(path string, pragmas ...string) (*conn, error) {
 	return c, nil
 }
 
-// appends is the function that the trigger on INSERT asks. Connections of other
-// programs lack it: what they insert fails, and its name is the reason that
-// they see. recursive_triggers has the trigger on DELETE asked for a row that an
-// INSERT OR REPLACE of our own would delete.
+// appends is the collation by which the trigger on INSERT compares. Connections
+// of other programs lack it: what they insert fails, and its name is the reason
+// that they see. recursive_triggers has the trigger on DELETE asked for a row that
+// an INSERT OR REPLACE of our own would delete.
+//
+// It is no function, because SQLite takes it that any function may fail, and then
+// copies each page that an INSERT changes, to take back half of it.
 const appends = "only gotong appends to the log"
-
-func yes(sqlite.Context, []sqlite.Value) (sqlite.Value, error) { return sqlite.IntegerValue(1), nil }
 
 // rowFunc reads one row of a result.
 type rowFunc func(*sqlite.Stmt) error

@@ -116,7 +116,7 @@ func TestAppendOnly(t *testing.T) {
 }
 
 // TestOtherTools: what an operator does with the tools of SQLite works on the
-// file, although a trigger names a function that they lack.
+// file, although a trigger names a collation that they lack.
 func TestOtherTools(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gotong.db")
 	backup := filepath.Join(t.TempDir(), "backup.db")

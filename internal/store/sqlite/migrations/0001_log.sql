@@ -91,10 +91,10 @@ BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
 
 -- INSERT OR REPLACE deletes rows, and asks the trigger on DELETE only where
 -- recursive_triggers is on. Connections of gotong turn it on, and have the
--- function; those of other programs lack it, and so cannot insert at all.
+-- collation; those of other programs lack it, and so cannot insert at all.
 CREATE TRIGGER events_only_by_gotong BEFORE INSERT ON events
-WHEN NOT "only gotong appends to the log"()
-BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END;
+WHEN '' <> '' COLLATE "only gotong appends to the log"
+BEGIN SELECT RAISE(FAIL, 'the log is append-only'); END;
 
 CREATE TABLE claims (
     space  TEXT    NOT NULL,
