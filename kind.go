@@ -167,18 +167,39 @@ func (t Type) Decode(unmarshal Unmarshal, b []byte) (any, error) { return t.deco
 // EventType is the pair of Go types of one sort of event. The JSON names of
 // data and content must not overlap, because clients get them as one object.
 type EventType struct {
-	Name    string
-	Data    Type
-	Content *Type // nil if the event has none
+	Name      string
+	Data      Type
+	Content   *Type     // nil if the event has none
+	Retention Retention // of the content
 }
+
+// Retention is the class that decides how long the content of an event is kept.
+// Its data is kept as long as the log, and so is the content of every class until
+// a platform admin erases it, see [Erase].
+type Retention string
+
+// The classes.
+const (
+	// Governance is the class of texts that say what was decided and why, and of
+	// the names of groups and cases. They are part of the record of the community:
+	// erase them only where the law demands it.
+	Governance Retention = "governance"
+	// Conversation is the class of what people write to each other. It is erased
+	// when somebody who is entitled to it asks for it.
+	Conversation Retention = "conversation"
+)
+
+// Of returns the event type with this class of content.
+func (t EventType) Of(r Retention) EventType { t.Retention = r; return t }
 
 // EventOf returns an event type with data D and no content.
 func EventOf[D any](name string) EventType { return EventType{Name: name, Data: TypeOf[D](name)} }
 
-// EventWith returns an event type with data D and content C.
+// EventWith returns an event type with data D and content C, of the class
+// [Governance].
 func EventWith[D, C any](name string) EventType {
 	c := TypeOf[C](name)
-	return EventType{Name: name, Data: TypeOf[D](name), Content: &c}
+	return EventType{Name: name, Data: TypeOf[D](name), Content: &c, Retention: Governance}
 }
 
 // Cleaner is implemented by types of commands with texts. It returns the

@@ -17,6 +17,7 @@ type Message struct {
 	N             uint64         `json:"n"` // ordinal among the thread's messages
 	Author        Author         `json:"author"`
 	Body          string         `json:"body"`     // empty once it was deleted, or where it is withheld
+	Erased        bool           `json:"erased"`   // its text was erased for good
 	Withheld      bool           `json:"withheld"` // its newest text lies outside what the caller may see
 	At            gotong.Instant `json:"at"`
 	CreatedAtMS   int64          `json:"created_at_ms"`

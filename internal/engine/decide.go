@@ -230,6 +230,9 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit, noise *nois
 		l.state.SetDoc(ch.Key, ch.Doc)
 		l.hold(1)
 	}
+	if len(f.Erases) > 0 {
+		l.held = maxDocs + 1 // the state may hold what was erased: begin from a fresh one
+	}
 	l.state.Head = commit.Head()
 	return nil
 }

@@ -188,7 +188,7 @@ func (t *flow) push(e *arrival) {
 		}
 		return
 	}
-	if t.kind.Overlays != "" && !e.keeps && (!t.ring.known || e.row.Count == t.count || t.kind.Amends != nil) {
+	if !e.keeps && (!t.ring.known || e.row.Count == t.count || t.kind.Amends != nil) {
 		t.ring.cut(seq - 1)
 		t.amended = e.row.Position
 		t.dropPages()

@@ -22,12 +22,13 @@ type kindCodec struct {
 	documents map[string]gotong.Type
 }
 
-// NewCodec returns the codec of these kinds. It panics if two of them have one
+// NewCodec returns the codec of these kinds, each with [gotong.WithErasure]. It panics if two of them have one
 // name or one collection.
 func NewCodec(kinds []gotong.Kind) *Codec {
 	c := &Codec{kinds: map[string]*kindCodec{}}
 	owners := map[string]string{}
 	for _, k := range kinds {
+		k = gotong.WithErasure(k)
 		if c.kinds[k.Name] != nil {
 			panic("store: two kinds named " + k.Name)
 		}

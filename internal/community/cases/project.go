@@ -20,6 +20,11 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return seated(s, doc, e, d)
 	case Removed:
 		return removed(s, doc, e, d.UserID)
+	case gotong.Erased:
+		if d.Seq == 1 { // of case.created
+			doc.Title, doc.Description = "", ""
+		}
+		return []gotong.Change{{Key: CaseKey(e.Stream.ID()), Doc: doc}}
 	case Proposed:
 		doc.Gate = d.Seq
 		return changes(doc, Gate{Proposed: d, ProposedBy: e.Actor.UserID, Phase: opening(d.Terms.Gate)}, e)

@@ -49,6 +49,7 @@ func Run(t T, kinds ...gotong.Kind) *World {
 		writers: map[gotong.Key]gotong.Stream{}, claims: map[gotong.Claim]gotong.Stream{},
 	}
 	for _, k := range kinds {
+		k = gotong.WithErasure(k)
 		w.kinds[k.Name] = k
 		w.checkTypes(k)
 	}
@@ -122,10 +123,13 @@ func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Eve
 	}
 	w.now += 1000
 	w.serial++
-	cmd := w.overTheWire(kind, gotong.Command{
+	cmd := gotong.Command{
 		Stream: s, Actor: actor, Data: data, RequestID: fmt.Sprintf("request-%d", w.serial),
 		At: gotong.NextInstant(w.now, w.heads[s].At), Now: w.now,
-	})
+	}
+	if _, erasing := data.(gotong.Erase); !erasing { // which has a route, and is in no kind's list
+		cmd = w.overTheWire(kind, cmd)
+	}
 	if c, ok := cmd.Data.(gotong.Cleaner); ok {
 		if cleaned := c.Clean(); cleaned != nil {
 			cmd.Data = cleaned
@@ -212,6 +216,9 @@ func (w *World) commit(
 		w.checkAmends(kind, e, made)
 		w.checkAbout(kind, e)
 		changes = append(changes, made...)
+		for _, seq := range f.Erases {
+			w.row(cmd.Stream, seq).content = nil
+		}
 		head = gotong.Head{Seq: e.Seq, At: e.At, Count: e.Count, Home: home}
 		loaded.state.Head = head
 		events = append(events, e)
@@ -228,6 +235,7 @@ func (w *World) commit(
 	w.checkAffects(kind, events, before)
 	w.checkRebuild()
 	w.checkOverlays(kind, cmd.Stream)
+	w.checkErasure(cmd)
 	return events
 }
 

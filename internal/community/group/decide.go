@@ -307,13 +307,14 @@ func (r ruling) update(c Update) (gotong.Decision, error) {
 		data.JoinPolicy = *c.JoinPolicy
 	}
 	text := NewText{changed(c.Name, r.group.Name), changed(c.Description, r.group.Description)}
-	fact := gotong.Fact{Type: EvUpdated, Data: data}
+	fact := gotong.Fact{Type: EvUpdated}
 	if text != (NewText{}) {
 		fact.Content = text
 	}
-	if data == (Updated{}) && fact.Content == nil {
+	if data.Renamed, data.Redescribed = text.Name != nil, text.Description != nil; data == (Updated{}) {
 		return gotong.Accept()
 	}
+	fact.Data = data
 	return gotong.Accept(fact)
 }
 

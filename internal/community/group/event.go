@@ -39,7 +39,9 @@ type Text struct {
 
 // Updated is the data of group.updated.
 type Updated struct {
-	JoinPolicy JoinPolicy `json:"join_policy,omitempty"` // empty: as before
+	JoinPolicy  JoinPolicy `json:"join_policy,omitempty"` // empty: as before
+	Renamed     bool       `json:"renamed,omitempty"`     // the content has a name
+	Redescribed bool       `json:"redescribed,omitempty"` // the content has a description
 }
 
 // NewText is the content of group.updated: what changed of the texts.

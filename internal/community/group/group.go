@@ -68,6 +68,8 @@ type Group struct {
 	JoinPolicy  JoinPolicy     `json:"join_policy"`
 	CreatedBy   string         `json:"created_by"`
 	CreatedAt   gotong.Instant `json:"created_at"`
+	NameSeq     uint64         `json:"name_seq"`  // the event that holds the name
+	AboutSeq    uint64         `json:"about_seq"` // the event that holds the description
 	gotong.Roster
 }
 

@@ -198,7 +198,7 @@ func TestOnlyAdminsUpdateAGroup(t *testing.T) {
 	w.Refuse(budi, rt05, group.Update{Name: &name}, gotong.CodeForbidden)
 	w.Idle(ani, rt05, group.Update{Name: &same})
 	events := w.Do(ani, rt05, group.Update{Name: &name, JoinPolicy: &policy})
-	if want := (group.Updated{JoinPolicy: policy}); events[0].Data != want {
+	if want := (group.Updated{JoinPolicy: policy, Renamed: true}); events[0].Data != want {
 		t.Fatalf("got %+v", events[0].Data)
 	}
 	if g := docOf(t, w); g.Name != name || g.JoinPolicy != policy {

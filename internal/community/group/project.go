@@ -13,6 +13,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	switch d := e.Data.(type) {
 	case Updated:
 		return updated(group, e, d)
+	case gotong.Erased:
+		return erased(group, e, d)
 	case Member:
 		return seated(s, group, e, d.UserID, d.Role)
 	case Gone:
@@ -39,7 +41,7 @@ func created(e gotong.Event) []gotong.Change {
 	text, _ := e.Content.(Text)
 	group := Group{
 		Name: text.Name, Description: text.Description, EntityType: d.EntityType, JoinPolicy: d.JoinPolicy,
-		CreatedBy: e.Actor.UserID, CreatedAt: e.At,
+		CreatedBy: e.Actor.UserID, CreatedAt: e.At, NameSeq: e.Seq, AboutSeq: e.Seq,
 		Roster: gotong.Roster{}.Move(e.Actor.UserID, "", string(Admin), string(Admin)),
 	}
 	me := gotong.Membership{}.Join(e, string(Admin))
@@ -52,9 +54,15 @@ func created(e gotong.Event) []gotong.Change {
 }
 
 func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
-	text, _ := e.Content.(NewText)
+	text, _ := e.Content.(NewText) // empty if it was erased
+	if d.Renamed {
+		group.Name, group.NameSeq = "", e.Seq
+	}
 	if text.Name != nil {
 		group.Name = *text.Name
+	}
+	if d.Redescribed {
+		group.Description, group.AboutSeq = "", e.Seq
 	}
 	if text.Description != nil {
 		group.Description = *text.Description
@@ -66,6 +74,17 @@ func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
 		changes = append(changes, gotong.List(key, e.Stream, d.JoinPolicy != Undangan))
 	}
 	return append(changes, gotong.Change{Key: GroupKey(e.Stream.ID()), Doc: group})
+}
+
+// erased removes the texts of an event. An older text does not reappear.
+func erased(group Group, e gotong.Event, d gotong.Erased) []gotong.Change {
+	if group.NameSeq == d.Seq {
+		group.Name = ""
+	}
+	if group.AboutSeq == d.Seq {
+		group.Description = ""
+	}
+	return []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}}
 }
 
 // seated gives a user a role in the group; an empty one ends the membership.

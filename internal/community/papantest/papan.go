@@ -251,6 +251,11 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	switch d := e.Data.(type) {
 	case Seated:
 		user, role, ban = d.UserID, d.Role, d.Ban
+	case gotong.Erased:
+		if d.Seq == 1 { // of papan.created
+			board.Title = ""
+		}
+		return []gotong.Change{{Key: key, Doc: board}}
 	default:
 		title, ok := e.Content.(Title)
 		if e.Type != "papan.created" {

@@ -26,10 +26,12 @@ func events() []gotong.EventType {
 	return []gotong.EventType{
 		gotong.EventOf[Created](EvCreated), gotong.EventOf[HistoryChanged](EvHistoryChanged),
 		gotong.EventOf[Joined](EvJoined), gotong.EventOf[Left](EvLeft),
-		gotong.EventWith[Added, SentBy](EvAdded), gotong.EventWith[Removed, SentBy](EvRemoved),
+		gotong.EventWith[Added, SentBy](EvAdded).Of(gotong.Conversation),
+		gotong.EventWith[Removed, SentBy](EvRemoved).Of(gotong.Conversation),
 		gotong.EventOf[Muted](EvMuted), gotong.EventOf[RoleChanged](EvRoleChanged),
 		gotong.EventOf[Unbanned](EvUnbanned), gotong.EventOf[Appointed](EvAppointed),
-		gotong.EventWith[Posted, Text](EvPosted), gotong.EventWith[Edited, NewText](EvEdited),
+		gotong.EventWith[Posted, Text](EvPosted).Of(gotong.Conversation),
+		gotong.EventWith[Edited, NewText](EvEdited).Of(gotong.Conversation),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
 	}
 }

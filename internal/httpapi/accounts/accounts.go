@@ -60,6 +60,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		a.adminRoutes(api)
 		a.auditRoutes(api)
 		a.ownerlessRoutes(api)
+		a.eraseRoutes(api)
 	}
 }
 

@@ -68,7 +68,8 @@ type MessageView struct {
 	N             uint64            `json:"n" doc:"The ordinal among the thread's messages."`
 	Author        Author            `json:"author"`
 	AuthorID      string            `json:"author_id"`
-	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld."`
+	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld or was erased."`
+	Erased        bool              `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
 	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
@@ -97,7 +98,7 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld,
+		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }
@@ -111,13 +112,13 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 }
 
 // Tag returns the ETag of a message: its revision and, if it has reactions or its
-// text is withheld, a checksum of these. An If-Match compares the revision alone.
+// text is withheld or was erased, a checksum of these. An If-Match compares the revision alone.
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
-	if len(m.Reactions) > 0 || m.Withheld {
+	if len(m.Reactions) > 0 || m.Withheld || m.Erased {
 		sum := fnv.New64a()
 		_ = json.NewEncoder(sum).Encode(m.Reactions) // neither can fail
-		_ = json.NewEncoder(sum).Encode(m.Withheld)
+		_ = json.NewEncoder(sum).Encode([]bool{m.Withheld, m.Erased})
 		tag += "." + strconv.FormatUint(sum.Sum64(), 36)
 	}
 	return `"` + tag + `"`

@@ -227,11 +227,18 @@ func eventSchema(e gotong.EventType) object {
 	if e.Content != nil {
 		maps.Copy(data["properties"].(object), schemaOf(*e.Content, false)["properties"].(object))
 	}
-	return shape("", object{
+	fields := object{
 		"seq": number("1, 2, 3 … within the stream."), "id": ref("eventId"), "type": constant(e.Name), "at": ref("instant"),
 		"actor": ref("actor"), "data": data, "request_id": text("Of the command."), "correlation_id": text("Of the command."),
-		"chain": ref("chain"), "erased?": object{"const": true, "description": "The texts were erased."},
-	})
+		"chain": ref("chain"),
+	}
+	if e.Content == nil {
+		return shape("", fields)
+	}
+	fields["erased?"] = object{"const": true, "description": "The texts were erased."}
+	s := shape("", fields)
+	s["x-retention"] = e.Retention
+	return s
 }
 
 func eventsSchema(k gotong.Kind) object {

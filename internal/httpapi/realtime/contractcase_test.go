@@ -98,6 +98,7 @@ func everyCaseCommand(t *testing.T, w *world, ann, bob *socket) {
 		boss.command(id, a.s, name, object{"transition": g, "due": "2026-01-01T00:00:00.000000Z"})
 		boss.problem(id, gotong.CodeForbidden)
 	}
+	erase(t, w, a.s)
 	watch := w.sse("bob", "?cursor=start&stream="+string(a.s), "")
 	last := order(ann, a.s, cases.CmdSeat, object{"user_id": "bob", "track_roles": list{"pic"}})
 	watch.want("subscribed")

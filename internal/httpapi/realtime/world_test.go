@@ -72,7 +72,11 @@ tracks:
 }
 
 func kinds() []gotong.Kind {
-	return []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), affairs(), user.Kind()}
+	list := []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), affairs(), user.Kind()}
+	for i := range list {
+		list[i] = gotong.WithErasure(list[i])
+	}
+	return list
 }
 
 // world is a node with its sockets on a port of its own.
