@@ -230,6 +230,51 @@ func TestOverlay(t *testing.T) {
 	})
 }
 
+// A text is not handed out once its erasure is known: not from the ring, not from
+// a page that was read before, not from one that is kept; also in a kind whose
+// events are never edited.
+func TestErasedTextIsNotHandedOut(t *testing.T) {
+	for _, s := range []gotong.Stream{r1, "club/1"} {
+		t.Run(s.Kind(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				h := w.start()
+				w.commit(h, s, add("ann"))
+				ring, paged := open(t, h, "ann", live.SessionOptions{}), open(t, h, "ann", live.SessionOptions{})
+				ring.subscribe(s, live.Now())
+				synctest.Wait()
+				ring.drain()
+				w.commit(h, s, say("secret"))
+				w.commit(h, s, say("other"))
+				for range 2 { // the page is kept from the second on
+					early := open(t, h, "ann", live.SessionOptions{})
+					early.subscribe(s, at(0))
+					synctest.Wait()
+					early.drain()
+				}
+				paged.subscribe(s, at(0))
+				synctest.Wait() // its page is read, and waits
+				w.commit(h, s, erase(2))
+				synctest.Wait()
+				late := open(t, h, "ann", live.SessionOptions{})
+				late.subscribe(s, at(0))
+				for range 4 {
+					synctest.Wait()
+					ring.drain()
+					paged.drain()
+					late.drain()
+				}
+				for name, c := range map[string]*client{"ring": ring, "page": paged, "kept page": late} {
+					if c.text[s][2] != "" || c.text[s][3] != "other" {
+						t.Errorf("%s: %v", name, c.text[s])
+					}
+				}
+				late.sees(s, 1, 2, 3, 4)
+			})
+		})
+	}
+}
+
 // The store is asked once for all who wait for the same stretch.
 func TestCoalesced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

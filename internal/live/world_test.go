@@ -256,7 +256,7 @@ func (w *world) build(s gotong.Stream, facts []gotong.Fact) store.Commit {
 		}
 		e.ContentCommit = gotong.CommitContent(e.ContentSalt, e.Content)
 		e.Chain = e.Header(w.Epoch()).Chain()
-		c.Events = append(c.Events, e)
+		c.Events, c.Erase = append(c.Events, e), append(c.Erase, facts[i].Erases...)
 		event, err := w.codec.Event(&e)
 		if err != nil {
 			w.t.Fatal(err)
@@ -347,6 +347,10 @@ func whisper(to, text string) gotong.Fact {
 
 func edit(seq uint64, text string) gotong.Fact {
 	return gotong.Fact{Type: "edited", Data: edited{seq}, Content: words{text}}
+}
+
+func erase(seq uint64) gotong.Fact {
+	return gotong.Fact{Type: gotong.EvErased, Data: gotong.Erased{Seq: seq}, Content: gotong.Why{Reason: "by order"}, Erases: []uint64{seq}}
 }
 
 func add(user string) gotong.Fact    { return gotong.Fact{Type: "added", Data: member{user}} }
