@@ -20,6 +20,13 @@ func needs(state gotong.State, cmd gotong.Command) []gotong.Ref {
 		refs = append(refs, accountRefs(s, group, cmd)...)
 	}
 	refs = append(refs, joiningRefs(state, cmd)...)
+	if c, ok := cmd.Data.(gotong.Erase); ok { // perhaps of requests, whose documents hold a message
+		for _, id := range c.Events {
+			if e, ok := state.Event(id); ok {
+				refs = append(refs, gotong.Ref{Stream: s, Key: RequestKey(s.ID(), RequestID(e.Seq))})
+			}
+		}
+	}
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = append(refs, gotong.Ref{Stream: s, Key: gotong.MemberKey(s, target)})
 	}

@@ -14,7 +14,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	case Updated:
 		return updated(group, e, d)
 	case gotong.Erased:
-		return erased(group, e, d)
+		return erased(s, group, e, d)
 	case Member:
 		return seated(s, group, e, d.UserID, d.Role)
 	case Gone:
@@ -77,14 +77,20 @@ func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
 }
 
 // erased removes the texts of an event. An older text does not reappear.
-func erased(group Group, e gotong.Event, d gotong.Erased) []gotong.Change {
+func erased(s gotong.State, group Group, e gotong.Event, d gotong.Erased) []gotong.Change {
 	if group.NameSeq == d.Seq {
 		group.Name = ""
 	}
 	if group.AboutSeq == d.Seq {
 		group.Description = ""
 	}
-	return []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}}
+	changes := []gotong.Change{{Key: GroupKey(e.Stream.ID()), Doc: group}}
+	key := RequestKey(e.Stream.ID(), RequestID(d.Seq))
+	if r, ok := gotong.Doc[Request](s, key); ok {
+		r.Message = ""
+		changes = append(changes, gotong.Change{Key: key, Doc: r})
+	}
+	return changes
 }
 
 // seated gives a user a role in the group; an empty one ends the membership.
