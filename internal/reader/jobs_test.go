@@ -344,6 +344,39 @@ func TestJobsWhileTheClockIsSet(t *testing.T) {
 	}
 }
 
+// A renewal that was under way while the node claimed its own job again, because
+// the clock was set forward, does not end the job.
+func TestRenewalBesideAClaim(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var h handled
+		end := make(chan struct{})
+		r := w.runner(nil, h.handler(func(ctx context.Context, _ store.Job) (Result, error) {
+			select {
+			case <-end:
+			case <-ctx.Done():
+			}
+			return Done, ctx.Err()
+		}))
+		w.put(store.Job{ID: "a"})
+		beating := w.s.Hold(storetest.OpSettle, 1)
+		defer w.start(r)()
+		wait(beat)
+		<-beating.Entered()
+		w.clock.Step(time.Hour)
+		wait(2 * scan)
+		if job := must(w.job("a")); job.Claims != 2 {
+			t.Fatalf("it was not claimed again: %+v", job)
+		}
+		beating.Release()
+		wait(scan)
+		close(end)
+		wait(scan)
+		if _, found := w.job("a"); found || h.of("a") != 1 {
+			t.Errorf("left: %v; it ran %d times", found, h.of("a"))
+		}
+	})
+}
+
 // A node runs no more jobs at once than the handler says, and starts the next one
 // when one ends.
 func TestJobsAreBounded(t *testing.T) {

@@ -19,6 +19,8 @@ const (
 	retry      = 2 * time.Second        // about, after an error of the store
 	never      = time.Hour              // with nothing to do but what wakes the partition
 
+	maxPosition = 1<<62 - 1 // as far as there is
+
 	maxOffered      = 256 // commits of this node that wait in memory
 	maxOfferedBytes = 1 << 20
 )

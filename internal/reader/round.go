@@ -88,8 +88,8 @@ func (p *partition) round(ctx context.Context) (more bool, err error) {
 		}
 	}
 	effects := map[*follower]made{}
-	for _, group := range p.groups() {
-		commits, err := p.read(ctx, group)
+	for i, group := range p.groups() {
+		commits, err := p.read(ctx, group[0].at, i == 0)
 		if errors.Is(err, store.ErrCorrupt) {
 			for _, f := range group {
 				if err := p.stop(ctx, f, f.at+1, err); err != nil {
@@ -137,16 +137,10 @@ func (p *partition) groups() (groups [][]*follower) {
 	return groups
 }
 
-// read returns the next commits of a group: the foremost may find them in memory,
-// and the others stop where another group is, to go on with it.
-func (p *partition) read(ctx context.Context, group []*follower) ([]Commit, error) {
-	from, to := group[0].at, uint64(1<<62)
-	for _, f := range p.followers {
-		if f.at > from {
-			to = min(to, f.at)
-		}
-	}
-	if to == 1<<62 {
+// read returns the next commits after a position. The foremost group may find them
+// in memory.
+func (p *partition) read(ctx context.Context, from uint64, foremost bool) ([]Commit, error) {
+	if foremost {
 		if list := p.take(from); len(list) > 0 {
 			return list, nil
 		}
@@ -155,7 +149,7 @@ func (p *partition) read(ctx context.Context, group []*follower) ([]Commit, erro
 	if end <= from {
 		return nil, nil
 	}
-	rows, err := p.runner.opt.Store.ReadPartition(ctx, p.id, from, to, pageEvents)
+	rows, err := p.runner.opt.Store.ReadPartition(ctx, p.id, from, maxPosition, pageEvents)
 	if err == nil && len(rows) == 0 {
 		p.mu.Lock()
 		if p.end == end { // another node was wrong

@@ -33,6 +33,11 @@ func TestReadersFollow(t *testing.T) {
 		r.Woken(15, 99) // a lie
 		wait(200 * time.Millisecond)
 		w.tallied("a", "as", nil)
+		for _, s := range r.Status() {
+			if s.Cursor != s.End || s.Behind(w.clock.Mono()) != 0 {
+				t.Errorf("a reader seems to be behind: %+v", s)
+			}
+		}
 		w.commit(4, nil)
 		wait(poll + gap)
 		w.tallied("a", "as", nil)
@@ -368,6 +373,9 @@ func TestRebuildThatBrokeOff(t *testing.T) {
 			w.commit(i%5, r)
 		}
 		wait(time.Second)
+		jobs, err := Jobs(w.Context(), w.s, false)
+		w.check(err)
+		w.check(w.s.SettleJob(w.Context(), jobs[0], nil)) // must not come again
 		w.s.Fail(storetest.OpAdvance, 2, errBroken)
 		if err := Rebuild(w.Context(), w.s, readers, "a"); err == nil {
 			t.Fatal("it did not break off")
@@ -382,6 +390,10 @@ func TestRebuildThatBrokeOff(t *testing.T) {
 		}
 		w.check(Rebuild(w.Context(), w.s, readers, "a"))
 		wait(2 * poll)
+		if left, err := Jobs(w.Context(), w.s, false); err != nil || len(left) != len(jobs)-1 {
+			t.Errorf("%d jobs, want %d (%v)", len(left), len(jobs)-1, err)
+		}
+		w.check(w.s.Advance(w.Context(), store.Step{Reader: "x", Jobs: jobs[:1]})) // for the comparison
 		w.tallied("a", "as", nil)
 	})
 }
