@@ -45,10 +45,10 @@ func requestOf(data any) string {
 	}
 }
 
-// invited returns a user's invitation, and whether it is open.
-func (r ruling) invited(userID string) (Invitation, bool) {
+// invited reports whether a user has an open invitation.
+func (r ruling) invited(userID string) bool {
 	i, ok := gotong.Doc[Invitation](r.state, InvitationKey(r.state.Stream.ID(), userID))
-	return i, ok && i.Open(r.now())
+	return ok && i.Open(r.now())
 }
 
 // ask makes a request; another one while it is pending changes nothing.
@@ -121,11 +121,10 @@ func (r ruling) withdraw(c Withdraw) (gotong.Decision, error) {
 // invite invites a user who is not a member; another one while it is open changes
 // nothing.
 func (r ruling) invite(c Invite) (gotong.Decision, error) {
-	_, open := r.invited(c.UserID)
 	switch {
 	case !r.mayManage():
 		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators can invite users.")
-	case r.roleOf(c.UserID) != "" || open:
+	case r.roleOf(c.UserID) != "" || r.invited(c.UserID):
 		return gotong.Accept()
 	case !r.accounts.CanAct(r.state, c.UserID):
 		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
@@ -141,11 +140,10 @@ func (r ruling) invite(c Invite) (gotong.Decision, error) {
 // counts as none.
 func (r ruling) accept() (gotong.Decision, error) {
 	me := r.cmd.Actor.UserID
-	_, open := r.invited(me)
 	switch {
 	case r.role != "":
 		return gotong.Accept()
-	case !open:
+	case !r.invited(me):
 		return gotong.Decision{}, gotong.NotFound()
 	case r.group.Closed():
 		return gotong.Reject(gotong.CodeConflict, "The group is closed: its last member left.")
@@ -156,7 +154,7 @@ func (r ruling) accept() (gotong.Decision, error) {
 
 func (r ruling) decline() (gotong.Decision, error) {
 	me := r.cmd.Actor.UserID
-	if _, open := r.invited(me); !open {
+	if !r.invited(me) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	return gotong.Accept(r.private(EvDeclined, Uninvited{me, r.now()}))
@@ -167,7 +165,7 @@ func (r ruling) withdrawInvite(c WithdrawInvite) (gotong.Decision, error) {
 	if !r.mayManage() {
 		return gotong.Reject(gotong.CodeForbidden, "Only admins and moderators can withdraw invitations.")
 	}
-	if _, open := r.invited(c.UserID); !open {
+	if !r.invited(c.UserID) {
 		return gotong.Accept()
 	}
 	return gotong.Accept(r.private(EvInvitationWithdrawn, Uninvited{c.UserID, r.now()}))

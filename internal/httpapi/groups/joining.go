@@ -109,34 +109,37 @@ type (
 
 func (g *groups) joiningRoutes(api *httpapi.API) {
 	const base, request, invitation = "/v1/groups/{id}", "/v1/groups/{id}/requests/{rid}", "/v1/groups/invitations/{id}"
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
 	route := func(id, method, path, summary, description string) httpapi.Route {
 		return httpapi.Route{
 			ID: id, Method: method, Path: path, Tag: tag, Summary: summary, Description: description,
-			Subject: "The group's id, ent-…", Write: method != http.MethodGet,
+			Subject: "The group's id, ent-…", Write: method != get,
 		}
 	}
-	ask := route("request-to-join-group", http.MethodPost, base+"/requests", "Request to join a group",
+	ask := route("request-to-join-group", post, base+"/requests", "Request to join a group",
 		"For groups that approve their members. While a request is pending, another one returns it.")
 	ask.Status = http.StatusCreated
 	httpapi.Register(api, ask, g.ask)
-	httpapi.Register(api, route("list-group-requests", http.MethodGet, base+"/requests", "List the pending requests to join a group",
-		"For admins and moderators; oldest first."), g.requests)
-	httpapi.Register(api, route("approve-group-request", http.MethodPost, request+"/approve", "Approve a request to join",
-		"For admins and moderators. The user becomes a member."), g.approve)
-	httpapi.Register(api, route("reject-group-request", http.MethodPost, request+"/reject", "Reject a request to join",
-		"For admins and moderators. The user may send another one."), g.reject)
-	httpapi.Register(api, route("withdraw-group-request", http.MethodPost, request+"/withdraw", "Withdraw your request to join", ""), g.withdraw)
-	httpapi.Register(api, route("invite-to-group", http.MethodPost, base+"/invite", "Invite a user to a group",
-		"For admins and moderators. The user becomes a member by accepting within 30 days; inviting again until then changes nothing."), g.invite)
-	httpapi.Register(api, route("list-group-invitations", http.MethodGet, base+"/invitations", "List the open invitations to a group",
-		"For admins and moderators; in order of user id."), g.invitations)
-	httpapi.Register(api, route("withdraw-group-invitation", http.MethodDelete, base+"/invitations/{uid}", "Withdraw an invitation",
-		"For admins and moderators."), g.uninvite)
-	httpapi.Register(api, route("list-my-group-invitations", http.MethodGet, "/v1/groups/invitations", "List your open invitations to groups",
-		"Newest first. Each shows the group's name and description and who sent it, also if the group is unknown to you otherwise."), g.myInvitations)
-	httpapi.Register(api, route("accept-group-invitation", http.MethodPost, invitation+"/accept", "Accept an invitation to a group",
-		"You become a member."), g.accept)
-	httpapi.Register(api, route("decline-group-invitation", http.MethodPost, invitation+"/decline", "Decline an invitation to a group", ""), g.decline)
+	httpapi.Register(api, route("list-group-requests", get, base+"/requests",
+		"List the pending requests to join a group", "For admins and moderators; oldest first."), g.requests)
+	httpapi.Register(api, route("approve-group-request", post, request+"/approve",
+		"Approve a request to join", "For admins and moderators. The user becomes a member."), g.approve)
+	httpapi.Register(api, route("reject-group-request", post, request+"/reject",
+		"Reject a request to join", "For admins and moderators. The user may send another one."), g.reject)
+	httpapi.Register(api, route("withdraw-group-request", post, request+"/withdraw", "Withdraw your request to join", ""), g.withdraw)
+	httpapi.Register(api, route("invite-to-group", post, base+"/invite", "Invite a user to a group",
+		"For admins and moderators. The user becomes a member by accepting within 30 days; "+
+			"inviting again until then changes nothing."), g.invite)
+	httpapi.Register(api, route("list-group-invitations", get, base+"/invitations",
+		"List the open invitations to a group", "For admins and moderators; in order of user id."), g.invitations)
+	httpapi.Register(api, route("withdraw-group-invitation", del, base+"/invitations/{uid}",
+		"Withdraw an invitation", "For admins and moderators."), g.uninvite)
+	httpapi.Register(api, route("list-my-group-invitations", get, "/v1/groups/invitations", "List your open invitations to groups",
+		"Newest first. Each shows the group's name and description and who sent it, "+
+			"also if the group is unknown to you otherwise."), g.myInvitations)
+	httpapi.Register(api, route("accept-group-invitation", post, invitation+"/accept",
+		"Accept an invitation to a group", "You become a member."), g.accept)
+	httpapi.Register(api, route("decline-group-invitation", post, invitation+"/decline", "Decline an invitation to a group", ""), g.decline)
 }
 
 // ask returns the caller's pending request or, once it was answered, the bare
@@ -211,18 +214,19 @@ func (g *groups) invite(ctx context.Context, in *struct {
 	if err != nil {
 		return nil, err
 	}
-	key := group.InvitationKey(in.ID, user)
-	looks, _, err := g.Views.Look(ctx, viewer(ctx), []gotong.Stream{receipt.Stream}, func(s gotong.State, v gotong.Viewer) []gotong.Ref {
-		return append(needs(s, v), gotong.Ref{Stream: s.Stream, Key: key}, gotong.Ref{Stream: s.Stream, Key: gotong.MemberKey(s.Stream, user)})
+	stream, key := receipt.Stream, group.InvitationKey(in.ID, user)
+	looks, _, err := g.Views.Look(ctx, viewer(ctx), []gotong.Stream{stream}, func(s gotong.State, v gotong.Viewer) []gotong.Ref {
+		refs := append(needs(s, v), gotong.ChainRefs([]gotong.Stream{stream}, user)...)
+		return append(refs, gotong.Ref{Stream: stream, Key: key})
 	}, nil)
 	if err != nil {
 		return nil, err
 	}
-	if mayManage(looks[0]) != nil {
+	if !slices.Contains(looks[0].Grant.Roles, group.Managing) {
 		return &out[httpapi.Written[Invited]]{httpapi.Bare[Invited](receipt)}, nil
 	}
 	i, _ := gotong.Doc[group.Invitation](looks[0].State, key)
-	v := Invited{Added: gotong.MembershipOf(looks[0].State, receipt.Stream, user).Active(), ExpiresAtMS: i.UntilMS}
+	v := Invited{Added: gotong.MembershipOf(looks[0].State, stream, user).Active(), ExpiresAtMS: i.UntilMS}
 	return &out[httpapi.Written[Invited]]{httpapi.Written[Invited]{View: &v}}, nil
 }
 
