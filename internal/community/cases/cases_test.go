@@ -123,3 +123,192 @@ func TestTuntaskan(t *testing.T) {
 		t.Fatalf("%+v", v.doc())
 	}
 }
+
+func TestQuorum(t *testing.T) {
+	for _, c := range []struct{ percent, limit, voters, want int }{
+		{30, 50, 0, 1}, {30, 50, 1, 1}, {30, 50, 3, 1}, {30, 50, 4, 2}, {30, 50, 10, 3}, {30, 50, 11, 4}, {30, 50, 166, 50},
+		{30, 50, 167, 50}, {30, 50, 1000, 50}, {45, 75, 166, 75}, {45, 75, 3, 2}, {100, 0, 1000, 1000}, {1, 0, 1, 1},
+	} {
+		if got := (cases.Terms{Quorum: c.percent, Cap: c.limit}).Needed(c.voters); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}
+
+// TestFastTrack: somebody else approves, a vote ratifies, and without a pass the
+// step is undone.
+func TestFastTrack(t *testing.T) {
+	v := found(t, "tuntaskan", budi, citra)
+	v.close(v.propose(cases.Propose{To: "bahas"}).Seq)
+	v.Refuse(ani, v.s, cases.Propose{From: "bahas", To: "rancang", FastTrack: true}, gotong.CodeNoSuchStep)
+	g := v.propose(cases.Propose{To: "garap", FastTrack: true})
+	v.Refuse(budi, v.s, cases.Approve{Gate: g.Seq}, gotong.CodeForbidden)
+	v.Refuse(communitytest.Moderator("ani"), v.s, cases.Approve{Gate: g.Seq}, gotong.CodeForbidden)
+	v.Do(mod, v.s, cases.Approve{Gate: g.Seq})
+	if v.doc().Stage != "garap" {
+		t.Fatalf("%+v", v.doc())
+	}
+	v.Do(budi, v.s, cases.Cast{Gate: g.Seq, Choice: cases.No})
+	v.close(g.Seq)
+	if v.doc().Stage != "bahas" || v.gate(g.Seq).Phase != cases.Undone {
+		t.Fatalf("%+v", v.doc())
+	}
+	g = v.propose(cases.Propose{To: "garap", FastTrack: true})
+	v.Do(mod, v.s, cases.Approve{Gate: g.Seq})
+	v.Do(budi, v.s, cases.Cast{Gate: g.Seq, Choice: cases.Yes})
+	if v.close(g.Seq); v.doc().Stage != "garap" || v.gate(g.Seq).Phase != cases.Ratified {
+		t.Fatalf("%+v", v.doc())
+	}
+}
+
+// TestStricterGates: a proposer can choose a stricter gate, never a laxer one, and
+// what a request says of the gate is compared alone.
+func TestStricterGates(t *testing.T) {
+	yes, no := true, false
+	for name, c := range map[string]struct {
+		propose cases.Propose
+		want    gotong.Code // empty: accepted
+		gate    cases.GateType
+	}{
+		"own":               {cases.Propose{}, "", cases.Consent},
+		"named":             {cases.Propose{Profile: "routine"}, "", cases.Consent},
+		"vote":              {cases.Propose{Profile: "standard"}, "", cases.Vote},
+		"challenge":         {cases.Propose{Profile: "completion"}, "", cases.Challenge},
+		"secret":            {cases.Propose{Profile: "standard", Secret: true}, "", cases.Vote},
+		"unknown":           {cases.Propose{Profile: "juri"}, gotong.CodeInvalid, ""},
+		"fast track":        {cases.Propose{Profile: "emergency"}, gotong.CodeInvalid, ""},
+		"secret consent":    {cases.Propose{Secret: true}, gotong.CodeInvalid, ""},
+		"secret with roles": {cases.Propose{Profile: "spend", Secret: true}, gotong.CodeInvalid, ""},
+		"status":            {cases.Propose{GateStatus: "open"}, "", cases.Consent},
+		"other status":      {cases.Propose{GateStatus: "applied"}, gotong.CodeConflict, ""},
+		"type":              {cases.Propose{GateMetadata: &cases.Expects{GateType: cases.Consent, PorRefs: &no, ChallengeWindow: &no}}, "", cases.Consent},
+		"other type":        {cases.Propose{GateMetadata: &cases.Expects{GateType: cases.None}}, gotong.CodeConflict, ""},
+		"claims evidence":   {cases.Propose{GateMetadata: &cases.Expects{PorRefs: &yes}}, gotong.CodeConflict, ""},
+		"claims a window":   {cases.Propose{GateMetadata: &cases.Expects{ChallengeWindow: &yes}}, gotong.CodeConflict, ""},
+		"other track":       {cases.Propose{Track: "wujudkan"}, gotong.CodeNoSuchStep, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := found(t, "tuntaskan", budi)
+			c.propose.From, c.propose.To = "keresahan", "bahas"
+			if c.want != "" {
+				v.Refuse(ani, v.s, c.propose, c.want)
+			} else if g := v.propose(c.propose); g.Terms.Gate != c.gate || g.Terms.Secret != c.propose.Secret {
+				t.Errorf("%+v", g)
+			}
+		})
+	}
+	v := found(t, "tuntaskan", budi, citra, dedi, eka)
+	v.close(v.propose(cases.Propose{To: "bahas"}).Seq)
+	v.Refuse(ani, v.s, cases.Propose{From: "bahas", To: "rancang", Profile: "simple"}, gotong.CodeInvalid)
+	v.Refuse(ani, v.s, cases.Propose{From: "bahas", To: "garap"}, gotong.CodeNoSuchStep)
+	if g := v.propose(cases.Propose{To: "rancang"}); g.Terms.Gate != cases.Vote {
+		t.Errorf("of five voters: %+v", g)
+	}
+}
+
+// TestSpending needs a yes of the PIC and one of the treasurer.
+func TestSpending(t *testing.T) {
+	v := found(t, "wujudkan")
+	v.Do(ani, v.s, cases.Seating{UserID: "budi", TrackRoles: []cases.Role{cases.PIC}})
+	v.Do(ani, v.s, cases.Seating{UserID: "citra", TrackRoles: []cases.Role{cases.Bendahara, cases.Saksi}})
+	v.Refuse(ani, v.s, cases.Seating{UserID: "dedi", TrackRoles: []cases.Role{cases.PIC, cases.Bendahara}}, gotong.CodeInvalid)
+	v.Refuse(ani, v.s, cases.Seating{UserID: "dedi", TrackRoles: []cases.Role{cases.Humas}}, gotong.CodeInvalid)
+	for _, to := range []string{"bahas", "rancang"} {
+		v.close(v.propose(cases.Propose{To: to}).Seq)
+	}
+	for _, with := range [][]gotong.Actor{{ani, budi}, {ani, citra}, {budi, citra}} {
+		g := v.propose(cases.Propose{To: "galang"})
+		for _, voter := range with {
+			v.Do(voter, v.s, cases.Cast{Gate: g.Seq, Choice: cases.Yes})
+		}
+		v.close(g.Seq)
+	}
+	if v.doc().Stage != "galang" {
+		t.Errorf("%+v", v.doc())
+	}
+}
+
+// TestSecretVotes: nobody but a voter learns a choice, neither before the close
+// nor from the tally of a secret gate; each voter finds their vote counted.
+func TestSecretVotes(t *testing.T) {
+	v := found(t, "tuntaskan", budi, citra)
+	g := v.propose(cases.Propose{To: "bahas", Profile: "standard", Secret: true})
+	voted := v.Do(budi, v.s, cases.Cast{Gate: g.Seq, Choice: cases.Abstain})
+	v.Do(citra, v.s, cases.Cast{Gate: g.Seq, Choice: cases.Yes})
+	tally, _ := v.close(g.Seq)[0].Data.(cases.Tallied)
+	if tally.Abstain != 1 || len(tally.Ballots) != 2 || tally.Ballots[0].UserID != "budi" || tally.Ballots[0].Seq != voted[0].Seq || tally.Ballots[0].Choice != "" {
+		t.Errorf("%+v", tally)
+	}
+	for _, e := range v.History(v.s, gotong.Viewer{UserID: "ani"}) {
+		if _, is := e.Data.(cases.Voted); is {
+			t.Errorf("ani sees %+v", e)
+		}
+	}
+	seen := 0
+	for _, e := range v.History(v.s, gotong.Viewer{UserID: "budi"}) {
+		if _, is := e.Data.(cases.Voted); is {
+			seen++
+		}
+	}
+	if seen != 1 {
+		t.Errorf("budi sees %d votes", seen)
+	}
+}
+
+// TestManyVoters: a tally of more than 200 voters names the seqs of their votes.
+func TestManyVoters(t *testing.T) {
+	kind, _ := rules(cases.BuiltIn())
+	s := cases.StreamOf("ani", "r1")
+	for _, n := range []int{cases.MaxListed, cases.MaxListed + 1} {
+		g := cases.Gate{Phase: cases.InVote, Proposed: cases.Proposed{Seq: 2, Voters: n, ClosesAt: 5, Terms: cases.Terms{Quorum: 30, Threshold: 50}}}
+		for i := range n {
+			g.Ballots = append(g.Ballots, cases.Ballot{UserID: gotong.SeqName(uint64(i)), Seq: uint64(3 + i), Choice: cases.No})
+		}
+		state := gotong.NewState(s, gotong.Head{Seq: 9})
+		state.SetDoc(cases.CaseKey(s.ID()), cases.Case{Gate: 2, Home: "scope/rt05"})
+		state.SetDoc(cases.GateKey(s.ID(), 2), g)
+		d, err := kind.Decide(state, gotong.Command{Stream: s, Actor: system, Data: cases.Close{Gate: 2, Due: 5}, Now: 5})
+		if err != nil || len(d.Facts) != 2 {
+			t.Fatal(d, err)
+		}
+		tally, _ := d.Facts[0].Data.(cases.Tallied)
+		if many := n > cases.MaxListed; tally.No != n || (len(tally.Seqs) == n) != many || (len(tally.Ballots) == n) == many || tally.Why != cases.WhyThreshold {
+			t.Errorf("%d: %d ballots, %d seqs, %+v", n, len(tally.Ballots), len(tally.Seqs), tally.Count)
+		}
+	}
+}
+
+// TestCasesOfAGroup: only members of the group are members of its cases; a user
+// who leaves it loses them at once and casts no further vote, also if they return.
+func TestCasesOfAGroup(t *testing.T) {
+	c, g := rules(cases.BuiltIn())
+	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
+	rt := group.StreamOf("ani", "g1")
+	v.Do(ani, rt, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
+	v.Do(budi, rt, group.Join{})
+	create := cases.Create{ScopeID: rt.ID(), Track: "tuntaskan", Title: "Selokan", Privacy: cases.Private}
+	v.Refuse(citra, v.s, create, gotong.CodeNotFound)
+	v.Do(ani, v.s, create)
+	v.Refuse(ani, v.s, cases.Seating{UserID: "citra", TrackRoles: []cases.Role{cases.Saksi}}, gotong.CodeConflict)
+	v.Do(ani, v.s, cases.Seating{UserID: "budi", TrackRoles: []cases.Role{cases.Saksi}})
+	gate := v.propose(cases.Propose{To: "bahas", Profile: "standard"})
+	v.Do(budi, v.s, cases.Cast{Gate: gate.Seq, Choice: cases.Yes})
+	v.Do(budi, rt, group.Leave{})
+	if v.Access(v.s, gotong.Viewer{UserID: "budi"}).Readable {
+		t.Error("budi left the group and still reads its case")
+	}
+	v.Refuse(budi, v.s, cases.Cast{Gate: gate.Seq, Choice: cases.No}, gotong.CodeNotFound)
+	v.Do(budi, rt, group.Join{})
+	v.Refuse(budi, v.s, cases.Cast{Gate: gate.Seq, Choice: cases.No}, gotong.CodeForbidden)
+	v.Refuse(mod, v.s, cases.Void{Gate: gate.Seq, UserID: "budi", Reason: "pergi"}, gotong.CodeConflict)
+	v.Do(budi, rt, group.Leave{})
+	if g := v.propose2(); g.Voters != 1 {
+		t.Errorf("%+v", g)
+	}
+}
+
+// propose2 closes the open gate and proposes the next step.
+func (v *village) propose2() cases.Gate {
+	v.close(v.doc().Gate)
+	return v.propose(cases.Propose{To: "rancang"})
+}
