@@ -377,6 +377,28 @@ func TestRenewalBesideAClaim(t *testing.T) {
 	})
 }
 
+// Nor does such a claim make a job run again that has just ended.
+func TestSettlementBesideAClaim(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var h handled
+		var o outcomes
+		w.put(store.Job{ID: "a"})
+		settling := w.s.Hold(storetest.OpSettle, 1)
+		defer w.start(w.runnerWith(Options{Observer: o.observer()}, nil, h.handler(done)))()
+		<-settling.Entered()
+		w.clock.Step(time.Hour)
+		wait(2 * scan)
+		if job := must(w.job("a")); job.Claims != 2 {
+			t.Fatalf("it was not claimed again: %+v", job)
+		}
+		settling.Release()
+		wait(2 * term)
+		if _, found := w.job("a"); found || h.of("a") != 1 || o.String() != "map[done:1]" {
+			t.Errorf("left: %v; it ran %d times: %s", found, h.of("a"), o.String())
+		}
+	})
+}
+
 // A node runs no more jobs at once than the handler says, and starts the next one
 // when one ends.
 func TestJobsAreBounded(t *testing.T) {

@@ -43,7 +43,7 @@ func Remake(ctx context.Context, s Source, readers []Reader, from Place, write f
 			return err
 		}
 		for p, cursor := range cursors {
-			at := Place{Reader: r.Name, Partition: gotong.Partition(p)} //nolint:gosec // an index
+			at := Place{Reader: r.Name, Partition: gotong.Partition(p)}
 			switch {
 			case r.Name < from.Reader || r.Name == from.Reader && at.Partition < from.Partition:
 				continue
@@ -144,7 +144,7 @@ func differences(ctx context.Context, s store.Whole, r *Reader) (found []error, 
 		want := map[gotong.Key][sha256.Size]byte{}
 		for p, cursor := range before {
 			f := &fold{reader: r}
-			at := Place{Reader: r.Name, Partition: gotong.Partition(p)} //nolint:gosec // an index
+			at := Place{Reader: r.Name, Partition: gotong.Partition(p)}
 			if err := remake(ctx, s, f, at, cursor, func(Place, []store.Change) error { return nil }); err != nil {
 				return []error{err}, ctx.Err()
 			}

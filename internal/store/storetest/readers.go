@@ -126,6 +126,8 @@ func jobsDue(e *env) {
 	equal(e, "now due", ids(e.claim("q", 31, 103, 9)), "late ")
 	equal(e, "another queue", ids(e.claim("p", 31, 104, 9)), "x ")
 	equal(e, "no such queue", ids(e.claim("none", 99, 200, 9)), "")
+	e.jobs(store.Job{Queue: "p", ID: "y", Due: 90})
+	equal(e, "the lease of x ended last, and x was due first", ids(e.claim("p", 104, 204, 9)), "x y ")
 }
 
 // jobsLease: a job whose lease has ended is claimed again, and the earlier lease
