@@ -3,6 +3,7 @@ package app_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"net/http"
 	"path/filepath"
@@ -31,27 +32,7 @@ func TestDamagedEndOfAStream(t *testing.T) {
 	path := filepath.Join(dir, "gotong.db")
 	w := &town{t: t, clock: clocktest.Running()}
 	var logged bytes.Buffer
-	run := func() (stop func()) {
-		a, err := app.New(t.Context(), app.Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(&logged, nil)), Config: config.Config{
-			Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir, Store: "sqlite:" + path,
-			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
-			UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
-			ShutdownGrace: 5 * time.Second, OTelSample: 1,
-		}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.nodes = []*app.App{a}
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		go func() { done <- a.Run(ctx) }()
-		return func() {
-			cancel()
-			if err := <-done; err != nil {
-				t.Error(err)
-			}
-		}
-	}
+	run := func() (stop func()) { return w.alone(dir, &logged) }
 	stop := run()
 	w.settle()
 	say := func(want int, code string) {
@@ -91,6 +72,35 @@ func TestDamagedEndOfAStream(t *testing.T) {
 	stop()
 	if found := checked(t, path); len(found) != 0 {
 		t.Errorf("the check of the repaired file: %q", found)
+	}
+}
+
+// onFile is the configuration of a server with its file in a directory.
+func onFile(dir string) config.Config {
+	return config.Config{
+		Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir, Store: "sqlite:" + filepath.Join(dir, "gotong.db"),
+		AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
+		UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
+		ShutdownGrace: 5 * time.Second, OTelSample: 1,
+	}
+}
+
+// alone runs the one node of a town on a directory.
+func (w *town) alone(dir string, log io.Writer) (stop func()) {
+	w.t.Helper()
+	a, err := app.New(w.t.Context(), app.Options{Clock: w.clock, Log: slog.New(slog.NewTextHandler(log, nil)), Config: onFile(dir)})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.nodes = []*app.App{a}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- a.Run(ctx) }()
+	return func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Error(err)
+		}
 	}
 }
 

@@ -37,26 +37,52 @@ type Granted struct {
 // or a user name. It returns [ErrServing] if a running server has the only
 // access to the store.
 func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.Role) (g Granted, err error) {
+	g.Role = role
+	receipt, err := ordered(ctx, cfg, func(opened store.Whole, _ *store.Codec) (gotong.Command, error) {
+		g.UserID, err = findAccount(ctx, opened, who)
+		return gotong.Command{
+			Stream: gotong.NewStream(user.Name, g.UserID), Type: user.CmdSetRole, Data: user.SetRole{Role: role},
+			Raw: []byte(`{"role":"` + string(role) + `"}`),
+		}, err
+	})
+	g.Changed = receipt.First > 0
+	return g, err
+}
+
+// Erase erases the content of events of a stream, and of later events about them,
+// by an ordinary command of [auth.Operator]. It returns how many events lost
+// content, and [ErrServing] if a running server has the only access to the store.
+func Erase(ctx context.Context, cfg *config.Config, stream gotong.Stream, seqs []uint64, reason string) (int, error) {
+	receipt, err := ordered(ctx, cfg, func(opened store.Whole, codec *store.Codec) (gotong.Command, error) {
+		ids, err := store.ErasePlan(ctx, opened, codec, stream, seqs)
+		return gotong.Command{Stream: stream, Type: gotong.CmdErase, Data: gotong.Erase{Events: ids, Reason: reason}}, err
+	})
+	if err != nil || receipt.First == 0 {
+		return 0, err
+	}
+	return int(receipt.Last - receipt.First + 1), nil //nolint:gosec // at most 100
+}
+
+// ordered executes a command of the operator on a store that no server has open.
+func ordered(
+	ctx context.Context, cfg *config.Config, order func(store.Whole, *store.Codec) (gotong.Command, error),
+) (receipt gotong.Receipt, err error) {
 	rules := Kinds()
 	opened, err := openExisting(ctx, cfg, rules, clock.System().Now)
 	if err != nil {
-		return g, err
+		return receipt, err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
-	id, err := findAccount(ctx, opened, who)
+	codec := store.NewCodec(rules)
+	cmd, err := order(opened, codec)
 	if err != nil {
-		return g, err
+		return receipt, err
 	}
-	e := engine.New(engine.Options{
-		Store: opened, Codec: store.NewCodec(rules), Committed: func(context.Context, []store.Event) {},
-	})
+	cmd.Actor = auth.Operator()
+	cmd.RequestID = "operator-" + strings.ToLower(string(store.NewEpoch())+string(store.NewEpoch()))
+	e := engine.New(engine.Options{Store: opened, Codec: codec, Committed: func(context.Context, []store.Event) {}})
 	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
-	receipt, err := e.Execute(ctx, gotong.Command{
-		Stream: gotong.NewStream(user.Name, id), Type: user.CmdSetRole, Actor: auth.Operator(),
-		RequestID: "grant-" + strings.ToLower(string(store.NewEpoch())+string(store.NewEpoch())),
-		Data:      user.SetRole{Role: role}, Raw: []byte(`{"role":"` + string(role) + `"}`),
-	})
-	return Granted{UserID: id, Role: role, Changed: receipt.First > 0}, err
+	return e.Execute(ctx, cmd)
 }
 
 // openExisting opens a store, but creates none.
