@@ -31,6 +31,7 @@ type cli struct {
 	Bench      benchCmd      `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Erase      eraseCmd      `cmd:"" help:"Erase the content of events for good."`
 	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
+	Audit      auditCmd      `cmd:"" help:"Verify a log, and prove what is in it."`
 	Config     configCmd     `cmd:"" help:"Show the configuration."`
 	Version    versionCmd    `cmd:"" help:"Print the version."`
 	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`

@@ -13,7 +13,7 @@ import (
 )
 
 // readers returns every reader of this server, one row each.
-func readers() []reader.Reader { return []reader.Reader{timer.Reader(Kinds())} }
+func readers() []reader.Reader { return []reader.Reader{audit.Reader(), timer.Reader(Kinds())} }
 
 // handlers returns the handler of every queue of jobs, one row each. The parts
 // of the app, such as the engine, exist when a handler runs, and not before.
@@ -28,7 +28,7 @@ func Readers() []reader.Reader { return readers() }
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
-	return append(store.Collections(kinds), reader.Collections(append(readers(), audit.Reader()))...)
+	return append(store.Collections(kinds), reader.Collections(readers())...)
 }
 
 // newReaders returns the runner of readers and jobs.

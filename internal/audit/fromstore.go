@@ -54,3 +54,25 @@ func commitsOf(ctx context.Context, s Stored, p gotong.Partition, to uint64, yie
 		}
 	}
 }
+
+// FromCommits returns the log of a file, whose commits are in order of partition
+// and position. It can be verified once, one partition at a time.
+func FromCommits(eras store.Eras, positions [gotong.Partitions]uint64, commits iter.Seq2[*store.Logged, error]) (s Source, stop func()) {
+	next, stop := iter.Pull2(commits)
+	l, err, more := next()
+	return Source{
+		Eras: eras, Positions: positions,
+		Commits: func(_ context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
+			return func(yield func(Commit, error) bool) {
+				open := true
+				for ; more && err == nil && l.Events[0].Partition == p; l, err, more = next() {
+					// After the caller has seen enough, the rest of the partition is skipped.
+					open = open && yield(Commit{Position: l.Events[0].Position, Events: l.Events}, nil)
+				}
+				if more && err != nil && open {
+					yield(Commit{}, err)
+				}
+			}
+		},
+	}, stop
+}

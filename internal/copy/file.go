@@ -283,3 +283,20 @@ func (l *lines) end(row *fileLine) error {
 	l.digest = digest
 	return nil
 }
+
+// Commits yields the commits of a source in order.
+func Commits(ctx context.Context, from Source) iter.Seq2[*store.Logged, error] {
+	return func(yield func(*store.Logged, error) bool) {
+		for page, err := range from.Pages(ctx, Mark{}) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page.Commits {
+				if !yield(&page.Commits[i], nil) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,310 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/proof"
+)
+
+type auditCmd struct {
+	Verify     auditVerifyCmd     `cmd:"" help:"Verify a whole log, or the proof of an event."`
+	Prove      auditProveCmd      `cmd:"" help:"Write the proof of an event."`
+	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the newest checkpoints, or the keys that verify them."`
+}
+
+// The exit codes of audit beside those of [audit.Code].
+const codeIO = 3
+
+// pins are the checkpoints and keys that a log is verified with.
+type pins struct {
+	Checkpoints string   `name:"checkpoints" help:"A directory of checkpoints, or a file of checkpoints that was kept elsewhere." placeholder:"PATH"`
+	Key         []string `name:"key" help:"The verifier key of the server; by default those of the directory of checkpoints." placeholder:"KEY"`
+}
+
+func (p *pins) keys() (keys []proof.Key, err error) {
+	for _, text := range p.Key {
+		k, err := proof.ParseKey(text)
+		if err != nil {
+			return nil, unverifiable(err)
+		}
+		keys = append(keys, k)
+	}
+	if len(keys) == 0 && p.Checkpoints != "" {
+		signers, err := audit.ReadSigners(p.Checkpoints)
+		if err != nil {
+			return nil, misuse("--key, with the verifier key of the server", "there is no key to verify with")
+		}
+		keys = audit.KeysOf(signers)
+	}
+	return keys, nil
+}
+
+// read returns the pinned checkpoints.
+func (p *pins) read() (pinned audit.Pinned, err error) {
+	if p.Checkpoints == "" {
+		return pinned, nil
+	}
+	keys, err := p.keys()
+	if err != nil {
+		return pinned, err
+	}
+	path := p.Checkpoints
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		path = filepath.Join(path, audit.CheckpointsFile)
+	}
+	file, err := os.ReadFile(path) //nolint:gosec // the operator's own path
+	if err != nil {
+		return pinned, &failure{err: err, code: codeIO}
+	}
+	if pinned, err = audit.ReadNotes(file, keys); err != nil {
+		return pinned, unverifiable(err)
+	}
+	return pinned, nil
+}
+
+func unverifiable(err error) error { return &failure{err: err, code: int(audit.Unverifiable)} }
+
+type auditVerifyCmd struct {
+	Store string `name:"store" xor:"what" help:"Address of a store to verify; no server may run on an SQLite file." placeholder:"URL"`
+	File  string `name:"file" xor:"what" help:"A file that gotong export wrote." placeholder:"FILE"`
+	Proof string `name:"proof" xor:"what" help:"The proof of an event; - for standard input." placeholder:"FILE"`
+	JSON  bool   `name:"json" help:"Print the report as JSON."`
+	pins
+	trust
+}
+
+// Help implements kong.HelpProvider.
+func (*auditVerifyCmd) Help() string {
+	return `Reads a whole log and computes every hash, every chain and every tree again. It needs no server and no network, and writes nothing. With
+checkpoints, above all with those that were kept elsewhere, it also finds what was cut off or rewritten with all of its hashes.
+
+Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 12 two histories were signed, 13 not verifiable, 2 wrong use, 3 cannot be read.
+
+Examples:
+
+    gotong audit verify --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints
+    gotong audit verify --file gotong.ndjson --checkpoints kept-elsewhere.txt --key chat.example.org+1a2b3c4d+AY…
+    gotong audit verify --proof event.json --key chat.example.org+1a2b3c4d+AY…`
+}
+
+// Validate is called by kong.
+func (c *auditVerifyCmd) Validate() error {
+	if c.Store == "" && c.File == "" && c.Proof == "" {
+		return errors.New("--store, --file or --proof is required")
+	}
+	return checkStores(map[string]string{"--store": c.Store})
+}
+
+// Run is called by kong.
+func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
+	if c.Proof != "" {
+		return c.proof(std)
+	}
+	pinned, err := c.read()
+	if err != nil {
+		return err
+	}
+	bar := &stages{std: std}
+	defer bar.clear()
+	var source audit.Source
+	parallel := runtime.GOMAXPROCS(0)
+	if c.File != "" {
+		file, err := logcopy.OpenFile(ctx, c.File, copyOptions(bar))
+		switch {
+		case errors.Is(err, logcopy.ErrFile):
+			return &failure{err: err, code: int(audit.Altered)}
+		case err != nil:
+			return &failure{err: err, code: codeIO}
+		}
+		parallel = 1 // the file is read once, in its order
+		about := file.About()
+		var stop func()
+		source, stop = audit.FromCommits(about.Eras, about.Positions, logcopy.Commits(ctx, file))
+		defer stop()
+	} else {
+		s, err := c.open(ctx, c.Store, true)
+		if err != nil {
+			return &failure{err: err, code: codeIO}
+		}
+		defer func() { err = errors.Join(err, s.Close()) }()
+		if source, err = audit.FromStore(ctx, s); err != nil {
+			return &failure{err: err, code: codeIO}
+		}
+	}
+	var mu sync.Mutex
+	report, err := audit.Verify(ctx, source, audit.VerifyOptions{
+		Pinned: pinned, Parallel: parallel,
+		Progress: func(done, total uint64) {
+			mu.Lock()
+			defer mu.Unlock()
+			bar.show(logcopy.Progress{Stage: "verifying", Done: done, Total: total})
+		},
+	})
+	bar.clear()
+	if err != nil {
+		return &failure{err: err, code: codeIO}
+	}
+	return c.print(std, &report)
+}
+
+func (c *auditVerifyCmd) print(std *stdio, r *audit.Report) error {
+	if c.JSON {
+		if err := indented(std.out, r); err != nil {
+			return err
+		}
+	} else {
+		_, _ = fmt.Fprintf(std.out, "%s events in %s commits were read, and compared with %d checkpoints.\n",
+			grouped(int(r.Events)), grouped(int(r.Commits)), len(r.Checkpoints)) //nolint:gosec // counts
+	}
+	if r.Code == audit.Verified {
+		if !c.JSON {
+			_, _ = fmt.Fprintln(std.out, "Verified.")
+		}
+		return nil
+	}
+	lines := make([]string, len(r.Findings))
+	for i, f := range r.Findings {
+		lines[i] = f.String()
+	}
+	return &failure{err: errors.New(strings.Join(lines, "\n  ")), code: int(r.Code)}
+}
+
+func indented(w io.Writer, v any) error {
+	out := json.NewEncoder(w)
+	out.SetIndent("", "  ")
+	return out.Encode(v)
+}
+
+// proof verifies the proof of an event.
+func (c *auditVerifyCmd) proof(std *stdio) error {
+	keys, err := c.keys()
+	if err != nil {
+		return err
+	}
+	if len(keys) == 0 {
+		return misuse("--key, with the verifier key of the server", "there is no key to verify with")
+	}
+	var text []byte
+	if c.Proof == "-" {
+		text, err = io.ReadAll(io.LimitReader(std.in, 64<<20))
+	} else {
+		text, err = os.ReadFile(c.Proof)
+	}
+	if err != nil {
+		return &failure{err: err, code: codeIO}
+	}
+	e, err := proof.ParseEvent(text)
+	var checked proof.Checked
+	if err == nil {
+		checked, err = e.Check(keys)
+	}
+	switch {
+	case errors.Is(err, proof.ErrAltered):
+		return &failure{err: err, code: int(audit.Altered)}
+	case err != nil:
+		return unverifiable(err)
+	case c.JSON:
+		return indented(std.out, map[string]any{
+			"code": 0, "stream": e.Stream, "seq": e.Seq, "origin": checked.Checkpoint.Origin.String(), "size": checked.Checkpoint.Size,
+		})
+	}
+	_, err = fmt.Fprintf(std.out, "Verified: event %d of %s, committed at %s, is in the log of %s.\n",
+		e.Seq, e.Stream, gotong.Instant(e.At), checked.Checkpoint.Origin)
+	return err
+}
+
+type auditProveCmd struct {
+	Store       string `name:"store" required:"" help:"Address of the store; no server may run on an SQLite file." env:"GOTONG_STORE" placeholder:"URL"`
+	Checkpoints string `name:"checkpoints" required:"" help:"The directory of checkpoints." placeholder:"DIR"`
+	Event       string `arg:"" help:"The event, as STREAM:SEQ."`
+	trust
+}
+
+// Validate is called by kong.
+func (c *auditProveCmd) Validate() error { return checkStores(map[string]string{"--store": c.Store}) }
+
+// Help implements kong.HelpProvider.
+func (*auditProveCmd) Help() string {
+	return `Prints the proof of one event, with its data and content. gotong audit verify --proof checks it anywhere, without the server.
+
+Examples:
+
+    gotong audit prove thread/0192f0c1-7f5e-7e3a-8000-0000000000aa:17 --store sqlite:/var/lib/gotong/gotong.db \
+      --checkpoints /var/lib/gotong-checkpoints >event.json`
+}
+
+// Run is called by kong.
+func (c *auditProveCmd) Run(ctx context.Context, std *stdio) error {
+	at := strings.LastIndexByte(c.Event, ':')
+	stream, err := gotong.ParseStream(c.Event[:max(at, 0)])
+	seq, err2 := strconv.ParseUint(c.Event[at+1:], 10, 63)
+	if err != nil || err2 != nil {
+		return misuse("STREAM:SEQ", "%q names no event", c.Event)
+	}
+	pinned, err := (&pins{Checkpoints: c.Checkpoints}).read()
+	if err != nil {
+		return err
+	}
+	return withStore(ctx, c.trust, c.Store, func(s *place) error {
+		state, err := s.State(ctx)
+		if err != nil {
+			return err
+		}
+		e, err := audit.Prove(ctx, s, state.Eras, &pinned, stream, seq)
+		if err != nil {
+			return err
+		}
+		return indented(std.out, e)
+	})
+}
+
+type auditCheckpointCmd struct {
+	Checkpoints string `name:"checkpoints" required:"" help:"The directory of checkpoints." placeholder:"DIR"`
+	Keys        bool   `name:"keys" help:"Print the verifier keys of this node instead."`
+}
+
+// Help implements kong.HelpProvider.
+func (*auditCheckpointCmd) Help() string {
+	return `Prints the newest checkpoint of every partition. Keep the output on another machine: nobody who controls this one alone can rewrite
+what it covers.
+
+Examples:
+
+    gotong audit checkpoint --checkpoints /var/lib/gotong-checkpoints | ssh elsewhere 'cat >gotong-$(date +%F).txt'
+    gotong audit checkpoint --checkpoints /var/lib/gotong-checkpoints --keys`
+}
+
+// Run is called by kong.
+func (c *auditCheckpointCmd) Run(std *stdio) error {
+	p := pins{Checkpoints: c.Checkpoints}
+	if c.Keys {
+		keys, err := p.keys()
+		for _, k := range keys {
+			_, _ = fmt.Fprintln(std.out, k)
+		}
+		return err
+	}
+	pinned, err := p.read()
+	if err != nil {
+		return err
+	}
+	for i := range pinned {
+		if _, err := std.out.Write(pinned[i].Note); err != nil {
+			return err
+		}
+	}
+	return nil
+}
