@@ -77,12 +77,12 @@ func TestReadersOnSQLite(t *testing.T) {
 			t.Errorf("job %s ran %d times", id, n)
 		}
 	}
-	// The last positions are processed, and only cursors of tally are compared.
 	w := &world{T: t, s: storetest.NewFaulty(s), m: m, clock: clocktest.Running()}
 	for id := range ran { // for the comparison of jobs
 		w.check(s.Advance(t.Context(), store.Step{Reader: "x", Jobs: []store.Job{{Queue: "a", ID: id}}}))
 	}
 	w.tallied("a", "as", nil)
+	w.tallied("b", "bs", nil)
 }
 
 // homeIn returns a home in partition i.

@@ -142,14 +142,17 @@ func (w *world) tallied(name, collection string, without map[gotong.Partition][]
 	ends, err := w.s.Positions(w.Context())
 	w.check(err)
 	docs := map[string]counted{}
-	rows, err := w.s.Rows(w.Context(), store.AllDocuments, "", 0)
-	w.check(err)
-	for _, d := range rows.Documents {
-		var n counted
-		w.check(json.Unmarshal(d.Body, &n))
-		if d.Key.Collection == collection {
-			docs[d.Key.Owner] = n
+	for after, more := "", true; more; more = after != "" {
+		rows, err := w.s.Rows(w.Context(), store.AllDocuments, after, 0)
+		w.check(err)
+		for _, d := range rows.Documents {
+			var n counted
+			w.check(json.Unmarshal(d.Body, &n))
+			if d.Key.Collection == collection {
+				docs[d.Key.Owner] = n
+			}
 		}
+		after = rows.Next
 	}
 	jobs, err := Jobs(w.Context(), w.s, false)
 	w.check(err)
