@@ -103,8 +103,7 @@ type Server struct {
 	WritesPerPost    float64 `json:"write_calls_per_post,omitempty"`
 	ReadsPerPost     float64 `json:"read_calls_per_post,omitempty"`
 	AllocsPerPost    float64 `json:"allocations_per_post,omitempty"`
-	KBPerConnection  float64 `json:"kb_resident_per_connection,omitempty"`    // with what the server keeps of its user and their thread
-	KBLeftBehind     float64 `json:"kb_left_behind_per_connection,omitempty"` // of these, what remains after all have left
+	KBPerConnection  float64 `json:"kb_resident_per_connection,omitempty"` // with what the server keeps of its user and their thread
 	ResidentMB       float64 `json:"resident_mb,omitempty"`
 	PeakMB           float64 `json:"peak_mb,omitempty"`
 }

@@ -176,7 +176,7 @@ func TestCrowds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s.Clients, s.Bytes = min(s.Clients, 250), min(s.Bytes, 100_000)
 				got := (&fake{}).measure(t, s, 2*time.Second)
-				if got.Faulty() || got.Connect == nil || 
+				if got.Faulty() || got.Connect == nil ||
 					s.Name != "idle" && got.Deliveries == 0 || s.Missed+s.Bytes > 0 && got.Return == nil {
 					t.Errorf("%+v", got)
 				}

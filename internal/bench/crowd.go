@@ -43,27 +43,14 @@ func (t *trial) idle(ctx context.Context) error {
 	t.spend(quiet)
 	if s := t.result.Server; s != nil {
 		s.CPUPerConnect = (connected.CPU - before.CPU).Seconds() * 1000 / float64(t.Clients)
-		s.KBPerConnection = t.kilobytes(before)
-		t.ended.Store(true)
-		for _, m := range t.members {
-			_ = m.Close()
-		}
-		if err := t.wait(ctx, "settle", time.Now().Add(restWithin)); err != nil {
-			return err
-		}
-		s.KBLeftBehind = t.kilobytes(before)
+		s.KBPerConnection = float64(t.usage().Resident-before.Resident) / 1024 / float64(t.Clients)
 	}
 	return nil
 }
 
 // restWithin is the time in which a quiet server has returned to the system what
-// a burst of connects or disconnects left.
+// a burst of connects left.
 const restWithin = 8 * time.Second
-
-// kilobytes returns by how much the server has grown for each client.
-func (t *trial) kilobytes(since Usage) float64 {
-	return float64(t.usage().Resident-since.Resident) / 1024 / float64(t.Clients)
-}
 
 // perEveryday is the number of members of a thread of the everyday scenario.
 const perEveryday = 50

@@ -91,9 +91,12 @@ func (c *conn) read() {
 	}
 	err = errors.Join(c.take(b, &in.try), err)
 	intakes.Put(in)
+	_, goodbye := errors.AsType[*ending](err)
 	switch {
-	case err != nil:
+	case goodbye: // it may have to wait for the client
 		c.apart(func() { c.over(err) })
+	case err != nil:
+		c.over(err)
 	case c.wire.shutting.Load():
 		c.apart(c.readOn)
 	case more || !c.reading.CompareAndSwap(1, 0):
