@@ -31,6 +31,7 @@ type node struct {
 }
 
 func newNode(t *testing.T, path string, did func()) *node {
+	t.Helper()
 	readers := []Reader{tally("a", "as", nil), tally("b", "bs", nil)}
 	s, err := sqlite.Open(t.Context(), path, sqlite.Options{Collections: Collections(readers), Now: clock.System().Now})
 	if err != nil {
@@ -93,7 +94,7 @@ func TestKilledChild(t *testing.T) {
 func TestReadersAndJobsSurviveKills(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "gotong.db")
 	for round := range 6 {
-		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledChild$") //nolint:gosec // this test itself
+		child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledChild$")
 		child.Env = append(os.Environ(), killedDatabase+"="+path)
 		out, err := child.StdoutPipe()
 		if err == nil {

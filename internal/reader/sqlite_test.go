@@ -88,7 +88,7 @@ func TestReadersOnSQLite(t *testing.T) {
 // homeIn returns a home in partition i.
 func homeIn(i int) gotong.Stream {
 	for n := 0; ; n++ {
-		if home := gotong.Stream(fmt.Sprint("group/", n)); gotong.PartitionOf(home) == gotong.Partition(i) { //nolint:gosec // small
+		if home := gotong.Stream(fmt.Sprint("group/", n)); gotong.PartitionOf(home) == gotong.Partition(i) {
 			return home
 		}
 	}
