@@ -1,11 +1,16 @@
 package copy_test
 
 import (
+	"bytes"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/community/group"
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
@@ -81,4 +86,63 @@ func TestKilledOnSurreal(t *testing.T) {
 			t.Error("copied from a store that is not sealed")
 		}
 	})
+}
+
+// TestErasedTextIsNotInACopy: the files of a SurrealDB keep an erased text until
+// they are compacted. The step that operators are given, a copy to a new database,
+// leaves it behind: no file of the new one holds a byte of it.
+func TestErasedTextIsNotInACopy(t *testing.T) {
+	surrealtest.Each(t, func(t *testing.T, e surrealtest.Engine) {
+		t.Helper()
+		const canary = "kenari-yang-dihapus"
+		kept := "merpati-yang-tinggal"
+		open := func() (*noted, string) {
+			dir := t.TempDir()
+			server := surrealtest.Launch(t, e, dir)
+			s, err := surreal.Open(t.Context(), server.Fresh(), surreal.Options{Collections: store.Collections(app.Kinds())})
+			check(t, err)
+			t.Cleanup(func() { check(t, s.Close()); server.Stop() })
+			return note(s), dir
+		}
+		from, old := open()
+		codec := store.NewCodec(app.Kinds())
+		run := engine.New(engine.Options{Store: from, Codec: codec})
+		act := func(actor gotong.Actor, id, name string, data any) {
+			t.Helper()
+			_, err := run.Execute(t.Context(), gotong.Command{
+				Stream: "group/ent-1", Type: name, Data: data, RequestID: id, Actor: actor, Raw: []byte(canary),
+			})
+			check(t, err)
+		}
+		ani, boss := gotong.Actor{UserID: "ani", Role: gotong.RoleUser}, gotong.Actor{UserID: "boss", Role: gotong.RoleAdmin}
+		act(ani, "r1", group.CmdCreate, group.Create{Name: canary, EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
+		ids, err := store.ErasePlan(t.Context(), from, codec, "group/ent-1", []uint64{1})
+		check(t, err)
+		act(ani, "r3", group.CmdUpdate, group.Update{Description: &kept})
+		act(boss, "r2", gotong.CmdErase, gotong.Erase{Events: ids, Reason: "by order"})
+		check(t, run.Close(t.Context()))
+		if inFolder(t, old, canary) == 0 {
+			t.Log("the engine has compacted its files already")
+		}
+		to, fresh := open()
+		copied(t, from, to)
+		if n := inFolder(t, fresh, canary); n > 0 || inFolder(t, fresh, kept) == 0 {
+			t.Errorf("the text is in the new files %d times, the other one %d times", n, inFolder(t, fresh, kept))
+		}
+		same(t, from, to)
+	})
+}
+
+// inFolder counts a text in all files of a directory.
+func inFolder(t *testing.T, dir, text string) (n int) {
+	t.Helper()
+	check(t, filepath.WalkDir(dir, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		n += bytes.Count(b, []byte(text))
+		return err
+	}))
+	return n
 }
