@@ -297,7 +297,7 @@ var sample = Report{
 			Connect: &Quantiles{10_000, 9, 15, 24, 25, 25}, Return: &Quantiles{10_000, 1000, 1500, 1900, 1950, 2000}},
 		{Scenario: "idle", About: "connections", Connections: 10_000, Threads: 100, Seconds: 5, ConnectsPerSecond: 3400,
 			Connect: &Quantiles{10_000, 9, 15, 24, 25, 25},
-			Server: &Server{CPUSeconds: 0.1, CPUPerConnect: 0.39, KBPerConnection: 13.9}},
+			Server:  &Server{CPUSeconds: 0.1, CPUPerConnect: 0.39, KBPerConnection: 13.9}},
 	},
 }
 
