@@ -173,9 +173,6 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		stats := a.hub.Stats()
 		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
 	})
-	if a.readers, err = a.newReaders(); err != nil {
-		return err
-	}
 	a.engine = engine.New(engine.Options{
 		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
 		Ahead: a.ahead.warn, Damage: a.damage.place,
@@ -183,6 +180,10 @@ func (a *App) build(ctx context.Context, opts Options) error {
 			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))
 		},
 	})
+	// After the engine, whose jobs it runs, and before anything can commit.
+	if a.readers, err = a.newReaders(); err != nil {
+		return err
+	}
 	if err := a.newAuth(); err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 // readers returns every reader of this server, one row each.
 func readers() []reader.Reader { return []reader.Reader{audit.Reader(), timer.Reader(Kinds())} }
 
-// handlers returns the handler of every queue of jobs, one row each. The parts
-// of the app, such as the engine, exist when a handler runs, and not before.
+// handlers returns the handler of every queue of jobs, one row each. The engine
+// exists when it is called.
 func handlers(a *App) []reader.Handler {
 	return []reader.Handler{timer.Handler(a.codec, a.engine)}
 }
