@@ -103,6 +103,13 @@ func (t *tailLines) event(e client.Event) error {
 	}
 	clock := at.Format("15:04:05")
 	note, text := t.describe(e, d)
+	if e.Stream.Kind() == "case" {
+		what, reason, err := t.minutes(e)
+		if err != nil {
+			return err
+		}
+		note, text = "["+what+"]", reason
+	}
 	switch e.Type {
 	case "message.posted":
 		t.remember(e.ID, shown{actor, clock, d.Body})
