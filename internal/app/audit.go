@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"os"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/proofs"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/proof"
 )
 
 // openKeeper compares the log with the checkpoints of this node, before any part
@@ -58,4 +62,22 @@ func (a *App) keepCheckpoints(ctx context.Context) error {
 		a.damage.stop(fmt.Errorf("%w: %w", store.ErrFailed, err))
 	}
 	return err
+}
+
+// proofRoutes are the routes of proofs.
+func (a *App) proofRoutes() func(*httpapi.API) {
+	return proofs.Routes(proofs.Options{
+		Views: a.views,
+		Prove: func(ctx context.Context, p gotong.Partition, position uint64, stream gotong.Stream, seq uint64) (proof.Event, error) {
+			if _, _, err := a.keeper.Await(ctx, p, position); err != nil {
+				return proof.Event{}, err
+			}
+			state, err := a.bare.State(ctx)
+			if err != nil {
+				return proof.Event{}, err
+			}
+			pinned := a.keeper.Pinned()
+			return audit.Prove(ctx, a.store, state.Eras, &pinned, stream, seq)
+		},
+	})
 }

@@ -175,7 +175,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	if err != nil { // cannot be: the configuration was checked
 		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
 	}
-	var routes []func(*httpapi.API)
+	routes := []func(*httpapi.API){a.proofRoutes()}
 	for _, k := range a.kinds {
 		if k.routes != nil {
 			routes = append(routes, k.routes(a))

@@ -220,8 +220,18 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Step signs what has grown, after it has compared every partition.
+// Step signs what has grown, after it has compared every partition. A log that
+// seems to be another one is read a second time: a server is not ended because of
+// one read.
 func (k *Keeper) Step(ctx context.Context) error {
+	err := k.step(ctx)
+	if errors.Is(err, ErrRollback) {
+		err = k.step(ctx)
+	}
+	return err
+}
+
+func (k *Keeper) step(ctx context.Context) error {
 	leaves, positions, err := sizes(ctx, k.o.Store)
 	if err != nil {
 		return err

@@ -1,0 +1,85 @@
+package e2e_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/proof"
+)
+
+// TestProof: a member gets the proof of a message, which is checked without the
+// server. Nobody else learns that the event exists, and a text that was changed
+// is in no proof.
+func TestProof(t *testing.T) {
+	n := startNode(t)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	owner := dial(t, n.url, "owner")
+	th := must(owner.CreateThread(t.Context(), client.NewThread{ScopeID: "rt05", Privacy: "private"}))(t)
+	m := must(owner.Send(t.Context(), th.ThreadID, client.NewMessage{Body: "canary one"}))(t)
+	get := func(user, path string) (int, string) {
+		t.Helper()
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/v1/streams/"+path+"/proof", nil))(t)
+		req.Header.Set("Authorization", "Bearer "+tokenOf(user))
+		resp := must(http.DefaultClient.Do(req))(t)
+		defer resp.Body.Close() //nolint:errcheck // only read
+		return resp.StatusCode, string(must(io.ReadAll(resp.Body))(t))
+	}
+	at := fmt.Sprintf("thread/%s/events/%d", th.ThreadID, m.Seq)
+	status, body := get("owner", at)
+	if status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	signers, err := audit.ReadSigners(n.dir + "-checkpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e proof.Event
+	if err := json.Unmarshal([]byte(body), &e); err != nil {
+		t.Fatal(err)
+	}
+	e.Form = proof.EventForm
+	if _, err := e.Check(audit.KeysOf(signers)); err != nil || !strings.Contains(string(e.Content), "canary one") {
+		t.Errorf("the proof: %v, %s", err, body)
+	}
+	_, gone := get("stranger", "thread/"+strings.Repeat("0", 8)+"/events/1")
+	for name, of := range map[string][2]string{
+		"a stranger":       {"stranger", at},
+		"a later event":    {"owner", fmt.Sprintf("thread/%s/events/%d", th.ThreadID, m.Seq+9)},
+		"no such kind":     {"owner", "nothing/x/events/1"},
+		"a malformed kind": {"owner", "No/x/events/1"},
+	} {
+		status, body := get(of[0], of[1])
+		if status != http.StatusNotFound || sameProblem(t, body) != sameProblem(t, gone) {
+			t.Errorf("%s: %d %s, want as %s", name, status, body, gone)
+		}
+	}
+	must(owner.EditMessage(t.Context(), th.ThreadID, m.MessageID, 0, "other words"))(t)
+	status, body = get("owner", at)
+	if err := json.Unmarshal([]byte(body), &e); err != nil || status != http.StatusOK {
+		t.Fatal(status, body, err)
+	}
+	e.Content, e.ContentSalt = nil, nil
+	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Content != nil || e.ContentSalt != nil || strings.Contains(body, "Y2FuYXJ5") {
+		t.Errorf("a text that was changed is in the proof: %v %s", err, body)
+	}
+	if _, err := e.Check(audit.KeysOf(signers)); err != nil {
+		t.Error(err)
+	}
+}
+
+// sameProblem is a problem without what tells one request from another.
+func sameProblem(t *testing.T, body string) string {
+	t.Helper()
+	var p map[string]any
+	if err := json.Unmarshal([]byte(body), &p); err != nil {
+		t.Fatal(err, body)
+	}
+	delete(p, "trace_id")
+	return fmt.Sprint(p)
+}
