@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
@@ -47,7 +47,7 @@ func running(b *testing.B, readers []reader.Reader, handlers ...reader.Handler) 
 // writes: posts one after the other, so that none shares a transaction, and each
 // so long after the one before that the readers write a step for it alone.
 func BenchmarkLonePostWithReaders(b *testing.B) {
-	for name, readers := range map[string][]reader.Reader{"none": nil, "audit": {audit.Reader()}} {
+	for name, readers := range map[string][]reader.Reader{"none": nil, "all": app.Readers()} {
 		b.Run("readers="+name, func(b *testing.B) {
 			s, r := running(b, readers)
 			m := storetest.NewMaker(s.Epoch())
