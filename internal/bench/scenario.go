@@ -48,7 +48,7 @@ var Scenarios = []Scenario{
 		Threads: 10, Viewers: 100, Posters: 10, Rate: 200, run: (*trial).traffic},
 	{Name: "throttle", About: "10 threads of 100 viewers, 16 posts in flight in each",
 		Threads: 10, Viewers: 100, Posters: 10, Window: 16, run: (*trial).traffic},
-	{Name: "everyday", About: "members in threads of 50, each of whom posts once a minute on average",
+	{Name: "everyday", About: "members in threads of 50, each of whom posts once a minute",
 		Clients: 500, run: (*trial).everyday},
 	{Name: "idle", About: "connections that follow quiet threads of 100 members", Clients: 10_000, run: (*trial).idle},
 	{Name: "storm", About: "clients that return at once, 100 posts behind",

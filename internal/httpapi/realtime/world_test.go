@@ -34,21 +34,6 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(bothWays{m}) }
 
-// bothWays runs all tests with connections that the poller watches, and then
-// with those that a goroutine each reads.
-type bothWays struct{ *testing.M }
-
-func (b bothWays) Run() int {
-	code := b.M.Run()
-	if portable = true; code == 0 {
-		code = b.M.Run()
-	}
-	return code
-}
-
-// portable is set while the tests run the second way.
-var portable bool
-
 // patience is how long a test waits for what has to come.
 const patience = 60 * time.Second
 
