@@ -207,7 +207,7 @@ func (v *village) live(n int) {
 			v.talk(v.threads[v.pick(len(v.threads))])
 		}
 	}
-	for range (n + 24) / 25 { // at the end, because days pass, and a message can be edited for minutes
+	for range min(n/10, 300) { // at the end, because days pass, and a message can be edited for minutes
 		v.affair()
 	}
 }

@@ -111,8 +111,8 @@ func TestCasesOverREST(t *testing.T) {
 	if got := dedi.get(at).want(200); got.str("active_stage") != "keresahan" || got.str("track") != "tuntaskan" {
 		t.Errorf("%s", got.body)
 	}
-	dedi.get(at + "/members").problem(403, gotong.CodeForbidden)
-	dedi.get("/v1/transitions/" + id + "/timeline").problem(404, gotong.CodeNotFound)
+	dedi.get(at+"/members").problem(403, gotong.CodeForbidden)
+	dedi.get("/v1/transitions/"+id+"/timeline").problem(404, gotong.CodeNotFound)
 	if list := dedi.get("/v1/cases?scope_id=rt05").want(200).list(); len(list) != 1 {
 		t.Errorf("%v", list)
 	}
@@ -134,7 +134,7 @@ func TestCasesOverREST(t *testing.T) {
 	budi.post(gate+"/withdraw", nil).problem(403, gotong.CodeForbidden)
 	ani.post(gate+"/withdraw", nil).want(200)
 	for _, bad := range []string{"x", id, id + ".", id + ".0", id + ".03", id + ".99999", "case-x.1"} {
-		ani.get("/v1/transitions/" + bad + "/gate").problem(404, gotong.CodeNotFound)
+		ani.get("/v1/transitions/"+bad+"/gate").problem(404, gotong.CodeNotFound)
 	}
 	line := ani.get("/v1/transitions/" + id + "/timeline?transition_id=" + first.str("transition_id")).want(200).list()
 	if len(line) != 3 || line[1]["type"] != cases.EvObjected {
@@ -148,6 +148,6 @@ func TestCasesOverREST(t *testing.T) {
 		t.Errorf("%v", rest)
 	}
 	ani.do(http.MethodDelete, at+"/members/"+budi.id, nil).want(200)
-	budi.get("/v1/transitions/" + id + "/timeline").problem(404, gotong.CodeNotFound)
+	budi.get("/v1/transitions/"+id+"/timeline").problem(404, gotong.CodeNotFound)
 	ani.post(at+"/leave", nil).want(200)
 }

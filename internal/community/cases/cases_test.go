@@ -2,7 +2,6 @@ package cases_test
 
 import (
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
@@ -10,8 +9,6 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/user"
 )
-
-const day = 24 * time.Hour
 
 // village is a world of cases, groups and accounts.
 type village struct {
@@ -67,14 +64,6 @@ func (v *village) close(seq uint64) []gotong.Event {
 	g := v.gate(seq)
 	v.Pass(g.ClosesAt.Sub(v.Now()))
 	return v.Do(system, v.s, cases.Close{Gate: seq, Due: g.ClosesAt})
-}
-
-// types returns the types of events.
-func types(events []gotong.Event) (names []string) {
-	for _, e := range events {
-		names = append(names, e.Type)
-	}
-	return names
 }
 
 // TestTuntaskan goes through a whole track: consent, an objection, a vote, and a

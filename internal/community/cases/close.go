@@ -25,7 +25,7 @@ func (r ruling) server(due, from gotong.Instant, then func() (gotong.Decision, e
 // close ends the window of the gate, with the outcome that the votes before it
 // in the log give.
 func (r ruling) close() (gotong.Decision, error) {
-	switch r.gate.Phase {
+	switch r.gate.Phase { //nolint:exhaustive // the other open phases are votes
 	case InConsent:
 		return gotong.Accept(r.outcome(EvApplied, WhyConsent))
 	case InApproval:

@@ -18,8 +18,8 @@ var update = flag.Bool("update", false, "write testdata/events.golden anew")
 func fill(v reflect.Value) {
 	switch v.Kind() { //nolint:exhaustive // no event has other fields
 	case reflect.Struct:
-		for i := range v.NumField() {
-			fill(v.Field(i))
+		for _, f := range v.Fields() {
+			fill(f)
 		}
 	case reflect.Slice:
 		v.Set(reflect.MakeSlice(v.Type(), 1, 1))

@@ -53,8 +53,8 @@ type model struct {
 	now                  gotong.Instant
 }
 
-func has(roles []cases.Role, any ...cases.Role) bool {
-	return slices.ContainsFunc(any, func(r cases.Role) bool { return slices.Contains(roles, r) })
+func has(roles []cases.Role, one ...cases.Role) bool {
+	return slices.ContainsFunc(one, func(r cases.Role) bool { return slices.Contains(roles, r) })
 }
 
 // result is what becomes of a command.
@@ -65,13 +65,6 @@ const (
 	idle     result = "idle"
 	rejected result = "rejected"
 )
-
-func yes(ok bool) result {
-	if ok {
-		return accepted
-	}
-	return rejected
-}
 
 // step returns the gate of a step: 0 if there is none.
 func (m *model) step(from, to string) (kind byte, only, fast bool) {
@@ -149,7 +142,7 @@ func (g *mGate) passed() bool {
 	ayes, noes := 0, 0
 	by := map[cases.Role]bool{}
 	for id, choice := range g.votes {
-		switch choice {
+		switch choice { //nolint:exhaustive // abstain only takes part
 		case cases.Yes:
 			ayes++
 			for _, r := range g.roles[id] {

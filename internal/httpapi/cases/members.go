@@ -42,7 +42,8 @@ func (r *routes) memberRoutes(api *httpapi.API) {
 			},
 			Remove: httpapi.Route{
 				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member from a case",
-				Description: "For the author, a PIC and platform moderators. After the response, no event of the case is delivered to that user.",
+				Description: "For the author, a PIC and platform moderators. " +
+					"After the response, no event of the case is delivered to that user.",
 			},
 		},
 		Leave: cases.Leave{}, Remove: func(id string, _ gotong.Ban) any { return cases.Remove{UserID: id} },

@@ -69,10 +69,12 @@ const gateSubject = "The transition's id: case-…, a dot and a number."
 func (r *routes) transitionRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "propose-transition", Method: http.MethodPost, Path: "/v1/transitions", Tag: tagGate, Status: http.StatusCreated, Write: true,
-		Summary: "Propose a step of a case", Description: "For its author and its PIC. The gate follows from the track and the number of voters.",
+		Summary:     "Propose a step of a case",
+		Description: "For its author and its PIC. The gate follows from the track and the number of voters.",
 	}, r.propose)
 	httpapi.Register(api, httpapi.Route{
-		ID: "get-transition", Method: http.MethodGet, Path: "/v1/transitions/{id}", Tag: tagGate, Subject: gateSubject, Summary: "Get a transition",
+		ID: "get-transition", Method: http.MethodGet, Path: "/v1/transitions/{id}", Tag: tagGate, Subject: gateSubject,
+		Summary: "Get a transition",
 	}, r.getTransition)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-gate", Method: http.MethodGet, Path: "/v1/transitions/{id}/gate", Tag: tagGate, Subject: gateSubject,
@@ -92,21 +94,23 @@ func (r *routes) transitionRoutes(api *httpapi.API) {
 	}, r.active)
 	act(r, api, "object", "/objections", "Object to a proposal", "A consent becomes a vote.", cases.CmdObject,
 		func(gate uint64, b Reason) any { return cases.Object{Gate: gate, Reason: b.Reason} })
-	act(r, api, "vote", "/votes", "Vote, or replace your vote", "For users who were members when it was proposed, and still are.", cases.CmdVote,
-		func(gate uint64, b Vote) any { return cases.Cast{Gate: gate, Choice: b.Choice} })
+	act(r, api, "vote", "/votes", "Vote, or replace your vote", "For users who were members when it was proposed, and still are.",
+		cases.CmdVote, func(gate uint64, b Vote) any { return cases.Cast{Gate: gate, Choice: b.Choice} })
 	act(r, api, "dispute", "/disputes", "Dispute a step whose vote has passed", "For members, in the challenge window.", cases.CmdDispute,
 		func(gate uint64, b Reason) any { return cases.Dispute{Gate: gate, Reason: b.Reason} })
 	act(r, api, "resolve-dispute", "/resolution", "Decide a dispute", "For platform moderators who are not a party.", cases.CmdResolve,
 		func(gate uint64, b Resolution) any {
 			return cases.Resolve{Gate: gate, Confirm: b.Confirm, Reason: b.Reason}
 		})
-	actEmpty(r, api, "withdraw-transition", "/withdraw", "Withdraw a proposal", "For the proposer and platform moderators, until it closes.",
+	actEmpty(r, api, "withdraw-transition", "/withdraw", "Withdraw a proposal",
+		"For the proposer and platform moderators, until it closes.",
 		cases.CmdWithdraw, func(gate uint64) any { return cases.Withdraw{Gate: gate} })
 	actEmpty(r, api, "approve-transition", "/approve", "Approve a fast track",
 		"For platform moderators and leaders of the group. The step is applied at once; a vote ratifies it.",
 		cases.CmdApprove, func(gate uint64) any { return cases.Approve{Gate: gate} })
 	httpapi.Register(api, httpapi.Route{
-		ID: "void-vote", Method: http.MethodPost, Path: "/v1/transitions/{id}/votes/{uid}/void", Tag: tagGate, Subject: gateSubject, Write: true,
+		ID: "void-vote", Method: http.MethodPost, Path: "/v1/transitions/{id}/votes/{uid}/void", Write: true,
+		Tag: tagGate, Subject: gateSubject,
 		Summary: "Void the vote of a former member", Description: "For platform moderators, until the vote closes.",
 	}, r.void)
 }
@@ -118,6 +122,8 @@ type actIn[B any] struct {
 	InGate
 	JSON httpapi.Body[B]
 }
+
+type answered = httpapi.Answered[TransitionView]
 
 type emptyIn struct {
 	InGate
@@ -134,14 +140,14 @@ func actRoute(id, path, summary, about string) httpapi.Route {
 // act registers an operation on one transition, by the command name, which data
 // makes of the body.
 func act[B any](r *routes, api *httpapi.API, id, path, summary, about, name string, data func(uint64, B) any) {
-	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *actIn[B]) (*httpapi.Answered[TransitionView], error) {
+	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *actIn[B]) (*answered, error) {
 		return r.act(ctx, in.ID, name, func(gate uint64) any { return data(gate, in.JSON.Value) }, in.JSON.Raw)
 	})
 }
 
 // actEmpty is act for an operation without a body.
 func actEmpty(r *routes, api *httpapi.API, id, path, summary, about, name string, data func(uint64) any) {
-	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *emptyIn) (*httpapi.Answered[TransitionView], error) {
+	httpapi.Register(api, actRoute(id, path, summary, about), func(ctx context.Context, in *emptyIn) (*answered, error) {
 		return r.act(ctx, in.ID, name, data, nil)
 	})
 }
