@@ -60,7 +60,7 @@ func TestDamagedEndOfAStream(t *testing.T) {
 		t.Errorf("messages: %d %s", status, text)
 	}
 	stop()
-	if n := strings.Count(logged.String(), "level=ERROR"); n != 1 || !strings.Contains(logged.String(), string(w.topic)) {
+	if n := strings.Count(logged.String(), `msg="the log is damaged"`); n != 1 || !strings.Contains(logged.String(), string(w.topic)) {
 		t.Errorf("%d lines about it:\n%s", n, logged.String())
 	}
 	if found := checked(t, path); len(found) != 1 || !strings.Contains(found[0], "event of "+string(w.topic)) {
