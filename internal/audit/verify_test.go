@@ -368,3 +368,30 @@ func TestNothingToCompareWith(t *testing.T) {
 		t.Error("the finding has no text")
 	}
 }
+
+// After the newest checkpoint, the chains still show an event that is missing, and
+// one that does not follow.
+func TestAfterTheCheckpoint(t *testing.T) {
+	for name, spoil := range map[string]func(a *altered){
+		"missing": func(a *altered) {
+			a.commits[a.p] = slices.Delete(a.commits[a.p], 1, 2)
+			a.renumber()
+		},
+		"does not follow": func(a *altered) { // with hashes of its own
+			e := &a.commits[a.p][1].Events[0]
+			e.Data = []byte(`{"payload":{"forged":true}}`)
+			e.Chain = e.Header("e0").Chain()
+		},
+	} {
+		w := newWorld(t, 1) // whose checkpoint is of an empty log
+		for range 4 {
+			w.write("thread/a", "group/0", 1)
+		}
+		a := &altered{commits: w.copied(), p: gotong.PartitionOf("group/0")}
+		spoil(a)
+		r, err := Verify(t.Context(), w.source(a.commits), VerifyOptions{Pinned: w.pinned[0]})
+		if err != nil || r.Code != Altered || r.Findings[0].Stream != "thread/a" {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
