@@ -96,7 +96,7 @@ func (r *run) with(name string, scenario func(*run) error) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(r.ctx, self, "server", dir)
+	cmd := exec.CommandContext(r.ctx, self, "server", filepath.Join(dir, "data")) // checkpoints lie beside it
 	cmd.Stderr = os.Stderr
 	if r.store != "" {
 		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s/%s-%d", storeEnv, r.store, name, time.Now().Unix()))
