@@ -57,7 +57,7 @@ func TestReaderAndJobCommands(t *testing.T) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", token)
-		res, err := http.DefaultClient.Do(req)
+		res, err := http.DefaultTransport.RoundTrip(req)
 		if err != nil {
 			t.Fatal(err)
 		}
