@@ -68,10 +68,7 @@ func (s *Service) Ticket(ctx context.Context, requestID string, p Principal) (t 
 		t.Text, t.Expires = s.ticketText(key.Name, held.At), held.At.Add(ticketLife)
 		return err
 	})
-	if err != nil {
-		return Ticket{}, err
-	}
-	return t, nil
+	return t, err
 }
 
 // UseTicket returns the principal of a ticket and spends it: of several calls at
@@ -85,10 +82,7 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	if t.Expires <= s.now() {
 		return p, unauthorized("The token has expired.")
 	}
-	if p, err = s.admit(ctx, t.Principal); err != nil {
-		return Principal{}, err
-	}
-	return p, nil
+	return s.admit(ctx, t.Principal)
 }
 
 // takeTicket returns a ticket and marks it as used.
