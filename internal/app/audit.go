@@ -33,7 +33,8 @@ func (a *App) openKeeper(ctx context.Context, opts Options) error {
 		a.keeper, err = audit.Open(ctx, o)
 	}
 	if err == nil && created {
-		a.report.created = append(a.report.created, "The signing key and checkpoints of the log in "+o.Dir+"; keep them apart from backups of the database")
+		a.report.created = append(a.report.created,
+			"The signing key and checkpoints of the log in "+o.Dir+"; keep them apart from backups of the database")
 	}
 	return err
 }

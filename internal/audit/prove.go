@@ -40,8 +40,8 @@ func Prove(ctx context.Context, log Log, eras store.Eras, pinned *Pinned, stream
 
 func eventProof(e *store.Event, epoch gotong.Epoch) proof.Event {
 	p := proof.Event{
-		Form: proof.EventForm, Stream: e.Stream, Seq: e.Seq, Position: e.Position, Epoch: epoch, Partition: e.Partition, ID: e.ID, Type: e.Type,
-		At: int64(e.At), Audience: e.Audience, Count: e.Count, Prev: e.Prev,
+		Form: proof.EventForm, Stream: e.Stream, Seq: e.Seq, Position: e.Position, Epoch: epoch, Partition: e.Partition,
+		ID: e.ID, Type: e.Type, At: int64(e.At), Audience: e.Audience, Count: e.Count, Prev: e.Prev,
 		DataCommitment: gotong.CommitData(e.DataSalt, e.Data), ContentCommitment: e.ContentCommit,
 		Data: e.Data, DataSalt: e.DataSalt[:],
 	}
