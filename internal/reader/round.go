@@ -55,6 +55,7 @@ func (p *partition) turn(ctx context.Context) time.Duration {
 		}
 		return never
 	case ctx.Err() != nil:
+		p.followers = nil // their cursors are ahead of the effects that were written
 		return never
 	case errors.Is(err, store.ErrConflict): // another node runs it, or someone moved a cursor
 	case !p.fault:
