@@ -65,41 +65,62 @@ func tilesOf(c reader.Commit) []gotong.Key {
 	return keys
 }
 
-// grow adds the leaf of a commit.
-func grow(docs map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err error) {
-	var edge hashList
-	if err := decode(docs, edgeKey(c.Partition), &edge); err != nil {
+// grow adds the leaves of commits.
+func grow(docs map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
+	changed := map[gotong.Key]*hashList{}
+	list := func(key gotong.Key) (*hashList, error) {
+		l := changed[key]
+		if l != nil {
+			return l, nil
+		}
+		l = &hashList{}
+		changed[key] = l
+		return l, decode(docs, key, l)
+	}
+	edge, err := list(edgeKey(run[0].Partition))
+	if err != nil {
 		return step, err
 	}
-	if edge.Size != c.Position-1 {
-		return step, fmt.Errorf("audit: the tree of partition %d has %d leaves before position %d", c.Partition, edge.Size, c.Position)
-	}
-	edge.add(tlog.Hash(leafOf(c.Partition, c.Position, c.Events).Hash()))
-	edge.Size++
-	add := func(level int, n uint64, more []byte) (tile hashList, err error) {
-		key := tileKey(c.Partition, level, n)
-		if err := decode(docs, key, &tile); err != nil {
-			return tile, err
+	for _, c := range run {
+		if edge.Size != c.Position-1 {
+			return step, fmt.Errorf("audit: the tree of partition %d has %d leaves before position %d", c.Partition, edge.Size, c.Position)
 		}
-		tile.Hashes = append(tile.Hashes, more...)
-		err = put(&step, key, &tile)
-		return tile, err
-	}
-	if edge.Size%group == 0 {
-		tile, err := add(0, (edge.Size-1)/tileWidth, edge.Hashes)
-		edge.Hashes = nil
-		level := 1
-		for n := edge.Size; err == nil && n%tileWidth == 0; level++ {
-			root := rootOf(tile.Hashes)
-			n /= tileWidth
-			tile, err = add(level, (n-1)/tileWidth, root[:])
+		edge.add(tlog.Hash(leafOf(c.Partition, c.Position, c.Events).Hash()))
+		edge.Size++
+		if edge.Size%group == 0 {
+			if err := fill(c.Partition, edge, list); err != nil {
+				return step, err
+			}
 		}
+	}
+	for key, l := range changed {
+		body, err := json.Marshal(l)
 		if err != nil {
 			return step, err
 		}
+		step.Changes = append(step.Changes, store.Change{Key: key, Body: body})
 	}
-	err = put(&step, edgeKey(c.Partition), &edge)
-	return step, err
+	return step, nil
+}
+
+// fill moves the leaves of a full edge to their tile, and the root of each tile
+// that is then full to the tile above it.
+func fill(p gotong.Partition, edge *hashList, list func(gotong.Key) (*hashList, error)) error {
+	more := edge.Hashes
+	edge.Hashes = nil
+	n := edge.Size
+	for level := 0; ; level++ {
+		tile, err := list(tileKey(p, level, (n-1)/tileWidth))
+		if err != nil {
+			return err
+		}
+		tile.Hashes = append(tile.Hashes, more...)
+		if n%tileWidth != 0 {
+			return nil
+		}
+		root := rootOf(tile.Hashes)
+		n, more = n/tileWidth, root[:]
+	}
 }
 
 func decode(docs map[gotong.Key][]byte, key gotong.Key, into *hashList) error {
@@ -111,12 +132,6 @@ func decode(docs map[gotong.Key][]byte, key gotong.Key, into *hashList) error {
 		return fmt.Errorf("audit: the document %s of %s is damaged", key.Name, key.Owner)
 	}
 	return nil
-}
-
-func put(step *reader.Step, key gotong.Key, l *hashList) error {
-	body, err := json.Marshal(l)
-	step.Changes = append(step.Changes, store.Change{Key: key, Body: body})
-	return err
 }
 
 // leafOf returns the leaf of a commit with these events.

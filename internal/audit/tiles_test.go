@@ -50,7 +50,7 @@ func (d documents) apply(tb testing.TB, c reader.Commit) (bytes int) {
 			docs[key] = body
 		}
 	}
-	step, err := r.Read(docs, c)
+	step, err := r.Read(docs, []reader.Commit{c})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -139,12 +139,12 @@ func TestReaderOutOfStep(t *testing.T) {
 	docs := documents{}
 	docs.apply(t, commitAt(0, 1))
 	for _, position := range []uint64{1, 3} {
-		if _, err := grow(docs, commitAt(0, position)); err == nil {
+		if _, err := grow(docs, []reader.Commit{commitAt(0, position)}); err == nil {
 			t.Errorf("position %d is added to a tree of one leaf", position)
 		}
 	}
 	docs[edgeKey(0)] = []byte(`{"hashes":"AAAA"}`)
-	if _, err := grow(docs, commitAt(0, 2)); err == nil {
+	if _, err := grow(docs, []reader.Commit{commitAt(0, 2)}); err == nil {
 		t.Error("a damaged edge is accepted")
 	}
 }

@@ -23,17 +23,19 @@ func visits() []reader.Reader {
 	return []reader.Reader{{
 		Name: "visits", Collections: []string{"visits"},
 		Needs: func(c reader.Commit) []gotong.Key { return []gotong.Key{key(c)} },
-		Read: func(docs map[gotong.Key][]byte, c reader.Commit) (s reader.Step, err error) {
-			var last [2]uint64
-			if body := docs[key(c)]; body != nil {
-				err = json.Unmarshal(body, &last)
+		Read: func(docs map[gotong.Key][]byte, run []reader.Commit) (s reader.Step, err error) {
+			for _, c := range run {
+				var last [2]uint64
+				if body := docs[key(c)]; body != nil {
+					err = json.Unmarshal(body, &last)
+				}
+				if c.Position == 2 {
+					return s, errors.New("this position is skipped")
+				}
+				docs[key(c)], _ = json.Marshal([2]uint64{c.Position, last[0]})
+				s.Changes = append(s.Changes, store.Change{Key: key(c), Body: docs[key(c)]})
+				s.Jobs = append(s.Jobs, store.Job{Queue: "visits", ID: fmt.Sprint(c.Partition, c.Position)})
 			}
-			if c.Position == 2 {
-				return s, errors.New("this position is skipped")
-			}
-			body, _ := json.Marshal([2]uint64{c.Position, last[0]})
-			s.Changes = []store.Change{{Key: key(c), Body: body}}
-			s.Jobs = []store.Job{{Queue: "visits", ID: fmt.Sprint(c.Partition, c.Position)}}
 			return s, err
 		},
 	}}

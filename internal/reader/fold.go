@@ -46,29 +46,52 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 		return m, err
 	}
 	at := map[gotong.Key]int{}
-	for i, c := range commits {
-		if f.skips == nil || !f.skips(c.Position) {
-			step, err := f.read(needs[i], c)
-			if err != nil {
-				m.stop = err
-				return m, nil //nolint:nilerr // it is the reader's
-			}
-			for _, ch := range step.Changes {
-				f.put(ch)
-				if n, ok := at[ch.Key]; ok {
-					m.changes[n] = ch
-					continue
-				}
-				at[ch.Key] = len(m.changes)
-				m.changes = append(m.changes, ch)
-			}
-			if c.Position > quiet {
-				m.jobs = append(m.jobs, step.Jobs...)
-			}
+	for len(commits) > 0 && m.stop == nil {
+		n := f.run(commits, quiet)
+		if n == 0 { // an operator passed it
+			m.to, commits, needs = commits[0].Position, commits[1:], needs[1:]
+			continue
 		}
-		m.to = c.Position
+		step, err := f.read(needs[:n], commits[:n])
+		for n > 1 && err != nil { // only a run of one shows which commit fails
+			n = 1
+			step, err = f.read(needs[:n], commits[:n])
+		}
+		if m.stop = err; err == nil {
+			if commits[0].Position <= quiet {
+				step.Jobs = nil
+			}
+			f.add(&m, step, at)
+			m.to, commits, needs = commits[n-1].Position, commits[n:], needs[n:]
+		}
 	}
 	return m, nil
+}
+
+// run returns how many of the commits can be read at once: those before one that
+// an operator passed, and before the end of the positions without jobs.
+func (f *fold) run(commits []Commit, quiet uint64) (n int) {
+	for _, c := range commits {
+		if f.skips != nil && f.skips(c.Position) || (c.Position <= quiet) != (commits[0].Position <= quiet) {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// add adds a step to what was made. at says where in its changes each document is.
+func (f *fold) add(m *made, step Step, at map[gotong.Key]int) {
+	for _, ch := range step.Changes {
+		f.put(ch)
+		if n, ok := at[ch.Key]; ok {
+			m.changes[n] = ch
+			continue
+		}
+		at[ch.Key] = len(m.changes)
+		m.changes = append(m.changes, ch)
+	}
+	m.jobs = append(m.jobs, step.Jobs...)
 }
 
 // need is the documents that a commit needs, or why they cannot be named.
@@ -111,21 +134,20 @@ func (f *fold) put(ch store.Change) {
 	f.docs[ch.Key] = ch.Body
 }
 
-// read calls the reader for one commit and checks what it returns.
-func (f *fold) read(n need, c Commit) (step Step, err error) {
-	if n.err != nil {
-		return step, n.err
-	}
-	err = store.Guard(func() error {
-		docs := make(map[gotong.Key][]byte, len(n.keys))
+// read calls the reader for a run of commits and checks what it returns.
+func (f *fold) read(needs []need, run []Commit) (step Step, err error) {
+	docs := map[gotong.Key][]byte{}
+	for _, n := range needs {
+		if n.err != nil {
+			return step, n.err
+		}
 		for _, key := range n.keys {
 			if body := f.docs[key]; body != nil {
 				docs[key] = body
 			}
 		}
-		step, err = f.reader.Read(docs, c)
-		return err
-	})
+	}
+	err = store.Guard(func() error { step, err = f.reader.Read(docs, run); return err })
 	for i := range step.Changes {
 		if key := step.Changes[i].Key; err == nil && !slices.Contains(f.reader.Collections, key.Collection) {
 			err = fmt.Errorf("reader: %s has no collection %q", f.reader.Name, key.Collection)

@@ -203,7 +203,7 @@ func (c *claim) handle(ctx context.Context, job store.Job) (result Result, err e
 	ctx, cancel := context.WithCancel(ctx)
 	var heart sync.WaitGroup
 	heart.Go(func() {
-		for pause(ctx, beat) {
+		for pause(ctx, beat, nil) {
 			if errors.Is(c.renew(ctx), store.ErrConflict) {
 				cancel()
 			}
@@ -249,6 +249,6 @@ func (c *claim) settle(ctx context.Context, next *store.Job, outcome string) str
 			c.q.runner.opt.Clock.Mono().Sub(began) > term:
 			return "lost"
 		}
-		pause(ctx, scan)
+		pause(ctx, scan, nil)
 	}
 }

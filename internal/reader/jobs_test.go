@@ -190,7 +190,7 @@ func TestLeases(t *testing.T) {
 	inWorld(t, func(w *world) {
 		var h handled
 		r := w.runner(nil, h.handler(func(_ context.Context, _ store.Job) (Result, error) {
-			pause(context.Background(), 5*term)
+			pause(context.Background(), 5*term, nil)
 			return Done, nil
 		}))
 		w.put(store.Job{ID: "long"}, store.Job{ID: "orphan"})
@@ -237,7 +237,7 @@ func TestJobsAtTheEndOfANode(t *testing.T) {
 		var h handled
 		r := w.runner(nil, h.handler(func(ctx context.Context, job store.Job) (Result, error) {
 			if job.ID == "quick" {
-				pause(context.Background(), grace/2)
+				pause(context.Background(), grace/2, nil)
 				return Done, ctx.Err()
 			}
 			<-ctx.Done()
@@ -318,7 +318,7 @@ func TestJobsWhileTheClockIsSet(t *testing.T) {
 			inWorld(t, func(w *world) {
 				var h handled
 				r := w.runner(nil, h.handler(func(context.Context, store.Job) (Result, error) {
-					pause(context.Background(), 2*term)
+					pause(context.Background(), 2*term, nil)
 					return Done, nil
 				}))
 				now := w.clock.Now()
@@ -408,7 +408,7 @@ func TestJobsAreBounded(t *testing.T) {
 			if n := now.Add(1); n > most.Load() {
 				most.Store(n)
 			}
-			pause(context.Background(), 10*time.Millisecond)
+			pause(context.Background(), 10*time.Millisecond, nil)
 			now.Add(-1)
 			return Done, nil
 		}}

@@ -154,7 +154,7 @@ func (n *node) settle() {
 		if waits == 0 {
 			break
 		}
-		pause(ctx, 10*time.Millisecond)
+		pause(ctx, 10*time.Millisecond, nil)
 	}
 	cancel()
 	group.Wait()

@@ -21,8 +21,11 @@ const (
 
 	maxPosition = 1<<62 - 1 // as far as there is
 
-	maxOffered      = 256 // commits of this node that wait in memory
-	maxOfferedBytes = 1 << 20
+	// The commits of this node that wait in memory. When half of the room is used,
+	// the pause between two writes ends: to read commits back and decode them costs
+	// more than all else that the runner does.
+	maxOffered      = 4096
+	maxOfferedBytes = 4 << 20
 )
 
 // partition runs every reader in one partition. Its goroutine owns all that mu
@@ -31,6 +34,7 @@ type partition struct {
 	runner *Runner
 	id     gotong.Partition
 	wake   chan struct{}
+	full   chan struct{} // half of the room for offered commits is used
 
 	followers []*follower // nil: not loaded
 	fault     bool        // the store failed since the last success
@@ -73,9 +77,13 @@ func (p *partition) offer(c Commit) {
 	if mine && size <= maxOfferedBytes {
 		p.offered, p.bytes = append(p.offered, c), p.bytes+size
 	}
+	full := len(p.offered) >= maxOffered/2 || p.bytes >= maxOfferedBytes/2
 	p.mu.Unlock()
 	if mine {
 		p.wakeUp()
+	}
+	if full {
+		signal(p.full)
 	}
 }
 
@@ -144,9 +152,11 @@ func (p *partition) statuses() []Status {
 	return p.status
 }
 
-func (p *partition) wakeUp() {
+func (p *partition) wakeUp() { signal(p.wake) }
+
+func signal(to chan struct{}) {
 	select {
-	case p.wake <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
@@ -167,8 +177,9 @@ func (p *partition) take(at uint64) (list []Commit) {
 	return list
 }
 
-// pause waits; it returns false if ctx ends first.
-func pause(ctx context.Context, d time.Duration) bool {
+// pause waits, or until something comes from early, if it is not nil. It returns
+// false if ctx ends first.
+func pause(ctx context.Context, d time.Duration, early <-chan struct{}) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}
@@ -178,6 +189,8 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
+		return true
+	case <-early:
 		return true
 	}
 }

@@ -56,17 +56,21 @@ type Reader struct {
 	// it uses none.
 	Needs func(c Commit) []gotong.Key
 
-	// Read returns what the commit causes. docs holds the documents that Needs
-	// named, as the commits before left them; one that does not exist is absent. If
-	// it returns an error or panics, the reader stops before this position of this
+	// Read returns what a run of commits causes: those of successive positions of
+	// one partition, at least one. docs holds the documents that Needs named for
+	// them, as the commits before left them; one that does not exist is absent. How
+	// commits are divided into runs must not matter. If Read returns an error or
+	// panics for a commit alone, the reader stops before its position of this
 	// partition, and the others continue.
-	Read func(docs map[gotong.Key][]byte, c Commit) (Step, error)
+	Read func(docs map[gotong.Key][]byte, run []Commit) (Step, error)
 }
 
-// Step is what one commit causes for one reader. It is written once, together
-// with the reader's cursor.
+// Step is what a run of commits causes for one reader. It is written once,
+// together with the reader's cursor.
 type Step struct {
-	Changes []store.Change // documents to put, or to delete if Body is nil; a body is a JSON object
+	// Changes puts documents, or deletes them if Body is nil; a body is a JSON
+	// object. Of several changes of one document, the last one counts.
+	Changes []store.Change
 
 	// Jobs are made unless a job with the same queue and id exists. Queue, ID, Due
 	// and Body are used. The id must follow from the events alone; derive it from

@@ -24,7 +24,7 @@ func (p *partition) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			break
 		}
-		if wait = p.turn(ctx); wait > 0 && !pause(ctx, gap) {
+		if wait = p.turn(ctx); wait > 0 && !pause(ctx, gap, p.full) {
 			break
 		}
 	}
@@ -63,7 +63,7 @@ func (p *partition) turn(ctx context.Context) time.Duration {
 		p.runner.fault(ctx, err)
 	}
 	p.followers = nil
-	pause(ctx, retry/2+rand.N(retry)) //nolint:gosec // spreads load, guards nothing
+	pause(ctx, retry/2+rand.N(retry), nil) //nolint:gosec // spreads load, guards nothing
 	return 0
 }
 

@@ -61,7 +61,7 @@ func New(opt Options, readers []Reader, handlers []Handler) (*Runner, error) {
 	r := &Runner{opt: opt, node: rand.Text(), readers: readers}
 	for i := range r.parts {
 		r.parts[i] = &partition{
-			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), mine: !opt.Shared,
+			runner: r, id: gotong.Partition(i), wake: make(chan struct{}, 1), full: make(chan struct{}, 1), mine: !opt.Shared,
 		}
 	}
 	for i := range handlers {
@@ -114,7 +114,7 @@ func (r *Runner) look(ctx context.Context) {
 			r.fault(ctx, err)
 		}
 		fault = err != nil
-		if !pause(ctx, poll) {
+		if !pause(ctx, poll, nil) {
 			break
 		}
 	}

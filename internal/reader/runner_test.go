@@ -73,7 +73,7 @@ func TestCommitsOfThisNodeAreNotReadFromTheStore(t *testing.T) {
 // most, and when it stops.
 func TestLoneCursorsAreWrittenOnceASecond(t *testing.T) {
 	inWorld(t, func(w *world) {
-		idle := Reader{Name: "idle", Read: func(map[gotong.Key][]byte, Commit) (Step, error) { return Step{}, nil }}
+		idle := Reader{Name: "idle", Read: func(map[gotong.Key][]byte, []Commit) (Step, error) { return Step{}, nil }}
 		r := w.runner([]Reader{idle})
 		stop := w.start(r)
 		for range 100 {
@@ -111,11 +111,11 @@ func TestNewReaderCatchesUp(t *testing.T) {
 		var old atomic.Uint64
 		first := tally("a", "as", nil)
 		read := first.Read
-		first.Read = func(docs map[gotong.Key][]byte, c Commit) (Step, error) {
-			if c.Position <= 3*pageEvents+7 {
+		first.Read = func(docs map[gotong.Key][]byte, run []Commit) (Step, error) {
+			if run[0].Position <= 3*pageEvents+7 {
 				old.Add(1)
 			}
-			return read(docs, c)
+			return read(docs, run)
 		}
 		r := w.runner([]Reader{first, tally("b", "bs", nil)})
 		defer w.start(r)()
@@ -201,10 +201,12 @@ func TestReaderStops(t *testing.T) {
 		"a foreign collection": func(_ *world, p gotong.Partition) Reader {
 			r := tally("a", "as", nil)
 			read := r.Read
-			r.Read = func(docs map[gotong.Key][]byte, c Commit) (Step, error) {
-				s, err := read(docs, c)
-				if c.Partition == p && c.Position == 3 {
-					s.Changes[0].Key.Collection = "bs"
+			r.Read = func(docs map[gotong.Key][]byte, run []Commit) (Step, error) {
+				s, err := read(docs, run)
+				for i, c := range run {
+					if c.Partition == p && c.Position == 3 {
+						s.Changes[i].Key.Collection = "bs"
+					}
 				}
 				return s, err
 			}

@@ -111,19 +111,21 @@ func tally(name, collection string, bad func(c Commit) bool) Reader {
 	return Reader{
 		Name: name, Collections: []string{collection},
 		Needs: func(c Commit) []gotong.Key { return []gotong.Key{key(c)} },
-		Read: func(docs map[gotong.Key][]byte, c Commit) (s Step, err error) {
-			if bad != nil && bad(c) {
-				return s, errBroken
-			}
-			var n counted
-			if body := docs[key(c)]; body != nil {
-				err = json.Unmarshal(body, &n)
-			}
-			n = counted{N: n.N + 1, Last: c.Position}
-			body, _ := json.Marshal(n)
-			s.Changes = []store.Change{{Key: key(c), Body: body}}
-			if c.Position%2 == 0 {
-				s.Jobs = []store.Job{{Queue: name, ID: fmt.Sprintf("%02d/%d", c.Partition, c.Position)}}
+		Read: func(docs map[gotong.Key][]byte, run []Commit) (s Step, err error) {
+			for _, c := range run {
+				if bad != nil && bad(c) {
+					return s, errBroken
+				}
+				var n counted
+				if body := docs[key(c)]; body != nil {
+					err = json.Unmarshal(body, &n)
+				}
+				n = counted{N: n.N + 1, Last: c.Position}
+				docs[key(c)], _ = json.Marshal(n)
+				s.Changes = append(s.Changes, store.Change{Key: key(c), Body: docs[key(c)]})
+				if c.Position%2 == 0 {
+					s.Jobs = append(s.Jobs, store.Job{Queue: name, ID: fmt.Sprintf("%02d/%d", c.Partition, c.Position)})
+				}
 			}
 			return s, err
 		},
@@ -196,6 +198,6 @@ func (w *world) tallied(name, collection string, without map[gotong.Partition][]
 
 // wait lets time pass in the bubble.
 func wait(d time.Duration) {
-	pause(context.Background(), d)
+	pause(context.Background(), d, nil)
 	synctest.Wait()
 }

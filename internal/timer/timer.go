@@ -45,22 +45,24 @@ func Reader(kinds []gotong.Kind) reader.Reader {
 			timers[kinds[i].Name] = kinds[i].Timers
 		}
 	}
-	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, c reader.Commit) (step reader.Step, err error) {
-		for i := range c.Events {
-			of := timers[c.Events[i].Stream.Kind()]
+	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
+		for _, c := range run {
+			of := timers[c.Events[0].Stream.Kind()]
 			if of == nil { // not even decoded: most events are of such kinds
 				continue
 			}
-			e, err := codec.Event(&c.Events[i])
-			if err != nil {
-				return step, err
-			}
-			for _, t := range of(e) {
-				job, err := jobOf(e.Stream, t)
+			for i := range c.Events {
+				e, err := codec.Event(&c.Events[i])
 				if err != nil {
 					return step, err
 				}
-				step.Jobs = append(step.Jobs, job)
+				for _, t := range of(e) {
+					job, err := jobOf(e.Stream, t)
+					if err != nil {
+						return step, err
+					}
+					step.Jobs = append(step.Jobs, job)
+				}
 			}
 		}
 		return step, nil
