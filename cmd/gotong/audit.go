@@ -88,8 +88,9 @@ type auditVerifyCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*auditVerifyCmd) Help() string {
-	return `Reads a whole log and computes every hash, every chain and every tree again. It needs no server and no network, and writes nothing. With
-checkpoints, above all with those that were kept elsewhere, it also finds what was cut off or rewritten with all of its hashes.
+	return `Reads a whole log and computes every hash, every chain and every tree again. It needs no server and no
+network, and writes nothing. With checkpoints, above all with those that were kept elsewhere, it also finds what was cut off or rewritten
+with all of its hashes.
 
 Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 12 two histories were signed, 13 not verifiable,
 2 wrong use, 3 cannot be read.

@@ -56,7 +56,8 @@ func (t *tailLines) minutes(e client.Event) (what, reason string, err error) {
 			what = "left"
 		}
 	case "transition.proposed":
-		what = fmt.Sprintf("proposed %s → %s: %s of %d voters, %s", d.From, d.To, strings.ReplaceAll(d.Terms.Gate, "_", " "), d.Voters, until)
+		gate := strings.ReplaceAll(d.Terms.Gate, "_", " ")
+		what = fmt.Sprintf("proposed %s → %s: %s of %d voters, %s", d.From, d.To, gate, d.Voters, until)
 	case "transition.objected":
 		what = "objected; a vote, " + until
 	case "transition.approved":
@@ -68,13 +69,15 @@ func (t *tailLines) minutes(e client.Event) (what, reason string, err error) {
 	case "transition.reminded":
 		what = "you have not voted yet; there is time " + until
 	case "transition.tallied":
-		what = fmt.Sprintf("counted %d yes, %d no and %d abstain of %d voters, with %d needed: %s", d.Yes, d.No, d.Abstain, d.Voters, d.Needed, passed(d.Passed, d.Why))
+		what = fmt.Sprintf("counted %d yes, %d no and %d abstain of %d voters, with %d needed: %s",
+			d.Yes, d.No, d.Abstain, d.Voters, d.Needed, passed(d.Passed, d.Why))
 	case "transition.disputed":
 		what = "disputed the step; a moderator decides, " + until
 	case "dispute.resolved":
 		what = map[bool]string{true: "confirmed the step", false: "rejected the step"}[d.Confirmed]
 	case "transition.applied", "transition.rejected", "transition.cancelled", "transition.ratified", "transition.undone":
-		what = strings.TrimPrefix(e.Type, "transition.") + ", because of " + strings.ReplaceAll(d.Why, "_", " ") + ": the stage is " + d.Stage
+		what = strings.TrimPrefix(e.Type, "transition.") + ", because of " + strings.ReplaceAll(d.Why, "_", " ")
+		what += ": the stage is " + d.Stage
 	default:
 		what = e.Type
 	}

@@ -70,7 +70,8 @@ func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode == http.StatusUnauthorized {
-		return reply, misuse("with the --data or --signing-key that the server has", "the server at %s has another signing key", c.AdminAddr)
+		return reply, misuse("with the --data or --signing-key that the server has",
+			"the server at %s has another signing key", c.AdminAddr)
 	}
 	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil {
 		return reply, fmt.Errorf("the server at %s answers %s", c.AdminAddr, res.Status)

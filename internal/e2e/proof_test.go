@@ -17,17 +17,19 @@ import (
 // server. Nobody else learns that the event exists, and a text that was changed
 // is in no proof.
 func TestProof(t *testing.T) {
-	n := startNode(t)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	n, web := startNode(t), forgetful(t)
 	owner := dial(t, n.url, "owner")
 	th := must(owner.CreateThread(t.Context(), client.NewThread{ScopeID: "rt05", Privacy: "private"}))(t)
 	m := must(owner.Send(t.Context(), th.ThreadID, client.NewMessage{Body: "canary one"}))(t)
 	get := func(user, path string) (int, string) {
 		t.Helper()
-		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/v1/streams/"+path+"/proof", nil))(t)
+		req := must(http.NewRequestWithContext(t.Context(), http.MethodGet, n.url+"/v1/streams/"+path+"/proof", http.NoBody))(t)
 		req.Header.Set("Authorization", "Bearer "+tokenOf(user))
-		resp := must(http.DefaultClient.Do(req))(t)
-		defer resp.Body.Close() //nolint:errcheck // only read
+		resp, err := web.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
 		return resp.StatusCode, string(must(io.ReadAll(resp.Body))(t))
 	}
 	at := fmt.Sprintf("thread/%s/events/%d", th.ThreadID, m.Seq)

@@ -131,6 +131,24 @@ func home(s gotong.Stream) gotong.Stream {
 	}
 }
 
+// world is a store, and everything that was committed to it.
+type world struct {
+	*memory.Store
+	t     tb
+	codec *store.Codec
+
+	mu    sync.Mutex
+	rows  map[gotong.Stream][]store.Event
+	heads map[gotong.Stream]gotong.Head
+	at    map[gotong.Partition]uint64
+	docs  map[gotong.Key]any
+	spans map[gotong.Stream]map[string][]stretch
+	edits map[gotong.Stream]map[uint64]uint64 // what each edit is about
+	n     uint64
+	actor string // of the commits; empty: ann
+	views map[*live.Hub]*view.Views
+}
+
 // seat adds users to the chain of s, except to its last stream.
 func (w *world) seat(h *live.Hub, s gotong.Stream, users ...string) {
 	w.t.Helper()
@@ -172,24 +190,6 @@ type tb interface {
 	Errorf(format string, args ...any)
 	Fatal(args ...any)
 	Fatalf(format string, args ...any)
-}
-
-// world is a store, and everything that was committed to it.
-type world struct {
-	*memory.Store
-	t     tb
-	codec *store.Codec
-
-	mu    sync.Mutex
-	rows  map[gotong.Stream][]store.Event
-	heads map[gotong.Stream]gotong.Head
-	at    map[gotong.Partition]uint64
-	docs  map[gotong.Key]any
-	spans map[gotong.Stream]map[string][]stretch
-	edits map[gotong.Stream]map[uint64]uint64 // what each edit is about
-	n     uint64
-	actor string // of the commits; empty: ann
-	views map[*live.Hub]*view.Views
 }
 
 func newWorld(t tb) *world {

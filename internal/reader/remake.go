@@ -23,9 +23,9 @@ type Source interface {
 // a partition for this reader, and completely for the readers and partitions
 // before it.
 type Place struct {
-	Reader    string
-	Partition gotong.Partition
-	Position  uint64
+	Reader    string           `json:"reader"`
+	Partition gotong.Partition `json:"partition"`
+	Position  uint64           `json:"position"`
 }
 
 // pageRemade is smaller than the page of a runner, so that what a page causes

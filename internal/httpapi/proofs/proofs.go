@@ -30,10 +30,11 @@ type Options struct {
 func Routes(o Options) func(*httpapi.API) {
 	return func(api *httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
-			ID: "get-event-proof", Method: http.MethodGet, Path: "/v1/streams/{kind}/{id}/events/{seq}/proof", Tag: "Proofs",
+			ID: "get-event-proof", Method: http.MethodGet, Path: "/v1/streams/{kind}/{id}/events/{seq}/proof",
+			Tag:     "Proofs",
 			Summary: "Get the proof of an event",
-			Description: "For those who may see the event. Content that was erased, or that a later event changed or withdrew, is left out; " +
-				"its commitment remains. If no checkpoint covers the event within 5 seconds: 503 not_yet.",
+			Description: "For those who may see the event. Content that was erased, or that a later event changed or withdrew, " +
+				"is left out; its commitment remains. If no checkpoint covers the event within 5 seconds: 503 not_yet.",
 		}, o.get)
 	}
 }

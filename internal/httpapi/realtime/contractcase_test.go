@@ -3,6 +3,7 @@ package realtime
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -55,17 +56,13 @@ func everyCaseCommand(t *testing.T, w *world, ann, bob *socket) {
 	step := func(from, to string, more object) uint64 {
 		t.Helper()
 		data := object{"from_stage": from, "to_stage": to}
-		for k, v := range more {
-			data[k] = v
-		}
+		maps.Copy(data, more)
 		return order(ann, a.s, cases.CmdPropose, data).Seq[0]
 	}
 	on := func(s *socket, name string, gate uint64, more object) receipt {
 		t.Helper()
 		data := object{"transition": gate}
-		for k, v := range more {
-			data[k] = v
-		}
+		maps.Copy(data, more)
 		return order(s, a.s, name, data)
 	}
 	reason := object{"reason": "Belum jelas"}
