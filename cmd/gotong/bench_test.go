@@ -39,7 +39,7 @@ func TestBench(t *testing.T) {
 }
 
 func TestBenchReportsTheServersRateLimit(t *testing.T) {
-	url := serving(t, "--command-rate=50", "--command-burst=20")
+	url := serving(t, "--command-rate=2", "--command-burst=5")
 	r := command(t, nil, "bench", "--url="+url, "--only=alone", "--for=500ms")
 	if r.code != 0 || !strings.Contains(r.out, "the server limited the rate") || !strings.Contains(r.out, "command-rate") {
 		t.Errorf("%+v", r)
