@@ -66,8 +66,8 @@ func TestEveryKindIsCopied(t *testing.T) {
 	}
 	for _, kind := range app.Kinds() {
 		for _, cmd := range kind.Commands {
-			if v.decided[cmd.Name] < 3 {
-				t.Errorf("%s had its effect %d times", cmd.Name, v.decided[cmd.Name])
+			if name := kind.Name + " " + cmd.Name; v.decided[name] < 3 {
+				t.Errorf("%s had its effect %d times", name, v.decided[name])
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package copy_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"math"
 	"math/rand/v2"
@@ -41,16 +42,22 @@ type table struct {
 	rows    [][]any
 }
 
-// newDamaged makes a log of some 60 events by the rules of every kind.
+// newDamaged makes a log of 60 events or more by the rules of every kind.
 func newDamaged(t *testing.T) *damaged {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "gotong.db")
 	d := &damaged{t: t, path: path, s: openSQLite(t, path), tables: map[string]*table{}}
 	t.Cleanup(func() { _ = d.s.Close() })
-	pick := rand.New(rand.NewPCG(8, 7))
+	pick := rand.New(rand.NewPCG(8, 5))
 	v := newVillage(t, d.s, pick.IntN)
-	for !d.enough() {
+	for rounds := 0; d.short() != ""; rounds++ {
+		if rounds == 200 {
+			t.Fatalf("after %d rounds, the log has %s", rounds, d.short())
+		}
 		v.live(10)
+		for range 5 { // groups are seldom, and have the most collections
+			v.gather()
+		}
 	}
 	v.side()
 	v.close()
@@ -72,12 +79,13 @@ func newDamaged(t *testing.T) *damaged {
 	return d
 }
 
-// enough: some 60 events, and a document of every collection.
-func (d *damaged) enough() bool {
+// short returns what the log lacks: 60 events, or a document of a collection.
+// It returns "" if the log has both.
+func (d *damaged) short() string {
 	d.t.Helper()
 	positions, err := d.s.Positions(d.t.Context())
 	check(d.t, err)
-	n, seen := uint64(0), map[string]bool{}
+	n, lacking := uint64(0), store.Collections(app.Kinds())
 	for _, p := range positions {
 		n += p
 	}
@@ -85,11 +93,19 @@ func (d *damaged) enough() bool {
 		rows, err := d.s.Rows(d.t.Context(), store.AllDocuments, after, 0)
 		check(d.t, err)
 		for _, doc := range rows.Documents {
-			seen[doc.Key.Collection] = true
+			lacking = slices.DeleteFunc(lacking, func(name string) bool { return name == doc.Key.Collection })
 		}
 		if after = rows.Next; after == "" {
-			return n >= 60 && len(seen) == len(store.Collections(app.Kinds()))
+			break
 		}
+	}
+	switch {
+	case len(lacking) > 0:
+		return fmt.Sprintf("no document of %v", lacking)
+	case n < 60:
+		return fmt.Sprintf("%d events only", n)
+	default:
+		return ""
 	}
 }
 

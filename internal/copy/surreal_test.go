@@ -59,7 +59,7 @@ func TestRehearsal(t *testing.T) {
 			v.serial = 1 << 20
 			v.account()
 			v.try("user/eko", "eko", "user.register", registration("eko"))
-			if v.decided["user.register"] == 0 {
+			if v.decided["user user.register"] == 0 {
 				t.Error("the log does not go on")
 			}
 		})

@@ -1,0 +1,346 @@
+package copy_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/clock/clocktest"
+	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/store"
+)
+
+// village is a log made by the rules of every kind.
+type village struct {
+	t       tb
+	s       *noted
+	e       *engine.Engine
+	pick    func(n int) int
+	now     gotong.Instant
+	serial  int
+	groups  []gotong.Stream
+	threads []gotong.Stream
+	posts   map[gotong.Stream][]gotong.EventID
+	edits   map[gotong.EventID]uint64
+	decided map[string]int // how often each command, after its kind, made an event
+}
+
+func newVillage(t tb, s store.Whole, pick func(n int) int) *village {
+	v := &village{
+		t: t, s: note(s), pick: pick, now: begin, posts: map[gotong.Stream][]gotong.EventID{},
+		edits: map[gotong.EventID]uint64{}, decided: map[string]int{},
+	}
+	v.e = engine.New(engine.Options{
+		Store: v.s, Codec: store.NewCodec(app.Kinds()),
+		Clock: clocktest.Showing(func() gotong.Instant { v.now += 1000; return v.now }),
+	})
+	return v
+}
+
+func (v *village) close() { check(v.t, v.e.Close(context.Background())) }
+
+var people = []string{"ani", "budi", "citra", "dewi"}
+
+func (v *village) person() string { return people[v.pick(len(people))] }
+
+// try runs one command and says what became of it; rules may refuse it.
+func (v *village) try(on gotong.Stream, actor, typ string, data any) (gotong.Receipt, bool) {
+	v.serial++
+	role := gotong.RoleUser
+	if v.pick(6) == 0 {
+		role = gotong.RoleAdmin
+	}
+	r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: typ, Data: data, RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+		Actor: gotong.Actor{UserID: actor, Role: role}, Raw: fmt.Appendf(nil, "%v", data),
+	})
+	if code := gotong.CodeOf(err); code == gotong.CodeBusy || code == gotong.CodeInternal {
+		v.t.Fatalf("%s: %v", typ, err)
+	}
+	ok := err == nil && r.First > 0
+	if ok {
+		v.decided[on.Kind()+" "+typ]++
+	}
+	return r, ok
+}
+
+// live does n random things.
+func (v *village) live(n int) {
+	for range n {
+		switch kind := v.pick(10); {
+		case kind == 0:
+			v.account()
+		case kind <= 2 || len(v.threads) == 0:
+			v.gather()
+		default:
+			v.talk(v.threads[v.pick(len(v.threads))])
+		}
+	}
+	for range min(n/10, 300) { // at the end, because days pass, and a message can be edited for minutes
+		v.affair()
+	}
+}
+
+func (v *village) account() {
+	p := v.person()
+	on := gotong.NewStream("user", p)
+	switch v.pick(4) {
+	case 0:
+		v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
+	case 1:
+		v.try(on, "boss", user.CmdEnable, user.Enable{})
+	case 2:
+		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
+	default:
+		v.try(on, p, user.CmdRegister, registration(p))
+	}
+}
+
+func registration(p string) user.Register {
+	return user.Register{Email: p + "@example.org", Username: p, CommunityID: "c1"}
+}
+
+func (v *village) gather() {
+	me, other := v.person(), v.person()
+	if len(v.groups) == 0 || v.pick(8) == 0 {
+		on := gotong.Stream(fmt.Sprintf("group/ent-%d", v.serial))
+		if _, ok := v.try(on, me, group.CmdCreate, group.Create{Name: "RT 05", EntityType: group.Kelompok, JoinPolicy: v.policy()}); ok {
+			v.groups = append(v.groups, on)
+			v.knock(on, me)
+		}
+		return
+	}
+	on := v.groups[v.pick(len(v.groups))]
+	switch v.pick(11) {
+	case 8, 10:
+		v.knock(on, me)
+	case 9:
+		for range 24 { // it takes an admin of the platform
+			v.try(on, me, group.CmdAppoint, group.Appoint{UserID: v.person()})
+		}
+	case 0:
+		v.try(on, me, group.CmdJoin, group.Join{})
+	case 1:
+		v.try(on, me, group.CmdLeave, group.Leave{})
+	case 2:
+		v.try(on, me, group.CmdAdd, group.Add{UserID: other})
+	case 3:
+		v.try(on, me, group.CmdRemove, group.Remove{UserID: other, Ban: v.ban()})
+		for _, p := range people[v.pick(len(people)):] {
+			v.try(on, me, group.CmdUnban, group.Unban{UserID: p})
+		}
+	case 4:
+		for _, p := range people {
+			v.try(on, me, group.CmdRole, group.SetRole{UserID: p, Role: group.Moderator})
+		}
+	case 5:
+		name := fmt.Sprint("RT ", v.serial)
+		policy := v.policy()
+		v.try(on, me, group.CmdUpdate, group.Update{Name: &name, JoinPolicy: &policy})
+	default:
+		scope, members := on.ID(), []thread.Source{thread.Own, thread.Home}[v.pick(2)]
+		if v.pick(3) == 0 {
+			scope, members = "rt05", thread.Own
+		}
+		privacy := []thread.Privacy{thread.Public, thread.Private}[v.pick(2)]
+		at := gotong.Stream(fmt.Sprintf("thread/t%d", v.serial))
+		if _, ok := v.try(at, me, thread.CmdCreate, thread.Create{ScopeID: scope, Privacy: privacy, Members: members}); ok {
+			v.threads = append(v.threads, at)
+		}
+	}
+}
+
+func (v *village) policy() group.JoinPolicy {
+	return []group.JoinPolicy{group.Terbuka, group.Persetujuan, group.Undangan}[v.pick(3)]
+}
+
+// knock makes a request and an invitation to a group, and ends half of them.
+func (v *village) knock(on gotong.Stream, admin string) {
+	asks, guest := v.person(), v.person()
+	r, _ := v.try(on, asks, group.CmdAsk, group.Ask{Message: "boleh ikut?"})
+	id := group.RequestID(r.First)
+	switch v.pick(6) {
+	case 0:
+		v.try(on, admin, group.CmdApprove, group.Approve{RequestID: id})
+	case 1:
+		v.try(on, admin, group.CmdReject, group.Reject{RequestID: id})
+	case 2:
+		v.try(on, asks, group.CmdWithdraw, group.Withdraw{RequestID: id})
+	}
+	v.try(on, admin, group.CmdInvite, group.Invite{UserID: guest})
+	switch v.pick(6) {
+	case 0:
+		v.try(on, guest, group.CmdAccept, group.Accept{})
+	case 1:
+		v.try(on, guest, group.CmdDecline, group.Decline{})
+	case 2:
+		v.try(on, admin, group.CmdWithdrawInvite, group.WithdrawInvite{UserID: guest})
+	}
+}
+
+// affair makes a case and does something with a gate of it.
+func (v *village) affair() {
+	v.account() // so that it is not always the same who are disabled
+	me, other := v.person(), v.person()
+	on := gotong.Stream(fmt.Sprintf("case/case-%d", v.serial))
+	v.try(on, me, cases.CmdCreate, cases.Create{ScopeID: "rt05", Track: "tuntaskan", Title: "Selokan", Privacy: cases.Public})
+	v.try(on, me, cases.CmdSeat, cases.Seating{UserID: other, TrackRoles: []cases.Role{cases.Participant}})
+	stage := "keresahan"
+	step := func(to string, fast bool) uint64 {
+		r, _ := v.try(on, me, cases.CmdPropose, cases.Propose{From: stage, To: to, FastTrack: fast})
+		stage = to
+		return r.First
+	}
+	over := func(gate uint64) {
+		v.system(on, cases.CmdRemind, gate, 3, func(due gotong.Instant) any { return cases.Remind{Gate: gate, Due: due} })
+		v.system(on, cases.CmdClose, gate, 4, func(due gotong.Instant) any { return cases.Close{Gate: gate, Due: due} })
+	}
+	gate := step("bahas", false)
+	switch v.pick(4) {
+	case 0:
+		v.try(on, other, cases.CmdObject, cases.Object{Gate: gate, Reason: "belum"})
+		v.try(on, other, cases.CmdVote, cases.Cast{Gate: gate, Choice: cases.No})
+		v.try(on, other, cases.CmdLeave, cases.Leave{})
+		for range 12 { // it takes a moderator
+			v.try(on, "dewi", cases.CmdVoid, cases.Void{Gate: gate, UserID: other, Reason: "pindah"})
+		}
+		over(gate)
+	case 1:
+		v.try(on, me, cases.CmdWithdraw, cases.Withdraw{Gate: gate})
+		v.try(on, me, cases.CmdRemove, cases.Remove{UserID: other})
+	default:
+		over(gate)
+		if v.pick(2) == 0 { // seldom: these are weeks
+			v.finish(on, me, step, over)
+		}
+	}
+}
+
+// finish goes from bahas to tuntas by a fast track and a dispute.
+func (v *village) finish(on gotong.Stream, me string, step func(string, bool) uint64, over func(uint64)) {
+	fast := step("garap", true)
+	for range 12 {
+		v.try(on, "boss", cases.CmdApprove, cases.Approve{Gate: fast})
+	}
+	for _, to := range []string{"", "periksa", "tuntas"} {
+		gate := fast
+		if to != "" {
+			gate = step(to, false)
+		}
+		v.try(on, me, cases.CmdVote, cases.Cast{Gate: gate, Choice: cases.Yes})
+		over(gate)
+		if to == "tuntas" {
+			v.try(on, me, cases.CmdDispute, cases.Dispute{Gate: gate, Reason: "masih mampet"})
+			for range 12 {
+				v.try(on, "boss", cases.CmdResolve, cases.Resolve{Gate: gate, Confirm: true, Reason: "sudah"})
+			}
+		}
+	}
+}
+
+// system runs a command of the server's timers after so many quarters of the
+// gate's window.
+func (v *village) system(on gotong.Stream, typ string, gate uint64, quarters gotong.Instant, data func(due gotong.Instant) any) {
+	key := cases.GateKey(on.ID(), gate)
+	snap, err := v.s.Load(context.Background(), store.Need{Documents: []gotong.Key{key}})
+	check(v.t, err)
+	var g cases.Gate
+	if body := snap.Documents[key]; body == nil || json.Unmarshal(body, &g) != nil {
+		return
+	}
+	v.now = max(v.now, g.Now+(g.ClosesAt-g.Now)*quarters/4)
+	v.serial++
+	r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: typ, Data: data(g.ClosesAt), RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+		Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
+	})
+	check(v.t, err)
+	if r.First > 0 {
+		v.decided[on.Kind()+" "+typ]++
+	}
+}
+
+// ban is how the removed are kept out: mostly not at all.
+func (v *village) ban() gotong.Ban { return gotong.Ban{Ever: v.pick(2) == 0} }
+
+func (v *village) talk(on gotong.Stream) {
+	me, other := v.person(), v.person()
+	posted := v.posts[on]
+	if len(posted) > 0 && v.pick(2) == 0 {
+		target := posted[v.pick(len(posted))]
+		switch v.pick(4) {
+		case 0:
+			if _, ok := v.try(on, me, thread.CmdEdit, thread.Edit{MessageID: target, Revision: v.edits[target], Body: "changed"}); ok {
+				v.edits[target]++
+			}
+		case 1:
+			v.try(on, me, thread.CmdDelete, thread.Delete{MessageID: target, Revision: new(v.edits[target])})
+		case 2:
+			v.try(on, me, thread.CmdReact, thread.React{MessageID: target, Emoji: "👍", On: v.pick(3) > 0})
+		default:
+			v.try(on, me, thread.CmdPost, thread.Post{Body: "answer", ReplyTo: target})
+		}
+		return
+	}
+	switch v.pick(12) {
+	case 10:
+		for _, p := range people {
+			v.try(on, me, thread.CmdUnban, thread.Unban{UserID: p})
+		}
+	case 11:
+		for range 12 { // it takes an admin of the platform
+			v.try(on, me, thread.CmdAppoint, thread.Appoint{UserID: v.person()})
+		}
+	case 0:
+		v.try(on, me, thread.CmdAdd, thread.Add{UserID: other})
+	case 1:
+		v.try(on, me, thread.CmdRemove, thread.Remove{UserID: other, Ban: v.ban()})
+	case 2:
+		v.try(on, me, thread.CmdJoin, thread.Join{})
+	case 3:
+		v.try(on, me, thread.CmdLeave, thread.Leave{})
+	case 4:
+		v.try(on, me, thread.CmdMute, thread.Mute{UserID: other, UntilMS: int64(v.pick(2)) * 4_000_000_000_000})
+	case 5:
+		v.try(on, me, thread.CmdRole, thread.SetRole{UserID: other, Role: thread.Admin})
+	case 6:
+		v.try(on, me, thread.CmdHistory, thread.SetHistory{Policy: []thread.Policy{thread.All, thread.FromJoin}[v.pick(2)]})
+	default:
+		if r, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: fmt.Sprint("halo ", v.serial)}); ok {
+			v.posts[on] = append(v.posts[on], r.EventIDs[0])
+		}
+	}
+}
+
+// side writes what is not in the log.
+func (v *village) side() {
+	v.serial++
+	ctx := context.Background()
+	key := gotong.Key{Collection: "session", Owner: v.person(), Name: fmt.Sprint(v.serial)}
+	check(v.t, v.s.SetRegister(ctx, key, 0, []byte("secret"), 0))
+	check(v.t, v.s.SetRegister(ctx, key, 1, []byte("secret two"), begin+gotong.Instant(v.pick(3))*3_600_000_000))
+	p := gotong.Partition(v.pick(gotong.Partitions))
+	ends, err := v.s.Positions(ctx)
+	check(v.t, err)
+	for i := 0; i < gotong.Partitions && ends[p] == 0; i++ {
+		p = (p + 1) % gotong.Partitions
+	}
+	cursor := store.CursorKey{Reader: "feed", Partition: p}
+	snap, err := v.s.Load(ctx, store.Need{Cursors: []store.CursorKey{cursor}})
+	check(v.t, err)
+	job := store.Job{Queue: "mail", ID: fmt.Sprint(v.serial), Due: begin + gotong.Instant(v.pick(5)), Attempt: v.pick(3), Body: []byte("b")}
+	check(v.t, v.s.Advance(ctx, store.Step{Reader: "feed", Partition: p, From: snap.Cursors[cursor], To: ends[p], Jobs: []store.Job{job}}))
+	claimed, err := v.s.ClaimJobs(ctx, "mail", begin+2, begin+99, 1)
+	check(v.t, err)
+	for _, j := range claimed {
+		if v.pick(2) == 0 {
+			check(v.t, v.s.SettleJob(ctx, j, &store.Job{Due: j.Due, Attempt: j.Attempt + 1, Crashes: 3, Dead: true, Error: "no such box"}))
+		}
+	}
+}
