@@ -4,13 +4,11 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -75,28 +73,39 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 		err = ErrMissing
 	}
 	switch fresh := errors.Is(err, ErrMissing) && (empty || o.New || o.Dir == ""); {
-	case fresh && len(k.signers) == 0:
-		if err := k.newKey(known.Instance); err != nil {
-			return nil, err
-		}
-		fallthrough
 	case fresh:
-		err = k.pin(ctx)
-	case err == nil && known.Instance != "" && known.Instance != k.signers[0].Instance():
+		err = k.begin(ctx, known)
+	case err == nil && k.other(known):
 		err = k.foreign(known)
 	case err == nil:
-		err = k.compareAll(ctx)
+		_, _, err = k.compare(ctx, true)
 		if o.Accept && errors.Is(err, ErrRollback) {
 			err = k.accept(ctx)
 		}
 	}
-	if err == nil && !empty {
+	if err == nil {
 		err = k.publish(ctx)
 	}
 	if err != nil {
 		return nil, err
 	}
 	return k, nil
+}
+
+// begin makes the first checkpoints of this node, and its key if it has none.
+func (k *Keeper) begin(ctx context.Context, known instance) error {
+	if len(k.signers) > 0 && k.differs(known) {
+		return k.foreign(known)
+	}
+	if len(k.signers) == 0 {
+		if err := k.newKey(known.Instance); err != nil {
+			return err
+		}
+	}
+	if err := k.publish(ctx); err != nil {
+		return err
+	}
+	return k.pin(ctx)
 }
 
 // newKey makes the first key of this node, for the instance that the store names.
@@ -119,11 +128,15 @@ func (k *Keeper) newKey(instance string) error {
 	return err
 }
 
-// pin signs the checkpoints of the trees as they are.
+// pin signs the checkpoints of the trees as they are. Until the nodes have agreed
+// on an instance, it signs those of empty trees.
 func (k *Keeper) pin(ctx context.Context) error {
 	leaves, _, err := sizes(ctx, k.o.Store)
 	if err != nil {
 		return err
+	}
+	if !k.published {
+		leaves = [gotong.Partitions]uint64{}
 	}
 	next := Pinned{}
 	for p := range leaves {
@@ -136,6 +149,9 @@ func (k *Keeper) pin(ctx context.Context) error {
 
 // accept keeps the checkpoints of the other history under the name of its epoch.
 func (k *Keeper) accept(ctx context.Context) error {
+	if err := k.publish(ctx); err != nil {
+		return err
+	}
 	aside := CheckpointsFile + "." + string(k.pinned[0].Checkpoint.Origin.Epoch)
 	for n := 1; ; n++ {
 		path := filepath.Join(k.o.Dir, fmt.Sprintf("%s.%d", aside, n))
@@ -181,14 +197,41 @@ func (k *Keeper) keep(next Pinned) error {
 	return nil
 }
 
-func (k *Keeper) compareAll(ctx context.Context) error {
-	leaves, positions, err := sizes(ctx, k.o.Store)
-	for p := range leaves {
-		if err == nil {
-			err = compare(ctx, k.o.Store, k.pinned[p].Checkpoint, leaves[p], positions[p])
+// compare compares the log with the newest checkpoints: all of them, or those of
+// the partitions that have grown. It returns these checkpoints, and the number of
+// leaves of each tree of this log.
+//
+// A log grows, so it contains a checkpoint only if it is read after the
+// checkpoint was signed: the checkpoints are fetched first. A log that seems to be
+// another one is read a second time: a server does not end because of one read.
+func (k *Keeper) compare(ctx context.Context, all bool) (was Pinned, leaves [gotong.Partitions]uint64, err error) {
+	was = k.Pinned()
+	for range 2 {
+		if leaves, err = k.compareOnce(ctx, &was, all); !errors.Is(err, ErrRollback) {
+			break
 		}
 	}
-	return err
+	return was, leaves, err
+}
+
+func (k *Keeper) compareOnce(ctx context.Context, was *Pinned, all bool) (leaves [gotong.Partitions]uint64, err error) {
+	leaves, positions, err := sizes(ctx, k.o.Store)
+	for p := range leaves {
+		c := was[p].Checkpoint
+		switch {
+		case err != nil:
+		case positions[p] < c.Size:
+			err = &Rollback{c, positions[p]}
+		case all || k.signs(c, leaves[p]):
+			err = compare(ctx, k.o.Store, c, leaves[p], positions[p])
+		}
+	}
+	return leaves, err
+}
+
+// signs reports whether a checkpoint of so many leaves follows this one.
+func (k *Keeper) signs(was proof.Checkpoint, leaves uint64) bool {
+	return leaves > was.Size || leaves == was.Size && was.Origin.Epoch != k.o.Store.Epoch()
 }
 
 // Run signs the checkpoints of all partitions that have grown, once a second. It
@@ -220,45 +263,26 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 }
 
-// Step signs what has grown, after it has compared every partition. A log that
-// seems to be another one is read a second time: a server is not ended because of
-// one read.
+// Step signs what has grown, after it has compared every partition.
 func (k *Keeper) Step(ctx context.Context) error {
-	err := k.step(ctx)
-	if errors.Is(err, ErrRollback) {
-		err = k.step(ctx)
+	if err := k.publish(ctx); err != nil {
+		return err
 	}
-	return err
-}
-
-func (k *Keeper) step(ctx context.Context) error {
-	leaves, positions, err := sizes(ctx, k.o.Store)
+	next, leaves, err := k.compare(ctx, false)
 	if err != nil {
 		return err
 	}
-	if positions != [gotong.Partitions]uint64{} {
-		if err := k.publish(ctx); err != nil {
-			return err
-		}
-	}
-	next, grown := k.Pinned(), false
+	grown := false
 	for p := range leaves {
-		was := next[p].Checkpoint
-		if positions[p] < was.Size {
-			return &Rollback{was, positions[p]}
-		}
-		if leaves[p] < was.Size || leaves[p] == was.Size && was.Origin.Epoch == k.o.Store.Epoch() {
+		if !k.signs(next[p].Checkpoint, leaves[p]) {
 			continue
-		}
-		if err := compare(ctx, k.o.Store, was, leaves[p], positions[p]); err != nil {
-			return err
 		}
 		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil {
 			return err
 		}
 		grown = true
 	}
-	if !grown {
+	if !k.published || !grown {
 		return nil
 	}
 	return k.keep(next)
@@ -309,89 +333,4 @@ func (k *Keeper) say(ctx context.Context) {
 		k.o.Log.InfoContext(ctx, "checkpoints", "instance", k.signers[0].Instance(), "epoch", k.o.Store.Epoch(),
 			"trees", strings.Join(list, ", "))
 	}
-}
-
-// instance is the register that names the instance, with the public keys of all
-// nodes that have signed for it. It is a convenience for operators: nothing is
-// verified with it.
-type instance struct {
-	Instance string   `json:"instance"`
-	Keys     []string `json:"keys"`
-}
-
-var instanceKey = gotong.Key{Collection: "audit", Owner: "instance", Name: "keys"}
-
-// Published returns the public keys that nodes of a store have published.
-func Published(ctx context.Context, from store.Loader) ([]string, error) {
-	i, _, err := published(ctx, from)
-	return i.Keys, err
-}
-
-func published(ctx context.Context, from store.Loader) (i instance, version uint64, err error) {
-	r, err := store.ReadRegister(ctx, from, instanceKey)
-	if err == nil && r.Version > 0 {
-		err = json.Unmarshal(r.Body, &i)
-	}
-	return i, r.Version, err
-}
-
-// publish names the instance, if the register names none, and adds this node's
-// keys. A store without events has no register: it is still empty. So two nodes
-// may begin with two names; the second one to publish then makes another key, as
-// it has signed nothing but empty trees.
-func (k *Keeper) publish(ctx context.Context) error {
-	for !k.published {
-		known, version, err := published(ctx, k.o.Store)
-		if err != nil {
-			return err
-		}
-		if known.Instance == "" {
-			known.Instance = k.signers[0].Instance()
-		}
-		if known.Instance != k.signers[0].Instance() {
-			if err := k.rename(ctx, known); err != nil {
-				return err
-			}
-		}
-		before := len(known.Keys)
-		for _, key := range k.Keys() {
-			if !slices.Contains(known.Keys, key.String()) {
-				known.Keys = append(known.Keys, key.String())
-			}
-		}
-		if len(known.Keys) == before {
-			break
-		}
-		body, err := json.Marshal(known)
-		if err != nil {
-			return err
-		}
-		err = k.o.Store.SetRegister(ctx, instanceKey, version, body, 0)
-		if err == nil || errors.Is(err, store.ErrSealed) { // a sealed log can only be read
-			break
-		}
-		if !errors.Is(err, store.ErrConflict) {
-			return err
-		}
-	}
-	k.published = true
-	return nil
-}
-
-// rename makes a key for the instance that another node has published.
-func (k *Keeper) rename(ctx context.Context, known instance) error {
-	for p := range k.pinned {
-		if k.pinned[p].Checkpoint.Size > 0 {
-			return k.foreign(known)
-		}
-	}
-	if err := k.newKey(known.Instance); err != nil {
-		return err
-	}
-	return k.pin(ctx)
-}
-
-func (k *Keeper) foreign(known instance) error {
-	return fmt.Errorf("audit: the checkpoints in %s are of the instance %s, and the log is of %s",
-		k.o.Dir, k.signers[0].Instance(), known.Instance)
 }

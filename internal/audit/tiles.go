@@ -154,7 +154,8 @@ func rootOf(hashes []byte) gotong.Hash {
 }
 
 // sizes returns the number of leaves of each tree that are stored, and the last
-// position of each partition.
+// position of each partition, which one read shows. No tree counts more leaves than
+// the partition has positions.
 func sizes(ctx context.Context, from store.Loader) (leaves, positions [gotong.Partitions]uint64, err error) {
 	var need store.Need
 	for p := range gotong.Partition(gotong.Partitions) {
@@ -166,7 +167,7 @@ func sizes(ctx context.Context, from store.Loader) (leaves, positions [gotong.Pa
 		if err == nil {
 			err = decode(snap.Documents, key, &edge)
 		}
-		leaves[p] = edge.Size
+		leaves[p] = min(edge.Size, snap.Positions[p])
 	}
 	return leaves, snap.Positions, err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"math"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -20,6 +21,9 @@ type documents map[gotong.Key][]byte
 
 func (d documents) Load(_ context.Context, need store.Need) (store.Snapshot, error) {
 	snap := store.Snapshot{Documents: map[gotong.Key][]byte{}}
+	for p := range snap.Positions {
+		snap.Positions[p] = math.MaxInt64 // no tree has more leaves
+	}
 	for _, key := range need.Documents {
 		if body, ok := d[key]; ok {
 			snap.Documents[key] = body
