@@ -144,8 +144,9 @@ type readerSkipCmd struct {
 // Help implements kong.HelpProvider.
 func (*readerSkipCmd) Help() string {
 	return `The reader never processes that position, also when it is rebuilt: what the commit would have caused is lost for it.
-When it was skipped is recorded in the store. ` + orderHelp +
-		`    gotong reader skip audit 3 --data /var/lib/gotong`
+When it was skipped is recorded in the store. The reader audit needs every commit and cannot skip one: see gotong reader
+rebuild. ` + orderHelp +
+		`    gotong reader skip timer 3 --data /var/lib/gotong`
 }
 
 // Run is called by kong.

@@ -48,7 +48,7 @@ func ownerOf(p gotong.Partition) string { return fmt.Sprintf("p%02d", p) }
 
 // Reader returns the reader that builds the trees.
 func Reader() reader.Reader {
-	return reader.Reader{Name: "audit", Collections: []string{tilesCollection}, Needs: tilesOf, Read: grow}
+	return reader.Reader{Name: "audit", Collections: []string{tilesCollection}, Every: true, Needs: tilesOf, Read: grow}
 }
 
 // tilesOf names the edge and the tiles that the commit adds to.

@@ -3,8 +3,10 @@ package audit
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -15,6 +17,17 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
+
+// An operator cannot have the reader pass a commit: the tree would lack a leaf, and
+// the reader would stop at the next position for good.
+func TestReaderCannotSkip(t *testing.T) {
+	w := living(t, 13, 5)
+	p := gotong.PartitionOf("group/0")
+	_, err := reader.Skip(t.Context(), w.live, []reader.Reader{Reader()}, "audit", p, 1)
+	if !errors.Is(err, reader.ErrEvery) || !strings.Contains(err.Error(), "gotong reader rebuild audit") {
+		t.Errorf("the answer is %v", err)
+	}
+}
 
 // documents are what a runner would write.
 type documents map[gotong.Key][]byte

@@ -17,6 +17,7 @@ import (
 var (
 	ErrNoReader   = errors.New("there is no reader of this name")
 	ErrNotStopped = errors.New("the reader has not stopped in this partition")
+	ErrEvery      = errors.New("the reader needs every commit and cannot pass one")
 	ErrNoJob      = errors.New("there is no such job")
 	ErrLeased     = errors.New("the job is running, or was claimed at this moment; try again")
 )
@@ -98,14 +99,19 @@ func markIn(snap *store.Snapshot, reader string) (mark rebuild, err error) {
 }
 
 // Skip has a reader pass the position at which it stopped in a partition. The
-// register of the stop records when. Later rebuilds pass the position too.
+// register of the stop records when. Later rebuilds pass the position too. It
+// returns [ErrEvery] for a reader that needs every commit.
 func Skip(ctx context.Context, s Store, readers []Reader, name string, p gotong.Partition, now gotong.Instant) (Stop, error) {
+	switch i := slices.IndexFunc(readers, func(r Reader) bool { return r.Name == name }); {
+	case i < 0:
+		return Stop{}, ErrNoReader
+	case readers[i].Every:
+		return Stop{}, fmt.Errorf("%w: correct the cause and restart the server; if its documents are damaged, "+
+			"have them made again with gotong reader rebuild %s", ErrEvery, name)
+	}
 	list, err := List(ctx, s, readers)
 	if err != nil {
 		return Stop{}, err
-	}
-	if !slices.ContainsFunc(readers, func(r Reader) bool { return r.Name == name }) {
-		return Stop{}, ErrNoReader
 	}
 	for _, st := range list {
 		if st.Reader != name || st.Partition != p || st.Stop == nil {

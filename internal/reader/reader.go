@@ -52,6 +52,10 @@ type Reader struct {
 	// its key must say to which.
 	Collections []string
 
+	// Every: Read fails if it has not seen every commit before, so no operator can
+	// have the reader pass one.
+	Every bool
+
 	// Needs names the documents of the reader that Read uses for this commit. Nil:
 	// it uses none.
 	Needs func(c Commit) []gotong.Key
