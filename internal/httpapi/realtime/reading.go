@@ -147,7 +147,12 @@ func (c *conn) take(b []byte, try *attempt) (err error) {
 	if c.partial != nil {
 		in, c.partial = *c.partial, nil
 	}
-	err = in.feed(b, func(opcode byte, payload []byte) error { return c.message(opcode, payload, try) })
+	err = in.feed(b, func(opcode byte, payload []byte) error {
+		if in.fragment == 0 { // control frames do not keep an unfinished message for ever
+			c.received()
+		}
+		return c.message(opcode, payload, try)
+	})
 	if err == nil && !in.empty() {
 		c.partial = &in
 	}
@@ -161,19 +166,16 @@ func (c *conn) message(opcode byte, payload []byte, try *attempt) error {
 		return goodbye(payload)
 	case opPing, opPong:
 		if !c.mayPing() {
-			return nil
+			return errShut
 		}
-		c.received()
 		if opcode == opPing {
 			pong := append([]byte{finalBit | opPong, byte(len(payload))}, payload...) //nolint:gosec // at most 125
 			_, err := c.wire.send(pong, try, c.worker())
 			c.wrote(err)
 		}
 	case opText:
-		c.received()
 		c.push(bytes.Clone(payload))
 	default:
-		c.received()
 		c.close(closeBinary, "frames are JSON text")
 	}
 	return nil

@@ -257,23 +257,21 @@ func (c *conn) close(code int, reason string) {
 	}
 }
 
-// writeClose writes the close frame. A client that does not accept it in time
-// is disconnected.
+// writeClose writes the close frame.
 func (c *conn) writeClose(code int, reason string) {
 	defer c.fence()
-	late := time.AfterFunc(c.server.times.closing, c.wire.cut)
-	// An error means that the client closed first.
-	if c.sayClose(code, reason) == nil {
-		late.Stop()
-	}
+	c.sayClose(code, reason)
 	c.finish()
 }
 
-// sayClose writes a close frame and ends writing.
-func (c *conn) sayClose(code int, reason string) error {
-	_, err := c.wire.Write(closeFrame(code, reason))
+// sayClose writes a close frame and ends writing. A client that does not accept
+// it in time, or the bytes before it, is disconnected.
+func (c *conn) sayClose(code int, reason string) {
+	late := time.AfterFunc(c.server.times.closing, c.wire.cut)
+	if _, err := c.wire.Write(closeFrame(code, reason)); err == nil { // otherwise the client has left
+		late.Stop()
+	}
 	_ = c.wire.Close() // an error means that the connection has ended already
-	return err
 }
 
 // over ends the connection, from which nothing more is read, for this cause.
@@ -281,7 +279,7 @@ func (c *conn) over(cause error) {
 	if end, ok := errors.AsType[*ending](cause); !ok {
 		c.stop("cut")
 	} else if c.stop(end.word) {
-		_ = c.sayClose(end.code, end.reason) // an error means that the client has left
+		c.sayClose(end.code, end.reason)
 	}
 	defer c.pending.Leave()
 	c.server.poller.forget(c)
