@@ -70,3 +70,28 @@ func TestUnfinishedMessageIsNoSignOfLife(t *testing.T) {
 	s.closed(closeGoingAway)
 	w.ended("ws silent")
 }
+
+// Frames that wait to be handled are bounded by their bytes too, and the next
+// one is read when there is room again.
+func TestWaitingFramesAreBoundedByBytes(t *testing.T) {
+	c := &conn{server: &Server{}, working: true}
+	c.principal.Store(&httpapi.Principal{})
+	crowded := func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.crowded()
+	}
+	for range 2 {
+		c.push(make([]byte, maxFrame-1))
+		if crowded() {
+			t.Error("one frame fills the inbox")
+		}
+		c.push(make([]byte, 1))
+		if !crowded() {
+			t.Errorf("%d bytes wait, and more are read", c.queued)
+		}
+		for range 2 {
+			c.pull()
+		}
+	}
+}

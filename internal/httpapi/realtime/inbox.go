@@ -8,7 +8,7 @@ import (
 
 // The bounds of one connection.
 const (
-	maxInbox    = 32  // frames read and not yet handled; one before the client has authenticated
+	maxInbox    = 32  // frames read and not yet handled, unless maxFrame bytes are; one before the client has authenticated
 	maxInflight = 128 // commands without an answer
 	maxBad      = 16  // frames that cannot be understood
 	maxRefused  = 64  // consecutive frames beyond the allowance
@@ -49,6 +49,7 @@ func (c *conn) push(b []byte) {
 		return
 	}
 	c.inbox.push(b)
+	c.queued += len(b)
 	if !c.working {
 		c.working = true
 		c.server.handlers.add(c)
@@ -61,7 +62,7 @@ func (c *conn) crowded() bool {
 	if c.principal.Load() == nil {
 		room = 1
 	}
-	return c.inbox.len() >= room && !c.stopped()
+	return (c.inbox.len() >= room || c.queued >= maxFrame) && !c.stopped()
 }
 
 // work handles the waiting frames, in order, and ends when there are none.
@@ -96,6 +97,7 @@ func (c *conn) pull() ([]byte, bool) {
 	}
 	b := c.inbox.first()
 	c.inbox.pop()
+	c.queued -= len(b)
 	c.room.broadcast()
 	return b, true
 }

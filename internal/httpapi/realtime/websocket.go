@@ -71,6 +71,7 @@ type conn struct {
 	mu       sync.Mutex // guards what follows
 	room     room       // signalled when there may be room for frames or answers, or the connection ends
 	inbox    fifo[[]byte]
+	queued   int // bytes in the inbox
 	working  bool
 	inflight int  // commands without an answer
 	draining bool // the hub asked to close: nothing more is handled
