@@ -240,7 +240,7 @@ type jobRetryCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*jobRetryCmd) Help() string {
-	return "Its failures and crashes are forgotten. " + orderHelp + `    gotong job retry gates 0192ab --data /var/lib/gotong`
+	return "Its failures and crashes are forgotten. " + orderHelp + `    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
 }
 
 // Run is called by kong.

@@ -119,7 +119,7 @@ func TestCopyResumesAfterAnyInterruption(t *testing.T) {
 func killedAnywhere(t *testing.T, side string, after bool) {
 	t.Helper()
 	want := small(t)
-	for n := 0; ; n++ {
+	for n := 0; ; n += later(n) {
 		from, to := note(newMemory()), note(newMemory())
 		copied(t, want, from)
 		ends := map[string]store.Whole{"source": from, "target": to}
@@ -139,14 +139,24 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 		}
 		check(t, run(t.Context(), from, to))
 		same(t, want, to)
+		check(t, errors.Join(from.Close(), to.Close()))
 	}
+}
+
+// later returns after how many more calls the next run is killed: one, or more in
+// a short test when many came before.
+func later(n int) int {
+	if testing.Short() {
+		return 1 + n/16
+	}
+	return 1
 }
 
 // TestImportResumesAfterAnyInterruption: the same with a file as the source.
 func TestImportResumesAfterAnyInterruption(t *testing.T) {
 	want := small(t)
 	path := exported(t, want)
-	for n := 0; ; n++ {
+	for n := 0; ; n += later(n) {
 		to := note(newMemory())
 		file, err := logcopy.OpenFile(t.Context(), path, options())
 		check(t, err)
@@ -158,6 +168,7 @@ func TestImportResumesAfterAnyInterruption(t *testing.T) {
 		_, err = logcopy.Run(t.Context(), file, to, options())
 		check(t, err)
 		same(t, want, to)
+		check(t, to.Close())
 	}
 }
 
