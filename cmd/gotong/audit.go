@@ -254,7 +254,7 @@ func (c *auditProveCmd) Run(ctx context.Context, std *stdio) error {
 	stream, err := gotong.ParseStream(c.Event[:max(at, 0)])
 	seq, err2 := strconv.ParseUint(c.Event[at+1:], 10, 63)
 	if err != nil || err2 != nil {
-		return misuse("STREAM:SEQ", "%q names no event", c.Event)
+		return misuse("STREAM:SEQ", "%q is not STREAM:SEQ", c.Event)
 	}
 	pinned, err := (&pins{Checkpoints: c.Checkpoints}).read()
 	if err != nil {

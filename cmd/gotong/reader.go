@@ -25,7 +25,7 @@ type readerCmd struct {
 type jobCmd struct {
 	List  jobListCmd  `cmd:"" help:"Show the jobs that wait, run or are dead."`
 	Dead  jobDeadCmd  `cmd:"" help:"Show the jobs that failed too often and are not tried again."`
-	Retry jobRetryCmd `cmd:"" help:"Make a job due now, also a dead one."`
+	Retry jobRetryCmd `cmd:"" help:"Make a job due now, even a dead one."`
 }
 
 // orderHelp ends the help of each order.
@@ -65,7 +65,7 @@ func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error
 	req.Header.Set("Authorization", "Bearer "+token)
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		err = fmt.Errorf("no answer from the server's listener for operators at %s: %w", c.AdminAddr, err)
+		err = fmt.Errorf("no answer from the server's admin listener at %s: %w", c.AdminAddr, err)
 		return reply, &failure{err: err, code: 1, hint: "--admin-addr, as the server has it"}
 	}
 	defer func() { _ = res.Body.Close() }()
@@ -143,7 +143,7 @@ type readerSkipCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*readerSkipCmd) Help() string {
-	return `The reader never processes that position, also when it is rebuilt: what the commit would have caused is lost for it.
+	return `The reader never processes that position, even when it is rebuilt: what the commit would have caused is lost for it.
 When it was skipped is recorded in the store. The reader audit needs every commit and cannot skip one: see gotong reader
 rebuild. ` + orderHelp +
 		`    gotong reader skip timer 3 --data /var/lib/gotong`
@@ -155,7 +155,7 @@ func (c *readerSkipCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(std.out, "Reader %s passes position %d of partition %d.\n", c.Reader, reply.Skipped.Position, c.Partition)
+	_, err = fmt.Fprintf(std.out, "Reader %s will skip position %d of partition %d.\n", c.Reader, reply.Skipped.Position, c.Partition)
 	return err
 }
 

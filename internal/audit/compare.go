@@ -13,7 +13,7 @@ import (
 )
 
 // ErrRollback is wrapped by every [Rollback].
-var ErrRollback = errors.New("audit: the log is not the one whose checkpoint was signed")
+var ErrRollback = errors.New("audit: the log does not continue the signed checkpoint")
 
 // Rollback says that a log does not continue the one of a checkpoint.
 type Rollback struct { //nolint:errname // the word of the docs

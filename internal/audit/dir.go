@@ -22,7 +22,7 @@ const (
 
 // ErrMissing means that there are no checkpoints with which a log could be
 // compared.
-var ErrMissing = errors.New("audit: there are no checkpoints")
+var ErrMissing = errors.New("audit: no complete set of checkpoints")
 
 // Pinned is the newest checkpoint of every partition, with its note.
 type Pinned [gotong.Partitions]struct {
@@ -49,7 +49,7 @@ func ReadSigners(dir string) (signers []proof.Signer, err error) {
 			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, KeyFile), err)
 		}
 		if signers = append(signers, s); s.Instance() != signers[0].Instance() {
-			return nil, fmt.Errorf("%s: its keys are of two instances", filepath.Join(dir, KeyFile))
+			return nil, fmt.Errorf("%s: its keys belong to different instances", filepath.Join(dir, KeyFile))
 		}
 	}
 	if len(signers) == 0 {

@@ -256,7 +256,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 				return err
 			}
 			if err != nil && ctx.Err() == nil && !failed {
-				k.o.Log.ErrorContext(ctx, "no checkpoints are signed", "cause", err)
+				k.o.Log.ErrorContext(ctx, "checkpoints cannot be signed; the server tries again every second", "cause", err)
 			}
 			failed = err != nil
 		}

@@ -214,7 +214,7 @@ func (v *verifier) commit(c *Commit) {
 		e := &c.Events[i]
 		v.event(c.Position, e)
 		if e.Stream != c.Events[0].Stream || e.Seq != c.Events[0].Seq+uint64(i) {
-			v.found(c.Position, e.Stream, e.Seq, "the event is not of its commit")
+			v.found(c.Position, e.Stream, e.Seq, "the event does not belong to its commit")
 		}
 	}
 	v.tree.Add(leafOf(v.p, c.Position, c.Events).Hash())

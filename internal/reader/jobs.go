@@ -178,7 +178,7 @@ func (c *claim) run(ctx context.Context) (outcome string) {
 	default:
 		outcome, job.Attempt, job.Error = "failed", job.Attempt+1, firstLine(err)
 		job.Due = now.Add(backOff(job.Attempt))
-		c.q.runner.opt.Log.WarnContext(ctx, "a job failed; it is tried again",
+		c.q.runner.opt.Log.WarnContext(ctx, "a job failed; it will be tried again",
 			"queue", job.Queue, "job", job.ID, "failures", job.Attempt, "due", job.Due, "cause", err)
 	}
 	job.Lease = 0

@@ -17,7 +17,7 @@ import (
 var (
 	ErrNoReader   = errors.New("there is no reader of this name")
 	ErrNotStopped = errors.New("the reader has not stopped in this partition")
-	ErrEvery      = errors.New("the reader needs every commit and cannot pass one")
+	ErrEvery      = errors.New("the reader needs every commit and cannot skip one")
 	ErrNoJob      = errors.New("there is no such job")
 	ErrLeased     = errors.New("the job is running, or was claimed at this moment; try again")
 )

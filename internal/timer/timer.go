@@ -94,7 +94,7 @@ func Handler(codec *store.Codec, exec Executor) reader.Handler {
 		}
 		t, ok := codec.Command(o.Stream, o.Type)
 		if !ok {
-			return reader.Done, fmt.Errorf("timer: no kind has the command %s of %s", o.Type, o.Stream.Kind())
+			return reader.Done, fmt.Errorf("timer: no command %s of the kind %s", o.Type, o.Stream.Kind())
 		}
 		data, err := t.Decode(json.Unmarshal, o.Data)
 		if err != nil {

@@ -12,7 +12,7 @@ import (
 func (r ruling) server(due, from gotong.Instant, then func() (gotong.Decision, error)) (gotong.Decision, error) {
 	switch {
 	case r.cmd.Actor.Role != gotong.RoleSystem:
-		return gotong.Reject(gotong.CodeForbidden, "Only the server's timers do this.")
+		return gotong.Reject(gotong.CodeForbidden, "Only the server's timers can do this.")
 	case !r.gate.Phase.Open() || r.gate.ClosesAt != due:
 		return gotong.Accept()
 	case r.cmd.Now < from:

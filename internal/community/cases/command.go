@@ -200,7 +200,7 @@ func (c Seating) Validate() error {
 	check.That(known, "track_roles", "must be of author, pic, participant, saksi, bendahara, humas, verifikator")
 	check.That(votes, "track_roles", "must have one of author, pic, participant, saksi")
 	both := slices.Contains(c.TrackRoles, PIC) && slices.Contains(c.TrackRoles, Bendahara)
-	check.That(!both, "track_roles", "cannot have both pic and bendahara")
+	check.That(!both, "track_roles", "cannot contain both pic and bendahara")
 	return check.Err()
 }
 

@@ -110,7 +110,7 @@ func (r ruling) seat(c Seating) (gotong.Decision, error) {
 	roles := c.TrackRoles
 	switch author := c.UserID == r.doc.CreatedBy; {
 	case !author && roles[0] == Author:
-		return gotong.Reject(gotong.CodeConflict, "The author is the user who created the case.")
+		return gotong.Reject(gotong.CodeConflict, "Only the user who created the case can be its author.")
 	case author && roles[0] != Author:
 		roles = append([]Role{Author}, roles...)
 	}

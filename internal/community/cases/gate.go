@@ -47,7 +47,7 @@ func (r ruling) in(phases ...Phase) error {
 	case !r.gate.Phase.Open(), r.cmd.Now >= r.gate.ClosesAt:
 		return gotong.NewError(gotong.CodeGateClosed, "The window of this gate has closed.")
 	case !slices.Contains(phases, r.gate.Phase):
-		return gotong.NewError(gotong.CodeConflict, "The gate is in another phase.")
+		return gotong.NewError(gotong.CodeConflict, "This is not possible in the present phase of the gate.")
 	default:
 		return nil
 	}
@@ -58,7 +58,7 @@ func (r ruling) approve() (gotong.Decision, error) {
 	leads := r.inHome(r.state, r.doc.Home, r.actor()) == gotong.Leading
 	switch {
 	case !r.moderates() && !leads:
-		return gotong.Reject(gotong.CodeForbidden, "Only a moderator or one who leads the group can approve a fast track.")
+		return gotong.Reject(gotong.CodeForbidden, "Only a platform moderator, or an admin or moderator of the group, can approve a fast track.")
 	case r.actor() == r.gate.ProposedBy:
 		return gotong.Reject(gotong.CodeForbidden, "Somebody other than the proposer must approve.")
 	}
@@ -76,7 +76,7 @@ func (r ruling) extended(seconds int64) Extended {
 
 func (r ruling) object(c Object) (gotong.Decision, error) {
 	if r.actor() == r.gate.ProposedBy {
-		return gotong.Reject(gotong.CodeForbidden, "The proposer cannot object; they can withdraw.")
+		return gotong.Reject(gotong.CodeForbidden, "The proposer cannot object, but can withdraw the proposal.")
 	}
 	if err := r.in(InConsent); err != nil {
 		return gotong.Decision{}, err
@@ -88,7 +88,7 @@ func (r ruling) object(c Object) (gotong.Decision, error) {
 // before the proposal.
 func (r ruling) vote(c Cast) (gotong.Decision, error) {
 	if since(r.me.Membership) > r.gate.Seq || r.inHomeSince(r.actor()) > r.gate.HomeSeq {
-		return gotong.Reject(gotong.CodeForbidden, "Only users who were members when this was proposed can vote.")
+		return gotong.Reject(gotong.CodeForbidden, "Only users who have been members since before the proposal can vote.")
 	}
 	if err := r.in(InVote, InRatifying); err != nil {
 		return gotong.Decision{}, err
@@ -130,7 +130,7 @@ func (r ruling) void(c Void) (gotong.Decision, error) {
 	}
 	at, voted := r.gate.find(c.UserID)
 	if !voted {
-		return gotong.Reject(gotong.CodeConflict, "No vote of this user counts.")
+		return gotong.Reject(gotong.CodeConflict, "This user has no vote that counts.")
 	}
 	return gotong.Accept(gotong.Fact{
 		Type: EvVoided, Audience: gotong.ForUser(c.UserID),
@@ -164,7 +164,7 @@ func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 	case !r.moderates():
 		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can decide a dispute.")
 	case party:
-		return gotong.Reject(gotong.CodeForbidden, "A moderator who is a party cannot decide.")
+		return gotong.Reject(gotong.CodeForbidden, "A moderator who proposed, objected, voted or disputed cannot decide the dispute.")
 	}
 	if err := r.in(InDispute); err != nil {
 		return gotong.Decision{}, err

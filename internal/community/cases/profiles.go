@@ -65,15 +65,15 @@ func (f profileForm) check() error {
 	case !fits(f.Window, f.Gate != None):
 		return errors.New("its window must be whole seconds, up to 366 days")
 	case borrows != (f.Vote != ""):
-		return errors.New("consent and fast track, and no others, name the vote that they become")
+		return errors.New("vote is required for consent and fast_track, and not allowed for other gates")
 	case votes != (f.Quorum > 0 && f.Quorum <= 100 && f.Threshold > 0 && f.Threshold < 100):
 		return errors.New("a vote, and nothing else, has a quorum of 1 to 100 and a threshold of 1 to 99")
 	case f.Cap < 0 || f.Cap > 0 && !votes:
-		return errors.New("cap must be a number of people, of a vote")
+		return errors.New("cap must be a number of people, and is allowed only for vote and challenge")
 	case !fits(f.Challenge, f.Gate == Challenge), !fits(f.Dispute, f.Gate == Challenge):
 		return errors.New("a challenge, and nothing else, has a window for challenges and one for disputes")
 	case !fits(f.Ratify, f.Gate == FastTrack):
-		return errors.New("a fast track, and nothing else, has a window to ratify")
+		return errors.New("ratify is required for fast_track, and not allowed for other gates")
 	case len(f.YesOf) > 0 && (!votes || f.Secret):
 		return errors.New("yes_of belongs to a vote that is not secret")
 	case slices.ContainsFunc(f.YesOf, func(r Role) bool { return !slices.Contains(Roles(), r) }):

@@ -8,7 +8,7 @@ func (r ruling) propose(c Propose) (gotong.Decision, error) {
 	}
 	if r.doc.Gate > 0 {
 		if r.cmd.Now >= r.gate.ClosesAt {
-			return gotong.Reject(gotong.CodeGateClosing, "A gate of this case is about to close; propose again then.")
+			return gotong.Reject(gotong.CodeGateClosing, "A gate of this case is about to close; propose again afterwards.")
 		}
 		return gotong.Reject(gotong.CodeConflict, "Another transition of this case is open.")
 	}
@@ -48,7 +48,7 @@ func (r ruling) opened(c Propose, step edge) (Proposed, error) {
 	p.Terms = r.Tracks.profiles[p.Profile]
 	if c.Secret {
 		if p.Terms.Gate.strictness() < Vote.strictness() || len(p.Terms.YesOf) > 0 {
-			return p, gotong.Invalid("secret", "fits only a vote that needs no yes of certain roles")
+			return p, gotong.Invalid("secret", "is possible only for a vote that does not require the yes of certain roles")
 		}
 		p.Terms.Secret = true
 	}

@@ -119,7 +119,7 @@ func (t *Tracks) add(file []byte) error {
 	dec := yaml.NewDecoder(bytes.NewReader(file))
 	dec.KnownFields(true)
 	if err := dec.Decode(&form); err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("is not YAML of the form of a track: %w", err)
+		return fmt.Errorf("is not a valid YAML file of tracks: %w", err)
 	}
 	if dec.Decode(new(yaml.Node)) == nil {
 		return errors.New("contains a second document")
@@ -188,7 +188,7 @@ func (t *Tracks) addEdge(to *track, form edgeForm) error {
 		}
 	}
 	if made.complex != "" && !t.profiles[made.complex].atLeast(t.profiles[made.gate]) {
-		return errors.New("the gate of complex cases is laxer")
+		return errors.New("the gate of complex cases is laxer than that of simple cases")
 	}
 	if made.fast != "" && t.profiles[made.fast].Gate != FastTrack {
 		return fmt.Errorf("%q is no fast track", made.fast)

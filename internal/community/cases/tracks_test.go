@@ -59,7 +59,7 @@ func TestTracksAreChecked(t *testing.T) {
 		"quorum of consent":  {file("x: {gate: consent, window: 1h, vote: standard, quorum: 30, threshold: 50}", "a, b", ab), "quorum"},
 		"quorum of 101":      {file("x: {gate: vote, window: 1h, quorum: 101, threshold: 50}", "a, b", ab), "quorum"},
 		"threshold of 100":   {file("x: {gate: vote, window: 1h, quorum: 10, threshold: 100}", "a, b", ab), "threshold"},
-		"consent alone":      {file("x: {gate: consent, window: 1h}", "a, b", ab), "name the vote"},
+		"consent alone":      {file("x: {gate: consent, window: 1h}", "a, b", ab), "vote is required for consent"},
 		"vote of a vote":     {file("x: {gate: consent, window: 1h, vote: simple}", "a, b", ab), `no vote "simple"`},
 		"challenge of vote":  {file("x: {gate: vote, window: 1h, quorum: 10, threshold: 50, challenge: 1h}", "a, b", ab), "challenge"},
 		"no dispute":         {file("x: {gate: challenge, window: 1h, quorum: 10, threshold: 50, challenge: 1h}", "a, b", ab), "disputes"},
@@ -70,7 +70,7 @@ func TestTracksAreChecked(t *testing.T) {
 		"profile taken":      {file("standard: {gate: vote, window: 1h, quorum: 10, threshold: 50}", "a, b", ab), "twice"},
 		"track taken":        {map[string][]byte{"t.yaml": []byte("tracks: {Tuntaskan: {stages: [a, b], edges: [{from: a, to: b, gate: routine}]}}")}, "twice"},
 		"two documents":      {map[string][]byte{"t.yaml": []byte("tracks: {}\n---\ntracks: {}\n")}, "second document"},
-		"no YAML":            {map[string][]byte{"t.yaml": []byte("tracks: [")}, "t.yaml: is not YAML"},
+		"no YAML":            {map[string][]byte{"t.yaml": []byte("tracks: [")}, "t.yaml: is not a valid YAML"},
 		"nothing":            {map[string][]byte{"t.yaml": nil}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
