@@ -58,7 +58,8 @@ func (r ruling) approve() (gotong.Decision, error) {
 	leads := r.inHome(r.state, r.doc.Home, r.actor()) == gotong.Leading
 	switch {
 	case !r.moderates() && !leads:
-		return gotong.Reject(gotong.CodeForbidden, "Only a platform moderator, or an admin or moderator of the group, can approve a fast track.")
+		return gotong.Reject(gotong.CodeForbidden,
+			"Only a platform moderator, or an admin or moderator of the group, can approve a fast track.")
 	case r.actor() == r.gate.ProposedBy:
 		return gotong.Reject(gotong.CodeForbidden, "Somebody other than the proposer must approve.")
 	}
