@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"time"
 
+	"gotong.dev/gotong/internal/audit"
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 )
@@ -87,32 +87,13 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	return report.print(std, c.JSON)
 }
 
-// writeWhole writes a file that only its owner may read, completely or not at
-// all, and never overwrites another one.
-func writeWhole(path string, write func(io.Writer) error) (err error) {
+// writeWhole writes a new file with [audit.ReplaceFile]. It never overwrites
+// another one.
+func writeWhole(path string, write func(io.Writer) error) error {
 	if _, err := os.Stat(path); err == nil {
 		return misuse("another name", "%s already exists", path)
 	}
-	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
-	if err != nil {
-		return err
-	}
-	err = errors.Join(f.Chmod(0o600), write(f))
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(part))
-	}
-	if err := os.Rename(part, path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return audit.ReplaceFile(path, write)
 }
 
 type importLogCmd struct {

@@ -138,7 +138,7 @@ func (c *readerListCmd) Run(ctx context.Context, std *stdio) error {
 type readerSkipCmd struct {
 	config.Config
 	Reader    string `arg:"" name:"reader" help:"The name of the reader."`
-	Partition uint8  `arg:"" name:"partition" help:"The partition in which it stopped, as gotong reader list shows it."`
+	Partition uint8  `arg:"" name:"partition" help:"The partition where the reader stopped; gotong reader list shows it."`
 }
 
 // Help implements kong.HelpProvider.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,7 +18,6 @@ import (
 const (
 	KeyFile         = "key"         // private keys, one a line; the first one is the newest
 	CheckpointsFile = "checkpoints" // the newest checkpoint of every partition, as notes one after the other
-	CosignedFile    = "cosigned"    // the newest one of each partition that all witnesses cosigned
 )
 
 // ErrMissing means that there are no checkpoints with which a log could be
@@ -123,14 +123,19 @@ func (p *Pinned) write(dir string) error {
 	return writeFile(filepath.Join(dir, CheckpointsFile), b.Bytes())
 }
 
-// writeFile replaces a file, completely or not at all, and durably.
-func writeFile(path string, b []byte) (err error) {
+func writeFile(path string, b []byte) error {
+	return ReplaceFile(path, func(w io.Writer) error { _, err := w.Write(b); return err })
+}
+
+// ReplaceFile writes a file that only its owner may read, completely or not at
+// all, and durably: it and its directory are synced when it returns nil.
+func ReplaceFile(path string, write func(io.Writer) error) (err error) {
 	part := path + ".part"
 	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
+	err = errors.Join(f.Chmod(0o600), write(f))
 	if err == nil {
 		err = f.Sync()
 	}

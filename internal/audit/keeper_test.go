@@ -94,7 +94,7 @@ func TestMissingCheckpoints(t *testing.T) {
 			file[len(file)/2] ^= 1
 			return errors.Join(err, os.WriteFile(filepath.Join(dir, CheckpointsFile), file, 0o600))
 		},
-		"permission": func(dir string) error { // a directory cannot be read as a file, whoever asks
+		"permission": func(dir string) error { // nobody, not even root, can read a directory as a file
 			path := filepath.Join(dir, CheckpointsFile)
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
 		},

@@ -114,7 +114,7 @@ func (w *world) find(p gotong.Partition, stream gotong.Stream, seq uint64) *stor
 	return nil
 }
 
-// fill writes commits to streams of a few homes, of which every tenth erases.
+// fill writes commits to streams of a few homes. Every tenth commit erases.
 func (w *world) fill(commits int) {
 	for range commits {
 		home := gotong.Stream(fmt.Sprintf("group/%d", w.rng.IntN(3)))

@@ -48,8 +48,8 @@ func (t *trial) idle(ctx context.Context) error {
 	return nil
 }
 
-// restWithin is the time in which a quiet server has returned to the system what
-// a burst of connects left.
+// restWithin is how long a quiet server may take to return to the system the
+// memory that a burst of connects left.
 const restWithin = 8 * time.Second
 
 // perEveryday is the number of members of a thread of the everyday scenario.

@@ -45,17 +45,19 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 	if err != nil {
 		return m, err
 	}
-	at := map[gotong.Key]int{}
+	at, alone := map[gotong.Key]int{}, false
 	for len(commits) > 0 && m.stop == nil {
 		n := f.run(commits, quiet)
+		if alone {
+			n = min(n, 1)
+		}
 		if n == 0 { // an operator passed it
 			m.to, commits, needs = commits[0].Position, commits[1:], needs[1:]
 			continue
 		}
 		step, err := f.read(needs[:n], commits[:n])
-		for n > 1 && err != nil { // only a run of one shows which commit fails
-			n = 1
-			step, err = f.read(needs[:n], commits[:n])
+		if alone = alone || err != nil; err != nil && n > 1 { // only a commit alone shows which one fails
+			continue
 		}
 		if m.stop = err; err == nil {
 			if commits[0].Position <= quiet {

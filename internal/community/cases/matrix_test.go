@@ -11,7 +11,8 @@ import (
 	"gotong.dev/gotong/internal/community/communitytest"
 )
 
-// allowed says who can do what in which phase of a gate: each letter is a phase
+// allowed lists, by command and role, the phases of a gate that accept the
+// command. Each letter is a phase
 // (c consent, v vote, a approval, r ratification, h challenge, d dispute, - no
 // gate). A command or a role that is missing is rejected in every phase.
 var allowed = map[string]map[string]string{

@@ -100,9 +100,9 @@ func (r Rules) memberOf(s gotong.State, c Case, userID string) (Member, bool) {
 	return m, m.Active() && r.inHome(s, c.Home, userID) != gotong.Outside
 }
 
-// MayKnow reports whether a user may know that the case exists and in which
-// stage it is: its members, platform moderators and, unless it is private, all
-// who may know of its home.
+// MayKnow reports whether a user may know that the case exists, and its stage.
+// Members and platform moderators may; unless the case is private, so may every
+// user who may know of its home.
 func (r Rules) MayKnow(s gotong.State, v gotong.Viewer) bool {
 	c, ok := gotong.Doc[Case](s, CaseKey(s.Stream.ID()))
 	if !ok {

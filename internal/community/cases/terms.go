@@ -36,7 +36,7 @@ const (
 	None      GateType = "none"
 	Consent   GateType = "consent"
 	Vote      GateType = "vote"
-	Challenge GateType = "challenge" // a vote, and then a time in which members can dispute it
+	Challenge GateType = "challenge" // a vote; after it passed, members have a window to dispute the step
 	FastTrack GateType = "fast_track"
 )
 
@@ -64,7 +64,8 @@ func (t Terms) Needed(voters int) int {
 	return n
 }
 
-// strictness is the place of a type in the order in which a proposer may choose.
+// strictness ranks the gates that a proposer may choose, the laxest first; -1 for
+// any other type.
 func (g GateType) strictness() int {
 	return slices.Index([]GateType{None, Consent, Vote, Challenge}, g)
 }

@@ -109,8 +109,8 @@ func (r ruling) reject(c Reject) (gotong.Decision, error) {
 	}
 }
 
-// withdraw ends the actor's own request, also in a group of which they may no
-// longer know.
+// withdraw ends the actor's own request, even if they may no longer know of the
+// group.
 func (r ruling) withdraw(c Withdraw) (gotong.Decision, error) {
 	if req, ok := r.request(c.RequestID); !ok || req.UserID != r.cmd.Actor.UserID {
 		return gotong.Decision{}, gotong.NotFound()
