@@ -92,7 +92,7 @@ func (*auditVerifyCmd) Help() string {
 network, and writes nothing. With checkpoints, above all with those that were kept elsewhere, it also finds what was cut off or rewritten
 with all of its hashes.
 
-Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 12 two histories were signed, 13 not verifiable,
+Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verifiable,
 2 wrong use, 3 cannot be read.
 
 Examples:
