@@ -84,7 +84,12 @@ func TestPresenceOfABurst(t *testing.T) {
 				presence(again, test.here)
 				presence(ann)
 
-				release := f.hold(1, false) // what the followers may do is not clear
+				// What the followers may do is not clear. As many loads run as there
+				// are workers, and any of them may be ann's.
+				var release []func()
+				for n := range 8 {
+					release = append(release, f.hold(1+n, false))
+				}
 				w.commit(h, r1, opened())
 				synctest.Wait()
 				for _, c := range others {
@@ -92,7 +97,9 @@ func TestPresenceOfABurst(t *testing.T) {
 				}
 				pass(time.Second)
 				presence(ann)
-				release()
+				for _, let := range release {
+					let()
+				}
 				presence(ann, "signal presence 2 [ann bob]")
 				bob.s.Close()
 				pass(time.Second)
