@@ -75,6 +75,8 @@ type Config struct {
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies whose header names a request's client." placeholder:"CIDR"`
 	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that the server reads: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`
 
+	OutboundNetworks []string `name:"outbound-networks" group:"edge" help:"Private addresses or networks to which the server may connect for others, such as the owners of webhooks; plain http is possible to these alone." placeholder:"CIDR"`
+
 	SigningKey      string        `name:"signing-key" group:"accounts" help:"Key that signs access tokens, base64 of 32 bytes or more; by default generated at the first start and kept in the data directory." placeholder:"BASE64" secret:""`
 	JWTKeys         []JWTKey      `name:"jwt-keys" group:"accounts" help:"Keys of other issuers whose tokens are accepted: kid=…,alg=HS256|RS256|ES256|EdDSA, iss=… and aud=… that their tokens must have, and one of key=…, file=…, jwks=URL." placeholder:"KEY" sep:";" secret:""`
 	AccessTokenLife time.Duration `name:"access-token-life" group:"accounts" help:"How long an access token is valid, 15m to 60m." default:"30m"`
@@ -163,8 +165,17 @@ func (c *Config) BusKind() string {
 // Proxies returns TrustedProxies as networks. An IPv4 address in the form of IPv6 is
 // that IPv4 address, as it is for the addresses of clients.
 func (c *Config) Proxies() ([]netip.Prefix, error) {
-	list := make([]netip.Prefix, 0, len(c.TrustedProxies))
-	for _, s := range c.TrustedProxies {
+	return networks("trusted-proxies", c.TrustedProxies)
+}
+
+// Outbound returns OutboundNetworks as networks, in the forms of Proxies.
+func (c *Config) Outbound() ([]netip.Prefix, error) {
+	return networks("outbound-networks", c.OutboundNetworks)
+}
+
+func networks(key string, values []string) ([]netip.Prefix, error) {
+	list := make([]netip.Prefix, 0, len(values))
+	for _, s := range values {
 		if addr, err := netip.ParseAddr(s); err == nil {
 			addr = addr.Unmap()
 			list = append(list, netip.PrefixFrom(addr, addr.BitLen()))
@@ -175,7 +186,7 @@ func (c *Config) Proxies() ([]netip.Prefix, error) {
 			p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("trusted-proxies: %q is neither an address nor a network", s)
+			return nil, fmt.Errorf("%s: %q is neither an address nor a network", key, s)
 		}
 		list = append(list, p.Masked())
 	}
@@ -198,8 +209,10 @@ func (c *Config) Check() (warnings []string, err error) {
 			fault("allowed-origins", fmt.Sprintf("%q is no origin such as https://app.example.org", o))
 		}
 	}
-	if _, err := c.Proxies(); err != nil {
-		faults = append(faults, err)
+	for _, parse := range []func() ([]netip.Prefix, error){c.Proxies, c.Outbound} {
+		if _, err := parse(); err != nil {
+			faults = append(faults, err)
+		}
 	}
 	checkBounds(c, fault)
 	if u, err := url.Parse(c.OTelEndpoint); c.OTelEndpoint != "" && (err != nil || !isHTTP(u.Scheme) || !hasHost(u)) {

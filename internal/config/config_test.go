@@ -355,6 +355,7 @@ func TestCheck(t *testing.T) {
 		{"origin with path", func(c *Config) { c.AllowedOrigins = []string{"https://a/"} }, "allowed-origins", "", ""},
 		{"origins", func(c *Config) { c.AllowedOrigins = []string{"https://a.example:8443", "http://localhost"} }, "", "", ""},
 		{"proxy", func(c *Config) { c.TrustedProxies = []string{"home"} }, "trusted-proxies", "", ""},
+		{"outbound", func(c *Config) { c.OutboundNetworks = []string{"home"} }, "outbound-networks", "", ""},
 		{"short life", func(c *Config) { c.AccessTokenLife = 14 * time.Minute }, "access-token-life", "", ""},
 		{"long life", func(c *Config) { c.AccessTokenLife = 61 * time.Minute }, "access-token-life", "", ""},
 		{"refresh", func(c *Config) { c.RefreshLife = time.Minute }, "refresh-token-life", "", ""},
