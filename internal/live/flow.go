@@ -18,8 +18,9 @@ type flow struct {
 	kind   *gotong.Kind
 	part   atomic.Pointer[partition] // nil until the stream's home is known
 
-	boundAt uint64 // where the tail was when part became known; guarded by its order
-	refs    int    // guarded by Hub.mu
+	docs    store.Kept // that decide access; decoded once, however many groups of viewers are read for
+	boundAt uint64     // where the tail was when part became known; guarded by its order
+	refs    int        // guarded by Hub.mu
 
 	// batch is what the tail is about to push. Only one goroutine touches it:
 	// the tail of the partition that the stream's events are in.

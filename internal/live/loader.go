@@ -277,8 +277,9 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		viewers[i] = requests[i].reader
 	}
 	viewers, place := tidy(viewers)
+	docs := &requests[0].sub.flow.docs
 	if !j.page {
-		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{})
+		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{}, docs)
 		if err != nil {
 			return err
 		}
@@ -286,7 +287,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 	}
 	t := requests[0].sub.flow
 	if kept := t.kept(j.from, l.hub.opt.Clock.Mono()); kept != nil {
-		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{})
+		snap, err := l.hub.views.Load(ctx, j.stream, viewers, view.Span{}, store.Need{}, docs)
 		if err != nil {
 			return err
 		}
@@ -298,7 +299,7 @@ func (l *loader) read(ctx context.Context, j *job, requests []request, limit int
 		}
 	}
 	span := view.Span{From: j.from, Limit: limit, Bytes: l.hub.limits.PageBytes}
-	snap, err := l.hub.views.Load(ctx, j.stream, viewers, span, store.Need{})
+	snap, err := l.hub.views.Load(ctx, j.stream, viewers, span, store.Need{}, docs)
 	if err != nil {
 		return err
 	}

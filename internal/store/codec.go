@@ -13,6 +13,7 @@ import (
 // from the table of kinds and is safe for concurrent use.
 type Codec struct {
 	kinds map[string]*kindCodec
+	kept  *Kept // nil: every document is decoded
 }
 
 type kindCodec struct {

@@ -131,7 +131,7 @@ func stateOf(
 		doc, ok := decoded[r.Key]
 		if body, exists := snap.Documents[r.Key]; exists && !ok {
 			var err error
-			if doc, err = codec.Document(r.Key.Collection, body); err != nil {
+			if doc, err = codec.document(r.Key, body); err != nil {
 				return state, err
 			}
 			decoded[r.Key] = doc

@@ -84,7 +84,7 @@ func (v *Views) readOnce(ctx context.Context, viewer gotong.Viewer, q Query) (Pa
 }
 
 func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, page Span) (Page, error) {
-	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, page, q.More)
+	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, page, q.More, nil)
 	if err != nil {
 		return Page{}, err
 	}
@@ -137,7 +137,7 @@ func (p *Page) cover(q Query, rows []store.Event) {
 // which the page would begin, so that the viewer can ask for what lies beyond
 // it. A viewer who may not read the stream gets CodeNotFound.
 func (v *Views) spoiltAt(ctx context.Context, viewer gotong.Viewer, q Query, fault error) error {
-	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, Span{}, store.Need{})
+	s, err := v.Load(ctx, q.Stream, []gotong.Viewer{viewer}, Span{}, store.Need{}, nil)
 	switch {
 	case errors.Is(err, store.ErrCorrupt):
 		return gotong.NewError(gotong.CodeCorruptEvent, // one that decides access

@@ -54,9 +54,10 @@ func (s *Snapshot) Position(p gotong.Partition) uint64 { return s.Store.Position
 func (s *Snapshot) Home() gotong.Partition { return gotong.PartitionOf(s.State.Head.Home) }
 
 // Load reads a stream for some viewers: their access, a page, and what more
-// names. Delivery and REST read streams in no other way.
+// names. Delivery and REST read streams in no other way. kept, which may be nil,
+// holds documents of the stream from one read to the next.
 func (v *Views) Load(
-	ctx context.Context, stream gotong.Stream, viewers []gotong.Viewer, page Span, more store.Need,
+	ctx context.Context, stream gotong.Stream, viewers []gotong.Viewer, page Span, more store.Need, kept *store.Kept,
 ) (*Snapshot, error) {
 	kind, err := v.Kind(stream)
 	if err != nil {
@@ -67,7 +68,7 @@ func (v *Views) Load(
 	need := withPage(more, stream, kind, page)
 	s := &Snapshot{kind: kind, codec: v.opt.Codec}
 	var fault error
-	s.State, s.Store, err = store.LoadState(ctx, v.opt.Store, v.opt.Codec, stream,
+	s.State, s.Store, err = store.LoadState(ctx, v.opt.Store, v.opt.Codec.Keeping(kept), stream,
 		func(state gotong.State) []gotong.Ref { return accessNeeds(kind, state, viewers) },
 		func(_ gotong.State, snap store.Snapshot) store.Need {
 			whole := need

@@ -81,7 +81,7 @@ func (o Options) visible(ctx context.Context, stream gotong.Stream, seq uint64) 
 		return nil, gotong.NotFound()
 	}
 	span := view.Span{From: seq - 1, To: seq, Limit: 1, Bytes: store.MaxReadBytes}
-	s, err := o.Views.Load(ctx, stream, []gotong.Viewer{me}, span, store.Need{})
+	s, err := o.Views.Load(ctx, stream, []gotong.Viewer{me}, span, store.Need{}, nil)
 	if err != nil {
 		return nil, err
 	}
