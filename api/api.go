@@ -1,5 +1,5 @@
-// Package api holds what is published of the HTTP interface: the OpenAPI
-// document and the page that shows it.
+// Package api holds what is published of the interfaces: the OpenAPI document
+// and the page that shows it, and the contracts of the Edge-Pod boundary.
 //
 // # Caveats
 //
@@ -13,7 +13,7 @@
 // The standard library only.
 package api
 
-import _ "embed" // the files
+import "embed"
 
 // OpenAPI is the OpenAPI 3.1 document of the REST interface.
 //
@@ -35,3 +35,9 @@ var Style []byte
 //
 //go:embed asyncapi.json
 var AsyncAPI []byte
+
+// EdgePod is the contracts of the Edge-Pod boundary under edgepod/: the JSON
+// Schemas of requests, responses and errors, and examples of each.
+//
+//go:embed edgepod/*.json
+var EdgePod embed.FS

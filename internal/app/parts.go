@@ -14,6 +14,7 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
+	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/telemetry"
@@ -175,7 +176,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	if err != nil { // cannot be: the configuration was checked
 		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
 	}
-	routes := []func(*httpapi.API){a.proofRoutes()}
+	routes := []func(*httpapi.API){a.proofRoutes(), podapi.Routes()}
 	for _, k := range a.kinds {
 		if k.routes != nil {
 			routes = append(routes, k.routes(a))

@@ -159,6 +159,7 @@ func config(v Version) huma.Config {
 		{Name: "Members", Description: "The members of a thread and their roles."},
 		{Name: "Messages", Description: "Reading and writing messages."},
 		{Name: "Reading", Description: "Read marks, unread counts and presence."},
+		{Name: "Edge-Pod", Description: "The contracts with the runtimes of models, and calls of them. Answers are advice."},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},

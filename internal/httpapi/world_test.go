@@ -27,6 +27,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/accounts"
 	caseapi "gotong.dev/gotong/internal/httpapi/cases"
 	"gotong.dev/gotong/internal/httpapi/chat"
+	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/live"
@@ -149,6 +150,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
+			podapi.Routes(),
 		},
 	}
 	for _, f := range change {
