@@ -49,6 +49,12 @@ type Kind struct {
 	// of this event, from the event alone. Nil if none is.
 	Timers func(Event) []Timer
 
+	// Replay returns a function for one log. It is called with each event of the
+	// kind's streams in order, and returns an error if the events before it in its
+	// stream do not give what it says, such as a count of votes. Data is kept for
+	// ever, so this holds after erasures too. Nil if no event says such a thing.
+	Replay func() func(Event) error
+
 	// About returns the seqs of the earlier events of the stream that an event
 	// concerns, from its data alone: an edit concerns the message that it
 	// edits. The event is visible only if they are, and has their audience. Nil

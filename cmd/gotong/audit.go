@@ -14,8 +14,10 @@ import (
 	"sync"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/audit"
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
 
@@ -88,9 +90,9 @@ type auditVerifyCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*auditVerifyCmd) Help() string {
-	return `Reads a whole log and computes every hash, every chain and every tree again. It needs no server and no
-network, and writes nothing. With checkpoints, above all with those that were kept elsewhere, it also finds what was cut off or rewritten
-with all of its hashes.
+	return `Reads a whole log, computes every hash, every chain and every tree again, and counts the votes of every
+gate again. It needs no server and no network, and writes nothing. With checkpoints, above all with those that were kept elsewhere, it also
+finds what was cut off or rewritten with all of its hashes.
 
 Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verifiable,
 2 wrong use, 3 cannot be read.
@@ -148,7 +150,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	}
 	var mu sync.Mutex
 	report, err := audit.Verify(ctx, source, audit.VerifyOptions{
-		Pinned: pinned, Parallel: parallel,
+		Pinned: pinned, Parallel: parallel, Replay: audit.Replay(store.NewCodec(app.Kinds())),
 		Progress: func(done, total uint64) {
 			mu.Lock()
 			defer mu.Unlock()

@@ -40,7 +40,7 @@ func BenchmarkVerify(b *testing.B) {
 			}
 			data := fmt.Sprintf(`{"actor":{"user_id":%q,"role":"user"},"request_id":%q,"payload":{"n":%d}}`,
 				request.Actor, request.RequestID, head.Seq)
-			e := w.event(stream, home, head, data)
+			e := w.event(stream, home, head, fact{"thing.done", "", data})
 			e.Content = fmt.Appendf(nil, `{"text":"message %d with a text of the usual length, of some eighty characters or so"}`, head.Seq)
 			e.ContentCommit = gotong.CommitContent(e.ContentSalt, e.Content)
 			e.Chain = e.Header(w.epoch).Chain()

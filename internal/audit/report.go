@@ -27,6 +27,8 @@ type Finding struct {
 	Stream    gotong.Stream    `json:"stream,omitempty"`   // empty: the log no longer shows it
 	Seq       uint64           `json:"seq,omitempty"`
 	Detail    string           `json:"detail"`
+
+	says bool // the event is whole, but contradicts those before it
 }
 
 // String returns the finding as a line of text.

@@ -236,12 +236,17 @@ func (v *verifier) event(position uint64, e *store.Event) {
 	if v.s.Partial || v.fault != nil {
 		return
 	}
-	if err := v.erased(e); err != nil {
-		v.found(position, e.Stream, e.Seq, err.Error())
-	} else if v.replay != nil {
-		if err := v.replay(e); err != nil {
-			v.found(position, e.Stream, e.Seq, err.Error())
-		}
+	err := v.erased(e)
+	if err == nil && v.replay != nil {
+		err = v.replay(e)
+	}
+	if err == nil {
+		return
+	}
+	v.found(position, e.Stream, e.Seq, err.Error())
+	v.fault.says = true
+	if errors.Is(err, store.ErrUnreadable) { // written by another version
+		v.fault.Code = Unverifiable
 	}
 }
 
@@ -367,7 +372,7 @@ func (v *verifier) name(c *Commit, position uint64) *Finding {
 	if c.Position == position && len(c.Events) > 0 {
 		f.Stream, f.Seq = c.Events[0].Stream, c.Events[0].Seq
 	}
-	if w := v.fault; w != nil {
+	if w := v.fault; w != nil && !w.says {
 		last := f.Seq + uint64(len(c.Events))
 		if w.Position == position || w.Position > position && w.Stream == f.Stream && f.Seq <= w.Seq && w.Seq <= last {
 			f.Stream, f.Seq, f.Detail = w.Stream, w.Seq, w.Detail

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -55,11 +57,11 @@ func newWorld(tb testing.TB, seed uint64) *world {
 }
 
 // event returns the next event of a stream.
-func (w *world) event(stream gotong.Stream, home gotong.Stream, head gotong.Head, data string) store.Event {
+func (w *world) event(stream gotong.Stream, home gotong.Stream, head gotong.Head, f fact) store.Event {
 	p := gotong.PartitionOf(home)
 	e := store.Event{
-		Stream: stream, Seq: head.Seq + 1, Partition: p, Type: "thing.done", At: head.At + 1 + gotong.Instant(w.rng.IntN(1000)),
-		Count: head.Count, Data: []byte(data), Content: fmt.Appendf(nil, `{"text":"%d"}`, w.rng.Uint32()), Prev: head.Chain,
+		Stream: stream, Seq: head.Seq + 1, Partition: p, Type: f.name, At: head.At + 1 + gotong.Instant(w.rng.IntN(1000)),
+		Audience: f.audience, Count: head.Count, Data: []byte(f.data), Content: fmt.Appendf(nil, `{"text":"%d"}`, w.rng.Uint32()), Prev: head.Chain,
 	}
 	for i := range 4 {
 		binary.BigEndian.PutUint64(e.DataSalt[8*i:], w.rng.Uint64())
@@ -73,18 +75,77 @@ func (w *world) event(stream gotong.Stream, home gotong.Stream, head gotong.Head
 
 // write appends a commit of n events, which erases other events of the stream.
 func (w *world) write(stream, home gotong.Stream, n int, erases ...uint64) {
+	var facts []fact
+	for i := range n {
+		data := fmt.Sprintf(`{"actor":{"user_id":"u%d"},"request_id":"r%d","payload":{}}`, w.rng.IntN(9), w.rng.Uint32())
+		if i == 0 && len(erases) > 0 {
+			data = fmt.Sprintf(`{"erases":[%d],"payload":{}}`, erases[0])
+		}
+		facts = append(facts, fact{"thing.done", "", data})
+	}
+	w.commit(stream, home, facts, erases...)
+}
+
+// fact is what an event says.
+type fact struct {
+	name     string
+	audience gotong.Audience
+	data     string
+}
+
+// by returns a fact of a user.
+func (w *world) by(user, name string, audience gotong.Audience, data any) fact {
+	payload, err := json.Marshal(data)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return fact{name, audience, fmt.Sprintf(`{"actor":{"user_id":%q},"request_id":"r%d","payload":%s}`, user, w.rng.Uint32(), payload)}
+}
+
+// vote appends a case with a vote of a few users, and returns the tally, which
+// counts so many yes too many.
+func (w *world) vote(extra int) *store.Event {
+	home := gotong.Stream(fmt.Sprintf("group/%d", w.rng.IntN(3)))
+	stream := gotong.Stream(fmt.Sprintf("case/%d-%d", len(w.heads), w.rng.Uint32()))
+	voters := 1 + w.rng.IntN(5)
+	terms := cases.Terms{Gate: cases.Vote, Vote: 1, Quorum: 30, Threshold: 50}
+	w.commit(stream, home, []fact{
+		w.by("u0", cases.EvCreated, "", cases.Created{ScopeID: "rt05", Home: home, Track: "tuntaskan", Stage: "lapor"}),
+		w.by("u0", cases.EvProposed, "", cases.Proposed{Seq: 2, From: "lapor", To: "bahas", Terms: terms, Voters: voters, Now: 1e6, ClosesAt: 2e6}),
+	})
+	tally := cases.Tallied{Gate: 2, Voters: voters, Count: cases.Count{Needed: (voters*3 + 9) / 10}, Now: 2e6}
+	for i := range w.rng.IntN(voters + 1) {
+		user, choice := fmt.Sprintf("u%d", i), cases.Yes
+		if tally.Yes++; w.rng.IntN(2) == 0 {
+			choice = cases.No
+			tally.Yes, tally.No = tally.Yes-1, tally.No+1
+		}
+		w.commit(stream, home, []fact{w.by(user, cases.EvVoted, gotong.ForUser(user), cases.Voted{Gate: 2, Choice: choice, Now: 1.5e6})})
+		tally.Ballots = append(tally.Ballots, cases.Ballot{UserID: user, Seq: uint64(3 + i), Choice: choice})
+	}
+	tally.Yes += extra
+	tally.Why, tally.Passed = cases.WhyPassed, true
+	end := w.by("system", cases.EvApplied, "", cases.Outcome{Gate: 2, Why: cases.WhyPassed, Stage: "bahas", Now: 2e6})
+	if cast := tally.Yes + tally.No; cast < tally.Needed || tally.Yes <= tally.No {
+		tally.Why, tally.Passed = cases.WhyThreshold, false
+		if cast < tally.Needed {
+			tally.Why = cases.WhyQuorum
+		}
+		end = w.by("system", cases.EvRejected, "", cases.Outcome{Gate: 2, Why: tally.Why, Stage: "lapor", Now: 2e6})
+	}
+	w.commit(stream, home, []fact{w.by("system", cases.EvTallied, "", tally), end})
+	return w.find(gotong.PartitionOf(home), stream, uint64(3+len(tally.Ballots)))
+}
+
+func (w *world) commit(stream, home gotong.Stream, facts []fact, erases ...uint64) {
 	p := gotong.PartitionOf(home)
 	head, ok := w.heads[stream]
 	if !ok {
 		head = gotong.Head{At: 1_700_000_000_000_000, Home: home}
 	}
 	c := Commit{Position: uint64(len(w.commits[p])) + 1}
-	for i := range n {
-		data := fmt.Sprintf(`{"actor":{"user_id":"u%d"},"request_id":"r%d","payload":{}}`, w.rng.IntN(9), w.rng.Uint32())
-		if i == 0 && len(erases) > 0 {
-			data = fmt.Sprintf(`{"erases":[%d],"payload":{}}`, erases[0])
-		}
-		e := w.event(stream, home, head, data)
+	for _, f := range facts {
+		e := w.event(stream, home, head, f)
 		e.Position = c.Position
 		head = gotong.Head{Seq: e.Seq, Chain: e.Chain, At: e.At, Count: e.Count, Home: home}
 		c.Events = append(c.Events, e)
@@ -120,7 +181,10 @@ func (w *world) fill(commits int) {
 		home := gotong.Stream(fmt.Sprintf("group/%d", w.rng.IntN(3)))
 		stream := gotong.Stream(fmt.Sprintf("thread/%d-%s", w.rng.IntN(4), home.ID()))
 		head := w.heads[stream]
-		if head.Seq > 2 && w.rng.IntN(5) == 0 {
+		if w.rng.IntN(20) == 0 {
+			w.vote(0)
+		}
+		if head.Seq > 2 && w.rng.IntN(3) == 0 {
 			if seq := 1 + w.rng.Uint64N(head.Seq); !w.find(gotong.PartitionOf(home), stream, seq).Erased {
 				w.write(stream, home, 1, seq)
 				continue
@@ -162,6 +226,9 @@ func (w *world) copied() (commits [gotong.Partitions][]Commit) {
 	}
 	return commits
 }
+
+// replay counts the votes of cases.
+var replay = Replay(store.NewCodec([]gotong.Kind{cases.Rules{Tracks: cases.BuiltIn()}.Kind()}))
 
 // source returns commits as a log.
 func (w *world) source(commits [gotong.Partitions][]Commit) Source {

@@ -25,39 +25,65 @@ func (r ruling) server(due, from gotong.Instant, then func() (gotong.Decision, e
 // close ends the window of the gate, with the outcome that the votes before it
 // in the log give.
 func (r ruling) close() (gotong.Decision, error) {
-	switch r.gate.Phase { //nolint:exhaustive // the other open phases are votes
-	case InConsent:
-		return gotong.Accept(r.outcome(EvApplied, WhyConsent))
-	case InApproval:
-		return gotong.Accept(r.outcome(EvRejected, WhyUnapproved))
-	case InChallenge:
-		return gotong.Accept(r.outcome(EvApplied, WhyChallenge))
-	case InDispute:
-		return gotong.Accept(r.outcome(EvRejected, WhyUndecided))
+	if !r.gate.Phase.Votes() {
+		return gotong.Accept(r.outcome(r.gate.end()))
 	}
-	tally := r.tally()
+	tally := r.gate.tally(r.cmd.Now)
 	fact := gotong.Fact{Type: EvTallied, Data: tally}
-	ratifies := r.gate.Phase == InRatifying
-	switch {
-	case tally.ClosesAt > 0: // the challenge window begins
+	if tally.ClosesAt > 0 { // the challenge window begins
 		return gotong.Accept(fact)
-	case tally.Passed && ratifies:
-		return gotong.Accept(fact, r.outcome(EvRatified, tally.Why))
-	case tally.Passed:
-		return gotong.Accept(fact, r.outcome(EvApplied, tally.Why))
-	case ratifies:
-		return gotong.Accept(fact, r.outcome(EvUndone, tally.Why))
+	}
+	r.gate.Why = tally.Why
+	return gotong.Accept(fact, r.outcome(r.gate.end()))
+}
+
+// end returns the event with which a gate ends whose window has closed, and what
+// decided it. The Why of a gate with a vote is that of the tally.
+func (g Gate) end() (event string, why Why) {
+	switch passed := g.Why == WhyPassed; g.Phase { //nolint:exhaustive // the other phases have ended
+	case InConsent:
+		if g.Terms.Gate == None {
+			return EvApplied, WhyNoGate
+		}
+		return EvApplied, WhyConsent
+	case InApproval:
+		return EvRejected, WhyUnapproved
+	case InChallenge:
+		return EvApplied, WhyChallenge
+	case InDispute:
+		if g.Why == WhyConfirmed {
+			return EvApplied, WhyConfirmed
+		} else if g.Why == WhyOverruled {
+			return EvRejected, WhyOverruled
+		}
+		return EvRejected, WhyUndecided
+	case InRatifying:
+		if passed {
+			return EvRatified, g.Why
+		}
+		return EvUndone, g.Why
 	default:
-		return gotong.Accept(fact, r.outcome(EvRejected, tally.Why))
+		if passed {
+			return EvApplied, g.Why
+		}
+		return EvRejected, g.Why
 	}
 }
 
+// resolved returns the gate after a moderator decided the dispute.
+func (g Gate) resolved(confirmed bool) Gate {
+	g.Why = WhyOverruled
+	if confirmed {
+		g.Why = WhyConfirmed
+	}
+	return g
+}
+
 // tally counts the votes of the gate.
-func (r ruling) tally() Tallied {
-	g := r.gate
+func (g Gate) tally(now gotong.Instant) Tallied {
 	t := Tallied{
-		Gate: g.Seq, Objection: g.Objector != "", Voters: g.Voters, Count: Count{Needed: g.Terms.Needed(g.Voters)},
-		Voided: g.Voided, Now: r.cmd.Now,
+		Gate: g.Seq, Objection: g.Objector != "", Secret: g.Terms.Secret, Voters: g.Voters, Count: Count{Needed: g.Terms.Needed(g.Voters)},
+		Voided: g.Voided, Now: now,
 	}
 	for _, b := range g.Ballots {
 		switch b.Choice {
@@ -76,7 +102,7 @@ func (r ruling) tally() Tallied {
 	t.Why = g.why(t.Count)
 	t.Passed = t.Why == WhyPassed
 	if t.Passed && g.Terms.Gate == Challenge {
-		t.ClosesAt = after(r.cmd.Now, g.Terms.Challenge)
+		t.ClosesAt = after(now, g.Terms.Challenge)
 	}
 	return t
 }

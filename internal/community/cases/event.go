@@ -170,6 +170,7 @@ type Tallied struct {
 	Passed    bool   `json:"passed"`
 	Why       Why    `json:"why"`
 	Objection bool   `json:"objection,omitempty"` // there was a vote because somebody objected
+	Secret    bool   `json:"secret,omitempty"`
 	Voters    int    `json:"voters"`
 	Count
 	Ballots  []Ballot       `json:"ballots,omitempty"`

@@ -170,21 +170,24 @@ func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 	if err := r.in(InDispute); err != nil {
 		return gotong.Decision{}, err
 	}
-	decided := gotong.Fact{Type: EvResolved, Data: Resolved{g.Seq, c.Confirm, r.cmd.Now}, Content: Reason{c.Reason}}
-	if c.Confirm {
-		return gotong.Accept(decided, r.outcome(EvApplied, WhyConfirmed))
-	}
-	return gotong.Accept(decided, r.outcome(EvRejected, WhyOverruled))
+	r.gate = g.resolved(c.Confirm)
+	return gotong.Accept(
+		gotong.Fact{Type: EvResolved, Data: Resolved{g.Seq, c.Confirm, r.cmd.Now}, Content: Reason{c.Reason}},
+		r.outcome(r.gate.end()),
+	)
 }
 
 // outcome returns the fact that ends the gate.
 func (r ruling) outcome(event string, why Why) gotong.Fact {
-	stage := r.doc.Stage
-	switch event {
-	case EvApplied, EvRatified:
-		stage = r.gate.To
-	case EvUndone:
-		stage = r.gate.From
+	return gotong.Fact{Type: event, Data: r.gate.outcome(event, why, r.cmd.Now)}
+}
+
+// outcome returns the data of the event that ends the gate. The step was made if
+// the event is one of two.
+func (g Gate) outcome(event string, why Why, now gotong.Instant) Outcome {
+	stage := g.From
+	if event == EvApplied || event == EvRatified {
+		stage = g.To
 	}
-	return gotong.Fact{Type: event, Data: Outcome{Gate: r.gate.Seq, Why: why, Stage: stage, Now: r.cmd.Now}}
+	return Outcome{Gate: g.Seq, Why: why, Stage: stage, Now: now}
 }

@@ -27,7 +27,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return []gotong.Change{{Key: CaseKey(e.Stream.ID()), Doc: doc}}
 	case Proposed:
 		doc.Gate = d.Seq
-		return changes(doc, Gate{Proposed: d, ProposedBy: e.Actor.UserID, Phase: opening(d.Terms.Gate)}, e)
+		return changes(doc, proposed(e, d), e)
 	default:
 		return onGate(s, doc, e)
 	}
@@ -91,37 +91,73 @@ func removed(s gotong.State, doc Case, e gotong.Event, userID string) []gotong.C
 
 // onGate returns the changes of an event about a gate.
 func onGate(s gotong.State, doc Case, e gotong.Event) []gotong.Change {
-	id := e.Stream.ID()
-	gate := func(seq uint64) Gate { g, _ := gotong.Doc[Gate](s, GateKey(id, seq)); return g }
-	var g Gate
+	seq := about(e.Data)
+	if seq == 0 || e.Type == EvResolved { // the outcome of a dispute follows
+		return nil
+	}
+	g, _ := gotong.Doc[Gate](s, GateKey(e.Stream.ID(), seq))
+	g = g.next(e)
 	switch d := e.Data.(type) {
 	case Extended:
-		g = gate(d.Gate).extended(e, d)
 		if e.Type == EvApproved {
 			doc.Stage = g.To
 		}
+	case Outcome:
+		doc.Stage, doc.Gate = d.Stage, 0
+	}
+	return changes(doc, g, e)
+}
+
+// about returns the gate that an event is about; 0 if none.
+func about(data any) uint64 {
+	switch d := data.(type) {
+	case Extended:
+		return d.Gate
 	case Voted:
-		g = gate(d.Gate).with(Ballot{e.Actor.UserID, e.Seq, d.Choice, d.TrackRoles})
+		return d.Gate
 	case Voided:
-		g = gate(d.Gate).without(d.UserID)
+		return d.Gate
+	case Reminded:
+		return d.Gate
+	case Tallied:
+		return d.Gate
+	case Resolved:
+		return d.Gate
+	case Outcome:
+		return d.Gate
+	default:
+		return 0
+	}
+}
+
+// proposed returns the gate that an event opens.
+func proposed(e gotong.Event, d Proposed) Gate {
+	return Gate{Proposed: d, ProposedBy: e.Actor.UserID, Phase: opening(d.Terms.Gate)}
+}
+
+// next returns the gate after an event about it.
+func (g Gate) next(e gotong.Event) Gate {
+	switch d := e.Data.(type) {
+	case Extended:
+		return g.extended(e, d)
+	case Voted:
+		return g.with(Ballot{e.Actor.UserID, e.Seq, d.Choice, d.TrackRoles})
+	case Voided:
+		g = g.without(d.UserID)
 		g.Voided = append(slices.Clip(g.Voided), d.Vote)
 	case Reminded:
-		g = gate(d.Gate)
 		g.Reminded = true
 	case Tallied:
-		g = gate(d.Gate)
 		g.Count, g.Why = &d.Count, d.Why
 		if d.ClosesAt > 0 {
 			g.Phase, g.Now, g.ClosesAt = InChallenge, d.Now, d.ClosesAt
 		}
+	case Resolved:
+		g = g.resolved(d.Confirmed)
 	case Outcome:
-		g = gate(d.Gate)
 		g.Phase, g.Why = ended(e.Type), d.Why
-		doc.Stage, doc.Gate = d.Stage, 0
-	default: // the outcome of a dispute follows
-		return nil
 	}
-	return changes(doc, g, e)
+	return g
 }
 
 func ended(event string) Phase {

@@ -27,8 +27,8 @@ func (r ruling) propose(c Propose) (gotong.Decision, error) {
 	if opened.Terms.Gate != None {
 		return gotong.Accept(fact)
 	}
-	r.gate = Gate{Proposed: opened}
-	return gotong.Accept(fact, r.outcome(EvApplied, WhyNoGate))
+	r.gate = Gate{Proposed: opened, Phase: InConsent}
+	return gotong.Accept(fact, r.outcome(r.gate.end()))
 }
 
 // opened returns the data with which the gate opens.

@@ -219,6 +219,16 @@ func (w *World) checkAbout(kind gotong.Kind, e gotong.Event) {
 	}
 }
 
+// checkReplay checks that a replay of the log accepts what the rules decided.
+func (w *World) checkReplay(kind gotong.Kind, r row) {
+	w.t.Helper()
+	if replay := w.replay[kind.Name]; replay != nil {
+		if err := replay(w.decode(r)); err != nil {
+			w.t.Fatalf("the replay rejects %s %d: %v", r.event.Type, r.event.Seq, err)
+		}
+	}
+}
+
 // checkAmends checks that Amends is true for an event that changes an overlay: if
 // not, delivery would continue to show the old text.
 func (w *World) checkAmends(kind gotong.Kind, e gotong.Event, changes []gotong.Change) {

@@ -20,6 +20,7 @@ type T interface {
 type World struct {
 	t      T
 	kinds  map[string]gotong.Kind
+	replay map[string]func(gotong.Event) error // by kind; not of each
 	now    gotong.Instant
 	serial uint64
 
@@ -44,13 +45,16 @@ type row struct {
 func Run(t T, kinds ...gotong.Kind) *World {
 	t.Helper()
 	w := &World{
-		t: t, kinds: map[string]gotong.Kind{}, now: 1_700_000_000_000_000,
+		t: t, kinds: map[string]gotong.Kind{}, replay: map[string]func(gotong.Event) error{}, now: 1_700_000_000_000_000,
 		heads: map[gotong.Stream]gotong.Head{}, docs: documents{},
 		writers: map[gotong.Key]gotong.Stream{}, claims: map[gotong.Claim]gotong.Stream{},
 	}
 	for _, k := range kinds {
 		k = gotong.WithErasure(k)
 		w.kinds[k.Name] = k
+		if k.Replay != nil {
+			w.replay[k.Name] = k.Replay()
+		}
 		w.checkTypes(k)
 	}
 	return w
@@ -215,6 +219,7 @@ func (w *World) commit(
 		made := w.project(kind, loaded, e, r)
 		w.checkAmends(kind, e, made)
 		w.checkAbout(kind, e)
+		w.checkReplay(kind, r)
 		changes = append(changes, made...)
 		for _, seq := range f.Erases {
 			w.row(cmd.Stream, seq).content = nil
