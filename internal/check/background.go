@@ -9,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -22,6 +23,7 @@ const (
 	mostWait     = 2 * time.Second
 	share        = 19 // the wait after a read, as a multiple of its duration
 	keysKept     = 1 << 20
+	bytesKept    = 64 << 20
 	reportedKept = 4096
 )
 
@@ -31,8 +33,9 @@ type BackgroundOptions struct {
 		Store
 		store.Registers
 	}
-	Codec *store.Codec
-	Clock clock.Clock
+	Codec   *store.Codec
+	Readers []reader.Reader
+	Clock   clock.Clock
 	// Fault is called once for each fault that this process finds.
 	Fault func(*Fault)
 	// Failed is called with the error that interrupted a round; the round is
@@ -100,7 +103,7 @@ func (b *Background) once(ctx context.Context) time.Duration {
 	}
 	err = store.Guard(func() error {
 		return Run(ctx, b.o.Store, Options{
-			Codec: b.o.Codec, Fault: b.fault, Pace: b.pace, MaxKeys: keysKept, Begin: b.mark,
+			Codec: b.o.Codec, Readers: b.o.Readers, Fault: b.fault, Pace: b.pace, MaxKeys: keysKept, MaxBytes: bytesKept, Begin: b.mark,
 			Reached: func(m Mark) error { b.mark = m; return nil },
 		})
 	})

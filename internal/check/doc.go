@@ -2,7 +2,7 @@
 // server's back: events that are missing, doubled, moved or not chained to the
 // one before, heads that are not the last event, erased marks that no event
 // names, commits without their record, and documents that differ from what the
-// rules make of the events.
+// rules and the readers make of the events.
 //
 // [Run] is one round. [Background] runs rounds in a server, slowly; `gotong
 // copy` runs one over its source and one over its target. A round writes
@@ -11,14 +11,15 @@
 // # Caveats
 //
 // The documents of the streams that are read together are kept in memory, at
-// most an eighth of [Options.MaxKeys]; without it, all of them. Nothing in the
+// most an eighth of [Options.MaxKeys]; without it, all of them. So are those of
+// one reader in one partition, at most [Options.MaxBytes]. Nothing in the
 // log determines registers, claims beyond their stream, or the records of
 // no-ops, so they are not checked. Two swapped positions, or the loss of the
 // whole end of a stream together with its head, cannot be detected.
 //
 // # Dependencies
 //
-// Packages gotong and store, and the standard library.
+// Packages gotong, store, clock and reader, and the standard library.
 package check
 
 import (
@@ -27,6 +28,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -77,14 +79,16 @@ type Store interface {
 	store.Committer
 	Positions(ctx context.Context) ([gotong.Partitions]uint64, error)
 	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error)
+	FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error)
 	State(ctx context.Context) (store.State, error)
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
 // Options configure a round. Fault is required.
 type Options struct {
-	Codec *store.Codec // of the kinds; if nil, documents are not checked
-	Fault func(*Fault) // called once for each fault
+	Codec   *store.Codec    // of the kinds; if nil, their documents are not checked
+	Readers []reader.Reader // whose documents are checked
+	Fault   func(*Fault)    // called once for each fault
 
 	// Pace is called after each read and may wait. Its error ends the round.
 	Pace func(ctx context.Context) error
@@ -92,6 +96,9 @@ type Options struct {
 	// no bound. If there are more, the log is read in several parts. A stream
 	// with more than an eighth of them is [Unknown].
 	MaxKeys int
+	// MaxBytes bounds the documents of a reader that are held at once; 0 is no
+	// bound. If there are more, they are [Unknown].
+	MaxBytes int
 	// Begin is the mark at which to begin. Reached is called with each mark at
 	// which a later round could begin; its error ends the round.
 	Begin   Mark
@@ -116,5 +123,6 @@ const (
 	phaseStreams    // with the documents of the same part
 	phaseRecords
 	phaseClaims
+	phaseReaders // a part is a reader
 	phaseEnd
 )

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -59,7 +60,8 @@ func Run(ctx context.Context, s Store, o Options) error {
 }
 
 // sorts is the sort of row that each phase mostly reads.
-var sorts = [phaseEnd]Sort{phasePartitions: Event, phaseStreams: Head, phaseRecords: Record, phaseClaims: Claim}
+var sorts = [phaseEnd]Sort{phasePartitions: Event, phaseStreams: Head, phaseRecords: Record, phaseClaims: Claim,
+	phaseReaders: Document}
 
 // phase runs the next piece of the round and moves the mark.
 func (c *round) phase(ctx context.Context) error {
@@ -81,10 +83,48 @@ func (c *round) phase(ctx context.Context) error {
 		return c.each(ctx, store.AllRecords, func(rows *store.Rows) error {
 			return c.records(ctx, slices.DeleteFunc(rows.Records, func(r store.Record) bool { return r.Position == 0 }))
 		})
-	default:
-		c.mark.Phase = phaseEnd
+	case phaseClaims:
+		c.mark.Phase = phaseReaders
 		return c.each(ctx, store.AllClaims, func(rows *store.Rows) error { return c.claims(ctx, rows.Claims) })
+	default:
+		if int(c.mark.Part) >= len(c.o.Readers) {
+			c.mark.Phase, c.mark.Part = phaseEnd, 0
+			return nil
+		}
+		r := &c.o.Readers[c.mark.Part]
+		c.mark.Part++
+		return reader.Compare(ctx, paced{c.s, c}, r, c.o.MaxBytes, func(d reader.Difference) {
+			fault := &Fault{Sort: Document, Key: "of reader " + r.Name + ", " + nameOf(d.Key), Detail: d.Detail}
+			if d.Key.Collection == "" {
+				fault.Key = "of reader " + r.Name
+			}
+			if d.Unknown {
+				fault.Sort = Unknown
+			}
+			c.o.Fault(fault)
+		})
 	}
+}
+
+// paced is the store of a round for its readers: it waits after each read.
+type paced struct {
+	Store
+	c *round
+}
+
+// Load implements [store.Loader].
+func (p paced) Load(ctx context.Context, need store.Need) (store.Snapshot, error) { return p.c.load(ctx, need) }
+
+// Rows implements [Store].
+func (p paced) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {
+	rows, err := p.Store.Rows(ctx, section, after, limit)
+	return rows, p.c.paced(ctx, err)
+}
+
+// ReadPartition implements [Store].
+func (p paced) ReadPartition(ctx context.Context, id gotong.Partition, from, to uint64, limit int) ([]store.Event, error) {
+	rows, err := p.Store.ReadPartition(ctx, id, from, to, limit)
+	return rows, p.c.paced(ctx, err)
 }
 
 func (c *round) paced(ctx context.Context, err error) error {

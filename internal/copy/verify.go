@@ -11,7 +11,6 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/check"
-	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -94,7 +93,7 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 	var faults []error
 	more := 0
 	err := check.Run(ctx, s, check.Options{
-		Codec: o.Codec,
+		Codec: o.Codec, Readers: o.Readers,
 		Fault: func(f *check.Fault) {
 			if len(faults) < maxFaults {
 				faults = append(faults, f)
@@ -104,12 +103,6 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 		},
 		Progress: func(done uint64) { o.report("checking", done, streams) },
 	})
-	if err == nil {
-		var differences []error
-		differences, err = reader.Differences(ctx, s, o.Readers)
-		more += max(len(differences)-maxFaults, 0)
-		faults = append(faults, differences[:min(len(differences), maxFaults)]...)
-	}
 	if more > 0 {
 		faults = append(faults, fmt.Errorf("and %d more", more))
 	}

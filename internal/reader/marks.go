@@ -75,7 +75,9 @@ func setJSON(ctx context.Context, s store.Registers, key gotong.Key, version uin
 }
 
 // findAll returns the registers of one sort that begin with a prefix, decoded.
-func findAll[T any](ctx context.Context, s store.Registers, sort, prefix string) (list []T, err error) {
+func findAll[T any](ctx context.Context, s interface {
+	FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error)
+}, sort, prefix string) (list []T, err error) {
 	r := store.KeyRange{Collection: registers, Owner: sort, From: prefix, To: prefix + "~"}
 	for {
 		rows, err := s.FindRegisters(ctx, r)

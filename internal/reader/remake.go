@@ -3,7 +3,6 @@ package reader
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,9 +14,12 @@ import (
 // Source is a whole log from which documents are made again.
 type Source interface {
 	store.Loader
-	store.Registers
 	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error)
+	FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error)
 }
+
+// errFails reports a reader that cannot process a commit that it has passed.
+var errFails = errors.New("the reader fails at a commit that it had processed")
 
 // Place is how far the documents of a store were made again: up to a position of
 // a partition for this reader, and completely for the readers and partitions
@@ -50,8 +52,7 @@ func Remake(ctx context.Context, s Source, readers []Reader, from Place, write f
 			case r.Name == from.Reader && at.Partition == from.Partition:
 				at = from
 			}
-			err := remake(ctx, s, &fold{reader: r, from: s}, at, cursor, write)
-			if err != nil {
+			if err := remake(ctx, s, &fold{reader: r, from: s}, at, cursor, pageRemade, write); err != nil {
 				return err
 			}
 		}
@@ -79,9 +80,9 @@ func cursorsOf(ctx context.Context, s store.Loader, r *Reader) (cursors [gotong.
 	return cursors, err
 }
 
-// remake makes the documents of one reader in one partition.
+// remake makes the documents of one reader in one partition, page by page.
 func remake(
-	ctx context.Context, s Source, f *fold, at Place, to uint64, write func(to Place, changes []store.Change) error,
+	ctx context.Context, s Source, f *fold, at Place, to uint64, page int, write func(to Place, changes []store.Change) error,
 ) error {
 	if at.Position >= to {
 		return nil
@@ -96,7 +97,7 @@ func remake(
 	}
 	f.skips = func(position uint64) bool { return skipped[position] }
 	for at.Position < to {
-		rows, err := s.ReadPartition(ctx, at.Partition, at.Position, to, pageRemade)
+		rows, err := s.ReadPartition(ctx, at.Partition, at.Position, to, page)
 		if errors.Is(err, store.ErrCorrupt) && skipped[at.Position+1] {
 			at.Position++
 			continue
@@ -112,83 +113,11 @@ func remake(
 			return err
 		}
 		if at.Position = m.to; m.stop != nil {
-			return fmt.Errorf("reader %s, position %d of partition %d: %w", at.Reader, m.to+1, at.Partition, m.stop)
+			return fmt.Errorf("%w: %s, position %d of partition %d: %w", errFails, at.Reader, m.to+1, at.Partition, m.stop)
 		}
 		if err := write(at, m.changes); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Differences makes the documents of readers again in memory, one reader and
-// partition at a time, and returns how those of the store differ. Where readers
-// advance meanwhile, it begins again, a few times.
-func Differences(ctx context.Context, s store.Whole, readers []Reader) (found []error, err error) {
-	for _, r := range sorted(readers) {
-		some, err := differences(ctx, s, r)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, some...)
-	}
-	return found, nil
-}
-
-func differences(ctx context.Context, s store.Whole, r *Reader) (found []error, err error) {
-	for range maxTries {
-		before, err := cursorsOf(ctx, s, r)
-		if err != nil {
-			return nil, err
-		}
-		want := map[gotong.Key][sha256.Size]byte{}
-		for p, cursor := range before {
-			f := &fold{reader: r}
-			at := Place{Reader: r.Name, Partition: gotong.Partition(p)}
-			if err := remake(ctx, s, f, at, cursor, func(Place, []store.Change) error { return nil }); err != nil {
-				return []error{err}, ctx.Err()
-			}
-			for key, body := range f.docs {
-				if body != nil {
-					want[key] = sha256.Sum256(body)
-				}
-			}
-		}
-		if found, err = compare(ctx, s, r, want); err != nil {
-			return nil, err
-		}
-		after, err := cursorsOf(ctx, s, r)
-		if err != nil || before == after {
-			return found, err
-		}
-	}
-	return nil, fmt.Errorf("reader %s advances too fast to be compared", r.Name)
-}
-
-// compare compares the documents of a reader with what they should be.
-func compare(ctx context.Context, s store.Whole, r *Reader, want map[gotong.Key][sha256.Size]byte) (found []error, err error) {
-	for after := ""; ; {
-		rows, err := s.Rows(ctx, store.AllDocuments, after, store.MaxRead)
-		if err != nil {
-			return nil, err
-		}
-		for i := range rows.Documents {
-			d := &rows.Documents[i]
-			if !slices.Contains(r.Collections, d.Key.Collection) {
-				continue
-			}
-			hash, ok := want[d.Key]
-			if !ok || hash != sha256.Sum256(d.Body) {
-				found = append(found, fmt.Errorf("document %v of reader %s differs from what the events make", d.Key, r.Name))
-			}
-			delete(want, d.Key)
-		}
-		if after = rows.Next; after == "" {
-			break
-		}
-	}
-	for key := range want {
-		found = append(found, fmt.Errorf("document %v of reader %s is missing", key, r.Name))
-	}
-	return found, nil
 }

@@ -1,0 +1,227 @@
+package reader
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Whole is a source whose documents can be listed.
+type Whole interface {
+	Source
+	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
+}
+
+// Difference is one way in which the documents of a reader differ from what the
+// events make.
+type Difference struct {
+	Key     gotong.Key // of the document; without a collection, it concerns more than one
+	Detail  string
+	Unknown bool // whether documents differ cannot be determined
+}
+
+// The bounds of one read of a comparison.
+const (
+	pageCompared = 1000 // events
+	someCompared = 64   // documents
+	keySize      = 128  // about, of a key in memory
+)
+
+var errTooMany = errors.New("it has more documents than this check holds at once; gotong copy --dry-run compares them")
+
+// Compare makes the documents of a reader again in memory, one partition at a time,
+// and reports how those of the store differ. Readers may advance meanwhile; what a
+// rebuild is changing is not compared. most bounds the bytes of the documents that
+// are held at once; 0 is no bound.
+func Compare(ctx context.Context, s Whole, r *Reader, most int, report func(Difference)) error {
+	if len(r.Collections) == 0 {
+		return nil
+	}
+	before, clearing, err := rebuilt(ctx, s, r)
+	if err != nil || clearing {
+		return err
+	}
+	c := &comparison{s: s, reader: r, most: most, report: report, stored: map[gotong.Key]bool{}}
+	if err = c.list(ctx); err == nil {
+		for p := range gotong.Partition(gotong.Partitions) {
+			if err = c.partition(ctx, p); err != nil {
+				break
+			}
+		}
+	}
+	if errors.Is(err, errTooMany) {
+		report(Difference{Detail: err.Error(), Unknown: true})
+		return nil
+	}
+	if err != nil || c.partial || len(c.stored) == 0 {
+		return err
+	}
+	return c.strays(ctx, before)
+}
+
+// strays reports the stored documents that no event concerned, unless a rebuild or
+// an erasure may be why.
+func (c *comparison) strays(ctx context.Context, before uint64) error {
+	for _, at := range c.ends {
+		if erased, err := c.erased(ctx, at); err != nil || erased {
+			return err
+		}
+	}
+	after, _, err := rebuilt(ctx, c.s, c.reader)
+	if err != nil || after != before {
+		return err
+	}
+	for key := range c.stored {
+		c.report(Difference{Key: key, Detail: "exists, although no event made it"})
+	}
+	return nil
+}
+
+// rebuilt returns the version of the register of a reader's rebuilds, and whether
+// one has not ended.
+func rebuilt(ctx context.Context, s store.Loader, r *Reader) (version uint64, clearing bool, err error) {
+	key := rebuildKey(r.Name)
+	snap, err := s.Load(ctx, store.Need{Registers: []gotong.Key{key}})
+	if err != nil {
+		return 0, false, err
+	}
+	mark, err := markIn(&snap, r.Name)
+	return snap.Registers[key].Version, mark.Clearing, err
+}
+
+// comparison compares the documents of one reader.
+type comparison struct {
+	s       Whole
+	reader  *Reader
+	most    int
+	report  func(Difference)
+	stored  map[gotong.Key]bool // documents that were stored at the beginning, and that no event has concerned yet
+	partial bool                // some partition could not be read
+	ends    []Place             // up to where each one was read
+}
+
+// list lists the stored documents before the log is read: the events that made
+// them lie before the cursors, which only a rebuild moves back.
+func (c *comparison) list(ctx context.Context) error {
+	for after := ""; ; {
+		rows, err := c.s.Rows(ctx, store.AllDocuments, after, store.MaxRead)
+		if err != nil {
+			return err
+		}
+		for i := range rows.Documents {
+			if key := rows.Documents[i].Key; slices.Contains(c.reader.Collections, key.Collection) {
+				c.stored[key] = true
+			}
+		}
+		if c.most > 0 && len(c.stored)*keySize > c.most {
+			return errTooMany
+		}
+		if after = rows.Next; after == "" {
+			return nil
+		}
+	}
+}
+
+// partition makes the documents of a partition again, and compares them.
+func (c *comparison) partition(ctx context.Context, p gotong.Partition) error {
+	f, at := &fold{reader: c.reader}, Place{Reader: c.reader.Name, Partition: p}
+	cursor := store.CursorKey{Reader: c.reader.Name, Partition: p}
+	snap, err := c.s.Load(ctx, store.Need{Cursors: []store.CursorKey{cursor}})
+	if err == nil {
+		err = c.advance(ctx, f, &at, snap.Cursors[cursor])
+	}
+	for some := range slices.Chunk(slices.Collect(maps.Keys(f.docs)), someCompared) {
+		if err != nil {
+			break
+		}
+		snap, err = c.s.Load(ctx, store.Need{Documents: some, Cursors: []store.CursorKey{cursor}})
+		if err == nil && snap.Cursors[cursor] < at.Position { // its documents are being made again
+			return nil
+		}
+		if err == nil {
+			err = c.advance(ctx, f, &at, snap.Cursors[cursor])
+		}
+		if err == nil {
+			err = c.some(ctx, f, at, snap.Documents, some)
+		}
+	}
+	switch {
+	case errors.Is(err, store.ErrCorrupt):
+		c.partial = true
+		c.report(Difference{Unknown: true, Detail: fmt.Sprintf("documents of partition %d cannot be compared: %s", p, firstLine(err))})
+	case errors.Is(err, errFails):
+		c.partial = true
+		c.report(Difference{Detail: "documents cannot be made again: " + firstLine(err)})
+	default:
+		c.ends = append(c.ends, at)
+		return err
+	}
+	return nil
+}
+
+// advance makes the documents up to a position.
+func (c *comparison) advance(ctx context.Context, f *fold, at *Place, to uint64) error {
+	return remake(ctx, c.s, f, *at, to, pageCompared, func(reached Place, changes []store.Change) error {
+		*at = reached
+		for i := range changes {
+			delete(c.stored, changes[i].Key)
+		}
+		if c.most > 0 && f.size+len(f.docs)*keySize > c.most {
+			return errTooMany
+		}
+		return nil
+	})
+}
+
+// some compares documents that were read in one snapshot with the cursor. An event
+// after it may have erased what the stored ones still hold, so nothing is reported
+// until the reader has passed the erasure.
+func (c *comparison) some(ctx context.Context, f *fold, at Place, stored map[gotong.Key][]byte, keys []gotong.Key) error {
+	different := slices.DeleteFunc(keys, func(key gotong.Key) bool {
+		kept, is := stored[key]
+		return is == (f.docs[key] != nil) && bytes.Equal(kept, f.docs[key])
+	})
+	if len(different) == 0 {
+		return nil
+	}
+	if erased, err := c.erased(ctx, at); err != nil || erased {
+		return err
+	}
+	for _, key := range different {
+		_, is := stored[key]
+		detail := "differs from what the events make"
+		switch {
+		case !is:
+			detail = "is missing"
+		case f.docs[key] == nil:
+			detail = "exists, although the log has removed it"
+		}
+		c.report(Difference{Key: key, Detail: detail})
+	}
+	return nil
+}
+
+// erased reports whether an event after this place erases others, or may.
+func (c *comparison) erased(ctx context.Context, at Place) (bool, error) {
+	for {
+		rows, err := c.s.ReadPartition(ctx, at.Partition, at.Position, maxPosition, pageCompared)
+		if errors.Is(err, store.ErrCorrupt) {
+			return true, nil
+		}
+		if err != nil || len(rows) == 0 {
+			return false, err
+		}
+		for i := range rows {
+			if seqs, err := rows[i].Erases(); err != nil || len(seqs) > 0 {
+				return true, nil
+			}
+		}
+		at.Position = rows[len(rows)-1].Position
+	}
+}
