@@ -3,6 +3,7 @@ package gotong
 import (
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -28,7 +29,7 @@ type Erase struct {
 
 // Clean implements [Cleaner].
 func (c Erase) Clean() any {
-	c.Reason = strings.TrimSpace(c.Reason)
+	c.Reason = strings.TrimFunc(c.Reason, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) })
 	return c
 }
 

@@ -89,6 +89,10 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	if signers, err = ReadSigners(dir); err != nil {
 		return nil, p, err
 	}
+	key := filepath.Join(dir, KeyFile)
+	if info, err := os.Stat(key); err != nil || info.Mode().Perm()&0o077 != 0 {
+		return nil, p, errors.Join(err, fmt.Errorf("audit: others may read or write %s, so they could sign checkpoints; run: chmod 600 %s", key, key))
+	}
 	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile)) //nolint:gosec // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {
 		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)

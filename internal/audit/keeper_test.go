@@ -41,6 +41,22 @@ func open(t *testing.T, o Options) *Keeper {
 	return k
 }
 
+// A key that others may read signs nothing.
+func TestKeyOfOthersIsRejected(t *testing.T) {
+	w, dir := living(t, 1, 3), filepath.Join(t.TempDir(), "checkpoints")
+	o := w.options(dir)
+	o.New = true
+	open(t, o)
+	for _, mode := range []os.FileMode{0o640, 0o604, 0o620} {
+		if err := os.Chmod(filepath.Join(dir, KeyFile), mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(t.Context(), o); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+			t.Errorf("%o: %v", mode, err)
+		}
+	}
+}
+
 // Checkpoints are signed as the log grows, and a start on the log finds it whole.
 func TestKeeper(t *testing.T) {
 	w, dir := living(t, 1, 0), filepath.Join(t.TempDir(), "checkpoints")

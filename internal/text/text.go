@@ -53,6 +53,10 @@ var (
 		Name: "reason", Step: "without surrounding space", Most: 500,
 		Says: "must have at most 500 characters", clean: strings.TrimSpace, valid: anything,
 	}
+	Grounds = Sort{
+		Name: "required reason", Step: "without surrounding space", Least: 1, Most: 500,
+		Says: "must have 1 to 500 characters, at least one of them visible", clean: strings.TrimSpace, valid: Visible,
+	}
 	Note = Sort{
 		Name: "message with a request to join", Step: "without surrounding space", Most: 512,
 		Says: "must have at most 512 characters", clean: strings.TrimSpace, valid: anything,
@@ -65,7 +69,7 @@ var (
 
 // Table returns every sort of text that the server accepts.
 func Table() []Sort {
-	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Note, Emoji}
+	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Grounds, Note, Emoji}
 }
 
 // Clean returns the text as it is compared and stored. Cleaning a cleaned text

@@ -94,6 +94,8 @@ func TestSorts(t *testing.T) {
 		{text.Description, strings.Repeat("x", 2001), refused},
 		{text.Reason, "\n spam \n", "spam"},
 		{text.Reason, strings.Repeat("x", 501), refused},
+		{text.Grounds, "\n spam \n", "spam"}, {text.Grounds, " ", refused}, {text.Grounds, "\u200b\u3164", refused},
+		{text.Grounds, strings.Repeat("x", 501), refused},
 
 		{text.Emoji, "❤", "❤️"}, {text.Emoji, "❤️", "❤️"}, {text.Emoji, "❤\ufe0e", "❤️"},
 		{text.Emoji, "👍", "👍"}, {text.Emoji, "👍\ufe0f", "👍"}, {text.Emoji, "👍🏽", "👍🏽"},

@@ -166,16 +166,16 @@ func (c Seating) Clean() any {
 }
 
 // Clean implements [gotong.Cleaner].
-func (c Object) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
+func (c Object) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
 // Clean implements [gotong.Cleaner].
-func (c Dispute) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
+func (c Dispute) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
 // Clean implements [gotong.Cleaner].
-func (c Resolve) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
+func (c Resolve) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
 // Clean implements [gotong.Cleaner].
-func (c Void) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
+func (c Void) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
 // Validate implements [gotong.Validator].
 func (c Create) Validate() error {
@@ -242,7 +242,7 @@ func (c Cast) Validate() error {
 func (c Void) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
-	text.Reason.Check(&check, "reason", c.Reason)
+	text.Grounds.Check(&check, "reason", c.Reason)
 	return check.Err()
 }
 
@@ -252,6 +252,6 @@ func checkUser(check *gotong.Check, id string) {
 
 func checkReason(reason string) error {
 	var check gotong.Check
-	text.Reason.Check(&check, "reason", reason)
+	text.Grounds.Check(&check, "reason", reason)
 	return check.Err()
 }

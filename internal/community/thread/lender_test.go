@@ -56,7 +56,9 @@ func TestAThreadBorrowsTheMembersOfAStreamInItsHome(t *testing.T) {
 	w.Refuse(citra, s, thread.Add{UserID: "dewi"}, gotong.CodeConflict)
 	w.Do(ani, g, group.Remove{UserID: "citra"})
 	roles(map[gotong.Actor]string{citra: "", budi: "admin"})
-	w.Refuse(citra, s, thread.Post{Body: "x"}, gotong.CodeNotFound)
+	for _, c := range []any{thread.Post{Body: "x"}, thread.Join{}, thread.Leave{}} { // also to leave: it was never in her power
+		w.Refuse(citra, s, c, gotong.CodeNotFound)
+	}
 	w.Refuse(citra, regu, regutest.Seat{UserID: "citra"}, gotong.CodeNotFound)
 	w.Refuse(budi, regu, regutest.Seat{UserID: "boss", Role: regutest.Crew}, gotong.CodeConflict)
 }

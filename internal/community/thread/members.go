@@ -48,10 +48,11 @@ func (r ruling) compared(bans ...gotong.Ban) gotong.Instant {
 }
 
 // leave is a no-op for a user who is not a member but may know of the thread, or
-// was a member once. The thread closes when its last member leaves.
+// was once a member of its own: nobody leaves a thread whose members are borrowed.
+// The thread closes when its last member leaves.
 func (r ruling) leave() (gotong.Decision, error) {
 	if r.me.role == "" {
-		if r.me.base.Role == "" && !mayKnow(r.state, r.thread, r.me) {
+		if r.me.row.Role == "" && !mayKnow(r.state, r.thread, r.me) {
 			return gotong.Decision{}, gotong.NotFound()
 		}
 		return gotong.Accept()

@@ -172,7 +172,7 @@ func (t *trial) leave() {
 	u := a.UserID
 	member := t.m.grade(u) > 0
 	code := first(
-		when(!member && t.m.secret && !t.m.ever[u], gotong.CodeNotFound), when(!member, idle),
+		when(!member && t.m.secret && (t.m.home || !t.m.ever[u]), gotong.CodeNotFound), when(!member, idle),
 		when(t.m.home, gotong.CodeConflict),
 		when(t.m.last(u, "owner") && len(t.m.seats) > 1, gotong.CodeConflict))
 	if _, ok := t.run(a, s, thread.Leave{}, code); ok {
