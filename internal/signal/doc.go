@@ -25,7 +25,9 @@
 //
 // Presence is the union of the nodes' reports, each of the users who follow at
 // that node: changes at once, all users every 20 s, and all when a node asks
-// because its first user came. A report holds for a minute or more. A node on
+// because its first user came, though not sooner than 100 ms for each of them, at
+// most 10 s, after the last such answer: else one user of another node who comes
+// and goes would have the whole list sent each time. A report holds for a minute or more. A node on
 // which nobody follows a stream receives nothing of it and lists nobody.
 //
 // # Dependencies

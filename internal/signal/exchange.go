@@ -45,7 +45,7 @@ type Exchange struct {
 	mu      sync.Mutex // guards what follows, and each presence
 	streams map[gotong.Stream]*presence
 	news    []*presence // to be reported soon
-	waiting []*presence // to be shown later
+	waiting []*presence // to be shown, or reported to who asked, later
 	turns   []turn      // to be reported again, the oldest report first
 	nodes   map[string]clock.Moment
 }

@@ -34,8 +34,9 @@ const (
 	// their number is shown.
 	maxListed = 50
 	// showEvery and maxShowEvery are the least time between two times that the
-	// presence of a stream is shown: showEvery for each user present. A frame to
-	// each of many users costs by their number, and a list by its square.
+	// presence of a stream is shown, or reported to a node that asks: showEvery
+	// for each user who is shown or reported. A frame to each of many users costs
+	// by their number, and a list by its square.
 	showEvery    = 100 * time.Millisecond
 	maxShowEvery = 10 * time.Second
 	// maxUsers is how many users other nodes can add to a stream.
@@ -59,14 +60,16 @@ type presence struct {
 	changed map[string]struct{}
 	here    int // users with sessions on this node
 
-	shown  []byte       // as the sessions here are shown it; see Shown
-	showAt clock.Moment // not before
+	shown    []byte       // as the sessions here are shown it; see Shown
+	showAt   clock.Moment // not before
+	answerAt clock.Moment // not before
 
-	queued bool // among the news
-	waits  bool // among those that wait for showAt
-	listed bool // among the turns
-	ask    bool // the others are to report their users
-	answer bool // another asked
+	queued bool         // among the news
+	waits  bool         // among those that wait
+	till   clock.Moment // for this, if it waits
+	listed bool         // among the turns
+	ask    bool         // the others are to report their users
+	answer bool         // another asked, and has not been answered
 }
 
 // user is one user of a presence.
@@ -277,32 +280,45 @@ func (x *Exchange) gathered(p *presence) (show bool, w word) {
 		}
 	}
 	p.changed = nil
-	if p.answer {
+	if p.answer && now >= p.answerAt {
 		w.Here = p.local()
+		p.answer, p.answerAt = false, now.Add(pace(len(w.Here)))
 	}
 	w.Ask = p.ask && p.here > 0
-	p.queued, p.ask, p.answer = false, false, false
-	switch {
-	case p.here == 0:
+	p.queued, p.ask = false, false
+	if p.here == 0 {
 		delete(x.streams, p.stream)
-	case now < p.showAt:
-		if !p.waits {
-			p.waits = true
-			x.waiting = append(x.waiting, p)
-		}
-	default:
-		show = p.render(now)
+		return false, w
 	}
-	return show, w
+	if p.answer {
+		x.wait(p, p.answerAt)
+	}
+	if now < p.showAt {
+		x.wait(p, p.showAt)
+		return false, w
+	}
+	return p.render(now), w
 }
 
-// due announces the presences that have waited long enough to be shown.
+// pace is the least time between two times that n users are shown or reported.
+func pace(n int) time.Duration { return min(time.Duration(n)*showEvery, maxShowEvery) }
+
+// wait has the presence announced at a moment, or sooner. x.mu is held.
+func (x *Exchange) wait(p *presence, till clock.Moment) {
+	if !p.waits {
+		p.waits, p.till = true, till
+		x.waiting = append(x.waiting, p)
+	}
+	p.till = min(p.till, till)
+}
+
+// due announces the presences that have waited long enough.
 func (x *Exchange) due() {
 	now := x.opt.Clock.Mono()
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.waiting = slices.DeleteFunc(x.waiting, func(p *presence) bool {
-		if now < p.showAt {
+		if now < p.till {
 			return false
 		}
 		if p.waits = false; x.streams[p.stream] == p {
@@ -329,7 +345,7 @@ func (p *presence) render(now clock.Moment) (news bool) {
 	if err != nil || bytes.Equal(b, p.shown) { // ids always have a JSON form
 		return false
 	}
-	p.shown, p.showAt = b, now.Add(min(time.Duration(len(p.users))*showEvery, maxShowEvery))
+	p.shown, p.showAt = b, now.Add(pace(len(p.users)))
 	return true
 }
 
