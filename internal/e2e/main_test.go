@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -41,11 +42,16 @@ func TestMain(m *testing.M) {
 func serve(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin)
-		os.Exit(3)
-	}()
+	clock, follow := leading(bufio.NewScanner(os.Stdin))
+	go follow() // ends the process with whoever started it
 	opts := options(dir, os.Stderr)
+	opts.Clock = clock
+	if os.Getenv(fuseEnv) != "" {
+		opts.Wrap = fused
+	}
+	if file := os.Getenv(tracksEnv); file != "" {
+		opts.Config.Tracks = []string{file}
+	}
 	backend{os.Getenv(storeEnv), os.Getenv(redisEnv)}.on(&opts)
 	a, err := app.New(ctx, opts)
 	if err == nil {

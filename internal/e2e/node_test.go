@@ -77,6 +77,7 @@ type child struct {
 	tb  testing.TB
 	cmd *exec.Cmd
 	url string
+	in  io.Writer // moves its clock, see leading
 	out *bufio.Reader
 }
 
@@ -105,7 +106,7 @@ func startChild(tb testing.TB, dir string, env ...string) *child {
 	if err := c.cmd.Start(); err != nil {
 		tb.Fatal(err)
 	}
-	c.out = bufio.NewReader(out)
+	c.in, c.out = in, bufio.NewReader(out)
 	tb.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = in.Close() })
 	return c
 }
