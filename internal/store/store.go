@@ -381,7 +381,9 @@ type Jobs interface {
 }
 
 // Job is one piece of leased work. A step with a job whose (Queue, ID) exists
-// leaves that job as it is.
+// makes that job due at the earlier of both times, unless it is dead, and changes
+// nothing else. If that job is leased, this takes effect when it is settled without
+// a lease: a job that would be removed is kept, without failures and crashes.
 type Job struct {
 	Queue   string
 	ID      string
@@ -393,6 +395,20 @@ type Job struct {
 	Dead    bool           // it is never claimed, until somebody settles it with Dead false
 	Error   string         // of its last failure
 	Body    []byte
+}
+
+// Again returns how a job is settled that was put again for this instant while it
+// was leased; 0: it was not. It is for adapters.
+func Again(next *Job, at gotong.Instant) *Job {
+	switch {
+	case at == 0 || next != nil && next.Lease != 0:
+		return next
+	case next == nil:
+		return &Job{Due: at}
+	}
+	sooner := *next
+	sooner.Due = min(next.Due, at)
+	return &sooner
 }
 
 // Next returns the first instant at which the job can be claimed by a claim with

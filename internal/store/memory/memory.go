@@ -47,6 +47,7 @@ type Store struct {
 	registers  map[shelf]map[string]store.Register
 	cursors    map[store.CursorKey]uint64
 	jobs       map[jobKey]store.Job
+	again      map[jobKey]gotong.Instant // of leased jobs: when they were put again
 }
 
 var _ store.Whole = (*Store)(nil)
@@ -73,7 +74,7 @@ func New(epoch gotong.Epoch, o Options) *Store {
 		documents: map[shelf]map[string][]byte{},
 		registers: map[shelf]map[string]store.Register{},
 		cursors:   map[store.CursorKey]uint64{},
-		jobs:      map[jobKey]store.Job{},
+		jobs:      map[jobKey]store.Job{}, again: map[jobKey]gotong.Instant{},
 	}
 	s.queue = store.NewWriter(store.WriterOptions[func() error]{Write: s.writeAll})
 	return s

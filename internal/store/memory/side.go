@@ -79,14 +79,26 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 			s.cursors[cursorOf(&steps[i])] = steps[i].To
 			s.change(steps[i].Changes)
 			for _, job := range steps[i].Jobs {
-				key := jobKey{job.Queue, job.ID}
-				if _, ok := s.jobs[key]; !ok {
-					s.jobs[key] = fresh(job)
-				}
+				s.putJob(job)
 			}
 		}
 		return nil
 	})
+}
+
+func (s *Store) putJob(job store.Job) {
+	key := jobKey{job.Queue, job.ID}
+	kept, ok := s.jobs[key]
+	switch {
+	case !ok:
+		s.jobs[key] = fresh(job)
+	case kept.Dead:
+	case kept.Lease == 0:
+		kept.Due = min(kept.Due, job.Due)
+		s.jobs[key] = kept
+	case s.again[key] == 0 || job.Due < s.again[key]:
+		s.again[key] = max(job.Due, 1)
+	}
 }
 
 func cursorOf(step *store.Step) store.CursorKey {
@@ -121,6 +133,7 @@ func (s *Store) ClaimJobs(
 			job.Claims++
 			job.Lease = lease
 			s.jobs[jobKey{queue, job.ID}] = *job
+			delete(s.again, jobKey{queue, job.ID})
 			job.Body = slices.Clone(job.Body)
 		}
 		store.SortJobs(claimed)
@@ -137,9 +150,12 @@ func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) e
 		if !ok || kept.Claims != job.Claims || kept.Lease != job.Lease {
 			return store.ErrConflict
 		}
-		if next == nil {
+		if next = store.Again(next, s.again[key]); next == nil {
 			delete(s.jobs, key)
 			return nil
+		}
+		if next.Lease == 0 {
+			delete(s.again, key)
 		}
 		kept.Due, kept.Attempt, kept.Crashes, kept.Lease = next.Due, next.Attempt, next.Crashes, next.Lease
 		kept.Dead, kept.Error = next.Dead, next.Error

@@ -43,23 +43,28 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 func (w *writer) advance(step *store.Step) error {
 	err := w.conn.exec("INSERT OR REPLACE INTO cursors VALUES (?, ?, ?)", step.Reader, step.Partition, step.To)
 	for i := range step.Jobs {
-		err = errors.Join(err, w.putJob("INSERT OR IGNORE", &step.Jobs[i]))
+		err = errors.Join(err, w.putJob(&step.Jobs[i], putAgain))
 	}
 	w.rows += len(step.Changes) + len(step.Jobs) + 1
 	return errors.Join(err, w.change(step.Changes))
 }
 
-// putJob inserts a job that nobody has claimed.
-func (w *writer) putJob(insert string, j *store.Job) error {
+// putJob inserts a job that nobody has claimed. The clause says what happens if it
+// exists.
+func (w *writer) putJob(j *store.Job, exists string) error {
 	body := j.Body
 	if body == nil {
 		body = []byte{}
 	}
-	return w.conn.exec(insert+" INTO jobs VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?)",
+	return w.conn.exec("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 0, 0, ?, ?, ?, 0)"+exists,
 		j.Queue, j.ID, j.Due, j.Attempt, j.Crashes, j.Dead, j.Error, body)
 }
 
 const (
+	putAgain = ` ON CONFLICT DO UPDATE SET
+		again = iif(lease = 0, 0, max(1, iif(again = 0, excluded.due, min(again, excluded.due)))),
+		due = iif(lease = 0, min(due, excluded.due), due) WHERE dead = 0`
+
 	jobColumns = "queue, id, due, attempt, crashes, claims, lease, dead, error, body"
 
 	// The order is that of the index jobs_due, whose expression it repeats.
@@ -99,7 +104,7 @@ func (s *Store) ClaimJobs(
 				j.Crashes++
 			}
 			j.Claims, j.Lease = j.Claims+1, lease
-			err = errors.Join(err, w.conn.exec("UPDATE jobs SET lease = ?, claims = ?, crashes = ? WHERE queue = ? AND id = ?",
+			err = errors.Join(err, w.conn.exec("UPDATE jobs SET lease = ?, claims = ?, crashes = ?, again = 0 WHERE queue = ? AND id = ?",
 				j.Lease, j.Claims, j.Crashes, queue, j.ID))
 		}
 		w.rows += len(claimed)
@@ -115,9 +120,9 @@ func (s *Store) ClaimJobs(
 // SettleJob implements [store.Jobs].
 func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
 	return s.writeLazily(ctx, 0, func(w *writer) error {
-		held := false
-		err := w.conn.query("SELECT 1 FROM jobs WHERE queue = ? AND id = ? AND claims = ? AND lease = ?",
-			func(*sqlite.Stmt) error { held = true; return nil }, job.Queue, job.ID, job.Claims, job.Lease)
+		held, again := false, gotong.Instant(0)
+		err := w.conn.query("SELECT again FROM jobs WHERE queue = ? AND id = ? AND claims = ? AND lease = ?",
+			func(row *sqlite.Stmt) error { held, again = true, gotong.Instant(row.ColumnInt64(0)); return nil }, job.Queue, job.ID, job.Claims, job.Lease)
 		if err != nil {
 			return err
 		}
@@ -125,10 +130,11 @@ func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) e
 			return store.ErrConflict
 		}
 		w.rows++
-		if next == nil {
+		if next = store.Again(next, again); next == nil {
 			return w.conn.exec("DELETE FROM jobs WHERE queue = ? AND id = ?", job.Queue, job.ID)
 		}
-		return w.conn.exec("UPDATE jobs SET due = ?, attempt = ?, crashes = ?, lease = ?, dead = ?, error = ? WHERE queue = ? AND id = ?",
+		return w.conn.exec("UPDATE jobs SET due = ?, attempt = ?, crashes = ?, lease = ?, dead = ?, error = ?,"+
+			" again = iif(?4 = 0, 0, again) WHERE queue = ? AND id = ?",
 			next.Due, next.Attempt, next.Crashes, next.Lease, next.Dead, next.Error, job.Queue, job.ID)
 	})
 }

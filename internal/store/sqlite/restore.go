@@ -99,7 +99,7 @@ func (w *writer) restoreSide(rows *store.Rows) error {
 		}
 	}
 	for i := range rows.Jobs {
-		if err := w.putJob("INSERT", &rows.Jobs[i]); err != nil {
+		if err := w.putJob(&rows.Jobs[i], ""); err != nil {
 			return err
 		}
 	}

@@ -20,6 +20,7 @@ var readerTests = map[string]func(*env){
 	"jobs/lease":      jobsLease,
 	"jobs/settle":     jobsSettle,
 	"jobs/put twice":  jobsPutTwice,
+	"jobs/put leased": jobsPutLeased,
 }
 
 func (e *env) cursor(reader string, p gotong.Partition) uint64 {
@@ -265,18 +266,57 @@ func jobsRenew(e *env) {
 	e.check(e.s.SettleJob(e.ctx, other, nil))
 }
 
-// jobsPutTwice: a job that exists is not changed, also while it is leased; when
-// it was removed, its id is free.
+// jobsPutTwice: of a job that exists, only the due time changes, to an earlier
+// one; when it was removed, its id is free.
 func jobsPutTwice(e *env) {
-	job := store.Job{Queue: "q", ID: "a", Due: 10, Body: []byte("first")}
-	e.jobs(job, store.Job{Queue: "q", ID: "a", Due: 1, Attempt: 7, Body: []byte("in the same step")})
-	e.jobs(store.Job{Queue: "q", ID: "a", Due: 2, Attempt: 9, Body: []byte("second")}, store.Job{Queue: "other", ID: "a", Due: 99})
+	job := store.Job{Queue: "q", ID: "a", Due: 30, Body: []byte("first")}
+	e.jobs(job, store.Job{Queue: "q", ID: "a", Due: 20, Attempt: 7, Body: []byte("in the same step")})
+	e.jobs(store.Job{Queue: "q", ID: "a", Due: 10, Attempt: 9, Body: []byte("second")}, store.Job{Queue: "other", ID: "a", Due: 99})
+	e.jobs(store.Job{Queue: "q", ID: "a", Due: 25})
 	equal(e, "not due", ids(e.claim("q", 9, 50, 9)), "")
 	got := e.claim("q", 10, 50, 9)
 	equal(e, "kept", fmt.Sprintf("%s %d %d", got[0].Body, got[0].Due, got[0].Attempt), "first 10 0")
-	e.jobs(store.Job{Queue: "q", ID: "a", Due: 1, Lease: 7})
-	equal(e, "leased still", ids(e.claim("q", 49, 60, 9)), "")
 	e.check(e.s.SettleJob(e.ctx, got[0], nil))
 	e.jobs(store.Job{Queue: "q", ID: "a", Due: 3, Lease: 1 << 60, Body: []byte("anew")})
 	equal(e, "anew", string(e.claim("q", 49, 60, 9)[0].Body), "anew")
+}
+
+// jobsPutLeased: a job that was put again while it was leased is due again once it
+// is settled, and not before.
+func jobsPutLeased(e *env) {
+	put := func(due gotong.Instant) { e.jobs(store.Job{Queue: "q", ID: "a", Due: due, Body: []byte("b")}) }
+	kept := func(what string, got []store.Job, want store.Job) store.Job {
+		e.Helper()
+		want.Queue, want.ID, want.Body = "q", "a", []byte("b")
+		equal(e, what, got, []store.Job{want})
+		return want
+	}
+	put(10)
+	job := kept("first", e.claim("q", 10, 50, 1), store.Job{Due: 10, Claims: 1, Lease: 50})
+	put(30)
+	put(20)
+	put(25)
+	equal(e, "leased still", ids(e.claim("q", 49, 60, 1)), "")
+	longer := job
+	longer.Lease = 60
+	e.check(e.s.SettleJob(e.ctx, job, &longer)) // renewed: still not settled
+	e.check(e.s.SettleJob(e.ctx, longer, nil))
+	equal(e, "not before", ids(e.claim("q", 19, 90, 1)), "")
+	job = kept("instead of being removed", e.claim("q", 20, 90, 1), store.Job{Due: 20, Claims: 2, Lease: 90})
+	e.check(e.s.SettleJob(e.ctx, job, nil))
+	equal(e, "once", ids(e.claim("q", 99, 100, 1)), "")
+
+	put(10)
+	job = kept("anew", e.claim("q", 10, 50, 1), store.Job{Due: 10, Claims: 1, Lease: 50})
+	put(15)
+	e.check(e.s.SettleJob(e.ctx, job, &store.Job{Due: 40, Attempt: 1, Error: "no"}))
+	job = kept("sooner than settled", e.claim("q", 15, 60, 1), store.Job{Due: 15, Attempt: 1, Claims: 2, Lease: 60, Error: "no"})
+	e.check(e.s.SettleJob(e.ctx, job, &store.Job{Due: 40}))
+	equal(e, "as settled", ids(e.claim("q", 39, 60, 1)), "")
+	job = kept("forgotten by a claim", e.claim("q", 40, 70, 1), store.Job{Due: 40, Claims: 3, Lease: 70})
+	put(5)
+	e.restart()
+	job = kept("claimed again", e.claim("q", 70, 80, 1), store.Job{Due: 40, Crashes: 1, Claims: 4, Lease: 80})
+	e.check(e.s.SettleJob(e.ctx, job, nil))
+	equal(e, "gone", ids(e.claim("q", 99, 100, 1)), "")
 }

@@ -70,21 +70,28 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 	w.documents(docs)
 	if rows := jobRows(jobs); len(rows) > 0 {
 		w.add("INSERT IGNORE INTO job $jobs RETURN NONE", "jobs", rows)
+		w.statements = append(w.statements, putAgain)
 	}
 	_, err := s.alone(ctx, w.statements, w.vars)
 	return err
 }
 
-// jobRows returns the jobs to put, the first of each id.
+// putAgain makes the jobs due that exist.
+const putAgain = "FOR $job IN $jobs { LET $due = $job.due; UPDATE $job.id SET" +
+	" again = IF lease = 0 { 0 } ELSE IF again = 0 OR $due < again { math::max([1, $due]) } ELSE { again }," +
+	" due = IF lease = 0 AND $due < due { $due } ELSE { due } WHERE dead = false RETURN NONE }"
+
+// jobRows returns the jobs to put: the first of each id, at the earliest time of all.
 func jobRows(jobs []store.Job) (rows []map[string]any) {
-	seen := map[[2]string]bool{}
+	seen := map[[2]string]map[string]any{}
 	for _, job := range jobs {
 		key := [2]string{job.Queue, job.ID}
-		if seen[key] {
+		if row := seen[key]; row != nil {
+			row["due"] = min(row["due"].(gotong.Instant), job.Due) //nolint:forcetypeassert // jobRowOf set it
 			continue
 		}
-		seen[key] = true
-		rows = append(rows, jobRowOf(job))
+		seen[key] = jobRowOf(job)
+		rows = append(rows, seen[key])
 	}
 	return rows
 }
@@ -97,7 +104,7 @@ func jobRowOf(job store.Job) map[string]any {
 	}
 	return map[string]any{
 		"id": jobID(job.Queue, job.ID), "due": job.Due, "attempt": job.Attempt, "crashes": job.Crashes, "claims": 0,
-		"lease": 0, "dead": job.Dead, "error": job.Error, "body": body,
+		"lease": 0, "dead": job.Dead, "error": job.Error, "body": body, "again": 0,
 	}
 }
 
@@ -141,7 +148,7 @@ func (s *Store) ClaimJobs(
 	results, err := s.alone(ctx, []string{
 		"LET $due = (SELECT id, record::id(id)[1] AS name, IF lease > $far { due } ELSE { math::max([due, lease]) } AS next" +
 			ofQueue + " AND due <= $now AND (lease <= $now OR lease > $far) ORDER BY next, name LIMIT $limit)",
-		"UPDATE $due.id SET crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease RETURN VALUE " + jobColumns,
+		"UPDATE $due.id SET crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease, again = 0 RETURN VALUE " + jobColumns,
 	}, surreal.Vars{"queue": queue, "now": now, "lease": lease, "far": store.FarLease(now, lease), "limit": limit})
 	if err != nil {
 		return nil, err
@@ -180,11 +187,12 @@ func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant,
 
 // SettleJob implements [store.Jobs].
 func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
-	write := "DELETE $id RETURN NONE"
+	write := "IF (SELECT VALUE again FROM ONLY $id) = 0 { DELETE $id RETURN NONE } ELSE { UPDATE $id SET due = again," +
+		" attempt = 0, crashes = 0, lease = 0, dead = false, error = '', again = 0 RETURN NONE }"
 	vars := surreal.Vars{"id": jobID(job.Queue, job.ID), "was": []any{job.Claims, job.Lease}}
 	if next != nil {
-		write = "UPDATE $id SET due = $due, attempt = $attempt, crashes = $crashes, lease = $lease," +
-			" dead = $dead, error = $error RETURN NONE"
+		write = "UPDATE $id SET due = IF $lease = 0 AND again > 0 AND again < $due { again } ELSE { $due }, attempt = $attempt, crashes = $crashes, lease = $lease," +
+			" dead = $dead, error = $error, again = IF $lease = 0 { 0 } ELSE { again } RETURN NONE"
 		vars["due"], vars["attempt"], vars["crashes"] = next.Due, next.Attempt, next.Crashes
 		vars["lease"], vars["dead"], vars["error"] = next.Lease, next.Dead, next.Error
 	}

@@ -122,7 +122,8 @@ CREATE TABLE cursors (
     PRIMARY KEY (reader, partition)
 ) STRICT, WITHOUT ROWID;
 
--- A dead job is kept for people and never claimed.
+-- A dead job is kept for people and never claimed. While a job is leased, again is
+-- when it was put again; else 0.
 CREATE TABLE jobs (
     queue   TEXT    NOT NULL,
     id      TEXT    NOT NULL,
@@ -134,6 +135,7 @@ CREATE TABLE jobs (
     dead    INTEGER NOT NULL,
     error   TEXT    NOT NULL,
     body    BLOB    NOT NULL,
+    again   INTEGER NOT NULL,
     PRIMARY KEY (queue, id)
 ) STRICT, WITHOUT ROWID;
 
