@@ -80,7 +80,7 @@ func (p *pins) read() (pinned audit.Pinned, err error) {
 func unverifiable(err error) error { return &failure{err: err, code: int(audit.Unverifiable)} }
 
 type auditVerifyCmd struct {
-	Store string `name:"store" xor:"what" help:"Address of a store to verify; no server may run on an SQLite file." placeholder:"URL"`
+	Store string `name:"store" xor:"what" help:"Address of a store to verify; a server may have it open." placeholder:"URL"`
 	File  string `name:"file" xor:"what" help:"A file that gotong export wrote." placeholder:"FILE"`
 	Proof string `name:"proof" xor:"what" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
@@ -139,7 +139,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 		source, stop = audit.FromCommits(about.Eras, about.Positions, logcopy.Commits(ctx, file))
 		defer stop()
 	} else {
-		s, err := c.open(ctx, c.Store, true)
+		s, err := c.openToRead(ctx, c.Store)
 		if err != nil {
 			return &failure{err: err, code: codeIO}
 		}
@@ -231,7 +231,7 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 }
 
 type auditProveCmd struct {
-	Store       string `name:"store" required:"" help:"Address of the store; no server may run on an SQLite file." env:"GOTONG_STORE" placeholder:"URL"`
+	Store       string `name:"store" required:"" help:"Address of the store; a server may have it open." env:"GOTONG_STORE" placeholder:"URL"`
 	Checkpoints string `name:"checkpoints" required:"" help:"The directory of checkpoints." placeholder:"DIR"`
 	Event       string `arg:"" help:"The event, as STREAM:SEQ."`
 	trust
@@ -251,7 +251,7 @@ Examples:
 }
 
 // Run is called by kong.
-func (c *auditProveCmd) Run(ctx context.Context, std *stdio) error {
+func (c *auditProveCmd) Run(ctx context.Context, std *stdio) (err error) {
 	at := strings.LastIndexByte(c.Event, ':')
 	stream, err := gotong.ParseStream(c.Event[:max(at, 0)])
 	seq, err2 := strconv.ParseUint(c.Event[at+1:], 10, 63)
@@ -262,17 +262,20 @@ func (c *auditProveCmd) Run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	return withStore(ctx, c.trust, c.Store, func(s *place) error {
-		state, err := s.State(ctx)
-		if err != nil {
-			return err
-		}
-		e, err := audit.Prove(ctx, s, state.Eras, &pinned, stream, seq)
-		if err != nil {
-			return err
-		}
-		return indented(std.out, e)
-	})
+	s, err := c.openToRead(ctx, c.Store)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	state, err := s.State(ctx)
+	if err != nil {
+		return err
+	}
+	e, err := audit.Prove(ctx, s, state.Eras, &pinned, stream, seq)
+	if err != nil {
+		return err
+	}
+	return indented(std.out, e)
 }
 
 type auditCheckpointCmd struct {

@@ -28,6 +28,10 @@ func TestAudit(t *testing.T) {
 				break
 			}
 		}
+		v := command(t, nil, "audit", "verify", "--store="+db, "--checkpoints="+dir) // beside the server
+		if v.code != 0 || !strings.Contains(v.out, "Verified.") {
+			t.Errorf("beside the server: %+v", v)
+		}
 		if code := b.stop(); code != 0 || r.code != 0 {
 			t.Fatalf("serve ended with %d: %s; %+v", code, b.errs.String(), r)
 		}

@@ -59,6 +59,15 @@ func checkStores(given map[string]string) error {
 type trust struct {
 	AllowUntested bool `name:"allow-untested" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
 	UnsafeEngine  bool `name:"unsafe-engine" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes."`
+
+	readOnly bool
+}
+
+// openToRead opens a store that exists for reading, also an SQLite file that a server has
+// open.
+func (t trust) openToRead(ctx context.Context, address string) (*place, error) {
+	t.readOnly = true
+	return t.open(ctx, address, true)
 }
 
 // open opens a store. With mustExist, it does not create one.
@@ -70,7 +79,9 @@ func (t trust) open(ctx context.Context, address string, mustExist bool) (*place
 	if mustExist && !placeExists(address) {
 		return nil, &failure{err: fmt.Errorf("there is no database %s", name), code: 1, hint: "another address"}
 	}
-	s, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested})
+	s, err := app.OpenStore(ctx, address, app.Kinds(), now, app.Trust{
+		UnsafeEngine: t.UnsafeEngine, AllowUntested: t.AllowUntested, ReadOnly: t.readOnly,
+	})
 	if err != nil {
 		return nil, err
 	}

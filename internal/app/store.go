@@ -30,7 +30,7 @@ func openStore(
 ) (store.Whole, report, error) {
 	s, r, err := openAs(ctx, cfg.StoreURL(), kinds, now, surreal.Options{
 		Clock: now, Observe: observe, UnsafeEngine: cfg.UnsafeEngine, AllowUntested: cfg.AllowUntested,
-	})
+	}, false)
 	if err != nil {
 		return nil, report{}, err
 	}
@@ -84,10 +84,11 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	return warnings, errors.Join(faults...)
 }
 
-// Trust says which SurrealDBs a tool opens that a server rejects by default.
+// Trust says what a tool may open.
 type Trust struct {
-	UnsafeEngine  bool // an engine that may lose acknowledged writes
-	AllowUntested bool // a version that nobody has tested
+	UnsafeEngine  bool // a SurrealDB on an engine that may lose acknowledged writes
+	AllowUntested bool // a version of SurrealDB that nobody has tested
+	ReadOnly      bool // an SQLite file for reading only, also while a server has it open
 }
 
 // OpenStore opens the store with this address for a tool, also if a copy into it
@@ -95,7 +96,8 @@ type Trust struct {
 func OpenStore(
 	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, trust Trust,
 ) (store.Whole, error) {
-	s, _, err := openAs(ctx, address, kinds, now, surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested})
+	o := surreal.Options{UnsafeEngine: trust.UnsafeEngine, AllowUntested: trust.AllowUntested}
+	s, _, err := openAs(ctx, address, kinds, now, o, trust.ReadOnly)
 	return s, err
 }
 
@@ -119,7 +121,7 @@ func StoreProperties(address string) (p store.Properties, ok bool) {
 }
 
 func openAs(
-	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options,
+	ctx context.Context, address string, kinds []gotong.Kind, now func() gotong.Instant, shared surreal.Options, readOnly bool,
 ) (s store.Whole, r report, err error) {
 	u, err := url.Parse(address)
 	if err != nil {
@@ -134,7 +136,7 @@ func openAs(
 			r.created = []string{"The database " + path}
 		}
 		s, err = sqlite.Open(ctx, path, sqlite.Options{
-			Collections: collections(kinds), Now: now, Observe: shared.Observe,
+			Collections: collections(kinds), Now: now, Observe: shared.Observe, ReadOnly: readOnly,
 		})
 		return s, r, err
 	case client.Scheme, client.SchemeTLS:

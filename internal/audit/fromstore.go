@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -26,13 +27,16 @@ func FromStore(ctx context.Context, s Stored) (Source, error) {
 	return Source{
 		Eras: state.Eras, Positions: positions, Checked: true, Tiles: s,
 		Commits: func(ctx context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
-			return func(yield func(Commit, error) bool) { commitsOf(ctx, s, p, positions[p], yield) }
+			return func(yield func(Commit, error) bool) { commitsOf(ctx, s, p, 0, positions[p], yield) }
+		},
+		Since: func(ctx context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
+			return func(yield func(Commit, error) bool) { commitsOf(ctx, s, p, positions[p], math.MaxInt64, yield) }
 		},
 	}, err
 }
 
-func commitsOf(ctx context.Context, s Stored, p gotong.Partition, to uint64, yield func(Commit, error) bool) {
-	for from := uint64(0); from < to; {
+func commitsOf(ctx context.Context, s Stored, p gotong.Partition, from, to uint64, yield func(Commit, error) bool) {
+	for from < to {
 		events, err := s.ReadPartition(ctx, p, from, to, store.MaxRead)
 		if err != nil {
 			if !yield(Commit{}, err) || !errors.Is(err, store.ErrCorrupt) {

@@ -38,6 +38,10 @@ type Source struct {
 	// is the last.
 	Commits func(ctx context.Context, p gotong.Partition) iter.Seq2[Commit, error]
 
+	// Since yields what was committed after the positions of a log that is in use, and
+	// may have erased what Commits yields. May be nil.
+	Since func(ctx context.Context, p gotong.Partition) iter.Seq2[Commit, error]
+
 	// Tiles are the stored trees, from which the first altered commit is known. They
 	// are used only as far as a checkpoint proves them. May be nil.
 	Tiles store.Loader
@@ -169,7 +173,9 @@ func (v *verifier) run(ctx context.Context) (*Finding, error) {
 		v.missing(next)
 	}
 	if v.fault == nil && v.tree.Size() >= v.o.Pinned[v.p].Checkpoint.Size { // else what is missing may name them
-		v.unnamed()
+		if err := v.unnamed(ctx); err != nil {
+			return nil, err
+		}
 	}
 	return v.judge(ctx)
 }
@@ -277,12 +283,29 @@ func (v *verifier) erased(e *store.Event) error {
 }
 
 // unnamed reports an event that is marked erased and that no later event names.
-func (v *verifier) unnamed() {
-	for stream, seen := range v.erasures {
-		if seq := seen.Unnamed(); seq > 0 {
-			v.found(0, stream, seq, "the event is marked erased, and no later event names it")
+func (v *verifier) unnamed(ctx context.Context) error {
+	first := func() (gotong.Stream, uint64) {
+		for stream, seen := range v.erasures {
+			if seq := seen.Unnamed(); seq > 0 {
+				return stream, seq
+			}
+		}
+		return "", 0
+	}
+	if _, seq := first(); seq > 0 && v.s.Since != nil {
+		for c, err := range v.s.Since(ctx, v.p) {
+			if err != nil && !errors.Is(err, store.ErrCorrupt) {
+				return err
+			}
+			for i := range c.Events {
+				_ = v.erased(&c.Events[i]) // the log ends before it
+			}
 		}
 	}
+	if stream, seq := first(); seq > 0 {
+		v.found(0, stream, seq, "the event is marked erased, and no later event names it")
+	}
+	return nil
 }
 
 // judge compares the tree with the checkpoints.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store/memory"
 )
 
 // altered is a log that was tampered with, and what must be found.
@@ -384,5 +385,24 @@ func TestAfterTheCheckpoint(t *testing.T) {
 		if err != nil || r.Code != Altered || r.Findings[0].Stream != "thread/a" {
 			t.Errorf("%s: %+v, %v", name, r, err)
 		}
+	}
+}
+
+// An event that is erased while the log is read raises no alarm: the event that
+// names it lies after the positions at which reading began.
+func TestErasedMeanwhile(t *testing.T) {
+	w := newWorld(t, 1)
+	w.live = memory.New(w.epoch, memory.Options{})
+	t.Cleanup(func() { _ = w.live.Close() })
+	w.write("thread/a", "group/0", 2)
+	w.pin()
+	s, err := FromStore(t.Context(), w.live)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write("thread/a", "group/0", 1, 2)
+	r, err := Verify(t.Context(), s, VerifyOptions{Pinned: w.pinned[1]})
+	if err != nil || r.Code != Verified {
+		t.Errorf("found %+v, %v", r, err)
 	}
 }

@@ -16,21 +16,25 @@ type collection struct{ get, put, remove, up, down, all string }
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
-func makeCollections(c *conn, names []string) (map[string]collection, error) {
+// makeCollections returns the collections. It makes a table that is missing,
+// unless made says that none is.
+func makeCollections(c *conn, names []string, made bool) (map[string]collection, error) {
 	all := make(map[string]collection, len(names))
 	for _, name := range names {
 		if !collectionName.MatchString(name) {
 			return nil, fmt.Errorf("sqlite: collection %q: a name is 1 to 48 of a-z0-9_", name)
 		}
 		t := "doc_" + name
-		err := c.once("CREATE TABLE IF NOT EXISTS " + t + ` (
+		if !made {
+			err := c.once("CREATE TABLE IF NOT EXISTS " + t + ` (
     owner TEXT NOT NULL,
     name  TEXT NOT NULL,
     body  TEXT NOT NULL,
     PRIMARY KEY (owner, name)
 ) STRICT, WITHOUT ROWID`)
-		if err != nil {
-			return nil, err
+			if err != nil {
+				return nil, err
+			}
 		}
 		find := "SELECT name, body FROM " + t + " WHERE owner = +? AND name BETWEEN ? AND ? ORDER BY name"
 		all[name] = collection{

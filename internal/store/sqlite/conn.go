@@ -35,7 +35,11 @@ const (
 )
 
 func openConn(path string, pragmas ...string) (*conn, error) {
-	db, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	return openWith(path, sqlite.OpenReadWrite|sqlite.OpenCreate, pragmas...)
+}
+
+func openWith(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, error) {
+	db, err := sqlite.OpenConn(path, flags)
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,9 @@ func (s *Store) begin(c *conn) (*reading, error) {
 	if err == nil {
 		r.later, err = r.catchUp(c)
 	}
+	if s.readOnly && err == nil { // nobody else moves the tip
+		s.writer.tip.reset(r.ends)
+	}
 	return r, err
 }
 

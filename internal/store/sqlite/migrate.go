@@ -61,12 +61,7 @@ func migrate(c *conn, list []store.Migration) error {
 	if err != nil {
 		return err
 	}
-	applied := 0
-	err = c.query("SELECT number, name, checksum FROM migrations ORDER BY number", func(row *sqlite.Stmt) error {
-		err := store.CheckApplied(list, applied, row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
-		applied++
-		return err
-	})
+	applied, err := applied(c, list)
 	if err != nil {
 		return err
 	}
@@ -76,6 +71,29 @@ func migrate(c *conn, list []store.Migration) error {
 		}
 	}
 	return nil
+}
+
+// applied returns how many of the migrations the file has. It fails if it has
+// others.
+func applied(c *conn, list []store.Migration) (n int, err error) {
+	err = c.query("SELECT number, name, checksum FROM migrations ORDER BY number", func(row *sqlite.Stmt) error {
+		err := store.CheckApplied(list, n, row.ColumnInt(0), row.ColumnText(1), row.ColumnText(2))
+		n++
+		return err
+	})
+	return n, err
+}
+
+// upToDate fails unless the file is of this program and needs no migration.
+func upToDate(c *conn, list []store.Migration) error {
+	if id, err := ownerOf(c); err != nil || id != applicationID {
+		return errors.Join(err, store.ErrForeign)
+	}
+	n, err := applied(c, list)
+	if err == nil && n < len(list) {
+		err = errors.New("sqlite: the file has the schema of an earlier version; start the server once to bring it up to date")
+	}
+	return err
 }
 
 // checkHeader rejects a log that is hashed another way; a file that is not yet

@@ -8,8 +8,9 @@
 // # Caveats
 //
 // The file belongs to one process at a time; a lock file beside it says to
-// which. Reading it meanwhile with the sqlite3 shell is fine, writing is not:
-// heads and positions are cached. It must not lie on a network file system.
+// which. Others may read it meanwhile, with [Options.ReadOnly] or the sqlite3
+// shell, but not write to it: heads and positions are cached. It must not lie on a
+// network file system.
 // An erased text is gone from the file and its WAL; backups keep theirs.
 //
 // # Dependencies
@@ -29,6 +30,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"zombiezen.com/go/sqlite"
 )
 
 // Options are the settings of a [Store].
@@ -42,7 +44,13 @@ type Options struct {
 	Observe func(commits int) (ended func())
 	// Readers is how many reads run at once; 4 where it is 0.
 	Readers int
+	// ReadOnly opens a file that exists, also while another process has it open, and
+	// changes nothing in it. Writes fail with [ErrReadOnly].
+	ReadOnly bool
 }
+
+// ErrReadOnly is the error of a write to a file that was opened for reading only.
+var ErrReadOnly = errors.New("sqlite: the file is open for reading only")
 
 // Store implements [store.Whole] on one file. It is safe for concurrent use.
 type Store struct {
@@ -50,14 +58,15 @@ type Store struct {
 	eras        atomic.Pointer[store.Eras]
 	now         func() gotong.Instant
 	collections map[string]collection
-	lock        *os.File
+	readOnly    bool
+	lock        *os.File // nil if readOnly
 	readers     chan *conn
 	count       int          // of readers
 	size        atomic.Int64 // of the file in pages, when the writer last looked
 
 	queue   *store.Writer[op]
 	writer  *writer // of the goroutine that has the queue's turn
-	keeper  *keeper
+	keeper  *keeper // nil if readOnly
 	closing sync.Once
 	closed  chan struct{} // no read begins any more
 }
@@ -72,7 +81,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	s := &Store{now: o.Now, count: o.Readers, closed: make(chan struct{})}
+	s := &Store{now: o.Now, count: o.Readers, readOnly: o.ReadOnly, closed: make(chan struct{})}
 	if s.now == nil {
 		s.now = func() gotong.Instant { return 0 }
 	}
@@ -87,25 +96,11 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 }
 
 func (s *Store) open(path string, o Options) error {
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator's own path
-		return err
+	open, write := s.openToWrite, s.writeAll
+	if s.readOnly {
+		open, write = s.openToRead, func([]*store.Work[op]) error { return ErrReadOnly }
 	}
-	path, err := located(path)
-	if err != nil {
-		return err
-	}
-	s.path = path
-	if s.lock, err = lock(path); err != nil {
-		return err
-	}
-	if err := create(path); err != nil {
-		return err
-	}
-	if err := look(path, checkOwner); err != nil {
-		return err
-	}
-	c, err := openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
-		"wal_autocheckpoint = 0", "temp_store = MEMORY", "secure_delete = ON")
+	c, err := open(path)
 	if err != nil {
 		return err
 	}
@@ -121,11 +116,43 @@ func (s *Store) open(path string, o Options) error {
 		}
 		s.readers <- r
 	}
-	if s.keeper, err = newKeeper(path); err != nil {
-		return err
+	if !s.readOnly {
+		if s.keeper, err = newKeeper(s.path); err != nil {
+			return err
+		}
 	}
-	s.queue = store.NewWriter(store.WriterOptions[op]{Write: s.writeAll, Observe: o.Observe})
+	s.queue = store.NewWriter(store.WriterOptions[op]{Write: write, Observe: o.Observe})
 	return nil
+}
+
+func (s *Store) openToRead(path string) (c *conn, err error) {
+	if s.path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, err
+	}
+	return openWith(s.path, sqlite.OpenReadOnly, "temp_store = MEMORY")
+}
+
+// openToWrite locks the file, which it makes if there is none.
+func (s *Store) openToWrite(path string) (*conn, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil { //nolint:gosec // the operator's own path
+		return nil, err
+	}
+	path, err := located(path)
+	if err != nil {
+		return nil, err
+	}
+	s.path = path
+	if s.lock, err = lock(path); err != nil {
+		return nil, err
+	}
+	if err := create(path); err != nil {
+		return nil, err
+	}
+	if err := look(path, checkOwner); err != nil {
+		return nil, err
+	}
+	return openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
+		"wal_autocheckpoint = 0", "temp_store = MEMORY", "secure_delete = ON")
 }
 
 // located is the path of the file itself where path is a link to it: the lock
@@ -151,7 +178,11 @@ func look(path string, f func(*conn) error) error {
 }
 
 func (s *Store) openReader() (*conn, error) {
-	c, err := openConn(s.path, "query_only = ON", "temp_store = MEMORY")
+	flags := sqlite.OpenReadWrite | sqlite.OpenCreate
+	if s.readOnly {
+		flags = sqlite.OpenReadOnly
+	}
+	c, err := openWith(s.path, flags, "query_only = ON", "temp_store = MEMORY")
 	if err == nil {
 		c.kind = readerCache
 		err = c.fit(int(s.size.Load()))
@@ -182,10 +213,15 @@ func (s *Store) prepare(c *conn, names []string) error {
 	if err := checkHeader(c); err != nil {
 		return err
 	}
-	if err := migrate(c, list); err != nil {
+	if s.readOnly {
+		err = upToDate(c, list)
+	} else {
+		err = migrate(c, list)
+	}
+	if err != nil {
 		return err
 	}
-	if s.collections, err = makeCollections(c, names); err != nil {
+	if s.collections, err = makeCollections(c, names, s.readOnly); err != nil {
 		return err
 	}
 	s.writer.collections = s.collections
@@ -194,8 +230,10 @@ func (s *Store) prepare(c *conn, names []string) error {
 		return err
 	}
 	s.eras.Store(&eras)
-	if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
-		return err
+	if !s.readOnly {
+		if _, err = checkpoint(c, "TRUNCATE"); err != nil { // a crash may have left erased content in the WAL
+			return err
+		}
 	}
 	return errors.Join(s.writer.reload(), s.writer.fit())
 }
