@@ -271,6 +271,7 @@ func jobsRenew(e *env) {
 func jobsPutTwice(e *env) {
 	job := store.Job{Queue: "q", ID: "a", Due: 30, Body: []byte("first")}
 	e.jobs(job, store.Job{Queue: "q", ID: "a", Due: 20, Attempt: 7, Body: []byte("in the same step")})
+	e.dueNext("q", 20)
 	e.jobs(store.Job{Queue: "q", ID: "a", Due: 10, Attempt: 9, Body: []byte("second")}, store.Job{Queue: "other", ID: "a", Due: 99})
 	e.jobs(store.Job{Queue: "q", ID: "a", Due: 25})
 	equal(e, "not due", ids(e.claim("q", 9, 50, 9)), "")

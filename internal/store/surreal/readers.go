@@ -68,16 +68,18 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 		jobs = append(jobs, step.Jobs...)
 	}
 	w.documents(docs)
-	if rows := jobRows(jobs); len(rows) > 0 {
-		w.add("INSERT IGNORE INTO job $jobs RETURN NONE", "jobs", rows)
-		w.statements = append(w.statements, putAgain)
+	if rows := jobRows(jobs); len(rows) > 0 { // on 2.6, INSERT IGNORE adds index entries of rows that it ignores
+		w.add("LET $known = (SELECT VALUE id FROM $jobs.id WHERE due != NONE)", "jobs", rows)
+		w.statements = append(w.statements, putAgain, "INSERT INTO job (SELECT * FROM $jobs WHERE id NOT IN $known) RETURN NONE")
 	}
 	_, err := s.alone(ctx, w.statements, w.vars)
 	return err
 }
 
-// putAgain makes the jobs due that exist.
+// putAgain makes the jobs due that exist. On 2.6, an assignment sees those before it,
+// on 3.x it does not; so next comes first, here and elsewhere.
 const putAgain = "FOR $job IN $jobs { LET $due = $job.due; UPDATE $job.id SET" +
+	" next = IF lease = 0 AND $due < due { math::max([1, $due]) } ELSE { next }," +
 	" again = IF lease = 0 { 0 } ELSE IF again = 0 OR $due < again { math::max([1, $due]) } ELSE { again }," +
 	" due = IF lease = 0 AND $due < due { $due } ELSE { due } WHERE dead = false RETURN NONE }"
 
@@ -87,7 +89,8 @@ func jobRows(jobs []store.Job) (rows []map[string]any) {
 	for _, job := range jobs {
 		key := [2]string{job.Queue, job.ID}
 		if row := seen[key]; row != nil {
-			row["due"] = min(row["due"].(gotong.Instant), job.Due) //nolint:forcetypeassert // jobRowOf set it
+			due := min(row["due"].(gotong.Instant), job.Due) //nolint:forcetypeassert // jobRowOf set it
+			row["due"], row["next"] = due, max(due, 1)
 			continue
 		}
 		seen[key] = jobRowOf(job)
@@ -105,7 +108,16 @@ func jobRowOf(job store.Job) map[string]any {
 	return map[string]any{
 		"id": jobID(job.Queue, job.ID), "due": job.Due, "attempt": job.Attempt, "crashes": job.Crashes, "claims": 0,
 		"lease": 0, "dead": job.Dead, "error": job.Error, "body": body, "again": 0,
+		"waits": waits(job.Queue, job.Dead), "next": max(job.Due, 1),
 	}
+}
+
+// waits returns the queue in which a job waits; "" if it is dead.
+func waits(queue string, dead bool) string {
+	if dead {
+		return ""
+	}
+	return queue
 }
 
 type jobRow struct {
@@ -134,9 +146,16 @@ func (row *jobRow) job() store.Job {
 	}
 }
 
-// ofQueue are the jobs of a queue that may be claimed. A queue has no index, so
-// each search reads every job that waits in it.
-const ofQueue = " FROM job:[$queue, '']..[$queue, []] WHERE dead = false"
+// The searches for jobs. An index yields its rows in order; with ORDER BY, an engine
+// would read all of them before it applies the limit.
+const (
+	selectNext = "SELECT VALUE next FROM job WITH INDEX job_next WHERE waits = $queue AND next > 0 LIMIT 1"
+	selectDue  = "SELECT id, record::id(id)[1] AS name, next FROM job WITH INDEX job_next" +
+		" WHERE waits = $queue AND next <= $now LIMIT $limit"
+	// Leases that a clock gave which has been set back since.
+	selectFar = "SELECT id, record::id(id)[1] AS name, due AS next FROM job WITH INDEX job_lease" +
+		" WHERE waits = $queue AND lease > $far AND due <= $now"
+)
 
 // ClaimJobs implements [store.Jobs].
 func (s *Store) ClaimJobs(
@@ -146,9 +165,9 @@ func (s *Store) ClaimJobs(
 		return nil, nil
 	}
 	results, err := s.alone(ctx, []string{
-		"LET $due = (SELECT id, record::id(id)[1] AS name, IF lease > $far { due } ELSE { math::max([due, lease]) } AS next" +
-			ofQueue + " AND due <= $now AND (lease <= $now OR lease > $far) ORDER BY next, name LIMIT $limit)",
-		"UPDATE $due.id SET crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease, again = 0 RETURN VALUE " + jobColumns,
+		"LET $due = (SELECT id, next, name FROM array::concat((" + selectFar + "), (" + selectDue + ")) ORDER BY next, name LIMIT $limit)",
+		"UPDATE $due.id SET next = math::max([due, $lease]), crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease, again = 0" +
+			" RETURN VALUE " + jobColumns,
 	}, surreal.Vars{"queue": queue, "now": now, "lease": lease, "far": store.FarLease(now, lease), "limit": limit})
 	if err != nil {
 		return nil, err
@@ -173,12 +192,9 @@ func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant,
 	}
 	defer end()
 	r := reading{vars: surreal.Vars{"queue": queue}}
-	type row struct {
-		Next gotong.Instant `cbor:"next"`
-	}
-	part(&r, "SELECT math::max([due, lease, 1]) AS next"+ofQueue+" ORDER BY next LIMIT 1", func(rows []row) error {
+	part(&r, selectNext, func(rows []gotong.Instant) error {
 		if len(rows) > 0 {
-			next = rows[0].Next
+			next = rows[0]
 		}
 		return nil
 	})
@@ -187,14 +203,17 @@ func (s *Store) NextDue(ctx context.Context, queue string) (next gotong.Instant,
 
 // SettleJob implements [store.Jobs].
 func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) error {
-	write := "IF (SELECT VALUE again FROM ONLY $id) = 0 { DELETE $id RETURN NONE } ELSE { UPDATE $id SET due = again," +
-		" attempt = 0, crashes = 0, lease = 0, dead = false, error = '', again = 0 RETURN NONE }"
-	vars := surreal.Vars{"id": jobID(job.Queue, job.ID), "was": []any{job.Claims, job.Lease}}
+	write := "IF (SELECT VALUE again FROM ONLY $id) = 0 { DELETE $id RETURN NONE } ELSE { UPDATE $id SET next = again, due = again," +
+		" attempt = 0, crashes = 0, lease = 0, dead = false, error = '', again = 0, waits = $waits RETURN NONE }"
+	vars := surreal.Vars{"id": jobID(job.Queue, job.ID), "was": []any{job.Claims, job.Lease}, "waits": job.Queue}
 	if next != nil {
-		write = "UPDATE $id SET due = IF $lease = 0 AND again > 0 AND again < $due { again } ELSE { $due }, attempt = $attempt, crashes = $crashes, lease = $lease," +
-			" dead = $dead, error = $error, again = IF $lease = 0 { 0 } ELSE { again } RETURN NONE"
+		due := "IF $lease = 0 AND again > 0 AND again < $due { again } ELSE { $due }"
+		write = "UPDATE $id SET next = math::max([" + due + ", $lease, 1]), due = " + due + ", attempt = $attempt," +
+			" crashes = $crashes, lease = $lease, dead = $dead, error = $error, again = IF $lease = 0 { 0 } ELSE { again }," +
+			" waits = $waits RETURN NONE"
 		vars["due"], vars["attempt"], vars["crashes"] = next.Due, next.Attempt, next.Crashes
 		vars["lease"], vars["dead"], vars["error"] = next.Lease, next.Dead, next.Error
+		vars["waits"] = waits(job.Queue, next.Dead)
 	}
 	_, err := s.alone(ctx, []string{
 		"IF (SELECT VALUE [claims, lease] FROM ONLY $id) != $was { THROW '" + otherwise + "' }",

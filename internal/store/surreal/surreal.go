@@ -8,8 +8,9 @@
 // a decision rests is also written, because the engines' snapshot isolation
 // detects only writes that collide. ADR 0015 has the reasons and the figures.
 //
-// Every record has its natural key as its id, so no promise depends on a secondary
-// index, and every read of the log is a closed range of ids.
+// Every record has its natural key as its id, and every read of the log is a closed
+// range of ids. Only the searches for due jobs depend on a secondary index: its
+// order is the order in which jobs are claimed.
 //
 // # Caveats
 //
