@@ -25,6 +25,7 @@ type auditCmd struct {
 	Verify     auditVerifyCmd     `cmd:"" help:"Verify a whole log, or the proof of an event."`
 	Prove      auditProveCmd      `cmd:"" help:"Write the proof of an event."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the newest checkpoints, or the keys that verify them."`
+	Export     auditExportCmd     `cmd:"" help:"Write a log with its checkpoints to a file that others can verify."`
 }
 
 // The exit codes of audit beside those of [audit.Code].
@@ -81,7 +82,7 @@ func unverifiable(err error) error { return &failure{err: err, code: int(audit.U
 
 type auditVerifyCmd struct {
 	Store string `name:"store" xor:"what" help:"Address of a store to verify; a server may have it open." placeholder:"URL"`
-	File  string `name:"file" xor:"what" help:"A file that gotong export wrote." placeholder:"FILE"`
+	File  string `arg:"" optional:"" xor:"what" help:"A file that gotong audit export or gotong export wrote."`
 	Proof string `name:"proof" xor:"what" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
@@ -100,14 +101,14 @@ Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verif
 Examples:
 
     gotong audit verify --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints
-    gotong audit verify --file gotong.ndjson --checkpoints kept-elsewhere.txt --key chat.example.org+1a2b3c4d+AY…
+    gotong audit verify gotong.ndjson --checkpoints kept-elsewhere.txt --key chat.example.org+1a2b3c4d+AY…
     gotong audit verify --proof event.json --key chat.example.org+1a2b3c4d+AY…`
 }
 
 // Validate is called by kong.
 func (c *auditVerifyCmd) Validate() error {
 	if c.Store == "" && c.File == "" && c.Proof == "" {
-		return errors.New("--store, --file or --proof is required")
+		return errors.New("FILE, --store or --proof is required")
 	}
 	return checkStores(map[string]string{"--store": c.Store})
 }
@@ -126,17 +127,11 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	var source audit.Source
 	parallel := runtime.GOMAXPROCS(0)
 	if c.File != "" {
-		file, err := logcopy.OpenFile(ctx, c.File, copyOptions(bar))
-		switch {
-		case errors.Is(err, logcopy.ErrFile):
-			return &failure{err: err, code: int(audit.Altered)}
-		case err != nil:
-			return &failure{err: err, code: codeIO}
-		}
 		parallel = 1 // the file is read once, in its order
-		about := file.About()
 		var stop func()
-		source, stop = audit.FromCommits(about.Eras, about.Positions, logcopy.Commits(ctx, file))
+		if source, stop, err = c.file(ctx, bar, &pinned); err != nil {
+			return err
+		}
 		defer stop()
 	} else {
 		s, err := c.openToRead(ctx, c.Store)
@@ -159,7 +154,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	})
 	bar.clear()
 	if err != nil {
-		return &failure{err: err, code: codeIO}
+		return unreadable(err)
 	}
 	return c.print(std, &report)
 }

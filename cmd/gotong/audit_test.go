@@ -59,11 +59,12 @@ func TestAudit(t *testing.T) {
 	expect(0, "Verified.", "audit", "verify", "--store="+db, "--checkpoints="+dir)
 	expect(0, `"code": 0`, "audit", "verify", "--store="+db, "--checkpoints="+kept, "--key="+key, "--json")
 	expect(13, "no checkpoint", "audit", "verify", "--store="+db)
-	expect(11, "before the checkpoint", "audit", "verify", "--file="+file, "--checkpoints="+kept, "--key="+key)
-	expect(2, "--key", "audit", "verify", "--file="+file, "--checkpoints="+kept)
+	expect(11, "before the checkpoint", "audit", "verify", file, "--checkpoints="+kept, "--key="+key)
+	expect(2, "--key", "audit", "verify", file, "--checkpoints="+kept)
 	expect(3, "no database", "audit", "verify", "--store=sqlite:"+data+"/gone.db")
 
 	stream := firstStream(t, db)
+	exports(t, expect, db, dir, kept, key, stream)
 	proved := expect(0, "tlog-proof", "audit", "prove", string(stream)+":1", "--store="+db, "--checkpoints="+dir).out
 	event := filepath.Join(t.TempDir(), "event.json")
 	write(t, event, proved)
@@ -77,6 +78,8 @@ func TestAudit(t *testing.T) {
 	}
 	write(t, filepath.Join(data, "gotong.db"), string(early))
 	expect(11, "before the checkpoint", "audit", "verify", "--store="+db, "--checkpoints="+dir)
+	expect(11, "before the checkpoint", "audit", "export", "--store="+db, "--checkpoints="+dir, "--full")
+	expect(11, "before the checkpoint", "audit", "export", "--store="+db, "--checkpoints="+dir)
 	expect(1, "--accept-rollback", serveArgs(data)...)
 	b := interruptible(t, serveArgs(data, "--accept-rollback")...)
 	b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") })
@@ -127,4 +130,41 @@ func write(t *testing.T, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// exports tries both forms of audit export.
+func exports(t *testing.T, expect func(int, string, ...string) ran, db, dir, kept, key string, stream gotong.Stream) {
+	t.Helper()
+	public, full := filepath.Join(t.TempDir(), "public"), filepath.Join(t.TempDir(), "full")
+	at := []string{"--store=" + db, "--checkpoints=" + dir}
+	export := func(args ...string) []string { return append(append([]string{"audit", "export"}, at...), args...) }
+	expect(0, "commits were exported", export("--stream="+string(stream), public)...)
+	expect(2, "already exists", export(public)...)
+	expect(2, "exclude", export("--stream="+string(stream), "--full", full)...)
+	expect(2, "no stream", export("--stream=thread/none", full)...)
+	expect(2, "--checkpoints", "audit", "export", "--store="+db, full)
+	expect(0, "written in", export("--full", full)...)
+	for _, file := range []string{public, full} {
+		expect(0, "Verified.", "audit", "verify", file, "--key="+key)
+		expect(0, `"code": 0`, "audit", "verify", file, "--key="+key, "--checkpoints="+kept, "--json")
+		expect(2, "--key", "audit", "verify", file)
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chain := strings.Index(string(text), `"chain":"`) + len(`"chain":"`)
+		text[chain] = "10"[text[chain]&1]
+		write(t, file+".bad", string(text))
+		expect(10, "", "audit", "verify", file+".bad", "--key="+key)
+		write(t, file+".cut", string(text[:len(text)-100]))
+		expect(10, "rejected", "audit", "verify", file+".cut", "--key="+key)
+	}
+	r := expect(0, `"kind":"gotong-public-log"`, export("--json")...)
+	if !strings.Contains(r.err, `"commits": `) {
+		t.Errorf("the summary beside a file on the standard output: %q", r.err)
+	}
+	fresh := "sqlite:" + filepath.Join(t.TempDir(), "fresh.db")
+	expect(1, "not an exported log", "import-log", "--store="+fresh, public)
+	expect(0, "", "import-log", "--store="+fresh, full)
+	expect(0, "Verified.", "audit", "verify", "--store="+fresh, "--checkpoints="+dir)
 }

@@ -19,6 +19,8 @@ type exportCmd struct {
 	Seal  bool   `name:"seal" help:"Seal the store first: from then on it can only be read."`
 	JSON  bool   `name:"json" help:"Print the summary as JSON."`
 	trust
+
+	pinned audit.Pinned // checkpoints for the file; may be zero
 }
 
 // Validate is called by kong.
@@ -40,6 +42,7 @@ Examples:
 
 // Run is called by kong.
 func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
+	c.readOnly = !c.Seal
 	from, err := c.open(ctx, c.Store, true)
 	if err != nil {
 		return err
@@ -62,29 +65,45 @@ func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil {
 		return err
 	}
+	for p, n := range source.About().Positions {
+		if pin := c.pinned[p].Checkpoint; n < pin.Size {
+			return &audit.Rollback{Pinned: pin, Position: n}
+		}
+	}
 	bar := &stages{std: std}
 	defer bar.clear()
 	began := time.Now()
-	write := func(w io.Writer) error {
-		report.Summary, err = logcopy.Export(ctx, source, w, copyOptions(bar))
+	options := copyOptions(bar)
+	options.Checkpoints = c.pinned.String()
+	err = writeTo(c.File, std, func(w io.Writer) error {
+		report.Summary, err = logcopy.Export(ctx, source, w, options)
 		return err
-	}
-	if c.File == "-" {
-		err = write(std.out)
-	} else {
-		err = writeWhole(c.File, write)
-	}
+	})
 	if err != nil {
 		return err
 	}
 	report.Seconds, report.Writing = time.Since(began).Seconds(), bar.writing.Seconds()
 	bar.clear()
-	if c.File == "-" { // the standard output is the file
-		plain := *std
-		plain.out = std.err
-		std = &plain
+	return report.print(std.beside(c.File), c.JSON)
+}
+
+// writeTo writes a new file, or to the standard output if the path is -.
+func writeTo(path string, std *stdio, write func(io.Writer) error) error {
+	if path == "-" {
+		return write(std.out)
 	}
-	return report.print(std, c.JSON)
+	return writeWhole(path, write)
+}
+
+// beside returns where to report on a file: not to the standard output if that is
+// the file.
+func (s *stdio) beside(path string) *stdio {
+	if path != "-" {
+		return s
+	}
+	plain := *s
+	plain.out = s.err
+	return &plain
 }
 
 // writeWhole writes a new file with [audit.ReplaceFile]. It never overwrites

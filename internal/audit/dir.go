@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -105,7 +104,7 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	}
 	for i := range p {
 		if p[i].Note == nil {
-			return signers, p, fmt.Errorf("%w in %s: that of partition %d is missing", ErrMissing, dir, i)
+			return signers, p, fmt.Errorf("%w in %s: the checkpoint of partition %d is missing", ErrMissing, dir, i)
 		}
 	}
 	return signers, p, nil
@@ -119,12 +118,17 @@ func makeKey(dir, text string) error {
 	return writeFile(filepath.Join(dir, KeyFile), []byte(text+"\n"))
 }
 
-func (p *Pinned) write(dir string) error {
-	var b bytes.Buffer
+// String returns the notes, one after the other.
+func (p *Pinned) String() string {
+	var b strings.Builder
 	for i := range p {
 		b.Write(p[i].Note)
 	}
-	return writeFile(filepath.Join(dir, CheckpointsFile), b.Bytes())
+	return b.String()
+}
+
+func (p *Pinned) write(dir string) error {
+	return writeFile(filepath.Join(dir, CheckpointsFile), []byte(p.String()))
 }
 
 func writeFile(path string, b []byte) error {

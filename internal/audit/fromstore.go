@@ -61,17 +61,17 @@ func commitsOf(ctx context.Context, s Stored, p gotong.Partition, from, to uint6
 
 // FromCommits returns the log of a file, whose commits are in order of partition
 // and position. It can be verified once, one partition at a time.
-func FromCommits(eras store.Eras, positions [gotong.Partitions]uint64, commits iter.Seq2[*store.Logged, error]) (s Source, stop func()) {
+func FromCommits(eras store.Eras, positions [gotong.Partitions]uint64, commits iter.Seq2[Commit, error]) (s Source, stop func()) {
 	next, stop := iter.Pull2(commits)
-	l, err, more := next()
+	c, err, more := next()
 	return Source{
 		Eras: eras, Positions: positions,
 		Commits: func(_ context.Context, p gotong.Partition) iter.Seq2[Commit, error] {
 			return func(yield func(Commit, error) bool) {
 				open := true
-				for ; more && err == nil && l.Events[0].Partition == p; l, err, more = next() {
+				for ; more && err == nil && c.Partition == p; c, err, more = next() {
 					// After the caller has seen enough, the rest of the partition is skipped.
-					open = open && yield(Commit{Position: l.Events[0].Position, Events: l.Events}, nil)
+					open = open && yield(c, nil)
 				}
 				if more && err != nil && open {
 					yield(Commit{}, err)

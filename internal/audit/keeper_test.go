@@ -188,7 +188,7 @@ func TestRollbackIsRefused(t *testing.T) {
 			o.Accept = true
 			open(t, o)
 			open(t, after.options(dir)) // accepted once, for good
-			aside, err := os.ReadFile(filepath.Join(dir, CheckpointsFile+".e0.1"))
+			aside, err := os.ReadFile(filepath.Join(dir, CheckpointsFile+".aaaaaaaa.1"))
 			if err != nil {
 				t.Fatal(err)
 			}

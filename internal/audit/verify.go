@@ -18,9 +18,10 @@ import (
 // Commit is what a log, or a part of one that was published, says of one
 // position. A commit of a stream that was not published has only its Leaf.
 type Commit struct {
-	Position uint64
-	Leaf     gotong.Hash   // set if Events is empty
-	Events   []store.Event // one that was not published has only Stream, Seq and Chain
+	Partition gotong.Partition // set by files
+	Position  uint64
+	Leaf      gotong.Hash   // set if Events is empty
+	Events    []store.Event // one that was not published has only Stream, Seq and Chain
 }
 
 // Source is a log that is verified.
@@ -312,11 +313,11 @@ func (v *verifier) unnamed(ctx context.Context) error {
 func (v *verifier) judge(ctx context.Context) (*Finding, error) {
 	pinned, own := v.o.Pinned[v.p], v.s.Signed[v.p]
 	at := pinned.Checkpoint
-	switch {
-	case pinned.Note == nil:
+	if v.fault == nil && (pinned.Note == nil || v.holds(at)) && own.Note != nil && !v.holds(own.Checkpoint) {
+		pinned, at = own, own.Checkpoint // later than what is pinned, or all that there is
+	}
+	if pinned.Note == nil || v.fault == nil && v.holds(at) {
 		return v.fault, nil
-	case v.fault == nil && v.roots[at.Size] == at.Root:
-		return nil, nil //nolint:nilnil // nothing was found
 	}
 	if f, err := v.first(ctx, at); f != nil || err != nil {
 		return f, err
@@ -326,7 +327,7 @@ func (v *verifier) judge(ctx context.Context) (*Finding, error) {
 		f.Detail = fmt.Sprintf("the log ends at %d, before the checkpoint at %d", v.tree.Size(), at.Size)
 		return f, nil
 	}
-	if v.fault == nil && own.Note != nil && v.roots[own.Checkpoint.Size] == own.Checkpoint.Root {
+	if v.fault == nil && own.Note != nil && v.holds(own.Checkpoint) {
 		return &Finding{
 			Code: Forked, Partition: v.p,
 			Detail: fmt.Sprintf("two histories were signed: the log is that of its own checkpoint at %d, and not of the other one at %d",
@@ -338,6 +339,9 @@ func (v *verifier) judge(ctx context.Context) (*Finding, error) {
 	}
 	return v.fault, nil
 }
+
+// holds reports whether the log is that of the checkpoint.
+func (v *verifier) holds(c proof.Checkpoint) bool { return v.roots[c.Size] == c.Root }
 
 // first returns the first commit that is not the one in the tree of the
 // checkpoint, as far as the stored tiles are those of the checkpoint; nil if they

@@ -56,7 +56,7 @@ func (a *altered) rehash(stream gotong.Stream) {
 			if e := &a.commits[a.p][i].Events[j]; e.Stream == stream {
 				seq++
 				e.Prev, e.Seq = prev, seq
-				e.Chain = e.Header("e0").Chain()
+				e.Chain = e.Header("aaaaaaaa").Chain()
 				prev = e.Chain
 			}
 		}
@@ -372,7 +372,7 @@ func TestAfterTheCheckpoint(t *testing.T) {
 		"does not follow": func(a *altered) { // with hashes of its own
 			e := &a.commits[a.p][1].Events[0]
 			e.Data = []byte(`{"payload":{"forged":true}}`)
-			e.Chain = e.Header("e0").Chain()
+			e.Chain = e.Header("aaaaaaaa").Chain()
 		},
 	} {
 		w := newWorld(t, 1) // whose checkpoint is of an empty log

@@ -49,7 +49,7 @@ func newWorld(tb testing.TB, seed uint64) *world {
 		tb.Fatal(err)
 	}
 	w := &world{
-		t: tb, rng: rand.New(rand.NewPCG(seed, 1)), epoch: "e0", heads: map[gotong.Stream]gotong.Head{},
+		t: tb, rng: rand.New(rand.NewPCG(seed, 1)), epoch: "aaaaaaaa", heads: map[gotong.Stream]gotong.Head{},
 		docs: documents{}, signer: s, before: map[gotong.EventID]erasure{},
 	}
 	w.pin()
@@ -79,7 +79,7 @@ func (w *world) write(stream, home gotong.Stream, n int, erases ...uint64) {
 	for i := range n {
 		data := fmt.Sprintf(`{"actor":{"user_id":"u%d"},"request_id":"r%d","payload":{}}`, w.rng.IntN(9), w.rng.Uint32())
 		if i == 0 && len(erases) > 0 {
-			data = fmt.Sprintf(`{"erases":[%d],"payload":{}}`, erases[0])
+			data = fmt.Sprintf(`{"erases":[%d],"request_id":"r%d","payload":{}}`, erases[0], w.rng.Uint32())
 		}
 		facts = append(facts, fact{"thing.done", "", data})
 	}

@@ -162,6 +162,8 @@ type Options struct {
 	Now      func() gotong.Instant // decides which registers have expired
 	Readers  []reader.Reader       // their documents are made again too, up to their cursors
 	Progress func(Progress)        // called after each page; nil is not called
+
+	Checkpoints string // Export writes them into the file, for those who verify it
 }
 
 func (o *Options) report(stage string, done, total uint64) {

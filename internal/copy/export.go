@@ -35,6 +35,8 @@ type fileLine struct {
 	Eras      store.Eras                 `json:"eras,omitempty"`
 	Positions *[gotong.Partitions]uint64 `json:"positions,omitempty"`
 
+	Checkpoints string `json:"checkpoints,omitempty"` // notes, one after the other
+
 	Rows   Counts `json:"rows,omitempty"`   // trailer
 	SHA256 string `json:"sha256,omitempty"` // of all bytes before the trailer
 
@@ -62,7 +64,9 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 	sum := Summary{Eras: about.Eras, Rows: Counts{}}
 	out := bufio.NewWriterSize(w, 1<<20)
 	f := &writer{out: out, all: sha256.New()}
-	if err := f.line(fileLine{Kind: fileKind, Version: fileVersion, Eras: about.Eras, Positions: &about.Positions}); err != nil {
+	if err := f.line(fileLine{
+		Kind: fileKind, Version: fileVersion, Eras: about.Eras, Positions: &about.Positions, Checkpoints: o.Checkpoints,
+	}); err != nil {
 		return sum, err
 	}
 	for _, part := range Parts() {

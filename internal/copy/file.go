@@ -32,6 +32,7 @@ const maxLine = 64 << 20
 type File struct {
 	path  string
 	about About
+	notes string
 }
 
 // OpenFile reads a whole file and checks every line, without keeping any in
@@ -46,7 +47,8 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 		return nil, fmt.Errorf("%w: %s is not a regular file", ErrFile, path)
 	}
 	read, total := uint64(0), uint64(max(info.Size(), 0))
-	err = f.each(ctx, func(l *lines, _ *fileLine, size int) error {
+	err = f.each(ctx, func(l *lines, row *fileLine, size int) error {
+		f.notes += row.Checkpoints
 		if read += uint64(size); l.n%pageEvents == 0 { //nolint:gosec // a length
 			o.report("reading", read, total)
 		}
@@ -55,6 +57,9 @@ func OpenFile(ctx context.Context, path string, o Options) (*File, error) {
 	})
 	return f, err
 }
+
+// Checkpoints returns those that Export wrote into the file; empty if none.
+func (f *File) Checkpoints() string { return f.notes }
 
 // About implements [Source].
 func (f *File) About() About { return f.about }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
+	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/store"
+)
+
+type auditExportCmd struct {
+	Store  string   `name:"store" required:"" help:"Address of the store; a server may have it open." env:"GOTONG_STORE" placeholder:"URL"`
+	Stream []string `name:"stream" sep:"none" help:"A stream to publish, such as case/case-0192…; repeat the flag for more." placeholder:"STREAM"`
+	Full   bool     `name:"full" help:"Write everything, as gotong export does, for the operator alone."`
+	File   string   `arg:"" optional:"" default:"-" help:"The file to write, or - for standard output."`
+	JSON   bool     `name:"json" help:"Print the summary as JSON."`
+	pins
+	trust
+}
+
+// Help implements kong.HelpProvider.
+func (*auditExportCmd) Help() string {
+	return `Writes a log and its checkpoints to a file. gotong audit verify FILE verifies it without a server, also against
+an earlier checkpoint.
+
+The public form, the default, is made to be published. Of the streams that --stream names, it holds the data of the events that are for
+all members: who did what, when, and with which result. It holds no content, such as messages, titles and reasons, and of events for
+some members alone, such as votes, only the chain value. Of all other streams it holds one hash for each commit, without their names.
+It ends at the newest checkpoint.
+
+The full form (--full) is a backup: it holds everything, password hashes and logins too, and votes that are still secret. Keep it as you
+keep the database. It goes beyond the newest checkpoint, and verify counts the votes of every gate in it again.
+
+Exit codes: 0 written, 10 the log is damaged or contradicts its checkpoints, 11 the log ends before a checkpoint,
+13 the checkpoints cannot be verified, 2 wrong use, 3 a file or the store cannot be read or written.
+
+Examples:
+
+    gotong audit export --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints \
+      --stream case/case-0192… public.ndjson
+    gotong audit export --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints --full /backup/gotong.ndjson`
+}
+
+// Validate is called by kong.
+func (c *auditExportCmd) Validate() error {
+	switch {
+	case c.Checkpoints == "":
+		return errors.New("--checkpoints is required")
+	case c.Full && len(c.Stream) > 0:
+		return errors.New("--full and --stream exclude each other")
+	}
+	return checkStores(map[string]string{"--store": c.Store})
+}
+
+// Run is called by kong.
+func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {
+	pinned, err := c.read()
+	if err != nil {
+		return err
+	}
+	if c.Full {
+		full := exportCmd{Store: c.Store, File: c.File, JSON: c.JSON, trust: c.trust, pinned: pinned}
+		return exportFailure(full.Run(ctx, std))
+	}
+	s, err := c.openToRead(ctx, c.Store)
+	if err != nil {
+		return exportFailure(err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	named, err := c.streams(ctx, s)
+	if err != nil {
+		return err
+	}
+	source, err := audit.FromStore(ctx, s)
+	if err != nil {
+		return exportFailure(err)
+	}
+	bar := &stages{std: std}
+	defer bar.clear()
+	var sum audit.Publication
+	err = writeTo(c.File, std, func(w io.Writer) (err error) {
+		sum, err = audit.Publish(ctx, source, &pinned, func(s gotong.Stream) bool { return slices.Contains(named, s) }, w,
+			func(done, total uint64) { bar.show(logcopy.Progress{Stage: "exporting", Done: done, Total: total}) })
+		return err
+	})
+	bar.clear()
+	if err != nil {
+		return exportFailure(err)
+	}
+	out := std.beside(c.File).out
+	if c.JSON {
+		return indented(out, sum)
+	}
+	_, err = fmt.Fprintf(out, "%s commits were exported. The data of %s events is public; of %s others of these streams, only the chain value.\n",
+		grouped(int(sum.Commits)), grouped(int(sum.Events)), grouped(int(sum.Withheld))) //nolint:gosec // counts
+	return err
+}
+
+// streams returns the streams that are named; all of them must exist.
+func (c *auditExportCmd) streams(ctx context.Context, s *place) (named []gotong.Stream, err error) {
+	for _, name := range c.Stream {
+		stream, err := gotong.ParseStream(name)
+		if err != nil {
+			return nil, misuse("the name of a stream, such as case/case-0192…", "%q names no stream", name)
+		}
+		named = append(named, stream)
+	}
+	snap, err := s.Load(ctx, store.Need{Heads: named})
+	if err != nil {
+		return nil, exportFailure(err)
+	}
+	for _, stream := range named {
+		if !snap.Heads[stream].Exists() {
+			return nil, misuse("the name of a stream, such as case/case-0192…", "the log has no stream %s", stream)
+		}
+	}
+	return named, nil
+}
+
+// exportFailure gives an error the exit code of the audit commands.
+func exportFailure(err error) error {
+	if _, ok := errors.AsType[*failure](err); ok || err == nil {
+		return err
+	}
+	code := codeIO
+	if back, ok := errors.AsType[*audit.Rollback](err); ok && back.Position < back.Pinned.Size {
+		code = int(audit.Truncated)
+	} else if ok || errors.Is(err, store.ErrCorrupt) {
+		code = int(audit.Altered)
+	}
+	return &failure{err: err, code: code}
+}
