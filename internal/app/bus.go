@@ -118,7 +118,9 @@ func (a *App) checks() []httpapi.Check {
 	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
 		_, err := a.store.Positions(ctx)
 		return cmp.Or(a.store.Failed(), err)
-	}}, {Name: "readers", Test: a.readersRun, Soft: true}}
+	}}, {Name: "readers", Test: a.readersRun, Soft: true}, {Name: "checkpoints", Soft: true, Test: func(context.Context) error {
+		return a.keeper.Failure()
+	}}}
 	if a.redis != nil {
 		list = append(list, httpapi.Check{Name: "redis", Test: a.redis.Check, Soft: true})
 	}

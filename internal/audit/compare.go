@@ -15,6 +15,10 @@ import (
 // ErrRollback is wrapped by every [Rollback].
 var ErrRollback = errors.New("audit: the log does not continue the signed checkpoint")
 
+// ErrTrees means that stored trees are damaged. They can be made again from the log:
+// nothing that was signed is lost.
+var ErrTrees = errors.New("audit: the stored trees are damaged; run: gotong reader rebuild audit")
+
 // Rollback says that a log does not continue the one of a checkpoint.
 type Rollback struct { //nolint:errname // the word of the docs
 	Pinned   proof.Checkpoint
@@ -41,20 +45,24 @@ type Log interface {
 
 // compare returns a [Rollback] if the log does not continue that of the pinned
 // checkpoint. leaves is the number of those that are stored; if the checkpoint
-// has more, or tiles are missing, the commits are read.
+// has more, or tiles are missing, the commits are read. They are also read before a
+// stored tree accuses the log: it returns [ErrTrees] if the tree alone differs.
 func compare(ctx context.Context, log Log, pinned proof.Checkpoint, leaves, position uint64) error {
 	back := &Rollback{pinned, position}
 	if position < pinned.Size {
 		return back
 	}
 	root, err := rootAt(ctx, log, pinned.Origin.Partition, pinned.Size, leaves)
-	switch {
+	if err != nil || root == pinned.Root {
+		return err
+	}
+	switch root, err = rootAt(ctx, log, pinned.Origin.Partition, pinned.Size, 0); {
 	case err != nil:
 		return err
-	case root != pinned.Root:
-		return back
+	case root == pinned.Root:
+		return fmt.Errorf("%w (partition %d)", ErrTrees, pinned.Origin.Partition)
 	}
-	return nil
+	return back
 }
 
 // rootAt returns the root of the tree at a size up to the partition's last

@@ -90,7 +90,7 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	}
 	key := filepath.Join(dir, KeyFile)
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm()&0o077 != 0 {
-		return nil, p, errors.Join(err, fmt.Errorf("audit: others may read or write %s, so they could sign checkpoints; run: chmod 600 %s", key, key))
+		return nil, p, errors.Join(err, fmt.Errorf("audit: others may read %s and sign with it; run: chmod 600 %s", key, key))
 	}
 	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile)) //nolint:gosec // the operator's own path
 	if errors.Is(err, fs.ErrNotExist) {

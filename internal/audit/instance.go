@@ -30,7 +30,9 @@ func Published(ctx context.Context, from store.Loader) ([]string, error) {
 func published(ctx context.Context, from store.Loader) (i instance, version uint64, err error) {
 	r, err := store.ReadRegister(ctx, from, instanceKey)
 	if err == nil && r.Version > 0 {
-		err = json.Unmarshal(r.Body, &i)
+		if err = json.Unmarshal(r.Body, &i); err != nil {
+			err = fmt.Errorf("%w: the register of the audit's instance: %w", store.ErrCorrupt, err)
+		}
 	}
 	return i, r.Version, err
 }

@@ -51,6 +51,7 @@ type Keeper struct {
 	pinned  Pinned
 	changed chan struct{} // closed when pinned has changed
 	said    Pinned        // what the log of the process has
+	failure error         // of the last step
 }
 
 // Open compares the log with the checkpoints of the directory, which it creates
@@ -258,6 +259,12 @@ func (k *Keeper) Run(ctx context.Context) error {
 			if err != nil && ctx.Err() == nil && !failed {
 				k.o.Log.ErrorContext(ctx, "checkpoints cannot be signed; the server tries again every second", "cause", err)
 			}
+			switch {
+			case errors.Is(err, ErrTrees): // to find that out, the log was read
+				tick.Reset(sayEvery)
+			case failed:
+				tick.Reset(signEvery)
+			}
 			failed = err != nil
 		}
 	}
@@ -265,6 +272,14 @@ func (k *Keeper) Run(ctx context.Context) error {
 
 // Step signs what has grown, after it has compared every partition.
 func (k *Keeper) Step(ctx context.Context) error {
+	err := k.step(ctx)
+	k.mu.Lock()
+	k.failure = err
+	k.mu.Unlock()
+	return err
+}
+
+func (k *Keeper) step(ctx context.Context) error {
 	if err := k.publish(ctx); err != nil {
 		return err
 	}
@@ -293,6 +308,13 @@ func (k *Keeper) Pinned() Pinned {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.pinned
+}
+
+// Failure returns the error of the last [Keeper.Step].
+func (k *Keeper) Failure() error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.failure
 }
 
 // Keys returns the public keys with which this node signs.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"os"
@@ -70,6 +71,16 @@ func TestKeeper(t *testing.T) {
 		if err := k.Step(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+	k.o.Dir = filepath.Join(dir, "gone")
+	w.fill(20)
+	w.grow()
+	if err := k.Step(t.Context()); err == nil || k.Failure() == nil {
+		t.Errorf("without a directory: %v, and it shows %v", err, k.Failure())
+	}
+	k.o.Dir = dir
+	if err := k.Step(t.Context()); err != nil || k.Failure() != nil {
+		t.Errorf("with the directory again: %v, and it shows %v", err, k.Failure())
 	}
 	k = open(t, w.options(dir)) // of the same key
 	r, err := Verify(t.Context(), w.source(w.commits), VerifyOptions{Pinned: k.Pinned()})
@@ -221,6 +232,39 @@ func TestTreeBehindTheCheckpoint(t *testing.T) {
 	again.grow()
 	if err := k.Step(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// A stored tree that is damaged accuses nobody: the log itself still continues the
+// checkpoint. It is made again, and no backup is restored for it.
+func TestDamagedTreeIsNoRollback(t *testing.T) {
+	w, dir := living(t, 4, 100), filepath.Join(t.TempDir(), "c")
+	o := w.options(dir)
+	o.New = true
+	k, p := open(t, o), gotong.PartitionOf("group/0")
+	key := tileKey(p, 0, 0)
+	snap, err := w.live.Load(t.Context(), store.Need{Documents: []gotong.Key{key}})
+	if err != nil || snap.Documents[key] == nil {
+		t.Fatalf("%s, %v", snap.Documents[key], err)
+	}
+	l := hashList{}
+	if err := decode(snap.Documents, key, &l); err != nil {
+		t.Fatal(err)
+	}
+	l.Hashes[5] ^= 1
+	altered, _ := json.Marshal(l)
+	for _, body := range [][]byte{altered, []byte(`{"hashes":7}`)} {
+		if err := w.live.Advance(t.Context(), store.Step{Reader: "x", Changes: []store.Change{{Key: key, Body: body}}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Open(t.Context(), w.options(dir))
+		if errors.Is(err, ErrRollback) || body[11] == '"' && !errors.Is(err, ErrTrees) {
+			t.Errorf("a start with %s: %v", body, err)
+		}
+		at := k.Pinned()[p]
+		if _, err := (tree{t.Context(), w.live, p}).path(at.Checkpoint, 0); !errors.Is(err, ErrTrees) {
+			t.Errorf("a proof with %s: %v", body, err)
+		}
 	}
 }
 

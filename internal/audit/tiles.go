@@ -129,7 +129,7 @@ func decode(docs map[gotong.Key][]byte, key gotong.Key, into *hashList) error {
 		return nil
 	}
 	if err := json.Unmarshal(body, into); err != nil || len(into.Hashes)%tlog.HashSize != 0 {
-		return fmt.Errorf("audit: the document %s of %s is damaged", key.Name, key.Owner)
+		return fmt.Errorf("%w (document %s of %s)", ErrTrees, key.Name, key.Owner)
 	}
 	return nil
 }
@@ -253,6 +253,9 @@ func (t tree) path(c proof.Checkpoint, index uint64) ([]gotong.Hash, error) {
 	size := int64(c.Size) //nolint:gosec // a position
 	checked := tlog.TileHashReader(tlog.Tree{N: size, Hash: tlog.Hash(c.Root)}, t)
 	record, err := tlog.ProveRecord(size, int64(index), checked) //nolint:gosec // a position
+	if err != nil && t.ctx.Err() == nil {
+		err = fmt.Errorf("%w: %w", ErrTrees, err)
+	}
 	path := make([]gotong.Hash, len(record))
 	for i, h := range record {
 		path[i] = gotong.Hash(h)

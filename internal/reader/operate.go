@@ -163,7 +163,7 @@ func clearOnce(ctx context.Context, s store.Whole, r *Reader, need store.Need) e
 	mark.Reader, mark.Times, mark.Clearing = r.Name, mark.Times+1, true
 	back, fence := make([]store.Step, len(need.Cursors)), make([]store.Step, len(need.Cursors))
 	for i, key := range need.Cursors {
-		mark.Quiet[i] = max(mark.Quiet[i], snap.Cursors[key])
+		mark.Quiet[i] = max(mark.Quiet[i], min(snap.Cursors[key], snap.Positions[i]))
 		back[i] = store.Step{Reader: r.Name, Partition: key.Partition, From: snap.Cursors[key]}
 		fence[i] = store.Step{Reader: r.Name, Partition: key.Partition}
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -215,6 +216,12 @@ func (p *partition) load(ctx context.Context) error {
 			return err
 		}
 		f.quiet, f.paused = mark.Quiet[p.id], mark.Clearing
+		if end := snap.Positions[p.id]; f.stored > end && !f.paused { // it would wait in silence, for ever
+			err := fmt.Errorf("its cursor is at %d, and the log ends at %d; run: gotong reader rebuild %s", f.stored, end, f.reader.Name)
+			if err := p.stop(ctx, f, f.stored+1, err); err != nil {
+				return err
+			}
+		}
 		followers[i] = f
 	}
 	p.mu.Lock()

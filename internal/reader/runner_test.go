@@ -318,6 +318,31 @@ func TestDamagedCommitStopsReaders(t *testing.T) {
 
 // A rebuild, while the runner runs, makes the same documents again and no job of
 // a position that the reader had processed; jobs that exist stay.
+// A cursor beyond the end of the log would wait for ever, and nobody would notice.
+// A rebuild ends that, and later positions have their jobs.
+func TestCursorBeyondTheLog(t *testing.T) {
+	inWorld(t, func(w *world) {
+		readers := []Reader{tally("a", "as", nil)}
+		first := w.commit(1, nil)
+		w.check(w.s.Advance(w.Context(), store.Step{Reader: "a", Partition: first.Partition, To: 1000}))
+		r := w.runner(readers)
+		defer w.start(r)()
+		wait(time.Second)
+		if stops := r.Stopped(); len(stops) != 1 || stops[0].Partition != first.Partition {
+			t.Fatalf("%+v", stops)
+		}
+		w.check(Rebuild(w.Context(), w.s, readers, "a"))
+		wait(2 * poll)
+		w.commit(1, r)
+		wait(time.Second)
+		jobs, err := Jobs(w.Context(), w.s, false)
+		w.check(err)
+		if stops := r.Stopped(); len(stops) != 0 || len(jobs) != 1 {
+			t.Errorf("%+v, %+v", stops, jobs)
+		}
+	})
+}
+
 func TestRebuild(t *testing.T) {
 	inWorld(t, func(w *world) {
 		readers := []Reader{tally("a", "as", nil), tally("b", "bs", nil)}
