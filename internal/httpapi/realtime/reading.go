@@ -104,16 +104,21 @@ func (c *conn) read() {
 	}
 }
 
-// apart runs what may wait for the client on a goroutine of its own; at the
-// end of the server, on this one.
+// apart runs what may wait for the client on a goroutine of its own, also at the
+// end of the server: however many clients are slow to close, they are waited for
+// together.
 func (c *conn) apart(f func()) {
 	if !c.server.running.start(f) {
-		f()
+		c.server.last.Go(f)
 	}
 }
 
 // readOn reads until the connection ends, and waits for the client meanwhile.
 func (c *conn) readOn() {
+	if c.shed.Load() {
+		c.over(errShut)
+		return
+	}
 	b := make([]byte, readBuffer)
 	for {
 		n, err := c.wire.Read(b)
@@ -134,6 +139,9 @@ func (c *conn) finish() {
 
 // take processes bytes of the client. An error ends the connection.
 func (c *conn) take(b []byte, try *attempt) (err error) {
+	if c.shed.Load() { // its close frame is on its way
+		c.partial, b = nil, nil
+	}
 	if len(b) == 0 {
 		return nil
 	}
@@ -153,10 +161,10 @@ func (c *conn) take(b []byte, try *attempt) (err error) {
 		}
 		return c.message(opcode, payload, try)
 	})
-	if err == nil && !in.empty() {
-		c.partial = &in
+	if err != nil {
+		return err
 	}
-	return err
+	return c.keep(in)
 }
 
 // message processes a message or a control frame of the client.

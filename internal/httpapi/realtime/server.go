@@ -115,6 +115,9 @@ type Server struct {
 	handlers pool // of frames
 	pumps    pool
 	running  running
+	last     sync.WaitGroup // what readers have started since running was closed
+
+	unfinished unfinished
 }
 
 // New returns the transports; [Server.Run] supervises their connections.
@@ -134,6 +137,7 @@ func New(opts Options) *Server {
 	s := &Server{
 		opts: opts, times: protocolTimes,
 		conns: map[*conn]struct{}{}, follows: map[*follow]struct{}{},
+		unfinished: unfinished{most: maxUnfinished, conns: map[*conn]holding{}},
 	}
 	s.readers.init(&s.running, (*conn).read, runtime.GOMAXPROCS(0), runtime.GOMAXPROCS(0))
 	s.handlers.init(&s.running, (*conn).work, math.MaxInt, maxSpare)
@@ -194,6 +198,7 @@ func (s *Server) end() {
 	s.pumps.close()
 	s.running.wait()
 	s.readers.drain()
+	s.last.Wait()
 }
 
 func (s *Server) sweep() {

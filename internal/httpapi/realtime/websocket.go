@@ -55,10 +55,12 @@ type conn struct {
 	closing   atomic.Bool  // nothing more is read, handled or written; set under mu
 	pumping   atomic.Int32 // 0 idle, 1 at work, 2 at work and called again, or queued
 	reading   atomic.Int32 // the same of the reader
+	shed      atomic.Bool  // closed because of what it held unfinished
 	hungUp    atomic.Bool  // the poller reported the end of the client's stream
 
 	// Used by the reader alone, as are counted and pings.
 	partial *inbound // what has not arrived completely
+	holds   bool     // and counts as unfinished
 	watched bool     // by the poller; set once
 	fd      int      // if watched
 
@@ -283,6 +285,7 @@ func (c *conn) over(cause error) {
 		c.sayClose(end.code, end.reason)
 	}
 	defer c.pending.Leave()
+	c.release()
 	c.server.poller.forget(c)
 	sealed := c.wire.seal()
 	if !sealed {
