@@ -10,13 +10,14 @@ import (
 )
 
 // TestKindsAreWhole: a kind that lacks a function does not get into the table;
-// Amends alone may be missing, Signals where there are none, Lends and Timers.
+// Amends alone may be missing, Signals where there are none, Lends, Timers and Replay.
 func TestKindsAreWhole(t *testing.T) {
 	rows := kinds(gotong.OwnAccounts, cases.BuiltIn())
 	whole := rows[len(rows)-1] // of threads, which have everything else
 	whole.rules.Timers = func(gotong.Event) []gotong.Timer { return nil }
 	whole.rules.Lends = &gotong.Lends{OfUser: "user_threads", Roles: map[string]gotong.Standing{"member": gotong.Ordinary}}
-	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true}
+	whole.rules.Replay = func() func(gotong.Event) error { return func(gotong.Event) error { return nil } }
+	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Replay": true}
 	rules := reflect.TypeFor[gotong.Kind]()
 	for i := range rules.NumField() {
 		name := rules.Field(i).Name
