@@ -22,6 +22,7 @@ import (
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
@@ -88,6 +89,7 @@ type App struct {
 	notices *livequery.Bus // nil without live queries
 	bus     bus.Bus        // one of the two; nil: this node receives nothing from others
 	allow   *httpapi.Limiter
+	pod     *edgepod.Boundary
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
 
@@ -167,7 +169,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
-	a.views = a.newViews()
+	a.views, a.pod = a.newViews(), a.newPod()
 	a.hub = a.newHub()
 	a.metrics.Delivery(func() telemetry.Health {
 		stats := a.hub.Stats()

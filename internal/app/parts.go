@@ -176,7 +176,9 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	if err != nil { // cannot be: the configuration was checked
 		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
 	}
-	routes := []func(*httpapi.API){a.proofRoutes(), podapi.Routes()}
+	routes := []func(*httpapi.API){a.proofRoutes(), podapi.Routes(podapi.Options{
+		Boundary: a.pod, Views: a.views, Store: a.store, Codec: a.codec, MediaHosts: a.cfg.EdgePodMediaHosts,
+	})}
 	for _, k := range a.kinds {
 		if k.routes != nil {
 			routes = append(routes, k.routes(a))

@@ -47,6 +47,7 @@ var Groups = []kong.Group{
 	{Key: "place", Title: "Where it listens and what it keeps:"},
 	{Key: "edge", Title: "Browsers and proxies:"},
 	{Key: "accounts", Title: "Accounts and tokens:"},
+	{Key: "pod", Title: "Edge-Pod (models):"},
 	{Key: "limits", Title: "Limits:"},
 	{Key: "telemetry", Title: "Logs and traces:"},
 }
@@ -84,6 +85,13 @@ type Config struct {
 	PasswordHashes  int           `name:"password-hashes" group:"accounts" help:"Password hashes computed at once, each with 19 MiB, on at most half of the processors." default:"4"`
 
 	DevBypass bool `name:"dev-bypass" group:"accounts" help:"For development on this machine only: accept the token dev-bypass-token for the user dev-user."`
+
+	EdgePod      string `name:"edge-pod" group:"pod" help:"Who answers the contracts of the Edge-Pod: ${enum}. rules computes answers in the server, without a model." enum:"none,rules,http,openai" default:"none"`
+	EdgePodURL   string `name:"edge-pod-url" group:"pod" help:"For http: the HTTPS URL below which the contracts lie, such as https://pod.example.org/api/v1/edge-pod/ai. For openai: the base URL of a server of the OpenAI chat API, such as http://127.0.0.1:11434/v1." placeholder:"URL"`
+	EdgePodModel string `name:"edge-pod-model" group:"pod" help:"For openai: the name of the model." placeholder:"NAME"`
+	EdgePodToken string `name:"edge-pod-token" group:"pod" help:"Bearer token for the URL." placeholder:"TOKEN" secret:""`
+
+	EdgePodMediaHosts []string `name:"edge-pod-media-hosts" group:"pod" help:"Hosts whose media URLs may be passed to the Edge-Pod; by default none." placeholder:"HOST"`
 
 	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
 	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user in a burst." default:"100"`
@@ -203,6 +211,7 @@ func (c *Config) Check() (warnings []string, err error) {
 	checkBypass(c, fault)
 	lossy := checkStore(c, fault)
 	checkBus(c, fault)
+	checkEdgePod(c, fault)
 	checkCheckpoints(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
@@ -294,6 +303,20 @@ func checkBus(c *Config, fault func(key, detail string)) {
 		fault("bus", "is not redis although the key redis is set; leave one of them unset")
 	case err != nil, u.Scheme != "redis" && u.Scheme != "rediss" && u.Scheme != "unix", u.Host == "" && u.Path == "":
 		fault("redis", "must be a URL such as redis://:PASSWORD@host:6379/0, with rediss:// for TLS")
+	}
+}
+
+func checkEdgePod(c *Config, fault func(key, detail string)) {
+	u, err := url.Parse(c.EdgePodURL)
+	switch remote := c.EdgePod == "http" || c.EdgePod == "openai"; {
+	case !remote && c.EdgePodURL != "":
+		fault("edge-pod-url", "needs edge-pod to be http or openai")
+	case remote && (err != nil || !isHTTP(u.Scheme) || !hasHost(u) || u.User != nil || u.RawQuery != "" || u.Fragment != ""):
+		fault("edge-pod-url", "must be a URL with a host and a path only")
+	case c.EdgePod == "http" && u.Scheme != "https" && c.Env == Production:
+		fault("edge-pod-url", "must be an https URL in production")
+	case c.EdgePod == "openai" && c.EdgePodModel == "":
+		fault("edge-pod-model", "must name the model")
 	}
 }
 

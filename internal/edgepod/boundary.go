@@ -63,6 +63,9 @@ var levels = []string{"open", "l1", "l2", "vault"}
 // ParsePrivacy returns the level with this name, or Open if there is none.
 func ParsePrivacy(name string) Privacy { return Privacy(max(0, slices.Index(levels, name))) }
 
+// String returns the name of the level.
+func (p Privacy) String() string { return levels[p] }
+
 // Call is one request to the boundary.
 type Call struct {
 	Contract *Contract

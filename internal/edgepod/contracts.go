@@ -1,5 +1,11 @@
 // Package edgepod is the boundary to the runtimes of models: twelve contracts,
-// each with a JSON Schema for the request and one for the response.
+// each with a JSON Schema for the request and one for the response, and the one
+// place that asks a [Provider] ([Boundary.Ask]).
+//
+// Whatever a provider answers is validated before anything reads it. If it fails,
+// is slow, or answers anything but what the contract says, the outcome is the
+// documented fallback with a reason code. An answer is advice: nothing here
+// changes any state.
 //
 // # Caveats
 //
@@ -8,7 +14,7 @@
 //
 // # Dependencies
 //
-// Packages gotong, api and jsonx; santhosh-tekuri/jsonschema.
+// Packages gotong, api, clock and jsonx; santhosh-tekuri/jsonschema, x/text.
 package edgepod
 
 import (

@@ -14,7 +14,7 @@ type list struct {
 	phrases []string
 }
 
-// dangers are the lists of moderation that count whoever is addressed.
+// dangers are the lists of moderation that count no matter who is addressed.
 var dangers = []list{
 	{"violence", []string{
 		"gue bunuh", "gua bunuh", "aku bunuh", "saya bunuh", "tak bunuh kamu", "bunuh kamu", "bunuh kau", "bunuh lu", "mampus kau", "kubunuh",

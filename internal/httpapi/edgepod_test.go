@@ -1,8 +1,13 @@
 package httpapi_test
 
 import (
+	"fmt"
+	"maps"
+	"path"
+	"strings"
 	"testing"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/edgepod"
 )
 
@@ -18,5 +23,89 @@ func TestContractsAreServed(t *testing.T) {
 		if c["id"] != edgepod.Contracts[i].ID || request["additionalProperties"] != false || response["additionalProperties"] != false {
 			t.Errorf("contract %d: %v", i, c["id"])
 		}
+	}
+}
+
+// podRequest is a valid request of a contract, by a person.
+func (p *person) podRequest(id string, more map[string]any) map[string]any {
+	body := map[string]any{
+		"request_id": id, "correlation_id": "corr-1", "trigger": "user_action", "payload_version": edgepod.PayloadVersion,
+		"actor": map[string]any{"user_id": p.id, "platform_user_id": p.id, "role": "admin"},
+	}
+	maps.Copy(body, more)
+	return body
+}
+
+func (p *person) askPod(path, id string, more map[string]any) *answer {
+	p.w.t.Helper()
+	return p.do("POST", "/v1/edge-pod/ai/"+path, p.podRequest(id, more), key(id))
+}
+
+func TestAskEdgePod(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	moderation := map[string]any{"content_id": "m1", "text": "dasar kamu goblok!"}
+	first := ani.askPod("04/moderation", "req_00000001", moderation).want(200)
+	if output, _ := first.object()["output"].(map[string]any); output["action"] != "review" {
+		t.Errorf("got %v", first.object())
+	}
+	again := ani.askPod("04/moderation", "req_00000001", moderation).want(200)
+	if again.header.Get("Idempotency-Replayed") != "true" {
+		t.Error("the second answer is not that of the first")
+	}
+	budi.askPod("04/moderation", "req_00000001", moderation).want(200)
+	moderation["text"] = "halo"
+	ani.askPod("04/moderation", "req_00000001", moderation).problem(422, gotong.CodeReused)
+	ani.do("POST", "/v1/edge-pod/ai/04/moderation", ani.podRequest("req_00000002", moderation), key("req_00000003")).
+		problem(422, gotong.CodeInvalid)
+	ani.do("POST", "/v1/edge-pod/ai/04/moderation", budi.podRequest("req_00000004", moderation), key("req_00000004")).
+		problem(403, gotong.CodeForbidden)
+	ani.askPod("04/triage", "req_00000005", moderation).problem(404, gotong.CodeNotFound)
+	invalid := ani.askPod("04/moderation", "req_00000006", map[string]any{"content_id": "m1", "text": "", "extra": 1}).
+		problem(422, gotong.CodeInvalid)
+	for _, field := range []string{"/text", "/extra"} {
+		if !strings.Contains(string(invalid.body), field) {
+			t.Errorf("%s is not named in %s", field, invalid.body)
+		}
+	}
+	credit := map[string]any{"user_id": budi.id, "timeline_events": []any{}, "skill_profile": []any{}}
+	ani.askPod("09/credit-recommendation", "req_00000007", credit).problem(403, gotong.CodeForbidden)
+}
+
+// TestEdgePodDrawsFromWhatTheCallerSees: EP-03 and EP-07 read the stream as the
+// caller.
+func TestEdgePodDrawsFromWhatTheCallerSees(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
+	th := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private", "history": "from_join"}).
+		want(201).header.Get("Location")
+	stream := "thread/" + path.Base(th)
+	const old = "rapat warga di balai desa hari sabtu malam membahas iuran"
+	ani.say(th, old).want(201)
+	ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
+	seed := map[string]any{"seed_text": old}
+	matches := func(p *person, id string) int {
+		t.Helper()
+		output, _ := p.askPod("03/duplicate-detection?stream="+stream, id, seed).want(200).object()["output"].(map[string]any)
+		list, _ := output["matches"].([]any)
+		return len(list)
+	}
+	if got := matches(ani, "req_00000001"); got != 1 {
+		t.Errorf("ani finds %d duplicates of her own message", got)
+	}
+	if got := matches(budi, "req_00000001"); got != 0 {
+		t.Errorf("budi, who joined later, finds %d", got)
+	}
+	citra.askPod("03/duplicate-detection?stream="+stream, "req_00000001", seed).problem(404, gotong.CodeNotFound)
+	for i := range 6 {
+		ani.say(th, fmt.Sprintf("kerja bakti ke-%d harus membawa cangkul dan sapu", i)).want(201)
+	}
+	window := map[string]any{
+		"input_texts": []any{"canary of the caller"}, "messages": []any{},
+		"window_start": "2000-01-01T00:00:00Z", "window_end": "2100-01-01T00:00:00Z",
+	}
+	summary := budi.askPod("07/summary?stream="+stream, "req_00000002", window).want(200)
+	if s := string(summary.body); strings.Contains(s, "rapat warga") || !strings.Contains(s, "kerja bakti") || strings.Contains(s, "canary") {
+		t.Errorf("got %s", s)
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"gotong.dev/gotong/internal/community/regutest"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
@@ -150,7 +151,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
-			podapi.Routes(),
+			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: edgepod.Rules{}, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),
 		},
 	}
 	for _, f := range change {

@@ -24,6 +24,7 @@ type Metrics struct {
 	Auth   *Auth
 	Bus    *Bus
 	Check  *Check
+	Pod    *EdgePod
 
 	damage   prometheus.Counter
 	jobs     *prometheus.CounterVec
@@ -45,7 +46,7 @@ func NewMetrics(b Build) *Metrics {
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
 		jobs: counter(r, "gotong_jobs_total", "Runs of jobs, by how they ended.", "queue", "outcome"),
-		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), registry: r,
+		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), Pod: newEdgePod(r), registry: r,
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}

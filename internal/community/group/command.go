@@ -45,6 +45,8 @@ type Update struct {
 	Name        *string     `json:"name,omitempty"`
 	Description *string     `json:"description,omitempty"`
 	JoinPolicy  *JoinPolicy `json:"join_policy,omitempty"`
+
+	Policy *gotong.Policy `json:"policy,omitempty"`
 }
 
 // Add makes somebody a member; without a role, an ordinary one.
@@ -121,6 +123,9 @@ func (c Update) Validate() error {
 	}
 	if c.JoinPolicy != nil {
 		checkPolicy(&check, *c.JoinPolicy)
+	}
+	if c.Policy != nil {
+		c.Policy.Check(&check)
 	}
 	return check.Err()
 }

@@ -313,6 +313,9 @@ func (r ruling) update(c Update) (gotong.Decision, error) {
 	if c.JoinPolicy != nil && *c.JoinPolicy != r.group.JoinPolicy {
 		data.JoinPolicy = *c.JoinPolicy
 	}
+	if c.Policy != nil && *c.Policy != r.group.Policy {
+		data.Policy = c.Policy
+	}
 	text := NewText{changed(c.Name, r.group.Name), changed(c.Description, r.group.Description)}
 	fact := gotong.Fact{Type: EvUpdated}
 	if text != (NewText{}) {

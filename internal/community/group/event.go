@@ -42,6 +42,8 @@ type Updated struct {
 	JoinPolicy  JoinPolicy `json:"join_policy,omitempty"` // empty: as before
 	Renamed     bool       `json:"renamed,omitempty"`     // the content has a name
 	Redescribed bool       `json:"redescribed,omitempty"` // the content has a description
+
+	Policy *gotong.Policy `json:"policy,omitempty"` // nil: as before
 }
 
 // NewText is the content of group.updated: what changed of the texts.

@@ -70,6 +70,7 @@ type Group struct {
 	CreatedAt   gotong.Instant `json:"created_at"`
 	NameSeq     uint64         `json:"name_seq"`  // the event that holds the name
 	AboutSeq    uint64         `json:"about_seq"` // the event that holds the description
+	Policy      gotong.Policy  `json:"policy,omitzero"`
 	gotong.Roster
 }
 
@@ -78,6 +79,9 @@ func (g Group) Title() string { return g.Name }
 
 // KnownToAll reports whether everybody may know that the group exists.
 func (g Group) KnownToAll() bool { return g.JoinPolicy != Undangan }
+
+// ReviewPolicy is the group's policy, for [gotong.PolicyOf].
+func (g Group) ReviewPolicy() gotong.Policy { return g.Policy }
 
 // Closed reports whether the last member has left: nobody can join the group any
 // more.

@@ -67,6 +67,9 @@ func updated(group Group, e gotong.Event, d Updated) []gotong.Change {
 	if text.Description != nil {
 		group.Description = *text.Description
 	}
+	if d.Policy != nil {
+		group.Policy = *d.Policy
+	}
 	changes := make([]gotong.Change, 0, 2)
 	if d.JoinPolicy != "" {
 		group.JoinPolicy = d.JoinPolicy

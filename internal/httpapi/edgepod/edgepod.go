@@ -3,7 +3,7 @@
 //
 // # Dependencies
 //
-// Packages edgepod and httpapi.
+// Packages gotong, advice, edgepod, httpapi, store, view.
 package edgepod
 
 import (
@@ -13,13 +13,40 @@ import (
 
 	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
 )
 
 const tag = "Edge-Pod"
 
+// Options are what the routes work with; MediaHosts may be empty.
+type Options struct {
+	Boundary   *edgepod.Boundary
+	Views      *view.Views
+	Store      store.Loader
+	Codec      *store.Codec
+	MediaHosts []string // whose URLs may be passed to a provider
+}
+
+type pod struct {
+	Options
+	again again
+}
+
 // Routes returns a function that registers the routes.
-func Routes() func(*httpapi.API) {
+func Routes(o Options) func(*httpapi.API) {
+	p := &pod{Options: o}
 	return func(api *httpapi.API) {
+		for id, prefix := range map[string]string{"ask-edge-pod": "/v1", "ask-edge-pod-api": "/api/v1"} {
+			httpapi.Register(api, httpapi.Route{
+				ID: id, Method: http.MethodPost, Path: prefix + "/edge-pod/ai/{contract}/{name}", Tag: tag, Write: true,
+				Summary: "Ask a contract",
+				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. Without " +
+					"an answer of the provider, it is the documented fallback: actor_context.fallback is true. The role comes from the token, " +
+					"the privacy level from the stream. Without a stream, the text leaves the server for no provider. EP-03 compares with, and " +
+					"EP-07 summarises, the messages of the stream that you may see.",
+			}, p.ask)
+		}
 		httpapi.Register(api, httpapi.Route{
 			ID: "list-edge-pod-contracts", Method: http.MethodGet, Path: "/v1/edge-pod/contracts", Tag: tag,
 			Summary:     "List the contracts",

@@ -88,8 +88,9 @@ const statusPending = "pending"
 // Detail is a group as one viewer may see it.
 type Detail struct {
 	Summary
-	Members []MemberView  `json:"members,omitempty" doc:"The first 200, if you may see them."`
-	Pending []RequestView `json:"pending_requests,omitempty" doc:"For admins and moderators: the oldest 200 requests to join."`
+	Policy  *gotong.Policy `json:"policy,omitempty" doc:"For members."`
+	Members []MemberView   `json:"members,omitempty" doc:"The first 200, if you may see them."`
+	Pending []RequestView  `json:"pending_requests,omitempty" doc:"For admins and moderators: the oldest 200 requests to join."`
 }
 
 // Create is the body of creating a group.
@@ -105,6 +106,8 @@ type Update struct {
 	Name        *string           `json:"name,omitempty" minLength:"1" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
 	Description *string           `json:"description,omitempty" maxLength:"2000"`
 	JoinPolicy  *group.JoinPolicy `json:"join_policy,omitempty" enum:"terbuka,persetujuan,undangan"`
+
+	Policy *gotong.Policy `json:"policy,omitempty" doc:"Replaces the policy as a whole."`
 }
 
 // Tag returns the ETag, which covers the state and the viewer's role.
@@ -173,6 +176,9 @@ func (g *groups) detail(ctx context.Context, stream gotong.Stream) (Detail, erro
 		return Detail{}, err
 	}
 	d := Detail{Summary: summary(ctx, roll.Look)}
+	if g, mine, _ := docsOf(roll.Look); mine.Active() {
+		d.Policy = &g.Policy
+	}
 	if see(roll.Look, members.Listing) == nil {
 		d.Members = g.Shown(ctx, roll, seats[:min(len(seats), detailMembers)])
 	}
