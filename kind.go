@@ -55,6 +55,10 @@ type Kind struct {
 	// ever, so this holds after erasures too. Nil if no event says such a thing.
 	Replay func() func(Event) error
 
+	// Evidence is set if an event is computed from earlier ones that not everybody
+	// sees who sees it.
+	Evidence *Evidence
+
 	// About returns the seqs of the earlier events of the stream that an event
 	// concerns, from its data alone: an edit concerns the message that it
 	// edits. The event is visible only if they are, and has their audience. Nil
@@ -83,6 +87,15 @@ type Timer struct {
 	Due     Instant
 	Command string
 	Data    any
+}
+
+// Evidence says from what events are computed. Of returns the seqs of earlier events
+// of the stream whose data all may have who see the event, whatever the audience
+// of the others: the proof of the event carries them, without content. Check
+// returns an error if these events, in the order of Of, do not give the event.
+type Evidence struct {
+	Of    func(Event) []uint64
+	Check func(e Event, of []Event) error
 }
 
 // Check returns an error that names what a kind lacks: a name, rules, or, with

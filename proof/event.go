@@ -47,6 +47,8 @@ type Event struct {
 	Chains []gotong.Hash `json:"chains"` // of the commit's events
 
 	Proof string `json:"proof"` // C2SP tlog-proof of the commit, with the checkpoint
+
+	Evidence []Event `json:"evidence,omitempty" doc:"Proofs of the earlier events from which this one was computed, such as the votes of a tally."`
 }
 
 // Header returns what the event's link of the chain covers.
@@ -74,7 +76,8 @@ type Checked struct {
 // Check verifies the whole proof: that data and content match their commitments,
 // that the commitments and all other fields give the chain value, that the
 // commit with this chain value is in the tree, and that one of the keys signed
-// the tree's checkpoint. The errors wrap [ErrAltered] or [ErrUnverified].
+// the tree's checkpoint; and the same of its evidence, but not that the evidence
+// gives the event. The errors wrap [ErrAltered] or [ErrUnverified].
 func (e *Event) Check(keys []Key, witnesses ...string) (Checked, error) {
 	if err := e.checkBytes(); err != nil {
 		return Checked{}, err
@@ -99,6 +102,15 @@ func (e *Event) Check(keys []Key, witnesses ...string) (Checked, error) {
 	//nolint:gosec // sizes are parsed as 63 bits
 	if tlog.CheckRecord(record, int64(c.Size), tlog.Hash(c.Root), int64(path.Index), tlog.Hash(leaf)) != nil {
 		return Checked{}, fmt.Errorf("%w: the commit of event %d of %s is not in the tree", ErrAltered, e.Seq, e.Stream)
+	}
+	for i := range e.Evidence {
+		of := &e.Evidence[i]
+		if of.Stream != e.Stream || of.Seq >= e.Seq || of.Evidence != nil {
+			return Checked{}, fmt.Errorf("%w: event %d of %s is no evidence for event %d", ErrAltered, of.Seq, of.Stream, e.Seq)
+		}
+		if _, err := of.Check(keys); err != nil {
+			return Checked{}, err
+		}
 	}
 	return Checked{c, by}, nil
 }

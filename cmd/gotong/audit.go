@@ -14,10 +14,8 @@ import (
 	"sync"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/audit"
 	logcopy "gotong.dev/gotong/internal/copy"
-	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
 
@@ -145,7 +143,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	}
 	var mu sync.Mutex
 	report, err := audit.Verify(ctx, source, audit.VerifyOptions{
-		Pinned: pinned, Parallel: parallel, Replay: audit.Replay(store.NewCodec(app.Kinds())),
+		Pinned: pinned, Parallel: parallel, Replay: audit.Replay(codec()),
 		Progress: func(done, total uint64) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -210,6 +208,9 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 	if err == nil {
 		checked, err = e.Check(keys)
 	}
+	if err == nil {
+		err = audit.CheckEvidence(codec(), &e)
+	}
 	switch {
 	case errors.Is(err, proof.ErrAltered):
 		return &failure{err: err, code: int(audit.Altered)}
@@ -222,6 +223,9 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 	}
 	_, err = fmt.Fprintf(std.out, "Verified: event %d of %s, committed at %s, is in the log of %s.\n",
 		e.Seq, e.Stream, gotong.Instant(e.At), checked.Checkpoint.Origin)
+	if err == nil && len(e.Evidence) > 0 {
+		_, err = fmt.Fprintf(std.out, "It follows from the %d events in the proof from which it was computed.\n", len(e.Evidence))
+	}
 	return err
 }
 
@@ -266,7 +270,7 @@ func (c *auditProveCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := audit.Prove(ctx, s, state.Eras, &pinned, stream, seq)
+	e, err := audit.Prove(ctx, s, codec(), state.Eras, &pinned, stream, seq)
 	if err != nil {
 		return err
 	}

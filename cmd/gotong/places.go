@@ -98,11 +98,14 @@ func placeExists(address string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
+// codec returns the codec of all kinds, for reading a log.
+func codec() *store.Codec { return store.NewCodec(app.Kinds()) }
+
 func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
 // copyOptions returns the options that every move of a log needs.
 func copyOptions(bar *stages) logcopy.Options {
-	return logcopy.Options{Codec: store.NewCodec(app.Kinds()), Readers: app.Readers(), Now: now, Progress: bar.show}
+	return logcopy.Options{Codec: codec(), Readers: app.Readers(), Now: now, Progress: bar.show}
 }
 
 // stages shows how far a move of a log is: on a terminal in one line that is

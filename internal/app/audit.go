@@ -78,7 +78,7 @@ func (a *App) proofRoutes() func(*httpapi.API) {
 				return proof.Event{}, err
 			}
 			pinned := a.keeper.Pinned()
-			return audit.Prove(ctx, a.store, state.Eras, &pinned, stream, seq)
+			return audit.Prove(ctx, a.store, a.codec, state.Eras, &pinned, stream, seq)
 		},
 	})
 }

@@ -9,17 +9,56 @@ import (
 )
 
 // Prove returns the proof of an event, with data and content as they are stored,
-// in the tree of a checkpoint. It returns [gotong.CodeNotYet] if the checkpoint
-// does not cover the event, and [gotong.CodeNotFound] if there is no such event.
-func Prove(ctx context.Context, log Log, eras store.Eras, pinned *Pinned, stream gotong.Stream, seq uint64) (proof.Event, error) {
-	snap, err := log.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: max(seq, 1) - 1, To: seq, Limit: 1}}})
+// in the tree of a checkpoint, and with the evidence of its kind. It returns
+// [gotong.CodeNotYet] if the checkpoint does not cover the event, and
+// [gotong.CodeNotFound] if there is no such event.
+func Prove(
+	ctx context.Context, log Log, codec *store.Codec, eras store.Eras, pinned *Pinned, stream gotong.Stream, seq uint64,
+) (proof.Event, error) {
+	e, err := eventOf(ctx, log, stream, seq)
 	if err != nil {
 		return proof.Event{}, err
 	}
-	if len(snap.Events[0]) == 0 {
-		return proof.Event{}, gotong.NotFound()
+	p, err := prove(ctx, log, eras, pinned, &e)
+	if err != nil {
+		return proof.Event{}, err
 	}
-	e := &snap.Events[0][0]
+	kind, err := codec.Kind(stream)
+	if err != nil || kind.Evidence == nil {
+		return p, nil //nolint:nilerr // an event of a kind that this program does not know is proved too
+	}
+	read, err := codec.Event(&e)
+	if err != nil {
+		return p, nil //nolint:nilerr // the same
+	}
+	for _, seq := range kind.Evidence.Of(read) {
+		earlier, err := eventOf(ctx, log, stream, seq)
+		if err != nil {
+			return p, err
+		}
+		of, err := prove(ctx, log, eras, pinned, &earlier)
+		if err != nil {
+			return p, err
+		}
+		of.Content, of.ContentSalt = nil, nil
+		p.Evidence = append(p.Evidence, of)
+	}
+	return p, nil
+}
+
+// eventOf reads an event. It returns [gotong.CodeNotFound] if there is none.
+func eventOf(ctx context.Context, log Log, stream gotong.Stream, seq uint64) (store.Event, error) {
+	snap, err := log.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: max(seq, 1) - 1, To: seq, Limit: 1}}})
+	if err != nil {
+		return store.Event{}, err
+	}
+	if len(snap.Events[0]) == 0 {
+		return store.Event{}, gotong.NotFound()
+	}
+	return snap.Events[0][0], nil
+}
+
+func prove(ctx context.Context, log Log, eras store.Eras, pinned *Pinned, e *store.Event) (proof.Event, error) {
 	at := pinned[e.Partition]
 	if at.Note == nil || at.Checkpoint.Size < e.Position {
 		return proof.Event{}, gotong.NewError(gotong.CodeNotYet, "No checkpoint covers this event yet.")

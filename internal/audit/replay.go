@@ -1,8 +1,11 @@
 package audit
 
 import (
+	"fmt"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/proof"
 )
 
 // Replay returns the function for [VerifyOptions] that follows the rules of the
@@ -29,4 +32,34 @@ func Replay(codec *store.Codec) func() func(*store.Event) error {
 			return replay(e)
 		}
 	}
+}
+
+// CheckEvidence returns an error if the evidence in a proof does not give its event.
+// It wraps [proof.ErrAltered], or [proof.ErrUnverified] if this program does not know
+// the kind.
+func CheckEvidence(codec *store.Codec, p *proof.Event) error {
+	if len(p.Evidence) == 0 {
+		return nil
+	}
+	kind, err := codec.Kind(p.Stream)
+	if err != nil || kind.Evidence == nil {
+		return fmt.Errorf("%w: the evidence for an event of a %s", proof.ErrUnverified, p.Stream.Kind())
+	}
+	events := make([]gotong.Event, 1+len(p.Evidence))
+	for i := range events {
+		from := p
+		if i > 0 {
+			from = &p.Evidence[i-1]
+		}
+		events[i], err = codec.Event(&store.Event{
+			Stream: from.Stream, Seq: from.Seq, ID: from.ID, Type: from.Type, At: gotong.Instant(from.At), Data: from.Data,
+		})
+		if err != nil {
+			return fmt.Errorf("%w: %w", proof.ErrUnverified, err)
+		}
+	}
+	if err := kind.Evidence.Check(events[0], events[1:]); err != nil {
+		return fmt.Errorf("%w: the evidence in the proof: %w", proof.ErrAltered, err)
+	}
+	return nil
 }

@@ -30,6 +30,7 @@ type world struct {
 	signer  proof.Signer
 	pinned  []Pinned                   // after each step that was pinned
 	before  map[gotong.EventID]erasure // events that were erased, as they were
+	secret  bool                       // votes are
 }
 
 // erasure is an event before it was erased, after so many checkpoints.
@@ -108,12 +109,12 @@ func (w *world) vote(extra int) *store.Event {
 	home := gotong.Stream(fmt.Sprintf("group/%d", w.rng.IntN(3)))
 	stream := gotong.Stream(fmt.Sprintf("case/%d-%d", len(w.heads), w.rng.Uint32()))
 	voters := 1 + w.rng.IntN(5)
-	terms := cases.Terms{Gate: cases.Vote, Vote: 1, Quorum: 30, Threshold: 50}
+	terms := cases.Terms{Gate: cases.Vote, Vote: 1, Quorum: 30, Threshold: 50, Secret: w.secret}
 	w.commit(stream, home, []fact{
 		w.by("u0", cases.EvCreated, "", cases.Created{ScopeID: "rt05", Home: home, Track: "tuntaskan", Stage: "lapor"}),
 		w.by("u0", cases.EvProposed, "", cases.Proposed{Seq: 2, From: "lapor", To: "bahas", Terms: terms, Voters: voters, Now: 1e6, ClosesAt: 2e6}),
 	})
-	tally := cases.Tallied{Gate: 2, Voters: voters, Count: cases.Count{Needed: (voters*3 + 9) / 10}, Now: 2e6}
+	tally := cases.Tallied{Gate: 2, Secret: w.secret, Voters: voters, Count: cases.Count{Needed: (voters*3 + 9) / 10}, Now: 2e6}
 	for i := range w.rng.IntN(voters + 1) {
 		user, choice := fmt.Sprintf("u%d", i), cases.Yes
 		if tally.Yes++; w.rng.IntN(2) == 0 {
@@ -121,7 +122,11 @@ func (w *world) vote(extra int) *store.Event {
 			tally.Yes, tally.No = tally.Yes-1, tally.No+1
 		}
 		w.commit(stream, home, []fact{w.by(user, cases.EvVoted, gotong.ForUser(user), cases.Voted{Gate: 2, Choice: choice, Now: 1.5e6})})
-		tally.Ballots = append(tally.Ballots, cases.Ballot{UserID: user, Seq: uint64(3 + i), Choice: choice})
+		ballot := cases.Ballot{UserID: user, Seq: uint64(3 + i), Choice: choice}
+		if w.secret {
+			ballot.Choice = ""
+		}
+		tally.Ballots = append(tally.Ballots, ballot)
 	}
 	tally.Yes += extra
 	tally.Why, tally.Passed = cases.WhyPassed, true
@@ -228,7 +233,10 @@ func (w *world) copied() (commits [gotong.Partitions][]Commit) {
 }
 
 // replay counts the votes of cases.
-var replay = Replay(store.NewCodec([]gotong.Kind{cases.Rules{Tracks: cases.BuiltIn()}.Kind()}))
+var (
+	codec  = store.NewCodec([]gotong.Kind{cases.Rules{Tracks: cases.BuiltIn()}.Kind()})
+	replay = Replay(codec)
+)
 
 // source returns commits as a log.
 func (w *world) source(commits [gotong.Partitions][]Commit) Source {

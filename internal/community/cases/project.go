@@ -91,7 +91,7 @@ func removed(s gotong.State, doc Case, e gotong.Event, userID string) []gotong.C
 
 // onGate returns the changes of an event about a gate.
 func onGate(s gotong.State, doc Case, e gotong.Event) []gotong.Change {
-	seq := about(e.Data)
+	seq := GateOf(e)
 	if seq == 0 || e.Type == EvResolved { // the outcome of a dispute follows
 		return nil
 	}
@@ -106,28 +106,6 @@ func onGate(s gotong.State, doc Case, e gotong.Event) []gotong.Change {
 		doc.Stage, doc.Gate = d.Stage, 0
 	}
 	return changes(doc, g, e)
-}
-
-// about returns the gate that an event is about; 0 if none.
-func about(data any) uint64 {
-	switch d := data.(type) {
-	case Extended:
-		return d.Gate
-	case Voted:
-		return d.Gate
-	case Voided:
-		return d.Gate
-	case Reminded:
-		return d.Gate
-	case Tallied:
-		return d.Gate
-	case Resolved:
-		return d.Gate
-	case Outcome:
-		return d.Gate
-	default:
-		return 0
-	}
 }
 
 // proposed returns the gate that an event opens.

@@ -22,7 +22,7 @@ func replay() func(gotong.Event) error {
 			open[e.Stream] = proposed(e, d)
 			return nil
 		}
-		seq := about(e.Data)
+		seq := GateOf(e)
 		switch err := was.follows(e); {
 		case seq == 0:
 			return nil
@@ -105,4 +105,41 @@ func (g Gate) gives(event string, d Outcome) error {
 			want, why, g.outcome(want, why, d.Now).Stage, event, d.Why, d.Stage)
 	}
 	return nil
+}
+
+// evidence is what a tally was counted from.
+var evidence = gotong.Evidence{
+	// The proposal and, unless the gate is secret, the votes.
+	Of: func(e gotong.Event) []uint64 {
+		t, ok := e.Data.(Tallied)
+		if !ok || t.Secret {
+			return nil
+		}
+		seqs := append([]uint64{t.Gate}, t.Seqs...)
+		for _, b := range t.Ballots {
+			seqs = append(seqs, b.Seq)
+		}
+		return seqs
+	},
+	Check: func(e gotong.Event, of []gotong.Event) error {
+		t, tallies := e.Data.(Tallied)
+		p, opens := of[0].Data.(Proposed)
+		if !tallies || !opens || p.Seq != of[0].Seq || p.Seq != t.Gate {
+			return errors.New("the first is not the proposal")
+		}
+		g := Gate{Proposed: p, Voided: t.Voided, Phase: InVote}
+		if t.Objection {
+			g.Objector = "known to those who see the objection"
+		}
+		for _, v := range of[1:] {
+			if d, ok := v.Data.(Voted); !ok || d.Gate != t.Gate || g.voted(v.Actor.UserID) {
+				return fmt.Errorf("event %d is not a vote, or not the only one of its voter", v.Seq)
+			}
+			g = g.next(v)
+		}
+		if a, b := g.tally(t.Now).String(), t.String(); a != b {
+			return fmt.Errorf("transition %d: its votes give %s, not %s", t.Gate, a, b)
+		}
+		return nil
+	},
 }
