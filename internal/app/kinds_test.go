@@ -10,14 +10,18 @@ import (
 )
 
 // TestKindsAreWhole: a kind that lacks a function does not get into the table;
-// Amends alone may be missing, Signals where there are none, Lends, Timers and Replay.
+// Amends alone may be missing, Signals where there are none, Lends, Timers, Replay
+// and Evidence.
 func TestKindsAreWhole(t *testing.T) {
 	rows := kinds(gotong.OwnAccounts, cases.BuiltIn())
 	whole := rows[len(rows)-1] // of threads, which have everything else
 	whole.rules.Timers = func(gotong.Event) []gotong.Timer { return nil }
 	whole.rules.Lends = &gotong.Lends{OfUser: "user_threads", Roles: map[string]gotong.Standing{"member": gotong.Ordinary}}
 	whole.rules.Replay = func() func(gotong.Event) error { return func(gotong.Event) error { return nil } }
-	optional := map[string]bool{"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Replay": true}
+	whole.rules.Evidence = &gotong.Evidence{}
+	optional := map[string]bool{
+		"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Replay": true, "Evidence": true,
+	}
 	rules := reflect.TypeFor[gotong.Kind]()
 	for i := range rules.NumField() {
 		name := rules.Field(i).Name
