@@ -34,7 +34,8 @@ func Routes(o Options) func(*httpapi.API) {
 			Tag:     "Proofs",
 			Summary: "Get the proof of an event",
 			Description: "For those who may see the event. Content that was erased, or that a later event changed or withdrew, " +
-				"is left out; its commitment remains. The proof of a tally of a gate that is not secret carries those of the votes. If no checkpoint covers the event within 5 seconds: 503 not_yet.",
+				"is left out; its commitment remains. The proof of the tally of a gate that is not secret carries those of the votes. " +
+				"If no checkpoint covers the event within 5 seconds: 503 not_yet.",
 		}, o.get)
 	}
 }
