@@ -25,7 +25,7 @@ var classes = []struct {
 	{ErrClock, gotong.NewError(gotong.CodeBusy,
 		"This node's clock is wrong, so it accepts no writes; nothing was written. Reads continue. Repeat later, or on another node.")},
 	{ErrBusy, gotong.NewError(gotong.CodeBusy,
-		"Too many writes wait, so this one was rejected; repeat with the same request id.")},
+		"Too many writes wait or collide, so this one was rejected; repeat with the same request id.")},
 	{ErrSealed, sealed}, {ErrUnfinished, sealed},
 	{ErrFull, gotong.NewError(gotong.CodeStorageFull, "The disk is full; nothing was written. Reads continue.")},
 	{ErrFailed, gotong.NewError(gotong.CodeStorageFailed,

@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// ErrBusy is the error of a write that the [Writer] rejected because its queue
-// is full; nothing was written.
-var ErrBusy = errors.New("store: too many writes wait")
+// ErrBusy is the error of a write that the [Writer] rejected because its queue is
+// full, or that collided with other writes too often; nothing was written.
+var ErrBusy = errors.New("store: too many writes wait or collide")
 
 // Writer is the one queue in front of a database. It writes everything that
 // waits in one transaction and then answers each caller. W is what the adapter

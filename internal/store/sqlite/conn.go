@@ -218,6 +218,8 @@ func storage(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	case sqlite.ResultFull:
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case sqlite.ResultBusy: // another program keeps its lock, and nothing was written
+		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultCantOpen,
 		sqlite.ResultReadOnly, sqlite.ResultPerm, sqlite.ResultNoMem, sqlite.ResultProtocol:
 		return fmt.Errorf("%w: %w", store.ErrFailed, err)

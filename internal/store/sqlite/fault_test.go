@@ -71,6 +71,30 @@ func TestFailed(t *testing.T) {
 	}
 }
 
+// TestLockedByAnotherProgram: a write that waits for the lock of another program for
+// too long was not written, and can be repeated.
+func TestLockedByAnotherProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "gotong.db")
+	s := opened(t, path)
+	m := storetest.NewMaker(s.Epoch())
+	next := []store.Commit{m.Next(storetest.Draft{Stream: "thread/a", Events: 1})}
+	other, err := openConn(path)
+	check(t, err)
+	defer func() { check(t, other.db.Close()) }()
+	check(t, other.once("BEGIN IMMEDIATE"))
+	s.writer.conn.db.SetBusyTimeout(0)
+	if _, err := store.CommitAll(t.Context(), s, next); !errors.Is(err, store.ErrBusy) {
+		t.Fatalf("locked: %v", err)
+	}
+	if err := s.Advance(t.Context(), store.Step{Reader: "r", To: 1}); !errors.Is(err, store.ErrBusy) {
+		t.Fatalf("a step while locked: %v", err)
+	}
+	check(t, other.once("ROLLBACK"))
+	if out, err := store.CommitAll(t.Context(), s, next); err != nil || out[0].Status != store.Committed {
+		t.Fatalf("after the lock: %v %v", out, err)
+	}
+}
+
 // TestSharedSync: many registers that are set at once share transactions.
 func TestSharedSync(t *testing.T) {
 	s := opened(t, filepath.Join(t.TempDir(), "gotong.db"))

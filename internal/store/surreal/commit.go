@@ -157,7 +157,7 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 // hedged returns err without its claim that nothing was written, if some of the
 // batch may have been.
 func hedged(err error, some bool) error {
-	for _, nothing := range []error{store.ErrFull, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed} {
+	for _, nothing := range []error{store.ErrFull, store.ErrBusy, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed} {
 		if some && errors.Is(err, nothing) {
 			return errors.New("surreal: some of the batch may be written: " + err.Error())
 		}
@@ -214,8 +214,14 @@ func (s *Store) gated(ctx context.Context, f func(gate surreal.RecordID) error) 
 // repeatable reports whether the store may read and decide again after this error
 // of a transaction.
 func repeatable(err error) bool {
+	return collided(err) || lost(err)
+}
+
+// collided reports whether a transaction wrote nothing because another one was
+// first.
+func collided(err error) bool {
 	text, thrown := surreal.Thrown(err)
-	return surreal.Conflict(err) || surreal.Exists(err) || lost(err) || thrown && text == moved
+	return surreal.Conflict(err) || surreal.Exists(err) || thrown && text == moved
 }
 
 // lost reports whether there was no answer, because of the connection alone.

@@ -271,6 +271,8 @@ func failure(err error) error {
 		return store.ErrClosed
 	case errors.As(err, &e) && full.MatchString(e.Text):
 		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case collided(err): // and it was repeated often enough
+		return fmt.Errorf("%w: %w", store.ErrBusy, err)
 	default:
 		return err
 	}
