@@ -67,10 +67,12 @@ func (f *fuse) Submit(
 		}
 	}
 	f.all(names, false)
-	f.Whole.Submit(ctx, batch, announce, func(out []store.Outcome, err error) {
+	f.Whole.Submit(ctx, batch, func(out []store.Outcome) { // before any reader learns of it
 		f.all(names, true)
-		done(out, err)
-	})
+		if announce != nil {
+			announce(out)
+		}
+	}, done)
 }
 
 func (f *fuse) Advance(ctx context.Context, steps ...store.Step) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -127,7 +128,7 @@ func TestTwoNodesRaceForOneJob(t *testing.T) {
 	if n := len(first[0]) + len(first[1]); n != jobs || jobs != 3*len(affairs) {
 		t.Fatalf("%d jobs were claimed, of %d", n, jobs)
 	}
-	stale := append(first[0], first[1]...)
+	stale := slices.Concat(first[0], first[1])
 	fresh := claim(1, now.Add(2*time.Minute))
 	if len(fresh) != jobs {
 		t.Fatalf("%d jobs were claimed after their leases, of %d", len(fresh), jobs)
