@@ -23,6 +23,9 @@ var steps = map[string]string{
 	"musyawarah": "usul>bahas c; bahas>putuskan v; putuskan>jalankan h; jalankan>tinjau c; jalankan>tuntas k; tinjau>tuntas k",
 }
 
+// stricter are the gates that can be proposed in place of a consent.
+var stricter = map[string]byte{"standard": 'v', "spend": 's', "evidence": 'e', "completion": 'k', "high_impact": 'h'}
+
 // mGate is an open gate of the model. kind is a letter of steps; w is the window
 // that it is in: consent, vote, approve, ratify, challenge or dispute.
 type mGate struct {
@@ -41,11 +44,36 @@ type mGate struct {
 // model is a case by the text of the domain, without a log.
 type model struct {
 	stage, track, author string
+	private              bool
 	members              map[string][]cases.Role
+	group                map[string]bool // the members of the group; nil for a case in a scope
 	unbroken             map[string]bool // members since the open gate was proposed
 	gate                 *mGate
 	known                map[uint64]bool // all gates
 	now                  gotong.Instant
+}
+
+// head administers the group of a case in a group, and is no member of the case.
+const head = "gita"
+
+// live reports whether a user is a member now: in a group, only while they are a
+// member of the group.
+func (m *model) live(id string) bool {
+	_, seated := m.members[id]
+	return seated && (m.group == nil || m.group[id])
+}
+
+// voters returns the members, in order of id.
+func (m *model) voters() []string {
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(m.members)), func(id string) bool { return !m.live(id) })
+}
+
+// move moves a user into the group of the case, or out of it.
+func (m *model) move(id string, in bool) {
+	m.group[id] = in
+	if !in {
+		delete(m.unbroken, id)
+	}
 }
 
 func has(roles []cases.Role, one ...cases.Role) bool {
@@ -75,7 +103,7 @@ func (m *model) step(from, to string) (kind byte, only, fast bool) {
 		rest := strings.Join(words[at:], " ")
 		gate, flags, _ := strings.Cut(rest, " ")
 		kind = gate[0]
-		if len(m.members) >= 5 && len(gate) > 1 {
+		if len(m.voters()) >= 5 && len(gate) > 1 {
 			kind = gate[2]
 		}
 		return kind, strings.Contains(flags, "o"), strings.Contains(flags, "f")
@@ -90,16 +118,18 @@ func (m *model) open(w string, d time.Duration) {
 func (m *model) propose(who string, c cases.Propose, seq uint64) result {
 	kind, only, fast := m.step(c.From, c.To)
 	switch {
-	case !has(m.members[who], cases.Author, cases.PIC), m.gate != nil, c.From != m.stage, kind == 0,
-		only && len(m.members) >= 5, c.FastTrack && !fast:
+	case !m.live(who), !has(m.members[who], cases.Author, cases.PIC), m.gate != nil, c.From != m.stage, kind == 0,
+		only && len(m.voters()) >= 5, c.FastTrack && !fast:
 		return rejected
+	case c.Profile != "" && !c.FastTrack:
+		kind = stricter[c.Profile]
 	}
 	m.gate = &mGate{
-		seq: seq, proposer: who, from: c.From, to: c.To, kind: kind, frozen: slices.Sorted(maps.Keys(m.members)),
+		seq: seq, proposer: who, from: c.From, to: c.To, kind: kind, frozen: m.voters(),
 		votes: map[string]cases.Choice{}, roles: map[string][]cases.Role{}, parties: []string{who},
 	}
 	m.unbroken, m.known[seq] = map[string]bool{}, true
-	for id := range m.members {
+	for _, id := range m.gate.frozen {
 		m.unbroken[id] = true
 	}
 	switch {
@@ -204,9 +234,12 @@ func (m *model) remind(c cases.Remind) result {
 // do says what becomes of a command, and remembers it.
 func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 	who, g := actor.UserID, m.gate
-	mine, is := m.members[who]
+	mine, is := m.members[who], m.live(who)
 	moderates, system := actor.Role == gotong.RoleModerator, actor.Role == gotong.RoleSystem
-	manages := moderates || has(mine, cases.Author, cases.PIC)
+	manages := moderates || is && has(mine, cases.Author, cases.PIC)
+	if m.private && !is && !moderates && !system {
+		return rejected // the case does not exist for them
+	}
 	switch c := data.(type) {
 	case cases.Seating:
 		roles := c.TrackRoles
@@ -218,6 +251,8 @@ func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 			return rejected
 		case member && slices.Equal(before, roles):
 			return idle
+		case m.group != nil && !m.group[c.UserID]:
+			return rejected
 		}
 		m.members[c.UserID] = roles
 		return accepted
@@ -233,7 +268,7 @@ func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 		delete(m.unbroken, c.UserID)
 		return accepted
 	case cases.Leave:
-		if !is {
+		if _, seated := m.members[who]; !seated {
 			return idle
 		}
 		delete(m.members, who)
@@ -252,7 +287,7 @@ func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 		}
 		return m.remind(c)
 	case cases.Approve:
-		if !m.in(c.Gate, "approve") || !moderates || who == g.proposer {
+		if !m.in(c.Gate, "approve") || !moderates && (m.group == nil || who != head) || who == g.proposer {
 			return rejected
 		}
 		m.stage = g.to
@@ -291,7 +326,7 @@ func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 		}
 		return m.end(m.stage)
 	case cases.Void:
-		if _, member := m.members[c.UserID]; !m.in(c.Gate, "vote", "ratify") || !moderates || member || g.votes[c.UserID] == "" {
+		if !m.in(c.Gate, "vote", "ratify") || !moderates || m.live(c.UserID) || g.votes[c.UserID] == "" {
 			return rejected
 		}
 		delete(g.votes, c.UserID)

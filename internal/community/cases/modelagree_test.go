@@ -1,162 +1,183 @@
 package cases_test
 
 import (
-	"fmt"
+	"flag"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/communitytest"
 )
 
-var roleSets = [][]cases.Role{
-	{cases.PIC}, {cases.Participant}, {cases.Saksi}, {cases.Participant, cases.Bendahara}, {cases.Author, cases.PIC},
+// TestMain keeps the walks few unless a flag says otherwise: there are as many for
+// each state, in a scope and in a group.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("10") // a number; a fifth of it with -short
+	}
+	os.Exit(m.Run())
 }
 
-// command draws a command, mostly one about the open gate.
-func (m *model) command(r *rapid.T, head uint64) any {
-	stages := []string{m.stage, "batal", "bahas", "tuntas"}
-	gate, due := rapid.Uint64Range(1, head).Draw(r, "gate"), gotong.Instant(1)
-	if m.gate != nil && rapid.IntRange(0, 9).Draw(r, "other gate") > 0 {
-		gate, due = m.gate.seq, m.gate.closes
+// goal is a state of a gate, and the way that leads there from its proposal.
+type goal struct {
+	profile string // stricter than the consent of the step; empty: the consent
+	fast    bool
+	way     func(v *walk)
+	phase   cases.Phase
+	why     cases.Why
+}
+
+// yes lets a vote pass.
+func yes(v *walk) { v.cast(cases.Yes) }
+func no(v *walk)  { v.cast(cases.No) }
+
+// cast lets every member vote.
+func (v *walk) cast(c cases.Choice) {
+	for _, id := range v.m.voters() {
+		v.do(communitytest.User(id), cases.Cast{Gate: v.m.gate.seq, Choice: c})
 	}
-	user := rapid.SampledFrom([]string{"ani", "budi", "citra", "dedi", "eka", "fajar"}).Draw(r, "user")
-	kind := rapid.IntRange(0, 15).Draw(r, "command")
-	if m.gate == nil && kind > 4 {
-		kind = 0
-	} else if m.gate != nil && rapid.IntRange(0, 2).Draw(r, "fitting") > 0 { // what moves the gate on
-		kind = rapid.SampledFrom(map[string][]int{
-			"consent": {5, 11, 11}, "approve": {7, 7, 11}, "vote": {14, 14, 14, 4, 10, 11, 13}, "ratify": {14, 14, 4, 10, 11, 13},
-			"challenge": {8, 11}, "dispute": {9, 9, 11},
-		}[m.gate.w]).Draw(r, "fitting command")
+}
+
+// end lets the open window end. In a group, citra is removed before, who may have
+// voted.
+func end(v *walk) {
+	if v.m.group["citra"] {
+		v.move("citra", false)
 	}
-	switch kind {
-	case 0, 1:
-		to := rapid.SampledFrom(stages).Draw(r, "to")
-		if rapid.IntRange(0, 7).Draw(r, "no step") > 0 {
-			for s := range strings.SplitSeq(steps[m.track], ";") {
-				if at, found := strings.CutPrefix(strings.TrimSpace(s), m.stage+">"); found && rapid.Bool().Draw(r, "this step") {
-					to = trimGate(at)
-					break
-				}
-			}
+	g := v.m.gate
+	v.w.Pass(g.closes.Sub(v.w.Now()))
+	v.do(system, cases.Close{Gate: g.seq, Due: g.closes})
+}
+
+func object(v *walk)   { v.do(budi, cases.Object{Gate: v.m.gate.seq, Reason: "Belum ada dana"}) }
+func withdraw(v *walk) { v.do(ani, cases.Withdraw{Gate: v.m.gate.seq}) }
+func dispute(v *walk)  { v.do(budi, cases.Dispute{Gate: v.m.gate.seq, Reason: "Masih mampet"}) }
+
+// approve is by a moderator or, if a group may know of the case, by its head.
+func approve(v *walk) {
+	by := mod
+	if v.m.group != nil && !v.m.private {
+		by = communitytest.User(head)
+	}
+	v.do(by, cases.Approve{Gate: v.m.gate.seq})
+}
+
+func resolve(confirm bool) func(*walk) {
+	return func(v *walk) { v.do(mod, cases.Resolve{Gate: v.m.gate.seq, Confirm: confirm, Reason: "Sudah diperiksa"}) }
+}
+
+// way is steps one after the other.
+func way(steps ...func(*walk)) func(*walk) {
+	return func(v *walk) {
+		for _, f := range steps {
+			f(v)
 		}
-		return cases.Propose{From: m.stage, To: to, FastTrack: rapid.IntRange(0, 3).Draw(r, "fast") == 0}
-	case 2, 3:
-		return cases.Seating{UserID: user, TrackRoles: rapid.SampledFrom(roleSets).Draw(r, "roles")}
-	case 4:
-		return rapid.SampledFrom([]any{cases.Remove{UserID: user}, cases.Leave{}}).Draw(r, "go")
-	case 5:
-		return cases.Object{Gate: gate, Reason: "belum"}
-	case 6:
-		return cases.Withdraw{Gate: gate}
-	case 7:
-		return cases.Approve{Gate: gate}
-	case 8:
-		return cases.Dispute{Gate: gate, Reason: "belum"}
-	case 9:
-		return cases.Resolve{Gate: gate, Confirm: rapid.Bool().Draw(r, "confirm"), Reason: "sudah"}
-	case 10:
-		return cases.Void{Gate: gate, UserID: user, Reason: "pindah"}
-	case 11, 12:
-		return cases.Close{Gate: gate, Due: due}
-	case 13:
-		return cases.Remind{Gate: gate, Due: due}
-	default:
-		return cases.Cast{Gate: gate, Choice: rapid.SampledFrom([]cases.Choice{cases.Yes, cases.Yes, cases.No, cases.Abstain}).Draw(r, "choice")}
 	}
 }
 
-// trimGate returns the stage before the letters of its gate.
-func trimGate(s string) string {
-	words := strings.Fields(s)
-	for n := len(words); n > 1; n-- {
-		if strings.Trim(words[n-1], "cvsekhof/") != "" {
-			return strings.Join(words[:n], " ")
+// goals are all states of a gate: the phases where it is open, and the outcomes
+// with every reason.
+var goals = map[string]goal{
+	"consent":      {way: way(), phase: cases.InConsent},
+	"vote":         {profile: "standard", way: way(), phase: cases.InVote},
+	"objection":    {way: object, phase: cases.InVote},
+	"approval":     {fast: true, way: way(), phase: cases.InApproval},
+	"ratification": {fast: true, way: approve, phase: cases.InRatifying},
+	"challenge":    {profile: "completion", way: way(yes, end), phase: cases.InChallenge, why: cases.WhyPassed},
+	"dispute":      {profile: "completion", way: way(yes, end, dispute), phase: cases.InDispute, why: cases.WhyPassed},
+	"no objection": {way: end, phase: cases.Applied, why: cases.WhyConsent},
+	"passed":       {profile: "evidence", way: way(yes, end), phase: cases.Applied, why: cases.WhyPassed},
+	"quorum":       {profile: "high_impact", way: end, phase: cases.Rejected, why: cases.WhyQuorum},
+	"threshold":    {way: way(object, no, end), phase: cases.Rejected, why: cases.WhyThreshold},
+	"yes of":       {profile: "spend", way: way(yes, end), phase: cases.Rejected, why: cases.WhyYesOf},
+	"no dispute":   {profile: "completion", way: way(yes, end, end), phase: cases.Applied, why: cases.WhyChallenge},
+	"confirmed":    {profile: "completion", way: way(yes, end, dispute, resolve(true)), phase: cases.Applied, why: cases.WhyConfirmed},
+	"overruled":    {profile: "high_impact", way: way(yes, end, dispute, resolve(false)), phase: cases.Rejected, why: cases.WhyOverruled},
+	"undecided":    {profile: "completion", way: way(yes, end, dispute, end), phase: cases.Rejected, why: cases.WhyUndecided},
+	"withdrawn":    {way: withdraw, phase: cases.Revoked, why: cases.WhyWithdrawn},
+	"not approved": {fast: true, way: end, phase: cases.Rejected, why: cases.WhyUnapproved},
+	"ratified":     {fast: true, way: way(approve, yes, end), phase: cases.Ratified, why: cases.WhyPassed},
+	"undone":       {fast: true, way: way(approve, no, end), phase: cases.Undone, why: cases.WhyThreshold},
+}
+
+// reach walks to a goal.
+func (v *walk) reach(g goal) {
+	stages := map[string][]string{"tuntaskan": {"bahas", "rancang", "garap"}, "wujudkan": {"bahas", "rancang", "garap"}}[v.m.track]
+	if !g.fast {
+		stages = []string{trimGate(strings.TrimSpace(strings.SplitN(strings.SplitN(steps[v.m.track], ";", 2)[0], ">", 2)[1]))}
+	}
+	for _, to := range stages[:len(stages)-1] {
+		v.do(ani, cases.Propose{From: v.m.stage, To: to})
+		if v.m.gate.w == "vote" {
+			yes(v)
 		}
+		end(v)
 	}
-	return words[0]
+	v.do(ani, cases.Propose{From: v.m.stage, To: stages[len(stages)-1], Profile: g.profile, FastTrack: g.fast})
+	seq := v.m.gate.seq
+	g.way(v)
+	if is := v.gate(seq); is.Phase != g.phase || is.Why != g.why || is.Phase.Open() != (v.m.gate != nil) {
+		v.Fatalf("reached %+v; the model is at %+v", is, v.m.gate)
+	}
 }
 
-// TestCasesAgreeWithAModel: random commands, legal or not, over all tracks, gates
-// and roles. The world compares the stored documents with the projection of all
-// events from zero after each command.
+// TestCasesAgreeWithAModel: for every state of a gate, in a scope and in a group, a
+// walk that leads there over any track that has the way, then erasures of every text
+// so far, and then random commands, legal or not, by all roles. In a group, users
+// are removed and return.
 func TestCasesAgreeWithAModel(t *testing.T) {
-	kind, _ := rules(cases.BuiltIn())
-	rapid.Check(t, func(r *rapid.T) {
-		w := communitytest.Run(r, kind)
-		s := cases.StreamOf("ani", "r1")
-		m := &model{track: rapid.SampledFrom(slices.Sorted(maps.Keys(steps))).Draw(r, "track"), author: "ani", known: map[uint64]bool{}}
-		w.Do(ani, s, cases.Create{ScopeID: "rt05", Track: m.track, Title: "Selokan", Privacy: cases.Public})
-		doc := func() cases.Case { c, _ := w.Doc(cases.CaseKey(s.ID())).(cases.Case); return c }
-		m.stage, m.members = doc().Stage, map[string][]cases.Role{"ani": {cases.Author}}
-		for _, id := range []string{"budi", "citra", "dedi", "eka"}[:rapid.IntRange(0, 4).Draw(r, "members")] {
-			roles := rapid.SampledFrom(roleSets[:4]).Draw(r, "first roles")
-			w.Do(ani, s, cases.Seating{UserID: id, TrackRoles: roles})
-			m.members[id] = roles
-		}
-		for range rapid.IntRange(5, 120).Draw(r, "commands") {
-			switch rapid.IntRange(0, 5).Draw(r, "pass") {
-			case 0:
-				w.Pass(time.Duration(rapid.IntRange(-5, 60).Draw(r, "hours")) * time.Hour)
-			case 1, 2: // to an end, or to the instant before or after it
-				if g := m.gate; g != nil {
-					at := g.opens + (g.closes-g.opens)*gotong.Instant(rapid.IntRange(3, 4).Draw(r, "quarters"))/4
-					w.Pass(at.Sub(w.Now()) + time.Duration(rapid.IntRange(-2, 0).Draw(r, "beside"))*time.Millisecond)
-				}
-			}
-			actor := communitytest.User(rapid.SampledFrom([]string{"ani", "ani", "budi", "citra", "dedi", "eka", "fajar"}).Draw(r, "actor"))
-			data := m.command(r, w.Head(s).Seq)
-			switch data.(type) {
-			case cases.Close, cases.Remind:
-				actor = system
-			case cases.Approve, cases.Resolve, cases.Void:
-				actor = rapid.SampledFrom([]gotong.Actor{mod, mod, communitytest.Moderator("budi"), actor}).Draw(r, "moderator")
-			}
-			m.now = w.Now() + 1000
-			before := m.gate
-			want := m.do(actor, data, w.Head(s).Seq+1)
-			events, err := w.Try(actor, s, data)
-			got := accepted
-			switch {
-			case err != nil:
-				got = rejected
-			case len(events) == 0:
-				got = idle
-			}
-			if got != want {
-				r.Fatalf("%T%+v by %s: %s (%v), the model says %s; the gate was %+v", data, data, actor.UserID, got, err, want, before)
-			}
-			m.compare(r, doc(), func(seq uint64) cases.Gate { g, _ := w.Doc(cases.GateKey(s.ID(), seq)).(cases.Gate); return g })
-		}
-	})
-}
-
-// compare compares the documents with the model.
-func (m *model) compare(r *rapid.T, doc cases.Case, gate func(uint64) cases.Gate) {
-	var ids []string
-	for _, seat := range doc.Seats {
-		ids = append(ids, seat.UserID)
-	}
-	open := uint64(0)
-	if m.gate != nil {
-		open = m.gate.seq
-		g := gate(open)
-		votes := map[string]cases.Choice{}
-		for _, b := range g.Ballots {
-			votes[b.UserID] = b.Choice
-		}
-		if g.ClosesAt != m.gate.closes || g.Voters != len(m.gate.frozen) || !maps.Equal(votes, m.gate.votes) {
-			r.Fatalf("the gate is %+v, the model has %+v", g, *m.gate)
+	reached := map[string]int{}
+	for name, g := range goals {
+		for _, home := range []string{"scope", "group"} {
+			t.Run(home+" "+name, func(t *testing.T) {
+				rapid.Check(t, func(r *rapid.T) {
+					tracks := slices.Sorted(maps.Keys(steps))
+					if g.fast {
+						tracks = []string{"tuntaskan", "wujudkan"}
+					}
+					v := begin(r, rapid.SampledFrom(tracks).Draw(r, "track"), home == "group", g.why == cases.WhyYesOf)
+					v.reach(g)
+					reached[home+" "+string(g.phase)]++
+					reached[home+" "+string(g.why)]++
+					for seq := range v.w.Head(v.s).Seq {
+						if seq++; v.erase(seq) {
+							reached[home+" erased "+v.w.Event(v.s, seq).Type]++
+						}
+					}
+					for range rapid.IntRange(5, 40).Draw(r, "commands") {
+						v.random()
+					}
+				})
+			})
 		}
 	}
-	if doc.Stage != m.stage || doc.Gate != open || !slices.Equal(ids, slices.Sorted(maps.Keys(m.members))) {
-		r.Fatalf("the case is %+v, the model has %s", doc, fmt.Sprint(m.stage, open, m.members))
+	var want []string
+	for _, p := range []cases.Phase{
+		cases.InConsent, cases.InVote, cases.InApproval, cases.InRatifying, cases.InChallenge, cases.InDispute,
+		cases.Applied, cases.Rejected, cases.Revoked, cases.Ratified, cases.Undone,
+	} {
+		want = append(want, string(p))
+	}
+	for _, why := range []cases.Why{ // all but WhyNoGate, because every step of these tracks has a gate
+		cases.WhyPassed, cases.WhyQuorum, cases.WhyThreshold, cases.WhyYesOf, cases.WhyConsent, cases.WhyChallenge, cases.WhyConfirmed,
+		cases.WhyOverruled, cases.WhyUndecided, cases.WhyUnapproved, cases.WhyWithdrawn,
+	} {
+		want = append(want, string(why))
+	}
+	for _, typ := range []string{cases.EvCreated, cases.EvObjected, cases.EvDisputed, cases.EvResolved} {
+		want = append(want, "erased "+typ)
+	}
+	for _, state := range want {
+		for _, home := range []string{"scope ", "group "} {
+			if reached[home+state] == 0 {
+				t.Errorf("%s%s was never reached", home, state)
+			}
+		}
 	}
 }
