@@ -58,6 +58,11 @@ func (l Lenders) HomeOf(scopeID string) Stream {
 // only a name.
 func (s Stream) HasMembers() bool { return s != "" && s.Kind() != scope }
 
+// Lends reports whether a stream is of one of these kinds.
+func (l Lenders) Lends(s Stream) bool {
+	return slices.ContainsFunc(l, func(k Kind) bool { return k.Name == s.Kind() })
+}
+
 // Standing returns the standing of a member with this role in a lender; Outside
 // if no kind lends such members.
 func (l Lenders) Standing(lender Stream, role string) Standing {

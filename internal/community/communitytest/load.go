@@ -76,6 +76,22 @@ type loaded struct {
 	event map[gotong.EventID]gotong.Event
 }
 
+// checkCollections fails the test if references name a collection that no kind has:
+// a database cannot look there. Accounts may be of another issuer.
+func (w *World) checkCollections(s gotong.Stream, refs []gotong.Ref) {
+	known := map[string]bool{"": true, gotong.AccountRef("").Key.Collection: true}
+	for _, k := range w.kinds {
+		for _, d := range k.Documents {
+			known[d.Name] = true
+		}
+	}
+	for _, r := range refs {
+		if !known[r.Key.Collection] {
+			w.t.Fatalf("%s: its needs name %s, which no kind has", s, r.Key.Collection)
+		}
+	}
+}
+
 // load asks needs until it names nothing new, as the engine does.
 func (w *World) load(s gotong.Stream, needs func(gotong.State) []gotong.Ref) *loaded {
 	w.t.Helper()
@@ -85,6 +101,7 @@ func (w *World) load(s gotong.Stream, needs func(gotong.State) []gotong.Ref) *lo
 	}
 	for range 5 {
 		missing := slices.DeleteFunc(needs(l.state), l.state.Has)
+		w.checkCollections(s, missing)
 		if len(missing) == 0 {
 			return l
 		}

@@ -101,9 +101,10 @@ func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Deci
 // the thread.
 func (r Rules) mayBorrow(s gotong.State, cmd gotong.Command, c Create, home gotong.Stream) error {
 	lender, _ := s.HeadOf(c.Lender)
-	held := r.Lenders.Held(s, gotong.Chain(c.Lender, lender.Home), cmd.Actor.UserID)
+	member := lender.Exists() && r.Lenders.Standing(c.Lender,
+		r.Lenders.Held(s, gotong.Chain(c.Lender, lender.Home), cmd.Actor.UserID)) != gotong.Outside
 	switch {
-	case !lender.Exists() || r.Lenders.Standing(c.Lender, held) == gotong.Outside && cmd.Actor.Role != gotong.RoleSystem:
+	case !lender.Exists() || !member && cmd.Actor.Role != gotong.RoleSystem:
 		return gotong.NewError(gotong.CodeNotFound, "There is no such lender, or you are not a member of it.")
 	case lender.Home != home:
 		return gotong.Invalid("lender", "must have the same home as the thread: create the thread in the lender's scope")

@@ -90,6 +90,8 @@ func TestALenderHasTheHomeOfItsBorrower(t *testing.T) {
 		"a guest of it":       {ani, thread.Create{ScopeID: in, Lender: regu}, gotong.CodeNotFound, ""},
 		"one that is not":     {citra, thread.Create{ScopeID: in, Lender: "regu/none"}, gotong.CodeNotFound, ""},
 		"a group elsewhere":   {ani, thread.Create{ScopeID: in, Lender: "group/ent-2"}, gotong.CodeNotFound, ""},
+		"a user":              {citra, thread.Create{ScopeID: "rt05", Lender: "user/ani"}, gotong.CodeNotFound, ""},
+		"of an unknown kind":  {citra, thread.Create{ScopeID: in, Lender: "zzz/1"}, gotong.CodeNotFound, ""},
 		"one's own thread":    {citra, thread.Create{ScopeID: in, Lender: "thread/of-citra"}, gotong.CodeNotFound, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

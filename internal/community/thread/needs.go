@@ -38,14 +38,14 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 
 // createNeeds names the actor's memberships of a home that has members and of the
 // lender: only their members create threads there. The head of the lender tells
-// its home.
+// its home. A stream that cannot lend has no members to look for.
 func (r Rules) createNeeds(s gotong.State, cmd gotong.Command, c Create) []gotong.Ref {
 	home := r.Lenders.HomeOf(c.ScopeID)
 	var refs []gotong.Ref
 	if home.HasMembers() {
 		refs = gotong.ChainRefs([]gotong.Stream{home}, cmd.Actor.UserID)
 	}
-	if c.Lender != "" && c.Lender != home {
+	if c.Lender != "" && c.Lender != home && r.Lenders.Lends(c.Lender) {
 		lender, _ := s.HeadOf(c.Lender)
 		refs = append(refs, gotong.ChainRefs(gotong.Chain(c.Lender, lender.Home), cmd.Actor.UserID)...)
 	}
