@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.redis ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.redis $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
@@ -42,6 +42,18 @@ $(BIN)/.surreal: dev/surreal/package.json dev/surreal/package-lock.json dev/surr
 $(BIN)/.redis: dev/install-redis
 	@mkdir -p $(BIN)
 	dev/install-redis
+	@touch $@
+
+# Two witnesses of other authors, which the tests start (docs/adr/0022).
+LITEWITNESS := filippo.io/torchwood/cmd/litewitness@v0.6.1
+OMNIWITNESS := github.com/transparency-dev/witness/cmd/omniwitness@v0.0.0-20260720115447-2e1c6971d19e
+
+$(BIN)/litewitness: Makefile
+	GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install $(LITEWITNESS)
+	@touch $@
+
+$(BIN)/omniwitness: Makefile
+	GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install $(OMNIWITNESS)
 	@touch $@
 
 .PHONY: build

@@ -6,11 +6,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
-	fnote "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 
 	"gotong.dev/gotong"
@@ -182,52 +180,74 @@ func (c Checkpoint) Sign(signers ...Signer) ([]byte, error) {
 	return note.Sign(&note.Note{Text: c.Text()}, list...)
 }
 
-// Open returns the checkpoint of a note. At least one of the keys must have
-// signed it, and its instance must be that of the key; the signatures of unknown
-// keys are ignored. Witnesses are verifier keys of cosignatures; Open returns the
-// names of those that cosigned.
-func Open(signed []byte, keys []Key, witnesses ...string) (Checkpoint, []string, error) {
+// Trust is whose signatures a verifier requires.
+type Trust struct {
+	Keys      []Key     // of the instance: one of them must have signed
+	Witnesses []Witness // independent servers that may have cosigned
+	Quorum    int       // how many of them must have; two with the same key count once
+}
+
+// Checked is a checkpoint, with the names of those whose signatures were verified.
+type Checked struct {
+	Checkpoint Checkpoint
+	Keys       []Key    // those of the trust that signed
+	Witnesses  []string // those that cosigned
+}
+
+// Open returns the checkpoint of a note, if it has the signatures that the trust
+// requires; those of unknown keys are ignored. A key of the trust counts only for
+// checkpoints of its own instance.
+func Open(signed []byte, trust Trust) (Checked, error) {
 	text, _, _ := strings.Cut(string(signed), "\n\n")
 	c, err := parseCheckpoint(text + "\n")
 	if err != nil {
-		return c, nil, err
+		return Checked{}, err
 	}
-	var of, all []note.Verifier
-	for _, k := range keys {
+	type id struct {
+		name string
+		hash uint32
+	}
+	own, known := map[id]Key{}, []note.Verifier{}
+	for _, k := range trust.Keys {
 		if k.instance != c.Origin.Instance {
 			continue
 		}
 		v, err := note.NewVerifier(k.For(c.Origin.String()))
 		if err != nil {
-			return c, nil, err
+			return Checked{}, err
 		}
-		of = append(of, v)
+		own[id{v.Name(), v.KeyHash()}] = k
+		known = append(known, v)
 	}
-	all = slices.Clone(of)
-	for _, w := range witnesses {
-		v, err := fnote.NewVerifierForCosignatureV1(w)
-		if err != nil {
-			return c, nil, fmt.Errorf("%w: the key of a witness: %w", ErrUnverified, err)
-		}
-		all = append(all, v)
+	witnesses, publics := map[id]Witness{}, map[string]bool{}
+	for _, w := range trust.Witnesses {
+		witnesses[id{w.Name(), w.verifier.KeyHash()}] = w
+		known = append(known, w.verifier)
 	}
-	n, err := note.Open(signed, note.VerifierList(all...))
+	n, err := note.Open(signed, note.VerifierList(known...))
+	if err == nil && n.Text != c.Text() {
+		err = errors.New("it has two texts")
+	}
 	if err != nil {
-		return c, nil, fmt.Errorf("%w: the checkpoint of %s: %w", ErrUnverified, c.Origin, err)
+		return Checked{}, fmt.Errorf("%w: the checkpoint of %s: %w", ErrUnverified, c.Origin, err)
 	}
-	var by []string
-	own := false
+	opened := Checked{Checkpoint: c}
 	for _, s := range n.Sigs {
-		if slices.ContainsFunc(of, func(v note.Verifier) bool { return v.Name() == s.Name && v.KeyHash() == s.Hash }) {
-			own = true
-			continue
+		if k, ok := own[id{s.Name, s.Hash}]; ok {
+			opened.Keys = append(opened.Keys, k)
+		} else if w := witnesses[id{s.Name, s.Hash}]; !publics[w.public] {
+			publics[w.public] = true
+			opened.Witnesses = append(opened.Witnesses, s.Name)
 		}
-		by = append(by, s.Name)
 	}
-	if !own {
-		return c, nil, fmt.Errorf("%w: the checkpoint of %s has no signature of a given key", ErrUnverified, c.Origin)
+	switch {
+	case len(opened.Keys) == 0:
+		return Checked{}, fmt.Errorf("%w: the checkpoint of %s has no signature of a given key", ErrUnverified, c.Origin)
+	case len(opened.Witnesses) < trust.Quorum:
+		return Checked{}, fmt.Errorf("%w: %d witnesses cosigned the checkpoint of %s, and %d must",
+			ErrUnverified, len(opened.Witnesses), c.Origin, trust.Quorum)
 	}
-	return c, by, nil
+	return opened, nil
 }
 
 // SplitNotes splits a file of several signed notes, one after the other.

@@ -67,18 +67,13 @@ func ParseEvent(b []byte) (e Event, err error) {
 	return e, nil
 }
 
-// Checked is what [Event.Check] verified.
-type Checked struct {
-	Checkpoint Checkpoint
-	Witnesses  []string // names of the witnesses that cosigned the checkpoint
-}
-
 // Check verifies the whole proof: that data and content match their commitments,
 // that the commitments and all other fields give the chain value, that the
-// commit with this chain value is in the tree, and that one of the keys signed
-// the tree's checkpoint; and the same of its evidence, but not that the evidence
-// gives the event. The errors wrap [ErrAltered] or [ErrUnverified].
-func (e *Event) Check(keys []Key, witnesses ...string) (Checked, error) {
+// commit with this chain value is in the tree, and that the tree's checkpoint has
+// the signatures that the trust requires; and the same of its evidence, but not
+// that the evidence gives the event. The errors wrap [ErrAltered] or
+// [ErrUnverified].
+func (e *Event) Check(trust Trust) (Checked, error) {
 	if err := e.checkBytes(); err != nil {
 		return Checked{}, err
 	}
@@ -86,10 +81,11 @@ func (e *Event) Check(keys []Key, witnesses ...string) (Checked, error) {
 	if err := path.Unmarshal([]byte(e.Proof)); err != nil {
 		return Checked{}, fmt.Errorf("%w: the tlog-proof: %w", ErrUnverified, err)
 	}
-	c, by, err := Open(path.Checkpoint, keys, witnesses...)
+	opened, err := Open(path.Checkpoint, trust)
 	if err != nil {
 		return Checked{}, err
 	}
+	c := opened.Checkpoint
 	if e.Position == 0 || e.Position > c.Size || path.Index != e.Position-1 || c.Origin.Partition != e.Partition {
 		return Checked{}, fmt.Errorf("%w: the checkpoint of %s at %d does not cover position %d of partition %d",
 			ErrUnverified, c.Origin, c.Size, e.Position, e.Partition)
@@ -108,11 +104,11 @@ func (e *Event) Check(keys []Key, witnesses ...string) (Checked, error) {
 		if of.Stream != e.Stream || of.Seq >= e.Seq || of.Evidence != nil {
 			return Checked{}, fmt.Errorf("%w: event %d of %s is no evidence for event %d", ErrAltered, of.Seq, of.Stream, e.Seq)
 		}
-		if _, err := of.Check(keys); err != nil {
+		if _, err := of.Check(trust); err != nil {
 			return Checked{}, err
 		}
 	}
-	return Checked{c, by}, nil
+	return opened, nil
 }
 
 func (e *Event) checkBytes() error {

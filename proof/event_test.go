@@ -68,15 +68,15 @@ func seal(t *testing.T, e *proof.Event, s proof.Signer, origin proof.Origin) {
 func TestEventProof(t *testing.T) {
 	s := newKey(t, "chat.example.org")
 	e := sample(t, s)
-	checked, err := e.Check([]proof.Key{s.Key})
+	checked, err := e.Check(proof.Trust{Keys: []proof.Key{s.Key}})
 	if err != nil || checked.Checkpoint.Size != 9 {
 		t.Fatalf("a good proof: %+v, %v", checked, err)
 	}
 	e.Content, e.ContentSalt = nil, nil // erased, or withheld
-	if _, err := e.Check([]proof.Key{s.Key}); err != nil {
+	if _, err := e.Check(proof.Trust{Keys: []proof.Key{s.Key}}); err != nil {
 		t.Fatalf("without content: %v", err)
 	}
-	if _, err := e.Check([]proof.Key{newKey(t, "chat.example.org").Key}); !errors.Is(err, proof.ErrUnverified) {
+	if _, err := e.Check(proof.Trust{Keys: []proof.Key{newKey(t, "chat.example.org").Key}}); !errors.Is(err, proof.ErrUnverified) {
 		t.Errorf("with another key: %v", err)
 	}
 }
@@ -123,7 +123,7 @@ func TestChangedEventProof(t *testing.T) {
 	} {
 		e := sample(t, s)
 		change(&e)
-		if _, err := e.Check([]proof.Key{s.Key}); !errors.Is(err, proof.ErrAltered) && !errors.Is(err, proof.ErrUnverified) {
+		if _, err := e.Check(proof.Trust{Keys: []proof.Key{s.Key}}); !errors.Is(err, proof.ErrAltered) && !errors.Is(err, proof.ErrUnverified) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -175,7 +175,7 @@ func TestCheckpoints(t *testing.T) {
 		t.Fatalf("the note is\n%s", signed)
 	}
 	for _, k := range []proof.Key{old.Key, now.Key} { // while keys rotate, either verifies
-		if got, _, err := proof.Open(signed, []proof.Key{other.Key, k}); err != nil || got != c {
+		if got, err := proof.Open(signed, proof.Trust{Keys: []proof.Key{other.Key, k}}); err != nil || got.Checkpoint != c || len(got.Keys) != 1 || got.Keys[0].String() != k.String() {
 			t.Errorf("opened as %v, %v", got, err)
 		}
 	}
@@ -201,7 +201,7 @@ func TestCheckpoints(t *testing.T) {
 		"partition 16":     {strings.Replace(text, "p3\n", "p16\n", 1), []proof.Key{now.Key}},
 		"empty":            {"", []proof.Key{now.Key}},
 	} {
-		if got, _, err := proof.Open([]byte(bad.note), bad.keys); !errors.Is(err, proof.ErrUnverified) {
+		if got, err := proof.Open([]byte(bad.note), proof.Trust{Keys: bad.keys}); !errors.Is(err, proof.ErrUnverified) {
 			t.Errorf("%s: opened as %v, %v", name, got, err)
 		}
 	}

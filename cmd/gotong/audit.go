@@ -24,6 +24,7 @@ type auditCmd struct {
 	Prove      auditProveCmd      `cmd:"" help:"Write the proof of an event."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the newest checkpoints, or the keys that verify them."`
 	Export     auditExportCmd     `cmd:"" help:"Write a log with its checkpoints to a file that others can verify."`
+	Witness    auditWitnessCmd    `cmd:"" name:"witness-config" help:"Print what a witness needs to cosign the checkpoints."`
 }
 
 // The exit codes of audit beside those of [audit.Code].
@@ -33,6 +34,7 @@ const codeIO = 3
 type pins struct {
 	Checkpoints string   `name:"checkpoints" help:"A directory of checkpoints, or a file of checkpoints that was kept elsewhere." placeholder:"PATH"`
 	Key         []string `name:"key" help:"The verifier key of the server; by default those of the directory of checkpoints." placeholder:"KEY"`
+	cosigners
 }
 
 func (p *pins) keys() (keys []proof.Key, err error) {
@@ -58,19 +60,19 @@ func (p *pins) read() (pinned audit.Pinned, err error) {
 	if p.Checkpoints == "" {
 		return pinned, nil
 	}
-	keys, err := p.keys()
+	trust, err := p.trusted()
 	if err != nil {
 		return pinned, err
 	}
 	path := p.Checkpoints
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, audit.CheckpointsFile)
+		path = filepath.Join(path, p.file())
 	}
 	file, err := os.ReadFile(path) //nolint:gosec // the operator's own path
 	if err != nil {
 		return pinned, &failure{err: err, code: codeIO}
 	}
-	if pinned, err = audit.ReadNotes(file, keys); err != nil {
+	if pinned, err = audit.ReadNotes(file, trust); err != nil {
 		return pinned, unverifiable(err)
 	}
 	return pinned, nil
@@ -187,11 +189,11 @@ func indented(w io.Writer, v any) error {
 
 // proof verifies the proof of an event.
 func (c *auditVerifyCmd) proof(std *stdio) error {
-	keys, err := c.keys()
+	trust, err := c.trusted()
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 {
+	if len(trust.Keys) == 0 {
 		return misuse("--key, with the verifier key of the server", "there is no key to verify with")
 	}
 	var text []byte
@@ -206,7 +208,7 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 	e, err := proof.ParseEvent(text)
 	var checked proof.Checked
 	if err == nil {
-		checked, err = e.Check(keys)
+		checked, err = e.Check(trust)
 	}
 	if err == nil {
 		err = audit.CheckEvidence(codec(), &e)
@@ -219,10 +221,11 @@ func (c *auditVerifyCmd) proof(std *stdio) error {
 	case c.JSON:
 		return indented(std.out, map[string]any{
 			"code": 0, "stream": e.Stream, "seq": e.Seq, "origin": checked.Checkpoint.Origin.String(), "size": checked.Checkpoint.Size,
+			"witnesses": checked.Witnesses,
 		})
 	}
-	_, err = fmt.Fprintf(std.out, "Verified: event %d of %s, committed at %s, is in the log of %s.\n",
-		e.Seq, e.Stream, gotong.Instant(e.At), checked.Checkpoint.Origin)
+	_, err = fmt.Fprintf(std.out, "Verified: event %d of %s, committed at %s, is in the log of %s%s.\n",
+		e.Seq, e.Stream, gotong.Instant(e.At), checked.Checkpoint.Origin, cosignedBy(checked))
 	if err == nil && len(e.Evidence) > 0 {
 		_, err = fmt.Fprintf(std.out, "It follows from the %d events in the proof from which it was computed.\n", len(e.Evidence))
 	}
@@ -257,7 +260,7 @@ func (c *auditProveCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil || err2 != nil {
 		return misuse("STREAM:SEQ", "%q is not STREAM:SEQ", c.Event)
 	}
-	pinned, err := (&pins{Checkpoints: c.Checkpoints}).read()
+	pinned, err := (&pins{Checkpoints: c.Checkpoints}).both()
 	if err != nil {
 		return err
 	}
@@ -270,7 +273,7 @@ func (c *auditProveCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if err != nil {
 		return err
 	}
-	e, err := audit.Prove(ctx, s, codec(), state.Eras, &pinned, stream, seq)
+	e, err := audit.Prove(ctx, s, codec(), state.Eras, pinned, stream, seq)
 	if err != nil {
 		return err
 	}

@@ -26,12 +26,15 @@ func (c *auditVerifyCmd) file(ctx context.Context, bar *stages, pinned *audit.Pi
 	if err != nil || notes == "" {
 		return source, stop, err
 	}
-	keys, err := c.keys()
-	if err == nil && len(keys) == 0 {
+	trust, err := c.trusted()
+	if c.Checkpoints != "" {
+		trust.Quorum = 0 // others are required to be cosigned
+	}
+	if err == nil && len(trust.Keys) == 0 {
 		err = misuse("--key, with the verifier key of the server", "there is no key to verify the file's checkpoints with")
 	}
 	if err == nil {
-		if source.Signed, err = audit.ReadNotes([]byte(notes), keys); err != nil {
+		if source.Signed, err = audit.ReadNotes([]byte(notes), trust); err != nil {
 			err = unverifiable(err)
 		}
 	}

@@ -18,11 +18,17 @@ import (
 // openKeeper compares the log with the checkpoints of this node, before any part
 // uses it.
 func (a *App) openKeeper(ctx context.Context, opts Options) error {
-	o := audit.Options{Store: a.bare, Instance: a.cfg.Instance, New: opts.CheckpointsNew, Log: a.log}
+	witnesses, err := audit.ParseWitnesses(a.cfg.Witnesses, a.cfg.WitnessQuorum)
+	if err != nil {
+		return err
+	}
+	o := audit.Options{
+		Store: a.bare, Instance: a.cfg.Instance, New: opts.CheckpointsNew, Log: a.log, Witnesses: witnesses, Quorum: a.cfg.WitnessQuorum,
+	}
 	if p, ok := StoreProperties(a.cfg.StoreURL()); ok && p.Durable.Holds {
 		o.Dir = a.cfg.CheckpointsDir()
 	}
-	_, err := os.Stat(o.Dir)
+	_, err = os.Stat(o.Dir)
 	created := o.Dir != "" && errors.Is(err, os.ErrNotExist)
 	a.keeper, err = audit.Open(ctx, o)
 	if back, ok := errors.AsType[*audit.Rollback](err); ok && opts.AcceptRollback {
@@ -31,6 +37,9 @@ func (a *App) openKeeper(ctx context.Context, opts Options) error {
 		}
 		o.Accept = true
 		a.keeper, err = audit.Open(ctx, o)
+	}
+	if err == nil && len(witnesses) > 0 {
+		a.metrics.Witnesses(a.keeper.CosignedAge)
 	}
 	if err == nil && created {
 		a.report.created = append(a.report.created,
@@ -77,8 +86,8 @@ func (a *App) proofRoutes() func(*httpapi.API) {
 			if err != nil {
 				return proof.Event{}, err
 			}
-			pinned := a.keeper.Pinned()
-			return audit.Prove(ctx, a.store, a.codec, state.Eras, &pinned, stream, seq)
+			pinned := []audit.Pinned{a.keeper.Cosigned(), a.keeper.Pinned()}
+			return audit.Prove(ctx, a.store, a.codec, state.Eras, pinned, stream, seq)
 		},
 	})
 }

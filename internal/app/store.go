@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/bus/redis"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/store"
@@ -76,6 +77,9 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	_, err = tracksOf(cfg)
 	keys, fault := keysOf(cfg)
 	faults = append(faults, err, fault)
+	if _, err := audit.ParseWitnesses(cfg.Witnesses, cfg.WitnessQuorum); err != nil {
+		faults = append(faults, fmt.Errorf("witness: %w", err))
+	}
 	for i, k := range keys {
 		if err := k.Check(); err != nil {
 			faults = append(faults, fmt.Errorf("jwt-keys[%d]: %w", i, err))

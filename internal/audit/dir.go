@@ -65,14 +65,16 @@ func KeysOf(signers []proof.Signer) (keys []proof.Key) {
 	return keys
 }
 
-// ReadNotes returns the checkpoints of a file, all of one instance and at most one
-// for each partition; those of missing partitions are zero.
-func ReadNotes(file []byte, keys []proof.Key) (p Pinned, err error) {
+// ReadNotes returns the checkpoints of a file, at most one for each partition;
+// those of missing partitions are zero. Each must have the signatures that the
+// trust requires.
+func ReadNotes(file []byte, trust proof.Trust) (p Pinned, err error) {
 	for _, text := range proof.SplitNotes(string(file)) {
-		c, _, err := proof.Open([]byte(text), keys)
+		opened, err := proof.Open([]byte(text), trust)
 		if err != nil {
 			return p, err
 		}
+		c := opened.Checkpoint
 		at := &p[c.Origin.Partition]
 		if at.Note != nil {
 			return p, fmt.Errorf("%w: two checkpoints of partition %d", proof.ErrUnverified, c.Origin.Partition)
@@ -97,7 +99,7 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)
 	}
 	if err == nil {
-		p, err = ReadNotes(file, KeysOf(signers))
+		p, err = ReadNotes(file, proof.Trust{Keys: KeysOf(signers)})
 	}
 	if err != nil {
 		return signers, p, fmt.Errorf("%s: %w", filepath.Join(dir, CheckpointsFile), err)
@@ -127,8 +129,8 @@ func (p *Pinned) String() string {
 	return b.String()
 }
 
-func (p *Pinned) write(dir string) error {
-	return writeFile(filepath.Join(dir, CheckpointsFile), []byte(p.String()))
+func (p *Pinned) write(dir, name string) error {
+	return writeFile(filepath.Join(dir, name), []byte(p.String()))
 }
 
 func writeFile(path string, b []byte) error {

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -37,6 +40,10 @@ type Options struct {
 	New      bool   // accept that there are no checkpoints although the log is not empty
 	Accept   bool   // keep the checkpoints of another history aside, and begin with those of the log
 	Log      *slog.Logger
+
+	Witnesses []Witness         // who cosign; at most [MaxWitnesses], each with another key
+	Quorum    int               // how many of them must cosign a checkpoint before proofs use it; 0: all
+	Transport http.RoundTripper // to the witnesses; nil is the default one
 }
 
 // Keeper signs the checkpoints of a node and keeps them. Each node signs those of
@@ -47,11 +54,14 @@ type Keeper struct {
 
 	published bool // its keys are in the store
 
-	mu      sync.Mutex
-	pinned  Pinned
-	changed chan struct{} // closed when pinned has changed
-	said    Pinned        // what the log of the process has
-	failure error         // of the last step
+	mu       sync.Mutex
+	pinned   Pinned
+	cosigned Pinned
+	changed  chan struct{} // closed when pinned has changed
+	said     Pinned        // what the log of the process has
+	failure  error         // of the last step
+
+	cosigning cosigning
 }
 
 // Open compares the log with the checkpoints of the directory, which it creates
@@ -90,6 +100,8 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if err != nil {
 		return nil, err
 	}
+	k.newCosigning()
+	k.readCosigned(ctx)
 	return k, nil
 }
 
@@ -186,7 +198,7 @@ func (k *Keeper) sign(ctx context.Context, into *Pinned, p gotong.Partition, siz
 // keep makes the checkpoints those of this node: first in the file.
 func (k *Keeper) keep(next Pinned) error {
 	if k.o.Dir != "" {
-		if err := next.write(k.o.Dir); err != nil {
+		if err := next.write(k.o.Dir, CheckpointsFile); err != nil {
 			return fmt.Errorf("the checkpoints cannot be written: %w", err)
 		}
 	}
@@ -235,11 +247,20 @@ func (k *Keeper) signs(was proof.Checkpoint, leaves uint64) bool {
 	return leaves > was.Size || leaves == was.Size && was.Origin.Epoch != k.o.Store.Epoch()
 }
 
-// Run signs the checkpoints of all partitions that have grown, once a second. It
-// returns a [Rollback] when the log does not continue the one that was signed,
-// and nil when ctx ends. Errors of the store or of the directory are logged; the
-// next second tries again.
+// Run signs the checkpoints of all partitions that have grown, once a second, and
+// has them cosigned. It returns a [Rollback] when the log does not continue the
+// one that was signed, and nil when ctx ends. Errors of the store, of the
+// directory and of witnesses are logged, and it tries again.
 func (k *Keeper) Run(ctx context.Context) error {
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return k.runSigning(ctx) })
+	if len(k.cosigning.witnesses) > 0 {
+		both.Go(func() error { k.runCosigning(ctx); return nil })
+	}
+	return both.Wait()
+}
+
+func (k *Keeper) runSigning(ctx context.Context) error {
 	tick := time.NewTicker(signEvery)
 	defer tick.Stop()
 	say := time.NewTicker(sayEvery)

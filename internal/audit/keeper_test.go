@@ -96,7 +96,7 @@ func TestKeeper(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if p, err := ReadNotes(file, k.Keys()); err != nil || p[0].Checkpoint != k.Pinned()[0].Checkpoint {
+	if p, err := ReadNotes(file, proof.Trust{Keys: k.Keys()}); err != nil || p[0].Checkpoint != k.Pinned()[0].Checkpoint {
 		t.Errorf("the file is read as %v, %v", p, err)
 	}
 	if err := k.Step(t.Context()); err != nil { // nothing has grown
@@ -203,7 +203,7 @@ func TestRollbackIsRefused(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if p, err := ReadNotes(aside, k.Keys()); err != nil || p[1].Checkpoint != k.Pinned()[1].Checkpoint {
+			if p, err := ReadNotes(aside, proof.Trust{Keys: k.Keys()}); err != nil || p[1].Checkpoint != k.Pinned()[1].Checkpoint {
 				t.Errorf("the other checkpoints were kept as %v, %v", p, err)
 			}
 		})
@@ -373,7 +373,7 @@ func TestRotation(t *testing.T) {
 			continue
 		}
 		for _, key := range []proof.Key{old, k.Keys()[0]} {
-			if _, _, err := proof.Open(k.Pinned()[p].Note, []proof.Key{key}); err != nil {
+			if _, err := proof.Open(k.Pinned()[p].Note, proof.Trust{Keys: []proof.Key{key}}); err != nil {
 				t.Errorf("with key %s: %v", key, err)
 			}
 		}

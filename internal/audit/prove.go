@@ -9,11 +9,11 @@ import (
 )
 
 // Prove returns the proof of an event, with data and content as they are stored,
-// in the tree of a checkpoint, and with the evidence of its kind. It returns
-// [gotong.CodeNotYet] if the checkpoint does not cover the event, and
-// [gotong.CodeNotFound] if there is no such event.
+// in the tree of the first checkpoint that covers it and that is one of this log,
+// and with the evidence of its kind. It returns [gotong.CodeNotYet] if none covers
+// it, and [gotong.CodeNotFound] if there is no such event.
 func Prove(
-	ctx context.Context, log Log, codec *store.Codec, eras store.Eras, pinned *Pinned, stream gotong.Stream, seq uint64,
+	ctx context.Context, log Log, codec *store.Codec, eras store.Eras, pinned []Pinned, stream gotong.Stream, seq uint64,
 ) (proof.Event, error) {
 	e, err := eventOf(ctx, log, stream, seq)
 	if err != nil {
@@ -58,23 +58,26 @@ func eventOf(ctx context.Context, log Log, stream gotong.Stream, seq uint64) (st
 	return snap.Events[0][0], nil
 }
 
-func prove(ctx context.Context, log Log, eras store.Eras, pinned *Pinned, e *store.Event) (proof.Event, error) {
-	at := pinned[e.Partition]
-	if at.Note == nil || at.Checkpoint.Size < e.Position {
-		return proof.Event{}, gotong.NewError(gotong.CodeNotYet, "No checkpoint covers this event yet.")
-	}
+func prove(ctx context.Context, log Log, eras store.Eras, pinned []Pinned, e *store.Event) (proof.Event, error) {
 	commit, err := log.ReadPartition(ctx, e.Partition, e.Position-1, e.Position, 1)
-	if err != nil {
-		return proof.Event{}, err
-	}
-	path, err := tree{ctx, log, e.Partition}.path(at.Checkpoint, e.Position-1)
 	if err != nil {
 		return proof.Event{}, err
 	}
 	p := eventProof(e, eras.At(e.Partition, e.Position))
 	p.First, p.Chains = commit[0].Seq, leafOf(e.Partition, e.Position, commit).Chains
-	p.Proof = proof.TLogProof(e.Position-1, path, at.Note)
-	return p, nil
+	err = gotong.NewError(gotong.CodeNotYet, "No checkpoint covers this event yet.")
+	for _, pins := range pinned {
+		at := pins[e.Partition]
+		if at.Checkpoint.Size < e.Position {
+			continue
+		}
+		var path []gotong.Hash
+		if path, err = (tree{ctx, log, e.Partition}).path(at.Checkpoint, e.Position-1); err == nil {
+			p.Proof = proof.TLogProof(e.Position-1, path, at.Note)
+			return p, nil
+		}
+	}
+	return proof.Event{}, err
 }
 
 func eventProof(e *store.Event, epoch gotong.Epoch) proof.Event {

@@ -38,7 +38,7 @@ func tallied(t *testing.T, secret bool) (*world, proof.Event) {
 }
 
 func (w *world) prove(stream gotong.Stream, seq uint64) (proof.Event, error) {
-	return Prove(w.t.Context(), w.live, codec, store.FirstEra(w.epoch), &w.pinned[len(w.pinned)-1], stream, seq)
+	return Prove(w.t.Context(), w.live, codec, store.FirstEra(w.epoch), w.pinned[len(w.pinned)-1:], stream, seq)
 }
 
 // check returns what is wrong with a proof after its way over the wire.
@@ -51,7 +51,7 @@ func (w *world) check(e *proof.Event) error {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if _, err := got.Check([]proof.Key{w.signer.Key}); err != nil {
+	if _, err := got.Check(proof.Trust{Keys: []proof.Key{w.signer.Key}}); err != nil {
 		return err
 	}
 	return CheckEvidence(codec, &got)

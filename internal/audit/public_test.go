@@ -49,7 +49,7 @@ func verifyPublic(t *testing.T, w *world, file []byte, pinned *Pinned) (Report, 
 		return Report{}, err
 	}
 	defer stop()
-	if s.Signed, err = ReadNotes([]byte(notes), KeysOf([]proof.Signer{w.signer})); err != nil {
+	if s.Signed, err = ReadNotes([]byte(notes), proof.Trust{Keys: []proof.Key{w.signer.Key}}); err != nil {
 		t.Fatal(err)
 	}
 	return Verify(t.Context(), s, VerifyOptions{Pinned: *pinned, Replay: replay})

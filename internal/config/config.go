@@ -57,15 +57,17 @@ var Groups = []kong.Group{
 type Config struct {
 	File string `name:"config" group:"place" help:"YAML file with these keys." placeholder:"FILE" type:"path"`
 
-	Env         string `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
-	Addr        string `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
-	AdminAddr   string `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
-	Data        string `name:"data" group:"place" help:"Directory for all data." default:"gotong-data" type:"path"`
-	Store       string `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
-	Checkpoints string `name:"checkpoints" group:"place" help:"Directory for the signed checkpoints of the log and their key, outside that of the database; by default beside the data directory, with -checkpoints at the end of its name." placeholder:"DIR" type:"path"`
-	Instance    string `name:"instance" group:"place" help:"Name of this server in its checkpoints, such as chat.example.org; by default a random one. It is fixed when the key is created." placeholder:"NAME"`
-	Redis       string `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
-	Bus         string `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
+	Env           string   `name:"env" group:"place" help:"What this node is for: ${enum}." enum:"development,production" default:"development"`
+	Addr          string   `name:"addr" group:"place" help:"Where the API listens." default:"127.0.0.1:8080"`
+	AdminAddr     string   `name:"admin-addr" group:"place" help:"Where metrics and profiling listen; keep it private." default:"127.0.0.1:8081"`
+	Data          string   `name:"data" group:"place" help:"Directory for all data." default:"gotong-data" type:"path"`
+	Store         string   `name:"store" group:"place" help:"Store URL; by default an SQLite file in the data directory." placeholder:"URL" secret:""`
+	Checkpoints   string   `name:"checkpoints" group:"place" help:"Directory for the signed checkpoints of the log and their key, outside that of the database; by default beside the data directory, with -checkpoints at the end of its name." placeholder:"DIR" type:"path"`
+	Instance      string   `name:"instance" group:"place" help:"Name of this server in its checkpoints, such as chat.example.org; by default a random one. It is fixed when the key is created." placeholder:"NAME"`
+	Witnesses     []string `name:"witness" group:"place" help:"Witness that cosigns the checkpoints: its URL, a blank, and its verifier key. Repeatable." placeholder:"URL KEY"`
+	WitnessQuorum int      `name:"witness-quorum" group:"place" help:"How many of the witnesses must cosign a checkpoint before proofs use it; 0 is all." default:"0"`
+	Redis         string   `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
+	Bus           string   `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
 	Tracks []string `name:"tracks" group:"place" help:"YAML files with further tracks for cases." placeholder:"FILE" type:"path"`
 

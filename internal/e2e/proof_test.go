@@ -46,7 +46,7 @@ func TestProof(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Form = proof.EventForm
-	if _, err := e.Check(audit.KeysOf(signers)); err != nil || !strings.Contains(string(e.Content), "canary one") {
+	if _, err := e.Check(proof.Trust{Keys: audit.KeysOf(signers)}); err != nil || !strings.Contains(string(e.Content), "canary one") {
 		t.Errorf("the proof: %v, %s", err, body)
 	}
 	_, gone := get("stranger", "thread/"+strings.Repeat("0", 8)+"/events/1")
@@ -70,7 +70,7 @@ func TestProof(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &e); err != nil || e.Content != nil || e.ContentSalt != nil || strings.Contains(body, "Y2FuYXJ5") {
 		t.Errorf("a text that was changed is in the proof: %v %s", err, body)
 	}
-	if _, err := e.Check(audit.KeysOf(signers)); err != nil {
+	if _, err := e.Check(proof.Trust{Keys: audit.KeysOf(signers)}); err != nil {
 		t.Error(err)
 	}
 }

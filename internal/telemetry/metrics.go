@@ -73,6 +73,14 @@ func (m *Metrics) Store(failed func() error) {
 	}))
 }
 
+// Witnesses exports for how long the witnesses have not cosigned.
+func (m *Metrics) Witnesses(age func() time.Duration) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gotong_audit_cosigned_age_seconds",
+		Help: "For how long the quorum of witnesses has not cosigned every partition.",
+	}, func() float64 { return age().Seconds() }))
+}
+
 // Damaged counts a place of the log that is missing or does not match.
 func (m *Metrics) Damaged() { m.damage.Inc() }
 
