@@ -76,7 +76,7 @@ func TestWitness(t *testing.T) {
 	if strings.Count(config, "\n") != 16 {
 		t.Errorf("the witness needs\n%s", config)
 	}
-	for _, line := range strings.Split(strings.TrimSpace(config), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(config), "\n") {
 		origin, key, _ := strings.Cut(line, " ")
 		if v, err := note.NewVerifier(key); err != nil || v.Name() != origin {
 			t.Errorf("%q: %v", line, err)

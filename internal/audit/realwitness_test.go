@@ -169,8 +169,8 @@ func litewitness(t *testing.T, k *Keeper) string {
 		}
 	}
 	ssh("ssh-add", "-q", key)
-	print := strings.Fields(ssh("ssh-keygen", "-l", "-f", key))[1]
-	args := []string{"-db", filepath.Join(dir, "db"), "-name", "example.org/lite", "-key", print, "-ssh-agent", sock, "-listen", addr}
+	finger := strings.Fields(ssh("ssh-keygen", "-l", "-f", key))[1]
+	args := []string{"-db", filepath.Join(dir, "db"), "-name", "example.org/lite", "-key", finger, "-ssh-agent", sock, "-listen", addr}
 	run(t, path, addr, env, args...).end() // it makes its tables
 	db, err := sqlite.OpenConn(filepath.Join(dir, "db"), sqlite.OpenReadWrite)
 	if err != nil {

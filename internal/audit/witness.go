@@ -62,7 +62,7 @@ func ParseWitnesses(list []string, quorum int) (witnesses []Witness, err error) 
 		witnesses = append(witnesses, w)
 	}
 	if len(list) > MaxWitnesses || quorum < 0 || quorum > len(list) {
-		return nil, fmt.Errorf("%d of %d witnesses must cosign: at most %d witnesses, and at most all of them", quorum, len(list), MaxWitnesses)
+		return nil, fmt.Errorf("there are %d witnesses, of at most %d, and %d of them must cosign", len(list), MaxWitnesses, quorum)
 	}
 	return witnesses, nil
 }
@@ -280,7 +280,7 @@ func (k *Keeper) ask(ctx context.Context, w *cosigner, c proof.Checkpoint, note 
 			http.StatusGatewayTimeout:
 			return nil, fmt.Errorf("%w: it answers %d: %.200q", errBusy, status, answer)
 		default:
-			return nil, fmt.Errorf("the witness answers %d to the checkpoint of %s (gotong audit witness-config prints what it needs): %.200q",
+			return nil, fmt.Errorf("the witness answers %d to the checkpoint of %s: %.200q; gotong audit witness-config prints what it needs",
 				status, c.Origin, answer)
 		}
 	}

@@ -316,7 +316,7 @@ func TestFaultyWitness(t *testing.T) {
 				ended := make(chan error)
 				go func() { ended <- k.Run(ctx) }()
 				p := gotong.PartitionOf("group/0")
-				for n := range uint64(60) {
+				for n := range uint64(16) {
 					w.write("thread/a", "group/0", 1)
 					w.grow()
 					<-time.After(signEvery + time.Millisecond)
@@ -329,7 +329,7 @@ func TestFaultyWitness(t *testing.T) {
 					covered(t, w, k, trust)
 				}
 				around["bad"].mu.Lock()
-				if asked := around["bad"].asked; asked > 24 { // of 240 rounds; each asks twice at most
+				if asked := around["bad"].asked; asked > 16 { // in 70 rounds; each asks twice at most
 					t.Errorf("asked %d times", asked)
 				}
 				if read := around["bad"].read; read > maxAnswer {
