@@ -24,6 +24,7 @@ type cluster struct {
 	db    *surrealtest.Server
 	redis *redistest.Server
 	log   surreal.Config // the database, without a proxy
+	env   []string       // of every node
 	nodes []*member
 }
 
@@ -40,9 +41,9 @@ type member struct {
 	child *child
 }
 
-func startCluster(t *testing.T, nodes int) *cluster {
+func startCluster(t *testing.T, nodes int, env ...string) *cluster {
 	t.Helper()
-	c := &cluster{t: t, db: surrealtest.Launch(t, surrealtest.V3, ""), redis: redistest.Start(t)}
+	c := &cluster{t: t, db: surrealtest.Launch(t, surrealtest.V3, ""), redis: redistest.Start(t), env: env}
 	c.log = c.db.Fresh()
 	for i := range nodes {
 		m := &member{
@@ -69,7 +70,7 @@ func (m *member) storeURL() string {
 // start begins the process and waits until it serves.
 func (m *member) start() {
 	m.c.t.Helper()
-	child := startChild(m.c.t, m.dir, storeEnv+"="+m.storeURL(), redisEnv+"=redis://"+m.toRedis.Addr())
+	child := startChild(m.c.t, m.dir, append([]string{storeEnv + "=" + m.storeURL(), redisEnv + "=redis://" + m.toRedis.Addr()}, m.c.env...)...)
 	if !child.ready() {
 		m.c.t.Fatalf("%s did not start", m.name)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/bus/redistest"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
 	surrealstore "gotong.dev/gotong/internal/store/surreal"
@@ -74,7 +75,7 @@ func (b backend) env() []string {
 // openStore opens what a server has left, or a tool.
 func openStore(tb testing.TB, address string) (s store.Whole) {
 	tb.Helper()
-	collections := store.Collections(app.Kinds())
+	collections := append(store.Collections(app.Kinds()), reader.Collections(app.Readers())...)
 	path, isFile := strings.CutPrefix(address, "sqlite:")
 	var err error
 	if isFile {

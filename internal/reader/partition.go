@@ -9,6 +9,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/store"
 )
 
 // How the runner of a partition spends its time.
@@ -60,6 +61,24 @@ type follower struct {
 	wrote   clock.Moment
 	behind  clock.Moment // since when; 0: it is not
 	skipped uint64       // the position that an operator passed
+}
+
+// fenced reads the documents of a follower. It returns [store.ErrConflict] if another
+// node has moved the cursor: the documents are then those of a later position.
+type fenced struct {
+	store.Loader
+	key store.CursorKey
+	f   *follower
+}
+
+// Load implements [store.Loader].
+func (s *fenced) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	need.Cursors = append(need.Cursors, s.key)
+	snap, err := s.Loader.Load(ctx, need)
+	if err == nil && snap.Cursors[s.key] != s.f.stored {
+		err = store.ErrConflict
+	}
+	return snap, err
 }
 
 // offer hands over a commit of this node.

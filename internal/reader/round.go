@@ -209,7 +209,8 @@ func (p *partition) load(ctx context.Context) error {
 	}
 	followers := make([]*follower, len(need.Cursors))
 	for i, key := range need.Cursors {
-		f := &follower{fold: fold{reader: &p.runner.readers[i], from: p.runner.opt.Store}, stored: snap.Cursors[key]}
+		f := &follower{fold: fold{reader: &p.runner.readers[i]}, stored: snap.Cursors[key]}
+		f.from = &fenced{p.runner.opt.Store, key, f}
 		f.at, f.skips = f.stored, func(position uint64) bool { return position == f.skipped }
 		mark, err := markIn(&snap, f.reader.Name)
 		if err != nil {

@@ -1,8 +1,11 @@
 package reader
 
 import (
+	"context"
 	"fmt"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,6 +69,52 @@ func TestCommitsOfThisNodeAreNotReadFromTheStore(t *testing.T) {
 		}
 		w.tallied("a", "as", nil)
 		w.tallied("b", "bs", nil)
+	})
+}
+
+// between is a store that calls next before the first read of documents.
+type between struct {
+	Store
+	once sync.Once
+	next func()
+}
+
+func (b *between) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	if len(need.Documents) > 0 {
+		b.once.Do(b.next)
+	}
+	return b.Store.Load(ctx, need)
+}
+
+// A node reads a cursor, another one moves it, and then the first one reads the
+// documents: it does not process a commit with the documents of a later position,
+// and the reader does not stop.
+func TestDocumentsAreThoseOfTheCursor(t *testing.T) {
+	inWorld(t, func(w *world) {
+		strict := tally("a", "as", nil)
+		read := strict.Read
+		strict.Read = func(docs map[gotong.Key][]byte, run []Commit) (Step, error) {
+			for _, body := range docs {
+				if !strings.Contains(string(body), fmt.Sprintf(`"last":%d}`, run[0].Position-1)) {
+					return Step{}, errBroken
+				}
+			}
+			return read(docs, run)
+		}
+		e := w.commit(1, nil)
+		b := &between{Store: w.s, next: func() {
+			other := w.runner([]Reader{strict}).parts[e.Partition]
+			_, err := other.round(w.Context())
+			w.check(err)
+		}}
+		r := w.runnerWith(Options{Store: b}, []Reader{strict})
+		stop := w.start(r)
+		wait(5 * time.Second)
+		if stops := r.Stopped(); len(stops) > 0 {
+			t.Errorf("stopped: %+v", stops)
+		}
+		stop()
+		w.tallied("a", "as", nil)
 	})
 }
 
