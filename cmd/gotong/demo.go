@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +27,8 @@ type demoCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*demoCmd) Help() string {
-	return `RT 05, the day after a flood: a few neighbours, a group, two threads, and a conversation that continues until Ctrl-C.
+	return `RT 05, the day after a flood: a few neighbours, a group, two threads, a conversation that continues until Ctrl-C,
+and a case that they resolve meanwhile: an objection, votes and a close within three minutes.
 It prints what to open and what to paste into a second terminal. Without --data all of it is in a directory of
 its own that is removed at the end; if a port is in use, another one is chosen.
 
@@ -96,7 +98,7 @@ func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	if err != nil {
 		return err
 	}
-	a, err := app.New(ctx, app.Options{Config: c.Config, Build: build(), Log: log, HashProgram: std.program})
+	a, err := c.open(ctx, std, log)
 	if err != nil {
 		return err
 	}
@@ -117,6 +119,22 @@ func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	stop()
 	running.Wait()
 	return errors.Join(err, served)
+}
+
+// open opens the server, with the track of the demo's case.
+func (c *demoCmd) open(ctx context.Context, std *stdio, log *slog.Logger) (*app.App, error) {
+	root, err := os.MkdirTemp("", "gotong-demo-")
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(root, "tracks.yaml")
+	cfg := c.Config
+	cfg.Tracks = append(slices.Clone(cfg.Tracks), file)
+	var a *app.App
+	if err = os.WriteFile(file, demo.Tracks, 0o600); err == nil {
+		a, err = app.New(ctx, app.Options{Config: cfg, Build: build(), Log: log, HashProgram: std.program})
+	}
+	return a, errors.Join(err, os.RemoveAll(root))
 }
 
 func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Logger) error {

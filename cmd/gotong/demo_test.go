@@ -75,8 +75,8 @@ func TestDemoInvitation(t *testing.T) {
 	text := demo.out.await(t, "invitation", func(s string) bool { return strings.Contains(s, "Ctrl-C ends it.\n") && strings.Contains(s, "Metrics") })
 	t.Logf("the invitation came after %s", time.Since(began).Round(time.Millisecond))
 	lines := pasted(text)
-	if len(lines) != 7 {
-		t.Fatalf("%d lines to paste, want 7:\n%s", len(lines), text)
+	if len(lines) != 8 {
+		t.Fatalf("%d lines to paste, want 8:\n%s", len(lines), text)
 	}
 	setup, rest := lines[0]+"\n"+lines[1]+"\n", lines[2:]
 	if strings.Contains(strings.Join(rest[:4], ""), token(lines[1])) {
@@ -91,7 +91,8 @@ func TestDemoInvitation(t *testing.T) {
 		"say":   {rest[1], `"body":"Halo, saya tetangga baru"`},
 		"sse":   {rest[2], `"type":"message.posted"`},
 		"group": {rest[3], "Ini ruang pengurus"},
-		"token": {rest[4] + "\nprintf %s \"$GOTONG_TOKEN\"", "eyJ"},
+		"case":  {rest[4], "opened the case"},
+		"token": {rest[5] + "\nprintf %s \"$GOTONG_TOKEN\"", "eyJ"},
 		"docs":  {"curl -sSf $GOTONG_URL/docs", "<html"},
 		"api":   {"curl -sSf $GOTONG_URL/openapi.json", `"openapi"`},
 		"async": {"curl -sSf $GOTONG_URL/asyncapi.json", `"asyncapi"`},

@@ -40,6 +40,8 @@ func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) 
 	line(`curl -sSN "$GOTONG_URL/v1/realtime/sse?stream=thread/%s&cursor=start" -H "Authorization: Bearer $GOTONG_TOKEN"`, thread)
 	note("the group's own thread: its members are the group's")
 	line("%s tail %s", self, place.Private.ThreadID)
+	note("the minutes of a case, which is resolved in about two minutes: an objection, votes and a close")
+	line("%s tail %s --from=start", self, place.Case.Stream())
 	note("a new token when this one has expired")
 	line("export GOTONG_TOKEN=$(GOTONG_PASSWORD=%s %s token --email %s)", guest.Password, self, guest.Email)
 

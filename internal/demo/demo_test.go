@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,23 +17,32 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/demo"
 )
 
 // serve runs a server for the test and returns where it is.
-func serve(t *testing.T) string {
+func serve(t *testing.T) string { t.Helper(); return serveBy(t, nil) }
+
+// serveBy does so by a clock; nil is the machine's.
+func serveBy(t *testing.T, clock clock.Clock) string {
 	t.Helper()
+	tracks := filepath.Join(t.TempDir(), "tracks.yaml")
+	if err := os.WriteFile(tracks, demo.Tracks, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	var cli struct{ config.Config }
 	parser, err := kong.New(&cli)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := parser.Parse([]string{"--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data=" + t.TempDir(), "--user-rate=10000", "--user-burst=10000"}); err != nil {
+	if _, err := parser.Parse([]string{"--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--data=" + t.TempDir(), "--tracks=" + tracks, "--user-rate=10000", "--user-burst=10000"}); err != nil {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError}))
-	a, err := app.New(t.Context(), app.Options{Config: cli.Config, Build: app.Build{Version: "test"}, Log: log})
+	a, err := app.New(t.Context(), app.Options{Config: cli.Config, Build: app.Build{Version: "test"}, Log: log, Clock: clock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,6 +100,45 @@ func TestSeedTwiceAddsNothing(t *testing.T) {
 	}
 	if _, err := guest.SignIn(t.Context(), again.Guest.Email, again.Guest.Password); err != nil {
 		t.Errorf("the guest cannot sign in: %v", err)
+	}
+}
+
+// TestCaseIsResolved: the case goes through the whole track, with an objection, a
+// vote and a close. The server's clock moves only while the neighbours wait, and
+// the whole takes less than three minutes of it.
+func TestCaseIsResolved(t *testing.T) {
+	began := gotong.InstantOf(time.Now())
+	clock := clocktest.Stopped(began)
+	url := serveBy(t, clock)
+	wait := func(ctx context.Context, d time.Duration) bool {
+		clock.Pass(d)
+		return hurried(ctx, d)
+	}
+	n, err := demo.Seed(t.Context(), demo.Options{URL: url, Secret: "s", Pause: wait})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Deliberate(t.Context())
+	guest := as(t, url, n.Guest.Auth)
+	c, err := guest.Case(t.Context(), n.Case.CaseID)
+	if err != nil || c.Stage != "tuntas" || c.Transition != "" {
+		t.Errorf("%+v, %v", c, err)
+	}
+	var types []string
+	err = guest.Follow(t.Context(), map[gotong.Stream]client.From{n.Case.Stream(): client.Start}, func(e client.Event) error {
+		if types = append(types, e.Type); strings.Contains(string(e.Data), `"stage":"tuntas"`) {
+			return errEnough
+		}
+		return nil
+	})
+	if !errors.Is(err, errEnough) {
+		t.Error(err)
+	}
+	t.Logf("%q, in %s", types, clock.Now().Sub(began))
+	for _, typ := range []string{"transition.objected", "transition.tallied", "transition.applied"} {
+		if !slices.Contains(types, typ) {
+			t.Errorf("no %s", typ)
+		}
 	}
 }
 

@@ -1,7 +1,8 @@
 // Package demo is a small neighbourhood that lives on any server: RT 05, the
-// day after a flood. [Seed] makes its accounts, its group, two threads and
-// their history. [Neighbourhood.Talk] keeps the neighbours talking, and lets
-// one of them answer guests.
+// day after a flood. [Seed] makes its accounts, its group, two threads with
+// their history, and a case. [Neighbourhood.Talk] keeps the neighbours talking,
+// lets one of them answer guests, and takes the case through its whole track. The
+// server needs the track of [Tracks].
 //
 // Everything happens through the client, as ordinary requests and commands of
 // ordinary accounts; the package has no special access. All requests of Seed

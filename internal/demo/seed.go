@@ -28,6 +28,7 @@ type Neighbourhood struct {
 	Group   client.Group
 	Public  client.Thread // of the scope rt05
 	Private client.Thread // of the group
+	Case    client.Case   // of the group
 	Guest   Account       // the user who watches
 
 	opts   Options
@@ -51,8 +52,8 @@ type person struct {
 	conn *client.Conn // during Talk
 }
 
-// Seed signs up the whole cast and makes the group, the threads and their
-// history. What exists already is not changed.
+// Seed signs up the whole cast and makes the group, the threads, the case
+// and the history. What exists already is not changed.
 func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
@@ -61,7 +62,7 @@ func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
 		opts.Pause = pause
 	}
 	n := &Neighbourhood{opts: opts, people: map[name]*person{}, known: map[string]bool{}}
-	for _, step := range []func(context.Context) error{n.signUp, n.found, n.gather, n.remember} {
+	for _, step := range []func(context.Context) error{n.signUp, n.found, n.gather, n.file, n.remember} {
 		if err := step(ctx); err != nil {
 			return nil, fmt.Errorf("demo: %w", err)
 		}

@@ -15,6 +15,7 @@ import (
 
 // Talk lets the neighbours talk until ctx ends, scene after scene. They type
 // before they post, and read what the others post. The host answers guests.
+// Meanwhile they take the case through its track.
 // Messages that the server rejects are dropped.
 func (n *Neighbourhood) Talk(ctx context.Context) {
 	var group sync.WaitGroup
@@ -32,6 +33,7 @@ func (n *Neighbourhood) Talk(ctx context.Context) {
 		group.Go(func() { e.answer(ctx) })
 	}
 	group.Go(func() { n.direct(ctx) })
+	group.Go(func() { n.Deliberate(ctx) })
 	group.Wait()
 }
 

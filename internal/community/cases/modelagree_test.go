@@ -55,6 +55,9 @@ func end(v *walk) {
 	v.do(system, cases.Close{Gate: g.seq, Due: g.closes})
 }
 
+// again is a second window.
+func again(v *walk) { end(v) }
+
 func object(v *walk)   { v.do(budi, cases.Object{Gate: v.m.gate.seq, Reason: "Belum ada dana"}) }
 func withdraw(v *walk) { v.do(ani, cases.Withdraw{Gate: v.m.gate.seq}) }
 func dispute(v *walk)  { v.do(budi, cases.Dispute{Gate: v.m.gate.seq, Reason: "Masih mampet"}) }
@@ -69,7 +72,9 @@ func approve(v *walk) {
 }
 
 func resolve(confirm bool) func(*walk) {
-	return func(v *walk) { v.do(mod, cases.Resolve{Gate: v.m.gate.seq, Confirm: confirm, Reason: "Sudah diperiksa"}) }
+	return func(v *walk) {
+		v.do(mod, cases.Resolve{Gate: v.m.gate.seq, Confirm: confirm, Reason: "Sudah diperiksa"})
+	}
 }
 
 // way is steps one after the other.
@@ -96,10 +101,10 @@ var goals = map[string]goal{
 	"quorum":       {profile: "high_impact", way: end, phase: cases.Rejected, why: cases.WhyQuorum},
 	"threshold":    {way: way(object, no, end), phase: cases.Rejected, why: cases.WhyThreshold},
 	"yes of":       {profile: "spend", way: way(yes, end), phase: cases.Rejected, why: cases.WhyYesOf},
-	"no dispute":   {profile: "completion", way: way(yes, end, end), phase: cases.Applied, why: cases.WhyChallenge},
+	"no dispute":   {profile: "completion", way: way(yes, end, again), phase: cases.Applied, why: cases.WhyChallenge},
 	"confirmed":    {profile: "completion", way: way(yes, end, dispute, resolve(true)), phase: cases.Applied, why: cases.WhyConfirmed},
 	"overruled":    {profile: "high_impact", way: way(yes, end, dispute, resolve(false)), phase: cases.Rejected, why: cases.WhyOverruled},
-	"undecided":    {profile: "completion", way: way(yes, end, dispute, end), phase: cases.Rejected, why: cases.WhyUndecided},
+	"undecided":    {profile: "completion", way: way(yes, end, dispute, again), phase: cases.Rejected, why: cases.WhyUndecided},
 	"withdrawn":    {way: withdraw, phase: cases.Revoked, why: cases.WhyWithdrawn},
 	"not approved": {fast: true, way: end, phase: cases.Rejected, why: cases.WhyUnapproved},
 	"ratified":     {fast: true, way: way(approve, yes, end), phase: cases.Ratified, why: cases.WhyPassed},
