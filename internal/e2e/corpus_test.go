@@ -34,6 +34,7 @@ type export struct {
 	text    []byte
 	entries []importer.Entry
 	thread  client.Thread
+	home    gotong.Stream // the group whose members come and go; empty: the thread has its own
 	owner   string
 	halfway chan struct{} // closed when half of the import is answered
 
@@ -94,7 +95,17 @@ func (x *export) run(
 	}
 	conn := connect(t, dial(t, url, x.owner), client.ConnOptions{})
 	submit := func(ctx context.Context, typ string, data any, requestID string) (importer.Wait, error) {
-		call, err := conn.Submit(ctx, x.thread.Stream(), typ, data, client.RequestID(requestID))
+		to := x.thread.Stream()
+		if x.home != "" && typ != "message.post" {
+			var of struct {
+				UserID string `json:"user_id"`
+			}
+			if err := unmarshal(encode(data), &of); err != nil {
+				return nil, err
+			}
+			to, data = x.home, of
+		}
+		call, err := conn.Submit(ctx, to, typ, data, client.RequestID(requestID))
 		if err != nil {
 			return nil, err
 		}
