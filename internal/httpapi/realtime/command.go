@@ -207,7 +207,10 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 		data = []byte("{}")
 	}
 	var err error
-	if cmd.Data, err = typ.Decode(jsonx.Unmarshal, data); err != nil {
+	if cmd.Data, err = typ.Decode(jsonx.Unmarshal, data); err == nil {
+		err = jsonx.Required(data, cmd.Data)
+	}
+	if err != nil {
 		return cmd, err
 	}
 	if named && c.creates(cmd) && cmd.Stream != create(principal.UserID, f.RequestID) {

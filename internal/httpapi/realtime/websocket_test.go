@@ -61,6 +61,7 @@ func TestFramesRefused(t *testing.T) {
 		{"an unknown field in data", `{"op":"command","id":"1","request_id":"a","stream":"MINE","type":"message.post","data":{"body":"x","hm":1}}`, "1", gotong.CodeInvalid, "hm"},
 		{"data that is no object", `{"op":"command","id":"1","request_id":"a","stream":"MINE","type":"message.post","data":[]}`, "1", gotong.CodeBadJSON, ""},
 		{"no data where there has to be", `{"op":"command","id":"1","request_id":"a","stream":"MINE","type":"message.post"}`, "1", gotong.CodeInvalid, "body"},
+		{"a field left out whose zero value is valid", `{"op":"command","id":"1","request_id":"a","stream":"MINE","type":"member.mute","data":{"user_id":"ann"}}`, "1", gotong.CodeInvalid, "until_ms"},
 		{"an id of its own choice", `{"op":"command","id":"1","request_id":"a","stream":"thread/mine","type":"thread.create","data":{"scope_id":"rt05","privacy_level":"public"}}`, "1", gotong.CodeInvalid, "stream"},
 		{"a stream of its own choice", `{"op":"command","id":"1","request_id":"a","stream":"thread","type":"message.post","data":{"body":"x"}}`, "1", gotong.CodeNotFound, ""},
 		{"what the state forbids", `{"op":"command","id":"1","request_id":"a","stream":"MINE","type":"member.add","data":{"user_id":"ann"}}`, "1", "", ""},

@@ -23,3 +23,18 @@ func TestReasonsSaySomething(t *testing.T) {
 		}
 	}
 }
+
+// A command about a transition names it: the open one is nobody's default, because
+// it may be another than the one that a client has in mind.
+func TestTheOpenGateIsNotADefault(t *testing.T) {
+	v := found(t, "tuntaskan", budi)
+	v.propose(cases.Propose{To: "bahas", Profile: "standard"})
+	for _, c := range []any{
+		cases.Cast{Choice: cases.Yes}, cases.Object{Reason: "Tidak"}, cases.Dispute{Reason: "Tidak"}, cases.Withdraw{}, cases.Approve{},
+		cases.Resolve{Reason: "Tidak"}, cases.Void{UserID: "budi", Reason: "Pergi"}, cases.Close{}, cases.Remind{},
+	} {
+		for _, actor := range []gotong.Actor{ani, budi, mod, system} {
+			v.Refuse(actor, v.s, c, gotong.CodeNotFound)
+		}
+	}
+}
