@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,13 +90,15 @@ func steadyWrites(list []net.Conn, viewers int, rate float64, length time.Durati
 	}
 	defer func() { _ = db.Close() }()
 	frame := make([]byte, frameSize)
-	seqs := make([]uint64, len(list)/viewers)
+	seqs, due := make([]uint64, len(list)/viewers), make([]time.Time, 0, maxBatch)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	posts := 0
 	for began := time.Now(); time.Since(began) < length; <-tick.C {
 		var batch []store.Commit
-		for due := int(time.Since(began).Seconds() * rate); posts < due; posts++ {
+		due = due[:0]
+		for until := int(time.Since(began).Seconds() * rate); posts < until; posts++ {
+			due = append(due, began.Add(time.Duration(float64(posts+1)/rate*float64(time.Second))))
 			thread := posts % len(seqs)
 			seqs[thread]++
 			batch = append(batch, row(thread, seqs[thread], uint64(posts)))
@@ -107,6 +111,7 @@ func steadyWrites(list []net.Conn, viewers int, rate float64, length time.Durati
 		}
 		for i := range batch {
 			thread := (posts - len(batch) + i) % len(seqs)
+			binary.LittleEndian.PutUint64(frame, uint64(due[i].UnixNano()))
 			for _, conn := range list[thread*viewers : (thread+1)*viewers] {
 				if _, err := conn.Write(frame); err != nil {
 					return err
@@ -166,16 +171,10 @@ func (r *run) fanoutLimit(s bench.Scenario) (map[string]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	var got atomic.Int64
-	var reading sync.WaitGroup
-	defer reading.Wait() // after the connections are closed
-	for range s.Connections() {
-		c, err := net.Dial("tcp", strings.TrimSpace(addr))
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = c.Close() }()
-		reading.Go(func() { _, _ = io.Copy(counter{&got}, c) })
+	var a audience
+	defer a.leave()
+	if err := a.come(strings.TrimSpace(addr), s.Connections()); err != nil {
+		return nil, err
 	}
 	child := &server{cmd: cmd}
 	if _, err = lines.ReadString('\n'); err != nil {
@@ -186,16 +185,79 @@ func (r *run) fanoutLimit(s bench.Scenario) (map[string]float64, error) {
 		return nil, err
 	}
 	used, took := child.cpu()-cpu, time.Since(began)
-	n := float64(got.Load()) / frameSize
-	return map[string]float64{"writes deliveries/s": n / took.Seconds(), "writes CPU-s per million": used.Seconds() / n * 1e6}, nil
+	n := float64(a.got.Load()) / frameSize
+	m := map[string]float64{"writes deliveries/s": n / took.Seconds(), "writes CPU-s per million": used.Seconds() / n * 1e6}
+	a.leave()
+	a.lateness(m)
+	return m, nil
 }
 
-// counter counts bytes.
-type counter struct{ n *atomic.Int64 }
+// audience is the connections that receive.
+type audience struct {
+	got     atomic.Int64 // bytes
+	reading sync.WaitGroup
+	viewers []*viewer
+}
 
-func (c counter) Write(b []byte) (int, error) {
-	c.n.Add(int64(len(b)))
-	return len(b), nil
+// come opens this number of connections.
+func (a *audience) come(addr string, n int) error {
+	for range n {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		v := &viewer{conn: c, got: &a.got}
+		a.viewers = append(a.viewers, v)
+		a.reading.Go(func() { _, _ = io.Copy(v, c) })
+	}
+	return nil
+}
+
+func (a *audience) leave() {
+	for _, v := range a.viewers {
+		_ = v.conn.Close()
+	}
+	a.reading.Wait()
+}
+
+// lateness adds how late the frames arrived.
+func (a *audience) lateness(to map[string]float64) {
+	var late []float64
+	for _, v := range a.viewers {
+		late = append(late, v.late...)
+	}
+	if slices.Sort(late); len(late) > 0 {
+		to["writes p50 ms"], to["writes p99 ms"] = late[len(late)/2], late[len(late)*99/100]
+	}
+}
+
+// viewer is what one connection receives: frames, which begin with the instant
+// at which they were due, or with 0.
+type viewer struct {
+	conn net.Conn
+	got  *atomic.Int64 // bytes of all
+	due  [8]byte
+	at   int       // bytes of a frame so far
+	late []float64 // in ms, from when each was due
+}
+
+func (v *viewer) Write(b []byte) (int, error) {
+	now, size := time.Now(), len(b)
+	v.got.Add(int64(size))
+	for len(b) > 0 {
+		n := min(frameSize-v.at, len(b))
+		if v.at < len(v.due) {
+			copy(v.due[v.at:], b[:n])
+		}
+		b = b[n:]
+		if v.at = (v.at + n) % frameSize; v.at > 0 {
+			break
+		}
+		if due := int64(binary.LittleEndian.Uint64(v.due[:])); due > 0 {
+			v.late = append(v.late, float64(now.UnixNano()-due)/1e6)
+		}
+	}
+	return size, nil
 }
 
 // rowsLimit commits batches of the same rows in a bare loop. Only the writing

@@ -42,6 +42,7 @@ func figuresOf(r *bench.Result) map[string]float64 {
 var ratios = [][2]string{
 	{"posts/s", "SQLite rows/s"}, {"posts/s", "append + fdatasync records/s"}, {"CPU µs per post", "SQLite CPU µs per row"},
 	{"deliveries/s", "writes deliveries/s"}, {"CPU-s per million", "writes CPU-s per million"},
+	{"delivery p50 ms", "writes p50 ms"}, {"delivery p99 ms", "writes p99 ms"},
 }
 
 func (f figures) add(m map[string]float64) {

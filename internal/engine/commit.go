@@ -24,9 +24,8 @@ func (l *lane) submit(t *task) {
 		t.fail(errUnknown())
 		return
 	}
-	t.kept = context.WithoutCancel(t.ctx) // a decided command is also committed
 	err := store.Guard(func() error {
-		l.engine.opts.Store.Submit(t.kept, t.commit[:], t.announce, t.settle)
+		l.engine.opts.Store.Submit(decided{t}, t.commit[:], t.announce, t.settle)
 		return nil
 	})
 	if err != nil { // the store rejected the commit
@@ -44,7 +43,7 @@ func (t *task) announce(outcomes []store.Outcome) {
 		rows[i].Position, rows[i].Partition = o.Record.Position, o.Record.Partition
 	}
 	e := t.engine
-	e.guard(t.ctx, func() { e.opts.Committed(t.kept, rows) })
+	e.guard(t.ctx, func() { e.opts.Committed(decided{t}, rows) })
 }
 
 // settle ends the task with its outcome.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"sync"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -35,8 +36,16 @@ type task struct {
 	fingerprint [sha256.Size]byte
 	row         [1]store.Event // of a commit with one
 	id          [1]gotong.EventID
-	kept        context.Context //nolint:containedctx // ctx without its end, when submitted
 }
+
+// decided is the context of a decided command, which is also committed, whatever
+// becomes of its caller. It is [context.WithoutCancel] without an object of its own.
+type decided struct{ of *task }
+
+func (decided) Deadline() (end time.Time, ok bool) { return time.Time{}, false }
+func (decided) Done() <-chan struct{}              { return nil }
+func (decided) Err() error                         { return nil }
+func (d decided) Value(key any) any                { return d.of.ctx.Value(key) }
 
 // done answers the command.
 func (t *task) done(r gotong.Receipt, err error) {

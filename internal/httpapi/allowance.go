@@ -22,8 +22,11 @@ func NewLimiter(name string, r Rate, shared Shared) *Limiter {
 // Take spends one of the key's allowance. If nothing is left, it returns false
 // and the time to wait.
 func (l *Limiter) Take(ctx context.Context, key string, now clock.Moment) (ok bool, wait time.Duration) {
-	var spent *limited
-	if err := l.buckets.allow(ctx, key, now); errors.As(err, &spent) {
+	err := l.buckets.allow(ctx, key, now)
+	if err == nil {
+		return true, 0
+	}
+	if spent, ok := errors.AsType[*limited](err); ok {
 		return false, max(time.Millisecond, spent.wait)
 	}
 	return true, 0

@@ -124,7 +124,7 @@ func (p *poster) drain() error {
 
 // postAllocs is how many objects one post may make, from the bytes of its frame
 // to its answer, its store left out.
-const postAllocs = 16
+const postAllocs = 15
 
 // TestAllocationsOfAPost keeps the cost of a post from creeping up. The count
 // does not depend on the machine.

@@ -20,6 +20,9 @@ func (s *Store) Submit(
 	}
 	out := make([]store.Outcome, len(batch))
 	write := func(w *writer) (err error) {
+		if err := w.gate(); err != nil {
+			return err
+		}
 		if err := w.sound(batch); err != nil {
 			return err
 		}
@@ -30,7 +33,7 @@ func (s *Store) Submit(
 		}
 		return nil
 	}
-	s.queue.Submit(ctx, store.CommitWork(open(write), batch, out, announce, done))
+	s.queue.Submit(ctx, store.CommitWork(op(write), batch, out, announce, done))
 }
 
 // accepts checks a batch before it is queued.
