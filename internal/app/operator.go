@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
 )
@@ -82,7 +84,14 @@ func ordered(
 	cmd.RequestID = "operator-" + strings.ToLower(string(store.NewEpoch())+string(store.NewEpoch()))
 	e := engine.New(engine.Options{Store: opened, Codec: codec, Committed: func(context.Context, []store.Event) {}})
 	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
-	return e.Execute(ctx, cmd)
+	if receipt, err = e.Execute(ctx, cmd); err == nil && cmd.Type == gotong.CmdErase {
+		var run *reader.Runner // documents of readers hold content too
+		run, err = reader.New(reader.Options{Store: opened, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)}, readers(), nil)
+		if err == nil {
+			err = run.CatchUp(ctx)
+		}
+	}
+	return receipt, err
 }
 
 // openExisting opens a store, but creates none.

@@ -113,7 +113,9 @@ type paced struct {
 }
 
 // Load implements [store.Loader].
-func (p paced) Load(ctx context.Context, need store.Need) (store.Snapshot, error) { return p.c.load(ctx, need) }
+func (p paced) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	return p.c.load(ctx, need)
+}
 
 // Rows implements [Store].
 func (p paced) Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error) {

@@ -217,10 +217,8 @@ func (c *comparison) erased(ctx context.Context, at Place) (bool, error) {
 		if err != nil || len(rows) == 0 {
 			return false, err
 		}
-		for i := range rows {
-			if seqs, err := rows[i].Erases(); err != nil || len(seqs) > 0 {
-				return true, nil
-			}
+		if (Commit{Events: rows}).erases() {
+			return true, nil
 		}
 		at.Position = rows[len(rows)-1].Position
 	}

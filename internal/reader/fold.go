@@ -31,6 +31,7 @@ type made struct {
 	to      uint64 // the last position that was processed
 	changes []store.Change
 	jobs    []store.Job
+	erases  bool  // the changes may remove what an event erased
 	stop    error // why the reader cannot process the position after to; nil: it can
 }
 
@@ -64,6 +65,7 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 				step.Jobs = nil
 			}
 			f.add(&m, step, at)
+			m.erases = m.erases || len(m.changes) > 0 && slices.ContainsFunc(commits[:n], Commit.erases)
 			m.to, commits, needs = commits[n-1].Position, commits[n:], needs[n:]
 		}
 	}
@@ -80,6 +82,11 @@ func (f *fold) run(commits []Commit, quiet uint64) (n int) {
 		n++
 	}
 	return n
+}
+
+// erases reports whether an event of the commit erases others, or may.
+func (c Commit) erases() bool {
+	return slices.ContainsFunc(c.Events, func(e store.Event) bool { seqs, err := e.Erases(); return err != nil || len(seqs) > 0 })
 }
 
 // add adds a step to what was made. at says where in its changes each document is.

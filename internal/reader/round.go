@@ -177,6 +177,7 @@ func (p *partition) write(ctx context.Context, all bool, effects map[*follower]m
 		}
 		steps = append(steps, store.Step{
 			Reader: f.reader.Name, Partition: p.id, From: f.stored, To: f.at, Changes: m.changes, Jobs: m.jobs,
+			Erases: m.erases,
 		})
 		written, jobs = append(written, f), jobs || len(m.jobs) > 0
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"log/slog"
 	"slices"
 	"sync"
@@ -86,6 +87,25 @@ func (r *Runner) Run(ctx context.Context) error {
 	r.group.Wait()
 	<-ctx.Done()
 	return nil
+}
+
+// CatchUp has the readers process the whole log, and runs no jobs. Where another
+// node runs them, it leaves that to the node.
+func (r *Runner) CatchUp(ctx context.Context) error {
+	ends, err := r.opt.Store.Positions(ctx)
+	for i, p := range r.parts {
+		p.reach(ends[i])
+		for more := true; more && err == nil; {
+			more, err = p.round(ctx)
+		}
+		if err == nil {
+			err = p.write(ctx, true, nil)
+		}
+		if errors.Is(err, store.ErrConflict) {
+			err = nil
+		}
+	}
+	return err
 }
 
 // Committed hands over the events of one commit of this node, right after it

@@ -357,6 +357,7 @@ type Step struct {
 	From, To  uint64
 	Changes   []Change
 	Jobs      []Job
+	Erases    bool // Changes remove erased content, which must then be in no file, as after [Commit].Erase
 }
 
 // Jobs are leased work with a due time. A write may be undone by a power loss,

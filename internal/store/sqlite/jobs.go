@@ -46,6 +46,9 @@ func (w *writer) advance(step *store.Step) error {
 		err = errors.Join(err, w.putJob(&step.Jobs[i], putAgain))
 	}
 	w.rows += len(step.Changes) + len(step.Jobs) + 1
+	if step.Erases {
+		w.erased, w.putOff = true, false
+	}
 	return errors.Join(err, w.change(step.Changes))
 }
 
