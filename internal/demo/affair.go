@@ -20,7 +20,7 @@ var Tracks []byte
 const look = 2 * time.Second
 
 // move is one step of the case: the author proposes it, somebody may object, and
-// whoever votes does so once there is a vote.
+// then these neighbours vote.
 type move struct {
 	from, to  string
 	objector  name

@@ -9,6 +9,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/timeline"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -65,23 +66,10 @@ type TransitionView struct {
 // Tag returns the ETag.
 func (v TransitionView) Tag() string { return v.Gate.Tag() }
 
-// ActorView is the user who acted, as the event keeps them, with their present
-// name.
+// ActorView is the proposer, with the roles that they had then.
 type ActorView struct {
-	UserID        string       `json:"user_id"`
-	Username      string       `json:"username"`
-	TokenRole     gotong.Role  `json:"token_role"`
-	TrackRoles    []cases.Role `json:"track_roles,omitempty"`
-	RequestID     string       `json:"request_id"`
-	CorrelationID string       `json:"correlation_id"`
-	RequestTSMS   int64        `json:"request_ts_ms"`
-}
-
-func actorOf(e gotong.Event, name string) ActorView {
-	return ActorView{
-		UserID: e.Actor.UserID, Username: name, TokenRole: e.Actor.Role, RequestID: e.RequestID, CorrelationID: e.CorrelationID,
-		RequestTSMS: e.At.Milli(),
-	}
+	timeline.Actor
+	TrackRoles []cases.Role `json:"track_roles,omitempty"`
 }
 
 // read returns a gate as the caller may see it, with the event that opened it.
@@ -114,9 +102,8 @@ func (r *routes) transition(ctx context.Context, s gotong.Stream, seq uint64) (T
 		TransitionType: "user_action", Mechanism: "user_action", Action: "propose", RequestID: e.RequestID,
 		CorrelationID: e.CorrelationID, OccurredAtMS: e.At.Milli(), EventHash: e.Chain.String(),
 		RetentionTag: retentionTag(g.Proposed), Gate: gateView(ctx, g, page),
-		Actor: actorOf(e.Event, r.Names(ctx, []string{e.Actor.UserID})[e.Actor.UserID]),
+		Actor: ActorView{timeline.ActorOf(e.Event, r.Names(ctx, []string{e.Actor.UserID})[e.Actor.UserID]), g.TrackRoles},
 	}
-	v.Actor.TrackRoles = g.TrackRoles
 	return v, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/httpapi/timeline"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -26,6 +27,10 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
 	}, c.get)
+	timeline.Register(api, timeline.Source{Views: c.Views, Names: c.Names}, c.Streams, httpapi.Route{
+		ID: "get-thread-timeline", Path: "/v1/chat/threads", Tag: tagThreads, Subject: subject,
+		Summary: "Get the timeline of a thread", Description: "Its events, oldest first, as its viewers get them.",
+	})
 	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/history", Tag: tagThreads, Subject: subject,
 		Summary: "Change the history policy",

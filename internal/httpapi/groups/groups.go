@@ -15,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/httpapi/timeline"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -59,6 +60,10 @@ func (g *groups) groupRoutes(api *httpapi.API) {
 		ID: "list-my-groups", Method: http.MethodGet, Path: "/v1/groups/me", Tag: tag, Summary: "List your groups",
 	}, g.mine)
 	httpapi.RegisterGet(api, g.Resource, httpapi.Route{ID: "get-group", Tag: tag, Subject: subject, Summary: "Get a group"})
+	timeline.Register(api, timeline.Source{Views: g.Views, Names: g.Names}, g.Streams, httpapi.Route{
+		ID: "get-group-timeline", Path: "/v1/groups", Tag: tag, Subject: subject,
+		Summary: "Get the timeline of a group", Description: "Its events, oldest first, for those who may read them.",
+	})
 	httpapi.RegisterWrite(api, g.Resource, httpapi.Route{
 		ID: "update-group", Method: http.MethodPatch, Tag: tag, Subject: subject,
 		Summary: "Change a group", Description: "For its admins. Absent fields stay unchanged.",

@@ -1,0 +1,120 @@
+package httpapi_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+)
+
+// The policies of routes, by what an account gets that has no part in the object of
+// the request.
+const (
+	open    = "open"    // no token is needed
+	account = "account" // every account: what it reads or writes is its own, or known to all
+	admin   = "admin"   // 403 unless a platform admin
+	object  = "object"  // 404: the object is private
+)
+
+// policies is the policy of every operation. An operation that is missing here
+// fails the test.
+var policies = map[string]string{
+	"sign-up": open, "sign-in": open, "refresh": open,
+
+	"me": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account,
+	"list-cases": account, "create-case": account, "list-threads": account, "create-thread": account,
+	"list-groups": account, "create-group": account, "list-my-groups": account, "list-my-group-invitations": account,
+	"ask-edge-pod": account, "ask-edge-pod-api": account, "list-edge-pod-contracts": account,
+
+	"erase-content": admin, "appoint-admin": admin, "appoint-owner": admin, "list-ownerless": admin, "find-user": admin,
+	"user-audit": admin, "disable-user": admin, "enable-user": admin, "set-user-role": admin,
+
+	"get-case": object, "leave-case": object, "list-case-members": object, "remove-case-member": object, "set-case-member": object,
+	"propose-transition": object, "get-transition": object, "get-active-stage": object, "approve-transition": object,
+	"dispute": object, "get-gate": object, "object": object, "resolve-dispute": object, "get-timeline": object, "list-votes": object,
+	"vote": object, "void-vote": object, "withdraw-transition": object,
+
+	"get-thread": object, "get-thread-timeline": object, "set-history": object, "join-thread": object, "leave-thread": object,
+	"list-members": object, "add-member": object, "remove-member": object, "unban-member": object, "ban-member": object,
+	"mute-member": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
+	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
+	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object,
+
+	"get-group": object, "get-group-timeline": object, "update-group": object, "join-group": object, "leave-group": object,
+	"list-group-members": object, "add-group-member": object, "unban-group-member": object, "ban-group-member": object,
+	"remove-group-member": object, "set-group-role": object, "list-group-requests": object, "request-to-join-group": object,
+	"approve-group-request": object, "reject-group-request": object, "withdraw-group-request": object,
+	"list-group-invitations": object, "withdraw-group-invitation": object, "invite-to-group": object,
+	"accept-group-invitation": object, "decline-group-invitation": object,
+}
+
+// TestEveryRouteHasAPolicy: every published operation has a declared policy, and
+// answers by it: without a token, and to an account that has no part in its object.
+func TestEveryRouteHasAPolicy(t *testing.T) {
+	w := newWorld(t)
+	ani, stranger := w.signUp("ani"), w.signUp("stranger")
+	th := ani.thread("private")
+	message := ani.say(th, "Halo").str("message_id")
+	rt := strings.TrimPrefix(ani.group("undangan"), "/v1/groups/")
+	affair := ani.post("/v1/cases", map[string]any{
+		"scope_id": "rt05", "track": "tuntaskan", "title": "Selokan", "privacy_level": "private",
+	}).want(http.StatusCreated).str("case_id")
+	step := map[string]any{"entity_id": affair, "from_stage": "keresahan", "to_stage": "bahas"}
+	gate := ani.post("/v1/transitions", step).want(http.StatusCreated).str("transition_id")
+	who, why, role := map[string]any{"user_id": ani.id}, map[string]any{"reason": "x"}, map[string]any{"role": "admin"}
+	bodies := map[string]map[string]any{
+		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
+		"resolve-dispute": {"confirm": true, "reason": "x"}, "vote": {"choice": "yes"}, "void-vote": why,
+		"set-history": {"policy": "all"}, "add-member": who, "mute-member": {"until_ms": 0}, "set-member-role": role,
+		"send-message": {"body": "x"}, "edit-message": {"body": "x"}, "set-read-cursor": {"message_id": message},
+		"update-group": {"name": "x"}, "add-group-member": who, "invite-to-group": who, "set-group-role": role,
+		"request-to-join-group": {}, "ban-member": {}, "ban-group-member": {},
+		"erase-content": {"stream": "case/" + affair, "seqs": []int{1}, "reason": "x"}, "set-user-role": {"role": "user"},
+		"appoint-admin": who, "appoint-owner": who,
+	}
+	for path, operations := range w.spec.paths {
+		for method, op := range operations {
+			id, _ := op.(map[string]any)["operationId"].(string)
+			policy, declared := policies[id]
+			if !declared {
+				t.Errorf("%s %s (%s) has no policy", method, path, id)
+				continue
+			}
+			of := strings.TrimPrefix(th, "/v1/chat/threads/")
+			switch {
+			case slices.Contains([]string{"get-timeline", "get-active-stage"}, id), strings.HasPrefix(path, "/v1/cases"):
+				of = affair
+			case strings.HasPrefix(path, "/v1/transitions"):
+				of = gate
+			case strings.Contains(path, "/groups"):
+				of = rt
+			case strings.Contains(path, "/users"):
+				of = ani.id
+			}
+			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
+				"{contract}", "x", "{name}", "x").Replace(path)
+			if id == "find-user" {
+				at += "?user=ani"
+			}
+			var body any
+			if b, ok := bodies[id]; ok {
+				body = b
+			}
+			if a := w.send(strings.ToUpper(method), at, body, nil); (a.code == http.StatusUnauthorized) == (policy == open) {
+				t.Errorf("%s %s (%s), which is %s: %d without a token", method, path, id, policy, a.code)
+			}
+			if id == "logout" || policy == open {
+				continue
+			}
+			a := w.send(strings.ToUpper(method), at, body, []header{{"Authorization", "Bearer " + stranger.token}, ifMatch(`"0"`)})
+			switch {
+			case policy == object && (a.code != http.StatusNotFound || a.str("code") != string(gotong.CodeNotFound)),
+				policy == admin && a.code != http.StatusForbidden,
+				policy == account && (a.code == http.StatusForbidden || a.code == http.StatusUnauthorized):
+				t.Errorf("%s %s (%s), which is %s: %d %s", method, path, id, policy, a.code, a.body)
+			}
+		}
+	}
+}
