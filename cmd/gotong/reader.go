@@ -24,7 +24,6 @@ type readerCmd struct {
 
 type jobCmd struct {
 	List  jobListCmd  `cmd:"" help:"Show the jobs that wait, run or are dead."`
-	Dead  jobDeadCmd  `cmd:"" help:"Show the jobs that failed too often and are not tried again."`
 	Retry jobRetryCmd `cmd:"" help:"Make a job due now, even a dead one."`
 }
 
@@ -181,40 +180,22 @@ func (c *readerRebuildCmd) Run(ctx context.Context, std *stdio) error {
 
 type jobListCmd struct {
 	config.Config
+	Dead bool `help:"Only the jobs that failed too often and are not tried again."`
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
 // Help implements kong.HelpProvider.
 func (*jobListCmd) Help() string {
-	return orderHelp + `    gotong job list --data /var/lib/gotong`
+	return orderHelp + `    gotong job list --dead --data /var/lib/gotong`
 }
 
 // Run is called by kong.
 func (c *jobListCmd) Run(ctx context.Context, std *stdio) error {
-	return listJobs(ctx, std, &c.Config, false, c.JSON)
-}
-
-type jobDeadCmd struct {
-	config.Config
-	JSON bool `name:"json" help:"Print JSON."`
-}
-
-// Help implements kong.HelpProvider.
-func (*jobDeadCmd) Help() string {
-	return orderHelp + `    gotong job dead --data /var/lib/gotong`
-}
-
-// Run is called by kong.
-func (c *jobDeadCmd) Run(ctx context.Context, std *stdio) error {
-	return listJobs(ctx, std, &c.Config, true, c.JSON)
-}
-
-func listJobs(ctx context.Context, std *stdio, c *config.Config, dead, asJSON bool) error {
-	reply, err := order(ctx, c, app.Order{Do: "jobs", Dead: dead})
+	reply, err := order(ctx, &c.Config, app.Order{Do: "jobs", Dead: c.Dead})
 	if err != nil {
 		return err
 	}
-	if asJSON {
+	if c.JSON {
 		return json.NewEncoder(std.out).Encode(reply.Jobs)
 	}
 	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)

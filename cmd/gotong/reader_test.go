@@ -42,7 +42,7 @@ func TestReaderAndJobCommands(t *testing.T) {
 		{"reader list", "READER", 0},
 		{"reader skip none 3", "no reader of this name", 1},
 		{"reader rebuild none", "no reader of this name", 1},
-		{"job dead", "mail", 0},
+		{"job list --dead", "mail", 0},
 		{"job retry mail none", "no such job", 1},
 		{"job list --json", `"failures":20,"crashes":3,"running":false,"dead":true,"error":"no such box"`, 0},
 	}
@@ -66,11 +66,11 @@ func TestReaderAndJobCommands(t *testing.T) {
 		}
 	}
 	run("with a server", admin, []step{
-		{"job dead --signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs=", "another signing key", 2},
+		{"job list --dead --signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs=", "another signing key", 2},
 		{"job retry mail one", "is due now", 0},
 		{"job list", "waits", 0},
 	})
-	run("with a server elsewhere", "127.0.0.1:1", []step{{"job dead", "no answer", 1}})
+	run("with a server elsewhere", "127.0.0.1:1", []step{{"job list --dead", "no answer", 1}})
 	if code := server.stop(); code != 0 {
 		t.Fatal(server.errs.String())
 	}

@@ -44,7 +44,16 @@ func edgeKey(p gotong.Partition) gotong.Key {
 	return gotong.Key{Collection: tilesCollection, Owner: ownerOf(p), Name: edgeName}
 }
 
-func ownerOf(p gotong.Partition) string { return fmt.Sprintf("p%02d", p) }
+// owners are the owners of the documents of each partition, formatted once: every
+// commit needs one.
+var owners = func() (list [gotong.Partitions]string) {
+	for p := range list {
+		list[p] = fmt.Sprintf("p%02d", p)
+	}
+	return list
+}()
+
+func ownerOf(p gotong.Partition) string { return owners[p] }
 
 // Reader returns the reader that builds the trees.
 func Reader() reader.Reader {
