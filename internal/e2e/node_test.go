@@ -26,12 +26,13 @@ import (
 
 // node is a whole server in this process, on SQLite or what engineEnv names.
 type node struct {
-	tb   testing.TB
-	url  string
-	dir  string
-	stop context.CancelFunc
-	done chan error
-	once sync.Once
+	tb    testing.TB
+	url   string
+	admin string // the URL of the listener for operators
+	dir   string
+	stop  context.CancelFunc
+	done  chan error
+	once  sync.Once
 }
 
 // startNode runs a server until the test ends, or end is called. When all of
@@ -52,7 +53,7 @@ func startNode(tb testing.TB, change ...func(*app.Options)) *node {
 		cancel()
 		tb.Fatal(err)
 	}
-	n.url, n.stop = a.URL(), cancel
+	n.url, n.admin, n.stop = a.URL(), a.AdminURL(), cancel
 	go func() { n.done <- a.Run(ctx) }()
 	tb.Cleanup(func() {
 		if err := n.end(); err != nil {
