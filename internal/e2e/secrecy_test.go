@@ -28,6 +28,7 @@ import (
 	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
+	"gotong.dev/gotong/proof"
 )
 
 // balot is a track of one vote.
@@ -207,7 +208,7 @@ func (h *hush) exports() (public, full []byte) {
 	h.t.Helper()
 	s, dir := h.database(), h.dir+"-checkpoints"
 	signers := must(audit.ReadSigners(dir))(h.t)
-	pinned := must(audit.ReadNotes(must(os.ReadFile(filepath.Join(dir, audit.CheckpointsFile)))(h.t), audit.KeysOf(signers)))(h.t)
+	pinned := must(audit.ReadNotes(must(os.ReadFile(filepath.Join(dir, audit.CheckpointsFile)))(h.t), proof.Trust{Keys: audit.KeysOf(signers)}))(h.t)
 	source := must(audit.FromStore(h.t.Context(), s))(h.t)
 	var a, b bytes.Buffer
 	is := func(s gotong.Stream) bool { return slices.Contains(slices.Collect(maps.Values(h.cases)), s) }
@@ -342,9 +343,9 @@ func (h *hush) erased(public []byte) {
 	none(h.t, "a public export after the erasure", public, texts...)
 	none(h.t, "a full export after the erasure", full, texts...)
 	var e map[string]any
-	proof := h.get("ani", fmt.Sprintf("%s/v1/streams/%s/events/1/proof", h.url, h.cases[true]))
-	none(h.t, "the proof after the erasure", proof, texts...)
-	if json.Unmarshal(proof[bytes.IndexByte(proof, '{'):], &e) != nil || e["content_commitment"] == nil || e["content"] != nil {
-		h.t.Errorf("the proof after the erasure: %s", proof)
+	shown := h.get("ani", fmt.Sprintf("%s/v1/streams/%s/events/1/proof", h.url, h.cases[true]))
+	none(h.t, "the proof after the erasure", shown, texts...)
+	if json.Unmarshal(shown[bytes.IndexByte(shown, '{'):], &e) != nil || e["content_commitment"] == nil || e["content"] != nil {
+		h.t.Errorf("the proof after the erasure: %s", shown)
 	}
 }
