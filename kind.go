@@ -45,6 +45,10 @@ type Kind struct {
 	// Affects returns whose access an event may have changed.
 	Affects func(Event) Affected
 
+	// Webhooks are the rules by which webhooks read its streams, see
+	// [WithWebhooks]. Nil: none reads any.
+	Webhooks *Webhooks
+
 	// Timers returns the commands that the server issues at a later time because
 	// of this event, from the event alone. Nil if none is.
 	Timers func(Event) []Timer

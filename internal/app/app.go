@@ -56,6 +56,9 @@ type Options struct {
 
 	kinds []kind // added to those of the server; for tests
 
+	// HookWaits, for tests, replaces the waits and the timeout of webhooks.
+	HookWaits HookWaits
+
 	// Wrap, if not nil, returns the store that the server uses in place of the
 	// opened one. Tests make storage fail with it.
 	Wrap func(store.Whole) store.Whole
@@ -71,6 +74,7 @@ type App struct {
 	ahead ahead
 
 	hashProgram string
+	hookWaits   HookWaits
 
 	kinds   []kind
 	codec   *store.Codec
@@ -106,7 +110,7 @@ type App struct {
 // New opens the store and listens on both addresses. The caller must call
 // [App.Run], which also closes what New opened.
 func New(ctx context.Context, opts Options) (*App, error) {
-	a := &App{cfg: opts.Config, log: opts.Log, clock: opts.Clock, hashProgram: opts.HashProgram}
+	a := &App{cfg: opts.Config, log: opts.Log, clock: opts.Clock, hashProgram: opts.HashProgram, hookWaits: opts.HookWaits}
 	tracks, err := tracksOf(&opts.Config)
 	if err != nil {
 		return nil, err

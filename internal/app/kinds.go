@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
@@ -38,7 +39,13 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	rows = append(rows, kind{rules: affairs.Kind(), routes: caseRoutes(affairs), creates: cases.StreamOf})
 	// Threads borrow the members of every kind above that lends them.
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
-	return append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
+	rows = append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
+	hooks := webhook.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
+	rows = append(rows, kind{rules: hooks.Kind(), routes: webhookRoutes})
+	for i := range rows {
+		rows[i].rules = gotong.WithWebhooks(rows[i].rules, accounts)
+	}
+	return rows
 }
 
 // accountsOf returns OwnAccounts, or AnyIssuer if tokens of other issuers are

@@ -2,25 +2,28 @@ package app
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/thread"
 )
 
 // TestKindsAreWhole: a kind that lacks a function does not get into the table;
-// Amends alone may be missing, Signals where there are none, Lends, Timers, Replay
-// and Evidence.
+// Amends alone may be missing, Signals where there are none, Lends, Timers, Replay,
+// Evidence and Webhooks.
 func TestKindsAreWhole(t *testing.T) {
 	rows := kinds(gotong.OwnAccounts, cases.BuiltIn())
-	whole := rows[len(rows)-1] // of threads, which have everything else
+	whole := rows[slices.IndexFunc(rows, func(k kind) bool { return k.rules.Name == thread.Name })] // of threads, which have everything else
 	whole.rules.Timers = func(gotong.Event) []gotong.Timer { return nil }
 	whole.rules.Lends = &gotong.Lends{OfUser: "user_threads", Roles: map[string]gotong.Standing{"member": gotong.Ordinary}}
 	whole.rules.Replay = func() func(gotong.Event) error { return func(gotong.Event) error { return nil } }
 	whole.rules.Evidence = &gotong.Evidence{}
 	optional := map[string]bool{
 		"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Replay": true, "Evidence": true,
+		"Webhooks": true,
 	}
 	rules := reflect.TypeFor[gotong.Kind]()
 	for i := range rules.NumField() {

@@ -115,10 +115,11 @@ func users() auth.Users {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
 		Document: user.UserKey,
-		Standing: func(head gotong.Head, document []byte) (auth.Standing, error) {
+		Keeps:    []string{user.EvWebhookFailing},
+		Standing: func(_ gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)
-			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: head.Seq}, err
+			return auth.Standing{Role: u.Role, Enabled: u.Enabled, Version: u.Standing}, err
 		},
 	}
 }

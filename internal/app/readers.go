@@ -10,11 +10,13 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/timer"
+	hooks "gotong.dev/gotong/internal/webhook"
 )
 
 // readers returns every reader of this server, one row each.
 func readers() []reader.Reader {
-	return append([]reader.Reader{audit.Reader(), timer.Reader(Kinds())}, more...)
+	kinds := Kinds()
+	return append([]reader.Reader{audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds))}, more...)
 }
 
 var more []reader.Reader // of tests
@@ -22,7 +24,7 @@ var more []reader.Reader // of tests
 // handlers returns the handler of every queue of jobs, one row each. The engine
 // exists when it is called.
 func handlers(a *App) []reader.Handler {
-	return []reader.Handler{timer.Handler(a.codec, a.engine)}
+	return []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler()}
 }
 
 // Readers returns every reader of a server, for tools that make their documents

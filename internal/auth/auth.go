@@ -40,6 +40,7 @@ type Users struct {
 	Register   func(email, username, communityID string) any // its data
 	EmailClaim func(email string) gotong.Claim
 	Document   func(userID string) gotong.Key
+	Keeps      []string // the types of events that leave the standing as it is
 
 	// Standing returns the standing of an account, from the head of its stream and
 	// its document.

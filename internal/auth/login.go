@@ -357,7 +357,7 @@ func (s *Service) Logout(ctx context.Context, p Principal) (err error) {
 // ends everything that its tokens opened. It does not block.
 func (s *Service) Committed(_ context.Context, rows []store.Event) {
 	for i := range rows {
-		if e := &rows[i]; e.Stream.Kind() == userKind && e.Seq > 1 {
+		if e := &rows[i]; e.Stream.Kind() == userKind && e.Seq > 1 && !slices.Contains(s.opts.Users.Keeps, e.Type) {
 			s.verified.forget(e.Stream.ID())
 			s.opts.OnUserEnd(e.Stream.ID())
 		}

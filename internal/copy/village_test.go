@@ -12,6 +12,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/store"
 )
@@ -90,6 +91,13 @@ func (v *village) live(n int) {
 func (v *village) account() {
 	p := v.person()
 	on := gotong.NewStream("user", p)
+	v.serial++
+	if r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: user.CmdWarnOfWebhook, Data: user.WarnOfWebhook{WebhookID: "whk-1"}, RequestID: fmt.Sprint("r", v.serial),
+		CorrelationID: "c", Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
+	}); err == nil && r.First > 0 {
+		v.decided["user "+user.CmdWarnOfWebhook]++
+	}
 	switch v.pick(4) {
 	case 0:
 		v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
@@ -117,6 +125,9 @@ func (v *village) gather() {
 		return
 	}
 	on := v.groups[v.pick(len(v.groups))]
+	if v.pick(8) == 0 {
+		v.hook(on)
+	}
 	switch v.pick(11) {
 	case 8, 10:
 		v.knock(on, me)
@@ -153,6 +164,45 @@ func (v *village) gather() {
 		if _, ok := v.try(at, me, thread.CmdCreate, thread.Create{ScopeID: scope, Privacy: privacy, Members: members}); ok {
 			v.threads = append(v.threads, at)
 		}
+	}
+}
+
+// hook registers a webhook of a group, has a thread and a case admit it, and ends it.
+func (v *village) hook(on gotong.Stream) {
+	s, me := gotong.WebhookStream(fmt.Sprint("whk-", v.serial)), ""
+	for _, p := range people { // those who lead the group
+		if _, ok := v.try(s, p, webhook.CmdRegister, webhook.Register{ScopeID: on.ID()}); ok {
+			me = p
+		}
+	}
+	for _, cmd := range []struct {
+		typ  string
+		data any
+	}{
+		{webhook.CmdUpdate, webhook.Update{URL: true}}, {webhook.CmdRotate, webhook.Rotate{}},
+		{webhook.CmdSkip, webhook.Skip{Stream: on, Seq: 1}}, {webhook.CmdReplay, webhook.Replay{ReplayID: "rpl-1"}},
+		{webhook.CmdDisable, webhook.Disable{}}, {webhook.CmdEnable, webhook.Enable{}},
+	} {
+		v.try(s, me, cmd.typ, cmd.data)
+	}
+	if me == "" {
+		return
+	}
+	id, other := s.ID(), v.person()
+	talk, affair := gotong.Stream(fmt.Sprint("thread/h", v.serial)), gotong.Stream(fmt.Sprint("case/case-h", v.serial))
+	v.try(talk, me, thread.CmdCreate, thread.Create{ScopeID: on.ID(), Privacy: thread.Private})
+	v.try(affair, me, cases.CmdCreate, cases.Create{ScopeID: on.ID(), Track: "tuntaskan", Title: "Selokan", Privacy: cases.Private})
+	for _, in := range []gotong.Stream{talk, affair} {
+		v.try(in, me, gotong.CmdAddWebhook, gotong.AddWebhook{WebhookID: id})
+		if v.pick(2) == 0 {
+			v.try(in, me, gotong.CmdRemoveWebhook, gotong.RemoveWebhook{WebhookID: id})
+		}
+	}
+	v.try(on, me, group.CmdAdd, group.Add{UserID: other})
+	v.try(on, me, group.CmdRole, group.SetRole{UserID: other, Role: group.Admin})
+	v.try(s, other, webhook.CmdTakeOver, webhook.TakeOver{})
+	if v.pick(2) == 0 {
+		v.try(s, me, webhook.CmdEnd, webhook.End{})
 	}
 }
 

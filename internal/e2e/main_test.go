@@ -49,6 +49,9 @@ func serve(dir string) int {
 	if os.Getenv(fuseEnv) != "" {
 		opts.Wrap = fused
 	}
+	if os.Getenv(hooksEnv) != "" {
+		opts.HookWaits = quickHooks()
+	}
 	if file := os.Getenv(tracksEnv); file != "" {
 		opts.Config.Tracks = []string{file}
 	}
@@ -79,7 +82,7 @@ func options(dir string, log io.Writer) app.Options {
 			JWTKeys:         []config.JWTKey{{KID: "e2e", Alg: "HS256", Key: secret}},
 			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 20_000,
 			UserRate: most, UserBurst: most, CommandRate: most, CommandBurst: most, AddressRate: most, AddressBurst: most,
-			ShutdownGrace: 10 * time.Second, OTelSample: 1,
+			ShutdownGrace: 10 * time.Second, OTelSample: 1, OutboundNetworks: []string{"127.0.0.1"},
 		},
 		Build: app.Build{Version: "e2e"}, CheckpointsNew: true, // a node may join a log that is not empty
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),

@@ -22,6 +22,7 @@ import (
 	"gotong.dev/gotong/internal/community/regutest"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
@@ -31,7 +32,9 @@ import (
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/httpapi/webhooks"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/store/storetest"
@@ -87,9 +90,14 @@ func affairs() cases.Rules {
 }
 
 func kinds() []gotong.Kind {
-	return []gotong.Kind{
+	list := []gotong.Kind{
 		threads().Kind(), group.KindFor(gotong.OwnAccounts), affairs().Kind(), regutest.Kind(group.Kind()), user.Kind(),
+		webhook.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.Kind()}}.Kind(),
 	}
+	for i := range list {
+		list[i] = gotong.WithWebhooks(list[i], gotong.OwnAccounts)
+	}
+	return list
 }
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
@@ -152,6 +160,10 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
 			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: edgepod.Rules{}, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),
+			webhooks.Routes(webhooks.Options{
+				Options: routed, Registers: w.store, Guard: outbound.New(outbound.Options{}), Now: w.now,
+				Admits: map[string]string{thread.Name: "/v1/chat/threads", cases.Name: "/v1/cases"},
+			}),
 		},
 	}
 	for _, f := range change {

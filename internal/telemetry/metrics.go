@@ -26,6 +26,8 @@ type Metrics struct {
 	Check  *Check
 	Pod    *EdgePod
 
+	Webhooks *Webhooks
+
 	damage   prometheus.Counter
 	jobs     *prometheus.CounterVec
 	registry *prometheus.Registry
@@ -46,7 +48,8 @@ func NewMetrics(b Build) *Metrics {
 	info.WithLabelValues(b.Version, b.Revision, runtime.Version()).Set(1)
 	return &Metrics{
 		jobs: counter(r, "gotong_jobs_total", "Runs of jobs, by how they ended.", "queue", "outcome"),
-		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), Pod: newEdgePod(r), registry: r,
+		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), Pod: newEdgePod(r),
+		Webhooks: newWebhooks(r), registry: r,
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}

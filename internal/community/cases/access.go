@@ -26,6 +26,21 @@ func (r Rules) access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	return gotong.Grant{Readable: true, Roles: roles, Spans: []gotong.Span{{Stream: s.Stream}}}
 }
 
+// admits lets the author and a PIC decide on webhooks; platform moderators may only
+// remove them.
+func (r Rules) admits(s gotong.State, cmd gotong.Command) error {
+	doc, ok := gotong.Doc[Case](s, CaseKey(s.Stream.ID()))
+	if !ok || !r.MayKnow(s, gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}) {
+		return gotong.NotFound()
+	}
+	is := ruling{Rules: r, state: s, cmd: cmd, doc: doc}
+	is.me, is.member = r.memberOf(s, doc, cmd.Actor.UserID)
+	if _, removes := cmd.Data.(gotong.RemoveWebhook); removes && is.manages() || is.member && is.me.holds(Author, PIC) {
+		return nil
+	}
+	return gotong.NewError(gotong.CodeForbidden, "Only the author and a PIC can add webhooks.")
+}
+
 func affects(e gotong.Event) gotong.Affected {
 	switch d := e.Data.(type) {
 	case Created:

@@ -186,7 +186,8 @@ func (r Rules) Kind() gotong.Kind {
 		Name: Name, Commands: commands(), Events: events(), Documents: documents(),
 		Lends: &gotong.Lends{OfUser: OfUser, Roles: lent()},
 		Home:  r.home, Needs: r.needs, Decide: r.decide, Project: project,
-		AccessNeeds: r.accessNeeds, Access: r.access, Affects: affects, Timers: timers,
+		AccessNeeds: r.accessNeeds, Access: r.access, Webhooks: &gotong.Webhooks{Admits: r.admits},
+		Affects: affects, Timers: timers,
 		Replay: replay, Evidence: &evidence,
 	}
 }

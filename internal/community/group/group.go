@@ -124,6 +124,7 @@ func KindFor(accounts gotong.Accounts) gotong.Kind {
 		AccessNeeds: accessNeeds,
 		Access:      access,
 		Affects:     affects,
+		Webhooks:    &gotong.Webhooks{Open: func(any) bool { return true }},
 	}
 }
 

@@ -84,6 +84,25 @@ func covers(outer, inner gotong.Span) bool {
 		(outer.To == 0 || inner.To != 0 && inner.To <= outer.To)
 }
 
+// open: a public thread is open to every webhook of its home.
+func open(doc any) bool {
+	t, ok := doc.(Thread)
+	return ok && t.Privacy == Public
+}
+
+// admits lets those who may add and remove members decide on webhooks.
+func (r Rules) admits(s gotong.State, cmd gotong.Command) error {
+	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
+	is := ruling{Rules: r, state: s, thread: t, cmd: cmd}
+	if is.me = is.standing(cmd.Actor.UserID); !ok || !mayKnow(s, t, is.me) {
+		return gotong.NotFound()
+	}
+	if _, removes := cmd.Data.(gotong.RemoveWebhook); removes && is.moderates() || is.leads() {
+		return nil
+	}
+	return gotong.NewError(gotong.CodeForbidden, "Only owners and admins can add webhooks.")
+}
+
 func affects(e gotong.Event) gotong.Affected {
 	switch d := e.Data.(type) {
 	case Created:

@@ -36,6 +36,7 @@ func (r Rules) Kind() gotong.Kind {
 		Project:     project,
 		AccessNeeds: accessNeeds,
 		Access:      r.access,
+		Webhooks:    &gotong.Webhooks{Open: open, Admits: r.admits},
 		Affects:     affects,
 		About:       about,
 		Overlays:    Overlays,

@@ -11,12 +11,15 @@ const (
 	CmdSetRole  = "user.set_role"
 	CmdDisable  = "user.disable"
 	CmdEnable   = "user.enable"
+
+	CmdWarnOfWebhook = "user.warn_of_webhook"
 )
 
 func commands() []gotong.Type {
 	return []gotong.Type{
 		gotong.TypeOf[Register](CmdRegister), gotong.TypeOf[SetRole](CmdSetRole),
 		gotong.TypeOf[Disable](CmdDisable), gotong.TypeOf[Enable](CmdEnable),
+		gotong.TypeOf[WarnOfWebhook](CmdWarnOfWebhook),
 	}
 }
 
@@ -40,6 +43,14 @@ type Disable struct {
 // Enable enables an account again.
 type Enable struct {
 	Reason string `json:"reason,omitempty"`
+}
+
+// WarnOfWebhook informs a user that a webhook of theirs accepts nothing and when it
+// will be disabled. Only the server sends it.
+type WarnOfWebhook struct {
+	WebhookID  string         `json:"webhook_id"`
+	Since      gotong.Instant `json:"since"`
+	DisabledAt gotong.Instant `json:"disabled_at"`
 }
 
 // Clean implements [gotong.Cleaner].

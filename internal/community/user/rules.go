@@ -8,12 +8,15 @@ const (
 	EvRoleChanged = "user.role_changed"
 	EvDisabled    = "user.disabled"
 	EvEnabled     = "user.enabled"
+
+	EvWebhookFailing = "user.webhook_failing"
 )
 
 func events() []gotong.EventType {
 	return []gotong.EventType{
 		gotong.EventOf[Registered](EvRegistered), gotong.EventOf[RoleChanged](EvRoleChanged),
 		gotong.EventWith[Switched, Reason](EvDisabled), gotong.EventWith[Switched, Reason](EvEnabled),
+		gotong.EventOf[WebhookFailing](EvWebhookFailing),
 	}
 }
 
@@ -31,6 +34,14 @@ type RoleChanged struct {
 // Switched is the data of user.disabled and user.enabled.
 type Switched struct {
 	Enabled bool `json:"enabled"`
+}
+
+// WebhookFailing is the data of user.webhook_failing: a webhook that the user
+// registered has accepted nothing since an instant and will be disabled.
+type WebhookFailing struct {
+	WebhookID  string         `json:"webhook_id"`
+	Since      gotong.Instant `json:"since"`
+	DisabledAt gotong.Instant `json:"disabled_at"`
 }
 
 // Reason is the content of user.disabled and user.enabled.
@@ -88,6 +99,11 @@ func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	switch c := cmd.Data.(type) {
+	case WarnOfWebhook:
+		if cmd.Actor.Role != gotong.RoleSystem {
+			return gotong.Reject(gotong.CodeForbidden, "Only the server warns of webhooks.")
+		}
+		return gotong.Accept(gotong.Fact{Type: EvWebhookFailing, Data: WebhookFailing(c)})
 	case SetRole:
 		if c.Role == u.Role {
 			return gotong.Accept()
@@ -131,15 +147,15 @@ func (u User) turn(event string, enabled bool, reason string) (gotong.Decision, 
 func project(s gotong.State, e gotong.Event) []gotong.Change {
 	key := UserKey(e.Stream.ID())
 	if d, ok := e.Data.(Registered); ok {
-		u := User{Role: d.Role, Enabled: true, CommunityID: d.CommunityID, CreatedAt: e.At}
+		u := User{Role: d.Role, Enabled: true, CommunityID: d.CommunityID, CreatedAt: e.At, Standing: e.Seq}
 		return []gotong.Change{{Key: key, Doc: u}}
 	}
 	u, _ := gotong.Doc[User](s, key)
 	switch d := e.Data.(type) {
 	case RoleChanged:
-		u.Role = d.Role
+		u.Role, u.Standing = d.Role, e.Seq
 	case Switched:
-		u.Enabled = d.Enabled
+		u.Enabled, u.Standing = d.Enabled, e.Seq
 		listed := gotong.List(DisabledKey(u.CreatedAt, e.Stream.ID()), e.Stream, !d.Enabled)
 		return []gotong.Change{{Key: key, Doc: u}, listed}
 	default:

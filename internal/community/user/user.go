@@ -32,10 +32,14 @@ type User struct {
 	Enabled     bool           `json:"enabled"`
 	CommunityID string         `json:"community_id"`
 	CreatedAt   gotong.Instant `json:"created_at"`
+	Standing    uint64         `json:"standing"` // the event that set role and enabled
 }
 
 // Active reports whether the account is not disabled.
 func (u User) Active() bool { return u.Enabled }
+
+// Platform returns the platform role of the account.
+func (u User) Platform() gotong.Role { return u.Role }
 
 // UserKey is the key of an account's document.
 func UserKey(id string) gotong.Key { return gotong.Key{Collection: Users, Owner: id} } //nolint:revive // as in the other kinds

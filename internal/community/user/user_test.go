@@ -32,7 +32,7 @@ func docOf(w *communitytest.World) user.User { u, _ := w.Doc(user.UserKey("u1"))
 
 func TestRegisterCreatesAnAccountAndClaimsItsNames(t *testing.T) {
 	w := registered(t)
-	want := user.User{Role: gotong.RoleUser, Enabled: true, CommunityID: "rt05", CreatedAt: w.Head(s).At}
+	want := user.User{Role: gotong.RoleUser, Enabled: true, CommunityID: "rt05", CreatedAt: w.Head(s).At, Standing: 1}
 	if got := docOf(w); got != want || w.Head(s).Home != s {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}

@@ -177,7 +177,11 @@ func schemaOfCommand(kind, name string) string { return "command." + kind + "." 
 func schemaOfEvent(kind, name string) string { return "event." + kind + "." + name }
 
 func commanded() []gotong.Kind {
-	return []gotong.Kind{group.Kind(), affairs(), thread.Kind(group.Kind())}
+	list := []gotong.Kind{group.Kind(), affairs(), thread.Kind(group.Kind())}
+	for i := range list {
+		list[i] = gotong.WithWebhooks(list[i], gotong.AnyIssuer)
+	}
+	return list
 }
 
 func commandRefs() list {

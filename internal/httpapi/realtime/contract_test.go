@@ -16,9 +16,11 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/api"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 )
@@ -47,6 +49,7 @@ func TestEveryDocumentedMessageIsValid(t *testing.T) {
 	everyCaseCommand(t, w, ann, bob)
 	everyThreadCommand(t, w, ann, bob)
 	everyUserEvent(t, w)
+	everyWebhookEvent(t, w, ann)
 	w.poll("ann", "?wait=0&cursor=start&stream="+string(made))
 	ann.send("op", "ping", "id", "p")
 	ann.want("pong")
@@ -235,10 +238,59 @@ func everyUserEvent(t *testing.T, w *world) {
 	run(user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
 	run(user.CmdDisable, user.Disable{Reason: "spam"})
 	run(user.CmdEnable, user.Enable{})
+	run(user.CmdWarnOfWebhook, user.WarnOfWebhook{WebhookID: "whk-1", Since: 1, DisabledAt: 2})
 	erase(t, w, s)
 	a := w.poll(s.ID(), "?wait=0&cursor=start&stream="+string(s))
-	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5}) {
+	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6}) {
 		t.Errorf("got %v", got)
+	}
+}
+
+// everyWebhookEvent runs every command of a webhook, and those with which a thread and
+// a case admit one.
+func everyWebhookEvent(t *testing.T, w *world, ann *socket) {
+	t.Helper()
+	g := order(ann, group.Name, group.CmdCreate, object{"name": "RT 06", "entity_type": "kelompok", "join_policy": "terbuka"}).Stream
+	s, n := gotong.WebhookStream("whk-1"), uint64(0)
+	run := func(typ string, data any) {
+		t.Helper()
+		_, err := w.engine.Execute(context.Background(), gotong.Command{
+			Stream: s, Type: typ, Data: data, Actor: gotong.Actor{UserID: "ann", Role: gotong.RoleUser},
+			RequestID: fmt.Sprint("h", w.n.Add(1)), CorrelationID: "c",
+		})
+		if n++; err != nil {
+			t.Fatal(typ, err)
+		}
+	}
+	run(webhook.CmdRegister, webhook.Register{ScopeID: g.ID(), Types: []string{"message.posted"}, Streams: []gotong.Stream{g}})
+	run(webhook.CmdUpdate, webhook.Update{Types: &[]string{}, Streams: &[]gotong.Stream{}, URL: true})
+	run(webhook.CmdRotate, webhook.Rotate{})
+	run(webhook.CmdSkip, webhook.Skip{Stream: g, Seq: 1})
+	run(webhook.CmdReplay, webhook.Replay{ReplayID: "rpl-1"})
+	run(webhook.CmdDisable, webhook.Disable{})
+	run(webhook.CmdEnable, webhook.Enable{})
+	for kind, data := range map[string]object{
+		thread.Name: {"privacy_level": "private"}, cases.Name: {"track": "kilat", "title": "Selokan", "privacy_level": "private"},
+	} {
+		data["scope_id"] = g.ID()
+		in := order(ann, gotong.Stream(kind), kind+".create", data).Stream
+		watch := w.sse("ann", "?stream="+string(in), "")
+		watch.want("subscribed")
+		order(ann, in, gotong.CmdAddWebhook, object{"webhook_id": "whk-1"})
+		watch.upTo(order(ann, in, gotong.CmdRemoveWebhook, object{"webhook_id": "whk-1"}))
+		watch.close()
+	}
+	order(ann, g, group.CmdAdd, object{"user_id": "bob"})
+	order(ann, g, group.CmdRole, object{"user_id": "bob", "role": "admin"})
+	if _, err := w.engine.Execute(context.Background(), gotong.Command{
+		Stream: s, Type: webhook.CmdTakeOver, Data: webhook.TakeOver{}, Actor: gotong.Actor{UserID: "bob", Role: gotong.RoleUser}, RequestID: "over", CorrelationID: "c",
+	}); err != nil {
+		t.Fatal(err)
+	}
+	n++
+	run(webhook.CmdEnd, webhook.End{})
+	if got := w.poll("ann", "?wait=0&cursor=start&stream="+string(s)).seqs(s); len(got) != int(n) { //nolint:gosec // a few
+		t.Errorf("got %v, want %d", got, n)
 	}
 }
 

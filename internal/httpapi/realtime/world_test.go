@@ -24,6 +24,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
@@ -57,9 +58,9 @@ tracks:
 }
 
 func kinds() []gotong.Kind {
-	list := []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), affairs(), user.Kind()}
+	list := []gotong.Kind{thread.Kind(group.Kind()), group.Kind(), affairs(), user.Kind(), webhook.Rules{Lenders: gotong.Lenders{group.Kind()}}.Kind()}
 	for i := range list {
-		list[i] = gotong.WithErasure(list[i])
+		list[i] = gotong.WithErasure(gotong.WithWebhooks(list[i], gotong.AnyIssuer))
 	}
 	return list
 }

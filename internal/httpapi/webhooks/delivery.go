@@ -1,0 +1,260 @@
+package webhooks
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"slices"
+	"unicode/utf8"
+
+	"gotong.dev/gotong"
+	rules "gotong.dev/gotong/internal/community/webhook"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/webhook"
+)
+
+// Skip is the body of skipping an event.
+type Skip struct {
+	Stream string `json:"stream" minLength:"3" maxLength:"161"`
+}
+
+type skipIn struct {
+	httpapi.In
+	JSON httpapi.Body[Skip]
+}
+
+// skip changes the lane and adds the dead letter in the transaction of its event,
+// which wakes the sender.
+func (r *routes) skip(ctx context.Context, in *skipIn) (*answered, error) {
+	own, _, _, err := r.config(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	s, err := gotong.ParseStream(in.JSON.Value.Stream)
+	if err != nil {
+		return nil, err
+	}
+	lane, version, err := webhook.Read[webhook.Lane](ctx, r.Registers, webhook.LaneKey(in.ID, s))
+	if err != nil {
+		return nil, err
+	}
+	cmd := httpapi.CallOf(ctx).Command(own, rules.CmdSkip, rules.Skip{Stream: s, Seq: max(lane.Next, 1)}, in.JSON.Raw)
+	if lane.Attempts == 0 { // unless this is a repetition
+		if _, ok := replayed(ctx, r.Store, cmd); !ok {
+			return nil, gotong.NewError(gotong.CodeConflict, "The stream does not wait for the receiver to accept an event.")
+		}
+	}
+	d := webhook.Dead{Stream: s, Seq: lane.Next, At: r.Now(), Attempts: lane.Attempts, Why: "skipped"}
+	_, before, err := webhook.Read[webhook.Dead](ctx, r.Registers, webhook.DeadKey(in.ID, s, lane.Next))
+	if err != nil {
+		return nil, err
+	}
+	cmd.Registers = []gotong.RegisterChange{
+		change(webhook.LaneKey(in.ID, s), version, webhook.Lane{Seq: lane.Next}), change(webhook.DeadKey(in.ID, s, lane.Next), before, d),
+	}
+	return r.answer(ctx, cmd)
+}
+
+func change(key gotong.Key, version uint64, doc any) gotong.RegisterChange {
+	body, _ := json.Marshal(doc) //nolint:errchkjson // plain fields
+	return gotong.RegisterChange{Key: key, Expect: version, Body: body}
+}
+
+// replayed reports whether a command was committed before.
+func replayed(ctx context.Context, from store.Loader, cmd gotong.Command) (store.Record, bool) {
+	snap, err := from.Load(ctx, store.Need{Records: []gotong.RequestKey{cmd.Key()}})
+	record, ok := snap.Records[cmd.Key()]
+	return record, ok && err == nil
+}
+
+func (r *routes) answer(ctx context.Context, cmd gotong.Command) (*answered, error) {
+	receipt, err := httpapi.Run(ctx, r.Options.Engine, cmd)
+	if err != nil {
+		return nil, err
+	}
+	v, err := r.view(ctx, receipt.Stream)
+	return httpapi.Answer(receipt, v, err)
+}
+
+// Replay is the body of sending events again.
+type Replay struct {
+	Stream  string `json:"stream,omitempty" maxLength:"161" doc:"With from_seq and to_seq: events of this stream."`
+	FromSeq uint64 `json:"from_seq,omitempty"`
+	ToSeq   uint64 `json:"to_seq,omitempty" doc:"By default from_seq: one event."`
+	SinceMS int64  `json:"since_ms,omitempty" doc:"Everything of all streams since this time, as far as it was sent or is dead."`
+	Dead    bool   `json:"dead,omitempty" doc:"All dead letters."`
+}
+
+type replayIn struct {
+	httpapi.In
+	JSON httpapi.Body[Replay]
+}
+
+func (r *routes) replay(ctx context.Context, in *replayIn) (*answered, error) {
+	own, _, _, err := r.config(ctx, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	b := in.JSON.Value
+	p := webhook.Replay{From: b.FromSeq, To: max(b.ToSeq, b.FromSeq), Since: gotong.Instant(b.SinceMS * 1000), Dead: b.Dead}
+	if b.Stream != "" {
+		if p.Stream, err = gotong.ParseStream(b.Stream); err != nil {
+			return nil, err
+		}
+	}
+	stretch, since := p.Stream != "" && p.From > 0 && !p.Dead && p.Since == 0, p.Stream == "" && p.To == 0
+	if !gotong.ValidTime(b.SinceMS) || !stretch && (!since || p.Dead == (p.Since > 0)) {
+		return nil, gotong.Invalid("stream", "with from_seq, or since_ms alone, or dead alone must be given")
+	}
+	call := httpapi.CallOf(ctx)
+	id := "rpl-" + gotong.DeriveID(rules.Name, call.Principal.UserID, call.RequestID)
+	cmd := call.Command(own, rules.CmdReplay, rules.Replay{ReplayID: id}, in.JSON.Raw)
+	cmd.Registers = []gotong.RegisterChange{change(webhook.ReplayKey(in.ID, id), 0, p)}
+	return r.answer(ctx, cmd)
+}
+
+// Letter is a reference to an event that the receiver did not accept.
+type Letter struct {
+	Stream   gotong.Stream `json:"stream"`
+	Seq      uint64        `json:"seq"`
+	EventID  string        `json:"event_id,omitempty"`
+	AtMS     int64         `json:"at_ms"`
+	Attempts int           `json:"attempts"`
+	Status   int           `json:"status,omitempty"`
+	Why      string        `json:"why" enum:"rejected,skipped,unreadable"`
+}
+
+type lettersIn struct {
+	httpapi.In
+	Cursor string `query:"cursor" maxLength:"512" doc:"X-Next-Cursor of the previous page."`
+}
+
+func (r *routes) letters(ctx context.Context, in *lettersIn) (*httpapi.Listed[Letter], error) {
+	if _, _, _, err := r.config(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	const limit = 200
+	after, err := base64.RawURLEncoding.Strict().DecodeString(in.Cursor)
+	if err != nil || !utf8.Valid(after) {
+		return nil, gotong.NewError(gotong.CodeCursorInvalid, "The cursor is malformed; leave it out for the first page.")
+	}
+	list, last, err := webhook.DeadLetters(ctx, r.Registers, in.ID, string(after), limit)
+	out := &httpapi.Listed[Letter]{Body: []Letter{}}
+	for _, d := range list {
+		out.Body = append(out.Body, Letter{d.Stream, d.Seq, d.EventID, d.At.Milli(), d.Attempts, d.Status, d.Why})
+	}
+	if len(list) == limit {
+		out.Next = httpapi.Next{HasMore: true, NextCursor: base64.RawURLEncoding.EncodeToString([]byte(last))}
+	}
+	return out, err
+}
+
+// Attempt is one attempt to deliver an event.
+type Attempt struct {
+	AtMS       int64         `json:"at_ms"`
+	MessageID  string        `json:"webhook_message_id" doc:"The webhook-id that was sent."`
+	Stream     gotong.Stream `json:"stream,omitempty"`
+	Seq        uint64        `json:"seq,omitempty"`
+	Status     int           `json:"status,omitempty" doc:"Absent if there was no response."`
+	Error      string        `json:"error,omitempty"`
+	DurationMS int64         `json:"duration_ms"`
+	ReplayID   string        `json:"replay_id,omitempty"`
+}
+
+type deliveriesOut struct {
+	Body []Attempt
+}
+
+func (r *routes) deliveries(ctx context.Context, in *httpapi.In) (*deliveriesOut, error) {
+	if _, _, _, err := r.config(ctx, in.ID); err != nil {
+		return nil, err
+	}
+	state, err := webhook.ReadState(ctx, r.Registers, in.ID)
+	out := &deliveriesOut{Body: []Attempt{}}
+	for _, a := range slices.Backward(state.Log) {
+		out.Body = append(out.Body, Attempt{a.At.Milli(), a.WebhookID, a.Stream, a.Seq, a.Status, a.Error, a.MS, a.Replay})
+	}
+	return out, err
+}
+
+// Member is a webhook that was added to a thread or case.
+type Member struct {
+	WebhookID string `json:"webhook_id"`
+	AddedAtMS int64  `json:"added_at_ms"`
+}
+
+type membersOut struct {
+	Body []Member
+}
+
+type memberIn struct {
+	httpapi.In
+	WebhookID string `path:"wid" pattern:"^[A-Za-z0-9._:-]{1,128}$" doc:"The webhook's id, whk-…"`
+	Empty     httpapi.NoBody
+}
+
+type receiptOut struct {
+	Body httpapi.ReceiptView
+}
+
+// streamRoutes registers the routes of the webhooks of one stream of a kind.
+func (r *routes) streamRoutes(api *httpapi.API, kind, path string) {
+	streams := httpapi.Streams{Kind: kind, Engine: r.Options.Engine}
+	path, what := path+"/{id}/webhooks", "The "+kind+"'s id"
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-" + kind + "-webhooks", Method: http.MethodGet, Path: path, Tag: tag, Subject: what,
+		Summary: "List the webhooks that are members of a " + kind, Description: "For its members.",
+	}, func(ctx context.Context, in *httpapi.In) (*membersOut, error) {
+		s, err := streams.Stream(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		return r.members(ctx, s)
+	})
+	for _, c := range []struct {
+		id, method, summary, name string
+		data                      func(id string) any
+	}{
+		{"add-" + kind + "-webhook", http.MethodPut, "Make a webhook a member of a " + kind, gotong.CmdAddWebhook,
+			func(id string) any { return gotong.AddWebhook{WebhookID: id} }},
+		{"remove-" + kind + "-webhook", http.MethodDelete, "Remove a webhook from a " + kind, gotong.CmdRemoveWebhook,
+			func(id string) any { return gotong.RemoveWebhook{WebhookID: id} }},
+	} {
+		httpapi.Register(api, httpapi.Route{
+			ID: c.id, Method: c.method, Path: path + "/{wid}", Tag: tag, Subject: what, Write: true, Summary: c.summary,
+			Description: "For those who add and remove its members.",
+		}, func(ctx context.Context, in *memberIn) (*receiptOut, error) {
+			receipt, err := streams.Run(ctx, in.ID, c.name, c.data(in.WebhookID), nil, in.WebhookID)
+			if err != nil {
+				return nil, err
+			}
+			return &receiptOut{httpapi.ViewReceipt(receipt)}, nil
+		})
+	}
+}
+
+func (r *routes) members(ctx context.Context, s gotong.Stream) (*membersOut, error) {
+	key := gotong.WebhookKey(s, "")
+	looks, snap, err := r.Views.Look(ctx, viewer(ctx), []gotong.Stream{s}, nil, func([]gotong.State) store.Need {
+		return store.Need{Ranges: []store.KeyRange{{Collection: key.Collection, Owner: key.Owner, From: "\x01", To: "~"}}}
+	})
+	if err != nil {
+		return nil, err
+	}
+	if !looks[0].Grant.Readable {
+		return nil, gotong.NotFound()
+	}
+	out := &membersOut{Body: []Member{}}
+	for _, row := range snap.Ranges[0] {
+		m, _, err := httpapi.Decode[gotong.Membership](r.Codec, row)
+		if err != nil {
+			return nil, err
+		}
+		if m.Active() {
+			out.Body = append(out.Body, Member{row.Key.Name, m.JoinedAt.Milli()})
+		}
+	}
+	return out, nil
+}
