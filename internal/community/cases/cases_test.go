@@ -289,7 +289,6 @@ func TestCasesOfAGroup(t *testing.T) {
 	v.Refuse(budi, v.s, cases.Cast{Gate: gate.Seq, Choice: cases.No}, gotong.CodeNotFound)
 	v.Do(budi, rt, group.Join{})
 	v.Refuse(budi, v.s, cases.Cast{Gate: gate.Seq, Choice: cases.No}, gotong.CodeForbidden)
-	v.Refuse(mod, v.s, cases.Void{Gate: gate.Seq, UserID: "budi", Reason: "pergi"}, gotong.CodeConflict)
 	v.Do(budi, rt, group.Leave{})
 	if g := v.propose2(); g.Voters != 1 {
 		t.Errorf("%+v", g)

@@ -85,10 +85,8 @@ func (r ruling) object(c Object) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: EvObjected, Data: r.extended(r.gate.Terms.Vote), Content: Reason{c.Reason}})
 }
 
-// vote accepts the vote of a user who has been a member without a break since
-// before the proposal.
 func (r ruling) vote(c Cast) (gotong.Decision, error) {
-	if since(r.me.Membership) > r.gate.Seq || r.inHomeSince(r.actor()) > r.gate.HomeSeq {
+	if !r.votes(r.me, r.actor()) {
 		return gotong.Reject(gotong.CodeForbidden, "Only users who have been members since before the proposal can vote.")
 	}
 	if err := r.in(InVote, InRatifying); err != nil {
@@ -101,6 +99,12 @@ func (r ruling) vote(c Cast) (gotong.Decision, error) {
 		Type: EvVoted, Audience: gotong.ForUser(r.actor()),
 		Data: Voted{Gate: r.gate.Seq, Choice: c.Choice, TrackRoles: r.me.TrackRoles, Now: r.cmd.Now},
 	})
+}
+
+// votes reports whether a member is a voter: one without a break since before the
+// proposal.
+func (r ruling) votes(m Member, userID string) bool {
+	return since(m.Membership) <= r.gate.Seq && r.inHomeSince(userID) <= r.gate.HomeSeq
 }
 
 // since returns the event with which a user's present membership began; 0 if
@@ -119,6 +123,8 @@ func (r ruling) inHomeSince(userID string) uint64 {
 	return since(gotong.MembershipOf(r.state, r.doc.Home, userID))
 }
 
+// void removes the vote of a user whose membership ended after it, also if they
+// have returned: they cannot replace it themselves.
 func (r ruling) void(c Void) (gotong.Decision, error) {
 	if !r.moderates() {
 		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can void a vote.")
@@ -126,8 +132,8 @@ func (r ruling) void(c Void) (gotong.Decision, error) {
 	if err := r.in(InVote, InRatifying); err != nil {
 		return gotong.Decision{}, err
 	}
-	if _, is := r.memberOf(r.state, r.doc, c.UserID); is {
-		return gotong.Reject(gotong.CodeConflict, "Only the vote of a user who is no longer a member can be voided.")
+	if m, is := r.memberOf(r.state, r.doc, c.UserID); is && r.votes(m, c.UserID) {
+		return gotong.Reject(gotong.CodeConflict, "Only the vote of a user whose membership ended since can be voided.")
 	}
 	at, voted := r.gate.find(c.UserID)
 	if !voted {

@@ -38,3 +38,20 @@ func TestTheOpenGateIsNotADefault(t *testing.T) {
 		}
 	}
 }
+
+// A voter who was removed and came back can neither replace their vote nor keep a
+// moderator from voiding it.
+func TestAReturnDoesNotShieldAVote(t *testing.T) {
+	v := found(t, "tuntaskan", budi)
+	g := v.propose(cases.Propose{To: "bahas", Profile: "standard"})
+	v.Do(budi, v.s, cases.Cast{Gate: g.Seq, Choice: cases.Yes})
+	void := cases.Void{Gate: g.Seq, UserID: "budi", Reason: "Dipaksa"}
+	v.Refuse(mod, v.s, void, gotong.CodeConflict)
+	v.Do(ani, v.s, cases.Remove{UserID: "budi"})
+	v.Do(ani, v.s, cases.Seating{UserID: "budi", TrackRoles: []cases.Role{cases.PIC}})
+	v.Refuse(budi, v.s, cases.Cast{Gate: g.Seq, Choice: cases.No}, gotong.CodeForbidden)
+	v.Do(mod, v.s, void)
+	if ballots := v.gate(g.Seq).Ballots; len(ballots) != 0 {
+		t.Errorf("%+v", ballots)
+	}
+}

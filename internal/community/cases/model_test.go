@@ -326,7 +326,7 @@ func (m *model) do(actor gotong.Actor, data any, seq uint64) result {
 		}
 		return m.end(m.stage)
 	case cases.Void:
-		if !m.in(c.Gate, "vote", "ratify") || !moderates || m.live(c.UserID) || g.votes[c.UserID] == "" {
+		if !m.in(c.Gate, "vote", "ratify") || !moderates || m.live(c.UserID) && m.unbroken[c.UserID] || g.votes[c.UserID] == "" {
 			return rejected
 		}
 		delete(g.votes, c.UserID)
