@@ -32,8 +32,8 @@ const codeIO = 3
 
 // pins are the checkpoints and keys that a log is verified with.
 type pins struct {
-	Checkpoints string   `name:"checkpoints" help:"A directory of checkpoints, or a file of checkpoints that was kept elsewhere." placeholder:"PATH"`
-	Key         []string `name:"key" help:"The verifier key of the server; by default those of the directory of checkpoints." placeholder:"KEY"`
+	Checkpoints string   `name:"checkpoints" help:"The server's directory of checkpoints or, better, a file of checkpoints that was kept elsewhere." placeholder:"PATH"`
+	Key         []string `name:"key" help:"A verifier key of the server, as gotong audit checkpoint --keys prints it; repeatable. By default, those of the directory of checkpoints." placeholder:"KEY"`
 	cosigners
 }
 
@@ -81,9 +81,9 @@ func (p *pins) read() (pinned audit.Pinned, err error) {
 func unverifiable(err error) error { return &failure{err: err, code: int(audit.Unverifiable)} }
 
 type auditVerifyCmd struct {
-	Store string `name:"store" xor:"what" help:"Address of a store to verify; a server may have it open." placeholder:"URL"`
-	File  string `arg:"" optional:"" xor:"what" help:"A file that gotong audit export or gotong export wrote."`
-	Proof string `name:"proof" xor:"what" help:"The proof of an event; - for standard input." placeholder:"FILE"`
+	Store string `name:"store" help:"Address of a store to verify; a server may have it open." placeholder:"URL"`
+	File  string `arg:"" optional:"" help:"A file that gotong audit export or gotong export wrote."`
+	Proof string `name:"proof" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
 	trust
@@ -91,9 +91,9 @@ type auditVerifyCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*auditVerifyCmd) Help() string {
-	return `Reads a whole log, computes every hash, every chain and every tree again, and counts the votes of every
-gate again. It needs no server and no network, and writes nothing. With checkpoints, above all with those that were kept elsewhere, it also
-finds what was cut off or rewritten with all of its hashes.
+	return `Reads a whole log, computes every hash, chain and tree again, and counts the votes of every gate again. It needs
+no server and no network, and writes nothing. With checkpoints, above all with checkpoints that were kept elsewhere, it also finds that the log
+was cut off, or rewritten with all of its hashes. A file from gotong audit export contains its own checkpoints: give the key.
 
 Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verifiable,
 2 wrong use, 3 cannot be read.
@@ -101,14 +101,21 @@ Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verif
 Examples:
 
     gotong audit verify --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints
+    gotong audit verify public.ndjson --key chat.example.org+1a2b3c4d+AY…
     gotong audit verify gotong.ndjson --checkpoints kept-elsewhere.txt --key chat.example.org+1a2b3c4d+AY…
     gotong audit verify --proof event.json --key chat.example.org+1a2b3c4d+AY…`
 }
 
 // Validate is called by kong.
 func (c *auditVerifyCmd) Validate() error {
-	if c.Store == "" && c.File == "" && c.Proof == "" {
-		return errors.New("FILE, --store or --proof is required")
+	given := 0
+	for _, what := range []string{c.Store, c.File, c.Proof} {
+		if what != "" {
+			given++
+		}
+	}
+	if given != 1 {
+		return errors.New("one of FILE, --store and --proof is required")
 	}
 	return checkStores(map[string]string{"--store": c.Store})
 }
@@ -244,7 +251,8 @@ func (c *auditProveCmd) Validate() error { return checkStores(map[string]string{
 
 // Help implements kong.HelpProvider.
 func (*auditProveCmd) Help() string {
-	return `Prints the proof of one event, with its data and content. gotong audit verify --proof checks it anywhere, without the server.
+	return `Prints the proof of one event, with its data and content; for a tally of a gate that is not secret, with the votes too. gotong audit
+verify --proof verifies it anywhere, without the server.
 
 Examples:
 

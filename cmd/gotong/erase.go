@@ -15,14 +15,15 @@ type eraseCmd struct {
 	config.Config
 	Stream string   `arg:"" name:"stream" help:"The stream of the events, such as thread/0192…."`
 	Seqs   []uint64 `arg:"" name:"seq" help:"The events, by seq."`
-	Reason string   `name:"reason" required:"" help:"Why; everyone sees it who could see the events."`
+	Reason string   `name:"reason" required:"" help:"The reason; everybody who could see the events sees it."`
 }
 
 // Help implements kong.HelpProvider.
 func (*eraseCmd) Help() string {
-	return `It erases the content of the events for good, and that of later events about them, such as the edits of a message.
-Seqs, order, chain and data stay, and each erased event gets an event with the reason and "operator" as its actor. It
-works on a store that no server has open; while a server runs, use POST /v1/admin/erasures. Backups keep the text.
+	return `Erases the content of the events for good, and the content of later events about them, such as the edits of a
+message. Seqs, order, chain and data stay. For each erased event, an event with the reason follows, whose actor is
+"operator". The command works on a store that no server has open; while a server runs, use POST /v1/admin/erasures.
+Backups and earlier exports keep the text.
 
 Examples:
 

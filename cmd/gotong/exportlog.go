@@ -30,8 +30,8 @@ func (c *exportCmd) Validate() error {
 
 // Help implements kong.HelpProvider.
 func (*exportCmd) Help() string {
-	return `Writes a whole log as lines of JSON. The file holds everything, password hashes and logins too: it is made for
-its owner alone; keep it so. Without --seal a log that others write to is exported as it was at the first moment.
+	return `Writes a whole log as lines of JSON. The file contains everything, password hashes and logins too, so only its
+owner can read it: keep it so. Without --seal, a log that is in use is exported as it was when the export began.
 
 Examples:
 
@@ -132,9 +132,9 @@ func (c *importLogCmd) Validate() error {
 func (*importLogCmd) Help() string {
 	return `Fills an empty store with an exported log. First every line of the file is checked: a file that was changed, cut
 off or put in another order is refused with the line. In the end the store is compared with the file, event by event,
-and every chain is computed again. Whatever interrupts it, the same command again goes on where it was.
+and every chain is computed again. If it is interrupted, run the same command again: it resumes.
 
-The hashes show damage. They do not show who made the file: take one only from where you trust.
+The hashes show damage. They do not show who made the file: import only files from a source that you trust.
 
 Examples:
 

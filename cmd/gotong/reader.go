@@ -17,19 +17,19 @@ import (
 )
 
 type readerCmd struct {
-	List    readerListCmd    `cmd:"" help:"Show where the readers of the log are, and where one stopped."`
+	List    readerListCmd    `cmd:"" help:"Show how far each reader of the log has come, and where one stopped."`
 	Skip    readerSkipCmd    `cmd:"" help:"Have a reader pass the position at which it stopped."`
 	Rebuild readerRebuildCmd `cmd:"" help:"Delete a reader's documents and have them made again."`
 }
 
 type jobCmd struct {
-	List  jobListCmd  `cmd:"" help:"Show the jobs that wait, run or are dead."`
+	List  jobListCmd  `cmd:"" help:"Show the jobs: waiting, running or dead."`
 	Retry jobRetryCmd `cmd:"" help:"Make a job due now, even a dead one."`
 }
 
 // orderHelp ends the help of each order.
-const orderHelp = `It works on the database itself or, while a server has the database open, through that server's listener for operators
-(--admin-addr), with a token that it signs with the server's key: give it the configuration of the server.
+const orderHelp = `The command works on the database. While a server has the database open, it sends an order to that server's listener
+for operators (--admin-addr), signed with the server's key. Either way, give it the configuration of the server.
 
 Examples:
 
@@ -101,7 +101,7 @@ type readerListCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*readerListCmd) Help() string {
-	return "Partitions without an event are left out. " + orderHelp +
+	return "Partitions without an event are left out.\n\n" + orderHelp +
 		`    gotong reader list --data /var/lib/gotong
     gotong reader list --json | jq '.[] | select(.stop)'`
 }
@@ -125,7 +125,7 @@ func (c *readerListCmd) Run(ctx context.Context, std *stdio) error {
 		case s.Clearing:
 			state = "a rebuild was interrupted; run it again"
 		case s.Quiet > 0:
-			state = "rebuilds"
+			state = "rebuilding"
 		case s.Cursor < s.End:
 			state = "behind"
 		}
@@ -142,9 +142,10 @@ type readerSkipCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*readerSkipCmd) Help() string {
-	return `The reader never processes that position, even when it is rebuilt: what the commit would have caused is lost for it.
-When it was skipped is recorded in the store. The reader audit needs every commit and cannot skip one: see gotong reader
-rebuild. ` + orderHelp +
+	return `The reader will not process that position, not even in a rebuild: what this commit would have caused in it is lost. The
+store records the skip and its time. The reader audit needs every commit and cannot skip one: see gotong reader rebuild.
+
+` + orderHelp +
 		`    gotong reader skip timer 3 --data /var/lib/gotong`
 }
 
@@ -165,15 +166,17 @@ type readerRebuildCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*readerRebuildCmd) Help() string {
-	return `The reader processes the log again from its beginning, when a server runs. It makes no jobs of what it had processed
-before, and jobs that exist stay. ` + orderHelp + `    gotong reader rebuild audit --data /var/lib/gotong`
+	return `As soon as a server runs, the reader processes the log again from the beginning. It makes no jobs from what it had
+already processed; existing jobs stay.
+
+` + orderHelp + `    gotong reader rebuild audit --data /var/lib/gotong`
 }
 
 // Run is called by kong.
 func (c *readerRebuildCmd) Run(ctx context.Context, std *stdio) error {
 	_, err := order(ctx, &c.Config, app.Order{Do: "rebuild", Reader: c.Reader})
 	if err == nil {
-		_, err = fmt.Fprintf(std.out, "Reader %s begins again at the beginning of the log.\n", c.Reader)
+		_, err = fmt.Fprintf(std.out, "Reader %s will process the log again from the beginning.\n", c.Reader)
 	}
 	return err
 }
@@ -201,12 +204,12 @@ func (c *jobListCmd) Run(ctx context.Context, std *stdio) error {
 	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "QUEUE\tJOB\tDUE\tFAILURES\tCRASHES\tSTATE\tERROR")
 	for i := range reply.Jobs {
-		j, state := &reply.Jobs[i], "waits"
+		j, state := &reply.Jobs[i], "waiting"
 		switch {
 		case j.Dead:
 			state = "dead"
 		case j.Running:
-			state = "runs"
+			state = "running"
 		}
 		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%s\t%s\n", j.Queue, j.ID, j.Due, j.Failures, j.Crashes, state, j.Error)
 	}
@@ -221,7 +224,7 @@ type jobRetryCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*jobRetryCmd) Help() string {
-	return "Its failures and crashes are forgotten. " + orderHelp + `    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
+	return "Resets the counts of its failures and crashes.\n\n" + orderHelp + `    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
 }
 
 // Run is called by kong.

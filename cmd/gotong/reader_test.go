@@ -68,7 +68,7 @@ func TestReaderAndJobCommands(t *testing.T) {
 	run("with a server", admin, []step{
 		{"job list --dead --signing-key=Zm9ydHkgdHdvIGRpZmZlcmVudCBieXRlcywgbm9uZSBvZiB0aGVtIHdlYWs=", "another signing key", 2},
 		{"job retry mail one", "is due now", 0},
-		{"job list", "waits", 0},
+		{"job list", "waiting", 0},
 	})
 	run("with a server elsewhere", "127.0.0.1:1", []step{{"job list --dead", "no answer", 1}})
 	if code := server.stop(); code != 0 {
