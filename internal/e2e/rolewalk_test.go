@@ -39,7 +39,7 @@ type sent struct {
 }
 
 // TestRoleWalk walks at random through posts, edits, deletions, reactions,
-// changes of policy, comings, goings and bans, and after each step has users in all
+// changes of policy, comings (also by request and by invitation), goings and bans, and after each step has users in all
 // states read in all ways. An oracle that was written apart says what each may
 // be shown; everything that is said once carries a canary, which is looked for
 // in every byte.
@@ -67,7 +67,7 @@ func TestRoleWalk(t *testing.T) {
 	if untried := w.untried(); len(untried) > 0 && !testing.Short() {
 		t.Errorf("nobody tried %q", untried)
 	}
-	for _, do := range []string{"come", "go", "ban", "unban", "knock"} {
+	for _, do := range []string{"come", "go", "ban", "unban", "knock", "invite", "request"} {
 		if w.tried[do] == 0 {
 			t.Errorf("nobody tried to %s", do)
 		}

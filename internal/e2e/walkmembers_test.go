@@ -75,7 +75,8 @@ func (w *walk) ban(user string) map[string]any {
 	return map[string]any{"user_id": user, "ban_until_ms": 4_000_000_000_000}
 }
 
-// comeGoBanKnock does to one user of one thread all that can be done to a member.
+// comeGoBanKnock does to one user of one thread, and then of the group, all that can
+// be done to a member.
 func (w *walk) comeGoBanKnock() {
 	w.t.Helper()
 	k, user := w.talks[0], "gita"
@@ -89,10 +90,90 @@ func (w *walk) comeGoBanKnock() {
 		w.ofThread(k, user, do)
 		w.settle()
 	}
+	switch k = w.talks[2]; {
+	case k.banned[user]:
+		w.ofGroup(user, "unban")
+	case k.members[user]:
+		w.ofGroup(user, "go")
+	}
+	for _, f := range []func(){
+		func() { w.byInvitation(user, "come") }, func() { w.ofGroup(user, "go") },
+		func() { w.byRequest(user, "come") }, func() { w.ofGroup(user, "ban") },
+		func() { w.byInvitation(user, "knock") }, func() { w.byRequest(user, "knock") }, func() { w.ofGroup(user, "unban") },
+	} {
+		f()
+		w.settle()
+	}
+}
+
+// byInvitation has the group invite a user, who may decline once, and then accepts.
+// Until then they read nothing.
+func (w *walk) byInvitation(user, do string) {
+	w.t.Helper()
+	invite := func() (int, string) {
+		return w.commandOn("ani", w.group, "invitation.send", map[string]any{"user_id": user})
+	}
+	seq, code := invite()
+	if seq > 0 && w.rnd.IntN(3) == 0 {
+		w.outside(user)
+		w.commandOn(user, w.group, "invitation.decline", map[string]any{})
+		seq, code = invite()
+	}
+	if seq > 0 {
+		w.outside(user)
+		seq, code = w.commandOn(user, w.group, "invitation.accept", map[string]any{})
+	}
+	w.tried["invite"]++
+	w.done(w.talks[2:4], user, do, seq > 0, code, gotong.CodeConflict)
+}
+
+// byRequest has a user request to join the group, which takes requests for so long.
+// It may reject one, and then approves. Until then the user reads nothing.
+func (w *walk) byRequest(user, do string) {
+	w.t.Helper()
+	path := "/v1/groups/" + w.group.ID() + "/requests"
+	post := func(by, path, body string) answer {
+		a := must(rest(w.ctx, w.http, w.url, by, http.MethodPost, path, body))(w.t)
+		w.watch(by, path, a.body)
+		return a
+	}
+	policy := func(name string) { w.commandOn("ani", w.group, "group.update", map[string]any{"join_policy": name}) }
+	policy("persetujuan")
+	a := post(user, path, `{"message":"Saya tetangga"}`)
+	if a.status == http.StatusCreated && w.rnd.IntN(3) == 0 {
+		w.outside(user)
+		post("ani", path+"/"+a.str("request_id")+"/reject", "")
+		a = post(user, path, "{}")
+	}
+	if a.status == http.StatusCreated {
+		w.outside(user)
+		a = post("ani", path+"/"+a.str("request_id")+"/approve", "")
+	}
+	policy("undangan")
+	w.tried["request"]++
+	w.done(w.talks[2:4], user, do, a.status == http.StatusOK, a.str("code"), gotong.CodeForbidden)
+}
+
+// outside has a user who waits to be let in read the threads of the group.
+func (w *walk) outside(user string) {
+	w.t.Helper()
+	for _, k := range w.talks[2:4] {
+		w.newestPage(user, k)
+	}
 }
 
 func (w *walk) ofGroup(user, do string) {
 	w.t.Helper()
+	if do == "come" || do == "knock" {
+		switch w.rnd.IntN(3) {
+		case 0:
+			w.byInvitation(user, do)
+			return
+		case 1:
+			w.byRequest(user, do)
+			return
+		}
+	}
 	typ, data := "member.add", map[string]any{"user_id": user, "role": "anggota"}
 	switch do {
 	case "go":

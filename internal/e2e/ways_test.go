@@ -17,7 +17,7 @@ var ways = []struct {
 }{
 	{"newest", (*walk).newestPage}, {"after", (*walk).pageAfter}, {"before", (*walk).pageBefore},
 	{"since", (*walk).pageSince}, {"get", (*walk).getMessage}, {"about", (*walk).getThread},
-	{"mark", (*walk).setMark}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
+	{"mark", (*walk).setMark}, {"timeline", (*walk).timeline}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
 	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll},
 }
 
@@ -120,6 +120,27 @@ func (w *walk) pageBefore(user string, k *talk) {
 	list := slices.DeleteFunc(k.visible(user, 0, true), func(seq int) bool { return seq >= before })
 	path := fmt.Sprintf("%s/messages?before_seq=%s&limit=%d", k.path, w.cursor(before), limit)
 	w.page(user, k, path, list[max(0, len(list)-limit):])
+}
+
+// timeline is the events of a thread; the bodies are watched as every answer is.
+func (w *walk) timeline(user string, k *talk) {
+	w.t.Helper()
+	after := w.rnd.IntN(len(k.facts) + 1)
+	a, ok := w.get(user, k, fmt.Sprintf("%s/timeline?after_seq=%s&limit=200", k.path, w.cursor(after)))
+	if !ok {
+		return
+	}
+	var list []listed
+	if err := json.Unmarshal(a.body, &list); err != nil {
+		w.t.Fatal(err)
+	}
+	var got []int
+	for _, e := range list {
+		got = append(got, e.Seq)
+	}
+	if want := k.visible(user, after, false); !slices.Equal(got, want[:min(200, len(want))]) {
+		w.t.Errorf("%s of %s: the timeline after %d has %v, want %v", user, k.name, after, got, want)
+	}
 }
 
 // pageSince asks after a message that anybody may know of, by its id and time.
