@@ -29,13 +29,15 @@ func (a *App) newBus(ctx context.Context) error {
 	}
 }
 
+var asking time.Duration // how long a request may wait for the allowances of all nodes; 0: the default; tests wait longer
+
 func (a *App) newRedis() error {
 	if ownStore(&a.cfg) {
 		a.log.WarnContext(a.base, "no other node can use this store, so Redis serves for rate limits only")
 	}
 	m := a.metrics.Bus
 	link, err := redis.New(redis.Options{
-		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Clock: a.clock,
+		URL: a.cfg.Redis, Installation: string(a.store.Epoch()), Clock: a.clock, Asking: asking,
 		Observer: redis.Observer{
 			Connected: func() {
 				m.Connected(true)

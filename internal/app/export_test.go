@@ -2,9 +2,18 @@ package app
 
 import (
 	"testing"
+	"time"
 
 	"gotong.dev/gotong/internal/reader"
 )
+
+// AskPatiently has the servers of a test that does not run beside others wait for the
+// allowances of all nodes: a busy machine is no outage.
+func AskPatiently(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { asking = 0 })
+	asking = time.Minute
+}
 
 // AddReader adds a reader to the servers of a test that does not run beside others.
 func AddReader(t *testing.T, r reader.Reader) {
