@@ -253,7 +253,9 @@ func (t *turn) failure(ctx context.Context, a answer) (gotong.Instant, error) {
 	if a.outcome == gone {
 		return 0, t.disable(ctx, webhook.Gone)
 	}
-	t.state.Failures++
+	if t.state.Failures++; t.state.FailingSince == 0 { // another request of the round was accepted since
+		t.state.FailingSince = t.now()
+	}
 	planned := t.wait(t.state.Failures)
 	t.state.Until = t.now().Add(max(planned, min(a.after, 2*planned)))
 	if stop, err := t.judge(ctx); stop || err != nil {
