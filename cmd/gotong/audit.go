@@ -92,8 +92,9 @@ type auditVerifyCmd struct {
 // Help implements kong.HelpProvider.
 func (*auditVerifyCmd) Help() string {
 	return `Reads a whole log, computes every hash, chain and tree again, and counts the votes of every gate again. It needs
-no server and no network, and writes nothing. With checkpoints, above all with checkpoints that were kept elsewhere, it also finds that the log
-was cut off, or rewritten with all of its hashes. A file from gotong audit export contains its own checkpoints: give the key.
+no server and no network, and writes nothing. With checkpoints, above all with checkpoints that were kept elsewhere,
+it also finds that the log was cut off, or rewritten with all of its hashes. A file from gotong audit export contains
+its own checkpoints: give the key.
 
 Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verifiable,
 2 wrong use, 3 cannot be read.
@@ -251,8 +252,8 @@ func (c *auditProveCmd) Validate() error { return checkStores(map[string]string{
 
 // Help implements kong.HelpProvider.
 func (*auditProveCmd) Help() string {
-	return `Prints the proof of one event, with its data and content; for a tally of a gate that is not secret, with the votes too. gotong audit
-verify --proof verifies it anywhere, without the server.
+	return `Prints the proof of one event, with its data and content; for a tally of a gate that is not secret, with the
+votes too. gotong audit verify --proof verifies it anywhere, without the server.
 
 Examples:
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"strings"
@@ -152,7 +153,7 @@ func exports(t *testing.T, expect func(int, string, ...string) ran, db, dir, kep
 		if err != nil {
 			t.Fatal(err)
 		}
-		chain := strings.Index(string(text), `"chain":"`) + len(`"chain":"`)
+		chain := bytes.Index(text, []byte(`"chain":"`)) + len(`"chain":"`)
 		text[chain] = "10"[text[chain]&1]
 		write(t, file+".bad", string(text))
 		expect(10, "", "audit", "verify", file+".bad", "--key="+key)

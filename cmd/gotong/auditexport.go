@@ -28,13 +28,13 @@ func (*auditExportCmd) Help() string {
 	return `Writes a log and its checkpoints to a file. gotong audit verify FILE verifies it without a server, also against
 an earlier checkpoint.
 
-The public form, the default, is made to be published. Of the streams that --stream names, it holds the data of the events that are for
-all members: who did what, when, and with which result. It holds no content, such as messages, titles and reasons, and of events for
-some members alone, such as votes, only the chain value. Of all other streams it holds one hash for each commit, without their names.
-It ends at the newest checkpoint.
+The public form, the default, is made to be published. From the streams that --stream names, it contains the data of
+the events that are for all members: who did what, when, and with which result. It contains no content, such as
+messages, titles and reasons, and only the chain value of an event that some members alone may see, such as a vote.
+From all other streams it contains one hash for each commit, and not their names. It ends at the newest checkpoint.
 
-The full form (--full) is a backup: it holds everything, password hashes and logins too, and votes that are still secret. Keep it as you
-keep the database. It goes beyond the newest checkpoint, and verify counts the votes of every gate in it again.
+The full form (--full) is a backup: it contains everything, password hashes and logins too, and the votes of open and
+secret gates. Keep it as you keep the database. It ends at the newest event, and verify counts the votes in it again.
 
 Exit codes: 0 written, 10 the log is damaged or contradicts its checkpoints, 11 the log ends before a checkpoint,
 13 the checkpoints cannot be verified, 2 wrong use, 3 a file or the store cannot be read or written.
@@ -96,7 +96,7 @@ func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.JSON {
 		return indented(out, sum)
 	}
-	_, err = fmt.Fprintf(out, "%s commits were exported. The data of %s events is public; of %s others of these streams, only the chain value.\n",
+	_, err = fmt.Fprintf(out, "%s commits were exported. The data of %s events is public; %s others have only their chain value.\n",
 		grouped(int(sum.Commits)), grouped(int(sum.Events)), grouped(int(sum.Withheld))) //nolint:gosec // counts
 	return err
 }

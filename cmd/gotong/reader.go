@@ -224,7 +224,8 @@ type jobRetryCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*jobRetryCmd) Help() string {
-	return "Resets the counts of its failures and crashes.\n\n" + orderHelp + `    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
+	return "Resets the counts of its failures and crashes.\n\n" + orderHelp +
+		`    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
 }
 
 // Run is called by kong.

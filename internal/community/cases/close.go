@@ -40,7 +40,7 @@ func (r ruling) close() (gotong.Decision, error) {
 // end returns the event with which a gate ends whose window has closed, and what
 // decided it. The Why of a gate with a vote is that of the tally.
 func (g Gate) end() (event string, why Why) {
-	switch passed := g.Why == WhyPassed; g.Phase { //nolint:exhaustive // the other phases have ended
+	switch passed := g.Why == WhyPassed; g.Phase {
 	case InConsent:
 		if g.Terms.Gate == None {
 			return EvApplied, WhyNoGate
@@ -51,12 +51,14 @@ func (g Gate) end() (event string, why Why) {
 	case InChallenge:
 		return EvApplied, WhyChallenge
 	case InDispute:
-		if g.Why == WhyConfirmed {
+		switch g.Why {
+		case WhyConfirmed:
 			return EvApplied, WhyConfirmed
-		} else if g.Why == WhyOverruled {
+		case WhyOverruled:
 			return EvRejected, WhyOverruled
+		default:
+			return EvRejected, WhyUndecided
 		}
-		return EvRejected, WhyUndecided
 	case InRatifying:
 		if passed {
 			return EvRatified, g.Why

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"path/filepath"
@@ -69,7 +70,7 @@ func TestReadOnlyAlone(t *testing.T) {
 		t.Errorf("positions %v, %v", positions, err)
 	}
 	check(t, r.Close())
-	if after, err := os.ReadFile(left); err != nil || string(after) != string(before) {
+	if after, err := os.ReadFile(left); err != nil || !bytes.Equal(after, before) {
 		t.Errorf("the file was changed: %v", err)
 	}
 }
