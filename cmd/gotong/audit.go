@@ -24,6 +24,7 @@ type auditCmd struct {
 	Prove      auditProveCmd      `cmd:"" help:"Write the proof of an event."`
 	Checkpoint auditCheckpointCmd `cmd:"" help:"Print the newest checkpoints, or the keys that verify them."`
 	Export     auditExportCmd     `cmd:"" help:"Write a log with its checkpoints to a file that others can verify."`
+	Key        auditKeyCmd        `cmd:"" help:"Make a signing key, or retire the old one."`
 	Witness    auditWitnessCmd    `cmd:"" name:"witness-config" help:"Print what a witness needs to cosign the checkpoints."`
 }
 

@@ -58,6 +58,8 @@ func explain(err error) *failure {
 		f.err = errors.New(detail)
 	case errors.Is(err, audit.ErrMissing):
 		f.hint = "--checkpoints, to name the directory that the server used; or, if there is none, once --checkpoints-new"
+	case errors.Is(err, audit.ErrDamaged):
+		f.hint = "a copy of the file checkpoints; or, to begin with those of the log as it is, once --checkpoints-new; it keeps the damaged file"
 	case errors.Is(err, audit.ErrRollback):
 		f.hint = "the newest backup; or, to continue with this log under a new epoch, once --accept-rollback"
 	case errors.Is(err, app.ErrNoStore):

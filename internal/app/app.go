@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,12 +77,15 @@ type App struct {
 	hashProgram string
 	hookWaits   HookWaits
 
-	kinds   []kind
-	codec   *store.Codec
-	bare    store.Whole // does not report damage; for the check, which reports it itself
-	store   store.Store
-	damage  *watchful // the same store
-	keeper  *audit.Keeper
+	kinds  []kind
+	codec  *store.Codec
+	bare   store.Whole // does not report damage; for the check, which reports it itself
+	store  store.Store
+	damage *watchful // the same store
+	keeper *audit.Keeper
+
+	checkpoints io.Closer // the lock of their directory; nil: none
+
 	engine  *engine.Engine
 	readers *reader.Runner
 	views   *view.Views
@@ -333,6 +337,9 @@ func (a *App) close(ctx context.Context) error {
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
+	}
+	if a.checkpoints != nil {
+		errs = append(errs, a.checkpoints.Close())
 	}
 	if a.tracing != nil {
 		errs = append(errs, a.tracing.Shutdown(ctx))

@@ -28,8 +28,17 @@ func (a *App) openKeeper(ctx context.Context, opts Options) error {
 	if p, ok := StoreProperties(a.cfg.StoreURL()); ok && p.Durable.Holds {
 		o.Dir = a.cfg.CheckpointsDir()
 	}
+	o.Record = func(ctx context.Context, cmd gotong.Command) error {
+		_, err := a.engine.Execute(ctx, cmd)
+		return err
+	}
 	_, err = os.Stat(o.Dir)
 	created := o.Dir != "" && errors.Is(err, os.ErrNotExist)
+	if o.Dir != "" {
+		if a.checkpoints, err = audit.Lock(o.Dir); err != nil {
+			return err
+		}
+	}
 	a.keeper, err = audit.Open(ctx, o)
 	if back, ok := errors.AsType[*audit.Rollback](err); ok && opts.AcceptRollback {
 		if err := a.acceptRollback(ctx, back, opts.KeepLogins); err != nil {

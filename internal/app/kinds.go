@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
@@ -33,6 +34,7 @@ type kind struct {
 func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	rows := []kind{
 		{rules: user.Kind(), routes: accountRoutes},
+		{rules: audit.KeysKind()},
 		{rules: group.KindFor(accounts), routes: groupRoutes, creates: group.StreamOf, led: &groups.Led},
 	}
 	affairs := cases.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Tracks: tracks}

@@ -23,10 +23,19 @@ const (
 // compared.
 var ErrMissing = errors.New("audit: no complete set of checkpoints")
 
-// Pinned is the newest checkpoint of every partition, with its note.
-type Pinned [gotong.Partitions]struct {
+// ErrDamaged means that a file of checkpoints is there, and was changed or cut off,
+// or is not signed with a key of its directory.
+var ErrDamaged = errors.New("audit: damaged checkpoints")
+
+// Pinned is the newest checkpoint of every partition.
+type Pinned [gotong.Partitions]Pin
+
+// Pin is a checkpoint with its note, and with the keys that are known to have
+// signed it.
+type Pin struct {
 	Checkpoint proof.Checkpoint
 	Note       []byte
+	Keys       []proof.Key
 }
 
 // ReadSigners returns the private keys of a directory of checkpoints. It returns
@@ -45,7 +54,8 @@ func ReadSigners(dir string) (signers []proof.Signer, err error) {
 		}
 		s, err := proof.ParseSigner(line)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", filepath.Join(dir, KeyFile), err)
+			return nil, fmt.Errorf("%s: %w; restore it, or move it away and start once with --checkpoints-new, which makes another key",
+				filepath.Join(dir, KeyFile), err)
 		}
 		if signers = append(signers, s); s.Instance() != signers[0].Instance() {
 			return nil, fmt.Errorf("%s: its keys belong to different instances", filepath.Join(dir, KeyFile))
@@ -79,7 +89,7 @@ func ReadNotes(file []byte, trust proof.Trust) (p Pinned, err error) {
 		if at.Note != nil {
 			return p, fmt.Errorf("%w: two checkpoints of partition %d", proof.ErrUnverified, c.Origin.Partition)
 		}
-		at.Checkpoint, at.Note = c, []byte(text)
+		*at = Pin{c, []byte(text), opened.Keys}
 	}
 	return p, nil
 }
@@ -99,7 +109,9 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)
 	}
 	if err == nil {
-		p, err = ReadNotes(file, proof.Trust{Keys: KeysOf(signers)})
+		if p, err = ReadNotes(file, proof.Trust{Keys: KeysOf(signers)}); err != nil {
+			err = fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
 	}
 	if err != nil {
 		return signers, p, fmt.Errorf("%s: %w", filepath.Join(dir, CheckpointsFile), err)

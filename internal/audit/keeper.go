@@ -37,9 +37,12 @@ type Options struct {
 	}
 	Dir      string // where the key and the checkpoints are kept; empty: in memory alone, for a store in memory
 	Instance string // the name for a new key; empty: that of the store's other nodes, or a random one
-	New      bool   // accept that there are no checkpoints although the log is not empty
+	New      bool   // accept that there are no checkpoints, or damaged ones, although the log is not empty
 	Accept   bool   // keep the checkpoints of another history aside, and begin with those of the log
 	Log      *slog.Logger
+
+	// Record executes a command about the keys; nil: the log does not have them.
+	Record func(ctx context.Context, cmd gotong.Command) error
 
 	Witnesses []Witness         // who cosign; at most [MaxWitnesses], each with another key
 	Quorum    int               // how many of them must cosign a checkpoint before proofs use it; 0: all
@@ -53,6 +56,7 @@ type Keeper struct {
 	signers []proof.Signer
 
 	published bool // its keys are in the store
+	recorded  bool // the log says with which keys it signs
 
 	mu       sync.Mutex
 	pinned   Pinned
@@ -81,6 +85,12 @@ func Open(ctx context.Context, o Options) (*Keeper, error) {
 	if o.Dir != "" {
 		k.signers, k.pinned, err = readDir(o.Dir)
 	} else {
+		err = ErrMissing
+	}
+	if o.New && errors.Is(err, ErrDamaged) {
+		if err := k.copyAside("damaged"); err != nil {
+			return nil, err
+		}
 		err = ErrMissing
 	}
 	switch fresh := errors.Is(err, ErrMissing) && (empty || o.New || o.Dir == ""); {
@@ -165,20 +175,24 @@ func (k *Keeper) accept(ctx context.Context) error {
 	if err := k.publish(ctx); err != nil {
 		return err
 	}
-	aside := CheckpointsFile + "." + string(k.pinned[0].Checkpoint.Origin.Epoch)
+	if err := k.copyAside(string(k.pinned[0].Checkpoint.Origin.Epoch)); err != nil {
+		return err
+	}
+	return k.pin(ctx)
+}
+
+// copyAside keeps a copy of the file of checkpoints, with this word in its name.
+func (k *Keeper) copyAside(word string) error {
 	for n := 1; ; n++ {
-		path := filepath.Join(k.o.Dir, fmt.Sprintf("%s.%d", aside, n))
+		path := filepath.Join(k.o.Dir, fmt.Sprintf("%s.%s.%d", CheckpointsFile, word, n))
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
 		file, err := os.ReadFile(filepath.Join(k.o.Dir, CheckpointsFile))
-		if err == nil {
-			err = writeFile(path, file)
-		}
 		if err != nil {
 			return err
 		}
-		return k.pin(ctx)
+		return writeFile(path, file)
 	}
 }
 
@@ -190,8 +204,8 @@ func (k *Keeper) sign(ctx context.Context, into *Pinned, p gotong.Partition, siz
 	c := proof.Checkpoint{
 		Origin: proof.Origin{Instance: k.signers[0].Instance(), Epoch: k.o.Store.Epoch(), Partition: p}, Size: size, Root: root,
 	}
-	into[p].Checkpoint = c
-	into[p].Note, err = c.Sign(k.signers...)
+	note, err := c.Sign(k.signers...)
+	into[p] = Pin{c, note, k.Keys()}
 	return err
 }
 
@@ -301,7 +315,7 @@ func (k *Keeper) Step(ctx context.Context) error {
 }
 
 func (k *Keeper) step(ctx context.Context) error {
-	if err := k.publish(ctx); err != nil {
+	if err := errors.Join(k.publish(ctx), k.record(ctx)); err != nil {
 		return err
 	}
 	next, leaves, err := k.compare(ctx, false)
@@ -310,7 +324,8 @@ func (k *Keeper) step(ctx context.Context) error {
 	}
 	grown := false
 	for p := range leaves {
-		if !k.signs(next[p].Checkpoint, leaves[p]) {
+		again := leaves[p] >= next[p].Checkpoint.Size && len(next[p].Keys) != len(k.signers)
+		if !again && !k.signs(next[p].Checkpoint, leaves[p]) {
 			continue
 		}
 		if err := k.sign(ctx, &next, gotong.Partition(p), leaves[p]); err != nil {

@@ -346,40 +346,6 @@ func TestNodesOfAnEmptyStore(t *testing.T) {
 	}
 }
 
-// While keys rotate, checkpoints have a signature of each.
-func TestRotation(t *testing.T) {
-	w, dir := living(t, 7, 0), filepath.Join(t.TempDir(), "c")
-	old := open(t, w.options(dir)).Keys()[0]
-	next, err := proof.NewSigner("test.example.org")
-	if err != nil {
-		t.Fatal(err)
-	}
-	path := filepath.Join(dir, KeyFile)
-	was, err := os.ReadFile(path)
-	if err == nil {
-		err = os.WriteFile(path, []byte(next+"\n"+string(was)), 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := open(t, w.options(dir))
-	w.fill(20)
-	w.grow()
-	if err := k.Step(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for p := range k.Pinned() {
-		if len(w.commits[p]) == 0 {
-			continue
-		}
-		for _, key := range []proof.Key{old, k.Keys()[0]} {
-			if _, err := proof.Open(k.Pinned()[p].Note, proof.Trust{Keys: []proof.Key{key}}); err != nil {
-				t.Errorf("with key %s: %v", key, err)
-			}
-		}
-	}
-}
-
 // A caller waits for the checkpoint that covers an event, and at most five
 // seconds.
 func TestAwait(t *testing.T) {

@@ -75,11 +75,13 @@ func Verify(ctx context.Context, s Source, o VerifyOptions) (Report, error) {
 		total.Add(n)
 	}
 	var found [gotong.Partitions]*Finding
+	keys := periods{} // the one partition of their stream has its own goroutine
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(max(o.Parallel, 1))
 	for p := range gotong.Partition(gotong.Partitions) {
 		g.Go(func() (err error) {
 			v := newVerifier(s, o, p)
+			v.keys = keys
 			v.advance = func(n int) {
 				events.Add(uint64(n)) //nolint:gosec // a length
 				if d := done.Add(1); o.Progress != nil && d%1024 == 0 {
@@ -91,6 +93,11 @@ func Verify(ctx context.Context, s Source, o VerifyOptions) (Report, error) {
 		})
 	}
 	err := g.Wait()
+	for p := range found {
+		if found[p] == nil {
+			found[p] = keys.judge(gotong.Partition(p), &o.Pinned[p])
+		}
+	}
 	r := Report{Commits: done.Load(), Events: events.Load()}
 	for p, f := range found {
 		if f != nil {
@@ -114,6 +121,7 @@ type verifier struct {
 	p       gotong.Partition
 	advance func(events int)
 	replay  func(*store.Event) error
+	keys    periods
 
 	tree     proof.Tree
 	heads    map[gotong.Stream]link
@@ -244,6 +252,9 @@ func (v *verifier) event(position uint64, e *store.Event) {
 		return
 	}
 	err := v.erased(e)
+	if err == nil && v.p == gotong.PartitionOf(KeysStream) {
+		err = v.keys.see(e)
+	}
 	if err == nil && v.replay != nil {
 		err = v.replay(e)
 	}

@@ -280,7 +280,7 @@ func (k *Keeper) ask(ctx context.Context, w *cosigner, c proof.Checkpoint, note 
 			http.StatusGatewayTimeout:
 			return nil, fmt.Errorf("%w: it answers %d: %.200q", errBusy, status, answer)
 		default:
-			return nil, fmt.Errorf("the witness answers %d to the checkpoint of %s: %.200q; gotong audit witness-config prints what it needs",
+			return nil, fmt.Errorf("it answers %d to the checkpoint of %s: %.200q; gotong audit witness-config prints what it needs",
 				status, c.Origin, answer)
 		}
 	}

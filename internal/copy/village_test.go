@@ -7,6 +7,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
@@ -14,6 +15,7 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -83,8 +85,30 @@ func (v *village) live(n int) {
 			v.talk(v.threads[v.pick(len(v.threads))])
 		}
 	}
+	v.key()
 	for range min(n/10, 300) { // at the end, because days pass, and a message can be edited for minutes
 		v.affair()
+	}
+}
+
+// key changes the key of checkpoints, a few times.
+func (v *village) key() {
+	sizes := make([]uint64, gotong.Partitions)
+	for n := range 3 {
+		for _, data := range []any{
+			audit.AddKey{Key: fmt.Sprint("key ", n+1), Sizes: sizes}, audit.RetireKey{Key: fmt.Sprint("key ", n), Sizes: sizes},
+		} {
+			typ := "key.add"
+			if _, retires := data.(audit.RetireKey); retires {
+				typ = "key.retire"
+			}
+			_, err := v.e.Execute(context.Background(), gotong.Command{
+				Stream: audit.KeysStream, Type: typ, Data: data, RequestID: fmt.Sprint(typ, n), Actor: reader.System(), Raw: fmt.Appendf(nil, "%v", data),
+			})
+			if err == nil {
+				v.decided["audit "+typ]++
+			}
+		}
 	}
 }
 
