@@ -87,6 +87,7 @@ type auditVerifyCmd struct {
 	Proof string `name:"proof" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
+	Signed string `name:"signed" help:"The checkpoints that the server shows now, as --checkpoints. If the log is theirs and not that of --checkpoints, two histories were signed." placeholder:"PATH"`
 	trust
 }
 
@@ -97,8 +98,8 @@ no server and no network, and writes nothing. With checkpoints, above all with c
 it also finds that the log was cut off, or rewritten with all of its hashes. A file from gotong audit export contains
 its own checkpoints: give the key.
 
-Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 13 not verifiable,
-2 wrong use, 3 cannot be read.
+Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 12 two histories were signed (with --signed, or
+the checkpoints in a file), 13 not verifiable, 2 wrong use, 3 cannot be read.
 
 Examples:
 
@@ -118,6 +119,9 @@ func (c *auditVerifyCmd) Validate() error {
 	}
 	if given != 1 {
 		return errors.New("one of FILE, --store and --proof is required")
+	}
+	if c.Signed != "" && (c.Checkpoints == "" || c.Proof != "") {
+		return errors.New("--signed needs a log, and other checkpoints with --checkpoints")
 	}
 	return checkStores(map[string]string{"--store": c.Store})
 }
@@ -150,6 +154,11 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 		defer func() { err = errors.Join(err, s.Close()) }()
 		if source, err = audit.FromStore(ctx, s); err != nil {
 			return &failure{err: err, code: codeIO}
+		}
+	}
+	if c.Signed != "" {
+		if source.Signed, err = (&pins{Checkpoints: c.Signed, Key: c.Key}).read(); err != nil {
+			return err
 		}
 	}
 	var mu sync.Mutex

@@ -85,6 +85,25 @@ func TestChangeOfKey(t *testing.T) {
 	}
 	write(t, forged, file)
 	verify(13, "signed only before or after", "--checkpoints="+forged, "--key="+before)
+	now, err := audit.ReadSigners(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fork := "" // of the same size, and with another root
+	for p := range pinned {
+		c := pinned[p].Checkpoint
+		c.Root[0] ^= 1
+		note, err := c.Sign(now...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fork += string(note)
+	}
+	write(t, forged, fork)
+	verify(10, "not", "--checkpoints="+forged, "--key="+after)
+	verify(12, "two histories", "--checkpoints="+forged, "--key="+after, "--signed="+dir)
+	verify(0, "Verified.", "--checkpoints="+kept, "--key="+after, "--signed="+dir)
+	expect(2, "--signed", "audit", "verify", "--store="+db, "--signed="+dir)
 	fresh := filepath.Join(t.TempDir(), "fresh")
 	expect(1, "needs the name", "audit", "key", "--checkpoints="+fresh)
 	expect(0, "chat.example.org+", "audit", "key", "--checkpoints="+fresh, "--instance=chat.example.org")

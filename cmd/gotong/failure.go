@@ -59,7 +59,7 @@ func explain(err error) *failure {
 	case errors.Is(err, audit.ErrMissing):
 		f.hint = "--checkpoints, to name the directory that the server used; or, if there is none, once --checkpoints-new"
 	case errors.Is(err, audit.ErrDamaged):
-		f.hint = "a copy of the file checkpoints; or, to begin with those of the log as it is, once --checkpoints-new; it keeps the damaged file"
+		f.hint = "a copy of the file; or, to begin with the log as it is, once --checkpoints-new, which keeps the damaged file"
 	case errors.Is(err, audit.ErrRollback):
 		f.hint = "the newest backup; or, to continue with this log under a new epoch, once --accept-rollback"
 	case errors.Is(err, app.ErrNoStore):

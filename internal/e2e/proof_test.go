@@ -2,12 +2,15 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/proof"
@@ -72,6 +75,42 @@ func TestProof(t *testing.T) {
 	}
 	if _, err := e.Check(proof.Trust{Keys: audit.KeysOf(signers)}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestClientChecksProofs: the client verifies the proof that a server sends, and
+// rejects one of another event, and one that was changed or signed by others.
+func TestClientChecksProofs(t *testing.T) {
+	n := startNode(t)
+	owner := dial(t, n.url, "owner")
+	th := must(owner.CreateThread(t.Context(), client.NewThread{ScopeID: "rt05", Privacy: "private"}))(t)
+	first := must(owner.Send(t.Context(), th.ThreadID, client.NewMessage{Body: "satu"}))(t)
+	second := must(owner.Send(t.Context(), th.ThreadID, client.NewMessage{Body: "dua"}))(t)
+	trust := proof.Trust{Keys: audit.KeysOf(must(audit.ReadSigners(n.dir + "-checkpoints"))(t))}
+	e, checked, err := owner.Proof(t.Context(), th.Stream(), first.Seq, trust)
+	if err != nil || e.Seq != first.Seq || !strings.Contains(string(e.Content), "satu") || len(checked.Keys) != 1 {
+		t.Fatalf("%+v, %+v, %v", e, checked, err)
+	}
+	if _, _, err := owner.Proof(t.Context(), th.Stream(), second.Seq+9, trust); gotong.CodeOf(err) != gotong.CodeNotFound {
+		t.Errorf("no event: %v", err)
+	}
+	other := must(proof.ParseSigner(must(proof.NewSigner("other.example.org"))(t)))(t)
+	if e, _, err := owner.Proof(t.Context(), th.Stream(), first.Seq, proof.Trust{Keys: []proof.Key{other.Key}}); !errors.Is(err, proof.ErrUnverified) || e.Seq != 0 {
+		t.Errorf("with the key of another server: %+v, %v", e, err)
+	}
+	answer := e
+	liar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _ = json.NewEncoder(w).Encode(answer) }))
+	t.Cleanup(liar.Close)
+	told := dial(t, liar.URL, "owner")
+	if _, _, err := told.Proof(t.Context(), th.Stream(), first.Seq, trust); err != nil {
+		t.Errorf("the proof, sent by another server: %v", err)
+	}
+	if _, _, err := told.Proof(t.Context(), th.Stream(), second.Seq, trust); !errors.Is(err, proof.ErrAltered) {
+		t.Errorf("the proof of another event: %v", err)
+	}
+	answer.Content = []byte(strings.Replace(string(e.Content), "satu", "tiga", 1))
+	if e, _, err := told.Proof(t.Context(), th.Stream(), first.Seq, trust); !errors.Is(err, proof.ErrAltered) || e.Content != nil {
+		t.Errorf("a changed text: %v", err)
 	}
 }
 
