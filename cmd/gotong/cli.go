@@ -29,6 +29,7 @@ type cli struct {
 	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
 	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
 	Bench      benchCmd      `cmd:"" help:"Measure a server, and check that it loses nothing."`
+	Webhook    webhookCmd    `cmd:"" help:"Send events to a server of yours: register, replay, listen."`
 	Erase      eraseCmd      `cmd:"" help:"Erase the content of events for good."`
 	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
 	Audit      auditCmd      `cmd:"" help:"Verify a log, and prove what is in it."`

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	hooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+)
+
+type webhookCmd struct {
+	Add    webhookAddCmd    `cmd:"" help:"Register a webhook in a group or scope; prints its secret."`
+	List   webhookListCmd   `cmd:"" help:"List the webhooks of a group or scope."`
+	Remove webhookOneCmd    `cmd:"" help:"Remove a webhook for good."`
+	Rotate webhookRotateCmd `cmd:"" help:"Give a webhook a new secret."`
+	Skip   webhookSkipCmd   `cmd:"" help:"Make the event for which a stream waits a dead letter, and go on."`
+	Replay webhookReplayCmd `cmd:"" help:"Send events again: some of a stream, everything since a time, or all dead letters."`
+	Log    webhookLogCmd    `cmd:"" help:"Show the last attempts, or the dead letters."`
+	Listen webhookListenCmd `cmd:"" help:"Receive on this machine: verify each delivery and print it."`
+}
+
+// call makes a request of the API and prints the response as indented JSON.
+func (l login) call(ctx context.Context, std *stdio, method, path string, body any) error {
+	if _, err := l.client(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var in io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(l.URL, "/")+path, in)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(l.Token))
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return fmt.Errorf("no answer from %s: %w", l.URL, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 8<<20))
+	if err != nil {
+		return err
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		var problem struct{ Detail string }
+		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
+			return errors.New(problem.Detail)
+		}
+		return errors.New("the server answered " + res.Status)
+	}
+	var text bytes.Buffer
+	if err := json.Indent(&text, answer, "", "  "); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(std.out, text.String())
+	return err
+}
+
+func webhookPath(id, rest string) string { return "/v1/webhooks/" + url.PathEscape(id) + rest }
+
+type webhookAddCmd struct {
+	login
+	Scope       string   `arg:"" help:"The group or scope."`
+	To          string   `arg:"" name:"receiver" help:"The URL to which events are sent."`
+	Types       []string `name:"types" help:"Only events of these types, such as message.posted."`
+	Streams     []string `name:"streams" help:"Only events of these streams, such as thread/0192…."`
+	Profile     string   `name:"profile" enum:"standard,markov" default:"standard" help:"The form of deliveries: ${enum}."`
+	Description string   `name:"description" help:"For people."`
+}
+
+// Run is called by kong.
+func (c *webhookAddCmd) Run(ctx context.Context, std *stdio) error {
+	body := map[string]any{"scope_id": c.Scope, "url": c.To, "profile": c.Profile}
+	if len(c.Types) > 0 {
+		body["types"] = c.Types
+	}
+	if len(c.Streams) > 0 {
+		body["streams"] = c.Streams
+	}
+	if c.Description != "" {
+		body["description"] = c.Description
+	}
+	return c.call(ctx, std, http.MethodPost, "/v1/webhooks", body)
+}
+
+type webhookListCmd struct {
+	login
+	Scope string `arg:"" help:"The group or scope."`
+}
+
+// Run is called by kong.
+func (c *webhookListCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodGet, "/v1/webhooks?scope_id="+url.QueryEscape(c.Scope), nil)
+}
+
+type webhookOneCmd struct {
+	login
+	ID string `arg:"" name:"webhook" help:"The webhook, whk-…."`
+}
+
+// Run is called by kong.
+func (c *webhookOneCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodDelete, webhookPath(c.ID, ""), nil)
+}
+
+type webhookRotateCmd struct {
+	webhookOneCmd
+	Keep int `name:"keep-hours" default:"24" help:"How long the present secret stays valid."`
+}
+
+// Run is called by kong.
+func (c *webhookRotateCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/rotate"), map[string]any{"keep_hours": c.Keep})
+}
+
+type webhookSkipCmd struct {
+	webhookOneCmd
+	Stream string `arg:"" help:"The stream that waits."`
+}
+
+// Run is called by kong.
+func (c *webhookSkipCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/skip"), map[string]any{"stream": c.Stream})
+}
+
+type webhookReplayCmd struct {
+	webhookOneCmd
+	Stream string    `name:"stream" xor:"what" help:"Events of this stream, from --from to --to."`
+	From   uint64    `name:"from" help:"The first event, by seq."`
+	To     uint64    `name:"to" help:"The last event; by default the first."`
+	Since  time.Time `name:"since" xor:"what" help:"Everything since this time, as in 2026-11-29T15:00:00Z."`
+	Dead   bool      `name:"dead" xor:"what" help:"All dead letters."`
+}
+
+// Run is called by kong.
+func (c *webhookReplayCmd) Run(ctx context.Context, std *stdio) error {
+	body := map[string]any{}
+	switch {
+	case c.Stream != "":
+		body["stream"], body["from_seq"], body["to_seq"] = c.Stream, c.From, max(c.From, c.To)
+	case !c.Since.IsZero():
+		body["since_ms"] = c.Since.UnixMilli()
+	case c.Dead:
+		body["dead"] = true
+	default:
+		return misuse("--stream STREAM --from SEQ, --since TIME or --dead", "what is to be sent again is missing")
+	}
+	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/replay"), body)
+}
+
+type webhookLogCmd struct {
+	webhookOneCmd
+	Dead bool `name:"dead" help:"The dead letters."`
+}
+
+// Run is called by kong.
+func (c *webhookLogCmd) Run(ctx context.Context, std *stdio) error {
+	if c.Dead {
+		return c.call(ctx, std, http.MethodGet, webhookPath(c.ID, "/dead-letters"), nil)
+	}
+	return c.call(ctx, std, http.MethodGet, webhookPath(c.ID, "/deliveries"), nil)
+}
+
+type webhookListenCmd struct {
+	Secret string `name:"secret" required:"" env:"GOTONG_WEBHOOK_SECRET" help:"The secret of the webhook; prefer the variable to the flag."`
+	Addr   string `name:"addr" default:"127.0.0.1:8090" help:"Where it listens."`
+}
+
+// Help implements kong.HelpProvider.
+func (*webhookListenCmd) Help() string {
+	return `Verifies the signature of each delivery and prints its body, one per line. A delivery with a wrong signature is
+answered 401. The server connects to this machine only if its outbound-networks allow it.
+
+Examples:
+
+    GOTONG_WEBHOOK_SECRET=whsec_… gotong webhook listen`
+}
+
+// Run is called by kong.
+func (c *webhookListenCmd) Run(ctx context.Context, std *stdio) error {
+	hook, err := hooks.NewWebhook(c.Secret)
+	if err != nil || len(c.Secret) < len("whsec_")+32 {
+		return misuse("a secret such as whsec_…", "the secret is malformed")
+	}
+	port, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Addr)
+	if err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(std.err, "Listening on http://%s. Ctrl-C ends it.\n", port.Addr())
+	s := &http.Server{ReadTimeout: 15 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 4<<20))
+		if err == nil {
+			err = hook.Verify(body, r.Header)
+		}
+		if err != nil {
+			_, _ = fmt.Fprintln(std.err, "rejected:", err)
+			http.Error(w, err.Error(), http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprintf(std.out, "%s\n", bytes.TrimSpace(body))
+		w.WriteHeader(http.StatusNoContent)
+	})}
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	if err := s.Serve(port); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
