@@ -35,6 +35,17 @@ const (
 
 var errTooMany = errors.New("it has more documents than this check holds at once; gotong copy --dry-run compares them")
 
+// comparison compares the documents of one reader.
+type comparison struct {
+	s       Whole
+	reader  *Reader
+	most    int
+	report  func(Difference)
+	stored  map[gotong.Key]bool // documents that were stored at the beginning, and that no event has concerned yet
+	partial bool                // some partition could not be read
+	ends    []Place             // up to where each one was read
+}
+
 // Compare makes the documents of a reader again in memory, one partition at a time,
 // and reports how those of the store differ. Readers may advance meanwhile; what a
 // rebuild is changing is not compared. most bounds the bytes of the documents that
@@ -93,17 +104,6 @@ func rebuilt(ctx context.Context, s store.Loader, r *Reader) (version uint64, cl
 	}
 	mark, err := markIn(&snap, r.Name)
 	return snap.Registers[key].Version, mark.Clearing, err
-}
-
-// comparison compares the documents of one reader.
-type comparison struct {
-	s       Whole
-	reader  *Reader
-	most    int
-	report  func(Difference)
-	stored  map[gotong.Key]bool // documents that were stored at the beginning, and that no event has concerned yet
-	partial bool                // some partition could not be read
-	ends    []Place             // up to where each one was read
 }
 
 // list lists the stored documents before the log is read: the events that made

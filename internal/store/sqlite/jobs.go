@@ -125,7 +125,8 @@ func (s *Store) SettleJob(ctx context.Context, job store.Job, next *store.Job) e
 	return s.writeLazily(ctx, 0, func(w *writer) error {
 		held, again := false, gotong.Instant(0)
 		err := w.conn.query("SELECT again FROM jobs WHERE queue = ? AND id = ? AND claims = ? AND lease = ?",
-			func(row *sqlite.Stmt) error { held, again = true, gotong.Instant(row.ColumnInt64(0)); return nil }, job.Queue, job.ID, job.Claims, job.Lease)
+			func(row *sqlite.Stmt) error { held, again = true, gotong.Instant(row.ColumnInt64(0)); return nil },
+			job.Queue, job.ID, job.Claims, job.Lease)
 		if err != nil {
 			return err
 		}

@@ -314,7 +314,7 @@ func jobsPutLeased(e *env) {
 	job = kept("sooner than settled", e.claim("q", 15, 60, 1), store.Job{Due: 15, Attempt: 1, Claims: 2, Lease: 60, Error: "no"})
 	e.check(e.s.SettleJob(e.ctx, job, &store.Job{Due: 40}))
 	equal(e, "as settled", ids(e.claim("q", 39, 60, 1)), "")
-	job = kept("forgotten by a claim", e.claim("q", 40, 70, 1), store.Job{Due: 40, Claims: 3, Lease: 70})
+	kept("forgotten by a claim", e.claim("q", 40, 70, 1), store.Job{Due: 40, Claims: 3, Lease: 70})
 	put(5)
 	e.restart()
 	job = kept("claimed again", e.claim("q", 70, 80, 1), store.Job{Due: 40, Crashes: 1, Claims: 4, Lease: 80})

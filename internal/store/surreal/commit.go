@@ -157,7 +157,9 @@ func (s *Store) settle(ctx context.Context, batch []store.Commit) ([]store.Outco
 // hedged returns err without its claim that nothing was written, if some of the
 // batch may have been.
 func hedged(err error, some bool) error {
-	for _, nothing := range []error{store.ErrFull, store.ErrBusy, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed} {
+	for _, nothing := range []error{
+		store.ErrFull, store.ErrBusy, store.ErrClock, store.ErrSealed, store.ErrUnfinished, store.ErrMalformed,
+	} {
 		if some && errors.Is(err, nothing) {
 			return errors.New("surreal: some of the batch may be written: " + err.Error())
 		}

@@ -70,7 +70,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 	w.documents(docs)
 	if rows := jobRows(jobs); len(rows) > 0 { // on 2.6, INSERT IGNORE adds index entries of rows that it ignores
 		w.add("LET $known = (SELECT VALUE id FROM $jobs.id WHERE due != NONE)", "jobs", rows)
-		w.statements = append(w.statements, putAgain, "INSERT INTO job (SELECT * FROM $jobs WHERE id NOT IN $known) RETURN NONE")
+		w.statements = append(w.statements, putAgain, "INSERT INTO job $jobs[WHERE id NOT IN $known] RETURN NONE")
 	}
 	_, err := s.alone(ctx, w.statements, w.vars)
 	return err
@@ -166,8 +166,8 @@ func (s *Store) ClaimJobs(
 	}
 	results, err := s.alone(ctx, []string{
 		"LET $due = (SELECT id, next, name FROM array::concat((" + selectFar + "), (" + selectDue + ")) ORDER BY next, name LIMIT $limit)",
-		"UPDATE $due.id SET next = math::max([due, $lease]), crashes += IF lease = 0 { 0 } ELSE { 1 }, claims += 1, lease = $lease, again = 0" +
-			" RETURN VALUE " + jobColumns,
+		"UPDATE $due.id SET next = math::max([due, $lease]), crashes += IF lease = 0 { 0 } ELSE { 1 }," +
+			" claims += 1, lease = $lease, again = 0 RETURN VALUE " + jobColumns,
 	}, surreal.Vars{"queue": queue, "now": now, "lease": lease, "far": store.FarLease(now, lease), "limit": limit})
 	if err != nil {
 		return nil, err
