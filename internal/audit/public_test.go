@@ -200,3 +200,27 @@ func TestPublishRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestPublicFork: a file that is the log of its own checkpoints and not of the given
+// ones shows that two histories were signed.
+func TestPublicFork(t *testing.T) {
+	w := newWorld(t, 1)
+	w.fill(20)
+	other := *w
+	other.commits, other.docs, other.heads = w.copied(), maps.Clone(w.docs), maps.Clone(w.heads)
+	w.write("thread/a", "group/0", 1)
+	w.pin()
+	other.write("thread/b", "group/0", 1)
+	other.pin()
+	var b bytes.Buffer
+	named := func(gotong.Stream) bool { return false }
+	if _, err := Publish(t.Context(), other.source(other.commits), &other.pinned[1], named, &b, func(uint64, uint64) {}); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := verifyPublic(t, w, b.Bytes(), &w.pinned[1]); err != nil || r.Code != Forked {
+		t.Errorf("found %+v, %v", r, err)
+	}
+	if r, err := verifyPublic(t, w, b.Bytes(), &other.pinned[1]); err != nil || r.Code != Verified {
+		t.Errorf("found %+v, %v", r, err)
+	}
+}
