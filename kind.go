@@ -53,6 +53,9 @@ type Kind struct {
 	// of this event, from the event alone. Nil if none is.
 	Timers func(Event) []Timer
 
+	// Timed are the types of the events that may have timers; nil stands for all.
+	Timed []string
+
 	// Replay returns a function for one log. It is called with each event of the
 	// kind's streams in order, and returns an error if the events before it in its
 	// stream do not give what it says, such as a count of votes. Data is kept for
@@ -65,8 +68,8 @@ type Kind struct {
 
 	// About returns the seqs of the earlier events of the stream that an event
 	// concerns, from its data alone: an edit concerns the message that it
-	// edits. The event is visible only if they are, and has their audience. Nil
-	// means that no event concerns another.
+	// edits. The event is visible only if they are. It has their audience, or any
+	// if they are for everybody. Nil means that no event concerns another.
 	About func(Event) []uint64
 
 	// Overlays is the collection of documents, keyed (stream id, [SeqName]),

@@ -9,7 +9,7 @@ import (
 // store, which would report the same rows again.
 func (a *App) newCheck() *check.Background {
 	return check.NewBackground(check.BackgroundOptions{
-		Store: a.bare, Codec: a.codec, Readers: readers(), Clock: a.clock,
+		Store: a.bare, Codec: a.codec, Readers: Readers(), Clock: a.clock,
 		Fault: func(f *check.Fault) {
 			a.metrics.Check.Fault(string(f.Sort))
 			if f.Sort == check.Unknown {

@@ -22,7 +22,7 @@ func TestKindsAreWhole(t *testing.T) {
 	whole.rules.Replay = func() func(gotong.Event) error { return func(gotong.Event) error { return nil } }
 	whole.rules.Evidence = &gotong.Evidence{}
 	optional := map[string]bool{
-		"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Replay": true, "Evidence": true,
+		"Amends": true, "Signals": true, "Documents": true, "Lends": true, "Timers": true, "Timed": true, "Replay": true, "Evidence": true,
 		"Webhooks": true,
 	}
 	rules := reflect.TypeFor[gotong.Kind]()

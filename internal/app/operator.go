@@ -86,7 +86,7 @@ func ordered(
 	defer func() { err = errors.Join(err, e.Close(context.WithoutCancel(ctx))) }()
 	if receipt, err = e.Execute(ctx, cmd); err == nil && cmd.Type == gotong.CmdErase {
 		var run *reader.Runner // documents of readers hold content too
-		run, err = reader.New(reader.Options{Store: opened, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)}, readers(), nil)
+		run, err = reader.New(reader.Options{Store: opened, Clock: clock.System(), Log: slog.New(slog.DiscardHandler)}, Readers(), nil)
 		if err == nil {
 			err = run.CatchUp(ctx)
 		}

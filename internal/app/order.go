@@ -21,8 +21,8 @@ import (
 // of [auth.Operator].
 const OrderPath = "/v1/operator/orders"
 
-// Order is what an operator asks about the readers or the jobs of a store. Do is
-// readers, skip, rebuild, jobs or retry; the other fields are those that it
+// Order is what an operator asks about the readers, the jobs or the access to the
+// streams of a store. Do is readers, skip, rebuild, jobs, retry or explain; the other fields are those that it
 // needs.
 type Order struct {
 	Do        string           `json:"do"`
@@ -31,6 +31,8 @@ type Order struct {
 	Queue     string           `json:"queue,omitempty"`
 	Job       string           `json:"job,omitempty"`
 	Dead      bool             `json:"dead,omitempty"`
+	User      string           `json:"user,omitempty"`
+	Stream    gotong.Stream    `json:"stream,omitempty"`
 }
 
 // Reply is the answer to an [Order]. Error is the reason for which nothing was
@@ -39,6 +41,7 @@ type Reply struct {
 	Readers []reader.Status `json:"readers,omitempty"`
 	Skipped *reader.Stop    `json:"skipped,omitempty"`
 	Jobs    []Job           `json:"jobs,omitempty"`
+	Lines   []string        `json:"lines,omitempty"`
 	Error   string          `json:"error,omitempty"`
 }
 
@@ -69,14 +72,14 @@ func (o *Order) Execute(ctx context.Context, cfg *config.Config) (reply Reply, e
 func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (reply Reply, err error) {
 	switch o.Do {
 	case "readers":
-		reply.Readers, err = reader.List(ctx, s, readers())
+		reply.Readers, err = reader.List(ctx, s, Readers())
 	case "skip":
 		var stop reader.Stop
-		if stop, err = reader.Skip(ctx, s, readers(), o.Reader, o.Partition, now); err == nil {
+		if stop, err = reader.Skip(ctx, s, Readers(), o.Reader, o.Partition, now); err == nil {
 			reply.Skipped = &stop
 		}
 	case "rebuild":
-		err = reader.Rebuild(ctx, s, readers(), o.Reader)
+		err = reader.Rebuild(ctx, s, Readers(), o.Reader)
 	case "jobs":
 		var jobs []store.Job
 		jobs, err = reader.Jobs(ctx, s, o.Dead)
@@ -86,6 +89,8 @@ func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (repl
 		}
 	case "retry":
 		err = reader.Retry(ctx, s, o.Queue, o.Job, now)
+	case "explain":
+		reply.Lines, err = explain(ctx, s, o.User, o.Stream, now)
 	default:
 		err = fmt.Errorf("there is no order %q", o.Do)
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/advice"
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
@@ -14,9 +15,12 @@ import (
 )
 
 // readers returns every reader of this server, one row each.
-func readers() []reader.Reader {
+// asks says whether there is an Edge-Pod that gives advice.
+func readers(asks bool) []reader.Reader {
 	kinds := Kinds()
-	return append([]reader.Reader{audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds))}, more...)
+	return append([]reader.Reader{
+		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks),
+	}, more...)
 }
 
 var more []reader.Reader // of tests
@@ -24,24 +28,26 @@ var more []reader.Reader // of tests
 // handlers returns the handler of every queue of jobs, one row each. The engine
 // exists when it is called.
 func handlers(a *App) []reader.Handler {
-	return []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler()}
+	return []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler(), advice.Handler(advice.Options{
+		Boundary: a.pod, Store: a.store, Codec: a.codec, Engine: a.engine, Now: a.now, Ended: a.metrics.Pod.Advised,
+	})}
 }
 
 // Readers returns every reader of a server, for tools that make their documents
 // again.
-func Readers() []reader.Reader { return readers() }
+func Readers() []reader.Reader { return readers(false) }
 
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
-	return append(store.Collections(kinds), reader.Collections(readers())...)
+	return append(store.Collections(kinds), reader.Collections(readers(false))...)
 }
 
 // newReaders returns the runner of readers and jobs.
 func (a *App) newReaders() (*reader.Runner, error) {
 	r, err := reader.New(reader.Options{
 		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{Ended: a.metrics.JobEnded},
-	}, readers(), handlers(a))
+	}, readers(a.pod.Asks()), handlers(a))
 	if err != nil {
 		return nil, err
 	}

@@ -348,7 +348,9 @@ func (v *village) talk(on gotong.Stream) {
 	posted := v.posts[on]
 	if len(posted) > 0 && v.pick(2) == 0 {
 		target := posted[v.pick(len(posted))]
-		switch v.pick(4) {
+		switch v.pick(5) {
+		case 4:
+			v.review(on, me)
 		case 0:
 			if _, ok := v.try(on, me, thread.CmdEdit, thread.Edit{MessageID: target, Revision: v.edits[target], Body: "changed"}); ok {
 				v.edits[target]++
@@ -368,7 +370,7 @@ func (v *village) talk(on gotong.Stream) {
 			v.try(on, me, thread.CmdUnban, thread.Unban{UserID: p})
 		}
 	case 11:
-		for range 12 { // it takes an admin of the platform
+		for range 24 { // it takes an admin of the platform
 			v.try(on, me, thread.CmdAppoint, thread.Appoint{UserID: v.person()})
 		}
 	case 0:
@@ -389,6 +391,37 @@ func (v *village) talk(on gotong.Stream) {
 		if r, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: fmt.Sprint("halo ", v.serial)}); ok {
 			v.posts[on] = append(v.posts[on], r.EventIDs[0])
 		}
+	}
+}
+
+// review has a new message advised on and held, and half of the holds end.
+func (v *village) review(on gotong.Stream, me string) {
+	posted, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: "kasar"})
+	if !ok {
+		return
+	}
+	server := func(typ string, data any) {
+		v.serial++
+		r, err := v.e.Execute(context.Background(), gotong.Command{
+			Stream: on, Type: typ, Data: data, RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+			Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
+		})
+		check(v.t, err)
+		if r.First > 0 {
+			v.decided[on.Kind()+" "+typ]++
+		}
+	}
+	id := posted.EventIDs[0]
+	server(thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold", Reasoning: "kata kasar", Violations: []string{"harassment"}})
+	var held gotong.Receipt
+	for range 12 { // it takes a moderator
+		if r, ok := v.try(on, v.person(), thread.CmdReview, thread.Review{MessageID: id, Decision: thread.Hold, Minutes: 1, Auto: true}); ok {
+			held = r
+		}
+	}
+	if held.First > 0 && v.pick(2) == 0 {
+		v.now += 2 * 60_000_000
+		server(thread.CmdUnhold, thread.Unhold{Seq: posted.First, Held: held.First})
 	}
 }
 

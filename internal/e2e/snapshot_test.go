@@ -382,8 +382,10 @@ func TestSnapshotLaw(t *testing.T) {
 	}, done)
 	for _, kind := range app.Kinds() {
 		for _, c := range kind.Commands {
-			// Accounts have no state that is read with a cursor; the state of cases has a model of its own.
-			if kind.Name != "user" && kind.Name != "case" && !done[c.Name] {
+			// Accounts have no state that is read with a cursor; the state of cases has a model of its own. A message
+			// that was held is read again when it is released: the events do not repeat its text.
+			again := c.Name == "message.advise" || c.Name == "message.review" || c.Name == "message.unhold"
+			if kind.Name != "user" && kind.Name != "case" && !again && !done[c.Name] {
 				t.Errorf("%s was not tried", c.Name)
 			}
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -191,7 +192,7 @@ func moderate(q input) (object, float64) {
 	if t.hits(insults) > 0 && t.hits(addressed) > 0 {
 		violations = append(violations, insults.name)
 	}
-	if strings.Count(strings.ToLower(q.Text), "http") >= maxLinks {
+	if strings.Count(strings.ToLower(q.Text), "http") >= maxLinks && !toSomebody.MatchString(q.Text) {
 		violations = append(violations, "spam")
 	}
 	out := object{
@@ -220,8 +221,11 @@ func moderate(q input) (object, float64) {
 	return out, 0.7
 }
 
-// maxLinks are as many links as make a message look like spam.
+// maxLinks are as many links as make a message look like spam, unless it begins with
+// a name, as an answer to somebody does.
 const maxLinks = 4
+
+var toSomebody = regexp.MustCompile(`^@?[\pL\pN_.-]{1,30}[,:] `)
 
 // templates are criteria and tasks that fit each track.
 var templates = map[string][2][]string{

@@ -25,6 +25,10 @@ var dangers = []list{
 		"cina babi", "kafir babi", "usir cina", "pribumi saja", "dasar cina", "dasar kafir", "monyet papua", "gas the jews", "white power",
 		"nigger", "niggers", "faggot", "faggots", "kike", "subhuman",
 	}},
+	{"harassment", []string{
+		"anak haram", "lonte", "anjing kau", "cock sucker", "cock suckers", "cocksucker", "cocksuckers", "motherfucker", "motherfuckers",
+		"piece of shit", "son of a bitch",
+	}},
 	{"child_safety", []string{"foto anak telanjang", "video anak telanjang", "child porn", "kiddie porn", "nude kids", "bokep anak"}},
 	{"illegal", []string{
 		"jual sabu", "jual ganja", "jual senjata", "beli sabu", "jual ktp", "sewa rekening", "jual ijazah", "sell cocaine", "buy cocaine",
@@ -40,7 +44,7 @@ var dangers = []list{
 // insults count only if somebody is addressed.
 var insults = list{"harassment", []string{
 	"anjing", "bangsat", "bajingan", "kontol", "memek", "ngentot", "jancuk", "goblok", "tolol", "dungu", "idiot", "babi", "asu", "tai",
-	"fuck you", "fuck off", "asshole", "bitch", "moron", "retard", "dumbass", "scumbag", "stupid", "shut up", "bastard", "cunt", "whore",
+	"fuck you", "fuck off", "asshole", "bitch", "moron", "retard", "dumbass", "scumbag", "you stupid", "you are stupid", "youre stupid", "shut up", "bastard", "cunt", "whore",
 }}
 
 // addressed are words with which somebody is addressed.

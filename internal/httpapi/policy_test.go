@@ -40,7 +40,7 @@ var policies = map[string]string{
 	"list-members": object, "add-member": object, "remove-member": object, "unban-member": object, "ban-member": object,
 	"mute-member": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
 	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
-	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object,
+	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object, "list-reviews": object, "review-message": object,
 
 	"get-group": object, "get-group-timeline": object, "update-group": object, "join-group": object, "leave-group": object,
 	"list-group-members": object, "add-group-member": object, "unban-group-member": object, "ban-group-member": object,
@@ -72,7 +72,7 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 		"update-group": {"name": "x"}, "add-group-member": who, "invite-to-group": who, "set-group-role": role,
 		"request-to-join-group": {}, "ban-member": {}, "ban-group-member": {},
 		"erase-content": {"stream": "case/" + affair, "seqs": []int{1}, "reason": "x"}, "set-user-role": {"role": "user"},
-		"appoint-admin": who, "appoint-owner": who,
+		"appoint-admin": who, "appoint-owner": who, "review-message": {"decision": "hold"},
 	}
 	for path, operations := range w.spec.paths {
 		for method, op := range operations {

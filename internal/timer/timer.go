@@ -17,6 +17,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/reader"
@@ -39,10 +40,10 @@ type order struct {
 
 // Reader returns the reader that makes the jobs of these kinds' timers.
 func Reader(kinds []gotong.Kind) reader.Reader {
-	codec, timers := store.NewCodec(kinds), map[string]func(gotong.Event) []gotong.Timer{}
+	codec, timers := store.NewCodec(kinds), map[string]*gotong.Kind{}
 	for i := range kinds {
 		if kinds[i].Timers != nil {
-			timers[kinds[i].Name] = kinds[i].Timers
+			timers[kinds[i].Name] = &kinds[i]
 		}
 	}
 	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
@@ -52,11 +53,14 @@ func Reader(kinds []gotong.Kind) reader.Reader {
 				continue
 			}
 			for i := range c.Events {
+				if of.Timed != nil && !slices.Contains(of.Timed, c.Events[i].Type) {
+					continue
+				}
 				e, err := codec.Event(&c.Events[i])
 				if err != nil {
 					return step, err
 				}
-				for _, t := range of(e) {
+				for _, t := range of.Timers(e) {
 					job, err := jobOf(e.Stream, t)
 					if err != nil {
 						return step, err

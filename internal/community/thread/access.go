@@ -26,8 +26,12 @@ func (r Rules) access(s gotong.State, viewer gotong.Viewer) gotong.Grant {
 	if st.role == "" {
 		return gotong.Grant{}
 	}
+	roles := []string{string(st.role)}
+	if st.role.rank() >= Admin.rank() {
+		roles = append(roles, Reviewer)
+	}
 	g := gotong.Grant{
-		Readable: true, Roles: []string{string(st.role)},
+		Readable: true, Roles: roles,
 		SilentUntil: gotong.InstantOf(time.UnixMilli(st.row.MuteUntilMS)),
 	}
 	chain := Chain(t, s.Stream)

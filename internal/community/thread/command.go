@@ -22,6 +22,9 @@ const (
 	CmdEdit    = "message.edit"
 	CmdDelete  = "message.delete"
 	CmdReact   = "message.react"
+	CmdAdvise  = "message.advise"
+	CmdReview  = "message.review"
+	CmdUnhold  = "message.unhold"
 )
 
 func commands() []gotong.Type {
@@ -31,6 +34,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
+		gotong.TypeOf[Advise](CmdAdvise), gotong.TypeOf[Review](CmdReview), gotong.TypeOf[Unhold](CmdUnhold),
 	}
 }
 

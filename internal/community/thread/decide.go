@@ -32,6 +32,10 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 		return on.leave()
 	case Appoint:
 		return on.appoint(c)
+	case Advise:
+		return on.advise(c)
+	case Unhold:
+		return on.unhold(c)
 	}
 	if !mayKnow(s, t, on.me) {
 		return gotong.Decision{}, gotong.NotFound()
@@ -63,6 +67,8 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.delete(c)
 	case React:
 		return r.react(c)
+	case Review:
+		return r.review(c)
 	default:
 		return gotong.Decision{}, gotong.NotFound()
 	}

@@ -20,6 +20,9 @@ const (
 	EvEdited         = "message.edited"
 	EvDeleted        = "message.deleted"
 	EvReacted        = "message.reacted"
+	EvAdvised        = "message.advised"
+	EvHeld           = "message.held"
+	EvReleased       = "message.released"
 )
 
 func events() []gotong.EventType {
@@ -33,6 +36,7 @@ func events() []gotong.EventType {
 		gotong.EventWith[Posted, Text](EvPosted).Of(gotong.Conversation),
 		gotong.EventWith[Edited, NewText](EvEdited).Of(gotong.Conversation),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
+		gotong.EventWith[Advised, Reasons](EvAdvised).Of(gotong.Conversation), gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased),
 	}
 }
 
@@ -126,6 +130,7 @@ type Later struct {
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
 	Withheld    bool                `json:"withheld,omitempty"`      // the viewer may not see the newest text, and gets no older one
+	Held        bool                `json:"held,omitempty"`          // the text is hidden until a moderator decides
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 

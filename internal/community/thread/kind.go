@@ -38,6 +38,8 @@ func (r Rules) Kind() gotong.Kind {
 		Access:      r.access,
 		Webhooks:    &gotong.Webhooks{Open: open, Admits: r.admits},
 		Affects:     affects,
+		Timers:      timers,
+		Timed:       []string{EvHeld},
 		About:       about,
 		Overlays:    Overlays,
 		Laid:        laid,
@@ -51,6 +53,6 @@ func documents() []gotong.Type {
 		gotong.TypeOf[Thread](Threads), gotong.TypeOf[Member](Members),
 		gotong.TypeOf[Overlay](Overlays), gotong.TypeOf[gotong.Entry](Deletions),
 		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](OfScope),
-		gotong.TypeOf[gotong.Entry](OfLender),
+		gotong.TypeOf[gotong.Entry](OfLender), gotong.TypeOf[Pending](Reviews),
 	}
 }

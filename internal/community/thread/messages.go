@@ -75,10 +75,11 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 			return gotong.Reject(gotong.CodeTargetDeleted, "The message to reply to was deleted.")
 		}
 	}
-	return gotong.Accept(gotong.Fact{
+	n := r.state.Head.Count + 1
+	return r.newcomers(r.state.Head.Seq+1, n, gotong.Fact{
 		Type:    EvPosted,
 		Counted: true,
-		Data:    Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS, Now: r.sentAt()},
+		Data:    Posted{N: n, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS, Now: r.sentAt()},
 		Content: Text{Body: c.Body, SentBy: c.SentBy},
 	})
 }
@@ -95,12 +96,14 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeForbidden, "Only its author can edit a message.")
 	case o.Deleted():
 		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
+	case o.Held != 0:
+		return gotong.Reject(gotong.CodeConflict, "The message is held for review.")
 	case !editable(e, r.cmd.Now):
 		return gotong.Reject(gotong.CodeForbidden, "A message can be edited for 15 minutes.")
 	case c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
-		return gotong.Accept(gotong.Fact{
+		return r.newcomers(e.Seq, e.Count, gotong.Fact{
 			Type:    EvEdited,
 			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1, Now: r.cmd.Now},
 			Content: NewText{c.Body},
@@ -124,10 +127,14 @@ func (r ruling) delete(c Delete) (gotong.Decision, error) {
 	case c.Revision != nil && *c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
-		return gotong.Accept(gotong.Fact{
+		fact := gotong.Fact{
 			Type: EvDeleted,
 			Data: Deleted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
-		})
+		}
+		if o.Advice != 0 { // its reasons may quote the text
+			fact.Erases = []uint64{o.Advice}
+		}
+		return gotong.Accept(fact)
 	}
 }
 

@@ -33,7 +33,43 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if target := targetMessage(cmd.Data); !target.IsZero() {
 		refs = append(refs, messageRefs(s, cmd.Stream, target)...)
 	}
+	return append(refs, reviewRefs(s, t, cmd)...)
+}
+
+// reviewRefs names what the rules on reviews look at. Of the posts, only those in a
+// thread that borrows its members look at the home, on whose events they depend
+// anyway.
+func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref) {
+	policy := t.Members == Home
+	switch c := cmd.Data.(type) {
+	case Post:
+	case Edit:
+		if policy {
+			refs = pendingRefs(s, cmd.Stream, c.MessageID)
+		}
+	case Advise:
+		policy = true
+		refs = pendingRefs(s, cmd.Stream, c.MessageID)
+	case Review:
+		policy = false
+		refs = pendingRefs(s, cmd.Stream, c.MessageID)
+	case Unhold:
+		id := cmd.Stream.ID()
+		return []gotong.Ref{{Stream: cmd.Stream, Key: OverlayKey(id, c.Seq)}, {Stream: cmd.Stream, Key: PendingKey(id, c.Seq)}}
+	default:
+		return nil
+	}
+	if policy && t.Home.HasMembers() {
+		refs = append(refs, gotong.Ref{Stream: t.Home, Key: gotong.StreamKey(t.Home)})
+	}
 	return refs
+}
+
+func pendingRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {
+	if e, ok := s.Event(id); ok {
+		return []gotong.Ref{{Stream: stream, Key: PendingKey(stream.ID(), e.Seq)}}
+	}
+	return nil
 }
 
 // createNeeds names the actor's memberships of a home that has members and of the
@@ -141,6 +177,10 @@ func targetMessage(data any) gotong.EventID {
 	case Delete:
 		return c.MessageID
 	case React:
+		return c.MessageID
+	case Advise:
+		return c.MessageID
+	case Review:
 		return c.MessageID
 	default:
 		return gotong.EventID{}

@@ -11,13 +11,15 @@ import (
 // events and holds none of their text. Messages that were edited, deleted or
 // reacted to have one, and so do edits that a later edit or a deletion replaced.
 type Overlay struct {
-	MessageID  gotong.EventID        `json:"message_id"`
+	MessageID  gotong.EventID        `json:"message_id,omitzero"`
 	N          uint64                `json:"n,omitempty"`        // the message's ordinal
 	Revision   uint64                `json:"revision,omitempty"` // 0: as posted
 	EditSeq    uint64                `json:"edit_seq,omitempty"` // the event that holds the newest text
 	EditedAt   gotong.Instant        `json:"edited_at,omitempty"`
 	DeletedAt  gotong.Instant        `json:"deleted_at,omitempty"`
-	Superseded bool                  `json:"superseded,omitempty"` // an edit that was replaced
+	Superseded bool                  `json:"superseded,omitempty"` // an edit that was replaced, or is held with its message
+	Advice     uint64                `json:"advice,omitempty"`     // the event with advice on the message
+	Held       uint64                `json:"held,omitempty"`       // the event that holds the message
 	Reactions  map[string][]Reaction `json:"reactions,omitempty"`  // by emoji, in order
 }
 
@@ -62,7 +64,9 @@ func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
 }
 
 // empty reports whether the message is as it was posted.
-func (o Overlay) empty() bool { return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded }
+func (o Overlay) empty() bool {
+	return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded && o.Advice == 0 && o.Held == 0
+}
 
 // seen returns the users whose reactions a viewer sees, by emoji.
 func (o Overlay) seen(sees func(seq uint64) bool) map[string][]string {
@@ -91,16 +95,22 @@ func about(e gotong.Event) []uint64 {
 		return []uint64{d.TargetSeq}
 	case Reacted:
 		return []uint64{d.TargetSeq}
+	case Advised:
+		return []uint64{d.TargetSeq}
+	case Held:
+		return []uint64{d.TargetSeq}
+	case Released:
+		return []uint64{d.TargetSeq}
 	default:
 		return nil
 	}
 }
 
 // laid returns the events of an edit and of reactions. All viewers see a deletion,
-// and an edit that was replaced, in the same way.
+// a hold, and an edit that was replaced, in the same way.
 func laid(doc any) gotong.Laid {
 	o, ok := doc.(Overlay)
-	if !ok || o.Superseded || o.Deleted() {
+	if !ok || o.Superseded || o.Deleted() || o.Held != 0 {
 		return gotong.Laid{}
 	}
 	l := gotong.Laid{First: o.EditSeq, Last: o.EditSeq, Text: o.EditSeq}
@@ -136,6 +146,9 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	case o.Deleted():
 		posted.DeletedAtMS = o.DeletedAt.Milli()
 		e.Content = nil
+	case o.Held != 0:
+		posted.Held = true
+		e.Content = nil
 	case o.EditSeq > 0 && later.Text == nil:
 		posted.Withheld = true
 		e.Content = nil
@@ -143,7 +156,7 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 		posted.EditedAtMS = o.EditedAt.Milli()
 		e.Content = edition(e.Content, later.Text.Content)
 	}
-	if !o.Deleted() {
+	if !o.Deleted() && o.Held == 0 {
 		posted.Reactions = o.seen(later.Sees)
 	}
 	e.Data = posted
@@ -164,5 +177,9 @@ func edition(posted, edit any) any {
 
 // amends reports whether the event changes how an earlier message is shown.
 func amends(e gotong.Event) bool {
-	return e.Type == EvEdited || e.Type == EvDeleted || e.Type == EvReacted
+	switch e.Type {
+	case EvEdited, EvDeleted, EvReacted, EvAdvised, EvHeld, EvReleased:
+		return true
+	}
+	return false
 }

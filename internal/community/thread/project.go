@@ -30,6 +30,12 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return deleted(s, e, d)
 	case Reacted:
 		return reacted(s, e, d)
+	case Advised:
+		return advised(s, e, d)
+	case Held:
+		return heldBack(s, e, d)
+	case Released:
+		return released(s, e, d)
 	default: // message.posted: a post writes no document
 		return nil
 	}
@@ -119,6 +125,9 @@ func deleted(s gotong.State, e gotong.Event, d Deleted) []gotong.Change {
 	changes := superseded(e, d.MessageID, o)
 	gone := Overlay{
 		MessageID: d.MessageID, N: d.N, Revision: d.Revision, EditedAt: o.EditedAt, DeletedAt: e.At,
+	}
+	if o.Advice != 0 || o.Held != 0 {
+		changes = append(changes, gotong.Change{Key: PendingKey(id, d.TargetSeq)})
 	}
 	return append(changes, gotong.Change{Key: key, Doc: gone},
 		gotong.Change{Key: DeletedKey(id, d.N), Doc: gotong.Entry{ID: d.MessageID.String()}})

@@ -166,10 +166,10 @@ func removal(t *testing.T, c comings) {
 func TestAMemberHoldsTheirRoleAsAnAudience(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	for _, tc := range []struct {
-		a    gotong.Actor
-		role string
-	}{{ani, "owner"}, {budi, "admin"}, {citra, "member"}} {
-		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+		a     gotong.Actor
+		roles []string
+	}{{ani, []string{"owner", thread.Reviewer}}, {budi, []string{"admin", thread.Reviewer}}, {citra, []string{"member"}}} {
+		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, tc.roles) {
 			t.Errorf("%s holds %v", tc.a.UserID, got)
 		}
 	}
@@ -178,7 +178,7 @@ func TestAMemberHoldsTheirRoleAsAnAudience(t *testing.T) {
 		a    gotong.Actor
 		role string
 	}{{ani, "admin"}, {budi, "admin"}, {citra, "owner"}} {
-		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, []string{tc.role}) {
+		if got := w.Access(s, viewer(tc.a)).Roles; !slices.Equal(got, []string{tc.role, thread.Reviewer}) {
 			t.Errorf("%s holds %v", tc.a.UserID, got)
 		}
 	}

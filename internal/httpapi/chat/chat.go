@@ -62,6 +62,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		c.memberRoutes(api)
 		c.messageRoutes(api)
 		c.writeRoutes(api)
+		c.reviewRoutes(api)
 		c.markRoutes(api)
 	}
 }

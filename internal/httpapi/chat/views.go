@@ -71,6 +71,7 @@ type MessageView struct {
 	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld or was erased."`
 	Erased        bool              `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
 	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
+	Held          bool              `json:"held,omitempty" doc:"True while the text is hidden because a moderator, or the policy, holds it for review."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
 	At            gotong.Instant    `json:"at" format:"date-time"`
@@ -98,7 +99,7 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld, Erased: e.Erased,
+		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld, Held: posted.Held, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }
@@ -115,10 +116,10 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 // text is withheld or was erased, a checksum of these. An If-Match compares the revision alone.
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
-	if len(m.Reactions) > 0 || m.Withheld || m.Erased {
+	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Erased {
 		sum := fnv.New64a()
 		_ = json.NewEncoder(sum).Encode(m.Reactions) // neither can fail
-		_ = json.NewEncoder(sum).Encode([]bool{m.Withheld, m.Erased})
+		_ = json.NewEncoder(sum).Encode([]bool{m.Withheld, m.Held, m.Erased})
 		tag += "." + strconv.FormatUint(sum.Sum64(), 36)
 	}
 	return `"` + tag + `"`

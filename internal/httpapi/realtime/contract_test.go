@@ -22,6 +22,7 @@ import (
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -136,6 +137,7 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	order(ann, s, thread.CmdReact, object{"message_id": post.EventIDs[0], "emoji": "👍", "on": true})
 	order(bob, s, thread.CmdEdit, object{"message_id": post.EventIDs[0], "revision": 0, "body": "Halo semua"})
 	order(bob, s, thread.CmdDelete, object{"message_id": post.EventIDs[0], "revision": 1})
+	everyReview(t, w, ann, s, order(bob, s, thread.CmdPost, object{"body": "Hmm"}).EventIDs[0])
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": time.Now().Add(time.Hour).UnixMilli()})
 	order(ann, s, thread.CmdHistory, object{"policy": "from_join"})
 	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
@@ -161,6 +163,37 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	again.want("subscribed")
 	if f := again.want("events"); strings.Contains(f.raw, "Halo") || !strings.Contains(f.raw, `"deleted_at_ms"`) {
 		t.Errorf("got %s", f.raw)
+	}
+}
+
+// everyReview has the server advise on a message, and its owner decide about it.
+func everyReview(t *testing.T, w *world, ann *socket, s gotong.Stream, id string) {
+	t.Helper()
+	message, err := gotong.ParseEventID(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = w.engine.Execute(t.Context(), gotong.Command{
+		Stream: s, Type: thread.CmdAdvise, Actor: reader.System(), RequestID: fmt.Sprint("u", w.n.Add(1)), CorrelationID: "c",
+		Data: thread.Advise{MessageID: message, Action: "review", Status: "hold", Provider: "rules", Version: "v0.2.0", Violations: []string{"spam"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "hold", "hold_minutes": 5, "auto_release": true})
+	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "release"})
+	for i, c := range []struct {
+		name string
+		data object
+	}{
+		{thread.CmdAdvise, object{
+			"message_id": id, "action": "review", "status": "hold", "hold_minutes": 5, "auto_release": true, "provider": "x", "version": "x",
+			"prompt": "x", "reasoning": "x", "violations": list{},
+		}},
+		{thread.CmdUnhold, object{"seq": 1, "held": 1}},
+	} {
+		ann.command(fmt.Sprint("r", i), s, c.name, c.data)
+		ann.problem(fmt.Sprint("r", i), gotong.CodeNotFound)
 	}
 }
 

@@ -1,0 +1,151 @@
+package chat
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/advice"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+func (c *chat) reviewRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "list-reviews", Method: http.MethodGet, Path: "/v1/chat/threads/{id}/reviews", Tag: "Messages", Subject: "The thread's id.",
+		Summary:     "List the messages that wait for a review",
+		Description: "For owners and admins of the thread: the messages that are held, or for which a hold is proposed, oldest first, at most 100.",
+	}, c.reviews)
+	httpapi.Register(api, httpapi.Route{
+		ID: "review-message", Method: http.MethodPost, Path: "/v1/chat/threads/{id}/messages/{mid}/review", Tag: "Messages", Write: true,
+		Subject: "The thread's id.", Summary: "Hold a message, or release it",
+		Description: "For owners, admins and moderators. While a message is held, nobody is shown its text. A release also turns down a proposal. " +
+			"To reject a message, delete it.",
+	}, c.review)
+}
+
+// Review is the body of a decision about a message.
+type Review struct {
+	Decision string `json:"decision" enum:"hold,release"`
+	Minutes  int    `json:"hold_minutes,omitempty" minimum:"0" maximum:"10080" doc:"15 if absent."`
+	Auto     bool   `json:"auto_release,omitempty" doc:"True: the message is released at the end of the hold. Otherwise only by a moderator."`
+}
+
+type reviewIn struct {
+	InMessage
+	JSON httpapi.Body[Review]
+}
+
+func (c *chat) review(ctx context.Context, in *reviewIn) (*httpapi.Answered[MessageView], error) {
+	b := in.JSON.Value
+	data := thread.Review{MessageID: in.message, Decision: b.Decision, Minutes: b.Minutes, Auto: b.Auto}
+	return c.change(ctx, in.InMessage, thread.CmdReview, data, in.JSON.Raw)
+}
+
+// ReviewView is a message that waits for a review.
+type ReviewView struct {
+	MessageID   gotong.EventID `json:"message_id"`
+	Seq         uint64         `json:"seq"`
+	AuthorID    string         `json:"author_id"`
+	Body        string         `json:"body" doc:"The newest text, also while it is held. Empty if it was erased."`
+	Held        bool           `json:"held"`
+	HeldBy      string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer"`
+	HeldUntilMS int64          `json:"held_until_ms,omitempty"`
+	Auto        bool           `json:"auto_release,omitempty"`
+	Advice      *AdviceView    `json:"advice,omitempty" doc:"What the Edge-Pod proposes."`
+	SinceMS     int64          `json:"since_ms"`
+}
+
+// AdviceView is what an Edge-Pod proposes for a message.
+type AdviceView struct {
+	thread.Advised
+	thread.Reasons
+}
+
+// ReviewsView is what waits in a thread.
+type ReviewsView struct {
+	Items  []ReviewView `json:"items"`
+	Missed uint64       `json:"review_missed" doc:"Messages in the scope of the thread on which no Edge-Pod gave advice in time."`
+}
+
+type reviewsOut struct{ Body ReviewsView }
+
+const maxReviews = 100
+
+func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
+	page, err := c.Views.Read(ctx, viewer(ctx), view.Query{Stream: in.stream, More: store.Need{
+		Ranges: []store.KeyRange{{Collection: thread.Reviews, Owner: in.ID, From: "", To: "~", Limit: maxReviews}},
+	}})
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(page.Access.Roles, thread.Reviewer) {
+		return nil, gotong.NewError(gotong.CodeForbidden, "Only owners and admins of the thread see what waits for a review.")
+	}
+	out := &reviewsOut{ReviewsView{Items: []ReviewView{}}}
+	if out.Body.Missed, err = advice.Missed(ctx, c.Store, page.Head.Home); err != nil {
+		return nil, err
+	}
+	for _, row := range page.Snapshot.Ranges[0] {
+		p, ok, err := httpapi.Decode[thread.Pending](c.Codec, row)
+		if err != nil {
+			return nil, err
+		}
+		if !ok || !page.Access.Sees(p.Seq, "") {
+			continue
+		}
+		v, err := c.pending(ctx, in.stream, p)
+		if err != nil {
+			return nil, err
+		}
+		out.Body.Items = append(out.Body.Items, v)
+	}
+	return out, nil
+}
+
+// pending returns the view of what waits. The reviewer sees the message: a hold
+// hides its text from everybody, and here it is shown to them.
+func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pending) (ReviewView, error) {
+	v := ReviewView{
+		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto, SinceMS: p.Since.Milli(),
+	}
+	e, err := c.eventAt(ctx, stream, p.Seq)
+	if err != nil {
+		return v, err
+	}
+	v.MessageID, v.AuthorID = e.ID, e.Actor.UserID
+	if p.Held == 0 {
+		m, err := c.message(ctx, stream, p.Seq) // with later edits
+		v.Body = m.Body
+		if err != nil {
+			return v, err
+		}
+	} else if e, err = c.eventAt(ctx, stream, p.TextSeq); err != nil {
+		return v, err
+	} else if text, ok := e.Content.(thread.Text); ok {
+		v.Body = text.Body
+	} else if edit, ok := e.Content.(thread.NewText); ok {
+		v.Body = edit.Body
+	}
+	if p.Advice == 0 {
+		return v, nil
+	}
+	if e, err = c.eventAt(ctx, stream, p.Advice); err != nil {
+		return v, err
+	}
+	v.Advice = &AdviceView{}
+	v.Advice.Advised, _ = e.Data.(thread.Advised)
+	v.Advice.Reasons, _ = e.Content.(thread.Reasons)
+	return v, nil
+}
+
+func (c *chat) eventAt(ctx context.Context, stream gotong.Stream, seq uint64) (gotong.Event, error) {
+	row, err := httpapi.EventAt(ctx, c.Store, stream, seq)
+	if err != nil {
+		return gotong.Event{}, err
+	}
+	return c.Codec.Event(&row)
+}
