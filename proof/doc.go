@@ -15,8 +15,9 @@
 //
 // # Dependencies
 //
-// Package gotong; golang.org/x/mod for notes and trees, and
-// transparency-dev/formats for the text of a proof and for cosignatures.
+// Package gotong; golang.org/x/mod for notes and trees,
+// transparency-dev/formats for the text of a proof and for cosignatures, and
+// go-json-experiment/json to read proofs strictly.
 package proof
 
 import (

@@ -1,10 +1,11 @@
 package proof
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
+	"github.com/go-json-experiment/json"
 	fproof "github.com/transparency-dev/formats/proof"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -59,9 +60,11 @@ func (e *Event) Header() gotong.Header {
 	}
 }
 
-// ParseEvent reads the JSON of a proof.
+// ParseEvent reads the JSON of a proof. It is strict: a name that occurs twice, or
+// in another case, could show others something else than what is verified.
 func ParseEvent(b []byte) (e Event, err error) {
-	if err := json.Unmarshal(b, &e); err != nil || e.Form != EventForm {
+	other := func(e Event) bool { return e.Form != EventForm }
+	if err := json.Unmarshal(b, &e, json.RejectUnknownMembers(true)); err != nil || other(e) || slices.ContainsFunc(e.Evidence, other) {
 		return e, fmt.Errorf("%w: this is no proof of an event in the form %s", ErrUnverified, EventForm)
 	}
 	return e, nil
