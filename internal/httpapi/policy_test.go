@@ -48,6 +48,12 @@ var policies = map[string]string{
 	"approve-group-request": object, "reject-group-request": object, "withdraw-group-request": object,
 	"list-group-invitations": object, "withdraw-group-invitation": object, "invite-to-group": object,
 	"accept-group-invitation": object, "decline-group-invitation": object,
+
+	"list-webhooks": account, "create-webhook": object, "get-webhook": object, "update-webhook": object, "remove-webhook": object,
+	"disable-webhook": object, "enable-webhook": object, "rotate-webhook": object, "replay-webhook": object,
+	"skip-webhook-event": object, "take-over-webhook": object, "list-webhook-deliveries": object, "list-webhook-dead-letters": object,
+	"list-thread-webhooks": object, "add-thread-webhook": object, "remove-thread-webhook": object,
+	"list-case-webhooks": object, "add-case-webhook": object, "remove-case-webhook": object,
 }
 
 // TestEveryRouteHasAPolicy: every published operation has a declared policy, and
@@ -63,6 +69,8 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	}).want(http.StatusCreated).str("case_id")
 	step := map[string]any{"entity_id": affair, "from_stage": "keresahan", "to_stage": "bahas"}
 	gate := ani.post("/v1/transitions", step).want(http.StatusCreated).str("transition_id")
+	hook := map[string]any{"scope_id": rt, "url": "https://hooks.example.org/x"}
+	hooked := ani.post("/v1/webhooks", hook).want(http.StatusCreated).str("webhook_id")
 	who, why, role := map[string]any{"user_id": ani.id}, map[string]any{"reason": "x"}, map[string]any{"role": "admin"}
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
@@ -73,6 +81,8 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 		"request-to-join-group": {}, "ban-member": {}, "ban-group-member": {},
 		"erase-content": {"stream": "case/" + affair, "seqs": []int{1}, "reason": "x"}, "set-user-role": {"role": "user"},
 		"appoint-admin": who, "appoint-owner": who, "review-message": {"decision": "hold"},
+		"create-webhook": hook, "update-webhook": {"description": "x"}, "skip-webhook-event": {"stream": "case/" + affair},
+		"replay-webhook": {"dead": true},
 	}
 	for path, operations := range w.spec.paths {
 		for method, op := range operations {
@@ -88,13 +98,15 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 				of = affair
 			case strings.HasPrefix(path, "/v1/transitions"):
 				of = gate
+			case strings.HasPrefix(path, "/v1/webhooks"):
+				of = hooked
 			case strings.Contains(path, "/groups"):
 				of = rt
 			case strings.Contains(path, "/users"):
 				of = ani.id
 			}
 			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
-				"{contract}", "x", "{name}", "x").Replace(path)
+				"{wid}", hooked, "{contract}", "x", "{name}", "x").Replace(path)
 			if id == "find-user" {
 				at += "?user=ani"
 			}
