@@ -69,7 +69,7 @@ func TestExamples(t *testing.T) {
 				}
 				for i, good := range set.Good {
 					if err := side.schema.Validate(good); err != nil {
-						t.Errorf("good %d: %v %+v", i, err, err.(*gotong.Error).Fields) //nolint:errorlint,forcetypeassert // its only type
+						t.Errorf("good %d: %v %+v", i, err, err.(*gotong.Error).Fields) //nolint:errorlint // its only type
 					}
 				}
 				for i, bad := range set.Bad {

@@ -3,6 +3,7 @@ package edgepod
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -29,7 +30,7 @@ func corpus(t *testing.T) (days map[string][]spoken) {
 	}
 	days = map[string][]spoken{}
 	for _, file := range files {
-		b, err := os.ReadFile(file) //nolint:gosec // the caller of the test names it
+		b, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,9 +50,7 @@ func corpusRequest(t *testing.T, n int, more map[string]any) []byte {
 		"request_id": fmt.Sprintf("req_%08d", n), "correlation_id": "corpus", "trigger": "async_batch", "payload_version": PayloadVersion,
 		"actor": map[string]string{"user_id": "system", "platform_user_id": "system", "role": "system"},
 	}
-	for k, v := range more {
-		q[k] = v
-	}
+	maps.Copy(q, more)
 	b, err := json.Marshal(q)
 	if err != nil {
 		t.Fatal(err)

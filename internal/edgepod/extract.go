@@ -74,7 +74,7 @@ func sentences(s string) (list []string) {
 // stop are words that say nothing about what a text is about.
 var stop = func() map[string]bool {
 	m := map[string]bool{}
-	for _, w := range strings.Fields(`yang dan di ke dari ini itu untuk dengan pada adalah juga tidak ada akan sudah saya kamu kita kami
+	for w := range strings.FieldsSeq(`yang dan di ke dari ini itu untuk dengan pada adalah juga tidak ada akan sudah saya kamu kita kami
 		dia mereka bisa atau kalau jadi nya ya the a an and or of to in on is are was were be it this that i you we they for with
 		as at by not but if so do does have has had what there can just my your`) {
 		m[w] = true

@@ -39,7 +39,7 @@ func sign(s string) (sig signature, ok bool) {
 
 var salts = func() (list [places]uint64) {
 	for i := range list {
-		list[i] = mix(uint64(i) + 1) //nolint:gosec // a small number
+		list[i] = mix(uint64(i) + 1)
 	}
 	return list
 }()

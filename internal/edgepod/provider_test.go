@@ -272,6 +272,7 @@ func (p provider) Ask(ctx context.Context, _ *Contract, _ []byte) ([]byte, error
 }
 
 func moderationCall(t *testing.T) Call {
+	t.Helper()
 	return Call{Contract: ByID(Moderation), Request: examplesOf(t, ByID(Moderation)).Request.Good[0]}
 }
 

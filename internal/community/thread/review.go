@@ -114,7 +114,7 @@ type Held struct {
 	N         uint64         `json:"n"`
 	By        string         `json:"by"`
 	UntilMS   int64          `json:"until_ms"`
-	Auto      bool           `json:"auto_release"` // released at its end; otherwise only by a moderator
+	Auto      bool           `json:"auto_release"`        // released at its end; otherwise only by a moderator
 	With      bool           `json:"with_post,omitempty"` // in the commit of the message itself
 	Now       gotong.Instant `json:"now"`
 }

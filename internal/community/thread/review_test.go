@@ -51,7 +51,7 @@ func TestAdviceIsForReviewers(t *testing.T) {
 	}
 	seq := events[0].Seq
 	for _, a := range []gotong.Actor{ani, budi} {
-		if e, ok := shown(w, a, seq); !ok || e.Content.(thread.Reasons).Reasoning == "" { //nolint:forcetypeassert // a test
+		if e, ok := shown(w, a, seq); !ok || e.Content.(thread.Reasons).Reasoning == "" {
 			t.Errorf("%s sees %+v, %v", a.UserID, e, ok)
 		}
 	}
@@ -78,7 +78,7 @@ func TestAModeratorHoldsAndReleases(t *testing.T) {
 	w.Do(budi, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 30})
 	for _, a := range []gotong.Actor{ani, budi, citra, dewi} {
 		e, _ := shown(w, a, m.Seq)
-		if e.Content != nil || !e.Data.(thread.Posted).Held { //nolint:forcetypeassert // a test
+		if e.Content != nil || !e.Data.(thread.Posted).Held {
 			t.Errorf("%s gets %+v of a held message", a.UserID, e)
 		}
 		if e, _ := shown(w, a, edited.Seq); e.Content != nil {
@@ -144,7 +144,7 @@ func TestPolicyDecidesWhetherAdviceHolds(t *testing.T) {
 			a := advice(m.ID)
 			a.Status = c.status
 			events := w.Do(server, s, a)
-			if held := len(events) == 2; held != c.held || held && events[1].Data.(thread.Held).Auto != c.auto { //nolint:forcetypeassert // a test
+			if held := len(events) == 2; held != c.held || held && events[1].Data.(thread.Held).Auto != c.auto {
 				t.Errorf("%+v", events)
 			}
 			if shown := bodyOf(w, budi, m.Seq) != ""; shown == c.held {
@@ -164,7 +164,7 @@ func TestNewcomersAreReviewedFirst(t *testing.T) {
 	if len(events) != 2 || events[1].Type != thread.EvHeld || bodyOf(w, ani, events[0].Seq) != "" {
 		t.Fatalf("%+v", events)
 	}
-	if d := events[1].Data.(thread.Held); !d.Auto || d.By != thread.ByNewcomer || d.TargetSeq != events[0].Seq { //nolint:forcetypeassert // a test
+	if d := events[1].Data.(thread.Held); !d.Auto || d.By != thread.ByNewcomer || d.TargetSeq != events[0].Seq {
 		t.Errorf("%+v", d)
 	}
 	w.Do(ani, s, thread.Review{MessageID: events[0].ID, Decision: thread.Release})
