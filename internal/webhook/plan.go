@@ -146,7 +146,7 @@ func (p *planner) read(c *reader.Commit) error {
 	}
 	for id, w := range p.plan {
 		switch {
-		case w.Home != home || !w.Sends():
+		case w.Home != home || !w.Active(): // a disabled one is marked too: it continues where it stopped
 			continue
 		case s == home: // perhaps the registrant has lost their right
 			p.wake(id)

@@ -70,10 +70,6 @@ func (w Webhook) Wants(s gotong.Stream, eventType string) bool {
 	return (len(w.Types) == 0 || slices.Contains(w.Types, eventType)) && (len(w.Streams) == 0 || slices.Contains(w.Streams, s))
 }
 
-// Sends reports whether something may be sent to the webhook, as far as its own
-// document says.
-func (w Webhook) Sends() bool { return w.Active() && w.Disabled == "" }
-
 // Key returns the key of a webhook's document.
 func Key(id string) gotong.Key { return gotong.StreamKey(gotong.WebhookStream(id)) }
 
