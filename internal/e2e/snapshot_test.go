@@ -14,6 +14,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/audit"
 )
 
 // seat is a member in a snapshot, note a message.
@@ -385,6 +386,8 @@ func TestSnapshotLaw(t *testing.T) {
 			// Accounts have no state that is read with a cursor; the state of cases has a model of its own. A message
 			// that was held is read again when it is released: the events do not repeat its text.
 			again := c.Name == "message.advise" || c.Name == "message.review" || c.Name == "message.unhold"
+			// Only the server changes the keys of checkpoints, which no route serves as a state.
+			again = again || kind.Name == audit.KeysStream.Kind()
 			if kind.Name != "user" && kind.Name != "case" && !again && !done[c.Name] {
 				t.Errorf("%s was not tried", c.Name)
 			}
