@@ -2,7 +2,6 @@ package app
 
 import (
 	"fmt"
-	"os"
 	"slices"
 
 	"gotong.dev/gotong"
@@ -19,6 +18,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/regular"
 )
 
 // kind is one row of the table: the rules, the routes, and the stream that a
@@ -63,7 +63,7 @@ func accountsOf(cfg *config.Config) gotong.Accounts {
 func tracksOf(cfg *config.Config) (*cases.Tracks, error) {
 	files := map[string][]byte{}
 	for _, name := range cfg.Tracks {
-		body, err := os.ReadFile(name) //nolint:gosec // the operator names it
+		body, err := regular.ReadFile(name)
 		if err != nil {
 			return nil, fmt.Errorf("the tracks cannot be read: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/proof"
 )
 
@@ -41,7 +42,7 @@ type Pin struct {
 // ReadSigners returns the private keys of a directory of checkpoints. It returns
 // [ErrMissing] if there are none.
 func ReadSigners(dir string) (signers []proof.Signer, err error) {
-	b, err := os.ReadFile(filepath.Join(dir, KeyFile)) //nolint:gosec // the operator's own path
+	b, err := regular.ReadFile(filepath.Join(dir, KeyFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s", ErrMissing, dir)
 	}
@@ -104,12 +105,12 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm()&0o077 != 0 {
 		return nil, p, errors.Join(err, fmt.Errorf("audit: others may read %s and sign with it; run: chmod 600 %s", key, key))
 	}
-	file, err := os.ReadFile(filepath.Join(dir, CheckpointsFile)) //nolint:gosec // the operator's own path
+	text, err := regular.ReadFile(filepath.Join(dir, CheckpointsFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		return signers, p, fmt.Errorf("%w in %s: the file %s is missing", ErrMissing, dir, CheckpointsFile)
 	}
 	if err == nil {
-		if p, err = ReadNotes(file, proof.Trust{Keys: KeysOf(signers)}); err != nil {
+		if p, err = ReadNotes(text, proof.Trust{Keys: KeysOf(signers)}); err != nil {
 			err = fmt.Errorf("%w: %w", ErrDamaged, err)
 		}
 	}
@@ -153,7 +154,10 @@ func writeFile(path string, b []byte) error {
 // all, and durably: it and its directory are synced when it returns nil.
 func ReplaceFile(path string, write func(io.Writer) error) (err error) {
 	part := path + ".part"
-	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) //nolint:gosec // the operator's own path
+	if err := os.Remove(part); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	f, err := os.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator's own path
 	if err != nil {
 		return err
 	}

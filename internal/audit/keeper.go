@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
@@ -188,11 +189,11 @@ func (k *Keeper) copyAside(word string) error {
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
-		file, err := os.ReadFile(filepath.Join(k.o.Dir, CheckpointsFile))
+		text, err := regular.ReadFile(filepath.Join(k.o.Dir, CheckpointsFile))
 		if err != nil {
 			return err
 		}
-		return writeFile(path, file)
+		return writeFile(path, text)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +126,8 @@ func TestMissingCheckpoints(t *testing.T) {
 			path := filepath.Join(dir, CheckpointsFile)
 			return errors.Join(os.Remove(path), os.Mkdir(path, 0o700))
 		},
+		"pipe as checkpoints": func(dir string) error { return pipe(filepath.Join(dir, CheckpointsFile)) },
+		"pipe as key":         func(dir string) error { return pipe(filepath.Join(dir, KeyFile)) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, dir := living(t, 2, 30), filepath.Join(t.TempDir(), "c")
@@ -141,6 +144,29 @@ func TestMissingCheckpoints(t *testing.T) {
 				t.Error("the start is not refused")
 			}
 		})
+	}
+}
+
+// pipe replaces a file with a named pipe. Opening one for reading, or for writing,
+// waits for the other side.
+func pipe(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return syscall.Mkfifo(path, 0o600)
+}
+
+// What lies at the name of the temporary file is replaced, and never opened.
+func TestReplaceFileOpensNoPipe(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	if err := pipe(path + ".part"); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeFile(path, []byte("text")); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(path); err != nil || string(text) != "text" {
+		t.Errorf("%q, %v", text, err)
 	}
 }
 

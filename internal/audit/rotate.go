@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/proof"
 )
 
@@ -62,7 +63,7 @@ func NewKey(dir, instance string) (proof.Key, error) {
 		return proof.Key{}, fmt.Errorf("%w: %w", ErrKey, err)
 	}
 	path := filepath.Join(dir, KeyFile)
-	was, err := os.ReadFile(path) //nolint:gosec // the operator's own path
+	was, err := regular.ReadFile(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return proof.Key{}, err
 	}
@@ -89,7 +90,7 @@ func RetireKeys(dir string) (retired []proof.Key, err error) {
 		}
 	}
 	path := filepath.Join(dir, KeyFile)
-	was, err := os.ReadFile(path) //nolint:gosec // the operator's own path
+	was, err := regular.ReadFile(path)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/regular"
 	"gotong.dev/gotong/proof"
 )
 
@@ -131,10 +132,10 @@ func (k *Keeper) readCosigned(ctx context.Context) {
 	if k.o.Dir == "" {
 		return
 	}
-	file, err := os.ReadFile(filepath.Join(k.o.Dir, CosignedFile))
+	text, err := regular.ReadFile(filepath.Join(k.o.Dir, CosignedFile))
 	if err == nil {
 		var p Pinned
-		if p, err = ReadNotes(file, proof.Trust{Keys: k.Keys()}); err == nil {
+		if p, err = ReadNotes(text, proof.Trust{Keys: k.Keys()}); err == nil {
 			k.cosigned = p
 		}
 	}

@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
+
+	"gotong.dev/gotong/internal/regular"
 )
 
 // Algorithms are the signatures that a key may be pinned to.
@@ -85,7 +86,7 @@ func (k JWTKey) Material() ([]byte, error) {
 	case k.File == "":
 		return []byte(k.Key), nil
 	}
-	b, err := os.ReadFile(k.File)
+	b, err := regular.ReadFile(k.File)
 	if err != nil {
 		return nil, fmt.Errorf("jwt-keys: %w", err)
 	}

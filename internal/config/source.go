@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"gotong.dev/gotong/internal/regular"
 )
 
 // Source gives kong the values of the environment and of the YAML file, and
@@ -22,7 +24,7 @@ type Source struct {
 }
 
 // NewSource reads the process's environment and files.
-func NewSource() *Source { return newSource(os.LookupEnv, os.ReadFile) }
+func NewSource() *Source { return newSource(os.LookupEnv, regular.ReadFile) }
 
 func newSource(lookup func(string) (string, bool), read func(string) ([]byte, error)) *Source {
 	return &Source{lookup: lookup, read: read, keys: keys(), from: map[string]string{}}
