@@ -60,7 +60,9 @@ func (l login) call(ctx context.Context, std *stdio, method, path string, body a
 		return err
 	}
 	if res.StatusCode >= http.StatusMultipleChoices {
-		var problem struct{ Detail string }
+		var problem struct {
+			Detail string `json:"detail"`
+		}
 		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
 			return errors.New(problem.Detail)
 		}

@@ -22,6 +22,9 @@ import (
 // hooksEnv makes a child wait for receivers a thousandth of the time.
 const hooksEnv = "GOTONG_E2E_HOOKS"
 
+// asker makes the requests of these tests.
+var asker = &http.Client{Timeout: 30 * time.Second}
+
 func quickHooks() app.HookWaits {
 	quick := app.HookWaits{Timeout: 250 * time.Millisecond}
 	for _, d := range webhook.Waits {
@@ -123,7 +126,7 @@ func (r *receiver) until(what string, ok func([]got) bool) []got {
 // demand makes a request that must be answered with this status.
 func demand(tb testing.TB, url, user, method, path, body string, want int) answer {
 	tb.Helper()
-	a, err := rest(tb.Context(), http.DefaultClient, url, user, method, path, body)
+	a, err := rest(tb.Context(), asker, url, user, method, path, body)
 	if err != nil || a.status != want {
 		tb.Fatalf("%s %s: %s %v, want %d", method, path, a, err, want)
 	}

@@ -84,7 +84,7 @@ func TestWebhooksLoseNothing(t *testing.T) {
 			case fail:
 				return http.StatusInternalServerError
 			case hang:
-				time.Sleep(4 * quickHooks().Timeout) // the server has hung up by then
+				<-time.After(4 * quickHooks().Timeout) // the server has hung up by then
 				return http.StatusServiceUnavailable
 			case drop:
 				return 0
@@ -110,12 +110,12 @@ func TestWebhooksLoseNothing(t *testing.T) {
 				p, user := places[n%hooked], fmt.Sprint("ann", n%hooked)
 				thread := p.threads[n/hooked%2]
 				for {
-					a, err := rest(t.Context(), http.DefaultClient, server.Load().url, user, "POST", "/v1/chat/threads/"+thread+"/messages/send",
+					a, err := rest(t.Context(), asker, server.Load().url, user, "POST", "/v1/chat/threads/"+thread+"/messages/send",
 						fmt.Sprintf(`{"body":"%d"}`, n), "Idempotency-Key", fmt.Sprint("n", n))
 					if err == nil && a.status == http.StatusCreated {
 						break
 					}
-					time.Sleep(10 * time.Millisecond)
+					<-time.After(10 * time.Millisecond)
 				}
 				p.mu.Lock()
 				p.sent["thread/"+thread]++
@@ -126,7 +126,7 @@ func TestWebhooksLoseNothing(t *testing.T) {
 	}
 	for k := range kills {
 		for posted.Load() < int64(events*(k+1)/(kills+1)) {
-			time.Sleep(5 * time.Millisecond)
+			<-time.After(5 * time.Millisecond)
 		}
 		c := server.Load()
 		_ = c.cmd.Process.Kill()

@@ -48,7 +48,7 @@ func TestRejectedEventWaitsAloneAndIsReplayed(t *testing.T) {
 	}
 	demand(t, n.url, "ann", "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"thread/`+in[1]+`"}`, 409)
 	for { // until the sender has written that the stream waits
-		a := must(rest(t.Context(), http.DefaultClient, n.url, "ann", "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"thread/`+in[0]+`"}`))(t)
+		a := must(rest(t.Context(), asker, n.url, "ann", "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"thread/`+in[0]+`"}`))(t)
 		if a.status == http.StatusOK {
 			break
 		}
