@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.redis $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
@@ -38,10 +38,10 @@ $(BIN)/.surreal: dev/surreal/package.json dev/surreal/package-lock.json dev/surr
 	if dev/surreal/wants-shim; then $(CC) -O2 -shared -fPIC -o $(BIN)/isoc23.so dev/surreal/shim.c; fi
 	@touch $@
 
-# A redis-server of the system's packages, where none is there yet.
-$(BIN)/.redis: dev/install-redis
+# Programs of the system's packages, where they are not there yet.
+$(BIN)/.packages: dev/install-packages
 	@mkdir -p $(BIN)
-	dev/install-redis
+	dev/install-packages
 	@touch $@
 
 # Two witnesses of other authors, which the tests start (docs/adr/0022).
