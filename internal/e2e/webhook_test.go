@@ -156,7 +156,11 @@ func speak(tb testing.TB, url, user, thread, text string) {
 func texts(all []got) (list []string) {
 	for _, g := range all {
 		var e struct {
-			Data struct{ Content struct{ Body string } }
+			Data struct {
+				Content struct {
+					Body string `json:"body"`
+				} `json:"content"`
+			} `json:"data"`
 		}
 		if json.Unmarshal([]byte(g.body), &e) == nil && e.Data.Content.Body != "" {
 			list = append(list, e.Data.Content.Body)

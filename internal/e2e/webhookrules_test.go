@@ -98,6 +98,7 @@ func TestGoneDisables(t *testing.T) {
 	speak(t, n.url, "ann", in[0], "one")
 	<-asked
 	for demand(t, n.url, "ann", "GET", "/v1/webhooks/"+hook, "", 200).str("disabled") != "gone" {
+		t.Log("the command that disables it is on its way")
 	}
 	speak(t, n.url, "ann", in[0], "two")
 	back.Store(true)
