@@ -158,6 +158,7 @@ type Later struct {
 type Type struct {
 	Name   string
 	New    func() any // a pointer to a zero value, for schemas
+	Server bool       // a command that only jobs of the server issue, see [Type.OfServer]
 	decode func(unmarshal Unmarshal, b []byte) (any, error)
 }
 
@@ -186,6 +187,10 @@ func TypeOf[T any](name string) Type {
 		},
 	}
 }
+
+// OfServer returns the type of a command that clients cannot send: the edge
+// accepts it from nobody, and the published documents leave it out.
+func (t Type) OfServer() Type { t.Server = true; return t }
 
 // Decode decodes a value of the type, as a T, not as a pointer to it.
 func (t Type) Decode(unmarshal Unmarshal, b []byte) (any, error) { return t.decode(unmarshal, b) }

@@ -32,7 +32,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Propose](CmdPropose), gotong.TypeOf[Approve](CmdApprove), gotong.TypeOf[Object](CmdObject),
 		gotong.TypeOf[Cast](CmdVote), gotong.TypeOf[Withdraw](CmdWithdraw), gotong.TypeOf[Dispute](CmdDispute),
 		gotong.TypeOf[Resolve](CmdResolve), gotong.TypeOf[Void](CmdVoid),
-		gotong.TypeOf[Close](CmdClose), gotong.TypeOf[Remind](CmdRemind),
+		gotong.TypeOf[Close](CmdClose).OfServer(), gotong.TypeOf[Remind](CmdRemind).OfServer(),
 	}
 }
 

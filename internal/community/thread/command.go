@@ -34,7 +34,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
-		gotong.TypeOf[Advise](CmdAdvise), gotong.TypeOf[Review](CmdReview), gotong.TypeOf[Unhold](CmdUnhold),
+		gotong.TypeOf[Advise](CmdAdvise).OfServer(), gotong.TypeOf[Review](CmdReview), gotong.TypeOf[Unhold](CmdUnhold).OfServer(),
 	}
 }
 

@@ -176,10 +176,13 @@ func schemaOfCommand(kind, name string) string { return "command." + kind + "." 
 
 func schemaOfEvent(kind, name string) string { return "event." + kind + "." + name }
 
+// commanded is the kinds, with the commands that clients can send.
 func commanded() []gotong.Kind {
 	list := []gotong.Kind{group.Kind(), affairs(), thread.Kind(group.Kind())}
 	for i := range list {
-		list[i] = gotong.WithWebhooks(list[i], gotong.AnyIssuer)
+		k := gotong.WithWebhooks(list[i], gotong.AnyIssuer)
+		k.Commands = slices.DeleteFunc(slices.Clone(k.Commands), func(c gotong.Type) bool { return c.Server })
+		list[i] = k
 	}
 	return list
 }

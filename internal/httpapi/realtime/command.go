@@ -199,7 +199,7 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 		return cmd, err
 	}
 	typ, ok := c.server.opts.Codec.Command(cmd.Stream, f.Type)
-	if !ok {
+	if !ok || typ.Server {
 		return cmd, gotong.Invalid("type", "is not a command of this kind of stream")
 	}
 	data := []byte(f.Data)

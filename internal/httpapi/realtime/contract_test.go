@@ -182,19 +182,6 @@ func everyReview(t *testing.T, w *world, ann *socket, s gotong.Stream, id string
 	}
 	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "hold", "hold_minutes": 5, "auto_release": true})
 	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "release"})
-	for i, c := range []struct {
-		name string
-		data object
-	}{
-		{thread.CmdAdvise, object{
-			"message_id": id, "action": "review", "status": "hold", "hold_minutes": 5, "auto_release": true, "provider": "x", "version": "x",
-			"prompt": "x", "reasoning": "x", "violations": list{},
-		}},
-		{thread.CmdUnhold, object{"seq": 1, "held": 1}},
-	} {
-		ann.command(fmt.Sprint("r", i), s, c.name, c.data)
-		ann.problem(fmt.Sprint("r", i), gotong.CodeNotFound)
-	}
 }
 
 // erase erases the first content of a stream.

@@ -90,11 +90,6 @@ func everyCaseCommand(t *testing.T, w *world, ann, bob *socket) {
 	a.close(g)
 	on(bob, cases.CmdDispute, g, reason)
 	on(boss, cases.CmdResolve, g, object{"confirm": true, "reason": "Sudah"})
-	for i, name := range []string{cases.CmdClose, cases.CmdRemind} {
-		id := fmt.Sprint("t", i)
-		boss.command(id, a.s, name, object{"transition": g, "due": "2026-01-01T00:00:00.000000Z"})
-		boss.problem(id, gotong.CodeForbidden)
-	}
 	erase(t, w, a.s)
 	watch := w.sse("bob", "?cursor=start&stream="+string(a.s), "")
 	last := order(ann, a.s, cases.CmdSeat, object{"user_id": "bob", "track_roles": list{"pic"}})

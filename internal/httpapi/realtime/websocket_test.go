@@ -225,6 +225,31 @@ func TestPipeline(t *testing.T) {
 	<-done
 }
 
+// A command of the server is accepted from no client, whatever its role, and is
+// answered as one that does not exist.
+func TestCommandsOfTheServer(t *testing.T) {
+	w := newWorld(t)
+	boss := w.connect("boss")
+	n := 0
+	for _, k := range kinds() {
+		for _, c := range k.Commands {
+			if !c.Server {
+				continue
+			}
+			n++
+			for _, name := range []string{c.Name, "no.such"} {
+				boss.raw(fmt.Sprintf(`{"op":"command","id":%q,"request_id":"r","stream":"%s/x","type":%q,"data":{}}`, name, k.Name, name))
+				if f := boss.problem(name, gotong.CodeInvalid); f.Problem.Detail != "type is not a command of this kind of stream" {
+					t.Errorf("%s/%s: got %s", k.Name, name, f.raw)
+				}
+			}
+		}
+	}
+	if n < 4 {
+		t.Errorf("only %d commands are the server's", n)
+	}
+}
+
 func TestRequestIDs(t *testing.T) {
 	w := newWorld(t)
 	stream := w.thread("ann", "bob")
