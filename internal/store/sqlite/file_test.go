@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 
@@ -142,6 +143,27 @@ func TestManyHeads(t *testing.T) {
 		for i := range out {
 			if out[i].Status != store.Committed {
 				t.Fatalf("commit %d: %+v", i, out[i])
+			}
+		}
+	}
+}
+
+// TestNotAFile: SQLite would wait for ever when it opens a pipe, and no signal ends
+// that.
+func TestNotAFile(t *testing.T) {
+	for _, end := range []string{"", ".lock", "-journal", "-wal", "-shm"} {
+		path := filepath.Join(t.TempDir(), "gotong.db")
+		s, err := Open(t.Context(), path, Options{})
+		check(t, err)
+		check(t, s.Close())
+		if err := os.Remove(path + end); err != nil && !os.IsNotExist(err) {
+			t.Fatal(err)
+		}
+		check(t, syscall.Mkfifo(path+end, 0o600))
+		for _, readOnly := range []bool{false, true} {
+			_, err := Open(t.Context(), path, Options{ReadOnly: readOnly})
+			if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+				t.Errorf("gotong.db%s, read only %t: %v", end, readOnly, err)
 			}
 		}
 	}

@@ -129,6 +129,9 @@ func (s *Store) openToRead(path string) (c *conn, err error) {
 	if s.path, err = filepath.EvalSymlinks(path); err != nil {
 		return nil, err
 	}
+	if err := checkFiles(s.path); err != nil {
+		return nil, err
+	}
 	return openWith(s.path, sqlite.OpenReadOnly, "temp_store = MEMORY")
 }
 
@@ -142,6 +145,9 @@ func (s *Store) openToWrite(path string) (*conn, error) {
 		return nil, err
 	}
 	s.path = path
+	if err := checkFiles(path); err != nil {
+		return nil, err
+	}
 	if s.lock, err = lock(path); err != nil {
 		return nil, err
 	}
@@ -153,6 +159,21 @@ func (s *Store) openToWrite(path string) (*conn, error) {
 	}
 	return openConn(path, "page_size = "+pageSize, "journal_mode = WAL", "synchronous = FULL",
 		"wal_autocheckpoint = 0", "temp_store = MEMORY", "secure_delete = ON")
+}
+
+// checkFiles returns an error if one of the files of a database is there and is not a
+// file: SQLite waits for ever when it opens a pipe.
+func checkFiles(path string) error {
+	for _, end := range []string{"", ".lock", "-journal", "-wal", "-shm"} {
+		info, err := os.Stat(path + end)
+		if err == nil && !info.Mode().IsRegular() {
+			err = fmt.Errorf("%s is not a regular file", path+end)
+		}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
 }
 
 // located is the path of the file itself where path is a link to it: the lock
