@@ -183,13 +183,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		stats := a.hub.Stats()
 		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
 	})
-	a.engine = engine.New(engine.Options{
-		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
-		Ahead: a.ahead.warn, Damage: a.damage.place,
-		Fault: func(ctx context.Context, cause any) {
-			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))
-		},
-	})
+	a.engine = a.newEngine()
 	// After the engine, whose jobs it runs, and before anything can commit.
 	if a.readers, err = a.newReaders(); err != nil {
 		return err
@@ -202,6 +196,16 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	a.live = a.newRealtime()
 	a.watch = a.newWatch()
 	return a.listen(ctx, a.newServer(b))
+}
+
+func (a *App) newEngine() *engine.Engine {
+	return engine.New(engine.Options{
+		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
+		Ahead: a.ahead.warn, Damage: a.damage.place,
+		Fault: func(ctx context.Context, cause any) {
+			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))
+		},
+	})
 }
 
 func (a *App) makeDirectory() error {
