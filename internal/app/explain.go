@@ -42,7 +42,7 @@ func explain(ctx context.Context, from store.Whole, who string, name gotong.Stre
 		return nil, err
 	}
 	if !s.State.Head.Exists() {
-		return append(lines, string(stream)+" does not exist. A user would get the same answer as for a stream that they may not read."), nil
+		return append(lines, string(stream)+" does not exist. A user gets the same answer as for a stream that they may not read."), nil
 	}
 	kind, err := codec.Kind(stream)
 	if err != nil {
@@ -76,10 +76,11 @@ func accountLine(ctx context.Context, from store.Loader, id string) (string, err
 func membershipLine(m gotong.Membership, of gotong.Stream, now gotong.Instant) string {
 	switch {
 	case m.Active() && m.Appointed:
-		return fmt.Sprintf("They are a member of %s as %s since %s, appointed from outside: they see nothing from before.", of, m.Role, m.JoinedAt)
+		return fmt.Sprintf("They are a member of %s as %s since %s, appointed from outside; they see nothing earlier.",
+			of, m.Role, m.JoinedAt)
 	case m.Active():
 		return fmt.Sprintf("They are a member of %s as %s since %s.", of, m.Role, m.JoinedAt)
-	case m.Ban.Holds(now):
+	case m.Holds(now):
 		return fmt.Sprintf("They are no member of %s, and are banned.", of)
 	case m.LeftAt != 0:
 		return fmt.Sprintf("They were a member of %s until %s.", of, m.LeftAt)
@@ -94,12 +95,11 @@ func accessLine(account string, stream gotong.Stream, a gotong.Access) string {
 	}
 	var parts []string
 	for _, v := range a.Visible {
-		switch {
-		case v.To == 0:
-			parts = append(parts, fmt.Sprintf("from %d on", max(v.From, 1)))
-		default:
-			parts = append(parts, fmt.Sprintf("%d to %d", max(v.From, 1), v.To-1))
+		part := fmt.Sprintf("from %d on", max(v.From, 1))
+		if v.To != 0 {
+			part = fmt.Sprintf("%d to %d", max(v.From, 1), v.To-1)
 		}
+		parts = append(parts, part)
 	}
 	what := "none of its events yet"
 	if len(parts) > 0 {

@@ -71,6 +71,7 @@ func (a *App) warnOwner(ctx context.Context, userID, id string, since, disabledA
 
 func webhookRoutes(a *App) func(*httpapi.API) {
 	return webhooks.Routes(webhooks.Options{
-		Options: a.membersOptions(), Registers: a.store, Guard: a.guard(), Now: a.now, Admits: map[string]string{thread.Name: "/v1/chat/threads", cases.Name: "/v1/cases"},
+		Options: a.membersOptions(), Registers: a.store, Guard: a.guard(), Now: a.now,
+		Admits: map[string]string{thread.Name: "/v1/chat/threads", cases.Name: "/v1/cases"},
 	})
 }

@@ -19,7 +19,7 @@ type Provider interface {
 	Remote() bool
 
 	// Ask returns the response to a valid request, unchecked. Its error may be a
-	// [Fault]. It must return when ctx ends.
+	// [ProviderError]. It must return when ctx ends.
 	Ask(ctx context.Context, c *Contract, request []byte) ([]byte, error)
 }
 
@@ -35,17 +35,17 @@ const (
 	transient   Reason = "RETRYABLE_TRANSIENT" // of providers only
 )
 
-// Fault is an error with which a provider says why it has no answer.
-type Fault struct {
+// ProviderError is an error with which a provider says why it has no answer.
+type ProviderError struct {
 	Reason Reason
 	Cause  error // nil if the provider said so itself
 }
 
 // Error implements error.
-func (f *Fault) Error() string { return fmt.Sprintf("edgepod: %s: %v", f.Reason, f.Cause) }
+func (e *ProviderError) Error() string { return fmt.Sprintf("edgepod: %s: %v", e.Reason, e.Cause) }
 
 // Unwrap returns the cause.
-func (f *Fault) Unwrap() error { return f.Cause }
+func (e *ProviderError) Unwrap() error { return e.Cause }
 
 // Privacy is who a text is for; a greater one is for fewer.
 type Privacy int
@@ -221,7 +221,7 @@ func once(ctx context.Context, p Provider, call Call) (answer Answer, reason Rea
 		}
 	}()
 	response, err := p.Ask(ctx, call.Contract, call.Request)
-	var fault *Fault
+	var fault *ProviderError
 	switch {
 	case err == nil:
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):

@@ -18,24 +18,27 @@ import (
 
 // examples are the golden examples of one contract.
 type examples struct {
-	Request, Response struct {
-		Good []json.RawMessage
-		Bad  []struct {
-			Field string
-			Value json.RawMessage
-		}
-	}
+	Request  side `json:"request"`
+	Response side `json:"response"`
 }
 
-func examplesOf(t testing.TB, c *Contract) examples {
-	t.Helper()
+type side struct {
+	Good []json.RawMessage `json:"good"`
+	Bad  []struct {
+		Field string          `json:"field"`
+		Value json.RawMessage `json:"value"`
+	} `json:"bad"`
+}
+
+func examplesOf(tb testing.TB, c *Contract) examples {
+	tb.Helper()
 	b, err := api.EdgePod.ReadFile("edgepod/" + c.Endpoint() + ".examples.json")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	var e examples
 	if err := json.Unmarshal(b, &e); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return e
 }
@@ -54,26 +57,23 @@ func TestExamples(t *testing.T) {
 	for i := range Contracts {
 		c := &Contracts[i]
 		e := examplesOf(t, c)
-		for _, side := range []struct {
+		for _, test := range []struct {
 			name   string
 			schema *Schema
-			from   any
+			set    side
 		}{{"request", c.Request, e.Request}, {"response", c.Response, e.Response}} {
-			t.Run(c.ID+" "+side.name, func(t *testing.T) {
-				set := e.Request
-				if side.name == "response" {
-					set = e.Response
-				}
+			t.Run(c.ID+" "+test.name, func(t *testing.T) {
+				set := test.set
 				if len(set.Good) < 2 || len(set.Bad) < 6 {
 					t.Fatalf("%d good and %d bad examples", len(set.Good), len(set.Bad))
 				}
 				for i, good := range set.Good {
-					if err := side.schema.Validate(good); err != nil {
+					if err := test.schema.Validate(good); err != nil {
 						t.Errorf("good %d: %v %+v", i, err, err.(*gotong.Error).Fields) //nolint:errorlint // its only type
 					}
 				}
 				for i, bad := range set.Bad {
-					if err := side.schema.Validate(bad.Value); !names(err, bad.Field) {
+					if err := test.schema.Validate(bad.Value); !names(err, bad.Field) {
 						t.Errorf("bad %d: %v does not name %s", i, err, bad.Field)
 					}
 				}

@@ -83,8 +83,10 @@ var stop = func() map[string]bool {
 }()
 
 var (
-	glad = list{"glad", []string{"terima kasih", "makasih", "bagus", "mantap", "senang", "berhasil", "setuju", "thanks", "great", "good", "works", "nice", "agree"}}
-	sad  = list{"sad", []string{"rusak", "gagal", "kecewa", "marah", "sedih", "tidak setuju", "masalah", "broken", "fail", "fails", "bad", "angry", "problem", "disagree"}}
+	glad = list{"glad", []string{"terima kasih", "makasih", "bagus", "mantap", "senang", "berhasil", "setuju", "thanks",
+		"great", "good", "works", "nice", "agree"}}
+	sad = list{"sad", []string{"rusak", "gagal", "kecewa", "marah", "sedih", "tidak setuju", "masalah", "broken", "fail",
+		"fails", "bad", "angry", "problem", "disagree"}}
 )
 
 // leastMessages is how many messages a summary needs; fewer are shown as they are.

@@ -15,7 +15,7 @@ var none = []any{}
 var fallbacks = map[string]func(q request) (out object, confidence float64){
 	"EP-00": func(request) (object, float64) {
 		return object{
-			"entry_flow": "community", "track": "manual", "seed_type": "manual", "context_bar_state": "probing", "is_split_candidate": false,
+			"entry_flow": "community", "track": manual, "seed_type": manual, "context_bar_state": "probing", "is_split_candidate": false,
 		}, 0
 	},
 	"EP-01": func(request) (object, float64) {

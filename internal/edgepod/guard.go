@@ -44,8 +44,7 @@ func (s *Schema) Validate(b []byte) (err error) {
 		return nil
 	}
 	invalid := gotong.NewError(gotong.CodeInvalid, "The JSON does not fit the contract.")
-	var tree *jsonschema.ValidationError
-	if errors.As(fault, &tree) {
+	if tree, ok := errors.AsType[*jsonschema.ValidationError](fault); ok {
 		invalid.Fields = fields(nil, tree)
 	}
 	return invalid

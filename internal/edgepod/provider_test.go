@@ -67,7 +67,10 @@ func TestFallbacks(t *testing.T) {
 func TestModerationFallbackNeverHolds(t *testing.T) {
 	b, _ := boundary(nil)
 	a := b.Ask(t.Context(), Call{Contract: ByID(Moderation), Request: examplesOf(t, ByID(Moderation)).Request.Good[0]})
-	var out struct{ Status, Action string }
+	var out struct {
+		Status string `json:"status"`
+		Action string `json:"action"`
+	}
 	if err := json.Unmarshal(a.Output, &out); err != nil || out.Status != "ok" || out.Action != "publish" || a.ReasonCode != PolicyFallback {
 		t.Errorf("%s %s, %v", a.ReasonCode, a.Output, err)
 	}
@@ -100,7 +103,7 @@ func TestRulesFit(t *testing.T) {
 var hostile = map[string]http.HandlerFunc{
 	"prose":           says("I would hold this message, because it is rude."),
 	"a code fence":    says("```json\nGOOD\n```"),
-	"two objects":     says("GOOD GOOD"),
+	"two objects":     says(strings.Repeat("GOOD ", 2)),
 	"an extra field":  says(`{"do":"ban","request_id":"req_0192abcd","result_version":"v0.2.0","output":OUTPUT}`),
 	"an extra output": says(strings.Replace(`{"request_id":"req_0192abcd","result_version":"v0.2.0","output":OUTPUT}`, "OUTPUT", `{"ban":true}`, 1)),
 	"10^308":          says(strings.ReplaceAll("GOOD2", "GOOD2", `{"request_id":"req_0192abcd","result_version":"v0.2.0","output":{"status":"hold","action":"hold","hold_duration_minutes":1e308}}`)),
@@ -281,10 +284,10 @@ func TestRetries(t *testing.T) {
 		err  error
 		want int64
 	}{
-		"transient":   {&Fault{Reason: transient}, 3},
-		"timeout":     {&Fault{Reason: Timeout}, 3},
-		"unavailable": {&Fault{Reason: Unavailable}, 1},
-		"violation":   {&Fault{Reason: Violation}, 1},
+		"transient":   {&ProviderError{Reason: transient}, 3},
+		"timeout":     {&ProviderError{Reason: Timeout}, 3},
+		"unavailable": {&ProviderError{Reason: Unavailable}, 1},
+		"violation":   {&ProviderError{Reason: Violation}, 1},
 		"other":       {errors.New("other"), 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -321,7 +324,7 @@ func TestBreaker(t *testing.T) {
 			if works.Load() {
 				return []byte(goodEnvelope), nil
 			}
-			return nil, &Fault{Reason: Unavailable}
+			return nil, &ProviderError{Reason: Unavailable}
 		}))
 		asked := func(want int64) {
 			t.Helper()
@@ -340,10 +343,10 @@ func TestBreaker(t *testing.T) {
 		if n.Load() != 1 {
 			t.Error("the breaker of one contract closed another")
 		}
-		time.Sleep(openedFor)
+		wait(t.Context(), openedFor)
 		asked(1)
 		works.Store(true)
-		time.Sleep(openedFor)
+		wait(t.Context(), openedFor)
 		asked(8)
 	})
 }

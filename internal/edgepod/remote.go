@@ -35,11 +35,11 @@ func (p HTTP) Ask(ctx context.Context, c *Contract, body []byte) ([]byte, error)
 	return post(ctx, p.Client, url, p.Token, q.RequestID, body)
 }
 
-// post returns the body of a successful answer, or a [Fault].
+// post returns the body of a successful answer, or a [ProviderError].
 func post(ctx context.Context, client *http.Client, url, token, key string, body []byte) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
 	if err != nil {
-		return nil, &Fault{Unavailable, err}
+		return nil, &ProviderError{Unavailable, err}
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("Accept", "application/json")
@@ -49,16 +49,16 @@ func post(ctx context.Context, client *http.Client, url, token, key string, body
 	}
 	w, err := client.Do(r)
 	if err != nil {
-		return nil, &Fault{transient, err}
+		return nil, &ProviderError{transient, err}
 	}
 	defer func() { _ = w.Body.Close() }()
 	// One byte more than the bound, so that the validator sees what is too large.
 	response, err := io.ReadAll(io.LimitReader(w.Body, int64(Bounds.Bytes)+1))
 	if err != nil {
-		return nil, &Fault{transient, err}
+		return nil, &ProviderError{transient, err}
 	}
 	if reason := told(w.StatusCode, response); reason != "" {
-		return nil, &Fault{reason, errors.New(w.Status)}
+		return nil, &ProviderError{reason, errors.New(w.Status)}
 	}
 	return response, nil
 }
@@ -174,7 +174,7 @@ func (p OpenAI) Ask(ctx context.Context, c *Contract, body []byte) ([]byte, erro
 		RequestID: q.RequestID, ResultVersion: ResultVersion, Output: json.RawMessage(content), ReasonCode: "OK",
 	})
 	if err != nil { // prose, a code fence, two objects
-		return nil, &Fault{Violation, err}
+		return nil, &ProviderError{Violation, err}
 	}
 	return envelope, nil
 }
@@ -196,15 +196,15 @@ func contentOf(response []byte) (string, error) {
 	}
 	switch {
 	case err != nil || len(chat.Choices) != 1:
-		return "", &Fault{Violation, err}
+		return "", &ProviderError{Violation, err}
 	case chat.Choices[0].Message.Refusal != "":
-		return "", &Fault{Blocked, errors.New("the model refused")}
+		return "", &ProviderError{Blocked, errors.New("the model refused")}
 	case chat.Choices[0].Finish != "stop":
-		return "", &Fault{Violation, errors.New("the output is not complete")}
+		return "", &ProviderError{Violation, errors.New("the output is not complete")}
 	}
 	content := chat.Choices[0].Message.Content
 	if err := guard([]byte(content)); err != nil { // before it becomes a part of another object
-		return "", &Fault{Violation, err}
+		return "", &ProviderError{Violation, err}
 	}
 	return content, nil
 }

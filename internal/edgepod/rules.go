@@ -26,7 +26,7 @@ func (Rules) Remote() bool { return false }
 func (Rules) Ask(_ context.Context, c *Contract, body []byte) ([]byte, error) {
 	rule := rules[c.ID]
 	if rule == nil {
-		return nil, &Fault{Reason: Unavailable}
+		return nil, &ProviderError{Reason: Unavailable}
 	}
 	var q input
 	if err := json.Unmarshal(body, &q); err != nil {
@@ -229,7 +229,8 @@ var toSomebody = regexp.MustCompile(`^@?[\pL\pN_.-]{1,30}[,:] `)
 
 // templates are criteria and tasks that fit each track.
 var templates = map[string][2][]string{
-	"tuntaskan":  {{"Masalah tidak muncul lagi selama 7 hari", "Pelapor melihat hasilnya"}, {"Periksa lokasi", "Hitung bahan dan biaya", "Kerjakan bersama"}},
+	"tuntaskan": {{"Masalah tidak muncul lagi selama 7 hari", "Pelapor melihat hasilnya"},
+		{"Periksa lokasi", "Hitung bahan dan biaya", "Kerjakan bersama"}},
 	"wujudkan":   {{"Hasil dapat dipakai semua warga"}, {"Susun rencana", "Kumpulkan bahan", "Bagi tugas"}},
 	"telusuri":   {{"Pertanyaan terjawab dengan bukti"}, {"Kumpulkan keterangan", "Uji dugaan"}},
 	"rayakan":    {{"Semua yang membantu disebut"}, {"Kumpulkan cerita dan foto"}},
@@ -237,7 +238,8 @@ var templates = map[string][2][]string{
 }
 
 // must marks sentences that say what has to be done.
-var must = list{"must", []string{"harus", "perlu", "wajib", "sebaiknya", "tolong", "mohon", "jangan", "must", "should", "need", "needs", "have to", "please", "todo"}}
+var must = list{"must", []string{"harus", "perlu", "wajib", "sebaiknya", "tolong", "mohon", "jangan", "must", "should",
+	"need", "needs", "have to", "please", "todo"}}
 
 func criteria(q input) (object, float64) {
 	t := templates[q.Track]

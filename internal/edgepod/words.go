@@ -17,7 +17,8 @@ type list struct {
 // dangers are the lists of moderation that count no matter who is addressed.
 var dangers = []list{
 	{"violence", []string{
-		"gue bunuh", "gua bunuh", "aku bunuh", "saya bunuh", "tak bunuh kamu", "bunuh kamu", "bunuh kau", "bunuh lu", "mampus kau", "kubunuh",
+		"gue bunuh", "gua bunuh", "aku bunuh", "saya bunuh", "tak bunuh kamu", "bunuh kamu", "bunuh kau", "bunuh lu",
+		"mampus kau", "kubunuh",
 		"bakar rumahnya", "bacok dia", "bacok kamu", "gorok", "habisi dia", "i will kill you", "kill yourself", "kys", "go die",
 		"i will hurt you", "beat you up", "shoot you", "stab you", "burn your house",
 	}},
@@ -36,7 +37,8 @@ var dangers = []list{
 	}},
 	{"spam", []string{
 		"slot gacor", "judi online", "situs judi", "pinjaman tanpa jaminan", "pinjol cepat cair", "klik link ini", "klik link di bawah",
-		"hadiah undian", "transfer sekarang juga", "cheap viagra", "free bitcoin", "double your money", "click this link", "work from home and earn",
+		"hadiah undian", "transfer sekarang juga", "cheap viagra", "free bitcoin", "double your money", "click this link",
+		"work from home and earn",
 		"you have won", "casino bonus",
 	}},
 }
@@ -44,11 +46,13 @@ var dangers = []list{
 // insults count only if somebody is addressed.
 var insults = list{"harassment", []string{
 	"anjing", "bangsat", "bajingan", "kontol", "memek", "ngentot", "jancuk", "goblok", "tolol", "dungu", "idiot", "babi", "asu", "tai",
-	"fuck you", "fuck off", "asshole", "bitch", "moron", "retard", "dumbass", "scumbag", "you stupid", "you are stupid", "youre stupid", "shut up", "bastard", "cunt", "whore",
+	"fuck you", "fuck off", "asshole", "bitch", "moron", "retard", "dumbass", "scumbag", "you stupid", "you are stupid",
+	"youre stupid", "shut up", "bastard", "cunt", "whore",
 }}
 
 // addressed are words with which somebody is addressed.
-var addressed = list{"addressed", []string{"kamu", "kau", "lu", "lo", "loe", "elo", "elu", "anda", "kalian", "dasar", "you", "u", "your", "ur", "youre"}}
+var addressed = list{"addressed", []string{"kamu", "kau", "lu", "lo", "loe", "elo", "elu", "anda", "kalian", "dasar",
+	"you", "u", "your", "ur", "youre"}}
 
 // emergencies are the kinds of emergency.
 var emergencies = []list{
@@ -60,26 +64,35 @@ var emergencies = []list{
 		"heart attack", "unconscious", "not breathing", "bleeding", "stroke", "ambulans", "ambulance",
 	}},
 	{"Kecelakaan", []string{"kecelakaan", "tabrakan", "tertabrak", "tenggelam", "tersengat listrik", "car crash", "accident", "drowning"}},
-	{"Keamanan", []string{"perampokan", "dirampok", "begal", "maling", "penculikan", "diculik", "tawuran", "robbery", "robbed", "kidnapped", "gunshots", "break in"}},
+	{"Keamanan", []string{"perampokan", "dirampok", "begal", "maling", "penculikan", "diculik", "tawuran", "robbery",
+		"robbed", "kidnapped", "gunshots", "break in"}},
 }
 
 // callsForHelp make an emergency of a report; drills unmake it.
 var (
-	callsForHelp = list{"help", []string{"tolong", "bantuan", "darurat", "segera", "cepat", "korban", "help", "emergency", "urgent", "victims", "injured", "terluka", "luka"}}
-	drills       = list{"drill", []string{"latihan", "simulasi", "gladi", "drill", "exercise", "kemarin", "tahun lalu", "last year", "yesterday", "film", "movie"}}
+	callsForHelp = list{"help", []string{"tolong", "bantuan", "darurat", "segera", "cepat", "korban", "help", "emergency",
+		"urgent", "victims", "injured", "terluka", "luka"}}
+	drills = list{"drill", []string{"latihan", "simulasi", "gladi", "drill", "exercise", "kemarin", "tahun lalu",
+		"last year", "yesterday", "film", "movie"}}
 )
 
 // tracks are the tracks of cases, by what their reports say.
 var tracks = []list{
-	{"tuntaskan", []string{"rusak", "bocor", "berlubang", "lubang", "macet", "sampah", "mati", "padam", "bau", "keluhan", "perbaiki", "broken", "leak", "pothole", "garbage", "repair", "fix"}},
-	{"wujudkan", []string{"bangun", "buat", "membuat", "gagasan", "rencana", "ingin", "taman", "wujudkan", "build", "create", "idea", "plan", "garden"}},
-	{"telusuri", []string{"mengapa", "kenapa", "apakah", "selidiki", "dugaan", "telusuri", "cari tahu", "why", "investigate", "find out", "suspect"}},
-	{"rayakan", []string{"selamat", "juara", "menang", "berhasil", "terima kasih", "syukur", "rayakan", "congratulations", "thanks", "won", "celebrate"}},
-	{"musyawarah", []string{"usul", "setuju", "rapat", "putuskan", "aturan", "pilih", "musyawarah", "iuran", "propose", "vote", "decide", "meeting", "rule"}},
+	{"tuntaskan", []string{"rusak", "bocor", "berlubang", "lubang", "macet", "sampah", "mati", "padam", "bau", "keluhan",
+		"perbaiki", "broken", "leak", "pothole", "garbage", "repair", "fix"}},
+	{"wujudkan", []string{"bangun", "buat", "membuat", "gagasan", "rencana", "ingin", "taman", "wujudkan", "build", "create",
+		"idea", "plan", "garden"}},
+	{"telusuri", []string{"mengapa", "kenapa", "apakah", "selidiki", "dugaan", "telusuri", "cari tahu", "why", "investigate",
+		"find out", "suspect"}},
+	{"rayakan", []string{"selamat", "juara", "menang", "berhasil", "terima kasih", "syukur", "rayakan", "congratulations",
+		"thanks", "won", "celebrate"}},
+	{"musyawarah", []string{"usul", "setuju", "rapat", "putuskan", "aturan", "pilih", "musyawarah", "iuran", "propose",
+		"vote", "decide", "meeting", "rule"}},
 }
 
 // secrets are words of a text that belongs into the vault.
-var secrets = list{"vault", []string{"saksi", "rahasia", "jangan sebut nama", "jangan bilang siapa", "takut dibalas", "korupsi", "suap", "diancam", "whistleblower", "anonymous tip", "bribe", "threatened me"}}
+var secrets = list{"vault", []string{"saksi", "rahasia", "jangan sebut nama", "jangan bilang siapa", "takut dibalas",
+	"korupsi", "suap", "diancam", "whistleblower", "anonymous tip", "bribe", "threatened me"}}
 
 // skills are the local skills, by the words that show them.
 var skills = []list{
@@ -96,7 +109,7 @@ var skills = []list{
 	{"akuntansi", []string{"bendahara", "pembukuan", "akuntansi", "keuangan", "bookkeeping", "accounting"}},
 	{"pemrograman", []string{"pemrograman", "program komputer", "software", "programming", "website"}},
 	{"las", []string{"las", "mengelas", "welding", "welder"}},
-	{"kebersihan", []string{"bersih bersih", "kerja bakti", "membersihkan", "cleaning"}},
+	{"kebersihan", []string{"bersih bersih", "kerja bakti", "membersihkan", "cleaning"}}, //nolint:dupword // Indonesian doubles words
 }
 
 // letters are what is written in place of a letter.

@@ -154,7 +154,7 @@ func config(v Version) huma.Config {
 		{Name: "Administration", Description: "Operations of platform admins on accounts, threads and groups."},
 		{Name: "Groups", Description: "Groups, their members and roles."},
 		{Name: "Cases", Description: "Community cases and who takes part in them."},
-		{Name: "Webhooks", Description: "What is sent to the servers of others: who registers it, how it is signed, and what was delivered."},
+		{Name: "Webhooks", Description: "What is sent to other servers: who registers it, how it is signed, and what was delivered."},
 		{Name: "Transitions", Description: "The steps of a case: proposals, their gates and votes, and the timeline."},
 		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
 		{Name: "Members", Description: "The members of a thread and their roles."},

@@ -36,7 +36,8 @@ func events() []gotong.EventType {
 		gotong.EventWith[Posted, Text](EvPosted).Of(gotong.Conversation),
 		gotong.EventWith[Edited, NewText](EvEdited).Of(gotong.Conversation),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
-		gotong.EventWith[Advised, Reasons](EvAdvised).Of(gotong.Conversation), gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased),
+		gotong.EventWith[Advised, Reasons](EvAdvised).Of(gotong.Conversation),
+		gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased),
 	}
 }
 

@@ -16,14 +16,15 @@ import (
 func (c *chat) reviewRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-reviews", Method: http.MethodGet, Path: "/v1/chat/threads/{id}/reviews", Tag: "Messages", Subject: "The thread's id.",
-		Summary:     "List the messages that wait for a review",
-		Description: "For owners and admins of the thread: the messages that are held, or for which a hold is proposed, oldest first, at most 100.",
+		Summary: "List the messages that wait for a review",
+		Description: "For owners and admins of the thread: the messages that are held, or for which a hold is proposed, " +
+			"oldest first, at most 100.",
 	}, c.reviews)
 	httpapi.Register(api, httpapi.Route{
 		ID: "review-message", Method: http.MethodPost, Path: "/v1/chat/threads/{id}/messages/{mid}/review", Tag: "Messages", Write: true,
 		Subject: "The thread's id.", Summary: "Hold a message, or release it",
-		Description: "For owners, admins and moderators. While a message is held, nobody is shown its text. A release also turns down a proposal. " +
-			"To reject a message, delete it.",
+		Description: "For owners, admins and moderators. While a message is held, nobody is shown its text. " +
+			"A release also turns down a proposal. To reject a message, delete it.",
 	}, c.review)
 }
 
@@ -125,10 +126,12 @@ func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pendi
 		}
 	} else if e, err = c.eventAt(ctx, stream, p.TextSeq); err != nil {
 		return v, err
-	} else if text, ok := e.Content.(thread.Text); ok {
+	}
+	switch text := e.Content.(type) {
+	case thread.Text:
 		v.Body = text.Body
-	} else if edit, ok := e.Content.(thread.NewText); ok {
-		v.Body = edit.Body
+	case thread.NewText:
+		v.Body = text.Body
 	}
 	if p.Advice == 0 {
 		return v, nil

@@ -41,10 +41,10 @@ func Routes(o Options) func(*httpapi.API) {
 			httpapi.Register(api, httpapi.Route{
 				ID: id, Method: http.MethodPost, Path: prefix + "/edge-pod/ai/{contract}/{name}", Tag: tag, Write: true,
 				Summary: "Ask a contract",
-				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. Without " +
-					"an answer of the provider, it is the documented fallback: actor_context.fallback is true. The role comes from the token, " +
-					"the privacy level from the stream. Without a stream, the text leaves the server for no provider. EP-03 compares with, and " +
-					"EP-07 summarises, the messages of the stream that you may see.",
+				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. " +
+					"Without an answer of the provider, it is the documented fallback: actor_context.fallback is true. The role comes " +
+					"from the token, the privacy level from the stream. Without a stream, the text leaves the server for no provider. EP-03 " +
+					"compares with, and EP-07 summarises, the messages of the stream that you may see.",
 			}, p.ask)
 		}
 		httpapi.Register(api, httpapi.Route{

@@ -309,7 +309,7 @@ func everyWebhookEvent(t *testing.T, w *world, ann *socket) {
 	}
 	n++
 	run(webhook.CmdEnd, webhook.End{})
-	if got := w.poll("ann", "?wait=0&cursor=start&stream="+string(s)).seqs(s); len(got) != int(n) { //nolint:gosec // a few
+	if got := w.poll("ann", "?wait=0&cursor=start&stream="+string(s)).seqs(s); len(got) != int(n) {
 		t.Errorf("got %v, want %d", got, n)
 	}
 }
