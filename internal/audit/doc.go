@@ -10,5 +10,5 @@
 //
 // # Dependencies
 //
-// Packages gotong, proof, store and reader; golang.org/x/mod for trees.
+// Packages gotong, proof, jsonx, regular, store and reader; golang.org/x/mod for trees.
 package audit

@@ -171,7 +171,11 @@ func (ps periods) see(e *store.Event) error {
 		return nil
 	}
 	var d store.Envelope[KeyChange]
-	if err := json.Unmarshal(e.Data, &d); err != nil || len(d.Payload.Sizes) != gotong.Partitions {
+	err := json.Unmarshal(e.Data, &d)
+	if err == nil && len(d.Payload.Sizes) != gotong.Partitions {
+		err = fmt.Errorf("it has %d sizes", len(d.Payload.Sizes))
+	}
+	if err != nil {
 		return fmt.Errorf("the event names no key and sizes: %w", err)
 	}
 	at := ps[d.Payload.Key]

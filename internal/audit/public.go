@@ -2,7 +2,6 @@ package audit
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"iter"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/jsonx"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
@@ -145,6 +145,10 @@ func (sum *Publication) line(p gotong.Partition, c *Commit, leaf gotong.Hash, na
 // maxLine bounds one line of a file.
 const maxLine = 64 << 20
 
+// lineLimits are those of a line, which is read strictly: a name that occurs twice, or
+// in another case, could show others something else than what is verified.
+var lineLimits = jsonx.Limits{Bytes: maxLine, Depth: 8}
+
 // FromPublic returns the log of a public export, and the checkpoints that it
 // contains. Like that of [FromCommits], it can be verified once. The errors of its
 // lines wrap [ErrFile].
@@ -171,9 +175,7 @@ func nextLine(scan *bufio.Scanner, n uint64) (l publicLine, err error) {
 		}
 		return l, fmt.Errorf("%w: it ends before line %d; it was cut off", ErrFile, n)
 	}
-	d := json.NewDecoder(bytes.NewReader(scan.Bytes()))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&l); err != nil || d.More() {
+	if err := lineLimits.Unmarshal(scan.Bytes(), &l); err != nil {
 		return l, fmt.Errorf("%w: line %d cannot be parsed", ErrFile, n)
 	}
 	return l, nil

@@ -177,6 +177,26 @@ func TestPublicAltered(t *testing.T) {
 	}
 }
 
+// TestPublicIsReadStrictly: a file in which other programs could read something else
+// than what is verified is rejected.
+func TestPublicIsReadStrictly(t *testing.T) {
+	w, _, file := publicOf(t, 7)
+	pinned := w.pinned[len(w.pinned)-1]
+	for name, to := range map[string]string{
+		"as it is": `"type":"`, "a name twice": `"type":"x","type":"`, "in another case": `"Type":"`,
+		"in both cases": `"Type":"x","type":"`, "an unknown name": `"extra":1,"type":"`,
+	} {
+		r, err := verifyPublic(t, w, bytes.Replace(file, []byte(`"type":"`), []byte(to), 1), &pinned)
+		if name == "as it is" {
+			if err != nil || r.Code != Verified {
+				t.Errorf("%s: %+v, %v", name, r, err)
+			}
+		} else if !errors.Is(err, ErrFile) {
+			t.Errorf("%s: %+v, %v", name, r, err)
+		}
+	}
+}
+
 // event changes the first event of a commit that is public.
 func event(change func(*publicEvent), also func(*publicLine)) func(*publicLine) bool {
 	return func(l *publicLine) bool {
