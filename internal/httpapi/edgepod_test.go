@@ -109,3 +109,27 @@ func TestEdgePodDrawsFromWhatTheCallerSees(t *testing.T) {
 		t.Errorf("got %s", s)
 	}
 }
+
+// TestEdgePodKeepsNothingOfStreams: a repeated request, with or without its stream,
+// gets nothing of texts that its caller may no longer see.
+func TestEdgePodKeepsNothingOfStreams(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private"}).want(201).header.Get("Location")
+	ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
+	for i := range 6 {
+		ani.say(th, fmt.Sprintf("kerja bakti ke-%d harus membawa cangkul dan sapu", i)).want(201)
+	}
+	window := map[string]any{
+		"input_texts": []any{}, "messages": []any{}, "window_start": "2000-01-01T00:00:00Z", "window_end": "2100-01-01T00:00:00Z",
+	}
+	of := "?stream=thread/" + path.Base(th)
+	if first := budi.askPod("07/summary"+of, "req_00000001", window).want(200); !strings.Contains(string(first.body), "kerja bakti") {
+		t.Fatalf("got %s", first.body)
+	}
+	ani.do("DELETE", th+"/members/"+budi.id, nil, key("remove-budi")).want(200)
+	budi.askPod("07/summary"+of, "req_00000001", window).problem(404, gotong.CodeNotFound)
+	if again := budi.askPod("07/summary", "req_00000001", window); strings.Contains(string(again.body), "kerja bakti") {
+		t.Errorf("after the removal: %s", again.body)
+	}
+}

@@ -8,7 +8,7 @@ import (
 	"gotong.dev/gotong/internal/edgepod"
 )
 
-// again keeps the newest answers of this node, so that a repeated request gets the
+// again keeps the newest answers of this node to requests without a stream, so that a repeated request gets the
 // first outcome. An answer changes nothing, so a lost one is only asked for again.
 type again struct {
 	mu    sync.Mutex
@@ -42,6 +42,9 @@ func (a *again) keep(key askKey, body []byte, answer edgepod.Answer) {
 	defer a.mu.Unlock()
 	if a.kept == nil {
 		a.kept = map[askKey]kept{}
+	}
+	if _, ok := a.kept[key]; ok { // another request with this id was first
+		return
 	}
 	if len(a.order) >= maxKept {
 		delete(a.kept, a.order[0])

@@ -51,14 +51,24 @@ func (p *pod) ask(ctx context.Context, in *askIn) (*askOut, error) {
 	if err := identity(ctx, in.contract, fields); err != nil {
 		return nil, err
 	}
-	// The text of the stream is not kept: an answer from it is made anew, with the
-	// rights of now.
+	if in.stream != "" { // its texts may be erased, and the caller may lose their rights: nothing of it is kept
+		return p.fresh(ctx, in, fields)
+	}
 	me := httpapi.CallOf(ctx).Principal.UserID
 	key := askKey{in.contract.ID, me, str(fields["request_id"])}
-	if first, ok, err := p.again.find(key, in.JSON.Raw); err != nil || ok && in.stream == "" {
+	if first, ok, err := p.again.find(key, in.JSON.Raw); err != nil || ok {
 		httpapi.Replayed(ctx)
 		return &askOut{first}, err
 	}
+	out, err := p.fresh(ctx, in, fields)
+	if err == nil {
+		p.again.keep(key, in.JSON.Raw, out.Body)
+	}
+	return out, err
+}
+
+// fresh asks the boundary.
+func (p *pod) fresh(ctx context.Context, in *askIn, fields map[string]json.RawMessage) (*askOut, error) {
 	call := edgepod.Call{Contract: in.contract, Privacy: edgepod.ParsePrivacy(str(fields["privacy_level"]))}
 	if in.stream == "" {
 		// Nobody knows where the text comes from.
@@ -85,7 +95,6 @@ func (p *pod) ask(ctx context.Context, in *askIn) (*askOut, error) {
 	if in.contract.ID == edgepod.Gaming && !httpapi.CallOf(ctx).Principal.Role.CanModerate() {
 		a.Output = summaryOnly(a.Output)
 	}
-	p.again.keep(key, in.JSON.Raw, a)
 	return &askOut{a}, nil
 }
 
