@@ -23,7 +23,7 @@ import (
 func running(b *testing.B, readers []reader.Reader, handlers ...reader.Handler) (*sqlite.Store, *reader.Runner) {
 	b.Helper()
 	s, err := sqlite.Open(b.Context(), filepath.Join(b.TempDir(), "gotong.db"), sqlite.Options{
-		Collections: reader.Collections(readers), Now: clock.System().Now,
+		Collections: append(store.Collections(app.Kinds()), reader.Collections(readers)...), Now: clock.System().Now,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -44,6 +44,7 @@ func TestReaderAndJobCommands(t *testing.T) {
 		{"reader rebuild none", "no reader of this name", 1},
 		{"job list --dead", "mail", 0},
 		{"job retry mail none", "no such job", 1},
+		{"explain access nobody thread/none", "thread/none does not exist", 0},
 		{"job list --json", `"failures":20,"crashes":3,"running":false,"dead":true,"error":"no such box"`, 0},
 	}
 	run("without a server", "127.0.0.1:1", steps)

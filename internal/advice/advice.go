@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -91,7 +92,7 @@ func (o Options) run(ctx context.Context, id string, body order) error {
 	}
 	if o.old(e) {
 		o.Ended("late")
-		return o.miss(ctx, scope.Home)
+		return o.miss(ctx, scope.Home, id)
 	}
 	call := edgepod.Call{
 		Contract: edgepod.ByID(edgepod.Moderation), Privacy: scope.Privacy, Released: scope.Policy.Outside, Batch: true,
@@ -108,7 +109,7 @@ func (o Options) run(ctx context.Context, id string, body order) error {
 	}
 	if answer.Fallback() {
 		o.Ended("fallback")
-		return o.miss(ctx, scope.Home)
+		return o.miss(ctx, scope.Home, id)
 	}
 	return o.propose(ctx, id, e, answer)
 }
@@ -207,8 +208,11 @@ func missedKey(home gotong.Stream) gotong.Key {
 }
 
 type missed struct {
-	Missed uint64 `json:"missed"`
+	Missed uint64   `json:"missed"`
+	Recent []string `json:"recent"` // the jobs counted last, oldest first
 }
+
+const maxRecent = 100
 
 // Missed returns how many messages of a home no provider gave advice on, because
 // there was none in time.
@@ -225,14 +229,16 @@ func readMissed(ctx context.Context, from store.Loader, home gotong.Stream) (cou
 	return count, r.Version, err
 }
 
-// miss counts one message. A job that is run again is counted again.
-func (o Options) miss(ctx context.Context, home gotong.Stream) error {
+// miss counts the message of a job, once however often the job is run, unless
+// [maxRecent] others were counted since.
+func (o Options) miss(ctx context.Context, home gotong.Stream, job string) error {
 	for {
 		count, version, err := readMissed(ctx, o.Store, home)
-		if err != nil {
+		if err != nil || slices.Contains(count.Recent, job) {
 			return err
 		}
 		count.Missed++
+		count.Recent = append(count.Recent[max(0, len(count.Recent)-maxRecent+1):], job)
 		body, err := json.Marshal(count)
 		if err != nil {
 			return err
