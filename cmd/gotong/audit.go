@@ -87,7 +87,7 @@ type auditVerifyCmd struct {
 	Proof string `name:"proof" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
-	Signed string `name:"signed" help:"The checkpoints that the server shows now, as --checkpoints. If the log is theirs and not that of --checkpoints, two histories were signed." placeholder:"PATH"`
+	Signed string `name:"signed" help:"The checkpoints that the server shows now, as --checkpoints. If the log matches them and contradicts --checkpoints, two histories were signed." placeholder:"PATH"`
 	trust
 }
 
@@ -118,7 +118,7 @@ func (c *auditVerifyCmd) Validate() error {
 		}
 	}
 	if given != 1 {
-		return errors.New("one of FILE, --store and --proof is required")
+		return errors.New("exactly one of FILE, --store and --proof is required")
 	}
 	if c.Signed != "" && (c.Checkpoints == "" || c.Proof != "") {
 		return errors.New("--signed needs a log, and other checkpoints with --checkpoints")

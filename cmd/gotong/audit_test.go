@@ -139,9 +139,9 @@ func exports(t *testing.T, expect func(int, string, ...string) ran, db, dir, kep
 	public, full := filepath.Join(t.TempDir(), "public"), filepath.Join(t.TempDir(), "full")
 	at := []string{"--store=" + db, "--checkpoints=" + dir}
 	export := func(args ...string) []string { return append(append([]string{"audit", "export"}, at...), args...) }
-	expect(0, "commits were exported", export("--stream="+string(stream), public)...)
+	expect(0, "commits, with the data of", export("--stream="+string(stream), public)...)
 	expect(2, "already exists", export(public)...)
-	expect(2, "exclude", export("--stream="+string(stream), "--full", full)...)
+	expect(2, "give either --full or --stream", export("--stream="+string(stream), "--full", full)...)
 	expect(2, "no stream", export("--stream=thread/none", full)...)
 	expect(2, "--checkpoints", "audit", "export", "--store="+db, full)
 	expect(0, "written in", export("--full", full)...)

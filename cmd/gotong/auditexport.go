@@ -16,7 +16,7 @@ import (
 type auditExportCmd struct {
 	Store  string   `name:"store" required:"" help:"Address of the store; a server may have it open." env:"GOTONG_STORE" placeholder:"URL"`
 	Stream []string `name:"stream" sep:"none" help:"A stream to publish, such as case/case-0192…; repeat the flag for more." placeholder:"STREAM"`
-	Full   bool     `name:"full" help:"Write everything, as gotong export does, for the operator alone."`
+	Full   bool     `name:"full" help:"Write everything, as gotong export does. Keep the file secret."`
 	File   string   `arg:"" optional:"" default:"-" help:"The file to write, or - for standard output."`
 	JSON   bool     `name:"json" help:"Print the summary as JSON."`
 	pins
@@ -52,7 +52,7 @@ func (c *auditExportCmd) Validate() error {
 	case c.Checkpoints == "":
 		return errors.New("--checkpoints is required")
 	case c.Full && len(c.Stream) > 0:
-		return errors.New("--full and --stream exclude each other")
+		return errors.New("--full writes every stream; give either --full or --stream")
 	}
 	return checkStores(map[string]string{"--store": c.Store})
 }
@@ -96,7 +96,7 @@ func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.JSON {
 		return indented(out, sum)
 	}
-	_, err = fmt.Fprintf(out, "%s commits were exported. The data of %s events is public; %s others have only their chain value.\n",
+	_, err = fmt.Fprintf(out, "Exported %s commits, with the data of %s events. %s other events of the named streams have only their chain value.\n",
 		grouped(int(sum.Commits)), grouped(int(sum.Events)), grouped(int(sum.Withheld))) //nolint:gosec // counts
 	return err
 }

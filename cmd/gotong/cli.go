@@ -30,7 +30,7 @@ type cli struct {
 	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
 	Bench      benchCmd      `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Webhook    webhookCmd    `cmd:"" help:"Send events to a server of yours: register, replay, listen."`
-	Explain    explainCmd    `cmd:"" help:"Say why something is as it is."`
+	Explain    explainCmd    `cmd:"" help:"Explain a decision of the server."`
 	Erase      eraseCmd      `cmd:"" help:"Erase the content of events for good."`
 	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
 	Audit      auditCmd      `cmd:"" help:"Verify a log, and prove what is in it."`

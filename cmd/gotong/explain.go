@@ -10,7 +10,7 @@ import (
 )
 
 type explainCmd struct {
-	Access explainAccessCmd `cmd:"" help:"Say why a user may, or may not, read a stream."`
+	Access explainAccessCmd `cmd:"" help:"Explain why a user may, or may not, read a stream."`
 }
 
 type explainAccessCmd struct {
@@ -21,7 +21,7 @@ type explainAccessCmd struct {
 
 // Help implements kong.HelpProvider.
 func (*explainAccessCmd) Help() string {
-	return "The answer is that of the function which decides about every read. " + orderHelp +
+	return "The command calls the function that authorises every read. " + orderHelp +
 		`    gotong explain access wati thread/0192… --data /var/lib/gotong`
 }
 

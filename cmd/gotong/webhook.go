@@ -21,7 +21,7 @@ type webhookCmd struct {
 	List   webhookListCmd   `cmd:"" help:"List the webhooks of a group or scope."`
 	Remove webhookOneCmd    `cmd:"" help:"Remove a webhook for good."`
 	Rotate webhookRotateCmd `cmd:"" help:"Give a webhook a new secret."`
-	Skip   webhookSkipCmd   `cmd:"" help:"Make the event for which a stream waits a dead letter, and go on."`
+	Skip   webhookSkipCmd   `cmd:"" help:"Make the event for which a stream waits a dead letter, and send the next one."`
 	Replay webhookReplayCmd `cmd:"" help:"Send events again: some of a stream, everything since a time, or all dead letters."`
 	Log    webhookLogCmd    `cmd:"" help:"Show the last attempts, or the dead letters."`
 	Listen webhookListenCmd `cmd:"" help:"Receive on this machine: verify each delivery and print it."`
@@ -85,7 +85,7 @@ type webhookAddCmd struct {
 	Types       []string `name:"types" help:"Only events of these types, such as message.posted."`
 	Streams     []string `name:"streams" help:"Only events of these streams, such as thread/0192…."`
 	Profile     string   `name:"profile" enum:"standard,markov" default:"standard" help:"The form of deliveries: ${enum}."`
-	Description string   `name:"description" help:"For people."`
+	Description string   `name:"description" help:"A description that other admins see."`
 }
 
 // Run is called by kong.
@@ -125,7 +125,7 @@ func (c *webhookOneCmd) Run(ctx context.Context, std *stdio) error {
 
 type webhookRotateCmd struct {
 	webhookOneCmd
-	Keep int `name:"keep-hours" default:"24" help:"How long the present secret stays valid."`
+	Keep int `name:"keep-hours" default:"24" help:"For how many hours the present secret stays valid."`
 }
 
 // Run is called by kong.
@@ -163,7 +163,7 @@ func (c *webhookReplayCmd) Run(ctx context.Context, std *stdio) error {
 	case c.Dead:
 		body["dead"] = true
 	default:
-		return misuse("--stream STREAM --from SEQ, --since TIME or --dead", "what is to be sent again is missing")
+		return misuse("--stream STREAM --from SEQ, --since TIME or --dead", "the command does not name the events to send again")
 	}
 	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/replay"), body)
 }
@@ -183,7 +183,7 @@ func (c *webhookLogCmd) Run(ctx context.Context, std *stdio) error {
 
 type webhookListenCmd struct {
 	Secret string `name:"secret" required:"" env:"GOTONG_WEBHOOK_SECRET" help:"The secret of the webhook; prefer the variable to the flag."`
-	Addr   string `name:"addr" default:"127.0.0.1:8090" help:"Where it listens."`
+	Addr   string `name:"addr" default:"127.0.0.1:8090" help:"Address to listen on."`
 }
 
 // Help implements kong.HelpProvider.

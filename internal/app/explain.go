@@ -12,8 +12,8 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-// explain returns, in words, why a user may or may not read a stream. The answer is
-// that of the function which decides; the other lines are what it looks at.
+// explain returns sentences that explain why a user may or may not read a stream. The answer is
+// that of the function that authorises reads; the other lines are its input.
 func explain(ctx context.Context, from store.Whole, who string, name gotong.Stream, now gotong.Instant) ([]string, error) {
 	stream, err := gotong.ParseStream(string(name))
 	if err != nil {
@@ -70,18 +70,18 @@ func accountLine(ctx context.Context, from store.Loader, id string) (string, err
 	if !u.Enabled {
 		return line + " and is disabled: it cannot sign in, so it reads nothing.", nil
 	}
-	return line + ", which alone lets nobody read a stream.", nil
+	return line + ", which alone gives nobody access to a stream.", nil
 }
 
 func membershipLine(m gotong.Membership, of gotong.Stream, now gotong.Instant) string {
 	switch {
 	case m.Active() && m.Appointed:
-		return fmt.Sprintf("They are a member of %s as %s since %s, appointed from outside; they see nothing earlier.",
+		return fmt.Sprintf("They are a member of %s as %s since %s, appointed from outside; they do not see earlier events.",
 			of, m.Role, m.JoinedAt)
 	case m.Active():
 		return fmt.Sprintf("They are a member of %s as %s since %s.", of, m.Role, m.JoinedAt)
 	case m.Holds(now):
-		return fmt.Sprintf("They are no member of %s, and are banned.", of)
+		return fmt.Sprintf("They are not a member of %s, and are banned.", of)
 	case m.LeftAt != 0:
 		return fmt.Sprintf("They were a member of %s until %s.", of, m.LeftAt)
 	default:

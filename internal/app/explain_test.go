@@ -51,7 +51,7 @@ func TestExplain(t *testing.T) {
 		{"ani", own, []string{"member of thread/own as owner since 2026-02-14", "may read thread/own: the events", "owner and reviewer"}},
 		{"budi", own, []string{"were a member of thread/own until", "budi may not read thread/own"}},
 		{"citra", own, []string{"as member since", "the events from 6 on"}},
-		{"dewi", own, []string{"no member of thread/own, and are banned", "dewi may not read"}},
+		{"dewi", own, []string{"not a member of thread/own, and are banned", "dewi may not read"}},
 		{"eka", own, []string{"There is no account eka", "have never been a member of thread/own", "eka may not read"}},
 		{"budi", scoped, []string{"Its home is group/ent-1", "member of group/ent-1 as anggota", "budi may read thread/scoped: the events from 1 on"}},
 		{"citra", scoped, []string{"have never been a member of group/ent-1", "may not read"}},

@@ -81,7 +81,7 @@ func (n *Neighbourhood) Deliberate(ctx context.Context) {
 		}
 		if err != nil {
 			if ctx.Err() == nil {
-				n.opts.Log.InfoContext(ctx, "the case goes no further", "cause", err)
+				n.opts.Log.InfoContext(ctx, "the neighbours stopped before the case was resolved", "cause", err)
 			}
 			return
 		}

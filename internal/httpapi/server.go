@@ -154,13 +154,13 @@ func config(v Version) huma.Config {
 		{Name: "Administration", Description: "Operations of platform admins on accounts, threads and groups."},
 		{Name: "Groups", Description: "Groups, their members and roles."},
 		{Name: "Cases", Description: "Community cases and who takes part in them."},
-		{Name: "Webhooks", Description: "What is sent to other servers: who registers it, how it is signed, and what was delivered."},
+		{Name: "Webhooks", Description: "Endpoints to which the server sends events: registration, secrets, and the state of delivery."},
 		{Name: "Transitions", Description: "The steps of a case: proposals, their gates and votes, and the timeline."},
 		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
 		{Name: "Members", Description: "The members of a thread and their roles."},
 		{Name: "Messages", Description: "Reading and writing messages."},
 		{Name: "Reading", Description: "Read marks, unread counts and presence."},
-		{Name: "Edge-Pod", Description: "The contracts with the runtimes of models, and calls of them. Answers are advice."},
+		{Name: "Edge-Pod", Description: "The contracts with model runtimes, and calls of them. Answers are advice."},
 	}
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},

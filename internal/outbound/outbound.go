@@ -114,12 +114,12 @@ func (g *Guard) URL(raw string) (*url.URL, error) {
 	refuse := func(why string) (*url.URL, error) { return nil, fmt.Errorf("%s: %w", why, ErrRefused) }
 	parts := form.FindStringSubmatch(raw)
 	if parts == nil || len(raw) > MaxURL {
-		return refuse("a URL has the form https://HOST[:PORT][/PATH], without a user, a fragment and blanks")
+		return refuse("a URL must have the form https://HOST[:PORT][/PATH], without user, fragment or blanks")
 	}
 	scheme, host, port := parts[1], parts[2], parts[3]
 	plain := scheme == "http"
 	if plain && len(g.opt.Allowed) == 0 {
-		return refuse("only https is possible")
+		return refuse("the URL must begin with https://")
 	}
 	u, err := url.Parse(raw)
 	if err != nil || u.Host != strings.TrimPrefix(strings.TrimSuffix(raw, parts[4]), scheme+"://") {
@@ -128,7 +128,7 @@ func (g *Guard) URL(raw string) (*url.URL, error) {
 	number := uint64(443)
 	if port != "" {
 		if number, err = strconv.ParseUint(port, 10, 16); err != nil {
-			return refuse("a port is between 1 and 65535")
+			return refuse("the port must be between 1 and 65535")
 		}
 	}
 	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))

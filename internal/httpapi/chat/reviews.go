@@ -23,16 +23,16 @@ func (c *chat) reviewRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "review-message", Method: http.MethodPost, Path: "/v1/chat/threads/{id}/messages/{mid}/review", Tag: "Messages", Write: true,
 		Subject: "The thread's id.", Summary: "Hold a message, or release it",
-		Description: "For owners, admins and moderators. While a message is held, nobody is shown its text. " +
-			"A release also turns down a proposal. To reject a message, delete it.",
+		Description: "For owners, admins and moderators. While a message is held, only the list of reviews shows its text. " +
+			"A release also rejects a proposal. To reject a message, delete it.",
 	}, c.review)
 }
 
 // Review is the body of a decision about a message.
 type Review struct {
 	Decision string `json:"decision" enum:"hold,release"`
-	Minutes  int    `json:"hold_minutes,omitempty" minimum:"0" maximum:"10080" doc:"15 if absent."`
-	Auto     bool   `json:"auto_release,omitempty" doc:"True: the message is released at the end of the hold. Otherwise only by a moderator."`
+	Minutes  int    `json:"hold_minutes,omitempty" minimum:"0" maximum:"10080" doc:"In minutes; 15 if absent."`
+	Auto     bool   `json:"auto_release,omitempty" doc:"True: the message is released at the end of the hold. Otherwise it is held until somebody releases or deletes it."`
 }
 
 type reviewIn struct {
@@ -51,7 +51,7 @@ type ReviewView struct {
 	MessageID   gotong.EventID `json:"message_id"`
 	Seq         uint64         `json:"seq"`
 	AuthorID    string         `json:"author_id"`
-	Body        string         `json:"body" doc:"The newest text, also while it is held. Empty if it was erased."`
+	Body        string         `json:"body" doc:"The newest text, also while the message is held. Empty if it was erased."`
 	Held        bool           `json:"held"`
 	HeldBy      string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer"`
 	HeldUntilMS int64          `json:"held_until_ms,omitempty"`
@@ -69,7 +69,7 @@ type AdviceView struct {
 // ReviewsView is what waits in a thread.
 type ReviewsView struct {
 	Items  []ReviewView `json:"items"`
-	Missed uint64       `json:"review_missed" doc:"Messages in the scope of the thread on which no Edge-Pod gave advice in time."`
+	Missed uint64       `json:"review_missed" doc:"The number of messages in the scope of the thread on which the Edge-Pod gave no advice in time."`
 }
 
 type reviewsOut struct{ Body ReviewsView }

@@ -29,7 +29,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	}, c.get)
 	timeline.Register(api, timeline.Source{Views: c.Views, Names: c.Names}, c.Streams, httpapi.Route{
 		ID: "get-thread-timeline", Path: "/v1/chat/threads", Tag: tagThreads, Subject: subject,
-		Summary: "Get the timeline of a thread", Description: "Its events, oldest first, as its viewers get them.",
+		Summary: "Get the timeline of a thread", Description: "Its events, oldest first, as its viewers receive them.",
 	})
 	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/history", Tag: tagThreads, Subject: subject,

@@ -110,7 +110,7 @@ func identity(ctx context.Context, c *edgepod.Contract, fields map[string]json.R
 	}
 	me := call.Principal
 	if actor["user_id"] != me.UserID || c.ID == edgepod.Credit && str(fields["user_id"]) != me.UserID {
-		return gotong.NewError(gotong.CodeForbidden, "You can ask for yourself only.")
+		return gotong.NewError(gotong.CodeForbidden, "You can call contracts only for yourself.")
 	}
 	role, ok := map[gotong.Role]string{gotong.RoleModerator: "moderator", gotong.RoleAdmin: "admin"}[me.Role]
 	if !ok {

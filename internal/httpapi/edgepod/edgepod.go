@@ -40,11 +40,11 @@ func Routes(o Options) func(*httpapi.API) {
 		for id, prefix := range map[string]string{"ask-edge-pod": "/v1", "ask-edge-pod-api": "/api/v1"} {
 			httpapi.Register(api, httpapi.Route{
 				ID: id, Method: http.MethodPost, Path: prefix + "/edge-pod/ai/{contract}/{name}", Tag: tag, Write: true,
-				Summary: "Ask a contract",
-				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. " +
-					"Without an answer of the provider, it is the documented fallback: actor_context.fallback is true. The role comes " +
-					"from the token, the privacy level from the stream. Without a stream, the text leaves the server for no provider. EP-03 " +
-					"compares with, and EP-07 summarises, the messages of the stream that you may see.",
+				Summary: "Call a contract",
+				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. Without " +
+					"a valid answer of the provider, it is the documented fallback: actor_context.fallback is true. The role comes from the token, " +
+					"the privacy level from the stream. Without a stream, the text does not leave the server. EP-03 compares the text with " +
+					"the messages of the stream that you may see, and EP-07 summarises them.",
 			}, p.ask)
 		}
 		httpapi.Register(api, httpapi.Route{
@@ -59,7 +59,7 @@ func Routes(o Options) func(*httpapi.API) {
 type ContractView struct {
 	ID             string          `json:"id" doc:"EP-00 to EP-11."`
 	Name           string          `json:"name"`
-	Path           string          `json:"path" doc:"Below /v1/edge-pod/ai/."`
+	Path           string          `json:"path" doc:"The path below /v1/edge-pod/ai/."`
 	Prompt         string          `json:"prompt,omitempty" doc:"The registered prompt."`
 	PayloadVersion string          `json:"payload_version"`
 	Request        json.RawMessage `json:"request" doc:"The JSON Schema of the request."`

@@ -43,7 +43,7 @@ func (r *routes) skip(ctx context.Context, in *skipIn) (*answered, error) {
 	cmd := httpapi.CallOf(ctx).Command(own, rules.CmdSkip, rules.Skip{Stream: s, Seq: max(lane.Next, 1)}, in.JSON.Raw)
 	if lane.Attempts == 0 { // unless this is a repetition
 		if _, ok := replayed(ctx, r.Store, cmd); !ok {
-			return nil, gotong.NewError(gotong.CodeConflict, "The stream does not wait for the receiver to accept an event.")
+			return nil, gotong.NewError(gotong.CodeConflict, "The stream does not wait for the receiver to accept an event; there is nothing to skip.")
 		}
 	}
 	d := webhook.Dead{Stream: s, Seq: lane.Next, At: r.Now(), Attempts: lane.Attempts, Why: "skipped"}
@@ -83,7 +83,7 @@ type Replay struct {
 	Stream  string `json:"stream,omitempty" maxLength:"161" doc:"With from_seq and to_seq: events of this stream."`
 	FromSeq uint64 `json:"from_seq,omitempty"`
 	ToSeq   uint64 `json:"to_seq,omitempty" doc:"By default from_seq: one event."`
-	SinceMS int64  `json:"since_ms,omitempty" doc:"Everything of all streams since this time, as far as it was sent or is dead."`
+	SinceMS int64  `json:"since_ms,omitempty" doc:"Everything of all streams since this time that was sent before or is a dead letter. Unix time in milliseconds."`
 	Dead    bool   `json:"dead,omitempty" doc:"All dead letters."`
 }
 
@@ -106,7 +106,7 @@ func (r *routes) replay(ctx context.Context, in *replayIn) (*answered, error) {
 	}
 	stretch, since := p.Stream != "" && p.From > 0 && !p.Dead && p.Since == 0, p.Stream == "" && p.To == 0
 	if !gotong.ValidTime(b.SinceMS) || !stretch && (!since || p.Dead == (p.Since > 0)) {
-		return nil, gotong.Invalid("stream", "with from_seq, or since_ms alone, or dead alone must be given")
+		return nil, gotong.Invalid("stream", "must be given with from_seq, unless since_ms or dead is given alone")
 	}
 	call := httpapi.CallOf(ctx)
 	id := "rpl-" + gotong.DeriveID(rules.Name, call.Principal.UserID, call.RequestID)

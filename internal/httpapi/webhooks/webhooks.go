@@ -62,23 +62,23 @@ func Routes(opts Options) func(*httpapi.API) {
 			}
 		}
 		create := route("create-webhook", http.MethodPost, "", "Register a webhook",
-			"In a group, for its admins; in another scope, for platform admins. The response alone shows the secret.")
+			"In a group, for its admins; in another scope, for platform admins. No other response shows the secret.")
 		create.Status, create.Subject = http.StatusCreated, ""
 		httpapi.Register(api, create, r.create)
 		list := route("list-webhooks", http.MethodGet, "", "List the webhooks of a group or scope", "For those who may register one there.")
 		list.Subject = ""
 		httpapi.Register(api, list, r.list)
 		httpapi.RegisterGet(api, r.Resource, httpapi.Route{
-			ID: "get-webhook", Tag: tag, Subject: subject, Summary: "Get a webhook and how delivery stands",
+			ID: "get-webhook", Tag: tag, Subject: subject, Summary: "Get a webhook and the state of its delivery",
 		})
 		httpapi.Register(api, route("update-webhook", http.MethodPatch, "/{id}", "Change a webhook",
 			"Absent fields stay unchanged."), r.update)
 		httpapi.Register(api, route("rotate-webhook", http.MethodPost, "/{id}/rotate", "Give a webhook a new secret",
-			"The present secret stays valid for the time in the body: both sign."), r.rotate)
+			"For the time in the body, deliveries are signed with both secrets."), r.rotate)
 		httpapi.Register(api, route("skip-webhook-event", http.MethodPost, "/{id}/skip", "Skip the event for which a stream waits",
 			"It becomes a dead letter, and the next event is sent."), r.skip)
 		httpapi.Register(api, route("replay-webhook", http.MethodPost, "/{id}/replay", "Send events again",
-			"One event or a range of a stream, everything since a time, or all dead letters; marked, and in no promised order."), r.replay)
+			"One event or a range of a stream, everything since a time, or all dead letters. They are marked as replays, and no order is promised."), r.replay)
 		httpapi.Register(api, route("list-webhook-dead-letters", http.MethodGet, "/{id}/dead-letters", "List the dead letters",
 			"References to the events that the receiver did not accept."), r.letters)
 		httpapi.Register(api, route("list-webhook-deliveries", http.MethodGet, "/{id}/deliveries", "List the last attempts",
@@ -89,8 +89,8 @@ func Routes(opts Options) func(*httpapi.API) {
 		}{
 			{"remove-webhook", http.MethodDelete, "", "Remove a webhook for good", rules.CmdEnd, rules.End{}},
 			{"take-over-webhook", http.MethodPost, "/take-over", "Make yourself the registrant", rules.CmdTakeOver, rules.TakeOver{}},
-			{"enable-webhook", http.MethodPost, "/enable", "Let a webhook send again", rules.CmdEnable, rules.Enable{}},
-			{"disable-webhook", http.MethodPost, "/disable", "Stop a webhook", rules.CmdDisable, rules.Disable{}},
+			{"enable-webhook", http.MethodPost, "/enable", "Enable a webhook", rules.CmdEnable, rules.Enable{}},
+			{"disable-webhook", http.MethodPost, "/disable", "Disable a webhook", rules.CmdDisable, rules.Disable{}},
 		} {
 			write := func(ctx context.Context, in *emptyIn) (*answered, error) {
 				return r.Write(ctx, in.ID, c.name, c.data, nil)
@@ -110,7 +110,7 @@ type emptyIn struct {
 	Empty httpapi.NoBody
 }
 
-// View is a webhook as those see it who may register one in its place.
+// View is a webhook as shown to those who may register one in its place.
 type View struct {
 	WebhookID   string          `json:"webhook_id"`
 	ScopeID     string          `json:"scope_id"`
@@ -118,7 +118,7 @@ type View struct {
 	Description string          `json:"description,omitempty"`
 	Profile     rules.Profile   `json:"profile" enum:"standard,markov"`
 	Types       []string        `json:"types,omitempty" doc:"Absent: events of all types."`
-	Streams     []gotong.Stream `json:"streams,omitempty" doc:"Absent: events of all streams that it may read."`
+	Streams     []gotong.Stream `json:"streams,omitempty" doc:"Absent: events of all streams that the webhook may read."`
 	Registrant  string          `json:"registrant"`
 	Disabled    rules.Why       `json:"disabled,omitempty" enum:"admin,failing,gone"`
 	Ended       rules.Why       `json:"ended,omitempty" enum:"admin,lapsed" doc:"lapsed: the registrant lost the right to keep it; another admin may take it over."`
@@ -130,12 +130,12 @@ type View struct {
 	version uint64
 }
 
-// Delivery is how delivery to a webhook stands.
+// Delivery is the state of delivery to a webhook.
 type Delivery struct {
 	LastSuccessMS  int64     `json:"last_success_at_ms,omitempty"`
-	FailingSinceMS int64     `json:"failing_since_ms,omitempty" doc:"The first attempt since the last success; disabled 120 hours later."`
-	WaitingUntilMS int64     `json:"waiting_until_ms,omitempty" doc:"The next attempt of an endpoint that does not respond."`
-	DisabledAtMS   int64     `json:"disabled_at_ms,omitempty" doc:"When it will be disabled unless an attempt succeeds."`
+	FailingSinceMS int64     `json:"failing_since_ms,omitempty" doc:"The first attempt since the last success. The webhook is disabled 120 hours later."`
+	WaitingUntilMS int64     `json:"waiting_until_ms,omitempty" doc:"When the next attempt is made, if the endpoint does not respond."`
+	DisabledAtMS   int64     `json:"disabled_at_ms,omitempty" doc:"When the webhook will be disabled unless an attempt succeeds."`
 	Blocked        []Blocked `json:"blocked,omitempty" doc:"The streams whose next event the receiver rejects."`
 }
 
@@ -145,7 +145,7 @@ type Blocked struct {
 	DueMS  int64         `json:"due_ms"`
 }
 
-// Tag returns the ETag, which covers the state and how delivery stands.
+// Tag returns the ETag, which covers the webhook and the state of delivery.
 func (v View) Tag() string { return fmt.Sprintf("%q", fmt.Sprint(v.AsOf, ".", v.version)) }
 
 // Cursor returns the cursor of the state.
@@ -217,7 +217,7 @@ func (r *routes) delivery(ctx context.Context, v *View) error {
 // Create is the body of registering a webhook.
 type Create struct {
 	ScopeID     string          `json:"scope_id" minLength:"1" maxLength:"128"`
-	URL         string          `json:"url" minLength:"1" maxLength:"2048" doc:"With HTTPS, at a public address."`
+	URL         string          `json:"url" minLength:"1" maxLength:"2048" doc:"An HTTPS URL at a public address."`
 	Description string          `json:"description,omitempty" maxLength:"500"`
 	Profile     rules.Profile   `json:"profile,omitempty" enum:"standard,markov" doc:"By default standard: CloudEvents, signed as Standard Webhooks."`
 	Types       []string        `json:"types,omitempty" maxItems:"64" doc:"Only events of these types."`
@@ -308,7 +308,7 @@ func (r *routes) config(ctx context.Context, id string) (s gotong.Stream, cfg we
 
 // Rotate is the body of rotating a secret.
 type Rotate struct {
-	KeepHours *int `json:"keep_hours,omitempty" minimum:"0" maximum:"720" doc:"How long the present secret stays valid; by default 24."`
+	KeepHours *int `json:"keep_hours,omitempty" minimum:"0" maximum:"720" doc:"For how many hours the present secret stays valid; by default 24."`
 }
 
 type rotateIn struct {
