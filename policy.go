@@ -10,7 +10,7 @@ type Policy struct {
 	// only leave the server for the Edge-Pod.
 	Outside bool `json:"edge_pod_outside"`
 
-	// AutoHold lets the server hold a message for which the Edge-Pod proposes it;
+	// AutoHold allows the server to hold a message if the Edge-Pod proposes that;
 	// otherwise the proposal waits for a moderator.
 	AutoHold bool `json:"auto_hold"`
 

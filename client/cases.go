@@ -31,7 +31,7 @@ type Case struct {
 	CreatedAtMS int64    `json:"created_at_ms"`
 	UpdatedAtMS int64    `json:"updated_at_ms"`
 	AsOf        From     `json:"as_of"`          // follow from here
-	MyRoles     []string `json:"my_track_roles"` // empty if the caller is not a member
+	MyRoles     []string `json:"my_track_roles"` // the caller's roles; empty if they are not a member
 }
 
 // Stream returns the case's stream.

@@ -129,7 +129,7 @@ func (c *Client) Resolve(ctx context.Context, id string, confirm bool, why strin
 	}{confirm, reason{why}}, opts)
 }
 
-// VoidVote removes the vote of a user who is no longer a member.
+// VoidVote removes the vote of a voter who was removed from the case.
 func (c *Client) VoidVote(ctx context.Context, id, userID, why string, opts ...CallOption) (Transition, error) {
 	return write[Transition](ctx, c, http.MethodPost, transitionPath(id, "votes", userID, "void"), reason{why}, opts)
 }

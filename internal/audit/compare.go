@@ -19,7 +19,7 @@ var ErrRollback = errors.New("audit: the log does not continue the signed checkp
 // nothing that was signed is lost.
 var ErrTrees = errors.New("audit: the stored trees are damaged; run: gotong reader rebuild audit")
 
-// Rollback says that a log does not continue the one of a checkpoint.
+// Rollback is the error that a log does not continue the one of a checkpoint.
 type Rollback struct { //nolint:errname // the word of the docs
 	Pinned   proof.Checkpoint
 	Position uint64 // the last one of the partition; the log is behind if it is below Pinned.Size

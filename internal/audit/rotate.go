@@ -13,11 +13,10 @@ import (
 	"gotong.dev/gotong/proof"
 )
 
-// ErrInUse says that another process uses the directory of checkpoints.
+// ErrInUse means that another process uses the directory of checkpoints.
 var ErrInUse = errors.New("audit: the directory of checkpoints is in use")
 
-// ErrKey says that the keys of a directory are not such that the request could be
-// carried out.
+// ErrKey means that the keys of a directory do not allow the request.
 var ErrKey = errors.New("audit: the keys were not changed")
 
 // Lock creates the directory if it does not exist, and takes the one right to

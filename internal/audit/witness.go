@@ -31,7 +31,7 @@ const CosignedFile = "cosigned"
 const (
 	cosignEvery  = 5 * time.Second              // one round
 	roundLimit   = 10 * time.Second             // of one witness in a round
-	maxPause     = 64                           // rounds in which a witness that failed is left alone
+	maxPause     = 64                           // rounds without a request to a witness that failed
 	refreshAfter = 24 * time.Hour / cosignEvery // rounds after which a checkpoint is cosigned again, so that its time is fresh
 	maxAnswer    = 64 << 10
 
@@ -206,7 +206,7 @@ func (k *Keeper) judge(ctx context.Context, w *cosigner, err error) {
 	case said == "" && was != "":
 		k.o.Log.InfoContext(ctx, "the witness cosigns again", "witness", w.Name())
 	case said != "" && was == "":
-		k.o.Log.ErrorContext(ctx, "the witness does not cosign; it is asked again at growing intervals", "witness", w.Name(), "cause", err)
+		k.o.Log.ErrorContext(ctx, "the witness does not cosign; the server tries again at growing intervals", "witness", w.Name(), "cause", err)
 	}
 	w.failed = said
 }

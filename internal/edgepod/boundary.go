@@ -23,7 +23,7 @@ type Provider interface {
 	Ask(ctx context.Context, c *Contract, request []byte) ([]byte, error)
 }
 
-// Reason says why the answer is the fallback.
+// Reason is the reason that the answer is the fallback.
 type Reason string
 
 // The reasons.
@@ -38,7 +38,7 @@ const (
 // ProviderError is an error with which a provider says why it has no answer.
 type ProviderError struct {
 	Reason Reason
-	Cause  error // nil if the provider said so itself
+	Cause  error // nil if the provider itself reported the reason
 }
 
 // Error implements error.

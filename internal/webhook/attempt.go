@@ -32,7 +32,7 @@ type message struct {
 	header http.Header // beside those of the profile
 }
 
-// outcome is what an attempt says.
+// outcome is the result of an attempt.
 type outcome int
 
 const (

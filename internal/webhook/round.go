@@ -158,7 +158,7 @@ func (r *round) isDown() bool {
 	return r.down != nil
 }
 
-// send sends a message once and notes what that says about the receiver.
+// send sends a message once and records what the result shows about the receiver.
 func (r *round) send(ctx context.Context, m *message) answer {
 	began, at := r.opt.Clock.Mono(), r.now()
 	a := r.attempt(ctx, r.config, r.hook.Profile, m)
@@ -190,7 +190,7 @@ func (r *round) send(ctx context.Context, m *message) answer {
 	return a
 }
 
-// end writes how delivery stands, and returns when the next round is due.
+// end writes the state of delivery, and returns when the next round is due.
 func (r *round) end(ctx context.Context) (next gotong.Instant, err error) {
 	left := r.more
 	for i, through := 0, true; i < len(r.tasks); i++ {

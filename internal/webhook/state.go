@@ -70,7 +70,7 @@ func (c Config) Rotated(key string, until, now gotong.Instant) Config {
 
 const maxSecrets = 4
 
-// State is how delivery to one webhook stands.
+// State is the state of delivery to one webhook.
 type State struct {
 	Epoch   gotong.Epoch `json:"epoch"`
 	Done    uint64       `json:"done"`              // all marks up to this position were served, except those of Blocked
@@ -187,7 +187,7 @@ func Read[T any](ctx context.Context, from store.Loader, key gotong.Key) (v T, v
 	return v, r.Version, err
 }
 
-// ReadState returns how delivery to a webhook stands.
+// ReadState returns the state of delivery to a webhook.
 func ReadState(ctx context.Context, from store.Loader, id string) (State, error) {
 	s, _, err := Read[State](ctx, from, stateKey(id))
 	return s, err

@@ -49,7 +49,7 @@ type Rotate struct{}
 // TakeOver makes the actor the registrant.
 type TakeOver struct{}
 
-// Enable lets a webhook send again.
+// Enable makes a disabled webhook send again.
 type Enable struct{}
 
 // Disable stops a webhook; it stays registered, and what it misses stays due.

@@ -33,7 +33,7 @@ const (
 // Config is the collection of the registers with URL and secrets.
 const Config = "webhook_config"
 
-// Profile is the form in which events are sent; a closed set.
+// Profile is the form of deliveries; a closed set.
 type Profile string
 
 // The profiles.
@@ -42,7 +42,7 @@ const (
 	Markov   Profile = "markov"   // the envelope of the reputation engine
 )
 
-// Why says why a webhook was disabled or ended; a closed set.
+// Why is the reason that a webhook was disabled or ended; a closed set.
 type Why string
 
 // The reasons.
@@ -59,7 +59,7 @@ type Webhook struct {
 	ScopeID   string          `json:"scope_id"`
 	Profile   Profile         `json:"profile"`
 	Types     []string        `json:"types,omitempty"`   // of the events that it gets; empty: all
-	Streams   []gotong.Stream `json:"streams,omitempty"` // of which it gets events; empty: all
+	Streams   []gotong.Stream `json:"streams,omitempty"` // whose events it receives; empty: all
 	Disabled  Why             `json:"disabled,omitempty"`
 	Ended     Why             `json:"ended,omitempty"`
 	CreatedAt gotong.Instant  `json:"created_at"`
@@ -112,7 +112,7 @@ func accessNeeds(s gotong.State, v gotong.Viewer) []gotong.Ref {
 	return refs
 }
 
-// access lets those read a webhook who could register one in its place.
+// access allows those who could register the webhook to read it.
 func (r Rules) access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	w, ok := gotong.Doc[Webhook](s, Key(s.Stream.ID()))
 	if !ok || !r.may(s, w.Home, gotong.Actor(v)) {

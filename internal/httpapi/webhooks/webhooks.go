@@ -1,5 +1,5 @@
 // Package webhooks serves the REST routes of webhooks: registering and changing
-// them, how delivery stands, and the webhooks that were added to a thread or case.
+// them, the state of delivery, and the webhooks that were added to a thread or case.
 //
 // # Caveats
 //
