@@ -75,7 +75,7 @@ engines: install ## the tests of who may read what, end to end, on SurrealDB 3 a
 
 .PHONY: race
 race: install ## run the tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race $(TESTFLAGS) $(PKGS)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) $(PKGS)
 
 .PHONY: vet
 vet: install ## go vet
