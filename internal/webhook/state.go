@@ -32,17 +32,18 @@ type Config struct {
 type Secret struct {
 	Key   string         `json:"key"`
 	Until gotong.Instant `json:"until,omitzero"` // 0: it is the newest
+	Of    string         `json:"of"`             // names the request that created it, whose repetitions alone show it
 }
 
 // secretBytes is the length of a new secret.
 const secretBytes = 32
 
-// NewSecret returns a random secret in the form of Standard Webhooks. It has more
-// than the 32 characters that the profile markov needs.
-func NewSecret() string {
+// NewSecret returns a random secret of a request, in the form of Standard Webhooks.
+// It has more than the 32 characters that the profile markov needs.
+func NewSecret(of string) Secret {
 	b := make([]byte, secretBytes)
 	_, _ = rand.Read(b) // never fails
-	return "whsec_" + base64.StdEncoding.EncodeToString(b)
+	return Secret{Key: "whsec_" + base64.StdEncoding.EncodeToString(b), Of: of}
 }
 
 // ValidSecret reports whether a secret that a user chose has 24 to 64 bytes: the
@@ -54,8 +55,8 @@ func ValidSecret(s string) bool {
 
 // Rotated returns the configuration with a new secret; the present one stays valid
 // until an instant.
-func (c Config) Rotated(key string, until, now gotong.Instant) Config {
-	list := []Secret{{Key: key}}
+func (c Config) Rotated(secret Secret, until, now gotong.Instant) Config {
+	list := []Secret{secret}
 	for _, s := range c.Secrets {
 		if s.Until == 0 {
 			s.Until = until

@@ -234,17 +234,22 @@ func (r *routes) create(ctx context.Context, in *createIn) (*answered, error) {
 		return nil, gotong.Invalid("url", err.Error())
 	}
 	s := rules.StreamOf(call.Principal.UserID, call.RequestID)
-	cfg := webhook.Config{URL: b.URL, Description: b.Description, Secrets: []webhook.Secret{{Key: webhook.NewSecret()}}}
+	cfg := webhook.Config{URL: b.URL, Description: b.Description, Secrets: []webhook.Secret{webhook.NewSecret(requestOf(call))}}
 	data := rules.Register{ScopeID: b.ScopeID, Profile: b.Profile, Types: b.Types, Streams: b.Streams}
-	out, err := r.configure(ctx, call.Command(s, rules.CmdRegister, data, in.JSON.Raw), cfg, 0, true)
+	out, err := r.configure(ctx, call.Command(s, rules.CmdRegister, data, in.JSON.Raw), cfg, 0)
 	if err == nil {
 		out.Location = r.Path + "/" + s.ID()
 	}
 	return out, err
 }
 
+// requestOf names the request that a secret is created for.
+func requestOf(call *httpapi.Call) string {
+	return gotong.DeriveID(rules.Config, call.Principal.UserID, call.RequestID)
+}
+
 // configure executes a command whose commit changes the configuration.
-func (r *routes) configure(ctx context.Context, cmd gotong.Command, cfg webhook.Config, version uint64, secret bool) (*answered, error) {
+func (r *routes) configure(ctx context.Context, cmd gotong.Command, cfg webhook.Config, version uint64) (*answered, error) {
 	body, err := json.Marshal(cfg)
 	if err != nil {
 		return nil, err
@@ -255,9 +260,12 @@ func (r *routes) configure(ctx context.Context, cmd gotong.Command, cfg webhook.
 		return nil, err
 	}
 	v, err := r.view(ctx, receipt.Stream)
-	if err == nil && secret {
-		if cfg, _, err = webhook.ReadConfig(ctx, r.Registers, v.WebhookID); len(cfg.Secrets) > 0 {
-			v.Secret = cfg.Secrets[0].Key
+	if err == nil {
+		cfg, _, err = webhook.ReadConfig(ctx, r.Registers, v.WebhookID)
+	}
+	for _, s := range cfg.Secrets { // as they are now: another request may have rotated them
+		if s.Of == requestOf(httpapi.CallOf(ctx)) {
+			v.Secret = s.Key
 		}
 	}
 	return httpapi.Answer(receipt, v, err)
@@ -292,7 +300,7 @@ func (r *routes) update(ctx context.Context, in *updateIn) (*answered, error) {
 		cfg.Description = *b.Description
 	}
 	data := rules.Update{Types: b.Types, Streams: b.Streams, URL: b.URL != nil || b.Description != nil}
-	return r.configure(ctx, httpapi.CallOf(ctx).Command(s, rules.CmdUpdate, data, in.JSON.Raw), cfg, version, false)
+	return r.configure(ctx, httpapi.CallOf(ctx).Command(s, rules.CmdUpdate, data, in.JSON.Raw), cfg, version)
 }
 
 // config reads the configuration of a webhook that the caller may change.
@@ -326,8 +334,8 @@ func (r *routes) rotate(ctx context.Context, in *rotateIn) (*answered, error) {
 		keep = *in.JSON.Value.KeepHours
 	}
 	now := r.Now()
-	cfg = cfg.Rotated(webhook.NewSecret(), now.Add(time.Duration(keep)*time.Hour), now)
-	return r.configure(ctx, httpapi.CallOf(ctx).Command(s, rules.CmdRotate, rules.Rotate{}, in.JSON.Raw), cfg, version, true)
+	cfg = cfg.Rotated(webhook.NewSecret(requestOf(httpapi.CallOf(ctx))), now.Add(time.Duration(keep)*time.Hour), now)
+	return r.configure(ctx, httpapi.CallOf(ctx).Command(s, rules.CmdRotate, rules.Rotate{}, in.JSON.Raw), cfg, version)
 }
 
 type listIn struct {
