@@ -103,7 +103,8 @@ func readDir(dir string) (signers []proof.Signer, p Pinned, err error) {
 	}
 	key := filepath.Join(dir, KeyFile)
 	if info, err := os.Stat(key); err != nil || info.Mode().Perm()&0o077 != 0 {
-		return nil, p, errors.Join(err, fmt.Errorf("audit: other users of this machine can read %s and sign with it; run: chmod 600 %s", key, key))
+		return nil, p, errors.Join(err, fmt.Errorf(
+			"audit: other users of this machine can read %s and sign with it; run: chmod 600 %s", key, key))
 	}
 	text, err := regular.ReadFile(filepath.Join(dir, CheckpointsFile))
 	if errors.Is(err, fs.ErrNotExist) {

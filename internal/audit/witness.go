@@ -206,7 +206,8 @@ func (k *Keeper) judge(ctx context.Context, w *cosigner, err error) {
 	case said == "" && was != "":
 		k.o.Log.InfoContext(ctx, "the witness cosigns again", "witness", w.Name())
 	case said != "" && was == "":
-		k.o.Log.ErrorContext(ctx, "the witness does not cosign; the server tries again at growing intervals", "witness", w.Name(), "cause", err)
+		k.o.Log.ErrorContext(ctx, "the witness does not cosign; the server tries again at growing intervals",
+			"witness", w.Name(), "cause", err)
 	}
 	w.failed = said
 }

@@ -287,7 +287,8 @@ func (t *turn) warn(ctx context.Context) error {
 	}
 	t.state.Warned = reached
 	at := t.state.FailingSince.Add(disableAfter * t.longest())
-	t.opt.Log.WarnContext(ctx, "a webhook accepts nothing and will be disabled unless an attempt succeeds", "webhook", t.id, "since", t.state.FailingSince, "at", at)
+	t.opt.Log.WarnContext(ctx, "a webhook accepts nothing and will be disabled unless an attempt succeeds",
+		"webhook", t.id, "since", t.state.FailingSince, "at", at)
 	if t.opt.Observer.Warned != nil {
 		t.opt.Observer.Warned()
 	}

@@ -43,7 +43,8 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 		if _, ends := cmd.Data.(End); ends {
 			return gotong.Accept()
 		}
-		return gotong.Reject(gotong.CodeConflict, "The webhook has ended. If its registrant lost the right to it, take it over; otherwise register another one.")
+		return gotong.Reject(gotong.CodeConflict,
+			"The webhook has ended. If its registrant lost the right to it, take it over; otherwise register another one.")
 	}
 	switch c := cmd.Data.(type) {
 	case Disable:

@@ -43,7 +43,8 @@ func (r *routes) skip(ctx context.Context, in *skipIn) (*answered, error) {
 	cmd := httpapi.CallOf(ctx).Command(own, rules.CmdSkip, rules.Skip{Stream: s, Seq: max(lane.Next, 1)}, in.JSON.Raw)
 	if lane.Attempts == 0 { // unless this is a repetition
 		if _, ok := replayed(ctx, r.Store, cmd); !ok {
-			return nil, gotong.NewError(gotong.CodeConflict, "The stream does not wait for the receiver to accept an event; there is nothing to skip.")
+			return nil, gotong.NewError(gotong.CodeConflict,
+				"The stream does not wait for the receiver to accept an event; there is nothing to skip.")
 		}
 	}
 	d := webhook.Dead{Stream: s, Seq: lane.Next, At: r.Now(), Attempts: lane.Attempts, Why: "skipped"}

@@ -78,7 +78,8 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, route("skip-webhook-event", http.MethodPost, "/{id}/skip", "Skip the event for which a stream waits",
 			"It becomes a dead letter, and the next event is sent."), r.skip)
 		httpapi.Register(api, route("replay-webhook", http.MethodPost, "/{id}/replay", "Send events again",
-			"One event or a range of a stream, everything since a time, or all dead letters. They are marked as replays, and no order is promised."), r.replay)
+			"One event or a range of a stream, everything since a time, or all dead letters. "+
+				"They are marked as replays, and no order is promised."), r.replay)
 		httpapi.Register(api, route("list-webhook-dead-letters", http.MethodGet, "/{id}/dead-letters", "List the dead letters",
 			"References to the events that the receiver did not accept."), r.letters)
 		httpapi.Register(api, route("list-webhook-deliveries", http.MethodGet, "/{id}/deliveries", "List the last attempts",
