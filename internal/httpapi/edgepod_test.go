@@ -83,7 +83,9 @@ func TestEdgePodDrawsFromWhatTheCallerSees(t *testing.T) {
 	const old = "rapat warga di balai desa hari sabtu malam membahas iuran"
 	ani.say(th, old).want(201)
 	ani.post(th+"/members", map[string]any{"user_id": budi.id}).want(201)
-	seed := map[string]any{"seed_text": old}
+	seed := map[string]any{"seed_text": old, "query_options": map[string]any{ // candidates of the caller are not compared with
+		"candidates": []any{map[string]any{"seed_id": "of-the-caller", "text": old}},
+	}}
 	matches := func(p *person, id string) int {
 		t.Helper()
 		output, _ := p.askPod("03/duplicate-detection?stream="+stream, id, seed).want(200).object()["output"].(map[string]any)
@@ -101,7 +103,7 @@ func TestEdgePodDrawsFromWhatTheCallerSees(t *testing.T) {
 		ani.say(th, fmt.Sprintf("kerja bakti ke-%d harus membawa cangkul dan sapu", i)).want(201)
 	}
 	window := map[string]any{
-		"input_texts": []any{"canary of the caller"}, "messages": []any{},
+		"input_texts": []any{"kerja bakti harus membawa canary"}, "messages": []any{},
 		"window_start": "2000-01-01T00:00:00Z", "window_end": "2100-01-01T00:00:00Z",
 	}
 	summary := budi.askPod("07/summary?stream="+stream, "req_00000002", window).want(200)
