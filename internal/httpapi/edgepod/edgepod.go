@@ -43,8 +43,8 @@ func Routes(o Options) func(*httpapi.API) {
 				Summary: "Call a contract",
 				Description: "The body is a request of the contract, the answer its response. The answer is advice and changes nothing. " +
 					"Without a valid answer of the provider, it is the documented fallback: actor_context.fallback is true. " +
-					"The role comes from the token, the privacy level from the stream. Without a stream, the text does not leave the server. " +
-					"EP-03 compares the text with the messages of the stream that you may see, and EP-07 summarises them.",
+					"The role comes from the token, the privacy level from the stream. Without a stream, the text does not leave the " +
+					"server. EP-03 compares the text with the messages of the stream that you may see, and EP-07 summarises them.",
 			}, p.ask)
 		}
 		httpapi.Register(api, httpapi.Route{
