@@ -20,6 +20,15 @@ type ruling struct {
 
 func (r ruling) actor() string { return r.cmd.Actor.UserID }
 
+// roles returns the actor's present roles in the case, which the event of what they
+// do keeps.
+func (r ruling) roles() []Role {
+	if !r.member {
+		return nil
+	}
+	return r.me.TrackRoles
+}
+
 // moderates reports a platform moderator or admin, never the server itself.
 func (r ruling) moderates() bool {
 	return r.cmd.Actor.Role.CanModerate() && r.cmd.Actor.Role != gotong.RoleSystem

@@ -84,9 +84,10 @@ type Proposed struct {
 // begins a vote, an approval the vote that ratifies the step, a dispute the time
 // for a moderator.
 type Extended struct {
-	Gate     uint64         `json:"transition"`
-	Now      gotong.Instant `json:"now"`
-	ClosesAt gotong.Instant `json:"closes_at"`
+	Gate       uint64         `json:"transition"`
+	TrackRoles []Role         `json:"track_roles,omitempty"` // of the actor; none if they are not a member
+	Now        gotong.Instant `json:"now"`
+	ClosesAt   gotong.Instant `json:"closes_at"`
 }
 
 // Reason is the content of events that give one.
@@ -114,10 +115,11 @@ type Voted struct {
 
 // Voided is the data of vote.voided, which the voter alone sees.
 type Voided struct {
-	Gate   uint64         `json:"transition"`
-	UserID string         `json:"user_id"`
-	Vote   uint64         `json:"vote"` // the seq of the vote
-	Now    gotong.Instant `json:"now"`
+	Gate       uint64         `json:"transition"`
+	UserID     string         `json:"user_id"`
+	Vote       uint64         `json:"vote"`                  // the seq of the vote
+	TrackRoles []Role         `json:"track_roles,omitempty"` // of the actor; none if they are not a member
+	Now        gotong.Instant `json:"now"`
 }
 
 // Reminded is the data of transition.reminded: one for each user who has not
@@ -182,15 +184,17 @@ type Tallied struct {
 
 // Resolved is the data of dispute.resolved.
 type Resolved struct {
-	Gate      uint64         `json:"transition"`
-	Confirmed bool           `json:"confirmed"`
-	Now       gotong.Instant `json:"now"`
+	Gate       uint64         `json:"transition"`
+	Confirmed  bool           `json:"confirmed"`
+	TrackRoles []Role         `json:"track_roles,omitempty"` // of the actor; none if they are not a member
+	Now        gotong.Instant `json:"now"`
 }
 
 // Outcome is the data of the one event that ends a gate.
 type Outcome struct {
-	Gate  uint64         `json:"transition"`
-	Why   Why            `json:"why"`
-	Stage string         `json:"stage"` // of the case from now on
-	Now   gotong.Instant `json:"now"`
+	Gate       uint64         `json:"transition"`
+	Why        Why            `json:"why"`
+	Stage      string         `json:"stage"`                 // of the case from now on
+	TrackRoles []Role         `json:"track_roles,omitempty"` // of the member who withdrew the proposal
+	Now        gotong.Instant `json:"now"`
 }

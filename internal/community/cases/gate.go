@@ -72,7 +72,7 @@ func (r ruling) approve() (gotong.Decision, error) {
 // extended returns the data of an event with which a window of this many seconds
 // begins.
 func (r ruling) extended(seconds int64) Extended {
-	return Extended{Gate: r.gate.Seq, Now: r.cmd.Now, ClosesAt: after(r.cmd.Now, seconds)}
+	return Extended{Gate: r.gate.Seq, TrackRoles: r.roles(), Now: r.cmd.Now, ClosesAt: after(r.cmd.Now, seconds)}
 }
 
 func (r ruling) object(c Object) (gotong.Decision, error) {
@@ -141,7 +141,7 @@ func (r ruling) void(c Void) (gotong.Decision, error) {
 	}
 	return gotong.Accept(gotong.Fact{
 		Type: EvVoided, Audience: gotong.ForUser(c.UserID),
-		Data:    Voided{Gate: r.gate.Seq, UserID: c.UserID, Vote: r.gate.Ballots[at].Seq, Now: r.cmd.Now},
+		Data:    Voided{Gate: r.gate.Seq, UserID: c.UserID, Vote: r.gate.Ballots[at].Seq, TrackRoles: r.roles(), Now: r.cmd.Now},
 		Content: Reason{c.Reason},
 	})
 }
@@ -153,7 +153,9 @@ func (r ruling) withdraw() (gotong.Decision, error) {
 	if err := r.in(InConsent, InVote, InApproval); err != nil {
 		return gotong.Decision{}, err
 	}
-	return gotong.Accept(r.outcome(EvCancelled, WhyWithdrawn))
+	data := r.gate.outcome(EvCancelled, WhyWithdrawn, r.cmd.Now)
+	data.TrackRoles = r.roles()
+	return gotong.Accept(gotong.Fact{Type: EvCancelled, Data: data})
 }
 
 func (r ruling) dispute(c Dispute) (gotong.Decision, error) {
@@ -178,7 +180,7 @@ func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 	}
 	r.gate = g.resolved(c.Confirm)
 	return gotong.Accept(
-		gotong.Fact{Type: EvResolved, Data: Resolved{g.Seq, c.Confirm, r.cmd.Now}, Content: Reason{c.Reason}},
+		gotong.Fact{Type: EvResolved, Data: Resolved{Gate: g.Seq, Confirmed: c.Confirm, TrackRoles: r.roles(), Now: r.cmd.Now}, Content: Reason{c.Reason}},
 		r.outcome(r.gate.end()),
 	)
 }

@@ -1,10 +1,13 @@
 package cases_test
 
 import (
+	"reflect"
+	"slices"
 	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/communitytest"
 )
 
 // A reason that shows nothing is none: who objects, disputes, decides or voids
@@ -55,3 +58,36 @@ func TestAReturnDoesNotShieldAVote(t *testing.T) {
 		t.Errorf("%+v", ballots)
 	}
 }
+
+// The event of each write on a gate keeps the roles that its actor had at that
+// moment, whatever becomes of them later.
+func TestWritesKeepTheRolesOfTheirActor(t *testing.T) {
+	author, saksi := []cases.Role{cases.Author}, []cases.Role{cases.Saksi}
+	for _, c := range []struct {
+		phase rune
+		actor gotong.Actor
+		give  func(gate uint64) any
+		roles []cases.Role
+	}{
+		{'c', communitytest.User("saksi"), func(g uint64) any { return cases.Object{Gate: g, Reason: "belum"} }, saksi},
+		{'c', ani, func(g uint64) any { return cases.Withdraw{Gate: g} }, author},
+		{'c', mod, func(g uint64) any { return cases.Withdraw{Gate: g} }, nil},
+		{'v', communitytest.User("saksi"), func(g uint64) any { return cases.Cast{Gate: g, Choice: cases.No} }, saksi},
+		{'v', mod, func(g uint64) any { return cases.Void{Gate: g, UserID: "gone", Reason: "pindah"} }, nil},
+		{'v', member, func(g uint64) any { return cases.Void{Gate: g, UserID: "gone", Reason: "pindah"} }, saksi},
+		{'a', member, func(g uint64) any { return cases.Approve{Gate: g} }, saksi},
+		{'h', communitytest.User("saksi"), func(g uint64) any { return cases.Dispute{Gate: g, Reason: "belum"} }, saksi},
+		{'d', member, func(g uint64) any { return cases.Resolve{Gate: g, Confirm: true, Reason: "sudah"} }, saksi},
+	} {
+		v, gate := phase(t, c.phase)
+		data := c.give(gate)
+		e := v.Do(c.actor, v.s, data)[0]
+		got, _ := reflect.ValueOf(e.Data).FieldByName("TrackRoles").Interface().([]cases.Role)
+		if !slices.Equal(got, c.roles) {
+			t.Errorf("%s by %s keeps %q, want %q", e.Type, c.actor.UserID, got, c.roles)
+		}
+	}
+}
+
+// member is a moderator who is a member of the cases of [phase].
+var member = gotong.Actor{UserID: "saksi", Role: gotong.RoleModerator}

@@ -100,7 +100,7 @@ func (g Gate) gives(event string, d Outcome) error {
 	if !late || g.Phase.Votes() && g.Count == nil && event != EvCancelled {
 		return errors.New("it ends before its window has closed, or without a tally")
 	}
-	if event != want || d != g.outcome(want, why, d.Now) {
+	if event != want || d.Why != why || d.Stage != g.outcome(want, why, d.Now).Stage {
 		return fmt.Errorf("the events before its outcome give %s (%s) in stage %s, not %s (%s) in stage %s",
 			want, why, g.outcome(want, why, d.Now).Stage, event, d.Why, d.Stage)
 	}
