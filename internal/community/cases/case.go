@@ -46,8 +46,11 @@ const (
 )
 
 // Open reports whether the gate still waits for its outcome.
-func (p Phase) Open() bool {
-	return slices.Contains([]Phase{InConsent, InVote, InApproval, InRatifying, InChallenge, InDispute}, p)
+func (p Phase) Open() bool { return slices.Contains(OpenPhases(), p) }
+
+// OpenPhases lists the phases in which a gate waits for its outcome.
+func OpenPhases() []Phase {
+	return []Phase{InConsent, InVote, InApproval, InRatifying, InChallenge, InDispute}
 }
 
 // Votes reports whether votes are accepted.

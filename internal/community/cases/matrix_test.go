@@ -3,6 +3,7 @@ package cases_test
 import (
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,27 +12,44 @@ import (
 	"gotong.dev/gotong/internal/community/communitytest"
 )
 
-// allowed lists, by command and role, the phases of a gate that accept the
-// command. Each letter is a phase
-// (c consent, v vote, a approval, r ratification, h challenge, d dispute, - no
-// gate). A command or a role that is missing is rejected in every phase.
-var allowed = map[string]map[string]string{
-	cases.CmdSeat:   {"author": "cvarhd-", "pic": "cvarhd-", "moderator": "cvarhd-"},
-	cases.CmdRemove: {"author": "cvarhd-", "pic": "cvarhd-", "moderator": "cvarhd-"},
-	cases.CmdLeave: {
-		"author": "cvarhd-", "pic": "cvarhd-", "participant": "cvarhd-", "saksi": "cvarhd-", "bendahara": "cvarhd-",
-		"moderator": "cvarhd-", "outsider": "cvarhd-", "system": "cvarhd-", // changes nothing for those who are not members
-	},
-	cases.CmdPropose:  {"author": "-", "pic": "-"},
-	cases.CmdApprove:  {"moderator": "a"},
-	cases.CmdObject:   {"pic": "c", "participant": "c", "saksi": "c", "bendahara": "c"}, // the author proposed
-	cases.CmdVote:     {"author": "vr", "pic": "vr", "participant": "vr", "saksi": "vr", "bendahara": "vr"},
-	cases.CmdWithdraw: {"author": "cva", "moderator": "cva"},
-	cases.CmdDispute:  {"author": "h", "pic": "h", "participant": "h", "saksi": "h", "bendahara": "h"},
-	cases.CmdResolve:  {"moderator": "d"},
-	cases.CmdVoid:     {"moderator": "vr"},
-	cases.CmdClose:    {"system": "cvarhd-"}, // changes nothing where none is open
-	cases.CmdRemind:   {"system": "cvarhd-"}, // changes nothing where there is no vote
+// matrix states who can give which command in which phases of a gate: a letter for
+// each of [letters], * for all, . for none. It has a row for each command of the
+// kind but the first, and a column for each role and for three users without one.
+// All but pic and participant are saksi too. The author proposed the step.
+const matrix = `
+                     author  pic  participant saksi bendahara humas verifikator moderator outsider system
+member.seat          *       *    .           .     .         .     .           *         .        .
+member.remove        *       *    .           .     .         .     .           *         .        .
+case.leave           *       *    *           *     *         *     *           *         *        *
+transition.propose   -       -    .           .     .         .     .           .         .        .
+transition.approve   .       .    .           .     .         .     .           a         .        .
+transition.object    .       c    c           c     c         c     c           .         .        .
+transition.vote      vr      vr   vr          vr    vr        vr    vr          .         .        .
+transition.withdraw  cva     .    .           .     .         .     .           cva       .        .
+transition.dispute   h       h    h           h     h         h     h           .         .        .
+dispute.resolve      .       .    .           .     .         .     .           d         .        .
+vote.void            .       .    .           .     .         .     .           vr        .        .
+transition.close     .       .    .           .     .         .     .           .         .        *
+transition.remind    .       .    .           .     .         .     .           .         .        *
+`
+
+// letters names the phases in the matrix. The empty one is that no gate is open,
+// where some commands are accepted and change nothing.
+var letters = map[cases.Phase]rune{
+	cases.InConsent: 'c', cases.InVote: 'v', cases.InApproval: 'a', cases.InRatifying: 'r', cases.InChallenge: 'h', cases.InDispute: 'd', "": '-',
+}
+
+// rows returns the fields of the matrix by command and the names of its columns.
+func rows() (cells map[string][]string, columns []string) {
+	cells = map[string][]string{}
+	for i, line := range strings.Split(strings.Trim(matrix, "\n"), "\n") {
+		if fields := strings.Fields(line); i == 0 {
+			columns = fields
+		} else {
+			cells[fields[0]] = fields[1:]
+		}
+	}
+	return cells, columns
 }
 
 // phase brings a new case into a phase and returns the seq of its gate. The voter
@@ -39,11 +57,14 @@ var allowed = map[string]map[string]string{
 func phase(t *testing.T, letter rune) (*village, uint64) {
 	t.Helper()
 	v := found(t, "tuntaskan", dedi)
-	for id, roles := range map[string][]cases.Role{
-		"pic": {cases.PIC}, "participant": {cases.Participant}, "saksi": {cases.Saksi}, "bendahara": {cases.Saksi, cases.Bendahara}, "gone": {cases.Saksi},
-	} {
-		v.Do(ani, v.s, cases.Seating{UserID: id, TrackRoles: roles})
+	for _, role := range cases.Roles()[1:] {
+		roles := []cases.Role{role}
+		if role != cases.PIC && role != cases.Participant {
+			roles = slices.Compact([]cases.Role{cases.Saksi, role})
+		}
+		v.Do(ani, v.s, cases.Seating{UserID: string(role), TrackRoles: roles})
 	}
+	v.Do(ani, v.s, cases.Seating{UserID: "gone", TrackRoles: []cases.Role{cases.Saksi}})
 	to, profile := "bahas", map[rune]string{'v': "standard", 'h': "completion", 'd': "completion"}[letter]
 	if letter == 'a' || letter == 'r' {
 		v.vote(v.propose(cases.Propose{To: to}).Seq)
@@ -66,6 +87,9 @@ func phase(t *testing.T, letter rune) (*village, uint64) {
 		v.Do(communitytest.User("gone"), v.s, cases.Cast{Gate: g.Seq, Choice: cases.Yes})
 	}
 	v.Do(communitytest.User("gone"), v.s, cases.Leave{})
+	if is := v.gate(g.Seq).Phase; is.Open() != (letter != '-') || is.Open() && letters[is] != letter {
+		t.Fatalf("the gate is in the phase %s, not %c", is, letter)
+	}
 	return v, g.Seq
 }
 
@@ -79,32 +103,54 @@ func (v *village) vote(seq uint64) {
 	v.close(seq)
 }
 
-// TestRoleMatrix: every command by every role in every phase.
+// TestRoleMatrix: every command of the kind by every role in every phase. One that
+// the matrix lacks fails.
 func TestRoleMatrix(t *testing.T) {
 	kind, _ := rules(cases.BuiltIn())
-	actors := map[string]gotong.Actor{
-		"author": ani, "pic": communitytest.User("pic"), "participant": communitytest.User("participant"), "saksi": communitytest.User("saksi"),
-		"bendahara": communitytest.User("bendahara"), "moderator": mod, "outsider": communitytest.User("outsider"), "system": system,
+	cells, columns := rows()
+	want := []string{}
+	for _, role := range cases.Roles() {
+		want = append(want, string(role))
 	}
-	for _, letter := range "cvarhd-" {
+	if want = append(want, "moderator", "outsider", "system"); !slices.Equal(columns, want) || len(cells) != len(kind.Commands)-1 {
+		t.Fatalf("the matrix has %d commands by %q, the kind %d by %q", len(cells), columns, len(kind.Commands)-1, want)
+	}
+	for _, phase := range append(cases.OpenPhases(), "") {
+		if letters[phase] == 0 {
+			t.Fatalf("the phase %s has no letter", phase)
+		}
 		for _, c := range kind.Commands {
-			if c.Name == cases.CmdCreate {
-				continue
+			switch row := cells[c.Name]; {
+			case c.Name == cases.CmdCreate:
+			case len(row) != len(columns):
+				t.Errorf("%s has %d of %d entries", c.Name, len(row), len(columns))
+			default:
+				tryRow(t, letters[phase], c, row, columns)
 			}
-			var v *village // as long as nothing was accepted
-			var gate uint64
-			for role, actor := range actors {
-				if v == nil {
-					v, gate = phase(t, letter)
-				}
-				_, err := v.Try(actor, v.s, v.command(c, gate))
-				if want := slices.Contains([]rune(allowed[c.Name][role]), letter); (err == nil) != want {
-					t.Errorf("%c %s by %s: %v, want accepted: %t", letter, c.Name, role, err, want)
-				}
-				if err == nil {
-					v = nil
-				}
-			}
+		}
+	}
+}
+
+// tryRow gives a command as each role in one phase.
+func tryRow(t *testing.T, letter rune, c gotong.Type, row, columns []string) {
+	t.Helper()
+	others := map[string]gotong.Actor{"author": ani, "moderator": mod, "system": system}
+	var v *village // as long as nothing was accepted
+	var gate uint64
+	for i, role := range columns {
+		if v == nil {
+			v, gate = phase(t, letter)
+		}
+		actor, is := others[role]
+		if !is {
+			actor = communitytest.User(role)
+		}
+		_, err := v.Try(actor, v.s, v.command(c, gate))
+		if want := row[i] == "*" || strings.ContainsRune(row[i], letter); (err == nil) != want {
+			t.Errorf("%c %s by %s: %v, want accepted: %t", letter, c.Name, role, err, want)
+		}
+		if err == nil {
+			v = nil
 		}
 	}
 }
