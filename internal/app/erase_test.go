@@ -2,10 +2,12 @@ package app_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,15 +15,31 @@ import (
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/clock/clocktest"
+	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
+	sqlite3 "zombiezen.com/go/sqlite" //nolint:depguard // reads the file beside the server
+	"zombiezen.com/go/sqlite/sqlitex" //nolint:depguard // so does this
 )
 
 // TestErasedTextIsInNoFile: after an erasure over the API, and after one on a file
 // that no server has open, no byte of the text is in any file of the server: the
 // message, its edit, its author's retry, the name of a group that a document held, and
-// what a reader keeps of each.
+// what a reader keeps of each. So it is in a folder whose server runs on, in one
+// whose server restarted beside a reader of the file, and in a copy.
 func TestErasedTextIsInNoFile(t *testing.T) {
+	for name, prepare := range map[string]func(*town, string, func()) (string, func()){
+		"new":       func(_ *town, dir string, stop func()) (string, func()) { return dir, stop },
+		"restarted": (*town).restart,
+		"copied":    (*town).move,
+	} {
+		t.Run(name, func(t *testing.T) { erased(t, prepare) })
+	}
+}
+
+// erased runs a server, prepares its folder and erases.
+func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string, func())) {
+	t.Helper()
 	t.Cleanup(web.CloseIdleConnections)
 	app.AddReader(t, copyist())
 	dir := t.TempDir()
@@ -51,6 +69,8 @@ func TestErasedTextIsInNoFile(t *testing.T) {
 	for _, text := range []string{"satu", "dua", "tiga"} {
 		until(t, func() bool { return inFolder(t, dir, "copy of kenari "+text) > 0 })
 	}
+	dir, stop = prepare(w, dir, stop)
+	cfg = onFile(dir)
 	w.call(0, boss.AccessToken, http.MethodPost, "/v1/admin/erasures",
 		map[string]any{"stream": w.topic, "seqs": []uint64{m.Seq}, "reason": "by order"}, nil)
 	until(t, func() bool { return inFolder(t, dir, "kenari satu")+inFolder(t, dir, "kenari dua") == 0 }) // the reader follows
@@ -71,6 +91,65 @@ func TestErasedTextIsInNoFile(t *testing.T) {
 	if status, text := w.ask(0, boss.AccessToken, http.MethodGet, "/v1/groups/"+group.ID, nil); status != http.StatusOK || bytes.Contains(text, []byte("kenari")) {
 		t.Errorf("the group: %d %s", status, text)
 	}
+}
+
+// restart restarts the server while a reader, such as a backup, holds an old view of
+// the file.
+func (w *town) restart(dir string, stop func()) (string, func()) {
+	w.t.Helper()
+	db, err := sqlite3.OpenConn(filepath.Join(dir, "gotong.db"), sqlite3.OpenReadOnly)
+	if err == nil {
+		err = sqlitex.ExecuteScript(db, "SAVEPOINT view; SELECT count(*) FROM sqlite_master;", nil)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	stop()
+	stop = w.alone(dir, io.Discard)
+	if err := db.Close(); err != nil {
+		w.t.Error(err)
+	}
+	return dir, stop
+}
+
+// move copies the log of a stopped server to a new folder, moves its checkpoints and
+// its key there, and starts a server on it.
+func (w *town) move(dir string, stop func()) (string, func()) {
+	w.t.Helper()
+	stop()
+	fresh := w.t.TempDir()
+	from, to := w.file(dir), w.file(fresh)
+	if err := logcopy.Seal(w.t.Context(), from, "moved"); err != nil {
+		w.t.Fatal(err)
+	}
+	source, err := logcopy.FromStore(w.t.Context(), from)
+	if err == nil {
+		_, err = logcopy.Run(w.t.Context(), source, to, logcopy.Options{
+			Codec: store.NewCodec(app.Kinds()), Readers: app.Readers(), Now: w.clock.Now,
+		})
+	}
+	if err = errors.Join(err, from.Close(), to.Close(), os.Rename(dir+"-checkpoints", fresh+"-checkpoints")); err != nil {
+		w.t.Fatal(err)
+	}
+	others, err := os.ReadDir(dir)
+	for _, f := range others {
+		if !strings.HasPrefix(f.Name(), "gotong.db") {
+			err = errors.Join(err, os.Rename(filepath.Join(dir, f.Name()), filepath.Join(fresh, f.Name())))
+		}
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return fresh, w.alone(fresh, io.Discard)
+}
+
+func (w *town) file(dir string) store.Whole {
+	w.t.Helper()
+	s, err := app.OpenStore(w.t.Context(), "sqlite:"+filepath.Join(dir, "gotong.db"), app.Kinds(), nil, app.Trust{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
 }
 
 // copyist keeps the content of each event in a document until it is erased.
