@@ -147,7 +147,7 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 // a short test when many came before.
 func later(n int) int {
 	if testing.Short() {
-		return 1 + n/16
+		return 1 + n/6
 	}
 	return 1
 }
