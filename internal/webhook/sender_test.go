@@ -85,8 +85,8 @@ func TestADeadEndpointIsDisabled(t *testing.T) {
 // reached returns how many of the steps have passed at which an attempt that fails
 // warns. The waits are random, so one attempt may pass two steps.
 func reached(d time.Duration) (n int) {
-	for _, hours := range []time.Duration{24, 72, 96} {
-		if d >= hours*time.Hour && d < webhook.DisableAfter {
+	for _, hours := range []int{24, 72, 96} {
+		if d >= time.Duration(hours)*time.Hour && d < webhook.DisableAfter {
 			n++
 		}
 	}
@@ -146,7 +146,9 @@ func TestANewEpoch(t *testing.T) {
 	if got[1].event.ID != second[0].event.ID || got[1].event.Data.(*webhook.Data).Epoch != "m4g8" {
 		t.Errorf("the lane goes on with %s", got[1].body)
 	}
-	var change struct{ Data webhook.EpochChanged }
+	var change struct {
+		Data webhook.EpochChanged `json:"data"`
+	}
 	w.check(json.Unmarshal(got[0].body, &change))
 	if failed := w.got[len(w.got)-4]; change.Data.Was != "k3f9" || change.Data.Is != "m4g8" || got[0].event.ID != failed.event.ID {
 		t.Errorf("%s, before that %s", got[0].body, failed.body)

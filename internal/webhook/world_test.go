@@ -78,7 +78,8 @@ func newWorld(tb testing.TB, profile rules.Profile) *world {
 	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
 	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind())
-	kinds = append(kinds, thread.Kind(gotong.LendersOf(kinds)...), rules.Rules{Lenders: gotong.LendersOf(kinds)}.Kind())
+	lenders := gotong.LendersOf(kinds)
+	kinds = append(kinds, thread.Kind(lenders...), rules.Rules{Lenders: lenders}.Kind())
 	for i := range kinds {
 		kinds[i] = gotong.WithWebhooks(kinds[i], gotong.AnyIssuer)
 	}

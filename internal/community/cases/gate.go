@@ -179,8 +179,9 @@ func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 		return gotong.Decision{}, err
 	}
 	r.gate = g.resolved(c.Confirm)
+	resolved := Resolved{Gate: g.Seq, Confirmed: c.Confirm, TrackRoles: r.roles(), Now: r.cmd.Now}
 	return gotong.Accept(
-		gotong.Fact{Type: EvResolved, Data: Resolved{Gate: g.Seq, Confirmed: c.Confirm, TrackRoles: r.roles(), Now: r.cmd.Now}, Content: Reason{c.Reason}},
+		gotong.Fact{Type: EvResolved, Data: resolved, Content: Reason{c.Reason}},
 		r.outcome(r.gate.end()),
 	)
 }

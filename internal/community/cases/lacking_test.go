@@ -82,7 +82,7 @@ func TestWritesKeepTheRolesOfTheirActor(t *testing.T) {
 		v, gate := phase(t, c.phase)
 		data := c.give(gate)
 		e := v.Do(c.actor, v.s, data)[0]
-		got, _ := reflect.ValueOf(e.Data).FieldByName("TrackRoles").Interface().([]cases.Role)
+		got, _ := reflect.TypeAssert[[]cases.Role](reflect.ValueOf(e.Data).FieldByName("TrackRoles"))
 		if !slices.Equal(got, c.roles) {
 			t.Errorf("%s by %s keeps %q, want %q", e.Type, c.actor.UserID, got, c.roles)
 		}

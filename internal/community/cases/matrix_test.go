@@ -16,6 +16,8 @@ import (
 // each of [letters], * for all, . for none. It has a row for each command of the
 // kind but the first, and a column for each role and for three users without one.
 // All but pic and participant are saksi too. The author proposed the step.
+//
+//nolint:dupword // letters
 const matrix = `
                      author  pic  participant saksi bendahara humas verifikator moderator outsider system
 member.seat          *       *    .           .     .         .     .           *         .        .
