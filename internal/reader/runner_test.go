@@ -501,9 +501,11 @@ func TestNodesShareThePartitions(t *testing.T) {
 				mine := map[*Runner]int{}
 				for _, r := range []*Runner{one, two} {
 					for _, p := range r.parts {
+						p.mu.Lock()
 						if p.mine {
 							mine[r]++
 						}
+						p.mu.Unlock()
 					}
 				}
 				if mine[one]+mine[two] != gotong.Partitions {
