@@ -42,8 +42,7 @@ type Users struct {
 	Document   func(userID string) gotong.Key
 	Keeps      []string // the types of events that leave the standing as it is
 
-	// Standing returns the standing of an account, from the head of its stream and
-	// its document.
+	// Standing returns the standing of an account, by its head and document.
 	Standing func(head gotong.Head, document []byte) (Standing, error)
 }
 
