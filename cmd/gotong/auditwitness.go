@@ -18,7 +18,7 @@ type cosigners struct {
 	WitnessQuorum int      `name:"witness-quorum" help:"How many of these witnesses must have cosigned; 0 is all." placeholder:"N"`
 }
 
-// file is the file of a directory of checkpoints in which they are.
+// file returns the path of the file that keeps them, beside the checkpoints.
 func (c *cosigners) file() string {
 	if len(c.WitnessKey) > 0 {
 		return audit.CosignedFile

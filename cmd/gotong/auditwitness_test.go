@@ -42,8 +42,8 @@ func agreeable(t *testing.T) (url, vkey string) {
 	return w.URL, vkey
 }
 
-// A server has its checkpoints cosigned, and verify and the proof of an event
-// require the cosignatures that they are told to.
+// A server has its checkpoints cosigned. Verify, and the check of the proof of an
+// event, require the cosignatures of the named witnesses.
 func TestWitness(t *testing.T) {
 	data := filepath.Join(t.TempDir(), "data")
 	dir, db := data+"-checkpoints", "sqlite:"+filepath.Join(data, "gotong.db")

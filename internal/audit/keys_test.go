@@ -242,15 +242,15 @@ func TestPeriods(t *testing.T) {
 		by   []proof.Signer
 		good bool
 	}{
-		"the old key before":         {3, []proof.Signer{was}, true},
-		"the new key before":         {4, []proof.Signer{next}, false},
-		"the new key from then on":   {5, []proof.Signer{next}, true},
-		"both":                       {7, []proof.Signer{next, was}, true},
-		"the old key up to then":     {10, []proof.Signer{was}, true},
-		"the old key after that":     {11, []proof.Signer{was}, false},
-		"both after that":            {15, []proof.Signer{next, was}, true},
-		"the new key after that":     {15, []proof.Signer{next}, true},
-		"a key of which is no event": {15, []proof.Signer{newWorld(t, 3).signer}, true},
+		"the old key before":       {3, []proof.Signer{was}, true},
+		"the new key before":       {4, []proof.Signer{next}, false},
+		"the new key from then on": {5, []proof.Signer{next}, true},
+		"both":                     {7, []proof.Signer{next, was}, true},
+		"the old key up to then":   {10, []proof.Signer{was}, true},
+		"the old key after that":   {11, []proof.Signer{was}, false},
+		"both after that":          {15, []proof.Signer{next, was}, true},
+		"the new key after that":   {15, []proof.Signer{next}, true},
+		"a key without an event":   {15, []proof.Signer{newWorld(t, 3).signer}, true},
 	} {
 		var tree proof.Tree
 		for _, c := range w.commits[p][:of.size] {

@@ -177,8 +177,8 @@ func TestPublicAltered(t *testing.T) {
 	}
 }
 
-// TestPublicIsReadStrictly: a file in which other programs could read something else
-// than what is verified is rejected.
+// TestPublicIsReadStrictly: verify rejects a file that another parser could read
+// differently.
 func TestPublicIsReadStrictly(t *testing.T) {
 	w, _, file := publicOf(t, 7)
 	pinned := w.pinned[len(w.pinned)-1]

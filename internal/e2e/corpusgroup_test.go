@@ -68,11 +68,11 @@ func (w *newcomer) run(ctx context.Context) {
 	}
 }
 
-// TestCorpusAsAGroup imports real exports as the threads of one group: whoever
-// comes or goes there joins the group or is removed from it. Half-way, the group
-// removes half of those who follow all threads: each of their streams ends, and
-// nothing at or after the removal comes to them, nor any word that is said once the
-// removal has returned. The others get everything.
+// TestCorpusAsAGroup imports real exports as the threads of one group. A join in
+// the export adds the user to the group, a leave removes them. Half-way, the group
+// removes half of the users who follow all threads: each of their streams ends, and
+// they receive no event at or after the removal, and no message posted after the
+// removal has returned. The others receive everything.
 func TestCorpusAsAGroup(t *testing.T) {
 	n := startNode(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -51,7 +51,7 @@ var gateWrites = [][]string{
 // never is the step of kills for which nobody waits.
 const never = 100
 
-// kill is one kill: in which step, and at which write of the process.
+// kill names the step and the store write at which the process kills itself.
 type kill struct {
 	step int
 	fuse string

@@ -43,7 +43,7 @@ func serve(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
 	clock, follow := leading(bufio.NewScanner(os.Stdin))
-	go follow() // ends the process with whoever started it
+	go follow() // ends the process when its parent ends
 	opts := options(dir, os.Stderr)
 	opts.Clock = clock
 	if os.Getenv(fuseEnv) != "" {

@@ -48,7 +48,7 @@ const (
 // Open reports whether the gate still waits for its outcome.
 func (p Phase) Open() bool { return slices.Contains(OpenPhases(), p) }
 
-// OpenPhases lists the phases in which a gate waits for its outcome.
+// OpenPhases returns the phases of a gate that has no outcome yet.
 func OpenPhases() []Phase {
 	return []Phase{InConsent, InVote, InApproval, InRatifying, InChallenge, InDispute}
 }

@@ -12,9 +12,9 @@ import (
 	"gotong.dev/gotong/internal/community/communitytest"
 )
 
-// matrix states who can give which command in which phases of a gate: a letter for
-// each of [letters], * for all, . for none. It has a row for each command of the
-// kind but the first, and a column for each role and for three users without one.
+// matrix lists, for each command and role, the phases of a gate that accept it: a
+// letter for each of [letters], * for all, . for none. It has a row for each command
+// of the kind but the first, and a column for each role and for three users without one.
 // All but pic and participant are saksi too. The author proposed the step.
 //
 //nolint:dupword // letters

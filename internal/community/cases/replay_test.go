@@ -9,8 +9,8 @@ import (
 	"gotong.dev/gotong/internal/community/cases"
 )
 
-// voted returns the events of a case with a vote that passed: budi changed his
-// vote, and an objection preceded it.
+// voted returns the events of a case whose vote passed, after an objection. One
+// voter, budi, voted twice; the second vote counts.
 func voted(t *testing.T) []gotong.Event {
 	t.Helper()
 	v := found(t, "tuntaskan", budi, citra)

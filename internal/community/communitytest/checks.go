@@ -205,8 +205,8 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 	}
 }
 
-// checkAbout checks that an event is about earlier ones of its stream, and for nobody
-// who may not see them.
+// checkAbout checks that an event is about earlier ones of its stream, and that all
+// who see it may see them.
 func (w *World) checkAbout(kind gotong.Kind, e gotong.Event) {
 	w.t.Helper()
 	for _, seq := range kind.AboutOf(e) {
