@@ -16,6 +16,7 @@
 package clock
 
 import (
+	"context"
 	"time"
 
 	"gotong.dev/gotong"
@@ -58,3 +59,15 @@ var origin = time.Now().Add(-60 * 365 * 24 * time.Hour)
 func (system) Now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
 func (system) Mono() Moment { return Moment(time.Since(origin)) }
+
+// Pause waits for d. It returns false at once where ctx ends first.
+func Pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

@@ -184,7 +184,7 @@ func (b *Boundary) ask(ctx context.Context, call Call) (Answer, Reason) {
 	pause := firstPause
 	for i := range attempts {
 		if i > 0 {
-			if !wait(ctx, pause) {
+			if !clock.Pause(ctx, pause) {
 				break
 			}
 			pause *= 2
@@ -200,17 +200,6 @@ func (b *Boundary) ask(ctx context.Context, call Call) (Answer, Reason) {
 		reason = Unavailable
 	}
 	return answer, reason
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }
 
 // once asks once, and validates the response before anything reads it.

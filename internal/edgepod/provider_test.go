@@ -343,10 +343,10 @@ func TestBreaker(t *testing.T) {
 		if n.Load() != 1 {
 			t.Error("the breaker of one contract closed another")
 		}
-		wait(t.Context(), openedFor)
+		clock.Pause(t.Context(), openedFor)
 		asked(1)
 		works.Store(true)
-		wait(t.Context(), openedFor)
+		clock.Pause(t.Context(), openedFor)
 		asked(8)
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -254,7 +255,7 @@ func (s *Session) cutAfter(d time.Duration) {
 	}
 	bracket := s.bracket
 	s.hub.start(func() {
-		pause(s.hub.ctx, d)
+		clock.Pause(s.hub.ctx, d)
 		s.mu.Lock()
 		still := s.writing && s.bracket == bracket && !s.killed
 		s.killed = s.killed || still

@@ -4,7 +4,6 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/signal"
@@ -97,16 +96,4 @@ func (h *Hub) running(runs bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.runs = runs
-}
-
-// pause waits; false where ctx ended first.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

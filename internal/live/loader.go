@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -244,7 +245,7 @@ func (l *loader) later(q *queue, j *job) {
 		return
 	}
 	l.hub.start(func() {
-		pause(l.hub.ctx, min(25*time.Millisecond<<j.tries, 2*time.Second))
+		clock.Pause(l.hub.ctx, min(25*time.Millisecond<<j.tries, 2*time.Second))
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.append(q, j)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong/internal/bus"
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -16,7 +17,7 @@ func (h *Hub) listen(ctx context.Context) {
 				h.observer.Fault(err)
 			}
 		})
-		if err == nil || !pause(ctx, time.Second) {
+		if err == nil || !clock.Pause(ctx, time.Second) {
 			return
 		}
 		h.observer.Fault(err)

@@ -78,7 +78,7 @@ func (h *Hub) begin(ctx context.Context) bool {
 			return false
 		}
 		h.observer.Fault(err)
-		if !pause(ctx, h.limits.Poll) {
+		if !clock.Pause(ctx, h.limits.Poll) {
 			return false
 		}
 	}
@@ -94,7 +94,7 @@ func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
 // the proof that what was read is complete.
 func (h *Hub) poll(ctx context.Context) {
 	const trimEvery = 5
-	for round := 1; pause(ctx, h.limits.Poll); round++ {
+	for round := 1; clock.Pause(ctx, h.limits.Poll); round++ {
 		at := h.opt.Clock.Mono()
 		positions, err := h.ask(ctx)
 		if err != nil {

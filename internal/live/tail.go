@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -30,7 +31,7 @@ func (p *partition) run(ctx context.Context) {
 			}
 			p.hub.observer.Fault(err)
 			wait = min(max(2*wait, 50*time.Millisecond), time.Second)
-			if !pause(ctx, wait) {
+			if !clock.Pause(ctx, wait) {
 				return
 			}
 		}

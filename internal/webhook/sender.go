@@ -119,7 +119,7 @@ func (s *Sender) Handler() reader.Handler {
 			case wait > shortest:
 				return reader.TooEarly(next), nil
 			default: // sooner than a job can be due again
-				if !sleep(ctx, wait) {
+				if !clock.Pause(ctx, wait) {
 					return reader.TooEarly(1), nil
 				}
 			}
@@ -129,17 +129,6 @@ func (s *Sender) Handler() reader.Handler {
 
 // shortest is the least time after which a job can be due again.
 const shortest = time.Second
-
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(max(0, d))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
-}
 
 // turn is one run of the job of one webhook.
 type turn struct {
