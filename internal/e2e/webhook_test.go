@@ -103,7 +103,7 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// until waits until what was received is as wanted.
+// until waits until what was received is as wanted, as long as something arrives.
 func (r *receiver) until(what string, ok func([]got) bool) []got {
 	r.tb.Helper()
 	late := time.NewTimer(time.Minute)
@@ -117,6 +117,7 @@ func (r *receiver) until(what string, ok func([]got) bool) []got {
 		}
 		select {
 		case <-r.more:
+			late.Reset(time.Minute)
 		case <-late.C:
 			r.tb.Fatalf("%s: got %d: %v", what, len(all), all)
 		}

@@ -104,6 +104,7 @@ func TestWebhooksLoseNothing(t *testing.T) {
 	}
 	var posted atomic.Int64
 	var group sync.WaitGroup
+	began := time.Now()
 	for worker := range 8 {
 		group.Go(func() {
 			for n := worker; n < events; n += 8 {
@@ -134,13 +135,16 @@ func TestWebhooksLoseNothing(t *testing.T) {
 		start()
 	}
 	group.Wait()
+	requests := 0
 	for _, p := range places {
 		all := p.until("everything", func(all []got) bool { return len(distinct(all)) >= events/hooked && complete(all, p.sent) })
 		order(t, all)
+		requests += len(all)
 		if p.bad > 0 {
 			t.Errorf("%d wrong signatures", p.bad)
 		}
 	}
+	t.Logf("%d events and %d kills in %v: none is missing, %d repeated", events, kills, time.Since(began).Round(time.Second), requests-events)
 }
 
 // distinct returns the ids that were received, with their places.

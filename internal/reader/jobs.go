@@ -21,7 +21,7 @@ const (
 	scanLeases  = 30 * time.Second // between two searches for leases of a clock that was set back
 	grace       = 5 * time.Second  // for the jobs that run when the node stops
 	maxFailures = 20               // then a job is dead: after about three hours
-	maxCrashes  = 10               // then too
+	maxCrashes  = 10               // then too, if none of its runs ended between them
 	firstRetry  = time.Second
 	lastRetry   = 15 * time.Minute
 	soonest     = time.Second // from now, at which a job that was too early is due again
@@ -156,7 +156,8 @@ func (c *claim) one(ctx context.Context) {
 	c.q.wakeUp()
 }
 
-// run runs the job and settles it. It returns the outcome.
+// run runs the job and settles it. It returns the outcome. A run that ends shows
+// that the job does not end its process each time, so crashes count anew from there.
 func (c *claim) run(ctx context.Context) (outcome string) {
 	job := c.current()
 	result, err := Done, fmt.Errorf("the process ended %d times while the job ran", job.Crashes)
@@ -168,7 +169,7 @@ func (c *claim) run(ctx context.Context) (outcome string) {
 	case err == nil && result == Done:
 		outcome, next = "done", nil
 	case err == nil:
-		outcome, job.Due = "early", max(result.again, now.Add(soonest))
+		outcome, job.Due, job.Crashes = "early", max(result.again, now.Add(soonest)), 0
 	case ctx.Err() != nil:
 		outcome = "returned"
 	case job.Crashes >= maxCrashes || job.Attempt+1 >= maxFailures:
@@ -176,7 +177,7 @@ func (c *claim) run(ctx context.Context) (outcome string) {
 		c.q.runner.opt.Log.ErrorContext(ctx, "a job is dead; correct the cause and run gotong job retry",
 			"queue", job.Queue, "job", job.ID, "failures", job.Attempt, "crashes", job.Crashes, "cause", err)
 	default:
-		outcome, job.Attempt, job.Error = "failed", job.Attempt+1, firstLine(err)
+		outcome, job.Attempt, job.Error, job.Crashes = "failed", job.Attempt+1, firstLine(err), 0
 		job.Due = now.Add(backOff(job.Attempt))
 		c.q.runner.opt.Log.WarnContext(ctx, "a job failed; it will be tried again",
 			"queue", job.Queue, "job", job.ID, "failures", job.Attempt, "due", job.Due, "cause", err)

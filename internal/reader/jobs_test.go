@@ -230,6 +230,38 @@ func TestCrashesMakeAJobDead(t *testing.T) {
 	})
 }
 
+// Crashes count in a row: a run that returns or fails shows that the job does not end
+// its process, so the kills of others never add up to a dead job.
+func TestARunThatEndsForgivesCrashes(t *testing.T) {
+	for name, end := range map[string]func() (Result, error){
+		"too early": func() (Result, error) { return TooEarly(0), nil },
+		"failed":    func() (Result, error) { return Result{}, errBroken },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, func(w *world) {
+				var h handled
+				handler := h.handler(func(context.Context, store.Job) (Result, error) { return end() })
+				w.put(store.Job{ID: "a"})
+				for round := range 3 {
+					for range maxCrashes - 1 {
+						_, err := w.s.ClaimJobs(w.Context(), "q", w.clock.Now(), w.clock.Now().Add(term), 9)
+						w.check(err)
+						wait(term)
+					}
+					ran := h.of("a")
+					stop := w.start(w.runner(nil, handler))
+					wait(scan)
+					stop()
+					if job := must(w.job("a")); job.Dead || job.Crashes != 0 || h.of("a") == ran {
+						t.Fatalf("round %d: %+v, ran %d times", round, job, h.of("a")-ran)
+					}
+					wait(lastRetry)
+				}
+			})
+		})
+	}
+}
+
 // The end of a node waits for the jobs that run, and returns those that take too
 // long: another node runs them at once, and they did not fail.
 func TestJobsAtTheEndOfANode(t *testing.T) {

@@ -390,7 +390,7 @@ type Job struct {
 	ID      string
 	Due     gotong.Instant
 	Attempt int            // how often it has failed
-	Crashes int            // how often its lease ended before it was settled
+	Crashes int            // how often in a row its lease ended before it was settled
 	Claims  uint64         // how often it was claimed; fences SettleJob, and begins at 0 in a copy
 	Lease   gotong.Instant // until when it is leased, or 0; fences SettleJob
 	Dead    bool           // it is never claimed, until somebody settles it with Dead false

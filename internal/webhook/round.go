@@ -130,11 +130,15 @@ func (r *round) run(ctx context.Context) error {
 			break
 		}
 	}
+	limit := perLane
+	if r.crashed {
+		limit = 1
+	}
 	var group errgroup.Group
 	group.SetLimit(inFlight)
 	for i := range r.tasks {
 		if !r.tasks[i].finished && !r.isDown() && ctx.Err() == nil {
-			group.Go(func() error { return r.serve(ctx, &r.tasks[i], perLane) })
+			group.Go(func() error { return r.serve(ctx, &r.tasks[i], limit) })
 		}
 	}
 	return group.Wait()

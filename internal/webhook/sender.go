@@ -103,7 +103,7 @@ func New(opt Options) *Sender {
 // own, with its own requests in flight, so none waits for another.
 func (s *Sender) Handler() reader.Handler {
 	return reader.Handler{Queue: Queue, Parallel: webhooks, Run: func(ctx context.Context, job store.Job) (reader.Result, error) {
-		t := &turn{Sender: s, id: job.ID, epoch: s.opt.Store.Epoch()}
+		t := &turn{Sender: s, id: job.ID, epoch: s.opt.Store.Epoch(), crashed: job.Crashes > 0}
 		for {
 			next, err := t.round(ctx)
 			if ctx.Err() != nil || errors.Is(err, store.ErrConflict) { // the node ends, or another one serves this webhook too
@@ -116,6 +116,8 @@ func (s *Sender) Handler() reader.Handler {
 				return reader.TooEarly(next), nil
 			case next == 0:
 				return reader.Done, nil
+			case t.crashed: // the end of a run shows that it did not crash its process
+				return reader.TooEarly(next), nil
 			case wait > shortest:
 				return reader.TooEarly(next), nil
 			default: // sooner than a job can be due again
@@ -135,6 +137,7 @@ type turn struct {
 	*Sender
 	id      string
 	epoch   gotong.Epoch
+	crashed bool // the run before this one did not end, so this one is short
 	hook    webhook.Webhook
 	config  Config
 	state   State

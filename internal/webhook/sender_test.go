@@ -17,6 +17,8 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	rules "gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/webhook"
 )
 
@@ -108,6 +110,24 @@ func TestASuccessEndsTheFailure(t *testing.T) {
 	}
 	if s := w.state(); w.hooked().Disabled != "" || s.FailingSince != 0 || s.Failures != 0 || s.Warned != 0 || s.LastSuccess != w.clock.Now() {
 		t.Errorf("disabled %q, state %+v", w.hooked().Disabled, s)
+	}
+}
+
+// TestAfterACrashARunIsShort: the run that follows a crash ends after one event of each
+// lane, so that kills of the process never make a dead job of a busy webhook.
+func TestAfterACrashARunIsShort(t *testing.T) {
+	w := newWorld(t, rules.Standard)
+	for range 5 {
+		w.say("halo")
+	}
+	w.plan()
+	result, err := w.sender.Handler().Run(t.Context(), store.Job{Queue: webhook.Queue, ID: hook.ID(), Crashes: 1})
+	w.check(err)
+	if len(w.got) != 1 || result == reader.Done {
+		t.Errorf("%d requests, result %v", len(w.got), result)
+	}
+	if n := len(w.turn()); n != 4 {
+		t.Errorf("%d requests of the next run, want the other 4", n)
 	}
 }
 
