@@ -11,8 +11,4 @@
 // Nothing here reads a clock, a database or a socket. Documents passed to a
 // kind are shared with other commands: treat maps and slices in them as
 // read-only, and copy before changing.
-//
-// # Dependencies
-//
-// The standard library only; no other package of this module.
 package gotong

@@ -54,7 +54,6 @@ type Error struct {
 	Fields []FieldError
 }
 
-// Error implements error.
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }
 
 // Is makes errors.Is compare by code alone.

@@ -7,10 +7,6 @@
 // themselves and never by hand:
 //
 //	go test ./internal/httpapi/... -run TestDocument -update
-//
-// # Dependencies
-//
-// The standard library only.
 package api
 
 import "embed"

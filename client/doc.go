@@ -33,10 +33,4 @@
 // and subscribes again from the same cursor when the handler has caught up.
 //
 // Typing signals may be lost.
-//
-// # Dependencies
-//
-// github.com/coder/websocket for its contexts and concurrent writes;
-// github.com/google/uuid for request ids; the root package; the standard
-// library.
 package client

@@ -104,7 +104,6 @@ var (
 // errUnread ends a request over several streams if the server could not read one.
 var errUnread = errors.New("client: the server could not read a stream")
 
-// Error implements error.
 func (e *Ended) Error() string {
 	if e.Reason == "" {
 		return fmt.Sprintf("%s ended: %v", e.Stream, e.Err)
@@ -112,7 +111,6 @@ func (e *Ended) Error() string {
 	return fmt.Sprintf("%s ended: %v (%s)", e.Stream, e.Err, e.Reason)
 }
 
-// Unwrap returns the reason.
 func (e *Ended) Unwrap() error { return e.Err }
 
 // cursorCodes are problems with the cursor, not with the caller's rights.

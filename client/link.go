@@ -39,7 +39,6 @@ type CloseError struct {
 	Reason string
 }
 
-// Error implements error.
 func (e *CloseError) Error() string {
 	return fmt.Sprintf("client: the server closed the connection: %d %s", e.Code, e.Reason)
 }

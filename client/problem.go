@@ -26,7 +26,6 @@ type Problem struct { //nolint:errname // the word of RFC 9457
 	fromServer bool // it has a code, so no proxy made it
 }
 
-// Error implements error.
 func (p *Problem) Error() string { return fmt.Sprintf("%d %s", p.Status, p.Err.Error()) }
 
 // Unwrap returns the code with its details.
@@ -58,7 +57,6 @@ type UnknownError struct {
 	Err       error // why there is no answer
 }
 
-// Error implements error.
 func (e *UnknownError) Error() string {
 	return "client: outcome unknown, repeat with request id " + e.RequestID + ": " + e.Err.Error()
 }

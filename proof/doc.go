@@ -12,12 +12,6 @@
 // A proof shows what the log said when the checkpoint was signed. That the log
 // says the same to everybody follows only if the verifier and others compare
 // checkpoints, or if witnesses cosigned them.
-//
-// # Dependencies
-//
-// Package gotong; golang.org/x/mod for notes and trees,
-// transparency-dev/formats for the text of a proof and for cosignatures, and
-// go-json-experiment/json to read proofs strictly.
 package proof
 
 import (

@@ -6,11 +6,6 @@
 //
 // It knows the tables of the sqlite adapter and must follow them. One caller at
 // a time.
-//
-// # Dependencies
-//
-// Packages gotong, store and store/sqlite (for the tables);
-// zombiezen.com/go/sqlite.
 package bare
 
 import (

@@ -9,11 +9,6 @@
 //
 // It needs some 25,000 open files (ulimit -n) for 10,000 connections on both
 // sides. It is run by hand, never as a test.
-//
-// # Dependencies
-//
-// Package app for the server, package bench for the load, bench/bare and store
-// for the rows of the bare loops.
 package main
 
 import (

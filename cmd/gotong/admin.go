@@ -25,7 +25,6 @@ type adminCmd struct {
 
 type adminKeyCmd struct{}
 
-// Help implements kong.HelpProvider.
 func (*adminKeyCmd) Help() string {
 	return `Several nodes on one database need the same signing key. Anybody who has it can sign in as any user.
 
@@ -36,7 +35,6 @@ Examples:
     export GOTONG_SIGNING_KEY=$(gotong admin key)`
 }
 
-// Run is called by kong.
 func (*adminKeyCmd) Run(std *stdio) error {
 	_, err := fmt.Fprintln(std.out, auth.NewSigningKey())
 	return err
@@ -49,7 +47,6 @@ type adminGrantCmd struct {
 	Role string `name:"role" help:"The role: ${enum}." enum:"admin,moderator,user" default:"admin"`
 }
 
-// Help implements kong.HelpProvider.
 func (*adminGrantCmd) Help() string {
 	return `It works on the database itself or, while a server has the database open, through that server (--url), with a token
 that it signs with the server's key: give it the configuration of the server. The event in the log names
@@ -62,7 +59,6 @@ Examples:
     gotong admin grant Bu.Wati --role user`
 }
 
-// Run is called by kong.
 func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 	_, err := c.Check()
 	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {

@@ -91,7 +91,6 @@ type auditVerifyCmd struct {
 	trust
 }
 
-// Help implements kong.HelpProvider.
 func (*auditVerifyCmd) Help() string {
 	return `Reads a whole log, computes every hash, chain and tree again, and counts the votes of every gate again. It needs
 no server and no network, and writes nothing. With checkpoints, above all with checkpoints that were kept elsewhere,
@@ -109,7 +108,6 @@ Examples:
     gotong audit verify --proof event.json --key chat.example.org+1a2b3c4d+AY…`
 }
 
-// Validate is called by kong.
 func (c *auditVerifyCmd) Validate() error {
 	given := 0
 	for _, what := range []string{c.Store, c.File, c.Proof} {
@@ -126,7 +124,6 @@ func (c *auditVerifyCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Run is called by kong.
 func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.Proof != "" {
 		return c.proof(std)
@@ -257,10 +254,8 @@ type auditProveCmd struct {
 	trust
 }
 
-// Validate is called by kong.
 func (c *auditProveCmd) Validate() error { return checkStores(map[string]string{"--store": c.Store}) }
 
-// Help implements kong.HelpProvider.
 func (*auditProveCmd) Help() string {
 	return `Prints the proof of one event, with its data and content; for a tally of a gate that is not secret, with the
 votes too. gotong audit verify --proof verifies it anywhere, without the server.
@@ -271,7 +266,6 @@ Examples:
       --checkpoints /var/lib/gotong-checkpoints >event.json`
 }
 
-// Run is called by kong.
 func (c *auditProveCmd) Run(ctx context.Context, std *stdio) (err error) {
 	at := strings.LastIndexByte(c.Event, ':')
 	stream, err := gotong.ParseStream(c.Event[:max(at, 0)])
@@ -304,7 +298,6 @@ type auditCheckpointCmd struct {
 	Keys        bool   `name:"keys" help:"Print the verifier keys of this node instead."`
 }
 
-// Help implements kong.HelpProvider.
 func (*auditCheckpointCmd) Help() string {
 	return `Prints the newest checkpoint of every partition. Keep the output on another machine: nobody who controls this one alone can
 rewrite what it covers.
@@ -315,7 +308,6 @@ Examples:
     gotong audit checkpoint --checkpoints /var/lib/gotong-checkpoints --keys`
 }
 
-// Run is called by kong.
 func (c *auditCheckpointCmd) Run(std *stdio) error {
 	p := pins{Checkpoints: c.Checkpoints}
 	if c.Keys {

@@ -23,7 +23,6 @@ type auditExportCmd struct {
 	trust
 }
 
-// Help implements kong.HelpProvider.
 func (*auditExportCmd) Help() string {
 	return `Writes a log and its checkpoints to a file. gotong audit verify FILE verifies it without a server, also against
 an earlier checkpoint.
@@ -46,7 +45,6 @@ Examples:
     gotong audit export --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints --full /backup/gotong.ndjson`
 }
 
-// Validate is called by kong.
 func (c *auditExportCmd) Validate() error {
 	switch {
 	case c.Checkpoints == "":
@@ -57,7 +55,6 @@ func (c *auditExportCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Run is called by kong.
 func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	pinned, err := c.read()
 	if err != nil {

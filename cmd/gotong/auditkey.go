@@ -13,7 +13,6 @@ type auditKeyCmd struct {
 	Retire      bool   `name:"retire" help:"Remove the old key instead."`
 }
 
-// Help implements kong.HelpProvider.
 func (*auditKeyCmd) Help() string {
 	return `Makes a signing key. If the directory has one, the new key signs beside it from the next start of the server on. Publish its
 verifier key, which is printed; once everybody who verifies has it, stop the server, retire the old key, and start again. The log
@@ -26,7 +25,6 @@ Examples:
     gotong audit key --checkpoints /var/lib/new-checkpoints --instance chat.example.org`
 }
 
-// Run is called by kong.
 func (c *auditKeyCmd) Run(std *stdio) (err error) {
 	lock, err := audit.Lock(c.Checkpoints)
 	if err != nil {

@@ -79,7 +79,6 @@ type auditWitnessCmd struct {
 	YAML        bool   `name:"yaml" help:"Print the list that omniwitness reads."`
 }
 
-// Help implements kong.HelpProvider.
 func (*auditWitnessCmd) Help() string {
 	return `Each partition is a log of its own to a witness: one line has its origin and, after a blank, its verifier key. Give the lines to
 the operator of the witness; then start the server with --witness. A new epoch has new origins, and a new key new lines.
@@ -90,7 +89,6 @@ Examples:
     gotong audit witness-config --checkpoints /var/lib/gotong-checkpoints --yaml >logs.yaml`
 }
 
-// Run is called by kong.
 func (c *auditWitnessCmd) Run(std *stdio) error {
 	p := pins{Checkpoints: c.Checkpoints}
 	keys, err := p.keys()

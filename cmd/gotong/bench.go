@@ -33,7 +33,6 @@ type benchCmd struct {
 	JSON      bool          `name:"json" help:"Print the report as JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*benchCmd) Help() string {
 	return `It posts to threads that it makes, and checks that nothing is lost, doubled or out of order. The threads stay
 in the log for ever, so a server that is not in development on this machine needs --yes. Each connection is a user
@@ -50,7 +49,6 @@ Examples:
     gotong bench --jwt-key kid=bench,alg=HS256,file=bench.key --only full,rooms,storm --svg plots`
 }
 
-// Run is called by kong.
 func (c *benchCmd) Run(ctx context.Context, std *stdio) error {
 	remote, err := c.client(ctx, nil)
 	if err != nil {

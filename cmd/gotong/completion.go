@@ -13,7 +13,6 @@ type completionCmd struct {
 	Shell string `arg:"" enum:"bash,zsh,fish" help:"One of ${enum}."`
 }
 
-// Help implements kong.HelpProvider.
 func (*completionCmd) Help() string {
 	return `Examples:
 
@@ -21,7 +20,6 @@ func (*completionCmd) Help() string {
     gotong completion fish > ~/.config/fish/completions/gotong.fish`
 }
 
-// Run is called by kong.
 func (c *completionCmd) Run(std *stdio, parsed *kong.Context) error {
 	words := map[string][]string{"completion": {"bash", "zsh", "fish"}}
 	completions(parsed.Model.Node, "", words)

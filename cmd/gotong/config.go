@@ -20,7 +20,6 @@ type configPrintCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*configPrintCmd) Help() string {
 	return `Secrets are blanked. Otherwise what is printed is a YAML file that can be read again.
 
@@ -30,7 +29,6 @@ Examples:
     gotong config print --config gotong.yaml --json`
 }
 
-// Run is called by kong.
 func (c *configPrintCmd) Run(std *stdio, source *config.Source, parsed *kong.Context) error {
 	err := c.print(std, source, parsed)
 	warnings, wrong := app.CheckConfig(&c.Config)

@@ -20,12 +20,10 @@ type copyCmd struct {
 	trust
 }
 
-// Validate is called by kong.
 func (c *copyCmd) Validate() error {
 	return checkStores(map[string]string{"--from": c.From, "--to": c.To})
 }
 
-// Help implements kong.HelpProvider.
 func (*copyCmd) Help() string {
 	return `Moves a whole log from one database to another, as it is. Stop the servers first. The source is sealed: from
 then on it can only be read. In the end both are compared event by event and every chain is computed again; only then
@@ -39,7 +37,6 @@ Examples:
     gotong copy --from sqlite:/var/lib/gotong/gotong.db --unseal`
 }
 
-// Run is called by kong.
 func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	from, err := c.open(ctx, c.From, true)
 	if err != nil {

@@ -26,7 +26,6 @@ type demoCmd struct {
 	config.Config
 }
 
-// Help implements kong.HelpProvider.
 func (*demoCmd) Help() string {
 	return `RT 05, the day after a flood: a few neighbours, a group, two threads, a conversation that continues until Ctrl-C,
 and a case that they resolve meanwhile: an objection, votes and a close within three minutes.
@@ -40,7 +39,6 @@ Examples:
     gotong demo --addr 127.0.0.1:9090`
 }
 
-// Run is called by kong.
 func (c *demoCmd) Run(ctx context.Context, std *stdio, source *config.Source, parsed *kong.Context) error {
 	given := map[string]bool{}
 	for _, e := range source.Entries(parsed) {

@@ -24,19 +24,16 @@ type epochListCmd struct {
 	trust
 }
 
-// Validate is called by kong.
 func (c *epochListCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Help implements kong.HelpProvider.
 func (*epochListCmd) Help() string {
 	return `Examples:
 
     gotong epoch list --store sqlite:/var/lib/gotong/gotong.db`
 }
 
-// Run is called by kong.
 func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
 	return withStore(ctx, c.trust, c.Store, func(s *place) error { return printEpochs(ctx, std, s, c.JSON) })
 }
@@ -48,12 +45,10 @@ type epochNewCmd struct {
 	trust
 }
 
-// Validate is called by kong.
 func (c *epochNewCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Help implements kong.HelpProvider.
 func (*epochNewCmd) Help() string {
 	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
 are refused (epoch_changed), and they read anew instead of missing something. Old events stay as they are.
@@ -65,7 +60,6 @@ Examples:
     gotong epoch new --store sqlite:/var/lib/gotong/gotong.db`
 }
 
-// Run is called by kong.
 func (c *epochNewCmd) Run(ctx context.Context, std *stdio) error {
 	return withStore(ctx, c.trust, c.Store, func(s *place) error {
 		text := "All logins are kept: this undoes every logout since the backup. Users who refreshed a token since then must sign in again."

@@ -18,7 +18,6 @@ type eraseCmd struct {
 	Reason string   `name:"reason" required:"" help:"The reason; everybody who could see the events sees it."`
 }
 
-// Help implements kong.HelpProvider.
 func (*eraseCmd) Help() string {
 	return `Erases the content of the events for good, and the content of later events about them, such as the edits of a
 message. Seqs, order, chain and data stay. For each erased event, an event with the reason follows, whose actor is
@@ -30,7 +29,6 @@ Examples:
     gotong erase thread/0192… 7 --reason "request of the author" --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *eraseCmd) Run(ctx context.Context, std *stdio) error {
 	_, err := c.Check()
 	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {

@@ -19,13 +19,11 @@ type explainAccessCmd struct {
 	Stream string `arg:"" name:"stream" help:"The stream, such as thread/0192…."`
 }
 
-// Help implements kong.HelpProvider.
 func (*explainAccessCmd) Help() string {
 	return "The command calls the function that authorises every read. " + orderHelp +
 		`    gotong explain access wati thread/0192… --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *explainAccessCmd) Run(ctx context.Context, std *stdio) error {
 	reply, err := order(ctx, &c.Config, app.Order{Do: "explain", User: c.User, Stream: gotong.Stream(c.Stream)})
 	if err != nil {

@@ -23,12 +23,10 @@ type exportCmd struct {
 	pinned audit.Pinned // checkpoints for the file; may be zero
 }
 
-// Validate is called by kong.
 func (c *exportCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Help implements kong.HelpProvider.
 func (*exportCmd) Help() string {
 	return `Writes a whole log as lines of JSON. The file contains everything, password hashes and logins too, so only its
 owner can read it: keep it so. Without --seal, a log that is in use is exported as it was when the export began.
@@ -40,7 +38,6 @@ Examples:
     gotong export --store sqlite:gotong.db | zstd | ssh backup 'umask 077; cat >gotong.ndjson.zst'`
 }
 
-// Run is called by kong.
 func (c *exportCmd) Run(ctx context.Context, std *stdio) (err error) {
 	c.readOnly = !c.Seal
 	from, err := c.open(ctx, c.Store, true)
@@ -123,12 +120,10 @@ type importLogCmd struct {
 	trust
 }
 
-// Validate is called by kong.
 func (c *importLogCmd) Validate() error {
 	return checkStores(map[string]string{"--store": c.Store})
 }
 
-// Help implements kong.HelpProvider.
 func (*importLogCmd) Help() string {
 	return `Fills an empty store with an exported log. First every line of the file is checked: a file that was changed, cut
 off or put in another order is refused with the line. In the end the store is compared with the file, event by event,
@@ -142,7 +137,6 @@ Examples:
     gotong import-log --store sqlite:new.db gotong.ndjson --dry-run`
 }
 
-// Run is called by kong.
 func (c *importLogCmd) Run(ctx context.Context, std *stdio) (err error) {
 	name, err := placeName(c.Store)
 	if err != nil {

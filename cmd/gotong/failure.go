@@ -22,10 +22,8 @@ type failure struct {
 	code int    // to exit with
 }
 
-// Error implements error.
 func (f *failure) Error() string { return f.err.Error() }
 
-// Unwrap returns the error.
 func (f *failure) Unwrap() error { return f.err }
 
 func misuse(hint, format string, args ...any) error {

@@ -25,7 +25,6 @@ type gatesCmd struct {
 	JSON          bool          `name:"json" help:"Print the report as JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*gatesCmd) Help() string {
 	return `Before a first start, and for every new version of SurrealDB or of this program. It tries the server in a
 namespace of its own beside yours, which it removes again; of your database it reads the definitions alone. It takes
@@ -51,7 +50,6 @@ const (
 // acknowledged.
 const maxFor = 10 * time.Minute
 
-// Run is called by kong.
 func (c *gatesCmd) Run(ctx context.Context, std *stdio) error {
 	options, err := c.options(std)
 	if err != nil {

@@ -32,7 +32,6 @@ type importCmd struct {
 	JSON   bool `name:"json" help:"Print the summary as JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*importCmd) Help() string {
 	return `Messages keep who sent them and when; joins and leaves become members who come and go. A second run adds
 nothing, and a longer export of the same chat only its new lines.
@@ -45,7 +44,6 @@ Examples:
     gotong import --format whatsapp longer.txt --thread 0192f0c1-2345-8abc-9def-0123456789ab`
 }
 
-// Run is called by kong.
 func (c *importCmd) Run(ctx context.Context, std *stdio) error {
 	entries, err := c.read()
 	if err != nil {

@@ -99,14 +99,12 @@ type readerListCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*readerListCmd) Help() string {
 	return "Partitions without an event are left out.\n\n" + orderHelp +
 		`    gotong reader list --data /var/lib/gotong
     gotong reader list --json | jq '.[] | select(.stop)'`
 }
 
-// Run is called by kong.
 func (c *readerListCmd) Run(ctx context.Context, std *stdio) error {
 	reply, err := order(ctx, &c.Config, app.Order{Do: "readers"})
 	if err != nil {
@@ -140,7 +138,6 @@ type readerSkipCmd struct {
 	Partition uint8  `arg:"" name:"partition" help:"The partition where the reader stopped; gotong reader list shows it."`
 }
 
-// Help implements kong.HelpProvider.
 func (*readerSkipCmd) Help() string {
 	return `The reader will not process that position, not even in a rebuild: what this commit would have caused in it is lost. The
 store records the skip and its time. The reader audit needs every commit and cannot skip one: see gotong reader rebuild.
@@ -149,7 +146,6 @@ store records the skip and its time. The reader audit needs every commit and can
 		`    gotong reader skip timer 3 --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *readerSkipCmd) Run(ctx context.Context, std *stdio) error {
 	reply, err := order(ctx, &c.Config, app.Order{Do: "skip", Reader: c.Reader, Partition: gotong.Partition(c.Partition)})
 	if err != nil {
@@ -164,7 +160,6 @@ type readerRebuildCmd struct {
 	Reader string `arg:"" name:"reader" help:"The name of the reader."`
 }
 
-// Help implements kong.HelpProvider.
 func (*readerRebuildCmd) Help() string {
 	return `As soon as a server runs, the reader processes the log again from the beginning. It makes no jobs from what it had
 already processed; existing jobs stay.
@@ -172,7 +167,6 @@ already processed; existing jobs stay.
 ` + orderHelp + `    gotong reader rebuild audit --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *readerRebuildCmd) Run(ctx context.Context, std *stdio) error {
 	_, err := order(ctx, &c.Config, app.Order{Do: "rebuild", Reader: c.Reader})
 	if err == nil {
@@ -187,12 +181,10 @@ type jobListCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*jobListCmd) Help() string {
 	return orderHelp + `    gotong job list --dead --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *jobListCmd) Run(ctx context.Context, std *stdio) error {
 	reply, err := order(ctx, &c.Config, app.Order{Do: "jobs", Dead: c.Dead})
 	if err != nil {
@@ -222,13 +214,11 @@ type jobRetryCmd struct {
 	Job   string `arg:"" name:"job" help:"The id of the job."`
 }
 
-// Help implements kong.HelpProvider.
 func (*jobRetryCmd) Help() string {
 	return "Resets the counts of its failures and crashes.\n\n" + orderHelp +
 		`    gotong job retry timer timer-3f9a… --data /var/lib/gotong`
 }
 
-// Run is called by kong.
 func (c *jobRetryCmd) Run(ctx context.Context, std *stdio) error {
 	_, err := order(ctx, &c.Config, app.Order{Do: "retry", Queue: c.Queue, Job: c.Job})
 	if err == nil {

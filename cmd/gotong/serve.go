@@ -19,7 +19,6 @@ type serveCmd struct {
 	KeepLogins     bool `name:"keep-logins" group:"place" help:"With --accept-rollback: keep logins, tickets and tokens of other issuers from before it valid."`
 }
 
-// Help implements kong.HelpProvider.
 func (*serveCmd) Help() string {
 	return `It needs no configuration: it creates what is missing and prints that. Every flag is also a variable, and a key of
 the YAML file; a flag beats a variable, a variable the file.
@@ -32,7 +31,6 @@ Examples:
     gotong config print --config gotong.yaml`
 }
 
-// Run is called by kong.
 func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	log, err := checked(&c.Config, std)
 	if err != nil {

@@ -21,7 +21,6 @@ type tailCmd struct {
 	JSON   bool   `name:"json" help:"Print each event as a line of JSON."`
 }
 
-// Validate is called by kong.
 func (c *tailCmd) Validate() error {
 	switch c.From {
 	case "", "start", "now":
@@ -33,7 +32,6 @@ func (c *tailCmd) Validate() error {
 	return nil
 }
 
-// Help implements kong.HelpProvider.
 func (*tailCmd) Help() string {
 	return `It follows over WebSocket, and over server-sent events or polling where that is all that works; after a cut
 it goes on where it was.
@@ -45,7 +43,6 @@ Examples:
     gotong tail 0192f0c1-2345-8abc-9def-0123456789ab --json | jq .data.body`
 }
 
-// Run is called by kong.
 func (c *tailCmd) Run(ctx context.Context, std *stdio) error {
 	stream, err := c.stream()
 	if err != nil {

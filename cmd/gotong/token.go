@@ -23,7 +23,6 @@ type tokenCmd struct {
 	JSON      bool   `name:"json" help:"Print JSON, with the refresh token and the device token."`
 }
 
-// Help implements kong.HelpProvider.
 func (*tokenCmd) Help() string {
 	return `The password comes from a prompt, from GOTONG_PASSWORD, or from the first line of standard input.
 
@@ -35,7 +34,6 @@ Examples:
     pass show gotong | gotong token --email wati@example.org --json`
 }
 
-// Run is called by kong.
 func (c *tokenCmd) Run(ctx context.Context, std *stdio) error {
 	remote, err := c.client(ctx, nil)
 	if err != nil {

@@ -39,10 +39,8 @@ type versionCmd struct {
 	JSON bool `name:"json" help:"Print JSON."`
 }
 
-// Help implements kong.HelpProvider.
 func (*versionCmd) Help() string { return "Examples:\n\n    gotong version\n    gotong version --json" }
 
-// Run is called by kong.
 func (c *versionCmd) Run(std *stdio) error {
 	b := build()
 	if c.JSON {

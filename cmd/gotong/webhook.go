@@ -88,7 +88,6 @@ type webhookAddCmd struct {
 	Description string   `name:"description" help:"A description that other admins see."`
 }
 
-// Run is called by kong.
 func (c *webhookAddCmd) Run(ctx context.Context, std *stdio) error {
 	body := map[string]any{"scope_id": c.Scope, "url": c.To, "profile": c.Profile}
 	if len(c.Types) > 0 {
@@ -108,7 +107,6 @@ type webhookListCmd struct {
 	Scope string `arg:"" help:"The group or scope."`
 }
 
-// Run is called by kong.
 func (c *webhookListCmd) Run(ctx context.Context, std *stdio) error {
 	return c.call(ctx, std, http.MethodGet, "/v1/webhooks?scope_id="+url.QueryEscape(c.Scope), nil)
 }
@@ -118,7 +116,6 @@ type webhookOneCmd struct {
 	ID string `arg:"" name:"webhook" help:"The webhook, whk-…."`
 }
 
-// Run is called by kong.
 func (c *webhookOneCmd) Run(ctx context.Context, std *stdio) error {
 	return c.call(ctx, std, http.MethodDelete, webhookPath(c.ID, ""), nil)
 }
@@ -128,7 +125,6 @@ type webhookRotateCmd struct {
 	Keep int `name:"keep-hours" default:"24" help:"For how many hours the present secret stays valid."`
 }
 
-// Run is called by kong.
 func (c *webhookRotateCmd) Run(ctx context.Context, std *stdio) error {
 	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/rotate"), map[string]any{"keep_hours": c.Keep})
 }
@@ -138,7 +134,6 @@ type webhookSkipCmd struct {
 	Stream string `arg:"" help:"The stream that waits."`
 }
 
-// Run is called by kong.
 func (c *webhookSkipCmd) Run(ctx context.Context, std *stdio) error {
 	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/skip"), map[string]any{"stream": c.Stream})
 }
@@ -152,7 +147,6 @@ type webhookReplayCmd struct {
 	Dead   bool      `name:"dead" xor:"what" help:"All dead letters."`
 }
 
-// Run is called by kong.
 func (c *webhookReplayCmd) Run(ctx context.Context, std *stdio) error {
 	body := map[string]any{}
 	switch {
@@ -173,7 +167,6 @@ type webhookLogCmd struct {
 	Dead bool `name:"dead" help:"The dead letters."`
 }
 
-// Run is called by kong.
 func (c *webhookLogCmd) Run(ctx context.Context, std *stdio) error {
 	if c.Dead {
 		return c.call(ctx, std, http.MethodGet, webhookPath(c.ID, "/dead-letters"), nil)
@@ -186,7 +179,6 @@ type webhookListenCmd struct {
 	Addr   string `name:"addr" default:"127.0.0.1:8090" help:"Address to listen on."`
 }
 
-// Help implements kong.HelpProvider.
 func (*webhookListenCmd) Help() string {
 	return `Verifies the signature of each delivery and prints its body, one per line. A delivery with a wrong signature is
 answered 401. The server connects to this machine only if its outbound-networks allow it.
@@ -196,7 +188,6 @@ Examples:
     GOTONG_WEBHOOK_SECRET=whsec_… gotong webhook listen`
 }
 
-// Run is called by kong.
 func (c *webhookListenCmd) Run(ctx context.Context, std *stdio) error {
 	hook, err := hooks.NewWebhook(c.Secret)
 	if err != nil || len(c.Secret) < len("whsec_")+32 {

@@ -5,10 +5,6 @@
 //
 // It remembers in memory which events it has handled. A real receiver keeps the
 // webhook-id in the transaction of what it does with the event.
-//
-// # Dependencies
-//
-// The public library of Standard Webhooks, and the standard library.
 package main
 
 import (

@@ -6,10 +6,6 @@
 //
 // Advice follows the message and never delays it. What a fallback, or a message
 // that is too old, would have missed is only counted.
-//
-// # Dependencies
-//
-// Packages gotong, edgepod, reader, store, view, community/thread.
 package advice
 
 import (

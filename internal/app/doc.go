@@ -9,8 +9,4 @@
 //
 // [New] opens the store and listens. [App.Run] must be called after it: it also
 // closes what New opened.
-//
-// # Dependencies
-//
-// Every package of the module.
 package app

@@ -9,8 +9,4 @@
 // It has no code of its own. Files are read without regard to build tags, so
 // that an import behind a tag counts too. Folders named testdata,
 // node_modules or bin, and folders with a go.mod of their own, are not read.
-//
-// # Dependencies
-//
-// The standard library only.
 package arch

@@ -16,7 +16,8 @@ func TestPackageComments(t *testing.T) {
 }
 
 // commentFault says what is wrong with the comment of a package: it must stand
-// once, begin in Go's way, and say what the package depends on.
+// once and begin in Go's way. What the package depends on is in the table of
+// imports and in ADR 0002, which tests compare with the code.
 func commentFault(p *pkg) string {
 	if !p.code {
 		return "" // a folder of tests alone has no page in the docs
@@ -32,8 +33,6 @@ func commentFault(p *pkg) string {
 		return "has more than one package comment"
 	case !strings.HasPrefix(strings.ReplaceAll(p.docs[0], "\n", " "), begins):
 		return "has a comment that does not begin with " + begins
-	case !p.command && !strings.Contains(p.docs[0], "\n# Dependencies\n"):
-		return "has a comment without a section # Dependencies"
 	}
 	return ""
 }
@@ -42,12 +41,11 @@ func TestCommentFault(t *testing.T) {
 	tests := map[string]struct {
 		body, want string
 	}{
-		"good":            {"// Package a is a.\n//\n// # Dependencies\n//\n// None.\npackage a", ""},
-		"command":         {"// Command a is a.\npackage main", ""},
-		"none":            {"package a", "has no package comment"},
-		"detached":        {"// Package a is a.\n\npackage a", "has no package comment"},
-		"another name":    {"// Package b is b.\npackage a", "has a comment that does not begin with Package a "},
-		"no dependencies": {"// Package a is a.\npackage a", "has a comment without a section # Dependencies"},
+		"good":         {"// Package a is a.\npackage a", ""},
+		"command":      {"// Command a is a.\npackage main", ""},
+		"none":         {"package a", "has no package comment"},
+		"detached":     {"// Package a is a.\n\npackage a", "has no package comment"},
+		"another name": {"// Package b is b.\npackage a", "has a comment that does not begin with Package a "},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -25,7 +25,6 @@ type Rollback struct { //nolint:errname // the word of the docs
 	Position uint64 // the last one of the partition; the log is behind if it is below Pinned.Size
 }
 
-// Error implements error.
 func (r *Rollback) Error() string {
 	p := r.Pinned.Origin.Partition
 	if r.Position < r.Pinned.Size {

@@ -7,8 +7,4 @@
 //
 // A checkpoint protects what precedes it. What was committed after the last one
 // can be cut off without a trace.
-//
-// # Dependencies
-//
-// Packages gotong, proof, jsonx, regular, store and reader; golang.org/x/mod for trees.
 package audit

@@ -226,10 +226,8 @@ func later(wait time.Duration, detail string) error {
 	return &waitError{gotong.NewError(gotong.CodeRateLimited, detail), wait}
 }
 
-// Error implements error.
 func (w *waitError) Error() string { return w.err.Error() }
 
-// Unwrap lets errors.As find the [gotong.Error].
 func (w *waitError) Unwrap() error { return w.err }
 
 // RetryAfter returns how many whole seconds to wait, at least 1.

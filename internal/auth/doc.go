@@ -34,10 +34,4 @@
 //
 // The fingerprint of a sign-up does not cover the password, because the database
 // would then hold a fast hash of it. A retry is checked against the slow hash.
-//
-// # Dependencies
-//
-// Packages gotong, argon, clock, jsonx, store and text; golang-jwt/jwt/v5 and
-// MicahParks/keyfunc/v3 for tokens, golang.org/x/crypto/argon2 for passwords,
-// golang.org/x/sync.
 package auth

@@ -24,9 +24,4 @@
 // bytes instead of package client: a client.Conn has five goroutines and 76 KB
 // and decodes every event; these have one goroutine and 6 KB, which leaves
 // processors and memory to the server.
-//
-// # Dependencies
-//
-// Packages gotong, for request ids, and client, for sign-ups; the standard
-// library.
 package bench

@@ -7,10 +7,6 @@
 // No message of a bus is trusted or needed: a lost one costs latency, a doubled
 // or forged one a read of the store. Permission, order and content always come
 // from the store.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package bus
 
 import (

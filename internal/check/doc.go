@@ -16,10 +16,6 @@
 // log determines registers, claims beyond their stream, or the records of
 // no-ops, so they are not checked. Two swapped positions, or the loss of the
 // whole end of a stream together with its head, cannot be detected.
-//
-// # Dependencies
-//
-// Packages gotong, store, clock and reader, and the standard library.
 package check
 
 import (
@@ -55,7 +51,6 @@ type Fault struct { //nolint:errname // the word of the docs
 	Detail string
 }
 
-// Error implements error.
 func (f *Fault) Error() string {
 	var b strings.Builder
 	_, _ = fmt.Fprintf(&b, "%s", f.Sort)

@@ -9,10 +9,6 @@
 //
 // A moment means nothing outside its process: it is neither stored nor sent,
 // and it cannot be compared with an instant.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package clock
 
 import (

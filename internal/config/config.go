@@ -13,10 +13,6 @@
 // that it cannot read, secrets too; so the environment is read here, by
 // [Source], and never by kong. Embed [Config] into a command and pass
 // [Source.Options] to kong.
-//
-// # Dependencies
-//
-// alecthomas/kong for the command line, go.yaml.in/yaml/v3 for the file.
 package config
 
 import (

@@ -21,10 +21,6 @@
 // events, heads and records are exactly that prefix, and so are claims, except
 // those that a later commit of an older stream made. Registers, jobs and
 // records of no-ops are as they are when they are read.
-//
-// # Dependencies
-//
-// Packages gotong, store, check and reader, and the standard library.
 package copy
 
 import (

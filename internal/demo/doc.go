@@ -13,8 +13,4 @@
 //
 // The passwords are derived from the secret too. Anybody who has the secret can
 // sign in as any neighbour; keep it with the data that it seeded.
-//
-// # Dependencies
-//
-// The client and the root package; the standard library.
 package demo

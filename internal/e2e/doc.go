@@ -9,8 +9,4 @@
 //
 // With -short everything runs in smaller numbers. Tests that need a server in
 // a process of its own start this test binary again; it ends when the tests do.
-//
-// # Dependencies
-//
-// None; the tests import the module's packages, goleak and porcupine.
 package e2e

@@ -41,7 +41,6 @@ type ProviderError struct {
 	Cause  error // nil if the provider itself reported the reason
 }
 
-// Error implements error.
 func (e *ProviderError) Error() string { return fmt.Sprintf("edgepod: %s: %v", e.Reason, e.Cause) }
 
 // Unwrap returns the cause.

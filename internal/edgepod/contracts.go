@@ -11,10 +11,6 @@
 //
 // The library of JSON Schema panics on some numbers and is slow on others, so
 // [Schema.Validate] bounds size, depth and numbers first.
-//
-// # Dependencies
-//
-// Packages gotong, api, clock and jsonx; santhosh-tekuri/jsonschema, x/text.
 package edgepod
 
 import (

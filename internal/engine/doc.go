@@ -17,8 +17,4 @@
 // The callback of [Engine.Submit] and the Committed hook run on the goroutine
 // of the store's writer that answers: they must not block. The engine itself
 // queues only commands that are not decided yet.
-//
-// # Dependencies
-//
-// Packages gotong, store and clock; the kinds are passed in.
 package engine

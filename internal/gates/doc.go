@@ -15,9 +15,4 @@
 // found none. Probes load the server for the time of [Options.For].
 //
 // A process that is killed leaves its scratch behind; the next run names it.
-//
-// # Dependencies
-//
-// Packages gotong, store (the port), storetest (its suite), surreal (the client)
-// and netfault, and the standard library. The adapter is passed in.
 package gates

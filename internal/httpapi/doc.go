@@ -18,11 +18,4 @@
 // net/http itself answers what is not readable as HTTP (a malformed request
 // line, headers beyond the limit) with plain text; no handler sees such
 // requests.
-//
-// # Dependencies
-//
-// Packages gotong, api, auth, store and jsonx; danielgtaylor/huma for routing
-// by operation and for the OpenAPI document, golang.org/x/time/rate for limits,
-// the OpenTelemetry API for trace ids. Routes in the subpackages import this
-// package, never the other way.
 package httpapi

@@ -151,7 +151,6 @@ func (p *Problem) setHeader(name, value string) {
 	p.header.Set(name, value)
 }
 
-// Error implements error.
 func (p *Problem) Error() string { return string(p.Code) + ": " + p.Detail }
 
 // GetStatus returns the HTTP status, for huma.
@@ -186,13 +185,11 @@ type limited struct {
 	wait time.Duration
 }
 
-// Error implements error.
 func (l *limited) Error() string { return l.err.Error() }
 
 // RetryAfter returns the wait in whole seconds.
 func (l *limited) RetryAfter() int { return max(1, int(math.Ceil(l.wait.Seconds()))) }
 
-// Unwrap returns the error beneath.
 func (l *limited) Unwrap() error { return l.err }
 
 // problem is [ProblemOf] for the call of this context, and records the code for

@@ -37,8 +37,4 @@
 // A list of names in a WhatsApp notice ("A, B and C") is cut at commas and at
 // the last "and" or "dan": a contact whose name contains one of these becomes
 // two.
-//
-// # Dependencies
-//
-// The root package and the standard library.
 package importer

@@ -20,11 +20,6 @@
 // only syntax, duplicates and UTF-8 are then checked for it. What keeps the JSON
 // as it is, an interface or raw text, may be null; nothing else may: a field
 // that is optional is left out.
-//
-// # Dependencies
-//
-// github.com/go-json-experiment/json (the code that became encoding/json/v2)
-// and the root package.
 package jsonx
 
 import (

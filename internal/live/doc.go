@@ -25,8 +25,4 @@
 // time, its writer. Wake is called with locks held: it must only note that
 // there is work. Frames are shared between sessions: never write to their
 // bytes. A session that is not closed is a leak.
-//
-// # Dependencies
-//
-// Packages gotong, store, view, signal, bus and clock, and the standard library.
 package live

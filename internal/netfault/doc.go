@@ -6,8 +6,4 @@
 //
 // It counts pieces, not messages: a piece is what one read returns. A protocol
 // that sends pings, or several messages at once, shifts the count.
-//
-// # Dependencies
-//
-// The standard library.
 package netfault

@@ -7,10 +7,6 @@
 // A check of a URL alone is no protection, because a name may resolve to another
 // address a moment later. The guard therefore checks every address as it is
 // dialled, after the name was resolved. [Guard.URL] only reports faults early.
-//
-// # Dependencies
-//
-// code.dny.dev/ssrf for IANA's tables of special addresses, and the standard library.
 package outbound
 
 import (

@@ -10,10 +10,6 @@
 //
 // The documents of readers follow the log with a delay. No permission check may
 // use them.
-//
-// # Dependencies
-//
-// Packages gotong, store and clock, and the standard library.
 package reader
 
 import (

@@ -4,10 +4,6 @@
 //
 // Opening a named pipe waits until somebody writes to it, and no signal ends that
 // wait. So only regular files are read, and links to such.
-//
-// # Dependencies
-//
-// The standard library only.
 package regular
 
 import (

@@ -29,8 +29,4 @@
 // most 10 s, after the last such answer: else one user of another node who comes
 // and goes would have the whole list sent each time. A report holds for a minute or more. A node on
 // which nobody follows a stream receives nothing of it and lists nobody.
-//
-// # Dependencies
-//
-// Packages gotong, bus and clock, and the standard library.
 package signal

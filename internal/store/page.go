@@ -107,7 +107,6 @@ type Damaged struct { //nolint:errname // the word of the docs
 	Seq    uint64
 }
 
-// Error implements error.
 func (d *Damaged) Error() string {
 	return fmt.Sprintf("%v: event %d of %s does not match its commitments", ErrCorrupt, d.Seq, d.Stream)
 }

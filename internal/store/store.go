@@ -5,10 +5,6 @@
 // The suite storetest defines this port: it tests the promises in the comments
 // below, and every adapter passes all of it. [Properties] are the few promises
 // in which adapters differ.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package store
 
 import (

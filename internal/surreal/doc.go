@@ -26,9 +26,4 @@
 //
 // An answer larger than [Options.MaxMessage] ends the socket and all calls on it:
 // read in bounded pieces.
-//
-// # Dependencies
-//
-// github.com/coder/websocket, github.com/fxamacker/cbor/v2, and the standard
-// library. Nothing of this module.
 package surreal

@@ -9,9 +9,4 @@
 // content or secrets, but it cannot look into a message text. Metrics carry no
 // user, stream or request ids as labels. W3C baggage from outside is ignored,
 // because it is text of other parties that would be passed on.
-//
-// # Dependencies
-//
-// Package gotong; prometheus/client_golang for metrics; OpenTelemetry for
-// traces; log/slog.
 package telemetry

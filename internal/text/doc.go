@@ -5,9 +5,4 @@
 // A command that carries text implements [gotong.Cleaner]. The engine calls it once,
 // before the rules see the command, so that no rule trims, folds or composes text
 // itself, and all of them agree on which texts are the same.
-//
-// # Dependencies
-//
-// Package gotong; golang.org/x/text for Unicode normalisation (UAX #15); the
-// list of emoji of Unicode (UTS #51), embedded.
 package text

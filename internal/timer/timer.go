@@ -7,10 +7,6 @@
 // A timer may be late, but never early: the rules compare the clock with the
 // deadline themselves, and reject a command that is too early with
 // [gotong.CodeNotYet]. Its job then stays due.
-//
-// # Dependencies
-//
-// Packages gotong, reader, store, and the standard library.
 package timer
 
 import (

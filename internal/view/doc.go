@@ -12,8 +12,4 @@
 //
 // A stream that does not exist and a stream that the viewer may not read give
 // the same error. What a query names under More is not filtered.
-//
-// # Dependencies
-//
-// Packages gotong and store, and the standard library.
 package view

@@ -8,11 +8,6 @@
 //
 // Delivery is at least once: a receiver must compare the webhook-id. The marks of
 // the planner authorise nothing; each attempt reads the access of the webhook anew.
-//
-// # Dependencies
-//
-// Packages gotong, community/webhook, reader, store, view, clock, and the library of
-// Standard Webhooks for signatures.
 package webhook
 
 import (

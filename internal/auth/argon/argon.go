@@ -7,10 +7,6 @@
 // 4 ms for the hash, because its inner loop is assembly that the runtime cannot
 // interrupt. Every post waits with it. A child keeps both to itself, and with
 // its low priority the operating system runs the posts first.
-//
-// # Dependencies
-//
-// The standard library and golang.org/x/crypto/argon2.
 package argon
 
 import (

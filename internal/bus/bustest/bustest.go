@@ -8,10 +8,6 @@
 //
 // The port allows a bus to lose messages; the suite demands that a bus over a
 // working network lose none of a few. It demands no order.
-//
-// # Dependencies
-//
-// Packages gotong and bus, and the standard library.
 package bustest
 
 import (

@@ -13,10 +13,6 @@
 // through its own database node: with several, a poll finds those of another
 // node up to a second later. A node is also woken by
 // its own commits, which costs it nothing.
-//
-// # Dependencies
-//
-// Packages gotong, bus and surreal, and the standard library.
 package livequery
 
 import (

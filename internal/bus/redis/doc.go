@@ -15,9 +15,4 @@
 // Messages published during an outage are lost, except the farthest wake-up of
 // each partition and ended logins. Redis holds nothing that may not be lost
 // (docs/adr/0016).
-//
-// # Dependencies
-//
-// Packages gotong and bus; redis/rueidis, with its retries off because they
-// ignore deadlines.
 package redis

@@ -4,10 +4,6 @@
 //
 // It needs redis-server in the path (Debian's package, 7.0 or newer). Without
 // it, tests are skipped with a message; if CI is true, they fail.
-//
-// # Dependencies
-//
-// redis/rueidis and the standard library.
 package redistest
 
 import (

@@ -1,8 +1,4 @@
 // Package clocktest has clocks that tests set and move.
-//
-// # Dependencies
-//
-// Packages gotong and clock, and the standard library.
 package clocktest
 
 import (

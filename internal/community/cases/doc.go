@@ -10,8 +10,4 @@
 //
 // The outcome of a gate counts exactly the votes that precede it in the log. The
 // clock decides only which commands are accepted.
-//
-// # Dependencies
-//
-// Packages gotong and internal/text; go.yaml.in/yaml for the tracks.
 package cases

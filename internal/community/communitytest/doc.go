@@ -21,8 +21,4 @@
 //
 // One command at a time: idempotency, lanes and races are the engine's and are
 // tested there.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package communitytest

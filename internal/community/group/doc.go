@@ -7,8 +7,4 @@
 // Name, description and the message with a request are content; they can be
 // erased, everything else stays. An invitation that has expired stays in its
 // document, but counts as none.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package group

@@ -1,10 +1,6 @@
 // Package papantest holds the rules of papan, a notice board: its members post
 // notices, its keepers add and remove members. It is a whole kind, and as small
 // as a kind with members can be.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package papantest
 
 import "gotong.dev/gotong"

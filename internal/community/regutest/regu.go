@@ -1,10 +1,6 @@
 // Package regutest holds the rules of regu, a team within a scope or group: a
 // kind for tests whose streams lend their members and are not homes. In a group,
 // only the active members of the group are members of its teams.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package regutest
 
 import "gotong.dev/gotong"

@@ -16,9 +16,4 @@
 //
 // Imported members, whose ids begin with [ImportedPrefix], are listed but are
 // not counted: nobody can hand a thread over to them.
-//
-// # Dependencies
-//
-// Package gotong and the standard library. Of a home's kind it knows the
-// collection of its members ([gotong.MemberKey]) and the names of its roles.
 package thread

@@ -15,8 +15,4 @@
 //
 // The first account has no special rights: roles are given by an admin
 // or by the server itself.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package user

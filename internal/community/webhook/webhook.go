@@ -7,10 +7,6 @@
 // The URL and the secrets are in a register ([ConfigKey]) and in no event, because a
 // URL may hold a secret, and because neither is part of the history of a community.
 // The routes that change them check the URL.
-//
-// # Dependencies
-//
-// Package gotong and the standard library.
 package webhook
 
 import (

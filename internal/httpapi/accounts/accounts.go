@@ -5,10 +5,6 @@
 //
 // Tokens and addresses that pass through here are neither logged nor part of an
 // error.
-//
-// # Dependencies
-//
-// Packages gotong, auth, httpapi, httpapi/members, store, community/user.
 package accounts
 
 import (

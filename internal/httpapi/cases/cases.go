@@ -4,10 +4,6 @@
 // # Caveats
 //
 // Before a vote has closed, no response shows a choice to anybody but its voter.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, httpapi/members, store, view, community/cases.
 package cases
 
 import (

@@ -10,10 +10,6 @@
 // Lists are JSON arrays, as clients of the earlier product expect. The rest is in
 // the header: X-As-Of is the cursor of what was read; X-Has-More and X-Next-Cursor
 // lead to the next page.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, httpapi/members, view, store, community/thread.
 package chat
 
 import (

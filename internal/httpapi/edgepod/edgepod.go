@@ -1,9 +1,5 @@
 // Package edgepod serves the contracts of the Edge-Pod boundary, and calls of
 // them by users.
-//
-// # Dependencies
-//
-// Packages gotong, advice, edgepod, httpapi, store, view.
 package edgepod
 
 import (

@@ -1,9 +1,5 @@
 // Package groups serves the REST routes of groups and institutions: creating and
 // listing them, their members, requests to join and invitations.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, httpapi/members, store, view, community/group.
 package groups
 
 import (

@@ -4,10 +4,6 @@
 // The commands are named after the kind, NAME.join and NAME.leave, and member.add,
 // member.remove, member.unban and member.role. Memberships are kept under
 // [gotong.MemberKey].
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, store, view.
 package members
 
 import (

@@ -1,10 +1,6 @@
 // Package papantest is the REST routes of papan, the notice board of
 // internal/community/papantest: making one, reading it, posting to it, and its
 // members.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, httpapi/members, view, community/papantest.
 package papantest
 
 import (

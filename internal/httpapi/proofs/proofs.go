@@ -1,8 +1,4 @@
 // Package proofs serves the proof of an event, for those who may see the event.
-//
-// # Dependencies
-//
-// Packages gotong, proof, httpapi, store, view.
 package proofs
 
 import (

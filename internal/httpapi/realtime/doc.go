@@ -18,9 +18,4 @@
 // with 4408: a close frame could not reach it either. A connection opened with
 // a ticket is not verified again until it expires or its login ends, because
 // there is no token to verify.
-//
-// # Dependencies
-//
-// Packages gotong, live, store (the codec) and httpapi (principal, problems);
-// golang.org/x/sys/unix.
 package realtime

@@ -5,10 +5,6 @@
 //
 // A filter reads over events that do not fit. One request reads up to 10,000 of
 // them; the next page then begins where it stopped, also if nothing was found.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, view.
 package timeline
 
 import (

@@ -5,11 +5,6 @@
 //
 // A response shows a secret only to the request that creates it, and to its
 // repetitions.
-//
-// # Dependencies
-//
-// Packages gotong, httpapi, httpapi/members, store, view, outbound, webhook,
-// community/webhook.
 package webhooks
 
 import (

@@ -6,10 +6,6 @@
 //
 // Nothing outlives the process. Every read copies its rows, and a range of
 // documents sorts them. It is for tests and short demonstrations.
-//
-// # Dependencies
-//
-// Packages gotong and store, and the standard library.
 package memory
 
 import (

@@ -12,11 +12,6 @@
 // shell, but not write to it: heads and positions are cached. It must not lie on a
 // network file system.
 // An erased text is gone from the file and its WAL; backups keep theirs.
-//
-// # Dependencies
-//
-// zombiezen.com/go/sqlite (SQLite compiled to Go, no cgo), packages gotong and
-// store.
 package sqlite
 
 import (

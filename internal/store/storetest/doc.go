@@ -4,8 +4,4 @@
 //
 // The suite runs under go test ([Run]) and, case by case, in a program ([Parts]):
 // the package does not import testing.
-//
-// # Dependencies
-//
-// Packages gotong, store and netfault, and the standard library.
 package storetest

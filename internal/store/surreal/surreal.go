@@ -19,10 +19,6 @@
 // anything except change or delete an event. A range of documents with a limit
 // costs as much as the whole range on 3.x, and as much as what it returns on 2.6.
 // [Properties] lists what this store does not promise.
-//
-// # Dependencies
-//
-// Packages gotong, store and surreal (the client), and the standard library.
 package surreal
 
 import (

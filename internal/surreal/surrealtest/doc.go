@@ -11,8 +11,4 @@
 // The shared processes end when the test binary does, however that ends: they
 // read the pipe that closes with it. Nothing else stops them, so a test binary
 // that looks for leaked goroutines should call [Stop] first, from TestMain.
-//
-// # Dependencies
-//
-// Package surreal, and the standard library.
 package surrealtest
