@@ -22,10 +22,11 @@ func explain(ctx context.Context, from store.Whole, who string, name gotong.Stre
 	codec := store.NewCodec(Kinds())
 	account, err := findAccount(ctx, from, who)
 	var lines []string
+	enabled := true
 	switch {
 	case err == nil:
-		line, err := accountLine(ctx, from, account)
-		if err != nil {
+		var line string
+		if line, enabled, err = accountLine(ctx, from, account); err != nil {
 			return nil, err
 		}
 		lines = append(lines, line)
@@ -54,23 +55,25 @@ func explain(ctx context.Context, from store.Whole, who string, name gotong.Stre
 			lines = append(lines, membershipLine(gotong.MembershipOf(s.State, ref.Stream, account), ref.Stream, now))
 		}
 	}
-	return append(lines, accessLine(account, stream, s.Grants[0].Access)), nil
+	access := s.Grants[0].Access
+	access.Readable = access.Readable && enabled
+	return append(lines, accessLine(account, stream, access)), nil
 }
 
-func accountLine(ctx context.Context, from store.Loader, id string) (string, error) {
+func accountLine(ctx context.Context, from store.Loader, id string) (line string, enabled bool, err error) {
 	snap, err := from.Load(ctx, store.Need{Documents: []gotong.Key{user.UserKey(id)}})
 	if err != nil {
-		return "", err
+		return "", false, err
 	}
 	var u user.User
 	if err := json.Unmarshal(snap.Documents[user.UserKey(id)], &u); err != nil {
-		return "", err
+		return "", false, err
 	}
-	line := fmt.Sprintf("The account %s has the platform role %s", id, u.Role)
+	line = fmt.Sprintf("The account %s has the platform role %s", id, u.Role)
 	if !u.Enabled {
-		return line + " and is disabled: it cannot sign in, so it reads nothing.", nil
+		return line + " and is disabled: it cannot sign in, so it reads nothing.", false, nil
 	}
-	return line + ", which alone gives nobody access to a stream.", nil
+	return line + ", which alone gives nobody access to a stream.", true, nil
 }
 
 func membershipLine(m gotong.Membership, of gotong.Stream, now gotong.Instant) string {

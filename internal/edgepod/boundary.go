@@ -109,15 +109,15 @@ type Options struct {
 // Boundary asks the provider. It is safe for concurrent use.
 type Boundary struct {
 	opt      Options
-	gates    map[string]*gate // by contract
+	breakers map[string]*breaker // by contract
 	versions versions
 }
 
 // New returns a boundary.
 func New(opt Options) *Boundary {
-	b := &Boundary{opt: opt, gates: map[string]*gate{}}
+	b := &Boundary{opt: opt, breakers: map[string]*breaker{}}
 	for i := range Contracts {
-		b.gates[Contracts[i].ID] = &gate{}
+		b.breakers[Contracts[i].ID] = &breaker{}
 	}
 	return b
 }
@@ -175,8 +175,8 @@ func (b *Boundary) ask(ctx context.Context, call Call) (Answer, Reason) {
 	case !p.Remote():
 		return once(ctx, p, call)
 	}
-	g := b.gates[call.Contract.ID]
-	if !g.enter(b.opt.Clock.Mono()) {
+	k := b.breakers[call.Contract.ID]
+	if !k.enter(b.opt.Clock.Mono()) {
 		return Answer{}, Unavailable
 	}
 	answer, reason := Answer{}, Reason("")
@@ -194,7 +194,7 @@ func (b *Boundary) ask(ctx context.Context, call Call) (Answer, Reason) {
 		}
 	}
 	left := errors.Is(ctx.Err(), context.Canceled) // the caller left: no fault of the provider
-	g.leave(b.opt.Clock.Mono(), reason != "" && reason != Blocked, left)
+	k.leave(b.opt.Clock.Mono(), reason != "" && reason != Blocked, left)
 	if reason == transient {
 		reason = Unavailable
 	}

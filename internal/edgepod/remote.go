@@ -57,15 +57,15 @@ func post(ctx context.Context, client *http.Client, url, token, key string, body
 	if err != nil {
 		return nil, &ProviderError{transient, err}
 	}
-	if reason := told(w.StatusCode, response); reason != "" {
+	if reason := reasonOf(w.StatusCode, response); reason != "" {
 		return nil, &ProviderError{reason, errors.New(w.Status)}
 	}
 	return response, nil
 }
 
-// told returns why an answer is none: the code of an error of the contract or, for
+// reasonOf returns why an answer is none: the code of an error of the contract or, for
 // any other status than 200, what the status says.
-func told(status int, response []byte) Reason {
+func reasonOf(status int, response []byte) Reason {
 	if failure.Validate(response) == nil {
 		var e struct {
 			Error struct {

@@ -1,6 +1,8 @@
 package httpapi_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"path"
@@ -24,6 +26,27 @@ func TestContractsAreServed(t *testing.T) {
 			t.Errorf("contract %d: %v", i, c["id"])
 		}
 	}
+}
+
+// pod answers by the rules, or with an output of the test, and keeps the newest
+// request.
+type pod struct {
+	edgepod.Rules
+	output string
+	asked  struct {
+		Actor struct{ Role string }
+	}
+}
+
+func (p *pod) Ask(ctx context.Context, c *edgepod.Contract, request []byte) ([]byte, error) {
+	if err := json.Unmarshal(request, &p.asked); err != nil || p.output == "" {
+		return p.Rules.Ask(ctx, c, request)
+	}
+	var q struct {
+		ID string `json:"request_id"`
+	}
+	_ = json.Unmarshal(request, &q)
+	return fmt.Appendf(nil, `{"request_id":%q,"result_version":"v0.2.0","output":%s}`, q.ID, p.output), nil
 }
 
 // podRequest is a valid request of a contract, by a person.
@@ -133,5 +156,42 @@ func TestEdgePodKeepsNothingOfStreams(t *testing.T) {
 	budi.askPod("07/summary"+of, "req_00000001", window).problem(404, gotong.CodeNotFound)
 	if again := budi.askPod("07/summary", "req_00000001", window); strings.Contains(string(again.body), "kerja bakti") {
 		t.Errorf("after the removal: %s", again.body)
+	}
+}
+
+// TestEdgePodRoles: the provider gets the role of the token, whatever the body says;
+// and only moderators get the flags of EP-05.
+func TestEdgePodRoles(t *testing.T) {
+	w := newWorld(t)
+	ani, mod, boss := w.signUp("ani"), w.withRole("mod", gotong.RoleModerator), w.withRole("boss", gotong.RoleAdmin)
+	const flags = `[{"user_id":"u1","metric":"vouch_rate","flag":true,"reason_code":"burst","severity":"high"}]`
+	w.pod.output = `{"flags":` + flags + `,"summary":{"total_flags":1,"critical_count":1},"recommendation":"slow_mode"}`
+	for _, c := range []struct {
+		who                                 *person
+		claims, role, flags, recommendation string
+	}{
+		{ani, "admin", "member", "[]", "none"}, {ani, "moderator", "member", "[]", "none"}, {ani, "member", "member", "[]", "none"},
+		{mod, "member", "moderator", flags, "slow_mode"}, {mod, "admin", "moderator", flags, "slow_mode"},
+		{boss, "member", "admin", flags, "slow_mode"},
+	} {
+		id := "req_as_" + c.role + "_" + c.claims
+		got := c.who.askPod("05/gaming-risk", id, map[string]any{
+			"query_users": []string{"u1"}, "lookback_hours": 24, "platform": "gotong_royong",
+			"actor": map[string]string{"user_id": c.who.id, "platform_user_id": c.who.id, "role": c.claims},
+		}).want(200)
+		var body struct {
+			Output struct {
+				Flags          json.RawMessage
+				Summary        map[string]int
+				Recommendation string
+			}
+		}
+		if err := json.Unmarshal(got.body, &body); err != nil {
+			t.Fatal(err)
+		}
+		if out := body.Output; w.pod.asked.Actor.Role != c.role || string(out.Flags) != c.flags || out.Recommendation != c.recommendation ||
+			out.Summary["total_flags"] != 1 {
+			t.Errorf("%s: the provider got the role %q, the caller %s", id, w.pod.asked.Actor.Role, got.body)
+		}
 	}
 }

@@ -57,6 +57,7 @@ type world struct {
 	clock  *clocktest.Clock
 	opts   httpapi.Options
 	marks  marking
+	pod    pod
 }
 
 type lockedBuffer struct {
@@ -159,7 +160,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
-			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: edgepod.Rules{}, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),
+			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: &w.pod, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),
 			webhooks.Routes(webhooks.Options{
 				Options: routed, Registers: w.store, Guard: outbound.New(outbound.Options{}), Now: w.now,
 				Admits: map[string]string{thread.Name: "/v1/chat/threads", cases.Name: "/v1/cases"},

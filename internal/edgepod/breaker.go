@@ -14,9 +14,9 @@ const (
 	openedFor = 15 * time.Second
 )
 
-// gate keeps the calls of one contract from waiting for a provider that is slow or
+// breaker keeps the calls of one contract from waiting for a provider that is slow or
 // down, and from taking the places of other contracts.
-type gate struct {
+type breaker struct {
 	mu     sync.Mutex
 	inside int
 	failed int          // in a row
@@ -25,35 +25,35 @@ type gate struct {
 
 // enter reports whether a call may begin; then leave must follow. An open breaker
 // lets one probe pass in 15 s.
-func (g *gate) enter(now clock.Moment) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.failed >= failures {
-		if now.Sub(g.opened) < openedFor {
+func (k *breaker) enter(now clock.Moment) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.failed >= failures {
+		if now.Sub(k.opened) < openedFor {
 			return false
 		}
-		g.opened = now
+		k.opened = now
 	}
-	if g.inside >= inFlight {
+	if k.inside >= inFlight {
 		return false
 	}
-	g.inside++
+	k.inside++
 	return true
 }
 
 // leave ends a call. A call whose caller left says nothing of the provider.
-func (g *gate) leave(now clock.Moment, failed, left bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.inside--
+func (k *breaker) leave(now clock.Moment, failed, left bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.inside--
 	switch {
 	case left:
 	case failed:
-		if g.failed++; g.failed >= failures {
-			g.opened = now
+		if k.failed++; k.failed >= failures {
+			k.opened = now
 		}
 	default:
-		g.failed = 0
+		k.failed = 0
 	}
 }
 
