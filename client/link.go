@@ -91,7 +91,6 @@ func away(d time.Duration, leave func(error)) *awayError {
 	return e
 }
 
-// dial opens a link over the transport.
 func (c *Conn) dial(ctx context.Context, t Transport, token string) (link, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialWithin)
 	defer cancel()

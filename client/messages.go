@@ -123,7 +123,6 @@ func (c *Client) DeleteMessage(ctx context.Context, threadID string, id gotong.E
 	return write[Message](ctx, c, http.MethodDelete, threadPath(threadID, "messages", id.String()), nil, opts)
 }
 
-// ifRevision makes a write conditional on this revision.
 func ifRevision(n uint64) CallOption {
 	return func(o *callOptions) { o.ifMatch = `"` + strconv.FormatUint(n, 10) + `"` }
 }

@@ -22,7 +22,6 @@ func (p *pace) faster(most int) {
 	p.window = min(p.window+1/p.window, float64(most))
 }
 
-// release ends a pause.
 func (p *pace) release() {
 	if p.hold != nil {
 		p.hold.Stop()

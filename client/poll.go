@@ -19,7 +19,6 @@ import (
 // noReceipt is the receipt of a command without an answer.
 var noReceipt gotong.Receipt
 
-// answer is the answer to a poll.
 type answer struct {
 	Cursor string            `json:"cursor"`
 	Frames []json.RawMessage `json:"frames"`
@@ -51,7 +50,6 @@ func (c *Conn) dialPoll(ctx context.Context, token string) (link, error) {
 
 func (l *polling) close() {}
 
-// serve implements link.
 func (l *polling) serve(ctx context.Context) error {
 	return l.conn.together(ctx, len(l.groups), func(ctx context.Context, i int) error {
 		for {
@@ -176,8 +174,6 @@ func (c *Conn) begin(group []gotong.Stream, start bool, a *answer) error {
 	return nil
 }
 
-// cursorsOf returns the cursors of the streams of a group that are still
-// followed.
 func (c *Conn) cursorsOf(group []gotong.Stream) []gotong.StreamCursor {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,7 +186,6 @@ func (c *Conn) cursorsOf(group []gotong.Stream) []gotong.StreamCursor {
 	return list
 }
 
-// process handles the frames of an answer.
 func (c *Conn) process(a *answer) error {
 	var gone *awayError
 	for _, raw := range a.Frames {
@@ -254,7 +249,6 @@ func (c *Conn) probe(ctx context.Context, token string, name gotong.Stream) erro
 	return err
 }
 
-// poll sends one request.
 func (c *Conn) poll(ctx context.Context, token string, names []gotong.Stream, cursor string, wait time.Duration) (*answer, error) {
 	query := url.Values{"wait": {wait.String()}}
 	res, err := c.get(ctx, "/v1/realtime/poll", "application/json", token, names, cursor, query)

@@ -148,7 +148,6 @@ func codeOfStatus(status int) gotong.Code {
 	}
 }
 
-// problemIn returns the problem in an error's chain, or nil.
 func problemIn(err error) *Problem {
 	p, _ := errors.AsType[*Problem](err)
 	return p

@@ -71,7 +71,6 @@ func NewRequestID() string {
 	return id.String()
 }
 
-// op is one REST operation.
 type op struct {
 	method string
 	path   string

@@ -62,7 +62,6 @@ func (l *streaming) close() {
 	}
 }
 
-// serve implements link.
 func (l *streaming) serve(ctx context.Context) error {
 	defer l.close()
 	return l.conn.together(ctx, len(l.groups), func(ctx context.Context, i int) error {

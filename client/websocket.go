@@ -78,7 +78,6 @@ func (c *Conn) dialWebSocket(ctx context.Context, token string) (link, error) {
 	return s, nil
 }
 
-// welcomed reads the welcome frame.
 func (s *socket) welcomed(ctx context.Context) error {
 	if s.ws.Subprotocol() != subprotocol {
 		return protocolError("a WebSocket without the subprotocol " + subprotocol)
@@ -114,7 +113,6 @@ func (s *socket) read(ctx context.Context) (*frame, int, error) {
 	return f, len(b), err
 }
 
-// serve implements link.
 func (s *socket) serve(ctx context.Context) error {
 	inner, cancel := context.WithCancelCause(ctx)
 	// A cancelled read would cut the connection; receive ends when the socket

@@ -157,7 +157,6 @@ func ParseSigner(text string) (Signer, error) {
 	return Signer{Key{s.Name(), public}, raw[1:]}, nil
 }
 
-// originSigner signs under the name of an origin.
 type originSigner struct {
 	note.Verifier
 

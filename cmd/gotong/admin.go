@@ -105,7 +105,6 @@ func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
 	return app.Granted{UserID: after.UserID, Role: after.Role, Changed: true}, err
 }
 
-// accountView is the server's view of an account.
 type accountView struct {
 	UserID string      `json:"user_id"`
 	Role   gotong.Role `json:"role"`

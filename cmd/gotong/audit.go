@@ -56,7 +56,6 @@ func (p *pins) keys() (keys []proof.Key, err error) {
 	return keys, nil
 }
 
-// read returns the pinned checkpoints.
 func (p *pins) read() (pinned audit.Pinned, err error) {
 	if p.Checkpoints == "" {
 		return pinned, nil
@@ -202,7 +201,6 @@ func indented(w io.Writer, v any) error {
 	return out.Encode(v)
 }
 
-// proof verifies the proof of an event.
 func (c *auditVerifyCmd) proof(std *stdio) error {
 	trust, err := c.trusted()
 	if err != nil {

@@ -117,7 +117,6 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// users returns the users of the connections.
 func (c *benchCmd) users(remote *client.Client) (bench.Users, error) {
 	switch {
 	case c.Tokens != "" && c.JWTKey != "":

@@ -14,7 +14,6 @@ import (
 	"gotong.dev/gotong/internal/config"
 )
 
-// cli is every command.
 type cli struct {
 	Serve      serveCmd      `cmd:"" help:"Run a server."`
 	Demo       demoCmd       `cmd:"" help:"Run a server with a neighbourhood that chats."`

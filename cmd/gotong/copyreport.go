@@ -30,7 +30,6 @@ func (r *copyReport) print(std *stdio, asJSON bool) error {
 	return err
 }
 
-// text returns the report for people.
 func (r *copyReport) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }

@@ -30,7 +30,6 @@ func misuse(hint, format string, args ...any) error {
 	return &failure{err: fmt.Errorf(format, args...), hint: hint, code: 2}
 }
 
-// explain returns the failure for an error, with a hint.
 func explain(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {

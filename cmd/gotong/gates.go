@@ -126,7 +126,6 @@ func (c *gatesCmd) notKnown(ctx context.Context, report gates.Report, err error)
 	return f
 }
 
-// print prints the report.
 func (c *gatesCmd) print(std *stdio, report gates.Report) error {
 	if c.JSON {
 		encoder := json.NewEncoder(std.out)
@@ -160,5 +159,4 @@ func showGate(std *stdio, p gates.Progress) {
 	}
 }
 
-// gateNames returns the names of the gates, for the help.
 func gateNames() string { return strings.Join(gates.Names(), ", ") }

@@ -106,7 +106,6 @@ func (c *importCmd) read() ([]importer.Entry, error) {
 	return list, nil
 }
 
-// thread returns the id of the thread into which the export is imported.
 func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries []importer.Entry) (string, error) {
 	if c.Thread != "" {
 		t, err := remote.Thread(ctx, c.Thread)
@@ -123,7 +122,6 @@ func (c *importCmd) thread(ctx context.Context, remote *client.Client, entries [
 	return t.ThreadID, err
 }
 
-// plan returns all steps of the import.
 func plan(thread string, entries []importer.Entry) ([]importer.Step, importer.Summary) {
 	p := importer.NewPlan(thread)
 	var steps []importer.Step
@@ -175,7 +173,6 @@ func (c *importCmd) write(
 	return result, err
 }
 
-// importReport is the final report of an import.
 type importReport struct {
 	File    string           `json:"file"`
 	Format  string           `json:"format"`

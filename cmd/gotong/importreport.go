@@ -11,7 +11,6 @@ import (
 // maxNamed bounds the unreadable lines that a report names.
 const maxNamed = 20
 
-// text returns the report for people.
 func (r importReport) text() string {
 	var b strings.Builder
 	say := func(format string, args ...any) { _, _ = fmt.Fprintf(&b, format+"\n", args...) }
@@ -61,7 +60,6 @@ func elsewhen(n int) string {
 	return fmt.Sprintf(" (%d of them with another time, which stays)", n)
 }
 
-// count returns a number with the name of what it counts.
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"
@@ -116,7 +114,6 @@ func (p *progress) show(r importer.Result) {
 	_, _ = fmt.Fprintf(p.std.err, "\r\x1b[K%s", p.line(r.Done, now.Sub(p.began)))
 }
 
-// line returns the progress after this time.
 func (p *progress) line(done int, took time.Duration) string {
 	rate := float64(done) / max(took.Seconds(), 0.001)
 	left := "…"

@@ -50,7 +50,6 @@ func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream got
 	}
 }
 
-// name returns the name under which a user is shown.
 func (t *tailLines) name(userID, shown string) string {
 	if shown != "" {
 		t.names[userID] = shown
@@ -81,7 +80,6 @@ type eventData struct {
 	Revision    uint64         `json:"revision"`
 }
 
-// event writes one event.
 func (t *tailLines) event(e client.Event) error {
 	var d eventData
 	if err := e.Decode(&d); err != nil {

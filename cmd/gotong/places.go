@@ -98,7 +98,6 @@ func placeExists(address string) bool {
 	return !errors.Is(err, os.ErrNotExist)
 }
 
-// codec returns the codec of all kinds, for reading a log.
 func codec() *store.Codec { return store.NewCodec(app.Kinds()) }
 
 func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
@@ -149,7 +148,6 @@ func (p *stages) show(s logcopy.Progress) {
 	_, _ = fmt.Fprintln(p.std.err, text)
 }
 
-// text returns the progress of a stage after this time.
 func (p *stages) text(s logcopy.Progress, took time.Duration) string {
 	if s.Total == 0 {
 		return s.Stage

@@ -52,7 +52,6 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 	return err
 }
 
-// checked checks the configuration and returns its logger.
 func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 	warnings, err := app.CheckConfig(c)
 	if err != nil {
@@ -85,7 +84,6 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 	say("Stop", "with Ctrl-C")
 }
 
-// withoutPassword returns an address without its password.
 func withoutPassword(address string) string {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil {

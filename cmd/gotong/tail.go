@@ -107,7 +107,6 @@ func (c *tailCmd) stream() (gotong.Stream, error) {
 	return stream, nil
 }
 
-// from returns where to begin.
 func (c *tailCmd) from(ctx context.Context, remote *client.Client, stream gotong.Stream) (client.From, error) {
 	switch c.From {
 	case "start":

@@ -12,7 +12,6 @@ import (
 // version is set when a release is built: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
-// build describes the build of this binary.
 func build() app.Build {
 	b := app.Build{Version: version, Commit: "unknown"}
 	info, ok := debug.ReadBuildInfo()

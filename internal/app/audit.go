@@ -83,7 +83,6 @@ func (a *App) keepCheckpoints(ctx context.Context) error {
 	return err
 }
 
-// proofRoutes are the routes of proofs.
 func (a *App) proofRoutes() func(*httpapi.API) {
 	return proofs.Routes(proofs.Options{
 		Views: a.views,

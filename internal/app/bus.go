@@ -115,7 +115,6 @@ func (a *App) allowances() httpapi.Shared {
 	}
 }
 
-// checks returns the checks of /readyz.
 func (a *App) checks() []httpapi.Check {
 	list := []httpapi.Check{{Name: "store", Test: func(ctx context.Context) error {
 		_, err := a.store.Positions(ctx)

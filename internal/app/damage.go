@@ -26,7 +26,6 @@ type watchful struct {
 	next   [gotong.Partitions]uint64 // the position after the latest reported commit
 }
 
-// keep makes the opened store that of the app.
 func (a *App) keep(opened store.Whole) {
 	a.bare = opened
 	a.damage = &watchful{Store: opened, places: map[string]bool{}, report: func(err error) {
@@ -95,7 +94,6 @@ func (w *watchful) ReadPartition(
 	return rows, err
 }
 
-// place reports a place unless it was reported before.
 func (w *watchful) place(err error) {
 	w.mu.Lock()
 	first := !w.places[err.Error()] && len(w.places) < maxPlaces

@@ -10,7 +10,6 @@ import (
 	"gotong.dev/gotong/internal/outbound"
 )
 
-// newPod returns the boundary to the Edge-Pod.
 func (a *App) newPod() *edgepod.Boundary {
 	return edgepod.New(edgepod.Options{
 		Provider: provider(&a.cfg), Clock: a.clock,

@@ -43,7 +43,6 @@ func keysOf(cfg *config.Config) ([]auth.Key, error) {
 	return keys, nil
 }
 
-// needsSigningKey reports whether a key must be configured and is not.
 func needsSigningKey(cfg *config.Config) bool { return cfg.SigningKey == "" && !ownStore(cfg) }
 
 // ownStore reports whether no other node can open this store.

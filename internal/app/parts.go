@@ -104,7 +104,6 @@ func (a *App) newAuth() error {
 	return err
 }
 
-// users describes the kind user to auth.
 func users() auth.Users {
 	return auth.Users{
 		Command: user.CmdRegister,
@@ -149,7 +148,6 @@ func (a *App) newRealtime() *realtime.Server {
 	})
 }
 
-// traceFrame continues the trace of a frame.
 func (a *App) traceFrame(ctx context.Context, traceparent, operation string) (context.Context, func()) {
 	if a.cfg.OTelEndpoint == "" && traceparent == "" {
 		return ctx, func() {} // nobody asked for a trace
@@ -161,7 +159,6 @@ func (a *App) traceFrame(ctx context.Context, traceparent, operation string) (co
 	return ctx, func() { span.End() }
 }
 
-// traceRequest begins the span of a request.
 func (a *App) traceRequest(r *http.Request) (context.Context, func(route string, status int)) {
 	ctx := telemetry.FromHeaders(r.Context(), r.Header)
 	ctx, span := a.tracing.Tracer("http").Start(ctx, r.Method, trace.WithSpanKind(trace.SpanKindServer))

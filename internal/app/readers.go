@@ -43,7 +43,6 @@ func collections(kinds []gotong.Kind) []string {
 	return append(store.Collections(kinds), reader.Collections(readers(false))...)
 }
 
-// newReaders returns the runner of readers and jobs.
 func (a *App) newReaders() (*reader.Runner, error) {
 	r, err := reader.New(reader.Options{
 		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{Ended: a.metrics.JobEnded},

@@ -290,7 +290,6 @@ func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn)
 	return grant, err
 }
 
-// slowed returns the error of a client that must wait.
 func slowed(wait time.Duration, err error) error {
 	if err == nil && wait > 0 {
 		err = later(wait, "Too many attempts; wait before the next.")

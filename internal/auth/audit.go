@@ -50,7 +50,6 @@ func WithOrigin(ctx context.Context, o Origin) context.Context {
 	return context.WithValue(ctx, originKey{}, o)
 }
 
-// auditDay is the register of one account's day.
 type auditDay struct {
 	Failed   []Entry `json:"failed,omitempty"`
 	Happened []Entry `json:"happened,omitempty"`

@@ -176,7 +176,6 @@ func (s *Service) Close() {
 	s.stop()
 }
 
-// attempted reports the result of an action to the observer.
 func (s *Service) attempted(action string, err error) {
 	result := "ok"
 	if err != nil {

@@ -17,7 +17,6 @@ const (
 // bypassLife is how long a principal of the bypass lasts after each use.
 const bypassLife = time.Hour
 
-// bypasses reports whether a token needs no proof.
 func (s *Service) bypasses(token string) bool { return s.opts.Bypass && token == BypassToken }
 
 // bypass returns the principal of the bypass: an ordinary user without an account.

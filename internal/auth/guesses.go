@@ -43,7 +43,6 @@ type tries struct {
 	last clock.Moment
 }
 
-// guess is the register of one key.
 type guess struct {
 	Tries int            `json:"tries"`
 	Last  gotong.Instant `json:"last"`

@@ -209,7 +209,6 @@ func readKey(path string) ([]byte, error) {
 	return secret, nil
 }
 
-// newKeyText returns a line with a new key.
 func newKeyText() []byte { return append(base64.StdEncoding.AppendEncode(nil, random(32)), '\n') }
 
 // makeKey writes a new key to a temporary file and links it into place, so that a

@@ -77,7 +77,6 @@ func (s *login) superseded(generation uint64) bool {
 		slices.ContainsFunc(s.Superseded, func(v span) bool { return v.From <= generation && generation <= v.To })
 }
 
-// lastUse returns the last use that the register knows of.
 func (s *login) lastUse() gotong.Instant { return max(s.RotatedAt, s.UsedAt) }
 
 func loginKey(userID, id string) gotong.Key {
@@ -322,7 +321,6 @@ func (s *Service) endLogin(ctx context.Context, userID, id string) (ended bool, 
 	return ended, err
 }
 
-// endOver ends a login and returns the error of its client.
 func (s *Service) endOver(ctx context.Context, userID, id string) error {
 	_, err := s.endLogin(ctx, userID, id)
 	return cmp.Or(err, loginOver())

@@ -14,7 +14,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// ticketLife is how long a ticket can be used.
 const ticketLife = 30 * time.Second
 
 // Ticket authenticates a principal once, within 30 seconds.
@@ -37,8 +36,6 @@ func ticketKey(id string) gotong.Key {
 	return gotong.Key{Collection: ticketsName, Owner: "ticket", Name: id}
 }
 
-// ticketText returns the text of the ticket with this id that was created at this
-// instant.
 func (s *Service) ticketText(id string, at gotong.Instant) string {
 	mac := s.tokens.derive("ticket", id, strconv.FormatInt(int64(at), 10))
 	return id + "." + base64.RawURLEncoding.EncodeToString(mac)
@@ -85,7 +82,6 @@ func (s *Service) UseTicket(ctx context.Context, text string) (p Principal, err 
 	return s.admit(ctx, t.Principal)
 }
 
-// takeTicket returns a ticket and marks it as used.
 func (s *Service) takeTicket(ctx context.Context, text string) (t ticket, err error) {
 	bad := unauthorized("The ticket is not valid, or no longer.")
 	id, _, ok := strings.Cut(text, ".")

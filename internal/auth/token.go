@@ -115,7 +115,6 @@ func tokenID(login string, generation uint64) string {
 	return login + "." + strconv.FormatUint(generation, 10)
 }
 
-// generationOf returns the generation in a [tokenID] of this login.
 func generationOf(login, id string) (uint64, bool) {
 	number, ok := strings.CutPrefix(id, login+".")
 	generation, err := strconv.ParseUint(number, 10, 63)

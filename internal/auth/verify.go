@@ -165,7 +165,6 @@ type verdict struct {
 	epoch     uint64 // of the user, from before the registers were read
 }
 
-// verified caches verdicts.
 type verified struct {
 	shards [16]recent[[32]byte, verdict]
 	epochs [256]atomic.Uint64

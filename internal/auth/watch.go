@@ -39,7 +39,6 @@ const (
 	maxHints = 4096
 )
 
-// notice is the register of a notice.
 type notice struct {
 	UserID string `json:"user_id"`
 }
@@ -191,7 +190,6 @@ func (w *Watch) look(ctx context.Context, logins []Principal, suspects map[strin
 	return group.Wait()
 }
 
-// noticed returns the users of all notices.
 func (s *Service) noticed(ctx context.Context) (map[string]struct{}, error) {
 	found := map[string]struct{}{}
 	from := gotong.NewEventID(s.now().Add(-noticeLife-noticeSkew), 0).String()

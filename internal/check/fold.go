@@ -152,7 +152,6 @@ func (f *fold) close() {
 	f.open = store.Record{}
 }
 
-// requestOf returns the key of the request that committed an event.
 func requestOf(e *store.Event) (gotong.RequestKey, error) {
 	var env store.Envelope[json.RawMessage]
 	err := json.Unmarshal(e.Data, &env)

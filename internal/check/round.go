@@ -12,7 +12,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// round is one round over a store.
 type round struct {
 	s    Store
 	o    Options

@@ -10,7 +10,6 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// file is the parsed YAML file.
 type file struct {
 	name    string
 	entries map[string]entry

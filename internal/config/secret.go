@@ -106,7 +106,6 @@ func (c *Config) SigningSecret() ([]byte, error) {
 	return b, nil
 }
 
-// checkSecrets reports faults, and returns the keys that are weak.
 func checkSecrets(c *Config, fault func(key, detail string)) (weak []string) {
 	secret, err := c.SigningSecret()
 	switch {

@@ -66,7 +66,6 @@ func (s *Source) nameVariables(n *kong.Node) error {
 	return nil
 }
 
-// variable returns the name of a key's environment variable.
 func variable(key string) string {
 	return "GOTONG_" + strings.ToUpper(strings.ReplaceAll(key, "-", "_"))
 }

@@ -25,7 +25,6 @@ import (
 // that was changed.
 var ErrFile = errors.New("copy: the file is rejected")
 
-// maxLine bounds one line of a file.
 const maxLine = 64 << 20
 
 // File is a file written by Export, as a source.
@@ -172,7 +171,6 @@ func (l *lines) wrong(err error) error {
 	return fmt.Errorf("%w: line %d: %w", ErrFile, l.n, err)
 }
 
-// next checks one line.
 func (l *lines) next(text []byte) (*fileLine, error) {
 	l.n++
 	cut := bytes.LastIndex(text, []byte(sumField))

@@ -137,7 +137,6 @@ func whole(b []byte) []byte {
 	return b
 }
 
-// linesOfCommit yields the events of a commit as lines.
 func linesOfCommit(l *store.Logged) iter.Seq2[eventLine, *store.Event] {
 	return func(yield func(eventLine, *store.Event) bool) {
 		for i := range l.Events {
@@ -237,7 +236,6 @@ func decodeEvent(raw json.RawMessage, page *Page) error {
 	return nil
 }
 
-// readPlaced reads a row that names a partition.
 func readPlaced[L any](raw json.RawMessage, add func(L) gotong.Partition) error {
 	var p gotong.Partition
 	err := read(raw, func(l L) { p = add(l) })

@@ -91,7 +91,6 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 	return rows.counts(), ctx.Err()
 }
 
-// begin returns the progress from which the copy continues.
 func begin(about About, state store.State) (progress, Summary, error) {
 	sum := Summary{Eras: about.Eras}
 	at := progress{Source: about.ID}

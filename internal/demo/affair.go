@@ -101,7 +101,6 @@ func (n *Neighbourhood) closed(ctx context.Context) error {
 	}
 }
 
-// take takes one step.
 func (n *Neighbourhood) take(ctx context.Context, m move) error {
 	if !n.opts.Pause(ctx, look) {
 		return ctx.Err()

@@ -30,7 +30,6 @@ const (
 	noted    = "Siap {nama}, saya catat. 🙏"
 )
 
-// answer returns the host's answer to a text of the user with this name.
 func answer(name, text string) string {
 	words := map[string]bool{}
 	for _, w := range strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) }) {

@@ -23,7 +23,6 @@ const (
 // cast is all neighbours and the guest, the founder first.
 var cast = []name{joko, endah, wati, rudi, sari, guest}
 
-// host answers guests.
 const host = wati
 
 func (n name) email() string { return strings.ToLower(string(n)) + "@rt05.example" }

@@ -1,6 +1,5 @@
 package demo
 
-// place is one of the neighbourhood's threads.
 type place int
 
 // The threads.
@@ -9,7 +8,6 @@ const (
 	private              // of the group, whose members it borrows
 )
 
-// scene is a conversation in one place.
 type scene struct {
 	place place
 	lines []line

@@ -46,7 +46,6 @@ func (t *task) announce(outcomes []store.Outcome) {
 	e.guard(t.ctx, func() { e.opts.Committed(decided{t}, rows) })
 }
 
-// settle ends the task with its outcome.
 func (t *task) settle(outcomes []store.Outcome, err error) {
 	if err != nil {
 		t.engine.note(t.ctx, err)
@@ -72,7 +71,6 @@ func (t *task) settle(outcomes []store.Outcome, err error) {
 	t.lane.settle(t, o.Status == store.Committed, again)
 }
 
-// receipt returns the receipt of the task's commit.
 func (t *task) receipt(record *store.Record) gotong.Receipt {
 	r, rows := receiptOf(record), t.commit[0].Events
 	r.Access = t.access

@@ -59,7 +59,6 @@ func (l *lane) decideCold(t *task) {
 	l.build(t, decision)
 }
 
-// registers returns the keys of the registers that the command changes.
 func (t *task) registers() (keys []gotong.Key) {
 	for _, r := range t.cmd.Registers {
 		keys = append(keys, r.Key)
@@ -303,7 +302,6 @@ func Replay(ctx context.Context, from store.Committer, record store.Record) (got
 	return receipt, nil
 }
 
-// receiptOf returns what a record says of a receipt.
 func receiptOf(record *store.Record) gotong.Receipt {
 	return gotong.Receipt{
 		Stream: record.Request.Stream, Partition: record.Partition, Position: record.Position,

@@ -47,7 +47,6 @@ func (decided) Done() <-chan struct{}              { return nil }
 func (decided) Err() error                         { return nil }
 func (d decided) Value(key any) any                { return d.of.ctx.Value(key) }
 
-// done answers the command.
 func (t *task) done(r gotong.Receipt, err error) {
 	t.engine.guard(t.ctx, func() {
 		t.engine.opts.Observer.Decided(t.cmd.Stream.Kind(), fate(r, err))

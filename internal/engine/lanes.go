@@ -39,7 +39,6 @@ func (l *lanes) put(added *lane) {
 	l.young[added.stream] = added
 }
 
-// begin begins a new generation.
 func (l *lanes) begin() {
 	dropped := l.old
 	l.young, l.old = map[gotong.Stream]*lane{}, l.young

@@ -25,7 +25,6 @@ func namesEvent(refs []gotong.Ref) bool {
 	return slices.ContainsFunc(refs, func(r gotong.Ref) bool { return !r.Event.IsZero() })
 }
 
-// viewerOf returns the actor of a command as a viewer of the stream.
 func viewerOf(cmd *gotong.Command) gotong.Viewer {
 	return gotong.Viewer{UserID: cmd.Actor.UserID, Role: cmd.Actor.Role}
 }

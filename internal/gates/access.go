@@ -101,7 +101,6 @@ func (a *accessProbe) write(ctx context.Context) error {
 	return a.s.Advance(ctx, step)
 }
 
-// person is a user of the probe.
 type person struct {
 	who    string
 	login  surreal.Login
@@ -264,7 +263,6 @@ func (a *accessProbe) listen(ctx context.Context, live *surreal.Live) (told []st
 	}
 }
 
-// tablesOf returns the table of each query.
 func (a *accessProbe) tablesOf(live *surreal.Live) (map[surreal.UUID]string, error) {
 	tables := map[surreal.UUID]string{}
 	for i, result := range live.Results() {

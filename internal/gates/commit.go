@@ -11,10 +11,8 @@ import (
 	"gotong.dev/gotong/internal/store/storetest"
 )
 
-// probeUser is the actor of the probes' commits.
 const probeUser = "gates"
 
-// unused returns an unused stream.
 func unused() gotong.Stream {
 	return gotong.NewStream("gate", strings.ToLower(rand.Text()))
 }

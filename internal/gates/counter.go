@@ -9,7 +9,6 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-// counterWorkers is how many workers add to one counter.
 const counterWorkers = 16
 
 // maxAdditions bounds what one worker remembers.
@@ -26,7 +25,6 @@ func (c *counter) prepare(ctx context.Context) error {
 		"DEFINE TABLE IF NOT EXISTS mark SCHEMALESS PERMISSIONS NONE; UPSERT counter:t SET n = 0", nil)
 }
 
-// add raises the counter by one and returns its number.
 func (c *counter) add(ctx context.Context, by string) (uint64, error) {
 	results, err := c.db.Transact(ctx, []string{
 		"LET $h = (UPDATE ONLY counter:t SET n += 1)",

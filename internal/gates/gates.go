@@ -58,7 +58,6 @@ type Progress struct {
 	Result     *Result
 }
 
-// gate is one row of the table of gates.
 type gate struct {
 	name  string
 	asks  string

@@ -69,7 +69,6 @@ func (r *Report) add(result Result) {
 	}
 }
 
-// findings collects what a gate sees.
 type findings []Finding
 
 func (f *findings) add(v Verdict, way, format string, args []any) {

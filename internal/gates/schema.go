@@ -20,14 +20,12 @@ type step struct {
 	Checksum string
 }
 
-// table is a table as the server describes it.
 type table struct {
 	definition string
 	parts      map[string]string // fields, events and indexes, by kind and name
 	readable   bool              // by record users or guests
 }
 
-// schema is the definitions of a database.
 type schema struct {
 	ledger   []step
 	tables   map[string]table
@@ -39,7 +37,6 @@ const ledgerTable = "migration"
 
 var role = regexp.MustCompile(`\b(OWNER|EDITOR|VIEWER)\b`)
 
-// schemaOf reads the schema of a database.
 func schemaOf(ctx context.Context, db *surreal.Client) (schema, error) {
 	var info struct {
 		Tables   map[string]string `cbor:"tables"`
@@ -173,7 +170,6 @@ func compareSchemas(f *findings, want, have schema) {
 	}
 }
 
-// compareLedgers reports whether the ledgers are equal.
 func compareLedgers(f *findings, want, have []step) bool {
 	for i, s := range have {
 		switch {
@@ -240,7 +236,6 @@ func withoutPermissions(definition string) string {
 	return text
 }
 
-// count returns a number with what it counts.
 func count(n int, what string) string {
 	if n != 1 {
 		what += "s"

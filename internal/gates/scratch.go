@@ -33,7 +33,6 @@ func Parse(text string) (Target, error) {
 	return t, nil
 }
 
-// scratchPrefix is how the names of all scratches begin.
 const scratchPrefix = "gotong_gates_"
 
 // scratch is the place of the gates' probes: a namespace of its own or, for a user
@@ -52,7 +51,6 @@ const rawDatabase = "raw"
 // cleanUp bounds the time for the removal of a scratch.
 const cleanUp = time.Minute
 
-// config returns the config of a database of the scratch.
 func (s *scratch) config(database string) surreal.Config {
 	cfg := s.target.Config
 	if s.target.Level == surreal.LevelRoot {
@@ -150,7 +148,6 @@ func (s *scratch) look(ctx context.Context, db *surreal.Client) error {
 	return nil
 }
 
-// databasesOf returns the databases of a namespace that exists.
 func databasesOf(ctx context.Context, db *surreal.Client, namespace string) (map[string]string, error) {
 	var ns struct {
 		Databases map[string]string `cbor:"databases"`

@@ -24,7 +24,6 @@ func supports(list string, v surreal.Version) bool {
 	return false
 }
 
-// version returns the server's version.
 func (r *run) version() surreal.Version {
 	v := r.db.Version()
 	if r.o.version != "" {
@@ -114,7 +113,6 @@ func checkSync(ctx context.Context, r *run, f *findings) error {
 	return nil
 }
 
-// medianOf returns the median.
 func medianOf(list []time.Duration) time.Duration {
 	if len(list) == 0 {
 		return 0

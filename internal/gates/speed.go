@@ -59,7 +59,6 @@ func hotQueries(stream gotong.Stream, document string, last uint64) []hot {
 	return list
 }
 
-// between returns the range of all names of an owner in a table.
 func between(table string, owner ...any) surreal.RecordID {
 	return surreal.RecordID{Table: table, Key: surreal.Range{
 		From: append(slices.Clone(owner), "a"), To: append(slices.Clone(owner), "z"),

@@ -17,7 +17,6 @@ import (
 // suiteGate begins the names of the gates that are parts of the store's suite.
 const suiteGate = "store"
 
-// suiteGates returns the parts of the store's suite, each as a gate.
 func suiteGates() []gate {
 	var list []gate
 	for _, part := range storetest.Parts() {

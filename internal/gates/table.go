@@ -52,7 +52,6 @@ func (r Report) Text(paint func(Verdict, string) string) string {
 	return b.String()
 }
 
-// summary returns the report in one sentence.
 func (r Report) summary() string {
 	n := map[Verdict]int{}
 	var bad []string
@@ -114,7 +113,6 @@ func (r Report) Markdown(title string) string {
 	return strings.TrimRight(b.String(), "\n") + "\n"
 }
 
-// cell returns a text for a cell of a Markdown table.
 func cell(text string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "*", `\*`).Replace(text)
 }

@@ -53,7 +53,6 @@ func peerOf(r *http.Request) netip.Addr {
 	return plainAddr(peer.Addr())
 }
 
-// trusts reports whether an address is that of a trusted proxy.
 func (p *proxies) trusts(addr netip.Addr) bool {
 	return slices.ContainsFunc(p.trusted, func(net netip.Prefix) bool { return net.Contains(addr) })
 }
@@ -74,7 +73,6 @@ func (p *proxies) last(list string) (rest, element string) {
 	return "", list
 }
 
-// hop returns the address in one element.
 func (p *proxies) hop(element string) (netip.Addr, bool) {
 	if p.header != Forwarded {
 		return hostAddr(strings.TrimSpace(element))

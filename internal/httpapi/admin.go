@@ -24,7 +24,6 @@ type Check struct {
 	Soft bool // the node is ready even if the check fails
 }
 
-// health answers health checks.
 type health struct {
 	version  Version
 	checks   []Check
@@ -53,7 +52,6 @@ func (h health) mount(mux *http.ServeMux, detailed bool) {
 	})
 }
 
-// readiness is the body of /readyz.
 type readiness struct {
 	Ready  bool              `json:"ready"`
 	Reason string            `json:"reason,omitempty"`

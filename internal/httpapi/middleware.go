@@ -127,7 +127,6 @@ func (e *edge) admit(r *http.Request, call *Call) error {
 	return nil
 }
 
-// correlation returns the client's correlation id, or a new one.
 func (e *edge) correlation(r *http.Request) string {
 	if id := r.Header.Get("X-Correlation-Id"); gotong.ValidRequestID(id) {
 		return id
@@ -189,7 +188,6 @@ func safeHeader(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// writer records what was answered.
 type writer struct {
 	http.ResponseWriter
 	status int

@@ -54,7 +54,6 @@ func writePage(w http.ResponseWriter, page []byte) {
 	_, _ = w.Write(page) // an error means that the client left
 }
 
-// page is the data of the template.
 type page struct {
 	Title, Version, Description string
 	Groups                      []pageGroup

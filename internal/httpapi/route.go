@@ -175,13 +175,11 @@ func keySchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Pattern: "^[A-Za-z0-9._:-]{1,128}$"}
 }
 
-// routeOf returns the Route with which the operation was registered.
 func routeOf(ctx huma.Context) Route {
 	r, _ := ctx.Operation().Metadata[routeKey].(Route)
 	return r
 }
 
-// apiOf returns the API on which the operation was registered.
 func apiOf(ctx huma.Context) *API {
 	return ctx.Operation().Metadata[apiKey].(*API) //nolint:forcetypeassert // Register puts it there
 }

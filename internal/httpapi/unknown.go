@@ -92,7 +92,6 @@ func covers(other, path string) bool {
 	return true
 }
 
-// operations returns the operations of a path, by method.
 func operations(item *huma.PathItem) map[string]*huma.Operation {
 	all := map[string]*huma.Operation{
 		http.MethodGet: item.Get, http.MethodPost: item.Post, http.MethodPut: item.Put, http.MethodPatch: item.Patch,

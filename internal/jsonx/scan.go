@@ -40,7 +40,6 @@ func (r *scanner) take(c byte) bool {
 	return true
 }
 
-// word takes a literal.
 func (r *scanner) word(w string) bool {
 	if !bytes.HasPrefix(r.b[r.at:], []byte(w)) {
 		return false
@@ -127,7 +126,6 @@ func (r *scanner) escape() bool {
 	return unit < 0xd800 || unit > 0xdfff
 }
 
-// value takes the value of a field.
 func (r *scanner) value(m *member, f *field, depth int) (ok bool) {
 	m.from = r.at
 	switch f.sort {

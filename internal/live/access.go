@@ -134,7 +134,6 @@ func (s *sub) apply(r *view.Snapshot, g *view.Grant, marks uint32, first uint64,
 	}
 }
 
-// accept answers the subscription.
 func (s *sub) accept(r *view.Snapshot, g *view.Grant, marks uint32, first uint64, p *page) {
 	h, head := s.session.hub, r.State.Head
 	s.cursor = head.Seq

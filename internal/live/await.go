@@ -78,7 +78,6 @@ func (t *flow) await(seq uint64) *readWait {
 	return w
 }
 
-// forgo ends such a wait.
 func (t *flow) forgo(w *readWait) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -190,7 +190,6 @@ func (h *Hub) signalFrame(m *bus.Signal) Frame {
 	return endFrame(append(b, '}'), SignalOp, 0)
 }
 
-// presenceFrame is who is present in a stream.
 func presenceFrame(stream gotong.Stream, data []byte) Frame {
 	b := append(startFrame(96+len(stream)+len(data)), `{"op":"signal","stream":`...)
 	b = appendString(b, string(stream))

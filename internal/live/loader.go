@@ -35,7 +35,6 @@ type queue struct {
 	most    int
 }
 
-// jobKey is what a job reads.
 type jobKey struct {
 	stream gotong.Stream
 	from   uint64

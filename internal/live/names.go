@@ -11,7 +11,6 @@ import (
 // not events.
 const nameLimit = 500 * time.Millisecond
 
-// named is the names of the actors of a page.
 func (h *Hub) named(ctx context.Context, rows []*view.Row) map[string]string {
 	if h.opt.Names == nil || len(rows) == 0 {
 		return nil
@@ -25,7 +24,6 @@ func (h *Hub) named(ctx context.Context, rows []*view.Row) map[string]string {
 	return h.opt.Names.Names(ctx, ids)
 }
 
-// known is the name of a user from memory.
 func (h *Hub) known(id string) (name string, known bool) {
 	if h.opt.Names == nil {
 		return "", true

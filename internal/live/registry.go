@@ -31,7 +31,6 @@ func (h *Hub) Open(reader gotong.Viewer, opt SessionOptions) (*Session, error) {
 	return s, nil
 }
 
-// gone removes a closed session.
 func (h *Hub) gone(s *Session) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -48,7 +47,6 @@ func (h *Hub) gone(s *Session) {
 	}
 }
 
-// pick returns the sessions that match.
 func (h *Hub) pick(match func(*Session) bool) []*Session {
 	h.mu.RLock()
 	defer h.mu.RUnlock()

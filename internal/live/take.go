@@ -7,7 +7,6 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// taking is what one Take gathers.
 type taking struct {
 	frames []Frame
 	size   int
@@ -155,7 +154,6 @@ func (s *sub) takeLocked(t *taking) (left, behind bool) {
 	return s.takeRing(t, ring), false
 }
 
-// takeRing gathers from the ring, from the cursor on.
 func (s *sub) takeRing(t *taking, ring *ring) (left bool) {
 	if ring.restricted <= s.cursor && s.grant.SeesAll(s.cursor+1, ring.head) {
 		for s.cursor < ring.head && !t.full() {

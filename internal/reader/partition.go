@@ -49,7 +49,6 @@ type partition struct {
 	status  []Status
 }
 
-// follower is a reader in a partition.
 type follower struct {
 	fold
 	stored uint64 // its cursor in the store

@@ -125,7 +125,6 @@ func RequestID(prefix string, parts ...string) string {
 
 var name = regexp.MustCompile(`^[a-z0-9_]{1,32}$`)
 
-// check returns what is wrong with the description of readers and handlers.
 func check(readers []Reader, handlers []Handler) error {
 	names, collections, queues := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	for i := range readers {

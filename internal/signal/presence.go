@@ -72,7 +72,6 @@ type presence struct {
 	answer bool         // another asked, and has not been answered
 }
 
-// user is one user of a presence.
 type user struct {
 	sessions int      // of this node
 	reports  []report // of other nodes
@@ -93,7 +92,6 @@ type word struct {
 	For  int      `json:"for,omitempty"` // for how many seconds Here holds unless it is repeated
 }
 
-// life is how long the report holds.
 func (w *word) life() time.Duration {
 	return min(max(reportLife, time.Duration(min(w.For, int(maxReportLife.Seconds())))*time.Second), maxReportLife)
 }

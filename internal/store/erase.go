@@ -48,7 +48,6 @@ func ErasePlan(
 	return ids, nil
 }
 
-// aboutAny reports whether an event with content is about one of these.
 func aboutAny(codec *Codec, kind *gotong.Kind, row *Event, seqs map[uint64]bool) (bool, error) {
 	if row.Content == nil || row.Type == gotong.EvErased {
 		return false, nil

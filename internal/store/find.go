@@ -123,8 +123,6 @@ func (s *search) guess() uint64 {
 	return min(max(uint64(guess), s.low), s.high)
 }
 
-// narrow narrows the search by rows of the stream; it returns the event if it is
-// one of them.
 func (s *search) narrow(rows []Event) (Event, bool) {
 	for i := range rows {
 		e := &rows[i]

@@ -36,7 +36,6 @@ type Writer[W any] struct {
 	workers   sync.WaitGroup
 }
 
-// turn is the right to write.
 type turn uint8
 
 const (

@@ -198,7 +198,6 @@ func (c *Client) missed(err error) {
 	c.opts.Changed(err)
 }
 
-// connect returns a new socket that is signed in and in its database.
 func (c *Client) connect(ctx context.Context, note func(Raw) error) (*socket, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, c.opts.Dial, errors.New("the server did not answer in time"))
 	defer cancel()

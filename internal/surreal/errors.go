@@ -114,7 +114,6 @@ func (e *Error) followed() bool {
 	return strings.HasPrefix(e.Text, "The query was not executed due to a") && !strings.Contains(e.Text, "can be retried")
 }
 
-// expired reports whether the login of a socket has expired.
 func (e *Error) expired() bool {
 	return strings.Contains(e.Text, "session has expired") || strings.Contains(e.Text, "token has expired")
 }

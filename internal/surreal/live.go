@@ -93,7 +93,6 @@ func (l *Live) Next(ctx context.Context) (Notification, error) {
 	}
 }
 
-// errUnsubscribed is the error of Next after Close.
 var errUnsubscribed = errors.New("the subscription is closed")
 
 // Close ends the subscription and its socket, and with it the live queries.

@@ -179,7 +179,6 @@ func (s *socket) watch(ctx context.Context) {
 	}
 }
 
-// alive reports whether the socket has not ended.
 func (s *socket) alive() bool {
 	select {
 	case <-s.done:

@@ -41,7 +41,6 @@ func name(s string) string {
 	}, s)))
 }
 
-// validName reports whether s is one line of visible text.
 func validName(s string) bool { return Legible(s) == s && Visible(s) }
 
 // Legible returns s without the characters that a name must not contain: control

@@ -109,7 +109,6 @@ func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, pag
 	return p, nil
 }
 
-// cover sets how much of the query the rows of the log cover.
 func (p *Page) cover(q Query, rows []store.Event) {
 	end := p.Head.Seq
 	if q.To > 0 {

@@ -186,7 +186,6 @@ func seqOf(name string) (uint64, error) {
 	return seq, nil
 }
 
-// accessNeeds returns the references that decide the access of all the viewers.
 func accessNeeds(kind *gotong.Kind, state gotong.State, viewers []gotong.Viewer) []gotong.Ref {
 	if kind.AccessNeeds == nil {
 		return nil

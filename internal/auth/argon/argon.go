@@ -133,7 +133,6 @@ func (p *Pool) ask(r request) ([]byte, error) {
 	return key, nil
 }
 
-// take returns a free child, or a new one.
 func (p *Pool) take() (*child, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

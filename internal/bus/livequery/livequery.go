@@ -205,7 +205,6 @@ func (b *Bus) receive(n surreal.Notification) error {
 	return nil
 }
 
-// partitionOf returns the partition of a row's key.
 func partitionOf(key any) (gotong.Partition, bool) {
 	var n uint64
 	switch k := key.(type) {
@@ -255,7 +254,6 @@ func (b *Bus) poll(ctx context.Context) error {
 	}
 }
 
-// positions reads the position of each partition.
 func (b *Bus) positions(ctx context.Context) (list [gotong.Partitions]uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()

@@ -66,7 +66,7 @@ func parse(text string, roots *tls.Config) (opt rueidis.ClientOption, secrets []
 	}
 	opt.Dialer.Timeout, opt.Dialer.KeepAlive, opt.ConnWriteTimeout = connecting, keepAlive, answer
 	opt.DisableRetry, opt.DisableCache = true, true // retries ignore deadlines
-	opt.PipelineMultiplex = -1 // one connection is enough
+	opt.PipelineMultiplex = -1                      // one connection is enough
 	opt.RingScaleEachConn, opt.BlockingPoolSize = 10, 1
 	opt.ReadBufferEachConn, opt.WriteBufferEachConn = 64<<10, 64<<10
 	opt.ClientName = "gotong"

@@ -19,7 +19,6 @@ import (
 // signals is the number of signals that may wait in each direction.
 const signals = 4096
 
-// maxMessage bounds a message in bytes.
 const maxMessage = 64 << 10
 
 // Options configure a Link. URL and Installation are required.
@@ -157,7 +156,6 @@ func (l *Link) Check(context.Context) error {
 	return l.why
 }
 
-// wire is a message as it is sent.
 type wire struct {
 	From string `json:"from"` // the link that sent it
 	bus.Message

@@ -148,7 +148,6 @@ func (g Gate) find(userID string) (int, bool) {
 	return slices.BinarySearchFunc(g.Ballots, userID, func(b Ballot, id string) int { return cmp.Compare(b.UserID, id) })
 }
 
-// voted reports whether a vote of this user counts.
 func (g Gate) voted(userID string) bool { _, is := g.find(userID); return is }
 
 // CaseKey is the key of a case's document.

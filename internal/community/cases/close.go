@@ -81,7 +81,6 @@ func (g Gate) resolved(confirmed bool) Gate {
 	return g
 }
 
-// tally counts the votes of the gate.
 func (g Gate) tally(now gotong.Instant) Tallied {
 	t := Tallied{
 		Gate: g.Seq, Objection: g.Objector != "", Secret: g.Terms.Secret, Voters: g.Voters, Count: Count{Needed: g.Terms.Needed(g.Voters)},
@@ -109,7 +108,6 @@ func (g Gate) tally(now gotong.Instant) Tallied {
 	return t
 }
 
-// why returns what decides a vote with this count.
 func (g Gate) why(c Count) Why {
 	switch {
 	case c.TookPart() < c.Needed:

@@ -54,7 +54,6 @@ func homeRefs(home gotong.Stream, userID string) []gotong.Ref {
 	return gotong.ChainRefs([]gotong.Stream{home}, userID)
 }
 
-// targets returns the gate and the user that a command is about.
 func targets(data any) (gate uint64, userID string) {
 	switch c := data.(type) {
 	case Seating:

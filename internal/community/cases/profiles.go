@@ -7,7 +7,6 @@ import (
 	"time"
 )
 
-// maxWindow bounds every window of a profile.
 const maxWindow = 366 * 24 * time.Hour
 
 // addProfile adds a profile. The vote that it names is one of the same file, or

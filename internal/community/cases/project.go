@@ -89,7 +89,6 @@ func removed(s gotong.State, doc Case, e gotong.Event, userID string) []gotong.C
 	}
 }
 
-// onGate returns the changes of an event about a gate.
 func onGate(s gotong.State, doc Case, e gotong.Event) []gotong.Change {
 	seq := GateOf(e)
 	if seq == 0 || e.Type == EvResolved { // the outcome of a dispute follows
@@ -108,12 +107,10 @@ func onGate(s gotong.State, doc Case, e gotong.Event) []gotong.Change {
 	return changes(doc, g, e)
 }
 
-// proposed returns the gate that an event opens.
 func proposed(e gotong.Event, d Proposed) Gate {
 	return Gate{Proposed: d, ProposedBy: e.Actor.UserID, Phase: opening(d.Terms.Gate)}
 }
 
-// next returns the gate after an event about it.
 func (g Gate) next(e gotong.Event) Gate {
 	switch d := e.Data.(type) {
 	case Extended:
@@ -144,7 +141,6 @@ func ended(event string) Phase {
 	}[event]
 }
 
-// extended returns the gate in its next window.
 func (g Gate) extended(e gotong.Event, d Extended) Gate {
 	g.Now, g.ClosesAt = d.Now, d.ClosesAt
 	switch e.Type {

@@ -31,7 +31,6 @@ func (r ruling) propose(c Propose) (gotong.Decision, error) {
 	return gotong.Accept(fact, r.outcome(r.gate.end()))
 }
 
-// opened returns the data with which the gate opens.
 func (r ruling) opened(c Propose, step edge) (Proposed, error) {
 	voters := len(r.voters(Gate{}))
 	p := Proposed{
@@ -89,7 +88,6 @@ func (r ruling) profile(c Propose, step edge, voters int) (string, error) {
 	return c.Profile, nil
 }
 
-// met returns an error for the first prerequisite that is not met.
 func (e edge) met(t Terms) error {
 	for _, p := range e.requires {
 		if p == PorRefs || p == ChallengeWindow && t.Challenge == 0 {

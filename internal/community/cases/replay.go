@@ -107,7 +107,6 @@ func (g Gate) gives(event string, d Outcome) error {
 	return nil
 }
 
-// evidence is what a tally was counted from.
 var evidence = gotong.Evidence{
 	// The proposal and, unless the gate is secret, the votes.
 	Of: func(e gotong.Event) []uint64 {

@@ -93,7 +93,6 @@ func (t Terms) atLeast(o Terms) bool {
 	}
 }
 
-// after returns the instant this many seconds later.
 func after(from gotong.Instant, seconds int64) gotong.Instant {
 	return from.Add(time.Duration(seconds) * time.Second)
 }

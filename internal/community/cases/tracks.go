@@ -35,7 +35,6 @@ type track struct {
 	edges  map[[2]string]edge
 }
 
-// edge is one step of a track.
 type edge struct {
 	gate, complex string // profiles; complex is empty if it is the same
 	fast          string // the profile of the fast track; empty: there is none
@@ -53,7 +52,6 @@ const (
 	ChallengeWindow Prerequisite = "challenge_window"
 )
 
-// trackFile is the form of a file of tracks.
 type trackFile struct {
 	Profiles map[string]profileForm `yaml:"profiles"`
 	Tracks   map[string]trackForm   `yaml:"tracks"`

@@ -45,7 +45,6 @@ func requestOf(data any) string {
 	}
 }
 
-// invited reports whether a user has an open invitation.
 func (r ruling) invited(userID string) bool {
 	i, ok := gotong.Doc[Invitation](r.state, InvitationKey(r.state.Stream.ID(), userID))
 	return ok && i.Open(r.now())
@@ -78,7 +77,6 @@ func (r ruling) private(typ string, data any) gotong.Fact {
 	return gotong.Fact{Type: typ, Audience: gotong.ForRole(Managing), Data: data}
 }
 
-// request returns a pending request.
 func (r ruling) request(id string) (Request, bool) {
 	return gotong.Doc[Request](r.state, RequestKey(r.state.Stream.ID(), id))
 }
@@ -171,7 +169,6 @@ func (r ruling) withdrawInvite(c WithdrawInvite) (gotong.Decision, error) {
 	return gotong.Accept(r.private(EvInvitationWithdrawn, Uninvited{c.UserID, r.now()}))
 }
 
-// asked adds a request.
 func asked(e gotong.Event) []gotong.Change {
 	note, _ := e.Content.(Note)
 	id, requestID := e.Stream.ID(), RequestID(e.Seq)

@@ -120,7 +120,6 @@ func (a *accounts) ownerlessOf(ctx context.Context, userID string) ([]Ownerless,
 	return list, nil
 }
 
-// led is a stream with its leaders.
 type led struct {
 	stream gotong.Stream
 	name   string

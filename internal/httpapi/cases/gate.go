@@ -91,7 +91,6 @@ func (r *routes) read(ctx context.Context, s gotong.Stream, seq uint64) (cases.G
 	return g, page.Events[0], page, nil
 }
 
-// transition returns the view of the transition that the event seq proposed.
 func (r *routes) transition(ctx context.Context, s gotong.Stream, seq uint64) (TransitionView, error) {
 	g, e, page, err := r.read(ctx, s, seq)
 	if err != nil {

@@ -165,7 +165,6 @@ func (g *groups) ask(ctx context.Context, in *struct {
 	return &out[httpapi.Written[RequestView]]{httpapi.Written[RequestView]{View: &v}}, nil
 }
 
-// requestOf returns the viewer's own pending request.
 func requestOf(l view.Look) (id string, req group.Request, pending bool) {
 	mine, _ := gotong.Doc[gotong.Entry](l.State, group.ApplicantKey(l.Stream.ID(), l.Viewer.UserID))
 	if mine.ID != "" {

@@ -112,7 +112,6 @@ func (b Book[V]) chain(state gotong.State) []gotong.Stream {
 	return b.Chain(state)
 }
 
-// seat returns what a stream and its lender keep of one user.
 func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID string) (Roll, Seat, error) {
 	roll, err := b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
 		return []gotong.Ref{{Stream: of, Key: gotong.MemberKey(of, userID)}}, nil

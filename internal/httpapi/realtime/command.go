@@ -172,7 +172,6 @@ func (c *conn) settle(ctx context.Context, session *live.Session, id string, r g
 	c.answer(session, ackFrame(id, r))
 }
 
-// parse turns a frame into a command of its kind.
 func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	principal := c.principal.Load()
 	cmd := gotong.Command{
@@ -219,7 +218,6 @@ func (c *conn) parse(f inFrame) (gotong.Command, error) {
 	return cmd, nil
 }
 
-// creates reports whether the command creates a stream.
 func (c *conn) creates(cmd gotong.Command) bool {
 	kind, err := c.server.opts.Codec.Kind(cmd.Stream)
 	if err != nil || kind.Home == nil {

@@ -94,7 +94,6 @@ func (f *follow) close() {
 	f.session.Close()
 }
 
-// errLeft reports that the client left before it was answered.
 var errLeft = errors.New("realtime: the client left")
 
 // refuse answers a request that cannot be followed. A client that left gets no
@@ -215,5 +214,4 @@ func reported(at gotong.StreamCursor, frames []live.Frame) (gotong.StreamCursor,
 	return at, false
 }
 
-// cursor returns the cursors of the streams as text.
 func (f *follow) cursor() string { return gotong.FormatCursors(f.cursors) }

@@ -75,7 +75,6 @@ func (c *conn) rouse() {
 	}
 }
 
-// read reads what has arrived, for one turn.
 func (c *conn) read() {
 	c.reading.Store(1)
 	in := intakes.Get().(*intake) //nolint:forcetypeassert // the pool holds nothing else

@@ -37,7 +37,6 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	s.closed("sse", out.run(ctx))
 }
 
-// eventStream writes one response.
 type eventStream struct {
 	*follow
 	buf    []byte
@@ -117,7 +116,6 @@ func (e *eventStream) append(frames []live.Frame) {
 	e.frames = append(e.frames, frames...)
 }
 
-// flush writes what was rendered.
 func (e *eventStream) flush() error {
 	n, err := e.out.write(e.buf)
 	if len(e.frames) > 0 {

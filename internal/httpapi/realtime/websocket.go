@@ -260,7 +260,6 @@ func (c *conn) close(code int, reason string) {
 	}
 }
 
-// writeClose writes the close frame.
 func (c *conn) writeClose(code int, reason string) {
 	defer c.fence()
 	c.sayClose(code, reason)

@@ -128,7 +128,6 @@ func (s *Store) rows(stream gotong.Stream, from, to uint64) []store.Event {
 	return slices.DeleteFunc(rows, func(e store.Event) bool { return e.Seq == 0 })
 }
 
-// cloned returns copies of rows.
 func cloned(rows []store.Event, err error) ([]store.Event, error) {
 	for i := range rows {
 		rows[i] = cloneEvent(&rows[i])

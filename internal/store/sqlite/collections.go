@@ -57,7 +57,6 @@ func (s *Store) collectionOf(name string) (collection, error) {
 	return t, nil
 }
 
-// known checks that all changes are to collections of the store.
 func (s *Store) known(changes []store.Change) error {
 	unknown := slices.IndexFunc(changes, func(ch store.Change) bool {
 		_, ok := s.collections[ch.Key.Collection]

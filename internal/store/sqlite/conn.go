@@ -66,7 +66,6 @@ func openWith(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, er
 // copies each page that an INSERT changes, to take back half of it.
 const appends = "only gotong appends to the log"
 
-// rowFunc reads one row of a result.
 type rowFunc func(*sqlite.Stmt) error
 
 // errEnough makes a query stop early without an error.

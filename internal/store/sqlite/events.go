@@ -20,7 +20,6 @@ const (
 		WHERE e.partition = +? AND e.position > ? AND e.position <= ? ORDER BY e.position, e.key`
 )
 
-// eventsIn reads a range of a stream's events.
 func (r *reading) eventsIn(of store.EventRange) ([]store.Event, error) {
 	h, err := r.head(of.Stream)
 	if err != nil {

@@ -105,7 +105,6 @@ func (t *tip) advance(to ends, changed map[gotong.Stream]*head) {
 	}
 }
 
-// reset forgets all heads.
 func (t *tip) reset(to ends) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -141,7 +140,6 @@ func (h *head) read(c *conn, s gotong.Stream, eras store.Eras) error {
 	}, int(h.no))
 }
 
-// readEnds reads where the log ends.
 func readEnds(c *conn) (e ends, err error) {
 	for p := range gotong.Partition(gotong.Partitions) {
 		err := c.query(selectEnd, func(row *sqlite.Stmt) error { e.positions[p] = unsigned(row, 0); return nil }, p)

@@ -51,7 +51,6 @@ func (s *Store) transact(ctx context.Context, statements []string, vars surreal.
 	return results, nil
 }
 
-// thrown returns the error that a thrown text stands for.
 func (s *Store) thrown(ctx context.Context, err error) error {
 	switch text, _ := surreal.Thrown(err); text {
 	case otherwise:

@@ -15,7 +15,6 @@ import (
 // contradict each other.
 const MaxSkew = 2 * time.Second
 
-// clockEvery is how often the clocks are compared.
 const clockEvery = 15 * time.Second
 
 // clock compares this node's clock with the database's.

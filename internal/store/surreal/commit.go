@@ -43,7 +43,6 @@ func (s *Store) Submit(
 	s.queue.Submit(ctx, store.CommitWork(o, batch, o.out, announce, done))
 }
 
-// accepts returns an error for a batch that must not be queued.
 func (s *Store) accepts(batch []store.Commit) error {
 	for i := range batch {
 		if err := batch[i].Check(); err != nil {
@@ -189,7 +188,6 @@ func (c *crowd) look() bool { return c.ahead.Load() > 0 && c.ahead.Add(-1) >= 0 
 // because another node was first or an answer was lost.
 func (s *Store) Repeats() uint64 { return s.crowd.repeats.Load() }
 
-// carryOut runs the transaction of a plan.
 func (s *Store) carryOut(ctx context.Context, p *plan) error {
 	return s.gated(ctx, func(gate surreal.RecordID) error {
 		w := p.render(gate)

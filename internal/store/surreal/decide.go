@@ -108,7 +108,6 @@ func (s *Store) look(ctx context.Context, batch []store.Commit) (*view, error) {
 	return v, nil
 }
 
-// eventKey names one event.
 type eventKey struct {
 	_      struct{} `cbor:",toarray"`
 	Stream gotong.Stream

@@ -57,7 +57,6 @@ func newPlan(v *view, n int) *plan {
 	}
 }
 
-// apply adds a commit to the plan and returns its record.
 func (p *plan) apply(c *store.Commit, erased origins) store.Record {
 	stream, no := c.Request.Stream, c.Partition()
 	p.restOn(stream)
@@ -123,7 +122,6 @@ func (p *plan) restOn(stream gotong.Stream) {
 	p.own = append(p.own, stream)
 }
 
-// restOnOther notes that the plan rests on another stream's seq.
 func (p *plan) restOnOther(stream gotong.Stream) {
 	if _, rested := p.rested[stream]; !rested {
 		p.rested[stream] = false
@@ -131,7 +129,6 @@ func (p *plan) restOnOther(stream gotong.Stream) {
 	}
 }
 
-// ends returns the positions after the plan.
 func (p *plan) ends() [gotong.Partitions]uint64 {
 	ends := p.view.positions
 	for no := range ends {
@@ -140,7 +137,6 @@ func (p *plan) ends() [gotong.Partitions]uint64 {
 	return ends
 }
 
-// whole reports whether every commit is committed.
 func (p *plan) whole() bool { return len(p.order) == len(p.outcomes) }
 
 // writing is the text and the parameters of a transaction.
@@ -158,7 +154,6 @@ func (w *writing) add(statement, name string, value any) {
 // changed.
 const moved = "gotong: moved"
 
-// render returns the transaction of the plan.
 func (p *plan) render(gate surreal.RecordID) *writing {
 	w := &writing{vars: surreal.Vars{}}
 	p.check(w)

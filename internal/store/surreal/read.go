@@ -20,7 +20,6 @@ type reading struct {
 	vars  surreal.Vars
 }
 
-// param names a value in the statement.
 func (r *reading) param(value any) string {
 	if r.vars == nil {
 		r.vars = surreal.Vars{}
@@ -80,7 +79,6 @@ type positionRow struct {
 	Position uint64
 }
 
-// positions reads the last position of every partition.
 func (r *reading) positions(take func([gotong.Partitions]uint64)) {
 	part(r, "SELECT VALUE [record::id(id), position] FROM partition:0..=15", func(rows []positionRow) error {
 		if len(rows) != gotong.Partitions {

@@ -55,7 +55,6 @@ func (r *reading) registers(from, bound string, now gotong.Instant, take func(st
 	})
 }
 
-// registersOf reads those registers of a list that exist now.
 func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[gotong.Key]store.Register) {
 	if len(list) == 0 {
 		return

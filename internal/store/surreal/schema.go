@@ -145,7 +145,6 @@ func (s *Store) openEras(ctx context.Context) error {
 	return s.readEras(ctx)
 }
 
-// readEras returns the epochs.
 func (s *Store) readEras(ctx context.Context) error {
 	var kept []string
 	if err := s.db.Select(ctx, "SELECT VALUE value FROM meta:eras", nil, &kept); err != nil {
@@ -164,7 +163,6 @@ func erasVars(eras store.Eras) surreal.Vars {
 	return surreal.Vars{"eras": string(text), "epoch": string(eras.Epoch())}
 }
 
-// knows returns an error unless all changes are to collections of the store.
 func (s *Store) knows(changes []store.Change) error {
 	for _, ch := range changes {
 		if !s.docs[ch.Key.Collection] {

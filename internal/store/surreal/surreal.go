@@ -257,7 +257,6 @@ func (c *calls) end() {
 	}
 }
 
-// failure returns an error of the client as an error of the port.
 func failure(err error) error {
 	var e *surreal.Error
 	switch {
