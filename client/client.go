@@ -40,6 +40,15 @@ type Options struct {
 	// Climb is the interval at which better transports are tried; 0 is 30 s.
 	Climb time.Duration
 
+	// OpenWithin is the time that one transport has to open, up to the first sign
+	// of life of the server; 0 is 10 s.
+	OpenWithin time.Duration
+
+	// Scale multiplies every wait and limit of silence that the client chooses
+	// itself, Climb and Backoff included, but no wait that the server names. It is
+	// for tests; 0 is 1.
+	Scale float64
+
 	// Log receives lost connections and ended subscriptions, never content or
 	// tokens. If it is nil, nothing is logged.
 	Log *slog.Logger
@@ -87,6 +96,12 @@ func New(opts Options) (*Client, error) {
 	if opts.Climb == 0 {
 		opts.Climb = 30 * time.Second
 	}
+	if opts.OpenWithin == 0 {
+		opts.OpenWithin = 10 * time.Second
+	}
+	if opts.Scale == 0 {
+		opts.Scale = 1
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
@@ -115,6 +130,14 @@ func defaultTransport(dial func(context.Context, string, string) (net.Conn, erro
 		ExpectContinueTimeout: time.Second,
 	}
 }
+
+// scaled returns a wait that the client chooses itself.
+func (c *Client) scaled(d time.Duration) time.Duration {
+	return time.Duration(float64(d) * c.opts.Scale)
+}
+
+// backoff returns the wait before try number n.
+func (c *Client) backoff(n int) time.Duration { return c.scaled(c.opts.Backoff(n)) }
 
 // Close closes idle connections. Each Conn ends with the context of its Run.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -26,7 +26,6 @@ const subprotocol = "gotong.v1"
 
 // The times of the transports.
 const (
-	dialWithin  = 10 * time.Second // a transport that takes longer is not used
 	writeWithin = 30 * time.Second
 	pollWait    = 25 * time.Second
 	pollWithin  = 45 * time.Second // for the whole answer
@@ -92,7 +91,7 @@ func away(d time.Duration, leave func(error)) *awayError {
 }
 
 func (c *Conn) dial(ctx context.Context, t Transport, token string) (link, error) {
-	ctx, cancel := context.WithTimeout(ctx, dialWithin)
+	ctx, cancel := context.WithTimeout(ctx, c.client.opts.OpenWithin)
 	defer cancel()
 	switch t {
 	case WebSocket:
@@ -199,7 +198,7 @@ func (s *supervisor) ride(ctx context.Context, l link, level int) (link, int, er
 // link that works, or nil if ctx ended.
 func (s *supervisor) climb(ctx context.Context, level int) (link, int) {
 	c := s.c.client
-	for sleep(ctx, c.opts.Climb) {
+	for sleep(ctx, c.scaled(c.opts.Climb)) {
 		token, err := c.token(ctx, "")
 		for higher := 0; higher < level && err == nil; higher++ {
 			if l, err := s.c.dial(ctx, c.opts.Transports[higher], token); err == nil {

@@ -60,8 +60,8 @@ func (l *polling) serve(ctx context.Context) error {
 			if len(cursors) == 0 {
 				return errChanged
 			}
-			within, cancel := context.WithTimeout(ctx, pollWithin)
-			a, err := l.conn.poll(within, l.token, nil, gotong.FormatCursors(cursors), pollWait)
+			within, cancel := context.WithTimeout(ctx, l.conn.client.scaled(pollWithin))
+			a, err := l.conn.poll(within, l.token, nil, gotong.FormatCursors(cursors), l.conn.client.scaled(pollWait))
 			cancel()
 			if err == nil {
 				err = l.conn.process(a)

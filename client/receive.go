@@ -171,5 +171,5 @@ func (c *Conn) wait(n int, p *Problem) time.Duration {
 	if p != nil && p.RetryAfter > 0 {
 		return p.RetryAfter
 	}
-	return c.client.opts.Backoff(n)
+	return c.client.backoff(n)
 }

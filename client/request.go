@@ -114,7 +114,7 @@ func (c *Client) do(ctx context.Context, o op, out any) error {
 		case !repeatable(err) || !write && n+1 >= readTries:
 			return err
 		}
-		wait := c.opts.Backoff(n)
+		wait := c.backoff(n)
 		if p != nil && p.RetryAfter > 0 {
 			wait = p.RetryAfter
 		}

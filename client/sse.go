@@ -68,7 +68,7 @@ func (l *streaming) serve(ctx context.Context) error {
 		body := &watchedBody{Reader: l.responses[i].Body}
 		inner, cancel := context.WithCancelCause(ctx)
 		var watching sync.WaitGroup
-		watching.Go(func() { body.watch(inner, cancel) })
+		watching.Go(func() { body.watch(inner, l.conn.client.scaled(sseSilence), cancel) })
 		stop := context.AfterFunc(inner, l.cancel)
 		defer stop()
 		err := l.read(inner, body, cancel)
@@ -127,8 +127,8 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // watch ends a request whose response stays silent: the server sends at least a
 // comment every 20 s. A slow handler keeps the response from being read and may
 // also cause this end; it costs no more than a new request.
-func (b *watchedBody) watch(ctx context.Context, cancel context.CancelCauseFunc) {
-	tick := time.NewTicker(sseSilence)
+func (b *watchedBody) watch(ctx context.Context, limit time.Duration, cancel context.CancelCauseFunc) {
+	tick := time.NewTicker(limit)
 	defer tick.Stop()
 	for silent := 0; silent < 2; silent++ {
 		if b.received.Swap(false) {

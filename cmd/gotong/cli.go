@@ -15,27 +15,28 @@ import (
 )
 
 type cli struct {
-	Serve      serveCmd      `cmd:"" help:"Run a server."`
-	Demo       demoCmd       `cmd:"" help:"Run a server with a neighbourhood that chats."`
-	Import     importCmd     `cmd:"" help:"Turn an export of another chat into a thread."`
-	Tail       tailCmd       `cmd:"" help:"Follow a thread."`
-	Token      tokenCmd      `cmd:"" help:"Sign in, or sign up, and print an access token."`
-	Admin      adminCmd      `cmd:"" help:"Give platform roles, generate signing keys."`
-	Reader     readerCmd     `cmd:"" help:"Show the readers of the log, pass a position, rebuild one."`
-	Job        jobCmd        `cmd:"" help:"Show jobs and dead jobs, and retry one."`
-	Copy       copyCmd       `cmd:"" help:"Move a whole log to another store."`
-	Export     exportCmd     `cmd:"" help:"Write a whole log to a file."`
-	ImportLog  importLogCmd  `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
-	Gates      gatesCmd      `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
-	Bench      benchCmd      `cmd:"" help:"Measure a server, and check that it loses nothing."`
-	Webhook    webhookCmd    `cmd:"" help:"Send events to a server of yours: register, replay, listen."`
-	Explain    explainCmd    `cmd:"" help:"Explain a decision of the server."`
-	Erase      eraseCmd      `cmd:"" help:"Erase the content of events for good."`
-	Epoch      epochCmd      `cmd:"" help:"Show the epochs of a log, or begin a new one."`
-	Audit      auditCmd      `cmd:"" help:"Verify a log, and prove what is in it."`
-	Config     configCmd     `cmd:"" help:"Show the configuration."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
-	Completion completionCmd `cmd:"" help:"Print a completion script for a shell."`
+	Serve       serveCmd       `cmd:"" help:"Run a server."`
+	Demo        demoCmd        `cmd:"" help:"Run a server with a neighbourhood that chats."`
+	Import      importCmd      `cmd:"" help:"Turn an export of another chat into a thread."`
+	Tail        tailCmd        `cmd:"" help:"Follow a thread."`
+	Token       tokenCmd       `cmd:"" help:"Sign in, or sign up, and print an access token."`
+	Admin       adminCmd       `cmd:"" help:"Give platform roles, generate signing keys."`
+	Reader      readerCmd      `cmd:"" help:"Show the readers of the log, pass a position, rebuild one."`
+	Job         jobCmd         `cmd:"" help:"Show jobs and dead jobs, and retry one."`
+	Copy        copyCmd        `cmd:"" help:"Move a whole log to another store."`
+	Export      exportCmd      `cmd:"" help:"Write a whole log to a file."`
+	ImportLog   importLogCmd   `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
+	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
+	Bench       benchCmd       `cmd:"" help:"Measure a server, and check that it loses nothing."`
+	Conformance conformanceCmd `cmd:"" help:"Check whether a client follows the protocol."`
+	Webhook     webhookCmd     `cmd:"" help:"Send events to a server of yours: register, replay, listen."`
+	Explain     explainCmd     `cmd:"" help:"Explain a decision of the server."`
+	Erase       eraseCmd       `cmd:"" help:"Erase the content of events for good."`
+	Epoch       epochCmd       `cmd:"" help:"Show the epochs of a log, or begin a new one."`
+	Audit       auditCmd       `cmd:"" help:"Verify a log, and prove what is in it."`
+	Config      configCmd      `cmd:"" help:"Show the configuration."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
+	Completion  completionCmd  `cmd:"" help:"Print a completion script for a shell."`
 }
 
 const description = "Gotong keeps and delivers the chat of a community: one binary, one store, nothing lost."
