@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.console $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
@@ -36,6 +36,12 @@ $(BIN)/.surreal: dev/surreal/package.json dev/surreal/package-lock.json dev/surr
 	@mkdir -p $(BIN)
 	cd dev/surreal && $(NPM) ci
 	if dev/surreal/wants-shim; then $(CC) -O2 -shared -fPIC -o $(BIN)/isoc23.so dev/surreal/shim.c; fi
+	@touch $@
+
+# Preact, which is part of the console's page, and what its tests need.
+$(BIN)/.console: internal/console/app/package.json internal/console/app/package-lock.json
+	@mkdir -p $(BIN)
+	cd internal/console/app && $(NPM) ci
 	@touch $@
 
 # Programs of the system's packages, where they are not there yet.
@@ -64,6 +70,7 @@ build: install ## build the binary into bin/
 test: install ## install what the tests need and run them all
 	dev/changelog --check
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
+	$(GO) -C internal/console/dev test ./...
 	$(GO) test $(TESTFLAGS) $(PKGS)
 
 .PHONY: engines

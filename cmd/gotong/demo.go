@@ -8,7 +8,9 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -24,13 +26,15 @@ import (
 
 type demoCmd struct {
 	config.Config
+
+	Open bool `name:"open" group:"edge" help:"Open the console in a browser, if this is a terminal on a desktop." default:"true"`
 }
 
 func (*demoCmd) Help() string {
 	return `RT 05, the day after a flood: a few neighbours, a group, two threads, a conversation that continues until Ctrl-C,
 and a case that they resolve meanwhile: an objection, votes and a close within three minutes.
-It prints what to open and what to paste into a second terminal. Without --data all of it is in a directory of
-its own that is removed at the end; if a port is in use, another one is chosen.
+It opens the console, a page to chat in, and prints its address and what to paste into a second terminal. Without
+--data all of it is in a directory of its own that is removed at the end; if a port is in use, another one is chosen.
 
 Examples:
 
@@ -146,8 +150,29 @@ func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Lo
 		return err
 	}
 	_, _ = fmt.Fprint(std.out, c.invitation(std, a, place))
+	if c.Console && c.Open && std.terminal {
+		openPage(ctx, std, consoleAddress(a, place))
+	}
 	place.Talk(ctx)
 	return nil
+}
+
+// openPage opens an address in the browser of a desktop. Whether that works does
+// not matter, because the address is printed too.
+func openPage(ctx context.Context, std *stdio, address string) {
+	program := "xdg-open"
+	switch {
+	case std.env("CI") != "":
+		return
+	case runtime.GOOS == "darwin":
+		program = "open"
+	case std.env("DISPLAY") == "" && std.env("WAYLAND_DISPLAY") == "":
+		return // xdg-open would start a browser in this terminal
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, address) //nolint:gosec // one of two programs, and our own address
+	if cmd.Start() == nil {
+		_ = cmd.Process.Release() // it outlives the demo
+	}
 }
 
 // demoSecret returns the secret from which the neighbours' passwords are

@@ -82,6 +82,9 @@ func TestDemoInvitation(t *testing.T) {
 	if strings.Contains(strings.Join(rest[:4], ""), token(lines[1])) {
 		t.Error("the token is in more than its variable")
 	}
+	if first := regexp.MustCompile(`http://\S+`).FindString(text); !strings.HasSuffix(first, "/#token="+token(lines[1])) {
+		t.Errorf("the first address is %s, not the console's", first)
+	}
 	tail := spawn(t, "sh", "-c", setup+"exec "+rest[0]) // the shell does not stand between
 	tail.out.await(t, "talk", func(s string) bool { return strings.Contains(s, "Pak.Joko") })
 	for name, c := range map[string]struct {
@@ -94,6 +97,7 @@ func TestDemoInvitation(t *testing.T) {
 		"case":  {rest[4], "opened the case"},
 		"token": {rest[5] + "\nprintf %s \"$GOTONG_TOKEN\"", "eyJ"},
 		"docs":  {"curl -sSf $GOTONG_URL/docs", "<html"},
+		"page":  {"curl -sSf $GOTONG_URL/", `<div id="app">`},
 		"api":   {"curl -sSf $GOTONG_URL/openapi.json", `"openapi"`},
 		"async": {"curl -sSf $GOTONG_URL/asyncapi.json", `"asyncapi"`},
 	} {

@@ -22,7 +22,12 @@ func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) 
 	head("Gotong demo: RT 05, the day after the flood. The neighbours are talking.")
 	b.WriteString("  Everything is in " + c.Data + "\n")
 
-	head("Open in a browser")
+	if c.Console {
+		head("Open the console in a browser, as " + guest.Username)
+		b.WriteString("  " + consoleAddress(a, place) + "\n")
+		b.WriteString("  or sign in at " + a.URL() + "/ as " + guest.Email + " with the password " + guest.Password + "\n")
+	}
+	head("Read the documents of the API")
 	for _, page := range []string{"/docs", "/openapi.json", "/asyncapi.json"} {
 		b.WriteString("  " + a.URL() + page + "\n")
 	}
@@ -49,6 +54,12 @@ func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) 
 	b.WriteString("  Metrics: " + a.AdminURL() + "/metrics\n")
 	head("Ctrl-C ends it.")
 	return b.String()
+}
+
+// consoleAddress returns the address that signs the guest in. The token is in the
+// fragment, which browsers send to no server.
+func consoleAddress(a *app.App, place *demo.Neighbourhood) string {
+	return a.URL() + "/#token=" + place.Guest.Auth.AccessToken
 }
 
 // ownCommand returns how this program was called: by go run from a checkout, or

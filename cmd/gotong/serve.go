@@ -79,6 +79,9 @@ func announce(std *stdio, a *app.App, c *config.Config) {
 		say("Note", note)
 	}
 	say("Keeps", withoutPassword(c.StoreURL()))
+	if c.Console {
+		say("Console", a.URL()+"/")
+	}
 	say("API", a.URL()+"   its pages: /docs, /openapi.json, /asyncapi.json")
 	say("Admin", a.AdminURL()+"   /metrics, /debug/pprof/; keep it private")
 	say("Stop", "with Ctrl-C")

@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/config"
+	"gotong.dev/gotong/internal/console"
 	"gotong.dev/gotong/internal/httpapi"
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/realtime"
@@ -182,9 +183,11 @@ func (a *App) newServer(b Build) *httpapi.Server {
 			routes = append(routes, k.routes(a))
 		}
 	}
+	mounts := console.Mounts(a.cfg.Console)
+	mounts["GET /asyncapi.json"] = realtime.Document()
 	return httpapi.New(httpapi.Options{
 		Auth: httpapi.Tokens(a.auth), Clock: a.clock, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
-		Mounts:      map[string]http.Handler{"GET /asyncapi.json": realtime.Document()},
+		Mounts:      mounts,
 		AdminMounts: map[string]http.Handler{"POST " + OrderPath: http.HandlerFunc(a.serveOrder)},
 		Origins:     a.cfg.AllowedOrigins, TrustedProxies: proxies, ProxyHeader: a.cfg.ProxyHeader,
 		Limits: httpapi.Limits{

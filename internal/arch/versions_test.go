@@ -11,7 +11,10 @@ import (
 	"testing/fstest"
 )
 
-const versionsPage = "docs/adr/0002-stack-versions.md"
+const (
+	versionsPage = "docs/adr/0002-stack-versions.md"
+	consoleMod   = "internal/console/dev/go.mod"
+)
 
 func TestVersions(t *testing.T) {
 	tree := repository(t)
@@ -24,6 +27,7 @@ func TestVersions(t *testing.T) {
 type goMod struct {
 	language, toolchain string
 	requires            map[string]string // module → version
+	direct              []string          // those that are not marked as indirect
 	tools               []string          // packages
 	replaces            int
 }
@@ -37,7 +41,7 @@ func readGoMod(t *testing.T, tree fs.FS, name string) goMod {
 	m := goMod{requires: map[string]string{}}
 	block := ""
 	for line := range strings.Lines(string(body)) {
-		line, _, _ = strings.Cut(line, "//")
+		line, comment, _ := strings.Cut(line, "//")
 		words := strings.Fields(line)
 		switch {
 		case len(words) == 0:
@@ -49,6 +53,10 @@ func readGoMod(t *testing.T, tree fs.FS, name string) goMod {
 			m.add(block, words)
 		default:
 			m.add(words[0], words[1:])
+			words = words[1:]
+		}
+		if len(words) == 2 && m.requires[words[0]] == words[1] && strings.TrimSpace(comment) != "indirect" {
+			m.direct = append(m.direct, words[0])
 		}
 	}
 	return m
@@ -96,11 +104,14 @@ func versionFaults(t *testing.T, tree fs.FS) []string {
 	t.Helper()
 	page := stack(t, tree)
 	root, tools := readGoMod(t, tree, "go.mod"), readGoMod(t, tree, "tools/go.mod")
+	console := readGoMod(t, tree, consoleMod)
 	return slices.Concat(
 		goFaults("go.mod", root, page["Go"]),
 		goFaults("tools/go.mod", tools, page["Go"]),
+		goFaults(consoleMod, console, page["Go"]),
 		rowFaults("go.mod", root.requires, imported(packages(t, tree), root.requires), page["Libraries"]),
 		rowFaults("tools/go.mod", tools.requires, owners(tools.tools, tools.requires), page["Tools"]),
+		rowFaults(consoleMod, console.requires, console.direct, page["Console"]),
 		floating(t, tree, page["Node"], page["Servers"]),
 	)
 }
@@ -174,13 +185,14 @@ func TestVersionFaults(t *testing.T) {
 	good := map[string]string{
 		"go.mod":                "module gotong.dev/gotong\n\ngo 1.26.0\n\ntoolchain go1.26.8\n\nrequire (\n\ta.org/a/v2 v2.1.0\n\tb.org/b v0.1.0 // indirect\n)\n",
 		"tools/go.mod":          "module x\n\ngo 1.26.0\n\ntoolchain go1.26.8\n\ntool c.org/c/cmd/c\n\nrequire c.org/c v1.0.0 // indirect\n",
+		consoleMod:              "module y\n\ngo 1.26.0\n\ntoolchain go1.26.8\n\nrequire e.org/e v1.0.0\n",
 		"a.go":                  "package gotong\n\nimport _ \"a.org/a/v2/sub\"\n",
 		"web/package.json":      `{"dependencies":{"preact":"11.2.0","db-2":"npm:@s/db@2.0.1"},"peerDependencies":{"preact":">=10"}}`,
 		"web/package-lock.json": `{}`,
 		"deploy/Dockerfile":     "FROM golang:1.26.8-bookworm AS build\nRUN go build\nFROM scratch\nCOPY --from=build /x /x\nFROM build\n",
 		"deploy/compose.yaml":   "services:\n  db:\n    image: redis:7.0.15\n",
 		"docs/adr/0002-stack-versions.md": "# x\n\n## Go\n\n| `go` | 1.26.0 | l | r |\n| `toolchain` | go1.26.8 | l | r |\n\n## Tools\n\n| `c.org/c` | v1.0.0 | l | r |\n\n" +
-			"## Libraries\n\n| `a.org/a/v2` | v2.1.0 | l | r |\n\n## Node\n\n| `preact` | 11.2.0 | l | r |\n| `db-2` | npm:@s/db@2.0.1 | l | r |\n\n## Servers\n\n| `golang` | 1.26.8-bookworm | l | r |\n| `redis` | 7.0.15 | l | r |\n",
+			"## Console\n\n| `e.org/e` | v1.0.0 | l | r |\n\n## Libraries\n\n| `a.org/a/v2` | v2.1.0 | l | r |\n\n## Node\n\n| `preact` | 11.2.0 | l | r |\n| `db-2` | npm:@s/db@2.0.1 | l | r |\n\n## Servers\n\n| `golang` | 1.26.8-bookworm | l | r |\n| `redis` | 7.0.15 | l | r |\n",
 	}
 	tests := map[string]struct {
 		file, old, new string
@@ -196,6 +208,8 @@ func TestVersionFaults(t *testing.T) {
 		"row without library":   {"go.mod", "a.org/a/v2 v2.1.0", "a.org/a v1.0.0", `a.org/a/v2 is "" in go.mod`},
 		"tool not written":      {"tools/go.mod", "v1.0.0", "v1.0.1", `c.org/c is "v1.0.1" in tools/go.mod`},
 		"tool without row":      {"tools/go.mod", "tool c.org/c/cmd/c", "tool d.org/d\nrequire d.org/d v1.0.0", "d.org/d is used, but"},
+		"console not written":   {consoleMod, "v1.0.0", "v1.0.1", `e.org/e is "v1.0.1" in internal/console/dev/go.mod`},
+		"console without row":   {consoleMod, "require e.org/e v1.0.0", "require (\n\te.org/e v1.0.0\n\tf.org/f v1.0.0\n)", "f.org/f is used, but"},
 		"range in package.json": {"web/package.json", "11.2.0", "^11.2.0", `preact is "^11.2.0"`},
 		"range in an alias":     {"web/package.json", "db@2.0.1", "db@^2.0.1", `db-2 is "npm:@s/db@^2.0.1"`},
 		"package not written":   {"web/package.json", "11.2.0", "11.2.1", `preact is "11.2.1" in package.json`},

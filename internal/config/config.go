@@ -70,6 +70,8 @@ type Config struct {
 	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
 	AllowUntested bool `name:"allow-untested" group:"place" help:"Accept a version of SurrealDB that was not tested with this version of Gotong."`
 
+	Console bool `name:"console" group:"edge" help:"Serve the console, a page for people, at /." default:"true"`
+
 	AllowedOrigins []string `name:"allowed-origins" group:"edge" help:"Web origins whose pages may call the server, for CORS and WebSocket." placeholder:"ORIGIN"`
 	TrustedProxies []string `name:"trusted-proxies" group:"edge" help:"Addresses or networks of proxies whose header names a request's client." placeholder:"CIDR"`
 	ProxyHeader    string   `name:"proxy-header" group:"edge" help:"The one header of trusted proxies that the server reads: ${enum}." enum:"x-forwarded-for,forwarded" default:"x-forwarded-for"`

@@ -125,7 +125,7 @@ func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
 		"signing-key": strongText, "dev-bypass": "true", "bus": "redis", "proxy-header": "forwarded",
-		"unsafe-engine": "true", "allow-untested": "true", "edge-pod": "rules",
+		"unsafe-engine": "true", "allow-untested": "true", "edge-pod": "rules", "console": "true",
 	}
 	typ := reflect.TypeFor[Config]()
 	if typ.NumField() > 46 {
