@@ -15,6 +15,7 @@ const (
 	CodeExists          Code = "already_exists"        // a claim exists
 	CodeVersion         Code = "version_conflict"      // a stale revision
 	CodeTargetDeleted   Code = "target_deleted"        // an edit after a delete
+	CodeArchived        Code = "thread_archived"       // a write in an archived thread
 	CodeGateClosed      Code = "gate_closed"           // the window of a gate is over
 	CodeGateClosing     Code = "gate_closing"          // a gate is over, and its outcome about to follow
 	CodeNoSuchStep      Code = "invalid_transition"    // a step that the track does not have

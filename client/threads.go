@@ -16,6 +16,17 @@ type NewThread struct {
 	History string `json:"history,omitempty"` // all, from_join; empty is all
 	Members string `json:"members,omitempty"` // own, home; empty is own or, with a lender, home
 	Lender  string `json:"lender,omitempty"`  // kind/id of the stream whose members it borrows; empty is the group
+	Name    string `json:"name,omitempty"`
+	Topic   string `json:"topic,omitempty"`
+	Icon    string `json:"icon,omitempty"` // one emoji
+}
+
+// ThreadChange changes what is set of a thread. An empty text removes the old one.
+type ThreadChange struct {
+	Name     *string `json:"name,omitempty"`
+	Topic    *string `json:"topic,omitempty"`
+	Icon     *string `json:"icon,omitempty"`
+	Archived *bool   `json:"archived,omitempty"` // nobody can write in an archived thread
 }
 
 // Thread is a thread as the caller may see it.
@@ -27,6 +38,9 @@ type Thread struct {
 	History     string `json:"history"`
 	Members     string `json:"members"`
 	Lender      string `json:"lender"` // whose members it borrows; empty if it has its own
+	Name        string `json:"name"`
+	Topic       string `json:"topic"`
+	Icon        string `json:"icon"`
 	MemberCount int    `json:"member_count"`
 	CreatedAtMS int64  `json:"created_at_ms"`
 	UpdatedAtMS int64  `json:"updated_at_ms"`
@@ -34,6 +48,8 @@ type Thread struct {
 	AsOf        From   `json:"as_of"`   // follow from here
 	MyRole      string `json:"my_role"` // empty if the caller is not a member
 	Unread      *int   `json:"unread"`  // for members, counted to 999
+
+	ArchivedAtMS int64 `json:"archived_at_ms"` // 0 unless it is archived
 }
 
 // Stream returns the thread's stream.
@@ -123,6 +139,18 @@ func (c *Client) Threads(ctx context.Context, scopeID string, page Page) (List[T
 	q := page.query()
 	set(q, "scope_id", scopeID)
 	return list[Thread](ctx, c, "/v1/chat/threads", q)
+}
+
+// ArchivedThreads lists the caller's archived threads, which Threads leaves out.
+func (c *Client) ArchivedThreads(ctx context.Context, page Page) (List[Thread], error) {
+	q := page.query()
+	q.Set("archived", "true")
+	return list[Thread](ctx, c, "/v1/chat/threads", q)
+}
+
+// UpdateThread changes the name, topic or icon of a thread, or archives it.
+func (c *Client) UpdateThread(ctx context.Context, id string, change ThreadChange, opts ...CallOption) (Thread, error) {
+	return write[Thread](ctx, c, http.MethodPatch, threadPath(id), change, opts)
 }
 
 // Thread returns a thread.

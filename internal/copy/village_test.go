@@ -387,6 +387,8 @@ func (v *village) talk(on gotong.Stream) {
 		v.try(on, me, thread.CmdRole, thread.SetRole{UserID: other, Role: thread.Admin})
 	case 6:
 		v.try(on, me, thread.CmdHistory, thread.SetHistory{Policy: []thread.Policy{thread.All, thread.FromJoin}[v.pick(2)]})
+		v.try(on, me, thread.CmdUpdate, thread.Update{Name: new(fmt.Sprint("nama ", v.serial)), Archived: new(true)})
+		v.try(on, me, thread.CmdUpdate, thread.Update{Archived: new(false)})
 	default:
 		if r, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: fmt.Sprint("halo ", v.serial)}); ok {
 			v.posts[on] = append(v.posts[on], r.EventIDs[0])

@@ -46,6 +46,9 @@ type state struct {
 	UpdatedMS   int64             `json:"updated_at_ms"`
 	History     string            `json:"history"`
 	Name        string            `json:"name"`
+	Topic       string            `json:"topic"`
+	Icon        string            `json:"icon"`
+	ArchivedMS  int64             `json:"archived_at_ms"`
 	Description string            `json:"description"`
 	JoinPolicy  string            `json:"join_policy"`
 	Count       int               `json:"member_count"`
@@ -213,10 +216,15 @@ func (s *state) apply(t *testing.T, e client.Event) {
 		JoinPolicy  string  `json:"join_policy"`
 		Name        *string `json:"name"`
 		Description *string `json:"description"`
-		UntilMS     int64   `json:"until_ms"`
-		Emoji       string  `json:"emoji"`
-		On          bool    `json:"on"`
-		Reactions   emojis  `json:"reactions"`
+		Topic       *string `json:"topic"`
+		Icon        *string `json:"icon"`
+
+		Changed []string `json:"changed"`
+
+		UntilMS   int64  `json:"until_ms"`
+		Emoji     string `json:"emoji"`
+		On        bool   `json:"on"`
+		Reactions emojis `json:"reactions"`
 	}
 	if err := e.Decode(&d); err != nil {
 		t.Fatal(err)
@@ -226,6 +234,9 @@ func (s *state) apply(t *testing.T, e client.Event) {
 	switch e.Type {
 	case "thread.created":
 		s.History = d.History
+		set(&s.Name, d.Name)
+		set(&s.Topic, d.Topic)
+		set(&s.Icon, d.Icon)
 		s.come(e.Actor.UserID, "owner", at)
 	case "group.created", "group.updated":
 		if e.Type == "group.created" {
@@ -236,6 +247,17 @@ func (s *state) apply(t *testing.T, e client.Event) {
 		if d.JoinPolicy != "" {
 			s.JoinPolicy = d.JoinPolicy
 		}
+	case "thread.updated":
+		for _, name := range d.Changed {
+			*map[string]*string{"name": &s.Name, "topic": &s.Topic, "icon": &s.Icon}[name] = ""
+		}
+		set(&s.Name, d.Name)
+		set(&s.Topic, d.Topic)
+		set(&s.Icon, d.Icon)
+	case "thread.archived":
+		s.ArchivedMS = at
+	case "thread.unarchived":
+		s.ArchivedMS = 0
 	case "thread.history_changed":
 		s.History = d.Policy
 	case "member.joined", "member.added":
@@ -367,6 +389,9 @@ func TestSnapshotLaw(t *testing.T) {
 		{command: "member.remove", as: "bob", method: "PUT", path: "/members/dan/ban", body: "{}"},
 		{command: "member.unban", as: "bob", method: "DELETE", path: "/members/dan/ban"},
 		{command: "thread.history", as: "ann", method: "PUT", path: "/history", body: `{"policy":"from_join"}`},
+		{command: "thread.update", as: "owner", method: "PATCH", body: `{"name":"Banjir","topic":"Pompa","icon":"❤"}`},
+		{command: "thread.update", as: "ann", method: "PATCH", body: `{"topic":"","archived":true}`},
+		{command: "thread.update", as: "ann", method: "PATCH", body: `{"archived":false}`},
 		{command: "thread.leave", as: "bob", path: "/leave"},
 		{command: "thread.join", as: "bob", path: "/join"},
 		{command: "message.post", as: "bob", path: "/messages/send", body: `{"body":"tiga"}`},

@@ -36,7 +36,7 @@ var policies = map[string]string{
 	"dispute": object, "get-gate": object, "object": object, "resolve-dispute": object, "get-timeline": object, "list-votes": object,
 	"vote": object, "void-vote": object, "withdraw-transition": object,
 
-	"get-thread": object, "get-thread-timeline": object, "set-history": object, "join-thread": object, "leave-thread": object,
+	"get-thread": object, "get-thread-timeline": object, "set-history": object, "update-thread": object, "join-thread": object, "leave-thread": object,
 	"list-members": object, "add-member": object, "remove-member": object, "unban-member": object, "ban-member": object,
 	"mute-member": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
 	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
@@ -75,7 +75,7 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
 		"resolve-dispute": {"confirm": true, "reason": "x"}, "vote": {"choice": "yes"}, "void-vote": why,
-		"set-history": {"policy": "all"}, "add-member": who, "mute-member": {"until_ms": 0}, "set-member-role": role,
+		"set-history": {"policy": "all"}, "update-thread": {"name": "x"}, "add-member": who, "mute-member": {"until_ms": 0}, "set-member-role": role,
 		"send-message": {"body": "x"}, "edit-message": {"body": "x"}, "set-read-cursor": {"message_id": message},
 		"update-group": {"name": "x"}, "add-group-member": who, "invite-to-group": who, "set-group-role": role,
 		"request-to-join-group": {}, "ban-member": {}, "ban-group-member": {},

@@ -52,6 +52,7 @@ var entries = index([]Entry{
 	{gotong.CodeConflict, http.StatusConflict, "The request does not fit the state", false, 0},
 	{gotong.CodeExists, http.StatusConflict, "Already exists", false, 0},
 	{gotong.CodeVersion, http.StatusConflict, "A newer revision exists", false, 0},
+	{gotong.CodeArchived, http.StatusConflict, "The thread is archived", false, 0},
 	{gotong.CodeTargetDeleted, http.StatusConflict, "The target was deleted", false, 0},
 	{gotong.CodeGateClosed, http.StatusConflict, "The gate has closed", false, 0},
 	{gotong.CodeGateClosing, http.StatusConflict, "A gate is about to close", true, 0},

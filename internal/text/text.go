@@ -41,6 +41,11 @@ var (
 		Says:  "must be one line of 1 to 128 characters, none of them invisible or changing the direction of text",
 		clean: name, valid: validName,
 	}
+	Topic = Sort{
+		Name: "topic", Step: Name.Step, Least: 1, Most: 250,
+		Says:  "must be one line of 1 to 250 characters, none of them invisible or changing the direction of text",
+		clean: name, valid: validName,
+	}
 	Message = Sort{
 		Name: "message", Step: "without blank lines before it and space after it", Least: 1, Most: 4000,
 		Says: "must have 1 to 4000 characters, at least one of them visible", clean: prose, valid: Visible,
@@ -69,7 +74,7 @@ var (
 
 // Table returns every sort of text that the server accepts.
 func Table() []Sort {
-	return []Sort{Password, Email, Username, Name, Message, Description, Reason, Grounds, Note, Emoji}
+	return []Sort{Password, Email, Username, Name, Topic, Message, Description, Reason, Grounds, Note, Emoji}
 }
 
 // Clean returns the text as it is compared and stored. Cleaning a cleaned text

@@ -34,6 +34,9 @@ func (r Rules) access(s gotong.State, viewer gotong.Viewer) gotong.Grant {
 		Readable: true, Roles: roles,
 		SilentUntil: gotong.InstantOf(time.UnixMilli(st.row.MuteUntilMS)),
 	}
+	if t.ArchivedAt != 0 {
+		g.SilentUntil = gotong.InstantOf(time.UnixMilli(gotong.MaxTimeMS))
+	}
 	chain := Chain(t, s.Stream)
 	g.Spans = spans(s.Stream, t, st.base, chain[0])
 	for _, home := range chain[1:] {
@@ -114,7 +117,7 @@ func affects(e gotong.Event) gotong.Affected {
 			return gotong.Affected{Everyone: true}
 		}
 		return gotong.Affected{Users: []string{e.Actor.UserID}}
-	case HistoryChanged:
+	case HistoryChanged, Archived, Unarchived: // in an archived thread, nobody sends a signal
 		return gotong.Affected{Everyone: true}
 	case Joined:
 		return gotong.Affected{Users: []string{d.UserID}}

@@ -12,6 +12,7 @@ const (
 	CmdJoin    = "thread.join"
 	CmdLeave   = "thread.leave"
 	CmdHistory = "thread.history"
+	CmdUpdate  = "thread.update"
 	CmdAdd     = "member.add"
 	CmdRemove  = "member.remove"
 	CmdMute    = "member.mute"
@@ -30,7 +31,7 @@ const (
 func commands() []gotong.Type {
 	return []gotong.Type{
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
-		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
+		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Update](CmdUpdate), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
@@ -46,6 +47,8 @@ type Create struct {
 	Members Source  `json:"members,omitempty"` // own if absent, home with a lender
 
 	Lender gotong.Stream `json:"lender,omitempty"` // if Members is home, by default the home
+
+	Title
 }
 
 // Join makes the actor a member of a public thread.

@@ -59,6 +59,8 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.unban(c)
 	case SetHistory:
 		return r.setHistory(c)
+	case Update:
+		return r.update(c)
 	case Post:
 		return r.post(c)
 	case Edit:
@@ -99,7 +101,7 @@ func (r Rules) create(s gotong.State, cmd gotong.Command, c Create) (gotong.Deci
 	if c.Lender != "" {
 		d.Members = Home
 	}
-	return gotong.Accept(gotong.Fact{Type: EvCreated, Data: d})
+	return gotong.Accept(gotong.Fact{Type: EvCreated, Data: d, Content: c.content()})
 }
 
 // mayBorrow decides whether the actor may create a thread of the home that

@@ -8,6 +8,9 @@ import "gotong.dev/gotong"
 const (
 	EvCreated        = "thread.created"
 	EvHistoryChanged = "thread.history_changed"
+	EvUpdated        = "thread.updated"
+	EvArchived       = "thread.archived"
+	EvUnarchived     = "thread.unarchived"
 	EvJoined         = "member.joined"
 	EvLeft           = "member.left"
 	EvAdded          = "member.added"
@@ -27,7 +30,9 @@ const (
 
 func events() []gotong.EventType {
 	return []gotong.EventType{
-		gotong.EventOf[Created](EvCreated), gotong.EventOf[HistoryChanged](EvHistoryChanged),
+		gotong.EventWith[Created, Title](EvCreated).Of(gotong.Conversation), gotong.EventOf[HistoryChanged](EvHistoryChanged),
+		gotong.EventWith[Updated, Title](EvUpdated).Of(gotong.Conversation),
+		gotong.EventOf[Archived](EvArchived), gotong.EventOf[Unarchived](EvUnarchived),
 		gotong.EventOf[Joined](EvJoined), gotong.EventOf[Left](EvLeft),
 		gotong.EventWith[Added, SentBy](EvAdded).Of(gotong.Conversation),
 		gotong.EventWith[Removed, SentBy](EvRemoved).Of(gotong.Conversation),

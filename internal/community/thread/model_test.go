@@ -26,6 +26,8 @@ type model struct {
 	disabled map[string]bool
 	since    map[string]int // of an outsider who was appointed: sees nothing from before
 	policy   thread.Policy
+	name     string
+	archived bool
 	moments  []moment // of the thread's events
 	messages []message
 }
@@ -240,9 +242,43 @@ func (t *trial) history() {
 	}
 }
 
-// silent: who is not a member, or is muted, does not write.
+// update changes the name, the archive or both.
+func (t *trial) update() {
+	a := t.actor("actor")
+	var c thread.Update
+	want := rapid.IntRange(1, 3).Draw(t.T, "what")
+	name, archived := rapid.SampledFrom([]string{"", "Satu", "Dua"}).Draw(t.T, "name"), rapid.Bool().Draw(t.T, "archived")
+	events := 0
+	if want&1 > 0 {
+		c.Name = &name
+		events += map[bool]int{true: 1}[name != t.m.name]
+	}
+	if want&2 > 0 {
+		c.Archived = &archived
+		events += map[bool]int{true: 1}[archived != t.m.archived]
+	}
+	code := first(t.hidden(a), when(t.m.force(a) < 2, gotong.CodeForbidden), when(events == 0, idle))
+	if made, ok := t.run(a, s, c, code); ok {
+		if len(made) != events {
+			t.Fatalf("%d events, the model says %d", len(made), events)
+		}
+		for range made {
+			t.m.note()
+		}
+		if c.Name != nil {
+			t.m.name = name
+		}
+		if c.Archived != nil {
+			t.m.archived = archived
+		}
+	}
+}
+
+// silent: who is not a member, or is muted, does not write, and nobody does in an archived thread.
 func (t *trial) silent(a gotong.Actor) func() gotong.Code {
-	return when(t.m.grade(a.UserID) == 0 || t.m.muted[a.UserID], gotong.CodeForbidden)
+	return func() gotong.Code {
+		return first(when(t.m.grade(a.UserID) == 0 || t.m.muted[a.UserID], gotong.CodeForbidden), when(t.m.archived, gotong.CodeArchived))
+	}
 }
 
 func (t *trial) post() {
@@ -376,7 +412,7 @@ func modelled(t *testing.T, home bool) {
 		rt.Repeat(map[string]func(*rapid.T){
 			"join": step(t.join), "leave": step(t.leave), "add": step(t.add), "remove": step(t.remove),
 			"role": step(t.setRole), "mute": step(t.mute), "history": step(t.history), "post": step(t.post),
-			"unban": step(t.unban), "toggle": step(t.toggle), "appoint": step(t.appoint),
+			"update": step(t.update), "unban": step(t.unban), "toggle": step(t.toggle), "appoint": step(t.appoint),
 			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "come and go": step(t.comeAndGo),
 			"pass": step(func() { t.w.Pass(6 * time.Minute) }),
 			"clock": step(func() {

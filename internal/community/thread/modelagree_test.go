@@ -28,6 +28,9 @@ func (t *trial) agree() {
 	if n := t.w.Head(s).Seq; n != uint64(len(t.m.moments)) {
 		t.Fatalf("%d events, the model has %d", n, len(t.m.moments))
 	}
+	if d := docOf(t, t.w); d.Name != t.m.name || d.ArchivedAt != 0 != t.m.archived {
+		t.Fatalf("the thread is %+v, the model says %q, archived %v", d, t.m.name, t.m.archived)
+	}
 	for _, msg := range t.m.messages {
 		e := t.w.Event(s, uint64(msg.seq))
 		text, has := e.Content.(thread.Text)

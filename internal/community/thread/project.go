@@ -8,6 +8,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return created(e, d)
 	case HistoryChanged:
 		return historyChanged(s, e, d)
+	case Updated, Archived, Unarchived, gotong.Erased:
+		return retitled(s, e)
 	case Joined:
 		return seated(s, e, d.UserID, d.Role)
 	case Added:
@@ -46,6 +48,7 @@ func created(e gotong.Event, d Created) []gotong.Change {
 	t := Thread{
 		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At,
 		History: []PolicyChange{{Seq: e.Seq, Count: e.Count, Policy: d.History}},
+		Titled:  Titled{}.set(e, func(string) bool { return true }),
 	}
 	var changes []gotong.Change
 	if d.Privacy == Public {

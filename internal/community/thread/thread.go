@@ -91,6 +91,8 @@ type Thread struct {
 	Members   Source         `json:"members"`
 	History   []PolicyChange `json:"history"` // oldest first, each another policy than the one before
 	CreatedAt gotong.Instant `json:"created_at"`
+	Titled
+	ArchivedAt gotong.Instant `json:"archived_at,omitempty"` // set: it can only be read
 	gotong.Roster
 }
 

@@ -41,6 +41,7 @@ func (c Create) Validate() error {
 		check.That(err == nil, "lender", "must be kind/id, as in group/ent-…")
 		check.That(c.Members != Own, "members", "must not be own if there is a lender")
 	}
+	c.check(&check)
 	return check.Err()
 }
 

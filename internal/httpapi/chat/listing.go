@@ -15,17 +15,36 @@ import (
 
 type listIn struct {
 	httpapi.Page
-	ScopeID string `query:"scope_id" maxLength:"128"`
+	ScopeID  string `query:"scope_id" maxLength:"128"`
+	Archived bool   `query:"archived" doc:"The archived threads instead of the others."`
 }
 
+// list returns the first page, of a bounded number, that has a thread.
 func (c *chat) list(ctx context.Context, in *listIn) (*httpapi.Listed[ThreadView], error) {
+	for range maxEmpty {
+		page, err := c.page(ctx, in)
+		if err != nil || len(page.Body) > 0 || !page.HasMore {
+			return page, err
+		}
+		in.Cursor = page.NextCursor
+	}
+	return c.page(ctx, in)
+}
+
+// maxEmpty bounds the pages that are passed over because none of their threads is
+// to be listed.
+const maxEmpty = 10
+
+func (c *chat) page(ctx context.Context, in *listIn) (*httpapi.Listed[ThreadView], error) {
 	lines, more, err := c.lines(ctx, in.Page, in.ScopeID)
 	if err != nil {
 		return nil, err
 	}
 	return httpapi.List(ctx, lines, more, func(ctx context.Context, ids []string) (map[string]ThreadView, error) {
 		views, err := c.views(ctx, ids)
-		maps.DeleteFunc(views, func(_ string, v ThreadView) bool { return in.ScopeID != "" && v.ScopeID != in.ScopeID })
+		maps.DeleteFunc(views, func(_ string, v ThreadView) bool {
+			return in.ScopeID != "" && v.ScopeID != in.ScopeID || in.Archived != (v.ArchivedAtMS != 0)
+		})
 		return views, err
 	})
 }

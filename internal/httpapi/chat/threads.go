@@ -18,11 +18,12 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 		ID: "create-thread", Tag: tagThreads, Summary: "Create a thread",
 		Description: "The creator becomes the owner. In the scope of a group (ent-…) only its members create threads, and a thread " +
 			"may borrow the group's members, or those of a stream in the group.",
-	}, thread.StreamOf, thread.CmdCreate, func(b CreateThread) any { return thread.Create(b) })
+	}, thread.StreamOf, thread.CmdCreate, CreateThread.command)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
 		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. " +
-			"Without: those that you are a member of.",
+			"Without: those that you are a member of. Archived threads are listed only with archived=true, and then alone. " +
+			"A page may have fewer threads than its limit.",
 	}, c.list)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
@@ -31,6 +32,11 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 		ID: "get-thread-timeline", Path: "/v1/chat/threads", Tag: tagThreads, Subject: subject,
 		Summary: "Get the timeline of a thread", Description: "Its events, oldest first, as its viewers receive them.",
 	})
+	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
+		ID: "update-thread", Method: http.MethodPatch, Tag: tagThreads, Subject: subject, Summary: "Change or archive a thread",
+		Description: "For its owners and admins, and platform moderators. Absent fields stay unchanged, an empty text removes the old one. " +
+			"Nobody can write in an archived thread.",
+	}, thread.CmdUpdate, func(b UpdateThread) any { return thread.Update(b) })
 	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/history", Tag: tagThreads, Subject: subject,
 		Summary: "Change the history policy",
@@ -46,6 +52,24 @@ type CreateThread struct {
 	History thread.Policy  `json:"history,omitempty" enum:"all,from_join" doc:"By default all."`
 	Members thread.Source  `json:"members,omitempty" enum:"own,home" doc:"By default own; with a lender, home."`
 	Lender  gotong.Stream  `json:"lender,omitempty" maxLength:"161" doc:"The stream (kind/id) whose members the thread borrows: the group of the scope, which is the default if members is home, or another stream with the same home. Unless it is the group, the thread must be private."`
+	Name    string         `json:"name,omitempty" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
+	Topic   string         `json:"topic,omitempty" maxLength:"1000" doc:"1 to 250 characters, counted after normalisation to NFC."`
+	Icon    string         `json:"icon,omitempty" maxLength:"16" doc:"One emoji."`
+}
+
+func (b CreateThread) command() any {
+	return thread.Create{
+		ScopeID: b.ScopeID, Privacy: b.Privacy, History: b.History, Members: b.Members, Lender: b.Lender,
+		Title: thread.Title{Name: b.Name, Topic: b.Topic, Icon: b.Icon},
+	}
+}
+
+// UpdateThread is the body of changing a thread.
+type UpdateThread struct {
+	Name     *string `json:"name,omitempty" maxLength:"512" doc:"1 to 128 characters, counted after normalisation to NFC."`
+	Topic    *string `json:"topic,omitempty" maxLength:"1000" doc:"1 to 250 characters, counted after normalisation to NFC."`
+	Icon     *string `json:"icon,omitempty" maxLength:"16" doc:"One emoji."`
+	Archived *bool   `json:"archived,omitempty"`
 }
 
 // HistoryPolicy is the body of changing the history policy.
@@ -117,7 +141,7 @@ func (l look) view(ctx context.Context, unread int) ThreadView {
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq),
-		Lender: t.Lender,
+		Lender: t.Lender, Name: t.Name, Topic: t.Topic, Icon: t.Icon, ArchivedAtMS: t.ArchivedAt.Milli(),
 	}
 	roll := members.Roll{Look: l.Look, Chain: chain(l.State)}
 	v.HomeAsOf, v.LenderAsOf = roll.HomeAsOf(ctx), roll.LenderAsOf(ctx)

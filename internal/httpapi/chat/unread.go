@@ -39,7 +39,7 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Liste
 		counts, err := c.unread(ctx, looks)
 		list := map[string]Unread{}
 		for _, l := range looks {
-			if id := l.Stream.ID(); l.Grant.Readable {
+			if id := l.Stream.ID(); l.Grant.Readable && l.thread.ArchivedAt == 0 {
 				list[id] = Unread{id, counts[l.Stream], l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq)}
 			}
 		}

@@ -21,17 +21,23 @@ type ThreadView struct {
 	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"Which messages members may read: all, or those from their memberships."`
 	Members     thread.Source  `json:"members" enum:"own,home" doc:"The members are its own, or those of its lender."`
 	Lender      gotong.Stream  `json:"lender,omitempty" doc:"If the members are borrowed: the stream (kind/id) that has them."`
+	Name        string         `json:"name,omitempty"`
+	Topic       string         `json:"topic,omitempty"`
+	Icon        string         `json:"icon,omitempty" doc:"One emoji."`
 	MemberCount int            `json:"member_count"`
 	Closed      bool           `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
 	CreatedAtMS int64          `json:"created_at_ms"`
 	UpdatedAtMS int64          `json:"updated_at_ms"`
-	Seq         uint64         `json:"seq" doc:"The seq of the newest event."`
-	AsOf        string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
-	HomeAsOf    string         `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
-	LenderAsOf  string         `json:"lender_as_of,omitempty" doc:"If the lender is not the group: the cursor of the lender."`
-	MyRole      thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
-	Unread      *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
-	N           *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
+
+	ArchivedAtMS int64 `json:"archived_at_ms,omitempty" doc:"Present while the thread is archived: nobody can write in it."`
+
+	Seq        uint64      `json:"seq" doc:"The seq of the newest event."`
+	AsOf       string      `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
+	HomeAsOf   string      `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
+	LenderAsOf string      `json:"lender_as_of,omitempty" doc:"If the lender is not the group: the cursor of the lender."`
+	MyRole     thread.Role `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
+	Unread     *int        `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
+	N          *uint64     `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
 }
 
 // MemberView is one member of a thread.

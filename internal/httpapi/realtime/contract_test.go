@@ -140,6 +140,8 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	everyReview(t, w, ann, s, order(bob, s, thread.CmdPost, object{"body": "Hmm"}).EventIDs[0])
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": time.Now().Add(time.Hour).UnixMilli()})
 	order(ann, s, thread.CmdHistory, object{"policy": "from_join"})
+	order(ann, s, thread.CmdUpdate, object{"name": "Banjir", "topic": "Pompa", "icon": "🌧️", "archived": true})
+	order(ann, s, thread.CmdUpdate, object{"topic": "", "archived": false})
 	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": 0}) // he may type again
 	bob.send("op", "signal", "stream", s, "type", "typing")
