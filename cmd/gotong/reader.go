@@ -162,7 +162,8 @@ type readerRebuildCmd struct {
 
 func (*readerRebuildCmd) Help() string {
 	return `As soon as a server runs, the reader processes the log again from the beginning. It makes no jobs from what it had
-already processed; existing jobs stay.
+already processed, and existing jobs stay. The reader timer has no documents: its rebuild makes the jobs again that
+are missing, such as the one that closes an open gate, and replaces those that were altered.
 
 ` + orderHelp + `    gotong reader rebuild audit --data /var/lib/gotong`
 }

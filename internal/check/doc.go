@@ -1,8 +1,8 @@
 // Package check reads a whole log again and finds changes made behind the
 // server's back: events that are missing, doubled, moved or not chained to the
 // one before, heads that are not the last event, erased marks that no event
-// names, commits without their record, and documents that differ from what the
-// rules and the readers make of the events.
+// names, commits without their record, and documents and jobs that differ from what
+// the rules and the readers make of the events.
 //
 // [Run] is one round. [Background] runs rounds in a server, slowly; `gotong
 // copy` runs one over its source and one over its target. A round writes
@@ -39,15 +39,16 @@ const (
 	Record   Sort = "record"
 	Document Sort = "document"
 	Claim    Sort = "claim"
+	Job      Sort = "job"
 	Unknown  Sort = "unknown"
 )
 
 // Fault is one difference from what the log determines. It holds no content.
 type Fault struct { //nolint:errname // the word of the docs
 	Sort   Sort
-	Stream gotong.Stream // empty if only the position is known
+	Stream gotong.Stream // empty if it is not known
 	Seq    uint64        // of the event; 0 if the fault concerns none
-	Key    string        // the position, record, document or claim
+	Key    string        // the position, record, document, claim or job
 	Detail string
 }
 

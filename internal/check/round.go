@@ -94,11 +94,13 @@ func (c *round) phase(ctx context.Context) error {
 		c.mark.Part++
 		return reader.Compare(ctx, paced{c.s, c}, r, c.o.MaxBytes, func(d reader.Difference) {
 			fault := &Fault{Sort: Document, Key: "of reader " + r.Name + ", " + nameOf(d.Key), Detail: d.Detail}
-			if d.Key.Collection == "" {
+			switch {
+			case d.Unknown:
+				fault.Sort, fault.Key = Unknown, "of reader "+r.Name
+			case d.Job != "":
+				fault.Sort, fault.Stream, fault.Key = Job, d.Stream, d.Job
+			case d.Key.Collection == "":
 				fault.Key = "of reader " + r.Name
-			}
-			if d.Unknown {
-				fault.Sort = Unknown
 			}
 			c.o.Fault(fault)
 		})

@@ -239,8 +239,10 @@ func TestGrowingLogIsExportedAsOfItsBeginning(t *testing.T) {
 	write()
 	then, err := storetest.Read(t.Context(), from, 0)
 	check(t, err)
-	source, err := logcopy.FromStore(t.Context(), &busy{from, write})
+	used := &busy{from, func() {}}
+	source, err := logcopy.FromStore(t.Context(), used)
 	check(t, err)
+	used.write = write
 	path := filepath.Join(t.TempDir(), "log")
 	w, err := os.Create(path)
 	check(t, err)

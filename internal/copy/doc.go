@@ -19,8 +19,9 @@
 //
 // A log that is not sealed is read up to the positions at which the copy began:
 // events, heads and records are exactly that prefix, and so are claims, except
-// those that a later commit of an older stream made. Registers, jobs and
-// records of no-ops are as they are when they are read.
+// those that a later commit of an older stream made. Cursors and jobs are those of
+// the moment before. Registers and records of no-ops are as they are when they are
+// read.
 package copy
 
 import (

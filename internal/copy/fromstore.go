@@ -25,6 +25,8 @@ type stored struct {
 	about  About
 	sealed bool
 	whole  bool // there is nothing after the positions
+
+	early map[Part]store.Rows // of a log in use: what was read before the positions
 }
 
 // FromStore returns a store as a source. A store that is not sealed is read up
@@ -39,6 +41,14 @@ func fromStore(ctx context.Context, s store.Whole, all bool) (*stored, error) {
 		return nil, err
 	}
 	about := About{Eras: state.Eras}
+	whole, early := all || state.Sealed != "" || state.Progress != "", map[Part]store.Rows{}
+	if !whole { // a job that ends later has its effect after the positions, and a cursor must not be ahead of the jobs
+		for _, part := range []Part{Cursors, Jobs} {
+			if early[part], err = allRows(ctx, s, part); err != nil {
+				return nil, err
+			}
+		}
+	}
 	if about.Positions, err = s.Positions(ctx); err != nil {
 		return nil, err
 	}
@@ -51,7 +61,22 @@ func fromStore(ctx context.Context, s store.Whole, all bool) (*stored, error) {
 	}
 	sum := sha256.Sum256(text)
 	about.ID = "store " + hex.EncodeToString(sum[:8])
-	return &stored{from: s, about: about, sealed: state.Sealed != "", whole: all || state.Sealed != "" || state.Progress != ""}, nil
+	return &stored{from: s, about: about, sealed: state.Sealed != "", whole: whole, early: early}, nil
+}
+
+// allRows reads a whole section.
+func allRows(ctx context.Context, s store.Whole, part Part) (store.Rows, error) {
+	var all Page
+	for {
+		rows, err := s.Rows(ctx, part.section(), all.Mark.After, store.MaxRead)
+		if err != nil {
+			return all.Rows, err
+		}
+		all.add(&Page{Rows: rows})
+		if all.Mark.After = rows.Next; rows.Next == "" {
+			return all.Rows, nil
+		}
+	}
 }
 
 // About implements [Source].
@@ -87,7 +112,11 @@ func (s *stored) Pages(ctx context.Context, from Mark) iter.Seq2[Page, error] {
 // rows reads one section. It returns false if the caller wants no more.
 func (s *stored) rows(ctx context.Context, at, next Mark, yield func(Page, error) bool) bool {
 	for {
-		rows, err := s.from.Rows(ctx, at.Part.section(), at.After, store.MaxRead)
+		rows, known := s.early[at.Part]
+		var err error
+		if !known {
+			rows, err = s.from.Rows(ctx, at.Part.section(), at.After, store.MaxRead)
+		}
 		rows.Records = slices.DeleteFunc(rows.Records, func(r store.Record) bool { return r.Position > 0 }) // moved with the commit
 		if err == nil && !s.whole {
 			err = s.cut(ctx, &rows)
@@ -175,13 +204,6 @@ func (s *stored) cut(ctx context.Context, rows *store.Rows) error {
 		}
 	}
 	rows.Claims = claims
-	cursors := rows.Cursors[:0]
-	for _, r := range rows.Cursors {
-		if r.Position = min(r.Position, s.about.Positions[r.Partition]); r.Position > 0 {
-			cursors = append(cursors, r)
-		}
-	}
-	rows.Cursors = cursors
 	return nil
 }
 

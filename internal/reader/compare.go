@@ -18,10 +18,12 @@ type Whole interface {
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
-// Difference is one way in which the documents of a reader differ from what the
-// events make.
+// Difference is one way in which the documents or jobs of a reader differ from what
+// the events make.
 type Difference struct {
-	Key     gotong.Key // of the document; without a collection, it concerns more than one
+	Key     gotong.Key    // of the document; without a collection, it concerns more than one, or a job
+	Job     string        // the id of the job
+	Stream  gotong.Stream // that the job is about, if its body says so
 	Detail  string
 	Unknown bool // whether documents differ cannot be determined
 }
@@ -46,11 +48,16 @@ type comparison struct {
 	ends    []Place             // up to where each one was read
 }
 
-// Compare makes the documents of a reader again in memory, one partition at a time,
-// and reports how those of the store differ. Readers may advance meanwhile; what a
+// Compare makes the documents and jobs of a reader again in memory, one partition at a
+// time, and reports how those of the store differ. Readers may advance meanwhile; what a
 // rebuild is changing is not compared. most bounds the bytes of the documents that
 // are held at once; 0 is no bound.
 func Compare(ctx context.Context, s Whole, r *Reader, most int, report func(Difference)) error {
+	if r.Ran != nil {
+		if err := compareJobs(ctx, s, r, report); err != nil {
+			return err
+		}
+	}
 	if len(r.Collections) == 0 {
 		return nil
 	}
@@ -167,10 +174,10 @@ func (c *comparison) partition(ctx context.Context, p gotong.Partition) error {
 
 // advance makes the documents up to a position.
 func (c *comparison) advance(ctx context.Context, f *fold, at *Place, to uint64) error {
-	return remake(ctx, c.s, f, *at, to, pageCompared, func(reached Place, changes []store.Change) error {
+	return remake(ctx, c.s, f, *at, to, pageCompared, func(reached Place, m made) error {
 		*at = reached
-		for i := range changes {
-			delete(c.stored, changes[i].Key)
+		for i := range m.changes {
+			delete(c.stored, m.changes[i].Key)
 		}
 		if c.most > 0 && f.size+len(f.docs)*keySize > c.most {
 			return errTooMany

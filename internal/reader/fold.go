@@ -35,8 +35,8 @@ type made struct {
 	stop    error // why the reader cannot process the position after to; nil: it can
 }
 
-// steps processes commits in order, until the reader fails at one. Jobs of
-// positions up to quiet are not made. An error is one of the store.
+// steps processes commits in order, until the reader fails at one. Of positions up
+// to quiet, only pending jobs are made. An error is one of the store.
 func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet uint64) (made, error) {
 	m := made{to: from}
 	if f.docs == nil || f.size > maxKept && f.from != nil {
@@ -62,7 +62,9 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 		}
 		if m.stop = err; err == nil {
 			if commits[0].Position <= quiet {
-				step.Jobs = nil
+				if step.Jobs, err = f.pending(ctx, step.Jobs); err != nil {
+					return m, err
+				}
 			}
 			f.add(&m, step, at)
 			m.erases = m.erases || len(m.changes) > 0 && slices.ContainsFunc(commits[:n], Commit.erases)
@@ -70,6 +72,30 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 		}
 	}
 	return m, nil
+}
+
+// pending returns those jobs that have had no effect yet, if that can be known.
+func (f *fold) pending(ctx context.Context, jobs []store.Job) (list []store.Job, err error) {
+	if f.reader.Ran == nil || f.from == nil {
+		return nil, nil
+	}
+	for some := range slices.Chunk(jobs, store.MaxRead) {
+		var need store.Need
+		for i := range some {
+			request, _ := f.reader.Ran(some[i])
+			need.Records = append(need.Records, request)
+		}
+		snap, err := f.from.Load(ctx, need)
+		if err != nil {
+			return nil, err
+		}
+		for i, request := range need.Records {
+			if _, ran := snap.Records[request]; !ran {
+				list = append(list, some[i])
+			}
+		}
+	}
+	return list, nil
 }
 
 // run returns how many of the commits can be read at once: those before one that

@@ -128,9 +128,10 @@ func Skip(ctx context.Context, s Store, readers []Reader, name string, p gotong.
 }
 
 // Rebuild moves a reader's cursors back to 0 and deletes its documents; the nodes
-// that run the readers of the store then make them again. The reader makes no jobs of
-// positions that it had processed before, and jobs that exist stay. If Rebuild is
-// interrupted, the reader does not run until it is called again.
+// that run the readers of the store then make them again. Of positions that it had
+// processed before, the reader makes no jobs, except pending ones if it has
+// [Reader.Ran]. Jobs that exist stay, except those that Ran does not know. If Rebuild
+// is interrupted, the reader does not run until it is called again.
 func Rebuild(ctx context.Context, s store.Whole, readers []Reader, name string) error {
 	i := slices.IndexFunc(readers, func(r Reader) bool { return r.Name == name })
 	if i < 0 {
@@ -192,12 +193,29 @@ func clearOnce(ctx context.Context, s store.Whole, r *Reader, need store.Need) e
 			break
 		}
 	}
+	if err := removeDamaged(ctx, s, r); err != nil {
+		return err
+	}
 	mark.Clearing = false
 	return setJSON(ctx, s, rebuildKey(r.Name), version+1, mark)
 }
 
+// removeDamaged removes the jobs of a reader whose bodies no event made.
+func removeDamaged(ctx context.Context, s store.Whole, r *Reader) error {
+	if r.Ran == nil {
+		return nil
+	}
+	jobs, err := Jobs(ctx, s, false)
+	for i := 0; i < len(jobs) && err == nil; i++ {
+		if _, whole := r.Ran(jobs[i]); jobs[i].Queue == r.Name && !whole {
+			err = s.SettleJob(ctx, jobs[i], nil)
+		}
+	}
+	return err
+}
+
 // Jobs returns every job of the store, or the dead ones alone.
-func Jobs(ctx context.Context, s store.Whole, dead bool) (list []store.Job, err error) {
+func Jobs(ctx context.Context, s Whole, dead bool) (list []store.Job, err error) {
 	for after := ""; ; {
 		rows, err := s.Rows(ctx, store.AllJobs, after, store.MaxRead)
 		if err != nil {

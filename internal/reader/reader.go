@@ -63,6 +63,13 @@ type Reader struct {
 	// panics for a commit alone, the reader stops before its position of this
 	// partition, and the others continue.
 	Read func(docs map[gotong.Key][]byte, run []Commit) (Step, error)
+
+	// Ran returns the request whose record shows that a job of the reader has had its
+	// effect, or false if a job of this id has another body. The queue of these jobs
+	// has the name of the reader. With Ran, [Compare] compares the jobs with the
+	// events, and a rebuild makes again those that are missing. Read may then use no
+	// documents.
+	Ran func(job store.Job) (gotong.RequestKey, bool)
 }
 
 // Step is what a run of commits causes for one reader. It is written once,

@@ -40,6 +40,9 @@ const pageRemade = 100
 // causes; the next page begins when the store has it.
 func Remake(ctx context.Context, s Source, readers []Reader, from Place, write func(to Place, changes []store.Change) error) error {
 	for _, r := range sorted(readers) {
+		if len(r.Collections) == 0 {
+			continue
+		}
 		cursors, err := cursorsOf(ctx, s, r)
 		if err != nil {
 			return err
@@ -52,7 +55,9 @@ func Remake(ctx context.Context, s Source, readers []Reader, from Place, write f
 			case r.Name == from.Reader && at.Partition == from.Partition:
 				at = from
 			}
-			if err := remake(ctx, s, &fold{reader: r, from: s}, at, cursor, pageRemade, write); err != nil {
+			if err := remake(ctx, s, &fold{reader: r, from: s}, at, cursor, pageRemade, func(to Place, m made) error {
+				return write(to, m.changes)
+			}); err != nil {
 				return err
 			}
 		}
@@ -80,10 +85,9 @@ func cursorsOf(ctx context.Context, s store.Loader, r *Reader) (cursors [gotong.
 	return cursors, err
 }
 
-// remake makes the documents of one reader in one partition, page by page.
-func remake(
-	ctx context.Context, s Source, f *fold, at Place, to uint64, page int, write func(to Place, changes []store.Change) error,
-) error {
+// remake makes the documents and pending jobs of one reader in one partition, page by
+// page.
+func remake(ctx context.Context, s Source, f *fold, at Place, to uint64, page int, write func(to Place, m made) error) error {
 	if at.Position >= to {
 		return nil
 	}
@@ -115,7 +119,7 @@ func remake(
 		if at.Position = m.to; m.stop != nil {
 			return fmt.Errorf("%w: %s, position %d of partition %d: %w", errFails, at.Reader, m.to+1, at.Partition, m.stop)
 		}
-		if err := write(at, m.changes); err != nil {
+		if err := write(at, m); err != nil {
 			return err
 		}
 	}

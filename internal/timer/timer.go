@@ -10,8 +10,10 @@
 package timer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -42,7 +44,7 @@ func Reader(kinds []gotong.Kind) reader.Reader {
 			timers[kinds[i].Name] = &kinds[i]
 		}
 	}
-	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
+	return reader.Reader{Name: queue, Ran: ran, Read: func(_ map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
 		for _, c := range run {
 			of := timers[c.Events[0].Stream.Kind()]
 			if of == nil { // not even decoded: most events are of such kinds
@@ -76,9 +78,28 @@ func jobOf(s gotong.Stream, t gotong.Timer) (store.Job, error) {
 	if err != nil {
 		return store.Job{}, err
 	}
-	body, err := json.Marshal(order{s, t.Command, data})
-	return store.Job{Queue: queue, ID: reader.RequestID(queue, string(s), t.Command, string(data)), Due: t.Due, Body: body}, err
+	o := order{s, t.Command, data}
+	body, err := json.Marshal(o)
+	return store.Job{Queue: queue, ID: idOf(o), Due: t.Due, Body: body}, err
 }
+
+// ran implements [reader.Reader.Ran].
+func ran(job store.Job) (gotong.RequestKey, bool) {
+	o, err := orderOf(job)
+	return gotong.RequestKey{Stream: o.Stream, Actor: reader.System().UserID, RequestID: job.ID}, err == nil
+}
+
+// orderOf returns the command of a job, or an error if the body is not the one from
+// which the id follows.
+func orderOf(job store.Job) (o order, err error) {
+	err = json.Unmarshal(job.Body, &o)
+	if body, _ := json.Marshal(o); err == nil && (idOf(o) != job.ID || !bytes.Equal(body, job.Body)) {
+		err = errors.New("timer: the body of the job was altered; gotong reader rebuild timer replaces it")
+	}
+	return o, err
+}
+
+func idOf(o order) string { return reader.RequestID(queue, string(o.Stream), o.Type, string(o.Data)) }
 
 // Executor runs commands; the engine is one.
 type Executor interface {
@@ -88,8 +109,8 @@ type Executor interface {
 // Handler returns the handler that issues the commands that are due.
 func Handler(codec *store.Codec, exec Executor) reader.Handler {
 	return reader.Handler{Queue: queue, Parallel: parallel, Run: func(ctx context.Context, job store.Job) (reader.Result, error) {
-		var o order
-		if err := json.Unmarshal(job.Body, &o); err != nil {
+		o, err := orderOf(job)
+		if err != nil {
 			return reader.Done, err
 		}
 		t, ok := codec.Command(o.Stream, o.Type)

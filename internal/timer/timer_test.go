@@ -264,3 +264,52 @@ func (w *world) through(stage int, fault func()) {
 		w.Errorf("%q", got)
 	}
 }
+
+// Rows of jobs are lost, or damaged. A rebuild makes the jobs of open gates again;
+// those of gates that have closed do not run a second time.
+func TestRebuildMakesLostJobsAgain(t *testing.T) {
+	for name, damage := range map[string]func(w *world, job store.Job){
+		"lost": func(*world, store.Job) {},
+		"damaged": func(w *world, job store.Job) {
+			job.Body = append(job.Body, ' ')
+			w.check(w.s.Advance(context.Background(), store.Step{Reader: "other", Jobs: []store.Job{job}}))
+		},
+		"unreadable": func(w *world, job store.Job) {
+			job.Body = []byte("{")
+			w.check(w.s.Advance(context.Background(), store.Step{Reader: "other", Jobs: []store.Job{job}}))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inWorld(t, 1, func(w *world) {
+				closed, _ := w.found()
+				wait(25 * time.Minute)
+				vote, gate := w.found()
+				w.must("budi", vote, cases.CmdObject, cases.Object{Gate: gate, Reason: "belum"})
+				consent, _ := w.found()
+				wait(slack)
+				jobs, err := reader.Jobs(context.Background(), w.s, false)
+				w.check(err)
+				if len(jobs) != 4 {
+					w.Fatalf("%d jobs", len(jobs))
+				}
+				for _, job := range jobs {
+					w.check(w.s.SettleJob(context.Background(), job, nil))
+					damage(w, job)
+				}
+				wait(time.Hour)
+				w.want(vote, cases.EvObjected)
+				w.want(consent)
+				w.check(reader.Rebuild(context.Background(), w.s, []reader.Reader{timer.Reader(kinds())}, "timer"))
+				w.stop()
+				w.start(1)
+				wait(slack)
+				w.want(vote, cases.EvObjected, cases.EvTallied, cases.EvRejected)
+				w.want(consent, cases.EvApplied)
+				w.want(closed, cases.EvApplied)
+				if jobs, err = reader.Jobs(context.Background(), w.s, false); len(jobs) > 0 || err != nil {
+					w.Errorf("%v, %v", jobs, err)
+				}
+			})
+		})
+	}
+}
