@@ -6,11 +6,10 @@ import "slices"
 // [Membership]. No token has it.
 const RoleWebhook Role = "webhook"
 
-// The commands and events with which a webhook becomes a member of a stream and
-// ceases to be one.
+// The command and events with which a webhook becomes a member of a stream and ceases
+// to be one. It is removed like any member, see [Remover].
 const (
 	CmdAddWebhook    = "webhook.add"
-	CmdRemoveWebhook = "webhook.remove"
 	EvWebhookAdded   = "webhook.added"
 	EvWebhookRemoved = "webhook.removed"
 )
@@ -20,10 +19,9 @@ type AddWebhook struct {
 	WebhookID string `json:"webhook_id"`
 }
 
-// RemoveWebhook ends the membership of a webhook.
-type RemoveWebhook struct {
-	WebhookID string `json:"webhook_id"`
-}
+// Remover is the data of a command that ends the membership of a user or, if no user
+// with this id is a member, of a webhook.
+type Remover interface{ Removes() string }
 
 // WebhookMember is the data of webhook.added and webhook.removed.
 type WebhookMember struct {
@@ -31,14 +29,9 @@ type WebhookMember struct {
 }
 
 // Validate implements [Validator].
-func (c AddWebhook) Validate() error { return checkWebhook(c.WebhookID) }
-
-// Validate implements [Validator].
-func (c RemoveWebhook) Validate() error { return checkWebhook(c.WebhookID) }
-
-func checkWebhook(id string) error {
+func (c AddWebhook) Validate() error {
 	var check Check
-	check.That(ValidID(id), "webhook_id", "must be the id of a webhook")
+	check.That(ValidID(c.WebhookID), "webhook_id", "must be the id of a webhook")
 	return check.Err()
 }
 
@@ -89,14 +82,15 @@ type Webhooks struct {
 	// document under [StreamKey]. Nil: none does unless it was added.
 	Open func(doc any) bool
 
-	// Admits returns an error unless the actor may add or remove webhooks. The state
-	// holds what the kind needs for the command. Nil: nobody may.
+	// Admits returns an error unless the actor may add webhooks with an [AddWebhook] or
+	// remove them with a [Remover]. The state holds what the kind needs for the
+	// command. Nil: nobody may.
 	Admits func(s State, cmd Command) error
 }
 
 // WithWebhooks returns the kind with the access of webhooks and, if its streams
-// admit them, the commands [AddWebhook] and [RemoveWebhook]. A webhook sees nothing
-// of a kind without [Kind.Webhooks]. It has no roles, so it sees only events for
+// admit them, the command [AddWebhook] and removal by a [Remover]. A webhook sees
+// nothing of a kind without [Kind.Webhooks]. It has no roles, so it sees only events for
 // everybody.
 func WithWebhooks(k Kind, accounts Accounts) Kind {
 	var rules Webhooks
@@ -126,7 +120,7 @@ func WithWebhooks(k Kind, accounts Accounts) Kind {
 	if rules.Admits == nil {
 		return k
 	}
-	k.Commands = append(slices.Clone(k.Commands), TypeOf[AddWebhook](CmdAddWebhook), TypeOf[RemoveWebhook](CmdRemoveWebhook))
+	k.Commands = append(slices.Clone(k.Commands), TypeOf[AddWebhook](CmdAddWebhook))
 	k.Events = append(slices.Clone(k.Events), EventOf[WebhookMember](EvWebhookAdded), EventOf[WebhookMember](EvWebhookRemoved))
 	k.Documents = append(slices.Clone(k.Documents), TypeOf[Membership](k.Name+"_webhooks"))
 	k.Needs, k.Decide, k.Project = kind.needs, kind.decide, kind.project
@@ -197,17 +191,20 @@ func webhookOf(data any) string {
 	switch c := data.(type) {
 	case AddWebhook:
 		return c.WebhookID
-	case RemoveWebhook:
-		return c.WebhookID
+	case Remover:
+		return c.Removes()
 	default:
 		return ""
 	}
 }
 
 func (k hooked) needs(s State, cmd Command) []Ref {
-	refs := k.Needs(s, cmd)
-	if id := webhookOf(cmd.Data); id != "" {
-		refs = append(slices.Clone(refs), Ref{Stream: cmd.Stream, Key: WebhookKey(cmd.Stream, id)})
+	refs, id := k.Needs(s, cmd), webhookOf(cmd.Data)
+	if id == "" {
+		return refs
+	}
+	refs = append(slices.Clone(refs), Ref{Stream: cmd.Stream, Key: WebhookKey(cmd.Stream, id)})
+	if _, adds := cmd.Data.(AddWebhook); adds {
 		refs = append(refs, principalRefs(s, id)...)
 	}
 	return refs
@@ -218,14 +215,15 @@ func (k hooked) decide(s State, cmd Command) (Decision, error) {
 	if id == "" {
 		return k.Decide(s, cmd)
 	}
+	m, _ := Doc[Membership](s, WebhookKey(s.Stream, id))
+	_, adds := cmd.Data.(AddWebhook)
+	if !adds && (!m.Active() || MembershipOf(s, s.Stream, id).Active()) {
+		return k.Decide(s, cmd)
+	}
 	if err := k.rules.Admits(s, cmd); err != nil {
 		return Decision{}, err
 	}
-	m, _ := Doc[Membership](s, WebhookKey(s.Stream, id))
-	if _, adds := cmd.Data.(AddWebhook); !adds {
-		if !m.Active() {
-			return Accept()
-		}
+	if !adds {
 		return Accept(Fact{Type: EvWebhookRemoved, Data: WebhookMember{id}})
 	}
 	switch _, ok := k.here(s, s.Head.Home, id); {

@@ -40,6 +40,7 @@ func (c Case) Stream() gotong.Stream { return gotong.NewStream("case", c.CaseID)
 // CaseMember is a user's membership of a case.
 type CaseMember struct {
 	UserID     string   `json:"user_id"`
+	Webhook    bool     `json:"webhook"` // UserID is that of a webhook, which has no roles
 	Name       string   `json:"name"`
 	TrackRoles []string `json:"track_roles"` // author, pic, participant, saksi, bendahara, humas, verifikator
 	JoinedAtMS int64    `json:"joined_at_ms"`

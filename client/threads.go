@@ -59,6 +59,7 @@ func (t Thread) Stream() gotong.Stream { return gotong.NewStream("thread", t.Thr
 type Member struct {
 	ThreadID    string `json:"thread_id"`
 	UserID      string `json:"user_id"`
+	Webhook     bool   `json:"webhook"` // UserID is that of a webhook, which has no role
 	Name        string `json:"name"`
 	Role        string `json:"role"` // owner, admin, member
 	JoinedAtMS  int64  `json:"joined_at_ms"`

@@ -71,6 +71,7 @@ type eventData struct {
 	Emoji       string         `json:"emoji"`
 	On          bool           `json:"on"`
 	UserID      string         `json:"user_id"`
+	WebhookID   string         `json:"webhook_id"`
 	Role        string         `json:"role"`
 	UntilMS     int64          `json:"until_ms"`
 	Policy      string         `json:"policy"`
@@ -182,6 +183,8 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 	switch e.Type {
 	case "member.added", "member.removed":
 		return moved(e.Type == "member.added", d.SentBy != "", who)
+	case "webhook.added", "webhook.removed":
+		return moved(e.Type == "webhook.added", false, "the webhook "+d.WebhookID)
 	case "thread.created":
 		return "made this thread"
 	case "group.created":

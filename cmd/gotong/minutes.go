@@ -11,6 +11,7 @@ import (
 // caseData is the data of the events of cases, as far as lines show it.
 type caseData struct {
 	UserID     string         `json:"user_id"`
+	WebhookID  string         `json:"webhook_id"`
 	TrackRoles []string       `json:"track_roles"`
 	Title      string         `json:"title"`
 	Track      string         `json:"track"`
@@ -55,6 +56,8 @@ func (t *tailLines) minutes(e client.Event) (what, reason string, err error) {
 		if d.UserID == e.Actor.UserID {
 			what = "left"
 		}
+	case "webhook.added", "webhook.removed":
+		what = moved(e.Type == "webhook.added", false, "the webhook "+d.WebhookID)
 	case "transition.proposed":
 		gate := strings.ReplaceAll(d.Terms.Gate, "_", " ")
 		what = fmt.Sprintf("proposed %s → %s: %s of %d voters, %s", d.From, d.To, gate, d.Voters, until)

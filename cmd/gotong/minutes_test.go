@@ -28,6 +28,8 @@ func TestTailOfACaseReadsLikeMinutes(t *testing.T) {
 		{"03:10:00", "member.removed", "Sari", `{"user_id":"u-Budi"}`},
 		{"03:11:00", "member.removed", "Sari", `{"user_id":"u-Sari"}`},
 		{"03:12:00", "case.moved", "Sari", `{}`},
+		{"03:13:00", "webhook.added", "Sari", `{"webhook_id":"whk-1"}`},
+		{"03:14:00", "webhook.removed", "Sari", `{"webhook_id":"whk-1"}`},
 	} {
 		event := eventAt(uint64(i+1), "2026-08-17 "+e.clock, e.typ, e.actor, e.data)
 		event.Stream = "case/case-1"

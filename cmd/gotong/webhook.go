@@ -11,9 +11,12 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"text/tabwriter"
 	"time"
 
 	hooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"gotong.dev/gotong"
 )
 
 type webhookCmd struct {
@@ -21,6 +24,10 @@ type webhookCmd struct {
 	List   webhookListCmd   `cmd:"" help:"List the webhooks of a group or scope."`
 	Remove webhookOneCmd    `cmd:"" help:"Remove a webhook for good."`
 	Rotate webhookRotateCmd `cmd:"" help:"Give a webhook a new secret."`
+	Over   webhookOverCmd   `cmd:"" name:"take-over" help:"Make yourself the registrant, on whose right a webhook depends."`
+	Enable webhookEnableCmd `cmd:"" help:"Let a webhook that was disabled continue where it stopped."`
+	Join   webhookJoinCmd   `cmd:"" help:"Make a webhook a member of a thread or case."`
+	Leave  webhookLeaveCmd  `cmd:"" help:"Remove a webhook from a thread or case."`
 	Skip   webhookSkipCmd   `cmd:"" help:"Make the event for which a stream waits a dead letter, and send the next one."`
 	Replay webhookReplayCmd `cmd:"" help:"Send events again: some of a stream, everything since a time, or all dead letters."`
 	Log    webhookLogCmd    `cmd:"" help:"Show the last attempts, or the dead letters."`
@@ -29,44 +36,9 @@ type webhookCmd struct {
 
 // call makes a request of the API and prints the response as indented JSON.
 func (l login) call(ctx context.Context, std *stdio, method, path string, body any) error {
-	if _, err := l.client(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	var in io.Reader = http.NoBody
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		in = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(l.URL, "/")+path, in)
+	answer, err := l.ask(ctx, method, path, body)
 	if err != nil {
 		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(l.Token))
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("no answer from %s: %w", l.URL, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 8<<20))
-	if err != nil {
-		return err
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
-		var problem struct {
-			Detail string `json:"detail"`
-		}
-		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
-			return errors.New(problem.Detail)
-		}
-		return errors.New("the server answered " + res.Status)
 	}
 	var text bytes.Buffer
 	if err := json.Indent(&text, answer, "", "  "); err != nil {
@@ -74,6 +46,71 @@ func (l login) call(ctx context.Context, std *stdio, method, path string, body a
 	}
 	_, err = fmt.Fprintln(std.out, text.String())
 	return err
+}
+
+// table prints a list of the API with a line for each item, or as it is in JSON.
+func table[T any](ctx context.Context, l login, std *stdio, path string, whole bool, header string, line func(T) string) error {
+	if whole {
+		return l.call(ctx, std, http.MethodGet, path, nil)
+	}
+	answer, err := l.ask(ctx, http.MethodGet, path, nil)
+	if err != nil {
+		return err
+	}
+	var list []T
+	if err := json.Unmarshal(answer, &list); err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(std.out, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(w, header)
+	for _, item := range list {
+		_, _ = fmt.Fprintln(w, line(item))
+	}
+	return w.Flush()
+}
+
+// ask makes a request of the API and returns the response.
+func (l login) ask(ctx context.Context, method, path string, body any) ([]byte, error) {
+	if _, err := l.client(ctx); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var in io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return nil, err
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(l.URL, "/")+path, in)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(l.Token))
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	res, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("no answer from %s: %w", l.URL, err)
+	}
+	defer func() { _ = res.Body.Close() }()
+	answer, err := io.ReadAll(io.LimitReader(res.Body, 8<<20))
+	if err != nil {
+		return nil, err
+	}
+	if res.StatusCode >= http.StatusMultipleChoices {
+		var problem struct {
+			Detail string `json:"detail"`
+		}
+		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
+			return nil, errors.New(problem.Detail)
+		}
+		return nil, errors.New("the server answered " + res.Status)
+	}
+	return answer, nil
 }
 
 func webhookPath(id, rest string) string { return "/v1/webhooks/" + url.PathEscape(id) + rest }
@@ -105,11 +142,38 @@ func (c *webhookAddCmd) Run(ctx context.Context, std *stdio) error {
 type webhookListCmd struct {
 	login
 	Scope string `arg:"" help:"The group or scope."`
+	JSON  bool   `name:"json" help:"Print JSON."`
+}
+
+// hookView is a webhook as far as the table shows it.
+type hookView struct {
+	ID         string `json:"webhook_id"`
+	URL        string `json:"url"`
+	Registrant string `json:"registrant"`
+	Disabled   string `json:"disabled"`
+	Ended      string `json:"ended"`
+	Delivery   struct {
+		Failing int64 `json:"failing_since_ms"`
+	} `json:"delivery"`
 }
 
 func (c *webhookListCmd) Run(ctx context.Context, std *stdio) error {
-	return c.call(ctx, std, http.MethodGet, "/v1/webhooks?scope_id="+url.QueryEscape(c.Scope), nil)
+	path := "/v1/webhooks?limit=200&scope_id=" + url.QueryEscape(c.Scope)
+	return table(ctx, c.login, std, path, c.JSON, "WEBHOOK\tURL\tREGISTRANT\tSTATE", func(h hookView) string {
+		state := "ok"
+		switch {
+		case h.Ended != "":
+			state = "ended: " + h.Ended
+		case h.Disabled != "":
+			state = "disabled: " + h.Disabled
+		case h.Delivery.Failing > 0:
+			state = "failing since " + instant(h.Delivery.Failing)
+		}
+		return strings.Join([]string{h.ID, printable(h.URL), h.Registrant, state}, "\t")
+	})
 }
+
+func instant(ms int64) string { return time.UnixMilli(ms).UTC().Format(time.RFC3339) }
 
 type webhookOneCmd struct {
 	login
@@ -127,6 +191,46 @@ type webhookRotateCmd struct {
 
 func (c *webhookRotateCmd) Run(ctx context.Context, std *stdio) error {
 	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/rotate"), map[string]any{"keep_hours": c.Keep})
+}
+
+type webhookOverCmd struct{ webhookOneCmd }
+
+// Run is called by kong.
+func (c *webhookOverCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/take-over"), nil)
+}
+
+type webhookEnableCmd struct{ webhookOneCmd }
+
+// Run is called by kong.
+func (c *webhookEnableCmd) Run(ctx context.Context, std *stdio) error {
+	return c.call(ctx, std, http.MethodPost, webhookPath(c.ID, "/enable"), nil)
+}
+
+type webhookJoinCmd struct {
+	webhookOneCmd
+	Stream gotong.Stream `arg:"" help:"The thread or case, such as thread/0192…."`
+}
+
+// Run is called by kong.
+func (c *webhookJoinCmd) Run(ctx context.Context, std *stdio) error {
+	return c.place(ctx, std, http.MethodPut, "/webhooks/")
+}
+
+// place makes a request about the webhook as a member of the stream.
+func (c *webhookJoinCmd) place(ctx context.Context, std *stdio, method, among string) error {
+	base, ok := map[string]string{"thread": "/v1/chat/threads/", "case": "/v1/cases/"}[c.Stream.Kind()]
+	if !ok {
+		return misuse("a thread or case, such as thread/0192…", "%q cannot have webhooks as members", c.Stream)
+	}
+	return c.call(ctx, std, method, base+url.PathEscape(c.Stream.ID())+among+url.PathEscape(c.ID), nil)
+}
+
+type webhookLeaveCmd struct{ webhookJoinCmd }
+
+// Run is called by kong.
+func (c *webhookLeaveCmd) Run(ctx context.Context, std *stdio) error {
+	return c.place(ctx, std, http.MethodDelete, "/members/")
 }
 
 type webhookSkipCmd struct {
@@ -165,13 +269,34 @@ func (c *webhookReplayCmd) Run(ctx context.Context, std *stdio) error {
 type webhookLogCmd struct {
 	webhookOneCmd
 	Dead bool `name:"dead" help:"The dead letters."`
+	JSON bool `name:"json" help:"Print JSON."`
+}
+
+// delivery is an attempt or a dead letter as far as the table shows it.
+type delivery struct {
+	At       int64  `json:"at_ms"`
+	Stream   string `json:"stream"`
+	Seq      uint64 `json:"seq"`
+	Status   int    `json:"status"`
+	Error    string `json:"error"`
+	MS       int64  `json:"duration_ms"`
+	Attempts int    `json:"attempts"`
+	Why      string `json:"why"`
 }
 
 func (c *webhookLogCmd) Run(ctx context.Context, std *stdio) error {
 	if c.Dead {
-		return c.call(ctx, std, http.MethodGet, webhookPath(c.ID, "/dead-letters"), nil)
+		return table(ctx, c.login, std, webhookPath(c.ID, "/dead-letters"), c.JSON, "AT\tSTREAM\tSEQ\tATTEMPTS\tWHY", func(d delivery) string {
+			return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", instant(d.At), d.Stream, d.Seq, d.Attempts, d.Why)
+		})
 	}
-	return c.call(ctx, std, http.MethodGet, webhookPath(c.ID, "/deliveries"), nil)
+	return table(ctx, c.login, std, webhookPath(c.ID, "/deliveries"), c.JSON, "AT\tSTREAM\tSEQ\tMS\tRESPONSE", func(d delivery) string {
+		response := d.Error
+		if d.Status > 0 {
+			response = fmt.Sprint(d.Status)
+		}
+		return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", instant(d.At), d.Stream, d.Seq, d.MS, response)
+	})
 }
 
 type webhookListenCmd struct {

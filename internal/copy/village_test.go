@@ -219,7 +219,7 @@ func (v *village) hook(on gotong.Stream) {
 	for _, in := range []gotong.Stream{talk, affair} {
 		v.try(in, me, gotong.CmdAddWebhook, gotong.AddWebhook{WebhookID: id})
 		if v.pick(2) == 0 {
-			v.try(in, me, gotong.CmdRemoveWebhook, gotong.RemoveWebhook{WebhookID: id})
+			v.try(in, me, "member.remove", map[gotong.Stream]any{talk: thread.Remove{UserID: id}, affair: cases.Remove{UserID: id}}[in])
 		}
 	}
 	v.try(on, me, group.CmdAdd, group.Add{UserID: other})

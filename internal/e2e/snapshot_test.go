@@ -118,23 +118,20 @@ func (l *law) now() *state {
 	members := l.get(l.path + "/members?limit=200")
 	l.asOf(s, members)
 	var seats []struct {
-		UserID string `json:"user_id"`
+		UserID  string `json:"user_id"`
+		Webhook bool   `json:"webhook"`
 		seat
 	}
 	l.decode(members.body, &seats)
 	for _, m := range seats {
+		if m.Webhook {
+			s.Webhooks[m.UserID] = m.JoinedMS
+			continue
+		}
 		s.Members[m.UserID] = m.seat
 	}
 	if l.stream.Kind() != "thread" {
 		return s
-	}
-	var hooks []struct {
-		ID      string `json:"webhook_id"`
-		AddedMS int64  `json:"added_at_ms"`
-	}
-	l.decode(l.get(l.path+"/webhooks").body, &hooks)
-	for _, h := range hooks {
-		s.Webhooks[h.ID] = h.AddedMS
 	}
 	messages := l.get(l.path + "/messages?after_seq=start&limit=200")
 	l.asOf(s, messages)
@@ -396,7 +393,7 @@ func TestSnapshotLaw(t *testing.T) {
 		{command: "thread.join", as: "bob", path: "/join"},
 		{command: "message.post", as: "bob", path: "/messages/send", body: `{"body":"tiga"}`},
 		{command: "webhook.add", as: "owner", method: "PUT", path: "/webhooks/" + hook},
-		{command: "webhook.remove", as: "owner", method: "DELETE", path: "/webhooks/" + hook},
+		{command: "member.remove", as: "owner", method: "DELETE", path: "/members/" + hook},
 		{command: "webhook.add", as: "ann", method: "PUT", path: "/webhooks/" + hook},
 	}, done)
 	(&law{t, n.url, h, "owner", g.Stream(), "/v1/groups/" + g.GroupID}).hold([]deed{

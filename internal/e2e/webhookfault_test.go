@@ -75,11 +75,18 @@ func TestWebhooksLoseNothing(t *testing.T) {
 		threads []string
 		sent    map[string]int
 	}
+	var posted, arrived atomic.Int64
+	var known sync.Map // the ids that arrived
+	accept := func(id string) {
+		if _, again := known.LoadOrStore(id, true); !again {
+			arrived.Add(1)
+		}
+	}
 	places := make([]*place, hooked)
 	for i := range places {
 		cards := &deck{}
 		p := &place{sent: map[string]int{}}
-		p.receiver = newReceiver(t, func(got) int {
+		p.receiver = newReceiver(t, func(g got) int {
 			switch cards.draw() {
 			case fail:
 				return http.StatusInternalServerError
@@ -87,8 +94,10 @@ func TestWebhooksLoseNothing(t *testing.T) {
 				<-time.After(4 * quickHooks().Timeout) // the server has hung up by then
 				return http.StatusServiceUnavailable
 			case drop:
+				accept(g.id)
 				return 0
 			default:
+				accept(g.id)
 				return http.StatusNoContent
 			}
 		})
@@ -102,7 +111,6 @@ func TestWebhooksLoseNothing(t *testing.T) {
 		ann.Close()
 		places[i] = p
 	}
-	var posted atomic.Int64
 	var group sync.WaitGroup
 	began := time.Now()
 	for worker := range 8 {
@@ -125,8 +133,8 @@ func TestWebhooksLoseNothing(t *testing.T) {
 			}
 		})
 	}
-	for k := range kills {
-		for posted.Load() < int64(events*(k+1)/(kills+1)) {
+	for k := range kills { // spread over the deliveries, which follow the posts
+		for at := int64(events * (k + 1) / (kills + 1)); posted.Load() < at || arrived.Load() < at; {
 			<-time.After(5 * time.Millisecond)
 		}
 		c := server.Load()

@@ -178,7 +178,7 @@ func TestNothingIsSentAfterARemoval(t *testing.T) {
 	demand(t, n.url, "ann", "PUT", "/v1/chat/threads/"+inner+"/webhooks/"+hook, "", 200)
 	speak(t, n.url, "ann", inner, "canary")
 	<-reached
-	demand(t, n.url, "ann", "DELETE", "/v1/chat/threads/"+inner+"/webhooks/"+hook, "", 200)
+	demand(t, n.url, "ann", "DELETE", "/v1/chat/threads/"+inner+"/members/"+hook, "", 200)
 	close(removed)
 	speak(t, n.url, "ann", open, "after")
 	r.until("another thread", has("after"))

@@ -52,8 +52,7 @@ var policies = map[string]string{
 	"list-webhooks": account, "create-webhook": object, "get-webhook": object, "update-webhook": object, "remove-webhook": object,
 	"disable-webhook": object, "enable-webhook": object, "rotate-webhook": object, "replay-webhook": object,
 	"skip-webhook-event": object, "take-over-webhook": object, "list-webhook-deliveries": object, "list-webhook-dead-letters": object,
-	"list-thread-webhooks": object, "add-thread-webhook": object, "remove-thread-webhook": object,
-	"list-case-webhooks": object, "add-case-webhook": object, "remove-case-webhook": object,
+	"add-thread-webhook": object, "add-case-webhook": object,
 }
 
 // TestEveryRouteHasAPolicy: every published operation has a declared policy, and

@@ -2,6 +2,8 @@ package httpapi_test
 
 import (
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -36,4 +38,65 @@ func TestSecretIsShownToItsRequestAlone(t *testing.T) {
 	}
 	budi.do("POST", "/v1/webhooks", hook, key("create")).want(http.StatusCreated)
 	ani.do("PATCH", of, map[string]any{"description": "x"}, key("create")).problem(http.StatusUnprocessableEntity, gotong.CodeReused)
+}
+
+// TestWebhooksAreMembers: a webhook that was added to a thread or case is listed among
+// its members, page by page, and is removed there as they are.
+func TestWebhooksAreMembers(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
+	g := ani.group("undangan")
+	ani.post(g+"/members", map[string]any{"user_id": budi.id}).want(201)
+	hook := ani.post("/v1/webhooks", map[string]any{"scope_id": id(g), "url": "https://hooks.example.org/"}).want(201).str("webhook_id")
+	thread := func(members string) string {
+		return ani.post("/v1/chat/threads", map[string]any{"scope_id": id(g), "privacy_level": "private", "members": members}).
+			want(201).header.Get("Location")
+	}
+	own, lent := thread("own"), thread("home")
+	ani.post(own+"/members", map[string]any{"user_id": budi.id}).want(201)
+	affair := ani.post("/v1/cases", map[string]any{
+		"scope_id": id(g), "track": "tuntaskan", "title": "Selokan", "privacy_level": "private",
+	}).want(201).header.Get("Location")
+	ani.do("PUT", affair+"/members/"+budi.id, map[string]any{"track_roles": []string{"saksi"}}).want(200)
+	for _, of := range []string{own, lent, affair} {
+		budi.do("PUT", of+"/webhooks/"+hook, nil).problem(403, gotong.CodeForbidden)
+		ani.do("PUT", of+"/webhooks/"+hook, nil).want(200)
+		ani.do("PUT", of+"/webhooks/"+hook, nil).want(200)
+		all := budi.get(of + "/members").want(200).list()
+		ids := []string{ani.id, budi.id, hook}
+		slices.Sort(ids)
+		next := "?limit=1"
+		for i, m := range all {
+			hooked := m["user_id"] == hook
+			roles, _ := m["track_roles"].([]any)
+			if m["user_id"] != ids[i] || (m["webhook"] == true) != hooked || (m["role"] == nil && len(roles) == 0) != hooked || m["joined_at_ms"] == 0.0 {
+				t.Errorf("%s: member %d is %v, want %s", of, i, m, ids[i])
+			}
+			page := budi.get(of + "/members" + next).want(200)
+			next = "?limit=1&cursor=" + page.header.Get("X-Next-Cursor")
+			if one := page.list(); len(one) != 1 || one[0]["user_id"] != ids[i] || page.header.Get("X-Has-More") == "true" != (i < 2) {
+				t.Errorf("%s: page %d is %s", of, i, page.body)
+			}
+		}
+		if len(all) != 3 {
+			t.Errorf("%s has the members %v", of, all)
+		}
+		budi.do("DELETE", of+"/members/"+hook, nil).problem(403, gotong.CodeForbidden)
+		citra.do("DELETE", of+"/members/"+hook, nil).problem(404, gotong.CodeNotFound)
+		first := ani.do("DELETE", of+"/members/"+hook, nil, key("off-"+id(of))).want(200)
+		if gone := first.object(); gone["left"] != true && (gone["webhook"] != true || gone["user_id"] != hook || gone["left_at_ms"] == nil) {
+			t.Errorf("%s: the removal is %s", of, first.body)
+		}
+		if again := ani.do("DELETE", of+"/members/"+hook, nil, key("off-"+id(of))).want(200); string(again.body) != string(first.body) {
+			t.Errorf("%s: repeated %s, at first %s", of, again.body, first.body)
+		}
+		if left := ani.get(of + "/members").want(200); len(left.list()) != 2 || strings.Contains(string(left.body), hook) {
+			t.Errorf("%s after the removal: %s", of, left.body)
+		}
+		ani.do("DELETE", of+"/members/"+hook, nil, key("again-"+id(of))) // changes nothing, whatever it answers
+		ani.do("PUT", of+"/webhooks/"+hook, nil).want(200)
+		if m := ani.get(of + "/members").want(200).list(); len(m) != 3 {
+			t.Errorf("%s added again: %v", of, m)
+		}
+	}
 }

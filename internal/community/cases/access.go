@@ -35,10 +35,10 @@ func (r Rules) admits(s gotong.State, cmd gotong.Command) error {
 	}
 	is := ruling{Rules: r, state: s, cmd: cmd, doc: doc}
 	is.me, is.member = r.memberOf(s, doc, cmd.Actor.UserID)
-	if _, removes := cmd.Data.(gotong.RemoveWebhook); removes && is.manages() || is.member && is.me.holds(Author, PIC) {
+	if _, adds := cmd.Data.(gotong.AddWebhook); !adds && is.manages() || is.member && is.me.holds(Author, PIC) {
 		return nil
 	}
-	return gotong.NewError(gotong.CodeForbidden, "Only the author and a PIC can add webhooks.")
+	return gotong.NewError(gotong.CodeForbidden, "Only the author and a PIC decide on webhooks.")
 }
 
 func affects(e gotong.Event) gotong.Affected {

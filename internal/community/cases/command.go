@@ -55,10 +55,13 @@ type Seating struct {
 	TrackRoles []Role `json:"track_roles"`
 }
 
-// Remove ends a user's membership.
+// Remove ends the membership of a user or webhook.
 type Remove struct {
 	UserID string `json:"user_id"`
 }
+
+// Removes implements [gotong.Remover].
+func (c Remove) Removes() string { return c.UserID }
 
 // Propose proposes a step. The gate follows from the track; a profile can only
 // make it stricter. Track, GateStatus and GateMetadata are compared with what

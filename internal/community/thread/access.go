@@ -104,10 +104,10 @@ func (r Rules) admits(s gotong.State, cmd gotong.Command) error {
 	if is.me = is.standing(cmd.Actor.UserID); !ok || !mayKnow(s, t, is.me) {
 		return gotong.NotFound()
 	}
-	if _, removes := cmd.Data.(gotong.RemoveWebhook); removes && is.moderates() || is.leads() {
+	if _, adds := cmd.Data.(gotong.AddWebhook); !adds && is.moderates() || is.leads() {
 		return nil
 	}
-	return gotong.NewError(gotong.CodeForbidden, "Only owners and admins can add webhooks.")
+	return gotong.NewError(gotong.CodeForbidden, "Only owners and admins decide on webhooks.")
 }
 
 func affects(e gotong.Event) gotong.Affected {

@@ -69,13 +69,16 @@ type Add struct {
 	Origin
 }
 
-// Remove ends a user's membership. With a ban it also keeps the user out,
-// whether a member or not.
+// Remove ends the membership of a user or webhook. With a ban it also keeps the user
+// out, whether a member or not; a webhook cannot be banned.
 type Remove struct {
 	UserID string `json:"user_id"`
 	Origin
 	gotong.Ban
 }
+
+// Removes implements [gotong.Remover].
+func (c Remove) Removes() string { return c.UserID }
 
 // Unban lifts a user's ban.
 type Unban struct {

@@ -112,17 +112,29 @@ func TestAWebhookSeesWhatItsPlaceShows(t *testing.T) {
 	w.Refuse(wati, inner, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeNotFound) // an admin of the group, but no member
 	w.Refuse(siti, affair, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeForbidden)
 	w.Refuse(wati, far, gotong.AddWebhook{WebhookID: "whk-1"}, gotong.CodeNotFound) // of another group
-	for _, s := range []gotong.Stream{inner, affair} {
+	for s, remove := range map[gotong.Stream]any{inner: thread.Remove{UserID: "whk-1"}, affair: cases.Remove{UserID: "whk-1"}} {
 		w.Refuse(budi, s, gotong.AddWebhook{WebhookID: "whk-none"}, gotong.CodeNotFound)
 		w.Do(budi, s, gotong.AddWebhook{WebhookID: "whk-1"})
 		w.Idle(budi, s, gotong.AddWebhook{WebhookID: "whk-1"})
 		sees(t, w, s, w.Head(s).Seq-1, false)
 		sees(t, w, s, w.Head(s).Seq, true)
-		w.Do(budi, s, gotong.RemoveWebhook{WebhookID: "whk-1"})
-		w.Idle(budi, s, gotong.RemoveWebhook{WebhookID: "whk-1"})
+		for _, actor := range []gotong.Actor{wati, siti, gotong.Anonymous()} {
+			if _, err := w.Try(actor, s, remove); err == nil {
+				t.Errorf("%q removed it from %s", actor.UserID, s)
+			}
+		}
+		if e := w.Do(budi, s, remove); len(e) != 1 || e[0].Type != gotong.EvWebhookRemoved {
+			t.Errorf("the removal made %v", e)
+		}
+		w.Idle(budi, s, remove)
 		if w.Access(s, viewer).Readable {
 			t.Errorf("%s is read after the removal", s)
 		}
+	}
+	w.Do(budi, "thread/lent", thread.Create{ScopeID: "ent-rt", Privacy: thread.Private, Members: thread.Home})
+	w.Do(budi, "thread/lent", gotong.AddWebhook{WebhookID: "whk-1"})
+	if e := w.Do(wati, "thread/lent", thread.Remove{UserID: "whk-1", Ban: gotong.Ban{Ever: true}}); e[0].Type != gotong.EvWebhookRemoved {
+		t.Errorf("the removal by an admin of the group made %v", e)
 	}
 	if n := w.Doc(thread.ThreadKey("inner")).(thread.Thread).Roster.Members; n != 1 {
 		t.Errorf("a webhook counts as a member: %d", n)

@@ -46,7 +46,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		Streams: httpapi.Streams{Kind: cases.Name, Engine: opts.Engine}, Path: "/v1/cases", View: r.view,
 	}
 	r.book = members.Book[MemberView]{
-		Options: opts.Options, Needs: r.Rules.KnowNeeds, See: r.see, Show: r.show,
+		Options: opts.Options, Needs: r.Rules.KnowNeeds, See: r.see, Show: r.show, Webhooks: true,
 		Chain: func(s gotong.State) []gotong.Stream { return gotong.Chain(s.Stream, docOf(s).Home) },
 	}
 	return func(api *httpapi.API) {

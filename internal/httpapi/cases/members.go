@@ -13,6 +13,7 @@ import (
 // MemberView is one member of a case.
 type MemberView struct {
 	UserID     string       `json:"user_id"`
+	Webhook    bool         `json:"webhook,omitempty" doc:"True if the member is a webhook, with its id in user_id and without roles."`
 	Name       string       `json:"name"`
 	TrackRoles []cases.Role `json:"track_roles" enum:"author,pic,participant,saksi,bendahara,humas,verifikator"`
 	JoinedAtMS int64        `json:"joined_at_ms"`
@@ -38,12 +39,12 @@ func (r *routes) memberRoutes(api *httpapi.API) {
 				ID: "leave-case", Summary: "Leave a case", Description: "Your votes on an open gate still count.",
 			},
 			List: httpapi.Route{
-				ID: "list-case-members", Summary: "List the members of a case", Description: "For its members, in order of user id.",
+				ID: "list-case-members", Summary: "List the members of a case", Description: "For its members, in order of user id; webhooks included.",
 			},
 			Remove: httpapi.Route{
-				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member from a case",
+				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member, also a webhook, from a case",
 				Description: "For the author, a PIC and platform moderators. " +
-					"After the response, no event of the case is delivered to that user.",
+					"After the response, no event of the case is delivered to that member.",
 			},
 		},
 		Leave: cases.Leave{}, Remove: func(id string, _ gotong.Ban) any { return cases.Remove{UserID: id} },
@@ -72,8 +73,11 @@ func (r *routes) see(l view.Look, as members.Sight) error {
 
 func (r *routes) show(_ view.Look, seat members.Seat) *MemberView {
 	own, ok := seat.Own.(cases.Member)
-	if !ok || !seat.Active() {
+	if !seat.Active() || !ok && !seat.Webhook {
 		return nil
 	}
-	return &MemberView{UserID: seat.UserID, Name: seat.Name, TrackRoles: own.TrackRoles, JoinedAtMS: seat.JoinedAt.Milli()}
+	return &MemberView{
+		UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, TrackRoles: append([]cases.Role{}, own.TrackRoles...),
+		JoinedAtMS: seat.JoinedAt.Milli(),
+	}
 }

@@ -35,7 +35,7 @@ type (
 
 func (c *chat) memberRoutes(api *httpapi.API) {
 	const base = "/v1/chat/threads/{id}"
-	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Chain: chain, Show: c.show}
+	book := members.Book[MemberView]{Options: c.Options.Options, Needs: c.needs, See: c.see, Chain: chain, Webhooks: true, Show: c.show}
 	members.Routes(api, members.Kind[MemberView, AddMember, SetRole, written, written, written]{
 		Book: book, Name: thread.Name, Path: base, Tag: tagMembers, Subject: subject, Lent: true, Ops: operations,
 		Join: thread.Join{}, Leave: thread.Leave{},
@@ -72,13 +72,13 @@ var operations = members.Ops{
 	},
 	List: httpapi.Route{
 		ID: "list-members", Summary: "List the active members",
-		Description: "For members; in order of user id. If the members are borrowed, X-As-Of-Home is the cursor " +
+		Description: "For members; in order of user id, webhooks included. If the members are borrowed, X-As-Of-Home is the cursor " +
 			"of the group, X-As-Of-Lender that of another lender, and X-As-Of that of the thread, which knows the mutes.",
 	},
 	Add: httpapi.Route{ID: "add-member", Summary: "Add a member"},
 	Remove: httpapi.Route{
-		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member",
-		Description: "After the response, no event of the thread is delivered to that user.",
+		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member, also a webhook",
+		Description: "After the response, no event of the thread is delivered to that member.",
 	},
 	Ban:   httpapi.Route{ID: "ban-member", Summary: "Remove a user and keep them out"},
 	Unban: httpapi.Route{ID: "unban-member", Summary: "Lift a ban"},
@@ -99,10 +99,10 @@ func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Str
 
 func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{
-		ThreadID: l.Stream.ID(), UserID: seat.UserID, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
+		ThreadID: l.Stream.ID(), UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
 		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
-	if seat.JoinedAt != 0 {
+	if seat.JoinedAt != 0 && !seat.Webhook {
 		v.Role = c.Rules.RoleIn(docOf(l.State), seat.UserID, seat.Role)
 	}
 	if own, ok := seat.Own.(thread.Member); ok && own.MutedAt(c.Now()) {

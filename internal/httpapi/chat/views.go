@@ -44,8 +44,9 @@ type ThreadView struct {
 type MemberView struct {
 	ThreadID    string      `json:"thread_id"`
 	UserID      string      `json:"user_id"`
+	Webhook     bool        `json:"webhook,omitempty" doc:"True if the member is a webhook, with its id in user_id."`
 	Name        string      `json:"name,omitempty"`
-	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a user who has never been a member."`
+	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a webhook, and for a user who has never been a member."`
 	JoinedAtMS  int64       `json:"joined_at_ms"`
 	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`
 	MuteUntilMS int64       `json:"mute_until_ms,omitempty"`

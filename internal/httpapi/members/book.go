@@ -2,6 +2,8 @@ package members
 
 import (
 	"context"
+	"slices"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -34,6 +36,9 @@ type Book[V any] struct {
 	// members come and go. Nil: the stream itself alone.
 	Chain func(gotong.State) []gotong.Stream
 
+	// Webhooks is set where webhooks can be members of the stream itself.
+	Webhooks bool
+
 	Show func(l view.Look, seat Seat) *V // nil for a user who is not shown
 }
 
@@ -41,7 +46,7 @@ type Book[V any] struct {
 type Roll struct {
 	view.Look
 	Chain []gotong.Stream
-	rows  [][]store.Document // of members of the stream, then of its lender if that is another
+	rows  [][]store.Document // of webhooks if there can be any, of members of the stream, and of its lender if that is another
 }
 
 // HomeAsOf returns the cursor of the home in the snapshot of the roll; empty if it
@@ -65,9 +70,10 @@ func (r Roll) asOf(ctx context.Context, of func(gotong.Stream) bool) string {
 	return ""
 }
 
-// Seat is one user in a roll.
+// Seat is one user or webhook in a roll.
 type Seat struct {
 	UserID, Name string
+	Webhook      bool // UserID is the id of a webhook
 	gotong.Membership
 	Own Row // the stream's own row of the user, also where it borrows its members; nil where there is none
 }
@@ -113,8 +119,13 @@ func (b Book[V]) chain(state gotong.State) []gotong.Stream {
 }
 
 func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID string) (Roll, Seat, error) {
+	hook := gotong.WebhookKey(s, userID)
 	roll, err := b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
-		return []gotong.Ref{{Stream: of, Key: gotong.MemberKey(of, userID)}}, nil
+		refs := []gotong.Ref{{Stream: of, Key: gotong.MemberKey(of, userID)}}
+		if b.Webhooks && of == s {
+			refs = append(refs, gotong.Ref{Stream: s, Key: hook})
+		}
+		return refs, nil
 	})
 	if err != nil {
 		return roll, Seat{}, err
@@ -130,11 +141,14 @@ func (b Book[V]) seat(ctx context.Context, s gotong.Stream, as Sight, userID str
 			seat.LeftAt = m.LeftAt
 		}
 	}
+	if m, ok := gotong.Doc[gotong.Membership](roll.State, hook); ok && seat.Role == "" {
+		seat.Membership, seat.Webhook = m, true
+	}
 	return roll, seat, nil
 }
 
 // within returns those of the seats whose users are active members of these
-// streams too. What it reads is not older than the seats.
+// streams too, and those of webhooks. What it reads is not older than the seats.
 func (b Book[V]) within(ctx context.Context, chain []gotong.Stream, seats []Seat) ([]Seat, error) {
 	for _, home := range chain {
 		var need store.Need
@@ -151,7 +165,7 @@ func (b Book[V]) within(ctx context.Context, chain []gotong.Stream, seats []Seat
 			if err != nil {
 				return nil, err
 			}
-			if ok && m.Base().Active() {
+			if seat.Webhook || ok && m.Base().Active() {
 				kept = append(kept, seat)
 			}
 		}
@@ -160,36 +174,46 @@ func (b Book[V]) within(ctx context.Context, chain []gotong.Stream, seats []Seat
 	return seats, nil
 }
 
-// Active reads a page of the active members of a stream, in order of user id:
-// those after a user id, or the first ones where it is empty. There may be more
-// after the user id last, unless it is empty.
+// Active reads a page of the active members of a stream, in order of id: those after
+// an id, or the first ones where it is empty. There may be more after the id last,
+// unless it is empty.
 func (b Book[V]) Active(ctx context.Context, s gotong.Stream, as Sight, after string) (roll Roll, seats []Seat, last string, err error) {
-	roll, err = b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
-		key := gotong.MemberKey(of, "")
+	page := func(key gotong.Key) store.KeyRange {
 		// No id has a byte below \x01; SurrealDB 2.6 takes no NUL in a key.
-		return nil, []store.KeyRange{{Collection: key.Collection, Owner: key.Owner, From: after + "\x01", To: "~", Limit: store.MaxRead}}
+		return store.KeyRange{Collection: key.Collection, Owner: key.Owner, From: after + "\x01", To: "~", Limit: store.MaxRead}
+	}
+	roll, err = b.open(ctx, s, as, func(of gotong.Stream) ([]gotong.Ref, []store.KeyRange) {
+		if b.Webhooks && of == s {
+			return nil, []store.KeyRange{page(gotong.WebhookKey(s, "")), page(gotong.MemberKey(s, ""))}
+		}
+		return nil, []store.KeyRange{page(gotong.MemberKey(of, ""))}
 	})
 	if err != nil {
 		return roll, nil, "", err
 	}
-	own := map[string]Row{}
+	users, own := 0, map[string]Row{}
+	if b.Webhooks {
+		users = 1
+	}
 	for i, rows := range roll.rows {
 		for _, row := range rows {
 			m, _, err := httpapi.Decode[Row](b.Codec, row)
 			if err != nil {
 				return roll, nil, "", err
 			}
-			if i == 0 {
+			if i == users {
 				own[row.Key.Name] = m
 			}
-			if i == len(roll.rows)-1 && m.Base().Active() {
-				seats = append(seats, Seat{UserID: row.Key.Name, Membership: m.Base(), Own: own[row.Key.Name]})
+			if hook := i < users; m.Base().Active() && (hook || i == len(roll.rows)-1) {
+				seats = append(seats, Seat{UserID: row.Key.Name, Webhook: hook, Membership: m.Base(), Own: own[row.Key.Name]})
 			}
 		}
-		if last = ""; len(rows) == store.MaxRead {
-			last = rows[len(rows)-1].Key.Name
+		if n := len(rows); n == store.MaxRead && (last == "" || rows[n-1].Key.Name < last) {
+			last = rows[n-1].Key.Name
 		}
 	}
+	seats = slices.DeleteFunc(seats, func(s Seat) bool { return last != "" && s.UserID > last })
+	slices.SortFunc(seats, func(a, b Seat) int { return strings.Compare(a.UserID, b.UserID) })
 	seats, err = b.within(ctx, roll.Chain[1:], seats)
 	return roll, seats, last, err
 }

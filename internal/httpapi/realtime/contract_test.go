@@ -299,7 +299,7 @@ func everyWebhookEvent(t *testing.T, w *world, ann *socket) {
 		watch := w.sse("ann", "?stream="+string(in), "")
 		watch.want("subscribed")
 		order(ann, in, gotong.CmdAddWebhook, object{"webhook_id": "whk-1"})
-		watch.upTo(order(ann, in, gotong.CmdRemoveWebhook, object{"webhook_id": "whk-1"}))
+		watch.upTo(order(ann, in, "member.remove", object{"user_id": "whk-1"}))
 		watch.close()
 	}
 	order(ann, g, group.CmdAdd, object{"user_id": "bob"})

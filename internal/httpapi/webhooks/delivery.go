@@ -180,16 +180,6 @@ func (r *routes) deliveries(ctx context.Context, in *httpapi.In) (*deliveriesOut
 	return out, err
 }
 
-// Member is a webhook that was added to a thread or case.
-type Member struct {
-	WebhookID string `json:"webhook_id"`
-	AddedAtMS int64  `json:"added_at_ms"`
-}
-
-type membersOut struct {
-	Body []Member
-}
-
 type memberIn struct {
 	httpapi.In
 	WebhookID string `path:"wid" pattern:"^[A-Za-z0-9._:-]{1,128}$" doc:"The webhook's id, whk-…"`
@@ -200,62 +190,19 @@ type receiptOut struct {
 	Body httpapi.ReceiptView
 }
 
-// streamRoutes registers the routes of the webhooks of one stream of a kind.
-func (r *routes) streamRoutes(api *httpapi.API, kind, path string) {
+// admit registers the route that makes webhooks members of the streams of a kind.
+// They are listed and removed among the other members.
+func (r *routes) admit(api *httpapi.API, kind, path string) {
 	streams := httpapi.Streams{Kind: kind, Engine: r.Options.Engine}
-	path, what := path+"/{id}/webhooks", "The "+kind+"'s id"
 	httpapi.Register(api, httpapi.Route{
-		ID: "list-" + kind + "-webhooks", Method: http.MethodGet, Path: path, Tag: tag, Subject: what,
-		Summary: "List the webhooks that are members of a " + kind, Description: "For its members.",
-	}, func(ctx context.Context, in *httpapi.In) (*membersOut, error) {
-		s, err := streams.Stream(in.ID)
+		ID: "add-" + kind + "-webhook", Method: http.MethodPut, Path: path + "/{id}/webhooks/{wid}", Tag: tag,
+		Subject: "The " + kind + "'s id", Write: true, Summary: "Make a webhook a member of a " + kind,
+		Description: "For those who add members. It is listed and removed among the members.",
+	}, func(ctx context.Context, in *memberIn) (*receiptOut, error) {
+		receipt, err := streams.Run(ctx, in.ID, gotong.CmdAddWebhook, gotong.AddWebhook{WebhookID: in.WebhookID}, nil, in.WebhookID)
 		if err != nil {
 			return nil, err
 		}
-		return r.members(ctx, s)
+		return &receiptOut{httpapi.ViewReceipt(receipt)}, nil
 	})
-	for _, c := range []struct {
-		id, method, summary, name string
-		data                      func(id string) any
-	}{
-		{"add-" + kind + "-webhook", http.MethodPut, "Make a webhook a member of a " + kind, gotong.CmdAddWebhook,
-			func(id string) any { return gotong.AddWebhook{WebhookID: id} }},
-		{"remove-" + kind + "-webhook", http.MethodDelete, "Remove a webhook from a " + kind, gotong.CmdRemoveWebhook,
-			func(id string) any { return gotong.RemoveWebhook{WebhookID: id} }},
-	} {
-		httpapi.Register(api, httpapi.Route{
-			ID: c.id, Method: c.method, Path: path + "/{wid}", Tag: tag, Subject: what, Write: true, Summary: c.summary,
-			Description: "For those who add and remove its members.",
-		}, func(ctx context.Context, in *memberIn) (*receiptOut, error) {
-			receipt, err := streams.Run(ctx, in.ID, c.name, c.data(in.WebhookID), nil, in.WebhookID)
-			if err != nil {
-				return nil, err
-			}
-			return &receiptOut{httpapi.ViewReceipt(receipt)}, nil
-		})
-	}
-}
-
-func (r *routes) members(ctx context.Context, s gotong.Stream) (*membersOut, error) {
-	key := gotong.WebhookKey(s, "")
-	looks, snap, err := r.Views.Look(ctx, viewer(ctx), []gotong.Stream{s}, nil, func([]gotong.State) store.Need {
-		return store.Need{Ranges: []store.KeyRange{{Collection: key.Collection, Owner: key.Owner, From: "\x01", To: "~"}}}
-	})
-	if err != nil {
-		return nil, err
-	}
-	if !looks[0].Grant.Readable {
-		return nil, gotong.NotFound()
-	}
-	out := &membersOut{Body: []Member{}}
-	for _, row := range snap.Ranges[0] {
-		m, _, err := httpapi.Decode[gotong.Membership](r.Codec, row)
-		if err != nil {
-			return nil, err
-		}
-		if m.Active() {
-			out.Body = append(out.Body, Member{row.Key.Name, m.JoinedAt.Milli()})
-		}
-	}
-	return out, nil
 }

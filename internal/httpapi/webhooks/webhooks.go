@@ -1,5 +1,5 @@
 // Package webhooks serves the REST routes of webhooks: registering and changing
-// them, the state of delivery, and the webhooks that were added to a thread or case.
+// them, the state of delivery, and adding them to a thread or case.
 //
 // # Caveats
 //
@@ -43,7 +43,7 @@ const (
 )
 
 // Routes returns a function that registers the routes under /v1/webhooks, and those
-// of the webhooks of one stream.
+// that add webhooks to streams.
 func Routes(opts Options) func(*httpapi.API) {
 	r := &routes{Options: opts}
 	r.Resource = httpapi.Resource[View]{
@@ -94,7 +94,7 @@ func Routes(opts Options) func(*httpapi.API) {
 			httpapi.Register(api, route(c.id, c.method, "/{id}"+c.path, c.summary, ""), write)
 		}
 		for kind, path := range r.Admits {
-			r.streamRoutes(api, kind, path)
+			r.admit(api, kind, path)
 		}
 	}
 }
