@@ -86,9 +86,9 @@ func (a *accounts) loginRoutes(api *httpapi.API) {
 	}, a.me)
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-ticket", Method: http.MethodPost, Path: "/v1/realtime/tickets", Tag: tagAuth, Write: true,
-		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket",
-		Description: "Browsers cannot send a token with a WebSocket: " +
-			"/v1/realtime/ws?ticket=… accepts the ticket instead, once, within 30 seconds.",
+		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket or an EventSource",
+		Description: "Browsers cannot send a token with either: " +
+			"/v1/realtime/ws?ticket=… and /v1/realtime/sse?stream=…&ticket=… accept the ticket instead, once, within 30 seconds.",
 	}, a.ticket)
 }
 

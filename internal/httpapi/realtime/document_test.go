@@ -65,7 +65,10 @@ func document() []byte {
 			"sendFrames":    object{"action": "send", "channel": on("ws"), "summary": "What the server sends.", "messages": received, "security": secured},
 			"streamFrames": object{
 				"action": "send", "channel": on("sse"), "summary": "Frames as server-sent events; the id of each is the cursor after it.",
-				"messages": streamed, "security": secured, "bindings": asked(object{"cursor?": text("An id as it came, or start; Last-Event-ID beats it.")}),
+				"messages": streamed, "security": secured, "bindings": asked(object{
+					"cursor?": text("An id as it came, or start; Last-Event-ID beats it."),
+					"ticket?": text("A single-use ticket of 30 s, for browsers."),
+				}),
 			},
 			"answerPoll": object{
 				"action": "send", "channel": on("poll"), "summary": "Frames as the answer to a request.",

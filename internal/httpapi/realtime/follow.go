@@ -27,9 +27,9 @@ type follow struct {
 // error rejects the request; if only some subscriptions are rejected, each
 // becomes a frame.
 func (s *Server) followRequest(
-	w http.ResponseWriter, r *http.Request, names []string, cursor *string,
+	w http.ResponseWriter, r *http.Request, ticket string, names []string, cursor *string,
 ) (context.Context, *follow, error) {
-	principal, err := s.authenticate(r, "")
+	principal, err := s.authenticate(r, ticket)
 	if err != nil {
 		return nil, nil, err
 	}

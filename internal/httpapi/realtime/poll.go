@@ -24,7 +24,7 @@ func (s *Server) poll(w http.ResponseWriter, r *http.Request) {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
-	ctx, f, err := s.followRequest(w, r, parameters["stream"], given(parameters["cursor"]))
+	ctx, f, err := s.followRequest(w, r, "", parameters["stream"], given(parameters["cursor"]))
 	if err != nil {
 		refuse(w, r, err)
 		return

@@ -265,8 +265,8 @@ func (s *Server) Open() (webSockets, streams int) {
 	return len(s.conns), len(s.follows)
 }
 
-// authenticate returns the principal of the header or, for a WebSocket only, of
-// a ticket. Without either, it returns nil.
+// authenticate returns the principal of the header or of a ticket. Without
+// either, it returns nil.
 func (s *Server) authenticate(r *http.Request, ticket string) (*httpapi.Principal, error) {
 	if header := r.Header.Get("Authorization"); header != "" {
 		token := httpapi.BearerToken(r)

@@ -16,13 +16,13 @@ import (
 // id is the cursor after its frame. Last-Event-ID takes precedence over the
 // query.
 func (s *Server) events(w http.ResponseWriter, r *http.Request) {
-	parameters, err := query(r, "stream", "cursor")
+	parameters, err := query(r, "stream", "cursor", "ticket")
 	if err != nil {
 		httpapi.WriteProblem(w, r, err)
 		return
 	}
 	cursor := given(r.Header.Values("Last-Event-Id"), parameters["cursor"])
-	ctx, f, err := s.followRequest(w, r, parameters["stream"], cursor)
+	ctx, f, err := s.followRequest(w, r, parameters.Get("ticket"), parameters["stream"], cursor)
 	if err != nil {
 		refuse(w, r, err)
 		return

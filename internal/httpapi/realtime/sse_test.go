@@ -84,7 +84,7 @@ func TestEventStreamRefused(t *testing.T) {
 			{"ahead beside a good one", "?stream=" + string(w.thread("ann")) + "&cursor=" + cursorOf(mine, 99), 409, gotong.CodeCursorAhead},
 			{"another history", "?cursor=" + gotong.FormatCursors([]gotong.StreamCursor{{Stream: mine, Cursor: gotong.Cursor{Epoch: "other", Seq: 1}}}), 409, gotong.CodeEpochChanged},
 			{"a token in the address", "?token=x&stream=" + string(mine), 400, httpapi.CodeBadRequest},
-			{"a ticket", "?ticket=x&stream=" + string(mine), 422, gotong.CodeInvalid},
+			{"two tickets", "?ticket=x&ticket=y&stream=" + string(mine), 422, gotong.CodeInvalid},
 			{"a typing error", "?curser=start&stream=" + string(mine), 422, gotong.CodeInvalid},
 			{"two cursors", "?cursor=start&cursor=start&stream=" + string(mine), 422, gotong.CodeInvalid},
 			{"too many", "?stream=" + strings.Repeat("&stream=thread/x", 33)[8:], 422, gotong.CodeInvalid},

@@ -963,7 +963,7 @@ export interface Operations {
     body: undefined
     answer: TimelineEntry[]
   }
-  /** Get a ticket for a WebSocket */
+  /** Get a ticket for a WebSocket or an EventSource */
   "POST /v1/realtime/tickets": {
     params: Record<string, never>
     query: Record<string, never>
