@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.console $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.console $(BIN)/.sdk $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
@@ -42,6 +42,12 @@ $(BIN)/.surreal: dev/surreal/package.json dev/surreal/package-lock.json dev/surr
 $(BIN)/.console: internal/console/app/package.json internal/console/app/package-lock.json
 	@mkdir -p $(BIN)
 	cd internal/console/app && $(NPM) ci
+	@touch $@
+
+# What checks, measures and tests the client for browsers and Node.
+$(BIN)/.sdk: sdk/js/package.json sdk/js/package-lock.json
+	@mkdir -p $(BIN)
+	cd sdk/js && $(NPM) ci
 	@touch $@
 
 # Programs of the system's packages, where they are not there yet.
@@ -70,8 +76,20 @@ build: install ## build the binary into bin/
 test: install ## install what the tests need and run them all
 	dev/changelog --check
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
+	$(MAKE) --no-print-directory sdk-test
 	$(GO) -C internal/console/dev test ./...
 	$(GO) test $(TESTFLAGS) $(PKGS)
+
+.PHONY: sdk
+sdk: install ## build the client for browsers and Node into sdk/js/dist
+	cd sdk/js && $(NPM) run --silent build
+
+# The client's tests start the server.
+.PHONY: sdk-test
+sdk-test: install ## check, measure and test the client for browsers and Node
+	$(GO) build -o $(BIN)/ ./cmd/gotong
+	cd sdk/js && $(NPM) run --silent check
+	cd sdk/js && $(NPM) run --silent test >$(CURDIR)/$(BIN)/sdk.out 2>&1 || { cat $(CURDIR)/$(BIN)/sdk.out; exit 1; }
 
 .PHONY: engines
 engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
@@ -103,6 +121,7 @@ tidy-check: install ## fail if go.mod or go.sum is not what the code needs
 .PHONY: generate
 generate: install ## write again what is generated from the code
 	$(GO) generate $(PKGS)
+	cd sdk/js && $(NPM) run --silent types
 
 .PHONY: changelog
 changelog: ## move the fragments of changes/ into CHANGELOG.md

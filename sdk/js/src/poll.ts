@@ -53,6 +53,7 @@ export class PollLink extends HTTPLink {
     for (const follow of follows) {
       const at = cursors.get(follow.stream)
       if (at) follow.begun(formatCursor(follow.from === 'start' ? { ...at, seq: 0 } : at))
+      else if (this.carried.has(follow.stream)) this.fail({ reason: 'an answer without a cursor for one of its streams' })
     }
     return !this.closed
   }

@@ -281,6 +281,8 @@ export interface Operations {
       /** X-Next-Cursor of the previous page. */
       cursor?: string
       scope_id?: string
+      /** The archived threads instead of the others. */
+      archived?: boolean
     }
     body: undefined
     answer: ChatThreadView[]
@@ -304,6 +306,16 @@ export interface Operations {
     }
     body: undefined
     answer: ChatThreadView
+  }
+  /** Change or archive a thread */
+  "PATCH /v1/chat/threads/{id}": {
+    params: {
+      /** The thread's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: ChatUpdateThread
+    answer: ChatThreadView | ReceiptView
   }
   /** Change the history policy */
   "PUT /v1/chat/threads/{id}/history": {
@@ -1588,12 +1600,18 @@ export type ChatAuthor = {
 export type ChatCreateThread = {
   /** By default all. */
   history?: "all" | "from_join"
+  /** One emoji. */
+  icon?: string
   /** The stream (kind/id) whose members the thread borrows: the group of the scope, which is the default if members is home, or another stream with the same home. Unless it is the group, the thread must be private. */
   lender?: string
   /** By default own; with a lender, home. */
   members?: "own" | "home"
+  /** 1 to 128 characters, counted after normalisation to NFC. */
+  name?: string
   privacy_level: "public" | "private"
   scope_id: string
+  /** 1 to 250 characters, counted after normalisation to NFC. */
+  topic?: string
 }
 
 export type ChatEdit = {
@@ -1737,6 +1755,8 @@ export type ChatSetRole = {
 }
 
 export type ChatThreadView = {
+  /** Present while the thread is archived: nobody can write in it. */
+  archived_at_ms?: number
   /** The cursor of this state: follow the thread from here. */
   as_of: string
   /** True once the last member has left: nobody can join any more. */
@@ -1747,6 +1767,8 @@ export type ChatThreadView = {
   history: "all" | "from_join"
   /** If the members are borrowed: the cursor of the group, whose events list them. */
   home_as_of?: string
+  /** One emoji. */
+  icon?: string
   /** If the members are borrowed: the stream (kind/id) that has them. */
   lender?: string
   /** If the lender is not the group: the cursor of the lender. */
@@ -1758,11 +1780,13 @@ export type ChatThreadView = {
   my_role?: "owner" | "admin" | "member"
   /** For members: the ordinal of the newest message. */
   n?: number
+  name?: string
   privacy_level: "public" | "private"
   scope_id: string
   /** The seq of the newest event. */
   seq: number
   thread_id: string
+  topic?: string
   /** For members: unread messages, counted to 999. */
   unread?: number
   updated_at_ms: number
@@ -1774,6 +1798,16 @@ export type ChatUnread = {
   n: number
   thread_id: string
   unread: number
+}
+
+export type ChatUpdateThread = {
+  archived?: boolean
+  /** One emoji. */
+  icon?: string
+  /** 1 to 128 characters, counted after normalisation to NFC. */
+  name?: string
+  /** 1 to 250 characters, counted after normalisation to NFC. */
+  topic?: string
 }
 
 export type EdgepodActorContext = {
@@ -1987,7 +2021,7 @@ export type Policy = {
 
 export type Problem = {
   /** The stable name of the kind of problem. */
-  code: "bad_json" | "bad_request" | "cursor_invalid" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "already_exists" | "cursor_ahead" | "epoch_changed" | "gate_closed" | "gate_closing" | "invalid_transition" | "request_in_progress" | "state_conflict" | "target_deleted" | "version_conflict" | "precondition_failed" | "too_large" | "unsupported_media_type" | "invalid" | "request_id_reused" | "unsupported" | "upgrade_refused" | "precondition_required" | "rate_limited" | "corrupt_event" | "internal" | "unreadable" | "busy" | "not_yet" | "storage_failed" | "store_sealed" | "unavailable" | "storage_full"
+  code: "bad_json" | "bad_request" | "cursor_invalid" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "already_exists" | "cursor_ahead" | "epoch_changed" | "gate_closed" | "gate_closing" | "invalid_transition" | "request_in_progress" | "state_conflict" | "target_deleted" | "thread_archived" | "version_conflict" | "precondition_failed" | "too_large" | "unsupported_media_type" | "invalid" | "request_id_reused" | "unsupported" | "upgrade_refused" | "precondition_required" | "rate_limited" | "corrupt_event" | "internal" | "unreadable" | "busy" | "not_yet" | "storage_failed" | "store_sealed" | "unavailable" | "storage_full"
   /** An explanation of this occurrence. */
   detail: string
   /** The fields that do not fit, each with the reason. */

@@ -32,7 +32,7 @@ export type Chain = string
 
 export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Ping
 
-export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandCaseWebhookRemove | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd | CommandThreadWebhookRemove
+export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandCaseWebhookRemove | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd | CommandThreadWebhookRemove
 
 export type CommandCaseCaseCreate = {
   correlation_id?: RequestId
@@ -676,10 +676,13 @@ export type CommandThreadThreadCreate = {
   correlation_id?: RequestId
   data: {
     history?: string
+    icon?: string
     lender?: Stream
     members?: string
+    name?: string
     privacy_level: string
     scope_id: string
+    topic?: string
   }
   id?: FrameId
   op: "command"
@@ -726,6 +729,23 @@ export type CommandThreadThreadLeave = {
   /** W3C trace context. */
   traceparent?: string
   type: "thread.leave"
+}
+
+export type CommandThreadThreadUpdate = {
+  correlation_id?: RequestId
+  data: {
+    archived?: boolean
+    icon?: string
+    name?: string
+    topic?: string
+  }
+  id?: FrameId
+  op: "command"
+  request_id: RequestId
+  stream: string
+  /** W3C trace context. */
+  traceparent?: string
+  type: "thread.update"
 }
 
 export type CommandThreadWebhookAdd = {
@@ -1865,6 +1885,21 @@ export type EventThreadMessageReleased = {
   type: "message.released"
 }
 
+export type EventThreadThreadArchived = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: Record<string, unknown>
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "thread.archived"
+}
+
 export type EventThreadThreadCreated = {
   actor: Actor
   at: Instant
@@ -1874,11 +1909,16 @@ export type EventThreadThreadCreated = {
   data: {
     history: string
     home: Stream
+    icon?: string
     lender?: Stream
     members: string
+    name?: string
     privacy_level: string
     scope_id: string
+    topic?: string
   }
+  /** The texts were erased. */
+  erased?: true
   id: EventId
   /** Of the command. */
   request_id: string
@@ -1902,6 +1942,43 @@ export type EventThreadThreadHistoryChanged = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "thread.history_changed"
+}
+
+export type EventThreadThreadUnarchived = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: Record<string, unknown>
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "thread.unarchived"
+}
+
+export type EventThreadThreadUpdated = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    changed: string[]
+    icon?: string
+    name?: string
+    topic?: string
+  }
+  /** The texts were erased. */
+  erased?: true
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "thread.updated"
 }
 
 export type EventThreadWebhookAdded = {
@@ -2232,7 +2309,7 @@ export type EventsGroup = {
 }
 
 export type EventsThread = {
-  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
+  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadThreadUpdated | EventThreadThreadArchived | EventThreadThreadUnarchived | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
   /** The cursor before. */
   from: number
   op: "events"
