@@ -1,4 +1,116 @@
+// The page: who is signed in, what is shown, and the service worker.
 import { render } from 'preact'
+import { useEffect, useState } from 'preact/hooks'
 import './style.css'
+import { CaseScreen } from './CaseScreen.tsx'
+import { Find } from './Find.tsx'
+import { Home } from './home.ts'
+import { languageModel, t } from './i18n.ts'
+import { Model, useModel } from './platform.ts'
+import { Session } from './session.ts'
+import { Sidebar } from './Sidebar.tsx'
+import { SignIn } from './SignIn.tsx'
+import { ThreadScreen } from './ThreadScreen.tsx'
+import { Announcer, Mark } from './ui.tsx'
 
-render(<main><h1>Gotong</h1><p><a href="/docs">API</a></p></main>, document.getElementById('app')!)
+/** The place in the page. A fragment never reaches the server, and hides none of its paths. */
+class Route extends Model {
+  view = ''
+  id = ''
+
+  constructor() {
+    super()
+    addEventListener('hashchange', () => this.read())
+    this.read()
+  }
+
+  read(): void {
+    const [view = '', id = ''] = location.hash.replace(/^#\/?/, '').split('/')
+    Object.assign(this, { view, id: decodeURIComponent(id) })
+    this.changed()
+  }
+}
+
+const session = new Session()
+const route = new Route()
+
+/** A newer page is ready, and waits until its user wants it. */
+class Update extends Model {
+  waiting: ServiceWorker | undefined
+}
+const update = new Update()
+
+function App() {
+  useModel(session, route, languageModel)
+  const { login } = session
+  const [home, setHome] = useState<Home>()
+  useEffect(() => {
+    if (!login || session.offered) return setHome(undefined)
+    const made = new Home(session, login)
+    setHome(made)
+    void made.start()
+    return () => made.close()
+  }, [login?.userId, session.offered])
+  if (!login || session.offered) return <><SignIn session={session} /><Announcer /></>
+  return home ? <Signed home={home} key={home.me.userId} /> : <div class="splash"><Mark size={64} /></div>
+}
+
+function Signed({ home }: { home: Home }) {
+  useModel(home, route, update)
+  const { view, id } = route
+  useEffect(() => {
+    const unread = home.unread > 0 ? `(${home.unread}) ` : ''
+    document.title = unread + 'Gotong'
+  })
+  return <div class="app" data-view={view || 'list'}>
+    <Sidebar home={home} view={view} id={id} />
+    <main class="pane">
+      {view === 't' ? <ThreadScreen home={home} id={id} key={id} />
+        : view === 'c' ? <CaseScreen home={home} id={id} key={id} />
+        : view === 'find' ? <Find home={home} />
+        : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
+    </main>
+    {update.waiting && <div class="toast" role="status">{t('update.ready')} <button type="button" class="link" onClick={() => {
+      update.waiting!.postMessage('skip')
+    }}>{t('update.now')}</button></div>}
+    <Announcer />
+  </div>
+}
+
+/** The one policy of Trusted Types: it makes the address of the service worker, and no other. */
+function workerAddress(): string {
+  const types = (globalThis as any).trustedTypes
+  if (!types) return '/sw.js'
+  return types.createPolicy('gotong', { createScriptURL: (url: string) => {
+    if (url !== '/sw.js') throw new TypeError('not the service worker')
+    return url
+  } }).createScriptURL('/sw.js')
+}
+
+async function installWorker(): Promise<void> {
+  if (!('serviceWorker' in navigator)) return // a page without HTTPS has none
+  const registration = await navigator.serviceWorker.register(workerAddress(), { scope: '/', updateViaCache: 'none' })
+  const look = () => {
+    update.waiting = navigator.serviceWorker.controller ? registration.waiting ?? undefined : undefined
+    update.changed()
+  }
+  look()
+  registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', look))
+  let asked = false
+  const had = navigator.serviceWorker.controller !== null
+  navigator.serviceWorker.addEventListener('controllerchange', () => {
+    if (had && update.waiting && !asked) {
+      asked = true
+      location.reload()
+    }
+  })
+  document.addEventListener('visibilitychange', () => { // an app on a home screen has no button to reload
+    if (document.visibilityState === 'visible') void registration.update().catch(() => {})
+  })
+}
+
+void session.takeFragment().then(() => {
+  route.read()
+  render(<App />, document.getElementById('app')!)
+  return installWorker()
+}).catch(() => {}) // without a worker, the page works all the same

@@ -1,5 +1,350 @@
 package main
 
 import (
-	_ "github.com/chromedp/chromedp"
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
 )
+
+// chromium returns the path of the browser. Without one, CI fails and a
+// developer's test is skipped.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("there is no Chromium: dev/install-packages installs it")
+	}
+	t.Skip("NOT TESTED: the console, because there is no Chromium")
+	return ""
+}
+
+// village is a running demo.
+type village struct {
+	address  string // of the server, host:port
+	token    string // of the guest, for an hour
+	email    string
+	password string
+}
+
+var (
+	invited  = regexp.MustCompile(`http://(\S+)/#token=(\S+)`)
+	sesame   = regexp.MustCompile(`as (\S+@\S+) with the password (\S+)`)
+	complete = "Ctrl-C ends it."
+)
+
+// demo builds the program and starts a demo with it.
+func demo(t *testing.T, args ...string) village {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "gotong")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd/gotong")
+	build.Dir = "../../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	args = append([]string{"demo", "--addr=127.0.0.1:0", "--admin-addr=127.0.0.1:0", "--open=false"}, args...)
+	cmd := exec.Command(program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && !strings.Contains(lines.Text(), complete) {
+		text.WriteString(lines.Text() + "\n")
+	}
+	drained := make(chan struct{})
+	go func() { defer close(drained); _, _ = io.Copy(io.Discard, out) }()
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
+		<-drained
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the demo ended with %v", err)
+		}
+	})
+	door, login := invited.FindStringSubmatch(text.String()), sesame.FindStringSubmatch(text.String())
+	if door == nil || login == nil {
+		t.Fatalf("no address in:\n%s", text.String())
+	}
+	return village{address: door[1], token: door[2], email: login[1], password: login[2]}
+}
+
+// wire is a TCP proxy that can be cut, as a network is.
+type wire struct {
+	address string
+	mu      sync.Mutex
+	cut     bool
+	open    map[net.Conn]bool
+}
+
+func newWire(t *testing.T, to string) *wire {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &wire{address: l.Addr().String(), open: map[net.Conn]bool{}}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { w.carry(c, to) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = l.Close()
+		w.set(true)
+		running.Wait()
+	})
+	return w
+}
+
+func (w *wire) carry(c net.Conn, to string) {
+	defer c.Close()
+	s, err := net.Dial("tcp", to)
+	if err != nil {
+		return
+	}
+	defer s.Close()
+	w.mu.Lock()
+	if w.cut {
+		w.mu.Unlock()
+		return
+	}
+	w.open[c], w.open[s] = true, true
+	w.mu.Unlock()
+	done := make(chan struct{})
+	go func() { defer close(done); _, _ = io.Copy(s, c); _ = s.Close() }()
+	_, _ = io.Copy(c, s)
+	_ = c.Close()
+	<-done
+	w.mu.Lock()
+	delete(w.open, c)
+	delete(w.open, s)
+	w.mu.Unlock()
+}
+
+// set cuts all connections and lets no new one through, or heals the network.
+func (w *wire) set(cut bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cut = cut
+	if cut {
+		for c := range w.open {
+			_ = c.Close()
+		}
+	}
+}
+
+// tab is a page in Chromium. What it reports is collected.
+type tab struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex
+	faults []string
+}
+
+// view is a size of screen and the preferences of its user.
+type view struct {
+	width, height int64
+	phone         bool
+	dark          bool
+	language      string
+}
+
+// patience bounds what the page is waited for; a busy machine is slow.
+const patience = 60 * time.Second
+
+func browser(t *testing.T) context.Context {
+	t.Helper()
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
+		chromedp.Flag("font-render-hinting", "none"))
+	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func open(t *testing.T, in context.Context, v view) *tab {
+	t.Helper()
+	ctx, cancel := chromedp.NewContext(in)
+	t.Cleanup(cancel)
+	p := &tab{t: t, ctx: ctx}
+	chromedp.ListenTarget(ctx, p.report)
+	scheme := "light"
+	if v.dark {
+		scheme = "dark"
+	}
+	p.do(log.Enable(), runtime.Enable(),
+		emulation.SetFocusEmulationEnabled(true),
+		emulation.SetDeviceMetricsOverride(v.width, v.height, 2, v.phone),
+		emulation.SetTouchEmulationEnabled(v.phone),
+		emulation.SetLocaleOverride().WithLocale(v.language),
+		emulation.SetUserAgentOverride("Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36").WithAcceptLanguage(v.language),
+		emulation.SetTimezoneOverride("Asia/Jakarta"),
+		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}, {Name: "prefers-reduced-motion", Value: "reduce"}}),
+		chromedp.ActionFunc(func(ctx context.Context) error {
+			_, err := page.AddScriptToEvaluateOnNewDocument(`window.violations = []
+				document.addEventListener('securitypolicyviolation', (e) => violations.push(e.violatedDirective + ' ' + e.blockedURI + ' ' + e.sourceFile + ':' + e.lineNumber))`).Do(ctx)
+			return err
+		}))
+	return p
+}
+
+// report collects errors. Requests that fail are the network's, which the test cuts.
+func (p *tab) report(event any) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch e := event.(type) {
+	case *runtime.EventConsoleAPICalled:
+		if e.Type == runtime.APITypeError || e.Type == runtime.APITypeWarning {
+			args, _ := json.Marshal(e.Args)
+			p.faults = append(p.faults, "console: "+string(args))
+		}
+	case *runtime.EventExceptionThrown:
+		p.faults = append(p.faults, "exception: "+e.ExceptionDetails.Error())
+	case *log.EventEntryAdded:
+		if e.Entry.Level == log.LevelError && e.Entry.Source != log.SourceNetwork && !strings.Contains(e.Entry.Text, "WebSocket connection to") {
+			p.faults = append(p.faults, "log: "+e.Entry.Text+" "+e.Entry.URL)
+		}
+	}
+}
+
+func (p *tab) do(actions ...chromedp.Action) {
+	p.t.Helper()
+	if err := chromedp.Run(p.ctx, actions...); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// eval evaluates an expression in the page into out.
+func (p *tab) eval(expression string, out any) {
+	p.t.Helper()
+	p.do(chromedp.Evaluate(expression, out, func(e *runtime.EvaluateParams) *runtime.EvaluateParams { return e.WithAwaitPromise(true) }))
+}
+
+// await waits until an expression is true.
+func (p *tab) await(what, expression string) {
+	p.t.Helper()
+	var ok bool
+	err := chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	if err != nil || !ok {
+		var body string
+		_ = chromedp.Run(p.ctx, chromedp.Evaluate(`document.body.innerText`, &body))
+		p.shot("failed")
+		p.t.Fatalf("waited for %s: %v\n%s", what, err, body)
+	}
+}
+
+// click clicks the first element that a selector finds.
+func (p *tab) click(selector string) {
+	p.t.Helper()
+	p.await(selector, fmt.Sprintf(`!!document.querySelector(%q)`, selector))
+	p.eval(fmt.Sprintf(`document.querySelector(%q).click()`, selector), nil)
+}
+
+// write types a message and sends it.
+func (p *tab) write(text string) {
+	p.t.Helper()
+	p.do(chromedp.Focus(".composer textarea", chromedp.ByQuery), chromedp.SendKeys(".composer textarea", text, chromedp.ByQuery), chromedp.KeyEvent("\r"))
+}
+
+// texts returns the messages of the thread that is shown, in their order.
+func (p *tab) texts() (list []string) {
+	p.t.Helper()
+	p.eval(`[...document.querySelectorAll('li[data-row] .text')].map(e => e.innerText)`, &list)
+	return list
+}
+
+// clean fails if the page has reported anything, or breaks a rule of accessibility.
+func (p *tab) clean(where string) {
+	p.t.Helper()
+	var violations []string
+	p.eval(`window.violations`, &violations)
+	p.mu.Lock()
+	faults := append(violations, p.faults...)
+	p.mu.Unlock()
+	for _, f := range faults {
+		p.t.Errorf("%s: %s", where, f)
+	}
+	axe, err := os.ReadFile("../app/node_modules/axe-core/axe.min.js")
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var found []struct {
+		ID    string
+		Nodes []struct {
+			HTML           string `json:"html"`
+			FailureSummary string `json:"failureSummary"`
+		}
+	}
+	p.eval(string(axe)+`;axe.run().then(r => r.violations)`, &found)
+	for _, v := range found {
+		for _, n := range v.Nodes {
+			p.t.Errorf("%s: axe: %s: %s\n%s", where, v.ID, n.HTML, n.FailureSummary)
+		}
+	}
+}
+
+// shot writes a screenshot.
+func (p *tab) shot(name string) {
+	dir := os.Getenv("GOTONG_SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	var png []byte
+	if err := chromedp.Run(p.ctx, chromedp.CaptureScreenshot(&png)); err != nil {
+		p.t.Error(err)
+		return
+	}
+	if err := os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644); err != nil {
+		p.t.Error(err)
+	}
+}
+
+const banjir = `Halo, saya tetangga baru`
+
+func TestNewcomer(t *testing.T) {
+	v := demo(t)
+	network := newWire(t, v.address)
+	p := open(t, browser(t), view{width: 1200, height: 800, language: "id-ID"})
+	p.do(chromedp.Navigate("http://" + network.address + "/#token=" + v.token))
+	p.await("the offer", `!location.hash && document.querySelector('.door form strong')?.innerText === 'Tamu'`)
+	p.shot("x-offer")
+	p.click(".door .primary")
+	p.await("threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
+	p.shot("x-list")
+	p.click(`.sidebar .item`)
+	p.await("messages", `document.querySelectorAll('li[data-row]').length > 5`)
+	p.shot("x-thread")
+	p.clean("thread")
+}

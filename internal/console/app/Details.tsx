@@ -1,0 +1,57 @@
+// What a thread is, who is in it, and what one can change.
+import { useEffect, useState } from 'preact/hooks'
+import { known, t, titleOf, type Key } from './i18n.ts'
+import { useModel } from './platform.ts'
+import type { Room } from './room.ts'
+import { Avatar, Dialog, explain, Form, Icon, IconButton, Name } from './ui.tsx'
+
+export function Details({ room, onClose }: { room: Room; onClose: () => void }) {
+  useModel(room)
+  const [changing, setChanging] = useState(false)
+  const [sure, setSure] = useState(false)
+  const [error, setError] = useState('')
+  useEffect(() => { room.loadMembers().catch((e) => setError(explain(e))) }, [])
+  const view = room.view
+  const { present, home } = room
+  const leads = view?.my_role === 'owner' || view?.my_role === 'admin'
+  const patch = (body: object) => home.client.request<unknown>('PATCH', '/v1/chat/threads/{id}', { params: { id: room.id }, body })
+  const leave = async () => {
+    try {
+      await home.client.request('POST', '/v1/chat/threads/{id}/leave', { params: { id: room.id } })
+      location.hash = '#/'
+      home.forget(room)
+    } catch (e) {
+      setError(explain(e))
+    }
+  }
+  const members = [...(room.members ?? [])].sort((a, b) => Number(present?.users?.has(b.user_id) ?? 0) - Number(present?.users?.has(a.user_id) ?? 0))
+  return <Dialog label={t('members.details')} class="drawer" onClose={onClose}>
+    <div class="account"><Avatar name={titleOf(room)} id={room.id} icon={view?.icon} /><h2><Name>{titleOf(room)}</Name></h2>
+      <IconButton icon="close" label={t('close')} onClick={onClose} /></div>
+    {view?.topic && <p dir="auto">{view.topic}</p>}
+    <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
+    <p class="error" role="alert">{error}</p>
+    {changing && <Form submit={t('save')} run={async (d) => {
+      await patch({ name: d.name!.trim(), topic: d.topic!.trim(), icon: d.icon!.trim() })
+      setChanging(false)
+    }}>
+      <label>{t('new.name')}<input name="name" value={view?.name ?? ''} maxLength={128} /></label>
+      <label>{t('thread.topic')}<input name="topic" value={view?.topic ?? ''} maxLength={250} /></label>
+      <label>{t('new.icon')}<input name="icon" class="short" value={view?.icon ?? ''} maxLength={16} /></label>
+    </Form>}
+    <div class="buttons">
+      {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
+      {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
+      {view?.members === 'own' && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>
+        : <button type="button" class="plain danger" onClick={() => setSure(true)}><Icon name="out" /> {t('thread.leave')}</button>)}
+    </div>
+    <h3>{t('members')} <span class="soft">{view?.member_count}</span></h3>
+    <ul class="list people">
+      {members.map((m) => <li key={m.user_id} class="item">
+        <Avatar name={m.name ?? ''} id={m.user_id} here={present?.users?.has(m.user_id)} />
+        <span class="item-text"><strong class="clip"><Name>{m.name ?? ''}</Name></strong>{present?.users?.has(m.user_id) && <span class="unseen">{t('members.here', { n: '' })}</span>}</span>
+        <span class="soft">{known('role.' + m.role) ? t(('role.' + m.role) as Key) : m.role}</span>
+      </li>)}
+    </ul>
+  </Dialog>
+}

@@ -1,0 +1,139 @@
+// One message in the list, one that is on its way, and what can be done with one.
+import type { Command } from '@gotong/client'
+import { memo } from 'preact/compat'
+import { useState } from 'preact/hooks'
+import { dateTime, day, dayKey, t, time } from './i18n.ts'
+import type { Room, Row } from './room.ts'
+import { summary } from './Sidebar.tsx'
+import type { Aim } from './ThreadScreen.tsx'
+import { Avatar, clean, Dialog, hueOf, Icon, Name, spoken, Text } from './ui.tsx'
+
+const together = 5 * 60_000 // ms between messages of one group
+
+/** Whether a message begins a group, which shows its author once. */
+export function startsGroup(row: Row, before: Row | undefined): boolean {
+  return !before || before.userId !== row.userId || before.name !== row.name || row.at - before.at > together || dayKey(row.at) !== dayKey(before.at)
+}
+
+export function DayLine({ row, before }: { row: Row; before: Row | undefined }) {
+  if (before && dayKey(before.at) === dayKey(row.at)) return null
+  return <li class="day" data-id={'day' + row.id}><span>{day(row.at)}</span></li>
+}
+
+interface RowProps {
+  row: Row
+  room: Room
+  first: boolean
+  answered: Row | null | undefined // null: it is not in the window
+  tab: boolean
+  change: Command | undefined
+  onActive: (id: string) => void
+  onMenu: (menu: { row: Row; at: DOMRect }) => void
+}
+
+export const MessageRow = memo(({ row, room, first, answered, tab, change, onActive, onMenu }: RowProps) => {
+  const mine = row.userId === room.home.me.userId
+  const name = clean(row.name)
+  const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
+  const hidden = row.deleted || row.held || row.withheld || row.erased
+  return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
+    onKeyDown={(e) => {
+      if (e.key === 'Enter' && e.target === e.currentTarget) onMenu({ row, at: e.currentTarget.querySelector('.bubble')!.getBoundingClientRect() })
+    }}>
+    {!mine && (first ? <Avatar name={name} id={row.userId} /> : <span class="avatar-space" />)}
+    <div class="stack">
+      <span class={first && !mine ? 'author' : 'unseen'} style={{ '--hue': String(hueOf(row.userId)) }}><Name>{name}</Name></span>
+      <div class="bubble-line">
+        <div class={hidden ? 'bubble off' : 'bubble'}>
+          {answered !== undefined && <Quote row={answered} />}
+          {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto"><Text>{body}</Text></p>}
+          <span class="meta">{row.edited && !hidden && <>{t('message.edited')} · </>}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>
+            {change && <Way command={change} state={change.state} room={room} />}</span>
+        </div>
+        {!row.deleted && <button type="button" class="icon-button row-menu" tabIndex={tab ? 0 : -1} aria-haspopup="dialog" aria-label={t('message.actions', { name })} title={t('message.actions', { name })}
+          onClick={(e) => onMenu({ row, at: e.currentTarget.getBoundingClientRect() })}><Icon name="more" /></button>}
+      </div>
+      {row.reactions.length > 0 && <div class="reactions">{row.reactions.map((r) => {
+        const on = r.users.includes(room.home.me.userId)
+        return <button type="button" key={r.emoji} tabIndex={tab ? 0 : -1} aria-pressed={on} aria-label={t('react.by', { emoji: r.emoji, n: r.count })} onClick={() => room.react(row, r.emoji)}>{r.emoji}<span>{r.count}</span></button>
+      })}</div>}
+      {change?.state === 'failed' && <Failed command={change} room={room} />}
+    </div>
+  </li>
+})
+
+function Quote({ row }: { row: Row | null }) {
+  return <span class="quote">{row ? <><b><Name>{row.name}</Name></b> <span class="clip" dir="auto">{summary(row)}</span></> : <span class="clip">{t('message.gone')}</span>}</span>
+}
+
+/** How far a command has come. */
+function Way({ command, state, room }: { command: Command; state: Command['state']; room: Room }) {
+  const label = state === 'failed' ? t('message.failed') : state === 'done' ? t('message.sent') : room.home.connected ? t('message.sending') : t('message.waiting')
+  return <span class={'way ' + state} title={label}><Icon name={state === 'failed' ? 'warn' : state === 'done' ? 'check' : 'clock'} /><span class={state === 'done' ? 'unseen' : ''}>{label}</span></span>
+}
+
+function Failed({ command, room }: { command: Command; room: Room }) {
+  const detail = command.problem && 'detail' in command.problem ? command.problem.detail : ''
+  return <div class="failed" role="group" aria-label={t('message.failed')}>
+    <span>{detail || t('message.failed')}</span>
+    <button type="button" class="link" onClick={() => command.retry()}>{t('retry')}</button>
+    <button type="button" class="link" onClick={() => room.home.discard(command)}>{t('discard')}</button>
+  </div>
+}
+
+export const PendingRow = memo(({ command, state, room, known }: { command: Command; state: Command['state']; room: Room; known: Map<string, Row>; connected: boolean }) => {
+  const { body, reply_to: replyTo } = command.data as { body: string; reply_to?: string }
+  return <li class="row mine first pending" data-row data-id={command.requestId} tabIndex={-1}>
+    <div class="stack">
+      <div class="bubble-line"><div class="bubble">
+        {replyTo && <Quote row={known.get(replyTo) ?? null} />}
+        <p class="text" dir="auto"><Text>{body}</Text></p>
+        <span class="meta"><time dateTime={new Date(command.at).toISOString()}>{time(command.at)}</time><Way command={command} state={state} room={room} /></span>
+      </div></div>
+      {state === 'failed' && <Failed command={command} room={room} />}
+    </div>
+  </li>
+})
+
+const usual = ['👍', '❤️', '🙏', '😂', '😮', '💪']
+const editable = 15 * 60_000 // ms
+
+export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row: Row; at: DOMRect; onAim: (aim: Aim) => void; onClose: () => void }) {
+  const [free, setFree] = useState<string>()
+  const [sure, setSure] = useState(false)
+  const me = room.home.me
+  const mine = row.userId === me.userId
+  const moderates = room.view?.my_role === 'owner' || room.view?.my_role === 'admin' || me.role === 'moderator' || me.role === 'admin'
+  const closed = room.view?.archived_at_ms !== undefined && room.view.archived_at_ms > 0
+  const hidden = row.held || row.withheld || row.erased
+  const act = (run: () => void) => () => {
+    run()
+    onClose()
+  }
+  const react = (emoji: string) => act(() => room.react(row, emoji))
+  return <Dialog label={t('message.actions', { name: clean(row.name) })} class="menu" at={at} onClose={onClose}>
+    {!closed && !hidden && <div class="emoji-row" role="group" aria-label={t('act.react')}>
+      {usual.map((e) => <button type="button" key={e} aria-pressed={row.reactions.some((r) => r.emoji === e && r.users.includes(me.userId))} onClick={react(e)}>{e}</button>)}
+      <button type="button" aria-expanded={free !== undefined} aria-label={t('act.emoji')} title={t('act.emoji')} onClick={() => setFree(free === undefined ? '' : undefined)}><Icon name="smile" /></button>
+    </div>}
+    {free !== undefined && <form class="inline" onSubmit={(e) => {
+      e.preventDefault()
+      if (isOne(free)) react(free.trim())()
+      else spoken.say(t('react.notOne'))
+    }}><input autofocus value={free} maxLength={24} aria-label={t('act.emoji')} placeholder="🎉" class={free !== '' && !isOne(free) ? 'short wrong' : 'short'} onInput={(e) => setFree(e.currentTarget.value)} />
+      <button class="primary" aria-disabled={!isOne(free)}>{t('act.react')}</button></form>}
+    {!closed && <button type="button" class="menu-item" onClick={act(() => onAim({ reply: row }))}><Icon name="reply" />{t('act.reply')}</button>}
+    {!hidden && navigator.clipboard && <button type="button" class="menu-item" onClick={act(() => void navigator.clipboard.writeText(row.body))}><Icon name="copy" />{t('act.copy')}</button>}
+    {mine && !hidden && !closed && Date.now() - row.at < editable && <button type="button" class="menu-item" onClick={act(() => onAim({ edit: row }))}><Icon name="edit" />{t('act.edit')}</button>}
+    {(mine || moderates) && (sure
+      ? <div class="sure"><p>{t('act.delete.sure')}</p><div class="buttons"><button type="button" class="primary danger" onClick={act(() => room.remove(row))}>{t('act.delete')}</button><button type="button" class="plain" onClick={() => setSure(false)}>{t('cancel')}</button></div></div>
+      : <button type="button" class="menu-item danger" onClick={() => setSure(true)}><Icon name="trash" />{t('act.delete')}</button>)}
+  </Dialog>
+}
+
+/** Whether a text is one sign, as people count. The server decides whether it is an emoji. */
+function isOne(text: string): boolean {
+  const s = text.trim()
+  if (s === '' || !/\p{Extended_Pictographic}|\p{Regional_Indicator}|\u20e3/u.test(s)) return false
+  return 'Segmenter' in Intl ? [...new Intl.Segmenter().segment(s)].length === 1 : s.length <= 16
+}

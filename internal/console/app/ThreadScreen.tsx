@@ -1,0 +1,286 @@
+// One thread: its messages, and the place to write.
+import type { Command } from '@gotong/client'
+import type { RefObject } from 'preact'
+import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { Details } from './Details.tsx'
+import { t, titleOf } from './i18n.ts'
+import type { Home } from './home.ts'
+import { MessageRow, PendingRow, DayLine, startsGroup, MessageMenu } from './Message.tsx'
+import { kv, soon, useModel } from './platform.ts'
+import type { Room, Row } from './room.ts'
+import { summary } from './Sidebar.tsx'
+import { Avatar, clean, Icon, IconButton, Name, spoken } from './ui.tsx'
+
+/** What the composer answers or changes. */
+export interface Aim { reply?: Row; edit?: Row }
+
+export function ThreadScreen({ home, id }: { home: Home; id: string }) {
+  const room = home.room(id)
+  useModel(room, home)
+  const [aim, setAim] = useState<Aim>({})
+  const [details, setDetails] = useState(false)
+  useEffect(() => {
+    room.open = true
+    void room.load()
+    room.onNews = (rows) => {
+      if (document.visibilityState === 'visible') spoken.say(...rows.map((r) => `${clean(r.name)}: ${summary(r)}`))
+    }
+    return () => {
+      room.open = false
+      room.onNews = undefined
+      room.keep()
+    }
+  }, [room])
+  useEffect(() => { // a connection has come back
+    if (home.connected && !room.loaded && !room.loading) void room.load()
+  }, [home.connected])
+  if (room.gone || (room.failed && room.rows.length === 0 && home.connected && !room.view?.my_role)) {
+    return <div class="empty"><h1>{t('thread.gone')}</h1><a href="#/">{t('back')}</a></div>
+  }
+  const view = room.view
+  const name = titleOf(room)
+  return <>
+    <header class="bar">
+      <a class="icon-button back" href="#/" aria-label={t('back')}><Icon name="back" /></a>
+      <Avatar name={name} id={id} icon={view?.icon} />
+      <div class="title">
+        <h1 class="clip"><Name>{name}</Name></h1>
+        <p class="soft clip">{about(room)}</p>
+      </div>
+      <IconButton icon="people" label={t('members.details')} onClick={() => setDetails(true)} />
+    </header>
+    <Messages room={room} onAim={setAim} />
+    {view?.archived_at_ms ? <p class="closed soft"><Icon name="archive" /> {t('thread.archived')}</p>
+      : <Composer room={room} aim={aim} onAim={setAim} />}
+    {details && <Details room={room} onClose={() => setDetails(false)} />}
+  </>
+}
+
+/** The line below the name: who types, or what the thread is about. */
+function about(room: Room): string {
+  const typists = room.typists
+  if (typists.length === 1) return t('typing.one', { name: clean(typists[0]!) })
+  if (typists.length > 1) return t('typing.some', { n: typists.length })
+  const parts = room.view ? [room.view.topic, t('members.count', { n: room.view.member_count })] : []
+  if (room.present && room.present.count > 0) parts.push(t('members.here', { n: room.present.count }))
+  return parts.filter(Boolean).join(' · ')
+}
+
+/** Where the reader is: at the end, or with one row at an offset from the top. */
+interface Place { end: boolean; id: string; offset: number }
+
+function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
+  useModel(room)
+  const box = useRef<HTMLDivElement>(null)
+  const list = useRef<HTMLOListElement>(null)
+  const place = useRef<Place>({ end: true, id: '', offset: 0 })
+  const placed = useRef(false)
+  const [above, setAbove] = useState(false)
+  const [active, setActive] = useState('')
+  const [menu, setMenu] = useState<{ row: Row; at: DOMRect }>()
+  const { rows, divider } = room
+  const pending = room.pending
+  const unreadAt = divider === undefined ? undefined : rows.find((r) => r.n > divider && r.userId !== room.home.me.userId)?.id
+
+  const remember = () => {
+    const b = box.current!
+    place.current.end = room.atEnd && b.scrollHeight - b.scrollTop - b.clientHeight < 60
+    const first = rowAt(list.current!, b.scrollTop)
+    if (first) Object.assign(place.current, { id: first.dataset.id, offset: first.offsetTop - b.scrollTop })
+    setAbove(b.scrollHeight - b.scrollTop - b.clientHeight > 400 || !room.atEnd)
+    if (place.current.end) room.fresh = 0
+  }
+  const see = () => {
+    const b = box.current
+    if (!b || document.visibilityState !== 'visible' || !document.hasFocus() || !room.loaded) return
+    const last = place.current.end ? room.rows.at(-1) : room.rows.find((r) => r.id === rowAt(list.current!, b.scrollTop + b.clientHeight - 40)?.dataset.id)
+    if (last) room.saw(last)
+  }
+  const restore = () => {
+    const b = box.current!
+    if (place.current.end) b.scrollTop = b.scrollHeight
+    else {
+      const el = [...list.current!.children].find((c) => (c as HTMLElement).dataset.id === place.current.id) as HTMLElement | undefined
+      const off = el ? el.offsetTop - b.scrollTop - place.current.offset : 0
+      if (Math.abs(off) >= 1) b.scrollBy({ top: off, behavior: 'instant' as ScrollBehavior })
+    }
+  }
+  const more = () => {
+    const b = box.current!
+    if (b.scrollTop < b.clientHeight * 1.5) void room.older()
+    if (b.scrollHeight - b.scrollTop - b.clientHeight < b.clientHeight * 1.5) void room.newer()
+  }
+  useLayoutEffect(() => {
+    if (!placed.current && room.loaded) { // the first time: at the first unread message, else at the end
+      placed.current = true
+      const at = list.current?.querySelector<HTMLElement>('[data-id="divider"]')
+      if (at) place.current = { end: false, id: 'divider', offset: 96 }
+    }
+    restore()
+    remember()
+    see()
+    if (room.loaded) more()
+  })
+  useEffect(() => {
+    const sized = new ResizeObserver(restore)
+    sized.observe(box.current!)
+    addEventListener('focus', see)
+    document.addEventListener('visibilitychange', see)
+    return () => {
+      sized.disconnect()
+      removeEventListener('focus', see)
+      document.removeEventListener('visibilitychange', see)
+    }
+  }, [])
+
+  const move = (e: KeyboardEvent) => {
+    const at = (e.target as HTMLElement).closest<HTMLElement>('li[data-row]')
+    const step = { ArrowUp: -1, ArrowDown: 1 }[e.key]
+    if (!at || step === undefined) return
+    const all = [...list.current!.querySelectorAll<HTMLElement>('li[data-row]')]
+    const next = all[all.indexOf(at) + step]
+    e.preventDefault()
+    if (next) {
+      setActive(next.dataset.id!)
+      next.focus()
+    }
+  }
+  const known = new Map(rows.map((r) => [r.id, r]))
+  const tab = known.has(active) ? active : rows.at(-1)?.id
+  const overlay = overlays(pending)
+  return <div class="messages">
+    <div class="scroll" ref={box} onScroll={() => { remember(); see(); more() }}>
+      <p class="soft center begin">{room.loading === 'first' && rows.length === 0 ? t('loading') : room.loading === 'older' ? t('loading')
+        : room.loaded && room.atStart ? rows.length === 0 && pending.length === 0 ? t('thread.none') : t('thread.begin') : ''}</p>
+      <ol ref={list} class="rows" aria-label={t('thread.messages')} onKeyDown={move}>
+        {rows.flatMap((row, i) => {
+          const before = rows[i - 1]
+          return [
+            <DayLine key={'day' + row.id} row={row} before={before} />,
+            unreadAt === row.id && <li key="divider" data-id="divider" class="divider"><span>{t('thread.unread')}</span></li>,
+            <MessageRow key={row.id} row={row} room={room} first={startsGroup(row, before) || unreadAt === row.id} answered={row.replyTo ? known.get(row.replyTo) ?? null : undefined}
+              tab={row.id === tab} change={overlay.get(row.id)} onActive={setActive} onMenu={setMenu} />,
+          ]
+        })}
+        {room.atEnd && pending.filter((c) => c.type === 'message.post').map((c) =>
+          <PendingRow key={c.requestId} command={c} state={c.state} room={room} known={known} connected={room.home.connected} />)}
+      </ol>
+      {room.failed && <p class="center"><span class="error">{t('thread.failed')}</span> <button type="button" class="link" onClick={() => room.load()}>{t('retry')}</button></p>}
+    </div>
+    {(above || room.fresh > 0) && rows.length > 0 && <button type="button" class="to-end" onClick={() => {
+      place.current.end = true
+      void room.toEnd().then(() => { restore(); room.changed() })
+    }} aria-label={t('thread.toEnd')}><Icon name="down" />{room.fresh > 0 && <b>{t('thread.fresh', { n: room.fresh })}</b>}</button>}
+    {menu && <MessageMenu room={room} row={known.get(menu.row.id) ?? menu.row} at={menu.at} onAim={onAim} onClose={() => setMenu(undefined)} />}
+  </div>
+}
+
+/** The first row that reaches below this place. */
+function rowAt(list: HTMLElement, top: number): HTMLElement | undefined {
+  const rows = list.children
+  let low = 0
+  let high = rows.length - 1
+  while (low < high) {
+    const middle = (low + high) >> 1
+    const el = rows[middle] as HTMLElement
+    if (el.offsetTop + el.offsetHeight > top) high = middle
+    else low = middle + 1
+  }
+  return rows[low] as HTMLElement | undefined
+}
+
+/** Changes of messages that are on their way, by message. */
+function overlays(pending: readonly Command[]): Map<string, Command> {
+  const map = new Map<string, Command>()
+  for (const c of pending) {
+    const id = (c.data as { message_id?: string }).message_id
+    if (id) map.set(id, c)
+  }
+  return map
+}
+
+const longest = 4000
+const coarse = matchMedia('(pointer: coarse)')
+
+function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim) => void }) {
+  const key = room.home.draftKey(room.id)
+  const [text, setText] = useState(() => kv.get(key) ?? '')
+  const field = useRef<HTMLTextAreaElement>(null)
+  const typed = useRef(0)
+  useDraft(key, text, aim.edit !== undefined)
+  useLayoutEffect(() => {
+    const f = field.current!
+    f.style.height = 'auto'
+    f.style.height = Math.min(f.scrollHeight, 160) + 'px'
+  }, [text])
+  useEffect(() => {
+    if (aim.edit) setText(aim.edit.body)
+    if (aim.edit || aim.reply) setTimeout(() => field.current?.focus(), 0) // after the menu has given the focus back
+  }, [aim])
+  useEffect(() => {
+    if (!coarse.matches) field.current?.focus()
+  }, [])
+  const count = [...text.trim()].length
+  const send = () => {
+    const body = text.replace(/^(?:\s*\n)+/, '').trimEnd()
+    if (body.trim() === '' || count > longest) return
+    if (aim.edit) room.edit(aim.edit, body)
+    else {
+      void room.toEnd()
+      room.post(body, aim.reply?.id)
+    }
+    kv.delete(key)
+    setText(aim.edit ? kv.get(key) ?? '' : '')
+    onAim({})
+    field.current?.focus()
+  }
+  const cancel = () => {
+    if (aim.edit) setText(kv.get(key) ?? '')
+    onAim({})
+  }
+  return <form class="composer" onSubmit={(e) => { e.preventDefault(); send() }}>
+    {(aim.reply || aim.edit) && <div class="aim"><Icon name={aim.edit ? 'edit' : 'reply'} />
+      <span class="clip"><b>{aim.edit ? t('message.editing') : t('message.replyTo', { name: clean(aim.reply!.name) })}</b> <span class="soft" dir="auto">{summary(aim.edit ?? aim.reply!)}</span></span>
+      <IconButton icon="close" label={t('cancel')} onClick={cancel} /></div>}
+    <div class="field">
+      <textarea ref={field} rows={1} value={text} dir="auto" aria-label={t('compose')} placeholder={t('compose')} enterkeyhint={coarse.matches ? 'enter' : 'send'}
+        onInput={(e) => {
+          setText(e.currentTarget.value)
+          if (Date.now() - typed.current > 3000 && e.currentTarget.value !== '' && !aim.edit) {
+            typed.current = Date.now()
+            room.home.client.signal(room.stream, 'typing')
+          }
+        }}
+        onKeyDown={(e) => {
+          if (e.key === 'Escape' && (aim.edit || aim.reply)) cancel()
+          if (e.key !== 'Enter' || e.shiftKey || e.isComposing || e.keyCode === 229 || coarse.matches) return
+          e.preventDefault()
+          send()
+        }} />
+      <button class="send" aria-label={t('compose.send')} title={t('compose.send')} aria-disabled={text.trim() === '' || count > longest}><Icon name={aim.edit ? 'check' : 'send'} /></button>
+    </div>
+    {count > longest && <p class="error" role="status">{t('compose.long', { n: count - longest })}</p>}
+  </form>
+}
+
+/** Keeps a draft on this device, 300 ms after the last change and when the page is hidden. */
+function useDraft(key: string, text: string, editing: boolean): void {
+  const now: RefObject<{ key: string; text: string; editing: boolean }> = useRef({ key, text, editing })
+  now.current = { key, text, editing }
+  const write = useRef(() => {
+    const { key, text, editing } = now.current!
+    if (editing) return // the draft waits until the edit is done
+    if (text === '') kv.delete(key)
+    else kv.set(key, text)
+  })
+  const later = useRef(soon(300, () => write.current()))
+  useEffect(() => later.current(), [text])
+  useEffect(() => {
+    const hide = () => document.visibilityState === 'hidden' && write.current()
+    document.addEventListener('visibilitychange', hide)
+    return () => {
+      document.removeEventListener('visibilitychange', hide)
+      if (kv.get('login') !== null) write.current() // not after a sign-out
+    }
+  }, [])
+}

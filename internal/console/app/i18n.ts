@@ -1,0 +1,180 @@
+// The texts of the page, in Indonesian and English, and its dates. English is
+// the form: a language that lacks a key does not compile.
+import { kv, Model } from './platform.ts'
+import type { Room } from './room.ts'
+
+const en = {
+  'app.motto': 'Talk and decide with your neighbours',
+  'account': 'Account', 'account.signOut': 'Sign out', 'account.wipes': 'Signing out deletes everything that this device keeps of your account.',
+  'account.unsent': '{n} unsent messages would be lost.', 'account.insecure': 'This address has no HTTPS: the page cannot be installed, and opens only with a network.',
+  'back': 'Back', 'busy': 'One moment …', 'cancel': 'Cancel', 'close': 'Close', 'loading': 'Loading …', 'retry': 'Try again', 'discard': 'Discard', 'save': 'Save', 'you': 'You',
+  'language': 'Language', 'nav': 'Conversations and cases',
+  'signin.submit': 'Sign in', 'signin.new': 'New here?', 'signin.expired': 'Your login has ended. Sign in again; unsent messages are kept.',
+  'signup.submit': 'Create an account', 'signup.have': 'You have an account?',
+  'offer.text': 'This link signs you in as', 'offer.other': 'You are signed in as', 'offer.submit': 'Continue',
+  'field.email': 'E-mail address', 'field.password': 'Password', 'field.password.hint': 'At least 8 characters',
+  'field.username': 'User name', 'field.username.hint': 'Letters and digits, with single dots, hyphens or underscores. Others see it.',
+  'field.community': 'Neighbourhood', 'field.community.hint': 'The place that you belong to, such as rt05',
+  'threads': 'Conversations', 'threads.none': 'You are in no conversation yet.', 'cases': 'Cases',
+  'unread': '{n} unread', 'typing.one': '{name} is typing …', 'typing.some': '{n} people are typing …',
+  'empty.title': 'Choose a conversation', 'empty.text': 'What your neighbours write appears at once.',
+  'update.ready': 'A new version is ready.', 'update.now': 'Reload',
+  'conn.offline': 'No network', 'conn.away': 'Not connected', 'conn.waiting': '{n} waiting', 'conn.retry': 'next try in {n} s', 'conn.now': 'Try now',
+  'conn.stale': 'You see the state of your last visit.',
+  'find.title': 'Find or start a conversation', 'find.open': 'Open conversations', 'find.look': 'Look', 'find.none': 'There are none here.', 'find.join': 'Join', 'find.openIt': 'Open',
+  'new.title': 'New conversation', 'new.name': 'Name', 'new.icon': 'Symbol (one emoji, optional)', 'new.who': 'Who may join', 'new.public': 'Everybody', 'new.private': 'Only people who are added', 'new.submit': 'Start',
+  'members': 'Members', 'members.count': '{n} members', 'members.here': '{n} here', 'members.details': 'Details and members',
+  'role.owner': 'Owner', 'role.admin': 'Admin', 'role.member': '',
+  'thread.leave': 'Leave', 'thread.leave.sure': 'Leave this conversation?', 'thread.rename': 'Change', 'thread.topic': 'Topic', 'thread.archived': 'This conversation is archived. It can only be read.',
+  'thread.archive': 'Archive', 'thread.unarchive': 'Bring back', 'thread.gone': 'This conversation does not exist, or you may not read it.', 'thread.private': 'Private', 'thread.public': 'Open to all',
+  'thread.begin': 'The beginning of this conversation', 'thread.unread': 'New', 'thread.messages': 'Messages', 'thread.failed': 'The messages could not be loaded.', 'thread.none': 'No messages yet. Say hello.',
+  'thread.toEnd': 'To the newest messages', 'thread.fresh': '{n} new',
+  'message.deleted': 'Deleted', 'message.held': 'Held for review', 'message.hidden': 'Text not available', 'message.edited': 'edited', 'message.actions': 'Actions for the message of {name}',
+  'message.gone': 'A message that is not shown here', 'message.replyTo': 'Reply to {name}', 'message.editing': 'Editing your message',
+  'message.sending': 'Sending', 'message.waiting': 'Waiting for a connection', 'message.failed': 'Not sent', 'message.sent': 'Sent',
+  'act.reply': 'Reply', 'act.edit': 'Edit', 'act.delete': 'Delete', 'act.copy': 'Copy text', 'act.react': 'React', 'act.emoji': 'Another emoji', 'act.delete.sure': 'Delete this message for everybody?',
+  'react.by': '{emoji}, {n}', 'react.notOne': 'Enter one emoji.',
+  'compose': 'Message', 'compose.send': 'Send', 'compose.long': '{n} characters too many',
+  'news.count': '{n} new messages', 'news.sent': 'Sent', 'news.failed': 'A message was not sent',
+  'case.open': 'Deciding', 'case.gone': 'This case does not exist, or you may not read it.', 'case.stage': 'Stage', 'case.path': 'Stages', 'case.history': 'What has happened', 'case.members': 'Members',
+  'case.from': '{name} proposes: {from} → {to}', 'case.quiet': 'No step is proposed at the moment.', 'case.author': 'Opened by {name}',
+  'gate.consent': 'By consent', 'gate.vote': 'By vote', 'gate.approval': 'Waits for an approval', 'gate.ratification': 'Done at once; the vote confirms it', 'gate.challenge': 'Passed; may still be disputed', 'gate.dispute': 'Disputed; a moderator decides',
+  'gate.consent.text': 'The step is taken unless somebody objects.', 'gate.vote.text': 'The step is taken if enough people vote and more than {n} % of yes and no are yes.',
+  'gate.closes': 'Closes', 'gate.left': '{time} left', 'gate.closed': 'The time is over; the result follows.', 'gate.tookPart': '{n} of {voters} took part; {quorum} are needed', 'gate.secret': 'Secret vote',
+  'vote.yes': 'Yes', 'vote.no': 'No', 'vote.abstain': 'Abstain', 'vote.mine': 'Your vote: {choice}. You can change it until the close.', 'vote.title': 'Your vote',
+  'object.title': 'Object', 'object.reason': 'Why?', 'object.submit': 'Object', 'dispute.submit': 'Dispute',
+  'ev.case.created': 'opened the case', 'ev.member.seated': 'added {who}', 'ev.member.removed': 'removed {who}', 'ev.transition.proposed': 'proposed {from} → {to}', 'ev.transition.approved': 'approved the step',
+  'ev.transition.objected': 'objected', 'ev.transition.voted': 'voted: {choice}', 'ev.vote.voided': 'voided a vote', 'ev.transition.reminded': 'You have not voted yet', 'ev.transition.tallied': 'Result: {yes} yes, {no} no, {abstain} abstain',
+  'ev.transition.disputed': 'disputed the step', 'ev.dispute.resolved': 'decided the dispute', 'ev.transition.applied': 'Step taken: now {to}', 'ev.transition.rejected': 'Step rejected ({why})', 'ev.transition.cancelled': 'Proposal withdrawn',
+  'ev.transition.ratified': 'Step confirmed', 'ev.transition.undone': 'Step undone', 'ev.other': '{type}',
+  'why.quorum': 'too few took part', 'why.threshold': 'too few yes', 'why.yes_of': 'a needed yes is missing', 'why.overruled': 'dispute accepted', 'why.undecided': 'dispute not decided in time', 'why.not_approved': 'not approved', 'why.withdrawn': 'withdrawn',
+  'today': 'Today', 'yesterday': 'Yesterday',
+  'error.noAnswer': 'The server cannot be reached. Check the network and try again.', 'error.credentials': 'The address or the password is wrong.', 'error.forbidden': 'You may not do this.', 'error.notFound': 'It does not exist, or you may not see it.',
+  'error.slow': 'Too many tries. Wait a little.', 'error.exists': 'This address or user name is in use.', 'error.gateClosed': 'The time for this is over.', 'error.other': 'That did not work.',
+} as const
+export type Key = keyof typeof en
+
+const id: Record<Key, string> = {
+  'app.motto': 'Mengobrol dan bermusyawarah dengan tetangga',
+  'account': 'Akun', 'account.signOut': 'Keluar', 'account.wipes': 'Keluar menghapus semua yang disimpan perangkat ini dari akun Anda.',
+  'account.unsent': '{n} pesan yang belum terkirim akan hilang.', 'account.insecure': 'Alamat ini tanpa HTTPS: halaman tidak dapat dipasang, dan hanya terbuka dengan jaringan.',
+  'back': 'Kembali', 'busy': 'Sebentar …', 'cancel': 'Batal', 'close': 'Tutup', 'loading': 'Memuat …', 'retry': 'Coba lagi', 'discard': 'Buang', 'save': 'Simpan', 'you': 'Anda',
+  'language': 'Bahasa', 'nav': 'Obrolan dan urusan',
+  'signin.submit': 'Masuk', 'signin.new': 'Baru di sini?', 'signin.expired': 'Sesi Anda sudah berakhir. Silakan masuk lagi; pesan yang belum terkirim tetap disimpan.',
+  'signup.submit': 'Buat akun', 'signup.have': 'Sudah punya akun?',
+  'offer.text': 'Tautan ini membuat Anda masuk sebagai', 'offer.other': 'Sekarang Anda masuk sebagai', 'offer.submit': 'Lanjutkan',
+  'field.email': 'Alamat email', 'field.password': 'Kata sandi', 'field.password.hint': 'Sedikitnya 8 karakter',
+  'field.username': 'Nama pengguna', 'field.username.hint': 'Huruf dan angka, boleh dengan titik, tanda hubung, atau garis bawah. Terlihat oleh orang lain.',
+  'field.community': 'Lingkungan', 'field.community.hint': 'Tempat Anda, misalnya rt05',
+  'threads': 'Obrolan', 'threads.none': 'Anda belum ikut obrolan apa pun.', 'cases': 'Urusan',
+  'unread': '{n} belum dibaca', 'typing.one': '{name} sedang mengetik …', 'typing.some': '{n} orang sedang mengetik …',
+  'empty.title': 'Pilih obrolan', 'empty.text': 'Tulisan tetangga langsung muncul di sini.',
+  'update.ready': 'Versi baru sudah siap.', 'update.now': 'Muat ulang',
+  'conn.offline': 'Tidak ada jaringan', 'conn.away': 'Tidak terhubung', 'conn.waiting': '{n} menunggu', 'conn.retry': 'dicoba lagi dalam {n} dtk', 'conn.now': 'Coba sekarang',
+  'conn.stale': 'Yang tampil adalah keadaan kunjungan terakhir.',
+  'find.title': 'Cari atau mulai obrolan', 'find.open': 'Obrolan terbuka', 'find.look': 'Cari', 'find.none': 'Belum ada di sini.', 'find.join': 'Ikut', 'find.openIt': 'Buka',
+  'new.title': 'Obrolan baru', 'new.name': 'Nama', 'new.icon': 'Lambang (satu emoji, boleh kosong)', 'new.who': 'Siapa yang boleh ikut', 'new.public': 'Semua orang', 'new.private': 'Hanya yang ditambahkan', 'new.submit': 'Mulai',
+  'members': 'Anggota', 'members.count': '{n} anggota', 'members.here': '{n} hadir', 'members.details': 'Rincian dan anggota',
+  'role.owner': 'Pemilik', 'role.admin': 'Pengurus', 'role.member': '',
+  'thread.leave': 'Tinggalkan', 'thread.leave.sure': 'Tinggalkan obrolan ini?', 'thread.rename': 'Ubah', 'thread.topic': 'Topik', 'thread.archived': 'Obrolan ini diarsipkan dan hanya bisa dibaca.',
+  'thread.archive': 'Arsipkan', 'thread.unarchive': 'Aktifkan lagi', 'thread.gone': 'Obrolan ini tidak ada, atau Anda tidak boleh membacanya.', 'thread.private': 'Tertutup', 'thread.public': 'Terbuka untuk semua',
+  'thread.begin': 'Awal obrolan ini', 'thread.unread': 'Baru', 'thread.messages': 'Pesan', 'thread.failed': 'Pesan tidak dapat dimuat.', 'thread.none': 'Belum ada pesan. Sapa tetangga Anda.',
+  'thread.toEnd': 'Ke pesan terbaru', 'thread.fresh': '{n} baru',
+  'message.deleted': 'Dihapus', 'message.held': 'Ditahan untuk ditinjau', 'message.hidden': 'Teks tidak tersedia', 'message.edited': 'diubah', 'message.actions': 'Tindakan untuk pesan {name}',
+  'message.gone': 'Pesan yang tidak tampil di sini', 'message.replyTo': 'Balas {name}', 'message.editing': 'Mengubah pesan Anda',
+  'message.sending': 'Mengirim', 'message.waiting': 'Menunggu sambungan', 'message.failed': 'Tidak terkirim', 'message.sent': 'Terkirim',
+  'act.reply': 'Balas', 'act.edit': 'Ubah', 'act.delete': 'Hapus', 'act.copy': 'Salin teks', 'act.react': 'Beri reaksi', 'act.emoji': 'Emoji lain', 'act.delete.sure': 'Hapus pesan ini untuk semua?',
+  'react.by': '{emoji}, {n}', 'react.notOne': 'Masukkan satu emoji.',
+  'compose': 'Pesan', 'compose.send': 'Kirim', 'compose.long': 'kelebihan {n} karakter',
+  'news.count': '{n} pesan baru', 'news.sent': 'Terkirim', 'news.failed': 'Ada pesan yang tidak terkirim',
+  'case.open': 'Diputuskan', 'case.gone': 'Urusan ini tidak ada, atau Anda tidak boleh membacanya.', 'case.stage': 'Tahap', 'case.path': 'Tahap', 'case.history': 'Yang sudah terjadi', 'case.members': 'Anggota',
+  'case.from': '{name} mengusulkan: {from} → {to}', 'case.quiet': 'Saat ini tidak ada langkah yang diusulkan.', 'case.author': 'Dibuka oleh {name}',
+  'gate.consent': 'Dengan persetujuan', 'gate.vote': 'Dengan suara', 'gate.approval': 'Menunggu persetujuan', 'gate.ratification': 'Sudah dijalankan; suara mengesahkannya', 'gate.challenge': 'Lolos; masih bisa digugat', 'gate.dispute': 'Digugat; moderator memutuskan',
+  'gate.consent.text': 'Langkah diambil jika tidak ada yang keberatan.', 'gate.vote.text': 'Langkah diambil jika cukup banyak yang ikut dan lebih dari {n} % suara ya dan tidak adalah ya.',
+  'gate.closes': 'Ditutup', 'gate.left': 'tinggal {time}', 'gate.closed': 'Waktunya habis; hasilnya menyusul.', 'gate.tookPart': '{n} dari {voters} sudah ikut; perlu {quorum}', 'gate.secret': 'Suara rahasia',
+  'vote.yes': 'Ya', 'vote.no': 'Tidak', 'vote.abstain': 'Abstain', 'vote.mine': 'Suara Anda: {choice}. Bisa diganti sampai ditutup.', 'vote.title': 'Suara Anda',
+  'object.title': 'Keberatan', 'object.reason': 'Mengapa?', 'object.submit': 'Ajukan keberatan', 'dispute.submit': 'Gugat',
+  'ev.case.created': 'membuka urusan ini', 'ev.member.seated': 'menambahkan {who}', 'ev.member.removed': 'mengeluarkan {who}', 'ev.transition.proposed': 'mengusulkan {from} → {to}', 'ev.transition.approved': 'menyetujui langkah',
+  'ev.transition.objected': 'keberatan', 'ev.transition.voted': 'bersuara: {choice}', 'ev.vote.voided': 'membatalkan satu suara', 'ev.transition.reminded': 'Anda belum bersuara', 'ev.transition.tallied': 'Hasil: {yes} ya, {no} tidak, {abstain} abstain',
+  'ev.transition.disputed': 'menggugat langkah', 'ev.dispute.resolved': 'memutuskan gugatan', 'ev.transition.applied': 'Langkah diambil: sekarang {to}', 'ev.transition.rejected': 'Langkah ditolak ({why})', 'ev.transition.cancelled': 'Usulan ditarik',
+  'ev.transition.ratified': 'Langkah disahkan', 'ev.transition.undone': 'Langkah dibatalkan', 'ev.other': '{type}',
+  'why.quorum': 'terlalu sedikit yang ikut', 'why.threshold': 'ya kurang banyak', 'why.yes_of': 'ya yang wajib belum ada', 'why.overruled': 'gugatan diterima', 'why.undecided': 'gugatan tidak diputuskan tepat waktu', 'why.not_approved': 'tidak disetujui', 'why.withdrawn': 'ditarik',
+  'today': 'Hari ini', 'yesterday': 'Kemarin',
+  'error.noAnswer': 'Server tidak terjangkau. Periksa jaringan dan coba lagi.', 'error.credentials': 'Alamat atau kata sandi salah.', 'error.forbidden': 'Anda tidak boleh melakukan ini.', 'error.notFound': 'Tidak ada, atau Anda tidak boleh melihatnya.',
+  'error.slow': 'Terlalu banyak percobaan. Tunggu sebentar.', 'error.exists': 'Alamat atau nama pengguna ini sudah dipakai.', 'error.gateClosed': 'Waktunya sudah habis.', 'error.other': 'Tidak berhasil.',
+}
+
+export const languages = { id, en }
+type Language = keyof typeof languages
+
+export const languageModel = new Model()
+let now: Language = chosen()
+
+function chosen(): Language {
+  const kept = kv.get('language')
+  if (kept === 'id' || kept === 'en') return kept
+  return navigator.languages.map((l) => l.slice(0, 2)).find((l): l is Language => l === 'id' || l === 'en') ?? 'en'
+}
+
+export const language = (): Language => now
+
+export function setLanguage(to: Language): void {
+  now = to
+  kv.set('language', to)
+  document.documentElement.lang = to
+  languageModel.changed()
+}
+document.documentElement.lang = now
+
+/** The text of a key in the present language, with its {parts}. */
+export function t(key: Key, parts: Record<string, string | number> = {}): string {
+  return languages[now][key].replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ''))
+}
+
+/** Whether there is such a text, for keys that depend on what the server sends. */
+export function known(key: string): key is Key {
+  return key in en
+}
+
+const forms = new Map<string, Intl.DateTimeFormat>()
+function format(at: number, options: Intl.DateTimeFormatOptions): string {
+  const key = now + JSON.stringify(options)
+  let form = forms.get(key)
+  if (!form) forms.set(key, (form = new Intl.DateTimeFormat(now === 'id' ? 'id-ID' : 'en-GB', options)))
+  return form.format(at)
+}
+
+export const time = (at: number) => format(at, { hour: '2-digit', minute: '2-digit' })
+export const dateTime = (at: number) => format(at, { dateStyle: 'medium', timeStyle: 'short' })
+/** With the zone: Indonesia has three. */
+export const deadline = (at: number) => format(at, { weekday: 'short', day: 'numeric', month: 'short', hour: '2-digit', minute: '2-digit', timeZoneName: 'short' })
+export const dayKey = (at: number) => new Date(at).toDateString()
+
+export function day(at: number): string {
+  if (dayKey(at) === dayKey(Date.now())) return t('today')
+  if (dayKey(at) === dayKey(Date.now() - 86_400_000)) return t('yesterday')
+  return format(at, { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' })
+}
+
+export function dayOrTime(at: number): string {
+  return dayKey(at) === dayKey(Date.now()) ? time(at) : format(at, { day: 'numeric', month: 'short' })
+}
+
+/** How long until a time, in the two largest units. */
+export function left(ms: number): string {
+  const s = Math.max(0, Math.floor(ms / 1000))
+  const units: Array<[number, 'day' | 'hour' | 'minute' | 'second']> = [[Math.floor(s / 86400), 'day'], [Math.floor(s / 3600) % 24, 'hour'], [Math.floor(s / 60) % 60, 'minute'], [s % 60, 'second']]
+  const first = units.findIndex(([n]) => n > 0)
+  return units.slice(first < 0 ? 3 : first, first < 0 ? 4 : first + 2).filter(([n], i) => n > 0 || i === 0)
+    .map(([n, unit]) => new Intl.NumberFormat(now, { style: 'unit', unit, unitDisplay: 'short' }).format(n)).join(' ')
+}
+
+/** A stage of a case is a word of the community, in its own language. */
+export const stageName = (stage: string) => stage.charAt(0).toUpperCase() + stage.slice(1)
+
+/** What a thread is called: its name, that of its group, or its place. */
+export function titleOf(room: Room): string {
+  const view = room.view
+  if (!view) return ''
+  return view.name || (view.scope_id.startsWith('ent-') && room.home.groupName(view.scope_id)) || view.scope_id.toUpperCase()
+}
