@@ -228,58 +228,36 @@ func once(ctx context.Context, p Provider, call Call) (answer Answer, reason Rea
 	return answer, ""
 }
 
+// listed names, for the contracts whose answers name what the request names, the
+// list of the output and the field of an item that holds the id.
+var listed = map[string][2]string{Duplicates: {"matches", "seed_id"}, Gaming: {"flags", "user_id"}, Media: {"scans", "media_url"}}
+
 // fits reports whether an answer is one to this request: it has its id, and names
 // nothing that the request does not name.
 func fits(call Call, a Answer) bool {
-	var q struct {
-		RequestID string   `json:"request_id"`
-		Users     []string `json:"query_users"`
-		URLs      []string `json:"media_urls"`
-		Options   struct {
-			Candidates []struct {
-				ID string `json:"seed_id"`
-			} `json:"candidates"`
-		} `json:"query_options"`
-	}
-	var out struct {
-		Matches []struct {
-			ID string `json:"seed_id"`
-		} `json:"matches"`
-		Top   string `json:"top_match"`
-		Flags []struct {
-			ID string `json:"user_id"`
-		} `json:"flags"`
-		Scans []struct {
-			URL string `json:"media_url"`
-		} `json:"scans"`
-	}
+	var q input
 	if json.Unmarshal(call.Request, &q) != nil || a.RequestID != q.RequestID {
 		return false
 	}
-	switch call.Contract.ID {
-	case Duplicates, Gaming, Media:
-	default:
-		return true // others name nothing, and their outputs have other types
+	where, ok := listed[call.Contract.ID]
+	if !ok {
+		return true
 	}
+	var out map[string]any
 	if json.Unmarshal(a.Output, &out) != nil {
 		return false
 	}
-	named := map[string]bool{}
-	for _, c := range q.Options.Candidates {
-		named[c.ID] = true
-	}
+	named := map[any]bool{nil: true, "": true} // without a top match
 	for _, id := range slices.Concat(q.Users, q.URLs) {
 		named[id] = true
 	}
-	ok := out.Top == "" || named[out.Top]
-	for _, m := range out.Matches {
-		ok = ok && named[m.ID]
+	for _, c := range q.Options.Candidates {
+		named[c.ID] = true
 	}
-	for _, f := range out.Flags {
-		ok = ok && named[f.ID]
-	}
-	for _, s := range out.Scans {
-		ok = ok && named[s.URL]
-	}
-	return ok
+	items, _ := out[where[0]].([]any)
+	return named[out["top_match"]] && !slices.ContainsFunc(items, func(item any) bool {
+		fields, _ := item.(map[string]any)
+		id, _ := fields[where[1]].(string)
+		return id == "" || !named[id]
+	})
 }

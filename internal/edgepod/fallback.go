@@ -1,6 +1,9 @@
 package edgepod
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"maps"
+)
 
 // PolicyFallback is the reason code of the fallback of moderation.
 const PolicyFallback = "policy_fallback"
@@ -11,72 +14,49 @@ type object map[string]any
 // none is an empty list; a nil one would be null.
 var none = []any{}
 
-// fallbacks are the documented outputs of the contracts without an answer.
-var fallbacks = map[string]func(q request) (out object, confidence float64){
-	"EP-00": func(request) (object, float64) {
-		return object{
-			"entry_flow": "community", "track": manual, "seed_type": manual, "context_bar_state": "probing", "is_split_candidate": false,
-		}, 0
-	},
-	"EP-01": func(request) (object, float64) {
-		return object{"track": "manual", "track_confidence": 0, "seed_type": "manual", "seed_confidence": 0, "ambiguity_flag": true}, 0
-	},
-	"EP-02": func(q request) (object, float64) {
-		return object{"redacted_text": q.Text, "redaction_count": 0, "redacted_items": none, "needs_manual_review": true}, 0
-	},
-	Duplicates: func(request) (object, float64) {
-		return object{"matches": none, "top_match": "", "confidence": 0.2, "auto_block": false}, 0.2
-	},
-	Moderation: func(request) (object, float64) {
-		return object{
-			"status": "ok", "violations": none, "action": "publish", "hold_duration_minutes": 0, "auto_release_if_no_action": false,
-			"reason_code": PolicyFallback,
-		}, 0
-	},
-	Gaming: func(request) (object, float64) {
-		return object{"flags": none, "summary": object{"total_flags": 0, "critical_count": 0}, "recommendation": "none"}, 0.2
-	},
-	"EP-06": func(request) (object, float64) {
-		return object{"suggested_criteria": none, "suggested_tasks": none, "task_decomposition_confidence": 0}, 0
-	},
-	Summary: func(request) (object, float64) {
-		return object{"summary": "", "key_points": none, "raw_items": true}, 0
-	},
-	Media: func(request) (object, float64) {
-		return object{"scans": none, "overall_safety": "review", "is_actionable": false}, 0.3
-	},
-	Credit: func(request) (object, float64) {
-		return object{"candidate_allocations": none, "confidence": 0.3, "dispute_window": "days", "confidence_source": "fallback"}, 0.3
-	},
-	"EP-10": func(request) (object, float64) { return object{"esco_skills": none}, 0 },
-	"EP-11": func(q request) (object, float64) {
-		severity := map[string]string{"low": "low", "normal": "medium", "high": "high", "critical": "critical"}[q.Urgency]
-		return object{
-			"is_siaga": q.Urgency == "high" || q.Urgency == "critical", "severity": severity,
-			"responder_payload": object{"channels": none, "template": ""}, "scope": q.Scope, "timeline_window": "PT1H",
-			"override_policy": "human_only", "confidence": 0.25,
-		}, 0.25
-	},
-}
+// fallbacks are the documented outputs of the contracts without an answer, and
+// their confidence. [fallback] adds what comes from the request.
+var fallbacks = map[string]struct {
+	out        object
+	confidence float64
+}{
+	"EP-00": {object{
+		"entry_flow": "community", "track": manual, "seed_type": manual, "context_bar_state": "probing", "is_split_candidate": false,
+	}, 0},
+	"EP-01": {object{"track": manual, "track_confidence": 0, "seed_type": manual, "seed_confidence": 0, "ambiguity_flag": true}, 0},
+	"EP-02": {object{"redaction_count": 0, "redacted_items": none, "needs_manual_review": true}, 0},
 
-// request is what this server reads of a request itself.
-type request struct {
-	RequestID string `json:"request_id"`
-	Text      string `json:"text"`
-	Urgency   string `json:"reported_urgency"`
-	Scope     string `json:"community_scope"`
+	Duplicates: {object{"matches": none, "top_match": "", "confidence": 0.2, "auto_block": false}, 0.2},
+	Moderation: {object{
+		"status": "ok", "violations": none, "action": "publish", "hold_duration_minutes": 0, "auto_release_if_no_action": false,
+		"reason_code": PolicyFallback,
+	}, 0},
+	Gaming:  {object{"flags": none, "summary": object{"total_flags": 0, "critical_count": 0}, "recommendation": "none"}, 0.2},
+	"EP-06": {object{"suggested_criteria": none, "suggested_tasks": none, "task_decomposition_confidence": 0}, 0},
+	Summary: {object{"summary": "", "key_points": none, "raw_items": true}, 0},
+	Media:   {object{"scans": none, "overall_safety": "review", "is_actionable": false}, 0.3},
+	Credit:  {object{"candidate_allocations": none, "confidence": 0.3, "dispute_window": "days", "confidence_source": "fallback"}, 0.3},
+	"EP-10": {object{"esco_skills": none}, 0},
+	"EP-11": {object{
+		"responder_payload": object{"channels": none, "template": ""}, "timeline_window": "PT1H", "override_policy": "human_only", "confidence": 0.25,
+	}, 0.25},
 }
 
 // fallback returns the documented answer to a call without one.
 func fallback(call Call, reason Reason) Answer {
-	var q request
+	var q input
 	_ = json.Unmarshal(call.Request, &q) // the request is valid
-	out, confidence := fallbacks[call.Contract.ID](q)
-	code := string(reason)
-	if call.Contract.ID == Moderation {
+	out, code := maps.Clone(fallbacks[call.Contract.ID].out), string(reason)
+	switch call.Contract.ID {
+	case "EP-02":
+		out["redacted_text"] = q.Text
+	case Moderation:
 		code = PolicyFallback
+	case "EP-11":
+		out["severity"] = map[string]string{"low": "low", "normal": "medium", "high": "high", "critical": "critical"}[q.Urgency]
+		out["is_siaga"], out["scope"] = q.Urgency == "high" || q.Urgency == "critical", q.Scope
 	}
-	a := answer(q.RequestID, out, confidence)
+	a := answer(q.RequestID, out, fallbacks[call.Contract.ID].confidence)
 	a.ReasonCode = code
 	a.ActorContext = &ActorContext{Fallback: true, Reason: string(reason), Endpoint: call.Contract.Endpoint()}
 	if call.Contract.ID == "EP-01" {

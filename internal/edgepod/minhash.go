@@ -3,7 +3,7 @@ package edgepod
 import (
 	"hash/fnv"
 	"math"
-	"math/bits"
+	"math/rand/v2"
 	"strings"
 )
 
@@ -19,7 +19,7 @@ type signature [places]uint64
 // sign returns the signature of a text; false if it has fewer than 4 words, because
 // short texts are equal by chance.
 func sign(s string) (sig signature, ok bool) {
-	words := fold(s)
+	words := fold(s, 2)
 	if len(words) <= shingle {
 		return sig, false
 	}
@@ -29,27 +29,12 @@ func sign(s string) (sig signature, ok bool) {
 	for i := 0; i+shingle <= len(words); i++ {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(strings.Join(words[i:i+shingle], " ")))
-		x := h.Sum64()
+		drawn := rand.NewPCG(h.Sum64(), 0) // the same numbers for the same shingle
 		for p := range sig {
-			sig[p] = min(sig[p], mix(x^salts[p]))
+			sig[p] = min(sig[p], drawn.Uint64())
 		}
 	}
 	return sig, true
-}
-
-var salts = func() (list [places]uint64) {
-	for i := range list {
-		list[i] = mix(uint64(i) + 1)
-	}
-	return list
-}()
-
-// mix is the finaliser of SplitMix64: a permutation without visible order.
-func mix(x uint64) uint64 {
-	x += 0x9e3779b97f4a7c15
-	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
-	x = (x ^ x>>27) * 0x94d049bb133111eb
-	return bits.RotateLeft64(x^x>>31, 17)
 }
 
 // alike returns the estimate, 0 to 1.

@@ -27,7 +27,7 @@ func (HTTP) Remote() bool { return true }
 
 // Ask implements [Provider].
 func (p HTTP) Ask(ctx context.Context, c *Contract, body []byte) ([]byte, error) {
-	var q request
+	var q input
 	if err := json.Unmarshal(body, &q); err != nil {
 		return nil, err
 	}
@@ -148,7 +148,7 @@ const instruction = "You serve one contract of a community chat server. The user
 
 // Ask implements [Provider].
 func (p OpenAI) Ask(ctx context.Context, c *Contract, body []byte) ([]byte, error) {
-	var q request
+	var q input
 	if err := json.Unmarshal(body, &q); err != nil {
 		return nil, err
 	}

@@ -1,194 +1,131 @@
 package edgepod
 
 import (
+	_ "embed" // the word lists
+	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
 
-// list is a list of words and phrases with one meaning, in Indonesian and English.
-// Each is written as [fold] leaves it.
+//go:embed words.txt
+var wordFile string
+
+// list is a list of words and phrases with one meaning.
 type list struct {
 	name    string
 	phrases []string
 }
 
-// dangers are the lists of moderation that count no matter who is addressed.
-var dangers = []list{
-	{"violence", []string{
-		"gue bunuh", "gua bunuh", "aku bunuh", "saya bunuh", "tak bunuh kamu", "bunuh kamu", "bunuh kau", "bunuh lu",
-		"mampus kau", "kubunuh",
-		"bakar rumahnya", "bacok dia", "bacok kamu", "gorok", "habisi dia", "i will kill you", "kill yourself", "kys", "go die",
-		"i will hurt you", "beat you up", "shoot you", "stab you", "burn your house",
-	}},
-	{"hate", []string{
-		"cina babi", "kafir babi", "usir cina", "pribumi saja", "dasar cina", "dasar kafir", "monyet papua", "gas the jews", "white power",
-		"nigger", "niggers", "faggot", "faggots", "kike", "subhuman",
-	}},
-	{"harassment", []string{
-		"anak haram", "lonte", "anjing kau", "cock sucker", "cock suckers", "cocksucker", "cocksuckers", "motherfucker", "motherfuckers",
-		"piece of shit", "son of a bitch",
-	}},
-	{"child_safety", []string{"foto anak telanjang", "video anak telanjang", "child porn", "kiddie porn", "nude kids", "bokep anak"}},
-	{"illegal", []string{
-		"jual sabu", "jual ganja", "jual senjata", "beli sabu", "jual ktp", "sewa rekening", "jual ijazah", "sell cocaine", "buy cocaine",
-		"stolen cards", "fake passport", "uang palsu",
-	}},
-	{"spam", []string{
-		"slot gacor", "judi online", "situs judi", "pinjaman tanpa jaminan", "pinjol cepat cair", "klik link ini", "klik link di bawah",
-		"hadiah undian", "transfer sekarang juga", "cheap viagra", "free bitcoin", "double your money", "click this link",
-		"work from home and earn",
-		"you have won", "casino bonus",
-	}},
-}
+// lists are the lists by group, in the order of the file.
+var lists = func() map[string][]list {
+	m := map[string][]list{}
+	for line := range strings.Lines(wordFile) {
+		head, phrases, ok := strings.Cut(strings.TrimSpace(line), ": ")
+		group, name, named := strings.Cut(head, "/")
+		if !ok || !named || head[0] == '#' {
+			continue
+		}
+		if last := len(m[group]) - 1; last < 0 || m[group][last].name != name {
+			m[group] = append(m[group], list{name: name})
+		}
+		l := &m[group][len(m[group])-1]
+		l.phrases = append(l.phrases, strings.Split(phrases, ", ")...)
+	}
+	return m
+}()
 
-// insults count only if somebody is addressed.
-var insults = list{"harassment", []string{
-	"anjing", "bangsat", "bajingan", "kontol", "memek", "ngentot", "jancuk", "goblok", "tolol", "dungu", "idiot", "babi", "asu", "tai",
-	"fuck you", "fuck off", "asshole", "bitch", "moron", "retard", "dumbass", "scumbag", "you stupid", "you are stupid",
-	"youre stupid", "shut up", "bastard", "cunt", "whore",
-}}
-
-// addressed are words with which somebody is addressed.
-var addressed = list{"addressed", []string{"kamu", "kau", "lu", "lo", "loe", "elo", "elu", "anda", "kalian", "dasar",
-	"you", "u", "your", "ur", "youre"}}
-
-// emergencies are the kinds of emergency.
-var emergencies = []list{
-	{"Kebakaran", []string{"kebakaran", "terbakar", "api membesar", "asap tebal", "house on fire", "on fire", "wildfire", "is burning"}},
-	{"Banjir", []string{"banjir", "air naik", "air bah", "tanggul jebol", "flood", "flooding", "flooded"}},
-	{"Gempa", []string{"gempa", "tsunami", "longsor", "tanah bergerak", "earthquake", "landslide"}},
-	{"Darurat Medis", []string{
-		"serangan jantung", "pingsan", "tidak sadarkan diri", "tidak bernapas", "sesak napas", "pendarahan", "melahirkan", "keracunan",
-		"heart attack", "unconscious", "not breathing", "bleeding", "stroke", "ambulans", "ambulance",
-	}},
-	{"Kecelakaan", []string{"kecelakaan", "tabrakan", "tertabrak", "tenggelam", "tersengat listrik", "car crash", "accident", "drowning"}},
-	{"Keamanan", []string{"perampokan", "dirampok", "begal", "maling", "penculikan", "diculik", "tawuran", "robbery",
-		"robbed", "kidnapped", "gunshots", "break in"}},
-}
-
-// callsForHelp make an emergency of a report; drills unmake it.
-var (
-	callsForHelp = list{"help", []string{"tolong", "bantuan", "darurat", "segera", "cepat", "korban", "help", "emergency",
-		"urgent", "victims", "injured", "terluka", "luka"}}
-	drills = list{"drill", []string{"latihan", "simulasi", "gladi", "drill", "exercise", "kemarin", "tahun lalu",
-		"last year", "yesterday", "film", "movie"}}
-)
-
-// tracks are the tracks of cases, by what their reports say.
-var tracks = []list{
-	{"tuntaskan", []string{"rusak", "bocor", "berlubang", "lubang", "macet", "sampah", "mati", "padam", "bau", "keluhan",
-		"perbaiki", "broken", "leak", "pothole", "garbage", "repair", "fix"}},
-	{"wujudkan", []string{"bangun", "buat", "membuat", "gagasan", "rencana", "ingin", "taman", "wujudkan", "build", "create",
-		"idea", "plan", "garden"}},
-	{"telusuri", []string{"mengapa", "kenapa", "apakah", "selidiki", "dugaan", "telusuri", "cari tahu", "why", "investigate",
-		"find out", "suspect"}},
-	{"rayakan", []string{"selamat", "juara", "menang", "berhasil", "terima kasih", "syukur", "rayakan", "congratulations",
-		"thanks", "won", "celebrate"}},
-	{"musyawarah", []string{"usul", "setuju", "rapat", "putuskan", "aturan", "pilih", "musyawarah", "iuran", "propose",
-		"vote", "decide", "meeting", "rule"}},
-}
-
-// secrets are words of a text that belongs into the vault.
-var secrets = list{"vault", []string{"saksi", "rahasia", "jangan sebut nama", "jangan bilang siapa", "takut dibalas",
-	"korupsi", "suap", "diancam", "whistleblower", "anonymous tip", "bribe", "threatened me"}}
-
-// skills are the local skills, by the words that show them.
-var skills = []list{
-	{"listrik", []string{"listrik", "instalasi listrik", "kabel", "electrician", "wiring"}},
-	{"tukang-kayu", []string{"tukang kayu", "kayu", "mebel", "carpentry", "carpenter"}},
-	{"tukang-batu", []string{"tukang batu", "semen", "tembok", "bata", "masonry", "bricklayer"}},
-	{"ledeng", []string{"pipa", "ledeng", "plumbing", "plumber"}},
-	{"memasak", []string{"memasak", "masak", "dapur", "cooking", "cook"}},
-	{"menjahit", []string{"menjahit", "jahit", "sewing", "tailor"}},
-	{"mengajar", []string{"mengajar", "guru", "les", "teaching", "teacher", "tutor"}},
-	{"kesehatan", []string{"perawat", "bidan", "p3k", "nurse", "first aid", "midwife"}},
-	{"mengemudi", []string{"sopir", "mengemudi", "menyetir", "driver", "driving"}},
-	{"bertani", []string{"bertani", "kebun", "tanaman", "panen", "farming", "gardening"}},
-	{"akuntansi", []string{"bendahara", "pembukuan", "akuntansi", "keuangan", "bookkeeping", "accounting"}},
-	{"pemrograman", []string{"pemrograman", "program komputer", "software", "programming", "website"}},
-	{"las", []string{"las", "mengelas", "welding", "welder"}},
-	{"kebersihan", []string{"bersih bersih", "kerja bakti", "membersihkan", "cleaning"}}, //nolint:dupword // Indonesian doubles words
+// named returns the phrases of a list; none if the group has no such list.
+func named(group, name string) []string {
+	for _, l := range lists[group] {
+		if l.name == name {
+			return l.phrases
+		}
+	}
+	return nil
 }
 
 // letters are what is written in place of a letter.
-var letters = map[rune]rune{'0': 'o', '1': 'i', '3': 'e', '4': 'a', '5': 's', '7': 't', '@': 'a', '$': 's', '!': 'i'}
+var letters = strings.NewReplacer("0", "o", "1", "i", "3", "e", "4", "a", "5", "s", "7", "t", "@", "a", "$", "s", "!", "i", "'", "")
 
 // fold returns the words of a text in lower case without marks, with letters for
-// the digits within words and without repetitions: "G0BL000K!!" is goblok.
-func fold(text string) []string {
-	text = strings.ToLower(norm.NFKD.String(text))
+// the digits within words, and with at most run equal letters where there are more
+// than two: "G0BL000K!!" is goblok with a run of 1.
+func fold(text string, run int) []string {
+	text = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.Is(unicode.Mn, r):
+			return -1
+		case unicode.IsLetter(r), unicode.IsDigit(r), strings.ContainsRune("@$!'", r):
+			return unicode.ToLower(r)
+		default:
+			return ' '
+		}
+	}, norm.NFKD.String(text))
 	var words []string
-	for _, field := range strings.FieldsFunc(text, func(r rune) bool {
-		_, letter := letters[r]
-		return !letter && !unicode.IsLetter(r) && !unicode.IsDigit(r) && !unicode.Is(unicode.Mn, r) && r != '\''
-	}) {
-		if w := folded(strings.TrimRight(field, "!")); w != "" {
+	for _, w := range strings.Fields(text) {
+		w = strings.Trim(strings.TrimPrefix(w, "@"), "!'")
+		if strings.IndexFunc(w, unicode.IsLetter) >= 0 { // else it is a number
+			w = shorten(letters.Replace(w), run)
+		}
+		if w != "" {
 			words = append(words, w)
 		}
 	}
 	return words
 }
 
-func folded(word string) string {
-	if strings.IndexFunc(word, unicode.IsLetter) < 0 {
-		return strings.Trim(word, "!@$'") // a number
-	}
+// shorten leaves run letters of more than two equal ones.
+func shorten(word string, run int) string {
 	var b strings.Builder
-	last, run := rune(0), 0
-	for _, r := range word {
-		if l, ok := letters[r]; ok {
-			r = l
+	for word != "" {
+		r, size := utf8.DecodeRuneInString(word)
+		rest := strings.TrimLeft(word, string(r))
+		n := (len(word) - len(rest)) / size
+		if n > 2 {
+			n = run
 		}
-		if r == '\'' || unicode.Is(unicode.Mn, r) {
-			continue
-		}
-		if r != last {
-			last, run = r, 0
-		}
-		if run++; run <= 2 {
-			b.WriteRune(r)
-		}
+		b.WriteString(strings.Repeat(string(r), n))
+		word = rest
 	}
 	return b.String()
 }
 
-// text is a text made ready for lists.
-type text struct{ spaced, squeezed string }
+// text is a text made ready for lists, once for each length of a run.
+type text [2]string
 
-func newText(s string) text {
-	spaced := " " + strings.Join(fold(s), " ") + " "
-	return text{spaced, squeeze(spaced)}
-}
-
-// squeeze leaves one of two equal letters: "gobllok" is goblok.
-func squeeze(s string) string {
-	var b strings.Builder
-	last := rune(0)
-	for _, r := range s {
-		if r != last {
-			b.WriteRune(r)
-		}
-		last = r
+func newText(s string) (t text) {
+	for i := range t {
+		t[i] = " " + strings.Join(fold(s, i+1), " ") + " "
 	}
-	return b.String()
+	return t
 }
 
 // hits returns how many of the list's phrases the text has.
 func (t text) hits(l list) (n int) {
 	for _, p := range l.phrases {
-		if strings.Contains(t.spaced, " "+p+" ") || len(p) > 3 && strings.Contains(t.squeezed, " "+squeeze(p)+" ") {
+		if p = " " + p + " "; strings.Contains(t[0], p) || strings.Contains(t[1], p) {
 			n++
 		}
 	}
 	return n
 }
 
-// best returns the list of which the text has most, how many phrases, and how many
-// of the second.
-func (t text) best(lists []list) (name string, first, second int) {
-	for _, l := range lists {
+// count returns how many phrases of a group the text has.
+func (t text) count(group string) (n int) {
+	for _, l := range lists[group] {
+		n += t.hits(l)
+	}
+	return n
+}
+
+// best returns the list of a group of which the text has most, how many phrases,
+// and how many of the second.
+func (t text) best(group string) (name string, first, second int) {
+	for _, l := range lists[group] {
 		switch n := t.hits(l); {
 		case n > first:
 			name, first, second = l.name, n, first
@@ -198,3 +135,13 @@ func (t text) best(lists []list) (name string, first, second int) {
 	}
 	return name, first, second
 }
+
+// aimed finds an insult within a few words after one with which somebody is
+// addressed, or just before it.
+var aimed = func() *regexp.Regexp {
+	address, insult := strings.Join(named("address", "address"), "|"), strings.Join(named("insult", "harassment"), "|")
+	return regexp.MustCompile(fmt.Sprintf(` (%[1]s) (\S+ ){0,4}(%[2]s) | (%[2]s) (\S+ )?(%[1]s) `, address, insult))
+}()
+
+// insults reports whether the text insults somebody.
+func (t text) insults() bool { return aimed.MatchString(t[0]) || aimed.MatchString(t[1]) }
