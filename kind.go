@@ -146,12 +146,14 @@ func (k *Kind) AboutOf(e Event) []uint64 {
 type Laid struct {
 	First, Last uint64
 	Text        uint64 // the event with the newest content; 0: the content is the event's own, or erased
+	Own         bool   // the actor of the event is shown more of it than others
 }
 
 // Later is what a viewer sees of the events that an overlay names.
 type Later struct {
 	Sees func(seq uint64) bool
 	Text *Event // the event of Laid.Text; nil if the viewer may not see it
+	Own  bool   // the viewer is the actor of the event
 }
 
 // Type names a Go type of a kind: a command, a document, or part of an event.

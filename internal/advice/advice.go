@@ -17,16 +17,16 @@ import (
 // queue is the name of the reader and of its queue, and begins the request ids.
 const queue = "advice"
 
-// tooOld is the age from which a message is no longer asked about.
+// tooOld is the age from which a text is no longer asked about.
 const tooOld = 10 * time.Minute
 
-// order is the body of a job: the message to ask about.
+// order is the body of a job: the text to ask about, a message or an edit of one.
 type order struct {
 	Stream gotong.Stream `json:"stream"`
 	Seq    uint64        `json:"seq"`
 }
 
-// Reader returns the reader that makes a job of each posted message. With asks
+// Reader returns the reader that makes a job of each posted message and of each edit. With asks
 // false, as without a provider, it only follows the log, so that a provider that is
 // configured later begins with the newest messages.
 func Reader(asks bool) reader.Reader {
@@ -34,7 +34,7 @@ func Reader(asks bool) reader.Reader {
 		for _, c := range run {
 			for i := range c.Events {
 				e := &c.Events[i]
-				if !asks || e.Type != thread.EvPosted || e.Stream.Kind() != thread.Name {
+				if !asks || e.Type != thread.EvPosted && e.Type != thread.EvEdited || e.Stream.Kind() != thread.Name {
 					continue
 				}
 				body, err := json.Marshal(order{e.Stream, e.Seq})
@@ -82,22 +82,22 @@ func Handler(o Options) reader.Handler {
 }
 
 func (o Options) run(ctx context.Context, id string, body order) error {
-	e, text, err := o.message(ctx, body)
-	if err != nil || text == "" {
+	m, err := o.message(ctx, body)
+	if err != nil || m.text == "" {
 		return err
 	}
 	scope, err := ScopeOf(ctx, o.Store, o.Codec, body.Stream)
 	if err != nil {
 		return err
 	}
-	if o.old(e) {
+	if o.Now().Sub(m.at) > tooOld {
 		o.Ended("late")
 		return o.miss(ctx, scope.Home, id)
 	}
 	call := edgepod.Call{
 		Contract: edgepod.ByID(edgepod.Moderation), Privacy: scope.Privacy, Released: scope.Policy.Outside, Batch: true,
 	}
-	if call.Request, err = request(id, e, text, scope.Privacy); err != nil {
+	if call.Request, err = request(id, m, scope.Privacy); err != nil {
 		return err
 	}
 	if err := call.Contract.Request.Validate(call.Request); err != nil {
@@ -111,67 +111,64 @@ func (o Options) run(ctx context.Context, id string, body order) error {
 		o.Ended("fallback")
 		return o.miss(ctx, scope.Home, id)
 	}
-	return o.propose(ctx, id, e, answer)
+	return o.propose(ctx, id, body.Stream, m, answer)
 }
 
-// message returns a message and its newest text; no text if it was deleted or
-// erased.
-func (o Options) message(ctx context.Context, of order) (gotong.Event, string, error) {
-	key := thread.OverlayKey(of.Stream.ID(), of.Seq)
-	snap, err := o.Store.Load(ctx, store.Need{
-		Documents: []gotong.Key{key}, Events: []store.EventRange{{Stream: of.Stream, From: of.Seq - 1, To: of.Seq}},
-	})
+// message is a text to ask about.
+type message struct {
+	id       gotong.EventID
+	author   string
+	revision uint64
+	at       gotong.Instant // when the text was sent, also as an import
+	text     string
+}
+
+// message returns a message as the event of the order has it; without text if the
+// text was erased, or if the message was edited since, which has a job of its own,
+// or deleted.
+func (o Options) message(ctx context.Context, of order) (m message, err error) {
+	snap, err := o.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: of.Stream, From: of.Seq - 1, To: of.Seq}}})
 	if err != nil || len(snap.Events[0]) == 0 {
-		return gotong.Event{}, "", errors.Join(err, store.ErrCorrupt)
+		return m, errors.Join(err, store.ErrCorrupt)
 	}
 	e, err := o.Codec.Event(&snap.Events[0][0])
 	if err != nil {
-		return e, "", err
+		return m, err
 	}
-	text, _ := e.Content.(thread.Text)
-	if raw, ok := snap.Documents[key]; ok {
-		doc, err := o.Codec.Document(key.Collection, raw)
-		overlay, _ := doc.(thread.Overlay)
-		if err != nil || overlay.Deleted() {
-			return e, "", err
+	key := thread.OverlayKey(of.Stream.ID(), e.Seq)
+	m = message{id: e.ID, author: e.Actor.UserID, at: e.At}
+	switch d := e.Data.(type) {
+	case thread.Posted:
+		if d.SentAtMS > 0 {
+			m.at = gotong.InstantOf(time.UnixMilli(d.SentAtMS))
 		}
-		if seq := overlay.EditSeq; seq > 0 {
-			return o.edited(ctx, e, seq)
-		}
+		text, _ := e.Content.(thread.Text)
+		m.text = text.Body
+	case thread.Edited:
+		key = thread.OverlayKey(of.Stream.ID(), d.TargetSeq)
+		text, _ := e.Content.(thread.NewText)
+		m.id, m.revision, m.text = d.MessageID, d.Revision, text.Body
 	}
-	return e, text.Body, nil
+	if snap, err = o.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}}); err != nil || snap.Documents[key] == nil {
+		return m, err
+	}
+	doc, err := o.Codec.Document(key.Collection, snap.Documents[key])
+	if overlay, _ := doc.(thread.Overlay); overlay.Revision != m.revision {
+		m.text = ""
+	}
+	return m, err
 }
 
-func (o Options) edited(ctx context.Context, e gotong.Event, seq uint64) (gotong.Event, string, error) {
-	snap, err := o.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: e.Stream, From: seq - 1, To: seq}}})
-	if err != nil || len(snap.Events[0]) == 0 {
-		return e, "", errors.Join(err, store.ErrCorrupt)
-	}
-	edit, err := o.Codec.Event(&snap.Events[0][0])
-	text, _ := edit.Content.(thread.NewText)
-	return e, text.Body, err
-}
-
-// old reports whether the message is too old to be asked about, also as an import.
-func (o Options) old(e gotong.Event) bool {
-	posted, _ := e.Data.(thread.Posted)
-	at := e.At
-	if posted.SentAtMS > 0 {
-		at = gotong.InstantOf(time.UnixMilli(posted.SentAtMS))
-	}
-	return o.Now().Sub(at) > tooOld
-}
-
-func request(id string, e gotong.Event, text string, privacy edgepod.Privacy) ([]byte, error) {
+func request(id string, m message, privacy edgepod.Privacy) ([]byte, error) {
 	return json.Marshal(map[string]any{
 		"request_id": "req_" + id, "correlation_id": id, "trigger": "async_batch", "payload_version": edgepod.PayloadVersion,
 		"actor":         map[string]string{"user_id": "system", "platform_user_id": "system", "role": "system"},
-		"privacy_level": privacy.String(), "content_id": e.ID.String(), "text": text, "author_id": e.Actor.UserID,
+		"privacy_level": privacy.String(), "content_id": m.id.String(), "text": m.text, "author_id": m.author,
 	})
 }
 
 // propose records advice that proposes something, by a command.
-func (o Options) propose(ctx context.Context, id string, e gotong.Event, answer edgepod.Answer) error {
+func (o Options) propose(ctx context.Context, id string, stream gotong.Stream, m message, answer edgepod.Answer) error {
 	var out struct {
 		Status     string   `json:"status"`
 		Action     string   `json:"action"`
@@ -188,12 +185,12 @@ func (o Options) propose(ctx context.Context, id string, e gotong.Event, answer 
 		return nil
 	}
 	data := thread.Advise{
-		MessageID: e.ID, Action: out.Action, Status: out.Status, Minutes: out.Minutes, Auto: out.Auto,
+		MessageID: m.id, Revision: m.revision, Action: out.Action, Status: out.Status, Minutes: out.Minutes, Auto: out.Auto,
 		Provider: o.Boundary.Provider(), Version: answer.ResultVersion, Prompt: edgepod.ByID(edgepod.Moderation).Prompt,
 		Reasoning: out.Reasoning, Violations: out.Violations,
 	}
 	_, err := o.Engine.Execute(ctx, gotong.Command{
-		Stream: e.Stream, Type: thread.CmdAdvise, Actor: reader.System(), RequestID: id, CorrelationID: id, Data: data,
+		Stream: stream, Type: thread.CmdAdvise, Actor: reader.System(), RequestID: id, CorrelationID: id, Data: data,
 	})
 	if err == nil {
 		o.Ended("proposed")

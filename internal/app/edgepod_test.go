@@ -156,7 +156,7 @@ func TestCanaries(t *testing.T) {
 	}
 	path, stream := private(group.ID)
 	alone, aloneStream := private("rt05")
-	w.say(path, "kata buruk KANARI-L2")
+	few := w.say(path, "kata buruk KANARI-L2")
 	w.say(alone, "kata buruk KANARI-L2")
 	for i, c := range []struct{ stream, text, privacy string }{
 		{stream, "KANARI-L2", "open"}, {aloneStream, "KANARI-L2", "open"}, {"", "KANARI-L2", "open"},
@@ -167,6 +167,8 @@ func TestCanaries(t *testing.T) {
 		}
 	}
 	w.until("the fallback for the private messages", func() bool { return w.reviews(path).Missed == 1 && w.reviews(alone).Missed == 1 })
+	w.call(0, w.ann.AccessToken, http.MethodPatch, path+"/messages/"+few.MessageID, map[string]any{"body": "buruk KANARI-L2 lagi", "revision": 0}, nil)
+	w.until("the fallback for the edit", func() bool { return w.reviews(path).Missed == 2 })
 	if m.got("KANARI-L2") || m.got("KANARI-VAULT") {
 		t.Error("a canary reached the model")
 	}
@@ -174,15 +176,20 @@ func TestCanaries(t *testing.T) {
 	w.call(0, w.ann.AccessToken, http.MethodPatch, "/v1/groups/"+group.ID, map[string]any{
 		"policy": map[string]any{"edge_pod_outside": true, "auto_hold": true, "newcomer_hours": 0},
 	}, nil)
+	w.call(0, w.ann.AccessToken, http.MethodPost, path+"/members", map[string]any{"user_id": w.bob.UserID}, nil)
 	on := w.say(path, "kata buruk KANARI-ON")
 	held := func() bool {
 		shown = message{}
-		w.call(0, w.ann.AccessToken, http.MethodGet, path+"/messages/"+on.MessageID, nil, &shown)
+		w.call(0, w.bob.AccessToken, http.MethodGet, path+"/messages/"+on.MessageID, nil, &shown)
 		return shown.Held
 	}
 	w.until("the hold", held)
 	if list := w.reviews(path); shown.Body != "" || !m.got("KANARI-ON") || len(list.Items) != 1 || list.Items[0].Body != "kata buruk KANARI-ON" {
 		t.Errorf("%+v, %+v", shown, list)
+	}
+	var own message
+	if w.call(0, w.ann.AccessToken, http.MethodGet, path+"/messages/"+on.MessageID, nil, &own); !own.Held || own.Body != "kata buruk KANARI-ON" {
+		t.Errorf("the author gets %+v", own)
 	}
 	w.call(0, w.ann.AccessToken, http.MethodPost, path+"/messages/"+on.MessageID+"/review", map[string]any{"decision": "release"}, nil)
 	if held() || shown.Body == "" || len(w.reviews(path).Items) != 0 {

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// said is a message of a day on IRC.
-var said = regexp.MustCompile(`^\[?\d\d:\d\d\]? <([^>]+)> (.+)$`)
+// said is a message or an action of a day on IRC.
+var said = regexp.MustCompile(`^\[?\d\d:\d\d\]? (?:<[^>]+>| \* \S+) (.+)$`)
 
 type spoken struct{ id, text string }
 
@@ -36,8 +36,8 @@ func corpus(t *testing.T) (days map[string][]spoken) {
 		}
 		day := filepath.Base(file)
 		for i, line := range strings.Split(string(b), "\n") {
-			if m := said.FindStringSubmatch(strings.TrimSpace(strings.ToValidUTF8(line, "?"))); m != nil {
-				days[day] = append(days[day], spoken{fmt.Sprintf("%s:%d", strings.TrimSuffix(day, ".txt"), i+1), m[2]})
+			if m := said.FindStringSubmatch(strings.TrimRight(strings.ToValidUTF8(line, "?"), " \r")); m != nil {
+				days[day] = append(days[day], spoken{fmt.Sprintf("%s:%d", strings.TrimSuffix(day, ".txt"), i+1), m[1]})
 			}
 		}
 	}

@@ -92,6 +92,41 @@ func aboutAnother(t *testing.T, s gotong.Stream, events int) {
 	}
 }
 
+// TestOwnText: text that an overlay hides from all but its author reaches the author
+// alone, in pages that all share, in pages that were kept, and over REST.
+func TestOwnText(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		h := w.start()
+		for _, user := range []string{"ann", "bob", "cat"} {
+			w.commit(h, r1, add(user))
+		}
+		before := w.commit(h, r1, say("before")).Seq
+		mine := w.commit(h, r1, say("mine")).Seq
+		w.commit(h, r1, gotong.Fact{Type: "edited", Data: edited{Seq: mine, Own: true}, Content: words{"the author's"}})
+		synctest.Wait()
+		for _, user := range []string{"bob", "ann", "cat", "ann", "bob", "cat"} {
+			want := withheld
+			if user == "ann" {
+				want = "the author's"
+			}
+			c := open(t, h, user, live.SessionOptions{})
+			c.subscribe(r1, at(0))
+			for range 20 {
+				synctest.Wait()
+				c.drain()
+			}
+			if c.text[r1][mine] != want || c.text[r1][before] != "before" {
+				t.Errorf("%s follows %v", user, c.text[r1])
+			}
+			page, err := w.view(h).Read(t.Context(), reader(user), view.Query{Stream: r1, From: mine - 1, To: mine, Limit: 1})
+			if err != nil || len(page.Events) != 1 || page.Events[0].Content != (words{want}) {
+				t.Errorf("%s reads %+v, %v", user, page.Events, err)
+			}
+		}
+	})
+}
+
 // Following costs no read of the store, whatever the events are about and however
 // few viewers may see them.
 func TestLiveReadsNothing(t *testing.T) {
@@ -149,8 +184,8 @@ func (f *forger) Load(ctx context.Context, need store.Need) (store.Snapshot, err
 func TestOverlaidTextIsVerified(t *testing.T) {
 	for name, damage := range map[string]func(*forger){
 		"lost":      func(f *forger) { f.Lose(r1, 4) },
-		"another's": func(f *forger) { f.forge(t, 3, edition{5}) },
-		"nowhere":   func(f *forger) { f.forge(t, 3, edition{99}) },
+		"another's": func(f *forger) { f.forge(t, 3, edition{By: 5}) },
+		"nowhere":   func(f *forger) { f.forge(t, 3, edition{By: 99}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -50,7 +50,7 @@ func (p *pages) encode(ctx context.Context, h *Hub) error {
 	p.chunks = make([][]byte, len(p.work))
 	for i, r := range p.work {
 		var err error
-		if p.chunks[i], err = p.chunk(r, view.All); err != nil {
+		if p.chunks[i], err = p.chunk(r, view.All, ""); err != nil {
 			return err
 		}
 	}
@@ -58,8 +58,8 @@ func (p *pages) encode(ctx context.Context, h *Hub) error {
 }
 
 // chunk is the event as a viewer gets it, as the wire has it.
-func (p *pages) chunk(r *view.Row, sees view.Sight) ([]byte, error) {
-	shown, erased := r.Shown(sees)
+func (p *pages) chunk(r *view.Row, sees view.Sight, userID string) ([]byte, error) {
+	shown, erased := r.Shown(sees, userID)
 	data, err := rawData(r.Stored)
 	if r.Overlaid() {
 		data, err = overlaidData(&shown)
@@ -117,7 +117,7 @@ func (p *pages) seen(g *view.Grant) ([][]byte, error) {
 			continue
 		}
 		var err error
-		if chunks[i], err = p.chunk(r, g.Sees); err != nil {
+		if chunks[i], err = p.chunk(r, g.Sees, g.Viewer.UserID); err != nil {
 			return nil, err
 		}
 	}

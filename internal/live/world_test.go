@@ -26,11 +26,17 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // the club it belongs to, or, where it begins with "t-", those of a team of the
 // club who are in the club too.
 type (
-	said    struct{ N int }
-	words   struct{ Text string }
-	edited  struct{ Seq uint64 }
+	said   struct{ N int }
+	words  struct{ Text string }
+	edited struct {
+		Seq uint64
+		Own bool // only the actor of the event is shown the new text
+	}
 	member  struct{ User string }
-	edition struct{ By uint64 }
+	edition struct {
+		By  uint64
+		Own bool
+	}
 )
 
 // withheld is the text of what was edited out of its viewer's sight.
@@ -52,11 +58,11 @@ func room() gotong.Kind {
 		return nil
 	}
 	k.Laid = func(doc any) gotong.Laid {
-		by := doc.(edition).By
-		return gotong.Laid{First: by, Last: by, Text: by}
+		d := doc.(edition)
+		return gotong.Laid{First: d.By, Last: d.By, Text: d.By, Own: d.Own}
 	}
-	k.Overlay = func(e gotong.Event, _ any, later gotong.Later) gotong.Event {
-		if e.Content = (words{withheld}); later.Text != nil {
+	k.Overlay = func(e gotong.Event, doc any, later gotong.Later) gotong.Event {
+		if e.Content = (words{withheld}); later.Text != nil && (later.Own || !doc.(edition).Own) {
 			e.Content = later.Text.Content
 		}
 		return e
@@ -163,7 +169,7 @@ func (w *world) seat(h *live.Hub, s gotong.Stream, users ...string) {
 func project(s gotong.State, e gotong.Event) []gotong.Change {
 	switch d := e.Data.(type) {
 	case edited:
-		doc := edition{e.Seq}
+		doc := edition{e.Seq, d.Own}
 		return []gotong.Change{{Key: gotong.Key{
 			Collection: "room_overlays", Owner: e.Stream.ID(), Name: gotong.SeqName(d.Seq),
 		}, Doc: doc}}
@@ -346,7 +352,7 @@ func whisper(to, text string) gotong.Fact {
 }
 
 func edit(seq uint64, text string) gotong.Fact {
-	return gotong.Fact{Type: "edited", Data: edited{seq}, Content: words{text}}
+	return gotong.Fact{Type: "edited", Data: edited{Seq: seq}, Content: words{text}}
 }
 
 func erase(seq uint64) gotong.Fact {

@@ -102,7 +102,7 @@ func (v *Views) readPage(ctx context.Context, viewer gotong.Viewer, q Query, pag
 			return Page{}, err
 		}
 		if row := r.Stored; access.Sees(row.Seq, row.Audience, r.About...) {
-			e, erased := r.Shown(access.Sees)
+			e, erased := r.Shown(access.Sees, viewer.UserID)
 			p.Events = append(p.Events, Event{e, row.Position, row.Chain, erased})
 		}
 	}

@@ -64,13 +64,15 @@ type Sight func(seq uint64, audience gotong.Audience, about ...uint64) bool
 func All(uint64, gotong.Audience, ...uint64) bool { return true }
 
 // Shown returns the event as a viewer sees it, and whether its content was
-// erased.
-func (r *Row) Shown(sees Sight) (e gotong.Event, erased bool) {
+// erased. An empty userID is nobody's.
+func (r *Row) Shown(sees Sight, userID string) (e gotong.Event, erased bool) {
 	erased = r.Stored.Erased
 	if r.over == nil {
 		return r.Event, erased
 	}
-	later := gotong.Later{Sees: func(seq uint64) bool { return sees(seq, r.Stored.Audience, r.Stored.Seq) }}
+	later := gotong.Later{
+		Sees: func(seq uint64) bool { return sees(seq, r.Stored.Audience, r.Stored.Seq) }, Own: r.Event.Actor.UserID == userID,
+	}
 	if text := r.over.row; text != nil {
 		if erased = false; sees(text.Seq, text.Audience, r.over.about...) {
 			later.Text, erased = &r.over.text, text.Erased
@@ -83,9 +85,9 @@ func (r *Row) Shown(sees Sight) (e gotong.Event, erased bool) {
 func (r *Row) Overlaid() bool { return r.over != nil }
 
 // Public reports whether the event and the newest text of it are for everyone
-// who may read the stream.
+// who may read the stream, and the same for all of them.
 func (r *Row) Public() bool {
-	return r.Stored.Audience == "" && (r.over == nil || r.over.row == nil || r.over.row.Audience == "")
+	return r.Stored.Audience == "" && (r.over == nil || !r.over.laid.Own && (r.over.row == nil || r.over.row.Audience == ""))
 }
 
 // Extent returns the first and the last seq of the events whose effect the row
@@ -95,16 +97,21 @@ func (r *Row) Extent() (first, last uint64) {
 	for _, seq := range r.About {
 		first, last = min(first, seq), max(last, seq)
 	}
-	if r.over != nil && r.over.laid != (gotong.Laid{}) {
+	if r.over != nil && r.over.laid.Last != 0 {
 		first, last = min(first, r.over.laid.First), max(last, r.over.laid.Last)
 	}
 	return first, last
 }
 
 // Whole reports whether a viewer with this access sees all that is laid over
-// the event.
+// the event, and no more than others do.
 func (r *Row) Whole(a *gotong.Access) bool {
-	if r.over == nil || r.over.laid == (gotong.Laid{}) {
+	switch {
+	case r.over == nil:
+		return true
+	case r.over.laid.Own && a.Viewer.UserID == r.Event.Actor.UserID:
+		return false
+	case r.over.laid.Last == 0:
 		return true
 	}
 	text := r.over.row

@@ -59,7 +59,7 @@ func newMessage(e Event, stream gotong.Stream, seq uint64) (*message, error) {
 // letter returns the message of a visible event, in the form of the profile; nil if
 // the profile has none for it.
 func (t *turn) letter(ctx context.Context, row *view.Row, sees view.Sight, replay string) (*message, error) {
-	e, erased := row.Shown(sees)
+	e, erased := row.Shown(sees, "")
 	if t.hook.Profile == webhook.Markov {
 		return t.envelope(ctx, e, sees)
 	}

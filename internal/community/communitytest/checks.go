@@ -139,7 +139,7 @@ func (w *World) History(s gotong.Stream, v gotong.Viewer) []gotong.Event {
 	for _, row := range w.rows {
 		e := w.decode(row)
 		if e.Stream == s && access.Sees(e.Seq, e.Audience, kind.AboutOf(e)...) {
-			events = append(events, w.overlaid(row, func(seq uint64) bool { return access.Sees(seq, e.Audience, e.Seq) }))
+			events = append(events, w.overlaid(row, v.UserID, func(seq uint64) bool { return access.Sees(seq, e.Audience, e.Seq) }))
 		}
 	}
 	return events
@@ -153,10 +153,10 @@ func (w *World) Event(s gotong.Stream, seq uint64) gotong.Event {
 	if r == nil {
 		w.t.Fatalf("%s has no event %d", s, seq)
 	}
-	return w.overlaid(*r, func(uint64) bool { return true })
+	return w.overlaid(*r, "", func(uint64) bool { return true })
 }
 
-func (w *World) overlaid(r row, sees func(seq uint64) bool) gotong.Event {
+func (w *World) overlaid(r row, userID string, sees func(seq uint64) bool) gotong.Event {
 	w.t.Helper()
 	e := w.decode(r)
 	kind := w.kinds[e.Stream.Kind()]
@@ -167,7 +167,7 @@ func (w *World) overlaid(r row, sees func(seq uint64) bool) gotong.Event {
 	if doc == nil {
 		return e
 	}
-	later := gotong.Later{Sees: sees}
+	later := gotong.Later{Sees: sees, Own: e.Actor.UserID == userID}
 	if text := w.row(e.Stream, kind.Laid(doc).Text); text != nil && sees(text.event.Seq) {
 		t := w.decode(*text)
 		later.Text = &t
@@ -189,9 +189,13 @@ func (w *World) checkOverlays(kind gotong.Kind, s gotong.Stream) {
 			}
 			e := w.Event(s, r.event.Seq)
 			laid := kind.Laid(w.Doc(k))
-			within := w.overlaid(r, func(seq uint64) bool { return laid.First <= seq && seq <= laid.Last })
+			within := w.overlaid(r, "", func(seq uint64) bool { return laid.First <= seq && seq <= laid.Last })
 			if !reflect.DeepEqual(e, within) {
 				w.t.Fatalf("the overlay of %s %d shows more than the events %+v", s, r.event.Seq, laid)
+			}
+			own := w.overlaid(r, e.Actor.UserID, func(uint64) bool { return true })
+			if !laid.Own && !reflect.DeepEqual(e, own) {
+				w.t.Fatalf("the overlay of %s %d shows its actor more than %+v says", s, r.event.Seq, laid)
 			}
 			t, _ := eventType(kind, e.Type)
 			w.marshal(e.Type, t.Data, e.Data)

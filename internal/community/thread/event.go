@@ -136,7 +136,7 @@ type Later struct {
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
 	Withheld    bool                `json:"withheld,omitempty"`      // the viewer may not see the newest text, and gets no older one
-	Held        bool                `json:"held,omitempty"`          // the text is hidden until a moderator decides
+	Held        bool                `json:"held,omitempty"`          // until a moderator decides, the author alone is shown the text
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 

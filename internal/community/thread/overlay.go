@@ -107,13 +107,16 @@ func about(e gotong.Event) []uint64 {
 }
 
 // laid returns the events of an edit and of reactions. All viewers see a deletion,
-// a hold, and an edit that was replaced, in the same way.
+// and an edit that was replaced, in the same way; so do all but the author a hold.
 func laid(doc any) gotong.Laid {
 	o, ok := doc.(Overlay)
-	if !ok || o.Superseded || o.Deleted() || o.Held != 0 {
+	if !ok || o.Superseded || o.Deleted() {
 		return gotong.Laid{}
 	}
-	l := gotong.Laid{First: o.EditSeq, Last: o.EditSeq, Text: o.EditSeq}
+	l := gotong.Laid{First: o.EditSeq, Last: o.EditSeq, Text: o.EditSeq, Own: o.Held != 0}
+	if l.Own {
+		return l
+	}
 	for _, list := range o.Reactions {
 		for _, r := range list {
 			if l.Last = max(l.Last, r.Seq); l.First == 0 || r.Seq < l.First {
@@ -126,8 +129,9 @@ func laid(doc any) gotong.Laid {
 
 // overlay returns the event as a viewer gets it: a message with its newest text,
 // its revision and the reactions that they see; a deleted message, or an edit that
-// was replaced, without text. A newest text that they may not see is withheld, and
-// so is the older one, which its author withdrew.
+// was replaced, without text, and so a held message, unless they are its author. A
+// newest text that they may not see is withheld, and so is the older one, which its
+// author withdrew.
 func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	o, ok := doc.(Overlay)
 	if !ok {
@@ -141,13 +145,12 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	if !ok {
 		return e
 	}
-	posted.Later = Later{Revision: o.Revision}
+	posted.Later = Later{Revision: o.Revision, Held: o.Held != 0}
 	switch {
 	case o.Deleted():
 		posted.DeletedAtMS = o.DeletedAt.Milli()
 		e.Content = nil
-	case o.Held != 0:
-		posted.Held = true
+	case o.Held != 0 && !later.Own:
 		e.Content = nil
 	case o.EditSeq > 0 && later.Text == nil:
 		posted.Withheld = true

@@ -48,8 +48,9 @@ const (
 // Advise records advice on a message; for the server alone.
 type Advise struct {
 	MessageID  gotong.EventID `json:"message_id"`
-	Action     string         `json:"action"` // hold, remove, review, queue_review
-	Status     string         `json:"status"` // hold, block, escalate
+	Revision   uint64         `json:"revision"` // of the text that the advice is about
+	Action     string         `json:"action"`   // hold, remove, review, queue_review
+	Status     string         `json:"status"`   // hold, block, escalate
 	Minutes    int            `json:"hold_minutes"`
 	Auto       bool           `json:"auto_release"`
 	Provider   string         `json:"provider"`
@@ -94,6 +95,7 @@ type Advised struct {
 	MessageID gotong.EventID `json:"message_id"`
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
+	Revision  uint64         `json:"revision"` // of the text that the advice is about
 	Action    string         `json:"action"`
 	Status    string         `json:"status"`
 	Provider  string         `json:"provider"`
@@ -108,7 +110,7 @@ type Reasons struct {
 }
 
 // Held is the data of message.held: until the end of the hold, or a decision,
-// nobody is shown the text.
+// its author alone is shown the text.
 type Held struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
@@ -142,17 +144,20 @@ func (r ruling) advise(c Advise) (gotong.Decision, error) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	e, o, err := r.message(c.MessageID)
-	if err != nil || o.Deleted() || o.Advice != 0 {
+	if err != nil || o.Revision != c.Revision || o.Advice > o.EditSeq { // it has a newer text, or advice on this one
 		return gotong.Decision{}, err
 	}
 	facts := []gotong.Fact{{
 		Type: EvAdvised, Audience: gotong.ForRole(Reviewer),
 		Data: Advised{
-			MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Action: c.Action, Status: c.Status,
+			MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: c.Revision, Action: c.Action, Status: c.Status,
 			Provider: c.Provider, Version: c.Version, Prompt: c.Prompt,
 		},
 		Content: Reasons{c.Reasoning, c.Violations},
 	}}
+	if o.Advice != 0 { // its reasons may quote the text that was replaced
+		facts[0].Erases = []uint64{o.Advice}
+	}
 	if gotong.PolicyOf(r.state, r.thread.Home).AutoHold && o.Held == 0 {
 		facts = append(facts, r.held(e.Seq, e.Count, ByAdvice, c.Minutes, c.Auto && c.Status == Hold))
 	}

@@ -68,6 +68,35 @@ func TestAdviceIsForReviewers(t *testing.T) {
 	w.Idle(server, s, advice(gone.ID))
 }
 
+// TestAdviceOnAnEdit: it concerns one revision, and replaces the reasons of advice on
+// an older one.
+func TestAdviceOnAnEdit(t *testing.T) {
+	w := lent(t, thread.Public, "")
+	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHold: true}})
+	m := post(w, budi, "harmless")
+	first := w.Do(server, s, advice(m.ID))
+	w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Release})
+	w.Do(budi, s, thread.Edit{MessageID: m.ID, Body: "rude words"})
+	w.Idle(server, s, advice(m.ID)) // on the text that was replaced
+	onEdit := advice(m.ID)
+	onEdit.Revision = 1
+	second := w.Do(server, s, onEdit)
+	if len(second) != 2 || second[0].Data.(thread.Advised).Revision != 1 || second[1].Data.(thread.Held).TargetSeq != m.Seq {
+		t.Fatalf("%+v", second)
+	}
+	w.Idle(server, s, onEdit)
+	if bodyOf(w, ani, m.Seq) != "" || bodyOf(w, budi, m.Seq) != "rude words" || pending(w) != 1 {
+		t.Errorf("ani gets %q, the author %q, %d pending", bodyOf(w, ani, m.Seq), bodyOf(w, budi, m.Seq), pending(w))
+	}
+	if e, ok := shown(w, ani, first[0].Seq); !ok || e.Content != nil {
+		t.Errorf("the older advice is %+v", e)
+	}
+	w.Do(ani, s, thread.Delete{MessageID: m.ID})
+	if e, ok := shown(w, ani, second[0].Seq); !ok || e.Content != nil || pending(w) != 0 {
+		t.Errorf("after the deletion the advice is %+v, with %d pending", e, pending(w))
+	}
+}
+
 func TestAModeratorHoldsAndReleases(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "first")
@@ -77,8 +106,12 @@ func TestAModeratorHoldsAndReleases(t *testing.T) {
 	w.Idle(budi, s, thread.Review{MessageID: m.ID, Decision: thread.Release})
 	w.Do(budi, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 30})
 	for _, a := range []gotong.Actor{ani, budi, citra, dewi} {
+		want := ""
+		if a == citra {
+			want = "second"
+		}
 		e, _ := shown(w, a, m.Seq)
-		if e.Content != nil || !e.Data.(thread.Posted).Held {
+		if bodyOf(w, a, m.Seq) != want || (e.Content == nil) != (want == "") || !e.Data.(thread.Posted).Held {
 			t.Errorf("%s gets %+v of a held message", a.UserID, e)
 		}
 		if e, _ := shown(w, a, edited.Seq); e.Content != nil {
@@ -147,7 +180,7 @@ func TestPolicyDecidesWhetherAdviceHolds(t *testing.T) {
 			if held := len(events) == 2; held != c.held || held && events[1].Data.(thread.Held).Auto != c.auto {
 				t.Errorf("%+v", events)
 			}
-			if shown := bodyOf(w, budi, m.Seq) != ""; shown == c.held {
+			if shown := bodyOf(w, ani, m.Seq) != ""; shown == c.held {
 				t.Errorf("the message is shown: %v", shown)
 			}
 		})
@@ -161,7 +194,7 @@ func TestNewcomersAreReviewedFirst(t *testing.T) {
 	w.Do(ani, g, group.Update{Policy: &gotong.Policy{NewcomerHours: 24}})
 	w.Do(ani, g, group.Add{UserID: "dewi"})
 	events := w.Do(dewi, s, thread.Post{Body: "new here"})
-	if len(events) != 2 || events[1].Type != thread.EvHeld || bodyOf(w, ani, events[0].Seq) != "" {
+	if len(events) != 2 || events[1].Type != thread.EvHeld || bodyOf(w, ani, events[0].Seq) != "" || bodyOf(w, dewi, events[0].Seq) != "new here" {
 		t.Fatalf("%+v", events)
 	}
 	if d := events[1].Data.(thread.Held); !d.Auto || d.By != thread.ByNewcomer || d.TargetSeq != events[0].Seq {

@@ -23,7 +23,7 @@ func (c *chat) reviewRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "review-message", Method: http.MethodPost, Path: "/v1/chat/threads/{id}/messages/{mid}/review", Tag: "Messages", Write: true,
 		Subject: "The thread's id.", Summary: "Hold a message, or release it",
-		Description: "For owners, admins and moderators. While a message is held, only the list of reviews shows its text. " +
+		Description: "For owners, admins and moderators. While a message is held, only its author and the list of reviews get its text. " +
 			"A release also rejects a proposal. To reject a message, delete it.",
 	}, c.review)
 }
@@ -108,7 +108,7 @@ func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
 }
 
 // pending returns the view of what waits. The reviewer sees the message: a hold
-// hides its text from everybody, and here it is shown to them.
+// hides its text from everybody else but its author, and here it is shown to them.
 func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pending) (ReviewView, error) {
 	v := ReviewView{
 		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto, SinceMS: p.Since.Milli(),

@@ -75,10 +75,10 @@ type MessageView struct {
 	N             uint64            `json:"n" doc:"The ordinal among the thread's messages."`
 	Author        Author            `json:"author"`
 	AuthorID      string            `json:"author_id"`
-	Body          string            `json:"body" doc:"Empty if the message was deleted or its text is withheld or was erased."`
+	Body          string            `json:"body" doc:"Empty if the message was deleted or is held, or its text is withheld or was erased."`
 	Erased        bool              `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
 	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
-	Held          bool              `json:"held,omitempty" doc:"True while the text is hidden because a moderator, or the policy, holds it for review."`
+	Held          bool              `json:"held,omitempty" doc:"True while a moderator, or the policy, holds the message for review: only its author gets the text."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
 	At            gotong.Instant    `json:"at" format:"date-time"`
