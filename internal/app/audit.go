@@ -28,6 +28,9 @@ func (a *App) openKeeper(ctx context.Context, opts Options) error {
 	if p, ok := StoreProperties(a.cfg.StoreURL()); ok && p.Durable.Holds {
 		o.Dir = a.cfg.CheckpointsDir()
 	}
+	if s, ok := a.bare.(interface{ Connections() uint64 }); ok {
+		o.Connections = s.Connections
+	}
 	o.Record = func(ctx context.Context, cmd gotong.Command) error {
 		_, err := a.engine.Execute(ctx, cmd)
 		return err

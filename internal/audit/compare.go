@@ -42,6 +42,56 @@ type Log interface {
 	ReadPartition(ctx context.Context, p gotong.Partition, from, to uint64, limit int) ([]store.Event, error)
 }
 
+// compare compares the log with the newest checkpoints: all of them, or those of
+// the partitions that have grown. It returns these checkpoints, and the number of
+// leaves of each tree of this log.
+//
+// A log grows, so it contains a checkpoint only if it is read after the
+// checkpoint was signed: the checkpoints are fetched first. A log that seems to be
+// another one is read a second time: a server does not end because of one read.
+func (k *Keeper) compare(ctx context.Context, all bool) (was Pinned, leaves [gotong.Partitions]uint64, err error) {
+	was = k.Pinned()
+	for range 2 {
+		if leaves, err = k.compareOnce(ctx, &was, all); !errors.Is(err, ErrRollback) {
+			break
+		}
+	}
+	return was, leaves, err
+}
+
+// compareGrown compares the partitions that have grown or, over a new connection to
+// the database, all of them.
+func (k *Keeper) compareGrown(ctx context.Context) (was Pinned, leaves [gotong.Partitions]uint64, err error) {
+	n := k.compared
+	if k.o.Connections != nil {
+		n = k.o.Connections()
+	}
+	if was, leaves, err = k.compare(ctx, n != k.compared); err == nil {
+		k.compared = n
+	}
+	return was, leaves, err
+}
+
+func (k *Keeper) compareOnce(ctx context.Context, was *Pinned, all bool) (leaves [gotong.Partitions]uint64, err error) {
+	leaves, positions, err := sizes(ctx, k.o.Store)
+	for p := range leaves {
+		c := was[p].Checkpoint
+		switch {
+		case err != nil:
+		case positions[p] < c.Size:
+			err = &Rollback{c, positions[p]}
+		case all || k.signs(c, leaves[p]):
+			err = compare(ctx, k.o.Store, c, leaves[p], positions[p])
+		}
+	}
+	return leaves, err
+}
+
+// signs reports whether a checkpoint of so many leaves follows this one.
+func (k *Keeper) signs(was proof.Checkpoint, leaves uint64) bool {
+	return leaves > was.Size || leaves == was.Size && was.Origin.Epoch != k.o.Store.Epoch()
+}
+
 // compare returns a [Rollback] if the log does not continue that of the pinned
 // checkpoint. leaves is the number of those that are stored; if the checkpoint
 // has more, or tiles are missing, the commits are read. They are also read before a

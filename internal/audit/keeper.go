@@ -42,6 +42,10 @@ type Options struct {
 	Accept   bool   // keep the checkpoints of another history aside, and begin with those of the log
 	Log      *slog.Logger
 
+	// Connections returns a number that grows with each new connection to the
+	// database. Nil: there is none that could lead to another one.
+	Connections func() uint64
+
 	// Record executes a command about the keys; nil: the log does not have them.
 	Record func(ctx context.Context, cmd gotong.Command) error
 
@@ -56,8 +60,9 @@ type Keeper struct {
 	o       Options
 	signers []proof.Signer
 
-	published bool // its keys are in the store
-	recorded  bool // the log says with which keys it signs
+	published bool   // its keys are in the store
+	recorded  bool   // the log says with which keys it signs
+	compared  uint64 // Options.Connections before the last comparison of all partitions
 
 	mu       sync.Mutex
 	pinned   Pinned
@@ -225,43 +230,6 @@ func (k *Keeper) keep(next Pinned) error {
 	return nil
 }
 
-// compare compares the log with the newest checkpoints: all of them, or those of
-// the partitions that have grown. It returns these checkpoints, and the number of
-// leaves of each tree of this log.
-//
-// A log grows, so it contains a checkpoint only if it is read after the
-// checkpoint was signed: the checkpoints are fetched first. A log that seems to be
-// another one is read a second time: a server does not end because of one read.
-func (k *Keeper) compare(ctx context.Context, all bool) (was Pinned, leaves [gotong.Partitions]uint64, err error) {
-	was = k.Pinned()
-	for range 2 {
-		if leaves, err = k.compareOnce(ctx, &was, all); !errors.Is(err, ErrRollback) {
-			break
-		}
-	}
-	return was, leaves, err
-}
-
-func (k *Keeper) compareOnce(ctx context.Context, was *Pinned, all bool) (leaves [gotong.Partitions]uint64, err error) {
-	leaves, positions, err := sizes(ctx, k.o.Store)
-	for p := range leaves {
-		c := was[p].Checkpoint
-		switch {
-		case err != nil:
-		case positions[p] < c.Size:
-			err = &Rollback{c, positions[p]}
-		case all || k.signs(c, leaves[p]):
-			err = compare(ctx, k.o.Store, c, leaves[p], positions[p])
-		}
-	}
-	return leaves, err
-}
-
-// signs reports whether a checkpoint of so many leaves follows this one.
-func (k *Keeper) signs(was proof.Checkpoint, leaves uint64) bool {
-	return leaves > was.Size || leaves == was.Size && was.Origin.Epoch != k.o.Store.Epoch()
-}
-
 // Run signs the checkpoints of all partitions that have grown, once a second, and
 // has them cosigned. It returns a [Rollback] when the log does not continue the
 // one that was signed, and nil when ctx ends. Errors of the store, of the
@@ -319,7 +287,7 @@ func (k *Keeper) step(ctx context.Context) error {
 	if err := errors.Join(k.publish(ctx), k.record(ctx)); err != nil {
 		return err
 	}
-	next, leaves, err := k.compare(ctx, false)
+	next, leaves, err := k.compareGrown(ctx)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -233,6 +234,33 @@ func TestRollbackIsRefused(t *testing.T) {
 				t.Errorf("the other checkpoints were kept as %v, %v", p, err)
 			}
 		})
+	}
+}
+
+// A new connection to the database leads to another history, in which no partition
+// has more commits than its checkpoint.
+func TestForkOfTheSameSizeIsFoundAfterAReconnect(t *testing.T) {
+	before, after := living(t, 3, 40), living(t, 3, 39)
+	for p := range before.commits {
+		for len(after.commits[p]) < len(before.commits[p]) {
+			home := before.heads[before.commits[p][0].Events[0].Stream].Home
+			after.write(gotong.Stream(fmt.Sprint("thread/forged-", len(after.heads))), home, 1)
+		}
+	}
+	after.grow()
+	connections := uint64(2)
+	o := before.options(filepath.Join(t.TempDir(), "c"))
+	o.New, o.Connections = true, func() uint64 { return connections }
+	k := open(t, o)
+	if err := k.Step(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	k.o.Store = after.live
+	connections++
+	for range 2 { // the next step finds it too
+		if err := k.Step(t.Context()); !errors.Is(err, ErrRollback) {
+			t.Errorf("another history of the same size: %v", err)
+		}
 	}
 }
 

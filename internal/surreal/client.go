@@ -69,6 +69,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	ready   []*socket
+	opened  uint64        // sockets, ever
 	arrived chan struct{} // closed, and made anew, when a socket is ready or a connect fails
 	failed  error         // of the last connect, nil after one that worked
 	version Version
@@ -125,6 +126,13 @@ func (c *Client) Ready() int {
 	return len(c.ready)
 }
 
+// Opened returns how many sockets have been opened since Open.
+func (c *Client) Opened() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.opened
+}
+
 // keep maintains one socket of the pool: it connects, waits for the socket's end,
 // and connects again, after a pause that grows with each failure.
 func (c *Client) keep(s *socket) {
@@ -170,6 +178,7 @@ func (c *Client) wait(pause time.Duration) bool {
 func (c *Client) enter(s *socket) {
 	c.mu.Lock()
 	c.ready = append(c.ready, s)
+	c.opened++
 	c.failed = nil
 	close(c.arrived)
 	c.arrived = make(chan struct{})

@@ -173,6 +173,7 @@ func TestNoCallUsesASocketWithoutItsLogin(t *testing.T) {
 		default:
 		}
 	}})
+	before := c.Opened()
 	if _, err := echo(t.Context(), c, 1); !Unknown(err) {
 		t.Fatal(err)
 	}
@@ -196,6 +197,9 @@ func TestNoCallUsesASocketWithoutItsLogin(t *testing.T) {
 	}
 	if got, err := echo(t.Context(), c, 3); err != nil || got != 3 {
 		t.Fatalf("after the login works again: %d, %v", got, err)
+	}
+	if c.Opened() <= before {
+		t.Error("the new connection is not counted")
 	}
 }
 

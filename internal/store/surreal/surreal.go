@@ -191,6 +191,10 @@ func (s *Store) closeGates() {
 // Epoch implements [store.Log].
 func (s *Store) Epoch() gotong.Epoch { return s.eras.Load().Epoch() }
 
+// Connections returns how many connections to the database have been opened. After a
+// new one, the database may be another one.
+func (s *Store) Connections() uint64 { return s.db.Opened() }
+
 // Failed implements [store.Health]. No state of this node outlives a failed call,
 // so later writes can always succeed.
 func (s *Store) Failed() error { return nil }
