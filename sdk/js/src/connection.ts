@@ -40,8 +40,6 @@ export interface ConnectionOwner {
   signalled(signal: Signalled): void
 }
 
-const climbEvery = 30_000 // ms between tries of better transports
-const lasting = 30_000 // ms: a link that lasted so long was no failure
 const mostStrikes = 3 // links in a row that delivered nothing: the next transport
 const mostUnauthorized = 2 // tokens in a row that were rejected
 const badFrameCodes = [1002, 1003, 1007, 1009]
@@ -159,10 +157,10 @@ export class Connection implements LinkHost {
 
   /** Tries a better transport beside the link that works. */
   #climb(level: number): void {
-    this.#climbAt = this.platform.mono() + climbEvery
+    this.#climbAt = this.platform.mono() + this.platform.times.climb
     this.#candidate = this.#make(level)
     this.#candidate.open()
-    this.#timer.set(climbEvery)
+    this.#timer.set(this.platform.times.climb)
   }
 
   #hangUp(): void {
@@ -191,7 +189,7 @@ export class Connection implements LinkHost {
     }
     if (link !== this.#link) return
     this.#strikes = this.#unauthorized = 0
-    this.#climbAt = this.platform.mono() + climbEvery
+    this.#climbAt = this.platform.mono() + this.platform.times.climb
     this.#last = {}
     this.#show({ name: 'online', transport: link.transport })
     this.wake()
@@ -211,7 +209,7 @@ export class Connection implements LinkHost {
     if (badFrameCodes.includes(end.code!)) this.owner.commands.failSent(end.reason)
     if (this.#final(end)) return this.end({ name: 'ended', ...this.#last })
     const next = this.#nextLevel(link, end)
-    if (link.good && this.platform.mono() - link.since > lasting) this.#pace.succeed()
+    if (link.good && this.platform.mono() - link.since > this.platform.times.lasting) this.#pace.succeed()
     if (next <= this.#level || !end.blocked) this.#pace.fail(end.wait ?? end.problem?.retryAfter)
     this.#level = next
     this.wake()

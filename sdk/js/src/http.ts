@@ -29,7 +29,7 @@ export abstract class HTTPLink extends Link {
 
   protected async begin(): Promise<void> {
     while (!this.closed) {
-      await this.#due()
+      if (this.pace.wait() > 0) await this.#due()
       if (this.closed) return
       this.pace.begin()
       this.#round = new AbortController()
@@ -76,7 +76,7 @@ export abstract class HTTPLink extends Link {
 
   protected async request(path: string, follows: Follow[], signal: AbortSignal, wait?: number): Promise<Response> {
     const { host } = this
-    const query = new URLSearchParams(wait === undefined ? {} : { wait: `${wait}s` })
+    const query = new URLSearchParams(wait === undefined ? {} : { wait: `${Math.round(wait)}ms` })
     const [first] = follows
     if (first?.from?.includes(':')) query.set('cursor', packCursors(follows.map(f => [f.stream, f.from!])))
     else {

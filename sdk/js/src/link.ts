@@ -47,12 +47,6 @@ interface Carried {
   live: boolean
 }
 
-/** A link that has delivered nothing after this many ms is given up. */
-const dialWithin = 10_000
-
-/** How long what is queued may take to arrive after the page slept, in ms. */
-export const wakeGrace = 3000
-
 /**
  * One try of one transport, from its first byte to its end. A link that was
  * closed calls nobody any more, whatever its socket or request still does.
@@ -89,7 +83,7 @@ export abstract class Link {
 
   /** From now on, something must be delivered in time. */
   protected expect(): void {
-    this.#deadline.set(dialWithin)
+    this.#deadline.set(this.host.platform.times.open)
   }
 
   /** Nothing was delivered in time. */

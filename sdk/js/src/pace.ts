@@ -1,12 +1,5 @@
 import type { Platform } from './platform.js'
 
-const floor = 100 // ms between the starts of two attempts, whatever happens
-const base = 500 // ms: the longest wait after the first failure
-const cap = 30_000 // ms: the longest wait after many
-const hiddenLeast = 3000 // ms: a page that nobody sees waits at least this long
-const hurryFloor = 1000 // ms between the starts of two attempts that outside events bring forward
-const namedCap = 3_600_000 // ms: the longest wait that a server can name
-
 /**
  * Decides when something may be tried again. This is the only place that does:
  * connections, subscriptions, requests and commands all ask it, whatever ended
@@ -30,7 +23,7 @@ export class Pace {
   /** An attempt starts. */
   begin(): void {
     this.#started = this.platform.mono()
-    this.#due = this.#started + floor
+    this.#due = this.#started + this.platform.times.floor
   }
 
   /**
@@ -40,12 +33,13 @@ export class Pace {
    */
   fail(named?: number): void {
     const { platform } = this
+    const { floor, base, cap, hidden, named: longest } = platform.times
     const now = platform.mono()
     let wait = platform.random() * Math.min(cap, base * 2 ** this.#failures)
     this.#failures = Math.min(this.#failures + 1, 30)
-    if (platform.hidden()) wait = Math.max(wait, hiddenLeast)
+    if (platform.hidden()) wait = Math.max(wait, hidden)
     if (named !== undefined && named > 0) {
-      wait = Math.min(named, namedCap)
+      wait = Math.min(named, longest)
       this.#named = now + wait
     }
     this.#due = Math.max(this.#started + floor, now + wait)
@@ -63,7 +57,8 @@ export class Pace {
    */
   hurry(): void {
     const { platform } = this
-    const soon = Math.max(platform.mono() + platform.random() * base, this.#started + hurryFloor, this.#named)
+    const { base, hurry } = platform.times
+    const soon = Math.max(platform.mono() + platform.random() * base, this.#started + hurry, this.#named)
     this.#due = Math.min(this.#due, soon)
   }
 }

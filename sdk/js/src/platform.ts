@@ -1,3 +1,5 @@
+import { defaultTimes, type Times } from './times.js'
+
 /** The events of a page's life to which a client reacts. */
 export type LifeEvent = 'online' | 'offline' | 'visibilitychange' | 'pageshow' | 'pagehide' | 'freeze' | 'resume'
 
@@ -37,6 +39,7 @@ export interface Platform {
   online(): boolean
   /** True if nobody sees the page. */
   hidden(): boolean
+  times: Times
 }
 
 /** The platform of a browser or of Node. */
@@ -60,6 +63,7 @@ export function defaultPlatform(): Platform {
     },
     online: () => navigator?.onLine !== false,
     hidden: () => document?.visibilityState === 'hidden',
+    times: defaultTimes,
   }
 }
 

@@ -4,10 +4,6 @@ import type { Follow } from './follow.js'
 import { Timer } from './platform.js'
 import { problemOf } from './problem.js'
 
-const longest = 25 // s that the server may wait for events
-const answerWithin = 20_000 // ms for an answer, beyond that wait
-const quick = 1000 // ms: an answer without news that comes sooner does not repeat at once
-
 /** The answer of a poll. */
 interface Answer {
   cursor: string
@@ -24,13 +20,15 @@ export class PollLink extends HTTPLink {
     const { placed, start, now } = this.batches()
     for (const list of [start, now]) if (list.length > 0 && !(await this.#place(list, signal))) return
     if (placed.length === 0) return
-    const started = this.host.platform.mono()
+    const { platform } = this.host
+    const { poll, quick } = platform.times
+    const started = platform.mono()
     // The first answer comes at once: it shows that polling works.
-    const answer = await this.#ask(placed, signal, this.good ? longest : 0)
+    const answer = await this.#ask(placed, signal, this.good ? poll : 0)
     if (!answer || this.closed) return
     const before = this.#places()
     for (const frame of answer.frames) if (!this.closed) this.take(frame)
-    const news = before !== this.#places() || this.host.platform.mono() - started > quick
+    const news = before !== this.#places() || platform.mono() - started > quick
     if (news) this.pace.succeed()
     else this.pace.fail()
   }
@@ -60,8 +58,9 @@ export class PollLink extends HTTPLink {
 
   /** Makes one request. Returns nothing if it was refused. */
   async #ask(follows: Follow[], signal: AbortSignal, wait: number): Promise<Answer | undefined> {
-    const within = wait * 1000 + answerWithin
-    this.#due = this.host.platform.mono() + within
+    const { platform } = this.host
+    const within = wait + platform.times.pollLate
+    this.#due = platform.mono() + within
     this.#watch.set(within)
     const answer = await this.request('/v1/realtime/poll', follows, signal, wait)
     if (!answer.ok) {

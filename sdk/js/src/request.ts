@@ -51,7 +51,6 @@ export interface RequestHost {
   readonly closing: AbortSignal
 }
 
-const answerWithin = 30_000 // ms
 const readTries = 4
 const withoutToken = /^\/v1\/auth\/(signup|signin|refresh)$/
 
@@ -90,7 +89,7 @@ async function once(
   const abort = new AbortController()
   const limit = new Timer(host.platform, () => abort.abort())
   const off = whenAborted([signal, host.closing], () => abort.abort())
-  limit.set(answerWithin)
+  limit.set(host.platform.times.answer)
   try {
     const answer = await host.platform.fetch(url, { method, headers, body, signal: abort.signal, cache: 'no-store' })
     if (!answer.ok) return await problemOf(answer)

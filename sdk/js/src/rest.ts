@@ -214,7 +214,7 @@ export interface Operations {
     body: undefined
     answer: CasesMemberView[]
   }
-  /** Remove a member from a case */
+  /** Remove a member, also a webhook, from a case */
   "DELETE /v1/cases/{id}/members/{uid}": {
     params: {
       /** The case's id, case-… */
@@ -237,28 +237,6 @@ export interface Operations {
     query: Record<string, never>
     body: CasesSetMember
     answer: CasesMemberView | ReceiptView
-  }
-  /** List the webhooks that are members of a case */
-  "GET /v1/cases/{id}/webhooks": {
-    params: {
-      /** The case's id */
-      id: string
-    }
-    query: Record<string, never>
-    body: undefined
-    answer: WebhooksMember[]
-  }
-  /** Remove a webhook from a case */
-  "DELETE /v1/cases/{id}/webhooks/{wid}": {
-    params: {
-      /** The case's id */
-      id: string
-      /** The webhook's id, whk-… */
-      wid: string
-    }
-    query: Record<string, never>
-    body: undefined
-    answer: ReceiptView
   }
   /** Make a webhook a member of a case */
   "PUT /v1/cases/{id}/webhooks/{wid}": {
@@ -372,7 +350,7 @@ export interface Operations {
     body: ChatAddMember
     answer: ChatMemberView | ReceiptView
   }
-  /** Remove a member */
+  /** Remove a member, also a webhook */
   "DELETE /v1/chat/threads/{id}/members/{uid}": {
     params: {
       /** The thread's id. */
@@ -616,28 +594,6 @@ export interface Operations {
     }
     body: undefined
     answer: TimelineEntry[]
-  }
-  /** List the webhooks that are members of a thread */
-  "GET /v1/chat/threads/{id}/webhooks": {
-    params: {
-      /** The thread's id */
-      id: string
-    }
-    query: Record<string, never>
-    body: undefined
-    answer: WebhooksMember[]
-  }
-  /** Remove a webhook from a thread */
-  "DELETE /v1/chat/threads/{id}/webhooks/{wid}": {
-    params: {
-      /** The thread's id */
-      id: string
-      /** The webhook's id, whk-… */
-      wid: string
-    }
-    query: Record<string, never>
-    body: undefined
-    answer: ReceiptView
   }
   /** Make a webhook a member of a thread */
   "PUT /v1/chat/threads/{id}/webhooks/{wid}": {
@@ -1490,6 +1446,8 @@ export type CasesMemberView = {
   name: string
   track_roles: Array<"author" | "pic" | "participant" | "saksi" | "bendahara" | "humas" | "verifikator">
   user_id: string
+  /** True if the member is a webhook, with its id in user_id and without roles. */
+  webhook?: boolean
 }
 
 export type CasesPropose = {
@@ -1635,10 +1593,12 @@ export type ChatMemberView = {
   left_at_ms?: number
   mute_until_ms?: number
   name?: string
-  /** Absent for a user who has never been a member. */
+  /** Absent for a webhook, and for a user who has never been a member. */
   role?: "owner" | "admin" | "member"
   thread_id: string
   user_id: string
+  /** True if the member is a webhook, with its id in user_id. */
+  webhook?: boolean
 }
 
 export type ChatMessageView = {
@@ -2120,11 +2080,6 @@ export type WebhooksLetter = {
   status?: number
   stream: string
   why: "rejected" | "skipped" | "unreadable"
-}
-
-export type WebhooksMember = {
-  added_at_ms: number
-  webhook_id: string
 }
 
 export type WebhooksReplay = {

@@ -1,10 +1,8 @@
 import type { Follow } from './follow.js'
 import { HTTPLink } from './http.js'
-import { wakeGrace } from './link.js'
 import { Timer } from './platform.js'
 import { problemOf } from './problem.js'
 
-const silenceLimit = 45_000 // ms: the server sends at least a comment every 20 s
 const longestEvent = 16 << 20 // characters
 
 /**
@@ -19,7 +17,7 @@ export class SSELink extends HTTPLink {
 
   protected async round(signal: AbortSignal): Promise<void> {
     this.hear()
-    this.#watch.set(silenceLimit)
+    this.#watch.set(this.host.platform.times.silence)
     const { placed, start, now } = this.batches()
     await Promise.all([placed, start, now].filter(list => list.length > 0).map(list => this.#read(list, signal)))
   }
@@ -52,11 +50,12 @@ export class SSELink extends HTTPLink {
 
   /** Nothing was received for a while, or the page woke up. The clock decides what that means. */
   #look(): void {
-    const left = silenceLimit - this.silence
+    const { silence, wake } = this.host.platform.times
+    const left = silence - this.silence
     if (left > 0) return this.#watch.set(left)
     if (this.#woken) return this.fail({ reason: 'nothing was received from the server' })
     this.#woken = true // what is queued may arrive first
-    this.#watch.set(wakeGrace)
+    this.#watch.set(wake)
   }
 
   override close(): void {

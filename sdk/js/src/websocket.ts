@@ -1,12 +1,11 @@
 import type { Follow } from './follow.js'
-import { Link, wakeGrace, type LinkHost } from './link.js'
+import { Link, type LinkHost } from './link.js'
 import { requestId, Timer, type Socket } from './platform.js'
 import { problemOf } from './problem.js'
 
 const subprotocol = 'gotong.v1'
 const defaultHeartbeat = 25_000
-const pongWithin = 10_000 // ms for the answer to a ping
-const pongSoon = 5000 // ms, when there is a reason to doubt the connection
+const leastHeartbeat = 100 // ms: a server cannot make a client ping without a pause
 const closeFollowsError = 1000 // ms: some sockets report an error and never a close
 
 /** Follows streams and sends commands over a WebSocket. */
@@ -64,7 +63,7 @@ export class WebSocketLink extends Link {
 
   /** The welcome names the interval of the server's signs of life. */
   heartbeat(ms: number): void {
-    if (ms >= 1000) this.#heartbeat = ms
+    if (ms >= leastHeartbeat) this.#heartbeat = ms
     this.#watch.set(this.#heartbeat)
   }
 
@@ -102,10 +101,12 @@ export class WebSocketLink extends Link {
   }
 
   check(): void {
-    if (this.good) this.#ping(this.silence > 2 * this.#heartbeat ? wakeGrace : pongSoon)
+    if (this.good) this.#ping(this.host.platform.times.pongSoon)
   }
 
+  /** Asks for a sign of life. After a long silence, as in sleep, there is little time left for it. */
   #ping(within: number): void {
+    if (this.silence > 2 * this.#heartbeat) within = Math.min(within, this.host.platform.times.wake)
     this.send('{"op":"ping","id":"p"}')
     this.#pingDue = this.host.platform.mono() + within
     this.#watch.set(within)
@@ -113,16 +114,18 @@ export class WebSocketLink extends Link {
 
   /** Nothing was received for a while. The clock decides what that means. */
   #look(): void {
-    const now = this.host.platform.mono()
+    const { platform } = this.host
+    const { pong, wake } = platform.times
+    const now = platform.mono()
     if (this.#pingDue === undefined) {
-      this.#ping(this.silence > 2 * this.#heartbeat ? wakeGrace : pongWithin)
+      this.#ping(pong)
     } else if (now < this.#pingDue) {
       this.#watch.set(this.#pingDue - now)
-    } else if (now > this.#pingDue + wakeGrace && !this.#lateOnce) {
+    } else if (now > this.#pingDue + wake && !this.#lateOnce) {
       // This call came late: the page was throttled or frozen, and the answer
       // may be queued behind it.
       this.#lateOnce = true
-      this.#ping(wakeGrace)
+      this.#ping(wake)
     } else {
       this.fail({ reason: 'nothing was received from the server' })
     }

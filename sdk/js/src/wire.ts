@@ -32,7 +32,7 @@ export type Chain = string
 
 export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Ping
 
-export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandCaseWebhookRemove | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd | CommandThreadWebhookRemove
+export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd
 
 export type CommandCaseCaseCreate = {
   correlation_id?: RequestId
@@ -235,20 +235,6 @@ export type CommandCaseWebhookAdd = {
   /** W3C trace context. */
   traceparent?: string
   type: "webhook.add"
-}
-
-export type CommandCaseWebhookRemove = {
-  correlation_id?: RequestId
-  data: {
-    webhook_id: string
-  }
-  id?: FrameId
-  op: "command"
-  request_id: RequestId
-  stream: string
-  /** W3C trace context. */
-  traceparent?: string
-  type: "webhook.remove"
 }
 
 export type CommandGroupGroupCreate = {
@@ -760,20 +746,6 @@ export type CommandThreadWebhookAdd = {
   /** W3C trace context. */
   traceparent?: string
   type: "webhook.add"
-}
-
-export type CommandThreadWebhookRemove = {
-  correlation_id?: RequestId
-  data: {
-    webhook_id: string
-  }
-  id?: FrameId
-  op: "command"
-  request_id: RequestId
-  stream: string
-  /** W3C trace context. */
-  traceparent?: string
-  type: "webhook.remove"
 }
 
 /** Everything of one stream after this: epoch and seq. */

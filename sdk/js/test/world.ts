@@ -1,4 +1,5 @@
 import { Client, type ClientOptions, type State } from '../src/index.js'
+import { defaultTimes } from '../src/times.js'
 import type { LifeEvent, Platform, Socket } from '../src/platform.js'
 
 /** A socket whose other end is the test. */
@@ -132,6 +133,7 @@ export class World {
     },
     online: () => world.online,
     hidden: () => world.hidden,
+    times: defaultTimes,
   }))(this)
 
   get socket(): FakeSocket {
