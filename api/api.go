@@ -3,10 +3,12 @@
 //
 // # Caveats
 //
-// The document is written by a test of internal/httpapi from the routes
-// themselves and never by hand:
+// The documents and the examples are written by tests, from the routes
+// themselves and from the answers of a running server, and never by hand. The
+// documents contain the examples, so they are written after them:
 //
-//	go test ./internal/httpapi/... -run TestDocument -update
+//	go test ./internal/app -run TestExamples -update
+//	go test ./internal/app ./internal/httpapi/realtime -run TestDocument -update
 package api
 
 import "embed"
@@ -15,6 +17,11 @@ import "embed"
 //
 //go:embed openapi.json
 var OpenAPI []byte
+
+// Examples has a request and its answer for each operation of the document.
+//
+//go:embed examples.json
+var Examples []byte
 
 // Page is the html/template of the pages that show the interface to people.
 //

@@ -79,9 +79,9 @@ func TestDamagedEndOfAStream(t *testing.T) {
 func onFile(dir string) config.Config {
 	return config.Config{
 		Env: config.Development, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Data: dir, Store: "sqlite:" + filepath.Join(dir, "gotong.db"),
-		AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
+		AccessTokenLife: 2000 * time.Hour, RefreshLife: 2000 * time.Hour, PasswordHashes: 2, MaxSessions: 1000,
 		UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
-		ShutdownGrace: 5 * time.Second, OTelSample: 1,
+		ShutdownGrace: 5 * time.Second, OTelSample: 1, OutboundNetworks: []string{"127.0.0.0/8"},
 	}
 }
 

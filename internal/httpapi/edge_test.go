@@ -2,8 +2,10 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -412,7 +414,7 @@ func TestPagesLoadNothingForeign(t *testing.T) {
 			t.Errorf("the page has no %s", want)
 		}
 	}
-	for _, foreign := range []string{"<script", "http://", "https://", "style=", "onclick"} {
+	for _, foreign := range []string{"<script", "style=", "onclick", "=\"http", "=\"//", "url("} {
 		if strings.Contains(page, foreign) {
 			t.Errorf("the page has %s", foreign)
 		}
@@ -423,8 +425,11 @@ func TestPagesLoadNothingForeign(t *testing.T) {
 	w.do("GET", "/docs/style.css", nil).want(200)
 	w.do("GET", "/openapi.json", nil).want(200)
 	for _, e := range httpapi.Entries() {
-		if a := w.do("GET", e.Type(), nil).want(200); !strings.Contains(string(a.body), e.Title) {
-			t.Errorf("%s: %s", e.Type(), a.body)
+		a := html.UnescapeString(string(w.do("GET", e.Type(), nil).want(200).body))
+		for _, text := range []string{e.Title, e.Cause, e.Cure} {
+			if text == "" || !strings.Contains(a, text) {
+				t.Errorf("%s has no %q", e.Type(), text)
+			}
 		}
 	}
 	w.do("GET", "/problems/made_up", nil).problem(404, gotong.CodeNotFound)
@@ -446,4 +451,36 @@ func TestUnreadableQueries(t *testing.T) {
 	}
 	ani.get("/v1/groups?cursor=%zz").problem(400, httpapi.CodeBadRequest)
 	ani.get(messages + "?after_seq=k3f9:0&limit=2").want(200)
+}
+
+// TestThePageHasEachOperation: in the order of tasks, with an example whose
+// command and answer are there.
+func TestThePageHasEachOperation(t *testing.T) {
+	w := newWorld(t)
+	page := html.UnescapeString(string(w.do("GET", "/docs", nil).want(200).body))
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID string `json:"operationId"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(w.server.OpenAPI(), &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, operations := range doc.Paths {
+		for _, op := range operations {
+			_, section, ok := strings.Cut(page, `<section id="`+op.ID+`">`)
+			section, _, _ = strings.Cut(section, "</section>")
+			if !ok || !strings.Contains(section, "curl -sS") {
+				t.Errorf("the page has no example of %s", op.ID)
+			}
+		}
+	}
+	at := -1
+	for _, id := range []string{"start", "sign-up", "create-thread", "send-message", "follow", "add-member", "create-group", "schemas", "problems"} {
+		i := strings.Index(page, `id="`+id+`"`)
+		if i < at {
+			t.Errorf("%s is not in the order of tasks", id)
+		}
+		at = i
+	}
 }

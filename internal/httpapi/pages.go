@@ -29,7 +29,7 @@ func mountPages(mux *http.ServeMux, a *API) {
 	})
 	pages := template.Must(template.New("").Parse(api.Page))
 	var docs bytes.Buffer
-	if err := pages.ExecuteTemplate(&docs, "docs", pageOf(a.OpenAPI())); err != nil {
+	if err := pages.ExecuteTemplate(&docs, "docs", pageOf(a)); err != nil {
 		panic("httpapi: the page cannot be written: " + err.Error())
 	}
 	mux.HandleFunc("GET /docs", func(w http.ResponseWriter, _ *http.Request) { writePage(w, docs.Bytes()) })
@@ -62,14 +62,18 @@ type page struct {
 }
 
 type pageGroup struct {
-	Name       string
-	Operations []pageOperation
+	Name, About string
+	Operations  []pageOperation
 }
+
+// Anchor is where on the page the group begins.
+func (g pageGroup) Anchor() string { return "task-" + strings.ToLower(g.Name) }
 
 type pageOperation struct {
 	ID, Method, Path, Summary, Description string
 	Token                                  bool
 	Parameters, Body, Answers              []pageField
+	Curl, Answer                           string // of the example
 }
 
 type pageSchema struct {
@@ -82,21 +86,21 @@ type pageField struct {
 	Required               bool
 }
 
-func pageOf(doc *huma.OpenAPI) page {
+func pageOf(a *API) page {
+	doc := a.OpenAPI()
 	p := page{
 		Title: doc.Info.Title, Version: doc.Info.Version, Description: doc.Info.Description, Problems: Entries(),
 	}
-	groups := map[string][]pageOperation{}
-	for _, path := range slices.Sorted(maps.Keys(doc.Paths)) {
-		item := doc.Paths[path]
-		for _, op := range []*huma.Operation{item.Get, item.Post, item.Put, item.Patch, item.Delete} {
-			if op != nil {
-				groups[op.Tags[0]] = append(groups[op.Tags[0]], operationOf(doc, op))
+	for _, task := range tasks {
+		group := pageGroup{Name: task.Name, About: task.Description}
+		for _, op := range a.ordered {
+			if op.Tags[0] == task.Name {
+				group.Operations = append(group.Operations, operationOf(doc, op))
 			}
 		}
-	}
-	for _, name := range slices.Sorted(maps.Keys(groups)) {
-		p.Groups = append(p.Groups, pageGroup{name, groups[name]})
+		if len(group.Operations) > 0 {
+			p.Groups = append(p.Groups, group)
+		}
 	}
 	schemas := doc.Components.Schemas.Map()
 	for _, name := range slices.Sorted(maps.Keys(schemas)) {
@@ -120,6 +124,9 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 		out.Body = fieldsOf(resolved(doc, op.RequestBody.Content["application/json"].Schema))
 	}
 	out.Answers = answersOf(op)
+	if e, ok := examples[op.OperationID]; ok {
+		out.Curl, out.Answer = e.curl(op), e.answer()
+	}
 	return out
 }
 

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -17,6 +18,8 @@ import (
 )
 
 const problemsGolden = "testdata/problems.golden"
+
+var update = flag.Bool("update", false, "write testdata/problems.golden anew")
 
 func TestProblemTable(t *testing.T) {
 	var b strings.Builder

@@ -14,7 +14,8 @@ import (
 // API is what routes are registered on.
 type API struct {
 	huma.API
-	guard *guard
+	guard   *guard
+	ordered []*huma.Operation // as they were registered: the order of tasks
 }
 
 const apiKey = "httpapi"
@@ -55,7 +56,7 @@ func Register[I, O any](a *API, route Route, handler func(context.Context, *I) (
 		op.Security = []map[string][]string{{"bearer": {}}}
 	}
 	body, optional := bodyOf[I]()
-	huma.Register(&documenter{API: a.API, route: route, body: body, optional: optional}, op,
+	huma.Register(&documenter{API: a.API, of: a, route: route, body: body, optional: optional}, op,
 		func(ctx context.Context, in *I) (*O, error) {
 			out, err := handler(ctx, in)
 			if err != nil {
@@ -82,6 +83,7 @@ func bodyOf[I any]() (body reflect.Type, optional bool) {
 // body, which huma does not read, and common headers.
 type documenter struct {
 	huma.API
+	of       *API
 	route    Route
 	body     reflect.Type
 	optional bool
@@ -143,7 +145,9 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 		}
 	}
+	examples[op.OperationID].document(op)
 	d.OpenAPI().AddOperation(op)
+	d.of.ordered = append(d.of.ordered, op)
 }
 
 // problem puts the error, which is the same for every operation, into one place

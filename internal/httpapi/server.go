@@ -149,23 +149,28 @@ func config(v Version) huma.Config {
 	c.Info.Description = "Community chat that is kept durably, in one order, and delivered without loss, duplicate or leak."
 	c.Info.License = &huma.License{Name: "Apache-2.0", URL: "https://www.apache.org/licenses/LICENSE-2.0"}
 	c.Servers = []*huma.Server{{URL: "/", Description: "This server."}}
-	c.Tags = []*huma.Tag{
-		{Name: "Accounts", Description: "Sign-up, sign-in, logins, and your own account."},
-		{Name: "Administration", Description: "Operations of platform admins on accounts, threads and groups."},
-		{Name: "Groups", Description: "Groups, their members and roles."},
-		{Name: "Cases", Description: "Community cases and who takes part in them."},
-		{Name: "Webhooks", Description: "Endpoints to which the server sends events: registration, secrets, and the state of delivery."},
-		{Name: "Transitions", Description: "The steps of a case: proposals, their gates and votes, and the timeline."},
-		{Name: "Threads", Description: "Making, finding, joining and leaving threads."},
-		{Name: "Members", Description: "The members of a thread and their roles."},
-		{Name: "Messages", Description: "Reading and writing messages."},
-		{Name: "Reading", Description: "Read marks, unread counts and presence."},
-		{Name: "Edge-Pod", Description: "The contracts with model runtimes, and calls of them. Answers are advice."},
-	}
+	c.Tags = tasks
 	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{
 		"bearer": {Type: "http", Scheme: "bearer", BearerFormat: "JWT"},
 	}
 	return c
+}
+
+// tasks are the groups of operations, in the order in which a newcomer meets
+// them.
+var tasks = []*huma.Tag{
+	{Name: "Accounts", Description: "Sign up, sign in, and look after your account and its logins."},
+	{Name: "Threads", Description: "Make a thread, find those of others, and join or leave one."},
+	{Name: "Messages", Description: "Post, read, edit, delete and react."},
+	{Name: "Reading", Description: "Read marks, unread counts, and who is present."},
+	{Name: "Members", Description: "Add people to a thread, give them roles, mute, remove or ban them."},
+	{Name: "Groups", Description: "Neighbourhoods, cooperatives and institutions: their members, requests to join and invitations."},
+	{Name: "Cases", Description: "Common cases and who takes part in them."},
+	{Name: "Transitions", Description: "Move a case through its stages: propose, object, vote."},
+	{Name: "Proofs", Description: "Prove that an event is in the log."},
+	{Name: "Webhooks", Description: "Let the server send events to another system."},
+	{Name: "Edge-Pod", Description: "The contracts with model runtimes, and calls of them. Answers are advice."},
+	{Name: "Administration", Description: "For platform admins: accounts, threads and groups without a leader, erasure."},
 }
 
 // schemaName puts the name of the package of routes before the type's name, so

@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"flag"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,11 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"gotong.dev/gotong"
-	"gotong.dev/gotong/api"
 	"gotong.dev/gotong/internal/httpapi"
 )
-
-var update = flag.Bool("update", false, "write api/openapi.json anew")
 
 // spec is the published document, made ready to check traffic against it.
 type spec struct {
@@ -120,19 +115,6 @@ func (s *spec) compile(pointer string) *jsonschema.Schema {
 	return schema
 }
 
-func TestDocumentIsPublished(t *testing.T) {
-	got := newWorld(t).server.OpenAPI()
-	if *update {
-		if err := os.WriteFile("../../api/openapi.json", got, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if !bytes.Equal(got, api.OpenAPI) {
-		t.Error("api/openapi.json is not what the routes publish; run the test with -update and look at the difference")
-	}
-}
-
 // TestNoDangerousSchema walks the whole document: on the pinned huma,
 // uniqueItems panics on arrays of objects, and some formats put the rejected
 // value into their message.
@@ -153,7 +135,9 @@ func TestNoDangerousSchema(t *testing.T) {
 				t.Errorf("%s has format %s", path, format)
 			}
 			for name, inner := range v {
-				walk(path+"/"+name, inner)
+				if name != "example" {
+					walk(path+"/"+name, inner)
+				}
 			}
 		case []any:
 			for i, inner := range v {

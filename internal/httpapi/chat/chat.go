@@ -56,8 +56,8 @@ func Routes(opts Options) func(*httpapi.API) {
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)
 		c.memberRoutes(api)
-		c.messageRoutes(api)
 		c.writeRoutes(api)
+		c.messageRoutes(api)
 		c.reviewRoutes(api)
 		c.markRoutes(api)
 	}

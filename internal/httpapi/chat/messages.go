@@ -23,12 +23,12 @@ func (c *chat) messageRoutes(api *httpapi.API) {
 		ID: "list-messages", Method: http.MethodGet, Path: base, Tag: tagMessages, Summary: "Read messages", Description: about,
 	}, c.listMessages)
 	httpapi.Register(api, httpapi.Route{
+		ID: "get-message", Method: http.MethodGet, Path: base + "/{mid}", Tag: tagMessages, Summary: "Get a message",
+	}, c.getMessage)
+	httpapi.Register(api, httpapi.Route{
 		ID: "poll-messages", Method: http.MethodGet, Path: base + "/poll", Tag: tagMessages,
 		Summary: "Read messages (for earlier clients)", Description: about + " It never waits; use /v1/realtime/poll to wait.",
 	}, c.listMessages)
-	httpapi.Register(api, httpapi.Route{
-		ID: "get-message", Method: http.MethodGet, Path: base + "/{mid}", Tag: tagMessages, Summary: "Get a message",
-	}, c.getMessage)
 }
 
 type listMessagesIn struct {

@@ -938,6 +938,20 @@ export interface Operations {
     body: undefined
     answer: AccountsTicket
   }
+  /** Get the proof of an event */
+  "GET /v1/streams/{kind}/{id}/events/{seq}/proof": {
+    params: {
+      /** The kind of the stream, such as thread. */
+      kind: string
+      /** The id of the stream. */
+      id: string
+      /** The seq of the event. */
+      seq: number
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ProofEvent
+  }
   /** Propose a step of a case */
   "POST /v1/transitions": {
     params: Record<string, never>
@@ -1993,6 +2007,33 @@ export type Problem = {
   /** Quote this id when you report a fault. */
   trace_id: string
   /** The address of a page about this code. */
+  type: string
+}
+
+export type ProofEvent = {
+  /** Microseconds since 1970 in UTC. */
+  at: number
+  audience: string
+  chains: string[]
+  content?: string
+  content_commitment: string
+  content_salt?: string
+  count: number
+  data: string
+  data_commitment: string
+  data_salt: string
+  epoch: string
+  /** Proofs of the earlier events from which this one was computed, such as the votes of a tally. */
+  evidence?: ProofEvent[]
+  first: number
+  form: string
+  id: string
+  partition: number
+  position: number
+  prev: string
+  proof: string
+  seq: number
+  stream: string
   type: string
 }
 

@@ -1,0 +1,73 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"gotong.dev/gotong/api"
+)
+
+// example is a request and its answer, as a test recorded them.
+type example struct {
+	Path     string          `json:"path"` // with its query
+	Request  json.RawMessage `json:"request,omitempty"`
+	Key      string          `json:"idempotency_key,omitempty"` // where the operation needs one
+	Response json.RawMessage `json:"response,omitempty"`
+}
+
+// examples are the recorded requests, by operation.
+var examples = func() map[string]example {
+	var m map[string]example
+	if err := json.Unmarshal(api.Examples, &m); err != nil {
+		panic("httpapi: api/examples.json cannot be read: " + err.Error())
+	}
+	return m
+}()
+
+// document adds the example to the published operation.
+func (e example) document(op *huma.Operation) {
+	const media = "application/json"
+	if op.RequestBody != nil && e.Request != nil {
+		op.RequestBody.Content[media].Example = e.Request
+	}
+	for status, response := range op.Responses {
+		if strings.HasPrefix(status, "2") && response.Content[media] != nil && e.Response != nil {
+			response.Content[media].Example = e.Response
+		}
+	}
+}
+
+// curl returns the example as a command for a shell in which G is the address
+// of the server and TOKEN the caller's token.
+func (e example) curl(op *huma.Operation) string {
+	var b strings.Builder
+	b.WriteString("curl -sS")
+	if op.Method != "GET" {
+		b.WriteString(" -X " + op.Method)
+	}
+	b.WriteString(` "$G` + e.Path + `"`)
+	if len(op.Security) > 0 {
+		b.WriteString(" \\\n  -H \"Authorization: Bearer $TOKEN\"")
+	}
+	if e.Key != "" {
+		b.WriteString(" \\\n  -H " + quoted("Idempotency-Key: "+e.Key))
+	}
+	if e.Request != nil {
+		b.WriteString(" \\\n  -H 'Content-Type: application/json' \\\n  -d " + quoted(string(e.Request)))
+	}
+	return b.String()
+}
+
+// quoted returns s as one word of a shell.
+func quoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+
+// answer returns the recorded answer, indented.
+func (e example) answer() string {
+	raw, err := json.MarshalIndent(e.Response, "", "  ")
+	if err != nil || e.Response == nil {
+		return ""
+	}
+	return string(raw)
+}
