@@ -1,8 +1,8 @@
 // One message in the list, one that is on its way, and what can be done with one.
 import type { Command } from '@gotong/client'
-import { memo } from 'preact/compat'
 import { useState } from 'preact/hooks'
 import { dateTime, day, dayKey, t, time } from './i18n.ts'
+import { memo } from './platform.ts'
 import type { Room, Row } from './room.ts'
 import { summary } from './Sidebar.tsx'
 import type { Aim } from './ThreadScreen.tsx'
@@ -36,6 +36,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, change, onAct
   const name = clean(row.name)
   const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
   const hidden = row.deleted || row.held || row.withheld || row.erased
+  const note = row.edited && !hidden ? t('message.edited') + ' · ' : ''
   return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
     onKeyDown={(e) => {
       if (e.key === 'Enter' && e.target === e.currentTarget) onMenu({ row, at: e.currentTarget.querySelector('.bubble')!.getBoundingClientRect() })
@@ -46,8 +47,8 @@ export const MessageRow = memo(({ row, room, first, answered, tab, change, onAct
       <div class="bubble-line">
         <div class={hidden ? 'bubble off' : 'bubble'}>
           {answered !== undefined && <Quote row={answered} />}
-          {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto"><Text>{body}</Text></p>}
-          <span class="meta">{row.edited && !hidden && <>{t('message.edited')} · </>}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>
+          {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto"><Text>{body}</Text>{!change && <Space beside={note + time(row.at)} text={body} />}</p>}
+          <span class="meta">{note}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>
             {change && <Way command={change} state={change.state} room={room} />}</span>
         </div>
         {!row.deleted && <button type="button" class="icon-button row-menu" tabIndex={tab ? 0 : -1} aria-haspopup="dialog" aria-label={t('message.actions', { name })} title={t('message.actions', { name })}
@@ -61,6 +62,12 @@ export const MessageRow = memo(({ row, room, first, answered, tab, change, onAct
     </div>
   </li>
 })
+
+/** Room at the end of a text for the time, which stands in the corner. A text from right to left ends in another corner. */
+function Space({ beside, text }: { beside: string; text: string }) {
+  if (/^\P{L}*[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/u.test(text)) return <br />
+  return <span class="space" style={{ width: beside.length * 0.43 + 0.7 + 'rem' }} />
+}
 
 function Quote({ row }: { row: Row | null }) {
   return <span class="quote">{row ? <><b><Name>{row.name}</Name></b> <span class="clip" dir="auto">{summary(row)}</span></> : <span class="clip">{t('message.gone')}</span>}</span>

@@ -25,7 +25,10 @@ export function ThreadScreen({ home, id }: { home: Home; id: string }) {
     room.onNews = (rows) => {
       if (document.visibilityState === 'visible') spoken.say(...rows.map((r) => `${clean(r.name)}: ${summary(r)}`))
     }
+    const keep = () => room.keep()
+    addEventListener('pagehide', keep)
     return () => {
+      removeEventListener('pagehide', keep)
       room.open = false
       room.onNews = undefined
       room.keep()
@@ -148,9 +151,9 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   const known = new Map(rows.map((r) => [r.id, r]))
   const tab = known.has(active) ? active : rows.at(-1)?.id
   const overlay = overlays(pending)
-  return <div class="messages">
+  return <div class="messages" aria-busy={!room.loaded}>
     <div class="scroll" ref={box} onScroll={() => { remember(); see(); more() }}>
-      <p class="soft center begin">{room.loading === 'first' && rows.length === 0 ? t('loading') : room.loading === 'older' ? t('loading')
+      <p class="soft center begin">{room.loading === 'first' || room.loading === 'older' ? t('loading')
         : room.loaded && room.atStart ? rows.length === 0 && pending.length === 0 ? t('thread.none') : t('thread.begin') : ''}</p>
       <ol ref={list} class="rows" aria-label={t('thread.messages')} onKeyDown={move}>
         {rows.flatMap((row, i) => {

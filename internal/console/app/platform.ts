@@ -1,5 +1,6 @@
 // What the page needs of the browser, and goes on without: storage, one
 // database, and models that are drawn once per frame.
+import { Component, createElement, type FunctionComponent } from 'preact'
 import { useEffect, useReducer } from 'preact/hooks'
 
 const prefix = 'gotong.'
@@ -143,4 +144,17 @@ export function soon(ms: number, run: () => void): () => void {
 /** A random id; crypto.randomUUID is missing on pages without HTTPS. */
 export function randomId(): string {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (b) => b.toString(16).padStart(2, '0')).join('')
+}
+
+/** A component that is drawn again only if a property has changed. */
+export function memo<P extends object>(draw: FunctionComponent<P>): FunctionComponent<P> {
+  class Memo extends Component<P> {
+    override shouldComponentUpdate(next: P): boolean {
+      return Object.keys(next).some((k) => next[k as keyof P] !== (this.props as P)[k as keyof P])
+    }
+    render() {
+      return createElement(draw, this.props as P)
+    }
+  }
+  return Memo as unknown as FunctionComponent<P>
 }

@@ -189,6 +189,11 @@ func browser(t *testing.T) context.Context {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
 		chromedp.Flag("font-render-hinting", "none"))
+	fonts, err := filepath.Abs("fonts.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	options = append(options, chromedp.Env("FONTCONFIG_FILE="+fonts))
 	ctx, cancel := chromedp.NewExecAllocator(context.WithoutCancel(t.Context()), options...)
 	t.Cleanup(cancel)
 	return ctx
@@ -331,20 +336,65 @@ func (p *tab) shot(name string) {
 	}
 }
 
-const banjir = `Halo, saya tetangga baru`
-
+// TestNewcomer follows somebody who opens the console for the first time: they
+// sign in as the printed neighbour, write, get an answer, lose the network, write
+// on, close the lid, and come back. Every message is there, in order, once.
 func TestNewcomer(t *testing.T) {
 	v := demo(t)
 	network := newWire(t, v.address)
 	p := open(t, browser(t), view{width: 1200, height: 800, language: "id-ID"})
 	p.do(chromedp.Navigate("http://" + network.address + "/#token=" + v.token))
 	p.await("the offer", `!location.hash && document.querySelector('.door form strong')?.innerText === 'Tamu'`)
-	p.shot("x-offer")
+	p.clean("offer")
 	p.click(".door .primary")
-	p.await("threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
-	p.shot("x-list")
-	p.click(`.sidebar .item`)
-	p.await("messages", `document.querySelectorAll('li[data-row]').length > 5`)
-	p.shot("x-thread")
+	p.await("the threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
+	p.click(`.sidebar .item:not(:has(.item-line > .icon))`) // the open one
+	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
+
+	p.write("Halo, saya tetangga baru")
+	p.await("the answer", `[...document.querySelectorAll('li[data-row] .text')].some(e => e.innerText.includes('Halo Tamu, selamat datang'))`)
 	p.clean("thread")
+
+	network.set(true)
+	p.await("that the network is lost", `document.querySelector('.connection span').innerText !== ''`)
+	p.write("Jaringan putus, saya tetap menulis")
+	p.write("Pesan kedua tanpa jaringan")
+	p.await("both waiting", `document.querySelectorAll('.pending').length === 2 && /2 menunggu/.test(document.querySelector('.connection').innerText)`)
+	p.clean("offline")
+	p.do(page.SetWebLifecycleState(page.SetWebLifecycleStateStateFrozen)) // the lid closes
+	network.set(false)
+	p.do(page.SetWebLifecycleState(page.SetWebLifecycleStateStateActive))
+	p.await("both sent", `document.querySelectorAll('.pending').length === 0 && document.querySelector('.connection span').innerText === ''`)
+
+	want := []string{"Halo, saya tetangga baru", "Halo Tamu, selamat datang", "Jaringan putus, saya tetap menulis", "Pesan kedua tanpa jaringan"}
+	p.inOrder(want)
+	p.do(chromedp.Reload())
+	p.await("the messages again", `document.querySelector('.messages')?.ariaBusy === 'false'`)
+	p.inOrder(want)
+	var twice []string
+	p.eval(`(() => { const ids = [...document.querySelectorAll('li[data-row]')].map(e => e.dataset.id); return ids.filter((id, i) => ids.indexOf(id) !== i) })()`, &twice)
+	if len(twice) > 0 {
+		t.Errorf("shown twice: %v", twice)
+	}
+	p.clean("back")
+}
+
+// inOrder fails unless each text begins exactly one message, in this order.
+func (p *tab) inOrder(want []string) {
+	p.t.Helper()
+	at, list := -1, p.texts()
+	for _, w := range want {
+		found := 0
+		for i, text := range list {
+			if strings.HasPrefix(text, w) {
+				if found++; i < at {
+					p.t.Errorf("%q is at %d, before %d", w, i, at)
+				}
+				at = i
+			}
+		}
+		if found != 1 {
+			p.t.Errorf("%q is there %d times in %q", w, found, list)
+		}
+	}
 }
