@@ -41,6 +41,7 @@ type Thread struct {
 	Name        string `json:"name"`
 	Topic       string `json:"topic"`
 	Icon        string `json:"icon"`
+	With        *Actor `json:"with"` // of a direct thread: the other user
 	MemberCount int    `json:"member_count"`
 	CreatedAtMS int64  `json:"created_at_ms"`
 	UpdatedAtMS int64  `json:"updated_at_ms"`
@@ -131,6 +132,12 @@ func joined(path string, parts []string) string {
 // CreateThread creates a thread that the caller owns.
 func (c *Client) CreateThread(ctx context.Context, in NewThread, opts ...CallOption) (Thread, error) {
 	return write[Thread](ctx, c, http.MethodPost, "/v1/chat/threads", in, opts)
+}
+
+// Direct starts the direct thread of the caller and another user, or returns the caller
+// to it. Two users have one, however often each of them starts it.
+func (c *Client) Direct(ctx context.Context, userID string, opts ...CallOption) (Thread, error) {
+	return write[Thread](ctx, c, http.MethodPut, joined("/v1/chat/direct/", []string{userID}), nil, opts)
 }
 
 // Threads lists threads, newest first. With a scope, it lists the scope's

@@ -381,6 +381,8 @@ func (v *village) talk(on gotong.Stream) {
 		v.try(on, me, thread.CmdJoin, thread.Join{})
 	case 3:
 		v.try(on, me, thread.CmdLeave, thread.Leave{})
+		v.try(thread.DirectOf(me, other), me, thread.CmdDirect, thread.Direct{UserID: other})
+		v.try(thread.DirectOf(me, other), other, thread.CmdLeave, thread.Leave{})
 	case 4:
 		v.try(on, me, thread.CmdMute, thread.Mute{UserID: other, UntilMS: int64(v.pick(2)) * 4_000_000_000_000})
 	case 5:

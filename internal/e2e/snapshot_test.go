@@ -361,7 +361,7 @@ func TestSnapshotLaw(t *testing.T) {
 	hook := demand(t, n.url, "boss-eka", "POST", "/v1/webhooks", `{"scope_id":"rt05","url":"https://hooks.example.org"}`, 201).str("webhook_id")
 	muted := time.Now().Add(time.Hour).UnixMilli()
 	done := map[string]bool{
-		"thread.create": true, "group.create": true,
+		"thread.create": true, "thread.direct": true, "group.create": true,
 		"member.appoint": true, // only where an account of the server's own was disabled; the rules' own tests hold it to the law
 	}
 	(&law{t, n.url, h, "owner", stream, "/v1/chat/threads/" + th.ThreadID}).hold([]deed{

@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"encoding/json"
+	"hash/fnv"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,6 +34,13 @@ func Show[T Tagger](view T, asOf, ifNoneMatch string) *Shown[T] {
 		out.Status = http.StatusNotModified
 	}
 	return out
+}
+
+// Sum returns a checksum of values, for the ETag of a view that shows them.
+func Sum(values ...any) string {
+	sum := fnv.New64a()
+	_ = json.NewEncoder(sum).Encode(values) // values of a view always encode
+	return strconv.FormatUint(sum.Sum64(), 36)
 }
 
 // Matches reports whether an If-None-Match header (RFC 9110, 13.1.2) names the

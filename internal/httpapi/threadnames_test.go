@@ -89,3 +89,43 @@ func TestArchivedThreadsAreListedOnRequest(t *testing.T) {
 	}
 	ani.say(all[0], "Halo")
 }
+
+// TestADirectThread: two users have one, which shows each the other, and which nobody
+// else can find.
+func TestADirectThread(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, mod := w.signUp("ani"), w.signUp("budi"), w.withRole("mod", gotong.RoleModerator)
+	start := func(p, other *person) *answer { return p.do(http.MethodPut, "/v1/chat/direct/"+other.id, nil) }
+	a := start(ani, budi).want(200)
+	th := "/v1/chat/threads/" + a.str("thread_id")
+	if a.str("scope_id") != "direct" || a.str("my_role") != "member" || fmt.Sprint(a.object()["with"]) != fmt.Sprint(map[string]any{"user_id": budi.id, "name": "budi"}) {
+		t.Errorf("%s", a.body)
+	}
+	if b := start(budi, ani).want(200); b.str("thread_id") != a.str("thread_id") || b.num("seq") != 1 || b.object()["with"].(map[string]any)["name"] != "ani" {
+		t.Errorf("%s", b.body)
+	}
+	for _, path := range []string{"/v1/chat/threads", "/v1/chat/threads?scope_id=direct"} {
+		if list := budi.get(path).want(200).list(); len(list) != 1 || list[0]["with"].(map[string]any)["user_id"] != ani.id {
+			t.Errorf("%s: %v", path, list)
+		}
+		if list := mod.get(path).want(200).list(); len(list) != 0 {
+			t.Errorf("a stranger: %s: %v", path, list)
+		}
+	}
+	w.unknownTo(th, ani.say(th, "rahasia").str("message_id"), ani, mod)
+	ani.do(http.MethodPatch, th, map[string]any{"name": "x"}).problem(403, gotong.CodeForbidden)
+	start(ani, ani).problem(422, gotong.CodeInvalid)
+	ani.do(http.MethodPut, "/v1/chat/direct/nobody", nil).problem(404, gotong.CodeNotFound)
+	ani.post("/v1/chat/threads", map[string]any{"scope_id": "direct", "privacy_level": "public"}).problem(422, gotong.CodeInvalid)
+
+	budi.post(th+"/leave", nil).want(200)
+	ani.post(th+"/messages/send", map[string]any{"body": "Halo?"}).problem(409, gotong.CodeConflict)
+	if b := start(ani, budi).want(200); b.num("member_count") != 1 || b.header.Get("ETag") == a.header.Get("ETag") {
+		t.Errorf("starting it again brought somebody back: %s", b.body)
+	}
+	budi.get(th).problem(404, gotong.CodeNotFound)
+	if b := start(budi, ani).want(200); b.num("member_count") != 2 || b.num("unread") != 0 {
+		t.Errorf("%s", b.body)
+	}
+	ani.say(th, "Halo lagi")
+}

@@ -116,7 +116,7 @@ func affects(e gotong.Event) gotong.Affected {
 		if d.Members == Home {
 			return gotong.Affected{Everyone: true}
 		}
-		return gotong.Affected{Users: []string{e.Actor.UserID}}
+		return gotong.Affected{Users: append([]string{e.Actor.UserID}, d.Pair...)}
 	case HistoryChanged, Archived, Unarchived: // in an archived thread, nobody sends a signal
 		return gotong.Affected{Everyone: true}
 	case Joined:

@@ -34,5 +34,5 @@ func (r ruling) appoint(c Appoint) (gotong.Decision, error) {
 // ownerless reports whether the thread has members of its own, and no owner who
 // can act.
 func (r ruling) ownerless() bool {
-	return r.thread.Members == Own && !r.thread.Closed() && !r.thread.Led(r.state, r.Accounts)
+	return r.thread.Members == Own && !r.thread.Direct() && !r.thread.Closed() && !r.thread.Led(r.state, r.Accounts)
 }

@@ -22,6 +22,9 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 	if c, ok := cmd.Data.(Create); ok {
 		return r.create(s, cmd, c)
 	}
+	if c, ok := cmd.Data.(Direct); ok {
+		return r.direct(s, cmd, c)
+	}
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	if !ok {
 		return gotong.Decision{}, gotong.NotFound()
@@ -136,8 +139,10 @@ func (r ruling) elsewhere() error {
 func (r ruling) leads() bool { return r.me.role.rank() >= Admin.rank() }
 
 // moderates reports whether the actor may act on others, as an owner or admin
-// of the thread or as a moderator of the platform.
-func (r ruling) moderates() bool { return r.me.power(r.cmd.Actor.Role) >= Admin.rank() }
+// of the thread or as a moderator of the platform; nobody may in a direct one.
+func (r ruling) moderates() bool {
+	return !r.thread.Direct() && r.me.power(r.cmd.Actor.Role) >= Admin.rank()
+}
 
 // outranked reports whether the target's role is higher than what the actor
 // may act on.

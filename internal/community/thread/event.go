@@ -54,6 +54,7 @@ type Created struct {
 	Privacy Privacy       `json:"privacy_level"`
 	History Policy        `json:"history"`
 	Members Source        `json:"members"`
+	Pair    []string      `json:"pair,omitempty"` // of a direct thread: its users, both members
 }
 
 // HistoryChanged is the data of thread.history_changed.

@@ -22,6 +22,8 @@ func (r ruling) maySend() error {
 		return gotong.NewError(gotong.CodeForbidden, "Only members can write in this thread; join it first.")
 	case r.me.row.MutedAt(r.cmd.Now):
 		return gotong.NewError(gotong.CodeForbidden, "You are muted in this thread.")
+	case r.thread.Direct() && r.thread.Roster.Members < len(r.thread.Pair):
+		return gotong.NewError(gotong.CodeConflict, "The other user has left this direct thread; only they can return to it.")
 	case r.thread.ArchivedAt != 0:
 		return gotong.NewError(gotong.CodeArchived, "The thread is archived: it can only be read.")
 	default:

@@ -7,16 +7,25 @@ import "gotong.dev/gotong"
 var errNoHome = gotong.NotFound()
 
 func (r Rules) home(cmd gotong.Command) (gotong.Stream, error) {
-	c, ok := cmd.Data.(Create)
-	if !ok {
+	switch c := cmd.Data.(type) {
+	case Create:
+		return r.Lenders.HomeOf(c.ScopeID), nil
+	case Direct:
+		return cmd.Stream, nil
+	default:
 		return "", errNoHome
 	}
-	return r.Lenders.HomeOf(c.ScopeID), nil
 }
 
 func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if c, ok := cmd.Data.(Create); ok {
 		return r.createNeeds(s, cmd, c)
+	}
+	if c, ok := cmd.Data.(Direct); ok {
+		id := cmd.Stream.ID()
+		return []gotong.Ref{
+			{Stream: cmd.Stream, Key: ThreadKey(id)}, {Stream: cmd.Stream, Key: MemberKey(id, cmd.Actor.UserID)}, gotong.AccountRef(c.UserID),
+		}
 	}
 	refs := make([]gotong.Ref, 0, 4) // as many as most commands need
 	refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())})

@@ -46,7 +46,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 func created(e gotong.Event, d Created) []gotong.Change {
 	id, me := e.Stream.ID(), e.Actor.UserID
 	t := Thread{
-		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At,
+		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At, Pair: d.Pair,
 		History: []PolicyChange{{Seq: e.Seq, Count: e.Count, Policy: d.History}},
 		Titled:  Titled{}.set(e, func(string) bool { return true }),
 	}
@@ -56,11 +56,17 @@ func created(e gotong.Event, d Created) []gotong.Change {
 	}
 	if d.Members == Home {
 		changes = append(changes, gotong.List(OfLenderKey(d.Lender, e.At, id), e.Stream, true))
-	} else {
-		t.Roster = t.Move(me, "", string(Owner), string(Owner))
-		row := Member{Membership: gotong.Membership{}.Join(e, string(Owner))}
-		changes = append(changes, gotong.Change{Key: MemberKey(id, me), Doc: row},
-			gotong.List(OfUserKey(me, e.At, id), e.Stream, true))
+		return append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
+	}
+	first, role := []string{me}, Owner
+	if t.Direct() {
+		first, role = d.Pair, MemberRole
+	}
+	for _, user := range first {
+		t.Roster = t.Move(user, "", string(role), string(Owner))
+		row := Member{Membership: gotong.Membership{}.Join(e, string(role))}
+		changes = append(changes, gotong.Change{Key: MemberKey(id, user), Doc: row},
+			gotong.List(OfUserKey(user, e.At, id), e.Stream, true))
 	}
 	return append(changes, gotong.Change{Key: ThreadKey(id), Doc: t})
 }

@@ -91,6 +91,7 @@ type Thread struct {
 	Members   Source         `json:"members"`
 	History   []PolicyChange `json:"history"` // oldest first, each another policy than the one before
 	CreatedAt gotong.Instant `json:"created_at"`
+	Pair      []string       `json:"pair,omitempty"` // the users of a direct thread
 	Titled
 	ArchivedAt gotong.Instant `json:"archived_at,omitempty"` // set: it can only be read
 	gotong.Roster
@@ -105,8 +106,8 @@ type PolicyChange struct {
 }
 
 // Closed reports whether the last member left: nobody can come into the thread
-// any more. One that borrows its members never closes by itself.
-func (t Thread) Closed() bool { return t.Members == Own && t.Roster.Members == 0 }
+// any more. One that borrows its members, or is direct, never closes by itself.
+func (t Thread) Closed() bool { return t.Members == Own && t.Roster.Members == 0 && !t.Direct() }
 
 // Policy is the history policy that holds now.
 func (t Thread) Policy() Policy {

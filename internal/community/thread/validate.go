@@ -33,6 +33,7 @@ func (o Origin) clean() Origin { o.SentBy = text.Name.Clean(o.SentBy); return o 
 func (c Create) Validate() error {
 	var check gotong.Check
 	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be 1 to 128 of A-Za-z0-9._:-")
+	check.That(c.ScopeID != DirectScope, "scope_id", "must not be direct, which is the scope of direct threads")
 	check.That(c.Privacy == Public || c.Privacy == Private, "privacy_level", "must be public or private")
 	check.That(c.History == "" || validPolicy(c.History), "history", "must be all or from_join")
 	check.That(c.Members == "" || c.Members == Own || c.Members == Home, "members", "must be own or home")

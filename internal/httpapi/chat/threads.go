@@ -20,6 +20,12 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 			"may borrow the group's members, or those of a stream in the group.",
 	}, thread.StreamOf, thread.CmdCreate, CreateThread.command)
 	httpapi.Register(api, httpapi.Route{
+		ID: "start-direct-thread", Method: http.MethodPut, Path: "/v1/chat/direct/{uid}", Tag: tagThreads, Write: true,
+		Summary: "Start the direct thread with a user",
+		Description: "Two users have one direct thread, whichever of them starts it and however often. " +
+			"A user who has left it returns to it.",
+	}, c.direct)
+	httpapi.Register(api, httpapi.Route{
 		ID: "list-threads", Method: http.MethodGet, Path: "/v1/chat/threads", Tag: tagThreads, Summary: "List threads",
 		Description: "Newest first. With a scope: its public threads and those of its threads that you are a member of. " +
 			"Without: those that you are a member of. Archived threads are listed only with archived=true, and then alone. " +
@@ -77,6 +83,16 @@ type HistoryPolicy struct {
 	Policy thread.Policy `json:"policy" enum:"all,from_join"`
 }
 
+type directIn struct {
+	UserID string `path:"uid" doc:"The other user's id."`
+	Empty  httpapi.NoBody
+}
+
+func (c *chat) direct(ctx context.Context, in *directIn) (*httpapi.Answered[ThreadView], error) {
+	id := thread.DirectOf(viewer(ctx).UserID, in.UserID).ID()
+	return c.Write(ctx, id, thread.CmdDirect, thread.Direct{UserID: in.UserID}, nil)
+}
+
 type getIn struct {
 	InThread
 	MinSeq      string `query:"min_seq" doc:"Wait until the thread has the event at this position, epoch:seq; 503 not_yet after 5 s."`
@@ -104,7 +120,11 @@ func (v ThreadView) Tag() string {
 	if v.Unread != nil {
 		unread = *v.Unread
 	}
-	return fmt.Sprintf("%q", fmt.Sprintf("%s.%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, v.LenderAsOf, members, unread, v.MyRole))
+	tag := fmt.Sprintf("%s.%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, v.LenderAsOf, members, unread, v.MyRole)
+	if v.With != nil {
+		tag += "." + httpapi.Sum(v.With)
+	}
+	return fmt.Sprintf("%q", tag)
 }
 
 // Cursor returns the cursor of the state.
@@ -128,9 +148,19 @@ func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, 
 		return nil, err
 	}
 	unread, err := c.unread(ctx, looks)
-	views := map[string]ThreadView{}
+	var others []string
 	for _, l := range looks {
-		views[l.Stream.ID()] = l.view(ctx, unread[l.Stream])
+		if l.thread.Direct() {
+			others = append(others, l.thread.Other(l.Viewer.UserID))
+		}
+	}
+	names, views := c.Names(ctx, others), map[string]ThreadView{}
+	for _, l := range looks {
+		v := l.view(ctx, unread[l.Stream])
+		if id := l.thread.Other(l.Viewer.UserID); id != "" {
+			v.With = &Author{id, names[id]}
+		}
+		views[l.Stream.ID()] = v
 	}
 	return views, err
 }

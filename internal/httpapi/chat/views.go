@@ -2,13 +2,13 @@ package chat
 
 import (
 	"encoding/json"
-	"hash/fnv"
 	"maps"
 	"slices"
 	"strconv"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/view"
 )
 
@@ -24,6 +24,7 @@ type ThreadView struct {
 	Name        string         `json:"name,omitempty"`
 	Topic       string         `json:"topic,omitempty"`
 	Icon        string         `json:"icon,omitempty" doc:"One emoji."`
+	With        *Author        `json:"with,omitempty" doc:"Of a direct thread: the other user."`
 	MemberCount int            `json:"member_count"`
 	Closed      bool           `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
 	CreatedAtMS int64          `json:"created_at_ms"`
@@ -54,7 +55,7 @@ type MemberView struct {
 	BanUntilMS  int64       `json:"ban_until_ms,omitempty" doc:"The end of the ban."`
 }
 
-// Author is the author of a message, as other users see them.
+// Author is a user, as other users see them.
 type Author struct {
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`
@@ -124,10 +125,7 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
 	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Erased {
-		sum := fnv.New64a()
-		_ = json.NewEncoder(sum).Encode(m.Reactions) // neither can fail
-		_ = json.NewEncoder(sum).Encode([]bool{m.Withheld, m.Held, m.Erased})
-		tag += "." + strconv.FormatUint(sum.Sum64(), 36)
+		tag += "." + httpapi.Sum(m.Reactions, m.Withheld, m.Held, m.Erased)
 	}
 	return `"` + tag + `"`
 }

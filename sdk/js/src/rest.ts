@@ -250,6 +250,16 @@ export interface Operations {
     body: undefined
     answer: ReceiptView
   }
+  /** Start the direct thread with a user */
+  "PUT /v1/chat/direct/{uid}": {
+    params: {
+      /** The other user's id. */
+      uid: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ChatThreadView | ReceiptView
+  }
   /** List threads */
   "GET /v1/chat/threads": {
     params: Record<string, never>
@@ -1558,6 +1568,7 @@ export type ChatAdviceView = {
   prompt?: string
   provider: string
   reasoning?: string
+  revision: number
   status: string
   target_seq: number
   version: string
@@ -1620,7 +1631,7 @@ export type ChatMessageView = {
   attachments: unknown[]
   author: ChatAuthor
   author_id: string
-  /** Empty if the message was deleted or its text is withheld or was erased. */
+  /** Empty if the message was deleted or is held, or its text is withheld or was erased. */
   body: string
   correlation_id: string
   created_at_ms: number
@@ -1628,7 +1639,7 @@ export type ChatMessageView = {
   edited_at_ms?: number
   /** True if a platform admin erased the text. */
   erased?: boolean
-  /** True while the text is hidden because a moderator, or the policy, holds it for review. */
+  /** True while a moderator, or the policy, holds the message for review: only its author gets the text. */
   held?: boolean
   message_id: string
   /** The ordinal among the thread's messages. */
@@ -1764,6 +1775,8 @@ export type ChatThreadView = {
   /** For members: unread messages, counted to 999. */
   unread?: number
   updated_at_ms: number
+  /** Of a direct thread: the other user. */
+  with?: ChatAuthor
 }
 
 export type ChatUnread = {

@@ -1703,6 +1703,7 @@ export type EventThreadMessageAdvised = {
     prompt?: string
     provider: string
     reasoning?: string
+    revision: number
     status: string
     target_seq: number
     version: string
@@ -1885,6 +1886,7 @@ export type EventThreadThreadCreated = {
     lender?: Stream
     members: string
     name?: string
+    pair?: string[]
     privacy_level: string
     scope_id: string
     topic?: string
