@@ -176,6 +176,7 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	thread = th["thread_id"].(string)
 	wati.do("list-threads", with{"?scope_id=rt05"}, nil)
 	wati.do("get-thread", with{thread}, nil)
+	wati.do("start-direct-thread", with{joko.id}, nil)
 	wati.do("update-thread", with{thread}, m{"topic": "Selokan dan pos ronda", "icon": "🧹"})
 	joko.do("join-thread", with{thread}, nil)
 	posted := wati.do("send-message", with{thread}, m{"body": "Kerja bakti hari Minggu jam 7, kumpul di pos."})
