@@ -21,7 +21,7 @@ func TestErasedTextIsGoneFromEveryRead(t *testing.T) {
 	ani.say(th, "another").want(201)
 	ani.do("PATCH", at, map[string]any{"body": "canary two"}, ifMatch(m.header.Get("ETag"))).want(200)
 	tag := ani.get(at).want(200).header.Get("ETag")
-	order := map[string]any{"stream": stream, "seqs": []int64{m.num("seq")}, "reason": "a court order"}
+	order := map[string]any{"stream": stream, "seqs": []int64{m.num("seq")}, "reason": "a \u202ecourt\u0000 order"}
 	for range 2 {
 		a := boss.post("/v1/admin/erasures", order, key("order-1")).want(200)
 		if a.num("erased") != 2 || !strings.HasSuffix(a.str("as_of"), ":6") {
@@ -30,12 +30,15 @@ func TestErasedTextIsGoneFromEveryRead(t *testing.T) {
 	}
 	for what, a := range map[string]*answer{
 		"the message": ani.get(at, ifNoneMatch(tag)).want(200), "the list": ani.get(th + "/messages").want(200),
-		"a page":      ani.get(th + "/messages?after_seq=k3f9:0").want(200),
-		"a long poll": ani.get("/v1/realtime/poll?streams=" + stream + "&since=" + stream + "@k3f9:0"),
+		"a page":       ani.get(th + "/messages?after_seq=k3f9:0").want(200),
+		"the timeline": ani.get(th + "/timeline").want(200),
 	} {
 		if strings.Contains(string(a.body), "canary") {
 			t.Errorf("%s shows it: %s", what, a.body)
 		}
+	}
+	if line := ani.get(th + "/timeline"); !strings.Contains(string(line.body), `"a court order"`) {
+		t.Errorf("the reason is not shown: %s", line.body)
 	}
 	if a := ani.get(at); a.object()["erased"] != true || a.str("body") != "" || a.num("revision") != 1 {
 		t.Errorf("the message: %s", a.body)

@@ -18,11 +18,17 @@ func TestSecretIsShownToItsRequestAlone(t *testing.T) {
 		want(http.StatusCreated).str("group_id")
 	ani.post("/v1/groups/"+group+"/members", map[string]any{"user_id": budi.id}).want(http.StatusCreated)
 	ani.post("/v1/groups/"+group+"/members/"+budi.id+"/role", map[string]any{"role": "admin"}).want(http.StatusOK)
-	hook := map[string]any{"scope_id": group, "url": "https://hooks.example.org/"}
+	hook := map[string]any{"scope_id": group, "url": "https://hooks.example.org/", "description": " to the\u202e archive\u0000"}
 	create := func() *answer { return ani.do("POST", "/v1/webhooks", hook, key("create")).want(http.StatusCreated) }
 	secret := func(a *answer) string { s, _ := a.object()["secret"].(string); return s }
 	first := create()
 	of := "/v1/webhooks/" + first.str("webhook_id")
+	if got := first.str("description"); got != "to the archive" {
+		t.Errorf("the description is %q", got)
+	}
+	if got := ani.do("PATCH", of, map[string]any{"description": "\u2066x"}, key("describe")).want(200).str("description"); got != "x" {
+		t.Errorf("the new description is %q", got)
+	}
 	if secret(first) == "" || secret(create()) != secret(first) {
 		t.Error("the repetition does not show the first secret")
 	}

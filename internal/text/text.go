@@ -47,24 +47,24 @@ var (
 		clean: name, valid: validName,
 	}
 	Message = Sort{
-		Name: "message", Step: "without blank lines before it and space after it", Least: 1, Most: 4000,
+		Name: "message", Step: "as running text, without blank lines before it and space after it", Least: 1, Most: 4000,
 		Says: "must have 1 to 4000 characters, at least one of them visible", clean: prose, valid: Visible,
 	}
 	Description = Sort{
-		Name: "description", Step: "without surrounding space", Most: 2000,
-		Says: "must have at most 2000 characters", clean: strings.TrimSpace, valid: anything,
+		Name: "description", Step: "as running text, without surrounding space", Most: 2000,
+		Says: "must have at most 2000 characters", clean: trimmed, valid: anything,
 	}
 	Reason = Sort{
-		Name: "reason", Step: "without surrounding space", Most: 500,
-		Says: "must have at most 500 characters", clean: strings.TrimSpace, valid: anything,
+		Name: "reason", Step: "as running text, without surrounding space", Most: 500,
+		Says: "must have at most 500 characters", clean: trimmed, valid: anything,
 	}
 	Grounds = Sort{
-		Name: "required reason", Step: "without surrounding space", Least: 1, Most: 500,
-		Says: "must have 1 to 500 characters, at least one of them visible", clean: strings.TrimSpace, valid: Visible,
+		Name: "required reason", Step: "as running text, without surrounding space", Least: 1, Most: 500,
+		Says: "must have 1 to 500 characters, at least one of them visible", clean: trimmed, valid: Visible,
 	}
 	Note = Sort{
-		Name: "message with a request to join", Step: "without surrounding space", Most: 512,
-		Says: "must have at most 512 characters", clean: strings.TrimSpace, valid: anything,
+		Name: "message with a request to join", Step: "as running text, without surrounding space", Most: 512,
+		Says: "must have at most 512 characters", clean: trimmed, valid: anything,
 	}
 	Emoji = Sort{
 		Name: "emoji", Step: "the fully qualified form, with U+FE0F where Unicode lists it", Least: 1, Most: 16,
@@ -94,13 +94,34 @@ func anything(string) bool { return true }
 
 func trimmedNFC(s string) string { return norm.NFC.String(strings.TrimSpace(s)) }
 
-// prose returns s without blank lines before it and space after it. The first line
-// keeps its indentation.
+// running returns s with line feeds as line breaks, without other control characters
+// than these and tabs, and without those that embed, override or isolate a direction
+// (UAX #9), which could reverse the text after it. Marks of a direction stay.
+func running(s string) string {
+	if !utf8.ValidString(s) {
+		return s // invalid; mapping would make it valid
+	}
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r == '\r':
+			return '\n'
+		case r != '\n' && r != '\t' && unicode.IsControl(r), r >= '\u202a' && r <= '\u202e', r >= '\u2066' && r <= '\u2069':
+			return -1
+		default:
+			return r
+		}
+	}, strings.ReplaceAll(s, "\r\n", "\n"))
+}
+
+func trimmed(s string) string { return strings.TrimSpace(running(s)) }
+
+// prose returns running text without blank lines before it and space after it. The
+// first line keeps its indentation.
 func prose(s string) string {
-	s = strings.TrimRightFunc(s, unicode.IsSpace)
+	s = strings.TrimRightFunc(running(s), unicode.IsSpace)
 	start := 0
 	for i, r := range s {
-		if r == '\n' || r == '\r' || r == '\u2028' || r == '\u2029' {
+		if r == '\n' || r == '\u2028' || r == '\u2029' {
 			start = i + utf8.RuneLen(r)
 		} else if !unicode.IsSpace(r) {
 			break

@@ -88,6 +88,12 @@ func TestSorts(t *testing.T) {
 		{text.Message, "\r\n  Halo\u00a0", "  Halo"},
 		{text.Message, "e\u0301\u200b x", "e\u0301\u200b x"}, // as it was written
 		{text.Message, " \u200b\n", refused},
+		{text.Message, "\x00a\r\nb\rc\td\x1b[31m\u0085\x7f", "a\nb\nc\td[31m"},
+		{text.Message, "\x00\u202e\u2069", refused},
+		{text.Message, "\u2067a\u2069 \u202eb\u202c \u200fc\u200e", "a b \u200fc\u200e"}, // marks of a direction stay
+		{text.Message, "a\xff\x00", refused},
+		{text.Description, "\x00 a\u202eb\r\n", "ab"}, {text.Reason, "\x07a\u2066b", "ab"},
+		{text.Grounds, "\u202ea\x00", "a"}, {text.Grounds, "\x00", refused}, {text.Note, "a\x00\nb\u202d", "a\nb"},
 		{text.Message, strings.Repeat("x", 4001), refused},
 		{text.Message, "    " + strings.Repeat("x", 3996) + "  ", "    " + strings.Repeat("x", 3996)},
 		{text.Description, "  ", ""},
@@ -134,13 +140,19 @@ func TestSorts(t *testing.T) {
 // Whatever is typed: cleaning is done once, and what a name may hold can be
 // seen, in one line and in one direction.
 func TestCleaningTwiceChangesNothing(t *testing.T) {
-	odd := rapid.SampledFrom([]rune("a é\u0301\u200b\u200c\u200d\u202e\u2066\ufe0f\ufe0e\u3164\u00ad\u00a0\n\r\t\u2028❤👍🏽1#\u20e3🇮🇩می්\U000e0067\x00"))
+	odd := rapid.SampledFrom([]rune("a é\u0301\u200b\u200c\u200d\u202e\u2066\u200f\x1b\u0085\ufe0f\ufe0e\u3164\u00ad\u00a0\n\r\t\u2028❤👍🏽1#\u20e3🇮🇩می්\U000e0067\x00"))
 	rapid.Check(t, func(t *rapid.T) {
 		typed := rapid.OneOf(rapid.StringOf(odd), rapid.String()).Draw(t, "typed")
 		for _, sort := range text.Table() {
 			once := sort.Clean(typed)
 			if again := sort.Clean(once); again != once {
 				t.Fatalf("%s %q: first %q, then %q", sort.Name, typed, once, again)
+			}
+			unseen := strings.ContainsFunc(once, func(r rune) bool {
+				return unicode.IsControl(r) && r != '\n' && r != '\t' || unicode.Is(unicode.Bidi_Control, r) && !strings.ContainsRune("\u200e\u200f\u061c", r)
+			})
+			if unseen && sort.Name != text.Password.Name && sort.Valid(once) {
+				t.Fatalf("%s %q: keeps %q", sort.Name, typed, once)
 			}
 			var c gotong.Check
 			sort.Check(&c, "field", once)

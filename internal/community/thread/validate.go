@@ -1,6 +1,8 @@
 package thread
 
 import (
+	"slices"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/text"
 )
@@ -18,6 +20,15 @@ func (c Post) Clean() any {
 		return nil // as nearly always
 	}
 	c.Body, c.Origin = body, origin
+	return c
+}
+
+// Clean implements [gotong.Cleaner]. The texts come from a model.
+func (c Advise) Clean() any {
+	c.Reasoning, c.Violations = text.Description.Clean(c.Reasoning), slices.Clone(c.Violations)
+	for i, v := range c.Violations {
+		c.Violations[i] = text.Reason.Clean(v)
+	}
 	return c
 }
 

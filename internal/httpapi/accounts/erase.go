@@ -7,6 +7,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/text"
 )
 
 func (a *accounts) eraseRoutes(api *httpapi.API) {
@@ -53,7 +54,7 @@ func (a *accounts) erase(ctx context.Context, in *eraseIn) (*eraseOut, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := httpapi.CallOf(ctx).Command(order.Stream, gotong.CmdErase, gotong.Erase{Events: ids, Reason: order.Reason}, in.JSON.Raw)
+	cmd := httpapi.CallOf(ctx).Command(order.Stream, gotong.CmdErase, gotong.Erase{Events: ids, Reason: text.Grounds.Clean(order.Reason)}, in.JSON.Raw)
 	receipt, err := httpapi.Run(ctx, a.Engine, cmd)
 	if err != nil {
 		return nil, err

@@ -20,6 +20,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/text"
 	"gotong.dev/gotong/internal/webhook"
 )
 
@@ -230,7 +231,7 @@ func (r *routes) create(ctx context.Context, in *createIn) (*answered, error) {
 		return nil, gotong.Invalid("url", err.Error())
 	}
 	s := rules.StreamOf(call.Principal.UserID, call.RequestID)
-	cfg := webhook.Config{URL: b.URL, Description: b.Description, Secrets: []webhook.Secret{webhook.NewSecret(requestOf(call))}}
+	cfg := webhook.Config{URL: b.URL, Description: text.Description.Clean(b.Description), Secrets: []webhook.Secret{webhook.NewSecret(requestOf(call))}}
 	data := rules.Register{ScopeID: b.ScopeID, Profile: b.Profile, Types: b.Types, Streams: b.Streams}
 	out, err := r.configure(ctx, call.Command(s, rules.CmdRegister, data, in.JSON.Raw), cfg, 0)
 	if err == nil {
@@ -293,7 +294,7 @@ func (r *routes) update(ctx context.Context, in *updateIn) (*answered, error) {
 		cfg.URL = *b.URL
 	}
 	if b.Description != nil {
-		cfg.Description = *b.Description
+		cfg.Description = text.Description.Clean(*b.Description)
 	}
 	data := rules.Update{Types: b.Types, Streams: b.Streams, URL: b.URL != nil || b.Description != nil}
 	return r.configure(ctx, httpapi.CallOf(ctx).Command(s, rules.CmdUpdate, data, in.JSON.Raw), cfg, version)
