@@ -26,6 +26,7 @@ type fact struct {
 	emoji  string // a canary too
 	on     bool
 	in     map[string]bool // who is a member, with it
+	hooks  map[string]bool // which webhooks read it
 	open   bool            // the history policy is all, with it
 	id     string
 }
@@ -38,6 +39,7 @@ type talk struct {
 	emojis  []string
 	lead    string          // who leads it
 	members map[string]bool // now; those of the group where they are borrowed
+	hooks   map[string]bool // the webhooks that read it now
 	banned  map[string]bool
 	from    map[string]int // of an outsider who was appointed: the seq of that
 	open    bool
@@ -50,7 +52,7 @@ type talk struct {
 }
 
 func (k *talk) note(f fact) {
-	f.in, f.open = maps.Clone(k.members), k.open
+	f.in, f.hooks, f.open = maps.Clone(k.members), maps.Clone(k.hooks), k.open
 	k.facts = append(k.facts, f)
 	if f.target > 0 {
 		k.later[f.target] = append(k.later[f.target], len(k.facts))
@@ -60,9 +62,13 @@ func (k *talk) note(f fact) {
 func (k *talk) fact(seq int) fact { return k.facts[seq-1] }
 
 // sees: a member sees what was said while all could see it or they were there,
-// if they see what it is about; an outsider who was appointed, what came since.
+// if they see what it is about; an outsider who was appointed, what came since. A
+// webhook sees what was said while it was there, whatever all can see.
 func (k *talk) sees(user string, seq int) bool {
 	f := k.fact(seq)
+	if strings.HasPrefix(user, "whk-") {
+		return k.hooks[user] && f.hooks[user] && (f.target == 0 || k.sees(user, f.target))
+	}
 	return k.members[user] && seq >= k.from[user] && (f.open || f.in[user]) && (f.target == 0 || k.sees(user, f.target))
 }
 

@@ -27,6 +27,7 @@ type walk struct {
 	users   []string
 	sockets map[string]*websocket.Conn // for commands
 	ears    []*ear
+	hooks   []*hookEar
 	tried   map[string]int // state and way to read
 	sent    []sent
 	banned  map[string]bool // of the group
@@ -49,6 +50,7 @@ func TestRoleWalk(t *testing.T) {
 	t.Logf("seed %d", seed)
 	w := newWalk(t, n.url, seed)
 	steps := size(2000, 500)
+	deeds := w.beginHooks()
 	for step := 0; step < steps || step < 4*steps && !testing.Short() && len(w.untried()) > 0; step++ {
 		if step == steps/2 {
 			w.comeGoBanKnock() // a short walk may not come to each by chance
@@ -56,6 +58,11 @@ func TestRoleWalk(t *testing.T) {
 			w.step()
 		}
 		w.settle()
+		if n := steps / (len(deeds) + 2); step > 0 && step%n == 0 && step/n <= len(deeds) {
+			w.settleHooks()
+			deeds[step/n-1]()
+			w.settle()
+		}
 		w.look()
 		if len(w.leaks) > 0 || t.Failed() {
 			for _, leak := range w.leaks[:min(5, len(w.leaks))] {
@@ -63,6 +70,10 @@ func TestRoleWalk(t *testing.T) {
 			}
 			t.Fatalf("after %d steps", step+1)
 		}
+	}
+	w.settleHooks()
+	for _, leak := range w.leaks[:min(5, len(w.leaks))] {
+		t.Error(leak)
 	}
 	if untried := w.untried(); len(untried) > 0 && !testing.Short() {
 		t.Errorf("nobody tried %q", untried)
@@ -72,7 +83,8 @@ func TestRoleWalk(t *testing.T) {
 			t.Errorf("nobody tried to %s", do)
 		}
 	}
-	t.Logf("%d steps, %d answers and frames read, %d canaries, 0 leaked", steps, w.answers.Load(), len(w.texts))
+	t.Logf("%d steps, %d answers and frames read, %d requests to webhooks, %d canaries, 0 leaked",
+		steps, w.answers.Load(), w.hooks[0].checked+w.hooks[1].checked, len(w.texts))
 }
 
 // untried returns the states in which nobody read in a way yet, each with the way.
@@ -104,8 +116,9 @@ func newWalk(t *testing.T, url string, seed uint64) *walk {
 	ani := dial(t, url, "ani")
 	g := must(ani.CreateGroup(ctx, client.NewGroup{Name: "RT 05", EntityType: "kelompok", JoinPolicy: "undangan"}))(t)
 	must(ani.AddGroupMember(ctx, g.GroupID, "budi", ""))(t)
+	must(ani.AddGroupMember(ctx, g.GroupID, "joko", ""))(t) // who registers a webhook, and neither comes nor goes
 	w.group = g.Stream()
-	home := map[string]bool{"ani": true, "budi": true}
+	home := map[string]bool{"ani": true, "budi": true, "joko": true}
 	w.begin("own private", client.NewThread{ScopeID: "rt05", Privacy: "private", History: "all"}, nil)
 	w.begin("own public", client.NewThread{ScopeID: "rt05", Privacy: "public", History: "from_join"}, nil)
 	w.begin("home private", client.NewThread{ScopeID: g.GroupID, Privacy: "private", History: "from_join", Members: "home"}, home)
@@ -153,7 +166,7 @@ func (w *walk) begin(name string, in client.NewThread, home map[string]bool) {
 func (w *walk) talkOf(name, lead string, open bool) *talk {
 	k := &talk{
 		name: name, lead: lead, open: open, muted: map[string]bool{}, later: map[int][]int{},
-		emojis: menagerie[len(w.talks)*20:][:20], came: map[string]int{}, marks: map[string]int{}, from: map[string]int{},
+		hooks: map[string]bool{}, emojis: menagerie[len(w.talks)*20:][:20], came: map[string]int{}, marks: map[string]int{}, from: map[string]int{},
 	}
 	w.talks = append(w.talks, k)
 	return k

@@ -260,9 +260,35 @@ func none(t *testing.T, where string, all []byte, canaries ...[]byte) {
 	}
 }
 
+// webhook adds a webhook to both cases. It returns a function that returns all that
+// was sent to it, once both gates have an outcome.
+func (h *hush) webhook() func() []byte {
+	h.t.Helper()
+	r := newReceiver(h.t, nil)
+	hook, _ := register(h.t, h.url, "boss-eka", "rt05", r, "")
+	for _, s := range h.cases {
+		demand(h.t, h.url, "ani", "PUT", "/v1/cases/"+s.ID()+"/webhooks/"+hook, "", http.StatusOK)
+	}
+	return func() (all []byte) {
+		h.t.Helper()
+		for _, g := range r.until("both outcomes", func(all []got) bool {
+			open := maps.Clone(h.cases)
+			for _, g := range all {
+				if g.event.Type == "gotong."+cases.EvApplied {
+					maps.DeleteFunc(open, func(_ bool, s gotong.Stream) bool { return string(s) == g.stream })
+				}
+			}
+			return len(open) == 0
+		}) {
+			all = append(all, g.body...)
+		}
+		return all
+	}
+}
+
 // TestVotesAreHidden: while a gate is open nobody but its voter finds a vote, by any
-// route, in a header, a frame, a proof, a public export, the metrics or the log; of a
-// secret gate, nobody does later either.
+// route, in a header, a frame, a request to a webhook, a proof, a public export, the
+// metrics or the log; of a secret gate, nobody does later either.
 func TestVotesAreHidden(t *testing.T) {
 	onlySQLite(t)
 	h := startHush(t)
@@ -275,6 +301,7 @@ func TestVotesAreHidden(t *testing.T) {
 		taps[user] = &tap{}
 		until[user] = h.follow(ctx, user, taps[user])
 	}
+	sent := h.webhook()
 	h.vote()
 	for _, s := range h.cases { // an event that shows that all frames before it have arrived
 		must(dial(t, h.url, "ani").SetCaseMember(ctx, s.ID(), "eni", []string{"saksi"}))(t)
@@ -303,6 +330,7 @@ func TestVotesAreHidden(t *testing.T) {
 	for _, user := range members {
 		h.follow(ctx, user, taps[user])(`"` + cases.EvApplied + `"`)
 	}
+	none(t, "requests to a webhook", sent(), slices.Concat(h.canaries(false), h.canaries(true))...)
 	for user, p := range taps {
 		none(t, "frames to "+user, p.text(), slices.Concat(h.canaries(false), h.canaries(true))...)
 	}

@@ -131,6 +131,7 @@ type walk struct {
 	to     uint64 // 0: the end
 	fresh  bool   // nothing of the stream was walked before
 	page   int
+	docs   store.Kept // decoded, from one read to the next
 }
 
 // maxPage is how many events are looked at in one read, where none is for the
@@ -163,7 +164,7 @@ func (w *walk) next(ctx context.Context, replay string) (*message, bool, error) 
 // look reads a page, with the access and the overlays of this moment.
 func (w *walk) look(ctx context.Context, replay string) (m *message, finished bool, err error) {
 	snap, err := w.opt.Views.Load(ctx, w.stream, []gotong.Viewer{w.viewer()},
-		view.Span{From: w.seq, To: w.to, Limit: w.page, Bytes: store.MaxReadBytes}, store.Need{}, nil)
+		view.Span{From: w.seq, To: w.to, Limit: w.page, Bytes: store.MaxReadBytes}, store.Need{}, &w.docs)
 	if err != nil {
 		return nil, false, err
 	}

@@ -41,6 +41,8 @@ type plan map[string]webhook.Webhook
 type marked struct {
 	Home gotong.Stream     `json:"home,omitempty"`
 	Last map[string]uint64 `json:"last,omitempty"`
+
+	changed bool
 }
 
 // due marks a stream that has an event for a webhook. There is one per stream, under
@@ -67,7 +69,10 @@ func Planner(codec *store.Codec) reader.Reader {
 			return []gotong.Key{planKey(c.Partition), streamKey(c.Events[0].Stream)}
 		},
 		Read: func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
-			p := &planner{codec: codec, docs: docs, plan: plan{}, known: map[gotong.Stream]*marked{}, jobs: map[string]bool{}}
+			p := &planner{
+				codec: codec, docs: docs, plan: plan{}, known: map[gotong.Stream]*marked{}, jobs: map[string]bool{},
+				from: run[0].Position, changes: map[gotong.Key][]byte{},
+			}
 			if err := p.get(planKey(run[0].Partition), &p.plan); err != nil {
 				return reader.Step{}, err
 			}
@@ -76,7 +81,7 @@ func Planner(codec *store.Codec) reader.Reader {
 					return reader.Step{}, err
 				}
 			}
-			return p.step, nil
+			return p.finish()
 		},
 	}
 }
@@ -89,6 +94,9 @@ type planner struct {
 	known map[gotong.Stream]*marked
 	jobs  map[string]bool
 	step  reader.Step
+
+	from    uint64                // the first position of the run
+	changes map[gotong.Key][]byte // what the run leaves of each document; nil: nothing
 }
 
 func (p *planner) get(key gotong.Key, into any) error {
@@ -104,8 +112,39 @@ func (p *planner) get(key gotong.Key, into any) error {
 
 func (p *planner) put(key gotong.Key, doc any) error {
 	body, err := json.Marshal(doc)
-	p.step.Changes = append(p.step.Changes, store.Change{Key: key, Body: body})
+	p.changes[key] = body
 	return err
+}
+
+// finish returns the step, with one change for each document.
+func (p *planner) finish() (reader.Step, error) {
+	for s, m := range p.known {
+		if m.changed {
+			if err := p.put(streamKey(s), m); err != nil {
+				return reader.Step{}, err
+			}
+		}
+	}
+	for key, body := range p.changes {
+		p.step.Changes = append(p.step.Changes, store.Change{Key: key, Body: body})
+	}
+	return p.step, nil
+}
+
+// mark puts the mark of a stream for a webhook at a position, in place of the one
+// before it.
+func (p *planner) mark(id string, s gotong.Stream, m *marked, position uint64) error {
+	switch last := m.Last[id]; {
+	case last >= p.from: // of this run, so it was never written
+		delete(p.changes, dueKey(id, last))
+	case last > 0:
+		p.changes[dueKey(id, last)] = nil
+	}
+	if m.Last == nil {
+		m.Last = map[string]uint64{}
+	}
+	m.Last[id], m.changed = position, true
+	return p.put(dueKey(id, position), due{s})
 }
 
 // wake makes the job of a webhook, or makes it due.
@@ -128,12 +167,11 @@ func (p *planner) read(c *reader.Commit) error {
 	if err != nil {
 		return err
 	}
-	changed := false
 	if c.Events[0].Seq == 1 {
 		if m.Home, err = homeOf(&c.Events[0]); err != nil {
 			return err
 		}
-		changed = m.Home != ""
+		m.changed = m.Home != ""
 	}
 	home := m.Home
 	if home == "" {
@@ -150,21 +188,11 @@ func (p *planner) read(c *reader.Commit) error {
 			continue
 		}
 		p.wake(id)
-		if last := m.Last[id]; last > 0 {
-			p.step.Changes = append(p.step.Changes, store.Change{Key: dueKey(id, last)})
-		}
-		if m.Last == nil {
-			m.Last = map[string]uint64{}
-		}
-		m.Last[id], changed = c.Position, true
-		if err := p.put(dueKey(id, c.Position), due{s}); err != nil {
+		if err := p.mark(id, s, m, c.Position); err != nil {
 			return err
 		}
 	}
-	if !changed {
-		return nil
-	}
-	return p.put(streamKey(s), m)
+	return nil
 }
 
 func (p *planner) stream(s gotong.Stream) (*marked, error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
 	rules "gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/reader"
@@ -257,5 +259,54 @@ func TestMarkov(t *testing.T) {
 	if sent.EventType != "track_state_transition" || sent.Platform != "gotong_royong" || len(sent.RequestID) == 0 ||
 		sent.Subject["entity_id"] != "case-1" || sent.Subject["track"] != "tuntaskan" || sent.Subject["to_stage"] != "bahas" {
 		t.Errorf("sent %s", r.body)
+	}
+}
+
+// TestARunLeavesWhatItsCommitsLeave: however many commits the planner reads at once, it
+// leaves the same documents, and it writes each of them once.
+func TestARunLeavesWhatItsCommitsLeave(t *testing.T) {
+	w := newWorld(t, rules.Standard)
+	w.do(wati, "webhook/whk-2", rules.CmdRegister, rules.Register{ScopeID: "ent-rt", Types: []string{thread.EvPosted}})
+	for i := range 12 {
+		w.say("halo")
+		if i == 5 {
+			w.do(wati, "thread/second", thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Private})
+			w.do(wati, "webhook/whk-2", rules.CmdEnd, rules.End{})
+		}
+	}
+	var all []reader.Commit
+	for p := range gotong.Partition(gotong.Partitions) {
+		all = append(all, w.commits(p, 0)...)
+	}
+	planner := webhook.Planner(w.codec)
+	plan := func(size int) map[gotong.Key]string {
+		docs := map[gotong.Key][]byte{}
+		for run := range slices.Chunk(all, size) {
+			step, err := planner.Read(maps.Clone(docs), run)
+			w.check(err)
+			written := map[gotong.Key]bool{}
+			for _, c := range step.Changes {
+				if _, there := docs[c.Key]; written[c.Key] || c.Body == nil && !there {
+					t.Errorf("runs of %d: %v is written twice, or removed where it is not", size, c.Key)
+				}
+				if written[c.Key], docs[c.Key] = true, c.Body; c.Body == nil {
+					delete(docs, c.Key)
+				}
+			}
+		}
+		left := map[gotong.Key]string{}
+		for key, body := range docs {
+			left[key] = string(body)
+		}
+		return left
+	}
+	want := plan(1)
+	for _, size := range []int{2, 3, len(all)} {
+		if got := plan(size); !maps.Equal(got, want) {
+			t.Errorf("runs of %d leave\n%v\nwant\n%v", size, got, want)
+		}
+	}
+	if marks := len(want); marks < 6 {
+		t.Errorf("only %d documents: %v", marks, want)
 	}
 }

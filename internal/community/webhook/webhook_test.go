@@ -141,6 +141,52 @@ func TestAWebhookSeesWhatItsPlaceShows(t *testing.T) {
 	}
 }
 
+// TestAPrivateThreadOfTwo: nobody but its owner brings a webhook into a conversation of
+// two, whatever they are elsewhere, and only one that its group has at that moment. Once
+// nobody is there any more, it sees nothing and none is added.
+func TestAPrivateThreadOfTwo(t *testing.T) {
+	const two, late, foreign, lapsed = gotong.Stream("thread/two"), "whk-late", "whk-foreign", "whk-lapsed"
+	add := func(id string) gotong.AddWebhook { return gotong.AddWebhook{WebhookID: id} }
+	w := village(t)
+	w.Do(wati, rt, group.SetRole{UserID: "siti", Role: group.Admin})
+	w.Do(wati, hook, webhook.Register{ScopeID: "ent-rt"})
+	w.Do(wati, "webhook/"+foreign, webhook.Register{ScopeID: "ent-other"})
+	w.Do(siti, "webhook/"+lapsed, webhook.Register{ScopeID: "ent-rt"})
+	w.Do(wati, rt, group.SetRole{UserID: "siti", Role: group.Anggota})
+	w.Do(wati, "webhook/"+late, webhook.Register{ScopeID: "ent-rt"})
+	w.Do(wati, "webhook/"+late, webhook.End{})
+	w.Do(budi, two, thread.Create{ScopeID: "ent-rt", Privacy: thread.Private})
+	w.Do(budi, two, thread.Add{UserID: "siti"})
+	secret := say(w, two)
+	for _, id := range []string{"whk-1", foreign, late, lapsed, "whk-none"} {
+		for actor, code := range map[gotong.Actor]gotong.Code{
+			wati: gotong.CodeNotFound, boss: gotong.CodeNotFound, gotong.Anonymous(): gotong.CodeNotFound, siti: gotong.CodeForbidden,
+		} {
+			w.Refuse(actor, two, add(id), code)
+			w.Refuse(actor, two, thread.Remove{UserID: id}, map[bool]gotong.Code{true: gotong.CodeUnauthorized, false: code}[actor == gotong.Anonymous()])
+		}
+		if id != "whk-1" {
+			w.Refuse(budi, two, add(id), gotong.CodeNotFound)
+		}
+		sees(t, w, two, secret, false)
+	}
+	w.Do(budi, two, add("whk-1"))
+	w.Refuse(wati, two, thread.Remove{UserID: "whk-1"}, gotong.CodeNotFound) // its registrant, who is no member
+	sees(t, w, two, secret, false)
+	sees(t, w, two, say(w, two), true)
+	w.Do(budi, two, thread.SetRole{UserID: "siti", Role: thread.Owner})
+	w.Do(budi, two, thread.Leave{})
+	w.Do(siti, two, thread.Leave{})
+	for _, actor := range []gotong.Actor{budi, siti, wati} {
+		w.Refuse(actor, two, add("whk-1"), gotong.CodeNotFound)
+		if _, err := w.Try(actor, two, thread.Post{Body: "halo"}); err == nil {
+			t.Errorf("%s writes to a thread without members", actor.UserID)
+		}
+	}
+	w.Do(wati, hook, webhook.End{})
+	sees(t, w, two, w.Head(two).Seq, false)
+}
+
 // TestItEndsWithTheRightOfItsRegistrant: whatever takes the right away.
 func TestItEndsWithTheRightOfItsRegistrant(t *testing.T) {
 	for name, lose := range map[string]func(w *communitytest.World){
