@@ -111,8 +111,21 @@ func New(opts Options) (*Client, error) {
 	}
 	streaming := *c.http
 	streaming.Timeout = 0
+	if streaming.CheckRedirect == nil {
+		streaming.CheckRedirect = checkRedirect // of net/http's own limit, a WebSocket handshake knows nothing
+	}
 	c.stream = &streaming
 	return c, nil
+}
+
+// maxRedirects is the limit of net/http.
+const maxRedirects = 10
+
+func checkRedirect(_ *http.Request, via []*http.Request) error {
+	if len(via) >= maxRedirects {
+		return fmt.Errorf("client: more than %d redirects", maxRedirects)
+	}
+	return nil
 }
 
 func defaultTransport(dial func(context.Context, string, string) (net.Conn, error)) *http.Transport {

@@ -60,17 +60,43 @@ func (l *polling) serve(ctx context.Context) error {
 			if len(cursors) == 0 {
 				return errChanged
 			}
-			within, cancel := context.WithTimeout(ctx, l.conn.client.scaled(pollWithin))
-			a, err := l.conn.poll(within, l.token, nil, gotong.FormatCursors(cursors), l.conn.client.scaled(pollWait))
-			cancel()
-			if err == nil {
-				err = l.conn.process(a)
-			}
+			err := l.ask(ctx, cursors)
 			if err != nil {
 				return l.conn.isolate(ctx, l.token, l.groups[i], err)
 			}
 		}
 	})
+}
+
+// errHasty is the end of a request that was answered at once, with nothing. To
+// repeat it at once would be a loop without delay.
+var errHasty = errors.New("client: an empty answer before the wait was over")
+
+// ask sends one request that waits for events, and processes its answer.
+func (l *polling) ask(ctx context.Context, cursors []gotong.StreamCursor) error {
+	c := l.conn
+	wait := c.client.scaled(pollWait)
+	ctx, cancel := context.WithTimeout(ctx, c.client.scaled(pollWithin))
+	defer cancel()
+	waited := time.AfterFunc(wait/2, func() {})
+	a, err := c.poll(ctx, l.token, nil, gotong.FormatCursors(cursors), wait)
+	hasty := waited.Stop()
+	switch {
+	case err != nil:
+		return err
+	case len(a.Frames) == 0 && hasty:
+		return errHasty
+	case len(a.Frames) == 0:
+		c.wentWell()
+	}
+	return c.process(a)
+}
+
+// wentWell ends a series of failures.
+func (c *Conn) wentWell() {
+	c.mu.Lock()
+	c.tries = 0
+	c.mu.Unlock()
 }
 
 // together runs n loops until one of them ends or the set of streams changes.
@@ -204,9 +230,9 @@ func (c *Conn) process(a *answer) error {
 	if gone != nil {
 		return gone
 	}
-	c.mu.Lock()
-	c.tries = 0
-	c.mu.Unlock()
+	if len(a.Frames) > 0 {
+		c.wentWell()
+	}
 	return nil
 }
 

@@ -16,6 +16,9 @@ import (
 // most 1 MiB.
 const maxFrameIn = 16 << 20
 
+// minHeartbeat bounds how often a silent server is asked for a sign of life.
+const minHeartbeat = 100 * time.Millisecond
+
 // outbox holds the frames that wait to be written to a WebSocket, in order.
 type outbox struct {
 	mu     sync.Mutex
@@ -90,9 +93,10 @@ func (s *socket) welcomed(ctx context.Context) error {
 		return protocolError("the first frame is not a welcome")
 	}
 	s.heartbeat = time.Duration(f.HeartbeatMS) * time.Millisecond
-	if s.heartbeat < time.Second {
+	if s.heartbeat <= 0 {
 		s.heartbeat = 25 * time.Second
 	}
+	s.heartbeat = max(s.heartbeat, minHeartbeat)
 	return nil
 }
 

@@ -2,16 +2,18 @@ package conformance
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/coder/websocket"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/netfault"
@@ -44,7 +46,7 @@ func (a *attempt) finish() { a.once.Do(func() { close(a.done) }) }
 
 // cut closes the connection under the request.
 func (a *attempt) cut() {
-	a.server.note("%s #%d: the server closes the connection without a word", a.kind, a.n)
+	a.server.note("%s #%d: the server closes the connection", a.kind, a.n)
 	_ = a.conn.Close()
 	a.finish()
 }
@@ -67,13 +69,17 @@ func problemJSON(status int, code string) string {
 		code, code, status, code)
 }
 
-// refuse answers an attempt. Status 0 closes the connection without a byte.
+// refuse answers an attempt. Status 0 closes the connection without a byte, 101
+// after an upgrade.
 func (a *attempt) refuse(f refusal) {
-	if f.status == 0 {
+	if f.status == http.StatusSwitchingProtocols {
+		_, _ = websocket.Accept(a.w, a.r, &websocket.AcceptOptions{Subprotocols: []string{"gotong.v1"}, InsecureSkipVerify: true})
+	}
+	if f.status == 0 || f.status == http.StatusSwitchingProtocols {
 		a.cut()
 		return
 	}
-	a.server.note("%s #%d: ← %d %.120s", a.kind, a.n, f.status, strings.Join(append(f.header, f.body), " "))
+	a.server.note("%s #%d ← %d %.120s", a.kind, a.n, f.status, strings.Join(append(f.header, f.body), " "))
 	for i := 0; i+1 < len(f.header); i += 2 {
 		a.w.Header().Set(f.header[i], f.header[i+1])
 	}
@@ -88,7 +94,7 @@ type server struct {
 	proxy *netfault.Proxy
 	http  *http.Server
 	group sync.WaitGroup
-	mail  chan item
+	mail  *mail
 	notes *transcript
 	epoch string
 
@@ -96,20 +102,19 @@ type server struct {
 	attempts int
 	tickets  map[string]string // to tokens
 	standing func(*attempt) *refusal
-	honest   string // kinds that are served without the script
+	honest   []string // kinds that are served without the script
 	logs     map[string][]string
-	grown    chan struct{} // closed when a log grows
+	shown    map[string]int // the seq up to which the script has sent events
+	grown    chan struct{}  // closed when a log grows
 }
 
-func serve(ctx context.Context, mail chan item, notes *transcript) (*server, error) {
+func serve(ctx context.Context, mail *mail, notes *transcript) (*server, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	s := &server{
-		ctx: ctx, mail: mail, notes: notes, epoch: "k3f9", tickets: map[string]string{},
-		logs: map[string][]string{}, grown: make(chan struct{}),
-	}
+	s := &server{ctx: ctx, mail: mail, notes: notes, tickets: map[string]string{}, grown: make(chan struct{})}
+	s.begin("k3f9")
 	type key struct{}
 	s.http = &http.Server{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -135,34 +140,55 @@ func (s *server) close() {
 	s.group.Wait()
 }
 
+// begin begins a history of this epoch without events.
+func (s *server) begin(epoch string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch, s.logs, s.shown = epoch, map[string][]string{}, map[string]int{}
+}
+
+// stand sets the refusals that need no script; nil is none.
+func (s *server) stand(refuse func(*attempt) *refusal) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.standing = refuse
+}
+
+// trust serves these kinds of requests without the script.
+func (s *server) trust(kinds []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.honest = kinds
+}
+
 func (s *server) note(format string, args ...any) { s.notes.add(format, args...) }
 
-// handle receives a request and waits until it is answered.
+// handle receives a request and waits until it is answered. Tickets, polls that do
+// not wait, and honest kinds are served without the script.
 func (s *server) handle(a *attempt) {
-	s.group.Add(1)
-	defer s.group.Done()
 	s.identify(a)
 	s.mu.Lock()
 	var refused *refusal
 	if s.standing != nil {
 		refused = s.standing(a)
 	}
-	honest := strings.Contains(s.honest, a.kind)
+	wait := a.r.URL.Query().Get("wait")
+	honest := slices.Contains(s.honest, a.kind) || a.kind == poll && (wait == "0" || wait == "0s")
 	s.mu.Unlock()
 	switch {
 	case refused != nil:
-		s.deliver(item{refused: a})
+		s.mail.put(item{refused: a})
 		a.refuse(*refused)
 	case a.kind == ticket:
 		s.issue(a)
-	case a.kind == poll && (honest || a.r.URL.Query().Get("wait") == "0s" || a.r.URL.Query().Get("wait") == "0"):
+	case honest:
 		a.serve()
-	case a.kind == sse && honest:
-		a.serve()
+	case a.r.URL.Path == "/elsewhere":
+		a.refuse(oddities["redirect"])
 	case a.kind == "":
 		a.refuse(problem(http.StatusNotFound, "not_found"))
 	default:
-		s.deliver(item{attempt: a})
+		s.mail.put(item{attempt: a})
 		select {
 		case <-a.done:
 		case <-s.ctx.Done():
@@ -184,7 +210,7 @@ func (s *server) identify(a *attempt) {
 		a.token = s.tickets[spent]
 		delete(s.tickets, spent)
 	}
-	s.note("%s #%d: → %s %s token=%s Last-Event-ID=%s", a.kind, a.n, a.r.Method, a.r.URL, a.token, a.r.Header.Get("Last-Event-ID"))
+	s.note("%s #%d → %s %s token=%s Last-Event-ID=%s", a.kind, a.n, a.r.Method, a.r.URL, a.token, a.r.Header.Get("Last-Event-ID"))
 }
 
 // issue answers a request for a ticket.
@@ -197,23 +223,8 @@ func (s *server) issue(a *attempt) {
 		fmt.Sprintf(`{"ticket":%q,"expires_at_ms":%d}`, name, time.Now().Add(time.Minute).UnixMilli())})
 }
 
-// deliver puts something into the script's mail.
-func (s *server) deliver(i item) {
-	select {
-	case s.mail <- i:
-	case <-s.ctx.Done():
-	}
-}
-
-// write appends n messages to the log of a stream.
-func (s *server) write(stream string, n int) {
-	for range n {
-		s.writeData(stream, fmt.Sprintf(`{"n":%d,"body":"message"}`, s.head(stream)+1))
-	}
-}
-
-// writeData appends one message with this data.
-func (s *server) writeData(stream, data string) {
+// write appends a message with this data to the log of a stream.
+func (s *server) write(stream, data string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	seq := len(s.logs[stream]) + 1
@@ -230,8 +241,8 @@ func (s *server) head(stream string) int {
 	return len(s.logs[stream])
 }
 
-// frame returns the events frame with from < seq <= to.
-func (s *server) frame(stream string, from, to int) string {
+// events returns the frame with from < seq <= to.
+func (s *server) events(stream string, from, to int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fmt.Sprintf(`{"op":"events","stream":%q,"from":%d,"to":%d,"events":[%s]}`, stream, from, to, strings.Join(s.logs[stream][from:to], ","))
@@ -244,6 +255,15 @@ type position struct {
 	epoch  string
 }
 
+// move sets the position of a stream; "" moves none, and a seq of -1 removes it.
+func move(list []*position, stream string, seq int) {
+	for _, at := range list {
+		if at.stream == stream {
+			at.from = seq
+		}
+	}
+}
+
 // positions returns the streams of a request: those in the cursor, then those
 // named. The error is a fault of the client.
 func (a *attempt) positions() ([]*position, error) {
@@ -253,152 +273,119 @@ func (a *attempt) positions() ([]*position, error) {
 		text = last
 	}
 	var list []*position
+	seen := map[string]bool{}
 	if text != "" && text != "start" {
 		cursors, err := gotong.ParseCursors(text)
 		if err != nil {
-			return nil, fmt.Errorf("the cursor %q of an %s request is malformed", text, a.kind)
+			return nil, fmt.Errorf("the cursor %q of a request over %s is malformed", text, a.kind)
 		}
 		for _, c := range cursors {
+			seen[string(c.Stream)] = true
 			list = append(list, &position{string(c.Stream), int(c.Cursor.Seq), string(c.Cursor.Epoch)}) //nolint:gosec // the script's own, or wrong
 		}
 	}
-named:
 	for _, name := range q["stream"] {
-		for _, p := range list {
-			if p.stream == name {
-				continue named
-			}
+		at := &position{stream: name, epoch: a.server.epoch}
+		if text != "start" {
+			at.from = a.server.head(name)
 		}
-		p := &position{name, a.server.head(name), a.server.epoch}
-		if text == "start" {
-			p.from = 0
+		if !seen[name] {
+			list = append(list, at)
 		}
-		list = append(list, p)
+	}
+	if len(list) == 0 {
+		return nil, fmt.Errorf("a request over %s names no stream", a.kind)
 	}
 	return list, nil
 }
 
 // cursorText returns the cursor of an answer.
-func (a *attempt) cursorText(list []*position) string {
+func cursorText(list []*position) string {
 	var cursors []gotong.StreamCursor
-	for _, p := range list {
-		//nolint:gosec // the script's own numbers
-		cursors = append(cursors, gotong.StreamCursor{Stream: gotong.Stream(p.stream), Cursor: gotong.Cursor{Epoch: gotong.Epoch(p.epoch), Seq: uint64(p.from)}})
+	for _, at := range list {
+		if at.from >= 0 {
+			cursors = append(cursors, gotong.StreamCursor{
+				Stream: gotong.Stream(at.stream), Cursor: gotong.Cursor{Epoch: gotong.Epoch(at.epoch), Seq: uint64(at.from)}, //nolint:gosec // not negative
+			})
+		}
 	}
 	return gotong.FormatCursors(cursors)
+}
+
+// show records that the script has sent events up to a seq. Polls that do not wait
+// get no later ones, as if these had not happened yet.
+func (s *server) show(stream string, from, to int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if from <= s.shown[stream] {
+		s.shown[stream] = max(s.shown[stream], to)
+	}
+}
+
+// visible returns the seq up to which a request that needs no script gets events.
+func (a *attempt) visible(stream string) int {
+	a.server.mu.Lock()
+	defer a.server.mu.Unlock()
+	if slices.Contains(a.server.honest, a.kind) {
+		return len(a.server.logs[stream])
+	}
+	return a.server.shown[stream]
 }
 
 // fresh returns the frames after the positions, and moves them.
 func (a *attempt) fresh(list []*position) []string {
 	var frames []string
-	for _, p := range list {
-		if head := a.server.head(p.stream); head > p.from {
-			frames = append(frames, a.server.frame(p.stream, p.from, head))
-			p.from = head
+	for _, at := range list {
+		if head := a.visible(at.stream); head > at.from {
+			frames = append(frames, a.server.events(at.stream, at.from, head))
+			at.from = head
 		}
 	}
 	return frames
 }
 
+// comments is the interval of comments of an SSE response that needs no script.
+const comments = 200 * time.Millisecond
+
 // serve answers an SSE or poll request as the protocol says.
 func (a *attempt) serve() {
-	defer a.finish()
 	list, err := a.positions()
-	if err != nil || len(list) == 0 {
+	if err != nil {
 		a.refuse(problem(http.StatusBadRequest, "cursor_invalid"))
 		return
 	}
+	defer a.finish()
+	var out *stream
 	if a.kind == sse {
-		out := a.stream(list)
-		for out.subscribed() && out.waits() {
-		}
-		return
+		out = a.stream(list)
 	}
-	a.server.mu.Lock()
-	grown := a.server.grown
-	a.server.mu.Unlock()
-	frames := a.fresh(list)
-	if wait, _ := time.ParseDuration(a.r.URL.Query().Get("wait")); len(frames) == 0 && wait > 0 {
+	wait, _ := time.ParseDuration(a.r.URL.Query().Get("wait"))
+	if out != nil {
+		wait = comments
+	}
+	for over := false; ; {
+		a.server.mu.Lock()
+		grown := a.server.grown
+		a.server.mu.Unlock()
+		frames := a.fresh(list)
+		if out == nil && (len(frames) > 0 || wait == 0 || over) {
+			a.refuse(answerJSON(fmt.Sprintf(`{"cursor":%q,"frames":[%s]}`, cursorText(list), strings.Join(frames, ","))))
+			return
+		}
+		if over {
+			return
+		}
+		for _, frame := range frames {
+			out.send(frame, "", 0)
+		}
 		select {
 		case <-grown:
+		case <-time.After(wait):
+			over = out == nil || !out.raw(": still here\n\n")
 		case <-a.r.Context().Done():
+			return
 		case <-a.server.ctx.Done():
-		case <-time.After(pollHold):
-		}
-		frames = a.fresh(list)
-	}
-	a.answer(list, frames...)
-}
-
-// pollHold is the time after which an honest poll is answered without a frame.
-const pollHold = 500 * time.Millisecond
-
-// answer answers a poll.
-func (a *attempt) answer(list []*position, frames ...string) {
-	text, _ := json.Marshal(a.cursorText(list))
-	a.refuse(refusal{http.StatusOK, []string{"Content-Type", "application/json"},
-		fmt.Sprintf(`{"cursor":%s,"frames":[%s]}`, text, strings.Join(frames, ","))})
-}
-
-// stream is the answer to an SSE request.
-type stream struct {
-	*attempt
-	list []*position
-}
-
-// stream begins the answer to an SSE request.
-func (a *attempt) stream(list []*position) *stream {
-	a.w.Header().Set("Content-Type", "text/event-stream")
-	a.w.WriteHeader(http.StatusOK)
-	out := &stream{a, list}
-	out.raw("retry: 1000\n\n")
-	for _, p := range list {
-		out.frame(fmt.Sprintf(`{"op":"subscribed","stream":%q,"cursor":"%s:%d","head":%d}`, p.stream, p.epoch, p.from, a.server.head(p.stream)))
-	}
-	return out
-}
-
-// raw writes bytes of the response. It returns false if the client has left.
-func (o *stream) raw(text string) bool {
-	o.server.note("sse #%d: ← %.300q", o.n, text)
-	_, err := io.WriteString(o.w, text)
-	return err == nil && http.NewResponseController(o.w).Flush() == nil
-}
-
-// frame sends a frame with the cursor after it.
-func (o *stream) frame(frame string) bool {
-	return o.raw(o.event(frame))
-}
-
-func (o *stream) event(frame string) string {
-	return "id: " + o.cursorText(o.list) + "\ndata: " + frame + "\n\n"
-}
-
-// subscribed sends the events after the positions.
-func (o *stream) subscribed() bool {
-	for _, frame := range o.fresh(o.list) {
-		if !o.frame(frame) {
-			return false
+			return
 		}
 	}
-	return true
-}
-
-// waits waits until there may be more events.
-func (o *stream) waits() bool {
-	o.server.mu.Lock()
-	grown := o.server.grown
-	o.server.mu.Unlock()
-	for _, p := range o.list {
-		if o.server.head(p.stream) > p.from {
-			return true
-		}
-	}
-	select {
-	case <-grown:
-		return true
-	case <-o.r.Context().Done():
-	case <-o.server.ctx.Done():
-	}
-	return false
 }
