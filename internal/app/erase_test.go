@@ -71,9 +71,16 @@ func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string
 	}
 	dir, stop = prepare(w, dir, stop)
 	cfg = onFile(dir)
+	for range 60 { // the WAL is long, and what follows is at its end: a WAL that begins anew does not soon overwrite it
+		w.call(0, w.bob.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": strings.Repeat("merpati ", 400)}, nil)
+	}
+	w.call(0, w.bob.AccessToken, http.MethodPatch, w.path+"/messages/"+m.MessageID.String(), map[string]any{"body": "kenari empat", "revision": 1}, nil)
+	until(t, func() bool { return inFolder(t, dir, "copy of kenari empat") > 0 })
 	w.call(0, boss.AccessToken, http.MethodPost, "/v1/admin/erasures",
 		map[string]any{"stream": w.topic, "seqs": []uint64{m.Seq}, "reason": "by order"}, nil)
-	until(t, func() bool { return inFolder(t, dir, "kenari satu")+inFolder(t, dir, "kenari dua") == 0 }) // the reader follows
+	until(t, func() bool { // the reader follows
+		return inFolder(t, dir, "kenari satu")+inFolder(t, dir, "kenari dua")+inFolder(t, dir, "kenari empat") == 0
+	})
 	stop()
 	for _, n := range []int{1, 0} { // then there is nothing left
 		got, err := app.Erase(t.Context(), &cfg, gotong.NewStream("group", group.ID), []uint64{1}, "by order")
