@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/base64"
@@ -10,6 +11,7 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -49,6 +51,8 @@ type hush struct {
 	log   lockedBuffer
 	cases map[bool]gotong.Stream // by whether the vote is secret
 	gates map[bool]string
+
+	beside store.Whole // that of the server
 }
 
 // lockedBuffer is a log that several goroutines write.
@@ -150,9 +154,9 @@ func (h *hush) views(user string, secret bool) (all []byte) {
 func (h *hush) operators() []byte {
 	h.t.Helper()
 	all := slices.Concat(h.get("", h.admin+"/metrics"), h.get("", h.admin+"/readyz"), h.log.text())
-	key, err := auth.ReadSigningKey(h.dir)
-	if err != nil {
-		h.t.Fatal(err)
+	key := []byte(secret)
+	if backendOf(h.t, h.dir).store == "" {
+		key = must(auth.ReadSigningKey(h.dir))(h.t)
 	}
 	token := must(auth.OperatorToken(key, h.clock.Now()))(h.t)
 	for _, do := range []string{"jobs", "readers"} {
@@ -192,15 +196,48 @@ func (h *hush) follow(ctx context.Context, user string, p *tap) (until func(mark
 	}
 }
 
-// database returns the store of the server, opened beside it.
-func (h *hush) database() *sqlite.Store {
+// listen is follow over server-sent events. Users who may not read get one answer.
+func (h *hush) listen(ctx context.Context, user string, p *tap) (until func(marker string)) {
 	h.t.Helper()
-	s, err := sqlite.Open(h.t.Context(), filepath.Join(h.dir, "gotong.db"), sqlite.Options{ReadOnly: true})
+	query := url.Values{"cursor": {"start"}}
+	for _, s := range h.cases {
+		query.Add("stream", string(s))
+	}
+	v := &victim{tb: h.t, url: h.url, user: user}
+	res, err := v.open(ctx, p.http(h.t), "/v1/realtime/sse", query)
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { _ = s.Close() })
-	return s
+	h.t.Cleanup(func() { _ = res.Body.Close() })
+	in := bufio.NewReader(res.Body)
+	return func(marker string) {
+		h.t.Helper()
+		for n := 0; n < len(h.cases) && res.StatusCode == http.StatusOK; {
+			line, err := in.ReadBytes('\n')
+			if err != nil {
+				h.t.Fatalf("%s has seen %d of %q: %v", user, n, marker, err)
+			}
+			n += bytes.Count(line, []byte(marker))
+		}
+		if res.StatusCode != http.StatusOK {
+			_, _ = io.Copy(io.Discard, in)
+		}
+	}
+}
+
+// database returns the store of the server, opened beside it.
+func (h *hush) database() store.Whole {
+	h.t.Helper()
+	if h.beside != nil {
+		return h.beside
+	}
+	if b := backendOf(h.t, h.dir); b.store != "" {
+		h.beside = openStore(h.t, b.store)
+	} else {
+		h.beside = must(sqlite.Open(h.t.Context(), filepath.Join(h.dir, "gotong.db"), sqlite.Options{ReadOnly: true}))(h.t)
+	}
+	h.t.Cleanup(func() { _ = h.beside.Close() })
+	return h.beside
 }
 
 // exports returns both forms of audit export.
@@ -290,16 +327,16 @@ func (h *hush) webhook() func() []byte {
 // route, in a header, a frame, a request to a webhook, a proof, a public export, the
 // metrics or the log; of a secret gate, nobody does later either.
 func TestVotesAreHidden(t *testing.T) {
-	onlySQLite(t)
 	h := startHush(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	others := []string{"ani", "citra", "stranger", "mod-dewi", "boss-eka"}
-	taps, until := map[string]*tap{}, map[string]func(string){}
+	taps, until, untilToo := map[string]*tap{}, map[string]func(string){}, map[string]func(string){}
 	members := others[:2]
 	for _, user := range others {
-		taps[user] = &tap{}
-		until[user] = h.follow(ctx, user, taps[user])
+		ws, sse := &tap{}, &tap{}
+		taps[user], taps[user+", server-sent"] = ws, sse
+		until[user], untilToo[user] = h.follow(ctx, user, ws), h.listen(ctx, user, sse)
 	}
 	sent := h.webhook()
 	h.vote()
@@ -312,6 +349,7 @@ func TestVotesAreHidden(t *testing.T) {
 			marker = `"user_id":"eni"`
 		}
 		until[user](marker)
+		untilToo[user](marker)
 	}
 	abstain := []byte(`:"abstain"`)
 	for _, secret := range []bool{false, true} {
@@ -329,6 +367,7 @@ func TestVotesAreHidden(t *testing.T) {
 	h.clock.Pass(41 * time.Minute)
 	for _, user := range members {
 		h.follow(ctx, user, taps[user])(`"` + cases.EvApplied + `"`)
+		untilToo[user](`"` + cases.EvApplied + `"`)
 	}
 	none(t, "requests to a webhook", sent(), slices.Concat(h.canaries(false), h.canaries(true))...)
 	for user, p := range taps {
