@@ -315,9 +315,7 @@ func (p *play) subscribe(s *socket, w place) {
 
 // next waits for the next frame with this op on a socket.
 func (p *play) next(s *socket, op string) *frame {
-	f := p.await("frame with op "+op, func(i item) bool { return i.socket == s && i.frame.Op == op }).frame
-	p.before, p.last = p.last, f
-	return f
+	return p.await("frame with op "+op, func(i item) bool { return i.socket == s && i.frame.Op == op }).frame
 }
 
 // close sends a close frame and waits for the end of the socket.

@@ -149,6 +149,9 @@ func (c *Case) missing(can []string) string {
 	return ""
 }
 
+// endWithin is the time that an adapter has to end before it is killed.
+const endWithin = time.Second
+
 // hang is the real time after which a case is given up: only an adapter that has
 // hung needs so long.
 const hang = 2 * time.Minute
@@ -191,8 +194,9 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	})
 	if err == nil {
 		r.Reason = p.perform()
-		cancel() // the script is over: nothing reads the mail any more
+		late := time.AfterFunc(endWithin, cancel)
 		said, failed := p.session.end()
+		late.Stop()
 		if r.Reason != "" && failed != nil {
 			r.Reason = failed.Error()
 		}

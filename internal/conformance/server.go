@@ -172,8 +172,8 @@ func (s *server) handle(a *attempt) {
 	if s.standing != nil {
 		refused = s.standing(a)
 	}
-	wait := a.r.URL.Query().Get("wait")
-	honest := slices.Contains(s.honest, a.kind) || a.kind == poll && (wait == "0" || wait == "0s")
+	wait, err := time.ParseDuration(a.r.URL.Query().Get("wait"))
+	honest := slices.Contains(s.honest, a.kind) || a.kind == poll && err == nil && wait == 0
 	s.mu.Unlock()
 	switch {
 	case refused != nil:

@@ -262,6 +262,7 @@ func (p *play) command(w []string) {
 		c.Stream, c.From = list[0].Stream, list[0].From
 	}
 	p.do(c)
+	p.settle()
 }
 
 // streamOf returns the stream that the first word names, or "".
@@ -306,10 +307,24 @@ func (p *play) covered(w []string) {
 	p.current.send(fmt.Sprintf(`{"op":"events","stream":%q,"from":%s,"to":%s,"events":[]}`, name(w[0]), w[1], w[2]), name(w[0]), number(w[2]))
 }
 
+// overLimit follows one stream too many. The client may reject it by itself.
+func (p *play) overLimit(w []string) {
+	p.do(command{Cmd: "follow", Stream: name(w[0])})
+	s := p.aim()
+	i := p.await("subscription, or end of the stream", func(i item) bool {
+		return i.socket == s && i.frame.Op == "subscribe" || i.line != nil && slices.Contains([]string{"failed", "revoked"}, i.line.Event)
+	})
+	if i.frame != nil {
+		p.last = i.frame
+		p.reject([]string{"409", "state_conflict"})
+		p.line(name(w[0]), "failed", "revoked")
+	}
+}
+
 // leaves still sends an event of a stream that the client leaves, and answers.
 func (p *play) leaves(w []string) {
 	if s, ok := p.current.(*socket); ok {
-		p.next(s, "unsubscribe")
+		p.last = p.next(s, "unsubscribe")
 	}
 	if _, ok := p.current.(*polls); !ok {
 		p.events(name(w[0]), 1, 2, math.MaxInt)
