@@ -150,7 +150,7 @@ func (c *Case) missing(can []string) string {
 }
 
 // endWithin is the time that an adapter has to end before it is killed.
-const endWithin = time.Second
+const endWithin = 500 * time.Millisecond
 
 // hang is the real time after which a case is given up: only an adapter that has
 // hung needs so long.
@@ -194,6 +194,8 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	})
 	if err == nil {
 		r.Reason = p.perform()
+		_ = p.session.adapter.In.Close()
+		p.server.close()
 		late := time.AfterFunc(endWithin, cancel)
 		said, failed := p.session.end()
 		late.Stop()
@@ -204,9 +206,9 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 			notes.add("adapter wrote: %s", said)
 		}
 	} else {
+		p.server.close()
 		r.Reason = err.Error()
 	}
-	p.server.close()
 	r.MS = time.Since(notes.began).Milliseconds()
 	if r.Reason == "" {
 		r.Outcome = Pass

@@ -42,7 +42,7 @@ function follow({ stream, from }) {
       events.forEach(({ seq, data }, i) =>
         log({ event: 'event', stream, seq, ...(i === 0 && { cursor: follows.get(stream)?.cursor }), data }))
     },
-    onReset: reason => log({ event: 'reset', stream, reason }),
+    onReset: reason => { log({ event: 'reset', stream, reason }) }, // what it returns would be a cursor
     onRevoked: () => log({ event: 'revoked', stream }),
     onError: error => log({ event: 'failed', stream, code: error.code ?? String(error) }),
   })
