@@ -108,7 +108,7 @@ export class Client {
     if (earlier) earlier.replaced = true
     this.#follows.set(stream, follow)
     earlier?.close()
-    this.#connection.wake()
+    this.#wakeSoon()
     return follow
   }
 
@@ -119,7 +119,7 @@ export class Client {
   command(command: CommandRequest): Command {
     this.#mustBeOpen()
     const made = this.commands.add(command)
-    this.#connection.wake()
+    this.#wakeSoon()
     return made
   }
 
@@ -156,6 +156,11 @@ export class Client {
     this.commands.close()
     this.tokens.forget()
     this.#listeners.clear()
+  }
+
+  /** After the caller has finished, so that streams that are followed together are asked for together. */
+  #wakeSoon(): void {
+    queueMicrotask(() => this.#connection.wake())
   }
 
   #mustBeOpen(): void {

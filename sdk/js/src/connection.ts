@@ -120,8 +120,8 @@ export class Connection implements LinkHost {
 
   /** Looks after the link: streams that may be asked for again, better transports. */
   #tend(link: Link): void {
+    const waits = this.#waits()
     link.update()
-    const waits = [...this.owner.follows()].map(f => f.pace.wait()).filter(wait => wait > 0)
     if (this.#level > 0 && link.good && !this.#candidate) {
       const left = this.#climbAt - this.platform.mono()
       if (left <= 0) return this.#climb(0)
@@ -130,11 +130,16 @@ export class Connection implements LinkHost {
     if (waits.length > 0) this.#timer.set(Math.min(...waits))
   }
 
+  /** How long streams must wait before they may be asked for. It is read before what it decides: time passes in between. */
+  #waits(): number[] {
+    return [...this.owner.follows()].map(f => f.pace.wait()).filter(wait => wait > 0)
+  }
+
   /** Starts a link. */
   #connect(): void {
     const { transports } = this.owner
+    const waits = this.#waits()
     if (this.ready().length === 0) {
-      const waits = [...this.owner.follows()].map(f => f.pace.wait()).filter(wait => wait > 0)
       if (!this.owner.commands.unanswered) {
         if (waits.length > 0) this.#sleep(Math.min(...waits))
         return
@@ -204,9 +209,9 @@ export class Connection implements LinkHost {
       return
     }
     if (link !== this.#link) return
+    if (badFrameCodes.includes(end.code!)) this.owner.commands.failSent(end.reason)
     this.#hangUp()
     this.#last = { reason: end.reason, error: end.problem ?? end.error }
-    if (badFrameCodes.includes(end.code!)) this.owner.commands.failSent(end.reason)
     if (this.#final(end)) return this.end({ name: 'ended', ...this.#last })
     const next = this.#nextLevel(link, end)
     if (link.good && this.platform.mono() - link.since > this.platform.times.lasting) this.#pace.succeed()
@@ -325,7 +330,8 @@ export class Connection implements LinkHost {
     const was = this.state
     this.state = state
     const same = was.name === state.name && was.transport === state.transport && was.reason === state.reason
-    if (!same || was.retryAt !== state.retryAt) this.owner.stateChanged(state)
+    const moved = Math.abs((was.retryAt ?? 0) - (state.retryAt ?? 0)) > 20 // less is the rounding of timers
+    if (!same || moved) this.owner.stateChanged(state)
   }
 }
 

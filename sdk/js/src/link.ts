@@ -115,7 +115,8 @@ export abstract class Link {
   /** Returns the stream that a frame is about, unless it belongs to an earlier subscription. */
   carries(frame: ServerFrame): Follow | undefined {
     const { stream, id } = frame as { stream?: string; id?: string }
-    const carried = this.carried.get(stream ?? '')
+    // An answer to a frame that was not even read names no stream.
+    const carried = this.carried.get(stream ?? '') ?? [...this.carried.values()].find(c => id && c.id === id)
     if (!carried) return undefined
     if (frame.op === 'subscribed') {
       if ((id ?? '') !== carried.id) return undefined

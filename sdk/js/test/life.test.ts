@@ -279,7 +279,7 @@ test('a silent event stream is dead after 45 s; comments keep it', async () => {
     await world.pass(20_000)
   }
   assert.equal(streams.length, 1)
-  await world.pass(40_000)
+  await world.pass(30_000)
   assert.equal(streams.length, 2)
 })
 

@@ -152,7 +152,10 @@ export class World {
     const request = new FakeRequest(url, init)
     this.requests.push(request)
     if (/realtime\/(sse|poll)/.test(url)) this.attempts.push(this.time)
-    return Promise.race([this.serve(request), request.aborted])
+    const answer = await Promise.race([this.serve(request), request.aborted])
+    if (!answer.body || !init.signal) return answer
+    const body = answer.body.pipeThrough(new TransformStream(), { signal: init.signal })
+    return new Response(body, { status: answer.status, headers: answer.headers })
   }
 
   /** A client of this world. */
