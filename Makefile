@@ -77,7 +77,8 @@ test: install ## install what the tests need and run them all
 	dev/changelog --check
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
 	$(MAKE) --no-print-directory sdk-test
-	$(GO) -C internal/console/dev test ./...
+	sdk/js/node_modules/.bin/tsc -p internal/console/app
+	$(GO) -C internal/console/dev test -count 1 ./...
 	$(GO) test $(TESTFLAGS) $(PKGS)
 
 .PHONY: sdk
@@ -122,6 +123,11 @@ tidy-check: install ## fail if go.mod or go.sum is not what the code needs
 generate: install ## write again what is generated from the code
 	$(GO) generate $(PKGS)
 	cd sdk/js && $(NPM) run --silent types
+
+.PHONY: screenshots
+screenshots: install ## write the pictures of the console in docs/images: in Chromium, with the typeface Inter
+	@mkdir -p docs/images
+	GOTONG_SCREENSHOTS=$(CURDIR)/docs/images $(GO) -C internal/console/dev test -count 1 -run '^TestScreenshots$$' ./...
 
 .PHONY: changelog
 changelog: ## move the fragments of changes/ into CHANGELOG.md

@@ -127,12 +127,14 @@ func (n *Neighbourhood) found(ctx context.Context) error {
 		return fmt.Errorf("group: %w", err)
 	}
 	n.Private, err = founder.CreateThread(ctx, client.NewThread{
-		ScopeID: n.Group.GroupID, Privacy: "private", Members: "home",
+		ScopeID: n.Group.GroupID, Privacy: "private", Members: "home", Name: "Pengurus RT 05", Icon: "🤝",
 	}, n.once("private"))
 	if err != nil {
 		return fmt.Errorf("thread of the group: %w", err)
 	}
-	n.Public, err = founder.CreateThread(ctx, client.NewThread{ScopeID: Scope, Privacy: "public"}, n.once("public"))
+	n.Public, err = founder.CreateThread(ctx, client.NewThread{
+		ScopeID: Scope, Privacy: "public", Name: "Warga RT 05", Topic: "Kabar setelah banjir", Icon: "🏘️",
+	}, n.once("public"))
 	if err != nil {
 		return fmt.Errorf("public thread: %w", err)
 	}

@@ -2,8 +2,8 @@
 import { useEffect, useState } from 'preact/hooks'
 import { known, t, titleOf, type Key } from './i18n.ts'
 import { useModel } from './platform.ts'
-import type { Room } from './room.ts'
-import { Avatar, Dialog, explain, Form, Icon, IconButton, Name } from './ui.tsx'
+import type { Room, ThreadView } from './room.ts'
+import { Avatar, clean, Dialog, explain, Form, Icon, IconButton, Name } from './ui.tsx'
 
 export function Details({ room, onClose }: { room: Room; onClose: () => void }) {
   useModel(room)
@@ -13,7 +13,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
   useEffect(() => { room.loadMembers().catch((e) => setError(explain(e))) }, [])
   const view = room.view
   const { present, home } = room
-  const leads = view?.my_role === 'owner' || view?.my_role === 'admin'
+  const leads = !view?.with && (view?.my_role === 'owner' || view?.my_role === 'admin')
   const patch = (body: object) => home.client.request<unknown>('PATCH', '/v1/chat/threads/{id}', { params: { id: room.id }, body })
   const leave = async () => {
     try {
@@ -24,9 +24,19 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       setError(explain(e))
     }
   }
+  const write = async (uid: string) => {
+    try {
+      const { body } = await home.client.request<ThreadView>('PUT', '/v1/chat/direct/{uid}', { params: { uid } })
+      home.room(body.thread_id).setView(body)
+      location.hash = '#/t/' + body.thread_id
+      onClose()
+    } catch (e) {
+      setError(explain(e))
+    }
+  }
   const members = [...(room.members ?? [])].sort((a, b) => Number(present?.users?.has(b.user_id) ?? 0) - Number(present?.users?.has(a.user_id) ?? 0))
   return <Dialog label={t('members.details')} class="drawer" onClose={onClose}>
-    <div class="account"><Avatar name={titleOf(room)} id={room.id} icon={view?.icon} /><h2><Name>{titleOf(room)}</Name></h2>
+    <div class="account"><Avatar name={titleOf(room)} id={view?.with?.user_id ?? room.id} icon={view?.icon} /><h2><Name>{titleOf(room)}</Name></h2>
       <IconButton icon="close" label={t('close')} onClick={onClose} /></div>
     {view?.topic && <p dir="auto">{view.topic}</p>}
     <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
@@ -39,19 +49,20 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       <label>{t('thread.topic')}<input name="topic" value={view?.topic ?? ''} maxLength={250} /></label>
       <label>{t('new.icon')}<input name="icon" class="short" value={view?.icon ?? ''} maxLength={16} /></label>
     </Form>}
-    <div class="buttons">
-      {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
-      {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
-      {view?.members === 'own' && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>
-        : <button type="button" class="plain danger" onClick={() => setSure(true)}><Icon name="out" /> {t('thread.leave')}</button>)}
-    </div>
-    <h3>{t('members')} <span class="soft">{view?.member_count}</span></h3>
+    {!view?.with && <><h3>{t('members')} <span class="soft">{view?.member_count}</span></h3>
     <ul class="list people">
       {members.map((m) => <li key={m.user_id} class="item">
         <Avatar name={m.name ?? ''} id={m.user_id} here={present?.users?.has(m.user_id)} />
         <span class="item-text"><strong class="clip"><Name>{m.name ?? ''}</Name></strong>{present?.users?.has(m.user_id) && <span class="unseen">{t('members.here', { n: '' })}</span>}</span>
         <span class="soft">{known('role.' + m.role) ? t(('role.' + m.role) as Key) : m.role}</span>
+        {m.user_id !== home.me.userId && <IconButton icon="chat" label={t('members.write', { name: clean(m.name ?? '') })} onClick={() => write(m.user_id)} />}
       </li>)}
-    </ul>
+    </ul></>}
+    <div class="buttons">
+      {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
+      {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
+      {view?.members === 'own' && !view.with && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>
+        : <button type="button" class="plain danger" onClick={() => setSure(true)}><Icon name="out" /> {t('thread.leave')}</button>)}
+    </div>
   </Dialog>
 }

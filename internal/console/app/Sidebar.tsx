@@ -12,15 +12,17 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
   useModel(home)
   const [account, setAccount] = useState(false)
   const { threads, cases } = home
-  return <nav class="sidebar" aria-label={t('nav')}>
+  const Lists = view === '' ? 'main' : 'nav' // on a phone, it is all that is shown
+  return <div class="sidebar">
     <header class="bar">
+      {view === '' && <h1 class="unseen">Gotong</h1>}
       <button type="button" class="who" onClick={() => setAccount(true)}>
         <Avatar name={home.me.username} id={home.me.userId} here={home.connected} /><span class="clip"><span class="unseen">{t('account')}: </span><Name>{home.me.username}</Name></span>
       </button>
       <a class="icon-button" href="#/find" title={t('find.title')} aria-label={t('find.title')}><Icon name="plus" /></a>
     </header>
     <Connection home={home} />
-    <div class="scroll">
+    <Lists class="scroll" aria-label={t('nav')}>
       <h2 id="threads">{t('threads')}</h2>
       <ul aria-labelledby="threads" class="list">
         {threads.map((r) => <ThreadItem key={r.id} room={r} here={view === 't' && id === r.id} />)}
@@ -32,9 +34,9 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
           {cases.map((m) => <CaseItem key={m.id} matter={m} here={view === 'c' && id === m.id} />)}
         </ul>
       </>}
-    </div>
+    </Lists>
     {account && <Account home={home} onClose={() => setAccount(false)} />}
-  </nav>
+  </div>
 }
 
 function ThreadItem({ room, here }: { room: Room; here: boolean }) {
@@ -44,13 +46,13 @@ function ThreadItem({ room, here }: { room: Room; here: boolean }) {
   const { last } = room
   const typists = room.typists
   return <li><a class="item" href={'#/t/' + room.id} aria-current={here ? 'page' : undefined}>
-    <Avatar name={name} id={room.id} icon={view.icon} />
+    <Avatar name={name} id={view.with?.user_id ?? room.id} icon={view.icon} />
     <span class="item-text">
-      <span class="item-line"><strong class="clip"><Name>{name}</Name></strong>{view.privacy_level === 'private' && <Icon name="lock" />}
+      <span class="item-line"><strong class="clip"><Name>{name}</Name></strong>{view.privacy_level === 'private' && !view.with && <Icon name="lock" />}
         {last && <time class="soft" dateTime={new Date(last.at).toISOString()}>{dayOrTime(last.at)}</time>}</span>
       <span class="item-line soft">
         <span class="clip">{typists.length > 0 ? <em>{t('typing.one', { name: clean(typists[0]!) })}</em>
-          : last ? <>{last.userId === room.home.me.userId ? t('you') : <Name>{last.name}</Name>}: {summary(last)}</> : view.topic ?? ''}</span>
+          : last ? <>{last.userId === room.home.me.userId ? `${t('you')}: ` : !view.with && <><Name>{last.name}</Name>: </>}{summary(last)}</> : view.topic ?? ''}</span>
         {room.unread > 0 && <b class="count"><span aria-hidden="true">{room.unread > 99 ? '99+' : room.unread}</span>
           <span class="unseen">{t('unread', { n: room.unread })}</span></b>}
       </span>
@@ -80,7 +82,7 @@ function CaseItem({ matter, here }: { matter: Matter; here: boolean }) {
 }
 
 /** Whether the page is connected, once it has not been for some time. */
-function Connection({ home }: { home: Home }) {
+export function Connection({ home }: { home: Home }) {
   useModel(home)
   const away = !home.connected
   useTick(1000, away)

@@ -45,7 +45,7 @@ export function ThreadScreen({ home, id }: { home: Home; id: string }) {
   return <>
     <header class="bar">
       <a class="icon-button back" href="#/" aria-label={t('back')}><Icon name="back" /></a>
-      <Avatar name={name} id={id} icon={view?.icon} />
+      <Avatar name={name} id={view?.with?.user_id ?? id} icon={view?.icon} />
       <div class="title">
         <h1 class="clip"><Name>{name}</Name></h1>
         <p class="soft clip">{about(room)}</p>
@@ -64,8 +64,9 @@ function about(room: Room): string {
   const typists = room.typists
   if (typists.length === 1) return t('typing.one', { name: clean(typists[0]!) })
   if (typists.length > 1) return t('typing.some', { n: typists.length })
-  const parts = room.view ? [room.view.topic, t('members.count', { n: room.view.member_count })] : []
-  if (room.present && room.present.count > 0) parts.push(t('members.here', { n: room.present.count }))
+  const { view } = room
+  const parts = view ? [view.topic, !view.with && t('members.count', { n: view.member_count })] : []
+  if (room.present && room.present.count > (view?.with ? 1 : 0)) parts.push(t('members.here', { n: room.present.count }))
   return parts.filter(Boolean).join(' · ')
 }
 
@@ -80,6 +81,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   const placed = useRef(false)
   const [above, setAbove] = useState(false)
   const [active, setActive] = useState('')
+  const [skipped, setSkipped] = useState(false)
   const [menu, setMenu] = useState<{ row: Row; at: DOMRect }>()
   const { rows, divider } = room
   const pending = room.pending
@@ -127,6 +129,11 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   useEffect(() => {
     const sized = new ResizeObserver(restore)
     sized.observe(box.current!)
+    room.onSent = () => {
+      if (room.unread > 0 && !place.current.end) setSkipped(true) // they can still go back to what they have not read
+      place.current.end = true
+      restore()
+    }
     addEventListener('focus', see)
     document.addEventListener('visibilitychange', see)
     return () => {
@@ -170,6 +177,11 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
       </ol>
       {room.failed && <p class="center"><span class="error">{t('thread.failed')}</span> <button type="button" class="link" onClick={() => room.load()}>{t('retry')}</button></p>}
     </div>
+    {skipped && unreadAt && <button type="button" class="to-end to-unread" onClick={() => {
+      place.current = { end: false, id: 'divider', offset: 96 }
+      restore()
+      setSkipped(false)
+    }}><Icon name="down" /><b>{t('thread.toUnread')}</b></button>}
     {(above || room.fresh > 0) && rows.length > 0 && <button type="button" class="to-end" onClick={() => {
       place.current.end = true
       void room.toEnd().then(() => { restore(); room.changed() })
@@ -231,6 +243,7 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
     else {
       void room.toEnd()
       room.post(body, aim.reply?.id)
+      room.onSent?.()
     }
     kv.delete(key)
     setText(aim.edit ? kv.get(key) ?? '' : '')

@@ -1,10 +1,12 @@
 // Everything of the user who is signed in: the connection, the threads and
 // cases, what is on its way, and what is unread.
 import { Client, type Command, type State, type rest } from '@gotong/client'
+import { t } from './i18n.ts'
 import { Matter } from './matter.ts'
 import { copies, kv, Model, soon } from './platform.ts'
 import { Room, type ThreadView } from './room.ts'
 import type { Login, Session } from './session.ts'
+import { spoken } from './ui.tsx'
 
 const followed = 26 // threads that are followed at once; the server allows 32 streams
 const followedCases = 4
@@ -180,7 +182,10 @@ export class Home extends Model {
     const key = `outbox.${this.me.userId}.${command.requestId}`
     kv.set(key, JSON.stringify({ stream, type, data, requestId: command.requestId } satisfies Unsent))
     const done = () => kv.delete(key)
-    command.then(done, () => this.client.pending.includes(command) || done()) // a failed one is kept until it is discarded
+    command.then(done, () => { // a failed one is kept until it is discarded
+      if (this.client.pending.includes(command)) spoken.say(t('news.failed'))
+      else done()
+    })
     return command
   }
 

@@ -8,10 +8,12 @@ import { Home } from './home.ts'
 import { languageModel, t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
 import { Session } from './session.ts'
-import { Sidebar } from './Sidebar.tsx'
+import { Connection, Sidebar } from './Sidebar.tsx'
 import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
+
+const views = ['t', 'c', 'find'] // a thread, a case, finding one
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
@@ -26,7 +28,7 @@ class Route extends Model {
 
   read(): void {
     const [view = '', id = ''] = location.hash.replace(/^#\/?/, '').split('/')
-    Object.assign(this, { view, id: decodeURIComponent(id) })
+    Object.assign(this, { view: views.includes(view) ? view : '', id })
     this.changed()
   }
 }
@@ -62,14 +64,16 @@ function Signed({ home }: { home: Home }) {
     const unread = home.unread > 0 ? `(${home.unread}) ` : ''
     document.title = unread + 'Gotong'
   })
+  const Pane = view === '' ? 'section' : 'main'
   return <div class="app" data-view={view || 'list'}>
     <Sidebar home={home} view={view} id={id} />
-    <main class="pane">
+    <Pane class="pane" aria-label={view === '' ? t('empty.title') : undefined}>
+      <Connection home={home} />
       {view === 't' ? <ThreadScreen home={home} id={id} key={id} />
         : view === 'c' ? <CaseScreen home={home} id={id} key={id} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
-    </main>
+    </Pane>
     {update.waiting && <div class="toast" role="status">{t('update.ready')} <button type="button" class="link" onClick={() => {
       update.waiting!.postMessage('skip')
     }}>{t('update.now')}</button></div>}
@@ -109,8 +113,8 @@ async function installWorker(): Promise<void> {
   })
 }
 
+addEventListener('hashchange', () => void session.takeFragment()) // the link was opened in this tab
 void session.takeFragment().then(() => {
-  route.read()
   render(<App />, document.getElementById('app')!)
   return installWorker()
 }).catch(() => {}) // without a worker, the page works all the same

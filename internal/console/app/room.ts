@@ -4,12 +4,7 @@ import type { Command, Follow, StreamEvent, rest, wire } from '@gotong/client'
 import type { Home } from './home.ts'
 import { copies, Model, soon } from './platform.ts'
 
-export type ThreadView = rest.ChatThreadView & {
-  name?: string
-  topic?: string
-  icon?: string
-  archived_at_ms?: number
-}
+export type ThreadView = rest.ChatThreadView
 
 export interface Row {
   id: string
@@ -63,6 +58,8 @@ export class Room extends Model {
   fresh = 0
   /** For the screen reader. */
   onNews: ((rows: Row[]) => void) | undefined
+  /** The user has written: their message is shown. */
+  onSent: (() => void) | undefined
   #follow: Follow | undefined
   #late: StreamEvent[] | undefined // what came while a page was on its way
   #marked = 0

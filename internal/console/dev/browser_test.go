@@ -167,8 +167,9 @@ func (w *wire) set(cut bool) {
 
 // tab is a page in Chromium. What it reports is collected.
 type tab struct {
-	t   *testing.T
-	ctx context.Context
+	t     *testing.T
+	ctx   context.Context
+	phone bool
 
 	mu     sync.Mutex
 	faults []string
@@ -177,6 +178,7 @@ type tab struct {
 // view is a size of screen and the preferences of its user.
 type view struct {
 	width, height int64
+	scale         float64
 	phone         bool
 	dark          bool
 	language      string
@@ -203,7 +205,7 @@ func open(t *testing.T, in context.Context, v view) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(in)
 	t.Cleanup(cancel)
-	p := &tab{t: t, ctx: ctx}
+	p := &tab{t: t, ctx: ctx, phone: v.phone}
 	chromedp.ListenTarget(ctx, p.report)
 	scheme := "light"
 	if v.dark {
@@ -211,7 +213,7 @@ func open(t *testing.T, in context.Context, v view) *tab {
 	}
 	p.do(log.Enable(), runtime.Enable(),
 		emulation.SetFocusEmulationEnabled(true),
-		emulation.SetDeviceMetricsOverride(v.width, v.height, 2, v.phone),
+		emulation.SetDeviceMetricsOverride(v.width, v.height, v.scale, v.phone),
 		emulation.SetTouchEmulationEnabled(v.phone),
 		emulation.SetLocaleOverride().WithLocale(v.language),
 		emulation.SetUserAgentOverride("Mozilla/5.0 Chrome/156.0.0.0 Safari/537.36").WithAcceptLanguage(v.language),
@@ -261,6 +263,8 @@ func (p *tab) eval(expression string, out any) {
 func (p *tab) await(what, expression string) {
 	p.t.Helper()
 	var ok bool
+	began := time.Now()
+	defer func() { p.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond)) }()
 	err := chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
 	if err != nil || !ok {
 		var body string
@@ -277,10 +281,25 @@ func (p *tab) click(selector string) {
 	p.eval(fmt.Sprintf(`document.querySelector(%q).click()`, selector), nil)
 }
 
+// enter opens the console with the address that a demo prints.
+func (p *tab) enter(address, token string) {
+	p.t.Helper()
+	p.do(chromedp.Navigate("http://" + address + "/#token=" + token))
+	p.await("the offer", `!location.href.includes('token') && document.querySelector('.door form strong')?.innerText === 'Tamu'`)
+	p.clean("offer")
+	p.click(".door .primary")
+	p.await("the list", `!!document.querySelector('.sidebar')`)
+}
+
 // write types a message and sends it.
 func (p *tab) write(text string) {
 	p.t.Helper()
-	p.do(chromedp.Focus(".composer textarea", chromedp.ByQuery), chromedp.SendKeys(".composer textarea", text, chromedp.ByQuery), chromedp.KeyEvent("\r"))
+	p.do(chromedp.Focus(".composer textarea", chromedp.ByQuery), chromedp.SendKeys(".composer textarea", text, chromedp.ByQuery))
+	if p.phone {
+		p.click(".send")
+	} else {
+		p.do(chromedp.KeyEvent("\r"))
+	}
 }
 
 // texts returns the messages of the thread that is shown, in their order.
@@ -342,11 +361,8 @@ func (p *tab) shot(name string) {
 func TestNewcomer(t *testing.T) {
 	v := demo(t)
 	network := newWire(t, v.address)
-	p := open(t, browser(t), view{width: 1200, height: 800, language: "id-ID"})
-	p.do(chromedp.Navigate("http://" + network.address + "/#token=" + v.token))
-	p.await("the offer", `!location.hash && document.querySelector('.door form strong')?.innerText === 'Tamu'`)
-	p.clean("offer")
-	p.click(".door .primary")
+	p := open(t, browser(t), view{width: 1200, height: 800, scale: 1, language: "id-ID"})
+	p.enter(network.address, v.token)
 	p.await("the threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
 	p.click(`.sidebar .item:not(:has(.item-line > .icon))`) // the open one
 	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
@@ -397,4 +413,74 @@ func (p *tab) inOrder(want []string) {
 			p.t.Errorf("%q is there %d times in %q", w, found, list)
 		}
 	}
+}
+
+// TestScreenshots writes the pictures of docs/images: eight states, on a phone and
+// on a desktop. It runs for make screenshots alone.
+func TestScreenshots(t *testing.T) {
+	if os.Getenv("GOTONG_SCREENSHOTS") == "" {
+		t.Skip("only for make screenshots")
+	}
+	v := demo(t)
+	network := newWire(t, v.address)
+	in := browser(t)
+	phone := open(t, in, view{width: 360, height: 740, scale: 1.5, phone: true, language: "id-ID"})
+	desktop := open(t, phone.ctx, view{width: 1120, height: 720, scale: 1, language: "en-GB"})
+	tabs := []*tab{phone, desktop}
+	each := func(state string, run func(p *tab)) {
+		for _, p := range tabs {
+			run(p)
+			p.do(chromedp.Sleep(300 * time.Millisecond)) // what moves comes to rest; pictures only
+			p.clean(state)
+			p.shot("console-" + state + map[bool]string{true: "-phone", false: "-desktop"}[p.phone])
+		}
+	}
+	each("signin", func(p *tab) {
+		p.do(chromedp.Navigate("http://" + network.address + "/"))
+		p.await("the door", `!!document.querySelector('.door')`)
+	})
+	phone.enter(network.address, v.token)
+	each("list", func(p *tab) {
+		if !p.phone {
+			p.do(chromedp.Navigate("http://"+network.address+"/#/"), chromedp.Reload())
+		}
+		p.await("the list", `document.querySelectorAll('.item time').length >= 2 && document.querySelectorAll('.sidebar .tag').length > 0`)
+	})
+	each("case", func(p *tab) {
+		p.click(`.sidebar .item[href*="#/c/"]`)
+		p.await("a vote", `document.querySelectorAll('.vote').length === 3`)
+		p.click(".vote.yes")
+		p.await("the vote", `document.querySelector('.vote.yes').ariaPressed === 'true'`)
+	})
+	each("thread", func(p *tab) {
+		p.click(`.sidebar .item:not(:has(.item-line > .icon))`)
+		p.await("messages", `document.querySelectorAll('li[data-row]').length > 5`)
+		if !strings.Contains(strings.Join(p.texts(), "\n"), "Saya bisa bantu") {
+			p.write("Saya bisa bantu di dapur besok 🙋")
+			p.await("the answer", `[...document.querySelectorAll('li[data-row] .text')].some(e => e.innerText.includes('kumpul di balai ya'))`)
+		}
+	})
+	each("dark", func(p *tab) {
+		p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "dark"}}))
+	})
+	each("menu", func(p *tab) {
+		p.do(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: "light"}}))
+		p.eval(`[...document.querySelectorAll('.row.mine .row-menu')].at(-1).click()`, nil)
+		p.await("the menu", `!!document.querySelector('dialog.menu')`)
+	})
+	each("members", func(p *tab) {
+		p.eval(`document.querySelector('dialog').close()`, nil)
+		p.click(".pane .bar button.icon-button")
+		p.await("members", `document.querySelectorAll('.drawer .people .item').length === 6`)
+	})
+	for _, p := range tabs {
+		p.eval(`document.querySelector('dialog').close()`, nil)
+	}
+	network.set(true)
+	each("offline", func(p *tab) {
+		p.await("that the network is lost", `document.querySelector('.connection span').innerText !== ''`)
+		p.write("Saya bawa dua sekop dan gerobak")
+		p.await("waiting", `document.querySelectorAll('.pending').length === 1`)
+	})
+	network.set(false)
 }
