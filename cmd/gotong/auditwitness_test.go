@@ -97,4 +97,10 @@ func TestWitness(t *testing.T) {
 	expect(0, "cosigned by example.org/w.", append(checked, "--witness-key="+vkey)...)
 	expect(0, `"example.org/w"`, append(checked, "--witness-key="+vkey, "--json")...)
 	expect(13, "0 witnesses cosigned", append(checked, "--witness-key="+stranger)...)
+
+	public := filepath.Join(t.TempDir(), "public.ndjson")
+	expect(0, "Exported", "audit", "export", "--store="+db, "--checkpoints="+dir, "--witness-key="+vkey, public)
+	expect(0, "Verified.", "audit", "verify", public, "--key="+key, "--witness-key="+vkey)
+	expect(0, "Exported", "audit", "export", "--store="+db, "--checkpoints="+dir, public+"2")
+	expect(13, "0 witnesses cosigned", "audit", "verify", public+"2", "--key="+key, "--witness-key="+vkey)
 }

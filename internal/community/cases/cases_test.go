@@ -300,3 +300,30 @@ func (v *village) propose2() cases.Gate {
 	v.close(v.doc().Gate)
 	return v.propose(cases.Propose{To: "rancang"})
 }
+
+// TestPartiesOfADispute: the author and the PICs are parties, also if they did nothing;
+// another member who did nothing is none.
+func TestPartiesOfADispute(t *testing.T) {
+	tracks, err := cases.Load(map[string][]byte{"ronda.yaml": []byte(`
+profiles: {uji: {gate: challenge, window: 24h, quorum: 10, threshold: 50, challenge: 24h, dispute: 24h}}
+tracks: {ronda: {stages: [keresahan, bahas], edges: [{from: keresahan, to: bahas, gate: uji}]}}
+`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, g := rules(tracks)
+	v := &village{World: communitytest.Run(t, c, g, user.Kind()), t: t, s: cases.StreamOf("ani", "r1")}
+	v.Do(ani, v.s, cases.Create{ScopeID: "rt05", Track: "ronda", Title: "Selokan mampet", Privacy: cases.Public})
+	for who, role := range map[string]cases.Role{"budi": cases.PIC, "citra": cases.PIC, "dedi": cases.Participant} {
+		v.Do(ani, v.s, cases.Seating{UserID: who, TrackRoles: []cases.Role{role}})
+	}
+	gate := v.Do(budi, v.s, cases.Propose{From: "keresahan", To: "bahas"})[0].Seq
+	v.Do(budi, v.s, cases.Cast{Gate: gate, Choice: cases.Yes})
+	v.close(gate)
+	v.Do(budi, v.s, cases.Dispute{Gate: gate, Reason: "Masih mampet"})
+	decision := cases.Resolve{Gate: gate, Confirm: true, Reason: "Sudah lancar"}
+	for _, party := range []string{"ani", "budi", "citra"} {
+		v.Refuse(communitytest.Moderator(party), v.s, decision, gotong.CodeForbidden)
+	}
+	v.Do(communitytest.Moderator("dedi"), v.s, decision)
+}

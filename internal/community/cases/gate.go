@@ -165,15 +165,16 @@ func (r ruling) dispute(c Dispute) (gotong.Decision, error) {
 	return gotong.Accept(gotong.Fact{Type: EvDisputed, Data: r.extended(r.gate.Terms.Dispute), Content: Reason{c.Reason}})
 }
 
-// resolve decides a dispute. Users who proposed, objected, voted or disputed are
-// parties.
+// resolve decides a dispute. The author, the PICs, and users who proposed, objected,
+// voted or disputed are parties.
 func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 	g := r.gate
-	switch party := slices.Contains([]string{g.ProposedBy, g.Objector, g.Disputer}, r.actor()) || g.voted(r.actor()); {
+	acted := slices.Contains([]string{r.doc.CreatedBy, g.ProposedBy, g.Objector, g.Disputer}, r.actor()) || g.voted(r.actor())
+	switch party := acted || r.member && r.me.holds(PIC); {
 	case !r.moderates():
 		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can decide a dispute.")
 	case party:
-		return gotong.Reject(gotong.CodeForbidden, "A moderator who proposed, objected, voted or disputed cannot decide the dispute.")
+		return gotong.Reject(gotong.CodeForbidden, "The author, a PIC, and whoever proposed, objected, voted or disputed cannot decide the dispute.")
 	}
 	if err := r.in(InDispute); err != nil {
 		return gotong.Decision{}, err
