@@ -1,15 +1,12 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"gotong.dev/gotong"
@@ -60,12 +57,8 @@ Examples:
 }
 
 func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
-	_, err := c.Check()
-	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
-		err = fmt.Errorf("store: %w", wrong)
-	}
-	if err != nil {
-		return &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
+	if err := checkStoreOf(&c.Config); err != nil {
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
@@ -97,11 +90,7 @@ func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
 	if err != nil || before.Role == gotong.Role(c.Role) {
 		return app.Granted{UserID: before.UserID, Role: before.Role}, err
 	}
-	body, err := json.Marshal(map[string]string{"role": c.Role})
-	if err != nil {
-		return app.Granted{}, err
-	}
-	after, err := c.ask(ctx, token, http.MethodPost, "/v1/admin/users/"+before.UserID+"/role", body)
+	after, err := c.ask(ctx, token, http.MethodPost, "/v1/admin/users/"+before.UserID+"/role", map[string]string{"role": c.Role})
 	return app.Granted{UserID: after.UserID, Role: after.Role, Changed: true}, err
 }
 
@@ -110,30 +99,19 @@ type accountView struct {
 	Role   gotong.Role `json:"role"`
 }
 
-func (c *adminGrantCmd) ask(ctx context.Context, token, method, path string, body []byte) (view accountView, err error) {
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(c.URL, "/")+path, bytes.NewReader(body))
-	if err != nil {
-		return view, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return view, fmt.Errorf("no answer from %s: %w", c.URL, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(res.Body, 1<<20))
+func (c *adminGrantCmd) ask(ctx context.Context, token, method, path string, body any) (view accountView, err error) {
+	a, err := c.request(ctx, method, path, token, body)
 	switch {
 	case err != nil:
-		return view, fmt.Errorf("no answer from %s: %w", c.URL, err)
-	case res.StatusCode == http.StatusUnauthorized:
+		return view, err
+	case a.code == http.StatusUnauthorized:
 		return view, misuse("--url of the server on this database, with the --data or --signing-key that it has",
 			"the server at %s has another signing key", c.URL)
-	case res.StatusCode == http.StatusNotFound:
+	case a.code == http.StatusNotFound:
 		return view, app.ErrNoAccount
-	case res.StatusCode != http.StatusOK:
-		return view, fmt.Errorf("the server at %s answers %s", c.URL, res.Status)
+	case a.code != http.StatusOK:
+		return view, fmt.Errorf("the server at %s answers %s", c.URL, a.status)
 	}
-	err = json.Unmarshal(text, &view)
+	err = json.Unmarshal(a.body, &view)
 	return view, err
 }

@@ -120,7 +120,7 @@ func (c *auditVerifyCmd) Validate() error {
 	if c.Signed != "" && (c.Checkpoints == "" || c.Proof != "") {
 		return errors.New("--signed needs a log, and other checkpoints with --checkpoints")
 	}
-	return checkStores(map[string]string{"--store": c.Store})
+	return checkStore("--store", c.Store)
 }
 
 func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
@@ -252,7 +252,7 @@ type auditProveCmd struct {
 	trust
 }
 
-func (c *auditProveCmd) Validate() error { return checkStores(map[string]string{"--store": c.Store}) }
+func (c *auditProveCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*auditProveCmd) Help() string {
 	return `Prints the proof of one event, with its data and content; for a tally of a gate that is not secret, with the

@@ -52,7 +52,7 @@ func (c *auditExportCmd) Validate() error {
 	case c.Full && len(c.Stream) > 0:
 		return errors.New("--full writes every stream; give either --full or --stream")
 	}
-	return checkStores(map[string]string{"--store": c.Store})
+	return checkStore("--store", c.Store)
 }
 
 func (c *auditExportCmd) Run(ctx context.Context, std *stdio) (err error) {

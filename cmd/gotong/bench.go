@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"gotong.dev/gotong/client"
@@ -94,19 +93,14 @@ func (c *benchCmd) allowed(ctx context.Context) error {
 	if err != nil || !loopback(u.Hostname()) {
 		return misuse(hint, "%s is not on this machine", c.URL)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(c.URL, "/")+"/version", http.NoBody)
+	a, err := c.request(ctx, http.MethodGet, "/version", "", nil)
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
 	var version struct {
 		Development bool `json:"development"`
 	}
-	if err := json.NewDecoder(http.MaxBytesReader(nil, res.Body, 64<<10)).Decode(&version); err != nil || !version.Development {
+	if err := json.Unmarshal(a.body, &version); err != nil || !version.Development {
 		return misuse(hint, "the server at %s is not in development", c.URL)
 	}
 	return nil
@@ -149,9 +143,7 @@ func (c *benchCmd) print(std *stdio, report bench.Report) error {
 		_, err := fmt.Fprint(std.out, report.Text())
 		return err
 	}
-	out := json.NewEncoder(std.out)
-	out.SetIndent("", "  ")
-	return out.Encode(report)
+	return indented(std.out, report)
 }
 
 func writeCharts(dir string, report bench.Report) error {

@@ -62,7 +62,5 @@ func (c *configPrintCmd) print(std *stdio, source *config.Source, parsed *kong.C
 		}
 		list = append(list, entry{e.Key, value, e.From})
 	}
-	out := json.NewEncoder(std.out)
-	out.SetIndent("", "  ")
-	return out.Encode(list)
+	return indented(std.out, list)
 }

@@ -21,7 +21,7 @@ type copyCmd struct {
 }
 
 func (c *copyCmd) Validate() error {
-	return checkStores(map[string]string{"--from": c.From, "--to": c.To})
+	return errors.Join(checkStore("--from", c.From), checkStore("--to", c.To))
 }
 
 func (*copyCmd) Help() string {

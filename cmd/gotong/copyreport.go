@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -22,9 +21,7 @@ type copyReport struct {
 
 func (r *copyReport) print(std *stdio, asJSON bool) error {
 	if asJSON {
-		out := json.NewEncoder(std.out)
-		out.SetIndent("", "  ")
-		return out.Encode(r)
+		return indented(std.out, r)
 	}
 	_, err := io.WriteString(std.out, r.text())
 	return err

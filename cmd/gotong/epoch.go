@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +23,7 @@ type epochListCmd struct {
 	trust
 }
 
-func (c *epochListCmd) Validate() error {
-	return checkStores(map[string]string{"--store": c.Store})
-}
+func (c *epochListCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*epochListCmd) Help() string {
 	return `Examples:
@@ -45,9 +42,7 @@ type epochNewCmd struct {
 	trust
 }
 
-func (c *epochNewCmd) Validate() error {
-	return checkStores(map[string]string{"--store": c.Store})
-}
+func (c *epochNewCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*epochNewCmd) Help() string {
 	return `A restored backup lacks what was written after it, and clients may have seen that. With a new epoch their cursors
@@ -94,9 +89,7 @@ func printEpochs(ctx context.Context, std *stdio, s *place, asJSON bool) error {
 		return err
 	}
 	if asJSON {
-		out := json.NewEncoder(std.out)
-		out.SetIndent("", "  ")
-		return out.Encode(state.Eras)
+		return indented(std.out, state.Eras)
 	}
 	var b strings.Builder
 	for i, era := range state.Eras {

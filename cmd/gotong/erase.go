@@ -30,12 +30,8 @@ Examples:
 }
 
 func (c *eraseCmd) Run(ctx context.Context, std *stdio) error {
-	_, err := c.Check()
-	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
-		err = fmt.Errorf("store: %w", wrong)
-	}
-	if err != nil {
-		return &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
+	if err := checkStoreOf(&c.Config); err != nil {
+		return err
 	}
 	stream, err := gotong.ParseStream(c.Stream)
 	if err != nil {

@@ -23,9 +23,7 @@ type exportCmd struct {
 	pinned audit.Pinned // checkpoints for the file; may be zero
 }
 
-func (c *exportCmd) Validate() error {
-	return checkStores(map[string]string{"--store": c.Store})
-}
+func (c *exportCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*exportCmd) Help() string {
 	return `Writes a whole log as lines of JSON. The file contains everything, password hashes and logins too, so only its
@@ -120,9 +118,7 @@ type importLogCmd struct {
 	trust
 }
 
-func (c *importLogCmd) Validate() error {
-	return checkStores(map[string]string{"--store": c.Store})
-}
+func (c *importLogCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*importLogCmd) Help() string {
 	return `Fills an empty store with an exported log. First every line of the file is checked: a file that was changed, cut

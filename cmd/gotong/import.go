@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -185,9 +184,7 @@ type importReport struct {
 
 func (c *importCmd) print(std *stdio, r importReport) error {
 	if c.JSON {
-		out := json.NewEncoder(std.out)
-		out.SetIndent("", "  ")
-		return out.Encode(r)
+		return indented(std.out, r)
 	}
 	_, err := io.WriteString(std.out, r.text())
 	return err

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -42,16 +40,13 @@ func placeName(address string) (string, error) {
 	return u.String(), nil
 }
 
-// checkStores returns errors in the addresses of stores, by flag. An empty
-// address means that the flag was not given.
-func checkStores(given map[string]string) error {
-	var faults []error
-	for _, flag := range slices.Sorted(maps.Keys(given)) {
-		if err := app.CheckStore(given[flag]); given[flag] != "" && err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", flag, err))
-		}
+// checkStore returns an error in the address of a store; "" is a flag that was
+// not given.
+func checkStore(flag, address string) error {
+	if err := app.CheckStore(address); address != "" && err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
 	}
-	return errors.Join(faults...)
+	return nil
 }
 
 // trust is flags to accept a SurrealDB at one's own risk, for example to move

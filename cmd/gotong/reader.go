@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -38,12 +37,8 @@ Examples:
 // order carries out an order on the store of the configuration, or by the server
 // that has it open.
 func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error) {
-	_, err := c.Check()
-	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
-		err = fmt.Errorf("store: %w", wrong)
-	}
-	if err != nil {
-		return app.Reply{}, &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
+	if err := checkStoreOf(c); err != nil {
+		return app.Reply{}, err
 	}
 	reply, err := o.Execute(ctx, c)
 	if !errors.Is(err, app.ErrServing) {
@@ -53,32 +48,31 @@ func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error
 	if err != nil {
 		return reply, err
 	}
-	body, err := json.Marshal(o)
-	if err != nil {
-		return reply, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+c.AdminAddr+app.OrderPath, bytes.NewReader(body))
-	if err != nil {
-		return reply, err
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	res, err := http.DefaultTransport.RoundTrip(req)
+	a, err := request(ctx, http.MethodPost, "http://"+c.AdminAddr+app.OrderPath, token, o)
 	if err != nil {
 		err = fmt.Errorf("no answer from the server's admin listener at %s: %w", c.AdminAddr, err)
 		return reply, &failure{err: err, code: 1, hint: "--admin-addr, as the server has it"}
 	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode == http.StatusUnauthorized {
+	if a.code == http.StatusUnauthorized {
 		return reply, misuse("with the --data or --signing-key that the server has",
 			"the server at %s has another signing key", c.AdminAddr)
 	}
-	if err := json.NewDecoder(res.Body).Decode(&reply); err != nil {
-		return reply, fmt.Errorf("the server at %s answers %s", c.AdminAddr, res.Status)
+	if err := json.Unmarshal(a.body, &reply); err != nil {
+		return reply, fmt.Errorf("the server at %s answers %s", c.AdminAddr, a.status)
 	}
 	if reply.Error != "" {
 		err = errors.New(reply.Error)
 	}
 	return reply, err
+}
+
+// checkStoreOf checks the configuration of a command that works on the store.
+func checkStoreOf(c *config.Config) error {
+	_, err := c.Check()
+	if wrong := app.CheckStore(c.StoreURL()); err == nil && wrong != nil {
+		err = fmt.Errorf("store: %w", wrong)
+	}
+	return misconfigured(err)
 }
 
 // operatorToken returns a token that is signed with the server's key.

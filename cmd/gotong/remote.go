@@ -1,9 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,24 +32,67 @@ type login struct {
 func (s server) client(ctx context.Context, token client.TokenSource) (*client.Client, error) {
 	c, err := client.New(client.Options{BaseURL: s.URL, Token: token})
 	u, wrong := url.Parse(s.URL)
-	if _, odd := strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16); err != nil || wrong != nil || odd != nil {
+	if wrong == nil {
+		_, wrong = strconv.ParseUint(cmp.Or(u.Port(), "0"), 10, 16)
+	}
+	if err != nil || wrong != nil {
 		return nil, misuse("--url http://HOST:PORT", "%q is not an http or https address", s.URL)
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+"/version", http.NoBody)
+	a, err := s.request(ctx, http.MethodGet, "/version", "", nil)
 	if err != nil {
-		return nil, misuse("--url http://HOST:PORT", "%q is not an http or https address", s.URL)
+		return nil, err
+	}
+	if a.code != http.StatusOK {
+		return nil, misuse("--url, to name a server", "the server at %s is not a Gotong server: %s", s.URL, a.status)
+	}
+	return c, nil
+}
+
+// answer is a response that was read.
+type answer struct {
+	code   int
+	status string
+	body   []byte
+}
+
+// request sends a request to this server.
+func (s server) request(ctx context.Context, method, path, token string, body any) (answer, error) {
+	a, err := request(ctx, method, strings.TrimSuffix(s.URL, "/")+path, token, body)
+	if err != nil {
+		err = fmt.Errorf("no answer from %s: %w", s.URL, err)
+	}
+	return a, err
+}
+
+// request sends a request with a token and a body of JSON, which may both be empty.
+func request(ctx context.Context, method, address, token string, body any) (answer, error) {
+	var in io.Reader = http.NoBody
+	if body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			return answer{}, err
+		}
+		in = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, in)
+	if err != nil {
+		return answer{}, err
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: %w", s.URL, err)
+		return answer{}, err
 	}
-	_ = res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, misuse("--url, to name a server", "the server at %s is not a Gotong server: %s", s.URL, res.Status)
-	}
-	return c, nil
+	defer func() { _ = res.Body.Close() }()
+	b, err := io.ReadAll(io.LimitReader(res.Body, 64<<20))
+	return answer{code: res.StatusCode, status: res.Status, body: b}, err
 }
 
 func (l login) client(ctx context.Context) (*client.Client, error) {

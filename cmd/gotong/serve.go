@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, std *stdio) error {
 func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 	warnings, err := app.CheckConfig(c)
 	if err != nil {
-		return nil, &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
+		return nil, misconfigured(err)
 	}
 	log, err := telemetry.NewLogger(std.err, c.LogLevel, c.LogFormat)
 	if err != nil {
@@ -65,6 +65,13 @@ func checked(c *config.Config, std *stdio) (*slog.Logger, error) {
 		_, _ = fmt.Fprintf(std.err, "Careful: %s\n", w)
 	}
 	return log, nil
+}
+
+func misconfigured(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{err: err, code: 2, hint: "gotong config print, to see the source of each value"}
 }
 
 // announce prints what was created and which addresses to open.

@@ -76,41 +76,20 @@ func (l login) ask(ctx context.Context, method, path string, body any) ([]byte, 
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	var in io.Reader = http.NoBody
-	if body != nil {
-		b, err := json.Marshal(body)
-		if err != nil {
-			return nil, err
-		}
-		in = bytes.NewReader(b)
-	}
-	req, err := http.NewRequestWithContext(ctx, method, strings.TrimSuffix(l.URL, "/")+path, in)
+	a, err := l.request(ctx, method, path, strings.TrimSpace(l.Token), body)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(l.Token))
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	res, err := http.DefaultTransport.RoundTrip(req)
-	if err != nil {
-		return nil, fmt.Errorf("no answer from %s: %w", l.URL, err)
-	}
-	defer func() { _ = res.Body.Close() }()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, 8<<20))
-	if err != nil {
-		return nil, err
-	}
-	if res.StatusCode >= http.StatusMultipleChoices {
+	if a.code >= http.StatusMultipleChoices {
 		var problem struct {
 			Detail string `json:"detail"`
 		}
-		if json.Unmarshal(answer, &problem) == nil && problem.Detail != "" {
+		if json.Unmarshal(a.body, &problem) == nil && problem.Detail != "" {
 			return nil, errors.New(problem.Detail)
 		}
-		return nil, errors.New("the server answered " + res.Status)
+		return nil, errors.New("the server answered " + a.status)
 	}
-	return answer, nil
+	return a.body, nil
 }
 
 func webhookPath(id, rest string) string { return "/v1/webhooks/" + url.PathEscape(id) + rest }

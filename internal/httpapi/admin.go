@@ -105,7 +105,7 @@ func adminHandler(opts Options, h health) http.Handler {
 	mux.Handle(lastPattern, unknown{mux: mux})
 	return &edge{
 		next: mux, clock: opts.Clock, log: opts.Log, proxies: &proxies{log: opts.Log},
-		address: newLimiter("", Rate{}, nil), trace: untraced, bodyTimeout: bodyTimeout,
+		address: NewLimiter("", Rate{}, nil), trace: untraced, bodyTimeout: bodyTimeout,
 	}
 }
 

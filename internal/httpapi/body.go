@@ -81,6 +81,27 @@ func (b *NoBody) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// Sent is the input of an operation that is told only by its body.
+type Sent[B any] struct{ JSON Body[B] }
+
+// SentTo is the input of an operation on one thing that is told by a body.
+type SentTo[B any] struct {
+	In
+	JSON Body[B]
+}
+
+// Told is the input of an operation on one thing that accepts no body.
+type Told struct {
+	In
+	Empty NoBody
+}
+
+// Out is an answer that is only a body.
+type Out[T any] struct{ Body T }
+
+// Reply is the answer with this body, unless there is an error.
+func Reply[T any](body T, err error) (*Out[T], error) { return &Out[T]{Body: body}, err }
+
 // readBody reads all of the body, once, within its bounds.
 func readBody(ctx huma.Context) ([]byte, error) {
 	r, w := humago.Unwrap(ctx)

@@ -22,9 +22,9 @@ type guard struct {
 	auth   Authenticator
 	clock  clock.Clock
 	log    *slog.Logger
-	user   *limiter
-	strict *limiter
-	login  *limiter
+	user   *Limiter
+	strict *Limiter
+	login  *Limiter
 }
 
 // before is huma's middleware of every operation.

@@ -140,7 +140,7 @@ func TestOrigins(t *testing.T) {
 }
 
 func TestLimiterIsBounded(t *testing.T) {
-	l := newLimiter("", Rate{PerSecond: 1, Burst: 1}, nil)
+	l := NewLimiter("", Rate{PerSecond: 1, Burst: 1}, nil)
 	now := clock.System().Mono()
 	for i := range maxBuckets + 1000 {
 		if err := l.allow(t.Context(), strconv.Itoa(i), now); err != nil {

@@ -37,10 +37,11 @@ type Shared func(ctx context.Context, name, key string, r Rate, want int) (given
 // maxBuckets bounds the keys that a limiter remembers.
 const maxBuckets = 65536
 
-// limiter holds one token bucket per key, up to maxBuckets. If nodes share
+// Limiter holds one token bucket per key, up to maxBuckets. If nodes share
 // allowances, both must have a token: the node's own bucket keeps a flood from
-// the other nodes, and decides alone while they cannot be asked.
-type limiter struct {
+// the other nodes, and decides alone while they cannot be asked. It is safe for
+// concurrent use.
+type Limiter struct {
 	name   string
 	rate   Rate
 	shared Shared
@@ -64,40 +65,52 @@ const (
 	fetchShare = 20
 )
 
-func newLimiter(name string, r Rate, shared Shared) *limiter {
-	return &limiter{name: name, rate: r, shared: shared, keys: map[string]*bucket{}}
+// NewLimiter returns a Limiter with this rate for each key; a zero Rate is no
+// limit. Name distinguishes it from the other limits that nodes share. If
+// shared is nil, the limit applies to this node alone.
+func NewLimiter(name string, r Rate, shared Shared) *Limiter {
+	return &Limiter{name: name, rate: r, shared: shared, keys: map[string]*bucket{}}
 }
 
 // newCrowdLimiter returns a limiter whose keys are addresses, each of which may
 // serve many clients. Their Retry-After is spread over the time in which the
 // bucket fills, so that they do not all return at once.
-func newCrowdLimiter(name string, r Rate, shared Shared) *limiter {
-	l := newLimiter(name, r, shared)
+func newCrowdLimiter(name string, r Rate, shared Shared) *Limiter {
+	l := NewLimiter(name, r, shared)
 	l.crowd = true
 	return l
 }
 
-// allow spends one token of the key. Its error contains the wait.
-func (l *limiter) allow(ctx context.Context, key string, now clock.Moment) error {
+// Take spends one token of the key. If there is none, it returns false and the
+// time to wait.
+func (l *Limiter) Take(ctx context.Context, key string, now clock.Moment) (ok bool, wait time.Duration) {
 	if l.rate.PerSecond <= 0 || key == "" {
-		return nil
+		return true, 0
 	}
 	wait, ask := l.own(key, now.Time())
 	if wait == 0 && ask {
 		wait = l.ask(ctx, key, now.Time())
 	}
 	if wait == 0 {
-		return nil
+		return true, 0
 	}
 	if l.crowd {
 		wait += time.Duration(rand.Float64() * float64(l.rate.Burst) / l.rate.PerSecond * float64(time.Second)) //nolint:gosec // no secret
 	}
-	return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer."), wait: wait}
+	return false, max(time.Millisecond, wait)
+}
+
+// allow is Take with an error that contains the wait.
+func (l *Limiter) allow(ctx context.Context, key string, now clock.Moment) error {
+	if ok, wait := l.Take(ctx, key, now); !ok {
+		return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer."), wait: wait}
+	}
+	return nil
 }
 
 // own spends one token of this node's bucket, or returns the wait; ask reports
 // that the other nodes must be asked too.
-func (l *limiter) own(key string, now time.Time) (wait time.Duration, ask bool) {
+func (l *Limiter) own(key string, now time.Time) (wait time.Duration, ask bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b, ok := l.keys[key]
@@ -118,7 +131,7 @@ func (l *limiter) own(key string, now time.Time) (wait time.Duration, ask bool) 
 }
 
 // ask fetches some of the shared allowance, or returns the wait.
-func (l *limiter) ask(ctx context.Context, key string, now time.Time) time.Duration {
+func (l *Limiter) ask(ctx context.Context, key string, now time.Time) time.Duration {
 	given, wait, err := l.shared(ctx, l.name, key, l.rate, max(1, l.rate.Burst/fetchShare))
 	switch {
 	case err != nil:
@@ -136,7 +149,7 @@ func (l *limiter) ask(ctx context.Context, key string, now time.Time) time.Durat
 
 // makeRoom drops full buckets, which equal absent ones. If none of those looked
 // at is full, it drops one that is not. Map order makes both random.
-func (l *limiter) makeRoom(now time.Time) {
+func (l *Limiter) makeRoom(now time.Time) {
 	const look = 16
 	if len(l.keys) < maxBuckets {
 		return

@@ -29,7 +29,7 @@ type edge struct {
 	proxies *proxies
 	conns   *conns
 	cors    cors
-	address *limiter
+	address *Limiter
 	watch   Observer
 	trace   Tracer
 

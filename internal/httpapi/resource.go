@@ -69,11 +69,8 @@ func RegisterGet[T View](a *API, r Resource[T], route Route) {
 func RegisterCreate[T View, B any](
 	a *API, r Resource[T], route Route, streamOf func(actor, requestID string) gotong.Stream, name string, data func(B) any,
 ) {
-	type input struct {
-		JSON Body[B]
-	}
 	route.Method, route.Path, route.Status, route.Write = http.MethodPost, r.Path, http.StatusCreated, true
-	Register(a, route, func(ctx context.Context, in *input) (*Answered[T], error) {
+	Register(a, route, func(ctx context.Context, in *Sent[B]) (*Answered[T], error) {
 		call := CallOf(ctx)
 		id := streamOf(call.Principal.UserID, call.RequestID).ID()
 		out, err := r.Write(ctx, id, name, data(in.JSON.Value), in.JSON.Raw)
@@ -87,12 +84,8 @@ func RegisterCreate[T View, B any](
 // RegisterWrite registers an operation on one stream, by the command name, which
 // data makes of the body. The route's Path is what follows that of the stream.
 func RegisterWrite[T View, B any](a *API, r Resource[T], route Route, name string, data func(B) any) {
-	type input struct {
-		In
-		JSON Body[B]
-	}
 	route.Path, route.Write = r.Path+"/{id}"+route.Path, true
-	Register(a, route, func(ctx context.Context, in *input) (*Answered[T], error) {
+	Register(a, route, func(ctx context.Context, in *SentTo[B]) (*Answered[T], error) {
 		return r.Write(ctx, in.ID, name, data(in.JSON.Value), in.JSON.Raw)
 	})
 }

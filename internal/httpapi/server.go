@@ -70,9 +70,9 @@ func New(opts Options) *Server {
 	mux := http.NewServeMux()
 	g := &guard{
 		auth: opts.Auth, clock: opts.Clock, log: opts.Log,
-		user:   newLimiter("user", opts.Limits.User, opts.Limits.Shared),
+		user:   NewLimiter("user", opts.Limits.User, opts.Limits.Shared),
 		strict: newCrowdLimiter("strict", opts.Limits.Strict, opts.Limits.Shared),
-		login:  newLimiter("login", opts.Limits.Login, opts.Limits.Shared),
+		login:  NewLimiter("login", opts.Limits.Login, opts.Limits.Shared),
 	}
 	api := &API{API: humago.New(mux, config(opts.Version)), guard: g}
 	api.UseMiddleware(g.before)

@@ -124,21 +124,17 @@ type AuthResponse struct {
 	ExpiresAtMS  int64       `json:"expires_at_ms" doc:"Of the access token."`
 }
 
-type authOut struct {
-	Body AuthResponse
-}
-
-func granted(ctx context.Context, g auth.Grant, err error) (*authOut, error) {
+func granted(ctx context.Context, g auth.Grant, err error) (*httpapi.Out[AuthResponse], error) {
 	if err != nil {
 		return nil, err
 	}
 	if g.Replayed {
 		httpapi.Replayed(ctx)
 	}
-	return &authOut{AuthResponse{
+	return httpapi.Reply(AuthResponse{
 		AccessToken: g.AccessToken, RefreshToken: &g.RefreshToken, DeviceToken: g.DeviceToken, UserID: g.UserID, Username: g.Username,
 		Role: g.Role, ExpiresAtMS: g.Expires.Milli(),
-	}}, nil
+	}, nil)
 }
 
 // origin returns ctx with the source of the call, for the record of the account.
@@ -147,11 +143,7 @@ func origin(ctx context.Context) context.Context {
 	return auth.WithOrigin(ctx, auth.Origin{Address: call.Address, RequestID: call.RequestID})
 }
 
-type signUpIn struct {
-	JSON httpapi.Body[SignUp]
-}
-
-func (a *accounts) signUp(ctx context.Context, in *signUpIn) (*authOut, error) {
+func (a *accounts) signUp(ctx context.Context, in *httpapi.Sent[SignUp]) (*httpapi.Out[AuthResponse], error) {
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
 	g, err := a.Door.SignUp(ctx, auth.SignUp{
 		RequestID: call.RequestID, CorrelationID: call.CorrelationID, Email: v.Email, Pass: v.Pass,
@@ -160,11 +152,7 @@ func (a *accounts) signUp(ctx context.Context, in *signUpIn) (*authOut, error) {
 	return granted(ctx, g, err)
 }
 
-type signInIn struct {
-	JSON httpapi.Body[SignIn]
-}
-
-func (a *accounts) signIn(ctx context.Context, in *signInIn) (*authOut, error) {
+func (a *accounts) signIn(ctx context.Context, in *httpapi.Sent[SignIn]) (*httpapi.Out[AuthResponse], error) {
 	call, v := httpapi.CallOf(ctx), in.JSON.Value
 	g, err := a.Door.SignIn(ctx, auth.SignIn{
 		RequestID: call.RequestID, Email: v.Email, Pass: v.Pass, Device: v.DeviceToken, Address: call.Address, Count: httpapi.Count,
@@ -172,11 +160,7 @@ func (a *accounts) signIn(ctx context.Context, in *signInIn) (*authOut, error) {
 	return granted(ctx, g, err)
 }
 
-type refreshIn struct {
-	JSON httpapi.Body[Refresh]
-}
-
-func (a *accounts) refresh(ctx context.Context, in *refreshIn) (*authOut, error) {
+func (a *accounts) refresh(ctx context.Context, in *httpapi.Sent[Refresh]) (*httpapi.Out[AuthResponse], error) {
 	g, err := a.Door.Refresh(origin(ctx), in.JSON.Value.Refresh, httpapi.Count)
 	return granted(ctx, g, err)
 }
@@ -191,11 +175,11 @@ func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
 	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Principal)
 }
 
-func (a *accounts) me(ctx context.Context, _ *struct{}) (*authOut, error) {
+func (a *accounts) me(ctx context.Context, _ *struct{}) (*httpapi.Out[AuthResponse], error) {
 	p := httpapi.CallOf(ctx).Principal
-	return &authOut{AuthResponse{
+	return httpapi.Reply(AuthResponse{
 		AccessToken: p.Token, UserID: p.UserID, Username: p.Username, Role: p.Role, ExpiresAtMS: p.Expires.Milli(),
-	}}, nil
+	}, nil)
 }
 
 // Ticket authenticates like a token, once.
@@ -204,11 +188,7 @@ type Ticket struct {
 	ExpiresAtMS int64  `json:"expires_at_ms"`
 }
 
-type ticketOut struct {
-	Body Ticket
-}
-
-func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
+func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*httpapi.Out[Ticket], error) {
 	call := httpapi.CallOf(ctx)
 	t, err := a.Door.Ticket(ctx, call.RequestID, call.Principal.Principal)
 	if err != nil {
@@ -217,5 +197,5 @@ func (a *accounts) ticket(ctx context.Context, _ *emptyIn) (*ticketOut, error) {
 	if t.Replayed {
 		httpapi.Replayed(ctx)
 	}
-	return &ticketOut{Ticket{Ticket: t.Text, ExpiresAtMS: t.Expires.Milli()}}, nil
+	return httpapi.Reply(Ticket{Ticket: t.Text, ExpiresAtMS: t.Expires.Milli()}, nil)
 }

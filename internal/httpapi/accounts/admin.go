@@ -44,15 +44,11 @@ type UserView struct {
 	AsOf        string      `json:"as_of"`
 }
 
-type userOut struct {
-	Body UserView
-}
-
 type findIn struct {
 	User string `query:"user" required:"true" minLength:"1" maxLength:"256" doc:"A user name or an id."`
 }
 
-func (a *accounts) find(ctx context.Context, in *findIn) (*userOut, error) {
+func (a *accounts) find(ctx context.Context, in *findIn) (*httpapi.Out[UserView], error) {
 	if err := mustBeAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -93,11 +89,11 @@ type switchIn struct {
 	JSON httpapi.OptionalBody[Switch]
 }
 
-func (a *accounts) disable(ctx context.Context, in *switchIn) (*userOut, error) {
+func (a *accounts) disable(ctx context.Context, in *switchIn) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdDisable, user.Disable(in.JSON.Value), in.JSON.Raw)
 }
 
-func (a *accounts) enable(ctx context.Context, in *switchIn) (*userOut, error) {
+func (a *accounts) enable(ctx context.Context, in *switchIn) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdEnable, user.Enable(in.JSON.Value), in.JSON.Raw)
 }
 
@@ -111,12 +107,12 @@ type setRoleIn struct {
 	JSON httpapi.Body[SetRole]
 }
 
-func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*userOut, error) {
+func (a *accounts) setRole(ctx context.Context, in *setRoleIn) (*httpapi.Out[UserView], error) {
 	return a.run(ctx, in.ID, user.CmdSetRole, user.SetRole(in.JSON.Value), in.JSON.Raw)
 }
 
 // run changes an account and returns it, once this node has delivered the change.
-func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*userOut, error) {
+func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byte) (*httpapi.Out[UserView], error) {
 	streams := httpapi.Streams{Kind: user.Name, Engine: a.Engine}
 	stream, err := streams.Stream(id)
 	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
@@ -132,7 +128,7 @@ func (a *accounts) run(ctx context.Context, id, name string, data any, raw []byt
 	return a.view(ctx, stream)
 }
 
-func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*userOut, error) {
+func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*httpapi.Out[UserView], error) {
 	id, key := stream.ID(), user.UserKey(stream.ID())
 	snap, err := a.Store.Load(ctx, store.Need{Heads: []gotong.Stream{stream}, Documents: []gotong.Key{key}})
 	if err != nil {
@@ -146,9 +142,9 @@ func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*userOut, er
 		return nil, gotong.NotFound()
 	}
 	head := snap.Heads[stream]
-	return &userOut{UserView{
+	return httpapi.Reply(UserView{
 		UserID: id, Username: a.Names(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
 		CommunityID: u.CommunityID, CreatedAtMS: u.CreatedAt.Milli(), UpdatedAtMS: head.At.Milli(), Seq: head.Seq,
 		AsOf: httpapi.AsOf(ctx, head.Seq),
-	}}, nil
+	}, nil)
 }

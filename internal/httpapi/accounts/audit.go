@@ -38,12 +38,8 @@ type AuditEntry struct {
 	More      int            `json:"more,omitempty" doc:"The number of later entries of this sort on the same day, which were not kept; an estimate for failed sign-ins."`
 }
 
-type myAuditIn struct {
-	httpapi.Page
-}
-
-func (a *accounts) myAudit(ctx context.Context, in *myAuditIn) (*httpapi.Listed[AuditEntry], error) {
-	return a.audit(ctx, httpapi.CallOf(ctx).Principal.UserID, in.Page)
+func (a *accounts) myAudit(ctx context.Context, in *httpapi.Page) (*httpapi.Listed[AuditEntry], error) {
+	return a.audit(ctx, httpapi.CallOf(ctx).Principal.UserID, *in)
 }
 
 type userAuditIn struct {

@@ -34,15 +34,7 @@ type ErasedView struct {
 	AsOf   string        `json:"as_of,omitempty" doc:"The cursor after the events content.erased."`
 }
 
-type eraseIn struct {
-	JSON httpapi.Body[Erasure]
-}
-
-type eraseOut struct {
-	Body ErasedView
-}
-
-func (a *accounts) erase(ctx context.Context, in *eraseIn) (*eraseOut, error) {
+func (a *accounts) erase(ctx context.Context, in *httpapi.Sent[Erasure]) (*httpapi.Out[ErasedView], error) {
 	if !httpapi.CallOf(ctx).Principal.Role.IsAdmin() {
 		return nil, gotong.NewError(gotong.CodeForbidden, "Only platform admins can erase content.")
 	}
@@ -62,7 +54,7 @@ func (a *accounts) erase(ctx context.Context, in *eraseIn) (*eraseOut, error) {
 	if err := httpapi.Settled(ctx, a.Delivery, receipt); err != nil {
 		return nil, err
 	}
-	out := &eraseOut{ErasedView{Stream: order.Stream}}
+	out := &httpapi.Out[ErasedView]{Body: ErasedView{Stream: order.Stream}}
 	if receipt.First > 0 {
 		out.Body.Erased, out.Body.AsOf = receipt.Last-receipt.First+1, httpapi.AsOf(ctx, receipt.Last)
 	}

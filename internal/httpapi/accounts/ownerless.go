@@ -23,7 +23,9 @@ func (a *accounts) ownerlessRoutes(api *httpapi.API) {
 	for _, of := range a.Led {
 		op := of.Op
 		op.Method, op.Tag, op.Write, op.Description = http.MethodPost, tagAdmin, true, appointing
-		httpapi.Register(api, op, func(ctx context.Context, in *appointIn) (*appointedOut, error) { return a.appoint(ctx, of, in) })
+		httpapi.Register(api, op, func(ctx context.Context, in *appointIn) (*httpapi.Out[httpapi.ReceiptView], error) {
+			return a.appoint(ctx, of, in)
+		})
 	}
 }
 
@@ -48,11 +50,7 @@ type Candidate struct {
 
 const maxCandidates = 20
 
-type ownerlessIn struct {
-	httpapi.Page
-}
-
-func (a *accounts) ownerless(ctx context.Context, in *ownerlessIn) (*httpapi.Listed[Ownerless], error) {
+func (a *accounts) ownerless(ctx context.Context, in *httpapi.Page) (*httpapi.Listed[Ownerless], error) {
 	if err := mustBeAdmin(ctx); err != nil {
 		return nil, err
 	}
@@ -224,13 +222,9 @@ type appointIn struct {
 	JSON httpapi.Body[Appoint]
 }
 
-type appointedOut struct {
-	Body httpapi.ReceiptView
-}
-
 // appoint appoints a leader. For an outsider, the command names all members, and the
 // rules check that the list is complete.
-func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (*appointedOut, error) {
+func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (*httpapi.Out[httpapi.ReceiptView], error) {
 	streams := httpapi.Streams{Kind: of.Kind, Engine: a.Engine}
 	stream, err := streams.Stream(in.ID)
 	if err := cmp.Or(mustBeAdmin(ctx), err); err != nil {
@@ -248,5 +242,5 @@ func (a *accounts) appoint(ctx context.Context, of members.Led, in *appointIn) (
 	if err != nil {
 		return nil, err
 	}
-	return &appointedOut{httpapi.ViewReceipt(receipt)}, httpapi.Settled(ctx, a.Delivery, receipt)
+	return httpapi.Reply(httpapi.ViewReceipt(receipt), httpapi.Settled(ctx, a.Delivery, receipt))
 }

@@ -46,15 +46,11 @@ type Active struct {
 	Transition string `json:"open_transition_id,omitempty"`
 }
 
-type activeOut struct {
-	Body Active
-}
-
-func (r *routes) active(ctx context.Context, in *httpapi.In) (*activeOut, error) {
+func (r *routes) active(ctx context.Context, in *httpapi.In) (*httpapi.Out[Active], error) {
 	stream, err := r.Stream(in.ID)
 	if err != nil {
 		return nil, err
 	}
 	v, err := r.view(ctx, stream)
-	return &activeOut{Active{v.CaseID, v.Stage, v.Transition}}, err
+	return httpapi.Reply(Active{v.CaseID, v.Stage, v.Transition}, err)
 }

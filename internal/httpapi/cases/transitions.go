@@ -179,11 +179,7 @@ func (r *routes) void(ctx context.Context, in *voidIn) (*httpapi.Answered[Transi
 	}, in.JSON.Raw, in.UserID)
 }
 
-type proposeIn struct {
-	JSON httpapi.Body[Propose]
-}
-
-func (r *routes) propose(ctx context.Context, in *proposeIn) (*httpapi.Answered[TransitionView], error) {
+func (r *routes) propose(ctx context.Context, in *httpapi.Sent[Propose]) (*httpapi.Answered[TransitionView], error) {
 	b := in.JSON.Value
 	receipt, err := r.Run(ctx, b.EntityID, cases.CmdPropose, cases.Propose{
 		Track: b.Track, From: b.From, To: b.To, Profile: b.Profile, Secret: b.Secret, FastTrack: b.FastTrack,

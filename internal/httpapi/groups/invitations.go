@@ -11,7 +11,7 @@ import (
 
 // myInvitations reads the lines of the last 30 days alone: older invitations have
 // expired.
-func (g *groups) myInvitations(ctx context.Context, in *listIn) (*out[MyInvitations], error) {
+func (g *groups) myInvitations(ctx context.Context, in *listIn) (*httpapi.Out[MyInvitations], error) {
 	before, err := httpapi.ByTime.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
@@ -30,7 +30,7 @@ func (g *groups) myInvitations(ctx context.Context, in *listIn) (*out[MyInvitati
 	if err != nil {
 		return nil, err
 	}
-	return &out[MyInvitations]{MyInvitations{Items: page.Body, Cursor: page.NextCursor}}, nil
+	return httpapi.Reply(MyInvitations{Items: page.Body, Cursor: page.NextCursor}, nil)
 }
 
 // invitedTo returns, by group, those invitations of a user that are open, to

@@ -92,10 +92,6 @@ type (
 		RequestID string `path:"rid" doc:"The request's id, req-…"`
 		Empty     httpapi.NoBody
 	}
-	inGroup struct {
-		httpapi.In
-		Empty httpapi.NoBody
-	}
 	inInvited struct {
 		members.InMember
 		Empty httpapi.NoBody
@@ -104,7 +100,6 @@ type (
 		httpapi.In
 		httpapi.Page
 	}
-	out[T any] struct{ Body T }
 )
 
 func (g *groups) joiningRoutes(api *httpapi.API) {
@@ -148,7 +143,7 @@ func (g *groups) ask(ctx context.Context, in *struct {
 	httpapi.In
 	JSON httpapi.OptionalBody[AskBody]
 },
-) (*out[httpapi.Written[RequestView]], error) {
+) (*httpapi.Out[httpapi.Written[RequestView]], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdAsk, group.Ask(in.JSON.Value), in.JSON.Raw)
 	if err != nil {
 		return nil, err
@@ -159,10 +154,10 @@ func (g *groups) ask(ctx context.Context, in *struct {
 	}
 	id, req, pending := requestOf(looks[0])
 	if !pending || receipt.First > 0 && id != group.RequestID(receipt.First) {
-		return &out[httpapi.Written[RequestView]]{httpapi.Bare[RequestView](receipt)}, nil
+		return httpapi.Reply(httpapi.Bare[RequestView](receipt), nil)
 	}
 	v := g.showRequests(ctx, []row[group.Request]{{id, req}})[0]
-	return &out[httpapi.Written[RequestView]]{httpapi.Written[RequestView]{View: &v}}, nil
+	return httpapi.Reply(httpapi.Written[RequestView]{View: &v}, nil)
 }
 
 func requestOf(l view.Look) (id string, req group.Request, pending bool) {
@@ -173,7 +168,7 @@ func requestOf(l view.Look) (id string, req group.Request, pending bool) {
 	return mine.ID, req, pending
 }
 
-func (g *groups) approve(ctx context.Context, in *inRequest) (*out[httpapi.Written[MemberView]], error) {
+func (g *groups) approve(ctx context.Context, in *inRequest) (*httpapi.Out[httpapi.Written[MemberView]], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdApprove, group.Approve{RequestID: in.RequestID}, nil, in.RequestID)
 	if err != nil {
 		return nil, err
@@ -187,18 +182,17 @@ func (g *groups) approve(ctx context.Context, in *inRequest) (*out[httpapi.Writt
 	if err != nil {
 		return nil, err
 	}
-	body, err := members.Executed(ctx, g.Book, receipt, added.UserID).Now()
-	return &out[httpapi.Written[MemberView]]{body}, err
+	return httpapi.Reply(members.Executed(ctx, g.Book, receipt, added.UserID).Now())
 }
 
-func (g *groups) reject(ctx context.Context, in *inRequest) (*out[Rejected], error) {
+func (g *groups) reject(ctx context.Context, in *inRequest) (*httpapi.Out[Rejected], error) {
 	_, err := g.Run(ctx, in.ID, group.CmdReject, group.Reject{RequestID: in.RequestID}, nil, in.RequestID)
-	return &out[Rejected]{Rejected{true}}, err
+	return httpapi.Reply(Rejected{true}, err)
 }
 
-func (g *groups) withdraw(ctx context.Context, in *inRequest) (*out[Withdrawn], error) {
+func (g *groups) withdraw(ctx context.Context, in *inRequest) (*httpapi.Out[Withdrawn], error) {
 	_, err := g.Run(ctx, in.ID, group.CmdWithdraw, group.Withdraw{RequestID: in.RequestID}, nil, in.RequestID)
-	return &out[Withdrawn]{Withdrawn{true}}, err
+	return httpapi.Reply(Withdrawn{true}, err)
 }
 
 // invite returns the invitation or, to a caller who no longer manages the group,
@@ -207,7 +201,7 @@ func (g *groups) invite(ctx context.Context, in *struct {
 	httpapi.In
 	JSON httpapi.Body[InviteBody]
 },
-) (*out[httpapi.Written[Invited]], error) {
+) (*httpapi.Out[httpapi.Written[Invited]], error) {
 	user := in.JSON.Value.UserID
 	receipt, err := g.Run(ctx, in.ID, group.CmdInvite, group.Invite{UserID: user}, in.JSON.Raw)
 	if err != nil {
@@ -222,30 +216,29 @@ func (g *groups) invite(ctx context.Context, in *struct {
 		return nil, err
 	}
 	if !slices.Contains(looks[0].Grant.Roles, group.Managing) {
-		return &out[httpapi.Written[Invited]]{httpapi.Bare[Invited](receipt)}, nil
+		return httpapi.Reply(httpapi.Bare[Invited](receipt), nil)
 	}
 	i, _ := gotong.Doc[group.Invitation](looks[0].State, key)
 	v := Invited{Added: gotong.MembershipOf(looks[0].State, stream, user).Active(), ExpiresAtMS: i.UntilMS}
-	return &out[httpapi.Written[Invited]]{httpapi.Written[Invited]{View: &v}}, nil
+	return httpapi.Reply(httpapi.Written[Invited]{View: &v}, nil)
 }
 
-func (g *groups) uninvite(ctx context.Context, in *inInvited) (*out[Withdrawn], error) {
+func (g *groups) uninvite(ctx context.Context, in *inInvited) (*httpapi.Out[Withdrawn], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdWithdrawInvite, group.WithdrawInvite{UserID: in.UserID}, nil, in.UserID)
-	return &out[Withdrawn]{Withdrawn{receipt.First > 0}}, err
+	return httpapi.Reply(Withdrawn{receipt.First > 0}, err)
 }
 
-func (g *groups) accept(ctx context.Context, in *inGroup) (*out[httpapi.Written[MemberView]], error) {
+func (g *groups) accept(ctx context.Context, in *httpapi.Told) (*httpapi.Out[httpapi.Written[MemberView]], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdAccept, group.Accept{}, nil)
 	if err != nil {
 		return nil, err
 	}
-	body, err := members.Executed(ctx, g.Book, receipt, viewer(ctx).UserID).Then()
-	return &out[httpapi.Written[MemberView]]{body}, err
+	return httpapi.Reply(members.Executed(ctx, g.Book, receipt, viewer(ctx).UserID).Then())
 }
 
-func (g *groups) decline(ctx context.Context, in *inGroup) (*out[Declined], error) {
+func (g *groups) decline(ctx context.Context, in *httpapi.Told) (*httpapi.Out[Declined], error) {
 	_, err := g.Run(ctx, in.ID, group.CmdDecline, group.Decline{}, nil)
-	return &out[Declined]{Declined{true}}, err
+	return httpapi.Reply(Declined{true}, err)
 }
 
 // row is a document of a group, with its name.

@@ -20,20 +20,16 @@ type List struct {
 	Cursor string    `json:"cursor,omitempty" doc:"The cursor of the next page; absent on the last page."`
 }
 
-type listOut struct {
-	Body List
-}
-
-func (g *groups) list(ctx context.Context, in *listIn) (*listOut, error) {
+func (g *groups) list(ctx context.Context, in *listIn) (*httpapi.Out[List], error) {
 	return g.page(ctx, group.Directory, group.DirectoryOwner, in)
 }
 
-func (g *groups) mine(ctx context.Context, in *listIn) (*listOut, error) {
+func (g *groups) mine(ctx context.Context, in *listIn) (*httpapi.Out[List], error) {
 	return g.page(ctx, group.OfUser, viewer(ctx).UserID, in)
 }
 
 // page returns a page of one listing, newest first.
-func (g *groups) page(ctx context.Context, collection, owner string, in *listIn) (*listOut, error) {
+func (g *groups) page(ctx context.Context, collection, owner string, in *listIn) (*httpapi.Out[List], error) {
 	before, err := httpapi.ByTime.Name(ctx, in.Cursor)
 	if err != nil {
 		return nil, err
@@ -49,5 +45,5 @@ func (g *groups) page(ctx context.Context, collection, owner string, in *listIn)
 	if err != nil {
 		return nil, err
 	}
-	return &listOut{List{Items: page.Body, Total: len(snap.Ranges[0]), Cursor: page.NextCursor}}, nil
+	return httpapi.Reply(List{Items: page.Body, Total: len(snap.Ranges[0]), Cursor: page.NextCursor}, nil)
 }

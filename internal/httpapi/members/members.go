@@ -103,27 +103,17 @@ type InMember struct {
 	UserID string `path:"uid" doc:"The member's user id."`
 }
 
-type moveIn struct {
-	httpapi.In
-	Empty httpapi.NoBody
-}
-
 type targetIn struct {
 	InMember
 	Empty httpapi.NoBody
 }
 
-type out[T any] struct {
-	Body T
-}
-
 // answer returns the response to an executed command.
-func answer[V, T any](d *Done[V], err error, with func(*Done[V]) (T, error)) (*out[T], error) {
+func answer[V, T any](d *Done[V], err error, with func(*Done[V]) (T, error)) (*httpapi.Out[T], error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := with(d)
-	return &out[T]{body}, err
+	return httpapi.Reply(with(d))
 }
 
 // run executes a command on a stream, about a user.
@@ -148,28 +138,23 @@ func (r *routes[V, A, S, L, R, B]) settle(
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
-func (r *routes[V, A, S, L, R, B]) join(ctx context.Context, in *moveIn) (*out[httpapi.Written[V]], error) {
+func (r *routes[V, A, S, L, R, B]) join(ctx context.Context, in *httpapi.Told) (*httpapi.Out[httpapi.Written[V]], error) {
 	d, err := r.run(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".join", r.Join, nil)
 	return answer(d, err, (*Done[V]).Then)
 }
 
-func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *moveIn) (*out[L], error) {
+func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *httpapi.Told) (*httpapi.Out[L], error) {
 	d, err := r.settle(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".leave", r.Leave, nil)
 	return answer(d, err, r.Left)
 }
 
-type addIn[A any] struct {
-	httpapi.In
-	JSON httpapi.Body[A]
-}
-
-func (r *routes[V, A, S, L, R, B]) add(ctx context.Context, in *addIn[A]) (*out[httpapi.Written[V]], error) {
+func (r *routes[V, A, S, L, R, B]) add(ctx context.Context, in *httpapi.SentTo[A]) (*httpapi.Out[httpapi.Written[V]], error) {
 	data, userID := r.Add(in.JSON.Value)
 	d, err := r.run(ctx, InMember{in.In, userID}, "member.add", data, in.JSON.Raw)
 	return answer(d, err, (*Done[V]).Now)
 }
 
-func (r *routes[V, A, S, L, R, B]) remove(ctx context.Context, in *targetIn) (*out[R], error) {
+func (r *routes[V, A, S, L, R, B]) remove(ctx context.Context, in *targetIn) (*httpapi.Out[R], error) {
 	d, err := r.settle(ctx, in.InMember, "member.remove", r.Remove(in.UserID, gotong.Ban{}), nil, in.UserID)
 	return answer(d, err, r.Removed)
 }
@@ -179,13 +164,13 @@ type banIn struct {
 	JSON httpapi.OptionalBody[httpapi.Ban]
 }
 
-func (r *routes[V, A, S, L, R, B]) ban(ctx context.Context, in *banIn) (*out[B], error) {
+func (r *routes[V, A, S, L, R, B]) ban(ctx context.Context, in *banIn) (*httpapi.Out[B], error) {
 	data := r.Remove(in.UserID, in.JSON.Value.Of())
 	d, err := r.settle(ctx, in.InMember, "member.remove", data, in.JSON.Raw, in.UserID, "ban")
 	return answer(d, err, r.Banned)
 }
 
-func (r *routes[V, A, S, L, R, B]) unban(ctx context.Context, in *targetIn) (*out[B], error) {
+func (r *routes[V, A, S, L, R, B]) unban(ctx context.Context, in *targetIn) (*httpapi.Out[B], error) {
 	d, err := r.run(ctx, in.InMember, "member.unban", r.Unban(in.UserID), nil, in.UserID)
 	return answer(d, err, r.Unbanned)
 }
@@ -199,9 +184,9 @@ type actIn[T any] struct {
 // the command of the body.
 func Act[V, T any](
 	book Book[V], kind, name string, data func(userID string, body T) any,
-) func(context.Context, *actIn[T]) (*out[httpapi.Written[V]], error) {
+) func(context.Context, *actIn[T]) (*httpapi.Out[httpapi.Written[V]], error) {
 	streams := httpapi.Streams{Kind: kind, Engine: book.Engine}
-	return func(ctx context.Context, in *actIn[T]) (*out[httpapi.Written[V]], error) {
+	return func(ctx context.Context, in *actIn[T]) (*httpapi.Out[httpapi.Written[V]], error) {
 		receipt, err := streams.Run(ctx, in.ID, name, data(in.UserID, in.JSON.Value), in.JSON.Raw, in.UserID)
 		return answer(&Done[V]{ctx, book, receipt, in.UserID}, err, (*Done[V]).Now)
 	}
