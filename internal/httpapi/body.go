@@ -81,17 +81,17 @@ func (b *NoBody) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// Sent is the input of an operation that is told only by its body.
+// Sent is the input of an operation that has only a body.
 type Sent[B any] struct{ JSON Body[B] }
 
-// SentTo is the input of an operation on one thing that is told by a body.
+// SentTo is the input of an operation on one thing, with a body.
 type SentTo[B any] struct {
 	In
 	JSON Body[B]
 }
 
-// Told is the input of an operation on one thing that accepts no body.
-type Told struct {
+// SentNothing is the input of an operation on one thing that accepts no body.
+type SentNothing struct {
 	In
 	Empty NoBody
 }

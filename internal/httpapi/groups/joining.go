@@ -228,7 +228,7 @@ func (g *groups) uninvite(ctx context.Context, in *inInvited) (*httpapi.Out[With
 	return httpapi.Reply(Withdrawn{receipt.First > 0}, err)
 }
 
-func (g *groups) accept(ctx context.Context, in *httpapi.Told) (*httpapi.Out[httpapi.Written[MemberView]], error) {
+func (g *groups) accept(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[httpapi.Written[MemberView]], error) {
 	receipt, err := g.Run(ctx, in.ID, group.CmdAccept, group.Accept{}, nil)
 	if err != nil {
 		return nil, err
@@ -236,7 +236,7 @@ func (g *groups) accept(ctx context.Context, in *httpapi.Told) (*httpapi.Out[htt
 	return httpapi.Reply(members.Executed(ctx, g.Book, receipt, viewer(ctx).UserID).Then())
 }
 
-func (g *groups) decline(ctx context.Context, in *httpapi.Told) (*httpapi.Out[Declined], error) {
+func (g *groups) decline(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[Declined], error) {
 	_, err := g.Run(ctx, in.ID, group.CmdDecline, group.Decline{}, nil)
 	return httpapi.Reply(Declined{true}, err)
 }

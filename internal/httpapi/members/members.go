@@ -138,12 +138,12 @@ func (r *routes[V, A, S, L, R, B]) settle(
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
 
-func (r *routes[V, A, S, L, R, B]) join(ctx context.Context, in *httpapi.Told) (*httpapi.Out[httpapi.Written[V]], error) {
+func (r *routes[V, A, S, L, R, B]) join(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[httpapi.Written[V]], error) {
 	d, err := r.run(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".join", r.Join, nil)
 	return answer(d, err, (*Done[V]).Then)
 }
 
-func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *httpapi.Told) (*httpapi.Out[L], error) {
+func (r *routes[V, A, S, L, R, B]) leave(ctx context.Context, in *httpapi.SentNothing) (*httpapi.Out[L], error) {
 	d, err := r.settle(ctx, InMember{in.In, viewer(ctx).UserID}, r.Name+".leave", r.Leave, nil)
 	return answer(d, err, r.Left)
 }

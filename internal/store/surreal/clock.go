@@ -17,8 +17,8 @@ const MaxSkew = 2 * time.Second
 
 const clockEvery = 15 * time.Second
 
-// clock compares this node's clock with the database's.
-type clock struct {
+// skew compares this node's clock with the database's.
+type skew struct {
 	now func() gotong.Instant // nil: never compared
 
 	mu  sync.Mutex
@@ -26,13 +26,13 @@ type clock struct {
 }
 
 // fault returns why the clock forbids writing; nil if it does not.
-func (c *clock) fault() error {
+func (c *skew) fault() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
 }
 
-func (c *clock) set(err error) {
+func (c *skew) set(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.err = err

@@ -29,9 +29,7 @@ func (r *reading) param(value any) string {
 	return "$" + name
 }
 
-// part adds a query; take is called with its rows. A query from a list of ids
-// needs a condition that is false for a missing record, because 3.x evaluates the
-// columns of missing records too.
+// part adds a query; take is called with its rows.
 func part[T any](r *reading, query string, take func(rows []T) error) {
 	r.parts = append(r.parts, query)
 	r.into = append(r.into, func(raw surreal.Raw) error {
@@ -43,6 +41,29 @@ func part[T any](r *reading, query string, take func(rows []T) error) {
 	})
 }
 
+// those adds a query for the rows of these keys that exist. It needs a condition
+// that is false for a missing record, because 3.x evaluates the columns of missing
+// records too.
+func those[K, T any](r *reading, keys []K, id func(K) surreal.RecordID, columns, exists string, take func(row T)) {
+	if len(keys) == 0 {
+		return
+	}
+	part(r, "SELECT VALUE "+columns+" FROM "+r.param(idsOf(keys, id))+" WHERE "+exists, func(rows []T) error {
+		for _, row := range rows {
+			take(row)
+		}
+		return nil
+	})
+}
+
+func idsOf[K any](keys []K, id func(K) surreal.RecordID) []surreal.RecordID {
+	ids := make([]surreal.RecordID, len(keys))
+	for i, key := range keys {
+		ids[i] = id(key)
+	}
+	return ids
+}
+
 // read runs the statement, and repeats it for up to patience while the connection
 // is lost.
 func (s *Store) read(ctx context.Context, r *reading) error {
@@ -50,17 +71,11 @@ func (s *Store) read(ctx context.Context, r *reading) error {
 	defer cancel()
 	var answers []surreal.Raw
 	text := "RETURN [(" + strings.Join(r.parts, "), (") + ")]"
-	for tries := 0; ; tries++ {
-		err := s.db.Select(ctx, text, r.vars, &answers)
-		if err == nil {
-			break
-		}
-		if tries >= maxTries || ctx.Err() != nil || !surreal.Conflict(err) && !lost(err) {
-			return failure(err)
-		}
-		if err := pause(ctx, tries); err != nil {
-			return err
-		}
+	err := retry(ctx, func() error { return s.db.Select(ctx, text, r.vars, &answers) }, func(err error) bool {
+		return ctx.Err() == nil && (surreal.Conflict(err) || lost(err))
+	})
+	if err != nil {
+		return failure(err)
 	}
 	if len(answers) != len(r.parts) {
 		return fmt.Errorf("surreal: %d answers to %d queries", len(answers), len(r.parts))
@@ -112,19 +127,7 @@ func (row *headRow) head() gotong.Head {
 }
 
 func (r *reading) heads(list []gotong.Stream, into map[gotong.Stream]gotong.Head) {
-	if len(list) == 0 {
-		return
-	}
-	ids := make([]surreal.RecordID, len(list))
-	for i, stream := range list {
-		ids[i] = headID(stream)
-	}
-	part(r, "SELECT VALUE "+headColumns+" FROM "+r.param(ids)+" WHERE seq > 0", func(rows []headRow) error {
-		for _, row := range rows {
-			into[row.Stream] = row.head()
-		}
-		return nil
-	})
+	those(r, list, headID, headColumns, "seq > 0", func(row headRow) { into[row.Stream] = row.head() })
 }
 
 func headID(stream gotong.Stream) surreal.RecordID { return surreal.Record("head", string(stream)) }
@@ -151,19 +154,9 @@ func (row *recordRow) record() store.Record {
 const recordColumns = "[record::id(id), partition, position, first, last, at, salt, fingerprint]"
 
 func (r *reading) records(list []gotong.RequestKey, into map[gotong.RequestKey]store.Record) {
-	if len(list) == 0 {
-		return
-	}
-	ids := make([]surreal.RecordID, len(list))
-	for i, key := range list {
-		ids[i] = requestID(key)
-	}
-	part(r, "SELECT VALUE "+recordColumns+" FROM "+r.param(ids)+" WHERE at > 0", func(rows []recordRow) error {
-		for i := range rows {
-			record := rows[i].record()
-			into[record.Request] = record
-		}
-		return nil
+	those(r, list, requestID, recordColumns, "at > 0", func(row recordRow) {
+		record := row.record()
+		into[record.Request] = record
 	})
 }
 
@@ -178,18 +171,8 @@ type claimRow struct {
 }
 
 func (r *reading) claims(list []gotong.Claim, into map[gotong.Claim]gotong.Stream) {
-	if len(list) == 0 {
-		return
-	}
-	ids := make([]surreal.RecordID, len(list))
-	for i, claim := range list {
-		ids[i] = claimID(claim)
-	}
-	part(r, "SELECT VALUE [record::id(id), stream] FROM "+r.param(ids)+" WHERE stream != NONE", func(rows []claimRow) error {
-		for _, row := range rows {
-			into[gotong.Claim{Space: row.Key[0], Name: row.Key[1]}] = row.Stream
-		}
-		return nil
+	those(r, list, claimID, "[record::id(id), stream]", "stream != NONE", func(row claimRow) {
+		into[gotong.Claim{Space: row.Key[0], Name: row.Key[1]}] = row.Stream
 	})
 }
 

@@ -9,8 +9,8 @@ import (
 	"gotong.dev/gotong/internal/surreal"
 )
 
-func cursorID(reader string, p gotong.Partition) surreal.RecordID {
-	return surreal.Record("cursor", reader, p)
+func cursorID(key store.CursorKey) surreal.RecordID {
+	return surreal.Record("cursor", key.Reader, key.Partition)
 }
 
 func jobID(queue, id string) surreal.RecordID { return surreal.Record("job", queue, id) }
@@ -31,18 +31,8 @@ const cursorColumns = "[record::id(id), position]"
 
 // cursors reads the cursors that are not 0.
 func (r *reading) cursors(list []store.CursorKey, into map[store.CursorKey]uint64) {
-	if len(list) == 0 {
-		return
-	}
-	ids := make([]surreal.RecordID, len(list))
-	for i, key := range list {
-		ids[i] = cursorID(key.Reader, key.Partition)
-	}
-	part(r, "SELECT VALUE "+cursorColumns+" FROM "+r.param(ids)+" WHERE position > 0", func(rows []cursorRow) error {
-		for _, row := range rows {
-			into[store.CursorKey{Reader: row.Key.Reader, Partition: row.Key.Partition}] = row.Position
-		}
-		return nil
+	those(r, list, cursorID, cursorColumns, "position > 0", func(row cursorRow) {
+		into[store.CursorKey{Reader: row.Key.Reader, Partition: row.Key.Partition}] = row.Position
 	})
 }
 
@@ -60,7 +50,7 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 		n := strconv.Itoa(i)
 		w.vars["from"+n], w.vars["to"+n] = step.From, step.To
 		w.add("IF ((SELECT VALUE position FROM ONLY $cursor"+n+") ?? 0) != $from"+n+" { THROW '"+otherwise+"' }",
-			"cursor"+n, cursorID(step.Reader, step.Partition))
+			"cursor"+n, cursorID(store.CursorKey{Reader: step.Reader, Partition: step.Partition}))
 		w.statements = append(w.statements, "UPSERT $cursor"+n+" SET position = $to"+n+" RETURN NONE")
 		for _, ch := range step.Changes {
 			docs[ch.Key] = ch.Body

@@ -59,11 +59,7 @@ func (r *reading) registersOf(list []gotong.Key, now gotong.Instant, into map[go
 	if len(list) == 0 {
 		return
 	}
-	ids := make([]surreal.RecordID, len(list))
-	for i, key := range list {
-		ids[i] = registerID(key)
-	}
-	r.registers(r.param(ids), "", now, func(register store.Register) { into[register.Key] = register })
+	r.registers(r.param(idsOf(list, registerID)), "", now, func(register store.Register) { into[register.Key] = register })
 }
 
 // FindRegisters implements [store.Registers].

@@ -144,7 +144,7 @@ func (r *restoring) side() {
 		return map[string]any{"id": registerID(g.Key), "version": g.Version, "body": g.Body, "expires": g.Expires}
 	})
 	insert(r.w, "cursor", rows.Cursors, func(c store.CursorRow) any {
-		return map[string]any{"id": cursorID(c.Reader, c.Partition), "position": c.Position}
+		return map[string]any{"id": cursorID(store.CursorKey{Reader: c.Reader, Partition: c.Partition}), "position": c.Position}
 	})
 	insert(r.w, "job", rows.Jobs, func(j store.Job) any { return jobRowOf(j) })
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
 )
@@ -178,10 +179,15 @@ const maxTries = 64
 
 // again repeats a transaction while it collides with others.
 func (s *Store) again(ctx context.Context, f func() error) error {
+	return failure(retry(ctx, f, surreal.Conflict))
+}
+
+// retry repeats f while its error is one for which that may help.
+func retry(ctx context.Context, f func() error, helps func(error) bool) error {
 	for tries := 0; ; tries++ {
 		err := f()
-		if err == nil || !surreal.Conflict(err) || tries >= maxTries {
-			return failure(err)
+		if err == nil || tries >= maxTries || !helps(err) {
+			return err
 		}
 		if err := pause(ctx, tries); err != nil {
 			return err
@@ -192,12 +198,6 @@ func (s *Store) again(ctx context.Context, f func() error) error {
 // pause waits for a random time, on average longer with each try, and at most 64
 // ms.
 func pause(ctx context.Context, tries int) error {
-	timer := time.NewTimer(rand.N(time.Millisecond << min(tries, 6))) //nolint:gosec // spreads load, guards nothing
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	clock.Pause(ctx, rand.N(time.Millisecond<<min(tries, 6))) //nolint:gosec // spreads load, guards nothing
+	return ctx.Err()
 }

@@ -66,7 +66,7 @@ type Store struct {
 	queue *store.Writer[op]
 	known positions
 	crowd crowd
-	clock clock
+	clock skew
 
 	ctx     context.Context //nolint:containedctx // ends with Close, for what outlives the call of Open
 	cancel  context.CancelFunc
@@ -101,7 +101,6 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 		s.now = func() gotong.Instant { return 0 }
 	}
 	s.clock.now = o.Clock
-	s.running.init()
 	if err := s.prepare(ctx, o); err != nil {
 		db.Close()
 		return nil, fmt.Errorf("surreal: open %s: %w", cfg, err)
@@ -116,16 +115,12 @@ func Open(ctx context.Context, cfg surreal.Config, o Options) (*Store, error) {
 
 // connect repeats an attempt that collided with another node: on 3.x, entering a
 // database that does not exist creates it.
-func connect(ctx context.Context, cfg surreal.Config, o surreal.Options) (*surreal.Client, error) {
-	for tries := 0; ; tries++ {
-		db, err := surreal.Open(ctx, cfg, o)
-		if err == nil || !surreal.Conflict(err) || tries >= maxTries {
-			return db, err
-		}
-		if err := pause(ctx, tries); err != nil {
-			return nil, err
-		}
-	}
+func connect(ctx context.Context, cfg surreal.Config, o surreal.Options) (db *surreal.Client, err error) {
+	err = retry(ctx, func() (err error) {
+		db, err = surreal.Open(ctx, cfg, o)
+		return err
+	}, surreal.Conflict)
+	return db, err
 }
 
 func (s *Store) prepare(ctx context.Context, o Options) error {
@@ -219,46 +214,33 @@ func (s *Store) begin(ctx context.Context) (end func(), err error) {
 		return nil, store.ErrClosed
 	}
 	if err := ctx.Err(); err != nil {
-		s.running.done()
+		s.running.Done()
 		return nil, err
 	}
-	return s.running.done, nil
+	return s.running.Done, nil
 }
 
 // calls counts what runs, so that Close can wait for it.
 type calls struct {
-	mu     sync.Mutex
-	idle   *sync.Cond
-	n      int
+	sync.WaitGroup
+	mu     sync.Mutex // guards closed, so that no call begins once Close waits
 	closed bool
 }
-
-func (c *calls) init() { c.idle = sync.NewCond(&c.mu) }
 
 func (c *calls) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.closed {
-		c.n++
+		c.Add(1)
 	}
 	return !c.closed
 }
 
-func (c *calls) done() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.n--; c.n == 0 {
-		c.idle.Broadcast()
-	}
-}
-
 func (c *calls) end() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.closed = true
-	for c.n > 0 {
-		c.idle.Wait()
-	}
+	c.mu.Unlock()
+	c.Wait()
 }
 
 func failure(err error) error {
