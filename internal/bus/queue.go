@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // maxEnded is the number of users in a queue whose logins may have ended.
@@ -138,12 +139,8 @@ func Keep(ctx context.Context, try func(context.Context) (was bool)) {
 		if was {
 			wait = shortest
 		}
-		t := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !clock.Pause(ctx, wait) {
 			return
-		case <-t.C:
 		}
 	}
 }

@@ -74,7 +74,7 @@ var turnKey = gotong.Key{Collection: "check", Owner: "log", Name: "turn"}
 
 // Run runs until ctx ends, and returns nil.
 func (b *Background) Run(ctx context.Context) error {
-	for wait := first; sleep(ctx, wait) == nil; {
+	for wait := first; clock.Pause(ctx, wait); {
 		wait = b.once(ctx)
 	}
 	return nil
@@ -116,7 +116,7 @@ func (b *Background) once(ctx context.Context) time.Duration {
 	b.o.Ended(b.o.Clock.Mono().Sub(began))
 	b.mark = Mark{}
 	for range rest / signEvery {
-		if b.sign(ctx) != nil || sleep(ctx, signEvery) != nil {
+		if b.sign(ctx) != nil || !clock.Pause(ctx, signEvery) {
 			break
 		}
 	}
@@ -157,9 +157,9 @@ func (b *Background) pace(ctx context.Context) error {
 			return err
 		}
 	}
-	err := sleep(ctx, min(max(now.Sub(b.read)*share, leastWait), mostWait))
+	clock.Pause(ctx, min(max(now.Sub(b.read)*share, leastWait), mostWait))
 	b.read = b.o.Clock.Mono()
-	return err
+	return ctx.Err()
 }
 
 func (b *Background) fault(f *Fault) {
@@ -169,15 +169,4 @@ func (b *Background) fault(f *Fault) {
 	}
 	b.reported[text] = struct{}{}
 	b.o.Fault(f)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

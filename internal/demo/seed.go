@@ -11,6 +11,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
+	"gotong.dev/gotong/internal/clock"
 )
 
 // Options describe where to seed. URL and Secret are required.
@@ -59,7 +60,7 @@ func Seed(ctx context.Context, opts Options) (*Neighbourhood, error) {
 		opts.Log = slog.New(slog.DiscardHandler)
 	}
 	if opts.Pause == nil {
-		opts.Pause = pause
+		opts.Pause = clock.Pause
 	}
 	n := &Neighbourhood{opts: opts, people: map[name]*person{}, known: map[string]bool{}}
 	for _, step := range []func(context.Context) error{n.signUp, n.found, n.gather, n.file, n.remember} {
@@ -209,17 +210,6 @@ func (t *performance) do(ctx context.Context, l line, opts ...client.CallOption)
 		}
 	}
 	return err
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // between returns a random time between two, as people take it.

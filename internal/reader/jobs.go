@@ -70,13 +70,7 @@ func (q *queue) run(ctx context.Context) {
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	for ctx.Err() == nil {
-		timer := time.NewTimer(q.turn(ctx, work))
-		select {
-		case <-ctx.Done():
-		case <-q.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
+		pause(ctx, q.turn(ctx, work), q.wake)
 	}
 	defer time.AfterFunc(grace, cancel).Stop()
 	q.jobs.Wait()

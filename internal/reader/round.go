@@ -14,17 +14,7 @@ import (
 
 // run runs the readers until ctx ends, and then writes where they are.
 func (p *partition) run(ctx context.Context) {
-	for wait := time.Duration(0); ; {
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-		case <-p.wake:
-		case <-timer.C:
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
-			break
-		}
+	for wait := time.Duration(0); pause(ctx, wait, p.wake); {
 		if wait = p.turn(ctx); wait > 0 && !pause(ctx, gap, p.full) {
 			break
 		}
