@@ -200,7 +200,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 
 func (a *App) newEngine() *engine.Engine {
 	return engine.New(engine.Options{
-		Store: a.store, Codec: a.codec, Clock: a.clock, Observer: a.metrics.Engine, Committed: a.committed,
+		Store: a.store, Codec: a.codec, Clock: a.clock, Decided: a.metrics.Engine.Decided, Committed: a.committed,
 		Ahead: a.ahead.warn, Damage: a.damage.place,
 		Fault: func(ctx context.Context, cause any) {
 			a.log.ErrorContext(ctx, "an internal error ended a command", "cause", cause, "stack", string(debug.Stack()))

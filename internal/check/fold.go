@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -139,7 +138,7 @@ func (f *fold) commit(e *store.Event) bool {
 		f.open.Last = e.Seq
 		return true
 	}
-	request, err := requestOf(e)
+	request, err := e.Request()
 	f.close()
 	f.open = store.Record{Request: request, Partition: e.Partition, Position: e.Position, First: e.Seq, Last: e.Seq}
 	return err == nil
@@ -150,12 +149,6 @@ func (f *fold) close() {
 		f.records = append(f.records, f.open)
 	}
 	f.open = store.Record{}
-}
-
-func requestOf(e *store.Event) (gotong.RequestKey, error) {
-	var env store.Envelope[json.RawMessage]
-	err := json.Unmarshal(e.Data, &env)
-	return gotong.RequestKey{Stream: e.Stream, Actor: env.Actor.UserID, RequestID: env.RequestID}, err
 }
 
 // project makes the documents. If the rules do not know the event, or there are

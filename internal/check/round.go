@@ -341,7 +341,7 @@ func (c *round) ofCommits(ctx context.Context, some []store.Record) error {
 	for i := range some {
 		r, found := &some[i], false
 		for j := range snap.Events[i] {
-			request, err := requestOf(&snap.Events[i][j])
+			request, err := snap.Events[i][j].Request()
 			found = err == nil && request == r.Request && snap.Events[i][j].Position == r.Position
 		}
 		if !found {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -18,13 +19,6 @@ type Store interface {
 	Epoch() gotong.Epoch
 }
 
-// Observer counts events of the write path. Every method must return at once.
-type Observer interface {
-	// Decided receives the outcome of each command: committed, no_op, replayed,
-	// or the code of its error.
-	Decided(kind, fate string)
-}
-
 // Options configure an [Engine]. Store and Codec are required.
 type Options struct {
 	Store Store
@@ -36,7 +30,10 @@ type Options struct {
 	// within a partition. ctx carries the values of the command's context, not
 	// its deadline.
 	Committed func(ctx context.Context, rows []store.Event)
-	Observer  Observer
+
+	// Decided is called with the outcome of each command: committed, no_op,
+	// replayed, or the code of its error. It must return at once.
+	Decided func(kind, fate string)
 
 	// Ahead is called for a command to a stream whose newest event is ahead of
 	// the clock by more than [MaxAhead]: the clock of the node that wrote the
@@ -81,13 +78,12 @@ type Engine struct {
 
 // New starts an engine; [Engine.Close] ends it.
 func New(opts Options) *Engine {
-	opts.MaxLanes = orDefault(opts.MaxLanes, 32_768)
-	opts.MaxQueue = orDefault(opts.MaxQueue, 1024)
+	opts.MaxLanes, opts.MaxQueue = cmp.Or(opts.MaxLanes, 32_768), cmp.Or(opts.MaxQueue, 1024)
 	if opts.Committed == nil {
 		opts.Committed = func(context.Context, []store.Event) {}
 	}
-	if opts.Observer == nil {
-		opts.Observer = silent{}
+	if opts.Decided == nil {
+		opts.Decided = func(string, string) {}
 	}
 	if opts.Clock == nil {
 		opts.Clock = clock.System()
@@ -104,13 +100,6 @@ func New(opts Options) *Engine {
 	return &Engine{
 		opts: opts, lanes: lanes{most: max(opts.MaxLanes/2, 1)}, idle: make(chan struct{}), failed: make(chan struct{}),
 	}
-}
-
-func orDefault(n, def int) int {
-	if n <= 0 {
-		return def
-	}
-	return n
 }
 
 // Execute runs one command and returns its receipt. Its errors are
@@ -261,8 +250,3 @@ func fate(r gotong.Receipt, err error) string {
 		return "committed"
 	}
 }
-
-type silent struct{}
-
-func (silent) Committing(int, time.Duration) {}
-func (silent) Decided(string, string)        {}

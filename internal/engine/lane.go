@@ -49,7 +49,7 @@ func (d decided) Value(key any) any                { return d.of.ctx.Value(key) 
 
 func (t *task) done(r gotong.Receipt, err error) {
 	t.engine.guard(t.ctx, func() {
-		t.engine.opts.Observer.Decided(t.cmd.Stream.Kind(), fate(r, err))
+		t.engine.opts.Decided(t.cmd.Stream.Kind(), fate(r, err))
 		t.reply(r, err)
 	})
 	t.engine.answered()

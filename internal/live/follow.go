@@ -58,7 +58,7 @@ func (s *Session) slot() (uint8, bool) {
 			return uint8(i), true
 		}
 	}
-	if len(s.subs) >= s.hub.limits.Subscriptions {
+	if len(s.subs) >= maxSubscriptions {
 		return 0, false
 	}
 	s.subs = append(s.subs, nil)

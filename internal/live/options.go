@@ -69,23 +69,17 @@ type Names interface {
 
 // Limits bound what the hub keeps.
 type Limits struct {
-	Sessions      int           // open at once; default 100,000
-	UserSessions  int           // of one user; default 256
-	Subscriptions int           // per session; default and at most 32
-	Control       int           // control frames that wait before Put returns false; default 64
-	Signals       int           // signals that wait in a session; default 32
-	RingFrames    int           // recent events kept per followed stream; default 1,024
-	RingBytes     int           // and their bytes; default 512 KiB
-	RingTotal     int           // bytes of all rings above which quiet ones are dropped; default 128 MiB
-	Offered       int           // commits that wait for a partition's tail; default 8,192
-	CatchUps      int           // page reads at once; default and at most 64
-	PageEvents    int           // default and at most 500
-	PageBytes     int           // default 256 KiB, at most 1 MiB
-	Fresh         time.Duration // age of the last complete read at which nothing live goes out; default 5 s
-	Poll          time.Duration // between two proofs of completeness; default 1 s
-	Cut           time.Duration // how long a write to a removed user may last; default 100 ms
-	Read          time.Duration // one read of the store; default 5 s
-	Retry         time.Duration // the spread of retry_after_ms in a drain; default 10 s
+	Sessions     int           // open at once; default 100,000
+	UserSessions int           // of one user; default 256
+	RingFrames   int           // recent events kept per followed stream; default 1,024
+	RingBytes    int           // and their bytes; default 512 KiB
+	Offered      int           // commits that wait for a partition's tail; default 8,192
+	CatchUps     int           // page reads at once; default and at most 64
+	PageEvents   int           // default and at most 500
+	PageBytes    int           // default 256 KiB, at most 1 MiB
+	Fresh        time.Duration // age of the last complete read at which nothing live goes out; default 5 s
+	Poll         time.Duration // between two proofs of completeness; default 1 s
+	Cut          time.Duration // how long a write to a removed user may last; default 100 ms
 }
 
 // Observer receives what happens, for metrics, traces and logs. Nil fields are
@@ -129,8 +123,13 @@ func (o *Observer) fill() {
 }
 
 const (
-	maxSubscriptions = 32 // a bit each in Session.dirty
+	maxSubscriptions = 32        // of a session; a bit each in Session.dirty
+	maxControl       = 64        // control frames that wait in a session before Put returns false
+	maxSignals       = 32        // signals that wait in a session
+	maxRings         = 128 << 20 // bytes of all rings above which quiet ones are dropped
 	maxCatchUps      = 64
+	readTimeout      = 5 * time.Second  // of one read of the store
+	retrySpread      = 10 * time.Second // of retry_after_ms in a drain
 )
 
 func (l *Limits) fill() {
@@ -142,19 +141,14 @@ func (l *Limits) fill() {
 	const unbounded = math.MaxInt
 	def(&l.Sessions, 100_000, unbounded)
 	def(&l.UserSessions, 256, unbounded)
-	def(&l.Subscriptions, maxSubscriptions, maxSubscriptions)
-	def(&l.Control, 64, unbounded)
-	def(&l.Signals, 32, unbounded)
 	def(&l.RingFrames, 1024, unbounded)
 	def(&l.RingBytes, 512<<10, unbounded)
-	def(&l.RingTotal, 128<<20, unbounded)
 	def(&l.Offered, 8192, unbounded)
 	def(&l.CatchUps, maxCatchUps, maxCatchUps)
 	def(&l.PageEvents, view.MaxPage, view.MaxPage)
 	def(&l.PageBytes, 256<<10, store.MaxReadBytes)
 	for d, v := range map[*time.Duration]time.Duration{
 		&l.Fresh: 5 * time.Second, &l.Poll: time.Second, &l.Cut: 100 * time.Millisecond,
-		&l.Read: 5 * time.Second, &l.Retry: 10 * time.Second,
 	} {
 		if *d <= 0 {
 			*d = v

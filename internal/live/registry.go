@@ -94,7 +94,7 @@ func (h *Hub) refuseNew() []*Session {
 func (h *Hub) Drain(ctx context.Context) error {
 	for _, s := range h.refuseNew() {
 		s.mu.Lock()
-		s.put(goingAwayFrame(jitter(h.limits.Retry)))
+		s.put(goingAwayFrame(jitter(retrySpread)))
 		s.askToClose(Closing{closeRestart, "the server restarts"})
 		s.mu.Unlock()
 	}

@@ -85,7 +85,7 @@ func (h *Hub) begin(ctx context.Context) bool {
 }
 
 func (h *Hub) ask(ctx context.Context) ([gotong.Partitions]uint64, error) {
-	ctx, cancel := context.WithTimeout(ctx, h.limits.Read)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return h.opt.Store.Positions(ctx)
 }
@@ -117,7 +117,7 @@ func (h *Hub) poll(ctx context.Context) {
 func (h *Hub) trim(now clock.Moment, quiet time.Duration) {
 	for _, p := range h.parts {
 		p.each(func(t *flow) { t.expire(now) })
-		if h.ringBytes.Load() > int64(h.limits.RingTotal) {
+		if h.ringBytes.Load() > maxRings {
 			p.trim(now.Add(-quiet))
 		}
 	}

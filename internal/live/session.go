@@ -139,14 +139,14 @@ func (s *Session) Put(f Frame) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.put(f)
-	return len(s.control) < s.hub.limits.Control
+	return len(s.control) < maxControl
 }
 
 func (s *Session) put(f Frame) {
 	if s.closed {
 		return
 	}
-	if len(s.control) >= 4*s.hub.limits.Control {
+	if len(s.control) >= 4*maxControl {
 		s.askToClose(Closing{closeOverloaded, "too many answers wait"})
 		return
 	}
@@ -158,7 +158,7 @@ func (s *Session) put(f Frame) {
 func (s *Session) Room() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.control) < s.hub.limits.Control
+	return len(s.control) < maxControl
 }
 
 // Cursors are the cursors of the accepted subscriptions after the frames taken

@@ -55,7 +55,7 @@ func (h *Hub) show(m *bus.Signal) {
 }
 
 func (s *Session) queueSignal(m *bus.Signal, f Frame) {
-	if s.signals.Add(m, f, s.hub.limits.Signals) {
+	if s.signals.Add(m, f, maxSignals) {
 		s.hub.observer.Dropped("signal", 1)
 	}
 	s.raise(signalBit)

@@ -178,7 +178,7 @@ func (p *partition) doubt(from uint64) error {
 }
 
 func (p *partition) fetch(ctx context.Context, from, to uint64) ([]store.Event, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.hub.limits.Read)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	return p.hub.opt.Store.ReadPartition(ctx, p.id, from, to, tailRead)
 }

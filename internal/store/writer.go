@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -107,23 +108,16 @@ func (k *Work[W]) units() int { return max(1, k.Commits) }
 
 // NewWriter starts a writer; [Writer.Close] ends it.
 func NewWriter[W any](o WriterOptions[W]) *Writer[W] {
-	o.MaxBatch = orDefault(o.MaxBatch, 256)
-	o.MaxBatchBytes = orDefault(o.MaxBatchBytes, 8<<20)
-	o.MaxQueue = orDefault(o.MaxQueue, 16<<10)
-	o.MaxQueueBytes = orDefault(o.MaxQueueBytes, 64<<20)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 256)
+	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, 8<<20)
+	o.MaxQueue = cmp.Or(o.MaxQueue, 16<<10)
+	o.MaxQueueBytes = cmp.Or(o.MaxQueueBytes, 64<<20)
 	w := &Writer[W]{o: o, answering: make(chan struct{}, 1)}
 	w.wake.L = &w.mu
 	for range 2 { // one writes, one answers
 		w.workers.Go(w.run)
 	}
 	return w
-}
-
-func orDefault(n, def int) int {
-	if n <= 0 {
-		return def
-	}
-	return n
 }
 
 // Submit queues a write and returns at once. Writes submitted one after the

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -188,12 +189,7 @@ func (c *Client) enter(s *socket) {
 
 func (c *Client) leave(s *socket) {
 	c.mu.Lock()
-	for i, r := range c.ready {
-		if r == s {
-			c.ready = append(c.ready[:i:i], c.ready[i+1:]...)
-			break
-		}
-	}
+	c.ready = slices.DeleteFunc(c.ready, func(r *socket) bool { return r == s })
 	c.mu.Unlock()
 	c.opts.Changed(s.reason())
 }

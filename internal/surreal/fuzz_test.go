@@ -16,11 +16,11 @@ func FuzzReply(f *testing.F) {
 		map[string]any{"id": 1, "result": Range{From: 1, To: []any{Time{}}}},
 	}
 	for _, seed := range seeds {
-		data, err := Marshal(seed)
+		data, err := encoding.Marshal(seed)
 		if err != nil {
 			f.Fatal(err)
 		}
-		f.Add([]byte(data))
+		f.Add(data)
 	}
 	f.Add([]byte{0xbf, 0xff})
 	f.Add([]byte{0x9b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})

@@ -178,19 +178,10 @@ func (c Config) AsUser(level Level, user string, password Secret) Login {
 	return Login{method: "signin", params: params}
 }
 
-// AsRecord returns the login of a record user by the access method of that name.
-func (c Config) AsRecord(access string, vars Vars) Login {
-	return Login{method: "signin", params: c.record(access, vars)}
-}
-
 // AsNewRecord returns a login that signs up by the access method of that name:
 // each socket creates a record user of its own.
 func (c Config) AsNewRecord(access string, vars Vars) Login {
-	return Login{method: "signup", params: c.record(access, vars)}
-}
-
-func (c Config) record(access string, vars Vars) map[string]any {
 	params := map[string]any{"NS": c.Namespace, "DB": c.Database, "AC": access}
 	maps.Copy(params, vars)
-	return params
+	return Login{method: "signup", params: params}
 }

@@ -66,22 +66,18 @@ func (m *Metrics) Registerer() prometheus.Registerer { return m.registry }
 
 // Store exports whether the store accepts writes.
 func (m *Metrics) Store(failed func() error) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gotong_store_failed", Help: "1 once the store accepts no more writes until a restart, else 0.",
-	}, func() float64 {
+	m.shows("gotong_store_failed", "1 once the store accepts no more writes until a restart, else 0.", func() float64 {
 		if failed() != nil {
 			return 1
 		}
 		return 0
-	}))
+	})
 }
 
 // Witnesses exports for how long the witnesses have not cosigned.
 func (m *Metrics) Witnesses(age func() time.Duration) {
-	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gotong_audit_cosigned_age_seconds",
-		Help: "For how long the quorum of witnesses has not cosigned every partition.",
-	}, func() float64 { return age().Seconds() }))
+	m.shows("gotong_audit_cosigned_age_seconds", "For how long the quorum of witnesses has not cosigned every partition.",
+		func() float64 { return age().Seconds() })
 }
 
 // Damaged counts a place of the log that is missing or does not match.
@@ -99,23 +95,18 @@ type Health struct {
 
 // Delivery shows the health of delivery; health is called at each scrape.
 func (m *Metrics) Delivery(health func() Health) {
-	for _, gauge := range []struct {
-		name, help string
-		value      func(Health) int
-	}{
-		{
-			"gotong_live_silent_partitions", "Partitions whose events this node cannot deliver, because it cannot read them to the end.",
-			func(h Health) int { return h.Silent },
-		},
-		{
-			"gotong_live_stale_subscriptions", "Subscriptions that receive nothing until their rights are read anew.",
-			func(h Health) int { return h.Stale },
-		},
-		{"gotong_live_ring_bytes", "Size of the recent frames that are kept in memory.", func(h Health) int { return h.RingBytes }},
-	} {
-		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: gauge.name, Help: gauge.help},
-			func() float64 { return float64(gauge.value(health())) }))
-	}
+	m.shows("gotong_live_silent_partitions",
+		"Partitions whose events this node cannot deliver, because it cannot read them to the end.",
+		func() float64 { return float64(health().Silent) })
+	m.shows("gotong_live_stale_subscriptions", "Subscriptions that receive nothing until their rights are read anew.",
+		func() float64 { return float64(health().Stale) })
+	m.shows("gotong_live_ring_bytes", "Size of the recent frames that are kept in memory.",
+		func() float64 { return float64(health().RingBytes) })
+}
+
+// shows exports what value returns at each scrape.
+func (m *Metrics) shows(name, help string, value func() float64) {
+	m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 }
 
 // Gatherer returns the metrics, for tests.

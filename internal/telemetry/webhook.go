@@ -13,18 +13,14 @@ type Webhooks struct {
 }
 
 func newWebhooks(r *prometheus.Registry) *Webhooks {
-	w := &Webhooks{
-		attempts: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "gotong_webhook_attempt_seconds", Help: "Time of an attempt to deliver an event to a webhook, by its outcome.",
-			Buckets: []float64{.01, .05, .25, 1, 5, 15},
-		}, []string{"outcome"}),
+	return &Webhooks{
+		attempts: histogram(r, "gotong_webhook_attempt_seconds",
+			"Time of an attempt to deliver an event to a webhook, by its outcome.", []float64{.01, .05, .25, 1, 5, 15}, "outcome"),
 		warned: counter(r, "gotong_webhook_warnings_total",
 			"Warnings that a webhook accepts nothing and will be disabled.").WithLabelValues(),
 		disabling: counter(r, "gotong_webhooks_disabled_total",
 			"Webhooks that were disabled because they accepted nothing for 120 hours or answered 410.").WithLabelValues(),
 	}
-	r.MustRegister(w.attempts)
-	return w
 }
 
 // Attempted records an attempt.
