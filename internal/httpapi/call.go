@@ -18,15 +18,10 @@ type Principal struct {
 // anonymous is the principal of a call without a token.
 var anonymous = Principal{Principal: auth.Principal{Role: gotong.RoleAnonymous}}
 
-// Verifier verifies tokens; [auth.Service] is one.
-type Verifier interface {
-	Verify(ctx context.Context, token string) (auth.Principal, error)
-}
+// Tokens returns the [Authenticator] that verifies with s.
+func Tokens(s *auth.Service) Authenticator { return tokens{s} }
 
-// Tokens returns the [Authenticator] that verifies with v.
-func Tokens(v Verifier) Authenticator { return tokens{v} }
-
-type tokens struct{ Verifier }
+type tokens struct{ *auth.Service }
 
 func (t tokens) Authenticate(ctx context.Context, token string) (Principal, error) {
 	p, err := t.Verify(ctx, token)

@@ -18,19 +18,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Door creates and ends logins; [auth.Service] is one.
-type Door interface {
-	SignUp(ctx context.Context, r auth.SignUp) (auth.Grant, error)
-	SignIn(ctx context.Context, r auth.SignIn) (auth.Grant, error)
-	Refresh(ctx context.Context, token string, count auth.Count) (auth.Grant, error)
-	Logout(ctx context.Context, p auth.Principal) error
-	Ticket(ctx context.Context, requestID string, p auth.Principal) (auth.Ticket, error)
-	Record(ctx context.Context, userID string, before gotong.EventID, limit int) ([]auth.Entry, bool, error)
-}
-
 // Options configure the routes. All are required.
 type Options struct {
-	Door     Door
+	Door     *auth.Service
 	Engine   httpapi.Executor
 	Delivery httpapi.Awaiter
 	Names    httpapi.Names
