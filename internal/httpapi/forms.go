@@ -2,6 +2,8 @@ package httpapi
 
 import (
 	"cmp"
+	"net/http"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -55,4 +57,53 @@ func published(p *huma.Param) *huma.Schema {
 	schema := *p.Schema
 	schema.Pattern = form
 	return &schema
+}
+
+// once are the headers that can have only one value. With two values, a request
+// means two things: a proxy may have checked the other one.
+var once = [...]string{
+	"Access-Control-Request-Method", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match",
+	"If-None-Match", "Last-Event-Id", "Origin", "Sec-Websocket-Key", "Sec-Websocket-Version", "Traceparent",
+	"X-Correlation-Id", "X-Request-Id",
+}
+
+// checkOnce returns an error that names the first such header that a request
+// has twice.
+func checkOnce(h http.Header) error {
+	for _, name := range once {
+		if len(h[name]) > 1 {
+			return gotong.NewError(CodeBadRequest, "The header "+name+" must not occur twice.")
+		}
+	}
+	return nil
+}
+
+// ends reports whether the connection must end after r. net/http removes
+// Content-Length beside a Transfer-Encoding, and Transfer-Encoding from
+// HTTP/1.0, before a handler can see that both were there. The proxy that sent
+// the request may disagree about its end.
+func ends(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
+}
+
+// strictQuery allows one spelling of each value of a parameter, as in bodies.
+// huma parses with strconv, which also accepts a sign, leading zeros, or "t"
+// for true.
+func strictQuery(ctx huma.Context) error {
+	for _, p := range ctx.Operation().Parameters {
+		text := ""
+		if p.In == "query" {
+			text = ctx.Query(p.Name)
+		}
+		switch {
+		case text == "":
+		case p.Schema.Type == huma.TypeInteger:
+			if n, err := strconv.ParseInt(text, 10, 64); err == nil && strconv.FormatInt(n, 10) != text {
+				return gotong.Invalid(p.Name, "must be a whole number, written as in JSON")
+			}
+		case p.Schema.Type == huma.TypeBoolean && text != "true" && text != "false":
+			return gotong.Invalid(p.Name, "must be true or false")
+		}
+	}
+	return nil
 }

@@ -168,6 +168,9 @@ func must[T any](value T, err error) T {
 	return value
 }
 
+// Marshal returns a value as CBOR.
+func Marshal(value any) (Raw, error) { return encoding.Marshal(value) }
+
 // Unmarshal decodes a value from CBOR. NONE and null leave into unchanged.
 func Unmarshal(data []byte, into any) error {
 	if isNone(data) {

@@ -159,3 +159,90 @@ func (a *Auth) Hashed(took time.Duration) { a.hashing.Observe(took.Seconds()) }
 
 // HashWaiting adds to the waiting hashes: 1 when a wait begins, -1 when it ends.
 func (a *Auth) HashWaiting(change int) { a.waiting.Add(float64(change)) }
+
+// Check counts what the background check of the log finds.
+type Check struct {
+	faults *prometheus.CounterVec
+	rounds prometheus.Observer
+}
+
+func newCheck(r prometheus.Registerer) *Check {
+	return &Check{
+		faults: counter(r, "gotong_check_faults_total",
+			"Rows found that do not match the log, each counted once per process.", "sort"),
+		rounds: histogram(r, "gotong_check_round_seconds",
+			"How long a whole round of the background check took.", prometheus.ExponentialBuckets(1, 4, 10)).WithLabelValues(),
+	}
+}
+
+// Fault counts a row that does not match the log.
+func (c *Check) Fault(sort string) { c.faults.WithLabelValues(sort).Inc() }
+
+// Ended observes a whole round.
+func (c *Check) Ended(took time.Duration) { c.rounds.Observe(took.Seconds()) }
+
+// Webhooks measures what is sent to webhooks.
+type Webhooks struct {
+	attempts          *prometheus.HistogramVec
+	warned, disabling prometheus.Counter
+}
+
+func newWebhooks(r *prometheus.Registry) *Webhooks {
+	return &Webhooks{
+		attempts: histogram(r, "gotong_webhook_attempt_seconds",
+			"Time of an attempt to deliver an event to a webhook, by its outcome.", []float64{.01, .05, .25, 1, 5, 15}, "outcome"),
+		warned: counter(r, "gotong_webhook_warnings_total",
+			"Warnings that a webhook accepts nothing and will be disabled.").WithLabelValues(),
+		disabling: counter(r, "gotong_webhooks_disabled_total",
+			"Webhooks that were disabled because they accepted nothing for 120 hours or answered 410.").WithLabelValues(),
+	}
+}
+
+// Attempted records an attempt.
+func (w *Webhooks) Attempted(outcome string, d time.Duration) {
+	w.attempts.WithLabelValues(outcome).Observe(d.Seconds())
+}
+
+// Warned counts a warning.
+func (w *Webhooks) Warned() { w.warned.Inc() }
+
+// Disabled counts a webhook that was disabled.
+func (w *Webhooks) Disabled() { w.disabling.Inc() }
+
+// EdgePod counts calls of the Edge-Pod's contracts and the advice of the server's
+// own calls.
+type EdgePod struct {
+	calls, fallbacks, unavailable, advice *prometheus.CounterVec
+
+	took *prometheus.HistogramVec
+}
+
+func newEdgePod(r prometheus.Registerer) *EdgePod {
+	return &EdgePod{
+		calls: counter(r, "gotong_edgepod_calls_total",
+			"Calls of contracts, by outcome: ok, or the reason of the fallback.", "contract", "provider", "version", "outcome"),
+		fallbacks: counter(r, "gotong_edgepod_fallback_total",
+			"Calls that the fallback answered, by reason.", "endpoint", "reason_code"),
+		unavailable: counter(r, "gotong_edgepod_model_unavailable_total",
+			"Calls that the fallback answered because no model was available.", "endpoint"),
+		advice: counter(r, "gotong_edgepod_advice_total",
+			"Messages for which moderation advice was due, by outcome: nothing, proposed, fallback, late.", "outcome"),
+		took: histogram(r, "gotong_edgepod_call_seconds",
+			"How long calls took, with all attempts.", seconds, "contract", "provider"),
+	}
+}
+
+// Called counts a call; reason is empty if the answer was not the fallback.
+func (p *EdgePod) Called(contract, provider, version, outcome, reason string, took time.Duration) {
+	p.calls.WithLabelValues(contract, provider, version, outcome).Inc()
+	p.took.WithLabelValues(contract, provider).Observe(took.Seconds())
+	if reason != "" {
+		p.fallbacks.WithLabelValues(contract, reason).Inc()
+	}
+	if reason == "MODEL_UNAVAILABLE" {
+		p.unavailable.WithLabelValues(contract).Inc()
+	}
+}
+
+// Advised counts a message for which moderation advice was due.
+func (p *EdgePod) Advised(outcome string) { p.advice.WithLabelValues(outcome).Inc() }
