@@ -213,7 +213,6 @@ func (c *Client) token(ctx context.Context, refused string) (string, error) {
 	return c.opts.Token.Token(ctx, refused)
 }
 
-// address returns the URL of an escaped path below the base.
 func (c *Client) address(path string, query url.Values) string {
 	u := c.base.String() + path
 	if len(query) > 0 {

@@ -16,7 +16,6 @@ import (
 	"gotong.dev/gotong"
 )
 
-// noReceipt is the receipt of a command without an answer.
 var noReceipt gotong.Receipt
 
 type answer struct {

@@ -64,7 +64,6 @@ func (e *UnknownError) Error() string {
 // Unwrap returns why there is no answer.
 func (e *UnknownError) Unwrap() error { return e.Err }
 
-// wireProblem is a problem as JSON, in a body or in a frame.
 type wireProblem struct {
 	Status       int                 `json:"status"`
 	Title        string              `json:"title"`

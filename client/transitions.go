@@ -84,12 +84,10 @@ func (c *Client) Votes(ctx context.Context, id string, page Page) (List[Vote], e
 	return list[Vote](ctx, c, transitionPath(id, "votes"), page.query())
 }
 
-// act runs an operation on a transition and returns the transition after it.
 func (c *Client) act(ctx context.Context, id, path string, body any, opts []CallOption) (Transition, error) {
 	return write[Transition](ctx, c, http.MethodPost, transitionPath(id, path), body, opts)
 }
 
-// reason is a request body that gives a reason.
 type reason struct {
 	Reason string `json:"reason"`
 }

@@ -49,7 +49,6 @@ func groups() []kong.Group {
 // exit is the panic value with which kong ends after it has printed help.
 type exit int
 
-// run runs one command line and returns the exit code.
 func run(ctx context.Context, args []string, std *stdio) (code int) {
 	defer func() {
 		if fault := recover(); fault != nil {

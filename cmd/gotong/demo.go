@@ -124,7 +124,6 @@ func (c *demoCmd) run(ctx context.Context, std *stdio) error {
 	return errors.Join(err, served)
 }
 
-// open opens the server, with the track of the demo's case.
 func (c *demoCmd) open(ctx context.Context, std *stdio, log *slog.Logger) (*app.App, error) {
 	root, err := os.MkdirTemp("", "gotong-demo-")
 	if err != nil {

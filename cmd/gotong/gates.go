@@ -146,7 +146,6 @@ func (c *gatesCmd) print(std *stdio, report gates.Report) error {
 	return err
 }
 
-// showGate shows on stderr which gate runs, and its result.
 func showGate(std *stdio, p gates.Progress) {
 	place := fmt.Sprintf("[%d/%d] %s", p.Number, p.Of, p.Name)
 	switch {

@@ -8,7 +8,6 @@ import (
 	"gotong.dev/gotong/internal/importer"
 )
 
-// maxNamed bounds the unreadable lines that a report names.
 const maxNamed = 20
 
 func (r importReport) text() string {

@@ -13,7 +13,6 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// tailLines writes events as lines for people.
 type tailLines struct {
 	std      *stdio
 	zone     *time.Location

@@ -97,7 +97,6 @@ func codec() *store.Codec { return store.NewCodec(app.Kinds()) }
 
 func now() gotong.Instant { return gotong.InstantOf(time.Now()) }
 
-// copyOptions returns the options that every move of a log needs.
 func copyOptions(bar *stages) logcopy.Options {
 	return logcopy.Options{Codec: codec(), Readers: app.Readers(), Now: now, Progress: bar.show}
 }

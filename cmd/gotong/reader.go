@@ -75,7 +75,6 @@ func checkStoreOf(c *config.Config) error {
 	return misconfigured(err)
 }
 
-// operatorToken returns a token that is signed with the server's key.
 func operatorToken(c *config.Config) (string, error) {
 	secret, err := c.SigningSecret()
 	if err == nil && secret == nil {

@@ -10,7 +10,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// maxPlaces bounds the damaged places that one process reports.
 const maxPlaces = 1000
 
 // watchful is a store that reports each place of its log that is missing or

@@ -107,7 +107,6 @@ func groupRoutes(a *App) func(*httpapi.API) {
 	return groups.Routes(groups.Options{Options: a.membersOptions(), Now: a.now})
 }
 
-// membersOptions configures the routes of a kind with members.
 func (a *App) membersOptions() members.Options {
 	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Views: a.views}
 }

@@ -21,7 +21,6 @@ const (
 	ActEnabled       = "enabled"
 )
 
-// auditName is the collection of the record's registers.
 const auditName = "auth_audit"
 
 // The limits of the record of one account: its age, and for each day the number

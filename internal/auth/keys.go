@@ -171,7 +171,6 @@ func (p pinned) accepts(c claims) bool {
 	return (p.iss == "" || c.Issuer == p.iss) && (p.aud == "" || slices.Contains(c.Audience, p.aud))
 }
 
-// keyFile is the name of the signing key in the data directory.
 const keyFile = "signing.key"
 
 // SigningKey returns the server's secret from its data directory, and the path of

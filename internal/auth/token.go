@@ -19,7 +19,6 @@ import (
 	"gotong.dev/gotong"
 )
 
-// maxToken bounds the length of a token, in bytes.
 const maxToken = 8 << 10
 
 // maxSealed bounds the length of a refresh or device token, in bytes.
@@ -235,7 +234,6 @@ func (s *Service) bypass(ctx context.Context) (Principal, error) {
 	return p, err
 }
 
-// operatorLife is how long an operator's token is valid.
 const operatorLife = time.Minute
 
 // Operator is the actor of commands from the server's own command line: an admin

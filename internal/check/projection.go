@@ -9,7 +9,6 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// The bounds of a Projection's memory.
 const (
 	maxDocuments = 8192
 	maxEvents    = 256

@@ -117,7 +117,6 @@ func (p *Page) Len() int {
 	return step.Len()
 }
 
-// add appends the rows of another page.
 func (p *Page) add(other *Page) {
 	p.Commits = append(p.Commits, other.Commits...)
 	p.Rows.Streams = append(p.Rows.Streams, other.Rows.Streams...)

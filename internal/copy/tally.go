@@ -45,7 +45,6 @@ func (t tallies) add(page *Page, soon gotong.Instant) error {
 	return nil
 }
 
-// differ returns an error with the part in which two sides differ.
 func (t tallies) differ(other tallies) error {
 	for _, part := range Parts() {
 		a, b := t[part], other[part]

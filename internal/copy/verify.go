@@ -109,7 +109,6 @@ func checked(ctx context.Context, s store.Whole, o Options, streams uint64) erro
 	return errors.Join(append(faults, err)...)
 }
 
-// maxFaults bounds the faults of one log that are named.
 const maxFaults = 20
 
 // commits yields the commits of a source, and counts and hashes its other rows.
@@ -157,13 +156,11 @@ func (c *comparison) commit(x, y *store.Logged) error {
 	return nil
 }
 
-// sameRecord compares every field of two records.
 func sameRecord(x, y *store.Record) bool {
 	return x.Request == y.Request && sameBytes(x.Salt, y.Salt) && sameBytes(x.Fingerprint, y.Fingerprint) &&
 		x.Partition == y.Partition && x.Position == y.Position && x.First == y.First && x.Last == y.Last && x.At == y.At
 }
 
-// sameEvent compares every field of two events.
 func sameEvent(x, y *store.Event) bool {
 	return x.Stream == y.Stream && x.Seq == y.Seq && x.Partition == y.Partition && x.Position == y.Position &&
 		x.ID == y.ID && x.Type == y.Type && x.At == y.At && x.Audience == y.Audience && x.Count == y.Count &&

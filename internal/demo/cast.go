@@ -30,7 +30,6 @@ func (n name) email() string { return strings.ToLower(string(n)) + "@rt05.exampl
 // Scope is the scope of the neighbourhood's public thread.
 const Scope = "rt05"
 
-// secret is the secret from which ids and passwords are derived.
 type secret string
 
 // derive returns 130 bits as 26 characters that fit into a request id.

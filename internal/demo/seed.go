@@ -116,7 +116,6 @@ func (n *Neighbourhood) account(ctx context.Context, who name) (*person, error) 
 	return &person{name: who, auth: auth, client: c}, err
 }
 
-// found makes the group and the two threads.
 func (n *Neighbourhood) found(ctx context.Context) error {
 	founder := n.people[joko].client
 	var err error

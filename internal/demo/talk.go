@@ -111,7 +111,6 @@ type follower struct {
 	asked    chan client.Event // messages of guests, for the host
 }
 
-// follower connects a person to both threads.
 func (n *Neighbourhood) follower(p *person) *follower {
 	e := &follower{n: n, person: p, received: make(chan client.Event, 1), asked: make(chan client.Event, 4)}
 	e.conn = p.client.NewConn(client.ConnOptions{
@@ -167,7 +166,6 @@ func (e *follower) read(ctx context.Context) {
 	}
 }
 
-// answer answers messages of guests.
 func (e *follower) answer(ctx context.Context) {
 	for {
 		var ev client.Event

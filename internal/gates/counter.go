@@ -16,7 +16,6 @@ import (
 
 const counterWorkers = 16
 
-// maxAdditions bounds what one worker remembers.
 const maxAdditions = 50_000
 
 // counter is a record, and a mark for each addition to it: an addition raises the

@@ -159,7 +159,6 @@ func choose(only []string) ([]gate, error) {
 	return chosen, nil
 }
 
-// errSlow is the cause that ends a gate at its deadline.
 var errSlow = errors.New("the gate took too long")
 
 // carryOut runs one gate under its deadline.
@@ -192,7 +191,6 @@ func (r *run) openStore(ctx context.Context) (store.Whole, error) {
 	return s, nil
 }
 
-// suiteGate begins the names of the gates that are parts of the store's suite.
 const suiteGate = "store"
 
 func suiteGates() []gate {

@@ -39,7 +39,6 @@ const (
 	liveWait    = 3 * time.Second // for the last notification
 )
 
-// liveWay is the advice if live queries are of no use.
 const liveWay = "take the bus over Redis for wake-ups between nodes; without it events arrive by the poll of the store, up to a second " +
 	"later"
 
@@ -74,7 +73,6 @@ type rung struct {
 	waited          []time.Duration
 }
 
-// ring commits, and checks what the subscription reports.
 func (r *run) ring(ctx context.Context, f *findings, s store.Store, l *surreal.Live) error {
 	stream, m := unused(), storetest.NewMaker(s.Epoch())
 	told := rung{heard: map[uint64]bool{}}

@@ -142,7 +142,6 @@ func checkSchema(ctx context.Context, r *run, f *findings) error {
 // restore is the advice if a database differs from what the program created.
 const restore = "find out who changed it; restore a backup, or gotong copy the log into an empty database"
 
-// compareSchemas compares a database with what the program creates.
 func compareSchemas(f *findings, want, have schema) {
 	ours, others := 0, []string{}
 	for _, name := range slices.Sorted(maps.Keys(have.tables)) {

@@ -48,7 +48,6 @@ type scratch struct {
 // rawDatabase is the scratch's first database, for probes without the adapter.
 const rawDatabase = "raw"
 
-// cleanUp bounds the time for the removal of a scratch.
 const cleanUp = time.Minute
 
 func (s *scratch) config(database string) surreal.Config {

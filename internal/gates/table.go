@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 )
 
-// The columns of the table on a terminal.
 const (
 	gateColumn    = 13
 	verdictColumn = 13

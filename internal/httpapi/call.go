@@ -15,7 +15,6 @@ type Principal struct {
 	Token string // as presented; empty if the principal came by ticket
 }
 
-// anonymous is the principal of a call without a token.
 var anonymous = Principal{Principal: auth.Principal{Role: gotong.RoleAnonymous}}
 
 // Tokens returns the [Authenticator] that verifies with s.

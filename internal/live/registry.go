@@ -119,7 +119,6 @@ func (h *Hub) Drain(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// kill cuts the connection, once.
 func (s *Session) kill() {
 	s.mu.Lock()
 	first := !s.killed && s.opt.Kill != nil

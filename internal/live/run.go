@@ -175,7 +175,6 @@ func (h *Hub) hear(m bus.Message) {
 // TellEnded tells the other nodes that logins of a user may be over.
 func (h *Hub) TellEnded(userID string) { h.publish(bus.Message{Ended: &bus.Ended{UserID: userID}}) }
 
-// publish sends a message to the other nodes.
 func (h *Hub) publish(m bus.Message) {
 	if h.opt.Bus != nil {
 		m.Node = h.node

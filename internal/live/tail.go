@@ -16,7 +16,6 @@ var errGap = errors.New("live: the store does not show a commit that there must 
 // tailRead is how many events the tail reads from the store at once.
 const tailRead = 500
 
-// run follows the partition until ctx ends.
 func (p *partition) run(ctx context.Context) {
 	for {
 		select {

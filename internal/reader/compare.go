@@ -28,7 +28,6 @@ type Difference struct {
 	Unknown bool // whether documents differ cannot be determined
 }
 
-// The bounds of one read of a comparison.
 const (
 	pageCompared = 1000 // events
 	someCompared = 64   // documents

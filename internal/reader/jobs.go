@@ -34,7 +34,6 @@ type Observer struct {
 	Ended func(queue, outcome string)
 }
 
-// queue runs the jobs of one handler.
 type queue struct {
 	runner   *Runner
 	handler  *Handler
@@ -130,7 +129,6 @@ func (q *queue) begin(work context.Context, next gotong.Instant, jobs []store.Jo
 	}
 }
 
-// claim is a job that this node has leased.
 type claim struct {
 	q *queue
 

@@ -130,7 +130,6 @@ func (t *subscription) publication(channel, text string) rueidis.Completed {
 	return t.client.B().Publish().Channel(channel).Message(text).Build()
 }
 
-// publish sends all waiting messages.
 func (t *subscription) publish(ctx context.Context) error {
 	list := t.out.Take()
 	for len(list) > 0 {

@@ -6,7 +6,6 @@ import (
 	"gotong.dev/gotong"
 )
 
-// onGate decides a command that names a gate.
 func (r ruling) onGate(data any) (gotong.Decision, error) {
 	if gate, _ := targets(data); gate == 0 || r.gate.Seq == 0 { // the open gate is not meant unless it is named
 		return gotong.Decision{}, gotong.NotFound()

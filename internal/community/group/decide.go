@@ -101,7 +101,6 @@ func (r ruling) member(userID string) gotong.Membership {
 
 func (r ruling) roleOf(userID string) Role { return Role(r.member(userID).Held()) }
 
-// now is the clock, with which deadlines are compared.
 func (r ruling) now() gotong.Instant { return r.cmd.Now }
 
 // compared is the clock for an event whose decision compared

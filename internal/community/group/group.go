@@ -5,7 +5,6 @@ import "gotong.dev/gotong"
 // Name is the kind: the part of a stream's name before the slash.
 const Name = "group"
 
-// prefix begins the ids of groups.
 const prefix = "ent-"
 
 // Role is a member's role in the group; a closed set.

@@ -10,7 +10,6 @@ import (
 // InvitationLife is how long an invitation is open.
 const InvitationLife = 30 * 24 * time.Hour
 
-// requestPrefix begins the ids of requests to join.
 const requestPrefix = "req-"
 
 // Managing is the role that admins and moderators hold beside their own: the

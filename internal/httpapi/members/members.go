@@ -108,7 +108,6 @@ type targetIn struct {
 	Empty httpapi.NoBody
 }
 
-// answer returns the response to an executed command.
 func answer[V, T any](d *Done[V], err error, with func(*Done[V]) (T, error)) (*httpapi.Out[T], error) {
 	if err != nil {
 		return nil, err

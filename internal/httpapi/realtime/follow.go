@@ -85,7 +85,6 @@ func given(texts ...[]string) *string {
 	return nil
 }
 
-// close ends the session of the request.
 func (f *follow) close() {
 	f.end()
 	f.server.mu.Lock()

@@ -39,7 +39,6 @@ var endings = map[int]string{
 // batchBytes is the approximate size of one write in bytes.
 const batchBytes = 64 << 10
 
-// conn is one WebSocket connection.
 type conn struct {
 	server      *Server
 	wire        wire
