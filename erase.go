@@ -27,13 +27,11 @@ type Erase struct {
 	Reason string
 }
 
-// Clean implements [Cleaner].
 func (c Erase) Clean() any {
 	c.Reason = strings.TrimFunc(c.Reason, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsGraphic(r) })
 	return c
 }
 
-// Validate implements [Validator].
 func (c Erase) Validate() error {
 	var check Check
 	check.That(len(c.Events) > 0 && len(c.Events) <= MaxErased, "seqs", "must name 1 to 100 events, with those about them")

@@ -28,7 +28,6 @@ type WebhookMember struct {
 	WebhookID string `json:"webhook_id"`
 }
 
-// Validate implements [Validator].
 func (c AddWebhook) Validate() error {
 	var check Check
 	check.That(ValidID(c.WebhookID), "webhook_id", "must be the id of a webhook")

@@ -139,7 +139,6 @@ type Remind struct {
 	Due  gotong.Instant `json:"due"`
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Create) Clean() any {
 	c.Track, c.Title, c.Description = Clean(c.Track), text.Name.Clean(c.Title), text.Description.Clean(c.Description)
 	if c.Privacy == "" {
@@ -148,13 +147,11 @@ func (c Create) Clean() any {
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Propose) Clean() any {
 	c.Track, c.From, c.To = Clean(c.Track), Clean(c.From), Clean(c.To)
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Seating) Clean() any {
 	var roles []Role
 	for _, r := range Roles() {
@@ -168,19 +165,14 @@ func (c Seating) Clean() any {
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Object) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Dispute) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Resolve) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Void) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
-// Validate implements [gotong.Validator].
 func (c Create) Validate() error {
 	var check gotong.Check
 	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be 1 to 128 of A-Za-z0-9._:-")
@@ -191,7 +183,6 @@ func (c Create) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Seating) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -207,14 +198,12 @@ func (c Seating) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Propose) Validate() error {
 	var check gotong.Check
 	check.That(ValidName(c.From), "from_stage", "must have 1 to 128 characters")
@@ -225,23 +214,18 @@ func (c Propose) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Object) Validate() error { return checkReason(c.Reason) }
 
-// Validate implements [gotong.Validator].
 func (c Dispute) Validate() error { return checkReason(c.Reason) }
 
-// Validate implements [gotong.Validator].
 func (c Resolve) Validate() error { return checkReason(c.Reason) }
 
-// Validate implements [gotong.Validator].
 func (c Cast) Validate() error {
 	var check gotong.Check
 	check.That(c.Choice == Yes || c.Choice == No || c.Choice == Abstain, "choice", "must be yes, no or abstain")
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Void) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)

@@ -81,13 +81,11 @@ type SetRole struct {
 	Role   Role   `json:"role"`
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Create) Clean() any {
 	c.Name, c.Description = text.Name.Clean(c.Name), text.Description.Clean(c.Description)
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Update) Clean() any {
 	c.Name, c.Description = cleaned(text.Name, c.Name), cleaned(text.Description, c.Description)
 	return c
@@ -101,7 +99,6 @@ func cleaned(sort text.Sort, s *string) *string {
 	return &clean
 }
 
-// Validate implements [gotong.Validator].
 func (c Create) Validate() error {
 	var check gotong.Check
 	text.Name.Check(&check, "name", c.Name)
@@ -111,7 +108,6 @@ func (c Create) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Update) Validate() error {
 	var check gotong.Check
 	check.That(c != Update{}, "name", "or another field must be there")
@@ -130,7 +126,6 @@ func (c Update) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Add) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -138,7 +133,6 @@ func (c Add) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -146,14 +140,12 @@ func (c Remove) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Unban) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Appoint) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -161,7 +153,6 @@ func (c Appoint) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c SetRole) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)

@@ -170,29 +170,22 @@ type Uninvited struct {
 	Now    gotong.Instant `json:"now"`
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Ask) Clean() any { c.Message = text.Note.Clean(c.Message); return c }
 
-// Validate implements [gotong.Validator].
 func (c Ask) Validate() error {
 	var check gotong.Check
 	text.Note.Check(&check, "message", c.Message)
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Approve) Validate() error { return validRequest(c.RequestID) }
 
-// Validate implements [gotong.Validator].
 func (c Reject) Validate() error { return validRequest(c.RequestID) }
 
-// Validate implements [gotong.Validator].
 func (c Withdraw) Validate() error { return validRequest(c.RequestID) }
 
-// Validate implements [gotong.Validator].
 func (c Invite) Validate() error { return validUser(c.UserID) }
 
-// Validate implements [gotong.Validator].
 func (c WithdrawInvite) Validate() error { return validUser(c.UserID) }
 
 func validRequest(id string) error {

@@ -59,7 +59,6 @@ func (r Rules) direct(s gotong.State, cmd gotong.Command, c Direct) (gotong.Deci
 	}})
 }
 
-// Validate implements [gotong.Validator].
 func (c Direct) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)

@@ -80,7 +80,6 @@ type Unhold struct {
 	Held uint64 `json:"held"`
 }
 
-// Validate implements [gotong.Validator].
 func (c Review) Validate() error {
 	var check gotong.Check
 	check.That(!c.MessageID.IsZero(), "message_id", "must name a message")

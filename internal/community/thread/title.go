@@ -145,10 +145,8 @@ func retitled(s gotong.State, e gotong.Event) []gotong.Change {
 	return []gotong.Change{{Key: key, Doc: t}}
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Create) Clean() any { c.Title = c.clean(); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Update) Clean() any {
 	for i, s := range []**string{&c.Name, &c.Topic, &c.Icon} {
 		if *s != nil {
@@ -159,7 +157,6 @@ func (c Update) Clean() any {
 	return c
 }
 
-// Validate implements [gotong.Validator].
 func (c Update) Validate() error {
 	var check gotong.Check
 	check.That(c != Update{}, "name", "or another field must be there")

@@ -7,13 +7,10 @@ import (
 	"gotong.dev/gotong/internal/text"
 )
 
-// Clean implements [gotong.Cleaner].
 func (c Add) Clean() any { c.Origin = c.clean(); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Remove) Clean() any { c.Origin = c.clean(); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c Post) Clean() any {
 	body, origin := text.Message.Clean(c.Body), c.clean()
 	if body == c.Body && origin == c.Origin {
@@ -23,7 +20,7 @@ func (c Post) Clean() any {
 	return c
 }
 
-// Clean implements [gotong.Cleaner]. The texts come from a model.
+// Clean cleans texts that come from a model.
 func (c Advise) Clean() any {
 	c.Reasoning, c.Violations = text.Description.Clean(c.Reasoning), slices.Clone(c.Violations)
 	for i, v := range c.Violations {
@@ -32,15 +29,12 @@ func (c Advise) Clean() any {
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Edit) Clean() any { c.Body = text.Message.Clean(c.Body); return c }
 
-// Clean implements [gotong.Cleaner].
 func (c React) Clean() any { c.Emoji = text.Emoji.Clean(c.Emoji); return c }
 
 func (o Origin) clean() Origin { o.SentBy = text.Name.Clean(o.SentBy); return o }
 
-// Validate implements [gotong.Validator].
 func (c Create) Validate() error {
 	var check gotong.Check
 	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be 1 to 128 of A-Za-z0-9._:-")
@@ -57,14 +51,12 @@ func (c Create) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c SetHistory) Validate() error {
 	var check gotong.Check
 	check.That(validPolicy(c.Policy), "policy", "must be all or from_join")
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Add) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -73,7 +65,6 @@ func (c Add) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Remove) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -82,14 +73,12 @@ func (c Remove) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Unban) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Appoint) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -98,7 +87,6 @@ func (c Appoint) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Mute) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -106,7 +94,6 @@ func (c Mute) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c SetRole) Validate() error {
 	var check gotong.Check
 	checkUser(&check, c.UserID)
@@ -114,7 +101,6 @@ func (c SetRole) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Post) Validate() error {
 	if len(c.Attachments) > 0 {
 		return &gotong.Error{
@@ -128,7 +114,6 @@ func (c Post) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Edit) Validate() error {
 	var check gotong.Check
 	checkMessage(&check, c.MessageID)
@@ -136,14 +121,12 @@ func (c Edit) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Delete) Validate() error {
 	var check gotong.Check
 	checkMessage(&check, c.MessageID)
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c React) Validate() error {
 	var check gotong.Check
 	checkMessage(&check, c.MessageID)

@@ -53,19 +53,15 @@ type WarnOfWebhook struct {
 	DisabledAt gotong.Instant `json:"disabled_at"`
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Register) Clean() any {
 	c.Email, c.Username = text.Email.Clean(c.Email), text.Username.Clean(c.Username)
 	return c
 }
 
-// Clean implements [gotong.Cleaner].
 func (c Disable) Clean() any { return Disable{text.Reason.Clean(c.Reason)} }
 
-// Clean implements [gotong.Cleaner].
 func (c Enable) Clean() any { return Enable{text.Reason.Clean(c.Reason)} }
 
-// Validate implements [gotong.Validator].
 func (c Register) Validate() error {
 	var check gotong.Check
 	text.Email.Check(&check, "email", c.Email)
@@ -75,17 +71,14 @@ func (c Register) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c SetRole) Validate() error {
 	var check gotong.Check
 	check.That(assignable(c.Role), "role", "must be user, moderator or admin")
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Disable) Validate() error { return checkReason(c.Reason) }
 
-// Validate implements [gotong.Validator].
 func (c Enable) Validate() error { return checkReason(c.Reason) }
 
 // assignable reports whether a user may have the role: system and anonymous are

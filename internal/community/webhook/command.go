@@ -96,7 +96,6 @@ func checkFilters(c *gotong.Check, types []string, streams []gotong.Stream) {
 	}
 }
 
-// Validate implements [gotong.Validator].
 func (c Register) Validate() error {
 	var check gotong.Check
 	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be the id of a group or scope")
@@ -105,7 +104,6 @@ func (c Register) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Update) Validate() error {
 	var check gotong.Check
 	if c.Types != nil {
@@ -117,21 +115,18 @@ func (c Update) Validate() error {
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Disable) Validate() error {
 	var check gotong.Check
 	check.That(c.Why == "" || c.Why == Failing || c.Why == Gone, "why", "must be failing or gone")
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c End) Validate() error {
 	var check gotong.Check
 	check.That(c.Why == "" || c.Why == Lapsed, "why", "must be lapsed")
 	return check.Err()
 }
 
-// Validate implements [gotong.Validator].
 func (c Skip) Validate() error {
 	var check gotong.Check
 	_, err := gotong.ParseStream(string(c.Stream))
