@@ -36,17 +36,24 @@ function show(state) {
 }
 
 function follow({ stream, from }) {
-  const followed = client.follow(stream, {
+  try {
+    follows.set(stream, client.follow(stream, handlers(stream, from)))
+  } catch (error) { // more than 32
+    log({ event: 'failed', stream, code: error.name })
+  }
+}
+
+function handlers(stream, from) {
+  return {
     from,
     onEvents(events) {
       events.forEach(({ seq, data }, i) =>
         log({ event: 'event', stream, seq, ...(i === 0 && { cursor: follows.get(stream)?.cursor }), data }))
     },
-    onReset: reason => { log({ event: 'reset', stream, reason }) }, // what it returns would be a cursor
+    onReset: reason => { log({ event: 'reset', stream, reason }) },
     onRevoked: () => log({ event: 'revoked', stream }),
     onError: error => log({ event: 'failed', stream, code: error.code ?? String(error) }),
-  })
-  follows.set(stream, followed)
+  }
 }
 
 async function send({ ref, stream, type, data }) {

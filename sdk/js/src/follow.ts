@@ -195,7 +195,7 @@ export class Follow {
     this.#loading = true // until the application has said where to continue
     this.#replaceWork(async () => {
       const from = await this.options.onReset?.(reason)
-      this.#place(from || 'start')
+      this.#place(typeof from === 'string' && from !== '' ? from : 'start')
       this.#loading = false
       this.owner.changed(this)
     })

@@ -117,7 +117,7 @@ export abstract class Link {
     const { stream, id } = frame as { stream?: string; id?: string }
     // An answer to a frame that was not even read names no stream.
     const carried = this.carried.get(stream ?? '') ?? [...this.carried.values()].find(c => id && c.id === id)
-    if (!carried) return undefined
+    if (!carried || carried.follow.closed) return undefined
     if (frame.op === 'subscribed') {
       if ((id ?? '') !== carried.id) return undefined
       carried.live = true

@@ -2,6 +2,7 @@ import { HTTPLink } from './http.js'
 import { formatCursor, unpackCursors } from './cursor.js'
 import type { Follow } from './follow.js'
 import { Timer } from './platform.js'
+import type { ServerFrame } from './wire.js'
 import { problemOf } from './problem.js'
 
 /** The answer of a poll. */
@@ -24,13 +25,14 @@ export class PollLink extends HTTPLink {
     const { poll, quick } = platform.times
     const started = platform.mono()
     // The first answer comes at once: it shows that polling works.
-    const answer = await this.#ask(placed, signal, this.good ? poll : 0)
+    const asked = this.good ? poll : 0
+    const answer = await this.#ask(placed, signal, asked)
     if (!answer || this.closed) return
+    const atOnce = asked > 0 && platform.mono() - started < quick
     const before = this.#places()
     for (const frame of answer.frames) if (!this.closed) this.take(frame)
-    const news = before !== this.#places() || platform.mono() - started > quick
-    if (news) this.pace.succeed()
-    else this.pace.fail()
+    const news = before !== this.#places() || answer.frames.some(f => (f as ServerFrame)?.op === 'signal')
+    if (atOnce && !news) this.fail({ reason: 'an answer that brings nothing, and did not wait' })
   }
 
   #places(): string {
@@ -75,6 +77,11 @@ export class PollLink extends HTTPLink {
     }
     this.works()
     return body
+  }
+
+  /** The answer says so and has ended: there is nothing to wait for. */
+  override away(ms: number): void {
+    this.fail({ reason: 'the server is going away', wait: ms })
   }
 
   check(): void {

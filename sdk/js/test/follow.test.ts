@@ -114,6 +114,23 @@ test('after close, no call begins', async () => {
   assert.deepEqual(world.socket.of('unsubscribe').map(f => f.stream), [thread])
 })
 
+test('after close over SSE, what still comes is not handled', async () => {
+  const world = new World()
+  const stream = new FakeStream()
+  world.serve = () => stream.response()
+  const got: number[] = []
+  const client = world.client({ transports: ['sse'] })
+  const follow = client.follow(thread, { from: 'aaaa:0', onEvents: events => void got.push(...events.map(e => e.seq)) })
+  client.follow('thread/two', { from: 'aaaa:0', onEvents() {} })
+  await world.settle()
+  stream.say(eventsFrame(0, 1))
+  await world.settle()
+  follow.close()
+  stream.say(eventsFrame(1, 2))
+  await world.settle()
+  assert.deepEqual(got, [1])
+})
+
 test('a new epoch is never joined to an old seq', async () => {
   const resets: string[] = []
   const store = new Map<string, string>()
