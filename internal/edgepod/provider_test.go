@@ -405,6 +405,19 @@ func TestDrawnFromRequest(t *testing.T) {
 	}
 }
 
+// TestNamedInRequest: an answer that names a candidate of the request passes.
+func TestNamedInRequest(t *testing.T) {
+	const text = "kerja bakti minggu pagi di lapangan"
+	q := corpusRequest(t, 1, map[string]any{"seed_text": text, "query_options": map[string]any{
+		"candidates": []map[string]string{{"seed_id": "same", "text": text}, {"seed_id": "excluded", "text": text}},
+	}, "exclude_seed_ids": []string{"excluded"}})
+	b, _ := boundary(Rules{})
+	a := b.Ask(t.Context(), Call{Contract: ByID(Duplicates), Request: q})
+	if s := string(a.Output); a.Fallback() || !strings.Contains(s, `"top_match":"same"`) || strings.Contains(s, "excluded") {
+		t.Errorf("%+v %s", a, s)
+	}
+}
+
 func TestVersionsAreBounded(t *testing.T) {
 	var v versions
 	labels := map[string]bool{}

@@ -2,6 +2,7 @@ package edgepod
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -110,5 +111,36 @@ func TestRuleOutputs(t *testing.T) {
 		if slices.ContainsFunc(c.want, func(s string) bool { return !strings.Contains(string(b), s) }) {
 			t.Errorf("%s: %s: %s, want %s", c.id, c.request, b, c.want)
 		}
+	}
+}
+
+// TestAlike: the estimate is near the share of common shingles, and the same each
+// time.
+func TestAlike(t *testing.T) {
+	words := make([]string, 100)
+	for i := range words {
+		words[i] = fmt.Sprint("w", i)
+	}
+	text := strings.Join(words, " ")
+	for _, c := range []struct {
+		other       string
+		least, most float64
+	}{
+		{text, 1, 1},
+		{strings.ToUpper(text) + "!", 1, 1},
+		{strings.Join(words[:50], " "), 0.39, 0.59},                      // 48 of 98 shingles
+		{strings.Replace(text, "w50", "x", 1), 0.88, 1},                  // 95 of 101
+		{strings.Join(words[60:], " ") + " " + text, 0.87, 1},            // 98 of 100
+		{strings.ReplaceAll(text, "w", "v"), 0, 0.01},                    // none
+		{strings.Join(append(words[1:2:2], words[3:]...), " "), 0.88, 1}, // 95 of 99
+	} {
+		a, _ := sign(text)
+		b, ok := sign(c.other)
+		if got := a.alike(&b); !ok || got < c.least || got > c.most || got != b.alike(&a) {
+			t.Errorf("%.20s…: %v, want %v to %v", c.other, got, c.least, c.most)
+		}
+	}
+	if _, ok := sign("tiga kata saja"); ok {
+		t.Error("three words have a signature")
 	}
 }

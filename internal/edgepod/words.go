@@ -101,6 +101,9 @@ func newText(s string) (t text) {
 	for i := range t {
 		t[i] = " " + strings.Join(fold(s, i+1), " ") + " "
 	}
+	if t[1] == t[0] { // as nearly always
+		t[1] = ""
+	}
 	return t
 }
 
