@@ -58,7 +58,8 @@ func GrantRole(ctx context.Context, cfg *config.Config, who string, role gotong.
 func Erase(ctx context.Context, cfg *config.Config, stream gotong.Stream, seqs []uint64, reason string) (int, error) {
 	receipt, err := ordered(ctx, cfg, func(opened store.Whole, codec *store.Codec) (gotong.Command, error) {
 		ids, err := store.ErasePlan(ctx, opened, codec, stream, seqs)
-		return gotong.Command{Stream: stream, Type: gotong.CmdErase, Data: gotong.Erase{Events: ids, Reason: text.Grounds.Clean(reason)}}, err
+		data := gotong.Erase{Events: ids, Reason: text.Grounds.Clean(reason)}
+		return gotong.Command{Stream: stream, Type: gotong.CmdErase, Data: data}, err
 	})
 	if err != nil || receipt.First == 0 {
 		return 0, err

@@ -54,7 +54,7 @@ var known = []string{
 // keeps returns nil if the text i of a cleaned command hides nothing, otherwise the
 // error of its validation.
 func keeps(cmd reflect.Value, i int) error {
-	if c, ok := cmd.Interface().(gotong.Cleaner); ok {
+	if c, ok := reflect.TypeAssert[gotong.Cleaner](cmd); ok {
 		if clean := c.Clean(); clean != nil {
 			cmd = reflect.New(cmd.Type()).Elem()
 			cmd.Set(reflect.ValueOf(clean))
@@ -62,7 +62,7 @@ func keeps(cmd reflect.Value, i int) error {
 	}
 	hides := false
 	visit(cmd, "", i, func(_ string, text reflect.Value) { hides = strings.ContainsAny(text.String(), unseen) })
-	v, ok := cmd.Interface().(gotong.Validator)
+	v, ok := reflect.TypeAssert[gotong.Validator](cmd)
 	switch {
 	case !hides:
 		return nil
@@ -83,7 +83,7 @@ func visit(v reflect.Value, field string, n int, do func(field string, text refl
 		}
 		return count
 	}
-	switch v.Kind() {
+	switch v.Kind() { //nolint:exhaustive // others hold no text
 	case reflect.String:
 		if n == 0 {
 			do(field, v)

@@ -94,7 +94,8 @@ func summarise(q input) (object, float64) {
 	n := cmp.Or(q.MaxItems, 5)
 	points := foremost(all, counts, n)
 	return object{
-		"summary": strings.Join(points[:min(3, len(points))], ". "), "key_points": points, "raw_items": false, "action_items": demands(all, n),
+		"summary": strings.Join(points[:min(3, len(points))], ". "), "key_points": points, "raw_items": false,
+		"action_items": demands(all, n),
 	}, 0.5
 }
 

@@ -38,7 +38,8 @@ var fallbacks = map[string]struct {
 	Credit:  {object{"candidate_allocations": none, "confidence": 0.3, "dispute_window": "days", "confidence_source": "fallback"}, 0.3},
 	"EP-10": {object{"esco_skills": none}, 0},
 	"EP-11": {object{
-		"responder_payload": object{"channels": none, "template": ""}, "timeline_window": "PT1H", "override_policy": "human_only", "confidence": 0.25,
+		"responder_payload": object{"channels": none, "template": ""}, "timeline_window": "PT1H", "override_policy": "human_only",
+		"confidence": 0.25,
 	}, 0.25},
 }
 

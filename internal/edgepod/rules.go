@@ -220,7 +220,8 @@ func extractSkills(q input) (object, float64) {
 			score, source = 0.3, "declared"
 		}
 		if score > 0 {
-			found = append(found, object{"uri": "https://gotong.dev/skills/" + l.name, "score": 0.5 + score, "source": source, "validated": false})
+			uri := "https://gotong.dev/skills/" + l.name
+			found = append(found, object{"uri": uri, "score": 0.5 + score, "source": source, "validated": false})
 		}
 	}
 	return object{"esco_skills": found}, 0.5

@@ -66,7 +66,7 @@ func fold(text string, run int) []string {
 		}
 	}, norm.NFKD.String(text))
 	var words []string
-	for _, w := range strings.Fields(text) {
+	for w := range strings.FieldsSeq(text) {
 		w = strings.Trim(strings.TrimPrefix(w, "@"), "!'")
 		if strings.IndexFunc(w, unicode.IsLetter) >= 0 { // else it is a number
 			w = shorten(letters.Replace(w), run)

@@ -34,7 +34,9 @@ type pod struct {
 	edgepod.Rules
 	output string
 	asked  struct {
-		Actor struct{ Role string }
+		Actor struct {
+			Role string `json:"role"`
+		} `json:"actor"`
 	}
 }
 
@@ -181,10 +183,10 @@ func TestEdgePodRoles(t *testing.T) {
 		}).want(200)
 		var body struct {
 			Output struct {
-				Flags          json.RawMessage
-				Summary        map[string]int
-				Recommendation string
-			}
+				Flags          json.RawMessage `json:"flags"`
+				Summary        map[string]int  `json:"summary"`
+				Recommendation string          `json:"recommendation"`
+			} `json:"output"`
 		}
 		if err := json.Unmarshal(got.body, &body); err != nil {
 			t.Fatal(err)

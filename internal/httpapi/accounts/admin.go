@@ -186,7 +186,8 @@ func (a *accounts) erase(ctx context.Context, in *httpapi.Sent[Erasure]) (*httpa
 	if err != nil {
 		return nil, err
 	}
-	cmd := httpapi.CallOf(ctx).Command(order.Stream, gotong.CmdErase, gotong.Erase{Events: ids, Reason: text.Grounds.Clean(order.Reason)}, in.JSON.Raw)
+	data := gotong.Erase{Events: ids, Reason: text.Grounds.Clean(order.Reason)}
+	cmd := httpapi.CallOf(ctx).Command(order.Stream, gotong.CmdErase, data, in.JSON.Raw)
 	receipt, err := httpapi.Run(ctx, a.Engine, cmd)
 	if err != nil {
 		return nil, err

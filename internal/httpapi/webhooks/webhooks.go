@@ -231,7 +231,9 @@ func (r *routes) create(ctx context.Context, in *createIn) (*answered, error) {
 		return nil, gotong.Invalid("url", err.Error())
 	}
 	s := rules.StreamOf(call.Principal.UserID, call.RequestID)
-	cfg := webhook.Config{URL: b.URL, Description: text.Description.Clean(b.Description), Secrets: []webhook.Secret{webhook.NewSecret(requestOf(call))}}
+	cfg := webhook.Config{
+		URL: b.URL, Description: text.Description.Clean(b.Description), Secrets: []webhook.Secret{webhook.NewSecret(requestOf(call))},
+	}
 	data := rules.Register{ScopeID: b.ScopeID, Profile: b.Profile, Types: b.Types, Streams: b.Streams}
 	out, err := r.configure(ctx, call.Command(s, rules.CmdRegister, data, in.JSON.Raw), cfg, 0)
 	if err == nil {
