@@ -63,7 +63,7 @@ function ThreadItem({ room, here }: { room: Room; here: boolean }) {
 /** A message in one line. */
 export function summary(row: { body: string; deleted?: boolean; held?: boolean; withheld?: boolean; erased?: boolean }): string {
   if (row.deleted) return t('message.deleted')
-  if (row.held) return t('message.held')
+  if (row.held && row.body === '') return t('message.held')
   if (row.withheld || row.erased) return t('message.hidden')
   return row.body.slice(0, 200).replace(/\s+/g, ' ')
 }

@@ -285,8 +285,8 @@ function useDraft(key: string, text: string, editing: boolean): void {
   now.current = { key, text, editing }
   const write = useRef(() => {
     const { key, text, editing } = now.current!
-    if (editing) return // the draft waits until the edit is done
-    if (text === '') kv.delete(key)
+    if (editing || kv.get('login') === null) return // the draft waits until the edit is done; after a sign-out there is none
+    if (text.trim() === '') kv.delete(key)
     else kv.set(key, text)
   })
   const later = useRef(soon(300, () => write.current()))
@@ -296,7 +296,7 @@ function useDraft(key: string, text: string, editing: boolean): void {
     document.addEventListener('visibilitychange', hide)
     return () => {
       document.removeEventListener('visibilitychange', hide)
-      if (kv.get('login') !== null) write.current() // not after a sign-out
+      write.current()
     }
   }, [])
 }

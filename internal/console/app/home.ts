@@ -24,6 +24,7 @@ export class Home extends Model {
   loaded = false
   /** The lists are those of an earlier visit. */
   stale = false
+  #posting = new Set<string>() // request ids that are on their way by REST
   #timer: ReturnType<typeof setTimeout> | undefined
 
   constructor(readonly session: Session, readonly me: Login) {
@@ -207,7 +208,25 @@ export class Home extends Model {
     return this.client.pending.filter((c) => c.state === 'waiting' || c.state === 'sent').length
   }
 
+  /**
+   * Where no WebSocket gets through, messages go by REST, under the same request
+   * id: the server takes the first of the two. Other commands wait, because their
+   * request by REST counts as another one.
+   */
+  #postByRest(): void {
+    if (!this.connected || this.state.transport === 'websocket') return
+    for (const command of this.client.pending) {
+      if (command.type !== 'message.post' || command.state !== 'waiting' || this.#posting.has(command.requestId)) continue
+      this.#posting.add(command.requestId)
+      const id = command.stream.slice('thread/'.length)
+      void this.client.request('POST', '/v1/chat/threads/{id}/messages/send', {
+        params: { id }, body: command.data as rest.ChatSend, idempotencyKey: command.requestId,
+      }).then(() => this.discard(command), () => this.#posting.delete(command.requestId))
+    }
+  }
+
   #pendingChanged(): void {
+    this.#postByRest()
     for (const room of this.rooms.values()) if (room.open) room.changed()
     this.changed()
   }

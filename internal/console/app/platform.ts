@@ -38,10 +38,10 @@ export const copies = {
   get: <T>(key: string) => inStore<T | undefined>('readonly', (s) => s.get(key)),
   put: (key: string, value: unknown) => inStore('readwrite', (s) => s.put(value, key)),
   delete: (key: string) => inStore('readwrite', (s) => s.delete(key)),
-  wipe: async () => {
+  wipe: async (forGood: boolean) => {
     const open = await database
     open?.close()
-    database = undefined
+    database = forGood ? Promise.resolve(undefined) : undefined
     await new Promise<void>((done) => {
       try {
         const r = indexedDB.deleteDatabase('gotong')
@@ -78,10 +78,10 @@ async function inStore<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore)
   })
 }
 
-/** Deletes everything that this page keeps on the device, but for the choice of language. */
-export async function wipe(): Promise<void> {
+/** Deletes everything that this page keeps on the device, but for the choice of language. For good: it keeps nothing more. */
+export async function wipe(forGood = false): Promise<void> {
   for (const key of kv.keys()) if (key !== 'language') kv.delete(key)
-  await copies.wipe()
+  await copies.wipe(forGood)
   try {
     for (const name of await caches.keys()) if (name.startsWith('gotong-')) await caches.delete(name)
     for (const r of await navigator.serviceWorker.getRegistrations()) await r.unregister()

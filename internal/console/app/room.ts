@@ -296,7 +296,7 @@ export class Room extends Model {
         return this.#change(message_id, (r) => ({ ...r, reactions: reacted(r.reactions, emoji, e.actor.user_id, on) }))
       }
       case 'message.held':
-        return this.#change(e.data.target_seq, (r) => ({ ...r, held: true, body: '' }))
+        return this.#change(e.data.target_seq, (r) => ({ ...r, held: true, body: r.userId === me ? r.body : '' })) // its author still sees the text
       case 'message.released':
         return void this.#again(e.data.target_seq)
       case 'content.erased':

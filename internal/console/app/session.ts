@@ -161,7 +161,7 @@ export class Session extends Model {
     const { login } = this
     if (login) await call('POST', '/v1/auth/logout', undefined, login.access).catch(() => {})
     this.login = undefined
-    await wipe()
+    await wipe(true)
     this.changed()
   }
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
@@ -190,7 +191,7 @@ const patience = 60 * time.Second
 func browser(t *testing.T) context.Context {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(chromium(t)), chromedp.NoSandbox,
-		chromedp.Flag("font-render-hinting", "none"))
+		chromedp.Flag("font-render-hinting", "none"), chromedp.Flag("host-resolver-rules", "MAP gotong.test 127.0.0.1"))
 	fonts, err := filepath.Abs("fonts.conf")
 	if err != nil {
 		t.Fatal(err)
@@ -265,7 +266,13 @@ func (p *tab) await(what, expression string) {
 	var ok bool
 	began := time.Now()
 	defer func() { p.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond)) }()
-	err := chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+	var err error
+	for time.Since(began) < patience {
+		err = chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
+		if err == nil || !strings.Contains(err.Error(), "navigated") && !strings.Contains(err.Error(), "context") {
+			break // else the page was left meanwhile, and the next one is asked
+		}
+	}
 	if err != nil || !ok {
 		var body string
 		_ = chromedp.Run(p.ctx, chromedp.Evaluate(`document.body.innerText`, &body))
@@ -298,7 +305,7 @@ func (p *tab) write(text string) {
 	if p.phone {
 		p.click(".send")
 	} else {
-		p.do(chromedp.KeyEvent("\r"))
+		p.do(press("Enter"))
 	}
 }
 
@@ -355,21 +362,31 @@ func (p *tab) shot(name string) {
 	}
 }
 
-// TestNewcomer follows somebody who opens the console for the first time: they
-// sign in as the printed neighbour, write, get an answer, lose the network, write
-// on, close the lid, and come back. Every message is there, in order, once.
-func TestNewcomer(t *testing.T) {
+// TestConsole opens the console of a demo in the ways of its users.
+func TestConsole(t *testing.T) {
+	in := browser(t)
 	v := demo(t)
+	for name, run := range map[string]func(*testing.T, context.Context, village){
+		"newcomer": newcomer, "devices": devices, "plain HTTP": plainHTTP,
+	} {
+		t.Run(name, func(t *testing.T) { run(t, in, v) })
+	}
+}
+
+// newcomer opens the console for the first time: they sign in as the printed
+// neighbour, write, get an answer, lose the network, write on, open the page again,
+// close the lid, and come back. Every message is there, in order, once.
+func newcomer(t *testing.T, in context.Context, v village) {
 	network := newWire(t, v.address)
-	p := open(t, browser(t), view{width: 1200, height: 800, scale: 1, language: "id-ID"})
+	p := open(t, in, view{width: 1200, height: 800, scale: 1, language: "id-ID"})
 	p.enter(network.address, v.token)
 	p.await("the threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
 	p.click(`.sidebar .item:not(:has(.item-line > .icon))`) // the open one
 	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
-
 	p.write("Halo, saya tetangga baru")
 	p.await("the answer", `[...document.querySelectorAll('li[data-row] .text')].some(e => e.innerText.includes('Halo Tamu, selamat datang'))`)
 	p.clean("thread")
+	p.await("the service worker", `!!navigator.serviceWorker.controller`)
 
 	network.set(true)
 	p.await("that the network is lost", `document.querySelector('.connection span').innerText !== ''`)
@@ -377,10 +394,12 @@ func TestNewcomer(t *testing.T) {
 	p.write("Pesan kedua tanpa jaringan")
 	p.await("both waiting", `document.querySelectorAll('.pending').length === 2 && /2 menunggu/.test(document.querySelector('.connection').innerText)`)
 	p.clean("offline")
+	p.do(chromedp.Reload())
+	p.await("both waiting after a reload", `document.querySelectorAll('.pending').length === 2 && document.querySelectorAll('li[data-row]').length > 8`)
 	p.do(page.SetWebLifecycleState(page.SetWebLifecycleStateStateFrozen)) // the lid closes
 	network.set(false)
 	p.do(page.SetWebLifecycleState(page.SetWebLifecycleStateStateActive))
-	p.await("both sent", `document.querySelectorAll('.pending').length === 0 && document.querySelector('.connection span').innerText === ''`)
+	p.await("both sent", `document.querySelectorAll('.pending').length === 0 && document.querySelector('.messages')?.ariaBusy === 'false'`)
 
 	want := []string{"Halo, saya tetangga baru", "Halo Tamu, selamat datang", "Jaringan putus, saya tetap menulis", "Pesan kedua tanpa jaringan"}
 	p.inOrder(want)
@@ -393,6 +412,92 @@ func TestNewcomer(t *testing.T) {
 		t.Errorf("shown twice: %v", twice)
 	}
 	p.clean("back")
+	p.signOut()
+}
+
+// press presses a key. Unlike chromedp's own keys, it types nothing if the page
+// has handled the key.
+func press(key string) chromedp.Action {
+	down := input.DispatchKeyEvent(input.KeyDown).WithKey(key).WithCode(key)
+	if key == "Enter" {
+		down = down.WithText("\r").WithWindowsVirtualKeyCode(13)
+	}
+	return chromedp.Tasks{down, input.DispatchKeyEvent(input.KeyUp).WithKey(key).WithCode(key)}
+}
+
+// signOut signs out, and fails if anything of the user is left on the device.
+func (p *tab) signOut() {
+	p.t.Helper()
+	p.click(".who")
+	p.click("dialog .danger")
+	p.await("the door", `!!document.querySelector('.door input[type=email]')`)
+	var left []string
+	p.eval(`(async () => [...Object.keys(localStorage).filter(k => k !== 'gotong.language'), ...(await indexedDB.databases()).map(d => 'database ' + d.name)])()`, &left)
+	if len(left) > 0 {
+		p.t.Errorf("after signing out, %q is left", left)
+	}
+}
+
+// devices: the counts of two devices of one user agree, whichever reads. One is a
+// phone, on which nothing is wider than the screen.
+func devices(t *testing.T, in context.Context, v village) {
+	phone := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	other := open(t, in, view{width: 1200, height: 800, scale: 1, language: "en-GB"})
+	host := newWire(t, v.address) // another origin, hence another device
+	phone.enter(v.address, v.token)
+	other.enter(host.address, v.token)
+	const counts = `document.querySelectorAll('.sidebar .count').length`
+	for _, p := range []*tab{phone, other} {
+		p.await("counts", counts+` >= 1`)
+	}
+	private := `.sidebar .item:has(.item-line > .icon)`
+	phone.click(private)
+	phone.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
+	var wide bool
+	phone.eval(`document.documentElement.scrollWidth > innerWidth || document.querySelector('.messages .scroll').scrollWidth > innerWidth`, &wide)
+	if wide {
+		t.Error("the page is wider than 360 px")
+	}
+	phone.clean("phone")
+	phone.eval(`document.querySelector('.messages .scroll').scrollTo(0, 1e6)`, nil)
+	for _, p := range []*tab{phone, other} { // what the neighbours post now is read at once on the phone
+		p.await("that nothing is unread", `!document.querySelector('`+private+` .count')`)
+	}
+	other.eval(`document.querySelector('`+private+`').focus()`, nil)
+	other.do(press("Enter")) // by keyboard alone: open, go up in the list, open the actions, react
+	other.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
+	other.eval(`document.querySelector('li[data-row][tabindex="0"]').focus()`, nil)
+	other.do(press("ArrowUp"), press("Enter"))
+	other.await("the actions", `!!document.querySelector('dialog.menu')`)
+	other.do(press("Enter"))
+	for _, p := range []*tab{phone, other} {
+		p.await("the reaction", `[...document.querySelectorAll('.reactions button')].some(b => b.innerText.startsWith('👍'))`)
+	}
+	other.clean("keyboard")
+}
+
+// plainHTTP: on a page without HTTPS, where browsers have no service workers, locks
+// or caches, all else works. The user signs in with the password.
+func plainHTTP(t *testing.T, in context.Context, v village) {
+	p := open(t, in, view{width: 900, height: 700, scale: 1, language: "fr"})
+	_, port, err := net.SplitHostPort(v.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.do(chromedp.Navigate("http://gotong.test:" + port + "/"))
+	p.do(chromedp.SendKeys("input[name=email]", v.email, chromedp.ByQuery), chromedp.SendKeys("input[name=pass]", v.password+"\r", chromedp.ByQuery))
+	p.await("the threads", `!isSecureContext && document.querySelectorAll('.sidebar .item').length >= 3`)
+	p.click(`.sidebar .item:not(:has(.item-line > .icon))`)
+	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
+	p.write("<b>Tanpa HTTPS</b> javascript:alert(1) http://rt05.example/x.")
+	p.await("it is sent", `document.querySelectorAll('.pending').length === 0 && [...document.querySelectorAll('.mine .text')].some(e => e.innerText.startsWith('<b>Tanpa HTTPS</b>'))`)
+	var links []string
+	p.eval(`[...document.querySelectorAll('.text a')].map(a => a.href + ' ' + a.rel)`, &links)
+	if len(links) != 1 || links[0] != "http://rt05.example/x noopener noreferrer" {
+		t.Errorf("links: %q", links)
+	}
+	p.clean("plain HTTP")
+	p.signOut()
 }
 
 // inOrder fails unless each text begins exactly one message, in this order.
