@@ -265,7 +265,8 @@ type delivery struct {
 
 func (c *webhookLogCmd) Run(ctx context.Context, std *stdio) error {
 	if c.Dead {
-		return table(ctx, c.login, std, webhookPath(c.ID, "/dead-letters"), c.JSON, "AT\tSTREAM\tSEQ\tATTEMPTS\tWHY", func(d delivery) string {
+		path := webhookPath(c.ID, "/dead-letters")
+		return table(ctx, c.login, std, path, c.JSON, "AT\tSTREAM\tSEQ\tATTEMPTS\tWHY", func(d delivery) string {
 			return fmt.Sprintf("%s\t%s\t%d\t%d\t%s", instant(d.At), d.Stream, d.Seq, d.Attempts, d.Why)
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -104,5 +105,60 @@ func TestWebhooksAreMembers(t *testing.T) {
 		if m := ani.get(of + "/members").want(200).list(); len(m) != 3 {
 			t.Errorf("%s added again: %v", of, m)
 		}
+	}
+}
+
+// TestWebhookRoutes: the routes that manage a webhook, for its admins and for others.
+func TestWebhookRoutes(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	g := ani.group("terbuka")
+	budi.post(g+"/join", nil).want(200)
+	hook := func(at string) string {
+		w.clock.Pass(time.Second)
+		return ani.post("/v1/webhooks", map[string]any{"scope_id": id(g), "url": "https://hooks.example.org/" + at}).want(201).header.Get("Location")
+	}
+	first, second := hook("1"), hook("2")
+	list := "/v1/webhooks?scope_id=" + id(g)
+	page := ani.get(list + "&limit=1").want(200)
+	rest := ani.get(list + "&limit=1&cursor=" + page.header.Get("X-Next-Cursor")).want(200)
+	if page.list()[0]["webhook_id"] != id(second) || rest.list()[0]["webhook_id"] != id(first) || rest.header.Get("X-Has-More") != "false" {
+		t.Errorf("listed %s and %s", page.body, rest.body)
+	}
+	if a := budi.get(list + "&limit=1").want(200); len(a.list()) != 0 || a.header.Get("X-Has-More") == "true" {
+		t.Errorf("others are shown %s %v", a.body, a.header)
+	}
+	for _, bad := range []map[string]any{
+		{"url": "http://hooks.example.org/"}, {"url": "https://127.0.0.1/"}, {"url": "https://u:p@hooks.example.org/"},
+		{"types": []string{"Message.Posted"}}, {"streams": []string{"thread"}},
+	} {
+		ani.do("PATCH", first, bad).problem(422, gotong.CodeInvalid)
+	}
+	before := ani.get(first).want(200)
+	ani.do("PATCH", first, map[string]any{"url": "https://hooks.example.org/3", "types": []string{"message.posted"}}).want(200)
+	after := ani.get(first).want(200)
+	if after.str("url") != "https://hooks.example.org/3" || after.header.Get("ETag") == before.header.Get("ETag") || strings.Contains(string(after.body), "whsec_") {
+		t.Errorf("changed to %s", after.body)
+	}
+	for _, c := range []struct{ method, path, field, want string }{
+		{"POST", "/disable", "disabled", "admin"}, {"POST", "/enable", "disabled", ""}, {"POST", "/take-over", "registrant", ani.id},
+	} {
+		budi.do(c.method, first+c.path, nil).problem(404, gotong.CodeNotFound)
+		if a := ani.do(c.method, first+c.path, nil).want(200); a.str(c.field) != c.want {
+			t.Errorf("%s: %s", c.path, a.body)
+		}
+	}
+	for _, path := range []string{"/deliveries", "/dead-letters"} {
+		budi.get(first+path).problem(404, gotong.CodeNotFound)
+		if a := ani.get(first + path).want(200); len(a.list()) != 0 {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	ani.get(first+"/dead-letters?cursor=%25").problem(400, gotong.CodeCursorInvalid)
+	ani.post(first+"/skip", map[string]any{"stream": "thread/x"}).problem(409, gotong.CodeConflict)
+	ani.do("DELETE", first, nil).want(200)
+	ani.do("PATCH", first, map[string]any{"description": "x"}).problem(409, gotong.CodeConflict)
+	if left := ani.get(list).want(200).list(); len(left) != 1 || left[0]["webhook_id"] != id(second) {
+		t.Errorf("after the removal: %v", left)
 	}
 }

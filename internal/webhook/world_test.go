@@ -84,13 +84,24 @@ func newWorld(tb testing.TB, profile rules.Profile) *world {
 		kinds[i] = gotong.WithWebhooks(kinds[i], gotong.AnyIssuer)
 	}
 	w.codec = store.NewCodec(kinds)
-	w.engine = engine.New(engine.Options{Store: w.store, Codec: w.codec, Clock: w.clock})
 	receiver := httptest.NewServer(w)
 	tb.Cleanup(func() {
 		receiver.Close()
 		w.check(w.engine.Close(context.Background()))
 		w.check(w.store.Close())
 	})
+	w.begin()
+	w.do(wati, rt, group.CmdCreate, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
+	w.do(siti, rt, group.CmdJoin, group.Join{})
+	w.do(wati, open, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Public})
+	w.do(wati, hook, rules.CmdRegister, rules.Register{ScopeID: "ent-rt", Profile: profile})
+	w.set(rules.ConfigKey("whk-1"), webhook.Config{URL: receiver.URL, Secrets: []webhook.Secret{webhook.NewSecret("")}})
+	return w
+}
+
+// begin serves the store, as a server does after its start.
+func (w *world) begin() {
+	w.engine = engine.New(engine.Options{Store: w.store, Codec: w.codec, Clock: w.clock})
 	w.sender = webhook.New(webhook.Options{
 		Store: w.store, Codec: w.codec, Views: view.New(view.Options{Store: w.store, Codec: w.codec}), Engine: w.engine, Clock: w.clock,
 		Guard: outbound.New(outbound.Options{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
@@ -105,12 +116,6 @@ func newWorld(tb testing.TB, profile rules.Profile) *world {
 			return nil
 		},
 	})
-	w.do(wati, rt, group.CmdCreate, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
-	w.do(siti, rt, group.CmdJoin, group.Join{})
-	w.do(wati, open, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Public})
-	w.do(wati, hook, rules.CmdRegister, rules.Register{ScopeID: "ent-rt", Profile: profile})
-	w.set(rules.ConfigKey("whk-1"), webhook.Config{URL: receiver.URL, Secrets: []webhook.Secret{webhook.NewSecret("")}})
-	return w
 }
 
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
@@ -245,4 +250,14 @@ func types(list []request) (names []string) {
 		names = append(names, r.event.Type)
 	}
 	return names
+}
+
+// texts are the bodies of the messages in requests.
+func texts(list []request) (bodies []string) {
+	for _, r := range list {
+		content, _ := r.event.Data.(*webhook.Data).Content.(map[string]any)
+		text, _ := content["body"].(string)
+		bodies = append(bodies, text)
+	}
+	return bodies
 }
