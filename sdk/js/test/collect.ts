@@ -13,7 +13,7 @@ export interface Collected {
  * Follows a thread until the message "end" and sends messages of its own
  * meanwhile, one after each 20 events that it sees.
  */
-export function collect(client: Client, stream: string, send: boolean): Promise<Collected> {
+export function collect(client: Client, stream: string, send: boolean, progress = (_: Collected) => {}): Promise<Collected> {
   const seen: Collected = { seqs: [], bodies: [], transports: [] }
   client.on('state', ({ name, transport }) => {
     if (name === 'online' && transport && !seen.transports.includes(transport)) seen.transports.push(transport)
@@ -31,6 +31,7 @@ export function collect(client: Client, stream: string, send: boolean): Promise<
           }
           if (body === 'end') resolve(seen)
         }
+        progress(seen)
       },
       onReset: reason => reject(new Error(`reset: ${reason}`)),
       onRevoked: problem => reject(problem ?? new Error('revoked')),

@@ -1,54 +1,25 @@
 // The client against the real server, behind a proxy that cuts connections at
 // random bytes: nothing is lost, nothing comes twice, the order stays.
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { after, before, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import { WebSocket } from 'ws'
 import { Client, defaultTimes, type rest, type Transport } from '../src/index.js'
 import { collect } from './collect.js'
 import { CuttingProxy, seeded } from './proxy.js'
+import { serve, type Server } from './server.js'
 
 const wanted = 200 // cuts
-const binary = fileURLToPath(new URL('../../../../bin/gotong', import.meta.url))
-const dir = mkdtempSync(join(tmpdir(), 'gotong-sdk-'))
-let port = 0
-let stop = () => {}
+let server: Server
 
 // The waits are shorter than in life, so that 200 cuts fit into seconds.
 const times = { ...defaultTimes, floor: 1, base: 5, cap: 50, hurry: 5, poll: 200, quick: 1, open: 5000 }
 const platform = { WebSocket, times }
 
-before(async () => {
-  const limits = ['user', 'address'].flatMap(of => [`--${of}-rate=100000`, `--${of}-burst=100000`])
-  const server = spawn(binary, ['serve', '--addr=127.0.0.1:0', '--admin-addr=127.0.0.1:0', `--data=${join(dir, 'data')}`, '--log-level=error', ...limits], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
-  stop = () => server.kill()
-  let output = ''
-  port = await new Promise((resolve, reject) => {
-    server.on('error', reject)
-    server.on('exit', code => reject(new Error(`gotong serve ended with ${code}: ${output}`)))
-    const read = (chunk: Buffer) => {
-      output += chunk
-      const found = /^API +http:\/\/127\.0\.0\.1:(\d+)/m.exec(output)
-      if (found) resolve(Number(found[1]))
-    }
-    server.stdout.on('data', read)
-    server.stderr.on('data', read)
-  })
-})
-
-after(() => {
-  stop()
-  rmSync(dir, { recursive: true, force: true })
-})
+before(async () => void (server = await serve()))
+after(() => server.stop())
 
 async function person(name: string): Promise<{ token: string; client: Client }> {
-  const url = `http://127.0.0.1:${port}`
+  const url = `http://127.0.0.1:${server.port}`
   const anybody = new Client({ url, platform })
   const { body } = await anybody.request('POST', '/v1/auth/signup', {
     body: { email: `${name}@rt05.example`, pass: 'hujan-deras-2026', username: name, community_id: 'rt05' },
@@ -59,12 +30,12 @@ async function person(name: string): Promise<{ token: string; client: Client }> 
 }
 
 // How many bytes a connection carries at most: a few times what one answer takes.
-const ways: Array<[transport: Transport, longest: number]> = [['websocket', 4000], ['sse', 4000], ['poll', 3000]]
+const ways: Array<[transport: Transport, longest: number]> = [['websocket', 12_000], ['sse', 12_000], ['poll', 12_000]]
 
 /** Follows a thread over a transport that is cut again and again, while messages are posted to it. */
 async function throughCuts(transport: Transport, longest: number, tell: (figures: string) => void): Promise<void> {
   const { token, client: poster } = await person(`Warga${transport}`)
-  const proxy = new CuttingProxy(port, wanted, seeded(transport.length), longest)
+  const proxy = new CuttingProxy(server.port, wanted, seeded(transport.length), longest)
   const follower = new Client({ url: `http://127.0.0.1:${await proxy.listen()}`, token: () => token, platform, transports: [transport] })
   const late = new Promise<never>((_, reject) => {
     setTimeout(() => reject(new Error(`after ${proxy.cuts} cuts: ${JSON.stringify(follower.state)}`)), 120_000).unref()
@@ -73,10 +44,19 @@ async function throughCuts(transport: Transport, longest: number, tell: (figures
   try {
     const made = await poster.request('POST', '/v1/chat/threads', { body: { scope_id: 'rt05', privacy_level: 'public' } })
     const stream = `thread/${(made.body as rest.ChatThreadView).thread_id}`
-    const collected = collect(follower, stream, transport === 'websocket')
+    let seen = 0
+    let progressed = () => {}
+    const collected = collect(follower, stream, transport === 'websocket', so => {
+      seen = so.seqs.length
+      progressed()
+    })
     const failed = collected.then(() => assert.ok(proxy.done, 'it ended early'))
     const sent: string[] = []
+    let cutAt = 0 // the events that had been seen when the last cut came
     while (!proxy.done) {
+      // It must be able to keep up: else no frame is short enough for the bytes that a connection carries.
+      if (sent.length - seen > 4) await Promise.race([new Promise<void>(resolve => (progressed = resolve)), failed, late])
+      if (!proxy.done) cutAt = seen
       const body = `message ${sent.length} ${'x'.repeat(sent.length % 300)}.`
       sent.push(body)
       await Promise.race([say(stream, body), failed])
@@ -90,8 +70,9 @@ async function throughCuts(transport: Transport, longest: number, tell: (figures
     assert.deepEqual(bodies.filter(b => b.startsWith('message ')), sent)
     const own = bodies.filter(b => b.startsWith('own '))
     assert.equal(new Set(own).size, own.length)
+    assert.ok(cutAt > 20, `it saw ${cutAt} events between cuts`)
     for (const { data } of waiting) assert.ok(own.includes((data as { body: string }).body))
-    tell(`${transport}: ${proxy.cuts} cuts, ${seqs.length} events, ${own.length} of its own`)
+    tell(`${transport}: ${proxy.cuts} cuts, ${cutAt} events meanwhile, ${own.length} of its own`)
   } finally {
     for (const client of [poster, follower]) client.close()
     proxy.close()
