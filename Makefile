@@ -89,6 +89,7 @@ sdk: install ## build the client for browsers and Node into sdk/js/dist
 .PHONY: sdk-test
 sdk-test: install ## check, measure and test the client for browsers and Node
 	$(GO) build -o $(BIN)/ ./cmd/gotong
+	cd sdk/js && $(NPM) run --silent build
 	cd sdk/js && $(NPM) run --silent check
 	cd sdk/js && $(NPM) run --silent test >$(CURDIR)/$(BIN)/sdk.out 2>&1 || { cat $(CURDIR)/$(BIN)/sdk.out; exit 1; }
 

@@ -30,6 +30,7 @@ func TestTheRightClientPasses(t *testing.T) { judge(t, "", 0, nil) }
 
 // Each defect makes the cases of its rule fail, and no other.
 func TestDefects(t *testing.T) {
+	t.Parallel()
 	for defect, fails := range map[string][]string{
 		"no jitter":             {"ws.backoff.jitter"},
 		"no wait":               {"*.refuse.503", "*.refuse.html", "*.refuse.gateway", "*.refuse.redirect", "*.refuse.nothing", "*.ends-at-once", "ws.backoff.jitter", "*.restart", "ws.fallback.restart", "ws.stop.waiting"},

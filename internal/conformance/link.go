@@ -59,9 +59,9 @@ func (p *play) accept(a *attempt) *socket {
 		OnPingReceived: func(context.Context, []byte) bool { return !s.deaf.Load() },
 	})
 	if err != nil || s.ws.Subprotocol() != "gotong.v1" {
-		p.fail("the handshake of a WebSocket is malformed, or does not offer gotong.v1: %v", err)
+		p.failf("the handshake of a WebSocket is malformed, or does not offer gotong.v1: %v", err)
 	}
-	s.server.note("websocket #%d ← 101", a.n)
+	s.server.notef("websocket #%d ← 101", a.n)
 	s.ws.SetReadLimit(1 << 20)
 	s.server.group.Go(s.read)
 	return s
@@ -73,12 +73,12 @@ func (s *socket) read() {
 	for {
 		_, b, err := s.ws.Read(s.server.ctx)
 		if err != nil {
-			s.server.note("websocket #%d has ended: %v", s.n, err)
+			s.server.notef("websocket #%d has ended: %v", s.n, err)
 			s.server.mail.put(item{over: s})
 			return
 		}
 		f := &frame{at: time.Now()}
-		s.server.note("websocket #%d → %.300s", s.n, b)
+		s.server.notef("websocket #%d → %.300s", s.n, b)
 		if json.Unmarshal(b, f) != nil {
 			f.Op = "unreadable"
 		}
@@ -91,7 +91,7 @@ func (s *socket) read() {
 }
 
 func (s *socket) send(frame, _ string, _ int) {
-	s.server.note("websocket #%d ← %.300s", s.n, frame)
+	s.server.notef("websocket #%d ← %.300s", s.n, frame)
 	_ = s.ws.Write(s.server.ctx, websocket.MessageText, []byte(frame)) // an error shows as the end of the socket
 }
 
@@ -120,7 +120,7 @@ func encode(first byte, payload string) []byte {
 
 func (s *socket) part(frame, _ string, _, n int) int {
 	b := encode(textFrame, frame)
-	s.server.note("websocket #%d ← %d of %d bytes of %.100s", s.n, min(n, len(b)), len(b), frame)
+	s.server.notef("websocket #%d ← %d of %d bytes of %.100s", s.n, min(n, len(b)), len(b), frame)
 	s.raw(b[:min(n, len(b))])
 	return len(b)
 }
@@ -140,14 +140,15 @@ func (a *attempt) stream(list []*position) *stream {
 	o := &stream{a, list}
 	o.raw("retry: 1000\n\n")
 	for _, at := range list {
-		o.send(fmt.Sprintf(`{"op":"subscribed","stream":%q,"cursor":"%s:%d","head":%d}`, at.stream, at.epoch, at.from, a.server.head(at.stream)), "", 0)
+		o.send(fmt.Sprintf(`{"op":"subscribed","stream":%q,"cursor":"%s:%d","head":%d}`,
+			at.stream, at.epoch, at.from, a.server.head(at.stream)), "", 0)
 	}
 	return o
 }
 
 // raw writes bytes of the response. It returns false if the client has left.
 func (o *stream) raw(text string) bool {
-	o.server.note("sse #%d ← %.300q", o.n, text)
+	o.server.notef("sse #%d ← %.300q", o.n, text)
 	_, err := io.WriteString(o.w, text)
 	return err == nil && http.NewResponseController(o.w).Flush() == nil
 }
@@ -194,7 +195,7 @@ func (o *polls) send(frame, stream string, seq int) {
 
 func (o *polls) part(frame, stream string, seq, n int) int {
 	body := o.body(frame, stream, seq)
-	o.server.note("poll #%d ← %d of %d bytes of %.100s", o.n, min(n, len(body)), len(body), body)
+	o.server.notef("poll #%d ← %d of %d bytes of %.100s", o.n, min(n, len(body)), len(body), body)
 	o.w.Header().Set("Content-Type", "application/json")
 	o.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = io.WriteString(o.w, body[:min(n, len(body))])
@@ -222,7 +223,7 @@ func answerJSON(body string) refusal {
 func (p *play) positions(a *attempt) []*position {
 	list, err := a.positions()
 	if err != nil {
-		p.fail("%v", err)
+		p.failf("%v", err)
 	}
 	return list
 }
@@ -236,7 +237,7 @@ func (p *play) open(kind string, want []place, token string, heartbeatMS int) {
 	for rejected := 0; ; rejected++ {
 		a := p.attempt(kind)
 		if rejected > maxRejected {
-			p.fail("the client sent %d requests with rejected tokens", rejected)
+			p.failf("the client sent %d requests with rejected tokens", rejected)
 		}
 		if kind != ws {
 			if token != "" && a.token != token {
@@ -276,11 +277,11 @@ func (p *play) follow(a *attempt, want []place) {
 		}
 		expected := p.placed(w)
 		if cursor != expected {
-			p.fail("the client asked for %s from the cursor %q instead of %q", w.Stream, cursor, expected)
+			p.failf("the client asked for %s from the cursor %q instead of %q", w.Stream, cursor, expected)
 		}
 	}
 	if len(list) != len(want) {
-		p.fail("the client asked for %d streams instead of %d", len(list), len(want))
+		p.failf("the client asked for %d streams instead of %d", len(list), len(want))
 	}
 	if a.kind == sse {
 		p.current = a.stream(list)
@@ -308,9 +309,10 @@ func (p *play) subscribe(s *socket, w place) {
 		return i.socket == s && i.frame.Op == "subscribe" && i.frame.Stream == w.Stream
 	}).frame
 	if f.Cursor != w.From {
-		p.fail("the client subscribed to %s with the cursor %q instead of %q", w.Stream, f.Cursor, w.From)
+		p.failf("the client subscribed to %s with the cursor %q instead of %q", w.Stream, f.Cursor, w.From)
 	}
-	s.send(fmt.Sprintf(`{"op":"subscribed","id":%q,"stream":%q,"cursor":%q,"head":%d}`, f.ID, w.Stream, p.placed(w), s.server.head(w.Stream)), "", 0)
+	s.send(fmt.Sprintf(`{"op":"subscribed","id":%q,"stream":%q,"cursor":%q,"head":%d}`,
+		f.ID, w.Stream, p.placed(w), s.server.head(w.Stream)), "", 0)
 }
 
 // next waits for the next frame with this op on a socket.
@@ -320,7 +322,7 @@ func (p *play) next(s *socket, op string) *frame {
 
 // close sends a close frame and waits for the end of the socket.
 func (p *play) close(s *socket, code int, reason string) {
-	s.server.note("websocket #%d ← close %d %q", s.n, code, reason)
+	s.server.notef("websocket #%d ← close %d %q", s.n, code, reason)
 	s.raw(encode(closeFrame, string(binary.BigEndian.AppendUint16(nil, uint16(code)))+reason)) //nolint:gosec // a close code
 	p.await("end of the closed WebSocket", func(i item) bool { return i.over == s })
 }
@@ -329,7 +331,7 @@ func (p *play) close(s *socket, code int, reason string) {
 func (p *play) aim() *socket {
 	s, ok := p.current.(*socket)
 	if !ok {
-		p.fail("the script needs a WebSocket here")
+		p.failf("the script needs a WebSocket here")
 	}
 	return s
 }

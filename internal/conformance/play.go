@@ -77,7 +77,7 @@ type play struct {
 // the rule; perform recovers it.
 type failure string
 
-func (p *play) fail(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
+func (p *play) failf(format string, args ...any) { panic(failure(fmt.Sprintf(format, args...))) }
 
 // Beats: see the package comment.
 const (
@@ -90,7 +90,7 @@ const (
 func (p *play) await(what string, match func(item) bool) item {
 	i, ok := p.within(p.patience, match)
 	if !ok {
-		p.fail("there was no %s", what)
+		p.failf("there was no %s", what)
 	}
 	return i
 }
@@ -109,7 +109,7 @@ func (p *play) within(beats int, match func(item) bool) (item, bool) {
 			return i, true
 		}
 		if over == ended {
-			p.fail("the adapter ended")
+			p.failf("the adapter ended")
 		}
 		if over != ticked || p.synced != asked {
 			continue
@@ -158,7 +158,7 @@ func (p *play) receive(tick <-chan time.Time) int {
 		}
 		if len(p.early) > flood {
 			p.slowest = 0 // this is no stall
-			p.fail("the client does something again and again, without end")
+			p.failf("the client does something again and again, without end")
 		}
 		return received
 	case <-tick:
@@ -166,7 +166,7 @@ func (p *play) receive(tick <-chan time.Time) int {
 	case <-over:
 		return ended
 	case <-p.ctx.Done():
-		p.fail("the adapter did not answer in time")
+		p.failf("the adapter did not answer in time")
 		return ended
 	}
 }
@@ -184,14 +184,14 @@ func (p *play) ask() string {
 func (p *play) settle() {
 	for asked := p.ask(); p.synced != asked; {
 		if p.receive(nil) == ended {
-			p.fail("the adapter ended")
+			p.failf("the adapter ended")
 		}
 	}
 }
 
 // do sends a command to the adapter.
 func (p *play) do(c command) {
-	p.server.note("adapter ← %s %s %s%s", c.Cmd, c.Stream, c.Event, c.Data)
+	p.server.notef("adapter ← %s %s %s%s", c.Cmd, c.Stream, c.Event, c.Data)
 	p.session.send(c)
 }
 
@@ -213,7 +213,7 @@ func (p *play) line(stream string, events ...string) *line {
 func (p *play) leftovers() {
 	p.settle()
 	if i, ok := p.find(func(i item) bool { return i.line != nil && i.line.Event == "event" }); ok {
-		p.fail("the client handled event %d of %s, which it had handled before or which was not next", i.line.Seq, i.line.Stream)
+		p.failf("the client handled event %d of %s, which it had handled before or which was not next", i.line.Seq, i.line.Stream)
 	}
 }
 
@@ -227,7 +227,7 @@ type transcript struct {
 // maxTranscript bounds the lines that a report repeats; the middle is left out.
 const maxTranscript = 400
 
-func (t *transcript) add(format string, args ...any) {
+func (t *transcript) addf(format string, args ...any) {
 	text := fmt.Sprintf("%8.1f ms  ", float64(time.Since(t.began).Microseconds())/1000) + fmt.Sprintf(format, args...)
 	t.mu.Lock()
 	defer t.mu.Unlock()

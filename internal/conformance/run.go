@@ -188,7 +188,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	}
 	p.session, err = open(ctx, o.Start, func(text string, l *line) {
 		if l.Event != "synced" {
-			notes.add("adapter → %.300s", text)
+			notes.addf("adapter → %.300s", text)
 		}
 		p.mail.put(item{line: l})
 	})
@@ -203,7 +203,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 			r.Reason = failed.Error()
 		}
 		if r.Reason != "" && said != "" {
-			notes.add("adapter wrote: %s", said)
+			notes.addf("adapter wrote: %s", said)
 		}
 	} else {
 		p.server.close()

@@ -3,7 +3,6 @@ package conformance
 import (
 	_ "embed"
 	"encoding/json"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -67,8 +66,8 @@ func (p *play) perform() (reason string) {
 		}
 	}()
 	for _, text := range p.kase.Script {
-		step = fmt.Sprintf(" (at `%s`)", text)
-		p.server.note("script: %s", text)
+		step = " (at `" + text + "`)"
+		p.server.notef("script: %s", text)
 		words := strings.Fields(text)
 		verb, ok := verbs[words[0]]
 		if !ok {
@@ -189,8 +188,8 @@ var verbs = map[string]func(p *play, w []string){
 	"honest":            func(p *play, w []string) { p.server.trust(w) },
 	"paced":             (*play).paced,
 	"jitter":            (*play).jitter,
-	"down":              func(p *play, _ []string) { p.server.note("the server is down"); p.server.proxy.Refuse() },
-	"up":                func(p *play, _ []string) { p.server.note("the server is up"); p.server.proxy.Accept() },
+	"down":              func(p *play, _ []string) { p.server.notef("the server is down"); p.server.proxy.Refuse() },
+	"up":                func(p *play, _ []string) { p.server.notef("the server is up"); p.server.proxy.Accept() },
 	"covered":           (*play).covered,
 	"over-limit":        (*play).overLimit,
 	"leaves":            (*play).leaves,

@@ -46,7 +46,7 @@ func (a *attempt) finish() { a.once.Do(func() { close(a.done) }) }
 
 // cut closes the connection under the request.
 func (a *attempt) cut() {
-	a.server.note("%s #%d: the server closes the connection", a.kind, a.n)
+	a.server.notef("%s #%d: the server closes the connection", a.kind, a.n)
 	_ = a.conn.Close()
 	a.finish()
 }
@@ -65,7 +65,7 @@ func problem(status int, code string, header ...string) refusal {
 }
 
 func problemJSON(status int, code string) string {
-	return fmt.Sprintf(`{"type":"/problems/%s","title":"%s","status":%d,"code":"%s","detail":"By the script of this case.","trace_id":"c0"}`,
+	return fmt.Sprintf(`{"type":"/problems/%s","title":%q,"status":%d,"code":%q,"detail":"By the script of this case."}`,
 		code, code, status, code)
 }
 
@@ -79,7 +79,7 @@ func (a *attempt) refuse(f refusal) {
 		a.cut()
 		return
 	}
-	a.server.note("%s #%d ← %d %.120s", a.kind, a.n, f.status, strings.Join(append(f.header, f.body), " "))
+	a.server.notef("%s #%d ← %d %.120s", a.kind, a.n, f.status, strings.Join(append(f.header, f.body), " "))
 	for i := 0; i+1 < len(f.header); i += 2 {
 		a.w.Header().Set(f.header[i], f.header[i+1])
 	}
@@ -161,7 +161,7 @@ func (s *server) trust(kinds []string) {
 	s.honest = kinds
 }
 
-func (s *server) note(format string, args ...any) { s.notes.add(format, args...) }
+func (s *server) notef(format string, args ...any) { s.notes.addf(format, args...) }
 
 // handle receives a request and waits until it is answered. Tickets, polls that do
 // not wait, and honest kinds are served without the script.
@@ -210,7 +210,7 @@ func (s *server) identify(a *attempt) {
 		a.token = s.tickets[spent]
 		delete(s.tickets, spent)
 	}
-	s.note("%s #%d → %s %s token=%s Last-Event-ID=%s", a.kind, a.n, a.r.Method, a.r.URL, a.token, a.r.Header.Get("Last-Event-ID"))
+	s.notef("%s #%d → %s %s token=%s Last-Event-ID=%s", a.kind, a.n, a.r.Method, a.r.URL, a.token, a.r.Header.Get("Last-Event-ID"))
 }
 
 // issue answers a request for a ticket.
@@ -245,7 +245,8 @@ func (s *server) head(stream string) int {
 func (s *server) events(stream string, from, to int) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return fmt.Sprintf(`{"op":"events","stream":%q,"from":%d,"to":%d,"events":[%s]}`, stream, from, to, strings.Join(s.logs[stream][from:to], ","))
+	list := strings.Join(s.logs[stream][from:to], ",")
+	return fmt.Sprintf(`{"op":"events","stream":%q,"from":%d,"to":%d,"events":[%s]}`, stream, from, to, list)
 }
 
 // position is a stream of an SSE or poll request, and where the request continues.
@@ -281,7 +282,8 @@ func (a *attempt) positions() ([]*position, error) {
 		}
 		for _, c := range cursors {
 			seen[string(c.Stream)] = true
-			list = append(list, &position{string(c.Stream), int(c.Cursor.Seq), string(c.Cursor.Epoch)}) //nolint:gosec // the script's own, or wrong
+			seq := int(c.Cursor.Seq) //nolint:gosec // the script's own, or wrong
+			list = append(list, &position{string(c.Stream), seq, string(c.Cursor.Epoch)})
 		}
 	}
 	for _, name := range q["stream"] {
@@ -304,9 +306,8 @@ func cursorText(list []*position) string {
 	var cursors []gotong.StreamCursor
 	for _, at := range list {
 		if at.from >= 0 {
-			cursors = append(cursors, gotong.StreamCursor{
-				Stream: gotong.Stream(at.stream), Cursor: gotong.Cursor{Epoch: gotong.Epoch(at.epoch), Seq: uint64(at.from)}, //nolint:gosec // not negative
-			})
+			cursor := gotong.Cursor{Epoch: gotong.Epoch(at.epoch), Seq: uint64(at.from)}
+			cursors = append(cursors, gotong.StreamCursor{Stream: gotong.Stream(at.stream), Cursor: cursor})
 		}
 	}
 	return gotong.FormatCursors(cursors)

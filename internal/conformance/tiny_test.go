@@ -26,7 +26,7 @@ import (
 // has a defect. All its state belongs to one loop; everything else sends it
 // functions, and what an earlier connection sends is dropped.
 type tiny struct {
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // of the client
 	defect string
 	work   sync.WaitGroup
 	loop   chan func()
@@ -35,7 +35,6 @@ type tiny struct {
 
 	cfg     command
 	over    bool
-	good    int // the transport that worked
 	level   int // the one that is tried
 	tries   int
 	streams map[string]*followed
@@ -335,21 +334,21 @@ func (t *tiny) opened(n int) {
 }
 
 func (t *tiny) ws(ctx context.Context, n int, token string) fault {
-	c, res, err := websocket.Dial(ctx, t.cfg.URL+"/v1/realtime/ws", &websocket.DialOptions{
-		HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}, Subprotocols: []string{"gotong.v1"}, HTTPClient: httpClient,
-	})
+	c, res, err := websocket.Dial( //nolint:bodyclose // never needed
+		ctx, t.cfg.URL+"/v1/realtime/ws", &websocket.DialOptions{
+			HTTPHeader: http.Header{"Authorization": {"Bearer " + token}}, Subprotocols: []string{"gotong.v1"}, HTTPClient: httpClient,
+		})
 	if err != nil {
 		if res != nil {
 			return failed(res)
 		}
 		return fault{err: err}
 	}
-	defer c.CloseNow()
+	defer c.CloseNow() //nolint:errcheck // over
 	c.SetReadLimit(16 << 20)
 	for first := true; ; first = false {
 		_, b, err := c.Read(ctx)
-		var closed websocket.CloseError
-		if errors.As(err, &closed) {
+		if closed, ok := errors.AsType[websocket.CloseError](err); ok {
 			_, ms, _ := strings.Cut(closed.Reason, "retry_after_ms ")
 			named, _ := strconv.Atoi(ms)
 			return fault{err: err, status: int(closed.Code), named: time.Duration(named) * time.Millisecond}
@@ -438,23 +437,24 @@ func (t *tiny) submit(call *sent) {
 
 // wire is a frame of the server.
 type wire struct {
-	Op           string
-	ID           string
-	Stream       string
-	Cursor       string
-	From, To     uint64
-	Reason       string
-	HeartbeatMS  int64 `json:"heartbeat_ms"`
-	RetryAfterMS int64 `json:"retry_after_ms"`
+	Op           string `json:"op"`
+	ID           string `json:"id"`
+	Stream       string `json:"stream"`
+	Cursor       string `json:"cursor"`
+	From         uint64 `json:"from"`
+	To           uint64 `json:"to"`
+	Reason       string `json:"reason"`
+	HeartbeatMS  int64  `json:"heartbeat_ms"`
+	RetryAfterMS int64  `json:"retry_after_ms"`
 	Problem      struct {
-		Status       int
-		Code         string
-		RetryAfterMS int64 `json:"retry_after_ms"`
-	}
+		Status       int    `json:"status"`
+		Code         string `json:"code"`
+		RetryAfterMS int64  `json:"retry_after_ms"`
+	} `json:"problem"`
 	Events []struct {
-		Seq  uint64
-		Data json.RawMessage
-	}
+		Seq  uint64          `json:"seq"`
+		Data json.RawMessage `json:"data"`
+	} `json:"events"`
 }
 
 // frame handles one frame of any transport.
@@ -544,7 +544,9 @@ var httpClient = &http.Client{
 
 func failed(res *http.Response) fault {
 	f := fault{err: errors.New(res.Status), status: res.StatusCode}
-	var p struct{ Code string }
+	var p struct {
+		Code string `json:"code"`
+	}
 	b, _ := io.ReadAll(res.Body)
 	_ = json.Unmarshal(b, &p)
 	f.code = p.Code
@@ -566,7 +568,7 @@ func (t *tiny) get(ctx context.Context, path, token string, q url.Values) (*http
 		return nil, fault{err: err}
 	}
 	if res.StatusCode != http.StatusOK {
-		defer res.Body.Close()
+		defer res.Body.Close() //nolint:errcheck // over
 		return nil, failed(res)
 	}
 	return res, fault{}
@@ -574,8 +576,8 @@ func (t *tiny) get(ctx context.Context, path, token string, q url.Values) (*http
 
 // answer is the answer to a poll.
 type answer struct {
-	Cursor string
-	Frames []json.RawMessage
+	Cursor string            `json:"cursor"`
+	Frames []json.RawMessage `json:"frames"`
 }
 
 func (t *tiny) ask(ctx context.Context, token string, q url.Values) (a answer, f fault) {
@@ -583,7 +585,7 @@ func (t *tiny) ask(ctx context.Context, token string, q url.Values) (a answer, f
 	if f.err != nil {
 		return a, f
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // over
 	f.err = json.NewDecoder(res.Body).Decode(&a)
 	return a, f
 }
@@ -647,7 +649,7 @@ func (t *tiny) sse(ctx context.Context, n int, token string) fault {
 	if f.err != nil {
 		return f
 	}
-	defer res.Body.Close()
+	defer res.Body.Close() //nolint:errcheck // over
 	if !strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream") {
 		return fault{err: errors.New("no event stream")}
 	}
@@ -656,7 +658,7 @@ func (t *tiny) sse(ctx context.Context, n int, token string) fault {
 	if t.defect == "silence unnoticed" {
 		silent = time.Hour
 	}
-	watch := time.AfterFunc(silent, func() { res.Body.Close() })
+	watch := time.AfterFunc(silent, func() { _ = res.Body.Close() })
 	defer watch.Stop()
 	data := ""
 	for {

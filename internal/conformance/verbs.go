@@ -100,7 +100,7 @@ func (p *play) fill(text string) string {
 func (p *play) handles(stream string, from, to int) {
 	for seq := from + 1; seq <= to; seq++ {
 		if l := p.line(stream, "event"); l.Seq != uint64(seq) { //nolint:gosec // the script's own
-			p.fail("the client handled event %d of %s instead of %d", l.Seq, stream, seq)
+			p.failf("the client handled event %d of %s instead of %d", l.Seq, stream, seq)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func (p *play) oneByOne(w []string) {
 	for seq := 1; seq <= number(w[1]); seq++ {
 		p.events(stream, seq-1, seq, math.MaxInt)
 		if l := p.line(stream, "event"); l.Cursor != "" && l.Cursor != p.cursor(strconv.Itoa(seq-1)) {
-			p.fail("while event %d was handled, the cursor was %q", seq, l.Cursor)
+			p.failf("while event %d was handled, the cursor was %q", seq, l.Cursor)
 		}
 		p.cursors([]string{w[0] + "@" + strconv.Itoa(seq)})
 	}
@@ -124,13 +124,15 @@ func (p *play) cursors(w []string) {
 		p.refs++
 		ref := strconv.Itoa(p.refs)
 		p.do(command{Cmd: "cursors", Ref: ref})
-		has := p.await("answer to cursors", func(i item) bool { return i.line != nil && i.line.Event == "cursors" && i.line.Ref == ref }).line.Cursors
+		has := p.await("answer to cursors", func(i item) bool {
+			return i.line != nil && i.line.Event == "cursors" && i.line.Ref == ref
+		}).line.Cursors
 		wrong := slices.IndexFunc(list, func(at place) bool { return has[at.Stream] != at.From })
 		if wrong < 0 {
 			return
 		}
 		if tries == 20 {
-			p.fail("the client holds the cursor %q of %s instead of %q", has[list[wrong].Stream], list[wrong].Stream, list[wrong].From)
+			p.failf("the client holds the cursor %q of %s instead of %q", has[list[wrong].Stream], list[wrong].Stream, list[wrong].From)
 		}
 		p.within(1, func(item) bool { return false }) // the client is still storing it
 	}
@@ -177,7 +179,8 @@ func (p *play) fragments(w []string) {
 	frame := p.server.events(name(w[0]), number(w[1]), number(w[2]))
 	third := len(frame) / 3
 	for _, b := range [][]byte{
-		encode(firstPart, frame[:third]), encode(pingFrame, "1"), encode(0, frame[third:2*third]), encode(pingFrame, ""), encode(lastPart, frame[2*third:]),
+		encode(firstPart, frame[:third]), encode(pingFrame, "1"), encode(0, frame[third:2*third]),
+		encode(pingFrame, ""), encode(lastPart, frame[2*third:]),
 	} {
 		p.aim().raw(b)
 	}
@@ -187,7 +190,7 @@ func (p *play) fragments(w []string) {
 func (p *play) forms(w []string) {
 	o, ok := p.current.(*stream)
 	if !ok {
-		p.fail("the script needs SSE here")
+		p.failf("the script needs SSE here")
 	}
 	text := o.event(p.server.events(name(w[0]), 0, 1), name(w[0]), 1)
 	o.raw(": a comment\r\n\r\n" + strings.ReplaceAll(text, "\n", "\r\n"))
@@ -201,7 +204,7 @@ func (p *play) forms(w []string) {
 func (p *play) none(w []string) {
 	s := p.aim()
 	if _, ok := p.within(10, func(i item) bool { return i.socket == s && i.frame.Op == w[0] }); ok {
-		p.fail("the client sent another %s frame", w[0])
+		p.failf("the client sent another %s frame", w[0])
 	}
 }
 
@@ -210,9 +213,9 @@ func (p *play) same(w []string) {
 	a, b := p.before, p.last
 	switch {
 	case w[0] == "request_id" && a.RequestID != b.RequestID:
-		p.fail("the command was repeated with the request_id %q instead of %q", b.RequestID, a.RequestID)
+		p.failf("the command was repeated with the request_id %q instead of %q", b.RequestID, a.RequestID)
 	case w[0] == "data" && !bytes.Equal(a.Data, b.Data):
-		p.fail("the command was repeated with the data %s instead of %s", b.Data, a.Data)
+		p.failf("the command was repeated with the data %s instead of %s", b.Data, a.Data)
 	}
 }
 
@@ -223,7 +226,8 @@ func (p *play) ack(w []string) {
 		seq = "[]"
 	}
 	p.current.send(fmt.Sprintf(`{"op":"ack","id":%q,"receipt":{"stream":%q,"seq":%s,"event_ids":["01a20890-80c6-7618-bf0e-67f63fc7e04a"],`+
-		`"at":"2026-11-23T13:20:17.606381Z","chain":"%064x","replayed":%t}}`, p.last.ID, p.last.Stream, seq, 7, slices.Contains(w, "replayed")), "", 0)
+		`"at":"2026-11-23T13:20:17.606381Z","chain":"%064x","replayed":%t}}`,
+		p.last.ID, p.last.Stream, seq, 7, slices.Contains(w, "replayed")), "", 0)
 }
 
 // reject answers the last frame with a problem: "reject 429 rate_limited 600", with
@@ -242,11 +246,11 @@ func (p *play) answer(w []string) {
 	match := func(i item) bool { return i.line != nil && i.line.Event == "answer" && i.line.Ref == w[0] }
 	l := p.await("answer to the command "+w[0], match).line
 	if l.OK != (w[1] == "ok") || !l.OK && w[1] != "failed" && w[1] != l.Code {
-		p.fail("the answer to the command %s was ok=%t code=%q instead of %s", w[0], l.OK, l.Code, w[1])
+		p.failf("the answer to the command %s was ok=%t code=%q instead of %s", w[0], l.OK, l.Code, w[1])
 	}
 	p.settle()
 	if _, ok := p.find(match); ok {
-		p.fail("the command %s got two answers", w[0])
+		p.failf("the command %s got two answers", w[0])
 	}
 }
 
@@ -277,7 +281,7 @@ func streamOf(w []string) string {
 func (p *play) noLine(w []string) {
 	p.settle()
 	if i, ok := p.find(func(i item) bool { return i.line != nil && i.line.Event == w[0] }); ok {
-		p.fail("the client reported %s of %s", w[0], i.line.Stream)
+		p.failf("the client reported %s of %s", w[0], i.line.Stream)
 	}
 }
 
@@ -290,21 +294,22 @@ func (p *play) quiet(w []string) {
 	}
 	p.early = slices.DeleteFunc(p.early, request)
 	if _, ok := p.within(number(w[0]), request); ok {
-		p.fail("the client sent another request")
+		p.failf("the client sent another request")
 	}
 }
 
 // apartFrom requires that something came at least so many ms after the mark.
 func (p *play) apartFrom(at time.Time, least string) {
 	if ms := at.Sub(p.marked).Milliseconds(); ms < int64(number(least)) {
-		p.fail("the client waited %d ms instead of at least %s", ms, least)
+		p.failf("the client waited %d ms instead of at least %s", ms, least)
 	}
 }
 
 // covered sends a frame without events: "covered a 1 3".
 func (p *play) covered(w []string) {
 	p.server.show(name(w[0]), number(w[1]), number(w[2]))
-	p.current.send(fmt.Sprintf(`{"op":"events","stream":%q,"from":%s,"to":%s,"events":[]}`, name(w[0]), w[1], w[2]), name(w[0]), number(w[2]))
+	frame := fmt.Sprintf(`{"op":"events","stream":%q,"from":%s,"to":%s,"events":[]}`, name(w[0]), w[1], w[2])
+	p.current.send(frame, name(w[0]), number(w[2]))
 }
 
 // overLimit follows one stream too many. The client may reject it by itself.
@@ -360,16 +365,18 @@ func (p *play) pages(w []string) {
 
 // body requires that the next event that the client handles has a body that begins so.
 func (p *play) body(w []string) {
-	var data struct{ Body string }
+	var data struct {
+		Body string `json:"body"`
+	}
 	if l := p.line(name(w[0]), "event"); json.Unmarshal(l.Data, &data) != nil || !strings.HasPrefix(data.Body, w[1]) {
-		p.fail("the client handled the data %s, whose body does not begin with %s", l.Data, w[1])
+		p.failf("the client handled the data %s, whose body does not begin with %s", l.Data, w[1])
 	}
 }
 
 // wants looks at the cursor of the last frame.
 func (p *play) wants(w []string) {
 	if p.last.Cursor != w[0] {
-		p.fail("the client subscribed with the cursor %q instead of %q", p.last.Cursor, w[0])
+		p.failf("the client subscribed with the cursor %q instead of %q", p.last.Cursor, w[0])
 	}
 }
 
@@ -383,7 +390,7 @@ func (p *play) rejected([]string) {
 		case i.line != nil:
 			return
 		case requests >= maxRejected:
-			p.fail("the client sent %d requests with rejected tokens", requests)
+			p.failf("the client sent %d requests with rejected tokens", requests)
 		case i.attempt != nil:
 			s := p.accept(i.attempt)
 			if s.token == "" {
@@ -404,7 +411,7 @@ func (p *play) single(w []string) {
 		p.early = append(p.early, i)
 		p.opens(ws, w)
 		if _, ok := p.within(40, func(i item) bool { return i.over == s }); !ok {
-			p.fail("the client opened a second connection and kept the first")
+			p.failf("the client opened a second connection and kept the first")
 		}
 	}
 	p.quiet([]string{"20"})
@@ -422,11 +429,11 @@ func (p *play) token(w []string) {
 		a = c.attempt
 	}
 	if a.token != w[0] {
-		p.fail("the client sent the token %q instead of %q", a.token, w[0])
+		p.failf("the client sent the token %q instead of %q", a.token, w[0])
 	}
 	for key := range a.r.URL.Query() {
 		if !slices.Contains([]string{"stream", "cursor", "wait", "ticket"}, key) {
-			p.fail("the client sent the unknown parameter %s", key)
+			p.failf("the client sent the unknown parameter %s", key)
 		}
 	}
 }
@@ -497,11 +504,10 @@ func (p *play) paced(w []string) {
 		p.await("wait or further attempt", take)
 		if len(tried) > 3*len(p.waits)+8 {
 			p.settle()
-			for _, ok := p.find(take); ok; _, ok = p.find(take) {
-			}
+			p.early = slices.DeleteFunc(p.early, take)
 		}
 		if len(tried) > 3*len(p.waits)+8 {
-			p.fail("after %d requests, the client had reported %d waits", len(tried), len(p.waits))
+			p.failf("after %d requests, the client had reported %d waits", len(tried), len(p.waits))
 		}
 	}
 	if over {
@@ -520,7 +526,7 @@ func (p *play) apart(tried []*attempt, least float64) {
 	before := map[string]time.Time{}
 	for _, a := range tried {
 		if last, ok := before[a.kind]; ok && a.at.Sub(last).Seconds()*1000 < least {
-			p.fail("the client tried again after %s, though the server had named %.0f ms", a.at.Sub(last), least)
+			p.failf("the client tried again after %s, though the server had named %.0f ms", a.at.Sub(last), least)
 		}
 		before[a.kind] = a.at
 	}
@@ -535,13 +541,13 @@ func (p *play) honestWaits(tried []*attempt) {
 		sum += wait
 	}
 	if len(tried) == 0 {
-		p.fail("the client made no request")
+		p.failf("the client made no request")
 	}
-	if real := time.Since(tried[0].at).Seconds() * 1000; real < sum-float64(len(p.waits)) {
-		p.fail("the client reported waits of %.0f ms in all, but waited at most %.0f ms", sum, real)
+	if took := time.Since(tried[0].at).Seconds() * 1000; took < sum-float64(len(p.waits)) {
+		p.failf("the client reported waits of %.0f ms in all, but waited at most %.0f ms", sum, took)
 	}
 	if least := 2000 * p.kase.scale; len(p.waits) >= 10 && sum < least {
-		p.fail("the client waited %.1f ms in all between %d attempts; at this scale, at least %.1f ms are likely beyond doubt", sum, len(p.waits), least)
+		p.failf("the client waited %.1f ms in all between %d attempts, where full jitter waits more than %.1f", sum, len(p.waits), least)
 	}
 }
 
@@ -552,12 +558,12 @@ func (p *play) jitter([]string) {
 	for n, wait := range p.waits {
 		ceiling := min(0.5*math.Exp2(float64(n)), 30) * p.kase.scale * 1000
 		if wait > ceiling*1.01+1 {
-			p.fail("wait %d was %.1f ms, more than %.1f ms at the scale %v", n+1, wait, ceiling, p.kase.scale)
+			p.failf("wait %d was %.1f ms, more than %.1f ms at the scale %v", n+1, wait, ceiling, p.kase.scale)
 		}
 		low = low || n >= 4 && wait < ceiling/2
 		grown = grown || wait > 4*p.kase.scale*1000
 	}
 	if !low || !grown {
-		p.fail("the waits have no full jitter, or do not grow; in ms they were %.1f", p.waits)
+		p.failf("the waits have no full jitter, or do not grow; in ms they were %.1f", p.waits)
 	}
 }
