@@ -31,7 +31,7 @@ export const defaultTimes = {
   /** How much later its answer may come. */
   pollLate: 20_000,
   /** An answer to a poll that comes sooner and brings nothing is a failure. */
-  quick: 1000,
+  quick: 12_500,
   /** For the answer to a request. */
   answer: 30_000,
 }
