@@ -23,6 +23,7 @@ type Auth struct {
 	DeviceToken  string      `json:"device_token,omitempty"` // set by SignUp and SignIn: for [Device], at the next sign-in on this device
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
+	Name         string      `json:"name,omitempty"` // that others see; set by Me and SetName
 	Role         gotong.Role `json:"role"`
 	ExpiresAtMS  int64       `json:"expires_at_ms"` // of the access token
 }
@@ -74,6 +75,15 @@ func (c *Client) Me(ctx context.Context) (Auth, error) {
 	var out Auth
 	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/auth/me"}, &out)
 	return out, err
+}
+
+// SetName sets the display name of the user of the Client's token, which others see
+// in place of the user name. An empty one removes it.
+func (c *Client) SetName(ctx context.Context, name string, opts ...CallOption) (Auth, error) {
+	body := struct {
+		Name string `json:"name"`
+	}{name}
+	return write[Auth](ctx, c, http.MethodPut, "/v1/auth/me/name", body, opts)
 }
 
 // Session is a [TokenSource] that refreshes its access token when the server

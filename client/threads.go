@@ -51,6 +51,8 @@ type Thread struct {
 	Unread      *int   `json:"unread"`  // for members, counted to 999
 
 	ArchivedAtMS int64 `json:"archived_at_ms"` // 0 unless it is archived
+	Muted        bool  `json:"muted"`          // the caller mutes it for themselves
+	MutedUntilMS int64 `json:"muted_until_ms"` // 0: without an end
 }
 
 // Stream returns the thread's stream.
@@ -60,9 +62,10 @@ func (t Thread) Stream() gotong.Stream { return gotong.NewStream("thread", t.Thr
 type Member struct {
 	ThreadID    string `json:"thread_id"`
 	UserID      string `json:"user_id"`
-	Webhook     bool   `json:"webhook"` // UserID is that of a webhook, which has no role
-	Name        string `json:"name"`
-	Role        string `json:"role"` // owner, admin, member
+	Webhook     bool   `json:"webhook"`  // UserID is that of a webhook, which has no role
+	Name        string `json:"name"`     // that others see
+	Username    string `json:"username"` // unique
+	Role        string `json:"role"`     // owner, admin, member
 	JoinedAtMS  int64  `json:"joined_at_ms"`
 	LeftAtMS    int64  `json:"left_at_ms"` // 0 for an active member
 	MuteUntilMS int64  `json:"mute_until_ms"`
@@ -199,6 +202,20 @@ func (c *Client) MuteMember(ctx context.Context, id, userID string, untilMS int6
 		UntilMS int64 `json:"until_ms"`
 	}{untilMS}
 	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "mute"), body, opts)
+}
+
+// MuteThread mutes a thread for the caller alone until a time, in milliseconds since
+// the Unix epoch; 0 is without an end.
+func (c *Client) MuteThread(ctx context.Context, id string, untilMS int64, opts ...CallOption) (Thread, error) {
+	body := struct {
+		UntilMS int64 `json:"until_ms,omitempty"`
+	}{untilMS}
+	return write[Thread](ctx, c, http.MethodPut, threadPath(id, "mute"), body, opts)
+}
+
+// UnmuteThread lifts the caller's mute of a thread.
+func (c *Client) UnmuteThread(ctx context.Context, id string, opts ...CallOption) (Thread, error) {
+	return write[Thread](ctx, c, http.MethodDelete, threadPath(id, "mute"), nil, opts)
 }
 
 // SetMemberRole changes a member's role: owner, admin, member.

@@ -17,6 +17,7 @@ type tailLines struct {
 	std      *stdio
 	zone     *time.Location
 	day      string
+	title    string            // of the thread
 	names    map[string]string // of users, as far as events have shown them
 	messages map[gotong.EventID]shown
 	order    []gotong.EventID // of messages, the oldest first
@@ -35,6 +36,12 @@ func newTailLines(std *stdio, zone *time.Location) *tailLines {
 func (t *tailLines) learn(ctx context.Context, remote *client.Client, stream gotong.Stream) {
 	switch stream.Kind() {
 	case "thread":
+		if th, err := remote.Thread(ctx, stream.ID()); err == nil {
+			t.title = strings.TrimSpace(th.Icon + " " + th.Name)
+			if th.With != nil {
+				t.title = th.With.Name
+			}
+		}
 		if list, err := remote.Members(ctx, stream.ID(), client.Page{Limit: 200}); err == nil {
 			for _, m := range list.Items {
 				t.name(m.UserID, m.Name)
@@ -75,6 +82,9 @@ type eventData struct {
 	UntilMS     int64          `json:"until_ms"`
 	Policy      string         `json:"policy"`
 	Name        string         `json:"name"`
+	Topic       string         `json:"topic"`
+	Icon        string         `json:"icon"`
+	Changed     []string       `json:"changed"`
 	DeletedAtMS int64          `json:"deleted_at_ms"`
 	Withheld    bool           `json:"withheld"`
 	Revision    uint64         `json:"revision"`
@@ -94,6 +104,11 @@ func (t *tailLines) event(e client.Event) error {
 		actor = d.SentBy
 	}
 	if day := at.Format("Monday, 2 January 2006"); day != t.day {
+		if t.day == "" && t.title != "" {
+			if err := t.write(t.std.paint(dim, "=== "+t.title+" ===")); err != nil {
+				return err
+			}
+		}
 		t.day = day
 		if err := t.write(t.std.paint(dim, "--- "+day+" ---")); err != nil {
 			return err
@@ -199,6 +214,15 @@ func (t *tailLines) happened(e client.Event, d eventData) string {
 			return "unmuted " + who
 		}
 		return "muted " + who + " until " + time.UnixMilli(d.UntilMS).In(t.zone).Format("2006-01-02 15:04")
+	case "thread.updated":
+		if texts := strings.Fields(d.Icon + " " + d.Name + " " + d.Topic); len(texts) > 0 {
+			return "set the " + strings.Join(d.Changed, ", ") + ": " + strings.Join(texts, " ")
+		}
+		return "removed the " + strings.Join(d.Changed, ", ")
+	case "thread.archived":
+		return "archived the thread"
+	case "thread.unarchived":
+		return "took the thread out of the archive"
 	case "thread.history_changed":
 		return "history is for " + d.Policy + " from now on"
 	default:

@@ -99,7 +99,7 @@ func accountRoutes(a *App) func(*httpapi.API) {
 		}
 	}
 	return accounts.Routes(accounts.Options{
-		Door: a.auth, Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Led: led, Accounts: whose,
+		Door: a.auth, Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Users: a.auth.Usernames, Store: a.store, Codec: a.codec, Led: led, Accounts: whose,
 	})
 }
 
@@ -108,7 +108,7 @@ func groupRoutes(a *App) func(*httpapi.API) {
 }
 
 func (a *App) membersOptions() members.Options {
-	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Store: a.store, Codec: a.codec, Views: a.views}
+	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Users: a.auth.Usernames, Store: a.store, Codec: a.codec, Views: a.views}
 }
 
 func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {

@@ -18,6 +18,7 @@ import (
 type account struct {
 	Email       string         `json:"email,omitempty"`
 	Username    string         `json:"username,omitempty"`
+	Name        string         `json:"name,omitempty"` // the display name
 	CommunityID string         `json:"community_id,omitempty"`
 	Hash        string         `json:"hash"`
 	CreatedAt   gotong.Instant `json:"created_at"`
@@ -103,7 +104,7 @@ func (s *Service) signUpRegisters(ctx context.Context, userID string, r SignUp) 
 	now := s.now()
 	id := newID(now).String()
 	key, seal := s.begunKey(userID, "signup", r.RequestID, "")
-	body, err1 := json.Marshal(account{r.Email, r.Username, r.CommunityID, hash, now})
+	body, err1 := json.Marshal(account{Email: r.Email, Username: r.Username, CommunityID: r.CommunityID, Hash: hash, CreatedAt: now})
 	first, err2 := json.Marshal(login{Generation: 1, RotatedAt: now, Standing: 1})
 	done, err3 := json.Marshal(begun{id, seal})
 	return []gotong.RegisterChange{

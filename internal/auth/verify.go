@@ -125,7 +125,7 @@ func (s *Service) admit(ctx context.Context, p Principal) (Principal, error) {
 	case !known || !st.Enabled || st.Version != l.Standing || st.Role != p.Role:
 		return p, loginOver()
 	}
-	p.Username, p.standing = s.name(ctx, p.UserID), st.Version
+	p.Username, p.standing = s.username(ctx, p.UserID), st.Version
 	return p, nil
 }
 
@@ -155,7 +155,7 @@ func (s *Service) admitForeign(ctx context.Context, p Principal) (Principal, err
 	if p.Role != gotong.RoleUser && p.Role != gotong.RoleModerator && p.Role != gotong.RoleAdmin {
 		return p, unauthorized("The token's role is not one of a person.")
 	}
-	p.Username, p.standing = s.name(ctx, p.UserID), st.Version
+	p.Username, p.standing = s.username(ctx, p.UserID), st.Version
 	return p, nil
 }
 

@@ -242,7 +242,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{
 				Options: members.Options{
-					Engine: engine, Delivery: w.hub, Names: w.door.Names, Store: w.store, Codec: store.NewCodec(kinds()), Views: w.views,
+					Engine: engine, Delivery: w.hub, Names: w.door.Names, Users: w.door.Usernames, Store: w.store, Codec: store.NewCodec(kinds()), Views: w.views,
 				},
 				Signals: w.hub.Signals(), Marks: w.store, Now: w.now, Rules: threads(),
 			}),

@@ -110,7 +110,7 @@ func Run(ctx context.Context, exec Executor, cmd gotong.Command) (gotong.Receipt
 // Replayed sets the header that marks the answer as that of an earlier request.
 func Replayed(ctx context.Context) { CallOf(ctx).header.Set("Idempotency-Replayed", "true") }
 
-// Names returns the display names of those of the users who have one.
+// Names returns the names of those of the users who have one.
 type Names func(ctx context.Context, ids []string) map[string]string
 
 // Awaiter waits for delivery; live.Hub is one.

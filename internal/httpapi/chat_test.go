@@ -195,7 +195,7 @@ func (w *world) unknownTo(th, mid string, ani *person, strangers ...*person) {
 		{"PUT", "/messages/" + mid + "/reactions/" + url.PathEscape("👍"), nil},
 		{"DELETE", "/messages/" + mid + "/reactions/" + url.PathEscape("👍"), nil},
 		{"POST", "/read-cursor", map[string]any{"message_id": mid}}, {"PUT", "/history", map[string]any{"policy": "all"}},
-		{"PATCH", "", map[string]any{"name": "x"}}, {"GET", "/timeline", nil},
+		{"PATCH", "", map[string]any{"name": "x"}}, {"PUT", "/mute", nil}, {"DELETE", "/mute", nil}, {"GET", "/timeline", nil},
 		{"POST", "/members", map[string]any{"user_id": ani.id}}, {"DELETE", "/members/" + ani.id, nil},
 		{"POST", "/members/" + ani.id + "/mute", map[string]any{"until_ms": 0}},
 		{"POST", "/members/" + ani.id + "/role", map[string]any{"role": "member"}},

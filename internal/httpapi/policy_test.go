@@ -23,7 +23,7 @@ const (
 var policies = map[string]string{
 	"sign-up": open, "sign-in": open, "refresh": open,
 
-	"me": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account,
+	"me": account, "set-name": account, "logout": account, "my-audit": account, "create-ticket": account, "list-unread": account,
 	"list-cases": account, "create-case": account, "list-threads": account, "start-direct-thread": account, "create-thread": account,
 	"list-groups": account, "create-group": account, "list-my-groups": account, "list-my-group-invitations": account,
 	"ask-edge-pod": account, "ask-edge-pod-api": account, "list-edge-pod-contracts": account,
@@ -38,7 +38,7 @@ var policies = map[string]string{
 
 	"get-thread": object, "get-thread-timeline": object, "set-history": object, "update-thread": object, "join-thread": object, "leave-thread": object,
 	"list-members": object, "add-member": object, "remove-member": object, "unban-member": object, "ban-member": object,
-	"mute-member": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
+	"mute-member": object, "mute-thread": object, "unmute-thread": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
 	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
 	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object, "list-reviews": object, "review-message": object,
 
@@ -74,7 +74,7 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
 		"resolve-dispute": {"confirm": true, "reason": "x"}, "vote": {"choice": "yes"}, "void-vote": why,
-		"set-history": {"policy": "all"}, "update-thread": {"name": "x"}, "add-member": who, "mute-member": {"until_ms": 0}, "set-member-role": role,
+		"set-history": {"policy": "all"}, "set-name": {"name": "x"}, "update-thread": {"name": "x"}, "add-member": who, "mute-member": {"until_ms": 0}, "set-member-role": role,
 		"send-message": {"body": "x"}, "edit-message": {"body": "x"}, "set-read-cursor": {"message_id": message},
 		"update-group": {"name": "x"}, "add-group-member": who, "invite-to-group": who, "set-group-role": role,
 		"request-to-join-group": {}, "ban-member": {}, "ban-group-member": {},

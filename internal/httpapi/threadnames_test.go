@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 )
@@ -128,4 +129,101 @@ func TestADirectThread(t *testing.T) {
 		t.Errorf("%s", b.body)
 	}
 	ani.say(th, "Halo lagi")
+}
+
+// TestADisplayNameIsShown: in place of the user name in messages and timelines, and
+// beside it in lists of members.
+func TestADisplayNameIsShown(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, boss := w.signUp("ani"), w.signUp("budi"), w.withRole("boss", gotong.RoleAdmin)
+	th, g := ani.thread("public"), ani.group("terbuka")
+	ani.say(th, "Halo")
+	direct := "/v1/chat/threads/" + budi.do(http.MethodPut, "/v1/chat/direct/"+ani.id, nil).want(200).str("thread_id")
+	tag := budi.get(direct).header.Get("ETag")
+	set := func(name string) *answer {
+		return ani.do(http.MethodPut, "/v1/auth/me/name", map[string]any{"name": name})
+	}
+	if a := set(" Bu\u00a0Ani 🌷 ").want(200); a.str("name") != "Bu Ani 🌷" || a.str("username") != "ani" {
+		t.Errorf("%s", a.body)
+	}
+	if a := ani.get("/v1/auth/me").want(200); a.str("name") != "Bu Ani 🌷" {
+		t.Errorf("%s", a.body)
+	}
+	for _, path := range []string{th + "/members", g + "/members"} {
+		if m := ani.get(path).want(200).list()[0]; m["name"] != "Bu Ani 🌷" || m["username"] != "ani" {
+			t.Errorf("%s: %v", path, m)
+		}
+	}
+	for path, user := range map[string]bool{th + "/messages": false, th + "/timeline": true, g + "/timeline": true} {
+		if a := ani.get(path).want(200); !strings.Contains(string(a.body), `"name":"Bu Ani 🌷"`) || strings.Contains(string(a.body), `"ani"`) != user {
+			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	if a := budi.get(direct, ifNoneMatch(tag)).want(200); a.object()["with"].(map[string]any)["name"] != "Bu Ani 🌷" {
+		t.Errorf("%s", a.body)
+	}
+	if a := boss.get("/v1/admin/users?user=ani").want(200); a.str("username") != "ani" {
+		t.Errorf("%s", a.body)
+	}
+	set("a\u202eb").problem(422, gotong.CodeInvalid)
+	if a := set("").want(200); a.str("name") != "ani" {
+		t.Errorf("%s", a.body)
+	}
+}
+
+// TestAThreadIsMutedForOneself: it shows to the user alone, changes no count, is kept
+// beside the read mark, and ends by itself.
+func TestAThreadIsMutedForOneself(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	mid := ani.say(th, "Halo").str("message_id")
+	state := func(p *person) string {
+		o, list, unread := p.get(th).want(200).object(), p.get("/v1/chat/threads").want(200).list()[0], p.get("/v1/chat/unread").want(200).list()[0]
+		if fmt.Sprint(o["muted"], o["muted_until_ms"], o["unread"]) != fmt.Sprint(list["muted"], list["muted_until_ms"], list["unread"]) || fmt.Sprint(o["muted"]) != fmt.Sprint(unread["muted"]) {
+			t.Errorf("%v, %v and %v differ", o, list, unread)
+		}
+		return fmt.Sprint(o["muted"] == true, o["muted_until_ms"] != nil, " ", unread["unread"])
+	}
+	mute := func(body any, headers ...header) *answer {
+		return budi.do(http.MethodPut, th+"/mute", body, headers...)
+	}
+	check := func(want string) {
+		t.Helper()
+		if got := state(budi); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+	seq := budi.get(th).num("seq")
+	check("false false 1")
+	tag := budi.get(th).header.Get("ETag")
+	mute(nil).want(200)
+	check("true false 1")
+	budi.get(th, ifNoneMatch(tag)).want(200)
+	budi.get(th+"/read-cursor").problem(404, gotong.CodeNotFound)
+	until := map[string]any{"until_ms": w.now().Milli() + 60_000}
+	if a := mute(until, key("m1")).want(200); a.object()["muted_until_ms"] == nil {
+		t.Errorf("%s", a.body)
+	}
+	budi.post(th+"/read-cursor", map[string]any{"message_id": mid}).want(200)
+	check("true true 0")
+	budi.do(http.MethodDelete, th+"/mute", nil).want(200)
+	check("false false 0")
+	if a := mute(until, key("m1")).want(200); a.header.Get("Idempotency-Replayed") != "true" || a.object()["muted"] == true {
+		t.Errorf("a late retry: %s", a.body)
+	}
+	mute(nil, key("m1")).problem(422, gotong.CodeReused)
+	mute(until).want(200)
+	tag = budi.get(th).header.Get("ETag")
+	w.clock.Pass(time.Minute)
+	check("false false 0")
+	budi.get(th, ifNoneMatch(tag)).want(200)
+	for _, bad := range []int64{-1, 1, w.now().Milli(), 253402300800000} {
+		mute(map[string]any{"until_ms": bad}).problem(422, gotong.CodeInvalid)
+	}
+	if got := state(ani); got != "false false 0" || ani.get(th).num("seq") != seq {
+		t.Errorf("ani gets %s", got)
+	}
+	w.signUp("citra").do(http.MethodPut, th+"/mute", nil).problem(404, gotong.CodeNotFound)
 }

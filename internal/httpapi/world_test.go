@@ -146,7 +146,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		door.Close()
 	})
 	routed := members.Options{
-		Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: watched{w.store, w}, Codec: codec, Views: w.views,
+		Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: watched{w.store, w}, Codec: codec, Views: w.views,
 	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
@@ -157,7 +157,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
-				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Store: w.store, Codec: codec,
+				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: w.store, Codec: codec,
 				Led: []members.Led{chat.Led, groups.Led}, Accounts: gotong.OwnAccounts,
 			}),
 			podapi.Routes(podapi.Options{Boundary: edgepod.New(edgepod.Options{Provider: &w.pod, Clock: w.clock}), Views: w.views, Store: w.store, Codec: codec}),

@@ -64,6 +64,22 @@ func Legible(s string) string {
 	return b.String()
 }
 
+// clusters returns the number of characters as people count them (UAX #29, in short): a
+// letter with its marks is one, and so is an emoji.
+func clusters(s string) (n int) {
+	for len(s) > 0 {
+		r, size := utf8.DecodeRuneInString(s)
+		if emoji := emojis().at(s, r); emoji > 0 {
+			size = emoji
+		}
+		if n == 0 || r != joiner && r != nonJoiner && !unicode.Is(unicode.M, r) {
+			n++
+		}
+		s = s[size:]
+	}
+	return n
+}
+
 // shows reports whether r may stand in a name, given the text around it.
 func shows(before, r rune, after string) bool {
 	switch {

@@ -41,6 +41,12 @@ var (
 		Says:  "must be one line of 1 to 128 characters, none of them invisible or changing the direction of text",
 		clean: name, valid: validName,
 	}
+	DisplayName = Sort{
+		Name: "display name", Step: Name.Step, Least: 1, Most: 128,
+		Says: "must be one line of 1 to 40 characters with their marks, in all 128 code points, " +
+			"none of them invisible or changing the direction of text",
+		clean: name, valid: func(s string) bool { return validName(s) && clusters(s) <= 40 },
+	}
 	Topic = Sort{
 		Name: "topic", Step: Name.Step, Least: 1, Most: 250,
 		Says:  "must be one line of 1 to 250 characters, none of them invisible or changing the direction of text",
@@ -74,7 +80,7 @@ var (
 
 // Table returns every sort of text that the server accepts.
 func Table() []Sort {
-	return []Sort{Password, Email, Username, Name, Topic, Message, Description, Reason, Grounds, Note, Emoji}
+	return []Sort{Password, Email, Username, Name, DisplayName, Topic, Message, Description, Reason, Grounds, Note, Emoji}
 }
 
 // Clean returns the text as it is compared and stored. Cleaning a cleaned text

@@ -84,6 +84,16 @@ func TestSorts(t *testing.T) {
 		{text.Name, "", refused},
 		{text.Name, long, refused},
 
+		{text.Topic, " a\u00a0b ", "a b"}, {text.Topic, strings.Repeat("é", 250), strings.Repeat("é", 250)},
+		{text.Topic, strings.Repeat("x", 251), refused}, {text.Topic, "a\nb", refused},
+		{text.DisplayName, " Bu Wati 🌷 ", "Bu Wati 🌷"}, {text.DisplayName, "ᮕᮊ᮪ ᮏᮧᮊᮧ", "ᮕᮊ᮪ ᮏᮧᮊᮧ"}, {text.DisplayName, "محمد", "محمد"},
+		{text.DisplayName, "می\u200cخواهم", "می\u200cخواهم"},
+		{text.DisplayName, strings.Repeat("é", 40), strings.Repeat("é", 40)}, {text.DisplayName, strings.Repeat("x", 41), refused},
+		{text.DisplayName, strings.Repeat("x\u0323", 40), strings.Repeat("x\u0323", 40)}, // 80 code points
+		{text.DisplayName, strings.Repeat("👨‍👩‍👧‍👦", 18), strings.Repeat("👨‍👩‍👧‍👦", 18)}, {text.DisplayName, strings.Repeat("👨‍👩‍👧‍👦", 19), refused},
+		{text.DisplayName, strings.Repeat("👍", 41), refused}, {text.DisplayName, "x" + strings.Repeat("\u0323", 128), refused},
+		{text.DisplayName, "Wati\u202e", refused}, {text.DisplayName, "Wa\u200bti", refused}, {text.DisplayName, " ", refused},
+
 		{text.Message, "\n \t\n    if x {\n        y\n    }\n \n", "    if x {\n        y\n    }"},
 		{text.Message, "\r\n  Halo\u00a0", "  Halo"},
 		{text.Message, "e\u0301\u200b x", "e\u0301\u200b x"}, // as it was written

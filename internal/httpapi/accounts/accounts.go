@@ -23,7 +23,8 @@ type Options struct {
 	Door     *auth.Service
 	Engine   httpapi.Executor
 	Delivery httpapi.Awaiter
-	Names    httpapi.Names
+	Names    httpapi.Names // that others see
+	Users    httpapi.Names // user names
 	Store    store.Committer
 	Codec    *store.Codec
 
@@ -75,6 +76,10 @@ func (a *accounts) loginRoutes(api *httpapi.API) {
 		ID: "me", Method: http.MethodGet, Path: "/v1/auth/me", Tag: tagAuth, Summary: "Get your own account",
 	}, a.me)
 	httpapi.Register(api, httpapi.Route{
+		ID: "set-name", Method: http.MethodPut, Path: "/v1/auth/me/name", Tag: tagAuth, Write: true, Summary: "Set your display name",
+		Description: "Others see it instead of your user name, and beside it in lists of members. An empty name removes it.",
+	}, a.setName)
+	httpapi.Register(api, httpapi.Route{
 		ID: "create-ticket", Method: http.MethodPost, Path: "/v1/realtime/tickets", Tag: tagAuth, Write: true,
 		Status: http.StatusCreated, Summary: "Get a ticket for a WebSocket or an EventSource",
 		Description: "Browsers cannot send a token with either: " +
@@ -110,6 +115,7 @@ type AuthResponse struct {
 	DeviceToken  string      `json:"device_token,omitempty" doc:"Returned by a sign-up or sign-in: send it with the next sign-in on this device."`
 	UserID       string      `json:"user_id"`
 	Username     string      `json:"username"`
+	Name         string      `json:"name,omitempty" doc:"The name that others see. Absent in the answers to a sign-up, sign-in and refresh."`
 	Role         gotong.Role `json:"role" enum:"user,moderator,admin"`
 	ExpiresAtMS  int64       `json:"expires_at_ms" doc:"Of the access token."`
 }
@@ -165,10 +171,23 @@ func (a *accounts) logout(ctx context.Context, _ *emptyIn) (*noOut, error) {
 	return &noOut{}, a.Door.Logout(origin(ctx), httpapi.CallOf(ctx).Principal.Principal)
 }
 
+// DisplayName is the body of setting a display name.
+type DisplayName struct {
+	Name string `json:"name" maxLength:"512" doc:"1 to 40 characters, counted after normalisation to NFC; empty: none."`
+}
+
+func (a *accounts) setName(ctx context.Context, in *httpapi.Sent[DisplayName]) (*httpapi.Out[AuthResponse], error) {
+	if err := a.Door.Rename(ctx, httpapi.CallOf(ctx).Principal.UserID, in.JSON.Value.Name); err != nil {
+		return nil, err
+	}
+	return a.me(ctx, nil)
+}
+
 func (a *accounts) me(ctx context.Context, _ *struct{}) (*httpapi.Out[AuthResponse], error) {
 	p := httpapi.CallOf(ctx).Principal
+	name := a.Names(ctx, []string{p.UserID})[p.UserID]
 	return httpapi.Reply(AuthResponse{
-		AccessToken: p.Token, UserID: p.UserID, Username: p.Username, Role: p.Role, ExpiresAtMS: p.Expires.Milli(),
+		AccessToken: p.Token, UserID: p.UserID, Username: p.Username, Name: name, Role: p.Role, ExpiresAtMS: p.Expires.Milli(),
 	}, nil)
 }
 

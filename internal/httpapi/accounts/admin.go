@@ -144,7 +144,7 @@ func (a *accounts) view(ctx context.Context, stream gotong.Stream) (*httpapi.Out
 	}
 	head := snap.Heads[stream]
 	return httpapi.Reply(UserView{
-		UserID: id, Username: a.Names(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
+		UserID: id, Username: a.Users(ctx, []string{id})[id], Role: u.Role, Enabled: u.Enabled,
 		CommunityID: u.CommunityID, CreatedAtMS: u.CreatedAt.Milli(), UpdatedAtMS: head.At.Milli(), Seq: head.Seq,
 		AsOf: httpapi.AsOf(ctx, head.Seq),
 	}, nil)

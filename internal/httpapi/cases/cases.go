@@ -200,6 +200,7 @@ type MemberView struct {
 	UserID     string       `json:"user_id"`
 	Webhook    bool         `json:"webhook,omitempty" doc:"True if the member is a webhook, with its id in user_id and without roles."`
 	Name       string       `json:"name"`
+	Username   string       `json:"username,omitempty"`
 	TrackRoles []cases.Role `json:"track_roles" enum:"author,pic,participant,saksi,bendahara,humas,verifikator"`
 	JoinedAtMS int64        `json:"joined_at_ms"`
 }
@@ -262,7 +263,7 @@ func (r *routes) show(_ view.Look, seat members.Seat) *MemberView {
 		return nil
 	}
 	return &MemberView{
-		UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, TrackRoles: append([]cases.Role{}, own.TrackRoles...),
+		UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username, TrackRoles: append([]cases.Role{}, own.TrackRoles...),
 		JoinedAtMS: seat.JoinedAt.Milli(),
 	}
 }
@@ -285,7 +286,7 @@ func (r *routes) timeline(ctx context.Context, in *timelineIn) (*timeline.Out[Ca
 		return nil, err
 	}
 	fits := func(e gotong.Event) bool { return in.Transition == "" || in.Transition == about(e) }
-	return timeline.Read(ctx, timeline.Source{Views: r.Views, Names: r.Names}, stream, in.Query, fits,
+	return timeline.Read(ctx, timeline.Source{Views: r.Views, Names: r.Names, Users: r.Users}, stream, in.Query, fits,
 		func(e timeline.Entry, of gotong.Event) CaseEntry { return CaseEntry{e, about(of)} })
 }
 

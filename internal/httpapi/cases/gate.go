@@ -96,12 +96,13 @@ func (r *routes) transition(ctx context.Context, s gotong.Stream, seq uint64) (T
 	if err != nil {
 		return TransitionView{}, err
 	}
+	by := []string{e.Actor.UserID}
 	v := TransitionView{
 		TransitionID: transitionID(s, seq), EntityID: s.ID(), Track: g.Track, From: g.From, To: g.To,
 		TransitionType: "user_action", Mechanism: "user_action", Action: "propose", RequestID: e.RequestID,
 		CorrelationID: e.CorrelationID, OccurredAtMS: e.At.Milli(), EventHash: e.Chain.String(),
 		RetentionTag: retentionTag(g.Proposed), Gate: gateView(ctx, g, page),
-		Actor: ActorView{timeline.ActorOf(e.Event, r.Names(ctx, []string{e.Actor.UserID})[e.Actor.UserID]), g.TrackRoles},
+		Actor: ActorView{timeline.ActorOf(e.Event, r.Users(ctx, by), r.Names(ctx, by)), g.TrackRoles},
 	}
 	return v, nil
 }

@@ -60,6 +60,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		c.messageRoutes(api)
 		c.reviewRoutes(api)
 		c.markRoutes(api)
+		c.muteRoutes(api)
 	}
 }
 

@@ -40,6 +40,7 @@ const readMarks = "read_marks"
 // mark is how far a user has read in a thread. It only moves forward.
 type mark struct {
 	position
+	Mute int64   `json:"mute,omitempty"` // the user muted the thread until this time, for themselves; [gotong.MaxTimeMS] is without an end
 	Keys []keyed `json:"keys,omitempty"` // of the last requests, newest last
 }
 
@@ -47,7 +48,7 @@ type mark struct {
 type position struct {
 	N         uint64         `json:"n"`
 	Seq       uint64         `json:"seq"`
-	MessageID gotong.EventID `json:"message_id"`
+	MessageID gotong.EventID `json:"message_id,omitzero"` // zero in a register that holds a mute alone
 	At        gotong.Instant `json:"at"`
 }
 
@@ -106,8 +107,8 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 	if _, err := c.Views.Read(ctx, me, view.Query{Stream: in.stream}); err != nil {
 		return nil, err
 	}
-	m, version, err := c.mark(ctx, me.UserID, in.stream)
-	if err == nil && version == 0 {
+	m, _, err := c.mark(ctx, me.UserID, in.stream)
+	if err == nil && m.N == 0 {
 		err = gotong.NotFound()
 	}
 	return &markOut{m.view(in.stream, me.UserID)}, err

@@ -99,7 +99,7 @@ func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Str
 
 func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{
-		ThreadID: l.Stream.ID(), UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, JoinedAtMS: seat.JoinedAt.Milli(),
+		ThreadID: l.Stream.ID(), UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username, JoinedAtMS: seat.JoinedAt.Milli(),
 		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
 	if seat.JoinedAt != 0 && !seat.Webhook {

@@ -34,7 +34,7 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-thread", Method: http.MethodGet, Path: "/v1/chat/threads/{id}", Tag: tagThreads, Summary: "Get a thread",
 	}, c.get)
-	timeline.Register(api, timeline.Source{Views: c.Views, Names: c.Names}, c.Streams, httpapi.Route{
+	timeline.Register(api, timeline.Source{Views: c.Views, Names: c.Names, Users: c.Users}, c.Streams, httpapi.Route{
 		ID: "get-thread-timeline", Path: "/v1/chat/threads", Tag: tagThreads, Subject: subject,
 		Summary: "Get the timeline of a thread", Description: "Its events, oldest first, as its viewers receive them.",
 	})
@@ -121,8 +121,8 @@ func (v ThreadView) Tag() string {
 		unread = *v.Unread
 	}
 	tag := fmt.Sprintf("%s.%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, v.LenderAsOf, members, unread, v.MyRole)
-	if v.With != nil {
-		tag += "." + httpapi.Sum(v.With)
+	if v.With != nil || v.Muted {
+		tag += "." + httpapi.Sum(v.With, v.Muted, v.MutedUntilMS)
 	}
 	return fmt.Sprintf("%q", tag)
 }
@@ -156,7 +156,7 @@ func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, 
 	}
 	names, views := c.Names(ctx, others), map[string]ThreadView{}
 	for _, l := range looks {
-		v := l.view(ctx, unread[l.Stream])
+		v := l.view(ctx, unread[l.Stream], c.Now())
 		if id := l.thread.Other(l.Viewer.UserID); id != "" {
 			v.With = &Author{id, names[id]}
 		}
@@ -165,7 +165,7 @@ func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, 
 	return views, err
 }
 
-func (l look) view(ctx context.Context, unread int) ThreadView {
+func (l look) view(ctx context.Context, unread int, now gotong.Instant) ThreadView {
 	t, head := l.thread, l.Head
 	v := ThreadView{
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
@@ -179,6 +179,7 @@ func (l look) view(ctx context.Context, unread int) ThreadView {
 		v.MemberCount = lender.Leadership().Members
 	}
 	if l.Grant.Readable {
+		v.Muted, v.MutedUntilMS = l.mark.muted(now)
 		v.MyRole, v.Unread, v.N = thread.Role(l.Grant.Roles[0]), &unread, &head.Count
 	}
 	return v

@@ -20,6 +20,7 @@ type Unread struct {
 	Unread   int    `json:"unread" minimum:"0" maximum:"999"`
 	N        uint64 `json:"n" doc:"The ordinal of the newest message."`
 	AsOf     string `json:"as_of"`
+	Muted    bool   `json:"muted,omitempty" doc:"True while you mute the thread for yourself; it counts all the same."`
 }
 
 type listUnreadIn struct {
@@ -40,7 +41,8 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Liste
 		list := map[string]Unread{}
 		for _, l := range looks {
 			if id := l.Stream.ID(); l.Grant.Readable && l.thread.ArchivedAt == 0 {
-				list[id] = Unread{id, counts[l.Stream], l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq)}
+				muted, _ := l.mark.muted(c.Now())
+				list[id] = Unread{id, counts[l.Stream], l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq), muted}
 			}
 		}
 		return list, err

@@ -14,31 +14,31 @@ import (
 
 // ThreadView is a thread as one viewer sees it.
 type ThreadView struct {
-	ThreadID    string         `json:"thread_id"`
-	ScopeID     string         `json:"scope_id"`
-	CreatedBy   string         `json:"created_by"`
-	Privacy     thread.Privacy `json:"privacy_level" enum:"public,private"`
-	History     thread.Policy  `json:"history" enum:"all,from_join" doc:"Which messages members may read: all, or those from their memberships."`
-	Members     thread.Source  `json:"members" enum:"own,home" doc:"The members are its own, or those of its lender."`
-	Lender      gotong.Stream  `json:"lender,omitempty" doc:"If the members are borrowed: the stream (kind/id) that has them."`
-	Name        string         `json:"name,omitempty"`
-	Topic       string         `json:"topic,omitempty"`
-	Icon        string         `json:"icon,omitempty" doc:"One emoji."`
-	With        *Author        `json:"with,omitempty" doc:"Of a direct thread: the other user."`
-	MemberCount int            `json:"member_count"`
-	Closed      bool           `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
-	CreatedAtMS int64          `json:"created_at_ms"`
-	UpdatedAtMS int64          `json:"updated_at_ms"`
-
-	ArchivedAtMS int64 `json:"archived_at_ms,omitempty" doc:"Present while the thread is archived: nobody can write in it."`
-
-	Seq        uint64      `json:"seq" doc:"The seq of the newest event."`
-	AsOf       string      `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
-	HomeAsOf   string      `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
-	LenderAsOf string      `json:"lender_as_of,omitempty" doc:"If the lender is not the group: the cursor of the lender."`
-	MyRole     thread.Role `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
-	Unread     *int        `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
-	N          *uint64     `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
+	ThreadID     string         `json:"thread_id"`
+	ScopeID      string         `json:"scope_id"`
+	CreatedBy    string         `json:"created_by"`
+	Privacy      thread.Privacy `json:"privacy_level" enum:"public,private"`
+	History      thread.Policy  `json:"history" enum:"all,from_join" doc:"Which messages members may read: all, or those from their memberships."`
+	Members      thread.Source  `json:"members" enum:"own,home" doc:"The members are its own, or those of its lender."`
+	Lender       gotong.Stream  `json:"lender,omitempty" doc:"If the members are borrowed: the stream (kind/id) that has them."`
+	Name         string         `json:"name,omitempty"`
+	Topic        string         `json:"topic,omitempty"`
+	Icon         string         `json:"icon,omitempty" doc:"One emoji."`
+	With         *Author        `json:"with,omitempty" doc:"Of a direct thread: the other user."`
+	MemberCount  int            `json:"member_count"`
+	Closed       bool           `json:"closed,omitempty" doc:"True once the last member has left: nobody can join any more."`
+	CreatedAtMS  int64          `json:"created_at_ms"`
+	UpdatedAtMS  int64          `json:"updated_at_ms"`
+	ArchivedAtMS int64          `json:"archived_at_ms,omitempty" doc:"Present while the thread is archived: nobody can write in it."`
+	Seq          uint64         `json:"seq" doc:"The seq of the newest event."`
+	AsOf         string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
+	HomeAsOf     string         `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
+	LenderAsOf   string         `json:"lender_as_of,omitempty" doc:"If the lender is not the group: the cursor of the lender."`
+	MyRole       thread.Role    `json:"my_role,omitempty" enum:"owner,admin,member" doc:"Absent if you are not a member."`
+	Muted        bool           `json:"muted,omitempty" doc:"True while you mute the thread for yourself."`
+	MutedUntilMS int64          `json:"muted_until_ms,omitempty" doc:"When your mute of the thread ends, if it does."`
+	Unread       *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
+	N            *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
 }
 
 // MemberView is one member of a thread.
@@ -47,6 +47,7 @@ type MemberView struct {
 	UserID      string      `json:"user_id"`
 	Webhook     bool        `json:"webhook,omitempty" doc:"True if the member is a webhook, with its id in user_id."`
 	Name        string      `json:"name,omitempty"`
+	Username    string      `json:"username,omitempty"`
 	Role        thread.Role `json:"role,omitempty" enum:"owner,admin,member" doc:"Absent for a webhook, and for a user who has never been a member."`
 	JoinedAtMS  int64       `json:"joined_at_ms"`
 	LeftAtMS    int64       `json:"left_at_ms,omitempty" doc:"Absent for an active member."`

@@ -57,7 +57,7 @@ func (g *groups) groupRoutes(api *httpapi.API) {
 		ID: "list-my-groups", Method: http.MethodGet, Path: "/v1/groups/me", Tag: tag, Summary: "List your groups",
 	}, g.mine)
 	httpapi.RegisterGet(api, g.Resource, httpapi.Route{ID: "get-group", Tag: tag, Subject: subject, Summary: "Get a group"})
-	timeline.Register(api, timeline.Source{Views: g.Views, Names: g.Names}, g.Streams, httpapi.Route{
+	timeline.Register(api, timeline.Source{Views: g.Views, Names: g.Names, Users: g.Users}, g.Streams, httpapi.Route{
 		ID: "get-group-timeline", Path: "/v1/groups", Tag: tag, Subject: subject,
 		Summary: "Get the timeline of a group", Description: "Its events, oldest first, for those who may read them.",
 	})

@@ -2,6 +2,7 @@ package groups
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -28,6 +29,7 @@ type RequestView struct {
 	RequestID     string         `json:"request_id"`
 	UserID        string         `json:"user_id"`
 	Name          string         `json:"name"`
+	Username      string         `json:"username,omitempty"`
 	Message       string         `json:"message,omitempty"`
 	Status        string         `json:"status" enum:"pending"`
 	RequestedAt   gotong.Instant `json:"requested_at" format:"date-time"`
@@ -308,10 +310,10 @@ func (g *groups) requests(ctx context.Context, in *pageIn) (*httpapi.Listed[Requ
 
 func (g *groups) showRequests(ctx context.Context, page []row[group.Request]) []RequestView {
 	names := g.namesOf(ctx, len(page), func(i int) []string { return []string{page[i].doc.UserID} })
-	list := make([]RequestView, len(page))
+	users, list := g.Users(ctx, slices.Collect(maps.Keys(names))), make([]RequestView, len(page))
 	for i, r := range page {
 		list[i] = RequestView{
-			RequestID: r.name, UserID: r.doc.UserID, Name: names[r.doc.UserID], Message: r.doc.Message, Status: statusPending,
+			RequestID: r.name, UserID: r.doc.UserID, Name: names[r.doc.UserID], Username: users[r.doc.UserID], Message: r.doc.Message, Status: statusPending,
 			RequestedAt: r.doc.At, RequestedAtMS: r.doc.At.Milli(),
 		}
 	}

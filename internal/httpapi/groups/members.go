@@ -14,6 +14,7 @@ import (
 type MemberView struct {
 	UserID     string         `json:"user_id"`
 	Name       string         `json:"name"`
+	Username   string         `json:"username,omitempty"`
 	Role       group.Role     `json:"role" enum:"admin,moderator,anggota"`
 	JoinedAt   gotong.Instant `json:"joined_at" format:"date-time"`
 	JoinedAtMS int64          `json:"joined_at_ms"`
@@ -112,6 +113,6 @@ func show(_ view.Look, seat members.Seat) *MemberView {
 		return nil
 	}
 	return &MemberView{
-		UserID: seat.UserID, Name: seat.Name, Role: group.Role(seat.Role), JoinedAt: seat.JoinedAt, JoinedAtMS: seat.JoinedAt.Milli(),
+		UserID: seat.UserID, Name: seat.Name, Username: seat.Username, Role: group.Role(seat.Role), JoinedAt: seat.JoinedAt, JoinedAtMS: seat.JoinedAt.Milli(),
 	}
 }

@@ -73,6 +73,7 @@ func (r Roll) asOf(ctx context.Context, of func(gotong.Stream) bool) string {
 // Seat is one user or webhook in a roll.
 type Seat struct {
 	UserID, Name string
+	Username     string
 	Webhook      bool // UserID is the id of a webhook
 	gotong.Membership
 	Own Row // the stream's own row of the user, also where it borrows its members; nil where there is none
@@ -270,10 +271,10 @@ func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 	for i := range seats {
 		ids[i] = seats[i].UserID
 	}
-	names := b.Names(ctx, ids)
+	names, users := b.Names(ctx, ids), b.Users(ctx, ids)
 	views := make([]V, 0, len(seats))
 	for _, seat := range seats {
-		seat.Name = names[seat.UserID]
+		seat.Name, seat.Username = names[seat.UserID], users[seat.UserID]
 		if view := b.Show(roll.Look, seat); view != nil {
 			views = append(views, *view)
 		}

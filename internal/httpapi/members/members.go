@@ -20,7 +20,8 @@ import (
 type Options struct {
 	Engine   httpapi.Executor
 	Delivery httpapi.Awaiter
-	Names    httpapi.Names
+	Names    httpapi.Names // that others see
+	Users    httpapi.Names // user names
 	Store    store.Committer
 	Codec    *store.Codec
 	Views    *view.Views

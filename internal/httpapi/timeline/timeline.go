@@ -34,16 +34,17 @@ type Entry struct {
 type Actor struct {
 	UserID        string      `json:"user_id"`
 	Username      string      `json:"username"`
+	Name          string      `json:"name" doc:"The name that others see."`
 	TokenRole     gotong.Role `json:"token_role"`
 	RequestID     string      `json:"request_id"`
 	CorrelationID string      `json:"correlation_id"`
 	RequestTSMS   int64       `json:"request_ts_ms"`
 }
 
-// ActorOf returns the actor of an event, with a name.
-func ActorOf(e gotong.Event, name string) Actor {
+// ActorOf returns the actor of an event, with their names by id.
+func ActorOf(e gotong.Event, users, names map[string]string) Actor {
 	return Actor{
-		UserID: e.Actor.UserID, Username: name, TokenRole: e.Actor.Role, RequestID: e.RequestID, CorrelationID: e.CorrelationID,
+		UserID: e.Actor.UserID, Username: users[e.Actor.UserID], Name: names[e.Actor.UserID], TokenRole: e.Actor.Role, RequestID: e.RequestID, CorrelationID: e.CorrelationID,
 		RequestTSMS: e.At.Milli(),
 	}
 }
@@ -67,7 +68,8 @@ type Out[E any] struct {
 // Source is where the events are read.
 type Source struct {
 	Views *view.Views
-	Names httpapi.Names
+	Names httpapi.Names // that others see
+	Users httpapi.Names // user names
 }
 
 // The bounds of one response: the events of one read, and the reads.
@@ -112,7 +114,7 @@ func Read[E any](
 		q.From = found[in.Limit-1].Seq
 	}
 	out.NextSeq = httpapi.AsOf(ctx, q.From)
-	for i, e := range entries(ctx, from.Names, found) {
+	for i, e := range from.entries(ctx, found) {
 		out.Body = append(out.Body, show(e, found[i].Event))
 	}
 	return out, nil
@@ -122,16 +124,17 @@ func (in Query) fits(e gotong.Event) bool {
 	return (in.Type == "" || in.Type == e.Type) && (in.Actor == "" || in.Actor == e.Actor.UserID)
 }
 
-func entries(ctx context.Context, names httpapi.Names, events []view.Event) []Entry {
+func (from Source) entries(ctx context.Context, events []view.Event) []Entry {
 	ids := make([]string, len(events))
 	for i, e := range events {
 		ids[i] = e.Actor.UserID
 	}
-	name := names(ctx, slices.Compact(slices.Sorted(slices.Values(ids))))
+	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	names, users := from.Names(ctx, ids), from.Users(ctx, ids)
 	list := make([]Entry, len(events))
 	for i, e := range events {
 		list[i] = Entry{
-			EventID: e.ID, Seq: e.Seq, Type: e.Type, Actor: ActorOf(e.Event, name[e.Actor.UserID]),
+			EventID: e.ID, Seq: e.Seq, Type: e.Type, Actor: ActorOf(e.Event, users, names),
 			At: e.At, OccurredAtMS: e.At.Milli(), Data: e.Data, Content: e.Content, EventHash: e.Chain.String(),
 		}
 	}

@@ -137,6 +137,13 @@ export interface Operations {
     body: undefined
     answer: AccountsAuthResponse
   }
+  /** Set your display name */
+  "PUT /v1/auth/me/name": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: AccountsDisplayName
+    answer: AccountsAuthResponse
+  }
   /** Get new tokens */
   "POST /v1/auth/refresh": {
     params: Record<string, never>
@@ -545,6 +552,26 @@ export interface Operations {
     query: Record<string, never>
     body: ChatReview
     answer: ChatMessageView | ReceiptView
+  }
+  /** Lift your mute of a thread */
+  "DELETE /v1/chat/threads/{id}/mute": {
+    params: {
+      /** The thread's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ChatThreadView
+  }
+  /** Mute a thread for yourself */
+  "PUT /v1/chat/threads/{id}/mute": {
+    params: {
+      /** The thread's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: ChatMuteThread
+    answer: ChatThreadView
   }
   /** List the users who are present */
   "GET /v1/chat/threads/{id}/presence": {
@@ -1271,6 +1298,8 @@ export type AccountsAuthResponse = {
   device_token?: string
   /** Of the access token. */
   expires_at_ms: number
+  /** The name that others see. Absent in the answers to a sign-up, sign-in and refresh. */
+  name?: string
   refresh_token: string | null
   role: "user" | "moderator" | "admin"
   user_id: string
@@ -1280,6 +1309,11 @@ export type AccountsAuthResponse = {
 export type AccountsCandidate = {
   name?: string
   user_id: string
+}
+
+export type AccountsDisplayName = {
+  /** 1 to 40 characters, counted after normalisation to NFC; empty: none. */
+  name: string
 }
 
 export type AccountsErasedView = {
@@ -1368,6 +1402,8 @@ export type CasesActive = {
 
 export type CasesActorView = {
   correlation_id: string
+  /** The name that others see. */
+  name: string
   request_id: string
   request_ts_ms: number
   token_role: string
@@ -1470,6 +1506,7 @@ export type CasesMemberView = {
   name: string
   track_roles: Array<"author" | "pic" | "participant" | "saksi" | "bendahara" | "humas" | "verifikator">
   user_id: string
+  username?: string
   /** True if the member is a webhook, with its id in user_id and without roles. */
   webhook?: boolean
 }
@@ -1622,6 +1659,7 @@ export type ChatMemberView = {
   role?: "owner" | "admin" | "member"
   thread_id: string
   user_id: string
+  username?: string
   /** True if the member is a webhook, with its id in user_id. */
   webhook?: boolean
 }
@@ -1662,6 +1700,11 @@ export type ChatMessageView = {
 export type ChatMute = {
   /** The end of the mute, in milliseconds since 1970; 0 lifts the mute. */
   until_ms: number
+}
+
+export type ChatMuteThread = {
+  /** The end of the mute; by default, it does not end. */
+  until_ms?: number
 }
 
 export type ChatPresence = {
@@ -1761,6 +1804,10 @@ export type ChatThreadView = {
   member_count: number
   /** The members are its own, or those of its lender. */
   members: "own" | "home"
+  /** True while you mute the thread for yourself. */
+  muted?: boolean
+  /** When your mute of the thread ends, if it does. */
+  muted_until_ms?: number
   /** Absent if you are not a member. */
   my_role?: "owner" | "admin" | "member"
   /** For members: the ordinal of the newest message. */
@@ -1781,6 +1828,8 @@ export type ChatThreadView = {
 
 export type ChatUnread = {
   as_of: string
+  /** True while you mute the thread for yourself; it counts all the same. */
+  muted?: boolean
   /** The ordinal of the newest message. */
   n: number
   thread_id: string
@@ -1922,6 +1971,7 @@ export type GroupsMemberView = {
   name: string
   role: "admin" | "moderator" | "anggota"
   user_id: string
+  username?: string
 }
 
 export type GroupsMyInvitation = {
@@ -1956,6 +2006,7 @@ export type GroupsRequestView = {
   requested_at_ms: number
   status: "pending"
   user_id: string
+  username?: string
 }
 
 export type GroupsSetRole = {
@@ -2061,6 +2112,8 @@ export type ReceiptView = {
 
 export type TimelineActor = {
   correlation_id: string
+  /** The name that others see. */
+  name: string
   request_id: string
   request_ts_ms: number
   token_role: string
