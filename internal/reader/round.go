@@ -14,9 +14,19 @@ import (
 
 // run runs the readers until ctx ends, and then writes where they are.
 func (p *partition) run(ctx context.Context) {
+	next := p.runner.opt.Clock.Mono()
 	for wait := time.Duration(0); pause(ctx, wait, p.wake); {
-		if wait = p.turn(ctx); wait > 0 && !pause(ctx, gap, p.full) {
+		// A lone commit needs no timer for the gap.
+		if rest := next.Sub(p.runner.opt.Clock.Mono()); rest > 0 && !pause(ctx, rest, p.full) {
 			break
+		}
+		select {
+		case <-p.wake: // for a commit that this turn sees
+		default:
+		}
+		wait, next = p.turn(ctx), p.runner.opt.Clock.Mono()
+		if wait > 0 {
+			next = next.Add(gap)
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
