@@ -94,3 +94,92 @@ func (c *Client) RemoveGroupMember(ctx context.Context, id, userID string, opts 
 func (c *Client) SetGroupRole(ctx context.Context, id, userID, role string, opts ...CallOption) (GroupMember, error) {
 	return write[GroupMember](ctx, c, http.MethodPost, groupPath(id, "members", userID, "role"), roleOf{"", role}, opts)
 }
+
+// GroupRequest is a pending request to join a group.
+type GroupRequest struct {
+	RequestID     string `json:"request_id"`
+	UserID        string `json:"user_id"`
+	Name          string `json:"name"`
+	Message       string `json:"message"`
+	RequestedAtMS int64  `json:"requested_at_ms"`
+}
+
+// GroupInvitation is an open invitation to a group: for the user who was invited
+// with the group, for its admins and moderators with the user.
+type GroupInvitation struct {
+	GroupID     string `json:"group_id"`
+	UserID      string `json:"user_id"`
+	Name        string `json:"name"` // of the group or the user
+	Description string `json:"description"`
+	InvitedBy   Author `json:"invited_by"`
+	InvitedAtMS int64  `json:"invited_at_ms"`
+	ExpiresAtMS int64  `json:"expires_at_ms"`
+}
+
+// RequestToJoin requests to become a member of a group that approves its members.
+// While a request is pending, it returns that one.
+func (c *Client) RequestToJoin(ctx context.Context, groupID, message string, opts ...CallOption) (GroupRequest, error) {
+	in := struct {
+		Message string `json:"message,omitempty"`
+	}{message}
+	return write[GroupRequest](ctx, c, http.MethodPost, groupPath(groupID, "requests"), in, opts)
+}
+
+// GroupRequests lists the pending requests to join a group, oldest first; for its
+// admins and moderators.
+func (c *Client) GroupRequests(ctx context.Context, groupID string, page Page) (List[GroupRequest], error) {
+	return list[GroupRequest](ctx, c, groupPath(groupID, "requests"), page.query())
+}
+
+// ApproveRequest makes the user who made a request a member.
+func (c *Client) ApproveRequest(ctx context.Context, groupID, requestID string, opts ...CallOption) (GroupMember, error) {
+	return write[GroupMember](ctx, c, http.MethodPost, groupPath(groupID, "requests", requestID, "approve"), nil, opts)
+}
+
+// RejectRequest ends a request without making its user a member.
+func (c *Client) RejectRequest(ctx context.Context, groupID, requestID string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPost, path: groupPath(groupID, "requests", requestID, "reject"), opts: opts}, nil)
+}
+
+// WithdrawRequest ends the caller's own request.
+func (c *Client) WithdrawRequest(ctx context.Context, groupID, requestID string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPost, path: groupPath(groupID, "requests", requestID, "withdraw"), opts: opts}, nil)
+}
+
+// InviteToGroup invites a user, who becomes a member by accepting. It returns the
+// end of the invitation in milliseconds since 1970, or 0 if the user is a member.
+func (c *Client) InviteToGroup(ctx context.Context, groupID, userID string, opts ...CallOption) (expiresAtMS int64, err error) {
+	out, err := write[GroupInvitation](ctx, c, http.MethodPost, groupPath(groupID, "invite"), roleOf{userID, ""}, opts)
+	return out.ExpiresAtMS, err
+}
+
+// GroupInvitations lists the open invitations to a group, in order of user id; for
+// its admins and moderators.
+func (c *Client) GroupInvitations(ctx context.Context, groupID string, page Page) (List[GroupInvitation], error) {
+	return list[GroupInvitation](ctx, c, groupPath(groupID, "invitations"), page.query())
+}
+
+// WithdrawInvitation ends a user's invitation.
+func (c *Client) WithdrawInvitation(ctx context.Context, groupID, userID string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodDelete, path: groupPath(groupID, "invitations", userID), opts: opts}, nil)
+}
+
+// Invitations lists the caller's open invitations to groups, newest first.
+func (c *Client) Invitations(ctx context.Context, page Page) (List[GroupInvitation], error) {
+	var out struct {
+		Items  []GroupInvitation `json:"items"`
+		Cursor string            `json:"cursor"`
+	}
+	err := c.do(ctx, op{method: http.MethodGet, path: groupPath("invitations"), query: page.query()}, &out)
+	return List[GroupInvitation]{Items: out.Items, Next: out.Cursor}, err
+}
+
+// AcceptInvitation makes the caller, who was invited, a member of the group.
+func (c *Client) AcceptInvitation(ctx context.Context, groupID string, opts ...CallOption) (GroupMember, error) {
+	return write[GroupMember](ctx, c, http.MethodPost, groupPath("invitations", groupID, "accept"), nil, opts)
+}
+
+// DeclineInvitation ends the caller's invitation.
+func (c *Client) DeclineInvitation(ctx context.Context, groupID string, opts ...CallOption) error {
+	return c.do(ctx, op{method: http.MethodPost, path: groupPath("invitations", groupID, "decline"), opts: opts}, nil)
+}

@@ -2,11 +2,14 @@ package app
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"gotong.dev/gotong"
@@ -19,6 +22,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/text"
+	"gotong.dev/gotong/internal/view"
 )
 
 // The errors of [GrantRole], apart from those of the store.
@@ -137,4 +141,215 @@ func findAccount(ctx context.Context, from store.Committer, who string) (string,
 		}
 	}
 	return "", ErrNoAccount
+}
+
+// OrderPath is where the listener for operators accepts an [Order], with a token
+// of [auth.Operator].
+const OrderPath = "/v1/operator/orders"
+
+// Order is what an operator asks about the readers, the jobs or the access to the
+// streams of a store. Do is readers, skip, rebuild, jobs, retry or explain; the other fields are those that it
+// needs.
+type Order struct {
+	Do        string           `json:"do"`
+	Reader    string           `json:"reader,omitempty"`
+	Partition gotong.Partition `json:"partition,omitempty"`
+	Queue     string           `json:"queue,omitempty"`
+	Job       string           `json:"job,omitempty"`
+	Dead      bool             `json:"dead,omitempty"`
+	User      string           `json:"user,omitempty"`
+	Stream    gotong.Stream    `json:"stream,omitempty"`
+}
+
+// Reply is the answer to an [Order]. Error is the reason for which nothing was
+// done.
+type Reply struct {
+	Readers []reader.Status `json:"readers,omitempty"`
+	Skipped *reader.Stop    `json:"skipped,omitempty"`
+	Jobs    []Job           `json:"jobs,omitempty"`
+	Lines   []string        `json:"lines,omitempty"`
+	Error   string          `json:"error,omitempty"`
+}
+
+// Job is a job as operators see it, without its body.
+type Job struct {
+	Queue    string         `json:"queue"`
+	ID       string         `json:"id"`
+	Due      gotong.Instant `json:"due"`
+	Failures int            `json:"failures"`
+	Crashes  int            `json:"crashes"`
+	Running  bool           `json:"running"`
+	Dead     bool           `json:"dead"`
+	Error    string         `json:"error,omitempty"`
+}
+
+// Execute carries out an order on a store that no server has open. It returns
+// [ErrServing] if one has.
+func (o *Order) Execute(ctx context.Context, cfg *config.Config) (reply Reply, err error) {
+	now := clock.System().Now
+	opened, err := openExisting(ctx, cfg, Kinds(), now)
+	if err != nil {
+		return reply, err
+	}
+	defer func() { err = errors.Join(err, opened.Close()) }()
+	return o.on(ctx, opened, now())
+}
+
+func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (reply Reply, err error) {
+	switch o.Do {
+	case "readers":
+		reply.Readers, err = reader.List(ctx, s, Readers())
+	case "skip":
+		var stop reader.Stop
+		if stop, err = reader.Skip(ctx, s, Readers(), o.Reader, o.Partition, now); err == nil {
+			reply.Skipped = &stop
+		}
+	case "rebuild":
+		err = reader.Rebuild(ctx, s, Readers(), o.Reader)
+	case "jobs":
+		var jobs []store.Job
+		jobs, err = reader.Jobs(ctx, s, o.Dead)
+		for i := range jobs {
+			j := &jobs[i]
+			reply.Jobs = append(reply.Jobs, Job{j.Queue, j.ID, j.Due, j.Attempt, j.Crashes, j.Lease > now, j.Dead, j.Error})
+		}
+	case "retry":
+		err = reader.Retry(ctx, s, o.Queue, o.Job, now)
+	case "explain":
+		reply.Lines, err = explain(ctx, s, o.User, o.Stream, now)
+	default:
+		err = fmt.Errorf("there is no order %q", o.Do)
+	}
+	return reply, err
+}
+
+// serveOrder carries out an order on the store of the server. Only the operator
+// is admitted, who proves to have the signing key.
+func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
+	token, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	p, err := a.auth.Verify(r.Context(), token)
+	if !bearer || err != nil || p.UserID != auth.Operator().UserID || !p.Role.IsAdmin() {
+		w.WriteHeader(http.StatusUnauthorized)
+		return
+	}
+	var o Order
+	var reply Reply
+	status := http.StatusOK
+	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096))
+	body.DisallowUnknownFields()
+	if err = body.Decode(&o); err == nil {
+		reply, err = o.on(r.Context(), a.bare, a.now())
+	}
+	if err != nil {
+		reply, status = Reply{Error: err.Error()}, http.StatusConflict
+	} else if slices.Contains([]string{"skip", "rebuild", "retry"}, o.Do) {
+		a.log.WarnContext(r.Context(), "an operator gave an order",
+			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(reply) // an error means that the caller left
+}
+
+// explain returns sentences that explain why a user may or may not read a stream. The answer is
+// that of the function that authorises reads; the other lines are its input.
+func explain(ctx context.Context, from store.Whole, who string, name gotong.Stream, now gotong.Instant) ([]string, error) {
+	stream, err := gotong.ParseStream(string(name))
+	if err != nil {
+		return nil, err
+	}
+	codec := store.NewCodec(Kinds())
+	account, err := findAccount(ctx, from, who)
+	var lines []string
+	enabled := true
+	switch {
+	case err == nil:
+		var line string
+		if line, enabled, err = accountLine(ctx, from, account); err != nil {
+			return nil, err
+		}
+		lines = append(lines, line)
+	case gotong.ValidID(who): // of another issuer, or imported
+		account = who
+		lines = append(lines, "There is no account "+who+" in this store; tokens of other issuers may name it.")
+	default:
+		return nil, err
+	}
+	viewer := gotong.Viewer{UserID: account, Role: gotong.RoleUser}
+	views := view.New(view.Options{Store: from, Codec: codec})
+	s, err := views.Load(ctx, stream, []gotong.Viewer{viewer}, view.Span{}, store.Need{}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if !s.State.Head.Exists() {
+		return append(lines, string(stream)+" does not exist. A user gets the same answer as for a stream that they may not read."), nil
+	}
+	kind, err := codec.Kind(stream)
+	if err != nil {
+		return nil, err
+	}
+	lines = append(lines, fmt.Sprintf("%s has %d events. Its home is %s.", stream, s.State.Head.Seq, s.State.Head.Home))
+	for _, ref := range kind.AccessNeeds(s.State, viewer) {
+		if ref.Key == gotong.MemberKey(ref.Stream, account) {
+			lines = append(lines, membershipLine(gotong.MembershipOf(s.State, ref.Stream, account), ref.Stream, now))
+		}
+	}
+	access := s.Grants[0].Access
+	access.Readable = access.Readable && enabled
+	return append(lines, accessLine(account, stream, access)), nil
+}
+
+func accountLine(ctx context.Context, from store.Loader, id string) (line string, enabled bool, err error) {
+	snap, err := from.Load(ctx, store.Need{Documents: []gotong.Key{user.UserKey(id)}})
+	if err != nil {
+		return "", false, err
+	}
+	var u user.User
+	if err := json.Unmarshal(snap.Documents[user.UserKey(id)], &u); err != nil {
+		return "", false, err
+	}
+	line = fmt.Sprintf("The account %s has the platform role %s", id, u.Role)
+	if !u.Enabled {
+		return line + " and is disabled: it cannot sign in, so it reads nothing.", false, nil
+	}
+	return line + ", which alone gives nobody access to a stream.", true, nil
+}
+
+func membershipLine(m gotong.Membership, of gotong.Stream, now gotong.Instant) string {
+	switch {
+	case m.Active() && m.Appointed:
+		return fmt.Sprintf("They are a member of %s as %s since %s, appointed from outside; they do not see earlier events.",
+			of, m.Role, m.JoinedAt)
+	case m.Active():
+		return fmt.Sprintf("They are a member of %s as %s since %s.", of, m.Role, m.JoinedAt)
+	case m.Holds(now):
+		return fmt.Sprintf("They are not a member of %s, and are banned.", of)
+	case m.LeftAt != 0:
+		return fmt.Sprintf("They were a member of %s until %s.", of, m.LeftAt)
+	default:
+		return fmt.Sprintf("They have never been a member of %s.", of)
+	}
+}
+
+func accessLine(account string, stream gotong.Stream, a gotong.Access) string {
+	if !a.Readable {
+		return fmt.Sprintf("Therefore %s may not read %s.", account, stream)
+	}
+	var parts []string
+	for _, v := range a.Visible {
+		part := fmt.Sprintf("from %d on", max(v.From, 1))
+		if v.To != 0 {
+			part = fmt.Sprintf("%d to %d", max(v.From, 1), v.To-1)
+		}
+		parts = append(parts, part)
+	}
+	what := "none of its events yet"
+	if len(parts) > 0 {
+		what = "the events " + strings.Join(parts, ", ")
+	}
+	line := fmt.Sprintf("Therefore %s may read %s: %s", account, stream, what)
+	if len(a.Roles) > 0 {
+		line += ", with those for " + strings.Join(a.Roles, " and ")
+	}
+	return line + "."
 }

@@ -293,7 +293,7 @@ func (s *Service) enter(ctx context.Context, userID string, a account, r SignIn)
 
 func slowed(wait time.Duration, err error) error {
 	if err == nil && wait > 0 {
-		err = later(wait, "Too many attempts; wait before the next.")
+		err = Later(wait, "Too many attempts; wait before the next.")
 	}
 	return err
 }

@@ -215,13 +215,14 @@ func (s *Service) standing(ctx context.Context, userID string) (st Standing, kno
 
 func unauthorized(detail string) error { return gotong.NewError(gotong.CodeUnauthorized, detail) }
 
-// waitError is an error with the time after which the client may try again.
 type waitError struct {
 	err  *gotong.Error
 	wait time.Duration
 }
 
-func later(wait time.Duration, detail string) error {
+// Later returns an error with [gotong.CodeRateLimited] and the time after which
+// the client may try again.
+func Later(wait time.Duration, detail string) error {
 	return &waitError{gotong.NewError(gotong.CodeRateLimited, detail), wait}
 }
 

@@ -81,7 +81,7 @@ func (p *passwords) Check(ctx context.Context, pass, phc string) (bool, error) {
 func (p *passwords) inTurn(ctx context.Context, work func()) error {
 	if p.waiting.Add(1) > p.queue+int64(cap(p.slots)) {
 		p.waiting.Add(-1)
-		return later(2*time.Second+spread(8*time.Second), "Too many users are signing in at once; try again in a moment.")
+		return Later(2*time.Second+spread(8*time.Second), "Too many users are signing in at once; try again in a moment.")
 	}
 	p.observe.HashWaiting(1)
 	defer func() { p.waiting.Add(-1) }()

@@ -8,7 +8,7 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock"
 )
 
@@ -103,7 +103,7 @@ func (l *Limiter) Take(ctx context.Context, key string, now clock.Moment) (ok bo
 // allow is Take with an error that contains the wait.
 func (l *Limiter) allow(ctx context.Context, key string, now clock.Moment) error {
 	if ok, wait := l.Take(ctx, key, now); !ok {
-		return &limited{err: gotong.NewError(gotong.CodeRateLimited, "Too many requests; send fewer."), wait: wait}
+		return auth.Later(wait, "Too many requests; send fewer.")
 	}
 	return nil
 }

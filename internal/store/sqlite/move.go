@@ -6,9 +6,10 @@ import (
 	"errors"
 	"fmt"
 
+	"zombiezen.com/go/sqlite"
+
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
-	"zombiezen.com/go/sqlite"
 )
 
 // The rows of meta. The epoch stands there for people.
@@ -135,4 +136,115 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 		s.eras.Store(&next)
 	}
 	return err
+}
+
+// The statements of the sections, each in the order of its table's key, which
+// is what a mark holds.
+const (
+	selectStreams = "SELECT name, home, no FROM streams WHERE no > ? ORDER BY no"
+	selectRecords = "SELECT " + recordColumns + `, s.name, e.key FROM events e JOIN streams s ON s.no = e.stream
+		WHERE e.position IS NULL AND e.key > ? ORDER BY e.key`
+	selectClaims = `SELECT c.space, c.name, s.name FROM claims c JOIN streams s ON s.no = c.stream
+		WHERE (c.space, c.name) > (?, ?) ORDER BY c.space, c.name`
+	selectRegisters = `SELECT name, version, body, expires, collection, owner FROM registers
+		WHERE (collection, owner, name) > (?, ?, ?) AND (expires = 0 OR expires > +?) ORDER BY collection, owner, name`
+	selectCursors = `SELECT reader, partition, position FROM cursors
+		WHERE (reader, partition) > (?, ?) AND position > 0 ORDER BY reader, partition`
+	selectJobs = `SELECT ` + jobColumns + ` FROM jobs WHERE (queue, id) > (?, ?) ORDER BY queue, id`
+)
+
+// rowKey is the key of the last row of a page, as a mark holds it.
+type rowKey struct {
+	No   int64     `json:"no,omitempty"`
+	Text [3]string `json:"text"`
+}
+
+// Rows implements [store.Mover].
+func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
+	var at rowKey
+	if after != "" {
+		if err := json.Unmarshal([]byte(after), &at); err != nil {
+			return rows, fmt.Errorf("sqlite: a mark that cannot be read: %w", err)
+		}
+	}
+	n, most := 0, store.Bound(limit)
+	err = s.read(ctx, func(r *reading) error {
+		if section == store.AllDocuments {
+			more, err := s.documentRows(r.conn, &at, most, &rows)
+			if more {
+				n = most
+			}
+			return err
+		}
+		sql, args, scan := s.section(r, section, &at, &rows)
+		if scan == nil {
+			return fmt.Errorf("sqlite: no section %d", section)
+		}
+		return r.query(sql, atMost(most, func(row *sqlite.Stmt) error {
+			n++
+			return scan(row)
+		}), args...)
+	})
+	if err != nil || n < most {
+		return rows, err
+	}
+	mark, err := json.Marshal(at)
+	rows.Next = string(mark)
+	return rows, err
+}
+
+// section is how to read the rows after a key; the scanner moves the key on.
+func (s *Store) section(
+	r *reading, section store.Section, at *rowKey, rows *store.Rows,
+) (sql string, args []any, scan func(*sqlite.Stmt) error) {
+	switch section {
+	case store.AllStreams:
+		return selectStreams, []any{int(at.No)}, func(row *sqlite.Stmt) error {
+			at.No = row.ColumnInt64(2)
+			stream := gotong.Stream(row.ColumnText(0))
+			h, err := r.headOf(stream, at.No, gotong.Stream(row.ColumnText(1)))
+			if h.Seq > 0 {
+				rows.Streams = append(rows.Streams, store.StreamRow{Stream: stream, Head: h.Head})
+			}
+			return err
+		}
+	case store.AllRecords:
+		return selectRecords, []any{int(at.No)}, func(row *sqlite.Stmt) error {
+			rows.Records = append(rows.Records, scanRecord(row, 0, gotong.Stream(row.ColumnText(9))))
+			at.No = row.ColumnInt64(10)
+			return nil
+		}
+	case store.AllClaims:
+		return selectClaims, []any{at.Text[0], at.Text[1]}, func(row *sqlite.Stmt) error {
+			r := store.ClaimRow{Claim: gotong.Claim{Space: row.ColumnText(0), Name: row.ColumnText(1)}}
+			r.Stream = gotong.Stream(row.ColumnText(2))
+			rows.Claims = append(rows.Claims, r)
+			at.Text = [3]string{r.Claim.Space, r.Claim.Name}
+			return nil
+		}
+	case store.AllRegisters:
+		return selectRegisters, []any{at.Text[0], at.Text[1], at.Text[2], s.now()}, func(row *sqlite.Stmt) error {
+			r := scanRegister(row, row.ColumnText(4), row.ColumnText(5))
+			rows.Registers = append(rows.Registers, r)
+			at.Text = [3]string{r.Key.Collection, r.Key.Owner, r.Key.Name}
+			return nil
+		}
+	case store.AllCursors:
+		return selectCursors, []any{at.Text[0], int(at.No)}, func(row *sqlite.Stmt) error {
+			r := store.CursorRow{Reader: row.ColumnText(0), Position: unsigned(row, 2)}
+			r.Partition = gotong.Partition(unsigned(row, 1)) //nolint:gosec // written as one
+			rows.Cursors = append(rows.Cursors, r)
+			at.Text, at.No = [3]string{r.Reader}, row.ColumnInt64(1)
+			return nil
+		}
+	case store.AllJobs:
+		return selectJobs, []any{at.Text[0], at.Text[1]}, func(row *sqlite.Stmt) error {
+			r := scanJob(row)
+			rows.Jobs = append(rows.Jobs, r)
+			at.Text = [3]string{r.Queue, r.ID}
+			return nil
+		}
+	default:
+		return "", nil, nil
+	}
 }

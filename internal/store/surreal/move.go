@@ -3,7 +3,10 @@ package surreal
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -97,4 +100,164 @@ func (s *Store) Renew(ctx context.Context, epoch gotong.Epoch) error {
 			return err
 		}
 	}
+}
+
+// Rows implements [store.Mover]. A mark is the number of rows before the page: on
+// 3.x the engine skips rows from the table's beginning far faster than it finds a
+// place in the middle.
+func (s *Store) Rows(ctx context.Context, section store.Section, after string, limit int) (rows store.Rows, err error) {
+	end, err := s.begin(ctx)
+	if err != nil {
+		return rows, err
+	}
+	defer end()
+	if section == store.AllDocuments {
+		return s.documentRows(ctx, after, store.Bound(limit))
+	}
+	start := 0
+	if after != "" {
+		if start, err = strconv.Atoi(after); err != nil || start < 0 {
+			return rows, fmt.Errorf("surreal: %q is no mark", after)
+		}
+	}
+	var r reading
+	limit = store.Bound(limit)
+	bound := fmt.Sprintf(" LIMIT %d START %d", limit, start)
+	seen := 0
+	switch section {
+	case store.AllStreams:
+		part(&r, "SELECT VALUE "+headColumns+" FROM head"+bound, each(&seen, func(row headRow) error {
+			if row.Seq > 0 {
+				rows.Streams = append(rows.Streams, store.StreamRow{Stream: row.Stream, Head: row.head()})
+			}
+			return nil
+		}))
+	case store.AllRecords:
+		part(&r, "SELECT VALUE "+recordColumns+" FROM request"+bound, each(&seen, func(row recordRow) error {
+			rows.Records = append(rows.Records, row.record())
+			return nil
+		}))
+	case store.AllClaims:
+		part(&r, "SELECT VALUE [record::id(id), stream] FROM claim"+bound, each(&seen, func(row claimRow) error {
+			claim := gotong.Claim{Space: row.Key[0], Name: row.Key[1]}
+			rows.Claims = append(rows.Claims, store.ClaimRow{Claim: claim, Stream: row.Stream})
+			return nil
+		}))
+	case store.AllRegisters, store.AllCursors, store.AllJobs:
+		s.sideRows(&r, section, bound, &seen, &rows)
+	default:
+		return rows, fmt.Errorf("surreal: there is no section %d", section)
+	}
+	if err := s.read(ctx, &r); err != nil {
+		return store.Rows{}, err
+	}
+	if seen == limit {
+		rows.Next = strconv.Itoa(start + seen)
+	}
+	return rows, nil
+}
+
+// documentRows returns the documents, one collection after the other. A mark is
+// the collection and the number of its rows before the page.
+func (s *Store) documentRows(ctx context.Context, after string, limit int) (rows store.Rows, err error) {
+	names := slices.Sorted(maps.Keys(s.docs))
+	if len(names) == 0 {
+		return rows, nil
+	}
+	name, text, marked := strings.Cut(after, " ")
+	if !marked {
+		name, text = names[0], "0"
+	}
+	start, err := strconv.Atoi(text)
+	n, found := slices.BinarySearch(names, name)
+	if err != nil || start < 0 || !found {
+		return rows, fmt.Errorf("surreal: %q is no mark", after)
+	}
+	var r reading
+	query := fmt.Sprintf("SELECT VALUE [record::id(id), body] FROM doc_%s LIMIT %d START %d", name, limit, start)
+	part(&r, query, func(list []documentRow) error {
+		for _, row := range list {
+			key := gotong.Key{Collection: name, Owner: row.Key[0], Name: row.Key[1]}
+			rows.Documents = append(rows.Documents, store.Document{Key: key, Body: []byte(row.Body)})
+		}
+		return nil
+	})
+	if err := s.read(ctx, &r); err != nil {
+		return store.Rows{}, err
+	}
+	switch {
+	case len(rows.Documents) == limit:
+		rows.Next = fmt.Sprint(name, " ", start+limit)
+	case n+1 < len(names):
+		rows.Next = names[n+1] + " 0"
+	}
+	return rows, nil
+}
+
+func (s *Store) sideRows(r *reading, section store.Section, bound string, seen *int, rows *store.Rows) {
+	switch section { //nolint:exhaustive // Rows has the others
+	case store.AllRegisters:
+		now := s.now()
+		part(r, "SELECT id, version, body, expires FROM register"+bound, each(seen, func(row registerRow) error {
+			register, err := row.register()
+			if err == nil && (register.Expires == 0 || register.Expires > now) {
+				rows.Registers = append(rows.Registers, register)
+			}
+			return err
+		}))
+	case store.AllCursors:
+		part(r, "SELECT VALUE "+cursorColumns+" FROM cursor"+bound, each(seen, func(row cursorRow) error {
+			if row.Position > 0 {
+				rows.Cursors = append(rows.Cursors, store.CursorRow{
+					Reader: row.Key.Reader, Partition: row.Key.Partition, Position: row.Position,
+				})
+			}
+			return nil
+		}))
+	case store.AllJobs:
+		part(r, "SELECT VALUE "+jobColumns+" FROM job"+bound, each(seen, func(row jobRow) error {
+			rows.Jobs = append(rows.Jobs, row.job())
+			return nil
+		}))
+	}
+}
+
+// each calls take for each row and counts the rows.
+func each[T any](seen *int, take func(T) error) func([]T) error {
+	return func(rows []T) error {
+		*seen = len(rows)
+		for _, row := range rows {
+			if err := take(row); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// Restore implements [store.Mover].
+func (s *Store) Restore(ctx context.Context, step store.Restoring) error {
+	eras := *s.eras.Load()
+	if step.From == "" {
+		eras = step.Eras
+	}
+	if err := step.Check(eras); err != nil {
+		return err
+	}
+	if err := s.knows(step.Documents); err != nil {
+		return err
+	}
+	r := restoring{step: &step, events: step.Events(), w: &writing{vars: surreal.Vars{"from": step.From, "to": step.To}}}
+	if err := r.follow(); err != nil {
+		return err
+	}
+	r.render(eras)
+	_, err := s.transact(ctx, r.w.statements, r.w.vars)
+	switch {
+	case err == nil && step.From == "":
+		s.eras.Store(&eras)
+	case surreal.Exists(err):
+		err = fmt.Errorf("%w: a row exists already", store.ErrMalformed)
+	}
+	return err
 }
