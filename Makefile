@@ -92,6 +92,9 @@ sdk-test: install ## check, measure and test the client for browsers and Node
 	cd sdk/js && $(NPM) run --silent build
 	cd sdk/js && $(NPM) run --silent check
 	cd sdk/js && $(NPM) run --silent test >$(CURDIR)/$(BIN)/sdk.out 2>&1 || { cat $(CURDIR)/$(BIN)/sdk.out; exit 1; }
+	cd sdk/js && $(NPM) run --silent build
+	$(BIN)/gotong conformance --client 'node sdk/js/conformance/adapter.mjs' >$(BIN)/conformance-js.out 2>&1 || { cat $(BIN)/conformance-js.out; exit 1; }
+	@tail -n 1 $(BIN)/conformance-js.out
 
 .PHONY: engines
 engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
