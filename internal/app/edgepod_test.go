@@ -209,8 +209,10 @@ func TestASilentModelDelaysNoPost(t *testing.T) {
 	release := make(chan struct{})
 	silent := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
 	t.Cleanup(silent.Close)
-	t.Cleanup(func() { close(release) })
+	answer := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(answer)
 	w := startTown(t, 1, "", func(c *config.Config) { c.EdgePod, c.EdgePodURL = "http", silent.URL })
+	t.Cleanup(answer) // before the node stops, which waits for its jobs as long as it may
 	for i := range 20 {
 		m := w.say(w.path, fmt.Sprint("kata buruk ", i))
 		var shown message
