@@ -159,19 +159,28 @@ func (c *demoCmd) show(ctx context.Context, std *stdio, a *app.App, log *slog.Lo
 // openPage opens an address in the browser of a desktop. Whether that works does
 // not matter, because the address is printed too.
 func openPage(ctx context.Context, std *stdio, address string) {
-	program := "xdg-open"
-	switch {
-	case std.env("CI") != "":
+	program := opener(runtime.GOOS, std.env)
+	if program == "" {
 		return
-	case runtime.GOOS == "darwin":
-		program = "open"
-	case std.env("DISPLAY") == "" && std.env("WAYLAND_DISPLAY") == "":
-		return // xdg-open would start a browser in this terminal
 	}
 	cmd := exec.CommandContext(context.WithoutCancel(ctx), program, address) //nolint:gosec // one of two programs, and our own address
 	if cmd.Start() == nil {
 		_ = cmd.Process.Release() // it outlives the demo
 	}
+}
+
+// opener returns the program that opens an address on the desktop; empty if there
+// is no desktop.
+func opener(system string, env func(string) string) string {
+	switch {
+	case env("CI") != "":
+		return ""
+	case system == "darwin":
+		return "open"
+	case env("DISPLAY") == "" && env("WAYLAND_DISPLAY") == "":
+		return "" // xdg-open would start a browser in the terminal
+	}
+	return "xdg-open"
 }
 
 // demoSecret returns the secret from which the neighbours' passwords are

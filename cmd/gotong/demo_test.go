@@ -180,3 +180,22 @@ func TestDemoUsesAFreePortAndTemporaryData(t *testing.T) {
 		t.Errorf("ended with %d: %s", code, busy.errs.String())
 	}
 }
+
+func TestOpener(t *testing.T) {
+	for name, c := range map[string]struct {
+		system string
+		env    map[string]string
+		want   string
+	}{
+		"desktop":         {"linux", map[string]string{"DISPLAY": ":0"}, "xdg-open"},
+		"wayland":         {"freebsd", map[string]string{"WAYLAND_DISPLAY": "wayland-0"}, "xdg-open"},
+		"over ssh":        {"linux", nil, ""},
+		"Mac":             {"darwin", nil, "open"},
+		"CI":              {"darwin", map[string]string{"CI": "true"}, ""},
+		"CI on a desktop": {"linux", map[string]string{"CI": "1", "DISPLAY": ":0"}, ""},
+	} {
+		if got := opener(c.system, func(key string) string { return c.env[key] }); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
+	}
+}

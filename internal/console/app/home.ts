@@ -24,6 +24,7 @@ export class Home extends Model {
   loaded = false
   /** The lists are those of an earlier visit. */
   stale = false
+  #closed = false
   #posting = new Set<string>() // request ids that are on their way by REST
   #timer: ReturnType<typeof setTimeout> | undefined
 
@@ -44,6 +45,7 @@ export class Home extends Model {
   }
 
   close(): void {
+    this.#closed = true
     document.removeEventListener('visibilitychange', this.#seen)
     clearTimeout(this.#timer)
     this.client.close({ forget: true })
@@ -158,6 +160,7 @@ export class Home extends Model {
   }
 
   #stateChanged(state: State): void {
+    if (this.#closed) return // its end is not that of the login
     const was = this.state.name
     this.state = state
     if (state.name === 'online') {

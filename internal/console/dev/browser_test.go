@@ -2,11 +2,13 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -94,6 +96,38 @@ func demo(t *testing.T, args ...string) village {
 		t.Fatalf("no address in:\n%s", text.String())
 	}
 	return village{address: door[1], token: door[2], email: login[1], password: login[2]}
+}
+
+// call sends a request to the API and returns the status of its answer.
+func (v village) call(t *testing.T, method, path, token string, body, answer any) int {
+	t.Helper()
+	b, err := json.Marshal(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.NewRequestWithContext(t.Context(), method, "http://"+v.address+path, bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if method == http.MethodGet {
+		r.Body = http.NoBody
+	} else {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	a, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	if answer != nil {
+		if err := json.NewDecoder(a.Body).Decode(answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return a.StatusCode
 }
 
 // wire is a TCP proxy that can be cut, as a network is.
@@ -366,11 +400,9 @@ func (p *tab) shot(name string) {
 func TestConsole(t *testing.T) {
 	in := browser(t)
 	v := demo(t)
-	for name, run := range map[string]func(*testing.T, context.Context, village){
-		"newcomer": newcomer, "devices": devices, "plain HTTP": plainHTTP,
-	} {
-		t.Run(name, func(t *testing.T) { run(t, in, v) })
-	}
+	t.Run("plain HTTP", func(t *testing.T) { plainHTTP(t, in, v) })
+	t.Run("devices", func(t *testing.T) { devices(t, in, v) })
+	t.Run("newcomer", func(t *testing.T) { newcomer(t, in, v) }) // last, because it ends the login of the token
 }
 
 // newcomer opens the console for the first time: they sign in as the printed
@@ -380,7 +412,7 @@ func newcomer(t *testing.T, in context.Context, v village) {
 	network := newWire(t, v.address)
 	p := open(t, in, view{width: 1200, height: 800, scale: 1, language: "id-ID"})
 	p.enter(network.address, v.token)
-	p.await("the threads", `document.querySelectorAll('.sidebar .item').length >= 3`)
+	p.await("the threads", `document.querySelectorAll('.sidebar .item').length >= 1`)
 	p.click(`.sidebar .item:not(:has(.item-line > .icon))`) // the open one
 	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
 	p.write("Halo, saya tetangga baru")
@@ -413,6 +445,9 @@ func newcomer(t *testing.T, in context.Context, v village) {
 	}
 	p.clean("back")
 	p.signOut()
+	if status := v.call(t, "GET", "/v1/auth/me", v.token, nil, nil); status != http.StatusUnauthorized {
+		t.Errorf("after signing out, the token gets %d", status)
+	}
 }
 
 // press presses a key. Unlike chromedp's own keys, it types nothing if the page
@@ -474,6 +509,30 @@ func devices(t *testing.T, in context.Context, v village) {
 		p.await("the reaction", `[...document.querySelectorAll('.reactions button')].some(b => b.innerText.startsWith('👍'))`)
 	}
 	other.clean("keyboard")
+
+	// A removal deletes the thread from both devices, with its copy.
+	copied := `(async () => (await new Promise((ok) => { const r = indexedDB.open('gotong', 1); r.onsuccess = () => ok(new Promise((keys) => {
+		r.result.transaction('copies').objectStore('copies').getAllKeys().onsuccess = (e) => { r.result.close(); keys(e.target.result) } })) })).filter(k => k.includes('/thread/')).length)()`
+	phone.await("the copy", copied+`.then(n => n > 0)`)
+	var joko struct {
+		Token string `json:"access_token"`
+	}
+	v.call(t, "POST", "/v1/auth/signin", "", map[string]string{"email": "pak.joko@rt05.example", "pass": v.password}, &joko)
+	var groups struct {
+		Items []struct {
+			ID string `json:"group_id"`
+		}
+	}
+	v.call(t, "GET", "/v1/groups/me", joko.Token, nil, &groups)
+	var me string
+	phone.eval(`JSON.parse(localStorage['gotong.login']).userId`, &me)
+	if status := v.call(t, "POST", "/v1/groups/"+groups.Items[0].ID+"/members/"+me+"/remove", joko.Token, map[string]string{}, nil); status != http.StatusOK {
+		t.Errorf("the removal got %d", status)
+	}
+	for _, p := range []*tab{phone, other} {
+		p.await("that the thread is gone", `!document.querySelector('`+private+`') && document.querySelectorAll('li[data-row]').length === 0`)
+	}
+	phone.await("that its copy is gone", copied+`.then(n => n === 0)`)
 }
 
 // plainHTTP: on a page without HTTPS, where browsers have no service workers, locks
