@@ -123,7 +123,7 @@ type line struct {
 type session struct {
 	adapter *Adapter
 	reading sync.WaitGroup
-	over    chan struct{} // closed when the log has ended
+	over    chan struct{} // closed when the log has ended, or is none
 	failed  error         // of the log; set when it has ended
 }
 
@@ -135,8 +135,8 @@ func open(ctx context.Context, start Start, got func(text string, l *line)) (*se
 	}
 	s := &session{adapter: a, over: make(chan struct{})}
 	s.reading.Go(func() {
-		defer close(s.over)
 		s.failed = readLines(a.Out, got)
+		close(s.over)
 		_, _ = io.Copy(io.Discard, a.Out)
 	})
 	return s, nil
