@@ -1,6 +1,6 @@
 import type { Commands } from './commands.js'
 import type { Follow } from './follow.js'
-import type { End, Link, LinkHost, Transport } from './link.js'
+import type { End, Link, LinkHost, Transport, Why } from './link.js'
 import { Pace } from './pace.js'
 import { PollLink } from './poll.js'
 import { Timer, type LifeEvent, type Platform } from './platform.js'
@@ -70,11 +70,11 @@ export class Connection implements LinkHost {
     this.#timer = new Timer(platform, () => this.wake())
     const on = (type: LifeEvent, run: (event: { persisted?: boolean }) => void) => platform.listen(type, run)
     this.#listening = [
-      on('online', () => this.#awake(false)),
-      on('offline', () => this.#link?.check(false)),
-      on('visibilitychange', () => platform.hidden() || this.#awake(false)),
-      on('pageshow', event => event.persisted && this.#awake(true)),
-      on('resume', () => this.#awake(true)),
+      on('online', () => this.#awake('network')),
+      on('offline', () => this.#link?.check('look')),
+      on('visibilitychange', () => platform.hidden() || this.#awake('look')),
+      on('pageshow', event => event.persisted && this.#awake('frozen')),
+      on('resume', () => this.#awake('frozen')),
     ]
   }
 
@@ -176,8 +176,8 @@ export class Connection implements LinkHost {
   }
 
   /** The page woke up, or the network changed. */
-  #awake(frozen: boolean): void {
-    if (this.#link?.good) this.#link.check(frozen)
+  #awake(why: Why): void {
+    if (this.#link?.good) this.#link.check(why)
     else this.#pace.hurry()
     this.wake()
   }

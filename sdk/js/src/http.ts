@@ -61,7 +61,12 @@ export abstract class HTTPLink extends Link {
   update(): void {
     const ready = this.host.ready()
     const same = ready.length === this.carried.size && ready.every(f => this.carried.get(f.stream)?.follow === f)
-    if (!same) this.#changed.set(gatherWithin)
+    if (!same) this.again()
+  }
+
+  /** Ends the round soon and begins the next one, as soon as the pace allows. */
+  protected again(): void {
+    this.#changed.set(gatherWithin)
   }
 
   /** The streams that are carried, by what their request says: they have a cursor, begin at the start, or now. */

@@ -40,6 +40,9 @@ export interface LinkHost {
   ended(link: Link, end: End): void
 }
 
+/** What happened outside: the page had stopped, the network may be another one, or somebody looks. */
+export type Why = 'frozen' | 'network' | 'look'
+
 /** A subscription of a link. */
 interface Carried {
   follow: Follow
@@ -94,8 +97,8 @@ export abstract class Link {
   /** Asks for the streams that are ready now, and no longer for others. */
   abstract update(): void
 
-  /** Something happened outside: is the server still there? Frozen means that the page had stopped. */
-  abstract check(frozen: boolean): void
+  /** Something happened outside: is the server still there? */
+  abstract check(why: Why): void
 
   /** Sends a frame. Returns false if this transport or its state does not allow it. */
   send(_text: string): boolean {

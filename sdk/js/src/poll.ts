@@ -1,4 +1,5 @@
 import { HTTPLink } from './http.js'
+import type { Why } from './link.js'
 import { formatCursor, unpackCursors } from './cursor.js'
 import type { Follow } from './follow.js'
 import { Timer } from './platform.js'
@@ -84,8 +85,10 @@ export class PollLink extends HTTPLink {
     this.fail({ reason: 'the server is going away', wait: ms })
   }
 
-  check(): void {
-    this.#look()
+  /** On another network, a request costs less than one whose answer never comes. */
+  check(why: Why): void {
+    if (why === 'network') this.again()
+    else this.#look()
   }
 
   /** The answer is late. In a page that was frozen it may still be on its way: that costs one request at most. */

@@ -1,5 +1,6 @@
 import type { Follow } from './follow.js'
 import { HTTPLink } from './http.js'
+import type { Why } from './link.js'
 import { Timer } from './platform.js'
 import { problemOf } from './problem.js'
 
@@ -42,10 +43,10 @@ export class SSELink extends HTTPLink {
     }
   }
 
-  /** In a page that was frozen, a body that was being read stalls for ever, without an error. */
-  check(frozen: boolean): void {
-    if (frozen) this.fail({ reason: 'the page was frozen' })
-    else this.#look()
+  /** In a page that was frozen, a body that was being read stalls for ever, without an error; on a network that is gone, it may. */
+  check(why: Why): void {
+    if (why === 'look') this.#look()
+    else this.fail({ reason: why === 'frozen' ? 'the page was frozen' : 'the network changed' })
   }
 
   /** Nothing was received for a while, or the page woke up. The clock decides what that means. */

@@ -283,6 +283,30 @@ test('a silent event stream is dead after 45 s; comments keep it', async () => {
   assert.equal(streams.length, 2)
 })
 
+test('on another network, what pulls asks anew; when somebody only looks, it does not', async () => {
+  for (const transport of ['sse', 'poll'] as const) {
+    const world = new World()
+    world.serve = request => {
+      if (transport === 'poll') return request.url.searchParams.get('wait') === '0ms' ? json({ cursor: 'x', frames: [] }) : new Promise(() => {})
+      const stream = new FakeStream()
+      stream.say({ op: 'subscribed', stream: thread, cursor: 'aaaa:7' })
+      return stream.response()
+    }
+    const client = world.client({ transports: [transport] })
+    client.follow(thread, { from: 'aaaa:7', onEvents() {} })
+    await world.pass(5000)
+    const before = world.requests.length
+    world.emit('visibilitychange')
+    world.emit('offline')
+    await world.pass(1000)
+    assert.equal(world.requests.length, before, transport)
+    world.emit('online')
+    await world.pass(1000)
+    assert.equal(world.requests.length, before + 1, transport)
+    assert.equal(client.state.name, 'online')
+  }
+})
+
 test('an expired static token ends after three rejections, and a new sign-in revives the client', async () => {
   let token = 'old'
   const { world, client } = await online({ token: () => token })
