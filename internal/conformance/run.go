@@ -154,7 +154,7 @@ const endWithin = 500 * time.Millisecond
 
 // hang is the real time after which a case is given up: only an adapter that has
 // hung needs so long.
-const hang = 2 * time.Minute
+const hang = 5 * time.Minute
 
 // A machine that stalls may make a right client reconnect at a moment at which no
 // script expects it. So a failure counts at once only if the adapter has answered

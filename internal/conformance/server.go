@@ -95,6 +95,7 @@ type server struct {
 	http  *http.Server
 	group sync.WaitGroup
 	mail  *mail
+	over  chan struct{} // closed when the script is over
 	notes *transcript
 	epoch string
 
@@ -113,7 +114,7 @@ func serve(ctx context.Context, mail *mail, notes *transcript) (*server, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &server{ctx: ctx, mail: mail, notes: notes, tickets: map[string]string{}, grown: make(chan struct{})}
+	s := &server{ctx: ctx, mail: mail, notes: notes, over: make(chan struct{}), tickets: map[string]string{}, grown: make(chan struct{})}
 	s.begin("k3f9")
 	type key struct{}
 	s.http = &http.Server{
@@ -135,6 +136,7 @@ func serve(ctx context.Context, mail *mail, notes *transcript) (*server, error) 
 
 // close ends every connection and waits for what serves them.
 func (s *server) close() {
+	close(s.over)
 	s.proxy.Close()
 	_ = s.http.Close()
 	s.group.Wait()
@@ -145,6 +147,13 @@ func (s *server) begin(epoch string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch, s.logs, s.shown = epoch, map[string][]string{}, map[string]int{}
+}
+
+// era returns the epoch.
+func (s *server) era() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.epoch
 }
 
 // stand sets the refusals that need no script; nil is none.
@@ -167,21 +176,22 @@ func (s *server) notef(format string, args ...any) { s.notes.addf(format, args..
 // not wait, and honest kinds are served without the script.
 func (s *server) handle(a *attempt) {
 	s.identify(a)
-	s.mu.Lock()
-	var refused *refusal
-	if s.standing != nil {
-		refused = s.standing(a)
-	}
 	wait, err := time.ParseDuration(a.r.URL.Query().Get("wait"))
+	s.mu.Lock()
+	standing := s.standing
 	honest := slices.Contains(s.honest, a.kind) || a.kind == poll && err == nil && wait == 0
 	s.mu.Unlock()
+	var refused *refusal
+	if standing != nil {
+		refused = standing(a)
+	}
 	switch {
 	case refused != nil:
 		s.mail.put(item{refused: a})
 		a.refuse(*refused)
 	case a.kind == ticket:
 		s.issue(a)
-	case honest:
+	case honest, a.missed():
 		a.serve()
 	case a.r.URL.Path == "/elsewhere":
 		a.refuse(oddities["redirect"])
@@ -191,9 +201,18 @@ func (s *server) handle(a *attempt) {
 		s.mail.put(item{attempt: a})
 		select {
 		case <-a.done:
-		case <-s.ctx.Done():
+		case <-s.over: // not the end of the context: the script may be writing
 		}
 	}
+}
+
+// missed reports whether a poll continues before what the script has sent: the
+// client gave up the request that was answered with it.
+func (a *attempt) missed() bool {
+	list, err := a.positions()
+	return a.kind == poll && err == nil && slices.ContainsFunc(list, func(at *position) bool {
+		return at.epoch == a.server.era() && at.from < a.visible(at.stream)
+	})
 }
 
 // identify finds out what a request wants, and who sends it.
@@ -287,7 +306,7 @@ func (a *attempt) positions() ([]*position, error) {
 		}
 	}
 	for _, name := range q["stream"] {
-		at := &position{stream: name, epoch: a.server.epoch}
+		at := &position{stream: name, epoch: a.server.era()}
 		if text != "start" {
 			at.from = a.server.head(name)
 		}
