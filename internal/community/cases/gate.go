@@ -173,7 +173,8 @@ func (r ruling) resolve(c Resolve) (gotong.Decision, error) {
 	case !r.moderates():
 		return gotong.Reject(gotong.CodeForbidden, "Only a moderator can decide a dispute.")
 	case party:
-		return gotong.Reject(gotong.CodeForbidden, "The author, a PIC, and users who proposed, objected, voted or disputed cannot decide it.")
+		return gotong.Reject(gotong.CodeForbidden,
+			"The author, a PIC, and users who proposed, objected, voted or disputed cannot decide it.")
 	}
 	if err := r.in(InDispute); err != nil {
 		return gotong.Decision{}, err
