@@ -22,9 +22,11 @@ export function serve(): Promise<Server> {
   const server = spawn(binary, [
     'serve', '--addr=127.0.0.1:0', '--admin-addr=127.0.0.1:0', `--data=${join(dir, 'data')}`, `--checkpoints=${checkpoints}`, '--log-level=error', ...limits,
   ], { stdio: ['ignore', 'pipe', 'pipe'] })
+  // Its data are thrown away, so it need not end in good order, and nothing waits for it.
   const stop = () => {
-    server.kill()
-    rmSync(dir, { recursive: true, force: true })
+    server.removeAllListeners('exit')
+    server.on('exit', () => rmSync(dir, { recursive: true, force: true }))
+    server.kill('SIGKILL')
   }
   let output = ''
   return new Promise((resolve, reject) => {
