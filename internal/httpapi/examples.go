@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,7 +45,7 @@ func (e example) document(op *huma.Operation) {
 func (e example) curl(op *huma.Operation) string {
 	var b strings.Builder
 	b.WriteString("curl -sS")
-	if op.Method != "GET" {
+	if op.Method != http.MethodGet {
 		b.WriteString(" -X " + op.Method)
 	}
 	b.WriteString(` "$G` + e.Path + `"`)

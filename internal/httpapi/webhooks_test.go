@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"bytes"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,7 +95,7 @@ func TestWebhooksAreMembers(t *testing.T) {
 		if gone := first.object(); gone["left"] != true && (gone["webhook"] != true || gone["user_id"] != hook || gone["left_at_ms"] == nil) {
 			t.Errorf("%s: the removal is %s", of, first.body)
 		}
-		if again := ani.do("DELETE", of+"/members/"+hook, nil, key("off-"+id(of))).want(200); string(again.body) != string(first.body) {
+		if again := ani.do("DELETE", of+"/members/"+hook, nil, key("off-"+id(of))).want(200); !bytes.Equal(again.body, first.body) {
 			t.Errorf("%s: repeated %s, at first %s", of, again.body, first.body)
 		}
 		if left := ani.get(of + "/members").want(200); len(left.list()) != 2 || strings.Contains(string(left.body), hook) {

@@ -32,7 +32,8 @@ const (
 func commands() []gotong.Type {
 	return []gotong.Type{
 		gotong.TypeOf[Create](CmdCreate), gotong.TypeOf[Join](CmdJoin), gotong.TypeOf[Leave](CmdLeave),
-		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Update](CmdUpdate), gotong.TypeOf[Direct](CmdDirect).OfServer(), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
+		gotong.TypeOf[SetHistory](CmdHistory), gotong.TypeOf[Update](CmdUpdate),
+		gotong.TypeOf[Direct](CmdDirect).OfServer(), gotong.TypeOf[Add](CmdAdd), gotong.TypeOf[Remove](CmdRemove),
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),

@@ -70,7 +70,7 @@ func TestNobodyLeadsADirectThread(t *testing.T) {
 		for _, data := range []any{
 			thread.Add{UserID: "budi"}, thread.Remove{UserID: "citra"}, thread.Remove{UserID: "mod", Ban: gotong.Ban{Ever: true}},
 			thread.Unban{UserID: "citra"}, thread.Mute{UserID: "citra", UntilMS: 4_000_000_000_000}, thread.SetRole{UserID: "citra", Role: thread.Owner},
-			thread.SetHistory{Policy: thread.FromJoin}, thread.Update{Name: ptr("x")}, thread.Update{Archived: ptr(true)},
+			thread.SetHistory{Policy: thread.FromJoin}, thread.Update{Name: new("x")}, thread.Update{Archived: new(true)},
 			thread.Post{Body: "x", Origin: thread.Origin{SentBy: "Ani"}},
 		} {
 			w.Refuse(a, on, data, gotong.CodeForbidden)
@@ -96,8 +96,8 @@ func TestADirectThreadAgreesWithAModel(t *testing.T) {
 		act := func(data any, want func(me, other bool) gotong.Code, did func(me string)) {
 			a := rapid.SampledFrom([]gotong.Actor{citra, dewi}).Draw(rt, "actor")
 			other := two[a.UserID].UserID
-			if d, ok := data.(thread.Direct); ok {
-				d.UserID, data = other, thread.Direct{UserID: other}
+			if _, ok := data.(thread.Direct); ok {
+				data = thread.Direct{UserID: other}
 			}
 			code := want(in[a.UserID], in[other])
 			if events, err := w.Try(a, dm, data); gotong.CodeOf(err) != code && (code != idle || err != nil || len(events) > 0) {

@@ -24,7 +24,8 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if c, ok := cmd.Data.(Direct); ok {
 		id := cmd.Stream.ID()
 		return []gotong.Ref{
-			{Stream: cmd.Stream, Key: ThreadKey(id)}, {Stream: cmd.Stream, Key: MemberKey(id, cmd.Actor.UserID)}, gotong.AccountRef(c.UserID),
+			{Stream: cmd.Stream, Key: ThreadKey(id)}, {Stream: cmd.Stream, Key: MemberKey(id, cmd.Actor.UserID)},
+			gotong.AccountRef(c.UserID),
 		}
 	}
 	refs := make([]gotong.Ref, 0, 4) // as many as most commands need

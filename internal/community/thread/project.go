@@ -46,7 +46,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 func created(e gotong.Event, d Created) []gotong.Change {
 	id, me := e.Stream.ID(), e.Actor.UserID
 	t := Thread{
-		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members, CreatedAt: e.At, Pair: d.Pair,
+		ScopeID: d.ScopeID, Home: d.Home, Lender: d.Lender, CreatedBy: me, Privacy: d.Privacy, Members: d.Members,
+		CreatedAt: e.At, Pair: d.Pair,
 		History: []PolicyChange{{Seq: e.Seq, Count: e.Count, Policy: d.History}},
 		Titled:  Titled{}.set(e, func(string) bool { return true }),
 	}

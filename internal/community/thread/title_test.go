@@ -9,7 +9,8 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 )
 
-func ptr[T any](v T) *T { return &v }
+//go:fix inline
+func ptr[T any](v T) *T { return new(v) }
 
 // Each row is one update of a thread with the title of before. want is the title
 // afterwards; changed is empty if nothing changes.
@@ -22,21 +23,21 @@ func TestUpdatesOfATitle(t *testing.T) {
 		changed string
 		want    thread.Title
 	}{
-		"name":             {ani, thread.Update{Name: ptr(" Banjir\u00a02026 ")}, "", "name", thread.Title{Name: "Banjir 2026", Topic: before.Topic, Icon: before.Icon}},
-		"all":              {budi, thread.Update{Name: ptr("A"), Topic: ptr("B"), Icon: ptr("❤")}, "", "name topic icon", thread.Title{Name: "A", Topic: "B", Icon: "❤️"}},
-		"removed":          {ani, thread.Update{Topic: ptr(" "), Icon: ptr("")}, "", "topic icon", thread.Title{Name: before.Name}},
-		"equal":            {ani, thread.Update{Name: ptr(before.Name + " "), Icon: ptr("🌧")}, "", "", before},
-		"by a moderator":   {mod, thread.Update{Name: ptr("x")}, "", "name", thread.Title{Name: "x", Topic: before.Topic, Icon: before.Icon}},
-		"by a member":      {citra, thread.Update{Name: ptr("x")}, gotong.CodeForbidden, "", before},
-		"by a stranger":    {dewi, thread.Update{Name: ptr("x")}, gotong.CodeForbidden, "", before},
+		"name":             {ani, thread.Update{Name: new(" Banjir\u00a02026 ")}, "", "name", thread.Title{Name: "Banjir 2026", Topic: before.Topic, Icon: before.Icon}},
+		"all":              {budi, thread.Update{Name: new("A"), Topic: new("B"), Icon: new("❤")}, "", "name topic icon", thread.Title{Name: "A", Topic: "B", Icon: "❤️"}},
+		"removed":          {ani, thread.Update{Topic: new(" "), Icon: new("")}, "", "topic icon", thread.Title{Name: before.Name}},
+		"equal":            {ani, thread.Update{Name: new(before.Name + " "), Icon: new("🌧")}, "", "", before},
+		"by a moderator":   {mod, thread.Update{Name: new("x")}, "", "name", thread.Title{Name: "x", Topic: before.Topic, Icon: before.Icon}},
+		"by a member":      {citra, thread.Update{Name: new("x")}, gotong.CodeForbidden, "", before},
+		"by a stranger":    {dewi, thread.Update{Name: new("x")}, gotong.CodeForbidden, "", before},
 		"nothing":          {ani, thread.Update{}, gotong.CodeInvalid, "", before},
-		"invisible":        {ani, thread.Update{Name: ptr("a\u200bb")}, gotong.CodeInvalid, "", before},
-		"another way":      {ani, thread.Update{Topic: ptr("a\u202eb")}, gotong.CodeInvalid, "", before},
-		"two lines":        {ani, thread.Update{Topic: ptr("a\nb")}, gotong.CodeInvalid, "", before},
-		"long":             {ani, thread.Update{Topic: ptr(strings.Repeat("é", 251))}, gotong.CodeInvalid, "", before},
-		"no emoji":         {ani, thread.Update{Icon: ptr("x")}, gotong.CodeInvalid, "", before},
-		"two emoji":        {ani, thread.Update{Icon: ptr("👍👍")}, gotong.CodeInvalid, "", before},
-		"a family as icon": {ani, thread.Update{Icon: ptr("👨‍👩‍👧‍👦")}, "", "icon", thread.Title{Name: before.Name, Topic: before.Topic, Icon: "👨‍👩‍👧‍👦"}},
+		"invisible":        {ani, thread.Update{Name: new("a\u200bb")}, gotong.CodeInvalid, "", before},
+		"another way":      {ani, thread.Update{Topic: new("a\u202eb")}, gotong.CodeInvalid, "", before},
+		"two lines":        {ani, thread.Update{Topic: new("a\nb")}, gotong.CodeInvalid, "", before},
+		"long":             {ani, thread.Update{Topic: new(strings.Repeat("é", 251))}, gotong.CodeInvalid, "", before},
+		"no emoji":         {ani, thread.Update{Icon: new("x")}, gotong.CodeInvalid, "", before},
+		"two emoji":        {ani, thread.Update{Icon: new("👍👍")}, gotong.CodeInvalid, "", before},
+		"a family as icon": {ani, thread.Update{Icon: new("👨‍👩‍👧‍👦")}, "", "icon", thread.Title{Name: before.Name, Topic: before.Topic, Icon: "👨‍👩‍👧‍👦"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := staffed(t, thread.Public, thread.All)
@@ -61,7 +62,7 @@ func TestATitleOfAPrivateThread(t *testing.T) {
 		t.Fatalf("got %+v", got)
 	}
 	for _, stranger := range []gotong.Actor{dewi, mod, boss} {
-		w.Refuse(stranger, s, thread.Update{Name: ptr("x")}, gotong.CodeNotFound)
+		w.Refuse(stranger, s, thread.Update{Name: new("x")}, gotong.CodeNotFound)
 	}
 }
 
@@ -69,7 +70,7 @@ func TestATitleOfAPrivateThread(t *testing.T) {
 func TestErasedTitles(t *testing.T) {
 	w := communitytest.Run(t, thread.Kind())
 	first := w.Do(ani, s, thread.Create{ScopeID: "rt05", Privacy: thread.Public, Title: thread.Title{Name: "one", Topic: "topic", Icon: "👍"}})[0]
-	second := w.Do(ani, s, thread.Update{Name: ptr("two")})[0]
+	second := w.Do(ani, s, thread.Update{Name: new("two")})[0]
 	erase := func(e gotong.Event) thread.Title {
 		w.Do(boss, s, gotong.Erase{Events: []gotong.EventID{e.ID}, Reason: "by order"})
 		return docOf(t, w).Title
@@ -80,7 +81,7 @@ func TestErasedTitles(t *testing.T) {
 	if got := erase(first); got != (thread.Title{}) {
 		t.Fatalf("after the first: %+v", got)
 	}
-	w.Do(ani, s, thread.Update{Name: ptr("three")})
+	w.Do(ani, s, thread.Update{Name: new("three")})
 	if got := docOf(t, w).Name; got != "three" {
 		t.Fatalf("a new name: %q", got)
 	}
@@ -91,13 +92,13 @@ func TestErasedTitles(t *testing.T) {
 func TestAnArchivedThreadCanOnlyBeRead(t *testing.T) {
 	w := staffed(t, thread.Public, thread.All)
 	m := post(w, citra, "Halo")
-	w.Refuse(citra, s, thread.Update{Archived: ptr(true)}, gotong.CodeForbidden)
-	w.Idle(ani, s, thread.Update{Archived: ptr(false)})
-	events := w.Do(budi, s, thread.Update{Name: ptr("Lama"), Archived: ptr(true)})
+	w.Refuse(citra, s, thread.Update{Archived: new(true)}, gotong.CodeForbidden)
+	w.Idle(ani, s, thread.Update{Archived: new(false)})
+	events := w.Do(budi, s, thread.Update{Name: new("Lama"), Archived: new(true)})
 	if len(events) != 2 || events[1].Type != thread.EvArchived || docOf(t, w).ArchivedAt != events[1].At {
 		t.Fatalf("got %+v, %+v", events, docOf(t, w))
 	}
-	w.Idle(ani, s, thread.Update{Archived: ptr(true)})
+	w.Idle(ani, s, thread.Update{Archived: new(true)})
 	for name, data := range map[string]any{
 		"post":  thread.Post{Body: "x"},
 		"edit":  thread.Edit{MessageID: m.ID, Body: "x"},
@@ -117,7 +118,7 @@ func TestAnArchivedThreadCanOnlyBeRead(t *testing.T) {
 	}
 	w.Do(citra, s, thread.Delete{MessageID: m.ID})
 	w.Do(dewi, s, thread.Join{})
-	w.Do(mod, s, thread.Update{Archived: ptr(false)})
+	w.Do(mod, s, thread.Update{Archived: new(false)})
 	if a := w.Access(s, viewer(citra)); a.SilentUntil > w.Now() {
 		t.Fatalf("silent until %s", a.SilentUntil)
 	}

@@ -225,7 +225,8 @@ func (r *routes) memberRoutes(api *httpapi.API) {
 				ID: "leave-case", Summary: "Leave a case", Description: "Your votes on an open gate still count.",
 			},
 			List: httpapi.Route{
-				ID: "list-case-members", Summary: "List the members of a case", Description: "For its members, in order of user id; webhooks included.",
+				ID: "list-case-members", Summary: "List the members of a case",
+				Description: "For its members, in order of user id; webhooks included.",
 			},
 			Remove: httpapi.Route{
 				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member, also a webhook, from a case",

@@ -26,7 +26,8 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
-		Summary: "Count unread messages", Description: "For each of your threads that is not archived, newest thread first; counted to 999.",
+		Summary:     "Count unread messages",
+		Description: "For each of your threads that is not archived, newest thread first; counted to 999.",
 	}, c.listUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-presence", Method: http.MethodGet, Path: base + "/presence", Tag: tagReading,

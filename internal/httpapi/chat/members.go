@@ -99,8 +99,9 @@ func chain(s gotong.State) []gotong.Stream { return thread.Chain(docOf(s), s.Str
 
 func (c *chat) show(l view.Look, seat members.Seat) *MemberView {
 	v := &MemberView{
-		ThreadID: l.Stream.ID(), UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username, JoinedAtMS: seat.JoinedAt.Milli(),
-		LeftAtMS: seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
+		ThreadID: l.Stream.ID(), UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username,
+		JoinedAtMS: seat.JoinedAt.Milli(),
+		LeftAtMS:   seat.LeftAt.Milli(), Banned: seat.Ever, BanUntilMS: seat.UntilMS,
 	}
 	if seat.JoinedAt != 0 && !seat.Webhook {
 		v.Role = c.Rules.RoleIn(docOf(l.State), seat.UserID, seat.Role)

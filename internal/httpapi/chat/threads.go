@@ -40,8 +40,8 @@ func (c *chat) threadRoutes(api *httpapi.API) {
 	})
 	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
 		ID: "update-thread", Method: http.MethodPatch, Tag: tagThreads, Subject: subject, Summary: "Change or archive a thread",
-		Description: "For its owners and admins, and platform moderators. Absent fields stay unchanged, an empty text removes the old one. " +
-			"Nobody can write in an archived thread.",
+		Description: "For its owners and admins, and platform moderators. Absent fields stay unchanged, " +
+			"an empty text removes the old one. Nobody can write in an archived thread.",
 	}, thread.CmdUpdate, func(b UpdateThread) any { return thread.Update(b) })
 	httpapi.RegisterWrite(api, c.Resource, httpapi.Route{
 		ID: "set-history", Method: http.MethodPut, Path: "/history", Tag: tagThreads, Subject: subject,

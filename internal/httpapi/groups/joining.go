@@ -313,7 +313,8 @@ func (g *groups) showRequests(ctx context.Context, page []row[group.Request]) []
 	users, list := g.Users(ctx, slices.Collect(maps.Keys(names))), make([]RequestView, len(page))
 	for i, r := range page {
 		list[i] = RequestView{
-			RequestID: r.name, UserID: r.doc.UserID, Name: names[r.doc.UserID], Username: users[r.doc.UserID], Message: r.doc.Message, Status: statusPending,
+			RequestID: r.name, UserID: r.doc.UserID, Name: names[r.doc.UserID], Username: users[r.doc.UserID],
+			Message: r.doc.Message, Status: statusPending,
 			RequestedAt: r.doc.At, RequestedAtMS: r.doc.At.Milli(),
 		}
 	}

@@ -113,6 +113,7 @@ func show(_ view.Look, seat members.Seat) *MemberView {
 		return nil
 	}
 	return &MemberView{
-		UserID: seat.UserID, Name: seat.Name, Username: seat.Username, Role: group.Role(seat.Role), JoinedAt: seat.JoinedAt, JoinedAtMS: seat.JoinedAt.Milli(),
+		UserID: seat.UserID, Name: seat.Name, Username: seat.Username, Role: group.Role(seat.Role),
+		JoinedAt: seat.JoinedAt, JoinedAtMS: seat.JoinedAt.Milli(),
 	}
 }

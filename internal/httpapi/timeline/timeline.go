@@ -44,7 +44,8 @@ type Actor struct {
 // ActorOf returns the actor of an event, with their names by id.
 func ActorOf(e gotong.Event, users, names map[string]string) Actor {
 	return Actor{
-		UserID: e.Actor.UserID, Username: users[e.Actor.UserID], Name: names[e.Actor.UserID], TokenRole: e.Actor.Role, RequestID: e.RequestID, CorrelationID: e.CorrelationID,
+		UserID: e.Actor.UserID, Username: users[e.Actor.UserID], Name: names[e.Actor.UserID], TokenRole: e.Actor.Role,
+		RequestID: e.RequestID, CorrelationID: e.CorrelationID,
 		RequestTSMS: e.At.Milli(),
 	}
 }
