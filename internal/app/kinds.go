@@ -109,7 +109,9 @@ func groupRoutes(a *App) func(*httpapi.API) {
 }
 
 func (a *App) membersOptions() members.Options {
-	return members.Options{Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Users: a.auth.Usernames, Store: a.store, Codec: a.codec, Views: a.views}
+	return members.Options{
+		Engine: a.engine, Delivery: a.hub, Names: a.auth.Names, Users: a.auth.Usernames, Store: a.store, Codec: a.codec, Views: a.views,
+	}
 }
 
 func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {

@@ -10,7 +10,6 @@ import (
 )
 
 //go:fix inline
-func ptr[T any](v T) *T { return new(v) }
 
 // Each row is one update of a thread with the title of before. want is the title
 // afterwards; changed is empty if nothing changes.

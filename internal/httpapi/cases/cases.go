@@ -264,7 +264,8 @@ func (r *routes) show(_ view.Look, seat members.Seat) *MemberView {
 		return nil
 	}
 	return &MemberView{
-		UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username, TrackRoles: append([]cases.Role{}, own.TrackRoles...),
+		UserID: seat.UserID, Webhook: seat.Webhook, Name: seat.Name, Username: seat.Username,
+		TrackRoles: append([]cases.Role{}, own.TrackRoles...),
 		JoinedAtMS: seat.JoinedAt.Milli(),
 	}
 }
