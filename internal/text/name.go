@@ -41,22 +41,31 @@ func name(s string) string {
 	}, s)))
 }
 
+// maxMarks is how many marks one letter may have: more than any orthography has.
+const maxMarks = 8
+
 func validName(s string) bool { return Legible(s) == s && Visible(s) }
 
 // Legible returns s without the characters that a name must not contain: control
 // characters, invisible ones, and those that change the direction of text (UAX #9),
 // which could reverse the name or the line around it. It keeps the invisible
 // characters of an emoji, and a joiner where a script needs it.
+// It drops a mark that has no letter, and all but the first [maxMarks] of one letter:
+// they would be drawn over what is beside the name.
 func Legible(s string) string {
 	var b strings.Builder
-	before := rune(0)
+	before, marks := rune(0), maxMarks // as if the beginning were full of them
 	for len(s) > 0 {
 		r, size := utf8.DecodeRuneInString(s)
 		if n := emojis().at(s, r); n > 0 {
-			size = n
-		} else if !shows(before, r, s[size:]) {
+			size, marks = n, 0
+		} else if mark := unicode.Is(unicode.M, r); !shows(before, r, s[size:]) || mark && marks == maxMarks {
 			s = s[size:]
 			continue
+		} else if mark {
+			marks++
+		} else if r != joiner && r != nonJoiner {
+			marks = 0
 		}
 		b.WriteString(s[:size])
 		before, s = r, s[size:]
