@@ -79,7 +79,7 @@ func (c *adminGrantCmd) Run(ctx context.Context, std *stdio) error {
 
 // through asks the server that has the store open to grant the role.
 func (c *adminGrantCmd) through(ctx context.Context) (app.Granted, error) {
-	token, err := operatorToken(&c.Config)
+	token, err := operatorToken(&c.Config, time.Minute)
 	if err != nil {
 		return app.Granted{}, err
 	}

@@ -27,6 +27,7 @@ type cli struct {
 	Copy        copyCmd        `cmd:"" help:"Move a whole log to another store."`
 	Export      exportCmd      `cmd:"" help:"Write a whole log to a file."`
 	ImportLog   importLogCmd   `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
+	Console     consoleCmd     `cmd:"" help:"Print a link to the operators' page of a running server."`
 	Gates       gatesCmd       `cmd:"" help:"Try whether a SurrealDB is fit for use: go or no-go."`
 	Bench       benchCmd       `cmd:"" help:"Measure a server, and check that it loses nothing."`
 	Conformance conformanceCmd `cmd:"" help:"Check whether a client follows the protocol."`

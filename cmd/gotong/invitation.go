@@ -27,6 +27,10 @@ func (c *demoCmd) invitation(std *stdio, a *app.App, place *demo.Neighbourhood) 
 		b.WriteString("  " + consoleAddress(a, place) + "\n")
 		b.WriteString("  or sign in at " + a.URL() + "/ as " + guest.Email + " with the password " + guest.Password + "\n")
 	}
+	if link, err := operatorPage(a.AdminURL(), &c.Config); c.Console && err == nil {
+		head("See what the server does, as its operator, for an hour")
+		b.WriteString("  " + link + "\n")
+	}
 	head("Read the documents of the API")
 	for _, page := range []string{"/docs", "/openapi.json", "/asyncapi.json"} {
 		b.WriteString("  " + a.URL() + page + "\n")

@@ -44,7 +44,7 @@ func order(ctx context.Context, c *config.Config, o app.Order) (app.Reply, error
 	if !errors.Is(err, app.ErrServing) {
 		return reply, err
 	}
-	token, err := operatorToken(c)
+	token, err := operatorToken(c, time.Minute)
 	if err != nil {
 		return reply, err
 	}
@@ -75,7 +75,7 @@ func checkStoreOf(c *config.Config) error {
 	return misconfigured(err)
 }
 
-func operatorToken(c *config.Config) (string, error) {
+func operatorToken(c *config.Config, life time.Duration) (string, error) {
 	secret, err := c.SigningSecret()
 	if err == nil && secret == nil {
 		secret, err = auth.ReadSigningKey(c.Data)
@@ -84,7 +84,7 @@ func operatorToken(c *config.Config) (string, error) {
 		return "", misuse("with the --data or --signing-key that the server has; or again while it is stopped",
 			"a server runs, and its signing key cannot be read: %w", err)
 	}
-	return auth.OperatorToken(secret, gotong.InstantOf(time.Now()))
+	return auth.OperatorToken(secret, gotong.InstantOf(time.Now()), life)
 }
 
 type readerListCmd struct {

@@ -71,7 +71,12 @@ func TestReaderAndJobCommands(t *testing.T) {
 		{"job retry mail one", "is due now", 0},
 		{"job list", "waiting", 0},
 	})
-	run("with a server elsewhere", "127.0.0.1:1", []step{{"job list --dead", "no answer", 1}})
+	run("with a server", admin, []step{
+		{"console", "http://" + admin + "/#token=", 0},
+		{"console", "&key=", 0},
+		{"console --console=false", "the console is off", 2},
+	})
+	run("with a server elsewhere", "127.0.0.1:1", []step{{"job list --dead", "no answer", 1}, {"console", "no answer", 1}})
 	if code := server.stop(); code != 0 {
 		t.Fatal(server.errs.String())
 	}

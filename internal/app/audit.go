@@ -88,17 +88,19 @@ func (a *App) keepCheckpoints(ctx context.Context) error {
 
 func (a *App) proofRoutes() func(*httpapi.API) {
 	return proofs.Routes(proofs.Options{
-		Views: a.views,
-		Prove: func(ctx context.Context, p gotong.Partition, position uint64, stream gotong.Stream, seq uint64) (proof.Event, error) {
-			if _, _, err := a.keeper.Await(ctx, p, position); err != nil {
-				return proof.Event{}, err
-			}
-			state, err := a.bare.State(ctx)
-			if err != nil {
-				return proof.Event{}, err
-			}
-			pinned := []audit.Pinned{a.keeper.Cosigned(), a.keeper.Pinned()}
-			return audit.Prove(ctx, a.store, a.codec, state.Eras, pinned, stream, seq)
-		},
+		Views: a.views, Prove: a.prove,
 	})
+}
+
+// prove implements [proofs.Options.Prove].
+func (a *App) prove(ctx context.Context, p gotong.Partition, position uint64, stream gotong.Stream, seq uint64) (proof.Event, error) {
+	if _, _, err := a.keeper.Await(ctx, p, position); err != nil {
+		return proof.Event{}, err
+	}
+	state, err := a.bare.State(ctx)
+	if err != nil {
+		return proof.Event{}, err
+	}
+	pinned := []audit.Pinned{a.keeper.Cosigned(), a.keeper.Pinned()}
+	return audit.Prove(ctx, a.store, a.codec, state.Eras, pinned, stream, seq)
 }

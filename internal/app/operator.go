@@ -148,8 +148,9 @@ func findAccount(ctx context.Context, from store.Committer, who string) (string,
 const OrderPath = "/v1/operator/orders"
 
 // Order is what an operator asks about the readers, the jobs or the access to the
-// streams of a store. Do is readers, skip, rebuild, jobs, retry or explain; the other fields are those that it
-// needs.
+// streams of a store. Do is readers, skip, rebuild, jobs, retry or explain or, of a
+// running server alone, streams, event, webhooks, gates or storage; the other fields
+// are those that it needs.
 type Order struct {
 	Do        string           `json:"do"`
 	Reader    string           `json:"reader,omitempty"`
@@ -159,6 +160,8 @@ type Order struct {
 	Dead      bool             `json:"dead,omitempty"`
 	User      string           `json:"user,omitempty"`
 	Stream    gotong.Stream    `json:"stream,omitempty"`
+	Seq       uint64           `json:"seq,omitempty"`
+	Most      int              `json:"most,omitempty"` // of the jobs to read; 0: all
 }
 
 // Reply is the answer to an [Order]. Error is the reason for which nothing was
@@ -169,6 +172,8 @@ type Reply struct {
 	Jobs    []Job           `json:"jobs,omitempty"`
 	Lines   []string        `json:"lines,omitempty"`
 	Error   string          `json:"error,omitempty"`
+
+	Look
 }
 
 // Job is a job as operators see it, without its body.
@@ -208,7 +213,7 @@ func (o *Order) on(ctx context.Context, s store.Whole, now gotong.Instant) (repl
 		err = reader.Rebuild(ctx, s, Readers(), o.Reader)
 	case "jobs":
 		var jobs []store.Job
-		jobs, err = reader.Jobs(ctx, s, o.Dead)
+		jobs, err = reader.Jobs(ctx, s, o.Dead, o.Most)
 		for i := range jobs {
 			j := &jobs[i]
 			reply.Jobs = append(reply.Jobs, Job{j.Queue, j.ID, j.Due, j.Attempt, j.Crashes, j.Lease > now, j.Dead, j.Error})
@@ -238,7 +243,7 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 	body := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096))
 	body.DisallowUnknownFields()
 	if err = body.Decode(&o); err == nil {
-		reply, err = o.on(r.Context(), a.bare, a.now())
+		reply, err = a.order(r.Context(), &o)
 	}
 	if err != nil {
 		reply, status = Reply{Error: err.Error()}, http.StatusConflict

@@ -185,10 +185,12 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	}
 	mounts := console.Mounts(a.cfg.Console)
 	mounts["GET /asyncapi.json"] = realtime.Document()
+	admin := console.OperatorMounts(a.cfg.Console)
+	admin["POST "+OrderPath] = http.HandlerFunc(a.serveOrder)
 	return httpapi.New(httpapi.Options{
 		Auth: httpapi.Tokens(a.auth), Clock: a.clock, Epoch: a.store.Epoch(), Log: a.log, Routes: routes, Realtime: a.live,
 		Mounts:      mounts,
-		AdminMounts: map[string]http.Handler{"POST " + OrderPath: http.HandlerFunc(a.serveOrder)},
+		AdminMounts: admin,
 		Origins:     a.cfg.AllowedOrigins, TrustedProxies: proxies, ProxyHeader: a.cfg.ProxyHeader,
 		Limits: httpapi.Limits{
 			User:    httpapi.Rate{PerSecond: a.cfg.UserRate, Burst: a.cfg.UserBurst},

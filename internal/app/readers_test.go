@@ -39,7 +39,7 @@ func TestJobsReachTheEngine(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- a.Run(ctx) }()
 	for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
-		jobs, err := reader.Jobs(t.Context(), a.bare, false)
+		jobs, err := reader.Jobs(t.Context(), a.bare, false, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,11 +9,11 @@ import (
 	"gotong.dev/gotong"
 )
 
-func TestAnOperatorTokenIsValidForAMinute(t *testing.T) {
+func TestAnOperatorTokenIsValidForItsLife(t *testing.T) {
 	h := build(t, nil)
 	made := func(secret string) string {
 		t.Helper()
-		text, err := OperatorToken([]byte(secret), h.now())
+		text, err := OperatorToken([]byte(secret), h.now(), time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +35,7 @@ func TestAnOperatorTokenIsValidForAMinute(t *testing.T) {
 	}
 	_, err = h.Verify(t.Context(), text)
 	wantCode(t, err, gotong.CodeUnauthorized)
-	h.pass(operatorLife)
+	h.pass(time.Minute)
 	_, err = h.Verify(t.Context(), token)
 	wantCode(t, err, gotong.CodeUnauthorized)
 }

@@ -234,18 +234,16 @@ func (s *Service) bypass(ctx context.Context) (Principal, error) {
 	return p, err
 }
 
-const operatorLife = time.Minute
-
 // Operator is the actor of commands from the server's own command line: an admin
 // without an account, under this name in the log.
 func Operator() gotong.Actor { return gotong.Actor{UserID: "operator", Role: gotong.RoleAdmin} }
 
-// OperatorToken returns a token for [Operator] that is valid for a minute. It needs
+// OperatorToken returns a token for [Operator] that is valid for so long. It needs
 // the signing key, with which one could sign in as any user anyway.
-func OperatorToken(secret []byte, now gotong.Instant) (string, error) {
+func OperatorToken(secret []byte, now gotong.Instant, life time.Duration) (string, error) {
 	t, actor, issued := tokens{secret: secret}, Operator(), now.Time().Truncate(time.Second)
 	return sign(t.operatorKid(), t.operatorKey(), jwt.MapClaims{
-		"sub": actor.UserID, "role": actor.Role, "iat": issued.Unix(), "exp": issued.Add(operatorLife).Unix(),
+		"sub": actor.UserID, "role": actor.Role, "iat": issued.Unix(), "exp": issued.Add(life).Unix(),
 		"jti": hex.EncodeToString(random(12)),
 	})
 }

@@ -1,5 +1,6 @@
-// Package console is the page at /: a chat for people in a browser. The page is
-// built from app/ into dist/, which is embedded.
+// Package console is the pages at /: a chat for people in a browser and, on the
+// listener for operators, what the server does. They are built from app/ into dist/,
+// which is embedded.
 //
 // Everything that the page needs comes from this server. Its content security
 // policy allows no other source, no inline script or style, and no frame around
@@ -75,6 +76,16 @@ func Mounts(on bool) map[string]http.Handler {
 			httpapi.WriteProblem(w, r, gotong.NotFound())
 		}),
 	}
+}
+
+// OperatorMounts returns the handlers of the operators' page by pattern; none if
+// the console is off.
+func OperatorMounts(on bool) map[string]http.Handler {
+	if !on {
+		return map[string]http.Handler{}
+	}
+	assets := Mounts(true)["GET /assets/{name}"]
+	return map[string]http.Handler{"GET /{$}": load(dist, "dist/operator.html"), "GET /assets/{name}": assets}
 }
 
 // file is one file of the page, as it is and compressed.

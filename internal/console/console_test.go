@@ -142,3 +142,34 @@ func TestOff(t *testing.T) {
 		}
 	}
 }
+
+// TestOperatorsPage: the page of the operators' listener has the same policy and no
+// service worker, and is not there if the console is off.
+func TestOperatorsPage(t *testing.T) {
+	mounts := console.OperatorMounts(true)
+	mux := http.NewServeMux()
+	for pattern, h := range mounts {
+		mux.Handle(pattern, h)
+	}
+	get := func(path string) *httptest.ResponseRecorder {
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), "GET", path, nil))
+		return w
+	}
+	page := get("/").Body.String()
+	links := regexp.MustCompile(`(?:src|href)="(/assets/[^"]+)"`).FindAllStringSubmatch(page, -1)
+	if bad := regexp.MustCompile(`<script[^>]*>[^<]|<style|\sstyle=|\son\w+=|https?:|javascript:`).FindString(page); bad != "" || len(links) != 3 {
+		t.Errorf("the page contains %q and %d links", bad, len(links))
+	}
+	for _, path := range []string{"/", links[0][1], links[1][1], links[2][1]} {
+		if w := get(path); w.Code != http.StatusOK || !strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'; script-src 'self'") {
+			t.Errorf("%s: %d, %v", path, w.Code, w.Header())
+		}
+	}
+	if w := get("/sw.js"); w.Code != http.StatusNotFound {
+		t.Errorf("a service worker: %d", w.Code)
+	}
+	if off := console.OperatorMounts(false); len(off) > 0 {
+		t.Errorf("while the console is off: %v", off)
+	}
+}

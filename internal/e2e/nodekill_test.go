@@ -119,7 +119,7 @@ func openCase(ctx context.Context, t *testing.T, url, scope string) gotong.Strea
 func settled(ctx context.Context, t *testing.T, s store.Whole) {
 	t.Helper()
 	for {
-		jobs, err := reader.Jobs(ctx, s, false)
+		jobs, err := reader.Jobs(ctx, s, false, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -153,24 +153,52 @@ func (h *hush) views(user string, secret bool) (all []byte) {
 // jobs, readers and the log.
 func (h *hush) operators() []byte {
 	h.t.Helper()
-	all := slices.Concat(h.get("", h.admin+"/metrics"), h.get("", h.admin+"/readyz"), h.log.text())
+	return slices.Concat(h.get("", h.admin+"/metrics"), h.get("", h.admin+"/readyz"), h.log.text(), h.replies())
+}
+
+// replies returns the answers to all orders that only read.
+func (h *hush) replies() (all []byte) {
+	h.t.Helper()
+	for _, do := range h.orders() {
+		status, reply := h.order(h.operatorToken(), do)
+		if status != http.StatusOK {
+			h.t.Fatalf("%+v: %d, %s", do, status, reply)
+		}
+		all = append(all, reply...)
+	}
+	return all
+}
+
+func (h *hush) operatorToken() string {
+	h.t.Helper()
 	key := []byte(secret)
 	if backendOf(h.t, h.dir).store == "" {
 		key = must(auth.ReadSigningKey(h.dir))(h.t)
 	}
-	token := must(auth.OperatorToken(key, h.clock.Now()))(h.t)
-	for _, do := range []string{"jobs", "readers"} {
-		body := strings.NewReader(encode(app.Order{Do: do}))
-		req := must(http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.admin+app.OrderPath, body))(h.t)
-		req.Header.Set("Authorization", "Bearer "+token)
-		resp, err := h.web.Do(req)
-		if err != nil || resp.StatusCode != http.StatusOK {
-			h.t.Fatal(resp, err)
-		}
-		all = append(all, must(io.ReadAll(resp.Body))(h.t)...)
-		_ = resp.Body.Close()
+	return must(auth.OperatorToken(key, h.clock.Now(), time.Minute))(h.t)
+}
+
+// order gives the server an order.
+func (h *hush) order(token string, do app.Order) (status int, reply []byte) {
+	h.t.Helper()
+	req := must(http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.admin+app.OrderPath, strings.NewReader(encode(do))))(h.t)
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp := must(h.web.Do(req))(h.t)
+	defer func() { _ = resp.Body.Close() }()
+	return resp.StatusCode, must(io.ReadAll(resp.Body))(h.t)
+}
+
+// orders are all that read, and every event of the cases.
+func (h *hush) orders() (list []app.Order) {
+	for _, do := range []string{"jobs", "readers", "streams", "webhooks", "gates", "storage"} {
+		list = append(list, app.Order{Do: do})
 	}
-	return all
+	for secret, s := range h.cases {
+		for _, e := range h.events(secret) {
+			list = append(list, app.Order{Do: "event", Stream: s, Seq: e.Seq})
+		}
+	}
+	return list
 }
 
 // follow opens a socket of which every byte is kept and subscribes to both cases. It

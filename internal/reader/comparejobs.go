@@ -27,7 +27,7 @@ func compareJobs(ctx context.Context, s Whole, r *Reader, report func(Difference
 	if err != nil {
 		return err
 	}
-	list, err := Jobs(ctx, s, false)
+	list, err := Jobs(ctx, s, false, 0)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (w *world) put(jobs ...store.Job) {
 
 func (w *world) job(id string) (job store.Job, found bool) {
 	w.Helper()
-	jobs, err := Jobs(w.Context(), w.s, false)
+	jobs, err := Jobs(w.Context(), w.s, false, 0)
 	w.check(err)
 	for _, j := range jobs {
 		if j.ID == id {
@@ -165,7 +165,7 @@ func TestJobOutcomes(t *testing.T) {
 		if took := w.clock.Now().Sub(began); took < time.Hour || took > 4*time.Hour {
 			t.Errorf("it was given up after %v", took)
 		}
-		dead, err := Jobs(w.Context(), w.s, true)
+		dead, err := Jobs(w.Context(), w.s, true, 0)
 		w.check(err)
 		if len(dead) != 1 || dead[0].Attempt != maxFailures || h.of("dies") != maxFailures {
 			t.Errorf("%+v, ran %d times", dead, h.of("dies"))
@@ -329,7 +329,7 @@ func TestNodesRaceForJobs(t *testing.T) {
 						t.Errorf("job %s had %d effects", id, effects[id])
 					}
 				}
-				if left, err := Jobs(w.Context(), w.s, false); err != nil || len(left) > 0 {
+				if left, err := Jobs(w.Context(), w.s, false, 0); err != nil || len(left) > 0 {
 					t.Errorf("left: %v %v", left, err)
 				}
 				for _, stop := range stops {
@@ -368,7 +368,7 @@ func TestJobsWhileTheClockIsSet(t *testing.T) {
 					t.Errorf("they ran %d and %d times", h.of("running"), h.of("orphan"))
 				}
 				wait(2 * time.Hour)
-				if left, err := Jobs(w.Context(), w.s, false); err != nil || len(left) > 0 || h.of("soon") != 1 {
+				if left, err := Jobs(w.Context(), w.s, false, 0); err != nil || len(left) > 0 || h.of("soon") != 1 {
 					t.Errorf("left: %v %v; soon ran %d times", left, err, h.of("soon"))
 				}
 			})
@@ -450,7 +450,7 @@ func TestJobsAreBounded(t *testing.T) {
 		began := w.clock.Now()
 		defer w.start(w.runner(nil, handler))()
 		for {
-			left, err := Jobs(w.Context(), w.s, false)
+			left, err := Jobs(w.Context(), w.s, false, 0)
 			w.check(err)
 			if len(left) == 0 {
 				break

@@ -136,7 +136,7 @@ func (n *node) settle() {
 		if err != nil {
 			n.Fatal(err)
 		}
-		jobs, err := Jobs(ctx, n.s, false)
+		jobs, err := Jobs(ctx, n.s, false, 0)
 		if err != nil {
 			n.Fatal(err)
 		}

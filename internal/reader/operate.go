@@ -205,7 +205,7 @@ func removeDamaged(ctx context.Context, s store.Whole, r *Reader) error {
 	if r.Ran == nil {
 		return nil
 	}
-	jobs, err := Jobs(ctx, s, false)
+	jobs, err := Jobs(ctx, s, false, 0)
 	for i := 0; i < len(jobs) && err == nil; i++ {
 		if _, whole := r.Ran(jobs[i]); jobs[i].Queue == r.Name && !whole {
 			err = s.SettleJob(ctx, jobs[i], nil)
@@ -214,19 +214,21 @@ func removeDamaged(ctx context.Context, s store.Whole, r *Reader) error {
 	return err
 }
 
-// Jobs returns every job of the store, or the dead ones alone.
-func Jobs(ctx context.Context, s Whole, dead bool) (list []store.Job, err error) {
-	for after := ""; ; {
+// Jobs returns the jobs of the store, or the dead ones alone. It reads up to most
+// jobs; 0: all.
+func Jobs(ctx context.Context, s Whole, dead bool, most int) (list []store.Job, err error) {
+	for read, after := 0, ""; ; {
 		rows, err := s.Rows(ctx, store.AllJobs, after, store.MaxRead)
 		if err != nil {
 			return nil, err
 		}
+		read += len(rows.Jobs)
 		for _, job := range rows.Jobs {
 			if job.Dead || !dead {
 				list = append(list, job)
 			}
 		}
-		if after = rows.Next; after == "" {
+		if after = rows.Next; after == "" || most > 0 && read >= most {
 			return list, nil
 		}
 	}
@@ -234,7 +236,7 @@ func Jobs(ctx context.Context, s Whole, dead bool) (list []store.Job, err error)
 
 // Retry makes a job due now and forgets its failures. A dead job lives again.
 func Retry(ctx context.Context, s store.Whole, queue, id string, now gotong.Instant) error {
-	jobs, err := Jobs(ctx, s, false)
+	jobs, err := Jobs(ctx, s, false, 0)
 	if err != nil {
 		return err
 	}

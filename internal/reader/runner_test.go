@@ -384,7 +384,7 @@ func TestCursorBeyondTheLog(t *testing.T) {
 		wait(2 * poll)
 		w.commit(1, r)
 		wait(time.Second)
-		jobs, err := Jobs(w.Context(), w.s, false)
+		jobs, err := Jobs(w.Context(), w.s, false, 0)
 		w.check(err)
 		if stops := r.Stopped(); len(stops) != 0 || len(jobs) != 1 {
 			t.Errorf("%+v, %+v", stops, jobs)
@@ -408,7 +408,7 @@ func TestRebuild(t *testing.T) {
 		w.check(w.s.Advance(w.Context(), store.Step{
 			Reader: "a", From: snap.Cursors[at], To: snap.Cursors[at], Changes: []store.Change{{Key: stray, Body: []byte(`{}`)}},
 		}))
-		jobs, err := Jobs(w.Context(), w.s, false)
+		jobs, err := Jobs(w.Context(), w.s, false, 0)
 		w.check(err)
 		done := slices.DeleteFunc(jobs, func(j store.Job) bool { return j.Queue != "a" })[0]
 		w.check(w.s.SettleJob(w.Context(), done, nil)) // must not come again
@@ -421,7 +421,7 @@ func TestRebuild(t *testing.T) {
 		}))
 		w.tallied("a", "as", nil)
 		w.tallied("b", "bs", nil)
-		jobs, err = Jobs(w.Context(), w.s, false)
+		jobs, err = Jobs(w.Context(), w.s, false, 0)
 		w.check(err)
 		before := len(jobs)
 		w.check(w.s.SettleJob(w.Context(), done, nil))
@@ -430,7 +430,7 @@ func TestRebuild(t *testing.T) {
 			w.commit(i%5, r)
 		}
 		wait(2 * poll)
-		if jobs, err = Jobs(w.Context(), w.s, false); err != nil || len(jobs) != before-1+40 {
+		if jobs, err = Jobs(w.Context(), w.s, false, 0); err != nil || len(jobs) != before-1+40 {
 			t.Errorf("%d jobs, want %d: each reader makes 20 of the new commits (%v)", len(jobs), before-1+40, err)
 		}
 		if err := Rebuild(w.Context(), w.s, readers, "none"); err == nil {
@@ -449,7 +449,7 @@ func TestRebuildThatBrokeOff(t *testing.T) {
 			w.commit(i%5, r)
 		}
 		wait(time.Second)
-		jobs, err := Jobs(w.Context(), w.s, false)
+		jobs, err := Jobs(w.Context(), w.s, false, 0)
 		w.check(err)
 		w.check(w.s.SettleJob(w.Context(), jobs[0], nil)) // must not come again
 		w.s.Fail(storetest.OpAdvance, 2, errBroken)
@@ -466,7 +466,7 @@ func TestRebuildThatBrokeOff(t *testing.T) {
 		}
 		w.check(Rebuild(w.Context(), w.s, readers, "a"))
 		wait(2 * poll)
-		if left, err := Jobs(w.Context(), w.s, false); err != nil || len(left) != len(jobs)-1 {
+		if left, err := Jobs(w.Context(), w.s, false, 0); err != nil || len(left) != len(jobs)-1 {
 			t.Errorf("%d jobs, want %d (%v)", len(left), len(jobs)-1, err)
 		}
 		w.check(w.s.Advance(w.Context(), store.Step{Reader: "x", Jobs: jobs[:1]})) // for the comparison

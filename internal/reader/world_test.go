@@ -156,7 +156,7 @@ func (w *world) tallied(name, collection string, without map[gotong.Partition][]
 		}
 		after = rows.Next
 	}
-	jobs, err := Jobs(w.Context(), w.s, false)
+	jobs, err := Jobs(w.Context(), w.s, false, 0)
 	w.check(err)
 	var ids, want []string
 	for _, j := range jobs {

@@ -99,6 +99,14 @@ func orderOf(job store.Job) (o order, err error) {
 	return o, err
 }
 
+// StreamOf returns the stream of which a job is a timer; empty if it is none.
+func StreamOf(job store.Job) gotong.Stream {
+	if o, err := orderOf(job); job.Queue == queue && err == nil {
+		return o.Stream
+	}
+	return ""
+}
+
 func idOf(o order) string { return reader.RequestID(queue, string(o.Stream), o.Type, string(o.Data)) }
 
 // Executor runs commands; the engine is one.

@@ -287,7 +287,7 @@ func TestRebuildMakesLostJobsAgain(t *testing.T) {
 				w.must("budi", vote, cases.CmdObject, cases.Object{Gate: gate, Reason: "belum"})
 				consent, _ := w.found()
 				wait(slack)
-				jobs, err := reader.Jobs(context.Background(), w.s, false)
+				jobs, err := reader.Jobs(context.Background(), w.s, false, 0)
 				w.check(err)
 				if len(jobs) != 4 {
 					w.Fatalf("%d jobs", len(jobs))
@@ -306,7 +306,7 @@ func TestRebuildMakesLostJobsAgain(t *testing.T) {
 				w.want(vote, cases.EvObjected, cases.EvTallied, cases.EvRejected)
 				w.want(consent, cases.EvApplied)
 				w.want(closed, cases.EvApplied)
-				if jobs, err = reader.Jobs(context.Background(), w.s, false); len(jobs) > 0 || err != nil {
+				if jobs, err = reader.Jobs(context.Background(), w.s, false, 0); len(jobs) > 0 || err != nil {
 					w.Errorf("%v, %v", jobs, err)
 				}
 			})

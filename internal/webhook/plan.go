@@ -11,6 +11,7 @@
 package webhook
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -49,6 +50,20 @@ type marked struct {
 // the position of its newest such event.
 type due struct {
 	Stream gotong.Stream `json:"stream"`
+}
+
+// Planned returns the webhooks of a store by id, except those that were removed.
+func Planned(ctx context.Context, from store.Loader) (map[string]webhook.Webhook, error) {
+	var need store.Need
+	for p := range gotong.Partition(gotong.Partitions) {
+		need.Documents = append(need.Documents, planKey(p))
+	}
+	snap, err := from.Load(ctx, need)
+	all := plan{}
+	for _, body := range snap.Documents {
+		err = errors.Join(err, json.Unmarshal(body, &all)) // adds to the map
+	}
+	return all, err
 }
 
 func planKey(p gotong.Partition) gotong.Key {

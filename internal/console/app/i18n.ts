@@ -126,10 +126,12 @@ export function setLanguage(to: Language): void {
 }
 document.documentElement.lang = now
 
-/** The text of a key in the present language, with its {parts}. */
-export function t(key: Key, parts: Record<string, string | number> = {}): string {
-  return languages[now][key].replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ''))
+/** Returns a function for the text of a key in the present language, with its {parts}. */
+export function translator<K extends string>(of: Record<Language, Record<K, string>>) {
+  return (key: K, parts: Record<string, string | number> = {}): string =>
+    of[now][key].replace(/\{(\w+)\}/g, (_, name: string) => String(parts[name] ?? ''))
 }
+export const t = translator<Key>(languages)
 
 /** Whether there is such a text, for keys that depend on what the server sends. */
 export function known(key: string): key is Key {

@@ -47,6 +47,7 @@ func chromium(t *testing.T) string {
 type village struct {
 	address  string // of the server, host:port
 	token    string // of the guest, for an hour
+	operator string // the address of the operators' page
 	email    string
 	password string
 }
@@ -54,6 +55,7 @@ type village struct {
 var (
 	invited  = regexp.MustCompile(`http://(\S+)/#token=(\S+)`)
 	sesame   = regexp.MustCompile(`as (\S+@\S+) with the password (\S+)`)
+	operates = regexp.MustCompile(`http://\S+/#token=\S+&key=\S+`)
 	complete = "Ctrl-C ends it."
 )
 
@@ -95,7 +97,9 @@ func demo(t *testing.T, args ...string) village {
 	if door == nil || login == nil {
 		t.Fatalf("no address in:\n%s", text.String())
 	}
-	return village{address: door[1], token: door[2], email: login[1], password: login[2]}
+	return village{
+		address: door[1], token: door[2], operator: operates.FindString(text.String()), email: login[1], password: login[2],
+	}
 }
 
 // call sends a request to the API and returns the status of its answer.
@@ -401,6 +405,7 @@ func TestConsole(t *testing.T) {
 	in := browser(t)
 	v := demo(t)
 	t.Run("plain HTTP", func(t *testing.T) { plainHTTP(t, in, v) })
+	t.Run("operator", func(t *testing.T) { operator(t, in, v) })
 	t.Run("devices", func(t *testing.T) { devices(t, in, v) })
 	t.Run("newcomer", func(t *testing.T) { newcomer(t, in, v) }) // last, because it ends the login of the token
 }
@@ -639,6 +644,11 @@ func TestScreenshots(t *testing.T) {
 	})
 	for _, p := range tabs {
 		p.eval(`document.querySelector('dialog').close()`, nil)
+		p.operate(v.operator)
+		p.do(chromedp.Sleep(20 * time.Second)) // the charts get points; pictures only
+		p.shot("operator" + map[bool]string{true: "-phone", false: "-desktop"}[p.phone])
+		p.do(chromedp.Navigate("http://" + network.address + "/"))
+		p.click(`.sidebar .item:not(:has(.item-line > .icon))`)
 	}
 	network.set(true)
 	each("offline", func(p *tab) {

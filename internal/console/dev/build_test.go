@@ -24,7 +24,23 @@ func TestFresh(t *testing.T) {
 // TestTexts: both languages have the same keys with the same parts, and each text
 // is used.
 func TestTexts(t *testing.T) {
-	b, err := os.ReadFile("../app/i18n.ts")
+	sources := ""
+	list, err := filepath.Glob("../app/*.ts*")
+	for _, name := range list {
+		b, failed := os.ReadFile(name)
+		sources, err = sources+string(b), errors.Join(err, failed)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"i18n.ts", "operatorTexts.ts"} {
+		checkTexts(t, name, sources)
+	}
+}
+
+func checkTexts(t *testing.T, name, sources string) {
+	t.Helper()
+	b, err := os.ReadFile("../app/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,16 +50,7 @@ func TestTexts(t *testing.T) {
 	indonesian, _, _ := strings.Cut(rest, "\n}\n")
 	en, id := texts(english), texts(indonesian)
 	if len(en) < 100 {
-		t.Fatalf("only %d texts were found", len(en))
-	}
-	sources := ""
-	list, err := filepath.Glob("../app/*.ts*")
-	for _, name := range list {
-		b, failed := os.ReadFile(name)
-		sources, err = sources+string(b), errors.Join(err, failed)
-	}
-	if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%s: only %d texts were found", name, len(en))
 	}
 	for key, parts := range en {
 		if id[key] != parts || len(id) != len(en) {

@@ -63,12 +63,15 @@ func build() (map[string][]byte, error) {
 		files[name] = b
 		replace = append(replace, "%"+base+"%", "/"+name)
 	}
-	if err := bundle(files, &replace); err != nil {
+	if err := bundle(files, "main", &replace); err != nil {
 		return nil, err
 	}
 	assets := slices.Sorted(maps.Keys(files))
+	if err := bundle(files, "operator", &replace); err != nil { // of another listener, where no worker keeps it
+		return nil, err
+	}
 	names := strings.NewReplacer(replace...)
-	for _, name := range []string{"index.html", "manifest.webmanifest"} {
+	for _, name := range []string{"index.html", "operator.html", "manifest.webmanifest"} {
 		b, err := os.ReadFile(filepath.Join(app, name))
 		if err != nil {
 			return nil, err
@@ -78,10 +81,10 @@ func build() (map[string][]byte, error) {
 	return files, worker(files, assets)
 }
 
-// bundle adds the script and the style sheet.
-func bundle(files map[string][]byte, replace *[]string) error {
+// bundle adds the script and the style sheet of a page.
+func bundle(files map[string][]byte, entry string, replace *[]string) error {
 	options := common()
-	options.EntryPoints = []string{app + "/main.tsx"}
+	options.EntryPoints = []string{app + "/" + entry + ".tsx"}
 	options.EntryNames = "assets/[name]-[hash]"
 	options.ChunkNames = "assets/[name]-[hash]"
 	options.Splitting = true
@@ -92,8 +95,8 @@ func bundle(files map[string][]byte, replace *[]string) error {
 	}
 	for name, b := range outputs {
 		files[name] = b
-		if base := path.Base(name); strings.HasPrefix(base, "main-") {
-			*replace = append(*replace, "%main"+path.Ext(name)+"%", "/"+name)
+		if base := path.Base(name); strings.HasPrefix(base, entry+"-") {
+			*replace = append(*replace, "%"+entry+path.Ext(name)+"%", "/"+name)
 		}
 	}
 	return nil

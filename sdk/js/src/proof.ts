@@ -65,8 +65,11 @@ export async function checkEvent(client: Client, stream: string, seq: number, ke
   }
 }
 
-/** Checks a proof that is at hand. */
-export async function checkProof(proof: EventProof, keys: string[]): Promise<Checked> {
+/**
+ * Checks a proof that is at hand. With withheld, its data and content are not:
+ * then it shows that an event with this header is in the log, not what it says.
+ */
+export async function checkProof(proof: EventProof, keys: string[], withheld = false): Promise<Checked> {
   const subtle = globalThis.crypto?.subtle
   if (!subtle) return { result: 'not checked', reason: 'Web Crypto is missing: the page is not in a secure context' }
   const trusted = keys.map(parseKey)
@@ -77,21 +80,21 @@ export async function checkProof(proof: EventProof, keys: string[]): Promise<Che
     return { result: 'not checked', reason: 'this browser does not know Ed25519' }
   }
   try {
-    const checkpoint = await check(proof, trusted)
+    const checkpoint = await check(proof, trusted, withheld)
     for (const of of proof.evidence ?? []) {
       if (of.stream !== proof.stream || !(of.seq < proof.seq) || of.evidence) throw new Wrong('evidence of another event')
       await check(of, trusted)
     }
-    return { result: 'checked', ...checkpoint, data: parse(proof.data), ...(proof.content !== undefined && { content: parse(proof.content) }) }
+    return { result: 'checked', ...checkpoint, data: withheld ? undefined : parse(proof.data), ...(!withheld && proof.content !== undefined && { content: parse(proof.content) }) }
   } catch (error) {
     // What is malformed throws of itself, and is as wrong as what does not match.
     return { result: 'wrong', reason: error instanceof Wrong ? error.message : `malformed: ${(error as Error).message}` }
   }
 }
 
-async function check(e: EventProof, keys: Key[]): Promise<{ origin: string; size: number }> {
+async function check(e: EventProof, keys: Key[], withheld = false): Promise<{ origin: string; size: number }> {
   if (e.form !== 'gotong-event-proof-1') throw new Wrong('not a proof of an event')
-  await checkBytes(e)
+  await checkBytes(e, withheld)
   const { index, path, checkpoint } = parsePath(e.proof)
   const { origin, size, root } = await openCheckpoint(checkpoint, keys)
   const { partition, position } = e
@@ -105,7 +108,7 @@ async function check(e: EventProof, keys: Key[]): Promise<{ origin: string; size
 }
 
 /** The fields give the chain value, and data and content match their commitments. */
-async function checkBytes(e: EventProof): Promise<void> {
+async function checkBytes(e: EventProof, withheld: boolean): Promise<void> {
   const n = e.seq - e.first
   if (!(e.first > 0 && n >= 0 && n < e.chains.length)) throw new Wrong('the place of the event in its commit')
   const id = hex(e.id.replaceAll('-', ''))
@@ -114,6 +117,7 @@ async function checkBytes(e: EventProof): Promise<void> {
     field(hex(e.data_commitment)), field(hex(e.content_commitment)))
   if (!same(chain, hex(e.chains[n]!)) || instantOf(id) !== e.at) throw new Wrong('the chain value')
   if (n > 0 && e.chains[n - 1] !== e.prev) throw new Wrong('the previous chain value')
+  if (withheld) return
   const commits = async (tag: number, salt: string | undefined, body: string, to: string) =>
     base64(salt ?? '').length === 32 && same(await sha256(bytes(tag), base64(salt!), base64(body)), hex(to))
   if (!(await commits(0x20, e.data_salt, e.data, e.data_commitment))) throw new Wrong('the data')
