@@ -53,7 +53,6 @@ func (r *round) lane(ctx context.Context, s gotong.Stream, limit int) (finished 
 		switch a := r.send(ctx, m); a.outcome {
 		case accepted:
 			w.seq, l = m.seq, Lane{Seq: m.seq}
-			r.block(s, 0)
 		case rejected:
 			l.Attempts, l.Next = l.Attempts+1, m.seq
 			finished, err = r.rejected(ctx, s, &l, m, a)
@@ -68,7 +67,7 @@ func (r *round) lane(ctx context.Context, s gotong.Stream, limit int) (finished 
 			err = k.save(ctx, r.opt.Store, l)
 		}
 	}
-	if finished && l.Attempts == 0 {
+	if finished && l.Attempts == 0 { // not before: marks that were passed while it waited are found nowhere else
 		r.block(s, 0)
 	}
 	if saved := k.save(ctx, r.opt.Store, l); err == nil {
@@ -83,7 +82,6 @@ func (r *round) rejected(ctx context.Context, s gotong.Stream, l *Lane, m *messa
 	if l.Attempts > len(r.opt.Waits) {
 		err := r.bury(ctx, Dead{Stream: s, Seq: m.seq, EventID: m.id, Attempts: l.Attempts, Status: a.status, Why: "rejected"})
 		*l = Lane{Seq: m.seq}
-		r.block(s, 0)
 		return false, err
 	}
 	if r.tooMany(a) {

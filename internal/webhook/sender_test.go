@@ -133,6 +133,43 @@ func TestAfterACrashARunIsShort(t *testing.T) {
 	}
 }
 
+// TestALaneThatWaitedGoesOn: after the receiver accepts the event that it rejected, the
+// events behind it follow, also if a failure or the end of a short run comes between.
+func TestALaneThatWaitedGoesOn(t *testing.T) {
+	for name, resume := range map[string]func(w *world){
+		"at once": func(*world) {},
+		"after a short run": func(w *world) {
+			_, err := w.sender.Handler().Run(w.Context(), store.Job{Queue: webhook.Queue, ID: hook.ID(), Crashes: 1})
+			w.check(err)
+		},
+		"after a failure": func(w *world) {
+			w.statuses = []int{http.StatusNoContent, http.StatusServiceUnavailable}
+			w.turn()
+			w.clock.Pass(time.Minute)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, rules.Standard)
+			w.status = http.StatusUnprocessableEntity
+			want := make([]string, 103) // more than a lane sends in a round
+			for i := range want {
+				want[i] = strconv.Itoa(i)
+				w.say(want[i])
+			}
+			w.turn()
+			w.status = http.StatusNoContent
+			w.clock.Pass(time.Minute)
+			before := len(w.got)
+			resume(w)
+			w.turn()
+			got := texts(w.got[before:])
+			if got = slices.Compact(got); !slices.Equal(got, want) || len(w.state().Blocked) != 0 {
+				t.Errorf("%d events, want %d; state %+v", len(got), len(want), w.state().Blocked)
+			}
+		})
+	}
+}
+
 // TestANewEpoch: a history that was restored begins with one message, and each lane
 // goes on after what the restored history knows to be accepted.
 func TestANewEpoch(t *testing.T) {

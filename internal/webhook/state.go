@@ -75,7 +75,7 @@ const maxSecrets = 4
 type State struct {
 	Epoch   gotong.Epoch `json:"epoch"`
 	Done    uint64       `json:"done"`              // all marks up to this position were served, except those of Blocked
-	Blocked []Blocked    `json:"blocked,omitempty"` // the lanes that wait, because the receiver rejects their next event
+	Blocked []Blocked    `json:"blocked,omitempty"` // the lanes whose next event the receiver rejects, and those that catch up after that
 
 	Failures     int            `json:"failures,omitempty"`       // in a row, of the receiver as a whole
 	Until        gotong.Instant `json:"until,omitzero"`           // nothing is sent before it

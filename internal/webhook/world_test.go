@@ -67,6 +67,7 @@ type world struct {
 
 	mu       sync.Mutex
 	status   int
+	statuses []int // of the next requests, before status
 	got      []request
 	warnings []warning
 	counted  map[string]int
@@ -126,7 +127,11 @@ func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.got = append(w.got, req)
-	rw.WriteHeader(w.status)
+	status := w.status
+	if len(w.statuses) > 0 {
+		status, w.statuses = w.statuses[0], w.statuses[1:]
+	}
+	rw.WriteHeader(status)
 }
 
 func (w *world) count(what string) {
