@@ -41,7 +41,7 @@ var entries = index([]Entry{
 	{
 		gotong.CodeCursorInvalid, http.StatusBadRequest, "Malformed cursor", false, 0,
 		"The cursor is not one that this server returned.",
-		"Send a cursor exactly as you received it, or start to begin with the first event.",
+		"Send a cursor exactly as you received it, or the word start to begin with the first event.",
 	},
 	{
 		gotong.CodeUnauthorized, http.StatusUnauthorized, "Not authenticated", false, 4401,
@@ -51,13 +51,13 @@ var entries = index([]Entry{
 	},
 	{
 		gotong.CodeForbidden, http.StatusForbidden, "Not allowed", false, 4403,
-		"You may see this, but not do this to it: your role or your membership does not allow it.",
+		"You can see this, but your role or your membership does not allow the operation.",
 		"Ask an owner or admin to do it, or to give you the role that the operation needs.",
 	},
 	{
 		gotong.CodeNotFound, http.StatusNotFound, "Not found", false, 0,
 		"It does not exist, or you may not know that it does. Both give the same answer, so that nobody can probe for private things.",
-		"Check the id. If you were a member, you may have been removed. Ask a member to add you.",
+		"Check the id. If you were a member, you may have been removed. Ask an owner or admin to add you.",
 	},
 	{
 		CodeMethod, http.StatusMethodNotAllowed, "Method not allowed", false, 0,
@@ -71,7 +71,7 @@ var entries = index([]Entry{
 	},
 	{
 		gotong.CodeConflict, http.StatusConflict, "The request does not fit the state", false, 0,
-		"The state has changed, or never allowed this: for example, the last owner cannot leave, and a member cannot be added twice.",
+		"The state has changed, or never allowed this: for example, the last owner cannot leave, and only one step of a case can be open at a time.",
 		"Read the resource again and decide anew. The detail says what does not fit.",
 	},
 	{
@@ -172,7 +172,7 @@ var entries = index([]Entry{
 	{
 		gotong.CodeCorruptEvent, http.StatusInternalServerError, "Damaged event", false, 0,
 		"An event in the log was changed outside the server, or is damaged. It is not shown, because it cannot be trusted.",
-		"Report the trace_id to the operator, who finds the event with gotong check.",
+		"Report the trace_id to the operator, who finds the event in the server's log output.",
 	},
 	{
 		gotong.CodeUnreadable, http.StatusInternalServerError, "Event not readable by this version", false, 0,

@@ -229,7 +229,7 @@ func (r *routes) memberRoutes(api *httpapi.API) {
 				Description: "For its members, in order of user id; webhooks included.",
 			},
 			Remove: httpapi.Route{
-				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member, also a webhook, from a case",
+				ID: "remove-case-member", Method: http.MethodDelete, Summary: "Remove a member or a webhook from a case",
 				Description: "For the author, a PIC and platform moderators. " +
 					"After the response, no event of the case is delivered to that member.",
 			},

@@ -77,7 +77,7 @@ var operations = members.Ops{
 	},
 	Add: httpapi.Route{ID: "add-member", Summary: "Add a member"},
 	Remove: httpapi.Route{
-		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member, also a webhook",
+		ID: "remove-member", Method: http.MethodDelete, Summary: "Remove a member or a webhook",
 		Description: "After the response, no event of the thread is delivered to that member.",
 	},
 	Ban:   httpapi.Route{ID: "ban-member", Summary: "Remove a user and keep them out"},

@@ -20,7 +20,7 @@ type Unread struct {
 	Unread   int    `json:"unread" minimum:"0" maximum:"999"`
 	N        uint64 `json:"n" doc:"The ordinal of the newest message."`
 	AsOf     string `json:"as_of"`
-	Muted    bool   `json:"muted,omitempty" doc:"True while you mute the thread for yourself; it counts all the same."`
+	Muted    bool   `json:"muted,omitempty" doc:"True while you mute the thread for yourself; its unread messages still count."`
 }
 
 type listUnreadIn struct {

@@ -221,7 +221,7 @@ export interface Operations {
     body: undefined
     answer: CasesMemberView[]
   }
-  /** Remove a member, also a webhook, from a case */
+  /** Remove a member or a webhook from a case */
   "DELETE /v1/cases/{id}/members/{uid}": {
     params: {
       /** The case's id, case-… */
@@ -367,7 +367,7 @@ export interface Operations {
     body: ChatAddMember
     answer: ChatMemberView | ReceiptView
   }
-  /** Remove a member, also a webhook */
+  /** Remove a member or a webhook */
   "DELETE /v1/chat/threads/{id}/members/{uid}": {
     params: {
       /** The thread's id. */
@@ -1828,7 +1828,7 @@ export type ChatThreadView = {
 
 export type ChatUnread = {
   as_of: string
-  /** True while you mute the thread for yourself; it counts all the same. */
+  /** True while you mute the thread for yourself; its unread messages still count. */
   muted?: boolean
   /** The ordinal of the newest message. */
   n: number
