@@ -184,7 +184,7 @@ func TestAThreadIsMutedForOneself(t *testing.T) {
 		if fmt.Sprint(o["muted"], o["muted_until_ms"], o["unread"]) != fmt.Sprint(list["muted"], list["muted_until_ms"], list["unread"]) || fmt.Sprint(o["muted"]) != fmt.Sprint(unread["muted"]) {
 			t.Errorf("%v, %v and %v differ", o, list, unread)
 		}
-		return fmt.Sprint(o["muted"] == true, o["muted_until_ms"] != nil, " ", unread["unread"])
+		return fmt.Sprintf("muted %t, until %t, %v unread", o["muted"] == true, o["muted_until_ms"] != nil, unread["unread"])
 	}
 	mute := func(body any, headers ...header) *answer {
 		return budi.do(http.MethodPut, th+"/mute", body, headers...)
@@ -196,10 +196,10 @@ func TestAThreadIsMutedForOneself(t *testing.T) {
 		}
 	}
 	seq := budi.get(th).num("seq")
-	check("false ")
+	check("muted false, until false, 1 unread")
 	tag := budi.get(th).header.Get("ETag")
 	mute(nil).want(200)
-	check("true false 1")
+	check("muted true, until false, 1 unread")
 	budi.get(th, ifNoneMatch(tag)).want(200)
 	budi.get(th+"/read-cursor").problem(404, gotong.CodeNotFound)
 	until := map[string]any{"until_ms": w.now().Milli() + 60_000}
@@ -207,9 +207,9 @@ func TestAThreadIsMutedForOneself(t *testing.T) {
 		t.Errorf("%s", a.body)
 	}
 	budi.post(th+"/read-cursor", map[string]any{"message_id": mid}).want(200)
-	check("true ")
+	check("muted true, until true, 0 unread")
 	budi.do(http.MethodDelete, th+"/mute", nil).want(200)
-	check("false ")
+	check("muted false, until false, 0 unread")
 	if a := mute(until, key("m1")).want(200); a.header.Get("Idempotency-Replayed") != "true" || a.object()["muted"] == true {
 		t.Errorf("a late retry: %s", a.body)
 	}
@@ -217,12 +217,12 @@ func TestAThreadIsMutedForOneself(t *testing.T) {
 	mute(until).want(200)
 	tag = budi.get(th).header.Get("ETag")
 	w.clock.Pass(time.Minute)
-	check("false ")
+	check("muted false, until false, 0 unread")
 	budi.get(th, ifNoneMatch(tag)).want(200)
 	for _, bad := range []int64{-1, 1, w.now().Milli(), 253402300800000} {
 		mute(map[string]any{"until_ms": bad}).problem(422, gotong.CodeInvalid)
 	}
-	if got := state(ani); got != "false " || ani.get(th).num("seq") != seq {
+	if got := state(ani); got != "muted false, until false, 0 unread" || ani.get(th).num("seq") != seq {
 		t.Errorf("ani gets %s", got)
 	}
 	w.signUp("citra").do(http.MethodPut, th+"/mute", nil).problem(404, gotong.CodeNotFound)
