@@ -24,7 +24,7 @@ server has the page on its listener for operators (--admin-addr). Give this comm
 Examples:
 
     gotong console --data /var/lib/gotong
-    ssh -L 8081:127.0.0.1:8081 server, and there: gotong console`
+    ssh -L 8081:127.0.0.1:8081 server     # and there: gotong console`
 }
 
 func (c *consoleCmd) Run(ctx context.Context, std *stdio) error {
