@@ -6,7 +6,7 @@ import { WebSocket } from 'ws'
 import { Client, defaultTimes, type rest, type Transport } from '../src/index.js'
 import { collect } from './collect.js'
 import { CuttingProxy, seeded } from './proxy.js'
-import { serve, type Server } from './server.js'
+import { serve, signUp, type Server } from './server.js'
 
 const wanted = 200 // cuts
 let server: Server
@@ -21,11 +21,8 @@ after(() => server.stop())
 async function person(name: string): Promise<{ token: string; client: Client }> {
   const url = `http://127.0.0.1:${server.port}`
   const anybody = new Client({ url, platform })
-  const { body } = await anybody.request('POST', '/v1/auth/signup', {
-    body: { email: `${name}@rt05.example`, pass: 'hujan-deras-2026', username: name, community_id: 'rt05' },
-  })
+  const token = await signUp(anybody, name)
   anybody.close()
-  const token = body.access_token
   return { token, client: new Client({ url, token: () => token, platform, transports: ['websocket'] }) }
 }
 

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import type { Client } from '../src/index.js'
 
 export const binary = fileURLToPath(new URL('../../../../bin/gotong', import.meta.url))
 
@@ -40,4 +41,12 @@ export function serve(): Promise<Server> {
     server.stdout.on('data', read)
     server.stderr.on('data', read)
   })
+}
+
+/** Signs a person up, and returns their token. */
+export async function signUp(client: Client, name: string): Promise<string> {
+  const { body } = await client.request('POST', '/v1/auth/signup', {
+    body: { email: `${name}@rt05.example`, pass: 'hujan-deras-2026', username: name, community_id: 'rt05' },
+  })
+  return body.access_token
 }
