@@ -77,6 +77,10 @@ class Device {
     }
     this.#asking = false
     if (this.#again) return this.#ask(this.client)
+    this.#wake()
+  }
+
+  #wake(): void {
     for (const wake of this.#woken.splice(0)) wake()
   }
 
@@ -85,7 +89,10 @@ class Device {
     const behind = () => [...heads].filter(([id, seq]) => (parseCursor(this.#follows.get(id)!.cursor)?.seq ?? 0) < seq).length > 0
     const same = () => JSON.stringify(this.counts) === JSON.stringify(counts)
     let late = false
-    const timer = setTimeout(() => { late = true; this.ask() }, 30_000)
+    const timer = setTimeout(() => {
+      late = true
+      this.#wake()
+    }, 30_000)
     while (!late && (this.#asking || behind() || !same())) await new Promise<void>(resolve => this.#woken.push(resolve))
     clearTimeout(timer)
     assert.deepEqual(this.counts, counts, step)
