@@ -127,7 +127,9 @@ func recent(ctx context.Context, from store.Store, named gotong.Stream) ([]Recen
 	} else if err := tails(ctx, from, add); err != nil {
 		return nil, err
 	}
-	list := slices.SortedFunc(maps.Values(found), func(x, y Recent) int { return cmp.Or(cmp.Compare(y.At, x.At), cmp.Compare(x.Stream, y.Stream)) })
+	list := slices.SortedFunc(maps.Values(found), func(x, y Recent) int {
+		return cmp.Or(cmp.Compare(y.At, x.At), cmp.Compare(x.Stream, y.Stream))
+	})
 	list = list[:min(len(list), mostStreams)]
 	var need store.Need
 	for i := range list {
@@ -147,7 +149,7 @@ func tails(ctx context.Context, from store.Log, add func(*store.Event)) error {
 		return err
 	}
 	for p, end := range ends {
-		events, err := from.ReadPartition(ctx, gotong.Partition(p), end-min(end, tail), end, store.MaxRead) //nolint:gosec // 0 to 15
+		events, err := from.ReadPartition(ctx, gotong.Partition(p), end-min(end, tail), end, store.MaxRead)
 		if err != nil {
 			return err
 		}

@@ -183,7 +183,10 @@ func (h *hush) order(token string, do app.Order) (status int, reply []byte) {
 	h.t.Helper()
 	req := must(http.NewRequestWithContext(h.t.Context(), http.MethodPost, h.admin+app.OrderPath, strings.NewReader(encode(do))))(h.t)
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp := must(h.web.Do(req))(h.t)
+	resp, err := h.web.Do(req)
+	if err != nil {
+		h.t.Fatal(err)
+	}
 	defer func() { _ = resp.Body.Close() }()
 	return resp.StatusCode, must(io.ReadAll(resp.Body))(h.t)
 }

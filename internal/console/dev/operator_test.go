@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -42,4 +43,17 @@ func operator(t *testing.T, in context.Context, v village) {
 		t.Errorf("wider than the screen: %v; texts of users: %v", wide, text)
 	}
 	p.clean("operator")
+
+	// Without a key, or without HTTPS, the page says that it has not checked.
+	link, _, _ := strings.Cut(v.operator, "&key=")
+	for where, address := range map[string]string{
+		"no key": link, "Web Crypto is missing": strings.Replace(v.operator, "127.0.0.1", "gotong.test", 1),
+	} {
+		p.do(chromedp.Navigate("about:blank"))
+		p.operate(address)
+		p.click(`.panel .named[data-name^="thread/"]`)
+		p.click(`.look .plain`)
+		p.await(where, fmt.Sprintf(`document.querySelector('.verdict')?.innerText.startsWith('Not checked') && document.querySelector('.verdict').innerText.includes(%q)`, where))
+		p.clean(where)
+	}
 }

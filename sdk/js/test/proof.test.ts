@@ -74,6 +74,16 @@ test('content that was left out is no fault, and is not returned', async () => {
   assert.doesNotMatch(JSON.stringify(checked), /satu/)
 })
 
+test('of a proof without data, the header alone is checked, and only if the caller wants that', async () => {
+  const { data, data_salt, content, content_salt, ...header } = proofs[1]!
+  const bare = header as EventProof
+  assert.equal((await checkProof(bare, keys)).result, 'wrong')
+  const checked = await checkProof(bare, keys, true)
+  assert.deepEqual([checked.result, (checked as { data?: unknown }).data], ['checked', undefined])
+  assert.equal((await checkProof({ ...bare, type: 'message.deleted' }, keys, true)).result, 'wrong')
+  assert.equal((await checkProof({ ...bare, data_commitment: proofs[2]!.data_commitment }, keys, true)).result, 'wrong')
+})
+
 test('a key of another is wrong, none at all is not checked, and no key is a fault of the caller', async () => {
   const { publicKey } = (await crypto.subtle.generateKey('Ed25519', true, ['sign', 'verify'])) as CryptoKeyPair
   const raw = Buffer.from(await crypto.subtle.exportKey('raw', publicKey))
