@@ -118,7 +118,7 @@ export class Home extends Model {
     room.close()
     void copies.delete(this.#key('thread/' + room.id))
     kv.delete(this.draftKey(room.id))
-    for (const command of this.client.pending) if (command.stream === room.stream) command.discard()
+    for (const command of this.client.pending) if (command.stream === room.stream) this.discard(command)
     this.changed()
   }
 

@@ -112,12 +112,15 @@ export class Room extends Model {
 
   #revoked(): void {
     this.home.forget(this)
+    this.home.refreshSoon() // the copy of the list has its name
   }
 
   async #reset(): Promise<string | undefined> {
     this.rows = []
     this.loaded = false
     this.last = undefined
+    this.n = this.#marked = 0 // of another history, which may have been longer
+    this.#want = undefined
     void copies.delete(this.home.copyKey(this))
     const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}', { params: { id: this.id } })
     this.view = undefined

@@ -140,6 +140,7 @@ export class Session extends Model {
     try {
       const key = 'refresh:' + mine.refresh!.slice(-24).replace(/[^\w.-]/g, '') // the same for repetitions
       const next = loginOf(await call<Auth>('POST', '/v1/auth/refresh', { refresh: mine.refresh }, undefined, key))
+      if (this.login?.userId !== mine.userId) return undefined // signed out in the meantime
       this.#keep(next)
       return next.access
     } catch (error) {
@@ -158,9 +159,10 @@ export class Session extends Model {
 
   /** Ends the login, and deletes what it left on this device. */
   async signOut(): Promise<void> {
-    const { login } = this
-    if (login) await call('POST', '/v1/auth/logout', undefined, login.access).catch(() => {})
+    const access = await this.token('start').catch(() => undefined) // the server rejects one that has expired
+    if (access) await call('POST', '/v1/auth/logout', undefined, access).catch(() => {})
     this.login = undefined
+    this.expired = false
     await wipe(true)
     this.changed()
   }

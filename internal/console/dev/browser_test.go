@@ -516,10 +516,15 @@ func devices(t *testing.T, in context.Context, v village) {
 	}
 	other.clean("keyboard")
 
-	// A removal deletes the thread from both devices, with its copy.
+	// A removal deletes the thread from both devices, with its copy, and a message
+	// that had failed.
 	copied := `(async () => (await new Promise((ok) => { const r = indexedDB.open('gotong', 1); r.onsuccess = () => ok(new Promise((keys) => {
 		r.result.transaction('copies').objectStore('copies').getAllKeys().onsuccess = (e) => { r.result.close(); keys(e.target.result) } })) })).filter(k => k.includes('/thread/')).length)()`
 	phone.await("the copy", copied+`.then(n => n > 0)`)
+	phone.eval(`(() => { const outbox = 'gotong.outbox.' + JSON.parse(localStorage['gotong.login']).userId + '.empty'
+		localStorage[outbox] = JSON.stringify({stream: 'thread/' + location.hash.split('/')[2], type: 'message.post', data: {body: ''}, requestId: 'empty'}) })()`, nil)
+	phone.do(chromedp.Reload())
+	phone.await("that the message failed", `!!document.querySelector('.pending .failed')`)
 	var joko struct {
 		Token string `json:"access_token"`
 	}
@@ -539,6 +544,7 @@ func devices(t *testing.T, in context.Context, v village) {
 		p.await("that the thread is gone", `!document.querySelector('`+private+`') && document.querySelectorAll('li[data-row]').length === 0`)
 	}
 	phone.await("that its copy is gone", copied+`.then(n => n === 0)`)
+	phone.await("that its message is gone", `!Object.keys(localStorage).some(k => k.startsWith('gotong.outbox.'))`)
 }
 
 // plainHTTP: on a page without HTTPS, where browsers have no service workers, locks
