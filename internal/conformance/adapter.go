@@ -186,24 +186,20 @@ const helloWithin = 30 * time.Second
 func hello(ctx context.Context, start Start) (*line, error) {
 	ctx, cancel := context.WithTimeout(ctx, helloWithin)
 	defer cancel()
-	lines := make(chan *line, 1)
+	var first *line
+	met := make(chan struct{})
 	s, err := open(ctx, start, func(_ string, l *line) {
-		select {
-		case lines <- l:
-		default:
+		if first == nil {
+			first = l
+			close(met)
 		}
 	})
 	if err != nil {
 		return nil, err
 	}
-	var first *line
 	select {
-	case first = <-lines:
+	case <-met:
 	case <-s.over:
-		select {
-		case first = <-lines:
-		default:
-		}
 	case <-ctx.Done():
 	}
 	said, err := s.end()

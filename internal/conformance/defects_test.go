@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // judge runs cases against the tiny client and compares those that fail.
 func judge(t *testing.T, defect string, beats int, cases []string, fails ...string) {
 	t.Helper()
-	report, err := Run(t.Context(), Options{Start: startTiny(defect), Cases: cases, Parallel: 16, patience: beats})
+	report, err := Run(t.Context(), Options{Start: startTiny(defect), Cases: cases, patience: beats, parallel: 16})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,5 +17,5 @@
 // # Dependencies
 //
 // github.com/coder/websocket to read the client's frames; internal/netfault for
-// restarts; the root package for cursors; the standard library.
+// restarts; the root package for cursors; golang.org/x/sync; the standard library.
 package conformance

@@ -19,36 +19,15 @@ type item struct {
 	line    *line
 }
 
-// mail is what has arrived for a script. It has no bound, so that nothing that
-// brings something waits for a script that waits for the client.
-type mail struct {
-	mu    sync.Mutex
-	items []item
-	ready chan struct{} // holds a token while there are items
-}
+// mail is what has arrived for a script. It has more room than a script leaves
+// unread, so that nothing waits for a script that waits for the client.
+type mail chan item
 
-func (m *mail) put(i item) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.items = append(m.items, i)
+func (m mail) put(i item) {
 	select {
-	case m.ready <- struct{}{}:
+	case m <- i:
 	default:
 	}
-}
-
-func (m *mail) take() []item {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	items := m.items
-	m.items = nil
-	return items
-}
-
-func (m *mail) empty() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return len(m.items) == 0
 }
 
 // play is one run of a case.
@@ -58,7 +37,7 @@ type play struct {
 	patience int
 	server   *server
 	session  *session
-	mail     *mail
+	mail     mail
 	early    []item // arrived and not yet looked for
 	refs     int
 	synced   string // the last sync that was answered
@@ -66,7 +45,7 @@ type play struct {
 	slowest  time.Duration // of the answers to syncs
 
 	current link      // the connection that the script speaks on
-	at      time.Time // when the last attempt arrived that the script has looked for
+	at      time.Time // when what the script has looked for last arrived: a request, or a frame by next
 	marked  time.Time
 	last    *frame // the last frame that the script has looked for
 	before  *frame // the one before
@@ -144,17 +123,15 @@ const (
 // receive waits for mail, a tick, or the end of the adapter.
 func (p *play) receive(tick <-chan time.Time) int {
 	over := p.session.over
-	if !p.mail.empty() {
+	if len(p.mail) > 0 {
 		over = nil // read what it left first
 	}
 	select {
-	case <-p.mail.ready:
-		for _, i := range p.mail.take() {
-			if i.line != nil && i.line.Event == "synced" {
-				p.synced, p.slowest = i.line.Ref, max(p.slowest, time.Since(p.asked))
-			} else {
-				p.early = append(p.early, i)
-			}
+	case i := <-p.mail:
+		if i.line != nil && i.line.Event == "synced" {
+			p.synced, p.slowest = i.line.Ref, max(p.slowest, time.Since(p.asked))
+		} else {
+			p.early = append(p.early, i)
 		}
 		if len(p.early) > flood {
 			p.slowest = 0 // this is no stall
@@ -198,6 +175,9 @@ func (p *play) do(c command) {
 // attempt waits for the next request of a kind.
 func (p *play) attempt(kind string) *attempt {
 	a := p.await("request over "+kind, func(i item) bool { return i.attempt != nil && i.attempt.kind == kind }).attempt
+	if a.fault != nil {
+		p.failf("%v", a.fault)
+	}
 	p.at = a.at
 	return a
 }
@@ -209,11 +189,18 @@ func (p *play) line(stream string, events ...string) *line {
 	}).line
 }
 
-// leftovers fails if the client handled an event that nothing in the case explains.
+// leftovers fails if the client did what nothing in the case explains: it handled an
+// event, gave up what it held, or subscribed again.
 func (p *play) leftovers() {
 	p.settle()
-	if i, ok := p.find(func(i item) bool { return i.line != nil && i.line.Event == "event" }); ok {
-		p.failf("the client handled event %d of %s, which it had handled before or which was not next", i.line.Seq, i.line.Stream)
+	if i, ok := p.find(func(i item) bool {
+		return i.line != nil && (i.line.Event == "event" || i.line.Event == "reset") ||
+			i.frame != nil && i.frame.Op == "subscribe" && link(i.socket) == p.current
+	}); ok {
+		if i.frame != nil {
+			p.failf("the client subscribed to %s once more", i.frame.Stream)
+		}
+		p.failf("the client reported the %s %d of %s, which was there before or was not next", i.line.Event, i.line.Seq, i.line.Stream)
 	}
 }
 
@@ -227,7 +214,7 @@ type transcript struct {
 // maxTranscript bounds the lines that a report repeats; the middle is left out.
 const maxTranscript = 400
 
-func (t *transcript) addf(format string, args ...any) {
+func (t *transcript) notef(format string, args ...any) {
 	text := fmt.Sprintf("%8.1f ms  ", float64(time.Since(t.began).Microseconds())/1000) + fmt.Sprintf(format, args...)
 	t.mu.Lock()
 	defer t.mu.Unlock()

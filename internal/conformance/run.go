@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // Case is one rule of the protocol, and how the server tries it.
@@ -65,11 +67,14 @@ type Report struct {
 type Options struct {
 	Start    Start
 	Cases    []string               // patterns of ids, as of path.Match; nil is all
-	Parallel int                    // cases at once; 0 is 8
 	Progress func(r Result, of int) // called after each case, one at a time; may be nil
 
 	patience int // of scripts, in beats; 0 is patience
+	parallel int // cases at once; 0 is parallel
 }
+
+// parallel is the number of cases that run at once, unless a test says otherwise.
+const parallel = 8
 
 // ErrNoCase is returned if no case has an id that matches.
 var ErrNoCase = errors.New("no case matches")
@@ -103,18 +108,15 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		return Report{}, err
 	}
 	report := Report{Client: greeting.Client, Results: make([]Result, len(cases))}
-	if o.Parallel <= 0 {
-		o.Parallel = 8
-	}
-	slots := make(chan struct{}, o.Parallel)
 	var mu sync.Mutex
-	var group sync.WaitGroup
+	var group errgroup.Group
+	group.SetLimit(cmp.Or(o.parallel, parallel))
 	for i := range cases {
-		group.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			r := Result{ID: cases[i].ID, Outcome: Skip, Reason: "the client cannot " + cases[i].missing(greeting.Can)}
-			if cases[i].missing(greeting.Can) == "" {
+		group.Go(func() error {
+			r := Result{ID: cases[i].ID, Outcome: Skip}
+			if missing := cases[i].missing(greeting.Can); missing != "" {
+				r.Reason = "the client cannot " + missing
+			} else {
 				r = cases[i].run(ctx, o)
 			}
 			mu.Lock()
@@ -123,9 +125,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			if o.Progress != nil {
 				o.Progress(r, len(cases))
 			}
+			return nil
 		})
 	}
-	group.Wait()
+	_ = group.Wait()
 	for _, r := range report.Results {
 		switch r.Outcome {
 		case Pass:
@@ -180,7 +183,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	defer cancel()
 	notes := &transcript{began: time.Now()}
 	r = Result{ID: c.ID, Outcome: Fail}
-	p := &play{ctx: ctx, mail: &mail{ready: make(chan struct{}, 1)}, kase: c, patience: cmp.Or(o.patience, patience)}
+	p := &play{ctx: ctx, mail: make(mail, 4*flood), kase: c, patience: cmp.Or(o.patience, patience)}
 	var err error
 	if p.server, err = serve(ctx, p.mail, notes); err != nil {
 		r.Reason = err.Error()
@@ -188,7 +191,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 	}
 	p.session, err = open(ctx, o.Start, func(text string, l *line) {
 		if l.Event != "synced" {
-			notes.addf("adapter → %.300s", text)
+			notes.notef("adapter → %.300s", text)
 		}
 		p.mail.put(item{line: l})
 	})
@@ -203,7 +206,7 @@ func (c *Case) once(ctx context.Context, o Options) (r Result, slowest time.Dura
 			r.Reason = failed.Error()
 		}
 		if r.Reason != "" && said != "" {
-			notes.addf("adapter wrote: %s", said)
+			notes.notef("adapter wrote: %s", said)
 		}
 	} else {
 		p.server.close()

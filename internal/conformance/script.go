@@ -2,11 +2,8 @@ package conformance
 
 import (
 	_ "embed"
-	"encoding/json"
-	"math"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // scripts holds the cases. Its head describes its form.
@@ -53,9 +50,12 @@ func alternatives(id string) []string {
 	return list
 }
 
-// perform plays the script. It returns why the client failed, or "".
+// perform plays the script, with the last part of the case's id in the place of
+// NAMED. It returns why the client failed, or "".
 func (p *play) perform() (reason string) {
 	step := ""
+	named := p.kase.ID[strings.LastIndex(p.kase.ID, ".")+1:]
+	named = strings.TrimSpace(named + " " + codes[named])
 	defer func() {
 		if fault := recover(); fault != nil {
 			f, ok := fault.(failure)
@@ -66,6 +66,7 @@ func (p *play) perform() (reason string) {
 		}
 	}()
 	for _, text := range p.kase.Script {
+		text = strings.ReplaceAll(text, "NAMED", named)
 		step = " (at `" + text + "`)"
 		p.server.notef("script: %s", text)
 		words := strings.Fields(text)
@@ -73,28 +74,11 @@ func (p *play) perform() (reason string) {
 		if !ok {
 			panic("no verb " + words[0])
 		}
-		verb(p, p.named(words[1:]))
+		verb(p, words[1:])
 	}
 	step = ""
 	p.leftovers()
 	return ""
-}
-
-// named puts the last part of the case's id in the place of NAMED.
-func (p *play) named(words []string) []string {
-	_, last, _ := strings.Cut(p.kase.ID[strings.LastIndex(p.kase.ID, "."):], ".")
-	var list []string
-	for _, word := range words {
-		switch code, ok := codes[last]; {
-		case word != "NAMED":
-			list = append(list, word)
-		case ok:
-			list = append(list, last, code)
-		default:
-			list = append(list, last)
-		}
-	}
-	return list
 }
 
 // codes are problems by status, as far as ids of cases name them.
@@ -102,9 +86,12 @@ var codes = map[string]string{
 	"400": "bad_request", "403": "forbidden", "404": "not_found", "409": "request_in_progress", "503": "busy", "507": "storage_full",
 }
 
-// name returns the stream that a script calls by a letter or number.
+// name returns the stream that a script calls by a letter or number; "" is none.
 func name(text string) string {
 	const known = "thread/5a6638c5-6bf5-89d8-9b41-e0459fc4fa02"
+	if text == "" {
+		return ""
+	}
 	return known[:len(known)-len(text)] + text
 }
 
@@ -135,71 +122,4 @@ func number(text string) int {
 		panic(err)
 	}
 	return n
-}
-
-// kind returns the transport that a script calls "it", or by its name.
-func (p *play) kind(word string) string {
-	if word == "it" {
-		return p.kase.transport()
-	}
-	return word
-}
-
-// verbs are the steps of scripts.
-var verbs = map[string]func(p *play, w []string){
-	"write":      (*play).write,
-	"epoch":      func(p *play, w []string) { p.server.begin(w[0]) },
-	"connect":    (*play).connect,
-	"open":       func(p *play, w []string) { p.opens(p.kase.transport(), w) },
-	"socket":     func(p *play, w []string) { p.opens(ws, w) },
-	"upgrade":    func(p *play, _ []string) { p.current = p.accept(p.attempt(ws)) },
-	"ignore":     func(p *play, w []string) { p.attempt(w[0]) },
-	"again":      (*play).again,
-	"events":     func(p *play, w []string) { p.events(name(w[0]), number(w[1]), number(w[2]), math.MaxInt) },
-	"frame":      func(p *play, w []string) { p.current.send(p.fill(strings.Join(w, " ")), "", 0) },
-	"drop":       func(p *play, w []string) { p.current.send(p.fill(strings.Join(w[1:], " ")), name(w[0]), -1) },
-	"handles":    func(p *play, w []string) { p.handles(name(w[0]), number(w[1]), number(w[2])) },
-	"one-by-one": (*play).oneByOne,
-	"every-cut":  (*play).everyCut,
-	"bytewise":   (*play).bytewise,
-	"fragments":  (*play).fragments,
-	"sse-forms":  (*play).forms,
-	"cursors":    (*play).cursors,
-	"cut":        func(p *play, _ []string) { p.current.cut() },
-	"silence":    func(p *play, _ []string) { p.aim().deaf.Store(true) },
-	"close":      func(p *play, w []string) { p.close(p.aim(), number(w[0]), strings.Join(w[1:], " ")) },
-	"next":       func(p *play, w []string) { p.before, p.last = p.last, p.next(p.aim(), w[0]) },
-	"none":       (*play).none,
-	"same":       (*play).same,
-	"ack":        (*play).ack,
-	"reject":     (*play).reject,
-	"send": func(p *play, w []string) {
-		p.do(command{Cmd: "send", Ref: w[0], Stream: name(w[1]), Type: "message.post", Data: json.RawMessage(strings.Join(w[2:], " "))})
-	},
-	"answer":            (*play).answer,
-	"do":                (*play).command,
-	"line":              func(p *play, w []string) { p.line(streamOf(w[1:]), strings.Split(w[0], "|")...) },
-	"no-line":           (*play).noLine,
-	"quiet":             (*play).quiet,
-	"mark":              func(p *play, _ []string) { p.marked = time.Now() },
-	"since":             func(p *play, w []string) { p.apartFrom(p.at, w[0]) },
-	"refuse":            (*play).refuse,
-	"allow":             func(p *play, _ []string) { p.server.stand(nil) },
-	"honest":            func(p *play, w []string) { p.server.trust(w) },
-	"paced":             (*play).paced,
-	"jitter":            (*play).jitter,
-	"down":              func(p *play, _ []string) { p.server.notef("the server is down"); p.server.proxy.Refuse() },
-	"up":                func(p *play, _ []string) { p.server.notef("the server is up"); p.server.proxy.Accept() },
-	"covered":           (*play).covered,
-	"over-limit":        (*play).overLimit,
-	"leaves":            (*play).leaves,
-	"without":           (*play).without,
-	"pages":             (*play).pages,
-	"body":              (*play).body,
-	"rejected-for-good": (*play).rejected,
-	"frame-since":       func(p *play, w []string) { p.apartFrom(p.last.at, w[0]) },
-	"leave":             (*play).leave,
-	"wants":             (*play).wants,
-	"token":             (*play).token,
-	"single":            (*play).single,
 }
