@@ -35,9 +35,11 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     }
   }
   const members = [...(room.members ?? [])].sort((a, b) => Number(present?.users?.has(b.user_id) ?? 0) - Number(present?.users?.has(a.user_id) ?? 0))
+  const other = members.find((m) => m.user_id === view?.with?.user_id) // a display name can be anyone's, a user name cannot
   return <Dialog label={t('members.details')} class="drawer" onClose={onClose}>
     <div class="account"><Avatar name={titleOf(room)} id={view?.with?.user_id ?? room.id} icon={view?.icon} /><h2><Name>{titleOf(room)}</Name></h2>
       <IconButton icon="close" label={t('close')} onClick={onClose} /></div>
+    {other?.username && other.username !== other.name && <p class="soft">@<Name>{other.username}</Name></p>}
     {view?.topic && <p dir="auto">{view.topic}</p>}
     <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
     <p class="error" role="alert">{error}</p>
@@ -53,7 +55,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     <ul class="list people">
       {members.map((m) => <li key={m.user_id} class="item">
         <Avatar name={m.name ?? ''} id={m.user_id} here={present?.users?.has(m.user_id)} />
-        <span class="item-text"><strong class="clip"><Name>{m.name ?? ''}</Name></strong>{present?.users?.has(m.user_id) && <span class="unseen">{t('members.here', { n: '' })}</span>}</span>
+        <span class="item-text"><strong class="clip"><Name>{m.name ?? ''}</Name></strong>{m.username && m.username !== m.name && <span class="soft clip">@<Name>{m.username}</Name></span>}{present?.users?.has(m.user_id) && <span class="unseen">{t('members.here', { n: '' })}</span>}</span>
         <span class="soft">{known('role.' + m.role) ? t(('role.' + m.role) as Key) : m.role}</span>
         {m.user_id !== home.me.userId && <IconButton icon="chat" label={t('members.write', { name: clean(m.name ?? '') })} onClick={() => write(m.user_id)} />}
       </li>)}

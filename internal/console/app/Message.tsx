@@ -36,7 +36,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, change, onAct
   const name = clean(row.name)
   const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
   const hidden = row.deleted || (row.held && row.body === '') || row.withheld || row.erased
-  const note = [row.held && !hidden && t('message.held'), row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
+  const note = [row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
   return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
     onKeyDown={(e) => {
       if (e.key !== 'Enter' || e.target !== e.currentTarget) return

@@ -102,10 +102,11 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
     if (last) room.saw(last)
   }
   const restore = () => {
-    const b = box.current!
+    const b = box.current
+    if (!b || !list.current) return // the thread was left meanwhile
     if (place.current.end) b.scrollTop = b.scrollHeight
     else {
-      const el = [...list.current!.children].find((c) => (c as HTMLElement).dataset.id === place.current.id) as HTMLElement | undefined
+      const el = [...list.current.children].find((c) => (c as HTMLElement).dataset.id === place.current.id) as HTMLElement | undefined
       const off = el ? el.offsetTop - b.scrollTop - place.current.offset : 0
       if (Math.abs(off) >= 1) b.scrollBy({ top: off, behavior: 'instant' as ScrollBehavior })
     }

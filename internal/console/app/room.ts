@@ -12,6 +12,8 @@ export interface Row {
   n: number
   userId: string
   name: string
+  /** The name came with an import: an owner or admin of the thread typed it. */
+  imported?: boolean
   body: string
   at: number
   replyTo?: string
@@ -440,7 +442,7 @@ export class Room extends Model {
 
 function rowOf(m: rest.ChatMessageView): Row {
   return {
-    id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, body: m.body,
+    id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, imported: m.sent_by !== undefined, body: m.body,
     at: m.sent_at_ms ?? m.created_at_ms, replyTo: m.reply_to, revision: m.revision, edited: m.edited_at_ms !== undefined,
     deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, erased: m.erased, requestId: m.request_id,
     reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })),
@@ -450,7 +452,7 @@ function rowOf(m: rest.ChatMessageView): Row {
 function rowOfEvent(e: wire.EventThreadMessagePosted): Row {
   const d = e.data as wire.EventThreadMessagePosted['data'] & { sent_by?: string; sent_at_ms?: number }
   return {
-    id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', body: d.body ?? '',
+    id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', imported: d.sent_by !== undefined, body: d.body ?? '',
     at: d.sent_at_ms ?? Date.parse(e.at), replyTo: d.reply_to, revision: d.revision ?? 0, edited: (d.edited_at_ms ?? 0) > 0,
     deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held, erased: (e as { erased?: boolean }).erased, requestId: e.request_id,
     reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })),

@@ -59,7 +59,7 @@ export function Name({ children }: { children: string }) {
 
 const address = /\b(?:https?:\/\/|mailto:)[^\s<>"'`]+/g
 
-/** Text as text, with links for web and mail addresses only. */
+/** Text as text, with links for web and mail addresses only, and for none with a user before the host. */
 export function Text({ children }: { children: string }) {
   const parts: ComponentChildren[] = []
   let at = 0
@@ -77,7 +77,8 @@ export function Text({ children }: { children: string }) {
 export function linked(text: string): URL | undefined {
   try {
     const url = new URL(text)
-    return ['http:', 'https:', 'mailto:'].includes(url.protocol) ? url : undefined
+    const names = url.username !== '' || url.password !== '' // what stands before an @ passes for the host
+    return ['http:', 'https:', 'mailto:'].includes(url.protocol) && !names ? url : undefined
   } catch {
     return undefined
   }

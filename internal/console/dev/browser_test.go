@@ -560,13 +560,31 @@ func plainHTTP(t *testing.T, in context.Context, v village) {
 	p.await("the threads", `!isSecureContext && document.querySelectorAll('.sidebar .item').length >= 3`)
 	p.click(`.sidebar .item:not(:has(.item-line > .icon))`)
 	p.await("the messages", `document.querySelectorAll('li[data-row]').length > 5`)
-	p.write("<b>Tanpa HTTPS</b> javascript:alert(1) http://rt05.example/x.")
+	p.write("<b>Tanpa HTTPS</b> javascript:alert(1) http://rt05.example@rt06.example/ https://a:b@rt06.example http://rt05.example/x.")
 	p.await("it is sent", `document.querySelectorAll('.pending').length === 0 && [...document.querySelectorAll('.mine .text')].some(e => e.innerText.startsWith('<b>Tanpa HTTPS</b>'))`)
 	var links []string
 	p.eval(`[...document.querySelectorAll('.text a')].map(a => a.href + ' ' + a.rel)`, &links)
 	if len(links) != 1 || links[0] != "http://rt05.example/x noopener noreferrer" {
 		t.Errorf("links: %q", links)
 	}
+	p.await("an import, from someone with another's name", `(async () => {
+		const { access, username } = JSON.parse(localStorage['gotong.login'])
+		const send = async (method, path, body) => (await fetch(path, { method, body: JSON.stringify(body), headers: {
+			authorization: 'Bearer ' + access, 'content-type': 'application/json', 'idempotency-key': 'import-' + path.length } })).json()
+		await send('PUT', '/v1/auth/me/name', { name: 'Pak RT' })
+		const thread = await send('POST', '/v1/chat/threads', { scope_id: 'rt05', privacy_level: 'private' })
+		await send('POST', '/v1/chat/threads/' + thread.thread_id + '/messages/send', { body: 'Kata orang lain', sent_by: 'Bu Wati' })
+		location.hash = '#/t/' + thread.thread_id
+		window.username = username
+		return true
+	})()`)
+	p.await("that it is named an import", `/imported/.test([...document.querySelectorAll('li[data-row]')].find(e => e.innerText.includes('Kata orang lain'))?.querySelector('.meta').innerText)`)
+	p.click(`.bar .icon-button[aria-label="Details and members"]`)
+	p.await("the user name beside the display name", `document.querySelector('.people')?.innerText.includes('Pak RT') && document.querySelector('.people').innerText.includes('@' + username)`)
+	p.click(`.drawer .account .icon-button`)
+	p.await("that it is as before", `Promise.all([['PUT', '/v1/auth/me/name', '{"name":""}'], ['POST', '/v1/chat/threads/' + location.hash.slice(4) + '/leave']].map(([method, path, body]) =>
+		fetch(path, { method, body, headers: { 'content-type': 'application/json', 'idempotency-key': 'undo', authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } })
+	)).then(all => all.every(r => r.ok))`)
 	p.clean("plain HTTP")
 	p.signOut()
 }
