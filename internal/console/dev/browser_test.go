@@ -405,6 +405,7 @@ func TestConsole(t *testing.T) {
 	in := browser(t)
 	v := demo(t, "--user-rate=100000", "--user-burst=100000", "--address-rate=100000", "--address-burst=100000", "--command-rate=100000", "--command-burst=100000")
 	t.Run("cuts", func(t *testing.T) { cuts(t, in, v) })
+	t.Run("tabs", func(t *testing.T) { tabs(t, in, v) })
 	t.Run("plain HTTP", func(t *testing.T) { plainHTTP(t, in, v) })
 	t.Run("operator", func(t *testing.T) { operator(t, in, v) })
 	t.Run("devices", func(t *testing.T) { devices(t, in, v) })
