@@ -38,7 +38,8 @@ var (
 	}
 	Name = Sort{
 		Name: "name", Step: "NFC, without surrounding space; every other space becomes U+0020", Least: 1, Most: 128,
-		Says:  "must be one line of 1 to 128 characters, none of them invisible or changing the direction of text, and at most 8 marks on each",
+		Says: "must be one line of 1 to 128 characters, none of them invisible or changing the direction of text, " +
+			"and at most 8 marks on each",
 		clean: name, valid: validName,
 	}
 	DisplayName = Sort{
@@ -49,7 +50,8 @@ var (
 	}
 	Topic = Sort{
 		Name: "topic", Step: Name.Step, Least: 1, Most: 250,
-		Says:  "must be one line of 1 to 250 characters, none of them invisible or changing the direction of text, and at most 8 marks on each",
+		Says: "must be one line of 1 to 250 characters, none of them invisible or changing the direction of text, " +
+			"and at most 8 marks on each",
 		clean: name, valid: validName,
 	}
 	Message = Sort{
