@@ -125,6 +125,7 @@ func common() api.BuildOptions {
 		MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true,
 		JSX: api.JSXAutomatic, JSXImportSource: "preact", Tsconfig: app + "/tsconfig.json",
 		LegalComments: api.LegalCommentsNone, LogLevel: api.LogLevelSilent,
+		PreserveSymlinks: true, // else the names of assets depend on where a linked node_modules is
 	}
 }
 
