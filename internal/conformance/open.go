@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"encoding/binary"
-	"net/http"
 	"strconv"
 	"strings"
 )
@@ -11,7 +10,7 @@ import (
 const maxRejected = 6
 
 // open waits for a connection of this kind that follows exactly these places.
-// With a token, others are rejected first.
+// With a token, WebSockets with another one are rejected first.
 func (p *play) open(kind string, want []place, token string, heartbeatMS int) {
 	for rejected := 0; ; rejected++ {
 		a := p.attempt(kind)
@@ -20,16 +19,12 @@ func (p *play) open(kind string, want []place, token string, heartbeatMS int) {
 		}
 		if kind != ws {
 			if token != "" && a.token != token {
-				a.refuse(problem(http.StatusUnauthorized, "unauthorized"))
-				continue
+				p.failf("the client sent the token %q instead of %q", a.token, token)
 			}
 			p.follow(a, want)
 			return
 		}
-		s := p.accept(a)
-		if s.token == "" {
-			s.token = p.next(s, "auth").Token
-		}
+		s := p.admit(a)
 		if token != "" && s.token != token {
 			p.close(s, 4401, "unauthorized")
 			continue
@@ -41,6 +36,15 @@ func (p *play) open(kind string, want []place, token string, heartbeatMS int) {
 		}
 		return
 	}
+}
+
+// admit accepts a WebSocket and waits for its token.
+func (p *play) admit(a *attempt) *socket {
+	s := p.accept(a)
+	if s.token == "" {
+		s.token = p.next(s, "auth").Token
+	}
+	return s
 }
 
 // follow begins to answer an SSE or poll request.
@@ -56,6 +60,9 @@ func (p *play) follow(a *attempt, want []place) {
 	}
 	if len(has) != len(want) {
 		p.failf("the client asked for %d streams instead of %d", len(has), len(want))
+	}
+	for _, at := range a.list {
+		p.server.show(string(at.Stream), 0, int(at.Cursor.Seq)) //nolint:gosec // the script's own
 	}
 	p.current = &polls{a, p}
 	if a.kind == sse {

@@ -109,11 +109,7 @@ func (p *play) rejected([]string) {
 		case requests >= maxRejected:
 			p.failf("the client sent %d requests with rejected tokens", requests)
 		case i.attempt != nil:
-			s := p.accept(i.attempt)
-			if s.token == "" {
-				p.next(s, "auth")
-			}
-			p.close(s, 4401, "unauthorized")
+			p.close(p.admit(i.attempt), 4401, "unauthorized")
 		}
 	}
 }

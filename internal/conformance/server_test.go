@@ -1,0 +1,26 @@
+package conformance
+
+import (
+	"testing"
+
+	"gotong.dev/gotong"
+)
+
+// A client may give up a poll just before the script answers it. Its next poll gets
+// what the script has sent, wherever the client began.
+func TestALostAnswerIsGivenAgain(t *testing.T) {
+	s := &server{grown: make(chan struct{})}
+	s.begin("k3f9")
+	for range 3 {
+		s.write("thread/a", `{}`)
+	}
+	a := &attempt{server: s, kind: poll, list: []gotong.StreamCursor{{Stream: "thread/a", Cursor: gotong.Cursor{Epoch: "k3f9", Seq: 1}}}}
+	(&play{server: s}).follow(a, []place{{"thread/a", "k3f9:1"}})
+	if s.missed(a) {
+		t.Error("a poll at the position of the script gets events")
+	}
+	s.show("thread/a", 1, 3)
+	if !s.missed(a) {
+		t.Error("a poll before the position of the script gets nothing")
+	}
+}
