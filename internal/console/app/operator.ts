@@ -80,12 +80,13 @@ export class Operator extends Model {
   }
 
   async order(order: Record<string, unknown>): Promise<Reply> {
+    const { token } = this
     const r = await fetch('/v1/operator/orders', {
       method: 'POST', body: JSON.stringify(order), signal: AbortSignal.timeout(20_000),
-      headers: { 'Authorization': 'Bearer ' + this.token, 'Content-Type': 'application/json' },
+      headers: { 'Authorization': 'Bearer ' + token, 'Content-Type': 'application/json' },
     })
     if (r.status === 401) {
-      this.end()
+      if (token === this.token) this.end() // else a newer link was opened meanwhile
       throw new Error('401')
     }
     return await r.json() as Reply

@@ -24,7 +24,7 @@ func operator(t *testing.T, in context.Context, v village) {
 	p.do(chromedp.Navigate(page))
 	p.await("the door", `document.querySelector('.op-door pre').innerText.startsWith('gotong console')`)
 	p.clean("door")
-	p.do(chromedp.Navigate(page+"#token=none"), chromedp.Reload())
+	p.do(chromedp.Navigate(page + "#token=none")) // within the page: it is not loaded again
 	p.await("that the link is not valid", `!!document.querySelector('.op-door [role=alert]')`)
 	p.operate(v.operator)
 	p.await("sessions", `Number(document.querySelector('.tile .figure').firstChild.data) > 0`) // of the neighbours
