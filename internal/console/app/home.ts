@@ -1,6 +1,6 @@
 // Everything of the user who is signed in: the connection, the threads and
 // cases, what is on its way, and what is unread.
-import { Client, type Command, type State, type rest } from '@gotong/client'
+import { Client, Problem, type Command, type State, type rest } from '@gotong/client'
 import { t } from './i18n.ts'
 import { Matter } from './matter.ts'
 import { copies, kv, Model, soon } from './platform.ts'
@@ -224,7 +224,10 @@ export class Home extends Model {
       const id = command.stream.slice('thread/'.length)
       void this.client.request('POST', '/v1/chat/threads/{id}/messages/send', {
         params: { id }, body: command.data as rest.ChatSend, idempotencyKey: command.requestId,
-      }).then(() => this.discard(command), () => this.#posting.delete(command.requestId))
+      }).then(() => this.discard(command), (e) => {
+        this.#posting.delete(command.requestId)
+        if (e instanceof Problem && !e.unknown) command.fail(e)
+      })
     }
   }
 

@@ -40,7 +40,7 @@ export class Matter extends Model {
     } catch { /* as many streams as the server allows */ }
   }
 
-  #loadSoon = soon(200, () => void (this.shown ? this.load() : this.#head()))
+  #loadSoon = soon(200, () => void (this.shown ? this.load() : this.#head().catch(() => undefined))) // the next event reads it again
 
   async #head(): Promise<void> {
     const params = { id: this.id }

@@ -1,6 +1,6 @@
 // One thread: its window of messages, which moves over the history, and what
 // happens in it.
-import type { Command, Follow, StreamEvent, rest, wire } from '@gotong/client'
+import { Problem, type Command, type Follow, type StreamEvent, type rest, type wire } from '@gotong/client'
 import type { Home } from './home.ts'
 import { copies, Model, soon } from './platform.ts'
 
@@ -320,7 +320,7 @@ export class Room extends Model {
   #viewSoon = soon(300, async () => {
     const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}', { params: { id: this.id } }).catch(() => ({ body: undefined }))
     if (body) this.setView(body)
-    if (this.open && !this.members) void this.loadMembers()
+    if (this.open && !this.members) this.loadMembers().catch(() => undefined) // read again with the next change
     this.home.changed()
   })
 
@@ -338,9 +338,13 @@ export class Room extends Model {
   async #again(seq: number): Promise<void> {
     const row = this.rows.find((r) => r.seq === seq)
     if (!row) return
-    const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages/{mid}', { params: { id: this.id, mid: row.id } })
-    this.#change(seq, () => rowOf(body))
-    this.changed()
+    try {
+      const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages/{mid}', { params: { id: this.id, mid: row.id } })
+      this.#change(seq, () => rowOf(body))
+      this.changed()
+    } catch (e) {
+      if (!(e instanceof Problem) || e.unknown) setTimeout(() => void this.#again(seq), 5000)
+    }
   }
 
   signalled(s: wire.Signalled): void {

@@ -72,6 +72,11 @@ export class Command implements PromiseLike<Receipt> {
     this.list.discard(this)
   }
 
+  /** Marks it as rejected: for an application that sent it another way, as by REST under the same request id. */
+  fail(problem: Problem): void {
+    this.list.rejected(this, problem)
+  }
+
   /** Sends a failed command again, with the same request id and the same bytes. Await it anew. */
   retry(): this {
     this.list.retry(this)
@@ -219,6 +224,12 @@ export class Commands {
     if (!this.list.includes(command)) return
     this.#remove(command)
     if (command.state !== 'failed') command.reject(new UnknownOutcome(command.requestId, 'it was discarded'))
+    this.owner.pendingChanged()
+  }
+
+  rejected(command: Command, problem: Problem): void {
+    if (command.state === 'failed' || !this.list.includes(command)) return
+    this.#fail(command, problem)
     this.owner.pendingChanged()
   }
 
