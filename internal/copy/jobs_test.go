@@ -166,7 +166,7 @@ func jobsAreCompared(t *testing.T, s store.Whole) {
 					t.Errorf("%s %s: %q", name, how, faults)
 				}
 			}
-			again, err := reader.Jobs(t.Context(), s, false)
+			again, err := reader.Jobs(t.Context(), s, false, 0)
 			check(t, err)
 			for _, row := range again { // as it was
 				if strings.HasPrefix(row.ID, job.ID) {
@@ -229,7 +229,7 @@ func TestExportKeepsTheJobsOfItsGates(t *testing.T) {
 	to := newMemory()
 	_, err = logcopy.Run(t.Context(), from, to, o)
 	check(t, err)
-	got, err := reader.Jobs(t.Context(), to, false)
+	got, err := reader.Jobs(t.Context(), to, false, 0)
 	check(t, err)
 	if len(got) < len(jobs) {
 		t.Errorf("%d jobs, not %d", len(got), len(jobs))

@@ -111,7 +111,7 @@ func TestCopyMakesReadersDocumentsAgain(t *testing.T) {
 		if got := ofReader(t, to); !maps.Equal(got, want) {
 			t.Fatalf("call %d: %v\nwant %v", n, got, want)
 		}
-		jobs, err := reader.Jobs(t.Context(), to, false)
+		jobs, err := reader.Jobs(t.Context(), to, false, 0)
 		check(t, err)
 		for _, j := range jobs {
 			if j.Queue == "visits" {
