@@ -71,7 +71,8 @@ var entries = index([]Entry{
 	},
 	{
 		gotong.CodeConflict, http.StatusConflict, "The request does not fit the state", false, 0,
-		"The state has changed, or never allowed this: for example, the last owner cannot leave, and only one step of a case can be open at a time.",
+		"The state has changed, or never allowed this: for example, " +
+			"the last owner cannot leave, and only one step of a case can be open at a time.",
 		"Read the resource again and decide anew. The detail says what does not fit.",
 	},
 	{

@@ -71,7 +71,8 @@ func (r *Row) Shown(sees Sight, userID string) (e gotong.Event, erased bool) {
 		return r.Event, erased
 	}
 	later := gotong.Later{
-		Sees: func(seq uint64) bool { return sees(seq, r.Stored.Audience, r.Stored.Seq) }, Own: userID != "" && r.Event.Actor.UserID == userID,
+		Sees: func(seq uint64) bool { return sees(seq, r.Stored.Audience, r.Stored.Seq) },
+		Own:  userID != "" && r.Event.Actor.UserID == userID,
 	}
 	if text := r.over.row; text != nil {
 		if erased = false; sees(text.Seq, text.Audience, r.over.about...) {
