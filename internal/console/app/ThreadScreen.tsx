@@ -47,7 +47,7 @@ export function ThreadScreen({ home, id }: { home: Home; id: string }) {
       <a class="icon-button back" href="#/" aria-label={t('back')}><Icon name="back" /></a>
       <Avatar name={name} id={view?.with?.user_id ?? id} icon={view?.icon} />
       <div class="title">
-        <h1 class="clip"><Name>{name}</Name></h1>
+        <h1 class="clip"><Name>{name || t('loading')}</Name></h1>
         <p class="soft clip">{about(room)}</p>
       </div>
       <IconButton icon="people" label={t('members.details')} onClick={() => setDetails(true)} />
