@@ -21,11 +21,11 @@ import (
 
 // The bounds of what one order shows.
 const (
-	tail         = 32   // commits of each partition in which streams are looked for
-	mostStreams  = 100  //
-	mostJobs     = 5000 // in which gates are looked for
-	mostGates    = 200  //
-	mostWebhooks = 50   //
+	tail         = 32   // newest commits of each partition, whose streams are listed
+	mostStreams  = 100
+	mostJobs     = 5000 // jobs, whose gates are listed
+	mostGates    = 200
+	mostWebhooks = 50
 	mostLetters  = 100  // dead letters that are counted
 )
 

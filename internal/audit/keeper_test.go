@@ -237,8 +237,8 @@ func TestRollbackIsRefused(t *testing.T) {
 	}
 }
 
-// A new connection to the database leads to another history, in which no partition
-// has more commits than its checkpoint.
+// After a reconnect, the database has another history. None of its partitions has
+// more commits than its checkpoint.
 func TestForkOfTheSameSizeIsFoundAfterAReconnect(t *testing.T) {
 	before, after := living(t, 3, 40), living(t, 3, 39)
 	for p := range before.commits {

@@ -23,8 +23,8 @@ import (
 	"gotong.dev/gotong/internal/timer"
 )
 
-// timed is a log with every sort of timer, of which some are over, and with the jobs
-// of all others. It returns these by the command and the stream that they are about.
+// timed writes a log with every sort of timer. Some timers have ended; the others have
+// jobs. It returns the jobs, by their command and stream.
 func timed(t *testing.T, s store.Whole) map[string]store.Job {
 	t.Helper()
 	v := newVillage(t, s, func(int) int { return 1 }) // nobody is a platform admin

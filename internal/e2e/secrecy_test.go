@@ -227,7 +227,7 @@ func (h *hush) follow(ctx context.Context, user string, p *tap) (until func(mark
 	}
 }
 
-// listen is follow over server-sent events. Users who may not read get one answer.
+// listen follows as follow does, over server-sent events. A user without access gets one answer.
 func (h *hush) listen(ctx context.Context, user string, p *tap) (until func(marker string)) {
 	h.t.Helper()
 	query := url.Values{"cursor": {"start"}}

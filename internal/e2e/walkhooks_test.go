@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// hookEar is a webhook of which the walk holds every request against the oracle.
+// hookEar is a webhook. The walk compares each request that it receives with the oracle.
 type hookEar struct {
 	w       *walk
 	name    string

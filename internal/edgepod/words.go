@@ -125,8 +125,8 @@ func (t text) count(group string) (n int) {
 	return n
 }
 
-// best returns the list of a group of which the text has most, how many phrases,
-// and how many of the second.
+// best returns the list of a group with the most phrases in the text, their number,
+// and the number of the list that comes second.
 func (t text) best(group string) (name string, first, second int) {
 	for _, l := range lists[group] {
 		switch n := t.hits(l); {

@@ -40,8 +40,8 @@ func (e example) document(op *huma.Operation) {
 	}
 }
 
-// curl returns the example as a command for a shell in which G is the address
-// of the server and TOKEN the caller's token.
+// curl returns the example as a shell command. It reads the address of the server
+// from the variable G and the caller's token from TOKEN.
 func (e example) curl(op *huma.Operation) string {
 	var b strings.Builder
 	b.WriteString("curl -sS")

@@ -114,7 +114,7 @@ func (o Order) Name(ctx context.Context, cursor string) (string, error) {
 
 // Position parses a position in a stream, "epoch:seq". The error has
 // [gotong.CodeCursorInvalid] if it is malformed, and [gotong.CodeEpochChanged]
-// if it is from another history, in which the same seq names another event.
+// if it is from another history, where the same seq names another event.
 func Position(ctx context.Context, text string) (seq uint64, err error) {
 	c, err := gotong.ParseCursor(text)
 	if err != nil {

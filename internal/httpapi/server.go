@@ -156,8 +156,7 @@ func config(v Version) huma.Config {
 	return c
 }
 
-// tasks are the groups of operations, in the order in which a newcomer meets
-// them.
+// tasks are the groups of operations. Those that a newcomer needs first come first.
 var tasks = []*huma.Tag{
 	{Name: "Accounts", Description: "Sign up, sign in, and look after your account and its logins."},
 	{Name: "Threads", Description: "Make a thread, find those of others, and join or leave one."},

@@ -18,8 +18,7 @@ type Whole interface {
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
 }
 
-// Difference is one way in which the documents or jobs of a reader differ from what
-// the events make.
+// Difference is a document or job of a reader that is not what the events make.
 type Difference struct {
 	Key     gotong.Key    // of the document; without a collection, it concerns more than one, or a job
 	Job     string        // the id of the job

@@ -16,7 +16,7 @@ import (
 // dm is the direct thread of citra and dewi.
 var dm = thread.DirectOf("dewi", "citra")
 
-// TestADirectThreadExistsOnce: whoever starts it and however often, both are members.
+// TestADirectThreadExistsOnce: both users are members, also if both start the thread, more than once.
 func TestADirectThreadExistsOnce(t *testing.T) {
 	w := accounts(t, citra, dewi, budi)
 	if dm != thread.DirectOf("citra", "dewi") || dm == thread.DirectOf("citra", "budi") {

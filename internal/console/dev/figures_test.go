@@ -34,12 +34,17 @@ func TestFigures(t *testing.T) {
 		for range 8 {
 			group.Go(func() {
 				for i := range work {
-					v.call(t, http.MethodPost, "/v1/chat/threads/"+th.ID+"/messages/send", v.token, map[string]any{"body": fmt.Sprintf("Pesan %d: air di depan mushola sudah surut", i)}, nil)
+					body := map[string]any{"body": fmt.Sprintf("Pesan %d: air di depan mushola sudah surut", i)}
+					if status := v.call(t, http.MethodPost, "/v1/chat/threads/"+th.ID+"/messages/send", v.token, body, nil); status != http.StatusCreated {
+						t.Errorf("message %d: status %d", i, status)
+					}
 				}
 			})
 		}
+		pace := time.NewTicker(max(every, time.Microsecond))
+		defer pace.Stop()
 		for i := range n {
-			time.Sleep(time.Until(began.Add(time.Duration(i) * every)))
+			<-pace.C
 			work <- i
 		}
 		close(work)
