@@ -21,12 +21,12 @@ import (
 
 // The bounds of what one order shows.
 const (
-	tail         = 32   // newest commits of each partition, whose streams are listed
+	tail         = 32 // newest commits of each partition, whose streams are listed
 	mostStreams  = 100
 	mostJobs     = 5000 // jobs, whose gates are listed
 	mostGates    = 200
 	mostWebhooks = 50
-	mostLetters  = 100  // dead letters that are counted
+	mostLetters  = 100 // dead letters that are counted
 )
 
 // Look is what the console shows to operators. None of it contains a text of users,
