@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 	"unicode/utf8"
 
@@ -141,10 +142,10 @@ func (t text) best(group string) (name string, first, second int) {
 
 // aimed finds an insult within a few words after one with which somebody is
 // addressed, or just before it.
-var aimed = func() *regexp.Regexp {
+var aimed = sync.OnceValue(func() *regexp.Regexp {
 	address, insult := strings.Join(named("address", "address"), "|"), strings.Join(named("insult", "harassment"), "|")
 	return regexp.MustCompile(fmt.Sprintf(` (%[1]s) (\S+ ){0,4}(%[2]s) | (%[2]s) (\S+ )?(%[1]s) `, address, insult))
-}()
+})
 
 // insults reports whether the text insults somebody.
-func (t text) insults() bool { return aimed.MatchString(t[0]) || aimed.MatchString(t[1]) }
+func (t text) insults() bool { return aimed().MatchString(t[0]) || aimed().MatchString(t[1]) }

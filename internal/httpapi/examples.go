@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -18,14 +19,15 @@ type example struct {
 	Response json.RawMessage `json:"response,omitempty"`
 }
 
-// examples are the recorded requests, by operation.
-var examples = func() map[string]example {
+// examples returns the recorded requests, by operation. They are decoded once, and
+// not in processes without a server.
+var examples = sync.OnceValue(func() map[string]example {
 	var m map[string]example
 	if err := json.Unmarshal(api.Examples, &m); err != nil {
 		panic("httpapi: api/examples.json cannot be read: " + err.Error())
 	}
 	return m
-}()
+})
 
 // document adds the example to the published operation.
 func (e example) document(op *huma.Operation) {

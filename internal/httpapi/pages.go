@@ -124,7 +124,7 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 		out.Body = fieldsOf(resolved(doc, op.RequestBody.Content["application/json"].Schema))
 	}
 	out.Answers = answersOf(op)
-	if e, ok := examples[op.OperationID]; ok {
+	if e, ok := examples()[op.OperationID]; ok {
 		out.Curl, out.Answer = e.curl(op), e.answer()
 	}
 	return out

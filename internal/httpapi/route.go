@@ -145,7 +145,7 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 			response.Headers["Idempotency-Replayed"] = &huma.Header{Schema: &huma.Schema{Type: huma.TypeString, Enum: []any{"true"}}}
 		}
 	}
-	examples[op.OperationID].document(op)
+	examples()[op.OperationID].document(op)
 	d.OpenAPI().AddOperation(op)
 	d.of.ordered = append(d.of.ordered, op)
 }
