@@ -109,13 +109,13 @@ func TestUnnamedErasureIsNotExported(t *testing.T) {
 	}
 }
 
-// stride leaves out rows of a table that has more than a log of 60 events, and
-// all but the first in a short run.
+// stride leaves out rows of a table that has more than 16, and all but the first
+// in a short run.
 func stride(tab *table) int {
 	if testing.Short() {
 		return 1 + len(tab.rows)
 	}
-	return 1 + len(tab.rows)/64
+	return 1 + len(tab.rows)/16
 }
 
 // unproven is what a change to a column of any row of a table may be without
