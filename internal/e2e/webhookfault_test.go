@@ -14,9 +14,9 @@ import (
 	"gotong.dev/gotong/client"
 )
 
-// deck decides how a receiver treats its requests: of ten, it fails three, hangs on
-// one and drops the response to one, with at most three of these in a row, so that
-// the waits of the table stay short.
+// deck decides how a receiver treats its requests: of eleven, it rejects one for
+// good, fails three, hangs on one and drops the response to one, with at most three
+// of the latter five in a row, so that the waits of the table stay short.
 type deck struct {
 	mu    sync.Mutex
 	cards []int
@@ -25,6 +25,7 @@ type deck struct {
 
 const (
 	ok = iota
+	reject
 	fail
 	hang
 	drop
@@ -34,16 +35,19 @@ func (d *deck) draw() (card int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.cards) == 0 {
-		d.cards = []int{ok, ok, ok, ok, ok, fail, fail, fail, hang, drop}
+		d.cards = []int{ok, ok, ok, ok, ok, reject, fail, fail, fail, hang, drop}
 		rand.Shuffle(len(d.cards), func(i, j int) { d.cards[i], d.cards[j] = d.cards[j], d.cards[i] })
 	}
 	at := 0
 	if good := slices.Index(d.cards, ok); d.row >= 3 && good >= 0 {
 		at = good
 	}
-	if card = d.cards[at]; card == ok || d.row >= 3 {
+	switch card = d.cards[at]; {
+	case d.row >= 3:
 		card, d.row = ok, 0
-	} else {
+	case card == ok || card == reject:
+		d.row = 0
+	default:
 		d.row++
 	}
 	d.cards = slices.Delete(d.cards, at, at+1)
@@ -96,6 +100,9 @@ func TestWebhooksLoseNothing(t *testing.T) {
 			case drop:
 				accept(g.id)
 				return 0
+			case reject: // it has the event, and the next one of the stream must follow
+				accept(g.id)
+				return http.StatusUnprocessableEntity
 			default:
 				accept(g.id)
 				return http.StatusNoContent
