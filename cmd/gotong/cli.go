@@ -95,6 +95,10 @@ func usage(err error) error {
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
 		command = parse.Context.Selected().FullPath()
 	}
+	var file *config.FileError
+	if errors.As(err, &file) {
+		err = file
+	}
 	return &failure{err: err, code: 2, hint: command + " --help"}
 }
 

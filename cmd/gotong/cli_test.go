@@ -35,6 +35,7 @@ func TestWrongUse(t *testing.T) {
 		"no date":          {[]string{"import", "main.go", "--format=irc", "--dry-run"}, nil, 1, []string{"date"}},
 		"bad configuration": {[]string{"serve", "--addr=nonsense", "--redis=http://x"}, nil, 2,
 			[]string{"addr: must be host:port", "redis: must be a URL", "gotong config print"}},
+		"file":               {[]string{"serve", "--config=main.go"}, nil, 2, []string{"gotong: /", "main.go: this is not YAML"}},
 		"port":               {[]string{"serve", "--addr=127.0.0.1:99999"}, nil, 2, []string{"addr: must end with a port"}},
 		"port by variable":   {[]string{"serve"}, map[string]string{"GOTONG_ADMIN_ADDR": ":x"}, 2, []string{"admin-addr: must end with a port"}},
 		"bus":                {[]string{"serve", "--bus=livequery"}, nil, 2, []string{"bus: livequery needs a SurrealDB"}},

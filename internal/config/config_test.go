@@ -278,12 +278,16 @@ func TestPrintBlanksSecrets(t *testing.T) {
 		t.Error(out.String())
 	}
 	for _, want := range []string{
-		"# flag", "# default", `allowed-origins: ["https://a.example"]`, `signing-key: "[redacted]"`,
-		"kid=a,alg=HS256,key=[redacted]", "surreal://root:xxxxx@db/x",
+		"# flag", "# default", `allowed-origins: ["https://a.example"]`, `# signing-key: "[redacted]"`,
+		"kid=a,alg=HS256,key=[redacted]", "# store: \"surreal://root:xxxxx@db/x",
 	} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %s in\n%s", want, out.String())
 		}
+	}
+	again, _, _, err := world{files: map[string]string{"g.yaml": out.String()}}.parse(t, "--config=g.yaml")
+	if err != nil || !slices.Equal(again.AllowedOrigins, []string{"https://a.example"}) || again.SigningKey != "" || again.Store != "" {
+		t.Errorf("what was printed is read as %+v, %v", again, err)
 	}
 }
 

@@ -143,14 +143,26 @@ func (s *Source) load(ctx *kong.Context) error {
 	}
 	b, err := s.read(name)
 	if err != nil {
-		return fmt.Errorf("the configuration file: %w", err)
+		return &FileError{fmt.Errorf("the configuration file: %w", err)}
 	}
-	s.file, err = parseFile(name, b, s.keys)
-	return err
+	if s.file, err = parseFile(name, b, s.keys); err != nil {
+		return &FileError{err}
+	}
+	return nil
 }
 
+// FileError says what is wrong with the configuration file. kong puts the name of
+// the flag before it that it was resolving.
+type FileError struct{ error }
+
+// Unwrap returns the cause.
+func (e *FileError) Unwrap() error { return e.error }
+
 // Entry is one key with its value, for people to read.
-type Entry struct{ Key, Value, From string }
+type Entry struct {
+	Key, Value, From string
+	Redacted         bool // the value shown is not the one that is used
+}
 
 // Entries returns every key of the parsed command with its value, secrets redacted,
 // and its source: flag, env …, file …, default.
@@ -173,46 +185,53 @@ func (s *Source) Entries(ctx *kong.Context) []Entry {
 		case !ok:
 			from = "default"
 		}
-		list = append(list, Entry{flag.Name, show(flag), from})
+		value, redacted := show(flag)
+		list = append(list, Entry{flag.Name, value, from, redacted})
 	}
 	return list
 }
 
-// Print writes the entries as a YAML file that can be read again, except for the
-// redacted secrets.
+// Print writes the entries as a YAML file that can be read again. What such a file
+// cannot have, the name of the file itself and secrets, is a comment.
 func (s *Source) Print(w io.Writer, ctx *kong.Context) error {
 	var faults []error
 	for _, e := range s.Entries(ctx) {
-		_, err := fmt.Fprintf(w, "%-40s # %s\n", e.Key+": "+e.Value, e.From)
+		line := e.Key + ": " + e.Value
+		if e.Key == fileKey || e.Redacted {
+			line = "# " + line
+		}
+		_, err := fmt.Fprintf(w, "%-40s # %s\n", line, e.From)
 		faults = append(faults, err)
 	}
 	return errors.Join(faults...)
 }
 
-func show(flag *kong.Flag) string {
+// show returns the value of a flag in YAML, and whether a secret is left out of it.
+func show(flag *kong.Flag) (value string, redacts bool) {
 	switch v := flag.Target.Interface().(type) {
 	case []JWTKey:
 		list := make([]string, len(v))
 		for i, k := range v {
 			list[i] = quote(k.String())
+			redacts = redacts || k.Key != ""
 		}
-		return "[" + strings.Join(list, ", ") + "]"
+		return "[" + strings.Join(list, ", ") + "]", redacts
 	case []string:
 		list := make([]string, len(v))
 		for i, s := range v {
 			list[i] = quote(s)
 		}
-		return "[" + strings.Join(list, ", ") + "]"
+		return "[" + strings.Join(list, ", ") + "]", false
 	case string:
+		shown := v
 		if v != "" && flag.Tag.Has("secret") {
-			if flag.PlaceHolder == "URL" {
-				return quote(redactURL(v))
+			if shown = redacted; flag.PlaceHolder == "URL" {
+				shown = redactURL(v)
 			}
-			return quote(redacted)
 		}
-		return quote(v)
+		return quote(shown), shown != v
 	default:
-		return fmt.Sprint(v)
+		return fmt.Sprint(v), false
 	}
 }
 
