@@ -69,7 +69,7 @@ $(BIN)/omniwitness: Makefile
 	@touch $@
 
 .PHONY: build
-build: install ## build the binary into bin/
+build: ## build the binary into bin/; needs Go alone
 	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
 
 .PHONY: test
