@@ -31,6 +31,21 @@ func (a Accounts) CanAct(s State, userID string) bool {
 	return account.Active()
 }
 
+// SettingsRef returns the reference of what a user has set for themselves.
+func SettingsRef(userID string) Ref {
+	return Ref{Stream: NewStream("user", userID), Key: Key{Collection: "user_settings", Owner: userID}}
+}
+
+// Blocks reports whether a user has blocked another one; the state must hold
+// [SettingsRef] of the first. Nobody blocks without an id.
+func Blocks(s State, userID, other string) bool {
+	if userID == "" {
+		return false
+	}
+	set, ok := Doc[interface{ Blocks(userID string) bool }](s, SettingsRef(userID).Key)
+	return ok && set.Blocks(other)
+}
+
 // MaxLeaders bounds the leaders of a stream, because before one leaves, the
 // accounts of the others are read.
 const MaxLeaders = 50

@@ -26,6 +26,7 @@ type Message struct {
 	DeletedAtMS   int64          `json:"deleted_at_ms"`
 	Revision      uint64         `json:"revision"` // 0 as posted
 	ReplyTo       gotong.EventID `json:"reply_to"`
+	Siaga         bool           `json:"siaga"` // an emergency broadcast
 	Reactions     []Reaction     `json:"reactions"`
 	RequestID     string         `json:"request_id"`
 	CorrelationID string         `json:"correlation_id"`
@@ -50,6 +51,7 @@ type Reaction struct {
 type NewMessage struct {
 	Body     string         `json:"body"` // 1 to 4,000 characters, 16 KiB
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
+	Siaga    bool           `json:"siaga,omitempty"`      // an emergency broadcast; for owners, admins and moderators
 	SentAtMS int64          `json:"sent_at_ms,omitempty"` // only in an import
 	SentBy   string         `json:"sent_by,omitempty"`
 }

@@ -115,7 +115,7 @@ func users() auth.Users {
 			return gotong.Claim{Space: user.ClaimEmail, Name: user.Email(email)}
 		},
 		Document: user.UserKey,
-		Keeps:    []string{user.EvWebhookFailing},
+		Keeps:    []string{user.EvWebhookFailing, user.EvBlocked, user.EvUnblocked, user.EvPreferred},
 		Standing: func(_ gotong.Head, document []byte) (auth.Standing, error) {
 			var u user.User
 			err := json.Unmarshal(document, &u)

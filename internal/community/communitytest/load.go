@@ -79,7 +79,7 @@ type loaded struct {
 // checkCollections fails the test if references name a collection that no kind has:
 // a database cannot look there. Accounts may be of another issuer.
 func (w *World) checkCollections(s gotong.Stream, refs []gotong.Ref) {
-	known := map[string]bool{"": true, gotong.AccountRef("").Key.Collection: true}
+	known := map[string]bool{"": true, gotong.AccountRef("").Key.Collection: true, gotong.SettingsRef("").Key.Collection: true}
 	for _, k := range w.kinds {
 		for _, d := range k.Documents {
 			known[d.Name] = true

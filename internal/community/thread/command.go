@@ -113,6 +113,7 @@ type Post struct {
 	Body        string            `json:"body"`
 	Attachments []json.RawMessage `json:"attachments,omitempty"` // rejected until they exist
 	ReplyTo     gotong.EventID    `json:"reply_to,omitzero"`
+	Siaga       bool              `json:"siaga,omitempty"` // an emergency broadcast; for owners, admins and moderators
 	Origin
 }
 

@@ -18,6 +18,8 @@ type Direct struct {
 	UserID string `json:"user_id"`
 }
 
+var errNoAccount = gotong.NewError(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+
 // DirectOf returns the direct thread of two users, whichever of them starts it. It is
 // its own home.
 func DirectOf(a, b string) gotong.Stream {
@@ -47,10 +49,12 @@ func (r Rules) direct(s gotong.State, cmd gotong.Command, c Direct) (gotong.Deci
 		return gotong.Decision{}, gotong.Invalid("user_id", "must be another user, with whom this is the direct thread")
 	case left.Active():
 		return gotong.Accept()
+	case gotong.Blocks(s, c.UserID, me): // who is blocked learns no more than for an account that is disabled
+		return gotong.Decision{}, errNoAccount
 	case s.Head.Exists():
 		return gotong.Accept(gotong.Fact{Type: EvJoined, Data: Joined{UserID: me, Role: MemberRole}})
 	case !r.Accounts.CanAct(s, c.UserID):
-		return gotong.Reject(gotong.CodeNotFound, "There is no such account, or it is disabled.")
+		return gotong.Decision{}, errNoAccount
 	}
 	pair := []string{me, c.UserID}
 	slices.Sort(pair)

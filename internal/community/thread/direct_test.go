@@ -11,6 +11,7 @@ import (
 	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
 )
 
 // dm is the direct thread of citra and dewi.
@@ -140,4 +141,31 @@ func TestADirectThreadAgreesWithAModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// TestABlockStopsADirectThread: who is blocked can neither start, nor return to, nor
+// write in the direct thread; the answer is that for an account that is disabled.
+func TestABlockStopsADirectThread(t *testing.T) {
+	w := accounts(t, citra, dewi, budi)
+	mine := gotong.NewStream(user.Name, "dewi")
+	block := func() { w.Do(dewi, mine, user.Block{UserID: "citra"}) }
+	block()
+	_, blocked := w.Try(citra, dm, thread.Direct{UserID: "dewi"})
+	disable(w, budi)
+	_, disabled := w.Try(citra, thread.DirectOf("citra", "budi"), thread.Direct{UserID: "budi"})
+	if blocked == nil || disabled == nil || blocked.Error() != disabled.Error() {
+		t.Errorf("%v, but for a disabled account %v", blocked, disabled)
+	}
+	w.Do(dewi, dm, thread.Direct{UserID: "citra"}) // in the other direction it is possible
+	w.Do(dewi, dm, thread.Post{Body: "Halo"})
+	if _, err := w.Try(citra, dm, thread.Post{Body: "x"}); gotong.CodeOf(err) != gotong.CodeForbidden {
+		t.Error(err)
+	}
+	w.Do(citra, dm, thread.Leave{})
+	if _, err := w.Try(citra, dm, thread.Direct{UserID: "dewi"}); gotong.CodeOf(err) != gotong.CodeNotFound {
+		t.Error(err)
+	}
+	w.Do(dewi, mine, user.Unblock{UserID: "citra"})
+	w.Do(citra, dm, thread.Direct{UserID: "dewi"})
+	w.Do(citra, dm, thread.Post{Body: "Halo juga"})
 }

@@ -126,6 +126,9 @@ type RoleChanged struct {
 type Posted struct {
 	N        uint64         `json:"n"` // ordinal: the first message is 1
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
+	ReplySeq uint64         `json:"reply_seq,omitempty"` // of the message in ReplyTo
+	Siaga    bool           `json:"siaga,omitempty"`     // an emergency broadcast to all members
+	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it addresses, if it addresses all and the thread borrows them
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
 	Now      gotong.Instant `json:"now,omitzero"`
 	Later

@@ -22,6 +22,8 @@ func (r ruling) maySend() error {
 		return gotong.NewError(gotong.CodeForbidden, "Only members can write in this thread; join it first.")
 	case r.me.row.MutedAt(r.cmd.Now):
 		return gotong.NewError(gotong.CodeForbidden, "You are muted in this thread.")
+	case gotong.Blocks(r.state, r.thread.Other(r.me.userID), r.me.userID):
+		return gotong.NewError(gotong.CodeForbidden, "It is not possible to write in this thread.")
 	case r.thread.Direct() && r.thread.Roster.Members < len(r.thread.Pair):
 		return gotong.NewError(gotong.CodeConflict, "The other user has left this direct thread; only they can return to it.")
 	case r.thread.ArchivedAt != 0:
@@ -70,20 +72,27 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 	if err := r.mayClaim(c.Origin); err != nil {
 		return gotong.Decision{}, err
 	}
+	data := Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, Siaga: c.Siaga, SentAtMS: c.SentAtMS, Now: r.sentAt()}
+	if c.Siaga {
+		if !r.moderates() {
+			return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can send an emergency broadcast.")
+		}
+		data.Lender = r.thread.Lender
+	}
 	if !c.ReplyTo.IsZero() {
-		_, o, err := r.message(c.ReplyTo)
+		target, o, err := r.message(c.ReplyTo)
 		if err != nil {
 			return gotong.Decision{}, err
 		}
 		if o.Deleted() {
 			return gotong.Reject(gotong.CodeTargetDeleted, "The message to reply to was deleted.")
 		}
+		data.ReplySeq = target.Seq
 	}
-	n := r.state.Head.Count + 1
-	return r.newcomers(r.state.Head.Seq+1, n, gotong.Fact{
+	return r.newcomers(r.state.Head.Seq+1, data.N, gotong.Fact{
 		Type:    EvPosted,
 		Counted: true,
-		Data:    Posted{N: n, ReplyTo: c.ReplyTo, SentAtMS: c.SentAtMS, Now: r.sentAt()},
+		Data:    data,
 		Content: Text{Body: c.Body, SentBy: c.SentBy},
 	})
 }

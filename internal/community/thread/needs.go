@@ -25,7 +25,7 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 		id := cmd.Stream.ID()
 		return []gotong.Ref{
 			{Stream: cmd.Stream, Key: ThreadKey(id)}, {Stream: cmd.Stream, Key: MemberKey(id, cmd.Actor.UserID)},
-			gotong.AccountRef(c.UserID),
+			gotong.AccountRef(c.UserID), gotong.SettingsRef(c.UserID),
 		}
 	}
 	refs := make([]gotong.Ref, 0, 4) // as many as most commands need
@@ -36,6 +36,9 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 		return refs
 	}
 	refs = append(refs, r.homeRefs(s, t, cmd.Actor.UserID)...)
+	if other := t.Other(cmd.Actor.UserID); other != "" {
+		refs = append(refs, gotong.SettingsRef(other))
+	}
 	if target := targetUser(cmd.Data); target != "" && target != cmd.Actor.UserID {
 		refs = addMember(refs, cmd.Stream, t, target)
 	}

@@ -13,6 +13,10 @@ const (
 	CmdEnable   = "user.enable"
 
 	CmdWarnOfWebhook = "user.warn_of_webhook"
+
+	CmdBlock   = "user.block"
+	CmdUnblock = "user.unblock"
+	CmdPrefer  = "user.prefer"
 )
 
 func commands() []gotong.Type {
@@ -20,6 +24,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Register](CmdRegister), gotong.TypeOf[SetRole](CmdSetRole),
 		gotong.TypeOf[Disable](CmdDisable), gotong.TypeOf[Enable](CmdEnable),
 		gotong.TypeOf[WarnOfWebhook](CmdWarnOfWebhook),
+		gotong.TypeOf[Block](CmdBlock), gotong.TypeOf[Unblock](CmdUnblock), gotong.TypeOf[Prefer](CmdPrefer),
 	}
 }
 

@@ -17,6 +17,7 @@ func events() []gotong.EventType {
 		gotong.EventOf[Registered](EvRegistered), gotong.EventOf[RoleChanged](EvRoleChanged),
 		gotong.EventWith[Switched, Reason](EvDisabled), gotong.EventWith[Switched, Reason](EvEnabled),
 		gotong.EventOf[WebhookFailing](EvWebhookFailing),
+		gotong.EventOf[Blocked](EvBlocked), gotong.EventOf[Blocked](EvUnblocked), gotong.EventOf[Prefer](EvPreferred),
 	}
 }
 
@@ -59,6 +60,9 @@ func home(cmd gotong.Command) (gotong.Stream, error) {
 
 func needs(_ gotong.State, cmd gotong.Command) []gotong.Ref {
 	refs := []gotong.Ref{{Stream: cmd.Stream, Key: UserKey(cmd.Stream.ID())}}
+	if own(cmd.Data) {
+		return append(refs, gotong.SettingsRef(cmd.Stream.ID()))
+	}
 	if _, ok := cmd.Data.(Register); !ok && cmd.Actor.Role != gotong.RoleSystem {
 		refs = append(refs, gotong.AccountRef(cmd.Actor.UserID))
 	}
@@ -90,6 +94,9 @@ func mayAdmin(s gotong.State, cmd gotong.Command) error {
 func decide(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	if c, ok := cmd.Data.(Register); ok {
 		return register(s, c)
+	}
+	if own(cmd.Data) {
+		return set(s, cmd)
 	}
 	if err := mayAdmin(s, cmd); err != nil {
 		return gotong.Decision{}, err
@@ -149,6 +156,9 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 	if d, ok := e.Data.(Registered); ok {
 		u := User{Role: d.Role, Enabled: true, CommunityID: d.CommunityID, CreatedAt: e.At, Standing: e.Seq}
 		return []gotong.Change{{Key: key, Doc: u}}
+	}
+	if own(e.Data) {
+		return settled(s, e)
 	}
 	u, _ := gotong.Doc[User](s, key)
 	switch d := e.Data.(type) {

@@ -14,6 +14,7 @@ const Name = "user"
 const (
 	Users    = "users"          // (user id, "") → User
 	Disabled = "disabled_users" // (DirectoryOwner, gotong.EntryName) → gotong.Entry
+	settings = "user_settings"  // (user id, "") → Settings, see [gotong.SettingsRef]
 )
 
 // DirectoryOwner owns the one list of the accounts that are disabled.
@@ -80,7 +81,7 @@ func Kind() gotong.Kind {
 		Name:        Name,
 		Commands:    commands(),
 		Events:      events(),
-		Documents:   []gotong.Type{gotong.TypeOf[User](Users), gotong.TypeOf[gotong.Entry](Disabled)},
+		Documents:   []gotong.Type{gotong.TypeOf[User](Users), gotong.TypeOf[gotong.Entry](Disabled), gotong.TypeOf[Settings](settings)},
 		Home:        home,
 		Needs:       needs,
 		Decide:      decide,

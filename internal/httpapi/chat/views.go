@@ -88,6 +88,7 @@ type MessageView struct {
 	DeletedAtMS   int64             `json:"deleted_at_ms,omitempty"`
 	Revision      uint64            `json:"revision" doc:"0 as posted; incremented by each edit."`
 	ReplyTo       gotong.EventID    `json:"reply_to,omitzero"`
+	Siaga         bool              `json:"siaga,omitempty"`
 	Reactions     []Reaction        `json:"reactions"`
 	RequestID     string            `json:"request_id"`
 	CorrelationID string            `json:"correlation_id"`
@@ -108,7 +109,8 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Reactions: reactionsOf(posted.Reactions), Withheld: posted.Withheld, Held: posted.Held, Erased: e.Erased,
+		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Reactions: reactionsOf(posted.Reactions),
+		Withheld: posted.Withheld, Held: posted.Held, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }

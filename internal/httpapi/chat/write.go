@@ -43,6 +43,7 @@ type Send struct {
 	Body        string            `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
 	Attachments []json.RawMessage `json:"attachments,omitempty" doc:"Must be empty: there are none yet."`
 	ReplyTo     gotong.EventID    `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
+	Siaga       bool              `json:"siaga,omitempty" doc:"An emergency broadcast to all members; for owners, admins and moderators."`
 	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: the original time."`
 	SentBy      string            `json:"sent_by,omitempty" doc:"In an import: the original sender."`
 }
@@ -55,7 +56,7 @@ type sendIn struct {
 func (c *chat) send(ctx context.Context, in *sendIn) (*httpapi.Answered[MessageView], error) {
 	v := in.JSON.Value
 	receipt, err := c.Run(ctx, in.ID, thread.CmdPost, thread.Post{
-		Body: v.Body, Attachments: v.Attachments, ReplyTo: v.ReplyTo,
+		Body: v.Body, Attachments: v.Attachments, ReplyTo: v.ReplyTo, Siaga: v.Siaga,
 		Origin: thread.Origin{SentAtMS: v.SentAtMS, SentBy: v.SentBy},
 	}, in.JSON.Raw)
 	if err != nil {

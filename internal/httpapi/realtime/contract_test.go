@@ -246,11 +246,11 @@ func everyAppointment(t *testing.T, w *world) {
 func everyUserEvent(t *testing.T, w *world) {
 	t.Helper()
 	s := gotong.NewStream(user.Name, "r")
-	system := gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
+	actor := gotong.Actor{UserID: "system", Role: gotong.RoleSystem}
 	run := func(typ string, data any) {
 		t.Helper()
 		_, err := w.engine.Execute(context.Background(), gotong.Command{
-			Stream: s, Type: typ, Data: data, Actor: system, RequestID: fmt.Sprint("u", w.n.Add(1)), CorrelationID: "c",
+			Stream: s, Type: typ, Data: data, Actor: actor, RequestID: fmt.Sprint("u", w.n.Add(1)), CorrelationID: "c",
 		})
 		if err != nil {
 			t.Fatal(typ, err)
@@ -262,8 +262,12 @@ func everyUserEvent(t *testing.T, w *world) {
 	run(user.CmdEnable, user.Enable{})
 	run(user.CmdWarnOfWebhook, user.WarnOfWebhook{WebhookID: "whk-1", Since: 1, DisabledAt: 2})
 	erase(t, w, s)
+	actor = gotong.Actor{UserID: "r", Role: gotong.RoleUser}
+	run(user.CmdBlock, user.Block{UserID: "bob"})
+	run(user.CmdUnblock, user.Unblock{UserID: "bob"})
+	run(user.CmdPrefer, user.Prefer{Kinds: map[string]bool{"reply": false}, Threads: map[string]user.Level{"t": user.Nothing}})
 	a := w.poll(s.ID(), "?wait=0&cursor=start&stream="+string(s))
-	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6}) {
+	if got := a.seqs(s); !slices.Equal(got, []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9}) {
 		t.Errorf("got %v", got)
 	}
 }
