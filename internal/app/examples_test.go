@@ -314,6 +314,27 @@ func (s *story) cases(wati, joko, boss *teller) {
 	boss.do("approve-transition", with{s.step(wati, quick, "bahas", "garap", true)}, nil)
 }
 
+func (s *story) inbox(joko, wati *teller, thread string) {
+	var newest m
+	s.until("the list holds that joko was added to the group", func() bool {
+		delete(s.told, "list-notifications")
+		items, _ := joko.do("list-notifications", with{"?limit=1&include_read=true"}, nil)["items"].([]any)
+		if len(items) > 0 {
+			newest, _ = items[0].(m)
+		}
+		return newest["kind"] == "added"
+	})
+	joko.do("count-notifications", nil, nil)
+	joko.do("read-notification", with{newest["notification_id"].(string)}, nil)
+	joko.do("get-weekly-digest", with{fmt.Sprint("?window_start_ms=", s.clock.Now().Milli()-60*24*3_600_000)}, nil)
+	joko.do("read-notifications", nil, m{})
+	joko.do("set-preferences", nil, m{"kinds": m{"gate_closing": false}, "threads": m{thread: "mentions"}})
+	joko.do("get-preferences", nil, nil)
+	joko.do("block-user", with{wati.id}, nil)
+	joko.do("list-blocks", nil, nil)
+	joko.do("unblock-user", with{wati.id}, nil)
+}
+
 func (s *story) webhooks(wati, joko *teller, group string) {
 	receiver := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) }))
 	s.t.Cleanup(receiver.Close)
@@ -395,6 +416,7 @@ func TestExamples(t *testing.T) {
 	s.members(wati, joko, thread)
 	group := s.groups(wati, joko)
 	s.cases(wati, joko, boss)
+	s.inbox(joko, wati, thread)
 	s.webhooks(wati, joko, group)
 	s.pod(wati)
 	s.administration(boss, wati, joko, thread, group)

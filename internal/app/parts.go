@@ -16,7 +16,9 @@ import (
 	"gotong.dev/gotong/internal/console"
 	"gotong.dev/gotong/internal/httpapi"
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
+	"gotong.dev/gotong/internal/httpapi/notifications"
 	"gotong.dev/gotong/internal/httpapi/realtime"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/view"
@@ -170,6 +172,12 @@ func (a *App) traceRequest(r *http.Request) (context.Context, func(route string,
 	}
 }
 
+func (a *App) inbox() *inbox.Box {
+	return &inbox.Box{Options: inbox.Options{
+		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: func(userID string) { a.hub.Signals().Changed(userID) },
+	}}
+}
+
 func (a *App) newServer(b Build) *httpapi.Server {
 	proxies, err := a.cfg.Proxies()
 	if err != nil { // cannot be: the configuration was checked
@@ -177,6 +185,8 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	}
 	routes := []func(*httpapi.API){a.proofRoutes(), podapi.Routes(podapi.Options{
 		Boundary: a.pod, Views: a.views, Store: a.store, Codec: a.codec, MediaHosts: a.cfg.EdgePodMediaHosts,
+	}), notifications.Routes(notifications.Options{
+		Box: a.inbox(), Engine: a.engine, Names: a.auth.Names, Store: a.store, Codec: a.codec, Now: a.now,
 	})}
 	for _, k := range a.kinds {
 		if k.routes != nil {

@@ -7,6 +7,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/advice"
 	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
@@ -19,7 +20,7 @@ import (
 func readers(asks bool) []reader.Reader {
 	kinds := Kinds()
 	return append([]reader.Reader{
-		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks),
+		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks), inbox.Reader(kinds),
 	}, more...)
 }
 
@@ -45,7 +46,14 @@ func collections(kinds []gotong.Kind) []string {
 
 func (a *App) newReaders() (*reader.Runner, error) {
 	r, err := reader.New(reader.Options{
-		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{Ended: a.metrics.JobEnded},
+		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{
+			Ended: a.metrics.JobEnded,
+			Advanced: func(changes []store.Change) {
+				for userID := range inbox.Changed(changes) {
+					a.hub.Signals().Changed(userID)
+				}
+			},
+		},
 	}, readers(a.pod.Asks()), handlers(a))
 	if err != nil {
 		return nil, err

@@ -27,8 +27,11 @@ const (
 	soonest     = time.Second // from now, at which a job that was too early is due again
 )
 
-// Observer is called for events that concern jobs.
+// Observer is called for what happened. It must not block.
 type Observer struct {
+	// Advanced is called after changes of documents were written; it may miss some.
+	Advanced func(changes []store.Change)
+
 	// Ended is called when a job ended: done, early, failed, dead, returned, or
 	// lost if its lease had ended.
 	Ended func(queue, outcome string)

@@ -190,6 +190,11 @@ func (p *partition) write(ctx context.Context, all bool, effects map[*follower]m
 	for _, f := range written {
 		f.stored, f.wrote = f.at, now
 	}
+	if advanced := p.runner.opt.Observer.Advanced; advanced != nil {
+		for i := range steps {
+			advanced(steps[i].Changes)
+		}
+	}
 	if jobs {
 		p.runner.wakeJobs()
 	}

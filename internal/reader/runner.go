@@ -30,7 +30,7 @@ type Options struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Shared   bool     // other nodes may use the same store
-	Observer Observer // of jobs; its fields may be nil
+	Observer Observer // its fields may be nil
 }
 
 // Runner runs every reader in every partition, and the jobs of every queue.

@@ -16,6 +16,7 @@ import (
 const (
 	Presence = "presence" // who is present; see [Exchange.Shown]
 	Read     = "read"     // for the user's own sessions: another of them marked something as read
+	Inbox    = "inbox"    // for the user's own sessions: the inbox changed; of the stream of their account
 )
 
 // maxData is the greatest length of the data of a signal, in bytes.
@@ -66,14 +67,16 @@ func New(opt Options) *Exchange {
 	}
 }
 
-// For reports whether a signal of an actor is for the sessions of a user: a read
-// mark for those of the actor, any other for those of the others.
-func For(m *bus.Signal, userID string) bool { return (m.Actor.UserID == userID) == (m.Type == Read) }
+// For reports whether a signal of an actor is for the sessions of a user: one that the
+// server whispers for those of the actor, any other for those of the others.
+func For(m *bus.Signal, userID string) bool { return (m.Actor.UserID == userID) == whispered(m.Type) }
+
+func whispered(typ string) bool { return typ == Read || typ == Inbox }
 
 // Send passes on a client's signal. It returns CodeInvalid if clients send no
 // such signal in this stream.
 func (x *Exchange) Send(stream gotong.Stream, typ string, actor gotong.Actor) error {
-	if typ == Presence || typ == Read || !x.has(stream, typ) {
+	if typ == Presence || whispered(typ) || !x.has(stream, typ) {
 		return gotong.Invalid("type", "must be a signal of this kind of stream")
 	}
 	x.spread(&bus.Signal{Stream: stream, Type: typ, Actor: actor})
@@ -87,6 +90,13 @@ func (x *Exchange) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte
 	if x.has(stream, Read) && validData(data) {
 		x.spread(m)
 	}
+}
+
+// Changed informs the sessions of a user that follow the stream of their account, on any
+// node, that their inbox changed.
+func (x *Exchange) Changed(userID string) {
+	me := gotong.Actor{UserID: userID, Role: gotong.RoleUser}
+	x.spread(&bus.Signal{Stream: gotong.NewStream("user", userID), Type: Inbox, Actor: me})
 }
 
 func validData(data []byte) bool { return len(data) <= maxData && json.Valid(data) }

@@ -82,6 +82,7 @@ func Kind() gotong.Kind {
 		Commands:    commands(),
 		Events:      events(),
 		Documents:   []gotong.Type{gotong.TypeOf[User](Users), gotong.TypeOf[gotong.Entry](Disabled), gotong.TypeOf[Settings](settings)},
+		Signals:     []string{"inbox"}, // that the inbox changed; the server alone sends it
 		Home:        home,
 		Needs:       needs,
 		Decide:      decide,

@@ -1,0 +1,169 @@
+package inbox
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+)
+
+// read writes what one event causes.
+func (w *writer) read(e gotong.Event) {
+	w.number = 0
+	me := Item{Seq: e.Seq, By: e.Actor.UserID}
+	switch d := e.Data.(type) {
+	case thread.Created:
+		w.createThread(e, d)
+	case group.Created:
+		w.sit(e, e.Actor.UserID, []string{string(group.Admin)})
+	case cases.Created:
+		w.sit(e, e.Actor.UserID, []string{string(cases.Author)})
+	case thread.Posted:
+		w.post(e, d)
+	case thread.Edited:
+		w.edit(e, d)
+	case thread.Held:
+		w.decide(e, d.TargetSeq)
+	case thread.Released:
+		w.decide(e, d.TargetSeq)
+	case thread.Deleted:
+		w.decide(e, d.TargetSeq)
+	case group.Invited:
+		me.Kind, me.UntilMS = Invited, d.UntilMS
+		w.give(d.UserID, e, me)
+	case group.Answered:
+		if e.Type == group.EvRejected {
+			me.Kind = Declined
+			w.give(d.UserID, e, me)
+		}
+	case cases.Proposed:
+		me.Kind = GateOpened
+		w.giveAll(e.Stream, e, me, "", nil)
+	case cases.Reminded:
+		me.Kind, me.By = GateClosing, ""
+		w.give(strings.TrimPrefix(string(e.Audience), string(gotong.ForUser(""))), e, me)
+	default:
+		w.membership(e, me)
+	}
+}
+
+func (w *writer) createThread(e gotong.Event, d thread.Created) {
+	switch {
+	case d.Members == thread.Home:
+	case len(d.Pair) > 0:
+		for _, id := range d.Pair {
+			w.sit(e, id, []string{string(thread.MemberRole)})
+			w.give(id, e, Item{Kind: Added, Seq: e.Seq, By: e.Actor.UserID})
+		}
+	default:
+		w.sit(e, e.Actor.UserID, []string{string(thread.Owner)})
+	}
+}
+
+// membership writes that somebody else added the user, or removed them.
+func (w *writer) membership(e gotong.Event, me Item) {
+	userID, roles := seat(e)
+	if userID == "" {
+		return
+	}
+	switch was := w.sit(e, userID, roles); {
+	case !was && len(roles) > 0:
+		me.Kind = Added
+	case was && len(roles) == 0:
+		me = Item{Kind: Removed, Seq: e.Seq}
+	default:
+		return
+	}
+	w.give(userID, e, me)
+}
+
+// post notes the author, and writes whom the message concerns: each user once.
+func (w *writer) post(e gotong.Event, d thread.Posted) {
+	by := maps.Clone(doc[map[uint64]string](w, authorsKey(e.Stream, e.Seq)))
+	if by == nil {
+		by = map[uint64]string{}
+	}
+	by[e.Seq] = e.Actor.UserID
+	w.made[authorsKey(e.Stream, e.Seq)] = by
+	of, i, r := whose(e.Stream, d.Lender), Item{Kind: Message, Seq: e.Seq, By: e.Actor.UserID}, reach{}
+	if d.ReplySeq > 0 {
+		i.Answers = true
+		w.reach(doc[map[uint64]string](w, authorsKey(e.Stream, d.ReplySeq))[d.ReplySeq], of, e, i, &r)
+		i.Answers = false
+	}
+	if d.Siaga {
+		users, wide := w.giveAll(of, e, i, "", r.Users)
+		r.Users, r.Wide = append(r.Users, users...), wide
+	}
+	w.mention(e, of, i, mentionsOf(d), &r)
+	w.keep(e.Stream, e.Seq, r)
+}
+
+// edit writes the mentions that an edit adds. Those that it withdraws are not shown any
+// more, because reading looks at the newest text.
+func (w *writer) edit(e gotong.Event, d thread.Edited) {
+	r := doc[reach](w, reachKey(e.Stream, d.TargetSeq))
+	r.Users = slices.Clone(r.Users)
+	w.mention(e, whose(e.Stream, lenderOf(d)), Item{Kind: Message, Seq: d.TargetSeq, By: e.Actor.UserID}, mentionsOf(d), &r)
+	w.keep(e.Stream, d.TargetSeq, r)
+}
+
+func (w *writer) keep(s gotong.Stream, seq uint64, r reach) {
+	if slices.Sort(r.Users); len(r.Users) > 0 || r.Wide > 0 || r.Held {
+		w.made[reachKey(s, seq)] = r
+	}
+}
+
+// mention gives items to the users whom a text names, then to those whom it addresses
+// together.
+func (w *writer) mention(e gotong.Event, of gotong.Stream, i Item, mentions []mention, r *reach) {
+	for _, m := range mentions {
+		if m.UserID != "" && !(r.Wide > 0 && doc[belongs](w, spansKey(m.UserID, w.p, of)).at(r.Wide)) {
+			w.reach(m.UserID, of, e, i, r)
+		}
+	}
+	for _, m := range mentions {
+		if m.UserID == "" && r.Wide == 0 {
+			users, wide := w.giveAll(of, e, i, m.Role, r.Users)
+			r.Users, r.Wide = append(r.Users, users...), wide
+		}
+	}
+}
+
+// reach gives an item about a message to a user who has none yet.
+func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, r *reach) {
+	if userID == "" || userID == e.Actor.UserID || slices.Contains(r.Users, userID) {
+		return
+	}
+	if roles := doc[roster](w, rosterKey(of)).Roles[userID]; !ordinary(roles) {
+		i.Roles = roles
+	}
+	w.give(userID, e, i)
+	r.Users = append(r.Users, userID)
+}
+
+// decide writes what somebody else decided about a message to its author. The end of a
+// hold is one only if there was a hold: it also turns down proposals, of which the
+// author knows nothing.
+func (w *writer) decide(e gotong.Event, seq uint64) {
+	r := doc[reach](w, reachKey(e.Stream, seq))
+	switch before := r.Held; {
+	case e.Type == thread.EvHeld:
+		r.Held = true
+		w.made[reachKey(e.Stream, seq)] = r
+	case e.Type == thread.EvReleased && !before:
+		return
+	case e.Type == thread.EvReleased:
+		r.Held = false
+		w.made[reachKey(e.Stream, seq)] = r
+	}
+	author := doc[map[uint64]string](w, authorsKey(e.Stream, seq))[seq]
+	if e.Type == thread.EvHeld && author == e.Actor.UserID { // the rules hold it, not its author
+		e.Actor = gotong.Actor{}
+	}
+	w.give(author, e, Item{Kind: Decided, Seq: seq, Decision: e.Type})
+}

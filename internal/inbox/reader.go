@@ -1,0 +1,325 @@
+package inbox
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+)
+
+// Narrow is the number of members up to which an item for all of them is written to
+// the list of each.
+const Narrow = 200
+
+// clock is the newest number of a partition.
+type clock struct {
+	N uint64 `json:"n"`
+}
+
+// roster is the members of a stream by user id, each with their roles; once there are
+// more than [Narrow], it stays wide and has those with a special role alone.
+type roster struct {
+	Wide  bool                `json:"wide,omitempty"`
+	Roles map[string][]string `json:"roles"`
+}
+
+// belongs is when a user belonged to a wide stream, by the numbers of the partition.
+type belongs struct {
+	Spans []gotong.Interval `json:"spans"`
+}
+
+func (b belongs) now() bool { n := len(b.Spans); return n > 0 && b.Spans[n-1].To == 0 }
+
+func (b belongs) at(n uint64) bool {
+	return slices.ContainsFunc(b.Spans, func(v gotong.Interval) bool { return v.From <= n && (v.To == 0 || n < v.To) })
+}
+
+// reach is who has an item about a message.
+type reach struct {
+	Users []string `json:"users,omitempty"` // in order
+	Wide  uint64   `json:"wide,omitempty"`  // the number of the item in the list of the wide stream
+	Held  bool     `json:"held,omitempty"`  // its author knows that it is held
+}
+
+// Reader returns the reader that writes the lists.
+func Reader(kinds []gotong.Kind) reader.Reader {
+	codec := store.NewCodec(kinds)
+	return reader.Reader{
+		Name: "inbox", Collections: []string{lists, clocks, rosters, spans, authors, reaches},
+		Needs: func(c reader.Commit) (keys []gotong.Key) {
+			if !concerns(c.Events[0].Stream) {
+				return nil
+			}
+			keys = []gotong.Key{clockKey(c.Partition)}
+			for i := range c.Events {
+				if e, err := codec.Event(&c.Events[i]); err == nil { // else Read fails
+					keys = append(keys, needs(c.Partition, e)...)
+				}
+			}
+			return keys
+		},
+		Read: func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
+			w := &writer{docs: docs, made: map[gotong.Key]any{}}
+			for i := range run {
+				if w.p = run[i].Partition; !concerns(run[i].Events[0].Stream) {
+					continue
+				}
+				for j := range run[i].Events {
+					e, err := codec.Event(&run[i].Events[j])
+					if err == nil {
+						w.read(e)
+						err = w.err
+					}
+					if err != nil {
+						return reader.Step{}, err
+					}
+				}
+			}
+			return w.step()
+		},
+	}
+}
+
+func concerns(s gotong.Stream) bool {
+	k := s.Kind()
+	return k == thread.Name || k == group.Name || k == cases.Name
+}
+
+// needs names the documents that an event reads.
+func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
+	s := e.Stream
+	switch d := e.Data.(type) {
+	case thread.Posted:
+		keys = append(keys, authorsKey(s, e.Seq))
+		if d.ReplySeq > 0 {
+			keys = append(keys, authorsKey(s, d.ReplySeq))
+		}
+		if d.Siaga || d.ReplySeq > 0 || len(mentionsOf(d)) > 0 {
+			keys = append(keys, rosterKey(whose(s, d.Lender)))
+		}
+		if d.Siaga {
+			keys = append(keys, named(p, whose(s, d.Lender), mentionsOf(d))...)
+		}
+	case thread.Edited:
+		of := whose(s, lenderOf(d))
+		keys = append(named(p, of, mentionsOf(d)), reachKey(s, d.TargetSeq), rosterKey(of))
+	case thread.Held:
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+	case thread.Released:
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+	case thread.Deleted:
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+	case thread.Created, group.Created, cases.Created:
+		keys = append(keys, rosterKey(s), spansKey(e.Actor.UserID, p, s))
+	case cases.Proposed:
+		keys = append(keys, rosterKey(s))
+	default:
+		if user, _ := seat(e); user != "" {
+			keys = append(keys, rosterKey(s), spansKey(user, p, s))
+		}
+	}
+	return keys
+}
+
+func named(p gotong.Partition, of gotong.Stream, mentions []mention) (keys []gotong.Key) {
+	for _, m := range mentions {
+		keys = append(keys, spansKey(m.UserID, p, of))
+	}
+	return keys
+}
+
+// whose returns the stream whose members a message addresses.
+func whose(s, lender gotong.Stream) gotong.Stream {
+	if lender != "" {
+		return lender
+	}
+	return s
+}
+
+// seat returns whose roles an event sets, and which; none: they are no member.
+func seat(e gotong.Event) (userID string, roles []string) {
+	one := func(userID, role string) (string, []string) { return userID, []string{role} }
+	switch d := e.Data.(type) {
+	case thread.Joined:
+		return one(d.UserID, string(d.Role))
+	case thread.Added:
+		return one(d.UserID, string(d.Role))
+	case thread.RoleChanged:
+		return one(d.UserID, string(d.Role))
+	case thread.Appointed:
+		return one(d.UserID, string(d.Role))
+	case thread.Left:
+		return d.UserID, nil
+	case thread.Removed:
+		return d.UserID, nil
+	case group.Member:
+		return one(d.UserID, string(d.Role))
+	case group.Appointed:
+		return one(d.UserID, string(d.Role))
+	case group.Gone:
+		return d.UserID, nil
+	case group.Removed:
+		return d.UserID, nil
+	case cases.Seated:
+		for _, r := range d.TrackRoles {
+			roles = append(roles, string(r))
+		}
+		return d.UserID, roles
+	case cases.Removed:
+		return d.UserID, nil
+	}
+	return "", nil
+}
+
+// ordinary reports whether roles give a member no special standing: those of a wide
+// stream who hold no others are not in its roster.
+func ordinary(roles []string) bool {
+	return !slices.ContainsFunc(roles, func(r string) bool {
+		return r != string(thread.MemberRole) && r != string(group.Anggota) && r != string(cases.Participant) && r != string(cases.Saksi)
+	})
+}
+
+// Changed returns the users into whose lists these changes of documents put items.
+func Changed(changes []store.Change) map[string]bool {
+	users := map[string]bool{}
+	for _, ch := range changes {
+		if ch.Key.Collection == lists && !strings.Contains(ch.Key.Owner, "/") {
+			users[ch.Key.Owner] = true
+		}
+	}
+	return users
+}
+
+// writer makes the step of one run.
+type writer struct {
+	p    gotong.Partition
+	docs map[gotong.Key][]byte
+	made map[gotong.Key]any // what the run leaves of each document
+	err  error
+
+	number uint64 // of the items of the present event; 0: none yet
+}
+
+// doc returns a document as the run has left it so far.
+func doc[T any](w *writer, key gotong.Key) (d T) {
+	if made, ok := w.made[key]; ok {
+		d, _ = made.(T)
+		return d
+	}
+	if body, ok := w.docs[key]; ok && w.err == nil {
+		if err := json.Unmarshal(body, &d); err != nil {
+			w.err = fmt.Errorf("inbox: %s of %s: %w", key.Collection, key.Owner, err)
+		}
+	}
+	return d
+}
+
+// step returns one change for each document, in order.
+func (w *writer) step() (step reader.Step, err error) {
+	for _, key := range slices.SortedFunc(maps.Keys(w.made), func(a, b gotong.Key) int {
+		return strings.Compare(a.Collection+"\x00"+a.Owner+"\x00"+a.Name, b.Collection+"\x00"+b.Owner+"\x00"+b.Name)
+	}) {
+		body, err := json.Marshal(w.made[key])
+		if err != nil {
+			return step, err
+		}
+		step.Changes = append(step.Changes, store.Change{Key: key, Body: body})
+	}
+	return step, nil
+}
+
+// next returns the number of the present event.
+func (w *writer) next(e gotong.Event) uint64 {
+	if w.number == 0 {
+		c := doc[clock](w, clockKey(w.p))
+		w.number = max(uint64(e.At), c.N+1) //nolint:gosec // a time since 1970
+		w.made[clockKey(w.p)] = clock{w.number}
+	}
+	return w.number
+}
+
+// give puts an item into a user's list. What a user causes themselves is no item.
+func (w *writer) give(userID string, e gotong.Event, i Item) {
+	if userID == "" || userID == e.Actor.UserID || strings.HasPrefix(userID, thread.ImportedPrefix) {
+		return
+	}
+	i.Stream, i.At = e.Stream, e.At
+	w.made[itemKey(userID, w.p, w.next(e))] = i
+}
+
+// giveAll puts an item into the lists of those members of a stream who hold a role, or
+// of all, but not of those in except, who have one. If the stream is wide, the item goes
+// into its own list, and giveAll returns the number; else it returns to whom it was given.
+func (w *writer) giveAll(of gotong.Stream, e gotong.Event, i Item, role string, except []string) (users []string, number uint64) {
+	r := doc[roster](w, rosterKey(of))
+	if r.Wide && (role == "" || ordinary([]string{role})) {
+		i.Stream, i.At, i.Except = e.Stream, e.At, except
+		w.made[itemKey(string(of), w.p, w.next(e))] = i
+		return nil, w.number
+	}
+	for _, userID := range slices.Sorted(maps.Keys(r.Roles)) {
+		roles := r.Roles[userID]
+		if (role == "" || slices.Contains(roles, role)) && !slices.Contains(except, userID) && userID != e.Actor.UserID {
+			if i.Roles = nil; i.Kind == Message && !ordinary(roles) {
+				i.Roles = roles
+			}
+			w.give(userID, e, i)
+			users = append(users, userID)
+		}
+	}
+	return users, 0
+}
+
+// sit sets a member's roles; none end the membership. It returns whether they were a
+// member before.
+func (w *writer) sit(e gotong.Event, userID string, roles []string) (was bool) {
+	s := e.Stream
+	r := doc[roster](w, rosterKey(s))
+	_, was = r.Roles[userID]
+	all := maps.Clone(r.Roles)
+	if all == nil {
+		all = map[string][]string{}
+	}
+	if r.Wide {
+		was = w.span(e, userID, len(roles) > 0)
+	}
+	if delete(all, userID); len(roles) > 0 && !(r.Wide && ordinary(roles)) {
+		all[userID] = roles
+	}
+	if !r.Wide && len(all) > Narrow {
+		r.Wide = true
+		for id := range all {
+			w.made[spansKey(id, w.p, s)] = belongs{[]gotong.Interval{{From: w.next(e)}}}
+		}
+		maps.DeleteFunc(all, func(_ string, roles []string) bool { return ordinary(roles) })
+	}
+	r.Roles = all
+	w.made[rosterKey(s)] = r
+	return was
+}
+
+// span begins or ends a span of a user's membership of a wide stream. It returns
+// whether they were a member before.
+func (w *writer) span(e gotong.Event, userID string, in bool) (was bool) {
+	key := spansKey(userID, w.p, e.Stream)
+	b := doc[belongs](w, key)
+	b.Spans = slices.Clone(b.Spans[max(0, len(b.Spans)-gotong.MaxStretches+1):])
+	if was = b.now(); was == in {
+		return was
+	}
+	if in {
+		b.Spans = append(b.Spans, gotong.Interval{From: w.next(e)})
+	} else {
+		b.Spans[len(b.Spans)-1].To = w.next(e)
+	}
+	w.made[key] = b
+	return was
+}

@@ -1,0 +1,246 @@
+package inbox
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+// Shown is an item as its user may see it now. The closed views have less: a removal its
+// kind and date; an open invitation the group's name and description, who invited, and
+// its end; a decision, once they may no longer read the thread, their own text.
+type Shown struct {
+	ID     ID
+	Kind   Kind
+	At     gotong.Instant
+	ReadAt gotong.Instant // 0: it is unread
+	By     string         // who caused it
+	Stream gotong.Stream
+	Title  string      // the name of the thread or group, or the title of the case
+	Event  *view.Event // what it is about; nil in a closed view
+
+	Decision    string // the type of the event that decides about a message
+	Text        string // of the message
+	Description string // of the group of an invitation
+	UntilMS     int64  // the end of the invitation
+}
+
+// show returns an item as the user may see it, or false if they may not.
+func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
+	s := Shown{ID: i.ID, Kind: i.Kind, At: gotong.Instant(i.Number), ReadAt: l.marks.readAt(i.ID)} //nolint:gosec // microseconds
+	switch {
+	case i.of != nil && (!i.of.at(i.Number) || i.By == l.me.UserID || slices.Contains(i.Except, l.me.UserID)), l.off(i.Kind):
+		return s, false, nil
+	case i.Kind == Removed:
+		return s, true, nil
+	case l.hidden[i.Stream] && i.Kind != Decided && i.Kind != Invited && i.Kind != Declined:
+		return s, false, nil
+	case l.set.Blocks(i.By) && (i.Kind == Message || i.Kind == Added || i.Kind == Invited):
+		return s, false, nil
+	case i.Kind == Invited || i.Kind == Declined:
+		return l.joining(ctx, s, i)
+	}
+	ok, err := l.open(ctx, &s, i, true)
+	return s, ok, err
+}
+
+func (l *look) off(k Kind) bool { return slices.Contains(l.set.Off, string(k)) }
+
+// joining shows an invitation while it is open, and that a request was declined.
+func (l *look) joining(ctx context.Context, s Shown, i listed) (Shown, bool, error) {
+	of, mine := group.GroupKey(i.Stream.ID()), group.InvitationKey(i.Stream.ID(), l.me.UserID)
+	member := gotong.MemberKey(i.Stream, l.me.UserID)
+	snap, err := l.Store.Load(ctx, store.Need{Documents: []gotong.Key{of, mine, member}})
+	if err != nil {
+		return s, false, err
+	}
+	g, err := document[group.Group](l, snap, of)
+	if err != nil {
+		return s, false, err
+	}
+	open, err := document[group.Invitation](l, snap, mine)
+	if err != nil {
+		return s, false, err
+	}
+	m, err := document[gotong.Membership](l, snap, member)
+	if i.Kind == Declined {
+		if s.Stream = i.Stream; group.MayKnow(g, m) {
+			s.Title = g.Name
+		} else {
+			s.Stream = ""
+		}
+		return s, err == nil, err
+	}
+	s.Stream, s.Title, s.Description, s.By, s.UntilMS = i.Stream, g.Name, g.Description, i.By, i.UntilMS
+	return s, err == nil && open.Open(l.Now()) && open.UntilMS == i.UntilMS && !g.Closed(), err
+}
+
+func document[T any](l *look, snap store.Snapshot, key gotong.Key) (d T, err error) {
+	if body, ok := snap.Documents[key]; ok {
+		var doc any
+		if doc, err = l.Codec.Document(key.Collection, body); err == nil {
+			d, _ = doc.(T)
+		}
+	}
+	return d, err
+}
+
+// muteKey is the key of the register that holds a user's mute of a thread.
+func muteKey(userID string, s gotong.Stream) gotong.Key {
+	return gotong.Key{Collection: "read_marks", Owner: userID, Name: s.ID()}
+}
+
+// open shows an item of a stream that the user may read, and a decision on a message of
+// theirs in any. In a list, a message is shown only if it concerns the user.
+func (l *look) open(ctx context.Context, s *Shown, i listed, inList bool) (bool, error) {
+	mute, of := muteKey(l.me.UserID, i.Stream), group.GroupKey(i.Stream.ID())
+	more := store.Need{Registers: []gotong.Key{mute}}
+	if i.Stream.Kind() == group.Name {
+		more.Documents = []gotong.Key{of}
+	}
+	page := view.Span{From: i.Seq - 1, To: i.Seq, Limit: 1, Bytes: store.MaxReadBytes}
+	snap, err := l.Views.Load(ctx, i.Stream, []gotong.Viewer{l.me}, page, more, nil)
+	if view.Spoilt(err) || err == nil && len(snap.Rows) == 0 {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	access := snap.Grants[0].Access
+	row, err := snap.Row(0)
+	if err != nil {
+		return false, nil //nolint:nilerr // a damaged event is shown nowhere
+	}
+	sees := view.Sight(access.Sees)
+	l.hidden[i.Stream] = !access.Readable
+	switch {
+	case i.Kind == Decided:
+		sees = view.All // it is the user's own
+		if row.Event.Actor.UserID != l.me.UserID {
+			return false, nil
+		}
+	case !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...):
+		return false, nil
+	}
+	e, erased := row.Shown(sees, l.me.UserID)
+	if text, ok := e.Content.(thread.Text); ok {
+		s.Text = text.Body
+	}
+	s.Decision = i.Decision
+	if i.Kind == Decided && !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...) {
+		return true, nil
+	}
+	s.Event = &view.Event{Event: e, Position: row.Stored.Position, Chain: row.Stored.Chain, Erased: erased}
+	s.By, s.Stream = i.By, i.Stream
+	if s.Title, err = l.title(snap, of); err != nil || i.Kind != Message {
+		return err == nil, err
+	}
+	if !inList {
+		if err := l.relate(ctx, &i, e, snap.State); err != nil {
+			return false, err
+		}
+	}
+	s.Kind = kindOf(e, i, l.me.UserID)
+	return l.alerts(s, snap.Store.Registers[mute], inList), nil
+}
+
+// title returns the name of a thread or group, or the title of a case.
+func (l *look) title(snap *view.Snapshot, of gotong.Key) (string, error) {
+	id := snap.State.Stream.ID()
+	switch snap.State.Stream.Kind() {
+	case thread.Name:
+		t, _ := gotong.Doc[thread.Thread](snap.State, thread.ThreadKey(id))
+		return t.Name, nil
+	case cases.Name:
+		c, _ := gotong.Doc[cases.Case](snap.State, cases.CaseKey(id))
+		return c.Title, nil
+	}
+	g, err := document[group.Group](l, snap.Store, of)
+	return g.Name, err
+}
+
+// kindOf returns how a message concerns a user as it reads now; empty if it has no text
+// for them.
+func kindOf(e gotong.Event, i listed, me string) Kind {
+	d, ok := e.Data.(thread.Posted)
+	switch {
+	case !ok || d.DeletedAtMS != 0 || d.Held || d.Withheld:
+		return ""
+	case d.Siaga:
+		return Siaga
+	case slices.ContainsFunc(mentionsOf(d), func(m mention) bool {
+		return m.UserID == me || m.Group != "" || m.Role != "" && (slices.Contains(i.Roles, m.Role) || ordinary([]string{m.Role}) && len(i.Roles) == 0)
+	}):
+		return Mention
+	case i.Answers:
+		return Reply
+	default:
+		return Message
+	}
+}
+
+// alerts reports whether a message concerns the user, by what they have set for its
+// thread and its kind.
+func (l *look) alerts(s *Shown, mute store.Register, inList bool) bool {
+	level := l.set.Threads[s.Stream.ID()]
+	switch {
+	case s.Kind == "" || l.off(s.Kind):
+		return false
+	case s.Kind == Siaga:
+		return true
+	case level == user.Nothing:
+		return false
+	case s.Kind == Message && (inList || level == user.MentionsOnly):
+		return false
+	}
+	var m struct {
+		Mute int64 `json:"mute"`
+	}
+	return json.Unmarshal(mute.Body, &m) != nil || m.Mute <= l.Now().Milli()
+}
+
+// Alert returns how a message concerns a user now, of the kind [Message] if it is only
+// one of a thread that they follow; false if it must not alert them: because it is their
+// own, or of somebody whom they block, they may not see it, or they have switched it off.
+func (b *Box) Alert(ctx context.Context, me gotong.Viewer, stream gotong.Stream, seq uint64) (Shown, bool, error) {
+	l, err := b.look(ctx, me)
+	if err != nil {
+		return Shown{}, false, err
+	}
+	i := listed{Item: Item{Kind: Message, Stream: stream, Seq: seq}}
+	s := Shown{Kind: Message}
+	ok, err := l.open(ctx, &s, i, false)
+	if err != nil || !ok {
+		return s, false, err
+	}
+	s.By, s.At = s.Event.Actor.UserID, s.Event.At
+	return s, s.By != me.UserID && !l.set.Blocks(s.By), nil
+}
+
+// relate finds out what an item in a list would hold: whether the message answers one of
+// the user's own, and the role of the user.
+func (l *look) relate(ctx context.Context, i *listed, e gotong.Event, state gotong.State) error {
+	d, _ := e.Data.(thread.Posted)
+	t, _ := gotong.Doc[thread.Thread](state, thread.ThreadKey(e.Stream.ID()))
+	if role := gotong.MembershipOf(state, thread.Chain(t, e.Stream)[0], l.me.UserID).Role; !ordinary([]string{role}) {
+		i.Roles = []string{role}
+	}
+	if d.ReplySeq == 0 {
+		return nil
+	}
+	snap, err := l.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: e.Stream, From: d.ReplySeq - 1, To: d.ReplySeq}}})
+	if err != nil || len(snap.Events[0]) == 0 {
+		return err
+	}
+	target, err := l.Codec.Event(&snap.Events[0][0])
+	i.Answers = target.Actor.UserID == l.me.UserID
+	return err
+}
