@@ -166,7 +166,7 @@ func clearOnce(ctx context.Context, s store.Whole, r *Reader, need store.Need) e
 	for i, key := range need.Cursors {
 		mark.Quiet[i] = max(mark.Quiet[i], min(snap.Cursors[key], snap.Positions[i]))
 		back[i] = store.Step{Reader: r.Name, Partition: key.Partition, From: snap.Cursors[key]}
-		fence[i] = store.Step{Reader: r.Name, Partition: key.Partition}
+		fence[i] = store.Step{Reader: r.Name, Partition: key.Partition, Clears: true}
 	}
 	version := snap.Registers[rebuildKey(r.Name)].Version
 	if err := setJSON(ctx, s, rebuildKey(r.Name), version, mark); err != nil {

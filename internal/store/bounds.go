@@ -59,13 +59,17 @@ func StepsSize(steps []Step) (n int) {
 	return n
 }
 
-// CheckSteps returns [ErrMalformed] if two steps have the same cursor.
+// CheckSteps returns [ErrMalformed] if two steps have the same cursor, or a text
+// cannot be found.
 func CheckSteps(steps []Step) error {
 	for i := range steps {
 		for j := range steps[:i] {
 			if steps[i].Reader == steps[j].Reader && steps[i].Partition == steps[j].Partition {
 				return fmt.Errorf("%w: two steps of reader %q", ErrMalformed, steps[i].Reader)
 			}
+		}
+		if err := checkTexts(steps[i].Changes); err != nil {
+			return err
 		}
 	}
 	return nil

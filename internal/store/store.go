@@ -37,6 +37,7 @@ type Store interface {
 	Log
 	Registers
 	Readers
+	Texts
 	Jobs
 	Health
 	io.Closer
@@ -352,6 +353,7 @@ type Step struct {
 	Changes   []Change
 	Jobs      []Job
 	Erases    bool // Changes remove erased content, which must then be in no file, as after [Commit].Erase
+	Clears    bool // Changes are part of emptying whole collections: their texts may stop being found at once
 }
 
 // Envelope is the JSON in the data bytes of every event: the actor and the

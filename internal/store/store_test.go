@@ -9,7 +9,7 @@ import (
 
 // maxMethods bounds the port: an adapter is written by hand, and each method is
 // one more promise that the suite has to check.
-const maxMethods = 13
+const maxMethods = 14
 
 func TestThePortStaysSmall(t *testing.T) {
 	if n := reflect.TypeFor[store.Store]().NumMethod(); n > maxMethods {

@@ -86,6 +86,27 @@ func (s *Store) Advance(ctx context.Context, steps ...store.Step) error {
 	})
 }
 
+// FindTexts implements [store.Texts]: it looks at every document.
+func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Document, err error) {
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	err = s.read(ctx, func() error {
+		found := store.NewFound(&f)
+		for at, shelf := range s.documents {
+			for name, body := range shelf {
+				key := gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}
+				if err := found.Add(store.Document{Key: key, Body: slices.Clone(body)}); err != nil {
+					return err
+				}
+			}
+		}
+		docs = found.Documents()
+		return nil
+	})
+	return docs, err
+}
+
 func (s *Store) putJob(job store.Job) {
 	key := jobKey{job.Queue, job.ID}
 	kept, ok := s.jobs[key]

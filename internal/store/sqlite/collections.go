@@ -14,7 +14,10 @@ import (
 )
 
 // collection holds the statements of one table of documents.
-type collection struct{ get, put, remove, up, down, all string }
+type collection struct {
+	get, put, remove, up, down, all string
+	texts                           *texts // nil if its documents are not found by words
+}
 
 var collectionName = regexp.MustCompile(`^[a-z0-9_]{1,48}$`)
 
@@ -27,7 +30,11 @@ func makeCollections(c *conn, names []string, made bool) (map[string]collection,
 			return nil, fmt.Errorf("sqlite: collection %q: a name is 1 to 48 of a-z0-9_", name)
 		}
 		t := "doc_" + name
-		if !made {
+		if !made && store.OfTexts(name) {
+			if err := makeTexts(c, name); err != nil {
+				return nil, err
+			}
+		} else if !made {
 			err := c.once("CREATE TABLE IF NOT EXISTS " + t + ` (
     owner TEXT NOT NULL,
     name  TEXT NOT NULL,
@@ -44,7 +51,8 @@ func makeCollections(c *conn, names []string, made bool) (map[string]collection,
 			put:    "INSERT OR REPLACE INTO " + t + " VALUES (?, ?, ?)",
 			remove: "DELETE FROM " + t + " WHERE owner = ? AND name = ?",
 			up:     find, down: find + " DESC",
-			all: "SELECT owner, name, body FROM " + t + " WHERE (owner, name) > (?, ?) ORDER BY owner, name",
+			all:   "SELECT owner, name, body FROM " + t + " WHERE (owner, name) > (?, ?) ORDER BY owner, name",
+			texts: textsOf(name),
 		}
 	}
 	return all, nil
@@ -70,11 +78,13 @@ func (s *Store) known(changes []store.Change) error {
 	return nil
 }
 
-func (w *writer) change(changes []store.Change) error {
+func (w *writer) change(changes []store.Change, clears bool) error {
 	for _, ch := range changes {
 		t := w.collections[ch.Key.Collection]
 		var err error
-		if ch.Body == nil {
+		if t.texts != nil {
+			err = w.changeText(t.texts, ch, clears)
+		} else if ch.Body == nil {
 			err = w.conn.exec(t.remove, ch.Key.Owner, ch.Key.Name)
 		} else {
 			err = w.conn.exec(t.put, ch.Key.Owner, ch.Key.Name, string(ch.Body))

@@ -123,7 +123,7 @@ func (w *writer) apply(c *store.Commit, h *head) (store.Record, error) {
 			return record, err
 		}
 	}
-	if err := w.change(c.Changes); err != nil {
+	if err := w.change(c.Changes, false); err != nil {
 		return record, err
 	}
 	for _, r := range c.Registers {

@@ -50,7 +50,7 @@ func (w *writer) advance(step *store.Step) error {
 	if step.Erases {
 		w.erased, w.putOff = true, false
 	}
-	return errors.Join(err, w.change(step.Changes))
+	return errors.Join(err, w.change(step.Changes, step.Clears))
 }
 
 // putJob inserts a job that nobody has claimed. The clause says what happens if it

@@ -82,7 +82,7 @@ func (w *writer) restore(step *store.Restoring) error {
 		}
 	}
 	w.rows += step.Len() + len(step.Documents)
-	return errors.Join(w.restoreSide(&step.Rows), w.change(step.Documents))
+	return errors.Join(w.restoreSide(&step.Rows), w.change(step.Documents, false))
 }
 
 func (w *writer) restoreSide(rows *store.Rows) error {

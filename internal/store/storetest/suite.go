@@ -94,6 +94,7 @@ var questions = [...]Part{
 	{Name: "holes", Asks: "Is a missing row reported, and never mistaken for the end?"},
 	{Name: "erase", Asks: "Is erased content removed, and nothing else?"},
 	{Name: "documents", Asks: "Are documents read by ranges, in order, as they were written?"},
+	{Name: "texts", Asks: "Are documents found by their present words, in order, and by nothing else?"},
 	{Name: "registers", Asks: "Do registers compare and set, and expire?"},
 	{Name: "readers", Asks: "Is the advance of a reader fenced and all or nothing?"},
 	{Name: "jobs", Asks: "Is each job leased once at a time?"},
@@ -107,7 +108,7 @@ var questions = [...]Part{
 func Parts() []Part {
 	suite := map[string]func(*env){}
 	for _, part := range []map[string]func(*env){
-		commitTests, commitRegisterTests, registerFaultTests, raceTests, orderTests, eventTests, holeTests, documentTests, registerTests, readerTests, lifeTests, moveTests,
+		commitTests, commitRegisterTests, registerFaultTests, raceTests, orderTests, eventTests, holeTests, documentTests, textTests, registerTests, readerTests, lifeTests, moveTests,
 		nodeTests, cutTests,
 	} {
 		maps.Copy(suite, part)
@@ -174,7 +175,9 @@ func (e *env) restart() {
 	}
 }
 
-func (e *env) options() Options { return Options{Collections: []string{things, others}, Now: e.now} }
+func (e *env) options() Options {
+	return Options{Collections: []string{things, others, notes}, Now: e.now}
+}
 
 func (e *env) now() gotong.Instant {
 	if e.looks.Add(-1) < 0 {

@@ -98,8 +98,11 @@ func requestRow(r store.Record) requestFields {
 }
 
 type documentFields struct {
-	ID   surreal.RecordID `cbor:"id"`
-	Body string           `cbor:"body"`
+	ID    surreal.RecordID `cbor:"id"`
+	Body  string           `cbor:"body"`
+	Event string           `cbor:"event,omitempty"` // this and what follows: of a text
+	Owner string           `cbor:"owner,omitempty"`
+	Words []string         `cbor:"words,omitempty"`
 }
 
 // documents writes the final values of documents, with one statement for each
@@ -112,11 +115,14 @@ func (w *writing) documents(docs map[gotong.Key][]byte) {
 			gone = append(gone, docID(key))
 			continue
 		}
-		puts[key.Collection] = append(puts[key.Collection], documentFields{ID: docID(key), Body: string(body)})
+		puts[key.Collection] = append(puts[key.Collection], rowOf(key, body))
 	}
 	for collection, rows := range puts {
-		name := "doc_" + collection
-		w.add("INSERT INTO "+name+" $"+name+" ON DUPLICATE KEY UPDATE body = $input.body RETURN NONE", name, rows)
+		name, update := "doc_"+collection, "body = $input.body"
+		if store.OfTexts(collection) {
+			update += ", event = $input.event, owner = $input.owner, words = $input.words"
+		}
+		w.add("INSERT INTO "+name+" $"+name+" ON DUPLICATE KEY UPDATE "+update+" RETURN NONE", name, rows)
 	}
 	if len(gone) > 0 {
 		w.add("DELETE $gone RETURN NONE", "gone", gone)

@@ -124,6 +124,9 @@ func (s *Store) makeCollections(ctx context.Context, names []string) error {
 		for _, name := range names {
 			if tables["doc_"+name] == "" {
 				missing = append(missing, "DEFINE TABLE IF NOT EXISTS doc_"+name+" SCHEMALESS PERMISSIONS NONE")
+				if store.OfTexts(name) {
+					missing = append(missing, indexOf(s.db.Version(), "doc_"+name))
+				}
 			}
 		}
 		if len(missing) == 0 {

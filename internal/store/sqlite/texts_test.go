@@ -1,0 +1,94 @@
+package sqlite
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+)
+
+// TestRemovedTextsLeaveTheFile: after a step that erases, no word of a text that was
+// removed or replaced is in the file or its WAL, however the index had split or
+// merged its segments.
+func TestRemovedTextsLeaveTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "texts.db")
+	s, err := Open(t.Context(), path, Options{Collections: []string{"text_notes"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, at := rand.New(rand.NewPCG(1, 2)), uint64(0)
+	const letters = "abcdefghijklmnopqrstuvwxyz234567"
+	word := func() string {
+		var b strings.Builder
+		for range 8 {
+			b.WriteByte(letters[r.IntN(len(letters))])
+		}
+		return b.String()
+	}
+	common := make([]string, 300)
+	for i := range common {
+		common[i] = word()
+	}
+	step := func(erases bool, changes ...store.Change) {
+		t.Helper()
+		if err := s.Advance(t.Context(), store.Step{Reader: "r", From: at, To: at + 1, Changes: changes, Erases: erases}); err != nil {
+			t.Fatal(err)
+		}
+		at++
+	}
+	put := func(i int, words ...string) store.Change {
+		id := gotong.NewEventID(1_764_000_000_000_000+gotong.Instant(i), r.Uint64())
+		return store.Change{
+			Key:  gotong.Key{Collection: "text_notes", Owner: fmt.Sprint(i % 7), Name: fmt.Sprint(i)},
+			Body: fmt.Appendf(nil, `{"id":%q,"words":%q}`, id, strings.Join(words, " ")),
+		}
+	}
+	var gone []string
+	const n = 600
+	for i := 0; i < n; i += 20 {
+		var changes []store.Change
+		for j := range 20 {
+			own := word()
+			changes = append(changes, put(i+j, common[r.IntN(300)], own, common[r.IntN(300)]))
+			if j < 4 {
+				gone = append(gone, own)
+			}
+		}
+		step(false, changes...)
+	}
+	for i := range n {
+		if j := i % 20; j < 2 {
+			ch := put(i)
+			ch.Body = nil
+			step(i == n-20+1, ch)
+		} else if j < 4 {
+			step(true, put(i, common[0]))
+		}
+	}
+	for _, end := range []string{"", "-wal"} {
+		file, err := os.ReadFile(path + end)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range gone {
+			if at := bytes.Index(file, []byte(w)); at >= 0 {
+				t.Errorf("%q is at byte %d of the file%s", w, at, end)
+			}
+		}
+		if end == "" && !bytes.Contains(file, []byte(common[0])) {
+			t.Error("the words that are left are not in the file either")
+		}
+	}
+	if err := s.writer.conn.once("INSERT INTO fts_text_notes(fts_text_notes) VALUES ('integrity-check')"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

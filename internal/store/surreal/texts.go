@@ -1,0 +1,111 @@
+package surreal
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/surreal"
+)
+
+// indexOf returns the statements that create the index of words of a table: full
+// text or, on 2.6, an index of the elements, because transactions that change a full
+// text index of 2.6 collide with each other.
+func indexOf(v surreal.Version, table string) string {
+	if v.Major == 2 {
+		return "DEFINE INDEX IF NOT EXISTS words ON " + table + " FIELDS words"
+	}
+	return "DEFINE ANALYZER IF NOT EXISTS words TOKENIZERS blank; DEFINE INDEX IF NOT EXISTS words ON " + table +
+		" FIELDS words FULLTEXT ANALYZER words"
+}
+
+// rowOf returns the row of a document.
+func rowOf(key gotong.Key, body []byte) documentFields {
+	row := documentFields{ID: docID(key), Body: string(body)}
+	if store.OfTexts(key.Collection) {
+		t, _ := store.TextOf(body) // its words were checked
+		row.Event, row.Owner, row.Words = t.ID.String(), key.Owner, strings.Fields(t.Words)
+	}
+	return row
+}
+
+// matching returns the condition by which the index finds the texts with one word
+// of each list, or more than those: 3.0 applies only one full text search of a
+// query, so the lists are conditions of their own as well.
+func matching(v surreal.Version, words [][]string) string {
+	var alone []string
+	for _, list := range words {
+		if len(list) == 1 {
+			alone = append(alone, list[0])
+		}
+	}
+	switch {
+	case v.Major == 2 || len(words) == 0:
+		return ""
+	case len(alone) > 0:
+		return "words @0@ '" + strings.Join(alone, " ") + "' AND "
+	default:
+		return "words @0,OR@ '" + strings.Join(words[0], " ") + "' AND "
+	}
+}
+
+// FindTexts implements [store.Texts]. The database returns pages of what may fit,
+// newest first.
+func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Document, error) {
+	if err := f.Check(); err != nil {
+		return nil, err
+	}
+	if !s.docs[f.Collection] {
+		return nil, fmt.Errorf("surreal: no collection %q", f.Collection)
+	}
+	end, err := s.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	type row struct {
+		_    struct{} `cbor:",toarray"`
+		Key  [2]string
+		Body string
+	}
+	found, before := store.NewFound(&f), ""
+	if !f.Before.IsZero() {
+		before = f.Before.String()
+	}
+	for {
+		var r reading
+		where := matching(s.db.Version(), f.Words)
+		for _, list := range f.Words {
+			where += "words CONTAINSANY " + r.param(list) + " AND "
+		}
+		if f.Since > 0 {
+			where += "event >= " + r.param(gotong.NewEventID(f.Since, 0).String()) + " AND "
+		}
+		if before != "" {
+			where += "event < " + r.param(before) + " AND "
+		}
+		var page []row
+		part(&r, "SELECT VALUE [record::id(id), body] FROM (SELECT id, body, event FROM doc_"+f.Collection+" WHERE "+where+"owner IN "+
+			r.param(f.Owners)+fmt.Sprintf(" ORDER BY event DESC LIMIT %d)", store.MaxRead),
+			func(rows []row) error { page = rows; return nil })
+		if err := s.read(ctx, &r); err != nil {
+			return nil, err
+		}
+		var last store.Text
+		for _, row := range page {
+			d := store.Document{Key: gotong.Key{Collection: f.Collection, Owner: row.Key[0], Name: row.Key[1]}, Body: []byte(row.Body)}
+			if err := found.Add(d); err != nil {
+				return nil, err
+			}
+			if last, err = store.TextOf(d.Body); err != nil {
+				return nil, err
+			}
+		}
+		if len(page) < store.MaxRead || found.Enough(last.ID.At()) {
+			return found.Documents(), nil
+		}
+		before = last.ID.String()
+	}
+}
