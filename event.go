@@ -70,6 +70,12 @@ type Event struct {
 	Content       any // nil if there is none or it was erased
 }
 
+// Naming is implemented by the data of events that name users beside the actor.
+// Views show the names that these users have now.
+type Naming interface {
+	Named() (userIDs []string)
+}
+
 // Head is the newest state of a stream's log; the zero Head is that of a stream
 // that does not exist.
 type Head struct {

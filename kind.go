@@ -75,7 +75,8 @@ type Kind struct {
 	// that name the later events which changed an earlier one. They hold no
 	// content of those events; it is read with the overlay. Laid returns the
 	// events that a document names, and Overlay applies it as far as a viewer
-	// sees them. Empty and nil if old content never changes.
+	// sees them; the document of an erased event may be nil. Empty and nil if old
+	// content never changes.
 	Overlays string
 	Laid     func(doc any) Laid
 	Overlay  func(Event, any, Later) Event
@@ -272,6 +273,7 @@ type Ref struct {
 	Stream Stream
 	Key    Key
 	Event  EventID // set instead of Key to name an event
+	Claim  Claim   // set alone, to name a claim: no commit changes or deletes one
 }
 
 // Change is one change of a document by an event. A nil Doc deletes.

@@ -28,6 +28,20 @@ func (s State) SetDoc(k Key, doc any) { s.docs[k] = doc }
 // this id.
 func (s State) SetEvent(id EventID, e Event) { s.events[id] = e }
 
+// SetClaim sets the stream whose commit made a claim; empty means that it does not
+// exist.
+func (s State) SetClaim(c Claim, of Stream) { s.docs[claimKey(c)] = of }
+
+// Forget removes a claim that did not exist when it was looked up, and may exist now.
+func (s State) Forget(c Claim) {
+	if s.docs[claimKey(c)] == Stream("") {
+		delete(s.docs, claimKey(c))
+	}
+}
+
+// claimKey is under what a state keeps a claim; no collection has such a name.
+func claimKey(c Claim) Key { return Key{Collection: "@", Owner: c.Space, Name: c.Name} }
+
 // SetHead sets the head of another stream whose documents the state holds.
 func (s State) SetHead(stream Stream, h Head) { s.heads[stream] = h }
 
@@ -73,6 +87,9 @@ func (s State) Has(r Ref) bool {
 		_, ok := s.events[r.Event]
 		return ok
 	}
+	if r.Claim != (Claim{}) {
+		r.Key = claimKey(r.Claim)
+	}
 	_, ok := s.docs[r.Key]
 	return ok
 }
@@ -93,6 +110,14 @@ func Doc[T any](s State, k Key) (T, bool) {
 	s.want(Ref{Key: k})
 	v, ok := s.docs[k].(T)
 	return v, ok
+}
+
+// Claimed returns the stream whose commit made a claim, or false if the claim does
+// not exist or was not looked up.
+func (s State) Claimed(c Claim) (Stream, bool) {
+	s.want(Ref{Claim: c})
+	of, _ := s.docs[claimKey(c)].(Stream)
+	return of, of != ""
 }
 
 // Event returns an event of the state, or false if it does not exist or was not

@@ -15,17 +15,18 @@ import (
 
 // Event is one event of a stream as the server shows it to this viewer.
 type Event struct {
-	Stream        gotong.Stream   `json:"-"`
-	Epoch         gotong.Epoch    `json:"-"`
-	Seq           uint64          `json:"seq"`
-	ID            gotong.EventID  `json:"id"`
-	Type          string          `json:"type"` // message.posted and the like
-	At            gotong.Instant  `json:"at"`
-	Actor         Actor           `json:"actor"`
-	Data          json.RawMessage `json:"data"` // an object; its fields depend on Type
-	RequestID     string          `json:"request_id"`
-	CorrelationID string          `json:"correlation_id"`
-	Chain         gotong.Hash     `json:"chain"`
+	Stream        gotong.Stream     `json:"-"`
+	Epoch         gotong.Epoch      `json:"-"`
+	Seq           uint64            `json:"seq"`
+	ID            gotong.EventID    `json:"id"`
+	Type          string            `json:"type"` // message.posted and the like
+	At            gotong.Instant    `json:"at"`
+	Actor         Actor             `json:"actor"`
+	Data          json.RawMessage   `json:"data"` // an object; its fields depend on Type
+	RequestID     string            `json:"request_id"`
+	Names         map[string]string `json:"names"` // of the users whom Data names, by id
+	CorrelationID string            `json:"correlation_id"`
+	Chain         gotong.Hash       `json:"chain"`
 }
 
 // Actor is the user who caused the event. Name is empty if the server sends

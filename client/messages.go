@@ -27,6 +27,7 @@ type Message struct {
 	Revision      uint64         `json:"revision"` // 0 as posted
 	ReplyTo       gotong.EventID `json:"reply_to"`
 	Siaga         bool           `json:"siaga"` // an emergency broadcast
+	Mentions      []Mention      `json:"mentions"`
 	Reactions     []Reaction     `json:"reactions"`
 	RequestID     string         `json:"request_id"`
 	CorrelationID string         `json:"correlation_id"`
@@ -38,6 +39,17 @@ type Message struct {
 type Author struct {
 	UserID string `json:"user_id"`
 	Name   string `json:"name"`
+}
+
+// Mention is a place in the body of a message that names users: one of them, all
+// members, or those with a role. From and To are code points, half open.
+type Mention struct {
+	UserID string `json:"user_id"`
+	Name   string `json:"name"`  // of that user, now
+	Group  string `json:"group"` // here: all members
+	Role   string `json:"role"`
+	From   int    `json:"from"`
+	To     int    `json:"to"`
 }
 
 // Reaction is an emoji on a message, with the users who put it there.

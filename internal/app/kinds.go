@@ -40,7 +40,7 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	affairs := cases.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Tracks: tracks}
 	rows = append(rows, kind{rules: affairs.Kind(), routes: caseRoutes(affairs), creates: cases.StreamOf})
 	// Threads borrow the members of every kind above that lends them.
-	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
+	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Claim: user.NameClaim}
 	rows = append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
 	hooks := webhook.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	rows = append(rows, kind{rules: hooks.Kind(), routes: webhookRoutes})

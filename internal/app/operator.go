@@ -123,7 +123,7 @@ func openExisting(
 // user name.
 func findAccount(ctx context.Context, from store.Committer, who string) (string, error) {
 	mail := gotong.Claim{Space: user.ClaimEmail, Name: user.Email(who)}
-	name := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(who)}
+	name := user.NameClaim(who)
 	need := store.Need{Claims: []gotong.Claim{mail, name}}
 	if gotong.ValidID(who) {
 		need.Documents = []gotong.Key{user.UserKey(who)}

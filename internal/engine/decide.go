@@ -96,8 +96,13 @@ var errStale = errors.New("engine: the cached state is stale")
 // has the documents that commands in flight change, so the documents read here
 // are those that they leave alone.
 func (l *lane) complete(t *task) error {
-	for range maxRounds {
+	for round := range maxRounds {
 		t.refs = l.needs(*l.state, &t.cmd)
+		for i := range t.refs {
+			if c := t.refs[i].Claim; round == 0 && c != (gotong.Claim{}) {
+				l.state.Forget(c) // no head shows whether it was made since
+			}
+		}
 		missing := l.state.Missing(t.refs)
 		if len(missing) == 0 {
 			return nil
@@ -188,7 +193,7 @@ func (l *lane) expectations(t *task) []store.Expectation {
 	var others []store.Expectation
 	for _, r := range t.refs {
 		same := func(e store.Expectation) bool { return e.Stream == r.Stream }
-		if r.Stream == l.stream || slices.ContainsFunc(others, same) {
+		if r.Stream == "" || r.Stream == l.stream || slices.ContainsFunc(others, same) {
 			continue
 		}
 		head, _ := l.state.HeadOf(r.Stream)

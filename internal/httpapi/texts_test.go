@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -61,5 +62,47 @@ func TestTextsAreNormalisedAtTheGate(t *testing.T) {
 	group["name"] = " Cafe\u0301 RT\u00a005"
 	if got := ani.post("/v1/groups", group).want(201).str("name"); got != "Caf\u00e9 RT 05" {
 		t.Errorf("the group is called %q", got)
+	}
+}
+
+// A message names users by id, with their names of now, wherever it is read.
+func TestAMessageShowsWhomItMentions(t *testing.T) {
+	w := newWorld(t)
+	ani, budi, citra := w.signUp("ani"), w.signUp("budi"), w.signUp("citra")
+	th := ani.thread("public")
+	budi.post(th+"/join", nil).want(200)
+	m := ani.say(th, "Halo @budi, @citra dan @here").want(201)
+	of := func(a *answer) string { return fmt.Sprint(a.want(200).object()["mentions"]) }
+	at := th + "/messages/" + m.str("message_id")
+	want := func(name string) string {
+		return fmt.Sprintf("[map[from:5 name:%s to:10 user_id:%s] map[from:23 group:here to:28]]", name, budi.id)
+	}
+	if got := of(budi.get(at)); got != want("budi") {
+		t.Errorf("got %s", got)
+	}
+	budi.do(http.MethodPut, "/v1/auth/me/name", map[string]any{"name": "Pak Budi"}).want(200)
+	if got := of(budi.get(at)); got != want("Pak Budi") {
+		t.Errorf("after a change of name: %s", got)
+	}
+	// The name did not exist when it was first looked up.
+	dewi := w.signUp("dewi")
+	citra.post(th+"/join", nil).want(200)
+	if got := of(ani.do(http.MethodPatch, at, map[string]any{"body": "Halo @citra", "revision": 0})); !strings.Contains(got, citra.id) || strings.Contains(got, budi.id) {
+		t.Errorf("edited: %s", got)
+	}
+	ani.say(th, "Halo @eko").want(201)
+	eko := w.signUp("eko")
+	eko.post(th+"/join", nil).want(200)
+	if got := ani.say(th, "Halo @eko").want(201); !strings.Contains(string(got.body), eko.id) {
+		t.Errorf("a new account is not mentioned: %s", got.body)
+	}
+	if got := ani.say(th, "Halo @dewi").want(201); strings.Contains(string(got.body), dewi.id) {
+		t.Errorf("a stranger is mentioned: %s", got.body)
+	}
+	ani.do(http.MethodDelete, at, nil).want(200)
+	for _, path := range []string{at, th + "/messages", th + "/timeline"} {
+		if body := string(budi.get(path).want(200).body); strings.Contains(body, `"from":5,"to":11`) {
+			t.Errorf("%s shows a mention of what was deleted: %s", path, body)
+		}
 	}
 }

@@ -82,7 +82,7 @@ func (w *world) now() gotong.Instant { return w.clock.Now() }
 // threads is the rules of threads.
 func threads() thread.Rules {
 	groups := group.KindFor(gotong.OwnAccounts)
-	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{groups, affairs().Kind(), regutest.Kind(groups)}}
+	return thread.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{groups, affairs().Kind(), regutest.Kind(groups)}, Claim: user.NameClaim}
 }
 
 // affairs is the rules of cases.

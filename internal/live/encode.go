@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -33,8 +34,11 @@ func covering(stream gotong.Stream, from, to uint64) Frame {
 	return endFrame(append(b, `]}`...), Events, 0)
 }
 
-// appendEvent adds an event as the wire has it; data is its data and content.
-func appendEvent(b []byte, e *gotong.Event, link gotong.Hash, data []byte, name string, erased bool) []byte {
+// appendEvent adds an event as the wire has it; data is its data and content, and name
+// returns the name of a user.
+func appendEvent(
+	b []byte, e *gotong.Event, link gotong.Hash, data []byte, name func(userID string) string, erased bool,
+) []byte {
 	b = append(b, `{"seq":`...)
 	b = strconv.AppendUint(b, e.Seq, 10)
 	b = append(b, `,"id":"`...)
@@ -44,9 +48,10 @@ func appendEvent(b []byte, e *gotong.Event, link gotong.Hash, data []byte, name 
 	b = append(b, `,"at":"`...)
 	b, _ = e.At.AppendText(b)
 	b = append(b, `","actor":`...)
-	b = appendActor(b, e.Actor, name)
+	b = appendActor(b, e.Actor, name(e.Actor.UserID))
 	b = append(b, `,"data":`...)
 	b = append(b, data...)
+	b = appendNames(b, e.Data, name)
 	if erased {
 		b = append(b, `,"erased":true`...)
 	}
@@ -58,6 +63,31 @@ func appendEvent(b []byte, e *gotong.Event, link gotong.Hash, data []byte, name 
 	chain, _ := link.MarshalText()
 	b = append(b, chain...)
 	return append(b, `"}`...)
+}
+
+// appendNames adds the names of the users whom the data names, each once.
+func appendNames(b []byte, data any, name func(userID string) string) []byte {
+	naming, ok := data.(gotong.Naming)
+	if !ok {
+		return b
+	}
+	var done []string
+	for _, id := range naming.Named() {
+		shown := name(id)
+		if shown == "" || slices.Contains(done, id) {
+			continue
+		}
+		if done = append(done, id); len(done) == 1 {
+			b = append(b, `,"names":{`...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(append(appendString(b, id), ':'), shown)
+	}
+	if done != nil {
+		b = append(b, '}')
+	}
+	return b
 }
 
 func appendActor(b []byte, a gotong.Actor, name string) []byte {
@@ -209,13 +239,34 @@ func (h *Hub) named(ctx context.Context, rows []*view.Row) map[string]string {
 	if h.opt.Names == nil || len(rows) == 0 {
 		return nil
 	}
-	ids := make([]string, len(rows))
-	for i, r := range rows {
-		ids[i] = r.Event.Actor.UserID
+	ids := make([]string, 0, len(rows))
+	for _, r := range rows {
+		ids = append(ids, r.Event.Actor.UserID)
+		if naming, ok := r.Newest().Data.(gotong.Naming); ok {
+			ids = append(ids, naming.Named()...)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, nameLimit)
 	defer cancel()
 	return h.opt.Names.Names(ctx, ids)
+}
+
+// knows reports whether the names of an event's users are in memory.
+func (h *Hub) knows(e *gotong.Event) bool {
+	_, known := h.known(e.Actor.UserID)
+	if naming, ok := e.Data.(gotong.Naming); ok && known {
+		for _, id := range naming.Named() {
+			if _, known = h.known(id); !known {
+				return false
+			}
+		}
+	}
+	return known
+}
+
+func (h *Hub) remembered(id string) string {
+	name, _ := h.known(id)
+	return name
 }
 
 func (h *Hub) known(id string) (name string, known bool) {

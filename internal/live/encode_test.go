@@ -56,6 +56,11 @@ func TestAppendString(t *testing.T) {
 	}
 }
 
+// naming is data that names users.
+type naming []string
+
+func (n naming) Named() []string { return n }
+
 // The wire form of one event, to the byte.
 func TestEventGolden(t *testing.T) {
 	at := gotong.Instant(1_795_420_800_000_001)
@@ -66,8 +71,13 @@ func TestEventGolden(t *testing.T) {
 	want := `{"seq":44,"id":"` + e.ID.String() + `","type":"said","at":"` + at.String() +
 		`","actor":{"user_id":"u1","name":"Bu Sri","role":"user"},"data":{"n":7},"erased":true,"request_id":"r1",` +
 		`"correlation_id":"c1","chain":"` + strings.Repeat("0", 64) + `"}`
-	if got := string(appendEvent(nil, &e, gotong.Hash{}, []byte(`{"n":7}`), "Bu Sri", true)); got != want {
+	if got := string(appendEvent(nil, &e, gotong.Hash{}, []byte(`{"n":7}`), func(string) string { return "Bu Sri" }, true)); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	e.Data = naming{"u2", "u1", "u3", "u2"}
+	name := func(id string) string { return map[string]string{"u1": "Bu Sri", "u2": "Pak Joko"}[id] }
+	if got := string(appendEvent(nil, &e, gotong.Hash{}, []byte(`{}`), name, false)); !strings.Contains(got, `"data":{},"names":{"u2":"Pak Joko","u1":"Bu Sri"},"request_id"`) {
+		t.Error(got)
 	}
 	if got := string(covering("room/1", 3, 9).JSON()); got != `{"op":"events","stream":"room/1","from":3,"to":9,"events":[]}` {
 		t.Error(got)

@@ -70,7 +70,7 @@ func (p *pages) chunk(r *view.Row, sees view.Sight, userID string) ([]byte, erro
 		return nil, err
 	}
 	b := make([]byte, 0, len(data)+384)
-	return appendEvent(b, &shown, r.Stored.Chain, data, p.names[shown.Actor.UserID], erased), nil
+	return appendEvent(b, &shown, r.Stored.Chain, data, func(id string) string { return p.names[id] }, erased), nil
 }
 
 // of is the page of one reader; nil where the stream is not theirs.

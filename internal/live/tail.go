@@ -198,9 +198,9 @@ func (p *partition) publish(rows []*store.Event) {
 	p.reach(rows[len(rows)-1].Position)
 }
 
-// open decodes a row for a flow, and encodes it if somebody follows and the name
-// of its actor is in memory. Without a frame, followers read it in a page, which
-// asks for names.
+// open decodes a row for a flow, and encodes it if somebody follows and the names
+// in it are in memory. Without a frame, followers read it in a page, which asks for
+// names.
 func (h *Hub) open(t *flow, row *store.Event, followed bool) (a arrival) {
 	a = arrival{entry: entry{audience: row.Audience}, row: row, flow: t}
 	if !followed && t.kind.Affects == nil {
@@ -210,11 +210,7 @@ func (h *Hub) open(t *flow, row *store.Event, followed bool) (a arrival) {
 		return a
 	}
 	a.keeps = t.kind.Amends != nil && !t.kind.Amends(a.event)
-	name, known := "", false
-	if followed {
-		name, known = h.known(a.event.Actor.UserID)
-	}
-	if !known {
+	if !followed || row.Erased || !h.knows(&a.event) { // of an erased one, the page shows what is left
 		return a
 	}
 	data, err := rawData(row)
@@ -223,7 +219,7 @@ func (h *Hub) open(t *flow, row *store.Event, followed bool) (a arrival) {
 	}
 	a.about = t.kind.AboutOf(a.event)
 	b := appendEventsHead(startFrame(len(data)+len(row.Stream)+512), row.Stream, row.Seq-1, row.Seq)
-	b = appendEvent(b, &a.event, row.Chain, data, name, row.Erased)
+	b = appendEvent(b, &a.event, row.Chain, data, h.remembered, row.Erased)
 	a.frame = endFrame(append(b, `]}`...), Events, row.At)
 	return a
 }

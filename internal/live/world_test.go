@@ -62,6 +62,9 @@ func room() gotong.Kind {
 		return gotong.Laid{First: d.By, Last: d.By, Text: d.By, Own: d.Own}
 	}
 	k.Overlay = func(e gotong.Event, doc any, later gotong.Later) gotong.Event {
+		if doc == nil { // erased
+			return e
+		}
 		if e.Content = (words{withheld}); later.Text != nil && (later.Own || !doc.(edition).Own) {
 			e.Content = later.Text.Content
 		}

@@ -88,7 +88,7 @@ func needFor(
 	if more != nil {
 		need = more(states, snap)
 	}
-	need.Heads, need.Documents = slices.Clone(need.Heads), slices.Clone(need.Documents)
+	need.Heads, need.Documents, need.Claims = slices.Clone(need.Heads), slices.Clone(need.Documents), slices.Clone(need.Claims)
 	heads, documents := map[gotong.Stream]bool{}, map[gotong.Key]bool{}
 	head := func(s gotong.Stream) {
 		if !heads[s] {
@@ -99,6 +99,10 @@ func needFor(
 	for i := range states {
 		head(states[i].Stream)
 		for _, r := range refs[i] {
+			if r.Claim != (gotong.Claim{}) {
+				need.Claims = append(need.Claims, r.Claim)
+				continue
+			}
 			head(r.Stream)
 			if r.Event.IsZero() && !documents[r.Key] {
 				documents[r.Key] = true
@@ -117,6 +121,10 @@ func stateOf(
 ) (gotong.State, error) {
 	state := gotong.NewState(stream, snap.Heads[stream])
 	for _, r := range refs {
+		if r.Claim != (gotong.Claim{}) {
+			state.SetClaim(r.Claim, snap.Claims[r.Claim])
+			continue
+		}
 		if r.Stream != stream {
 			state.SetHead(r.Stream, snap.Heads[r.Stream])
 		}

@@ -15,7 +15,7 @@ type Row struct {
 	About  []uint64     // seqs of the events that it speaks of
 
 	kind *gotong.Kind
-	over *over // nil if no later event changed it
+	over *over // nil if no later event changed it, or the kind shows an erased one like any other
 }
 
 // over is what later events made of an event.
@@ -36,7 +36,7 @@ func (s *Snapshot) Row(i int) (*Row, error) {
 	}
 	r.About = s.kind.AboutOf(r.Event)
 	o, ok := s.overlays[row.Seq]
-	if !ok {
+	if !ok && (!row.Erased || s.kind.Overlay == nil) {
 		return r, nil
 	}
 	r.over = &over{overlay: o}
@@ -80,6 +80,15 @@ func (r *Row) Shown(sees Sight, userID string) (e gotong.Event, erased bool) {
 		}
 	}
 	return r.kind.Overlay(r.Event, r.over.doc, later), erased
+}
+
+// Newest returns the event with the newest text: the event itself, unless a later one
+// replaced its text.
+func (r *Row) Newest() *gotong.Event {
+	if r.over != nil && r.over.row != nil {
+		return &r.over.text
+	}
+	return &r.Event
 }
 
 // Overlaid reports whether later events changed what the event says.

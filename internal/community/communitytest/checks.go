@@ -164,7 +164,7 @@ func (w *World) overlaid(r row, userID string, sees func(seq uint64) bool) goton
 		return e
 	}
 	doc := w.Doc(gotong.Key{Collection: kind.Overlays, Owner: e.Stream.ID(), Name: gotong.SeqName(e.Seq)})
-	if doc == nil {
+	if doc == nil && r.content != nil { // else perhaps erased, which the kind is shown
 		return e
 	}
 	later := gotong.Later{Sees: sees, Own: e.Actor.UserID == userID}

@@ -115,6 +115,10 @@ func (w *World) load(s gotong.Stream, needs func(gotong.State) []gotong.Ref) *lo
 
 func (l *loaded) fetch(r gotong.Ref) {
 	l.w.t.Helper()
+	if r.Claim != (gotong.Claim{}) {
+		l.state.SetClaim(r.Claim, l.w.claims[r.Claim])
+		return
+	}
 	if _, err := gotong.ParseStream(string(r.Stream)); err != nil {
 		l.w.t.Fatalf("the reference %+v names no stream", r)
 	}

@@ -128,7 +128,8 @@ type Posted struct {
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
 	ReplySeq uint64         `json:"reply_seq,omitempty"` // of the message in ReplyTo
 	Siaga    bool           `json:"siaga,omitempty"`     // an emergency broadcast to all members
-	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it addresses, if it addresses all and the thread borrows them
+	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it addresses, if it addresses more than named ones and the thread borrows them
+	Mentions []Mention      `json:"mentions,omitempty"`
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
 	Now      gotong.Instant `json:"now,omitzero"`
 	Later
@@ -156,7 +157,9 @@ type Edited struct {
 	MessageID gotong.EventID `json:"message_id"`
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
-	Revision  uint64         `json:"revision"` // the new one
+	Revision  uint64         `json:"revision"`           // the new one
+	Mentions  []Mention      `json:"mentions,omitempty"` // all of the new text
+	Lender    gotong.Stream  `json:"lender,omitempty"`   // as in [Posted]
 	Now       gotong.Instant `json:"now"`
 }
 

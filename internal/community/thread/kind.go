@@ -16,6 +16,10 @@ const (
 type Rules struct {
 	Accounts gotong.Accounts
 	Lenders  gotong.Lenders
+
+	// Claim returns the claim of a user name, with which a text mentions a user. Nil:
+	// no text does.
+	Claim func(name string) gotong.Claim
 }
 
 // Kind returns the rules of threads that borrow members from streams of these

@@ -72,7 +72,10 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 	if err := r.mayClaim(c.Origin); err != nil {
 		return gotong.Decision{}, err
 	}
-	data := Posted{N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, Siaga: c.Siaga, SentAtMS: c.SentAtMS, Now: r.sentAt()}
+	data := Posted{
+		N: r.state.Head.Count + 1, ReplyTo: c.ReplyTo, Siaga: c.Siaga, Mentions: r.mentions(), SentAtMS: c.SentAtMS, Now: r.sentAt(),
+	}
+	data.Lender = r.addressed(data.Mentions)
 	if c.Siaga {
 		if !r.moderates() {
 			return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can send an emergency broadcast.")
@@ -116,9 +119,13 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 	case c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
+		mentions := r.mentions()
 		return r.newcomers(e.Seq, e.Count, gotong.Fact{
-			Type:    EvEdited,
-			Data:    Edited{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1, Now: r.cmd.Now},
+			Type: EvEdited,
+			Data: Edited{
+				MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1,
+				Mentions: mentions, Lender: r.addressed(mentions), Now: r.cmd.Now,
+			},
 			Content: NewText{c.Body},
 		})
 	}

@@ -32,6 +32,7 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: ThreadKey(cmd.Stream.ID())})
 	t, ok := gotong.Doc[Thread](s, ThreadKey(cmd.Stream.ID()))
 	refs = addMember(refs, cmd.Stream, t, cmd.Actor.UserID) // at once, so that a post takes one read
+	refs = append(refs, r.mentionRefs(s, t, cmd)...)
 	if !ok {
 		return refs
 	}

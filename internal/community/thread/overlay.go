@@ -131,20 +131,26 @@ func laid(doc any) gotong.Laid {
 // its revision and the reactions that they see; a deleted message, or an edit that
 // was replaced, without text, and so a held message, unless they are its author. A
 // newest text that they may not see is withheld, and so is the older one, which its
-// author withdrew.
+// author withdrew. What has no text shows no mentions.
 func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
-	o, ok := doc.(Overlay)
-	if !ok {
-		return e
-	}
+	o, _ := doc.(Overlay)
 	if o.Superseded {
 		e.Content = nil
-		return e
 	}
-	posted, ok := e.Data.(Posted)
-	if !ok {
-		return e
+	switch d := e.Data.(type) {
+	case Edited:
+		if e.Content == nil {
+			d.Mentions, d.Lender = nil, ""
+			e.Data = d
+		}
+	case Posted:
+		e = o.over(e, d, later)
 	}
+	return e
+}
+
+// over returns a message with what later events made of it.
+func (o Overlay) over(e gotong.Event, posted Posted, later gotong.Later) gotong.Event {
 	posted.Later = Later{Revision: o.Revision, Held: o.Held != 0}
 	switch {
 	case o.Deleted():
@@ -158,6 +164,16 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 	case o.EditSeq > 0:
 		posted.EditedAtMS = o.EditedAt.Milli()
 		e.Content = edition(e.Content, later.Text.Content)
+		newest, _ := later.Text.Data.(Edited)
+		posted.Mentions = newest.Mentions
+		if !posted.Siaga {
+			posted.Lender = newest.Lender
+		}
+	}
+	if e.Content == nil {
+		if posted.Mentions = nil; !posted.Siaga {
+			posted.Lender = ""
+		}
 	}
 	if !o.Deleted() && o.Held == 0 {
 		posted.Reactions = o.seen(later.Sees)

@@ -134,7 +134,7 @@ func register(s gotong.State, c Register) (gotong.Decision, error) {
 			Type: EvRegistered, Data: Registered{CommunityID: c.CommunityID, Role: gotong.RoleUser},
 		}},
 		Claims: []gotong.Claim{
-			{Space: ClaimEmail, Name: Email(c.Email)}, {Space: ClaimUsername, Name: Username(c.Username)},
+			{Space: ClaimEmail, Name: Email(c.Email)}, NameClaim(c.Username),
 			{Space: ClaimUsername, Name: Look(c.Username)},
 		},
 	}, nil

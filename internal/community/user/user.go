@@ -56,6 +56,9 @@ func Email(s string) string { return text.Fold(text.Email.Clean(s)) }
 // Username returns a user name as it is claimed and looked up.
 func Username(s string) string { return text.Fold(text.Username.Clean(s)) }
 
+// NameClaim returns the claim of a user name.
+func NameClaim(s string) gotong.Claim { return gotong.Claim{Space: ClaimUsername, Name: Username(s)} }
+
 // Look returns what a user name looks like at a glance: of names with the same
 // look, only one can be taken. Capital I and the digit 1 look like the letter l,
 // the digit 0 like o (after Unicode TS 39, confusables), and all signs between

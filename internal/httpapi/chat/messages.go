@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -162,14 +163,18 @@ func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesO
 	return out, nil
 }
 
-// render returns the views of messages, with the names of their authors.
+// render returns the views of messages, with the names of their authors and of the
+// users whom they mention.
 func (c *chat) render(ctx context.Context, events []view.Event) []MessageView {
 	var ids []string
 	for _, e := range events {
-		if !slices.Contains(ids, e.Actor.UserID) {
-			ids = append(ids, e.Actor.UserID)
+		ids = append(ids, e.Actor.UserID)
+		if posted, ok := e.Data.(thread.Posted); ok {
+			ids = append(ids, posted.Named()...)
 		}
 	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	names := c.Names(ctx, ids)
 	list := make([]MessageView, 0, len(events))
 	for _, e := range events {

@@ -69,6 +69,16 @@ type Reaction struct {
 	UserIDs []string `json:"user_ids"`
 }
 
+// Mention is a place in the text of a message that names users.
+type Mention struct {
+	UserID string `json:"user_id,omitempty" doc:"The user who is named."`
+	Name   string `json:"name,omitempty" doc:"The name of that user now."`
+	Group  string `json:"group,omitempty" enum:"here" doc:"here: all members."`
+	Role   string `json:"role,omitempty" doc:"The members with this role; if the members are borrowed, of the lender."`
+	From   int    `json:"from" doc:"Where the name begins, with its @: the number of code points before it."`
+	To     int    `json:"to" doc:"Where it ends: the number of code points up to and with its last."`
+}
+
 // MessageView is a message as it reads now.
 type MessageView struct {
 	ThreadID      string            `json:"thread_id"`
@@ -89,6 +99,7 @@ type MessageView struct {
 	Revision      uint64            `json:"revision" doc:"0 as posted; incremented by each edit."`
 	ReplyTo       gotong.EventID    `json:"reply_to,omitzero"`
 	Siaga         bool              `json:"siaga,omitempty"`
+	Mentions      []Mention         `json:"mentions,omitempty" doc:"The places in the body that name users."`
 	Reactions     []Reaction        `json:"reactions"`
 	RequestID     string            `json:"request_id"`
 	CorrelationID string            `json:"correlation_id"`
@@ -109,10 +120,17 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Reactions: reactionsOf(posted.Reactions),
+		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names), Reactions: reactionsOf(posted.Reactions),
 		Withheld: posted.Withheld, Held: posted.Held, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
+}
+
+func mentionsOf(in []thread.Mention, names map[string]string) (list []Mention) {
+	for _, m := range in {
+		list = append(list, Mention{m.UserID, names[m.UserID], m.Group, m.Role, m.From, m.To})
+	}
+	return list
 }
 
 func reactionsOf(byEmoji map[string][]string) []Reaction {

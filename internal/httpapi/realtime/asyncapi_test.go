@@ -242,6 +242,9 @@ func eventSchema(e gotong.EventType) object {
 	if e.Content == nil {
 		return shape("", fields)
 	}
+	if _, ok := e.Data.New().(gotong.Naming); ok {
+		fields["names?"] = object{"type": "object", "additionalProperties": text("The name now."), "description": "By user id: the names of the users whom the data names."}
+	}
 	fields["erased?"] = object{"const": true, "description": "The texts were erased."}
 	s := shape("", fields)
 	s["x-retention"] = e.Retention

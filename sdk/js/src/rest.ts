@@ -165,6 +165,33 @@ export interface Operations {
     body: AccountsSignUp
     answer: AccountsAuthResponse
   }
+  /** List the users whom you block */
+  "GET /v1/blocks": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: NotificationsBlocks
+  }
+  /** End a block */
+  "DELETE /v1/blocks/{user_id}": {
+    params: {
+      /** The user. */
+      user_id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
+  }
+  /** Block a user */
+  "PUT /v1/blocks/{user_id}": {
+    params: {
+      /** The user. */
+      user_id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: NotificationsUser
+  }
   /** List cases */
   "GET /v1/cases": {
     params: Record<string, never>
@@ -968,6 +995,70 @@ export interface Operations {
     body: undefined
     answer: TimelineEntry[]
   }
+  /** List what concerns you */
+  "GET /v1/notifications": {
+    params: Record<string, never>
+    query: {
+      /** The maximum number of items. */
+      limit?: number
+      /** next_cursor of the previous page. */
+      cursor?: string
+      /** Also those that you have read. */
+      include_read?: boolean
+    }
+    body: undefined
+    answer: NotificationsNotifications
+  }
+  /** Get your preferences */
+  "GET /v1/notifications/preferences": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: NotificationsPreferences
+  }
+  /** Set preferences */
+  "PATCH /v1/notifications/preferences": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: NotificationsSetPreferences
+    answer: NotificationsPreferences
+  }
+  /** Mark all notifications as read */
+  "POST /v1/notifications/read": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: NotificationsReadAll
+    answer: NotificationsUnreadCount
+  }
+  /** Count unread notifications */
+  "GET /v1/notifications/unread-count": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: NotificationsUnreadCount
+  }
+  /** Get what concerned you in a week */
+  "GET /v1/notifications/weekly-digest": {
+    params: Record<string, never>
+    query: {
+      /** By default, 7 days before the end. */
+      window_start_ms?: number
+      /** By default, now. */
+      window_end_ms?: number
+    }
+    body: undefined
+    answer: NotificationsDigest
+  }
+  /** Mark a notification as read */
+  "POST /v1/notifications/{id}/read": {
+    params: {
+      /** The notification's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: NotificationsNotification
+  }
   /** Get a ticket for a WebSocket or an EventSource */
   "POST /v1/realtime/tickets": {
     params: Record<string, never>
@@ -1664,6 +1755,21 @@ export type ChatMemberView = {
   webhook?: boolean
 }
 
+export type ChatMention = {
+  /** Where the name begins, with its @: the number of code points before it. */
+  from: number
+  /** here: all members. */
+  group?: "here"
+  /** The name of that user now. */
+  name?: string
+  /** The members with this role; if the members are borrowed, of the lender. */
+  role?: string
+  /** Where it ends: the number of code points up to and with its last. */
+  to: number
+  /** The user who is named. */
+  user_id?: string
+}
+
 export type ChatMessageView = {
   at: string
   attachments: unknown[]
@@ -1679,6 +1785,8 @@ export type ChatMessageView = {
   erased?: boolean
   /** True while a moderator, or the policy, holds the message for review: only its author gets the text. */
   held?: boolean
+  /** The places in the body that name users. */
+  mentions?: ChatMention[]
   message_id: string
   /** The ordinal among the thread's messages. */
   n: number
@@ -1692,6 +1800,7 @@ export type ChatMessageView = {
   /** Of an imported message: its original sender. */
   sent_by?: string
   seq: number
+  siaga?: boolean
   thread_id: string
   /** True if you may not see the newest text; the author withdrew the older one. */
   withheld?: boolean
@@ -1772,6 +1881,8 @@ export type ChatSend = {
   sent_at_ms?: number
   /** In an import: the original sender. */
   sent_by?: string
+  /** An emergency broadcast to all members; for owners, admins and moderators. */
+  siaga?: boolean
 }
 
 export type ChatSetMark = {
@@ -2049,6 +2160,86 @@ export type GroupsUser = {
 export type GroupsWithdrawn = {
   /** False if there was none. */
   withdrawn: boolean
+}
+
+export type NotificationsBlocks = {
+  items: NotificationsUser[]
+}
+
+export type NotificationsDigest = {
+  /** The newest first. */
+  events: NotificationsDigestEntry[]
+  generated_at_ms: number
+  /** There were more than 500 notifications; the oldest are left out. */
+  truncated?: boolean
+  unread_count: number
+  user_id: string
+  window_end_ms: number
+  window_start_ms: number
+}
+
+export type NotificationsDigestEntry = {
+  count: number
+  newest: NotificationsNotification
+}
+
+export type NotificationsNotification = {
+  actor?: NotificationsUser
+  /** The text of the message, up to 280 characters. */
+  body?: string
+  created_at_ms: number
+  /** The type of the event that decides about your message, such as message.held. */
+  decision?: string
+  /** Of the group of an invitation. */
+  description?: string
+  /** The end of an invitation, or of the window of a gate. */
+  expires_at_ms?: number
+  kind: "siaga" | "mention" | "reply" | "added" | "removed" | "invited" | "declined" | "gate_opened" | "gate_closing" | "decided"
+  message_id?: string
+  notification_id: string
+  /** Absent: unread. Exact for the last eight marks of a part of the inbox. */
+  read_at_ms?: number
+  /** The event in the stream. */
+  seq?: number
+  /** The thread, group or case, as kind/id. */
+  stream?: string
+  /** Its name or title. */
+  title?: string
+  /** The gate of the case. */
+  transition?: number
+}
+
+export type NotificationsNotifications = {
+  items: NotificationsNotification[]
+  next_cursor?: string
+}
+
+export type NotificationsPreferences = {
+  /** The kinds of notifications that can be switched off: false if one is. */
+  kinds: Record<string, boolean>
+  /** By thread id: mentions (only those and replies alert you) or none. Any other thread has the level all. */
+  threads: Record<string, string>
+}
+
+export type NotificationsReadAll = {
+  /** The id of the newest notification to mark; by default, all are. */
+  up_to?: string
+}
+
+export type NotificationsSetPreferences = {
+  /** By kind: false switches it off. */
+  kinds?: Record<string, boolean>
+  /** By thread id: all, mentions or none; at most 100. */
+  threads?: Record<string, string>
+}
+
+export type NotificationsUnreadCount = {
+  unread_count: number
+}
+
+export type NotificationsUser = {
+  name: string
+  user_id: string
 }
 
 export type Policy = {

@@ -615,6 +615,7 @@ export type CommandThreadMessagePost = {
     reply_to?: EventId
     sent_at_ms?: number
     sent_by?: string
+    siaga?: boolean
   }
   id?: FrameId
   op: "command"
@@ -1747,6 +1748,14 @@ export type EventThreadMessageEdited = {
   correlation_id: string
   data: {
     body?: string
+    lender?: Stream
+    mentions?: Array<{
+      from: number
+      group?: string
+      role?: string
+      to: number
+      user_id?: string
+    }>
     message_id: EventId
     n: number
     now: Instant
@@ -1756,6 +1765,8 @@ export type EventThreadMessageEdited = {
   /** The texts were erased. */
   erased?: true
   id: EventId
+  /** By user id: the names of the users whom the data names. */
+  names?: Record<string, string>
   /** Of the command. */
   request_id: string
   /** 1, 2, 3 … within the stream. */
@@ -1797,18 +1808,30 @@ export type EventThreadMessagePosted = {
     deleted_at_ms?: number
     edited_at_ms?: number
     held?: boolean
+    lender?: Stream
+    mentions?: Array<{
+      from: number
+      group?: string
+      role?: string
+      to: number
+      user_id?: string
+    }>
     n: number
     now?: Instant
     reactions?: Record<string, string[]>
+    reply_seq?: number
     reply_to?: EventId
     revision?: number
     sent_at_ms?: number
     sent_by?: string
+    siaga?: boolean
     withheld?: boolean
   }
   /** The texts were erased. */
   erased?: true
   id: EventId
+  /** By user id: the names of the users whom the data names. */
+  names?: Record<string, string>
   /** Of the command. */
   request_id: string
   /** 1, 2, 3 … within the stream. */
@@ -2009,6 +2032,24 @@ export type EventUserContentErased = {
   type: "content.erased"
 }
 
+export type EventUserUserBlocked = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    on: boolean
+    user_id: string
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.blocked"
+}
+
 export type EventUserUserDisabled = {
   actor: Actor
   at: Instant
@@ -2049,6 +2090,24 @@ export type EventUserUserEnabled = {
   type: "user.enabled"
 }
 
+export type EventUserUserPreferred = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    kinds?: Record<string, boolean>
+    threads?: Record<string, string>
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.preferred"
+}
+
 export type EventUserUserRegistered = {
   actor: Actor
   at: Instant
@@ -2082,6 +2141,24 @@ export type EventUserUserRoleChanged = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "user.role_changed"
+}
+
+export type EventUserUserUnblocked = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    on: boolean
+    user_id: string
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "user.unblocked"
 }
 
 export type EventUserUserWebhookFailing = {
@@ -2293,7 +2370,7 @@ export type EventsThread = {
 }
 
 export type EventsUser = {
-  events: Array<EventUserUserRegistered | EventUserUserRoleChanged | EventUserUserDisabled | EventUserUserEnabled | EventUserUserWebhookFailing | EventUserContentErased>
+  events: Array<EventUserUserRegistered | EventUserUserRoleChanged | EventUserUserDisabled | EventUserUserEnabled | EventUserUserWebhookFailing | EventUserUserBlocked | EventUserUserUnblocked | EventUserUserPreferred | EventUserContentErased>
   /** The cursor before. */
   from: number
   op: "events"
@@ -2392,7 +2469,7 @@ export type Signal = {
   id?: FrameId
   op: "signal"
   stream: Stream
-  type: "typing"
+  type: "inbox" | "typing"
 }
 
 export type Signalled = {
@@ -2409,7 +2486,7 @@ export type Signalled = {
   }
   op: "signal"
   stream: Stream
-  type: "presence" | "read" | "typing"
+  type: "inbox" | "presence" | "read" | "typing"
 }
 
 /** The name of a stream: its kind, a slash, its id. */
