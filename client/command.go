@@ -136,6 +136,19 @@ func (c *Conn) Signal(stream gotong.Stream, typ string) bool {
 	return true
 }
 
+// Active reports that the user looks at a stream, or at none if it is empty, so that
+// no push announces its messages. It holds for a minute: repeat it while the user
+// looks. Active reports whether that was sent.
+func (c *Conn) Active(stream gotong.Stream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sender == nil || c.sender.busy() {
+		return false
+	}
+	c.sender.put(encodeFrame(outFrame{Op: "active", Stream: string(stream)}))
+	return true
+}
+
 // id returns a new frame id. c.mu is held.
 func (c *Conn) id() string {
 	c.nextID++

@@ -28,6 +28,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/surreal"
@@ -98,6 +99,7 @@ type App struct {
 	bus     bus.Bus        // one of the two; nil: this node receives nothing from others
 	allow   *httpapi.Limiter
 	pod     *edgepod.Boundary
+	pusher  *push.Pusher // nil: push is off
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
 
@@ -184,11 +186,18 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
 	})
 	a.engine = a.newEngine()
+	secret, err := a.secret()
+	if err != nil {
+		return err
+	}
+	if a.pusher, err = a.newPusher(secret); err != nil {
+		return err
+	}
 	// After the engine, whose jobs it runs, and before anything can commit.
 	if a.readers, err = a.newReaders(); err != nil {
 		return err
 	}
-	if err := a.newAuth(); err != nil {
+	if err := a.newAuth(secret); err != nil {
 		return err
 	}
 	a.allow = httpapi.NewLimiter("command",
@@ -263,7 +272,7 @@ func (a *App) parts() []func(context.Context) error {
 	return []func(context.Context) error{
 		a.hub.Run, a.live.Run, a.watch.Run, a.newCheck().Run, a.readers.Run, a.keepCheckpoints,
 		func(ctx context.Context) error { a.ahead.look(ctx, a.bare); return nil },
-		giveBack,
+		giveBack, a.pushes,
 		func(context.Context) error { return serve(a.main, a.mainPort) },
 		func(context.Context) error { return serve(a.admin, a.adminPort) },
 	}

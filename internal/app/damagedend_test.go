@@ -82,6 +82,7 @@ func onFile(dir string) config.Config {
 		AccessTokenLife: 2000 * time.Hour, RefreshLife: 2000 * time.Hour, PasswordHashes: 2, MaxSessions: 1000,
 		UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
 		ShutdownGrace: 5 * time.Second, OTelSample: 1, OutboundNetworks: []string{"127.0.0.0/8"},
+		PushContact: "mailto:ops@rt05.id", PushDelay: time.Second,
 	}
 }
 

@@ -367,6 +367,18 @@ func (s *story) webhooks(wati, joko *teller, group string) {
 	wati.do("remove-webhook", with{id}, nil)
 }
 
+// push has what a browser gives as its subscription: the keys are those of RFC 8291.
+func (s *story) push(wati *teller) {
+	wati.do("get-push-key", nil, nil)
+	made := wati.do("put-push-subscription", nil, m{
+		"endpoint": "https://push.example.org/up/7d0e5c", "auth": "BTBZMqHH6r4Tts7J_aSIgg", "withdraw": true,
+		"p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+	})
+	wati.do("list-push-subscriptions", nil, nil)
+	wati.do("delete-push-subscription", with{made["subscription_id"].(string)}, nil)
+	wati.do("set-active", nil, m{"stream": "thread/0192f0c1"})
+}
+
 func (s *story) pod(wati *teller) {
 	wati.do("list-edge-pod-contracts", nil, nil)
 	for i, op := range []string{"ask-edge-pod", "ask-edge-pod-api"} {
@@ -418,6 +430,7 @@ func TestExamples(t *testing.T) {
 	s.cases(wati, joko, boss)
 	s.inbox(joko, wati, thread)
 	s.webhooks(wati, joko, group)
+	s.push(wati)
 	s.pod(wati)
 	s.administration(boss, wati, joko, thread, group)
 	s.compare()

@@ -121,9 +121,11 @@ func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {
 }
 
 func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
-	return func(a *App) func(*httpapi.API) {
-		return chat.Routes(chat.Options{
-			Options: a.membersOptions(), Signals: a.hub.Signals(), Marks: a.store, Now: a.now, Rules: rules,
-		})
+	return func(a *App) func(*httpapi.API) { return chat.Routes(a.chatOptions(rules)) }
+}
+
+func (a *App) chatOptions(rules thread.Rules) chat.Options {
+	return chat.Options{
+		Options: a.membersOptions(), Signals: whispers{a.hub.Signals(), a.pusher}, Marks: a.store, Now: a.now, Rules: rules,
 	}
 }

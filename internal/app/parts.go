@@ -76,14 +76,16 @@ func (n names) Names(ctx context.Context, ids []string) map[string]string {
 }
 func (n names) Known(id string) (string, bool) { return n.a.auth.Known(id) }
 
-func (a *App) newAuth() error {
+// secret returns the server's key, and reports it if this start created it.
+func (a *App) secret() ([]byte, error) {
 	secret, created, err := signingKey(&a.cfg)
-	if err != nil {
-		return err
-	}
 	if created != "" {
 		a.report.created = append(a.report.created, created)
 	}
+	return secret, err
+}
+
+func (a *App) newAuth(secret []byte) error {
 	keys, err := keysOf(&a.cfg)
 	if err != nil {
 		return err
@@ -183,7 +185,7 @@ func (a *App) newServer(b Build) *httpapi.Server {
 	if err != nil { // cannot be: the configuration was checked
 		a.log.WarnContext(a.base, "no proxy is trusted", "cause", err)
 	}
-	routes := []func(*httpapi.API){a.proofRoutes(), podapi.Routes(podapi.Options{
+	routes := []func(*httpapi.API){a.proofRoutes(), a.pushRoutes(), podapi.Routes(podapi.Options{
 		Boundary: a.pod, Views: a.views, Store: a.store, Codec: a.codec, MediaHosts: a.cfg.EdgePodMediaHosts,
 	}), notifications.Routes(notifications.Options{
 		Box: a.inbox(), Engine: a.engine, Names: a.auth.Names, Store: a.store, Codec: a.codec, Now: a.now,

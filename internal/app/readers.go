@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong/internal/advice"
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/inbox"
+	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
@@ -16,11 +17,12 @@ import (
 )
 
 // readers returns every reader of this server, one row each.
-// asks says whether there is an Edge-Pod that gives advice.
-func readers(asks bool) []reader.Reader {
+// asks says whether there is an Edge-Pod that gives advice, and pushes is the
+// planner of pushes.
+func readers(asks bool, pushes reader.Reader) []reader.Reader {
 	kinds := Kinds()
 	return append([]reader.Reader{
-		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks), inbox.Reader(kinds),
+		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks), inbox.Reader(kinds), pushes,
 	}, more...)
 }
 
@@ -29,19 +31,23 @@ var more []reader.Reader // of tests
 // handlers returns the handler of every queue of jobs, one row each. The engine
 // exists when it is called.
 func handlers(a *App) []reader.Handler {
-	return []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler(), advice.Handler(advice.Options{
+	list := []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler(), advice.Handler(advice.Options{
 		Boundary: a.pod, Store: a.store, Codec: a.codec, Engine: a.engine, Now: a.now, Ended: a.metrics.Pod.Advised,
 	})}
+	if a.pusher != nil {
+		list = append(list, a.pusher.Handler())
+	}
+	return list
 }
 
 // Readers returns every reader of a server, for tools that make their documents
 // again.
-func Readers() []reader.Reader { return readers(false) }
+func Readers() []reader.Reader { return readers(false, push.Planner(false, 0)) }
 
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
-	return append(store.Collections(kinds), reader.Collections(readers(false))...)
+	return append(store.Collections(kinds), reader.Collections(readers(false, push.Planner(false, 0)))...)
 }
 
 func (a *App) newReaders() (*reader.Runner, error) {
@@ -54,7 +60,7 @@ func (a *App) newReaders() (*reader.Runner, error) {
 				}
 			},
 		},
-	}, readers(a.pod.Asks()), handlers(a))
+	}, readers(a.pod.Asks(), push.Planner(a.pusher != nil, a.cfg.PushDelay)), handlers(a))
 	if err != nil {
 		return nil, err
 	}

@@ -111,3 +111,22 @@ func (s *Service) Recheck(ctx context.Context, p Principal) error {
 	_, err := s.admit(ctx, p)
 	return err
 }
+
+// Lives reports whether the login of a principal has not ended, whatever became of
+// its token; for a token of another issuer, whether the token is still valid.
+func (s *Service) Lives(ctx context.Context, p Principal) (bool, error) {
+	if p.Foreign {
+		_, err := s.admitForeign(ctx, p)
+		if gotong.CodeOf(err) == gotong.CodeUnauthorized {
+			err = nil
+			p.Expires = 0
+		}
+		return err == nil && p.Expires > s.now(), err
+	}
+	l, version, err := s.login(ctx, p.UserID, p.LoginID)
+	if err != nil || version == 0 {
+		return false, err
+	}
+	st, known, err := s.standing(ctx, p.UserID)
+	return known && st.Enabled && st.Version == l.Standing, err
+}

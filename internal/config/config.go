@@ -19,9 +19,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,6 +42,7 @@ var Groups = []kong.Group{
 	{Key: "edge", Title: "Browsers and proxies:"},
 	{Key: "accounts", Title: "Accounts and tokens:"},
 	{Key: "pod", Title: "Edge-Pod (models):"},
+	{Key: "push", Title: "Push:"},
 	{Key: "limits", Title: "Limits:"},
 	{Key: "telemetry", Title: "Logs and traces:"},
 }
@@ -88,6 +91,9 @@ type Config struct {
 	EdgePodToken string `name:"edge-pod-token" group:"pod" help:"Bearer token for the URL." placeholder:"TOKEN" secret:""`
 
 	EdgePodMediaHosts []string `name:"edge-pod-media-hosts" group:"pod" help:"Hosts whose media URLs may be passed to the Edge-Pod; by default none." placeholder:"HOST"`
+
+	PushContact string        `name:"push-contact" group:"push" help:"How operators of push services reach you: mailto:YOU@YOUR.DOMAIN or an https URL. It enables Web Push, which is off by default." placeholder:"URL"`
+	PushDelay   time.Duration `name:"push-delay" group:"push" help:"How long a message may be read before it is pushed." default:"5s"`
 
 	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
 	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user in a burst." default:"100"`
@@ -177,6 +183,9 @@ func (c *Config) Check() (warnings []string, err error) {
 	lossy := checkStore(c, fault)
 	checkBus(c, fault)
 	checkEdgePod(c, fault)
+	if c.PushContact != "" && !reachable(c.PushContact) {
+		fault("push-contact", "must be mailto: with an address, or an https URL, at a domain of the public internet")
+	}
 	checkCheckpoints(c, fault)
 	for _, o := range c.AllowedOrigins {
 		if !isOrigin(o) {
@@ -266,6 +275,26 @@ func checkEdgePod(c *Config, fault func(key, detail string)) {
 	}
 }
 
+// reachable reports whether push services accept a contact: some reject every push if
+// it is at localhost or at a domain that is reserved for tests.
+func reachable(contact string) bool {
+	u, err := url.Parse(contact)
+	if err != nil || len(contact) > 256 {
+		return false
+	}
+	host := u.Hostname()
+	switch address, err := mail.ParseAddress(u.Opaque); {
+	case u.Scheme == "mailto" && err == nil && address.Address == u.Opaque:
+		_, host, _ = strings.Cut(u.Opaque, "@")
+	case u.Scheme != "https":
+		return false
+	}
+	dot := strings.LastIndexByte(host, '.')
+	_, err = netip.ParseAddr(host)
+	return dot > 0 && err != nil &&
+		!slices.Contains([]string{"", "localhost", "invalid", "test", "example", "local", "internal"}, strings.ToLower(host[dot+1:]))
+}
+
 // maxHashes bounds the memory of password hashes, each with 19 MiB.
 const maxHashes = 256
 
@@ -277,6 +306,7 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	}
 	between("access-token-life", c.AccessTokenLife, 15*time.Minute, time.Hour)
 	between("refresh-token-life", c.RefreshLife, time.Hour, 365*24*time.Hour)
+	between("push-delay", c.PushDelay, 0, 10*time.Minute)
 	between("shutdown-grace", c.ShutdownGrace, 0, time.Minute)
 	if c.PasswordHashes < 1 || c.PasswordHashes > maxHashes {
 		fault("password-hashes", fmt.Sprintf("must be between 1 and %d", maxHashes))

@@ -125,10 +125,10 @@ func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
 		"signing-key": strongText, "dev-bypass": "true", "bus": "redis", "proxy-header": "forwarded",
-		"unsafe-engine": "true", "allow-untested": "true", "edge-pod": "rules", "console": "true",
+		"unsafe-engine": "true", "allow-untested": "true", "edge-pod": "rules", "console": "true", "push-contact": "mailto:ops@rt05.id",
 	}
 	typ := reflect.TypeFor[Config]()
-	if typ.NumField() > 46 {
+	if typ.NumField() > 47 {
 		t.Errorf("%d keys are too many", typ.NumField())
 	}
 	for f := range typ.Fields() {

@@ -32,6 +32,7 @@ func (h *Hub) Open(reader gotong.Viewer, opt SessionOptions) (*Session, error) {
 }
 
 func (h *Hub) gone(s *Session) {
+	s.Look("")
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if _, open := h.sessions[s]; !open {

@@ -29,6 +29,10 @@ func (s *Session) Signal(stream gotong.Stream, typ string) error {
 	return s.hub.signals.Send(stream, typ, gotong.Actor{UserID: s.reader.UserID, Role: s.reader.Role})
 }
 
+// Look notes that the user looks at a stream, or at none if it is empty. It is for the
+// server alone and reveals nothing, so it needs no permission.
+func (s *Session) Look(stream gotong.Stream) { s.hub.signals.Look(s.reader.UserID, s.id, stream) }
+
 // mayHear reports whether the subscription holds now: accepted, not stale, in
 // a partition that is complete, and open for what happens next. The session's
 // mu is held.

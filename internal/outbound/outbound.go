@@ -196,3 +196,15 @@ func (t *transport) CloseIdleConnections() {
 	t.tls.CloseIdleConnections()
 	t.plain.CloseIdleConnections()
 }
+
+// RetryAfter returns the wait that a response asks for, in either form.
+func RetryAfter(h http.Header, now time.Time) time.Duration {
+	v := h.Get("Retry-After")
+	if n, err := strconv.Atoi(v); err == nil && n > 0 {
+		return time.Duration(min(n, 1<<24)) * time.Second
+	}
+	if at, err := http.ParseTime(v); err == nil {
+		return max(0, at.Sub(now))
+	}
+	return 0
+}

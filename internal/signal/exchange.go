@@ -51,6 +51,7 @@ type Exchange struct {
 	waiting []*presence // to be shown, or reported to who asked, later
 	turns   []turn      // to be reported again, the oldest report first
 	nodes   map[string]clock.Moment
+	looks   map[string][]look // by user
 }
 
 // turn is a presence, and when it was last reported.
@@ -63,7 +64,7 @@ type turn struct {
 func New(opt Options) *Exchange {
 	return &Exchange{
 		opt: opt, wake: make(chan struct{}, 1),
-		streams: map[gotong.Stream]*presence{}, nodes: map[string]clock.Moment{},
+		streams: map[gotong.Stream]*presence{}, nodes: map[string]clock.Moment{}, looks: map[string][]look{},
 	}
 }
 
@@ -122,6 +123,10 @@ func (x *Exchange) has(stream gotong.Stream, typ string) bool {
 func (x *Exchange) Hear(m bus.Message) {
 	now := x.opt.Clock.Mono()
 	x.alive(m.Node, now)
+	if m.Signal != nil && m.Signal.Type == Active {
+		x.hearLook(m.Signal)
+		return
+	}
 	if m.Signal == nil || !x.has(m.Signal.Stream, m.Signal.Type) {
 		return
 	}

@@ -29,6 +29,7 @@ type Metrics struct {
 	Webhooks *Webhooks
 
 	damage   prometheus.Counter
+	pushes   *prometheus.CounterVec
 	jobs     *prometheus.CounterVec
 	registry *prometheus.Registry
 }
@@ -50,10 +51,14 @@ func NewMetrics(b Build) *Metrics {
 		jobs: counter(r, "gotong_jobs_total", "Runs of jobs, by how they ended.", "queue", "outcome"),
 		HTTP: newHTTP(r), Engine: newEngine(r), Live: newLive(r), Auth: newAuth(r), Bus: newBus(r), Check: newCheck(r), Pod: newEdgePod(r),
 		Webhooks: newWebhooks(r), registry: r,
+		pushes: counter(r, "gotong_push_total", "Requests to push services, by outcome: accepted, gone, failed, rejected.", "outcome"),
 		damage: counter(r, "gotong_store_damage_total",
 			"Places of the log that are missing or do not match, each counted once.").WithLabelValues(),
 	}
 }
+
+// Pushed counts a request to a push service.
+func (m *Metrics) Pushed(outcome string) { m.pushes.WithLabelValues(outcome).Inc() }
 
 // Handler serves the metrics in the Prometheus text formats.
 func (m *Metrics) Handler() http.Handler {

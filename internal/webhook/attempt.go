@@ -80,7 +80,7 @@ func (s *Sender) attempt(ctx context.Context, cfg Config, profile webhook.Profil
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	_ = resp.Body.Close()
-	return answer{outcome: outcomeOf(resp.StatusCode), status: resp.StatusCode, after: retryAfter(resp.Header, s.opt.Clock.Now())}
+	return answer{outcome: outcomeOf(resp.StatusCode), status: resp.StatusCode, after: outbound.RetryAfter(resp.Header, s.opt.Clock.Now().Time())}
 }
 
 // reason returns why there was no response, for the owner of the webhook: nothing of
@@ -115,18 +115,6 @@ func outcomeOf(status int) outcome {
 	default:
 		return failed
 	}
-}
-
-// retryAfter returns the wait that a response asks for, in either form.
-func retryAfter(h http.Header, now gotong.Instant) time.Duration {
-	v := h.Get("Retry-After")
-	if n, err := strconv.Atoi(v); err == nil && n > 0 {
-		return time.Duration(min(n, 1<<24)) * time.Second
-	}
-	if at, err := http.ParseTime(v); err == nil {
-		return max(0, at.Sub(now.Time()))
-	}
-	return 0
 }
 
 // sign sets the headers of a profile. With several secrets, each signs.

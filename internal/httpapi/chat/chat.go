@@ -49,10 +49,7 @@ type chat struct {
 
 // Routes returns a function that registers the routes under /v1/chat.
 func Routes(opts Options) func(*httpapi.API) {
-	c := &chat{Options: opts}
-	c.Resource = httpapi.Resource[ThreadView]{
-		Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, Path: "/v1/chat/threads", View: c.view,
-	}
+	c := newChat(opts)
 	return func(api *httpapi.API) {
 		c.threadRoutes(api)
 		c.memberRoutes(api)
@@ -62,6 +59,14 @@ func Routes(opts Options) func(*httpapi.API) {
 		c.markRoutes(api)
 		c.muteRoutes(api)
 	}
+}
+
+func newChat(opts Options) *chat {
+	c := &chat{Options: opts}
+	c.Resource = httpapi.Resource[ThreadView]{
+		Streams: httpapi.Streams{Kind: thread.Name, Engine: opts.Engine}, Path: "/v1/chat/threads", View: c.view,
+	}
+	return c
 }
 
 const (

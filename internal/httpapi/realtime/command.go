@@ -58,6 +58,12 @@ func (c *conn) dispatch(session *live.Session, f inFrame) error {
 		return c.subscribe(session, f)
 	case "signal":
 		return session.Signal(gotong.Stream(f.Stream), f.Type)
+	case "active":
+		if _, err := gotong.ParseStream(f.Stream); f.Stream != "" && err != nil {
+			return err
+		}
+		session.Look(gotong.Stream(f.Stream))
+		return nil
 	default:
 		return c.command(session, f)
 	}

@@ -144,6 +144,7 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	order(ann, s, thread.CmdUpdate, object{"topic": "", "archived": false})
 	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": 0}) // he may type again
+	bob.send("op", "active", "stream", s)
 	bob.send("op", "signal", "stream", s, "type", "typing")
 	for f := watch.next(); f.Op != "signal"; f = watch.next() {
 		if f.Op != "events" {

@@ -43,6 +43,7 @@ var ops = map[string]int{
 	"unsubscribe": fStream,
 	"command":     fStream | fRequest | fType | fData,
 	"signal":      fStream | fType,
+	"active":      fStream,
 	"ping":        0,
 }
 
@@ -63,7 +64,7 @@ func decodeFrame(b []byte) (inFrame, error) {
 	frames.Put(room)
 	allowed, ok := ops[f.Op]
 	if !ok {
-		return f, gotong.Invalid("op", "must be auth, subscribe, unsubscribe, command, signal or ping")
+		return f, gotong.Invalid("op", "must be auth, subscribe, unsubscribe, command, signal, active or ping")
 	}
 	if len(f.ID) > maxFrameID {
 		f.ID = ""

@@ -128,6 +128,14 @@ export class Client {
     return this.#connection.signal(stream, type)
   }
 
+  /**
+   * Reports that the user looks at a stream, or null: at none, so that no push announces its messages. It holds for a minute: repeat
+   * it every 30 seconds while the user looks. Returns whether it was sent.
+   */
+  active(stream: string | null): boolean {
+    return this.#connection.active(stream)
+  }
+
   /** Sends a REST request. Throws a Problem if the server rejects it. */
   request: Request = (method: string, path: string, options: any = {}): Promise<any> => {
     this.#mustBeOpen()

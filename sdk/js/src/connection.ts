@@ -303,6 +303,12 @@ export class Connection implements LinkHost {
     return link instanceof WebSocketLink && link.signal(stream, type)
   }
 
+  /** Reports what the user looks at, if that is possible now. */
+  active(stream: string | null): boolean {
+    const link = this.#link
+    return link instanceof WebSocketLink && link.active(stream)
+  }
+
   /** Tries now, also after an end that was not the application's own. */
   retry(): void {
     this.#ended = false

@@ -1059,6 +1059,44 @@ export interface Operations {
     body: undefined
     answer: NotificationsNotification
   }
+  /** Get the server's key for Web Push */
+  "GET /v1/push/key": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: PushKey
+  }
+  /** List the subscriptions of your login */
+  "GET /v1/push/subscriptions": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: PushSubscription[]
+  }
+  /** Get pushes on this device */
+  "PUT /v1/push/subscriptions": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: PushSubscribe
+    answer: PushSubscription
+  }
+  /** Get no more pushes on this device */
+  "DELETE /v1/push/subscriptions/{id}": {
+    params: {
+      /** The subscription's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
+  }
+  /** Say what the user looks at */
+  "PUT /v1/realtime/active": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: PushActive
+    answer: undefined
+  }
   /** Get a ticket for a WebSocket or an EventSource */
   "POST /v1/realtime/tickets": {
     params: Record<string, never>
@@ -2290,6 +2328,35 @@ export type ProofEvent = {
   seq: number
   stream: string
   type: string
+}
+
+export type PushActive = {
+  /** The stream that the user looks at; absent: none. */
+  stream?: string
+}
+
+export type PushKey = {
+  /** The applicationServerKey of a browser: a public key of P-256, in base64url. */
+  public_key: string
+}
+
+export type PushSubscribe = {
+  /** The device's secret, in base64url. */
+  auth: string
+  /** The URL of the push service for this device. */
+  endpoint: string
+  /** The device's public key, in base64url. */
+  p256dh: string
+  /** Send a push with unread 0 when a thread that was pushed was read elsewhere. It needs a client that may stay silent. */
+  withdraw?: boolean
+}
+
+export type PushSubscription = {
+  endpoint: string
+  /** Unless it is put again before. */
+  expires_at_ms: number
+  subscription_id: string
+  withdraw?: boolean
 }
 
 export type ReceiptView = {

@@ -100,6 +100,10 @@ export class WebSocketLink extends Link {
     return free && this.carried.get(stream)?.live === true && this.send(JSON.stringify({ op: 'signal', stream, type }))
   }
 
+  active(stream: string | null): boolean {
+    return this.good && this.send(JSON.stringify({ op: 'active', ...(stream !== null && { stream }) }))
+  }
+
   check(): void {
     if (this.good) this.#ping(this.host.platform.times.pongSoon)
   }

@@ -11,6 +11,12 @@ export type Ack = {
   receipt: Receipt
 }
 
+export type Active = {
+  id?: FrameId
+  op: "active"
+  stream?: string
+}
+
 /** Who acted. */
 export type Actor = {
   /** The display name, where there is one. */
@@ -30,7 +36,7 @@ export type Auth = {
 /** The stream's hash chain after the event, in hexadecimal. */
 export type Chain = string
 
-export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Ping
+export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Active | Ping
 
 export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd
 

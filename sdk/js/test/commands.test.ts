@@ -156,6 +156,8 @@ test('a signal goes out only where the stream is followed now', async () => {
   const { world, client } = await online(true)
   assert.equal(client.signal(thread, 'typing'), true)
   assert.equal(client.signal('thread/other', 'typing'), false)
+  assert.equal(client.active(thread), true)
+  assert.equal(client.active(null), true)
   world.socket.bufferedAmount = 1 << 20
   assert.equal(client.signal(thread, 'typing'), false)
   const signals: string[] = []

@@ -1,0 +1,307 @@
+// Package push sends Web Push messages (RFC 8030), which browsers, UnifiedPush and
+// ntfy accept. A reader, [Planner], makes a job for each thread in which something
+// happened; after a delay, the handler decides for each member and sends.
+//
+// A push holds ids and counts, and no text of a message: the receiver renders it. One
+// push stands for all that is unread in a thread. A follow-up replaces it and, once
+// nothing is unread, one with the count 0 withdraws it.
+//
+// # Caveats
+//
+// Pushes are notices, not delivery: a push service may drop them. If a node crashes
+// while it sends, a push is sent again, and replaces itself.
+//
+// After a read mark, the node that set it sends the withdrawal. If that node crashes
+// first, the next push of the thread corrects the count.
+package push
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/clock"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/outbound"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+// queue is the name of the reader and of its queue. The id of a job is a stream.
+const queue = "push"
+
+const (
+	tooOld   = 24 * time.Hour // an older message is not announced, nor kept by a push service
+	newest   = 256            // events of a thread that are looked at
+	members  = 500            // that are read at once
+	batch    = 50             // users who are decided on with one read
+	maxMarks = 4096           // reads that wait for their withdrawal
+)
+
+// Planner returns the reader that makes a job when a thread has something to push or
+// to withdraw. With on false it only follows the log, so that a server on which push
+// is enabled later begins with the newest messages.
+func Planner(on bool, delay time.Duration) reader.Reader {
+	return reader.Reader{Name: queue, Read: func(_ map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
+		for _, c := range run {
+			for i := range c.Events {
+				e := &c.Events[i]
+				due := e.At
+				switch e.Type {
+				case thread.EvPosted, thread.EvReleased:
+					due = due.Add(delay)
+				case thread.EvDeleted, thread.EvHeld:
+				default:
+					continue
+				}
+				if on && e.Stream.Kind() == thread.Name {
+					step.Jobs = append(step.Jobs, store.Job{Queue: queue, ID: string(e.Stream), Due: due})
+				}
+			}
+		}
+		return step, nil
+	}}
+}
+
+// Reading is what a user has read of a thread. A message whose ordinal is above Floor
+// counts as unread.
+type Reading struct {
+	Readable, Muted bool
+	Unread          int
+	Floor           uint64
+}
+
+// Options are what a [Pusher] is made of; all are required.
+type Options struct {
+	Store interface {
+		store.Loader
+		store.Registers
+	}
+	Codec *store.Codec
+	Views *view.Views
+	Clock clock.Clock
+	Guard *outbound.Guard
+	Keys  *Keys
+	Log   *slog.Logger
+
+	Delay    time.Duration // before a message is announced
+	Interval time.Duration // between two pushes of a thread to a user
+
+	Lives   func(ctx context.Context, login auth.Principal) (bool, error) // the login has not ended
+	Looks   func(userID string, stream gotong.Stream) bool                // a session of the user reports that they look at the stream
+	Reading func(ctx context.Context, viewer gotong.Viewer, stream gotong.Stream) (Reading, error)
+	Badge   func(ctx context.Context, viewer gotong.Viewer) (int, error) // the unread messages of all threads
+	Count   func(outcome string)                                         // counts requests: accepted, gone, failed, rejected
+}
+
+// Pusher decides and sends. It is safe for concurrent use.
+type Pusher struct {
+	Options
+	client *http.Client
+	slots  chan struct{} // requests at once
+	marks  chan marked
+
+	mu     sync.Mutex
+	paused map[string]gotong.Instant // hosts that do not respond, and until when nothing is sent to them
+}
+
+type marked struct {
+	userID string
+	stream gotong.Stream
+}
+
+// New returns a pusher.
+func New(opt Options) *Pusher {
+	return &Pusher{
+		Options: opt, client: opt.Guard.Client(), slots: make(chan struct{}, inFlight), marks: make(chan marked, maxMarks),
+		paused: map[string]gotong.Instant{},
+	}
+}
+
+// Handler returns the handler of the planner's jobs.
+func (p *Pusher) Handler() reader.Handler {
+	return reader.Handler{Queue: queue, Run: func(ctx context.Context, job store.Job) (reader.Result, error) {
+		stream, err := gotong.ParseStream(job.ID)
+		if err != nil {
+			return reader.Done, err
+		}
+		t := &turn{Pusher: p, stream: stream}
+		if err = t.thread(ctx); err != nil || t.next == 0 {
+			return reader.Done, err
+		}
+		return reader.TooEarly(t.next), nil
+	}}
+}
+
+// Marked notes that a user marked something of a thread as read, so that a push of it
+// is withdrawn. It does not block.
+func (p *Pusher) Marked(userID string, stream gotong.Stream) {
+	select {
+	case p.marks <- marked{userID, stream}:
+	default:
+	}
+}
+
+// Run withdraws what was read, until ctx ends.
+func (p *Pusher) Run(ctx context.Context) error {
+	var group errgroup.Group
+	group.SetLimit(4)
+	for {
+		select {
+		case <-ctx.Done():
+			return group.Wait()
+		case m := <-p.marks:
+			group.Go(func() error {
+				t := &turn{Pusher: p, stream: m.stream}
+				reg, err := store.ReadRegister(ctx, p.Store, stateKey(m.stream, m.userID))
+				if err == nil && reg.Version > 0 { // they were sent something
+					err = t.users(ctx, []string{m.userID})
+				}
+				if err != nil && ctx.Err() == nil {
+					p.Log.WarnContext(ctx, "a push that was read could not be withdrawn", "cause", err)
+				}
+				return nil
+			})
+		}
+	}
+}
+
+// turn is one run about a thread.
+type turn struct {
+	*Pusher
+	stream gotong.Stream
+	about  Payload // what all pushes of the thread say
+
+	next gotong.Instant // when to decide again; 0: when something happens
+	lock sync.Mutex     // guards next
+}
+
+func (t *turn) again(at gotong.Instant) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	if at > 0 && (t.next == 0 || at < t.next) {
+		t.next = at
+	}
+}
+
+// thread decides for all members of the thread. A push names the group of the thread
+// only if everybody may know of the group.
+func (t *turn) thread(ctx context.Context) error {
+	key := thread.ThreadKey(t.stream.ID())
+	state, _, err := store.LoadState(ctx, t.Store, t.Codec, t.stream, func(s gotong.State) []gotong.Ref {
+		refs := []gotong.Ref{{Stream: t.stream, Key: key}}
+		if doc, _ := gotong.Doc[thread.Thread](s, key); doc.Home.HasMembers() {
+			refs = append(refs, gotong.Ref{Stream: doc.Home, Key: gotong.StreamKey(doc.Home)})
+		}
+		return refs
+	}, nil)
+	doc, ok := gotong.Doc[thread.Thread](state, key)
+	if err != nil || !ok || t.Clock.Now().Sub(state.Head.At) > tooOld {
+		return err
+	}
+	t.about.Direct = doc.Direct()
+	type named interface {
+		gotong.Known
+		Title() string
+	}
+	if home, ok := gotong.Doc[named](state, gotong.StreamKey(doc.Home)); ok && home.KnownToAll() {
+		t.about.Group = home.Title()
+	}
+	of := gotong.MemberKey(thread.Chain(doc, t.stream)[0], "")
+	r := store.KeyRange{Collection: of.Collection, Owner: of.Owner, To: "~", Limit: members}
+	for {
+		snap, err := t.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{r}})
+		if err != nil {
+			return err
+		}
+		var list []string
+		for _, row := range snap.Ranges[0] {
+			doc, err := t.Codec.Document(row.Key.Collection, row.Body)
+			if err != nil {
+				return err
+			}
+			if m, ok := doc.(interface{ Active() bool }); ok && m.Active() {
+				list = append(list, row.Key.Name)
+			}
+			r.From = row.Key.Name + "!" // sorts before every id that this one begins
+		}
+		if err := t.users(ctx, list); err != nil || len(snap.Ranges[0]) < members {
+			return err
+		}
+	}
+}
+
+// users decides for these users, of whom only those with a subscription matter.
+func (t *turn) users(ctx context.Context, ids []string) error {
+	var need store.Need
+	for _, id := range ids {
+		need.Registers = append(need.Registers, accountKey(id), stateKey(t.stream, id))
+	}
+	snap, err := t.Store.Load(ctx, need)
+	if err != nil {
+		return err
+	}
+	var list []*user
+	for _, id := range ids {
+		u := &user{turn: t, id: id, version: snap.Registers[stateKey(t.stream, id)].Version}
+		if err := errors.Join(parse(snap.Registers[accountKey(id)], &u.account), parse(snap.Registers[stateKey(t.stream, id)], &u.State)); err != nil {
+			return err
+		}
+		if len(u.List) > 0 {
+			list = append(list, u)
+		}
+	}
+	for part := range slices.Chunk(list, batch) {
+		if err := t.some(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parse reads the body of a register, if there is one.
+func parse(reg store.Register, into any) error {
+	if reg.Version == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(reg.Body, into); err != nil {
+		return fmt.Errorf("push: %s of %s: %w", reg.Key.Collection, reg.Key.Owner, err)
+	}
+	return nil
+}
+
+// some reads the newest events as each of some users may see them now, and serves
+// those users. A damaged event hides those before it.
+func (t *turn) some(ctx context.Context, list []*user) error {
+	viewers, more := make([]gotong.Viewer, len(list)), store.Need{}
+	for i, u := range list {
+		viewers[i] = u.viewer()
+		more.Documents = append(more.Documents, gotong.SettingsRef(u.id).Key)
+	}
+	page := view.Span{Limit: newest, Bytes: store.MaxReadBytes, Descending: true}
+	snap, err := t.Views.Load(ctx, t.stream, viewers, page, more, nil)
+	for view.Spoilt(err) && page.Limit > 0 {
+		page.Limit /= 2
+		snap, err = t.Views.Load(ctx, t.stream, viewers, page, more, nil)
+	}
+	if err != nil {
+		return err
+	}
+	var group errgroup.Group
+	group.SetLimit(inFlight)
+	for i, u := range list {
+		group.Go(func() error { return errors.Join(u.read(snap, snap.Grants[i]), u.serve(ctx)) })
+	}
+	return group.Wait()
+}

@@ -1,0 +1,176 @@
+package push
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdh"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/outbound"
+)
+
+const (
+	inFlight  = 32 // requests of a node at once
+	timeout   = 10 * time.Second
+	padding   = 512 // bytes to whose multiple a text is padded
+	maxTries  = 6
+	firstWait = 5 * time.Second // after a failure, doubled each time
+	maxWait   = time.Hour       // of Retry-After
+	maxHosts  = 1000            // that are paused
+	maxAnswer = 4 << 10
+)
+
+// The outcomes of a request.
+const (
+	accepted = "accepted"
+	gone     = "gone"     // the subscription has ended
+	failed   = "failed"   // try again
+	rejected = "rejected" // this message
+)
+
+// send sends a text to subscriptions, and deletes those that have ended. It returns
+// those that could not be reached, and when to try again.
+func (u *user) send(ctx context.Context, list []Subscription, text Payload) (left []string, retry gotong.Instant) {
+	var mu sync.Mutex
+	var group sync.WaitGroup
+	var dead []string
+	for i := range list {
+		group.Go(func() {
+			outcome, after := u.attempt(ctx, &list[i], text, u.headers(text))
+			u.Count(outcome)
+			mu.Lock()
+			defer mu.Unlock()
+			switch outcome {
+			case gone:
+				dead = append(dead, list[i].ID)
+			case failed:
+				left = append(left, list[i].ID)
+				retry = max(retry, u.Clock.Now().Add(max(min(after, maxWait), firstWait<<u.Tries)))
+			}
+		})
+	}
+	group.Wait()
+	if len(dead) > 0 {
+		err := u.drop(ctx, u.id, func(s *Subscription) bool { return slices.Contains(dead, s.ID) })
+		if err != nil { // the next push finds it
+			u.Log.WarnContext(ctx, "a push subscription that ended could not be deleted", "cause", err)
+		}
+	}
+	return left, retry
+}
+
+// headers returns those of RFC 8030. A push service keeps one message of each topic,
+// which tells nobody else the thread.
+func (u *user) headers(text Payload) http.Header {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%x %s %s", u.Keys.topics, u.id, u.stream))
+	urgency := "normal"
+	switch {
+	case text.Unread == 0:
+		urgency = "low"
+	case text.Direct, text.Siaga:
+		urgency = "high"
+	}
+	return http.Header{
+		"Topic": {b64.EncodeToString(sum[:24])}, "Urgency": {urgency}, "Ttl": {strconv.Itoa(int(tooOld.Seconds()))},
+		"Content-Encoding": {"aes128gcm"}, "Content-Type": {"application/octet-stream"},
+	}
+}
+
+// attempt sends a text once. It returns the outcome, and the wait that the response
+// asks for. A host that does not respond is paused, so that it does not hold up the
+// pushes to others.
+func (p *Pusher) attempt(ctx context.Context, s *Subscription, text Payload, headers http.Header) (string, time.Duration) {
+	u, err := p.Guard.URL(s.Endpoint)
+	if err != nil {
+		return rejected, 0
+	}
+	select {
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
+	case <-ctx.Done():
+		return failed, 0
+	}
+	if p.isPaused(u.Host) {
+		return failed, 0
+	}
+	bounded, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	r, err := p.request(bounded, s, u, text, headers)
+	if err != nil {
+		p.Log.WarnContext(ctx, "a push cannot be encrypted", "cause", err)
+		return rejected, 0
+	}
+	resp, err := p.client.Do(r)
+	if err != nil {
+		p.pause(u.Host)
+		return failed, 0
+	}
+	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
+	_ = resp.Body.Close()
+	switch status := resp.StatusCode; {
+	case status >= 200 && status < 300:
+		return accepted, 0
+	case status == http.StatusNotFound, status == http.StatusGone:
+		return gone, 0
+	case status >= 500:
+		p.pause(u.Host)
+		fallthrough
+	case status == http.StatusTooManyRequests, status == http.StatusRequestTimeout:
+		return failed, outbound.RetryAfter(resp.Header, p.Clock.Now().Time())
+	default:
+		p.Log.WarnContext(ctx, "a push service rejects a push", "host", u.Host, "status", status)
+		return rejected, 0
+	}
+}
+
+func (p *Pusher) request(ctx context.Context, s *Subscription, u *url.URL, text Payload, headers http.Header) (*http.Request, error) {
+	plain, err := json.Marshal(text)
+	if err != nil {
+		return nil, err
+	}
+	own, err := ecdh.P256().GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	salt := make([]byte, 16)
+	_, _ = rand.Read(salt)
+	body, err := seal(plain, s.P256dh, s.Auth, own, salt, padding)
+	if err != nil {
+		return nil, err
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	r.Header = headers
+	token, err := p.Keys.header(u, p.Clock.Now())
+	r.Header.Set("Authorization", token)
+	return r, err
+}
+
+func (p *Pusher) isPaused(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	left := p.paused[host].Sub(p.Clock.Now())
+	return left > 0 && left <= firstWait // more: the clock was set back
+}
+
+func (p *Pusher) pause(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.paused) >= maxHosts { // endpoints are named by users
+		clear(p.paused)
+	}
+	p.paused[host] = p.Clock.Now().Add(firstWait)
+}

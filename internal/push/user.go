@@ -1,0 +1,238 @@
+package push
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	settings "gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+// Payload is the text of a push, as JSON.
+type Payload struct {
+	V      int           `json:"v"` // 1
+	Type   string        `json:"type"`
+	Stream gotong.Stream `json:"stream"`
+	Direct bool          `json:"direct,omitempty"`
+	Siaga  bool          `json:"siaga,omitempty"` // an emergency is among what is announced
+	Group  string        `json:"group,omitempty"` // its name, if everybody may know of it
+	N      uint64        `json:"n"`               // the ordinal of the newest message that was announced
+	AtMS   int64         `json:"at_ms"`
+	Unread int           `json:"unread"` // in the thread; 0 withdraws the push
+	Badge  int           `json:"badge"`  // in all threads
+}
+
+// State is the register (thread id, user id): what the user was sent of the thread.
+type State struct {
+	N     uint64         `json:"n"`               // up to this message, everything was announced,
+	Sent  gotong.Instant `json:"sent"`            // when,
+	Shown int            `json:"shown,omitempty"` // and with which count; 0: the push was withdrawn
+	Left  []string       `json:"left,omitempty"`  // the subscriptions that have not accepted it,
+	Tries int            `json:"tries,omitempty"` // how often it was tried,
+	Retry gotong.Instant `json:"retry,omitempty"` // and when it is tried again
+}
+
+func stateKey(s gotong.Stream, userID string) gotong.Key {
+	return gotong.Key{Collection: "push_states", Owner: s.ID(), Name: userID}
+}
+
+// user is one member of the thread of a turn.
+type user struct {
+	*turn
+	id string
+	account
+	State
+	version uint64    // of the register of the state
+	news    []message // of others, visible now, that were not announced; newest first
+}
+
+type message struct {
+	n     uint64
+	at    gotong.Instant
+	siaga bool // an emergency, which no setting silences
+}
+
+func (u *user) viewer() gotong.Viewer {
+	return gotong.Viewer{UserID: u.id, Role: u.List[len(u.List)-1].Login.Role}
+}
+
+// read finds the news. Messages of an import, those from before the first
+// subscription, and old ones are not announced.
+func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
+	var set settings.Settings
+	if body, ok := snap.Store.Documents[gotong.SettingsRef(u.id).Key]; ok {
+		if err := json.Unmarshal(body, &set); err != nil {
+			return fmt.Errorf("push: settings of %s: %w", u.id, err)
+		}
+	}
+	first := slices.MinFunc(u.List, func(a, b Subscription) int { return cmp.Compare(a.At, b.At) })
+	since := max(first.At, u.Clock.Now().Add(-tooOld))
+	for i := range snap.Rows {
+		stored := &snap.Rows[i]
+		if stored.Type != thread.EvPosted || stored.At < since || !grant.Sees(stored.Seq, stored.Audience) {
+			continue
+		}
+		row, err := snap.Row(i)
+		if err != nil {
+			return err
+		}
+		e, _ := row.Shown(grant.Sees, u.id)
+		d, _ := e.Data.(thread.Posted)
+		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) || d.SentAtMS > 0 || d.DeletedAtMS > 0 || d.Held {
+			continue
+		}
+		m := message{n: d.N, at: e.At, siaga: d.Siaga}
+		switch level := set.Threads[u.stream.ID()]; {
+		case m.siaga, level == "", level == settings.MentionsOnly && u.answers(snap, d.ReplySeq):
+			u.news = append(u.news, m)
+		}
+	}
+	return nil
+}
+
+// answers reports whether the message with this seq, if it is on the page, is the
+// user's own.
+func (u *user) answers(snap *view.Snapshot, seq uint64) bool {
+	for i := range snap.Rows {
+		if snap.Rows[i].Seq == seq {
+			row, err := snap.Row(i)
+			return err == nil && row.Event.Actor.UserID == u.id
+		}
+	}
+	return false
+}
+
+// action is what a user is sent.
+type action int
+
+const (
+	nothing  action = iota
+	announce        // to all subscriptions
+	repeat          // to those that have not accepted the last push
+	retract         // the count 0
+)
+
+// lookAgain is after what time a user who looks at a thread without reading its
+// messages is decided on again.
+const lookAgain = 30 * time.Second
+
+// decide returns what the user is sent now and, if that is nothing, when to decide
+// again.
+func (u *user) decide(r Reading) (action, gotong.Instant) {
+	now, unread, waits := u.Clock.Now(), r.Readable && r.Unread > 0, len(u.Left) > 0
+	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, u.N) || r.Muted && !m.siaga })
+	due, retry := gotong.Instant(math.MaxInt64), gotong.Instant(math.MaxInt64)
+	if waits {
+		retry = u.Retry
+	}
+	if unread && len(u.news) > 0 {
+		if due = u.news[len(u.news)-1].at.Add(u.Delay); u.Sent > 0 && u.Sent <= now {
+			due = max(due, u.Sent.Add(u.Interval))
+		}
+	}
+	switch next := min(due, retry); {
+	case unread && r.Muted && len(u.news) == 0:
+		return nothing, 0
+	case unread && (len(u.news) > 0 || waits) && u.Looks(u.id, u.stream): // perhaps they read it soon
+		return nothing, now.Add(lookAgain)
+	case due <= now:
+		return announce, 0
+	case waits && retry > now: // perhaps another node sends just now
+		return nothing, next
+	case !unread && u.Shown > 0:
+		return retract, 0
+	case waits:
+		return repeat, 0
+	case next < math.MaxInt64:
+		return nothing, next
+	}
+	return nothing, 0
+}
+
+// serve decides for the user and sends, and then looks whether it was read meanwhile.
+func (u *user) serve(ctx context.Context) error {
+	for len(u.news) > 0 || u.Shown > 0 || len(u.Left) > 0 {
+		r, err := u.Reading(ctx, u.viewer(), u.stream)
+		if err != nil {
+			return err
+		}
+		act, next := u.decide(r)
+		u.again(next)
+		if act == nothing {
+			return nil
+		}
+		if err := u.act(ctx, act, r); err != nil {
+			if errors.Is(err, store.ErrConflict) || errors.Is(err, errNobody) { // or another node sends
+				return nil
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+var errNobody = errors.New("push: no subscription is left")
+
+// act sends to the subscriptions that an action concerns. The state shows them as left
+// until they have accepted it: if this node crashes, another one repeats it.
+func (u *user) act(ctx context.Context, act action, r Reading) error {
+	list, err := u.alive(ctx)
+	if err != nil || len(list) == 0 {
+		return cmp.Or(err, errNobody)
+	}
+	list = slices.DeleteFunc(list, func(s Subscription) bool {
+		return act == retract && !s.Withdraw || act == repeat && !slices.Contains(u.Left, s.ID)
+	})
+	text := Payload{V: 1, Type: "thread", Stream: u.stream, Direct: u.about.Direct, Group: u.about.Group}
+	if text.Badge, err = u.Badge(ctx, u.viewer()); err != nil {
+		return err
+	}
+	s := State{N: u.N, Sent: u.Sent, Tries: 1, Retry: u.Clock.Now().Add(time.Minute)}
+	if act == announce {
+		s.N, s.Sent = u.news[0].n, u.Clock.Now()
+		text.Siaga = slices.ContainsFunc(u.news, func(m message) bool { return m.siaga })
+	}
+	if act == repeat {
+		s.Tries = u.Tries + 1
+	}
+	if r.Readable {
+		s.Shown = r.Unread
+	}
+	text.N, text.AtMS, text.Unread = s.N, s.Sent.Milli(), s.Shown
+	for i := range list {
+		s.Left = append(s.Left, list[i].ID)
+	}
+	if err := u.save(ctx, s); err != nil || len(list) == 0 {
+		return err
+	}
+	s.Left, s.Retry = u.send(ctx, list, text)
+	if ctx.Err() != nil { // the node ends
+		return ctx.Err()
+	}
+	return u.save(ctx, s)
+}
+
+// save writes the state unless another node has written it.
+func (u *user) save(ctx context.Context, s State) error {
+	if len(s.Left) == 0 || s.Tries >= maxTries {
+		s.Left, s.Tries, s.Retry = nil, 0, 0
+	}
+	body, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	err = u.Store.SetRegister(ctx, stateKey(u.stream, u.id), u.version, body, u.Clock.Now().Add(7*tooOld))
+	if err == nil {
+		u.State, u.version = s, u.version+1
+	}
+	return err
+}
