@@ -35,6 +35,8 @@ type Actor struct {
 	UserID string      `json:"user_id"`
 	Name   string      `json:"name"`
 	Role   gotong.Role `json:"role"`
+
+	Username string `json:"username"` // of the other user in a direct thread
 }
 
 // Cursor returns the cursor "everything up to this event", from which a

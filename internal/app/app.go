@@ -194,7 +194,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		return err
 	}
 	// After the engine, whose jobs it runs, and before anything can commit.
-	if a.readers, err = a.newReaders(); err != nil {
+	if a.readers, err = a.newReaders(b); err != nil {
 		return err
 	}
 	if err := a.newAuth(secret); err != nil {

@@ -3,15 +3,19 @@ package app
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/community/cases"
+	rules "gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/timer"
@@ -32,11 +36,12 @@ const (
 // Look is what the console shows to operators. None of it contains a text of users,
 // data of an event, or the address of a receiver.
 type Look struct {
-	Streams  []Recent     `json:"streams,omitempty"`
-	Event    *proof.Event `json:"event,omitempty"`
-	Webhooks []Hook       `json:"webhooks,omitempty"`
-	Gates    []OpenGate   `json:"gates,omitempty"`
-	Storage  *Storage     `json:"storage,omitempty"`
+	Streams  []Recent      `json:"streams,omitempty"`
+	Event    *proof.Event  `json:"event,omitempty"`
+	Webhooks []Hook        `json:"webhooks,omitempty"`
+	Gates    []OpenGate    `json:"gates,omitempty"`
+	Nodes    []reader.Node `json:"nodes,omitempty"`
+	Storage  *Storage      `json:"storage,omitempty"`
 }
 
 // Recent is a stream with its head and the position of its newest commit.
@@ -93,6 +98,10 @@ func (a *App) order(ctx context.Context, o *Order) (reply Reply, err error) {
 		reply.Webhooks, err = lookWebhooks(ctx, a.bare)
 	case "gates":
 		reply.Gates, err = openGates(ctx, a.bare)
+	case "nodes":
+		reply.Nodes, err = reader.Nodes(ctx, a.bare)
+	case "replay":
+		err = a.replay(ctx, o.Webhook)
 	case "storage":
 		if path, ok := sqlitePath(&a.cfg); ok {
 			reply.Storage, err = storageOf(path)
@@ -212,6 +221,22 @@ func lookWebhooks(ctx context.Context, from store.Store) (list []Hook, err error
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// replay has the dead letters of a webhook sent again, by a command of the server in
+// the stream of the webhook.
+func (a *App) replay(ctx context.Context, id string) error {
+	stream, err := gotong.ParseStream(rules.Name + "/" + id)
+	if err != nil {
+		return gotong.NotFound()
+	}
+	replay := "rpl-" + strings.ToLower(rand.Text())
+	_, err = a.engine.Execute(ctx, gotong.Command{
+		Stream: stream, Type: rules.CmdReplay, Data: rules.Replay{ReplayID: replay}, RequestID: replay,
+		Actor:     gotong.Actor{UserID: auth.Operator().UserID, Role: gotong.RoleSystem},
+		Registers: []gotong.RegisterChange{{Key: hooks.ReplayKey(id, replay), Body: []byte(`{"dead":true}`)}},
+	})
+	return err
 }
 
 // openGates finds gates by their timers: each open gate has one.

@@ -149,8 +149,8 @@ const OrderPath = "/v1/operator/orders"
 
 // Order is what an operator asks about the readers, the jobs or the access to the
 // streams of a store. Do is readers, skip, rebuild, jobs, retry or explain or, of a
-// running server alone, streams, event, webhooks, gates or storage; the other fields
-// are those that it needs.
+// running server alone, streams, event, webhooks, replay, gates, nodes or storage; the
+// other fields are those that it needs.
 type Order struct {
 	Do        string           `json:"do"`
 	Reader    string           `json:"reader,omitempty"`
@@ -161,7 +161,8 @@ type Order struct {
 	User      string           `json:"user,omitempty"`
 	Stream    gotong.Stream    `json:"stream,omitempty"`
 	Seq       uint64           `json:"seq,omitempty"`
-	Most      int              `json:"most,omitempty"` // of the jobs to read; 0: all
+	Webhook   string           `json:"webhook,omitempty"` // whose dead letters to send again
+	Most      int              `json:"most,omitempty"`    // of the jobs to read; 0: all
 }
 
 // Reply is the answer to an [Order]. Error is the reason for which nothing was
@@ -247,9 +248,9 @@ func (a *App) serveOrder(w http.ResponseWriter, r *http.Request) {
 	}
 	if err != nil {
 		reply, status = Reply{Error: err.Error()}, http.StatusConflict
-	} else if slices.Contains([]string{"skip", "rebuild", "retry"}, o.Do) {
+	} else if slices.Contains([]string{"skip", "rebuild", "retry", "replay"}, o.Do) {
 		a.log.WarnContext(r.Context(), "an operator gave an order",
-			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job)
+			"order", o.Do, "reader", o.Reader, "partition", o.Partition, "queue", o.Queue, "job", o.Job, "webhook", o.Webhook)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)

@@ -50,9 +50,9 @@ func collections(kinds []gotong.Kind) []string {
 	return append(store.Collections(kinds), reader.Collections(readers(false, push.Planner(false, 0)))...)
 }
 
-func (a *App) newReaders() (*reader.Runner, error) {
+func (a *App) newReaders(b Build) (*reader.Runner, error) {
 	r, err := reader.New(reader.Options{
-		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Observer: reader.Observer{
+		Store: a.store, Clock: a.clock, Log: a.log, Shared: a.shared(), Version: b.Version, Observer: reader.Observer{
 			Ended: a.metrics.JobEnded,
 			Advanced: func(changes []store.Change) {
 				for userID := range inbox.Changed(changes) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -24,21 +25,32 @@ func (h *hush) shown(do app.Order) (reply app.Reply) {
 }
 
 // TestOperatorsPage: what the page for operators asks for is right, holds nothing
-// that a user wrote and no address of a receiver, and is for the operator alone.
+// that a user wrote and no address of a receiver, and is for the operator alone. An
+// operator can have dead letters sent again.
 func TestOperatorsPage(t *testing.T) {
 	h := startHush(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	r := newReceiver(t, nil)
+	var accepts atomic.Bool
+	r := newReceiver(t, func(got) int {
+		if accepts.Load() {
+			return http.StatusNoContent
+		}
+		return http.StatusUnprocessableEntity
+	})
 	r.url += "/kenari?kunci=kenari"
 	hook, _ := register(t, h.url, "boss-eka", "rt05", r, "")
 	demand(t, h.url, "ani", "PUT", "/v1/cases/"+h.cases[true].ID()+"/webhooks/"+hook, "", http.StatusOK)
+	for skipped := 0; skipped != http.StatusOK; { // until the sender has written that the stream waits
+		skipped = must(rest(ctx, asker, h.url, "boss-eka", "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"`+string(h.cases[true])+`"}`))(t).status
+	}
+	accepts.Store(true)
 	h.vote()
 	secret := h.cases[true]
 	var gates, hooks app.Reply
 	for { // readers and senders come a little later
 		gates, hooks = h.shown(app.Order{Do: "gates"}), h.shown(app.Order{Do: "webhooks"})
-		if len(gates.Gates) == 2 && len(hooks.Webhooks) == 1 && len(hooks.Webhooks[0].Log) > 0 {
+		if len(gates.Gates) == 2 && len(hooks.Webhooks) == 1 && hooks.Webhooks[0].Dead == 1 {
 			break
 		}
 		if !lull(ctx, 50) {
@@ -50,8 +62,17 @@ func TestOperatorsPage(t *testing.T) {
 			t.Errorf("%+v", g)
 		}
 	}
-	if w := hooks.Webhooks[0]; w.ID != hook || w.Host != "127.0.0.1" || w.Log[0].Status != http.StatusNoContent {
+	if w := hooks.Webhooks[0]; w.ID != hook || w.Host != "127.0.0.1" || w.Log[0].Status != http.StatusUnprocessableEntity {
 		t.Errorf("%+v", w)
+	}
+	if reply := h.shown(app.Order{Do: "replay", Webhook: hook}); reply.Error != "" {
+		t.Error(reply.Error)
+	}
+	r.until("the dead letter", func(all []got) bool { return slices.ContainsFunc(all, func(g got) bool { return g.replay }) })
+	for _, id := range []string{"", "whk-none", "x/y"} {
+		if reply := h.shown(app.Order{Do: "replay", Webhook: id}); reply.Error == "" {
+			t.Errorf("a replay of %q was accepted", id)
+		}
 	}
 	events := h.events(true)
 	last := events[len(events)-1]

@@ -193,7 +193,7 @@ func (h *hush) order(token string, do app.Order) (status int, reply []byte) {
 
 // orders are all that read, and every event of the cases.
 func (h *hush) orders() (list []app.Order) {
-	for _, do := range []string{"jobs", "readers", "streams", "webhooks", "gates", "storage"} {
+	for _, do := range []string{"jobs", "readers", "streams", "webhooks", "gates", "nodes", "storage"} {
 		list = append(list, app.Order{Do: do})
 	}
 	for secret, s := range h.cases {

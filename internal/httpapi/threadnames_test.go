@@ -99,14 +99,14 @@ func TestADirectThread(t *testing.T) {
 	start := func(p, other *person) *answer { return p.do(http.MethodPut, "/v1/chat/direct/"+other.id, nil) }
 	a := start(ani, budi).want(200)
 	th := "/v1/chat/threads/" + a.str("thread_id")
-	if a.str("scope_id") != "direct" || a.str("my_role") != "member" || fmt.Sprint(a.object()["with"]) != fmt.Sprint(map[string]any{"user_id": budi.id, "name": "budi"}) {
+	if a.str("scope_id") != "direct" || a.str("my_role") != "member" || fmt.Sprint(a.object()["with"]) != fmt.Sprint(map[string]any{"user_id": budi.id, "name": "budi", "username": "budi"}) {
 		t.Errorf("%s", a.body)
 	}
 	if b := start(budi, ani).want(200); b.str("thread_id") != a.str("thread_id") || b.num("seq") != 1 || b.object()["with"].(map[string]any)["name"] != "ani" {
 		t.Errorf("%s", b.body)
 	}
 	for _, path := range []string{"/v1/chat/threads", "/v1/chat/threads?scope_id=direct"} {
-		if list := budi.get(path).want(200).list(); len(list) != 1 || list[0]["with"].(map[string]any)["user_id"] != ani.id {
+		if list := budi.get(path).want(200).list(); len(list) != 1 || fmt.Sprint(list[0]["with"]) != fmt.Sprint(map[string]any{"user_id": ani.id, "name": "ani", "username": "ani"}) {
 			t.Errorf("%s: %v", path, list)
 		}
 		if list := mod.get(path).want(200).list(); len(list) != 0 {

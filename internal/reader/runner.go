@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"log/slog"
 	"slices"
@@ -30,6 +31,7 @@ type Options struct {
 	Clock    clock.Clock
 	Log      *slog.Logger
 	Shared   bool     // other nodes may use the same store
+	Version  string   // of the program, which other nodes show
 	Observer Observer // its fields may be nil
 }
 
@@ -189,22 +191,47 @@ func (r *Runner) share(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.opt.Store.SetRegister(ctx, key, current.Version, []byte("{}"), now.Add(presence)); err != nil {
+	body, _ := json.Marshal(Node{Name: r.node, Version: r.opt.Version, At: now}) //nolint:errchkjson // plain fields
+	if err := r.opt.Store.SetRegister(ctx, key, current.Version, body, now.Add(presence)); err != nil {
 		return err
 	}
 	r.version = current.Version + 1
-	rows, err := r.opt.Store.FindRegisters(ctx, store.KeyRange{Collection: registers, Owner: nodes, To: "~"})
+	list, err := Nodes(ctx, r.opt.Store)
 	if err != nil {
 		return err
 	}
-	names := make([]string, len(rows))
-	for i := range rows {
-		names[i] = rows[i].Key.Name
+	var own []gotong.Partition
+	if i := slices.IndexFunc(list, func(n Node) bool { return n.Name == r.node }); i >= 0 {
+		own = list[i].Partitions
 	}
 	for _, p := range r.parts {
-		p.give(ownerOf(p.id, names) == r.node)
+		p.give(slices.Contains(own, p.id))
 	}
 	return nil
+}
+
+// Node is a node that runs readers, and the partitions that are its own.
+type Node struct {
+	Name       string             `json:"node"` // random, a new one with each start
+	Version    string             `json:"version,omitempty"`
+	At         gotong.Instant     `json:"at"` // of its last look
+	Partitions []gotong.Partition `json:"partitions,omitempty"`
+}
+
+// Nodes returns the nodes that share the partitions of a store; none if the store
+// belongs to one node.
+func Nodes(ctx context.Context, s store.Registers) ([]Node, error) {
+	list, err := findAll[Node](ctx, s, nodes, "")
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].Name
+	}
+	for p := range gotong.Partition(gotong.Partitions) {
+		if i := slices.Index(names, ownerOf(p, names)); i >= 0 {
+			list[i].Partitions = append(list[i].Partitions, p)
+		}
+	}
+	return list, err
 }
 
 // ownerOf returns the node to which a partition belongs: the one with the largest

@@ -490,7 +490,7 @@ func TestNodesShareThePartitions(t *testing.T) {
 			inWorld(t, func(w *world) {
 				readers := []Reader{tally("a", "as", nil)}
 				other := storetest.NewFaulty(w.s)
-				one, two := w.runnerWith(Options{Shared: true}, readers), w.runnerWith(Options{Shared: true, Store: other}, readers)
+				one, two := w.runnerWith(Options{Shared: true, Version: "1"}, readers), w.runnerWith(Options{Shared: true, Version: "2", Store: other}, readers)
 				defer w.start(one)()
 				stop := w.start(two)
 				for i := range 60 {
@@ -510,6 +510,16 @@ func TestNodesShareThePartitions(t *testing.T) {
 				}
 				if mine[one]+mine[two] != gotong.Partitions {
 					t.Errorf("the nodes have %d and %d partitions", mine[one], mine[two])
+				}
+				shown, err := Nodes(t.Context(), w.s)
+				for _, n := range shown {
+					of := map[string]*Runner{"1": one, "2": two}[n.Version]
+					if n.Name != of.node || len(n.Partitions) != mine[of] || w.clock.Now().Sub(n.At) > poll {
+						t.Errorf("%+v, of %d", n, mine[of])
+					}
+				}
+				if err != nil || len(shown) != 2 {
+					t.Errorf("%d nodes, %v", len(shown), err)
 				}
 				end(stop, other)
 				wait(presence + 2*poll)

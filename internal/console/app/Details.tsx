@@ -14,10 +14,21 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
   const view = room.view
   const { present, home } = room
   const leads = !view?.with && (view?.my_role === 'owner' || view?.my_role === 'admin')
-  const patch = (body: object) => home.client.request<unknown>('PATCH', '/v1/chat/threads/{id}', { params: { id: room.id }, body })
+  const params = { id: room.id }
+  const patch = (body: object) => home.client.request<unknown>('PATCH', '/v1/chat/threads/{id}', { params, body })
+  const mute = async () => {
+    try {
+      const answer = view?.muted ? await home.client.request('DELETE', '/v1/chat/threads/{id}/mute', { params })
+        : await home.client.request('PUT', '/v1/chat/threads/{id}/mute', { params, body: {} })
+      room.setView(answer.body)
+      home.changed()
+    } catch (e) {
+      setError(explain(e))
+    }
+  }
   const leave = async () => {
     try {
-      await home.client.request('POST', '/v1/chat/threads/{id}/leave', { params: { id: room.id } })
+      await home.client.request('POST', '/v1/chat/threads/{id}/leave', { params })
       location.hash = '#/'
       home.forget(room)
     } catch (e) {
@@ -35,11 +46,10 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     }
   }
   const members = [...(room.members ?? [])].sort((a, b) => Number(present?.users?.has(b.user_id) ?? 0) - Number(present?.users?.has(a.user_id) ?? 0))
-  const other = members.find((m) => m.user_id === view?.with?.user_id) // a display name can be anyone's, a user name cannot
   return <Dialog label={t('members.details')} class="drawer" onClose={onClose}>
     <div class="account"><Avatar name={titleOf(room)} id={view?.with?.user_id ?? room.id} icon={view?.icon} /><h2><Name>{titleOf(room)}</Name></h2>
       <IconButton icon="close" label={t('close')} onClick={onClose} /></div>
-    {other?.username && other.username !== other.name && <p class="soft">@<Name>{other.username}</Name></p>}
+    {view?.with?.username && view.with.username !== view.with.name && <p class="soft">@<Name>{view.with.username}</Name></p>}
     {view?.topic && <p dir="auto">{view.topic}</p>}
     <p class="soft"><Icon name={view?.privacy_level === 'private' ? 'lock' : 'globe'} /> {view?.privacy_level === 'private' ? t('thread.private') : t('thread.public')}</p>
     <p class="error" role="alert">{error}</p>
@@ -61,6 +71,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       </li>)}
     </ul></>}
     <div class="buttons">
+      {view?.my_role && <button type="button" class="plain" aria-pressed={view.muted ?? false} onClick={mute}><Icon name="mute" /> {view.muted ? t('thread.unmute') : t('thread.mute')}</button>}
       {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
       {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
       {view?.members === 'own' && !view.with && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>

@@ -1,12 +1,12 @@
 // One message in the list, one that is on its way, and what can be done with one.
 import type { Command } from '@gotong/client'
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { dateTime, day, dayKey, t, time } from './i18n.ts'
 import { memo } from './platform.ts'
 import type { Room, Row } from './room.ts'
 import { summary } from './Sidebar.tsx'
 import type { Aim } from './ThreadScreen.tsx'
-import { Avatar, clean, Dialog, hueOf, Icon, Name, spoken, Text } from './ui.tsx'
+import { Avatar, clean, Dialog, explain, hueOf, Icon, Name, spoken, Text } from './ui.tsx'
 
 const together = 5 * 60_000 // ms between messages of one group
 
@@ -120,6 +120,11 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     onClose()
   }
   const react = (emoji: string) => act(() => room.react(row, emoji))
+  const [text, setText] = useState('')
+  useEffect(() => { // only moderators get the text of a held message
+    if (row.held && moderates && row.body === '') room.heldText(row).then(setText, () => {})
+  }, [])
+  const review = (decision: 'hold' | 'release') => act(() => room.review(row, decision).catch((e) => spoken.say(explain(e))))
   return <Dialog label={t('message.actions', { name: clean(row.name) })} class="menu" at={at} onClose={onClose}>
     {!closed && !hidden && <div class="emoji-row" role="group" aria-label={t('act.react')}>
       {usual.map((e) => <button type="button" key={e} aria-pressed={row.reactions.some((r) => r.emoji === e && r.users.includes(me.userId))} onClick={react(e)}>{e}</button>)}
@@ -134,6 +139,9 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     {!closed && <button type="button" class="menu-item" onClick={act(() => onAim({ reply: row }))}><Icon name="reply" />{t('act.reply')}</button>}
     {!hidden && navigator.clipboard && <button type="button" class="menu-item" onClick={act(() => void navigator.clipboard.writeText(row.body))}><Icon name="copy" />{t('act.copy')}</button>}
     {mine && !hidden && !closed && Date.now() - row.at < editable && <button type="button" class="menu-item" onClick={act(() => onAim({ edit: row }))}><Icon name="edit" />{t('act.edit')}</button>}
+    {text && <blockquote class="held" dir="auto"><Text>{text}</Text></blockquote>}
+    {moderates && !row.erased && (row.held ? <button type="button" class="menu-item" onClick={review('release')}><Icon name="check" />{t('act.release')}</button>
+      : !mine && <button type="button" class="menu-item" onClick={review('hold')}><Icon name="hand" />{t('act.hold')}</button>)}
     {(mine || moderates) && (sure
       ? <div class="sure"><p>{t('act.delete.sure')}</p><div class="buttons"><button type="button" class="primary danger" onClick={act(() => room.remove(row))}>{t('act.delete')}</button><button type="button" class="plain" onClick={() => setSure(false)}>{t('cancel')}</button></div></div>
       : <button type="button" class="menu-item danger" onClick={() => setSure(true)}><Icon name="trash" />{t('act.delete')}</button>)}

@@ -1,12 +1,12 @@
 // The list of threads and cases, and the account.
-import { useState } from 'preact/hooks'
+import { useEffect, useState } from 'preact/hooks'
 import { dayOrTime, stageName, t, titleOf } from './i18n.ts'
 import type { Home } from './home.ts'
 import type { Matter } from './matter.ts'
 import { useModel, useTick } from './platform.ts'
 import type { Room } from './room.ts'
 import { LanguageSwitch } from './SignIn.tsx'
-import { Avatar, clean, Dialog, Icon, IconButton, Name } from './ui.tsx'
+import { Avatar, clean, Dialog, Form, Icon, IconButton, Name, spoken } from './ui.tsx'
 
 export function Sidebar({ home, view, id }: { home: Home; view: string; id: string }) {
   useModel(home)
@@ -53,7 +53,8 @@ function ThreadItem({ room, here }: { room: Room; here: boolean }) {
       <span class="item-line soft">
         <span class="clip">{typists.length > 0 ? <em>{t('typing.one', { name: clean(typists[0]!) })}</em>
           : last ? <>{last.userId === room.home.me.userId ? `${t('you')}: ` : !view.with && <><Name>{last.name}</Name>: </>}{summary(last)}</> : view.topic ?? ''}</span>
-        {room.unread > 0 && <b class="count"><span aria-hidden="true">{room.unread > 99 ? '99+' : room.unread}</span>
+        {view.muted && <><Icon name="mute" /><span class="unseen">{t('thread.muted')}</span></>}
+        {room.unread > 0 && <b class={view.muted ? 'count quiet' : 'count'}><span aria-hidden="true">{room.unread > 99 ? '99+' : room.unread}</span>
           <span class="unseen">{t('unread', { n: room.unread })}</span></b>}
       </span>
     </span>
@@ -98,6 +99,8 @@ export function Connection({ home }: { home: Home }) {
 }
 
 function Account({ home, onClose }: { home: Home; onClose: () => void }) {
+  const [name, setName] = useState<string>()
+  useEffect(() => void home.client.request('GET', '/v1/auth/me').then(({ body }) => setName(body.name === body.username ? '' : body.name ?? ''), () => {}), [])
   const leave = async () => {
     home.close()
     await home.session.signOut()
@@ -106,6 +109,13 @@ function Account({ home, onClose }: { home: Home; onClose: () => void }) {
   return <Dialog label={t('account')} onClose={onClose}>
     <div class="account"><Avatar name={home.me.username} id={home.me.userId} /><h2><Name>{home.me.username}</Name></h2>
       <IconButton icon="close" label={t('close')} onClick={onClose} /></div>
+    {name !== undefined && <Form submit={t('save')} run={async (d) => {
+      await home.client.request('PUT', '/v1/auth/me/name', { body: { name: d.name!.trim() } })
+      spoken.say(t('saved'))
+      onClose()
+    }}>
+      <label>{t('account.name')}<input name="name" value={name} maxLength={40} placeholder={home.me.username} /><small class="soft">{t('account.name.hint')}</small></label>
+    </Form>}
     <h3>{t('language')}</h3>
     <LanguageSwitch />
     {!isSecureContext && <p class="soft">{t('account.insecure')}</p>}

@@ -132,7 +132,7 @@ export class Home extends Model {
   }
 
   get unread(): number {
-    return this.threads.reduce((n, r) => n + r.unread, 0)
+    return this.threads.reduce((n, r) => n + (r.view?.muted ? 0 : r.unread), 0)
   }
 
   #follow(): void {

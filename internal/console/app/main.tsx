@@ -100,13 +100,10 @@ async function installWorker(): Promise<void> {
   }
   look()
   registration.addEventListener('updatefound', () => registration.installing?.addEventListener('statechange', look))
-  let asked = false
-  const had = navigator.serviceWorker.controller !== null
+  let controlled = navigator.serviceWorker.controller !== null
   navigator.serviceWorker.addEventListener('controllerchange', () => {
-    if (had && update.waiting && !asked) {
-      asked = true
-      location.reload()
-    }
+    if (controlled) location.reload() // in every tab: a newer worker has deleted what this page may still load
+    controlled = true
   })
   document.addEventListener('visibilitychange', () => { // an app on a home screen has no button to reload
     if (document.visibilityState === 'visible') void registration.update().catch(() => {})

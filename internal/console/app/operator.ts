@@ -10,8 +10,9 @@ export interface Job { queue: string; id: string; due: string; failures: number;
 export interface Attempt { at: string; webhook_message_id: string; stream?: string; seq?: number; status?: number; error?: string; duration_ms: number }
 export interface Hook { id: string; home: string; host: string; disabled?: string; failures: number; blocked: number; dead: number; failing_since?: string; last_success_at?: string; log?: Attempt[] }
 export interface Gate { stream: string; gate: number; from_stage: string; to_stage: string; phase: string; votes: boolean; closes_at: string; voters: number; took_part: number }
+export interface Node { node: string; version?: string; at: string; partitions?: number[] }
 interface Storage { database: number; wal: number; free?: number }
-export interface Reply { readers?: Reader[]; jobs?: Job[]; streams?: Recent[]; webhooks?: Hook[]; gates?: Gate[]; storage?: Storage; event?: EventProof; error?: string }
+export interface Reply { readers?: Reader[]; jobs?: Job[]; streams?: Recent[]; webhooks?: Hook[]; gates?: Gate[]; nodes?: Node[]; storage?: Storage; event?: EventProof; error?: string }
 interface Ready { ready: boolean; reason?: string; checks?: Record<string, string> }
 
 /** One point of the charts; a number that is unknown is NaN. */
@@ -92,6 +93,17 @@ export class Operator extends Model {
     return await r.json() as Reply
   }
 
+  /** Gives an order that changes something. Returns why it was rejected. */
+  async change(order: Record<string, unknown>): Promise<string | undefined> {
+    try {
+      const { error } = await this.order(order)
+      await this.refresh()
+      return error
+    } catch (error) {
+      return (error as Error).message
+    }
+  }
+
   /** Reads everything once, unless nobody sees the page or a reading is under way. */
   async #look(): Promise<void> {
     if (this.#busy || this.paused || !this.token || document.visibilityState !== 'visible') return
@@ -110,7 +122,7 @@ export class Operator extends Model {
   }
 
   async refresh(): Promise<void> {
-    const parts = await Promise.all([{ do: 'readers' }, { do: 'jobs', most: mostJobs }, { do: 'streams' }, { do: 'webhooks' }, { do: 'gates' }, { do: 'storage' }].map((o) => this.order(o)))
+    const parts = await Promise.all([{ do: 'readers' }, { do: 'jobs', most: mostJobs }, { do: 'streams' }, { do: 'webhooks' }, { do: 'gates' }, { do: 'nodes' }, { do: 'storage' }].map((o) => this.order(o)))
     this.data = Object.assign({}, ...parts) as Reply
     this.changed()
   }

@@ -43,13 +43,7 @@ export function Jobs({ model }: Of) {
   const queues = [...new Set([...jobs.map((j) => j.queue), ...lines(model.metrics, 'gotong_job_late_seconds').map((l) => l.labels.queue!)])].sort()
   const count = (queue: string, is: (j: Job) => boolean) => number(jobs.filter((j) => j.queue === queue && is(j)).length)
   const dead = jobs.filter((j) => j.dead)
-  const retry = async (j: Job) => {
-    try {
-      const reply = await model.order({ do: 'retry', queue: j.queue, job: j.id })
-      say(reply.error ?? t('job.retried', { id: j.id }))
-      await model.refresh()
-    } catch (error) { say((error as Error).message) }
-  }
+  const retry = async (j: Job) => say(await model.change({ do: 'retry', queue: j.queue, job: j.id }) ?? t('job.retried', { id: j.id }))
   return <Panel title={t('jobs')}>
     <Table caption={t('jobs')} head={[t('queue'), t('job.waiting'), t('job.running'), t('job.dead'), t('job.late')]} right rows={queues.map((queue) => [
       queue, count(queue, (j) => !j.dead && !j.running), count(queue, (j) => j.running), count(queue, (j) => j.dead), number(value(model.metrics, 'gotong_job_late_seconds', { queue }), 1)])} />
@@ -61,8 +55,10 @@ export function Jobs({ model }: Of) {
 }
 
 export function Hooks({ model, look }: Looking) {
+  const [said, say] = useState('')
   const list = model.data.webhooks
   if (!list) return null
+  const replay = async (id: string) => say(await model.change({ do: 'replay', webhook: id }) ?? t('hook.replayed', { id }))
   const state = (h: Hook) => h.disabled ? t('hook.off', { why: h.disabled }) : h.failing_since && h.failures > 0 ? t('hook.failing', { time: when(h.failing_since) }) : t('ok')
   return <Panel title={t('hooks')}>
     <Table caption={t('hooks')} head={[t('hook'), t('hook.host'), t('hook.home'), t('state'), t('hook.good'), t('hook.blocked'), t('hook.dead')]}
@@ -70,8 +66,9 @@ export function Hooks({ model, look }: Looking) {
     {list.map((h) => <Details label={t('hook.log', { id: h.id })} key={h.id}>
       <Table caption={t('hook.log', { id: h.id })} head={[t('time'), t('stream'), t('hook.status'), t('hook.took'), t('error')]}
         rows={[...(h.log ?? [])].reverse().map((a) => [when(a.at), a.stream ? <Named name={`${a.stream}:${a.seq}`} open={() => look(`${a.stream}:${a.seq}`)} /> : '–', a.status || '–', number(a.duration_ms), a.error ?? ''])} />
-      {h.dead > 0 && <><p class="soft">{t('hook.replay')}</p><pre tabIndex={0}>gotong webhook replay {h.id} --dead</pre></>}
+      {h.dead > 0 && <button type="button" class="plain" onClick={() => void replay(h.id)}>{t('hook.replay')}</button>}
     </Details>)}
+    <p role="status">{said}</p>
   </Panel>
 }
 
@@ -82,11 +79,16 @@ export function StorageSizes({ model }: Of) {
     rows={[[t('db'), bytes(s.database)], [t('wal'), bytes(s.wal)], ...(s.free ? [[t('free'), bytes(s.free)]] : [])]} /></Panel>
 }
 
-/** Shown only where this node has exchanged messages with others. */
+/** Shown only where nodes share the store, or this one has exchanged messages with others. */
 export function Nodes({ model }: Of) {
+  const list = model.data.nodes ?? []
   const up = value(model.metrics, 'gotong_bus_connected') > 0
-  if (!up && sum(lines(model.metrics, 'gotong_bus_messages_total')) === 0) return null
+  const bus = up || sum(lines(model.metrics, 'gotong_bus_messages_total')) > 0
+  if (!bus && list.length === 0) return null
   const of = (direction: string) => number(value(model.metrics, 'gotong_bus_messages_total', { direction }))
-  return <Panel title={t('nodes')}><Table caption={t('nodes')} head={[t('what'), t('number')]} right
-    rows={[[t('state'), up ? t('bus.up') : t('bus.down')], [t('bus.in'), of('in')], [t('bus.out'), of('out')]]} /></Panel>
+  return <Panel title={t('nodes')}>
+    {list.length > 0 && <Table caption={t('nodes')} head={[t('node'), t('version'), t('node.at'), t('partition')]}
+      rows={list.map((n) => [n.node.slice(0, 8), n.version || '–', when(n.at), (n.partitions ?? []).join(', ') || '–'])} />}
+    {bus && <Table caption={t('bus')} head={[t('bus'), t('number')]} right rows={[[t('state'), up ? t('bus.up') : t('bus.down')], [t('bus.in'), of('in')], [t('bus.out'), of('out')]]} />}
+  </Panel>
 }

@@ -18,9 +18,9 @@ const en = {
   'streams': 'Streams with the newest commits', 'stream': 'Stream', 'head': 'Head', 'partition': 'Partition', 'position': 'Position', 'last': 'Newest event',
   'readers': 'Readers', 'reader': 'Reader', 'behind': 'Behind (commits)', 'behind.s': 'Behind (s)', 'stopped': 'Stopped at',
   'jobs': 'Jobs', 'queue': 'Queue', 'job.waiting': 'Waiting', 'job.running': 'Running', 'job.dead': 'Dead', 'job.late': 'Late (s)', 'job': 'Job', 'job.failures': 'Failures', 'error': 'Error', 'job.retry': 'Retry', 'job.retried': 'Job {id} is due now.', 'job.more': 'Only the first {n} jobs were counted.',
-  'hooks': 'Webhooks', 'hook': 'Webhook', 'hook.host': 'Receiver', 'hook.home': 'Home', 'hook.dead': 'Dead letters', 'hook.blocked': 'Waiting streams', 'hook.good': 'Last success', 'hook.off': 'Disabled ({why})', 'hook.failing': 'Failing since {time}', 'hook.log': 'Deliveries of {id}', 'hook.status': 'Status', 'hook.took': 'Took (ms)', 'hook.replay': 'A member of the group who may manage webhooks sends the dead letters again with:',
+  'hooks': 'Webhooks', 'hook': 'Webhook', 'hook.host': 'Receiver', 'hook.home': 'Home', 'hook.dead': 'Dead letters', 'hook.blocked': 'Waiting streams', 'hook.good': 'Last success', 'hook.off': 'Disabled ({why})', 'hook.failing': 'Failing since {time}', 'hook.log': 'Deliveries of {id}', 'hook.status': 'Status', 'hook.took': 'Took (ms)', 'hook.replay': 'Send dead letters again', 'hook.replayed': 'The dead letters of {id} are being sent again.',
   'gates': 'Open gates', 'gate': 'Gate', 'gate.step': 'Step', 'gate.phase': 'Phase', 'gate.closes': 'Closes', 'gate.part': 'Took part', 'gate.of': '{n} of {voters}',
-  'storage': 'Storage', 'db': 'Database', 'wal': 'Write-ahead log', 'free': 'Free on the disk', 'nodes': 'Messages between nodes', 'bus.up': 'Connected', 'bus.down': 'Not connected', 'bus.in': 'Received', 'bus.out': 'Sent',
+  'storage': 'Storage', 'db': 'Database', 'wal': 'Write-ahead log', 'free': 'Free on the disk', 'nodes': 'Nodes', 'node': 'Node', 'node.at': 'Last look', 'bus': 'Messages between nodes', 'bus.up': 'Connected', 'bus.down': 'Not connected', 'bus.in': 'Received', 'bus.out': 'Sent',
 } as const
 type Key = keyof typeof en
 
@@ -41,9 +41,9 @@ const id: Record<Key, string> = {
   'streams': 'Stream dengan commit terbaru', 'stream': 'Stream', 'head': 'Ujung', 'partition': 'Partisi', 'position': 'Posisi', 'last': 'Peristiwa terbaru',
   'readers': 'Pembaca', 'reader': 'Pembaca', 'behind': 'Tertinggal (commit)', 'behind.s': 'Tertinggal (dtk)', 'stopped': 'Berhenti di',
   'jobs': 'Tugas', 'queue': 'Antrean', 'job.waiting': 'Menunggu', 'job.running': 'Berjalan', 'job.dead': 'Mati', 'job.late': 'Terlambat (dtk)', 'job': 'Tugas', 'job.failures': 'Kegagalan', 'error': 'Kesalahan', 'job.retry': 'Ulangi', 'job.retried': 'Tugas {id} dijalankan sekarang.', 'job.more': 'Hanya {n} tugas pertama yang dihitung.',
-  'hooks': 'Webhook', 'hook': 'Webhook', 'hook.host': 'Penerima', 'hook.home': 'Milik', 'hook.dead': 'Kiriman gagal', 'hook.blocked': 'Stream menunggu', 'hook.good': 'Terakhir berhasil', 'hook.off': 'Dimatikan ({why})', 'hook.failing': 'Gagal sejak {time}', 'hook.log': 'Kiriman {id}', 'hook.status': 'Status', 'hook.took': 'Lama (md)', 'hook.replay': 'Anggota kelompok yang boleh mengelola webhook mengirim ulang kiriman yang gagal dengan:',
+  'hooks': 'Webhook', 'hook': 'Webhook', 'hook.host': 'Penerima', 'hook.home': 'Milik', 'hook.dead': 'Kiriman gagal', 'hook.blocked': 'Stream menunggu', 'hook.good': 'Terakhir berhasil', 'hook.off': 'Dimatikan ({why})', 'hook.failing': 'Gagal sejak {time}', 'hook.log': 'Kiriman {id}', 'hook.status': 'Status', 'hook.took': 'Lama (md)', 'hook.replay': 'Kirim ulang yang gagal', 'hook.replayed': 'Kiriman gagal dari {id} sedang dikirim ulang.',
   'gates': 'Keputusan terbuka', 'gate': 'Keputusan', 'gate.step': 'Langkah', 'gate.phase': 'Tahap', 'gate.closes': 'Ditutup', 'gate.part': 'Ikut serta', 'gate.of': '{n} dari {voters}',
-  'storage': 'Penyimpanan', 'db': 'Basis data', 'wal': 'Write-ahead log', 'free': 'Sisa di disk', 'nodes': 'Pesan antarnode', 'bus.up': 'Tersambung', 'bus.down': 'Tidak tersambung', 'bus.in': 'Diterima', 'bus.out': 'Dikirim',
+  'storage': 'Penyimpanan', 'db': 'Basis data', 'wal': 'Write-ahead log', 'free': 'Sisa di disk', 'nodes': 'Node', 'node': 'Node', 'node.at': 'Terakhir terlihat', 'bus': 'Pesan antarnode', 'bus.up': 'Tersambung', 'bus.down': 'Tidak tersambung', 'bus.in': 'Diterima', 'bus.out': 'Dikirim',
 }
 
 export const t = translator<Key>({ id, en })

@@ -4,14 +4,15 @@ import { Component, createElement, type FunctionComponent } from 'preact'
 import { useEffect, useReducer } from 'preact/hooks'
 
 const prefix = 'gotong.'
-const memory = new Map<string, string>() // where storage is refused, as in private windows
+const memory = new Map<string, string>() // where storage is full or refused, as in private windows
 
-/** localStorage under a prefix; it never throws. */
+/** localStorage under a prefix; it never throws. What finds no room there is kept in memory. */
 export const kv = {
   get(key: string): string | null {
-    try { return localStorage.getItem(prefix + key) } catch { return memory.get(key) ?? null }
+    try { return memory.get(key) ?? localStorage.getItem(prefix + key) } catch { return null }
   },
   set(key: string, value: string): void {
+    this.delete(key) // else an older value would outlive one that finds no room
     try { localStorage.setItem(prefix + key, value) } catch { memory.set(key, value) }
   },
   delete(key: string): void {

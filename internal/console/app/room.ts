@@ -74,7 +74,7 @@ export class Room extends Model {
 
   setView(view: ThreadView): void {
     if (this.view && view.seq < this.view.seq) return // an answer from before the last event
-    this.view = { ...this.view, ...view }
+    this.view = view
     this.n = Math.max(this.n, view.n ?? 0)
     if (view.unread !== undefined) this.unread = view.unread
     this.changed()
@@ -418,6 +418,16 @@ export class Room extends Model {
 
   remove(row: Row): Command {
     return this.home.send(this.stream, 'message.delete', { message_id: row.id })
+  }
+
+  /** Returns the text of a message that is held; for moderators. */
+  async heldText(row: Row): Promise<string> {
+    const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/reviews', { params: { id: this.id } })
+    return body.items.find((r) => r.message_id === row.id)?.body ?? ''
+  }
+
+  async review(row: Row, decision: 'hold' | 'release'): Promise<void> {
+    await this.home.client.request('POST', '/v1/chat/threads/{id}/messages/{mid}/review', { params: { id: this.id, mid: row.id }, body: { decision } })
   }
 
   react(row: Row, emoji: string): Command {

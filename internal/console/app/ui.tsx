@@ -14,7 +14,7 @@ const paths = {
   lock: 'M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3', globe: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18',
   edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4', trash: 'M5 7h14M10 11v6M14 11v6M7 7l1 13h8l1-13M9 7V4h6v3', copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   case: 'M12 4v16M7 20h10M5 8h14M5 8l-3 6a3.500 3.500 0 0 0 6 0zM19 8l-3 6a3.500 3.500 0 0 0 6 0z', out: 'M9 4H5v16h4M15 8l4 4-4 4M19 12H9', hand: 'M12 3v10M8 6v7M16 6v7M4.500 11.500L8 17c1 2 3 3.500 5 3.500h1a5.500 5.500 0 0 0 5.500-5.500V9',
-  chat: 'M4 5h16v11H10l-5 4v-4H4z', archive: 'M4 8h16v12H4zM3 4h18v4H3zM10 12h4', search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4',
+  chat: 'M4 5h16v11H10l-5 4v-4H4z', mute: 'M18 16H6c1-1.500 1-3 1-6a5 5 0 0 1 10 0c0 3 0 4.500 1 6zM10 19.500h4M4 4l16 16', archive: 'M4 8h16v12H4zM3 4h18v4H3zM10 12h4', search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4',
 } as const
 export type IconName = keyof typeof paths
 

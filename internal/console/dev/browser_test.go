@@ -305,11 +305,10 @@ func (p *tab) await(what, expression string) {
 	began := time.Now()
 	defer func() { p.t.Logf("%s after %s", what, time.Since(began).Round(10*time.Millisecond)) }()
 	var err error
-	for time.Since(began) < patience {
-		err = chromedp.Run(p.ctx, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(patience)))
-		if err == nil || !strings.Contains(err.Error(), "navigated") && !strings.Contains(err.Error(), "context") {
-			break // else the page was left meanwhile, and the next one is asked
-		}
+	for time.Since(began) < patience && !ok {
+		asked, done := context.WithTimeout(p.ctx, 5*time.Second) // a page that is left while it is asked may never answer
+		err = chromedp.Run(asked, chromedp.Poll(expression, &ok, chromedp.WithPollingInterval(50*time.Millisecond), chromedp.WithPollingTimeout(4*time.Second)))
+		done()
 	}
 	if err != nil || !ok {
 		var body string
@@ -407,6 +406,8 @@ func TestConsole(t *testing.T) {
 	t.Run("cuts", func(t *testing.T) { cuts(t, in, v) })
 	t.Run("tabs", func(t *testing.T) { tabs(t, in, v) })
 	t.Run("plain HTTP", func(t *testing.T) { plainHTTP(t, in, v) })
+	t.Run("hindered", func(t *testing.T) { hindered(t, in, v) })
+	t.Run("settings", func(t *testing.T) { settings(t, in, v) })
 	t.Run("operator", func(t *testing.T) { operator(t, in, v) })
 	t.Run("devices", func(t *testing.T) { devices(t, in, v) })
 	t.Run("newcomer", func(t *testing.T) { newcomer(t, in, v) }) // last, because it ends the login of the token

@@ -13,41 +13,17 @@ import (
 // tabs: in two tabs of one browser, each message is shown once and in order, the
 // unread counts are equal, and signing out in one signs out the other.
 func tabs(t *testing.T, in context.Context, v village) {
-	const pass = "hujan-deras-2026"
-	signUp := func(name string) string {
-		var who struct {
-			Token string `json:"access_token"`
-		}
-		v.call(t, "POST", "/v1/auth/signup", "", map[string]string{"email": name + "@rt05.example", "pass": pass, "username": name, "community_id": "rt05"}, &who)
-		return who.Token
-	}
-	author, viewer := signUp("Penulis"), signUp("Pembaca")
-	send := func(method, path, token string, body, answer any) {
-		t.Helper()
-		if status := v.call(t, method, path, token, body, answer); status >= http.StatusBadRequest {
-			t.Fatalf("%s %s got %d", method, path, status)
-		}
-	}
-	var ids []string
-	for range 2 {
-		var thread struct {
-			ID string `json:"thread_id"`
-		}
-		send("POST", "/v1/chat/threads", author, map[string]string{"scope_id": "rt05", "privacy_level": "public"}, &thread)
-		send("POST", "/v1/chat/threads/"+thread.ID+"/join", viewer, map[string]string{}, nil)
-		ids = append(ids, "/v1/chat/threads/"+thread.ID)
-	}
-	shown, beside := ids[0], ids[1]
+	author, viewer := v.person(t, "Penulis"), v.person(t, "Pembaca")
+	shown, beside := author.thread("", viewer), author.thread("", viewer)
 	item := func(path string) string {
 		return fmt.Sprintf(`.sidebar .item[href$="%s"]`, path[len("/v1/chat/threads/"):])
 	}
 	post := func(path, body string) {
-		send("POST", path+"/messages/send", author, map[string]string{"body": body}, nil)
+		author.send("POST", path+"/messages/send", map[string]string{"body": body}, nil)
 	}
 
 	first := open(t, in, view{width: 1100, height: 700, scale: 1, language: "en-GB"})
-	first.do(chromedp.Navigate("http://" + v.address + "/"))
-	first.do(chromedp.SendKeys("input[name=email]", "Pembaca@rt05.example", chromedp.ByQuery), chromedp.SendKeys("input[name=pass]", pass+"\r", chromedp.ByQuery))
+	first.signIn(v.address, viewer)
 	first.await("the threads", `document.querySelectorAll('.sidebar .item').length === 2`)
 	second := open(t, first.ctx, view{width: 1100, height: 700, scale: 1, language: "en-GB"})
 	second.do(chromedp.Navigate("http://" + v.address + "/")) // it is signed in as the first is
@@ -69,7 +45,7 @@ func tabs(t *testing.T, in context.Context, v village) {
 	}
 	post(shown, "the last")
 	var messages []struct{ Body string }
-	send("GET", shown+"/messages", viewer, nil, &messages)
+	viewer.send("GET", shown+"/messages", nil, &messages)
 	var want []string
 	for _, m := range messages {
 		want = append(want, m.Body)

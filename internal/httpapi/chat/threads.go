@@ -154,11 +154,11 @@ func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, 
 			others = append(others, l.thread.Other(l.Viewer.UserID))
 		}
 	}
-	names, views := c.Names(ctx, others), map[string]ThreadView{}
+	names, users, views := c.Names(ctx, others), c.Users(ctx, others), map[string]ThreadView{}
 	for _, l := range looks {
 		v := l.view(ctx, unread[l.Stream], c.Now())
 		if id := l.thread.Other(l.Viewer.UserID); id != "" {
-			v.With = &Author{id, names[id]}
+			v.With = &Author{id, names[id], users[id]}
 		}
 		views[l.Stream.ID()] = v
 	}

@@ -58,8 +58,9 @@ type MemberView struct {
 
 // Author is a user, as other users see them.
 type Author struct {
-	UserID string `json:"user_id"`
-	Name   string `json:"name"`
+	UserID   string `json:"user_id"`
+	Name     string `json:"name"`
+	Username string `json:"username,omitempty" doc:"Of the other user in a direct thread."`
 }
 
 // Reaction is one emoji on a message, with the users who put it there.

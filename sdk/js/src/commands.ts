@@ -154,15 +154,16 @@ export class Commands {
     for (const command of this.list) if (command.state === 'sent') command.state = 'waiting'
   }
 
-  /** Sends what may be sent now. */
+  /** Sends what may be sent now: of each stream one command, so that one which is refused for a while is not overtaken. */
   flush(): void {
     const wait = this.#pace.wait()
     if (wait > 0) return this.#timer.set(wait)
-    let room = mostOnTheWay - this.list.filter(c => c.state === 'sent').length
+    const busy = new Set(this.list.filter(c => c.state === 'sent').map(c => c.stream))
     for (const command of this.list) {
-      if (command.state !== 'waiting') continue
-      if (room-- <= 0 || !this.#send?.(command.frame)) return
+      if (command.state !== 'waiting' || busy.has(command.stream)) continue
+      if (busy.size >= mostOnTheWay || !this.#send?.(command.frame)) return
       command.state = 'sent'
+      busy.add(command.stream)
     }
   }
 

@@ -141,6 +141,7 @@ function fill(path: string, params: Record<string, string> | undefined): string 
   return path.replace(/\{(\w+)\}/g, (_, name: string) => {
     const value = params?.[name]
     if (value === undefined) throw new TypeError(`the path needs ${name}`)
+    if (/^\.{0,2}$/.test(value)) throw new TypeError(`${name} cannot be "${value}": the path would be another one`)
     return encodeURIComponent(value)
   })
 }

@@ -1744,6 +1744,8 @@ export type ChatAdviceView = {
 export type ChatAuthor = {
   name: string
   user_id: string
+  /** Of the other user in a direct thread. */
+  username?: string
 }
 
 export type ChatCreateThread = {

@@ -38,15 +38,41 @@ test('a command without an answer is repeated with the same id and the same byte
   assert.deepEqual((await command).seq, [7, 7]) // replayed is success
 })
 
-test('quick sends keep their order, also over a reconnect', async () => {
+const said = (world: World) => world.socket.of('command').map(f => f.data.body)
+const answer = (world: World, i: number, how: object) => world.socket.say({ id: world.socket.of('command')[i].id, ...how })
+
+test('quick sends to one stream keep their order, also over a reconnect', async () => {
   const { world, client } = await online(true)
-  for (let i = 0; i < 20; i++) client.command(post(`m${i}`))
-  assert.equal(world.socket.of('command').length, 16)
-  world.socket.say({ op: 'ack', id: world.socket.of('command')[0].id, receipt: receipt(1) })
+  for (let i = 0; i < 4; i++) client.command(post(`m${i}`))
+  assert.deepEqual(said(world), ['m0'])
+  answer(world, 0, { op: 'ack', receipt: receipt(1) })
+  assert.deepEqual(said(world), ['m0', 'm1'])
   world.socket.end()
   await world.pass(600)
   world.socket.welcome()
-  assert.deepEqual(world.socket.of('command').map(f => f.data.body), Array.from({ length: 16 }, (_, i) => `m${i + 1}`))
+  for (let i = 0; i < 3; i++) answer(world, i, { op: 'ack', receipt: receipt(2 + i) })
+  assert.deepEqual(said(world), ['m1', 'm2', 'm3'])
+})
+
+test('a command that is refused for a while is not overtaken, and holds up no other stream', async () => {
+  const { world, client } = await online(true)
+  client.command(post('m0'))
+  client.command({ ...post('elsewhere'), stream: 'thread/other' })
+  client.command(post('m1'))
+  answer(world, 0, { op: 'error', problem: { status: 503, code: 'overloaded', retry_after_ms: 1000 } })
+  answer(world, 1, { op: 'ack', receipt: receipt(1, { stream: 'thread/other' }) })
+  await world.pass(1000)
+  assert.deepEqual(said(world), ['m0', 'elsewhere', 'm0'])
+  answer(world, 2, { op: 'error', problem: { status: 403, code: 'forbidden' } })
+  assert.deepEqual(said(world), ['m0', 'elsewhere', 'm0', 'm1'])
+})
+
+test('at most 16 commands are on their way', async () => {
+  const { world, client } = await online(true)
+  for (let i = 0; i < 20; i++) client.command({ ...post(`m${i}`), stream: `thread/${i}` })
+  assert.equal(said(world).length, 16)
+  answer(world, 0, { op: 'ack', receipt: receipt(1) })
+  assert.equal(said(world).length, 17)
 })
 
 test('the echo is reconciled by request id: event first, ack later', async () => {
@@ -115,7 +141,9 @@ test('an unknown outcome is repeated after the wait that the server named', asyn
   await world.pass(2999)
   assert.equal(world.socket.of('command').length, 1)
   await world.pass(1)
-  assert.deepEqual(world.socket.of('command').map(f => f.data.body), ['halo', 'halo', 'second'])
+  assert.deepEqual(said(world), ['halo', 'halo'])
+  answer(world, 1, { op: 'ack', receipt: receipt(1) })
+  assert.deepEqual(said(world), ['halo', 'halo', 'second'])
 })
 
 test('a frame that the server closed for is not sent again', async () => {
@@ -189,6 +217,14 @@ test('a write is repeated with the same key and body until its outcome is known'
   assert.deepEqual(new Set(world.requests.map(r => r.body)), new Set(['{"body":"halo"}']))
   assert.equal(world.requests[0]!.path, '/v1/chat/threads/a%2Fb/messages/send')
   assert.equal(times[3]! - times[2]!, 7000)
+})
+
+test('a parameter never leads to another path', async () => {
+  const world = new World()
+  for (const id of ['', '.', '..']) {
+    await assert.rejects(world.client().request('GET', '/v1/chat/threads/{id}', { params: { id } }), TypeError)
+  }
+  assert.equal(world.requests.length, 0)
 })
 
 test('a read is tried four times', async () => {

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// person is a user with a token.
+type person struct {
+	t                      *testing.T
+	v                      village
+	password, email, token string
+}
+
+// person signs up a user with this name.
+func (v village) person(t *testing.T, name string) *person {
+	t.Helper()
+	p := &person{t: t, v: v, password: "hujan-deras-2026", email: name + "@rt05.example"}
+	var auth struct {
+		Token string `json:"access_token"`
+	}
+	v.call(t, "POST", "/v1/auth/signup", "", map[string]string{"email": p.email, "pass": p.password, "username": name, "community_id": "rt05"}, &auth)
+	p.token = auth.Token
+	return p
+}
+
+// send makes a request that must succeed. Answer may be nil.
+func (p *person) send(method, path string, body, answer any) {
+	p.t.Helper()
+	if status := p.v.call(p.t, method, path, p.token, body, answer); status >= http.StatusBadRequest {
+		p.t.Fatalf("%s %s got %d", method, path, status)
+	}
+}
+
+// thread makes an open thread and returns its path.
+func (p *person) thread(name string, with ...*person) string {
+	p.t.Helper()
+	var thread struct {
+		ID string `json:"thread_id"`
+	}
+	p.send("POST", "/v1/chat/threads", map[string]string{"scope_id": "rt05", "privacy_level": "public", "name": name}, &thread)
+	path := "/v1/chat/threads/" + thread.ID
+	for _, other := range with {
+		other.send("POST", path+"/join", map[string]string{}, nil)
+	}
+	return path
+}
+
+// signIn opens the page at an address for this user.
+func (p *tab) signIn(address string, as *person) {
+	p.t.Helper()
+	p.do(chromedp.Navigate("http://" + address + "/"))
+	p.await("the door", `!!document.querySelector('.door input[type=email]')`)
+	p.do(chromedp.SendKeys("input[name=email]", as.email, chromedp.ByQuery), chromedp.SendKeys("input[name=pass]", as.password+"\r", chromedp.ByQuery))
+	p.await("the list", `document.querySelectorAll('.sidebar .item').length > 0`)
+}
+
+// go opens a thread by its path in the API.
+func (p *tab) enterThread(path string) {
+	p.t.Helper()
+	p.eval(fmt.Sprintf(`location.hash = '#/t/%s'`, path[len("/v1/chat/threads/"):]), nil)
+	p.await("the thread", `document.querySelector('.messages')?.ariaBusy === 'false'`)
+}
+
+// fits fails if something is wider than the screen.
+func (p *tab) fits(where string) {
+	p.t.Helper()
+	var wide bool
+	p.eval(`document.documentElement.scrollWidth > innerWidth`, &wide)
+	if wide {
+		p.t.Errorf("%s is wider than the screen", where)
+	}
+}
+
+// hindered: behind a proxy that lets no WebSocket through, with a storage that is
+// full, on a phone, the page works all the same. A newer page is offered, and comes
+// when its user wants it. The documents of the API fit on the phone.
+func hindered(t *testing.T, in context.Context, v village) {
+	var newer atomic.Bool
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: v.address})
+	proxy.FlushInterval = -1
+	proxy.ModifyResponse = func(r *http.Response) error {
+		if r.Request.URL.Path != "/sw.js" || !newer.Load() || r.StatusCode != http.StatusOK {
+			return nil
+		}
+		b, err := io.ReadAll(r.Body)
+		r.Body = io.NopCloser(strings.NewReader("/* newer */" + string(b)))
+		r.Header.Del("Content-Length")
+		return err
+	}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			http.Error(w, "no upgrades here", http.StatusBadGateway)
+			return
+		}
+		if r.URL.Path == "/sw.js" {
+			r.Header.Del("If-None-Match")
+			r.Header.Del("Accept-Encoding")
+		}
+		proxy.ServeHTTP(w, r)
+	}))
+	t.Cleanup(s.Close) // after the tab is closed
+	address := strings.TrimPrefix(s.URL, "http://")
+	ani, budi := v.person(t, "Ani"), v.person(t, "Budi")
+	thread := ani.thread("Ronda", budi)
+
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.do(chromedp.Navigate("http://" + address + "/docs"))
+	p.await("the documents", `document.querySelectorAll('h1, h2').length > 3`)
+	p.fits("/docs")
+	p.clean("/docs")
+	p.signIn(address, ani)
+	p.eval(`(() => { for (let size = 1 << 20; size > 0; size >>= 1) for (let i = 0; ; i++) try { localStorage['fill' + size + '.' + i] = 'x'.repeat(size) } catch { break } })()`, nil)
+	p.enterThread(thread)
+	budi.send("POST", thread+"/messages/send", map[string]string{"body": "Siapa jaga malam ini?"}, nil)
+	p.await("a message", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Siapa jaga')`)
+	p.write("Saya, sampai subuh")
+	p.await("that it is sent", `document.querySelectorAll('.pending').length === 0 && document.querySelectorAll('.mine[data-row]').length === 1`)
+	p.await("a service worker", `!!navigator.serviceWorker.controller`)
+	var full bool
+	p.eval(`(() => { try { localStorage['one more'] = 'x'.repeat(100); return false } catch { return true } })()`, &full)
+	if !full {
+		t.Error("the storage is not full")
+	}
+	p.clean("full")
+	newer.Store(true)
+	p.eval(`document.dispatchEvent(new Event('visibilitychange'))`, nil)
+	p.await("that a newer page is offered", `document.querySelector('.toast')?.innerText.includes('new version')`)
+	p.fits("the offer")
+	p.clean("offer of an update")
+	p.eval(`window.old = true`, nil)
+	p.click(".toast .link")
+	p.await("the newer page", `!window.old && !document.querySelector('.toast') && document.querySelectorAll('li[data-row]').length === 2`)
+}
+
+// settings: a user sets their display name and mutes a thread for themselves; a
+// moderator reads a held message and releases it.
+func settings(t *testing.T, in context.Context, v village) {
+	citra, dewi := v.person(t, "Citra"), v.person(t, "Dewi")
+	thread := citra.thread("Posyandu", dewi)
+	var message struct {
+		ID string `json:"message_id"`
+	}
+	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Timbangan rusak"}, &message)
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.signIn(v.address, citra)
+	p.click(".who")
+	p.do(chromedp.SendKeys("dialog input[name=name]", "Bu Citra 🌷", chromedp.ByQuery))
+	p.clean("account")
+	p.click("dialog form .primary")
+	p.await("that the dialog is closed", `!document.querySelector('dialog')`)
+	var members []struct{ Name, Username string }
+	dewi.send("GET", thread+"/members", nil, &members)
+	if fmt.Sprint(members) != "[{Bu Citra 🌷 Citra} {Dewi Dewi}]" && fmt.Sprint(members) != "[{Dewi Dewi} {Bu Citra 🌷 Citra}]" {
+		t.Errorf("members: %v", members)
+	}
+	p.await("a count", `document.querySelector('.sidebar .count span')?.innerText === '1' && document.title.startsWith('(1)')`)
+	p.enterThread(thread)
+	p.click(`.pane .bar button.icon-button`)
+	p.click(`.drawer button[aria-pressed=false]`)
+	p.await("that it is muted", `document.querySelector('.drawer button[aria-pressed=true]')?.innerText.includes('Unmute')`)
+	p.clean("muted")
+	p.eval(`document.querySelector('dialog').close()`, nil)
+	citra.send("POST", thread+"/messages/"+message.ID+"/review", map[string]string{"decision": "hold"}, nil)
+	p.await("that it is held", `document.querySelector('li[data-row] .text')?.innerText === 'Held for review'`)
+	p.click(".row-menu")
+	p.await("its text", `document.querySelector('dialog .held')?.innerText === 'Timbangan rusak'`)
+	p.clean("held")
+	p.eval(`[...document.querySelectorAll('dialog .menu-item')].find(b => b.innerText.includes('Release')).click()`, nil)
+	p.await("that it is released", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Timbangan')`)
+	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Sudah dibetulkan"}, nil)
+	p.eval(`location.hash = '#/'`, nil)
+	p.await("no count in the title", `document.title === 'Gotong'`)
+}
