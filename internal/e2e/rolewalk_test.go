@@ -273,6 +273,9 @@ func (w *walk) post(k *talk) {
 	w.t.Helper()
 	user, target := w.pick(w.users), 0
 	data := map[string]any{"body": w.text(k)}
+	if w.rnd.IntN(4) == 0 { // an item in the inbox of each member
+		data["body"] = fmt.Sprint("@here ", data["body"])
+	}
 	if w.rnd.IntN(3) == 0 {
 		if target = w.message(k); target > 0 {
 			data["reply_to"] = k.fact(target).id

@@ -18,6 +18,7 @@ var ways = []struct {
 	{"newest", (*walk).newestPage}, {"after", (*walk).pageAfter}, {"before", (*walk).pageBefore},
 	{"since", (*walk).pageSince}, {"get", (*walk).getMessage}, {"about", (*walk).getThread},
 	{"mark", (*walk).setMark}, {"timeline", (*walk).timeline}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
+	{"inbox", (*walk).inbox},
 	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll},
 }
 
@@ -224,6 +225,19 @@ func (w *walk) setMark(user string, k *talk) {
 	}
 	if n := slices.Index(k.messages(), seq) + 1; k.sees(user, seq) {
 		k.marks[user] = max(k.marks[user], n)
+	}
+}
+
+// inbox is what concerns the user; the bodies are watched as every answer is.
+func (w *walk) inbox(user string, _ *talk) {
+	w.t.Helper()
+	for _, path := range []string{"?include_read=true&limit=100", "/unread-count", "/weekly-digest"} {
+		path = "/v1/notifications" + path
+		a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+		w.watch(user, path, a.body)
+		if a.status != http.StatusOK {
+			w.t.Errorf("%s: GET %s: %s", user, path, a)
+		}
 	}
 }
 

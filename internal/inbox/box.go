@@ -59,7 +59,7 @@ func compare(a, b ID) int {
 const (
 	maxNumber = 9_999_999_999_999_999 // the greatest whose name sorts as a number
 	maxLooks  = 1000                  // items that one call looks at
-	maxWide   = 1000                  // wide streams of a user whose lists are merged in
+	maxLists  = 1000                  // wide streams of a user whose lists are merged in
 
 	// MaxUnread is the number up to which unread items are counted.
 	MaxUnread = 99
@@ -146,7 +146,7 @@ func (b *Box) look(ctx context.Context, me gotong.Viewer) (*look, error) {
 	set, mark := gotong.SettingsRef(me.UserID).Key, marksKey(me.UserID)
 	snap, err := b.Store.Load(ctx, store.Need{
 		Documents: []gotong.Key{set}, Registers: []gotong.Key{mark},
-		Ranges: []store.KeyRange{{Collection: spans, Owner: me.UserID, To: "~", Limit: maxWide}},
+		Ranges: []store.KeyRange{{Collection: spans, Owner: me.UserID, To: "~", Limit: maxLists}},
 	})
 	if err != nil {
 		return nil, err

@@ -56,7 +56,8 @@ type Item struct {
 	By       string         `json:"by,omitempty"`       // who caused it
 	Decision string         `json:"decision,omitempty"` // the type of the event that decides
 	UntilMS  int64          `json:"until_ms,omitempty"` // the end of an invitation
-	Except   []string       `json:"except,omitempty"`   // in the list of a wide stream: who has an item of their own
+	Except   []string       `json:"except,omitempty"`   // in the list of a wide stream: who has an item of their own,
+	Since    []uint64       `json:"since,omitempty"`    // and the numbers of earlier items about the message
 	Answers  bool           `json:"answers,omitempty"`  // the message is a reply to one of the user's own
 	Roles    []string       `json:"roles,omitempty"`    // the special roles that the user held then
 }

@@ -27,6 +27,9 @@ func (w *writer) read(e gotong.Event) {
 	case thread.Edited:
 		w.edit(e, d)
 	case thread.Held:
+		if d.By == thread.ByNewcomer { // the rules hold it, and not the author who wrote it
+			e.Actor = gotong.Actor{}
+		}
 		w.decide(e, d.TargetSeq)
 	case thread.Released:
 		w.decide(e, d.TargetSeq)
@@ -42,7 +45,7 @@ func (w *writer) read(e gotong.Event) {
 		}
 	case cases.Proposed:
 		me.Kind = GateOpened
-		w.giveAll(e.Stream, e, me, "", nil)
+		w.giveAll(e.Stream, e, me, "", &reach{})
 	case cases.Reminded:
 		me.Kind, me.By = GateClosing, ""
 		w.give(strings.TrimPrefix(string(e.Audience), string(gotong.ForUser(""))), e, me)
@@ -95,11 +98,10 @@ func (w *writer) post(e gotong.Event, d thread.Posted) {
 		w.reach(doc[map[uint64]string](w, authorsKey(e.Stream, d.ReplySeq))[d.ReplySeq], of, e, i, &r)
 		i.Answers = false
 	}
-	if d.Siaga {
-		users, wide := w.giveAll(of, e, i, "", r.Users)
-		r.Users, r.Wide = append(r.Users, users...), wide
+	w.mention(e, of, i, d.Mentions, &r)
+	if d.Siaga && len(r.Wide) == 0 {
+		w.giveAll(of, e, i, "", &r)
 	}
-	w.mention(e, of, i, mentionsOf(d), &r)
 	w.keep(e.Stream, e.Seq, r)
 }
 
@@ -108,28 +110,33 @@ func (w *writer) post(e gotong.Event, d thread.Posted) {
 func (w *writer) edit(e gotong.Event, d thread.Edited) {
 	r := doc[reach](w, reachKey(e.Stream, d.TargetSeq))
 	r.Users = slices.Clone(r.Users)
-	w.mention(e, whose(e.Stream, lenderOf(d)), Item{Kind: Message, Seq: d.TargetSeq, By: e.Actor.UserID}, mentionsOf(d), &r)
+	w.mention(e, whose(e.Stream, d.Lender), Item{Kind: Message, Seq: d.TargetSeq, By: e.Actor.UserID}, d.Mentions, &r)
 	w.keep(e.Stream, d.TargetSeq, r)
 }
 
 func (w *writer) keep(s gotong.Stream, seq uint64, r reach) {
-	if slices.Sort(r.Users); len(r.Users) > 0 || r.Wide > 0 || r.Held {
+	if slices.Sort(r.Users); len(r.Users) > 0 || len(r.Wide) > 0 || r.Held {
 		w.made[reachKey(s, seq)] = r
 	}
 }
 
 // mention gives items to the users whom a text names, then to those whom it addresses
-// together.
-func (w *writer) mention(e gotong.Event, of gotong.Stream, i Item, mentions []mention, r *reach) {
+// together: last in the list of a wide stream, which leaves out who has one. After such
+// an item, its leaders have one, too.
+func (w *writer) mention(e gotong.Event, of gotong.Stream, i Item, mentions []thread.Mention, r *reach) {
 	for _, m := range mentions {
-		if m.UserID != "" && !(r.Wide > 0 && doc[belongs](w, spansKey(m.UserID, w.p, of)).at(r.Wide)) {
+		switch {
+		case m.UserID == "":
+			if special := m.Role != "" && !ordinary([]string{m.Role}); special && len(r.Wide) == 0 {
+				w.giveAll(of, e, i, m.Role, r)
+			}
+		case len(r.Wide) == 0 || !doc[belongs](w, spansKey(m.UserID, w.p, of)).at(r.Wide...):
 			w.reach(m.UserID, of, e, i, r)
 		}
 	}
 	for _, m := range mentions {
-		if m.UserID == "" && r.Wide == 0 {
-			users, wide := w.giveAll(of, e, i, m.Role, r.Users)
-			r.Users, r.Wide = append(r.Users, users...), wide
+		if m.Group != "" || m.Role != "" && ordinary([]string{m.Role}) {
+			w.giveAll(of, e, i, m.Role, r)
 		}
 	}
 }
@@ -139,7 +146,7 @@ func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, 
 	if userID == "" || userID == e.Actor.UserID || slices.Contains(r.Users, userID) {
 		return
 	}
-	if roles := doc[roster](w, rosterKey(of)).Roles[userID]; !ordinary(roles) {
+	if roles := doc[roster](w, rosterKey(of)).Roles[userID]; i.Kind == Message && !ordinary(roles) {
 		i.Roles = roles
 	}
 	w.give(userID, e, i)
@@ -162,8 +169,5 @@ func (w *writer) decide(e gotong.Event, seq uint64) {
 		w.made[reachKey(e.Stream, seq)] = r
 	}
 	author := doc[map[uint64]string](w, authorsKey(e.Stream, seq))[seq]
-	if e.Type == thread.EvHeld && author == e.Actor.UserID { // the rules hold it, not its author
-		e.Actor = gotong.Actor{}
-	}
 	w.give(author, e, Item{Kind: Decided, Seq: seq, Decision: e.Type})
 }

@@ -15,9 +15,9 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Narrow is the number of members up to which an item for all of them is written to
-// the list of each.
-const Narrow = 200
+// narrow is the number of members up to which an item for all of them is written to
+// the list of each. Tests lower it.
+var narrow = 200
 
 // clock is the newest number of a partition.
 type clock struct {
@@ -25,7 +25,7 @@ type clock struct {
 }
 
 // roster is the members of a stream by user id, each with their roles; once there are
-// more than [Narrow], it stays wide and has those with a special role alone.
+// more than 200, it stays wide and has those with a special role alone.
 type roster struct {
 	Wide  bool                `json:"wide,omitempty"`
 	Roles map[string][]string `json:"roles"`
@@ -38,14 +38,21 @@ type belongs struct {
 
 func (b belongs) now() bool { n := len(b.Spans); return n > 0 && b.Spans[n-1].To == 0 }
 
-func (b belongs) at(n uint64) bool {
-	return slices.ContainsFunc(b.Spans, func(v gotong.Interval) bool { return v.From <= n && (v.To == 0 || n < v.To) })
+// at reports whether the user belonged to the stream at one of these numbers.
+func (b belongs) at(numbers ...uint64) bool {
+	return slices.ContainsFunc(b.Spans, func(v gotong.Interval) bool {
+		return slices.ContainsFunc(numbers, func(n uint64) bool { return v.From <= n && (v.To == 0 || n < v.To) })
+	})
 }
+
+// maxWide is how many items about one message the list of a wide stream has: edits add
+// them for members who have joined meanwhile.
+const maxWide = 8
 
 // reach is who has an item about a message.
 type reach struct {
 	Users []string `json:"users,omitempty"` // in order
-	Wide  uint64   `json:"wide,omitempty"`  // the number of the item in the list of the wide stream
+	Wide  []uint64 `json:"wide,omitempty"`  // the numbers of its items in the list of the wide stream
 	Held  bool     `json:"held,omitempty"`  // its author knows that it is held
 }
 
@@ -102,15 +109,15 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 		if d.ReplySeq > 0 {
 			keys = append(keys, authorsKey(s, d.ReplySeq))
 		}
-		if d.Siaga || d.ReplySeq > 0 || len(mentionsOf(d)) > 0 {
+		if d.Siaga || d.ReplySeq > 0 || len(d.Mentions) > 0 {
 			keys = append(keys, rosterKey(whose(s, d.Lender)))
 		}
-		if d.Siaga {
-			keys = append(keys, named(p, whose(s, d.Lender), mentionsOf(d))...)
-		}
 	case thread.Edited:
-		of := whose(s, lenderOf(d))
-		keys = append(named(p, of, mentionsOf(d)), reachKey(s, d.TargetSeq), rosterKey(of))
+		of := whose(s, d.Lender)
+		keys = append(keys, reachKey(s, d.TargetSeq), rosterKey(of))
+		for _, m := range d.Mentions {
+			keys = append(keys, spansKey(m.UserID, p, of))
+		}
 	case thread.Held:
 		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Released:
@@ -125,13 +132,6 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 		if user, _ := seat(e); user != "" {
 			keys = append(keys, rosterKey(s), spansKey(user, p, s))
 		}
-	}
-	return keys
-}
-
-func named(p gotong.Partition, of gotong.Stream, mentions []mention) (keys []gotong.Key) {
-	for _, m := range mentions {
-		keys = append(keys, spansKey(m.UserID, p, of))
 	}
 	return keys
 }
@@ -256,26 +256,23 @@ func (w *writer) give(userID string, e gotong.Event, i Item) {
 }
 
 // giveAll puts an item into the lists of those members of a stream who hold a role, or
-// of all, but not of those in except, who have one. If the stream is wide, the item goes
-// into its own list, and giveAll returns the number; else it returns to whom it was given.
-func (w *writer) giveAll(of gotong.Stream, e gotong.Event, i Item, role string, except []string) (users []string, number uint64) {
-	r := doc[roster](w, rosterKey(of))
-	if r.Wide && (role == "" || ordinary([]string{role})) {
-		i.Stream, i.At, i.Except = e.Stream, e.At, except
-		w.made[itemKey(string(of), w.p, w.next(e))] = i
-		return nil, w.number
+// of all, but not of those whom r reaches. If the stream is wide, the item goes into its
+// own list.
+func (w *writer) giveAll(of gotong.Stream, e gotong.Event, i Item, role string, r *reach) {
+	members := doc[roster](w, rosterKey(of))
+	if members.Wide && (role == "" || ordinary([]string{role})) {
+		if len(r.Wide) < maxWide {
+			i.Stream, i.At, i.Except, i.Since = e.Stream, e.At, slices.Clone(r.Users), slices.Clone(r.Wide)
+			w.made[itemKey(string(of), w.p, w.next(e))] = i
+			r.Wide = append(i.Since, w.number)
+		}
+		return
 	}
-	for _, userID := range slices.Sorted(maps.Keys(r.Roles)) {
-		roles := r.Roles[userID]
-		if (role == "" || slices.Contains(roles, role)) && !slices.Contains(except, userID) && userID != e.Actor.UserID {
-			if i.Roles = nil; i.Kind == Message && !ordinary(roles) {
-				i.Roles = roles
-			}
-			w.give(userID, e, i)
-			users = append(users, userID)
+	for _, userID := range slices.Sorted(maps.Keys(members.Roles)) {
+		if roles := members.Roles[userID]; role == "" || slices.Contains(roles, role) {
+			w.reach(userID, of, e, i, r)
 		}
 	}
-	return users, 0
 }
 
 // sit sets a member's roles; none end the membership. It returns whether they were a
@@ -294,7 +291,7 @@ func (w *writer) sit(e gotong.Event, userID string, roles []string) (was bool) {
 	if delete(all, userID); len(roles) > 0 && !(r.Wide && ordinary(roles)) {
 		all[userID] = roles
 	}
-	if !r.Wide && len(all) > Narrow {
+	if !r.Wide && len(all) > narrow {
 		r.Wide = true
 		for id := range all {
 			w.made[spansKey(id, w.p, s)] = belongs{[]gotong.Interval{{From: w.next(e)}}}

@@ -37,7 +37,7 @@ type Shown struct {
 func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
 	s := Shown{ID: i.ID, Kind: i.Kind, At: gotong.Instant(i.Number), ReadAt: l.marks.readAt(i.ID)} //nolint:gosec // microseconds
 	switch {
-	case i.of != nil && (!i.of.at(i.Number) || i.By == l.me.UserID || slices.Contains(i.Except, l.me.UserID)), l.off(i.Kind):
+	case i.of != nil && (!i.of.at(i.Number) || i.of.at(i.Since...) || i.By == l.me.UserID || slices.Contains(i.Except, l.me.UserID)), l.off(i.Kind):
 		return s, false, nil
 	case i.Kind == Removed:
 		return s, true, nil
@@ -143,10 +143,8 @@ func (l *look) open(ctx context.Context, s *Shown, i listed, inList bool) (bool,
 	if s.Title, err = l.title(snap, of); err != nil || i.Kind != Message {
 		return err == nil, err
 	}
-	if !inList {
-		if err := l.relate(ctx, &i, e, snap.State); err != nil {
-			return false, err
-		}
+	if err := l.relate(ctx, &i, e, snap.State, inList); err != nil {
+		return false, err
 	}
 	s.Kind = kindOf(e, i, l.me.UserID)
 	return l.alerts(s, snap.Store.Registers[mute], inList), nil
@@ -176,7 +174,7 @@ func kindOf(e gotong.Event, i listed, me string) Kind {
 		return ""
 	case d.Siaga:
 		return Siaga
-	case slices.ContainsFunc(mentionsOf(d), func(m mention) bool {
+	case slices.ContainsFunc(d.Mentions, func(m thread.Mention) bool {
 		return m.UserID == me || m.Group != "" || m.Role != "" && (slices.Contains(i.Roles, m.Role) || ordinary([]string{m.Role}) && len(i.Roles) == 0)
 	}):
 		return Mention
@@ -225,15 +223,15 @@ func (b *Box) Alert(ctx context.Context, me gotong.Viewer, stream gotong.Stream,
 	return s, s.By != me.UserID && !l.set.Blocks(s.By), nil
 }
 
-// relate finds out what an item in a list would hold: whether the message answers one of
-// the user's own, and the role of the user.
-func (l *look) relate(ctx context.Context, i *listed, e gotong.Event, state gotong.State) error {
+// relate adds the role that the user holds now and, to an item that is in no list,
+// whether the message answers one of theirs.
+func (l *look) relate(ctx context.Context, i *listed, e gotong.Event, state gotong.State, inList bool) error {
 	d, _ := e.Data.(thread.Posted)
 	t, _ := gotong.Doc[thread.Thread](state, thread.ThreadKey(e.Stream.ID()))
-	if role := gotong.MembershipOf(state, thread.Chain(t, e.Stream)[0], l.me.UserID).Role; !ordinary([]string{role}) {
-		i.Roles = []string{role}
+	if role := gotong.MembershipOf(state, thread.Chain(t, e.Stream)[0], l.me.UserID).Role; role != "" && !ordinary([]string{role}) {
+		i.Roles = append(slices.Clone(i.Roles), role)
 	}
-	if d.ReplySeq == 0 {
+	if inList || d.ReplySeq == 0 {
 		return nil
 	}
 	snap, err := l.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: e.Stream, From: d.ReplySeq - 1, To: d.ReplySeq}}})

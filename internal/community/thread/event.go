@@ -128,7 +128,7 @@ type Posted struct {
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
 	ReplySeq uint64         `json:"reply_seq,omitempty"` // of the message in ReplyTo
 	Siaga    bool           `json:"siaga,omitempty"`     // an emergency broadcast to all members
-	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it addresses, if it addresses more than named ones and the thread borrows them
+	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it mentions or warns, if the thread borrows them
 	Mentions []Mention      `json:"mentions,omitempty"`
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
 	Now      gotong.Instant `json:"now,omitzero"`

@@ -181,13 +181,10 @@ func (r ruling) mentions() (list []Mention) {
 	return list
 }
 
-// addressed returns whose members mentions of all or of a role address, if the thread
-// borrows them.
+// addressed returns of whose members some are mentioned, if the thread borrows them.
 func (r ruling) addressed(list []Mention) gotong.Stream {
-	for _, m := range list {
-		if m.UserID == "" {
-			return r.thread.Lender
-		}
+	if len(list) == 0 {
+		return ""
 	}
-	return ""
+	return r.thread.Lender
 }

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"gotong.dev/gotong/client"
+)
+
+type inboxCmd struct {
+	login
+	All  bool   `name:"all" help:"Also what you have read."`
+	Last int    `name:"last" help:"How many, the newest first." default:"20"`
+	Read bool   `name:"read" help:"Mark what is shown, and all that is older, as read."`
+	Zone string `name:"zone" help:"Time zone of the times." default:"Local"`
+	JSON bool   `name:"json" help:"Print each as a line of JSON."`
+}
+
+func (c *inboxCmd) Run(ctx context.Context, std *stdio) error {
+	zone, err := zoneOf(c.Zone)
+	if err != nil {
+		return err
+	}
+	remote, err := c.client(ctx)
+	if err != nil {
+		return err
+	}
+	page, err := remote.Notifications(ctx, c.All, client.Page{Limit: c.Last})
+	if err != nil {
+		return err
+	}
+	for _, n := range page.Items {
+		if err := c.print(std, zone, n); err != nil {
+			return err
+		}
+	}
+	if c.Read && len(page.Items) > 0 {
+		_, err = remote.ReadNotifications(ctx, page.Items[0].ID)
+	}
+	return err
+}
+
+func (c *inboxCmd) print(std *stdio, zone *time.Location, n client.Notification) error {
+	if c.JSON {
+		out := json.NewEncoder(std.out)
+		out.SetEscapeHTML(false)
+		return out.Encode(n)
+	}
+	parts := []string{time.UnixMilli(n.CreatedAtMS).In(zone).Format("2006-01-02 15:04"), n.Kind}
+	for _, part := range []string{n.Decision, cmp.Or(n.Title, string(n.Stream)), n.Actor.Name, n.Body} {
+		if part != "" {
+			parts = append(parts, printable(part))
+		}
+	}
+	_, err := fmt.Fprintln(std.out, strings.Join(parts, "  "))
+	return err
+}

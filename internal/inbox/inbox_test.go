@@ -1,0 +1,255 @@
+package inbox_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
+	"gotong.dev/gotong/internal/community/communitytest"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/inbox"
+)
+
+// all returns everything that a user's inbox shows, as text.
+func (w *world) everything(a gotong.Actor) string {
+	w.Helper()
+	var b strings.Builder
+	for _, s := range w.list(0, a, false) {
+		event := s.Event
+		s.Event = nil
+		fmt.Fprintf(&b, "%+v\n", s)
+		if event != nil {
+			fmt.Fprintf(&b, "%+v\n", event.Event)
+		}
+	}
+	return b.String()
+}
+
+// TestARemovalShowsItsDateAlone: after a removal, nothing of the thread or group is
+// shown: no id, no name, no text, nobody's id. Only the text of a message of one's own
+// remains, with the decision about it.
+func TestARemovalShowsItsDateAlone(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		s      gotong.Stream
+		remove func(w *world)
+	}{
+		{"own members", own, func(w *world) { w.do(ani, own, thread.CmdRemove, thread.Remove{UserID: "budi"}) }},
+		{"borrowed members", lent, func(w *world) { w.do(ani, rt, group.CmdRemove, group.Remove{UserID: "budi"}) }},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+			w.do(ani, rt, group.CmdAdd, group.Add{UserID: "budi", Role: group.Anggota})
+			mine := w.post(budi, tc.s, "KENARI-budi")
+			w.do(ani, tc.s, thread.CmdPost, thread.Post{Body: "KENARI-balas", ReplyTo: mine.EventIDs[0]})
+			w.post(ani, tc.s, "KENARI-sebut @budi @here")
+			w.do(ani, tc.s, thread.CmdPost, thread.Post{Body: "KENARI-siaga", Siaga: true})
+			w.do(ani, tc.s, thread.CmdReview, thread.Review{MessageID: mine.EventIDs[0], Decision: thread.Hold})
+			before := w.everything(budi)
+			for _, canary := range []string{"KENARI-budi", "KENARI-balas", "KENARI-sebut", "KENARI-siaga", string(tc.s)} {
+				if !strings.Contains(before, canary) {
+					t.Errorf("a member is not shown %s:\n%s", canary, before)
+				}
+			}
+			tc.remove(w)
+			if first := w.list(1, budi, true)[0]; first != (inbox.Shown{ID: first.ID, Kind: inbox.Removed, At: w.clock.Now()}) {
+				t.Errorf("got %+v", first)
+			}
+			after := w.everything(budi)
+			gone := []string{"KENARI-balas", "KENARI-sebut", "KENARI-siaga", string(tc.s), map[gotong.Stream]string{own: "Arisan", lent: "Ronda"}[tc.s]}
+			for _, canary := range gone {
+				if strings.Contains(after, canary) {
+					t.Errorf("after the removal, %s is shown:\n%s", canary, after)
+				}
+			}
+			if !strings.Contains(after, "KENARI-budi") {
+				t.Errorf("a decision does not show one's own text:\n%s", after)
+			}
+			w.rebuilt()
+		})
+	}
+}
+
+// TestAnOpenInvitationIsAClosedView: while it is open, the invitee of a group that
+// nobody may know is shown its name and description and who invited; later nothing.
+func TestAnOpenInvitationIsAClosedView(t *testing.T) {
+	w := newWorld(t)
+	const hidden = gotong.Stream("group/ent-hidden")
+	w.do(ani, hidden, group.CmdCreate, group.Create{Name: "Rahasia", Description: "Isi", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	w.do(ani, hidden, group.CmdInvite, group.Invite{UserID: "budi"})
+	got := w.list(0, budi, true)
+	if len(got) != 1 || got[0].Title != "Rahasia" || got[0].Description != "Isi" || got[0].By != "ani" || got[0].Event != nil ||
+		got[0].UntilMS != w.clock.Now().Add(group.InvitationLife).Milli() {
+		t.Fatalf("got %+v", got)
+	}
+	mine := gotong.NewStream(user.Name, "budi")
+	w.do(budi, mine, user.CmdBlock, user.Block{UserID: "ani"})
+	if list := w.list(0, budi, true); len(list) != 0 {
+		t.Errorf("the invitation by a blocked user is shown: %+v", list)
+	}
+	w.do(budi, mine, user.CmdUnblock, user.Unblock{UserID: "ani"})
+	w.clock.Pass(group.InvitationLife)
+	if list := w.list(0, budi, true); len(list) != 0 {
+		t.Errorf("the invitation is over and shown: %+v", list)
+	}
+	w.do(ani, hidden, group.CmdInvite, group.Invite{UserID: "budi"}) // again: shown once
+	if list := w.list(0, budi, true); len(list) != 1 {
+		t.Errorf("got %+v", list)
+	}
+	w.do(budi, hidden, group.CmdDecline, group.Decline{})
+	if list := w.list(0, budi, false); len(list) != 0 {
+		t.Errorf("got %+v", list)
+	}
+}
+
+// TestGatesOfACase: members learn of a step that somebody else proposes, and of a vote
+// that is about to close if they have not voted; nobody else does.
+func TestGatesOfACase(t *testing.T) {
+	w := newWorld(t)
+	const c = gotong.Stream("case/case-1")
+	w.do(ani, c, cases.CmdCreate, cases.Create{ScopeID: "rt05", Track: "musyawarah", Title: "Pos ronda", Privacy: cases.Private})
+	for _, id := range []string{"budi", "citra"} {
+		w.do(ani, c, cases.CmdSeat, cases.Seating{UserID: id, TrackRoles: []cases.Role{cases.Participant}})
+	}
+	gate := w.do(ani, c, cases.CmdPropose, cases.Propose{From: "usul", To: "bahas"}).First
+	w.do(budi, c, cases.CmdObject, cases.Object{Gate: gate, Reason: "belum"})
+	closes := w.clock.Now().Add(48 * time.Hour)
+	w.clock.Pass(40 * time.Hour)
+	w.do(communitytest.System(), c, cases.CmdRemind, cases.Remind{Gate: gate, Due: closes})
+	kinds := func(a gotong.Actor) (list []inbox.Kind) {
+		for _, s := range w.list(0, a, true) {
+			if list = append(list, s.Kind); s.Title != "Pos ronda" {
+				t.Errorf("got %+v", s)
+			}
+		}
+		return list
+	}
+	for a, want := range map[gotong.Actor][]inbox.Kind{
+		ani: {inbox.GateClosing}, budi: {inbox.GateClosing, inbox.GateOpened, inbox.Added},
+		citra: {inbox.GateClosing, inbox.GateOpened, inbox.Added}, dewi: nil,
+	} {
+		if got := kinds(a); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s has %v, want %v", a.UserID, got, want)
+		}
+	}
+	w.do(ani, c, cases.CmdRemove, cases.Remove{UserID: "citra"})
+	if got := w.list(0, citra, false); len(got) != 1 || got[0].Kind != inbox.Removed {
+		t.Errorf("got %+v", got)
+	}
+	w.rebuilt()
+}
+
+// TestWhatSignalsAChange: a new item and a moved mark do; what changes nothing does not.
+func TestWhatSignalsAChange(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	said := func(want ...string) {
+		t.Helper()
+		if len(w.changed) != len(want) || len(want) > 0 && !w.changed[want[0]] {
+			t.Errorf("got %v, want %v", w.changed, want)
+		}
+		clear(w.changed)
+	}
+	said("budi")
+	w.post(budi, own, "Halo @ani")
+	said("ani")
+	w.post(ani, own, "Halo")
+	said()
+	read := func(a gotong.Actor) {
+		t.Helper()
+		if err := w.boxes[0].ReadAll(t.Context(), viewer(a), inbox.ID{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read(ani)
+	said("ani")
+	read(ani)
+	said()
+	read(citra)
+	said()
+}
+
+// TestAnItemIsItsUsersAlone: another user's item, one that is not shown and one that
+// does not exist are answered in the same way, and mark nothing.
+func TestAnItemIsItsUsersAlone(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	id := w.list(0, budi, true)[0].ID
+	for name, tc := range map[string]struct {
+		by gotong.Actor
+		id inbox.ID
+	}{
+		"another user's": {citra, id}, "none": {budi, inbox.ID{Number: id.Number + 1, Partition: id.Partition}},
+		"another partition's": {budi, inbox.ID{Number: id.Number, Partition: (id.Partition + 1) % gotong.Partitions}},
+	} {
+		if _, err := w.boxes[0].Read(t.Context(), viewer(tc.by), tc.id); gotong.CodeOf(err) != gotong.CodeNotFound {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	w.do(budi, own, thread.CmdLeave, thread.Leave{})
+	if _, err := w.boxes[0].Read(t.Context(), viewer(budi), id); gotong.CodeOf(err) != gotong.CodeNotFound {
+		t.Errorf("not shown: %v", err)
+	}
+	for _, s := range []string{"", "1", "1-16", "01-1", "1-01", "x-1", "1-1-1", "99999999999999999-1", "0-1"} {
+		if _, err := inbox.ParseID(s); gotong.CodeOf(err) != gotong.CodeNotFound {
+			t.Errorf("%q: %v", s, err)
+		}
+	}
+	if got, err := inbox.ParseID(id.String()); got != id || err != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestAlert: what a push asks. A message of a thread alerts by the level of the thread;
+// what is muted, blocked, one's own or out of sight alerts nobody.
+func TestAlert(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	mine := w.post(budi, own, "Halo")
+	plain, named := w.post(ani, own, "Halo"), w.post(ani, own, "Halo @budi")
+	reply := w.do(ani, own, thread.CmdPost, thread.Post{Body: "Ya", ReplyTo: mine.EventIDs[0]})
+	siaga := w.do(ani, own, thread.CmdPost, thread.Post{Body: "Banjir", Siaga: true})
+	alert := func(a gotong.Actor, r gotong.Receipt) inbox.Kind {
+		t.Helper()
+		s, ok, err := w.boxes[1].Alert(t.Context(), viewer(a), own, r.First)
+		w.check(err)
+		if !ok {
+			return ""
+		}
+		return s.Kind
+	}
+	want := func(kinds ...inbox.Kind) {
+		t.Helper()
+		for i, r := range []gotong.Receipt{plain, named, reply, siaga} {
+			if got := alert(budi, r); got != kinds[i] {
+				t.Errorf("message %d: %q, want %q", r.First, got, kinds[i])
+			}
+		}
+	}
+	me := gotong.NewStream(user.Name, "budi")
+	level := func(l user.Level) {
+		w.do(budi, me, user.CmdPrefer, user.Prefer{Threads: map[string]user.Level{own.ID(): l}})
+	}
+	want(inbox.Message, inbox.Mention, inbox.Reply, inbox.Siaga)
+	if got := alert(budi, mine); got != "" {
+		t.Errorf("one's own message alerts: %s", got)
+	}
+	if got := alert(citra, named); got != "" {
+		t.Errorf("a message out of sight alerts: %s", got)
+	}
+	level(user.MentionsOnly)
+	want("", inbox.Mention, inbox.Reply, inbox.Siaga)
+	level(user.Nothing)
+	want("", "", "", inbox.Siaga)
+	level(user.Everything)
+	w.do(budi, me, user.CmdPrefer, user.Prefer{Kinds: map[string]bool{"mention": false}})
+	want(inbox.Message, "", inbox.Reply, inbox.Siaga)
+	w.do(budi, me, user.CmdBlock, user.Block{UserID: "ani"})
+	want("", "", "", "")
+}
