@@ -189,3 +189,57 @@ type Unread struct {
 func (c *Client) Unread(ctx context.Context, page Page) (List[Unread], error) {
 	return list[Unread](ctx, c, "/v1/chat/unread", page.query())
 }
+
+// Found is a page of what a search found.
+type Found struct {
+	Items      []FoundMessage `json:"items"` // newest first
+	Names      []FoundName    `json:"names"` // of threads; on the first page alone
+	NextCursor string         `json:"next_cursor"`
+	AsOf       []IndexAsOf    `json:"as_of"`
+}
+
+// FoundMessage is a message that fits a search.
+type FoundMessage struct {
+	ThreadID  string         `json:"thread_id"`
+	MessageID gotong.EventID `json:"message_id"`
+	Seq       uint64         `json:"seq"`
+	N         uint64         `json:"n"`
+	Author    Author         `json:"author"`
+	At        gotong.Instant `json:"at"`
+	SentAtMS  int64          `json:"sent_at_ms"` // of an imported message
+	SentBy    string         `json:"sent_by"`
+	Revision  uint64         `json:"revision"`
+	Snippet   Snippet        `json:"snippet"`
+}
+
+// FoundName is the name of a thread that fits a search.
+type FoundName struct {
+	Kind    string  `json:"kind"`
+	ID      string  `json:"id"`
+	Snippet Snippet `json:"snippet"`
+}
+
+// Snippet is a part of a text. Marks are the parts that fit the query, in code
+// points of Text, half open.
+type Snippet struct {
+	Text  string `json:"text"`
+	Marks []struct {
+		From int `json:"from"`
+		To   int `json:"to"`
+	} `json:"marks"`
+	Cut bool `json:"cut"` // it is not the whole text
+}
+
+// IndexAsOf is how far the index had read a partition of the log.
+type IndexAsOf struct {
+	Partition uint64 `json:"partition"`
+	Position  uint64 `json:"position"`
+}
+
+// Search returns the messages and names that fit a query, such as
+// `"kerja bakti" from:wati after:2026-11-01`.
+func (c *Client) Search(ctx context.Context, query string, page Page) (Found, error) {
+	q := page.query()
+	q.Set("query", query)
+	return read[Found](ctx, c, "/v1/search", q)
+}

@@ -183,6 +183,11 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	posted := wati.do("send-message", with{thread}, m{"body": "Kerja bakti hari Minggu jam 7, kumpul di pos."})
 	message = posted["message_id"].(string)
 	joko.do("list-unread", nil, nil)
+	s.until("the message is found", func() bool {
+		delete(s.told, "search")
+		items, _ := joko.do("search", with{"?query=minggu+from:bu.wati&limit=20"}, nil)["items"].([]any)
+		return len(items) > 0
+	})
 	joko.do("list-messages", with{thread, "?limit=20"}, nil)
 	joko.do("poll-messages", with{thread, "?limit=20"}, nil)
 	joko.do("get-message", with{thread, message}, nil)

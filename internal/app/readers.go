@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/telemetry"
 	"gotong.dev/gotong/internal/timer"
@@ -23,6 +24,7 @@ func readers(asks bool, pushes reader.Reader) []reader.Reader {
 	kinds := Kinds()
 	return append([]reader.Reader{
 		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks), inbox.Reader(kinds), pushes,
+		search.Reader(store.NewCodec(kinds)),
 	}, more...)
 }
 

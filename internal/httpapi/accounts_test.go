@@ -244,7 +244,7 @@ func newWorldOver(t *testing.T, w *world, engine httpapi.Executor) *world {
 				Options: members.Options{
 					Engine: engine, Delivery: w.hub, Names: w.door.Names, Users: w.door.Usernames, Store: w.store, Codec: store.NewCodec(kinds()), Views: w.views,
 				},
-				Signals: w.hub.Signals(), Marks: w.store, Now: w.now, Rules: threads(),
+				Signals: w.hub.Signals(), Marks: w.store, Now: w.now, Rules: threads(), Texts: w.store,
 			}),
 		},
 	})

@@ -152,7 +152,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(chat.Options{
-				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(),
+				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(), Texts: w.store,
 			}),
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),

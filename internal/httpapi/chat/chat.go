@@ -21,6 +21,7 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -38,6 +39,7 @@ type Options struct {
 	Marks   store.Registers
 	Now     func() gotong.Instant
 	Rules   thread.Rules
+	Texts   search.Store
 }
 
 type chat struct {
@@ -58,6 +60,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		c.reviewRoutes(api)
 		c.markRoutes(api)
 		c.muteRoutes(api)
+		c.searchRoutes(api)
 	}
 }
 

@@ -94,7 +94,6 @@ var questions = [...]Part{
 	{Name: "holes", Asks: "Is a missing row reported, and never mistaken for the end?"},
 	{Name: "erase", Asks: "Is erased content removed, and nothing else?"},
 	{Name: "documents", Asks: "Are documents read by ranges, in order, as they were written?"},
-	{Name: "texts", Asks: "Are documents found by their present words, in order, and by nothing else?"},
 	{Name: "registers", Asks: "Do registers compare and set, and expire?"},
 	{Name: "readers", Asks: "Is the advance of a reader fenced and all or nothing?"},
 	{Name: "jobs", Asks: "Is each job leased once at a time?"},

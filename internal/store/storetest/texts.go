@@ -12,12 +12,12 @@ import (
 )
 
 var textTests = map[string]func(*env){
-	"texts/words":   textWords,
-	"texts/changes": textChanges,
-	"texts/clear":   textClear,
-	"texts/order":   textOrder,
-	"texts/bad":     textBad,
-	"texts/random":  textRandom,
+	"documents/words":         textWords,
+	"documents/words changes": textChanges,
+	"documents/words clear":   textClear,
+	"documents/words order":   textOrder,
+	"documents/words bad":     textBad,
+	"documents/words random":  textRandom,
 }
 
 // notes is a collection of texts.

@@ -1104,6 +1104,20 @@ export interface Operations {
     body: undefined
     answer: AccountsTicket
   }
+  /** Search */
+  "GET /v1/search": {
+    params: Record<string, never>
+    query: {
+      /** At most 256 characters and 16 words. 422 if it is empty. */
+      query?: string
+      /** The maximum number of messages. */
+      limit?: number
+      /** The next_cursor of the previous page. */
+      cursor?: string
+    }
+    body: undefined
+    answer: ChatFound
+  }
   /** Get the proof of an event */
   "GET /v1/streams/{kind}/{id}/events/{seq}/proof": {
     params: {
@@ -1772,6 +1786,38 @@ export type ChatEdit = {
   revision?: number
 }
 
+export type ChatFound = {
+  /** How far the index had read each partition of the log. */
+  as_of: SearchPosition[]
+  items: ChatFoundMessage[]
+  /** Your threads whose name or topic fits, newest first, at most 20; on the first page alone. */
+  names: ChatFoundName[]
+  /** Absent on the last page. A page may have fewer messages than its limit. */
+  next_cursor?: string
+}
+
+export type ChatFoundMessage = {
+  at: string
+  author: ChatAuthor
+  message_id: string
+  /** The ordinal among the thread's messages. */
+  n: number
+  revision: number
+  /** Of an imported message: its original time. */
+  sent_at_ms?: number
+  /** Of an imported message: its original sender. */
+  sent_by?: string
+  seq: number
+  snippet: SearchSnippet
+  thread_id: string
+}
+
+export type ChatFoundName = {
+  id: string
+  kind: "thread"
+  snippet: SearchSnippet
+}
+
 export type ChatHistoryPolicy = {
   policy: "all" | "from_join"
 }
@@ -2368,6 +2414,24 @@ export type ReceiptView = {
   /** First and last seq; empty if nothing had to change. */
   seq: number[]
   stream: string
+}
+
+export type SearchMark = {
+  from: number
+  to: number
+}
+
+export type SearchPosition = {
+  partition: number
+  position: number
+}
+
+export type SearchSnippet = {
+  /** True if it is not the whole text. */
+  cut?: boolean
+  /** The parts that fit the query, in code points of the text, half open. */
+  marks: SearchMark[]
+  text: string
 }
 
 export type TimelineActor = {

@@ -1,0 +1,196 @@
+package chat
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/search"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/text"
+)
+
+func (c *chat) searchRoutes(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "search", Method: http.MethodGet, Path: "/v1/search", Tag: tagReading, Summary: "Search",
+		Description: "Messages that you may read, newest first, and on the first page the names of your threads that fit. " +
+			"The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE and has:link; each part must fit. " +
+			"Words are found in other forms too (menemukan finds temu), those in quotes only as they are. A message that was " +
+			"changed since the index last followed the log is left out; as_of says how far that was.",
+	}, c.search)
+}
+
+type searchIn struct {
+	Query  string `query:"query" doc:"At most 256 characters and 16 words. 422 if it is empty."`
+	Limit  int    `query:"limit" minimum:"1" maximum:"50" default:"20" doc:"The maximum number of messages."`
+	Cursor string `query:"cursor" doc:"The next_cursor of the previous page."`
+}
+
+// Found is a page of what a search found.
+type Found struct {
+	Items      []FoundMessage    `json:"items"`
+	Names      []FoundName       `json:"names" doc:"Your threads whose name or topic fits, newest first, at most 20; on the first page alone."`
+	NextCursor string            `json:"next_cursor,omitempty" doc:"Absent on the last page. A page may have fewer messages than its limit."`
+	AsOf       []search.Position `json:"as_of" doc:"How far the index had read each partition of the log."`
+}
+
+// FoundMessage is a message that fits, as it reads now.
+type FoundMessage struct {
+	ThreadID  string         `json:"thread_id"`
+	MessageID gotong.EventID `json:"message_id"`
+	Seq       uint64         `json:"seq"`
+	N         uint64         `json:"n" doc:"The ordinal among the thread's messages."`
+	Author    Author         `json:"author"`
+	At        gotong.Instant `json:"at" format:"date-time"`
+	SentAtMS  int64          `json:"sent_at_ms,omitempty" doc:"Of an imported message: its original time."`
+	SentBy    string         `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
+	Revision  uint64         `json:"revision"`
+	Snippet   search.Snippet `json:"snippet"`
+}
+
+// FoundName is a name that fits.
+type FoundName struct {
+	Kind    string         `json:"kind" enum:"thread"`
+	ID      string         `json:"id"`
+	Snippet search.Snippet `json:"snippet"`
+}
+
+// maxFoundNames bounds the names of one answer.
+const maxFoundNames = 20
+
+func (c *chat) search(ctx context.Context, in *searchIn) (*httpapi.Out[Found], error) {
+	q, err := search.Parse(in.Query)
+	if err != nil {
+		return nil, err
+	}
+	var before gotong.EventID
+	if in.Cursor != "" {
+		name, err := httpapi.ByID.Name(ctx, in.Cursor)
+		if err != nil {
+			return nil, err
+		}
+		if before, err = gotong.ParseEventID(name); err != nil {
+			return nil, gotong.NewError(gotong.CodeCursorInvalid, "The cursor is malformed; leave it out for the first page.")
+		}
+	}
+	author, err := c.authorOf(ctx, q.From)
+	if err != nil {
+		return nil, err
+	}
+	extents, names, err := c.extents(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	page, err := search.Search{Store: c.Texts, Views: c.Views}.Find(ctx, q, author, extents, before, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := Found{Items: c.found(ctx, page.Hits), Names: names, AsOf: page.AsOf}
+	if in.Cursor != "" {
+		out.Names = []FoundName{}
+	}
+	if !page.Next.IsZero() {
+		out.NextCursor = httpapi.ByID.Cursor(ctx, page.Next.String())
+	}
+	return httpapi.Reply(out, nil)
+}
+
+func (c *chat) found(ctx context.Context, hits []search.Hit) []FoundMessage {
+	var ids []string
+	for _, h := range hits {
+		ids = append(ids, h.Event.Actor.UserID)
+	}
+	names, list := c.Names(ctx, slices.Compact(slices.Sorted(slices.Values(ids)))), make([]FoundMessage, 0, len(hits))
+	for _, h := range hits {
+		if m, ok := messageOf(h.Event, names); ok {
+			list = append(list, FoundMessage{
+				m.ThreadID, m.MessageID, m.Seq, m.N, m.Author, m.At, m.SentAtMS, m.SentBy, m.Revision, h.Snippet,
+			})
+		}
+	}
+	return list
+}
+
+// authorOf returns the id of the user with this user name or, if there is none, the
+// name itself, which may be an id. It reveals nothing: only what the caller may read is
+// found.
+func (c *chat) authorOf(ctx context.Context, name string) (string, error) {
+	if name == "" {
+		return "", nil
+	}
+	claim := gotong.Claim{Space: user.ClaimUsername, Name: user.Username(name)}
+	snap, err := c.Store.Load(ctx, store.Need{Claims: []gotong.Claim{claim}})
+	return cmp.Or(snap.Claims[claim].ID(), name), err
+}
+
+// extents returns the threads in which the caller may search, those created last
+// first, and the names among them that fit.
+func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Extent, names []FoundName, err error) {
+	ids, err := c.ownThreads(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	me, names := viewer(ctx), []FoundName{}
+	for part := range slices.Chunk(ids, store.MaxOwners) {
+		streams := make([]gotong.Stream, len(part))
+		for i, id := range part {
+			streams[i] = gotong.NewStream(thread.Name, id)
+		}
+		looks, _, err := c.Views.Look(ctx, me, streams, nil, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		for i := range looks {
+			l, t := &looks[i], docOf(looks[i].State)
+			if !l.Grant.Readable || q.In != "" && q.In != l.Stream.ID() && text.Fold(q.In) != text.Fold(t.Name) {
+				continue
+			}
+			access, err := c.places.Resolve(ctx, c.Store, l.Stream, []gotong.Viewer{me}, []gotong.Grant{l.Grant})
+			if err != nil {
+				return nil, nil, err
+			}
+			list = append(list, search.Extent{Stream: l.Stream, Access: access[0]})
+			title := strings.TrimSpace(t.Name + " " + t.Topic)
+			if marks, ok := q.MatchName(title); ok && len(names) < maxFoundNames {
+				names = append(names, FoundName{thread.Name, l.Stream.ID(), search.SnippetOf(title, marks)})
+			}
+		}
+	}
+	return list, names, nil
+}
+
+// ownThreads returns the ids of the threads of which the caller may be a member, newest
+// first, each once.
+func (c *chat) ownThreads(ctx context.Context) (ids []string, err error) {
+	ranges, err := c.listings(ctx, "", "")
+	if err != nil {
+		return nil, err
+	}
+	var lines []httpapi.Line
+	for len(ranges) > 0 {
+		part := ranges[:min(len(ranges), maxListings)]
+		ranges = ranges[len(part):]
+		snap, err := c.Store.Load(ctx, store.Need{Ranges: part})
+		if err != nil {
+			return nil, err
+		}
+		for i, rows := range snap.Ranges {
+			lines = append(lines, httpapi.Lines(rows, "")...)
+			if len(rows) == store.MaxRead {
+				part[i].To = rows[len(rows)-1].Key.Name // which comes again, and is dropped below
+				ranges = append(ranges, part[i])
+			}
+		}
+	}
+	slices.SortFunc(lines, func(a, b httpapi.Line) int { return cmp.Compare(b.Name, a.Name) })
+	for _, line := range slices.Compact(lines) {
+		ids = append(ids, line.ID)
+	}
+	return ids, nil
+}

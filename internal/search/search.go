@@ -1,0 +1,186 @@
+package search
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+// Store is the store as a search reads it.
+type Store interface {
+	store.Loader
+	store.Texts
+}
+
+// Search finds messages. Both fields are required.
+type Search struct {
+	Store Store
+	Views *view.Views
+}
+
+// Extent is a stream in which a viewer searches, and what they may see of it.
+type Extent struct {
+	Stream gotong.Stream
+	Access gotong.Access
+}
+
+// Hit is a message that fits, as the viewer sees it now.
+type Hit struct {
+	Event   view.Event // of type message.posted
+	Snippet Snippet
+}
+
+// Page is what a search found, newest first.
+type Page struct {
+	Hits []Hit
+	Next gotong.EventID // the next page is before this message; zero: there is none
+	AsOf []Position     // of the partitions that have a commit
+}
+
+// Position is how far the index had read a partition when the search began.
+type Position struct {
+	Partition gotong.Partition `json:"partition"`
+	Position  uint64           `json:"position"`
+}
+
+// The bounds of one search: how long it may take, and how often it asks the index
+// again because of what it proposed too little is shown.
+const (
+	patience  = 5 * time.Second
+	maxRounds = 10
+)
+
+// candidate is a message that the index proposes.
+type candidate struct {
+	row
+	stream gotong.Stream
+}
+
+// Find returns the newest messages that fit the query, at most limit, of those before
+// the message before, unless that is zero. author is the id of the user whom
+// [Query.From] names. All extents are of one viewer.
+func (s Search) Find(
+	ctx context.Context, q Query, author string, extents []Extent, before gotong.EventID, limit int,
+) (page Page, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if page.AsOf, err = s.asOf(ctx); err != nil || len(extents) == 0 {
+		return page, err
+	}
+	f := store.Finding{Collection: Messages, Words: q.lists(author), Before: before, Since: q.After, Limit: limit + 1}
+	if end := gotong.NewEventID(q.Before, 0); q.Before > 0 && (before.IsZero() || end.Compare(before) < 0) {
+		f.Before = end
+	}
+	for range maxRounds {
+		list, err := s.candidates(ctx, f, extents)
+		for i := 0; i < len(list) && err == nil && len(page.Hits) <= limit; i++ {
+			var hit *Hit
+			if hit, err = s.shown(ctx, q, author, &list[i], extents[0].Access.Viewer); err == nil {
+				f.Before = list[i].ID
+			}
+			if hit != nil {
+				page.Hits = append(page.Hits, *hit)
+			}
+		}
+		switch {
+		case len(page.Hits) > limit:
+			page.Hits = page.Hits[:limit]
+			page.Next = page.Hits[limit-1].Event.ID
+			return page, nil
+		case err != nil && ctx.Err() != nil && len(page.Hits) == 0:
+			return page, gotong.NewError(gotong.CodeBusy, "The search took too long; add a word, in:, from: or a date.")
+		case err != nil && ctx.Err() == nil:
+			return page, err
+		case err == nil && len(list) < f.Limit:
+			return page, nil
+		case err != nil:
+			page.Next = f.Before
+			return page, nil
+		}
+	}
+	page.Next = f.Before
+	return page, nil
+}
+
+// candidates returns the newest messages that the index proposes of the extents, a
+// part of the extents at a time.
+func (s Search) candidates(ctx context.Context, f store.Finding, extents []Extent) (list []candidate, err error) {
+	for part := range slices.Chunk(extents, store.MaxOwners) {
+		access := make(map[string]*gotong.Access, len(part))
+		f.Owners = nil
+		for i := range part {
+			id := part[i].Stream.ID()
+			f.Owners, access[id] = append(f.Owners, id), &part[i].Access
+		}
+		f.Keep = func(_ store.Text, d store.Document) bool {
+			var r row
+			a := access[d.Key.Owner]
+			return json.Unmarshal(d.Body, &r) == nil && a != nil && a.Sees(r.Rev, r.Audience, r.Seq)
+		}
+		docs, err := s.Store.FindTexts(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			c := candidate{stream: gotong.NewStream(thread.Name, d.Key.Owner)}
+			if err := json.Unmarshal(d.Body, &c.row); err != nil {
+				return nil, err
+			}
+			list = append(list, c)
+		}
+	}
+	slices.SortFunc(list, func(a, b candidate) int { return b.ID.Compare(a.ID) })
+	return list[:min(len(list), f.Limit)], nil
+}
+
+// shown returns a message as the viewer sees it now; nil if they do not see it, if
+// it was changed since the index was written, or if it does not fit the query.
+func (s Search) shown(ctx context.Context, q Query, author string, c *candidate, viewer gotong.Viewer) (*Hit, error) {
+	page, err := s.Views.Read(ctx, viewer, view.Query{Stream: c.stream, From: c.Seq - 1, To: c.Seq, Limit: 1})
+	switch code := gotong.CodeOf(err); {
+	case err != nil && ctx.Err() == nil && (code == gotong.CodeNotFound || code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable):
+		return nil, nil //nolint:nilnil // there is nothing to show
+	case err != nil:
+		return nil, errors.Join(err, ctx.Err())
+	case len(page.Events) == 0:
+		return nil, nil //nolint:nilnil // as above
+	}
+	e := page.Events[0]
+	posted, ok := e.Data.(thread.Posted)
+	text, _ := e.Content.(thread.Text)
+	if !ok || e.ID != c.ID || posted.Revision != c.Revision || text.Body == "" && len(c.Has) == 0 || author != "" && e.Actor.UserID != author {
+		return nil, nil //nolint:nilnil // as above
+	}
+	for _, what := range q.has {
+		if !slices.Contains(c.Has, what) && (what != hasLink || !linked(text.Body)) {
+			return nil, nil //nolint:nilnil // as above
+		}
+	}
+	marks, fits := q.Match(text.Body)
+	if !fits {
+		return nil, nil //nolint:nilnil // as above
+	}
+	return &Hit{e, SnippetOf(text.Body, marks)}, nil
+}
+
+// asOf returns how far the index has read each partition.
+func (s Search) asOf(ctx context.Context) ([]Position, error) {
+	list, need := []Position{}, store.Need{}
+	for p := range gotong.Partition(gotong.Partitions) {
+		need.Cursors = append(need.Cursors, store.CursorKey{Reader: Name, Partition: p})
+	}
+	snap, err := s.Store.Load(ctx, need)
+	for _, key := range need.Cursors {
+		if at := snap.Cursors[key]; at > 0 {
+			list = append(list, Position{key.Partition, at})
+		}
+	}
+	return list, err
+}
