@@ -144,7 +144,7 @@ check: tidy-check vet lint test ## what to run before a commit
 fuzz: install ## run each fuzz target for FUZZTIME (5s, or 30000x for a count)
 	@dirs=$$(grep -rlE '^func Fuzz' --include='*_test.go' --exclude-dir=node_modules . | xargs -n1 dirname | sort -u); \
 	for dir in $$dirs; do \
-		targets=$$($(GO) test -list '^Fuzz' $$dir); \
+		targets=$$($(GO) test -list '^Fuzz' $$dir | sort -u); \
 		for target in $$(grep '^Fuzz' <<<"$$targets"); do \
 			echo "fuzz $$dir $$target"; \
 			$(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$dir; \

@@ -57,6 +57,9 @@ func TestLogIsTheSameThereAndBack(t *testing.T) {
 // TestEveryKindIsCopied: after a long random run in which every command of
 // every kind had an effect, the documents are the same in a copy.
 func TestEveryKindIsCopied(t *testing.T) {
+	if testing.Short() {
+		t.Skip("as long a run as it takes; TestLogIsTheSameThereAndBack has shorter ones")
+	}
 	random := rand.New(rand.NewPCG(1, 2))
 	v := newVillage(t, newMemory(), random.IntN)
 	defer v.close()

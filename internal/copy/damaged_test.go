@@ -48,7 +48,7 @@ func newDamaged(t *testing.T) *damaged {
 	path := filepath.Join(t.TempDir(), "gotong.db")
 	d := &damaged{t: t, path: path, s: openSQLite(t, path), tables: map[string]*table{}}
 	t.Cleanup(func() { _ = d.s.Close() })
-	pick := rand.New(rand.NewPCG(8, 5))
+	pick := rand.New(rand.NewPCG(19, 5)) // a short log: each change is looked for in all of it
 	v := newVillage(t, d.s, pick.IntN)
 	for rounds := 0; d.short() != ""; rounds++ {
 		if rounds == 200 {
@@ -161,7 +161,9 @@ func (d *damaged) changed(tab *table, what string, rows [][]any) (f found, made 
 		return f, false // the schema itself refuses it
 	}
 	defer func() { check(d.t, d.put(tab, tab.rows)) }()
-	f.read = d.read(what)
+	if !strings.HasPrefix(tab.name, "doc_") { // no read of events needs a document
+		f.read = d.read(what)
+	}
 	err := logcheck.Run(d.t.Context(), d.s, logcheck.Options{
 		Codec: options().Codec, Fault: func(*logcheck.Fault) { f.check = true },
 	})

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"gotong.dev/gotong"
@@ -84,13 +85,24 @@ func run(ctx context.Context, from, to store.Whole) error {
 	return err
 }
 
-// small is a log with some of everything that goes in few calls.
+// small returns a log with some of everything that goes in few calls. The log is made
+// once; each test has its own seal.
 func small(t *testing.T) *noted {
 	t.Helper()
-	return sized(t, 300)
+	making.Lock()
+	defer making.Unlock()
+	if made == nil {
+		made = sized(t, 300)
+	}
+	return &noted{&own{made.Whole, ""}, made.keys}
 }
 
-// sized is a log of so many commands that is the same every time.
+var (
+	making sync.Mutex
+	made   *noted
+)
+
+// sized makes a log of so many commands that is the same every time.
 func sized(t *testing.T, commands int) *noted {
 	t.Helper()
 	n := uint64(7)
@@ -98,13 +110,27 @@ func sized(t *testing.T, commands int) *noted {
 		n = n*6364136223846793005 + 1442695040888963407
 		return int(n>>33) % most
 	})
-	t.Cleanup(v.close)
+	defer v.close()
 	v.live(commands)
 	v.side()
 	lasting := gotong.Key{Collection: "session", Owner: v.person(), Name: "lasting"}
 	check(t, v.s.SetRegister(t.Context(), lasting, 0, []byte("secret"), 0))
 	return v.s
 }
+
+// own is a store with a seal of its own.
+type own struct {
+	store.Whole
+	sealed string
+}
+
+func (o *own) State(ctx context.Context) (store.State, error) {
+	state, err := o.Whole.State(ctx)
+	state.Sealed = o.sealed
+	return state, err
+}
+
+func (o *own) Seal(_ context.Context, note string) error { o.sealed = note; return nil }
 
 // TestCopyResumesAfterAnyInterruption: whichever call to either side is the
 // last one, and whether or not it took effect, the same copy again has the same
@@ -120,10 +146,9 @@ func TestCopyResumesAfterAnyInterruption(t *testing.T) {
 
 func killedAnywhere(t *testing.T, side string, after bool) {
 	t.Helper()
-	want := small(t)
+	want := small(t).holdings(t, 100)
 	for n := 0; ; n += later(n) {
-		from, to := note(newMemory()), note(newMemory())
-		copied(t, want, from)
+		from, to := small(t), note(newMemory())
 		ends := map[string]store.Whole{"source": from, "target": to}
 		ends[side] = &cut{ends[side], n, after}
 		if err := run(t.Context(), ends["source"], ends["target"]); err == nil {
@@ -140,8 +165,8 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 			t.Fatalf("%s, call %d: a half copy looks like a whole one (%v)", side, n, err)
 		}
 		check(t, run(t.Context(), from, to))
-		same(t, want, to)
-		check(t, errors.Join(from.Close(), to.Close()))
+		want.same(t, to)
+		check(t, to.Close())
 	}
 }
 
@@ -149,27 +174,27 @@ func killedAnywhere(t *testing.T, side string, after bool) {
 // a short test when many came before.
 func later(n int) int {
 	if testing.Short() {
-		return 1 + n/6
+		return 1 + n/3
 	}
 	return 1
 }
 
 // TestImportResumesAfterAnyInterruption: the same with a file as the source.
 func TestImportResumesAfterAnyInterruption(t *testing.T) {
-	want := small(t)
-	path := exported(t, want)
+	log := small(t)
+	path, want := exported(t, log), log.holdings(t, 100)
 	for n := 0; ; n += later(n) {
 		to := note(newMemory())
 		file, err := logcopy.OpenFile(t.Context(), path, options())
 		check(t, err)
 		_, err = logcopy.Run(t.Context(), file, &cut{to, n, n%2 == 0}, options())
 		if err == nil {
-			same(t, want, to)
+			want.same(t, to)
 			return
 		}
 		_, err = logcopy.Run(t.Context(), file, to, options())
 		check(t, err)
-		same(t, want, to)
+		want.same(t, to)
 		check(t, to.Close())
 	}
 }

@@ -44,7 +44,11 @@ func (g *growing) ReadPartition(
 // TestLogInUseHasNoFaults: a log in which users run all commands has no faults
 // while it is checked, in one part or in several.
 func TestLogInUseHasNoFaults(t *testing.T) {
-	for seed := range uint64(4) {
+	seeds := uint64(4)
+	if testing.Short() {
+		seeds = 1
+	}
+	for seed := range seeds {
 		s := newMemory()
 		pick := rand.New(rand.NewPCG(seed, 9))
 		v := newVillage(t, s, pick.IntN)

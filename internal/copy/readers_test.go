@@ -98,7 +98,7 @@ func TestCopyMakesReadersDocumentsAgain(t *testing.T) {
 	check(t, err)
 	step := 7
 	if testing.Short() {
-		step = 43
+		step = 160
 	}
 	for n := 0; ; n += step {
 		to := newMemory()

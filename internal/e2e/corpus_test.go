@@ -42,11 +42,11 @@ type export struct {
 	followers []*follower
 }
 
-// exports are the own sample and what the corpus folder holds.
+// exports are the own sample and, without -short, what the corpus folder holds.
 func exports(t *testing.T) []*export {
 	t.Helper()
 	files := must(filepath.Glob("../../testdata/irc/*.txt"))(t)
-	if dir := os.Getenv(corpusEnv); dir != "" {
+	if dir := os.Getenv(corpusEnv); dir != "" && !testing.Short() {
 		files = append(files, must(filepath.Glob(filepath.Join(dir, "*.txt")))(t)...)
 	}
 	list := make([]*export, 0, len(files))

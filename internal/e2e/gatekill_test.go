@@ -62,12 +62,17 @@ type kill struct {
 // TestGatesSurviveKills kills a server at every write around the opening, the vote
 // and the close of a gate, before and after the write: the gate closes once, with
 // the outcome that the votes before it give, and no answered vote is lost. In two
-// cases the server is killed at all of these writes; without -short, also in one
-// case per write, and GOTONG_SOAK adds cases with random kills.
+// cases the server is killed at all of these writes (in a short run under the race
+// detector, in one case after each); without -short, also in one case per write, and
+// GOTONG_SOAK adds cases with random kills.
 func TestGatesSurviveKills(t *testing.T) {
 	onlySQLite(t)
 	plans := map[string][]kill{}
-	for _, when := range []string{"before", "after"} {
+	whens := []string{"after", "before"}
+	if raceDetector && testing.Short() {
+		whens = whens[:1]
+	}
+	for _, when := range whens {
 		seen := map[string]int{}
 		for step, writes := range gateWrites {
 			for _, write := range writes {

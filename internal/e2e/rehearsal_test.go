@@ -83,6 +83,9 @@ func (n noting) Submit(
 // see what the last ones saw; and what was asked in any is answered in the end
 // as it was the first time.
 func TestRehearsal(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long; internal/copy has a shorter one")
+	}
 	t.Setenv(engineEnv, "") // it has engines of its own
 	began := time.Now()
 	places := []string{

@@ -58,7 +58,7 @@ func (d *deck) draw() (card int) {
 // killed again and again. Each gets every event, in order by stream, and repetitions
 // under one id.
 func TestWebhooksLoseNothing(t *testing.T) {
-	events, kills, hooked := size(5000, 600), 5, size(80, 20)
+	events, kills, hooked := size(5000, 300), 5, size(80, 16)
 	if os.Getenv("GOTONG_SOAK") != "" {
 		events, kills = 50_000, 20
 	}

@@ -21,8 +21,8 @@ type spoken struct{ id, text string }
 func corpus(t *testing.T) (days map[string][]spoken) {
 	t.Helper()
 	dir := os.Getenv("GOTONG_CORPUS")
-	if dir == "" {
-		t.Skip("GOTONG_CORPUS names no folder of chat exports")
+	if dir == "" || testing.Short() {
+		t.Skip("GOTONG_CORPUS names no folder of chat exports, or the run is short")
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
 	if err != nil || len(files) == 0 {

@@ -117,42 +117,36 @@ func TestRoleMatrix(t *testing.T) {
 	if want = append(want, "moderator", "outsider", "system"); !slices.Equal(columns, want) || len(cells) != len(kind.Commands)-1 {
 		t.Fatalf("the matrix has %d commands by %q, the kind %d by %q", len(cells), columns, len(kind.Commands)-1, want)
 	}
-	for _, phase := range append(cases.OpenPhases(), "") {
-		if letters[phase] == 0 {
-			t.Fatalf("the phase %s has no letter", phase)
+	for _, open := range append(cases.OpenPhases(), "") {
+		if letters[open] == 0 {
+			t.Fatalf("the phase %s has no letter", open)
 		}
+		v, gate := phase(t, letters[open])
 		for _, c := range kind.Commands {
 			switch row := cells[c.Name]; {
 			case c.Name == cases.CmdCreate:
 			case len(row) != len(columns):
 				t.Errorf("%s has %d of %d entries", c.Name, len(row), len(columns))
 			default:
-				tryRow(t, letters[phase], c, row, columns)
+				v.tryRow(letters[open], gate, c, row, columns)
 			}
 		}
 	}
 }
 
-// tryRow gives a command as each role in one phase.
-func tryRow(t *testing.T, letter rune, c gotong.Type, row, columns []string) {
-	t.Helper()
+// tryRow runs a command as each role, each in a copy of a village in one phase.
+func (v *village) tryRow(letter rune, gate uint64, c gotong.Type, row, columns []string) {
+	v.t.Helper()
 	others := map[string]gotong.Actor{"author": ani, "moderator": mod, "system": system}
-	var v *village // as long as nothing was accepted
-	var gate uint64
 	for i, role := range columns {
-		if v == nil {
-			v, gate = phase(t, letter)
-		}
+		v := &village{World: v.Fork(), t: v.t, s: v.s}
 		actor, is := others[role]
 		if !is {
 			actor = communitytest.User(role)
 		}
 		_, err := v.Try(actor, v.s, v.command(c, gate))
 		if want := row[i] == "*" || strings.ContainsRune(row[i], letter); (err == nil) != want {
-			t.Errorf("%c %s by %s: %v, want accepted: %t", letter, c.Name, role, err, want)
-		}
-		if err == nil {
-			v = nil
+			v.t.Errorf("%c %s by %s: %v, want accepted: %t", letter, c.Name, role, err, want)
 		}
 	}
 }

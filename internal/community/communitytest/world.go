@@ -2,6 +2,7 @@ package communitytest
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"time"
@@ -58,6 +59,22 @@ func Run(t T, kinds ...gotong.Kind) *World {
 		w.checkTypes(k)
 	}
 	return w
+}
+
+// Fork returns a copy of the world. Commands in one do not change the other.
+func (w *World) Fork() *World {
+	w.t.Helper()
+	fork := *w
+	fork.rows, fork.viewers = slices.Clone(w.rows), slices.Clone(w.viewers)
+	fork.heads, fork.docs, fork.writers, fork.claims = maps.Clone(w.heads), maps.Clone(w.docs), maps.Clone(w.writers), maps.Clone(w.claims)
+	fork.replay = map[string]func(gotong.Event) error{}
+	for name := range w.replay {
+		fork.replay[name] = w.kinds[name].Replay()
+	}
+	for _, r := range w.rows {
+		fork.checkReplay(w.kinds[r.event.Stream.Kind()], r)
+	}
+	return &fork
 }
 
 // User returns an actor without special rights.

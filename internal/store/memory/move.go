@@ -64,33 +64,28 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 	err = s.read(ctx, func() error {
 		switch section {
 		case store.AllStreams:
-			rows.Streams, rows.Next = page(s.heads, after, limit, func(k gotong.Stream, h gotong.Head) (string, store.StreamRow) {
-				return string(k), store.StreamRow{Stream: k, Head: h}
-			})
+			rows.Streams, rows.Next = page(s.heads, after, limit, func(k gotong.Stream) string { return string(k) },
+				func(k gotong.Stream, h gotong.Head) store.StreamRow { return store.StreamRow{Stream: k, Head: h} })
 		case store.AllRecords:
-			rows.Records, rows.Next = page(s.records, after, limit, func(k gotong.RequestKey, r store.Record) (string, store.Record) {
-				return mark(string(k.Stream), k.Actor, k.RequestID), cloneRecord(r)
-			})
+			rows.Records, rows.Next = page(s.records, after, limit,
+				func(k gotong.RequestKey) string { return mark(string(k.Stream), k.Actor, k.RequestID) },
+				func(_ gotong.RequestKey, r store.Record) store.Record { return cloneRecord(r) })
 		case store.AllClaims:
-			rows.Claims, rows.Next = page(s.claims, after, limit, func(k gotong.Claim, by gotong.Stream) (string, store.ClaimRow) {
-				return mark(k.Space, k.Name), store.ClaimRow{Claim: k, Stream: by}
-			})
+			rows.Claims, rows.Next = page(s.claims, after, limit, func(k gotong.Claim) string { return mark(k.Space, k.Name) },
+				func(k gotong.Claim, by gotong.Stream) store.ClaimRow { return store.ClaimRow{Claim: k, Stream: by} })
 		case store.AllRegisters:
-			rows.Registers, rows.Next = page(s.live(), after, limit, func(k gotong.Key, r store.Register) (string, store.Register) {
-				return mark(k.Collection, k.Owner, k.Name), r
-			})
+			rows.Registers, rows.Next = page(s.live(), after, limit, keyMark, func(_ gotong.Key, r store.Register) store.Register { return r })
 		case store.AllCursors:
 			moved := maps.Clone(s.cursors)
 			maps.DeleteFunc(moved, func(_ store.CursorKey, at uint64) bool { return at == 0 })
-			rows.Cursors, rows.Next = page(moved, after, limit, func(k store.CursorKey, at uint64) (string, store.CursorRow) {
-				row := store.CursorRow{Reader: k.Reader, Partition: k.Partition, Position: at}
-				return mark(k.Reader, fmt.Sprintf("%02d", k.Partition)), row
-			})
+			rows.Cursors, rows.Next = page(moved, after, limit,
+				func(k store.CursorKey) string { return mark(k.Reader, fmt.Sprintf("%02d", k.Partition)) },
+				func(k store.CursorKey, at uint64) store.CursorRow {
+					return store.CursorRow{Reader: k.Reader, Partition: k.Partition, Position: at}
+				})
 		case store.AllJobs:
-			rows.Jobs, rows.Next = page(s.jobs, after, limit, func(k jobKey, j store.Job) (string, store.Job) {
-				j.Body = slices.Clone(j.Body)
-				return mark(k.queue, k.id), j
-			})
+			rows.Jobs, rows.Next = page(s.jobs, after, limit, func(k jobKey) string { return mark(k.queue, k.id) },
+				func(_ jobKey, j store.Job) store.Job { j.Body = slices.Clone(j.Body); return j })
 		case store.AllDocuments:
 			all := map[gotong.Key][]byte{}
 			for at, shelf := range s.documents {
@@ -98,8 +93,8 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 					all[gotong.Key{Collection: at.collection, Owner: at.owner, Name: name}] = body
 				}
 			}
-			rows.Documents, rows.Next = page(all, after, limit, func(k gotong.Key, body []byte) (string, store.Document) {
-				return mark(k.Collection, k.Owner, k.Name), store.Document{Key: k, Body: slices.Clone(body)}
+			rows.Documents, rows.Next = page(all, after, limit, keyMark, func(k gotong.Key, body []byte) store.Document {
+				return store.Document{Key: k, Body: slices.Clone(body)}
 			})
 		default:
 			return fmt.Errorf("memory: no section %d", section)
@@ -110,6 +105,8 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 }
 
 func mark(parts ...string) string { return strings.Join(parts, "\x00") }
+
+func keyMark(k gotong.Key) string { return mark(k.Collection, k.Owner, k.Name) }
 
 // live returns every register that has not expired.
 func (s *Store) live() map[gotong.Key]store.Register {
@@ -126,24 +123,22 @@ func (s *Store) live() map[gotong.Key]store.Register {
 }
 
 // page returns the rows after a mark, in order of their marks.
-func page[K comparable, V, R any](all map[K]V, after string, limit int, read func(K, V) (string, R)) (rows []R, next string) {
-	type marked struct {
-		mark string
-		row  R
-	}
-	var found []marked
-	for k, v := range all {
-		if at, row := read(k, v); after == "" || at > after {
-			found = append(found, marked{at, row})
+func page[K comparable, V, R any](
+	all map[K]V, after string, limit int, mark func(K) string, read func(K, V) R,
+) (rows []R, next string) {
+	keys, marks := map[string]K{}, []string(nil)
+	for k := range all {
+		if at := mark(k); after == "" || at > after {
+			keys[at], marks = k, append(marks, at)
 		}
 	}
-	slices.SortFunc(found, func(a, b marked) int { return cmp.Compare(a.mark, b.mark) })
-	if most := store.Bound(limit); len(found) > most {
-		found = found[:most]
-		next = found[most-1].mark
+	slices.Sort(marks)
+	if most := store.Bound(limit); len(marks) > most {
+		marks = marks[:most]
+		next = marks[most-1]
 	}
-	for _, f := range found {
-		rows = append(rows, f.row)
+	for _, at := range marks {
+		rows = append(rows, read(keys[at], all[keys[at]]))
 	}
 	return rows, next
 }
