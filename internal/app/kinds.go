@@ -126,6 +126,6 @@ func chatRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 
 func (a *App) chatOptions(rules thread.Rules) chat.Options {
 	return chat.Options{
-		Options: a.membersOptions(), Signals: whispers{a.hub.Signals(), a.pusher}, Marks: a.store, Now: a.now, Rules: rules, Texts: a.store,
+		Options: a.membersOptions(), Signals: whispers{a.hub.Signals(), a}, Marks: a.store, Now: a.now, Rules: rules, Texts: a.store,
 	}
 }

@@ -176,7 +176,10 @@ func (a *App) traceRequest(r *http.Request) (context.Context, func(route string,
 
 func (a *App) inbox() *inbox.Box {
 	return &inbox.Box{Options: inbox.Options{
-		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: func(userID string) { a.hub.Signals().Changed(userID) },
+		Store: a.store, Views: a.views, Codec: a.codec, Now: a.now, Changed: func(userID string) {
+			a.hub.Signals().Changed(userID)
+			a.marked(userID, gotong.NewStream(user.Name, userID))
+		},
 	}}
 }
 

@@ -28,7 +28,7 @@ func (a *App) newPusher(secret []byte) (*push.Pusher, error) {
 		return chat.NewReading(a.chatOptions(thread.Rules{Accounts: accountsOf(&a.cfg), Lenders: gotong.LendersOf(rulesOf(a.kinds))}))
 	})
 	return push.New(push.Options{
-		Store: a.store, Codec: a.codec, Views: a.views, Clock: a.clock, Guard: a.guard(), Keys: keys, Log: a.log,
+		Store: a.store, Codec: a.codec, Views: a.views, Clock: a.clock, Guard: a.guard(), Keys: keys, Box: a.inbox(), Log: a.log,
 		Delay: a.cfg.PushDelay, Interval: time.Minute,
 		Lives: func(ctx context.Context, login auth.Principal) (bool, error) { return a.auth.Lives(ctx, login) },
 		Looks: a.hub.Signals().Looks,
@@ -53,15 +53,20 @@ func (a *App) pushRoutes() func(*httpapi.API) {
 	return pushapi.Routes(pushapi.Options{Pusher: a.pusher, Look: a.hub.Signals().Look})
 }
 
+// marked has a push of what a user has read withdrawn.
+func (a *App) marked(userID string, stream gotong.Stream) {
+	if a.pusher != nil {
+		a.pusher.Marked(userID, stream)
+	}
+}
+
 // whispers passes signals on, and has pushes of what was read withdrawn.
 type whispers struct {
 	chat.Signals
-	pusher *push.Pusher
+	app *App
 }
 
 func (w whispers) Whisper(stream gotong.Stream, actor gotong.Actor, data []byte) {
 	w.Signals.Whisper(stream, actor, data)
-	if w.pusher != nil {
-		w.pusher.Marked(actor.UserID, stream)
-	}
+	w.app.marked(actor.UserID, stream)
 }

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/advice"
@@ -18,12 +19,13 @@ import (
 )
 
 // readers returns every reader of this server, one row each.
-// asks says whether there is an Edge-Pod that gives advice, and pushes is the
-// planner of pushes.
-func readers(asks bool, pushes reader.Reader) []reader.Reader {
+// asks says whether there is an Edge-Pod that gives advice, and pushes whether
+// pushes are sent, after this delay.
+func readers(asks, pushes bool, delay time.Duration) []reader.Reader {
 	kinds := Kinds()
 	return append([]reader.Reader{
-		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks), inbox.Reader(kinds), pushes,
+		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks),
+		push.Alerting(inbox.Reader(kinds), pushes, delay), push.Planner(pushes, delay),
 		search.Reader(store.NewCodec(kinds)),
 	}, more...)
 }
@@ -44,12 +46,12 @@ func handlers(a *App) []reader.Handler {
 
 // Readers returns every reader of a server, for tools that make their documents
 // again.
-func Readers() []reader.Reader { return readers(false, push.Planner(false, 0)) }
+func Readers() []reader.Reader { return readers(false, false, 0) }
 
 // collections returns every collection of documents: those of the kinds, then
 // those of the readers.
 func collections(kinds []gotong.Kind) []string {
-	return append(store.Collections(kinds), reader.Collections(readers(false, push.Planner(false, 0)))...)
+	return append(store.Collections(kinds), reader.Collections(readers(false, false, 0))...)
 }
 
 func (a *App) newReaders(b Build) (*reader.Runner, error) {
@@ -62,7 +64,7 @@ func (a *App) newReaders(b Build) (*reader.Runner, error) {
 				}
 			},
 		},
-	}, readers(a.pod.Asks(), push.Planner(a.pusher != nil, a.cfg.PushDelay)), handlers(a))
+	}, readers(a.pod.Asks(), a.pusher != nil, a.cfg.PushDelay), handlers(a))
 	if err != nil {
 		return nil, err
 	}

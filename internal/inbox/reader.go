@@ -187,12 +187,18 @@ func ordinary(roles []string) bool {
 	})
 }
 
-// Changed returns the users into whose lists these changes of documents put items.
-func Changed(changes []store.Change) map[string]bool {
-	users := map[string]bool{}
+// Changed returns the users into whose lists these changes of documents put items, and
+// when the first of them came.
+func Changed(changes []store.Change) map[string]gotong.Instant {
+	users := map[string]gotong.Instant{}
 	for _, ch := range changes {
-		if ch.Key.Collection == lists && !strings.Contains(ch.Key.Owner, "/") {
-			users[ch.Key.Owner] = true
+		if ch.Key.Collection != lists || strings.Contains(ch.Key.Owner, "/") || ch.Body == nil {
+			continue
+		}
+		if i, err := itemOf(store.Document{Key: ch.Key, Body: ch.Body}); err == nil {
+			if at, ok := users[ch.Key.Owner]; !ok || i.At < at {
+				users[ch.Key.Owner] = i.At
+			}
 		}
 	}
 	return users

@@ -188,21 +188,36 @@ func kindOf(e gotong.Event, i listed, me string) Kind {
 // alerts reports whether a message concerns the user, by what they have set for its
 // thread and its kind.
 func (l *look) alerts(s *Shown, mute store.Register, inList bool) bool {
-	level := l.set.Threads[s.Stream.ID()]
-	switch {
-	case s.Kind == "" || l.off(s.Kind):
-		return false
-	case s.Kind == Siaga:
-		return true
-	case level == user.Nothing:
-		return false
-	case s.Kind == Message && (inList || level == user.MentionsOnly):
-		return false
-	}
 	var m struct {
 		Mute int64 `json:"mute"`
 	}
-	return json.Unmarshal(mute.Body, &m) != nil || m.Mute <= l.Now().Milli()
+	_ = json.Unmarshal(mute.Body, &m) // without a register, nothing is muted
+	return Alerts(l.set, s.Stream, s.Kind, m.Mute > l.Now().Milli()) && !(inList && s.Kind == Message)
+}
+
+// Alerts reports whether a message that concerns a user so alerts them, by what they
+// have set; muted: they mute its thread.
+func Alerts(set user.Settings, stream gotong.Stream, k Kind, muted bool) bool {
+	level := set.Threads[stream.ID()]
+	switch {
+	case k == "", slices.Contains(set.Off, string(k)):
+		return false
+	case k == Siaga:
+		return true
+	default:
+		return !muted && level != user.Nothing && (k != Message || level != user.MentionsOnly)
+	}
+}
+
+// Concerns returns how a message concerns a user as it reads now; empty if it has no
+// text for them. answers: it replies to one of their own; role is theirs among the
+// members of the thread.
+func Concerns(e gotong.Event, userID string, answers bool, role string) Kind {
+	i := listed{Item: Item{Answers: answers}}
+	if !ordinary([]string{role}) {
+		i.Roles = []string{role}
+	}
+	return kindOf(e, i, userID)
 }
 
 // Alert returns how a message concerns a user now, of the kind [Message] if it is only

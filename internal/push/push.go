@@ -16,6 +16,7 @@
 package push
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ import (
 	"gotong.dev/gotong/internal/auth"
 	"gotong.dev/gotong/internal/clock"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
@@ -74,6 +76,22 @@ func Planner(on bool, delay time.Duration) reader.Reader {
 	}}
 }
 
+// Alerting returns the reader of inboxes, which also makes a job for each user into whose
+// list it puts an item.
+func Alerting(r reader.Reader, on bool, delay time.Duration) reader.Reader {
+	read := r.Read
+	r.Read = func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
+		step, err := read(docs, run)
+		for userID, at := range inbox.Changed(step.Changes) {
+			if on {
+				step.Jobs = append(step.Jobs, store.Job{Queue: queue, ID: string(gotong.NewStream("user", userID)), Due: at.Add(delay)})
+			}
+		}
+		return step, err
+	}
+	return r
+}
+
 // Reading is what a user has read of a thread. A message whose ordinal is above Floor
 // counts as unread.
 type Reading struct {
@@ -93,6 +111,7 @@ type Options struct {
 	Clock clock.Clock
 	Guard *outbound.Guard
 	Keys  *Keys
+	Box   *inbox.Box
 	Log   *slog.Logger
 
 	Delay    time.Duration // before a message is announced
@@ -136,16 +155,21 @@ func (p *Pusher) Handler() reader.Handler {
 		if err != nil {
 			return reader.Done, err
 		}
-		t := &turn{Pusher: p, stream: stream}
-		if err = t.thread(ctx); err != nil || t.next == 0 {
+		t := p.turn(stream)
+		if stream.Kind() == thread.Name {
+			err = t.thread(ctx)
+		} else {
+			err = t.users(ctx, []string{stream.ID()})
+		}
+		if err != nil || t.next == 0 {
 			return reader.Done, err
 		}
 		return reader.TooEarly(t.next), nil
 	}}
 }
 
-// Marked notes that a user marked something of a thread as read, so that a push of it
-// is withdrawn. It does not block.
+// Marked notes that a user marked something of a thread, or of their inbox, as read, so
+// that a push of it is withdrawn. It does not block.
 func (p *Pusher) Marked(userID string, stream gotong.Stream) {
 	select {
 	case p.marks <- marked{userID, stream}:
@@ -163,7 +187,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 			return group.Wait()
 		case m := <-p.marks:
 			group.Go(func() error {
-				t := &turn{Pusher: p, stream: m.stream}
+				t := p.turn(m.stream)
 				reg, err := store.ReadRegister(ctx, p.Store, stateKey(m.stream, m.userID))
 				if err == nil && reg.Version > 0 { // they were sent something
 					err = t.users(ctx, []string{m.userID})
@@ -177,7 +201,7 @@ func (p *Pusher) Run(ctx context.Context) error {
 	}
 }
 
-// turn is one run about a thread.
+// turn is one run about a thread, or about the inbox of the user with this stream.
 type turn struct {
 	*Pusher
 	stream gotong.Stream
@@ -185,6 +209,14 @@ type turn struct {
 
 	next gotong.Instant // when to decide again; 0: when something happens
 	lock sync.Mutex     // guards next
+}
+
+func (p *Pusher) turn(stream gotong.Stream) *turn {
+	about := Payload{V: 1, Type: "thread", Stream: stream}
+	if stream.Kind() != thread.Name {
+		about = Payload{V: 1, Type: "inbox"}
+	}
+	return &turn{Pusher: p, stream: stream, about: about}
 }
 
 func (t *turn) again(at gotong.Instant) {
@@ -255,11 +287,17 @@ func (t *turn) users(ctx context.Context, ids []string) error {
 	var list []*user
 	for _, id := range ids {
 		u := &user{turn: t, id: id, version: snap.Registers[stateKey(t.stream, id)].Version}
+		u.reading = func(ctx context.Context) (Reading, error) { return u.Reading(ctx, u.viewer(), t.stream) }
 		if err := errors.Join(parse(snap.Registers[accountKey(id)], &u.account), parse(snap.Registers[stateKey(t.stream, id)], &u.State)); err != nil {
 			return err
 		}
 		if len(u.List) > 0 {
 			list = append(list, u)
+		}
+	}
+	if t.stream.Kind() != thread.Name {
+		for _, u := range list {
+			return cmp.Or(u.readInbox(ctx), u.serve(ctx))
 		}
 	}
 	for part := range slices.Chunk(list, batch) {

@@ -14,6 +14,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/store"
 )
@@ -28,7 +29,7 @@ func TestAPushAnnouncesAndWithdraws(t *testing.T) {
 	phone.want()
 	w.pass(time.Second)
 	phone.want(1)
-	want := push.Payload{V: 1, Type: "thread", Stream: talk, N: 1, Unread: 1, Badge: 1, AtMS: at.Add(delay).Milli()}
+	want := push.Payload{V: 1, Type: "thread", Stream: talk, Kind: inbox.Message, N: 1, Unread: 1, Badge: 1, AtMS: at.Add(delay).Milli()}
 	if phone.got[0] != want {
 		t.Errorf("got %+v, want %+v", phone.got[0], want)
 	}
@@ -37,8 +38,7 @@ func TestAPushAnnouncesAndWithdraws(t *testing.T) {
 		t.Errorf("headers %v", h)
 	}
 	w.mark("siti", 1, "")
-	w.pusher.Marked("siti", talk)
-	w.run2(w.pusher)
+	w.marked("siti", talk)
 	phone.want(1, 0)
 	tablet.want(1)
 	if phone.sent[1].Get("Topic") != h.Get("Topic") || phone.sent[1].Get("Urgency") != "low" {
@@ -161,7 +161,7 @@ func TestWhatIsPushedInSpiteOfALevel(t *testing.T) {
 		w.pass(delay)
 		phone.want(append(want, 2)...)
 		last := len(phone.got) - 1
-		if !phone.got[last].Siaga || phone.sent[last].Get("Urgency") != "high" {
+		if phone.got[last].Kind != inbox.Siaga || phone.sent[last].Get("Urgency") != "high" {
 			t.Errorf("%+v %v", phone.got[last], phone.sent[last])
 		}
 	}
@@ -350,5 +350,31 @@ func TestEndpointsAreGuarded(t *testing.T) {
 	w.pass(delay)
 	if len(good.sent) != 1 || len(inside.sent) != 1 {
 		t.Errorf("%d and %d requests, want one each", len(good.sent), len(inside.sent))
+	}
+}
+
+// TestTheInboxIsPushed: an invitation, which no thread announces.
+func TestTheInboxIsPushed(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	me, rt := gotong.Viewer{UserID: "siti", Role: gotong.RoleUser}, gotong.Stream("group/ent-rt")
+	w.check(w.box.ReadAll(t.Context(), me, inbox.ID{Number: uint64(w.clock.Now()), Partition: gotong.Partitions - 1}))
+	w.do(wati, rt, group.CmdCreate, group.Create{Name: "CANARY", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	w.do(wati, rt, group.CmdInvite, group.Invite{UserID: "siti"})
+	w.pass(delay - time.Second)
+	phone.want()
+	w.pass(time.Second)
+	phone.want(1)
+	if got := phone.got[0]; got.Type != "inbox" || got.Kind != inbox.Invited || got.Stream != rt || got.Group != "" {
+		t.Errorf("got %+v", got)
+	}
+	w.do(siti, rt, group.CmdAccept, group.Accept{}) // the invitation is over
+	w.marked("siti", "user/siti")
+	phone.want(1, 0)
+	w.do(wati, talk, thread.CmdPost, thread.Post{Body: "Siti, sudah?"})
+	w.pass(2 * interval)
+	phone.want(1, 0, 1)
+	if got := phone.got[2]; got.Type != "thread" {
+		t.Errorf("a message is pushed as %+v", got)
 	}
 }

@@ -78,7 +78,7 @@ func (u *user) headers(text Payload) http.Header {
 	switch {
 	case text.Unread == 0:
 		urgency = "low"
-	case text.Direct, text.Siaga:
+	case text.Direct, weight[text.Kind] > 0:
 		urgency = "high"
 	}
 	return http.Header{

@@ -13,6 +13,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	settings "gotong.dev/gotong/internal/community/user"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
 )
@@ -21,9 +22,9 @@ import (
 type Payload struct {
 	V      int           `json:"v"` // 1
 	Type   string        `json:"type"`
-	Stream gotong.Stream `json:"stream"`
+	Stream gotong.Stream `json:"stream,omitempty"`
+	Kind   inbox.Kind    `json:"kind,omitempty"` // of the messages that are announced, the most urgent; of the newest item of the inbox
 	Direct bool          `json:"direct,omitempty"`
-	Siaga  bool          `json:"siaga,omitempty"` // an emergency is among what is announced
 	Group  string        `json:"group,omitempty"` // its name, if everybody may know of it
 	N      uint64        `json:"n"`               // the ordinal of the newest message that was announced
 	AtMS   int64         `json:"at_ms"`
@@ -52,21 +53,34 @@ type user struct {
 	account
 	State
 	version uint64    // of the register of the state
-	news    []message // of others, visible now, that were not announced; newest first
+	news    []message // what others did, visible now, that was not announced; newest first
+	reading func(ctx context.Context) (Reading, error)
 }
 
 type message struct {
-	n     uint64
-	at    gotong.Instant
-	siaga bool // an emergency, which no setting silences
+	n    uint64
+	at   gotong.Instant
+	kind inbox.Kind
+	of   gotong.Stream // of an item of the inbox
 }
+
+func byN(a, b message) int { return cmp.Compare(a.n, b.n) }
+
+// weight is how urgent a message is.
+var weight = map[inbox.Kind]int{inbox.Reply: 1, inbox.Mention: 2, inbox.Siaga: 3}
 
 func (u *user) viewer() gotong.Viewer {
 	return gotong.Viewer{UserID: u.id, Role: u.List[len(u.List)-1].Login.Role}
 }
 
-// read finds the news. Messages of an import, those from before the first
-// subscription, and old ones are not announced.
+// since returns from when on something is announced: nothing from before the first
+// subscription, and nothing old.
+func (u *user) since() gotong.Instant {
+	first := slices.MinFunc(u.List, func(a, b Subscription) int { return cmp.Compare(a.At, b.At) })
+	return max(first.At, u.Clock.Now().Add(-tooOld))
+}
+
+// read finds the news of a thread. Messages of an import are not announced.
 func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 	var set settings.Settings
 	if body, ok := snap.Store.Documents[gotong.SettingsRef(u.id).Key]; ok {
@@ -74,11 +88,12 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 			return fmt.Errorf("push: settings of %s: %w", u.id, err)
 		}
 	}
-	first := slices.MinFunc(u.List, func(a, b Subscription) int { return cmp.Compare(a.At, b.At) })
-	since := max(first.At, u.Clock.Now().Add(-tooOld))
+	doc, _ := gotong.Doc[thread.Thread](snap.State, thread.ThreadKey(u.stream.ID()))
+	role := gotong.MembershipOf(snap.State, thread.Chain(doc, u.stream)[0], u.id).Role
+	since := u.since()
 	for i := range snap.Rows {
 		stored := &snap.Rows[i]
-		if stored.Type != thread.EvPosted || stored.At < since || !grant.Sees(stored.Seq, stored.Audience) {
+		if stored.Type != thread.EvPosted || stored.At <= since || !grant.Sees(stored.Seq, stored.Audience) {
 			continue
 		}
 		row, err := snap.Row(i)
@@ -87,12 +102,11 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		}
 		e, _ := row.Shown(grant.Sees, u.id)
 		d, _ := e.Data.(thread.Posted)
-		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) || d.SentAtMS > 0 || d.DeletedAtMS > 0 || d.Held {
+		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) || d.SentAtMS > 0 {
 			continue
 		}
-		m := message{n: d.N, at: e.At, siaga: d.Siaga}
-		switch level := set.Threads[u.stream.ID()]; {
-		case m.siaga, level == "", level == settings.MentionsOnly && u.answers(snap, d.ReplySeq):
+		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), role)}
+		if inbox.Alerts(set, u.stream, m.kind, false) {
 			u.news = append(u.news, m)
 		}
 	}
@@ -109,6 +123,27 @@ func (u *user) answers(snap *view.Snapshot, seq uint64) bool {
 		}
 	}
 	return false
+}
+
+// maxItems bounds the unread items of an inbox that are looked at.
+const maxItems = 50
+
+// readInbox finds the news of the user's inbox: the items that the thread of a message
+// does not announce.
+func (u *user) readInbox(ctx context.Context) error {
+	page, err := u.Box.List(ctx, u.viewer(), inbox.Query{Limit: maxItems, Unread: true})
+	since, unread := u.since(), 0
+	for _, i := range page.Items {
+		direct := i.Kind == inbox.Added && i.Event != nil && i.Event.Type == thread.EvCreated
+		switch i.Kind {
+		case inbox.Added, inbox.Invited, inbox.GateOpened, inbox.GateClosing, inbox.Decided:
+			if unread++; i.At > since && !direct {
+				u.news = append(u.news, message{n: i.ID.Number, at: i.At, kind: i.Kind, of: i.Stream})
+			}
+		}
+	}
+	u.reading = func(context.Context) (Reading, error) { return Reading{Readable: true, Unread: unread}, nil }
+	return err
 }
 
 // action is what a user is sent.
@@ -129,7 +164,7 @@ const lookAgain = 30 * time.Second
 // again.
 func (u *user) decide(r Reading) (action, gotong.Instant) {
 	now, unread, waits := u.Clock.Now(), r.Readable && r.Unread > 0, len(u.Left) > 0
-	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, u.N) || r.Muted && !m.siaga })
+	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, u.N) || r.Muted && m.kind != inbox.Siaga })
 	due, retry := gotong.Instant(math.MaxInt64), gotong.Instant(math.MaxInt64)
 	if waits {
 		retry = u.Retry
@@ -161,7 +196,7 @@ func (u *user) decide(r Reading) (action, gotong.Instant) {
 // serve decides for the user and sends, and then looks whether it was read meanwhile.
 func (u *user) serve(ctx context.Context) error {
 	for len(u.news) > 0 || u.Shown > 0 || len(u.Left) > 0 {
-		r, err := u.Reading(ctx, u.viewer(), u.stream)
+		r, err := u.reading(ctx)
 		if err != nil {
 			return err
 		}
@@ -192,14 +227,17 @@ func (u *user) act(ctx context.Context, act action, r Reading) error {
 	list = slices.DeleteFunc(list, func(s Subscription) bool {
 		return act == retract && !s.Withdraw || act == repeat && !slices.Contains(u.Left, s.ID)
 	})
-	text := Payload{V: 1, Type: "thread", Stream: u.stream, Direct: u.about.Direct, Group: u.about.Group}
+	text := u.about
 	if text.Badge, err = u.Badge(ctx, u.viewer()); err != nil {
 		return err
 	}
 	s := State{N: u.N, Sent: u.Sent, Tries: 1, Retry: u.Clock.Now().Add(time.Minute)}
 	if act == announce {
 		s.N, s.Sent = u.news[0].n, u.Clock.Now()
-		text.Siaga = slices.ContainsFunc(u.news, func(m message) bool { return m.siaga })
+		text.Kind = slices.MaxFunc(u.news, func(a, b message) int { return cmp.Compare(weight[a.kind], weight[b.kind]) }).kind
+		if u.news[0].of != "" {
+			text.Stream, text.Kind = u.news[0].of, u.news[0].kind
+		}
 	}
 	if act == repeat {
 		s.Tries = u.Tries + 1
@@ -215,10 +253,7 @@ func (u *user) act(ctx context.Context, act action, r Reading) error {
 		return err
 	}
 	s.Left, s.Retry = u.send(ctx, list, text)
-	if ctx.Err() != nil { // the node ends
-		return ctx.Err()
-	}
-	return u.save(ctx, s)
+	return u.save(context.WithoutCancel(ctx), s)
 }
 
 // save writes the state unless another node has written it.

@@ -34,6 +34,7 @@ import (
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/reader"
@@ -139,27 +140,28 @@ type world struct {
 	pusher   *push.Pusher
 	second   *push.Pusher // of another node
 	reading  chat.Reading
-	planned  [gotong.Partitions]uint64
+	box      *inbox.Box
+	kinds    []gotong.Kind
+	planned  [2][gotong.Partitions]uint64
 	requests int
 	log      bytes.Buffer
 
-	mu    sync.Mutex
-	looks map[string]gotong.Stream
-	ended map[string]bool
-	count map[string]int
+	looks     map[string]gotong.Stream
+	ended     map[string]bool
+	requested chan struct{} // for each request to a push service
 }
 
 func newWorld(tb testing.TB) *world {
 	tb.Helper()
 	w := &world{
 		TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), looks: map[string]gotong.Stream{}, ended: map[string]bool{},
-		count: map[string]int{},
+		requested: make(chan struct{}, 10_000),
 	}
 	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
 	rules := thread.Rules{Lenders: gotong.LendersOf(kinds)}
 	kinds = append(kinds, rules.Kind())
-	w.codec = store.NewCodec(kinds)
+	w.kinds, w.codec = kinds, store.NewCodec(kinds)
 	w.engine = engine.New(engine.Options{Store: w.store, Codec: w.codec, Clock: w.clock})
 	tb.Cleanup(func() {
 		w.check(w.engine.Close(context.Background()))
@@ -170,11 +172,13 @@ func newWorld(tb testing.TB) *world {
 		Options: members.Options{Engine: w.engine, Store: w.store, Codec: w.codec, Views: views}, Marks: w.store, Now: w.clock.Now,
 		Rules: rules,
 	})
+	w.box = &inbox.Box{Options: inbox.Options{Store: w.store, Views: views, Codec: w.codec, Now: w.clock.Now, Changed: func(string) {}}}
 	keys, err := push.NewKeys([]byte("a secret of a server"), "mailto:ops@rt05.id")
 	w.check(err)
 	options := push.Options{
 		Store: w.store, Codec: w.codec, Views: views, Clock: w.clock, Keys: keys, Delay: delay, Interval: interval,
 		Log:   slog.New(slog.NewTextHandler(&w.log, nil)),
+		Box:   w.box,
 		Guard: outbound.New(outbound.Options{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}),
 		Lives: func(_ context.Context, p auth.Principal) (bool, error) { return !w.ended[p.LoginID], nil },
 		Looks: func(userID string, s gotong.Stream) bool { return w.looks[userID] == s },
@@ -183,11 +187,7 @@ func newWorld(tb testing.TB) *world {
 			return push.Reading(r), err
 		},
 		Badge: w.reading.Badge,
-		Count: func(outcome string) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.count[outcome]++
-		},
+		Count: func(string) { w.requested <- struct{}{} },
 	}
 	w.pusher, w.second = push.New(options), push.New(options)
 	w.do(wati, talk, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private})
@@ -256,22 +256,35 @@ func (w *world) mark(userID string, n uint64, more string) {
 // plan makes the jobs of what was committed.
 func (w *world) plan() {
 	w.Helper()
-	planner := push.Planner(true, delay)
-	for p := range gotong.Partition(gotong.Partitions) {
-		rows, err := w.store.ReadPartition(w.Context(), p, w.planned[p], 1<<62, 1<<20)
-		w.check(err)
-		for len(rows) > 0 {
-			n := slices.IndexFunc(rows, func(e store.Event) bool { return e.Position != rows[0].Position })
-			if n < 0 {
-				n = len(rows)
-			}
-			step, err := planner.Read(nil, []reader.Commit{{Partition: p, Position: rows[0].Position, Events: rows[:n]}})
-			w.check(err)
-			w.check(w.store.Advance(w.Context(), store.Step{
-				Reader: planner.Name, Partition: p, From: w.planned[p], To: rows[0].Position, Jobs: step.Jobs,
-			}))
-			w.planned[p], rows = rows[0].Position, rows[n:]
+	for i, r := range []reader.Reader{push.Planner(true, delay), push.Alerting(inbox.Reader(w.kinds), true, delay)} {
+		for p := range gotong.Partition(gotong.Partitions) {
+			w.advance(r, p, &w.planned[i][p])
 		}
+	}
+}
+
+// advance moves a reader to the end of a partition, commit by commit.
+func (w *world) advance(r reader.Reader, p gotong.Partition, at *uint64) {
+	w.Helper()
+	rows, err := w.store.ReadPartition(w.Context(), p, *at, 1<<62, 1<<20)
+	w.check(err)
+	for len(rows) > 0 {
+		n := slices.IndexFunc(rows, func(e store.Event) bool { return e.Position != rows[0].Position })
+		if n < 0 {
+			n = len(rows)
+		}
+		c, docs := reader.Commit{Partition: p, Position: rows[0].Position, Events: rows[:n]}, map[gotong.Key][]byte{}
+		if r.Needs != nil {
+			snap, err := w.store.Load(w.Context(), store.Need{Documents: r.Needs(c)})
+			w.check(err)
+			docs = snap.Documents
+		}
+		step, err := r.Read(docs, []reader.Commit{c})
+		w.check(err)
+		w.check(w.store.Advance(w.Context(), store.Step{
+			Reader: r.Name, Partition: p, From: *at, To: c.Position, Changes: step.Changes, Jobs: step.Jobs,
+		}))
+		*at, rows = c.Position, rows[n:]
 	}
 }
 
@@ -332,24 +345,23 @@ func (d *device) all() string {
 	return strings.Join(d.raw, " ")
 }
 
-// run2 lets a pusher withdraw what was read.
-func (w *world) run2(p *push.Pusher) {
+// marked tells the pusher of a mark, and waits for the request that this causes.
+func (w *world) marked(userID string, stream gotong.Stream) {
 	w.Helper()
+	for len(w.requested) > 0 {
+		<-w.requested
+	}
 	ctx, cancel := context.WithCancel(w.Context())
 	ended := make(chan error)
-	before := w.counted("accepted")
-	go func() { ended <- p.Run(ctx) }()
-	for w.counted("accepted") == before {
-		time.Sleep(time.Millisecond)
+	go func() { ended <- w.pusher.Run(ctx) }()
+	w.pusher.Marked(userID, stream)
+	select {
+	case <-w.requested:
+	case <-time.After(time.Minute):
+		w.Error("a mark causes nothing")
 	}
 	cancel()
 	w.check(<-ended)
-}
-
-func (w *world) counted(outcome string) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.count[outcome]
 }
 
 func (w *world) subscriptions(userID string) []push.Subscription {
