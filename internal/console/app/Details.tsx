@@ -7,12 +7,14 @@ import { Avatar, clean, Dialog, explain, Form, Icon, IconButton, Name } from './
 
 export function Details({ room, onClose }: { room: Room; onClose: () => void }) {
   useModel(room)
+  const { present, home } = room
   const [changing, setChanging] = useState(false)
   const [sure, setSure] = useState(false)
   const [error, setError] = useState('')
+  const [level, setLevel] = useState<string>()
+  useEffect(() => void home.client.request('GET', '/v1/notifications/preferences').then(({ body }) => setLevel(body.threads[room.id] ?? 'all'), () => {}), [])
   useEffect(() => { room.loadMembers().catch((e) => setError(explain(e))) }, [])
   const view = room.view
-  const { present, home } = room
   const leads = !view?.with && (view?.my_role === 'owner' || view?.my_role === 'admin')
   const params = { id: room.id }
   const patch = (body: object) => home.client.request<unknown>('PATCH', '/v1/chat/threads/{id}', { params, body })
@@ -22,6 +24,14 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
         : await home.client.request('PUT', '/v1/chat/threads/{id}/mute', { params, body: {} })
       room.setView(answer.body)
       home.changed()
+    } catch (e) {
+      setError(explain(e))
+    }
+  }
+  const block = async () => {
+    try {
+      await home.client.request('PUT', '/v1/blocks/{user_id}', { params: { user_id: view!.with!.user_id } })
+      setError(t('block.done', { name: clean(view!.with!.name) }))
     } catch (e) {
       setError(explain(e))
     }
@@ -61,6 +71,11 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       <label>{t('thread.topic')}<input name="topic" value={view?.topic ?? ''} maxLength={250} /></label>
       <label>{t('new.icon')}<input name="icon" class="short" value={view?.icon ?? ''} maxLength={16} /></label>
     </Form>}
+    {level !== undefined && <label>{t('level')}<select value={level} onChange={(e) => {
+      const to = e.currentTarget.value
+      setLevel(to)
+      void home.client.request('PATCH', '/v1/notifications/preferences', { body: { threads: { [room.id]: to } } }).catch((e) => setError(explain(e)))
+    }}>{(['all', 'mentions', 'none'] as const).map((l) => <option value={l}>{t(`level.${l}`)}</option>)}</select></label>}
     {!view?.with && <><h3>{t('members')} <span class="soft">{view?.member_count}</span></h3>
     <ul class="list people">
       {members.map((m) => <li key={m.user_id} class="item">
@@ -72,6 +87,7 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
     </ul></>}
     <div class="buttons">
       {view?.my_role && <button type="button" class="plain" aria-pressed={view.muted ?? false} onClick={mute}><Icon name="mute" /> {view.muted ? t('thread.unmute') : t('thread.mute')}</button>}
+      {view?.with && <button type="button" class="plain danger" onClick={block}><Icon name="hand" /> {t('block')}</button>}
       {leads && !changing && <button type="button" class="plain" onClick={() => setChanging(true)}><Icon name="edit" /> {t('thread.rename')}</button>}
       {leads && <button type="button" class="plain" onClick={() => void patch({ archived: !view?.archived_at_ms }).catch((e) => setError(explain(e)))}><Icon name="archive" /> {view?.archived_at_ms ? t('thread.unarchive') : t('thread.archive')}</button>}
       {view?.members === 'own' && !view.with && (sure ? <button type="button" class="primary danger" onClick={leave}>{t('thread.leave.sure')}</button>

@@ -6,7 +6,7 @@ import { memo } from './platform.ts'
 import type { Room, Row } from './room.ts'
 import { summary } from './Sidebar.tsx'
 import type { Aim } from './ThreadScreen.tsx'
-import { Avatar, clean, Dialog, explain, hueOf, Icon, Name, spoken, Text } from './ui.tsx'
+import { Avatar, clean, Dialog, explain, hueOf, Icon, Name, Named, spoken, Text } from './ui.tsx'
 
 const together = 5 * 60_000 // ms between messages of one group
 
@@ -26,18 +26,19 @@ interface RowProps {
   first: boolean
   answered: Row | null | undefined // null: it is not in the window
   tab: boolean
+  shown: boolean
   change: Command | undefined
   onActive: (id: string) => void
   onMenu: (menu: { row: Row; at: DOMRect }) => void
 }
 
-export const MessageRow = memo(({ row, room, first, answered, tab, change, onActive, onMenu }: RowProps) => {
+export const MessageRow = memo(({ row, room, first, answered, tab, shown, change, onActive, onMenu }: RowProps) => {
   const mine = row.userId === room.home.me.userId
   const name = clean(row.name)
   const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
   const hidden = row.deleted || (row.held && row.body === '') || row.withheld || row.erased
   const note = [row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
-  return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
+  return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}${shown ? ' shown' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
     onKeyDown={(e) => {
       if (e.key !== 'Enter' || e.target !== e.currentTarget) return
       e.preventDefault() // else the same key chooses the first action
@@ -49,7 +50,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, change, onAct
       <div class="bubble-line">
         <div class={hidden ? 'bubble off' : 'bubble'}>
           {answered !== undefined && <Quote row={answered} />}
-          {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto"><Text>{body}</Text>{!change && <Space beside={note + time(row.at)} text={body} />}</p>}
+          {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto">{body === row.body ? <Named text={body} mentions={row.mentions} me={room.names} /> : <Text>{body}</Text>}{!change && <Space beside={note + time(row.at)} text={body} />}</p>}
           <span class="meta">{note}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>
             {change && <Way command={change} state={change.state} room={room} />}</span>
         </div>

@@ -3,10 +3,11 @@ import { useEffect, useState } from 'preact/hooks'
 import { dayOrTime, stageName, t, titleOf } from './i18n.ts'
 import type { Home } from './home.ts'
 import type { Matter } from './matter.ts'
+import { pushed, pushOff, pushOn } from './push.ts'
 import { useModel, useTick } from './platform.ts'
 import type { Room } from './room.ts'
 import { LanguageSwitch } from './SignIn.tsx'
-import { Avatar, clean, Dialog, Form, Icon, IconButton, Name, spoken } from './ui.tsx'
+import { Avatar, clean, Dialog, explain, Form, Icon, IconButton, Name, spoken } from './ui.tsx'
 
 export function Sidebar({ home, view, id }: { home: Home; view: string; id: string }) {
   useModel(home)
@@ -19,6 +20,8 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
       <button type="button" class="who" onClick={() => setAccount(true)}>
         <Avatar name={home.me.username} id={home.me.userId} here={home.connected} /><span class="clip"><span class="unseen">{t('account')}: </span><Name>{home.me.username}</Name></span>
       </button>
+      <a class="icon-button bell" href="#/inbox" title={t('inbox')} aria-current={view === 'inbox' ? 'page' : undefined}><Icon name="bell" /><span class="unseen">{t('inbox')}</span>
+        {home.inbox > 0 && <b class="count"><span aria-hidden="true">{home.inbox}</span><span class="unseen">{t('unread', { n: home.inbox })}</span></b>}</a>
       <a class="icon-button" href="#/find" title={t('find.title')} aria-label={t('find.title')}><Icon name="plus" /></a>
     </header>
     <Connection home={home} />
@@ -98,6 +101,24 @@ export function Connection({ home }: { home: Home }) {
   </div>
 }
 
+/** Pushes to this device, where the server sends them and the browser can get them. */
+function PushSwitch({ home }: { home: Home }) {
+  const [on, set] = useState<boolean>()
+  const [error, setError] = useState('')
+  useEffect(() => void pushed(home).then(set), [])
+  if (on === undefined) return null
+  const change = async () => {
+    try {
+      set(on ? await pushOff(home) : await pushOn(home))
+      setError('')
+    } catch (e) {
+      setError(e instanceof DOMException ? t('push.denied') : explain(e))
+    }
+  }
+  return <><button type="button" class="plain" aria-pressed={on} onClick={change}><Icon name={on ? 'mute' : 'bell'} /> {on ? t('push.off') : t('push.on')}</button>
+    <p class="error" role="alert">{error}</p></>
+}
+
 function Account({ home, onClose }: { home: Home; onClose: () => void }) {
   const [name, setName] = useState<string>()
   useEffect(() => void home.client.request('GET', '/v1/auth/me').then(({ body }) => setName(body.name === body.username ? '' : body.name ?? ''), () => {}), [])
@@ -118,6 +139,7 @@ function Account({ home, onClose }: { home: Home; onClose: () => void }) {
     </Form>}
     <h3>{t('language')}</h3>
     <LanguageSwitch />
+    <PushSwitch home={home} />
     {!isSecureContext && <p class="soft">{t('account.insecure')}</p>}
     <div class="buttons"><button type="button" class="plain danger" onClick={leave}><Icon name="out" /> {t('account.signOut')}</button>
       <a class="plain" href="/docs">API</a></div>

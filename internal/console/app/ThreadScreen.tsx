@@ -7,14 +7,14 @@ import { t, titleOf } from './i18n.ts'
 import type { Home } from './home.ts'
 import { MessageRow, PendingRow, DayLine, startsGroup, MessageMenu } from './Message.tsx'
 import { kv, soon, useModel } from './platform.ts'
-import type { Room, Row } from './room.ts'
+import { most, type Room, type Row } from './room.ts'
 import { summary } from './Sidebar.tsx'
 import { Avatar, clean, Icon, IconButton, Name, spoken } from './ui.tsx'
 
 /** What the composer answers or changes. */
 export interface Aim { reply?: Row; edit?: Row }
 
-export function ThreadScreen({ home, id }: { home: Home; id: string }) {
+export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: string }) {
   const room = home.room(id)
   useModel(room, home)
   const [aim, setAim] = useState<Aim>({})
@@ -34,6 +34,22 @@ export function ThreadScreen({ home, id }: { home: Home; id: string }) {
       room.keep()
     }
   }, [room])
+  useEffect(() => { // a link to one message
+    if (at && room.loaded) void room.show(at).catch(() => spoken.say(t('message.gone')))
+  }, [at, room.loaded])
+  useEffect(() => { // while the user looks, no push announces what they see
+    const look = () => home.look(document.visibilityState === 'visible' && document.hasFocus() ? room.stream : null)
+    const timer = setInterval(look, 30_000)
+    look()
+    addEventListener('focus', look)
+    document.addEventListener('visibilitychange', look)
+    return () => {
+      clearInterval(timer)
+      removeEventListener('focus', look)
+      document.removeEventListener('visibilitychange', look)
+      home.look(null)
+    }
+  }, [room, home.connected])
   useEffect(() => { // a connection has come back
     if (home.connected && !room.loaded && !room.loading) void room.load()
   }, [home.connected])
@@ -79,6 +95,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   const list = useRef<HTMLOListElement>(null)
   const place = useRef<Place>({ end: true, id: '', offset: 0 })
   const placed = useRef(false)
+  const sought = useRef('')
   const [above, setAbove] = useState(false)
   const [active, setActive] = useState('')
   const [skipped, setSkipped] = useState(false)
@@ -90,6 +107,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   const remember = () => {
     const b = box.current!
     place.current.end = room.atEnd && b.scrollHeight - b.scrollTop - b.clientHeight < 60
+    room.enough = place.current.end ? Math.min(most, Math.max(90, b.clientHeight >> 3)) : most // rows are about 30 px high
     const first = rowAt(list.current!, b.scrollTop)
     if (first) Object.assign(place.current, { id: first.dataset.id, offset: first.offsetTop - b.scrollTop })
     setAbove(b.scrollHeight - b.scrollTop - b.clientHeight > 400 || !room.atEnd)
@@ -121,6 +139,10 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
       placed.current = true
       const at = list.current?.querySelector<HTMLElement>('[data-id="divider"]')
       if (at) place.current = { end: false, id: 'divider', offset: 96 }
+    }
+    if (room.shown && room.shown !== sought.current && list.current?.querySelector(`[data-id="${CSS.escape(room.shown)}"]`)) {
+      sought.current = room.shown
+      place.current = { end: false, id: room.shown, offset: 96 }
     }
     restore()
     remember()
@@ -170,7 +192,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
             <DayLine key={'day' + row.id} row={row} before={before} />,
             unreadAt === row.id && <li key="divider" data-id="divider" class="divider"><span>{t('thread.unread')}</span></li>,
             <MessageRow key={row.id} row={row} room={room} first={startsGroup(row, before) || unreadAt === row.id} answered={row.replyTo ? known.get(row.replyTo) ?? null : undefined}
-              tab={row.id === tab} change={overlay.get(row.id)} onActive={setActive} onMenu={setMenu} />,
+              tab={row.id === tab} shown={row.id === room.shown} change={overlay.get(row.id)} onActive={setActive} onMenu={setMenu} />,
           ]
         })}
         {room.atEnd && pending.filter((c) => c.type === 'message.post').map((c) =>
@@ -236,6 +258,7 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
   useEffect(() => {
     if (!coarse.matches) field.current?.focus()
   }, [])
+  const names = useNames(room, text, field, setText)
   const count = [...text.trim()].length
   const send = () => {
     const body = text.replace(/^(?:\s*\n)+/, '').trimEnd()
@@ -259,8 +282,12 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
     {(aim.reply || aim.edit) && <div class="aim"><Icon name={aim.edit ? 'edit' : 'reply'} />
       <span class="clip"><b>{aim.edit ? t('message.editing') : t('message.replyTo', { name: clean(aim.reply!.name) })}</b> <span class="soft" dir="auto">{summary(aim.edit ?? aim.reply!)}</span></span>
       <IconButton icon="close" label={t('cancel')} onClick={cancel} /></div>}
+    {names.list.length > 0 && <ul id="names" class="names" role="listbox" aria-label={t('mention.names')}>{names.list.map((n, i) =>
+      <li key={n.name} id={'name' + i} role="option" aria-selected={i === names.at} onMouseDown={(e) => { e.preventDefault(); names.choose(i) }}>
+        <Avatar name={n.shown} id={n.id} /><span class="clip"><b>@<Name>{n.name}</Name></b> {n.shown !== n.name && <span class="soft"><Name>{n.shown}</Name></span>}</span></li>)}</ul>}
     <div class="field">
-      <textarea ref={field} rows={1} value={text} dir="auto" aria-label={t('compose')} placeholder={t('compose')} enterkeyhint={coarse.matches ? 'enter' : 'send'}
+      <textarea ref={field} rows={1} value={text} dir="auto" aria-label={t('compose')} aria-autocomplete="list" aria-controls={names.list.length > 0 ? 'names' : undefined}
+        aria-activedescendant={names.list.length > 0 ? 'name' + names.at : undefined} onKeyUp={names.look} onClick={names.look} placeholder={t('compose')} enterkeyhint={coarse.matches ? 'enter' : 'send'}
         onInput={(e) => {
           setText(e.currentTarget.value)
           if (Date.now() - typed.current > 3000 && e.currentTarget.value !== '' && !aim.edit) {
@@ -269,6 +296,7 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
           }
         }}
         onKeyDown={(e) => {
+          if (names.key(e)) return
           if (e.key === 'Escape' && (aim.edit || aim.reply)) cancel()
           if (e.key !== 'Enter' || e.shiftKey || e.isComposing || e.keyCode === 229 || coarse.matches) return
           e.preventDefault()
@@ -278,6 +306,45 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
     </div>
     {count > longest && <p class="error" role="status">{t('compose.long', { n: count - longest })}</p>}
   </form>
+}
+
+/** The members whose names begin with what stands after an @ before the caret. */
+function useNames(room: Room, text: string, field: RefObject<HTMLTextAreaElement | null>, setText: (text: string) => void) {
+  const [word, setWord] = useState<string>()
+  const [at, setAt] = useState(0)
+  const look = () => {
+    const f = field.current!
+    const found = /(?:^|[^\p{L}\p{N}@._-])@([\p{L}\p{N}._-]{0,64})$/u.exec(f.value.slice(0, f.selectionStart))?.[1]
+    if (found === word) return
+    setWord(found)
+    setAt(0)
+    if (found !== undefined && !room.members) void room.loadMembers().catch(() => {})
+  }
+  useEffect(look, [text])
+  const begins = (s: string | undefined) => s?.toLowerCase().startsWith(word!.toLowerCase())
+  const list = word === undefined ? [] : [
+    ...(room.members ?? []).filter((m) => m.username && m.user_id !== room.home.me.userId && !m.left_at_ms && (begins(m.username) || m.name?.split(' ').some(begins)))
+      .map((m) => ({ id: m.user_id, name: m.username!, shown: m.name ?? m.username! })),
+    ...(begins('here') ? [{ id: 'here', name: 'here', shown: t('mention.here') }] : []),
+  ].slice(0, 6)
+  const choose = (i: number) => {
+    const f = field.current!
+    const caret = f.selectionStart
+    const before = f.value.slice(0, caret - word!.length) + list[i]!.name + ' '
+    setText(before + f.value.slice(caret))
+    setWord(undefined)
+    setTimeout(() => f.setSelectionRange(before.length, before.length), 0)
+  }
+  const key = (e: KeyboardEvent): boolean => {
+    if (list.length === 0 || e.isComposing) return false
+    if (e.key === 'ArrowDown' || e.key === 'ArrowUp') setAt((at + (e.key === 'ArrowDown' ? 1 : list.length - 1)) % list.length)
+    else if (e.key === 'Enter' || e.key === 'Tab') choose(at)
+    else if (e.key === 'Escape') setWord(undefined)
+    else return false
+    e.preventDefault()
+    return true
+  }
+  return { list, at, look, choose, key }
 }
 
 /** Keeps a draft on this device, 300 ms after the last change and when the page is hidden. */

@@ -22,6 +22,9 @@ export class Home extends Model {
   /** Since when the page has not been connected, in ms since 1970; undefined while it is. */
   offlineSince: number | undefined = Date.now()
   loaded = false
+  /** Unread in the inbox, up to 99, and how often it has changed. */
+  inbox = 0
+  inboxTurn = 0
   /** The lists are those of an earlier visit. */
   stale = false
   #closed = false
@@ -35,6 +38,7 @@ export class Home extends Model {
     this.client.on('state', (state) => this.#stateChanged(state))
     this.client.on('pending', () => this.#pendingChanged())
     this.client.on('signal', (s) => {
+      if (s.type === 'inbox') this.countInbox()
       this.rooms.get(s.stream.slice('thread/'.length))?.signalled(s)
     })
     document.addEventListener('visibilitychange', this.#seen)
@@ -69,6 +73,7 @@ export class Home extends Model {
       this.stale = false
       this.#take(threads, cases.body, true)
       void copies.put(this.#key('lists'), { threads, cases: cases.body })
+      this.countInbox()
       this.#follow()
     } catch {
       clearTimeout(this.#timer) // reads end after some tries; the connection goes on trying, and calls again
@@ -146,6 +151,20 @@ export class Home extends Model {
     for (const u of body) this.rooms.get(u.thread_id)?.counted(u.unread, u.n)
     this.changed()
   })
+
+  countInbox = soon(300, async () => {
+    const { body } = await this.client.request('GET', '/v1/notifications/unread-count').catch(() => ({ body: undefined }))
+    if (!body) return
+    this.inbox = body.unread_count
+    this.inboxTurn++
+    this.changed()
+  })
+
+  /** Reports that the user looks at a stream, or at none, so that no push announces its messages. */
+  look(stream: string | null): void {
+    if (this.client.active(stream) || !this.connected) return
+    void this.client.request<unknown>('PUT', '/v1/realtime/active', { body: stream ? { stream } : {} }).catch(() => {})
+  }
 
   /** The name of a group, which a thread without a name of its own bears. */
   groupName(id: string): string | undefined {

@@ -5,6 +5,7 @@ import './style.css'
 import { CaseScreen } from './CaseScreen.tsx'
 import { Find } from './Find.tsx'
 import { Home } from './home.ts'
+import { Inbox } from './Inbox.tsx'
 import { languageModel, t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
 import { Session } from './session.ts'
@@ -13,12 +14,13 @@ import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
 
-const views = ['t', 'c', 'find'] // a thread, a case, finding one
+const views = ['t', 'c', 'find', 'inbox'] // a thread, a case, finding one, what concerns the user
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
   view = ''
   id = ''
+  at = '' // a message of the thread
 
   constructor() {
     super()
@@ -27,8 +29,8 @@ class Route extends Model {
   }
 
   read(): void {
-    const [view = '', id = ''] = location.hash.replace(/^#\/?/, '').split('/')
-    Object.assign(this, { view: views.includes(view) ? view : '', id })
+    const [view = '', id = '', at = ''] = location.hash.replace(/^#\/?/, '').split('/')
+    Object.assign(this, { view: views.includes(view) ? view : '', id, at })
     this.changed()
   }
 }
@@ -59,7 +61,7 @@ function App() {
 
 function Signed({ home }: { home: Home }) {
   useModel(home, route, update)
-  const { view, id } = route
+  const { view, id, at } = route
   useEffect(() => {
     const unread = home.unread > 0 ? `(${home.unread}) ` : ''
     document.title = unread + 'Gotong'
@@ -69,8 +71,9 @@ function Signed({ home }: { home: Home }) {
     <Sidebar home={home} view={view} id={id} />
     <Pane class="pane" aria-label={view === '' ? t('empty.title') : undefined}>
       <Connection home={home} />
-      {view === 't' ? <ThreadScreen home={home} id={id} key={id} />
+      {view === 't' ? <ThreadScreen home={home} id={id} at={at} key={id} />
         : view === 'c' ? <CaseScreen home={home} id={id} key={id} />
+        : view === 'inbox' ? <Inbox home={home} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
     </Pane>

@@ -24,13 +24,17 @@ export interface Row {
   held?: boolean
   erased?: boolean
   reactions: Reaction[]
+  mentions?: Mention[]
   requestId?: string
 }
+
+/** A place in a text, in code points, that names a user, all members or a role. */
+export type Mention = rest.ChatMention
 
 export interface Reaction { emoji: string; users: string[]; count: number }
 
 const page = 60
-const most = 300 // rows of a window; more make a new message slow to draw
+export const most = 300 // rows of a window; more make a new message slow to draw
 const kept = 50 // rows of the copy on this device
 const typingFor = 6000 // ms
 
@@ -52,6 +56,8 @@ export class Room extends Model {
   /** The user had read up to this n when the thread was opened. */
   divider: number | undefined
   open = false
+  /** How many rows to keep above new ones; fewer while its reader is at the end, and has messages drawn as they come. */
+  enough = most
   gone = false
   typing = new Map<string, { name: string; until: number }>()
   present: { count: number; users?: Set<string> } | undefined
@@ -170,13 +176,7 @@ export class Room extends Model {
       this.#marked = Math.max(this.#marked, mark?.n ?? 0)
       const far = mark && this.unread > page - 10
       if (far) {
-        const at = `${this.epoch}:${mark.seq}`
-        const [before, after] = await Promise.all([
-          this.#messages({ limit: 20, before_seq: `${this.epoch}:${mark.seq + 1}` }), this.#messages({ limit: page, after_seq: at }),
-        ])
-        this.rows = [...before.rows, ...after.rows]
-        this.atStart = !before.more
-        this.atEnd = !after.more
+        await this.#around(mark.seq)
       } else {
         const got = await this.#messages({ limit: page })
         this.rows = got.rows
@@ -235,6 +235,28 @@ export class Room extends Model {
     this.changed()
   }
 
+  /** The message that was looked for, which the window then holds. */
+  shown = ''
+
+  /** Moves the window to a message. */
+  async show(id: string): Promise<void> {
+    if (!this.rows.some((r) => r.id === id)) {
+      const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages/{mid}', { params: { id: this.id, mid: id } })
+      await this.#more('newer', () => this.#around(body.seq))
+    }
+    this.shown = id
+    this.changed()
+  }
+
+  async #around(seq: number): Promise<void> {
+    const [before, after] = await Promise.all([
+      this.#messages({ limit: 20, before_seq: `${this.epoch}:${seq + 1}` }), this.#messages({ limit: page, after_seq: `${this.epoch}:${seq}` }),
+    ])
+    this.rows = [...before.rows, ...after.rows]
+    this.atStart = !before.more
+    this.atEnd = !after.more
+  }
+
   /** Leaves the history for the newest messages. */
   async toEnd(): Promise<void> {
     this.fresh = 0
@@ -247,8 +269,8 @@ export class Room extends Model {
 
   #append(rows: Row[]): void {
     let all = [...this.rows, ...rows]
-    if (all.length > most + page) {
-      all = all.slice(-most)
+    if (all.length > this.enough + page / 2) {
+      all = all.slice(-this.enough)
       this.atStart = false
     }
     this.rows = all
@@ -289,9 +311,9 @@ export class Room extends Model {
         return
       }
       case 'message.edited': {
-        const { message_id, revision, body } = e.data
+        const { message_id, revision, body, mentions } = e.data
         return this.#change(message_id, (r) => revision <= r.revision ? r
-          : { ...r, revision, edited: true, ...(body === undefined ? {} : { body, withheld: false }) })
+          : { ...r, revision, edited: true, ...(body === undefined ? {} : { body, mentions: mentions as Mention[], withheld: false }) })
       }
       case 'message.deleted':
         this.home.countSoon()
@@ -408,6 +430,9 @@ export class Room extends Model {
 
   // Writing.
 
+  /** Whether a mention names the user of this page. */
+  names = (m: Mention): boolean => m.user_id === this.home.me.userId || m.group === 'here' || (m.role !== undefined && m.role === this.view?.my_role)
+
   post(body: string, replyTo?: string): Command {
     return this.home.send(this.stream, 'message.post', replyTo ? { body, reply_to: replyTo } : { body })
   }
@@ -458,7 +483,7 @@ function rowOf(m: rest.ChatMessageView): Row {
   return {
     id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, imported: m.sent_by !== undefined, body: m.body,
     at: m.sent_at_ms ?? m.created_at_ms, replyTo: m.reply_to, revision: m.revision, edited: m.edited_at_ms !== undefined,
-    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, erased: m.erased, requestId: m.request_id,
+    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, erased: m.erased, requestId: m.request_id, mentions: m.mentions,
     reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })),
   }
 }
@@ -468,7 +493,7 @@ function rowOfEvent(e: wire.EventThreadMessagePosted): Row {
   return {
     id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', imported: d.sent_by !== undefined, body: d.body ?? '',
     at: d.sent_at_ms ?? Date.parse(e.at), replyTo: d.reply_to, revision: d.revision ?? 0, edited: (d.edited_at_ms ?? 0) > 0,
-    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held, erased: (e as { erased?: boolean }).erased, requestId: e.request_id,
+    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[],
     reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })),
   }
 }

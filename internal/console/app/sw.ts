@@ -2,10 +2,12 @@
 // its assets, and nothing that the API answers.
 declare const ASSETS: string[] // names that have a hash
 declare const VERSION: string // of these assets
+declare const ICON: string // for notifications
 
 const sw = self as unknown as {
   addEventListener(type: string, fn: (event: any) => void): void
-  clients: { claim(): Promise<void> }
+  clients: { claim(): Promise<void>; matchAll(of: object): Promise<Array<{ focus(): Promise<{ navigate(to: string): Promise<unknown> }> }>>; openWindow(to: string): Promise<unknown> }
+  registration: { getNotifications(of: object): Promise<Array<{ close(): void }>>; showNotification(title: string, options: object): Promise<void> }
   skipWaiting(): Promise<void>
 }
 const cacheName = 'gotong-' + VERSION
@@ -26,6 +28,43 @@ sw.addEventListener('activate', (event) => {
 
 sw.addEventListener('message', (event) => {
   if (event.data === 'skip') void sw.skipWaiting()
+})
+
+/** What is pushed: docs/api.md has the fields. */
+interface Push { v: number; type: string; stream: string; direct?: boolean; siaga?: boolean; group?: string; at_ms: number; unread: number; badge: number }
+
+const texts = {
+  id: { one: 'Pesan baru', direct: 'Pesan langsung', siaga: 'Siaga!', group: 'Pesan di ', n: ' belum dibaca' },
+  en: { one: 'A new message', direct: 'A direct message', siaga: 'Emergency!', group: 'A message in ', n: ' unread' },
+}
+
+sw.addEventListener('push', (event) => {
+  let push: Push
+  try { push = event.data.json() } catch { return }
+  if (push.v === 1 && push.type === 'thread') event.waitUntil(notify(push))
+})
+
+/** Shows how much is unread in a thread, or closes what was shown. Nothing is named but what the push names. */
+async function notify(push: Push): Promise<void> {
+  const text = navigator.language.startsWith('id') ? texts.id : texts.en
+  const { badge, stream: tag } = push
+  if ('setAppBadge' in navigator) (navigator as any).setAppBadge(badge).catch(() => {}) // what shows it may not answer
+  if (push.unread === 0) {
+    for (const n of await sw.registration.getNotifications({ tag })) n.close()
+    return
+  }
+  const title = push.siaga ? text.siaga : push.group ? text.group + push.group : push.direct ? text.direct : text.one
+  await sw.registration.showNotification(title, { tag, renotify: true, body: push.unread + text.n, timestamp: push.at_ms, icon: ICON, data: tag })
+}
+
+sw.addEventListener('notificationclick', (event) => {
+  event.notification.close()
+  const to = '/#/t/' + String(event.notification.data).split('/')[1]
+  event.waitUntil((async () => {
+    const page = (await sw.clients.matchAll({ type: 'window' }))[0]
+    if (page) await (await page.focus()).navigate(to)
+    else await sw.clients.openWindow(to)
+  })())
 })
 
 sw.addEventListener('fetch', (event) => {

@@ -3,6 +3,7 @@ import type { ComponentChildren, ComponentProps } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
+import type { Mention } from './room.ts'
 import { Refused } from './session.ts'
 
 const paths = {
@@ -14,7 +15,7 @@ const paths = {
   lock: 'M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3', globe: 'M12 21a9 9 0 1 0 0-18 9 9 0 0 0 0 18zM3 12h18M12 3c3 3 3 15 0 18M12 3c-3 3-3 15 0 18',
   edit: 'M4 20h4L19 9l-4-4L4 16zM13 7l4 4', trash: 'M5 7h14M10 11v6M14 11v6M7 7l1 13h8l1-13M9 7V4h6v3', copy: 'M9 9h11v11H9zM5 15H4V4h11v1',
   case: 'M12 4v16M7 20h10M5 8h14M5 8l-3 6a3.500 3.500 0 0 0 6 0zM19 8l-3 6a3.500 3.500 0 0 0 6 0z', out: 'M9 4H5v16h4M15 8l4 4-4 4M19 12H9', hand: 'M12 3v10M8 6v7M16 6v7M4.500 11.500L8 17c1 2 3 3.500 5 3.500h1a5.500 5.500 0 0 0 5.500-5.500V9',
-  chat: 'M4 5h16v11H10l-5 4v-4H4z', mute: 'M18 16H6c1-1.500 1-3 1-6a5 5 0 0 1 10 0c0 3 0 4.500 1 6zM10 19.500h4M4 4l16 16', archive: 'M4 8h16v12H4zM3 4h18v4H3zM10 12h4', search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4',
+  chat: 'M4 5h16v11H10l-5 4v-4H4z', bell: 'M18 16H6c1-1.500 1-3 1-6a5 5 0 0 1 10 0c0 3 0 4.500 1 6zM10 19.500h4', flag: 'M6 21V4M6 5h12l-2.500 4L18 13H6', pin: 'M9 4h6l-1 6 3 3H7l3-3zM12 13v7', clip: 'M8 12l6-6a3 3 0 0 1 4 4l-8 8a5 5 0 0 1-7-7l8-8', mute: 'M18 16H6c1-1.500 1-3 1-6a5 5 0 0 1 10 0c0 3 0 4.500 1 6zM10 19.500h4M4 4l16 16', archive: 'M4 8h16v12H4zM3 4h18v4H3zM10 12h4', search: 'M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14zM20 20l-4-4',
 } as const
 export type IconName = keyof typeof paths
 
@@ -58,6 +59,18 @@ export function Name({ children }: { children: string }) {
 }
 
 const address = /\b(?:https?:\/\/|mailto:)[^\s<>"'`]+/g
+
+/** A text with the users that it names, whose places count code points. Me: whether that is the user of this page. */
+export function Named({ text, mentions, me }: { text: string; mentions: Mention[] | undefined; me: (m: Mention) => boolean }) {
+  if (!mentions?.length) return <Text>{text}</Text>
+  const points = [...text]
+  let at = 0
+  return <>{mentions.flatMap((m) => {
+    const before = points.slice(at, m.from).join('')
+    at = m.to
+    return [<Text>{before}</Text>, <bdi class={me(m) ? 'mention me' : 'mention'} title={m.name && clean(m.name)}>{points.slice(m.from, m.to).join('')}</bdi>]
+  })}<Text>{points.slice(at).join('')}</Text></>
+}
 
 /** Text as text, with links for web and mail addresses only, and for none with a user before the host. */
 export function Text({ children }: { children: string }) {

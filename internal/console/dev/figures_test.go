@@ -12,6 +12,7 @@ import (
 	"github.com/chromedp/cdproto/heapprofiler"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/performance"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -75,15 +76,48 @@ func TestFigures(t *testing.T) {
 		return used / (1 << 20)
 	}
 	before := heap()
-	p.eval(`window.frames60 = []; (function step(last) { requestAnimationFrame((now) => { frames60.push(now - last); step(now) }) })(performance.now())`, nil)
-	took := posts(1200, time.Second/60)
-	p.await("the last of them", `[...document.querySelectorAll('li[data-row] .text')].at(-1).innerText.startsWith('Pesan 1199:')`)
-	var frames struct{ N, Median, P99, Over50, Over33 float64 }
-	p.eval(`(() => { const f = [...frames60].sort((a, b) => a - b); return { N: f.length, Median: f[f.length >> 1], P99: f[Math.floor(f.length * 0.99)], Over33: f.filter(x => x > 33.4).length, Over50: f.filter(x => x > 50).length } })()`, &frames)
-	t.Logf("1,200 messages in %.1f s (%.0f a second): %+v", took.Seconds(), 1200/took.Seconds(), frames)
-	posts(10_000-1200, 0)
-	p.await("the last of them", `[...document.querySelectorAll('li[data-row] .text')].at(-1).innerText.startsWith('Pesan 8799:')`)
+	empty := open(t, p.ctx, view{width: 1200, height: 800, scale: 1, language: "en-GB"})
+	empty.do(chromedp.Navigate("about:blank"))
+	empty.frames("an empty page", func() time.Duration { return posts(600, time.Second/60) }, 600)
+	p.await("the last of them", `[...document.querySelectorAll('li[data-row] .text')].at(-1).innerText.startsWith('Pesan 599:')`)
+	p.frames("the thread", func() time.Duration {
+		took := posts(1200, time.Second/60)
+		p.await("the last of them", `[...document.querySelectorAll('li[data-row] .text')].at(-1).innerText.startsWith('Pesan 1199:')`)
+		return took
+	}, 1200)
+	posts(8200, 0)
+	p.await("the last of them", `[...document.querySelectorAll('li[data-row] .text')].at(-1).innerText.startsWith('Pesan 8199:')`)
 	var rows int
 	p.eval(`document.querySelectorAll('li[data-row]').length`, &rows)
 	t.Logf("after 10,000 messages: %.1f MB of heap (%.1f before), %d rows", heap(), before, rows)
+}
+
+// frames prints how long frames and the work of the page's main thread take while n
+// messages are posted. The same of an empty page, which gets nothing, shows what is
+// the machine's.
+func (p *tab) frames(name string, run func() time.Duration, n int) {
+	p.t.Helper()
+	cpu := func() (of map[string]float64) {
+		var list []*performance.Metric
+		p.do(chromedp.ActionFunc(func(ctx context.Context) (err error) {
+			list, err = performance.GetMetrics().Do(ctx)
+			return err
+		}))
+		of = map[string]float64{}
+		for _, m := range list {
+			of[m.Name] = m.Value * 1000
+		}
+		return of
+	}
+	p.do(page.BringToFront(), performance.Enable().WithTimeDomain(performance.EnableTimeDomainThreadTicks))
+	before := cpu()
+	p.eval(`window.frames = []; (function step(last) { window.stepping = requestAnimationFrame((now) => { frames.push(now - last); step(now) }) })(performance.now())`, nil)
+	took := run()
+	after := cpu()
+	var f struct{ N, Median, P99, Over33, Over50 float64 }
+	p.eval(`(() => { cancelAnimationFrame(stepping); const f = [...frames].sort((a, b) => a - b)
+		return { N: f.length, Median: f[f.length >> 1], P99: f[Math.floor(f.length * 0.99)], Over33: f.filter(x => x > 33.4).length, Over50: f.filter(x => x > 50).length } })()`, &f)
+	per := func(metric string) float64 { return (after[metric] - before[metric]) / float64(n) }
+	p.t.Logf("%s, while %d messages are posted in %.1f s: %+v; CPU time of the main thread per message: %.2f ms (script %.2f, style %.2f, layout %.2f)",
+		name, n, took.Seconds(), f, per("TaskDuration"), per("ScriptDuration"), per("RecalcStyleDuration"), per("LayoutDuration"))
 }

@@ -111,6 +111,7 @@ func worker(files map[string][]byte, assets []string) error {
 	options := common()
 	options.EntryPoints = []string{app + "/sw.ts"}
 	options.Define = map[string]string{
+		"ICON":    fmt.Sprintf("%q", "/"+assets[slices.IndexFunc(assets, func(name string) bool { return strings.Contains(name, "icon-192-") })]),
 		"ASSETS":  "[" + strings.Join(list, ",") + "]",
 		"VERSION": fmt.Sprintf("%q", hash([]byte(strings.Join(assets, "\n")))),
 	}

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	browserpkg "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/serviceworker"
 	"github.com/chromedp/chromedp"
 )
 
@@ -181,4 +183,65 @@ func settings(t *testing.T, in context.Context, v village) {
 	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Sudah dibetulkan"}, nil)
 	p.eval(`location.hash = '#/'`, nil)
 	p.await("no count in the title", `document.title === 'Gotong'`)
+}
+
+// concerns: a mention reaches the inbox, whose item leads to the message; names are
+// completed while one writes; a push shows a notification and a later one closes it.
+func concerns(t *testing.T, in context.Context, v village) {
+	eko, fitri := v.person(t, "Eko"), v.person(t, "Fitri")
+	thread := eko.thread("Banjir", fitri)
+	for i := range 90 {
+		fitri.send("POST", thread+"/messages/send", map[string]string{"body": fmt.Sprintf("Air naik %d cm", i)}, nil)
+		if i == 3 {
+			fitri.send("POST", thread+"/messages/send", map[string]string{"body": "Tolong @eko cek pompa, @siapa saja"}, nil)
+		}
+	}
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.signIn(v.address, eko)
+	p.await("that it is counted", `document.querySelector('.bell .count span')?.innerText === '1'`)
+	p.click(".bell")
+	p.await("the inbox", `document.querySelector('.inbox .item')?.innerText.includes('mentioned you')`)
+	p.click("details summary")
+	p.await("settings", `document.querySelectorAll('details input[type=checkbox]').length > 2`)
+	p.fits("the inbox")
+	p.clean("inbox")
+	p.click(".inbox .item")
+	p.await("the message", `document.querySelector('.row.shown .mention.me')?.innerText === '@eko' && document.querySelectorAll('.mention').length === 1`)
+	p.await("that it is in view", `(() => { const r = document.querySelector('.row.shown').getBoundingClientRect(); return r.top > 0 && r.bottom < innerHeight })()`)
+	p.await("that it is read", `!document.querySelector('.bell .count')`)
+	p.clean("a message that was looked for")
+	p.do(chromedp.Focus(".composer textarea", chromedp.ByQuery), chromedp.SendKeys(".composer textarea", "Siap @fi", chromedp.ByQuery))
+	p.await("the names", `document.querySelector('.names [aria-selected=true]')?.innerText.includes('@Fitri')`)
+	p.fits("the names")
+	p.clean("names")
+	p.do(press("Enter"))
+	p.await("the name", `document.querySelector('.composer textarea').value === 'Siap @Fitri ' && !document.querySelector('.names')`)
+	p.click(".send")
+	p.await("the mention", `[...document.querySelectorAll('.mine .mention')].some(e => e.innerText === '@Fitri' && !e.classList.contains('me'))`)
+
+	p.await("a service worker", `!!navigator.serviceWorker.controller`)
+	worker := make(chan serviceworker.RegistrationID, 64)
+	chromedp.ListenTarget(p.ctx, func(event any) {
+		if e, ok := event.(*serviceworker.EventWorkerRegistrationUpdated); ok {
+			for _, r := range e.Registrations {
+				if strings.HasPrefix(r.ScopeURL, "http://"+v.address) && !r.IsDeleted {
+					select {
+					case worker <- r.RegistrationID:
+					default:
+					}
+				}
+			}
+		}
+	})
+	p.do(browserpkg.GrantPermissions([]browserpkg.PermissionType{browserpkg.PermissionTypeNotifications}).WithOrigin("http://"+v.address), serviceworker.Enable())
+	id := <-worker
+	push := func(unread int) {
+		data := fmt.Sprintf(`{"v":1,"type":"thread","stream":"thread/x","group":"RT 05","n":12,"at_ms":1795968000000,"unread":%d,"badge":%d}`, unread, unread)
+		p.do(serviceworker.DeliverPushMessage("http://"+v.address, id, data))
+	}
+	const shown = `navigator.serviceWorker.ready.then(r => r.getNotifications()).then(l => l.map(n => n.title + ': ' + n.body).join())`
+	push(3)
+	p.await("a notification", shown+`.then(s => s === 'A message in RT 05: 3 unread')`)
+	push(0)
+	p.await("that it is closed", shown+`.then(s => s === '')`)
 }
