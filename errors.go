@@ -53,6 +53,8 @@ type Error struct {
 	Code   Code
 	Detail string
 	Fields []FieldError
+
+	RetryAfterS int // the whole seconds after which it may succeed; 0: unknown
 }
 
 func (e *Error) Error() string { return string(e.Code) + ": " + e.Detail }

@@ -1,5 +1,7 @@
 package gotong
 
+import "cmp"
+
 // Role is the platform role of an account; a closed set.
 type Role string
 
@@ -52,7 +54,15 @@ type Fact struct {
 	Content  any      // erasable: texts, names, reasons; nil where there is none
 	Counted  bool     // raises the stream's Count by one (a message's ordinal)
 	Erases   []uint64 // seqs of earlier events of the stream whose content is erased, ascending
+
+	// Actor, if set, stands in the event instead of the command's, so that nobody who
+	// reads it learns who acted. Not in the first fact of a decision: the first event
+	// of a commit names the actor of its request.
+	Actor Actor
 }
+
+// By returns the actor of the event: that of the command, unless the fact has one.
+func (f *Fact) By(cmd Actor) Actor { return cmp.Or(f.Actor, cmd) }
 
 // Event is one committed fact with its payloads as the types of its kind.
 type Event struct {

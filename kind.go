@@ -204,6 +204,7 @@ type EventType struct {
 	Data      Type
 	Content   *Type     // nil if the event has none
 	Retention Retention // of the content
+	Unseen    bool      // its audience is a role that nobody has: it is in the log for rules and the record alone
 }
 
 // Retention is the class that decides how long the content of an event is kept.
@@ -224,6 +225,9 @@ const (
 
 // Of returns the event type with this class of content.
 func (t EventType) Of(r Retention) EventType { t.Retention = r; return t }
+
+// OfRecord returns the event type as one that no viewer sees.
+func (t EventType) OfRecord() EventType { t.Unseen = true; return t }
 
 // EventOf returns an event type with data D and no content.
 func EventOf[D any](name string) EventType { return EventType{Name: name, Data: TypeOf[D](name)} }

@@ -1,5 +1,7 @@
 package gotong
 
+import "cmp"
+
 // MaxNewcomerHours bounds [Policy.NewcomerHours].
 const MaxNewcomerHours = 720
 
@@ -17,10 +19,23 @@ type Policy struct {
 	// NewcomerHours is for how long the messages of a new member are held for
 	// review in threads of all members; 0: they are not.
 	NewcomerHours int `json:"newcomer_hours"`
+
+	// FlagAt is how many reports flag a message; 0 is 3. HideAt is how many hide it,
+	// once, for an hour at most, if AutoHide is set; 0 is 5.
+	FlagAt   int  `json:"flag_at,omitempty"`
+	HideAt   int  `json:"hide_at,omitempty"`
+	AutoHide bool `json:"auto_hide,omitempty"`
 }
+
+// FlagsAt returns how many reports flag a message.
+func (p Policy) FlagsAt() int { return cmp.Or(p.FlagAt, 3) }
+
+// HidesAt returns how many reports hide a message.
+func (p Policy) HidesAt() int { return cmp.Or(p.HideAt, 5) }
 
 // Check reports what is wrong with the policy.
 func (p Policy) Check(c *Check) {
+	c.That(p.FlagAt >= 0 && p.FlagAt <= 100 && p.HideAt >= 0 && p.HideAt <= 100, "policy", "flag_at and hide_at must be 0 to 100")
 	c.That(p.NewcomerHours >= 0 && p.NewcomerHours <= MaxNewcomerHours, "policy", "newcomer_hours must be 0 to 720")
 }
 

@@ -191,7 +191,9 @@ func TestCanaries(t *testing.T) {
 	if w.call(0, w.ann.AccessToken, http.MethodGet, path+"/messages/"+on.MessageID, nil, &own); !own.Held || own.Body != "kata buruk KANARI-ON" {
 		t.Errorf("the author gets %+v", own)
 	}
-	w.call(0, w.ann.AccessToken, http.MethodPost, path+"/messages/"+on.MessageID+"/review", map[string]any{"decision": "release"}, nil)
+	w.call(0, w.ann.AccessToken, http.MethodPost, "/v1/moderations", map[string]any{
+		"content_id": strings.TrimPrefix(path, "/v1/chat/threads/") + ":" + on.MessageID, "moderation_action": "publish_now",
+	}, nil)
 	if held() || shown.Body == "" || len(w.reviews(path).Items) != 0 {
 		t.Errorf("not released: %+v", shown)
 	}

@@ -199,9 +199,17 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	joko.do("remove-reaction", with{thread, message, "%F0%9F%92%AA"}, nil)
 	joko.do("get-presence", with{thread}, nil)
 	wati.do("edit-message", with{thread, message}, m{"body": "Kerja bakti hari Minggu jam 6, kumpul di pos.", "revision": 0})
-	wati.do("review-message", with{thread, message}, m{"decision": "hold", "hold_minutes": 15})
+	offer := thread + ":" + joko.do("send-message", with{thread}, m{"body": "Dijual murah, hubungi saya!"})["message_id"].(string)
+	wati.do("decide-content", nil, m{
+		"content_id": offer, "moderation_action": "block", "reason_code": "spam", "reasoning": "Bukan tempat jualan.",
+		"violations": []m{{"category": "spam", "severity": "low"}},
+	})
+	joko.do("appeal-decision", with{offer}, m{"reason": "Untuk kas RT."})
 	wati.do("list-reviews", with{thread}, nil)
-	wati.do("review-message", with{thread, message}, m{"decision": "release"})
+	wati.do("review-queue", with{"?limit=20"}, nil)
+	wati.do("open-content", with{offer}, nil)
+	wati.do("decide-content", nil, m{"content_id": offer, "moderation_action": "publish_with_warning", "reason_code": "iklan"})
+	wati.do("get-moderation", with{offer}, nil)
 	wati.do("get-thread-timeline", with{thread, "?limit=20"}, nil)
 	wati.do("get-event-proof", with{"thread", thread, "1"}, nil)
 	second := wati.do("send-message", with{thread}, m{"body": "Salah kirim", "reply_to": message})
@@ -210,7 +218,7 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	return thread, message
 }
 
-func (s *story) members(wati, joko *teller, thread string) {
+func (s *story) members(wati, joko *teller, thread, message string) {
 	endah := s.join("Bu.Endah")
 	wati.do("add-member", with{thread}, m{"user_id": endah.id, "role": "member"})
 	wati.do("list-members", with{thread}, nil)
@@ -220,6 +228,7 @@ func (s *story) members(wati, joko *teller, thread string) {
 	wati.do("unban-member", with{thread, endah.id}, nil)
 	wati.do("add-member", with{thread}, m{"user_id": endah.id, "role": "member"})
 	wati.do("remove-member", with{thread, endah.id}, nil)
+	joko.do("report-content", nil, m{"content_id": thread + ":" + message, "reason": "other", "text": "Jamnya salah."})
 	joko.do("leave-thread", with{thread}, nil)
 }
 
@@ -429,8 +438,8 @@ func TestExamples(t *testing.T) {
 	boss.id, boss.token = in["user_id"].(string), in["access_token"].(string)
 	delete(s.told, "sign-in")
 	wati, joko := s.accounts()
-	thread, _ := s.chat(wati, joko)
-	s.members(wati, joko, thread)
+	thread, message := s.chat(wati, joko)
+	s.members(wati, joko, thread, message)
 	group := s.groups(wati, joko)
 	s.cases(wati, joko, boss)
 	s.inbox(joko, wati, thread)

@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
+	reporting "gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
@@ -18,6 +19,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/chat"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/httpapi/moderation"
 	"gotong.dev/gotong/internal/regular"
 )
 
@@ -42,6 +44,7 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	// Threads borrow the members of every kind above that lends them.
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Claim: user.NameClaim}
 	rows = append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
+	rows = append(rows, kind{rules: reporting.Kind(), routes: moderationRoutes(threads)})
 	hooks := webhook.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	rows = append(rows, kind{rules: hooks.Kind(), routes: webhookRoutes})
 	for i := range rows {
@@ -117,6 +120,12 @@ func (a *App) membersOptions() members.Options {
 func caseRoutes(rules cases.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {
 		return caseapi.Routes(caseapi.Options{Options: a.membersOptions(), Rules: rules})
+	}
+}
+
+func moderationRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
+	return func(a *App) func(*httpapi.API) {
+		return moderation.Routes(moderation.Options{Options: a.membersOptions(), Rules: rules})
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
@@ -390,7 +391,10 @@ func (v *village) talk(on gotong.Stream) {
 	case 6:
 		v.try(on, me, thread.CmdHistory, thread.SetHistory{Policy: []thread.Policy{thread.All, thread.FromJoin}[v.pick(2)]})
 		v.try(on, me, thread.CmdUpdate, thread.Update{Name: new(fmt.Sprint("nama ", v.serial)), Archived: new(true)})
-		v.try(on, me, thread.CmdUpdate, thread.Update{Archived: new(false)})
+		v.try(on, me, thread.CmdUpdate, thread.Update{Archived: new(false), SlowS: new(1)})
+		for _, p := range people {
+			v.try(on, p, thread.CmdPost, thread.Post{Body: "pelan"})
+		}
 	default:
 		if r, ok := v.try(on, me, thread.CmdPost, thread.Post{Body: fmt.Sprint("halo ", v.serial)}); ok {
 			v.posts[on] = append(v.posts[on], r.EventIDs[0])
@@ -417,15 +421,26 @@ func (v *village) review(on gotong.Stream, me string) {
 	}
 	id := posted.EventIDs[0]
 	server(thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold", Reasoning: "kata kasar", Violations: []string{"harassment"}})
+	reported := thread.Report{MessageID: id}
+	for _, p := range people {
+		v.try(report.StreamOf(p, on, id), p, report.CmdFile, report.File{
+			Filed: report.Filed{Thread: on, Home: gotong.NewStream("scope", "rt05"), MessageID: id, Seq: posted.First, Reason: "spam"}, Details: report.Details{Text: "iklan"},
+		})
+		reported.Reporters = append(reported.Reporters, thread.Reporter{UserID: p, At: v.now, Context: []uint64{posted.First}})
+	}
+	server(thread.CmdReport, reported)
 	var held gotong.Receipt
 	for range 12 { // it takes a moderator
+		v.try(on, v.person(), thread.CmdOpen, thread.Open{MessageID: id})
 		if r, ok := v.try(on, v.person(), thread.CmdReview, thread.Review{MessageID: id, Decision: thread.Hold, Minutes: 1, Auto: true}); ok {
 			held = r
 		}
 	}
-	if held.First > 0 && v.pick(2) == 0 {
+	if v.pick(2) == 0 {
+		v.try(on, me, thread.CmdAppeal, thread.Appeal{MessageID: id, Plea: thread.Plea{Reason: "tidak kasar"}})
+	} else if held.First > 0 {
 		v.now += 2 * 60_000_000
-		server(thread.CmdUnhold, thread.Unhold{Seq: posted.First, Held: held.First})
+		server(thread.CmdUnhold, thread.Unhold{Seq: posted.First, Held: held.Last})
 	}
 }
 

@@ -218,7 +218,7 @@ func (l *lane) append(t *task, f *gotong.Fact, commit *store.Commit, noise *nois
 
 	event := gotong.Event{
 		Stream: row.Stream, Seq: row.Seq, ID: row.ID, Type: row.Type, At: row.At, Audience: row.Audience,
-		Count: row.Count, Actor: t.cmd.Actor, RequestID: t.cmd.RequestID, CorrelationID: t.cmd.CorrelationID,
+		Count: row.Count, Actor: f.By(t.cmd.Actor), RequestID: t.cmd.RequestID, CorrelationID: t.cmd.CorrelationID,
 		Data: f.Data, Content: f.Content,
 	}
 	if l.kind.Affects != nil {

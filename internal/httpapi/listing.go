@@ -89,6 +89,7 @@ type Order string
 const (
 	ByTime Order = "t" // newest first, by [gotong.EntryName]
 	ByID   Order = "i"
+	Oldest Order = "o" // oldest first, by [gotong.EntryName]
 )
 
 // Cursor returns the opaque cursor of a name in a list: epoch:order:name.

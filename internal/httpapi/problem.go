@@ -51,6 +51,8 @@ func ProblemOf(err error, traceID string) *Problem {
 	}
 	var wait interface{ RetryAfter() int }
 	switch {
+	case known.RetryAfterS > 0:
+		p.setHeader("Retry-After", strconv.Itoa(known.RetryAfterS))
 	case errors.As(err, &wait):
 		p.setHeader("Retry-After", strconv.Itoa(wait.RetryAfter()))
 	case entry.Retry && entry.Status != http.StatusInternalServerError:

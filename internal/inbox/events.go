@@ -30,6 +30,10 @@ func (w *writer) read(e gotong.Event) {
 		if d.By == thread.ByNewcomer { // the rules hold it, and not the author who wrote it
 			e.Actor = gotong.Actor{}
 		}
+		if d.By != thread.ByAppeal { // else it is the author's own act
+			w.decide(e, d.TargetSeq)
+		}
+	case thread.Blocked:
 		w.decide(e, d.TargetSeq)
 	case thread.Released:
 		w.decide(e, d.TargetSeq)
@@ -159,7 +163,7 @@ func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, 
 func (w *writer) decide(e gotong.Event, seq uint64) {
 	r := doc[reach](w, reachKey(e.Stream, seq))
 	switch before := r.Held; {
-	case e.Type == thread.EvHeld:
+	case e.Type == thread.EvHeld, e.Type == thread.EvBlocked:
 		r.Held = true
 		w.made[reachKey(e.Stream, seq)] = r
 	case e.Type == thread.EvReleased && !before:

@@ -409,6 +409,9 @@ func (m *model) decide() {
 	case 1:
 		m.erase(msg)
 	default:
+		if msg.author == "ani" { // somebody else decides about her messages
+			return
+		}
 		if msg.held {
 			m.do(ani, msg.s, thread.CmdReview, thread.Review{MessageID: msg.id, Decision: thread.Release})
 			tell(thread.EvReleased)

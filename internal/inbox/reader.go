@@ -120,6 +120,8 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 		}
 	case thread.Held:
 		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+	case thread.Blocked:
+		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Released:
 		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Deleted:

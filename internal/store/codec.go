@@ -92,7 +92,7 @@ func Collections(kinds []gotong.Kind) []string {
 func EncodeFact(cmd *gotong.Command, f *gotong.Fact) (data, content []byte, err error) {
 	w := factWriters.Get().(*factWriter) //nolint:forcetypeassert // the pool holds nothing else
 	defer w.release()
-	w.data = Envelope[any]{cmd.Actor, cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data}
+	w.data = Envelope[any]{f.By(cmd.Actor), cmd.RequestID, cmd.CorrelationID, f.Erases, f.Data}
 	if err := w.json.Encode(&w.data); err != nil {
 		return nil, nil, fmt.Errorf("store: encode data of %s: %w", f.Type, err)
 	}

@@ -266,7 +266,7 @@ func (w *World) stamp(cmd gotong.Command, f gotong.Fact, head gotong.Head) goton
 	at := gotong.NextInstant(cmd.At, head.At)
 	e := gotong.Event{
 		Stream: cmd.Stream, Seq: head.Seq + 1, ID: gotong.NewEventID(at, w.serial), Type: f.Type, At: at,
-		Audience: f.Audience, Count: head.Count, Actor: cmd.Actor, RequestID: cmd.RequestID,
+		Audience: f.Audience, Count: head.Count, Actor: f.By(cmd.Actor), RequestID: cmd.RequestID,
 		Data: f.Data, Content: f.Content,
 	}
 	if f.Counted {

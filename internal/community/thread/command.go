@@ -27,6 +27,9 @@ const (
 	CmdAdvise  = "message.advise"
 	CmdReview  = "message.review"
 	CmdUnhold  = "message.unhold"
+	CmdAppeal  = "message.appeal"
+	CmdOpen    = "message.open"
+	CmdReport  = "message.report"
 )
 
 func commands() []gotong.Type {
@@ -38,6 +41,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
 		gotong.TypeOf[Advise](CmdAdvise).OfServer(), gotong.TypeOf[Review](CmdReview), gotong.TypeOf[Unhold](CmdUnhold).OfServer(),
+		gotong.TypeOf[Appeal](CmdAppeal), gotong.TypeOf[Open](CmdOpen).OfServer(), gotong.TypeOf[Report](CmdReport).OfServer(),
 	}
 }
 

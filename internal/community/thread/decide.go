@@ -39,6 +39,12 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 		return on.advise(c)
 	case Unhold:
 		return on.unhold(c)
+	case Report:
+		return on.report(c)
+	case Review:
+		return on.review(c)
+	case Open:
+		return on.open(c)
 	}
 	if !mayKnow(s, t, on.me) {
 		return gotong.Decision{}, gotong.NotFound()
@@ -72,8 +78,8 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.delete(c)
 	case React:
 		return r.react(c)
-	case Review:
-		return r.review(c)
+	case Appeal:
+		return r.appeal(c)
 	default:
 		return gotong.Decision{}, gotong.NotFound()
 	}

@@ -78,7 +78,7 @@ func TestNobodyLeadsADirectThread(t *testing.T) {
 		}
 	}
 	w.Refuse(mod, on, thread.Delete{MessageID: m.ID}, gotong.CodeForbidden)
-	w.Refuse(mod, on, thread.Review{MessageID: m.ID, Decision: "hold"}, gotong.CodeForbidden)
+	w.Refuse(mod, on, thread.Review{MessageID: m.ID, Decision: thread.Hold}, gotong.CodeForbidden)
 	for _, a := range []gotong.Actor{boss, dewi} {
 		w.Refuse(a, on, thread.Appoint{UserID: "boss"}, gotong.CodeNotFound)
 		w.Refuse(a, on, thread.Join{}, gotong.CodeNotFound)

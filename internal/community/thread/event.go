@@ -26,6 +26,12 @@ const (
 	EvAdvised        = "message.advised"
 	EvHeld           = "message.held"
 	EvReleased       = "message.released"
+	EvBlocked        = "message.blocked"
+	EvDecided        = "message.decided"
+	EvAppealed       = "message.appealed"
+	EvOpened         = "message.opened"
+	EvReported       = "message.reported"
+	EvSlowed         = "thread.slowed"
 )
 
 func events() []gotong.EventType {
@@ -42,7 +48,10 @@ func events() []gotong.EventType {
 		gotong.EventWith[Edited, NewText](EvEdited).Of(gotong.Conversation),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
 		gotong.EventWith[Advised, Reasons](EvAdvised).Of(gotong.Conversation),
-		gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased),
+		gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased), gotong.EventOf[Blocked](EvBlocked),
+		gotong.EventWith[Decided, Grounds](EvDecided).Of(gotong.Conversation).OfRecord(),
+		gotong.EventWith[Appealed, Plea](EvAppealed).Of(gotong.Conversation).OfRecord(),
+		gotong.EventOf[Opened](EvOpened).OfRecord(), gotong.EventOf[Reported](EvReported).OfRecord(), gotong.EventOf[Slowed](EvSlowed),
 	}
 }
 
@@ -131,6 +140,7 @@ type Posted struct {
 	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it mentions or warns, if the thread borrows them
 	Mentions []Mention      `json:"mentions,omitempty"`
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
+	Slow     bool           `json:"slow,omitempty"` // the slow mode counts from it
 	Now      gotong.Instant `json:"now,omitzero"`
 	Later
 }
@@ -141,7 +151,9 @@ type Later struct {
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
 	Withheld    bool                `json:"withheld,omitempty"`      // the viewer may not see the newest text, and gets no older one
-	Held        bool                `json:"held,omitempty"`          // until a moderator decides, the author alone is shown the text
+	Held        bool                `json:"held,omitempty"`          // held or rejected: the author alone is shown the text
+	Rejected    bool                `json:"rejected,omitempty"`      // a moderator rejected it
+	Warning     string              `json:"warning,omitempty"`       // the label that a moderator published it with
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 

@@ -58,5 +58,6 @@ func documents() []gotong.Type {
 		gotong.TypeOf[Overlay](Overlays), gotong.TypeOf[gotong.Entry](Deletions),
 		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](OfScope),
 		gotong.TypeOf[gotong.Entry](OfLender), gotong.TypeOf[Pending](Reviews),
+		gotong.TypeOf[Queued](Queue), gotong.TypeOf[Moderation](Moderations), gotong.TypeOf[Pace](Paces),
 	}
 }

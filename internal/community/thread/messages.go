@@ -1,6 +1,7 @@
 package thread
 
 import (
+	"slices"
 	"time"
 
 	"gotong.dev/gotong"
@@ -92,7 +93,13 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 		}
 		data.ReplySeq = target.Seq
 	}
-	return r.newcomers(r.state.Head.Seq+1, data.N, gotong.Fact{
+	if err := r.tooSoon(); err != nil {
+		return gotong.Decision{}, err
+	}
+	if data.Slow = r.slowed(); data.Slow {
+		data.Now = r.cmd.Now
+	}
+	return r.newcomers(gotong.Event{Seq: r.state.Head.Seq + 1, Count: data.N, Actor: r.cmd.Actor}, gotong.Fact{
 		Type:    EvPosted,
 		Counted: true,
 		Data:    data,
@@ -120,7 +127,7 @@ func (r ruling) edit(c Edit) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
 		mentions := r.mentions()
-		return r.newcomers(e.Seq, e.Count, gotong.Fact{
+		return r.newcomers(e, gotong.Fact{
 			Type: EvEdited,
 			Data: Edited{
 				MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1,
@@ -151,8 +158,12 @@ func (r ruling) delete(c Delete) (gotong.Decision, error) {
 			Type: EvDeleted,
 			Data: Deleted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
 		}
-		if o.Advice != 0 { // its reasons may quote the text
-			fact.Erases = []uint64{o.Advice}
+		if o.Moderated { // reasons may quote the text
+			m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), e.Seq))
+			if fact.Erases = slices.Clone(m.Grounds); o.Advice != 0 {
+				fact.Erases = append(fact.Erases, o.Advice)
+			}
+			slices.Sort(fact.Erases)
 		}
 		return gotong.Accept(fact)
 	}

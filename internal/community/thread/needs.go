@@ -57,19 +57,34 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 	policy := t.Members == Home
 	switch c := cmd.Data.(type) {
 	case Post:
+		if t.SlowS > 0 {
+			refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: PaceKey(cmd.Stream.ID(), cmd.Actor.UserID)})
+		}
 	case Edit:
 		if policy {
-			refs = pendingRefs(s, cmd.Stream, c.MessageID)
+			refs = matterRefs(s, cmd.Stream, c.MessageID)
+		}
+	case Delete:
+		policy = false
+		if e, ok := s.Event(c.MessageID); ok {
+			if o, _ := gotong.Doc[Overlay](s, OverlayKey(cmd.Stream.ID(), e.Seq)); o.Moderated {
+				refs = ModerationRefs(cmd.Stream, e.Seq)
+			}
 		}
 	case Advise:
 		policy = true
-		refs = pendingRefs(s, cmd.Stream, c.MessageID)
-	case Review:
+		refs = matterRefs(s, cmd.Stream, c.MessageID)
+	case Report:
+		policy = true
+		refs = matterRefs(s, cmd.Stream, c.MessageID)
+		for _, by := range c.Reporters {
+			refs = addMember(refs, cmd.Stream, t, by.UserID)
+		}
+	case Review, Appeal, Open:
 		policy = false
-		refs = pendingRefs(s, cmd.Stream, c.MessageID)
+		refs = matterRefs(s, cmd.Stream, targetMessage(c))
 	case Unhold:
-		id := cmd.Stream.ID()
-		return []gotong.Ref{{Stream: cmd.Stream, Key: OverlayKey(id, c.Seq)}, {Stream: cmd.Stream, Key: PendingKey(id, c.Seq)}}
+		return ModerationRefs(cmd.Stream, c.Seq)
 	default:
 		return nil
 	}
@@ -79,9 +94,9 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 	return refs
 }
 
-func pendingRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {
+func matterRefs(s gotong.State, stream gotong.Stream, id gotong.EventID) []gotong.Ref {
 	if e, ok := s.Event(id); ok {
-		return []gotong.Ref{{Stream: stream, Key: PendingKey(stream.ID(), e.Seq)}}
+		return ModerationRefs(stream, e.Seq)
 	}
 	return nil
 }
@@ -195,6 +210,12 @@ func targetMessage(data any) gotong.EventID {
 	case Advise:
 		return c.MessageID
 	case Review:
+		return c.MessageID
+	case Appeal:
+		return c.MessageID
+	case Open:
+		return c.MessageID
+	case Report:
 		return c.MessageID
 	default:
 		return gotong.EventID{}

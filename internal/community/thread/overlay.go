@@ -19,8 +19,11 @@ type Overlay struct {
 	DeletedAt  gotong.Instant        `json:"deleted_at,omitempty"`
 	Superseded bool                  `json:"superseded,omitempty"` // an edit that was replaced, or is held with its message
 	Advice     uint64                `json:"advice,omitempty"`     // the event with advice on the message
-	Held       uint64                `json:"held,omitempty"`       // the event that holds the message
-	Reactions  map[string][]Reaction `json:"reactions,omitempty"`  // by emoji, in order
+	Held       uint64                `json:"held,omitempty"`       // the event that holds or rejects the message
+	Rejected   bool                  `json:"rejected,omitempty"`
+	Warning    string                `json:"warning,omitempty"`   // the label that it is shown with
+	Moderated  bool                  `json:"moderated,omitempty"` // it has documents of moderation
+	Reactions  map[string][]Reaction `json:"reactions,omitempty"` // by emoji, in order
 }
 
 // Reaction is one user's reaction and its event.
@@ -65,7 +68,7 @@ func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
 
 // empty reports whether the message is as it was posted.
 func (o Overlay) empty() bool {
-	return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded && o.Advice == 0 && o.Held == 0
+	return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded && !o.Moderated
 }
 
 // seen returns the users whose reactions a viewer sees, by emoji.
@@ -100,6 +103,16 @@ func about(e gotong.Event) []uint64 {
 	case Held:
 		return []uint64{d.TargetSeq}
 	case Released:
+		return []uint64{d.TargetSeq}
+	case Blocked:
+		return []uint64{d.TargetSeq}
+	case Decided:
+		return []uint64{d.TargetSeq}
+	case Appealed:
+		return []uint64{d.TargetSeq}
+	case Opened:
+		return []uint64{d.TargetSeq}
+	case Reported:
 		return []uint64{d.TargetSeq}
 	default:
 		return nil
@@ -151,7 +164,7 @@ func overlay(e gotong.Event, doc any, later gotong.Later) gotong.Event {
 
 // over returns a message with what later events made of it.
 func (o Overlay) over(e gotong.Event, posted Posted, later gotong.Later) gotong.Event {
-	posted.Later = Later{Revision: o.Revision, Held: o.Held != 0}
+	posted.Later = Later{Revision: o.Revision, Held: o.Held != 0, Rejected: o.Rejected, Warning: o.Warning}
 	switch {
 	case o.Deleted():
 		posted.DeletedAtMS = o.DeletedAt.Milli()
@@ -197,7 +210,7 @@ func edition(posted, edit any) any {
 // amends reports whether the event changes how an earlier message is shown.
 func amends(e gotong.Event) bool {
 	switch e.Type {
-	case EvEdited, EvDeleted, EvReacted, EvAdvised, EvHeld, EvReleased:
+	case EvEdited, EvDeleted, EvReacted, EvAdvised, EvHeld, EvReleased, EvBlocked, EvReported:
 		return true
 	}
 	return false

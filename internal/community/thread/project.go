@@ -8,7 +8,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return created(e, d)
 	case HistoryChanged:
 		return historyChanged(s, e, d)
-	case Updated, Archived, Unarchived, gotong.Erased:
+	case Updated, Archived, Unarchived, Slowed, gotong.Erased:
 		return retitled(s, e)
 	case Joined:
 		return seated(s, e, d.UserID, d.Role)
@@ -38,7 +38,19 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return heldBack(s, e, d)
 	case Released:
 		return released(s, e, d)
-	default: // message.posted: a post writes no document
+	case Blocked:
+		return blocked(s, e, d)
+	case Reported:
+		return counted(s, e, d)
+	case Decided:
+		return noted(s, e, d.TargetSeq)
+	case Appealed:
+		return noted(s, e, d.TargetSeq)
+	case Opened:
+		return noted(s, e, d.TargetSeq)
+	case Posted: // a post writes no document, except in slow mode
+		return paced(e, d)
+	default:
 		return nil
 	}
 }
@@ -136,8 +148,9 @@ func deleted(s gotong.State, e gotong.Event, d Deleted) []gotong.Change {
 	gone := Overlay{
 		MessageID: d.MessageID, N: d.N, Revision: d.Revision, EditedAt: o.EditedAt, DeletedAt: e.At,
 	}
-	if o.Advice != 0 || o.Held != 0 {
-		changes = append(changes, gotong.Change{Key: PendingKey(id, d.TargetSeq)})
+	if o.Moderated {
+		matter := docketOf(s, e, d.TargetSeq)
+		changes = append(changes, matter.settled()...)
 	}
 	return append(changes, gotong.Change{Key: key, Doc: gone},
 		gotong.Change{Key: DeletedKey(id, d.N), Doc: gotong.Entry{ID: d.MessageID.String()}})

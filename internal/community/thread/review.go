@@ -1,41 +1,69 @@
 package thread
 
 import (
-	"time"
+	"regexp"
+	"slices"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/text"
 )
 
 // Reviewer is the role of those who see the advice on messages and decide about
 // it: the owners and admins of the thread, beside their own role.
 const Reviewer = "reviewer"
 
-// The bounds and defaults of a hold in minutes.
+// confidential is the audience of the events that say who decided, who appealed and
+// that a message was reported: a role that nobody has. Only [Moderation] leads to
+// them.
+var confidential = gotong.ForRole("moderation")
+
+// The bounds and defaults of a hold and of an appeal in minutes.
 const (
-	MaxHold     = 7 * 24 * 60
-	defaultHold = 15
-	newcomer    = 60
+	MaxHold      = 7 * 24 * 60
+	defaultHold  = 15
+	newcomer     = 60
+	reported     = 60
+	MaxAppeal    = 90 * 24 * 60
+	appealWindow = 7 * 24 * 60
 )
 
-// Reviews is the collection of what waits for a moderator: (thread id,
-// gotong.SeqName(seq of the message)) → Pending.
-const Reviews = "thread_reviews"
+// MaxDecisions is how often moderators can decide about one message.
+const MaxDecisions = 50
 
-// Pending is a message with a proposal, or one that is held.
-type Pending struct {
-	Seq     uint64         `json:"seq"`                // of the message
-	TextSeq uint64         `json:"text_seq"`           // of the event with its newest text, when it was held
-	Advice  uint64         `json:"advice,omitempty"`   // the event that proposes
-	Held    uint64         `json:"held,omitempty"`     // the event that holds; 0: only proposed
-	By      string         `json:"by,omitempty"`       // why it is held
-	UntilMS int64          `json:"until_ms,omitempty"` // the end of the hold
-	Auto    bool           `json:"auto_release,omitempty"`
-	Since   gotong.Instant `json:"since"`
-}
+// Action is what a decision does; a closed set.
+type Action string
 
-// PendingKey is the key of what waits for a message.
-func PendingKey(id string, seq uint64) gotong.Key {
-	return gotong.Key{Collection: Reviews, Owner: id, Name: gotong.SeqName(seq)}
+// The actions.
+const (
+	Release Action = "publish_now"
+	Warn    Action = "publish_with_warning"
+	Hold    Action = "hold_for_review"
+	Block   Action = "block"
+)
+
+// Status is the state of a message in moderation; a closed set.
+type Status string
+
+// The states.
+const (
+	Processing  Status = "processing" // no decision: it is shown
+	UnderReview Status = "under_review"
+	Published   Status = "published"
+	Rejected    Status = "rejected"
+)
+
+// Status returns the state to which an action leads; empty for an unknown action.
+func (a Action) Status() Status {
+	switch a {
+	case Release, Warn:
+		return Published
+	case Hold:
+		return UnderReview
+	case Block:
+		return Rejected
+	default:
+		return ""
+	}
 }
 
 // Why a message is held; a closed set.
@@ -43,6 +71,8 @@ const (
 	ByAdvice    = "advice"    // the policy lets advice hold
 	ByModerator = "moderator" //
 	ByNewcomer  = "newcomer"  // the policy holds the messages of new members
+	ByReports   = "reports"   // the policy hides what enough members reported
+	ByAppeal    = "appeal"    // its author appealed
 )
 
 // Advise records advice on a message; for the server alone.
@@ -60,19 +90,65 @@ type Advise struct {
 	Violations []string       `json:"violations"`
 }
 
-// Review is the decision of a moderator about a message: hold or release.
+// Review is the decision of a moderator about a message.
 type Review struct {
-	MessageID gotong.EventID `json:"message_id"`
-	Decision  string         `json:"decision"`
-	Minutes   int            `json:"hold_minutes,omitempty"` // 15 if absent
-	Auto      bool           `json:"auto_release,omitempty"`
+	MessageID  gotong.EventID `json:"message_id"`
+	Decision   Action         `json:"moderation_action"`
+	Code       string         `json:"reason_code,omitempty"`
+	Confidence float64        `json:"confidence,omitempty"`
+	Minutes    int            `json:"hold_duration_minutes,omitempty"` // 15 if absent
+	Auto       bool           `json:"auto_release_if_no_action,omitempty"`
+	Appeal     int            `json:"appeal_window_minutes,omitempty"` // 7 days if absent
+	Grounds
 }
 
-// The decisions of a [Review].
-const (
-	Hold    = "hold"
-	Release = "release"
-)
+// Grounds is why a moderator decided: the content of message.decided. It is erased
+// with the message.
+type Grounds struct {
+	Reasoning  string      `json:"reasoning,omitempty"`
+	Violations []Violation `json:"violations,omitempty"`
+}
+
+// Violation is one breach of the rules in a message.
+type Violation struct {
+	Category string `json:"category"`
+	Severity string `json:"severity,omitempty"`
+	Snippet  string `json:"snippet,omitempty"`
+	Reason   string `json:"reason,omitempty"`
+}
+
+// Appeal has the decision about the actor's own message reviewed.
+type Appeal struct {
+	MessageID gotong.EventID `json:"message_id"`
+	Plea
+}
+
+// Plea is the content of message.appealed.
+type Plea struct {
+	Reason string `json:"reason,omitempty"`
+}
+
+// Open records that a reviewer looks at what a report or a hold opens.
+type Open struct {
+	MessageID gotong.EventID `json:"message_id"`
+}
+
+// Report counts the reports on a message; for the server alone.
+type Report struct {
+	MessageID gotong.EventID `json:"message_id"`
+	Reporters []Reporter     `json:"reporters"`
+}
+
+// Reporter is a member who reported a message, and the seqs of the messages that
+// they opened with it.
+type Reporter struct {
+	UserID  string         `json:"user_id"`
+	At      gotong.Instant `json:"at"`
+	Context []uint64       `json:"context,omitempty"`
+}
+
+// MaxReporters bounds the reports of one message that are counted.
+const MaxReporters = 100
 
 // Unhold ends a hold whose time is over; for the server alone.
 type Unhold struct {
@@ -80,12 +156,68 @@ type Unhold struct {
 	Held uint64 `json:"held"`
 }
 
+var (
+	reasonCode = regexp.MustCompile(`^[a-z0-9_]{1,64}$`)
+	categories = map[string]bool{
+		"hate": true, "violence": true, "harassment": true, "illegal": true, "misinformation": true, "spam": true,
+		"child_safety": true, "other": true,
+	}
+	severities = map[string]bool{"": true, "low": true, "medium": true, "high": true}
+)
+
 func (c Review) Validate() error {
 	var check gotong.Check
-	check.That(!c.MessageID.IsZero(), "message_id", "must name a message")
-	check.That(c.Decision == Hold || c.Decision == Release, "decision", "must be hold or release")
-	check.That(c.Minutes >= 0 && c.Minutes <= MaxHold, "hold_minutes", "must be 0 to 10080")
-	check.That(c.Decision == Hold || c.Minutes == 0 && !c.Auto, "hold_minutes", "and auto_release are for a hold")
+	checkMessage(&check, c.MessageID)
+	check.That(c.Decision.Status() != "", "moderation_action", "must be publish_now, publish_with_warning, hold_for_review or block")
+	check.That(c.Code == "" || reasonCode.MatchString(c.Code), "reason_code", "must be 1 to 64 of a-z0-9_")
+	check.That(c.Confidence >= 0 && c.Confidence <= 1, "confidence", "must be 0 to 1")
+	check.That(c.Minutes >= 0 && c.Minutes <= MaxHold, "hold_duration_minutes", "must be 0 to 10080")
+	check.That(c.Decision == Hold || c.Minutes == 0 && !c.Auto, "hold_duration_minutes", "and auto_release_if_no_action are for a hold")
+	check.That(c.Appeal >= 0 && c.Appeal <= MaxAppeal, "appeal_window_minutes", "must be 0 to 129600")
+	text.Description.Check(&check, "reasoning", c.Reasoning)
+	check.That(len(c.Violations) <= 20, "violations", "must be at most 20")
+	for _, v := range c.Violations {
+		check.That(categories[v.Category], "category",
+			"must be hate, violence, harassment, illegal, misinformation, spam, child_safety or other")
+		check.That(severities[v.Severity], "severity", "must be low, medium or high")
+		text.Reason.Check(&check, "snippet", v.Snippet)
+		text.Reason.Check(&check, "reason", v.Reason)
+	}
+	return check.Err()
+}
+
+func (c Review) Clean() any {
+	c.Reasoning = text.Description.Clean(c.Reasoning)
+	c.Violations = slices.Clone(c.Violations)
+	for i := range c.Violations {
+		v := &c.Violations[i]
+		v.Snippet, v.Reason = text.Reason.Clean(v.Snippet), text.Reason.Clean(v.Reason)
+	}
+	return c
+}
+
+func (c Appeal) Validate() error {
+	var check gotong.Check
+	checkMessage(&check, c.MessageID)
+	text.Reason.Check(&check, "reason", c.Reason)
+	return check.Err()
+}
+
+func (c Appeal) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
+
+func (c Open) Validate() error {
+	var check gotong.Check
+	checkMessage(&check, c.MessageID)
+	return check.Err()
+}
+
+func (c Report) Validate() error {
+	var check gotong.Check
+	checkMessage(&check, c.MessageID)
+	check.That(len(c.Reporters) <= MaxReporters, "reporters", "must be at most 100")
+	for _, by := range c.Reporters {
+		checkUser(&check, by.UserID)
+	}
 	return check.Err()
 }
 
@@ -100,6 +232,7 @@ type Advised struct {
 	Provider  string         `json:"provider"`
 	Version   string         `json:"version"`
 	Prompt    string         `json:"prompt,omitempty"`
+	Now       gotong.Instant `json:"now,omitzero"` // if it also holds
 }
 
 // Reasons is the content of message.advised; it is erased with the message.
@@ -113,163 +246,76 @@ type Reasons struct {
 type Held struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
+	AuthorID  string         `json:"author_id"` // of the message
 	By        string         `json:"by"`
-	UntilMS   int64          `json:"until_ms"`
+	Code      string         `json:"reason_code,omitempty"`
+	UntilMS   int64          `json:"until_ms,omitempty"`
 	Auto      bool           `json:"auto_release"`        // released at its end; otherwise only by a moderator
+	AppealMS  int64          `json:"appeal_until_ms"`     // until when its author can appeal
 	With      bool           `json:"with_post,omitempty"` // in the commit of the message itself
 	Now       gotong.Instant `json:"now"`
 }
 
-// Released is the data of message.released, which ends a hold or turns down a
-// proposal.
+// Released is the data of message.released: the message is published, which ends a
+// hold, overturns a rejection or turns down a proposal.
 type Released struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
+	AuthorID  string         `json:"author_id"`
+	Code      string         `json:"reason_code,omitempty"`
+	Warning   string         `json:"warning,omitempty"`      // the label that it is shown with
 	Auto      bool           `json:"auto_release,omitempty"` // the hold ended by itself
 	Now       gotong.Instant `json:"now,omitzero"`           // then
 }
 
-func (r ruling) held(seq, n uint64, by string, minutes int, auto bool) gotong.Fact {
-	if minutes <= 0 {
-		minutes = defaultHold
-	}
-	until := r.cmd.Now.Add(time.Duration(min(minutes, MaxHold)) * time.Minute)
-	return gotong.Fact{Type: EvHeld, Data: Held{TargetSeq: seq, N: n, By: by, UntilMS: until.Milli(), Auto: auto, Now: r.cmd.Now}}
+// Blocked is the data of message.blocked: the message is rejected, and its author
+// alone is shown the text.
+type Blocked struct {
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	AuthorID  string         `json:"author_id"`
+	Code      string         `json:"reason_code,omitempty"`
+	AppealMS  int64          `json:"appeal_until_ms"`
+	Now       gotong.Instant `json:"now"`
 }
 
-// advise records advice, and holds the message if the policy lets it.
-func (r ruling) advise(c Advise) (gotong.Decision, error) {
-	if r.cmd.Actor.Role != gotong.RoleSystem {
-		return gotong.Decision{}, gotong.NotFound()
-	}
-	e, o, err := r.message(c.MessageID)
-	if err != nil || o.Revision != c.Revision || o.Advice > o.EditSeq { // it has a newer text, or advice on this one
-		return gotong.Decision{}, err
-	}
-	facts := []gotong.Fact{{
-		Type: EvAdvised, Audience: gotong.ForRole(Reviewer),
-		Data: Advised{
-			MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: c.Revision, Action: c.Action, Status: c.Status,
-			Provider: c.Provider, Version: c.Version, Prompt: c.Prompt,
-		},
-		Content: Reasons{c.Reasoning, c.Violations},
-	}}
-	if o.Advice != 0 { // its reasons may quote the text that was replaced
-		facts[0].Erases = []uint64{o.Advice}
-	}
-	if gotong.PolicyOf(r.state, r.thread.Home).AutoHold && o.Held == 0 {
-		facts = append(facts, r.held(e.Seq, e.Count, ByAdvice, c.Minutes, c.Auto && c.Status == Hold))
-	}
-	return gotong.Accept(facts...)
+// Decided is the data of message.decided, which precedes the event of the decision
+// and whose actor decided. No viewer sees it.
+type Decided struct {
+	MessageID  gotong.EventID `json:"message_id"`
+	TargetSeq  uint64         `json:"target_seq"`
+	N          uint64         `json:"n"`
+	Action     Action         `json:"moderation_action"`
+	Confidence float64        `json:"confidence,omitempty"`
+	Now        gotong.Instant `json:"now"`
 }
 
-// review holds a message, or releases it.
-func (r ruling) review(c Review) (gotong.Decision, error) {
-	if !r.moderates() {
-		return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can decide about messages.")
-	}
-	e, o, err := r.message(c.MessageID)
-	if err != nil {
-		return gotong.Decision{}, err
-	}
-	_, pending := gotong.Doc[Pending](r.state, PendingKey(r.state.Stream.ID(), e.Seq))
-	switch {
-	case o.Deleted():
-		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
-	case c.Decision == Hold:
-		return gotong.Accept(r.held(e.Seq, e.Count, ByModerator, c.Minutes, c.Auto))
-	case !pending:
-		return gotong.Accept()
-	default:
-		return gotong.Accept(gotong.Fact{Type: EvReleased, Data: Released{TargetSeq: e.Seq, N: e.Count}})
-	}
+// Appealed is the data of message.appealed, which precedes the event that holds the
+// message. No viewer sees it.
+type Appealed struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	Now       gotong.Instant `json:"now"`
 }
 
-// unhold ends a hold at its time, unless it was ended or replaced before.
-func (r ruling) unhold(c Unhold) (gotong.Decision, error) {
-	if r.cmd.Actor.Role != gotong.RoleSystem {
-		return gotong.Decision{}, gotong.NotFound()
-	}
-	o, _ := gotong.Doc[Overlay](r.state, OverlayKey(r.state.Stream.ID(), c.Seq))
-	p, _ := gotong.Doc[Pending](r.state, PendingKey(r.state.Stream.ID(), c.Seq))
-	switch {
-	case o.Held != c.Held || p.Held != c.Held || !p.Auto:
-		return gotong.Accept()
-	case r.cmd.Now.Milli() < p.UntilMS:
-		return gotong.Reject(gotong.CodeNotYet, "The hold is not over.")
-	default:
-		return gotong.Accept(gotong.Fact{Type: EvReleased, Data: Released{TargetSeq: c.Seq, N: o.N, Auto: true, Now: r.cmd.Now}})
-	}
+// Opened is the data of message.opened: its actor looked at what a report or a hold
+// opens. No viewer sees it.
+type Opened struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
 }
 
-// newcomers returns facts with the hold of a message, the event seq, if the policy
-// holds those of new members and the actor is one.
-func (r ruling) newcomers(seq, n uint64, facts ...gotong.Fact) (gotong.Decision, error) {
-	if r.thread.Members == Home && r.me.role == MemberRole {
-		hours := gotong.PolicyOf(r.state, r.thread.Home).NewcomerHours
-		if hours > 0 && r.cmd.Now < r.me.base.JoinedAt.Add(time.Duration(hours)*time.Hour) {
-			fact := r.held(seq, n, ByNewcomer, newcomer, true)
-			held, _ := fact.Data.(Held)
-			held.With = facts[0].Type == EvPosted
-			fact.Data = held
-			facts = append(facts, fact)
-		}
-	}
-	return gotong.Accept(facts...)
-}
-
-// timers returns the end of a hold.
-func timers(e gotong.Event) []gotong.Timer {
-	d, ok := e.Data.(Held)
-	if !ok || !d.Auto {
-		return nil
-	}
-	return []gotong.Timer{{
-		Due: gotong.InstantOf(time.UnixMilli(d.UntilMS)), Command: CmdUnhold, Data: Unhold{Seq: d.TargetSeq, Held: e.Seq},
-	}}
-}
-
-// advised marks the message, and puts it into the queue.
-func advised(s gotong.State, e gotong.Event, d Advised) []gotong.Change {
-	id := e.Stream.ID()
-	o, _ := gotong.Doc[Overlay](s, OverlayKey(id, d.TargetSeq))
-	o.MessageID, o.N, o.Advice = d.MessageID, d.N, e.Seq
-	p, _ := gotong.Doc[Pending](s, PendingKey(id, d.TargetSeq))
-	p.Seq, p.Advice = d.TargetSeq, e.Seq
-	if p.Since == 0 {
-		p.Since = e.At
-	}
-	return []gotong.Change{{Key: OverlayKey(id, d.TargetSeq), Doc: o}, {Key: PendingKey(id, d.TargetSeq), Doc: p}}
-}
-
-// heldBack hides the text of a message, also where an edit holds it.
-func heldBack(s gotong.State, e gotong.Event, d Held) []gotong.Change {
-	id := e.Stream.ID()
-	var o Overlay
-	var p Pending
-	if !d.With { // else nothing can be known of it yet, and a post need not look
-		o, _ = gotong.Doc[Overlay](s, OverlayKey(id, d.TargetSeq))
-		p, _ = gotong.Doc[Pending](s, PendingKey(id, d.TargetSeq))
-	}
-	o.N, o.Held = d.N, e.Seq
-	p.Seq, p.TextSeq, p.Held, p.By, p.UntilMS, p.Auto = d.TargetSeq, max(d.TargetSeq, o.EditSeq), e.Seq, d.By, d.UntilMS, d.Auto
-	if p.Since == 0 {
-		p.Since = e.At
-	}
-	return append(superseded(e, o.MessageID, o),
-		gotong.Change{Key: OverlayKey(id, d.TargetSeq), Doc: o}, gotong.Change{Key: PendingKey(id, d.TargetSeq), Doc: p})
-}
-
-func released(s gotong.State, e gotong.Event, d Released) []gotong.Change {
-	id := e.Stream.ID()
-	o, _ := gotong.Doc[Overlay](s, OverlayKey(id, d.TargetSeq))
-	o.Held = 0
-	changes := []gotong.Change{{Key: OverlayKey(id, d.TargetSeq), Doc: o}, {Key: PendingKey(id, d.TargetSeq)}}
-	if o.empty() {
-		changes[0].Doc = nil
-	}
-	if o.EditSeq != 0 {
-		changes = append(changes, gotong.Change{Key: OverlayKey(id, o.EditSeq)})
-	}
-	return changes
+// Reported is the data of message.reported: how many members reported the message
+// since the last decision about it. It names none of them, and no viewer sees it.
+type Reported struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	AuthorID  string         `json:"author_id"`
+	Count     int            `json:"count"`
+	Flagged   bool           `json:"flagged,omitempty"` // by the policy, they are enough to flag it
+	Context   []uint64       `json:"context,omitempty"` // seqs of the messages opened with it
+	Now       gotong.Instant `json:"now"`
 }

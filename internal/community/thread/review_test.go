@@ -134,7 +134,7 @@ func TestAModeratorHoldsAndReleases(t *testing.T) {
 func TestAHoldEndsByItself(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "text")
-	first := w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 10, Auto: true})[0]
+	first := w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 10, Auto: true})[1]
 	timers := thread.Kind().Timers(first)
 	if len(timers) != 1 || timers[0].Due.Milli() != w.Now().Add(10*time.Minute).Milli() {
 		t.Fatalf("%+v", timers)
@@ -145,7 +145,7 @@ func TestAHoldEndsByItself(t *testing.T) {
 	}
 	w.Refuse(server, s, unhold, gotong.CodeNotYet)
 	w.Refuse(ani, s, unhold, gotong.CodeNotFound)
-	second := w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 20, Auto: true})[0]
+	second := w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Hold, Minutes: 20, Auto: true})[1]
 	w.Pass(15 * time.Minute)
 	w.Idle(server, s, unhold) // of the first hold, which the second replaced
 	w.Pass(10 * time.Minute)

@@ -73,7 +73,7 @@ const (
 	Threads   = "threads"         // (thread id, "") → Thread
 	Members   = "thread_members"  // (thread id, user id) → Member
 	Overlays  = "thread_overlays" // (thread id, gotong.SeqName(seq)) → Overlay
-	Deletions = "thread_deleted"  // (thread id, gotong.SeqName(n)) → gotong.Entry, the id is the message's
+	Deletions = "thread_deleted"  // (thread id, gotong.SeqName(n)) → gotong.Entry: messages that do not count as unread
 	OfUser    = "user_threads"    // (user id, gotong.EntryName) → gotong.Entry: threads with own members
 	OfScope   = "scope_threads"   // (scope id, gotong.EntryName) → gotong.Entry: public threads
 	OfLender  = "lender_threads"  // (lender, gotong.EntryName) → gotong.Entry: threads that borrow its members
@@ -94,6 +94,7 @@ type Thread struct {
 	Pair      []string       `json:"pair,omitempty"` // the users of a direct thread
 	Titled
 	ArchivedAt gotong.Instant `json:"archived_at,omitempty"` // set: it can only be read
+	SlowS      int            `json:"slow_s,omitempty"`      // the seconds between two messages of a member
 	gotong.Roster
 }
 
@@ -140,7 +141,7 @@ func OverlayKey(id string, seq uint64) gotong.Key {
 	return gotong.Key{Collection: Overlays, Owner: id, Name: gotong.SeqName(seq)}
 }
 
-// DeletedKey is the key of the mark that message n was deleted.
+// DeletedKey is the key of the mark that message n was deleted, or is held or rejected.
 func DeletedKey(id string, n uint64) gotong.Key {
 	return gotong.Key{Collection: Deletions, Owner: id, Name: gotong.SeqName(n)}
 }

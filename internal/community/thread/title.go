@@ -29,6 +29,7 @@ type Update struct {
 	Topic    *string `json:"topic,omitempty"`
 	Icon     *string `json:"icon,omitempty"`
 	Archived *bool   `json:"archived,omitempty"`
+	SlowS    *int    `json:"slow_mode_s,omitempty"` // see [Slowed]
 }
 
 // Updated is the data of thread.updated. The content has the new texts; one that is
@@ -125,6 +126,9 @@ func (r ruling) update(c Update) (gotong.Decision, error) {
 	default:
 		facts = append(facts, gotong.Fact{Type: EvArchived, Data: Archived{}})
 	}
+	if c.SlowS != nil && *c.SlowS != r.thread.SlowS {
+		facts = append(facts, gotong.Fact{Type: EvSlowed, Data: Slowed{*c.SlowS}})
+	}
 	return gotong.Accept(facts...)
 }
 
@@ -141,6 +145,8 @@ func retitled(s gotong.State, e gotong.Event) []gotong.Change {
 		t.ArchivedAt = e.At
 	case Unarchived:
 		t.ArchivedAt = 0
+	case Slowed:
+		t.SlowS = d.Seconds
 	}
 	return []gotong.Change{{Key: key, Doc: t}}
 }
@@ -165,5 +171,6 @@ func (c Update) Validate() error {
 			parts[i].sort.Check(&check, parts[i].name, *s)
 		}
 	}
+	check.That(c.SlowS == nil || *c.SlowS >= 0 && *c.SlowS <= MaxSlow, "slow_mode_s", "must be 0 to 21600")
 	return check.Err()
 }

@@ -17,33 +17,9 @@ func (c *chat) reviewRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-reviews", Method: http.MethodGet, Path: "/v1/chat/threads/{id}/reviews", Tag: "Messages", Subject: "The thread's id.",
 		Summary: "List the messages that wait for a review",
-		Description: "For owners and admins of the thread: the messages that are held, or for which a hold is proposed, " +
+		Description: "For owners and admins of the thread: the messages that are held or reported, or for which a hold is proposed, " +
 			"oldest first, at most 100.",
 	}, c.reviews)
-	httpapi.Register(api, httpapi.Route{
-		ID: "review-message", Method: http.MethodPost, Path: "/v1/chat/threads/{id}/messages/{mid}/review", Tag: "Messages", Write: true,
-		Subject: "The thread's id.", Summary: "Hold a message, or release it",
-		Description: "For owners, admins and moderators. While a message is held, only its author and the list of reviews get its text. " +
-			"A release also rejects a proposal. To reject a message, delete it.",
-	}, c.review)
-}
-
-// Review is the body of a decision about a message.
-type Review struct {
-	Decision string `json:"decision" enum:"hold,release"`
-	Minutes  int    `json:"hold_minutes,omitempty" minimum:"0" maximum:"10080" doc:"In minutes; 15 if absent."`
-	Auto     bool   `json:"auto_release,omitempty" doc:"True: the message is released at the end of the hold. Otherwise it is held until somebody releases or deletes it."`
-}
-
-type reviewIn struct {
-	InMessage
-	JSON httpapi.Body[Review]
-}
-
-func (c *chat) review(ctx context.Context, in *reviewIn) (*httpapi.Answered[MessageView], error) {
-	b := in.JSON.Value
-	data := thread.Review{MessageID: in.message, Decision: b.Decision, Minutes: b.Minutes, Auto: b.Auto}
-	return c.change(ctx, in.InMessage, thread.CmdReview, data, in.JSON.Raw)
 }
 
 // ReviewView is a message that waits for a review.
@@ -53,9 +29,11 @@ type ReviewView struct {
 	AuthorID    string         `json:"author_id"`
 	Body        string         `json:"body" doc:"The newest text, also while the message is held. Empty if it was erased."`
 	Held        bool           `json:"held"`
-	HeldBy      string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer"`
+	HeldBy      string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	HeldUntilMS int64          `json:"held_until_ms,omitempty"`
 	Auto        bool           `json:"auto_release,omitempty"`
+	Reports     int            `json:"report_count,omitempty" doc:"The members who reported it since the last decision."`
+	Flagged     bool           `json:"flagged,omitempty" doc:"True if the policy counts these reports as enough to flag it."`
 	Advice      *AdviceView    `json:"advice,omitempty" doc:"What the Edge-Pod proposes."`
 	SinceMS     int64          `json:"since_ms"`
 }
@@ -111,7 +89,7 @@ func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
 // hides its text from everybody else but its author, and here it is shown to them.
 func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pending) (ReviewView, error) {
 	v := ReviewView{
-		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto, SinceMS: p.Since.Milli(),
+		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto, Reports: p.Reports, Flagged: p.Flagged, SinceMS: p.Since.Milli(),
 	}
 	e, err := c.eventAt(ctx, stream, p.Seq)
 	if err != nil {

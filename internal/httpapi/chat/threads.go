@@ -76,6 +76,7 @@ type UpdateThread struct {
 	Topic    *string `json:"topic,omitempty" maxLength:"1000" doc:"1 to 250 characters, counted after normalisation to NFC."`
 	Icon     *string `json:"icon,omitempty" maxLength:"16" doc:"One emoji."`
 	Archived *bool   `json:"archived,omitempty"`
+	SlowS    *int    `json:"slow_mode_s,omitempty" minimum:"0" maximum:"21600" doc:"The seconds that an ordinary member must wait between two messages; 0 ends the slow mode."`
 }
 
 // HistoryPolicy is the body of changing the history policy.
@@ -171,7 +172,7 @@ func (l look) view(ctx context.Context, unread int, now gotong.Instant) ThreadVi
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
 		Members: t.Members, MemberCount: t.Roster.Members, Closed: t.Closed(), CreatedAtMS: t.CreatedAt.Milli(),
 		UpdatedAtMS: head.At.Milli(), Seq: head.Seq, AsOf: httpapi.AsOf(ctx, head.Seq),
-		Lender: t.Lender, Name: t.Name, Topic: t.Topic, Icon: t.Icon, ArchivedAtMS: t.ArchivedAt.Milli(),
+		Lender: t.Lender, Name: t.Name, Topic: t.Topic, Icon: t.Icon, ArchivedAtMS: t.ArchivedAt.Milli(), SlowS: t.SlowS,
 	}
 	roll := members.Roll{Look: l.Look, Chain: chain(l.State)}
 	v.HomeAsOf, v.LenderAsOf = roll.HomeAsOf(ctx), roll.LenderAsOf(ctx)

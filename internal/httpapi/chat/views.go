@@ -30,6 +30,7 @@ type ThreadView struct {
 	CreatedAtMS  int64          `json:"created_at_ms"`
 	UpdatedAtMS  int64          `json:"updated_at_ms"`
 	ArchivedAtMS int64          `json:"archived_at_ms,omitempty" doc:"Present while the thread is archived: nobody can write in it."`
+	SlowS        int            `json:"slow_mode_s,omitempty" doc:"In slow mode: the seconds that an ordinary member must wait between two messages."`
 	Seq          uint64         `json:"seq" doc:"The seq of the newest event."`
 	AsOf         string         `json:"as_of" doc:"The cursor of this state: follow the thread from here."`
 	HomeAsOf     string         `json:"home_as_of,omitempty" doc:"If the members are borrowed: the cursor of the group, whose events list them."`
@@ -91,7 +92,9 @@ type MessageView struct {
 	Body          string            `json:"body" doc:"Empty if the message was deleted or is held, or its text is withheld or was erased."`
 	Erased        bool              `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
 	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
-	Held          bool              `json:"held,omitempty" doc:"True while a moderator, or the policy, holds the message for review: only its author gets the text."`
+	Held          bool              `json:"held,omitempty" doc:"True while the message is held for review or is rejected: only its author gets the text."`
+	Rejected      bool              `json:"rejected,omitempty" doc:"True if a moderator rejected the message."`
+	Warning       string            `json:"warning,omitempty" doc:"The label of the warning with which a moderator published the message."`
 	Attachments   []json.RawMessage `json:"attachments"`
 	CreatedAtMS   int64             `json:"created_at_ms"`
 	At            gotong.Instant    `json:"at" format:"date-time"`
@@ -122,7 +125,7 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
 		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names), Reactions: reactionsOf(posted.Reactions),
-		Withheld: posted.Withheld, Held: posted.Held, Erased: e.Erased,
+		Withheld: posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }
@@ -146,8 +149,8 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 // text is withheld or was erased, a checksum of these. An If-Match compares the revision alone.
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
-	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Erased {
-		tag += "." + httpapi.Sum(m.Reactions, m.Withheld, m.Held, m.Erased)
+	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Warning != "" || m.Erased {
+		tag += "." + httpapi.Sum(m.Reactions, m.Withheld, m.Held, m.Rejected, m.Warning, m.Erased)
 	}
 	return `"` + tag + `"`
 }

@@ -254,7 +254,7 @@ func eventSchema(e gotong.EventType) object {
 
 func eventsSchema(k gotong.Kind) object {
 	var events list
-	for _, e := range k.Events {
+	for _, e := range seen(k) {
 		events = append(events, ref(schemaOfEvent(k.Name, e.Name)))
 	}
 	return shape("", object{
@@ -285,9 +285,14 @@ func schemas() object {
 	}
 	for _, k := range kinds() {
 		s["events."+k.Name] = eventsSchema(k)
-		for _, e := range k.Events {
+		for _, e := range seen(k) {
 			s[schemaOfEvent(k.Name, e.Name)] = eventSchema(e)
 		}
 	}
 	return s
+}
+
+// seen returns the events of a kind that some viewer can see.
+func seen(k gotong.Kind) []gotong.EventType {
+	return slices.DeleteFunc(slices.Clone(k.Events), func(e gotong.EventType) bool { return e.Unseen })
 }

@@ -137,11 +137,11 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	order(ann, s, thread.CmdReact, object{"message_id": post.EventIDs[0], "emoji": "👍", "on": true})
 	order(bob, s, thread.CmdEdit, object{"message_id": post.EventIDs[0], "revision": 0, "body": "Halo semua"})
 	order(bob, s, thread.CmdDelete, object{"message_id": post.EventIDs[0], "revision": 1})
-	everyReview(t, w, ann, s, order(bob, s, thread.CmdPost, object{"body": "Hmm"}).EventIDs[0])
+	everyReview(t, w, ann, bob, s, order(bob, s, thread.CmdPost, object{"body": "Hmm"}).EventIDs[0])
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": time.Now().Add(time.Hour).UnixMilli()})
 	order(ann, s, thread.CmdHistory, object{"policy": "from_join"})
 	order(ann, s, thread.CmdUpdate, object{"name": "Banjir", "topic": "Pompa", "icon": "🌧️", "archived": true})
-	order(ann, s, thread.CmdUpdate, object{"topic": "", "archived": false})
+	order(ann, s, thread.CmdUpdate, object{"topic": "", "archived": false, "slow_mode_s": 1})
 	order(ann, s, thread.CmdRole, object{"user_id": "bob", "role": "admin"})
 	order(ann, s, thread.CmdMute, object{"user_id": "bob", "until_ms": 0}) // he may type again
 	bob.send("op", "active", "stream", s)
@@ -170,7 +170,7 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 }
 
 // everyReview has the server advise on a message, and its owner decide about it.
-func everyReview(t *testing.T, w *world, ann *socket, s gotong.Stream, id string) {
+func everyReview(t *testing.T, w *world, ann, bob *socket, s gotong.Stream, id string) {
 	t.Helper()
 	message, err := gotong.ParseEventID(id)
 	if err != nil {
@@ -183,8 +183,12 @@ func everyReview(t *testing.T, w *world, ann *socket, s gotong.Stream, id string
 	if err != nil {
 		t.Fatal(err)
 	}
-	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "hold", "hold_minutes": 5, "auto_release": true})
-	order(ann, s, thread.CmdReview, object{"message_id": id, "decision": "release"})
+	order(ann, s, thread.CmdReview, object{
+		"message_id": id, "moderation_action": "hold_for_review", "hold_duration_minutes": 5, "auto_release_if_no_action": true,
+	})
+	order(ann, s, thread.CmdReview, object{"message_id": id, "moderation_action": "block"})
+	order(bob, s, thread.CmdAppeal, object{"message_id": id, "reason": "a joke"})
+	order(ann, s, thread.CmdReview, object{"message_id": id, "moderation_action": "publish_with_warning", "reason_code": "rude"})
 }
 
 // erase erases the first content of a stream.

@@ -3,6 +3,7 @@ package realtime
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -137,6 +138,9 @@ type problem struct {
 // errorFrame returns the error frame for err in answer to the client's frame
 // id. trace is the id that the client may quote.
 func errorFrame(id, trace string, err error, retryAfter time.Duration) live.Frame {
+	if known := (*gotong.Error)(nil); errors.As(err, &known) && known.RetryAfterS > 0 {
+		retryAfter = time.Duration(known.RetryAfterS) * time.Second
+	}
 	return encode(struct {
 		Op      string  `json:"op"`
 		ID      string  `json:"id,omitempty"`

@@ -68,6 +68,8 @@ func valueSchema(t reflect.Type, strict bool) object {
 		return object{"type": "boolean"}
 	case reflect.Int64, reflect.Int:
 		return object{"type": "integer"}
+	case reflect.Float64:
+		return object{"type": "number"}
 	case reflect.Uint64:
 		return object{"type": "integer", "minimum": 0}
 	case reflect.Pointer:
@@ -276,7 +278,7 @@ func (c *contract) missing() []string {
 		}
 	}
 	for _, k := range kinds() {
-		for _, e := range k.Events {
+		for _, e := range seen(k) {
 			all = append(all, schemaOfEvent(k.Name, e.Name))
 		}
 	}

@@ -568,18 +568,6 @@ export interface Operations {
     body: undefined
     answer: ChatMessageView | ReceiptView
   }
-  /** Hold a message, or release it */
-  "POST /v1/chat/threads/{id}/messages/{mid}/review": {
-    params: {
-      /** The thread's id. */
-      id: string
-      /** The message's id. */
-      mid: string
-    }
-    query: Record<string, never>
-    body: ChatReview
-    answer: ChatMessageView | ReceiptView
-  }
   /** Lift your mute of a thread */
   "DELETE /v1/chat/threads/{id}/mute": {
     params: {
@@ -995,6 +983,55 @@ export interface Operations {
     body: undefined
     answer: TimelineEntry[]
   }
+  /** Decide about a message */
+  "POST /v1/moderations": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: ModerationDecision
+    answer: ModerationView | ReceiptView
+  }
+  /** List what waits for you as a reviewer */
+  "GET /v1/moderations/review-queue": {
+    params: Record<string, never>
+    query: {
+      /** The maximum number of items. */
+      limit?: number
+      /** X-Next-Cursor of the previous page. */
+      cursor?: string
+    }
+    body: undefined
+    answer: ModerationView[]
+  }
+  /** Get the moderation of a message */
+  "GET /v1/moderations/{content_id}": {
+    params: {
+      /** The thread's id, a colon, and the message's id. */
+      content_id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ModerationView
+  }
+  /** Appeal against a decision */
+  "POST /v1/moderations/{content_id}/appeal": {
+    params: {
+      /** The thread's id, a colon, and the message's id. */
+      content_id: string
+    }
+    query: Record<string, never>
+    body: ThreadPlea
+    answer: ModerationView | ReceiptView
+  }
+  /** Read what a report or a hold opens */
+  "POST /v1/moderations/{content_id}/open": {
+    params: {
+      /** The thread's id, a colon, and the message's id. */
+      content_id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ModerationOpenedView | ReceiptView
+  }
   /** List what concerns you */
   "GET /v1/notifications": {
     params: Record<string, never>
@@ -1103,6 +1140,13 @@ export interface Operations {
     query: Record<string, never>
     body: undefined
     answer: AccountsTicket
+  }
+  /** Report a message */
+  "POST /v1/reports": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: ModerationReport
+    answer: ModerationReportView | ReceiptView
   }
   /** Search */
   "GET /v1/search": {
@@ -1745,6 +1789,7 @@ export type ChatAdviceView = {
   action: string
   message_id: string
   n: number
+  now?: string
   prompt?: string
   provider: string
   reasoning?: string
@@ -1869,7 +1914,7 @@ export type ChatMessageView = {
   edited_at_ms?: number
   /** True if a platform admin erased the text. */
   erased?: boolean
-  /** True while a moderator, or the policy, holds the message for review: only its author gets the text. */
+  /** True while the message is held for review or is rejected: only its author gets the text. */
   held?: boolean
   /** The places in the body that name users. */
   mentions?: ChatMention[]
@@ -1877,6 +1922,8 @@ export type ChatMessageView = {
   /** The ordinal among the thread's messages. */
   n: number
   reactions: ChatReaction[]
+  /** True if a moderator rejected the message. */
+  rejected?: boolean
   reply_to?: string
   request_id: string
   /** 0 as posted; incremented by each edit. */
@@ -1888,6 +1935,8 @@ export type ChatMessageView = {
   seq: number
   siaga?: boolean
   thread_id: string
+  /** The label of the warning with which a moderator published the message. */
+  warning?: string
   /** True if you may not see the newest text; the author withdrew the older one. */
   withheld?: boolean
 }
@@ -1927,14 +1976,6 @@ export type ChatReadCursor = {
   user_id: string
 }
 
-export type ChatReview = {
-  /** True: the message is released at the end of the hold. Otherwise it is held until somebody releases or deletes it. */
-  auto_release?: boolean
-  decision: "hold" | "release"
-  /** In minutes; 15 if absent. */
-  hold_minutes?: number
-}
-
 export type ChatReviewView = {
   /** What the Edge-Pod proposes. */
   advice?: ChatAdviceView
@@ -1942,10 +1983,14 @@ export type ChatReviewView = {
   auto_release?: boolean
   /** The newest text, also while the message is held. Empty if it was erased. */
   body: string
+  /** True if the policy counts these reports as enough to flag it. */
+  flagged?: boolean
   held: boolean
-  held_by?: "advice" | "moderator" | "newcomer"
+  held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
   held_until_ms?: number
   message_id: string
+  /** The members who reported it since the last decision. */
+  report_count?: number
   seq: number
   since_ms: number
 }
@@ -2014,6 +2059,8 @@ export type ChatThreadView = {
   scope_id: string
   /** The seq of the newest event. */
   seq: number
+  /** In slow mode: the seconds that an ordinary member must wait between two messages. */
+  slow_mode_s?: number
   thread_id: string
   topic?: string
   /** For members: unread messages, counted to 999. */
@@ -2039,6 +2086,8 @@ export type ChatUpdateThread = {
   icon?: string
   /** 1 to 128 characters, counted after normalisation to NFC. */
   name?: string
+  /** The seconds that an ordinary member must wait between two messages; 0 ends the slow mode. */
+  slow_mode_s?: number
   /** 1 to 250 characters, counted after normalisation to NFC. */
   topic?: string
 }
@@ -2248,6 +2297,125 @@ export type GroupsWithdrawn = {
   withdrawn: boolean
 }
 
+export type ModerationDecision = {
+  /** 7 days if absent. */
+  appeal_window_minutes?: number
+  /** Of a hold. True: it ends by itself. Otherwise it lasts until somebody decides. */
+  auto_release_if_no_action?: boolean
+  confidence?: number
+  content_id: string
+  /** Of a hold; 15 if absent. */
+  hold_duration_minutes?: number
+  moderation_action: "publish_now" | "publish_with_warning" | "hold_for_review" | "block"
+  /** If present, it must be the state to which the action leads. */
+  moderation_status?: "under_review" | "published" | "rejected"
+  /** 1 to 64 of a-z0-9_. All who see the message get it. */
+  reason_code?: string
+  /** For moderators; at most 2000 characters. */
+  reasoning?: string
+  /** For moderators. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high. */
+  violations?: ThreadViolation[]
+}
+
+export type ModerationDecisionView = {
+  /** What the author wrote. */
+  appeal?: string
+  confidence?: number
+  decided_at_ms: number
+  /** The moderator; absent if the server decided. */
+  decided_by?: string
+  grounds?: ThreadGrounds
+  held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
+  moderation_status: "under_review" | "published" | "rejected"
+  reason_code?: string
+  seq: number
+  warning_label?: string
+}
+
+export type ModerationLookView = {
+  at_ms: number
+  user_id: string
+}
+
+export type ModerationOpenedMessage = {
+  author_id: string
+  message_id: string
+  /** Oldest first. Of a message that a reporter opened with another, only the newest; none if it was deleted. */
+  revisions: ModerationOpenedRevision[]
+  seq: number
+}
+
+export type ModerationOpenedReport = {
+  at_ms: number
+  reason: "hate" | "violence" | "harassment" | "illegal" | "misinformation" | "spam" | "child_safety" | "other"
+  text?: string
+}
+
+export type ModerationOpenedRevision = {
+  at_ms: number
+  /** Empty if it was erased. */
+  body: string
+  revision: number
+}
+
+export type ModerationOpenedView = {
+  content: ModerationView
+  /** The message, then those that the reporters opened with it. */
+  messages: ModerationOpenedMessage[]
+  /** Newest first. */
+  reports: ModerationOpenedReport[]
+}
+
+export type ModerationReport = {
+  content_id: string
+  /** The ids of other messages of the thread that the reviewers may read with it. */
+  context?: string[]
+  reason: "hate" | "violence" | "harassment" | "illegal" | "misinformation" | "spam" | "child_safety" | "other"
+  /** For the reviewers; at most 500 characters. */
+  text?: string
+}
+
+export type ModerationReportView = {
+  content_id: string
+  reason: "hate" | "violence" | "harassment" | "illegal" | "misinformation" | "spam" | "child_safety" | "other"
+  reported_at_ms: number
+}
+
+export type ModerationView = {
+  appeal_window_until_ms?: number
+  appealed?: boolean
+  /** For moderators, as all that follows. */
+  author_id?: string
+  auto_release_if_no_action?: boolean
+  content_id: string
+  content_type: "message"
+  /** For the author and moderators, as all that follows. */
+  decided_at_ms?: number
+  decision_count?: number
+  /** Oldest first; absent in the queue. */
+  decisions?: ModerationDecisionView[]
+  /** True if by the policy these reports are enough to flag it. */
+  flagged?: boolean
+  held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
+  hold_expires_at_ms?: number
+  /** False while only the author gets the text. */
+  is_visible: boolean
+  /** The newest looks at what is opened, oldest first; absent in the queue. */
+  looks?: ModerationLookView[]
+  moderation_action?: "publish_now" | "publish_with_warning" | "hold_for_review" | "block"
+  /** processing: there is no decision, and the message is shown. */
+  moderation_status: "processing" | "under_review" | "published" | "rejected"
+  published_at_ms?: number
+  reason_code?: string
+  /** The members who reported it since a moderator last decided. */
+  report_count?: number
+  variant: "Public" | "Author" | "Moderator"
+  /** Present while the message waits for a decision. */
+  waits_since_ms?: number
+  /** The reason code, or policy_gate while the text is left out without one. */
+  warning_label?: string
+}
+
 export type NotificationsBlocks = {
   items: NotificationsUser[]
 }
@@ -2329,8 +2497,11 @@ export type NotificationsUser = {
 }
 
 export type Policy = {
+  auto_hide?: boolean
   auto_hold: boolean
   edge_pod_outside: boolean
+  flag_at?: number
+  hide_at?: number
   newcomer_hours: number
 }
 
@@ -2432,6 +2603,22 @@ export type SearchSnippet = {
   /** The parts that fit the query, in code points of the text, half open. */
   marks: SearchMark[]
   text: string
+}
+
+export type ThreadGrounds = {
+  reasoning?: string
+  violations?: ThreadViolation[]
+}
+
+export type ThreadPlea = {
+  reason?: string
+}
+
+export type ThreadViolation = {
+  category: string
+  reason?: string
+  severity?: string
+  snippet?: string
 }
 
 export type TimelineActor = {

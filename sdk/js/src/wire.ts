@@ -38,7 +38,7 @@ export type Chain = string
 
 export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Active | Ping
 
-export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadWebhookAdd
+export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadMessageAppeal | CommandThreadWebhookAdd
 
 export type CommandCaseCaseCreate = {
   correlation_id?: RequestId
@@ -291,8 +291,11 @@ export type CommandGroupGroupUpdate = {
     join_policy?: string
     name?: string
     policy?: {
+      auto_hide?: boolean
       auto_hold: boolean
       edge_pod_outside: boolean
+      flag_at?: number
+      hide_at?: number
       newcomer_hours: number
     }
   }
@@ -582,6 +585,21 @@ export type CommandThreadMemberUnban = {
   type: "member.unban"
 }
 
+export type CommandThreadMessageAppeal = {
+  correlation_id?: RequestId
+  data: {
+    message_id: EventId
+    reason?: string
+  }
+  id?: FrameId
+  op: "command"
+  request_id: RequestId
+  stream: string
+  /** W3C trace context. */
+  traceparent?: string
+  type: "message.appeal"
+}
+
 export type CommandThreadMessageDelete = {
   correlation_id?: RequestId
   data: {
@@ -651,10 +669,20 @@ export type CommandThreadMessageReact = {
 export type CommandThreadMessageReview = {
   correlation_id?: RequestId
   data: {
-    auto_release?: boolean
-    decision: string
-    hold_minutes?: number
+    appeal_window_minutes?: number
+    auto_release_if_no_action?: boolean
+    confidence?: number
+    hold_duration_minutes?: number
     message_id: EventId
+    moderation_action: string
+    reason_code?: string
+    reasoning?: string
+    violations?: Array<{
+      category: string
+      reason?: string
+      severity?: string
+      snippet?: string
+    }>
   }
   id?: FrameId
   op: "command"
@@ -730,6 +758,7 @@ export type CommandThreadThreadUpdate = {
     archived?: boolean
     icon?: string
     name?: string
+    slow_mode_s?: number
     topic?: string
   }
   id?: FrameId
@@ -1263,8 +1292,11 @@ export type EventGroupGroupUpdated = {
     join_policy?: string
     name?: string
     policy?: {
+      auto_hide?: boolean
       auto_hold: boolean
       edge_pod_outside: boolean
+      flag_at?: number
+      hide_at?: number
       newcomer_hours: number
     }
     redescribed?: boolean
@@ -1707,6 +1739,7 @@ export type EventThreadMessageAdvised = {
     action: string
     message_id: EventId
     n: number
+    now?: Instant
     prompt?: string
     provider: string
     reasoning?: string
@@ -1724,6 +1757,28 @@ export type EventThreadMessageAdvised = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "message.advised"
+}
+
+export type EventThreadMessageBlocked = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    appeal_until_ms: number
+    author_id: string
+    n: number
+    now: Instant
+    reason_code?: string
+    target_seq: number
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "message.blocked"
 }
 
 export type EventThreadMessageDeleted = {
@@ -1787,12 +1842,15 @@ export type EventThreadMessageHeld = {
   /** Of the command. */
   correlation_id: string
   data: {
+    appeal_until_ms: number
+    author_id: string
     auto_release: boolean
     by: string
     n: number
     now: Instant
+    reason_code?: string
     target_seq: number
-    until_ms: number
+    until_ms?: number
     with_post?: boolean
   }
   id: EventId
@@ -1825,12 +1883,15 @@ export type EventThreadMessagePosted = {
     n: number
     now?: Instant
     reactions?: Record<string, string[]>
+    rejected?: boolean
     reply_seq?: number
     reply_to?: EventId
     revision?: number
     sent_at_ms?: number
     sent_by?: string
     siaga?: boolean
+    slow?: boolean
+    warning?: string
     withheld?: boolean
   }
   /** The texts were erased. */
@@ -1874,10 +1935,13 @@ export type EventThreadMessageReleased = {
   /** Of the command. */
   correlation_id: string
   data: {
+    author_id: string
     auto_release?: boolean
     n: number
     now?: Instant
+    reason_code?: string
     target_seq: number
+    warning?: string
   }
   id: EventId
   /** Of the command. */
@@ -1945,6 +2009,23 @@ export type EventThreadThreadHistoryChanged = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "thread.history_changed"
+}
+
+export type EventThreadThreadSlowed = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    seconds: number
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "thread.slowed"
 }
 
 export type EventThreadThreadUnarchived = {
@@ -2366,7 +2447,7 @@ export type EventsGroup = {
 }
 
 export type EventsThread = {
-  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadThreadUpdated | EventThreadThreadArchived | EventThreadThreadUnarchived | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
+  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadThreadUpdated | EventThreadThreadArchived | EventThreadThreadUnarchived | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadMessageBlocked | EventThreadThreadSlowed | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
   /** The cursor before. */
   from: number
   op: "events"

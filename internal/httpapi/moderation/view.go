@@ -1,0 +1,223 @@
+package moderation
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+// View is the moderation of a message. The variant says which fields there are.
+type View struct {
+	Variant     Variant       `json:"variant" enum:"Public,Author,Moderator"`
+	ContentID   string        `json:"content_id"`
+	ContentType string        `json:"content_type" enum:"message"`
+	Status      thread.Status `json:"moderation_status" enum:"processing,under_review,published,rejected" doc:"processing: there is no decision, and the message is shown."`
+	Action      thread.Action `json:"moderation_action,omitempty" enum:"publish_now,publish_with_warning,hold_for_review,block"`
+	PublishedMS int64         `json:"published_at_ms,omitempty"`
+	Visible     bool          `json:"is_visible" doc:"False while only the author gets the text."`
+	Label       string        `json:"warning_label,omitempty" doc:"The reason code, or policy_gate while the text is left out without one."`
+
+	DecidedMS int64  `json:"decided_at_ms,omitempty" doc:"For the author and moderators, as all that follows."`
+	Code      string `json:"reason_code,omitempty"`
+	HeldBy    string `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
+	ExpiresMS int64  `json:"hold_expires_at_ms,omitempty"`
+	Auto      bool   `json:"auto_release_if_no_action,omitempty"`
+	AppealMS  int64  `json:"appeal_window_until_ms,omitempty"`
+	Appealed  bool   `json:"appealed,omitempty"`
+
+	AuthorID  string         `json:"author_id,omitempty" doc:"For moderators, as all that follows."`
+	WaitsMS   int64          `json:"waits_since_ms,omitempty" doc:"Present while the message waits for a decision."`
+	Reports   int            `json:"report_count,omitempty" doc:"The members who reported it since a moderator last decided."`
+	Flagged   bool           `json:"flagged,omitempty" doc:"True if by the policy these reports are enough to flag it."`
+	Count     int            `json:"decision_count,omitempty"`
+	Decisions []DecisionView `json:"decisions,omitempty" doc:"Oldest first; absent in the queue."`
+	Looks     []LookView     `json:"looks,omitempty" doc:"The newest looks at what is opened, oldest first; absent in the queue."`
+}
+
+// DecisionView is one decision.
+type DecisionView struct {
+	Seq        uint64         `json:"seq"`
+	AtMS       int64          `json:"decided_at_ms"`
+	Status     thread.Status  `json:"moderation_status" enum:"under_review,published,rejected"`
+	By         string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
+	Code       string         `json:"reason_code,omitempty"`
+	Warning    string         `json:"warning_label,omitempty"`
+	DecidedBy  string         `json:"decided_by,omitempty" doc:"The moderator; absent if the server decided."`
+	Confidence float64        `json:"confidence,omitempty"`
+	Grounds    thread.Grounds `json:"grounds,omitzero"`
+	Appeal     string         `json:"appeal,omitempty" doc:"What the author wrote."`
+}
+
+// LookView is one look at what is opened.
+type LookView struct {
+	UserID string `json:"user_id"`
+	AtMS   int64  `json:"at_ms"`
+}
+
+// Tag returns the ETag of the moderation.
+func (v View) Tag() string { return `"` + httpapi.Sum(v) + `"` }
+
+// view returns the moderation of a message with everything that the caller may know.
+func (d *desk) view(ctx context.Context, at place) (View, error) {
+	m, err := d.find(ctx, at)
+	if err != nil {
+		return View{}, err
+	}
+	v := m.project()
+	if m.variant != Moderator {
+		return v, nil
+	}
+	if v.Decisions, err = d.decisions(ctx, m); err != nil {
+		return v, err
+	}
+	looks, err := d.events(ctx, m, m.record.Looks)
+	for _, e := range looks {
+		v.Looks = append(v.Looks, LookView{e.Actor.UserID, e.At.Milli()})
+	}
+	return v, err
+}
+
+// project returns the view without what is read from other events.
+func (m matter) project() View {
+	r, o := m.record, m.overlay
+	v := View{
+		Variant: m.variant, ContentID: contentID(m.Stream, m.ID), ContentType: "message",
+		Status: cmp.Or(r.Status, thread.Processing), Action: r.Action, Visible: o.Held == 0 && !o.Deleted(),
+		PublishedMS: cmp.Or(r.PublishedAt, m.At).Milli(), Label: o.Warning,
+	}
+	if !v.Visible {
+		v.PublishedMS, v.Label = 0, cmp.Or(r.Code, "policy_gate")
+	}
+	if m.variant == Public {
+		return v
+	}
+	v.DecidedMS, v.Code, v.HeldBy, v.ExpiresMS, v.Auto, v.AppealMS, v.Appealed = r.At.Milli(), r.Code, r.By, r.UntilMS, r.Auto, r.AppealMS, r.Appealed
+	if m.variant == Author {
+		return v
+	}
+	v.AuthorID, v.WaitsMS, v.Reports, v.Flagged, v.Count = m.Actor.UserID, m.pending.Since.Milli(), m.pending.Reports, m.pending.Flagged, len(r.Decided)
+	return v
+}
+
+// events returns events of the thread by their seqs.
+func (d *desk) events(ctx context.Context, m matter, seqs []uint64) (list []gotong.Event, err error) {
+	var need store.Need
+	for _, seq := range seqs {
+		need.Events = append(need.Events, store.EventRange{Stream: m.Stream, From: seq - 1, To: seq})
+	}
+	if len(seqs) == 0 {
+		return nil, nil
+	}
+	snap, err := d.Store.Load(ctx, need)
+	if err != nil {
+		return nil, err
+	}
+	for _, rows := range snap.Events {
+		for i := range rows {
+			e, err := d.Codec.Event(&rows[i])
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, e)
+		}
+	}
+	return list, nil
+}
+
+// decisions returns the decisions about a message. The event before that of a
+// decision has its grounds, or the appeal, if it is among the record's.
+func (d *desk) decisions(ctx context.Context, m matter) (list []DecisionView, err error) {
+	var seqs []uint64
+	for _, seq := range m.record.Decided {
+		if slices.Contains(m.record.Grounds, seq-1) {
+			seqs = append(seqs, seq-1)
+		}
+		seqs = append(seqs, seq)
+	}
+	events, err := d.events(ctx, m, seqs)
+	var next DecisionView
+	for _, e := range events {
+		next.Seq, next.AtMS = e.Seq, e.At.Milli()
+		switch data := e.Data.(type) {
+		case thread.Decided:
+			next.DecidedBy, next.Confidence = e.Actor.UserID, data.Confidence
+			next.Grounds, _ = e.Content.(thread.Grounds)
+			continue
+		case thread.Appealed:
+			plea, _ := e.Content.(thread.Plea)
+			next.Appeal = plea.Reason
+			continue
+		case thread.Held:
+			next.Status, next.By, next.Code = thread.UnderReview, data.By, data.Code
+		case thread.Blocked:
+			next.Status, next.Code = thread.Rejected, data.Code
+		case thread.Released:
+			next.Status, next.Code, next.Warning = thread.Published, data.Code, data.Warning
+		}
+		list, next = append(list, next), DecisionView{}
+	}
+	return list, err
+}
+
+// scanned is how many lines of the queue one page looks at.
+const scanned = 200
+
+type queueIn struct{ httpapi.Page }
+
+func (d *desk) queue(ctx context.Context, in *queueIn) (*httpapi.Listed[View], error) {
+	after, err := httpapi.Oldest.Name(ctx, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	snap, err := d.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{{
+		Collection: thread.Queue, Owner: thread.QueueOwner, From: cmp.Or(after, "0"), To: "~", Limit: scanned + 1,
+	}}})
+	if err != nil {
+		return nil, err
+	}
+	out, rows := &httpapi.Listed[View]{Body: []View{}}, snap.Ranges[0]
+	for i, row := range rows {
+		if row.Key.Name == after {
+			continue
+		}
+		v, ok, err := d.queued(ctx, row)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			out.Body = append(out.Body, v)
+		}
+		if len(out.Body) == in.Limit || i == scanned-1 {
+			if i < len(rows)-1 {
+				out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.Oldest.Cursor(ctx, row.Key.Name)}
+			}
+			break
+		}
+	}
+	return out, nil
+}
+
+// queued returns a line of the queue if the caller may decide about the message.
+func (d *desk) queued(ctx context.Context, row store.Document) (View, bool, error) {
+	line, ok, err := httpapi.Decode[thread.Queued](d.Codec, row)
+	if err != nil || !ok {
+		return View{}, false, err
+	}
+	l, err := d.look(ctx, gotong.NewStream(thread.Name, row.Key.StreamID()))
+	var m matter
+	if err == nil {
+		m, err = d.matter(ctx, l, line.Seq)
+	}
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeNotFound:
+		return View{}, false, nil
+	case err != nil || m.variant != Moderator:
+		return View{}, false, err
+	}
+	return m.project(), true, nil
+}
