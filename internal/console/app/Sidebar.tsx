@@ -22,6 +22,7 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
       </button>
       <a class="icon-button bell" href="#/inbox" title={t('inbox')} aria-current={view === 'inbox' ? 'page' : undefined}><Icon name="bell" /><span class="unseen">{t('inbox')}</span>
         {home.inbox > 0 && <b class="count"><span aria-hidden="true">{home.inbox}</span><span class="unseen">{t('unread', { n: home.inbox })}</span></b>}</a>
+      <a class="icon-button" href="#/search" title={t('search')} aria-label={t('search')}><Icon name="search" /></a>
       <a class="icon-button" href="#/find" title={t('find.title')} aria-label={t('find.title')}><Icon name="plus" /></a>
     </header>
     <Connection home={home} />

@@ -66,6 +66,7 @@ export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: str
         <h1 class="clip"><Name>{name || t('loading')}</Name></h1>
         <p class="soft clip">{about(room)}</p>
       </div>
+      <a class="icon-button" href={'#/search/' + encodeURIComponent(`in:${view?.name && !/["\s]/.test(view.name) ? view.name : id} `)} title={t('search.here')} aria-label={t('search.here')}><Icon name="search" /></a>
       <IconButton icon="people" label={t('members.details')} onClick={() => setDetails(true)} />
     </header>
     <Messages room={room} onAim={setAim} />

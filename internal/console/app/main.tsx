@@ -8,13 +8,14 @@ import { Home } from './home.ts'
 import { Inbox } from './Inbox.tsx'
 import { languageModel, t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
+import { Search } from './Search.tsx'
 import { Session } from './session.ts'
 import { Connection, Sidebar } from './Sidebar.tsx'
 import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
 
-const views = ['t', 'c', 'find', 'inbox'] // a thread, a case, finding one, what concerns the user
+const views = ['t', 'c', 'find', 'inbox', 'search'] // a thread, a case, finding one, what concerns the user, searching
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
@@ -74,6 +75,7 @@ function Signed({ home }: { home: Home }) {
       {view === 't' ? <ThreadScreen home={home} id={id} at={at} key={id} />
         : view === 'c' ? <CaseScreen home={home} id={id} key={id} />
         : view === 'inbox' ? <Inbox home={home} />
+        : view === 'search' ? <Search home={home} query={decoded(id)} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}
     </Pane>
@@ -82,6 +84,10 @@ function Signed({ home }: { home: Home }) {
     }}>{t('update.now')}</button></div>}
     <Announcer />
   </div>
+}
+
+function decoded(part: string): string {
+  try { return decodeURIComponent(part) } catch { return part }
 }
 
 /** The one policy of Trusted Types: it makes the address of the service worker, and no other. */

@@ -31,35 +31,39 @@ sw.addEventListener('message', (event) => {
 })
 
 /** What is pushed: docs/api.md has the fields. */
-interface Push { v: number; type: string; stream: string; direct?: boolean; siaga?: boolean; group?: string; at_ms: number; unread: number; badge: number }
+interface Push { v: number; type: string; stream: string; kind?: string; direct?: boolean; group?: string; at_ms: number; unread: number; badge: number }
 
 const texts = {
-  id: { one: 'Pesan baru', direct: 'Pesan langsung', siaga: 'Siaga!', group: 'Pesan di ', n: ' belum dibaca' },
-  en: { one: 'A new message', direct: 'A direct message', siaga: 'Emergency!', group: 'A message in ', n: ' unread' },
+  id: { one: 'Pesan baru', direct: 'Pesan langsung', siaga: 'Siaga!', mention: 'Anda disebut', reply: 'Ada balasan', inbox: 'Pemberitahuan baru', in: ' di ', group: 'Pesan', n: ' belum dibaca' },
+  en: { one: 'A new message', direct: 'A direct message', siaga: 'Emergency!', mention: 'You were mentioned', reply: 'A reply to you', inbox: 'A new notification', in: ' in ', group: 'A message', n: ' unread' },
 }
 
 sw.addEventListener('push', (event) => {
   let push: Push
   try { push = event.data.json() } catch { return }
-  if (push.v === 1 && push.type === 'thread') event.waitUntil(notify(push))
+  if (push.v === 1 && (push.type === 'thread' || push.type === 'inbox')) event.waitUntil(notify(push))
 })
 
 /** Shows how much is unread in a thread, or closes what was shown. Nothing is named but what the push names. */
 async function notify(push: Push): Promise<void> {
   const text = navigator.language.startsWith('id') ? texts.id : texts.en
-  const { badge, stream: tag } = push
+  const { badge, kind } = push
+  const inbox = push.type === 'inbox'
+  const tag = inbox ? 'inbox' : push.stream
   if ('setAppBadge' in navigator) (navigator as any).setAppBadge(badge).catch(() => {}) // what shows it may not answer
   if (push.unread === 0) {
     for (const n of await sw.registration.getNotifications({ tag })) n.close()
     return
   }
-  const title = push.siaga ? text.siaga : push.group ? text.group + push.group : push.direct ? text.direct : text.one
+  const what = inbox ? text.inbox : kind === 'siaga' || kind === 'mention' || kind === 'reply' ? text[kind] : push.group ? text.group : push.direct ? text.direct : text.one
+  const title = push.group ? what + text.in + push.group : what
   await sw.registration.showNotification(title, { tag, renotify: true, body: push.unread + text.n, timestamp: push.at_ms, icon: ICON, data: tag })
 }
 
 sw.addEventListener('notificationclick', (event) => {
   event.notification.close()
-  const to = '/#/t/' + String(event.notification.data).split('/')[1]
+  const tag = String(event.notification.data)
+  const to = tag === 'inbox' ? '/#/inbox' : '/#/t/' + tag.split('/')[1]
   event.waitUntil((async () => {
     const page = (await sw.clients.matchAll({ type: 'window' }))[0]
     if (page) await (await page.focus()).navigate(to)

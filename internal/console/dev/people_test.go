@@ -219,6 +219,18 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.click(".send")
 	p.await("the mention", `[...document.querySelectorAll('.mine .mention')].some(e => e.innerText === '@Fitri' && !e.classList.contains('me'))`)
 
+	p.eval(`location.hash = '#/'`, nil)
+	p.click(`.sidebar a[href="#/search"]`)
+	p.await("the form", `!!document.querySelector('input[type=search]')`)
+	p.do(chromedp.SendKeys("input[type=search]", "pompa\r", chromedp.ByQuery))
+	p.await("what was found", `document.querySelector('.found mark')?.innerText.toLowerCase().includes('pompa') && document.querySelector('.found').innerText.includes('Banjir')`)
+	p.fits("search")
+	p.clean("search")
+	p.click(".found .item")
+	p.await("the message again", `document.querySelector('.row.shown .mention.me')?.innerText === '@eko'`)
+	p.click(`.bar a[href^="#/search/"]`)
+	p.await("a search in the thread", `document.querySelector('input[type=search]')?.value.startsWith('in:Banjir')`)
+
 	p.await("a service worker", `!!navigator.serviceWorker.controller`)
 	worker := make(chan serviceworker.RegistrationID, 64)
 	chromedp.ListenTarget(p.ctx, func(event any) {
@@ -236,12 +248,12 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.do(browserpkg.GrantPermissions([]browserpkg.PermissionType{browserpkg.PermissionTypeNotifications}).WithOrigin("http://"+v.address), serviceworker.Enable())
 	id := <-worker
 	push := func(unread int) {
-		data := fmt.Sprintf(`{"v":1,"type":"thread","stream":"thread/x","group":"RT 05","n":12,"at_ms":1795968000000,"unread":%d,"badge":%d}`, unread, unread)
+		data := fmt.Sprintf(`{"v":1,"type":"thread","stream":"thread/x","kind":"mention","group":"RT 05","n":12,"at_ms":1795968000000,"unread":%d,"badge":%d}`, unread, unread)
 		p.do(serviceworker.DeliverPushMessage("http://"+v.address, id, data))
 	}
 	const shown = `navigator.serviceWorker.ready.then(r => r.getNotifications()).then(l => l.map(n => n.title + ': ' + n.body).join())`
 	push(3)
-	p.await("a notification", shown+`.then(s => s === 'A message in RT 05: 3 unread')`)
+	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`)
 	push(0)
 	p.await("that it is closed", shown+`.then(s => s === '')`)
 }
