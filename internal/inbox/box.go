@@ -45,7 +45,7 @@ func ParseID(s string) (ID, error) {
 	number, partition, _ := strings.Cut(s, "-")
 	n, err := strconv.ParseUint(number, 10, 64)
 	p, err2 := strconv.ParseUint(partition, 10, 8)
-	id := ID{n, gotong.Partition(p)} //nolint:gosec // of 8 bits
+	id := ID{n, gotong.Partition(p)}
 	if err != nil || err2 != nil || id.Partition >= gotong.Partitions || n == 0 || n > maxNumber || id.String() != s {
 		return ID{}, gotong.NotFound()
 	}
@@ -164,7 +164,7 @@ func (b *Box) look(ctx context.Context, me gotong.Viewer) (*look, error) {
 	for _, row := range snap.Ranges[0] {
 		p, s, _ := strings.Cut(row.Key.Name, "-")
 		n, err := strconv.ParseUint(p, 10, 8)
-		w := wide{stream: gotong.Stream(s), partition: gotong.Partition(n)} //nolint:gosec // of 8 bits
+		w := wide{stream: gotong.Stream(s), partition: gotong.Partition(n)}
 		if err == nil {
 			err = json.Unmarshal(row.Body, &w.belongs)
 		}
@@ -233,7 +233,7 @@ func itemOf(row store.Document) (i listed, err error) {
 	p, n, _ := strings.Cut(row.Key.Name, "-")
 	number, err1 := strconv.ParseUint(n, 10, 64)
 	partition, err2 := strconv.ParseUint(p, 10, 8)
-	i.ID = ID{number, gotong.Partition(partition)} //nolint:gosec // of 8 bits
+	i.ID = ID{number, gotong.Partition(partition)}
 	if err = cmp.Or(err1, err2, json.Unmarshal(row.Body, &i.Item)); err != nil {
 		err = fmt.Errorf("inbox: the item %s of %s: %w", row.Key.Name, row.Key.Owner, err)
 	}

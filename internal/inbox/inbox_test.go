@@ -253,3 +253,142 @@ func TestAlert(t *testing.T) {
 	w.do(budi, me, user.CmdBlock, user.Block{UserID: "ani"})
 	want("", "", "", "")
 }
+
+// TestAMessageReachesEachUserOnce: however often and in whatever way a message names a
+// user, also by edits, it is one item, which follows the newest text. So it is where the
+// stream is wide: members then have items of a list that they share, but not those from
+// before they joined, or from a time when they were out.
+func TestAMessageReachesEachUserOnce(t *testing.T) {
+	for _, narrow := range []int{200, 1} {
+		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
+			defer inbox.SetNarrow(narrow)()
+			w := newWorld(t)
+			for _, a := range []gotong.Actor{budi, citra} {
+				w.do(a, rt, group.CmdJoin, group.Join{})
+			}
+			want := func(a gotong.Actor, kinds ...inbox.Kind) {
+				t.Helper()
+				var got []inbox.Kind
+				for _, s := range w.list(0, a, false) {
+					got = append(got, s.Kind)
+				}
+				if fmt.Sprint(got) != fmt.Sprint(kinds) {
+					t.Errorf("%s has %v, want %v", a.UserID, got, kinds)
+				}
+			}
+			mine := w.post(budi, lent, "Halo")
+			first := w.do(ani, lent, thread.CmdPost, thread.Post{Body: "@budi @here @anggota", ReplyTo: mine.EventIDs[0], Siaga: true})
+			want(budi, inbox.Siaga)
+			want(citra, inbox.Siaga)
+			want(ani)
+			second := w.do(ani, lent, thread.CmdPost, thread.Post{Body: "@budi", ReplyTo: mine.EventIDs[0]})
+			revision := uint64(0)
+			edit := func(r gotong.Receipt, text string) {
+				t.Helper()
+				w.do(ani, lent, thread.CmdEdit, thread.Edit{MessageID: r.EventIDs[0], Revision: revision, Body: text})
+				revision++
+			}
+			edit(second, "Halo @here")
+			want(budi, inbox.Mention, inbox.Siaga)
+			want(citra, inbox.Mention, inbox.Siaga)
+			edit(second, "Halo")
+			want(budi, inbox.Reply, inbox.Siaga)
+			want(citra, inbox.Siaga)
+			w.do(dewi, rt, group.CmdJoin, group.Join{})
+			want(dewi)
+			edit(second, "Halo @here @budi @citra")
+			want(dewi, inbox.Mention)
+			want(citra, inbox.Mention, inbox.Siaga)
+			w.do(dewi, rt, group.CmdLeave, group.Leave{})
+			w.post(citra, lent, "Halo @here @admin")
+			w.do(dewi, rt, group.CmdJoin, group.Join{})
+			want(dewi, inbox.Mention)
+			want(ani, inbox.Mention)
+			want(budi, inbox.Mention, inbox.Mention, inbox.Siaga)
+			w.do(ani, lent, thread.CmdDelete, thread.Delete{MessageID: first.EventIDs[0]})
+			want(citra, inbox.Mention)
+			w.do(ani, rt, group.CmdRemove, group.Remove{UserID: "dewi"})
+			want(dewi, inbox.Removed)
+			w.do(ani, rt, group.CmdRemove, group.Remove{UserID: "dewi", Ban: gotong.Ban{Ever: true}}) // who is no member learns nothing
+			want(dewi, inbox.Removed)
+			w.rebuilt()
+		})
+	}
+}
+
+// TestReadingKeepsTheFirstTime: an item that was read keeps its time, and marks of several
+// devices at once all count.
+func TestReadingKeepsTheFirstTime(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	w.post(ani, own, "Halo @budi")
+	items := w.list(0, budi, true)
+	at := map[inbox.ID]gotong.Instant{}
+	for _, i := range []int{1, 0} {
+		w.clock.Pass(time.Hour)
+		s, err := w.boxes[i].Read(t.Context(), viewer(budi), items[i].ID)
+		w.check(err)
+		if at[s.ID] = s.ReadAt; s.ReadAt != w.clock.Now() {
+			t.Errorf("got %v, not now", s.ReadAt)
+		}
+	}
+	w.clock.Pass(time.Hour)
+	for _, i := range items {
+		s, err := w.boxes[0].Read(t.Context(), viewer(budi), i.ID)
+		if err != nil || s.ReadAt != at[i.ID] {
+			t.Errorf("got %v, first %v; %v", s.ReadAt, at[i.ID], err)
+		}
+	}
+	if list := w.list(1, budi, true); len(list) != 0 {
+		t.Errorf("unread: %+v", list)
+	}
+}
+
+// TestDecisionsOnOnesOwnMessage: a hold, its end and a deletion are told to the author if
+// somebody else decides; a proposal that is turned down is not.
+func TestDecisionsOnOnesOwnMessage(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	id := w.post(budi, own, "Halo").EventIDs[0]
+	w.do(communitytest.System(), own, thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold"})
+	review := func(decision string) {
+		t.Helper()
+		w.do(ani, own, thread.CmdReview, thread.Review{MessageID: id, Decision: decision})
+	}
+	review(thread.Release)
+	if got := w.list(0, budi, true); len(got) != 1 || got[0].Kind != inbox.Added {
+		t.Errorf("got %+v", got)
+	}
+	review(thread.Hold)
+	review(thread.Release)
+	w.do(ani, own, thread.CmdDelete, thread.Delete{MessageID: id})
+	var got []string
+	for _, s := range w.list(0, budi, true)[:3] {
+		got = append(got, s.Decision)
+	}
+	if fmt.Sprint(got) != fmt.Sprint([]string{thread.EvDeleted, thread.EvReleased, thread.EvHeld}) {
+		t.Errorf("got %v", got)
+	}
+	w.rebuilt()
+}
+
+// TestItemsOfOneInstant: events of two streams of a partition at the same time are two
+// items, in order of their commits.
+func TestItemsOfOneInstant(t *testing.T) {
+	w := newWorld(t)
+	w.do(budi, rt, group.CmdJoin, group.Join{})
+	const second = gotong.Stream("thread/second")
+	w.do(ani, second, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Public, Members: thread.Home})
+	w.clock.Pass(time.Second)
+	for i, s := range []gotong.Stream{lent, second} {
+		_, err := w.engines[i].Execute(t.Context(), gotong.Command{
+			Stream: s, Type: thread.CmdPost, Actor: ani, RequestID: "same", CorrelationID: "c", Data: thread.Post{Body: "Halo @here"},
+		})
+		w.check(err)
+	}
+	w.check(w.run.CatchUp(t.Context()))
+	got := w.list(0, budi, true)
+	if len(got) != 2 || got[0].Stream != second || got[1].Stream != lent || got[0].ID.Number != got[1].ID.Number+1 {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -118,8 +118,9 @@ func (b *Box) raise(ctx context.Context, userID string, to []ID) (gotong.Instant
 		moved, now := false, b.Now()
 		for _, id := range to {
 			if m.number(id.Partition) < id.Number {
-				list := append(m[id.Partition], raise{id.Number, now})
-				m[id.Partition], moved = list[max(0, len(list)-maxRaises):], true
+				m[id.Partition] = append(m[id.Partition], raise{id.Number, now})
+				m[id.Partition] = m[id.Partition][max(0, len(m[id.Partition])-maxRaises):]
+				moved = true
 			}
 		}
 		if !moved {

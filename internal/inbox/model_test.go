@@ -304,17 +304,18 @@ func (m *model) leave(a, b gotong.Actor) {
 	if b == ani || !m.in(s, id) {
 		return
 	}
-	if a == ani {
-		if s == rt {
-			m.do(ani, s, group.CmdRemove, group.Remove{UserID: id})
-		} else {
-			m.do(ani, s, thread.CmdRemove, thread.Remove{UserID: id})
-		}
-		m.give(id, item{kind: inbox.Removed, s: s})
-	} else if s == rt {
+	switch {
+	case a == ani && s == rt:
+		m.do(ani, s, group.CmdRemove, group.Remove{UserID: id})
+	case a == ani:
+		m.do(ani, s, thread.CmdRemove, thread.Remove{UserID: id})
+	case s == rt:
 		m.do(b, s, group.CmdLeave, group.Leave{})
-	} else {
+	default:
 		m.do(b, s, thread.CmdLeave, thread.Leave{})
+	}
+	if a == ani {
+		m.give(id, item{kind: inbox.Removed, s: s})
 	}
 	m.seat(s, id, false)
 }
@@ -520,9 +521,9 @@ func TestInboxAgreesWithAModel(t *testing.T) {
 	for _, narrow := range []int{200, 2} {
 		t.Run(fmt.Sprint(narrow), func(t *testing.T) {
 			defer inbox.SetNarrow(narrow)()
-			for seed := range uint64(histories) { //nolint:gosec // positive
+			for seed := range uint64(histories) {
 				m := &model{
-					world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 1)), step: 1, items: map[string][]*item{}, //nolint:gosec // a test
+					world: newWorld(t), rand: rand.New(rand.NewPCG(seed, 1)), step: 1, items: map[string][]*item{},
 					spans: map[gotong.Stream]map[string][][2]int{
 						rt: {"ani": {{1, 0}}}, own: {"ani": {{1, 0}}}, dm: {},
 					},

@@ -33,14 +33,20 @@ type roster struct {
 
 // belongs is when a user belonged to a wide stream, by the numbers of the partition.
 type belongs struct {
-	Spans []gotong.Interval `json:"spans"`
+	Spans []span `json:"spans"`
+}
+
+// span is from a number on, before another; To 0 is open.
+type span struct {
+	From uint64 `json:"from"`
+	To   uint64 `json:"to,omitempty"`
 }
 
 func (b belongs) now() bool { n := len(b.Spans); return n > 0 && b.Spans[n-1].To == 0 }
 
 // at reports whether the user belonged to the stream at one of these numbers.
 func (b belongs) at(numbers ...uint64) bool {
-	return slices.ContainsFunc(b.Spans, func(v gotong.Interval) bool {
+	return slices.ContainsFunc(b.Spans, func(v span) bool {
 		return slices.ContainsFunc(numbers, func(n uint64) bool { return v.From <= n && (v.To == 0 || n < v.To) })
 	})
 }
@@ -269,10 +275,10 @@ func (w *writer) give(userID string, e gotong.Event, i Item) {
 func (w *writer) giveAll(of gotong.Stream, e gotong.Event, i Item, role string, r *reach) {
 	members := doc[roster](w, rosterKey(of))
 	if members.Wide && (role == "" || ordinary([]string{role})) {
-		if len(r.Wide) < maxWide {
+		if len(r.Wide) < maxWide && !slices.Contains(r.Wide, w.next(e)) {
 			i.Stream, i.At, i.Except, i.Since = e.Stream, e.At, slices.Clone(r.Users), slices.Clone(r.Wide)
 			w.made[itemKey(string(of), w.p, w.next(e))] = i
-			r.Wide = append(i.Since, w.number)
+			r.Wide = append(r.Wide, w.number)
 		}
 		return
 	}
@@ -294,15 +300,15 @@ func (w *writer) sit(e gotong.Event, userID string, roles []string) (was bool) {
 		all = map[string][]string{}
 	}
 	if r.Wide {
-		was = w.span(e, userID, len(roles) > 0)
+		was = w.stretch(e, userID, len(roles) > 0)
 	}
-	if delete(all, userID); len(roles) > 0 && !(r.Wide && ordinary(roles)) {
+	if delete(all, userID); len(roles) > 0 && (!r.Wide || !ordinary(roles)) {
 		all[userID] = roles
 	}
 	if !r.Wide && len(all) > narrow {
 		r.Wide = true
 		for id := range all {
-			w.made[spansKey(id, w.p, s)] = belongs{[]gotong.Interval{{From: w.next(e)}}}
+			w.made[spansKey(id, w.p, s)] = belongs{[]span{{From: w.next(e)}}}
 		}
 		maps.DeleteFunc(all, func(_ string, roles []string) bool { return ordinary(roles) })
 	}
@@ -311,9 +317,9 @@ func (w *writer) sit(e gotong.Event, userID string, roles []string) (was bool) {
 	return was
 }
 
-// span begins or ends a span of a user's membership of a wide stream. It returns
+// stretch begins or ends a span of a user's membership of a wide stream. It returns
 // whether they were a member before.
-func (w *writer) span(e gotong.Event, userID string, in bool) (was bool) {
+func (w *writer) stretch(e gotong.Event, userID string, in bool) (was bool) {
 	key := spansKey(userID, w.p, e.Stream)
 	b := doc[belongs](w, key)
 	b.Spans = slices.Clone(b.Spans[max(0, len(b.Spans)-gotong.MaxStretches+1):])
@@ -321,7 +327,7 @@ func (w *writer) span(e gotong.Event, userID string, in bool) (was bool) {
 		return was
 	}
 	if in {
-		b.Spans = append(b.Spans, gotong.Interval{From: w.next(e)})
+		b.Spans = append(b.Spans, span{From: w.next(e)})
 	} else {
 		b.Spans[len(b.Spans)-1].To = w.next(e)
 	}

@@ -37,7 +37,9 @@ type Shown struct {
 func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
 	s := Shown{ID: i.ID, Kind: i.Kind, At: gotong.Instant(i.Number), ReadAt: l.marks.readAt(i.ID)} //nolint:gosec // microseconds
 	switch {
-	case i.of != nil && (!i.of.at(i.Number) || i.of.at(i.Since...) || i.By == l.me.UserID || slices.Contains(i.Except, l.me.UserID)), l.off(i.Kind):
+	case i.of != nil && (!i.of.at(i.Number) || i.of.at(i.Since...) || slices.Contains(i.Except, l.me.UserID)):
+		return s, false, nil
+	case i.of != nil && i.By == l.me.UserID, l.off(i.Kind):
 		return s, false, nil
 	case i.Kind == Removed:
 		return s, true, nil
@@ -175,7 +177,8 @@ func kindOf(e gotong.Event, i listed, me string) Kind {
 	case d.Siaga:
 		return Siaga
 	case slices.ContainsFunc(d.Mentions, func(m thread.Mention) bool {
-		return m.UserID == me || m.Group != "" || m.Role != "" && (slices.Contains(i.Roles, m.Role) || ordinary([]string{m.Role}) && len(i.Roles) == 0)
+		common := m.Role != "" && ordinary([]string{m.Role}) && len(i.Roles) == 0
+		return m.UserID == me || m.Group != "" || common || slices.Contains(i.Roles, m.Role)
 	}):
 		return Mention
 	case i.Answers:

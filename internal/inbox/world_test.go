@@ -56,7 +56,7 @@ func newWorld(tb testing.TB) *world {
 	w := &world{TB: tb, clock: clocktest.Stopped(1_795_968_000_000_000), changed: map[string]bool{}}
 	w.store = memory.New("k3f9", memory.Options{Now: w.clock.Now})
 	kinds := []gotong.Kind{user.Kind(), group.Kind()}
-	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind())
+	kinds = append(kinds, cases.Rules{Lenders: gotong.LendersOf(kinds), Tracks: cases.BuiltIn()}.Kind()) //nolint:gocritic // the next lists this one
 	kinds = append(kinds, thread.Rules{Lenders: gotong.LendersOf(kinds), Claim: user.NameClaim}.Kind())
 	w.codec = store.NewCodec(kinds)
 	w.reader = inbox.Reader(kinds)

@@ -38,8 +38,8 @@ func Routes(opts Options) func(*httpapi.API) {
 	return func(api *httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "list-notifications", Method: http.MethodGet, Path: path, Tag: tag, Summary: "List what concerns you",
-			Description: "Newest first: mentions, replies to your messages, memberships, invitations, gates of cases and decisions on your " +
-				"messages. It holds what you may see now and have not switched off.",
+			Description: "Newest first: mentions, replies to your messages, memberships, invitations, gates of cases and decisions on " +
+				"your messages. It holds what you may see now and have not switched off.",
 		}, r.list)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notification", Method: http.MethodPost, Path: path + "/{id}/read", Tag: tag, Write: true,
@@ -260,9 +260,8 @@ func (r *routes) digest(ctx context.Context, in *digestIn) (*httpapi.Out[Digest]
 	if !gotong.ValidTime(d.WindowEndMS) || d.WindowStartMS >= d.WindowEndMS {
 		return nil, gotong.Invalid("window_start_ms", "must be before the end of the window")
 	}
-	page, err := r.Box.List(ctx, me, inbox.Query{
-		Since: uint64(d.WindowStartMS) * 1000, Before: inbox.ID{Number: uint64(d.WindowEndMS) * 1000}, Limit: maxDigest, //nolint:gosec // both are after 1970
-	})
+	from, to := uint64(d.WindowStartMS)*1000, uint64(d.WindowEndMS)*1000 //nolint:gosec // both are after 1970
+	page, err := r.Box.List(ctx, me, inbox.Query{Since: from, Before: inbox.ID{Number: to}, Limit: maxDigest})
 	if err != nil {
 		return nil, err
 	}

@@ -25,8 +25,8 @@ func (r *routes) settingRoutes(api *httpapi.API) {
 	}, r.blocks)
 	httpapi.Register(api, httpapi.Route{
 		ID: "block-user", Method: http.MethodPut, Path: blocks + "/{user_id}", Tag: tag, Write: true, Summary: "Block a user",
-		Description: "They can start no direct thread with you and write in none, and what they write becomes no notification and no push " +
-			"for you. They do not learn of it. No message and no count of messages changes.",
+		Description: "They can start no direct thread with you and write in none, and what they write becomes no notification and no " +
+			"push for you. They do not learn of it. No message and no count of messages changes.",
 	}, func(ctx context.Context, in *blockIn) (*httpapi.Out[User], error) {
 		if _, err := r.run(ctx, user.CmdBlock, user.Block{UserID: in.UserID}, nil, in.UserID); err != nil {
 			return nil, err
