@@ -36,7 +36,7 @@ func (w *writer) read(e gotong.Event) {
 	case thread.Blocked:
 		w.decide(e, d.TargetSeq)
 	case thread.Released:
-		w.decide(e, d.TargetSeq)
+		w.release(e, d)
 	case thread.Deleted:
 		w.decide(e, d.TargetSeq)
 	case group.Invited:
@@ -157,21 +157,21 @@ func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, 
 	r.Users = append(r.Users, userID)
 }
 
-// decide writes what somebody else decided about a message to its author. The end of a
-// hold is one only if there was a hold: it also turns down proposals, of which the
-// author knows nothing.
+// decide writes what somebody else decided about a message to its author.
 func (w *writer) decide(e gotong.Event, seq uint64) {
-	r := doc[reach](w, reachKey(e.Stream, seq))
-	switch before := r.Held; {
-	case e.Type == thread.EvHeld, e.Type == thread.EvBlocked:
-		r.Held = true
-		w.made[reachKey(e.Stream, seq)] = r
-	case e.Type == thread.EvReleased && !before:
-		return
-	case e.Type == thread.EvReleased:
-		r.Held = false
+	if e.Type != thread.EvDeleted {
+		r := doc[reach](w, reachKey(e.Stream, seq))
+		r.Held = e.Type != thread.EvReleased
 		w.made[reachKey(e.Stream, seq)] = r
 	}
 	author := doc[map[uint64]string](w, authorsKey(e.Stream, seq))[seq]
 	w.give(author, e, Item{Kind: Decided, Seq: seq, Decision: e.Type})
+}
+
+// release writes a publication that shows the message again, or with a warning. Any other
+// one turns down a proposal or a report, of which the author knows nothing.
+func (w *writer) release(e gotong.Event, d thread.Released) {
+	if d.Warning != "" || doc[reach](w, reachKey(e.Stream, d.TargetSeq)).Held {
+		w.decide(e, d.TargetSeq)
+	}
 }

@@ -351,12 +351,16 @@ func TestDecisionsOnOnesOwnMessage(t *testing.T) {
 	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
 	id := w.post(budi, own, "Halo").EventIDs[0]
 	w.do(communitytest.System(), own, thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold"})
-	review := func(decision string) {
+	review := func(decision thread.Action) {
 		t.Helper()
 		w.do(ani, own, thread.CmdReview, thread.Review{MessageID: id, Decision: decision})
 	}
 	review(thread.Release)
 	if got := w.list(0, budi, true); len(got) != 1 || got[0].Kind != inbox.Added {
+		t.Errorf("got %+v", got)
+	}
+	review(thread.Warn)
+	if got := w.list(0, budi, true); len(got) != 2 || got[0].Kind != inbox.Decided || got[0].Text != "Halo" {
 		t.Errorf("got %+v", got)
 	}
 	review(thread.Hold)

@@ -131,7 +131,7 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 	case thread.Released:
 		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
 	case thread.Deleted:
-		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq))
 	case thread.Created, group.Created, cases.Created:
 		keys = append(keys, rosterKey(s), spansKey(e.Actor.UserID, p, s))
 	case cases.Proposed:
