@@ -69,6 +69,9 @@ func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string
 	for _, text := range []string{"satu", "dua", "tiga"} {
 		until(t, func() bool { return inFolder(t, dir, "copy of kenari "+text) > 0 })
 	}
+	// The index of the search has the word as this hash.
+	const hashed = "vnx4lidw"
+	until(t, func() bool { return inFolder(t, dir, hashed) > 0 })
 	dir, stop = prepare(w, dir, stop)
 	cfg = onFile(dir)
 	for range 60 { // the WAL is long, and what follows is at its end: a WAL that begins anew does not soon overwrite it
@@ -81,6 +84,7 @@ func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string
 	until(t, func() bool { // the reader follows
 		return inFolder(t, dir, "kenari satu")+inFolder(t, dir, "kenari dua")+inFolder(t, dir, "kenari empat") == 0
 	})
+	until(t, func() bool { return inFolder(t, dir, hashed) == 0 })
 	stop()
 	for _, n := range []int{1, 0} { // then there is nothing left
 		got, err := app.Erase(t.Context(), &cfg, gotong.NewStream("group", group.ID), []uint64{1}, "by order")

@@ -19,7 +19,37 @@ var ways = []struct {
 	{"since", (*walk).pageSince}, {"get", (*walk).getMessage}, {"about", (*walk).getThread},
 	{"mark", (*walk).setMark}, {"timeline", (*walk).timeline}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
 	{"inbox", (*walk).inbox},
-	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll},
+	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll}, {"search", (*walk).search},
+}
+
+// search finds messages of a thread, each as its reader sees it now, newest first; the
+// newest may be missing, because the index follows the log. A user who may not read the
+// thread finds nothing, and gets no cursor that shows that there is something.
+func (w *walk) search(user string, k *talk) {
+	w.t.Helper()
+	path := fmt.Sprintf("/v1/search?query=canary+in:%s&limit=%d", k.stream.ID(), 1+w.rnd.IntN(50))
+	a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+	w.watch(user, path, []byte(fmt.Sprint(a.header, " ", a)))
+	var found struct {
+		Items []struct {
+			Seq     int
+			Snippet struct{ Text string }
+		}
+		Next string `json:"next_cursor"`
+	}
+	if err := json.Unmarshal(a.body, &found); err != nil || a.status != http.StatusOK {
+		w.t.Fatalf("%s: GET %s: %d %v: %.300s", user, path, a.status, err, a.body)
+	}
+	if !k.members[user] && (len(found.Items) > 0 || found.Next != "") {
+		w.t.Errorf("%s, %s: GET %s: %.300s", user, k.state(user), path, a.body)
+	}
+	last := len(k.facts) + 1
+	for _, m := range found.Items {
+		if m.Seq >= last || !k.sees(user, m.Seq) || k.message(user, m.Seq).Body != m.Snippet.Text {
+			w.t.Errorf("%s, %s: GET %s: message %d after %d: %.300s", user, k.state(user), path, m.Seq, last, a.body)
+		}
+		last = m.Seq
+	}
 }
 
 // look has two users read a thread in three ways each.

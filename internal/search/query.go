@@ -27,7 +27,7 @@ type Query struct {
 }
 
 // term is a word in any of its forms, or a phrase: words that follow each other as
-// they are.
+// they are, or as what their short forms stand for.
 type term struct {
 	words  []string
 	phrase bool
@@ -143,7 +143,7 @@ func (q *Query) lists(author string) (lists [][]string) {
 	for _, t := range q.terms {
 		for _, w := range t.words {
 			if t.phrase {
-				lists = append(lists, hashedAll(exactly(w)))
+				lists = append(lists, hashedAll(roots(w)[:1]))
 			} else {
 				lists = append(lists, hashedAll(roots(w)))
 			}
@@ -158,10 +158,6 @@ func (q *Query) lists(author string) (lists [][]string) {
 	return lists
 }
 
-// exactly returns the first root of a word: the word itself or, of a short form,
-// what it stands for.
-func exactly(word string) []string { return roots(word)[:1] }
-
 // Mark is a part of a text that fits the query, in code points, half open.
 type Mark struct {
 	From int `json:"from"`
@@ -171,8 +167,12 @@ type Mark struct {
 // Match reports whether every term fits the text, and returns where, in order.
 func (q *Query) Match(text string) (marks []Mark, ok bool) {
 	list := tokens(text)
+	forms := make([][]string, len(list))
+	for i, tok := range list {
+		forms[i] = roots(tok.word)
+	}
 	for _, t := range q.terms {
-		found := t.in(list)
+		found := t.in(list, forms)
 		if len(found) == 0 {
 			return nil, false
 		}
@@ -190,21 +190,24 @@ func (q *Query) MatchName(name string) ([]Mark, bool) {
 	return q.Match(name)
 }
 
-// in returns where the term stands in a text.
-func (t term) in(text []token) (marks []Mark) {
-	fits := func(a, b string) bool { return exactly(a)[0] == exactly(b)[0] }
-	if !t.phrase {
-		forms := roots(t.words[0])
-		fits = func(_, b string) bool {
-			return slices.ContainsFunc(roots(b), func(r string) bool { return slices.Contains(forms, r) })
+// in returns where the term stands in a text, of whose words these are the forms.
+func (t term) in(text []token, forms [][]string) (marks []Mark) {
+	words := make([][]string, len(t.words))
+	for i, w := range t.words {
+		if words[i] = roots(w); t.phrase {
+			words[i] = words[i][:1]
 		}
 	}
-	for i := 0; i+len(t.words) <= len(text); i++ {
-		here := text[i : i+len(t.words)]
-		if !slices.EqualFunc(t.words, here, func(w string, tok token) bool { return fits(w, tok.word) }) {
-			continue
+	fits := func(a, b []string) bool {
+		if t.phrase {
+			b = b[:1]
 		}
-		marks = append(marks, Mark{here[0].from, here[len(here)-1].to})
+		return slices.ContainsFunc(a, func(w string) bool { return slices.Contains(b, w) })
+	}
+	for i := 0; i+len(words) <= len(text); i++ {
+		if slices.EqualFunc(words, forms[i:i+len(words)], fits) {
+			marks = append(marks, Mark{text[i].from, text[i+len(words)-1].to})
+		}
 	}
 	return marks
 }
