@@ -25,6 +25,7 @@ import (
 	"gotong.dev/gotong/internal/config"
 	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/realtime"
 	"gotong.dev/gotong/internal/live"
@@ -100,6 +101,8 @@ type App struct {
 	allow   *httpapi.Limiter
 	pod     *edgepod.Boundary
 	pusher  *push.Pusher // nil: push is off
+	files   *files.Files
+	linkKey []byte // signs links to attachments
 	metrics *telemetry.Metrics
 	tracing *telemetry.Tracing
 
@@ -177,6 +180,9 @@ func (a *App) build(ctx context.Context, opts Options) error {
 		return err
 	}
 	if err := a.newBus(ctx); err != nil {
+		return err
+	}
+	if err := a.openFiles(); err != nil {
 		return err
 	}
 	a.views, a.pod = a.newViews(), a.newPod()

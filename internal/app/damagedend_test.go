@@ -83,6 +83,7 @@ func onFile(dir string) config.Config {
 		UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
 		ShutdownGrace: 5 * time.Second, OTelSample: 1, OutboundNetworks: []string{"127.0.0.0/8"},
 		PushContact: "mailto:ops@rt05.id", PushDelay: time.Second,
+		FileSize: 1, FilesPerUser: 8, FilesPerGroup: 16,
 	}
 }
 

@@ -107,6 +107,9 @@ func (p *teller) do(operation string, in with, body any) map[string]any {
 	if len(list) > 1 && operation == "list-edge-pod-contracts" { // all are long
 		answer, _ = json.Marshal(list[:1])
 	}
+	if route[1] == "/v1/chat/attachments/{id}/download" {
+		answer, query = nil, "?link=eyJwIjp7…" // the bytes
+	}
 	if _, ok := p.s.told[operation]; !ok {
 		p.s.told[operation] = told{Path: path + query, Request: raw, Key: key, Response: answer}
 	}
@@ -124,7 +127,10 @@ func (p *teller) do(operation string, in with, body any) map[string]any {
 func (s *story) send(token, key, method, path string, body any) (request, answer []byte) {
 	s.t.Helper()
 	var reader io.Reader
-	if body != nil {
+	kind := "application/json"
+	if f, ok := body.(form); ok {
+		kind, reader = f.encode()
+	} else if body != nil {
 		var err error
 		if request, err = json.Marshal(body); err != nil {
 			s.t.Fatal(err)
@@ -136,7 +142,7 @@ func (s *story) send(token, key, method, path string, body any) (request, answer
 		s.t.Fatal(err)
 	}
 	if body != nil {
-		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Content-Type", kind)
 	}
 	if token != "" {
 		r.Header.Set("Authorization", "Bearer "+token)
@@ -180,8 +186,16 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	wati.do("start-direct-thread", with{joko.id}, nil)
 	wati.do("update-thread", with{thread}, m{"topic": "Selokan dan pos ronda", "icon": "🧹"})
 	joko.do("join-thread", with{thread}, nil)
-	posted := wati.do("send-message", with{thread}, m{"body": "Kerja bakti hari Minggu jam 7, kumpul di pos."})
+	photo := wati.do("upload-attachment", with{"?thread_id=" + thread}, form{"selokan.png", png(s.t, 640, 480)})["attachment_id"].(string)
+	posted := wati.do("send-message", with{thread}, m{
+		"body": "Kerja bakti hari Minggu jam 7, kumpul di pos.", "attachments": []string{photo},
+	})
 	message = posted["message_id"].(string)
+	link := joko.do("link-attachment", with{photo}, nil)["url"].(string)
+	_, query, _ := strings.Cut(link, "?")
+	joko.do("download-attachment", with{photo, "?" + query}, nil)
+	other := wati.do("upload-attachment", with{"?thread_id=" + thread}, form{"salah.png", png(s.t, 1, 1)})["attachment_id"].(string)
+	wati.do("discard-attachment", with{other}, nil)
 	joko.do("list-unread", nil, nil)
 	s.until("the message is found", func() bool {
 		delete(s.told, "search")

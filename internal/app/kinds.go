@@ -10,6 +10,7 @@ import (
 	"gotong.dev/gotong/internal/community/group"
 	reporting "gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/upload"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/config"
@@ -45,6 +46,7 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Claim: user.NameClaim}
 	rows = append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
 	rows = append(rows, kind{rules: reporting.Kind(), routes: moderationRoutes(threads)})
+	rows = append(rows, kind{rules: upload.Rules{Threads: threads}.Kind(), routes: fileRoutes(threads)})
 	hooks := webhook.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	rows = append(rows, kind{rules: hooks.Kind(), routes: webhookRoutes})
 	for i := range rows {

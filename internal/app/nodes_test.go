@@ -89,6 +89,7 @@ func startTown(t *testing.T, n int, redis string, change ...func(*config.Config)
 			SigningKey: key, Redis: redis, AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 2, MaxSessions: 1000,
 			UserRate: 1000, UserBurst: 1000, CommandRate: 1000, CommandBurst: 1000, AddressRate: 1000, AddressBurst: 1000,
 			ShutdownGrace: 5 * time.Second, OTelSample: 1,
+			FileSize: 1, FilesPerUser: 8, FilesPerGroup: 16,
 		}
 		for _, f := range change {
 			f(&cfg)

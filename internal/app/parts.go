@@ -82,6 +82,7 @@ func (a *App) secret() ([]byte, error) {
 	if created != "" {
 		a.report.created = append(a.report.created, created)
 	}
+	a.linkKey = linkKeyOf(secret)
 	return secret, err
 }
 

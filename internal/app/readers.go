@@ -8,6 +8,7 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/advice"
 	"gotong.dev/gotong/internal/audit"
+	"gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/moderation"
 	"gotong.dev/gotong/internal/push"
@@ -27,7 +28,7 @@ func readers(asks, pushes bool, delay time.Duration) []reader.Reader {
 	return append([]reader.Reader{
 		audit.Reader(), timer.Reader(kinds), hooks.Planner(store.NewCodec(kinds)), advice.Reader(asks),
 		push.Alerting(inbox.Reader(kinds), pushes, delay), push.Planner(pushes, delay),
-		search.Reader(store.NewCodec(kinds)), moderation.Reader(store.NewCodec(kinds)),
+		search.Reader(store.NewCodec(kinds)), moderation.Reader(store.NewCodec(kinds)), files.Reader(),
 	}, more...)
 }
 
@@ -38,7 +39,7 @@ var more []reader.Reader // of tests
 func handlers(a *App) []reader.Handler {
 	list := []reader.Handler{timer.Handler(a.codec, a.engine), a.sender().Handler(), advice.Handler(advice.Options{
 		Boundary: a.pod, Store: a.store, Codec: a.codec, Engine: a.engine, Now: a.now, Ended: a.metrics.Pod.Advised,
-	}), moderation.Handler(a.store, a.codec, a.engine)}
+	}), moderation.Handler(a.store, a.codec, a.engine), files.Handler(a.files, a.store, a.codec, a.engine)}
 	if a.pusher != nil {
 		list = append(list, a.pusher.Handler())
 	}

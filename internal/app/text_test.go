@@ -48,6 +48,7 @@ var known = []string{
 	"user.warn_of_webhook webhook_id", "key.add key", "key.add replaces", "key.retire key", "key.retire replaces", "webhook.replay replay_id",
 	"message.advise action", "message.advise status", "message.advise provider", "message.advise version", "message.advise prompt",
 	"case.create track", "transition.propose track", "transition.propose from_stage", "transition.propose to_stage",
+	"upload.start thread", "upload.start home", "upload.store sha256", "upload.store mime_type", "upload.store thumb_sha256",
 	"transition.propose gate_profile", "transition.propose gate_status", "transition.propose gate_type",
 }
 

@@ -64,6 +64,8 @@ type Config struct {
 	Redis         string   `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
 	Bus           string   `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
+	Files string `name:"files" group:"place" help:"Where attachments are kept: a directory; by default files in the data directory." placeholder:"DIR" secret:""`
+
 	Tracks []string `name:"tracks" group:"place" help:"YAML files with further tracks for cases." placeholder:"FILE" type:"path"`
 
 	UnsafeEngine  bool `name:"unsafe-engine" group:"place" help:"Accept a SurrealDB on mem or surrealkv, which lose acknowledged writes; for trials only."`
@@ -105,6 +107,10 @@ type Config struct {
 	PendingPerAddress int `name:"pending-per-address" group:"limits" help:"Maximum of open connections of one IPv4 address or IPv6 /64 that have not authenticated." default:"256"`
 	PendingConns      int `name:"pending-conns" group:"limits" help:"Maximum of open connections of all addresses that have not authenticated." default:"4096"`
 
+	FileSize      int `name:"file-size" group:"limits" help:"Maximum size of an attachment, in MiB." default:"20"`
+	FilesPerUser  int `name:"files-per-user" group:"limits" help:"Maximum size of all attachments of one user, in MiB." default:"1024"`
+	FilesPerGroup int `name:"files-per-group" group:"limits" help:"Maximum size of all attachments in the threads of one group, scope or direct thread, in MiB." default:"10240"`
+
 	MaxSessions int `name:"max-sessions" group:"limits" help:"Maximum of open realtime connections of this node." default:"20000"`
 
 	ShutdownGrace time.Duration `name:"shutdown-grace" group:"limits" help:"How long requests in flight may take after SIGTERM." default:"10s"`
@@ -122,6 +128,14 @@ func (c *Config) StoreURL() string {
 		return c.Store
 	}
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
+}
+
+// FilesDir returns the directory of attachments.
+func (c *Config) FilesDir() string {
+	if c.Files != "" {
+		return c.Files
+	}
+	return filepath.Join(c.Data, "files")
 }
 
 // CheckpointsDir returns the directory of the checkpoints.
@@ -314,6 +328,7 @@ func checkBounds(c *Config, fault func(key, detail string)) {
 	for key, v := range map[string]float64{
 		"pending-per-address": float64(c.PendingPerAddress), "pending-conns": float64(c.PendingConns),
 		"max-sessions": float64(c.MaxSessions),
+		"file-size":    float64(c.FileSize), "files-per-user": float64(c.FilesPerUser), "files-per-group": float64(c.FilesPerGroup),
 		"command-rate": c.CommandRate, "command-burst": float64(c.CommandBurst),
 		"user-rate": c.UserRate, "user-burst": float64(c.UserBurst),
 		"address-rate": c.AddressRate, "address-burst": float64(c.AddressBurst),

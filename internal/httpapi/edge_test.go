@@ -183,7 +183,7 @@ func TestJSONIsStrict(t *testing.T) {
 		{"missing field", `{}`, 422, gotong.CodeInvalid},
 		{"empty text", `{"body":"   "}`, 422, gotong.CodeInvalid},
 		{"too long", `{"body":"` + strings.Repeat("x", 4001) + `"}`, 422, gotong.CodeInvalid},
-		{"attachments", `{"body":"a","attachments":[{"id":1}]}`, 422, gotong.CodeUnsupported},
+		{"attachments", `{"body":"a","attachments":[{"id":1}]}`, 422, gotong.CodeInvalid},
 		{"bad id", `{"body":"a","reply_to":"nope"}`, 422, gotong.CodeInvalid},
 		{"number too big", `{"body":"a","sent_at_ms":99999999999999999999}`, 422, gotong.CodeInvalid},
 	}

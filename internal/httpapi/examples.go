@@ -57,6 +57,9 @@ func (e example) curl(op *huma.Operation) string {
 	if e.Key != "" {
 		b.WriteString(" \\\n  -H " + quoted("Idempotency-Key: "+e.Key))
 	}
+	if op.RequestBody != nil && op.RequestBody.Content[form] != nil {
+		b.WriteString(" \\\n  -F file=@FILE")
+	}
 	if e.Request != nil {
 		b.WriteString(" \\\n  -H 'Content-Type: application/json' \\\n  -d " + quoted(string(e.Request)))
 	}

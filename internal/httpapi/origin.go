@@ -54,9 +54,9 @@ type cors Origins
 
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
-	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Traceparent, " +
+	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, Traceparent, " +
 		"Tracestate, X-Correlation-Id, X-Request-Id"
-	corsExposed = "ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
+	corsExposed = "Content-Disposition, ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
 		"X-As-Of, X-As-Of-Home, X-As-Of-Lender, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 

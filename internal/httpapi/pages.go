@@ -121,7 +121,9 @@ func operationOf(doc *huma.OpenAPI, op *huma.Operation) pageOperation {
 		out.Parameters = append(out.Parameters, f)
 	}
 	if op.RequestBody != nil {
-		out.Body = fieldsOf(resolved(doc, op.RequestBody.Content["application/json"].Schema))
+		for _, content := range op.RequestBody.Content { // one
+			out.Body = fieldsOf(resolved(doc, content.Schema))
+		}
 	}
 	out.Answers = answersOf(op)
 	if e, ok := examples()[op.OperationID]; ok {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -35,6 +36,8 @@ type Route struct {
 	Strict      bool   // counts against the stricter limit per address
 	Counts      bool   // with Strict: the handler calls [Count] after it has read the proof of a login
 	Write       bool   // changes something and accepts an Idempotency-Key
+	Sends       string // the media type of a body that is not JSON; a form has the part file
+	Gives       string // the media type of an answer that is not JSON
 }
 
 // Register adds an operation. The input names parameters by huma's tags and may
@@ -103,6 +106,12 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 		op.RequestBody = &huma.RequestBody{
 			Required: !d.optional, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
 		}
+	}
+	if d.route.Sends != "" {
+		op.RequestBody = &huma.RequestBody{Required: true, Content: media(d.route.Sends)}
+	}
+	if d.route.Gives != "" {
+		op.Responses[strconv.Itoa(op.DefaultStatus)].Content = media(d.route.Gives)
 	}
 	text := &huma.Schema{Type: huma.TypeString}
 	if d.route.Write {

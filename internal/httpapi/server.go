@@ -161,6 +161,7 @@ var tasks = []*huma.Tag{
 	{Name: "Accounts", Description: "Sign up, sign in, and look after your account and its logins."},
 	{Name: "Threads", Description: "Make a thread, find those of others, and join or leave one."},
 	{Name: "Messages", Description: "Post, read, edit, delete and react."},
+	{Name: "Attachments", Description: "Upload files for messages, and get links to them."},
 	{Name: "Reading", Description: "Read marks, unread counts, and who is present."},
 	{Name: "Members", Description: "Add people to a thread, give them roles, mute, remove or ban them."},
 	{Name: "Groups", Description: "Neighbourhoods, cooperatives and institutions: their members, requests to join and invitations."},

@@ -1,10 +1,6 @@
 package thread
 
-import (
-	"encoding/json"
-
-	"gotong.dev/gotong"
-)
+import "gotong.dev/gotong"
 
 // The names of the commands.
 const (
@@ -114,10 +110,10 @@ type SetRole struct {
 
 // Post posts a message.
 type Post struct {
-	Body        string            `json:"body"`
-	Attachments []json.RawMessage `json:"attachments,omitempty"` // rejected until they exist
-	ReplyTo     gotong.EventID    `json:"reply_to,omitzero"`
-	Siaga       bool              `json:"siaga,omitempty"` // an emergency broadcast; for owners, admins and moderators
+	Body        string         `json:"body"`
+	Attachments []string       `json:"attachments,omitempty"` // ids of uploads
+	ReplyTo     gotong.EventID `json:"reply_to,omitzero"`
+	Siaga       bool           `json:"siaga,omitempty"` // an emergency broadcast; for owners, admins and moderators
 	Origin
 }
 

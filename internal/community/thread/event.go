@@ -139,6 +139,7 @@ type Posted struct {
 	Siaga    bool           `json:"siaga,omitempty"`     // an emergency broadcast to all members
 	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it mentions or warns, if the thread borrows them
 	Mentions []Mention      `json:"mentions,omitempty"`
+	Uploads  []string       `json:"uploads,omitempty"` // that are attached; the content describes them
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
 	Slow     bool           `json:"slow,omitempty"` // the slow mode counts from it
 	Now      gotong.Instant `json:"now,omitzero"`
@@ -159,8 +160,9 @@ type Later struct {
 
 // Text is the content of message.posted.
 type Text struct {
-	Body   string `json:"body"`
-	SentBy string `json:"sent_by,omitempty"`
+	Body   string       `json:"body"`
+	SentBy string       `json:"sent_by,omitempty"`
+	Files  []Attachment `json:"attachments,omitempty"`
 }
 
 // Edited is the data of message.edited. After a later edit or a deletion, the
@@ -186,6 +188,7 @@ type Deleted struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
 	Revision  uint64         `json:"revision"` // the new one
+	Uploads   []string       `json:"uploads,omitempty"`
 }
 
 // Reacted is the data of message.reacted.

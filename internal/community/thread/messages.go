@@ -93,6 +93,11 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 		}
 		data.ReplySeq = target.Seq
 	}
+	files, err := r.attach(c.Attachments)
+	if err != nil {
+		return gotong.Decision{}, err
+	}
+	data.Uploads = c.Attachments
 	if err := r.tooSoon(); err != nil {
 		return gotong.Decision{}, err
 	}
@@ -103,7 +108,7 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 		Type:    EvPosted,
 		Counted: true,
 		Data:    data,
-		Content: Text{Body: c.Body, SentBy: c.SentBy},
+		Content: Text{Body: c.Body, SentBy: c.SentBy, Files: files},
 	})
 }
 
@@ -154,9 +159,10 @@ func (r ruling) delete(c Delete) (gotong.Decision, error) {
 	case c.Revision != nil && *c.Revision != o.Revision:
 		return gotong.Reject(gotong.CodeVersion, "The message has another revision.")
 	default:
+		posted, _ := e.Data.(Posted)
 		fact := gotong.Fact{
 			Type: EvDeleted,
-			Data: Deleted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1},
+			Data: Deleted{MessageID: e.ID, TargetSeq: e.Seq, N: e.Count, Revision: o.Revision + 1, Uploads: posted.Uploads},
 		}
 		if o.Moderated { // reasons may quote the text
 			m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), e.Seq))

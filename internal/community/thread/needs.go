@@ -47,7 +47,7 @@ func (r Rules) needs(s gotong.State, cmd gotong.Command) []gotong.Ref {
 	if target := targetMessage(cmd.Data); !target.IsZero() {
 		refs = append(refs, messageRefs(s, cmd.Stream, target)...)
 	}
-	return append(refs, reviewRefs(s, t, cmd)...)
+	return append(append(refs, uploadRefs(cmd)...), reviewRefs(s, t, cmd)...)
 }
 
 // reviewRefs names what the rules on reviews look at. Of the posts, only those in a

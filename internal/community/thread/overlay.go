@@ -188,6 +188,9 @@ func (o Overlay) over(e gotong.Event, posted Posted, later gotong.Later) gotong.
 			posted.Lender = ""
 		}
 	}
+	if e.Content == nil {
+		posted.Uploads = nil
+	}
 	if !o.Deleted() && o.Held == 0 {
 		posted.Reactions = o.seen(later.Sees)
 	}

@@ -48,8 +48,8 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return noted(s, e, d.TargetSeq)
 	case Opened:
 		return noted(s, e, d.TargetSeq)
-	case Posted: // a post writes no document, except in slow mode
-		return paced(e, d)
+	case Posted: // a post without attachments writes no document, except in slow mode
+		return append(posted(e, d), paced(e, d)...)
 	default:
 		return nil
 	}

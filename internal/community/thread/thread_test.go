@@ -1,6 +1,7 @@
 package thread_test
 
 import (
+	"reflect"
 	"testing"
 	"time"
 
@@ -304,7 +305,7 @@ func TestAnImportKeepsTheOriginalTimeAndName(t *testing.T) {
 		t.Fatalf("got %+v %+v", added.Data, added.Content)
 	}
 	posted := w.Do(budi, s, thread.Post{Body: "from elsewhere", Origin: when})[0]
-	if posted.Content != (thread.Text{Body: "from elsewhere", SentBy: "nick"}) {
+	if !reflect.DeepEqual(posted.Content, thread.Text{Body: "from elsewhere", SentBy: "nick"}) {
 		t.Fatalf("got %+v", posted.Content)
 	}
 	w.Refuse(citra, s, thread.Post{Body: "x", Origin: when}, gotong.CodeForbidden)

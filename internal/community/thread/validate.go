@@ -102,14 +102,11 @@ func (c SetRole) Validate() error {
 }
 
 func (c Post) Validate() error {
-	if len(c.Attachments) > 0 {
-		return &gotong.Error{
-			Code: gotong.CodeUnsupported, Detail: "Attachments are not supported yet.",
-			Fields: []gotong.FieldError{{Field: "attachments", Detail: "must be empty"}},
-		}
-	}
 	var check gotong.Check
-	text.Message.Check(&check, "body", c.Body)
+	checkUploads(&check, c.Attachments)
+	if c.Body != "" || len(c.Attachments) == 0 {
+		text.Message.Check(&check, "body", c.Body)
+	}
 	c.check(&check)
 	return check.Err()
 }

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
 	"maps"
 	"slices"
 	"strconv"
@@ -83,32 +82,32 @@ type Mention struct {
 
 // MessageView is a message as it reads now.
 type MessageView struct {
-	ThreadID      string            `json:"thread_id"`
-	MessageID     gotong.EventID    `json:"message_id"`
-	Seq           uint64            `json:"seq"`
-	N             uint64            `json:"n" doc:"The ordinal among the thread's messages."`
-	Author        Author            `json:"author"`
-	AuthorID      string            `json:"author_id"`
-	Body          string            `json:"body" doc:"Empty if the message was deleted or is held, or its text is withheld or was erased."`
-	Erased        bool              `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
-	Withheld      bool              `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
-	Held          bool              `json:"held,omitempty" doc:"True while the message is held for review or is rejected: only its author gets the text."`
-	Rejected      bool              `json:"rejected,omitempty" doc:"True if a moderator rejected the message."`
-	Warning       string            `json:"warning,omitempty" doc:"The label of the warning with which a moderator published the message."`
-	Attachments   []json.RawMessage `json:"attachments"`
-	CreatedAtMS   int64             `json:"created_at_ms"`
-	At            gotong.Instant    `json:"at" format:"date-time"`
-	EditedAtMS    int64             `json:"edited_at_ms,omitempty"`
-	DeletedAtMS   int64             `json:"deleted_at_ms,omitempty"`
-	Revision      uint64            `json:"revision" doc:"0 as posted; incremented by each edit."`
-	ReplyTo       gotong.EventID    `json:"reply_to,omitzero"`
-	Siaga         bool              `json:"siaga,omitempty"`
-	Mentions      []Mention         `json:"mentions,omitempty" doc:"The places in the body that name users."`
-	Reactions     []Reaction        `json:"reactions"`
-	RequestID     string            `json:"request_id"`
-	CorrelationID string            `json:"correlation_id"`
-	SentAtMS      int64             `json:"sent_at_ms,omitempty" doc:"Of an imported message: its original time."`
-	SentBy        string            `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
+	ThreadID      string              `json:"thread_id"`
+	MessageID     gotong.EventID      `json:"message_id"`
+	Seq           uint64              `json:"seq"`
+	N             uint64              `json:"n" doc:"The ordinal among the thread's messages."`
+	Author        Author              `json:"author"`
+	AuthorID      string              `json:"author_id"`
+	Body          string              `json:"body" doc:"Empty if the message was deleted or is held, or its text is withheld or was erased."`
+	Erased        bool                `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
+	Withheld      bool                `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
+	Held          bool                `json:"held,omitempty" doc:"True while the message is held for review or is rejected: only its author gets the text."`
+	Rejected      bool                `json:"rejected,omitempty" doc:"True if a moderator rejected the message."`
+	Warning       string              `json:"warning,omitempty" doc:"The label of the warning with which a moderator published the message."`
+	Attachments   []thread.Attachment `json:"attachments" doc:"Files; each has its link under /v1/chat/attachments."`
+	CreatedAtMS   int64               `json:"created_at_ms"`
+	At            gotong.Instant      `json:"at" format:"date-time"`
+	EditedAtMS    int64               `json:"edited_at_ms,omitempty"`
+	DeletedAtMS   int64               `json:"deleted_at_ms,omitempty"`
+	Revision      uint64              `json:"revision" doc:"0 as posted; incremented by each edit."`
+	ReplyTo       gotong.EventID      `json:"reply_to,omitzero"`
+	Siaga         bool                `json:"siaga,omitempty"`
+	Mentions      []Mention           `json:"mentions,omitempty" doc:"The places in the body that name users."`
+	Reactions     []Reaction          `json:"reactions"`
+	RequestID     string              `json:"request_id"`
+	CorrelationID string              `json:"correlation_id"`
+	SentAtMS      int64               `json:"sent_at_ms,omitempty" doc:"Of an imported message: its original time."`
+	SentBy        string              `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
 }
 
 // messageOf returns the view of a message.posted event; false for any other event.
@@ -122,7 +121,7 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 	return MessageView{
 		ThreadID: e.Stream.ID(), MessageID: e.ID, Seq: e.Seq, N: posted.N,
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
-		Body: text.Body, Attachments: []json.RawMessage{}, CreatedAtMS: e.At.Milli(), At: e.At,
+		Body: text.Body, Attachments: append([]thread.Attachment{}, text.Files...), CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
 		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names), Reactions: reactionsOf(posted.Reactions),
 		Withheld: posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,

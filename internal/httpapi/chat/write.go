@@ -2,7 +2,6 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"slices"
 
@@ -40,12 +39,12 @@ func (c *chat) writeRoutes(api *httpapi.API) {
 
 // Send is the body of sending a message.
 type Send struct {
-	Body        string            `json:"body" minLength:"1" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them."`
-	Attachments []json.RawMessage `json:"attachments,omitempty" doc:"Must be empty: there are none yet."`
-	ReplyTo     gotong.EventID    `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
-	Siaga       bool              `json:"siaga,omitempty" doc:"An emergency broadcast to all members; for owners, admins and moderators."`
-	SentAtMS    int64             `json:"sent_at_ms,omitempty" doc:"In an import: the original time."`
-	SentBy      string            `json:"sent_by,omitempty" doc:"In an import: the original sender."`
+	Body        string         `json:"body" maxLength:"16384" doc:"1 to 4000 characters, counted without blank lines before them and space after them. It may be empty if there are attachments."`
+	Attachments []string       `json:"attachments,omitempty" maxItems:"20" doc:"Ids of your finished uploads to this thread, each in one message."`
+	ReplyTo     gotong.EventID `json:"reply_to,omitzero" doc:"The id of the message that this one answers."`
+	Siaga       bool           `json:"siaga,omitempty" doc:"An emergency broadcast to all members; for owners, admins and moderators."`
+	SentAtMS    int64          `json:"sent_at_ms,omitempty" doc:"In an import: the original time."`
+	SentBy      string         `json:"sent_by,omitempty" doc:"In an import: the original sender."`
 }
 
 type sendIn struct {

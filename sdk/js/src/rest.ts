@@ -284,6 +284,49 @@ export interface Operations {
     body: undefined
     answer: ReceiptView
   }
+  /** Upload a file */
+  "POST /v1/chat/attachments/upload": {
+    params: Record<string, never>
+    query: {
+      /** The thread in which the file will be posted. */
+      thread_id: string
+    }
+    body: undefined
+    answer: FilesView
+  }
+  /** Discard an upload */
+  "DELETE /v1/chat/attachments/{id}": {
+    params: {
+      /** The attachment's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ReceiptView
+  }
+  /** Download a file by its link */
+  "GET /v1/chat/attachments/{id}/download": {
+    params: {
+      /** The attachment's id. */
+      id: string
+    }
+    query: {
+      /** From the answer with the link. */
+      link: string
+    }
+    body: undefined
+    answer: undefined
+  }
+  /** Get a link to a file */
+  "GET /v1/chat/attachments/{id}/link": {
+    params: {
+      /** The attachment's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: FilesView
+  }
   /** Start the direct thread with a user */
   "PUT /v1/chat/direct/{uid}": {
     params: {
@@ -1903,7 +1946,8 @@ export type ChatMention = {
 
 export type ChatMessageView = {
   at: string
-  attachments: unknown[]
+  /** Files; each has its link under /v1/chat/attachments. */
+  attachments: ThreadAttachment[]
   author: ChatAuthor
   author_id: string
   /** Empty if the message was deleted or is held, or its text is withheld or was erased. */
@@ -2002,9 +2046,9 @@ export type ChatReviewsView = {
 }
 
 export type ChatSend = {
-  /** Must be empty: there are none yet. */
-  attachments?: unknown[]
-  /** 1 to 4000 characters, counted without blank lines before them and space after them. */
+  /** Ids of your finished uploads to this thread, each in one message. */
+  attachments?: string[]
+  /** 1 to 4000 characters, counted without blank lines before them and space after them. It may be empty if there are attachments. */
   body: string
   /** The id of the message that this one answers. */
   reply_to?: string
@@ -2126,6 +2170,22 @@ export type EdgepodContractView = {
 export type FieldError = {
   detail: string
   field: string
+}
+
+export type FilesView = {
+  attachment_id: string
+  /** When the links end. */
+  expires_at_ms: number
+  file_name: string
+  height?: number
+  media_type: "image" | "video" | "audio" | "file"
+  mime_type: string
+  size_bytes: number
+  thumbnail?: boolean
+  thumbnail_url?: string
+  /** A path of this server with the query that authorises it. */
+  url: string
+  width?: number
 }
 
 export type GroupsAddMember = {
@@ -2603,6 +2663,16 @@ export type SearchSnippet = {
   /** The parts that fit the query, in code points of the text, half open. */
   marks: SearchMark[]
   text: string
+}
+
+export type ThreadAttachment = {
+  attachment_id: string
+  file_name: string
+  height?: number
+  mime_type: string
+  size_bytes: number
+  thumbnail?: boolean
+  width?: number
 }
 
 export type ThreadGrounds = {

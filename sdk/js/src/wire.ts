@@ -634,7 +634,7 @@ export type CommandThreadMessageEdit = {
 export type CommandThreadMessagePost = {
   correlation_id?: RequestId
   data: {
-    attachments?: unknown[]
+    attachments?: string[]
     body: string
     reply_to?: EventId
     sent_at_ms?: number
@@ -1792,6 +1792,7 @@ export type EventThreadMessageDeleted = {
     n: number
     revision: number
     target_seq: number
+    uploads?: string[]
   }
   id: EventId
   /** Of the command. */
@@ -1868,6 +1869,15 @@ export type EventThreadMessagePosted = {
   /** Of the command. */
   correlation_id: string
   data: {
+    attachments?: Array<{
+      attachment_id: string
+      file_name: string
+      height?: number
+      mime_type: string
+      size_bytes: number
+      thumbnail?: boolean
+      width?: number
+    }>
     body?: string
     deleted_at_ms?: number
     edited_at_ms?: number
@@ -1891,6 +1901,7 @@ export type EventThreadMessagePosted = {
     sent_by?: string
     siaga?: boolean
     slow?: boolean
+    uploads?: string[]
     warning?: string
     withheld?: boolean
   }

@@ -1,0 +1,185 @@
+// Package files serves the REST routes of attachments: uploading a file for a thread,
+// links to it, and the bytes behind a link.
+//
+// A link names a user, an event and a file. It authorises nothing by itself: each use
+// reads the account and the event again, as that user sees them now.
+//
+// # Caveats
+//
+// A transfer that has begun ends, even if the user loses access meanwhile.
+package files
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/upload"
+	kept "gotong.dev/gotong/internal/files"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/view"
+)
+
+// Options are what the routes work with; all are required.
+type Options struct {
+	Files   *kept.Files
+	Engine  httpapi.Executor
+	Views   *view.Views
+	Store   store.Loader
+	Codec   *store.Codec
+	Threads thread.Rules
+	Recheck func(context.Context, auth.Principal) error
+	Key     []byte // signs links
+	Now     func() gotong.Instant
+	Log     *slog.Logger
+}
+
+type routes struct {
+	Options
+	mu      sync.Mutex
+	running map[string]string // uploads that this node receives, each with its owner
+}
+
+const (
+	base    = "/v1/chat/attachments"
+	tag     = "Attachments"
+	subject = "The attachment's id."
+)
+
+// Routes returns a function that registers the routes under /v1/chat/attachments.
+func Routes(opts Options) func(*httpapi.API) {
+	f := &routes{Options: opts, running: map[string]string{}}
+	return func(api *httpapi.API) {
+		httpapi.Register(api, httpapi.Route{
+			ID: "upload-attachment", Method: http.MethodPost, Path: base + "/upload", Tag: tag, Write: true, Status: http.StatusCreated,
+			Sends: "multipart/form-data", Summary: "Upload a file",
+			Description: "For a thread in which you may post; name the attachment in a message there. " +
+				"A file that is in no message after 24 hours is removed. Pictures are stored upright and without metadata.",
+		}, f.upload)
+		httpapi.Register(api, httpapi.Route{
+			ID: "link-attachment", Method: http.MethodGet, Path: base + "/{id}/link", Tag: tag, Subject: subject, Summary: "Get a link to a file",
+			Description: "For those who see the message, and before it is posted for the uploader. The link is for you alone and lives 5 minutes.",
+		}, f.link)
+		httpapi.Register(api, httpapi.Route{
+			ID: "download-attachment", Method: http.MethodGet, Path: base + "/{id}/download", Tag: tag, Subject: subject, Public: true,
+			Gives: kept.Octets, Summary: "Download a file by its link",
+			Description: "403 if the link is not valid or has expired; 404 if the user of the link may not see the file any more. " +
+				"The type is that of the file, from a short list. Range requests work.",
+		}, f.download)
+		httpapi.Register(api, httpapi.Route{
+			ID: "discard-attachment", Method: http.MethodDelete, Path: base + "/{id}", Tag: tag, Subject: subject, Write: true,
+			Summary: "Discard an upload", Description: "Of yours, and in no message.",
+		}, f.discard)
+	}
+}
+
+// View is a file with links to it.
+type View struct {
+	thread.Attachment
+	MediaType    string `json:"media_type" enum:"image,video,audio,file"`
+	URL          string `json:"url" doc:"A path of this server with the query that authorises it."`
+	ThumbnailURL string `json:"thumbnail_url,omitempty"`
+	ExpiresAtMS  int64  `json:"expires_at_ms" doc:"When the links end."`
+}
+
+func (f *routes) view(ctx context.Context, p place) *httpapi.Out[View] {
+	expires := f.Now().Add(linkLife)
+	v := View{Attachment: p.file, MediaType: "file", ExpiresAtMS: expires.Milli()}
+	if kept.Inline(p.file.Type) {
+		v.MediaType, _, _ = strings.Cut(p.file.Type, "/")
+	}
+	c := claims{Principal: httpapi.CallOf(ctx).Principal.Principal, Stream: p.stream, Seq: p.seq, ID: p.file.ID, ExpiresMS: v.ExpiresAtMS}
+	v.URL = f.url(c)
+	if p.file.Thumb {
+		c.Thumb = true
+		v.ThumbnailURL = f.url(c)
+	}
+	return &httpapi.Out[View]{Body: v}
+}
+
+func (f *routes) link(ctx context.Context, in *httpapi.In) (*httpapi.Out[View], error) {
+	p, err := f.find(ctx, viewer(ctx), in.ID)
+	if err != nil {
+		return nil, err
+	}
+	return f.view(ctx, p), nil
+}
+
+func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
+
+// place is the event that shows a file: that of its message or, if it is in none, the
+// first of the upload.
+type place struct {
+	stream gotong.Stream
+	seq    uint64
+	file   thread.Attachment
+	upload upload.Upload
+}
+
+// find returns where a viewer sees a file now; [gotong.CodeNotFound] if nowhere.
+func (f *routes) find(ctx context.Context, viewer gotong.Viewer, id string) (p place, err error) {
+	if !gotong.ValidID(id) {
+		return p, gotong.NotFound()
+	}
+	if p.upload, err = read[upload.Upload](ctx, f, upload.Key(id)); err != nil {
+		return p, err
+	}
+	key := thread.AttachedKey(p.upload.Thread.ID(), id)
+	a, err := read[thread.Attached](ctx, f, key)
+	switch {
+	case gotong.CodeOf(err) == gotong.CodeNotFound:
+		if p.upload.Owner != viewer.UserID || p.upload.State != upload.Stored {
+			return p, err
+		}
+		p.stream, p.seq, p.file = thread.UploadStream(id), 1, p.upload.Shown(id)
+		return p, nil
+	case err != nil:
+		return p, err
+	}
+	page, err := f.Views.Read(ctx, viewer, view.Query{Stream: p.upload.Thread, From: a.Seq - 1, To: a.Seq, Limit: 1})
+	if err != nil {
+		return p, err
+	}
+	for _, e := range page.Events {
+		text, _ := e.Content.(thread.Text)
+		for _, file := range text.Files {
+			if file.ID == id {
+				p.stream, p.seq, p.file = e.Stream, e.Seq, file
+				return p, nil
+			}
+		}
+	}
+	return p, gotong.NotFound()
+}
+
+// read returns a document as T, or [gotong.CodeNotFound].
+func read[T any](ctx context.Context, f *routes, key gotong.Key) (doc T, err error) {
+	snap, err := f.Store.Load(ctx, store.Need{Documents: []gotong.Key{key}})
+	if err != nil {
+		return doc, err
+	}
+	body, ok := snap.Documents[key]
+	if !ok {
+		return doc, gotong.NotFound()
+	}
+	v, err := f.Codec.Document(key.Collection, body)
+	doc, _ = v.(T)
+	return doc, err
+}
+
+type discardIn struct {
+	httpapi.In
+	Empty httpapi.NoBody
+}
+
+func (f *routes) discard(ctx context.Context, in *discardIn) (*httpapi.Out[httpapi.ReceiptView], error) {
+	s := httpapi.Streams{Kind: upload.Name, Engine: f.Engine}
+	receipt, err := s.Run(ctx, in.ID, upload.CmdCollect, upload.Collect{}, nil)
+	return httpapi.Reply(httpapi.ViewReceipt(receipt), err)
+}

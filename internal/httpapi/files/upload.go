@@ -1,0 +1,201 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/upload"
+	kept "gotong.dev/gotong/internal/files"
+	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/store"
+)
+
+// around is how much larger than its file a form may be.
+const around = 16 << 10
+
+// finishing bounds the time in which a file is stored after its last byte arrived.
+const finishing = time.Minute
+
+type uploadIn struct {
+	httpapi.Raw
+	ThreadID string `query:"thread_id" required:"true" doc:"The thread in which the file will be posted."`
+}
+
+func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], error) {
+	w, r := in.HTTP()
+	size := f.Files.File
+	if r.ContentLength > size+around {
+		return nil, f.tooLarge()
+	}
+	if r.ContentLength >= 0 {
+		size = min(size, r.ContentLength)
+	}
+	in.Allow(size)
+	r.Body = http.MaxBytesReader(w, r.Body, f.Files.File+around)
+	part, err := filePart(r)
+	if err != nil {
+		return nil, err
+	}
+	call := httpapi.CallOf(ctx)
+	begin := upload.Start{Thread: gotong.NewStream(thread.Name, in.ThreadID), Name: part.FileName(), Size: size}
+	id := upload.StreamOf(call.Principal.UserID, call.RequestID).ID()
+	done, err := f.run(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	if begin.Home, err = f.admit(ctx, begin); err != nil {
+		return nil, err
+	}
+	if u, err := read[upload.Upload](ctx, f, upload.Key(id)); err == nil && u.State != upload.Open { // a repeated request
+		p, err := f.find(ctx, viewer(ctx), id)
+		if err != nil {
+			return nil, err
+		}
+		httpapi.Replayed(ctx)
+		return f.view(ctx, p), nil
+	}
+	if err := f.Files.Receive(id, part); err != nil {
+		return nil, f.bodyError(err)
+	}
+	if err := f.start(ctx, id, begin); err != nil {
+		return nil, errors.Join(err, f.Files.Discard(id))
+	}
+	p, err := f.finish(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	return f.view(ctx, p), nil
+}
+
+func (f *routes) tooLarge() error {
+	return gotong.NewError(gotong.CodeTooLarge, fmt.Sprintf("A file may have %d bytes.", f.Files.File))
+}
+
+// filePart returns the part file of a form.
+func filePart(r *http.Request) (*multipart.Part, error) {
+	form, err := r.MultipartReader()
+	if err != nil {
+		return nil, gotong.NewError(httpapi.CodeMediaType, "The body must be multipart/form-data with the part file.")
+	}
+	for range 4 {
+		part, err := form.NextPart()
+		if err != nil {
+			break
+		}
+		if part.FormName() == "file" {
+			return part, nil
+		}
+	}
+	return nil, gotong.Invalid("file", "must be among the first parts of the form")
+}
+
+// bodyError returns the error of a body that ended early; others as they are.
+func (f *routes) bodyError(err error) error {
+	var large *http.MaxBytesError
+	var netErr net.Error
+	switch {
+	case errors.As(err, &large):
+		return f.tooLarge()
+	case errors.As(err, &netErr) && netErr.Timeout():
+		return gotong.NewError(httpapi.CodeTimeout, "The file did not arrive in time.")
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &netErr):
+		return gotong.NewError(httpapi.CodeBadRequest, "The body ended early.")
+	default:
+		return err
+	}
+}
+
+// run marks an upload as received by this node, until done is called.
+func (f *routes) run(ctx context.Context, id string) (done func(), err error) {
+	user, n := httpapi.CallOf(ctx).Principal.UserID, 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, owner := range f.running {
+		if owner == user {
+			n++
+		}
+	}
+	switch {
+	case f.running[id] != "":
+		return nil, gotong.NewError(gotong.CodeInProgress, "The file is being received.")
+	case n >= kept.MaxOpen:
+		return nil, f.tooMany()
+	}
+	f.running[id] = user
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.running, id)
+	}, nil
+}
+
+func (f *routes) tooMany() error {
+	return gotong.NewError(gotong.CodeRateLimited, "Too many of your uploads are not finished; finish or discard one.")
+}
+
+// admit returns the home of the thread if the caller may upload a file to it. The
+// rules decide again when the upload starts.
+func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Stream, err error) {
+	me := httpapi.CallOf(ctx).Principal
+	if _, err := gotong.ParseStream(string(begin.Thread)); err != nil {
+		return "", gotong.NotFound()
+	}
+	looks, _, err := f.Views.Look(ctx, me.Viewer(), []gotong.Stream{begin.Thread}, f.Threads.KnowNeeds, nil)
+	if err != nil {
+		return "", err
+	}
+	if err := f.Threads.MayPost(looks[0].State, gotong.Command{Actor: me.Actor(), Now: f.Now()}); err != nil {
+		return "", err
+	}
+	doc, _ := gotong.Doc[thread.Thread](looks[0].State, thread.ThreadKey(begin.Thread.ID()))
+	mine, all, err := kept.Used(ctx, f.Store, me.UserID, doc.Home)
+	switch {
+	case err != nil:
+		return "", err
+	case mine.Open >= kept.MaxOpen:
+		return "", f.tooMany()
+	case mine.Bytes+begin.Size > f.Files.PerUser:
+		return "", gotong.NewError(gotong.CodeTooLarge, "Your files would take more room than a user has.")
+	case all.Bytes+begin.Size > f.Files.PerHome:
+		return "", gotong.NewError(gotong.CodeTooLarge, "The files of the group would take more room than it has.")
+	}
+	return doc.Home, nil
+}
+
+func (f *routes) start(ctx context.Context, id string, begin upload.Start) error {
+	cmd := httpapi.CallOf(ctx).Command(thread.UploadStream(id), upload.CmdStart, begin, nil, string(begin.Thread), begin.Name)
+	_, err := httpapi.Run(ctx, f.Engine, cmd)
+	return err
+}
+
+// finish stores what was received of an upload, and returns it as its owner sees it.
+func (f *routes) finish(ctx context.Context, id string) (place, error) {
+	call := httpapi.CallOf(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
+	defer cancel()
+	file, err := f.Files.Finish(ctx, id)
+	if err != nil {
+		return place{}, err
+	}
+	_, err = f.Engine.Execute(ctx, gotong.Command{
+		Stream: thread.UploadStream(id), Type: upload.CmdStore, Actor: kept.System(), RequestID: upload.CmdStore,
+		CorrelationID: call.CorrelationID, Data: upload.Store(file),
+	})
+	if code := gotong.CodeOf(err); code == gotong.CodeConflict || code == gotong.CodeNotFound { // it was discarded meanwhile
+		return place{}, errors.Join(err, f.Files.Remove(ctx, id))
+	}
+	if err != nil {
+		return place{}, store.CodedWrite(err)
+	}
+	p, err := f.find(ctx, call.Principal.Viewer(), id)
+	return p, errors.Join(err, f.Files.Discard(id))
+}
