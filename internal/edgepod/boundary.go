@@ -116,8 +116,12 @@ type Boundary struct {
 // New returns a boundary.
 func New(opt Options) *Boundary {
 	b := &Boundary{opt: opt, breakers: map[string]*breaker{}}
+	failure.compiled()
 	for i := range Contracts {
-		b.breakers[Contracts[i].ID] = &breaker{}
+		c := &Contracts[i]
+		c.Request.compiled()
+		c.Response.compiled()
+		b.breakers[c.ID] = &breaker{}
 	}
 	return b
 }

@@ -17,6 +17,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"sync"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
@@ -98,28 +99,31 @@ func load(list []Contract) []Contract {
 	return list
 }
 
-// Schema is one compiled JSON Schema.
+// Schema is one JSON Schema.
 type Schema struct {
 	Document json.RawMessage // as published
-	compiled *jsonschema.Schema
+	compiled func() *jsonschema.Schema
 }
 
-// schema compiles a published schema. It panics if it cannot, as every start would.
+// schema returns a published schema. [New] compiles it, because most commands of the
+// program need none; both panic if they cannot, as every start would.
 func schema(name string) *Schema {
 	body, err := api.EdgePod.ReadFile("edgepod/" + name + ".json")
 	if err != nil {
 		panic(err)
 	}
-	s, err := compile(body)
-	if err != nil {
-		panic(fmt.Sprintf("edgepod: the schema %s: %v", name, err))
-	}
-	return s
+	return &Schema{body, sync.OnceValue(func() *jsonschema.Schema {
+		s, err := compile(body)
+		if err != nil {
+			panic(fmt.Sprintf("edgepod: the schema %s: %v", name, err))
+		}
+		return s
+	})}
 }
 
 // compile compiles a schema that refers to no other document: the compiler has no
 // loader, because the library's own opens files.
-func compile(body []byte) (*Schema, error) {
+func compile(body []byte) (*jsonschema.Schema, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(body))
 	if err != nil {
 		return nil, err
@@ -132,6 +136,5 @@ func compile(body []byte) (*Schema, error) {
 	if err := c.AddResource(place, doc); err != nil {
 		return nil, err
 	}
-	compiled, err := c.Compile(place)
-	return &Schema{Document: body, compiled: compiled}, err
+	return c.Compile(place)
 }

@@ -34,12 +34,13 @@ func (s *Schema) Validate(b []byte) (err error) {
 	if err != nil {
 		return badJSON("The JSON cannot be read.")
 	}
+	compiled := s.compiled() // whose panic is not the value's fault
 	defer func() {
 		if recover() != nil {
 			err = gotong.NewError(gotong.CodeInvalid, "The JSON cannot be validated.")
 		}
 	}()
-	fault := s.compiled.Validate(value)
+	fault := compiled.Validate(value)
 	if fault == nil {
 		return nil
 	}
