@@ -103,9 +103,11 @@ engines: install ## the tests of who may read what, end to end, on SurrealDB 3 a
 		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden)$$' ./internal/e2e; \
 	done
 
+# Without the option, each process of a test, and each that one starts, sleeps for a
+# second before it ends.
 .PHONY: race
 race: install ## run the tests under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) $(PKGS)
+	GORACE="$(GORACE) atexit_sleep_ms=50" CGO_ENABLED=1 $(GO) test -race -timeout 20m $(TESTFLAGS) $(PKGS)
 
 .PHONY: vet
 vet: install ## go vet
