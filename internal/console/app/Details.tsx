@@ -67,9 +67,9 @@ export function Details({ room, onClose }: { room: Room; onClose: () => void }) 
       await patch({ name: d.name!.trim(), topic: d.topic!.trim(), icon: d.icon!.trim() })
       setChanging(false)
     }}>
-      <label>{t('new.name')}<input name="name" value={view?.name ?? ''} maxLength={128} /></label>
-      <label>{t('thread.topic')}<input name="topic" value={view?.topic ?? ''} maxLength={250} /></label>
-      <label>{t('new.icon')}<input name="icon" class="short" value={view?.icon ?? ''} maxLength={16} /></label>
+      <label>{t('new.name')}<input name="name" defaultValue={view?.name ?? ''} maxLength={128} /></label>
+      <label>{t('thread.topic')}<input name="topic" defaultValue={view?.topic ?? ''} maxLength={250} /></label>
+      <label>{t('new.icon')}<input name="icon" class="short" defaultValue={view?.icon ?? ''} maxLength={16} /></label>
     </Form>}
     {level !== undefined && <label>{t('level')}<select value={level} onChange={(e) => {
       const to = e.currentTarget.value

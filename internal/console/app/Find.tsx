@@ -42,7 +42,7 @@ export function Find({ home }: { home: Home }) {
       <section>
         <h2>{t('find.open')}</h2>
         <Form class="inline" submit={t('find.look')} run={async (d) => setScope(d.scope!)}>
-          <label>{t('field.community')}<input name="scope" value={scope.trim()} required maxLength={128} /></label>
+          <label>{t('field.community')}<input name="scope" defaultValue={scope.trim()} required maxLength={128} /></label>
         </Form>
         <p class="error" role="alert">{error}</p>
         <ul class="list cards">
@@ -63,7 +63,7 @@ export function Find({ home }: { home: Home }) {
           <label>{t('new.icon')}<input name="icon" maxLength={16} class="short" placeholder="💬" /></label>
           <input type="hidden" name="scope" value={scope.trim()} />
           <fieldset class="choice"><legend>{t('new.who')}</legend>
-            <label><input type="radio" name="privacy" value="public" checked /> {t('new.public')}</label>
+            <label><input type="radio" name="privacy" value="public" defaultChecked /> {t('new.public')}</label>
             <label><input type="radio" name="privacy" value="private" /> {t('new.private')}</label></fieldset>
         </Form>
       </section>

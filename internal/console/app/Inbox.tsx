@@ -4,6 +4,7 @@ import { useEffect, useState } from 'preact/hooks'
 import { dayOrTime, known, t, type Key } from './i18n.ts'
 import type { Home } from './home.ts'
 import { useModel } from './platform.ts'
+import { Queue } from './Review.tsx'
 import { Avatar, clean, explain, Icon, Name, type IconName } from './ui.tsx'
 
 type Item = rest.NotificationsNotification
@@ -40,6 +41,7 @@ export function Inbox({ home }: { home: Home }) {
       {list?.some((i) => !i.read_at_ms) && <button type="button" class="plain" onClick={readAll}>{t('inbox.readAll')}</button>}</header>
     <div class="scroll page">
       <p class="error" role="alert">{error}</p>
+      <Queue home={home} />
       <ul class="list cards inbox">{list?.map((i) => <Entry key={i.notification_id} home={home} item={i} />)}</ul>
       {list?.length === 0 && <p class="soft">{t('inbox.none')}</p>}
       {next && <p class="center"><button type="button" class="link" onClick={() => look(next)}>{t('more')}</button></p>}

@@ -1,12 +1,13 @@
 // One message in the list, one that is on its way, and what can be done with one.
 import type { Command } from '@gotong/client'
-import { useEffect, useState } from 'preact/hooks'
-import { dateTime, day, dayKey, t, time } from './i18n.ts'
+import { useState } from 'preact/hooks'
+import { dateTime, day, dayKey, known, t, time, type Key } from './i18n.ts'
 import { memo } from './platform.ts'
 import type { Room, Row } from './room.ts'
+import { Grounds } from './Review.tsx'
 import { summary } from './Sidebar.tsx'
 import type { Aim } from './ThreadScreen.tsx'
-import { Avatar, clean, Dialog, explain, hueOf, Icon, Name, Named, spoken, Text } from './ui.tsx'
+import { Avatar, clean, Dialog, Form, hueOf, Icon, Name, Named, spoken, Text } from './ui.tsx'
 
 const together = 5 * 60_000 // ms between messages of one group
 
@@ -37,7 +38,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, shown, change
   const name = clean(row.name)
   const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
   const hidden = row.deleted || (row.held && row.body === '') || row.withheld || row.erased
-  const note = [row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
+  const note = [row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.warning && !hidden && `⚠ ${known('ground.' + row.warning) ? t(('ground.' + row.warning) as Key) : row.warning}`, row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
   return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}${shown ? ' shown' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
     onKeyDown={(e) => {
       if (e.key !== 'Enter' || e.target !== e.currentTarget) return
@@ -121,11 +122,20 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     onClose()
   }
   const react = (emoji: string) => act(() => room.react(row, emoji))
-  const [text, setText] = useState('')
-  useEffect(() => { // only moderators get the text of a held message
-    if (row.held && moderates && row.body === '') room.heldText(row).then(setText, () => {})
-  }, [])
-  const review = (decision: 'hold' | 'release') => act(() => room.review(row, decision).catch((e) => spoken.say(explain(e))))
+  const [asking, ask] = useState<'report' | 'appeal'>()
+  const content_id = `${room.id}:${row.id}`
+  if (asking) return <Dialog label={t(asking === 'report' ? 'act.report' : 'act.appeal')} onClose={onClose}>
+    <Form submit={t(asking === 'report' ? 'act.report' : 'act.appeal')} run={async (d) => {
+      const text = d.text!.trim()
+      if (asking === 'report') await room.home.client.request<unknown>('POST', '/v1/reports', { body: { content_id, reason: d.reason as 'other', ...(text ? { text } : {}) } })
+      else await room.home.client.request<unknown>('POST', '/v1/moderations/{content_id}/appeal', { params: { content_id }, body: text ? { reason: text } : {} })
+      spoken.say(t('act.sent'))
+      onClose()
+    }} extra={<button type="button" class="plain" onClick={onClose}>{t('cancel')}</button>}>
+      <p class="soft">{t(asking === 'report' ? 'act.report.text' : 'act.appeal.text')}</p>
+      {asking === 'report' && <Grounds />}
+      <label>{t('act.why')}<textarea name="text" rows={3} maxLength={500} dir="auto" /></label>
+    </Form></Dialog>
   return <Dialog label={t('message.actions', { name: clean(row.name) })} class="menu" at={at} onClose={onClose}>
     {!closed && !hidden && <div class="emoji-row" role="group" aria-label={t('act.react')}>
       {usual.map((e) => <button type="button" key={e} aria-pressed={row.reactions.some((r) => r.emoji === e && r.users.includes(me.userId))} onClick={react(e)}>{e}</button>)}
@@ -140,9 +150,9 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     {!closed && <button type="button" class="menu-item" onClick={act(() => onAim({ reply: row }))}><Icon name="reply" />{t('act.reply')}</button>}
     {!hidden && navigator.clipboard && <button type="button" class="menu-item" onClick={act(() => void navigator.clipboard.writeText(row.body))}><Icon name="copy" />{t('act.copy')}</button>}
     {mine && !hidden && !closed && Date.now() - row.at < editable && <button type="button" class="menu-item" onClick={act(() => onAim({ edit: row }))}><Icon name="edit" />{t('act.edit')}</button>}
-    {text && <blockquote class="held" dir="auto"><Text>{text}</Text></blockquote>}
-    {moderates && !row.erased && (row.held ? <button type="button" class="menu-item" onClick={review('release')}><Icon name="check" />{t('act.release')}</button>
-      : !mine && <button type="button" class="menu-item" onClick={review('hold')}><Icon name="hand" />{t('act.hold')}</button>)}
+    {moderates && !row.erased ? <a class="menu-item" href={'#/review/' + encodeURIComponent(content_id)}><Icon name="flag" />{t('act.review')}</a>
+      : !mine && !hidden && <button type="button" class="menu-item" onClick={() => ask('report')}><Icon name="flag" />{t('act.report')}</button>}
+    {mine && row.held && <button type="button" class="menu-item" onClick={() => ask('appeal')}><Icon name="hand" />{t('act.appeal')}</button>}
     {(mine || moderates) && (sure
       ? <div class="sure"><p>{t('act.delete.sure')}</p><div class="buttons"><button type="button" class="primary danger" onClick={act(() => room.remove(row))}>{t('act.delete')}</button><button type="button" class="plain" onClick={() => setSure(false)}>{t('cancel')}</button></div></div>
       : <button type="button" class="menu-item danger" onClick={() => setSure(true)}><Icon name="trash" />{t('act.delete')}</button>)}

@@ -29,7 +29,7 @@ export function Search({ home, query }: { home: Home; query: string }) {
     <header class="bar"><a class="icon-button back" href="#/" aria-label={t('back')}><Icon name="back" /></a><h1 class="clip">{t('search')}</h1></header>
     <div class="scroll page">
       <Form class="inline" submit={t('search.submit')} run={async (d) => { location.hash = '#/search/' + encodeURIComponent(d.query!.trim()) }}>
-        <label>{t('search.query')}<input name="query" type="search" value={query} required maxLength={256} autofocus enterkeyhint="search" /><small class="soft">{t('search.hint')}</small></label>
+        <label>{t('search.query')}<input name="query" key={query} type="search" defaultValue={query} required maxLength={256} autofocus enterkeyhint="search" /><small class="soft">{t('search.hint')}</small></label>
       </Form>
       <p class="error" role="alert">{error}</p>
       <ul class="list cards found">

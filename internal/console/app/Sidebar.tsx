@@ -136,7 +136,7 @@ function Account({ home, onClose }: { home: Home; onClose: () => void }) {
       spoken.say(t('saved'))
       onClose()
     }}>
-      <label>{t('account.name')}<input name="name" value={name} maxLength={40} placeholder={home.me.username} /><small class="soft">{t('account.name.hint')}</small></label>
+      <label>{t('account.name')}<input name="name" defaultValue={name} maxLength={40} placeholder={home.me.username} /><small class="soft">{t('account.name.hint')}</small></label>
     </Form>}
     <h3>{t('language')}</h3>
     <LanguageSwitch />

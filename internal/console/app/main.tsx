@@ -8,6 +8,7 @@ import { Home } from './home.ts'
 import { Inbox } from './Inbox.tsx'
 import { languageModel, t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
+import { Review } from './Review.tsx'
 import { Search } from './Search.tsx'
 import { Session } from './session.ts'
 import { Connection, Sidebar } from './Sidebar.tsx'
@@ -15,7 +16,7 @@ import { SignIn } from './SignIn.tsx'
 import { ThreadScreen } from './ThreadScreen.tsx'
 import { Announcer, Mark } from './ui.tsx'
 
-const views = ['t', 'c', 'find', 'inbox', 'search'] // a thread, a case, finding one, what concerns the user, searching
+const views = ['t', 'c', 'find', 'inbox', 'search', 'review'] // a thread, a case, finding one, what concerns the user, searching, a message that a moderator reviews
 
 /** The place in the page. A fragment never reaches the server, and hides none of its paths. */
 class Route extends Model {
@@ -75,6 +76,7 @@ function Signed({ home }: { home: Home }) {
       {view === 't' ? <ThreadScreen home={home} id={id} at={at} key={id} />
         : view === 'c' ? <CaseScreen home={home} id={id} key={id} />
         : view === 'inbox' ? <Inbox home={home} />
+        : view === 'review' ? <Review home={home} id={decoded(id)} key={id} />
         : view === 'search' ? <Search home={home} query={decoded(id)} />
         : view === 'find' ? <Find home={home} />
         : <div class="empty"><Mark size={72} /><h2>{t('empty.title')}</h2><p class="soft">{t('empty.text')}</p></div>}

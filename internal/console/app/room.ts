@@ -22,6 +22,8 @@ export interface Row {
   deleted?: boolean
   withheld?: boolean
   held?: boolean
+  /** A moderator published it with this warning. */
+  warning?: string
   erased?: boolean
   reactions: Reaction[]
   mentions?: Mention[]
@@ -323,6 +325,7 @@ export class Room extends Model {
         return this.#change(message_id, (r) => ({ ...r, reactions: reacted(r.reactions, emoji, e.actor.user_id, on) }))
       }
       case 'message.held':
+      case 'message.blocked':
         return this.#change(e.data.target_seq, (r) => ({ ...r, held: true, body: r.userId === me ? r.body : '' })) // its author still sees the text
       case 'message.released':
         return void this.#again(e.data.target_seq)
@@ -445,16 +448,6 @@ export class Room extends Model {
     return this.home.send(this.stream, 'message.delete', { message_id: row.id })
   }
 
-  /** Returns the text of a message that is held; for moderators. */
-  async heldText(row: Row): Promise<string> {
-    const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/reviews', { params: { id: this.id } })
-    return body.items.find((r) => r.message_id === row.id)?.body ?? ''
-  }
-
-  async review(row: Row, decision: 'hold' | 'release'): Promise<void> {
-    await this.home.client.request('POST', '/v1/chat/threads/{id}/messages/{mid}/review', { params: { id: this.id, mid: row.id }, body: { decision } })
-  }
-
   react(row: Row, emoji: string): Command {
     const mine = row.reactions.some((r) => r.emoji === emoji && r.users.includes(this.home.me.userId))
     return this.home.send(this.stream, 'message.react', { message_id: row.id, emoji, on: !mine })
@@ -483,7 +476,7 @@ function rowOf(m: rest.ChatMessageView): Row {
   return {
     id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, imported: m.sent_by !== undefined, body: m.body,
     at: m.sent_at_ms ?? m.created_at_ms, replyTo: m.reply_to, revision: m.revision, edited: m.edited_at_ms !== undefined,
-    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, erased: m.erased, requestId: m.request_id, mentions: m.mentions,
+    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, warning: m.warning, erased: m.erased, requestId: m.request_id, mentions: m.mentions,
     reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })),
   }
 }
@@ -493,7 +486,7 @@ function rowOfEvent(e: wire.EventThreadMessagePosted): Row {
   return {
     id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', imported: d.sent_by !== undefined, body: d.body ?? '',
     at: d.sent_at_ms ?? Date.parse(e.at), replyTo: d.reply_to, revision: d.revision ?? 0, edited: (d.edited_at_ms ?? 0) > 0,
-    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[],
+    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held || d.rejected, warning: d.warning, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[],
     reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })),
   }
 }

@@ -145,15 +145,11 @@ func hindered(t *testing.T, in context.Context, v village) {
 	p.await("the newer page", `!window.old && !document.querySelector('.toast') && document.querySelectorAll('li[data-row]').length === 2`)
 }
 
-// settings: a user sets their display name and mutes a thread for themselves; a
-// moderator reads a held message and releases it.
+// settings: a user sets their display name and mutes a thread for themselves.
 func settings(t *testing.T, in context.Context, v village) {
 	citra, dewi := v.person(t, "Citra"), v.person(t, "Dewi")
 	thread := citra.thread("Posyandu", dewi)
-	var message struct {
-		ID string `json:"message_id"`
-	}
-	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Timbangan rusak"}, &message)
+	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Timbangan rusak"}, nil)
 	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	p.signIn(v.address, citra)
 	p.click(".who")
@@ -173,13 +169,6 @@ func settings(t *testing.T, in context.Context, v village) {
 	p.await("that it is muted", `document.querySelector('.drawer button[aria-pressed=true]')?.innerText.includes('Unmute')`)
 	p.clean("muted")
 	p.eval(`document.querySelector('dialog').close()`, nil)
-	citra.send("POST", thread+"/messages/"+message.ID+"/review", map[string]string{"decision": "hold"}, nil)
-	p.await("that it is held", `document.querySelector('li[data-row] .text')?.innerText === 'Held for review'`)
-	p.click(".row-menu")
-	p.await("its text", `document.querySelector('dialog .held')?.innerText === 'Timbangan rusak'`)
-	p.clean("held")
-	p.eval(`[...document.querySelectorAll('dialog .menu-item')].find(b => b.innerText.includes('Release')).click()`, nil)
-	p.await("that it is released", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Timbangan')`)
 	dewi.send("POST", thread+"/messages/send", map[string]string{"body": "Sudah dibetulkan"}, nil)
 	p.eval(`location.hash = '#/'`, nil)
 	p.await("no count in the title", `document.title === 'Gotong'`)
@@ -256,4 +245,58 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.await("a notification", shown+`.then(s => s === 'You were mentioned in RT 05: 3 unread')`)
 	push(0)
 	p.await("that it is closed", shown+`.then(s => s === '')`)
+}
+
+// moderation: a member reports a message; a moderator finds it in the queue, reads it
+// and rejects it; its author appeals, and it is published.
+func moderation(t *testing.T, in context.Context, v village) {
+	gita, hadi, indah := v.person(t, "Gita"), v.person(t, "Hadi"), v.person(t, "Indah")
+	thread := gita.thread("Pasar", hadi, indah)
+	hadi.send("POST", thread+"/messages/send", map[string]string{"body": "Beli di sini, murah!"}, nil)
+	member := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	menu := func(p *tab, item string) {
+		t.Helper()
+		p.click(".row-menu")
+		p.await(item, fmt.Sprintf(`(() => { const b = [...document.querySelectorAll('dialog .menu-item')].find(b => b.innerText.includes(%q)); b?.click(); return !!b })()`, item))
+	}
+	member.signIn(v.address, indah)
+	member.enterThread(thread)
+	menu(member, "Report")
+	member.await("the form", `!!document.querySelector('dialog select')`)
+	member.eval(`document.querySelector('dialog select').value = 'spam'`, nil)
+	member.clean("report")
+	member.click("dialog .primary")
+	member.await("that it is sent", `!document.querySelector('dialog')`)
+
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.signIn(v.address, gita)
+	decide := func(action string) {
+		t.Helper()
+		p.click(`.bell`)
+		p.click(`.queue .item`)
+		p.click(`.review .primary`)
+		p.await("the text", `document.querySelector('.review .held')?.innerText.includes('Beli di sini')`)
+		p.fits("the review")
+		p.clean("review")
+		p.click(`.review input[value=` + action + `]`)
+		p.eval(`document.querySelector('.review select').value = 'spam'`, nil)
+		p.click(`.review form .primary`)
+		p.await("the decision", `!document.querySelector('.review form [aria-disabled=true]') && [...document.querySelectorAll('.review .events li')].some(e => /^(Rejected|Published)/.test(e.innerText))`)
+		p.eval(`location.hash = '#/'`, nil)
+	}
+	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
+	decide("block")
+	member.await("that it is rejected", `document.querySelector('li[data-row] .text')?.innerText === 'Held for review'`)
+	author := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	author.signIn(v.address, hadi)
+	author.await("that they know", `document.querySelector('.bell .count span')?.innerText === '1'`)
+	author.enterThread(thread)
+	menu(author, "Appeal")
+	author.await("the form", `!!document.querySelector('dialog textarea')`)
+	author.clean("appeal")
+	author.click("dialog .primary")
+	author.await("that it is sent", `!document.querySelector('dialog')`)
+	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
+	decide("publish_with_warning")
+	member.await("the warning", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Beli') && document.querySelector('.meta').innerText.includes('Spam')`)
 }
