@@ -305,6 +305,8 @@ func TestNodesOverRedis(t *testing.T) {
 		})
 	}
 
+	w.inbox(b)
+
 	s.Kill()
 	w.connected("degraded")
 	say("two")
@@ -314,6 +316,34 @@ func TestNodesOverRedis(t *testing.T) {
 	s.Do("FLUSHALL")
 	say("three")
 	b.until("three", patience)
+}
+
+// inbox: each change of bob's inbox is signalled to his sessions on both nodes, and the
+// count is the same there.
+func (w *town) inbox(b *follower) {
+	w.t.Helper()
+	both := []*follower{w.follow(0, w.bob), b}
+	for _, f := range both {
+		f.send(`{"op":"subscribe","id":"own","stream":"user/` + w.bob.UserID + `"}`)
+		f.until(`"op":"subscribed" "id":"own"`, patience)
+	}
+	want := func(n int) {
+		w.t.Helper()
+		for node, f := range both {
+			f.until(`"op":"signal" "type":"inbox" user/`+w.bob.UserID, patience)
+			var got struct {
+				N int `json:"unread_count"`
+			}
+			w.call(node, w.bob.AccessToken, http.MethodGet, "/v1/notifications/unread-count", nil, &got)
+			if got.N != n {
+				w.t.Errorf("node %d counts %d, want %d", node, got.N, n)
+			}
+		}
+	}
+	w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": "Halo @bob"}, nil)
+	want(1)
+	w.call(1, w.bob.AccessToken, http.MethodPost, "/v1/notifications/read", map[string]any{}, nil)
+	want(0)
 }
 
 // TestLoginsEndOnAllNodes: with Redis within a second, and without it within

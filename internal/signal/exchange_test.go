@@ -31,6 +31,8 @@ func kindOf(s gotong.Stream) (*gotong.Kind, error) {
 	switch s.Kind() {
 	case "room":
 		return &gotong.Kind{Signals: []string{"typing", signal.Presence, signal.Read}}, nil
+	case "user":
+		return &gotong.Kind{Signals: []string{signal.Inbox}}, nil
 	case "club":
 		return &gotong.Kind{}, nil
 	default:
@@ -133,6 +135,12 @@ func TestSignals(t *testing.T) {
 			{"read mark that is not JSON", func() error { a.Whisper(r1, ann, []byte(`{`)); return nil }, ""},
 			{"read mark that is too long", func() error { a.Whisper(r1, ann, long); return nil }, ""},
 			{"read mark of a kind without", func() error { a.Whisper("club/1", ann, []byte(`{}`)); return nil }, ""},
+			{"inbox", func() error { a.Changed("ann"); return nil }, "inbox ann"},
+			{"inbox of a client's own", func() error { return a.Send("user/ann", signal.Inbox, ann) }, ""},
+			{"inbox of another node with data", func() error {
+				evil.Publish(bus.Message{Node: "evil", Signal: &bus.Signal{Stream: "user/ann", Type: signal.Inbox, Actor: ann, Data: []byte(`{"n":1}`)}})
+				return nil
+			}, "inbox ann"},
 			{"typing with data of another node", func() error {
 				evil.Publish(bus.Message{Node: "evil", Signal: &bus.Signal{Stream: r1, Type: "typing", Actor: ann, Data: []byte(`{"n":1}`)}})
 				return nil
@@ -168,7 +176,7 @@ func TestFor(t *testing.T) {
 		want      bool
 	}{
 		{"typing", "ann", false}, {"typing", "bob", true},
-		{signal.Read, "ann", true}, {signal.Read, "bob", false},
+		{signal.Read, "ann", true}, {signal.Read, "bob", false}, {signal.Inbox, "ann", true}, {signal.Inbox, "bob", false},
 	} {
 		if got := signal.For(&bus.Signal{Type: test.typ, Actor: gotong.Actor{UserID: "ann"}}, test.user); got != test.want {
 			t.Errorf("%s of ann for %s: %v", test.typ, test.user, got)
