@@ -121,6 +121,20 @@ func TestConfigFlagBeatsItsVariable(t *testing.T) {
 	}
 }
 
+// Push services reject every push of a contact at a reserved domain, so it is a fault.
+func TestPushContact(t *testing.T) {
+	for contact, good := range map[string]bool{
+		"mailto:ops@rt05.id": true, "https://rt05.id/contact": true, "mailto:ops@localhost": false, "mailto:ops@rt05.invalid": false,
+		"mailto:ops@rt05.example": false, "mailto:x": false, "mailto:": false, "ops@rt05.id": false, "http://rt05.id": false,
+		"https://192.168.1.1": false, "https://localhost": false, "https://chat.local/": false, "mailto:Ops <ops@rt05.id>": false,
+		"mailto:ops@10.0.0.1": false, "https://": false,
+	} {
+		if reachable(contact) != good {
+			t.Errorf("%q: accepted %v", contact, !good)
+		}
+	}
+}
+
 func TestEveryKeyEverywhere(t *testing.T) {
 	samples := map[string]string{
 		"env": "production", "log-level": "warn", "log-format": "text", "jwt-keys": "kid=a,alg=HS256,key=b",
