@@ -28,11 +28,22 @@ func TestPushes(t *testing.T) {
 	w := startTown(t, 2, "", func(c *config.Config) {
 		c.PushContact, c.OutboundNetworks = "mailto:ops@rt05.id", []string{"127.0.0.0/8"}
 	})
-	subscribe := func(node int, token, device string) {
-		w.call(node, token, http.MethodPut, "/v1/push/subscriptions", map[string]any{
-			"endpoint": service.URL + "/" + device, "auth": "BTBZMqHH6r4Tts7J_aSIgg",
-			"p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
-		}, nil)
+	as := func(node int, token string) *client.Client {
+		c, err := client.New(client.Options{BaseURL: w.nodes[node].URL(), Token: client.StaticToken(token), HTTPClient: web})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	subscribe := func(node int, token, device string) client.PushSubscription {
+		s, err := as(node, token).Subscribe(t.Context(), client.NewPushSubscription{
+			Endpoint: service.URL + "/" + device, Auth: "BTBZMqHH6r4Tts7J_aSIgg",
+			P256dh: "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
 	}
 	want := func(devices ...string) {
 		t.Helper()
@@ -50,7 +61,7 @@ func TestPushes(t *testing.T) {
 	w.call(1, "", http.MethodPost, "/v1/auth/signin", map[string]any{"email": "bob@example.org", "pass": "selokan bersih"}, &second)
 	subscribe(0, w.bob.AccessToken, "phone")
 	subscribe(1, second.AccessToken, "tablet")
-	subscribe(0, w.ann.AccessToken, "own")
+	own := subscribe(0, w.ann.AccessToken, "own")
 	w.call(0, w.ann.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": "Halo"}, nil)
 	want("/phone", "/tablet")
 	w.call(1, w.bob.AccessToken, http.MethodPost, "/v1/auth/logout", map[string]any{}, nil)
@@ -58,13 +69,17 @@ func TestPushes(t *testing.T) {
 	w.call(1, w.ann.AccessToken, http.MethodPut, "/v1/chat/direct/"+w.bob.UserID, map[string]any{}, &direct)
 	w.call(0, w.ann.AccessToken, http.MethodPost, "/v1/chat/threads/"+direct.ThreadID+"/messages/send", map[string]any{"body": "Bob?"}, nil)
 	want("/tablet")
-	var keys [2]struct {
-		Key string `json:"public_key"`
-	}
+	var keys [2]string
 	for node := range keys {
-		w.call(node, second.AccessToken, http.MethodGet, "/v1/push/key", nil, &keys[node])
+		var err error
+		if keys[node], err = as(node, second.AccessToken).PushKey(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if keys[0] != keys[1] || keys[0].Key == "" {
+	if keys[0] != keys[1] || keys[0] == "" {
 		t.Errorf("the nodes have the keys %v", keys)
+	}
+	if err := as(0, w.ann.AccessToken).Unsubscribe(t.Context(), own.ID); err != nil {
+		t.Error(err)
 	}
 }

@@ -203,7 +203,7 @@ func Changed(changes []store.Change) map[string]gotong.Instant {
 		if ch.Key.Collection != lists || strings.Contains(ch.Key.Owner, "/") || ch.Body == nil {
 			continue
 		}
-		if i, err := itemOf(store.Document{Key: ch.Key, Body: ch.Body}); err == nil {
+		if i, err := itemOf(store.Document(ch)); err == nil {
 			if at, ok := users[ch.Key.Owner]; !ok || i.At < at {
 				users[ch.Key.Owner] = i.At
 			}

@@ -286,9 +286,10 @@ func (t *turn) users(ctx context.Context, ids []string) error {
 	}
 	var list []*user
 	for _, id := range ids {
-		u := &user{turn: t, id: id, version: snap.Registers[stateKey(t.stream, id)].Version}
+		account, state := snap.Registers[accountKey(id)], snap.Registers[stateKey(t.stream, id)]
+		u := &user{turn: t, id: id, version: state.Version}
 		u.reading = func(ctx context.Context) (Reading, error) { return u.Reading(ctx, u.viewer(), t.stream) }
-		if err := errors.Join(parse(snap.Registers[accountKey(id)], &u.account), parse(snap.Registers[stateKey(t.stream, id)], &u.State)); err != nil {
+		if err := errors.Join(parse(account, &u.account), parse(state, &u.State)); err != nil {
 			return err
 		}
 		if len(u.List) > 0 {

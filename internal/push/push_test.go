@@ -252,25 +252,47 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-// TestTwoNodesSendOnce: both run the job at once.
+// TestTwoNodesSendOnce: another node runs the same job while the first one sends.
 func TestTwoNodesSendOnce(t *testing.T) {
 	w := newWorld(t)
 	phones := []*device{w.device("siti"), w.device("joko")}
+	job, second := store.Job{Queue: "push", ID: string(talk)}, make(chan error, 1)
+	phones[0].during = func() {
+		_, err := w.second.Handler().Run(t.Context(), job)
+		second <- err
+	}
 	w.say(wati, "satu")
 	w.clock.Pass(delay)
-	job := store.Job{Queue: "push", ID: string(talk)}
-	done := make(chan error, 2)
-	for _, p := range []*push.Pusher{w.pusher, w.second} {
-		go func() {
-			_, err := p.Handler().Run(t.Context(), job)
-			done <- err
-		}()
-	}
-	w.check(<-done)
-	w.check(<-done)
+	_, err := w.pusher.Handler().Run(t.Context(), job)
+	w.check(err)
+	w.check(<-second)
 	for _, phone := range phones {
 		phone.want(1)
 	}
+}
+
+// TestOwnMessagesArePushedToNobody: they are no news beside what is unread.
+func TestOwnMessagesArePushedToNobody(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	w.say(wati, "satu")
+	w.pass(delay)
+	w.say(siti, "dua")
+	w.pass(2 * interval)
+	phone.want(1)
+}
+
+// TestASubscriptionExpires although the user put another one since.
+func TestASubscriptionExpires(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	w.clock.Pass(30 * 24 * time.Hour)
+	tablet := w.device("siti")
+	w.clock.Pass(31 * 24 * time.Hour)
+	w.say(wati, "satu")
+	w.pass(delay)
+	phone.want()
+	tablet.want(1)
 }
 
 // TestACrashWhileSending: what was perhaps not sent is sent once more.

@@ -7,17 +7,17 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hkdf"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"gotong.dev/gotong"
 )
@@ -130,16 +130,22 @@ func (k *Keys) header(to *url.URL, now gotong.Instant) (string, error) {
 	if t, ok := k.tokens[origin]; ok && now < t.renew && t.renew.Sub(now) <= tokenLife/2 {
 		return t.header, nil
 	}
-	signed, err := jwt.NewWithClaims(jwt.SigningMethodES256, jwt.MapClaims{
-		"aud": origin, "exp": now.Add(tokenLife).Time().Unix(), "sub": k.contact,
-	}).SignedString(k.private)
+	claims, err := json.Marshal(map[string]any{"aud": origin, "exp": now.Add(tokenLife).Time().Unix(), "sub": k.contact})
 	if err != nil {
 		return "", err
 	}
+	signed := b64.EncodeToString([]byte(`{"typ":"JWT","alg":"ES256"}`)) + "." + b64.EncodeToString(claims)
+	sum, signature := sha256.Sum256([]byte(signed)), make([]byte, 64)
+	x, y, err := ecdsa.Sign(rand.Reader, k.private, sum[:])
+	if err != nil {
+		return "", err
+	}
+	x.FillBytes(signature[:32])
+	y.FillBytes(signature[32:])
 	if len(k.tokens) >= maxOrigins { // endpoints are named by users
 		clear(k.tokens)
 	}
-	t := token{"vapid t=" + signed + ", k=" + k.public, now.Add(tokenLife / 2)}
+	t := token{"vapid t=" + signed + "." + b64.EncodeToString(signature) + ", k=" + k.public, now.Add(tokenLife / 2)}
 	k.tokens[origin] = t
 	return t.header, nil
 }

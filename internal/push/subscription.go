@@ -85,7 +85,9 @@ func (p *Pusher) change(ctx context.Context, userID string, change func(*account
 
 // Subscribe keeps a subscription of a login, in place of the one that the login had
 // for the same endpoint. Keys are in base64url, as browsers give them.
-func (p *Pusher) Subscribe(ctx context.Context, login auth.Principal, endpoint, p256dh, secret string, withdraw bool) (Subscription, error) {
+func (p *Pusher) Subscribe(
+	ctx context.Context, login auth.Principal, endpoint, p256dh, secret string, withdraw bool,
+) (Subscription, error) {
 	var check gotong.Check
 	_, err := p.Guard.URL(endpoint)
 	check.That(err == nil && len(endpoint) <= maxEndpoint, "endpoint",

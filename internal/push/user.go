@@ -64,8 +64,6 @@ type message struct {
 	of   gotong.Stream // of an item of the inbox
 }
 
-func byN(a, b message) int { return cmp.Compare(a.n, b.n) }
-
 // weight is how urgent a message is.
 var weight = map[inbox.Kind]int{inbox.Reply: 1, inbox.Mention: 2, inbox.Siaga: 3}
 
@@ -125,6 +123,9 @@ func (u *user) answers(snap *view.Snapshot, seq uint64) bool {
 	return false
 }
 
+// pushed are the kinds of items that the inbox announces.
+var pushed = []inbox.Kind{inbox.Added, inbox.Invited, inbox.GateOpened, inbox.GateClosing, inbox.Decided}
+
 // maxItems bounds the unread items of an inbox that are looked at.
 const maxItems = 50
 
@@ -135,11 +136,11 @@ func (u *user) readInbox(ctx context.Context) error {
 	since, unread := u.since(), 0
 	for _, i := range page.Items {
 		direct := i.Kind == inbox.Added && i.Event != nil && i.Event.Type == thread.EvCreated
-		switch i.Kind {
-		case inbox.Added, inbox.Invited, inbox.GateOpened, inbox.GateClosing, inbox.Decided:
-			if unread++; i.At > since && !direct {
-				u.news = append(u.news, message{n: i.ID.Number, at: i.At, kind: i.Kind, of: i.Stream})
-			}
+		if !slices.Contains(pushed, i.Kind) {
+			continue
+		}
+		if unread++; i.At > since && !direct {
+			u.news = append(u.news, message{n: i.ID.Number, at: i.At, kind: i.Kind, of: i.Stream})
 		}
 	}
 	u.reading = func(context.Context) (Reading, error) { return Reading{Readable: true, Unread: unread}, nil }

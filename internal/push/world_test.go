@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -43,7 +44,7 @@ import (
 	"gotong.dev/gotong/internal/view"
 )
 
-var wati, siti, joko = communitytest.User("wati"), communitytest.User("siti"), communitytest.User("joko")
+var wati, siti = communitytest.User("wati"), communitytest.User("siti")
 
 const talk = gotong.Stream("thread/talk")
 
@@ -62,6 +63,8 @@ type device struct {
 	key   *ecdh.PrivateKey
 	auth  []byte
 	url   string
+
+	during func() // is called once, while a request waits
 
 	mu     sync.Mutex
 	status int // 0: 201
@@ -108,6 +111,10 @@ func (d *device) open(body []byte) ([]byte, error) {
 
 func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
+	if during := d.during; during != nil {
+		d.during = nil
+		during()
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var p push.Payload
@@ -118,9 +125,7 @@ func (d *device) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || json.Unmarshal(text, &p) != nil {
 		d.world.Errorf("a push cannot be read: %v %s", err, text)
 	}
-	for name, values := range d.header {
-		w.Header()[name] = values
-	}
+	maps.Copy(w.Header(), d.header)
 	if d.sent = append(d.sent, r.Header); d.status > 0 {
 		w.WriteHeader(d.status)
 		return
