@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -153,14 +154,32 @@ func (c *Client) React(
 	return write[Message](ctx, c, method, threadPath(threadID, "messages", id.String(), "reactions", emoji), nil, opts)
 }
 
+// Mark is how far a user has read in a thread.
+type Mark struct {
+	Generation uint64 `json:"generation"` // incremented when messages are marked as unread
+	N          uint64 `json:"n"`          // ordinal of the last message that was read; 0: none
+}
+
+// Replaces reports whether the mark holds where both are known, in whatever order they
+// arrived: the one of the higher generation does or, in the same, the one further on.
+func (m Mark) Replaces(other Mark) bool {
+	return m.Generation > other.Generation || m.Generation == other.Generation && m.N > other.N
+}
+
+// Mark returns the mark in a signal of type "read"; ok is false for any other.
+func (s Signal) Mark() (m Mark, ok bool) {
+	ok = s.Type == "read" && json.Unmarshal(s.Data, &m) == nil
+	return m, ok
+}
+
 // ReadCursor is the place up to which a user has read a thread.
 type ReadCursor struct {
 	ThreadID          string         `json:"thread_id"`
 	UserID            string         `json:"user_id"`
-	LastReadMessageID gotong.EventID `json:"last_read_message_id"`
+	LastReadMessageID gotong.EventID `json:"last_read_message_id"` // zero after MarkUnread and ReadAll
 	LastReadAtMS      int64          `json:"last_read_at_ms"`
 	Seq               uint64         `json:"seq"`
-	N                 uint64         `json:"n"`
+	Mark
 }
 
 // ReadCursor returns how far the caller has read. If nothing was marked yet,
@@ -169,20 +188,48 @@ func (c *Client) ReadCursor(ctx context.Context, threadID string) (ReadCursor, e
 	return read[ReadCursor](ctx, c, threadPath(threadID, "read-cursor"), nil)
 }
 
-// MarkRead moves the caller's read cursor to a message; it never moves back.
+// NewMark describes a mark to be set.
+type NewMark struct {
+	MessageID  gotong.EventID `json:"message_id"`
+	Unread     bool           `json:"unread,omitempty"`     // this message and all after it, instead of read up to it
+	Generation *uint64        `json:"generation,omitempty"` // that is known: an older one changes nothing; nil: any
+}
+
+// SetMark moves the caller's mark, and returns the one that holds.
+func (c *Client) SetMark(ctx context.Context, threadID string, mark NewMark, opts ...CallOption) (ReadCursor, error) {
+	return write[ReadCursor](ctx, c, http.MethodPost, threadPath(threadID, "read-cursor"), mark, opts)
+}
+
+// MarkRead moves the caller's mark to a message; it never moves back.
 func (c *Client) MarkRead(ctx context.Context, threadID string, id gotong.EventID, opts ...CallOption) (ReadCursor, error) {
+	return c.SetMark(ctx, threadID, NewMark{MessageID: id}, opts...)
+}
+
+// ReadAll marks the caller's threads as read, all or those of a scope, and returns how
+// many marks moved.
+func (c *Client) ReadAll(ctx context.Context, scopeID string, opts ...CallOption) (int, error) {
 	body := struct {
-		MessageID gotong.EventID `json:"message_id"`
-	}{id}
-	return write[ReadCursor](ctx, c, http.MethodPost, threadPath(threadID, "read-cursor"), body, opts)
+		ScopeID string `json:"scope_id,omitempty"`
+	}{scopeID}
+	moved, err := write[struct{ Threads int }](ctx, c, http.MethodPost, "/v1/chat/unread/read", body, opts)
+	return moved.Threads, err
+}
+
+// Count is how many messages the caller has not read, and how many of them mention the
+// caller. Of each thread, they are counted to 999.
+type Count struct {
+	Unread   int `json:"unread"`
+	Mentions int `json:"mentions"`
 }
 
 // Unread counts what the caller has not read of one thread.
 type Unread struct {
 	ThreadID string `json:"thread_id"`
-	Unread   int    `json:"unread"` // counted to 999
-	N        uint64 `json:"n"`
-	AsOf     From   `json:"as_of"`
+	ScopeID  string `json:"scope_id"`
+	Count
+	Mark Mark   `json:"mark"`
+	N    uint64 `json:"n"`
+	AsOf From   `json:"as_of"`
 }
 
 // Unread returns the counts of the caller's threads, newest thread first.
@@ -242,4 +289,18 @@ func (c *Client) Search(ctx context.Context, query string, page Page) (Found, er
 	q := page.query()
 	q.Set("query", query)
 	return read[Found](ctx, c, "/v1/search", q)
+}
+
+// UnreadTotal counts what the caller has not read in all threads, and by scope.
+type UnreadTotal struct {
+	Count
+	Scopes []struct {
+		ScopeID string `json:"scope_id"`
+		Count
+	} `json:"scopes"`
+}
+
+// UnreadTotal returns the sums of the counts of the caller's threads.
+func (c *Client) UnreadTotal(ctx context.Context) (UnreadTotal, error) {
+	return read[UnreadTotal](ctx, c, "/v1/chat/unread/total", nil)
 }

@@ -46,9 +46,11 @@ type Thread struct {
 	CreatedAtMS int64  `json:"created_at_ms"`
 	UpdatedAtMS int64  `json:"updated_at_ms"`
 	Seq         uint64 `json:"seq"`
-	AsOf        From   `json:"as_of"`   // follow from here
-	MyRole      string `json:"my_role"` // empty if the caller is not a member
-	Unread      *int   `json:"unread"`  // for members, counted to 999
+	AsOf        From   `json:"as_of"`    // follow from here
+	MyRole      string `json:"my_role"`  // empty if the caller is not a member
+	Unread      *int   `json:"unread"`   // for members, counted to 999
+	Mentions    *int   `json:"mentions"` // for members: how many of these mention the caller
+	Mark        *Mark  `json:"mark"`     // for members
 
 	ArchivedAtMS int64 `json:"archived_at_ms"` // 0 unless it is archived
 	Muted        bool  `json:"muted"`          // the caller mutes it for themselves

@@ -207,6 +207,8 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	joko.do("get-message", with{thread, message}, nil)
 	joko.do("set-read-cursor", with{thread}, m{"message_id": message})
 	joko.do("get-read-cursor", with{thread}, nil)
+	joko.do("total-unread", with{}, nil)
+	joko.do("read-all", with{}, m{"scope_id": "rt05"})
 	joko.do("mute-thread", with{thread}, m{"until_ms": s.clock.Now().Milli() + 8*3_600_000})
 	joko.do("unmute-thread", with{thread}, nil)
 	joko.do("add-reaction", with{thread, message, "%F0%9F%92%AA"}, nil)

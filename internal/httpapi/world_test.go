@@ -58,6 +58,14 @@ type world struct {
 	opts   httpapi.Options
 	marks  marking
 	pod    pod
+	chat   chat.Options
+}
+
+// node returns a server of threads beside the first one, which has read nothing yet.
+func (w *world) node() *httpapi.Server {
+	opts := w.opts
+	opts.Routes = []func(*httpapi.API){chat.Routes(w.chat)}
+	return httpapi.New(opts)
 }
 
 type lockedBuffer struct {
@@ -148,12 +156,13 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	routed := members.Options{
 		Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: watched{w.store, w}, Codec: codec, Views: w.views,
 	}
+	w.chat = chat.Options{
+		Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(), Texts: w.store,
+	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
-			chat.Routes(chat.Options{
-				Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(), Texts: w.store,
-			}),
+			chat.Routes(w.chat),
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{

@@ -1,13 +1,16 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"unique"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -16,10 +19,12 @@ import (
 const counted = 1000
 
 // authors are those of the newest messages of one thread: of all that have an
-// ordinal above base and were posted up to the event seq. They never change.
+// ordinal above base and were posted up to the event seq, with whom the texts up to
+// there mention. They never change.
 type authors struct {
 	seq, base uint64
 	list      []authored // in order
+	texts     []wording  // in order
 }
 
 type authored struct {
@@ -27,17 +32,43 @@ type authored struct {
 	user string
 }
 
-// with returns the authors after newer messages, up to the event seq.
-func (a authors) with(newer []authored, seq uint64) authors {
+// wording is the text of a message that mentions somebody, of an edit, or one that was
+// erased, of which n is 0.
+type wording struct {
+	n, seq   uint64
+	mentions []thread.Mention
+}
+
+// with returns the authors after newer messages and texts, up to the event seq.
+func (a authors) with(newer []authored, texts []wording, seq uint64) authors {
 	a.seq = max(a.seq, seq)
+	if len(texts) > 0 {
+		a.texts = slices.Concat(a.texts, texts)
+	}
 	if len(newer) == 0 {
 		return a
 	}
 	a.list = slices.Concat(a.list, newer) // a copy: others may read the old list
 	if over := len(a.list) - counted; over > 0 {
 		a.base, a.list = a.list[over-1].n, a.list[over:]
+		a.texts = slices.DeleteFunc(slices.Clone(a.texts), func(t wording) bool { return t.n != 0 && t.n <= a.base })
 	}
 	return a
+}
+
+// newest returns, by ordinal, the newest text of each message that was edited or
+// mentions somebody, without those that were erased.
+func (a authors) newest() map[uint64]wording {
+	list, erased := map[uint64]wording{}, map[uint64]bool{}
+	for _, t := range a.texts {
+		if t.n == 0 {
+			erased[t.seq] = true
+		} else {
+			list[t.n] = t
+		}
+	}
+	maps.DeleteFunc(list, func(_ uint64, t wording) bool { return erased[t.seq] })
+	return list
 }
 
 // of returns the ordinals in (floor, last] of a user's messages, in order.
@@ -58,8 +89,37 @@ func authorOf(e *store.Event) (authored, error) {
 	return authored{e.Count, unique.Make(env.Actor.UserID).Value()}, nil // one string for all messages of a user
 }
 
-// maxKept bounds the threads whose authors are kept.
-const maxKept = 2048
+// wordingOf returns what an event says of the mentions of a message; false if nothing.
+func wordingOf(e *store.Event) (wording, bool, error) {
+	switch e.Type {
+	case thread.EvPosted:
+		if !bytes.Contains(e.Data, []byte(`"mentions"`)) {
+			return wording{}, false, nil
+		}
+	case thread.EvEdited, gotong.EvErased:
+	default:
+		return wording{}, false, nil
+	}
+	var env store.Envelope[struct {
+		N, Seq   uint64
+		Mentions []thread.Mention
+	}]
+	if err := json.Unmarshal(e.Data, &env); err != nil {
+		return wording{}, false, fmt.Errorf("chat: mentions of event %d: %w", e.Seq, err)
+	}
+	if e.Type == gotong.EvErased {
+		return wording{seq: env.Payload.Seq}, true, nil
+	}
+	w := wording{n: env.Payload.N, seq: e.Seq, mentions: env.Payload.Mentions}
+	if e.Erased {
+		w.mentions = nil
+	}
+	return w, true, nil
+}
+
+// maxKept bounds the threads whose authors are kept, and maxTexts the texts and
+// mentions of one that are: a thread with more is read again for each count.
+const maxKept, maxTexts = 2048, 500
 
 // keep holds the authors of threads for the next count.
 type keep struct {
@@ -76,6 +136,13 @@ func (k *keep) of(s gotong.Stream) authors {
 
 // put drops any other thread where there is no room: it can be read again.
 func (k *keep) put(s gotong.Stream, a authors) {
+	texts := len(a.texts)
+	for _, t := range a.texts {
+		texts += len(t.mentions)
+	}
+	if texts > maxTexts {
+		return
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	kept, ok := k.authors[s]

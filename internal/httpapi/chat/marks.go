@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/view"
@@ -21,13 +22,22 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.getMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
-		Summary:     "Mark as read up to a message",
-		Description: "The mark only moves forward: an older message does not change it. The server keeps your last 8 keys per thread.",
+		Summary: "Mark as read up to a message, or as unread from one",
+		Description: "Within a generation, the mark only moves forward: an older message does not change it. Marking as unread begins a new " +
+			"generation. A request that names an older generation changes nothing. The server keeps your last 8 keys per thread.",
 	}, c.setMark)
+	httpapi.Register(api, httpapi.Route{
+		ID: "read-all", Method: http.MethodPost, Path: "/v1/chat/unread/read", Tag: tagReading, Write: true,
+		Summary: "Mark all threads as read", Description: "Or those of a scope. Archived threads are left out.",
+	}, c.readAll)
+	httpapi.Register(api, httpapi.Route{
+		ID: "total-unread", Method: http.MethodGet, Path: "/v1/chat/unread/total", Tag: tagReading,
+		Summary: "Count unread messages in all threads", Description: "In total and by scope; the counts of each thread are counted to 999.",
+	}, c.totalUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,
 		Summary:     "Count unread messages",
-		Description: "For each of your threads that is not archived, newest thread first; counted to 999.",
+		Description: "For each of your threads that is not archived, newest thread first.",
 	}, c.listUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-presence", Method: http.MethodGet, Path: base + "/presence", Tag: tagReading,
@@ -38,7 +48,8 @@ func (c *chat) markRoutes(api *httpapi.API) {
 // readMarks is the collection of registers (user id, thread id) → mark.
 const readMarks = "read_marks"
 
-// mark is how far a user has read in a thread. It only moves forward.
+// mark is how far a user has read in a thread. It only moves forward, unless the user
+// marks messages as unread, with which the next generation begins.
 type mark struct {
 	position
 	Mute int64   `json:"mute,omitempty"` // the user muted the thread until this time, for themselves; [gotong.MaxTimeMS] is without an end
@@ -47,26 +58,44 @@ type mark struct {
 
 // position is a message and when it was marked.
 type position struct {
-	N         uint64         `json:"n"`
-	Seq       uint64         `json:"seq"`
-	MessageID gotong.EventID `json:"message_id,omitzero"` // zero in a register that holds a mute alone
-	At        gotong.Instant `json:"at"`
+	Generation uint64         `json:"generation,omitempty"`
+	N          uint64         `json:"n"`
+	Seq        uint64         `json:"seq"`
+	MessageID  gotong.EventID `json:"message_id,omitzero"` // zero if no message was named
+	At         gotong.Instant `json:"at"`
+}
+
+// Mark is how far a user has read in a thread. Of two, the one with the higher
+// generation holds or, in the same, the one with the higher n.
+type Mark struct {
+	Generation uint64 `json:"generation" doc:"Incremented when messages are marked as unread."`
+	N          uint64 `json:"n" doc:"The ordinal of the last message that was read; 0: none."`
+}
+
+func (m position) short() Mark { return Mark{m.Generation, m.N} }
+
+// signal is the data of the signal read.
+type signal struct {
+	N          uint64         `json:"n"`
+	Seq        uint64         `json:"seq"`
+	MessageID  gotong.EventID `json:"message_id,omitzero"`
+	Generation uint64         `json:"generation"`
 }
 
 // ReadCursor is how far a user has read in a thread.
 type ReadCursor struct {
 	ThreadID          string         `json:"thread_id"`
 	UserID            string         `json:"user_id"`
-	LastReadMessageID gotong.EventID `json:"last_read_message_id"`
+	LastReadMessageID gotong.EventID `json:"last_read_message_id,omitzero" doc:"Absent after marking as unread, or all threads as read."`
 	LastReadAtMS      int64          `json:"last_read_at_ms"`
 	Seq               uint64         `json:"seq"`
-	N                 uint64         `json:"n"`
+	Mark
 }
 
 func (m position) view(stream gotong.Stream, userID string) ReadCursor {
 	return ReadCursor{
 		ThreadID: stream.ID(), UserID: userID, LastReadMessageID: m.MessageID, LastReadAtMS: m.At.Milli(),
-		Seq: m.Seq, N: m.N,
+		Seq: m.Seq, Mark: m.short(),
 	}
 }
 
@@ -109,7 +138,7 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 		return nil, err
 	}
 	m, _, err := c.mark(ctx, me.UserID, in.stream)
-	if err == nil && m.N == 0 {
+	if err == nil && m.At == 0 {
 		err = gotong.NotFound()
 	}
 	return &markOut{m.view(in.stream, me.UserID)}, err
@@ -117,7 +146,9 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 
 // SetMark is the body of marking as read.
 type SetMark struct {
-	MessageID gotong.EventID `json:"message_id"`
+	MessageID  gotong.EventID `json:"message_id"`
+	Unread     bool           `json:"unread,omitempty" doc:"Marks this message and all after it as unread."`
+	Generation *uint64        `json:"generation,omitempty" doc:"That of the mark that you know: an older one changes nothing. Absent: any."`
 }
 
 type setMarkIn struct {
@@ -125,53 +156,126 @@ type setMarkIn struct {
 	JSON httpapi.Body[SetMark]
 }
 
-// setMark moves a mark forward. A repeated request gets the first response, even
-// if the user may no longer read the thread, because the mark is their own.
+// setMark moves a mark. A repeated request gets the first response, even if the user
+// may no longer read the thread, because the mark is their own.
 func (c *chat) setMark(ctx context.Context, in *setMarkIn) (*markOut, error) {
-	me, asked := viewer(ctx).UserID, newPrint(ctx, in.JSON.Raw)
-	var next position
+	to, found := in.JSON.Value, position{}
+	m, err := c.move(ctx, in.stream, newPrint(ctx, in.JSON.Raw), func(m position) (position, error) {
+		if found.N == 0 {
+			message, _, err := c.find(ctx, in.stream, to.MessageID)
+			if err != nil {
+				return m, err
+			}
+			found = position{N: message.N, Seq: message.Seq, MessageID: message.MessageID}
+		}
+		switch {
+		case to.Generation != nil && *to.Generation > m.Generation:
+			return m, gotong.Invalid("generation", "must not be newer than that of the mark")
+		case to.Generation != nil && *to.Generation < m.Generation:
+			return m, nil
+		case to.Unread:
+			return position{Generation: m.Generation + 1, N: found.N - 1, Seq: found.Seq - 1}, nil
+		default:
+			return position{Generation: m.Generation, N: found.N, Seq: found.Seq, MessageID: found.MessageID}, nil
+		}
+	})
+	return &markOut{m.view(in.stream, viewer(ctx).UserID)}, err
+}
+
+// move sets the caller's mark of a thread to what next makes of the present one, if
+// that is further on, and returns the mark that holds then, or held at the first such
+// request.
+func (c *chat) move(
+	ctx context.Context, stream gotong.Stream, asked fingerprint, next func(position) (position, error),
+) (position, error) {
+	me := viewer(ctx).UserID
 	for range markTries {
-		m, version, err := c.mark(ctx, me, in.stream)
+		m, version, err := c.mark(ctx, me, stream)
 		if err != nil {
-			return nil, err
+			return position{}, err
 		}
 		first, replayed, err := m.answered(asked)
 		if err != nil {
-			return nil, err
+			return position{}, err
 		}
 		if replayed {
 			httpapi.Replayed(ctx)
-			return &markOut{first.view(in.stream, me)}, nil
+			return first, nil
 		}
-		if next.N == 0 {
-			found, _, err := c.find(ctx, in.stream, in.JSON.Value.MessageID)
-			if err != nil {
-				return nil, err
-			}
-			next = position{N: found.N, Seq: found.Seq, MessageID: found.MessageID, At: c.Now()}
+		to, err := next(m.position)
+		if err != nil {
+			return position{}, err
 		}
-		moved := m.N < next.N
+		moved := to.Generation > m.Generation || to.N > m.N
 		if moved {
-			m.position = next
+			to.At = c.Now()
+			m.position = to
 		}
 		if moved || asked.key != nil {
-			err = c.keepMark(ctx, markKey(me, in.stream), version, m.keep(asked))
+			err = c.keepMark(ctx, markKey(me, stream), version, m.keep(asked))
 		}
 		switch {
 		case errors.Is(err, store.ErrConflict):
 			continue
 		case err != nil:
-			return nil, err
+			return position{}, err
 		case moved:
-			c.Signals.Whisper(in.stream, httpapi.CallOf(ctx).Principal.Actor(),
-				fmt.Appendf(nil, `{"n":%d,"seq":%d,"message_id":%q}`, next.N, next.Seq, next.MessageID))
+			data, err := json.Marshal(signal{to.N, to.Seq, to.MessageID, to.Generation})
+			if err != nil {
+				return position{}, fmt.Errorf("chat: encode a read mark: %w", err)
+			}
+			c.Signals.Whisper(stream, httpapi.CallOf(ctx).Principal.Actor(), data)
 		}
-		return &markOut{m.view(in.stream, me)}, nil
+		return m.position, nil
 	}
-	return nil, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
+	return position{}, gotong.NewError(gotong.CodeBusy, "Another device is marking the same thread; try again.")
 }
 
-// markTries bounds how often setMark tries again because another device of the
+// ReadAll is the body of marking all threads as read.
+type ReadAll struct {
+	ScopeID string `json:"scope_id,omitempty" maxLength:"128" doc:"Only the threads of this scope."`
+}
+
+type readAllIn struct {
+	JSON httpapi.OptionalBody[ReadAll]
+}
+
+// HaveRead is the answer to marking all threads as read.
+type HaveRead struct {
+	Threads int `json:"threads" doc:"How many marks moved."`
+}
+
+type readAllOut struct {
+	Body HaveRead
+}
+
+// readAll marks as read what each thread holds when it is counted. A repetition marks
+// what came since, too.
+func (c *chat) readAll(ctx context.Context, in *readAllIn) (*readAllOut, error) {
+	out := &readAllOut{}
+	return out, c.everyUnread(ctx, in.JSON.Value.ScopeID, func(v Unread) error {
+		if v.Mark.N >= v.N {
+			return nil
+		}
+		stream := gotong.NewStream(thread.Name, v.ThreadID)
+		at, err := gotong.ParseCursor(v.AsOf)
+		if err != nil {
+			return err //nolint:wrapcheck // the server wrote it
+		}
+		_, err = c.move(ctx, stream, fingerprint{}, func(m position) (position, error) {
+			if m.Generation != v.Mark.Generation { // another device marked as unread meanwhile
+				return m, nil
+			}
+			return position{Generation: m.Generation, N: v.N, Seq: at.Seq}, nil
+		})
+		if err == nil {
+			out.Body.Threads++
+		}
+		return err
+	})
+}
+
+// markTries bounds how often a mark is tried again because another device of the
 // same user was faster.
 const markTries = 10
 

@@ -29,7 +29,7 @@ func (r Reading) Of(ctx context.Context, viewer gotong.Viewer, stream gotong.Str
 		return s, err
 	}
 	counts, err := r.c.unread(ctx, looks)
-	s = ReadState{Readable: true, Unread: counts[stream], Floor: looks[0].mark.N}
+	s = ReadState{Readable: true, Unread: counts[stream].Unread, Floor: looks[0].mark.N}
 	s.Muted, _ = looks[0].mark.muted(r.c.Now())
 	return s, err
 }

@@ -122,8 +122,8 @@ func (v ThreadView) Tag() string {
 		unread = *v.Unread
 	}
 	tag := fmt.Sprintf("%s.%s.%s.%d.%d.%s", v.AsOf, v.HomeAsOf, v.LenderAsOf, members, unread, v.MyRole)
-	if v.With != nil || v.Muted {
-		tag += "." + httpapi.Sum(v.With, v.Muted, v.MutedUntilMS)
+	if v.With != nil || v.Muted || v.Mark != nil {
+		tag += "." + httpapi.Sum(v.With, v.Muted, v.MutedUntilMS, v.Mark, v.Mentions)
 	}
 	return fmt.Sprintf("%q", tag)
 }
@@ -166,7 +166,7 @@ func (c *chat) views(ctx context.Context, ids []string) (map[string]ThreadView, 
 	return views, err
 }
 
-func (l look) view(ctx context.Context, unread int, now gotong.Instant) ThreadView {
+func (l look) view(ctx context.Context, count Count, now gotong.Instant) ThreadView {
 	t, head := l.thread, l.Head
 	v := ThreadView{
 		ThreadID: l.Stream.ID(), ScopeID: t.ScopeID, CreatedBy: t.CreatedBy, Privacy: t.Privacy, History: t.Policy(),
@@ -181,7 +181,8 @@ func (l look) view(ctx context.Context, unread int, now gotong.Instant) ThreadVi
 	}
 	if l.Grant.Readable {
 		v.Muted, v.MutedUntilMS = l.mark.muted(now)
-		v.MyRole, v.Unread, v.N = thread.Role(l.Grant.Roles[0]), &unread, &head.Count
+		v.MyRole, v.Unread, v.Mentions, v.N = thread.Role(l.Grant.Roles[0]), &count.Unread, &count.Mentions, &head.Count
+		v.Mark = new(l.mark.short())
 	}
 	return v
 }

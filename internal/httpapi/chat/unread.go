@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 
@@ -17,10 +18,74 @@ import (
 // Unread is how much of one thread its viewer has not read.
 type Unread struct {
 	ThreadID string `json:"thread_id"`
-	Unread   int    `json:"unread" minimum:"0" maximum:"999"`
-	N        uint64 `json:"n" doc:"The ordinal of the newest message."`
-	AsOf     string `json:"as_of"`
-	Muted    bool   `json:"muted,omitempty" doc:"True while you mute the thread for yourself; its unread messages still count."`
+	ScopeID  string `json:"scope_id"`
+	Count
+	Mark  Mark   `json:"mark"`
+	N     uint64 `json:"n" doc:"The ordinal of the newest message."`
+	AsOf  string `json:"as_of"`
+	Muted bool   `json:"muted,omitempty" doc:"True while you mute the thread for yourself; its unread messages still count."`
+}
+
+// Count is how many messages a viewer has not read, and how many of them mention the
+// viewer.
+type Count struct {
+	Unread   int `json:"unread" minimum:"0" doc:"Of each thread, counted to 999."`
+	Mentions int `json:"mentions" minimum:"0" doc:"Of these messages, those that mention you."`
+}
+
+func (c *Count) add(more Count) {
+	c.Unread, c.Mentions = c.Unread+more.Unread, c.Mentions+more.Mentions
+}
+
+// UnreadTotal is what a viewer has not read in all their threads.
+type UnreadTotal struct {
+	Count
+	Scopes []ScopeUnread `json:"scopes" doc:"Those with unread messages."`
+}
+
+// ScopeUnread is the same of the threads of one scope.
+type ScopeUnread struct {
+	ScopeID string `json:"scope_id"`
+	Count
+}
+
+type totalOut struct {
+	Body UnreadTotal
+}
+
+func (c *chat) totalUnread(ctx context.Context, _ *struct{}) (*totalOut, error) {
+	scopes, out := map[string]Count{}, &totalOut{Body: UnreadTotal{Scopes: []ScopeUnread{}}}
+	err := c.everyUnread(ctx, "", func(v Unread) error {
+		n := scopes[v.ScopeID]
+		n.add(v.Count)
+		scopes[v.ScopeID] = n
+		out.Body.add(v.Count)
+		return nil
+	})
+	for _, id := range slices.Sorted(maps.Keys(scopes)) {
+		if scopes[id].Unread > 0 {
+			out.Body.Scopes = append(out.Body.Scopes, ScopeUnread{id, scopes[id]})
+		}
+	}
+	return out, err
+}
+
+// everyUnread calls f for the caller's threads, a page after the other.
+func (c *chat) everyUnread(ctx context.Context, scope string, f func(Unread) error) error {
+	for cursor := ""; ; {
+		page, err := c.unreadPage(ctx, httpapi.Page{Limit: 200, Cursor: cursor}, scope)
+		if err != nil {
+			return err
+		}
+		for _, v := range page.Body {
+			if err := f(v); err != nil {
+				return err
+			}
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			return nil
+		}
+	}
 }
 
 type listUnreadIn struct {
@@ -28,7 +93,12 @@ type listUnreadIn struct {
 }
 
 func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Listed[Unread], error) {
-	lines, more, err := c.lines(ctx, in.Page, "")
+	return c.unreadPage(ctx, in.Page, "")
+}
+
+// unreadPage returns a page of the caller's threads, or of those in a scope.
+func (c *chat) unreadPage(ctx context.Context, page httpapi.Page, scope string) (*httpapi.Listed[Unread], error) {
+	lines, more, err := c.lines(ctx, page, scope)
 	if err != nil {
 		return nil, err
 	}
@@ -40,9 +110,12 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Liste
 		counts, err := c.unread(ctx, looks)
 		list := map[string]Unread{}
 		for _, l := range looks {
-			if id := l.Stream.ID(); l.Grant.Readable && l.thread.ArchivedAt == 0 {
+			in := scope == "" || l.thread.ScopeID == scope
+			if id := l.Stream.ID(); in && l.Grant.Readable && l.thread.ArchivedAt == 0 {
 				muted, _ := l.mark.muted(c.Now())
-				list[id] = Unread{id, counts[l.Stream], l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq), muted}
+				list[id] = Unread{
+					id, l.thread.ScopeID, counts[l.Stream], l.mark.short(), l.Head.Count, httpapi.AsOf(ctx, l.Head.Seq), muted,
+				}
 			}
 		}
 		return list, err
@@ -50,9 +123,10 @@ func (c *chat) listUnread(ctx context.Context, in *listUnreadIn) (*httpapi.Liste
 }
 
 // unread counts, in each of these threads that the viewer may read, the messages
-// of others above the viewer's mark that they may see and that were not deleted.
-// Messages from before the viewer last joined, or was added, count as read.
-func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]int, error) {
+// of others above the viewer's mark that they may see and that were not deleted and
+// are not held. Messages from before the viewer last joined, or was added, count as
+// read.
+func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]Count, error) {
 	var open []*tally
 	var places []store.Place
 	for _, l := range looks {
@@ -73,16 +147,40 @@ func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]int,
 	if err := c.fill(ctx, slices.Clone(open)); err != nil {
 		return nil, err
 	}
-	counts := map[gotong.Stream]int{}
+	counts := map[gotong.Stream]Count{}
 	for _, t := range open {
 		slices.Reverse(t.newer)
-		written := t.authors.with(t.newer, t.Head.Seq)
+		slices.Reverse(t.texts)
+		written := t.authors.with(t.newer, t.texts, t.Head.Seq)
 		c.authors.put(t.Stream, written)
-		out := append(written.of(t.Viewer.UserID, t.floor, t.Head.Count), t.deleted...)
+		out := append(written.of(t.Viewer.UserID, t.floor, t.Head.Count), t.hidden...)
 		slices.Sort(out)
-		counts[t.Stream] = thread.Unread(t.floor, t.Head.Count, t.visible, slices.Compact(out))
+		out = slices.Compact(out)
+		n := Count{Unread: thread.Unread(t.floor, t.Head.Count, t.visible, out)}
+		if n.Unread > 0 {
+			n.Mentions = t.mentions(written, out)
+		}
+		counts[t.Stream] = n
 	}
 	return counts, nil
+}
+
+// mentions counts the unread messages whose newest text mentions the viewer. They were a
+// member at all of these texts, because earlier messages count as read; the role in
+// which they are mentioned is the one that they have now.
+func (t *tally) mentions(written authors, out []uint64) (n int) {
+	role := t.own().Role
+	if t.thread.Members == thread.Home {
+		role = gotong.MembershipOf(t.State, t.thread.Lender, t.Viewer.UserID).Role
+	}
+	for at, text := range written.newest() {
+		if at > t.floor && slices.ContainsFunc(text.mentions, func(m thread.Mention) bool {
+			return m.UserID == t.Viewer.UserID || m.Group != "" || m.Role != "" && m.Role == role
+		}) {
+			n += thread.Unread(at-1, at, t.visible, out)
+		}
+	}
+	return min(n, thread.MaxUnread)
 }
 
 // The bounds of one read, for all threads together; each has a page of its own.
@@ -137,11 +235,12 @@ type tally struct {
 	visible []thread.Ordinals
 	floor   uint64 // what is not above it counts as read
 
-	deleted   []uint64 // ordinals of deleted messages above the floor,
-	deletedTo uint64   // read up to this one
+	hidden   []uint64 // ordinals of deleted and held messages above the floor,
+	hiddenTo uint64   // read up to this one
 
 	authors  authors    // that were known,
 	newer    []authored // those read since, newest first,
+	texts    []wording  // with the texts,
 	from, to uint64     // and the events that are still to be read
 	damaged  int
 }
@@ -163,31 +262,31 @@ func (t *tally) begin(known authors) {
 	if known.base > t.floor {
 		known = authors{}
 	}
-	t.authors, t.from, t.to, t.deletedTo = known, known.seq, t.Head.Seq, t.floor
+	t.authors, t.from, t.to, t.hiddenTo = known, known.seq, t.Head.Seq, t.floor
 }
 
-func (t *tally) done() bool { return t.deletedTo >= t.Head.Count && t.from >= t.to }
+func (t *tally) done() bool { return t.hiddenTo >= t.Head.Count && t.from >= t.to }
 
 // ask names a page of what is still to be read.
 func (t *tally) ask(need *store.Need, rows, bytes int) {
 	need.Ranges = append(need.Ranges, store.KeyRange{
 		Collection: thread.Deletions, Owner: t.Stream.ID(), Limit: rows,
-		From: gotong.SeqName(t.deletedTo + 1), To: gotong.SeqName(t.Head.Count),
+		From: gotong.SeqName(t.hiddenTo + 1), To: gotong.SeqName(t.Head.Count),
 	})
 	need.Events = append(need.Events, store.EventRange{Stream: t.Stream, From: t.from, To: t.to, Descending: true, MaxBytes: bytes})
 }
 
-// dropped takes a page of the deletions.
+// dropped takes a page of the messages that do not count.
 func (t *tally) dropped(page []store.Document, limit int) error {
 	for _, row := range page {
 		n, err := strconv.ParseUint(row.Key.Name, 10, 64)
 		if err != nil {
-			return fmt.Errorf("chat: the mark of a deleted message: %w", err)
+			return fmt.Errorf("chat: the mark of a hidden message: %w", err)
 		}
-		t.deleted, t.deletedTo = append(t.deleted, n), n
+		t.hidden, t.hiddenTo = append(t.hidden, n), n
 	}
 	if len(page) < limit {
-		t.deletedTo = t.Head.Count
+		t.hiddenTo = t.Head.Count
 	}
 	return nil
 }
@@ -206,6 +305,12 @@ func (t *tally) wrote(page []store.Event) error {
 				return err
 			}
 			t.newer = append(t.newer, author)
+		}
+		switch text, ok, err := wordingOf(e); {
+		case err != nil:
+			return err
+		case ok:
+			t.texts = append(t.texts, text)
 		}
 		t.to = e.Seq - 1
 	}

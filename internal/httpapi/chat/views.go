@@ -38,6 +38,8 @@ type ThreadView struct {
 	Muted        bool           `json:"muted,omitempty" doc:"True while you mute the thread for yourself."`
 	MutedUntilMS int64          `json:"muted_until_ms,omitempty" doc:"When your mute of the thread ends, if it does."`
 	Unread       *int           `json:"unread,omitempty" minimum:"0" maximum:"999" doc:"For members: unread messages, counted to 999."`
+	Mentions     *int           `json:"mentions,omitempty" minimum:"0" maximum:"999" doc:"For members: how many unread messages mention you."`
+	Mark         *Mark          `json:"mark,omitempty" doc:"For members: how far you have read."`
 	N            *uint64        `json:"n,omitempty" doc:"For members: the ordinal of the newest message."`
 }
 

@@ -138,9 +138,9 @@ func serverMessages() []message {
 		})},
 		{"signalled", "A signal", "Something ephemeral: another user is typing, others begin or cease to follow (presence), or you set a read mark on another device (read). Presence has no actor, and replaces the presence before it.", frame("signal", object{
 			"stream": ref("stream"), "type": object{"enum": signals()}, "actor?": ref("actor"),
-			"data?": shape("Of presence: present and, if at most 50 users are, users. Of a mark of your own, on another device: n, seq and message_id.", object{
+			"data?": shape("Of presence: present and, if at most 50 users are, users. Of a mark of your own, on another device: generation, n and seq, and message_id if it names a message.", object{
 				"present?": number("How many users follow the stream."),
-				"users?":   object{"type": "array", "items": object{"type": "string"}, "description": "Their ids; absent if they are too many to list."}, "n?": object{"type": "integer"}, "seq?": object{"type": "integer"}, "message_id?": object{"type": "string"},
+				"users?":   object{"type": "array", "items": object{"type": "string"}, "description": "Their ids; absent if they are too many to list."}, "generation?": object{"type": "integer"}, "n?": object{"type": "integer"}, "seq?": object{"type": "integer"}, "message_id?": object{"type": "string"},
 			}),
 		})},
 		{"accessRevoked", "Not readable any more", "No event of the stream follows. The server answers you from now on as if the stream had never existed.", frame("access_revoked", object{"stream": ref("stream")})},

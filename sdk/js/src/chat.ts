@@ -1,7 +1,7 @@
 import type { Client } from './client.js'
 import { Timer } from './platform.js'
 import type { Answer } from './request.js'
-import type { ChatReadCursor, ChatUnread } from './rest.js'
+import type { ChatMark, ChatReadCursor, ChatSetMark, ChatUnread } from './rest.js'
 import type { Signalled } from './wire.js'
 
 const typingLasts = 6000 // ms after the last signal
@@ -18,10 +18,29 @@ export async function unread(client: Client): Promise<ChatUnread[]> {
   }
 }
 
-/** Marks a thread as read up to a message. A mark only moves forward. Other devices get a signal "read". */
-export async function markRead(client: Client, threadId: string, messageId: string): Promise<ChatReadCursor> {
-  const { body } = await client.request('POST', '/v1/chat/threads/{id}/read-cursor', { params: { id: threadId }, body: { message_id: messageId } })
-  return body as ChatReadCursor
+/** Marks a thread as read up to a message. Within a generation, a mark only moves forward. Other devices get a signal "read". */
+export function markRead(client: Client, threadId: string, messageId: string, generation?: number): Promise<ChatReadCursor> {
+  return mark(client, threadId, { message_id: messageId, generation })
+}
+
+/** Marks a message and all after it as unread, which begins a new generation. */
+export function markUnread(client: Client, threadId: string, messageId: string, generation?: number): Promise<ChatReadCursor> {
+  return mark(client, threadId, { message_id: messageId, generation, unread: true })
+}
+
+async function mark(client: Client, id: string, body: ChatSetMark): Promise<ChatReadCursor> {
+  const answer = await client.request('POST', '/v1/chat/threads/{id}/read-cursor', { params: { id }, body })
+  return answer.body as ChatReadCursor
+}
+
+/** Marks all threads as read, or those of a scope. */
+export async function readAll(client: Client, scopeId?: string): Promise<void> {
+  await client.request('POST', '/v1/chat/unread/read', { body: { scope_id: scopeId } })
+}
+
+/** Whether the mark a holds where both are known, in whatever order they arrived. */
+export function replaces(a: ChatMark, b: ChatMark | undefined): boolean {
+  return !b || a.generation > b.generation || (a.generation === b.generation && a.n > b.n)
 }
 
 /** Who types in a stream that is followed, and who is present. Both are forgotten when nothing renews them. */

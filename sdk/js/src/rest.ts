@@ -651,7 +651,7 @@ export interface Operations {
     body: undefined
     answer: ChatReadCursor
   }
-  /** Mark as read up to a message */
+  /** Mark as read up to a message, or as unread from one */
   "POST /v1/chat/threads/{id}/read-cursor": {
     params: {
       /** The thread's id. */
@@ -713,6 +713,20 @@ export interface Operations {
     }
     body: undefined
     answer: ChatUnread[]
+  }
+  /** Mark all threads as read */
+  "POST /v1/chat/unread/read": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: ChatReadAll
+    answer: ChatHaveRead
+  }
+  /** Count unread messages in all threads */
+  "GET /v1/chat/unread/total": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: ChatUnreadTotal
   }
   /** Call a contract */
   "POST /v1/edge-pod/ai/{contract}/{name}": {
@@ -1906,8 +1920,20 @@ export type ChatFoundName = {
   snippet: SearchSnippet
 }
 
+export type ChatHaveRead = {
+  /** How many marks moved. */
+  threads: number
+}
+
 export type ChatHistoryPolicy = {
   policy: "all" | "from_join"
+}
+
+export type ChatMark = {
+  /** Incremented when messages are marked as unread. */
+  generation: number
+  /** The ordinal of the last message that was read; 0: none. */
+  n: number
 }
 
 export type ChatMemberView = {
@@ -2011,9 +2037,18 @@ export type ChatReaction = {
   user_ids: string[]
 }
 
+export type ChatReadAll = {
+  /** Only the threads of this scope. */
+  scope_id?: string
+}
+
 export type ChatReadCursor = {
+  /** Incremented when messages are marked as unread. */
+  generation: number
   last_read_at_ms: number
-  last_read_message_id: string
+  /** Absent after marking as unread, or all threads as read. */
+  last_read_message_id?: string
+  /** The ordinal of the last message that was read; 0: none. */
   n: number
   seq: number
   thread_id: string
@@ -2045,6 +2080,14 @@ export type ChatReviewsView = {
   review_missed: number
 }
 
+export type ChatScopeUnread = {
+  /** Of these messages, those that mention you. */
+  mentions: number
+  scope_id: string
+  /** Of each thread, counted to 999. */
+  unread: number
+}
+
 export type ChatSend = {
   /** Ids of your finished uploads to this thread, each in one message. */
   attachments?: string[]
@@ -2061,7 +2104,11 @@ export type ChatSend = {
 }
 
 export type ChatSetMark = {
+  /** That of the mark that you know: an older one changes nothing. Absent: any. */
+  generation?: number
   message_id: string
+  /** Marks this message and all after it as unread. */
+  unread?: boolean
 }
 
 export type ChatSetRole = {
@@ -2087,9 +2134,13 @@ export type ChatThreadView = {
   lender?: string
   /** If the lender is not the group: the cursor of the lender. */
   lender_as_of?: string
+  /** For members: how far you have read. */
+  mark?: ChatMark
   member_count: number
   /** The members are its own, or those of its lender. */
   members: "own" | "home"
+  /** For members: how many unread messages mention you. */
+  mentions?: number
   /** True while you mute the thread for yourself. */
   muted?: boolean
   /** When your mute of the thread ends, if it does. */
@@ -2116,11 +2167,25 @@ export type ChatThreadView = {
 
 export type ChatUnread = {
   as_of: string
+  mark: ChatMark
+  /** Of these messages, those that mention you. */
+  mentions: number
   /** True while you mute the thread for yourself; its unread messages still count. */
   muted?: boolean
   /** The ordinal of the newest message. */
   n: number
+  scope_id: string
   thread_id: string
+  /** Of each thread, counted to 999. */
+  unread: number
+}
+
+export type ChatUnreadTotal = {
+  /** Of these messages, those that mention you. */
+  mentions: number
+  /** Those with unread messages. */
+  scopes: ChatScopeUnread[]
+  /** Of each thread, counted to 999. */
   unread: number
 }
 

@@ -2572,8 +2572,9 @@ export type Signal = {
 
 export type Signalled = {
   actor?: Actor
-  /** Of presence: present and, if at most 50 users are, users. Of a mark of your own, on another device: n, seq and message_id. */
+  /** Of presence: present and, if at most 50 users are, users. Of a mark of your own, on another device: generation, n and seq, and message_id if it names a message. */
   data?: {
+    generation?: number
     message_id?: string
     n?: number
     /** How many users follow the stream. */

@@ -1,7 +1,7 @@
 // Typing, presence, read marks, unread counts.
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { markRead, People, unread } from '../src/index.js'
+import { markRead, markUnread, People, readAll, replaces, unread } from '../src/index.js'
 import { json, thread, World } from './world.js'
 
 async function online() {
@@ -67,4 +67,25 @@ test('unread counts are the server’s, over all pages; a mark is a write', asyn
   await markRead(client, 'a', 'm1')
   assert.equal(world.requests[2]!.body, '{"message_id":"m1"}')
   assert.ok(world.requests[2]!.headers.get('idempotency-key'))
+})
+
+test('of two marks, the greater pair of generation and n holds', () => {
+  const marks = [[0, 0], [0, 7], [1, 2], [1, 9], [2, 0]].map(([generation, n]) => ({ generation: generation!, n: n! }))
+  for (const [i, a] of marks.entries()) {
+    assert.equal(replaces(a, undefined), true)
+    for (const [j, b] of marks.entries()) assert.equal(replaces(a, b), i > j, `${i} and ${j}`)
+  }
+})
+
+test('marking names the generation that is known', async () => {
+  const world = new World()
+  world.serve = () => json({ generation: 4, n: 7 })
+  const client = world.client()
+  await markRead(client, 't', 'm', 3)
+  await markUnread(client, 't', 'm', 3)
+  await readAll(client, 'rt05')
+  assert.deepEqual(world.requests.map(r => `${r.url.pathname} ${r.body}`), [
+    '/v1/chat/threads/t/read-cursor {"message_id":"m","generation":3}',
+    '/v1/chat/threads/t/read-cursor {"message_id":"m","generation":3,"unread":true}', '/v1/chat/unread/read {"scope_id":"rt05"}',
+  ])
 })
