@@ -20,7 +20,9 @@ type Message struct {
 	Body          string         `json:"body"`     // empty once it was deleted, or where it is withheld
 	Erased        bool           `json:"erased"`   // its text was erased for good
 	Withheld      bool           `json:"withheld"` // its newest text lies outside what the caller may see
-	Held          bool           `json:"held"`     // for a review; until then, only its author gets the body
+	Held          bool           `json:"held"`     // for a review, or rejected; only its author gets the body
+	Rejected      bool           `json:"rejected"` // by a moderator
+	Warning       string         `json:"warning"`  // the label that a moderator published it with
 	At            gotong.Instant `json:"at"`
 	CreatedAtMS   int64          `json:"created_at_ms"`
 	EditedAtMS    int64          `json:"edited_at_ms"`

@@ -288,6 +288,25 @@ func TestOperations(t *testing.T) {
 			_, err := c.CreateGroup(ctx, client.NewGroup{Name: "n", EntityType: "kelompok", JoinPolicy: "terbuka"})
 			return err
 		}, "POST /base/v1/groups", `{"name":"n","entity_type":"kelompok","join_policy":"terbuka"}`},
+		"decide": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Decide(ctx, client.Verdict{ContentID: client.ContentID("t", id), Action: "block", ReasonCode: "spam"})
+			return err
+		}, "POST /base/v1/moderations", `{"content_id":"t:` + mid + `","moderation_action":"block","reason_code":"spam"}`},
+		"moderation": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.Moderation(ctx, "t:m/1")
+			return err
+		}, "GET /base/v1/moderations/t:m%2F1", ""},
+		"queue": {func(ctx context.Context, c *client.Client) error {
+			_, err := c.ReviewQueue(ctx, client.Page{Limit: 5})
+			return err
+		}, "GET /base/v1/moderations/review-queue?limit=5", ""},
+		"open": {func(ctx context.Context, c *client.Client) error { _, err := c.OpenContent(ctx, "t:m"); return err },
+			"POST /base/v1/moderations/t:m/open", ""},
+		"appeal": {func(ctx context.Context, c *client.Client) error { _, err := c.Appeal(ctx, "t:m", "no"); return err },
+			"POST /base/v1/moderations/t:m/appeal", `{"reason":"no"}`},
+		"report": {func(ctx context.Context, c *client.Client) error {
+			return c.Report(ctx, client.NewReport{ContentID: "t:m", Reason: "spam", Context: []gotong.EventID{id}})
+		}, "POST /base/v1/reports", `{"content_id":"t:m","reason":"spam","context":["` + mid + `"]}`},
 		"a group": {func(ctx context.Context, c *client.Client) error { _, err := c.Group(ctx, "ent-1"); return err }, "GET /base/v1/groups/ent-1", ""},
 		"groups": {func(ctx context.Context, c *client.Client) error {
 			_, err := c.Groups(ctx, client.Page{Limit: 5})

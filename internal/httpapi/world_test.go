@@ -20,6 +20,7 @@ import (
 	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/regutest"
+	"gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
@@ -32,6 +33,7 @@ import (
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
+	"gotong.dev/gotong/internal/httpapi/moderation"
 	"gotong.dev/gotong/internal/httpapi/webhooks"
 	"gotong.dev/gotong/internal/live"
 	"gotong.dev/gotong/internal/outbound"
@@ -100,7 +102,7 @@ func affairs() cases.Rules {
 
 func kinds() []gotong.Kind {
 	list := []gotong.Kind{
-		threads().Kind(), group.KindFor(gotong.OwnAccounts), affairs().Kind(), regutest.Kind(group.Kind()), user.Kind(),
+		threads().Kind(), group.KindFor(gotong.OwnAccounts), affairs().Kind(), regutest.Kind(group.Kind()), user.Kind(), report.Kind(),
 		webhook.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.Kind()}}.Kind(),
 	}
 	for i := range list {
@@ -164,6 +166,7 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 		Routes: []func(*httpapi.API){
 			chat.Routes(w.chat),
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
+			moderation.Routes(moderation.Options{Options: routed, Rules: threads()}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
 			accounts.Routes(accounts.Options{
 				Door: door, Engine: w.engine, Delivery: w.hub, Names: door.Names, Users: door.Usernames, Store: w.store, Codec: codec,

@@ -1,0 +1,296 @@
+package thread_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/communitytest"
+	"gotong.dev/gotong/internal/community/group"
+	"gotong.dev/gotong/internal/community/thread"
+)
+
+var emi = communitytest.User("emi")
+
+func recordOf(w *world, seq uint64) thread.Moderation {
+	m, _ := w.Doc(thread.ModerationKey("t", seq)).(thread.Moderation)
+	return m
+}
+
+func review(e gotong.Event, a thread.Action) thread.Review {
+	return thread.Review{MessageID: e.ID, Decision: a}
+}
+
+// reports are those of these users, filed now.
+func reports(w *world, e gotong.Event, users ...string) thread.Report {
+	r := thread.Report{MessageID: e.ID}
+	for _, u := range users {
+		r.Reporters = append(r.Reporters, thread.Reporter{UserID: u, At: w.Now()})
+	}
+	return r
+}
+
+// reach brings citra's message into a state.
+var reach = map[string]func(w *world, e gotong.Event){
+	"processing": func(*world, gotong.Event) {},
+	"advised":    func(w *world, e gotong.Event) { w.Do(server, s, advice(e.ID)) },
+	"reported":   func(w *world, e gotong.Event) { w.Do(server, s, reports(w, e, "dewi")) },
+	"held":       func(w *world, e gotong.Event) { w.Do(budi, s, review(e, thread.Hold)) },
+	"rejected":   func(w *world, e gotong.Event) { w.Do(budi, s, review(e, thread.Block)) },
+	"appealed": func(w *world, e gotong.Event) {
+		w.Do(budi, s, review(e, thread.Block))
+		w.Do(citra, s, thread.Appeal{MessageID: e.ID})
+	},
+	"published": func(w *world, e gotong.Event) {
+		w.Do(budi, s, review(e, thread.Hold))
+		w.Do(budi, s, review(e, thread.Release))
+	},
+	"warned":  func(w *world, e gotong.Event) { w.Do(budi, s, review(e, thread.Warn)) },
+	"deleted": func(w *world, e gotong.Event) { w.Do(citra, s, thread.Delete{MessageID: e.ID}) },
+}
+
+// TestWhoDecides tries every command in every state by everybody.
+func TestWhoDecides(t *testing.T) {
+	opened := []string{"reported", "held", "rejected", "appealed"}
+	hidden := []string{"held", "rejected", "appealed"}
+	after := map[thread.Action]thread.Status{
+		thread.Release: thread.Published, thread.Warn: thread.Published, thread.Hold: thread.UnderReview, thread.Block: thread.Rejected,
+	}
+	decides := func(state string, actor gotong.Actor) gotong.Code {
+		switch actor {
+		case ani, budi:
+			if state == "deleted" {
+				return gotong.CodeTargetDeleted
+			}
+			return ""
+		case mod, boss:
+			if slices.Contains(opened, state) {
+				return ""
+			}
+			return gotong.CodeNotFound
+		case emi: // not a member
+			return gotong.CodeNotFound
+		default:
+			return gotong.CodeForbidden
+		}
+	}
+	appeals := func(state string, actor gotong.Actor) gotong.Code {
+		switch {
+		case actor != citra:
+			return gotong.CodeForbidden
+		case state == "deleted":
+			return gotong.CodeTargetDeleted
+		case state == "held" || state == "rejected":
+			return ""
+		default:
+			return gotong.CodeConflict
+		}
+	}
+	for state, bring := range reach {
+		for _, actor := range []gotong.Actor{ani, budi, citra, dewi, emi, mod, boss} {
+			t.Run(state+"/"+actor.UserID, func(t *testing.T) {
+				var w *world
+				var e gotong.Event
+				try := func(data func(e gotong.Event) any, want gotong.Code) (*world, gotong.Event) {
+					t.Helper()
+					if w == nil || want == "" { // what is rejected changes nothing
+						w = staffed(t, thread.Public, "")
+						w.Do(dewi, s, thread.Join{})
+						e = post(w, citra, "Halo")
+						bring(w, e)
+					}
+					if _, err := w.Try(actor, s, data(e)); gotong.CodeOf(err) != want {
+						t.Errorf("%T: %v, want %q", data(e), err, want)
+					}
+					return w, e
+				}
+				want := decides(state, actor)
+				for action, status := range after {
+					w, e := try(func(e gotong.Event) any { return review(e, action) }, want)
+					idle := action == thread.Release && slices.Contains([]string{"processing", "published"}, state)
+					if got := recordOf(w, e.Seq).Status; want == "" && got != status && !idle {
+						t.Errorf("%s leads to %q, want %q", action, got, status)
+					}
+					hides := want == "" && status != thread.Published || want != "" && slices.Contains(hidden, state)
+					if got := bodyOf(w, dewi, e.Seq) == ""; got != (hides || state == "deleted") {
+						t.Errorf("after %s the text is hidden: %v", action, got)
+					}
+				}
+				w = nil
+				try(func(e gotong.Event) any { return thread.Appeal{MessageID: e.ID} }, appeals(state, actor))
+				w = nil
+				try(func(e gotong.Event) any { return thread.Open{MessageID: e.ID} }, want)
+				try(func(e gotong.Event) any { return reports(&world{}, e, "dewi") }, gotong.CodeNotFound)
+				if actor != boss {
+					try(func(gotong.Event) any { return thread.Unhold{Seq: 6, Held: 8} }, gotong.CodeNotFound)
+				}
+			})
+		}
+	}
+}
+
+// TestNobodyLearnsWhoDecided: no viewer gets an event with the decider, their grounds,
+// an appeal or the number of reports, and the event of the decision has no actor.
+func TestNobodyLearnsWhoDecided(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	e := post(w, citra, "Halo")
+	w.Do(server, s, reports(w, e, "budi"))
+	w.Do(mod, s, thread.Open{MessageID: e.ID})
+	w.Do(mod, s, thread.Review{MessageID: e.ID, Decision: thread.Block, Grounds: thread.Grounds{Reasoning: "KENARI"}})
+	w.Do(citra, s, thread.Appeal{MessageID: e.ID, Plea: thread.Plea{Reason: "KENARI"}})
+	w.Do(boss, s, review(e, thread.Warn))
+	for _, a := range []gotong.Actor{ani, budi, citra} {
+		for _, e := range w.History(s, viewer(a)) {
+			if text := fmt.Sprintf("%+v", e); e.Actor.UserID == "mod" || e.Actor.UserID == "boss" || e.Type == thread.EvReported ||
+				e.Type == thread.EvOpened || strings.Contains(text, "KENARI") {
+				t.Errorf("%s gets %s", a.UserID, text)
+			}
+		}
+	}
+	m := recordOf(w, e.Seq)
+	if len(m.Decided) != 3 || len(m.Grounds) != 3 || len(m.Looks) != 1 || !m.Appealed {
+		t.Errorf("%+v", m)
+	}
+	w.Do(citra, s, thread.Delete{MessageID: e.ID})
+	for _, seq := range m.Grounds {
+		if e := w.Event(s, seq); e.Content != nil {
+			t.Errorf("after the deletion %+v", e)
+		}
+	}
+}
+
+// TestReportsHideOnce: with the policy, enough members hide a message for an hour;
+// neither later reports nor those after a moderator published it hide it again. Who
+// was removed, or wrote the message, does not count.
+func TestReportsHideOnce(t *testing.T) {
+	begin := func(t *testing.T, auto bool) (*world, gotong.Event) {
+		w := lent(t, thread.Public, "")
+		for _, id := range []string{"dewi", "emi", "fajar", "gita", "hadi"} {
+			w.Do(ani, g, group.Add{UserID: id})
+		}
+		w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHide: auto, HideAt: 4}})
+		return w, post(w, communitytest.User("fajar"), "Halo")
+	}
+	all := []string{"dewi", "emi", "fajar", "gita"}
+	t.Run("off", func(t *testing.T) {
+		w, e := begin(t, false)
+		events := w.Do(server, s, reports(w, e, append(all, "hadi")...))
+		if len(events) != 1 || !events[0].Data.(thread.Reported).Flagged || bodyOf(w, ani, e.Seq) == "" || pending(w) != 1 {
+			t.Errorf("%+v, %d pending", events, pending(w))
+		}
+	})
+	t.Run("on", func(t *testing.T) {
+		w, e := begin(t, true)
+		w.Do(ani, g, group.Remove{UserID: "emi"})
+		if events := w.Do(server, s, reports(w, e, append(all, "hadi")...)); len(events) != 1 || events[0].Data.(thread.Reported).Count != 3 {
+			t.Fatalf("the author and a removed member count: %+v", events)
+		}
+		w.Do(ani, g, group.Add{UserID: "emi"})
+		events := w.Do(server, s, reports(w, e, append(all, "hadi")...))
+		held, ok := events[len(events)-1].Data.(thread.Held)
+		if !ok || held.By != thread.ByReports || !held.Auto || held.UntilMS != w.Now().Add(time.Hour).Milli() || bodyOf(w, ani, e.Seq) != "" {
+			t.Fatalf("%+v", events)
+		}
+		w.Pass(time.Hour)
+		w.Do(server, s, thread.Unhold{Seq: e.Seq, Held: events[len(events)-1].Seq})
+		if bodyOf(w, ani, e.Seq) == "" || pending(w) != 1 {
+			t.Errorf("shown %q, %d pending", bodyOf(w, ani, e.Seq), pending(w))
+		}
+		for _, e := range w.Do(server, s, reports(w, e, append(all, "hadi", "citra", "budi")...)) {
+			if e.Type == thread.EvHeld {
+				t.Error("reports hide it again")
+			}
+		}
+	})
+	t.Run("published", func(t *testing.T) {
+		w, e := begin(t, true)
+		w.Do(server, s, reports(w, e, "dewi"))
+		w.Do(ani, s, review(e, thread.Release))
+		w.Idle(server, s, thread.Report{MessageID: e.ID, Reporters: []thread.Reporter{{UserID: "dewi", At: 1}}}) // from before
+		if events := w.Do(server, s, reports(w, e, append(all, "hadi")...)); len(events) != 1 || bodyOf(w, ani, e.Seq) == "" {
+			t.Errorf("%+v", events)
+		}
+	})
+}
+
+// TestTheEndOfAHoldSaysWhyItDoesNothing has the reasons of the no-ops.
+func TestTheEndOfAHoldSaysWhyItDoesNothing(t *testing.T) {
+	for name, c := range map[string]struct {
+		do   func(w *world, e gotong.Event)
+		want string
+	}{
+		"the hold":          {func(*world, gotong.Event) {}, ""},
+		"a later decision":  {func(w *world, e gotong.Event) { w.Do(budi, s, review(e, thread.Hold)) }, thread.NoopStale},
+		"released":          {func(w *world, e gotong.Event) { w.Do(budi, s, review(e, thread.Release)) }, thread.NoopStale},
+		"appealed":          {func(w *world, e gotong.Event) { w.Do(citra, s, thread.Appeal{MessageID: e.ID}) }, thread.NoopStale},
+		"deleted meanwhile": {func(w *world, e gotong.Event) { w.Do(citra, s, thread.Delete{MessageID: e.ID}) }, thread.NoopNot},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := staffed(t, thread.Public, "")
+			e := post(w, citra, "Halo")
+			held := w.Do(ani, s, thread.Review{MessageID: e.ID, Decision: thread.Hold, Auto: true, Minutes: 10})[1]
+			unhold := thread.Unhold{Seq: e.Seq, Held: held.Seq}
+			c.do(w, e)
+			o, _ := w.Doc(thread.OverlayKey("t", e.Seq)).(thread.Overlay)
+			if got := unhold.Noop(o, recordOf(w, e.Seq)); got != c.want {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+			if c.want == "" {
+				w.Refuse(server, s, unhold, gotong.CodeNotYet)
+			} else {
+				w.Idle(server, s, unhold)
+			}
+		})
+	}
+	w := staffed(t, thread.Public, "")
+	e := post(w, citra, "Halo")
+	held := w.Do(ani, s, review(e, thread.Hold))[1]
+	o, _ := w.Doc(thread.OverlayKey("t", e.Seq)).(thread.Overlay)
+	if got := (thread.Unhold{Seq: e.Seq, Held: held.Seq}).Noop(o, recordOf(w, e.Seq)); got != thread.NoopDisabled {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestTheTimeToAppealEnds(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	e := post(w, citra, "Halo")
+	w.Do(ani, s, thread.Review{MessageID: e.ID, Decision: thread.Block, Appeal: 10})
+	w.Pass(11 * time.Minute)
+	w.Refuse(citra, s, thread.Appeal{MessageID: e.ID}, gotong.CodeForbidden)
+	w.Pass(-11 * time.Minute)
+	w.Do(citra, s, thread.Appeal{MessageID: e.ID})
+	w.Do(ani, s, review(e, thread.Block))
+	w.Refuse(citra, s, thread.Appeal{MessageID: e.ID}, gotong.CodeConflict) // once
+}
+
+// TestSlowMode: ordinary members wait between two messages by the clock; if it was set
+// back, no longer than the slow mode.
+func TestSlowMode(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	w.Refuse(citra, s, thread.Update{SlowS: new(30)}, gotong.CodeForbidden)
+	post(w, citra, "before")
+	w.Do(ani, s, thread.Update{SlowS: new(30)})
+	w.Idle(ani, s, thread.Update{SlowS: new(30)})
+	post(w, citra, "one")
+	w.Pass(10 * time.Second)
+	_, err := w.Try(citra, s, thread.Post{Body: "two"})
+	if e, ok := err.(*gotong.Error); !ok || e.Code != gotong.CodeRateLimited || e.RetryAfterS != 20 { //nolint:errorlint // the world returns it as it is
+		t.Errorf("%+v", err)
+	}
+	for range 3 {
+		post(w, budi, "an admin")
+		post(w, ani, "the owner")
+	}
+	w.Pass(-time.Hour)
+	_, err = w.Try(citra, s, thread.Post{Body: "two"})
+	if e, ok := err.(*gotong.Error); !ok || e.RetryAfterS != 30 { //nolint:errorlint // the world returns it as it is
+		t.Errorf("%+v", err)
+	}
+	w.Pass(time.Hour + 21*time.Second)
+	post(w, citra, "two")
+	w.Do(ani, s, thread.Update{SlowS: new(0)})
+	post(w, citra, "three")
+}

@@ -1,0 +1,223 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"path"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/moderation"
+	"gotong.dev/gotong/internal/store"
+)
+
+// village is a private thread of ani, in which budi, citra and dewi talk.
+type village struct {
+	*world
+	ani, budi, citra, dewi, mod *person
+
+	th, id string
+	jobs   int
+}
+
+func newVillage(t *testing.T) *village {
+	t.Helper()
+	w := newWorld(t)
+	v := &village{world: w, ani: w.signUp("ani"), budi: w.signUp("budi"), citra: w.signUp("citra"), dewi: w.signUp("dewi"), mod: w.withRole("mod", gotong.RoleModerator)}
+	v.th = v.ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private"}).want(201).header.Get("Location")
+	v.id = path.Base(v.th)
+	for _, p := range []*person{v.budi, v.citra, v.dewi} {
+		v.ani.post(v.th+"/members", map[string]any{"user_id": p.id}).want(201)
+	}
+	return v
+}
+
+// content posts a message and returns its id in moderation.
+func (v *village) content(p *person, body string) (content, message string) {
+	v.t.Helper()
+	message = p.say(v.th, body).want(201).str("message_id")
+	return v.id + ":" + message, message
+}
+
+// count has the thread count the reports on a message, as the job does.
+func (v *village) count(message string) {
+	v.t.Helper()
+	v.jobs++
+	h := moderation.Handler(v.store, store.NewCodec(kinds()), v.engine)
+	body := fmt.Appendf(nil, `{"thread":%q,"message_id":%q}`, "thread/"+v.id, message)
+	if _, err := h.Run(v.t.Context(), store.Job{ID: fmt.Sprint("moderation-", v.jobs), Body: body}); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// everything is what somebody gets by every route about the thread and its messages.
+func (v *village) everything(p *person, messages ...string) (all string, codes []int) {
+	v.t.Helper()
+	paths := []string{
+		v.th, v.th + "/messages", v.th + "/messages/poll", v.th + "/timeline?limit=100", v.th + "/members", v.th + "/reviews", v.th + "/read-cursor",
+		"/v1/chat/unread", "/v1/chat/threads", "/v1/chat/threads?scope_id=rt05", "/v1/moderations/review-queue",
+	}
+	for _, m := range messages {
+		paths = append(paths, v.th+"/messages/"+m, "/v1/moderations/"+v.id+":"+m)
+	}
+	for _, to := range paths {
+		a := p.get(to)
+		all, codes = all+"\n"+to+": "+string(a.body), append(codes, a.code)
+	}
+	return all, codes
+}
+
+func (v *village) hides(p *person, canaries []string, messages ...string) {
+	v.t.Helper()
+	all, _ := v.everything(p, messages...)
+	for _, canary := range canaries {
+		if at := strings.Index(all, canary); at >= 0 {
+			v.t.Errorf("%s gets %s: …%s", p.name, canary, all[max(0, at-200):at+len(canary)])
+		}
+	}
+}
+
+// TestAReportOpensExactlyItsMessages: a platform moderator who is not a member reads the
+// reported message with its revisions and the chosen context, by one route, and each
+// look is recorded. Neither the reporter nor the text of the report reaches a member.
+func TestAReportOpensExactlyItsMessages(t *testing.T) {
+	v := newVillage(t)
+	_, other := v.content(v.dewi, "KENARI-lain")
+	beside, context := v.content(v.budi, "KENARI-konteks")
+	content, message := v.content(v.budi, "KENARI-satu")
+	v.budi.do("PATCH", v.th+"/messages/"+message, map[string]any{"body": "KENARI-dua", "revision": 0}).want(200)
+	_, later := v.content(v.dewi, "KENARI-kemudian")
+	all := []string{other, context, message, later}
+
+	block := map[string]any{"content_id": content, "moderation_action": "block", "reason_code": "kasar", "reasoning": "KENARI-alasan"}
+	closed := func() {
+		t.Helper()
+		v.mod.get("/v1/moderations/"+content).problem(404, gotong.CodeNotFound)
+		v.mod.post("/v1/moderations/"+content+"/open", nil).problem(404, gotong.CodeNotFound)
+		v.mod.post("/v1/moderations", block).problem(404, gotong.CodeNotFound)
+	}
+	closed()
+	filed := map[string]any{"content_id": content, "reason": "harassment", "text": "KENARI-laporan", "context": []string{context}}
+	v.mod.post("/v1/reports", filed).problem(404, gotong.CodeNotFound)
+	v.budi.post("/v1/reports", filed).problem(409, gotong.CodeConflict) // his own
+	first := v.citra.post("/v1/reports", filed).want(201)
+	filed["text"] = "again"
+	if again := v.citra.post("/v1/reports", filed).want(201); again.str("reported_at_ms") != first.str("reported_at_ms") {
+		t.Errorf("a second report: %s", again.body)
+	}
+	closed() // until the report is counted
+	v.count(message)
+
+	if queue := v.mod.get("/v1/moderations/review-queue").want(200).list(); len(queue) != 1 || queue[0]["content_id"] != content || queue[0]["report_count"] != 1.0 {
+		t.Errorf("the queue is %v", queue)
+	}
+	opened := v.mod.post("/v1/moderations/"+content+"/open", nil, key("look-1")).want(200)
+	for _, canary := range []string{"KENARI-satu", "KENARI-dua", "KENARI-konteks", "KENARI-laporan"} {
+		if !strings.Contains(string(opened.body), canary) {
+			t.Errorf("a report does not open %s: %s", canary, opened.body)
+		}
+	}
+	for _, canary := range []string{"KENARI-lain", "KENARI-kemudian", v.citra.id, "again"} {
+		if strings.Contains(string(opened.body), canary) {
+			t.Errorf("a report opens %s: %s", canary, opened.body)
+		}
+	}
+	if again := v.mod.post("/v1/moderations/"+content+"/open", nil, key("look-1")).want(200); strings.Contains(string(again.body), "KENARI") {
+		t.Errorf("a look without an event: %s", again.body)
+	}
+	v.mod.post("/v1/moderations/"+beside+"/open", nil).problem(404, gotong.CodeNotFound)
+	v.hides(v.mod, []string{"KENARI", v.citra.id, "rt05\""}, all...)
+	v.hides(v.budi, []string{"KENARI-laporan", "report_count", v.mod.id}, all...)
+	v.hides(v.dewi, []string{"KENARI-laporan", "report_count", v.mod.id}, all...)
+	if looks := string(v.ani.get("/v1/moderations/" + content).want(200).body); !strings.Contains(looks, v.mod.id) || strings.Contains(looks, v.citra.id) {
+		t.Errorf("the owner gets %s", looks)
+	}
+
+	decided := v.mod.post("/v1/moderations", block).want(201)
+	if decided.str("variant") != "Moderator" || decided.str("moderation_status") != "rejected" {
+		t.Errorf("%s", decided.body)
+	}
+	v.hides(v.dewi, []string{"KENARI-dua", "KENARI-alasan", v.mod.id}, all...)
+	v.hides(v.budi, []string{"KENARI-alasan", v.mod.id, "decided_by"}, all...)
+	if own := v.budi.get(v.th + "/messages/" + message).want(200); own.str("body") != "KENARI-dua" || own.object()["rejected"] != true {
+		t.Errorf("the author gets %s", own.body)
+	}
+	if mine := v.budi.get("/v1/moderations/" + content).want(200); mine.str("variant") != "Author" || mine.str("reason_code") != "kasar" {
+		t.Errorf("the author gets %s", mine.body)
+	}
+	v.budi.post("/v1/moderations/"+content+"/appeal", map[string]any{"reason": "KENARI-banding"}).want(200)
+	v.hides(v.dewi, []string{"KENARI-banding"}, all...)
+	v.ani.post("/v1/moderations", map[string]any{"content_id": content, "moderation_action": "publish_with_warning", "reason_code": "kasar"}).want(201)
+	if shown := v.dewi.get(v.th + "/messages/" + message).want(200); shown.str("body") != "KENARI-dua" || shown.str("warning") != "kasar" {
+		t.Errorf("%s", shown.body)
+	}
+	closed()
+}
+
+// TestHeldMessagesDoNotCount: for others than the author, a message does not count as
+// unread while it is held, and counts again afterwards.
+func TestHeldMessagesDoNotCount(t *testing.T) {
+	v := newVillage(t)
+	unread := func(want float64) {
+		t.Helper()
+		if got := v.dewi.get(v.th).want(200).object()["unread"]; got != want {
+			t.Errorf("%v unread, want %v", got, want)
+		}
+	}
+	content, _ := v.content(v.budi, "satu")
+	v.content(v.budi, "dua")
+	unread(2)
+	decide := func(action string) {
+		v.ani.post("/v1/moderations", map[string]any{"content_id": content, "moderation_action": action}).want(201)
+	}
+	for action, want := range map[string]float64{"hold_for_review": 1, "block": 1} {
+		decide(action)
+		unread(want)
+		decide("publish_now")
+		unread(2)
+	}
+}
+
+// TestTheQueueIsPaged: pages hold what the caller may decide about, oldest first.
+func TestTheQueueIsPaged(t *testing.T) {
+	v := newVillage(t)
+	var want []string
+	for i := range 5 {
+		content, _ := v.content(v.budi, fmt.Sprint("pesan ", i))
+		v.ani.post("/v1/moderations", map[string]any{"content_id": content, "moderation_action": "hold_for_review"}).want(201)
+		want = append(want, content)
+	}
+	for p, want := range map[*person][]string{v.ani: want, v.mod: want, v.dewi: nil, v.budi: nil} {
+		var got []string
+		for cursor := ""; ; {
+			a := p.get("/v1/moderations/review-queue?limit=2" + cursor).want(200)
+			for _, item := range a.list() {
+				got = append(got, fmt.Sprint(item["content_id"]))
+			}
+			if cursor = "&cursor=" + a.header.Get("X-Next-Cursor"); a.header.Get("X-Has-More") != "true" {
+				break
+			}
+		}
+		if b, _ := json.Marshal(got); fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("%s gets %s, want %v", p.name, b, want)
+		}
+	}
+	v.ani.get("/v1/moderations/review-queue?cursor=x").problem(400, gotong.CodeCursorInvalid)
+	for _, id := range []string{"x", "x:y", v.id, v.id + ":00000000-0000-7000-8000-000000000000"} {
+		v.ani.get("/v1/moderations/"+id).problem(404, gotong.CodeNotFound)
+		v.ani.post("/v1/moderations", map[string]any{"content_id": id, "moderation_action": "block"}).want(404)
+		v.dewi.post("/v1/reports", map[string]any{"content_id": id, "reason": "spam"}).problem(404, gotong.CodeNotFound)
+	}
+}
+
+// TestSlowModeSaysHowLong is the Retry-After of a message that comes too soon.
+func TestSlowModeSaysHowLong(t *testing.T) {
+	v := newVillage(t)
+	v.ani.do("PATCH", v.th, map[string]any{"slow_mode_s": 600}).want(200)
+	v.content(v.budi, "satu")
+	if a := v.budi.post(v.th+"/messages/send", map[string]any{"body": "dua"}).problem(429, gotong.CodeRateLimited); len(a.header.Get("Retry-After")) != 3 {
+		t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+	}
+	v.content(v.ani, "pemilik")
+}
