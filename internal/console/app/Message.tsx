@@ -2,6 +2,7 @@
 import type { Command } from '@gotong/client'
 import { useState } from 'preact/hooks'
 import { dateTime, day, dayKey, known, t, time, type Key } from './i18n.ts'
+import { Files } from './Files.tsx'
 import { memo } from './platform.ts'
 import type { Room, Row } from './room.ts'
 import { Grounds } from './Review.tsx'
@@ -52,6 +53,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, shown, change
         <div class={hidden ? 'bubble off' : 'bubble'}>
           {answered !== undefined && <Quote row={answered} />}
           {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto">{body === row.body ? <Named text={body} mentions={row.mentions} me={room.names} /> : <Text>{body}</Text>}{!change && <Space beside={note + time(row.at)} text={body} />}</p>}
+          {!hidden && row.files && row.files.length > 0 && <Files room={room} list={row.files} tab={tab} />}
           <span class="meta">{note}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>
             {change && <Way command={change} state={change.state} room={room} />}</span>
         </div>
@@ -98,7 +100,7 @@ export const PendingRow = memo(({ command, state, room, known }: { command: Comm
     <div class="stack">
       <div class="bubble-line"><div class="bubble">
         {replyTo && <Quote row={known.get(replyTo) ?? null} />}
-        <p class="text" dir="auto"><Text>{body}</Text></p>
+        <p class="text" dir="auto"><Text>{body || '📎'}</Text></p>
         <span class="meta"><time dateTime={new Date(command.at).toISOString()}>{time(command.at)}</time><Way command={command} state={state} room={room} /></span>
       </div></div>
       {state === 'failed' && <Failed command={command} room={room} />}

@@ -66,11 +66,11 @@ function ThreadItem({ room, here }: { room: Room; here: boolean }) {
 }
 
 /** A message in one line. */
-export function summary(row: { body: string; deleted?: boolean; held?: boolean; withheld?: boolean; erased?: boolean }): string {
+export function summary(row: { body: string; files?: Array<{ file_name: string }>; deleted?: boolean; held?: boolean; withheld?: boolean; erased?: boolean }): string {
   if (row.deleted) return t('message.deleted')
   if (row.held && row.body === '') return t('message.held')
   if (row.withheld || row.erased) return t('message.hidden')
-  return row.body.slice(0, 200).replace(/\s+/g, ' ')
+  return (row.body || (row.files ?? []).map((f) => '📎 ' + clean(f.file_name)).join(', ')).slice(0, 200).replace(/\s+/g, ' ')
 }
 
 function CaseItem({ matter, here }: { matter: Matter; here: boolean }) {

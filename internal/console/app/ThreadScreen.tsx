@@ -3,6 +3,7 @@ import type { Command } from '@gotong/client'
 import type { RefObject } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { Details } from './Details.tsx'
+import { Upload, Uploads } from './Files.tsx'
 import { t, titleOf } from './i18n.ts'
 import type { Home } from './home.ts'
 import { MessageRow, PendingRow, DayLine, startsGroup, MessageMenu } from './Message.tsx'
@@ -259,15 +260,23 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
   useEffect(() => {
     if (!coarse.matches) field.current?.focus()
   }, [])
+  const [files, setFiles] = useState<Upload[]>([])
+  useModel(...files)
+  const picker = useRef<HTMLInputElement>(null)
+  const attach = (list: FileList | null | undefined) => {
+    if (list && list.length > 0) setFiles([...files, ...[...list].slice(0, 10 - files.length).map((f) => new Upload(room, f))])
+  }
+  const empty = files.some((u) => !u.id) || (text.trim() === '' && files.length === 0)
   const names = useNames(room, text, field, setText)
   const count = [...text.trim()].length
   const send = () => {
     const body = text.replace(/^(?:\s*\n)+/, '').trimEnd()
-    if (body.trim() === '' || count > longest) return
+    if (empty || count > longest) return
     if (aim.edit) room.edit(aim.edit, body)
     else {
       void room.toEnd()
-      room.post(body, aim.reply?.id)
+      room.post(body, aim.reply?.id, files.map((u) => u.id!))
+      setFiles([])
       room.onSent?.()
     }
     kv.delete(key)
@@ -286,9 +295,12 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
     {names.list.length > 0 && <ul id="names" class="names" role="listbox" aria-label={t('mention.names')}>{names.list.map((n, i) =>
       <li key={n.name} id={'name' + i} role="option" aria-selected={i === names.at} onMouseDown={(e) => { e.preventDefault(); names.choose(i) }}>
         <Avatar name={n.shown} id={n.id} /><span class="clip"><b>@<Name>{n.name}</Name></b> {n.shown !== n.name && <span class="soft"><Name>{n.shown}</Name></span>}</span></li>)}</ul>}
-    <div class="field">
+    <Uploads list={files} onRemove={(u) => { u.discard(); setFiles(files.filter((f) => f !== u)) }} />
+    <div class="field" onDragOver={(e) => e.preventDefault()} onDrop={(e) => { e.preventDefault(); attach(e.dataTransfer?.files) }}>
+      <input ref={picker} type="file" multiple hidden onChange={(e) => { attach(e.currentTarget.files); e.currentTarget.value = '' }} />
+      {!aim.edit && <IconButton icon="clip" label={t('file.attach')} onClick={() => picker.current!.click()} />}
       <textarea ref={field} rows={1} value={text} dir="auto" aria-label={t('compose')} aria-autocomplete="list" aria-controls={names.list.length > 0 ? 'names' : undefined}
-        aria-activedescendant={names.list.length > 0 ? 'name' + names.at : undefined} onKeyUp={names.look} onClick={names.look} placeholder={t('compose')} enterkeyhint={coarse.matches ? 'enter' : 'send'}
+        aria-activedescendant={names.list.length > 0 ? 'name' + names.at : undefined} onKeyUp={names.look} onClick={names.look} onPaste={(e) => attach(e.clipboardData?.files)} placeholder={t('compose')} enterkeyhint={coarse.matches ? 'enter' : 'send'}
         onInput={(e) => {
           setText(e.currentTarget.value)
           if (Date.now() - typed.current > 3000 && e.currentTarget.value !== '' && !aim.edit) {
@@ -303,7 +315,7 @@ function Composer({ room, aim, onAim }: { room: Room; aim: Aim; onAim: (aim: Aim
           e.preventDefault()
           send()
         }} />
-      <button class="send" aria-label={t('compose.send')} title={t('compose.send')} aria-disabled={text.trim() === '' || count > longest}><Icon name={aim.edit ? 'check' : 'send'} /></button>
+      <button class="send" aria-label={t('compose.send')} title={t('compose.send')} aria-disabled={empty || count > longest}><Icon name={aim.edit ? 'check' : 'send'} /></button>
     </div>
     {count > longest && <p class="error" role="status">{t('compose.long', { n: count - longest })}</p>}
   </form>

@@ -57,6 +57,7 @@ const en = {
   'more': 'More', 'prefs': 'Settings for notifications', 'prefs.kinds': 'Notify me of', 'level': 'Notify me of', 'level.all': 'Everything', 'level.mentions': 'Mentions and replies', 'level.none': 'Nothing', 'blocks': 'Blocked', 'block': 'Block', 'block.end': 'Unblock', 'block.done': 'Blocked. You get no direct messages and no notifications from {name}.',
   'push.on': 'Notify me on this device', 'push.off': 'Stop notifications on this device', 'push.denied': 'The browser does not allow notifications from this page.', 'mention.here': 'everybody here', 'mention.names': 'Members to mention',
   'search': 'Search', 'search.here': 'Search in this conversation', 'search.submit': 'Search', 'search.query': 'Words', 'search.hint': 'Also "a phrase", from:name, in:conversation, before:2026-01-31, has:link', 'search.none': 'Nothing was found.',
+  'file.attach': 'Attach files', 'file.open': 'Open file', 'file.save': 'Save', 'file.remove': 'Remove', 'file.list': 'Files of the message',
   'today': 'Today', 'yesterday': 'Yesterday',
   'error.noAnswer': 'The server cannot be reached. Check the network and try again.', 'error.credentials': 'The e-mail address or the password is wrong.', 'error.forbidden': 'You may not do this.', 'error.notFound': 'It does not exist, or you may not see it.',
   'error.slow': 'Too many attempts. Wait a moment.', 'error.exists': 'This e-mail address or user name is in use.', 'error.gateClosed': 'The time for this is up.', 'error.other': 'That did not work.',
@@ -117,6 +118,7 @@ const id: Record<Key, string> = {
   'more': 'Lainnya', 'prefs': 'Pengaturan pemberitahuan', 'prefs.kinds': 'Beri tahu saya tentang', 'level': 'Beri tahu saya tentang', 'level.all': 'Semuanya', 'level.mentions': 'Sebutan dan balasan', 'level.none': 'Tidak ada', 'blocks': 'Diblokir', 'block': 'Blokir', 'block.end': 'Buka blokir', 'block.done': 'Diblokir. Anda tidak menerima pesan langsung dan pemberitahuan dari {name}.',
   'push.on': 'Beri tahu saya di perangkat ini', 'push.off': 'Hentikan pemberitahuan di perangkat ini', 'push.denied': 'Peramban tidak mengizinkan pemberitahuan dari halaman ini.', 'mention.here': 'semua yang di sini', 'mention.names': 'Anggota yang bisa disebut',
   'search': 'Cari', 'search.here': 'Cari di obrolan ini', 'search.submit': 'Cari', 'search.query': 'Kata', 'search.hint': 'Juga "frasa", from:nama, in:obrolan, before:2026-01-31, has:link', 'search.none': 'Tidak ditemukan.',
+  'file.attach': 'Lampirkan berkas', 'file.open': 'Buka berkas', 'file.save': 'Simpan', 'file.remove': 'Hapus', 'file.list': 'Berkas pesan ini',
   'today': 'Hari ini', 'yesterday': 'Kemarin',
   'error.noAnswer': 'Server tidak bisa dihubungi. Periksa jaringan Anda, lalu coba lagi.', 'error.credentials': 'Alamat email atau kata sandi salah.', 'error.forbidden': 'Anda tidak boleh melakukan ini.', 'error.notFound': 'Tidak ada, atau Anda tidak boleh melihatnya.',
   'error.slow': 'Terlalu banyak percobaan. Tunggu sebentar.', 'error.exists': 'Alamat email atau nama pengguna ini sudah dipakai.', 'error.gateClosed': 'Waktunya sudah habis.', 'error.other': 'Tidak berhasil.',
@@ -188,6 +190,9 @@ export function left(ms: number): string {
   return units.slice(first < 0 ? 3 : first, first < 0 ? 4 : first + 2).filter(([n], i) => n > 0 || i === 0)
     .map(([n, unit]) => new Intl.NumberFormat(now, { style: 'unit', unit, unitDisplay: 'short' }).format(n)).join(' ')
 }
+
+/** A number of bytes, in KB or MB. */
+export const size = (n: number) => new Intl.NumberFormat(now, { style: 'unit', unit: n < 1e6 ? 'kilobyte' : 'megabyte', maximumFractionDigits: n < 1e6 ? 0 : 1 }).format(n < 1e6 ? Math.ceil(n / 1000) : n / 1e6)
 
 /** A stage of a case is a word of the community, in its own language. */
 export const stageName = (stage: string) => stage.charAt(0).toUpperCase() + stage.slice(1)

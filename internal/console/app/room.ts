@@ -27,6 +27,7 @@ export interface Row {
   erased?: boolean
   reactions: Reaction[]
   mentions?: Mention[]
+  files?: rest.ThreadAttachment[]
   requestId?: string
 }
 
@@ -436,8 +437,8 @@ export class Room extends Model {
   /** Whether a mention names the user of this page. */
   names = (m: Mention): boolean => m.user_id === this.home.me.userId || m.group === 'here' || (m.role !== undefined && m.role === this.view?.my_role)
 
-  post(body: string, replyTo?: string): Command {
-    return this.home.send(this.stream, 'message.post', replyTo ? { body, reply_to: replyTo } : { body })
+  post(body: string, replyTo?: string, files: string[] = []): Command {
+    return this.home.send(this.stream, 'message.post', { body, ...(replyTo ? { reply_to: replyTo } : {}), ...(files.length > 0 ? { attachments: files } : {}) })
   }
 
   edit(row: Row, body: string): Command {
@@ -476,7 +477,7 @@ function rowOf(m: rest.ChatMessageView): Row {
   return {
     id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, imported: m.sent_by !== undefined, body: m.body,
     at: m.sent_at_ms ?? m.created_at_ms, replyTo: m.reply_to, revision: m.revision, edited: m.edited_at_ms !== undefined,
-    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, warning: m.warning, erased: m.erased, requestId: m.request_id, mentions: m.mentions,
+    deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, warning: m.warning, erased: m.erased, requestId: m.request_id, mentions: m.mentions, files: m.attachments,
     reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })),
   }
 }
@@ -486,7 +487,7 @@ function rowOfEvent(e: wire.EventThreadMessagePosted): Row {
   return {
     id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', imported: d.sent_by !== undefined, body: d.body ?? '',
     at: d.sent_at_ms ?? Date.parse(e.at), replyTo: d.reply_to, revision: d.revision ?? 0, edited: (d.edited_at_ms ?? 0) > 0,
-    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held || d.rejected, warning: d.warning, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[],
+    deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held || d.rejected, warning: d.warning, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[], files: d.attachments,
     reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })),
   }
 }

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"image"
+	"image/png"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -299,4 +304,47 @@ func moderation(t *testing.T, in context.Context, v village) {
 	p.await("the reader", `fetch('/v1/moderations/review-queue', { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }).then(r => r.json()).then(l => l.length === 1)`)
 	decide("publish_with_warning")
 	member.await("the warning", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Beli') && document.querySelector('.meta').innerText.includes('Spam')`)
+}
+
+// attached: a picture and a document are posted, on which others see the picture and
+// get the document.
+func attached(t *testing.T, in context.Context, v village) {
+	joni, kartika := v.person(t, "Joni"), v.person(t, "Kartika")
+	thread := joni.thread("Denah", kartika)
+	dir := t.TempDir()
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, image.NewRGBA(image.Rect(0, 0, 400, 300))); err != nil {
+		t.Fatal(err)
+	}
+	files := []string{filepath.Join(dir, "denah.png"), filepath.Join(dir, "iuran.txt")}
+	for i, b := range [][]byte{picture.Bytes(), bytes.Repeat([]byte("iuran "), 1000)} {
+		if err := os.WriteFile(files[i], b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
+	p.signIn(v.address, joni)
+	p.enterThread(thread)
+	p.do(chromedp.SetUploadFiles("input[type=file]", files, chromedp.ByQuery))
+	p.await("both uploads", `document.querySelectorAll('.uploads li').length === 2 && !document.querySelector('.uploads progress') && document.querySelector('.send').ariaDisabled === 'false'`)
+	p.fits("the uploads")
+	p.clean("uploads")
+	p.click(".send")
+	other := open(t, in, view{width: 1100, height: 700, scale: 1, language: "en-GB"})
+	other.signIn(v.address, kartika)
+	other.enterThread(thread)
+	for _, of := range []*tab{p, other} {
+		of.await("the picture", `document.querySelector('.picture img')?.naturalWidth > 100 && document.querySelector('.file')?.innerText.includes('iuran.txt')`)
+	}
+	other.click(".picture")
+	other.await("the whole picture", `document.querySelector('dialog.large img')?.naturalWidth === 400`)
+	other.clean("picture")
+	var text string
+	other.eval(`(async () => { const of = { headers: { authorization: 'Bearer ' + JSON.parse(localStorage['gotong.login']).access } }
+		const [m] = await (await fetch('`+thread+`/messages', of)).json()
+		const { url } = await (await fetch('/v1/chat/attachments/' + m.attachments[1].attachment_id + '/link', of)).json()
+		return (await fetch(url)).text() })()`, &text)
+	if len(text) != 6000 {
+		t.Errorf("the document has %d bytes", len(text))
+	}
 }

@@ -1,0 +1,103 @@
+// Files of messages, and those that are on their way into one.
+import type { rest } from '@gotong/client'
+import { useEffect, useState } from 'preact/hooks'
+import { languageModel, size, t } from './i18n.ts'
+import { Model, useModel } from './platform.ts'
+import type { Room } from './room.ts'
+import { clean, Dialog, explain, Icon, IconButton, spoken } from './ui.tsx'
+import { Refused } from './session.ts'
+
+type File_ = rest.ThreadAttachment
+
+/** The files of one message. */
+export function Files({ room, list, tab }: { room: Room; list: File_[]; tab: boolean }) {
+  return <ul class="files">{list.map((f) => <li key={f.attachment_id}><One room={room} file={f} tab={tab} /></li>)}</ul>
+}
+
+function One({ room, file: f, tab }: { room: Room; file: File_; tab: boolean }) {
+  const [thumb, setThumb] = useState<string>()
+  const [large, setLarge] = useState<string>()
+  const link = () => room.home.client.request('GET', '/v1/chat/attachments/{id}/link', { params: { id: f.attachment_id } }).then(({ body }) => body)
+  useEffect(() => { // links live five minutes: each is asked for when it is used
+    if (f.thumbnail) link().then((l) => setThumb(l.thumbnail_url), () => {})
+  }, [f.attachment_id])
+  const open = async () => {
+    try {
+      const { url } = await link()
+      if (f.thumbnail) return setLarge(url)
+      const a = document.createElement('a')
+      Object.assign(a, { href: url, download: f.file_name })
+      a.click()
+    } catch (e) {
+      spoken.say(explain(e))
+    }
+  }
+  const name = clean(f.file_name)
+  return <>
+    <button type="button" class={f.thumbnail ? 'picture' : 'plain file'} tabIndex={tab ? 0 : -1} onClick={open} aria-label={`${t('file.open')}: ${name}`}
+      style={f.thumbnail && f.width && f.height ? { aspectRatio: `${f.width} / ${f.height}` } : undefined}>
+      {f.thumbnail ? thumb && <img src={thumb} alt="" /> : <><Icon name="clip" /><span class="clip" dir="auto">{name}</span><span class="soft">{size(f.size_bytes)}</span></>}
+    </button>
+    {large && <Dialog label={name} class="large" onClose={() => setLarge(undefined)}>
+      <div class="account"><h2 class="clip" dir="auto">{name}</h2><a class="icon-button" href={large} download={f.file_name} aria-label={t('file.save')} title={t('file.save')}><Icon name="down" /></a><IconButton icon="close" label={t('close')} onClick={() => setLarge(undefined)} /></div>
+      <img src={large} alt="" /></Dialog>}
+  </>
+}
+
+/** A file that is on its way to the server. */
+export class Upload extends Model {
+  id: string | undefined
+  error: string | undefined
+  part = 0 // of 1, that has arrived
+  #request = new XMLHttpRequest()
+
+  constructor(readonly room: Room, readonly file: File) {
+    super()
+    this.#send().catch((e) => {
+      this.error = explain(e)
+      this.changed()
+    })
+  }
+
+  async #send(): Promise<void> {
+    const token = await this.room.home.session.token('start')
+    const body = new FormData()
+    body.append('file', this.file)
+    await new Promise<void>((done, fail) => {
+      const r = this.#request
+      r.upload.onprogress = (e) => {
+        this.part = e.loaded / e.total
+        this.changed()
+      }
+      r.onerror = r.onabort = () => fail(new Refused(0, '', ''))
+      r.onload = () => {
+        let answer: any
+        try { answer = JSON.parse(r.responseText) } catch { answer = {} }
+        if (r.status !== 201 && r.status !== 200) return fail(new Refused(r.status, answer.code ?? '', answer.detail ?? ''))
+        this.id = answer.attachment_id
+        this.part = 1
+        this.changed()
+        done()
+      }
+      r.open('POST', '/v1/chat/attachments/upload?thread_id=' + this.room.id)
+      r.setRequestHeader('Authorization', 'Bearer ' + token)
+      r.send(body)
+    })
+  }
+
+  /** Gives it up, on the server too. */
+  discard(): void {
+    this.#request.abort()
+    if (this.id) void this.room.home.client.request<unknown>('DELETE', '/v1/chat/attachments/{id}', { params: { id: this.id } }).catch(() => {})
+  }
+}
+
+/** The files that the next message will have. */
+export function Uploads({ list, onRemove }: { list: Upload[]; onRemove: (u: Upload) => void }) {
+  useModel(languageModel, ...list)
+  if (list.length === 0) return null
+  return <ul class="files uploads" aria-label={t('file.list')}>{list.map((u) => <li key={u.file.name + u.file.lastModified}>
+    <Icon name="clip" /><span class="clip" dir="auto">{clean(u.file.name)}</span><span class={u.error ? 'error' : 'soft'} role={u.error ? 'alert' : undefined}>{u.error ?? size(u.file.size)}</span>
+    {!u.error && !u.id && <progress max={1} value={u.part} aria-label={clean(u.file.name)} />}
+    <IconButton icon="close" label={`${t('file.remove')}: ${clean(u.file.name)}`} onClick={() => onRemove(u)} /></li>)}</ul>
+}
