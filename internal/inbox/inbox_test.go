@@ -206,52 +206,28 @@ func TestAnItemIsItsUsersAlone(t *testing.T) {
 	}
 }
 
-// TestAlert: what a push asks. A message of a thread alerts by the level of the thread;
-// what is muted, blocked, one's own or out of sight alerts nobody.
-func TestAlert(t *testing.T) {
-	w := newWorld(t)
-	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
-	mine := w.post(budi, own, "Halo")
-	plain, named := w.post(ani, own, "Halo"), w.post(ani, own, "Halo @budi")
-	reply := w.do(ani, own, thread.CmdPost, thread.Post{Body: "Ya", ReplyTo: mine.EventIDs[0]})
-	siaga := w.do(ani, own, thread.CmdPost, thread.Post{Body: "Banjir", Siaga: true})
-	alert := func(a gotong.Actor, r gotong.Receipt) inbox.Kind {
-		t.Helper()
-		s, ok, err := w.boxes[1].Alert(t.Context(), viewer(a), own, r.First)
-		w.check(err)
-		if !ok {
-			return ""
-		}
-		return s.Kind
-	}
-	want := func(kinds ...inbox.Kind) {
-		t.Helper()
-		for i, r := range []gotong.Receipt{plain, named, reply, siaga} {
-			if got := alert(budi, r); got != kinds[i] {
-				t.Errorf("message %d: %q, want %q", r.First, got, kinds[i])
+// TestAlerts: by the level of its thread, a mute and the kinds that are off, a message
+// alerts a user or not; an emergency always does.
+func TestAlerts(t *testing.T) {
+	kinds := []inbox.Kind{inbox.Message, inbox.Mention, inbox.Reply, inbox.Siaga, ""}
+	level := func(l user.Level) user.Settings { return user.Settings{Threads: map[string]user.Level{own.ID(): l}} }
+	for name, tc := range map[string]struct {
+		set   user.Settings
+		muted bool
+		want  []bool
+	}{
+		"nothing set": {user.Settings{}, false, []bool{true, true, true, true, false}},
+		"mentions":    {level(user.MentionsOnly), false, []bool{false, true, true, true, false}},
+		"none":        {level(user.Nothing), false, []bool{false, false, false, true, false}},
+		"muted":       {user.Settings{}, true, []bool{false, false, false, true, false}},
+		"a kind off":  {user.Settings{Off: []string{"mention"}}, false, []bool{true, false, true, true, false}},
+	} {
+		for i, k := range kinds {
+			if got := inbox.Alerts(tc.set, own, k, tc.muted); got != tc.want[i] {
+				t.Errorf("%s, %q: %v", name, k, got)
 			}
 		}
 	}
-	me := gotong.NewStream(user.Name, "budi")
-	level := func(l user.Level) {
-		w.do(budi, me, user.CmdPrefer, user.Prefer{Threads: map[string]user.Level{own.ID(): l}})
-	}
-	want(inbox.Message, inbox.Mention, inbox.Reply, inbox.Siaga)
-	if got := alert(budi, mine); got != "" {
-		t.Errorf("one's own message alerts: %s", got)
-	}
-	if got := alert(citra, named); got != "" {
-		t.Errorf("a message out of sight alerts: %s", got)
-	}
-	level(user.MentionsOnly)
-	want("", inbox.Mention, inbox.Reply, inbox.Siaga)
-	level(user.Nothing)
-	want("", "", "", inbox.Siaga)
-	level(user.Everything)
-	w.do(budi, me, user.CmdPrefer, user.Prefer{Kinds: map[string]bool{"mention": false}})
-	want(inbox.Message, "", inbox.Reply, inbox.Siaga)
-	w.do(budi, me, user.CmdBlock, user.Block{UserID: "ani"})
-	want("", "", "", "")
 }
 
 // TestAMessageReachesEachUserOnce: however often and in whatever way a message names a

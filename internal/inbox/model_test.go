@@ -516,7 +516,7 @@ func (m *model) read(a gotong.Actor) {
 func TestInboxAgreesWithAModel(t *testing.T) {
 	histories, steps := 12, 120
 	if testing.Short() {
-		histories, steps = 2, 90
+		histories, steps = 1, 70
 	}
 	for _, narrow := range []int{200, 2} {
 		t.Run(fmt.Sprint(narrow), func(t *testing.T) {

@@ -50,7 +50,7 @@ func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
 	case i.Kind == Invited || i.Kind == Declined:
 		return l.joining(ctx, s, i)
 	}
-	ok, err := l.open(ctx, &s, i, true)
+	ok, err := l.open(ctx, &s, i)
 	return s, ok, err
 }
 
@@ -101,8 +101,8 @@ func muteKey(userID string, s gotong.Stream) gotong.Key {
 }
 
 // open shows an item of a stream that the user may read, and a decision on a message of
-// theirs in any. In a list, a message is shown only if it concerns the user.
-func (l *look) open(ctx context.Context, s *Shown, i listed, inList bool) (bool, error) {
+// theirs in any.
+func (l *look) open(ctx context.Context, s *Shown, i listed) (bool, error) {
 	mute, of := muteKey(l.me.UserID, i.Stream), group.GroupKey(i.Stream.ID())
 	more := store.Need{Registers: []gotong.Key{mute}}
 	if i.Stream.Kind() == group.Name {
@@ -145,11 +145,8 @@ func (l *look) open(ctx context.Context, s *Shown, i listed, inList bool) (bool,
 	if s.Title, err = l.title(snap, of); err != nil || i.Kind != Message {
 		return err == nil, err
 	}
-	if err := l.relate(ctx, &i, e, snap.State, inList); err != nil {
-		return false, err
-	}
-	s.Kind = kindOf(e, i, l.me.UserID)
-	return l.alerts(s, snap.Store.Registers[mute], inList), nil
+	s.Kind = kindOf(e, l.withRole(i, snap.State), l.me.UserID)
+	return l.alerts(s, snap.Store.Registers[mute]), nil
 }
 
 // title returns the name of a thread or group, or the title of a case.
@@ -165,6 +162,15 @@ func (l *look) title(snap *view.Snapshot, of gotong.Key) (string, error) {
 	}
 	g, err := document[group.Group](l, snap.Store, of)
 	return g.Name, err
+}
+
+// withRole adds the special role that the user holds now to those that they held then.
+func (l *look) withRole(i listed, state gotong.State) listed {
+	t, _ := gotong.Doc[thread.Thread](state, thread.ThreadKey(i.Stream.ID()))
+	if role := gotong.MembershipOf(state, thread.Chain(t, i.Stream)[0], l.me.UserID).Role; role != "" && !ordinary([]string{role}) {
+		i.Roles = append(slices.Clone(i.Roles), role)
+	}
+	return i
 }
 
 // kindOf returns how a message concerns a user as it reads now; empty if it has no text
@@ -190,12 +196,12 @@ func kindOf(e gotong.Event, i listed, me string) Kind {
 
 // alerts reports whether a message concerns the user, by what they have set for its
 // thread and its kind.
-func (l *look) alerts(s *Shown, mute store.Register, inList bool) bool {
+func (l *look) alerts(s *Shown, mute store.Register) bool {
 	var m struct {
 		Mute int64 `json:"mute"`
 	}
 	_ = json.Unmarshal(mute.Body, &m) // without a register, nothing is muted
-	return Alerts(l.set, s.Stream, s.Kind, m.Mute > l.Now().Milli()) && !(inList && s.Kind == Message)
+	return s.Kind != Message && Alerts(l.set, s.Stream, s.Kind, m.Mute > l.Now().Milli())
 }
 
 // Alerts reports whether a message that concerns a user so alerts them, by what they
@@ -221,42 +227,4 @@ func Concerns(e gotong.Event, userID string, answers bool, role string) Kind {
 		i.Roles = []string{role}
 	}
 	return kindOf(e, i, userID)
-}
-
-// Alert returns how a message concerns a user now, of the kind [Message] if it is only
-// one of a thread that they follow; false if it must not alert them: because it is their
-// own, or of somebody whom they block, they may not see it, or they have switched it off.
-func (b *Box) Alert(ctx context.Context, me gotong.Viewer, stream gotong.Stream, seq uint64) (Shown, bool, error) {
-	l, err := b.look(ctx, me)
-	if err != nil {
-		return Shown{}, false, err
-	}
-	i := listed{Item: Item{Kind: Message, Stream: stream, Seq: seq}}
-	s := Shown{Kind: Message}
-	ok, err := l.open(ctx, &s, i, false)
-	if err != nil || !ok {
-		return s, false, err
-	}
-	s.By, s.At = s.Event.Actor.UserID, s.Event.At
-	return s, s.By != me.UserID && !l.set.Blocks(s.By), nil
-}
-
-// relate adds the role that the user holds now and, to an item that is in no list,
-// whether the message answers one of theirs.
-func (l *look) relate(ctx context.Context, i *listed, e gotong.Event, state gotong.State, inList bool) error {
-	d, _ := e.Data.(thread.Posted)
-	t, _ := gotong.Doc[thread.Thread](state, thread.ThreadKey(e.Stream.ID()))
-	if role := gotong.MembershipOf(state, thread.Chain(t, e.Stream)[0], l.me.UserID).Role; role != "" && !ordinary([]string{role}) {
-		i.Roles = append(slices.Clone(i.Roles), role)
-	}
-	if inList || d.ReplySeq == 0 {
-		return nil
-	}
-	snap, err := l.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: e.Stream, From: d.ReplySeq - 1, To: d.ReplySeq}}})
-	if err != nil || len(snap.Events[0]) == 0 {
-		return err
-	}
-	target, err := l.Codec.Event(&snap.Events[0][0])
-	i.Answers = target.Actor.UserID == l.me.UserID
-	return err
 }
