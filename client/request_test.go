@@ -296,10 +296,6 @@ func TestOperations(t *testing.T) {
 			_, err := c.Moderation(ctx, "t:m/1")
 			return err
 		}, "GET /base/v1/moderations/t:m%2F1", ""},
-		"queue": {func(ctx context.Context, c *client.Client) error {
-			_, err := c.ReviewQueue(ctx, client.Page{Limit: 5})
-			return err
-		}, "GET /base/v1/moderations/review-queue?limit=5", ""},
 		"open": {func(ctx context.Context, c *client.Client) error { _, err := c.OpenContent(ctx, "t:m"); return err },
 			"POST /base/v1/moderations/t:m/open", ""},
 		"appeal": {func(ctx context.Context, c *client.Client) error { _, err := c.Appeal(ctx, "t:m", "no"); return err },
