@@ -78,7 +78,7 @@ var short = map[string]string{
 // that may have been there.
 var (
 	particles = []string{"nya", "lah", "kah", "pun", "ku", "mu"}
-	endings   = []string{"kan", "an", "i", "ing", "ed", "es", "s"}
+	endings   = []string{"kan", "an", "i", "ing", "ed", "es", "s", "e"}
 	prefixes  = []struct{ is, swallowed string }{
 		{"memper", ""}, {"diper", ""}, {"menge", ""}, {"meng", "k"}, {"meny", "s"}, {"men", "t"}, {"mem", "p"}, {"me", ""},
 		{"peng", "k"}, {"peny", "s"}, {"pen", "t"}, {"pem", "p"}, {"per", ""}, {"pe", ""}, {"ber", ""}, {"be", ""}, {"ter", ""},
@@ -114,8 +114,13 @@ func roots(word string) []string {
 	}
 	for _, w := range slices.Clone(list) {
 		for _, e := range endings {
-			if w, ok := strings.CutSuffix(w, e); ok {
-				add(w, minRoot)
+			w, ok := strings.CutSuffix(w, e)
+			if !ok {
+				continue
+			}
+			add(w, minRoot)
+			if n := len(w); n > minRoot && w[n-1] == w[n-2] && (e == "ing" || e == "ed") { // formatted, as format
+				add(w[:n-1], minRoot)
 			}
 		}
 	}

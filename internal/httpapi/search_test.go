@@ -1,0 +1,107 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/reader"
+	"gotong.dev/gotong/internal/search"
+	"gotong.dev/gotong/internal/store"
+)
+
+// TestSearch: messages and names that the caller may see, in pages; and nothing in any
+// answer shows that there are others, whatever the query and the cursor.
+func TestSearch(t *testing.T) {
+	w := newWorld(t)
+	ani, budi := w.signUp("ani"), w.signUp("budi")
+	secret := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private", "name": "Kenari rahasia"}).
+		want(http.StatusCreated).header.Get("Location")
+	shared := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "public", "name": "Arisan kenari"}).
+		want(http.StatusCreated).header.Get("Location")
+	for i := range 5 {
+		ani.say(secret, fmt.Sprint("burung kenari nomor ", i))
+	}
+	budi.post(shared+"/join", map[string]any{}).want(http.StatusOK)
+	ani.say(shared, "Kenari! Dia ditemukan 🐤 di "+strings.Repeat("kebun ", 40)+"https://rt05.example")
+	budi.say(shared, "besok menemukan burung lagi")
+	run, err := reader.New(reader.Options{Store: w.store, Clock: w.clock, Log: slog.New(slog.DiscardHandler)},
+		[]reader.Reader{search.Reader(store.NewCodec(kinds()))}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := run.CatchUp(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	find := func(p *person, query, more string) *answer {
+		t.Helper()
+		return p.get("/v1/search?query=" + url.QueryEscape(query) + more)
+	}
+	for _, tt := range []struct{ query, more, items, names string }{
+		{"kenari", "", "[Kenari! Dia]", "[Arisan kenari]"},
+		{"burung", "", "[besok menem]", "[]"},
+		{"temu", "", "[besok menem Kenari! Dia]", "[]"},
+		{"temu", "&limit=1", "[besok menem]", "[]"},
+		{`"di temu"`, "", "[]", "[]"},
+		{"burung kenari", "", "[]", "[]"},
+		{"temu from:ani", "", "[Kenari! Dia]", "[]"},
+		{"temu from:" + ani.id, "", "[Kenari! Dia]", "[]"},
+		{"temu from:nobody", "", "[]", "[]"},
+		{"temu has:link", "", "[Kenari! Dia]", "[]"},
+		{`kenari in:"arisan kenari"`, "", "[Kenari! Dia]", "[Arisan kenari]"},
+		{`kenari in:"kenari rahasia"`, "", "[]", "[]"},
+		{"kenari in:" + strings.TrimPrefix(secret, "/v1/chat/threads/"), "", "[]", "[]"},
+		{"kenari before:2020-01-01", "", "[]", "[]"},
+		{"kenari after:2020-01-01", "", "[Kenari! Dia]", "[]"},
+	} {
+		a := find(budi, tt.query, tt.more).want(http.StatusOK)
+		var items, names []string
+		for _, item := range listOf(a, "items") {
+			snippet := item["snippet"].(map[string]any)
+			text := snippet["text"].(string)
+			items = append(items, text[:11])
+			for _, m := range snippet["marks"].([]any) {
+				m := m.(map[string]any)
+				word := strings.ToLower(string([]rune(text)[int(m["from"].(float64)):int(m["to"].(float64))]))
+				if !strings.Contains("kenari ditemukan menemukan burung", word) {
+					t.Errorf("%s marks %q", tt.query, word)
+				}
+			}
+		}
+		for _, name := range listOf(a, "names") {
+			names = append(names, name["snippet"].(map[string]any)["text"].(string))
+		}
+		if fmt.Sprint(items) != tt.items || fmt.Sprint(names) != tt.names || strings.Contains(string(a.body), "rahasia") {
+			t.Errorf("%s: %v %v, want %s %s", tt.query, items, names, tt.items, tt.names)
+		}
+		if next, more := a.object()["next_cursor"]; more != (tt.more != "") {
+			t.Errorf("%s: the next cursor is %v", tt.query, next)
+		}
+	}
+	next := find(budi, "temu", "&limit=1").str("next_cursor")
+	second := find(budi, "temu", "&limit=1&cursor="+next).want(http.StatusOK)
+	if got := listOf(second, "items"); len(got) != 1 || len(listOf(second, "names")) != 0 || second.object()["next_cursor"] != nil {
+		t.Errorf("the second page: %s", second.body)
+	}
+	if all := find(ani, "kenari", "").want(http.StatusOK); len(listOf(all, "items")) != 6 || len(listOf(all, "names")) != 2 {
+		t.Errorf("its owner: %s", all.body)
+	}
+	for _, query := range []string{"", " ", `""`, "in:x", strings.Repeat("x", 10_000), "has:gold", "\x00"} {
+		find(budi, query, "").problem(http.StatusUnprocessableEntity, gotong.CodeInvalid)
+	}
+	find(budi, "x", "&cursor=x").problem(http.StatusBadRequest, gotong.CodeCursorInvalid)
+	find(budi, "x", "&limit=51").problem(http.StatusUnprocessableEntity, gotong.CodeInvalid)
+}
+
+func listOf(a *answer, name string) (list []map[string]any) {
+	a.t.Helper()
+	all, _ := a.object()[name].([]any)
+	for _, item := range all {
+		list = append(list, item.(map[string]any))
+	}
+	return list
+}
