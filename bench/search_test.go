@@ -41,9 +41,9 @@ func BenchmarkSearch(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "gotong.db")
 	s, err := sqlite.Open(b.Context(), path, sqlite.Options{Collections: append(store.Collections(kinds), index.Collections...)})
 	must(b, err)
-	defer s.Close()
+	defer func() { must(b, s.Close()) }()
 	e := engine.New(engine.Options{Store: s, Codec: codec})
-	defer e.Close(b.Context())
+	defer func() { must(b, e.Close(b.Context())) }()
 	do := func(by string, in gotong.Stream, id, name string, data any) {
 		_, err := e.Execute(b.Context(), gotong.Command{
 			Stream: in, Type: name, Actor: gotong.Actor{UserID: by, Role: gotong.RoleUser}, RequestID: id, CorrelationID: id, Data: data, Raw: []byte(id),

@@ -64,7 +64,7 @@ func TestQuestions(t *testing.T) {
 		name string
 		fits func(q *Query, line string) bool
 	}{
-		{"as they are", func(q *Query, line string) bool { return fitsWhole(q, line) }},
+		{"as they are", fitsWhole},
 		{"in their forms", func(q *Query, line string) bool { _, ok := q.Match(line); return ok }},
 		{"parts of words", func(q *Query, line string) bool {
 			return !slices.ContainsFunc(q.terms, func(t term) bool { return !strings.Contains(strings.ToLower(line), strings.Join(t.words, " ")) })

@@ -100,9 +100,10 @@ func (w *world) inside(extents []search.Extent) {
 	w.Helper()
 	for _, d := range w.proposed {
 		var row struct {
-			Seq, Rev uint64
+			Seq uint64 `json:"seq"`
+			Rev uint64 `json:"rev_seq"`
 		}
-		w.check(json.Unmarshal([]byte(strings.Replace(string(d.Body), "rev_seq", "rev", 1)), &row))
+		w.check(json.Unmarshal(d.Body, &row))
 		if !slices.ContainsFunc(extents, func(e search.Extent) bool {
 			return e.Stream.ID() == d.Key.Owner && e.Access.Sees(row.Rev, "", row.Seq)
 		}) {
@@ -241,7 +242,7 @@ func (m *model) want(user gotong.Actor, words []string, phrase bool, from string
 }
 
 // The words of messages: no two of them share a form.
-var vocabulary = []string{"kopi", "teh", "rapat", "ronda", "warung", "hujan", "sampah", "beras", "https"}
+var vocabulary = []string{"kopi", "jahe", "rapat", "ronda", "warung", "hujan", "sampah", "beras", "https"}
 
 func (m *model) words(n int) (list []string) {
 	for range n {
@@ -259,7 +260,9 @@ func (m *model) text() string {
 	return text
 }
 
-func (m *model) note(format string, args ...any) { m.log = append(m.log, fmt.Sprintf(format, args...)) }
+func (m *model) notef(format string, args ...any) {
+	m.log = append(m.log, fmt.Sprintf(format, args...))
+}
 
 func (m *model) change() {
 	m.Helper()
@@ -277,14 +280,14 @@ func (m *model) change() {
 		text := m.text()
 		r := m.do(user, s, thread.CmdPost, thread.Post{Body: text})
 		m.messages = append(m.messages, &message{s: s, events: r.EventIDs, by: user, at: r.At, step: m.step, text: text})
-		m.note("%s posts %q in %s", user.UserID, text, s)
+		m.notef("%s posts %q in %s", user.UserID, text, s)
 	case n < 12 && g.text != "" && !g.held && m.member(g.s, g.by.UserID, m.step) && m.clock.Now().Sub(g.at) < 14*time.Minute:
 		g.text, g.edited = m.text(), m.step
 		r := m.do(g.by, g.s, thread.CmdEdit, thread.Edit{MessageID: g.events[0], Revision: uint64(len(g.events) - 1), Body: g.text})
 		g.events = append(g.events, r.EventIDs...)
-		m.note("edited into %q", g.text)
+		m.notef("edited into %q", g.text)
 	case n < 13 && !g.deleted && !g.held && m.member(g.s, users[0].UserID, m.step):
-		m.note("deleted %q", g.text)
+		m.notef("deleted %q", g.text)
 		g.text, g.deleted = "", true
 		m.do(users[0], g.s, thread.CmdDelete, thread.Delete{MessageID: g.events[0]})
 	case n < 14 && !g.deleted && g.text != "" && g.by != users[0]:
@@ -294,9 +297,9 @@ func (m *model) change() {
 		}
 		g.held = !g.held
 		m.do(users[0], g.s, thread.CmdReview, thread.Review{MessageID: g.events[0], Decision: decision})
-		m.note("%s %q", decision, g.text)
+		m.notef("%s %q", decision, g.text)
 	case n < 15 && !g.deleted && !g.held && g.text != "":
-		m.note("erased %q", g.text)
+		m.notef("erased %q", g.text)
 		g.text = ""
 		m.do(communitytest.Admin("adm"), g.s, gotong.CmdErase, gotong.Erase{Events: g.events, Reason: "by order"})
 	case n >= 15 && user != users[0]:
@@ -324,7 +327,7 @@ func (m *model) move(user gotong.Actor, s gotong.Stream) {
 	} else {
 		m.spans[s][user.UserID] = append(spans, [2]int{m.step, 0})
 	}
-	m.note("%s of %s: %v", user.UserID, s, !in)
+	m.notef("%s of %s: %v", user.UserID, s, !in)
 }
 
 // follow has the reader read all that was committed.

@@ -46,7 +46,8 @@ func Parse(text string) (Query, error) {
 		return q, invalid("must be valid UTF-8 of at most 256 characters")
 	}
 	for rest := strings.TrimSpace(text); rest != ""; rest = strings.TrimSpace(rest) {
-		part, quoted := "", false
+		var part string
+		var quoted bool
 		part, quoted, rest = cut(rest)
 		name, value, filter := strings.Cut(part, ":")
 		filter = filter && !quoted

@@ -17,7 +17,7 @@ func TestParse(t *testing.T) {
 		q     Query
 	}{
 		{"kopi susu", "kopi susu", Query{}},
-		{`"Kopi Susu" teh`, "kopi+susu teh", Query{}},
+		{`"Kopi Susu" jahe`, "kopi+susu jahe", Query{}},
 		{"be-sok AND (x OR y) NOT * ^ :", "be+sok and x or y not", Query{}},
 		{`from:wati in:"Kerja bakti" has:link kopi`, "kopi", Query{From: "wati", In: "Kerja bakti", has: []string{"link"}}},
 		{"from:@wati", "", Query{From: "wati"}},

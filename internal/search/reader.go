@@ -15,6 +15,7 @@ package search
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -65,7 +66,7 @@ func Reader(codec *store.Codec) reader.Reader {
 			return keys
 		},
 		Read: func(docs map[gotong.Key][]byte, run []reader.Commit) (step reader.Step, err error) {
-			docs = cloned(docs)
+			docs = maps.Clone(docs)
 			for _, c := range run {
 				for i := range c.Events {
 					if !concerns(&c.Events[i]) {
@@ -190,12 +191,4 @@ func indexed(author, text string, has []string) (words []string) {
 // linked reports whether a text has an address of the web.
 func linked(text string) bool {
 	return strings.Contains(text, "https://") || strings.Contains(text, "http://")
-}
-
-func cloned(docs map[gotong.Key][]byte) map[gotong.Key][]byte {
-	own := make(map[gotong.Key][]byte, len(docs))
-	for key, body := range docs {
-		own[key] = body
-	}
-	return own
 }

@@ -54,7 +54,8 @@ type Position struct {
 // again because of what it proposed too little is shown.
 const (
 	patience  = 5 * time.Second
-	maxRounds = 10
+	maxRounds = 5
+	phrased   = 200 // proposed at once for a query with a phrase, of which the index knows only the words
 )
 
 // candidate is a message that the index proposes.
@@ -77,6 +78,9 @@ func (s Search) Find(
 	f := store.Finding{Collection: Messages, Words: q.lists(author), Before: before, Since: q.After, Limit: limit + 1}
 	if end := gotong.NewEventID(q.Before, 0); q.Before > 0 && (before.IsZero() || end.Compare(before) < 0) {
 		f.Before = end
+	}
+	if slices.ContainsFunc(q.terms, func(t term) bool { return t.phrase }) {
+		f.Limit = phrased
 	}
 	for range maxRounds {
 		list, err := s.candidates(ctx, f, extents)
@@ -144,8 +148,9 @@ func (s Search) candidates(ctx context.Context, f store.Finding, extents []Exten
 // it was changed since the index was written, or if it does not fit the query.
 func (s Search) shown(ctx context.Context, q Query, author string, c *candidate, viewer gotong.Viewer) (*Hit, error) {
 	page, err := s.Views.Read(ctx, viewer, view.Query{Stream: c.stream, From: c.Seq - 1, To: c.Seq, Limit: 1})
-	switch code := gotong.CodeOf(err); {
-	case err != nil && ctx.Err() == nil && (code == gotong.CodeNotFound || code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable):
+	gone := []gotong.Code{gotong.CodeNotFound, gotong.CodeCorruptEvent, gotong.CodeUnreadable}
+	switch {
+	case err != nil && slices.Contains(gone, gotong.CodeOf(err)):
 		return nil, nil //nolint:nilnil // there is nothing to show
 	case err != nil:
 		return nil, errors.Join(err, ctx.Err())
@@ -155,7 +160,8 @@ func (s Search) shown(ctx context.Context, q Query, author string, c *candidate,
 	e := page.Events[0]
 	posted, ok := e.Data.(thread.Posted)
 	text, _ := e.Content.(thread.Text)
-	if !ok || e.ID != c.ID || posted.Revision != c.Revision || text.Body == "" && len(c.Has) == 0 || author != "" && e.Actor.UserID != author {
+	if !ok || e.ID != c.ID || posted.Revision != c.Revision || text.Body == "" && len(c.Has) == 0 ||
+		author != "" && e.Actor.UserID != author {
 		return nil, nil //nolint:nilnil // as above
 	}
 	for _, what := range q.has {

@@ -82,11 +82,12 @@ func (w *writer) change(changes []store.Change, clears bool) error {
 	for _, ch := range changes {
 		t := w.collections[ch.Key.Collection]
 		var err error
-		if t.texts != nil {
+		switch {
+		case t.texts != nil:
 			err = w.changeText(t.texts, ch, clears)
-		} else if ch.Body == nil {
+		case ch.Body == nil:
 			err = w.conn.exec(t.remove, ch.Key.Owner, ch.Key.Name)
-		} else {
+		default:
 			err = w.conn.exec(t.put, ch.Key.Owner, ch.Key.Name, string(ch.Body))
 		}
 		if err != nil {

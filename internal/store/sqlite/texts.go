@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math"
+	"slices"
 	"strings"
 
 	"zombiezen.com/go/sqlite"
@@ -146,8 +147,28 @@ func (w *writer) unindex(t *texts, no int64, body []byte, owner string) error {
 	return nil
 }
 
-// FindTexts implements [store.Texts]. The owners are words of the index, so the
-// texts of others are not even looked at.
+// fewOwners is how many owners a query names: beyond it, to merge their texts costs
+// more than to pass over the texts of others.
+const fewOwners = 50
+
+// matching returns the FTS5 query of a finding. All its words were checked.
+func matching(f *store.Finding) string {
+	lists := slices.Clone(f.Words)
+	if len(f.Owners) <= fewOwners || len(lists) == 0 {
+		owners := make([]string, len(f.Owners))
+		for i, owner := range f.Owners {
+			owners[i] = wordOf(owner)
+		}
+		lists = append(lists, owners)
+	}
+	parts := make([]string, len(lists))
+	for i, list := range lists {
+		parts[i] = "(" + strings.Join(list, " OR ") + ")"
+	}
+	return strings.Join(parts, " AND ")
+}
+
+// FindTexts implements [store.Texts].
 func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Document, err error) {
 	if err := f.Check(); err != nil {
 		return nil, err
@@ -156,15 +177,6 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 	if err != nil {
 		return nil, err
 	}
-	var match strings.Builder
-	for _, list := range f.Words {
-		match.WriteString("(" + strings.Join(list, " OR ") + ") AND ")
-	}
-	owners := make([]string, len(f.Owners))
-	for i, owner := range f.Owners {
-		owners[i] = wordOf(owner)
-	}
-	match.WriteString("(" + strings.Join(owners, " OR ") + ")")
 	last := int64(math.MaxInt64)
 	if !f.Before.IsZero() {
 		last = noOf(f.Before.At()) + perMicro - 1
@@ -179,7 +191,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 			}
 			key := gotong.Key{Collection: f.Collection, Owner: row.ColumnText(1), Name: row.ColumnText(2)}
 			return found.Add(store.Document{Key: key, Body: blob(row, 3)})
-		}, match.String(), int(noOf(f.Since)), int(last))
+		}, matching(&f), int(noOf(f.Since)), int(last))
 		docs = found.Documents()
 		return err
 	})

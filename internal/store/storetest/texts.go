@@ -107,19 +107,19 @@ func owners(n int) (list []string) {
 // textChanges: a text is found by its present words alone, and one that was not
 // written is not found.
 func textChanges(e *env) {
-	kopi, teh := store.Finding{Owners: []string{"a"}, Words: [][]string{{"kopi"}}}, store.Finding{Owners: []string{"a"}, Words: [][]string{{"teh"}}}
+	kopi, jahe := store.Finding{Owners: []string{"a"}, Words: [][]string{{"kopi"}}}, store.Finding{Owners: []string{"a"}, Words: [][]string{{"jahe"}}}
 	e.texts(text("a", "1", textAt(1, 0), "kopi"), text("a", "2", textAt(2, 0), "kopi"))
-	err := e.s.Advance(e.ctx, store.Step{Reader: "texts", From: 9, To: 10, Changes: []store.Change{text("a", "1", textAt(1, 0), "teh"), gone("a", "2")}})
+	err := e.s.Advance(e.ctx, store.Step{Reader: "texts", From: 9, To: 10, Changes: []store.Change{text("a", "1", textAt(1, 0), "jahe"), gone("a", "2")}})
 	if !errors.Is(err, store.ErrConflict) {
 		e.Errorf("from another position: %v", err)
 	}
-	equal(e, "before", e.find(kopi)+", "+e.find(teh), "a/2 a/1, ")
-	e.texts(text("a", "1", textAt(1, 0), "teh"), gone("a", "9"))
-	equal(e, "replaced", e.find(kopi)+", "+e.find(teh), "a/2, a/1")
-	e.texts(gone("a", "2"), text("a", "1", textAt(3, 0), "teh kopi"), text("a", "3", textAt(2, 0), "kopi"))
-	equal(e, "removed and moved", e.find(kopi)+", "+e.find(teh), "a/1 a/3, a/1")
+	equal(e, "before", e.find(kopi)+", "+e.find(jahe), "a/2 a/1, ")
+	e.texts(text("a", "1", textAt(1, 0), "jahe"), gone("a", "9"))
+	equal(e, "replaced", e.find(kopi)+", "+e.find(jahe), "a/2, a/1")
+	e.texts(gone("a", "2"), text("a", "1", textAt(3, 0), "jahe kopi"), text("a", "3", textAt(2, 0), "kopi"))
+	equal(e, "removed and moved", e.find(kopi)+", "+e.find(jahe), "a/1 a/3, a/1")
 	e.texts(gone("a", "1"), text("a", "1", textAt(1, 0), "kopi"), text("a", "4", textAt(4, 0), "kopi"), gone("a", "4"))
-	equal(e, "twice in a step", e.find(kopi)+", "+e.find(teh), "a/3 a/1, ")
+	equal(e, "twice in a step", e.find(kopi)+", "+e.find(jahe), "a/3 a/1, ")
 	equal(e, "as a document", len(e.documents(store.KeyRange{Collection: notes, Owner: "a", To: "~"})), 2)
 }
 

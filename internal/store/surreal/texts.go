@@ -45,9 +45,9 @@ func matching(v surreal.Version, words [][]string) string {
 	case v.Major == 2 || len(words) == 0:
 		return ""
 	case len(alone) > 0:
-		return "words @0@ '" + strings.Join(alone, " ") + "' AND "
+		return "words @0@ '" + strings.Join(alone, " ") + "'"
 	default:
-		return "words @0,OR@ '" + strings.Join(words[0], " ") + "' AND "
+		return "words @0,OR@ '" + strings.Join(words[0], " ") + "'"
 	}
 }
 
@@ -76,19 +76,22 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 	}
 	for {
 		var r reading
-		where := matching(s.db.Version(), f.Words)
+		where := []string{"owner IN " + r.param(f.Owners)}
+		if m := matching(s.db.Version(), f.Words); m != "" {
+			where = append(where, m)
+		}
 		for _, list := range f.Words {
-			where += "words CONTAINSANY " + r.param(list) + " AND "
+			where = append(where, "words CONTAINSANY "+r.param(list))
 		}
 		if f.Since > 0 {
-			where += "event >= " + r.param(gotong.NewEventID(f.Since, 0).String()) + " AND "
+			where = append(where, "event >= "+r.param(gotong.NewEventID(f.Since, 0).String()))
 		}
 		if before != "" {
-			where += "event < " + r.param(before) + " AND "
+			where = append(where, "event < "+r.param(before))
 		}
 		var page []row
-		part(&r, "SELECT VALUE [record::id(id), body] FROM (SELECT id, body, event FROM doc_"+f.Collection+" WHERE "+where+"owner IN "+
-			r.param(f.Owners)+fmt.Sprintf(" ORDER BY event DESC LIMIT %d)", store.MaxRead),
+		part(&r, "SELECT VALUE [record::id(id), body] FROM (SELECT id, body, event FROM doc_"+f.Collection+
+			" WHERE "+strings.Join(where, " AND ")+fmt.Sprintf(" ORDER BY event DESC LIMIT %d)", store.MaxRead),
 			func(rows []row) error { page = rows; return nil })
 		if err := s.read(ctx, &r); err != nil {
 			return nil, err
