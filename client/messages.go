@@ -242,7 +242,7 @@ func (c *Client) Unread(ctx context.Context, page Page) (List[Unread], error) {
 // Found is a page of what a search found.
 type Found struct {
 	Items      []FoundMessage `json:"items"` // newest first
-	Names      []FoundName    `json:"names"` // of threads; on the first page alone
+	Names      []FoundName    `json:"names"` // on the first page alone
 	NextCursor string         `json:"next_cursor"`
 	AsOf       []IndexAsOf    `json:"as_of"`
 }
@@ -261,7 +261,7 @@ type FoundMessage struct {
 	Snippet   Snippet        `json:"snippet"`
 }
 
-// FoundName is the name of a thread that fits a search.
+// FoundName is the name of a group or a thread that fits a search.
 type FoundName struct {
 	Kind    string  `json:"kind"`
 	ID      string  `json:"id"`

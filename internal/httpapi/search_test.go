@@ -24,6 +24,9 @@ func TestSearch(t *testing.T) {
 		want(http.StatusCreated).header.Get("Location")
 	shared := ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "public", "name": "Arisan kenari"}).
 		want(http.StatusCreated).header.Get("Location")
+	for p, name := range map[*person]string{ani: "RT kenari tertutup", budi: "RT kenari terbuka"} {
+		p.post("/v1/groups", map[string]any{"name": name, "entity_type": "kelompok", "join_policy": "undangan"}).want(http.StatusCreated)
+	}
 	for i := range 5 {
 		ani.say(secret, fmt.Sprint("burung kenari nomor ", i))
 	}
@@ -43,7 +46,7 @@ func TestSearch(t *testing.T) {
 		return p.get("/v1/search?query=" + url.QueryEscape(query) + more)
 	}
 	for _, tt := range []struct{ query, more, items, names string }{
-		{"kenari", "", "[Kenari! Dia]", "[Arisan kenari]"},
+		{"kenari", "", "[Kenari! Dia]", "[RT kenari terbuka Arisan kenari]"},
 		{"burung", "", "[besok menem]", "[]"},
 		{"temu", "", "[besok menem Kenari! Dia]", "[]"},
 		{"temu", "&limit=1", "[besok menem]", "[]"},
@@ -76,7 +79,7 @@ func TestSearch(t *testing.T) {
 		for _, name := range listOf(a, "names") {
 			names = append(names, name["snippet"].(map[string]any)["text"].(string))
 		}
-		if fmt.Sprint(items) != tt.items || fmt.Sprint(names) != tt.names || strings.Contains(string(a.body), "rahasia") {
+		if fmt.Sprint(items) != tt.items || fmt.Sprint(names) != tt.names || strings.Contains(string(a.body), "rahasia") || strings.Contains(string(a.body), "tertutup") {
 			t.Errorf("%s: %v %v, want %s %s", tt.query, items, names, tt.items, tt.names)
 		}
 		if next, more := a.object()["next_cursor"]; more != (tt.more != "") {
@@ -88,7 +91,7 @@ func TestSearch(t *testing.T) {
 	if got := listOf(second, "items"); len(got) != 1 || len(listOf(second, "names")) != 0 || second.object()["next_cursor"] != nil {
 		t.Errorf("the second page: %s", second.body)
 	}
-	if all := find(ani, "kenari", "").want(http.StatusOK); len(listOf(all, "items")) != 6 || len(listOf(all, "names")) != 2 {
+	if all := find(ani, "kenari", "").want(http.StatusOK); len(listOf(all, "items")) != 6 || len(listOf(all, "names")) != 3 {
 		t.Errorf("its owner: %s", all.body)
 	}
 	for _, query := range []string{"", " ", `""`, "in:x", strings.Repeat("x", 10_000), "has:gold", "\x00"} {

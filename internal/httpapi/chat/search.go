@@ -19,7 +19,7 @@ import (
 func (c *chat) searchRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "search", Method: http.MethodGet, Path: "/v1/search", Tag: tagReading, Summary: "Search",
-		Description: "Messages that you may read, newest first, and on the first page the names of your threads that fit. " +
+		Description: "Messages that you may read, newest first, and on the first page the names of your groups and threads that fit. " +
 			"The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE and has:link; each part must fit. " +
 			"Words are found in other forms too (menemukan finds temu), those in quotes only as they are. A message that was " +
 			"changed since the index last followed the log is left out; as_of says how far that was.",
@@ -35,7 +35,7 @@ type searchIn struct {
 // Found is a page of what a search found.
 type Found struct {
 	Items      []FoundMessage    `json:"items"`
-	Names      []FoundName       `json:"names" doc:"Your threads whose name or topic fits, newest first, at most 20; on the first page alone."`
+	Names      []FoundName       `json:"names" doc:"Those of your groups and threads whose name fits, at most 20; on the first page alone."`
 	NextCursor string            `json:"next_cursor,omitempty" doc:"Absent on the last page. A page may have fewer messages than its limit."`
 	AsOf       []search.Position `json:"as_of" doc:"How far the index had read each partition of the log."`
 }
@@ -56,7 +56,7 @@ type FoundMessage struct {
 
 // FoundName is a name that fits.
 type FoundName struct {
-	Kind    string         `json:"kind" enum:"thread"`
+	Kind    string         `json:"kind" doc:"The kind of the stream: group or thread."`
 	ID      string         `json:"id"`
 	Snippet search.Snippet `json:"snippet"`
 }
@@ -91,9 +91,14 @@ func (c *chat) search(ctx context.Context, in *searchIn) (*httpapi.Out[Found], e
 	if err != nil {
 		return nil, err
 	}
-	out := Found{Items: c.found(ctx, page.Hits), Names: names, AsOf: page.AsOf}
-	if in.Cursor != "" {
-		out.Names = []FoundName{}
+	out := Found{Items: c.found(ctx, page.Hits), Names: []FoundName{}, AsOf: page.AsOf}
+	if in.Cursor == "" {
+		lenders, err := c.lenderNames(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		names = append(lenders, names...)
+		out.Names = names[:min(len(names), maxFoundNames)]
 	}
 	if !page.Next.IsZero() {
 		out.NextCursor = httpapi.ByID.Cursor(ctx, page.Next.String())
@@ -163,6 +168,40 @@ func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Exten
 		}
 	}
 	return list, names, nil
+}
+
+// lenderNames returns the names that fit of the streams whose members threads borrow,
+// such as groups, of which the caller is a member: the newest of each kind.
+func (c *chat) lenderNames(ctx context.Context, q search.Query) (names []FoundName, err error) {
+	names = []FoundName{}
+	for i := range c.Rules.Lenders {
+		kind := &c.Rules.Lenders[i]
+		of := httpapi.Newest(kind.Lends.OfUser, viewer(ctx).UserID, "", store.MaxOwners)
+		snap, err := c.Store.Load(ctx, store.Need{Ranges: []store.KeyRange{of}})
+		if err != nil {
+			return nil, err
+		}
+		var streams []gotong.Stream
+		for _, line := range httpapi.Lines(snap.Ranges[0], "") {
+			streams = append(streams, gotong.NewStream(kind.Name, line.ID))
+		}
+		looks, _, err := c.Views.Look(ctx, viewer(ctx), streams, func(s gotong.State, _ gotong.Viewer) []gotong.Ref {
+			return []gotong.Ref{{Stream: s.Stream, Key: gotong.StreamKey(s.Stream)}}
+		}, nil)
+		if err != nil {
+			return nil, err
+		}
+		for i := range looks {
+			named, ok := gotong.Doc[interface{ Title() string }](looks[i].State, gotong.StreamKey(looks[i].Stream))
+			if !ok || !looks[i].Grant.Readable || q.In != "" {
+				continue
+			}
+			if marks, ok := q.MatchName(named.Title()); ok {
+				names = append(names, FoundName{kind.Name, looks[i].Stream.ID(), search.SnippetOf(named.Title(), marks)})
+			}
+		}
+	}
+	return names, nil
 }
 
 // ownThreads returns the ids of the threads of which the caller may be a member, newest
