@@ -389,6 +389,15 @@ func TestFindsWhatAPlainScanFinds(t *testing.T) {
 		m.follow()
 		m.look()
 		m.check(reader.Compare(t.Context(), s, &m.reader, 0, func(d reader.Difference) { t.Errorf("a rebuild differs: %+v", d) }))
+		m.check(reader.Rebuild(t.Context(), s, []reader.Reader{m.reader}, search.Name))
+		if got := m.find(users[0], "kopi", 9); len(got) > 0 {
+			t.Errorf("while it is being rebuilt, the index proposes %q", got)
+		}
+		var err error
+		m.run, err = reader.New(reader.Options{Store: s, Clock: clock, Log: slog.New(slog.DiscardHandler)}, []reader.Reader{m.reader}, nil)
+		m.check(err)
+		m.follow()
+		m.look()
 	}
 	begin := gotong.Instant(1_795_968_000_000_000)
 	for seed := range uint64(3) {
