@@ -149,7 +149,7 @@ func (w *writer) unindex(t *texts, no int64, body []byte, owner string) error {
 
 // fewOwners is how many owners a query names: beyond it, to merge their texts costs
 // more than to pass over the texts of others.
-const fewOwners = 50
+const fewOwners = 8
 
 // matching returns the FTS5 query of a finding. All its words were checked.
 func matching(f *store.Finding) string {
