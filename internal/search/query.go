@@ -34,7 +34,7 @@ type term struct {
 }
 
 // Has are the values of has: that a query can have.
-var Has = []string{hasLink, hasFile}
+var Has = []string{hasLink}
 
 // Parse reads a query as users write it: words and "phrases", from:NAME, in:THREAD,
 // before:DATE, after:DATE and has:link. A value with spaces stands in quotes. Any

@@ -1892,7 +1892,7 @@ export type ChatFound = {
   /** How far the index had read each partition of the log. */
   as_of: SearchPosition[]
   items: ChatFoundMessage[]
-  /** Your threads whose name or topic fits, newest first, at most 20; on the first page alone. */
+  /** Those of your groups and threads whose name fits, at most 20; on the first page alone. */
   names: ChatFoundName[]
   /** Absent on the last page. A page may have fewer messages than its limit. */
   next_cursor?: string
@@ -1916,7 +1916,8 @@ export type ChatFoundMessage = {
 
 export type ChatFoundName = {
   id: string
-  kind: "thread"
+  /** The kind of the stream: group or thread. */
+  kind: string
   snippet: SearchSnippet
 }
 
