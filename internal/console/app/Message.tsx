@@ -8,7 +8,7 @@ import type { Room, Row } from './room.ts'
 import { Grounds } from './Review.tsx'
 import { summary } from './Sidebar.tsx'
 import type { Aim } from './ThreadScreen.tsx'
-import { Avatar, clean, Dialog, Form, hueOf, Icon, Name, Named, spoken, Text } from './ui.tsx'
+import { Avatar, clean, Dialog, explain, Form, hueOf, Icon, Name, Named, spoken, Text } from './ui.tsx'
 
 const together = 5 * 60_000 // ms between messages of one group
 
@@ -152,6 +152,7 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     {!closed && <button type="button" class="menu-item" onClick={act(() => onAim({ reply: row }))}><Icon name="reply" />{t('act.reply')}</button>}
     {!hidden && navigator.clipboard && <button type="button" class="menu-item" onClick={act(() => void navigator.clipboard.writeText(row.body))}><Icon name="copy" />{t('act.copy')}</button>}
     {mine && !hidden && !closed && Date.now() - row.at < editable && <button type="button" class="menu-item" onClick={act(() => onAim({ edit: row }))}><Icon name="edit" />{t('act.edit')}</button>}
+    <button type="button" class="menu-item" onClick={act(() => void room.markUnread(row).then(() => { location.hash = '#/' }, (e) => spoken.say(explain(e))))}><Icon name="check" />{t('act.unread')}</button>
     {moderates && !row.erased ? <a class="menu-item" href={'#/review/' + encodeURIComponent(content_id)}><Icon name="flag" />{t('act.review')}</a>
       : !mine && !hidden && <button type="button" class="menu-item" onClick={() => ask('report')}><Icon name="flag" />{t('act.report')}</button>}
     {mine && row.held && <button type="button" class="menu-item" onClick={() => ask('appeal')}><Icon name="hand" />{t('act.appeal')}</button>}

@@ -27,7 +27,8 @@ export function Sidebar({ home, view, id }: { home: Home; view: string; id: stri
     </header>
     <Connection home={home} />
     <Lists class="scroll" aria-label={t('nav')}>
-      <h2 id="threads">{t('threads')}</h2>
+      <div class="heading"><h2 id="threads">{t('threads')}</h2>
+        {home.unread > 0 && <button type="button" class="link" onClick={() => void home.readAll().catch((e) => spoken.say(explain(e)))}>{t('inbox.readAll')}</button>}</div>
       <ul aria-labelledby="threads" class="list">
         {threads.map((r) => <ThreadItem key={r.id} room={r} here={view === 't' && id === r.id} />)}
       </ul>
@@ -58,6 +59,7 @@ function ThreadItem({ room, here }: { room: Room; here: boolean }) {
         <span class="clip">{typists.length > 0 ? <em>{t('typing.one', { name: clean(typists[0]!) })}</em>
           : last ? <>{last.userId === room.home.me.userId ? `${t('you')}: ` : !view.with && <><Name>{last.name}</Name>: </>}{summary(last)}</> : view.topic ?? ''}</span>
         {view.muted && <><Icon name="mute" /><span class="unseen">{t('thread.muted')}</span></>}
+        {room.mentions > 0 && room.unread > 0 && <b class="count"><span aria-hidden="true">@</span><span class="unseen">{t('unread.mentions', { n: room.mentions })}</span></b>}
         {room.unread > 0 && <b class={view.muted ? 'count quiet' : 'count'}><span aria-hidden="true">{room.unread > 99 ? '99+' : room.unread}</span>
           <span class="unseen">{t('unread', { n: room.unread })}</span></b>}
       </span>

@@ -22,6 +22,7 @@ export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: str
   const [details, setDetails] = useState(false)
   useEffect(() => {
     room.open = true
+    room.kept = false
     void room.load()
     room.onNews = (rows) => {
       if (document.visibilityState === 'visible') spoken.say(...rows.map((r) => `${clean(r.name)}: ${summary(r)}`))

@@ -148,9 +148,16 @@ export class Home extends Model {
   /** Asks the server how much is unread: it alone knows what other devices have read. */
   countSoon = soon(400, async () => {
     const { body } = await this.client.request('GET', '/v1/chat/unread').catch(() => ({ body: [] as rest.ChatUnread[] }))
-    for (const u of body) this.rooms.get(u.thread_id)?.counted(u.unread, u.n)
+    for (const u of body) this.rooms.get(u.thread_id)?.counted(u.unread, u.n, u.mentions)
     this.changed()
   })
+
+  async readAll(): Promise<void> {
+    await this.client.request<unknown>('POST', '/v1/chat/unread/read', { body: {} })
+    for (const room of this.threads) room.unread = room.mentions = 0
+    this.countSoon()
+    this.changed()
+  }
 
   countInbox = soon(300, async () => {
     const { body } = await this.client.request('GET', '/v1/notifications/unread-count').catch(() => ({ body: undefined }))

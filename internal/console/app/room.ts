@@ -55,6 +55,7 @@ export class Room extends Model {
   failed = false
   last: Row | undefined
   unread = 0
+  mentions = 0 // of the user, among the unread messages
   n = 0
   /** The user had read up to this n when the thread was opened. */
   divider: number | undefined
@@ -74,7 +75,10 @@ export class Room extends Model {
   #follow: Follow | undefined
   #late: StreamEvent[] | undefined // what came while a page was on its way
   #marked = 0
+  #generation = 0 // of the read mark
   #want: Row | undefined
+  /** The user marked messages here as unread: seeing them reads them only when the thread is opened again. */
+  kept = false
 
   constructor(readonly home: Home, readonly id: string) {
     super()
@@ -86,6 +90,7 @@ export class Room extends Model {
     this.view = view
     this.n = Math.max(this.n, view.n ?? 0)
     if (view.unread !== undefined) this.unread = view.unread
+    if (view.mentions !== undefined) this.mentions = view.mentions
     this.changed()
   }
 
@@ -130,7 +135,7 @@ export class Room extends Model {
     this.rows = []
     this.loaded = false
     this.last = undefined
-    this.n = this.#marked = 0 // of another history, which may have been longer
+    this.n = this.#marked = this.#generation = 0 // of another history, which may have been longer
     this.#want = undefined
     void copies.delete(this.home.copyKey(this))
     const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}', { params: { id: this.id } })
@@ -156,7 +161,7 @@ export class Room extends Model {
   }
 
   /** Opens the window: where the user stopped reading, or at the end. */
-  async load(): Promise<void> {
+  async load(end = false): Promise<void> {
     if (this.loading || this.loaded) return
     this.loading = 'first'
     this.failed = false
@@ -176,8 +181,8 @@ export class Room extends Model {
       this.follow()
       const mark = await this.home.client.request('GET', '/v1/chat/threads/{id}/read-cursor', { params }).then((a) => a.body, () => undefined)
       this.divider = this.unread > 0 ? mark?.n ?? this.n - this.unread : undefined
-      this.#marked = Math.max(this.#marked, mark?.n ?? 0)
-      const far = mark && this.unread > page - 10
+      if (mark) this.#mark(mark.generation, mark.n)
+      const far = !end && mark && this.unread > page - 10
       if (far) {
         await this.#around(mark.seq)
       } else {
@@ -263,11 +268,12 @@ export class Room extends Model {
   /** Leaves the history for the newest messages. */
   async toEnd(): Promise<void> {
     this.fresh = 0
+    while (this.loading) await new Promise((done) => setTimeout(done, 50)) // what comes then would be of another place
     if (this.atEnd) return
     this.loaded = false
     this.rows = []
     this.unread = 0
-    await this.load()
+    await this.load(true)
   }
 
   #append(rows: Row[]): void {
@@ -307,7 +313,10 @@ export class Room extends Model {
       case 'message.posted': {
         const row = rowOfEvent(e)
         this.typing.delete(row.userId)
-        if (row.n > this.n && row.userId !== me && !row.deleted) this.unread = Math.min(999, this.unread + 1)
+        if (row.n > this.n && row.userId !== me && !row.deleted) {
+          this.unread = Math.min(999, this.unread + 1)
+          if (row.mentions?.some(this.names)) this.mentions++
+        }
         this.n = Math.max(this.n, row.n)
         if (!this.last || row.seq > this.last.seq) this.last = row
         news.push(row)
@@ -380,7 +389,8 @@ export class Room extends Model {
     } else if (s.type === 'presence' && s.data) {
       this.present = { count: s.data.present ?? 0, users: s.data.users && new Set(s.data.users) }
     } else if (s.type === 'read') {
-      this.#marked = Math.max(this.#marked, s.data?.n ?? 0)
+      if ((s.data?.generation ?? 0) > this.#generation) this.kept = true // on another device
+      this.#mark(s.data?.generation ?? 0, s.data?.n ?? 0)
       this.home.countSoon()
     }
     this.changed()
@@ -402,16 +412,33 @@ export class Room extends Model {
   // Reading.
 
   /** The server has counted; n is the newest message that it counted. */
-  counted(unread: number, n: number): void {
+  counted(unread: number, n: number, mentions = 0): void {
     if (n < this.n) return this.home.countSoon() // something has come since
     this.n = n
     this.unread = unread
+    this.mentions = mentions
     this.changed()
+  }
+
+  /** Of two marks, that of the higher generation counts, and in one generation the higher one. */
+  #mark(generation: number, n: number): void {
+    if (generation < this.#generation || (generation === this.#generation && n <= this.#marked)) return
+    this.#generation = generation
+    this.#marked = n
+    this.#want = undefined
+  }
+
+  /** Marks a message and all after it as unread. */
+  async markUnread(row: Row): Promise<void> {
+    this.kept = true
+    const { body } = await this.home.client.request<rest.ChatReadCursor>('POST', '/v1/chat/threads/{id}/read-cursor', { params: { id: this.id }, body: { message_id: row.id, unread: true } })
+    this.#mark(body.generation, body.n)
+    this.home.countSoon()
   }
 
   /** The user has seen this message. */
   saw(row: Row): void {
-    if (row.n <= this.#marked || row.n <= (this.#want?.n ?? 0) || this.stale) return
+    if (this.kept || row.n <= this.#marked || row.n <= (this.#want?.n ?? 0) || this.stale) return
     this.#want = row
     this.#markSoon()
   }
@@ -421,9 +448,9 @@ export class Room extends Model {
     if (!row || row.n <= this.#marked) return
     const params = { id: this.id }
     try {
-      await this.home.client.request('POST', '/v1/chat/threads/{id}/read-cursor', { params, body: { message_id: row.id } })
-      this.#marked = Math.max(this.#marked, row.n)
-      if (row.n >= this.n) this.unread = 0
+      await this.home.client.request('POST', '/v1/chat/threads/{id}/read-cursor', { params, body: { message_id: row.id, generation: this.#generation } })
+      this.#mark(this.#generation, row.n)
+      if (row.n >= this.n) this.unread = this.mentions = 0
       this.home.countSoon()
     } catch {
       this.#want = undefined

@@ -192,7 +192,9 @@ func concerns(t *testing.T, in context.Context, v village) {
 	}
 	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	p.signIn(v.address, eko)
-	p.await("that it is counted", `document.querySelector('.bell .count span')?.innerText === '1'`)
+	p.await("that it is counted", `document.querySelector('.bell .count span')?.innerText === '1' && document.querySelector('.sidebar .item .count span')?.innerText === '@'`)
+	p.click(".heading .link")
+	p.await("that all is read", `!document.querySelector('.sidebar .item .count')`)
 	p.click(".bell")
 	p.await("the inbox", `document.querySelector('.inbox .item')?.innerText.includes('mentioned you')`)
 	p.click("details summary")
@@ -213,7 +215,10 @@ func concerns(t *testing.T, in context.Context, v village) {
 	p.click(".send")
 	p.await("the mention", `[...document.querySelectorAll('.mine .mention')].some(e => e.innerText === '@Fitri' && !e.classList.contains('me'))`)
 
-	p.eval(`location.hash = '#/'`, nil)
+	p.eval(`[...document.querySelectorAll('.row:not(.mine) .row-menu')].at(-1).click()`, nil)
+	p.await("the menu", `(() => { const b = [...document.querySelectorAll('dialog .menu-item')].find(b => b.innerText.includes('unread from here')); b?.click(); return !!b })()`)
+	p.await("that it is unread again", `document.querySelector('.sidebar .item .count span')?.innerText === '1' && location.hash === '#/'`)
+	p.clean("counts")
 	p.click(`.sidebar a[href="#/search"]`)
 	p.await("the form", `!!document.querySelector('input[type=search]')`)
 	p.do(chromedp.SendKeys("input[type=search]", "pompa\r", chromedp.ByQuery))
