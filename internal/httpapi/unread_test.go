@@ -72,18 +72,22 @@ func (p *person) many(th string, n int) []gotong.EventID {
 	p.w.t.Helper()
 	var ids []gotong.EventID
 	for range n {
-		p.w.marks.posts++
-		r, err := p.w.engine.Execute(context.Background(), gotong.Command{
-			Stream: gotong.NewStream(thread.Name, strings.TrimPrefix(th, "/v1/chat/threads/")), Type: thread.CmdPost,
-			Data: thread.Post{Body: "x"}, Actor: gotong.Actor{UserID: p.id, Role: gotong.RoleUser},
-			RequestID: fmt.Sprint("many-", p.w.marks.posts),
-		})
+		r, err := p.execute(th, thread.CmdPost, thread.Post{Body: "x"})
 		if err != nil {
 			p.w.t.Fatal(err)
 		}
 		ids = append(ids, r.EventIDs...)
 	}
 	return ids
+}
+
+// execute runs a command on a thread, without the edge.
+func (p *person) execute(th, name string, data any) (gotong.Receipt, error) {
+	p.w.marks.posts++
+	return p.w.engine.Execute(context.Background(), gotong.Command{
+		Stream: gotong.NewStream(thread.Name, strings.TrimPrefix(th, "/v1/chat/threads/")), Type: name,
+		Data: data, Actor: gotong.Actor{UserID: p.id, Role: gotong.RoleUser}, RequestID: fmt.Sprint("many-", p.w.marks.posts),
+	})
 }
 
 // A user's own messages are not unread to them, however many, and posting marks

@@ -11,6 +11,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/httpapi"
 )
 
@@ -72,7 +73,7 @@ func TestUnreadAgreesWithAModel(t *testing.T) {
 			c.users[i] = w.signUp(fmt.Sprintf("%s.%d", name, trial))
 		}
 		c.found()
-		for range rapid.IntRange(10, 30).Draw(rt, "steps") {
+		for range rapid.IntRange(8, 20).Draw(rt, "steps") {
 			c.step()
 			c.agree()
 		}
@@ -182,9 +183,12 @@ func (c *community) about(r *room, m *said, n, who, device, what int) {
 			m.deleted = true
 		}
 	case what == 9 && r.only == nil && !m.deleted:
-		decision := map[bool]string{false: "hold", true: "release"}[m.held]
-		c.w.server = c.first
-		if a := c.users[0].post(at+"/review", map[string]any{"decision": decision}); a.code == 200 { // 403 of their own
+		decision := thread.Review{Decision: map[bool]thread.Action{false: thread.Hold, true: thread.Release}[m.held]}
+		_ = decision.MessageID.UnmarshalText([]byte(m.id)) // the server wrote it
+		_, err := c.users[0].execute(r.path, thread.CmdReview, decision)
+		if own := m.held && m.by == 0; own != (err != nil) { // somebody else must release it
+			c.Fatalf("the decision about a message of %d: %v", m.by, err)
+		} else if !own {
 			m.held = !m.held
 		}
 	case what >= 10:
