@@ -90,7 +90,8 @@ func Reports(
 	ctx context.Context, from store.Loader, codec *store.Codec, of gotong.Stream, message gotong.EventID,
 ) ([]Filed, error) {
 	snap, err := from.Load(ctx, store.Need{Ranges: []store.KeyRange{{
-		Collection: report.OfMessage, Owner: report.MessageKey(of, message), From: "0", To: "~", Descending: true, Limit: thread.MaxReporters,
+		Collection: report.OfMessage, Owner: report.MessageKey(of, message),
+		From: "0", To: "~", Descending: true, Limit: thread.MaxReporters,
 	}}})
 	if err != nil || len(snap.Ranges[0]) == 0 {
 		return nil, err

@@ -174,7 +174,8 @@ func (r ruling) appeal(c Appeal) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeForbidden, "The time to appeal is over.")
 	}
 	held := Held{ // an appeal does not lengthen a hold; a rejection has no end
-		TargetSeq: e.Seq, N: e.Count, AuthorID: e.Actor.UserID, By: ByAppeal, UntilMS: m.UntilMS, Auto: m.Auto, AppealMS: m.AppealMS, Now: r.cmd.Now,
+		TargetSeq: e.Seq, N: e.Count, AuthorID: e.Actor.UserID, By: ByAppeal,
+		UntilMS: m.UntilMS, Auto: m.Auto, AppealMS: m.AppealMS, Now: r.cmd.Now,
 	}
 	return gotong.Accept(gotong.Fact{
 		Type: EvAppealed, Audience: confidential, Content: c.Plea,

@@ -167,6 +167,7 @@ func TestNobodyLearnsWhoDecided(t *testing.T) {
 // was removed, or wrote the message, does not count.
 func TestReportsHideOnce(t *testing.T) {
 	begin := func(t *testing.T, auto bool) (*world, gotong.Event) {
+		t.Helper()
 		w := lent(t, thread.Public, "")
 		for _, id := range []string{"dewi", "emi", "fajar", "gita", "hadi"} {
 			w.Do(ani, g, group.Add{UserID: id})

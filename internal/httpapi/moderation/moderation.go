@@ -42,35 +42,42 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "decide-content", Method: http.MethodPost, Path: "/v1/moderations", Tag: tag, Write: true, Status: http.StatusCreated,
 			Summary: "Decide about a message",
-			Description: "For owners and admins of the thread, and for platform moderators if a report or a hold opened the message to them. " +
-				"Nobody decides about their own message, unless advice holds it or proposes to. While a message is held or rejected, only its author gets its text.",
+			Description: "For owners and admins of the thread, and for platform moderators " +
+				"if a report or a hold opened the message to them. " +
+				"Nobody decides about their own message, unless advice holds it or proposes to. " +
+				"While a message is held or rejected, only its author gets its text.",
 		}, d.decide)
 		httpapi.Register(api, httpapi.Route{
 			ID: "review-queue", Method: http.MethodGet, Path: "/v1/moderations/review-queue", Tag: tag,
-			Summary:     "List what waits for you as a reviewer",
-			Description: "The messages that are held, reported or proposed for a hold and about which you may decide, oldest first. A page may be empty although there are more.",
+			Summary: "List what waits for you as a reviewer",
+			Description: "The messages that are held, reported or proposed for a hold and about which you may " +
+				"decide, oldest first. A page may be empty although there are more.",
 		}, d.queue)
 		httpapi.Register(api, httpapi.Route{
 			ID: "get-moderation", Method: http.MethodGet, Path: "/v1/moderations/{content_id}", Tag: tag,
 			Summary: "Get the moderation of a message",
-			Description: "The variant says what you get: Public for those who see the message, Author for its author, Moderator for those who may decide about it. " +
+			Description: "The variant says what you get: Public for those who see the message, Author " +
+				"for its author, Moderator for those who may decide about it. " +
 				"Only Moderator says who decided and why.",
 		}, d.get)
 		httpapi.Register(api, httpapi.Route{
 			ID: "open-content", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/open", Tag: tag, Write: true,
 			Summary: "Read what a report or a hold opens",
-			Description: "For those who may decide about the message: the message with all its revisions, the messages that the reporters opened with it, and the reports " +
+			Description: "For those who may decide about the message: the message with all its revisions, " +
+				"the messages that the reporters opened with it, and the reports " +
 				"without their authors. Each look is an event, and other reviewers see who looked.",
 		}, d.open)
 		httpapi.Register(api, httpapi.Route{
 			ID: "appeal-decision", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/appeal", Tag: tag, Write: true,
-			Summary:     "Appeal against a decision",
-			Description: "For the author of a message that is held or rejected, once, within the window. The message is under review then.",
+			Summary: "Appeal against a decision",
+			Description: "For the author of a message that is held or rejected, once, " +
+				"within the window. The message is under review then.",
 		}, d.appeal)
 		httpapi.Register(api, httpapi.Route{
 			ID: "report-content", Method: http.MethodPost, Path: "/v1/reports", Tag: tag, Write: true, Status: http.StatusCreated,
 			Summary: "Report a message",
-			Description: "For members who may read it, once for each message. It opens to reviewers this message, its revisions, and up to 5 other messages that you choose, " +
+			Description: "For members who may read it, once for each message. It opens to reviewers this " +
+				"message, its revisions, and up to 5 other messages that you choose, " +
 				"and nothing else. Nobody learns from it who reported.",
 		}, d.report)
 	}

@@ -133,7 +133,9 @@ func (d *desk) texts(ctx context.Context, stream gotong.Stream, seq uint64, all 
 		if from >= o.EditSeq {
 			break
 		}
-		snap, err := d.Store.Load(ctx, store.Need{Events: []store.EventRange{{Stream: stream, From: from, To: o.EditSeq, Limit: view.MaxPage}}})
+		snap, err := d.Store.Load(ctx, store.Need{Events: []store.EventRange{{
+			Stream: stream, From: from, To: o.EditSeq, Limit: view.MaxPage,
+		}}})
 		if err != nil || len(snap.Events[0]) == 0 {
 			return v, err
 		}

@@ -96,11 +96,13 @@ func (m matter) project() View {
 	if m.variant == Public {
 		return v
 	}
-	v.DecidedMS, v.Code, v.HeldBy, v.ExpiresMS, v.Auto, v.AppealMS, v.Appealed = r.At.Milli(), r.Code, r.By, r.UntilMS, r.Auto, r.AppealMS, r.Appealed
+	v.DecidedMS, v.Code, v.HeldBy, v.ExpiresMS, v.Auto = r.At.Milli(), r.Code, r.By, r.UntilMS, r.Auto
+	v.AppealMS, v.Appealed = r.AppealMS, r.Appealed
 	if m.variant == Author {
 		return v
 	}
-	v.AuthorID, v.WaitsMS, v.Reports, v.Flagged, v.Count = m.Actor.UserID, m.pending.Since.Milli(), m.pending.Reports, m.pending.Flagged, len(r.Decided)
+	v.AuthorID, v.Count = m.Actor.UserID, len(r.Decided)
+	v.WaitsMS, v.Reports, v.Flagged = m.pending.Since.Milli(), m.pending.Reports, m.pending.Flagged
 	return v
 }
 
