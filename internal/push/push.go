@@ -11,12 +11,12 @@
 // Pushes are notices, not delivery: a push service may drop them. If a node crashes
 // while it sends, a push is sent again, and replaces itself.
 //
-// After a read mark, the node that set it sends the withdrawal. If that node crashes
-// first, the next push of the thread corrects the count.
+// After a read mark, the node that set it sends the withdrawal, once. If that node
+// crashes first or the push service does not accept it, the next push of the thread
+// corrects the count.
 package push
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -61,9 +61,9 @@ func Planner(on bool, delay time.Duration) reader.Reader {
 				e := &c.Events[i]
 				due := e.At
 				switch e.Type {
-				case thread.EvPosted, thread.EvReleased:
+				case thread.EvPosted, thread.EvEdited, thread.EvReleased: // an edit may mention somebody
 					due = due.Add(delay)
-				case thread.EvDeleted, thread.EvHeld:
+				case thread.EvDeleted, thread.EvHeld, thread.EvBlocked:
 				default:
 					continue
 				}
@@ -298,7 +298,10 @@ func (t *turn) users(ctx context.Context, ids []string) error {
 	}
 	if t.stream.Kind() != thread.Name {
 		for _, u := range list {
-			return cmp.Or(u.readInbox(ctx), u.serve(ctx))
+			if err := u.readInbox(ctx); err != nil {
+				return err
+			}
+			return u.serve(ctx)
 		}
 	}
 	for part := range slices.Chunk(list, batch) {
@@ -340,7 +343,12 @@ func (t *turn) some(ctx context.Context, list []*user) error {
 	var group errgroup.Group
 	group.SetLimit(inFlight)
 	for i, u := range list {
-		group.Go(func() error { return errors.Join(u.read(snap, snap.Grants[i]), u.serve(ctx)) })
+		group.Go(func() error {
+			if err := u.read(snap, snap.Grants[i]); err != nil {
+				return err
+			}
+			return u.serve(ctx)
+		})
 	}
 	return group.Wait()
 }

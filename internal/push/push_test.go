@@ -1,6 +1,7 @@
 package push_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -11,12 +12,14 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/auth"
+	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/inbox"
 	"gotong.dev/gotong/internal/push"
 	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
 )
 
 func TestAPushAnnouncesAndWithdraws(t *testing.T) {
@@ -175,6 +178,57 @@ func TestADeletedMessageIsWithdrawn(t *testing.T) {
 	w.do(wati, talk, thread.CmdDelete, thread.Delete{MessageID: id})
 	w.pass(time.Second)
 	phone.want(1, 0)
+}
+
+// TestARejectedMessageIsWithdrawn: it does not count as unread any more.
+func TestARejectedMessageIsWithdrawn(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	id := w.say(communitytest.User("joko"), "kasar").EventIDs[0]
+	w.pass(delay)
+	w.do(wati, talk, thread.CmdReview, thread.Review{MessageID: id, Decision: thread.Block})
+	w.pass(time.Second)
+	phone.want(1, 0)
+}
+
+// TestAMentionThatAnEditAddsIsPushed to a user whom only mentions alert.
+func TestAMentionThatAnEditAddsIsPushed(t *testing.T) {
+	w := newWorld(t)
+	w.do(siti, "user/siti", user.CmdRegister, user.Register{Email: "siti@rt05.id", Username: "siti", CommunityID: "rt05"})
+	phone := w.device("siti")
+	w.prefer(user.MentionsOnly)
+	id := w.say(wati, "rapat").EventIDs[0]
+	w.pass(delay)
+	phone.want()
+	w.do(wati, talk, thread.CmdEdit, thread.Edit{MessageID: id, Body: "@here rapat"})
+	w.pass(delay)
+	phone.want(1)
+	w.pass(2 * interval)
+	phone.want(1)
+}
+
+// broken fails every read.
+type broken struct{ *memory.Store }
+
+func (broken) Load(context.Context, store.Need) (store.Snapshot, error) {
+	return store.Snapshot{}, store.ErrFault
+}
+
+// TestAnInboxThatCannotBeReadWithdrawsNothing: what is unread is then unknown.
+func TestAnInboxThatCannotBeReadWithdrawsNothing(t *testing.T) {
+	w := newWorld(t)
+	phone, rt := w.device("siti"), gotong.Stream("group/ent-rt")
+	w.do(wati, rt, group.CmdCreate, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+	w.do(wati, rt, group.CmdInvite, group.Invite{UserID: "siti"})
+	w.pass(delay)
+	n := len(phone.unread())
+	w.box.Store = broken{w.store}
+	if _, err := w.pusher.Handler().Run(t.Context(), store.Job{Queue: "push", ID: "user/siti"}); err == nil {
+		t.Error("the job has no error")
+	}
+	if got := phone.unread(); n != 1 || len(got) != n {
+		t.Errorf("pushes with the counts %v, of which %d were sent before", got, n)
+	}
 }
 
 // TestNothingOfATextLeaves: what leaves the server names nothing that is not public.
