@@ -51,7 +51,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, shown, change
       <span class={first && !mine ? 'author' : 'unseen'} style={{ '--hue': String(hueOf(row.userId)) }}><Name>{name}</Name></span>
       <div class="bubble-line">
         <div class={hidden ? 'bubble off' : 'bubble'}>
-          {answered !== undefined && <Quote row={answered} />}
+          {answered !== undefined && <button type="button" class="quoted" tabIndex={tab ? 0 : -1} onClick={() => void room.show(row.replyTo!).catch(() => spoken.say(t('message.gone')))}><Quote row={answered} /></button>}
           {hidden ? <p class="text"><em>{summary(row)}</em></p> : <p class="text" dir="auto">{body === row.body ? <Named text={body} mentions={row.mentions} me={room.names} /> : <Text>{body}</Text>}{!change && <Space beside={note + time(row.at)} text={body} />}</p>}
           {!hidden && row.files && row.files.length > 0 && <Files room={room} list={row.files} tab={tab} />}
           <span class="meta">{note}<time dateTime={new Date(row.at).toISOString()} title={dateTime(row.at)}>{time(row.at)}</time>

@@ -4,6 +4,7 @@ import { Client, Problem, type Command, type State, type rest } from '@gotong/cl
 import { t } from './i18n.ts'
 import { Matter } from './matter.ts'
 import { copies, kv, Model, soon } from './platform.ts'
+import { pushed } from './push.ts'
 import { Room, type ThreadView } from './room.ts'
 import type { Login, Session } from './session.ts'
 import { spoken } from './ui.tsx'
@@ -62,6 +63,7 @@ export class Home extends Model {
       this.#take(kept.threads, kept.cases)
     }
     this.#resend()
+    if (globalThis.Notification?.permission === 'granted') void pushed(this) // each start renews the subscription
     await this.refresh()
   }
 
