@@ -218,7 +218,8 @@ func TestALinkEndsWithWhatItRestsOn(t *testing.T) {
 		"the membership": {func(o *office, _ attached) {
 			o.call(0, o.ann.AccessToken, http.MethodDelete, o.path+"/members/"+o.bob.UserID, nil, nil)
 		}, http.StatusNotFound},
-		"a hold":            {func(o *office, _ attached) { o.hold() }, http.StatusNotFound},
+		"a hold":            {func(o *office, _ attached) { o.moderate("hold_for_review") }, http.StatusNotFound},
+		"a block":           {func(o *office, _ attached) { o.moderate("block") }, http.StatusNotFound},
 		"nothing that ends": {func(*office, attached) {}, http.StatusOK},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,14 +235,16 @@ func TestALinkEndsWithWhatItRestsOn(t *testing.T) {
 	}
 }
 
-// hold holds the newest message of the thread.
-func (o *office) hold() {
+// moderate decides about the newest message of the thread.
+func (o *office) moderate(action string) {
 	o.t.Helper()
 	var list []struct {
 		ID string `json:"message_id"`
 	}
 	o.call(0, o.ann.AccessToken, http.MethodGet, o.path+"/messages", nil, &list)
-	o.call(0, o.ann.AccessToken, http.MethodPost, o.path+"/messages/"+list[0].ID+"/review", map[string]any{"decision": "hold"}, nil)
+	o.call(0, o.ann.AccessToken, http.MethodPost, "/v1/moderations", map[string]any{
+		"content_id": o.topic.ID() + ":" + list[0].ID, "moderation_action": action, "reason_code": "spam",
+	}, nil)
 }
 
 func TestUploadsAreBounded(t *testing.T) {
