@@ -61,8 +61,9 @@ type Store struct {
 	readOnly    bool
 	lock        *os.File // nil if readOnly
 	readers     chan *conn
-	count       int          // of readers
-	size        atomic.Int64 // of the file in pages, when the writer last looked
+	searches    chan struct{} // that hold a reader: half of them, so that others can read
+	count       int           // of readers
+	size        atomic.Int64  // of the file in pages, when the writer last looked
 
 	queue   *store.Writer[op]
 	writer  *writer // of the goroutine that has the queue's turn
@@ -88,7 +89,7 @@ func Open(ctx context.Context, path string, o Options) (*Store, error) {
 	if s.count <= 0 {
 		s.count = 4
 	}
-	s.readers = make(chan *conn, s.count)
+	s.readers, s.searches = make(chan *conn, s.count), make(chan struct{}, max(s.count/2, 1))
 	if err := s.open(path, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("sqlite: open %s: %w", path, err), s.release())
 	}

@@ -181,6 +181,14 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 	if !f.Before.IsZero() {
 		last = noOf(f.Before.At()) + perMicro - 1
 	}
+	select {
+	case s.searches <- struct{}{}:
+		defer func() { <-s.searches }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-s.closed:
+		return nil, store.ErrClosed
+	}
 	err = s.read(ctx, func(r *reading) error {
 		r.db.SetInterrupt(ctx.Done())
 		defer r.db.SetInterrupt(nil)

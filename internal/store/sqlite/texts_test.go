@@ -2,12 +2,16 @@ package sqlite
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/store"
@@ -91,4 +95,44 @@ func TestRemovedTextsLeaveTheFile(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// TestSearchesLeaveReaders: searches that take long, however many, do not keep others
+// from reading.
+func TestSearchesLeaveReaders(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, err := Open(t.Context(), filepath.Join(t.TempDir(), "texts.db"), Options{Collections: []string{"text_notes"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		key := gotong.Key{Collection: "text_notes", Owner: "a", Name: "1"}
+		body := fmt.Appendf(nil, `{"id":%q,"words":"kopi"}`, gotong.NewEventID(1_764_000_000_000_000, 1))
+		if err := s.Advance(t.Context(), store.Step{Reader: "r", To: 1, Changes: []store.Change{{Key: key, Body: body}}}); err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		goOn := make(chan struct{})
+		for range 2 * s.count {
+			group.Go(func() {
+				docs, err := s.FindTexts(t.Context(), store.Finding{
+					Collection: key.Collection, Owners: []string{"a"},
+					Keep: func(store.Text, store.Document) bool { <-goOn; return true },
+				})
+				if len(docs) != 1 || err != nil {
+					t.Errorf("%d texts, %v", len(docs), err)
+				}
+			})
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if snap, err := s.Load(ctx, store.Need{Documents: []gotong.Key{key}}); len(snap.Documents) != 1 || err != nil {
+			t.Errorf("while searches run: %d documents, %v", len(snap.Documents), err)
+		}
+		close(goOn)
+		group.Wait()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
