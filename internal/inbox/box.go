@@ -191,6 +191,7 @@ func (l *look) next(ctx context.Context, q Query, size int) (items []listed, flo
 				to--
 			}
 		}
+		from, to = min(from, maxNumber), min(to, maxNumber) // beyond it, names do not sort as numbers
 		need.Ranges = append(need.Ranges, store.KeyRange{
 			Collection: lists, Owner: owner, From: prefix(p) + gotong.SeqName(from), To: prefix(p) + gotong.SeqName(to),
 			Descending: true, Limit: size,

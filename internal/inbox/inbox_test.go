@@ -352,6 +352,19 @@ func TestDecisionsOnOnesOwnMessage(t *testing.T) {
 	w.rebuilt()
 }
 
+// TestFarTimesSelectLikeNearOnes: a number of more than 16 digits is later than any item.
+func TestFarTimesSelectLikeNearOnes(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	const far = 110_000_000_000_000_000
+	for q, want := range map[inbox.Query]int{{Limit: 9, Before: inbox.ID{Number: far}}: 1, {Limit: 9, Since: far}: 0} {
+		page, err := w.boxes[0].List(t.Context(), viewer(budi), q)
+		if w.check(err); len(page.Items) != want {
+			t.Errorf("%+v: %d items, want %d", q, len(page.Items), want)
+		}
+	}
+}
+
 // TestItemsOfOneInstant: events of two streams of a partition at the same time are two
 // items, in order of their commits.
 func TestItemsOfOneInstant(t *testing.T) {

@@ -296,13 +296,11 @@ func (t *turn) users(ctx context.Context, ids []string) error {
 			list = append(list, u)
 		}
 	}
-	if t.stream.Kind() != thread.Name {
-		for _, u := range list {
-			if err := u.readInbox(ctx); err != nil {
-				return err
-			}
-			return u.serve(ctx)
+	if t.stream.Kind() != thread.Name && len(list) > 0 {
+		if err := list[0].readInbox(ctx); err != nil {
+			return err
 		}
+		return list[0].serve(ctx)
 	}
 	for part := range slices.Chunk(list, batch) {
 		if err := t.some(ctx, part); err != nil {
