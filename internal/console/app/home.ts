@@ -246,8 +246,11 @@ export class Home extends Model {
    */
   #postByRest(): void {
     if (!this.connected || this.state.transport === 'websocket') return
+    const busy = new Set<string>() // streams with an earlier message without an answer: none overtakes another
     for (const command of this.client.pending) {
-      if (command.type !== 'message.post' || command.state !== 'waiting' || this.#posting.has(command.requestId)) continue
+      if (command.type !== 'message.post' || command.state === 'failed' || command.state === 'done' || busy.has(command.stream)) continue
+      busy.add(command.stream)
+      if (command.state !== 'waiting' || this.#posting.has(command.requestId)) continue
       this.#posting.add(command.requestId)
       const id = command.stream.slice('thread/'.length)
       void this.client.request('POST', '/v1/chat/threads/{id}/messages/send', {

@@ -90,10 +90,12 @@ func (p *tab) fits(where string) {
 }
 
 // hindered: behind a proxy that lets no WebSocket through, with a storage that is
-// full, on a phone, the page works all the same. A newer page is offered, and comes
+// full, on a phone, the page works all the same, and keeps the order of messages. A newer page is offered, and comes
 // when its user wants it. The documents of the API fit on the phone.
 func hindered(t *testing.T, in context.Context, v village) {
 	var newer atomic.Bool
+	var sends atomic.Int32
+	held := make(chan struct{})
 	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: v.address})
 	proxy.FlushInterval = -1
 	proxy.ModifyResponse = func(r *http.Response) error {
@@ -109,6 +111,9 @@ func hindered(t *testing.T, in context.Context, v village) {
 		if r.Header.Get("Upgrade") != "" {
 			http.Error(w, "no upgrades here", http.StatusBadGateway)
 			return
+		}
+		if strings.HasSuffix(r.URL.Path, "/messages/send") && sends.Add(1) == 1 {
+			<-held // meanwhile, no later message overtakes it
 		}
 		if r.URL.Path == "/sw.js" {
 			r.Header.Del("If-None-Match")
@@ -131,8 +136,13 @@ func hindered(t *testing.T, in context.Context, v village) {
 	p.enterThread(thread)
 	budi.send("POST", thread+"/messages/send", map[string]string{"body": "Siapa jaga malam ini?"}, nil)
 	p.await("a message", `document.querySelector('li[data-row] .text')?.innerText.startsWith('Siapa jaga')`)
-	p.write("Saya, sampai subuh")
-	p.await("that it is sent", `document.querySelectorAll('.pending').length === 0 && document.querySelectorAll('.mine[data-row]').length === 1`)
+	p.write("Saya")
+	p.write("sampai subuh")
+	budi.send("POST", thread+"/messages/send", map[string]string{"body": "Baik"}, nil)
+	p.await("both on their way", `document.querySelectorAll('.pending').length === 2 && [...document.querySelectorAll('.text')].some(e => e.innerText.startsWith('Baik'))`)
+	close(held)
+	p.await("that both are sent", `document.querySelectorAll('.pending').length === 0 && document.querySelectorAll('.mine[data-row]').length === 2`)
+	p.inOrder([]string{"Baik", "Saya", "sampai subuh"})
 	p.await("a service worker", `!!navigator.serviceWorker.controller`)
 	var full bool
 	p.eval(`(() => { try { localStorage['one more'] = 'x'.repeat(100); return false } catch { return true } })()`, &full)
@@ -147,7 +157,7 @@ func hindered(t *testing.T, in context.Context, v village) {
 	p.clean("offer of an update")
 	p.eval(`window.old = true`, nil)
 	p.click(".toast .link")
-	p.await("the newer page", `!window.old && !document.querySelector('.toast') && document.querySelectorAll('li[data-row]').length === 2`)
+	p.await("the newer page", `!window.old && !document.querySelector('.toast') && document.querySelectorAll('li[data-row]').length === 4`)
 }
 
 // settings: a user sets their display name and mutes a thread for themselves.
