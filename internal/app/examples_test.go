@@ -483,6 +483,30 @@ func TestDocumentIsPublished(t *testing.T) {
 	if !bytes.Equal(got, api.OpenAPI) {
 		t.Error("api/openapi.json is not what the routes publish; run the test with -update and look at the difference")
 	}
+	_, page := (&story{town: w}).send("", "", http.MethodGet, "/docs", nil)
+	for _, id := range operationIDs(t) { // it leaves out an operation whose tag is in no list
+		if !bytes.Contains(page, []byte(`<section id="`+id+`">`)) {
+			t.Errorf("the page of the documentation has no %s", id)
+		}
+	}
+}
+
+func operationIDs(t *testing.T) (ids []string) {
+	t.Helper()
+	var doc struct {
+		Paths map[string]map[string]struct {
+			ID string `json:"operationId"`
+		} `json:"paths"`
+	}
+	if err := json.Unmarshal(api.OpenAPI, &doc); err != nil {
+		t.Fatal(err)
+	}
+	for _, methods := range doc.Paths {
+		for _, op := range methods {
+			ids = append(ids, op.ID)
+		}
+	}
+	return ids
 }
 
 // compare checks that the published examples are those of the story: of every

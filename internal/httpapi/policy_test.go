@@ -49,6 +49,9 @@ var policies = map[string]string{
 	"list-group-invitations": object, "withdraw-group-invitation": object, "invite-to-group": object,
 	"accept-group-invitation": object, "decline-group-invitation": object,
 
+	"review-queue": account, "report-content": object, "get-moderation": object, "open-content": object, "decide-content": object,
+	"appeal-decision": object,
+
 	"list-webhooks": account, "create-webhook": object, "get-webhook": object, "update-webhook": object, "remove-webhook": object,
 	"disable-webhook": object, "enable-webhook": object, "rotate-webhook": object, "replay-webhook": object,
 	"skip-webhook-event": object, "take-over-webhook": object, "list-webhook-deliveries": object, "list-webhook-dead-letters": object,
@@ -70,6 +73,7 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	gate := ani.post("/v1/transitions", step).want(http.StatusCreated).str("transition_id")
 	hook := map[string]any{"scope_id": rt, "url": "https://hooks.example.org/x"}
 	hooked := ani.post("/v1/webhooks", hook).want(http.StatusCreated).str("webhook_id")
+	content := strings.TrimPrefix(th, "/v1/chat/threads/") + ":" + message
 	who, why, role := map[string]any{"user_id": ani.id}, map[string]any{"reason": "x"}, map[string]any{"role": "admin"}
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
@@ -82,6 +86,10 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 		"appoint-admin": who, "appoint-owner": who, "review-message": {"decision": "hold"},
 		"create-webhook": hook, "update-webhook": {"description": "x"}, "skip-webhook-event": {"stream": "case/" + affair},
 		"replay-webhook": {"dead": true},
+		"report-content": {"content_id": content, "reason": "spam"}, "appeal-decision": {"reason": "x"},
+		"decide-content": {
+			"content_id": content, "moderation_status": "rejected", "moderation_action": "block", "reason_code": "spam", "confidence": 1,
+		},
 	}
 	for path, operations := range w.spec.paths {
 		for method, op := range operations {
@@ -105,7 +113,7 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 				of = ani.id
 			}
 			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
-				"{wid}", hooked, "{contract}", "x", "{name}", "x").Replace(path)
+				"{wid}", hooked, "{content_id}", content, "{contract}", "x", "{name}", "x").Replace(path)
 			if id == "find-user" {
 				at += "?user=ani"
 			}
