@@ -60,6 +60,7 @@ const (
 	maxNumber = 9_999_999_999_999_999 // the greatest whose name sorts as a number
 	maxLooks  = 1000                  // items that one call looks at
 	maxLists  = 1000                  // wide streams of a user whose lists are merged in
+	leastRead = 25                    // items of each list that are read at once, however few are asked for
 
 	// MaxUnread is the number up to which unread items are counted.
 	MaxUnread = 99
@@ -110,7 +111,7 @@ func (b *Box) List(ctx context.Context, me gotong.Viewer, q Query) (Page, error)
 	for looked, more := 0, true; more && err == nil; {
 		var some []listed
 		var floor ID
-		if some, floor, err = l.next(ctx, q, min(q.Limit+1, 100)); err != nil {
+		if some, floor, err = l.next(ctx, q, min(max(q.Limit+1, leastRead), 100)); err != nil {
 			break
 		}
 		more = floor != ID{}

@@ -1,6 +1,7 @@
 package inbox_test
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,6 +14,8 @@ import (
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/inbox"
+	"gotong.dev/gotong/internal/store"
+	"gotong.dev/gotong/internal/store/memory"
 )
 
 // all returns everything that a user's inbox shows, as text.
@@ -362,6 +365,35 @@ func TestFarTimesSelectLikeNearOnes(t *testing.T) {
 		if w.check(err); len(page.Items) != want {
 			t.Errorf("%+v: %d items, want %d", q, len(page.Items), want)
 		}
+	}
+}
+
+// counting counts the reads that name ranges.
+type counting struct {
+	*memory.Store
+	ranges *int
+}
+
+func (c counting) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	if len(need.Ranges) > 1 {
+		*c.ranges++
+	}
+	return c.Store.Load(ctx, need)
+}
+
+// TestAShortPageOfMuchThatIsHidden takes few reads of the lists.
+func TestAShortPageOfMuchThatIsHidden(t *testing.T) {
+	w := newWorld(t)
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	for range 100 {
+		w.post(ani, own, "Halo @budi")
+	}
+	w.do(budi, gotong.NewStream(user.Name, "budi"), user.CmdBlock, user.Block{UserID: "ani"})
+	reads := 0
+	w.boxes[0].Store = counting{w.store, &reads}
+	page, err := w.boxes[0].List(t.Context(), viewer(budi), inbox.Query{Limit: 1})
+	if w.check(err); len(page.Items) != 0 || page.Next != (inbox.ID{}) || reads > 8 {
+		t.Errorf("%+v after %d reads", page, reads)
 	}
 }
 
