@@ -164,7 +164,8 @@ func (c *claim) run(ctx context.Context) (outcome string) {
 	case err == nil && result == Done:
 		outcome, next = "done", nil
 	case err == nil:
-		outcome, job.Due, job.Crashes = "early", max(result.again, now.Add(soonest)), 0
+		outcome, job.Due = "early", max(result.again, now.Add(soonest))
+		job.Attempt, job.Crashes, job.Error = 0, 0, ""
 	case ctx.Err() != nil:
 		outcome = "returned"
 	case job.Crashes >= maxCrashes || job.Attempt+1 >= maxFailures:

@@ -230,6 +230,26 @@ func TestCrashesMakeAJobDead(t *testing.T) {
 	})
 }
 
+// So do failures: those of a job that goes on for weeks never add up to a dead job.
+func TestARunThatSucceedsForgivesFailures(t *testing.T) {
+	inWorld(t, func(w *world) {
+		var h handled
+		w.put(store.Job{ID: "a"})
+		defer w.start(w.runner(nil, h.handler(func(_ context.Context, job store.Job) (Result, error) {
+			if job.Claims%2 == 1 {
+				return Result{}, errBroken
+			}
+			return TooEarly(0), nil
+		})))()
+		for range 3 * maxFailures {
+			wait(10 * time.Second)
+		}
+		if job := must(w.job("a")); job.Dead || job.Attempt > 1 || h.of("a") < 3*maxFailures {
+			t.Errorf("%+v, ran %d times", job, h.of("a"))
+		}
+	})
+}
+
 // Crashes count in a row: a run that returns or fails shows that the job does not end
 // its process, so the kills of others never add up to a dead job.
 func TestARunThatEndsForgivesCrashes(t *testing.T) {
