@@ -155,6 +155,21 @@ func TestAReportOpensExactlyItsMessages(t *testing.T) {
 	closed()
 }
 
+// TestAModeratorWhoLeftGetsNothingAboutTheirOwnMessage: neither who reviews it nor
+// that it was reported.
+func TestAModeratorWhoLeftGetsNothingAboutTheirOwnMessage(t *testing.T) {
+	v := newVillage(t)
+	v.ani.post(v.th+"/members", map[string]any{"user_id": v.mod.id}).want(201)
+	content, message := v.content(v.mod, "Halo")
+	v.mod.post(v.th+"/leave", nil).want(200)
+	v.citra.post("/v1/reports", map[string]any{"content_id": content, "reason": "spam"}).want(201)
+	v.count(message)
+	v.mod.get("/v1/moderations/"+content).problem(404, gotong.CodeNotFound)
+	if queue := v.mod.get("/v1/moderations/review-queue").want(200).list(); len(queue) != 0 {
+		t.Errorf("the queue is %v", queue)
+	}
+}
+
 // TestHeldMessagesDoNotCount: for others than the author, a message does not count as
 // unread while it is held, and counts again afterwards.
 func TestHeldMessagesDoNotCount(t *testing.T) {

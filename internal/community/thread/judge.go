@@ -113,7 +113,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	o, p := m.overlay, m.pending
 	waits := p.Since != 0 || o.Held != 0
 	switch {
-	case m.Actor.UserID == r.me.userID && (p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
+	case m.Actor.UserID == r.me.userID && (r.me.role == "" || p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
 		return gotong.Reject(gotong.CodeForbidden, "Somebody else must decide about your own message.")
 	case c.Decision.Status() == Published && !waits && o.Warning == label, c.Decision == Block && o.Rejected:
 		return gotong.Accept()
@@ -123,7 +123,8 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	decided := gotong.Fact{
 		Type: EvDecided, Audience: confidential, Content: c.Grounds,
 		Data: Decided{
-			MessageID: m.ID, TargetSeq: m.Seq, N: m.Count, Action: c.Decision, Confidence: c.Confidence, Now: r.cmd.Now,
+			MessageID: m.ID, TargetSeq: m.Seq, N: m.Count, Action: c.Decision, Confidence: c.Confidence,
+			Own: m.Actor.UserID == r.me.userID, Now: r.cmd.Now,
 		},
 	}
 	return gotong.Accept(decided, r.effect(c, m.Event, label))

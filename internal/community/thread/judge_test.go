@@ -24,11 +24,11 @@ func review(e gotong.Event, a thread.Action) thread.Review {
 	return thread.Review{MessageID: e.ID, Decision: a}
 }
 
-// reports are those of these users, filed now.
+// reports are those of these users, filed after all that was done.
 func reports(w *world, e gotong.Event, users ...string) thread.Report {
 	r := thread.Report{MessageID: e.ID}
 	for _, u := range users {
-		r.Reporters = append(r.Reporters, thread.Reporter{UserID: u, At: w.Now()})
+		r.Reporters = append(r.Reporters, thread.Reporter{UserID: u, At: w.Now() + 1})
 	}
 	return r
 }
@@ -215,6 +215,53 @@ func TestReportsHideOnce(t *testing.T) {
 			t.Errorf("%+v", events)
 		}
 	})
+}
+
+// TestAnAuthorSettlesNothing: what a leader decides about their own message keeps no
+// report from counting, and does not keep reports from hiding it.
+func TestAnAuthorSettlesNothing(t *testing.T) {
+	w := lent(t, thread.Public, "")
+	for _, id := range []string{"dewi", "emi"} {
+		w.Do(ani, g, group.Add{UserID: id})
+	}
+	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHide: true, HideAt: 2}})
+	e := post(w, ani, "Halo")
+	filed := reports(w, e, "dewi", "emi")
+	w.Do(ani, s, review(e, thread.Warn))
+	events := w.Do(server, s, filed)
+	if len(events) != 2 || events[0].Data.(thread.Reported).Count != 2 || bodyOf(w, dewi, e.Seq) != "" {
+		t.Errorf("%+v", events)
+	}
+}
+
+// TestAModeratorWhoLeftIsStillTheAuthor: who decides as a moderator of the platform
+// decides about messages of others alone.
+func TestAModeratorWhoLeftIsStillTheAuthor(t *testing.T) {
+	w := lent(t, thread.Public, "")
+	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHold: true}})
+	w.Do(ani, g, group.Add{UserID: "mod"})
+	e := post(w, mod, "Halo")
+	w.Do(server, s, advice(e.ID))
+	w.Do(ani, g, group.Remove{UserID: "mod"})
+	for _, c := range []any{review(e, thread.Release), thread.Open{MessageID: e.ID}} {
+		w.Refuse(mod, s, c, gotong.CodeForbidden)
+	}
+}
+
+// TestReportsCountByTheClock: a thread whose newest event lies in the future, because
+// the clock was set back, counts the reports from after a decision.
+func TestReportsCountByTheClock(t *testing.T) {
+	w := staffed(t, thread.Public, "")
+	w.Do(dewi, s, thread.Join{})
+	e := post(w, citra, "Halo")
+	w.Pass(time.Hour)
+	post(w, citra, "later")
+	w.Pass(-time.Hour)
+	w.Do(ani, s, review(e, thread.Warn))
+	events := w.Do(server, s, reports(w, e, "dewi"))
+	if len(events) != 1 || events[0].Data.(thread.Reported).Count != 1 {
+		t.Errorf("%+v", events)
+	}
 }
 
 // TestTheEndOfAHoldSaysWhyItDoesNothing has the reasons of the no-ops.

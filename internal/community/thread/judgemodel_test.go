@@ -125,7 +125,7 @@ func (c *court) edit(m *judged) {
 // report counts all reports so far, as the job does after each.
 func (c *court) report(m *judged, who string) {
 	if _, again := c.filed[m][who]; !again {
-		c.filed[m][who] = c.w.Head(s).At + 1
+		c.filed[m][who] = c.w.Now() + 1
 	}
 	data, count := thread.Report{MessageID: m.e.ID}, 0
 	for id, at := range c.filed[m] {
@@ -185,7 +185,7 @@ func (c *court) decide(m *judged, who gotong.Actor, action thread.Action) {
 	case thread.Warn:
 		m.hides, m.cleared, m.warning = "", true, "aturan"
 	}
-	m.settled, m.reported, m.waits = events[1].At, 0, false
+	m.settled, m.reported, m.waits = c.w.Now(), 0, false
 }
 
 func (c *court) appeal(m *judged) {

@@ -49,8 +49,8 @@ type Moderation struct {
 	AppealMS    int64          `json:"appeal_until_ms,omitempty"`
 	Appealed    bool           `json:"appealed,omitempty"`
 	PublishedAt gotong.Instant `json:"published_at,omitempty"`
-	Settled     gotong.Instant `json:"settled,omitempty"` // a moderator published or rejected it: older reports do not count
-	Cleared     bool           `json:"cleared,omitempty"` // a moderator published it: reports cannot hide it any more
+	Settled     gotong.Instant `json:"settled,omitempty"` // when, by the clock, somebody else published or rejected it: older reports do not count
+	Cleared     bool           `json:"cleared,omitempty"` // somebody else published it: reports cannot hide it any more
 	Hidden      bool           `json:"hidden,omitempty"`  // reports hid it once
 
 	// Seqs of events, oldest first: of the decisions (held, released, blocked), of
@@ -174,7 +174,7 @@ func blocked(s gotong.State, e gotong.Event, b Blocked) []gotong.Change {
 	changes := d.hide(e, b.N)
 	d.overlay.Rejected = true
 	d.decide(e, Rejected, Block, b.AuthorID, b.Code)
-	d.record.AppealMS, d.record.Settled = b.AppealMS, e.At
+	d.record.AppealMS = b.AppealMS
 	return append(append(changes, d.settled()...), d.laid()...)
 }
 
@@ -182,9 +182,6 @@ func released(s gotong.State, e gotong.Event, f Released) []gotong.Change {
 	d := docketOf(s, e, f.TargetSeq)
 	was := d.overlay.Held != 0
 	action := Release
-	if !f.Auto {
-		d.record.Cleared, d.record.Settled = true, e.At
-	}
 	if f.Warning != "" {
 		action = Warn
 	}
@@ -219,6 +216,9 @@ func counted(s gotong.State, e gotong.Event, f Reported) []gotong.Change {
 func noted(s gotong.State, e gotong.Event, target uint64) []gotong.Change {
 	key := ModerationKey(e.Stream.ID(), target)
 	r, _ := gotong.Doc[Moderation](s, key)
+	if d, ok := e.Data.(Decided); ok && !d.Own && d.Action != Hold {
+		r.Settled, r.Cleared = d.Now, r.Cleared || d.Action.Status() == Published
+	}
 	if e.Type == EvOpened {
 		r.Looks = append(slices.Clone(r.Looks[max(0, len(r.Looks)-maxLooks+1):]), e.Seq)
 	} else {

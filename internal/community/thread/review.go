@@ -287,6 +287,7 @@ type Decided struct {
 	N          uint64         `json:"n"`
 	Action     Action         `json:"moderation_action"`
 	Confidence float64        `json:"confidence,omitempty"`
+	Own        bool           `json:"own,omitempty"` // the decider wrote the message
 	Now        gotong.Instant `json:"now"`
 }
 

@@ -202,10 +202,10 @@ func (d *desk) matter(ctx context.Context, l view.Look, seq uint64) (m matter, e
 			return m, orNotFound(err)
 		}
 	}
-	switch {
-	case role != "" && m.Actor.UserID == l.Viewer.UserID:
+	switch own := m.Actor.UserID == l.Viewer.UserID; {
+	case role != "" && own:
 		m.variant = Author
-	case t.MayReview(role, l.Viewer.Role, m.overlay, m.pending):
+	case !own && t.MayReview(role, l.Viewer.Role, m.overlay, m.pending):
 		m.variant = Moderator
 	case role != "":
 		m.variant = Public

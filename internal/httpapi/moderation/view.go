@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
@@ -196,12 +197,22 @@ func (d *desk) queue(ctx context.Context, in *queueIn) (*httpapi.Listed[View], e
 		}
 		if len(out.Body) == in.Limit || i == scanned-1 {
 			if i < len(rows)-1 {
-				out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.Oldest.Cursor(ctx, row.Key.Name)}
+				out.Next = httpapi.Next{HasMore: true, NextCursor: httpapi.Oldest.Cursor(ctx, resume(row.Key.Name, rows[i+1].Key.Name, ok))}
 			}
 			break
 		}
 	}
 	return out, nil
+}
+
+// resume returns the name after which the next page begins. That of a line which the
+// caller does not see would reveal its thread: then it is the time of the next one.
+func resume(last, next string, shown bool) string {
+	if shown {
+		return last
+	}
+	at, _, _ := strings.Cut(next, "/")
+	return at + "/0"
 }
 
 // queued returns a line of the queue if the caller may decide about the message.
