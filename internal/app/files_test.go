@@ -264,6 +264,14 @@ func TestUploadsAreBounded(t *testing.T) {
 	if same, _ := o.upload(ann, file(full), "Idempotency-Key", "k1"); status != http.StatusCreated || same.ID != again.ID || len(o.kept()) != 1 {
 		t.Errorf("%d: %s and %s, %v", status, again.ID, same.ID, o.kept())
 	}
+	var other struct {
+		ID string `json:"thread_id"`
+	}
+	o.call(0, ann, http.MethodPost, "/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "private"}, &other)
+	kind, body := file(full).encode()
+	if resp, got := o.fetch(ann, http.MethodPost, "/v1/chat/attachments/upload?thread_id="+other.ID, kind, body, "Idempotency-Key", "k1"); resp.StatusCode != http.StatusUnprocessableEntity {
+		t.Errorf("the same request for another thread: %d %s", resp.StatusCode, got)
+	}
 	var all []attached
 	o.until("the user has no room", func() bool {
 		a, status := o.upload(ann, file(full-full/8))

@@ -2,6 +2,7 @@ package files
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,15 +10,18 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
 
+	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/upload"
 	"gotong.dev/gotong/internal/store"
 )
 
 // Bytes is where the bytes of uploads are kept, by name. An object is written as a
 // whole or not at all, and is never changed.
 type Bytes interface {
-	// Put writes an object of this size, in place of one with its name. It is
-	// durable when Put returns.
+	// Put writes an object of this size. It is durable when Put returns. An object
+	// with its name is kept: the error has [gotong.CodeConflict] if it is another one.
 	Put(ctx context.Context, name string, from io.Reader, size int64) error
 
 	// Open returns an object, or an error that is [fs.ErrNotExist].
@@ -37,8 +41,26 @@ type Object interface {
 // read.
 type Disk struct{ dir string }
 
-// NewDisk returns the bytes in a directory, which it creates.
-func NewDisk(dir string) (Disk, error) { return Disk{dir}, os.MkdirAll(dir, 0o700) }
+// NewDisk returns the bytes in a directory, which it creates. It removes what writes
+// that were cut off left.
+func NewDisk(dir string) (Disk, error) {
+	return Disk{dir}, errors.Join(os.MkdirAll(dir, 0o700), sweep(filepath.Join(dir, "*", ".new-*")))
+}
+
+// sweep removes the files of a pattern that have not changed for longer than an
+// unfinished upload lives.
+func sweep(pattern string) error {
+	names, err := filepath.Glob(pattern)
+	errs := []error{err}
+	for _, name := range names {
+		about, err := os.Lstat(name)
+		if err == nil && about.Mode().IsRegular() && time.Since(about.ModTime()) > upload.Lifetime { //nolint:forbidigo // the time of a file is that of its disk
+			err = os.Remove(name)
+		}
+		errs = append(errs, absent(err))
+	}
+	return errors.Join(errs...)
+}
 
 func (d Disk) path(name string) string { return filepath.Join(d.dir, name[:2], name) }
 
@@ -52,12 +74,9 @@ func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (e
 	if err != nil {
 		return full(err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(full(err), os.Remove(f.Name()))
-		}
-	}()
-	n, err := io.Copy(f, from)
+	defer func() { err = errors.Join(full(err), os.Remove(f.Name())) }()
+	h := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, h), from)
 	if err == nil && n != size {
 		err = fmt.Errorf("files: %d bytes of %d", n, size)
 	}
@@ -67,10 +86,23 @@ func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (e
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), to); err != nil {
+	if err = os.Link(f.Name(), to); errors.Is(err, fs.ErrExist) {
+		err = d.is(to, sumOf(h))
+	}
+	return errors.Join(err, syncDir(filepath.Dir(to)), syncDir(d.dir))
+}
+
+// is returns an error unless the file has this hash.
+func (d Disk) is(path, sum string) error {
+	f, err := os.Open(path) //nolint:gosec // a path of this package
+	if err != nil {
 		return err
 	}
-	return errors.Join(syncDir(filepath.Dir(to)), syncDir(d.dir))
+	h := sha256.New()
+	if _, err = io.Copy(h, f); err == nil && sumOf(h) != sum {
+		err = gotong.NewError(gotong.CodeConflict, "Other bytes are stored for this upload.")
+	}
+	return errors.Join(err, f.Close())
 }
 
 func syncDir(dir string) error {

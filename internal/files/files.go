@@ -49,9 +49,11 @@ type Files struct {
 	slot chan struct{} // of the picture that is decoded
 }
 
-// New returns files with these options. It creates the directory.
+// New returns files with these options. It creates the directory, and removes from it
+// what is left of uploads that never began, or that ended on another node.
 func New(o Options) (*Files, error) {
-	return &Files{Options: o, slot: make(chan struct{}, 1)}, os.MkdirAll(o.Dir, 0o700)
+	err := errors.Join(os.MkdirAll(o.Dir, 0o700), sweep(filepath.Join(o.Dir, "*")))
+	return &Files{Options: o, slot: make(chan struct{}, 1)}, err
 }
 
 // Octets is the type of all that is served as a download only.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"hash/crc32"
 	"image"
@@ -16,6 +17,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/clock/clocktest"
@@ -88,9 +90,8 @@ func corner(t *testing.T, orientation byte) []byte {
 }
 
 func TestPicturesAreUprightAndBare(t *testing.T) {
-	f := open(t)
 	for o, want := range map[byte]image.Point{1: {8, 8}, 2: {56, 8}, 3: {56, 24}, 4: {8, 24}, 5: {8, 8}, 6: {24, 8}, 7: {24, 56}, 8: {8, 56}, 99: {8, 8}} {
-		about, kept := finish(t, f, corner(t, o))
+		about, kept := finish(t, open(t), corner(t, o))
 		img, err := jpeg.Decode(bytes.NewReader(kept))
 		if err != nil {
 			t.Fatal(err)
@@ -151,6 +152,86 @@ func TestHostileFilesAreDownloads(t *testing.T) {
 				t.Errorf("%+v", about)
 			}
 		})
+	}
+}
+
+// TestBytesAreNotReplaced: of two nodes that store an upload, the first wins, so that
+// the bytes of a message do not change; storing the same again is no fault.
+func TestBytesAreNotReplaced(t *testing.T) {
+	disk, err := files.NewDisk(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, put := range []struct {
+		body string
+		want gotong.Code
+	}{{"abc", ""}, {"abc", ""}, {"abd", gotong.CodeConflict}, {"ab", gotong.CodeConflict}} {
+		if err := disk.Put(t.Context(), id, strings.NewReader(put.body), int64(len(put.body))); gotong.CodeOf(err) != put.want {
+			t.Errorf("%s: %v", put.body, err)
+		}
+	}
+	object, err := disk.Open(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = object.Close() }()
+	if kept, err := io.ReadAll(object); string(kept) != "abc" || err != nil {
+		t.Errorf("%q, %v", kept, err)
+	}
+}
+
+// TestWhatACrashLeftIsRemoved: at the start, once no upload can need it.
+func TestWhatACrashLeftIsRemoved(t *testing.T) {
+	kept, parts := t.TempDir(), t.TempDir()
+	var names []string
+	for _, name := range []string{filepath.Join(kept, "01", ".new-1"), filepath.Join(kept, "01", id), filepath.Join(parts, id), filepath.Join(parts, id+".picture")} {
+		for _, age := range []time.Duration{upload.Lifetime + time.Hour, upload.Lifetime - time.Hour} {
+			name += "x"
+			at := time.Now().Add(-age) //nolint:forbidigo // as the disk has it
+			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, nil, 0o600), os.Chtimes(name, at, at)); err != nil {
+				t.Fatal(err)
+			}
+			names = append(names, name)
+		}
+	}
+	disk, err := files.NewDisk(kept)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := files.New(files.Options{Bytes: disk, Dir: parts}); err != nil {
+		t.Fatal(err)
+	}
+	for i, name := range names {
+		_, err := os.Stat(name)
+		whole := strings.HasPrefix(name, filepath.Join(kept, "01", id))
+		if gone := os.IsNotExist(err); gone != (i%2 == 0 && !whole) {
+			t.Errorf("%s is removed: %v", name, gone)
+		}
+	}
+}
+
+// TestWhatMayBeProgressiveCounts: a decoder skips bytes between segments, where a
+// search for the frame loses step; then the frame may be one that takes more memory.
+func TestWhatMayBeProgressiveCounts(t *testing.T) {
+	baseline, progressive := "\xff\xc0\x00\x0b", "\xff\xc2\x00\x0b"
+	tables := "\xff\xe0\x00\x04ab\xff\xdb\x00\x03a\xff\xfe\x00\x02"
+	hidden := "\xff\xe5\x00\x06" + baseline
+	for name, tc := range map[string]struct {
+		data string
+		want bool
+	}{
+		"baseline":    {tables + baseline, false},
+		"progressive": {tables + progressive, true},
+		"junk":        {tables + "x" + progressive, true},
+		"a restart, and a frame within a segment": {"\xff\xd0" + hidden + progressive, true},
+		"an escape":  {"\xff\x00\x00\x02" + baseline, true},
+		"fill bytes": {"\xff" + progressive, true},
+		"no frame":   {tables, true},
+		"short":      {"\xff\xe1\x00\x01" + baseline, true},
+	} {
+		if got := files.MayBeProgressive([]byte("\xff\xd8" + tc.data)); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }
 

@@ -180,9 +180,10 @@ func small(img image.Image) image.Image {
 }
 
 // jpegHead returns the orientation that the EXIF data of a JPEG asks for, 1 if there
-// is none, and whether it is progressive.
+// is none, and whether it is progressive, or may be: a decoder skips what is no
+// segment, and might find another frame than a search that loses step with it.
 func jpegHead(r *bufio.Reader) (orientation int, progressive bool) {
-	orientation = 1
+	orientation, progressive = 1, true
 	if _, err := r.Discard(2); err != nil {
 		return
 	}
@@ -192,10 +193,14 @@ func jpegHead(r *bufio.Reader) (orientation int, progressive bool) {
 			return
 		}
 		marker, size := head[1], int(binary.BigEndian.Uint16(head[2:]))-2
-		if marker >= 0xc0 && marker <= 0xc2 || size < 0 {
-			return orientation, marker == 0xc2
-		}
-		if marker != 0xe1 {
+		switch {
+		case size < 0:
+			return
+		case marker == 0xc0 || marker == 0xc1: // a frame that is not progressive
+			return orientation, false
+		case marker != 0xc4 && marker != 0xdb && marker != 0xdd && marker != 0xfe && marker>>4 != 0xe: // tables, comments, applications
+			return
+		case marker != 0xe1:
 			if _, err := r.Discard(size); err != nil {
 				return
 			}

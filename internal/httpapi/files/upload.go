@@ -57,6 +57,9 @@ func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], 
 	}
 	if u, err := read[upload.Upload](ctx, f, upload.Key(id)); err == nil && u.State != upload.Open { // a repeated request
 		p, err := f.find(ctx, viewer(ctx), id)
+		if err == nil && u.Thread != begin.Thread {
+			err = gotong.NewError(gotong.CodeReused, "This request id was used for an upload to another thread.")
+		}
 		if err != nil {
 			return nil, err
 		}
