@@ -454,3 +454,29 @@ func TestTheInboxIsPushed(t *testing.T) {
 		t.Errorf("a message is pushed as %+v", got)
 	}
 }
+
+// TestALateItemIsPushed: the reader was behind in its partition, so it comes after a
+// newer one of another partition was pushed.
+func TestALateItemIsPushed(t *testing.T) {
+	w := newWorld(t)
+	phone := w.device("siti")
+	me := gotong.Viewer{UserID: "siti", Role: gotong.RoleUser}
+	w.check(w.box.ReadAll(t.Context(), me, inbox.ID{}))
+	late, early := gotong.Stream("group/ent-late"), gotong.Stream("group/ent-0")
+	for i := 1; gotong.PartitionOf(early) == gotong.PartitionOf(late); i++ {
+		early = gotong.Stream("group/ent-" + strconv.Itoa(i))
+	}
+	for _, s := range []gotong.Stream{late, early} {
+		w.do(wati, s, group.CmdCreate, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Undangan})
+		w.do(wati, s, group.CmdInvite, group.Invite{UserID: "siti"})
+	}
+	p := gotong.PartitionOf(early)
+	w.advance(push.Alerting(inbox.Reader(w.kinds), true, delay), p, &w.planned[1][p])
+	w.clock.Pass(delay)
+	w.run(w.pusher)
+	phone.want(1)
+	w.pass(2 * interval)
+	phone.want(1, 2)
+	w.pass(2 * interval)
+	phone.want(1, 2)
+}

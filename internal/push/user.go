@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -35,11 +36,26 @@ type Payload struct {
 // State is the register (thread id, user id): what the user was sent of the thread.
 type State struct {
 	N     uint64         `json:"n"`               // up to this message, everything was announced,
+	Items items          `json:"items,omitempty"` // of an inbox: up to these,
 	Sent  gotong.Instant `json:"sent"`            // when,
 	Shown int            `json:"shown,omitempty"` // and with which count; 0: the push was withdrawn
 	Left  []string       `json:"left,omitempty"`  // the subscriptions that have not accepted it,
 	Tries int            `json:"tries,omitempty"` // how often it was tried,
 	Retry gotong.Instant `json:"retry,omitempty"` // and when it is tried again
+}
+
+// items are the numbers of the newest items of an inbox by partition: an item may still
+// come with a number below the newest of another partition.
+type items map[gotong.Partition]uint64
+
+// with returns the items after an announcement of these.
+func (i items) with(news []message) items {
+	all := items{}
+	maps.Copy(all, i)
+	for _, m := range news {
+		all[m.in] = max(all[m.in], m.n)
+	}
+	return all
 }
 
 func stateKey(s gotong.Stream, userID string) gotong.Key {
@@ -61,7 +77,8 @@ type message struct {
 	n    uint64
 	at   gotong.Instant
 	kind inbox.Kind
-	of   gotong.Stream // of an item of the inbox
+	of   gotong.Stream // this and what follows: of an item of the inbox
+	in   gotong.Partition
 }
 
 // weight is how urgent a message is.
@@ -140,7 +157,7 @@ func (u *user) readInbox(ctx context.Context) error {
 			continue
 		}
 		if unread++; i.At > since && !direct {
-			u.news = append(u.news, message{n: i.ID.Number, at: i.At, kind: i.Kind, of: i.Stream})
+			u.news = append(u.news, message{i.ID.Number, i.At, i.Kind, i.Stream, i.ID.Partition})
 		}
 	}
 	u.reading = func(context.Context) (Reading, error) { return Reading{Readable: true, Unread: unread}, nil }
@@ -164,8 +181,14 @@ const lookAgain = 30 * time.Second
 // decide returns what the user is sent now and, if that is nothing, when to decide
 // again.
 func (u *user) decide(r Reading) (action, gotong.Instant) {
+	announced := func(m message) uint64 {
+		if u.stream.Kind() == thread.Name {
+			return u.N
+		}
+		return u.Items[m.in]
+	}
 	now, unread, waits := u.Clock.Now(), r.Readable && r.Unread > 0, len(u.Left) > 0
-	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, u.N) || r.Muted && m.kind != inbox.Siaga })
+	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, announced(m)) || r.Muted && m.kind != inbox.Siaga })
 	due, retry := gotong.Instant(math.MaxInt64), gotong.Instant(math.MaxInt64)
 	if waits {
 		retry = u.Retry
@@ -232,12 +255,15 @@ func (u *user) act(ctx context.Context, act action, r Reading) error {
 	if text.Badge, err = u.Badge(ctx, u.viewer()); err != nil {
 		return err
 	}
-	s := State{N: u.N, Sent: u.Sent, Tries: 1, Retry: u.Clock.Now().Add(time.Minute)}
+	s := State{N: u.N, Items: u.Items, Sent: u.Sent, Tries: 1, Retry: u.Clock.Now().Add(time.Minute)}
 	if act == announce {
-		s.N, s.Sent = u.news[0].n, u.Clock.Now()
+		s.N, s.Sent = max(u.N, u.news[0].n), u.Clock.Now()
 		text.Kind = slices.MaxFunc(u.news, func(a, b message) int { return cmp.Compare(weight[a.kind], weight[b.kind]) }).kind
 		if u.news[0].of != "" {
 			text.Stream, text.Kind = u.news[0].of, u.news[0].kind
+		}
+		if u.stream.Kind() != thread.Name {
+			s.Items = u.Items.with(u.news)
 		}
 	}
 	if act == repeat {
