@@ -181,14 +181,14 @@ const lookAgain = 30 * time.Second
 // decide returns what the user is sent now and, if that is nothing, when to decide
 // again.
 func (u *user) decide(r Reading) (action, gotong.Instant) {
-	announced := func(m message) uint64 {
+	past := func(m message) bool {
 		if u.stream.Kind() == thread.Name {
-			return u.N
+			return m.n <= max(r.Floor, u.N)
 		}
-		return u.Items[m.in]
+		return m.n <= u.Items[m.in]
 	}
 	now, unread, waits := u.Clock.Now(), r.Readable && r.Unread > 0, len(u.Left) > 0
-	u.news = slices.DeleteFunc(u.news, func(m message) bool { return m.n <= max(r.Floor, announced(m)) || r.Muted && m.kind != inbox.Siaga })
+	u.news = slices.DeleteFunc(u.news, func(m message) bool { return past(m) || r.Muted && m.kind != inbox.Siaga })
 	due, retry := gotong.Instant(math.MaxInt64), gotong.Instant(math.MaxInt64)
 	if waits {
 		retry = u.Retry
