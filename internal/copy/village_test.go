@@ -32,7 +32,8 @@ type village struct {
 	threads []gotong.Stream
 	posts   map[gotong.Stream][]gotong.EventID
 	edits   map[gotong.EventID]uint64
-	decided map[string]int // how often each command, after its kind, made an event
+	unused  []gotong.Stream // uploads that are in no message
+	decided map[string]int  // how often each command, after its kind, made an event
 }
 
 func newVillage(t tb, s store.Whole, pick func(n int) int) *village {
@@ -74,6 +75,19 @@ func (v *village) try(on gotong.Stream, actor, typ string, data any) (gotong.Rec
 	return r, ok
 }
 
+// server runs one command of the server.
+func (v *village) server(on gotong.Stream, typ string, data any) (gotong.Receipt, error) {
+	v.serial++
+	r, err := v.e.Execute(context.Background(), gotong.Command{
+		Stream: on, Type: typ, Data: data, RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
+		Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
+	})
+	if err == nil && r.First > 0 {
+		v.decided[on.Kind()+" "+typ]++
+	}
+	return r, err
+}
+
 // live does n random things.
 func (v *village) live(n int) {
 	for range n {
@@ -90,6 +104,7 @@ func (v *village) live(n int) {
 	for range min(n/10, 300) { // at the end, because days pass, and a message can be edited for minutes
 		v.affair()
 	}
+	v.collect()
 }
 
 // key changes the key of checkpoints, a few times.
@@ -116,18 +131,22 @@ func (v *village) key() {
 func (v *village) account() {
 	p := v.person()
 	on := gotong.NewStream("user", p)
-	v.serial++
-	if r, err := v.e.Execute(context.Background(), gotong.Command{
-		Stream: on, Type: user.CmdWarnOfWebhook, Data: user.WarnOfWebhook{WebhookID: "whk-1"}, RequestID: fmt.Sprint("r", v.serial),
-		CorrelationID: "c", Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
-	}); err == nil && r.First > 0 {
-		v.decided["user "+user.CmdWarnOfWebhook]++
+	_, err := v.server(on, user.CmdWarnOfWebhook, user.WarnOfWebhook{WebhookID: "whk-1"})
+	if code := gotong.CodeOf(err); err != nil && code != gotong.CodeNotFound { // no account yet
+		check(v.t, err)
+	}
+	if v.pick(4) == 0 {
+		v.settle(on)
 	}
 	switch v.pick(4) {
 	case 0:
-		v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
+		for range 4 { // it takes an admin of the platform
+			v.try(on, "boss", user.CmdDisable, user.Disable{Reason: "spam"})
+		}
 	case 1:
-		v.try(on, "boss", user.CmdEnable, user.Enable{})
+		for range 4 {
+			v.try(on, "boss", user.CmdEnable, user.Enable{})
+		}
 	case 2:
 		v.try(on, "boss", user.CmdSetRole, user.SetRole{Role: gotong.RoleModerator})
 	default:
@@ -330,15 +349,8 @@ func (v *village) system(on gotong.Stream, typ string, gate uint64, quarters got
 		return
 	}
 	v.now = max(v.now, g.Now+(g.ClosesAt-g.Now)*quarters/4)
-	v.serial++
-	r, err := v.e.Execute(context.Background(), gotong.Command{
-		Stream: on, Type: typ, Data: data(g.ClosesAt), RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
-		Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
-	})
+	_, err = v.server(on, typ, data(g.ClosesAt))
 	check(v.t, err)
-	if r.First > 0 {
-		v.decided[on.Kind()+" "+typ]++
-	}
 }
 
 // ban is how the removed are kept out: mostly not at all.
@@ -365,7 +377,9 @@ func (v *village) talk(on gotong.Stream) {
 		}
 		return
 	}
-	switch v.pick(12) {
+	switch v.pick(13) {
+	case 12:
+		v.upload(on, me)
 	case 10:
 		for _, p := range people {
 			v.try(on, me, thread.CmdUnban, thread.Unban{UserID: p})
@@ -391,7 +405,9 @@ func (v *village) talk(on gotong.Stream) {
 	case 6:
 		v.try(on, me, thread.CmdHistory, thread.SetHistory{Policy: []thread.Policy{thread.All, thread.FromJoin}[v.pick(2)]})
 		v.try(on, me, thread.CmdUpdate, thread.Update{Name: new(fmt.Sprint("nama ", v.serial)), Archived: new(true)})
-		v.try(on, me, thread.CmdUpdate, thread.Update{Archived: new(false), SlowS: new(1)})
+		for _, p := range people { // it takes an admin of the thread
+			v.try(on, p, thread.CmdUpdate, thread.Update{Archived: new(false), SlowS: new(1)})
+		}
 		for _, p := range people {
 			v.try(on, p, thread.CmdPost, thread.Post{Body: "pelan"})
 		}
@@ -409,15 +425,8 @@ func (v *village) review(on gotong.Stream, me string) {
 		return
 	}
 	server := func(typ string, data any) {
-		v.serial++
-		r, err := v.e.Execute(context.Background(), gotong.Command{
-			Stream: on, Type: typ, Data: data, RequestID: fmt.Sprint("r", v.serial), CorrelationID: "c",
-			Actor: gotong.Actor{UserID: "system", Role: gotong.RoleSystem},
-		})
+		_, err := v.server(on, typ, data)
 		check(v.t, err)
-		if r.First > 0 {
-			v.decided[on.Kind()+" "+typ]++
-		}
 	}
 	id := posted.EventIDs[0]
 	server(thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold", Reasoning: "kata kasar", Violations: []string{"harassment"}})
