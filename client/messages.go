@@ -21,8 +21,8 @@ type Message struct {
 	Erased        bool           `json:"erased"`   // its text was erased for good
 	Withheld      bool           `json:"withheld"` // its newest text lies outside what the caller may see
 	Held          bool           `json:"held"`     // for a review, or rejected; only its author gets the body
-	Rejected      bool           `json:"rejected"` // by a moderator
-	Warning       string         `json:"warning"`  // the label that a moderator published it with
+	Rejected      bool           `json:"rejected"` // by a reviewer
+	Warning       string         `json:"warning"`  // the label with which a reviewer published it
 	At            gotong.Instant `json:"at"`
 	CreatedAtMS   int64          `json:"created_at_ms"`
 	EditedAtMS    int64          `json:"edited_at_ms"`
@@ -193,8 +193,8 @@ func (c *Client) ReadCursor(ctx context.Context, threadID string) (ReadCursor, e
 // NewMark describes a mark to be set.
 type NewMark struct {
 	MessageID  gotong.EventID `json:"message_id"`
-	Unread     bool           `json:"unread,omitempty"`     // this message and all after it, instead of read up to it
-	Generation *uint64        `json:"generation,omitempty"` // that is known: an older one changes nothing; nil: any
+	Unread     bool           `json:"unread,omitempty"`     // mark this message and all after it as unread, instead of all up to it as read
+	Generation *uint64        `json:"generation,omitempty"` // the one that is known: with an older one than the present, nothing changes; nil: any
 }
 
 // SetMark moves the caller's mark, and returns the one that holds.

@@ -8,7 +8,7 @@ import (
 	"gotong.dev/gotong"
 )
 
-// ContentID returns the id of a message in moderation.
+// ContentID returns the id of a message in moderation: of its thread, a colon, its own.
 func ContentID(threadID string, message gotong.EventID) string {
 	return threadID + ":" + message.String()
 }
@@ -75,7 +75,7 @@ func (c *Client) Decide(ctx context.Context, v Verdict, opts ...CallOption) (Mod
 	return write[Moderation](ctx, c, http.MethodPost, "/v1/moderations", v, opts)
 }
 
-// Moderation returns what was decided about a message, as the caller may know it.
+// Moderation returns what the caller may know of what was decided about a message.
 func (c *Client) Moderation(ctx context.Context, contentID string) (Moderation, error) {
 	return read[Moderation](ctx, c, moderationPath(contentID), nil)
 }
@@ -98,7 +98,8 @@ func (c *Client) Appeal(ctx context.Context, contentID, reason string, opts ...C
 	return write[Moderation](ctx, c, http.MethodPost, moderationPath(contentID)+"/appeal", body, opts)
 }
 
-// Report reports a message to its reviewers. Nobody learns from it who reported.
+// Report reports a message to its reviewers. Nobody learns who reported it. A second
+// report on a message changes nothing.
 func (c *Client) Report(ctx context.Context, r NewReport, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodPost, path: "/v1/reports", body: r, opts: opts}, &struct{}{})
 }

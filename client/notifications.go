@@ -68,7 +68,7 @@ func (c *Client) UnreadNotifications(ctx context.Context) (int, error) {
 	return out.UnreadCount, err
 }
 
-// Digest is what concerned the caller in a time.
+// Digest is what concerned the caller in a window of time.
 type Digest struct {
 	WindowStartMS int64 `json:"window_start_ms"`
 	WindowEndMS   int64 `json:"window_end_ms"`
@@ -80,8 +80,9 @@ type Digest struct {
 	} `json:"events"`
 }
 
-// WeeklyDigest returns what concerned the caller in a window, grouped; 0 to 0 is the
-// last 7 days.
+// WeeklyDigest returns what concerned the caller in a window of time, grouped by kind
+// and by thread, group or case. The bounds are Unix milliseconds; 0 to 0 is the last 7
+// days.
 func (c *Client) WeeklyDigest(ctx context.Context, startMS, endMS int64) (Digest, error) {
 	query := url.Values{}
 	for name, ms := range map[string]int64{"window_start_ms": startMS, "window_end_ms": endMS} {
@@ -116,7 +117,7 @@ func (c *Client) Blocks(ctx context.Context) ([]Author, error) {
 	return out.Items, err
 }
 
-// Block blocks a user: they can write the caller no direct messages, and cause no
+// Block blocks a user: they can send the caller no direct messages and cause them no
 // notifications. They do not learn of it.
 func (c *Client) Block(ctx context.Context, userID string, opts ...CallOption) error {
 	return c.do(ctx, op{method: http.MethodPut, path: "/v1/blocks/" + url.PathEscape(userID), opts: opts}, nil)

@@ -12,7 +12,7 @@ type NewPushSubscription struct {
 	Endpoint string `json:"endpoint"`
 	P256dh   string `json:"p256dh"`
 	Auth     string `json:"auth"`
-	Withdraw bool   `json:"withdraw,omitempty"` // send the count 0 too
+	Withdraw bool   `json:"withdraw,omitempty"` // also send the count 0
 }
 
 // PushSubscription is where a device gets Web Push messages.
@@ -23,8 +23,8 @@ type PushSubscription struct {
 	ExpiresAtMS int64  `json:"expires_at_ms"`
 }
 
-// PushKey returns the public key with which the server sends Web Push messages; it is
-// not found where push is off.
+// PushKey returns the public key with which the server sends Web Push messages, in
+// base64url. Where push is off, the error has the status 404.
 func (c *Client) PushKey(ctx context.Context) (string, error) {
 	var out struct {
 		Key string `json:"public_key"`

@@ -13,11 +13,11 @@ import (
 
 type inboxCmd struct {
 	login
-	All  bool   `name:"all" help:"Also what you have read."`
-	Last int    `name:"last" help:"How many, the newest first." default:"20"`
-	Read bool   `name:"read" help:"Mark what is shown, and all that is older, as read."`
+	All  bool   `name:"all" help:"Also list what you have read."`
+	Last int    `name:"last" help:"How many to list, newest first." default:"20"`
+	Read bool   `name:"read" help:"Mark what is listed, and everything older, as read."`
 	Zone string `name:"zone" help:"Time zone of the times." default:"Local"`
-	JSON bool   `name:"json" help:"Print each as a line of JSON."`
+	JSON bool   `name:"json" help:"Print one line of JSON for each."`
 }
 
 func (c *inboxCmd) Run(ctx context.Context, std *stdio) error {

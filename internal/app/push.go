@@ -41,7 +41,7 @@ func (a *App) newPusher(secret []byte) (*push.Pusher, error) {
 	}), nil
 }
 
-// pushes withdraws what was read.
+// pushes runs the part that withdraws what was read.
 func (a *App) pushes(ctx context.Context) error {
 	if a.pusher == nil {
 		return nil
@@ -53,14 +53,14 @@ func (a *App) pushRoutes() func(*httpapi.API) {
 	return pushapi.Routes(pushapi.Options{Pusher: a.pusher, Look: a.hub.Signals().Look})
 }
 
-// marked has a push of what a user has read withdrawn.
+// marked lets the pusher withdraw what a user has read of a stream.
 func (a *App) marked(userID string, stream gotong.Stream) {
 	if a.pusher != nil {
 		a.pusher.Marked(userID, stream)
 	}
 }
 
-// whispers passes signals on, and has pushes of what was read withdrawn.
+// whispers passes signals on, and lets the pusher withdraw what was read.
 type whispers struct {
 	chat.Signals
 	app *App

@@ -21,8 +21,8 @@ import (
 )
 
 // readers returns every reader of this server, one row each.
-// asks says whether there is an Edge-Pod that gives advice, and pushes whether
-// pushes are sent, after this delay.
+// asks is true if an Edge-Pod gives advice. pushes is true if pushes are sent, after
+// this delay.
 func readers(asks, pushes bool, delay time.Duration) []reader.Reader {
 	kinds := Kinds()
 	return append([]reader.Reader{

@@ -112,8 +112,8 @@ func (s *Service) Recheck(ctx context.Context, p Principal) error {
 	return err
 }
 
-// Lives reports whether the login of a principal has not ended, whatever became of
-// its token; for a token of another issuer, whether the token is still valid.
+// Lives reports whether the login of a principal has not ended, even if its token has
+// expired; for a token of another issuer, whether the token is still valid.
 func (s *Service) Lives(ctx context.Context, p Principal) (bool, error) {
 	if p.Foreign {
 		_, err := s.admitForeign(ctx, p)

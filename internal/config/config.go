@@ -95,7 +95,7 @@ type Config struct {
 	EdgePodMediaHosts []string `name:"edge-pod-media-hosts" group:"pod" help:"Hosts whose media URLs may be passed to the Edge-Pod; by default none." placeholder:"HOST"`
 
 	PushContact string        `name:"push-contact" group:"push" help:"How operators of push services reach you: mailto:YOU@YOUR.DOMAIN or an https URL. It enables Web Push, which is off by default." placeholder:"URL"`
-	PushDelay   time.Duration `name:"push-delay" group:"push" help:"How long a message may be read before it is pushed." default:"5s"`
+	PushDelay   time.Duration `name:"push-delay" group:"push" help:"How long to wait for a message to be read before it is pushed." default:"5s"`
 
 	UserRate     float64 `name:"user-rate" group:"limits" help:"Requests of one user per second, sustained." default:"50"`
 	UserBurst    int     `name:"user-burst" group:"limits" help:"Requests of one user in a burst." default:"100"`

@@ -68,7 +68,7 @@ func CallOf(ctx context.Context) *Call {
 	return c
 }
 
-// As returns a context in which the server itself reads what a user would get.
+// As returns a context for a read by the server itself that gets what a user would.
 func As(ctx context.Context, viewer gotong.Viewer) context.Context {
 	p := Principal{Principal: auth.Principal{UserID: viewer.UserID, Role: viewer.Role}}
 	return context.WithValue(ctx, callKey{}, &Call{Principal: p, header: http.Header{}})

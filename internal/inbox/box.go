@@ -30,8 +30,8 @@ type Options struct {
 // Box reads and marks the inboxes of users. All methods are safe for concurrent use.
 type Box struct{ Options }
 
-// ID names an item of a user, and is its place in the order of their inbox. The zero ID
-// is that of none.
+// ID names an item of a user, and is its place in the order of their inbox. No item has
+// the zero ID.
 type ID struct {
 	Number    uint64
 	Partition gotong.Partition
@@ -80,7 +80,7 @@ type Page struct {
 	Next  ID // continue before it; zero: there is no more
 }
 
-// look is one reading of a user's inbox.
+// look is one read of a user's inbox.
 type look struct {
 	*Box
 	me     gotong.Viewer
@@ -90,7 +90,7 @@ type look struct {
 	hidden map[gotong.Stream]bool // what the user may not read now
 }
 
-// wide is a wide stream of which the user is or was a member.
+// wide is a wide stream that has, or had, the user as a member.
 type wide struct {
 	stream    gotong.Stream
 	partition gotong.Partition

@@ -5,11 +5,11 @@
 // # Lists
 //
 // There is one list per user and partition. The number of an item is the time of its
-// event in microseconds, raised where that is needed so that numbers ascend within the
+// event in microseconds, raised where necessary, so that numbers ascend within the
 // partition. So (number, partition) is both the order by time and the id of the item,
 // and a read mark is one number per partition. The reader decides from the events of
 // the partition alone: it keeps the members of streams, the authors of messages, and
-// whom each message has reached, in documents of its own.
+// the users whom each message has reached, in documents of its own.
 //
 // A stream that has had more than 200 members is wide: it has a list of its own for
 // items that are for all its members, and each member has a document with the spans of
@@ -42,8 +42,8 @@ const (
 	Removed     Kind = "removed"      // from one; neither the stream nor the actor is shown
 	Invited     Kind = "invited"      // to a group, while the invitation is open
 	Declined    Kind = "declined"     // the user's request to join a group
-	GateOpened  Kind = "gate_opened"  // of a case of which the user is a member
-	GateClosing Kind = "gate_closing" // and the user has not voted
+	GateOpened  Kind = "gate_opened"  // in a case that has the user as a member
+	GateClosing Kind = "gate_closing" // a vote closes soon, and the user has not voted
 	Decided     Kind = "decided"      // about a message of the user's own
 )
 

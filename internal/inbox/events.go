@@ -125,8 +125,8 @@ func (w *writer) keep(s gotong.Stream, seq uint64, r reach) {
 }
 
 // mention gives items to the users whom a text names, then to those whom it addresses
-// together: last in the list of a wide stream, which leaves out who has one. After such
-// an item, its leaders have one, too.
+// together: last in the list of a wide stream, whose item is not for those who have one
+// of their own. Leaders, too, get one of their own for such an item.
 func (w *writer) mention(e gotong.Event, of gotong.Stream, i Item, mentions []thread.Mention, r *reach) {
 	for _, m := range mentions {
 		switch {
@@ -145,7 +145,7 @@ func (w *writer) mention(e gotong.Event, of gotong.Stream, i Item, mentions []th
 	}
 }
 
-// reach gives an item about a message to a user who has none yet.
+// reach gives a user an item about a message unless they have one.
 func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, r *reach) {
 	if userID == "" || userID == e.Actor.UserID || slices.Contains(r.Users, userID) {
 		return
@@ -169,7 +169,7 @@ func (w *writer) decide(e gotong.Event, seq uint64) {
 }
 
 // release writes a publication that shows the message again, or with a warning. Any other
-// one turns down a proposal or a report, of which the author knows nothing.
+// one rejects a proposal or a report, and the author knows of neither.
 func (w *writer) release(e gotong.Event, d thread.Released) {
 	if d.Warning != "" || doc[reach](w, reachKey(e.Stream, d.TargetSeq)).Held {
 		w.decide(e, d.TargetSeq)

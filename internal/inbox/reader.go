@@ -152,7 +152,8 @@ func whose(s, lender gotong.Stream) gotong.Stream {
 	return s
 }
 
-// seat returns whose roles an event sets, and which; none: they are no member.
+// seat returns the user whose roles an event sets, and the roles; none: they are no
+// member.
 func seat(e gotong.Event) (userID string, roles []string) {
 	one := func(userID, role string) (string, []string) { return userID, []string{role} }
 	switch d := e.Data.(type) {
@@ -195,8 +196,8 @@ func ordinary(roles []string) bool {
 	})
 }
 
-// Changed returns the users into whose lists these changes of documents put items, and
-// when the first of them came.
+// Changed returns the users to whose lists these changes of documents add items, and the
+// time of the first item.
 func Changed(changes []store.Change) map[string]gotong.Instant {
 	users := map[string]gotong.Instant{}
 	for _, ch := range changes {
@@ -260,7 +261,7 @@ func (w *writer) next(e gotong.Event) uint64 {
 	return w.number
 }
 
-// give puts an item into a user's list. What a user causes themselves is no item.
+// give puts an item into a user's list, unless they caused it themselves.
 func (w *writer) give(userID string, e gotong.Event, i Item) {
 	if userID == "" || userID == e.Actor.UserID || strings.HasPrefix(userID, thread.ImportedPrefix) {
 		return

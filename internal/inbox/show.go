@@ -194,8 +194,8 @@ func kindOf(e gotong.Event, i listed, me string) Kind {
 	}
 }
 
-// alerts reports whether a message concerns the user, by what they have set for its
-// thread and its kind.
+// alerts reports whether a message alerts the user, by what they have set for its thread
+// and its kind.
 func (l *look) alerts(s *Shown, mute store.Register) bool {
 	var m struct {
 		Mute int64 `json:"mute"`
@@ -204,8 +204,8 @@ func (l *look) alerts(s *Shown, mute store.Register) bool {
 	return s.Kind != Message && Alerts(l.set, s.Stream, s.Kind, m.Mute > l.Now().Milli())
 }
 
-// Alerts reports whether a message that concerns a user so alerts them, by what they
-// have set; muted: they mute its thread.
+// Alerts reports whether a message that concerns a user in this way alerts them, by what
+// they have set; muted: they mute its thread.
 func Alerts(set user.Settings, stream gotong.Stream, k Kind, muted bool) bool {
 	level := set.Threads[stream.ID()]
 	switch {

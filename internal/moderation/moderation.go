@@ -1,9 +1,9 @@
 // Package moderation counts the reports on messages: a reader makes a job of each
-// report, and the job has the thread count all reports on the message by a command.
+// report, and the job makes the thread count all reports on the message, by a command.
 //
 // # Caveats
 //
-// The command names the reporters, the events that follow from it do not.
+// The command names the reporters; the events that follow from it do not.
 package moderation
 
 import (
@@ -57,7 +57,7 @@ type Executor interface {
 	Execute(ctx context.Context, cmd gotong.Command) (gotong.Receipt, error)
 }
 
-// Handler returns the handler that has threads count their reports.
+// Handler returns the handler that makes threads count their reports.
 func Handler(from store.Loader, codec *store.Codec, exec Executor) reader.Handler {
 	return reader.Handler{Queue: queue, Run: func(ctx context.Context, job store.Job) (reader.Result, error) {
 		var body order
@@ -85,7 +85,8 @@ type Filed struct {
 	ID string
 }
 
-// Reports returns the newest reports on a message, [thread.MaxReporters] at most.
+// Reports returns the newest reports on a message, newest first, [thread.MaxReporters]
+// at most.
 func Reports(
 	ctx context.Context, from store.Loader, codec *store.Codec, of gotong.Stream, message gotong.EventID,
 ) ([]Filed, error) {

@@ -197,7 +197,8 @@ func (t *transport) CloseIdleConnections() {
 	t.plain.CloseIdleConnections()
 }
 
-// RetryAfter returns the wait that a response asks for, in either form.
+// RetryAfter returns the wait that the header Retry-After of a response asks for, in
+// seconds or until a date; 0 if there is none.
 func RetryAfter(h http.Header, now time.Time) time.Duration {
 	v := h.Get("Retry-After")
 	if n, err := strconv.Atoi(v); err == nil && n > 0 {

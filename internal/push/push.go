@@ -1,15 +1,15 @@
 // Package push sends Web Push messages (RFC 8030), which browsers, UnifiedPush and
-// ntfy accept. A reader, [Planner], makes a job for each thread in which something
-// happened; after a delay, the handler decides for each member and sends.
+// ntfy accept. A reader, [Planner], makes a job for each thread with something to push
+// or to withdraw; after a delay, the handler decides for each member and sends.
 //
 // A push holds ids and counts, and no text of a message: the receiver renders it. One
-// push stands for all that is unread in a thread. A follow-up replaces it and, once
-// nothing is unread, one with the count 0 withdraws it.
+// push stands for everything unread in a thread. A later one replaces it; once nothing
+// is unread, a push with the count 0 withdraws it.
 //
 // # Caveats
 //
 // Pushes are notices, not delivery: a push service may drop them. If a node crashes
-// while it sends, a push is sent again, and replaces itself.
+// while it sends, the push is sent again and replaces the first one.
 //
 // After a read mark, the node that set it sends the withdrawal, once. If that node
 // crashes first or the push service does not accept it, the next push of the thread
@@ -45,7 +45,7 @@ const queue = "push"
 
 const (
 	tooOld   = 24 * time.Hour // an older message is not announced, nor kept by a push service
-	newest   = 256            // events of a thread that are looked at
+	newest   = 256            // events of a thread that are considered
 	members  = 500            // that are read at once
 	batch    = 50             // users who are decided on with one read
 	maxMarks = 4096           // reads that wait for their withdrawal
@@ -76,8 +76,8 @@ func Planner(on bool, delay time.Duration) reader.Reader {
 	}}
 }
 
-// Alerting returns the reader of inboxes, which also makes a job for each user into whose
-// list it puts an item.
+// Alerting returns the reader of inboxes, which then also makes a job for each user to
+// whose list it adds an item.
 func Alerting(r reader.Reader, on bool, delay time.Duration) reader.Reader {
 	read := r.Read
 	r.Read = func(docs map[gotong.Key][]byte, run []reader.Commit) (reader.Step, error) {
@@ -117,8 +117,8 @@ type Options struct {
 	Delay    time.Duration // before a message is announced
 	Interval time.Duration // between two pushes of a thread to a user
 
-	Lives   func(ctx context.Context, login auth.Principal) (bool, error) // the login has not ended
-	Looks   func(userID string, stream gotong.Stream) bool                // a session of the user reports that they look at the stream
+	Lives   func(ctx context.Context, login auth.Principal) (bool, error) // reports whether the login has not ended
+	Looks   func(userID string, stream gotong.Stream) bool                // reports whether a session of the user says that they look at the stream
 	Reading func(ctx context.Context, viewer gotong.Viewer, stream gotong.Stream) (Reading, error)
 	Badge   func(ctx context.Context, viewer gotong.Viewer) (int, error) // the unread messages of all threads
 	Count   func(outcome string)                                         // counts requests: accepted, gone, failed, rejected
@@ -168,8 +168,8 @@ func (p *Pusher) Handler() reader.Handler {
 	}}
 }
 
-// Marked notes that a user marked something of a thread, or of their inbox, as read, so
-// that a push of it is withdrawn. It does not block.
+// Marked notes that a user marked something as read in a thread, or in their inbox, so
+// that its push is withdrawn. It does not block.
 func (p *Pusher) Marked(userID string, stream gotong.Stream) {
 	select {
 	case p.marks <- marked{userID, stream}:
@@ -274,7 +274,7 @@ func (t *turn) thread(ctx context.Context) error {
 	}
 }
 
-// users decides for these users, of whom only those with a subscription matter.
+// users decides for those of these users who have a subscription.
 func (t *turn) users(ctx context.Context, ids []string) error {
 	var need store.Need
 	for _, id := range ids {
@@ -321,8 +321,8 @@ func parse(reg store.Register, into any) error {
 	return nil
 }
 
-// some reads the newest events as each of some users may see them now, and serves
-// those users. A damaged event hides those before it.
+// some reads the newest events, as each of these users may see them now, and serves the
+// users. A damaged event hides those before it.
 func (t *turn) some(ctx context.Context, list []*user) error {
 	viewers, more := make([]gotong.Viewer, len(list)), store.Need{}
 	for i, u := range list {

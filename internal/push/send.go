@@ -27,7 +27,7 @@ const (
 	maxTries  = 6
 	firstWait = 5 * time.Second // after a failure, doubled each time
 	maxWait   = time.Hour       // of Retry-After
-	maxHosts  = 1000            // that are paused
+	maxHosts  = 1000            // that are paused at once
 	maxAnswer = 4 << 10
 )
 
@@ -70,8 +70,8 @@ func (u *user) send(ctx context.Context, list []Subscription, text Payload) (lef
 	return left, retry
 }
 
-// headers returns those of RFC 8030. A push service keeps one message of each topic,
-// which tells nobody else the thread.
+// headers returns the headers of RFC 8030. A push service keeps one message of each
+// topic. The topic reveals the thread to nobody else.
 func (u *user) headers(text Payload) http.Header {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%x %s %s", u.Keys.topics, u.id, u.stream))
 	urgency := "normal"
@@ -88,7 +88,7 @@ func (u *user) headers(text Payload) http.Header {
 }
 
 // attempt sends a text once. It returns the outcome, and the wait that the response
-// asks for. A host that does not respond is paused, so that it does not hold up the
+// asks for. A host that does not respond is paused, so that it does not delay the
 // pushes to others.
 func (p *Pusher) attempt(ctx context.Context, s *Subscription, text Payload, headers http.Header) (string, time.Duration) {
 	u, err := p.Guard.URL(s.Endpoint)

@@ -36,15 +36,14 @@ type Subscription struct {
 	Endpoint string         `json:"endpoint"`
 	P256dh   []byte         `json:"p256dh"`
 	Auth     []byte         `json:"auth"`
-	Withdraw bool           `json:"withdraw,omitempty"` // it wants to learn that nothing is unread any more
+	Withdraw bool           `json:"withdraw,omitempty"` // also send it the count 0
 	At       gotong.Instant `json:"at"`                 // when it was first put
 	Expires  gotong.Instant `json:"expires"`
 	Login    auth.Principal `json:"login"`
 	Key      string         `json:"key"` // of the server: another one cannot send to it
 }
 
-// account is the register of a user's subscriptions, in the order in which they were
-// last put.
+// account is the register of a user's subscriptions, the last put last.
 type account struct {
 	List []Subscription `json:"list"`
 }
@@ -57,8 +56,8 @@ func accountKey(userID string) gotong.Key {
 // it.
 const tries = 8
 
-// change changes a user's subscriptions. change returns false if there is nothing to
-// write.
+// change changes a user's subscriptions. The function returns false if there is
+// nothing to write.
 func (p *Pusher) change(ctx context.Context, userID string, change func(*account) bool) error {
 	for range tries {
 		reg, err := store.ReadRegister(ctx, p.Store, accountKey(userID))
@@ -80,7 +79,7 @@ func (p *Pusher) change(ctx context.Context, userID string, change func(*account
 			return store.CodedWrite(err)
 		}
 	}
-	return gotong.NewError(gotong.CodeBusy, "Another device changes its subscription; try again.")
+	return gotong.NewError(gotong.CodeBusy, "Another device is changing its subscription; try again.")
 }
 
 // Subscribe keeps a subscription of a login, in place of the one that the login had
@@ -143,8 +142,8 @@ func (s *Subscription) over(now gotong.Instant, key string) bool {
 	return s.Expires <= now || s.Key != key
 }
 
-// Unsubscribe ends a subscription of a login. The error is CodeNotFound if the login
-// has no such subscription.
+// Unsubscribe ends a subscription of a login. The error has [gotong.CodeNotFound] if
+// the login has no such subscription.
 func (p *Pusher) Unsubscribe(ctx context.Context, login auth.Principal, id string) error {
 	found := false
 	err := p.change(ctx, login.UserID, func(a *account) bool {

@@ -33,7 +33,8 @@ type Payload struct {
 	Badge  int           `json:"badge"`  // in all threads
 }
 
-// State is the register (thread id, user id): what the user was sent of the thread.
+// State is the register (thread id, user id): what was sent to the user about the
+// thread.
 type State struct {
 	N     uint64         `json:"n"`               // up to this message, everything was announced,
 	Items items          `json:"items,omitempty"` // of an inbox: up to these,
@@ -88,8 +89,8 @@ func (u *user) viewer() gotong.Viewer {
 	return gotong.Viewer{UserID: u.id, Role: u.List[len(u.List)-1].Login.Role}
 }
 
-// since returns from when on something is announced: nothing from before the first
-// subscription, and nothing old.
+// since returns the time from which messages are announced: none from before the first
+// subscription, and none that is too old.
 func (u *user) since() gotong.Instant {
 	first := slices.MinFunc(u.List, func(a, b Subscription) int { return cmp.Compare(a.At, b.At) })
 	return max(first.At, u.Clock.Now().Add(-tooOld))
@@ -143,7 +144,7 @@ func (u *user) answers(snap *view.Snapshot, seq uint64) bool {
 // pushed are the kinds of items that the inbox announces.
 var pushed = []inbox.Kind{inbox.Added, inbox.Invited, inbox.GateOpened, inbox.GateClosing, inbox.Decided}
 
-// maxItems bounds the unread items of an inbox that are looked at.
+// maxItems bounds the unread items of an inbox that are considered.
 const maxItems = 50
 
 // readInbox finds the news of the user's inbox: the items that the thread of a message
@@ -164,7 +165,7 @@ func (u *user) readInbox(ctx context.Context) error {
 	return err
 }
 
-// action is what a user is sent.
+// action is what is sent to a user.
 type action int
 
 const (
@@ -174,11 +175,11 @@ const (
 	retract         // the count 0
 )
 
-// lookAgain is after what time a user who looks at a thread without reading its
-// messages is decided on again.
+// lookAgain is the time after which the server decides again about a user who looks at
+// a thread without reading its messages.
 const lookAgain = 30 * time.Second
 
-// decide returns what the user is sent now and, if that is nothing, when to decide
+// decide returns what to send to the user now and, if that is nothing, when to decide
 // again.
 func (u *user) decide(r Reading) (action, gotong.Instant) {
 	past := func(m message) bool {

@@ -33,7 +33,7 @@ type term struct {
 	phrase bool
 }
 
-// Has are the values of has: that a query can have.
+// Has is the list of values that has: accepts.
 var Has = []string{hasLink}
 
 // Parse reads a query as users write it: words and "phrases", from:NAME, in:THREAD,
@@ -165,7 +165,7 @@ type Mark struct {
 	To   int `json:"to"`
 }
 
-// Match reports whether every term fits the text, and returns where, in order.
+// Match reports whether every term fits the text, and returns the places in order.
 func (q *Query) Match(text string) (marks []Mark, ok bool) {
 	list := tokens(text)
 	forms := make([][]string, len(list))
@@ -191,7 +191,7 @@ func (q *Query) MatchName(name string) ([]Mark, bool) {
 	return q.Match(name)
 }
 
-// in returns where the term stands in a text, of whose words these are the forms.
+// in returns where the term stands in a text whose words have these forms.
 func (t term) in(text []token, forms [][]string) (marks []Mark) {
 	words := make([][]string, len(t.words))
 	for i, w := range t.words {

@@ -1,6 +1,6 @@
 // Package search finds messages by their words. A reader keeps an index of them, and
 // a search asks it for messages of streams that the caller names, each with the
-// access that the visibility function gave: nothing else is looked at.
+// access that the visibility function gave. It looks at nothing else.
 //
 // The index only proposes. What is shown is read from the log, with the access, what
 // later events made of the message, and its newest text in one snapshot, and it is
@@ -9,8 +9,8 @@
 //
 // # Caveats
 //
-// The index follows the log with a delay, of which the answer informs by the
-// positions up to which it was complete.
+// The index follows the log with a delay. The answer has the position up to which it
+// was complete, for each partition.
 package search
 
 import (
@@ -188,7 +188,7 @@ func indexed(author, text string, has []string) (words []string) {
 	return slices.Compact(words)
 }
 
-// linked reports whether a text has an address of the web.
+// linked reports whether a text has a web address.
 func linked(text string) bool {
 	return strings.Contains(text, "https://") || strings.Contains(text, "http://")
 }

@@ -25,7 +25,7 @@ type Search struct {
 	Views *view.Views
 }
 
-// Extent is a stream in which a viewer searches, and what they may see of it.
+// Extent is a stream that a viewer searches, and what they may see of it.
 type Extent struct {
 	Stream gotong.Stream
 	Access gotong.Access
@@ -51,11 +51,11 @@ type Position struct {
 }
 
 // The bounds of one search: how long it may take, and how often it asks the index
-// again because of what it proposed too little is shown.
+// again because too few of the proposed messages are shown.
 const (
 	patience  = 5 * time.Second
 	maxRounds = 5
-	phrased   = 200 // proposed at once for a query with a phrase, of which the index knows only the words
+	phrased   = 200 // proposed at once for a query with a phrase: the index knows only its words
 )
 
 // candidate is a message that the index proposes.

@@ -10,8 +10,8 @@ import (
 	"gotong.dev/gotong/internal/clock"
 )
 
-// Active is the type by which nodes tell each other that a session's user looks at a
-// stream. No session receives it.
+// Active is the type of the signals by which nodes report to each other that a
+// session's user looks at a stream. No session receives it.
 const Active = "active"
 
 const (
@@ -28,8 +28,8 @@ type look struct {
 	till    clock.Moment
 }
 
-// Look notes that the user of a session looks at a stream, for a minute and instead of
-// another one; an empty stream: at none.
+// Look notes that the user of a session looks at a stream, for a minute, and no longer
+// at the one before; an empty stream: at none.
 func (x *Exchange) Look(userID, session string, stream gotong.Stream) {
 	l := look{Session: session, Away: stream == "", stream: stream}
 	was := x.note(userID, l)

@@ -1,6 +1,6 @@
 // Package report holds the rules of reports: a member of a thread reports a message
 // to those who review it. Each report is a stream of its own, in the home of the
-// thread, which no viewer can read: nobody learns from it who reported.
+// thread, which no viewer can read, so nobody learns who reported a message.
 //
 // # Caveats
 //

@@ -37,7 +37,8 @@ type Attachment struct {
 }
 
 // Attachable is the document of an upload, which another kind keeps. Attach returns
-// false unless the user may attach it in the thread now.
+// the upload as a message shows it, and false unless the user may attach it in the
+// thread now.
 type Attachable interface {
 	Attach(thread gotong.Stream, userID, id string) (Attachment, bool)
 }
@@ -46,7 +47,7 @@ type Attachable interface {
 func UploadStream(id string) gotong.Stream { return gotong.NewStream("upload", id) }
 
 // uploadRefs names the uploads of a post, and what they are attached to. The commit
-// then expects their heads: an upload that is collected meanwhile is not attached.
+// then expects their heads, so an upload that is collected meanwhile is not attached.
 func uploadRefs(cmd gotong.Command) (refs []gotong.Ref) {
 	c, _ := cmd.Data.(Post)
 	for _, id := range c.Attachments {
@@ -57,8 +58,8 @@ func uploadRefs(cmd gotong.Command) (refs []gotong.Ref) {
 	return refs
 }
 
-// attach returns the attachments of a post. One error stands for all that prevents
-// it, so that nothing is learned about the uploads of others.
+// attach returns the attachments of a post. Whatever prevents it, the error is the
+// same, so that nobody learns anything about the uploads of others.
 func (r ruling) attach(ids []string) (list []Attachment, err error) {
 	for _, id := range ids {
 		u, _ := gotong.Doc[Attachable](r.state, gotong.StreamKey(UploadStream(id)))
@@ -83,8 +84,8 @@ func posted(e gotong.Event, d Posted) (changes []gotong.Change) {
 	return changes
 }
 
-// MayPost returns an error unless the actor of the command may post in the thread
-// that the state is of. It uses what [Rules.KnowNeeds] names.
+// MayPost returns an error unless the actor of the command may post in the thread of
+// the state, which must hold what [Rules.KnowNeeds] names.
 func (r Rules) MayPost(s gotong.State, cmd gotong.Command) error {
 	t, ok := gotong.Doc[Thread](s, ThreadKey(s.Stream.ID()))
 	on := ruling{r, s, t, cmd, r.standingOf(s, t, cmd.Actor.UserID)}

@@ -49,7 +49,7 @@ func (r Rules) direct(s gotong.State, cmd gotong.Command, c Direct) (gotong.Deci
 		return gotong.Decision{}, gotong.Invalid("user_id", "must be another user, with whom this is the direct thread")
 	case left.Active():
 		return gotong.Accept()
-	case gotong.Blocks(s, c.UserID, me): // who is blocked learns no more than for an account that is disabled
+	case gotong.Blocks(s, c.UserID, me): // a blocked user learns no more than about a disabled account
 		return gotong.Decision{}, errNoAccount
 	case s.Head.Exists():
 		return gotong.Accept(gotong.Fact{Type: EvJoined, Data: Joined{UserID: me, Role: MemberRole}})

@@ -137,7 +137,7 @@ type Posted struct {
 	ReplyTo  gotong.EventID `json:"reply_to,omitzero"`
 	ReplySeq uint64         `json:"reply_seq,omitempty"` // of the message in ReplyTo
 	Siaga    bool           `json:"siaga,omitempty"`     // an emergency broadcast to all members
-	Lender   gotong.Stream  `json:"lender,omitempty"`    // whose members it mentions or warns, if the thread borrows them
+	Lender   gotong.Stream  `json:"lender,omitempty"`    // the stream whose members it mentions or warns, if the thread borrows them
 	Mentions []Mention      `json:"mentions,omitempty"`
 	Uploads  []string       `json:"uploads,omitempty"` // that are attached; the content describes them
 	SentAtMS int64          `json:"sent_at_ms,omitempty"`
@@ -152,9 +152,9 @@ type Later struct {
 	EditedAtMS  int64               `json:"edited_at_ms,omitempty"`
 	DeletedAtMS int64               `json:"deleted_at_ms,omitempty"` // set: the text is gone
 	Withheld    bool                `json:"withheld,omitempty"`      // the viewer may not see the newest text, and gets no older one
-	Held        bool                `json:"held,omitempty"`          // held or rejected: the author alone is shown the text
-	Rejected    bool                `json:"rejected,omitempty"`      // a moderator rejected it
-	Warning     string              `json:"warning,omitempty"`       // the label that a moderator published it with
+	Held        bool                `json:"held,omitempty"`          // held or rejected: only the author gets the text
+	Rejected    bool                `json:"rejected,omitempty"`      // a reviewer rejected it
+	Warning     string              `json:"warning,omitempty"`       // the label with which a reviewer published it
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
 }
 

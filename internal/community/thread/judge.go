@@ -7,9 +7,9 @@ import (
 	"gotong.dev/gotong"
 )
 
-// MayReview reports whether a user may decide about a message and read what it
-// opens: the owners and admins of the thread, and platform moderators if a report or
-// a hold opened it to them. role is the one that the user has in the thread. In a
+// MayReview reports whether a user may decide about a message and read what a report
+// or a hold opens: the owners and admins of the thread, and platform moderators if a report or
+// a hold opened the message to them. role is the one that the user has in the thread. In a
 // direct thread, neither user decides about the other's messages.
 func (t Thread) MayReview(role Role, platform gotong.Role, o Overlay, p Pending) bool {
 	if t.Direct() && role != "" {
@@ -52,7 +52,7 @@ func (r ruling) matter(id gotong.EventID) (m matter, err error) {
 	return m, err
 }
 
-// after returns the time some minutes from now.
+// after returns the time so many minutes from now, in Unix milliseconds.
 func (r ruling) after(minutes int) int64 {
 	return r.cmd.Now.Add(time.Duration(minutes) * time.Minute).Milli()
 }
@@ -67,7 +67,7 @@ func (r ruling) held(e gotong.Event, by string, minutes int, auto bool) Held {
 	}
 }
 
-// public returns the fact of a decision without its actor.
+// public returns the fact of a decision with the server as its actor.
 func public(typ string, data any) gotong.Fact {
 	return gotong.Fact{Type: typ, Data: data, Actor: gotong.Actor{UserID: string(gotong.RoleSystem), Role: gotong.RoleSystem}}
 }
@@ -114,7 +114,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	waits := p.Since != 0 || o.Held != 0
 	switch {
 	case m.Actor.UserID == r.me.userID && (r.me.role == "" || p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
-		return gotong.Reject(gotong.CodeForbidden, "Somebody else must decide about your own message.")
+		return gotong.Reject(gotong.CodeForbidden, "Another reviewer must decide about your message.")
 	case c.Decision.Status() == Published && !waits && o.Warning == label, c.Decision == Block && o.Rejected:
 		return gotong.Accept()
 	case len(m.record.Decided) >= MaxDecisions:
@@ -130,7 +130,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	return gotong.Accept(decided, r.effect(c, m.Event, label))
 }
 
-// effect returns the fact of a decision that everybody sees.
+// effect returns the fact that everybody sees of a decision.
 func (r ruling) effect(c Review, e gotong.Event, label string) gotong.Fact {
 	window := c.Appeal
 	if window == 0 {
@@ -164,13 +164,13 @@ func (r ruling) appeal(c Appeal) (gotong.Decision, error) {
 	m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), e.Seq))
 	switch {
 	case e.Actor.UserID != r.me.userID:
-		return gotong.Reject(gotong.CodeForbidden, "Only its author can appeal for a message.")
+		return gotong.Reject(gotong.CodeForbidden, "Only the author of a message can appeal.")
 	case o.Deleted():
 		return gotong.Reject(gotong.CodeTargetDeleted, "The message was deleted.")
 	case o.Held == 0:
 		return gotong.Reject(gotong.CodeConflict, "The message is neither held nor rejected.")
 	case m.Appealed:
-		return gotong.Reject(gotong.CodeConflict, "An author can appeal once for a message.")
+		return gotong.Reject(gotong.CodeConflict, "You can appeal only once for a message.")
 	case r.cmd.Now.Milli() > m.AppealMS:
 		return gotong.Reject(gotong.CodeForbidden, "The time to appeal is over.")
 	}
@@ -191,15 +191,15 @@ func (r ruling) open(c Open) (gotong.Decision, error) {
 	case err != nil:
 		return gotong.Decision{}, err
 	case m.Actor.UserID == r.me.userID:
-		return gotong.Reject(gotong.CodeForbidden, "Somebody else must decide about your own message.")
+		return gotong.Reject(gotong.CodeForbidden, "Another reviewer must decide about your message.")
 	}
 	return gotong.Accept(gotong.Fact{
 		Type: EvOpened, Audience: confidential, Data: Opened{MessageID: m.ID, TargetSeq: m.Seq, N: m.Count},
 	})
 }
 
-// report counts the reports since a moderator last decided, of members alone, and hides the
-// message if the policy wants that: once, and not after a moderator published it.
+// report counts the reports by members since a reviewer last decided, and hides the
+// message if the policy requires it: once, and not after a reviewer published it.
 func (r ruling) report(c Report) (gotong.Decision, error) {
 	if r.cmd.Actor.Role != gotong.RoleSystem {
 		return gotong.Decision{}, gotong.NotFound()
@@ -242,7 +242,7 @@ func (r ruling) report(c Report) (gotong.Decision, error) {
 const (
 	NoopStale    = "auto_release_stale_request"  // there is a later decision
 	NoopNot      = "auto_release_not_applicable" // the message is not under review
-	NoopDisabled = "auto_release_disabled"       // a moderator must decide
+	NoopDisabled = "auto_release_disabled"       // a reviewer must decide
 )
 
 // Noop returns why the end of a hold changes nothing; empty if it releases the message.

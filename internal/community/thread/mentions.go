@@ -13,8 +13,8 @@ import (
 // nobody.
 const MaxMentions = 50
 
-// Here is the group of all members. With the names of roles, it goes before a user
-// who has such a name.
+// Here is the group of all members. Like the names of roles, it takes precedence over
+// a user with such a name.
 const Here = "here"
 
 // Mention is a place in a text that names users: one of them, the members at that
@@ -106,14 +106,14 @@ func alone(before rune, after string) bool {
 	return after == "" || next != '@' && !partOfName(next)
 }
 
-// partOfName reports characters that continue a word, also without being seen.
+// partOfName reports whether a character continues a word, invisibly perhaps.
 func partOfName(r rune) bool {
 	return unicode.In(r, unicode.L, unicode.M, unicode.N, unicode.C, unicode.Other_Default_Ignorable_Code_Point) &&
 		r != '\n' && r != '\t'
 }
 
-// naming returns the names in the text of a command. An imported text mentions nobody:
-// it is not written now.
+// naming returns the names in the text of a command. An imported text mentions nobody,
+// because it was written long ago.
 func naming(data any) []token {
 	switch c := data.(type) {
 	case Post:
@@ -158,7 +158,7 @@ func (r Rules) mentionRefs(s gotong.State, t Thread, cmd gotong.Command) (refs [
 }
 
 // mentions returns what the text of the command mentions. A name that is not that of an
-// active member stays plain text, so that it shows nothing of accounts.
+// active member stays plain text, so that it does not reveal which accounts exist.
 func (r ruling) mentions() (list []Mention) {
 	for _, n := range naming(r.cmd.Data) {
 		m := Mention{From: n.from, To: n.to}
@@ -181,7 +181,8 @@ func (r ruling) mentions() (list []Mention) {
 	return list
 }
 
-// addressed returns of whose members some are mentioned, if the thread borrows them.
+// addressed returns the lender if the thread borrows its members and some of them are
+// mentioned; empty otherwise.
 func (r ruling) addressed(list []Mention) gotong.Stream {
 	if len(list) == 0 {
 		return ""

@@ -13,10 +13,11 @@ const (
 	Moderations = "thread_moderations" // (thread id, gotong.SeqName(seq of the message)) → Moderation
 )
 
-// QueueOwner owns the one queue of the messages that wait for a moderator.
+// QueueOwner owns the one queue of the messages that wait for a reviewer.
 const QueueOwner = "all"
 
-// Pending is a message that waits for a moderator: with a proposal, reported, or held.
+// Pending is a message that waits for a reviewer: held, reported, or with a proposal
+// to hold it.
 type Pending struct {
 	Seq     uint64         `json:"seq"`                // of the message
 	TextSeq uint64         `json:"text_seq"`           // of the event with its newest text, when it was held
@@ -49,8 +50,8 @@ type Moderation struct {
 	AppealMS    int64          `json:"appeal_until_ms,omitempty"`
 	Appealed    bool           `json:"appealed,omitempty"`
 	PublishedAt gotong.Instant `json:"published_at,omitempty"`
-	Settled     gotong.Instant `json:"settled,omitempty"` // when, by the clock, somebody else published or rejected it: older reports do not count
-	Cleared     bool           `json:"cleared,omitempty"` // somebody else published it: reports cannot hide it any more
+	Settled     gotong.Instant `json:"settled,omitempty"` // when, by the clock, a reviewer other than its author published or rejected it: older reports do not count
+	Cleared     bool           `json:"cleared,omitempty"` // such a reviewer published it: reports cannot hide it any more
 	Hidden      bool           `json:"hidden,omitempty"`  // reports hid it once
 
 	// Seqs of events, oldest first: of the decisions (held, released, blocked), of

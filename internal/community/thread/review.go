@@ -27,7 +27,7 @@ const (
 	appealWindow = 7 * 24 * 60
 )
 
-// MaxDecisions is how often moderators can decide about one message.
+// MaxDecisions is how often reviewers can decide about one message.
 const MaxDecisions = 50
 
 // Action is what a decision does; a closed set.
@@ -69,7 +69,7 @@ func (a Action) Status() Status {
 // Why a message is held; a closed set.
 const (
 	ByAdvice    = "advice"    // the policy lets advice hold
-	ByModerator = "moderator" //
+	ByModerator = "moderator" // a reviewer held it
 	ByNewcomer  = "newcomer"  // the policy holds the messages of new members
 	ByReports   = "reports"   // the policy hides what enough members reported
 	ByAppeal    = "appeal"    // its author appealed
@@ -90,7 +90,7 @@ type Advise struct {
 	Violations []string       `json:"violations"`
 }
 
-// Review is the decision of a moderator about a message.
+// Review is the decision of a reviewer about a message.
 type Review struct {
 	MessageID  gotong.EventID `json:"message_id"`
 	Decision   Action         `json:"moderation_action"`
@@ -102,7 +102,7 @@ type Review struct {
 	Grounds
 }
 
-// Grounds is why a moderator decided: the content of message.decided. It is erased
+// Grounds is why a reviewer decided: the content of message.decided. It is erased
 // with the message.
 type Grounds struct {
 	Reasoning  string      `json:"reasoning,omitempty"`
@@ -250,14 +250,14 @@ type Held struct {
 	By        string         `json:"by"`
 	Code      string         `json:"reason_code,omitempty"`
 	UntilMS   int64          `json:"until_ms,omitempty"`
-	Auto      bool           `json:"auto_release"`        // released at its end; otherwise only by a moderator
-	AppealMS  int64          `json:"appeal_until_ms"`     // until when its author can appeal
+	Auto      bool           `json:"auto_release"`        // released at its end; otherwise only by a reviewer
+	AppealMS  int64          `json:"appeal_until_ms"`     // the end of the time to appeal
 	With      bool           `json:"with_post,omitempty"` // in the commit of the message itself
 	Now       gotong.Instant `json:"now"`
 }
 
 // Released is the data of message.released: the message is published, which ends a
-// hold, overturns a rejection or turns down a proposal.
+// hold, overturns a rejection or rejects a proposal to hold it.
 type Released struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
@@ -268,8 +268,8 @@ type Released struct {
 	Now       gotong.Instant `json:"now,omitzero"`           // then
 }
 
-// Blocked is the data of message.blocked: the message is rejected, and its author
-// alone is shown the text.
+// Blocked is the data of message.blocked: the message is rejected, and only its
+// author gets the text.
 type Blocked struct {
 	TargetSeq uint64         `json:"target_seq"`
 	N         uint64         `json:"n"`
@@ -316,7 +316,7 @@ type Reported struct {
 	N         uint64         `json:"n"`
 	AuthorID  string         `json:"author_id"`
 	Count     int            `json:"count"`
-	Flagged   bool           `json:"flagged,omitempty"` // by the policy, they are enough to flag it
+	Flagged   bool           `json:"flagged,omitempty"` // they are enough to flag it, by the policy
 	Context   []uint64       `json:"context,omitempty"` // seqs of the messages opened with it
 	Now       gotong.Instant `json:"now"`
 }

@@ -79,15 +79,15 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 	case u.State == Collected || u.State == Erased:
 		return gotong.Accept()
 	case erases && (!attached || !thread.Gone(s, u.Thread, a)):
-		return gotong.Reject(gotong.CodeConflict, "The message is there.")
+		return gotong.Reject(gotong.CodeConflict, "The message of the upload was neither deleted nor erased.")
 	case erases:
 		return gotong.Accept(u.end(EvErased, cmd, false))
 	case attached && server:
 		return gotong.Accept()
 	case attached:
-		return gotong.Reject(gotong.CodeConflict, "The file is in a message; delete the message.")
+		return gotong.Reject(gotong.CodeConflict, "The file is in a message; delete the message instead.")
 	case server && cmd.Now < u.Began.Add(Lifetime):
-		return gotong.Reject(gotong.CodeNotYet, "The upload is not old enough.")
+		return gotong.Reject(gotong.CodeNotYet, "The upload has not expired yet.")
 	default:
 		return gotong.Accept(u.end(EvCollected, cmd, server))
 	}

@@ -3,7 +3,7 @@
 //
 // The stream of an upload has the home of the thread, hence its partition. A post
 // expects the heads of the uploads that it attaches, and collecting an upload that
-// is in no message expects the head of the thread: of the two, one is committed.
+// is in no message expects the head of the thread: only one of the two is committed.
 // Bytes are removed after upload.collected or upload.erased was committed, never
 // before.
 //
@@ -26,7 +26,7 @@ import (
 // Name is the kind: the part of a stream's name before the slash.
 const Name = "upload"
 
-// Lifetime is how long an upload is kept that is in no message.
+// Lifetime is how long an upload is kept if it is in no message.
 const Lifetime = 24 * time.Hour
 
 // The names of the commands.
@@ -45,7 +45,7 @@ type Start struct {
 	Size   int64         `json:"size_bytes"` // at most; the file counts with it until it is stored
 }
 
-// Store says that the bytes are stored; for the server alone.
+// Store reports that the bytes are stored; for the server alone.
 type Store File
 
 // Collect ends an upload that is in no message: by its owner at any time, by the
@@ -159,7 +159,8 @@ func StreamOf(actor, requestID string) gotong.Stream {
 
 const maxName = 128
 
-// Clean makes a name of one that may be a path or hold what is not to be seen.
+// Clean returns the file name in what a client sent, which may be a path or have
+// invisible characters.
 func (c Start) Clean() any {
 	if i := strings.LastIndexAny(c.Name, `/\`); i >= 0 {
 		c.Name = c.Name[i+1:]

@@ -47,8 +47,9 @@ func (s Settings) Blocks(userID string) bool {
 	return is
 }
 
-// Block makes messages of a user cause nothing for the actor: no items, no pushes and
-// no direct thread. That user does not learn of it.
+// Block makes the messages of a user cause the actor no items and no pushes, and lets
+// that user neither start nor write in a direct thread with the actor. They do not
+// learn of it.
 type Block struct {
 	UserID string `json:"user_id"`
 }
@@ -123,7 +124,7 @@ func set(s gotong.State, cmd gotong.Command) (gotong.Decision, error) {
 	next := now.after(fact.Data)
 	switch {
 	case len(next.Blocked) > MaxSet || len(next.Threads) > MaxSet:
-		return gotong.Reject(gotong.CodeConflict, "That is more than 1,000; remove others first.")
+		return gotong.Reject(gotong.CodeConflict, "There would be more than 1,000 entries; remove others first.")
 	case slices.Equal(now.Blocked, next.Blocked) && slices.Equal(now.Off, next.Off) && maps.Equal(now.Threads, next.Threads):
 		return gotong.Accept()
 	default:

@@ -32,8 +32,8 @@ type authored struct {
 	user string
 }
 
-// wording is the text of a message that mentions somebody, of an edit, or one that was
-// erased, of which n is 0.
+// wording is a text: of a message that mentions somebody, or of an edit. If it was
+// erased, n is 0.
 type wording struct {
 	n, seq   uint64
 	mentions []thread.Mention

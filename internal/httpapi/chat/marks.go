@@ -86,7 +86,7 @@ type signal struct {
 type ReadCursor struct {
 	ThreadID          string         `json:"thread_id"`
 	UserID            string         `json:"user_id"`
-	LastReadMessageID gotong.EventID `json:"last_read_message_id,omitzero" doc:"Absent after marking as unread, or all threads as read."`
+	LastReadMessageID gotong.EventID `json:"last_read_message_id,omitzero" doc:"Absent after the user marked a message as unread, or all threads as read."`
 	LastReadAtMS      int64          `json:"last_read_at_ms"`
 	Seq               uint64         `json:"seq"`
 	Mark
@@ -148,7 +148,7 @@ func (c *chat) getMark(ctx context.Context, in *getMarkIn) (*markOut, error) {
 type SetMark struct {
 	MessageID  gotong.EventID `json:"message_id"`
 	Unread     bool           `json:"unread,omitempty" doc:"Marks this message and all after it as unread."`
-	Generation *uint64        `json:"generation,omitempty" doc:"That of the mark that you know: an older one changes nothing. Absent: any."`
+	Generation *uint64        `json:"generation,omitempty" doc:"The generation of the mark that you know: with an older one than the present, the request changes nothing. Absent: any."`
 }
 
 type setMarkIn struct {

@@ -32,8 +32,8 @@ type ReviewView struct {
 	HeldBy      string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	HeldUntilMS int64          `json:"held_until_ms,omitempty"`
 	Auto        bool           `json:"auto_release,omitempty"`
-	Reports     int            `json:"report_count,omitempty" doc:"The members who reported it since the last decision."`
-	Flagged     bool           `json:"flagged,omitempty" doc:"True if the policy counts these reports as enough to flag it."`
+	Reports     int            `json:"report_count,omitempty" doc:"How many members reported it since the last decision."`
+	Flagged     bool           `json:"flagged,omitempty" doc:"True if these reports are enough to flag it, by the policy of the group."`
 	Advice      *AdviceView    `json:"advice,omitempty" doc:"What the Edge-Pod proposes."`
 	SinceMS     int64          `json:"since_ms"`
 }

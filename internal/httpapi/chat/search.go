@@ -134,8 +134,8 @@ func (c *chat) authorOf(ctx context.Context, name string) (string, error) {
 	return cmp.Or(snap.Claims[claim].ID(), name), err
 }
 
-// extents returns the threads in which the caller may search, those created last
-// first, and the names among them that fit.
+// extents returns the threads that the caller may search, those created last first,
+// and those of their names that fit.
 func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Extent, names []FoundName, err error) {
 	ids, err := c.ownThreads(ctx)
 	if err != nil {
@@ -170,8 +170,8 @@ func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Exten
 	return list, names, nil
 }
 
-// lenderNames returns the names that fit of the streams whose members threads borrow,
-// such as groups, of which the caller is a member: the newest of each kind.
+// lenderNames returns the names that fit among the lenders, such as groups, that have
+// the caller as a member: the newest of each kind.
 func (c *chat) lenderNames(ctx context.Context, q search.Query) (names []FoundName, err error) {
 	names = []FoundName{}
 	for i := range c.Rules.Lenders {
@@ -204,8 +204,8 @@ func (c *chat) lenderNames(ctx context.Context, q search.Query) (names []FoundNa
 	return names, nil
 }
 
-// ownThreads returns the ids of the threads of which the caller may be a member, newest
-// first, each once.
+// ownThreads returns the ids of the threads that may have the caller as a member,
+// newest first, each once.
 func (c *chat) ownThreads(ctx context.Context) (ids []string, err error) {
 	ranges, err := c.listings(ctx, "", "")
 	if err != nil {

@@ -79,7 +79,7 @@ type Mention struct {
 	Group  string `json:"group,omitempty" enum:"here" doc:"here: all members."`
 	Role   string `json:"role,omitempty" doc:"The members with this role; if the members are borrowed, of the lender."`
 	From   int    `json:"from" doc:"Where the name begins, with its @: the number of code points before it."`
-	To     int    `json:"to" doc:"Where it ends: the number of code points up to and with its last."`
+	To     int    `json:"to" doc:"Where it ends: the number of code points before the first one after the name."`
 }
 
 // MessageView is a message as it reads now.
@@ -94,8 +94,8 @@ type MessageView struct {
 	Erased        bool                `json:"erased,omitempty" doc:"True if a platform admin erased the text."`
 	Withheld      bool                `json:"withheld,omitempty" doc:"True if you may not see the newest text; the author withdrew the older one."`
 	Held          bool                `json:"held,omitempty" doc:"True while the message is held for review or is rejected: only its author gets the text."`
-	Rejected      bool                `json:"rejected,omitempty" doc:"True if a moderator rejected the message."`
-	Warning       string              `json:"warning,omitempty" doc:"The label of the warning with which a moderator published the message."`
+	Rejected      bool                `json:"rejected,omitempty" doc:"True if a reviewer rejected the message."`
+	Warning       string              `json:"warning,omitempty" doc:"The label of the warning with which a reviewer published the message."`
 	Attachments   []thread.Attachment `json:"attachments" doc:"Files; each has its link under /v1/chat/attachments."`
 	CreatedAtMS   int64               `json:"created_at_ms"`
 	At            gotong.Instant      `json:"at" format:"date-time"`

@@ -6,7 +6,7 @@
 //
 // # Caveats
 //
-// A transfer that has begun ends, even if the user loses access meanwhile.
+// A transfer that has begun is completed, even if the user loses access meanwhile.
 package files
 
 import (
@@ -59,22 +59,22 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "upload-attachment", Method: http.MethodPost, Path: base + "/upload", Tag: tag, Write: true, Status: http.StatusCreated,
 			Sends: "multipart/form-data", Summary: "Upload a file",
-			Description: "For a thread in which you may post; name the attachment in a message there. " +
+			Description: "The thread must be one where you may post; name the attachment in a message there. " +
 				"A file that is in no message after 24 hours is removed. Pictures are stored upright and without metadata.",
 		}, f.upload)
 		httpapi.Register(api, httpapi.Route{
 			ID: "link-attachment", Method: http.MethodGet, Path: base + "/{id}/link", Tag: tag, Subject: subject, Summary: "Get a link to a file",
-			Description: "For those who see the message, and before it is posted for the uploader. The link is for you alone and lives 5 minutes.",
+			Description: "For all who may see the message; before the file is in one, for its uploader alone. The link works for 5 minutes, as long as your login lasts.",
 		}, f.link)
 		httpapi.Register(api, httpapi.Route{
 			ID: "download-attachment", Method: http.MethodGet, Path: base + "/{id}/download", Tag: tag, Subject: subject, Public: true,
 			Gives: kept.Octets, Summary: "Download a file by its link",
-			Description: "403 if the link is not valid or has expired; 404 if the user of the link may not see the file any more. " +
+			Description: "403 if the link is not valid or has expired, or its login has ended; 404 if the user of the link may not see the file any more. " +
 				"The type is that of the file, from a short list. Range requests work.",
 		}, f.download)
 		httpapi.Register(api, httpapi.Route{
 			ID: "discard-attachment", Method: http.MethodDelete, Path: base + "/{id}", Tag: tag, Subject: subject, Write: true,
-			Summary: "Discard an upload", Description: "Of yours, and in no message.",
+			Summary: "Discard an upload", Description: "It must be your own, and in no message.",
 		}, f.discard)
 	}
 }

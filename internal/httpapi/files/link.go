@@ -68,7 +68,7 @@ func (f *routes) verify(link, id string) (c claims, ok bool) {
 type downloadIn struct {
 	httpapi.In
 	httpapi.Raw
-	Link string `query:"link" required:"true" maxLength:"4096" doc:"From the answer with the link."`
+	Link string `query:"link" required:"true" maxLength:"4096" doc:"As in the url that link-attachment returned."`
 }
 
 func (f *routes) download(ctx context.Context, in *downloadIn) (*httpapi.Plain, error) {

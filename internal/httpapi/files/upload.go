@@ -21,12 +21,12 @@ import (
 // around is how much larger than its file a form may be.
 const around = 16 << 10
 
-// finishing bounds the time in which a file is stored after its last byte arrived.
+// finishing bounds the time that it takes to store a file after its last byte arrived.
 const finishing = time.Minute
 
 type uploadIn struct {
 	httpapi.Raw
-	ThreadID string `query:"thread_id" required:"true" doc:"The thread in which the file will be posted."`
+	ThreadID string `query:"thread_id" required:"true" doc:"The thread that the file is for."`
 }
 
 func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], error) {
@@ -167,9 +167,9 @@ func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Str
 	case mine.Open >= kept.MaxOpen:
 		return "", f.tooMany()
 	case mine.Bytes+begin.Size > f.Files.PerUser:
-		return "", gotong.NewError(gotong.CodeTooLarge, "Your files would take more room than a user has.")
+		return "", gotong.NewError(gotong.CodeTooLarge, "Your files would exceed the quota of a user.")
 	case all.Bytes+begin.Size > f.Files.PerHome:
-		return "", gotong.NewError(gotong.CodeTooLarge, "The files of the group would take more room than it has.")
+		return "", gotong.NewError(gotong.CodeTooLarge, "The files of the group would exceed its quota.")
 	}
 	return doc.Home, nil
 }

@@ -1,9 +1,9 @@
 // Package moderation serves the REST routes of moderation: decisions about messages,
 // appeals, the queue of what waits for a reviewer, and reports.
 //
-// Who may know what is decided by [thread.Thread.MayReview] and, for members, by the
-// visibility of the message. Somebody who is neither a reviewer nor sees the message
-// gets the answer for a message that does not exist.
+// [thread.Thread.MayReview] and, for members, the visibility of the message decide what
+// a caller learns. A caller who is no reviewer and may not see the message gets the
+// answer for a message that does not exist.
 package moderation
 
 import (
@@ -44,7 +44,7 @@ func Routes(opts Options) func(*httpapi.API) {
 			Summary: "Decide about a message",
 			Description: "For owners and admins of the thread, and for platform moderators " +
 				"if a report or a hold opened the message to them. " +
-				"Nobody decides about their own message, unless advice holds it or proposes to. " +
+				"You cannot decide about your own message while it is rejected, reported, or held for another reason than advice. " +
 				"While a message is held or rejected, only its author gets its text.",
 		}, d.decide)
 		httpapi.Register(api, httpapi.Route{
@@ -56,9 +56,9 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "get-moderation", Method: http.MethodGet, Path: "/v1/moderations/{content_id}", Tag: tag,
 			Summary: "Get the moderation of a message",
-			Description: "The variant says what you get: Public for those who see the message, Author " +
-				"for its author, Moderator for those who may decide about it. " +
-				"Only Moderator says who decided and why.",
+			Description: "The variant says what you get: Public for users who may see the message, Author " +
+				"for its author, Moderator for reviewers, who may decide about it. " +
+				"Only Moderator shows who decided and why.",
 		}, d.get)
 		httpapi.Register(api, httpapi.Route{
 			ID: "open-content", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/open", Tag: tag, Write: true,
@@ -71,14 +71,14 @@ func Routes(opts Options) func(*httpapi.API) {
 			ID: "appeal-decision", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/appeal", Tag: tag, Write: true,
 			Summary: "Appeal against a decision",
 			Description: "For the author of a message that is held or rejected, once, " +
-				"within the window. The message is under review then.",
+				"within the window. From then on, the message is under review.",
 		}, d.appeal)
 		httpapi.Register(api, httpapi.Route{
 			ID: "report-content", Method: http.MethodPost, Path: "/v1/reports", Tag: tag, Write: true, Status: http.StatusCreated,
 			Summary: "Report a message",
 			Description: "For members who may read it, once for each message. It opens to reviewers this " +
 				"message, its revisions, and up to 5 other messages that you choose, " +
-				"and nothing else. Nobody learns from it who reported.",
+				"and nothing else. Nobody learns who reported the message.",
 		}, d.report)
 	}
 }
@@ -158,8 +158,8 @@ func (d *desk) find(ctx context.Context, at place) (matter, error) {
 	return d.matter(ctx, l, row.Seq)
 }
 
-// look returns a thread of which the caller is a member, or any for a platform
-// moderator.
+// look returns a thread: any for a platform moderator, for others one that has the
+// caller as a member.
 func (d *desk) look(ctx context.Context, stream gotong.Stream) (view.Look, error) {
 	me := viewer(ctx)
 	looks, _, err := d.Views.Look(ctx, me, []gotong.Stream{stream}, nil, nil)
@@ -237,13 +237,13 @@ type Decision struct {
 	ContentID  string             `json:"content_id" maxLength:"300"`
 	Status     thread.Status      `json:"moderation_status,omitempty" enum:"under_review,published,rejected" doc:"If present, it must be the state to which the action leads."`
 	Action     thread.Action      `json:"moderation_action" enum:"publish_now,publish_with_warning,hold_for_review,block"`
-	Code       string             `json:"reason_code,omitempty" maxLength:"64" doc:"1 to 64 of a-z0-9_. All who see the message get it."`
+	Code       string             `json:"reason_code,omitempty" maxLength:"64" doc:"1 to 64 of a-z0-9_. All who may see the message get it."`
 	Confidence float64            `json:"confidence,omitempty" minimum:"0" maximum:"1"`
 	Minutes    int                `json:"hold_duration_minutes,omitempty" minimum:"0" maximum:"10080" doc:"Of a hold; 15 if absent."`
 	Auto       bool               `json:"auto_release_if_no_action,omitempty" doc:"Of a hold. True: it ends by itself. Otherwise it lasts until somebody decides."`
 	Appeal     int                `json:"appeal_window_minutes,omitempty" minimum:"0" maximum:"129600" doc:"7 days if absent."`
-	Reasoning  string             `json:"reasoning,omitempty" maxLength:"8000" doc:"For moderators; at most 2000 characters."`
-	Violations []thread.Violation `json:"violations,omitempty" maxItems:"20" doc:"For moderators. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high."`
+	Reasoning  string             `json:"reasoning,omitempty" maxLength:"8000" doc:"For reviewers; at most 2000 characters."`
+	Violations []thread.Violation `json:"violations,omitempty" maxItems:"20" doc:"For reviewers. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high."`
 }
 
 func (d *desk) decide(ctx context.Context, in *decideIn) (*httpapi.Answered[View], error) {

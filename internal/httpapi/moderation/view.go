@@ -23,7 +23,7 @@ type View struct {
 	Visible     bool          `json:"is_visible" doc:"False while only the author gets the text."`
 	Label       string        `json:"warning_label,omitempty" doc:"The reason code, or policy_gate while the text is left out without one."`
 
-	DecidedMS int64  `json:"decided_at_ms,omitempty" doc:"For the author and moderators, as all that follows."`
+	DecidedMS int64  `json:"decided_at_ms,omitempty" doc:"For the author and reviewers, like all that follows."`
 	Code      string `json:"reason_code,omitempty"`
 	HeldBy    string `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	ExpiresMS int64  `json:"hold_expires_at_ms,omitempty"`
@@ -31,10 +31,10 @@ type View struct {
 	AppealMS  int64  `json:"appeal_window_until_ms,omitempty"`
 	Appealed  bool   `json:"appealed,omitempty"`
 
-	AuthorID  string         `json:"author_id,omitempty" doc:"For moderators, as all that follows."`
+	AuthorID  string         `json:"author_id,omitempty" doc:"For reviewers, like all that follows."`
 	WaitsMS   int64          `json:"waits_since_ms,omitempty" doc:"Present while the message waits for a decision."`
-	Reports   int            `json:"report_count,omitempty" doc:"The members who reported it since a moderator last decided."`
-	Flagged   bool           `json:"flagged,omitempty" doc:"True if by the policy these reports are enough to flag it."`
+	Reports   int            `json:"report_count,omitempty" doc:"How many members reported it since a reviewer last decided."`
+	Flagged   bool           `json:"flagged,omitempty" doc:"True if these reports are enough to flag it, by the policy of the group."`
 	Count     int            `json:"decision_count,omitempty"`
 	Decisions []DecisionView `json:"decisions,omitempty" doc:"Oldest first; absent in the queue."`
 	Looks     []LookView     `json:"looks,omitempty" doc:"The newest looks at what is opened, oldest first; absent in the queue."`
@@ -48,7 +48,7 @@ type DecisionView struct {
 	By         string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	Code       string         `json:"reason_code,omitempty"`
 	Warning    string         `json:"warning_label,omitempty"`
-	DecidedBy  string         `json:"decided_by,omitempty" doc:"The moderator; absent if the server decided."`
+	DecidedBy  string         `json:"decided_by,omitempty" doc:"The reviewer; absent if the server decided."`
 	Confidence float64        `json:"confidence,omitempty"`
 	Grounds    thread.Grounds `json:"grounds,omitzero"`
 	Appeal     string         `json:"appeal,omitempty" doc:"What the author wrote."`

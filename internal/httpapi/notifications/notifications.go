@@ -39,12 +39,12 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "list-notifications", Method: http.MethodGet, Path: path, Tag: tag, Summary: "List what concerns you",
 			Description: "Newest first: mentions, replies to your messages, memberships, invitations, gates of cases and decisions on " +
-				"your messages. It holds what you may see now and have not switched off.",
+				"your messages. The list has those that you may see now and have not switched off.",
 		}, r.list)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notification", Method: http.MethodPost, Path: path + "/{id}/read", Tag: tag, Write: true,
 			Summary:     "Mark a notification as read",
-			Description: "A mark covers a part of the inbox: notifications of the same group or scope that are older become read, too.",
+			Description: "A mark covers a part of the inbox, a sixteenth of all groups and scopes: the older notifications of that part become read, too.",
 		}, r.read)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notifications", Method: http.MethodPost, Path: path + "/read", Tag: tag, Write: true,
@@ -52,12 +52,12 @@ func Routes(opts Options) func(*httpapi.API) {
 		}, r.readAll)
 		httpapi.Register(api, httpapi.Route{
 			ID: "count-notifications", Method: http.MethodGet, Path: path + "/unread-count", Tag: tag,
-			Summary: "Count unread notifications", Description: "Counted to 99. It is the number that the list has.",
+			Summary: "Count unread notifications", Description: "Up to 99: as many as the list of unread notifications has.",
 		}, r.count)
 		httpapi.Register(api, httpapi.Route{
 			ID: "get-weekly-digest", Method: http.MethodGet, Path: path + "/weekly-digest", Tag: tag,
 			Summary:     "Get what concerned you in a week",
-			Description: "The notifications of a time, by default the last 7 days, grouped by kind and thread, group or case.",
+			Description: "The notifications of a window of time, by default the last 7 days, grouped by kind and thread, group or case.",
 		}, r.digest)
 		r.settingRoutes(api)
 	}
@@ -68,7 +68,7 @@ type Notification struct {
 	ID          string         `json:"notification_id"`
 	Kind        inbox.Kind     `json:"kind" enum:"siaga,mention,reply,added,removed,invited,declined,gate_opened,gate_closing,decided"`
 	CreatedAtMS int64          `json:"created_at_ms"`
-	ReadAtMS    int64          `json:"read_at_ms,omitempty" doc:"Absent: unread. Exact for the last eight marks of a part of the inbox."`
+	ReadAtMS    int64          `json:"read_at_ms,omitempty" doc:"When you read it, exact for the last eight marks of a part of the inbox. Absent: it is unread."`
 	Actor       *User          `json:"actor,omitempty"`
 	Stream      gotong.Stream  `json:"stream,omitempty" doc:"The thread, group or case, as kind/id."`
 	Title       string         `json:"title,omitempty" doc:"Its name or title."`
@@ -96,7 +96,7 @@ type Notifications struct {
 type listIn struct {
 	Limit       int    `query:"limit" minimum:"1" maximum:"100" default:"50" doc:"The maximum number of items."`
 	Cursor      string `query:"cursor" doc:"next_cursor of the previous page."`
-	IncludeRead bool   `query:"include_read" doc:"Also those that you have read."`
+	IncludeRead bool   `query:"include_read" doc:"True: also those that you have read."`
 }
 
 func viewer(ctx context.Context) gotong.Viewer { return httpapi.CallOf(ctx).Principal.Viewer() }
@@ -228,7 +228,7 @@ type digestIn struct {
 	EndMS   int64 `query:"window_end_ms" minimum:"0" doc:"By default, now."`
 }
 
-// Digest is what concerned a user in a time.
+// Digest is what concerned a user in a window of time.
 type Digest struct {
 	UserID        string        `json:"user_id"`
 	WindowStartMS int64         `json:"window_start_ms"`

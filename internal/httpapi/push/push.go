@@ -28,7 +28,7 @@ type Subscribe struct {
 	Endpoint string `json:"endpoint" maxLength:"1024" doc:"The URL of the push service for this device."`
 	P256dh   string `json:"p256dh" maxLength:"128" doc:"The device's public key, in base64url."`
 	Auth     string `json:"auth" maxLength:"64" doc:"The device's secret, in base64url."`
-	Withdraw bool   `json:"withdraw,omitempty" doc:"Send a push with unread 0 when a thread that was pushed was read elsewhere. It needs a client that may stay silent."`
+	Withdraw bool   `json:"withdraw,omitempty" doc:"Also send a push with unread 0 after the messages of a push were read elsewhere. The client must be allowed to show no notification for it."`
 }
 
 // Subscription is where a device gets pushes.
@@ -36,10 +36,10 @@ type Subscription struct {
 	ID          string `json:"subscription_id"`
 	Endpoint    string `json:"endpoint"`
 	Withdraw    bool   `json:"withdraw,omitempty"`
-	ExpiresAtMS int64  `json:"expires_at_ms" doc:"Unless it is put again before."`
+	ExpiresAtMS int64  `json:"expires_at_ms" doc:"When the subscription ends, unless you put it again before."`
 }
 
-// Active is the body of saying what the user looks at.
+// Active is the body of a report of what the user looks at.
 type Active struct {
 	Stream string `json:"stream,omitempty" maxLength:"256" doc:"The stream that the user looks at; absent: none."`
 }
