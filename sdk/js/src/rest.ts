@@ -288,7 +288,7 @@ export interface Operations {
   "POST /v1/chat/attachments/upload": {
     params: Record<string, never>
     query: {
-      /** The thread in which the file will be posted. */
+      /** The thread that the file is for. */
       thread_id: string
     }
     body: undefined
@@ -311,7 +311,7 @@ export interface Operations {
       id: string
     }
     query: {
-      /** From the answer with the link. */
+      /** As in the url that link-attachment returned. */
       link: string
     }
     body: undefined
@@ -1097,7 +1097,7 @@ export interface Operations {
       limit?: number
       /** next_cursor of the previous page. */
       cursor?: string
-      /** Also those that you have read. */
+      /** True: also those that you have read. */
       include_read?: boolean
     }
     body: undefined
@@ -1965,7 +1965,7 @@ export type ChatMention = {
   name?: string
   /** The members with this role; if the members are borrowed, of the lender. */
   role?: string
-  /** Where it ends: the number of code points up to and with its last. */
+  /** Where it ends: the number of code points before the first one after the name. */
   to: number
   /** The user who is named. */
   user_id?: string
@@ -1993,7 +1993,7 @@ export type ChatMessageView = {
   /** The ordinal among the thread's messages. */
   n: number
   reactions: ChatReaction[]
-  /** True if a moderator rejected the message. */
+  /** True if a reviewer rejected the message. */
   rejected?: boolean
   reply_to?: string
   request_id: string
@@ -2006,7 +2006,7 @@ export type ChatMessageView = {
   seq: number
   siaga?: boolean
   thread_id: string
-  /** The label of the warning with which a moderator published the message. */
+  /** The label of the warning with which a reviewer published the message. */
   warning?: string
   /** True if you may not see the newest text; the author withdrew the older one. */
   withheld?: boolean
@@ -2047,7 +2047,7 @@ export type ChatReadCursor = {
   /** Incremented when messages are marked as unread. */
   generation: number
   last_read_at_ms: number
-  /** Absent after marking as unread, or all threads as read. */
+  /** Absent after the user marked a message as unread, or all threads as read. */
   last_read_message_id?: string
   /** The ordinal of the last message that was read; 0: none. */
   n: number
@@ -2063,13 +2063,13 @@ export type ChatReviewView = {
   auto_release?: boolean
   /** The newest text, also while the message is held. Empty if it was erased. */
   body: string
-  /** True if the policy counts these reports as enough to flag it. */
+  /** True if these reports are enough to flag it, by the policy of the group. */
   flagged?: boolean
   held: boolean
   held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
   held_until_ms?: number
   message_id: string
-  /** The members who reported it since the last decision. */
+  /** How many members reported it since the last decision. */
   report_count?: number
   seq: number
   since_ms: number
@@ -2105,7 +2105,7 @@ export type ChatSend = {
 }
 
 export type ChatSetMark = {
-  /** That of the mark that you know: an older one changes nothing. Absent: any. */
+  /** The generation of the mark that you know: with an older one than the present, the request changes nothing. Absent: any. */
   generation?: number
   message_id: string
   /** Marks this message and all after it as unread. */
@@ -2435,11 +2435,11 @@ export type ModerationDecision = {
   moderation_action: "publish_now" | "publish_with_warning" | "hold_for_review" | "block"
   /** If present, it must be the state to which the action leads. */
   moderation_status?: "under_review" | "published" | "rejected"
-  /** 1 to 64 of a-z0-9_. All who see the message get it. */
+  /** 1 to 64 of a-z0-9_. All who may see the message get it. */
   reason_code?: string
-  /** For moderators; at most 2000 characters. */
+  /** For reviewers; at most 2000 characters. */
   reasoning?: string
-  /** For moderators. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high. */
+  /** For reviewers. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high. */
   violations?: ThreadViolation[]
 }
 
@@ -2448,7 +2448,7 @@ export type ModerationDecisionView = {
   appeal?: string
   confidence?: number
   decided_at_ms: number
-  /** The moderator; absent if the server decided. */
+  /** The reviewer; absent if the server decided. */
   decided_by?: string
   grounds?: ThreadGrounds
   held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
@@ -2510,17 +2510,17 @@ export type ModerationReportView = {
 export type ModerationView = {
   appeal_window_until_ms?: number
   appealed?: boolean
-  /** For moderators, as all that follows. */
+  /** For reviewers, like all that follows. */
   author_id?: string
   auto_release_if_no_action?: boolean
   content_id: string
   content_type: "message"
-  /** For the author and moderators, as all that follows. */
+  /** For the author and reviewers, like all that follows. */
   decided_at_ms?: number
   decision_count?: number
   /** Oldest first; absent in the queue. */
   decisions?: ModerationDecisionView[]
-  /** True if by the policy these reports are enough to flag it. */
+  /** True if these reports are enough to flag it, by the policy of the group. */
   flagged?: boolean
   held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
   hold_expires_at_ms?: number
@@ -2533,7 +2533,7 @@ export type ModerationView = {
   moderation_status: "processing" | "under_review" | "published" | "rejected"
   published_at_ms?: number
   reason_code?: string
-  /** The members who reported it since a moderator last decided. */
+  /** How many members reported it since a reviewer last decided. */
   report_count?: number
   variant: "Public" | "Author" | "Moderator"
   /** Present while the message waits for a decision. */
@@ -2577,7 +2577,7 @@ export type NotificationsNotification = {
   kind: "siaga" | "mention" | "reply" | "added" | "removed" | "invited" | "declined" | "gate_opened" | "gate_closing" | "decided"
   message_id?: string
   notification_id: string
-  /** Absent: unread. Exact for the last eight marks of a part of the inbox. */
+  /** When you read it, exact for the last eight marks of a part of the inbox. Absent: it is unread. */
   read_at_ms?: number
   /** The event in the stream. */
   seq?: number
@@ -2692,13 +2692,13 @@ export type PushSubscribe = {
   endpoint: string
   /** The device's public key, in base64url. */
   p256dh: string
-  /** Send a push with unread 0 when a thread that was pushed was read elsewhere. It needs a client that may stay silent. */
+  /** Also send a push with unread 0 after the messages of a push were read elsewhere. The client must be allowed to show no notification for it. */
   withdraw?: boolean
 }
 
 export type PushSubscription = {
   endpoint: string
-  /** Unless it is put again before. */
+  /** When the subscription ends, unless you put it again before. */
   expires_at_ms: number
   subscription_id: string
   withdraw?: boolean
