@@ -234,8 +234,8 @@ func TestAnAuthorSettlesNothing(t *testing.T) {
 	}
 }
 
-// TestAModeratorWhoLeftIsStillTheAuthor: who decides as a moderator of the platform
-// decides about messages of others alone.
+// TestAModeratorWhoLeftIsStillTheAuthor: a platform moderator who is not a member
+// decides only about messages of others.
 func TestAModeratorWhoLeftIsStillTheAuthor(t *testing.T) {
 	w := lent(t, thread.Public, "")
 	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHold: true}})

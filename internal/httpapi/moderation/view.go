@@ -205,8 +205,9 @@ func (d *desk) queue(ctx context.Context, in *queueIn) (*httpapi.Listed[View], e
 	return out, nil
 }
 
-// resume returns the name after which the next page begins. That of a line which the
-// caller does not see would reveal its thread: then it is the time of the next one.
+// resume returns the name after which the next page begins: that of the last line if it
+// was shown. Otherwise its name would reveal a thread, so the page begins at the time of
+// the next line.
 func resume(last, next string, shown bool) string {
 	if shown {
 		return last
