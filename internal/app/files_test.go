@@ -272,6 +272,11 @@ func TestUploadsAreBounded(t *testing.T) {
 	if resp, got := o.fetch(ann, http.MethodPost, "/v1/chat/attachments/upload?thread_id="+other.ID, kind, body, "Idempotency-Key", "k1"); resp.StatusCode != http.StatusUnprocessableEntity {
 		t.Errorf("the same request for another thread: %d %s", resp.StatusCode, got)
 	}
+	for name, f := range map[string]form{"another file": {"a.bin", bytes.Repeat([]byte{8}, full)}, "another name": {"b.bin", file(full).data}} {
+		if _, status := o.upload(ann, f, "Idempotency-Key", "k1"); status != http.StatusUnprocessableEntity {
+			t.Errorf("%s with the key: %d", name, status)
+		}
+	}
 	var all []attached
 	o.until("the user has no room", func() bool {
 		a, status := o.upload(ann, file(full-full/8))

@@ -79,13 +79,15 @@ func ThumbOf(id string) string { return id + ".thumb" }
 func (f *Files) Partial(id string) string { return filepath.Join(f.Dir, id) }
 
 // Receive writes what comes from a client to the partial file of an upload, from its
-// beginning. It returns [gotong.CodeTooLarge] beyond the limit.
-func (f *Files) Receive(id string, from io.Reader) error {
+// beginning, and returns its hash, SHA-256 in hex. It returns [gotong.CodeTooLarge]
+// beyond the limit.
+func (f *Files) Receive(id string, from io.Reader) (sum string, err error) {
 	to, err := os.OpenFile(f.Partial(id), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
-		return full(err)
+		return "", full(err)
 	}
-	n, err := io.Copy(to, io.LimitReader(from, f.File+1))
+	h := sha256.New()
+	n, err := io.Copy(to, io.TeeReader(io.LimitReader(from, f.File+1), h))
 	switch err = errors.Join(err, to.Close()); {
 	case err != nil:
 		err = full(err)
@@ -94,9 +96,9 @@ func (f *Files) Receive(id string, from io.Reader) error {
 	case n == 0:
 		err = gotong.Invalid("file", "must not be empty")
 	default:
-		return nil
+		return sumOf(h), nil
 	}
-	return errors.Join(err, f.Discard(id))
+	return "", errors.Join(err, f.Discard(id))
 }
 
 // Discard removes what this node has of an upload that is not finished.

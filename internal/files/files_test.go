@@ -47,7 +47,7 @@ func open(t *testing.T) *files.Files {
 // finish receives a file and returns what it became.
 func finish(t *testing.T, f *files.Files, data []byte) (upload.File, []byte) {
 	t.Helper()
-	if err := f.Receive(id, bytes.NewReader(data)); err != nil {
+	if _, err := f.Receive(id, bytes.NewReader(data)); err != nil {
 		t.Fatal(err)
 	}
 	about, err := f.Finish(t.Context(), id)

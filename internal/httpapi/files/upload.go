@@ -55,21 +55,11 @@ func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], 
 	if begin.Home, err = f.admit(ctx, begin); err != nil {
 		return nil, err
 	}
-	if u, err := read[upload.Upload](ctx, f, upload.Key(id)); err == nil && u.State != upload.Open { // a repeated request
-		p, err := f.find(ctx, viewer(ctx), id)
-		if err == nil && u.Thread != begin.Thread {
-			err = gotong.NewError(gotong.CodeReused, "This request id was used for an upload to another thread.")
-		}
-		if err != nil {
-			return nil, err
-		}
-		httpapi.Replayed(ctx)
-		return f.view(ctx, p), nil
-	}
-	if err := f.Files.Receive(id, part); err != nil {
+	sum, err := f.Files.Receive(id, part)
+	if err != nil {
 		return nil, f.bodyError(err)
 	}
-	if err := f.start(ctx, id, begin); err != nil {
+	if err := f.start(ctx, id, begin, sum); err != nil {
 		return nil, errors.Join(err, f.Files.Discard(id))
 	}
 	p, err := f.finish(ctx, id)
@@ -174,15 +164,22 @@ func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Str
 	return doc.Home, nil
 }
 
-func (f *routes) start(ctx context.Context, id string, begin upload.Start) error {
-	cmd := httpapi.CallOf(ctx).Command(thread.UploadStream(id), upload.CmdStart, begin, nil, string(begin.Thread), begin.Name)
+// start begins an upload whose bytes have this hash. A request with the key of another
+// one is rejected here.
+func (f *routes) start(ctx context.Context, id string, begin upload.Start, sum string) error {
+	cmd := httpapi.CallOf(ctx).Command(thread.UploadStream(id), upload.CmdStart, begin, nil, string(begin.Thread), begin.Name, sum)
 	_, err := httpapi.Run(ctx, f.Engine, cmd)
 	return err
 }
 
-// finish stores what was received of an upload, and returns it as its owner sees it.
+// finish stores what was received of an upload, unless an earlier request did, and
+// returns it as its owner sees it.
 func (f *routes) finish(ctx context.Context, id string) (place, error) {
 	call := httpapi.CallOf(ctx)
+	if u, err := read[upload.Upload](ctx, f, upload.Key(id)); err == nil && u.State != upload.Open {
+		p, err := f.find(ctx, call.Principal.Viewer(), id)
+		return p, errors.Join(err, f.Files.Discard(id))
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishing)
 	defer cancel()
 	file, err := f.Files.Finish(ctx, id)
