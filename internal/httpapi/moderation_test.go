@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// village is a private thread of ani, in which budi, citra and dewi talk.
+// village is a private thread of ani, where budi, citra and dewi talk.
 type village struct {
 	*world
 	ani, budi, citra, dewi, mod *person

@@ -323,7 +323,7 @@ func TestReadingKeepsTheFirstTime(t *testing.T) {
 	}
 }
 
-// TestDecisionsOnOnesOwnMessage: a hold, its end and a deletion are told to the author if
+// TestDecisionsOnOnesOwnMessage: a hold, its end and a deletion reach the author if
 // somebody else decides; a proposal that is turned down is not.
 func TestDecisionsOnOnesOwnMessage(t *testing.T) {
 	w := newWorld(t)

@@ -350,7 +350,7 @@ func (d *device) all() string {
 	return strings.Join(d.raw, " ")
 }
 
-// marked tells the pusher of a mark, and waits for the request that this causes.
+// marked reports a mark to the pusher, and waits for the request that this causes.
 func (w *world) marked(userID string, stream gotong.Stream) {
 	w.Helper()
 	for len(w.requested) > 0 {

@@ -146,7 +146,7 @@ func (w *world) begin() {
 	w.do(ani, lent, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Private, History: thread.FromJoin, Members: thread.Home})
 }
 
-// extents are the threads in which a user may search.
+// extents are the threads that a user may search.
 func (w *world) extents(user gotong.Actor) (list []search.Extent) {
 	w.Helper()
 	for _, s := range threads {
@@ -251,7 +251,7 @@ func (m *model) words(n int) (list []string) {
 	return list
 }
 
-// text returns the text of a new message, with a number that tells it from others.
+// text returns the text of a new message, with a number that no other has.
 func (m *model) text() string {
 	text := strings.Join(m.words(1+m.rand.IntN(5)), " ") + fmt.Sprint(" n", m.n)
 	if m.rand.IntN(5) == 0 {

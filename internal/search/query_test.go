@@ -93,8 +93,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// forms are words of which the first finds the others, and words that it must not
-// find.
+// forms are queries with words that they find, and words that they must not find.
 var forms = []struct{ query, finds, not string }{
 	{"temu", "temu ditemukan menemukan ketemu", "semua"},
 	{"menemukan", "temu ditemukan", "semua menunggu"},

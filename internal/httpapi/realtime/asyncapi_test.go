@@ -110,7 +110,7 @@ func clientMessages() []message {
 		{"signal", "Send a signal", "Something ephemeral to the others who follow the stream. Only an error answers it.", frame("signal", object{
 			"stream": ref("stream"), "type": object{"enum": slices.DeleteFunc(signals(), func(name any) bool { return name == "presence" || name == "read" })},
 		})},
-		{"active", "Say what the user looks at", "Holds for a minute and until the connection closes; without a stream, at none. Only an error answers it.", frame("active", object{"stream?": object{"type": "string"}})},
+		{"active", "Report what the user looks at", "Holds for a minute, at most until the connection closes; without a stream, the user looks at none. Only an error answers it.", frame("active", object{"stream?": object{"type": "string"}})},
 		{"ping", "Ask for a sign of life", "pong answers it.", frame("ping", object{})},
 	}
 }

@@ -154,7 +154,7 @@ export class Commands {
     for (const command of this.list) if (command.state === 'sent') command.state = 'waiting'
   }
 
-  /** Sends what may be sent now: of each stream one command, so that one which is refused for a while is not overtaken. */
+  /** Sends what may be sent now: of each stream one command, so that none overtakes one that has to be repeated. */
   flush(): void {
     const wait = this.#pace.wait()
     if (wait > 0) return this.#timer.set(wait)

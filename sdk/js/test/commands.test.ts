@@ -54,7 +54,7 @@ test('quick sends to one stream keep their order, also over a reconnect', async 
   assert.deepEqual(said(world), ['m1', 'm2', 'm3'])
 })
 
-test('a command that is refused for a while is not overtaken, and holds up no other stream', async () => {
+test('a command that has to be repeated is not overtaken, and delays no other stream', async () => {
   const { world, client } = await online(true)
   client.command(post('m0'))
   client.command({ ...post('elsewhere'), stream: 'thread/other' })
