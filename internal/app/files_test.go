@@ -285,6 +285,9 @@ func TestUploadsAreBounded(t *testing.T) {
 		}
 		return status == http.StatusRequestEntityTooLarge
 	})
+	if same, status := o.upload(ann, file(full), "Idempotency-Key", "k1"); status != http.StatusCreated || same.ID != again.ID {
+		t.Errorf("repeated without room: %d", status)
+	}
 	for _, a := range all {
 		o.call(0, ann, http.MethodDelete, "/v1/chat/attachments/"+a.ID, nil, nil)
 	}

@@ -89,7 +89,8 @@ func (r ruling) advise(c Advise) (gotong.Decision, error) {
 	if o.Advice != 0 { // its reasons may quote the text that was replaced
 		fact.Erases = []uint64{o.Advice}
 	}
-	if !gotong.PolicyOf(r.state, r.thread.Home).AutoHold || o.Held != 0 {
+	m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), e.Seq))
+	if !gotong.PolicyOf(r.state, r.thread.Home).AutoHold || o.Held != 0 || m.cleared(o) {
 		fact.Data = data
 		return gotong.Accept(fact)
 	}

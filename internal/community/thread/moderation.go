@@ -61,6 +61,11 @@ type Moderation struct {
 	Looks   []uint64 `json:"looks,omitempty"`
 }
 
+// cleared reports whether somebody else than its author published the newest text.
+func (m Moderation) cleared(o Overlay) bool {
+	return m.Cleared && m.Status == Published && m.Code != AutoRelease && m.Decided[len(m.Decided)-1] > o.EditSeq
+}
+
 const (
 	maxOpened = 20 // messages that the reports on one message open
 	maxLooks  = 50

@@ -97,6 +97,24 @@ func TestAdviceOnAnEdit(t *testing.T) {
 	}
 }
 
+// TestLateAdviceHoldsNothing: what a moderator published stays, until its author edits
+// it.
+func TestLateAdviceHoldsNothing(t *testing.T) {
+	w := lent(t, thread.Public, "")
+	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHold: true}})
+	m := post(w, budi, "Halo")
+	w.Do(ani, s, thread.Review{MessageID: m.ID, Decision: thread.Warn})
+	if events := w.Do(server, s, advice(m.ID)); len(events) != 1 || bodyOf(w, citra, m.Seq) != "Halo" {
+		t.Errorf("%+v", events)
+	}
+	w.Do(budi, s, thread.Edit{MessageID: m.ID, Body: "rude words"})
+	onEdit := advice(m.ID)
+	onEdit.Revision = 1
+	if events := w.Do(server, s, onEdit); len(events) != 2 || bodyOf(w, citra, m.Seq) != "" {
+		t.Errorf("%+v", events)
+	}
+}
+
 func TestAModeratorHoldsAndReleases(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	m := post(w, citra, "first")

@@ -52,7 +52,11 @@ func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], 
 		return nil, err
 	}
 	defer done()
-	if begin.Home, err = f.admit(ctx, begin); err != nil {
+	u, err := read[upload.Upload](ctx, f, upload.Key(id))
+	if begin.Home = u.Home; gotong.CodeOf(err) == gotong.CodeNotFound { // else it was admitted, and counts
+		begin.Home, err = f.admit(ctx, begin)
+	}
+	if err != nil {
 		return nil, err
 	}
 	sum, err := f.Files.Receive(id, part)
