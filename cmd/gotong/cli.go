@@ -96,8 +96,7 @@ func usage(err error) error {
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
 		command = parse.Context.Selected().FullPath()
 	}
-	var file *config.FileError
-	if errors.As(err, &file) {
+	if file, ok := errors.AsType[*config.FileError](err); ok {
 		err = file
 	}
 	return &failure{err: err, code: 2, hint: command + " --help"}

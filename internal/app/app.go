@@ -145,6 +145,11 @@ func (a *App) committing(commits int) (ended func()) {
 	return func() { a.metrics.Engine.Committing(commits, a.clock.Mono().Sub(began)) }
 }
 
+func (a *App) delivery() telemetry.Health {
+	stats := a.hub.Stats()
+	return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
+}
+
 // build creates every part, from the store upwards.
 func (a *App) build(ctx context.Context, opts Options) error {
 	b, wrap := opts.Build, opts.Wrap
@@ -187,10 +192,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	}
 	a.views, a.pod = a.newViews(), a.newPod()
 	a.hub = a.newHub()
-	a.metrics.Delivery(func() telemetry.Health {
-		stats := a.hub.Stats()
-		return telemetry.Health{Silent: stats.Silent, Stale: stats.Stale, RingBytes: stats.RingBytes}
-	})
+	a.metrics.Delivery(a.delivery)
 	a.engine = a.newEngine()
 	secret, err := a.secret()
 	if err != nil {

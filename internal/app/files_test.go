@@ -72,7 +72,7 @@ func startOffice(t *testing.T, change ...func(*config.Config)) *office {
 }
 
 // fetch is a request without JSON, and its answer.
-func (o *office) fetch(token, method, path, kind string, body io.Reader, header ...string) (*http.Response, []byte) {
+func (o *office) fetch(token, method, path, kind string, body io.Reader, header ...string) (fetched, []byte) {
 	o.t.Helper()
 	r, err := http.NewRequestWithContext(o.t.Context(), method, o.nodes[0].URL()+path, body)
 	if err != nil {
@@ -96,7 +96,13 @@ func (o *office) fetch(token, method, path, kind string, body io.Reader, header 
 	if err != nil {
 		o.t.Fatal(err)
 	}
-	return resp, got
+	return fetched{resp.StatusCode, resp.Header}, got
+}
+
+// fetched is a response without its body.
+type fetched struct {
+	StatusCode int
+	Header     http.Header
 }
 
 // upload uploads a file to the thread, and returns the status too.
@@ -164,7 +170,7 @@ func TestAFileIsForThoseWhoSeeItsMessage(t *testing.T) {
 	if status != http.StatusOK {
 		t.Fatalf("a member: %d", status)
 	}
-	use := func(url string, header ...string) (*http.Response, []byte) {
+	use := func(url string, header ...string) (fetched, []byte) {
 		return o.fetch("", http.MethodGet, url, "", nil, header...)
 	}
 	resp, whole := use(mine.URL)

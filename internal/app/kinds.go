@@ -44,9 +44,10 @@ func kinds(accounts gotong.Accounts, tracks *cases.Tracks) []kind {
 	rows = append(rows, kind{rules: affairs.Kind(), routes: caseRoutes(affairs), creates: cases.StreamOf})
 	// Threads borrow the members of every kind above that lends them.
 	threads := thread.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows)), Claim: user.NameClaim}
-	rows = append(rows, kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led})
-	rows = append(rows, kind{rules: reporting.Kind(), routes: moderationRoutes(threads)})
-	rows = append(rows, kind{rules: upload.Rules{Threads: threads}.Kind(), routes: fileRoutes(threads)})
+	rows = append(rows,
+		kind{rules: threads.Kind(), routes: chatRoutes(threads), creates: thread.StreamOf, led: &chat.Led},
+		kind{rules: reporting.Kind(), routes: moderationRoutes(threads)},
+		kind{rules: upload.Rules{Threads: threads}.Kind(), routes: fileRoutes(threads)})
 	hooks := webhook.Rules{Accounts: accounts, Lenders: gotong.LendersOf(rulesOf(rows))}
 	rows = append(rows, kind{rules: hooks.Kind(), routes: webhookRoutes})
 	for i := range rows {

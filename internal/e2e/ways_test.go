@@ -32,9 +32,11 @@ func (w *walk) search(user string, k *talk) {
 	w.watch(user, path, []byte(fmt.Sprint(a.header, " ", a)))
 	var found struct {
 		Items []struct {
-			Seq     int
-			Snippet struct{ Text string }
-		}
+			Seq     int `json:"seq"`
+			Snippet struct {
+				Text string `json:"text"`
+			} `json:"snippet"`
+		} `json:"items"`
 		Next string `json:"next_cursor"`
 	}
 	if err := json.Unmarshal(a.body, &found); err != nil || a.status != http.StatusOK {

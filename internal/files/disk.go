@@ -83,10 +83,12 @@ func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (e
 	if err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	err = errors.Join(err, f.Close())
+	if err != nil {
 		return err
 	}
-	if err = os.Link(f.Name(), to); errors.Is(err, fs.ErrExist) {
+	err = os.Link(f.Name(), to)
+	if errors.Is(err, fs.ErrExist) {
 		err = d.is(to, sumOf(h))
 	}
 	return errors.Join(err, syncDir(filepath.Dir(to)), syncDir(d.dir))

@@ -69,7 +69,8 @@ var served = map[string]string{
 
 // Inline reports whether a browser may show a file of this type in a page.
 func Inline(mime string) bool {
-	return mime != "image/svg+xml" && (strings.HasPrefix(mime, "image/") || strings.HasPrefix(mime, "video/") || strings.HasPrefix(mime, "audio/"))
+	class, _, _ := strings.Cut(mime, "/")
+	return mime != "image/svg+xml" && (class == "image" || class == "video" || class == "audio")
 }
 
 // ThumbOf is the name of the thumbnail of an upload's bytes.
@@ -117,7 +118,7 @@ func (f *Files) Finish(ctx context.Context, id string) (upload.File, error) {
 	if err != nil {
 		return upload.File{}, err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	head := make([]byte, 512)
 	n, err := io.ReadFull(from, head)
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -155,7 +156,7 @@ func (f *Files) keep(ctx context.Context, path, name string) (sum string, size i
 	if err != nil {
 		return "", 0, err
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }()
 	about, err := from.Stat()
 	if err != nil {
 		return "", 0, err

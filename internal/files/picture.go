@@ -120,7 +120,7 @@ func write(path string, img image.Image, maxSize int64) (mime string, err error)
 }
 
 func encode(path string, by func(io.Writer) error) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // a path of this package
 	if err != nil {
 		return err
 	}

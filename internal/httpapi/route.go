@@ -94,18 +94,8 @@ type documenter struct {
 
 // DocumentOperation adds the operation to the document; huma calls it.
 func (d *documenter) DocumentOperation(op *huma.Operation) {
-	registry := d.OpenAPI().Components.Schemas
 	if d.body != nil {
-		schema := registry.Schema(d.body, true, op.OperationID+"-body")
-		fields := schema
-		if schema.Ref != "" {
-			fields = registry.SchemaFromRef(schema.Ref)
-		}
-		formed(fields)
-		fields.PrecomputeMessages()
-		op.RequestBody = &huma.RequestBody{
-			Required: !d.optional, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
-		}
+		op.RequestBody = d.requestBody(op)
 	}
 	if d.route.Sends != "" {
 		op.RequestBody = &huma.RequestBody{Required: true, Content: media(d.route.Sends)}
@@ -157,6 +147,20 @@ func (d *documenter) DocumentOperation(op *huma.Operation) {
 	examples()[op.OperationID].document(op)
 	d.OpenAPI().AddOperation(op)
 	d.of.ordered = append(d.of.ordered, op)
+}
+
+func (d *documenter) requestBody(op *huma.Operation) *huma.RequestBody {
+	registry := d.OpenAPI().Components.Schemas
+	schema := registry.Schema(d.body, true, op.OperationID+"-body")
+	fields := schema
+	if schema.Ref != "" {
+		fields = registry.SchemaFromRef(schema.Ref)
+	}
+	formed(fields)
+	fields.PrecomputeMessages()
+	return &huma.RequestBody{
+		Required: !d.optional, Content: map[string]*huma.MediaType{"application/json": {Schema: schema}},
+	}
 }
 
 // problem puts the error, which is the same for every operation, into one place

@@ -51,7 +51,10 @@ type said struct {
 }
 
 // placed is a mark.
-type placed struct{ Generation, N int }
+type placed struct {
+	Generation int `json:"generation"`
+	N          int `json:"n"`
+}
 
 // later reports whether a mark replaces another: the rule for devices.
 func (p placed) later(than placed) bool {

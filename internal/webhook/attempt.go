@@ -80,7 +80,10 @@ func (s *Sender) attempt(ctx context.Context, cfg Config, profile webhook.Profil
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, maxAnswer)
 	_ = resp.Body.Close()
-	return answer{outcome: outcomeOf(resp.StatusCode), status: resp.StatusCode, after: outbound.RetryAfter(resp.Header, s.opt.Clock.Now().Time())}
+	return answer{
+		outcome: outcomeOf(resp.StatusCode), status: resp.StatusCode,
+		after: outbound.RetryAfter(resp.Header, s.opt.Clock.Now().Time()),
+	}
 }
 
 // reason returns why there was no response, for the owner of the webhook: nothing of

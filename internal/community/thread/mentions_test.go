@@ -85,6 +85,7 @@ func FuzzNamesInAText(f *testing.F) {
 // namedWorld has the people of [staffed] or [lent] with accounts, and dewi, who is a
 // stranger.
 func namedWorld(t *testing.T, borrows bool) *world {
+	t.Helper()
 	w := communitytest.Run(t, thread.Rules{Lenders: gotong.Lenders{group.Kind()}, Claim: user.NameClaim}.Kind(), group.Kind(), user.Kind())
 	for _, a := range []gotong.Actor{ani, budi, citra, dewi} {
 		w.Do(gotong.Anonymous(), gotong.NewStream(user.Name, a.UserID), user.Register{

@@ -64,7 +64,7 @@ func (r Rules) decide(s gotong.State, cmd gotong.Command) (gotong.Decision, erro
 	}
 	u, ok := gotong.Doc[Upload](s, Key(s.Stream.ID()))
 	server := cmd.Actor.Role == gotong.RoleSystem
-	if _, collects := cmd.Data.(Collect); !ok || !server && !(collects && u.Owner == cmd.Actor.UserID) {
+	if _, collects := cmd.Data.(Collect); !ok || !server && (!collects || u.Owner != cmd.Actor.UserID) {
 		return gotong.Decision{}, gotong.NotFound()
 	}
 	if c, ok := cmd.Data.(Store); ok {

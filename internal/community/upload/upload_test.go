@@ -96,7 +96,7 @@ func TestAMessageAttachesFinishedUploadsOfItsAuthor(t *testing.T) {
 		"twice":             {in, []string{done.ID(), done.ID()}},
 		"too many":          {in, strings.Split(strings.Repeat("x", 21), "")},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(name, func(*testing.T) {
 			w.Refuse(ani, tc.to, thread.Post{Body: "x", Attachments: tc.ids}, gotong.CodeInvalid)
 		})
 	}

@@ -101,8 +101,9 @@ func wordingOf(e *store.Event) (wording, bool, error) {
 		return wording{}, false, nil
 	}
 	var env store.Envelope[struct {
-		N, Seq   uint64
-		Mentions []thread.Mention
+		N        uint64           `json:"n"`
+		Seq      uint64           `json:"seq"`
+		Mentions []thread.Mention `json:"mentions"`
 	}]
 	if err := json.Unmarshal(e.Data, &env); err != nil {
 		return wording{}, false, fmt.Errorf("chat: mentions of event %d: %w", e.Seq, err)

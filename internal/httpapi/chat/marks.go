@@ -23,8 +23,9 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "set-read-cursor", Method: http.MethodPost, Path: base + "/read-cursor", Tag: tagReading, Write: true,
 		Summary: "Mark as read up to a message, or as unread from one",
-		Description: "Within a generation, the mark only moves forward: an older message does not change it. Marking as unread begins a new " +
-			"generation. A request that names an older generation changes nothing. The server keeps your last 8 keys per thread.",
+		Description: "Within a generation, the mark only moves forward: an older message does not change it. " +
+			"Marking as unread begins a new generation. " +
+			"A request that names an older generation changes nothing. The server keeps your last 8 keys per thread.",
 	}, c.setMark)
 	httpapi.Register(api, httpapi.Route{
 		ID: "read-all", Method: http.MethodPost, Path: "/v1/chat/unread/read", Tag: tagReading, Write: true,
@@ -32,7 +33,8 @@ func (c *chat) markRoutes(api *httpapi.API) {
 	}, c.readAll)
 	httpapi.Register(api, httpapi.Route{
 		ID: "total-unread", Method: http.MethodGet, Path: "/v1/chat/unread/total", Tag: tagReading,
-		Summary: "Count unread messages in all threads", Description: "In total and by scope; the counts of each thread are counted to 999.",
+		Summary:     "Count unread messages in all threads",
+		Description: "In total and by scope; the counts of each thread are counted to 999.",
 	}, c.totalUnread)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-unread", Method: http.MethodGet, Path: "/v1/chat/unread", Tag: tagReading,

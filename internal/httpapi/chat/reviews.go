@@ -89,7 +89,8 @@ func (c *chat) reviews(ctx context.Context, in *InThread) (*reviewsOut, error) {
 // hides its text from everybody else but its author, and here it is shown to them.
 func (c *chat) pending(ctx context.Context, stream gotong.Stream, p thread.Pending) (ReviewView, error) {
 	v := ReviewView{
-		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto, Reports: p.Reports, Flagged: p.Flagged, SinceMS: p.Since.Milli(),
+		Seq: p.Seq, Held: p.Held != 0, HeldBy: p.By, HeldUntilMS: p.UntilMS, Auto: p.Auto,
+		Reports: p.Reports, Flagged: p.Flagged, SinceMS: p.Since.Milli(),
 	}
 	e, err := c.eventAt(ctx, stream, p.Seq)
 	if err != nil {

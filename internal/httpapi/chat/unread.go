@@ -165,6 +165,22 @@ func (c *chat) unread(ctx context.Context, looks []look) (map[gotong.Stream]Coun
 	return counts, nil
 }
 
+// tally is what counting the unread messages of one thread takes.
+type tally struct {
+	look
+	visible []thread.Ordinals
+	floor   uint64 // what is not above it counts as read
+
+	hidden   []uint64 // ordinals of deleted and held messages above the floor,
+	hiddenTo uint64   // read up to this one
+
+	authors  authors    // that were known,
+	newer    []authored // those read since, newest first,
+	texts    []wording  // with the texts,
+	from, to uint64     // and the events that are still to be read
+	damaged  int
+}
+
 // mentions counts the unread messages whose newest text mentions the viewer. They were a
 // member at all of these texts, because earlier messages count as read; the role in
 // which they are mentioned is the one that they have now.
@@ -228,22 +244,6 @@ func (c *chat) fill(ctx context.Context, open []*tally) error {
 
 // maxDamaged is how many damaged events of a thread are stepped over.
 const maxDamaged = 100
-
-// tally is what counting the unread messages of one thread takes.
-type tally struct {
-	look
-	visible []thread.Ordinals
-	floor   uint64 // what is not above it counts as read
-
-	hidden   []uint64 // ordinals of deleted and held messages above the floor,
-	hiddenTo uint64   // read up to this one
-
-	authors  authors    // that were known,
-	newer    []authored // those read since, newest first,
-	texts    []wording  // with the texts,
-	from, to uint64     // and the events that are still to be read
-	damaged  int
-}
 
 // above finds out which messages are visible, and above which ordinal they
 // count. before gives the number of messages before an event of the thread's

@@ -125,8 +125,9 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Author: Author{UserID: author, Name: names[author]}, AuthorID: author,
 		Body: text.Body, Attachments: append([]thread.Attachment{}, text.Files...), CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
-		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names), Reactions: reactionsOf(posted.Reactions),
-		Withheld: posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,
+		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names),
+		Reactions: reactionsOf(posted.Reactions),
+		Withheld:  posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }

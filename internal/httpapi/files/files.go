@@ -63,8 +63,10 @@ func Routes(opts Options) func(*httpapi.API) {
 				"A file that is in no message after 24 hours is removed. Pictures are stored upright and without metadata.",
 		}, f.upload)
 		httpapi.Register(api, httpapi.Route{
-			ID: "link-attachment", Method: http.MethodGet, Path: base + "/{id}/link", Tag: tag, Subject: subject, Summary: "Get a link to a file",
-			Description: "For all who may see the message; before the file is in one, for its uploader alone. The link works for 5 minutes, as long as your login lasts.",
+			ID: "link-attachment", Method: http.MethodGet, Path: base + "/{id}/link", Tag: tag, Subject: subject,
+			Summary: "Get a link to a file",
+			Description: "For all who may see the message; before the file is in one, for its uploader alone. " +
+				"The link works for 5 minutes, as long as your login lasts.",
 		}, f.link)
 		httpapi.Register(api, httpapi.Route{
 			ID: "download-attachment", Method: http.MethodGet, Path: base + "/{id}/download", Tag: tag, Subject: subject, Public: true,

@@ -104,7 +104,7 @@ func (f *routes) download(ctx context.Context, in *downloadIn) (*httpapi.Plain, 
 	}
 	in.Allow(object.Size())
 	return in.Answers(func(w http.ResponseWriter, r *http.Request) {
-		defer object.Close()
+		defer func() { _ = object.Close() }()
 		header(w.Header(), p.file, c.Thumb)
 		w.Header().Set("Etag", `"`+hash+`"`)
 		if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {

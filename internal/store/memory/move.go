@@ -74,7 +74,8 @@ func (s *Store) Rows(ctx context.Context, section store.Section, after string, l
 			rows.Claims, rows.Next = page(s.claims, after, limit, func(k gotong.Claim) string { return mark(k.Space, k.Name) },
 				func(k gotong.Claim, by gotong.Stream) store.ClaimRow { return store.ClaimRow{Claim: k, Stream: by} })
 		case store.AllRegisters:
-			rows.Registers, rows.Next = page(s.live(), after, limit, keyMark, func(_ gotong.Key, r store.Register) store.Register { return r })
+			rows.Registers, rows.Next = page(s.live(), after, limit, keyMark,
+				func(_ gotong.Key, r store.Register) store.Register { return r })
 		case store.AllCursors:
 			moved := maps.Clone(s.cursors)
 			maps.DeleteFunc(moved, func(_ store.CursorKey, at uint64) bool { return at == 0 })
