@@ -1,13 +1,16 @@
 package app_test
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"image"
 	"image/color"
 	imagepng "image/png"
 	"io"
 	"mime/multipart"
+	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
@@ -301,4 +304,31 @@ func TestUploadsAreBounded(t *testing.T) {
 		_, status := o.upload(ann, file(full/8))
 		return status == http.StatusCreated
 	})
+}
+
+func TestAnUploadThatArrivedIsFinishedWithoutItsClient(t *testing.T) {
+	o := startOffice(t)
+	kind, body := form{"a.bin", bytes.Repeat([]byte{7}, 1<<16)}.encode()
+	path := o.nodes[0].URL() + "/v1/chat/attachments/upload?thread_id=" + o.topic.ID()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, path, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+o.ann.AccessToken)
+	r.Header.Set("Content-Type", kind)
+	conn, err := new(net.Dialer).DialContext(t.Context(), "tcp", r.URL.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if err := errors.Join(r.Write(conn), conn.(*net.TCPConn).CloseWrite()); err != nil { // the server takes it for gone
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = resp.Body.Close(); resp.StatusCode != http.StatusCreated || len(o.kept()) != 1 {
+		t.Errorf("%d, kept %v", resp.StatusCode, o.kept())
+	}
 }

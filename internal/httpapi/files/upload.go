@@ -63,6 +63,7 @@ func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], 
 	if err != nil {
 		return nil, f.bodyError(err)
 	}
+	ctx = context.WithoutCancel(ctx) // a client that leaves now must not leave an unfinished upload, which counts for a day
 	if err := f.start(ctx, id, begin, sum); err != nil {
 		return nil, errors.Join(err, f.Files.Discard(id))
 	}
