@@ -54,7 +54,8 @@ func sweep(pattern string) error {
 	errs := []error{err}
 	for _, name := range names {
 		about, err := os.Lstat(name)
-		if err == nil && about.Mode().IsRegular() && time.Since(about.ModTime()) > upload.Lifetime { //nolint:forbidigo // the time of a file is that of its disk
+		//nolint:forbidigo // the time of a file is that of its disk
+		if err == nil && about.Mode().IsRegular() && time.Since(about.ModTime()) > upload.Lifetime {
 			err = os.Remove(name)
 		}
 		errs = append(errs, absent(err))

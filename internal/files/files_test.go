@@ -187,7 +187,7 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	for _, name := range []string{filepath.Join(kept, "01", ".new-1"), filepath.Join(kept, "01", id), filepath.Join(parts, id), filepath.Join(parts, id+".picture")} {
 		for _, age := range []time.Duration{upload.Lifetime + time.Hour, upload.Lifetime - time.Hour} {
 			name += "x"
-			at := time.Now().Add(-age) //nolint:forbidigo // as the disk has it
+			at := time.Now().Add(-age)
 			if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o700), os.WriteFile(name, nil, 0o600), os.Chtimes(name, at, at)); err != nil {
 				t.Fatal(err)
 			}

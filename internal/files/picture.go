@@ -185,30 +185,30 @@ func small(img image.Image) image.Image {
 func jpegHead(r *bufio.Reader) (orientation int, progressive bool) {
 	orientation, progressive = 1, true
 	if _, err := r.Discard(2); err != nil {
-		return
+		return orientation, progressive
 	}
 	for {
 		var head [4]byte
 		if _, err := io.ReadFull(r, head[:]); err != nil || head[0] != 0xff {
-			return
+			return orientation, progressive
 		}
 		marker, size := head[1], int(binary.BigEndian.Uint16(head[2:]))-2
 		switch {
 		case size < 0:
-			return
+			return orientation, progressive
 		case marker == 0xc0 || marker == 0xc1: // a frame that is not progressive
 			return orientation, false
 		case marker != 0xc4 && marker != 0xdb && marker != 0xdd && marker != 0xfe && marker>>4 != 0xe: // tables, comments, applications
-			return
+			return orientation, progressive
 		case marker != 0xe1:
 			if _, err := r.Discard(size); err != nil {
-				return
+				return orientation, progressive
 			}
 			continue
 		}
 		exif := make([]byte, size) // at most 64 KiB
 		if _, err := io.ReadFull(r, exif); err != nil {
-			return
+			return orientation, progressive
 		}
 		if o := exifOrientation(exif); o != 0 {
 			orientation = o

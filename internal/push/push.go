@@ -117,8 +117,10 @@ type Options struct {
 	Delay    time.Duration // before a message is announced
 	Interval time.Duration // between two pushes of a thread to a user
 
-	Lives   func(ctx context.Context, login auth.Principal) (bool, error) // reports whether the login has not ended
-	Looks   func(userID string, stream gotong.Stream) bool                // reports whether a session of the user says that they look at the stream
+	// Lives reports whether the login has not ended.
+	Lives func(ctx context.Context, login auth.Principal) (bool, error)
+	// Looks reports whether a session of the user says that they look at the stream.
+	Looks   func(userID string, stream gotong.Stream) bool
 	Reading func(ctx context.Context, viewer gotong.Viewer, stream gotong.Stream) (Reading, error)
 	Badge   func(ctx context.Context, viewer gotong.Viewer) (int, error) // the unread messages of all threads
 	Count   func(outcome string)                                         // counts requests: accepted, gone, failed, rejected

@@ -71,7 +71,8 @@ func Routes(opts Options) func(*httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "download-attachment", Method: http.MethodGet, Path: base + "/{id}/download", Tag: tag, Subject: subject, Public: true,
 			Gives: kept.Octets, Summary: "Download a file by its link",
-			Description: "403 if the link is not valid or has expired, or its login has ended; 404 if the user of the link may not see the file any more. " +
+			Description: "403 if the link is not valid or has expired, or its login has ended; " +
+				"404 if the user of the link may not see the file any more. " +
 				"The type is that of the file, from a short list. Range requests work.",
 		}, f.download)
 		httpapi.Register(api, httpapi.Route{

@@ -43,8 +43,9 @@ func Routes(opts Options) func(*httpapi.API) {
 		}, r.list)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notification", Method: http.MethodPost, Path: path + "/{id}/read", Tag: tag, Write: true,
-			Summary:     "Mark a notification as read",
-			Description: "A mark covers a part of the inbox, a sixteenth of all groups and scopes: the older notifications of that part become read, too.",
+			Summary: "Mark a notification as read",
+			Description: "A mark covers a part of the inbox, a sixteenth of all groups and scopes: " +
+				"the older notifications of that part become read, too.",
 		}, r.read)
 		httpapi.Register(api, httpapi.Route{
 			ID: "read-notifications", Method: http.MethodPost, Path: path + "/read", Tag: tag, Write: true,
