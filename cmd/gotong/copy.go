@@ -236,6 +236,9 @@ func (r *copyReport) text() string {
 			say("Source and target were compared: every event, chain, record and row. A server can now start on %s.", r.To)
 		}
 	}
+	if r.Stage == "copied" || r.Stage == "exported" {
+		say("Attachments are files beside the log and were not copied: copy their directory, files, too.")
+	}
 	return b.String()
 }
 
