@@ -36,8 +36,12 @@ export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: str
       room.keep()
     }
   }, [room])
+  const led = useRef('') // once: the window may be loaded again, at the end
   useEffect(() => { // a link to one message
-    if (at && room.loaded) void room.show(at).catch(() => spoken.say(t('message.gone')))
+    const link = id + at
+    if (!room.loaded || led.current === link) return
+    led.current = link
+    if (at) void room.show(at).catch(() => spoken.say(t('message.gone')))
   }, [at, room.loaded])
   useEffect(() => { // while the user looks, no push announces what they see
     const look = () => home.look(document.visibilityState === 'visible' && document.hasFocus() ? room.stream : null)
