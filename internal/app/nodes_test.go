@@ -318,8 +318,8 @@ func TestNodesOverRedis(t *testing.T) {
 	b.until("three", patience)
 }
 
-// inbox: each change of bob's inbox is signalled to his sessions on both nodes, and the
-// count is the same there.
+// inbox checks that both nodes send a signal to bob's sessions when his inbox changes,
+// and that both return the same count.
 func (w *town) inbox(b *follower) {
 	w.t.Helper()
 	both := []*follower{w.follow(0, w.bob), b}

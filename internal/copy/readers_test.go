@@ -47,8 +47,8 @@ func readerOptions() logcopy.Options {
 	return o
 }
 
-// visited is a sealed log of which a reader has left so many thirds unread, and the
-// reader's documents.
+// visited returns a sealed log and the documents of a reader. The reader stops
+// before the end: left is how many thirds of each partition it has not read.
 func visited(t *testing.T, left uint64) (store.Whole, map[gotong.Key]string) {
 	t.Helper()
 	s := sized(t, 1200) // several pages in a partition

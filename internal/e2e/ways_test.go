@@ -22,9 +22,9 @@ var ways = []struct {
 	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll}, {"search", (*walk).search},
 }
 
-// search finds messages of a thread, each as its reader sees it now, newest first; the
-// newest may be missing, because the index follows the log. A user who may not read the
-// thread finds nothing, and gets no cursor that shows that there is something.
+// search checks what a search in one thread returns: each message as the user may see
+// it now, newest first. The index follows the log, so it may lack the newest messages.
+// A user who may not read the thread gets no hits and no cursor.
 func (w *walk) search(user string, k *talk) {
 	w.t.Helper()
 	path := fmt.Sprintf("/v1/search?query=canary+in:%s&limit=%d", k.stream.ID(), 1+w.rnd.IntN(50))

@@ -100,7 +100,7 @@ func TestAReportOpensExactlyItsMessages(t *testing.T) {
 	closed()
 	filed := map[string]any{"content_id": content, "reason": "harassment", "text": "KENARI-laporan", "context": []string{context}}
 	v.mod.post("/v1/reports", filed).problem(404, gotong.CodeNotFound)
-	v.budi.post("/v1/reports", filed).problem(409, gotong.CodeConflict) // his own
+	v.budi.post("/v1/reports", filed).problem(409, gotong.CodeConflict) // budi wrote the message
 	first := v.citra.post("/v1/reports", filed).want(201)
 	filed["text"] = "again"
 	if again := v.citra.post("/v1/reports", filed).want(201); again.str("reported_at_ms") != first.str("reported_at_ms") {

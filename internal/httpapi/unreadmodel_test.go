@@ -18,8 +18,8 @@ import (
 // community is a small model of what four users with two devices each are shown of
 // three threads: one with members of its own, one that borrows those of a group, and
 // one of two users. It knows what was done, in order, and nothing of stores. Each device
-// talks to one of two nodes, either of which may forget all it keeps in memory. What
-// else follows from the same history, such as an inbox, can be held against it too.
+// sends its requests to one of two nodes. A node may lose what it keeps in memory. Other
+// tests can compare more with the same history, an inbox for example.
 type community struct {
 	*rapid.T
 	w       *world

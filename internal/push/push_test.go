@@ -227,7 +227,7 @@ func TestAnInboxThatCannotBeReadWithdrawsNothing(t *testing.T) {
 		t.Error("the job has no error")
 	}
 	if got := phone.unread(); n != 1 || len(got) != n {
-		t.Errorf("pushes with the counts %v, of which %d were sent before", got, n)
+		t.Errorf("pushes with the counts %v; %d were sent before", got, n)
 	}
 }
 

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"context"
+	"errors"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/httpapi"
@@ -34,26 +35,26 @@ func (r Reading) Of(ctx context.Context, viewer gotong.Viewer, stream gotong.Str
 	return s, err
 }
 
-// maxBadge bounds the pages of threads that a badge counts, each of 200.
-const maxBadge = 5
+// maxBadge bounds the threads that a badge counts.
+const maxBadge = 1000
+
+var errEnough = errors.New("chat: enough threads are counted")
 
 // Badge returns the number of unread messages in a user's threads that they do not
-// mute.
+// mute, of 1,000 threads at most.
 func (r Reading) Badge(ctx context.Context, viewer gotong.Viewer) (total int, err error) {
-	in := &listUnreadIn{httpapi.Page{Limit: 200}}
-	for range maxBadge {
-		page, err := r.c.listUnread(httpapi.As(ctx, viewer), in)
-		if err != nil {
-			return 0, err
+	threads := 0
+	err = r.c.everyUnread(httpapi.As(ctx, viewer), "", func(u Unread) error {
+		if !u.Muted {
+			total += u.Unread
 		}
-		for _, u := range page.Body {
-			if !u.Muted {
-				total += u.Unread
-			}
+		if threads++; threads == maxBadge {
+			return errEnough
 		}
-		if in.Cursor = page.NextCursor; !page.HasMore {
-			break
-		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errEnough) {
+		return 0, err
 	}
 	return total, nil
 }
