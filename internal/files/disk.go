@@ -2,7 +2,6 @@ package files
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -12,30 +11,9 @@ import (
 	"syscall"
 	"time"
 
-	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/upload"
 	"gotong.dev/gotong/internal/store"
 )
-
-// Bytes is where the bytes of uploads are kept, by name. An object is written as a
-// whole or not at all, and is never changed.
-type Bytes interface {
-	// Put writes an object of this size. It is durable when Put returns. An object
-	// with its name is kept: the error has [gotong.CodeConflict] if it is another one.
-	Put(ctx context.Context, name string, from io.Reader, size int64) error
-
-	// Open returns an object, or an error that is [fs.ErrNotExist].
-	Open(ctx context.Context, name string) (Object, error)
-
-	// Remove removes an object if it exists.
-	Remove(ctx context.Context, name string) error
-}
-
-// Object is an open object. Seeking costs nothing until the next read.
-type Object interface {
-	io.ReadSeekCloser
-	Size() int64
-}
 
 // Disk keeps bytes in a directory, each object as a file that only its owner may
 // read.
@@ -66,7 +44,7 @@ func sweep(pattern string) error {
 func (d Disk) path(name string) string { return filepath.Join(d.dir, name[:2], name) }
 
 // Put implements [Bytes].
-func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (err error) {
+func (d Disk) Put(ctx context.Context, name string, from io.ReadSeeker, size int64, sum string) (err error) {
 	to := d.path(name)
 	if err = os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 		return full(err)
@@ -76,12 +54,7 @@ func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (e
 		return full(err)
 	}
 	defer func() { err = errors.Join(full(err), os.Remove(f.Name())) }()
-	h := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, h), from)
-	if err == nil && n != size {
-		err = fmt.Errorf("files: %d bytes of %d", n, size)
-	}
-	if err == nil {
+	if _, err = io.Copy(f, newExact(from, size, sum)); err == nil {
 		err = f.Sync()
 	}
 	err = errors.Join(err, f.Close())
@@ -90,22 +63,9 @@ func (d Disk) Put(_ context.Context, name string, from io.Reader, size int64) (e
 	}
 	err = os.Link(f.Name(), to)
 	if errors.Is(err, fs.ErrExist) {
-		err = d.is(to, sumOf(h))
+		err = same(ctx, d, name, sum)
 	}
 	return errors.Join(err, syncDir(filepath.Dir(to)), syncDir(d.dir))
-}
-
-// is returns an error unless the file has this hash.
-func (d Disk) is(path, sum string) error {
-	f, err := os.Open(path) //nolint:gosec // a path of this package
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	if _, err = io.Copy(h, f); err == nil && sumOf(h) != sum {
-		err = gotong.NewError(gotong.CodeConflict, "Other bytes are stored for this upload.")
-	}
-	return errors.Join(err, f.Close())
 }
 
 func syncDir(dir string) error {

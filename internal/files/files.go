@@ -12,10 +12,8 @@ package files
 import (
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/http"
 	"os"
@@ -157,16 +155,16 @@ func (f *Files) keep(ctx context.Context, path, name string) (sum string, size i
 		return "", 0, err
 	}
 	defer func() { _ = from.Close() }()
-	about, err := from.Stat()
+	h := sha256.New()
+	if size, err = io.Copy(h, from); err == nil {
+		_, err = from.Seek(0, io.SeekStart)
+	}
 	if err != nil {
 		return "", 0, err
 	}
-	h := sha256.New()
-	err = f.Bytes.Put(ctx, name, io.TeeReader(from, h), about.Size())
-	return sumOf(h), about.Size(), err
+	sum = sumOf(h)
+	return sum, size, f.Bytes.Put(ctx, name, from, size, sum)
 }
-
-func sumOf(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
 // Remove removes all bytes of an upload.
 func (f *Files) Remove(ctx context.Context, id string) error {

@@ -155,31 +155,6 @@ func TestHostileFilesAreDownloads(t *testing.T) {
 	}
 }
 
-// TestBytesAreNotReplaced: of two nodes that store an upload, the first wins, so that
-// the bytes of a message do not change; storing the same again is no fault.
-func TestBytesAreNotReplaced(t *testing.T) {
-	disk, err := files.NewDisk(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, put := range []struct {
-		body string
-		want gotong.Code
-	}{{"abc", ""}, {"abc", ""}, {"abd", gotong.CodeConflict}, {"ab", gotong.CodeConflict}} {
-		if err := disk.Put(t.Context(), id, strings.NewReader(put.body), int64(len(put.body))); gotong.CodeOf(err) != put.want {
-			t.Errorf("%s: %v", put.body, err)
-		}
-	}
-	object, err := disk.Open(t.Context(), id)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = object.Close() }()
-	if kept, err := io.ReadAll(object); string(kept) != "abc" || err != nil {
-		t.Errorf("%q, %v", kept, err)
-	}
-}
-
 // TestWhatACrashLeftIsRemoved: at the start, once no upload can need it.
 func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	kept, parts := t.TempDir(), t.TempDir()
@@ -231,36 +206,6 @@ func TestWhatMayBeProgressiveCounts(t *testing.T) {
 	} {
 		if got := files.MayBeProgressive([]byte("\xff\xd8" + tc.data)); got != tc.want {
 			t.Errorf("%s: %v", name, got)
-		}
-	}
-}
-
-func TestBytesAreWhole(t *testing.T) {
-	dir := t.TempDir()
-	disk, err := files.NewDisk(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := disk.Put(t.Context(), id, strings.NewReader("abc"), 4); err == nil {
-		t.Error("fewer bytes than promised are kept")
-	}
-	if _, err := disk.Open(t.Context(), id); !os.IsNotExist(err) {
-		t.Errorf("%v", err)
-	}
-	if err := disk.Put(t.Context(), id, strings.NewReader("abc"), 3); err != nil {
-		t.Fatal(err)
-	}
-	names, err := filepath.Glob(filepath.Join(dir, "*", ".*"))
-	if err != nil || len(names) > 0 {
-		t.Errorf("%v is left, %v", names, err)
-	}
-	about, err := os.Stat(filepath.Join(dir, id[:2], id))
-	if err != nil || about.Mode().Perm() != 0o600 {
-		t.Errorf("%v %v", about.Mode(), err)
-	}
-	for range 2 {
-		if err := disk.Remove(t.Context(), id); err != nil {
-			t.Error(err)
 		}
 	}
 }
