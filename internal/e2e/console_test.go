@@ -2,13 +2,11 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"net/http"
 	"slices"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong/internal/app"
 	"gotong.dev/gotong/internal/community/cases"
@@ -29,8 +27,6 @@ func (h *hush) shown(do app.Order) (reply app.Reply) {
 // operator can have dead letters sent again.
 func TestOperatorsPage(t *testing.T) {
 	h := startHush(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
 	var accepts atomic.Bool
 	r := newReceiver(t, func(got) int {
 		if accepts.Load() {
@@ -41,22 +37,14 @@ func TestOperatorsPage(t *testing.T) {
 	r.url += "/kenari?kunci=kenari"
 	hook, _ := register(t, h.url, "boss-eka", "rt05", r, "")
 	demand(t, h.url, "ani", "PUT", "/v1/cases/"+h.cases[true].ID()+"/webhooks/"+hook, "", http.StatusOK)
-	for skipped := 0; skipped != http.StatusOK; { // until the sender has written that the stream waits
-		skipped = must(rest(ctx, asker, h.url, "boss-eka", "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"`+string(h.cases[true])+`"}`))(t).status
-	}
+	skip(t, h.url, "boss-eka", hook, string(h.cases[true]))
 	accepts.Store(true)
 	h.vote()
 	secret := h.cases[true]
-	var gates, hooks app.Reply
-	for { // readers and senders come a little later
-		gates, hooks = h.shown(app.Order{Do: "gates"}), h.shown(app.Order{Do: "webhooks"})
-		if len(gates.Gates) == 2 && len(hooks.Webhooks) == 1 && hooks.Webhooks[0].Dead == 1 {
-			break
-		}
-		if !lull(ctx, 50) {
-			t.Fatalf("%+v, %+v", gates, hooks)
-		}
-	}
+	gates := eventually(t, "both votes are shown", func() app.Reply { return h.shown(app.Order{Do: "gates"}) },
+		func(r app.Reply) bool { return len(r.Gates) == 2 })
+	hooks := eventually(t, "the dead letter is shown", func() app.Reply { return h.shown(app.Order{Do: "webhooks"}) },
+		func(r app.Reply) bool { return len(r.Webhooks) == 1 && r.Webhooks[0].Dead == 1 })
 	for _, g := range gates.Gates {
 		if g.Phase != cases.InVote || !g.Votes || g.Voters != 3 || g.TookPart != 2 || g.To != "bahas" || g.ClosesAt <= h.clock.Now() {
 			t.Errorf("%+v", g)

@@ -241,27 +241,6 @@ func (o *oracle) watch(user, how string, got []byte) {
 	}
 }
 
-// The states of a viewer of a thread: six, in threads with members of their own
-// and in those that borrow them.
-var states = []string{
-	"own stranger", "own founder", "own newcomer", "own gone", "own returned", "own muted",
-	"home stranger", "home founder", "home newcomer", "home gone", "home returned", "home muted",
-}
-
-func (k *talk) state(user string) string {
-	sort := strings.Fields(k.name)[0] + " "
-	switch {
-	case !k.members[user] && k.since[user] == "":
-		return sort + "stranger"
-	case !k.members[user]:
-		return sort + "gone"
-	case k.muted[user]:
-		return sort + "muted"
-	default:
-		return sort + k.since[user]
-	}
-}
-
 // come and go note who is a member of threads now.
 func come(talks []*talk, user string) {
 	for _, k := range talks {

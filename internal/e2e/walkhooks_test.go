@@ -74,9 +74,7 @@ func (h *hookEar) lapse() {
 	h.w.rank("anggota")
 	h.ended = true
 	h.place()
-	for demand(h.w.t, h.w.url, "ani", "GET", "/v1/webhooks/"+h.name, "", 200).str("ended") != "lapsed" {
-		h.w.t.Log("the command that ends it is on its way")
-	}
+	becomes(h.w.t, h.w.url, "ani", h.name, "ended", "lapsed")
 }
 
 // settle waits until the webhook has all that it may see, and looks for what it may

@@ -28,13 +28,13 @@ func (w *walk) beginOrphan(name, lead string) {
 		m := must(wati.Send(w.ctx, th.ThreadID, client.NewMessage{Body: text}))(w.t)
 		k.note(fact{what: "posted", by: account.UserID, text: text, id: m.MessageID.String()})
 	}
-	a := must(rest(w.ctx, w.http, w.url, "boss-indra", http.MethodPost, "/v1/admin/users/"+account.UserID+"/disable", ""))(w.t)
+	a := must(rest(w.ctx, w.http, w.url, stranger, http.MethodPost, "/v1/admin/users/"+account.UserID+"/disable", ""))(w.t)
 	if a.status != http.StatusOK {
 		w.t.Fatal(a)
 	}
 	come([]*talk{k}, lead)
 	data := map[string]any{"user_id": lead, "members": []string{account.UserID}}
-	if code, did := w.noted("boss-indra", k, "member.appoint", data, fact{by: "boss-indra"}); !did {
+	if code, did := w.noted(stranger, k, "member.appoint", data, fact{by: stranger}); !did {
 		w.t.Fatal(code)
 	}
 	k.from[lead] = len(k.facts)
@@ -43,7 +43,7 @@ func (w *walk) beginOrphan(name, lead string) {
 // comeOrGo changes who is a member or banned, of a thread or of the group.
 func (w *walk) comeOrGo(k *talk) {
 	w.t.Helper()
-	user := w.pick(w.users[1:8]) // boss-indra never comes
+	user := w.pick(w.users[1:8]) // neither the stranger nor, by chance, the latecomer
 	if user == k.lead {
 		return
 	}
@@ -60,11 +60,7 @@ func (w *walk) comeOrGo(k *talk) {
 	case n == 0:
 		do = "ban"
 	}
-	if k.lent() {
-		w.ofGroup(user, do)
-	} else {
-		w.ofThread(k, user, do)
-	}
+	w.have(k, user, do)
 }
 
 // ban is a removal that keeps out, for ever or for longer than the walk.
@@ -123,7 +119,6 @@ func (w *walk) byInvitation(user, do string) {
 		w.outside(user)
 		seq, code = w.commandOn(user, w.group, "invitation.accept", map[string]any{})
 	}
-	w.tried["invite"]++
 	w.done(w.talks[2:4], user, do, seq > 0, code, gotong.CodeConflict)
 }
 
@@ -150,7 +145,6 @@ func (w *walk) byRequest(user, do string) {
 		a = post("ani", path+"/"+a.str("request_id")+"/approve", "")
 	}
 	policy("undangan")
-	w.tried["request"]++
 	w.done(w.talks[2:4], user, do, a.status == http.StatusOK, a.str("code"), gotong.CodeForbidden)
 }
 
@@ -230,5 +224,4 @@ func (w *walk) done(talks []*talk, user, do string, did bool, code string, refus
 	if do == "ban" || do == "unban" {
 		talks[0].banned[user] = do == "ban"
 	}
-	w.tried[do]++
 }

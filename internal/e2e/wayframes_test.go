@@ -15,7 +15,7 @@ import (
 )
 
 // frameWait is how long a frame that has to come may take.
-const frameWait = 30 * time.Second
+const frameWait = 2 * time.Minute
 
 // wire is a frame.
 type wire struct {

@@ -11,15 +11,10 @@ import (
 )
 
 // ways are the ways to read a thread; each holds what it got against the oracle.
-var ways = []struct {
-	name string
-	read func(*walk, string, *talk)
-}{
-	{"newest", (*walk).newestPage}, {"after", (*walk).pageAfter}, {"before", (*walk).pageBefore},
-	{"since", (*walk).pageSince}, {"get", (*walk).getMessage}, {"about", (*walk).getThread},
-	{"mark", (*walk).setMark}, {"timeline", (*walk).timeline}, {"again", (*walk).sendAgain}, {"poll", (*walk).pollAll},
-	{"inbox", (*walk).inbox},
-	{"sse", (*walk).sseAll}, {"ws", (*walk).wsAll}, {"search", (*walk).search},
+var ways = []func(*walk, string, *talk){
+	(*walk).newestPage, (*walk).pageAfter, (*walk).pageBefore, (*walk).pageSince, (*walk).getMessage,
+	(*walk).getThread, (*walk).setMark, (*walk).timeline, (*walk).sendAgain, (*walk).pollAll,
+	(*walk).inbox, (*walk).sseAll, (*walk).wsAll, (*walk).search,
 }
 
 // search checks what a search in one thread returns: each message as the user may see
@@ -60,9 +55,7 @@ func (w *walk) look() {
 	for range 2 {
 		k, user := w.talk(), w.pick(w.users)
 		for range 3 {
-			way := ways[w.rnd.IntN(len(ways))]
-			w.tried[k.state(user)+" "+way.name]++
-			way.read(w, user, k)
+			ways[w.rnd.IntN(len(ways))](w, user, k)
 		}
 	}
 }
@@ -273,17 +266,34 @@ func (w *walk) inbox(user string, _ *talk) {
 	}
 }
 
-// sendAgain repeats a request of the user, whose answer is rendered anew.
-func (w *walk) sendAgain(user string, _ *talk) {
+// sendAgain repeats a request of the user, whose answer is rendered anew. An outsider
+// who sent nothing there repeats one of somebody else, and learns nothing.
+func (w *walk) sendAgain(user string, k *talk) {
 	w.t.Helper()
+	var own, others []sent
 	for _, s := range w.sent {
-		if s.user == user && w.rnd.IntN(4) == 0 {
-			a := must(rest(w.ctx, w.http, w.url, user, http.MethodPost, s.path, s.body, "Idempotency-Key", s.key))(w.t)
-			w.watch(user, "a repeated send", a.body)
-			if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
-				w.t.Errorf("%s repeats %s: %s", user, s.key, a)
-			}
-			return
+		switch {
+		case s.user == user:
+			own = append(own, s)
+		case s.path == k.path+"/messages/send":
+			others = append(others, s)
+		}
+	}
+	switch {
+	case len(own) > 0:
+		s := own[w.rnd.IntN(len(own))]
+		a := must(rest(w.ctx, w.http, w.url, user, http.MethodPost, s.path, s.body, "Idempotency-Key", s.key))(w.t)
+		w.watch(user, "a repeated send", a.body)
+		if a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "true" {
+			w.t.Errorf("%s repeats %s: %s", user, s.key, a)
+		}
+	case len(others) > 0 && !k.members[user]:
+		s := others[w.rnd.IntN(len(others))]
+		a := must(rest(w.ctx, w.http, w.url, user, http.MethodPost, s.path, s.body, "Idempotency-Key", s.key))(w.t)
+		w.watch(user, "a send of another", a.body)
+		joinable := strings.HasSuffix(k.name, "public")
+		if a.status != http.StatusNotFound && (!joinable || a.status != http.StatusForbidden) {
+			w.t.Errorf("%s repeats %s of %s: %s", user, s.key, s.user, a)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -103,10 +104,14 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
+// arrival is how long a receiver may get nothing while it waits for something: longer
+// than the longest wait of quickHooks, to which a busy machine may come.
+const arrival = 3 * time.Minute
+
 // until waits until what was received is as wanted, as long as something arrives.
 func (r *receiver) until(what string, ok func([]got) bool) []got {
 	r.tb.Helper()
-	late := time.NewTimer(time.Minute)
+	late := time.NewTimer(arrival)
 	defer late.Stop()
 	for {
 		r.mu.Lock()
@@ -117,7 +122,7 @@ func (r *receiver) until(what string, ok func([]got) bool) []got {
 		}
 		select {
 		case <-r.more:
-			late.Reset(time.Minute)
+			late.Reset(arrival)
 		case <-late.C:
 			r.tb.Fatalf("%s: got %d: %v", what, len(all), all)
 		}
@@ -134,17 +139,50 @@ func demand(tb testing.TB, url, user, method, path, body string, want int) answe
 	return a
 }
 
+// eventually waits for what a sender or a reader does on its own, a little later: it
+// asks until the answer is as wanted, and shows the last one where it never is.
+func eventually[T any](tb testing.TB, what string, get func() T, ok func(T) bool) T {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute) // so long waits only what is broken
+	defer cancel()
+	for {
+		got := get()
+		if ok(got) {
+			return got
+		}
+		if !lull(ctx, 20) {
+			tb.Fatalf("not yet: %s: %v", what, got)
+		}
+	}
+}
+
 // register makes a group of the user, if it has none, and a webhook in it.
 func register(tb testing.TB, url, user, group string, r *receiver, more string) (hook, inGroup string) {
 	tb.Helper()
 	if group == "" {
 		group = demand(tb, url, user, "POST", "/v1/groups", `{"name":"RT 05","entity_type":"kelompok","join_policy":"terbuka"}`, 201).str("group_id")
 	}
+	r.mu.Lock() // a request that comes before the answer waits for the secret
+	defer r.mu.Unlock()
 	a := demand(tb, url, user, "POST", "/v1/webhooks", fmt.Sprintf(`{"scope_id":%q,"url":%q%s}`, group, r.url, more), 201)
-	r.mu.Lock()
 	r.secret = a.str("secret")
-	r.mu.Unlock()
 	return a.str("webhook_id"), group
+}
+
+// becomes waits until a webhook has this in a field.
+func becomes(tb testing.TB, url, user, hook, field, want string) {
+	tb.Helper()
+	eventually(tb, want, func() answer { return demand(tb, url, user, "GET", "/v1/webhooks/"+hook, "", 200) },
+		func(a answer) bool { return a.str(field) == want })
+}
+
+// skip skips the event that a webhook's receiver rejected, once the sender has written
+// that its stream waits.
+func skip(tb testing.TB, url, user, hook, stream string) {
+	tb.Helper()
+	eventually(tb, stream+" waits", func() answer {
+		return must(rest(tb.Context(), asker, url, user, "POST", "/v1/webhooks/"+hook+"/skip", `{"stream":"`+stream+`"}`))(tb)
+	}, func(a answer) bool { return a.status == http.StatusOK })
 }
 
 // speak posts a message.
