@@ -12,6 +12,9 @@ func (c *Check) That(ok bool, field, detail string) {
 	}
 }
 
+// ID notes an error of a field whose value is not a [ValidID].
+func (c *Check) ID(field, id string) { c.That(ValidID(id), field, "must be 1 to 128 of A-Za-z0-9._:-") }
+
 // Err returns nil, or an [Error] with [CodeInvalid] that lists all that was
 // noted.
 func (c *Check) Err() error {

@@ -32,12 +32,10 @@ func (c Erase) Clean() any {
 	return c
 }
 
-func (c Erase) Validate() error {
-	var check Check
+func (c Erase) Validate(check *Check) {
 	check.That(len(c.Events) > 0 && len(c.Events) <= MaxErased, "seqs", "must name 1 to 100 events, with those about them")
 	n := utf8.RuneCountInString(c.Reason)
 	check.That(n > 0 && n <= MaxEraseReason, "reason", "must have 1 to 500 characters")
-	return check.Err()
 }
 
 // Erased is the data of content.erased: the event whose content was erased. It

@@ -245,8 +245,18 @@ func EventWith[D, C any](name string) EventType {
 type Cleaner interface{ Clean() any }
 
 // Validator is implemented by types of commands whose fields have rules that
-// need no state. The error is an [Error] with [CodeInvalid].
-type Validator interface{ Validate() error }
+// need no state. It notes what is wrong, see [Validate].
+type Validator interface{ Validate(c *Check) }
+
+// Validate returns what is wrong with the fields of a command by its own rules: an
+// [Error] with [CodeInvalid], or nil.
+func Validate(data any) error {
+	var check Check
+	if v, ok := data.(Validator); ok {
+		v.Validate(&check)
+	}
+	return check.Err()
+}
 
 // Key names a document, a register or a claim: a collection, its owner within
 // it, and a name; order is by owner, then name, as bytes.

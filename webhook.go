@@ -28,10 +28,8 @@ type WebhookMember struct {
 	WebhookID string `json:"webhook_id"`
 }
 
-func (c AddWebhook) Validate() error {
-	var check Check
+func (c AddWebhook) Validate(check *Check) {
 	check.That(ValidID(c.WebhookID), "webhook_id", "must be the id of a webhook")
-	return check.Err()
 }
 
 // Registered is a webhook as a principal. Its visible intervals begin with the

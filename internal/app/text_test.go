@@ -70,7 +70,7 @@ func keeps(cmd reflect.Value, i int) error {
 	case !ok:
 		return errors.New("nothing validates it")
 	default:
-		return errors.Join(v.Validate(), errors.New("it is kept"))
+		return errors.Join(gotong.Validate(v), errors.New("it is kept"))
 	}
 }
 

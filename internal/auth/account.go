@@ -119,10 +119,8 @@ func (s *Service) checkSignUp(r SignUp) (data any, err error) {
 		return nil, gotong.Invalid("request_id", "must be 1 to 128 of A-Za-z0-9._:-")
 	}
 	data = s.opts.Users.Register(r.Email, r.Username, r.CommunityID)
-	if v, ok := data.(gotong.Validator); ok {
-		if err := v.Validate(); err != nil {
-			return nil, err
-		}
+	if err := gotong.Validate(data); err != nil {
+		return nil, err
 	}
 	var check gotong.Check
 	text.Password.Check(&check, "pass", r.Pass)

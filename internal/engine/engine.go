@@ -174,10 +174,7 @@ func (e *Engine) check(cmd *gotong.Command) error {
 			cmd.Data = cleaned
 		}
 	}
-	if v, ok := cmd.Data.(gotong.Validator); ok {
-		return v.Validate()
-	}
-	return nil
+	return gotong.Validate(cmd.Data)
 }
 
 // enqueue puts the task into its lane. If no goroutine runs the lane, it

@@ -160,10 +160,7 @@ func decode(ctx huma.Context, raw []byte, into any) error {
 	if err := checkSchema(ctx, raw); err != nil {
 		return err
 	}
-	if v, ok := into.(gotong.Validator); ok {
-		return v.Validate()
-	}
-	return nil
+	return gotong.Validate(into)
 }
 
 func checkSchema(ctx huma.Context, raw []byte) error {

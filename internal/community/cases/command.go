@@ -173,19 +173,16 @@ func (c Resolve) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c
 
 func (c Void) Clean() any { c.Reason = text.Grounds.Clean(c.Reason); return c }
 
-func (c Create) Validate() error {
-	var check gotong.Check
-	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be 1 to 128 of A-Za-z0-9._:-")
+func (c Create) Validate(check *gotong.Check) {
+	check.ID("scope_id", c.ScopeID)
 	check.That(ValidName(c.Track), "track", "must be the name of a track")
-	text.Name.Check(&check, "title", c.Title)
-	text.Description.Check(&check, "description", c.Description)
+	text.Name.Check(check, "title", c.Title)
+	text.Description.Check(check, "description", c.Description)
 	check.That(c.Privacy == Public || c.Privacy == Private, "privacy_level", "must be public or private")
-	return check.Err()
 }
 
-func (c Seating) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
+func (c Seating) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
 	known, votes := true, false
 	for _, r := range c.TrackRoles {
 		at := slices.Index(Roles(), r)
@@ -195,50 +192,29 @@ func (c Seating) Validate() error {
 	check.That(votes, "track_roles", "must have one of author, pic, participant, saksi")
 	both := slices.Contains(c.TrackRoles, PIC) && slices.Contains(c.TrackRoles, Bendahara)
 	check.That(!both, "track_roles", "cannot contain both pic and bendahara")
-	return check.Err()
 }
 
-func (c Remove) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	return check.Err()
-}
+func (c Remove) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func (c Propose) Validate() error {
-	var check gotong.Check
+func (c Propose) Validate(check *gotong.Check) {
 	check.That(ValidName(c.From), "from_stage", "must have 1 to 128 characters")
 	check.That(ValidName(c.To), "to_stage", "must have 1 to 128 characters")
 	check.That(c.From != c.To, "to_stage", "must be another stage than from_stage")
 	check.That(c.Track == "" || ValidName(c.Track), "track", "must have 1 to 128 characters")
 	check.That(!c.FastTrack || c.Profile == "" && !c.Secret, "fast_track", "has a gate of its own")
-	return check.Err()
 }
 
-func (c Object) Validate() error { return checkReason(c.Reason) }
+func (c Object) Validate(check *gotong.Check) { text.Grounds.Check(check, "reason", c.Reason) }
 
-func (c Dispute) Validate() error { return checkReason(c.Reason) }
+func (c Dispute) Validate(check *gotong.Check) { text.Grounds.Check(check, "reason", c.Reason) }
 
-func (c Resolve) Validate() error { return checkReason(c.Reason) }
+func (c Resolve) Validate(check *gotong.Check) { text.Grounds.Check(check, "reason", c.Reason) }
 
-func (c Cast) Validate() error {
-	var check gotong.Check
+func (c Cast) Validate(check *gotong.Check) {
 	check.That(c.Choice == Yes || c.Choice == No || c.Choice == Abstain, "choice", "must be yes, no or abstain")
-	return check.Err()
 }
 
-func (c Void) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	text.Grounds.Check(&check, "reason", c.Reason)
-	return check.Err()
-}
-
-func checkUser(check *gotong.Check, id string) {
-	check.That(gotong.ValidID(id), "user_id", "must be 1 to 128 of A-Za-z0-9._:-")
-}
-
-func checkReason(reason string) error {
-	var check gotong.Check
-	text.Grounds.Check(&check, "reason", reason)
-	return check.Err()
+func (c Void) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	text.Grounds.Check(check, "reason", c.Reason)
 }

@@ -156,10 +156,8 @@ func (w *World) Try(actor gotong.Actor, s gotong.Stream, data any) ([]gotong.Eve
 			cmd.Data = cleaned
 		}
 	}
-	if v, ok := cmd.Data.(gotong.Validator); ok {
-		if err := v.Validate(); err != nil {
-			return nil, w.refusal(cmd, err)
-		}
+	if err := gotong.Validate(cmd.Data); err != nil {
+		return nil, w.refusal(cmd, err)
 	}
 	return w.run(kind, cmd)
 }

@@ -99,71 +99,51 @@ func cleaned(sort text.Sort, s *string) *string {
 	return &clean
 }
 
-func (c Create) Validate() error {
-	var check gotong.Check
-	text.Name.Check(&check, "name", c.Name)
-	text.Description.Check(&check, "description", c.Description)
+func (c Create) Validate(check *gotong.Check) {
+	text.Name.Check(check, "name", c.Name)
+	text.Description.Check(check, "description", c.Description)
 	check.That(c.EntityType == Kelompok || c.EntityType == Lembaga, "entity_type", "must be kelompok or lembaga")
-	checkPolicy(&check, c.JoinPolicy)
-	return check.Err()
+	checkPolicy(check, c.JoinPolicy)
 }
 
-func (c Update) Validate() error {
-	var check gotong.Check
+func (c Update) Validate(check *gotong.Check) {
 	check.That(c != Update{}, "name", "or another field must be there")
 	if c.Name != nil {
-		text.Name.Check(&check, "name", *c.Name)
+		text.Name.Check(check, "name", *c.Name)
 	}
 	if c.Description != nil {
-		text.Description.Check(&check, "description", *c.Description)
+		text.Description.Check(check, "description", *c.Description)
 	}
 	if c.JoinPolicy != nil {
-		checkPolicy(&check, *c.JoinPolicy)
+		checkPolicy(check, *c.JoinPolicy)
 	}
 	if c.Policy != nil {
-		c.Policy.Check(&check)
+		c.Policy.Check(check)
 	}
-	return check.Err()
 }
 
-func (c Add) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
+func (c Add) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
 	check.That(c.Role == "" || c.Role.Valid(), "role", "must be admin, moderator or anggota")
-	return check.Err()
 }
 
-func (c Remove) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	c.Check(&check)
-	return check.Err()
+func (c Remove) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	c.Check(check)
 }
 
-func (c Unban) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	return check.Err()
+func (c Unban) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
+
+func (c Appoint) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	gotong.CheckMembers(check, c.Members)
 }
 
-func (c Appoint) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	gotong.CheckMembers(&check, c.Members)
-	return check.Err()
-}
-
-func (c SetRole) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
+func (c SetRole) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
 	check.That(c.Role.Valid(), "role", "must be admin, moderator or anggota")
-	return check.Err()
 }
 
 func checkPolicy(check *gotong.Check, p JoinPolicy) {
 	check.That(p.Valid(), "join_policy", "must be terbuka, persetujuan or undangan")
-}
-
-func checkUser(check *gotong.Check, id string) {
-	check.That(gotong.ValidID(id), "user_id", "must be 1 to 128 of A-Za-z0-9._:-")
 }

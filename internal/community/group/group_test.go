@@ -93,7 +93,7 @@ func TestACommandWithABadFieldIsRejected(t *testing.T) {
 		"nobody removed":  {group.Remove{}, []string{"user_id"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tc.cmd.(gotong.Validator).Validate()
+			err := gotong.Validate(tc.cmd)
 			if got := communitytest.Fields(err); !slices.Equal(got, tc.fields) || (err == nil) != (tc.fields == nil) {
 				t.Fatalf("got %v (%v), want %v", got, err, tc.fields)
 			}

@@ -172,30 +172,18 @@ type Uninvited struct {
 
 func (c Ask) Clean() any { c.Message = text.Note.Clean(c.Message); return c }
 
-func (c Ask) Validate() error {
-	var check gotong.Check
-	text.Note.Check(&check, "message", c.Message)
-	return check.Err()
-}
+func (c Ask) Validate(check *gotong.Check) { text.Note.Check(check, "message", c.Message) }
 
-func (c Approve) Validate() error { return validRequest(c.RequestID) }
+func (c Approve) Validate(check *gotong.Check) { checkRequest(check, c.RequestID) }
 
-func (c Reject) Validate() error { return validRequest(c.RequestID) }
+func (c Reject) Validate(check *gotong.Check) { checkRequest(check, c.RequestID) }
 
-func (c Withdraw) Validate() error { return validRequest(c.RequestID) }
+func (c Withdraw) Validate(check *gotong.Check) { checkRequest(check, c.RequestID) }
 
-func (c Invite) Validate() error { return validUser(c.UserID) }
+func (c Invite) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func (c WithdrawInvite) Validate() error { return validUser(c.UserID) }
+func (c WithdrawInvite) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func validRequest(id string) error {
-	var check gotong.Check
+func checkRequest(check *gotong.Check, id string) {
 	check.That(gotong.ValidID(id), "request_id", "must be the id of a request, req-…")
-	return check.Err()
-}
-
-func validUser(id string) error {
-	var check gotong.Check
-	checkUser(&check, id)
-	return check.Err()
 }

@@ -82,16 +82,14 @@ func StreamOf(userID string, thread gotong.Stream, id gotong.EventID) gotong.Str
 
 func (c File) Clean() any { c.Text = text.Reason.Clean(c.Text); return c }
 
-func (c File) Validate() error {
-	var check gotong.Check
+func (c File) Validate(check *gotong.Check) {
 	for name, s := range map[string]gotong.Stream{"thread": c.Thread, "home": c.Home} {
 		_, err := gotong.ParseStream(string(s))
 		check.That(err == nil, name, "must be the name of a stream")
 	}
 	check.That(reasons[c.Reason], "reason", "must be hate, violence, harassment, illegal, misinformation, spam, child_safety or other")
 	check.That(len(c.Context) <= MaxContext, "context", "must be at most 5 messages")
-	text.Reason.Check(&check, "text", c.Text)
-	return check.Err()
+	text.Reason.Check(check, "text", c.Text)
 }
 
 // Kind returns the rules of reports.

@@ -63,8 +63,4 @@ func (r Rules) direct(s gotong.State, cmd gotong.Command, c Direct) (gotong.Deci
 	}})
 }
 
-func (c Direct) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	return check.Err()
-}
+func (c Direct) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }

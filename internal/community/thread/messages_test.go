@@ -37,19 +37,19 @@ func TestABlankBodyIsRejected(t *testing.T) {
 		"\u200b", " \u200b\u200d ", "\u2060\ufeff", "\u00ad", "\u3164", "\u115f\u1160", "\u2800", "\ufe0f", "\U000e0001", "\u202e\u2066", "\u180e", "\x00",
 	} {
 		for _, body := range []string{blank, blank + "\n" + blank} {
-			if err := (thread.Post{Body: body}).Validate(); gotong.CodeOf(err) != gotong.CodeInvalid {
+			if err := gotong.Validate(thread.Post{Body: body}); gotong.CodeOf(err) != gotong.CodeInvalid {
 				t.Errorf("%+q: %v", body, err)
 			}
-			if err := (thread.Edit{MessageID: gotong.NewEventID(1, 1), Body: body}).Validate(); gotong.CodeOf(err) != gotong.CodeInvalid {
+			if err := gotong.Validate(thread.Edit{MessageID: gotong.NewEventID(1, 1), Body: body}); gotong.CodeOf(err) != gotong.CodeInvalid {
 				t.Errorf("%+q as an edit: %v", body, err)
 			}
 		}
-		if err := (thread.Post{Body: blank + "a" + blank}).Validate(); err != nil {
+		if err := gotong.Validate(thread.Post{Body: blank + "a" + blank}); err != nil {
 			t.Errorf("%+q beside a letter: %v", blank, err)
 		}
 	}
 	for _, body := range []string{"👩\u200d🚒", "❤\ufe0f", "e\u0301", "من\u200cزل", "-", "ก"} {
-		if err := (thread.Post{Body: body}).Validate(); err != nil {
+		if err := gotong.Validate(thread.Post{Body: body}); err != nil {
 			t.Errorf("%+q: %v", body, err)
 		}
 	}
@@ -93,7 +93,7 @@ func TestACommandWithABadFieldIsRejected(t *testing.T) {
 					tc.cmd = cleaned
 				}
 			}
-			err := tc.cmd.(gotong.Validator).Validate()
+			err := gotong.Validate(tc.cmd)
 			if gotong.CodeOf(err) != tc.code {
 				t.Fatalf("got %v, want %q", err, tc.code)
 			}

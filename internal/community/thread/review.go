@@ -165,25 +165,23 @@ var (
 	severities = map[string]bool{"": true, "low": true, "medium": true, "high": true}
 )
 
-func (c Review) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
+func (c Review) Validate(check *gotong.Check) {
+	checkMessage(check, c.MessageID)
 	check.That(c.Decision.Status() != "", "moderation_action", "must be publish_now, publish_with_warning, hold_for_review or block")
 	check.That(c.Code == "" || reasonCode.MatchString(c.Code), "reason_code", "must be 1 to 64 of a-z0-9_")
 	check.That(c.Confidence >= 0 && c.Confidence <= 1, "confidence", "must be 0 to 1")
 	check.That(c.Minutes >= 0 && c.Minutes <= MaxHold, "hold_duration_minutes", "must be 0 to 10080")
 	check.That(c.Decision == Hold || c.Minutes == 0 && !c.Auto, "hold_duration_minutes", "and auto_release_if_no_action are for a hold")
 	check.That(c.Appeal >= 0 && c.Appeal <= MaxAppeal, "appeal_window_minutes", "must be 0 to 129600")
-	text.Description.Check(&check, "reasoning", c.Reasoning)
+	text.Description.Check(check, "reasoning", c.Reasoning)
 	check.That(len(c.Violations) <= 20, "violations", "must be at most 20")
 	for _, v := range c.Violations {
 		check.That(categories[v.Category], "category",
 			"must be hate, violence, harassment, illegal, misinformation, spam, child_safety or other")
 		check.That(severities[v.Severity], "severity", "must be low, medium or high")
-		text.Reason.Check(&check, "snippet", v.Snippet)
-		text.Reason.Check(&check, "reason", v.Reason)
+		text.Reason.Check(check, "snippet", v.Snippet)
+		text.Reason.Check(check, "reason", v.Reason)
 	}
-	return check.Err()
 }
 
 func (c Review) Clean() any {
@@ -196,29 +194,21 @@ func (c Review) Clean() any {
 	return c
 }
 
-func (c Appeal) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
-	text.Reason.Check(&check, "reason", c.Reason)
-	return check.Err()
+func (c Appeal) Validate(check *gotong.Check) {
+	checkMessage(check, c.MessageID)
+	text.Reason.Check(check, "reason", c.Reason)
 }
 
 func (c Appeal) Clean() any { c.Reason = text.Reason.Clean(c.Reason); return c }
 
-func (c Open) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
-	return check.Err()
-}
+func (c Open) Validate(check *gotong.Check) { checkMessage(check, c.MessageID) }
 
-func (c Report) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
+func (c Report) Validate(check *gotong.Check) {
+	checkMessage(check, c.MessageID)
 	check.That(len(c.Reporters) <= MaxReporters, "reporters", "must be at most 100")
 	for _, by := range c.Reporters {
-		checkUser(&check, by.UserID)
+		check.ID("user_id", by.UserID)
 	}
-	return check.Err()
 }
 
 // Advised is the data of message.advised, which reviewers see.

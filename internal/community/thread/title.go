@@ -163,14 +163,12 @@ func (c Update) Clean() any {
 	return c
 }
 
-func (c Update) Validate() error {
-	var check gotong.Check
+func (c Update) Validate(check *gotong.Check) {
 	check.That(c != Update{}, "name", "or another field must be there")
 	for i, s := range []*string{c.Name, c.Topic, c.Icon} {
 		if s != nil && *s != "" {
-			parts[i].sort.Check(&check, parts[i].name, *s)
+			parts[i].sort.Check(check, parts[i].name, *s)
 		}
 	}
 	check.That(c.SlowS == nil || *c.SlowS >= 0 && *c.SlowS <= MaxSlow, "slow_mode_s", "must be 0 to 21600")
-	return check.Err()
 }

@@ -35,9 +35,8 @@ func (c React) Clean() any { c.Emoji = text.Emoji.Clean(c.Emoji); return c }
 
 func (o Origin) clean() Origin { o.SentBy = text.Name.Clean(o.SentBy); return o }
 
-func (c Create) Validate() error {
-	var check gotong.Check
-	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be 1 to 128 of A-Za-z0-9._:-")
+func (c Create) Validate(check *gotong.Check) {
+	check.ID("scope_id", c.ScopeID)
 	check.That(c.ScopeID != DirectScope, "scope_id", "must not be direct, which is the scope of direct threads")
 	check.That(c.Privacy == Public || c.Privacy == Private, "privacy_level", "must be public or private")
 	check.That(c.History == "" || validPolicy(c.History), "history", "must be all or from_join")
@@ -47,88 +46,61 @@ func (c Create) Validate() error {
 		check.That(err == nil, "lender", "must be kind/id, as in group/ent-…")
 		check.That(c.Members != Own, "members", "must not be own if there is a lender")
 	}
-	c.check(&check)
-	return check.Err()
+	c.check(check)
 }
 
-func (c SetHistory) Validate() error {
-	var check gotong.Check
+func (c SetHistory) Validate(check *gotong.Check) {
 	check.That(validPolicy(c.Policy), "policy", "must be all or from_join")
-	return check.Err()
 }
 
-func (c Add) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	checkRole(&check, c.UserID, c.Role, true)
-	c.check(&check)
-	return check.Err()
+func (c Add) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	checkRole(check, c.UserID, c.Role, true)
+	c.check(check)
 }
 
-func (c Remove) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	c.check(&check)
-	c.Check(&check)
-	return check.Err()
+func (c Remove) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	c.check(check)
+	c.Check(check)
 }
 
-func (c Unban) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	return check.Err()
-}
+func (c Unban) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func (c Appoint) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
+func (c Appoint) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
 	check.That(!imported(c.UserID), "user_id", "must not be of an import")
-	gotong.CheckMembers(&check, c.Members)
-	return check.Err()
+	gotong.CheckMembers(check, c.Members)
 }
 
-func (c Mute) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
+func (c Mute) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
 	check.That(gotong.ValidTime(c.UntilMS), "until_ms", "must be a time, or 0 to lift the mute")
-	return check.Err()
 }
 
-func (c SetRole) Validate() error {
-	var check gotong.Check
-	checkUser(&check, c.UserID)
-	checkRole(&check, c.UserID, c.Role, false)
-	return check.Err()
+func (c SetRole) Validate(check *gotong.Check) {
+	check.ID("user_id", c.UserID)
+	checkRole(check, c.UserID, c.Role, false)
 }
 
-func (c Post) Validate() error {
-	var check gotong.Check
-	checkUploads(&check, c.Attachments)
+func (c Post) Validate(check *gotong.Check) {
+	checkUploads(check, c.Attachments)
 	if c.Body != "" || len(c.Attachments) == 0 {
-		text.Message.Check(&check, "body", c.Body)
+		text.Message.Check(check, "body", c.Body)
 	}
-	c.check(&check)
-	return check.Err()
+	c.check(check)
 }
 
-func (c Edit) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
-	text.Message.Check(&check, "body", c.Body)
-	return check.Err()
+func (c Edit) Validate(check *gotong.Check) {
+	checkMessage(check, c.MessageID)
+	text.Message.Check(check, "body", c.Body)
 }
 
-func (c Delete) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
-	return check.Err()
-}
+func (c Delete) Validate(check *gotong.Check) { checkMessage(check, c.MessageID) }
 
-func (c React) Validate() error {
-	var check gotong.Check
-	checkMessage(&check, c.MessageID)
-	text.Emoji.Check(&check, "emoji", c.Emoji)
-	return check.Err()
+func (c React) Validate(check *gotong.Check) {
+	checkMessage(check, c.MessageID)
+	text.Emoji.Check(check, "emoji", c.Emoji)
 }
 
 func (o Origin) check(check *gotong.Check) {
@@ -139,10 +111,6 @@ func (o Origin) check(check *gotong.Check) {
 }
 
 func validPolicy(p Policy) bool { return p == All || p == FromJoin }
-
-func checkUser(check *gotong.Check, id string) {
-	check.That(gotong.ValidID(id), "user_id", "must be 1 to 128 of A-Za-z0-9._:-")
-}
 
 func checkRole(check *gotong.Check, userID string, r Role, optional bool) {
 	check.That(r.Valid() || optional && r == "", "role", "must be owner, admin or member")

@@ -67,33 +67,23 @@ func (c Disable) Clean() any { return Disable{text.Reason.Clean(c.Reason)} }
 
 func (c Enable) Clean() any { return Enable{text.Reason.Clean(c.Reason)} }
 
-func (c Register) Validate() error {
-	var check gotong.Check
-	text.Email.Check(&check, "email", c.Email)
-	text.Username.Check(&check, "username", c.Username)
+func (c Register) Validate(check *gotong.Check) {
+	text.Email.Check(check, "email", c.Email)
+	text.Username.Check(check, "username", c.Username)
 	check.That(gotong.ValidID(c.CommunityID) && len(c.CommunityID) <= 64, "community_id",
 		"must be 1 to 64 of A-Za-z0-9._:-")
-	return check.Err()
 }
 
-func (c SetRole) Validate() error {
-	var check gotong.Check
+func (c SetRole) Validate(check *gotong.Check) {
 	check.That(assignable(c.Role), "role", "must be user, moderator or admin")
-	return check.Err()
 }
 
-func (c Disable) Validate() error { return checkReason(c.Reason) }
+func (c Disable) Validate(check *gotong.Check) { text.Reason.Check(check, "reason", c.Reason) }
 
-func (c Enable) Validate() error { return checkReason(c.Reason) }
+func (c Enable) Validate(check *gotong.Check) { text.Reason.Check(check, "reason", c.Reason) }
 
 // assignable reports whether a user may have the role: system and anonymous are
 // never a user's.
 func assignable(r gotong.Role) bool {
 	return r == gotong.RoleUser || r == gotong.RoleModerator || r == gotong.RoleAdmin
-}
-
-func checkReason(s string) error {
-	var check gotong.Check
-	text.Reason.Check(&check, "reason", s)
-	return check.Err()
 }

@@ -72,18 +72,11 @@ type Prefer struct {
 	Threads map[string]Level `json:"threads,omitempty"` // by thread id
 }
 
-func (c Block) Validate() error { return checkUser(c.UserID) }
+func (c Block) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func (c Unblock) Validate() error { return checkUser(c.UserID) }
+func (c Unblock) Validate(check *gotong.Check) { check.ID("user_id", c.UserID) }
 
-func checkUser(id string) error {
-	var check gotong.Check
-	check.That(gotong.ValidID(id), "user_id", "must be 1 to 128 of A-Za-z0-9._:-")
-	return check.Err()
-}
-
-func (c Prefer) Validate() error {
-	var check gotong.Check
+func (c Prefer) Validate(check *gotong.Check) {
 	check.That(len(c.Threads) <= 100, "threads", "must be at most 100")
 	for kind := range c.Kinds {
 		check.That(slices.Contains(Optional(), kind), "kinds", "must be kinds of items that can be switched off")
@@ -92,7 +85,6 @@ func (c Prefer) Validate() error {
 		check.That(gotong.ValidID(id), "threads", "must be ids of threads")
 		check.That(l == Everything || l == MentionsOnly || l == Nothing, "threads", "must have the level all, mentions or none")
 	}
-	return check.Err()
 }
 
 func own(data any) bool {

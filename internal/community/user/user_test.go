@@ -122,7 +122,7 @@ func TestRegisterWithABadFieldIsRejected(t *testing.T) {
 		"community of //": {user.Register{Email: "a@b", Username: "siti", CommunityID: "a/b"}, "community_id"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := tc.cmd.Clean().(user.Register).Validate()
+			err := gotong.Validate(tc.cmd.Clean())
 			if (err == nil) != (tc.field == "") || err != nil && communitytest.Fields(err)[0] != tc.field {
 				t.Fatalf("got %v, want %q", err, tc.field)
 			}

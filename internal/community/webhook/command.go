@@ -96,43 +96,33 @@ func checkFilters(c *gotong.Check, types []string, streams []gotong.Stream) {
 	}
 }
 
-func (c Register) Validate() error {
-	var check gotong.Check
+func (c Register) Validate(check *gotong.Check) {
 	check.That(gotong.ValidID(c.ScopeID), "scope_id", "must be the id of a group or scope")
 	check.That(c.Profile == "" || c.Profile == Standard || c.Profile == Markov, "profile", "must be standard or markov")
-	checkFilters(&check, c.Types, c.Streams)
-	return check.Err()
+	checkFilters(check, c.Types, c.Streams)
 }
 
-func (c Update) Validate() error {
-	var check gotong.Check
+func (c Update) Validate(check *gotong.Check) {
 	if c.Types != nil {
-		checkFilters(&check, *c.Types, nil)
+		checkFilters(check, *c.Types, nil)
 	}
 	if c.Streams != nil {
-		checkFilters(&check, nil, *c.Streams)
+		checkFilters(check, nil, *c.Streams)
 	}
-	return check.Err()
 }
 
-func (c Disable) Validate() error {
-	var check gotong.Check
+func (c Disable) Validate(check *gotong.Check) {
 	check.That(c.Why == "" || c.Why == Failing || c.Why == Gone, "why", "must be failing or gone")
-	return check.Err()
 }
 
-func (c End) Validate() error {
-	var check gotong.Check
+func (c End) Validate(check *gotong.Check) {
 	check.That(c.Why == "" || c.Why == Lapsed, "why", "must be lapsed")
-	return check.Err()
 }
 
-func (c Skip) Validate() error {
-	var check gotong.Check
+func (c Skip) Validate(check *gotong.Check) {
 	_, err := gotong.ParseStream(string(c.Stream))
 	check.That(err == nil, "stream", "must be the name of a stream")
 	check.That(c.Seq > 0, "seq", "must be the number of an event")
-	return check.Err()
 }
 
 // The types of event.
