@@ -41,7 +41,8 @@ type comparison struct {
 	reader  *Reader
 	most    int
 	report  func(Difference)
-	stored  map[gotong.Key]bool // documents that were stored at the beginning, and that no event has concerned yet
+	stored  map[gotong.Key]bool // documents that were stored at the beginning; true: no run has named it yet
+	alone   map[gotong.Key]bool // what is compared, with each commit as a run of its own; nil: everything
 	partial bool                // some partition could not be read
 	ends    []Place             // up to where each one was read
 }
@@ -65,20 +66,49 @@ func Compare(ctx context.Context, s Whole, r *Reader, most int, report func(Diff
 	}
 	c := &comparison{s: s, reader: r, most: most, report: report, stored: map[gotong.Key]bool{}}
 	if err = c.list(ctx); err == nil {
-		for p := range gotong.Partition(gotong.Partitions) {
-			if err = c.partition(ctx, p); err != nil {
-				break
-			}
-		}
+		err = c.partitions(ctx)
+	}
+	if err == nil {
+		err = c.again(ctx)
 	}
 	if errors.Is(err, errTooMany) {
 		report(Difference{Detail: err.Error(), Unknown: true})
 		return nil
 	}
-	if err != nil || c.partial || len(c.stored) == 0 {
+	if err != nil || c.partial || len(c.alone) == 0 {
 		return err
 	}
 	return c.strays(ctx, before)
+}
+
+// again compares those stored documents that no run has named and that still exist. A
+// run need not name what it makes and removes again, and the runs of the reader were
+// others. A commit alone names everything that was ever stored.
+func (c *comparison) again(ctx context.Context) error {
+	if c.partial {
+		return nil
+	}
+	c.alone = map[gotong.Key]bool{}
+	var unnamed []gotong.Key
+	for key, is := range c.stored {
+		if is {
+			unnamed = append(unnamed, key)
+		}
+	}
+	for some := range slices.Chunk(unnamed, someCompared) {
+		snap, err := c.s.Load(ctx, store.Need{Documents: some})
+		if err != nil {
+			return err
+		}
+		for key := range snap.Documents {
+			c.alone[key] = true
+		}
+	}
+	if len(c.alone) == 0 {
+		return nil
+	}
+	c.ends = nil
+	return c.partitions(ctx)
 }
 
 // strays reports the stored documents that no event concerned, unless a rebuild or
@@ -93,8 +123,10 @@ func (c *comparison) strays(ctx context.Context, before uint64) error {
 	if err != nil || after != before {
 		return err
 	}
-	for key := range c.stored {
-		c.report(Difference{Key: key, Detail: "exists, although no event made it"})
+	for key := range c.alone {
+		if c.stored[key] {
+			c.report(Difference{Key: key, Detail: "exists, although no event made it"})
+		}
 	}
 	return nil
 }
@@ -133,15 +165,26 @@ func (c *comparison) list(ctx context.Context) error {
 	}
 }
 
+func (c *comparison) partitions(ctx context.Context) (err error) {
+	for p := gotong.Partition(0); p < gotong.Partitions && err == nil; p++ {
+		err = c.partition(ctx, p)
+	}
+	return err
+}
+
 // partition makes the documents of a partition again, and compares them.
 func (c *comparison) partition(ctx context.Context, p gotong.Partition) error {
-	f, at := &fold{reader: c.reader}, Place{Reader: c.reader.Name, Partition: p}
+	f, at := &fold{reader: c.reader, alone: c.alone != nil}, Place{Reader: c.reader.Name, Partition: p}
 	cursor := store.CursorKey{Reader: c.reader.Name, Partition: p}
 	snap, err := c.s.Load(ctx, store.Need{Cursors: []store.CursorKey{cursor}})
 	if err == nil {
 		err = c.advance(ctx, f, &at, snap.Cursors[cursor])
 	}
-	for some := range slices.Chunk(slices.Collect(maps.Keys(f.docs)), someCompared) {
+	keys := slices.Collect(maps.Keys(f.docs))
+	if c.alone != nil {
+		keys = slices.DeleteFunc(keys, func(key gotong.Key) bool { return !c.alone[key] })
+	}
+	for some := range slices.Chunk(keys, someCompared) {
 		if err != nil {
 			break
 		}
@@ -175,7 +218,12 @@ func (c *comparison) advance(ctx context.Context, f *fold, at *Place, to uint64)
 	return remake(ctx, c.s, f, *at, to, pageCompared, func(reached Place, m made) error {
 		*at = reached
 		for i := range m.changes {
-			delete(c.stored, m.changes[i].Key)
+			key := m.changes[i].Key
+			if _, is := c.stored[key]; is {
+				c.stored[key] = false
+			} else if m.changes[i].Body == nil {
+				delete(f.docs, key) // it has left nothing to compare
+			}
 		}
 		if c.most > 0 && f.size+len(f.docs)*keySize > c.most {
 			return errTooMany

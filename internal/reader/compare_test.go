@@ -44,19 +44,50 @@ func texts() *Reader {
 	}
 }
 
-// library is a store whose texts a reader keeps. before is called before each read.
+// newest keeps a document for the last seq of each stream, under this seq modulo 3. What
+// a run makes and removes again is in none of its changes.
+func newest() *Reader {
+	key := func(e *store.Event, seq uint64) gotong.Key {
+		return gotong.Key{Collection: "texts", Owner: e.Stream.ID(), Name: fmt.Sprint(seq % 3)}
+	}
+	return &Reader{
+		Name: "texts", Collections: []string{"texts"},
+		Read: func(_ map[gotong.Key][]byte, run []Commit) (s Step, err error) {
+			first, last := map[gotong.Stream]*store.Event{}, map[gotong.Stream]*store.Event{}
+			for _, c := range run {
+				e := &c.Events[0]
+				if first[e.Stream] == nil {
+					first[e.Stream] = e
+				}
+				last[e.Stream] = &c.Events[len(c.Events)-1]
+			}
+			for stream, e := range last {
+				if seq := first[stream].Seq; seq > 1 {
+					s.Changes = append(s.Changes, store.Change{Key: key(e, seq-1)})
+				}
+				s.Changes = append(s.Changes, store.Change{Key: key(e, e.Seq), Body: fmt.Appendf(nil, `{"seq":%d}`, e.Seq)})
+			}
+			return s, nil
+		},
+	}
+}
+
+// library is a store whose texts a reader keeps. before is called before each read,
+// which is of need if it is a load.
 type library struct {
 	*memory.Store
 	t      *testing.T
 	m      *storetest.Maker
+	reader *Reader
+	need   store.Need
 	before func()
 }
 
-func newLibrary(t *testing.T, streams, events int) *library {
+func newLibrary(t *testing.T, r *Reader, streams, events int) *library {
 	t.Helper()
 	s := memory.New("", memory.Options{})
 	t.Cleanup(func() { _ = s.Close() })
-	l := &library{Store: s, t: t, m: storetest.NewMaker(s.Epoch()), before: func() {}}
+	l := &library{Store: s, t: t, m: storetest.NewMaker(s.Epoch()), reader: r, before: func() {}}
 	for i := range streams {
 		l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: events})
 	}
@@ -75,7 +106,7 @@ func (l *library) commit(d storetest.Draft) {
 // follow has the reader process what was committed.
 func (l *library) follow() {
 	l.t.Helper()
-	cursors, err := cursorsOf(context.Background(), l.Store, texts())
+	cursors, err := cursorsOf(context.Background(), l.Store, l.reader)
 	for p, cursor := range cursors {
 		var rows []store.Event
 		if err == nil {
@@ -84,7 +115,7 @@ func (l *library) follow() {
 		if err != nil || len(rows) == 0 {
 			continue
 		}
-		f := &fold{reader: texts(), from: l.Store}
+		f := &fold{reader: l.reader, from: l.Store}
 		var m made
 		if m, err = f.steps(context.Background(), cursor, commitsOf(rows), 0); err == nil {
 			err = l.Advance(context.Background(), store.Step{
@@ -98,7 +129,9 @@ func (l *library) follow() {
 }
 
 func (l *library) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
+	l.need = need
 	l.before()
+	l.need = store.Need{}
 	return l.Store.Load(ctx, need)
 }
 
@@ -143,7 +176,7 @@ func TestComparisonNamesEachDifference(t *testing.T) {
 		"3 000009 exists, although no event made it":       text("3", "000009", `{}`),
 		"0 000002 exists, although the log has removed it": text("0", "000002", `{"text":"erased"}`),
 	} {
-		l := newLibrary(t, 40, 4)
+		l := newLibrary(t, texts(), 40, 4)
 		l.commit(storetest.Draft{Stream: "thread/0", Events: 1, Erase: []uint64{2}})
 		l.follow()
 		if err := l.Advance(t.Context(), store.Step{Reader: "other", Changes: []store.Change{change}}); err != nil {
@@ -155,9 +188,25 @@ func TestComparisonNamesEachDifference(t *testing.T) {
 	}
 }
 
+// What a run made and removed again is a difference if the store still has it.
+func TestComparisonNamesWhatNoRunNames(t *testing.T) {
+	l := newLibrary(t, newest(), 1, 1)
+	for range 4 {
+		l.commit(storetest.Draft{Stream: "thread/0", Events: 1})
+		l.follow()
+	}
+	change := store.Change{Key: gotong.Key{Collection: "texts", Owner: "0", Name: "1"}, Body: []byte(`{"seq":4}`)}
+	if err := l.Advance(t.Context(), store.Step{Reader: "other", Changes: []store.Change{change}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.compare(newest(), 1000); !slices.Equal(got, []string{"0 1 exists, although the log has removed it"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // What cannot be compared is reported once, and hides no difference elsewhere.
 func TestComparisonNamesWhatItCannotCompare(t *testing.T) {
-	l := newLibrary(t, 40, 4)
+	l := newLibrary(t, texts(), 40, 4)
 	if got := l.compare(texts(), 1000); len(got) != 1 || got[0] != errTooMany.Error() {
 		t.Errorf("a bound of 1,000 bytes: %q", got)
 	}
@@ -185,49 +234,74 @@ func TestComparisonNamesWhatItCannotCompare(t *testing.T) {
 // Commits, erasures that the reader has not processed yet, its steps, and a rebuild
 // at any moment are no differences.
 func TestComparisonBesideWrites(t *testing.T) {
-	quiet := newLibrary(t, 8, 3)
-	reads := 0
-	quiet.before = func() { reads++ }
-	quiet.compare(texts(), 0)
-	for n := range reads + 1 {
-		for name, write := range map[string]func(l *library){
-			"an erasure": func(l *library) {
-				for i := range 8 {
-					l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 1, Erase: []uint64{1}})
+	erase := func(l *library) {
+		for i := range 8 {
+			l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 1, Erase: []uint64{1}})
+		}
+	}
+	rebuild := func(l *library) {
+		if err := Rebuild(context.Background(), l.Store, []Reader{*l.reader}, "texts"); err != nil {
+			t.Error(err)
+		}
+	}
+	step := func(l *library) {
+		for i := range 20 {
+			l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 1})
+		}
+		l.follow()
+	}
+	for _, r := range []*Reader{texts(), newest()} {
+		quiet := newLibrary(t, r, 8, 3)
+		reads := 0
+		quiet.before = func() { reads++ }
+		quiet.compare(r, 0)
+		for n := range reads + 1 {
+			for name, write := range map[string]func(l *library, calls int){
+				"an erasure": func(l *library, calls int) {
+					if calls == n {
+						erase(l)
+					}
+				},
+				"an erasure that is processed": func(l *library, calls int) {
+					if calls == n {
+						erase(l)
+						l.follow()
+					}
+				},
+				"a step": func(l *library, calls int) {
+					if calls == n {
+						step(l)
+					}
+				},
+				"a step, and two more before the second look": func(l *library, calls int) {
+					if calls == n {
+						step(l)
+					}
+					if len(l.need.Documents) > 0 && len(l.need.Cursors) == 0 {
+						step(l)
+						step(l)
+					}
+				},
+				"a rebuild": func(l *library, calls int) {
+					if calls == n {
+						rebuild(l)
+					}
+				},
+				"a whole rebuild": func(l *library, calls int) {
+					if calls == n {
+						rebuild(l)
+						l.follow()
+					}
+				},
+			} {
+				l, calls := newLibrary(t, r, 8, 3), 0
+				l.before = func() {
+					calls++
+					write(l, calls)
 				}
-			},
-			"a step": func(l *library) {
-				for i := range 20 {
-					l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 2})
+				if got := l.compare(r, 0); len(got) > 0 {
+					t.Errorf("%s, before read %d: %q", name, n, got)
 				}
-				l.follow()
-			},
-			"an erasure that is processed": func(l *library) {
-				for i := range 8 {
-					l.commit(storetest.Draft{Stream: gotong.Stream(fmt.Sprint("thread/", i)), Events: 1, Erase: []uint64{1}})
-				}
-				l.follow()
-			},
-			"a rebuild": func(l *library) {
-				if err := Rebuild(context.Background(), l.Store, []Reader{*texts()}, "texts"); err != nil {
-					t.Error(err)
-				}
-			},
-			"a whole rebuild": func(l *library) {
-				if err := Rebuild(context.Background(), l.Store, []Reader{*texts()}, "texts"); err != nil {
-					t.Error(err)
-				}
-				l.follow()
-			},
-		} {
-			l, calls := newLibrary(t, 8, 3), 0
-			l.before = func() {
-				if calls++; calls == n {
-					write(l)
-				}
-			}
-			if got := l.compare(texts(), 0); len(got) > 0 {
-				t.Errorf("%s before read %d: %q", name, n, got)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ type fold struct {
 	docs   map[gotong.Key][]byte      // nil: it does not exist
 	size   int                        // bytes of docs
 	skips  func(position uint64) bool // positions that an operator passed; nil: none
+	alone  bool                       // each commit is a run of its own
 }
 
 // made is what some commits cause for one reader.
@@ -46,7 +47,7 @@ func (f *fold) steps(ctx context.Context, from uint64, commits []Commit, quiet u
 	if err != nil {
 		return m, err
 	}
-	at, alone := map[gotong.Key]int{}, false
+	at, alone := map[gotong.Key]int{}, f.alone
 	for len(commits) > 0 && m.stop == nil {
 		n := f.run(commits, quiet)
 		if alone {

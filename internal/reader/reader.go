@@ -76,7 +76,8 @@ type Reader struct {
 // together with the reader's cursor.
 type Step struct {
 	// Changes puts documents, or deletes them if Body is nil; a body is a JSON
-	// object. Of several changes of one document, the last one counts.
+	// object. Of several changes of one document, the last one counts. A document
+	// that the run itself makes and removes again need not be named.
 	Changes []store.Change
 
 	// Jobs are made unless a job with the same queue and id exists. Queue, ID, Due
