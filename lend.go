@@ -120,13 +120,3 @@ func (l Lenders) Inside(s State, chain []Stream, userID string) bool {
 		return l.Standing(home, MembershipOf(s, home, userID).Held()) == Outside
 	})
 }
-
-// Within returns, for [Grant.Within], the user's memberships of the streams that
-// follow the first one of a chain.
-func Within(s State, chain []Stream, userID string) [][]Span {
-	var lists [][]Span
-	for _, home := range chain[1:] {
-		lists = append(lists, MembershipOf(s, home, userID).Spans(home))
-	}
-	return lists
-}

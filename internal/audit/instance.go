@@ -21,12 +21,6 @@ type instance struct {
 
 var instanceKey = gotong.Key{Collection: "audit", Owner: "instance", Name: "keys"}
 
-// Published returns the public keys that nodes of a store have published.
-func Published(ctx context.Context, from store.Loader) ([]string, error) {
-	i, _, err := published(ctx, from)
-	return i.Keys, err
-}
-
 func published(ctx context.Context, from store.Loader) (i instance, version uint64, err error) {
 	r, err := store.ReadRegister(ctx, from, instanceKey)
 	if err == nil && r.Version > 0 {

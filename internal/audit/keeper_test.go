@@ -361,8 +361,8 @@ func TestNodesOfAStore(t *testing.T) {
 			t.Errorf("the instances differ: %v", keys)
 		}
 	}
-	got, err := Published(t.Context(), w.live)
-	if err != nil || strings.Join(got, " ") != strings.Join(keys, " ") {
+	got, _, err := published(t.Context(), w.live)
+	if err != nil || strings.Join(got.Keys, " ") != strings.Join(keys, " ") {
 		t.Errorf("published are %v, %v", got, err)
 	}
 	other := living(t, 6, 9)

@@ -49,9 +49,11 @@ type Options struct {
 	// that of a damaged newest event, on which nothing may build.
 	Damage func(err error)
 
-	MaxLanes int // streams whose documents are kept; 0 is 32,768
 	MaxQueue int // commands waiting in one lane; 0 is 1,024
 }
+
+// maxLanes bounds the streams whose documents are kept.
+const maxLanes = 32_768
 
 // MaxAhead is how far a stream may be ahead of the clock before a warning is
 // due. The clocks of nodes that share a store may differ by less.
@@ -78,7 +80,7 @@ type Engine struct {
 
 // New starts an engine; [Engine.Close] ends it.
 func New(opts Options) *Engine {
-	opts.MaxLanes, opts.MaxQueue = cmp.Or(opts.MaxLanes, 32_768), cmp.Or(opts.MaxQueue, 1024)
+	opts.MaxQueue = cmp.Or(opts.MaxQueue, 1024)
 	if opts.Committed == nil {
 		opts.Committed = func(context.Context, []store.Event) {}
 	}
@@ -98,7 +100,7 @@ func New(opts Options) *Engine {
 		opts.Fault = func(context.Context, any) {}
 	}
 	return &Engine{
-		opts: opts, lanes: lanes{most: max(opts.MaxLanes/2, 1)}, idle: make(chan struct{}), failed: make(chan struct{}),
+		opts: opts, lanes: lanes{most: maxLanes / 2}, idle: make(chan struct{}), failed: make(chan struct{}),
 	}
 }
 

@@ -88,10 +88,12 @@ func club() gotong.Kind {
 		Access: func(s gotong.State, r gotong.Viewer) gotong.Grant {
 			m := gotong.MembershipOf(s, chain(s.Stream)[0], r.UserID)
 			g := gotong.Grant{Readable: true, Roles: []string{m.Role}, Spans: m.Spans(chain(s.Stream)[0])}
-			for _, of := range chain(s.Stream) {
-				g.Readable = g.Readable && gotong.MembershipOf(s, of, r.UserID).Active()
+			for i, of := range chain(s.Stream) {
+				m := gotong.MembershipOf(s, of, r.UserID)
+				if g.Readable = g.Readable && m.Active(); i > 0 {
+					g.Within = append(g.Within, m.Spans(of))
+				}
 			}
-			g.Within = gotong.Within(s, chain(s.Stream), r.UserID)
 			return g
 		},
 		Affects: func(e gotong.Event) gotong.Affected {

@@ -144,8 +144,17 @@ func (r rules) access(s gotong.State, v gotong.Viewer) gotong.Grant {
 	return gotong.Grant{
 		Readable: true, Roles: []string{role},
 		Spans:  gotong.MembershipOf(s, s.Stream, v.UserID).Spans(s.Stream),
-		Within: gotong.Within(s, chain, v.UserID),
+		Within: within(s, chain, v.UserID),
 	}
+}
+
+// within returns the user's memberships of the streams that follow the first one of
+// a chain.
+func within(s gotong.State, chain []gotong.Stream, userID string) (lists [][]gotong.Span) {
+	for _, home := range chain[1:] {
+		lists = append(lists, gotong.MembershipOf(s, home, userID).Spans(home))
+	}
+	return lists
 }
 
 func affects(e gotong.Event) gotong.Affected {
