@@ -24,7 +24,7 @@ import (
 
 // TestErasedTextIsInNoFile: after an erasure over the API, and after one on a file
 // that no server has open, no byte of the text is in any file of the server: the
-// message, its edit, its author's retry, the name of a group that a document held, and
+// message, its edit, its author's retry, a report on it, the name of a group that a document held, and
 // what a reader keeps of each. So it is in a folder whose server runs on, in one
 // whose server restarted beside a reader of the file, and in a copy.
 func TestErasedTextIsInNoFile(t *testing.T) {
@@ -58,12 +58,15 @@ func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string
 	w.call(0, w.bob.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": "kenari satu"}, &m)
 	w.call(0, w.bob.AccessToken, http.MethodPatch, w.path+"/messages/"+m.MessageID.String(), map[string]any{"body": "kenari dua", "revision": 0}, nil)
 	w.call(0, w.bob.AccessToken, http.MethodPost, w.path+"/messages/send", map[string]any{"body": "halo"}, nil)
+	w.call(0, boss.AccessToken, http.MethodPost, "/v1/reports", map[string]any{
+		"content_id": w.topic.ID() + ":" + m.MessageID.String(), "reason": "other", "text": "kenari lapor",
+	}, nil)
 	var group struct {
 		ID string `json:"group_id"`
 	}
 	w.call(0, boss.AccessToken, http.MethodPost, "/v1/groups",
 		map[string]any{"name": "kenari tiga", "entity_type": "kelompok", "join_policy": "terbuka"}, &group)
-	if n := inFolder(t, dir, "kenari"); n < 4 { // three events and the group's document
+	if n := inFolder(t, dir, "kenari"); n < 5 { // four events and the group's document
 		t.Fatalf("the text is in the files %d times", n)
 	}
 	for _, text := range []string{"satu", "dua", "tiga"} {
@@ -84,7 +87,7 @@ func erased(t *testing.T, prepare func(w *town, dir string, stop func()) (string
 	until(t, func() bool { // the reader follows
 		return inFolder(t, dir, "kenari satu")+inFolder(t, dir, "kenari dua")+inFolder(t, dir, "kenari empat") == 0
 	})
-	until(t, func() bool { return inFolder(t, dir, hashed) == 0 })
+	until(t, func() bool { return inFolder(t, dir, hashed)+inFolder(t, dir, "kenari lapor") == 0 })
 	stop()
 	for _, n := range []int{1, 0} { // then there is nothing left
 		got, err := app.Erase(t.Context(), &cfg, gotong.NewStream("group", group.ID), []uint64{1}, "by order")

@@ -3,12 +3,15 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"strings"
 	"testing"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/moderation"
+	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -49,6 +52,115 @@ func (v *village) count(message string) {
 	if _, err := h.Run(v.t.Context(), store.Job{ID: fmt.Sprint("moderation-", v.jobs), Body: body}); err != nil {
 		v.t.Fatal(err)
 	}
+}
+
+// follow has the reader see the events of a thread after this one, and runs its jobs.
+func (v *village) follow(after uint64) {
+	v.t.Helper()
+	codec, stream := store.NewCodec(kinds()), gotong.Stream("thread/"+v.id)
+	snap, err := v.store.Load(v.t.Context(), store.Need{Events: []store.EventRange{{Stream: stream, From: after, To: math.MaxInt64}}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	step, err := moderation.Reader(codec).Read(nil, []reader.Commit{{Events: snap.Events[0]}})
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for _, job := range step.Jobs {
+		if _, err := moderation.Handler(v.store, codec, v.engine).Run(v.t.Context(), job); err != nil {
+			v.t.Fatal(err)
+		}
+	}
+}
+
+// TestTheTextsOfReportsGoWithTheMessage: after a deletion, and after the erasure of a
+// message or of its edit, no report on it has a text; the report on another keeps its own. One that is
+// filed at that moment loses its text when it is counted.
+func TestTheTextsOfReportsGoWithTheMessage(t *testing.T) {
+	for name, end := range map[string]func(v *village, boss *person, seq uint64, path string){
+		"deleted": func(v *village, _ *person, _ uint64, path string) { v.budi.do("DELETE", path, nil).want(200) },
+		"erased": func(v *village, boss *person, seq uint64, _ string) {
+			boss.post("/v1/admin/erasures", map[string]any{"stream": "thread/" + v.id, "seqs": []uint64{seq}, "reason": "x"}).want(200)
+		},
+		"its edit erased": func(v *village, boss *person, seq uint64, _ string) {
+			boss.post("/v1/admin/erasures", map[string]any{"stream": "thread/" + v.id, "seqs": []uint64{seq + 1}, "reason": "x"}).want(200)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := newVillage(t)
+			boss := v.withRole("boss", gotong.RoleAdmin)
+			beside, _ := v.content(v.budi, "lain")
+			content, message := v.content(v.budi, "KENARI-satu")
+			seq := uint64(v.ani.get(v.th + "/messages/" + message).want(200).object()["seq"].(float64))
+			v.budi.do("PATCH", v.th+"/messages/"+message, map[string]any{"body": "KENARI-dua", "revision": 0}).want(200)
+			for _, p := range []*person{v.citra, v.dewi} {
+				v.report(p, content, "KENARI-laporan")
+			}
+			v.report(v.dewi, beside, "tetap")
+			end(v, boss, seq, v.th+"/messages/"+message)
+			v.follow(seq)
+			v.follow(seq) // a job may run twice
+			if got := v.texts(content, v.citra, v.dewi); got[0]+got[1] != "" {
+				t.Errorf("reports keep %q", got)
+			}
+			if got := v.texts(beside, v.dewi); got[0] != "tetap" {
+				t.Errorf("the other report has %q", got)
+			}
+			if name == "its edit erased" {
+				return
+			}
+			v.report(v.ani, content, "KENARI-terlambat")
+			v.count(message)
+			if got := v.texts(content, v.ani); got[0] != "" {
+				t.Errorf("the late report keeps %q", got)
+			}
+		})
+	}
+}
+
+// report files a report without the edge, which would not accept one on a message that is gone.
+func (v *village) report(p *person, content, text string) {
+	v.t.Helper()
+	of, id, _ := strings.Cut(content, ":")
+	message, err := gotong.ParseEventID(id)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	row, _, err := store.FindEvent(v.t.Context(), v.store, gotong.Stream("thread/"+of), message, math.MaxInt64)
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	data := report.File{
+		Filed:   report.Filed{Thread: row.Stream, Home: row.Stream, MessageID: message, Seq: row.Seq, Reason: "spam"},
+		Details: report.Details{Text: text},
+	}
+	if _, err := v.engine.Execute(v.t.Context(), gotong.Command{
+		Stream: report.StreamOf(p.id, row.Stream, message), Type: report.CmdFile, Actor: gotong.Actor{UserID: p.id, Role: gotong.RoleUser},
+		RequestID: "report-" + text, Data: data,
+	}); err != nil {
+		v.t.Fatal(err)
+	}
+}
+
+// texts is what the reports of these users on a message have as their text.
+func (v *village) texts(content string, by ...*person) (list []string) {
+	v.t.Helper()
+	of, id, _ := strings.Cut(content, ":")
+	message, _ := gotong.ParseEventID(id)
+	for _, p := range by {
+		s := report.StreamOf(p.id, gotong.Stream("thread/"+of), message)
+		snap, err := v.store.Load(v.t.Context(), store.Need{Events: []store.EventRange{{Stream: s, To: 1}}})
+		if err != nil || len(snap.Events[0]) == 0 {
+			v.t.Fatalf("%s has no report: %v", p.name, err)
+		}
+		e, err := store.NewCodec(kinds()).Event(&snap.Events[0][0])
+		if err != nil {
+			v.t.Fatal(err)
+		}
+		details, _ := e.Content.(report.Details)
+		list = append(list, details.Text)
+	}
+	return list
 }
 
 // everything is what somebody gets by every route about the thread and its messages.

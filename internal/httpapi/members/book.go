@@ -265,7 +265,8 @@ func (d *Done[V]) written(roll Roll, seat Seat, err error) (httpapi.Written[V], 
 	return httpapi.Bare[V](d.Receipt), nil
 }
 
-// Shown returns the views of seats, with the names of the users.
+// Shown returns the views of seats, with the names of the users; not of one who was never
+// a member, because a ban would reveal who has an id.
 func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 	ids := make([]string, len(seats))
 	for i := range seats {
@@ -274,7 +275,9 @@ func (b Book[V]) Shown(ctx context.Context, roll Roll, seats []Seat) []V {
 	names, users := b.Names(ctx, ids), b.Users(ctx, ids)
 	views := make([]V, 0, len(seats))
 	for _, seat := range seats {
-		seat.Name, seat.Username = names[seat.UserID], users[seat.UserID]
+		if seat.JoinedAt != 0 {
+			seat.Name, seat.Username = names[seat.UserID], users[seat.UserID]
+		}
 		if view := b.Show(roll.Look, seat); view != nil {
 			views = append(views, *view)
 		}
