@@ -23,7 +23,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: install
-install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.console $(BIN)/.sdk $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness ## fetch what the tests need; does nothing the second time
+install: $(BIN)/.modules $(BIN)/.surreal $(BIN)/.console $(BIN)/.sdk $(BIN)/.packages $(BIN)/litewitness $(BIN)/omniwitness $(BIN)/versitygw ## fetch what the tests need; does nothing the second time
 
 $(BIN)/.modules: go.mod go.sum
 	@mkdir -p $(BIN)
@@ -66,6 +66,13 @@ $(BIN)/litewitness: Makefile
 
 $(BIN)/omniwitness: Makefile
 	GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install $(OMNIWITNESS)
+	@touch $@
+
+# An S3-compatible server, which the tests start (docs/adr/0028).
+VERSITYGW := github.com/versity/versitygw/cmd/versitygw@v1.8.0
+
+$(BIN)/versitygw: Makefile
+	GOBIN=$(CURDIR)/$(BIN) CGO_ENABLED=0 $(GO) install $(VERSITYGW)
 	@touch $@
 
 .PHONY: build

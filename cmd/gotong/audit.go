@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,8 @@ import (
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/audit"
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/files"
+	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
 
@@ -29,7 +32,10 @@ type auditCmd struct {
 }
 
 // The exit codes of audit beside those of [audit.Code].
-const codeIO = 3
+const (
+	codeIO    = 3
+	codeFiles = 14
+)
 
 // pins are the checkpoints and keys that a log is verified with.
 type pins struct {
@@ -86,6 +92,7 @@ type auditVerifyCmd struct {
 	Proof string `name:"proof" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
+	Files  string `name:"files" help:"With --store: compare the bytes of attachments in this directory or bucket (s3://KEY:SECRET@HOST/BUCKET) with the log, too." env:"GOTONG_AUDIT_FILES" placeholder:"URL"`
 	Signed string `name:"signed" help:"The checkpoints that the server shows now, as --checkpoints. If the log matches them and contradicts --checkpoints, two histories were signed." placeholder:"PATH"`
 	trust
 }
@@ -97,11 +104,13 @@ it also finds that the log was cut off, or rewritten with all of its hashes. A f
 its own checkpoints: give the key.
 
 Exit codes: 0 verified, 10 altered, 11 cut off before a checkpoint, 12 two histories were signed (with --signed, or
-the checkpoints in a file), 13 not verifiable, 2 wrong use, 3 cannot be read.
+the checkpoints in a file), 13 not verifiable, 14 the log is verified, and attachments are missing or differ (with
+--files), 2 wrong use, 3 cannot be read.
 
 Examples:
 
     gotong audit verify --store sqlite:/var/lib/gotong/gotong.db --checkpoints /var/lib/gotong-checkpoints
+    gotong audit verify --store sqlite:/var/lib/gotong/gotong.db --files /var/lib/gotong/files
     gotong audit verify public.ndjson --key chat.example.org+1a2b3c4d+AY…
     gotong audit verify gotong.ndjson --checkpoints kept-elsewhere.txt --key chat.example.org+1a2b3c4d+AY…
     gotong audit verify --proof event.json --key chat.example.org+1a2b3c4d+AY…`
@@ -120,7 +129,10 @@ func (c *auditVerifyCmd) Validate() error {
 	if c.Signed != "" && (c.Checkpoints == "" || c.Proof != "") {
 		return errors.New("--signed needs a log, and other checkpoints with --checkpoints")
 	}
-	return checkStore("--store", c.Store)
+	if c.Files != "" && c.Store == "" {
+		return errors.New("--files needs --store: a log in a file does not say what was removed since")
+	}
+	return errors.Join(checkStore("--store", c.Store), checkFiles("--files", c.Files))
 }
 
 func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
@@ -134,6 +146,7 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	bar := &stages{std: std}
 	defer bar.clear()
 	var source audit.Source
+	var log *place
 	parallel := runtime.GOMAXPROCS(0)
 	if c.File != "" {
 		parallel = 1 // the file is read once, in its order
@@ -143,12 +156,11 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 		}
 		defer stop()
 	} else {
-		s, err := c.openToRead(ctx, c.Store)
-		if err != nil {
+		if log, err = c.openToRead(ctx, c.Store); err != nil {
 			return &failure{err: err, code: codeIO}
 		}
-		defer func() { err = errors.Join(err, s.Close()) }()
-		if source, err = audit.FromStore(ctx, s); err != nil {
+		defer func() { err = errors.Join(err, log.Close()) }()
+		if source, err = audit.FromStore(ctx, log); err != nil {
 			return &failure{err: err, code: codeIO}
 		}
 	}
@@ -158,22 +170,41 @@ func (c *auditVerifyCmd) Run(ctx context.Context, std *stdio) (err error) {
 		}
 	}
 	var mu sync.Mutex
-	report, err := audit.Verify(ctx, source, audit.VerifyOptions{
-		Pinned: pinned, Parallel: parallel, Replay: audit.Replay(codec()),
+	var ledger files.Ledger
+	var r auditReport
+	r.Report, err = audit.Verify(ctx, source, audit.VerifyOptions{
+		Pinned: pinned, Parallel: parallel, Replay: seenBy(&ledger, audit.Replay(codec())),
 		Progress: func(done, total uint64) {
 			mu.Lock()
 			defer mu.Unlock()
 			bar.show(logcopy.Progress{Stage: "verifying", Done: done, Total: total})
 		},
 	})
+	if err == nil && c.Files != "" {
+		r.Attachments, err = verifyFiles(ctx, c.Files, &ledger, log, bar.show)
+	}
 	bar.clear()
 	if err != nil {
 		return unreadable(err)
 	}
-	return c.print(std, &report)
+	return c.print(std, &r)
 }
 
-func (c *auditVerifyCmd) print(std *stdio, r *audit.Report) error {
+// seenBy returns a replay that also fills a ledger.
+func seenBy(l *files.Ledger, replay func() func(*store.Event) error) func() func(*store.Event) error {
+	return func() func(*store.Event) error {
+		next := replay()
+		return func(e *store.Event) error { return errors.Join(next(e), l.See(e)) }
+	}
+}
+
+// auditReport is what audit verify prints.
+type auditReport struct {
+	audit.Report
+	Attachments *files.Tally `json:"attachments,omitempty"` // with --files
+}
+
+func (c *auditVerifyCmd) print(std *stdio, r *auditReport) error {
 	if c.JSON {
 		if err := indented(std.out, r); err != nil {
 			return err
@@ -181,18 +212,27 @@ func (c *auditVerifyCmd) print(std *stdio, r *audit.Report) error {
 	} else {
 		_, _ = fmt.Fprintf(std.out, "%s events in %s commits were read, and compared with %d checkpoints.\n",
 			grouped(int(r.Events)), grouped(int(r.Commits)), len(r.Checkpoints)) //nolint:gosec // counts
-	}
-	if r.Code == audit.Verified {
-		if !c.JSON {
-			_, _ = fmt.Fprintln(std.out, "Verified.")
+		if t := r.Attachments; t != nil {
+			_, _ = fmt.Fprintf(std.out, "%s of attachments with %s bytes were compared with their hashes.\n",
+				count(t.Objects, "object"), grouped(int(t.Bytes)))
 		}
-		return nil
 	}
-	lines := make([]string, len(r.Findings))
-	for i, f := range r.Findings {
-		lines[i] = f.String()
+	lines := make([]string, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		lines = append(lines, f.String())
 	}
-	return &failure{err: errors.New(strings.Join(lines, "\n  ")), code: int(r.Code)}
+	code := int(r.Code)
+	if faults := faultsOf(r.Attachments); faults != "" {
+		lines = append(lines, faults)
+		code = cmp.Or(code, codeFiles)
+	}
+	if code != 0 {
+		return &failure{err: errors.New(strings.Join(lines, "\n  ")), code: code}
+	}
+	if !c.JSON {
+		_, _ = fmt.Fprintln(std.out, "Verified.")
+	}
+	return nil
 }
 
 func indented(w io.Writer, v any) error {

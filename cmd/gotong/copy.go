@@ -9,6 +9,7 @@ import (
 	"time"
 
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/files"
 )
 
 type copyCmd struct {
@@ -19,22 +20,25 @@ type copyCmd struct {
 	VerifyOnly bool `name:"verify-only" xor:"what" help:"Only compare source and target."`
 	Unseal     bool `name:"unseal" xor:"what" help:"Remove the seal from the source, to continue with it instead of the copy."`
 	JSON       bool `name:"json" help:"Print the summary as JSON."`
+	moveFiles
 	trust
 }
 
 func (c *copyCmd) Validate() error {
-	return errors.Join(checkStore("--from", c.From), checkStore("--to", c.To))
+	return errors.Join(checkStore("--from", c.From), checkStore("--to", c.To), c.check())
 }
 
 func (*copyCmd) Help() string {
 	return `Moves a whole log from one database to another, as it is. Stop the servers first. The source is sealed: from
 then on it can only be read. In the end both are compared event by event and every chain is computed again; only then
-a server takes the target. Whatever interrupts it, the same command again goes on where it was.
+a server takes the target. Whatever interrupts it, the same command again goes on where it was. With --files-from and
+--files-to, the bytes of attachments are copied too, and compared with their hashes.
 
 Examples:
 
     gotong copy --from sqlite:/var/lib/gotong/gotong.db --to sqlite:/mnt/new/gotong.db --dry-run
     gotong copy --from sqlite:/var/lib/gotong/gotong.db --to sqlite:/mnt/new/gotong.db
+    gotong copy --from sqlite:old.db --to sqlite:new.db --files-from /var/lib/gotong/files --files-to /mnt/new/files
     gotong copy --from sqlite:old.db --to sqlite:new.db --verify-only --json
     gotong copy --from sqlite:/var/lib/gotong/gotong.db --unseal`
 }
@@ -56,7 +60,7 @@ func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	if c.To == "" {
 		return misuse("--to URL", "no target is given")
 	}
-	report := copyReport{From: from.name, DryRun: c.DryRun}
+	report := copyReport{From: from.name, DryRun: c.DryRun, placed: c.FilesTo != ""}
 	if report.To, err = placeName(c.To); err != nil {
 		return err
 	}
@@ -68,6 +72,11 @@ func (c *copyCmd) Run(ctx context.Context, std *stdio) (err error) {
 	report.Seconds = time.Since(began).Seconds()
 	if err != nil && report.Stage == "" {
 		return err
+	}
+	if err == nil {
+		if faults := faultsOf(report.Attachments); faults != "" {
+			err = &failure{err: errors.New(faults), code: 1}
+		}
 	}
 	return errors.Join(report.print(std, c.JSON), again(ctx, err))
 }
@@ -87,21 +96,25 @@ func (c *copyCmd) do(ctx context.Context, std *stdio, from *place, report *copyR
 	}
 	bar := &stages{std: std}
 	defer bar.clear()
+	o := copyOptions(bar)
+	c.into(&o, report)
 	if c.VerifyOnly {
 		source, err := logcopy.FromStore(ctx, from)
 		if err != nil {
 			return err
 		}
 		report.Stage = "compared"
-		report.Summary, err = logcopy.Verify(ctx, source, to, copyOptions(bar))
-		return err
+		if report.Summary, err = logcopy.Verify(ctx, source, to, o); err != nil {
+			return err
+		}
+		return c.verify(ctx, from, bar, report)
 	}
 	source, err := c.seal(ctx, from, to)
 	if err != nil {
 		return err
 	}
 	report.Stage = "copied"
-	report.Summary, err = logcopy.Run(ctx, source, to, copyOptions(bar))
+	report.Summary, err = logcopy.Run(ctx, source, to, o)
 	report.Writing = bar.writing.Seconds()
 	return err
 }
@@ -145,7 +158,11 @@ func (c *copyCmd) dryRun(ctx context.Context, std *stdio, from, to *place, repor
 	bar := &stages{std: std}
 	defer bar.clear()
 	report.Stage = "read"
-	report.Rows, err = logcopy.Scan(ctx, source, copyOptions(bar))
+	o := copyOptions(bar)
+	c.into(&o, report)
+	report.Rows, err = logcopy.Scan(ctx, source, o)
+	tally := c.ledger.Tally()
+	report.Attachments = &tally
 	return err
 }
 
@@ -194,6 +211,9 @@ type copyReport struct {
 	Stage   string  `json:"stage"`   // copied, compared, exported, imported, read
 	Seconds float64 `json:"seconds"` // in all
 	Writing float64 `json:"writing_seconds"`
+
+	Attachments *files.Tally `json:"attachments,omitempty"`
+	placed      bool         // attachments were copied or compared too
 }
 
 func (r *copyReport) print(std *stdio, asJSON bool) error {
@@ -236,10 +256,29 @@ func (r *copyReport) text() string {
 			say("Source and target were compared: every event, chain, record and row. A server can now start on %s.", r.To)
 		}
 	}
-	if r.Stage == "copied" || r.Stage == "exported" {
-		say("Attachments are files beside the log and were not copied: copy their directory, files, too.")
+	if text := r.attachments(); text != "" {
+		say("%s", text)
 	}
 	return b.String()
+}
+
+// attachments describes what happened to the bytes beside the log.
+func (r *copyReport) attachments() string {
+	t := r.Attachments
+	switch {
+	case r.Stage == "exported":
+		return "Attachments are files beside the log and were not copied: copy the place where they are kept, too."
+	case t == nil || t.Objects == 0:
+		return ""
+	case r.Stage == "read":
+		return fmt.Sprintf("Attachments: %s with %s bytes.", count(t.Objects, "object"), grouped(int(t.Bytes)))
+	case !r.placed:
+		return fmt.Sprintf("The log has %s of attachments, with %s bytes, which were not copied: give --files-from and --files-to.",
+			count(t.Objects, "object"), grouped(int(t.Bytes)))
+	default:
+		return fmt.Sprintf("Attachments: %s with %s bytes were compared with their hashes, %s written by this run.",
+			count(t.Objects, "object"), grouped(int(t.Bytes)), grouped(t.Moved))
+	}
 }
 
 // found describes what a dry run found in the target.

@@ -187,7 +187,7 @@ func (a *App) build(ctx context.Context, opts Options) error {
 	if err := a.newBus(ctx); err != nil {
 		return err
 	}
-	if err := a.openFiles(); err != nil {
+	if err := a.openFiles(ctx); err != nil {
 		return err
 	}
 	a.views, a.pod = a.newViews(), a.newPod()

@@ -1,23 +1,25 @@
 package app
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/config"
 	kept "gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/files"
 )
 
 // openFiles opens the place of attachments.
-func (a *App) openFiles() (err error) {
+func (a *App) openFiles(ctx context.Context) (err error) {
 	o := kept.Options{Dir: filepath.Join(a.cfg.Data, "uploads"), Limits: kept.Limits{
 		File: mib(a.cfg.FileSize), PerUser: mib(a.cfg.FilesPerUser), PerHome: mib(a.cfg.FilesPerGroup),
 	}}
-	if o.Bytes, err = OpenBytes(&a.cfg); err != nil {
+	if o.Bytes, err = OpenBytes(ctx, a.cfg.FilesPlace(), true); err != nil {
 		return err
 	}
 	a.files, err = kept.New(o)
@@ -26,8 +28,34 @@ func (a *App) openFiles() (err error) {
 
 func mib(n int) int64 { return int64(n) << 20 }
 
-// OpenBytes opens the place of the bytes of attachments.
-func OpenBytes(cfg *config.Config) (kept.Bytes, error) { return kept.NewDisk(cfg.FilesDir()) }
+// OpenBytes opens the place of the bytes of attachments, a directory or a bucket. To
+// write, it creates the directory, or tries whether the bucket can be written.
+func OpenBytes(ctx context.Context, place string, write bool) (kept.Bytes, error) {
+	if !kept.IsS3(place) {
+		if write {
+			return kept.NewDisk(place)
+		}
+		return kept.OpenDisk(place)
+	}
+	s, err := kept.NewS3(place)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("files: %w", err)
+	case write:
+		err = s.Probe(ctx)
+	default:
+		err = s.Find(ctx)
+	}
+	return s, err
+}
+
+// CheckFiles returns what is wrong with a place of attachments. It connects to nothing.
+func CheckFiles(place string) (err error) {
+	if kept.IsS3(place) || strings.Contains(place, "://") {
+		_, err = kept.NewS3(place)
+	}
+	return err
+}
 
 func fileRoutes(rules thread.Rules) func(*App) func(*httpapi.API) {
 	return func(a *App) func(*httpapi.API) {

@@ -71,6 +71,9 @@ func CheckConfig(cfg *config.Config) (warnings []string, err error) {
 	if cfg.Redis != "" {
 		faults = append(faults, redis.CheckURL(cfg.Redis)) // whose error names the setting
 	}
+	if err := CheckFiles(cfg.Files); err != nil {
+		faults = append(faults, fmt.Errorf("files: %w", err))
+	}
 	if needsSigningKey(cfg) {
 		faults = append(faults, ErrSigningKey) // names it too
 	}

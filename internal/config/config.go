@@ -64,7 +64,7 @@ type Config struct {
 	Redis         string   `name:"redis" group:"place" help:"Redis URL (redis://, rediss:// or unix://) for wake-ups, signals and rate limits between nodes." placeholder:"URL" secret:""`
 	Bus           string   `name:"bus" group:"place" help:"How nodes that share a store reach each other: ${enum}." enum:"auto,none,redis,livequery" default:"auto"`
 
-	Files string `name:"files" group:"place" help:"Where attachments are kept: a directory; by default files in the data directory." placeholder:"DIR" secret:""`
+	Files string `name:"files" group:"place" help:"Where attachments are kept: a directory, or a bucket of an S3-compatible server as s3://KEY:SECRET@HOST/BUCKET; by default files in the data directory." placeholder:"URL" secret:""`
 
 	Tracks []string `name:"tracks" group:"place" help:"YAML files with further tracks for cases." placeholder:"FILE" type:"path"`
 
@@ -130,8 +130,8 @@ func (c *Config) StoreURL() string {
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(filepath.Join(c.Data, "gotong.db"))}).String()
 }
 
-// FilesDir returns the directory of attachments.
-func (c *Config) FilesDir() string {
+// FilesPlace returns the directory or the bucket of attachments.
+func (c *Config) FilesPlace() string {
 	if c.Files != "" {
 		return c.Files
 	}

@@ -278,7 +278,7 @@ func TestPrintBlanksSecrets(t *testing.T) {
 	args := []string{
 		"--signing-key=" + weakSecret, "--jwt-keys=kid=a,alg=HS256,key=" + weakSecret,
 		"--store=surreal://root:" + weakSecret + "@db/x?token=" + weakSecret, "--redis=redis://:" + weakSecret + "@r",
-		"--otel-endpoint=https://u:" + weakSecret + "@o", "--allowed-origins=https://a.example",
+		"--otel-endpoint=https://u:" + weakSecret + "@o", "--files=s3://k:" + weakSecret + "@s3.example/b", "--allowed-origins=https://a.example",
 	}
 	_, s, ctx, err := world{}.parse(t, args...)
 	if err != nil {

@@ -208,6 +208,9 @@ func redactURL(s string) string {
 	if err != nil {
 		return redacted
 	}
+	if u.User == nil && u.RawQuery == "" {
+		return s
+	}
 	if u.RawQuery != "" {
 		u.RawQuery = "redacted"
 	}

@@ -159,7 +159,26 @@ type Options struct {
 	Readers  []reader.Reader       // their documents are made again too, up to their cursors
 	Progress func(Progress)        // called after each page; nil is not called
 
+	// See is called for each event of a source that is scanned or compared, and Beside
+	// after the comparison, before the target is released for use: it moves what the
+	// events name and the log does not contain. Both may be nil.
+	See    func(*store.Event) error
+	Beside func(context.Context) error
+
 	Checkpoints string // Export writes them into the file, for those who verify it
+}
+
+// see calls See for the events of a page.
+func (o *Options) see(p *Page) error {
+	if o.See == nil {
+		return nil
+	}
+	for e := range p.Events() {
+		if err := o.See(e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (o *Options) report(stage string, done, total uint64) {

@@ -76,7 +76,7 @@ func Scan(ctx context.Context, from Source, o Options) (Counts, error) {
 				return nil, err
 			}
 		}
-		if err := rows.add(&page, 0); err != nil {
+		if err := errors.Join(rows.add(&page, 0), o.see(&page)); err != nil {
 			return nil, err
 		}
 		done += page.Units
@@ -155,6 +155,9 @@ func Run(ctx context.Context, from Source, to store.Whole, o Options) (Summary, 
 func finish(ctx context.Context, from Source, to store.Whole, o Options, sum Summary) (Summary, error) {
 	verified, err := Verify(ctx, from, to, o)
 	sum.Rows, sum.Verified = verified.Rows, err == nil
+	if err == nil && o.Beside != nil {
+		err = o.Beside(ctx)
+	}
 	return sum, err
 }
 

@@ -3,12 +3,16 @@ package copy_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math/rand/v2"
+	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/upload"
 	"gotong.dev/gotong/internal/community/user"
+	logcopy "gotong.dev/gotong/internal/copy"
 	"gotong.dev/gotong/internal/store"
 )
 
@@ -72,4 +76,43 @@ func (v *village) collect() {
 		check(v.t, err)
 	}
 	v.unused = nil
+}
+
+// TestWhatLiesBesideTheLogMovesBeforeItIsReleased: every event is seen once, and a target
+// without the bytes that the log names stays unfinished.
+func TestWhatLiesBesideTheLogMovesBeforeItIsReleased(t *testing.T) {
+	v := newVillage(t, newMemory(), rand.New(rand.NewPCG(3, 4)).IntN)
+	defer v.close()
+	v.live(60)
+	check(t, logcopy.Seal(t.Context(), v.s, "moved"))
+	from, err := logcopy.FromStore(t.Context(), v.s)
+	check(t, err)
+	to, broken := newMemory(), errors.New("no answer")
+	defer to.Close() //nolint:errcheck // of a test
+	o, seen := options(), uint64(0)
+	o.See = func(*store.Event) error { seen++; return nil }
+	for _, fails := range []error{broken, broken, nil, nil} {
+		seen = 0
+		o.Beside = func(ctx context.Context) error {
+			if state, err := to.State(ctx); err != nil || fails != nil && state.Progress == "" {
+				t.Errorf("the target is released: %+v, %v", state, err)
+			}
+			return fails
+		}
+		sum, err := logcopy.Run(t.Context(), from, to, o)
+		if !errors.Is(err, fails) || seen == 0 || seen != sum.Rows[logcopy.Events] {
+			t.Fatalf("%d events of %d were seen: %v", seen, sum.Rows[logcopy.Events], err)
+		}
+		if state, err := to.State(t.Context()); err != nil || (state.Progress == "") != (fails == nil) {
+			t.Errorf("after %v: %+v, %v", fails, state, err)
+		}
+	}
+	seen = 0
+	if rows, err := logcopy.Scan(t.Context(), from, o); err != nil || seen != rows[logcopy.Events] {
+		t.Errorf("scanned: %d of %d, %v", seen, rows[logcopy.Events], err)
+	}
+	o.See = func(*store.Event) error { return broken }
+	if _, err := logcopy.Verify(t.Context(), from, to, o); !errors.Is(err, broken) {
+		t.Errorf("compared: %v", err)
+	}
 }

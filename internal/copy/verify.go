@@ -122,7 +122,11 @@ func (c *comparison) commits(ctx context.Context, from Source, into tallies, rep
 				yield(nil, err)
 				return
 			}
-			if err := into.add(&page, c.soon); err != nil {
+			err := into.add(&page, c.soon)
+			if err == nil && reported { // once, for the source
+				err = c.o.see(&page)
+			}
+			if err != nil {
 				yield(nil, err)
 				return
 			}

@@ -43,10 +43,11 @@ type exact struct {
 	h          hash.Hash
 	size, left int64
 	sum        string
+	differs    bool
 }
 
 func newExact(from io.ReadSeeker, size int64, sum string) *exact {
-	return &exact{from, sha256.New(), size, size, sum}
+	return &exact{from: from, h: sha256.New(), size: size, left: size, sum: sum}
 }
 
 func (e *exact) Read(b []byte) (int, error) {
@@ -54,13 +55,18 @@ func (e *exact) Read(b []byte) (int, error) {
 	_, _ = e.h.Write(b[:n])
 	e.left -= int64(n)
 	if e.left < 0 || e.left == 0 && sumOf(e.h) != e.sum || e.left > 0 && errors.Is(err, io.EOF) {
+		e.differs = true
 		return 0, ErrDiffers
 	}
 	return n, err
 }
 
-// Seek goes back to the beginning, whatever it is given: a write is repeated as a whole.
+// Seek goes back to the beginning, whatever it is given: a write is repeated as a whole,
+// unless the bytes are wrong.
 func (e *exact) Seek(int64, int) (int64, error) {
+	if e.differs {
+		return 0, ErrDiffers
+	}
 	e.left = e.size
 	e.h.Reset()
 	return e.from.Seek(0, io.SeekStart)

@@ -14,6 +14,7 @@ import (
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/files"
+	"gotong.dev/gotong/internal/files/filestest"
 )
 
 // places opens an empty one of every sort of place where bytes are kept.
@@ -26,6 +27,23 @@ var places = map[string]func(*testing.T) files.Bytes{
 		}
 		return disk
 	},
+	"S3": func(t *testing.T) files.Bytes {
+		t.Helper()
+		return bucket(t, filestest.Start(t).Bucket(t))
+	},
+}
+
+// bucket opens the bucket of an address, which can be written.
+func bucket(t *testing.T, address string) *files.S3 {
+	t.Helper()
+	s, err := files.NewS3(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.Find(t.Context()), s.Probe(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 func each(t *testing.T, run func(*testing.T, files.Bytes)) {
@@ -62,7 +80,7 @@ func get(t *testing.T, in files.Bytes, name string) (string, error) {
 // TestBytesAreNotReplaced: of two nodes that store an upload, the first wins, so that
 // the bytes of a message do not change; storing the same again is no fault.
 func TestBytesAreNotReplaced(t *testing.T) {
-	each(t, func(t *testing.T, in files.Bytes) {
+	each(t, func(t *testing.T, in files.Bytes) { //nolint:thelper // the test itself
 		for _, tc := range []struct {
 			body string
 			want gotong.Code
@@ -80,7 +98,7 @@ func TestBytesAreNotReplaced(t *testing.T) {
 // TestOtherBytesAreNotKept: what is cut off, goes on, or differs is not kept, and is
 // no obstacle to the right bytes.
 func TestOtherBytesAreNotKept(t *testing.T) {
-	each(t, func(t *testing.T, in files.Bytes) {
+	each(t, func(t *testing.T, in files.Bytes) { //nolint:thelper // the test itself
 		for _, body := range []string{"", "ab", "abd", "abcd"} {
 			if err := in.Put(t.Context(), id, strings.NewReader(body), 3, hashOf("abc")); !errors.Is(err, files.ErrDiffers) {
 				t.Errorf("%q: %v", body, err)
@@ -97,7 +115,7 @@ func TestOtherBytesAreNotKept(t *testing.T) {
 
 // TestAnyPartIsRead: as range requests do it.
 func TestAnyPartIsRead(t *testing.T) {
-	each(t, func(t *testing.T, in files.Bytes) {
+	each(t, func(t *testing.T, in files.Bytes) { //nolint:thelper // the test itself
 		body := strings.Repeat("0123456789", 20_000)
 		if err := put(t, in, files.ThumbOf(id), body); err != nil {
 			t.Fatal(err)
@@ -135,7 +153,7 @@ func TestAnyPartIsRead(t *testing.T) {
 }
 
 func TestRemovedBytesAreGone(t *testing.T) {
-	each(t, func(t *testing.T, in files.Bytes) {
+	each(t, func(t *testing.T, in files.Bytes) { //nolint:thelper // the test itself
 		if err := put(t, in, id, "abc"); err != nil {
 			t.Fatal(err)
 		}

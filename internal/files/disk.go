@@ -25,6 +25,12 @@ func NewDisk(dir string) (Disk, error) {
 	return Disk{dir}, errors.Join(os.MkdirAll(dir, 0o700), sweep(filepath.Join(dir, "*", ".new-*")))
 }
 
+// OpenDisk returns the bytes in a directory that exists.
+func OpenDisk(dir string) (Disk, error) {
+	_, err := os.Stat(dir)
+	return Disk{dir}, err
+}
+
 // sweep removes the files of a pattern that have not changed for longer than an
 // unfinished upload lives.
 func sweep(pattern string) error {
