@@ -37,6 +37,7 @@ type told struct {
 	Path     string          `json:"path"`
 	Request  json.RawMessage `json:"request,omitempty"`
 	Key      string          `json:"idempotency_key,omitempty"` // where the operation needs one
+	Headers  []string        `json:"headers,omitempty"`         // of a request by tus
 	Response json.RawMessage `json:"response,omitempty"`
 }
 
@@ -46,6 +47,13 @@ type story struct {
 	*town
 	routes map[string][2]string // operation → method, path
 	told   map[string]told
+	at     string // the last Location
+}
+
+// tus is the body of a request by tus, with its headers.
+type tus struct {
+	headers []string
+	body    string
 }
 
 func (s *story) read(raw []byte) {
@@ -111,7 +119,8 @@ func (p *teller) do(operation string, in with, body any) map[string]any {
 		answer, query = nil, "?link=eyJwIjp7…" // the bytes
 	}
 	if _, ok := p.s.told[operation]; !ok {
-		p.s.told[operation] = told{Path: path + query, Request: raw, Key: key, Response: answer}
+		by, _ := body.(tus)
+		p.s.told[operation] = told{Path: path + query, Request: raw, Key: key, Response: answer, Headers: by.headers}
 	}
 	if listed {
 		if len(list) == 0 {
@@ -128,8 +137,11 @@ func (s *story) send(token, key, method, path string, body any) (request, answer
 	s.t.Helper()
 	var reader io.Reader
 	kind := "application/json"
+	by, parts := body.(tus)
 	if f, ok := body.(form); ok {
 		kind, reader = f.encode()
+	} else if parts {
+		kind, reader = "application/offset+octet-stream", strings.NewReader(by.body)
 	} else if body != nil {
 		var err error
 		if request, err = json.Marshal(body); err != nil {
@@ -150,11 +162,16 @@ func (s *story) send(token, key, method, path string, body any) (request, answer
 	if key != "" {
 		r.Header.Set("Idempotency-Key", key)
 	}
+	for _, h := range by.headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Set(name, value)
+	}
 	resp, err := web.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
+	s.at = resp.Header.Get("Location")
 	if answer, err = io.ReadAll(resp.Body); err != nil {
 		s.t.Fatal(err)
 	}
@@ -166,6 +183,20 @@ func (s *story) send(token, key, method, path string, body any) (request, answer
 
 // m is a body.
 type m = map[string]any
+
+// uploadInParts uploads a file with a pause in it.
+func (p *teller) uploadInParts(thread string) {
+	version := "Tus-Resumable: 1.0.0"
+	p.do("describe-uploads", nil, nil)
+	p.do("create-upload", with{"?thread_id=" + thread}, tus{[]string{version, "Upload-Length: 13", "Upload-Metadata: filename aXVyYW4udHh0"}, ""})
+	id := p.s.at[strings.LastIndexByte(p.s.at, '/')+1:]
+	p.do("append-upload", with{id}, tus{[]string{version, "Upload-Offset: 0"}, "Daftar "})
+	p.do("get-upload", with{id}, tus{[]string{version}, ""})
+	p.do("append-upload", with{id}, tus{[]string{version, "Upload-Offset: 7"}, "iuran\n"})
+	if f := p.do("link-attachment", with{id}, nil); f["file_name"] != "iuran.txt" || f["size_bytes"] != 13.0 {
+		p.s.t.Errorf("%v", f)
+	}
+}
 
 func (s *story) accounts() (wati, joko *teller) {
 	wati, joko = s.join("Bu.Wati"), s.join("Pak.Joko")
@@ -196,6 +227,7 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	joko.do("download-attachment", with{photo, "?" + query}, nil)
 	other := wati.do("upload-attachment", with{"?thread_id=" + thread}, form{"salah.png", png(s.t, 1, 1)})["attachment_id"].(string)
 	wati.do("discard-attachment", with{other}, nil)
+	wati.uploadInParts(thread)
 	joko.do("list-unread", nil, nil)
 	s.until("the message is found", func() bool {
 		delete(s.told, "search")

@@ -67,7 +67,7 @@ func TestHeaderGivenTwiceIsRejected(t *testing.T) {
 	th := ani.thread("public")
 	for _, name := range []string{
 		"Authorization", "Origin", "Content-Type", "Content-Encoding", "If-Match", "If-None-Match", "Idempotency-Key",
-		"Last-Event-ID", "X-Request-Id", "X-Correlation-Id", "traceparent", "Sec-WebSocket-Key",
+		"Last-Event-ID", "X-Request-Id", "X-Correlation-Id", "traceparent", "Sec-WebSocket-Key", "Tus-Resumable", "Upload-Length", "Upload-Offset", "Upload-Metadata",
 	} {
 		for _, path := range []string{th, "/v1/auth/me", "/livez", "/nothing"} {
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil)

@@ -16,6 +16,7 @@ type example struct {
 	Path     string          `json:"path"` // with its query
 	Request  json.RawMessage `json:"request,omitempty"`
 	Key      string          `json:"idempotency_key,omitempty"` // where the operation needs one
+	Headers  []string        `json:"headers,omitempty"`         // beside the usual ones
 	Response json.RawMessage `json:"response,omitempty"`
 }
 
@@ -47,7 +48,11 @@ func (e example) document(op *huma.Operation) {
 func (e example) curl(op *huma.Operation) string {
 	var b strings.Builder
 	b.WriteString("curl -sS")
-	if op.Method != http.MethodGet {
+	switch op.Method {
+	case http.MethodGet:
+	case http.MethodHead:
+		b.WriteString(" -I")
+	default:
 		b.WriteString(" -X " + op.Method)
 	}
 	b.WriteString(` "$G` + e.Path + `"`)
@@ -57,8 +62,14 @@ func (e example) curl(op *huma.Operation) string {
 	if e.Key != "" {
 		b.WriteString(" \\\n  -H " + quoted("Idempotency-Key: "+e.Key))
 	}
+	for _, header := range e.Headers {
+		b.WriteString(" \\\n  -H " + quoted(header))
+	}
 	if op.RequestBody != nil && op.RequestBody.Content[form] != nil {
 		b.WriteString(" \\\n  -F file=@FILE")
+	}
+	if op.RequestBody != nil && op.RequestBody.Content[chunks] != nil {
+		b.WriteString(" \\\n  -H 'Content-Type: " + chunks + "' \\\n  --data-binary @FILE")
 	}
 	if e.Request != nil {
 		b.WriteString(" \\\n  -H 'Content-Type: application/json' \\\n  -d " + quoted(string(e.Request)))

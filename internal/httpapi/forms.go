@@ -64,7 +64,7 @@ func published(p *huma.Param) *huma.Schema {
 var once = [...]string{
 	"Access-Control-Request-Method", "Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match",
 	"If-None-Match", "Last-Event-Id", "Origin", "Sec-Websocket-Key", "Sec-Websocket-Version", "Traceparent",
-	"X-Correlation-Id", "X-Request-Id",
+	"Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", "X-Correlation-Id", "X-Request-Id",
 }
 
 // checkOnce returns an error that names the first such header that a request
@@ -86,14 +86,17 @@ func ends(r *http.Request) bool {
 	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }
 
-// strictQuery allows one spelling of each value of a parameter, as in bodies.
+// strictParams allows one spelling of each value of a parameter, as in bodies.
 // huma parses with strconv, which also accepts a sign, leading zeros, or "t"
 // for true.
-func strictQuery(ctx huma.Context) error {
+func strictParams(ctx huma.Context) error {
 	for _, p := range ctx.Operation().Parameters {
 		text := ""
-		if p.In == "query" {
+		switch p.In {
+		case "query":
 			text = ctx.Query(p.Name)
+		case "header":
+			text = ctx.Header(p.Name)
 		}
 		switch {
 		case text == "":

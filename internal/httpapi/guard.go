@@ -33,7 +33,7 @@ func (g *guard) before(ctx huma.Context, next func(huma.Context)) {
 	route, call := routeOf(ctx), CallOf(ctx.Context())
 	err := g.admit(r, route, call)
 	if err == nil {
-		err = strictQuery(ctx)
+		err = strictParams(ctx)
 	}
 	if err == nil && route.Write {
 		err = g.key(r, call)

@@ -55,8 +55,9 @@ type cors Origins
 const (
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE"
 	corsHeaders = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Range, Traceparent, " +
-		"Tracestate, X-Correlation-Id, X-Request-Id"
+		"Tracestate, Tus-Resumable, Upload-Length, Upload-Metadata, Upload-Offset, X-Correlation-Id, X-Request-Id"
 	corsExposed = "Content-Disposition, ETag, Idempotency-Key, Idempotency-Replayed, Location, Retry-After, " +
+		"Tus-Extension, Tus-Max-Size, Tus-Resumable, Tus-Version, Upload-Expires, Upload-Length, Upload-Offset, " +
 		"X-As-Of, X-As-Of-Home, X-As-Of-Lender, X-Correlation-Id, X-Cursor, X-Has-More, X-Next-Cursor, X-Next-Seq"
 )
 

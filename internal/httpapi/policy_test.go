@@ -42,6 +42,9 @@ var policies = map[string]string{
 	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
 	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object, "list-reviews": object, "review-message": object,
 
+	"upload-attachment": object, "link-attachment": object, "discard-attachment": object, "download-attachment": open,
+	"describe-uploads": open, "create-upload": object, "get-upload": object, "append-upload": object,
+
 	"get-group": object, "get-group-timeline": object, "update-group": object, "join-group": object, "leave-group": object,
 	"list-group-members": object, "add-group-member": object, "unban-group-member": object, "ban-group-member": object,
 	"remove-group-member": object, "set-group-role": object, "list-group-requests": object, "request-to-join-group": object,
@@ -74,6 +77,8 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 	hook := map[string]any{"scope_id": rt, "url": "https://hooks.example.org/x"}
 	hooked := ani.post("/v1/webhooks", hook).want(http.StatusCreated).str("webhook_id")
 	content := strings.TrimPrefix(th, "/v1/chat/threads/") + ":" + message
+	file := strings.TrimPrefix(ani.do(http.MethodPost, "/v1/chat/attachments?thread_id="+strings.TrimPrefix(th, "/v1/chat/threads/"), nil,
+		header{"Tus-Resumable", "1.0.0"}, header{"Upload-Length", "9"}).want(http.StatusCreated).header.Get("Location"), "/v1/chat/attachments/")
 	who, why, role := map[string]any{"user_id": ani.id}, map[string]any{"reason": "x"}, map[string]any{"role": "admin"}
 	bodies := map[string]map[string]any{
 		"set-case-member": {"track_roles": []string{"saksi"}}, "propose-transition": step, "dispute": why, "object": why,
@@ -107,6 +112,8 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 				of = gate
 			case strings.HasPrefix(path, "/v1/webhooks"):
 				of = hooked
+			case strings.HasPrefix(path, "/v1/chat/attachments"):
+				of = file
 			case strings.Contains(path, "/groups"):
 				of = rt
 			case strings.Contains(path, "/users"):
@@ -114,8 +121,13 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 			}
 			at := strings.NewReplacer("{id}", of, "{uid}", ani.id, "{mid}", message, "{rid}", "req-1", "{emoji}", "%F0%9F%91%8D",
 				"{wid}", hooked, "{content_id}", content, "{contract}", "x", "{name}", "x").Replace(path)
-			if id == "find-user" {
+			switch id {
+			case "find-user":
 				at += "?user=ani"
+			case "create-upload", "upload-attachment":
+				at += "?thread_id=" + strings.TrimPrefix(th, "/v1/chat/threads/")
+			case "download-attachment":
+				at += "?link=x"
 			}
 			var body any
 			if b, ok := bodies[id]; ok {
@@ -127,7 +139,16 @@ func TestEveryRouteHasAPolicy(t *testing.T) {
 			if id == "logout" || policy == open {
 				continue
 			}
-			a := w.send(strings.ToUpper(method), at, body, []header{{"Authorization", "Bearer " + stranger.token}, ifMatch(`"0"`)})
+			headers := []header{{"Authorization", "Bearer " + stranger.token}, ifMatch(`"0"`)}
+			switch id {
+			case "upload-attachment":
+				headers = append(headers, header{"Content-Type", "multipart/form-data; boundary=b"})
+				body = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n--b--\r\n"
+			case "create-upload", "get-upload", "append-upload":
+				headers = append(headers, header{"Tus-Resumable", "1.0.0"}, header{"Upload-Length", "9"}, header{"Upload-Offset", "0"},
+					header{"Content-Type", "application/offset+octet-stream"})
+			}
+			a := w.send(strings.ToUpper(method), at, body, headers)
 			switch {
 			case policy == object && (a.code != http.StatusNotFound || a.str("code") != string(gotong.CodeNotFound)),
 				policy == admin && a.code != http.StatusForbidden,

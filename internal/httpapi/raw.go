@@ -48,7 +48,11 @@ func (x *Raw) Answers(write func(http.ResponseWriter, *http.Request)) *Plain {
 	return &Plain{Body: func(huma.Context) { write(x.w, x.r) }}
 }
 
-const form = "multipart/form-data"
+// The media types of bodies with a file, or a part of one.
+const (
+	form   = "multipart/form-data"
+	chunks = "application/offset+octet-stream"
+)
 
 // media describes a body that is not JSON; a form has the part file.
 func media(name string) map[string]*huma.MediaType {

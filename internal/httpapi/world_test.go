@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -22,15 +23,18 @@ import (
 	"gotong.dev/gotong/internal/community/regutest"
 	"gotong.dev/gotong/internal/community/report"
 	"gotong.dev/gotong/internal/community/thread"
+	"gotong.dev/gotong/internal/community/upload"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/community/webhook"
 	"gotong.dev/gotong/internal/edgepod"
 	"gotong.dev/gotong/internal/engine"
+	"gotong.dev/gotong/internal/files"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/httpapi/accounts"
 	caseapi "gotong.dev/gotong/internal/httpapi/cases"
 	"gotong.dev/gotong/internal/httpapi/chat"
 	podapi "gotong.dev/gotong/internal/httpapi/edgepod"
+	fileapi "gotong.dev/gotong/internal/httpapi/files"
 	"gotong.dev/gotong/internal/httpapi/groups"
 	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/httpapi/moderation"
@@ -61,6 +65,8 @@ type world struct {
 	marks  marking
 	pod    pod
 	chat   chat.Options
+	files  fileapi.Options
+	dir    string // of files
 }
 
 // node returns a server of threads beside the first one, which has read nothing yet.
@@ -103,7 +109,7 @@ func affairs() cases.Rules {
 func kinds() []gotong.Kind {
 	list := []gotong.Kind{
 		threads().Kind(), group.KindFor(gotong.OwnAccounts), affairs().Kind(), regutest.Kind(group.Kind()), user.Kind(), report.Kind(),
-		webhook.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.Kind()}}.Kind(),
+		upload.Rules{Threads: threads()}.Kind(), webhook.Rules{Accounts: gotong.OwnAccounts, Lenders: gotong.Lenders{group.Kind()}}.Kind(),
 	}
 	for i := range list {
 		list[i] = gotong.WithWebhooks(list[i], gotong.OwnAccounts)
@@ -113,7 +119,7 @@ func kinds() []gotong.Kind {
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, clock: clocktest.Running(), log: &lockedBuffer{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
+	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &lockedBuffer{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
 	t.Cleanup(func() { _ = w.store.Close() })
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
@@ -161,10 +167,15 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	w.chat = chat.Options{
 		Options: routed, Signals: whispers{w.hub.Signals(), w}, Marks: watched{w.store, w}, Now: w.now, Rules: threads(), Texts: w.store,
 	}
+	w.files = fileapi.Options{
+		Files: w.keep(w.dir), Engine: w.engine, Views: w.views, Store: w.store, Codec: codec, Threads: threads(),
+		Recheck: door.Recheck, Key: []byte("of links"), Now: w.now, Log: log,
+	}
 	opts := httpapi.Options{
 		Auth: httpapi.Tokens(door), Clock: w.clock, Epoch: w.hub.Epoch(), Log: log, Version: httpapi.Version{Version: "0.1.0"},
 		Routes: []func(*httpapi.API){
 			chat.Routes(w.chat),
+			fileapi.Routes(w.files),
 			groups.Routes(groups.Options{Options: routed, Now: w.now}),
 			moderation.Routes(moderation.Options{Options: routed, Rules: threads()}),
 			caseapi.Routes(caseapi.Options{Options: routed, Rules: affairs()}),
@@ -185,6 +196,22 @@ func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	w.opts, w.server = opts, httpapi.New(opts)
 	w.spec = newSpec(t, w.server.OpenAPI())
 	return w
+}
+
+// keep returns the files of a directory.
+func (w *world) keep(dir string) *files.Files {
+	w.t.Helper()
+	disk, err := files.NewDisk(filepath.Join(dir, "kept"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	f, err := files.New(files.Options{
+		Bytes: disk, Dir: filepath.Join(dir, "parts"), Limits: files.Limits{File: 1 << 20, PerUser: 1 << 30, PerHome: 1 << 30},
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return f
 }
 
 func users() auth.Users {

@@ -43,7 +43,8 @@ type Options struct {
 type routes struct {
 	Options
 	mu      sync.Mutex
-	running map[string]string // uploads that this node receives, each with its owner
+	turns   map[string]turn // the requests that use an upload in parts
+	running map[string]slot // uploads that this node receives
 }
 
 const (
@@ -54,7 +55,7 @@ const (
 
 // Routes returns a function that registers the routes under /v1/chat/attachments.
 func Routes(opts Options) func(*httpapi.API) {
-	f := &routes{Options: opts, running: map[string]string{}}
+	f := &routes{Options: opts, turns: map[string]turn{}, running: map[string]slot{}}
 	return func(api *httpapi.API) {
 		httpapi.Register(api, httpapi.Route{
 			ID: "upload-attachment", Method: http.MethodPost, Path: base + "/upload", Tag: tag, Write: true, Status: http.StatusCreated,
@@ -62,6 +63,7 @@ func Routes(opts Options) func(*httpapi.API) {
 			Description: "The thread must be one where you may post; name the attachment in a message there. " +
 				"A file that is in no message after 24 hours is removed. Pictures are stored upright and without metadata.",
 		}, f.upload)
+		f.resumable(api)
 		httpapi.Register(api, httpapi.Route{
 			ID: "link-attachment", Method: http.MethodGet, Path: base + "/{id}/link", Tag: tag, Subject: subject,
 			Summary: "Get a link to a file",
@@ -80,6 +82,31 @@ func Routes(opts Options) func(*httpapi.API) {
 			Summary: "Discard an upload", Description: "It must be your own, and in no message.",
 		}, f.discard)
 	}
+}
+
+// resumable registers the operations of tus; the id of an upload is that of its file.
+func (f *routes) resumable(api *httpapi.API) {
+	httpapi.Register(api, httpapi.Route{
+		ID: "describe-uploads", Method: http.MethodOptions, Path: base, Tag: tag, Public: true, Status: http.StatusNoContent,
+		Summary: "Ask how to upload in parts", Description: "The version and the extensions of the tus protocol, and the largest file.",
+	}, f.aboutTus)
+	httpapi.Register(api, httpapi.Route{
+		ID: "create-upload", Method: http.MethodPost, Path: base, Tag: tag, Write: true, Status: http.StatusCreated,
+		Summary: "Begin an upload in parts",
+		Description: "By the tus protocol (tus.io), version 1.0.0: begin, append, and after a cut ask for the offset and append " +
+			"from there. The file exists once its last byte has arrived: then get a link to it. What is not finished after 24 hours is removed.",
+	}, f.createUpload)
+	httpapi.Register(api, httpapi.Route{
+		ID: "get-upload", Method: http.MethodHead, Path: base + "/{id}", Tag: tag, Subject: subject,
+		Summary: "Ask how much of an upload has arrived", Description: "It must be your own.",
+	}, f.uploadOffset)
+	httpapi.Register(api, httpapi.Route{
+		ID: "append-upload", Method: http.MethodPatch, Path: base + "/{id}", Tag: tag, Subject: subject, Status: http.StatusNoContent,
+		Sends: chunkType, Summary: "Append to an upload",
+		Description: "409 conflict if Upload-Offset is not the number of bytes that have arrived; 413 if there are more bytes " +
+			"than Upload-Length. 409 request_in_progress if another request appends, or if one for the offset ended this one. " +
+			"What arrived before a cut is kept.",
+	}, f.appendUpload)
 }
 
 // View is a file with links to it.
@@ -184,5 +211,8 @@ type discardIn struct {
 func (f *routes) discard(ctx context.Context, in *discardIn) (*httpapi.Out[httpapi.ReceiptView], error) {
 	s := httpapi.Streams{Kind: upload.Name, Engine: f.Engine}
 	receipt, err := s.Run(ctx, in.ID, upload.CmdCollect, upload.Collect{}, nil)
+	if err == nil {
+		f.release(in.ID)
+	}
 	return httpapi.Reply(httpapi.ViewReceipt(receipt), err)
 }

@@ -96,10 +96,11 @@ func filePart(r *http.Request) (*multipart.Part, error) {
 	return nil, gotong.Invalid("file", "must be among the first parts of the form")
 }
 
-// bodyError returns the error of a body that ended early; others as they are.
+// bodyError returns the error of a body that ended early; others as they are. Those
+// of a disk are not of a network, although [net.Error] fits them.
 func (f *routes) bodyError(err error) error {
 	var large *http.MaxBytesError
-	var netErr net.Error
+	var netErr *net.OpError
 	switch {
 	case errors.As(err, &large):
 		return f.tooLarge()
@@ -112,50 +113,82 @@ func (f *routes) bodyError(err error) error {
 	}
 }
 
-// run marks an upload as received by this node, until done is called.
+// slot is the place of an upload among those of its owner that are not finished.
+type slot struct {
+	owner string
+	until gotong.Instant // by then the counts include the upload; 0: it is not committed yet
+}
+
+// settle is how long an upload has a slot beside its place in the counts, which follow.
+const settle = time.Minute
+
+// run takes a slot for an upload, until done is called.
 func (f *routes) run(ctx context.Context, id string) (done func(), err error) {
 	user, n := httpapi.CallOf(ctx).Principal.UserID, 0
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	for _, owner := range f.running {
-		if owner == user {
+	for other, s := range f.running {
+		switch {
+		case s.until > 0 && s.until <= f.Now():
+			delete(f.running, other)
+		case s.owner == user:
 			n++
 		}
 	}
 	switch {
-	case f.running[id] != "":
+	case f.running[id].owner != "":
 		return nil, gotong.NewError(gotong.CodeInProgress, "The file is being received.")
 	case n >= kept.MaxOpen:
 		return nil, f.tooMany()
 	}
-	f.running[id] = user
-	return func() {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		delete(f.running, id)
-	}, nil
+	f.running[id] = slot{owner: user}
+	return func() { f.release(id) }, nil
+}
+
+// release frees the slot of an upload that ended, or never began.
+func (f *routes) release(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.running, id)
+}
+
+// counted lets the slot of an upload end, which was committed, once the counts include it.
+func (f *routes) counted(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s, ok := f.running[id]; ok {
+		f.running[id] = slot{s.owner, f.Now().Add(settle)}
+	}
 }
 
 func (f *routes) tooMany() error {
 	return gotong.NewError(gotong.CodeRateLimited, "Too many of your uploads are not finished; finish or discard one.")
 }
 
-// admit returns the home of the thread if the caller may upload a file to it. The
-// rules decide again when the upload starts.
-func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Stream, err error) {
+// mayPost returns the home of a thread to which the caller may post.
+func (f *routes) mayPost(ctx context.Context, in gotong.Stream) (home gotong.Stream, err error) {
 	me := httpapi.CallOf(ctx).Principal
-	if _, err := gotong.ParseStream(string(begin.Thread)); err != nil {
+	if _, err := gotong.ParseStream(string(in)); err != nil {
 		return "", gotong.NotFound()
 	}
-	looks, _, err := f.Views.Look(ctx, me.Viewer(), []gotong.Stream{begin.Thread}, f.Threads.KnowNeeds, nil)
+	looks, _, err := f.Views.Look(ctx, me.Viewer(), []gotong.Stream{in}, f.Threads.KnowNeeds, nil)
 	if err != nil {
 		return "", err
 	}
 	if err := f.Threads.MayPost(looks[0].State, gotong.Command{Actor: me.Actor(), Now: f.Now()}); err != nil {
 		return "", err
 	}
-	doc, _ := gotong.Doc[thread.Thread](looks[0].State, thread.ThreadKey(begin.Thread.ID()))
-	mine, all, err := kept.Used(ctx, f.Store, me.UserID, doc.Home)
+	doc, _ := gotong.Doc[thread.Thread](looks[0].State, thread.ThreadKey(in.ID()))
+	return doc.Home, nil
+}
+
+// admit returns the home of the thread if the caller may upload a file to it. The
+// rules decide again when the upload starts.
+func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Stream, err error) {
+	if home, err = f.mayPost(ctx, begin.Thread); err != nil {
+		return "", err
+	}
+	mine, all, err := kept.Used(ctx, f.Store, viewer(ctx).UserID, home)
 	switch {
 	case err != nil:
 		return "", err
@@ -166,7 +199,7 @@ func (f *routes) admit(ctx context.Context, begin upload.Start) (home gotong.Str
 	case all.Bytes+begin.Size > f.Files.PerHome:
 		return "", gotong.NewError(gotong.CodeTooLarge, "The files of the group would exceed its quota.")
 	}
-	return doc.Home, nil
+	return home, nil
 }
 
 // start begins an upload whose bytes have this hash. A request with the key of another

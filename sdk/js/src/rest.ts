@@ -284,6 +284,23 @@ export interface Operations {
     body: undefined
     answer: ReceiptView
   }
+  /** Ask how to upload in parts */
+  "OPTIONS /v1/chat/attachments": {
+    params: Record<string, never>
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
+  }
+  /** Begin an upload in parts */
+  "POST /v1/chat/attachments": {
+    params: Record<string, never>
+    query: {
+      /** The thread that the file is for. */
+      thread_id: string
+    }
+    body: undefined
+    answer: undefined
+  }
   /** Upload a file */
   "POST /v1/chat/attachments/upload": {
     params: Record<string, never>
@@ -303,6 +320,26 @@ export interface Operations {
     query: Record<string, never>
     body: undefined
     answer: ReceiptView
+  }
+  /** Ask how much of an upload has arrived */
+  "HEAD /v1/chat/attachments/{id}": {
+    params: {
+      /** The attachment's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
+  }
+  /** Append to an upload */
+  "PATCH /v1/chat/attachments/{id}": {
+    params: {
+      /** The attachment's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: undefined
   }
   /** Download a file by its link */
   "GET /v1/chat/attachments/{id}/download": {
