@@ -87,5 +87,6 @@ func faultsOf(t *files.Tally) string {
 	for _, f := range t.Faults {
 		lines = append(lines, f.String())
 	}
-	return fmt.Sprintf("of %s of attachments, %d are not as the log says:\n  %s", count(t.Objects, "object"), len(lines), strings.Join(lines, "\n  "))
+	return fmt.Sprintf("of %s of attachments, %d are not as the log says:\n  %s",
+		count(t.Objects, "object"), len(lines), strings.Join(lines, "\n  "))
 }

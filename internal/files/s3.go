@@ -43,8 +43,8 @@ type S3 struct {
 
 const (
 	patience = 30 * time.Second // with a server that does not answer, or sends no more bytes
-	attempts = 3
-	slowest  = 64 << 10 // bytes a second, of a server that stores an object
+	attempts = 3                // of each request
+	slowest  = 64 << 10         // bytes a second, of a server that stores an object
 )
 
 var errAddress = errors.New("must be a directory, or s3://KEY:SECRET@HOST/BUCKET, with region and path-style after a question mark " +
@@ -67,7 +67,8 @@ func NewS3(address string) (*S3, error) {
 		return nil, errAddress
 	}
 	o := minio.Options{
-		Creds: credentials.NewStaticV4(u.User.Username(), secret, ""), Secure: u.Scheme == schemeS3, Region: "us-east-1", MaxRetries: attempts,
+		Creds: credentials.NewStaticV4(u.User.Username(), secret, ""), Secure: u.Scheme == schemeS3,
+		Region: "us-east-1", MaxRetries: attempts,
 	}
 	for key, values := range query {
 		switch value := values[0]; key {

@@ -166,7 +166,7 @@ func TestFaultsOfReads(t *testing.T) {
 			s.Fault(tc.fault)
 			got, err := io.ReadAll(object)
 			s.Fault(nil)
-			if gotong.CodeOf(err) != gotong.CodeBusy || !strings.HasPrefix("cdef", string(got)) {
+			if gotong.CodeOf(err) != gotong.CodeBusy || string(got) != "cdef"[:min(len(got), 4)] {
 				t.Errorf("%q, %v", got, err)
 			}
 			if err := object.Close(); err != nil {

@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -46,7 +45,7 @@ type Server struct {
 // Start starts a server, which ends with the test.
 func Start(t *testing.T) *Server {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "s3-") // short: a socket's path has at most 107 bytes
+	dir, err := os.MkdirTemp("", "s3-") //nolint:usetesting // short: a socket's path has at most 107 bytes
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,9 +107,18 @@ func (s *Server) Address(key, secret, bucket string) string {
 // program returns the path of the server's program.
 func program(t *testing.T) string {
 	t.Helper()
-	_, here, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(here), "..", "..", "..", "bin", "versitygw")
-	if _, err := os.Stat(path); err != nil {
+	dir, err := os.Getwd()
+	for err == nil && dir != filepath.Dir(dir) { // up to the root of the repository
+		if _, failed := os.Stat(filepath.Join(dir, "go.mod")); failed == nil {
+			break
+		}
+		dir = filepath.Dir(dir)
+	}
+	path := filepath.Join(dir, "bin", "versitygw")
+	if err == nil {
+		_, err = os.Stat(path)
+	}
+	if err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatalf("CI must test with a real S3 server: %v", err)
 		}
@@ -148,7 +156,6 @@ func run(t *testing.T, dir, socket string) {
 		}
 	}
 	log := &output{}
-	//nolint:gosec // our own program
 	cmd := exec.CommandContext(t.Context(), program(t), "--port", socket, "--quiet", "--keep-alive", "posix", "--sidecar", side, data)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+Key, "ROOT_SECRET_KEY="+Secret)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, dir
