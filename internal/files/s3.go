@@ -255,14 +255,10 @@ func (o *object) Read(b []byte) (n int, err error) {
 	n, err = o.body.Read(b[:min(int64(len(b)), o.size-o.at)])
 	o.at += int64(n)
 	o.bodyAt = o.at
-	switch {
-	case errors.Is(err, io.EOF) && o.at < o.size:
-		return n, failed(io.ErrUnexpectedEOF)
-	case err != nil && !errors.Is(err, io.EOF):
+	if err != nil && (!errors.Is(err, io.EOF) || o.at < o.size) {
 		return n, failed(err)
-	default:
-		return n, nil
 	}
+	return n, nil
 }
 
 func (o *object) reopen() error {
