@@ -32,6 +32,8 @@ type Message struct {
 	Siaga         bool           `json:"siaga"` // an emergency broadcast
 	Mentions      []Mention      `json:"mentions"`
 	Reactions     []Reaction     `json:"reactions"`
+	Replies       int            `json:"replies"` // that the caller may see, counted to 999
+	Pinned        bool           `json:"pinned"`
 	RequestID     string         `json:"request_id"`
 	CorrelationID string         `json:"correlation_id"`
 	SentAtMS      int64          `json:"sent_at_ms"` // of an imported message
@@ -104,13 +106,41 @@ func (c *Client) Messages(ctx context.Context, threadID string, r Range) (Messag
 	if !r.SinceID.IsZero() {
 		q.Set("since_message_id", r.SinceID.String())
 	}
-	var out Messages
+	return c.messages(ctx, threadPath(threadID, "messages"), q)
+}
+
+func (c *Client) messages(ctx context.Context, path string, q url.Values) (out Messages, err error) {
 	var h http.Header
-	err := c.do(ctx, op{
-		method: http.MethodGet, path: threadPath(threadID, "messages"), query: q, header: &h,
-	}, &out.Items)
+	err = c.do(ctx, op{method: http.MethodGet, path: path, query: q, header: &h}, &out.Items)
 	out.More, out.AsOf, out.Next = h.Get("X-Has-More") == "true", From(h.Get("X-As-Of")), From(h.Get("X-Next-Seq"))
 	return out, err
+}
+
+// Replies reads a part of the replies to a message, deleted ones among them: the oldest
+// after a cursor or, without one, the oldest. A limit of 0 leaves the number to the
+// server.
+func (c *Client) Replies(ctx context.Context, threadID string, id gotong.EventID, after From, limit int) (Messages, error) {
+	q := url.Values{}
+	if after != "" {
+		q.Set("after_seq", string(after))
+	}
+	setNumber(q, "limit", uint64(max(limit, 0)))
+	return c.messages(ctx, threadPath(threadID, "messages", id.String(), "replies"), q)
+}
+
+// Pins reads the pinned messages of a thread that the caller may see, at most 50, the
+// newest pin first.
+func (c *Client) Pins(ctx context.Context, threadID string) (Messages, error) {
+	return c.messages(ctx, threadPath(threadID, "pins"), nil)
+}
+
+// Pin puts a message on the list of pinned messages, or takes it off.
+func (c *Client) Pin(ctx context.Context, threadID string, id gotong.EventID, on bool, opts ...CallOption) (Message, error) {
+	method := http.MethodDelete
+	if on {
+		method = http.MethodPut
+	}
+	return write[Message](ctx, c, method, threadPath(threadID, "messages", id.String(), "pin"), nil, opts)
 }
 
 // Message reads one message.

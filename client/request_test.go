@@ -278,6 +278,10 @@ func TestOperations(t *testing.T) {
 			return err
 		},
 			"DELETE /base/v1/chat/threads/t/messages/" + mid + "/reactions/%F0%9F%91%8D", ""},
+		"pin": {func(ctx context.Context, c *client.Client) error { _, err := c.Pin(ctx, "t", id, true); return err },
+			"PUT /base/v1/chat/threads/t/messages/" + mid + "/pin", ""},
+		"unpin": {func(ctx context.Context, c *client.Client) error { _, err := c.Pin(ctx, "t", id, false); return err },
+			"DELETE /base/v1/chat/threads/t/messages/" + mid + "/pin", ""},
 		"mark": {func(ctx context.Context, c *client.Client) error { _, err := c.MarkRead(ctx, "t", id); return err },
 			"POST /base/v1/chat/threads/t/read-cursor", `{"message_id":"` + mid + `"}`},
 		"marked": {func(ctx context.Context, c *client.Client) error { _, err := c.ReadCursor(ctx, "t"); return err },
@@ -342,6 +346,8 @@ func TestLists(t *testing.T) {
 	s := &script{answers: []reply{
 		answer(200, `[{"thread_id":"t1","as_of":"k3f9:4"}]`, "X-Has-More", "true", "X-Next-Cursor", "abc"),
 		answer(200, `[{"n":7,"reactions":[{"emoji":"x"}]}]`, "X-As-Of", "k3f9:9", "X-Has-More", "true", "X-Next-Seq", "k3f9:8"),
+		answer(200, `[{"n":8,"reply_to":"`+gotong.NewEventID(1, 2).String()+`"}]`, "X-As-Of", "k3f9:9", "X-Has-More", "true", "X-Next-Seq", "k3f9:9"),
+		answer(200, `[{"n":7,"replies":2,"pinned":true}]`, "X-As-Of", "k3f9:9"),
 		answer(200, `[{"user_id":"u1"}]`),
 		answer(200, `[{"thread_id":"t1","unread":3}]`),
 		answer(200, `[{"user_id":"u1"}]`),
@@ -354,6 +360,14 @@ func TestLists(t *testing.T) {
 	m, err := c.Messages(t.Context(), "t1", client.Range{After: client.Start, Limit: 2})
 	if err != nil || len(m.Items) != 1 || !m.More || m.AsOf != "k3f9:9" || m.Next != "k3f9:8" || m.Items[0].N != 7 {
 		t.Errorf("messages %+v, %v", m, err)
+	}
+	replies, err := c.Replies(t.Context(), "t1", m.Items[0].MessageID, client.Start, 2)
+	if err != nil || len(replies.Items) != 1 || !replies.More || replies.Next != "k3f9:9" || replies.Items[0].ReplyTo != gotong.NewEventID(1, 2) {
+		t.Errorf("replies %+v, %v", replies, err)
+	}
+	pins, err := c.Pins(t.Context(), "t1")
+	if err != nil || len(pins.Items) != 1 || pins.More || pins.Items[0].Replies != 2 || !pins.Items[0].Pinned {
+		t.Errorf("pins %+v, %v", pins, err)
 	}
 	members, err := c.Members(t.Context(), "t1", client.Page{})
 	if err != nil || len(members.Items) != 1 || members.Next != "" {
@@ -369,6 +383,7 @@ func TestLists(t *testing.T) {
 	want := []string{
 		"GET /base/v1/chat/threads?cursor=x&limit=1&scope_id=rt05",
 		"GET /base/v1/chat/threads/t1/messages?after_seq=start&limit=2",
+		"GET /base/v1/chat/threads/t1/messages/" + m.Items[0].MessageID.String() + "/replies?after_seq=start&limit=2", "GET /base/v1/chat/threads/t1/pins",
 		"GET /base/v1/chat/threads/t1/members", "GET /base/v1/chat/unread", "GET /base/v1/groups/g/members",
 	}
 	if !slices.Equal(s.paths, want) {

@@ -261,6 +261,10 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	wati.do("get-thread-timeline", with{thread, "?limit=20"}, nil)
 	wati.do("get-event-proof", with{"thread", thread, "1"}, nil)
 	second := wati.do("send-message", with{thread}, m{"body": "Salah kirim", "reply_to": message})
+	joko.do("list-replies", with{thread, message, "?limit=20"}, nil)
+	wati.do("pin-message", with{thread, message}, nil)
+	joko.do("list-pins", with{thread}, nil)
+	wati.do("unpin-message", with{thread, message}, nil)
 	wati.do("delete-message", with{thread, second["message_id"].(string)}, nil)
 	wati.do("set-history", with{thread}, m{"policy": "from_join"})
 	return thread, message

@@ -371,7 +371,13 @@ func (v *village) talk(on gotong.Stream) {
 		case 1:
 			v.try(on, me, thread.CmdDelete, thread.Delete{MessageID: target, Revision: new(v.edits[target])})
 		case 2:
-			v.try(on, me, thread.CmdReact, thread.React{MessageID: target, Emoji: "👍", On: v.pick(3) > 0})
+			put := v.pick(3) > 0
+			v.try(on, me, thread.CmdReact, thread.React{MessageID: target, Emoji: "👍", On: put})
+			if put {
+				v.try(on, me, thread.CmdPin, thread.Pin{MessageID: target})
+			} else {
+				v.try(on, me, thread.CmdUnpin, thread.Unpin{MessageID: target})
+			}
 		default:
 			v.try(on, me, thread.CmdPost, thread.Post{Body: "answer", ReplyTo: target})
 		}

@@ -19,9 +19,10 @@ import (
 
 // fact is one event of a thread.
 type fact struct {
-	what   string // posted, edited, deleted, reacted, or empty for anything else
+	what   string // posted, edited, deleted, reacted, pinned, unpinned, or empty for anything else
 	by     string
 	target int    // seq of the message that it is about
+	reply  int    // seq of the message that it answers
 	text   string // with a canary
 	emoji  string // a canary too
 	on     bool
@@ -127,6 +128,23 @@ func (k *talk) message(user string, seq int) shown {
 	slices.Sort(list)
 	s.Reactions = strings.Join(list, " ")
 	return s
+}
+
+// replies is the seqs of the replies to a message that a user sees.
+func (k *talk) replies(user string, seq int) []int {
+	return slices.DeleteFunc(k.visible(user, seq, true), func(n int) bool { return k.fact(n).reply != seq })
+}
+
+// pins is the seqs of the messages that a user sees as pinned, the newest pin first.
+func (k *talk) pins(user string) (list []int) {
+	for n, f := range slices.Backward(k.facts) {
+		newest := func(seq int) bool { what := k.fact(seq).what; return what == "pinned" || what == "unpinned" }
+		if f.what == "pinned" && k.newest(f.target) > 0 && k.sees(user, n+1) &&
+			!slices.ContainsFunc(k.later[f.target], func(seq int) bool { return seq > n+1 && newest(seq) }) {
+			list = append(list, f.target)
+		}
+	}
+	return list
 }
 
 // reacted reports whether a user's reaction is on a message.

@@ -273,7 +273,7 @@ func (w *walk) post(k *talk) {
 	id, code := w.say(user, k, data)
 	w.judged(user, k, target, code, id != "", may)
 	if id != "" {
-		k.note(fact{what: "posted", by: user, text: data["body"].(string), id: id})
+		k.note(fact{what: "posted", by: user, reply: target, text: data["body"].(string), id: id})
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 var ways = []func(*walk, string, *talk){
 	(*walk).newestPage, (*walk).pageAfter, (*walk).pageBefore, (*walk).pageSince, (*walk).getMessage,
 	(*walk).getThread, (*walk).setMark, (*walk).timeline, (*walk).sendAgain, (*walk).pollAll,
-	(*walk).inbox, (*walk).sseAll, (*walk).wsAll, (*walk).search,
+	(*walk).inbox, (*walk).listReplies, (*walk).listPins, (*walk).sseAll, (*walk).wsAll, (*walk).search,
 }
 
 // search checks what a search in one thread returns: each message as the user may see
@@ -79,6 +79,8 @@ type listed struct {
 	DeletedMS int64  `json:"deleted_at_ms"`
 	Revision  int    `json:"revision"`
 	CreatedMS int64  `json:"created_at_ms"`
+	Replies   int    `json:"replies"`
+	Pinned    bool   `json:"pinned"`
 	Reactions []struct {
 		Emoji string   `json:"emoji"`
 		Count int      `json:"count"`
@@ -117,6 +119,10 @@ func (w *walk) page(user string, k *talk, path string, want []int) {
 		if want := k.message(user, m.Seq); m.shown() != want {
 			w.t.Errorf("%s of %s by %s: message %d is %+v, want %+v", user, k.name, path, m.Seq, m.shown(), want)
 		}
+		if m.Replies != len(k.replies(user, m.Seq)) || m.Pinned != slices.Contains(k.pins(user), m.Seq) {
+			w.t.Errorf("%s of %s by %s: message %d has %d replies, pinned: %v; want %v and one of %v",
+				user, k.name, path, m.Seq, m.Replies, m.Pinned, k.replies(user, m.Seq), k.pins(user))
+		}
 	}
 	if !slices.Equal(got, want) {
 		w.t.Errorf("%s of %s by %s: got messages %v, want %v", user, k.name, path, got, want)
@@ -146,6 +152,38 @@ func (w *walk) pageBefore(user string, k *talk) {
 	list := slices.DeleteFunc(k.visible(user, 0, true), func(seq int) bool { return seq >= before })
 	path := fmt.Sprintf("%s/messages?before_seq=%s&limit=%d", k.path, w.cursor(before), limit)
 	w.page(user, k, path, list[max(0, len(list)-limit):])
+}
+
+// listReplies asks for the replies to a message, which need not be one of the user's.
+func (w *walk) listReplies(user string, k *talk) {
+	w.t.Helper()
+	seq := w.message(k)
+	if seq == 0 {
+		return
+	}
+	path := k.path + "/messages/" + k.fact(seq).id + "/replies"
+	if k.sees(user, seq) {
+		w.page(user, k, path+"?limit=200", k.replies(user, seq))
+		return
+	}
+	a := must(rest(w.ctx, w.http, w.url, user, http.MethodGet, path, ""))(w.t)
+	w.watch(user, path, []byte(fmt.Sprint(a.header, " ", a)))
+	if a.status != http.StatusNotFound {
+		w.t.Errorf("%s asks for the replies to message %d of %s: %s", user, seq, k.name, a)
+	}
+}
+
+// listPins has the thread's leader pin a message, or unpin one, before the user asks.
+func (w *walk) listPins(user string, k *talk) {
+	w.t.Helper()
+	if seq := w.message(k); seq > 0 {
+		do := w.pick([]string{"pin", "pin", "unpin"})
+		data := map[string]any{"message_id": k.fact(seq).id}
+		code, did := w.noted(k.lead, k, "message."+do, data, fact{what: do + "ned", by: k.lead, target: seq})
+		w.judged(k.lead, k, seq, code, did, false)
+		w.settle()
+	}
+	w.page(user, k, k.path+"/pins", k.pins(user))
 }
 
 // timeline is the events of a thread; the bodies are watched as every answer is.

@@ -40,6 +40,7 @@ var policies = map[string]string{
 	"list-members": object, "add-member": object, "remove-member": object, "unban-member": object, "ban-member": object,
 	"mute-member": object, "mute-thread": object, "unmute-thread": object, "set-member-role": object, "list-messages": object, "poll-messages": object, "send-message": object,
 	"delete-message": object, "get-message": object, "edit-message": object, "remove-reaction": object, "add-reaction": object,
+	"list-replies": object, "list-pins": object, "pin-message": object, "unpin-message": object,
 	"get-presence": object, "get-read-cursor": object, "set-read-cursor": object, "list-reviews": object, "review-message": object,
 
 	"upload-attachment": object, "link-attachment": object, "discard-attachment": object, "download-attachment": open,

@@ -160,7 +160,7 @@ func config(v Version) huma.Config {
 var tasks = []*huma.Tag{
 	{Name: "Accounts", Description: "Sign up, sign in, and look after your account and its logins."},
 	{Name: "Threads", Description: "Make a thread, find those of others, and join or leave one."},
-	{Name: "Messages", Description: "Post, read, edit, delete and react."},
+	{Name: "Messages", Description: "Post, read, edit, delete, react, answer and pin."},
 	{Name: "Attachments", Description: "Upload files for messages, and get links to them."},
 	{Name: "Reading", Description: "Read marks, unread counts, and who is present."},
 	{Name: "Notifications", Description: "The inbox: what concerns you, preferences, and people whom you block."},

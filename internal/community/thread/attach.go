@@ -81,6 +81,9 @@ func posted(e gotong.Event, d Posted) (changes []gotong.Change) {
 	for _, id := range d.Uploads {
 		changes = append(changes, gotong.Change{Key: AttachedKey(e.Stream.ID(), id), Doc: Attached{MessageID: e.ID, Seq: e.Seq}})
 	}
+	if d.ReplySeq > 0 {
+		changes = append(changes, gotong.Change{Key: ReplyKey(e.Stream.ID(), d.ReplySeq, e.Seq), Doc: gotong.Entry{}})
+	}
 	return changes
 }
 

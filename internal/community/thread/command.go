@@ -20,6 +20,8 @@ const (
 	CmdEdit    = "message.edit"
 	CmdDelete  = "message.delete"
 	CmdReact   = "message.react"
+	CmdPin     = "message.pin"
+	CmdUnpin   = "message.unpin"
 	CmdAdvise  = "message.advise"
 	CmdReview  = "message.review"
 	CmdUnhold  = "message.unhold"
@@ -36,6 +38,7 @@ func commands() []gotong.Type {
 		gotong.TypeOf[Mute](CmdMute), gotong.TypeOf[SetRole](CmdRole), gotong.TypeOf[Post](CmdPost),
 		gotong.TypeOf[Unban](CmdUnban), gotong.TypeOf[Appoint](CmdAppoint),
 		gotong.TypeOf[Edit](CmdEdit), gotong.TypeOf[Delete](CmdDelete), gotong.TypeOf[React](CmdReact),
+		gotong.TypeOf[Pin](CmdPin), gotong.TypeOf[Unpin](CmdUnpin),
 		gotong.TypeOf[Advise](CmdAdvise).OfServer(), gotong.TypeOf[Review](CmdReview), gotong.TypeOf[Unhold](CmdUnhold).OfServer(),
 		gotong.TypeOf[Appeal](CmdAppeal), gotong.TypeOf[Open](CmdOpen).OfServer(), gotong.TypeOf[Report](CmdReport).OfServer(),
 	}
@@ -142,4 +145,14 @@ type React struct {
 	MessageID gotong.EventID `json:"message_id"`
 	Emoji     string         `json:"emoji"`
 	On        bool           `json:"on"`
+}
+
+// Pin puts a message on the list of pinned messages.
+type Pin struct {
+	MessageID gotong.EventID `json:"message_id"`
+}
+
+// Unpin takes a message off that list.
+type Unpin struct {
+	MessageID gotong.EventID `json:"message_id"`
 }

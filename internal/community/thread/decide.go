@@ -78,6 +78,10 @@ func (r ruling) dispatch() (gotong.Decision, error) {
 		return r.delete(c)
 	case React:
 		return r.react(c)
+	case Pin:
+		return r.pin(c.MessageID, true)
+	case Unpin:
+		return r.pin(c.MessageID, false)
 	case Appeal:
 		return r.appeal(c)
 	default:

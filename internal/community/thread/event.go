@@ -23,6 +23,8 @@ const (
 	EvEdited         = "message.edited"
 	EvDeleted        = "message.deleted"
 	EvReacted        = "message.reacted"
+	EvPinned         = "message.pinned"
+	EvUnpinned       = "message.unpinned"
 	EvAdvised        = "message.advised"
 	EvHeld           = "message.held"
 	EvReleased       = "message.released"
@@ -47,6 +49,7 @@ func events() []gotong.EventType {
 		gotong.EventWith[Posted, Text](EvPosted).Of(gotong.Conversation),
 		gotong.EventWith[Edited, NewText](EvEdited).Of(gotong.Conversation),
 		gotong.EventOf[Deleted](EvDeleted), gotong.EventOf[Reacted](EvReacted),
+		gotong.EventOf[Pinned](EvPinned), gotong.EventOf[Unpinned](EvUnpinned),
 		gotong.EventWith[Advised, Reasons](EvAdvised).Of(gotong.Conversation),
 		gotong.EventOf[Held](EvHeld), gotong.EventOf[Released](EvReleased), gotong.EventOf[Blocked](EvBlocked),
 		gotong.EventWith[Decided, Grounds](EvDecided).Of(gotong.Conversation).OfRecord(),
@@ -156,6 +159,7 @@ type Later struct {
 	Rejected    bool                `json:"rejected,omitempty"`      // a reviewer rejected it
 	Warning     string              `json:"warning,omitempty"`       // the label with which a reviewer published it
 	Reactions   map[string][]string `json:"reactions,omitempty"`     // emoji → user ids, of those that the viewer sees
+	Pinned      bool                `json:"pinned,omitempty"`        // on the list of pinned messages
 }
 
 // Text is the content of message.posted.
@@ -200,3 +204,14 @@ type Reacted struct {
 	On        bool           `json:"on"`
 	Now       gotong.Instant `json:"now,omitzero"`
 }
+
+// Pinned is the data of message.pinned.
+type Pinned struct {
+	MessageID gotong.EventID `json:"message_id"`
+	TargetSeq uint64         `json:"target_seq"`
+	N         uint64         `json:"n"`
+	Now       gotong.Instant `json:"now,omitzero"`
+}
+
+// Unpinned is the data of message.unpinned.
+type Unpinned Pinned

@@ -59,6 +59,6 @@ func documents() []gotong.Type {
 		gotong.TypeOf[gotong.Entry](OfUser), gotong.TypeOf[gotong.Entry](OfScope),
 		gotong.TypeOf[gotong.Entry](OfLender), gotong.TypeOf[Pending](Reviews),
 		gotong.TypeOf[Queued](Queue), gotong.TypeOf[Moderation](Moderations), gotong.TypeOf[Pace](Paces),
-		gotong.TypeOf[Attached](Uploads),
+		gotong.TypeOf[Attached](Uploads), gotong.TypeOf[gotong.Entry](Replies), gotong.TypeOf[Pins](Pinboards),
 	}
 }

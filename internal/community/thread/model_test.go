@@ -30,6 +30,7 @@ type model struct {
 	archived bool
 	moments  []moment // of the thread's events
 	messages []message
+	pins     []uint64 // seqs of messages
 }
 
 type moment struct {
@@ -48,6 +49,8 @@ type message struct {
 	reactions map[string]int // by user: the event's seq
 	body      string
 	edited    int // seq of the event with the newest text; 0: as posted
+	pinned    int // seq of the event
+	replies   []int
 }
 
 func (m *model) sees(user string, seq int) bool {
@@ -283,8 +286,18 @@ func (t *trial) silent(a gotong.Actor) func() gotong.Code {
 
 func (t *trial) post() {
 	a := t.actor("actor")
-	if events, ok := t.run(a, s, thread.Post{Body: "Halo"}, first(t.hidden(a), t.silent(a))); ok {
+	c, of := thread.Post{Body: "Halo"}, &message{}
+	if msg, ok := t.message(); ok && rapid.Bool().Draw(t.T, "reply") {
+		of, c.ReplyTo = msg, msg.id
+	}
+	unseen := func() gotong.Code { return "" }
+	if of.seq > 0 {
+		unseen = t.unseen(a, of)
+	}
+	code := first(t.hidden(a), t.silent(a), unseen, when(of.deleted, gotong.CodeTargetDeleted))
+	if events, ok := t.run(a, s, c, code); ok {
 		t.m.note()
+		of.replies = append(of.replies, len(t.m.moments))
 		t.m.messages = append(t.m.messages, message{
 			id: events[0].ID, seq: int(events[0].Seq), author: a.UserID, posted: t.w.Now(),
 			reactions: map[string]int{}, body: "Halo",
@@ -332,7 +345,8 @@ func (t *trial) delete() {
 	code := first(t.hidden(a), when(t.m.force(a) == 0, gotong.CodeForbidden), t.unseen(a, msg),
 		when(msg.author != a.UserID && t.m.force(a) < 2, gotong.CodeForbidden), when(msg.deleted, idle))
 	if _, ok := t.run(a, s, thread.Delete{MessageID: msg.id, Revision: &msg.revision}, code); ok {
-		msg.revision, msg.deleted = msg.revision+1, true
+		msg.revision, msg.deleted, msg.pinned = msg.revision+1, true, 0
+		t.m.pins = slices.DeleteFunc(t.m.pins, func(seq uint64) bool { return seq == uint64(msg.seq) })
 		t.m.note(msg.seq)
 	}
 }
@@ -349,6 +363,29 @@ func (t *trial) react() {
 	if _, ok := t.run(a, s, thread.React{MessageID: msg.id, Emoji: "👍", On: on}, code); ok {
 		t.m.note(msg.seq)
 		msg.reactions[a.UserID] = map[bool]int{true: len(t.m.moments)}[on]
+	}
+}
+
+func (t *trial) pin() {
+	a := t.actor("actor")
+	msg, ok := t.message()
+	if !ok {
+		return
+	}
+	var c any = thread.Unpin{MessageID: msg.id}
+	on := rapid.Bool().Draw(t.T, "on")
+	done := msg.pinned == 0
+	if on {
+		c, done = thread.Pin{MessageID: msg.id}, msg.pinned > 0 && t.m.sees(a.UserID, msg.pinned)
+	}
+	code := first(t.hidden(a), when(t.m.force(a) < 2, gotong.CodeForbidden), t.silent(a), t.unseen(a, msg),
+		when(msg.deleted, gotong.CodeTargetDeleted), when(done, idle))
+	if _, ok := t.run(a, s, c, code); ok {
+		t.m.note(msg.seq)
+		t.m.pins = slices.DeleteFunc(t.m.pins, func(seq uint64) bool { return seq == uint64(msg.seq) })
+		if msg.pinned = 0; on {
+			msg.pinned, t.m.pins = len(t.m.moments), append(t.m.pins, uint64(msg.seq))
+		}
 	}
 }
 
@@ -413,7 +450,7 @@ func modelled(t *testing.T, home bool) {
 			"join": step(t.join), "leave": step(t.leave), "add": step(t.add), "remove": step(t.remove),
 			"role": step(t.setRole), "mute": step(t.mute), "history": step(t.history), "post": step(t.post),
 			"update": step(t.update), "unban": step(t.unban), "toggle": step(t.toggle), "appoint": step(t.appoint),
-			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "come and go": step(t.comeAndGo),
+			"edit": step(t.edit), "delete": step(t.delete), "react": step(t.react), "pin": step(t.pin), "come and go": step(t.comeAndGo),
 			"pass": step(func() { t.w.Pass(6 * time.Minute) }),
 			"clock": step(func() {
 				t.w.Pass(rapid.SampledFrom([]time.Duration{-time.Hour, 61 * time.Second, 10 * time.Minute, -10 * time.Minute}).Draw(t.T, "step"))

@@ -31,6 +31,18 @@ func (t *trial) agree() {
 	if d := docOf(t, t.w); d.Name != t.m.name || d.ArchivedAt != 0 != t.m.archived {
 		t.Fatalf("the thread is %+v, the model says %q, archived %v", d, t.m.name, t.m.archived)
 	}
+	if got := board(t.w, s); !slices.Equal(got, t.m.pins) {
+		t.Fatalf("pinned are %v, the model says %v", got, t.m.pins)
+	}
+	var replies []gotong.Key
+	for _, msg := range t.m.messages {
+		for _, seq := range msg.replies {
+			replies = append(replies, thread.ReplyKey(s.ID(), uint64(msg.seq), uint64(seq)))
+		}
+	}
+	if got := t.w.Keys(thread.Replies, s.ID()); !slices.Equal(got, replies) {
+		t.Fatalf("the replies are %v, the model says %v", got, replies)
+	}
 	for _, msg := range t.m.messages {
 		e := t.w.Event(s, uint64(msg.seq))
 		text, has := e.Content.(thread.Text)
@@ -68,7 +80,9 @@ func (t *trial) agreeOnMessages(a gotong.Actor) {
 		liked := slices.Clone(posted.Reactions["👍"])
 		slices.Sort(likes)
 		slices.Sort(liked)
-		if has == (msg.deleted || withheld) || text.Body != want || posted.Withheld != withheld || !slices.Equal(likes, liked) {
+		pinned := msg.pinned > 0 && t.m.sees(a.UserID, msg.pinned)
+		if has == (msg.deleted || withheld) || posted.Pinned != pinned || text.Body != want || posted.Withheld != withheld ||
+			!slices.Equal(likes, liked) {
 			t.Fatalf("%s gets %+v %+v, the model says %+v, liked by %v", a.UserID, posted, e.Content, msg, likes)
 		}
 	}

@@ -67,10 +67,16 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 	case Delete:
 		policy = false
 		if e, ok := s.Event(c.MessageID); ok {
-			if o, _ := gotong.Doc[Overlay](s, OverlayKey(cmd.Stream.ID(), e.Seq)); o.Moderated {
+			o, _ := gotong.Doc[Overlay](s, OverlayKey(cmd.Stream.ID(), e.Seq))
+			if o.Moderated {
 				refs = ModerationRefs(cmd.Stream, e.Seq)
 			}
+			if o.Pinned != 0 {
+				refs = append(refs, gotong.Ref{Stream: cmd.Stream, Key: PinsKey(cmd.Stream.ID())})
+			}
 		}
+	case Pin, Unpin:
+		return []gotong.Ref{{Stream: cmd.Stream, Key: PinsKey(cmd.Stream.ID())}}
 	case Advise:
 		policy = true
 		refs = matterRefs(s, cmd.Stream, c.MessageID)
@@ -206,6 +212,10 @@ func targetMessage(data any) gotong.EventID {
 	case Delete:
 		return c.MessageID
 	case React:
+		return c.MessageID
+	case Pin:
+		return c.MessageID
+	case Unpin:
 		return c.MessageID
 	case Advise:
 		return c.MessageID

@@ -24,6 +24,7 @@ type Overlay struct {
 	Warning    string                `json:"warning,omitempty"`   // the label that it is shown with
 	Moderated  bool                  `json:"moderated,omitempty"` // it has documents of moderation
 	Reactions  map[string][]Reaction `json:"reactions,omitempty"` // by emoji, in order
+	Pinned     uint64                `json:"pinned,omitempty"`    // the event that pinned the message
 }
 
 // Reaction is one user's reaction and its event.
@@ -68,7 +69,7 @@ func (o Overlay) react(e gotong.Event, emoji string, on bool) Overlay {
 
 // empty reports whether the message is as it was posted.
 func (o Overlay) empty() bool {
-	return o.Revision == 0 && len(o.Reactions) == 0 && !o.Superseded && !o.Moderated
+	return o.Revision == 0 && len(o.Reactions) == 0 && o.Pinned == 0 && !o.Superseded && !o.Moderated
 }
 
 // seen returns the users whose reactions a viewer sees, by emoji.
@@ -88,7 +89,7 @@ func (o Overlay) seen(sees func(seq uint64) bool) map[string][]string {
 	return seen
 }
 
-// about returns the message that an edit, a deletion or a reaction changes. A reply
+// about returns the message that an edit, a deletion, a reaction or a pin changes. A reply
 // is not about a message: it names an opaque id, and quotes nothing.
 func about(e gotong.Event) []uint64 {
 	switch d := e.Data.(type) {
@@ -97,6 +98,10 @@ func about(e gotong.Event) []uint64 {
 	case Deleted:
 		return []uint64{d.TargetSeq}
 	case Reacted:
+		return []uint64{d.TargetSeq}
+	case Pinned:
+		return []uint64{d.TargetSeq}
+	case Unpinned:
 		return []uint64{d.TargetSeq}
 	case Advised:
 		return []uint64{d.TargetSeq}
@@ -119,7 +124,7 @@ func about(e gotong.Event) []uint64 {
 	}
 }
 
-// laid returns the events of an edit and of reactions. All viewers see a deletion,
+// laid returns the events of an edit, of reactions and of a pin. All viewers see a deletion,
 // and an edit that was replaced, in the same way; so do all but the author a hold.
 func laid(doc any) gotong.Laid {
 	o, ok := doc.(Overlay)
@@ -130,12 +135,18 @@ func laid(doc any) gotong.Laid {
 	if l.Own {
 		return l
 	}
+	add := func(seq uint64) {
+		if l.Last = max(l.Last, seq); l.First == 0 || seq < l.First {
+			l.First = seq
+		}
+	}
 	for _, list := range o.Reactions {
 		for _, r := range list {
-			if l.Last = max(l.Last, r.Seq); l.First == 0 || r.Seq < l.First {
-				l.First = r.Seq
-			}
+			add(r.Seq)
 		}
+	}
+	if o.Pinned != 0 {
+		add(o.Pinned)
 	}
 	return l
 }
@@ -193,6 +204,7 @@ func (o Overlay) over(e gotong.Event, posted Posted, later gotong.Later) gotong.
 	}
 	if !o.Deleted() && o.Held == 0 {
 		posted.Reactions = o.seen(later.Sees)
+		posted.Pinned = o.Pinned != 0 && later.Sees(o.Pinned)
 	}
 	e.Data = posted
 	return e
@@ -213,7 +225,7 @@ func edition(posted, edit any) any {
 // amends reports whether the event changes how an earlier message is shown.
 func amends(e gotong.Event) bool {
 	switch e.Type {
-	case EvEdited, EvDeleted, EvReacted, EvAdvised, EvHeld, EvReleased, EvBlocked, EvReported:
+	case EvEdited, EvDeleted, EvReacted, EvPinned, EvUnpinned, EvAdvised, EvHeld, EvReleased, EvBlocked, EvReported:
 		return true
 	}
 	return false

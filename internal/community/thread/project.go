@@ -32,6 +32,10 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return deleted(s, e, d)
 	case Reacted:
 		return reacted(s, e, d)
+	case Pinned:
+		return pinned(s, e, d, e.Seq)
+	case Unpinned:
+		return pinned(s, e, Pinned(d), 0)
 	case Advised:
 		return advised(s, e, d)
 	case Held:
@@ -48,7 +52,7 @@ func project(s gotong.State, e gotong.Event) []gotong.Change {
 		return noted(s, e, d.TargetSeq)
 	case Opened:
 		return noted(s, e, d.TargetSeq)
-	case Posted: // a post without attachments writes no document, except in slow mode
+	case Posted: // a post without attachments that is no reply writes no document, except in slow mode
 		return append(posted(e, d), paced(e, d)...)
 	default:
 		return nil
@@ -151,6 +155,9 @@ func deleted(s gotong.State, e gotong.Event, d Deleted) []gotong.Change {
 	if o.Moderated {
 		matter := docketOf(s, e, d.TargetSeq)
 		changes = append(changes, matter.settled()...)
+	}
+	if o.Pinned != 0 {
+		changes = append(changes, repinned(s, id, d.TargetSeq, false))
 	}
 	return append(changes, gotong.Change{Key: key, Doc: gone},
 		gotong.Change{Key: DeletedKey(id, d.N), Doc: gotong.Entry{ID: d.MessageID.String()}})

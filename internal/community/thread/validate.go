@@ -98,6 +98,10 @@ func (c Edit) Validate(check *gotong.Check) {
 
 func (c Delete) Validate(check *gotong.Check) { checkMessage(check, c.MessageID) }
 
+func (c Pin) Validate(check *gotong.Check) { checkMessage(check, c.MessageID) }
+
+func (c Unpin) Validate(check *gotong.Check) { checkMessage(check, c.MessageID) }
+
 func (c React) Validate(check *gotong.Check) {
 	checkMessage(check, c.MessageID)
 	text.Emoji.Check(check, "emoji", c.Emoji)

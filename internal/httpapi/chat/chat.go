@@ -57,6 +57,7 @@ func Routes(opts Options) func(*httpapi.API) {
 		c.memberRoutes(api)
 		c.writeRoutes(api)
 		c.messageRoutes(api)
+		c.replyRoutes(api)
 		c.reviewRoutes(api)
 		c.markRoutes(api)
 		c.muteRoutes(api)

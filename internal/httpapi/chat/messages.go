@@ -124,6 +124,7 @@ const (
 func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesOut, error) {
 	out := &messagesOut{}
 	var found []view.Event
+	var first view.Page
 	for range maxReads {
 		page, err := c.Views.Read(ctx, viewer(ctx), q)
 		if code := gotong.CodeOf(err); out.AsOf != "" && (code == gotong.CodeCorruptEvent || code == gotong.CodeUnreadable) {
@@ -133,7 +134,7 @@ func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesO
 			return nil, err
 		}
 		if out.AsOf == "" {
-			out.AsOf = httpapi.AsOf(ctx, page.Head.Seq)
+			out.AsOf, first = httpapi.AsOf(ctx, page.Head.Seq), page
 		}
 		for _, e := range page.Events {
 			if _, ok := messageOf(e, nil); ok {
@@ -159,8 +160,9 @@ func (c *chat) collect(ctx context.Context, q view.Query, limit int) (*messagesO
 	if q.Descending {
 		slices.Reverse(found)
 	}
-	out.Body = c.render(ctx, found)
-	return out, nil
+	var err error
+	out.Body, err = c.shown(ctx, first, found)
+	return out, err
 }
 
 // render returns the views of messages, with the names of their authors and of the
@@ -251,9 +253,12 @@ func (c *chat) message(ctx context.Context, stream gotong.Stream, seq uint64) (M
 	if err != nil {
 		return MessageView{}, err
 	}
-	list := c.render(ctx, page.Events)
-	if len(list) == 0 {
-		return MessageView{}, gotong.NotFound()
+	list, err := c.shown(ctx, page, page.Events)
+	if err == nil && len(list) == 0 {
+		err = gotong.NotFound()
+	}
+	if err != nil {
+		return MessageView{}, err
 	}
 	return list[0], nil
 }

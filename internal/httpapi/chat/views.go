@@ -106,6 +106,8 @@ type MessageView struct {
 	Siaga         bool                `json:"siaga,omitempty"`
 	Mentions      []Mention           `json:"mentions,omitempty" doc:"The places in the body that name users."`
 	Reactions     []Reaction          `json:"reactions"`
+	Replies       int                 `json:"replies,omitempty" minimum:"0" maximum:"999" doc:"The number of replies that you may see, counted to 999."`
+	Pinned        bool                `json:"pinned,omitempty" doc:"True if the message is on the list of pinned messages."`
 	RequestID     string              `json:"request_id"`
 	CorrelationID string              `json:"correlation_id"`
 	SentAtMS      int64               `json:"sent_at_ms,omitempty" doc:"Of an imported message: its original time."`
@@ -126,8 +128,8 @@ func messageOf(e view.Event, names map[string]string) (MessageView, bool) {
 		Body: text.Body, Attachments: append([]thread.Attachment{}, text.Files...), CreatedAtMS: e.At.Milli(), At: e.At,
 		EditedAtMS: posted.EditedAtMS, DeletedAtMS: posted.DeletedAtMS, Revision: posted.Revision,
 		ReplyTo: posted.ReplyTo, Siaga: posted.Siaga, Mentions: mentionsOf(posted.Mentions, names),
-		Reactions: reactionsOf(posted.Reactions),
-		Withheld:  posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,
+		Reactions: reactionsOf(posted.Reactions), Pinned: posted.Pinned,
+		Withheld: posted.Withheld, Held: posted.Held, Rejected: posted.Rejected, Warning: posted.Warning, Erased: e.Erased,
 		RequestID: e.RequestID, CorrelationID: e.CorrelationID, SentAtMS: posted.SentAtMS, SentBy: text.SentBy,
 	}, true
 }
@@ -147,12 +149,12 @@ func reactionsOf(byEmoji map[string][]string) []Reaction {
 	return list
 }
 
-// Tag returns the ETag of a message: its revision and, if it has reactions or its
-// text is withheld or was erased, a checksum of these. An If-Match compares the revision alone.
+// Tag returns the ETag of a message: its revision and, if there is more to it than its
+// text, a checksum of that. An If-Match compares the revision alone.
 func (m MessageView) Tag() string {
 	tag := strconv.FormatUint(m.Revision, 10)
-	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Warning != "" || m.Erased {
-		tag += "." + httpapi.Sum(m.Reactions, m.Withheld, m.Held, m.Rejected, m.Warning, m.Erased)
+	if len(m.Reactions) > 0 || m.Withheld || m.Held || m.Warning != "" || m.Erased || m.Replies > 0 || m.Pinned {
+		tag += "." + httpapi.Sum(m.Reactions, m.Withheld, m.Held, m.Rejected, m.Warning, m.Erased, m.Replies, m.Pinned)
 	}
 	return `"` + tag + `"`
 }

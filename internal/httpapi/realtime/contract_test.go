@@ -135,6 +135,8 @@ func everyThreadCommand(t *testing.T, w *world, ann, bob *socket) {
 	bob.subscribe(s, "start")
 	post := order(bob, s, thread.CmdPost, object{"body": "Halo"})
 	order(ann, s, thread.CmdReact, object{"message_id": post.EventIDs[0], "emoji": "👍", "on": true})
+	order(ann, s, thread.CmdPin, object{"message_id": post.EventIDs[0]})
+	order(ann, s, thread.CmdUnpin, object{"message_id": post.EventIDs[0]})
 	order(bob, s, thread.CmdEdit, object{"message_id": post.EventIDs[0], "revision": 0, "body": "Halo semua"})
 	order(bob, s, thread.CmdDelete, object{"message_id": post.EventIDs[0], "revision": 1})
 	everyReview(t, w, ann, bob, s, order(bob, s, thread.CmdPost, object{"body": "Hmm"}).EventIDs[0])

@@ -620,6 +620,30 @@ export interface Operations {
     body: ChatEdit
     answer: ChatMessageView | ReceiptView
   }
+  /** Unpin a message */
+  "DELETE /v1/chat/threads/{id}/messages/{mid}/pin": {
+    params: {
+      /** The thread's id. */
+      id: string
+      /** The message's id. */
+      mid: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ChatMessageView | ReceiptView
+  }
+  /** Pin a message */
+  "PUT /v1/chat/threads/{id}/messages/{mid}/pin": {
+    params: {
+      /** The thread's id. */
+      id: string
+      /** The message's id. */
+      mid: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ChatMessageView | ReceiptView
+  }
   /** Remove a reaction */
   "DELETE /v1/chat/threads/{id}/messages/{mid}/reactions/{emoji}": {
     params: {
@@ -648,6 +672,22 @@ export interface Operations {
     body: undefined
     answer: ChatMessageView | ReceiptView
   }
+  /** List the replies to a message */
+  "GET /v1/chat/threads/{id}/messages/{mid}/replies": {
+    params: {
+      /** The thread's id. */
+      id: string
+      /** The message's id. */
+      mid: string
+    }
+    query: {
+      /** A position, or start. */
+      after_seq?: string
+      limit?: number
+    }
+    body: undefined
+    answer: ChatMessageView[]
+  }
   /** Lift your mute of a thread */
   "DELETE /v1/chat/threads/{id}/mute": {
     params: {
@@ -667,6 +707,16 @@ export interface Operations {
     query: Record<string, never>
     body: ChatMuteThread
     answer: ChatThreadView
+  }
+  /** List the pinned messages */
+  "GET /v1/chat/threads/{id}/pins": {
+    params: {
+      /** The thread's id. */
+      id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ChatMessageView[]
   }
   /** List the users who are present */
   "GET /v1/chat/threads/{id}/presence": {
@@ -2029,9 +2079,13 @@ export type ChatMessageView = {
   message_id: string
   /** The ordinal among the thread's messages. */
   n: number
+  /** True if the message is on the list of pinned messages. */
+  pinned?: boolean
   reactions: ChatReaction[]
   /** True if a reviewer rejected the message. */
   rejected?: boolean
+  /** The number of replies that you may see, counted to 999. */
+  replies?: number
   reply_to?: string
   request_id: string
   /** 0 as posted; incremented by each edit. */

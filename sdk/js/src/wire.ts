@@ -38,7 +38,7 @@ export type Chain = string
 
 export type ClientFrame = Auth | Subscribe | Unsubscribe | Command | Signal | Active | Ping
 
-export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessageReview | CommandThreadMessageAppeal | CommandThreadWebhookAdd
+export type Command = CommandGroupRequestMake | CommandGroupRequestApprove | CommandGroupRequestReject | CommandGroupRequestWithdraw | CommandGroupInvitationSend | CommandGroupInvitationAccept | CommandGroupInvitationDecline | CommandGroupInvitationWithdraw | CommandGroupGroupCreate | CommandGroupGroupJoin | CommandGroupGroupLeave | CommandGroupGroupUpdate | CommandGroupMemberAdd | CommandGroupMemberRemove | CommandGroupMemberRole | CommandGroupMemberUnban | CommandGroupMemberAppoint | CommandCaseCaseCreate | CommandCaseCaseLeave | CommandCaseMemberSeat | CommandCaseMemberRemove | CommandCaseTransitionPropose | CommandCaseTransitionApprove | CommandCaseTransitionObject | CommandCaseTransitionVote | CommandCaseTransitionWithdraw | CommandCaseTransitionDispute | CommandCaseDisputeResolve | CommandCaseVoteVoid | CommandCaseWebhookAdd | CommandThreadThreadCreate | CommandThreadThreadJoin | CommandThreadThreadLeave | CommandThreadThreadHistory | CommandThreadThreadUpdate | CommandThreadMemberAdd | CommandThreadMemberRemove | CommandThreadMemberMute | CommandThreadMemberRole | CommandThreadMessagePost | CommandThreadMemberUnban | CommandThreadMemberAppoint | CommandThreadMessageEdit | CommandThreadMessageDelete | CommandThreadMessageReact | CommandThreadMessagePin | CommandThreadMessageUnpin | CommandThreadMessageReview | CommandThreadMessageAppeal | CommandThreadWebhookAdd
 
 export type CommandCaseCaseCreate = {
   correlation_id?: RequestId
@@ -631,6 +631,20 @@ export type CommandThreadMessageEdit = {
   type: "message.edit"
 }
 
+export type CommandThreadMessagePin = {
+  correlation_id?: RequestId
+  data: {
+    message_id: EventId
+  }
+  id?: FrameId
+  op: "command"
+  request_id: RequestId
+  stream: string
+  /** W3C trace context. */
+  traceparent?: string
+  type: "message.pin"
+}
+
 export type CommandThreadMessagePost = {
   correlation_id?: RequestId
   data: {
@@ -691,6 +705,20 @@ export type CommandThreadMessageReview = {
   /** W3C trace context. */
   traceparent?: string
   type: "message.review"
+}
+
+export type CommandThreadMessageUnpin = {
+  correlation_id?: RequestId
+  data: {
+    message_id: EventId
+  }
+  id?: FrameId
+  op: "command"
+  request_id: RequestId
+  stream: string
+  /** W3C trace context. */
+  traceparent?: string
+  type: "message.unpin"
 }
 
 export type CommandThreadThreadCreate = {
@@ -1862,6 +1890,26 @@ export type EventThreadMessageHeld = {
   type: "message.held"
 }
 
+export type EventThreadMessagePinned = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    message_id: EventId
+    n: number
+    now?: Instant
+    target_seq: number
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "message.pinned"
+}
+
 export type EventThreadMessagePosted = {
   actor: Actor
   at: Instant
@@ -1892,6 +1940,7 @@ export type EventThreadMessagePosted = {
     }>
     n: number
     now?: Instant
+    pinned?: boolean
     reactions?: Record<string, string[]>
     rejected?: boolean
     reply_seq?: number
@@ -1960,6 +2009,26 @@ export type EventThreadMessageReleased = {
   /** 1, 2, 3 … within the stream. */
   seq: number
   type: "message.released"
+}
+
+export type EventThreadMessageUnpinned = {
+  actor: Actor
+  at: Instant
+  chain: Chain
+  /** Of the command. */
+  correlation_id: string
+  data: {
+    message_id: EventId
+    n: number
+    now?: Instant
+    target_seq: number
+  }
+  id: EventId
+  /** Of the command. */
+  request_id: string
+  /** 1, 2, 3 … within the stream. */
+  seq: number
+  type: "message.unpinned"
 }
 
 export type EventThreadThreadArchived = {
@@ -2458,7 +2527,7 @@ export type EventsGroup = {
 }
 
 export type EventsThread = {
-  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadThreadUpdated | EventThreadThreadArchived | EventThreadThreadUnarchived | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadMessageBlocked | EventThreadThreadSlowed | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
+  events: Array<EventThreadThreadCreated | EventThreadThreadHistoryChanged | EventThreadThreadUpdated | EventThreadThreadArchived | EventThreadThreadUnarchived | EventThreadMemberJoined | EventThreadMemberLeft | EventThreadMemberAdded | EventThreadMemberRemoved | EventThreadMemberMuted | EventThreadMemberRoleChanged | EventThreadMemberUnbanned | EventThreadMemberAppointed | EventThreadMessagePosted | EventThreadMessageEdited | EventThreadMessageDeleted | EventThreadMessageReacted | EventThreadMessagePinned | EventThreadMessageUnpinned | EventThreadMessageAdvised | EventThreadMessageHeld | EventThreadMessageReleased | EventThreadMessageBlocked | EventThreadThreadSlowed | EventThreadWebhookAdded | EventThreadWebhookRemoved | EventThreadContentErased>
   /** The cursor before. */
   from: number
   op: "events"
