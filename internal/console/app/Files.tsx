@@ -1,11 +1,10 @@
 // Files of messages, and those that are on their way into one.
-import type { rest } from '@gotong/client'
+import { link, upload, type rest } from '@gotong/client'
 import { useEffect, useState } from 'preact/hooks'
 import { languageModel, size, t } from './i18n.ts'
 import { Model, useModel } from './platform.ts'
 import type { Room } from './room.ts'
 import { clean, Dialog, explain, Icon, IconButton, spoken } from './ui.tsx'
-import { Refused } from './session.ts'
 
 type File_ = rest.ThreadAttachment
 
@@ -17,13 +16,13 @@ export function Files({ room, list, tab }: { room: Room; list: File_[]; tab: boo
 function One({ room, file: f, tab }: { room: Room; file: File_; tab: boolean }) {
   const [thumb, setThumb] = useState<string>()
   const [large, setLarge] = useState<string>()
-  const link = () => room.home.client.request('GET', '/v1/chat/attachments/{id}/link', { params: { id: f.attachment_id } }).then(({ body }) => body)
+  const fresh = () => link(room.home.client, f.attachment_id)
   useEffect(() => { // links live five minutes: each is asked for when it is used
-    if (f.thumbnail) link().then((l) => setThumb(l.thumbnail_url), () => {})
+    if (f.thumbnail) fresh().then((l) => setThumb(l.thumbnail_url), () => {})
   }, [f.attachment_id])
   const open = async () => {
     try {
-      const { url } = await link()
+      const { url } = await fresh()
       if (f.thumbnail) return setLarge(url)
       const a = document.createElement('a')
       Object.assign(a, { href: url, download: f.file_name })
@@ -44,51 +43,30 @@ function One({ room, file: f, tab }: { room: Room; file: File_; tab: boolean }) 
   </>
 }
 
-/** A file that is on its way to the server. */
+/** A file that is on its way to the server. It continues after a cut. */
 export class Upload extends Model {
   id: string | undefined
   error: string | undefined
   part = 0 // of 1, that has arrived
-  #request = new XMLHttpRequest()
+  #begun: string | undefined
+  #stop = new AbortController()
 
   constructor(readonly room: Room, readonly file: File) {
     super()
-    this.#send().catch((e) => {
-      this.error = explain(e)
-      this.changed()
-    })
-  }
-
-  async #send(): Promise<void> {
-    const token = await this.room.home.session.token('start')
-    const body = new FormData()
-    body.append('file', this.file)
-    await new Promise<void>((done, fail) => {
-      const r = this.#request
-      r.upload.onprogress = (e) => {
-        this.part = e.loaded / e.total
+    upload(room.home.client, room.id, file, {
+      signal: this.#stop.signal,
+      onBegun: (id) => { this.#begun = id },
+      onProgress: (bytes) => {
+        this.part = bytes / file.size
         this.changed()
-      }
-      r.onerror = r.onabort = () => fail(new Refused(0, '', ''))
-      r.onload = () => {
-        let answer: any
-        try { answer = JSON.parse(r.responseText) } catch { answer = {} }
-        if (r.status !== 201 && r.status !== 200) return fail(new Refused(r.status, answer.code ?? '', answer.detail ?? ''))
-        this.id = answer.attachment_id
-        this.part = 1
-        this.changed()
-        done()
-      }
-      r.open('POST', '/v1/chat/attachments/upload?thread_id=' + this.room.id)
-      r.setRequestHeader('Authorization', 'Bearer ' + token)
-      r.send(body)
-    })
+      },
+    }).then(({ attachment_id }) => { this.id = attachment_id }, (e) => { this.error = explain(e) }).then(() => this.changed())
   }
 
   /** Gives it up, on the server too. */
   discard(): void {
-    this.#request.abort()
-    if (this.id) void this.room.home.client.request<unknown>('DELETE', '/v1/chat/attachments/{id}', { params: { id: this.id } }).catch(() => {})
+    this.#stop.abort()
+    if (this.#begun) void this.room.home.client.request<unknown>('DELETE', '/v1/chat/attachments/{id}', { params: { id: this.#begun } }).catch(() => {})
   }
 }
 

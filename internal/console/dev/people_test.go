@@ -340,7 +340,16 @@ func attached(t *testing.T, in context.Context, v village) {
 	p := open(t, in, view{width: 360, height: 740, scale: 1, phone: true, language: "en-GB"})
 	p.signIn(v.address, joni)
 	p.enterThread(thread)
+	// Half of each of the first three parts arrives, and then the connection is cut.
+	p.eval(`(() => { const whole = fetch; window.cuts = 0
+		window.fetch = async (url, init) => {
+			if (init?.method !== 'PATCH' || cuts === 3) return whole(url, init)
+			cuts++
+			await whole(url, { ...init, body: init.body.slice(0, init.body.size / 2) })
+			throw new TypeError('cut')
+		} })()`, nil)
 	p.do(chromedp.SetUploadFiles("input[type=file]", files, chromedp.ByQuery))
+	p.await("the cuts", `cuts === 3`)
 	p.await("both uploads", `document.querySelectorAll('.uploads li').length === 2 && !document.querySelector('.uploads progress') && document.querySelector('.send').ariaDisabled === 'false'`)
 	p.fits("the uploads")
 	p.clean("uploads")

@@ -14,6 +14,10 @@ export interface RequestOptions<Params = Record<string, string>, Query = Record<
   idempotencyKey?: string
   /** The ETag that a change is based on. */
   ifMatch?: string
+  /** Further headers. */
+  headers?: Record<string, string>
+  /** A part of a file, instead of a body. It is sent once, as what arrived of it has to be asked for. */
+  part?: Blob
   /** Ends the attempts. A write may have taken effect all the same. */
   signal?: AbortSignal
 }
@@ -52,6 +56,7 @@ export interface RequestHost {
 }
 
 const readTries = 4
+const slowest = 16 // bytes per ms, for which the server waits too
 const withoutToken = /^\/v1\/auth\/(signup|signin|refresh)$/
 
 /**
@@ -61,7 +66,7 @@ const withoutToken = /^\/v1\/auth\/(signup|signin|refresh)$/
  */
 export async function request(host: RequestHost, method: string, path: string, options: RequestOptions): Promise<Answer> {
   const key = options.idempotencyKey ?? requestId(host.platform)
-  const body = options.body === undefined ? undefined : JSON.stringify(options.body)
+  const body = options.part ?? (options.body === undefined ? undefined : JSON.stringify(options.body))
   const url = host.address(fill(path, options.params), queryOf(options.query))
   const pace = new Pace(host.platform)
   let unauthorized = 0
@@ -69,13 +74,14 @@ export async function request(host: RequestHost, method: string, path: string, o
     await due(host, pace, options.signal, method, key)
     pace.begin()
     const token = host.tokens.available && !withoutToken.test(path) ? await host.tokens.get() : undefined
-    const outcome = await once(host, method, url, headersOf(method, key, token, body, options.ifMatch), body, options.signal)
+    const headers = { ...headersOf(method, key, token, body, options.ifMatch), ...options.headers }
+    const outcome = await once(host, method, url, headers, body, options.signal)
     if (!(outcome instanceof Error)) return outcome
     const problem = outcome instanceof Problem ? outcome : undefined
     if (problem?.status === 401 && token) {
       host.tokens.refuse(token)
       if (++unauthorized > 2) throw new SignedOut()
-    } else if ((problem && !problem.unknown) || (method === 'GET' && tries >= readTries)) {
+    } else if ((problem && !problem.unknown) || options.part || (method === 'GET' && tries >= readTries)) {
       throw outcome
     }
     pace.fail(problem?.retryAfter)
@@ -84,12 +90,12 @@ export async function request(host: RequestHost, method: string, path: string, o
 
 /** Makes one attempt. Returns the answer, or why there is none. */
 async function once(
-  host: RequestHost, method: string, url: string, headers: Record<string, string>, body: string | undefined, signal?: AbortSignal,
+  host: RequestHost, method: string, url: string, headers: Record<string, string>, body: string | Blob | undefined, signal?: AbortSignal,
 ): Promise<Answer | Error> {
   const abort = new AbortController()
   const limit = new Timer(host.platform, () => abort.abort())
   const off = whenAborted([signal, host.closing], () => abort.abort())
-  limit.set(host.platform.times.answer)
+  limit.set(host.platform.times.answer + (body instanceof Blob ? body.size / slowest : 0))
   try {
     const answer = await host.platform.fetch(url, { method, headers, body, signal: abort.signal, cache: 'no-store' })
     if (!answer.ok) return await problemOf(answer)
@@ -128,11 +134,11 @@ function whenAborted(signals: Array<AbortSignal | undefined>, run: () => void): 
   }
 }
 
-function headersOf(method: string, key: string, token?: string, body?: string, ifMatch?: string): Record<string, string> {
+function headersOf(method: string, key: string, token?: string, body?: string | Blob, ifMatch?: string): Record<string, string> {
   const headers: Record<string, string> = {}
   if (token) headers.authorization = `Bearer ${token}`
   if (method !== 'GET') headers['idempotency-key'] = key
-  if (body !== undefined) headers['content-type'] = 'application/json'
+  if (body !== undefined) headers['content-type'] = typeof body === 'string' ? 'application/json' : 'application/offset+octet-stream'
   if (ifMatch !== undefined) headers['if-match'] = ifMatch
   return headers
 }
