@@ -85,8 +85,8 @@ test: install ## install what the tests need and run them all
 	cd dev/surreal && node --test >$(CURDIR)/$(BIN)/bridge.out 2>&1 || { cat $(CURDIR)/$(BIN)/bridge.out; exit 1; }
 	$(MAKE) --no-print-directory sdk-test
 	sdk/js/node_modules/.bin/tsc -p internal/console/app
-	$(GO) -C internal/console/dev test -count 1 ./...
-	$(GO) test $(TESTFLAGS) $(PKGS)
+	$(GO) -C internal/console/dev test -count 1 -timeout 30m ./...
+	$(GO) test -timeout 30m $(TESTFLAGS) $(PKGS)
 
 .PHONY: sdk
 sdk: install ## build the client for browsers and Node into sdk/js/dist
@@ -107,7 +107,7 @@ sdk-test: install ## check, measure and test the client for browsers and Node
 engines: install ## the tests of who may read what, end to end, on SurrealDB 3 and 2 with Redis
 	@for engine in 3 2; do \
 		echo "SurrealDB $$engine"; \
-		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden)$$' ./internal/e2e; \
+		GOTONG_E2E_ENGINE=$$engine $(GO) test -short -count 1 -timeout 30m -run '^(TestRemoval|TestRemovalWaits|TestGone|TestSnapshotLaw|TestRoleWalk|TestVotesAreHidden)$$' ./internal/e2e; \
 	done
 
 # Without the option, each process of a test, and each that one starts, sleeps for a
@@ -115,7 +115,7 @@ engines: install ## the tests of who may read what, end to end, on SurrealDB 3 a
 # detector: it takes four times as long, and its memory is its own.
 .PHONY: race
 race: install ## run the tests under the race detector (needs a C compiler)
-	GORACE="$(GORACE) atexit_sleep_ms=50" CGO_ENABLED=1 $(GO) test -race -gcflags='modernc.org/...=-race=false' -timeout 20m $(TESTFLAGS) $(PKGS)
+	GORACE="$(GORACE) atexit_sleep_ms=50" CGO_ENABLED=1 $(GO) test -race -gcflags='modernc.org/...=-race=false' -timeout 30m $(TESTFLAGS) $(PKGS)
 
 .PHONY: vet
 vet: install ## go vet

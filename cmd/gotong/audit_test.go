@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/audit"
@@ -24,11 +23,7 @@ func TestAudit(t *testing.T) {
 		before := signed(t, dir)
 		r := command(t, map[string]string{"GOTONG_PASSWORD": "correct horse battery"},
 			"token", "--url="+url, "--signup", "--email="+name+"@example.org", "--username="+name)
-		for range time.Tick(10 * time.Millisecond) { // until the server has signed it
-			if r.code != 0 || signed(t, dir) > before {
-				break
-			}
-		}
+		await(t, "the server has signed it", func() bool { return r.code != 0 || signed(t, dir) > before })
 		v := command(t, nil, "audit", "verify", "--store="+db, "--checkpoints="+dir) // beside the server
 		if v.code != 0 || !strings.Contains(v.out, "Verified.") {
 			t.Errorf("beside the server: %+v", v)

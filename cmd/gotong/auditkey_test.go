@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong/internal/audit"
 	"gotong.dev/gotong/proof"
@@ -34,12 +33,10 @@ func TestChangeOfKey(t *testing.T) {
 		expect(1, "in use", "audit", "key", "--checkpoints="+dir)
 		r := command(t, map[string]string{"GOTONG_PASSWORD": "correct horse battery"},
 			"token", "--url="+url, "--signup", "--email="+name+"@example.org", "--username="+name)
-		for range time.Tick(10 * time.Millisecond) {
+		await(t, "everything is signed", func() bool {
 			file, err := os.ReadFile(filepath.Join(dir, audit.CheckpointsFile))
-			if r.code != 0 || err == nil && signed(t, dir) > before && strings.Count(string(file), "\n— ") >= keys*16 {
-				break
-			}
-		}
+			return r.code != 0 || err == nil && signed(t, dir) > before && strings.Count(string(file), "\n— ") >= keys*16
+		})
 		if code := b.stop(); code != 0 || r.code != 0 {
 			t.Fatalf("serve ended with %d: %s; %+v", code, b.errs.String(), r)
 		}

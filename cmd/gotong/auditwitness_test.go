@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	fnote "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
@@ -63,12 +62,10 @@ func TestWitness(t *testing.T) {
 	api := field(t, b.out.await(t, "address", func(s string) bool { return strings.Contains(s, "Ctrl-C") }), "API")
 	r := command(t, map[string]string{"GOTONG_PASSWORD": "correct horse battery"},
 		"token", "--url="+api, "--signup", "--email=wati@example.org", "--username=wati")
-	for range time.Tick(10 * time.Millisecond) { // until the witness has cosigned
+	await(t, "the witness has cosigned", func() bool {
 		file, err := os.ReadFile(filepath.Join(dir, audit.CosignedFile))
-		if r.code != 0 || err == nil && len(file) > 0 {
-			break
-		}
-	}
+		return r.code != 0 || err == nil && len(file) > 0
+	})
 	if code := b.stop(); code != 0 || r.code != 0 {
 		t.Fatalf("serve ended with %d: %s; %+v", code, b.errs.String(), r)
 	}

@@ -48,7 +48,7 @@ func (p *process) wait() int {
 		defer close(done)
 		_ = p.cmd.Wait() // the exit code says it
 	}()
-	late := time.NewTimer(time.Minute)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-done:

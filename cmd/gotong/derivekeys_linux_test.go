@@ -38,20 +38,6 @@ func terminal(t *testing.T) (keyboard, screen *os.File) {
 	return keyboard, screen
 }
 
-// await asks again and again until ok, or ends the test.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	for late := time.After(time.Minute); !ok(); {
-		select {
-		case <-again.C:
-		case <-late:
-			t.Fatal("not so within 20 s: " + what)
-		}
-	}
-}
-
 func child(t *testing.T, stdin *os.File, attributes syscall.SysProcAttr) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], argon.Command)
@@ -83,7 +69,7 @@ func TestDeriveKeysAtATerminalEndsWithAnInterrupt(t *testing.T) {
 	cmd := child(t, screen, syscall.SysProcAttr{Setsid: true, Setctty: true})
 	await(t, "the child reads", func() bool { return waiting() == 0 })
 	typed("\x03")
-	late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+	late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 	defer late.Stop()
 	_ = cmd.Wait()
 	if status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != syscall.SIGINT {

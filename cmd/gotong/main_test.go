@@ -57,7 +57,7 @@ func (b *buffer) String() string {
 // await waits until the text satisfies ok.
 func (b *buffer) await(t *testing.T, what string, ok func(text string) bool) string {
 	t.Helper()
-	late := time.NewTimer(time.Minute)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
 		if text := b.String(); ok(text) {
@@ -67,6 +67,24 @@ func (b *buffer) await(t *testing.T, what string, ok func(text string) bool) str
 		case <-b.grew:
 		case <-late.C:
 			t.Fatalf("no %s in:\n%s", what, b.String())
+		}
+	}
+}
+
+// patience is how long a test waits for what has to come: so long waits only what is
+// broken, however busy the machine is.
+const patience = 10 * time.Minute
+
+// await asks again and again until ok, or ends the test.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	again := time.NewTicker(10 * time.Millisecond)
+	defer again.Stop()
+	for late := time.After(patience); !ok(); {
+		select {
+		case <-again.C:
+		case <-late:
+			t.Fatalf("not so within %s: %s", patience, what)
 		}
 	}
 }
@@ -115,7 +133,7 @@ func interruptible(t *testing.T, args ...string) *background {
 func (b *background) stop() int {
 	b.t.Helper()
 	b.cancel()
-	late := time.NewTimer(time.Minute)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case code := <-b.code:

@@ -15,7 +15,7 @@ import (
 )
 
 // web makes the requests for which there is no command.
-var web = &http.Client{Timeout: time.Minute}
+var web = &http.Client{Timeout: patience}
 
 // village is a server with a group of wati, who is signed in.
 type village struct {
@@ -148,11 +148,7 @@ func TestWebhookCommands(t *testing.T) {
 	if r := v.webhook(0, "list", v.group.GroupID); !strings.Contains(r.out, "WEBHOOK") || !strings.Contains(r.out, added.ID) || !strings.Contains(r.out, "ok") {
 		t.Errorf("list prints %s", r.out)
 	}
-	for range time.Tick(20 * time.Millisecond) { // until the sender has written that it was delivered
-		if strings.Contains(v.webhook(0, "log", added.ID).out, "204") {
-			break
-		}
-	}
+	await(t, "the delivery is in the log", func() bool { return strings.Contains(v.webhook(0, "log", added.ID).out, "204") })
 
 	rotated := object[hookShown](t, v.webhook(0, "rotate", added.ID, "--keep-hours=1"))
 	if rotated.Secret == "" || rotated.Secret == added.Secret {

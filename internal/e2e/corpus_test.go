@@ -187,7 +187,7 @@ func TestCorpus(t *testing.T) {
 		x.create(t, n.url)
 		x.watch(t, n.url, cutting.URL(), watchers, kept)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	began := time.Now()
 	var group sync.WaitGroup

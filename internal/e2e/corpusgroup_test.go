@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
@@ -75,7 +74,7 @@ func (w *newcomer) run(ctx context.Context) {
 // removal has returned. The others receive everything.
 func TestCorpusAsAGroup(t *testing.T) {
 	n := startNode(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	owner := dial(t, n.url, "owner")
 	g := must(owner.CreateGroup(ctx, client.NewGroup{Name: "RT 05", EntityType: "kelompok", JoinPolicy: "undangan"}))(t)

@@ -146,7 +146,7 @@ func startPhoenix(t *testing.T, plan []kill) *phoenix {
 	if err := os.WriteFile(filepath.Join(p.dir, "ronda.yaml"), []byte(ronda), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute) // so long hangs only what is broken
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	p.ctx = ctx
 	go func() { defer close(p.stopped); p.live() }()
 	t.Cleanup(func() { cancel(); p.end() })

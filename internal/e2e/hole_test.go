@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
@@ -53,7 +52,7 @@ func TestHole(t *testing.T) {
 		at := gotong.FormatCursors([]gotong.StreamCursor{{Stream: stream, Cursor: gotong.Cursor{Epoch: f.store.Epoch(), Seq: 1}}})
 		get("/v1/realtime/poll?wait=0&cursor="+at).want(t, http.StatusInternalServerError, gotong.CodeCorruptEvent)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // a failure of its own, where nothing comes
+	ctx, cancel := context.WithTimeout(t.Context(), patience) // a failure of its own, where nothing comes
 	defer cancel()
 	req := must(http.NewRequestWithContext(ctx, http.MethodGet, f.url+"/v1/realtime/sse?cursor=start&stream="+string(stream), http.NoBody))(t)
 	req.Header.Set("Authorization", "Bearer "+tokenOf("owner"))

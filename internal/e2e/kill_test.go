@@ -191,7 +191,7 @@ func TestKill(t *testing.T) {
 	}
 	front.Aim(host(server.url))
 	streams := killStreams(t, front.URL())
-	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, stop := context.WithTimeout(t.Context(), patience)
 	defer stop()
 	l := newLoad(t, front.URL())
 	var writers sync.WaitGroup

@@ -72,6 +72,14 @@ func serve(dir string) int {
 // another issuer.
 const secret = "the key of the end-to-end tests, which is long enough"
 
+// patience is how long a test waits for what has to come: so long waits only what is
+// broken, however busy the machine is.
+const patience = 12 * time.Minute
+
+// grace is what a server that ends gives its connections: so long takes only one that
+// something holds.
+const grace = time.Minute
+
 // options are the defaults but for ports and for rate limits, which do not
 // limit.
 func options(dir string, log io.Writer) app.Options {
@@ -82,7 +90,7 @@ func options(dir string, log io.Writer) app.Options {
 			JWTKeys:         []config.JWTKey{{KID: "e2e", Alg: "HS256", Key: secret}},
 			AccessTokenLife: time.Hour, RefreshLife: time.Hour, PasswordHashes: 1, MaxSessions: 20_000,
 			UserRate: most, UserBurst: most, CommandRate: most, CommandBurst: most, AddressRate: most, AddressBurst: most,
-			ShutdownGrace: 10 * time.Second, OTelSample: 1, OutboundNetworks: []string{"127.0.0.1"},
+			ShutdownGrace: grace, OTelSample: 1, OutboundNetworks: []string{"127.0.0.1"},
 		},
 		Build: app.Build{Version: "e2e"}, CheckpointsNew: true, // a node may join a log that is not empty
 		Log: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})),

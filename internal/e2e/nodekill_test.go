@@ -9,7 +9,6 @@ import (
 	"slices"
 	"syscall"
 	"testing"
-	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
@@ -40,7 +39,7 @@ func TestReadersAndJobsOfAKilledNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := startCluster(t, 3, tracksEnv+"="+tracks)
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var affairs []gotong.Stream
 	open := func(n int, nodes []*member) {

@@ -63,7 +63,7 @@ func (p *program) run(env string, args ...string) []byte {
 // tail is what it shows of a thread, from the start to the words that come last.
 func (p *program) tail(url, user, thread, last string) string {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(p.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
 	cmd := p.command(ctx, "tail", thread, "--from=start", "--zone=UTC")
 	cmd.Env = append(cmd.Env, "GOTONG_URL="+url, "GOTONG_TOKEN="+tokenOf(user))
@@ -103,7 +103,7 @@ func (p *program) serve(store string) (url string, stop func()) {
 	}
 	stop = sync.OnceFunc(func() {
 		_ = cmd.Process.Signal(syscall.SIGTERM)
-		late := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+		late := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		defer late.Stop()
 		if err := cmd.Wait(); err != nil {
 			p.t.Error("gotong serve ended with", err)

@@ -212,7 +212,7 @@ func TestRemoval(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	s := newScene(t, n.url, 2*size(100, 25))
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	talking, quiet := context.WithCancel(ctx)
 	var watching, staying, talk, removing sync.WaitGroup

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"testing"
-	"time"
 
 	"github.com/coder/websocket"
 
@@ -89,7 +88,7 @@ func (w *walk) check(step int) {
 
 func newWalk(t *testing.T, url string, seed uint64) *walk {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	w := &walk{
 		oracle: &oracle{emojis: map[string][]spot{}}, t: t, banned: map[string]bool{}, ctx: ctx, url: url, http: forgetful(t),

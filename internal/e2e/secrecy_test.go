@@ -359,7 +359,7 @@ func (h *hush) webhook() func() []byte {
 // metrics or the log; of a secret gate, nobody does later either.
 func TestVotesAreHidden(t *testing.T) {
 	h := startHush(t)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	others := []string{"ani", "citra", "stranger", "mod-dewi", "boss-eka"}
 	taps, until, untilToo := map[string]*tap{}, map[string]func(string){}, map[string]func(string){}

@@ -68,7 +68,7 @@ func runTown(t *testing.T, sc scale, seed uint64) {
 		cluster: startCluster(t, sc.nodes), scale: sc, seed: seed,
 	}
 	w.settle()
-	ctx, cancel := context.WithTimeout(t.Context(), sc.trouble+sc.away+4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), sc.trouble+sc.away+patience)
 	defer cancel()
 	var watching, writing sync.WaitGroup
 	for i, f := range w.watch {
@@ -174,9 +174,9 @@ func (w *town) withoutRedis(ctx context.Context) {
 			w.t.Fatal(err)
 		}
 	}
-	w.talk(ctx, "with Redis", w.scale.away/2)
+	w.talk(ctx, seen, "with Redis", w.scale.away/2)
 	w.redis.Kill()
-	w.talk(ctx, "without Redis", w.scale.away)
+	w.talk(ctx, seen, "without Redis", w.scale.away)
 	w.redis.Restart()
 	for _, phase := range []string{"with Redis", "without Redis"} {
 		late := seen.lags(phase)
@@ -220,18 +220,11 @@ func (a *arrivals) lags(phase string) (list []time.Duration) {
 	return list
 }
 
-// talk posts timed messages at both nodes in turn for a while.
-func (w *town) talk(ctx context.Context, phase string, d time.Duration) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	tick := time.NewTicker(50 * time.Millisecond)
-	defer tick.Stop()
-	for i := 0; ; i++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+// talk posts timed messages at both nodes in turn for a while, and until one has come
+// to both.
+func (w *town) talk(ctx context.Context, seen *arrivals, phase string, d time.Duration) {
+	began := time.Now()
+	for i := 0; lull(ctx, 50) && (time.Since(began) < d || len(seen.lags(phase)) == 0); i++ {
 		n := i % min(2, len(w.nodes))
 		body := encode(timedPost{Phase: phase, Sent: time.Now().UnixNano()})
 		_, _ = dial(w.t, w.at(n), fmt.Sprint("clock-", n)).Send(ctx, w.threads[0].ThreadID, client.NewMessage{Body: body})

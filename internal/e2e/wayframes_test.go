@@ -7,15 +7,11 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/coder/websocket"
 
 	"gotong.dev/gotong"
 )
-
-// frameWait is how long a frame that has to come may take.
-const frameWait = 2 * time.Minute
 
 // wire is a frame.
 type wire struct {
@@ -110,7 +106,7 @@ func (w *walk) pollAll(user string, k *talk) {
 // sseAll and wsAll follow from the first event until the end is there.
 func (w *walk) sseAll(user string, k *talk) {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, frameWait)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	path := "/v1/realtime/sse?cursor=start&stream=" + string(k.stream)
 	if !k.members[user] {
@@ -133,7 +129,7 @@ func (w *walk) wsAll(user string, k *talk) {
 
 func (w *walk) readWS(ws *websocket.Conn) []byte {
 	w.t.Helper()
-	ctx, cancel := context.WithTimeout(w.ctx, frameWait)
+	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
 	_, b, err := ws.Read(ctx)
 	if err != nil {

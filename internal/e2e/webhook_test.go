@@ -24,7 +24,7 @@ import (
 const hooksEnv = "GOTONG_E2E_HOOKS"
 
 // asker makes the requests of these tests.
-var asker = &http.Client{Timeout: 30 * time.Second}
+var asker = &http.Client{Timeout: patience}
 
 func quickHooks() app.HookWaits {
 	quick := app.HookWaits{Timeout: 250 * time.Millisecond}
@@ -104,14 +104,10 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	w.WriteHeader(status)
 }
 
-// arrival is how long a receiver may get nothing while it waits for something: longer
-// than the longest wait of quickHooks, to which a busy machine may come.
-const arrival = 3 * time.Minute
-
 // until waits until what was received is as wanted, as long as something arrives.
 func (r *receiver) until(what string, ok func([]got) bool) []got {
 	r.tb.Helper()
-	late := time.NewTimer(arrival)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	for {
 		r.mu.Lock()
@@ -122,7 +118,7 @@ func (r *receiver) until(what string, ok func([]got) bool) []got {
 		}
 		select {
 		case <-r.more:
-			late.Reset(arrival)
+			late.Reset(patience)
 		case <-late.C:
 			r.tb.Fatalf("%s: got %d: %v", what, len(all), all)
 		}
@@ -143,7 +139,7 @@ func demand(tb testing.TB, url, user, method, path, body string, want int) answe
 // asks until the answer is as wanted, and shows the last one where it never is.
 func eventually[T any](tb testing.TB, what string, get func() T, ok func(T) bool) T {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(tb.Context(), 2*time.Minute) // so long waits only what is broken
+	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	for {
 		got := get()

@@ -165,18 +165,18 @@ func follower(t *testing.T) string {
 
 		/** Waits until more than n events are seen, and returns how many. */
 		export async function beyond(n: number): Promise<number> {
-			while (seen <= n) await Promise.race([new Promise<void>(resolve => (progressed = resolve)), collected, late(60_000)])
+			while (seen <= n) await Promise.race([new Promise<void>(resolve => (progressed = resolve)), collected, late(180_000)])
 			return seen
 		}
 
 		/** Waits for the commands that were given before, and returns their texts. */
 		export async function sent(): Promise<string[]> {
 			const waiting = [...client.pending]
-			await Promise.race([Promise.all(waiting), late(60_000)])
+			await Promise.race([Promise.all(waiting), late(180_000)])
 			return waiting.map(c => (c.data as { body: string }).body)
 		}
 
-		export const all = () => Promise.race([collected, late(60_000)])`}
+		export const all = () => Promise.race([collected, late(180_000)])`}
 	outputs, err := run(options)
 	if err != nil {
 		t.Fatal(err)

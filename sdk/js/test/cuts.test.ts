@@ -35,7 +35,7 @@ async function throughCuts(transport: Transport, longest: number, tell: (figures
   const proxy = new CuttingProxy(server.port, wanted, seeded(transport.length), longest)
   const follower = new Client({ url: `http://127.0.0.1:${await proxy.listen()}`, token: () => token, platform, transports: [transport] })
   const late = new Promise<never>((_, reject) => {
-    setTimeout(() => reject(new Error(`after ${proxy.cuts} cuts: ${JSON.stringify(follower.state)}`)), 120_000).unref()
+    setTimeout(() => reject(new Error(`after ${proxy.cuts} cuts: ${JSON.stringify(follower.state)}`)), 600_000).unref() // so long takes only what is broken
   })
   const say = (stream: string, body: string) => Promise.race([poster.command({ stream, type: 'message.post', data: { body } }), late])
   try {
