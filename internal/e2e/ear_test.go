@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/coder/websocket"
-
 	"gotong.dev/gotong"
 )
 
@@ -18,7 +16,7 @@ type ear struct {
 	user  string
 	sse   bool
 	epoch string
-	ws    *websocket.Conn
+	ws    *line
 	next  func() []byte
 	end   context.CancelFunc // of the SSE
 	on    map[*talk]bool
@@ -79,7 +77,7 @@ func (e *ear) settle() {
 			e.take()
 		}
 	}
-	if e.pings++; e.pings%20 == 0 && !e.sse { // read, and so answer the server's own
+	if e.pings++; e.pings%20 == 0 && !e.sse {
 		if err := tell(e.w.ctx, e.ws, map[string]any{"op": "ping", "id": fmt.Sprint(e.pings)}); err != nil {
 			e.w.t.Fatal(err)
 		}

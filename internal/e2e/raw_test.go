@@ -61,8 +61,54 @@ func (c *tapped) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// socket is a WebSocket of a user, without anything that a client adds.
-func socket(ctx context.Context, tb testing.TB, h *http.Client, url, user string) *websocket.Conn {
+// line is a WebSocket that is read at all times: so it answers the pings of the server,
+// which ends one that is silent for a minute, however slowly the test goes on.
+type line struct {
+	*websocket.Conn
+	frames chan []byte // closed at the end
+	err    error       // of the end
+}
+
+// Read returns the next frame.
+func (l *line) Read(ctx context.Context) (websocket.MessageType, []byte, error) {
+	select {
+	case b, ok := <-l.frames:
+		if !ok {
+			return 0, nil, l.err
+		}
+		return websocket.MessageText, b, nil
+	case <-ctx.Done():
+		return 0, nil, ctx.Err()
+	}
+}
+
+// socket is a WebSocket of a user, without anything that a client adds, until it is
+// closed or ctx ends.
+func socket(ctx context.Context, tb testing.TB, h *http.Client, url, user string) *line {
+	tb.Helper()
+	const unread = 10_000 // more frames than a test leaves
+	l := &line{Conn: unreadSocket(ctx, tb, h, url, user), frames: make(chan []byte, unread)}
+	go func() {
+		defer close(l.frames)
+		for {
+			_, b, err := l.Conn.Read(ctx)
+			if err != nil {
+				l.err = err
+				return
+			}
+			select {
+			case l.frames <- b:
+			case <-ctx.Done():
+				l.err = ctx.Err()
+				return
+			}
+		}
+	}()
+	return l
+}
+
+// unreadSocket is one that is read when the test reads it.
+func unreadSocket(ctx context.Context, tb testing.TB, h *http.Client, url, user string) *websocket.Conn {
 	tb.Helper()
 	ws, res, err := websocket.Dial(ctx, url+"/v1/realtime/ws", &websocket.DialOptions{
 		HTTPClient: h, Subprotocols: []string{"gotong.v1"},
@@ -79,6 +125,9 @@ func socket(ctx context.Context, tb testing.TB, h *http.Client, url, user string
 }
 
 // tell sends one frame.
-func tell(ctx context.Context, ws *websocket.Conn, frame any) error {
+func tell(ctx context.Context, ws interface {
+	Write(ctx context.Context, typ websocket.MessageType, b []byte) error
+}, frame any,
+) error {
 	return ws.Write(ctx, websocket.MessageText, []byte(encode(frame)))
 }

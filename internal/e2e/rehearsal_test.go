@@ -16,8 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/coder/websocket"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 	"gotong.dev/gotong/internal/app"
@@ -136,7 +134,7 @@ func (r *rehearsal) ask(url, user, method, path, body string, header ...string) 
 }
 
 // tell is one command over WebSocket, kept to be told again.
-func (r *rehearsal) tell(ws *websocket.Conn, stream gotong.Stream, data string) {
+func (r *rehearsal) tell(ws *line, stream gotong.Stream, data string) {
 	r.t.Helper()
 	c := submitted{stream: stream, requestID: fmt.Sprintf("told-%04d", len(r.told)), data: data}
 	c.receipt = must(ask(r.t.Context(), ws, stream, "message.post", c.requestID, data))(r.t)

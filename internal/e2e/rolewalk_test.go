@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"testing"
 
-	"github.com/coder/websocket"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 )
@@ -24,7 +22,7 @@ type walk struct {
 	rnd     *rand.Rand
 	group   gotong.Stream
 	users   []string
-	sockets map[string]*websocket.Conn // for commands
+	sockets map[string]*line // for commands
 	ears    []*ear
 	hooks   []*hookEar
 	sent    []sent
@@ -94,7 +92,7 @@ func newWalk(t *testing.T, url string, seed uint64) *walk {
 		oracle: &oracle{emojis: map[string][]spot{}}, t: t, banned: map[string]bool{}, ctx: ctx, url: url, http: forgetful(t),
 		rnd:     rand.New(rand.NewPCG(seed, 1)),
 		users:   []string{"ani", "budi", "citra", "dewi", "eko", "fitri", "gita", "mod-hadi", stranger, latecomer},
-		sockets: map[string]*websocket.Conn{},
+		sockets: map[string]*line{},
 	}
 	for _, user := range w.users {
 		w.sockets[user] = socket(ctx, t, w.http, url, user)

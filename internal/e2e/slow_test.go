@@ -224,7 +224,7 @@ func (r *stopping) read(ctx context.Context, t *testing.T, url, user string, str
 func (r *stopping) connect(ctx context.Context, t *testing.T, url, user string, stream gotong.Stream) error {
 	t.Helper()
 	h := r.tap.http(t)
-	ws := socket(ctx, t, h, url, user)
+	ws := unreadSocket(ctx, t, h, url, user)
 	defer func() { _ = ws.CloseNow() }()
 	if err := tell(ctx, ws, map[string]any{"op": "subscribe", "id": "1", "stream": stream, "cursor": r.at}); err != nil {
 		return err

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/coder/websocket"
-
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/client"
 )
@@ -42,7 +40,7 @@ type receipt struct {
 }
 
 // ask sends a command and waits for its answer, past everything else.
-func ask(ctx context.Context, ws *websocket.Conn, stream gotong.Stream, typ, requestID, data string) (receipt, error) {
+func ask(ctx context.Context, ws *line, stream gotong.Stream, typ, requestID, data string) (receipt, error) {
 	var r receipt
 	err := tell(ctx, ws, map[string]any{
 		"op": "command", "id": "1", "request_id": requestID, "stream": stream, "type": typ, "data": json.RawMessage(data),
@@ -62,7 +60,7 @@ type pairOf struct {
 	url    string
 	user   string
 	http   *http.Client
-	socket *websocket.Conn
+	socket *line
 }
 
 func newPair(t *testing.T, url, user string) *pairOf {

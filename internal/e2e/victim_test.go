@@ -117,7 +117,7 @@ func (v *victim) look(b []byte) {
 }
 
 func (v *victim) ws(ctx context.Context, h *http.Client) error {
-	ws := socket(ctx, v.tb, h, v.url, v.user)
+	ws := unreadSocket(ctx, v.tb, h, v.url, v.user)
 	defer func() { _ = ws.CloseNow() }()
 	for i, s := range []gotong.Stream{v.target, v.other} {
 		if err := tell(ctx, ws, map[string]any{"op": "subscribe", "id": fmt.Sprint(i), "stream": s}); err != nil {

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/coder/websocket"
-
 	"gotong.dev/gotong"
 )
 
@@ -127,7 +125,7 @@ func (w *walk) wsAll(user string, k *talk) {
 	w.toEnd(user, "ws", k, func() []byte { return w.readWS(ws) })
 }
 
-func (w *walk) readWS(ws *websocket.Conn) []byte {
+func (w *walk) readWS(ws *line) []byte {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.ctx, patience)
 	defer cancel()
