@@ -24,12 +24,15 @@ func (c *chat) replyRoutes(api *httpapi.API) {
 	}, c.listReplies)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-pins", Method: http.MethodGet, Path: base + "/pins", Tag: tagMessages, Subject: subject,
-		Summary: "List the pinned messages", Description: "What was pinned last comes first; there are at most 50. A message that is held is left out.",
+		Summary:     "List the pinned messages",
+		Description: "What was pinned last comes first; there are at most 50. A message that is held is left out.",
 	}, c.listPins)
 	for _, on := range []bool{true, false} {
 		route := httpapi.Route{
-			ID: "pin-message", Method: http.MethodPut, Path: base + "/messages/{mid}/pin", Tag: tagMessages, Write: true, Summary: "Pin a message",
-			Description: "For owners, admins and moderators who are members; in a direct thread, for both users. A thread has at most 50 pinned messages.",
+			ID: "pin-message", Method: http.MethodPut, Path: base + "/messages/{mid}/pin", Tag: tagMessages, Write: true,
+			Summary: "Pin a message",
+			Description: "For owners, admins and moderators who are members; in a direct thread, for both users. " +
+				"A thread has at most 50 pinned messages.",
 		}
 		if !on {
 			route.ID, route.Method, route.Summary, route.Description = "unpin-message", http.MethodDelete, "Unpin a message", ""
