@@ -92,19 +92,40 @@ func (c *round) phase(ctx context.Context) error {
 		}
 		r := &c.o.Readers[c.mark.Part]
 		c.mark.Part++
-		return reader.Compare(ctx, paced{c.s, c}, r, c.o.MaxBytes, func(d reader.Difference) {
-			fault := &Fault{Sort: Document, Key: "of reader " + r.Name + ", " + nameOf(d.Key), Detail: d.Detail}
-			switch {
-			case d.Unknown:
-				fault.Sort, fault.Key = Unknown, "of reader "+r.Name
-			case d.Job != "":
-				fault.Sort, fault.Stream, fault.Key = Job, d.Stream, d.Job
-			case d.Key.Collection == "":
-				fault.Key = "of reader " + r.Name
-			}
-			c.o.Fault(fault)
-		})
+		return c.reader(ctx, r)
 	}
+}
+
+// reader compares the documents of a reader, and checks its indexes of words.
+func (c *round) reader(ctx context.Context, r *reader.Reader) error {
+	for _, name := range r.Collections {
+		if !store.OfTexts(name) {
+			continue
+		}
+		err := c.s.CheckTexts(ctx, name)
+		if errors.Is(err, store.ErrCorrupt) {
+			c.o.Fault(&Fault{
+				Sort: Document, Key: "of reader " + r.Name,
+				Detail: "its index of words is damaged; gotong reader rebuild " + r.Name + " makes it again",
+			})
+			err = nil
+		}
+		if err := c.paced(ctx, err); err != nil {
+			return err
+		}
+	}
+	return reader.Compare(ctx, paced{c.s, c}, r, c.o.MaxBytes, func(d reader.Difference) {
+		fault := &Fault{Sort: Document, Key: "of reader " + r.Name + ", " + nameOf(d.Key), Detail: d.Detail}
+		switch {
+		case d.Unknown:
+			fault.Sort, fault.Key = Unknown, "of reader "+r.Name
+		case d.Job != "":
+			fault.Sort, fault.Stream, fault.Key = Job, d.Stream, d.Job
+		case d.Key.Collection == "":
+			fault.Key = "of reader " + r.Name
+		}
+		c.o.Fault(fault)
+	})
 }
 
 // paced is the store of a round for its readers: it waits after each read.

@@ -19,7 +19,7 @@ import (
 // room for 4,096 documents. The FTS5 table beside it holds for each word the nos of
 // its texts and no positions; the table has the words, and so what is removed is
 // exactly what was added, which FTS5 does not check.
-type texts struct{ row, last, add, remove, index, unindex, drop, has, find string }
+type texts struct{ row, last, add, remove, index, unindex, drop, has, find, check string }
 
 func makeTexts(c *conn, name string) error {
 	doc, made := "doc_"+name, false
@@ -59,6 +59,7 @@ func textsOf(name string) *texts {
 		index:   "INSERT INTO " + fts + " (rowid, words) VALUES (?, ?)",
 		unindex: "INSERT INTO " + fts + " (" + fts + ", rowid, words) VALUES ('delete', ?, ?)",
 		drop:    "INSERT INTO " + fts + " (" + fts + ") VALUES ('delete-all')",
+		check:   "PRAGMA integrity_check(" + fts + ")",
 		has:     "SELECT 1 FROM " + fts + " WHERE " + fts + " MATCH ? AND rowid = ?",
 		find: "SELECT d.no, d.owner, d.name, d.body FROM " + fts + " f CROSS JOIN " + doc + " d ON d.no = f.rowid" +
 			" WHERE f." + fts + " MATCH ? AND f.rowid BETWEEN ? AND ? ORDER BY f.rowid DESC",
@@ -181,17 +182,7 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 	if !f.Before.IsZero() {
 		last = noOf(f.Before.At()) + perMicro - 1
 	}
-	select {
-	case s.searches <- struct{}{}:
-		defer func() { <-s.searches }()
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-s.closed:
-		return nil, store.ErrClosed
-	}
-	err = s.read(ctx, func(r *reading) error {
-		r.db.SetInterrupt(ctx.Done())
-		defer r.db.SetInterrupt(nil)
+	err = s.search(ctx, func(r *reading) error {
 		found := store.NewFound(&f)
 		err := r.query(t.texts.find, func(row *sqlite.Stmt) error {
 			if found.Enough(atOf(row.ColumnInt64(0))) {
@@ -203,8 +194,42 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 		docs = found.Documents()
 		return err
 	})
+	return docs, err
+}
+
+// search reads what may take long, until ctx ends.
+func (s *Store) search(ctx context.Context, do func(*reading) error) error {
+	select {
+	case s.searches <- struct{}{}:
+		defer func() { <-s.searches }()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.closed:
+		return store.ErrClosed
+	}
+	err := s.read(ctx, func(r *reading) error {
+		r.db.SetInterrupt(ctx.Done())
+		defer r.db.SetInterrupt(nil)
+		return do(r)
+	})
 	if sqlite.ErrCode(err) == sqlite.ResultInterrupt {
 		err = ctx.Err()
 	}
-	return docs, err
+	return err
+}
+
+// CheckTexts implements [store.Texts] by the check that FTS5 has of itself.
+func (s *Store) CheckTexts(ctx context.Context, collection string) error {
+	c, err := s.collectionOf(collection)
+	if err != nil || c.texts == nil {
+		return err
+	}
+	return s.search(ctx, func(r *reading) error {
+		return r.query(c.texts.check, func(row *sqlite.Stmt) error {
+			if row.ColumnText(0) != "ok" {
+				return fmt.Errorf("%w: the index of words of %s", store.ErrCorrupt, collection)
+			}
+			return nil
+		})
+	})
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -135,4 +136,50 @@ func TestSearchesLeaveReaders(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestDamagedIndexesAreFound: the check of an index of words finds damage in a file
+// whose documents are whole, and one that is emptied and filled again is whole.
+func TestDamagedIndexesAreFound(t *testing.T) {
+	s, err := Open(t.Context(), filepath.Join(t.TempDir(), "texts.db"), Options{Collections: []string{"text_notes", "notes"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var changes, clears []store.Change
+	for i := range 300 {
+		id := gotong.NewEventID(1_764_000_000_000_000+gotong.Instant(i), 1)
+		key := gotong.Key{Collection: "text_notes", Owner: "a", Name: fmt.Sprint(i)}
+		changes = append(changes, store.Change{Key: key, Body: fmt.Appendf(nil, `{"id":%q,"words":"kopi w%d"}`, id, i)})
+		clears = append(clears, store.Change{Key: key})
+	}
+	step := func(changes []store.Change, clears bool) {
+		t.Helper()
+		if err := s.Advance(t.Context(), store.Step{Reader: "r", Changes: changes, Clears: clears}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check := func(want error) {
+		t.Helper()
+		for _, name := range []string{"text_notes", "notes"} {
+			if err := s.CheckTexts(t.Context(), name); !errors.Is(err, want) {
+				t.Errorf("%s: %v, want %v", name, err, want)
+			}
+			want = nil
+		}
+	}
+	check(nil)
+	step(changes, false)
+	check(nil)
+	if err := s.writer.conn.once("UPDATE fts_text_notes_data SET block = zeroblob(length(block)) WHERE id > 10"); err != nil {
+		t.Fatal(err)
+	}
+	check(store.ErrCorrupt)
+	step(clears, true)
+	step(changes, false)
+	check(nil)
 }
