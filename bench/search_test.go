@@ -120,7 +120,7 @@ func searches(b *testing.B, find search.Search, s *sqlite.Store, streams []goton
 				if l.Grant.Readable {
 					a, err := places.Resolve(b.Context(), s, l.Stream, []gotong.Viewer{me}, []gotong.Grant{l.Grant})
 					must(b, err)
-					extents = append(extents, search.Extent{Stream: l.Stream, Access: a[0]})
+					extents = append(extents, search.Extent{Stream: l.Stream, Partition: gotong.PartitionOf(l.Head.Home), Access: a[0]})
 				}
 			}
 		}

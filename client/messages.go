@@ -289,9 +289,10 @@ type FoundMessage struct {
 	SentBy    string         `json:"sent_by"`
 	Revision  uint64         `json:"revision"`
 	Snippet   Snippet        `json:"snippet"`
+	FileNames []Snippet      `json:"file_names,omitempty"`
 }
 
-// FoundName is the name of a group or a thread that fits a search.
+// FoundName is the name of a group, a case or a thread that fits a search.
 type FoundName struct {
 	Kind    string  `json:"kind"`
 	ID      string  `json:"id"`
@@ -309,7 +310,8 @@ type Snippet struct {
 	Cut bool `json:"cut"` // it is not the whole text
 }
 
-// IndexAsOf is how far the index had read a partition of the log.
+// IndexAsOf is how far the index had read a partition of the log that a searched
+// thread is in.
 type IndexAsOf struct {
 	Partition uint64 `json:"partition"`
 	Position  uint64 `json:"position"`

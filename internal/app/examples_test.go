@@ -231,7 +231,7 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	joko.do("list-unread", nil, nil)
 	s.until("the message is found", func() bool {
 		delete(s.told, "search")
-		items, _ := joko.do("search", with{"?query=minggu+from:bu.wati&limit=20"}, nil)["items"].([]any)
+		items, _ := joko.do("search", with{"?query=minggu+has:file+from:bu.wati&limit=20"}, nil)["items"].([]any)
 		return len(items) > 0
 	})
 	joko.do("list-messages", with{thread, "?limit=20"}, nil)

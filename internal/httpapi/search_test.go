@@ -27,6 +27,9 @@ func TestSearch(t *testing.T) {
 	for p, name := range map[*person]string{ani: "RT kenari tertutup", budi: "RT kenari terbuka"} {
 		p.post("/v1/groups", map[string]any{"name": name, "entity_type": "kelompok", "join_policy": "undangan"}).want(http.StatusCreated)
 	}
+	for p, title := range map[*person]string{ani: "Kasus kenari tertutup", budi: "Kasus kenari hilang"} {
+		p.post("/v1/cases", map[string]any{"scope_id": "rt05", "track": "Tuntaskan", "title": title}).want(http.StatusCreated)
+	}
 	for i := range 5 {
 		ani.say(secret, fmt.Sprint("burung kenari nomor ", i))
 	}
@@ -46,7 +49,7 @@ func TestSearch(t *testing.T) {
 		return p.get("/v1/search?query=" + url.QueryEscape(query) + more)
 	}
 	for _, tt := range []struct{ query, more, items, names string }{
-		{"kenari", "", "[Kenari! Dia]", "[RT kenari terbuka Arisan kenari]"},
+		{"kenari", "", "[Kenari! Dia]", "[RT kenari terbuka Kasus kenari hilang Arisan kenari]"},
 		{"burung", "", "[besok menem]", "[]"},
 		{"temu", "", "[besok menem Kenari! Dia]", "[]"},
 		{"temu", "&limit=1", "[besok menem]", "[]"},
@@ -55,6 +58,7 @@ func TestSearch(t *testing.T) {
 		{"temu from:ani", "", "[Kenari! Dia]", "[]"},
 		{"temu from:" + ani.id, "", "[Kenari! Dia]", "[]"},
 		{"temu from:nobody", "", "[]", "[]"},
+		{"temu has:file", "", "[]", "[]"},
 		{"temu has:link", "", "[Kenari! Dia]", "[]"},
 		{`kenari in:"arisan kenari"`, "", "[Kenari! Dia]", "[Arisan kenari]"},
 		{`kenari in:"kenari rahasia"`, "", "[]", "[]"},
@@ -82,6 +86,9 @@ func TestSearch(t *testing.T) {
 		if fmt.Sprint(items) != tt.items || fmt.Sprint(names) != tt.names || strings.Contains(string(a.body), "rahasia") || strings.Contains(string(a.body), "tertutup") {
 			t.Errorf("%s: %v %v, want %s %s", tt.query, items, names, tt.items, tt.names)
 		}
+		if asOf := len(listOf(a, "as_of")); asOf > 1 || asOf == 0 && len(items) > 0 { // budi is in one thread
+			t.Errorf("%s: as_of has %d partitions: %s", tt.query, asOf, a.body)
+		}
 		if next, more := a.object()["next_cursor"]; more != (tt.more != "") {
 			t.Errorf("%s: the next cursor is %v", tt.query, next)
 		}
@@ -91,7 +98,7 @@ func TestSearch(t *testing.T) {
 	if got := listOf(second, "items"); len(got) != 1 || len(listOf(second, "names")) != 0 || second.object()["next_cursor"] != nil {
 		t.Errorf("the second page: %s", second.body)
 	}
-	if all := find(ani, "kenari", "").want(http.StatusOK); len(listOf(all, "items")) != 6 || len(listOf(all, "names")) != 3 {
+	if all := find(ani, "kenari", "").want(http.StatusOK); len(listOf(all, "items")) != 6 || len(listOf(all, "names")) != 4 {
 		t.Errorf("its owner: %s", all.body)
 	}
 	for _, query := range []string{"", " ", `""`, "in:x", strings.Repeat("x", 10_000), "has:gold", "\x00"} {
@@ -99,6 +106,18 @@ func TestSearch(t *testing.T) {
 	}
 	find(budi, "x", "&cursor=x").problem(http.StatusBadRequest, gotong.CodeCursorInvalid)
 	find(budi, "x", "&limit=51").problem(http.StatusUnprocessableEntity, gotong.CodeInvalid)
+}
+
+// TestSearchIsBounded: a search that has no time left, of which reading what the user
+// may see takes the first part, says so.
+func TestSearchIsBounded(t *testing.T) {
+	w := newWorld(t)
+	ani := w.signUp("ani")
+	ani.post("/v1/chat/threads", map[string]any{"scope_id": "rt05", "privacy_level": "public"}).want(http.StatusCreated)
+	ani.get("/v1/search?query=kopi").want(http.StatusOK)
+	w.chat.Patience = -1
+	w.server = w.node()
+	ani.get("/v1/search?query=kopi").problem(http.StatusServiceUnavailable, gotong.CodeBusy)
 }
 
 func listOf(a *answer, name string) (list []map[string]any) {

@@ -73,7 +73,7 @@ func TestQuestions(t *testing.T) {
 	words, kept := 0, 0
 	for _, line := range lines {
 		words += len(tokens(line))
-		kept += len(indexed("x", line, nil))
+		kept += len(strings.Fields(indexed("x", line, "")))
 	}
 	t.Logf("%d messages, %.1f words each, %.1f words of the index", len(lines), float64(words)/float64(len(lines)), float64(kept)/float64(len(lines)))
 	for _, way := range ways {

@@ -1,8 +1,6 @@
 package search_test
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -17,8 +15,6 @@ import (
 	"gotong.dev/gotong/internal/community/communitytest"
 	"gotong.dev/gotong/internal/community/group"
 	"gotong.dev/gotong/internal/community/thread"
-	"gotong.dev/gotong/internal/community/user"
-	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/reader"
 	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
@@ -26,165 +22,7 @@ import (
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/internal/store/surreal"
 	"gotong.dev/gotong/internal/surreal/surrealtest"
-	"gotong.dev/gotong/internal/view"
 )
-
-const (
-	rt   = gotong.Stream("group/ent-rt")
-	own  = gotong.Stream("thread/own")  // members read from their join
-	open = gotong.Stream("thread/open") // members read everything
-	lent = gotong.Stream("thread/lent") // of the members of rt
-)
-
-var (
-	threads = []gotong.Stream{own, open, lent}
-	users   = []gotong.Actor{communitytest.User("ani"), communitytest.User("budi"), communitytest.User("citra"), communitytest.User("dewi")}
-)
-
-// world is a store with threads and the index of their messages.
-type world struct {
-	testing.TB
-	clock  *clocktest.Clock
-	store  store.Whole
-	engine *engine.Engine
-	reader reader.Reader
-	run    *reader.Runner
-	search search.Search
-	n      int
-
-	proposed []store.Document // by the index
-}
-
-func codec() (*store.Codec, []gotong.Kind) {
-	kinds := []gotong.Kind{user.Kind(), group.Kind()}
-	kinds = append(kinds, thread.Rules{Lenders: gotong.LendersOf(kinds), Claim: user.NameClaim}.Kind())
-	return store.NewCodec(kinds), kinds
-}
-
-// collections are those that the store of a world has.
-func collections() []string {
-	codec, kinds := codec()
-	return append(store.Collections(kinds), search.Reader(codec).Collections...)
-}
-
-func newWorld(tb testing.TB, s store.Whole, clock *clocktest.Clock) *world {
-	tb.Helper()
-	codec, _ := codec()
-	w := &world{TB: tb, clock: clock, store: s, reader: search.Reader(codec)}
-	var err error
-	w.run, err = reader.New(reader.Options{Store: s, Clock: clock, Log: slog.New(slog.DiscardHandler)}, []reader.Reader{w.reader}, nil)
-	w.check(err)
-	w.engine = engine.New(engine.Options{Store: s, Codec: codec, Clock: clock})
-	w.search = search.Search{Store: w, Views: view.New(view.Options{Store: s, Codec: codec})}
-	tb.Cleanup(func() {
-		w.check(w.engine.Close(context.Background()))
-		w.check(s.Close())
-	})
-	return w
-}
-
-// Load and FindTexts are the store as a search reads it.
-func (w *world) Load(ctx context.Context, need store.Need) (store.Snapshot, error) {
-	return w.store.Load(ctx, need)
-}
-
-func (w *world) FindTexts(ctx context.Context, f store.Finding) ([]store.Document, error) {
-	docs, err := w.store.FindTexts(ctx, f)
-	w.proposed = append(w.proposed, docs...)
-	return docs, err
-}
-
-// inside fails the test if the index proposed what lies outside the extents: it would
-// decide how long a page is and where the next begins.
-func (w *world) inside(extents []search.Extent) {
-	w.Helper()
-	for _, d := range w.proposed {
-		var row struct {
-			Seq uint64 `json:"seq"`
-			Rev uint64 `json:"rev_seq"`
-		}
-		w.check(json.Unmarshal(d.Body, &row))
-		if !slices.ContainsFunc(extents, func(e search.Extent) bool {
-			return e.Stream.ID() == d.Key.Owner && e.Access.Sees(row.Rev, "", row.Seq)
-		}) {
-			w.Errorf("the index proposed %s of %s", d.Body, d.Key.Owner)
-		}
-	}
-	w.proposed = nil
-}
-
-func (w *world) check(err error) {
-	w.Helper()
-	if err != nil {
-		w.Fatal(err)
-	}
-}
-
-func (w *world) do(by gotong.Actor, s gotong.Stream, name string, data any) gotong.Receipt {
-	w.Helper()
-	w.n++
-	w.clock.Pass(time.Second)
-	raw, err := json.Marshal(data)
-	w.check(err)
-	id := fmt.Sprint("request-", w.n)
-	r, err := w.engine.Execute(w.Context(), gotong.Command{
-		Stream: s, Type: name, Actor: by, RequestID: id, CorrelationID: id, Data: data, Raw: raw,
-	})
-	if err != nil {
-		w.Fatalf("%s by %s: %v", name, by.UserID, err)
-	}
-	return r
-}
-
-// begin makes the group and the threads; the first user owns all of them.
-func (w *world) begin() {
-	w.Helper()
-	ani := users[0]
-	w.do(ani, rt, group.CmdCreate, group.Create{Name: "RT", EntityType: group.Kelompok, JoinPolicy: group.Terbuka})
-	w.do(ani, own, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: thread.FromJoin})
-	w.do(ani, open, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private, History: thread.All})
-	w.do(ani, lent, thread.CmdCreate, thread.Create{ScopeID: "ent-rt", Privacy: thread.Private, History: thread.FromJoin, Members: thread.Home})
-}
-
-// extents are the threads that a user may search.
-func (w *world) extents(user gotong.Actor) (list []search.Extent) {
-	w.Helper()
-	for _, s := range threads {
-		snap, err := w.search.Views.Load(w.Context(), s, []gotong.Viewer{gotong.Viewer(user)}, view.Span{}, store.Need{}, nil)
-		w.check(err)
-		if a := snap.Grants[0].Access; a.Readable {
-			list = append(list, search.Extent{Stream: s, Access: a})
-		}
-	}
-	return list
-}
-
-// find returns what a query finds for a user, in pages: the texts, newest first.
-func (w *world) find(user gotong.Actor, query string, limit int) (texts []string) {
-	w.Helper()
-	q, err := search.Parse(query)
-	w.check(err)
-	for before := (gotong.EventID{}); ; {
-		extents := w.extents(user)
-		page, err := w.search.Find(w.Context(), q, q.From, extents, before, limit)
-		w.check(err)
-		w.inside(extents)
-		for _, h := range page.Hits {
-			texts = append(texts, h.Snippet.Text)
-			for _, m := range h.Snippet.Marks {
-				if word := string([]rune(h.Snippet.Text)[m.From:m.To]); word == "" || strings.HasPrefix(word, " ") {
-					w.Errorf("%q marks %q of %q", query, word, h.Snippet.Text)
-				}
-			}
-		}
-		if before = page.Next; before.IsZero() {
-			return texts
-		}
-		if len(page.Hits) > limit {
-			w.Fatalf("%d hits of at most %d", len(page.Hits), limit)
-		}
-	}
-}
 
 // model is what a user may find, kept apart from the code: who was a member when, and
 // what each message said after each step.
@@ -203,39 +41,36 @@ type message struct {
 	by            gotong.Actor
 	at            gotong.Instant
 	step, edited  int
-	text          string // empty: deleted or erased
+	text          string   // empty: deleted or erased, or nothing but files
+	files         []string // their names
 	held, deleted bool
-	indexed       string // the text at the last step of the reader
+	indexed       string // all that it says at the last step of the reader
 	revision      int    // then
 }
 
-// members is the stream that has the members of a thread.
-func members(s gotong.Stream) gotong.Stream {
-	if s == lent {
-		return rt
-	}
-	return s
-}
+// says is the text with the names of the files; empty if there is neither.
+func (g *message) says() string { return strings.Join(append([]string{g.text}, g.files...), "/") }
 
 func (m *model) member(s gotong.Stream, user string, step int) bool {
 	return slices.ContainsFunc(m.spans[members(s)][user], func(v [2]int) bool { return v[0] <= step && (v[1] == 0 || step < v[1]) })
 }
 
 // want is the plain scan: what the query of these words finds.
-func (m *model) want(user gotong.Actor, words []string, phrase bool, from string, link bool) (texts []string) {
+func (m *model) want(user gotong.Actor, words []string, phrase bool, from string, link, file bool) (texts []string) {
 	for _, g := range slices.Backward(m.messages) {
 		sees := func(step int) bool { return g.s == open || m.member(g.s, user.UserID, step) }
-		stale := g.indexed == "" || g.revision != len(g.events)-1 || g.indexed != g.text
+		stale := g.indexed == "" || g.revision != len(g.events)-1 || g.indexed != g.says()
 		if !m.member(g.s, user.UserID, m.step) || !sees(g.step) || !sees(max(g.step, g.edited)) || stale ||
-			g.held && user != g.by || from != "" && from != g.by.UserID || link && !strings.Contains(g.text, "http") {
+			g.held && user != g.by || from != "" && from != g.by.UserID || link && !strings.Contains(g.text, "http") ||
+			file && len(g.files) == 0 {
 			continue
 		}
-		fits := phrase && strings.Contains(" "+g.text+" ", " "+strings.Join(words, " ")+" ")
-		if !phrase {
-			fits = !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(strings.Fields(g.text), w) })
+		said := strings.NewReplacer(".", " ", "_", " ").Replace(" " + strings.ReplaceAll(g.says(), "/", " / ") + " ")
+		if phrase {
+			words = []string{strings.Join(words, " ")}
 		}
-		if fits {
-			texts = append(texts, g.text)
+		if !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(said, " "+w+" ") }) {
+			texts = append(texts, g.says())
 		}
 	}
 	return texts
@@ -277,30 +112,39 @@ func (m *model) change() {
 		if !m.member(s, user.UserID, m.step) {
 			return
 		}
-		text := m.text()
-		r := m.do(user, s, thread.CmdPost, thread.Post{Body: text})
-		m.messages = append(m.messages, &message{s: s, events: r.EventIDs, by: user, at: r.At, step: m.step, text: text})
-		m.notef("%s posts %q in %s", user.UserID, text, s)
-	case n < 12 && g.text != "" && !g.held && m.member(g.s, g.by.UserID, m.step) && m.clock.Now().Sub(g.at) < 14*time.Minute:
+		g = &message{s: s, by: user, step: m.step, text: m.text()}
+		post := thread.Post{Body: g.text}
+		for range max(0, m.rand.IntN(6)-3) {
+			g.files = append(g.files, strings.Join(m.words(1+m.rand.IntN(2)), "_")+".pdf")
+			post.Attachments = append(post.Attachments, m.upload(user, s, g.files[len(g.files)-1]))
+		}
+		if len(g.files) > 0 && m.rand.IntN(3) == 0 {
+			g.text, post.Body = "", ""
+		}
+		r := m.do(user, s, thread.CmdPost, post)
+		g.events, g.at = r.EventIDs, r.At
+		m.messages = append(m.messages, g)
+		m.notef("%s posts %q in %s", user.UserID, g.says(), s)
+	case n < 12 && g.says() != "" && !g.held && m.member(g.s, g.by.UserID, m.step) && m.clock.Now().Sub(g.at) < 14*time.Minute:
 		g.text, g.edited = m.text(), m.step
 		r := m.do(g.by, g.s, thread.CmdEdit, thread.Edit{MessageID: g.events[0], Revision: uint64(len(g.events) - 1), Body: g.text})
 		g.events = append(g.events, r.EventIDs...)
-		m.notef("edited into %q", g.text)
+		m.notef("edited into %q", g.says())
 	case n < 13 && !g.deleted && !g.held && m.member(g.s, users[0].UserID, m.step):
-		m.notef("deleted %q", g.text)
-		g.text, g.deleted = "", true
+		m.notef("deleted %q", g.says())
+		g.text, g.files, g.deleted = "", nil, true
 		m.do(users[0], g.s, thread.CmdDelete, thread.Delete{MessageID: g.events[0]})
-	case n < 14 && !g.deleted && g.text != "" && g.by != users[0]:
+	case n < 14 && !g.deleted && g.says() != "" && g.by != users[0]:
 		decision := thread.Hold
 		if g.held {
 			decision = thread.Release
 		}
 		g.held = !g.held
 		m.do(users[0], g.s, thread.CmdReview, thread.Review{MessageID: g.events[0], Decision: decision})
-		m.notef("%s %q", decision, g.text)
-	case n < 15 && !g.deleted && !g.held && g.text != "":
-		m.notef("erased %q", g.text)
-		g.text = ""
+		m.notef("%s %q", decision, g.says())
+	case n < 15 && !g.deleted && !g.held && g.says() != "":
+		m.notef("erased %q", g.says())
+		g.text, g.files = "", nil
 		m.do(communitytest.Admin("adm"), g.s, gotong.CmdErase, gotong.Erase{Events: g.events, Reason: "by order"})
 	case n >= 15 && user != users[0]:
 		m.move(user, members(s))
@@ -335,26 +179,30 @@ func (m *model) follow() {
 	m.Helper()
 	m.check(m.run.CatchUp(m.Context()))
 	for _, g := range m.messages {
-		g.indexed, g.revision = g.text, len(g.events)-1
+		g.indexed, g.revision = g.says(), len(g.events)-1
 	}
 }
 
 func (m *model) look() {
 	m.Helper()
 	for _, user := range users {
-		words, phrase := m.words(1+m.rand.IntN(2)), m.rand.IntN(3) == 0
+		words, phrase := m.words(m.rand.IntN(3)), m.rand.IntN(3) == 0
 		query, from, link := strings.Join(words, " "), "", m.rand.IntN(5) == 0
-		if phrase {
+		if phrase = phrase && len(words) > 0; phrase {
 			query = `"` + query + `"`
 		}
-		if m.rand.IntN(4) == 0 {
+		if len(words) == 0 || m.rand.IntN(4) == 0 {
 			from = users[m.rand.IntN(len(users))].UserID
 			query = "from:" + from + " " + query
 		}
 		if link {
 			query += " has:link"
 		}
-		want := m.want(user, words, phrase, from, link)
+		file := m.rand.IntN(3) == 0
+		if file {
+			query += " has:file"
+		}
+		want := m.want(user, words, phrase, from, link, file)
 		if got := m.find(user, query, 1+m.rand.IntN(6)); !slices.Equal(got, want) {
 			m.Fatalf("%s finds by %s:\n%q\nwant\n%q\nafter:\n%s", user.UserID, query, got, want, strings.Join(m.log[max(0, len(m.log)-40):], "\n"))
 		}
@@ -426,9 +274,4 @@ func TestFindsWhatAPlainScanFinds(t *testing.T) {
 		}
 		walk(t, s, clock, 5, 25)
 	})
-}
-
-func TestMain(m *testing.M) {
-	defer surrealtest.Stop()
-	m.Run()
 }

@@ -34,10 +34,10 @@ type term struct {
 }
 
 // Has is the list of values that has: accepts.
-var Has = []string{hasLink}
+var Has = []string{hasLink, hasFile}
 
 // Parse reads a query as users write it: words and "phrases", from:NAME, in:THREAD,
-// before:DATE, after:DATE and has:link. A value with spaces stands in quotes. Any
+// before:DATE, after:DATE, has:link and has:file. A value with spaces stands in quotes. Any
 // other character only separates words. The error has [gotong.CodeInvalid] and says
 // what to write instead.
 func Parse(text string) (Query, error) {
@@ -165,30 +165,33 @@ type Mark struct {
 	To   int `json:"to"`
 }
 
-// Match reports whether every term fits the text, and returns the places in order.
-func (q *Query) Match(text string) (marks []Mark, ok bool) {
-	list := tokens(text)
-	forms := make([][]string, len(list))
-	for i, tok := range list {
-		forms[i] = roots(tok.word)
-	}
-	for _, t := range q.terms {
-		found := t.in(list, forms)
-		if len(found) == 0 {
-			return nil, false
+// Match reports whether every term fits one of the texts, and returns the places in
+// each of them, in order.
+func (q *Query) Match(texts ...string) (marks [][]Mark, ok bool) {
+	marks, fits := make([][]Mark, len(texts)), make([]bool, len(q.terms))
+	for i, text := range texts {
+		list := tokens(text)
+		forms := make([][]string, len(list))
+		for j, tok := range list {
+			forms[j] = roots(tok.word)
 		}
-		marks = append(marks, found...)
+		for j, t := range q.terms {
+			found := t.in(list, forms)
+			marks[i], fits[j] = append(marks[i], found...), fits[j] || len(found) > 0
+		}
+		slices.SortFunc(marks[i], func(a, b Mark) int { return a.From - b.From })
+		marks[i] = slices.CompactFunc(marks[i], func(a, b Mark) bool { return b.From < a.To })
 	}
-	slices.SortFunc(marks, func(a, b Mark) int { return a.From - b.From })
-	return slices.CompactFunc(marks, func(a, b Mark) bool { return b.From < a.To }), true
+	return marks, !slices.Contains(fits, false)
 }
 
-// MatchName is Match for a name, which only words can fit.
-func (q *Query) MatchName(name string) ([]Mark, bool) {
+// MatchName returns what of a name fits, if only words are asked for and all fit.
+func (q *Query) MatchName(name string) (Snippet, bool) {
 	if len(q.terms) == 0 || q.From != "" || len(q.has) > 0 || q.Before > 0 || q.After > 0 {
-		return nil, false
+		return Snippet{}, false
 	}
-	return q.Match(name)
+	marks, ok := q.Match(name)
+	return SnippetOf(name, marks[0]), ok
 }
 
 // in returns where the term stands in a text whose words have these forms.

@@ -29,8 +29,9 @@ import (
 const Name = "search"
 
 // The collections of the reader. A message has one row, under the seq of the event
-// with its newest text, so the erasure of an event removes its row. After an edit
-// the newest seq is also kept under that of the message.
+// with its newest text, so the erasure of an event removes its row. Of a message that
+// has files or was edited, that seq and the words of its files' names are also kept
+// under its own seq.
 const (
 	Messages = store.TextPrefix + "messages" // (thread id, SeqName(revision's seq)) → row
 	newest   = "search_newest"               // (thread id, SeqName(message's seq)) → revised
@@ -43,12 +44,11 @@ type row struct {
 	Rev      uint64          `json:"rev_seq"` // of the event with its newest text
 	Revision uint64          `json:"revision"`
 	Audience gotong.Audience `json:"audience,omitempty"`
-	Has      []string        `json:"has,omitempty"` // what does not follow from the text
 }
 
 type revised struct {
-	Seq uint64   `json:"seq"`
-	Has []string `json:"has,omitempty"`
+	Seq   uint64 `json:"seq"`
+	Files string `json:"files,omitempty"` // the words of their names, as the index has them
 }
 
 // Reader returns the reader that keeps the index.
@@ -57,7 +57,7 @@ func Reader(codec *store.Codec) reader.Reader {
 		Name: Name, Collections: []string{Messages, newest},
 		Needs: func(c reader.Commit) (keys []gotong.Key) {
 			for i := range c.Events {
-				if e := &c.Events[i]; concerns(e) && e.Type != thread.EvPosted && e.Type != gotong.EvErased {
+				if e := &c.Events[i]; concerns(e) && e.Type != thread.EvPosted {
 					if seq, err := targetOf(codec, e); err == nil {
 						keys = append(keys, keyOf(newest, e.Stream, seq))
 					}
@@ -110,6 +110,8 @@ func targetOf(codec *store.Codec, row *store.Event) (uint64, error) {
 		return d.TargetSeq, nil
 	case thread.Deleted:
 		return d.TargetSeq, nil
+	case gotong.Erased:
+		return d.Seq, nil
 	}
 	return row.Seq, nil
 }
@@ -123,69 +125,109 @@ func read(codec *store.Codec, docs map[gotong.Key][]byte, stored *store.Event) (
 	switch d := e.Data.(type) {
 	case thread.Posted:
 		text, _ := e.Content.(thread.Text)
-		return put(e, text.Body, row{Text: store.Text{ID: e.ID}, Seq: e.Seq})
+		own := revised{Seq: e.Seq, Files: namesOf(text.Files)}
+		changes, err := put(e, text.Body, own.Files, row{Text: store.Text{ID: e.ID}, Seq: e.Seq})
+		if own.Files == "" || err != nil {
+			return changes, err
+		}
+		return keep(changes, e.Stream, e.Seq, own)
 	case thread.Edited:
-		old, err := newestOf(docs, e.Stream, d.TargetSeq)
+		old, _, err := newestOf(docs, e.Stream, d.TargetSeq)
 		if err != nil {
 			return nil, err
 		}
 		text, _ := e.Content.(thread.NewText)
-		changes, err := put(e, text.Body, row{
-			Text: store.Text{ID: d.MessageID}, Seq: d.TargetSeq, Revision: d.Revision, Has: old.Has,
-		})
+		changes, err := put(e, text.Body, old.Files, row{Text: store.Text{ID: d.MessageID}, Seq: d.TargetSeq, Revision: d.Revision})
 		if err != nil {
 			return nil, err
 		}
-		body, err := json.Marshal(revised{e.Seq, old.Has})
-		return append(changes, store.Change{Key: keyOf(Messages, e.Stream, old.Seq)},
-			store.Change{Key: keyOf(newest, e.Stream, d.TargetSeq), Body: body}), err
+		changes = append(changes, store.Change{Key: keyOf(Messages, e.Stream, old.Seq)})
+		return keep(changes, e.Stream, d.TargetSeq, revised{e.Seq, old.Files})
 	case thread.Deleted:
-		old, err := newestOf(docs, e.Stream, d.TargetSeq)
+		old, _, err := newestOf(docs, e.Stream, d.TargetSeq)
 		return []store.Change{
 			{Key: keyOf(Messages, e.Stream, old.Seq)}, {Key: keyOf(newest, e.Stream, d.TargetSeq)},
 		}, err
 	case gotong.Erased:
-		return []store.Change{{Key: keyOf(Messages, e.Stream, d.Seq)}}, nil
+		return erased(docs, e.Stream, d.Seq)
 	}
 	return nil, nil
 }
 
-// newestOf returns the seq of the event with the newest text of a message.
-func newestOf(docs map[gotong.Key][]byte, s gotong.Stream, seq uint64) (revised, error) {
-	known := revised{Seq: seq}
-	body := docs[keyOf(newest, s, seq)]
-	if body == nil {
-		return known, nil
+// erased returns what the erasure of an event removes: its own row and, with the
+// names of its files, the row of its newest text, which has their words.
+func erased(docs map[gotong.Key][]byte, s gotong.Stream, seq uint64) ([]store.Change, error) {
+	changes := []store.Change{{Key: keyOf(Messages, s, seq)}}
+	old, known, err := newestOf(docs, s, seq)
+	switch {
+	case err != nil || !known:
+		return changes, err
+	case old.Seq == seq:
+		return append(changes, store.Change{Key: keyOf(newest, s, seq)}), nil
 	}
-	err := json.Unmarshal(body, &known)
-	return known, err
+	changes = append(changes, store.Change{Key: keyOf(Messages, s, old.Seq)})
+	return keep(changes, s, seq, revised{Seq: old.Seq})
 }
 
-// put returns the change that adds the row of an event with a text. A text that was
-// erased has none.
-func put(e gotong.Event, text string, r row) ([]store.Change, error) {
-	if text == "" && len(r.Has) == 0 {
+func keep(changes []store.Change, s gotong.Stream, seq uint64, r revised) ([]store.Change, error) {
+	body, err := json.Marshal(r)
+	return append(changes, store.Change{Key: keyOf(newest, s, seq), Body: body}), err
+}
+
+// newestOf returns what is known of the newest text of a message: by default, it is
+// that of the message itself.
+func newestOf(docs map[gotong.Key][]byte, s gotong.Stream, seq uint64) (r revised, known bool, err error) {
+	body := docs[keyOf(newest, s, seq)]
+	if body == nil {
+		return revised{Seq: seq}, false, nil
+	}
+	err = json.Unmarshal(body, &r)
+	return r, true, err
+}
+
+// put returns the change that adds the row of an event with a text. A message whose
+// text was erased, and that has no files, has none.
+func put(e gotong.Event, text, files string, r row) ([]store.Change, error) {
+	if text == "" && files == "" {
 		return nil, nil
 	}
-	r.Rev, r.Audience, r.Words = e.Seq, e.Audience, strings.Join(indexed(e.Actor.UserID, text, r.Has), " ")
+	r.Rev, r.Audience, r.Words = e.Seq, e.Audience, indexed(e.Actor.UserID, text, files)
 	body, err := json.Marshal(r)
 	return []store.Change{{Key: keyOf(Messages, e.Stream, e.Seq), Body: body}}, err
 }
 
+// namesOf returns the words under which a message is found by its files.
+func namesOf(files []thread.Attachment) string {
+	if len(files) == 0 {
+		return ""
+	}
+	words := []string{withA + hasFile}
+	for _, f := range files {
+		words = append(words, formsIn(f.Name)...)
+	}
+	return joined(hashedAll(words))
+}
+
 // indexed returns the words under which a message is found.
-func indexed(author, text string, has []string) (words []string) {
+func indexed(author, text, files string) string {
+	words := append(formsIn(text), byUser+author)
+	if linked(text) {
+		words = append(words, withA+hasLink)
+	}
+	return joined(append(hashedAll(words), strings.Fields(files)...))
+}
+
+// formsIn returns all forms of the words of a text.
+func formsIn(text string) (words []string) {
 	for _, t := range tokens(text) {
 		words = append(words, roots(t.word)...)
 	}
-	if linked(text) {
-		has = append(slices.Clone(has), hasLink)
-	}
-	for _, what := range has {
-		words = append(words, withA+what)
-	}
-	words = hashedAll(append(words, byUser+author))
+	return words
+}
+
+func joined(words []string) string {
 	slices.Sort(words)
-	return slices.Compact(words)
+	return strings.Join(slices.Compact(words), " ")
 }
 
 // linked reports whether a text has a web address.

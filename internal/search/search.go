@@ -16,7 +16,7 @@ import (
 // Store is the store as a search reads it.
 type Store interface {
 	store.Loader
-	store.Texts
+	FindTexts(ctx context.Context, f store.Finding) ([]store.Document, error)
 }
 
 // Search finds messages. Both fields are required.
@@ -27,21 +27,23 @@ type Search struct {
 
 // Extent is a stream that a viewer searches, and what they may see of it.
 type Extent struct {
-	Stream gotong.Stream
-	Access gotong.Access
+	Stream    gotong.Stream
+	Partition gotong.Partition // that the stream is in
+	Access    gotong.Access
 }
 
 // Hit is a message that fits, as the viewer sees it now.
 type Hit struct {
 	Event   view.Event // of type message.posted
 	Snippet Snippet
+	Files   []Snippet // the names of its files
 }
 
 // Page is what a search found, newest first.
 type Page struct {
 	Hits []Hit
 	Next gotong.EventID // the next page is before this message; zero: there is none
-	AsOf []Position     // of the partitions that have a commit
+	AsOf []Position     // of the extents' partitions
 }
 
 // Position is how far the index had read a partition when the search began.
@@ -50,13 +52,29 @@ type Position struct {
 	Position  uint64           `json:"position"`
 }
 
-// The bounds of one search: how long it may take, and how often it asks the index
-// again because too few of the proposed messages are shown.
+// Patience is how long an answer may take: reading what the viewer may see, the
+// search, and showing what it found, for which [Search.Find] leaves the last part.
 const (
-	patience  = 5 * time.Second
-	maxRounds = 5
-	phrased   = 200 // proposed at once for a query with a phrase: the index knows only its words
+	Patience = 5 * time.Second
+	showing  = time.Second
 )
+
+// The bounds of one search: how often it asks the index again because too few of the
+// proposed messages are shown, and how many are proposed at once for a query with a
+// phrase, of which the index knows only the words.
+const (
+	maxRounds = 5
+	phrased   = 200
+)
+
+// Late returns the error of a part of an answer: if the deadline of ctx has passed, one
+// with [gotong.CodeBusy] that says so.
+func Late(ctx context.Context, err error) error {
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return gotong.NewError(gotong.CodeBusy, "The search took too long; add a word, in:, from: or a date.")
+	}
+	return err
+}
 
 // candidate is a message that the index proposes.
 type candidate struct {
@@ -66,14 +84,18 @@ type candidate struct {
 
 // Find returns the newest messages that fit the query, at most limit, of those before
 // the message before, unless that is zero. author is the id of the user whom
-// [Query.From] names. All extents are of one viewer.
+// [Query.From] names. All extents are of one viewer. A search that the deadline of ctx
+// ends returns what it found or, if that is nothing, the error of [Late].
 func (s Search) Find(
 	ctx context.Context, q Query, author string, extents []Extent, before gotong.EventID, limit int,
 ) (page Page, err error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if page.AsOf, err = s.asOf(ctx); err != nil || len(extents) == 0 {
-		return page, err
+	if end, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end.Add(-showing))
+		defer cancel()
+	}
+	if page.AsOf, err = s.asOf(ctx, extents); err != nil || len(extents) == 0 {
+		return page, Late(ctx, err)
 	}
 	f := store.Finding{Collection: Messages, Words: q.lists(author), Before: before, Since: q.After, Limit: limit + 1}
 	if end := gotong.NewEventID(q.Before, 0); q.Before > 0 && (before.IsZero() || end.Compare(before) < 0) {
@@ -98,10 +120,8 @@ func (s Search) Find(
 			page.Hits = page.Hits[:limit]
 			page.Next = page.Hits[limit-1].Event.ID
 			return page, nil
-		case err != nil && ctx.Err() != nil && len(page.Hits) == 0:
-			return page, gotong.NewError(gotong.CodeBusy, "The search took too long; add a word, in:, from: or a date.")
-		case err != nil && ctx.Err() == nil:
-			return page, err
+		case err != nil && (ctx.Err() == nil || len(page.Hits) == 0):
+			return page, Late(ctx, err)
 		case err == nil && len(list) < f.Limit:
 			return page, nil
 		case err != nil:
@@ -159,34 +179,38 @@ func (s Search) shown(ctx context.Context, q Query, author string, c *candidate,
 	}
 	e := page.Events[0]
 	posted, ok := e.Data.(thread.Posted)
-	text, _ := e.Content.(thread.Text)
-	if !ok || e.ID != c.ID || posted.Revision != c.Revision || text.Body == "" && len(c.Has) == 0 ||
+	text, _ := e.Content.(thread.Text) // what is deleted, erased, withheld or held from the viewer has none, and no files
+	if !ok || e.ID != c.ID || posted.Revision != c.Revision || text.Body == "" && len(text.Files) == 0 ||
 		author != "" && e.Actor.UserID != author {
 		return nil, nil //nolint:nilnil // as above
 	}
-	for _, what := range q.has {
-		if !slices.Contains(c.Has, what) && (what != hasLink || !linked(text.Body)) {
-			return nil, nil //nolint:nilnil // as above
-		}
+	texts := []string{text.Body}
+	for _, f := range text.Files {
+		texts = append(texts, f.Name)
 	}
-	marks, fits := q.Match(text.Body)
-	if !fits {
+	marks, fits := q.Match(texts...)
+	if !fits || slices.Contains(q.has, hasLink) && !linked(text.Body) || slices.Contains(q.has, hasFile) && len(text.Files) == 0 {
 		return nil, nil //nolint:nilnil // as above
 	}
-	return &Hit{e, SnippetOf(text.Body, marks)}, nil
+	hit := &Hit{Event: e, Snippet: SnippetOf(text.Body, marks[0])}
+	for i, f := range text.Files {
+		hit.Files = append(hit.Files, SnippetOf(f.Name, marks[i+1]))
+	}
+	return hit, nil
 }
 
-// asOf returns how far the index has read each partition.
-func (s Search) asOf(ctx context.Context) ([]Position, error) {
+// asOf returns how far the index has read the partitions of the extents: those of
+// others would show that somebody is active there.
+func (s Search) asOf(ctx context.Context, extents []Extent) ([]Position, error) {
 	list, need := []Position{}, store.Need{}
 	for p := range gotong.Partition(gotong.Partitions) {
-		need.Cursors = append(need.Cursors, store.CursorKey{Reader: Name, Partition: p})
+		if slices.ContainsFunc(extents, func(e Extent) bool { return e.Partition == p }) {
+			need.Cursors = append(need.Cursors, store.CursorKey{Reader: Name, Partition: p})
+		}
 	}
 	snap, err := s.Store.Load(ctx, need)
 	for _, key := range need.Cursors {
-		if at := snap.Cursors[key]; at > 0 {
-			list = append(list, Position{key.Partition, at})
-		}
+		list = append(list, Position{key.Partition, snap.Cursors[key]})
 	}
 	return list, err
 }

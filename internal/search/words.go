@@ -144,6 +144,7 @@ const (
 	byUser  = "\x00from:" // and the user's id
 	withA   = "\x00has:"  // and what the message has
 	hasLink = "link"
+	hasFile = "file"
 )
 
 // hashed returns a word as the index has it: 40 bits of its hash. The index holds no

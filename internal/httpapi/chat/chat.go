@@ -14,6 +14,7 @@ package chat
 
 import (
 	"context"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -40,6 +41,8 @@ type Options struct {
 	Now     func() gotong.Instant
 	Rules   thread.Rules
 	Texts   search.Store
+
+	Patience time.Duration // with a search; 0: [search.Patience]
 }
 
 type chat struct {

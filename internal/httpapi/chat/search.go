@@ -8,9 +8,11 @@ import (
 	"strings"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/community/cases"
 	"gotong.dev/gotong/internal/community/thread"
 	"gotong.dev/gotong/internal/community/user"
 	"gotong.dev/gotong/internal/httpapi"
+	"gotong.dev/gotong/internal/httpapi/members"
 	"gotong.dev/gotong/internal/search"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/text"
@@ -19,10 +21,11 @@ import (
 func (c *chat) searchRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "search", Method: http.MethodGet, Path: "/v1/search", Tag: tagReading, Summary: "Search",
-		Description: "Messages that you may read, newest first, and on the first page the names of your groups and threads that fit. " +
-			"The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE and has:link; each part must fit. " +
-			"Words are found in other forms too (menemukan finds temu), those in quotes only as they are. A message that was " +
-			"changed since the index last followed the log is left out; as_of says how far that was.",
+		Description: "Messages that you may read, newest first, and on the first page the names of your groups, cases and threads that " +
+			"fit. The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE, has:link and has:file; each part must fit. " +
+			"Words are found in texts and in names of files, in other forms too (menemukan finds temu), those in quotes only as " +
+			"they are. A message that was changed since the index last followed the log is left out; as_of says how far that was. " +
+			"A search that takes more than 5 s ends with 503 busy, or with what it has found and a next_cursor.",
 	}, c.search)
 }
 
@@ -35,9 +38,9 @@ type searchIn struct {
 // Found is a page of what a search found.
 type Found struct {
 	Items      []FoundMessage    `json:"items"`
-	Names      []FoundName       `json:"names" doc:"Those of your groups and threads whose name fits, at most 20; on the first page alone."`
+	Names      []FoundName       `json:"names" doc:"Those of your groups, cases and threads whose name fits, at most 20; on the first page alone."`
 	NextCursor string            `json:"next_cursor,omitempty" doc:"Absent on the last page. A page may have fewer messages than its limit."`
-	AsOf       []search.Position `json:"as_of" doc:"How far the index had read each partition of the log."`
+	AsOf       []search.Position `json:"as_of" doc:"How far the index had read the parts of the log that your threads, or that in:, lie in."`
 }
 
 // FoundMessage is a message that fits, as it reads now.
@@ -52,19 +55,30 @@ type FoundMessage struct {
 	SentBy    string         `json:"sent_by,omitempty" doc:"Of an imported message: its original sender."`
 	Revision  uint64         `json:"revision"`
 	Snippet   search.Snippet `json:"snippet"`
+
+	FileNames []search.Snippet `json:"file_names,omitempty" doc:"The names of its files."`
 }
 
 // FoundName is a name that fits.
 type FoundName struct {
-	Kind    string         `json:"kind" doc:"The kind of the stream: group or thread."`
+	Kind    string         `json:"kind" doc:"The kind of the stream: group, case or thread."`
 	ID      string         `json:"id"`
 	Snippet search.Snippet `json:"snippet"`
 }
 
-// maxFoundNames bounds the names of one answer.
-const maxFoundNames = 20
+// maxFoundNames bounds the names of one answer, and maxSearched the threads that are
+// searched.
+const maxFoundNames, maxSearched = 20, 20_000
 
+// search bounds how long the whole answer takes.
 func (c *chat) search(ctx context.Context, in *searchIn) (*httpapi.Out[Found], error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.Patience, search.Patience))
+	defer cancel()
+	out, err := c.answer(ctx, in)
+	return out, search.Late(ctx, err)
+}
+
+func (c *chat) answer(ctx context.Context, in *searchIn) (*httpapi.Out[Found], error) {
 	q, err := search.Parse(in.Query)
 	if err != nil {
 		return nil, err
@@ -115,7 +129,7 @@ func (c *chat) found(ctx context.Context, hits []search.Hit) []FoundMessage {
 	for _, h := range hits {
 		if m, ok := messageOf(h.Event, names); ok {
 			list = append(list, FoundMessage{
-				m.ThreadID, m.MessageID, m.Seq, m.N, m.Author, m.At, m.SentAtMS, m.SentBy, m.Revision, h.Snippet,
+				m.ThreadID, m.MessageID, m.Seq, m.N, m.Author, m.At, m.SentAtMS, m.SentBy, m.Revision, h.Snippet, h.Files,
 			})
 		}
 	}
@@ -160,17 +174,16 @@ func (c *chat) extents(ctx context.Context, q search.Query) (list []search.Exten
 			if err != nil {
 				return nil, nil, err
 			}
-			list = append(list, search.Extent{Stream: l.Stream, Access: access[0]})
-			title := strings.TrimSpace(t.Name + " " + t.Topic)
-			if marks, ok := q.MatchName(title); ok && len(names) < maxFoundNames {
-				names = append(names, FoundName{thread.Name, l.Stream.ID(), search.SnippetOf(title, marks)})
+			list = append(list, search.Extent{Stream: l.Stream, Partition: gotong.PartitionOf(l.Head.Home), Access: access[0]})
+			if marked, ok := q.MatchName(strings.TrimSpace(t.Name + " " + t.Topic)); ok && len(names) < maxFoundNames {
+				names = append(names, FoundName{thread.Name, l.Stream.ID(), marked})
 			}
 		}
 	}
 	return list, names, nil
 }
 
-// lenderNames returns the names that fit among the lenders, such as groups, that have
+// lenderNames returns the names that fit among the lenders, groups and cases, that have
 // the caller as a member: the newest of each kind.
 func (c *chat) lenderNames(ctx context.Context, q search.Query) (names []FoundName, err error) {
 	names = []FoundName{}
@@ -192,27 +205,36 @@ func (c *chat) lenderNames(ctx context.Context, q search.Query) (names []FoundNa
 			return nil, err
 		}
 		for i := range looks {
-			named, ok := gotong.Doc[interface{ Title() string }](looks[i].State, gotong.StreamKey(looks[i].Stream))
-			if !ok || !looks[i].Grant.Readable || q.In != "" {
-				continue
-			}
-			if marks, ok := q.MatchName(named.Title()); ok {
-				names = append(names, FoundName{kind.Name, looks[i].Stream.ID(), search.SnippetOf(named.Title(), marks)})
+			title := titleOf(looks[i].State)
+			if marked, ok := q.MatchName(title); ok && looks[i].Grant.Readable && q.In == "" {
+				names = append(names, FoundName{kind.Name, looks[i].Stream.ID(), marked})
 			}
 		}
 	}
 	return names, nil
 }
 
+// titleOf returns the name of a stream with members; empty if its kind has none.
+func titleOf(s gotong.State) string {
+	key := gotong.StreamKey(s.Stream)
+	if c, ok := gotong.Doc[cases.Case](s, key); ok {
+		return c.Title
+	}
+	if named, ok := gotong.Doc[members.Titled](s, key); ok {
+		return named.Title()
+	}
+	return ""
+}
+
 // ownThreads returns the ids of the threads that may have the caller as a member,
-// newest first, each once.
+// newest first, each once: all, or [maxSearched].
 func (c *chat) ownThreads(ctx context.Context) (ids []string, err error) {
 	ranges, err := c.listings(ctx, "", "")
 	if err != nil {
 		return nil, err
 	}
 	var lines []httpapi.Line
-	for len(ranges) > 0 {
+	for len(ranges) > 0 && len(lines) < maxSearched {
 		part := ranges[:min(len(ranges), maxListings)]
 		ranges = ranges[len(part):]
 		snap, err := c.Store.Load(ctx, store.Need{Ranges: part})
@@ -228,7 +250,8 @@ func (c *chat) ownThreads(ctx context.Context) (ids []string, err error) {
 		}
 	}
 	slices.SortFunc(lines, func(a, b httpapi.Line) int { return cmp.Compare(b.Name, a.Name) })
-	for _, line := range slices.Compact(lines) {
+	lines = slices.Compact(lines)
+	for _, line := range lines[:min(len(lines), maxSearched)] {
 		ids = append(ids, line.ID)
 	}
 	return ids, nil

@@ -1976,10 +1976,10 @@ export type ChatEdit = {
 }
 
 export type ChatFound = {
-  /** How far the index had read each partition of the log. */
+  /** How far the index had read the parts of the log that your threads, or that in:, lie in. */
   as_of: SearchPosition[]
   items: ChatFoundMessage[]
-  /** Those of your groups and threads whose name fits, at most 20; on the first page alone. */
+  /** Those of your groups, cases and threads whose name fits, at most 20; on the first page alone. */
   names: ChatFoundName[]
   /** Absent on the last page. A page may have fewer messages than its limit. */
   next_cursor?: string
@@ -1988,6 +1988,8 @@ export type ChatFound = {
 export type ChatFoundMessage = {
   at: string
   author: ChatAuthor
+  /** The names of its files. */
+  file_names?: SearchSnippet[]
   message_id: string
   /** The ordinal among the thread's messages. */
   n: number
@@ -2003,7 +2005,7 @@ export type ChatFoundMessage = {
 
 export type ChatFoundName = {
   id: string
-  /** The kind of the stream: group or thread. */
+  /** The kind of the stream: group, case or thread. */
   kind: string
   snippet: SearchSnippet
 }

@@ -1,0 +1,4 @@
+package search
+
+// Hashed is how the index has a word.
+var Hashed = hashed
