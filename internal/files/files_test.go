@@ -210,6 +210,19 @@ func TestWhatMayBeProgressiveCounts(t *testing.T) {
 	}
 }
 
+// TestPicturesFitIntoMemory: the codes of a WebP take memory beside its pixels.
+func TestPicturesFitIntoMemory(t *testing.T) {
+	for _, tc := range []struct {
+		mime   string
+		height int
+		want   bool
+	}{{"image/png", 5999, true}, {"image/png", 6001, false}, {"image/webp", 3600, true}, {"image/webp", 3700, false}, {"image/png", 0, false}} {
+		if got := files.Fits(tc.mime, 4000, tc.height); got != tc.want {
+			t.Errorf("%s of 4000 × %d: %v", tc.mime, tc.height, got)
+		}
+	}
+}
+
 // A post and a collection of its upload are decided at the same time, through two
 // engines on one store, as on two nodes: one of them wins.
 func TestAMessageNeverLacksItsBytes(t *testing.T) {

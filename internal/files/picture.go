@@ -20,10 +20,12 @@ import (
 )
 
 // The bounds of a picture that is decoded: its pixels, and the memory that decoding
-// takes. One picture is decoded at a time.
+// uses at once. One picture is decoded at a time; the collector may hold as much
+// again until it frees what an earlier one used.
 const (
 	maxPixels = 24_000_000
 	maxMemory = 256 << 20
+	webpCodes = 144 << 20 // beside the pixels: 2,600 groups of codes, which a few bits each make large
 	thumbSide = 320
 	quality   = 85
 )
@@ -49,25 +51,18 @@ var codecs = map[string]struct {
 // picture draws a picture anew, upright and without metadata, to path.picture, and
 // a small one to path.thumb.
 func (f *Files) picture(ctx context.Context, from io.ReadSeeker, mime, path string) (p picture, err error) {
-	orientation, memory := 1, int64(8)
+	orientation, progressive := 1, false
 	if mime == "image/jpeg" {
 		if _, err := from.Seek(0, io.SeekStart); err != nil {
 			return p, err
 		}
-		var progressive bool
-		if orientation, progressive = jpegHead(bufio.NewReader(from)); progressive {
-			memory = 19 // it keeps the coefficients of every block
-		}
+		orientation, progressive = jpegHead(bufio.NewReader(from))
 	}
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return p, err
 	}
 	cfg, err := codecs[mime].config(bufio.NewReader(from))
-	if m := cfg.ColorModel; m == color.NRGBA64Model || m == color.RGBA64Model || m == color.CMYKModel {
-		memory *= 2
-	}
-	pixels := int64(cfg.Width) * int64(cfg.Height)
-	if err != nil || pixels <= 0 || pixels > maxPixels || pixels*memory > maxMemory {
+	if err != nil || !fits(mime, cfg, progressive) {
 		return p, errNoPicture
 	}
 	select {
@@ -90,6 +85,21 @@ func (f *Files) picture(ctx context.Context, from io.ReadSeeker, mime, path stri
 	p.width, p.height = img.Bounds().Dx(), img.Bounds().Dy()
 	_, err = write(path+".thumb", small(img), f.File)
 	return p, err
+}
+
+// fits reports whether a picture can be decoded within the bounds.
+func fits(mime string, cfg image.Config, progressive bool) bool {
+	pixels, memory, beside := int64(cfg.Width)*int64(cfg.Height), int64(8), int64(0)
+	if progressive {
+		memory = 19 // it keeps the coefficients of every block
+	}
+	if m := cfg.ColorModel; m == color.NRGBA64Model || m == color.RGBA64Model || m == color.CMYKModel {
+		memory *= 2
+	}
+	if mime == "image/webp" {
+		beside = webpCodes
+	}
+	return pixels > 0 && pixels <= maxPixels && pixels*memory+beside <= maxMemory
 }
 
 // decode returns errNoPicture also where a decoder panics.

@@ -19,6 +19,7 @@ const (
 	CodeBadRequest  gotong.Code = "bad_request"            // a request that fits no operation
 	CodeMethod      gotong.Code = "method_not_allowed"     // the path exists, not for this method
 	CodeMediaType   gotong.Code = "unsupported_media_type" // a body that is not application/json
+	CodeRange       gotong.Code = "range_not_satisfiable"  // beyond the end of a file
 	CodeTimeout     gotong.Code = "request_timeout"        // the body did not arrive in time
 	CodeUpgrade     gotong.Code = "upgrade_refused"        // not a WebSocket handshake that the server accepts
 	CodeUnavailable gotong.Code = "unavailable"            // the node is draining

@@ -141,6 +141,11 @@ var entries = index([]Entry{
 		"Send Content-Type: application/json, uncompressed.",
 	},
 	{
+		CodeRange, http.StatusRequestedRangeNotSatisfiable, "No such range", false, 0,
+		"The header Range asks for bytes beyond the end of the file.",
+		"Ask for bytes that Content-Range says there are, or for the whole file.",
+	},
+	{
 		gotong.CodeInvalid, http.StatusUnprocessableEntity, "The request does not fit the operation", false, 0,
 		"A field is missing, unknown, or has a value that the operation does not accept.",
 		"The list errors names each field with the reason. Correct them and send the request with a new key.",

@@ -330,6 +330,11 @@ func TestAnUploadIsFinishedAfterACrash(t *testing.T) {
 			t.Errorf("%s: %d bytes of %d", method, n, size)
 		}
 		u.patch(at, int64(size), nil).want(http.StatusNoContent)
+		beyond := u.w.send(http.MethodGet, file.str("url"), nil, []header{{"Range", "bytes=9999999-"}})
+		beyond.problem(http.StatusRequestedRangeNotSatisfiable, httpapi.CodeRange)
+		if got := beyond.header; got.Get("Content-Range") == "" || got.Get("Content-Disposition") != "" {
+			t.Errorf("%v", got)
+		}
 	}
 }
 

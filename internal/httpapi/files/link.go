@@ -110,7 +110,7 @@ func (f *routes) download(ctx context.Context, in *downloadIn) (*httpapi.Plain, 
 		if strings.Count(r.Header.Get("Range"), ",") >= maxRanges {
 			r.Header.Del("Range")
 		}
-		http.ServeContent(w, r, "", time.Time{}, object)
+		http.ServeContent(&ranged{ResponseWriter: w, r: r}, r, "", time.Time{}, object)
 	}), nil
 }
 
@@ -130,4 +130,29 @@ func header(h http.Header, file thread.Attachment, thumb bool) {
 	h.Set("Content-Disposition", mime.FormatMediaType(how, map[string]string{"filename": file.Name}))
 	h.Set("Content-Security-Policy", "sandbox; default-src 'none'")
 	h.Set("Cache-Control", "private, no-cache")
+}
+
+// ranged is where net/http writes a file to. Its only error is one of the range.
+type ranged struct {
+	http.ResponseWriter
+	r      *http.Request
+	failed bool
+}
+
+// WriteHeader writes a problem instead of that error.
+func (w *ranged) WriteHeader(status int) {
+	if w.failed = status == http.StatusRequestedRangeNotSatisfiable; !w.failed {
+		w.ResponseWriter.WriteHeader(status)
+		return
+	}
+	w.Header().Del("Content-Disposition")
+	httpapi.WriteProblem(w.ResponseWriter, w.r, gotong.NewError(httpapi.CodeRange, "The file has no such bytes."))
+}
+
+// Write drops the text of the error.
+func (w *ranged) Write(b []byte) (int, error) {
+	if w.failed {
+		return len(b), nil
+	}
+	return w.ResponseWriter.Write(b)
 }

@@ -2726,7 +2726,7 @@ export type Policy = {
 
 export type Problem = {
   /** The stable name of the kind of problem. */
-  code: "bad_json" | "bad_request" | "cursor_invalid" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "already_exists" | "cursor_ahead" | "epoch_changed" | "gate_closed" | "gate_closing" | "invalid_transition" | "request_in_progress" | "state_conflict" | "target_deleted" | "thread_archived" | "version_conflict" | "precondition_failed" | "too_large" | "unsupported_media_type" | "invalid" | "request_id_reused" | "unsupported" | "upgrade_refused" | "precondition_required" | "rate_limited" | "corrupt_event" | "internal" | "unreadable" | "busy" | "not_yet" | "storage_failed" | "store_sealed" | "unavailable" | "storage_full"
+  code: "bad_json" | "bad_request" | "cursor_invalid" | "unauthorized" | "forbidden" | "not_found" | "method_not_allowed" | "request_timeout" | "already_exists" | "cursor_ahead" | "epoch_changed" | "gate_closed" | "gate_closing" | "invalid_transition" | "request_in_progress" | "state_conflict" | "target_deleted" | "thread_archived" | "version_conflict" | "precondition_failed" | "too_large" | "unsupported_media_type" | "range_not_satisfiable" | "invalid" | "request_id_reused" | "unsupported" | "upgrade_refused" | "precondition_required" | "rate_limited" | "corrupt_event" | "internal" | "unreadable" | "busy" | "not_yet" | "storage_failed" | "store_sealed" | "unavailable" | "storage_full"
   /** An explanation of this occurrence. */
   detail: string
   /** The fields that do not fit, each with the reason. */
