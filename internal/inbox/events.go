@@ -96,7 +96,7 @@ func (w *writer) post(e gotong.Event, d thread.Posted) {
 	}
 	by[e.Seq] = e.Actor.UserID
 	w.made[authorsKey(e.Stream, e.Seq)] = by
-	of, i, r := whose(e.Stream, d.Lender), Item{Kind: Message, Seq: e.Seq, By: e.Actor.UserID}, reach{}
+	of, i, r := whose(e.Stream, d.Lender), Item{Kind: Message, Seq: e.Seq, By: e.Actor.UserID, Siaga: d.Siaga}, reach{Siaga: d.Siaga}
 	if d.ReplySeq > 0 {
 		i.Answers = true
 		w.reach(doc[map[uint64]string](w, authorsKey(e.Stream, d.ReplySeq))[d.ReplySeq], of, e, i, &r)
@@ -114,12 +114,12 @@ func (w *writer) post(e gotong.Event, d thread.Posted) {
 func (w *writer) edit(e gotong.Event, d thread.Edited) {
 	r := doc[reach](w, reachKey(e.Stream, d.TargetSeq))
 	r.Users = slices.Clone(r.Users)
-	w.mention(e, whose(e.Stream, d.Lender), Item{Kind: Message, Seq: d.TargetSeq, By: e.Actor.UserID}, d.Mentions, &r)
+	w.mention(e, whose(e.Stream, d.Lender), Item{Kind: Message, Seq: d.TargetSeq, By: e.Actor.UserID, Siaga: r.Siaga}, d.Mentions, &r)
 	w.keep(e.Stream, d.TargetSeq, r)
 }
 
 func (w *writer) keep(s gotong.Stream, seq uint64, r reach) {
-	if slices.Sort(r.Users); len(r.Users) > 0 || len(r.Wide) > 0 || r.Held {
+	if slices.Sort(r.Users); len(r.Users) > 0 || len(r.Wide) > 0 || r.Held || r.Siaga {
 		w.made[reachKey(s, seq)] = r
 	}
 }

@@ -417,3 +417,17 @@ func TestItemsOfOneInstant(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// TestABlockHidesNoEmergency: what a blocked user writes is hidden, but an emergency
+// broadcast is shown and counts.
+func TestABlockHidesNoEmergency(t *testing.T) {
+	w := newWorld(t)
+	w.do(budi, rt, group.CmdJoin, group.Join{})
+	w.do(budi, gotong.NewStream(user.Name, "budi"), user.CmdBlock, user.Block{UserID: "ani"})
+	w.post(ani, lent, "Halo @budi")
+	w.do(ani, lent, thread.CmdPost, thread.Post{Body: "Banjir @here", Siaga: true})
+	got := w.list(0, budi, true)
+	if len(got) != 1 || got[0].Kind != inbox.Siaga || got[0].Text != "Banjir @here" {
+		t.Errorf("got %+v", got)
+	}
+}

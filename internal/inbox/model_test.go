@@ -144,7 +144,7 @@ func (m *model) shown(id string, i *item) string {
 			text = ""
 		}
 		return fmt.Sprintf("decided %s %q", i.decision, text)
-	case blocked:
+	case blocked && (i.m == nil || !i.m.siaga):
 		return ""
 	case i.kind == inbox.Added:
 		if !m.in(i.s, id) || m.off[id][inbox.Added] {

@@ -60,6 +60,7 @@ type reach struct {
 	Users []string `json:"users,omitempty"` // in order
 	Wide  []uint64 `json:"wide,omitempty"`  // the numbers of its items in the list of the wide stream
 	Held  bool     `json:"held,omitempty"`  // its author knows that it is held
+	Siaga bool     `json:"siaga,omitempty"` // it is an emergency broadcast
 }
 
 // Reader returns the reader that writes the lists.

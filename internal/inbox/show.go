@@ -45,7 +45,7 @@ func (l *look) show(ctx context.Context, i listed) (Shown, bool, error) {
 		return s, true, nil
 	case l.hidden[i.Stream] && i.Kind != Decided && i.Kind != Invited && i.Kind != Declined:
 		return s, false, nil
-	case l.set.Blocks(i.By) && (i.Kind == Message || i.Kind == Added || i.Kind == Invited):
+	case l.set.Blocks(i.By) && !i.Siaga && (i.Kind == Message || i.Kind == Added || i.Kind == Invited):
 		return s, false, nil
 	case i.Kind == Invited || i.Kind == Declined:
 		return l.joining(ctx, s, i)

@@ -17,6 +17,7 @@
 package push
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -62,7 +63,9 @@ func Planner(on bool, delay time.Duration) reader.Reader {
 				due := e.At
 				switch e.Type {
 				case thread.EvPosted, thread.EvEdited, thread.EvReleased: // an edit may mention somebody
-					due = due.Add(delay)
+					if !bytes.Contains(e.Data, []byte(`"siaga":true`)) {
+						due = due.Add(delay)
+					}
 				case thread.EvDeleted, thread.EvHeld, thread.EvBlocked:
 				default:
 					continue

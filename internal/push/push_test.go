@@ -354,7 +354,7 @@ func TestACrashWhileSending(t *testing.T) {
 	w := newWorld(t)
 	phone := w.device("siti")
 	w.say(wati, "satu")
-	key := gotong.Key{Collection: "push_states", Owner: talk.ID(), Name: "siti"}
+	key := gotong.Key{Collection: "push_states", Owner: string(talk), Name: "siti"}
 	left := push.State{N: 1, Sent: w.clock.Now().Add(delay), Shown: 1, Tries: 1, Retry: w.clock.Now().Add(time.Minute)}
 	for _, s := range w.subscriptions("siti") {
 		left.Left = append(left.Left, s.ID)

@@ -33,8 +33,8 @@ type Payload struct {
 	Badge  int           `json:"badge"`  // in all threads
 }
 
-// State is the register (thread id, user id): what was sent to the user about the
-// thread.
+// State is the register (stream, user id): what was sent to the user about the thread, or
+// about their inbox.
 type State struct {
 	N     uint64         `json:"n"`               // up to this message, everything was announced,
 	Items items          `json:"items,omitempty"` // of an inbox: up to these,
@@ -60,7 +60,7 @@ func (i items) with(news []message) items {
 }
 
 func stateKey(s gotong.Stream, userID string) gotong.Key {
-	return gotong.Key{Collection: "push_states", Owner: s.ID(), Name: userID}
+	return gotong.Key{Collection: "push_states", Owner: string(s), Name: userID}
 }
 
 // user is one member of the thread of a turn.
@@ -118,7 +118,7 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		}
 		e, _ := row.Shown(grant.Sees, u.id)
 		d, _ := e.Data.(thread.Posted)
-		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) || d.SentAtMS > 0 {
+		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) && !d.Siaga || d.SentAtMS > 0 {
 			continue
 		}
 		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), role)}
@@ -197,6 +197,9 @@ func (u *user) decide(r Reading) (action, gotong.Instant) {
 	if unread && len(u.news) > 0 {
 		if due = u.news[len(u.news)-1].at.Add(u.Delay); u.Sent > 0 && u.Sent <= now {
 			due = max(due, u.Sent.Add(u.Interval))
+		}
+		if slices.ContainsFunc(u.news, func(m message) bool { return m.kind == inbox.Siaga }) {
+			due = now // an emergency does not wait
 		}
 	}
 	switch next := min(due, retry); {

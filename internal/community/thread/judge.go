@@ -90,7 +90,7 @@ func (r ruling) advise(c Advise) (gotong.Decision, error) {
 		fact.Erases = []uint64{o.Advice}
 	}
 	m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), e.Seq))
-	if !gotong.PolicyOf(r.state, r.thread.Home).AutoHold || o.Held != 0 || m.cleared(o) {
+	if !gotong.PolicyOf(r.state, r.thread.Home).AutoHold || o.Held != 0 || m.ClearedText == textSeq(e.Seq, o) {
 		fact.Data = data
 		return gotong.Accept(fact)
 	}
@@ -114,6 +114,8 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	o, p := m.overlay, m.pending
 	waits := p.Since != 0 || o.Held != 0
 	switch {
+	case c.Revision != nil && *c.Revision != o.Revision:
+		return gotong.Reject(gotong.CodeVersion, "The message was edited since; read its newest text first.")
 	case m.Actor.UserID == r.me.userID && (r.me.role == "" || p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
 		return gotong.Reject(gotong.CodeForbidden, "Another reviewer must decide about your message.")
 	case c.Decision.Status() == Published && !waits && o.Warning == label, c.Decision == Block && o.Rejected:
@@ -124,7 +126,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	decided := gotong.Fact{
 		Type: EvDecided, Audience: confidential, Content: c.Grounds,
 		Data: Decided{
-			MessageID: m.ID, TargetSeq: m.Seq, N: m.Count, Action: c.Decision, Confidence: c.Confidence,
+			MessageID: m.ID, TargetSeq: m.Seq, N: m.Count, Revision: o.Revision, Action: c.Decision, Confidence: c.Confidence,
 			Own: m.Actor.UserID == r.me.userID, Now: r.cmd.Now,
 		},
 	}
@@ -200,7 +202,8 @@ func (r ruling) open(c Open) (gotong.Decision, error) {
 }
 
 // report counts the reports by members since a reviewer last decided, and hides the
-// message if the policy requires it: once, and not after a reviewer published it.
+// message if the policy requires it: each text once, and not one that a reviewer
+// published.
 func (r ruling) report(c Report) (gotong.Decision, error) {
 	if r.cmd.Actor.Role != gotong.RoleSystem {
 		return gotong.Decision{}, gotong.NotFound()
@@ -212,7 +215,7 @@ func (r ruling) report(c Report) (gotong.Decision, error) {
 	id := r.state.Stream.ID()
 	p, _ := gotong.Doc[Pending](r.state, PendingKey(id, e.Seq))
 	m, _ := gotong.Doc[Moderation](r.state, ModerationKey(id, e.Seq))
-	count, opened := 0, slices.Clone(p.Context)
+	count, opened, text := 0, slices.Clone(p.Context), textSeq(e.Seq, o)
 	for _, by := range c.Reporters {
 		if by.At <= m.Settled || by.UserID == e.Actor.UserID || r.standing(by.UserID).role == "" {
 			continue
@@ -225,7 +228,7 @@ func (r ruling) report(c Report) (gotong.Decision, error) {
 		}
 	}
 	policy := gotong.PolicyOf(r.state, r.thread.Home)
-	hides := policy.AutoHide && count >= policy.HidesAt() && o.Held == 0 && !m.Hidden && !m.Cleared
+	hides := policy.AutoHide && count >= policy.HidesAt() && o.Held == 0 && text != m.HiddenText && text != m.ClearedText
 	if count <= p.Reports && !hides {
 		return gotong.Accept()
 	}

@@ -342,3 +342,43 @@ func TestSlowMode(t *testing.T) {
 	w.Do(ani, s, thread.Update{SlowS: new(0)})
 	post(w, citra, "three")
 }
+
+// TestAnEditAfterADecisionIsNewContent: a reviewer's publication keeps reports from hiding
+// the text that it is about, and not the text of a later edit. A decision about a text
+// that was edited meanwhile is rejected.
+func TestAnEditAfterADecisionIsNewContent(t *testing.T) {
+	w := lent(t, thread.Public, "")
+	for _, id := range []string{"dewi", "emi"} {
+		w.Do(ani, g, group.Add{UserID: id})
+	}
+	w.Do(ani, g, group.Update{Policy: &gotong.Policy{AutoHide: true, HideAt: 2}})
+	e := post(w, citra, "satu")
+	all := []string{"dewi", "emi"}
+	if events := w.Do(server, s, reports(w, e, all...)); len(events) != 2 || events[1].Type != thread.EvHeld {
+		t.Fatalf("reports do not hide a message: %+v", events)
+	}
+	w.Do(budi, s, review(e, thread.Release))
+	w.Pass(time.Second)
+	if events := w.Do(server, s, reports(w, e, all...)); len(events) != 1 || events[0].Type != thread.EvReported {
+		t.Fatalf("reports hide a text that was published: %+v", events)
+	}
+	w.Do(citra, s, thread.Edit{MessageID: e.ID, Body: "dua"})
+	stale, decided := uint64(0), review(e, thread.Block)
+	decided.Revision = &stale
+	if _, err := w.Try(budi, s, decided); gotong.CodeOf(err) != gotong.CodeVersion {
+		t.Errorf("a decision about the text before the edit: %v", err)
+	}
+	if events := w.Do(server, s, reports(w, e, all...)); len(events) != 2 || events[1].Type != thread.EvHeld {
+		t.Fatalf("reports do not hide the text of the edit: %+v", events)
+	}
+	newest := uint64(1)
+	decided = review(e, thread.Release)
+	decided.Revision = &newest
+	if events := w.Do(budi, s, decided); events[0].Data.(thread.Decided).Revision != 1 {
+		t.Errorf("the decision names the revision %+v", events[0].Data)
+	}
+	w.Pass(time.Second)
+	if events := w.Do(server, s, reports(w, e, all...)); len(events) != 1 || events[0].Type != thread.EvReported {
+		t.Fatalf("reports hide the edit, which was published: %+v", events)
+	}
+}

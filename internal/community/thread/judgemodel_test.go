@@ -24,7 +24,7 @@ type judged struct {
 	auto          bool
 	appealBy      gotong.Instant
 	appealed      bool
-	cleared, once bool // a moderator published it; reports hid it
+	cleared, once string // the text that a moderator published, and that reports hid
 	warning       string
 	settled       gotong.Instant
 	reported      int
@@ -140,12 +140,12 @@ func (c *court) report(m *judged, who string) {
 	if m.deleted {
 		return
 	}
-	hides := count >= 2 && m.hides == "" && !m.cleared && !m.once
+	hides := count >= 2 && m.hides == "" && m.cleared != m.body && m.once != m.body
 	if count > m.reported || hides {
 		m.reported, m.waits = max(m.reported, count), true
 	}
 	if hides {
-		m.once = true
+		m.once = m.body
 		c.hold(m, events[len(events)-1], "reports", c.w.Now().Add(time.Hour), true, c.w.Now().Add(7*24*time.Hour))
 	}
 }
@@ -181,9 +181,9 @@ func (c *court) decide(m *judged, who gotong.Actor, action thread.Action) {
 	case thread.Block:
 		m.hides, m.appealBy, m.warning = "rejected", now.Add(7*24*time.Hour), ""
 	case thread.Release:
-		m.hides, m.cleared, m.warning = "", true, ""
+		m.hides, m.cleared, m.warning = "", m.body, ""
 	case thread.Warn:
-		m.hides, m.cleared, m.warning = "", true, "aturan"
+		m.hides, m.cleared, m.warning = "", m.body, "aturan"
 	}
 	m.settled, m.reported, m.waits = c.w.Now(), 0, false
 }

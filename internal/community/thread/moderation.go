@@ -51,8 +51,11 @@ type Moderation struct {
 	Appealed    bool           `json:"appealed,omitempty"`
 	PublishedAt gotong.Instant `json:"published_at,omitempty"`
 	Settled     gotong.Instant `json:"settled,omitempty"` // when, by the clock, a reviewer other than its author published or rejected it: older reports do not count
-	Cleared     bool           `json:"cleared,omitempty"` // such a reviewer published it: reports cannot hide it any more
-	Hidden      bool           `json:"hidden,omitempty"`  // reports hid it once
+
+	// The events with the text that such a reviewer published, and that reports hid. It
+	// is not hidden again; the text of a later edit is new.
+	ClearedText uint64 `json:"cleared_text,omitempty"`
+	HiddenText  uint64 `json:"hidden_text,omitempty"`
 
 	// Seqs of events, oldest first: of the decisions (held, released, blocked), of
 	// those that hold grounds or an appeal, and of the newest looks.
@@ -61,10 +64,8 @@ type Moderation struct {
 	Looks   []uint64 `json:"looks,omitempty"`
 }
 
-// cleared reports whether somebody else than its author published the newest text.
-func (m Moderation) cleared(o Overlay) bool {
-	return m.Cleared && m.Status == Published && m.Code != AutoRelease && m.Decided[len(m.Decided)-1] > o.EditSeq
-}
+// textSeq returns the event with the newest text of the message with this seq.
+func textSeq(seq uint64, o Overlay) uint64 { return max(seq, o.EditSeq) }
 
 const (
 	maxOpened = 20 // messages that the reports on one message open
@@ -170,8 +171,11 @@ func heldBack(s gotong.State, e gotong.Event, h Held) []gotong.Change {
 	d.decide(e, UnderReview, Hold, h.AuthorID, h.Code)
 	r, p := &d.record, &d.pending
 	r.By, r.UntilMS, r.Auto, r.AppealMS = h.By, h.UntilMS, h.Auto, h.AppealMS
-	r.Hidden, r.Appealed = r.Hidden || h.By == ByReports, r.Appealed || h.By == ByAppeal
-	p.TextSeq, p.Held, p.By, p.UntilMS, p.Auto = max(d.seq, d.overlay.EditSeq), e.Seq, h.By, h.UntilMS, h.Auto
+	r.Appealed = r.Appealed || h.By == ByAppeal
+	p.TextSeq, p.Held, p.By, p.UntilMS, p.Auto = textSeq(d.seq, d.overlay), e.Seq, h.By, h.UntilMS, h.Auto
+	if h.By == ByReports {
+		r.HiddenText = p.TextSeq
+	}
 	return append(append(changes, d.waiting(e)...), d.laid()...)
 }
 
@@ -223,7 +227,10 @@ func noted(s gotong.State, e gotong.Event, target uint64) []gotong.Change {
 	key := ModerationKey(e.Stream.ID(), target)
 	r, _ := gotong.Doc[Moderation](s, key)
 	if d, ok := e.Data.(Decided); ok && !d.Own && d.Action != Hold {
-		r.Settled, r.Cleared = d.Now, r.Cleared || d.Action.Status() == Published
+		if r.Settled = d.Now; d.Action.Status() == Published {
+			o, _ := gotong.Doc[Overlay](s, OverlayKey(e.Stream.ID(), target))
+			r.ClearedText = textSeq(target, o)
+		}
 	}
 	if e.Type == EvOpened {
 		r.Looks = append(slices.Clone(r.Looks[max(0, len(r.Looks)-maxLooks+1):]), e.Seq)

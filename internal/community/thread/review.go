@@ -93,6 +93,7 @@ type Advise struct {
 // Review is the decision of a reviewer about a message.
 type Review struct {
 	MessageID  gotong.EventID `json:"message_id"`
+	Revision   *uint64        `json:"revision,omitempty"` // of the text that they read; absent: the newest
 	Decision   Action         `json:"moderation_action"`
 	Code       string         `json:"reason_code,omitempty"`
 	Confidence float64        `json:"confidence,omitempty"`
@@ -275,6 +276,7 @@ type Decided struct {
 	MessageID  gotong.EventID `json:"message_id"`
 	TargetSeq  uint64         `json:"target_seq"`
 	N          uint64         `json:"n"`
+	Revision   uint64         `json:"revision,omitempty"` // of the text that it is about
 	Action     Action         `json:"moderation_action"`
 	Confidence float64        `json:"confidence,omitempty"`
 	Own        bool           `json:"own,omitempty"` // the decider wrote the message

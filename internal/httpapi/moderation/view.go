@@ -44,6 +44,7 @@ type View struct {
 type DecisionView struct {
 	Seq        uint64         `json:"seq"`
 	AtMS       int64          `json:"decided_at_ms"`
+	Revision   uint64         `json:"revision,omitempty" doc:"Of the text that a reviewer decided about."`
 	Status     thread.Status  `json:"moderation_status" enum:"under_review,published,rejected"`
 	By         string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	Code       string         `json:"reason_code,omitempty"`
@@ -148,7 +149,7 @@ func (d *desk) decisions(ctx context.Context, m matter) (list []DecisionView, er
 		next.Seq, next.AtMS = e.Seq, e.At.Milli()
 		switch data := e.Data.(type) {
 		case thread.Decided:
-			next.DecidedBy, next.Confidence = e.Actor.UserID, data.Confidence
+			next.DecidedBy, next.Confidence, next.Revision = e.Actor.UserID, data.Confidence, data.Revision
 			next.Grounds, _ = e.Content.(thread.Grounds)
 			continue
 		case thread.Appealed:
