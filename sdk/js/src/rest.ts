@@ -2532,6 +2532,8 @@ export type ModerationDecision = {
   reason_code?: string
   /** For reviewers; at most 2000 characters. */
   reasoning?: string
+  /** Of the text that you decide about; 409 if the message was edited since. Absent: the newest. */
+  revision?: number
   /** For reviewers. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high. */
   violations?: ThreadViolation[]
 }
@@ -2547,6 +2549,8 @@ export type ModerationDecisionView = {
   held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
   moderation_status: "under_review" | "published" | "rejected"
   reason_code?: string
+  /** Of the text that a reviewer decided about. */
+  revision?: number
   seq: number
   warning_label?: string
 }
