@@ -691,6 +691,7 @@ export type CommandThreadMessageReview = {
     moderation_action: string
     reason_code?: string
     reasoning?: string
+    revision?: number
     violations?: Array<{
       category: string
       reason?: string
