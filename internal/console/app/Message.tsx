@@ -32,14 +32,15 @@ interface RowProps {
   change: Command | undefined
   onActive: (id: string) => void
   onMenu: (menu: { row: Row; at: DOMRect }) => void
+  onReplies: (row: Row) => void
 }
 
-export const MessageRow = memo(({ row, room, first, answered, tab, shown, change, onActive, onMenu }: RowProps) => {
+export const MessageRow = memo(({ row, room, first, answered, tab, shown, change, onActive, onMenu, onReplies }: RowProps) => {
   const mine = row.userId === room.home.me.userId
   const name = clean(row.name)
   const body = change?.type === 'message.edit' && change.state !== 'failed' ? (change.data as { body: string }).body : row.body
   const hidden = row.deleted || (row.held && row.body === '') || row.withheld || row.erased
-  const note = [row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.warning && !hidden && `⚠ ${known('ground.' + row.warning) ? t(('ground.' + row.warning) as Key) : row.warning}`, row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
+  const note = [row.pinned && !hidden && '📌', row.imported && t('message.imported'), row.held && !hidden && t('message.held'), row.warning && !hidden && `⚠ ${known('ground.' + row.warning) ? t(('ground.' + row.warning) as Key) : row.warning}`, row.edited && !hidden && t('message.edited')].filter(Boolean).map((s) => s + ' · ').join('')
   return <li class={`row${mine ? ' mine' : ''}${first ? ' first' : ''}${shown ? ' shown' : ''}`} data-row data-id={row.id} tabIndex={tab ? 0 : -1} onFocus={() => onActive(row.id)}
     onKeyDown={(e) => {
       if (e.key !== 'Enter' || e.target !== e.currentTarget) return
@@ -64,6 +65,7 @@ export const MessageRow = memo(({ row, room, first, answered, tab, shown, change
         const on = r.users.includes(room.home.me.userId)
         return <button type="button" key={r.emoji} tabIndex={tab ? 0 : -1} aria-pressed={on} aria-label={t('react.by', { emoji: r.emoji, n: r.count })} onClick={() => room.react(row, r.emoji)}>{r.emoji}<span>{r.count}</span></button>
       })}</div>}
+      {row.replies > 0 && <button type="button" class="link replies" tabIndex={tab ? 0 : -1} aria-haspopup="dialog" onClick={() => onReplies(row)}>{row.replies === 1 ? t('replies.one') : t('replies.count', { n: row.replies })}</button>}
       {change?.state === 'failed' && <Failed command={change} room={room} />}
     </div>
   </li>
@@ -150,6 +152,7 @@ export function MessageMenu({ room, row, at, onAim, onClose }: { room: Room; row
     }}><input autofocus value={free} maxLength={24} aria-label={t('act.emoji')} placeholder="🎉" class={free !== '' && !isOne(free) ? 'short wrong' : 'short'} onInput={(e) => setFree(e.currentTarget.value)} />
       <button class="primary" aria-disabled={!isOne(free)}>{t('act.react')}</button></form>}
     {!closed && <button type="button" class="menu-item" onClick={act(() => onAim({ reply: row }))}><Icon name="reply" />{t('act.reply')}</button>}
+    {!closed && (!row.held || row.pinned) && (moderates || room.view?.with) && <button type="button" class="menu-item" onClick={act(() => room.pin(row))}><Icon name="pin" />{t(row.pinned ? 'act.unpin' : 'act.pin')}</button>}
     {!hidden && navigator.clipboard && <button type="button" class="menu-item" onClick={act(() => void navigator.clipboard.writeText(row.body))}><Icon name="copy" />{t('act.copy')}</button>}
     {mine && !hidden && !closed && Date.now() - row.at < editable && <button type="button" class="menu-item" onClick={act(() => onAim({ edit: row }))}><Icon name="edit" />{t('act.edit')}</button>}
     <button type="button" class="menu-item" onClick={act(() => void room.markUnread(row).then(() => { location.hash = '#/' }, (e) => spoken.say(explain(e))))}><Icon name="check" />{t('act.unread')}</button>

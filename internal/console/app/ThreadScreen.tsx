@@ -2,6 +2,7 @@
 import type { Command } from '@gotong/client'
 import type { RefObject } from 'preact'
 import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks'
+import { Beside } from './Beside.tsx'
 import { Details } from './Details.tsx'
 import { Upload, Uploads } from './Files.tsx'
 import { t, titleOf } from './i18n.ts'
@@ -20,10 +21,12 @@ export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: str
   useModel(room, home)
   const [aim, setAim] = useState<Aim>({})
   const [details, setDetails] = useState(false)
+  const [pins, setPins] = useState(false)
   useEffect(() => {
     room.open = true
     room.kept = false
     void room.load()
+    room.countPins()
     room.onNews = (rows) => {
       if (document.visibilityState === 'visible') spoken.say(...rows.map((r) => `${clean(r.name)}: ${summary(r)}`))
     }
@@ -75,6 +78,8 @@ export function ThreadScreen({ home, id, at }: { home: Home; id: string; at: str
       <a class="icon-button" href={'#/search/' + encodeURIComponent(`in:${view?.name && !/["\s]/.test(view.name) ? view.name : id} `)} title={t('search.here')} aria-label={t('search.here')}><Icon name="search" /></a>
       <IconButton icon="people" label={t('members.details')} onClick={() => setDetails(true)} />
     </header>
+    {room.pins > 0 && <button type="button" class="link pins" aria-haspopup="dialog" onClick={() => setPins(true)}><Icon name="pin" /> {t('pins.count', { n: room.pins })}</button>}
+    {pins && <Beside room={room} onClose={() => setPins(false)} />}
     <Messages room={room} onAim={setAim} />
     {view?.archived_at_ms ? <p class="closed soft"><Icon name="archive" /> {t('thread.archived')}</p>
       : <Composer room={room} aim={aim} onAim={setAim} />}
@@ -107,6 +112,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
   const [active, setActive] = useState('')
   const [skipped, setSkipped] = useState(false)
   const [menu, setMenu] = useState<{ row: Row; at: DOMRect }>()
+  const [asked, setAsked] = useState<Row>()
   const { rows, divider } = room
   const pending = room.pending
   const unreadAt = divider === undefined ? undefined : rows.find((r) => r.n > divider && r.userId !== room.home.me.userId)?.id
@@ -199,7 +205,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
             <DayLine key={'day' + row.id} row={row} before={before} />,
             unreadAt === row.id && <li key="divider" data-id="divider" class="divider"><span>{t('thread.unread')}</span></li>,
             <MessageRow key={row.id} row={row} room={room} first={startsGroup(row, before) || unreadAt === row.id} answered={row.replyTo ? known.get(row.replyTo) ?? null : undefined}
-              tab={row.id === tab} shown={row.id === room.shown} change={overlay.get(row.id)} onActive={setActive} onMenu={setMenu} />,
+              tab={row.id === tab} shown={row.id === room.shown} change={overlay.get(row.id)} onActive={setActive} onMenu={setMenu} onReplies={setAsked} />,
           ]
         })}
         {room.atEnd && pending.filter((c) => c.type === 'message.post').map((c) =>
@@ -216,6 +222,7 @@ function Messages({ room, onAim }: { room: Room; onAim: (aim: Aim) => void }) {
       place.current.end = true
       void room.toEnd().then(() => { restore(); room.changed() })
     }} aria-label={t('thread.toEnd')}><Icon name="down" />{room.fresh > 0 && <b>{t('thread.fresh', { n: room.fresh })}</b>}</button>}
+    {asked && <Beside room={room} of={known.get(asked.id) ?? asked} onClose={() => setAsked(undefined)} />}
     {menu && <MessageMenu room={room} row={known.get(menu.row.id) ?? menu.row} at={menu.at} onAim={onAim} onClose={() => setMenu(undefined)} />}
   </div>
 }

@@ -26,6 +26,10 @@ export interface Row {
   warning?: string
   erased?: boolean
   reactions: Reaction[]
+  replies: number
+  /** The count holds the replies up to this seq. */
+  repliesAt: number
+  pinned?: boolean
   mentions?: Mention[]
   files?: rest.ThreadAttachment[]
   requestId?: string
@@ -157,7 +161,8 @@ export class Room extends Model {
 
   async #messages(query: { limit: number; before_seq?: string; after_seq?: string }) {
     const { body, headers } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages', { params: { id: this.id }, query })
-    return { rows: body.map(rowOf), more: headers.get('x-has-more') === 'true', next: headers.get('x-next-seq') ?? undefined }
+    const at = seqOf(headers)
+    return { rows: body.map((m: rest.ChatMessageView) => rowOf(m, at)), more: headers.get('x-has-more') === 'true', next: headers.get('x-next-seq') ?? undefined }
   }
 
   /** Opens the window: where the user stopped reading, or at the end. */
@@ -320,6 +325,11 @@ export class Room extends Model {
         this.n = Math.max(this.n, row.n)
         if (!this.last || row.seq > this.last.seq) this.last = row
         news.push(row)
+        if (row.replyTo) {
+          this.turn++
+          for (const r of news) if (r.id === row.replyTo) counted(r, row.seq)
+          this.#change(row.replyTo, (r) => counted({ ...r }, row.seq))
+        }
         return
       }
       case 'message.edited': {
@@ -329,7 +339,14 @@ export class Room extends Model {
       }
       case 'message.deleted':
         this.home.countSoon()
-        return this.#change(e.data.message_id, (r) => ({ ...r, deleted: true, body: '', reactions: [] }))
+        this.turn++
+        this.countPins()
+        return this.#change(e.data.message_id, (r) => ({ ...r, deleted: true, body: '', reactions: [], pinned: false }))
+      case 'message.pinned':
+      case 'message.unpinned':
+        this.turn++
+        this.countPins()
+        return this.#change(e.data.message_id, (r) => ({ ...r, pinned: e.type === 'message.pinned' }))
       case 'message.reacted': {
         const { message_id, emoji, on } = e.data
         return this.#change(message_id, (r) => ({ ...r, reactions: reacted(r.reactions, emoji, e.actor.user_id, on) }))
@@ -369,13 +386,35 @@ export class Room extends Model {
     if (this.last && is(this.last)) this.last = i >= 0 ? this.rows[i] : to(this.last)
   }
 
+  /** The replies to a message, or without one the pinned messages, the newest pin first. */
+  async listed(of?: Row): Promise<Row[]> {
+    const { client } = this.home
+    const answer = of ? await client.request('GET', '/v1/chat/threads/{id}/messages/{mid}/replies', { params: { id: this.id, mid: of.id }, query: { limit: 200 } })
+      : await client.request('GET', '/v1/chat/threads/{id}/pins', { params: { id: this.id } })
+    return answer.body.map((m) => rowOf(m, seqOf(answer.headers)))
+  }
+
+  /** Incremented when a message of the thread is pinned or unpinned, or answers another. */
+  turn = 0
+  pins = 0
+
+  countPins = soon(300, async () => {
+    const pins = await this.listed().catch(() => undefined)
+    if (pins) this.pins = pins.length
+    this.changed()
+  })
+
+  pin(row: Row): Command {
+    return this.home.send(this.stream, row.pinned ? 'message.unpin' : 'message.pin', { message_id: row.id })
+  }
+
   /** Reads one message again. */
   async #again(seq: number): Promise<void> {
     const row = this.rows.find((r) => r.seq === seq)
     if (!row) return
     try {
-      const { body } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages/{mid}', { params: { id: this.id, mid: row.id } })
-      this.#change(seq, () => rowOf(body))
+      const { body, headers } = await this.home.client.request('GET', '/v1/chat/threads/{id}/messages/{mid}', { params: { id: this.id, mid: row.id } })
+      this.#change(seq, () => rowOf(body, seqOf(headers)))
       this.changed()
     } catch (e) {
       if (!(e instanceof Problem) || e.unknown) setTimeout(() => void this.#again(seq), 5000)
@@ -500,12 +539,25 @@ export class Room extends Model {
   }
 }
 
-function rowOf(m: rest.ChatMessageView): Row {
+function seqOf(headers: Headers): number {
+  return Number(headers.get('x-as-of')?.split(':')[1] ?? 0)
+}
+
+/** Adds a reply unless the server has counted it. */
+function counted(row: Row, seq: number): Row {
+  if (seq > row.repliesAt) {
+    row.replies = Math.min(999, (row.replies ?? 0) + 1) // a copy of an earlier version has none
+    row.repliesAt = seq
+  }
+  return row
+}
+
+function rowOf(m: rest.ChatMessageView, repliesAt: number): Row {
   return {
     id: m.message_id, seq: m.seq, n: m.n, userId: m.author_id, name: m.sent_by ?? m.author.name, imported: m.sent_by !== undefined, body: m.body,
     at: m.sent_at_ms ?? m.created_at_ms, replyTo: m.reply_to, revision: m.revision, edited: m.edited_at_ms !== undefined,
     deleted: m.deleted_at_ms !== undefined, withheld: m.withheld, held: m.held, warning: m.warning, erased: m.erased, requestId: m.request_id, mentions: m.mentions, files: m.attachments,
-    reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })),
+    reactions: m.reactions.map((r) => ({ emoji: r.emoji, users: r.user_ids, count: r.count })), replies: m.replies ?? 0, repliesAt, pinned: m.pinned,
   }
 }
 
@@ -515,7 +567,7 @@ function rowOfEvent(e: wire.EventThreadMessagePosted): Row {
     id: e.id, seq: e.seq, n: d.n, userId: e.actor.user_id, name: d.sent_by ?? e.actor.name ?? '', imported: d.sent_by !== undefined, body: d.body ?? '',
     at: d.sent_at_ms ?? Date.parse(e.at), replyTo: d.reply_to, revision: d.revision ?? 0, edited: (d.edited_at_ms ?? 0) > 0,
     deleted: (d.deleted_at_ms ?? 0) > 0, withheld: d.withheld, held: d.held || d.rejected, warning: d.warning, erased: (e as { erased?: boolean }).erased, requestId: e.request_id, mentions: d.mentions as Mention[], files: d.attachments,
-    reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })),
+    reactions: Object.entries(d.reactions ?? {}).map(([emoji, users]) => ({ emoji, users, count: users.length })), replies: 0, repliesAt: 0, pinned: d.pinned,
   }
 }
 

@@ -409,6 +409,7 @@ func TestConsole(t *testing.T) {
 	t.Run("hindered", func(t *testing.T) { hindered(t, in, v) })
 	t.Run("settings", func(t *testing.T) { settings(t, in, v) })
 	t.Run("concerns", func(t *testing.T) { concerns(t, in, v) })
+	t.Run("answers", func(t *testing.T) { answers(t, in, v) })
 	t.Run("moderation", func(t *testing.T) { moderation(t, in, v) })
 	t.Run("attached", func(t *testing.T) { attached(t, in, v) })
 	t.Run("operator", func(t *testing.T) { operator(t, in, v) })
