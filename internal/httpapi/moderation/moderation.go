@@ -257,8 +257,8 @@ func (d *desk) decide(ctx context.Context, in *decideIn) (*httpapi.Answered[View
 		return nil, gotong.Invalid("moderation_status", "must be the state to which the action leads")
 	}
 	return d.run(ctx, at, thread.CmdReview, thread.Review{
-		MessageID: at.message, Revision: b.Revision, Decision: b.Action, Code: b.Code, Confidence: b.Confidence, Minutes: b.Minutes, Auto: b.Auto,
-		Appeal: b.Appeal, Grounds: thread.Grounds{Reasoning: b.Reasoning, Violations: b.Violations},
+		MessageID: at.message, Revision: b.Revision, Decision: b.Action, Code: b.Code, Confidence: b.Confidence,
+		Minutes: b.Minutes, Auto: b.Auto, Appeal: b.Appeal, Grounds: thread.Grounds{Reasoning: b.Reasoning, Violations: b.Violations},
 	}, in.JSON.Raw)
 }
 
