@@ -41,10 +41,7 @@ func (b *Body[T]) Resolve(ctx huma.Context) []error {
 		b.Raw = raw
 		err = decode(ctx, raw, &b.Value)
 	}
-	if err != nil {
-		return []error{err}
-	}
-	return nil
+	return faults(err)
 }
 
 func (b *Body[T]) bodyType() reflect.Type { return reflect.TypeFor[T]() }
@@ -59,10 +56,7 @@ func (b *OptionalBody[T]) Resolve(ctx huma.Context) []error {
 		b.Raw = raw
 		err = decode(ctx, raw, &b.Value)
 	}
-	if err != nil {
-		return []error{err}
-	}
-	return nil
+	return faults(err)
 }
 
 func (b *OptionalBody[T]) optional() {}
@@ -76,6 +70,11 @@ func (b *NoBody) Resolve(ctx huma.Context) []error {
 	if err == nil && len(raw) > 0 {
 		err = jsonx.Unmarshal(raw, &struct{}{})
 	}
+	return faults(err)
+}
+
+// faults returns an error as huma takes it.
+func faults(err error) []error {
 	if err != nil {
 		return []error{err}
 	}
