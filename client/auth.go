@@ -31,25 +31,27 @@ type Auth struct {
 // SignUp makes an account and signs in. If the e-mail address or the name
 // belongs to another account, the error has [gotong.CodeExists].
 func (c *Client) SignUp(ctx context.Context, in SignUp, opts ...CallOption) (Auth, error) {
-	var out Auth
-	err := c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/signup", body: in, open: true, opts: opts}, &out)
-	return out, err
+	return c.enter(ctx, "signup", in, opts)
 }
 
 // SignIn signs in. With [Device], the owner can sign in even while strangers
 // guess at the password.
 func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOption) (Auth, error) {
-	var out Auth
 	set, err := optionsOf(opts)
 	if err != nil {
-		return out, err
+		return Auth{}, err
 	}
 	body := struct {
 		Email  string `json:"email"`
 		Pass   string `json:"pass"`
 		Device string `json:"device_token,omitempty"`
 	}{email, pass, set.device}
-	err = c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/signin", body: body, open: true, opts: opts}, &out)
+	return c.enter(ctx, "signin", body, opts)
+}
+
+// enter makes a request that needs no token, and returns the tokens of the answer.
+func (c *Client) enter(ctx context.Context, path string, body any, opts []CallOption) (out Auth, err error) {
+	err = c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/" + path, body: body, open: true, opts: opts}, &out)
 	return out, err
 }
 
@@ -57,12 +59,7 @@ func (c *Client) SignIn(ctx context.Context, email, pass string, opts ...CallOpt
 // same refresh token returns the same new tokens again. A refresh token that is
 // sent after its successors were used ends the login.
 func (c *Client) Refresh(ctx context.Context, refresh string, opts ...CallOption) (Auth, error) {
-	var out Auth
-	body := struct {
-		Refresh string `json:"refresh"`
-	}{refresh}
-	err := c.do(ctx, op{method: http.MethodPost, path: "/v1/auth/refresh", body: body, open: true, opts: opts}, &out)
-	return out, err
+	return c.enter(ctx, "refresh", fields{"refresh": refresh}, opts)
 }
 
 // Logout ends the login of the token that the Client sends.
@@ -72,18 +69,13 @@ func (c *Client) Logout(ctx context.Context, opts ...CallOption) error {
 
 // Me returns the user of the Client's token.
 func (c *Client) Me(ctx context.Context) (Auth, error) {
-	var out Auth
-	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/auth/me"}, &out)
-	return out, err
+	return read[Auth](ctx, c, "/v1/auth/me", nil)
 }
 
 // SetName sets the display name of the user of the Client's token, which others see
 // in place of the user name. An empty one removes it.
 func (c *Client) SetName(ctx context.Context, name string, opts ...CallOption) (Auth, error) {
-	body := struct {
-		Name string `json:"name"`
-	}{name}
-	return write[Auth](ctx, c, http.MethodPut, "/v1/auth/me/name", body, opts)
+	return write[Auth](ctx, c, http.MethodPut, "/v1/auth/me/name", fields{"name": name}, opts)
 }
 
 // Session is a [TokenSource] that refreshes its access token when the server

@@ -76,10 +76,7 @@ func (c *Client) CaseMembers(ctx context.Context, id string, page Page) (List[Ca
 // SetCaseMember makes a user a member with these roles, or gives a member these
 // roles in place of the former ones.
 func (c *Client) SetCaseMember(ctx context.Context, id, userID string, roles []string, opts ...CallOption) (CaseMember, error) {
-	body := struct {
-		TrackRoles []string `json:"track_roles"`
-	}{roles}
-	return write[CaseMember](ctx, c, http.MethodPut, casePath(id, "members", userID), body, opts)
+	return write[CaseMember](ctx, c, http.MethodPut, casePath(id, "members", userID), fields{"track_roles": roles}, opts)
 }
 
 // RemoveCaseMember ends a user's membership. After it returns, no further event
@@ -176,20 +173,14 @@ func (c *Client) act(ctx context.Context, id, path string, body any, opts []Call
 	return write[Transition](ctx, c, http.MethodPost, transitionPath(id, path), body, opts)
 }
 
-type reason struct {
-	Reason string `json:"reason"`
-}
-
 // Object objects to a proposal: a consent becomes a vote.
 func (c *Client) Object(ctx context.Context, id, why string, opts ...CallOption) (Transition, error) {
-	return c.act(ctx, id, "objections", reason{why}, opts)
+	return c.act(ctx, id, "objections", fields{"reason": why}, opts)
 }
 
 // Vote casts the caller's vote, or replaces it: yes, no, abstain.
 func (c *Client) Vote(ctx context.Context, id, choice string, opts ...CallOption) (Transition, error) {
-	return c.act(ctx, id, "votes", struct {
-		Choice string `json:"choice"`
-	}{choice}, opts)
+	return c.act(ctx, id, "votes", fields{"choice": choice}, opts)
 }
 
 // Withdraw ends a proposal without its step.
@@ -204,18 +195,15 @@ func (c *Client) Approve(ctx context.Context, id string, opts ...CallOption) (Tr
 
 // Dispute suspends a step whose vote has passed until a moderator decides.
 func (c *Client) Dispute(ctx context.Context, id, why string, opts ...CallOption) (Transition, error) {
-	return c.act(ctx, id, "disputes", reason{why}, opts)
+	return c.act(ctx, id, "disputes", fields{"reason": why}, opts)
 }
 
 // Resolve decides a dispute: the step is applied or, without confirm, rejected.
 func (c *Client) Resolve(ctx context.Context, id string, confirm bool, why string, opts ...CallOption) (Transition, error) {
-	return c.act(ctx, id, "resolution", struct {
-		Confirm bool `json:"confirm"`
-		reason
-	}{confirm, reason{why}}, opts)
+	return c.act(ctx, id, "resolution", fields{"confirm": confirm, "reason": why}, opts)
 }
 
 // VoidVote removes the vote of a voter who was removed from the case.
 func (c *Client) VoidVote(ctx context.Context, id, userID, why string, opts ...CallOption) (Transition, error) {
-	return write[Transition](ctx, c, http.MethodPost, transitionPath(id, "votes", userID, "void"), reason{why}, opts)
+	return write[Transition](ctx, c, http.MethodPost, transitionPath(id, "votes", userID, "void"), fields{"reason": why}, opts)
 }

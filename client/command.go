@@ -117,9 +117,7 @@ func (c *Conn) Command(ctx context.Context, stream gotong.Stream, typ string, da
 
 // Post posts a message in a thread.
 func (c *Conn) Post(ctx context.Context, stream gotong.Stream, body string, opts ...CallOption) (gotong.Receipt, error) {
-	return c.Command(ctx, stream, "message.post", struct {
-		Body string `json:"body"`
-	}{body}, opts...)
+	return c.Command(ctx, stream, "message.post", fields{"body": body}, opts...)
 }
 
 // Signal sends an ephemeral signal, such as "typing", to the viewers of a

@@ -51,12 +51,7 @@ func (c *Client) CreateGroup(ctx context.Context, in NewGroup, opts ...CallOptio
 
 // Groups lists the groups, except those that can only be joined by invitation.
 func (c *Client) Groups(ctx context.Context, page Page) (List[Group], error) {
-	var out struct {
-		Items  []Group `json:"items"`
-		Cursor string  `json:"cursor"`
-	}
-	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/groups", query: page.query()}, &out)
-	return List[Group]{Items: out.Items, Next: out.Cursor}, err
+	return items[Group](ctx, c, "/v1/groups", page.query())
 }
 
 // Group returns a group.
@@ -166,12 +161,7 @@ func (c *Client) WithdrawInvitation(ctx context.Context, groupID, userID string,
 
 // Invitations lists the caller's open invitations to groups, newest first.
 func (c *Client) Invitations(ctx context.Context, page Page) (List[GroupInvitation], error) {
-	var out struct {
-		Items  []GroupInvitation `json:"items"`
-		Cursor string            `json:"cursor"`
-	}
-	err := c.do(ctx, op{method: http.MethodGet, path: groupPath("invitations"), query: page.query()}, &out)
-	return List[GroupInvitation]{Items: out.Items, Next: out.Cursor}, err
+	return items[GroupInvitation](ctx, c, groupPath("invitations"), page.query())
 }
 
 // AcceptInvitation makes the caller, who was invited, a member of the group.

@@ -33,12 +33,7 @@ func (c *Client) Notifications(ctx context.Context, all bool, page Page) (List[N
 	if all {
 		query.Set("include_read", "true")
 	}
-	var out struct {
-		Items []Notification `json:"items"`
-		Next  string         `json:"next_cursor"`
-	}
-	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/notifications", query: query}, &out)
-	return List[Notification]{Items: out.Items, Next: out.Next}, err
+	return items[Notification](ctx, c, "/v1/notifications", query)
 }
 
 // ReadNotification marks a notification, and older ones of its part of the inbox, as
@@ -111,9 +106,7 @@ func (c *Client) SetPreferences(ctx context.Context, p Preferences, opts ...Call
 
 // Blocks lists the users whom the caller blocks.
 func (c *Client) Blocks(ctx context.Context) ([]Author, error) {
-	out, err := read[struct {
-		Items []Author `json:"items"`
-	}](ctx, c, "/v1/blocks", nil)
+	out, err := items[Author](ctx, c, "/v1/blocks", nil)
 	return out.Items, err
 }
 

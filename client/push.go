@@ -26,10 +26,9 @@ type PushSubscription struct {
 // PushKey returns the public key with which the server sends Web Push messages, in
 // base64url. Where push is off, the error has the status 404.
 func (c *Client) PushKey(ctx context.Context) (string, error) {
-	var out struct {
+	out, err := read[struct {
 		Key string `json:"public_key"`
-	}
-	err := c.do(ctx, op{method: http.MethodGet, path: "/v1/push/key"}, &out)
+	}](ctx, c, "/v1/push/key", nil)
 	return out.Key, err
 }
 

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -116,6 +117,16 @@ func list[T any](ctx context.Context, c *Client, path string, query url.Values) 
 	return out, err
 }
 
+// items returns a part of a list whose answer is an object.
+func items[T any](ctx context.Context, c *Client, path string, query url.Values) (List[T], error) {
+	out, err := read[struct {
+		Items  []T    `json:"items"`
+		Cursor string `json:"cursor"`
+		Next   string `json:"next_cursor"`
+	}](ctx, c, path, query)
+	return List[T]{Items: out.Items, Next: cmp.Or(out.Cursor, out.Next)}, err
+}
+
 func threadPath(id string, more ...string) string {
 	return joined("/v1/chat/threads/", append([]string{id}, more...))
 }
@@ -200,10 +211,7 @@ func (c *Client) RemoveMember(ctx context.Context, id, userID string, opts ...Ca
 // MuteMember keeps a member from sending until a time, in milliseconds since
 // the Unix epoch; 0 ends the mute.
 func (c *Client) MuteMember(ctx context.Context, id, userID string, untilMS int64, opts ...CallOption) (Member, error) {
-	body := struct {
-		UntilMS int64 `json:"until_ms"`
-	}{untilMS}
-	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "mute"), body, opts)
+	return write[Member](ctx, c, http.MethodPost, threadPath(id, "members", userID, "mute"), fields{"until_ms": untilMS}, opts)
 }
 
 // MuteThread mutes a thread for the caller alone until a time, in milliseconds since
@@ -228,10 +236,7 @@ func (c *Client) SetMemberRole(ctx context.Context, id, userID, role string, opt
 // SetHistory sets the history policy for events from now on: "all", or
 // "from_join" for members only from their joining.
 func (c *Client) SetHistory(ctx context.Context, id, policy string, opts ...CallOption) (Thread, error) {
-	body := struct {
-		Policy string `json:"policy"`
-	}{policy}
-	return write[Thread](ctx, c, http.MethodPut, threadPath(id, "history"), body, opts)
+	return write[Thread](ctx, c, http.MethodPut, threadPath(id, "history"), fields{"policy": policy}, opts)
 }
 
 // roleOf is a request body that names a user, a role or both.
@@ -242,6 +247,9 @@ type roleOf struct {
 
 // write runs an operation that changes something. The result is empty if the
 // user may not read the changed stream: the server then sends a bare receipt.
+// fields is a body of few fields.
+type fields map[string]any
+
 func write[T any](ctx context.Context, c *Client, method, path string, body any, opts []CallOption) (T, error) {
 	var out T
 	err := c.do(ctx, op{method: method, path: path, body: body, opts: opts}, &out)
