@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -20,6 +21,7 @@ import (
 // spec is the published document, made ready to check traffic against it.
 type spec struct {
 	t        *testing.T
+	mu       sync.Mutex // of check: the compiler is for one goroutine
 	mux      *http.ServeMux
 	paths    map[string]map[string]any // path → method → operation
 	shared   map[string]any            // responses that several operations share
@@ -58,6 +60,8 @@ func newSpec(t *testing.T, raw []byte) *spec {
 // check fails the test where an answer is not as published.
 func (s *spec) check(r *http.Request, a *answer) {
 	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	_, pattern := s.mux.Handler(r)
 	if pattern == "" {
 		return // not an operation: 404, 405, pages
