@@ -47,7 +47,7 @@ func sweep(pattern string) error {
 	return errors.Join(errs...)
 }
 
-func (d Disk) path(name string) string { return filepath.Join(d.dir, name[:2], name) }
+func (d Disk) path(name string) string { return filepath.Join(d.dir, name[:min(2, len(name))], name) }
 
 // Put implements [Bytes].
 func (d Disk) Put(ctx context.Context, name string, from io.ReadSeeker, size int64, sum string) (err error) {

@@ -19,6 +19,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/upload"
@@ -44,14 +46,26 @@ const MaxOpen = 10
 // Files receives and keeps files.
 type Files struct {
 	Options
-	slot chan struct{} // of the picture that is decoded
+	slot   chan struct{} // of the picture that is decoded
+	tidied atomic.Int64  // when, in milliseconds
 }
 
 // New returns files with these options. It creates the directory, and removes from it
 // what is left of uploads that never began, or that ended on another node.
 func New(o Options) (*Files, error) {
-	err := errors.Join(os.MkdirAll(o.Dir, 0o700), sweep(filepath.Join(o.Dir, "*")))
-	return &Files{Options: o, slot: make(chan struct{}, 1)}, err
+	f := &Files{Options: o, slot: make(chan struct{}, 1)}
+	return f, errors.Join(os.MkdirAll(o.Dir, 0o700), f.sweep())
+}
+
+func (f *Files) sweep() error { return sweep(filepath.Join(f.Dir, "*")) }
+
+// Tidy removes the same again, once an hour at most.
+func (f *Files) Tidy(now gotong.Instant) error {
+	last := f.tidied.Load()
+	if now.Milli()-last < time.Hour.Milliseconds() || !f.tidied.CompareAndSwap(last, now.Milli()) {
+		return nil
+	}
+	return f.sweep()
 }
 
 // Octets is the type of all that is served as a download only.

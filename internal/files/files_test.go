@@ -173,7 +173,8 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := files.New(files.Options{Bytes: disk, Dir: parts}); err != nil {
+	f, err := files.New(files.Options{Bytes: disk, Dir: parts})
+	if err != nil {
 		t.Fatal(err)
 	}
 	for i, name := range names {
@@ -181,6 +182,16 @@ func TestWhatACrashLeftIsRemoved(t *testing.T) {
 		whole := strings.HasPrefix(name, filepath.Join(kept, "01", id))
 		if gone := os.IsNotExist(err); gone != (i%2 == 0 && !whole) {
 			t.Errorf("%s is removed: %v", name, gone)
+		}
+	}
+	now, at := gotong.Instant(0).Add(48*time.Hour), time.Now().Add(-upload.Lifetime-time.Hour)
+	for _, passed := range []time.Duration{0, time.Hour - time.Millisecond, time.Hour} {
+		left := filepath.Join(parts, id)
+		if err := errors.Join(os.WriteFile(left, nil, 0o600), os.Chtimes(left, at, at), f.Tidy(now.Add(passed))); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(left); os.IsNotExist(err) != (passed%time.Hour == 0) {
+			t.Errorf("after %v: %v", passed, err)
 		}
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/upload"
@@ -259,6 +260,13 @@ func TestHostileUploads(t *testing.T) {
 	if n := u.offset(at, 5); n != 0 {
 		t.Errorf("%d bytes arrived", n)
 	}
+	// offset and length together are beyond int64
+	u.patch(at, 0, []byte("h")).want(http.StatusNoContent)
+	u.tus(http.MethodPatch, at, 1<<63-1, strings.NewReader("ello, and more"), header{"Upload-Offset", "1"}).
+		problem(http.StatusRequestEntityTooLarge, gotong.CodeTooLarge)
+	if n := u.offset(at, 5); n != 1 {
+		t.Errorf("%d bytes arrived", n)
+	}
 }
 
 func TestUploadsAreTheirOwners(t *testing.T) {
@@ -279,8 +287,16 @@ func TestUploadsAreTheirOwners(t *testing.T) {
 	}
 	own := bob.create(5).want(http.StatusCreated).header.Get("Location")
 	bob.patch(own, 0, []byte("he")).want(http.StatusNoContent)
+	said := bob.create(2).want(http.StatusCreated).header.Get("Location")
+	bob.patch(said, 0, []byte("ok")).want(http.StatusNoContent)
+	bob.post("/v1/chat/threads/"+u.thread+"/messages/send", map[string]any{"body": "Foto", "attachments": []string{strings.TrimPrefix(said, attachments+"/")}}).
+		want(http.StatusCreated)
+	bob.offset(said, 2)
 	u.do(http.MethodDelete, "/v1/chat/threads/"+u.thread+"/members/"+bob.id, nil).want(http.StatusOK)
 	bob.patch(own, 2, []byte("llo")).problem(http.StatusNotFound, gotong.CodeNotFound)
+	if a := bob.tus(http.MethodHead, said, 0, http.NoBody); a.code != http.StatusNotFound {
+		t.Errorf("a file in a thread that they lost: %d", a.code)
+	}
 	u.patch(at, 0, []byte("hell")).want(http.StatusNoContent)
 	u.w.clock.Pass(upload.Lifetime)
 	u.token = u.w.post("/v1/auth/signin", map[string]any{"email": "ani@example.org", "pass": "rahasia-ani"}).want(http.StatusOK).str("access_token")
@@ -429,6 +445,19 @@ func TestACutIsFoundByTheClientThatComesBack(t *testing.T) {
 	}
 	if code := status(t, r); code != http.StatusNoContent {
 		t.Errorf("the one that began first: %d", code)
+	}
+
+	at = u.create(5, key("k")).want(http.StatusCreated).header.Get("Location")
+	u.w.clock.Pass(time.Minute) // the slot of the upload ends
+	conn, r = u.line(server, at, 5)
+	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nother\r\n--b--\r\n"
+	u.do(http.MethodPost, attachments+"/upload?thread_id="+u.thread, form, key("k"), header{"Content-Type", "multipart/form-data; boundary=b"}).
+		problem(http.StatusConflict, gotong.CodeInProgress)
+	if _, err := conn.Write([]byte("hello")); err != nil {
+		t.Fatal(err)
+	}
+	if code := status(t, r); code != http.StatusNoContent || string(u.kept(at)) != "hello" {
+		t.Errorf("beside a whole file with the same key: %d", code)
 	}
 
 	at = u.create(5).want(http.StatusCreated).header.Get("Location")

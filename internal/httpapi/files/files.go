@@ -94,7 +94,8 @@ func (f *routes) resumable(api *httpapi.API) {
 		ID: "create-upload", Method: http.MethodPost, Path: base, Tag: tag, Write: true, Status: http.StatusCreated,
 		Summary: "Begin an upload in parts",
 		Description: "By the tus protocol (tus.io), version 1.0.0: begin, append, and after a cut ask for the offset and append " +
-			"from there. The file exists once its last byte has arrived: then get a link to it. What is not finished after 24 hours is removed.",
+			"from there. The file exists once its last byte has arrived: then get a link to it. " +
+			"What is not finished after 24 hours is removed.",
 	}, f.createUpload)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-upload", Method: http.MethodHead, Path: base + "/{id}", Tag: tag, Subject: subject,

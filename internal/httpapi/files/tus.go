@@ -103,9 +103,12 @@ func (f *routes) resume(ctx context.Context, id string, raw *httpapi.Raw, by req
 	if err != nil {
 		return nil, err
 	}
+	w, r := raw.HTTP()
+	if r.ContentLength > u.Max { // the library's sum of offset and length can overflow
+		return nil, beyond()
+	}
 	raw.Allow(u.Max)
 	t := &transfer{routes: f, id: id}
-	w, _ := raw.HTTP()
 	done, err := f.take(ctx, id, back, func() {
 		t.ended.Store(true)
 		_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0)) // a recorder has none
@@ -160,12 +163,16 @@ func (f *routes) leave(id string, t turn) {
 	close(t.over)
 }
 
+func beyond() error {
+	return gotong.NewError(gotong.CodeTooLarge, "There are more bytes than the upload, or a file, may have.")
+}
+
 func another() error {
 	return gotong.NewError(gotong.CodeInProgress, "Another request continues this upload.")
 }
 
 // mine returns an upload of the caller that has not ended. To one that is not finished
-// they must still be able to add.
+// they must still be able to add; one that is, they must still see.
 func (f *routes) mine(ctx context.Context, id string) (u upload.Upload, err error) {
 	if !gotong.ValidID(id) {
 		return u, gotong.NotFound()
@@ -178,6 +185,8 @@ func (f *routes) mine(ctx context.Context, id string) (u upload.Upload, err erro
 		return u, gotong.NotFound()
 	case open:
 		_, err = f.mayPost(ctx, u.Thread)
+	default:
+		_, err = f.find(ctx, viewer(ctx), id)
 	}
 	return u, err
 }
@@ -248,6 +257,9 @@ func (t *transfer) create(ctx context.Context) (err error) {
 	t.id = upload.StreamOf(call.Principal.UserID, call.RequestID).ID()
 	u, err := read[upload.Upload](ctx, t.routes, upload.Key(t.id))
 	if t.begin.Home = u.Home; gotong.CodeOf(err) == gotong.CodeNotFound {
+		if err := t.Files.Tidy(t.Now()); err != nil {
+			t.Log.ErrorContext(ctx, "what is left of uploads cannot be removed", "error", err)
+		}
 		var done func()
 		if done, err = t.run(ctx, t.id); err != nil {
 			return err
@@ -337,7 +349,7 @@ func (a *reply) problem() error {
 	case "ERR_MISMATCHED_OFFSET":
 		return gotong.NewError(gotong.CodeConflict, "The upload has another offset; ask for it.")
 	case "ERR_MAX_SIZE_EXCEEDED", "ERR_UPLOAD_SIZE_EXCEEDED":
-		return gotong.NewError(gotong.CodeTooLarge, "There are more bytes than the upload, or a file, may have.")
+		return beyond()
 	case "ERR_READ_TIMEOUT":
 		return gotong.NewError(httpapi.CodeTimeout, "The bytes did not arrive in time; those that did are kept.")
 	default:

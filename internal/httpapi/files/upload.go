@@ -52,6 +52,11 @@ func (f *routes) upload(ctx context.Context, in *uploadIn) (*httpapi.Out[View], 
 		return nil, err
 	}
 	defer done()
+	leave, err := f.take(ctx, id, false, func() {}) // from requests for an upload in parts with the same key
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
 	u, err := read[upload.Upload](ctx, f, upload.Key(id))
 	if begin.Home = u.Home; gotong.CodeOf(err) == gotong.CodeNotFound { // else it was admitted, and counts
 		begin.Home, err = f.admit(ctx, begin)
