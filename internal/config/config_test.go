@@ -291,6 +291,16 @@ func TestPrintBlanksSecrets(t *testing.T) {
 	if strings.Contains(out.String(), weakSecret) {
 		t.Error(out.String())
 	}
+	for _, place := range []string{"s3://k:7/%s@s3.example/b", "s3:k:%s@s3.example/b", "s3:/k:%s@s3.example/b", "s3://k:p@x/%s@s3.example/b"} {
+		_, s, ctx, err := world{}.parse(t, "--files="+strings.Replace(place, "%s", weakSecret, 1))
+		var out bytes.Buffer
+		if err == nil {
+			err = s.Print(&out, ctx)
+		}
+		if err != nil || strings.Contains(out.String(), weakSecret) {
+			t.Errorf("%s: %v\n%s", place, err, out.String())
+		}
+	}
 	for _, want := range []string{
 		"# flag", "# default", `allowed-origins: ["https://a.example"]`, `# signing-key: "[redacted]"`,
 		"kid=a,alg=HS256,key=[redacted]", "# store: \"surreal://root:xxxxx@db/x",

@@ -205,8 +205,8 @@ const redacted = "[redacted]"
 // redactURL returns an address without the user's password and without its query.
 func redactURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil {
-		return redacted
+	if err != nil || u.Scheme != "" && strings.Contains(u.Opaque+u.Host+u.Path+u.Fragment, "@") {
+		return redacted // an @ elsewhere: a secret with a slash, unescaped, is read as a path
 	}
 	if u.User == nil && u.RawQuery == "" {
 		return s
