@@ -32,7 +32,7 @@ type Message struct {
 	Siaga         bool           `json:"siaga"` // an emergency broadcast
 	Mentions      []Mention      `json:"mentions"`
 	Reactions     []Reaction     `json:"reactions"`
-	Replies       int            `json:"replies"` // that the caller may see, counted to 999
+	Replies       int            `json:"replies"` // that the caller may see; it stops at 999
 	Pinned        bool           `json:"pinned"`
 	RequestID     string         `json:"request_id"`
 	CorrelationID string         `json:"correlation_id"`

@@ -35,7 +35,7 @@ func (m *moveFiles) check() error {
 	return errors.Join(checkFiles("--files-from", m.FilesFrom), checkFiles("--files-to", m.FilesTo))
 }
 
-// into adds to a copy that it moves the attachments, and tells the report.
+// into has a copy move the attachments too, and the report count them.
 func (m *moveFiles) into(o *logcopy.Options, report *copyReport) {
 	o.See = m.ledger.See
 	o.Beside = func(ctx context.Context) error {
@@ -87,6 +87,6 @@ func faultsOf(t *files.Tally) string {
 	for _, f := range t.Faults {
 		lines = append(lines, f.String())
 	}
-	return fmt.Sprintf("of %s of attachments, %d are not as the log says:\n  %s",
+	return fmt.Sprintf("attachments: of %s, %d missing, different or unreadable:\n  %s",
 		count(t.Objects, "object"), len(lines), strings.Join(lines, "\n  "))
 }

@@ -127,6 +127,10 @@ func TestPlacesOfAttachmentsAreChecked(t *testing.T) {
 	if r := command(t, nil, "config", "print", "--files="+secret); strings.Contains(r.out+r.err, "sekrit") {
 		t.Errorf("%+v", r)
 	}
+	server := map[string]string{"GOTONG_FILES": t.TempDir()} // not what a proof or a file is compared with
+	if r := command(t, server, "audit", "verify", filepath.Join(t.TempDir(), "gone.ndjson")); r.code != codeIO {
+		t.Errorf("%+v", r)
+	}
 	if _, err := files.OpenDisk(filepath.Join(t.TempDir(), "gone")); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}

@@ -90,7 +90,7 @@ type auditVerifyCmd struct {
 	Proof string `name:"proof" help:"The proof of an event; - for standard input." placeholder:"FILE"`
 	JSON  bool   `name:"json" help:"Print the report as JSON."`
 	pins
-	Files  string `name:"files" help:"With --store: compare the bytes of attachments in this directory or bucket (s3://KEY:SECRET@HOST/BUCKET) with the log, too." env:"GOTONG_AUDIT_FILES" placeholder:"URL"`
+	Files  string `name:"files" help:"With --store: also compare the bytes of attachments in this directory or bucket (s3://KEY:SECRET@HOST/BUCKET) with the log." env:"GOTONG_AUDIT_FILES" placeholder:"URL"`
 	Signed string `name:"signed" help:"The checkpoints that the server shows now, as --checkpoints. If the log matches them and contradicts --checkpoints, two histories were signed." placeholder:"PATH"`
 	trust
 }

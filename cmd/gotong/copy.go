@@ -267,7 +267,7 @@ func (r *copyReport) attachments() string {
 	t := r.Attachments
 	switch {
 	case r.Stage == "exported":
-		return "Attachments are files beside the log and were not copied: copy the place where they are kept, too."
+		return "Attachments are files beside the log and were not copied: copy the directory or bucket where they are kept, too."
 	case t == nil || t.Objects == 0:
 		return ""
 	case r.Stage == "read":

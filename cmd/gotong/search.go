@@ -62,7 +62,7 @@ func (c *searchCmd) Run(ctx context.Context, std *stdio) error {
 		}
 	}
 	if found == 0 {
-		return errors.New("nothing fits; what is found are whole words in their forms, in what you may read")
+		return errors.New("nothing fits; a search finds whole words and their forms, in what you may read")
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -54,7 +55,7 @@ func (s *Source) Options() []kong.Option {
 // such, because it would read them (see the package's caveat).
 func (s *Source) nameVariables(n *kong.Node) error {
 	for _, flag := range n.Flags {
-		if s.keys[flag.Name] {
+		if s.keys[flag.Name] && len(flag.Envs) == 0 {
 			flag.Help = strings.TrimSuffix(flag.Help, ".") + " ($" + variable(flag.Name) + ")."
 		}
 	}
@@ -75,7 +76,8 @@ func (s *Source) Validate(*kong.Application) error { return nil }
 
 // Resolve implements kong.Resolver: the environment before the file.
 func (s *Source) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-	if !s.keys[flag.Name] {
+	own := len(flag.Envs) > 0 && !slices.Contains(flag.Envs, variable(flag.Name))
+	if !s.keys[flag.Name] || own { // another flag, with a variable of its own
 		return nil, nil
 	}
 	if err := s.load(ctx); err != nil {

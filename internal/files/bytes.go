@@ -16,8 +16,8 @@ import (
 type Bytes interface {
 	// Put writes an object of this size and hash, SHA-256 in hex. It is durable when
 	// Put returns. If from has other bytes, nothing is written, and the error is
-	// [ErrDiffers]. An object with its name is kept: the error has
-	// [gotong.CodeConflict] if it is another one.
+	// [ErrDiffers]. An object that exists under this name is kept; if it differs, the
+	// error has [gotong.CodeConflict].
 	Put(ctx context.Context, name string, from io.ReadSeeker, size int64, sum string) error
 
 	// Open returns an object, or an error that is [io/fs.ErrNotExist].
@@ -34,10 +34,10 @@ type Object interface {
 }
 
 // ErrDiffers means that bytes do not have the hash that the log has.
-var ErrDiffers = errors.New("files: the bytes have another size or hash than the log says")
+var ErrDiffers = errors.New("files: the bytes have another size or hash than in the log")
 
-// exact reads bytes of a known size and hash. Of others it withholds the end, so that
-// nothing which counts bytes takes them for whole.
+// exact reads bytes of a known size and hash. It withholds the end of other bytes,
+// so that nothing that counts bytes takes them for complete.
 type exact struct {
 	from       io.ReadSeeker
 	h          hash.Hash

@@ -20,7 +20,7 @@ import (
 	"gotong.dev/gotong/internal/store"
 )
 
-// Ledger is which bytes have to be kept by a log: those of the uploads that were
+// Ledger lists the bytes that must exist beside a log: those of the uploads that were
 // stored, and neither collected nor erased.
 type Ledger struct {
 	mu      sync.Mutex

@@ -23,8 +23,8 @@ func (f *Files) Arrived(id string) (n int64, err error) {
 }
 
 // Append writes what comes from a client to the partial file of an upload, after the
-// bytes that have arrived, which must be at many. What it wrote is durable and
-// remains when it fails; n is how much.
+// bytes that have arrived; their number must be at. It returns the number of bytes that
+// it wrote, also if it fails; they are durable and remain.
 func (f *Files) Append(id string, at int64, from io.Reader) (n int64, err error) {
 	to, err := os.OpenFile(f.Partial(id), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {

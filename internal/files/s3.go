@@ -48,7 +48,7 @@ const (
 )
 
 var errAddress = errors.New("must be a directory, or s3://KEY:SECRET@HOST/BUCKET, with region and path-style after a question mark " +
-	"if they are needed; s3+http: is without TLS, and a slash in the secret is %2F")
+	"if they are needed; s3+http: is without TLS, and a slash in the secret is written %2F")
 
 // NewS3 returns the bytes in the bucket of an address. It connects to nothing, and its
 // errors do not contain the address, which holds a secret.
@@ -194,7 +194,7 @@ func (s *S3) Open(ctx context.Context, name string) (Object, error) {
 	return o, nil
 }
 
-var unreachable = gotong.NewError(gotong.CodeBusy, "The place of attachments does not answer as it should; repeat later.")
+var unreachable = gotong.NewError(gotong.CodeBusy, "The place where attachments are kept does not answer as it should; repeat later.")
 
 // failed returns what an error of the server means to callers, and keeps the error for
 // the log.

@@ -143,7 +143,7 @@ var entries = index([]Entry{
 	{
 		CodeRange, http.StatusRequestedRangeNotSatisfiable, "No such range", false, 0,
 		"The header Range asks for bytes beyond the end of the file.",
-		"Ask for bytes that Content-Range says there are, or for the whole file.",
+		"Ask for bytes within the size that Content-Range gives, or for the whole file.",
 	},
 	{
 		gotong.CodeInvalid, http.StatusUnprocessableEntity, "The request does not fit the operation", false, 0,

@@ -126,7 +126,7 @@ func (h handler) count(ctx context.Context, job store.Job, body order) error {
 	return err
 }
 
-// message returns an event of a thread and, of a message, its overlay.
+// message returns an event of a thread and, if it is a message, its overlay.
 func (h handler) message(ctx context.Context, of gotong.Stream, seq uint64) (e gotong.Event, o thread.Overlay, err error) {
 	key := thread.OverlayKey(of.ID(), seq)
 	snap, err := h.from.Load(ctx, store.Need{
@@ -145,7 +145,7 @@ func (h handler) message(ctx context.Context, of gotong.Stream, seq uint64) (e g
 	return e, o, err
 }
 
-// gone erases the texts of the reports on a message of which a text is gone.
+// gone erases the texts of the reports on a message that lost a text.
 func (h handler) gone(ctx context.Context, job store.Job, body order) error {
 	e, _, err := h.message(ctx, body.Thread, body.Seq)
 	switch d := e.Data.(type) {

@@ -61,7 +61,7 @@ const (
 
 // The bounds of one search: how often it asks the index again because too few of the
 // proposed messages are shown, and how many are proposed at once for a query with a
-// phrase, of which the index knows only the words.
+// phrase, because the index knows only its words.
 const (
 	maxRounds = 5
 	phrased   = 200

@@ -115,7 +115,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 	waits := p.Since != 0 || o.Held != 0
 	switch {
 	case c.Revision != nil && *c.Revision != o.Revision:
-		return gotong.Reject(gotong.CodeVersion, "The message was edited since; read its newest text first.")
+		return gotong.Reject(gotong.CodeVersion, "The message has been edited since; read its newest text first.")
 	case m.Actor.UserID == r.me.userID && (r.me.role == "" || p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
 		return gotong.Reject(gotong.CodeForbidden, "Another reviewer must decide about your message.")
 	case c.Decision.Status() == Published && !waits && o.Warning == label, c.Decision == Block && o.Rejected:

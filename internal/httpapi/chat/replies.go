@@ -20,12 +20,12 @@ func (c *chat) replyRoutes(api *httpapi.API) {
 		ID: "list-replies", Method: http.MethodGet, Path: base + "/messages/{mid}/replies", Tag: tagMessages,
 		Summary: "List the replies to a message",
 		Description: "In ascending order: the oldest after after_seq or, without it, the oldest. X-Has-More: true means that there are " +
-			"more, and X-Next-Seq is the next after_seq. As in the list of messages, deleted ones are among them.",
+			"more, and X-Next-Seq is the next after_seq. Deleted replies are listed without their text.",
 	}, c.listReplies)
 	httpapi.Register(api, httpapi.Route{
 		ID: "list-pins", Method: http.MethodGet, Path: base + "/pins", Tag: tagMessages, Subject: subject,
 		Summary:     "List the pinned messages",
-		Description: "What was pinned last comes first; there are at most 50. A message that is held is left out.",
+		Description: "The newest pin comes first; there are at most 50. Held messages are left out.",
 	}, c.listPins)
 	for _, on := range []bool{true, false} {
 		route := httpapi.Route{

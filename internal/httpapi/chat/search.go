@@ -22,9 +22,9 @@ func (c *chat) searchRoutes(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "search", Method: http.MethodGet, Path: "/v1/search", Tag: tagReading, Summary: "Search",
 		Description: "Messages that you may read, newest first, and on the first page the names of your groups, cases and threads that " +
-			"fit. The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE, has:link and has:file; each part must fit. " +
-			"Words are found in texts and in names of files, in other forms too (menemukan finds temu), those in quotes only as " +
-			"they are. A message that was changed since the index last followed the log is left out; as_of says how far that was. " +
+			"fit. The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE, has:link and has:file; " +
+			"each part must fit. Words are found in texts and in names of files, in other forms too (menemukan finds temu), " +
+			"those in quotes only as they are. A message that was changed after the index last followed the log is left out; as_of says how far the index was. " +
 			"A search that takes more than 5 s ends with 503 busy, or with what it has found and a next_cursor.",
 	}, c.search)
 }
@@ -38,9 +38,9 @@ type searchIn struct {
 // Found is a page of what a search found.
 type Found struct {
 	Items      []FoundMessage    `json:"items"`
-	Names      []FoundName       `json:"names" doc:"Those of your groups, cases and threads whose name fits, at most 20; on the first page alone."`
+	Names      []FoundName       `json:"names" doc:"Your groups, cases and threads whose names fit, at most 20; on the first page alone."`
 	NextCursor string            `json:"next_cursor,omitempty" doc:"Absent on the last page. A page may have fewer messages than its limit."`
-	AsOf       []search.Position `json:"as_of" doc:"How far the index had read the parts of the log that your threads, or that in:, lie in."`
+	AsOf       []search.Position `json:"as_of" doc:"How far the index had read the partitions of the threads that were searched."`
 }
 
 // FoundMessage is a message that fits, as it reads now.
@@ -56,7 +56,7 @@ type FoundMessage struct {
 	Revision  uint64         `json:"revision"`
 	Snippet   search.Snippet `json:"snippet"`
 
-	FileNames []search.Snippet `json:"file_names,omitempty" doc:"The names of its files."`
+	FileNames []search.Snippet `json:"file_names,omitempty" doc:"The names of the message's files."`
 }
 
 // FoundName is a name that fits.

@@ -106,7 +106,7 @@ type MessageView struct {
 	Siaga         bool                `json:"siaga,omitempty"`
 	Mentions      []Mention           `json:"mentions,omitempty" doc:"The places in the body that name users."`
 	Reactions     []Reaction          `json:"reactions"`
-	Replies       int                 `json:"replies,omitempty" minimum:"0" maximum:"999" doc:"The number of replies that you may see, counted to 999."`
+	Replies       int                 `json:"replies,omitempty" minimum:"0" maximum:"999" doc:"The number of replies that you may see; it stops at 999."`
 	Pinned        bool                `json:"pinned,omitempty" doc:"True if the message is on the list of pinned messages."`
 	RequestID     string              `json:"request_id"`
 	CorrelationID string              `json:"correlation_id"`

@@ -88,25 +88,26 @@ func Routes(opts Options) func(*httpapi.API) {
 func (f *routes) resumable(api *httpapi.API) {
 	httpapi.Register(api, httpapi.Route{
 		ID: "describe-uploads", Method: http.MethodOptions, Path: base, Tag: tag, Public: true, Status: http.StatusNoContent,
-		Summary: "Ask how to upload in parts", Description: "The version and the extensions of the tus protocol, and the largest file.",
+		Summary:     "Ask how to upload in parts",
+		Description: "The version and the extensions of the tus protocol, and the maximum size of a file.",
 	}, f.aboutTus)
 	httpapi.Register(api, httpapi.Route{
 		ID: "create-upload", Method: http.MethodPost, Path: base, Tag: tag, Write: true, Status: http.StatusCreated,
 		Summary: "Begin an upload in parts",
-		Description: "By the tus protocol (tus.io), version 1.0.0: begin, append, and after a cut ask for the offset and append " +
-			"from there. The file exists once its last byte has arrived: then get a link to it. " +
-			"What is not finished after 24 hours is removed.",
+		Description: "Uploads in parts follow the tus protocol (tus.io), version 1.0.0: begin, append, and after a cut ask for the " +
+			"offset and append from there. Once its last byte has arrived, the file exists and has a link. An upload that is not " +
+			"finished after 24 hours is removed.",
 	}, f.createUpload)
 	httpapi.Register(api, httpapi.Route{
 		ID: "get-upload", Method: http.MethodHead, Path: base + "/{id}", Tag: tag, Subject: subject,
-		Summary: "Ask how much of an upload has arrived", Description: "It must be your own.",
+		Summary: "Ask how much of an upload has arrived", Description: "Uploads of others get 404.",
 	}, f.uploadOffset)
 	httpapi.Register(api, httpapi.Route{
 		ID: "append-upload", Method: http.MethodPatch, Path: base + "/{id}", Tag: tag, Subject: subject, Status: http.StatusNoContent,
 		Sends: chunkType, Summary: "Append to an upload",
-		Description: "409 conflict if Upload-Offset is not the number of bytes that have arrived; 413 if there are more bytes " +
-			"than Upload-Length. 409 request_in_progress if another request appends, or if one for the offset ended this one. " +
-			"What arrived before a cut is kept.",
+		Description: "409 state_conflict if Upload-Offset is not the number of bytes that have arrived; 413 if there are more bytes " +
+			"than Upload-Length. 409 request_in_progress if another request is appending, or if a request for the " +
+			"offset ended this one. What arrived before a cut is kept.",
 	}, f.appendUpload)
 }
 

@@ -30,7 +30,7 @@ const (
 
 // tusOut is what the answers about one upload have in common.
 type tusOut struct {
-	Location string `header:"Location" doc:"The path of the upload: get its offset, and append, there."`
+	Location string `header:"Location" doc:"The path of the upload, for requests that ask for its offset or append."`
 	Version  string `header:"Tus-Resumable"`
 	Offset   int64  `header:"Upload-Offset" doc:"How many bytes have arrived and are durable."`
 	Length   int64  `header:"Upload-Length"`
@@ -40,7 +40,7 @@ type tusOut struct {
 type tusAbout struct {
 	Version    string `header:"Tus-Version"`
 	Extensions string `header:"Tus-Extension"`
-	Most       int64  `header:"Tus-Max-Size" doc:"The largest file, in bytes."`
+	Most       int64  `header:"Tus-Max-Size" doc:"The maximum size of a file, in bytes."`
 }
 
 func (f *routes) aboutTus(context.Context, *struct{}) (*tusAbout, error) {
@@ -50,7 +50,7 @@ func (f *routes) aboutTus(context.Context, *struct{}) (*tusAbout, error) {
 // TusIn is what the requests of the protocol have in common.
 type TusIn struct {
 	httpapi.Raw
-	Version string `header:"Tus-Resumable" doc:"Must be 1.0.0; of HEAD it may be absent."`
+	Version string `header:"Tus-Resumable" doc:"Must be 1.0.0; HEAD may omit it."`
 }
 
 type createIn struct {
@@ -62,7 +62,7 @@ type createIn struct {
 
 func (f *routes) createUpload(ctx context.Context, in *createIn) (*tusOut, error) {
 	if _, r := in.HTTP(); r.ContentLength != 0 {
-		return nil, gotong.Invalid("body", "must be empty: append the bytes")
+		return nil, gotong.Invalid("body", "must be empty; append the bytes by PATCH")
 	}
 	t := &transfer{routes: f, begin: upload.Start{Thread: gotong.NewStream(thread.Name, in.ThreadID)}}
 	return t.serve(ctx, &in.Raw, (*tus.UnroutedHandler).PostFile)
@@ -80,7 +80,7 @@ func (f *routes) uploadOffset(ctx context.Context, in *headIn) (*tusOut, error) 
 type appendIn struct {
 	httpapi.In
 	TusIn
-	Offset int64 `header:"Upload-Offset" required:"true" minimum:"0" doc:"How many bytes have arrived before."`
+	Offset int64 `header:"Upload-Offset" required:"true" minimum:"0" doc:"How many bytes have arrived so far."`
 }
 
 func (f *routes) appendUpload(ctx context.Context, in *appendIn) (*tusOut, error) {
@@ -126,9 +126,9 @@ type turn struct {
 	over chan struct{}
 }
 
-// take takes the turn of a request, until done is called. One of a client that comes
-// back after a cut ends the transfer before, whose cut this node may not have noticed,
-// and waits until what it received is kept.
+// take gives a request its turn, until done is called. A client that comes back after a
+// cut ends its earlier transfer, because this node may not have noticed the cut, and
+// waits until what that transfer received is kept.
 func (f *routes) take(ctx context.Context, id string, back bool, end func()) (done func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, finishing)
 	defer cancel()
@@ -164,15 +164,15 @@ func (f *routes) leave(id string, t turn) {
 }
 
 func beyond() error {
-	return gotong.NewError(gotong.CodeTooLarge, "There are more bytes than the upload, or a file, may have.")
+	return gotong.NewError(gotong.CodeTooLarge, "There are more bytes than Upload-Length, or than a file may have.")
 }
 
 func another() error {
-	return gotong.NewError(gotong.CodeInProgress, "Another request continues this upload.")
+	return gotong.NewError(gotong.CodeInProgress, "Another request is appending to this upload.")
 }
 
-// mine returns an upload of the caller that has not ended. To one that is not finished
-// they must still be able to add; one that is, they must still see.
+// mine returns an upload of the caller that has not ended. If it is not finished, they
+// must still be allowed to post; if it is, they must still see it.
 func (f *routes) mine(ctx context.Context, id string) (u upload.Upload, err error) {
 	if !gotong.ValidID(id) {
 		return u, gotong.NotFound()
@@ -199,7 +199,7 @@ type transfer struct {
 	upload upload.Upload
 	offset int64
 	ended  atomic.Bool // by another request
-	err    error       // why the store failed; the library tells only that it did
+	err    error       // why the store failed; the library only reports that it did
 }
 
 // serve lets the library answer a request, and returns the answer of the operation.
@@ -245,7 +245,7 @@ func (t *transfer) done(err error) error {
 	return err
 }
 
-// NewUpload begins an upload; it or an earlier request with the same key.
+// NewUpload begins an upload, unless an earlier request with the same key did.
 func (t *transfer) NewUpload(ctx context.Context, info tus.FileInfo) (tus.Upload, error) {
 	t.begin.Name, t.begin.Size = info.MetaData["filename"], info.Size
 	err := t.done(t.create(ctx))
@@ -287,8 +287,8 @@ func (t *transfer) GetUpload(ctx context.Context, _ string) (tus.Upload, error) 
 	return t, err
 }
 
-// load finds how much has arrived. Where that is all, and the node ended before it had
-// stored the file, it is stored now.
+// load finds how much has arrived. If all bytes have, but the node ended before it
+// stored the file, load stores it.
 func (t *transfer) load(ctx context.Context) (err error) {
 	if t.upload, err = t.mine(ctx, t.id); err != nil {
 		return err
@@ -321,13 +321,13 @@ func (t *transfer) FinishUpload(ctx context.Context) error {
 	return t.done(err)
 }
 
-// GetReader is not for clients: a link is.
+// GetReader fails: clients download by a link.
 func (t *transfer) GetReader(context.Context) (io.ReadCloser, error) {
 	return nil, t.done(gotong.NotFound())
 }
 
-// reply takes the library's answer. Deadlines do not pass through: the library would
-// prolong them at each byte, without an end.
+// reply takes the library's answer. Deadlines do not pass through, because the library
+// would extend them at each byte, for ever.
 type reply struct {
 	header http.Header
 	text   []byte
@@ -347,7 +347,7 @@ func (a *reply) problem() error {
 	case "ERR_UNSUPPORTED_VERSION":
 		return gotong.NewError(gotong.CodePrecondition, "The header Tus-Resumable must be 1.0.0.")
 	case "ERR_MISMATCHED_OFFSET":
-		return gotong.NewError(gotong.CodeConflict, "The upload has another offset; ask for it.")
+		return gotong.NewError(gotong.CodeConflict, "Upload-Offset is not the number of bytes that have arrived; ask for it.")
 	case "ERR_MAX_SIZE_EXCEEDED", "ERR_UPLOAD_SIZE_EXCEEDED":
 		return beyond()
 	case "ERR_READ_TIMEOUT":

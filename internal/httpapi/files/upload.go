@@ -101,8 +101,8 @@ func filePart(r *http.Request) (*multipart.Part, error) {
 	return nil, gotong.Invalid("file", "must be among the first parts of the form")
 }
 
-// bodyError returns the error of a body that ended early; others as they are. Those
-// of a disk are not of a network, although [net.Error] fits them.
+// bodyError returns the error of a body that ended early, and other errors as they are.
+// Errors of a disk are among those, although [net.Error] fits them.
 func (f *routes) bodyError(err error) error {
 	var large *http.MaxBytesError
 	var netErr *net.OpError
@@ -157,7 +157,7 @@ func (f *routes) release(id string) {
 	delete(f.running, id)
 }
 
-// counted lets the slot of an upload end, which was committed, once the counts include it.
+// counted frees the slot of a committed upload once the counts include it.
 func (f *routes) counted(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -235,7 +235,7 @@ type decideIn struct {
 // Decision is the body of deciding about a message.
 type Decision struct {
 	ContentID  string             `json:"content_id" maxLength:"300"`
-	Revision   *uint64            `json:"revision,omitempty" doc:"Of the text that you decide about; 409 if the message was edited since. Absent: the newest."`
+	Revision   *uint64            `json:"revision,omitempty" doc:"The revision that you decide about; 409 if the message has been edited since. If absent, the newest."`
 	Status     thread.Status      `json:"moderation_status,omitempty" enum:"under_review,published,rejected" doc:"If present, it must be the state to which the action leads."`
 	Action     thread.Action      `json:"moderation_action" enum:"publish_now,publish_with_warning,hold_for_review,block"`
 	Code       string             `json:"reason_code,omitempty" maxLength:"64" doc:"1 to 64 of a-z0-9_. All who may see the message get it."`

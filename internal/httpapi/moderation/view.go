@@ -44,7 +44,7 @@ type View struct {
 type DecisionView struct {
 	Seq        uint64         `json:"seq"`
 	AtMS       int64          `json:"decided_at_ms"`
-	Revision   uint64         `json:"revision,omitempty" doc:"Of the text that a reviewer decided about."`
+	Revision   uint64         `json:"revision,omitempty" doc:"The revision that a reviewer decided about."`
 	Status     thread.Status  `json:"moderation_status" enum:"under_review,published,rejected"`
 	By         string         `json:"held_by,omitempty" enum:"advice,moderator,newcomer,reports,appeal"`
 	Code       string         `json:"reason_code,omitempty"`

@@ -7,7 +7,7 @@ import type { FilesView } from './rest.js'
 export interface UploadOptions {
   /** Default: that of the file, or "file". */
   name?: string
-  /** One id for as long as the same upload is begun. Default: a new one. */
+  /** The same key begins the same upload. Default: a new one. */
   idempotencyKey?: string
   /** Called when the upload has begun, with the id that its file will have. */
   onBegun?: (id: string) => void

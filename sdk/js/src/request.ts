@@ -16,7 +16,7 @@ export interface RequestOptions<Params = Record<string, string>, Query = Record<
   ifMatch?: string
   /** Further headers. */
   headers?: Record<string, string>
-  /** A part of a file, instead of a body. It is sent once, as what arrived of it has to be asked for. */
+  /** A part of a file, instead of a body. It is sent once: after a failure, ask how much of it arrived. */
   part?: Blob
   /** Ends the attempts. A write may have taken effect all the same. */
   signal?: AbortSignal

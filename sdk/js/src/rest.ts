@@ -1976,10 +1976,10 @@ export type ChatEdit = {
 }
 
 export type ChatFound = {
-  /** How far the index had read the parts of the log that your threads, or that in:, lie in. */
+  /** How far the index had read the partitions of the threads that were searched. */
   as_of: SearchPosition[]
   items: ChatFoundMessage[]
-  /** Those of your groups, cases and threads whose name fits, at most 20; on the first page alone. */
+  /** Your groups, cases and threads whose names fit, at most 20; on the first page alone. */
   names: ChatFoundName[]
   /** Absent on the last page. A page may have fewer messages than its limit. */
   next_cursor?: string
@@ -1988,7 +1988,7 @@ export type ChatFound = {
 export type ChatFoundMessage = {
   at: string
   author: ChatAuthor
-  /** The names of its files. */
+  /** The names of the message's files. */
   file_names?: SearchSnippet[]
   message_id: string
   /** The ordinal among the thread's messages. */
@@ -2086,7 +2086,7 @@ export type ChatMessageView = {
   reactions: ChatReaction[]
   /** True if a reviewer rejected the message. */
   rejected?: boolean
-  /** The number of replies that you may see, counted to 999. */
+  /** The number of replies that you may see; it stops at 999. */
   replies?: number
   reply_to?: string
   request_id: string
@@ -2532,7 +2532,7 @@ export type ModerationDecision = {
   reason_code?: string
   /** For reviewers; at most 2000 characters. */
   reasoning?: string
-  /** Of the text that you decide about; 409 if the message was edited since. Absent: the newest. */
+  /** The revision that you decide about; 409 if the message has been edited since. If absent, the newest. */
   revision?: number
   /** For reviewers. The category is hate, violence, harassment, illegal, misinformation, spam, child_safety or other; the severity low, medium or high. */
   violations?: ThreadViolation[]
@@ -2549,7 +2549,7 @@ export type ModerationDecisionView = {
   held_by?: "advice" | "moderator" | "newcomer" | "reports" | "appeal"
   moderation_status: "under_review" | "published" | "rejected"
   reason_code?: string
-  /** Of the text that a reviewer decided about. */
+  /** The revision that a reviewer decided about. */
   revision?: number
   seq: number
   warning_label?: string
