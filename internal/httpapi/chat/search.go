@@ -25,7 +25,8 @@ func (c *chat) searchRoutes(api *httpapi.API) {
 			"fit. The query has words, \"phrases\", from:NAME, in:THREAD, before:DATE, after:DATE, has:link and has:file; " +
 			"each part must fit. Words are found in texts and in names of files, in other forms too (menemukan finds temu), " +
 			"those in quotes only as they are. A message that was changed after the index last followed the log is left out; " +
-			"as_of says how far the index was. A search that takes more than 5 s ends with 503 busy, or with what it has found and a next_cursor.",
+			"as_of says how far the index was. A search that takes more than 5 s ends with 503 busy, " +
+			"or with what it has found and a next_cursor.",
 	}, c.search)
 }
 
