@@ -251,12 +251,19 @@ type Validator interface{ Validate(c *Check) }
 // Validate returns what is wrong with the fields of a command by its own rules: an
 // [Error] with [CodeInvalid], or nil.
 func Validate(data any) error {
-	var check Check
-	if v, ok := data.(Validator); ok {
-		v.Validate(&check)
+	v, ok := data.(Validator)
+	if !ok {
+		return nil
 	}
-	return check.Err()
+	check := checks.Get().(*Check)
+	v.Validate(check)
+	err := check.Err()
+	*check = Check{}
+	checks.Put(check)
+	return err
 }
+
+var checks = sync.Pool{New: func() any { return new(Check) }} // a post makes none
 
 // Key names a document, a register or a claim: a collection, its owner within
 // it, and a name; order is by owner, then name, as bytes.

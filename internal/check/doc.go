@@ -78,7 +78,6 @@ type Store interface {
 	FindRegisters(ctx context.Context, r store.KeyRange) ([]store.Register, error)
 	State(ctx context.Context) (store.State, error)
 	Rows(ctx context.Context, section store.Section, after string, limit int) (store.Rows, error)
-	CheckTexts(ctx context.Context, collection string) error
 }
 
 // Options configure a round. Fault is required.

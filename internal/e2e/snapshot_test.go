@@ -35,6 +35,7 @@ type (
 		DeletedMS int64  `json:"deleted_at_ms"`
 		SentMS    int64  `json:"sent_at_ms"`
 		SentBy    string `json:"sent_by"`
+		Pinned    bool   `json:"pinned"`
 		Reactions string // emoji and user ids, in order
 	}
 )
@@ -293,10 +294,14 @@ func (s *state) apply(t *testing.T, e client.Event) {
 			if e.Type == "message.edited" {
 				m.EditedMS = at
 			} else {
-				m.DeletedMS = at
+				m.DeletedMS, m.Pinned = at, false
 				s.users[d.MessageID] = emojis{}
 			}
 		}
+		s.Messages[d.MessageID] = m
+	case "message.pinned", "message.unpinned":
+		m := s.Messages[d.MessageID]
+		m.Pinned = e.Type == "message.pinned" && m.DeletedMS == 0
 		s.Messages[d.MessageID] = m
 	case "message.reacted":
 		if s.Messages[d.MessageID].DeletedMS == 0 { // else it came late
@@ -375,6 +380,9 @@ func TestSnapshotLaw(t *testing.T) {
 		{command: "message.react", as: "owner", method: "PUT", path: "/messages/{m}/reactions/%F0%9F%91%8D"},
 		{command: "message.react", as: "ann", method: "DELETE", path: "/messages/{m}/reactions/%F0%9F%91%8D"},
 		{command: "message.react", as: "ann", method: "PUT", path: "/messages/{n}/reactions/%F0%9F%99%8F"},
+		{command: "message.pin", as: "owner", method: "PUT", path: "/messages/{m}/pin"},
+		{command: "message.pin", as: "owner", method: "PUT", path: "/messages/{n}/pin"},
+		{command: "message.unpin", as: "owner", method: "DELETE", path: "/messages/{m}/pin"},
 		{command: "message.delete", as: "owner", method: "DELETE", path: "/messages/{n}"},
 		{command: "member.add", as: "owner", path: "/members", body: `{"user_id":"bob","role":"admin"}`},
 		{command: "member.add", as: "owner", path: "/members", body: `{"user_id":"cat"}`},

@@ -65,9 +65,6 @@ type Texts interface {
 	// FindTexts returns the newest documents that f describes, by [Text.ID], newest
 	// first.
 	FindTexts(ctx context.Context, f Finding) ([]Document, error)
-	// CheckTexts returns [ErrCorrupt] if the index of the words of a collection is
-	// damaged and the store can tell. The documents may be whole all the same.
-	CheckTexts(ctx context.Context, collection string) error
 }
 
 // Finding describes documents of a collection of texts.

@@ -107,9 +107,6 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) (docs []store.Do
 	return docs, err
 }
 
-// CheckTexts implements [store.Texts]: there is no index.
-func (*Store) CheckTexts(context.Context, string) error { return nil }
-
 func (s *Store) putJob(job store.Job) {
 	key := jobKey{job.Queue, job.ID}
 	kept, ok := s.jobs[key]

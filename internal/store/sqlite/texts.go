@@ -218,7 +218,8 @@ func (s *Store) search(ctx context.Context, do func(*reading) error) error {
 	return err
 }
 
-// CheckTexts implements [store.Texts] by the check that FTS5 has of itself.
+// CheckTexts returns [store.ErrCorrupt] if FTS5 finds the index of the words of a
+// collection damaged. The documents may be whole all the same.
 func (s *Store) CheckTexts(ctx context.Context, collection string) error {
 	c, err := s.collectionOf(collection)
 	if err != nil || c.texts == nil {

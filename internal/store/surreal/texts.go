@@ -112,6 +112,3 @@ func (s *Store) FindTexts(ctx context.Context, f store.Finding) ([]store.Documen
 		before = last.ID.String()
 	}
 }
-
-// CheckTexts implements [store.Texts]: the database cannot check its index.
-func (*Store) CheckTexts(context.Context, string) error { return nil }
