@@ -255,7 +255,7 @@ func Validate(data any) error {
 	if !ok {
 		return nil
 	}
-	check := checks.Get().(*Check)
+	check, _ := checks.Get().(*Check)
 	v.Validate(check)
 	err := check.Err()
 	*check = Check{}
