@@ -108,8 +108,8 @@ func TestSearch(t *testing.T) {
 	find(budi, "x", "&limit=51").problem(http.StatusUnprocessableEntity, gotong.CodeInvalid)
 }
 
-// TestSearchIsBounded: a search that has no time left, of which reading what the user
-// may see takes the first part, says so.
+// TestSearchIsBounded: a search that runs out of time is answered 503 busy. Its time
+// includes the reading of what the user may see.
 func TestSearchIsBounded(t *testing.T) {
 	w := newWorld(t)
 	ani := w.signUp("ani")

@@ -12,7 +12,7 @@ import (
 	"gotong.dev/gotong/internal/webhook"
 )
 
-// beside is a store in which something happens after its documents are listed.
+// beside is a store that calls listed after it has listed its documents.
 type beside struct {
 	store.Whole
 	listed func()
