@@ -1,7 +1,6 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/rand"
 	"fmt"
 	"net"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -19,6 +17,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"gotong.dev/gotong"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/proof"
 )
@@ -47,33 +46,15 @@ func tool(t *testing.T, name string) string {
 // running is a witness as a process.
 type running struct {
 	url string
-	log *output
+	log *logtest.Lines
 	end func()
-}
-
-// output is what a process has written so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
 }
 
 // run starts a witness and waits until it accepts connections.
 func run(t *testing.T, path, addr string, env []string, args ...string) *running {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), path, args...)
-	r := &running{url: "http://" + addr, log: &output{}}
+	r := &running{url: "http://" + addr, log: &logtest.Lines{}}
 	cmd.Env, cmd.Stdout, cmd.Stderr, cmd.Dir = append(os.Environ(), env...), r.log, r.log, t.TempDir()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -7,35 +7,17 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/app"
+	"gotong.dev/gotong/internal/logtest"
 )
-
-// lines is a log that a test reads.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), what)
-}
 
 // TestHole: an event that is gone from the log is the end on no transport and
 // no page, and the operator reads of it once.
 func TestHole(t *testing.T) {
-	log := &lines{}
+	log := &logtest.Lines{}
 	f := newFaulty(t, func(o *app.Options) { o.Log = slog.New(slog.NewTextHandler(log, nil)) })
 	f.send("k", "one")
 	f.next("message.posted")
@@ -73,7 +55,7 @@ func TestHole(t *testing.T) {
 	for _, path := range []string{"/v1/chat/threads", "/v1/chat/unread", "/v1/chat/threads/" + stream.ID()} {
 		get(path).want(t, http.StatusOK, "")
 	}
-	if n := log.count("level=ERROR"); n != 1 {
-		t.Errorf("the log has %d errors: %s", n, &log.b)
+	if n := log.Count("level=ERROR"); n != 1 {
+		t.Errorf("the log has %d errors: %s", n, log)
 	}
 }

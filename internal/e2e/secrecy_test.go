@@ -16,7 +16,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +27,7 @@ import (
 	"gotong.dev/gotong/internal/clock/clocktest"
 	"gotong.dev/gotong/internal/community/cases"
 	logcopy "gotong.dev/gotong/internal/copy"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/sqlite"
 	"gotong.dev/gotong/proof"
@@ -48,28 +48,11 @@ type hush struct {
 	t     *testing.T
 	web   *http.Client
 	clock *clocktest.Clock
-	log   lockedBuffer
+	log   logtest.Lines
 	cases map[bool]gotong.Stream // by whether the vote is secret
 	gates map[bool]string
 
 	beside store.Whole // that of the server
-}
-
-// lockedBuffer is a log that several goroutines write.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-func (l *lockedBuffer) text() []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return bytes.Clone(l.b.Bytes())
 }
 
 func startHush(t *testing.T) *hush {
@@ -153,7 +136,7 @@ func (h *hush) views(user string, secret bool) (all []byte) {
 // jobs, readers and the log.
 func (h *hush) operators() []byte {
 	h.t.Helper()
-	return slices.Concat(h.get("", h.admin+"/metrics"), h.get("", h.admin+"/readyz"), h.log.text(), h.replies())
+	return slices.Concat(h.get("", h.admin+"/metrics"), h.get("", h.admin+"/readyz"), []byte(h.log.String()), h.replies())
 }
 
 // replies returns the answers to all orders that only read.

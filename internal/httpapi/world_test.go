@@ -10,7 +10,6 @@ import (
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -40,6 +39,7 @@ import (
 	"gotong.dev/gotong/internal/httpapi/moderation"
 	"gotong.dev/gotong/internal/httpapi/webhooks"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/outbound"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
@@ -59,7 +59,7 @@ type world struct {
 	door   *auth.Service
 	server *httpapi.Server
 	spec   *spec
-	log    *lockedBuffer
+	log    *logtest.Lines
 	clock  *clocktest.Clock
 	opts   httpapi.Options
 	marks  marking
@@ -74,23 +74,6 @@ func (w *world) node() *httpapi.Server {
 	opts := w.opts
 	opts.Routes = []func(*httpapi.API){chat.Routes(w.chat)}
 	return httpapi.New(opts)
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func (w *world) now() gotong.Instant { return w.clock.Now() }
@@ -119,7 +102,7 @@ func kinds() []gotong.Kind {
 
 func newWorld(t *testing.T, change ...func(*httpapi.Options)) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &lockedBuffer{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
+	w := &world{t: t, dir: t.TempDir(), clock: clocktest.Running(), log: &logtest.Lines{}, store: storetest.NewFaulty(memory.New("k3f9", memory.Options{}))}
 	t.Cleanup(func() { _ = w.store.Close() })
 	codec := store.NewCodec(kinds())
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))

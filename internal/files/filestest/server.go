@@ -8,7 +8,6 @@
 package filestest
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"net"
@@ -20,13 +19,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/minio/minio-go/v7"
 	"github.com/minio/minio-go/v7/pkg/credentials"
+
+	"gotong.dev/gotong/internal/logtest"
 )
 
 // The key and the secret of the servers. The secret has a slash, as many have.
@@ -127,24 +127,6 @@ func program(t *testing.T) string {
 	return path
 }
 
-// output is what the program has written so far.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // run starts the program and waits until it accepts connections at the socket. Its
 // data needs no extended attributes of the file system.
 func run(t *testing.T, dir, socket string) {
@@ -155,7 +137,7 @@ func run(t *testing.T, dir, socket string) {
 			t.Fatal(err)
 		}
 	}
-	log := &output{}
+	log := &logtest.Lines{}
 	cmd := exec.CommandContext(t.Context(), program(t), "--port", socket, "--quiet", "--keep-alive", "posix", "--sidecar", side, data)
 	cmd.Env = append(os.Environ(), "ROOT_ACCESS_KEY="+Key, "ROOT_SECRET_KEY="+Secret)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, dir

@@ -1,7 +1,6 @@
 package realtime
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,6 +27,7 @@ import (
 	"gotong.dev/gotong/internal/engine"
 	"gotong.dev/gotong/internal/httpapi"
 	"gotong.dev/gotong/internal/live"
+	"gotong.dev/gotong/internal/logtest"
 	"gotong.dev/gotong/internal/store"
 	"gotong.dev/gotong/internal/store/memory"
 	"gotong.dev/gotong/internal/view"
@@ -77,28 +77,11 @@ type world struct {
 	door   *door
 	addr   string
 	polls  atomic.Int64 // that have followed what they asked for
-	log    *lockedBuffer
+	log    *logtest.Lines
 	tap    *tap
 	clock  *clocktest.Clock
 	closed chan string // why connections ended
 	n      atomic.Int64
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // source is the store as the hub sees it; a test may come between.
@@ -196,7 +179,7 @@ func newNode(tb testing.TB, change ...func(*setting)) (*world, context.Context, 
 		f(&set)
 	}
 	w := &world{
-		t: tb, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &lockedBuffer{},
+		t: tb, store: memory.New("test", memory.Options{}), codec: store.NewCodec(kinds()), log: &logtest.Lines{},
 		tap: &tap{}, closed: make(chan string, 4096), clock: clocktest.Running(),
 	}
 	tb.Cleanup(func() { _ = w.store.Close() })
