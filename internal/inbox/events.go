@@ -14,6 +14,10 @@ import (
 // read writes what one event causes.
 func (w *writer) read(e gotong.Event) {
 	w.number = 0
+	if w.own { // it is the effect of a decision about the decider's own message
+		w.own = false
+		return
+	}
 	me := Item{Seq: e.Seq, By: e.Actor.UserID}
 	switch d := e.Data.(type) {
 	case thread.Created:
@@ -26,6 +30,8 @@ func (w *writer) read(e gotong.Event) {
 		w.post(e, d)
 	case thread.Edited:
 		w.edit(e, d)
+	case thread.Decided:
+		w.own = d.Own
 	case thread.Held:
 		if d.By == thread.ByNewcomer { // the rules hold it, and not the author who wrote it
 			e.Actor = gotong.Actor{}
@@ -36,7 +42,7 @@ func (w *writer) read(e gotong.Event) {
 	case thread.Blocked:
 		w.decide(e, d.TargetSeq)
 	case thread.Released:
-		w.release(e, d)
+		w.decide(e, d.TargetSeq)
 	case thread.Deleted:
 		w.decide(e, d.TargetSeq)
 	case group.Invited:
@@ -119,7 +125,7 @@ func (w *writer) edit(e gotong.Event, d thread.Edited) {
 }
 
 func (w *writer) keep(s gotong.Stream, seq uint64, r reach) {
-	if slices.Sort(r.Users); len(r.Users) > 0 || len(r.Wide) > 0 || r.Held || r.Siaga {
+	if slices.Sort(r.Users); len(r.Users) > 0 || len(r.Wide) > 0 || r.Siaga {
 		w.made[reachKey(s, seq)] = r
 	}
 }
@@ -159,19 +165,6 @@ func (w *writer) reach(userID string, of gotong.Stream, e gotong.Event, i Item, 
 
 // decide writes what somebody else decided about a message to its author.
 func (w *writer) decide(e gotong.Event, seq uint64) {
-	if e.Type != thread.EvDeleted {
-		r := doc[reach](w, reachKey(e.Stream, seq))
-		r.Held = e.Type != thread.EvReleased
-		w.made[reachKey(e.Stream, seq)] = r
-	}
 	author := doc[map[uint64]string](w, authorsKey(e.Stream, seq))[seq]
 	w.give(author, e, Item{Kind: Decided, Seq: seq, Decision: e.Type})
-}
-
-// release writes a publication that shows the message again, or with a warning. Any other
-// one rejects a proposal or a report, and the author knows of neither.
-func (w *writer) release(e gotong.Event, d thread.Released) {
-	if d.Warning != "" || doc[reach](w, reachKey(e.Stream, d.TargetSeq)).Held {
-		w.decide(e, d.TargetSeq)
-	}
 }

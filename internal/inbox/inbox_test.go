@@ -3,6 +3,7 @@ package inbox_test
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -323,34 +324,56 @@ func TestReadingKeepsTheFirstTime(t *testing.T) {
 	}
 }
 
-// TestDecisionsOnOnesOwnMessage: a hold, its end and a deletion reach the author if
-// somebody else decides; a proposal that is turned down is not.
+// TestDecisionsOnOnesOwnMessage: each decision by somebody else reaches the author, and so
+// does the one that turns down a proposal or reports. The author's own does not, nor what
+// changes nothing.
 func TestDecisionsOnOnesOwnMessage(t *testing.T) {
 	w := newWorld(t)
 	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	w.do(ani, own, thread.CmdRole, thread.SetRole{UserID: "budi", Role: thread.Admin})
 	id := w.post(budi, own, "Halo").EventIDs[0]
-	w.do(communitytest.System(), own, thread.CmdAdvise, thread.Advise{MessageID: id, Action: "review", Status: "hold"})
-	review := func(decision thread.Action) {
+	advise := func(revision uint64) {
 		t.Helper()
-		w.do(ani, own, thread.CmdReview, thread.Review{MessageID: id, Decision: decision})
+		w.do(communitytest.System(), own, thread.CmdAdvise, thread.Advise{MessageID: id, Revision: revision, Action: "review", Status: "hold"})
 	}
-	review(thread.Release)
-	if got := w.list(0, budi, true); len(got) != 1 || got[0].Kind != inbox.Added {
-		t.Errorf("got %+v", got)
+	var want []string // newest first
+	decide := func(by gotong.Actor, decision thread.Action, event ...string) {
+		t.Helper()
+		w.do(by, own, thread.CmdReview, thread.Review{MessageID: id, Decision: decision})
+		want = slices.Concat(event, want)
+		var got []string
+		for _, i := range w.list(0, budi, true) {
+			if i.Kind == inbox.Decided {
+				got = append(got, i.Decision)
+			}
+			if i.Kind == inbox.Decided && i.Text != "Halo" && i.Text != "Halo lagi" {
+				t.Errorf("got %+v", i)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("after %s by %s: got %q, want %q", decision, by.UserID, got, want)
+		}
 	}
-	review(thread.Warn)
-	if got := w.list(0, budi, true); len(got) != 2 || got[0].Kind != inbox.Decided || got[0].Text != "Halo" {
-		t.Errorf("got %+v", got)
-	}
-	review(thread.Hold)
-	review(thread.Release)
+	advise(0)
+	decide(budi, thread.Release) // the author turns down a proposal about their own message
+	decide(ani, thread.Release)
+	w.do(budi, own, thread.CmdEdit, thread.Edit{MessageID: id, Body: "Halo lagi"})
+	advise(1)
+	decide(ani, thread.Release, thread.EvReleased)
+	w.do(communitytest.System(), own, thread.CmdReport, thread.Report{
+		MessageID: id, Reporters: []thread.Reporter{{UserID: "ani", At: w.clock.Now() + 1}},
+	})
+	decide(ani, thread.Release, thread.EvReleased)
+	decide(ani, thread.Warn, thread.EvReleased)
+	decide(ani, thread.Release, thread.EvReleased) // without the warning
+	decide(ani, thread.Hold, thread.EvHeld)
+	decide(ani, thread.Block, thread.EvBlocked)
+	decide(ani, thread.Release, thread.EvReleased)
+	decide(budi, thread.Hold)
+	decide(ani, thread.Release, thread.EvReleased)
 	w.do(ani, own, thread.CmdDelete, thread.Delete{MessageID: id})
-	var got []string
-	for _, s := range w.list(0, budi, true)[:3] {
-		got = append(got, s.Decision)
-	}
-	if fmt.Sprint(got) != fmt.Sprint([]string{thread.EvDeleted, thread.EvReleased, thread.EvHeld}) {
-		t.Errorf("got %v", got)
+	if got := w.list(0, budi, true)[0]; got.Decision != thread.EvDeleted || got.Text != "" {
+		t.Errorf("got %+v", got)
 	}
 	w.rebuilt()
 }

@@ -59,7 +59,6 @@ const maxWide = 8
 type reach struct {
 	Users []string `json:"users,omitempty"` // in order
 	Wide  []uint64 `json:"wide,omitempty"`  // the numbers of its items in the list of the wide stream
-	Held  bool     `json:"held,omitempty"`  // its author knows that it is held
 	Siaga bool     `json:"siaga,omitempty"` // it is an emergency broadcast
 }
 
@@ -126,11 +125,11 @@ func needs(p gotong.Partition, e gotong.Event) (keys []gotong.Key) {
 			keys = append(keys, spansKey(m.UserID, p, of))
 		}
 	case thread.Held:
-		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq))
 	case thread.Blocked:
-		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq))
 	case thread.Released:
-		keys = append(keys, authorsKey(s, d.TargetSeq), reachKey(s, d.TargetSeq))
+		keys = append(keys, authorsKey(s, d.TargetSeq))
 	case thread.Deleted:
 		keys = append(keys, authorsKey(s, d.TargetSeq))
 	case thread.Created, group.Created, cases.Created:
@@ -222,6 +221,7 @@ type writer struct {
 	err  error
 
 	number uint64 // of the items of the present event; 0: none yet
+	own    bool   // the event before it decided about the message of its own actor
 }
 
 // doc returns a document as the run has left it so far.
