@@ -73,7 +73,7 @@ func TestKilledOnSurreal(t *testing.T) {
 		want := small(t)
 		to := onSurreal(t, e)
 		for n := 3; ; n += 5 {
-			err := run(t.Context(), want, &cut{to, n, n%2 == 0})
+			err := run(t.Context(), want, &cut{to, n, n%2 == 0, 0})
 			if err == nil {
 				break
 			}
