@@ -20,6 +20,7 @@ type Moderation struct {
 	ContentID    string `json:"content_id"`
 	Status       string `json:"moderation_status"` // processing, under_review, published or rejected
 	Action       string `json:"moderation_action"`
+	Noop         string `json:"noop,omitempty"` // why a request changed nothing; empty if it did
 	Visible      bool   `json:"is_visible"`
 	Label        string `json:"warning_label"`
 	ReasonCode   string `json:"reason_code"`
@@ -70,7 +71,8 @@ type NewReport struct {
 	Context   []gotong.EventID `json:"context,omitempty"` // up to 5 other messages of the thread
 }
 
-// Decide decides about a message.
+// Decide decides about a message. To decide again what is decided, with the same reason
+// code, changes nothing; Noop of the result says so.
 func (c *Client) Decide(ctx context.Context, v Verdict, opts ...CallOption) (Moderation, error) {
 	return write[Moderation](ctx, c, http.MethodPost, "/v1/moderations", v, opts)
 }
@@ -88,6 +90,13 @@ func (c *Client) ReviewQueue(ctx context.Context, page Page) (List[Moderation], 
 // OpenContent returns the texts that a report or a hold opens. Each call is recorded.
 func (c *Client) OpenContent(ctx context.Context, contentID string, opts ...CallOption) (Opened, error) {
 	return write[Opened](ctx, c, http.MethodPost, moderationPath(contentID)+"/open", nil, opts)
+}
+
+// EndHold ends a hold whose time is over, for a platform admin whose server is late. Noop
+// of the result says why it changed nothing. Before that time, the error has
+// [gotong.CodeConflict].
+func (c *Client) EndHold(ctx context.Context, contentID string, opts ...CallOption) (Moderation, error) {
+	return write[Moderation](ctx, c, http.MethodPost, moderationPath(contentID)+"/end-hold", nil, opts)
 }
 
 // Appeal asks for a review of the decision about the caller's own message.

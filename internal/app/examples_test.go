@@ -209,7 +209,7 @@ func (s *story) accounts() (wati, joko *teller) {
 	return wati, joko
 }
 
-func (s *story) chat(wati, joko *teller) (thread, message string) {
+func (s *story) chat(wati, joko, boss *teller) (thread, message string) {
 	th := wati.do("create-thread", nil, m{"scope_id": "rt05", "privacy_level": "public", "name": "Kerja bakti"})
 	thread = th["thread_id"].(string)
 	wati.do("list-threads", with{"?scope_id=rt05"}, nil)
@@ -258,6 +258,8 @@ func (s *story) chat(wati, joko *teller) (thread, message string) {
 	wati.do("open-content", with{offer}, nil)
 	wati.do("decide-content", nil, m{"content_id": offer, "moderation_action": "publish_with_warning", "reason_code": "iklan"})
 	wati.do("get-moderation", with{offer}, nil)
+	wati.do("decide-content", nil, m{"content_id": offer, "moderation_action": "hold_for_review"})
+	boss.do("end-hold", with{offer}, nil)
 	wati.do("get-thread-timeline", with{thread, "?limit=20"}, nil)
 	wati.do("get-event-proof", with{"thread", thread, "1"}, nil)
 	second := wati.do("send-message", with{thread}, m{"body": "Salah kirim", "reply_to": message})
@@ -490,7 +492,7 @@ func TestExamples(t *testing.T) {
 	boss.id, boss.token = in["user_id"].(string), in["access_token"].(string)
 	delete(s.told, "sign-in")
 	wati, joko := s.accounts()
-	thread, message := s.chat(wati, joko)
+	thread, message := s.chat(wati, joko, boss)
 	s.members(wati, joko, thread, message)
 	group := s.groups(wati, joko)
 	s.cases(wati, joko, boss)

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strings"
 	"testing"
+	"time"
 
 	"gotong.dev/gotong"
 	"gotong.dev/gotong/internal/community/report"
@@ -214,8 +215,9 @@ func TestAReportOpensExactlyItsMessages(t *testing.T) {
 	v.mod.post("/v1/reports", filed).problem(404, gotong.CodeNotFound)
 	v.budi.post("/v1/reports", filed).problem(409, gotong.CodeConflict) // budi wrote the message
 	first := v.citra.post("/v1/reports", filed).want(201)
-	filed["text"] = "again"
-	if again := v.citra.post("/v1/reports", filed).want(201); again.str("reported_at_ms") != first.str("reported_at_ms") {
+	filed["text"], filed["reason"] = "again", "spam"
+	if again := v.citra.post("/v1/reports", filed).want(201); again.num("reported_at_ms") != first.num("reported_at_ms") || first.str("noop") != "" ||
+		again.str("noop") != "already_reported" || again.str("reason") != "harassment" {
 		t.Errorf("a second report: %s", again.body)
 	}
 	closed() // until the report is counted
@@ -279,6 +281,53 @@ func TestAModeratorWhoLeftGetsNothingAboutTheirOwnMessage(t *testing.T) {
 	v.mod.get("/v1/moderations/"+content).problem(404, gotong.CodeNotFound)
 	if queue := v.mod.get("/v1/moderations/review-queue").want(200).list(); len(queue) != 0 {
 		t.Errorf("the queue is %v", queue)
+	}
+}
+
+// TestWhatChangesNothingSaysSo: a decision that was taken before, and the end of a hold
+// that must not end.
+func TestWhatChangesNothingSaysSo(t *testing.T) {
+	v := newVillage(t)
+	boss := v.withRole("boss", gotong.RoleAdmin)
+	v.ani.post(v.th+"/members", map[string]any{"user_id": boss.id, "role": "member"}).want(201)
+	content, _ := v.content(v.budi, "Halo")
+	decide := func(action, code, noop string) {
+		t.Helper()
+		a := v.ani.post("/v1/moderations", map[string]any{"content_id": content, "moderation_action": action, "reason_code": code}).want(201)
+		if a.str("noop") != noop || a.str("reason_code") != code {
+			t.Errorf("%s for %s: %s", action, code, a.body)
+		}
+		if tag := v.ani.get("/v1/moderations/" + content).want(200).header.Get("ETag"); tag != a.header.Get("ETag") {
+			t.Errorf("the tag is %s, then %s", a.header.Get("ETag"), tag)
+		}
+	}
+	end := func(noop string) {
+		t.Helper()
+		if a := boss.post("/v1/moderations/"+content+"/end-hold", nil).want(200); a.str("noop") != noop {
+			t.Errorf("want %s: %s", noop, a.body)
+		}
+	}
+	decide("publish_now", "", "already_published")
+	decide("block", "spam", "")
+	end("auto_release_not_applicable")
+	decide("block", "spam", "already_rejected")
+	decide("block", "kasar", "")
+	decide("publish_now", "kasar", "")
+	decide("publish_now", "kasar", "already_published")
+	decide("publish_with_warning", "kasar", "")
+	decide("publish_with_warning", "kasar", "already_published")
+	decide("hold_for_review", "kasar", "")
+	decide("hold_for_review", "kasar", "") // a longer one
+	end("auto_release_disabled")
+	v.ani.post("/v1/moderations/"+content+"/end-hold", nil).problem(404, gotong.CodeNotFound)
+	v.ani.post("/v1/moderations", map[string]any{
+		"content_id": content, "moderation_action": "hold_for_review", "auto_release_if_no_action": true, "hold_duration_minutes": 5,
+	}).want(201)
+	boss.post("/v1/moderations/"+content+"/end-hold", nil).problem(409, gotong.CodeConflict)
+	v.clock.Pass(5 * time.Minute)
+	end("")
+	if got := v.budi.get("/v1/moderations/" + content).want(200); got.str("moderation_status") != "published" || got.str("reason_code") != "auto_release" {
+		t.Errorf("%s", got.body)
 	}
 }
 

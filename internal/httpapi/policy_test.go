@@ -54,7 +54,7 @@ var policies = map[string]string{
 	"accept-group-invitation": object, "decline-group-invitation": object,
 
 	"review-queue": account, "report-content": object, "get-moderation": object, "open-content": object, "decide-content": object,
-	"appeal-decision": object,
+	"appeal-decision": object, "end-hold": object,
 
 	"list-webhooks": account, "create-webhook": object, "get-webhook": object, "update-webhook": object, "remove-webhook": object,
 	"disable-webhook": object, "enable-webhook": object, "rotate-webhook": object, "replay-webhook": object,

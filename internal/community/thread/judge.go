@@ -99,7 +99,8 @@ func (r ruling) advise(c Advise) (gotong.Decision, error) {
 	return gotong.Accept(fact, gotong.Fact{Type: EvHeld, Data: r.held(e, ByAdvice, c.Minutes, c.Auto && c.Status == "hold")})
 }
 
-// review decides about a message. What changes nothing is a no-op.
+// review decides about a message. One who decides again what is decided, with the same
+// reason code, changes nothing.
 func (r ruling) review(c Review) (gotong.Decision, error) {
 	m, err := r.matter(c.MessageID)
 	if err != nil {
@@ -118,7 +119,7 @@ func (r ruling) review(c Review) (gotong.Decision, error) {
 		return gotong.Reject(gotong.CodeVersion, "The message has been edited since; read its newest text first.")
 	case m.Actor.UserID == r.me.userID && (r.me.role == "" || p.By != ByAdvice && o.Held != 0 || p.Reports > 0):
 		return gotong.Reject(gotong.CodeForbidden, "Another reviewer must decide about your message.")
-	case c.Decision.Status() == Published && !waits && o.Warning == label, c.Decision == Block && o.Rejected:
+	case c.Code == m.record.Code && (c.Decision.Status() == Published && !waits && o.Warning == label || c.Decision == Block && o.Rejected):
 		return gotong.Accept()
 	case len(m.record.Decided) >= MaxDecisions:
 		return gotong.Reject(gotong.CodeConflict, "There are 50 decisions about the message already.")
@@ -252,7 +253,7 @@ const (
 // Noop returns why the end of a hold changes nothing; empty if it releases the message.
 func (c Unhold) Noop(o Overlay, m Moderation) string {
 	switch {
-	case len(m.Decided) == 0 || m.Decided[len(m.Decided)-1] != c.Held:
+	case c.Held != 0 && (len(m.Decided) == 0 || m.Decided[len(m.Decided)-1] != c.Held):
 		return NoopStale
 	case m.Status != UnderReview || o.Held == 0:
 		return NoopNot
@@ -268,17 +269,26 @@ func (r ruling) unhold(c Unhold) (gotong.Decision, error) {
 	if !r.cmd.Actor.Role.IsAdmin() {
 		return gotong.Decision{}, gotong.NotFound()
 	}
+	if c.Seq == 0 {
+		m, err := r.matter(c.MessageID)
+		if err != nil {
+			return gotong.Decision{}, err
+		}
+		c.Seq = m.Seq
+	}
 	o, _ := gotong.Doc[Overlay](r.state, OverlayKey(r.state.Stream.ID(), c.Seq))
 	m, _ := gotong.Doc[Moderation](r.state, ModerationKey(r.state.Stream.ID(), c.Seq))
 	switch {
 	case c.Noop(o, m) != "":
 		return gotong.Accept()
-	case r.cmd.Now.Milli() < m.UntilMS:
+	case r.cmd.Now.Milli() < m.UntilMS && c.Held != 0: // the job runs again
 		return gotong.Reject(gotong.CodeNotYet, "The hold is not over.")
+	case r.cmd.Now.Milli() < m.UntilMS:
+		return gotong.Reject(gotong.CodeConflict, "The hold is not over.")
 	default:
-		return gotong.Accept(gotong.Fact{Type: EvReleased, Data: Released{
+		return gotong.Accept(public(EvReleased, Released{
 			TargetSeq: c.Seq, N: o.N, AuthorID: m.AuthorID, Code: AutoRelease, Auto: true, Now: r.cmd.Now,
-		}})
+		}))
 	}
 }
 

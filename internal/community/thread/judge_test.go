@@ -302,6 +302,52 @@ func TestTheEndOfAHoldSaysWhyItDoesNothing(t *testing.T) {
 	}
 }
 
+// TestAdminsEndAHoldWhoseTimeIsOver names the message alone: not before its time, not a
+// hold that a reviewer must end, and not what they may not know. Nobody sees who it was.
+func TestAdminsEndAHoldWhoseTimeIsOver(t *testing.T) {
+	w := staffed(t, thread.Private, "")
+	end := func(e gotong.Event) thread.Unhold { return thread.Unhold{MessageID: e.ID} }
+	e := post(w, citra, "Halo")
+	w.Refuse(boss, s, end(e), gotong.CodeNotFound)
+	w.Do(ani, s, review(e, thread.Hold))
+	w.Pass(time.Hour)
+	w.Idle(boss, s, end(e))
+	w.Do(ani, s, thread.Review{MessageID: e.ID, Decision: thread.Hold, Auto: true, Minutes: 10})
+	w.Refuse(boss, s, end(e), gotong.CodeConflict)
+	w.Pass(10 * time.Minute)
+	for _, a := range []gotong.Actor{ani, citra, emi, mod} {
+		w.Refuse(a, s, end(e), gotong.CodeNotFound)
+	}
+	events := w.Do(boss, s, end(e))
+	if d, ok := events[0].Data.(thread.Released); len(events) != 1 || !ok || !d.Auto || events[0].Actor != server || bodyOf(w, ani, e.Seq) != "Halo" {
+		t.Errorf("%+v", events)
+	}
+	w.Refuse(boss, s, end(e), gotong.CodeNotFound)
+}
+
+// TestARepeatedDecisionChangesNothing with the same reason code. With another one it is a
+// new decision, which everybody sees.
+func TestARepeatedDecisionChangesNothing(t *testing.T) {
+	for _, action := range []thread.Action{thread.Release, thread.Warn, thread.Block} {
+		t.Run(string(action), func(t *testing.T) {
+			w := staffed(t, thread.Public, "")
+			e := post(w, citra, "Halo")
+			c := review(e, action)
+			if action == thread.Release {
+				w.Idle(ani, s, c) // nobody ever decided otherwise
+			}
+			for _, c.Code = range []string{"spam", "aturan", ""} {
+				w.Do(ani, s, c)
+				c.Reasoning = "again"
+				w.Idle(budi, s, c)
+				if got := recordOf(w, e.Seq).Code; got != c.Code {
+					t.Errorf("the reason is %q, want %q", got, c.Code)
+				}
+			}
+		})
+	}
+}
+
 func TestTheTimeToAppealEnds(t *testing.T) {
 	w := staffed(t, thread.Public, "")
 	e := post(w, citra, "Halo")

@@ -25,7 +25,7 @@ type judged struct {
 	appealBy      gotong.Instant
 	appealed      bool
 	cleared, once string // the text that a moderator published, and that reports hid
-	warning       string
+	warning, code string
 	settled       gotong.Instant
 	reported      int
 	waits         bool
@@ -151,13 +151,16 @@ func (c *court) report(m *judged, who string) {
 }
 
 func (c *court) hold(m *judged, e gotong.Event, by string, until gotong.Instant, auto bool, appeal gotong.Instant) {
-	m.hides, m.until, m.auto, m.appealBy, m.warning, m.waits = by, until, auto, appeal, "", true
+	m.hides, m.until, m.auto, m.appealBy, m.warning, m.waits, m.code = by, until, auto, appeal, "", true, ""
 	m.holds = append(m.holds, e)
 }
 
 func (c *court) decide(m *judged, who gotong.Actor, action thread.Action) {
 	auto := action == thread.Hold && rapid.Bool().Draw(c.T, "auto")
-	events, err := c.w.Try(who, s, thread.Review{MessageID: m.e.ID, Decision: action, Auto: auto, Code: "aturan"})
+	code := rapid.SampledFrom([]string{"aturan", "lain"}).Draw(c.T, "code")
+	idle := code == m.code && (action == thread.Block && m.hides == "rejected" ||
+		!m.waits && m.hides == "" && (action == thread.Warn && m.warning == code || action == thread.Release && m.warning == ""))
+	events, err := c.w.Try(who, s, thread.Review{MessageID: m.e.ID, Decision: action, Auto: auto, Code: code})
 	opened := !m.deleted && (m.hides != "" || m.reported > 0)
 	var want gotong.Code
 	switch {
@@ -171,20 +174,25 @@ func (c *court) decide(m *judged, who gotong.Actor, action thread.Action) {
 	if gotong.CodeOf(err) != want {
 		c.Fatalf("%s by %s: %v, want %q; %+v", action, who.UserID, err, want, m)
 	}
-	if err != nil || len(events) == 0 {
+	if err == nil && idle != (len(events) == 0) {
+		c.Fatalf("%s for %s makes %d events; %+v", action, code, len(events), m)
+	}
+	if err != nil || idle {
 		return
 	}
 	switch now := c.w.Now(); action {
 	case thread.Hold:
 		c.hold(m, events[1], "moderator", now.Add(15*time.Minute), auto, now.Add(7*24*time.Hour))
+		m.code = code
 		return
 	case thread.Block:
 		m.hides, m.appealBy, m.warning = "rejected", now.Add(7*24*time.Hour), ""
 	case thread.Release:
 		m.hides, m.cleared, m.warning = "", m.body, ""
 	case thread.Warn:
-		m.hides, m.cleared, m.warning = "", m.body, "aturan"
+		m.hides, m.cleared, m.warning = "", m.body, code
 	}
+	m.code = code
 	m.settled, m.reported, m.waits = c.w.Now(), 0, false
 }
 
@@ -213,7 +221,7 @@ func (c *court) end(m *judged) {
 	case !last && (err != nil || len(events) > 0), last && early && gotong.CodeOf(err) != gotong.CodeNotYet, last && !early && len(events) != 1:
 		c.Fatalf("the end of a hold: %+v %v; %+v", events, err, m)
 	case last && !early:
-		m.hides, m.waits = "", m.reported > 0
+		m.hides, m.waits, m.code = "", m.reported > 0, thread.AutoRelease
 	}
 }
 

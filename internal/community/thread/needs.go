@@ -90,7 +90,10 @@ func reviewRefs(s gotong.State, t Thread, cmd gotong.Command) (refs []gotong.Ref
 		policy = false
 		refs = matterRefs(s, cmd.Stream, targetMessage(c))
 	case Unhold:
-		return ModerationRefs(cmd.Stream, c.Seq)
+		if policy = false; c.Seq > 0 {
+			return ModerationRefs(cmd.Stream, c.Seq)
+		}
+		refs = matterRefs(s, cmd.Stream, c.MessageID)
 	default:
 		return nil
 	}
@@ -226,6 +229,8 @@ func targetMessage(data any) gotong.EventID {
 	case Open:
 		return c.MessageID
 	case Report:
+		return c.MessageID
+	case Unhold:
 		return c.MessageID
 	default:
 		return gotong.EventID{}

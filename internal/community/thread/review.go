@@ -151,10 +151,12 @@ type Reporter struct {
 // MaxReporters bounds the reports of one message that are counted.
 const MaxReporters = 100
 
-// Unhold ends a hold whose time is over; for the server alone.
+// Unhold ends a hold whose time is over. The server names the seqs of the message and
+// of the hold; platform admins name the message alone.
 type Unhold struct {
-	Seq  uint64 `json:"seq"` // of the message
-	Held uint64 `json:"held"`
+	Seq       uint64         `json:"seq"`
+	Held      uint64         `json:"held"`
+	MessageID gotong.EventID `json:"message_id,omitzero"`
 }
 
 var (

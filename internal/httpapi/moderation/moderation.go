@@ -45,7 +45,9 @@ func Routes(opts Options) func(*httpapi.API) {
 			Description: "For owners and admins of the thread, and for platform moderators " +
 				"if a report or a hold opened the message to them. " +
 				"You cannot decide about your own message while it is rejected, reported, or held for another reason than advice. " +
-				"While a message is held or rejected, only its author gets its text.",
+				"While a message is held or rejected, only its author gets its text. " +
+				"To decide again what is decided, with the same reason_code, changes nothing, and noop says so; " +
+				"another reason_code is a new decision.",
 		}, d.decide)
 		httpapi.Register(api, httpapi.Route{
 			ID: "review-queue", Method: http.MethodGet, Path: "/v1/moderations/review-queue", Tag: tag,
@@ -74,11 +76,18 @@ func Routes(opts Options) func(*httpapi.API) {
 				"within the window. From then on, the message is under review.",
 		}, d.appeal)
 		httpapi.Register(api, httpapi.Route{
+			ID: "end-hold", Method: http.MethodPost, Path: "/v1/moderations/{content_id}/end-hold", Tag: tag, Write: true,
+			Summary: "End a hold whose time is over",
+			Description: "For platform admins, if the server is late: it ends holds with auto_release_if_no_action by itself. " +
+				"A hold that must not end by itself stays, and noop says why; one whose time is not over is 409.",
+		}, d.end)
+		httpapi.Register(api, httpapi.Route{
 			ID: "report-content", Method: http.MethodPost, Path: "/v1/reports", Tag: tag, Write: true, Status: http.StatusCreated,
 			Summary: "Report a message",
 			Description: "For members who may read it, once for each message. It opens to reviewers this " +
 				"message, its revisions, and up to 5 other messages that you choose, " +
-				"and nothing else. Nobody learns who reported the message.",
+				"and nothing else. Nobody learns who reported the message. " +
+				"A second report by you on a message changes nothing: the answer has the first one, and noop.",
 		}, d.report)
 	}
 }
@@ -270,7 +279,10 @@ func (d *desk) run(
 	if err != nil {
 		return nil, err
 	}
-	v, err := d.view(ctx, at)
+	if receipt.First > 0 {
+		data = nil
+	}
+	v, err := d.view(ctx, at, data)
 	return httpapi.Answer(receipt, v, err)
 }
 
@@ -283,13 +295,22 @@ func (d *desk) appeal(ctx context.Context, in *appealIn) (*httpapi.Answered[View
 	return d.run(ctx, in.at, thread.CmdAppeal, thread.Appeal{MessageID: in.at.message, Plea: in.JSON.Value}, in.JSON.Raw, in.ContentID)
 }
 
+type endIn struct {
+	InContent
+	Empty httpapi.NoBody
+}
+
+func (d *desk) end(ctx context.Context, in *endIn) (*httpapi.Answered[View], error) {
+	return d.run(ctx, in.at, thread.CmdUnhold, thread.Unhold{MessageID: in.at.message}, nil, in.ContentID)
+}
+
 type getIn struct {
 	InContent
 	IfNoneMatch string `header:"If-None-Match"`
 }
 
 func (d *desk) get(ctx context.Context, in *getIn) (*httpapi.Shown[View], error) {
-	v, err := d.view(ctx, in.at)
+	v, err := d.view(ctx, in.at, nil)
 	if err != nil {
 		return nil, err
 	}

@@ -71,7 +71,7 @@ func (d *desk) opened(ctx context.Context, at place) (v OpenedView, err error) {
 	if err != nil {
 		return v, err
 	}
-	if v.Content, err = d.view(ctx, at); err != nil {
+	if v.Content, err = d.view(ctx, at, nil); err != nil {
 		return v, err
 	}
 	v.Messages, v.Reports = []OpenedMessage{}, []OpenedReport{}
@@ -170,6 +170,7 @@ type ReportView struct {
 	ContentID string        `json:"content_id"`
 	Reason    report.Reason `json:"reason" enum:"hate,violence,harassment,illegal,misinformation,spam,child_safety,other"`
 	AtMS      int64         `json:"reported_at_ms"`
+	Noop      string        `json:"noop,omitempty" enum:"already_reported" doc:"Present if you reported the message before. What this report had is not recorded."`
 }
 
 // Tag returns the ETag of the report.
@@ -216,7 +217,11 @@ func (d *desk) report(ctx context.Context, in *reportIn) (*httpapi.Answered[Repo
 		return nil, err
 	}
 	filed, _, err := httpapi.Document[report.Report](d.Codec, snap, report.Key(stream.ID()))
-	return httpapi.Answer(receipt, ReportView{b.ContentID, filed.Reason, filed.At.Milli()}, err)
+	v := ReportView{ContentID: b.ContentID, Reason: filed.Reason, AtMS: filed.At.Milli()}
+	if receipt.First == 0 {
+		v.Noop = "already_reported"
+	}
+	return httpapi.Answer(receipt, v, err)
 }
 
 // readable returns a message as the caller sees it, and the home of its thread.

@@ -20,6 +20,7 @@ type View struct {
 	Status      thread.Status `json:"moderation_status" enum:"processing,under_review,published,rejected" doc:"processing: there is no decision, and the message is shown."`
 	Action      thread.Action `json:"moderation_action,omitempty" enum:"publish_now,publish_with_warning,hold_for_review,block"`
 	PublishedMS int64         `json:"published_at_ms,omitempty"`
+	Noop        string        `json:"noop,omitempty" enum:"already_published,already_rejected,auto_release_stale_request,auto_release_not_applicable,auto_release_disabled" doc:"Present if the request changed nothing: why. What else it had, such as a reasoning, is not recorded."`
 	Visible     bool          `json:"is_visible" doc:"False while only the author gets the text."`
 	Label       string        `json:"warning_label,omitempty" doc:"The reason code, or policy_gate while the text is left out without one."`
 
@@ -61,16 +62,23 @@ type LookView struct {
 	AtMS   int64  `json:"at_ms"`
 }
 
-// Tag returns the ETag of the moderation.
-func (v View) Tag() string { return `"` + httpapi.Sum(v) + `"` }
+// Tag returns the ETag of the moderation, whatever the request.
+func (v View) Tag() string { v.Noop = ""; return `"` + httpapi.Sum(v) + `"` }
 
 // view returns the moderation of a message with everything that the caller may know.
-func (d *desk) view(ctx context.Context, at place) (View, error) {
+// idle is the data of a command that changed nothing; nil: there is none.
+func (d *desk) view(ctx context.Context, at place, idle any) (View, error) {
 	m, err := d.find(ctx, at)
 	if err != nil {
 		return View{}, err
 	}
 	v := m.project()
+	switch c := idle.(type) {
+	case thread.Review:
+		v.Noop = "already_" + string(c.Decision.Status())
+	case thread.Unhold: // repeated, it would do something now
+		v.Noop = cmp.Or(c.Noop(m.overlay, m.record), thread.NoopStale)
+	}
 	if m.variant != Moderator {
 		return v, nil
 	}

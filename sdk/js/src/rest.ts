@@ -1166,6 +1166,16 @@ export interface Operations {
     body: ThreadPlea
     answer: ModerationView | ReceiptView
   }
+  /** End a hold whose time is over */
+  "POST /v1/moderations/{content_id}/end-hold": {
+    params: {
+      /** The thread's id, a colon, and the message's id. */
+      content_id: string
+    }
+    query: Record<string, never>
+    body: undefined
+    answer: ModerationView | ReceiptView
+  }
   /** Read what a report or a hold opens */
   "POST /v1/moderations/{content_id}/open": {
     params: {
@@ -2600,6 +2610,8 @@ export type ModerationReport = {
 
 export type ModerationReportView = {
   content_id: string
+  /** Present if you reported the message before. What this report had is not recorded. */
+  noop?: "already_reported"
   reason: "hate" | "violence" | "harassment" | "illegal" | "misinformation" | "spam" | "child_safety" | "other"
   reported_at_ms: number
 }
@@ -2628,6 +2640,8 @@ export type ModerationView = {
   moderation_action?: "publish_now" | "publish_with_warning" | "hold_for_review" | "block"
   /** processing: there is no decision, and the message is shown. */
   moderation_status: "processing" | "under_review" | "published" | "rejected"
+  /** Present if the request changed nothing: why. What else it had, such as a reasoning, is not recorded. */
+  noop?: "already_published" | "already_rejected" | "auto_release_stale_request" | "auto_release_not_applicable" | "auto_release_disabled"
   published_at_ms?: number
   reason_code?: string
   /** How many members reported it since a reviewer last decided. */
