@@ -58,7 +58,7 @@ type Item struct {
 	UntilMS  int64          `json:"until_ms,omitempty"` // the end of an invitation
 	Except   []string       `json:"except,omitempty"`   // in the list of a wide stream: who has an item of their own,
 	Since    []uint64       `json:"since,omitempty"`    // and the numbers of earlier items about the message
-	Siaga    bool           `json:"siaga,omitempty"`    // the message is an emergency broadcast: a block does not hide it
+	Siaga    bool           `json:"siaga,omitempty"`    // the message is an emergency broadcast: it may pass a block
 	Answers  bool           `json:"answers,omitempty"`  // the message is a reply to one of the user's own
 	Roles    []string       `json:"roles,omitempty"`    // the special roles that the user held then
 }

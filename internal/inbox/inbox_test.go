@@ -441,16 +441,35 @@ func TestItemsOfOneInstant(t *testing.T) {
 	}
 }
 
-// TestABlockHidesNoEmergency: what a blocked user writes is hidden, but an emergency
-// broadcast is shown and counts.
-func TestABlockHidesNoEmergency(t *testing.T) {
+// TestABlockHidesNoEmergencyOfAGroup: what a blocked user writes is hidden. An emergency
+// broadcast is shown and counts among the members of a group, and nowhere else: not in a
+// thread with members of its own, nor among those of a case.
+func TestABlockHidesNoEmergencyOfAGroup(t *testing.T) {
 	w := newWorld(t)
+	const flood, ofFlood = gotong.Stream("case/flood"), gotong.Stream("thread/flood")
 	w.do(budi, rt, group.CmdJoin, group.Join{})
+	w.do(ani, own, thread.CmdAdd, thread.Add{UserID: "budi"})
+	w.do(ani, flood, cases.CmdCreate, cases.Create{ScopeID: "rt05", Track: "tuntaskan", Title: "Banjir"})
+	w.do(ani, flood, cases.CmdSeat, cases.Seating{UserID: "budi", TrackRoles: []cases.Role{cases.Participant}})
+	w.do(ani, ofFlood, thread.CmdCreate, thread.Create{ScopeID: "rt05", Privacy: thread.Private, Members: thread.Home, Lender: flood})
+	for _, s := range []gotong.Stream{own, ofFlood, lent} {
+		w.post(ani, s, "Halo @budi")
+		w.do(ani, s, thread.CmdPost, thread.Post{Body: "Banjir @budi " + s.ID(), Siaga: true})
+		w.do(ani, s, thread.CmdPost, thread.Post{Body: "Banjir @here " + s.ID(), Siaga: true})
+	}
+	texts := func() (shown []string) {
+		for _, i := range w.list(0, budi, true) {
+			if i.Text != "" {
+				shown = append(shown, i.Text)
+			}
+		}
+		return shown
+	}
+	if got := texts(); len(got) != 9 {
+		t.Errorf("without a block: %q", got)
+	}
 	w.do(budi, gotong.NewStream(user.Name, "budi"), user.CmdBlock, user.Block{UserID: "ani"})
-	w.post(ani, lent, "Halo @budi")
-	w.do(ani, lent, thread.CmdPost, thread.Post{Body: "Banjir @here", Siaga: true})
-	got := w.list(0, budi, true)
-	if len(got) != 1 || got[0].Kind != inbox.Siaga || got[0].Text != "Banjir @here" {
-		t.Errorf("got %+v", got)
+	if got := texts(); fmt.Sprint(got) != "[Banjir @here lent Banjir @budi lent]" {
+		t.Errorf("with a block: %q", got)
 	}
 }

@@ -122,6 +122,7 @@ func (l *look) open(ctx context.Context, s *Shown, i listed) (bool, error) {
 		return false, nil //nolint:nilerr // a damaged event is shown nowhere
 	}
 	sees := view.Sight(access.Sees)
+	posted, _ := row.Event.Data.(thread.Posted)
 	l.hidden[i.Stream] = !access.Readable
 	switch {
 	case i.Kind == Decided:
@@ -129,7 +130,8 @@ func (l *look) open(ctx context.Context, s *Shown, i listed) (bool, error) {
 		if row.Event.Actor.UserID != l.me.UserID {
 			return false, nil
 		}
-	case !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...):
+	case !access.Sees(row.Stored.Seq, row.Stored.Audience, row.About...),
+		i.Kind == Message && Blocked(l.set, i.By, posted):
 		return false, nil
 	}
 	e, erased := row.Shown(sees, l.me.UserID)
@@ -216,6 +218,13 @@ func Alerts(set user.Settings, stream gotong.Stream, k Kind, muted bool) bool {
 	default:
 		return !muted && level != user.Nothing && (k != Message || level != user.MentionsOnly)
 	}
+}
+
+// Blocked reports whether a user's block stops a message. An emergency broadcast passes it
+// among the members of a group alone: there, to send one is an office. In a thread or a case
+// of their own, everybody can.
+func Blocked(set user.Settings, by string, d thread.Posted) bool {
+	return set.Blocks(by) && (!d.Siaga || d.Lender.Kind() != group.Name)
 }
 
 // Concerns returns how a message concerns a user as it reads now; empty if it has no

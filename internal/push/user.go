@@ -118,7 +118,7 @@ func (u *user) read(snap *view.Snapshot, grant *view.Grant) error {
 		}
 		e, _ := row.Shown(grant.Sees, u.id)
 		d, _ := e.Data.(thread.Posted)
-		if e.Actor.UserID == u.id || set.Blocks(e.Actor.UserID) && !d.Siaga || d.SentAtMS > 0 {
+		if e.Actor.UserID == u.id || inbox.Blocked(set, e.Actor.UserID, d) || d.SentAtMS > 0 {
 			continue
 		}
 		m := message{n: d.N, at: e.At, kind: inbox.Concerns(e, u.id, u.answers(snap, d.ReplySeq), role)}

@@ -154,6 +154,14 @@ func (r ruling) moderates() bool {
 	return !r.thread.Direct() && r.me.power(r.cmd.Actor.Role) >= Admin.rank()
 }
 
+// broadcasts reports whether the actor may send an emergency broadcast. In a thread that
+// borrows its members it passes their blocks, so to have created the thread is not enough.
+func (r ruling) broadcasts() bool {
+	office := r.thread.Members != Home || r.cmd.Actor.Role.CanModerate() ||
+		r.Lenders.Standing(r.thread.Lender, r.me.base.Held()) == gotong.Leading
+	return office && r.moderates()
+}
+
 // outranked reports whether the target's role is higher than what the actor
 // may act on.
 func (r ruling) outranked(target standing) bool {

@@ -63,6 +63,22 @@ func TestAThreadBorrowsTheMembersOfAStreamInItsHome(t *testing.T) {
 	w.Refuse(budi, regu, regutest.Seat{UserID: "boss", Role: regutest.Crew}, gotong.CodeConflict)
 }
 
+// TestABroadcastToALenderIsAnOffice: it passes the blocks of its members, so the member who
+// created the thread, and owns it, cannot send one.
+func TestABroadcastToALenderIsAnOffice(t *testing.T) {
+	w := teams(t)
+	w.Do(citra, s, thread.Create{ScopeID: in, Privacy: thread.Private, Members: thread.Home})
+	w.Refuse(citra, s, thread.Post{Body: "x", Siaga: true}, gotong.CodeForbidden)
+	w.Refuse(dewi, s, thread.Post{Body: "x", Siaga: true}, gotong.CodeForbidden)
+	w.Do(ani, s, thread.Post{Body: "x", Siaga: true})
+	w.Do(ani, g, group.SetRole{UserID: "dewi", Role: group.Moderator})
+	w.Do(dewi, s, thread.Post{Body: "x", Siaga: true})
+	w.Do(ani, g, group.Add{UserID: "mod"})
+	w.Do(mod, s, thread.Post{Body: "x", Siaga: true})
+	w.Do(citra, "thread/own", thread.Create{ScopeID: "rt05", Privacy: thread.Private})
+	w.Do(citra, "thread/own", thread.Post{Body: "x", Siaga: true})
+}
+
 func TestALenderHasTheHomeOfItsBorrower(t *testing.T) {
 	w := teams(t)
 	w.Do(citra, "group/ent-2", group.Create{Name: "RT 06", EntityType: group.Kelompok, JoinPolicy: group.Undangan})

@@ -78,7 +78,7 @@ func (r ruling) post(c Post) (gotong.Decision, error) {
 	}
 	data.Lender = r.addressed(data.Mentions)
 	if c.Siaga {
-		if !r.moderates() {
+		if !r.broadcasts() {
 			return gotong.Reject(gotong.CodeForbidden, "Only owners, admins and moderators can send an emergency broadcast.")
 		}
 		data.Lender = r.thread.Lender
