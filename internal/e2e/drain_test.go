@@ -61,6 +61,7 @@ func listen(ctx context.Context, t *testing.T, url, user string, stream gotong.S
 // TestDrain ends a server under load with SIGTERM and starts another: it ends before
 // its grace does and without a fault, tells everybody, and nobody loses anything.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	front := netfault.For(t, "127.0.0.1:1")
 	start := func() *child {

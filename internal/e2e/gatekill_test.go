@@ -67,6 +67,7 @@ type kill struct {
 // GOTONG_SOAK adds cases with random kills.
 func TestGatesSurviveKills(t *testing.T) {
 	onlySQLite(t)
+	t.Parallel() // it mostly waits
 	plans := map[string][]kill{}
 	whens := []string{"after", "before"}
 	if raceDetector && testing.Short() {

@@ -180,7 +180,8 @@ func (l *load) repeat() {
 // TestKill kills a server under load again and again. Nothing that it had
 // acknowledged is lost or doubled.
 func TestKill(t *testing.T) {
-	kills, seed := size(60, 24), rand.Uint64()
+	t.Parallel()
+	kills, seed := size(40, 24), rand.Uint64()
 	t.Logf("seed %d", seed)
 	rnd := rand.New(rand.NewPCG(seed, 0))
 	dir := t.TempDir()

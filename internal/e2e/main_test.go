@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"context"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,6 +31,10 @@ const (
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(serveEnv); dir != "" {
 		os.Exit(serve(dir))
+	}
+	flag.Parse()
+	if most := flag.Lookup("test.parallel"); !testing.Short() && most.Value.String() == most.DefValue {
+		_ = most.Value.Set("8") // a number; these tests mostly wait, for servers that were killed and for clocks
 	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		surrealtest.Stop()

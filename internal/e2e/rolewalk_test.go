@@ -47,7 +47,7 @@ func TestRoleWalk(t *testing.T) {
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	w := newWalk(t, n.url, seed)
-	steps := size(1200, 500)
+	steps := size(800, 500)
 	deeds := w.beginHooks()
 	for step := range steps {
 		if step == steps/2 {

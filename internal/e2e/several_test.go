@@ -31,7 +31,8 @@ type scale struct {
 // TestSeveralNodes: several nodes on one database and one Redis, everything
 // between them breaking, and all that is promised holds.
 func TestSeveralNodes(t *testing.T) {
-	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 65 * time.Second, away: 12 * time.Second}
+	t.Parallel() // it mostly waits
+	s := scale{nodes: 2, threads: 6, followers: 24, removals: 16, trouble: 45 * time.Second, away: 6 * time.Second}
 	if testing.Short() {
 		s.trouble, s.away, s.threads, s.followers, s.removals = 8*time.Second, 6*time.Second, 3, 6, 6
 	}

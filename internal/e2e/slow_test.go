@@ -78,10 +78,10 @@ func percentile(list []time.Duration, p int) time.Duration {
 	return list[(len(list)-1)*p/100]
 }
 
-// TestSlowReader: some readers stop for 10 s. It costs the others nothing, the
+// TestSlowReader: some readers stop for 7 s. It costs the others nothing, the
 // server no memory, and those who stopped nothing of the log.
 func TestSlowReader(t *testing.T) {
-	stop := 10 * time.Second
+	stop := 7 * time.Second
 	if testing.Short() {
 		stop = 3 * time.Second
 	}
