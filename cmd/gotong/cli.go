@@ -27,6 +27,8 @@ type cli struct {
 	Reader      readerCmd      `cmd:"" help:"Show the readers of the log, pass a position, rebuild one."`
 	Job         jobCmd         `cmd:"" help:"Show jobs and dead jobs, and retry one."`
 	Copy        copyCmd        `cmd:"" help:"Move a whole log to another store."`
+	Backup      backupCmd      `cmd:"" help:"Take a backup of a server, which may run meanwhile."`
+	Restore     restoreCmd     `cmd:"" help:"Restore a backup into an empty data directory."`
 	Export      exportCmd      `cmd:"" help:"Write a whole log to a file."`
 	ImportLog   importLogCmd   `cmd:"" name:"import-log" help:"Fill a store from a file that export wrote."`
 	Console     consoleCmd     `cmd:"" help:"Print a link to the operators' page of a running server."`

@@ -26,12 +26,15 @@ type epochListCmd struct {
 func (c *epochListCmd) Validate() error { return checkStore("--store", c.Store) }
 
 func (*epochListCmd) Help() string {
-	return `Examples:
+	return `A server may have the store open.
+
+Examples:
 
     gotong epoch list --store sqlite:/var/lib/gotong/gotong.db`
 }
 
 func (c *epochListCmd) Run(ctx context.Context, std *stdio) error {
+	c.readOnly = true
 	return withStore(ctx, c.trust, c.Store, func(s *place) error { return printEpochs(ctx, std, s, c.JSON) })
 }
 

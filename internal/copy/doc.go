@@ -159,7 +159,7 @@ type Options struct {
 	Readers  []reader.Reader       // their documents are made again too, up to their cursors
 	Progress func(Progress)        // called after each page; nil is not called
 
-	// See is called for each event of a source that is scanned or compared, and Beside
+	// See is called for each event of a source that is scanned, compared or exported, and Beside
 	// after the comparison, before the target is released for use: it moves what the
 	// events name and the log does not contain. Both may be nil.
 	See    func(*store.Event) error

@@ -2,6 +2,7 @@ package copy
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -76,10 +77,7 @@ func Export(ctx context.Context, from Source, w io.Writer, o Options) (Summary, 
 	o.report("writing", 0, about.Units)
 	for page, err := range from.Pages(ctx, Mark{}) {
 		if err == nil {
-			err = f.page(&page, &order, sum.Rows)
-		}
-		if err == nil {
-			err = ctx.Err()
+			err = cmp.Or(f.page(&page, &order, sum.Rows), o.see(&page), ctx.Err())
 		}
 		if err != nil {
 			return sum, err

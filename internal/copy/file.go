@@ -129,20 +129,20 @@ func (f *File) each(ctx context.Context, do func(l *lines, row *fileLine, size i
 			return err
 		}
 		row, err := l.next(scan.Bytes())
-		if err == nil {
-			err = do(l, row, len(scan.Bytes())+1)
-		}
 		if err != nil {
+			return l.wrong(l.named(row, err))
+		}
+		if err := do(l, row, len(scan.Bytes())+1); err != nil {
 			return l.wrong(err)
 		}
 	}
 	if err := scan.Err(); err != nil {
 		l.n++
-		return l.wrong(err)
+		return l.wrong(l.named(nil, err))
 	}
 	if l.digest == "" {
 		l.n++
-		return l.wrong(errors.New("it ends without its last line; it was cut off"))
+		return l.wrong(l.named(nil, errors.New("it ends without its last line; it was cut off")))
 	}
 	return nil
 }
@@ -162,6 +162,7 @@ type lines struct {
 	record  store.Record // of the commit whose events are read
 	within  bool         // the line continues that commit
 	last    uint64       // the seq of the event that was read last
+	good    string       // that event, for people
 }
 
 func (l *lines) wrong(err error) error {
@@ -169,6 +170,19 @@ func (l *lines) wrong(err error) error {
 		return fmt.Errorf("line %d: %w", l.n, err)
 	}
 	return fmt.Errorf("%w: line %d: %w", ErrFile, l.n, err)
+}
+
+// named adds to the error of a line which event the line holds or, where that cannot
+// be read, which was the last good one.
+func (l *lines) named(row *fileLine, err error) error {
+	var e eventLine
+	if row != nil && Part(row.Kind) == Events && json.Unmarshal(row.Row, &e) == nil && e.Stream != "" {
+		return fmt.Errorf("%w (event %d of %s, position %d of partition %d)", err, e.Seq, e.Stream, e.Position, e.Partition)
+	}
+	if l.good != "" && (row == nil || Part(row.Kind) == Events) {
+		return fmt.Errorf("%w (after %s)", err, l.good)
+	}
+	return err
 }
 
 func (l *lines) next(text []byte) (*fileLine, error) {
@@ -186,9 +200,9 @@ func (l *lines) next(text []byte) (*fileLine, error) {
 	sum := l.sum.next(text[:cut])
 	switch {
 	case row.N != l.n:
-		return nil, fmt.Errorf("its number is %d; lines are missing, doubled or out of order", row.N)
+		return &row, fmt.Errorf("its number is %d; lines are missing, doubled or out of order", row.N)
 	case row.Sum != sum || string(text[cut:]) != sumField+sum+`"}`:
-		return nil, errors.New("its sum is wrong; this line or one before it was changed")
+		return &row, errors.New("its sum is wrong; this line or one before it was changed")
 	case l.digest != "":
 		return nil, errors.New("it comes after the last line")
 	case l.n == 1:
@@ -258,7 +272,7 @@ func (l *lines) event(read *store.Logged) error {
 	} else if e.Partition != l.record.Partition || e.Position != l.record.Position || e.Seq > l.record.Last {
 		return fmt.Errorf("event %d of %s is not of the commit before it, and has no record", e.Seq, e.Stream)
 	}
-	l.last = e.Seq
+	l.last, l.good = e.Seq, fmt.Sprintf("event %d of %s", e.Seq, e.Stream)
 	return nil
 }
 

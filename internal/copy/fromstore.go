@@ -33,6 +33,10 @@ type stored struct {
 // to its current positions.
 func FromStore(ctx context.Context, s store.Whole) (Source, error) { return fromStore(ctx, s, false) }
 
+// FromSnapshot is FromStore for a store that nothing writes to, although it is not
+// sealed: all of it is read, exactly.
+func FromSnapshot(ctx context.Context, s store.Whole) (Source, error) { return fromStore(ctx, s, true) }
+
 // fromStore is FromStore. With all, the caller guarantees that nothing writes
 // to a store although it is not sealed.
 func fromStore(ctx context.Context, s store.Whole, all bool) (*stored, error) {
