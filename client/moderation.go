@@ -24,7 +24,10 @@ type Moderation struct {
 	Visible      bool   `json:"is_visible"`
 	Label        string `json:"warning_label"`
 	ReasonCode   string `json:"reason_code"`
+	HeldBy       string `json:"held_by"` // advice, moderator, newcomer, reports or appeal
 	ExpiresMS    int64  `json:"hold_expires_at_ms"`
+	AutoRelease  bool   `json:"auto_release_if_no_action"` // the hold ends at that time by itself
+	DecidedMS    int64  `json:"decided_at_ms"`
 	AppealMS     int64  `json:"appeal_window_until_ms"`
 	Appealed     bool   `json:"appealed"`
 	AuthorID     string `json:"author_id"`
@@ -35,13 +38,14 @@ type Moderation struct {
 
 // Verdict is a decision about a message.
 type Verdict struct {
-	ContentID     string `json:"content_id"`
-	Action        string `json:"moderation_action"` // publish_now, publish_with_warning, hold_for_review or block
-	ReasonCode    string `json:"reason_code,omitempty"`
-	HoldMinutes   int    `json:"hold_duration_minutes,omitempty"`
-	AutoRelease   bool   `json:"auto_release_if_no_action,omitempty"`
-	AppealMinutes int    `json:"appeal_window_minutes,omitempty"`
-	Reasoning     string `json:"reasoning,omitempty"`
+	ContentID     string  `json:"content_id"`
+	Revision      *uint64 `json:"revision,omitempty"` // that the caller has read; nil: the newest
+	Action        string  `json:"moderation_action"`  // publish_now, publish_with_warning, hold_for_review or block
+	ReasonCode    string  `json:"reason_code,omitempty"`
+	HoldMinutes   int     `json:"hold_duration_minutes,omitempty"`
+	AutoRelease   bool    `json:"auto_release_if_no_action,omitempty"`
+	AppealMinutes int     `json:"appeal_window_minutes,omitempty"`
+	Reasoning     string  `json:"reasoning,omitempty"`
 }
 
 // Opened is what a report or a hold opens to a reviewer.

@@ -22,6 +22,7 @@ type cli struct {
 	Tail        tailCmd        `cmd:"" help:"Follow a thread."`
 	Inbox       inboxCmd       `cmd:"" help:"List what concerns you."`
 	Search      searchCmd      `cmd:"" help:"Find messages, files and names."`
+	Moderation  moderationCmd  `cmd:"" help:"Review messages: list what waits, read it, decide."`
 	Token       tokenCmd       `cmd:"" help:"Sign in, or sign up, and print an access token."`
 	Admin       adminCmd       `cmd:"" help:"Give platform roles, generate signing keys."`
 	Reader      readerCmd      `cmd:"" help:"Show the readers of the log, pass a position, rebuild one."`

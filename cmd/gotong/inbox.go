@@ -3,9 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"strings"
 	"time"
 
 	"gotong.dev/gotong/client"
@@ -45,17 +42,5 @@ func (c *inboxCmd) Run(ctx context.Context, std *stdio) error {
 }
 
 func (c *inboxCmd) print(std *stdio, zone *time.Location, n client.Notification) error {
-	if c.JSON {
-		out := json.NewEncoder(std.out)
-		out.SetEscapeHTML(false)
-		return out.Encode(n)
-	}
-	parts := []string{time.UnixMilli(n.CreatedAtMS).In(zone).Format("2006-01-02 15:04"), n.Kind}
-	for _, part := range []string{n.Decision, cmp.Or(n.Title, string(n.Stream)), n.Actor.Name, n.Body} {
-		if part != "" {
-			parts = append(parts, printable(part))
-		}
-	}
-	_, err := fmt.Fprintln(std.out, strings.Join(parts, "  "))
-	return err
+	return printLine(std, c.JSON, n, stamp(zone, n.CreatedAtMS), n.Kind, n.Decision, cmp.Or(n.Title, string(n.Stream)), n.Actor.Name, n.Body)
 }

@@ -3,9 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -47,12 +45,12 @@ func (c *searchCmd) Run(ctx context.Context, std *stdio) error {
 			return err
 		}
 		for _, n := range list.Names {
-			if err := c.print(std, n, n.Kind, n.Snippet.Text, n.ID); err != nil {
+			if err := printLine(std, c.JSON, n, n.Kind, n.Snippet.Text, n.ID); err != nil {
 				return err
 			}
 		}
 		for _, m := range list.Items {
-			if err := c.print(std, m, c.parts(zone, m)...); err != nil {
+			if err := printLine(std, c.JSON, m, c.parts(zone, m)...); err != nil {
 				return err
 			}
 		}
@@ -77,21 +75,4 @@ func (*searchCmd) parts(zone *time.Location, m client.FoundMessage) []string {
 		parts = append(parts, "["+f.Text+"]")
 	}
 	return append(parts, m.ThreadID)
-}
-
-// print writes a line: of JSON, or of the parts that are not empty.
-func (c *searchCmd) print(std *stdio, found any, parts ...string) error {
-	if c.JSON {
-		out := json.NewEncoder(std.out)
-		out.SetEscapeHTML(false)
-		return out.Encode(found)
-	}
-	var line []string
-	for _, part := range parts {
-		if part != "" {
-			line = append(line, printable(part))
-		}
-	}
-	_, err := fmt.Fprintln(std.out, strings.Join(line, "  "))
-	return err
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"encoding/json"
+	"fmt"
 	"io"
 	"os"
+	"strings"
 )
 
 // stdio is the input and output of a command, and their properties.
@@ -50,4 +53,21 @@ func (s *stdio) paint(c colour, text string) string {
 		return text
 	}
 	return string(c) + text + plain
+}
+
+// printLine writes a line: found as JSON, or the parts that are not empty.
+func printLine(std *stdio, asJSON bool, found any, parts ...string) error {
+	if asJSON {
+		out := json.NewEncoder(std.out)
+		out.SetEscapeHTML(false)
+		return out.Encode(found)
+	}
+	var line []string
+	for _, part := range parts {
+		if part != "" {
+			line = append(line, printable(part))
+		}
+	}
+	_, err := fmt.Fprintln(std.out, strings.Join(line, "  "))
+	return err
 }
